@@ -1,0 +1,39 @@
+# One word for each thing that a newcomer wants. `make help` lists them.
+PYTHON ?= python3
+CORPUS ?= ../shared/corpus
+VENV   := .venv
+PIP    := $(VENV)/bin/pip install -qq --disable-pip-version-check -c constraints.txt
+
+.PHONY: help run test train clean
+.DEFAULT_GOAL := help
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
+
+run: $(VENV)/light ## judge the demo mail in docs/demo with the shipped model
+	$(VENV)/bin/spamlstm classify docs/demo
+
+test: $(VENV)/dev ## format, lint, types, import contract, tests
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+	$(VENV)/bin/pytest -q
+
+train: $(VENV)/dev ## train the shipped model anew (CORPUS=folder of archives)
+	$(VENV)/bin/python -m training fit --corpus $(CORPUS) --out models/default
+
+clean: ## remove the virtual environment, caches and builds
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The two stamps: the environment is made again, from nothing, only when what it is made of has changed.
+$(VENV)/light: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "spamlstm needs Python 3.11 or newer")'
+	$(PYTHON) -m venv --clear $(VENV)
+	$(PIP) -e .
+	@touch $@
+
+$(VENV)/dev: $(VENV)/light
+	$(PIP) -e '.[dev]'
+	@touch $@

@@ -1,0 +1,31 @@
+"""What every test may ask for: where the project lies, and how to start a Python as clean as a user's."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The root of the checkout."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def python() -> Callable[[str], str]:
+    """Run a script in a fresh interpreter that writes no bytecode; gives its output, raises if it fails."""
+
+    def run(script: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-B", "-c", script], cwd=ROOT, capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            raise AssertionError(done.stderr)
+        return done.stdout
+
+    return run

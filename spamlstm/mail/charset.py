@@ -1,0 +1,155 @@
+"""Bytes of mail to text, whatever charset they claim: never raises, and says when it had to guess."""
+
+import binascii
+import codecs
+import re
+from encodings.aliases import aliases
+from functools import lru_cache
+
+# What senders call a charset and what their bytes are: each right-hand side is a superset that real mail needs.
+_SUPERSETS = {
+    "ascii": "utf-8",
+    "iso8859-1": "cp1252",
+    "gb2312": "gb18030",
+    "gbk": "gb18030",
+    "shift_jis": "cp932",
+    "euc_kr": "cp949",
+    "big5": "big5hkscs",
+    "iso8859-9": "cp1254",
+}
+# Labels that Python has no alias for, and codecs that stand in no alias table.
+_MORE = {
+    "windows_874": "cp874",
+    "x_sjis": "cp932",
+    "x_gbk": "gb18030",
+    "iso_8859_8_i": "iso8859-8",
+    "utf8mb4": "utf-8",
+    **{name: name for name in ("koi8_u", "koi8_t", "utf_8_sig", "cp720", "cp737", "cp856", "cp874", "cp1006")},
+}
+# Asking Python for a codec that it lacks searches the disk and is remembered for ever: only known names may ask.
+_KNOWN = frozenset(aliases) | frozenset(aliases.values())
+# Codecs that are no charset of mail, or whose cost is not linear, or that make halves of characters.
+_REFUSED = {"idna", "punycode", "unicode_escape", "raw_unicode_escape", "undefined", "mbcs", "oem", "utf-7"}
+_SEPARATORS = re.compile(r"[^a-z0-9.]+")
+_ENCODED_WORD = re.compile(r"=\?([^?*\s]{1,40})(?:\*[^?\s]{0,20})?\?([bBqQ])\?([^?]*)\?=(\s+(?==\?))?")
+_MAX_WORDS = 20_000
+# What only its own charset looks like, of bytes that are not UTF-8: pairs of one lead byte and what follows it.
+_PAIRS = (
+    ("cp932", re.compile(rb"[\x82\x83][\x40-\xf1]"), 0.4),
+    ("euc_jp", re.compile(rb"[\xa4\xa5][\xa1-\xf6]"), 0.4),
+    ("cp949", re.compile(rb"[\xa1-\xa3\xb0-\xc8][\xa1-\xfe]"), 0.9),
+    ("gb18030", re.compile(rb"[\xa1-\xf7][\xa1-\xfe]"), 0.9),
+)
+# Cyrillic fills the upper 64 values, word for word; western letters there stand alone or in pairs.
+_CYRILLIC = re.compile(rb"[\xc0-\xff]{3,}")
+_ASCII = bytes(range(0x80))
+
+
+@lru_cache(maxsize=256)
+def codec_name(charset: str) -> str | None:
+    """The Python codec that reads mail labelled `charset`, or None if there is none that may be used."""
+    key = _SEPARATORS.sub("_", charset[:60].lower()).strip("_")
+    if key in _MORE:
+        return _MORE[key]
+    if key not in _KNOWN and key.replace(".", "_") not in _KNOWN:
+        return None
+    try:
+        info = codecs.lookup(key)
+    except (LookupError, ValueError):
+        return None
+    if info.name in _REFUSED or not getattr(info, "_is_text_encoding", True):
+        return None
+    return _SUPERSETS.get(info.name, info.name)
+
+
+def decode(data: bytes, charset: str = "", *, cut: bool = False) -> tuple[str, bool]:
+    """`data` as text, and whether the label was right (False: it was missing or wrong and the charset was guessed).
+
+    `cut` allows for a character that is split at either end.
+    """
+    if data.isascii() and not (charset and _hides_in_ascii(data, charset.lower())):
+        return data.decode("ascii"), True
+    name = codec_name(charset) if charset else None
+    if name:
+        try:
+            return data.decode(name), True
+        except (UnicodeError, ValueError):
+            text = data.decode(name, "replace")
+            if cut and text.strip("\ufffd").count("\ufffd") == 0:
+                return text.strip("\ufffd"), True
+    return guess(data, name), False
+
+
+def _hides_in_ascii(data: bytes, charset: str) -> bool:
+    """Whether bytes below 128 may be other letters than those of ASCII."""
+    return charset.startswith(("iso-2022", "hz")) or (charset.startswith(("utf-16", "utf-32")) and b"\0" in data)
+
+
+def guess(data: bytes, claimed: str | None = None) -> str:
+    """UTF-16 by its marks, UTF-8 if it is, else the codec `claimed`, else what the pairs of bytes look like."""
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return data.decode("utf-16", "replace")
+    nuls = data[:400].count(0)
+    if nuls * 3 > min(len(data), 400):
+        return data.decode("utf-16-le" if data[1:2] == b"\0" else "utf-16-be", "replace")
+    # A cut may have split the last character; up to three bytes of it are no evidence against UTF-8.
+    for end in (len(data), len(data) - 1, len(data) - 2, len(data) - 3):
+        try:
+            return data[:end].decode("utf-8")
+        except UnicodeDecodeError:
+            continue
+    if claimed == "utf-8":
+        # Holes in UTF-8 are damage; where nearly all is holes, the label is wrong.
+        text = data.decode(claimed, "replace")
+        if text.count("\ufffd") * 2 < len(data.translate(None, _ASCII)):
+            return text
+        claimed = None
+    return data.decode(claimed or _looks_like(data[:2000]), "replace")
+
+
+def _looks_like(data: bytes) -> str:
+    """The codec of unlabelled text; western European unless the bytes say otherwise."""
+    high = data.translate(None, _ASCII)
+    if len(high) < 8 or len(high) * 3 < len(data.translate(None, b" \r\n\t0123456789.,-")):
+        return "cp1252"
+    if sum(map(len, _CYRILLIC.findall(data))) >= 0.8 * len(high):
+        # KOI8-R has its small letters in the lower half of these, Windows-1251 in the upper.
+        return "koi8_r" if sum(map(high.count, range(0xC0, 0xE0))) * 2 > len(high) else "cp1251"
+    return next((name for name, pair, share in _PAIRS if 2 * len(pair.findall(data)) >= share * len(high)), "cp1252")
+
+
+def decode_words(value: str) -> str:
+    """A header value with its RFC 2047 encoded words read; words that cannot be read stay as they are."""
+    if "=?" not in value:
+        return value
+    out: list[str] = []
+    pending, charset, last = b"", "", 0
+    for match in _ENCODED_WORD.finditer(value[:_MAX_WORDS]):
+        between = value[last : match.start()]
+        last = match.end()
+        # Characters may be split between two adjacent words of one charset, so bytes are joined before decoding.
+        if pending and (between or match[1].lower() != charset):
+            out.append(decode(pending, charset)[0])
+            pending = b""
+        out.append(between)
+        charset = match[1].lower()
+        pending += decode_base64(match[3].encode("ascii", "ignore")) if match[2] in "bB" else _decode_q(match[3])
+    if pending:
+        out.append(decode(pending, charset)[0])
+    return "".join(out) + value[last:]
+
+
+def _decode_q(text: str) -> bytes:
+    return binascii.a2b_qp(text.encode("utf-8", "replace"), header=True)
+
+
+def decode_base64(data: bytes) -> bytes:
+    """As many bytes as broken base64 still holds: foreign characters are skipped, missing padding is supplied."""
+    try:
+        return binascii.a2b_base64(data)
+    except binascii.Error:
+        pass
+    clean = re.sub(rb"[^A-Za-z0-9+/]", b"", data)
+    if len(clean) % 4 == 1:
+        clean = clean[:-1]
+    return binascii.a2b_base64(clean + b"=" * (-len(clean) % 4))

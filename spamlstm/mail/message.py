@@ -1,0 +1,117 @@
+"""Raw bytes of one mail to a Message. Never raises on mail; time and memory are bounded for any input.
+
+The parser is our own: the standard library's raises RecursionError on deep nesting, is quadratic on some hostile
+input, and decodes attachments that nobody reads (docs/decisions/0002-own-parser.md has the figures).
+"""
+
+import re
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from spamlstm.mail import html
+from spamlstm.mail.charset import decode_words
+from spamlstm.mail.mime import MAX_VALUE, Headers, Part, Reader
+
+__all__ = ["Headers", "Message", "Part", "address", "display_name", "parse"]
+
+# Header values are read to this length.
+MAX_HEADER = 20_000
+# The lookbehind lets an address begin only where a word does, or long words would cost the square of their length.
+_ADDRESS = re.compile(r"(?<![^\s<>\"(),:;@])[^\s<>\"(),:;@]++@[^\s<>\"(),:;@]+")
+
+
+@dataclass(frozen=True)
+class Message:
+    """One mail, read. `defects` names what was wrong with it; all text is decoded, none is normalised."""
+
+    headers: Headers = ()
+    parts: tuple[Part, ...] = ()
+    structure: str = ""
+    plain: str = ""
+    page: html.Page = html.EMPTY
+    size: int = 0
+    defects: tuple[str, ...] = ()
+    first: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
+
+    def header(self, name: str) -> str | None:
+        """The first header called `name` (lower case), encoded words read, or None."""
+        value = self.first.get(name)
+        return None if value is None else decode_words(value[:MAX_HEADER]).strip()
+
+    def all(self, name: str) -> list[str]:
+        """The raw values of every header called `name` (lower case), topmost first."""
+        return [value for key, value in self.headers if key == name]
+
+    @cached_property
+    def text(self) -> str:
+        """What a reader sees: the page if there is one that says anything, else the plain part."""
+        return self.page.visible or self.plain
+
+    @cached_property
+    def subject(self) -> str:
+        """The subject, encoded words read, or ''."""
+        return self.header("subject") or ""
+
+    @cached_property
+    def sender(self) -> str:
+        """The address in From, lower case, or ''."""
+        return address(self.first.get("from", ""))
+
+    @cached_property
+    def sender_name(self) -> str:
+        """The display name in From, or ''."""
+        return display_name(self.first.get("from", ""))
+
+    @cached_property
+    def list_id(self) -> str:
+        """What stands between the angle brackets of List-Id, lower case, or ''."""
+        value = self.first.get("list-id", "")
+        return (value.rpartition("<")[2].partition(">")[0] or value).strip().lower()
+
+    @property
+    def attachments(self) -> tuple[Part, ...]:
+        """The leaves that are files rather than text to read."""
+        return tuple(part for part in self.parts if part.attached)
+
+
+def address(value: str) -> str:
+    """The first address of a header value, lower case, or ''. The one in angle brackets wins over one in a name."""
+    value = value[:MAX_VALUE]
+    bracketed = value.rfind("<")
+    match = (bracketed >= 0 and _ADDRESS.search(value, bracketed)) or _ADDRESS.search(value)
+    return match[0].lower().strip(".'") if match else ""
+
+
+def display_name(value: str) -> str:
+    """The name beside the address of a header value, encoded words read, or ''."""
+    value = value[:MAX_VALUE]
+    name = value[: value.rfind("<")] if "<" in value else "".join(re.findall(r"\(([^()]*)\)", value)[:1])
+    return decode_words(name).strip().strip("\"'").strip()
+
+
+def parse(raw: bytes) -> Message:
+    """Any bytes as a Message."""
+    size = len(raw)
+    if b"\n" not in raw[:65536] and b"\r" in raw[:65536]:
+        raw = raw.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    reader = Reader(raw)
+    headers, start = reader.headers(_skip_mbox_line(raw), top=True)
+    reader.walk(headers, start)
+    return Message(
+        headers=headers,
+        parts=tuple(reader.parts),
+        structure=" ".join(reader.shape),
+        plain="\n".join(reader.plain),
+        page=html.join(reader.pages),
+        size=size,
+        defects=tuple(reader.defects),
+        first=dict(reversed(headers)),
+    )
+
+
+def _skip_mbox_line(raw: bytes) -> int:
+    """Where the headers begin: behind an mbox `From ` line and blank lines at the top, if they are there."""
+    start = len(raw[:1024]) - len(raw[:1024].lstrip())
+    if raw.startswith((b"From ", b">From "), start):
+        return raw.find(b"\n", start) + 1 or len(raw)
+    return start

@@ -1,0 +1,222 @@
+"""From what a user names (files, folders, Maildirs, mboxes, standard input) to single messages, read when needed."""
+
+# os lists a folder of 10,000 many times as fast as pathlib, and keeps names as they were given:
+# ruff: noqa: PTH112, PTH116, PTH118, PTH123, PTH208
+
+import os
+import re
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import BinaryIO
+
+# Mail servers refuse mail far below this; what is longer is read to here and says so in its defects.
+MOST_BYTES = 64 << 20
+STDIN = "-"
+
+_BLOCK = 1 << 20
+_TAIL = 512
+_HEADER_LINE = re.compile(rb"[!-9;-~]{1,256}[ \t]*:")
+# The date is asked for, as bodies hold paragraphs that begin with 'From '.
+_FROM_LINE = re.compile(rb"(?:\A|(?<=\n))From [^\n]{0,300}?\d:\d\d[^\n]{0,100}\d{4}[^\n]{0,40}(?=\n)")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where one message lies: a whole file, or `length` bytes of it from `start` (one of an mbox)."""
+
+    name: str
+    path: str
+    start: int = 0
+    length: int | None = None
+
+    def read(self) -> bytes:
+        """The raw message, at most MOST_BYTES and one more (which tells that it was cut). Raises OSError."""
+        most = MOST_BYTES + 1 if self.length is None else min(self.length, MOST_BYTES + 1)
+        with open(self.path, "rb", buffering=0) as stream:
+            if self.start:
+                stream.seek(self.start)
+            return _read_most(stream, most)
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """One message that is in memory already."""
+
+    name: str
+    raw: bytes
+
+    def read(self) -> bytes:
+        """The raw message."""
+        return self.raw
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """Something named that gave no mail, and why, as the end of a sentence that begins with its name."""
+
+    name: str
+    why: str
+
+
+Found = Place | Held | Unreadable
+
+
+def expand(paths: list[str], *, stdin: BinaryIO | None = None) -> Iterator[Found]:
+    """Each message under `paths`, in the order named and sorted by name below; never raises, an Unreadable tells.
+
+    A file is one message, or many if it is an mbox; `-` is one message from `stdin`. A Maildir gives what is in new
+    and cur. Any other folder gives the files below it that look like mail. Links are followed, each folder once.
+    """
+    for path in paths:
+        if path == STDIN and stdin is not None:
+            yield _from_stdin(stdin)
+        elif os.path.isdir(path):
+            yield from _folder(path)
+        else:
+            yield from _file(path)
+
+
+def _from_stdin(stdin: BinaryIO) -> Found:
+    try:
+        return Held(STDIN, _read_most(stdin, MOST_BYTES + 1))
+    except OSError as error:
+        return Unreadable(STDIN, _why(error))
+
+
+def _read_most(stream: BinaryIO, most: int) -> bytes:
+    blocks, left = [], most
+    while left and (block := stream.read(min(left, _BLOCK))):
+        blocks.append(block)
+        left -= len(block)
+    return blocks[0] if len(blocks) == 1 else b"".join(blocks)
+
+
+def _file(path: str) -> Iterator[Found]:
+    """A file that the user named himself: judged whatever it is."""
+    try:
+        with open(path, "rb", buffering=0) as stream:
+            regular = stat.S_ISREG(os.fstat(stream.fileno()).st_mode)
+            mbox = regular and not path.endswith(".eml") and _FROM_LINE.match(stream.read(_TAIL)) is not None
+    except OSError as error:
+        yield Unreadable(path, _why(error))
+        return
+    yield from _mbox(path) if mbox else (Place(path, path),)
+
+
+def _mbox(path: str) -> Iterator[Found]:
+    """The messages of an mbox, one place each; one alone keeps the name of the file. Holds one block in memory."""
+    try:
+        with open(path, "rb") as stream:
+            starts = _from_lines(stream)
+            start, number = next(starts), 0
+            for number, end in enumerate(starts, 1):
+                yield Place(f"{path}#{number}", path, start, end - start)
+                start = end
+        yield Place(f"{path}#{number + 1}" if number else path, path, start)
+    except OSError as error:
+        yield Unreadable(path, _why(error))
+
+
+def _from_lines(stream: BinaryIO) -> Iterator[int]:
+    """The offsets of the separator lines of an mbox."""
+    offset, kept, last = 0, b"", -1
+    while block := stream.read(_BLOCK):
+        window = kept + block
+        for match in _FROM_LINE.finditer(window):
+            at = offset + match.start()
+            # The kept tail is looked at twice, and its first byte is the start of a line only by accident.
+            if at > last and (match.start() or not offset):
+                yield at
+                last = at
+        kept = window[-_TAIL:]
+        offset += len(window) - len(kept)
+
+
+def _folder(path: str) -> Iterator[Found]:
+    empty = True
+    for found in _below(path, set()):
+        empty = False
+        yield found
+    if empty:
+        yield Unreadable(path, "there is no mail in this folder")
+
+
+def _below(path: str, seen: set[tuple[int, int]]) -> Iterator[Found]:
+    try:
+        status = os.stat(path)
+        if (status.st_dev, status.st_ino) in seen:
+            return
+        seen.add((status.st_dev, status.st_ino))
+        with os.scandir(path) as entries:
+            names = sorted((entry.name, _is_folder(entry)) for entry in entries)
+    except OSError as error:
+        yield Unreadable(path, _why(error))
+        return
+    folders = [name for name, is_folder in names if is_folder]
+    maildir = "new" in folders and "cur" in folders
+    if maildir:
+        for part in ("new", "cur"):
+            yield from _delivered(os.path.join(path, part))
+    else:
+        yield from _files(path, [name for name, is_folder in names if not is_folder])
+    for name in folders:
+        if not (maildir and name in ("new", "cur", "tmp")):
+            yield from _below(os.path.join(path, name), seen)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """A link that leads to itself is taken for a file, which then says that it cannot be read."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
+
+
+def _delivered(path: str) -> Iterator[Found]:
+    try:
+        names = sorted(os.listdir(path))
+    except OSError as error:
+        yield Unreadable(path, _why(error))
+        return
+    for name in names:
+        full = os.path.join(path, name)
+        if not name.startswith(".") and not os.path.isdir(full):
+            yield Place(full, full)
+
+
+def _files(path: str, names: list[str]) -> Iterator[Found]:
+    """Of a plain folder: what ends in .eml, and what begins like mail; an index or a picture beside them is passed."""
+    for name in names:
+        full = os.path.join(path, name)
+        if name.startswith("."):
+            continue
+        if name.endswith(".eml"):
+            yield Place(full, full)
+        else:
+            yield from _if_mail(full)
+
+
+def _if_mail(path: str) -> Iterator[Found]:
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            return
+        with open(path, "rb", buffering=0) as stream:
+            start = stream.read(_TAIL)
+    except OSError as error:
+        yield Unreadable(path, _why(error))
+        return
+    if _FROM_LINE.match(start):
+        yield from _mbox(path)
+    elif begins_like_mail(start):
+        yield Place(path, path)
+
+
+def begins_like_mail(raw: bytes) -> bool:
+    """Whether the first line that is not blank is a header field or an mbox separator."""
+    start = raw[:1024].lstrip()
+    return bool(_HEADER_LINE.match(start)) or start.startswith((b"From ", b">From "))
+
+
+def _why(error: OSError) -> str:
+    return (error.strerror or str(error)).lower()

@@ -1,0 +1,185 @@
+"""Raw mail in, judgements out: the one object that a caller needs."""
+
+import itertools
+import os
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
+
+from spamlstm.config import Config
+from spamlstm.model import bundle as bundles
+from spamlstm.model.bundle import Bundle, Calibration
+from spamlstm.model.encoder import Encoder
+from spamlstm.model.policy import Policy, Reason
+from spamlstm.model.reading import Reader, Reading, Source, read_chunk
+from spamlstm.model.registry import find_bundle
+from spamlstm.model.scorer import Scorer
+from spamlstm.verdict import Judgement, Verdict
+
+if TYPE_CHECKING:
+    from spamlstm.model.readers import ReaderPool
+
+# Enough for the scorer to find rows of like length, little enough to show progress and hold in memory.
+CHUNK = 64
+# Raw mail in memory at once; a chunk ends early where its messages are large.
+CHUNK_BYTES = 4 << 20
+# Reader processes take 0.2 s to start: fewer messages than this are done sooner without.
+HELP_AFTER = 256
+MOST_READERS = 3
+
+K = TypeVar("K")
+
+
+@dataclass(frozen=True, slots=True)
+class Judged(Generic[K]):
+    """The outcome for one message: a judgement, or why there is none. `ms` is its own share of the time it took."""
+
+    key: K
+    judgement: Judgement | None
+    failure: str = ""
+    ms: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Slot(Generic[K]):
+    """A chunk of mail with its keys."""
+
+    keys: list[K]
+    sources: list[bytes | Source]
+
+
+class Classifier:
+    """A bundle ready to judge. Build one with `open` and keep it: opening costs more than a hundred messages."""
+
+    def __init__(self, *, bundle: Bundle, encoder: Encoder, scorer: Scorer, policy: Policy) -> None:
+        self.bundle = bundle
+        self.policy = policy
+        self.encoder = encoder
+        self.scorer = scorer
+        self.reader = Reader(bundle.input.window_bytes, bundle.input.max_windows, bundle.input.fashion)
+
+    @classmethod
+    def open(cls, path: Path | None = None, *, config: Config | None = None, threads: int = 1) -> Self:
+        """Load the bundle at `path` (or the one in use), check that it gives its reference answers, apply `config`.
+
+        Raises a UserError with one sentence where the model or the configuration cannot be used.
+        """
+        bundle = bundles.load(find_bundle(path))
+        policy = Policy.of((config or Config()).policy, thresholds=bundle.thresholds)
+        scorer = Scorer(bundle, threads=threads)
+        scorer.self_test()
+        return cls(bundle=bundle, encoder=Encoder(bundle), scorer=scorer, policy=policy)
+
+    def classify(self, raw: bytes) -> Judgement:
+        """Judge one message, of any bytes. What cannot be judged is unsure, with the failure as its last defect."""
+        return self._always(self._judge_all([None], [self.reader.read(raw)])[0])
+
+    def classify_many(self, raws: Iterable[bytes], *, readers: int | None = None) -> Iterator[Judgement]:
+        """Judge raw messages lazily, in their order: as `classify`, and faster; `readers` as in `judge_many`."""
+        return map(self._always, self.judge_many(((None, raw) for raw in raws), readers=readers))
+
+    def judge_many(
+        self, mails: Iterable[tuple[K, bytes | Source]], *, readers: int | None = None
+    ) -> Iterator[Judged[K]]:
+        """Judge (key, mail) pairs lazily, in their order; a mail is raw bytes or something with `read() -> bytes`.
+
+        What cannot be read or judged gives a failure in its place and the next goes on. When there are more than a
+        few hundred, `readers` further processes (as a rule one for each other core) read while this one scores; to
+        those a mail must be picklable.
+        """
+        chunks = _chunks(mails)
+        count = _further_cores() if readers is None else readers
+        for slot in itertools.islice(chunks, HELP_AFTER // CHUNK if count else None):
+            yield from self._done(slot)
+        if (next_slot := next(chunks, None)) is None:
+            return
+        from spamlstm.model.readers import ReaderPool  # sockets and processes: 8 ms, not for a few messages
+
+        with ReaderPool(self.reader, count) as pool:
+            yield from self._side_by_side(itertools.chain([next_slot], chunks), pool, threads=count + 1)
+
+    def score(self, logits: Sequence[float]) -> float | None:
+        """The calibrated score of a message from the logits of its windows: the most spam-like one speaks for all."""
+        return self.bundle.calibration.score(max(logits)) if logits else None
+
+    def _always(self, judged: Judged[Any]) -> Judgement:
+        if judged.judgement is not None:
+            return judged.judgement
+        return Judgement(Verdict.UNSURE, None, None, Reason.UNREADABLE, self.bundle.label, (judged.failure,))
+
+    def _done(self, slot: _Slot[K], pool: "ReaderPool | None" = None) -> list[Judged[K]]:
+        readings = pool.read(slot.sources) if pool else read_chunk(self.reader, slot.sources)
+        return self._judge_all(slot.keys, readings)
+
+    def _side_by_side(self, chunks: Iterator[_Slot[K]], pool: "ReaderPool", *, threads: int) -> Iterator[Judged[K]]:
+        """Chunks in several threads, given out in order. The network leaves the interpreter free while it runs."""
+        from concurrent.futures import Future, ThreadPoolExecutor
+
+        line: deque[Future[list[Judged[K]]]] = deque()
+        with ThreadPoolExecutor(threads) as executor:
+            try:
+                for slot in chunks:
+                    line.append(executor.submit(self._done, slot, pool))
+                    # One more than there are threads, so that none waits for us.
+                    if len(line) > threads + 1:
+                        yield from line.popleft().result()
+                while line:
+                    yield from line.popleft().result()
+            finally:
+                executor.shutdown(cancel_futures=True)
+
+    def _judge_all(self, keys: Sequence[K], readings: Sequence[Reading]) -> list[Judged[K]]:
+        start = time.perf_counter()
+        try:
+            judged = self._score_and_decide(keys, readings)
+        except Exception as error:  # noqa: BLE001  contract 7: find the one that does it, judge the others
+            if len(readings) == 1:
+                failure = f"it could not be scored, which is a bug in spamlstm ({type(error).__name__}: {error})"
+                return [Judged(keys[0], None, failure)]
+            each = zip(keys, readings, strict=True)
+            return [self._judge_all([key], [reading])[0] for key, reading in each]
+        share = (time.perf_counter() - start) * 1000 / max(1, len(readings))
+        pairs = zip(judged, readings, strict=True)
+        return [replace(one, ms=round(reading.ms + share, 3)) for one, reading in pairs]
+
+    def _score_and_decide(self, keys: Sequence[K], readings: Sequence[Reading]) -> list[Judged[K]]:
+        rows = self.encoder.encode([window for reading in readings for window in reading.windows])
+        logits = self.scorer.logits(rows).tolist()
+        judged, at = [], 0
+        for key, reading in zip(keys, readings, strict=True):
+            end = at + len(reading.windows)
+            judged.append(self._decide(key, reading, rows[at:end], logits[at:end]))
+            at = end
+        return judged
+
+    def _decide(self, key: K, reading: Reading, rows: list[list[int]], logits: list[float]) -> Judged[K]:
+        if reading.failure:
+            return Judged(key, None, reading.failure)
+        score = self.score(logits)
+        probability = None if score is None else Calibration.probability(score)
+        evidence = reading.evidence
+        if self.encoder.is_unknown(rows):
+            evidence = replace(evidence, unknown_text=True)
+        verdict, reason = self.policy.decide(probability, evidence)
+        return Judged(key, Judgement(verdict, probability, score, reason, self.bundle.label, reading.defects))
+
+
+def _chunks(mails: Iterable[tuple[K, bytes | Source]]) -> Iterator[_Slot[K]]:
+    slot: _Slot[K] = _Slot([], [])
+    size = 0
+    for key, source in mails:
+        slot.keys.append(key)
+        slot.sources.append(source)
+        size += len(source) if isinstance(source, bytes) else 0
+        if len(slot.keys) == CHUNK or size > CHUNK_BYTES:
+            yield slot
+            slot, size = _Slot([], []), 0
+    if slot.keys:
+        yield slot
+
+
+def _further_cores() -> int:
+    return max(0, min(MOST_READERS, len(os.sched_getaffinity(0)) - 1))

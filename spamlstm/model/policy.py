@@ -1,0 +1,157 @@
+"""From what the model says to what is done about it: a verdict with a named reason."""
+
+import math
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Self
+
+from spamlstm.config import Costs, PolicyConfig, Thresholds
+from spamlstm.errors import ConfigError
+from spamlstm.verdict import Verdict
+
+
+class Reason(StrEnum):
+    """Why a verdict is what it is; the first that applies, in this order."""
+
+    UNREADABLE = "unreadable"
+    """The message could not be read or scored at all, so no policy was asked: unsure (and left where it is)."""
+
+    ALLOW = "allow"
+    """The sender or the mailing list is on the user's allow list: ham, whatever else is true."""
+
+    DENY = "deny"
+    """The sender or the mailing list is on the user's deny list: spam."""
+
+    GTUBE = "gtube"
+    """The text holds the test string that every filter must call spam."""
+
+    NOT_MAIL = "not-mail"
+    """The bytes are some other kind of file: unsure."""
+
+    NO_TEXT = "no-text"
+    """There are no words to judge (empty, or only pictures): unsure."""
+
+    UNKNOWN_TEXT = "unknown-text"
+    """Most of the text is in letters or words that the model never learned: unsure."""
+
+    SCORE = "score"
+    """The model's probability, held against the thresholds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What the policy looks at besides the probability."""
+
+    sender: str = ""
+    list_id: str = ""
+    gtube: bool = False
+    not_mail: bool = False
+    no_text: bool = False
+    unknown_text: bool = False
+
+
+NO_EVIDENCE = Evidence()
+
+
+def thresholds_from_costs(costs: Costs) -> Thresholds:
+    """The bars that make the expected cost of each verdict least, given a calibrated probability p of spam.
+
+    The expected costs are: spam fp·(1-p), ham fn·p, unsure u. Ham beats unsure where p <= u/fn, spam beats unsure
+    where p >= 1 - u/fp, and ham and spam are even at p = fp/(fp+fn). Where unsure costs so much that it never is the
+    cheapest, the first two cross and both bars are the third. 10 : 1 : 0.2 gives ham up to 0.2, spam from 0.98.
+    """
+    even = costs.false_positive / (costs.false_positive + costs.false_negative)
+    return Thresholds(
+        ham=min(costs.unsure / costs.false_negative, even),
+        spam=max(1.0 - costs.unsure / costs.false_positive, even),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class SenderList:
+    """A list of senders in the user's words, made ready to be asked.
+
+    `friend@x.org` is that address, `@x.org` any address at x.org or below it, `list:announce.x.org` the mailing list
+    of that List-Id. Case does not matter. Addresses are the message's own claim (its From), not proven.
+    """
+
+    addresses: frozenset[str] = frozenset()
+    domains: frozenset[str] = frozenset()
+    lists: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, entries: tuple[str, ...]) -> Self:
+        """Sort the entries by kind; a ConfigError tells what is wrong with one that is of none."""
+        addresses, domains, lists = set(), set(), set()
+        for entry in entries:
+            wanted = entry.strip().lower()
+            local, at, domain = wanted.rpartition("@")
+            if wanted.startswith("list:") and wanted[5:].strip():
+                lists.add(wanted[5:].strip().strip("<>"))
+            elif not at or not domain.strip(".") or any(c.isspace() for c in wanted):
+                raise ConfigError(f"'{entry}' is no allow or deny entry: {_hint(wanted)}")
+            elif local:
+                addresses.add(wanted)
+            else:
+                domains.add(domain.strip("."))
+        return cls(frozenset(addresses), frozenset(domains), frozenset(lists))
+
+    def covers(self, *, sender: str, list_id: str) -> bool:
+        """Whether the address or the mailing list is on this list."""
+        sender, list_id = sender.lower(), list_id.lower()
+        if (sender and sender in self.addresses) or (list_id and list_id in self.lists):
+            return True
+        labels = sender.rpartition("@")[2].split(".") if self.domains else []
+        return any(".".join(labels[start:]) in self.domains for start in range(len(labels)))
+
+
+def _hint(entry: str) -> str:
+    if entry and "@" not in entry and "." in entry and ":" not in entry:
+        return f"write '@{entry}' for everyone there, 'name@{entry}' for one address, 'list:{entry}' for a mailing list"
+    return "write an address (friend@x.org), a domain (@x.org) or a mailing list (list:announce.x.org)"
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What is decided when. `decide` is pure: the same probability and evidence give the same verdict."""
+
+    thresholds: Thresholds
+    allow: SenderList = field(default_factory=SenderList)
+    deny: SenderList = field(default_factory=SenderList)
+
+    @classmethod
+    def of(cls, config: PolicyConfig, *, thresholds: Thresholds) -> Self:
+        """The user's policy: thresholds as configured, else from the costs configured, else these of the bundle."""
+        bars = config.thresholds
+        if bars is None:
+            bars = thresholds if config.costs is None else thresholds_from_costs(config.costs)
+        return cls(bars, SenderList.of(config.allow), SenderList.of(config.deny))
+
+    def decide(self, probability: float | None, evidence: Evidence) -> tuple[Verdict, Reason]:
+        """The verdict and the first reason that applies; without a finite probability it is never a guess."""
+        verdict, reason = self._by_evidence(evidence)
+        if reason is not Reason.SCORE:
+            return verdict, reason
+        if probability is None or not math.isfinite(probability):
+            return Verdict.UNSURE, Reason.NO_TEXT
+        return self.by_probability(probability), reason
+
+    def by_probability(self, probability: float) -> Verdict:
+        """Hold a calibrated probability of spam against the thresholds."""
+        if probability <= self.thresholds.ham:
+            return Verdict.HAM
+        return Verdict.SPAM if probability >= self.thresholds.spam else Verdict.UNSURE
+
+    def _by_evidence(self, evidence: Evidence) -> tuple[Verdict, Reason]:
+        cases = (
+            (self.allow.covers(sender=evidence.sender, list_id=evidence.list_id), Verdict.HAM, Reason.ALLOW),
+            (self.deny.covers(sender=evidence.sender, list_id=evidence.list_id), Verdict.SPAM, Reason.DENY),
+            (evidence.gtube, Verdict.SPAM, Reason.GTUBE),
+            (evidence.not_mail, Verdict.UNSURE, Reason.NOT_MAIL),
+            (evidence.no_text, Verdict.UNSURE, Reason.NO_TEXT),
+            (evidence.unknown_text, Verdict.UNSURE, Reason.UNKNOWN_TEXT),
+        )
+        for applies, verdict, reason in cases:
+            if applies:
+                return verdict, reason
+        return Verdict.UNSURE, Reason.SCORE

@@ -1,0 +1,126 @@
+"""From raw bytes to what the network and the policy need of them: the part of judging that needs no network."""
+
+import re
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from spamlstm.mail import text
+from spamlstm.mail.message import Message, parse
+from spamlstm.mail.paths import MOST_BYTES, begins_like_mail
+from spamlstm.model.policy import NO_EVIDENCE, Evidence
+
+GTUBE = "XJS*C4JDBQADN1.NSBN3*2IDNEN*GTUBE-STANDARD-ANTI-UBE-TEST-EMAIL*C.34X"
+
+# Below this many words in subject and body together there is nothing that a verdict could rest on.
+FEWEST_WORDS = 3
+
+# A run of letters; of the scripts that write without spaces each sign is a word.
+_WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\u0e00-\u0e7f]|[^\W\d_]+")
+_CONTROLS = bytes(sorted({*range(32), 127} - {*b"\t\n\r\f\x1b"}))
+_LOOK = 4096
+
+
+class Source(Protocol):
+    """Something that a raw message can be read from, here or in another process; `read` may raise OSError."""
+
+    def read(self) -> bytes:
+        """The raw message."""
+        ...
+
+
+Chunk = Sequence[bytes | Source]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One message, read: its windows for the network, and what the policy asks. `failure` is why it could not be."""
+
+    windows: tuple[str, ...] = ()
+    evidence: Evidence = NO_EVIDENCE
+    defects: tuple[str, ...] = ()
+    failure: str = ""
+    ms: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Reads messages for one bundle, whose window sizes it holds. Small enough to be sent to another process."""
+
+    window_bytes: int
+    max_windows: int
+    fashion: bool
+
+    def read(self, raw: bytes) -> Reading:
+        """The windows and the evidence of one message; takes any bytes, and never raises."""
+        start = time.perf_counter()
+        try:
+            windows, evidence, defects = self._read(raw)
+        except Exception as error:  # noqa: BLE001  contract 7: one bad message never stops the next, whatever our mistake is
+            failure = f"it could not be read, which is a bug in spamlstm ({type(error).__name__}: {error})"
+            return Reading(failure=failure, ms=_since(start))
+        return Reading(windows, evidence, defects, ms=_since(start))
+
+    def _read(self, raw: bytes) -> tuple[tuple[str, ...], Evidence, tuple[str, ...]]:
+        cut = len(raw) > MOST_BYTES
+        more = ("cut at 64 MiB",) if cut else ()
+        if not_mail(raw):
+            return (), Evidence(not_mail=True), ("not mail", *more)
+        message = parse(raw[:MOST_BYTES] if cut else raw)
+        rendered = text.render(message)
+        evidence = evidence_of(message)
+        if evidence.no_text:
+            return (), evidence, (*message.defects, *more)
+        windows = text.windows(rendered, size=self.window_bytes, most=self.max_windows, fashion=self.fashion)
+        return tuple(windows), evidence, (*message.defects, *more)
+
+
+def read_chunk(reader: Reader, chunk: Chunk) -> list[Reading]:
+    """Read each message of a chunk; one that cannot be read says why and does not stop the next."""
+    return [_read_one(reader, source) for source in chunk]
+
+
+def _read_one(reader: Reader, source: bytes | Source) -> Reading:
+    try:
+        raw = source if isinstance(source, bytes) else source.read()
+    except OSError as error:
+        return Reading(failure=(error.strerror or str(error)).lower())
+    except MemoryError:
+        return Reading(failure="there is not enough memory to read it")
+    return reader.read(raw)
+
+
+def evidence_of(message: Message) -> Evidence:
+    """What the policy asks of a message, but for what only the vocabulary can tell."""
+    return Evidence(
+        sender=message.sender,
+        list_id=message.list_id,
+        gtube=GTUBE in message.text or GTUBE in message.subject,
+        no_text=_words(message.subject) + _words(message.text) < FEWEST_WORDS,
+    )
+
+
+def not_mail(raw: bytes) -> bool:
+    """Whether the bytes are binary data of another kind: no header at the top, and control characters in the text.
+
+    Text without a header is mail still, as is UTF-16 text; a picture, a program or /dev/zero is not.
+    """
+    start = raw[:_LOOK]
+    if begins_like_mail(start) or start.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return False
+    return len(start) - len(start.translate(None, _CONTROLS)) > len(start) // 50
+
+
+def _words(passage: str) -> int:
+    """How many words there are, counted no further than FEWEST_WORDS."""
+    count = 0
+    for _ in _WORD.finditer(passage):
+        count += 1
+        if count == FEWEST_WORDS:
+            break
+    return count
+
+
+def _since(start: float) -> float:
+    return (time.perf_counter() - start) * 1000

@@ -1,0 +1,138 @@
+"""The classifier: any bytes get a judgement, in order, and one bad message never stops the next."""
+
+import pickle
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tiny_bundle import HAM, SPAM, UNSURE, mail
+
+from spamlstm.config import Config, PolicyConfig
+from spamlstm.mail.paths import Held, Place
+from spamlstm.model.classifier import Classifier
+from spamlstm.model.explain import Kind, explain
+from spamlstm.model.policy import Reason
+from spamlstm.model.readers import ReaderPool
+from spamlstm.model.reading import GTUBE, Reader, not_mail
+from spamlstm.verdict import Verdict
+
+
+@pytest.mark.parametrize(
+    ("raw", "verdict", "reason"),
+    [
+        (SPAM, Verdict.SPAM, Reason.SCORE),
+        (HAM, Verdict.HAM, Reason.SCORE),
+        (UNSURE, Verdict.UNSURE, Reason.SCORE),
+        (b"", Verdict.UNSURE, Reason.NO_TEXT),
+        (mail("", subject=""), Verdict.UNSURE, Reason.NO_TEXT),
+        (mail("这是一个测试" * 20, subject="测试"), Verdict.UNSURE, Reason.UNKNOWN_TEXT),
+        (mail(GTUBE), Verdict.SPAM, Reason.GTUBE),
+        (b"\xff\xd8\xff\xe0\x00\x10JFIF\x00\x01" + bytes(range(256)) * 9, Verdict.UNSURE, Reason.NOT_MAIL),
+        (bytes(100_000), Verdict.UNSURE, Reason.NOT_MAIL),
+    ],
+)
+def test_kinds_of_mail(classifier, raw, verdict, reason):
+    """Each kind gets its verdict for its reason."""
+    judged = classifier.classify(raw)
+    assert (judged.verdict, judged.reason, judged.model) == (verdict, reason, "tiny-1")
+
+
+def test_score_and_probability(classifier):
+    """Two spammy words of weight 6 are a log-odds of 12."""
+    judged = classifier.classify(SPAM)
+    assert judged.score == pytest.approx(12.0, abs=1e-4)
+    assert judged.probability == pytest.approx(1 / (1 + 2.718281828**-12), abs=1e-6)
+
+
+def test_spam_behind_innocent_text_is_seen(classifier):
+    """Contract 4: the most spam-like window speaks for the message, here the last of many."""
+    raw = mail("an innocent line of text\n" * 2000 + "buy cheap pills and more pills")
+    assert classifier.classify(raw).verdict is Verdict.SPAM
+
+
+def test_lists_of_the_configuration(tiny):
+    """`open` applies the configured policy."""
+    config = Config(PolicyConfig(allow=("@x.org",)))
+    judged = Classifier.open(tiny, config=config).classify(SPAM)
+    assert (judged.verdict, judged.reason) == (Verdict.HAM, Reason.ALLOW)
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes(classifier, raw):
+    """Contract 3 from the outside: nothing that can be sent makes it raise."""
+    assert classifier.classify(raw).verdict in Verdict
+
+
+@pytest.mark.parametrize("readers", [0, 2])
+def test_many_keep_their_order(classifier, readers, tmp_path):
+    """With and without reader processes: each message its own judgement, in order, bad ones in their place."""
+    kinds = [(SPAM, Verdict.SPAM), (HAM, Verdict.HAM), (UNSURE, Verdict.UNSURE)]
+    mails = [(number, Held("-", kinds[number % 3][0])) for number in range(700)]
+    mails[500] = (500, Place("gone", str(tmp_path / "gone")))
+    mails[13] = (13, Place("gone", str(tmp_path / "gone")))
+    judged = list(classifier.judge_many(mails, readers=readers))
+    assert [one.key for one in judged] == list(range(700))
+    for one in judged:
+        if one.key in (13, 500):
+            assert (one.judgement, one.failure) == (None, "no such file or directory")
+        else:
+            assert one.judgement.verdict is kinds[one.key % 3][1]
+
+
+def test_many_is_lazy(classifier):
+    """An endless stream can be judged; what is asked for comes."""
+
+    def endless():
+        while True:
+            yield SPAM
+
+    stream = classifier.classify_many(endless(), readers=1)
+    assert [next(stream).verdict for _ in range(400)] == [Verdict.SPAM] * 400
+    stream.close() if hasattr(stream, "close") else None
+
+
+def test_a_reader_that_dies_costs_nothing(classifier):
+    """Its chunks are read in this process."""
+    with ReaderPool(classifier.reader, 1) as pool:
+        pool._all[0]._process.kill()
+        pool._all[0]._process.wait()
+        assert [one.failure for one in pool.read([SPAM, HAM])] == ["", ""]
+
+
+def test_one_bad_reading_does_not_stop_the_next(tiny):
+    """Contract 7: a message that breaks the scorer gets a failure, those around it their judgement."""
+    broken = Classifier.open(tiny)
+    encode = broken.encoder.encode
+
+    class Encoder:
+        is_unknown = broken.encoder.is_unknown
+
+        def encode(self, windows):
+            if any("dynamite" in window for window in windows):
+                raise ValueError("boom")
+            return encode(windows)
+
+    broken.encoder = Encoder()
+    verdicts = [one.verdict for one in broken.classify_many([SPAM, mail("a line with dynamite in it"), HAM])]
+    assert verdicts == [Verdict.SPAM, Verdict.UNSURE, Verdict.HAM]
+
+
+def test_a_reader_travels():
+    """A reader and its readings can be sent between processes."""
+    reading = Reader(400, 4).read(SPAM)
+    assert pickle.loads(pickle.dumps(reading)) == reading  # noqa: S301  our own bytes
+
+
+def test_text_without_a_header_is_mail():
+    """Only binary data is refused: text, UTF-16 and an empty file are not."""
+    assert not any(map(not_mail, [b"hello there\n", "Grüße aus Köln".encode("utf-16"), b"", SPAM, b"\xe9\xe8" * 50]))
+
+
+def test_explain(classifier):
+    """The two words that the network knows are what pulled, each its own way, with what they weigh in all."""
+    pulls = explain(classifier, mail("pills pills at the meeting"))
+    assert [(pull.kind, pull.text, pull.pull) for pull in pulls] == [
+        (Kind.WORD, "pills", pytest.approx(12.0, abs=1e-3)),
+        (Kind.WORD, "meeting", pytest.approx(-6.0, abs=1e-3)),
+    ]
+    assert explain(classifier, b"") == []

@@ -1,0 +1,99 @@
+"""The commands and their options; the bodies are in the modules beside this one and are loaded when run."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from spamlstm import __version__
+
+# Typer gives no name to the parent of its usage errors, and which module it is in changes with its version.
+ClickError: type[typer.BadParameter] = typer.BadParameter.__mro__[2]
+
+# What typer makes of Ctrl-C.
+Abort = typer.Abort
+
+app = typer.Typer(
+    name="spamlstm",
+    help="A spam filter for people who run their own mail.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    # Rich help would load rich at each start, for 60 ms.
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+model_app = typer.Typer(help="The installed models.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(model_app, name="model")
+
+ModelOption = Annotated[
+    Path | None, typer.Option("--model", metavar="DIR", help="The folder of the model to use instead of the usual one.")
+]
+
+
+def _version(wanted: bool) -> None:  # noqa: FBT001  typer calls it so
+    if wanted:
+        typer.echo(f"spamlstm {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say which version this is.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def classify(
+    paths: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[PATHS... | -]", help="Mail files, folders, Maildirs, mboxes; - is standard input."),
+    ] = None,
+    *,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object a message.")] = False,
+    explain: Annotated[bool, typer.Option("--explain", help="Show which words and facts pulled which way.")] = False,
+    exit_code: Annotated[
+        bool,
+        typer.Option("--exit-code", help="Exit with 0 for ham, 1 for spam, 2 for unsure (the worst of several)."),
+    ] = False,
+    model: ModelOption = None,
+    config: Annotated[Path | None, typer.Option(metavar="FILE", help="A configuration (TOML).")] = None,
+) -> None:
+    """Judge mail: ham, unsure or spam.
+
+    Of several messages --exit-code gives 1 if any is spam, else 2 if any is unsure. What cannot be read is reported,
+    the rest is judged, and the exit status is 66 (65 for what is not mail).
+    """
+    from spamlstm.cli.classify import Wish, classify_paths
+
+    wish = Wish(paths=paths or [], json=json, explain=explain, exit_code=exit_code, model=model, config=config)
+    raise typer.Exit(classify_paths(wish))
+
+
+@app.command()
+def evaluate(
+    corpora: Annotated[
+        list[Path],
+        typer.Argument(metavar="CORPUS...", help="Corpus archives, or folders with ham/ and spam/ in them."),
+    ],
+    *,
+    model: ModelOption = None,
+    json: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the figures there.")] = None,
+    report: Annotated[Path | None, typer.Option("--report", metavar="FILE", help="Write an HTML report there.")] = None,
+) -> None:
+    """Judge labelled mail and print how well it went, per source and in all."""
+    from spamlstm.cli.evaluate import evaluate_corpora
+
+    evaluate_corpora(corpora, model=model, json=json, html=report)
+
+
+@model_app.command()
+def show(model: ModelOption = None) -> None:
+    """Print the card of the model in use."""
+    from spamlstm.cli.model import show_model
+
+    show_model(model)

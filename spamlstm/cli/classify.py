@@ -1,0 +1,94 @@
+"""`spamlstm classify`: judge what the paths name and print it."""
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from spamlstm import config as configuration
+from spamlstm.cli.output import Row, plain, printer
+from spamlstm.config import Config
+from spamlstm.errors import DataError, NoInputError, UserError
+from spamlstm.mail.paths import STDIN, Held, Place, Unreadable, expand
+from spamlstm.model.classifier import Classifier, Judged
+from spamlstm.model.policy import Reason
+from spamlstm.verdict import Verdict
+
+_STATUS = {Verdict.HAM: 0, Verdict.SPAM: 1, Verdict.UNSURE: 2}
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What the command line asked for."""
+
+    paths: list[str]
+    json: bool
+    explain: bool
+    exit_code: bool
+    model: Path | None
+    config: Path | None
+
+
+@dataclass(slots=True)
+class _Tally:
+    """What the exit status depends on."""
+
+    verdicts: set[Verdict]
+    failed: int = 0
+
+    def fail(self, name: str, why: str, status: int) -> None:
+        sys.stderr.write(f"spamlstm: {plain(name)}: {why}\n")
+        self.failed = max(self.failed, status)
+
+    def status(self, *, by_verdict: bool) -> int:
+        """A failure before all; then, if asked for, spam before unsure before ham."""
+        if self.failed or not by_verdict:
+            return self.failed
+        for verdict in (Verdict.SPAM, Verdict.UNSURE):
+            if verdict in self.verdicts:
+                return _STATUS[verdict]
+        return _STATUS[Verdict.HAM]
+
+
+def classify_paths(wish: Wish) -> int:
+    """Judge and print each message under the paths; gives the exit status."""
+    paths = wish.paths or _only_stdin()
+    settings = configuration.load(wish.config) if wish.config else Config()
+    classifier = Classifier.open(wish.model, config=settings)
+    tally = _Tally(set())
+    with printer(sys.stdout, json=wish.json) as show:
+        for judged in classifier.judge_many(_readable(paths, tally)):
+            row = _row(judged, classifier, wish, tally)
+            if row is not None:
+                show(row)
+    return tally.status(by_verdict=wish.exit_code)
+
+
+def _only_stdin() -> list[str]:
+    if sys.stdin is None or sys.stdin.isatty():
+        raise UserError("name what to classify: mail files, folders, Maildirs or mboxes, or - for standard input")
+    return [STDIN]
+
+
+def _readable(paths: list[str], tally: _Tally) -> Iterator[tuple[Held | Place, Held | Place]]:
+    for found in expand(paths, stdin=sys.stdin.buffer if STDIN in paths else None):
+        if isinstance(found, Unreadable):
+            tally.fail(found.name, found.why, NoInputError.exit_status)
+        else:
+            yield found, found
+
+
+def _row(judged: Judged[Held | Place], classifier: Classifier, wish: Wish, tally: _Tally) -> Row | None:
+    name, judgement = judged.key.name, judged.judgement
+    if judgement is None:
+        tally.fail(name, judged.failure, NoInputError.exit_status)
+        return None
+    if judgement.reason == Reason.NOT_MAIL:
+        tally.fail(name, "this is not mail but data of another kind", DataError.exit_status)
+    tally.verdicts.add(judgement.verdict)
+    pulls = None
+    if wish.explain:
+        from spamlstm.model.explain import explain
+
+        pulls = explain(classifier, judged.key.read())
+    return Row(name, judgement, judged.ms, pulls)

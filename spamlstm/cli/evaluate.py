@@ -1,0 +1,33 @@
+"""`spamlstm evaluate`: judge labelled mail and print, and if asked for write, the figures."""
+
+from pathlib import Path
+
+from rich.console import Console
+
+from spamlstm.errors import NoInputError
+from spamlstm.learning import evaluate, progress, report
+from spamlstm.mail import corpus
+
+
+def evaluate_corpora(corpora: list[Path], *, model: Path | None, json: Path | None, html: Path | None) -> None:
+    """Evaluate and print; the files appear whole or not at all."""
+    _refuse_lost_work(json, html)
+    with progress.shown(Console(stderr=True), "judged", _count(corpora)) as tell:
+        evaluation = evaluate.run(corpora, model=model, progress=tell)
+    report.print_table(evaluation, Console())
+    if json is not None:
+        report.write_json(evaluation, json)
+    if html is not None:
+        report.write_report(evaluation, html)
+
+
+def _refuse_lost_work(*targets: Path | None) -> None:
+    """A run takes minutes; that its result has no place to go is said before."""
+    for target in targets:
+        if target is not None and not target.parent.is_dir():
+            raise NoInputError(f"{target} cannot be written: there is no folder {target.parent}")
+
+
+def _count(corpora: list[Path]) -> int | None:
+    counts = [corpus.count(path) for path in corpora]
+    return None if None in counts else sum(count for count in counts if count is not None)

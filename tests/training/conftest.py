@@ -1,0 +1,53 @@
+"""Small mail to train on, read once for all tests."""
+
+import pytest
+import small_corpus
+
+torch = pytest.importorskip("torch", reason="the train extra is not installed")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread():
+    """Networks this small are faster on one core, by far where another process wants the second one."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def limits():
+    from training.dataset import Limits
+
+    return Limits(header=96, window=160)
+
+
+@pytest.fixture(scope="session")
+def load(limits):
+    """Read a corpus as the command does."""
+    from training import dataset
+
+    def load(*paths, **more):
+        wishes = {"first": None, "synthetic": 0, "seed": 1, "tick": lambda _: None, **more}
+        return dataset.load(paths, limits=limits, **wishes)
+
+    return load
+
+
+@pytest.fixture(scope="session")
+def three(tmp_path_factory, load):
+    """Three sources, a, b and c, in one corpus."""
+    path = tmp_path_factory.mktemp("three") / "corpus"
+    return load(small_corpus.indexed(path, {"a": 320, "b": 200, "c": 200}))
+
+
+@pytest.fixture(scope="session")
+def recipe():
+    """A training of seconds that learns what there is to learn."""
+    from training.batches import Hiding
+    from training.learn import Recipe
+    from training.network import NetworkConfig
+
+    shape = NetworkConfig(vocabulary=700, embedding=16, hidden=16, dropout=0.0)
+    hiding = Hiding(body=0.0, word=0.0)
+    return Recipe(shape, epochs=3, per_epoch=600, batch_tokens=1_500, rate=1e-2, average=0.9, hiding=hiding)

@@ -1,0 +1,98 @@
+"""The comparison of cells is fair, whole, and readable."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from spamlstm.errors import UserError
+from training import compare
+from training.batches import SECTION_IDS, Example
+
+
+@pytest.fixture
+def quick(recipe):
+    """Enough to compare, not to learn."""
+    return replace(recipe, epochs=1, per_epoch=100)
+
+
+def _run(data, recipe, limits, *, without=("c",), out, say=lambda _: None):
+    return compare.compare(data, recipe, limits, without=without, out=out, say=say)
+
+
+@pytest.mark.train
+def test_it_writes_table_figures_and_picture(three, quick, limits, tmp_path):
+    """Every cell has its row with all figures, and nothing but the three files is left."""
+    limits = replace(limits, window=270)
+    _run(three, quick, limits, out=tmp_path / "cells")
+    written = json.loads((tmp_path / "cells" / "comparison.json").read_text())
+    table = (tmp_path / "cells" / "comparison.md").read_text()
+
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["cells"]
+    assert {entry.name for entry in (tmp_path / "cells").iterdir()} == {compare.TABLE, compare.DATA, compare.PICTURE}
+    assert (tmp_path / "cells" / "comparison.png").read_bytes().startswith(b"\x89PNG")
+    assert [cell["name"] for cell in written["cells"]] == [name for name, _, _ in compare.CELLS]
+    assert written["judged"] == {"sources": ["c"], "ham": 100, "spam": 100}
+    for cell in written["cells"]:
+        assert f"| {cell['name']} |" in table
+        assert cell["parameters"] > 0
+        assert cell["int8_bytes"] > 0
+        assert cell["ms"] > 0
+        value, low, high = cell["one_minus_roca_pct"]
+        assert 0 <= low <= value <= high <= 100
+        assert len(cell["by_distance"]) == len(compare.DISTANCES)
+        assert all(cell["by_distance"])
+
+
+@pytest.mark.train
+def test_broken_off_it_goes_on(three, quick, limits, tmp_path):
+    """Ctrl-C leaves nothing at OUT; the cells that were done are not trained again."""
+
+    def stop(line):
+        if line.startswith("GRU"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        _run(three, quick, limits, out=tmp_path / "cells", say=stop)
+    assert not (tmp_path / "cells").exists()
+    lines = []
+    _run(three, quick, limits, out=tmp_path / "cells", say=lines.append)
+
+    assert sum("going on from epoch 1" in line for line in lines) == 2
+    assert (tmp_path / "cells" / "comparison.md").exists()
+
+
+def test_what_cannot_be_judged_is_said(three, quick, limits, tmp_path):
+    """A source that is not there is answered with those that are, and one class alone with a sentence."""
+    with pytest.raises(UserError, match="the sources are a, b, c"):
+        _run(three, quick, limits, without=("trec",), out=tmp_path / "cells")
+    one_class = replace(three, spam=three.spam | (three.source == "c"))
+    with pytest.raises(UserError, match="one class"):
+        _run(one_class, quick, limits, out=tmp_path / "cells")
+
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_same_innocent_words_stand_behind_each_message_at_every_distance():
+    """A probe is the body alone, then the first words of its own stretch of innocent text."""
+    header = np.array([2, 4, SECTION_IDS["body"]], np.uint16)
+    judged = [Example(header, (np.full(size, 9, np.uint16),), spam=size % 2 == 0) for size in range(1, 100)]
+    innocent = np.arange(1000, 3000).astype(np.uint16)
+    probes = compare.probes_of(judged, innocent, distances=(0, 25, 100), seed=1)
+
+    short, long = compare.SHORT
+    assert [len(each) for each in probes] == [long - short + 1] * 3
+    for none, some, many in zip(*probes, strict=True):
+        assert none.header.tolist() == [SECTION_IDS["body"]]
+        assert set(none.windows[0].tolist()) == {9}
+        assert len(some.windows[0]) == len(none.windows[0]) + 25
+        assert many.windows[0][: len(some.windows[0])].tolist() == some.windows[0].tolist()
+        assert none.spam == some.spam == many.spam
+
+
+def test_without_innocent_text_there_is_no_experiment():
+    """A validation part without ham leaves the second table empty instead of failing after all trainings."""
+    judged = [Example(np.array([2], np.uint16), (np.full(20, 9, np.uint16),), spam=True)]
+
+    assert compare.probes_of(judged, np.zeros(3, np.uint16), distances=(0, 25), seed=1) == [[], []]

@@ -1,0 +1,111 @@
+"""The exported network is the trained one."""
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+
+from training import export, learn
+from training.batches import Example, collate, rows
+from training.network import Network, NetworkConfig
+
+SHAPES = [("lstm", False), ("lstm", True), ("gru", False), ("gru", True), ("rnn", False), ("rnn", True), ("mean", True)]
+each_shape = pytest.mark.parametrize(("cell", "one_way"), SHAPES)
+VOCABULARY = 300
+
+
+def _network(cell, one_way):
+    torch.manual_seed(5)
+    return Network(NetworkConfig(VOCABULARY, embedding=12, hidden=9, dense=7, cell=cell, one_way=one_way)).eval()
+
+
+def _examples(count=40):
+    rng = np.random.default_rng(6)
+    bodies = [rng.integers(1, VOCABULARY, rng.integers(0, 60)).astype(np.uint16) for _ in range(count)]
+    header = np.array([3, 5, 7], np.uint16)
+    return [Example(header, (body,), spam=False) for body in bodies]
+
+
+def _batch():
+    examples = _examples()
+    return collate([rows(example, 1) for example in examples], [False] * len(examples))
+
+
+def _torch_logits(network, ids, lengths):
+    with torch.no_grad():
+        return network(torch.from_numpy(ids), torch.from_numpy(lengths)).numpy()
+
+
+def _run(path, ids, lengths):
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    return session.run(["logit"], {"ids": ids, "lengths": lengths})[0]
+
+
+@pytest.fixture
+def exported(tmp_path):
+    def exported(network, *, int8=False):
+        onnx.save(export.graph(network), tmp_path / "plain.onnx")
+        if not int8:
+            return tmp_path / "plain.onnx"
+        export.quantize(tmp_path / "plain.onnx", tmp_path / "int8.onnx")
+        return tmp_path / "int8.onnx"
+
+    return exported
+
+
+@each_shape
+def test_onnx_agrees_with_pytorch(exported, cell, one_way):
+    """For every cell, one way or both, a batch of rows of all lengths gets the logits that PyTorch gives."""
+    network, batch = _network(cell, one_way), _batch()
+    found = _run(exported(network), batch.ids, batch.lengths)
+
+    assert found == pytest.approx(_torch_logits(network, batch.ids, batch.lengths), abs=1e-4)
+    assert np.ptp(found) > 0.01
+
+
+@each_shape
+def test_one_graph_serves_every_batch_and_length(exported, cell, one_way):
+    """A row alone, without padding, gets what it gets among longer ones."""
+    network, batch = _network(cell, one_way), _batch()
+    path = exported(network)
+    together = _run(path, batch.ids, batch.lengths)
+    alone = [_run(path, ids[None, :n], np.array([n]))[0] for ids, n in zip(batch.ids, batch.lengths, strict=True)]
+
+    assert together == pytest.approx(np.array(alone), abs=1e-5)
+
+
+@each_shape
+def test_padding_has_no_influence(exported, cell, one_way):
+    """Whatever stands behind the end of a row, the logit stays the same to the last bit, in ONNX and in PyTorch."""
+    network, batch = _network(cell, one_way), _batch()
+    path = exported(network)
+    padding = np.arange(batch.ids.shape[1])[None, :] >= batch.lengths[:, None]
+    other = np.where(padding, np.random.default_rng(7).integers(1, VOCABULARY, batch.ids.shape), batch.ids)
+
+    assert padding.any()
+    assert (_run(path, other, batch.lengths) == _run(path, batch.ids, batch.lengths)).all()
+    same = _torch_logits(network, other, batch.lengths) == _torch_logits(network, batch.ids, batch.lengths)
+    assert same.all()
+
+
+@each_shape
+def test_int8_is_close(exported, cell, one_way):
+    """Quantized weights move a logit by a few hundredths of the range of logits, and keep their order."""
+    network, batch = _network(cell, one_way), _batch()
+    found = _run(exported(network, int8=True), batch.ids, batch.lengths)
+    exact = _torch_logits(network, batch.ids, batch.lengths)
+
+    assert np.abs(found - exact).mean() < 0.05 * np.ptp(exact)
+    assert np.corrcoef(found, exact)[0, 1] > 0.99
+
+
+def test_a_message_is_as_its_worst_window():
+    """The logit of a message is the highest of its windows', each read behind its header, as the classifier has it."""
+    network = _network("lstm", one_way=False)
+    parts = _examples(6)
+    whole = Example(parts[0].header, tuple(part.windows[0] for part in parts), spam=False)
+    each = learn.logits(network, parts, windows=1)
+
+    assert learn.logits(network, [whole], windows=6)[0] == pytest.approx(each.max(), abs=1e-5)
+    assert learn.logits(network, [whole], windows=2)[0] == pytest.approx(each[:2].max(), abs=1e-5)

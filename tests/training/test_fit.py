@@ -1,0 +1,251 @@
+"""From mail to a bundle: whole, or not at all."""
+
+import json
+import lzma
+import tarfile
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import small_corpus
+from safetensors.numpy import load_file
+
+from spamlstm.errors import DataError, NoInputError, UserError
+from spamlstm.model import bundle as bundles
+from spamlstm.model.classifier import Classifier
+from spamlstm.model.scorer import Scorer
+from spamlstm.verdict import Verdict
+from training import __main__ as command
+from training import bundle, fit
+
+pytestmark = pytest.mark.train
+TINY = ["--vocabulary", "700", "--epochs", "2", "--per-epoch", "300", "--synthetic", "0"]
+
+
+class BrokenOff:
+    """Says nothing, and breaks off as Ctrl-C does when it is told of `line`."""
+
+    def __init__(self, line):
+        self.line = line
+
+    def __call__(self, line):
+        if line.startswith(self.line):
+            raise KeyboardInterrupt
+
+
+@pytest.fixture
+def job(recipe, limits, tmp_path):
+    """What to make of the three sources: b is left out once, c for good."""
+    return fit.Job(
+        recipe=recipe,
+        limits=limits,
+        out=tmp_path / "made",
+        name="small",
+        version="3",
+        device="cpu",
+        corpora=("three",),
+        folds=(("b",),),
+        without=("c",),
+        say=lambda _: None,
+    )
+
+
+def test_fit_makes_a_bundle_that_judges(three, job):
+    """The bundle loads, passes its self-test, says what it is made of, and judges letters it never saw."""
+    made = fit.fit(three, job)
+    loaded = bundles.load(job.out)
+    bundles.verify(loaded)
+    Scorer(loaded).self_test()
+
+    assert made.path == job.out
+    assert loaded.label == "small-3"
+    assert [source["name"] for source in loaded.manifest["corpora"]] == ["a", "b"]
+    assert list(loaded.manifest["metrics"]["left_out"]) == ["b"]
+    assert loaded.manifest["without"] == ["c"]
+    assert loaded.manifest["parity"]["messages"] == 520
+    assert loaded.manifest["parity"]["logit_gap"]["float32"]["max"] < 1e-4
+    assert "| a |" in loaded.card()
+    assert "Not trained on, on purpose: c" in loaded.card()
+    assert sorted(entry.name for entry in job.out.parent.iterdir()) == ["made"]
+    _judges(job.out)
+
+
+def _judges(path):
+    judge = Classifier.open(path)
+    found = [(label, judge.classify(raw).verdict) for label, raw in small_corpus.letters(seed=99, count=60)]
+    right = [verdict == label for label, verdict in found if verdict is not Verdict.UNSURE]
+    assert len(right) > 30
+    assert np.mean(right) > 0.9
+
+
+def test_broken_off_it_goes_on_to_the_same_bundle(three, job, tmp_path):
+    """Ctrl-C after an epoch leaves nothing at OUT; the same command then ends where an unbroken run ends."""
+    job = replace(job, folds=())
+    with pytest.raises(KeyboardInterrupt):
+        fit.fit(three, replace(job, say=BrokenOff("epoch 1/")))
+    assert not job.out.exists()
+    lines = []
+    fit.fit(three, replace(job, say=lines.append))
+    unbroken = replace(job, out=tmp_path / "unbroken")
+    fit.fit(three, unbroken)
+
+    assert "going on from epoch 1" in lines
+    one, other = (load_file(path / "weights.safetensors") for path in (job.out, unbroken.out))
+    assert one.keys() == other.keys()
+    assert all((one[name] == other[name]).all() for name in one)
+    for name in ("model.onnx", "tokenizer.json"):
+        assert (job.out / name).read_bytes() == (unbroken.out / name).read_bytes()
+
+
+def test_what_another_run_left_is_not_gone_on_from(three, job):
+    """Other mail or another recipe starts anew, vocabulary and all."""
+    job = replace(job, folds=())
+    with pytest.raises(KeyboardInterrupt):
+        fit.fit(three, replace(job, say=BrokenOff("epoch 1/")))
+    lines = []
+    fit.fit(three, replace(job, without=("b",), recipe=replace(job.recipe, epochs=1), say=lines.append))
+
+    assert not any("going on" in line for line in lines)
+
+
+def test_a_bundle_is_replaced_and_other_things_are_not(three, job):
+    """OUT may hold an earlier bundle; somebody's files are refused before anything is trained, and stay."""
+    job.out.mkdir()
+    (job.out / "thesis.txt").write_text("years of work")
+    with pytest.raises(UserError, match="already"):
+        fit.fit(three, job)
+    assert (job.out / "thesis.txt").read_text() == "years of work"
+
+    (job.out / "thesis.txt").rename(job.out / bundles.MANIFEST)
+    fit.fit(three, replace(job, folds=(), slim=True, recipe=replace(job.recipe, epochs=1)))
+    assert not (job.out / "weights.safetensors").exists()
+    assert bundles.load(job.out).name == "small"
+
+
+def test_disagreement_leaves_nothing(three, job, monkeypatch):
+    """If ONNX and PyTorch disagree by more than they may it is a DataError, and there is no bundle."""
+    monkeypatch.setattr(bundle, "MOST_FLOAT_GAP", -1.0)
+    with pytest.raises(DataError, match="disagree"):
+        fit.fit(three, replace(job, folds=(), recipe=replace(job.recipe, epochs=1)))
+
+    assert not job.out.exists()
+
+
+def test_one_class_teaches_nothing(tmp_path, load, job):
+    """Mail of one kind only is refused with a sentence."""
+    data = load(small_corpus.folder(tmp_path / "mail", labels=("ham",)))
+    with pytest.raises(DataError, match="both ham and spam"):
+        fit.fit(data, replace(job, without=()))
+
+    assert not job.out.exists()
+
+
+def test_a_source_that_is_not_there_is_named_with_those_that_are(three, job):
+    """A slip in --without is no training of an hour on the mail that was to be left out."""
+    with pytest.raises(UserError, match="the sources are a, b, c"):
+        fit.fit(three, replace(job, without=("trec07",)))
+
+
+def test_a_source_may_be_left_out_from_a_year_on(three):
+    """NAME@YEAR marks what is of that year or later."""
+    marked = fit.left_out(three, ["a@2022"])
+    years = {row.date[:4] for row, left in zip(three.rows, marked, strict=True) if left}
+
+    assert years == {"2022", "2023"}
+    assert set(three.source[marked]) == {"a"}
+
+
+# --- the command ----------------------------------------------------------------------------------------------------
+
+
+def _run(*arguments):
+    return command.run([str(argument) for argument in arguments])
+
+
+def test_the_command_makes_a_bundle(tmp_path, capsys):
+    """`python -m training fit` on a folder of ham/ and spam/ ends well, and says how far it is."""
+    corpus = small_corpus.folder(tmp_path / "mail")
+    status = _run("fit", "--corpus", corpus, "--out", tmp_path / "made", *TINY)
+
+    assert status == 0
+    Scorer(bundles.load(tmp_path / "made")).self_test()
+    assert "epoch 2/2" in capsys.readouterr().err
+
+
+def test_a_wrong_corpus_path_is_a_sentence(tmp_path, capsys):
+    """Status 66, and the path that is wrong."""
+    assert _run("fit", "--corpus", tmp_path / "nowhere", "--out", tmp_path / "made", *TINY) == NoInputError.exit_status
+    assert "nowhere" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_archive_cut_short_is_a_sentence(tmp_path, capsys):
+    """Status 65, and nothing half-written."""
+    small_corpus.indexed(tmp_path / "whole", {"a": 100})
+    with tarfile.open(tmp_path / "whole.tar.xz", "w:xz") as archive:
+        archive.add(tmp_path / "whole", "whole")
+    raw = (tmp_path / "whole.tar.xz").read_bytes()
+    (tmp_path / "cut.tar.xz").write_bytes(raw[: len(raw) * 2 // 3])
+
+    assert len(lzma.decompress(raw)) > len(raw)
+    assert _run("fit", "--corpus", tmp_path / "cut.tar.xz", "--out", tmp_path / "made", *TINY) == DataError.exit_status
+    assert "cut short" in capsys.readouterr().err
+    assert not (tmp_path / "made").exists()
+
+
+def test_an_out_that_may_not_be_replaced_is_said_at_once(tmp_path, capsys):
+    """Not after the corpus was read, which takes minutes."""
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "letter").touch()
+
+    assert _run("fit", "--corpus", tmp_path / "nowhere", "--out", tmp_path / "mine", *TINY) == UserError.exit_status
+    assert "another --out" in capsys.readouterr().err
+
+
+def test_a_wrong_option_is_a_usage_error(tmp_path, capsys):
+    """Status 64, as everywhere in spamlstm."""
+    assert _run("fit", "--corpse", tmp_path) == 64
+    capsys.readouterr()
+
+
+def test_a_folder_of_archives_stands_for_each_of_them(tmp_path, load):
+    """`--corpus FOLDER` reads what lies in it, in order, at most `first` of each."""
+    for name in ("one", "two"):
+        small_corpus.indexed(tmp_path / name, {name: 30})
+        (tmp_path / "all").mkdir(exist_ok=True)
+        with tarfile.open(tmp_path / "all" / f"{name}.tar.gz", "w:gz") as archive:
+            archive.add(tmp_path / name, name)
+    data = load(tmp_path / "all", first=20)
+
+    assert data.source.tolist() == ["one"] * 20 + ["two"] * 20
+
+
+def test_many_messages_are_read_by_all_cores_in_order(tmp_path, load, monkeypatch):
+    """Others help with a large corpus, and the order stays that of the corpus."""
+    from training import dataset
+
+    monkeypatch.setattr(dataset, "_ALONE", 1)
+    monkeypatch.setattr(dataset, "_CHUNK", 16)
+    monkeypatch.setattr(dataset, "_AHEAD", 2)
+    monkeypatch.setattr(dataset, "ProcessPoolExecutor", ThreadPoolExecutor)
+    path = small_corpus.indexed(tmp_path / "corpus", {"a": 100})
+
+    assert [row.place for row in load(path).rows] == list(range(100))
+
+
+def test_the_manifest_says_how_the_text_is_read(three, job):
+    """Lengths are those of the training, so that judging reads the same rows."""
+    fit.fit(three, replace(job, folds=(), recipe=replace(job.recipe, epochs=1)))
+    manifest = json.loads((job.out / bundles.MANIFEST).read_text())
+
+    limits = job.limits
+    expected = {
+        "pad_id": 0,
+        "header_tokens": limits.header,
+        "window_tokens": limits.window,
+        "window_bytes": limits.window_bytes,
+        "max_windows": limits.windows,
+        "vocab_size": manifest["network"]["vocabulary"],
+    }
+    assert expected.items() <= manifest["input"].items()

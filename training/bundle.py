@@ -1,0 +1,185 @@
+"""Writing a bundle: the network in int8, proven to agree with PyTorch on real mail, with its manifest and its card."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import onnx
+import safetensors.torch
+import torch
+
+from spamlstm.errors import DataError
+from spamlstm.mail.text import TEXT_VERSION
+from spamlstm.model import bundle as bundles
+from spamlstm.model.metrics import one_minus_roca_pct, sm_at_hm
+from training import calibrate, card, export, learn
+from training.batches import Example, collate, rows
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from spamlstm.config import Thresholds
+    from spamlstm.model.bundle import Calibration
+    from spamlstm.model.vocabulary import Vocabulary
+    from training.dataset import Dataset
+    from training.fit import Job
+    from training.network import Network
+    from training.sampling import Split
+
+PARITY_MESSAGES = 1_000
+# float32 sums in another order differ in the sixth digit; int8 weights in the second. A logit of 0.1 moves a
+# probability by 2.5 points at most, and the verdicts themselves are compared too.
+MOST_FLOAT_GAP = 1e-3
+MOST_MEAN_GAP = 0.1
+MOST_FLIPS = 5  # of the thousand, and of fewer
+SELF_TEST_ROWS = 2
+SELF_TEST_TOLERANCE = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A bundle that was written, and the figures in its manifest."""
+
+    path: Path
+    parity: dict[str, Any]
+    metrics: dict[str, Any]
+
+
+def write(
+    data: Dataset,
+    network: Network,
+    vocabulary: Vocabulary,
+    part: Split,
+    left: calibrate.LeftOut,
+    *,
+    job: Job,
+    how: str,
+    into: Path,
+) -> Made:
+    """Write everything but the rename into the empty folder `into`. DataError if ONNX and PyTorch do not agree.
+
+    `how` says in words how the messages of `left` were judged.
+    """
+    vocabulary.save(into / bundles.TOKENIZER)
+    plain = into.parent / "float.onnx"
+    onnx.save(export.graph(network), plain)
+    export.quantize(plain, into / bundles.NETWORK)
+    calibration = calibrate.calibrate(left)
+    bars = calibrate.thresholds(left, calibration, job.costs)
+    sample = _sample(data, vocabulary, part, job)
+    parity = _parity(network, sample, plain, into / bundles.NETWORK, calibration=calibration, bars=bars)
+    if not job.slim:
+        state = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
+        safetensors.torch.save_file(state, into / "weights.safetensors")
+    metrics = {"left_out": _left_out(left), "left_out_note": how}
+    manifest = {
+        "name": job.name,
+        "version": job.version,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "text_version": TEXT_VERSION,
+        "input": {
+            "pad_id": 0,
+            "header_tokens": job.limits.header,
+            "window_tokens": job.limits.window,
+            "window_bytes": job.limits.window_bytes,
+            "max_windows": job.limits.windows,
+            "fashion": job.limits.fashion,
+            "vocab_size": len(vocabulary),
+        },
+        "calibration": {"scale": calibration.scale, "shift": calibration.shift},
+        "thresholds": {"ham": bars.ham, "spam": bars.spam, "costs": asdict(job.costs)},
+        "network": network.config.as_dict(),
+        "recipe": learn.describe(job.recipe),
+        "parity": parity,
+        "metrics": metrics,
+        "corpora": _corpora(data, part),
+        "without": list(job.without),
+        "trained_with": {"torch": torch.__version__, "python": platform.python_version(), "device": job.device},
+        "self_test": _self_test(sample, into / bundles.NETWORK),
+    }
+    (into / bundles.CARD).write_text(card.text(manifest), "utf-8")
+    bundles.seal(into, manifest)
+    return Made(into, parity, metrics)
+
+
+def _sample(data: Dataset, vocabulary: Vocabulary, part: Split, job: Job) -> list[Example]:
+    """Real messages, drawn evenly from what was trained on and what was not."""
+    everything = np.concatenate((part.validation, part.train))
+    chosen = everything[np.linspace(0, len(everything) - 1, min(PARITY_MESSAGES, len(everything))).astype(int)]
+    return [data.encode_one(index, vocabulary, job.limits) for index in chosen]
+
+
+def _parity(
+    network: Network, sample: list[Example], plain: Path, int8: Path, *, calibration: Calibration, bars: Thresholds
+) -> dict[str, Any]:
+    """How far the exported networks are from PyTorch's; DataError if further than they may be."""
+    torch_logits = learn.logits(network, sample, windows=1)
+    gaps, flips = {}, 0
+    for name, path in (("float32", plain), ("int8", int8)):
+        found = _onnx_logits(path, sample)
+        gap = np.abs(found - torch_logits)
+        gaps[name] = {"mean": float(gap.mean()), "max": float(gap.max())}
+        flips = int(np.count_nonzero(_verdicts(found, calibration, bars) != _verdicts(torch_logits, calibration, bars)))
+    if gaps["float32"]["max"] > MOST_FLOAT_GAP:
+        raise DataError(f"ONNX and PyTorch disagree by {gaps['float32']['max']:.2g} in a logit: nothing was written")
+    if gaps["int8"]["mean"] > MOST_MEAN_GAP or flips > MOST_FLIPS:
+        raise DataError(
+            f"int8 and PyTorch disagree by {gaps['int8']['mean']:.2g} in the mean logit and in {flips} of "
+            f"{len(sample):,} verdicts: nothing was written"
+        )
+    return {"messages": len(sample), "logit_gap": gaps, "other_verdict_pct": 100 * flips / len(sample)}
+
+
+def _verdicts(logits: NDArray[np.float64], calibration: Calibration, bars: Thresholds) -> NDArray[np.int64]:
+    chance = 1 / (1 + np.exp(-(calibration.scale * logits + calibration.shift)))
+    return np.digitize(chance, [bars.ham, bars.spam])
+
+
+def _onnx_logits(path: Path, sample: list[Example]) -> NDArray[np.float64]:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    found = np.zeros(len(sample))
+    for start in range(0, len(sample), 32):
+        some = sample[start : start + 32]
+        batch = collate([rows(example, 1) for example in some], [False] * len(some))
+        found[start : start + 32] = session.run(None, {"ids": batch.ids, "lengths": batch.lengths})[0]
+    return found
+
+
+def _self_test(sample: list[Example], path: Path) -> dict[str, Any]:
+    chosen = [sample[0], sample[-1]][:SELF_TEST_ROWS]
+    ids = [rows(example, 1)[0][:64].tolist() for example in chosen]
+    short = [Example(np.array(row, np.uint16), (np.array([], np.uint16),), spam=False) for row in ids]
+    return {"ids": ids, "logits": _onnx_logits(path, short).tolist(), "tolerance": SELF_TEST_TOLERANCE}
+
+
+def _left_out(left: calibrate.LeftOut) -> dict[str, Any]:
+    return {str(name): _figures(left, left.source == name) for name in np.unique(left.source)}
+
+
+def _figures(left: calibrate.LeftOut, mine: NDArray[np.bool_]) -> dict[str, Any]:
+    figure = one_minus_roca_pct(left.spam[mine], left.logits[mine])
+    return {
+        "n_ham": int(np.count_nonzero(~left.spam[mine])),
+        "n_spam": int(np.count_nonzero(left.spam[mine])),
+        "one_minus_roca_pct": None if figure is None else figure.value,
+        "sm_at_hm_1_pct": sm_at_hm(left.spam[mine], left.logits[mine], 1.0),
+    }
+
+
+def _corpora(data: Dataset, part: Split) -> list[dict[str, Any]]:
+    seen = np.concatenate((part.train, part.validation))
+    return [
+        {
+            "name": str(name),
+            "ham": int(np.count_nonzero((data.source[seen] == name) & ~data.spam[seen])),
+            "spam": int(np.count_nonzero((data.source[seen] == name) & data.spam[seen])),
+        }
+        for name in np.unique(data.source[seen])
+    ]

@@ -1,0 +1,205 @@
+"""One training of one network: epochs, early stopping, checkpoints that a later run goes on from."""
+
+import copy
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from spamlstm.errors import DataError
+from training.batches import Batch, Example, Hiding, batches, collate, cut, rows
+from training.network import Network, NetworkConfig
+from training.progress import silent
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """Everything that decides how a training goes; a checkpoint of another recipe is not gone on from."""
+
+    network: NetworkConfig
+    epochs: int = 6
+    per_epoch: int = 30_000
+    patience: int = 3
+    batch_tokens: int = 16_000
+    rate: float = 2e-3
+    decay: float = 0.01
+    smoothing: float = 0.02
+    average: float = 0.998  # of the weights over steps: what is judged and shipped
+    synthetic: float = 0.3
+    seed: int = 1
+    hiding: Hiding = field(default_factory=Hiding)
+
+
+@dataclass
+class _State:
+    """What changes while training; saved after each epoch."""
+
+    network: Network
+    average: Network
+    optimizer: torch.optim.Optimizer
+    epoch: int = 0
+    steps: int = 0
+    best: float = float("inf")
+    best_weights: dict[str, Tensor] = field(default_factory=dict)
+    since_best: int = 0
+
+
+def train(
+    recipe: Recipe,
+    examples: Sequence[Example],
+    chance: Floats,
+    validation: Sequence[Example],
+    *,
+    checkpoint: Path | None,
+    device: str,
+    say: Callable[[str], None],
+    tick: Callable[[int], None] = silent,
+) -> Network:
+    """A trained network. `chance` is how often each example is drawn.
+
+    `say` gets a line for each epoch, when its checkpoint is safe; `tick` is told how many more messages are done.
+    """
+    state = _begin(recipe, device)
+    if checkpoint is not None and checkpoint.exists():
+        _resume(state, recipe, checkpoint)
+        if state.epoch:
+            say(f"going on from epoch {state.epoch}")
+    while state.epoch < recipe.epochs and state.since_best < recipe.patience:
+        loss = _epoch(recipe, state, examples, chance, device=device, tick=tick)
+        now = validation_loss(state.average, validation, device) if validation and math.isfinite(loss) else loss
+        state.epoch += 1
+        state.since_best += 1
+        if now < state.best:
+            state.best, state.since_best = now, 0
+            state.best_weights = copy.deepcopy(state.average.state_dict())
+        if checkpoint is not None:
+            _save(state, recipe, checkpoint)
+        say(f"epoch {state.epoch}/{recipe.epochs}: loss {loss:.4f}, validation {now:.4f}")
+    if not state.best_weights:
+        raise DataError("the training came to nothing: its loss is not a number; train with a lower rate")
+    state.average.load_state_dict(state.best_weights)
+    return state.average.cpu().eval()
+
+
+def logits(network: Network, examples: Sequence[Example], *, windows: int, device: str = "cpu") -> Floats:
+    """(N,) the logit of each message: the highest of its windows', as the classifier has it."""
+    network.eval()
+    found = np.zeros(len(examples))
+    all_rows = [rows(example, windows) for example in examples]
+    order = np.argsort([max(map(len, message)) for message in all_rows], kind="stable")
+    with torch.no_grad():
+        for places in cut([all_rows[place] for place in order], 32_000):
+            chosen = order[places]
+            batch = collate([all_rows[place] for place in chosen], [False] * len(chosen))
+            found[chosen] = _message_logits(network, batch, device).cpu().numpy()
+    return found
+
+
+def validation_loss(network: Network, validation: Sequence[Example], device: str) -> float:
+    """Mean cross-entropy in nats, of both classes alike, with the whole of each message in sight."""
+    found = logits(network, validation, windows=2, device=device)
+    spam = np.array([example.spam for example in validation])
+    losses = np.logaddexp(0.0, np.where(spam, -found, found))
+    return float(np.mean([losses[spam == label].mean() for label in (False, True) if (spam == label).any()]))
+
+
+def _begin(recipe: Recipe, device: str) -> _State:
+    torch.manual_seed(recipe.seed)
+    network = Network(recipe.network).to(device)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=recipe.rate, weight_decay=recipe.decay)
+    return _State(network, copy.deepcopy(network), optimizer)
+
+
+def _epoch(
+    recipe: Recipe,
+    state: _State,
+    examples: Sequence[Example],
+    chance: Floats,
+    *,
+    device: str,
+    tick: Callable[[int], None],
+) -> float:
+    # Seeded by epoch, so that a training that was broken off and gone on with is the same training.
+    rng = np.random.default_rng((recipe.seed, state.epoch))
+    torch.manual_seed(recipe.seed * 1000 + state.epoch)
+    order = rng.choice(len(examples), recipe.per_epoch, p=chance)
+    total, seen = 0.0, 0
+    state.network.train()
+    for batch in batches(examples, order, tokens=recipe.batch_tokens, rng=rng, hiding=recipe.hiding):
+        _set_rate(recipe, state, seen)
+        loss = _step(recipe, state, batch, device)
+        total += loss * len(batch.labels)
+        seen += len(batch.labels)
+        tick(len(batch.labels))
+    return total / seen
+
+
+def _set_rate(recipe: Recipe, state: _State, seen: int) -> None:
+    """A short warm-up, then straight down to a hundredth."""
+    done = (state.epoch + seen / recipe.per_epoch) / recipe.epochs
+    rate = recipe.rate * min(1.0, (done + 1e-3) / 0.02, max(1 - done, 0.01))
+    for group in state.optimizer.param_groups:
+        group["lr"] = rate
+
+
+def _step(recipe: Recipe, state: _State, batch: Batch, device: str) -> float:
+    target = torch.from_numpy(batch.labels).to(device) * (1 - 2 * recipe.smoothing) + recipe.smoothing
+    loss = nn.functional.binary_cross_entropy_with_logits(_message_logits(state.network, batch, device), target)
+    state.optimizer.zero_grad()
+    loss.backward()
+    nn.utils.clip_grad_norm_(state.network.parameters(), 1.0)
+    state.optimizer.step()
+    # Early on the average looks back over a tenth of the steps so far, or the first weights, drawn at random, would
+    # be nearly half of it after 400 steps.
+    share = max(1 - recipe.average, 9 / (10 + state.steps))
+    state.steps += 1
+    with torch.no_grad():
+        for mean, value in zip(state.average.parameters(), state.network.parameters(), strict=True):
+            mean.lerp_(value, share)
+    return float(loss.item())
+
+
+def _message_logits(network: Network, batch: Batch, device: str) -> Tensor:
+    """(B,) the highest logit of each message's rows."""
+    of_rows = network(torch.from_numpy(batch.ids).to(device), torch.from_numpy(batch.lengths).to(device))  # (R,)
+    lowest = torch.full((len(batch.labels),), -1e9, device=device)
+    return lowest.scatter_reduce(0, torch.from_numpy(batch.message).to(device), of_rows, "amax")
+
+
+def _save(state: _State, recipe: Recipe, path: Path) -> None:
+    beside = path.with_suffix(".new")
+    saved = {
+        "recipe": repr(recipe),
+        "network": state.network.state_dict(),
+        "average": state.average.state_dict(),
+        "optimizer": state.optimizer.state_dict(),
+        "best_weights": state.best_weights,
+        "numbers": {"epoch": state.epoch, "steps": state.steps, "best": state.best, "since_best": state.since_best},
+    }
+    torch.save(saved, beside)
+    beside.replace(path)
+
+
+def _resume(state: _State, recipe: Recipe, path: Path) -> None:
+    saved: dict[str, Any] = torch.load(path, weights_only=True)
+    if saved["recipe"] != repr(recipe):
+        return
+    state.network.load_state_dict(saved["network"])
+    state.average.load_state_dict(saved["average"])
+    state.optimizer.load_state_dict(saved["optimizer"])
+    state.best_weights = saved["best_weights"]
+    for name, value in saved["numbers"].items():
+        setattr(state, name, value)
+
+
+def describe(recipe: Recipe) -> dict[str, Any]:
+    """A recipe as it stands in the manifest."""
+    return asdict(recipe)

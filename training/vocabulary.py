@@ -1,0 +1,37 @@
+"""Training the byte-level BPE: Hugging Face tokenizers, on the training part only."""
+
+import re
+from collections.abc import Iterable, Iterator
+
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+
+from spamlstm.mail.text import MARKS
+from spamlstm.model.vocabulary import PIECE
+
+PAD = "⟦pad⟧"
+_MARK = re.compile("⟦[^⟧]*⟧")
+
+
+def train(texts: Iterable[str], *, size: int, progress: bool = False) -> Tokenizer:
+    """A tokenizer of `size` tokens; id 0 is padding, the marks of the rendering follow, then bytes and merges."""
+    tokenizer = Tokenizer(models.BPE())
+    split = pre_tokenizers.Split(Regex(PIECE.pattern), behavior="isolated")
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [split, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
+    )
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=size,
+        min_frequency=3,
+        max_token_length=24,
+        special_tokens=[PAD, *MARKS],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=progress,
+    )
+    tokenizer.train_from_iterator(_without_marks(texts), trainer)
+    return tokenizer
+
+
+def _without_marks(texts: Iterable[str]) -> Iterator[str]:
+    for text in texts:
+        yield _MARK.sub(" ", text)

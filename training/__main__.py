@@ -38,6 +38,7 @@ PerEpoch = Annotated[int, typer.Option(min=100, help="Messages drawn in an epoch
 Words = Annotated[int, typer.Option(min=600, max=60_000, help="Size of the vocabulary.")]
 Synthetic = Annotated[int, typer.Option(min=0, help="How many messages of our own writing to add.")]
 Share = Annotated[float, typer.Option(min=0, max=0.9, help="Their share of each class in training.")]
+Hide = Annotated[list[str] | None, typer.Option(help="NAME=CHANCE: how often a part of a message is hidden.")]
 Seed = Annotated[int, typer.Option(help="Two runs of one seed on one machine give one model.")]
 Device = Annotated[str, typer.Option(help="cpu, cuda, or auto.")]
 Threads = Annotated[int, typer.Option(min=0, help="Threads of PyTorch; 0: one for each core.")]
@@ -55,6 +56,7 @@ def fit(
     vocabulary: Words = 16_000,
     synthetic: Synthetic = 30_000,
     synthetic_share: Share = 0.3,
+    hide: Hide = None,
     seed: Seed = 1,
     threads: Threads = 0,
     name: Annotated[str, typer.Option(help="The model's name.")] = "default",
@@ -66,9 +68,11 @@ def fit(
     """Train a bundle from CORPUS and put it at OUT. Broken off, the same command goes on where it was."""
     from training import fit as fitting
     from training import workplace
+    from training.batches import hiding
 
     workplace.refuse(out, holds=MANIFEST)
     recipe = _recipe(epochs=epochs, per_epoch=per_epoch, vocabulary=vocabulary, share=synthetic_share, seed=seed)
+    recipe = replace(recipe, hiding=hiding(hide or ()))
     data, limits = _load(corpus, first=first, synthetic=synthetic, seed=seed, threads=threads)
     with progress.shown(console, "training", each=per_epoch) as tick:
         job = fitting.Job(
@@ -101,7 +105,7 @@ def leave_out(
     vocabulary: Words = 16_000,
     synthetic: Synthetic = 30_000,
     synthetic_share: Share = 0.3,
-    hide: Annotated[list[str] | None, typer.Option(help="NAME=CHANCE: how often a part is hidden.")] = None,
+    hide: Hide = None,
     fashion: Annotated[bool, typer.Option(help="Let the network see the facts of fashion and the trace.")] = True,
     seed: Seed = 1,
     threads: Threads = 0,
@@ -110,9 +114,10 @@ def leave_out(
     """Train one network without some sources and write how it judges them: the experiment behind a decision."""
     from training import experiment
     from training import fit as fitting
+    from training.batches import hiding
 
     recipe = _recipe(epochs=epochs, per_epoch=per_epoch, vocabulary=vocabulary, share=synthetic_share, seed=seed)
-    recipe = replace(recipe, hiding=experiment.hiding(hide or ()))
+    recipe = replace(recipe, hiding=hiding(hide or ()))
     data, limits = _load(corpus, first=None, synthetic=synthetic, seed=seed, threads=threads, fashion=fashion)
     with progress.shown(console, "training", each=per_epoch) as tick:
         job = fitting.Job(

@@ -6,12 +6,13 @@ facts of fashion taken from another message of either class. What remains when t
 content. docs/decisions/0005-modern-ham.md has the figures of each of these.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from spamlstm.errors import UserError
 from spamlstm.mail.facts import FASHION
 from spamlstm.mail.text import MARKS, SECTIONS
 
@@ -51,6 +52,21 @@ class Hiding:
     files: float = 0.3
     body: float = 0.1
     word: float = 0.05
+
+
+def hiding(wishes: Iterable[str]) -> Hiding:
+    """`fashion=0.5` and the like, over the default."""
+    known = {field.name for field in fields(Hiding)}
+    values: dict[str, float] = {}
+    for wish in wishes:
+        name, _, chance = wish.partition("=")
+        try:
+            values[name] = float(chance)
+        except ValueError:
+            values[name] = -1
+        if name not in known or not 0 <= values[name] <= 1:
+            raise UserError(f"--hide {wish}: say NAME=CHANCE with a chance from 0 to 1 and one of {', '.join(known)}")
+    return replace(Hiding(), **values)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,14 +1,11 @@
 """One experiment: a network trained without some sources, and how it judges them. What decisions are made by."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import fields, replace
 
 import numpy as np
 
-from spamlstm.errors import UserError
 from spamlstm.model.metrics import one_minus_roca_pct, sm_at_hm
 from training import workplace
-from training.batches import Hiding
 from training.calibrate import LeftOut
 from training.dataset import Dataset
 from training.fit import Job, check_sources, judge, left_out, train
@@ -31,21 +28,6 @@ def leave_out(data: Dataset, job: Job, names: Sequence[str]) -> str:
     result.write_text(table, "utf-8")
     workplace.finish(result, job.out, beside=beside)
     return table
-
-
-def hiding(wishes: Iterable[str]) -> Hiding:
-    """`fashion=0.5` and the like, over the default."""
-    known = {field.name for field in fields(Hiding)}
-    values: dict[str, float] = {}
-    for wish in wishes:
-        name, _, chance = wish.partition("=")
-        try:
-            values[name] = float(chance)
-        except ValueError:
-            values[name] = -1
-        if name not in known or not 0 <= values[name] <= 1:
-            raise UserError(f"--hide {wish}: say NAME=CHANCE with a chance from 0 to 1 and one of {', '.join(known)}")
-    return replace(Hiding(), **values)
 
 
 def _rows(part: LeftOut) -> Iterable[tuple[str, ...]]:

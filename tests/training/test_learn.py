@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from spamlstm.errors import DataError
+from spamlstm.errors import DataError, UserError
 from training import fit, learn
+from training.batches import Hiding, hiding
 from training.sampling import split, weights
 
 pytestmark = pytest.mark.train
@@ -92,3 +93,11 @@ def test_a_loss_that_is_no_number_is_said(task):
     """A training that blew up gives a sentence, and no network."""
     with pytest.raises(DataError, match="rate"):
         _train(task, recipe=replace(task[3], epochs=1, per_epoch=200, rate=1e30))
+
+
+def test_hiding_in_words():
+    """`--hide NAME=CHANCE` changes that chance alone; an unknown name or no chance is a sentence."""
+    assert hiding(["fashion=0", "trace=0.25"]) == Hiding(fashion=0, trace=0.25)
+    for wish in ("nonsense=0.5", "fashion", "fashion=2", "fashion=x"):
+        with pytest.raises(UserError, match="--hide"):
+            hiding([wish])

@@ -90,7 +90,7 @@ def train(
 
 
 def logits(network: Network, examples: Sequence[Example], *, windows: int, device: str = "cpu") -> Floats:
-    """(N,) the logit of each message: the highest of its windows', as the classifier has it."""
+    """(N,) the logit of each message, as the classifier would find it from at most `windows` windows."""
     network.eval()
     found = np.zeros(len(examples))
     all_rows = [rows(example, windows) for example in examples]
@@ -168,10 +168,13 @@ def _step(recipe: Recipe, state: _State, batch: Batch, device: str) -> float:
 
 
 def _message_logits(network: Network, batch: Batch, device: str) -> Tensor:
-    """(B,) the highest logit of each message's rows."""
+    """(B,) the logit of each message from those of its rows, as `spamlstm.model.scorer.message_logit` has it."""
     of_rows = network(torch.from_numpy(batch.ids).to(device), torch.from_numpy(batch.lengths).to(device))  # (R,)
-    lowest = torch.full((len(batch.labels),), -1e9, device=device)
-    return lowest.scatter_reduce(0, torch.from_numpy(batch.message).to(device), of_rows, "amax")
+    message = torch.from_numpy(batch.message).to(device)
+    empty = torch.zeros(len(batch.labels), device=device)
+    highest = empty.scatter_reduce(0, message, of_rows, "amax", include_self=False)
+    mean = empty.scatter_reduce(0, message, of_rows, "mean", include_self=False)
+    return (highest + mean) / 2
 
 
 def _save(state: _State, recipe: Recipe, path: Path) -> None:

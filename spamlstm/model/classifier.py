@@ -16,7 +16,7 @@ from spamlstm.model.encoder import Encoder
 from spamlstm.model.policy import Policy, Reason
 from spamlstm.model.reading import Reader, Reading, Source, read_chunk
 from spamlstm.model.registry import find_bundle
-from spamlstm.model.scorer import Scorer
+from spamlstm.model.scorer import Scorer, message_logit
 from spamlstm.verdict import Judgement, Verdict
 
 if TYPE_CHECKING:
@@ -102,8 +102,8 @@ class Classifier:
             yield from self._side_by_side(itertools.chain([next_slot], chunks), pool, threads=count + 1)
 
     def score(self, logits: Sequence[float]) -> float | None:
-        """The calibrated score of a message from the logits of its windows: the most spam-like one speaks for all."""
-        return self.bundle.calibration.score(max(logits)) if logits else None
+        """The calibrated score of a message from the logits of its windows; None if it has none."""
+        return self.bundle.calibration.score(message_logit(logits)) if logits else None
 
     def _always(self, judged: Judged[Any]) -> Judgement:
         if judged.judgement is not None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from spamlstm.model.classifier import Classifier
+from spamlstm.model.scorer import message_logit
 
 # Longer mail is explained by what its most spam-like window holds; 400 re-scorings take about half a second.
 MOST_CANDIDATES = 400
@@ -44,8 +45,8 @@ def explain(classifier: Classifier, raw: bytes, *, most: int = 12) -> list[Pull]
     if not windows:
         return []
     logits = _logits(classifier, windows)
-    base = max(logits)
-    # The score is the maximum over the windows, so what is in the top one comes first where not all can be tried.
+    base = message_logit(logits)
+    # The most spam-like window weighs most in the score, so what is in it comes first where not all can be tried.
     order = sorted(range(len(windows)), key=lambda index: -logits[index])
     candidates = _candidates([windows[index] for index in order])
     variants = [_without(windows, logits, candidate) for candidate in candidates]
@@ -53,7 +54,7 @@ def explain(classifier: Classifier, raw: bytes, *, most: int = 12) -> list[Pull]
     scale = classifier.bundle.calibration.scale
     pulls = []
     for (kind, text), (changed, untouched) in zip(candidates, variants, strict=True):
-        left = max([next(rescored) for _ in changed] + untouched)
+        left = message_logit([next(rescored) for _ in changed] + untouched)
         pulls.append(Pull(kind, text, round(scale * (base - left), 3)))
     return sorted((pull for pull in pulls if pull.pull), key=lambda pull: -abs(pull.pull))[:most]
 

@@ -15,6 +15,15 @@ if TYPE_CHECKING:
 BATCH_TOKENS = 1024
 
 
+def message_logit(windows: Sequence[float]) -> float:
+    """The logit of a message from those of its windows: half way between the highest and their mean.
+
+    The highest alone lets one odd window of a long letter speak for all; the mean lets spam hide behind innocent text
+    (docs/decisions/0007-windows.md has the figures).
+    """
+    return (max(windows) + sum(windows) / len(windows)) / 2
+
+
 class Scorer:
     """An open session on a bundle's network. `logits` may be called from several threads."""
 

@@ -119,7 +119,7 @@ def test_one_bad_reading_does_not_stop_the_next(tiny):
 
 def test_a_reader_travels():
     """A reader and its readings can be sent between processes."""
-    reading = Reader(400, 4).read(SPAM)
+    reading = Reader(400, 4, fashion=True).read(SPAM)
     assert pickle.loads(pickle.dumps(reading)) == reading  # noqa: S301  our own bytes
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from spamlstm.errors import DataError
 from spamlstm.model import bundle
 from spamlstm.model.encoder import Encoder
-from spamlstm.model.scorer import Scorer, buckets
+from spamlstm.model.scorer import Scorer, buckets, message_logit
 
 
 @given(st.lists(st.integers(1, 300), max_size=60), st.integers(1, 1000))
@@ -84,3 +84,11 @@ def test_unknown_text(tiny):
     assert encoder.is_unknown(encoder.encode(["⟦body⟧ " + "这是一个测试" * 10]))
     assert not encoder.is_unknown(encoder.encode(["⟦body⟧ cheap pills for the meeting today and more"]))
     assert not encoder.is_unknown(encoder.encode([""]))
+
+
+@given(st.lists(st.floats(-20, 20), min_size=1, max_size=8))
+def test_the_logit_of_a_message(windows):
+    """One window is the message; of several the highest counts half, and the company it keeps the other half."""
+    assert min(windows) - 1e-9 <= message_logit(windows) <= max(windows) + 1e-9
+    assert message_logit([windows[0]]) == windows[0]
+    assert message_logit([*windows, max(windows)]) >= message_logit(windows) - 1e-9

@@ -131,7 +131,7 @@ def normalise(text: str) -> tuple[str, set[str]]:
         if removed > 3:
             odd.add("zerowidth")
     text = text.lower()
-    if _GREEK_OR_CYRILLIC.search(text):
+    if not text.isascii() and _GREEK_OR_CYRILLIC.search(text):
         text, folded = _MIXED_WORD.subn(lambda match: match[0].translate(_LOOKALIKE), text)
         if folded:
             odd.add("confusable")

@@ -25,9 +25,15 @@ app = typer.Typer(
 )
 model_app = typer.Typer(help="The installed models.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(model_app, name="model")
+config_app = typer.Typer(help="The configuration file.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(config_app, name="config")
 
 ModelOption = Annotated[
     Path | None, typer.Option("--model", metavar="DIR", help="The folder of the model to use instead of the usual one.")
+]
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option("--config", metavar="FILE", help="The configuration to use instead of the one in the usual places."),
 ]
 
 
@@ -61,7 +67,7 @@ def classify(
         typer.Option("--exit-code", help="Exit with 0 for ham, 1 for spam, 2 for unsure (the worst of several)."),
     ] = False,
     model: ModelOption = None,
-    config: Annotated[Path | None, typer.Option(metavar="FILE", help="A configuration (TOML).")] = None,
+    config: ConfigOption = None,
 ) -> None:
     """Judge mail: ham, unsure or spam.
 
@@ -97,3 +103,29 @@ def show(model: ModelOption = None) -> None:
     from spamlstm.cli.model import show_model
 
     show_model(model)
+
+
+@config_app.command("init")
+def config_init(
+    path: Annotated[Path | None, typer.Option(metavar="FILE", help="Write there, not to the user's own place.")] = None,
+) -> None:
+    """Write a commented configuration with the defaults; a file that is there is never overwritten."""
+    from spamlstm.cli.config import begin
+
+    begin(path)
+
+
+@config_app.command("check")
+def config_check(config: ConfigOption = None) -> None:
+    """Say all that is wrong in the configuration, a problem a line (exit status 78), or else what it watches."""
+    from spamlstm.cli.config import check
+
+    raise typer.Exit(check(config))
+
+
+@config_app.command("show")
+def config_show(config: ConfigOption = None) -> None:
+    """Print the configuration that holds, with its defaults, and where it comes from."""
+    from spamlstm.cli import config as commands
+
+    commands.show(config)

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from spamlstm import config as configuration
 from spamlstm.cli.output import Row, plain, printer
-from spamlstm.config import Config
+from spamlstm.config import Config, load
+from spamlstm.config.places import find
 from spamlstm.errors import DataError, NoInputError, UserError
 from spamlstm.mail.paths import STDIN, Held, Place, Unreadable, expand
 from spamlstm.model.classifier import Classifier, Judged
@@ -53,7 +53,8 @@ class _Tally:
 def classify_paths(wish: Wish) -> int:
     """Judge and print each message under the paths; gives the exit status."""
     paths = wish.paths or _only_stdin()
-    settings = configuration.load(wish.config) if wish.config else Config()
+    file = find(wish.config)
+    settings = load(file) if file else Config()
     classifier = Classifier.open(wish.model, config=settings)
     tally = _Tally(set())
     with printer(sys.stdout, json=wish.json) as show:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Self
 
-from spamlstm.config import Costs, PolicyConfig, Thresholds
+from spamlstm.config import Costs, PolicyConfig, Thresholds, senders
 from spamlstm.errors import ConfigError
 from spamlstm.verdict import Verdict
 
@@ -82,19 +82,14 @@ class SenderList:
     @classmethod
     def of(cls, entries: tuple[str, ...]) -> Self:
         """Sort the entries by kind; a ConfigError tells what is wrong with one that is of none."""
-        addresses, domains, lists = set(), set(), set()
+        named: dict[senders.Kind, set[str]] = {kind: set() for kind in senders.Kind}
         for entry in entries:
-            wanted = entry.strip().lower()
-            local, at, domain = wanted.rpartition("@")
-            if wanted.startswith("list:") and wanted[5:].strip():
-                lists.add(wanted[5:].strip().strip("<>"))
-            elif not at or not domain.strip(".") or any(c.isspace() for c in wanted):
-                raise ConfigError(f"'{entry}' is no allow or deny entry: {_hint(wanted)}")
-            elif local:
-                addresses.add(wanted)
-            else:
-                domains.add(domain.strip("."))
-        return cls(frozenset(addresses), frozenset(domains), frozenset(lists))
+            try:
+                kind, name = senders.parse(entry)
+            except ValueError as error:
+                raise ConfigError(str(error)) from error
+            named[kind].add(name)
+        return cls(*(frozenset(named[kind]) for kind in (senders.Kind.ADDRESS, senders.Kind.DOMAIN, senders.Kind.LIST)))
 
     def covers(self, *, sender: str, list_id: str) -> bool:
         """Whether the address or the mailing list is on this list."""
@@ -103,12 +98,6 @@ class SenderList:
             return True
         labels = sender.rpartition("@")[2].split(".") if self.domains else []
         return any(".".join(labels[start:]) in self.domains for start in range(len(labels)))
-
-
-def _hint(entry: str) -> str:
-    if entry and "@" not in entry and "." in entry and ":" not in entry:
-        return f"write '@{entry}' for everyone there, 'name@{entry}' for one address, 'list:{entry}' for a mailing list"
-    return "write an address (friend@x.org), a domain (@x.org) or a mailing list (list:announce.x.org)"
 
 
 @dataclass(frozen=True, slots=True)

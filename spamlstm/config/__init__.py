@@ -1,0 +1,33 @@
+"""What a user configures: one TOML file, read once by the entry point and passed in as frozen values."""
+
+from pathlib import Path
+
+from spamlstm.config.values import (
+    Action,
+    CatchUp,
+    Config,
+    Costs,
+    DaemonConfig,
+    MaildirConfig,
+    PolicyConfig,
+    Thresholds,
+)
+
+__all__ = [
+    "Action",
+    "CatchUp",
+    "Config",
+    "Costs",
+    "DaemonConfig",
+    "MaildirConfig",
+    "PolicyConfig",
+    "Thresholds",
+    "load",
+]
+
+
+def load(path: Path) -> Config:
+    """Read a configuration file whole; a ConfigError names every problem in it, each with its line and key."""
+    from spamlstm.config.reading import load_file  # with tomllib 6 ms, which a start without a file need not pay
+
+    return load_file(path)

@@ -1,0 +1,29 @@
+"""Where the configuration file lies."""
+
+import os
+from pathlib import Path
+
+SYSTEM = Path("/etc/spamlstm/config.toml")
+
+
+def user_file() -> Path:
+    """Where platformdirs puts it: $XDG_CONFIG_HOME/spamlstm/config.toml, ~/.config without that variable.
+
+    Written out here because every start asks, and loading platformdirs takes longer than the answer.
+    """
+    named = os.environ.get("XDG_CONFIG_HOME", "")
+    # The XDG specification says that a relative path is to be ignored.
+    home = named if named.startswith("/") else os.path.expanduser("~/.config")  # noqa: PTH111  no RuntimeError here
+    return Path(home, "spamlstm", "config.toml")
+
+
+def places() -> tuple[Path, ...]:
+    """The files that are looked for, in this order; the first that exists is the configuration, alone."""
+    return (user_file(), SYSTEM)
+
+
+def find(named: Path | None = None) -> Path | None:
+    """The file to read: the one named, whether it exists or not, else the first of `places` that does, else None."""
+    if named is not None:
+        return named
+    return next((place for place in places() if os.path.exists(place)), None)  # noqa: PTH110  raises for no place

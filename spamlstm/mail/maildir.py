@@ -1,0 +1,580 @@
+"""One Maildir folder and its message names: what may be read of them, and the few moves that lose nothing.
+
+No watching and no journal here: the caller writes down what it is about to do, calls one of these, and after a crash
+asks `settle` how far it came. Plain system calls, one after the other, so that a test can stop at each.
+"""
+
+# os lists a folder of 10,000 many times as fast as pathlib, and keeps names as they were given:
+# ruff: noqa: PTH102, PTH104, PTH108, PTH112, PTH116, PTH118, PTH119, PTH120, PTH123
+
+import base64
+import contextlib
+import itertools
+import os
+import re
+import secrets
+import socket
+import stat
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Literal, Self
+
+from spamlstm.errors import NoInputError, UserError
+
+Part = Literal["new", "cur"]
+
+PARTS = ("new", "cur", "tmp")
+# maildir.5: what lies in tmp for so long was given up by whoever wrote it.
+STALE_SECONDS = 36 * 3600
+# What clients and servers call the folder, the likeliest first. Translated names are left to the configuration.
+JUNK_NAMES = ("Junk", "Spam", "Junk E-mail", "Bulk Mail")
+
+_UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
+_NOT_ASCII = re.compile(r"[^\x20-\x7e]+")
+_deliveries = itertools.count()
+
+
+class GoneError(Exception):
+    """The message is no longer under its name: a reader renamed it, or a user removed it. Normal; look again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """A message's file name in its pieces: `base[,field]...[:info]`. `str()` gives back exactly what was parsed.
+
+    `fields` stand in the order found, each with its letter (`S=123`); `info` is all behind the first colon, None
+    without one, which in `new` is the rule.
+    """
+
+    base: str
+    fields: tuple[str, ...] = ()
+    info: str | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Take any file name apart; none is refused."""
+        stem, colon, info = text.partition(":")
+        base, *fields = stem.split(",")
+        return cls(base, tuple(fields), info if colon else None)
+
+    def __str__(self) -> str:
+        stem = ",".join((self.base, *self.fields))
+        return stem if self.info is None else f"{stem}:{self.info}"
+
+    @property
+    def size(self) -> int | None:
+        """What `S=` says: the size of the file in bytes."""
+        return self._number("S=")
+
+    @property
+    def wire_size(self) -> int | None:
+        """What `W=` says: the size with each line ended by CRLF."""
+        return self._number("W=")
+
+    @property
+    def flags(self) -> str:
+        """The standard flags (upper-case letters), in ASCII order, each once."""
+        return "".join(sorted({letter for letter in self._letters if "A" <= letter <= "Z"}))
+
+    @property
+    def keywords(self) -> str:
+        """The letters that stand for keywords in the `dovecot-keywords` of this one folder, in order, each once."""
+        return "".join(sorted({letter for letter in self._letters if "a" <= letter <= "z"}))
+
+    def elsewhere(self, *, base: str, keywords: Mapping[str, str] | None = None) -> Self:
+        """The name for another folder, under the fresh `base`.
+
+        `U=` goes, as mbsync numbers messages by folder. Keyword letters mean other words there, so they are put
+        through `keywords` (letter here to letter there) and dropped where that has none.
+        """
+        info = self.info
+        if info is not None and info.startswith("2,"):
+            mapped = {(keywords or {}).get(letter, "") for letter in self.keywords}
+            _, comma, more = info[2:].partition(",")
+            info = "2," + "".join(sorted({*self.flags, *mapped})) + comma + more
+        return replace(self, base=base, fields=self._without("U="), info=info)
+
+    def rewritten(self, *, base: str, size: int, wire_size: int) -> Self:
+        """The name for a fresh file of other bytes in the same folder: `S=` and `W=` true, `U=` gone, flags kept."""
+        sizes = (f"S={size}", f"W={wire_size}")
+        return replace(self, base=base, fields=(*sizes, *self._without("S=", "W=", "U=")))
+
+    def within(self, part: Part) -> Self:
+        """The name as it has to be in `part`: in cur every name has flags, if only none."""
+        return replace(self, info="2,") if part == "cur" and self.info is None else self
+
+    @property
+    def _letters(self) -> str:
+        # Behind a second comma other programs keep what is their own.
+        return self.info[2:].partition(",")[0] if self.info and self.info.startswith("2,") else ""
+
+    def _number(self, key: str) -> int | None:
+        digits = next((field[2:] for field in self.fields if field.startswith(key)), "")
+        return int(digits) if digits.isascii() and digits.isdecimal() and len(digits) < 20 else None
+
+    def _without(self, *keys: str) -> tuple[str, ...]:
+        return tuple(field for field in self.fields if not field.startswith(keys))
+
+
+def unique() -> str:
+    """A base name that no delivery has had: time, process, count, chance and host, as maildir.5 asks."""
+    now = time.time_ns() // 1000
+    count, chance = next(_deliveries), secrets.token_hex(4)
+    return f"{now // 1_000_000}.M{now % 1_000_000:06}P{os.getpid()}Q{count}R{chance}.{_host(socket.gethostname())}"
+
+
+def _host(name: str) -> str:
+    """maildir.5 escapes / and : in octal; a comma would look like a field, and other signs help nobody."""
+    escaped = _UNSAFE.sub(lambda match: "".join(f"\\{byte:03o}" for byte in match[0].encode("utf-8", "replace")), name)
+    return escaped[:64] or "localhost"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A delivered message as a listing showed it; by now it may have another name."""
+
+    folder: str
+    part: Part
+    name: str
+
+    @property
+    def path(self) -> str:
+        """The file."""
+        return os.path.join(self.folder, self.part, self.name)
+
+
+def messages(folder: str) -> Iterator[Entry]:
+    """What lies in new and cur. A folder that is not there is an OSError, as no listing must pass for an empty one.
+
+    new is listed first: a message that a reader takes to cur meanwhile is then seen twice, and never not at all.
+    Links are passed over: one could show a daemon that runs as root what the owner of the mail may not read.
+    """
+    yield from _listed(folder, "new")
+    yield from _listed(folder, "cur")
+
+
+def _listed(folder: str, part: Part) -> Iterator[Entry]:
+    with os.scandir(os.path.join(folder, part)) as entries:
+        for entry in entries:
+            if not entry.name.startswith(".") and _is_plain(entry):
+                yield Entry(folder, part, entry.name)
+
+
+def _is_plain(entry: os.DirEntry[str]) -> bool:
+    """Where the folder does not tell the type of its entries this asks the file, which may be gone by now."""
+    try:
+        return entry.is_file(follow_symlinks=False)
+    except OSError:
+        return False
+
+
+def find(folder: str, base: str) -> list[Entry]:
+    """Where the message of this base name lies now, whatever its flags: mostly one place, or none."""
+    # Of a hundred thousand names nearly all are told apart without taking them apart.
+    near = (entry for entry in messages(folder) if entry.name.startswith(base))
+    return [entry for entry in near if Name.parse(entry.name).base == base]
+
+
+def stale(folder: str, *, now: float) -> list[str]:
+    """The files in tmp that nobody has touched for 36 hours before `now` (seconds since 1970).
+
+    The time of change counts as well as those of access and content: what is rewritten here has the delivery date of
+    the message it stands for, which may be years ago.
+    """
+    found = []
+    with os.scandir(os.path.join(folder, "tmp")) as entries:
+        for entry in entries:
+            try:
+                status = entry.stat(follow_symlinks=False)
+            except FileNotFoundError:
+                continue
+            touched = max(status.st_atime, status.st_mtime, status.st_ctime)
+            if stat.S_ISREG(status.st_mode) and not entry.name.startswith(".") and touched < now - STALE_SECONDS:
+                found.append(entry.path)
+    return sorted(found)
+
+
+def is_maildir(path: str) -> bool:
+    """Whether new, cur and tmp are there."""
+    return all(os.path.isdir(os.path.join(path, part)) for part in PARTS)
+
+
+def layout(root: str) -> Literal["maildir++", "fs"]:
+    """How the folders below a Maildir are kept: `.Junk` (Maildir++, also where there are none yet) or `Junk` (fs)."""
+    folders = _folders(root)
+    dotted = any(name.startswith(".") for name in folders)
+    return "fs" if folders and not dotted else "maildir++"
+
+
+def _folders(root: str) -> list[str]:
+    """The names of the Maildirs right below `root`."""
+    with os.scandir(root) as entries:
+        names = [entry.name for entry in entries if entry.name not in PARTS]
+    return sorted(name for name in names if is_maildir(os.path.join(root, name)))
+
+
+def junk_folder(root: str, wish: str = "auto") -> str:
+    """The path of the folder that spam of the Maildir `root` is filed to, whether it exists yet or not.
+
+    'auto' takes the first of JUNK_NAMES that exists, in any case of its letters, also below INBOX, and else plans a
+    `Junk` in the layout that is there. Any other wish is a folder's name, on disk or as mail programs show it
+    (`Junk`, `INBOX.Junk`, `Lists/Junk`). NoInputError if `root` is no Maildir, UserError if the wish leads out of it.
+    """
+    if not is_maildir(root):
+        raise NoInputError(f"{root} is no Maildir: it lacks new, cur or tmp")
+    return _wished(root, wish) if wish != "auto" else _detected(root)
+
+
+def _detected(root: str) -> str:
+    folders = _folders(root)
+    shown = {_shown(name): name for name in reversed(folders)}
+    # Dovecot with LAYOUT=fs and Courier may keep everything below INBOX, which then is no message folder of its own.
+    if os.path.isdir(os.path.join(root, "INBOX")):
+        inner = _folders(os.path.join(root, "INBOX"))
+        shown = {**{_shown(name): os.path.join("INBOX", name) for name in inner}, **shown}
+    for name in JUNK_NAMES:
+        if name.casefold() in shown:
+            return os.path.join(root, shown[name.casefold()])
+    if layout(root) == "fs":
+        return os.path.join(root, JUNK_NAMES[0])
+    below_inbox = bool(folders) and all(name.startswith(".INBOX.") for name in folders)
+    return os.path.join(root, (".INBOX." if below_inbox else ".") + JUNK_NAMES[0])
+
+
+def _shown(name: str) -> str:
+    return name.removeprefix(".").removeprefix("INBOX.").casefold()
+
+
+def _wished(root: str, wish: str) -> str:
+    pieces = wish.split("/")
+    if not wish.strip() or "\0" in wish or any(piece in ("", ".", "..", *PARTS) for piece in pieces):
+        raise UserError(f"'{wish}' is no name of a folder below {root}; write it like 'Junk' or 'Lists/Junk'")
+    dotted = "." + wish.replace("/", ".").removeprefix(".")
+    if ".." in dotted:
+        raise UserError(f"'{wish}' is no name of a folder below {root}; write it without empty levels, like 'Junk'")
+    for name in (wish, dotted, _imap(wish), _imap(dotted)):
+        if os.path.isdir(os.path.join(root, name)):
+            return os.path.join(root, name)
+    return os.path.join(root, _imap(wish if layout(root) == "fs" and not wish.startswith(".") else dotted))
+
+
+def _imap(name: str) -> str:
+    """A folder's name as servers write it on disk: other letters than ASCII in the UTF-7 of RFC 3501, 5.1.3."""
+
+    def word(match: re.Match[str]) -> str:
+        encoded = base64.b64encode(match[0].encode("utf-16-be", "surrogatepass"), b"+,")
+        return f"&{encoded.decode().rstrip('=')}-"
+
+    return name if name.isascii() else _NOT_ASCII.sub(word, name.replace("&", "&-"))
+
+
+def create_folder(root: str, folder: str) -> None:
+    """Make `folder` (a path below `root`) with new, cur, tmp and `maildirfolder`; what exists is left as it is.
+
+    Owner, group and mode are those of `root`, so that the mail server can use it; all is on disk when this returns.
+    Subscriptions are the user's and are not touched. Safe to repeat, and beside a server that makes the same folder.
+    """
+    like = os.stat(root)
+    levels = [folder]
+    while (parent := os.path.dirname(levels[-1])) != root and len(parent) > len(root):
+        levels.append(parent)
+    for path in reversed(levels):
+        _make_folder(path, like)
+    # new and cur come last: only with them it is a Maildir to others, and then tmp is there to deliver into.
+    for part in ("tmp", "new", "cur"):
+        _make_folder(os.path.join(folder, part), like)
+    # The Maildir++ specification wants it in every folder but the root; Dovecot makes it in the fs layout as well.
+    _make_marker(os.path.join(folder, "maildirfolder"), like)
+    sync([folder, *(os.path.dirname(path) for path in levels)])
+
+
+def _make_folder(path: str, like: os.stat_result) -> None:
+    try:
+        os.mkdir(path, 0o700)
+    except FileExistsError:
+        if not os.path.isdir(path):
+            raise
+        return
+    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        _dress(handle, like, stat.S_IMODE(like.st_mode))
+    finally:
+        os.close(handle)
+
+
+def _make_marker(path: str, like: os.stat_result) -> None:
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    except FileExistsError:
+        return
+    try:
+        _dress(handle, like, like.st_mode & 0o666)
+    finally:
+        os.close(handle)
+
+
+def _dress(handle: int, like: os.stat_result, mode: int) -> None:
+    """Owner first, as a change of owner takes mode bits away."""
+    mine = os.fstat(handle)
+    if (mine.st_uid, mine.st_gid) != (like.st_uid, like.st_gid):
+        try:
+            os.fchown(handle, like.st_uid, like.st_gid)
+        except PermissionError:
+            # Only root may give files away. Anyone else runs as the owner, and at most a group cannot be kept.
+            if os.geteuid() == 0:
+                raise
+    os.fchmod(handle, mode)
+
+
+def check_one_file_system(*folders: str) -> None:
+    """A UserError unless new, cur and tmp of all `folders` are on one file system, where a move is one rename."""
+    paths = [os.path.join(folder, part) for folder in folders for part in PARTS]
+    for path in paths[1:]:
+        if os.stat(path).st_dev != os.stat(paths[0]).st_dev:
+            raise UserError(
+                f"{paths[0]} and {path} are on different file systems, and mail can only be moved safely within one;"
+                " choose a junk folder on the same one"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What tells a file from another that was later given its name (procmail does that). A rename keeps all three."""
+
+    inode: int
+    mtime_ns: int
+    size: int
+
+    @classmethod
+    def of(cls, status: os.stat_result) -> Self:
+        """The identity in what stat gave."""
+        return cls(status.st_ino, status.st_mtime_ns, status.st_size)
+
+
+def identity(path: str) -> Identity | None:
+    """Whose name this is now, or None if nobody's. Other OSErrors are the caller's."""
+    try:
+        return Identity.of(os.lstat(path))
+    except FileNotFoundError:
+        return None
+
+
+def read(path: str) -> tuple[bytes, Identity]:
+    """A message's bytes and whose they are, from one open file; no link is followed. GoneError if it is gone."""
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError as error:
+        raise GoneError(path) from error
+    with open(handle, "rb", buffering=0) as stream:
+        return stream.readall(), Identity.of(os.fstat(handle))
+
+
+def sync(folders: Iterable[str]) -> None:
+    """Bring the names in these folders to disk, each once, in the order given."""
+    for folder in dict.fromkeys(folders):
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def move(source: str, folder: str, *, name: Name, part: Part) -> tuple[str, ...]:
+    """Rename the message at `source` to `name` in `part` of `folder`; gives the folders to `sync`, the target first.
+
+    `name` must have a base from `unique`: a rename overwrites, and only a fresh base makes sure that there is nothing
+    to overwrite. (link and unlink would refuse to, but leave two messages at a crash between them.) Bytes, date, owner
+    and mode stay. At a crash the message is under its old name or under its new one, never under both or neither.
+
+    GoneError if the source is gone; FileExistsError if the name is not fresh; any other OSError, and nothing happened.
+    """
+    target = os.path.join(folder, part, str(name.within(part)))
+    _rename_to_fresh(source, target)
+    return os.path.dirname(target), os.path.dirname(source)
+
+
+def _rename_to_fresh(source: str, target: str) -> None:
+    if os.path.lexists(target):
+        raise FileExistsError(f"{target} exists")
+    try:
+        os.rename(source, target)
+    except FileNotFoundError as error:
+        if os.path.isdir(os.path.dirname(target)):
+            raise GoneError(source) from error
+        raise
+
+
+def replace_with(
+    source: str, content: bytes, folder: str, *, name: Name, part: Part, expected: Identity
+) -> tuple[str, ...]:
+    """Put `content` in place of the message at `source`, as a fresh file; gives the folders yet to `sync`.
+
+    Delivered messages never change, as readers remember their sizes; so it is a new message under a new base, with
+    the old one's date, owner and mode. `name` has a base from `unique`; its sizes are made those of `content` here.
+    `expected` is what `read` gave with the bytes that `content` was made from.
+
+    What a crash leaves, in this order:
+
+    | state | the old message | tmp of `folder` | the fresh message | what `settle` does |
+    |---|---|---|---|---|
+    | before | there | - | - | nothing |
+    | after `prepare` began | there | a part, or all | - | removes the one in tmp |
+    | after `publish` | there | - | there | removes the fresh one |
+    | after `retire` | - | - | there | nothing: done |
+
+    In the third state a reader shows the message twice, for the time of one fsync or until `settle`. The other order
+    would hide it in tmp meanwhile, where servers delete what looks old: twice is better than never.
+    GoneError if the old message was renamed or removed by others before it could be retired: nothing has changed
+    then, the fresh one is taken back (but see `finish`). Any OSError (disk full, read-only) leaves the old one alone.
+    """
+    target = os.path.join(folder, part, str(sized(name, content, base=name.base).within(part)))
+    written = prepare(content, folder, base=name.base, like=source)
+    try:
+        publish(written, target, source=source, expected=expected)
+    except BaseException:
+        discard(written)
+        raise
+    return finish(source, folder, base=name.base, target=target, expected=expected)
+
+
+def sized(name: Name, content: bytes, *, base: str) -> Name:
+    """`name` for a fresh file that holds `content`, for the same folder; `elsewhere` then makes it one for another."""
+    bare = content.count(b"\n") - content.count(b"\r\n")
+    return name.rewritten(base=base, size=len(content), wire_size=len(content) + bare)
+
+
+def prepare(content: bytes, folder: str, *, base: str, like: str) -> str:
+    """Write `content` to tmp of `folder`, on disk and dressed like the message `like`; gives its path.
+
+    GoneError if `like` is gone. After any error nothing is left in tmp.
+    """
+    try:
+        status = os.lstat(like)
+    except FileNotFoundError as error:
+        raise GoneError(like) from error
+    path = os.path.join(folder, "tmp", base)
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            _write(handle, content)
+            _dress(handle, status, stat.S_IMODE(status.st_mode))
+            os.utime(handle, ns=(status.st_atime_ns, status.st_mtime_ns))
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+    except BaseException:
+        discard(path)
+        raise
+    return path
+
+
+def _write(handle: int, content: bytes) -> None:
+    left = memoryview(content)
+    while left:
+        left = left[os.write(handle, left) :]
+
+
+def publish(written: str, target: str, *, source: str, expected: Identity) -> None:
+    """Deliver what `prepare` wrote, under a fresh name: from here on readers see it.
+
+    GoneError if the message at `source` is no longer the one expected; FileExistsError if the name is not fresh.
+    """
+    if identity(source) != expected:
+        raise GoneError(source)
+    _rename_to_fresh(written, target)
+
+
+def discard(written: str) -> None:
+    """Take away what `prepare` wrote, if it is still in tmp."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(written)
+
+
+def finish(source: str, folder: str, *, base: str, target: str, expected: Identity) -> tuple[str, ...]:
+    """Behind `publish`: retire the old message once the fresh one is on disk, or take the fresh one back (GoneError).
+
+    The fsync between is what a power failure asks for: without it the removal may reach the disk and the delivery not.
+    Where the old one is nowhere, the fresh one stays: a user who removed it just now sees it once more, but NFS also
+    says 'no such file' of a removal that it did and had to repeat, and then ours is the only one.
+    """
+    try:
+        sync([os.path.dirname(target)])
+        retired = retire(source, expected=expected)
+    except OSError:
+        _take_back(source, folder, base=base, expected=expected)
+        raise
+    if not retired and _take_back(source, folder, base=base, expected=expected):
+        raise GoneError(source)
+    return (os.path.dirname(source),)
+
+
+def _take_back(source: str, folder: str, *, base: str, expected: Identity) -> bool:
+    """Remove the fresh message if the old one still exists, and tell whether that does."""
+    old = _lies_near(source, expected)
+    if old:
+        retract(folder, base)
+    return old
+
+
+def _lies_near(source: str, expected: Identity) -> bool:
+    """Whether a message is in its folder under its base. Its inode tells it from another that was given its name."""
+    origin, name = os.path.dirname(os.path.dirname(source)), Name.parse(os.path.basename(source))
+    # A listing may miss a name that changes while it is read, so that one look proves presence and only two absence.
+    return any(identity(entry.path) == expected for _ in range(2) for entry in find(origin, name.base))
+
+
+def retire(source: str, *, expected: Identity) -> bool:
+    """Remove the old message, if it still is under its name; False if not, or if the name is another's by now."""
+    if identity(source) != expected:
+        return False
+    try:
+        os.unlink(source)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def retract(folder: str, base: str) -> bool:
+    """Remove our own fresh message wherever readers renamed it to in `folder`; False if it is nowhere.
+
+    A reader may rename it once more between the look and the removal, so this looks again.
+    """
+    for _ in range(20):
+        entries = find(folder, base)
+        if not entries:
+            return False
+        for entry in entries:
+            try:
+                os.unlink(entry.path)
+            except FileNotFoundError:
+                continue
+            return True
+    raise TimeoutError(f"{base} in {folder} is renamed faster than it can be removed")
+
+
+class Outcome(StrEnum):
+    """What became of a move or a replacement that a crash cut short."""
+
+    DONE = "done"
+    """The message is in its target, or was there and went on from there by other hands."""
+
+    UNDONE = "undone"
+    """The message is as it was, and can be acted on again."""
+
+    GONE = "gone"
+    """It is neither here nor there: a user moved or removed it meanwhile."""
+
+
+def settle(source: str, folder: str, *, base: str, expected: Identity) -> Outcome:
+    """After a crash: bring a `move` or `replace_with` to an end, by what is on disk. Safe to repeat.
+
+    The arguments are what the journal noted before the act: the source path, the target folder, the fresh base in it,
+    and the identity of the message. The message is looked for under its base, as readers go on renaming. Where both
+    the old and the fresh one exist the fresh one goes: the old one is what was delivered.
+    """
+    discard(os.path.join(folder, "tmp", base))
+    if _take_back(source, folder, base=base, expected=expected):
+        return Outcome.UNDONE
+    return Outcome.DONE if find(folder, base) else Outcome.GONE

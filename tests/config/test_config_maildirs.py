@@ -1,0 +1,73 @@
+"""Paths of the configuration: what they mean, and which section holds."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from spamlstm.config import MaildirConfig
+from spamlstm.config.maildirs import absolute, covers, expand, section_of
+
+
+def test_home_is_resolved(monkeypatch):
+    """~ is the user's home; slashes too many don't matter."""
+    monkeypatch.setenv("HOME", "/home/ann")
+    assert absolute("~//Maildir/") == "/home/ann/Maildir"
+    assert absolute("~root/Maildir").endswith("root/Maildir")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "path", "covered"),
+    [
+        ("/v/*/Maildir", "/v/ann/Maildir", True),
+        ("/v/*/Maildir", "/v/x.org/ann/Maildir", False),
+        ("/v/*/Maildir", "/v/.trash/Maildir", False),
+        ("/v/.*/Maildir", "/v/.trash/Maildir", True),
+        ("/v/a?n/Maildir", "/v/ann/Maildir", True),
+        ("/v/[!a]*/Maildir", "/v/ann/Maildir", False),
+        ("/v/*/*", "/v/a*/*", True),
+        ("/v/a*", "/v/*", False),
+        ("/v/ann", "/v/ann", True),
+        ("/v/ann", "/v/Ann", False),
+    ],
+)
+def test_what_a_path_covers(pattern, path, covered):
+    """As a shell would, without a look at the disk."""
+    assert covers(pattern, path) is covered
+
+
+def test_the_first_section_that_matches_holds(tmp_path):
+    """An exception stands before the rule; expanding and asking for one path agree."""
+    for name in ("b", "a", "c", ".hidden"):
+        (tmp_path / name).mkdir()
+    sections = [MaildirConfig(f"{tmp_path}/b", junk="Spam"), MaildirConfig(f"{tmp_path}/*")]
+    found = expand(sections)
+    assert list(found.items()) == [
+        (tmp_path / "b", sections[0]),
+        (tmp_path / "a", sections[1]),
+        (tmp_path / "c", sections[1]),
+    ]
+    assert all(section_of(sections, path) is section for path, section in found.items())
+    assert section_of(sections, tmp_path / "a" / "b") is None
+    assert section_of(sections, tmp_path / ".hidden") is None
+
+
+def test_a_folder_with_two_names_is_watched_once(tmp_path):
+    """Through a link a Maildir would be judged twice."""
+    (tmp_path / "b").mkdir()
+    (tmp_path / "a").symlink_to("b")
+    assert list(expand([MaildirConfig(f"{tmp_path}/*")])) == [tmp_path / "a"]
+
+
+def test_what_is_not_there_is_left_out(tmp_path):
+    """A broken link, a name that vanished, a pattern without a match: no error, nothing to watch."""
+    (tmp_path / "link").symlink_to("nowhere")
+    gone = os.fspath(tmp_path / "gone")
+    assert expand([MaildirConfig(f"{tmp_path}/*"), MaildirConfig("/x")], find=lambda _: [gone]) == {}
+    assert expand([MaildirConfig(f"{tmp_path}/*/Maildir")]) == {}
+
+
+def test_odd_names_are_only_names():
+    """Brackets in the name of a folder are no globs when a path is asked for."""
+    section = MaildirConfig("/v/*")
+    assert section_of([section], Path("/v/[a]")) is section

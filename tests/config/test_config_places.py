@@ -1,0 +1,41 @@
+"""Where the file is looked for: the user's before the machine's, and nothing is loaded for the question."""
+
+from pathlib import Path
+
+import platformdirs
+import pytest
+
+from spamlstm.config import places
+
+
+@pytest.mark.parametrize("xdg", ["", "/somewhere/else"])
+def test_the_place_is_that_of_platformdirs(monkeypatch, xdg):
+    """Written out for speed, it must not drift from what others expect."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", xdg)
+    assert places.user_file().parent == Path(platformdirs.user_config_dir("spamlstm"))
+
+
+def test_a_relative_xdg_is_ignored(monkeypatch):
+    """As its specification says."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", "here")
+    monkeypatch.setenv("HOME", "/home/ann")
+    assert places.user_file() == Path("/home/ann/.config/spamlstm/config.toml")
+
+
+def test_the_first_that_exists(monkeypatch, tmp_path):
+    """The named one whatever it is, then the user's, then the machine's, then none."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(places, "SYSTEM", tmp_path / "etc.toml")
+    assert places.find() is None
+    (tmp_path / "etc.toml").touch()
+    assert places.find() == tmp_path / "etc.toml"
+    places.user_file().parent.mkdir(parents=True)
+    places.user_file().touch()
+    assert places.find() == places.user_file() == places.places()[0]
+    assert places.find(tmp_path / "none") == tmp_path / "none"
+
+
+def test_without_a_file_nothing_is_loaded_for_it(python):
+    """A start without a configuration pays for no TOML."""
+    loaded = python("import spamlstm.config.places as p, sys; p.find(); print(*sys.modules)").split()
+    assert {"tomllib", "difflib", "platformdirs", "glob", "spamlstm.config.reading"}.isdisjoint(loaded)

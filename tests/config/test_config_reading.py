@@ -1,0 +1,239 @@
+"""Reading: what a file says is taken, what it means to say is guessed at, nothing is ignored, all is told at once."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spamlstm.config import Action, CatchUp, Config, Costs, DaemonConfig, MaildirConfig, Thresholds, load
+from spamlstm.config.reading import ProblemsError, read
+from spamlstm.errors import ConfigError
+
+ALL_WRONG = """\
+[policy]
+alow = []
+deny = [
+  "@bad.org",
+  "bad.org",  # no entry
+]
+thresholds = { ham = 0.9, spam = "x" }
+
+[learning]
+rate = 1
+
+[[maildir]]
+path = "/var/vmail/*/Maildir"
+spam = ["tag", "none"]
+unsure = ["tagg"]
+ham = ["file"]
+
+[[maildir]]
+junk = "../Junk"
+dry_run = "yes"
+
+[[maildir]]
+path = "/var/vmail/ann/Maildir"
+
+[deamon]
+scan_seconds = 1
+"""
+
+
+def written(tmp_path, text):
+    path = tmp_path / "config.toml"
+    path.write_text(text)
+    return path
+
+
+def problems(text):
+    return [str(problem) for problem in sorted(read(text.encode())[1])]
+
+
+def test_a_whole_policy(tmp_path):
+    """Every key of the policy arrives."""
+    text = """
+    [policy]
+    allow = ["friend@x.org", "list:announce.x.org"]
+    deny = ["@bad.org"]
+    thresholds = { ham = 0.1, spam = 0.9 }
+    costs = { false_positive = 20, false_negative = 1, unsure = 0.5 }
+    """
+    policy = load(written(tmp_path, text)).policy
+    assert policy.allow == ("friend@x.org", "list:announce.x.org")
+    assert policy.deny == ("@bad.org",)
+    assert (policy.thresholds, policy.costs) == (Thresholds(0.1, 0.9), Costs(20, 1, 0.5))
+
+
+def test_maildirs_and_daemon(tmp_path):
+    """Every key of the other tables arrives; actions in one order, `none` as no action."""
+    text = """
+    daemon = { scan_seconds = 30, catch_up = "unseen", dry_run = true }
+    [[maildir]]
+    path = "~/Maildir"
+    junk = "INBOX.Spam"
+    spam = ["file", "keyword", "tag"]
+    unsure = ["none"]
+    ham = ["tag"]
+    dry_run = false
+    [[maildir]]
+    path = "/var/vmail/*/*/Maildir"
+    """
+    config = load(written(tmp_path, text))
+    assert config.daemon == DaemonConfig(scan_seconds=30, catch_up=CatchUp.UNSEEN, dry_run=True)
+    every = (Action.TAG, Action.KEYWORD, Action.FILE)
+    assert config.maildirs == (
+        MaildirConfig("~/Maildir", junk="INBOX.Spam", spam=every, unsure=(), ham=(Action.TAG,), dry_run=False),
+        MaildirConfig("/var/vmail/*/*/Maildir"),
+    )
+    assert [config.is_dry(section) for section in config.maildirs] == [False, True]
+
+
+def test_the_defaults_surprise_nobody():
+    """Spam is tagged and filed to the detected folder, unsure tagged, ham left alone, only new mail looked at."""
+    section = MaildirConfig("~/Maildir")
+    assert (section.junk, section.spam, section.unsure, section.ham) == ("auto", ("tag", "file"), ("tag",), ())
+    assert DaemonConfig() == DaemonConfig(scan_seconds=45, catch_up=CatchUp.NEW, dry_run=False)
+    assert not Config().is_dry(section)
+
+
+def test_an_empty_file_changes_nothing(tmp_path):
+    """Defaults are the bundle's."""
+    assert load(written(tmp_path, "")) == Config()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[policy]\nalow = []", "policy.alow: is not a setting; did you mean 'allow'?"),
+        ("[polic]", "did you mean 'policy'"),
+        ("policy = 1", "must be a table"),
+        ("[policy]\nallow = 'x'", "list of strings"),
+        ("[policy]\nallow = ['x.org']", "write '@x.org' for everyone there"),
+        ("[policy]\nthresholds = { ham = 0.9, spam = 0.1 }", "0 <= ham <= spam <= 1"),
+        ("[policy]\nthresholds = { ham = 0.9 }", "policy.thresholds.spam"),
+        ("[policy]\nthresholds = 3", "must be a table"),
+        (f"[policy]\nthresholds = {{ ham = 1{'0' * 400}, spam = 1 }}", "too large"),
+        ("[policy]\ncosts = { false_positive = nan, false_negative = 1, unsure = 1 }", "finite"),
+        ("[policy", "not valid TOML"),
+        ("[learning]", "learning: is not supported by this version"),
+        ("[[spamd]]", "not supported by this version"),
+        ("metrics.listen = 1", "not supported by this version"),
+        ("[maildir]\npath = '/m'", "[[maildir]], in double brackets"),
+        ("[[maildir]]", "needs a path"),
+        ("[[maildir]]\npath = 'Maildir'", "begins with / or ~"),
+        ("[[maildir]]\npath = '/var/**/Maildir'", "one * for each level"),
+        ("[[maildir]]\npath = '~no-such-user-here/Maildir'", "there is no user"),
+        ("[[maildir]]\npath = '/m'\njunk = ''", "name of a folder"),
+        ("[[maildir]]\npath = '/m'\njunk = '/Junk'", "name of a folder"),
+        ("[[maildir]]\npath = '/m'\njunk = 'INBOX'", "no place for junk"),
+        ("[[maildir]]\npath = '/m'\nspam = 'tag'", 'such as ["tag", "file"]'),
+        ("[[maildir]]\npath = '/m'\nspam = ['fiel']", "did you mean 'file'?"),
+        ("[[maildir]]\npath = '/m'\nspam = [1]", "a word in quotes"),
+        ("[[maildir]]\npath = '/m'\nspam = ['tag', 'tag']", "twice"),
+        ("[[maildir]]\npath = '/m'\nspam = ['tag', 'none']", "contradicts"),
+        ("[[maildir]]\npath = '/m'\nham = ['file']", "would move ham"),
+        ("[[maildir]]\npath = '/m'\n[[maildir]]\npath = '/x/../m/'", "is there twice: line 2 has it already"),
+        ("[[maildir]]\npath = '/m/*'\n[[maildir]]\npath = '/m/ann'", "the path of line 2 covers this one"),
+        ("[daemon]\nscan_seconds = 29", "from 30 to 60"),
+        ("[daemon]\nscan_seconds = nan", "from 30 to 60"),
+        ("[daemon]\nscan_seconds = true", "must be a number"),
+        ("[daemon]\ncatch_up = 'nothing'", '"new", "unseen", "all"'),
+        ("[daemon]\ndry_run = 1", "true or false"),
+        ("a = " + "[" * 5000, "not valid TOML"),
+        ("a = " + "1" * 5000, "not valid TOML"),
+    ],
+)
+def test_a_mistake_is_told(tmp_path, text, words):
+    """The sentence names the file and what is wrong in it."""
+    with pytest.raises(ConfigError, match=r"config\.toml") as caught:
+        load(written(tmp_path, text))
+    assert words in str(caught.value)
+
+
+def test_all_problems_are_told_together(tmp_path):
+    """One look at the report is enough to mend the file: each problem, with its line and key, in order."""
+    path = written(tmp_path, ALL_WRONG)
+    with pytest.raises(ProblemsError) as caught:
+        load(path)
+    told = [(problem.line, problem.key) for problem in caught.value.problems]
+    assert told == [
+        (2, "policy.alow"),
+        (5, "policy.deny"),
+        (7, "policy.thresholds.spam"),
+        (9, "learning"),
+        (14, "maildir.spam"),
+        (15, "maildir.unsure"),
+        (16, "maildir.ham"),
+        (18, "maildir"),
+        (19, "maildir.junk"),
+        (20, "maildir.dry_run"),
+        (23, "maildir.path"),
+        (25, "deamon"),
+    ]
+    assert str(caught.value).splitlines()[1].startswith(f"{path}:2: policy.alow: ")
+
+
+@pytest.mark.parametrize(
+    ("raw", "line"),
+    [(b"\n\n[policy\n", 3), (b'[policy]\nallow = ["x"\n', 3), (b"# fine\n# \xff", 2), (b"[policy]\n\n[policy]", 3)],
+)
+def test_the_line_of_what_is_not_toml(raw, line):
+    """A mistake of syntax carries its line too, also when it is that the file ends too soon."""
+    ((problem),) = read(raw)[1]
+    assert problem.line == line
+    assert "line" not in problem.sentence
+
+
+def test_a_strange_key_stays_on_one_line():
+    """A problem is one line, whatever its key or value holds."""
+    (told,) = problems('[policy]\n"a\\nb.c" = 1')
+    assert told.startswith('2: policy."a\\nb.c": ')
+
+
+def test_a_missing_file(tmp_path):
+    """A named configuration that is not there is an error, not a default."""
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load(tmp_path / "none.toml")
+
+
+def test_thousands_of_sections_are_read_at_once():
+    """A provider may list its users; the search for contradictions stays quick."""
+    raw = b"".join(b'[[maildir]]\npath = "/m/%d"\n' % number for number in range(2000))
+    config, wrong = read(raw)
+    assert (len(config.maildirs), wrong) == (2000, [])
+
+
+KEYS = st.sampled_from(
+    "policy maildir daemon learning allow deny thresholds costs ham spam unsure path junk dry_run catch_up "
+    "scan_seconds false_positive x '' \"a.b\"".split()
+)
+SCALARS = st.sampled_from(
+    ["1", "0.5", "nan", "-inf", "true", '"tag"', "'none'", '"~/M"', '"/m/*"', "1979-05-27 07:32:00", '"""a\n"b" """']
+)
+VALUES = st.recursive(
+    SCALARS,
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3).map(lambda ones: "[\n" + ",\n".join(ones) + "]"),
+        st.dictionaries(KEYS, inner, max_size=3).map(
+            lambda table: "{" + ", ".join(f"{key} = {value}" for key, value in table.items()) + "}"
+        ),
+    ),
+    max_leaves=6,
+)
+STATEMENTS = st.one_of(
+    st.builds("{} = {}".format, st.lists(KEYS, min_size=1, max_size=3).map(".".join), VALUES),
+    st.lists(KEYS, min_size=1, max_size=2).map(lambda keys: f"[{'.'.join(keys)}]"),
+    KEYS.map("[[{}]]".format),
+    st.just("# [policy]"),
+)
+TEXTS = st.one_of(st.lists(STATEMENTS, max_size=8).map("\n".join), st.text())
+
+
+@given(TEXTS)
+def test_any_text_is_a_configuration_or_a_list_of_problems(text):
+    """No text ends in a traceback; each problem is one line and lies in the file."""
+    config, wrong = read(text.encode("utf-8", "surrogatepass"))
+    assert isinstance(config, Config)
+    for problem in wrong:
+        assert 1 <= problem.line <= text.count("\n") + 1
+        assert len(str(problem).splitlines()) == 1
+        assert problem.sentence

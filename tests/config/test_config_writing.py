@@ -1,0 +1,79 @@
+"""Writing: the first file of a user, and the configuration that holds."""
+
+import re
+import stat
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spamlstm.config import Action, CatchUp, Config, Costs, DaemonConfig, MaildirConfig, PolicyConfig, Thresholds, load
+from spamlstm.config.reading import read
+from spamlstm.config.writing import default_text, to_toml, write_default
+from spamlstm.errors import UserError
+
+
+def test_the_default_file_says_what_holds_without_it():
+    """Its one section is all that differs from no file; and what it shows in comments are the defaults."""
+    plain = Config(maildirs=(MaildirConfig("~/Maildir"),))
+    assert read(default_text().encode()) == (plain, [])
+    uncommented = re.sub(r"^# (\w+ = )", r"\1", default_text(), flags=re.MULTILINE)
+    said, problems = read(uncommented.encode())
+    assert problems == []
+    assert (said.daemon, said.policy.costs, said.policy.thresholds) == (plain.daemon, Costs(), Thresholds(0.2, 0.98))
+    assert said.maildirs == (MaildirConfig("~/Maildir", dry_run=False),)
+
+
+def test_the_file_is_private_and_its_folders_are_made(tmp_path):
+    """Who is on an allow list is nobody else's business."""
+    path = tmp_path / "new" / "spamlstm" / "config.toml"
+    write_default(path)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert path.read_text() == default_text()
+    assert load(path).maildirs
+
+
+def test_a_file_is_never_overwritten(tmp_path):
+    """Nor is one that a dangling link names created."""
+    path, link = tmp_path / "config.toml", tmp_path / "link.toml"
+    path.write_text("mine")
+    link.symlink_to("nowhere")
+    for one in (path, link):
+        with pytest.raises(UserError, match="there already"):
+            write_default(one)
+    assert path.read_text() == "mine"
+    assert not (tmp_path / "nowhere").exists()
+
+
+ACTIONS = st.sets(st.sampled_from(Action)).map(lambda some: tuple(one for one in Action if one in some))
+NAMES = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0/*?[]"), min_size=1, max_size=8)
+MAILDIRS = st.builds(
+    MaildirConfig,
+    path=NAMES.map(lambda name: f"/x{name}"),
+    junk=st.sampled_from(["auto", "Junk", 'a"b\\c', "Ünerwünscht"]),
+    spam=ACTIONS,
+    unsure=ACTIONS,
+    ham=ACTIONS.map(lambda some: tuple(one for one in some if one is not Action.FILE)),
+    dry_run=st.sampled_from([None, True, False]),
+)
+BARS = st.tuples(st.floats(0, 1), st.floats(0, 1)).map(sorted).map(lambda bars: Thresholds(*bars))
+POSITIVE = st.floats(1e-300, 1e300)
+CONFIGS = st.builds(
+    Config,
+    policy=st.builds(
+        PolicyConfig,
+        allow=st.lists(NAMES.filter(str.isalnum).map("@{}".format), max_size=3).map(tuple),
+        thresholds=st.none() | BARS,
+        costs=st.none() | st.builds(Costs, POSITIVE, POSITIVE, POSITIVE),
+    ),
+    maildirs=st.lists(MAILDIRS, max_size=3, unique_by=lambda one: one.path).map(tuple),
+    daemon=st.builds(DaemonConfig, st.floats(30, 60), st.sampled_from(CatchUp), st.booleans()),
+)
+
+
+@given(CONFIGS)
+def test_what_is_shown_reads_back(config):
+    """`show` prints a file that means the same, whatever is in it, on lines that leave a terminal alone."""
+    text = to_toml(config)
+    assert read(text.encode()) == (config, [])
+    assert text.replace("\n", "").isprintable()

@@ -63,7 +63,9 @@ def fit(
     version: Annotated[str, typer.Option(help="The model's version.")] = "1",
     device: Device = "auto",
     folds: Annotated[bool, typer.Option(help="Leave archives out first, to calibrate on them.")] = True,
+    fold: Annotated[list[str] | None, typer.Option(help="Sources to leave out, A,B,C; instead of the usual.")] = None,
     slim: Annotated[bool, typer.Option(help="Only what judging needs: no weights for fine-tuning.")] = False,
+    network: Annotated[Path | None, typer.Option(help="Take this bundle's network; only calibrate it anew.")] = None,
 ) -> None:
     """Train a bundle from CORPUS and put it at OUT. Broken off, the same command goes on where it was."""
     from training import fit as fitting
@@ -83,7 +85,8 @@ def fit(
             version=version,
             device=_device(device),
             corpora=tuple(str(path) for path in corpus),
-            folds=fitting.FOLDS if folds else (),
+            folds=(tuple(tuple(names.split(",")) for names in fold) if fold else fitting.FOLDS) if folds else (),
+            network=network,
             without=tuple(without or ()),
             slim=slim,
             say=_say,

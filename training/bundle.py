@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from training.network import Network
     from training.sampling import Split
 
+WEIGHTS = "weights.safetensors"
 PARITY_MESSAGES = 1_000
 # float32 sums in another order differ in the sixth digit; int8 weights in the second. A logit of 0.1 moves a
 # probability by 2.5 points at most, and the verdicts themselves are compared too.
@@ -75,7 +76,7 @@ def write(
     parity = _parity(network, sample, plain, into / bundles.NETWORK, calibration=calibration, bars=bars)
     if not job.slim:
         state = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
-        safetensors.torch.save_file(state, into / "weights.safetensors")
+        safetensors.torch.save_file(state, into / WEIGHTS)
     metrics = {"left_out": _left_out(left), "left_out_note": how}
     manifest = {
         "name": job.name,

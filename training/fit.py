@@ -5,10 +5,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
+import safetensors.torch
 from numpy.typing import NDArray
 
 from spamlstm.config import Costs
 from spamlstm.errors import DataError, UserError
+from spamlstm.model import bundle as bundles
 from spamlstm.model.bundle import MANIFEST
 from spamlstm.model.metrics import one_minus_roca_pct, sm_at_hm
 from spamlstm.model.vocabulary import Vocabulary
@@ -16,7 +18,7 @@ from training import bundle, calibrate, learn, vocabulary, workplace
 from training.batches import Example
 from training.dataset import SYNTHETIC, Dataset, Limits
 from training.learn import Recipe
-from training.network import Network
+from training.network import Network, NetworkConfig
 from training.progress import silent
 from training.sampling import Split, split, weights
 
@@ -49,6 +51,7 @@ class Job:
     without: tuple[str, ...] = ()
     costs: Costs = field(default_factory=Costs)
     slim: bool = False
+    network: Path | None = None  # a bundle whose network is taken as it is: only calibrate and export
     say: Callable[[str], None] = print
     tick: Callable[[int], None] = silent
 
@@ -78,8 +81,9 @@ def fit(data: Dataset, job: Job) -> bundle.Made:
     beside = workplace.begin(job.out, holds=MANIFEST, identity=identity)
     excluded = left_out(data, job.without)
     judged = [part for fold in job.folds if (part := _fold(data, job, fold, excluded, beside)) is not None]
-    job.say("training on all of it")
-    trained = train(data, split(data, left=excluded), job, beside / "final.pt")
+    job.say(f"taking the network of {job.network}" if job.network else "training on all of it")
+    sides = split(data, left=excluded)
+    trained = _taken(job.network, sides) if job.network else train(data, sides, job, beside / "final.pt")
     how = "each source judged by a network trained without it (and half as long)"
     if not judged:
         job.say("no source was left out, so the calibration rests on the validation part of the training mail")
@@ -99,6 +103,17 @@ class Trained:
     network: Network
     vocabulary: Vocabulary
     split: Split
+
+
+def _taken(path: Path, part: Split) -> Trained:
+    """The network of a bundle that was made of the same mail; DataError if it has no weights."""
+    found = bundles.load(path)
+    bundles.verify(found)
+    if not found.file(bundle.WEIGHTS).exists():
+        raise DataError(f"{path} has no {bundle.WEIGHTS}, so its network cannot be taken; train it again")
+    network = Network(NetworkConfig(**found.manifest["network"]))
+    network.load_state_dict(safetensors.torch.load_file(found.file(bundle.WEIGHTS)))
+    return Trained(network.eval(), Vocabulary.load(found.file(bundles.TOKENIZER)), part)
 
 
 def _fold(

@@ -61,8 +61,26 @@ def test_no_source_loses_more_than_one_percent_of_its_ham(seed):
     for source in np.unique(left.source):
         ham = chance[(left.source == source) & ~left.spam]
         assert np.mean(ham >= bars.spam) <= 0.01
-    assert thresholds_from_costs(COSTS).spam <= bars.spam <= HIGHEST
-    assert bars.ham == thresholds_from_costs(COSTS).ham
+    assert 0 <= bars.ham <= bars.spam <= HIGHEST
+
+
+def test_counting_agrees_with_right_probabilities():
+    """Where the probabilities are right, the bars found by counting are those that follow from the costs."""
+    left, _ = _simulated(np.random.default_rng(5), scale=1.5, shift=0.0, count=200_000)
+    bars, expected = thresholds(left, calibrate(left), COSTS), thresholds_from_costs(COSTS)
+
+    assert bars.spam == pytest.approx(expected.spam, abs=0.01)
+    assert bars.ham == pytest.approx(expected.ham, abs=0.04)
+
+
+def test_crowded_logits_are_told_apart_by_counting():
+    """Spam at 4 and ham up to 3: whatever probability Platt's line gives to 4, it is spam, as no ham lies there."""
+    rng = np.random.default_rng(1)
+    ham, spam = np.minimum(rng.normal(-2, 2, 5000), 3.0), np.minimum(rng.normal(3, 2, 5000), 4.0)
+    left = LeftOut(np.full(10_000, "a"), np.arange(10_000) >= 5000, np.concatenate((ham, spam)))
+    line = calibrate(left)
+
+    assert thresholds(left, line, COSTS).spam <= line.probability(line.score(4.0))
 
 
 def test_ties_at_the_bar_are_kept():
@@ -74,8 +92,14 @@ def test_ties_at_the_bar_are_kept():
     assert thresholds(left, line, COSTS).spam > line.probability(line.score(3.0))
 
 
-def test_a_source_with_little_ham_has_no_say():
-    """One percent of twenty messages is nothing that could be measured."""
-    left = LeftOut(np.full(40, "a"), np.arange(40) >= 20, np.full(40, 9.0))
+@pytest.mark.parametrize(("count", "heard"), [(40, False), (400, True)])
+def test_a_source_with_little_ham_has_no_say(count, heard):
+    """One percent of forty messages is nothing that could be measured; of four hundred it is."""
+    odd = np.where(np.arange(count) % 40 == 0, 3.5, -3.0)
+    logits = np.concatenate((np.full(4000, -3.0), np.full(4000, 3.0), odd))
+    spam = (np.arange(8000 + count) >= 4000) & (np.arange(8000 + count) < 8000)
+    source = np.array(["a"] * 8000 + ["b"] * count)
+    line = Calibration(1.0, 0.0)
+    bars = thresholds(LeftOut(source, spam, logits), line, COSTS)
 
-    assert thresholds(left, Calibration(1.0, 0.0), COSTS) == thresholds_from_costs(COSTS)
+    assert (bars.spam > line.probability(line.score(3.5))) == heard

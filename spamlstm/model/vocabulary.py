@@ -1,6 +1,6 @@
 """Text to token ids: byte-level BPE, word by word, with a memory.
 
-BPE never looks across a word, so a word seen before has its ids already. Looking them up in a dict is seven times as
+BPE never looks across a word, so a word seen before has its ids already. Looking them up in a dict is several times as
 fast as asking the tokenizers library for the whole text each time (docs/decisions/0004-speed.md); the library is
 asked once for each new word.
 """

@@ -17,6 +17,7 @@ from spamlstm.model.policy import Policy, Reason
 from spamlstm.model.reading import Reader, Reading, Source, read_chunk
 from spamlstm.model.registry import find_bundle
 from spamlstm.model.scorer import Scorer, message_logit
+from spamlstm.model.vocabulary import Ids
 from spamlstm.verdict import Judgement, Verdict
 
 if TYPE_CHECKING:
@@ -155,7 +156,7 @@ class Classifier:
             at = end
         return judged
 
-    def _decide(self, key: K, reading: Reading, rows: list[list[int]], logits: list[float]) -> Judged[K]:
+    def _decide(self, key: K, reading: Reading, rows: list[Ids], logits: list[float]) -> Judged[K]:
         if reading.failure:
             return Judged(key, None, reading.failure)
         score = self.score(logits)

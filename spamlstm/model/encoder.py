@@ -1,5 +1,6 @@
 """From the windows of a text to token ids, by the bundle's own vocabulary."""
 
+from array import array
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -7,7 +8,7 @@ from typing import TYPE_CHECKING
 from spamlstm.errors import DataError
 from spamlstm.mail.text import BODY
 from spamlstm.model.bundle import TOKENIZER, Bundle
-from spamlstm.model.vocabulary import Vocabulary
+from spamlstm.model.vocabulary import BYTE_LETTERS, Ids, Vocabulary
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -32,36 +33,40 @@ class Encoder:
             )
         self._vocabulary = Vocabulary(self._tokenizer)
         self._header, self._window = bundle.input.header_tokens, bundle.input.window_tokens
-        self._padding = bundle.input.pad_id
-        self._body = self._tokenizer.token_to_id(BODY)
-        self._strange: frozenset[int] | None = None
+        self._nothing = array("I", [bundle.input.pad_id])
+        self._body = self._vocabulary.ids(BODY)[-1]
+        ids = map(self._tokenizer.token_to_id, BYTE_LETTERS[0x80:])
+        self._strange = frozenset(one for one in ids if one is not None)
 
-    def encode(self, windows: Sequence[str]) -> list[list[int]]:
+    def encode(self, windows: Sequence[str]) -> list[Ids]:
         """The ids of each window: of its header at most header_tokens, then of its body at most window_tokens.
 
         At least one, as the network cannot read nothing.
         """
-        parts = (self._vocabulary.split_ids(window, header=self._header, body=self._window) for window in windows)
-        return [header + body or [self._padding] for header, body in parts]
+        known, rows = self._vocabulary, []
+        last, header = None, self._nothing
+        for window in windows:
+            *start, body = window.partition(BODY)
+            # The windows of a message share one header.
+            if start != last:
+                last, header = start, known.header_ids(*start, most=self._header)
+            rows.append(header + known.body_ids(body, most=self._window) or self._nothing)
+        return rows
 
-    def is_unknown(self, rows: Sequence[Sequence[int]]) -> bool:
+    def is_unknown(self, rows: Sequence[Ids]) -> bool:
         """Whether most of the body's tokens are no words, and no letters either, to this vocabulary.
 
         A byte-level vocabulary spells what it never learned in single bytes; those at 0x80 and above are pieces of
         a letter. So this counts them.
         """
+        if all(map(self._strange.isdisjoint, rows)):
+            return False
         strange, total = 0, 0
         for row in rows:
             body = row[row.index(self._body) + 1 :] if self._body in row else row
             total += len(body)
-            strange += sum(map(self._strange_ids().__contains__, body))
+            strange += sum(map(self._strange.__contains__, body))
         return total >= FEWEST_TOKENS and strange > UNKNOWN_SHARE * total
-
-    def _strange_ids(self) -> frozenset[int]:
-        if self._strange is None:
-            ids = {self._tokenizer.token_to_id(letter) for letter in _high_byte_letters()}
-            self._strange = frozenset(one for one in ids if one is not None)
-        return self._strange
 
 
 def _load(path: Path) -> "Tokenizer":
@@ -71,10 +76,3 @@ def _load(path: Path) -> "Tokenizer":
         return Tokenizer.from_file(str(path))
     except Exception as error:  # the Rust side raises bare Exception for every fault
         raise DataError(f"{path} is not a vocabulary that can be read ({error}); install the model again") from error
-
-
-def _high_byte_letters() -> list[str]:
-    """The letters by which byte-level BPE writes the bytes 0x80 to 0xff (GPT-2's table, bytes_to_unicode)."""
-    shown = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
-    hidden = [byte for byte in range(256) if byte not in shown]
-    return [chr(byte) if byte in shown else chr(256 + hidden.index(byte)) for byte in range(0x80, 0x100)]

@@ -6,8 +6,9 @@ asked once for each new word.
 """
 
 import re
+from array import array
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from spamlstm.mail.text import BODY
 
@@ -19,6 +20,14 @@ PIECE = re.compile(r"⟦[a-z0-9:]+⟧| ?\w+| ?[^\w\s⟦]+")
 PADDING = 0
 # About 10 MB of words; mail repeats its words, so when it is full it may as well start anew.
 _MOST_WORDS = 65_536
+_LONGEST_KEPT = 40
+
+# The letters by which byte-level BPE writes the bytes 0x00 to 0xff (GPT-2's table, bytes_to_unicode).
+_SHOWN = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
+_HIDDEN = [byte for byte in range(0x100) if byte not in _SHOWN]
+BYTE_LETTERS = tuple(chr(byte if byte in _SHOWN else 0x100 + _HIDDEN.index(byte)) for byte in range(0x100))
+
+Ids: TypeAlias = "array[int]"
 
 
 class Vocabulary:
@@ -26,7 +35,7 @@ class Vocabulary:
 
     def __init__(self, tokenizer: "Tokenizer") -> None:
         self._tokenizer = tokenizer
-        self._known: dict[str, list[int]] = {}
+        self._words = _Words(tokenizer)
 
     @classmethod
     def load(cls, path: Path) -> "Vocabulary":
@@ -43,36 +52,48 @@ class Vocabulary:
         size: int = self._tokenizer.get_vocab_size()
         return size
 
-    def ids(self, text: str, most: int) -> list[int]:
-        """The first `most` token ids of `text`."""
-        known, found = self._known, []
-        for piece in PIECE.findall(text):
-            ids = known.get(piece)
-            found += self._learn(piece) if ids is None else ids
-            if len(found) >= most:
-                return found[:most]
-        return found
+    def ids(self, text: str) -> Ids:
+        """The token ids of `text`."""
+        return array("I", b"".join(map(self._words.__getitem__, PIECE.findall(text))))
 
-    def split_ids(self, window: str, *, header: int, body: int) -> tuple[list[int], list[int]]:
+    def split_ids(self, window: str, *, header: int, body: int) -> tuple[Ids, Ids]:
         """The ids of one window's header sections, at most `header` of them, and of its body, at most `body`.
 
         A body of more ids loses those in its middle. The mark that parts them ends the header, also one that was cut.
         """
         before, mark, after = window.partition(BODY)
-        inside = self.ids(after, 4 * len(after))
-        if len(inside) > body:
-            # The end of a window is worth as much as its beginning: it may be the end of the message.
-            inside = inside[: body // 2] + inside[body // 2 - body :]
-        return [*self.ids(before, header - 1), *self._learn(mark)], inside
+        return self.header_ids(before, mark, most=header), self.body_ids(after, most=body)
 
-    def words(self, text: str) -> list[tuple[str, list[int]]]:
-        """The pieces of `text`, each with its ids: what `ids` joins."""
-        return [(piece, self._learn(piece)) for piece in PIECE.findall(text)]
+    def header_ids(self, sections: str, mark: str, *, most: int) -> Ids:
+        """The ids of the header sections and of the mark behind them: at most `most`, the mark always among them."""
+        return self.ids(sections)[: most - 1] + self.ids(mark)
 
-    def _learn(self, piece: str) -> list[int]:
-        ids: list[int] = self._tokenizer.encode(piece, add_special_tokens=False).ids
-        if len(self._known) >= _MOST_WORDS:
-            self._known.clear()
-        if len(piece) <= 24:
-            self._known[piece] = ids
+    def body_ids(self, body: str, *, most: int) -> Ids:
+        """The ids of a body: at most `most`, from its two ends."""
+        ids = self.ids(body)
+        # The end of a window is worth as much as its beginning: it may be the end of the message.
+        return ids if len(ids) <= most else ids[: most // 2] + ids[most // 2 - most :]
+
+
+class _Words(dict[str, bytes]):
+    """The ids of each word, as the bytes of an array: words are joined many times for each that is learned."""
+
+    def __init__(self, tokenizer: "Tokenizer") -> None:
+        self._tokenizer = tokenizer
+        self._model = tokenizer.model
+
+    def __missing__(self, word: str) -> bytes:
+        if len(self) >= _MOST_WORDS:
+            self.clear()
+        ids = array("I", self._learn(word)).tobytes()
+        if len(word) <= _LONGEST_KEPT:
+            self[word] = ids
+        return ids
+
+    def _learn(self, word: str) -> list[int]:
+        if word.isascii():
+            # What the library does around its model (marks, its own idea of a word) changes nothing here, and costs
+            # three times as much as the model does.
+            return [token.id for token in self._model.tokenize(word.translate(BYTE_LETTERS))]
+        ids: list[int] = self._tokenizer.encode(word, add_special_tokens=False).ids
         return ids

@@ -6,7 +6,8 @@ from spamlstm.mail.message import parse
 
 def found(headers: str, body: str = "hello", *, page: bool = False) -> dict[str, str]:
     kind = "Content-Type: text/html\n" if page else ""
-    return dict(facts(parse(f"{headers.strip()}\n{kind}\n{body}".encode())))
+    message = parse(f"{headers.strip()}\n{kind}\n{body}".encode())
+    return dict(facts(message, link_hosts(message)))
 
 
 def test_closed():
@@ -16,7 +17,8 @@ def test_closed():
         b"From: a@b.org\nReceived: from x (y [1.2.3.4]) by z; Mon, 1 Jan 2024 00:00:00 +0000\n\nhi",
         b"<a href=//1.2.3.4/>x",
     ):
-        assert all(value in VALUES[name] for name, value in facts(parse(raw)))
+        message = parse(raw)
+        assert all(value in VALUES[name] for name, value in facts(message, link_hosts(message)))
 
 
 @pytest.mark.parametrize(

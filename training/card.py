@@ -1,6 +1,9 @@
 """The model card: what the model is, what it was trained on and under which terms, what to believe of it."""
 
+import textwrap
 from typing import Any
+
+WIDTH = 118
 
 TERMS = {
     "trec07p": "TREC 2007 public spam corpus; TREC's terms: research",
@@ -26,21 +29,19 @@ def text(manifest: dict[str, Any]) -> str:
 def _what(manifest: dict[str, Any]) -> list[str]:
     network, bars = manifest["network"], manifest["thresholds"]
     gap = manifest["parity"]["logit_gap"]
-    return [
-        f"# {manifest['name']} {manifest['version']}",
-        "",
-        f"{_network(network)}, over the rendering of text version",
-        f"{manifest['text_version']}, in int8.",
-        f"Made {manifest['created'][:10]} by `python -m training fit`, torch {manifest['trained_with']['torch']},",
-        f"{manifest['trained_with']['device']}.",
-        "",
-        f"A message is ham up to a probability of {bars['ham']:.3g}, spam from {bars['spam']:.5g}, and unsure between.",
-        f"On {manifest['parity']['messages']:,} real messages the shipped network's logits differ from PyTorch's by",
-        f"{gap['int8']['mean']:.3f} in the mean and {gap['int8']['max']:.2f} at most",
-        f"(before int8: {gap['float32']['max']:.1e});",
-        f"{manifest['parity']['other_verdict_pct']:.2f} % of the verdicts differ.",
-        "",
-    ]
+    made = (
+        f"{_network(network)}, over the rendering of text version {manifest['text_version']}, in int8. Made "
+        f"{manifest['created'][:10]} by `python -m training fit`, torch {manifest['trained_with']['torch']}, "
+        f"{manifest['trained_with']['device']}."
+    )
+    judges = (
+        f"A message is ham up to a probability of {bars['ham']:.3g}, spam from {bars['spam']:.5g}, and unsure between. "
+        f"On {manifest['parity']['messages']:,} real messages the shipped network's logits differ from PyTorch's by "
+        f"{gap['int8']['mean']:.3f} in the mean and {gap['int8']['max']:.2f} at most (before int8: "
+        f"{gap['float32']['max']:.1e}); {manifest['parity']['other_verdict_pct']:.2f} % of the verdicts differ."
+    )
+    title = f"# {manifest['name']} {manifest['version']}"
+    return [title, "", textwrap.fill(made, WIDTH), "", textwrap.fill(judges, WIDTH), ""]
 
 
 def _network(network: dict[str, Any]) -> str:

@@ -69,7 +69,7 @@ _ROOT = re.compile(r"<(?:body|html)\b", re.IGNORECASE)
 _UNSEEN = ["script", "style", "title", "noscript", "template"]
 _LEADING = "a[href], area[href], form, input[type=password], img"
 _LINKING = ("a", "area", "form")
-_STYLED = "[style], [hidden], [color], [bgcolor]"
+_STYLES = ("style", "hidden", "color", "bgcolor")
 _HIDING = re.compile(
     r"display:none|visibility:hidden|max-height:0|opacity:0(?:\.0+)?(?:[;!]|$)|text-indent:-\d{3}"
     r"|(?:left|top|margin-left):-\d{3}|(?:^|;)color:(?:transparent|rgba\(\d+,\d+,\d+,0\))"
@@ -89,7 +89,7 @@ _NAMED = {
     "blue": "#0000ff",
 }
 _PALE = re.compile(r"#f[ef]f[ef]f[ef]")
-_ODD_SPACE = re.compile(r"[ \t\r\f\v\xa0]{2,}|[\t\r\f\v\xa0]")
+_SPACES = re.compile("  +")
 
 
 def join(pages: Iterable[Page]) -> Page:
@@ -127,7 +127,9 @@ def read(source: str) -> Page:
     links = tuple(_links([node for tag, node in leading if tag in _LINKING][:MAX_LINKS]))
     images = tuple((node.attributes.get("src") or "")[:300] for tag, node in leading if tag == "img")[:MAX_LINKS]
     forms = sum(tag in ("form", "input") for tag, _ in leading)
-    hidden, faint = _take_hidden(tree, sheet=sheet)
+    # Of these most pages have but one or two, and each that is asked for takes a walk through the tree.
+    styles = [name for name in _STYLES if name in low]
+    hidden, faint = _take_hidden(tree, styles, sheet=sheet) if styles else ("", "")
     body = tree.body
     visible = _tidy(body.text(deep=True, separator="")) if body is not None else ""
     if faint and len(visible) < MIN_LETTER and not images:
@@ -175,14 +177,15 @@ def _links(nodes: list[Any]) -> Iterable[Link]:
             yield Link(url[:300], _tidy(node.text(deep=True)[:2000])[:300])
 
 
-def _take_hidden(tree: Any, *, sheet: bool) -> tuple[str, str]:
+def _take_hidden(tree: Any, styles: list[str], *, sheet: bool) -> tuple[str, str]:
     """Remove what no reader sees from the tree; return its text, and how that begins if only by its colour.
 
-    `sheet` tells that a style sheet paints backgrounds, which is not read: then a class may mean any colour.
+    `styles` are the attributes to look at. `sheet` tells that a style sheet paints backgrounds, which is not read: then
+    a class may mean any colour.
     """
     grounds = {"#ffffff", "#fefefe"}
     suspects: dict[int, tuple[Any, tuple[str, str, str]]] = {}
-    for node in tree.css(_STYLED):
+    for node in tree.css(", ".join(f"[{name}]" for name in styles)):
         attributes = node.attributes
         look = _look(attributes.get("style") or "", attributes.get("color") or "", attributes.get("bgcolor") or "")
         if "hidden" in attributes:
@@ -264,4 +267,6 @@ def _ground_below(node: Any, *, sheet: bool) -> str:
 
 def _tidy(text: str) -> str:
     """Runs of spaces and empty lines made one."""
-    return "\n".join(filter(None, map(str.strip, _ODD_SPACE.sub(" ", text).split("\n"))))
+    for odd in "\t\r\f\v\xa0":
+        text = text.replace(odd, " ")
+    return "\n".join(filter(None, map(str.strip, _SPACES.sub(" ", text).split("\n"))))

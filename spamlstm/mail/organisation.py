@@ -1,7 +1,8 @@
 """Whose a host name is: the registrable domain, by the public suffix list."""
 
 from functools import cache, lru_cache
-from importlib.resources import files
+from importlib.util import find_spec
+from pathlib import Path
 
 # Mailbox providers for everybody: an address there says nothing about an organisation.
 FREEMAIL = frozenset(
@@ -54,7 +55,10 @@ EVERYBODYS = frozenset(
 @cache
 def _rules() -> frozenset[str]:
     """The lines of the public suffix list, as the package publicsuffixlist has it. 3 ms; its own parser takes 75."""
-    text = files("publicsuffixlist").joinpath("public_suffix_list.dat").read_text("utf-8")
+    # importlib.resources would do the same, and load a dozen modules for it.
+    package = find_spec("publicsuffixlist")
+    folder = package.submodule_search_locations if package else None
+    text = Path(*(folder or ())[:1], "public_suffix_list.dat").read_text("utf-8")
     return frozenset(line for line in text.split("\n") if line and not line.startswith("//"))
 
 

@@ -70,9 +70,11 @@ class Classifier:
         """
         bundle = bundles.load(find_bundle(path))
         policy = Policy.of((config or Config()).policy, thresholds=bundle.thresholds)
+        # The encoder first: what the vocabulary's file takes while it is read, 8 MB, is free again for the network.
+        encoder = Encoder(bundle)
         scorer = Scorer(bundle, threads=threads)
         scorer.self_test()
-        return cls(bundle=bundle, encoder=Encoder(bundle), scorer=scorer, policy=policy)
+        return cls(bundle=bundle, encoder=encoder, scorer=scorer, policy=policy)
 
     def classify(self, raw: bytes) -> Judgement:
         """Judge one message, of any bytes. What cannot be judged is unsure, with the failure as its last defect."""

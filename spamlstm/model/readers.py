@@ -1,54 +1,54 @@
 """Other processes that read mail while this one scores it.
 
 Reading is Python and holds the interpreter; scoring is not. So one process with the network and a light one for each
-further core keep all cores at work, in less memory than a network in each would take. A reader gets a chunk over a
-socket and answers it. One that dies costs nothing but speed: its chunks are read here.
+further core keep all cores at work, in less memory than a network in each would take. A reader gets a chunk through a
+pipe and answers it. One that dies costs nothing but speed: its chunks are read here.
 """
 
 import contextlib
 import os
+import pickle
 import queue
-import signal
-import socket
 import subprocess
 import sys
-from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Self
+from typing import IO, Self
 
 from spamlstm.model.reading import Chunk, Reader, Reading, read_chunk
 
-_STARTED = "from spamlstm.model.readers import serve; serve({fd})"
+_START = "from spamlstm.model.reading import serve; serve()"
 
 
 class ReaderProcess:
     """One light process that reads chunks, one at a time."""
 
     def __init__(self, reader: Reader) -> None:
-        ours, theirs = socket.socketpair()
-        with theirs:
-            fd = theirs.fileno()
-            command = [sys.executable, "-c", _STARTED.format(fd=fd)]
-            environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path)}
-            self._process = subprocess.Popen(  # noqa: S603  our own interpreter and code
-                command, pass_fds=[fd], stdin=subprocess.DEVNULL, env=environment
-            )
-        self._connection = Connection(ours.detach())
-        self._connection.send(reader)
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path)}
+        self._process = subprocess.Popen(  # noqa: S603  our own interpreter and code
+            [sys.executable, "-c", _START], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
+        )
+        self._in: IO[bytes] = self._process.stdin  # type: ignore[assignment]  # a pipe, as we asked
+        self._out: IO[bytes] = self._process.stdout  # type: ignore[assignment]  # the same
+        with contextlib.suppress(OSError):
+            self._send(reader)
 
     def read(self, chunk: Chunk) -> list[Reading] | None:
         """What was read of each message of a chunk; None if the process is gone."""
-        with contextlib.suppress(OSError, EOFError):
-            self._connection.send(chunk)
-            readings: list[Reading] = self._connection.recv()
+        # An answer that ends in its middle is no pickle.
+        with contextlib.suppress(OSError, EOFError, pickle.UnpicklingError):
+            self._send(chunk)
+            readings: list[Reading] = pickle.load(self._out)  # noqa: S301  from a process of our own
             return readings
         return None
 
+    def _send(self, what: Reader | Chunk) -> None:
+        self._in.write(pickle.dumps(what))
+        self._in.flush()
+
     def close(self) -> None:
         """End the process and wait for its end."""
-        self._connection.close()
         self._process.terminate()
-        self._process.wait()
+        self._process.communicate()
 
 
 class ReaderPool:
@@ -85,14 +85,3 @@ class ReaderPool:
         """End all readers, however the work ended."""
         for process in self._all:
             process.close()
-
-
-def serve(fd: int) -> None:
-    """The whole life of a reader process: read chunks from socket `fd` and answer, until the other end closes."""
-    # Ctrl-C reaches the whole terminal; the process that gives the work decides when it ends.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    connection = Connection(fd)
-    with contextlib.suppress(EOFError, OSError):
-        reader: Reader = connection.recv()
-        while True:
-            connection.send(read_chunk(reader, connection.recv()))

@@ -1,6 +1,11 @@
 """From raw bytes to what the network and the policy need of them: the part of judging that needs no network."""
 
+import contextlib
+import gc
+import pickle
 import re
+import signal
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -74,6 +79,20 @@ class Reader:
             return (), evidence, (*message.defects, *more)
         windows = text.windows(rendered, size=self.window_bytes, most=self.max_windows, fashion=self.fashion)
         return tuple(windows), evidence, (*message.defects, *more)
+
+
+def serve() -> None:
+    """The whole life of a reader process: chunks come pickled from its input, readings go to its output."""
+    # Ctrl-C reaches the whole terminal; the process that gives the work decides when it ends.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Reading leaves next to no cycles behind.
+    gc.set_threshold(50_000)
+    with contextlib.suppress(EOFError, OSError):
+        reader: Reader = pickle.load(sys.stdin.buffer)  # noqa: S301  from the process that started this one
+        while True:
+            readings = read_chunk(reader, pickle.load(sys.stdin.buffer))  # noqa: S301
+            sys.stdout.buffer.write(pickle.dumps(readings))
+            sys.stdout.buffer.flush()
 
 
 def read_chunk(reader: Reader, chunk: Chunk) -> list[Reading]:

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 # A mark, or a word or a run of punctuation with the space before it. Text comes with single spaces only.
 PIECE = re.compile(r"⟦[a-z0-9:]+⟧| ?\w+| ?[^\w\s⟦]+")
 PADDING = 0
-# About 10 MB of words; mail repeats its words, so when it is full it may as well start anew.
-_MOST_WORDS = 65_536
+# About 6 MB of words; mail repeats its words, so when it is full it may as well start anew.
+_MOST_WORDS = 32_768
 _LONGEST_KEPT = 40
 
 # The letters by which byte-level BPE writes the bytes 0x00 to 0xff (GPT-2's table, bytes_to_unicode).

@@ -34,11 +34,13 @@ Out = Annotated[Path, typer.Option("--out", help="Where the result is put, whole
 Without = Annotated[list[str] | None, typer.Option("--without", help="A source to leave out (NAME or NAME@YEAR).")]
 First = Annotated[int | None, typer.Option("--first", min=1, help="Only so many messages of each corpus.")]
 Epochs = Annotated[int, typer.Option(min=1, help="At most so many epochs.")]
+Patience = Annotated[int, typer.Option(min=0, help="Stop after so many epochs that got no better; 0: never.")]
 PerEpoch = Annotated[int, typer.Option(min=100, help="Messages drawn in an epoch.")]
 Words = Annotated[int, typer.Option(min=600, max=60_000, help="Size of the vocabulary.")]
 Synthetic = Annotated[int, typer.Option(min=0, help="How many messages of our own writing to add.")]
 Share = Annotated[float, typer.Option(min=0, max=0.9, help="Their share of each class in training.")]
 Hide = Annotated[list[str] | None, typer.Option(help="NAME=CHANCE: how often a part of a message is hidden.")]
+WideRate = Annotated[float, typer.Option(min=0, help="Rate at which weights of tokens and pairs learn.")]
 Seed = Annotated[int, typer.Option(help="Two runs of one seed on one machine give one model.")]
 Device = Annotated[str, typer.Option(help="cpu, cuda, or auto.")]
 Threads = Annotated[int, typer.Option(min=0, help="Threads of PyTorch; 0: one for each core.")]
@@ -57,6 +59,8 @@ def fit(
     synthetic: Synthetic = 30_000,
     synthetic_share: Share = 0.3,
     hide: Hide = None,
+    wide_rate: WideRate = 0.3,
+    patience: Patience = 3,
     seed: Seed = 1,
     threads: Threads = 0,
     name: Annotated[str, typer.Option(help="The model's name.")] = "default",
@@ -74,7 +78,7 @@ def fit(
 
     workplace.refuse(out, holds=MANIFEST)
     recipe = _recipe(epochs=epochs, per_epoch=per_epoch, vocabulary=vocabulary, share=synthetic_share, seed=seed)
-    recipe = replace(recipe, hiding=hiding(hide or ()))
+    recipe = replace(recipe, hiding=hiding(hide or ()), wide_rate=wide_rate, patience=patience)
     data, limits = _load(corpus, first=first, synthetic=synthetic, seed=seed, threads=threads)
     with progress.shown(console, "training", each=per_epoch) as tick:
         job = fitting.Job(

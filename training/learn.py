@@ -27,7 +27,7 @@ class Recipe:
     network: NetworkConfig
     epochs: int = 6
     per_epoch: int = 50_000
-    patience: int = 3
+    patience: int = 3  # so many epochs without a better validation end it early; 0: never, and the last weights count
     batch_tokens: int = 16_000
     rate: float = 2e-3  # of AdamW, for the deep part
     decay: float = 0.01
@@ -72,12 +72,12 @@ def train(
         _resume(state, recipe, checkpoint)
         if state.epoch:
             say(f"going on from epoch {state.epoch}")
-    while state.epoch < recipe.epochs and state.since_best < recipe.patience:
+    while state.epoch < recipe.epochs and (not recipe.patience or state.since_best < recipe.patience):
         loss = _epoch(recipe, state, examples, chance, device=device, tick=tick)
         now = validation_loss(state.average, validation, device) if validation and math.isfinite(loss) else loss
         state.epoch += 1
         state.since_best += 1
-        if now < state.best:
+        if now < state.best or (not recipe.patience and math.isfinite(now)):
             state.best, state.since_best = now, 0
             state.best_weights = copy.deepcopy(state.average.state_dict())
         if checkpoint is not None:

@@ -93,6 +93,17 @@ def test_it_stops_when_it_gets_no_better(task):
     assert len(lines) == 2
 
 
+def test_without_patience_it_goes_to_the_end(task, tmp_path):
+    """Patience 0 trains every epoch, though the mean loss of none is better, and gives the weights of the last."""
+    lines = []
+    recipe = replace(task[3], epochs=4, per_epoch=100, rate=0.0, wide_rate=0.3, decay=0.0, patience=0)
+    network = _train(task, recipe=recipe, checkpoint=tmp_path / "one.pt", say=lines.append)
+    last = torch.load(tmp_path / "one.pt", weights_only=True)["average"]
+
+    assert len(lines) == 4
+    assert all(torch.equal(value, last[name]) for name, value in network.state_dict().items())
+
+
 def test_a_loss_that_is_no_number_is_said(task):
     """A training that blew up gives a sentence, and no network."""
     with pytest.raises(DataError, match="rate"):

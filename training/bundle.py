@@ -17,6 +17,7 @@ from spamlstm.errors import DataError
 from spamlstm.mail.text import TEXT_VERSION
 from spamlstm.model import bundle as bundles
 from spamlstm.model.metrics import one_minus_roca_pct, sm_at_hm
+from spamlstm.model.wide import Wide
 from training import calibrate, card, export, learn
 from training.batches import Example, collate, rows
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from spamlstm.config import Thresholds
     from spamlstm.model.bundle import Calibration
     from spamlstm.model.vocabulary import Vocabulary
+    from spamlstm.model.wide import WideSpec
     from training.dataset import Dataset
     from training.fit import Job
     from training.network import Network
@@ -68,12 +70,15 @@ def write(
     """
     vocabulary.save(into / bundles.TOKENIZER)
     plain = into.parent / "float.onnx"
-    onnx.save(export.graph(network), plain)
+    onnx.save(export.graph(network.deep), plain)
     export.quantize(plain, into / bundles.NETWORK)
+    spec = _write_wide(network, into / bundles.WIDE)
+    exact = _Exported(plain, None if network.wide is None else export.exact(network.wide))
+    shipped = _Exported(into / bundles.NETWORK, Wide.load(into / bundles.WIDE, spec) if spec else None)
     calibration = calibrate.calibrate(left)
     bars = calibrate.thresholds(left, calibration, job.costs)
     sample = _sample(data, vocabulary, part, job)
-    parity = _parity(network, sample, plain, into / bundles.NETWORK, calibration=calibration, bars=bars)
+    parity = _parity(network, sample, exact, shipped, calibration=calibration, bars=bars)
     if not job.slim:
         state = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
         safetensors.torch.save_file(state, into / WEIGHTS)
@@ -94,6 +99,7 @@ def write(
         },
         "calibration": {"scale": calibration.scale, "shift": calibration.shift},
         "thresholds": {"ham": bars.ham, "spam": bars.spam, "costs": asdict(job.costs)},
+        **({"wide": asdict(spec)} if spec else {}),
         "network": network.config.as_dict(),
         "recipe": learn.describe(job.recipe),
         "parity": parity,
@@ -101,7 +107,7 @@ def write(
         "corpora": _corpora(data, part),
         "without": list(job.without),
         "trained_with": {"torch": torch.__version__, "python": platform.python_version(), "device": job.device},
-        "self_test": _self_test(sample, into / bundles.NETWORK),
+        "self_test": _self_test(sample, shipped),
     }
     (into / bundles.CARD).write_text(card.text(manifest), "utf-8")
     bundles.seal(into, manifest)
@@ -115,14 +121,51 @@ def _sample(data: Dataset, vocabulary: Vocabulary, part: Split, job: Job) -> lis
     return [data.encode_one(index, vocabulary, job.limits) for index in chosen]
 
 
+@dataclass(frozen=True, slots=True)
+class _Exported:
+    """A network as it is run without PyTorch."""
+
+    deep: Path
+    wide: Wide | None
+
+    def logits(self, sample: list[Example]) -> NDArray[np.float64]:
+        """(N,) the logit of the first window of each message."""
+        import onnxruntime
+
+        session = onnxruntime.InferenceSession(str(self.deep), providers=["CPUExecutionProvider"])
+        found = np.zeros(len(sample))
+        for start in range(0, len(sample), 32):
+            some = sample[start : start + 32]
+            batch = collate([rows(example, 1) for example in some], [False] * len(some))
+            logits = session.run(None, {"ids": batch.ids, "lengths": batch.lengths})[0]
+            if self.wide is not None:
+                logits = self.wide.logits(batch.ids, batch.lengths) + self.wide.spec.deep_vote * logits
+            found[start : start + 32] = logits
+        return found
+
+
+def _write_wide(network: Network, path: Path) -> WideSpec | None:
+    if network.wide is None:
+        return None
+    table, spec = export.table(network.wide)
+    np.save(path, table)
+    return spec
+
+
 def _parity(
-    network: Network, sample: list[Example], plain: Path, int8: Path, *, calibration: Calibration, bars: Thresholds
+    network: Network,
+    sample: list[Example],
+    exact: _Exported,
+    shipped: _Exported,
+    *,
+    calibration: Calibration,
+    bars: Thresholds,
 ) -> dict[str, Any]:
     """How far the exported networks are from PyTorch's; DataError if further than they may be."""
     torch_logits = learn.logits(network, sample, windows=1)
     gaps, flips = {}, 0
-    for name, path in (("float32", plain), ("int8", int8)):
-        found = _onnx_logits(path, sample)
+    for name, exported in (("float32", exact), ("int8", shipped)):
+        found = exported.logits(sample)
         gap = np.abs(found - torch_logits)
         gaps[name] = {"mean": float(gap.mean()), "max": float(gap.max())}
         flips = int(np.count_nonzero(_verdicts(found, calibration, bars) != _verdicts(torch_logits, calibration, bars)))
@@ -141,23 +184,11 @@ def _verdicts(logits: NDArray[np.float64], calibration: Calibration, bars: Thres
     return np.digitize(chance, [bars.ham, bars.spam])
 
 
-def _onnx_logits(path: Path, sample: list[Example]) -> NDArray[np.float64]:
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    found = np.zeros(len(sample))
-    for start in range(0, len(sample), 32):
-        some = sample[start : start + 32]
-        batch = collate([rows(example, 1) for example in some], [False] * len(some))
-        found[start : start + 32] = session.run(None, {"ids": batch.ids, "lengths": batch.lengths})[0]
-    return found
-
-
-def _self_test(sample: list[Example], path: Path) -> dict[str, Any]:
+def _self_test(sample: list[Example], shipped: _Exported) -> dict[str, Any]:
     chosen = [sample[0], sample[-1]][:SELF_TEST_ROWS]
     ids = [rows(example, 1)[0][:64].tolist() for example in chosen]
     short = [Example(np.array(row, np.uint16), (np.array([], np.uint16),), spam=False) for row in ids]
-    return {"ids": ids, "logits": _onnx_logits(path, short).tolist(), "tolerance": SELF_TEST_TOLERANCE}
+    return {"ids": ids, "logits": shipped.logits(short).tolist(), "tolerance": SELF_TEST_TOLERANCE}
 
 
 def _left_out(left: calibrate.LeftOut) -> dict[str, Any]:

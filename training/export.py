@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
-from training.network import PAIR, Deep, Network, Wide
+from spamlstm.model import wide
+from training.network import PAIR, Deep, Wide
 
 OPSET = 17
 _KINDS = {"lstm": "LSTM", "gru": "GRU", "rnn": "RNN"}
@@ -40,25 +41,35 @@ class _Graph:
         return output
 
 
-def graph(network: Network) -> onnx.ModelProto:
-    """`ids` int64 (B, T) padded with 0 and `lengths` int64 (B,) → `logit` float32 (B,)."""
+def graph(deep: Deep) -> onnx.ModelProto:
+    """`ids` int64 (B, T) padded with 0 and `lengths` int64 (B,) → `logit` float32 (B,) of the deep part."""
     made = _Graph([], [])
-    for name, value in (("zero", 0), ("one", 1), ("two", 2), ("minus_one", -1), ("end", 2**62)):
+    for name, value in (("zero", 0), ("one", 1), ("two", 2)):
         made.weight(name, np.array([value], np.int64))
     made.node("Where", [_before(made, "ids", "lengths"), "ids", "zero"], "seen")  # (B, T): what is padding, is 0
-    votes = []
-    if network.wide is not None:
-        votes.append(_wide(made, network.wide))
-    if network.deep is not None:
-        votes.append(_deep(made, network.deep))
-    if len(votes) == 2:
-        share = made.weight("deep_vote", np.array(network.config.deep_vote, np.float32))
-        votes = [votes[0], made.node("Mul", [votes[1], share], "deep_counted")]
-    made.node("Sum", votes, "logit")
+    _deep(made, deep)
     return _model(made)
 
 
-def _deep(made: _Graph, deep: Deep) -> str:
+def exact(part: Wide) -> wide.Wide:
+    """The wide part without PyTorch, its weights as they are."""
+    return wide.Wide(_spec(part, scale=1.0), _array(part.table.weight)[:, 0])
+
+
+def table(part: Wide) -> tuple[NDArray[np.int8], wide.WideSpec]:
+    """The weights of the wide part as int8, and how they are counted."""
+    weights = _array(part.table.weight)[:, 0]
+    scale = float(np.abs(weights).max()) / 127 or 1.0
+    return np.round(weights / scale).astype(np.int8), _spec(part, scale=scale)
+
+
+def _spec(part: Wide, *, scale: float) -> wide.WideSpec:
+    return wide.WideSpec(
+        buckets=part.buckets, pair=PAIR, scale=scale, bias=float(part.bias.item()), deep_vote=part.deep_vote
+    )
+
+
+def _deep(made: _Graph, deep: Deep) -> None:
     stride = made.weight("stride", np.array([deep.config.stride], np.int64))
     less = made.node("Add", ["lengths", made.weight("stride_less_one", np.array([deep.config.stride - 1]))], "up")
     steps = made.node("Div", [less, stride], "steps")  # (B,)
@@ -76,7 +87,7 @@ def _deep(made: _Graph, deep: Deep) -> str:
     highest = made.node("ReduceMax", [visible], "highest", axes=[1], keepdims=0)  # (B, F)
     pooled = made.node("Concat", [attended, highest], "pooled", axis=1)
     dense = made.node("Relu", [_linear(made, pooled, deep.dense, "dense")], "dense_relu")
-    return made.node("Squeeze", [_linear(made, dense, deep.out, "out"), "one"], "deep")
+    made.node("Squeeze", [_linear(made, dense, deep.out, "out"), "one"], "logit")
 
 
 def _strides(made: _Graph, stride: int) -> str:
@@ -120,43 +131,6 @@ def _states(made: _Graph, deep: Deep, ids: str) -> str:
     output = made.node("Transpose", [output], "by_message", perm=[2, 0, 1, 3])  # (B, S, D, H)
     shape = made.weight("state_shape", np.array([0, 0, deep.config.features], np.int64))
     return made.node("Reshape", [output, shape], "states")
-
-
-def _wide(made: _Graph, wide: Wide) -> str:
-    """The weights of the tokens and pairs that occur, each once: sorted, so that the same stand side by side."""
-    modulus = made.weight("modulus", np.array([wide.buckets - 1], np.int64))
-
-    def bucket(value: str, name: str) -> str:
-        return made.node("Add", [made.node("Mod", [value, modulus], f"{name}_mod"), "one"], f"{name}_bucket")
-
-    def where(condition: str, value: str, name: str) -> str:
-        seen = made.node("Greater", [condition, "zero"], f"{name}_seen")
-        return made.node("Where", [seen, value, "zero"], name)
-
-    first = made.node("Slice", ["seen", "zero", "minus_one", "one"], "first")  # (B, T - 1)
-    second = made.node("Slice", ["seen", "one", "end", "one"], "second")
-    factors = [made.weight(f"factor_{place}", np.array([factor], np.int64)) for place, factor in enumerate(PAIR)]
-    mixed = [made.node("Mul", [part, by], f"{part}_mixed") for part, by in zip((first, second), factors, strict=True)]
-    pairs = where(second, bucket(made.node("Add", mixed, "pair"), "pair"), "pairs")
-    singles = where("seen", bucket(made.node("Sub", ["seen", "one"], "single"), "single"), "singles")
-    both = made.node("Concat", [singles, pairs], "all_64", axis=1)
-    every = made.node("Cast", [both], "all", to=TensorProto.INT32)
-    width = made.node("Slice", [made.node("Shape", [every], "all_shape"), "one", "two"], "width")
-    made.nodes.append(helper.make_node("TopK", [every, width], ["sorted", "order"], name="sort", axis=1))
-    before = made.node("Slice", ["sorted", "zero", "minus_one", "one"], "before")
-    behind = made.node("Slice", ["sorted", "one", "end", "one"], "behind")
-    nothing = made.weight("nothing", np.array([0], np.int32))
-    fresh = made.node("Where", [made.node("Equal", [before, behind], "again"), nothing, behind], "fresh")
-    found = made.node(
-        "Concat", [made.node("Slice", ["sorted", "zero", "one", "one"], "largest"), fresh], "found", axis=1
-    )
-    table = made.weight("table", _array(wide.table.weight)[:, 0])
-    total = made.node("ReduceSum", [made.node("Gather", [table, found], "found_weights"), "one"], "total", keepdims=0)
-    seen = made.node("Cast", [made.node("Greater", [found, nothing], "is_found")], "ones", to=TensorProto.FLOAT)
-    count = made.node("ReduceSum", [seen, "one"], "count_found", keepdims=0)
-    count = made.node("Max", [count, made.weight("least", np.array(1, np.float32))], "count")
-    mean = made.node("Div", [total, made.node("Sqrt", [count], "root")], "scaled")
-    return made.node("Add", [mean, made.weight("wide_bias", _array(wide.bias))], "wide")
 
 
 def _gates(layer: nn.Module, name: str, cell: str) -> Floats:

@@ -167,14 +167,13 @@ def _step(recipe: Recipe, state: _State, views: Views, device: str) -> float:
         nn.functional.binary_cross_entropy_with_logits(
             _message_logits(part, batch, device), torch.from_numpy(batch.labels).to(device)
         )
-        for part, batch in ((network.wide, views.whole), (network.deep, views.hidden))
+        for part, batch in ((network.deep, views.hidden), (network.wide, views.whole))
         if part is not None
     ]
     for optimizer in state.optimizers:
         optimizer.zero_grad()
     torch.stack(losses).sum().backward()
-    if network.deep is not None:
-        nn.utils.clip_grad_norm_(network.deep.parameters(), 1.0)
+    nn.utils.clip_grad_norm_(network.deep.parameters(), 1.0)
     for optimizer in state.optimizers:
         optimizer.step()
     # Early on the average looks back over a tenth of the steps so far, or the first weights, drawn at random, would

@@ -15,7 +15,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-Cell = Literal["lstm", "gru", "rnn", "mean", "none"]
+from spamlstm.model import wide
+
+Cell = Literal["lstm", "gru", "rnn", "mean"]
 
 # A pair of tokens a, b has the weight number 1 + (a · PAIR[0] + b · PAIR[1]) mod (buckets - 1): primes, so that
 # neither token alone decides.
@@ -26,13 +28,13 @@ PAIR = (1_000_003, 7_919)
 class NetworkConfig:
     """The shape of a network; saved with its weights.
 
-    `cell` 'mean' has no recurrence: a perceptron over embeddings; 'none' is the wide part alone. `buckets` is how many
-    weights the wide part has; 0 is the deep part alone.
+    `cell` 'mean' has no recurrence: a perceptron over embeddings. `buckets` is how many weights the wide part has;
+    0 is the deep part alone.
     """
 
     vocabulary: int
-    embedding: int = 32
-    stride: int = 4  # so many neighbouring tokens make one step of the recurrent layer
+    embedding: int = 16
+    stride: int = 8  # so many neighbouring tokens make one step of the recurrent layer
     hidden: int = 32
     dense: int = 16
     cell: Cell = "lstm"
@@ -64,22 +66,17 @@ class Network(nn.Module):
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         self.config = config
-        self.deep = Deep(config) if config.cell != "none" else None
+        self.deep = Deep(config)
         self.wide = Wide(config) if config.buckets else None
 
     def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:
         """(B, T) ids padded with 0, (B,) lengths ≥ 1 → (B,) logits. Padding has no influence, to the last bit."""
-        if self.deep is None or self.wide is None:
-            alone: Tensor = (self.wide or self.deep)(ids, lengths)  # type: ignore[misc]  # one of them is there
-            return alone
-        logits: Tensor = self.wide(ids, lengths) + self.config.deep_vote * self.deep(ids, lengths)
-        return logits
+        deep: Tensor = self.deep(ids, lengths)
+        return deep if self.wide is None else self.wide(ids, lengths) + self.config.deep_vote * deep
 
     def parts(self) -> "dict[str, Judge]":
         """The network, and its two parts where it has them, by name: each can judge by itself."""
-        if self.deep is None or self.wide is None:
-            return {"network": self}
-        return {"network": self, "wide": self.wide, "deep": self.deep}
+        return {"network": self} if self.wide is None else {"network": self, "wide": self.wide, "deep": self.deep}
 
 
 class Deep(nn.Module):
@@ -140,6 +137,7 @@ class Wide(nn.Module):
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         self.buckets = config.buckets
+        self.deep_vote = config.deep_vote
         self.table = nn.Embedding(config.buckets, 1, padding_idx=0, sparse=True)
         nn.init.zeros_(self.table.weight)
         self.bias = nn.Parameter(torch.zeros(1))
@@ -152,16 +150,9 @@ class Wide(nn.Module):
         return logits
 
     def features(self, ids: Tensor, lengths: Tensor) -> Tensor:
-        """(B, T) ids, (B,) lengths → (B, 2T - 1) places in the table, each only once in a row, 0 elsewhere."""
-        valid = _places(ids) < lengths[:, None]
-        single = torch.where(valid, (ids - 1) % (self.buckets - 1) + 1, 0)
-        pair = torch.where(valid[:, 1:], self._pairs(ids), 0)
-        found = torch.cat((single, pair), 1).sort(1, descending=True)[0]
-        again = functional.pad(found[:, 1:] == found[:, :-1], (1, 0))
-        return found.masked_fill(again, 0)
-
-    def _pairs(self, ids: Tensor) -> Tensor:
-        return (ids[:, :-1] * PAIR[0] + ids[:, 1:] * PAIR[1]) % (self.buckets - 1) + 1
+        """(B, T) ids, (B,) lengths → (B, 2T - 1) places in the table, as the filter finds them."""
+        found = wide.features(ids.cpu().numpy(), lengths.cpu().numpy(), buckets=self.buckets, pair=PAIR)
+        return torch.from_numpy(found).to(ids.device)
 
 
 Judge = Network | Wide | Deep

@@ -4,6 +4,7 @@
 |---|---|---|
 | manifest.json | lengths, padding id, calibration, thresholds, figures, hashes | everything |
 | model.onnx, tokenizer.json | the network, the vocabulary | scoring; their hashes are checked at each load |
+| wide.npy | the weights of its wide part, if the manifest says that it has one | the same |
 | weights.safetensors | the weights as trained | fine-tuning only; checked by `verify` |
 | README.md | the card | people |
 """
@@ -20,11 +21,13 @@ from typing import Any
 from spamlstm.config import Costs, Thresholds
 from spamlstm.errors import DataError, NoInputError
 from spamlstm.mail.text import TEXT_VERSION
+from spamlstm.model.wide import WideSpec
 
 FORMAT = 1
 MANIFEST = "manifest.json"
 NETWORK = "model.onnx"
 TOKENIZER = "tokenizer.json"
+WIDE = "wide.npy"
 CARD = "README.md"
 SCORING_FILES = (NETWORK, TOKENIZER)
 
@@ -85,6 +88,7 @@ class Bundle:
     thresholds: Thresholds
     costs: Costs
     self_test: SelfTest
+    wide: WideSpec | None
     manifest: Mapping[str, Any] = field(repr=False)
 
     @property
@@ -113,7 +117,7 @@ def load(path: Path, *, text_version: int = TEXT_VERSION) -> Bundle:
     manifest = _Manifest(path, _read_manifest(path))
     manifest.check_versions(text_version)
     bundle = manifest.bundle()
-    for name in SCORING_FILES:
+    for name in (*SCORING_FILES, *([WIDE] if bundle.wide else [])):
         manifest.check_file(name)
     return bundle
 
@@ -212,6 +216,7 @@ class _Manifest:
             thresholds=self.thresholds(),
             costs=self.costs(),
             self_test=self.self_test(),
+            wide=self.wide(),
             manifest=self.data,
         )
 
@@ -262,6 +267,19 @@ class _Manifest:
             raise self.wrong("self_test.logits", "finite numbers")
         tolerance = self.number(table, "tolerance", "self_test.")
         return SelfTest(tuple(map(tuple, rows)), tuple(map(float, logits)), tolerance)
+
+    def wide(self) -> WideSpec | None:
+        if "wide" not in self.data:
+            return None
+        table = self.table("wide")
+        pair = table.get("pair")
+        if not isinstance(pair, list) or len(pair) != 2 or not all(_is_integer(each) for each in pair):
+            raise self.wrong("wide.pair", "two whole numbers")
+        return WideSpec(
+            buckets=self.integer(table, "buckets", "wide.", least=2),
+            pair=(pair[0], pair[1]),
+            **{key: self.number(table, key, "wide.") for key in ("scale", "bias", "deep_vote")},
+        )
 
     def check_file(self, name: str) -> None:
         """Refuse a file that is missing, unlisted, of another size, or of another hash than the manifest says."""

@@ -21,6 +21,8 @@ from spamlstm.model.vocabulary import Ids
 from spamlstm.verdict import Judgement, Verdict
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from spamlstm.model.readers import ReaderPool
 
 # Enough for the scorer to find rows of like length, little enough to show progress and hold in memory.
@@ -30,6 +32,8 @@ CHUNK_BYTES = 4 << 20
 # Reader processes take 0.2 s to start: fewer messages than this are done sooner without.
 HELP_AFTER = 256
 MOST_READERS = 3
+# One thread encodes while the other runs the network.
+SCORERS = 2
 
 K = TypeVar("K")
 
@@ -96,13 +100,13 @@ class Classifier:
         chunks = _chunks(mails)
         count = _further_cores() if readers is None else readers
         for slot in itertools.islice(chunks, HELP_AFTER // CHUNK if count else None):
-            yield from self._done(slot)
+            yield from self._judge_all(slot.keys, read_chunk(self.reader, slot.sources))
         if (next_slot := next(chunks, None)) is None:
             return
         from spamlstm.model.readers import ReaderPool  # sockets and processes: 8 ms, not for a few messages
 
         with ReaderPool(self.reader, count) as pool:
-            yield from self._side_by_side(itertools.chain([next_slot], chunks), pool, threads=count + 1)
+            yield from self._side_by_side(itertools.chain([next_slot], chunks), pool, readers=max(1, count))
 
     def score(self, logits: Sequence[float]) -> float | None:
         """The calibrated score of a message from the logits of its windows; None if it has none."""
@@ -113,26 +117,28 @@ class Classifier:
             return judged.judgement
         return Judgement(Verdict.UNSURE, None, None, Reason.UNREADABLE, self.bundle.label, (judged.failure,))
 
-    def _done(self, slot: _Slot[K], pool: "ReaderPool | None" = None) -> list[Judged[K]]:
-        readings = pool.read(slot.sources) if pool else read_chunk(self.reader, slot.sources)
-        return self._judge_all(slot.keys, readings)
+    def _side_by_side(self, chunks: Iterator[_Slot[K]], pool: "ReaderPool", *, readers: int) -> Iterator[Judged[K]]:
+        """Chunks given out in order: each reader always has one to read, and while one is scored another is encoded.
 
-    def _side_by_side(self, chunks: Iterator[_Slot[K]], pool: "ReaderPool", *, threads: int) -> Iterator[Judged[K]]:
-        """Chunks in several threads, given out in order. The network leaves the interpreter free while it runs."""
-        from concurrent.futures import Future, ThreadPoolExecutor
+        The network leaves the interpreter free while it runs, and so does who waits for a reader.
+        """
+        from concurrent.futures import ThreadPoolExecutor
 
         line: deque[Future[list[Judged[K]]]] = deque()
-        with ThreadPoolExecutor(threads) as executor:
+        with ThreadPoolExecutor(readers) as reading, ThreadPoolExecutor(SCORERS) as scoring:
             try:
                 for slot in chunks:
-                    line.append(executor.submit(self._done, slot, pool))
-                    # One more than there are threads, so that none waits for us.
-                    if len(line) > threads + 1:
+                    line.append(scoring.submit(self._judge_read, slot.keys, reading.submit(pool.read, slot.sources)))
+                    if len(line) > 2 * readers + SCORERS:
                         yield from line.popleft().result()
                 while line:
                     yield from line.popleft().result()
             finally:
-                executor.shutdown(cancel_futures=True)
+                reading.shutdown(wait=False, cancel_futures=True)
+                scoring.shutdown(wait=False, cancel_futures=True)
+
+    def _judge_read(self, keys: Sequence[K], read: "Future[list[Reading]]") -> list[Judged[K]]:
+        return self._judge_all(keys, read.result())
 
     def _judge_all(self, keys: Sequence[K], readings: Sequence[Reading]) -> list[Judged[K]]:
         start = time.perf_counter()

@@ -4,7 +4,8 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from spamlstm.errors import DataError
-from spamlstm.model.bundle import NETWORK, Bundle
+from spamlstm.model.bundle import NETWORK, WIDE, Bundle
+from spamlstm.model.wide import Wide
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,6 +31,7 @@ class Scorer:
     def __init__(self, bundle: Bundle, *, threads: int = 1) -> None:
         self._bundle = bundle
         self._session = _session(bundle, threads)
+        self._wide = Wide.load(bundle.file(WIDE), bundle.wide) if bundle.wide else None
 
     def logits(self, rows: "Sequence[Sequence[int]]") -> "np.ndarray":
         """The logit of each row of token ids, float32 (N,), in the order given.
@@ -65,6 +67,8 @@ class Scorer:
         for line, row in zip(ids, rows, strict=True):
             line[: len(row)] = row
         logits: np.ndarray = self._session.run(["logit"], {"ids": ids, "lengths": lengths})[0]
+        if self._wide is not None:
+            logits = self._wide.logits(ids, lengths) + self._wide.spec.deep_vote * logits
         return logits
 
 

@@ -6,27 +6,22 @@ import onnxruntime
 import pytest
 import torch
 
+from spamlstm.model import wide
 from spamlstm.model.scorer import message_logit
 from training import export, learn
 from training.batches import Example, collate, rows
-from training.network import Network, NetworkConfig
+from training.network import Network, NetworkConfig, Wide
 
 SHAPES = [("lstm", False), ("lstm", True), ("gru", False), ("gru", True), ("rnn", False), ("rnn", True), ("mean", True)]
-SHAPES.append(("none", True))
 each_shape = pytest.mark.parametrize(("cell", "one_way"), SHAPES)
 VOCABULARY = 300
 
 
 def _network(cell, one_way):
+    """The deep part alone, as that is what is exported."""
     torch.manual_seed(5)
-    buckets = 0 if cell == "gru" else 500  # both ways of building a network
-    shape = NetworkConfig(
-        VOCABULARY, embedding=12, hidden=9, dense=7, cell=cell, one_way=one_way, buckets=buckets, deep_vote=0.8
-    )
-    network = Network(shape).eval()
-    if network.wide is not None:
-        torch.nn.init.normal_(network.wide.table.weight[1:])  # zeros would agree whatever was looked up
-    return network
+    shape = NetworkConfig(VOCABULARY, embedding=12, stride=4, hidden=9, dense=7, cell=cell, one_way=one_way, buckets=0)
+    return Network(shape).eval()
 
 
 def _examples(count=40):
@@ -54,7 +49,7 @@ def _run(path, ids, lengths):
 @pytest.fixture
 def exported(tmp_path):
     def exported(network, *, int8=False):
-        onnx.save(export.graph(network), tmp_path / "plain.onnx")
+        onnx.save(export.graph(network.deep), tmp_path / "plain.onnx")
         if not int8:
             return tmp_path / "plain.onnx"
         export.quantize(tmp_path / "plain.onnx", tmp_path / "int8.onnx")
@@ -107,6 +102,20 @@ def test_int8_is_close(exported, cell, one_way):
 
     assert np.abs(found - exact).mean() < 0.05 * np.ptp(exact)
     assert np.corrcoef(found, exact)[0, 1] > 0.99
+
+
+@pytest.mark.parametrize("int8", [False, True])
+def test_the_wide_part_without_pytorch_agrees_with_it(int8):
+    """Tokens and pairs count the same in the filter as in training; int8 weights move a logit by little."""
+    torch.manual_seed(5)
+    part = Wide(NetworkConfig(VOCABULARY, buckets=500))
+    torch.nn.init.normal_(part.table.weight[1:])
+    batch = _batch()
+    exact = _torch_logits(part, batch.ids, batch.lengths)
+    judge = wide.Wide(*reversed(export.table(part))) if int8 else export.exact(part)
+
+    assert judge.logits(batch.ids, batch.lengths) == pytest.approx(exact, abs=0.05 if int8 else 1e-4)
+    assert np.ptp(exact) > 1
 
 
 def test_a_message_is_judged_as_the_classifier_judges_it():

@@ -1,4 +1,4 @@
-"""Where the configuration file lies."""
+"""Where the configuration file lies, and the state folder."""
 
 import os
 from pathlib import Path
@@ -27,3 +27,14 @@ def find(named: Path | None = None) -> Path | None:
     if named is not None:
         return named
     return next((place for place in places() if os.path.exists(place)), None)  # noqa: PTH110  raises for no place
+
+
+def state_dir() -> Path:
+    """The folder for what is remembered: what systemd made for the unit, else $XDG_STATE_HOME/spamlstm. Not created."""
+    # systemd lists them with colons; a unit of ours has one.
+    given = os.environ.get("STATE_DIRECTORY", "").partition(":")[0]
+    if given:
+        return Path(given)
+    import platformdirs  # 10 ms, which commands without a state need not pay
+
+    return platformdirs.user_state_path("spamlstm")

@@ -501,6 +501,15 @@ def finish(source: str, folder: str, *, base: str, target: str, expected: Identi
     """
     try:
         sync([os.path.dirname(target)])
+    except OSError:
+        _take_back(source, folder, base=base, expected=expected)
+        raise
+    return conclude(source, folder, base=base, expected=expected)
+
+
+def conclude(source: str, folder: str, *, base: str, expected: Identity) -> tuple[str, ...]:
+    """The second half of `finish`, for who has synced the fresh message's folder, once for many of them."""
+    try:
         retired = retire(source, expected=expected)
     except OSError:
         _take_back(source, folder, base=base, expected=expected)

@@ -97,6 +97,38 @@ def evaluate(
     evaluate_corpora(corpora, model=model, json=json, html=report)
 
 
+@app.command()
+def run(
+    maildirs: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[MAILDIR...]", help="Watch these instead of all that the configuration names."),
+    ] = None,
+    *,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only report what would be done.")] = False,
+    model: ModelOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Watch Maildirs, and tag and file new mail as it comes.
+
+    It stays in the foreground and logs to standard error. SIGHUP reads configuration and model anew, SIGTERM and
+    Ctrl-C end it after the message in hand.
+    """
+    from spamlstm.cli.run import Wish, run_daemon
+
+    run_daemon(Wish(maildirs=maildirs or [], dry_run=dry_run, model=model, config=config))
+
+
+@app.command()
+def status(
+    *,
+    json: Annotated[bool, typer.Option("--json", help="Print all of it as one JSON object.")] = False,
+) -> None:
+    """Say how the running daemon is (exit status 69 if none runs)."""
+    from spamlstm.cli.status import show_status
+
+    show_status(json=json)
+
+
 @model_app.command()
 def show(model: ModelOption = None) -> None:
     """Print the card of the model in use."""

@@ -4,6 +4,8 @@ import os
 from pathlib import Path
 
 SYSTEM = Path("/etc/spamlstm/config.toml")
+SYSTEM_STATE = Path("/var/lib/spamlstm")
+"""What systemd makes for the system-wide unit, which knows it as $STATE_DIRECTORY."""
 
 
 def user_file() -> Path:

@@ -64,6 +64,10 @@ class Hints:
             everything, self._all = self._all, False
             return everything
 
+    def is_all_in_doubt(self) -> bool:
+        """Whether `take_all` would be true."""
+        return self._all
+
     def clear(self) -> None:
         """Forget all, as a look at all is to come."""
         with self._lock:

@@ -12,13 +12,13 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self, cast
 
 from spamlstm.service.hints import Hints
 from spamlstm.service.mounts import remote_devices
 
 if TYPE_CHECKING:
-    from watchdog.observers.inotify_c import InotifyEvent, InotifyFD
+    from watchdog.observers.inotify_c import InotifyEvent
 
 # Deliveries by link (Postfix: IN_CREATE) and by rename (OpenSMTPD, Dovecot: IN_MOVED_TO), and the end of writing by
 # those who break the rules and write in `new` itself; and the folder going away. Nothing else: what readers do would
@@ -59,13 +59,25 @@ class Coverage:
     remarks: tuple[str, ...] = ()
 
 
-def _open_inotify() -> "InotifyFD":
+class _Inotify(Protocol):
+    """What we use of watchdog's InotifyFD: one inotify instance and the thread that reads it."""
+
+    def start(self) -> None: ...
+    def stop(self) -> None: ...
+    def join(self, timeout: float | None = None) -> None: ...
+    def is_alive(self) -> bool: ...
+    def add_callback(self, path: bytes, mask: int, callback: Any, id_: int) -> int: ...
+    def remove_callbacks(self, callbacks: list[tuple[int, int]]) -> None: ...
+
+
+def _open_inotify() -> _Inotify:
     """An OSError where there is no inotify, whatever the reason."""
     try:
         from watchdog.observers.inotify_c import InotifyFD  # ctypes: 10 ms, not for other commands
     except Exception as error:  # its own error for a foreign libc, ImportError, AttributeError
         raise OSError(errno.ENOSYS, f"there is no inotify here ({error})") from error
-    return InotifyFD()
+    opened: _Inotify = cast("Any", InotifyFD())  # it has a type of its own for each kind of int
+    return opened
 
 
 @dataclass
@@ -77,11 +89,11 @@ class Watcher:
     """
 
     hints: Hints
-    open_inotify: Callable[[], "InotifyFD"] = _open_inotify
+    open_inotify: Callable[[], _Inotify] = _open_inotify
     remote: Callable[[], frozenset[int]] = remote_devices
     overflows: int = 0
     restarts: int = 0
-    _inotify: "InotifyFD | None" = None
+    _inotify: _Inotify | None = None
     _folders: dict[str, _Folder | None] = field(default_factory=dict)  # None: it is not there
     _maildirs: dict[int, str] = field(default_factory=dict)  # whose watch it is, by its number
     _remote: frozenset[int] = frozenset()
@@ -107,6 +119,10 @@ class Watcher:
         """Look at those without a watch: their folder's time tells of deliveries, and a watch may be possible now."""
         for maildir in list(self._unwatched()):
             self._look(maildir)
+
+    def present(self) -> list[str]:
+        """Those that were there at the last look."""
+        return [maildir for maildir, folder in self._folders.items() if folder is not None]
 
     @property
     def polls(self) -> bool:
@@ -168,7 +184,7 @@ class Watcher:
         """Both threads may come here for one watch; only the one that takes the number out ends it."""
         inotify, callback = self._inotify, id(self)
         if self._maildirs.pop(number, None) is not None and inotify is not None:
-            inotify.remove_callbacks([(number, callback)])  # type: ignore[list-item]  its numbers are NewTypes
+            inotify.remove_callbacks([(number, callback)])
 
     # The rest is for the caller's thread.
 
@@ -209,10 +225,9 @@ class Watcher:
     def _watch(self, maildir: str) -> int | None:
         if self._inotify is None or self._refused == errno.ENOSPC:
             return None
-        callback: Any = self  # one for all, told apart from others by its identity, as watchdog's own are
         path = os.fsencode(os.path.join(maildir, "new"))
         try:
-            number = int(self._inotify.add_callback(path, MASK, callback, id(self)))  # type: ignore[arg-type]  NewTypes
+            number = self._inotify.add_callback(path, MASK, self, id(self))
         except FileNotFoundError:
             return None
         except OSError as error:

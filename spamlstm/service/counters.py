@@ -5,6 +5,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
+from spamlstm.service.outcome import Outcome, Status
+
 # Seconds. From what one message takes to what a stall of a minute's scan makes of it.
 BOUNDS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0, 60.0)
 
@@ -45,13 +47,28 @@ class Counters:
     known: int = 0
     gone: int = 0
     failed: Counter[str] = field(default_factory=Counter)
-    """By kind: see `spamlstm.service.failures`."""
+    """By kind: `spamlstm.service.failures.Kind`."""
     settled: Counter[str] = field(default_factory=Counter)
     """What acts that were cut short came to: done, undone, gone."""
     latency: Histogram = field(default_factory=Histogram)
     """Seconds from a message's delivery to the end of all that was done about it."""
     judging: Histogram = field(default_factory=Histogram)
     """Seconds of judging, a message."""
+
+    def count(self, outcome: Outcome, *, waited: float | None) -> None:
+        """One message more; `waited` is the time in seconds since its delivery, if that is known."""
+        if outcome.status is Status.FAILED:
+            self.failed[outcome.kind] += 1
+        self.known += outcome.status is Status.KNOWN
+        self.gone += outcome.status is Status.GONE
+        if outcome.status not in (Status.DONE, Status.LEFT, Status.DRY) or outcome.judgement is None:
+            return
+        self.judged[outcome.judgement.verdict] += 1
+        self.judging.observe(outcome.ms / 1000)
+        if outcome.status is Status.DONE:
+            self.acted.update(outcome.actions)
+        if waited is not None:
+            self.latency.observe(waited)
 
     def snapshot(self) -> dict[str, Any]:
         """All of it, as JSON can hold it."""

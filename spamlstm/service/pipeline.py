@@ -22,18 +22,45 @@ else acts under the same state folder (`spamlstm.service.lock`).
   servers do.
 """
 
+import contextlib
+import itertools
+import logging
 import os
-from collections.abc import Callable, Sequence
+import sqlite3
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Protocol
 
-from spamlstm.config import Config
-from spamlstm.mail.maildir import Part
-from spamlstm.model.classifier import Classifier
+from spamlstm.config import CatchUp, Config
+from spamlstm.mail import maildir as maildirs
+from spamlstm.mail.content import content_id
+from spamlstm.mail.maildir import GoneError, Part
+from spamlstm.mail.paths import MOST_BYTES
+from spamlstm.model.classifier import Judged
+from spamlstm.model.policy import Policy
 from spamlstm.service.counters import Counters
+from spamlstm.service.failures import Kind, Retries, kind_of, sentence
+from spamlstm.service.group import Group, Mail
 from spamlstm.service.journal import Journal
-from spamlstm.service.outcome import Candidate, Outcome
+from spamlstm.service.ledger import Ledger
+from spamlstm.service.log import emit, log_failures, log_outcome
+from spamlstm.service.outcome import Candidate, Outcome, Status
+from spamlstm.service.scan import Scanner
+from spamlstm.service.seen import DAY
 
 # Messages that share a transaction and an fsync. More gain little; this many are done in a tenth of a second.
 GROUP = 64
+_BOTH: tuple[Part, ...] = ("new", "cur")
+
+
+class Judge(Protocol):
+    """What is asked of a `Classifier`."""
+
+    policy: Policy
+
+    def judge_many(self, mails: Iterable[tuple[Mail, bytes]], *, readers: int | None = None) -> Iterator[Judged[Mail]]:
+        """Judge raw messages lazily, in their order."""
+        ...
 
 
 class Pipeline:
@@ -43,29 +70,136 @@ class Pipeline:
         self,
         *,
         config: Config,
-        classifier: Classifier,
+        classifier: Judge,
         journal: Journal,
         counters: Counters,
         readers: int | None = None,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self.config = config
         self.classifier = classifier
         self.journal = journal
         self.counters = counters
-        self.readers = readers
+        self._readers = readers
+        self._clock = clock
+        self._scanner = Scanner(journal, clock=clock)
+        self._ledger = Ledger(journal, counters=counters, clock=clock)
+        self._retries = Retries(clock)
+        # Where messages went from new to cur before they could be acted on: the next scan looks there too.
+        self._doubtful: set[str] = set()
+        self._pruned = 0.0
 
-    def reconfigure(self, *, config: Config, classifier: Classifier) -> None:
+    def reconfigure(self, *, config: Config, classifier: Judge) -> None:
         """Go on with another configuration or model; not called while `process` runs."""
-        raise NotImplementedError
+        self.config = config
+        self.classifier = classifier
 
     def recover(self) -> None:
         """Bring every act that was cut short to its end: the message is as it was, or all is done."""
-        raise NotImplementedError
+        self._ledger.settle(all_open=True)
 
-    def scan(self, maildir: str | os.PathLike[str], *, parts: Sequence[Part] = ("new", "cur")) -> list[Candidate]:
-        """What lies in the inbox of `maildir` and is to be judged. Empty where the Maildir cannot be looked at."""
-        raise NotImplementedError
+    def scan(
+        self,
+        maildir: str | os.PathLike[str],
+        *,
+        parts: Sequence[Part] = _BOTH,
+        catch_up: CatchUp | None = None,
+    ) -> list[Candidate]:
+        """What lies in the inbox of `maildir` and is to be judged. Empty where the Maildir cannot be looked at.
+
+        `catch_up` says what to begin with if it was never watched, else the configuration does.
+        """
+        path = os.fspath(maildir)
+        wanted = _BOTH if path in self._doubtful else parts
+        try:
+            found = self._scanner.scan(path, parts=wanted, catch_up=catch_up or self.config.daemon.catch_up)
+        except (OSError, sqlite3.Error) as error:
+            self.counters.failed[kind_of(error)] += 1
+            emit(logging.WARNING, "scan-failed", maildir=path, kind=kind_of(error), error=sentence(error))
+            return []
+        self._doubtful.discard(path)
+        return [one for one in found if self._retries.due(one)]
 
     def process(self, candidates: Sequence[Candidate], *, stop: Callable[[], bool] = lambda: False) -> list[Outcome]:
-        """Judge the candidates and act; the outcomes stand in the order of the candidates."""
-        raise NotImplementedError
+        """Judge the candidates and act; the outcomes stand in the order in which they came about."""
+        self._ledger.settle()
+        outcomes: list[Outcome] = []
+        early: list[Outcome] = []
+        group = Group(self.config, self.classifier.policy.thresholds.spam, self.journal, self._ledger, self._clock)
+        # Left before its end by `stop`, this generator ends its threads and processes when it goes out of scope.
+        judged = self.classifier.judge_many(self._read(candidates, early, stop), readers=self._readers)
+        while True:
+            batch = list(itertools.islice(judged, GROUP))
+            done = group.deal(batch, early)
+            self._report(done, {one.key.candidate: one.key.delivered for one in batch})
+            outcomes += done
+            early.clear()
+            if len(batch) < GROUP or stop():
+                break
+        self._prune()
+        return outcomes
+
+    def _read(
+        self, candidates: Sequence[Candidate], early: list[Outcome], stop: Callable[[], bool]
+    ) -> Iterator[tuple[Mail, bytes]]:
+        """What is to be judged; what has an outcome before that goes to `early`."""
+        taken: set[tuple[str, str]] = set()
+        for candidate in candidates:
+            if stop():
+                return
+            try:
+                found = self._mail(candidate)
+            except GoneError:
+                found = Outcome(candidate, Status.GONE)
+            except (OSError, sqlite3.Error) as error:
+                found = Outcome(candidate, Status.FAILED, kind=kind_of(error), failure=sentence(error))
+            if isinstance(found, Mail):
+                key = candidate.maildir, found.content
+                if key not in taken:
+                    taken.add(key)
+                    yield found, found.raw
+                    continue
+                found = Outcome(candidate, Status.KNOWN, content=found.content)
+            early.append(found)
+
+    def _mail(self, candidate: Candidate) -> Mail | Outcome:
+        if self._ledger.is_open(candidate.maildir, candidate.base):
+            failure = "an earlier act on it could not be settled yet"
+            return Outcome(candidate, Status.FAILED, kind=Kind.UNSETTLED, failure=failure)
+        try:
+            status = os.lstat(candidate.path)
+        except FileNotFoundError as error:
+            raise GoneError(candidate.path) from error
+        if status.st_size > MOST_BYTES:
+            failure = f"it has more than {MOST_BYTES >> 20} MiB"
+            return Outcome(candidate, Status.FAILED, kind=Kind.TOO_LARGE, failure=failure)
+        raw, identity = maildirs.read(candidate.path)
+        content = content_id(raw)
+        if self.journal.knows(candidate.maildir, content):
+            return Outcome(candidate, Status.KNOWN, content=content)
+        # A file's time of change is that of its link or rename into new; its time of modification, what it claims.
+        return Mail(candidate, raw, identity, content, delivered=status.st_ctime)
+
+    def _report(self, outcomes: Sequence[Outcome], delivered: Mapping[Candidate, float]) -> None:
+        now = self._clock()
+        for outcome in outcomes:
+            candidate = outcome.candidate
+            if outcome.status is Status.FAILED:
+                self._retries.failed(candidate)
+            else:
+                self._retries.succeeded(candidate)
+            if outcome.status is Status.GONE:
+                self._doubtful.add(candidate.maildir)
+            waited = now - delivered[candidate] if candidate in delivered and candidate.part == "new" else None
+            self.counters.count(outcome, waited=waited)
+            log_outcome(outcome)
+        log_failures(outcomes)
+
+    def _prune(self) -> None:
+        """Once a day; a journal that cannot be written has been reported by then."""
+        now = self._clock()
+        if now - self._pruned < DAY:
+            return
+        self._pruned = now
+        with contextlib.suppress(sqlite3.Error), self.journal.group(durable=False):
+            self.journal.prune(now=now)

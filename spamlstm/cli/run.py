@@ -20,6 +20,7 @@ from spamlstm.service.daemon import Daemon
 from spamlstm.service.hints import Hints
 from spamlstm.service.journal import Journal
 from spamlstm.service.lock import hold
+from spamlstm.service.log import emit
 from spamlstm.service.notify import Notifier
 from spamlstm.service.pipeline import Pipeline
 from spamlstm.service.status import DaemonStatus
@@ -27,7 +28,7 @@ from spamlstm.service.status_socket import answering
 from spamlstm.service.wake import Wake
 from spamlstm.service.watch import Watcher
 
-_log = logging.getLogger(__name__)
+_FIRST = b"From: a@example.org\nContent-Type: text/html\n\n<p>Three words of http://example.org text</p>\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,10 @@ class Wish:
         if not config.maildirs:
             where = self.config or find() or ", ".join(map(str, places()))
             raise ConfigError(f"there is nothing to watch: name a Maildir, or write a [[maildir]] section ({where})")
-        return config, Classifier.open(self.model, config=config)
+        classifier = Classifier.open(self.model, config=config)
+        # Whatever is loaded by the first message (30 ms) is loaded now, that message is somebody's.
+        classifier.classify(_FIRST)
+        return config, classifier
 
 
 def run_daemon(wish: Wish) -> None:
@@ -62,18 +66,19 @@ def run_daemon(wish: Wish) -> None:
         wake = stack.enter_context(Wake())
         hints = Hints(wake.ring)
         watcher = stack.enter_context(Watcher(hints))
-        status = _status(pipeline, hints, watcher)
+        status = _status(pipeline, classifier.bundle.label, hints, watcher)
         stack.enter_context(answering(state, status.snapshot))
         notifier = Notifier(os.environ)
         daemon = Daemon(pipeline, watcher, hints, wake, notifier, status, load=wish.load)
         _listen_to_signals(daemon, wake)
-        _log.info("spamlstm %s, model %s, state in %s", __version__, classifier.bundle.label, state)
+        emit(logging.INFO, "started", version=__version__, model=status.model, state=state)
         daemon.run()
 
 
-def _status(pipeline: Pipeline, hints: Hints, watcher: Watcher) -> DaemonStatus:
+def _status(pipeline: Pipeline, model: str, hints: Hints, watcher: Watcher) -> DaemonStatus:
     return DaemonStatus(
         pipeline.counters,
+        model=model,
         waiting=lambda: len(hints),
         overflows=lambda: watcher.overflows,
         restarts=lambda: watcher.restarts,

@@ -7,15 +7,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from spamlstm.config import Config
+from spamlstm.config import CatchUp, Config
 from spamlstm.config.maildirs import absolute, expand
 from spamlstm.errors import UserError
 from spamlstm.mail.maildir import Part
 from spamlstm.model.classifier import Classifier
 from spamlstm.service import metrics
 from spamlstm.service.hints import WHOLE, Hints
+from spamlstm.service.log import emit, logger
 from spamlstm.service.notify import Notifier
-from spamlstm.service.outcome import Candidate
+from spamlstm.service.outcome import Candidate, Status
 from spamlstm.service.pipeline import Pipeline
 from spamlstm.service.status import DaemonStatus
 from spamlstm.service.wake import Wake
@@ -27,7 +28,6 @@ POLL_SHARE = 0.001
 # While others wait, no Maildir has the pipeline for longer, however many messages it got at once.
 TURN_SECONDS = 2.0
 
-_log = logging.getLogger(__name__)
 
 Setup = Callable[[], tuple[Config, Classifier]]
 
@@ -52,6 +52,7 @@ class Daemon:
     _next_look: float = 0.0
     _next_poll: float = 0.0
     _look_cost: float | None = None  # of the look under way
+    _begun: set[str] = field(default_factory=set)  # the Maildirs that were scanned
     _serving: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
 
     def stop(self) -> None:
@@ -67,15 +68,27 @@ class Daemon:
     def run(self) -> None:
         """Bring what was cut short to its end, then watch and work until `stop`."""
         with self._serving:
-            self._describe()
             self.pipeline.recover()
-            self._serve()
-            self._look_at_all()
-            self.notifier.ready(self.status.line())
+            self._begin()
             while not self._stopping:
                 self._turn()
             self.notifier.stopping()
-        _log.info("stopped: %s", self.status.line())
+        emit(logging.INFO, "stopped", status=self.status.line())
+
+    def _begin(self) -> None:
+        """Take up a configuration: when this is over, whatever is delivered to its Maildirs is new mail."""
+        self._serve()
+        self._look_at_all()
+        for maildir in self.watcher.present():
+            if self._stopping:
+                return
+            self.notifier.beat()
+            with self._surviving():
+                # The first scan of a Maildir notes what lies there; what is to be judged comes again with the next.
+                self.pipeline.scan(maildir)
+                self._begun.add(maildir)
+        emit(logging.INFO, "ready", status=self.status.line(), model=self.status.model)
+        self.notifier.ready(self.status.line())
 
     def _turn(self) -> None:
         self.notifier.beat()
@@ -102,17 +115,29 @@ class Daemon:
             outcomes = self.pipeline.process(candidates, stop=lambda: self._is_turn_over(began))
             for outcome in outcomes:
                 self.status.note(outcome)
-            if len(outcomes) < len(candidates):
-                # Asked again, a scan knows better what is left than a list of ours would, and takes no memory.
+            if len(outcomes) < len(candidates) or any(outcome.status is Status.GONE for outcome in outcomes):
+                # Asked again, a scan knows better what is left than a list of ours would, and takes no memory. And
+                # what is gone from new has mostly gone to cur.
                 self.hints.doubt(maildir)
         return True
 
     def _scan(self, maildir: str, parts: tuple[Part, ...]) -> list[Candidate]:
         began = time.thread_time()
-        candidates = self.pipeline.scan(maildir, parts=parts)
+        candidates = self.pipeline.scan(maildir, parts=parts, catch_up=self._catch_up(maildir))
         if self._look_cost is not None and parts == WHOLE:
             self._look_cost += time.thread_time() - began
         return candidates
+
+    def _catch_up(self, maildir: str) -> CatchUp | None:
+        """What to begin with; None is as configured.
+
+        Many servers make a Maildir for its first message, which is then no archive: of one that appears while we run,
+        all that lies unread is new mail.
+        """
+        if maildir in self._begun or self.pipeline.config.daemon.catch_up is not CatchUp.NEW:
+            return None
+        self._begun.add(maildir)
+        return CatchUp.UNSEEN
 
     def _is_turn_over(self, began: float) -> bool:
         """Asked by the pipeline between groups of messages: the loop turns, if slowly."""
@@ -126,10 +151,12 @@ class Daemon:
 
     def _look_at_all(self) -> None:
         """Find the Maildirs that the configuration means now, watch them, and put all of them in doubt."""
-        self._next_look = self.clock() + self.pipeline.config.daemon.scan_seconds
+        config = self.pipeline.config
+        self._next_look = self.clock() + config.daemon.scan_seconds
+        self.status.dry_run = bool(config.maildirs) and all(map(config.is_dry, config.maildirs))
         began = time.thread_time()
         self.hints.take_all()
-        coverage = self.watcher.cover([str(path) for path in expand(self.pipeline.config.maildirs)])
+        coverage = self.watcher.cover([str(path) for path in expand(config.maildirs)])
         for maildir in self.watcher.present():
             self.hints.doubt(maildir)
         self._look_cost = time.thread_time() - began
@@ -161,7 +188,7 @@ class Daemon:
             yield
         except Exception:  # noqa: BLE001  whatever it is, the next message is not to blame
             self.status.errors += 1
-            _log.exception("this is a bug; the mail stays where it is until the next scan")
+            logger.exception("bug: the mail stays where it is until the next scan")
 
     def _reload(self) -> None:
         self._reload_asked = False
@@ -169,22 +196,14 @@ class Daemon:
         try:
             config, classifier = self.load()
         except UserError as error:
-            _log.error("not reloaded, the old configuration and model stay in use: %s", error)
+            emit(logging.ERROR, "not-reloaded", error=error, in_use="the old configuration and model")
             self.notifier.ready(f"not reloaded: {str(error).splitlines()[0]}")
             return
         self.pipeline.reconfigure(config=config, classifier=classifier)
         self.status.reloads += 1
-        self._describe()
+        self.status.model = classifier.bundle.label
         self.hints.clear()
-        self._serve()
-        self._look_at_all()
-        _log.info("reloaded: %s, model %s", self.status.line(), self.status.model)
-        self.notifier.ready(self.status.line())
-
-    def _describe(self) -> None:
-        self.status.model = self.pipeline.classifier.bundle.label
-        config = self.pipeline.config
-        self.status.dry_run = bool(config.maildirs) and all(map(config.is_dry, config.maildirs))
+        self._begin()
 
     def _serve(self) -> None:
         """Open the address of the metrics, in place of one that was open."""
@@ -195,7 +214,8 @@ class Daemon:
         try:
             self._serving.enter_context(metrics.served(address, lambda: metrics.to_text(self.status.snapshot())))
         except OSError as error:
-            _log.warning("metrics cannot be served at %s: %s", self.pipeline.config.metrics.listen, error.strerror)
+            listen = self.pipeline.config.metrics.listen
+            emit(logging.WARNING, "metrics-failed", listen=listen, error=error.strerror)
 
     def _publish(self) -> None:
         self.notifier.status(self.status.line())
@@ -205,13 +225,14 @@ class Daemon:
         try:
             metrics.write(Path(absolute(target)), metrics.to_text(self.status.snapshot()))
         except OSError as error:
-            _log.warning("metrics cannot be written to %s: %s", target, error.strerror)
+            emit(logging.WARNING, "metrics-failed", textfile=target, error=error.strerror)
 
     def _tell_coverage(self, coverage: Coverage) -> None:
         if coverage == self.status.coverage:
             return
         for remark in coverage.remarks:
             if remark not in self.status.coverage.remarks:
-                _log.warning("%s", remark)
-        _log.info("Maildirs: watched=%d polled=%d missing=%d", coverage.watched, coverage.polled, coverage.missing)
+                emit(logging.WARNING, "not-watched", why=remark)
+        counts = {"watched": coverage.watched, "polled": coverage.polled, "missing": coverage.missing}
+        emit(logging.INFO, "maildirs", **counts)
         self.status.coverage = coverage

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 from maildirs import by_link, by_rename, make
 
-from spamlstm.config import Config, DaemonConfig, MaildirConfig, MetricsConfig
+from spamlstm.config import CatchUp, Config, DaemonConfig, MaildirConfig, MetricsConfig
 from spamlstm.errors import ConfigError
 from spamlstm.service.counters import Counters
 from spamlstm.service.daemon import TURN_SECONDS, Daemon
@@ -37,8 +37,8 @@ class ListingPipeline:
     def recover(self):
         self.asked.append("recover")
 
-    def scan(self, maildir, *, parts):
-        self.asked.append((Path(maildir).name, parts))
+    def scan(self, maildir, *, parts=WHOLE, catch_up=None):
+        self.asked.append((Path(maildir).name, parts, *([catch_up] if catch_up else [])))
         found = sorted(path.name for path in Path(maildir, "new").iterdir())
         return [Candidate(maildir, "new", name) for name in found if (maildir, name) not in self.done]
 
@@ -141,7 +141,7 @@ def test_from_delivery_to_done(house, box, wait):
     by_rename(box, "3.c")
     wait(lambda: (box, "3.c") in house.pipeline.done)
     house.stop()
-    assert house.pipeline.asked[:2] == ["recover", ("ann", WHOLE)]
+    assert house.pipeline.asked[:3] == ["recover", ("ann", WHOLE), ("ann", WHOLE)]
     assert ("ann", NEW) in house.pipeline.asked
     assert house.notifier.lines[0].startswith("STATUS=")
     assert house.notifier.lines[1] == "READY=1"
@@ -163,13 +163,14 @@ def test_idle_it_sleeps(house, wait):
 
 
 def test_a_new_maildir_is_picked_up(house, tmp_path, wait):
-    """Globs are resolved again at each look."""
+    """Globs are resolved again at each look; the message for which it was made is new mail, not an archive."""
     house.start()
     wait(lambda: ("ann", WHOLE) in house.pipeline.asked)
     second = make(tmp_path / "bob")
     by_link(second, "1.a")
     house.daemon.hints.doubt_all()
     wait(lambda: (second, "1.a") in house.pipeline.done)
+    assert ("bob", WHOLE, CatchUp.UNSEEN) in house.pipeline.asked
 
 
 def test_a_lost_event_is_found_by_the_scan(house, box, wait):
@@ -190,8 +191,9 @@ def test_a_dead_watcher_is_replaced(house, box, wait):
     """At the next turn, with a look at everything."""
     house.start()
     wait(lambda: house.daemon.status.scans == 1)
-    house.daemon.watcher._inotify.stop()
-    house.daemon.watcher._inotify.join()
+    inotify = house.daemon.watcher._inotify
+    inotify.stop()
+    inotify.join()
     by_link(box, "1.a")
     house.daemon.wake.ring()
     wait(lambda: house.pipeline.done == [(box, "1.a")])

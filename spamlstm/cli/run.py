@@ -35,7 +35,7 @@ _FIRST = b"From: a@example.org\nContent-Type: text/html\n\n<p>Three words of htt
 class Wish:
     """What the command line asked for."""
 
-    maildirs: list[str]
+    maildirs: list[Path]
     dry_run: bool
     model: Path | None
     config: Path | None
@@ -52,11 +52,11 @@ class Wish:
         return config, classifier
 
 
-def run_daemon(wish: Wish) -> None:
+def run_daemon(wish: Wish, *, state: Path | None) -> None:
     """Watch and work until SIGTERM or SIGINT."""
     log_output.set_up(sys.stderr)
     config, classifier = wish.load()
-    state = state_dir()
+    state = state or state_dir()
     state.mkdir(mode=0o700, parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack:
         stack.enter_context(hold(state))

@@ -3,6 +3,7 @@
 import json as jsons
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from spamlstm.cli.output import plain
@@ -11,9 +12,9 @@ from spamlstm.errors import UnavailableError
 from spamlstm.service.status_socket import ask
 
 
-def show_status(*, json: bool) -> None:
+def show_status(*, json: bool, state: Path | None) -> None:
     """Print it, for people or as one JSON object. An UnavailableError if no daemon answers."""
-    told = _ask()
+    told = _ask() if state is None else ask(state)
     text = jsons.dumps(told) if json else "\n".join(map(plain, _lines(told)))
     sys.stdout.write(text + "\n")
 

@@ -180,9 +180,7 @@ def idle(house: House, arguments: argparse.Namespace) -> None:
     print(f"{len(house.maildirs)} Maildirs, {arguments.seconds:.0f} s: {100 * share:.3f} % of a core")
     print(f"{(more - sleeps) / arguments.seconds:.2f} wake-ups/s, {house.resident():.0f} MB")
     told = house.told()
-    print(
-        f"{told['maildirs']['watched']} watched, scans {told['scans']}, the last {told['scan_seconds']:.3f} s of processor"
-    )
+    print(f"{told['maildirs']['watched']} watched; {told['scans']} scans, the last took {told['scan_seconds']:.3f} s")
 
 
 def memory(house: House, arguments: argparse.Namespace) -> None:

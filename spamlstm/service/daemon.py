@@ -92,12 +92,14 @@ class Daemon:
 
     def _turn(self) -> None:
         self.notifier.beat()
-        if self._reload_asked:
-            self._reload()
-        if self._is_look_due():
-            self._look_at_all()
-        if self.watcher.polls and self.clock() >= self._next_poll:
-            self._poll()
+        with self._surviving():
+            if self._reload_asked:
+                self._reload()
+            if self._is_look_due():
+                self._look_at_all()
+            if self.watcher.polls and self.clock() >= self._next_poll:
+                self._poll()
+        # Apart from that, so that whatever goes wrong above the loop still sleeps.
         with self._surviving():
             if not self._work():
                 self._end_look()

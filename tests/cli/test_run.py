@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -111,6 +112,28 @@ def test_what_came_meanwhile_is_caught_up_with(daemon, maildir):
     deliver(maildir, "2.spam", SPAM)
     _, log_until = daemon(maildir)
     assert "1.spam" not in log_until("base=2.spam")
+
+
+def test_a_stop_in_the_middle_of_a_burst(daemon, maildir):
+    """What is done is done once, the rest is done by the next start, and nothing is lost or doubled between."""
+    count = 600
+    process, log_until = daemon(maildir)
+    log_until(" ready ")
+    process.send_signal(signal.SIGSTOP)
+    for number in range(count):
+        deliver(maildir, f"{number}.x", SPAM)
+    process.send_signal(signal.SIGCONT)
+    first = log_until(" done ")
+    process.send_signal(signal.SIGTERM)
+    first += log_until(" stopped ")
+    assert process.wait(10) == 0
+    _, log_until = daemon(maildir)
+    done = re.findall(r" done .* base=(\S+) ", first)
+    while len(done) < count:
+        done += re.findall(r" done .* base=(\S+) ", log_until(" done "))
+    assert sorted(done) == sorted(f"{number}.x" for number in range(count))
+    assert list((maildir / "new").iterdir()) == []
+    assert len(list((maildir / ".Junk" / "new").iterdir())) == count
 
 
 def test_a_reload_takes_the_new_configuration_or_says_why_not(daemon, maildir, tmp_path):

@@ -106,7 +106,11 @@ def running() -> Iterator[Dovecot]:
             yield server
         finally:
             process.terminate()
-            process.communicate(timeout=30)
+            try:
+                process.communicate(timeout=20)
+            except subprocess.TimeoutExpired:  # it waits for clients that a failed test has left behind
+                process.kill()
+                process.communicate()
     finally:
         shutil.rmtree(folder)
 

@@ -119,9 +119,15 @@ def read_and_flag(client, session):
             continue
         client.read.add(uid)
         _, answer = session.uid("FETCH", str(uid), "(BODY[])")
-        if answer[0] is not None:  # it was moved or rewritten since the listing
-            assert untag(answer[0][1]) == message(mark), "a reader got other bytes"
+        raws = bodies(answer)
+        if raws:  # else it was moved or rewritten since the listing
+            assert untag(raws[0]) == message(mark), "a reader got other bytes"
             session.uid("STORE", str(uid), "+FLAGS", r"(\Answered)" if mark % 2 else r"(\Flagged)")
+
+
+def bodies(answer):
+    """The literals in an answer, between which the server may tell of other things."""
+    return [part[1] for part in answer if isinstance(part, tuple)]
 
 
 def move(client, session):
@@ -176,8 +182,7 @@ def contents(session, folder):
     """Mark and bytes of each message in a folder, as the server gives them."""
     session.select(folder, readonly=True)
     _, answer = session.uid("FETCH", "1:*", "(BODY.PEEK[])")
-    raws = [part[1] for part in answer if isinstance(part, tuple)]
-    return [(int(re.search(rb"X-Mark: (\d+)", raw)[1]), raw) for raw in raws]
+    return [(int(re.search(rb"X-Mark: (\d+)", raw)[1]), raw) for raw in bodies(answer)]
 
 
 def headers_are_right(mark, raw):

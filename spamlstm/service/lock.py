@@ -25,7 +25,7 @@ def hold(state: Path) -> Iterator[None]:
         except BlockingIOError as error:
             raise TemporaryError(
                 f"another spamlstm{_holder(handle)} is at work with {state}; stop it first, or give this one a state"
-                " folder of its own by XDG_STATE_HOME"
+                " folder of its own with --state"
             ) from error
         os.ftruncate(handle, 0)
         os.pwrite(handle, f"{os.getpid()}\n".encode("ascii"), 0)

@@ -616,3 +616,19 @@ def test_wire_size_is_that_of_crlf(content):
     size = Name.parse(str(maildir.sized(Name("a"), content, base="b"))).wire_size
 
     assert size == len(re.sub(rb"(?<!\r)\n", b"\r\n", content))
+
+
+def test_a_file_that_is_being_written_is_told_from_a_delivered_one(tmp_path):
+    """Those who write into new itself must not lose the rest of their message; a reader is nobody to wait for."""
+    path = tmp_path / "x"
+    with path.open("w") as writer:
+        assert maildir.is_being_written(str(path))
+        writer.write("half")
+        writer.flush()
+        assert maildir.is_being_written(str(path))
+    with path.open() as reader:
+        assert reader.read() == "half"
+        assert not maildir.is_being_written(str(path))
+    with path.open("a"):
+        assert maildir.is_being_written(str(path))
+    assert not maildir.is_being_written(str(tmp_path / "gone"))

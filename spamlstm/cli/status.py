@@ -43,8 +43,8 @@ def _lines(told: dict[str, Any]) -> Iterator[str]:
     yield _row("done", _counts(mail["acted"]))
     yield _row("left alone", f"{mail['known']} known from before, {mail['gone']} gone meanwhile")
     yield _row("failed", _counts(mail["failed"]))
-    yield _row("delivery to done", f"half within {_bound(told['p50'])}, 99 % within {_bound(told['p99'])}")
-    yield _row("waiting", f"{told['waiting']} Maildirs")
+    yield _row("delivery to done", _latency(told))
+    yield _row("waiting", f"{told['waiting']} of the Maildirs")
     yield _row(
         "scans",
         f"{told['scans']}, the last took {told['scan_seconds']:.3f} s of processor time; the kernel dropped events"
@@ -62,8 +62,17 @@ def _counts(table: dict[str, int]) -> str:
     return f"{sum(table.values())}" + "".join(f", {count} {name}" for name, count in sorted(table.items()))
 
 
-def _bound(seconds: float | None) -> str:
-    return "-" if seconds is None else f"{1000 * seconds:g} ms" if seconds < 1 else f"{seconds:g} s"
+def _latency(told: dict[str, Any]) -> str:
+    if not sum(told["mail"]["latency"]["counts"]):
+        return "no message yet"
+    last = told["mail"]["latency"]["bounds"][-1]
+    return f"half within {_bound(told['p50'], last)}, 99 % within {_bound(told['p99'], last)}"
+
+
+def _bound(seconds: float | None, last: float) -> str:
+    if seconds is None:
+        return f"more than {last:g} s"
+    return f"{1000 * seconds:g} ms" if seconds < 1 else f"{seconds:g} s"
 
 
 def _span(seconds: float) -> str:

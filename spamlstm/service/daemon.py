@@ -34,7 +34,7 @@ Setup = Callable[[], tuple[Config, Classifier]]
 
 @dataclass
 class Daemon:
-    """Turns until `stop`. `load` reads configuration and model anew; a UserError of it keeps those that are in use.
+    """Turns until `stop`. `load` reads configuration and model anew; if it fails, those that are in use stay.
 
     All but `stop` and `reload` is for the thread that opened the pipeline's journal.
     """
@@ -197,9 +197,10 @@ class Daemon:
         self.notifier.reloading()
         try:
             config, classifier = self.load()
-        except UserError as error:
-            emit(logging.ERROR, "not-reloaded", error=error, in_use="the old configuration and model")
-            self.notifier.ready(f"not reloaded: {str(error).splitlines()[0]}")
+        except Exception as error:  # noqa: BLE001  whatever is wrong with what is new, what is in use is not
+            why = str(error) if isinstance(error, UserError) else type(error).__name__
+            emit(logging.ERROR, "not-reloaded", error=why, in_use="the old configuration and model")
+            self.notifier.ready(f"not reloaded: {why.splitlines()[0]}")
             return
         self.pipeline.reconfigure(config=config, classifier=classifier)
         self.status.reloads += 1

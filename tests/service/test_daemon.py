@@ -266,11 +266,15 @@ def test_reload_takes_what_is_new(house, tmp_path, box, wait):
     assert lines == ["READY=1", "RELOADING=1", "READY=1", "STOPPING=1"]
 
 
-def test_a_wrong_configuration_is_not_taken(house, box, wait, caplog):
-    """It says why, and goes on as before."""
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [(ConfigError("c.toml:1: policy.alow: is not a setting"), "policy.alow"), (KeyError("a bug"), "KeyError")],
+)
+def test_a_wrong_configuration_is_not_taken(house, box, wait, caplog, error, words):
+    """It says why, tells systemd that the reload is over, and goes on as before."""
 
     def refuse():
-        raise ConfigError("c.toml:1: policy.alow: is not a setting")
+        raise error
 
     house.start()
     wait(lambda: house.daemon.status.scans == 1)
@@ -278,7 +282,7 @@ def test_a_wrong_configuration_is_not_taken(house, box, wait, caplog):
     with caplog.at_level(logging.ERROR, "spamlstm"):
         house.daemon.reload()
         wait(lambda: house.notifier.lines.count("READY=1") == 2)
-    assert "policy.alow" in caplog.text
+    assert words in caplog.text
     by_link(box, "1")
     wait(lambda: house.pipeline.done == [(box, "1")])
     assert house.daemon.status.reloads == 0

@@ -77,6 +77,12 @@ class House:
         self.open()
 
     def open(self):
+        """Start, as the daemon starts."""
+        self.open_quietly()
+        self.pipeline.recover()
+
+    def open_quietly(self):
+        """Start without bringing to an end what was cut short."""
         section = MaildirConfig(self.root, **self.section)
         config = Config(maildirs=(section,), daemon=DaemonConfig(**self.daemon))
         self.journal = Journal.open(self.state)
@@ -84,7 +90,6 @@ class House:
         self.pipeline = Pipeline(
             config=config, classifier=self.judge, journal=self.journal, counters=self.counters, clock=self.clock
         )
-        self.pipeline.recover()
 
     def again(self):
         self.journal.close()

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from house import House, make, raw
+from house import OPENED, House, make, raw
 from killing import killed_before
 
 from spamlstm.config import Action
@@ -73,7 +73,8 @@ def kill(scenario: Scenario, call: int, path: Path) -> bool:
         assert len(house.names(house.junk)) == (scenario.bodies.count("spam") if FILE in scenario.spam else 0)
     _check(house, scenario)
     assert house.run() == []
-    house.journal.close()
+    while OPENED:
+        OPENED.pop().close()
     return killed
 
 

@@ -7,13 +7,14 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from house import House, make, raw
+from house import OPENED, House, make, raw
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, precondition, rule
 from interruption import CrashError, Interruption, crash
 
 from spamlstm.mail import maildir
+from spamlstm.mail.content import content_id
 from spamlstm.mail.maildir import Name
 from spamlstm.mail.tagging import untag
 from spamlstm.service.ledger import Ledger
@@ -42,7 +43,8 @@ class Mailbox(RuleBasedStateMachine):
         self.up = True
 
     def teardown(self):
-        self.house.journal.close()
+        while OPENED:
+            OPENED.pop().close()
         shutil.rmtree(self.path)
 
     # What others do.
@@ -55,6 +57,7 @@ class Mailbox(RuleBasedStateMachine):
             os.path.join(self.house.root, part, f"{self.count}.mx,S={len(content)}") for part in ("tmp", "new")
         )
         Path(written).write_bytes(content)
+        os.utime(written, (self.house.clock.now + 1,) * 2)
         if how == "link":
             os.link(written, target)
             os.unlink(written)
@@ -94,7 +97,9 @@ class Mailbox(RuleBasedStateMachine):
             (os.link if how == "link" else shutil.copy2)(source, os.path.join(target, part, name))
             os.unlink(source)
         if folder == "" and places[0].folder == self.house.junk:
-            self.rescued.add(number)
+            # Unless he had put it into the junk folder himself, before we came to judge it.
+            if self.house.journal.knows(self.house.root, content_id(self.mails[number])):
+                self.rescued.add(number)
         else:
             self.rescued.discard(number)
 

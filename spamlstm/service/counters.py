@@ -59,7 +59,7 @@ class Counters:
         """One message more; `waited` is the time in seconds since its delivery, if that is known."""
         if outcome.status is Status.FAILED:
             self.failed[outcome.kind] += 1
-        self.known += outcome.status is Status.KNOWN
+        self.known += outcome.status in (Status.KNOWN, Status.OLD)
         self.gone += outcome.status is Status.GONE
         if outcome.status not in (Status.DONE, Status.LEFT, Status.DRY) or outcome.judgement is None:
             return

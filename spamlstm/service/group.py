@@ -102,7 +102,8 @@ class Group:
 
     def _note_one(self, outcome: Outcome, step: Plan | None, now: float) -> Noted | None:
         candidate, judgement = outcome.candidate, outcome.judgement
-        if outcome.status is Status.KNOWN and self.journal.knows(candidate.maildir, outcome.content):
+        known = outcome.status is Status.KNOWN and self.journal.knows(candidate.maildir, outcome.content)
+        if known or outcome.status is Status.OLD:
             self._see(candidate, now)
         if outcome.status is Status.FAILED or judgement is None:
             return None

@@ -26,7 +26,9 @@ class JunkFolders:
         """Make the folder if it is not there; UserError or OSError if mail cannot be moved to it safely."""
         if folder in self._ready:
             return
-        maildirs.create_folder(maildir, folder)
+        # What is there whole needs no fsync; without its marker it may be what a crash left of a folder of ours.
+        if not (maildirs.is_maildir(folder) and os.path.lexists(os.path.join(folder, "maildirfolder"))):
+            maildirs.create_folder(maildir, folder)
         maildirs.check_one_file_system(maildir, folder)
         _refuse_links(folder)
         self._ready.add(folder)

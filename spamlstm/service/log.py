@@ -27,7 +27,7 @@ def log_outcome(outcome: Outcome) -> None:
     candidate, judgement = outcome.candidate, outcome.judgement
     failed = outcome.status is Status.FAILED
     emit(
-        logging.DEBUG if failed or outcome.status in (Status.KNOWN, Status.GONE) else logging.INFO,
+        logging.DEBUG if failed or outcome.status in (Status.KNOWN, Status.OLD, Status.GONE) else logging.INFO,
         outcome.status,
         maildir=candidate.maildir,
         base=candidate.base,

@@ -45,6 +45,9 @@ class Status(StrEnum):
     KNOWN = "known"
     """This very message was judged before: it was moved or copied here, or put back. It is left to its user."""
 
+    OLD = "old"
+    """It lies in cur and was delivered before the watch of the Maildir began, so that its user put it here; left."""
+
     GONE = "gone"
     """A reader renamed it or a user removed it meanwhile. The next scan finds what is left of it."""
 

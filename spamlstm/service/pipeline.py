@@ -173,6 +173,8 @@ class Pipeline:
         if status.st_size > MOST_BYTES:
             failure = f"it has more than {MOST_BYTES >> 20} MiB"
             return Outcome(candidate, Status.FAILED, kind=Kind.TOO_LARGE, failure=failure)
+        if candidate.part == "cur" and status.st_mtime < self.journal.seen.since(candidate.maildir):
+            return Outcome(candidate, Status.OLD)
         raw, identity = maildirs.read(candidate.path)
         content = content_id(raw)
         if self.journal.knows(candidate.maildir, content):

@@ -76,8 +76,11 @@ class Scanner:
         for _ in range(2):
             for part in ("new", "cur"):
                 bases |= {one.base for one in listed(maildir, part) if _is_old(one, catch_up)}
+        now = self._clock()
+        # Who asked for what lies there gets it with whatever date.
+        since = now if catch_up is CatchUp.NEW else 0.0
         with self._journal.group(durable=True):
-            self._journal.seen.begin(maildir, bases, now=self._clock())
+            self._journal.seen.begin(maildir, bases, since=since, now=now)
 
     def _tidy(self, maildir: str, parts: tuple[Part, ...]) -> None:
         if len(parts) == 2 and self._journal.seen.is_untidy(maildir, now=self._clock()):

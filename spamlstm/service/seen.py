@@ -41,16 +41,18 @@ class Seen:
             self._numbers[maildir] = row[0]
         return self._numbers[maildir]
 
-    def since(self, maildir: str) -> float | None:
-        """When watching it began, in seconds since 1970, or None."""
-        found = self._connection.execute("SELECT since FROM maildirs WHERE path = ?", (os.fsencode(maildir),))
-        row = found.fetchone()
-        return None if row is None else float(row[0])
+    def since(self, maildir: str) -> float:
+        """What `begin` was told, in seconds since 1970."""
+        found = self._connection.execute("SELECT since FROM maildirs WHERE id = ?", (self._known(maildir),))
+        return float(found.fetchone()[0])
 
-    def begin(self, maildir: str, bases: Iterable[str], *, now: float) -> None:
-        """Watch a Maildir from now on; the messages of these base names are none of our business."""
+    def begin(self, maildir: str, bases: Iterable[str], *, since: float, now: float) -> None:
+        """Watch a Maildir from now on; the messages of these base names are none of our business.
+
+        What turns up in cur with a delivery date before `since` was put there by its user, and isn't either.
+        """
         self._connection.execute(
-            "INSERT INTO maildirs (path, since, tidied) VALUES (?, ?, ?)", (os.fsencode(maildir), now, now)
+            "INSERT INTO maildirs (path, since, tidied) VALUES (?, ?, ?)", (os.fsencode(maildir), since, now)
         )
         # Without their inodes: that a restored backup has others must not make an archive look like new mail.
         self.add(maildir, ((base, 0) for base in bases), now=now)

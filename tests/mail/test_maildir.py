@@ -583,6 +583,37 @@ def test_a_removal_that_says_it_failed(root, junk):
     assert everything(root, junk) == [FRESH]
 
 
+@pytest.mark.parametrize("how", [os.rename, os.link])
+def test_a_user_who_moves_it_at_that_moment(root, junk, tmp_path, how):
+    """What was taken to another folder while the fresh one was already out is there once, where its user wants it."""
+    archive = make(tmp_path / "Maildir" / ".Archive")
+    source = deliver(root)
+    known, base = maildir.identity(source), maildir.unique()
+    target = os.path.join(junk, "new", base)
+    maildir.publish(maildir.prepare(FRESH, junk, base=base, like=source), target, source=source, expected=known)
+    how(source, os.path.join(archive, "cur", "2.host:2,S"))
+    if os.path.exists(source):
+        os.unlink(source)
+
+    with pytest.raises(GoneError):
+        maildir.finish(source, junk, base=base, target=target, expected=known)
+
+    assert everything(root, junk, archive) == [OLD]
+    assert maildir.settle(source, junk, base=base, expected=known) is Outcome.GONE
+
+
+def test_a_copy_of_what_was_moved(root, junk, tmp_path):
+    """A user may copy what we filed, by link, before we are back from a crash: both are his, and both stay."""
+    archive = make(tmp_path / "Maildir" / ".Archive")
+    source = deliver(root)
+    known, base = maildir.identity(source), maildir.unique()
+    moved(source, junk, base=base)
+    os.link(os.path.join(junk, "new", base), os.path.join(archive, "cur", "2.host:2,S"))
+
+    assert maildir.settle(source, junk, base=base, expected=known) is Outcome.DONE
+    assert everything(junk, archive) == [OLD, OLD]
+
+
 @pytest.mark.parametrize("limit", [0, 10])
 def test_a_write_that_fails_leaves_nothing(root, junk, limit):
     """A message that does not fit (here: a limit on the size of files) stays as it is, and tmp is left clean."""

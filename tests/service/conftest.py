@@ -1,7 +1,15 @@
 """A house for each test that asks for one."""
 
 import pytest
-from house import House, make
+from house import OPENED, House, make
+
+
+@pytest.fixture(autouse=True)
+def _closed():
+    """No journal is left open."""
+    yield
+    while OPENED:
+        OPENED.pop().close()
 
 
 @pytest.fixture

@@ -32,6 +32,8 @@ class Kind(StrEnum):
     """It could not be judged."""
     UNSETTLED = "unsettled"
     """An act on it was cut short, and it cannot be seen how far it came."""
+    UNFINISHED = "unfinished"
+    """It is still being written, in new itself. The next scan looks again, and its end brings one."""
     BUG = "bug"
 
 

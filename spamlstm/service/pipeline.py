@@ -44,6 +44,7 @@ from spamlstm.service.group import Group, Mail
 from spamlstm.service.journal import Journal
 from spamlstm.service.ledger import Ledger
 from spamlstm.service.log import emit, log_failures, log_outcome
+from spamlstm.service.mounts import remote_devices
 from spamlstm.service.outcome import Candidate, Outcome, Status
 from spamlstm.service.scan import Scanner
 from spamlstm.service.seen import DAY
@@ -88,6 +89,7 @@ class Pipeline:
         # Where messages went from new to cur before they could be acted on: the next scan looks there too.
         self._doubtful: set[str] = set()
         self._pruned = 0.0
+        self._remote: frozenset[int] = frozenset()
 
     def reconfigure(self, *, config: Config, classifier: Judge) -> None:
         """Go on with another configuration or model; not called while `process` runs."""
@@ -123,6 +125,7 @@ class Pipeline:
     def process(self, candidates: Sequence[Candidate], *, stop: Callable[[], bool] = lambda: False) -> list[Outcome]:
         """Judge the candidates and act; the outcomes stand in the order in which they came about."""
         self._ledger.settle()
+        self._remote = remote_devices()
         outcomes: list[Outcome] = []
         early: list[Outcome] = []
         group = Group(self.config, self.classifier.policy.thresholds.spam, self.journal, self._ledger, self._clock)
@@ -175,6 +178,8 @@ class Pipeline:
             return Outcome(candidate, Status.FAILED, kind=Kind.TOO_LARGE, failure=failure)
         if candidate.part == "cur" and status.st_mtime < self.journal.seen.since(candidate.maildir):
             return Outcome(candidate, Status.OLD)
+        if status.st_dev not in self._remote and maildirs.is_being_written(candidate.path):
+            return Outcome(candidate, Status.FAILED, kind=Kind.UNFINISHED, failure="it is still being written")
         raw, identity = maildirs.read(candidate.path)
         content = content_id(raw)
         if self.journal.knows(candidate.maildir, content):
@@ -186,7 +191,7 @@ class Pipeline:
         now = self._clock()
         for outcome in outcomes:
             candidate = outcome.candidate
-            if outcome.status is Status.FAILED:
+            if outcome.status is Status.FAILED and outcome.kind != Kind.UNFINISHED:
                 self._retries.failed(candidate)
             else:
                 self._retries.succeeded(candidate)

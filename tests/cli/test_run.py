@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from tiny_bundle import HAM, SPAM
 
+from spamlstm.mail.tagging import untag
+
 
 @pytest.fixture
 def maildir(tmp_path):
@@ -112,6 +114,18 @@ def test_what_came_meanwhile_is_caught_up_with(daemon, maildir):
     deliver(maildir, "2.spam", SPAM)
     _, log_until = daemon(maildir)
     assert "1.spam" not in log_until("base=2.spam")
+
+
+def test_a_message_that_is_written_in_new_itself(daemon, maildir):
+    """Against the rules, but done: it is left alone until it is whole, and then judged at once."""
+    _, log_until = daemon(maildir)
+    log_until(" ready ")
+    with (maildir / "new" / "1.slow").open("wb") as slow:
+        assert "kind=unfinished" in log_until("base=1.slow")
+        slow.write(SPAM)
+    assert "verdict=spam" in log_until("base=1.slow")
+    (filed,) = (maildir / ".Junk" / "new").iterdir()
+    assert untag(filed.read_bytes()) == SPAM
 
 
 def test_a_stop_in_the_middle_of_a_burst(daemon, maildir):

@@ -135,6 +135,7 @@ def test_what_a_user_moves_back_stays(house, how):
         os.rename(filed, back)
     else:
         Path(back).write_bytes(Path(filed).read_bytes().replace(b"\n", b"\r\n"))
+        os.utime(back, (DATE, DATE))
         Path(filed).unlink()
 
     assert statuses(one.run()) == [Status.KNOWN]

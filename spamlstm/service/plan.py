@@ -108,4 +108,4 @@ def _name(old: Name, source: str, folder: str, content: bytes | None) -> Name:
     name = old if content is None else maildir.sized(old, content, base=base)
     if folder == source:
         return name
-    return name.elsewhere(base=base, keywords=keywords.mapping(source, folder))
+    return name.elsewhere(base=base, keywords=keywords.mapping(source, folder) if name.keywords else None)

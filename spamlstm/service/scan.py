@@ -31,7 +31,8 @@ class Scanner:
     def __init__(self, journal: Journal, *, clock: Callable[[], float]) -> None:
         self._journal = journal
         self._clock = clock
-        self._looks: dict[tuple[str, Part], _Look] = {}
+        # By the path of the part.
+        self._looks: dict[str, _Look] = {}
 
     def scan(self, maildir: str, *, parts: Sequence[Part], catch_up: CatchUp) -> list[Candidate]:
         """What is to be judged in these parts of the inbox; an OSError if one of them cannot be looked at.
@@ -47,21 +48,19 @@ class Scanner:
         self._tidy(maildir, ordered)
         return list({candidate.base: candidate for candidate in found}.values())
 
-    def forget(self, maildir: str) -> None:
-        """Read the inbox anew with the next scan, whatever its times say."""
-        for part in ("new", "cur"):
-            self._looks.pop((maildir, part), None)
-
     def _unjudged(self, maildir: str, part: Part) -> list[Candidate]:
-        changed = os.stat(os.path.join(maildir, part)).st_mtime_ns
-        look = self._looks.get((maildir, part))
+        path = f"{maildir}/{part}"
+        changed = os.stat(path).st_mtime_ns
+        look = self._looks.get(path)
         if look is not None and look.mtime_ns == changed:
-            pending = self._unseen(maildir, look.pending) if look.pending else []
+            if not look.pending:
+                return []
+            pending = self._unseen(maildir, look.pending)
         else:
             settled = self._clock() * 1e9 - changed > _SETTLED_NS
             pending = self._unseen(maildir, listed(maildir, part))
             look = _Look(changed if settled else None, ())
-        self._looks[maildir, part] = _Look(look.mtime_ns, tuple(pending))
+        self._looks[path] = _Look(look.mtime_ns, tuple(pending))
         return pending
 
     def _unseen(self, maildir: str, candidates: Iterable[Candidate]) -> list[Candidate]:

@@ -152,6 +152,7 @@ class Journal:
             yield
             self._connection.execute("COMMIT")
         except BaseException:
+            self.seen.rolled_back()
             with contextlib.suppress(sqlite3.Error):
                 self._connection.execute("ROLLBACK")
             raise

@@ -31,6 +31,11 @@ class Seen:
         self._numbers: dict[str, int] = {}
         self._tidied: dict[str, float] = {}
 
+    def rolled_back(self) -> None:
+        """Forget what may have been read of a group that came to nothing."""
+        self._numbers.clear()
+        self._tidied.clear()
+
     def number(self, maildir: str) -> int | None:
         """The number of a Maildir that is watched, else None."""
         if maildir not in self._numbers:

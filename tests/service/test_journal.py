@@ -95,11 +95,13 @@ def test_a_group_is_whole_or_nothing(journal):
     def fails():
         with journal.group(durable=True):
             journal.seen.add("/m", [("x", 1)], now=1.0)
+            journal.seen.begin("/other", ["y"], since=0.0, now=1.0)
             raise StopError
 
     with pytest.raises(StopError):
         fails()
     assert journal.seen.unseen("/m", {"x": 1}, now=1.0) == {"x"}
+    assert journal.seen.number("/other") is None
 
 
 def test_many_names(journal):

@@ -10,8 +10,13 @@ PIP    := $(VENV)/bin/pip install -qq --disable-pip-version-check -c constraints
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
 
-run: $(VENV)/light ## judge the demo mail in docs/demo with the shipped model
-	$(VENV)/bin/spamlstm classify docs/demo
+# MAILDIR counts only where it was typed: some export it for other programs.
+run: $(VENV)/light ## watch a demo Maildir; MAILDIR=~/Maildir watches that one (a dry run, unless DRY_RUN=no)
+ifeq ($(origin MAILDIR),command line)
+	$(VENV)/bin/spamlstm run $(if $(filter no,$(DRY_RUN)),,--dry-run) $(MAILDIR)
+else
+	$(VENV)/bin/python docs/demo/run.py
+endif
 
 test: $(VENV)/dev ## format, lint, types, import contract, tests
 	$(VENV)/bin/ruff format --check .

@@ -1,5 +1,11 @@
 """The demo mail, judged by the model that ships: what `make run` shows must not embarrass us."""
 
+import os
+import re
+import signal
+import subprocess
+import sys
+
 import pytest
 
 from spamlstm.verdict import Verdict
@@ -50,3 +56,39 @@ def test_every_demo_message_is_judged(root, judge):
 
     assert len(names) >= 12
     assert all(judge(name).model for name in names)
+
+
+def test_make_run_shows_what_happens(root, tmp_path):
+    """The demo that the README begins with ends by itself, finds each message once, and leaves nothing behind."""
+    done = subprocess.run(
+        [sys.executable, "docs/demo/run.py"],
+        cwd=root,
+        env={**os.environ, "PYTHONPATH": str(root), "TMPDIR": str(tmp_path), "SPAMLSTM_MODEL": "models/default"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "lost!" not in done.stdout
+    assert re.search(r"13-gtube +all at once +spam +tag, file +\.Junk/new +\d+", done.stdout)
+    assert "100 more in one burst" in done.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_demo_cleans_up_after_an_interruption(root, tmp_path):
+    """Ctrl-C goes to the whole group of processes; no Maildir, no daemon and no traceback stay."""
+    with subprocess.Popen(
+        [sys.executable, "docs/demo/run.py"],
+        cwd=root,
+        env={**os.environ, "PYTHONPATH": str(root), "TMPDIR": str(tmp_path), "SPAMLSTM_MODEL": "models/default"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as demo:
+        assert demo.stdout.readline().startswith("A Maildir for the demo")
+        os.killpg(demo.pid, signal.SIGINT)
+        _, err = demo.communicate(timeout=60)
+    assert "Traceback" not in err
+    assert demo.returncode == 130
+    assert list(tmp_path.iterdir()) == []

@@ -35,6 +35,10 @@ ConfigOption = Annotated[
     Path | None,
     typer.Option("--config", metavar="FILE", help="The configuration to use instead of the one in the usual places."),
 ]
+StateOption = Annotated[
+    Path | None,
+    typer.Option("--state", metavar="DIR", help="The state folder of the daemon, if it is not the usual one."),
+]
 
 
 def _version(wanted: bool) -> None:  # noqa: FBT001  typer calls it so
@@ -95,6 +99,81 @@ def evaluate(
     from spamlstm.cli.evaluate import evaluate_corpora
 
     evaluate_corpora(corpora, model=model, json=json, html=report)
+
+
+@app.command()
+def run(
+    maildirs: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[MAILDIR...]", help="Watch these instead of all that the configuration names."),
+    ] = None,
+    *,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only report what would be done.")] = False,
+    model: ModelOption = None,
+    config: ConfigOption = None,
+    state: StateOption = None,
+) -> None:
+    """Watch Maildirs, and tag and file new mail as it comes.
+
+    It stays in the foreground and logs to standard error. SIGHUP reads configuration and model anew, SIGTERM and
+    Ctrl-C end it after the message in hand.
+    """
+    from spamlstm.cli.run import Wish, run_daemon
+
+    run_daemon(Wish(maildirs=maildirs or [], dry_run=dry_run, model=model, config=config), state=state)
+
+
+@app.command()
+def status(
+    *,
+    json: Annotated[bool, typer.Option("--json", help="Print all of it as one JSON object.")] = False,
+    state: StateOption = None,
+) -> None:
+    """Say how the running daemon is (exit status 69 if none runs)."""
+    from spamlstm.cli.status import show_status
+
+    show_status(json=json, state=state)
+
+
+@app.command()
+def scan(
+    maildir: Annotated[Path, typer.Argument(metavar="MAILDIR", help="The Maildir whose inbox to go through.")],
+    *,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object a message.")] = False,
+    model: ModelOption = None,
+    config: ConfigOption = None,
+    state: StateOption = None,
+) -> None:
+    """Judge what is new in one Maildir's inbox, and tag and file it as the configuration says; then end.
+
+    What was judged before, by the daemon or by this, is left alone. Of a Maildir that is seen for the first time all
+    that is unread counts as new. What cannot be judged or moved is reported and stays (exit status 75).
+    """
+    from spamlstm.cli.scan import Wish, scan_maildir
+
+    wish = Wish(maildir=maildir, dry_run=dry_run, json=json, model=model, config=config, state=state)
+    raise typer.Exit(scan_maildir(wish))
+
+
+@app.command()
+def undo(
+    *,
+    since: Annotated[
+        str,
+        typer.Option(metavar="WHEN", help="How far back: 30m, 2h, 1d, 1w, or a date and time (2026-11-20T18:30)."),
+    ] = "1d",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be taken back.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object a message.")] = False,
+    state: StateOption = None,
+) -> None:
+    """Take back what was done to mail: each message to where it was, without our headers.
+
+    What you moved or removed since is left alone. What is taken back is not judged again.
+    """
+    from spamlstm.cli.undo import undo_since
+
+    raise typer.Exit(undo_since(since, dry_run=dry_run, json=json, state=state))
 
 
 @model_app.command()

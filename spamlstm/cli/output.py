@@ -29,6 +29,8 @@ class Row:
     judgement: Judgement
     ms: float
     pulls: "list[Pull] | None" = None
+    done: str | None = None
+    """What was done about it, for the commands that do something."""
 
 
 Show = Callable[[Row], None]
@@ -65,6 +67,8 @@ def _json(row: Row) -> str:
         "defects": list(judgement.defects),
         "ms": round(row.ms, 2),
     }
+    if row.done is not None:
+        shown["done"] = row.done
     if row.pulls is not None:
         shown["explain"] = [{"kind": pull.kind, "text": pull.text, "pull": pull.pull} for pull in row.pulls]
     return jsons.dumps(shown)
@@ -79,7 +83,7 @@ def _number(value: float | None, form: str) -> str:
 
 
 def _lines(row: Row) -> str:
-    """verdict, probability, score, reason, path, parted by tabs; pulls below it, each after a tab."""
+    """verdict, probability, score, reason, path and what was done, parted by tabs; pulls below, each after a tab."""
     judgement = row.judgement
     first = (
         judgement.verdict,
@@ -87,6 +91,7 @@ def _lines(row: Row) -> str:
         _number(judgement.score, "+.2f"),
         judgement.reason,
         plain(row.path),
+        *(() if row.done is None else (plain(row.done),)),
     )
     pulls = [f"\t{pull.pull:+.2f}\t{pull.kind}\t{plain(pull.text)}" for pull in row.pulls or ()]
     return "\n".join(["\t".join(first), *pulls])
@@ -131,11 +136,14 @@ def _block(rows: list[Row], *, header: bool) -> "Table":
     table.add_column("spam", width=6, justify="right")
     table.add_column("reason", width=12)
     table.add_column("path", ratio=1, overflow="fold")
+    if any(row.done is not None for row in rows):
+        table.add_column("done", width=18, overflow="fold")
     for row in rows:
         judgement = row.judgement
         share = "-" if judgement.probability is None else f"{100 * judgement.probability:.1f}%"
         name = Text(plain(row.path).encode("utf-8", "replace").decode())
-        table.add_row(Text(judgement.verdict, COLOURS[judgement.verdict]), share, judgement.reason, name)
+        done = () if row.done is None else (Text(plain(row.done)),)
+        table.add_row(Text(judgement.verdict, COLOURS[judgement.verdict]), share, judgement.reason, name, *done)
         for pull in row.pulls or ():
             towards = COLOURS[Verdict.SPAM if pull.pull > 0 else Verdict.HAM]
             table.add_row("", Text(f"{pull.pull:+.2f}", towards), pull.kind, Text(plain(pull.text)))

@@ -9,6 +9,7 @@ from spamlstm.config.values import (
     Costs,
     DaemonConfig,
     MaildirConfig,
+    MetricsConfig,
     PolicyConfig,
     Thresholds,
 )
@@ -20,6 +21,7 @@ __all__ = [
     "Costs",
     "DaemonConfig",
     "MaildirConfig",
+    "MetricsConfig",
     "PolicyConfig",
     "Thresholds",
     "load",

@@ -1,9 +1,11 @@
-"""Where the configuration file lies."""
+"""Where the configuration file lies, and the state folder."""
 
 import os
 from pathlib import Path
 
 SYSTEM = Path("/etc/spamlstm/config.toml")
+SYSTEM_STATE = Path("/var/lib/spamlstm")
+"""What systemd makes for the system-wide unit, which knows it as $STATE_DIRECTORY."""
 
 
 def user_file() -> Path:
@@ -27,3 +29,14 @@ def find(named: Path | None = None) -> Path | None:
     if named is not None:
         return named
     return next((place for place in places() if os.path.exists(place)), None)  # noqa: PTH110  raises for no place
+
+
+def state_dir() -> Path:
+    """The folder for what is remembered: what systemd made for the unit, else $XDG_STATE_HOME/spamlstm. Not created."""
+    # systemd lists them with colons; a unit of ours has one.
+    given = os.environ.get("STATE_DIRECTORY", "").partition(":")[0]
+    if given:
+        return Path(given)
+    import platformdirs  # 10 ms, which commands without a state need not pay
+
+    return platformdirs.user_state_path("spamlstm")

@@ -20,6 +20,7 @@ from spamlstm.config.values import (
     Costs,
     DaemonConfig,
     MaildirConfig,
+    MetricsConfig,
     PolicyConfig,
     Thresholds,
 )
@@ -32,7 +33,7 @@ SCAN_SECONDS = (30, 60)
 """Notifications get lost, so a scan finds what they missed: rarer is too late, more often costs and finds nothing."""
 
 # Tables that are planned; someone may have read of them before their version came.
-_LATER = ("learning", "spamd", "metrics")
+_LATER = ("learning", "spamd")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -141,9 +142,8 @@ _Reader = Callable[[Any, _At], Any]
 
 
 def _config(table: dict[str, Any], at: _At) -> Config:
-    return Config(
-        **_fields(table, at, {"policy": _policy, "maildir": _maildirs, "daemon": _daemon}, {"maildir": "maildirs"})
-    )
+    readers: dict[str, _Reader] = {"policy": _policy, "maildir": _maildirs, "daemon": _daemon, "metrics": _metrics}
+    return Config(**_fields(table, at, readers, {"maildir": "maildirs"}))
 
 
 def _policy(value: Any, at: _At) -> PolicyConfig:
@@ -154,6 +154,10 @@ def _policy(value: Any, at: _At) -> PolicyConfig:
 def _daemon(value: Any, at: _At) -> DaemonConfig:
     readers: dict[str, _Reader] = {"scan_seconds": _scan_seconds, "catch_up": _catch_up, "dry_run": _boolean}
     return DaemonConfig(**_fields(value, at, readers))
+
+
+def _metrics(value: Any, at: _At) -> MetricsConfig:
+    return MetricsConfig(**_fields(value, at, {"textfile": _textfile, "listen": _listen}))
 
 
 def _maildirs(value: Any, at: _At) -> tuple[MaildirConfig, ...]:
@@ -240,6 +244,30 @@ def _path(value: Any, _at: _At) -> str:
     if value.startswith("~") and not absolute(value).startswith("/"):
         raise _UnusableError(f"there is no user whose home {_shown(value.split('/')[0])} could be")
     return value
+
+
+def _textfile(value: Any, _at: _At) -> str:
+    if (
+        not isinstance(value, str)
+        or not absolute(value).startswith("/")
+        or "\0" in value
+        or not value.endswith(".prom")
+    ):
+        raise _UnusableError(
+            "must be the path of a file that ends in .prom, such as"
+            ' "/var/lib/prometheus/node-exporter/spamlstm.prom" (node_exporter reads no other)'
+        )
+    return value
+
+
+def _listen(value: Any, _at: _At) -> str:
+    host, _, port = value.rpartition(":") if isinstance(value, str) else ("", "", "")
+    if host not in ("127.0.0.1", "[::1]") or not re.fullmatch(r"[0-9]{1,5}", port) or not 0 < int(port) < 65536:
+        raise _UnusableError(
+            'must be an address of this very machine with a port, "127.0.0.1:9469" or "[::1]:9469"; from elsewhere it'
+            " is reached through a proxy that asks who is there"
+        )
+    return str(value)
 
 
 def _junk(value: Any, _at: _At) -> str:

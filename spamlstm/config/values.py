@@ -104,12 +104,29 @@ class DaemonConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class MetricsConfig:
+    """The `[metrics]` table: where the numbers go for Prometheus. None is nowhere."""
+
+    textfile: str | None = None
+    """A file for node_exporter's textfile collector, as the user wrote it, with ~."""
+
+    listen: str | None = None
+    """Address and port on this machine, `127.0.0.1:9469` or `[::1]:9469`."""
+
+    def address(self) -> tuple[str, int] | None:
+        """`listen` as a socket wants it."""
+        host, _, port = (self.listen or "").rpartition(":")
+        return (host.strip("[]"), int(port)) if self.listen else None
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """Everything that a configuration file can say. Of the Maildirs, the first that matches a path holds for it."""
 
     policy: PolicyConfig = field(default_factory=PolicyConfig)
     maildirs: tuple[MaildirConfig, ...] = ()
     daemon: DaemonConfig = field(default_factory=DaemonConfig)
+    metrics: MetricsConfig = field(default_factory=MetricsConfig)
 
     def is_dry(self, maildir: MaildirConfig) -> bool:
         """Whether mail there is only reported on: the Maildir's own word, else the daemon's."""

@@ -35,7 +35,7 @@ def write_default(path: Path) -> None:
 
 def to_toml(config: Config) -> str:
     """All that `config` says, defaults too; reading it gives an equal Config. What the bundle decides is a comment."""
-    blocks = [_daemon(config), _policy(config), *map(_maildir, config.maildirs)]
+    blocks = [_daemon(config), _policy(config), _metrics(config), *map(_maildir, config.maildirs)]
     return "\n".join("".join(f"{line}\n" for line in block) for block in blocks)
 
 
@@ -62,6 +62,13 @@ def _policy(config: Config) -> Iterator[str]:
         yield f"thresholds = {{ ham = {_number(bars.ham)}, spam = {_number(bars.spam)} }}"
     if policy.costs is None and policy.thresholds is None:
         yield "# thresholds: those of the model in use (spamlstm model show)"
+
+
+def _metrics(config: Config) -> Iterator[str]:
+    metrics = config.metrics
+    yield "[metrics]"
+    yield "# textfile: none" if metrics.textfile is None else f"textfile = {_string(metrics.textfile)}"
+    yield "# listen: nowhere" if metrics.listen is None else f"listen = {_string(metrics.listen)}"
 
 
 def _maildir(section: MaildirConfig) -> Iterator[str]:

@@ -9,10 +9,12 @@ asks `settle` how far it came. Plain system calls, one after the other, so that 
 
 import base64
 import contextlib
+import fcntl
 import itertools
 import os
 import re
 import secrets
+import signal
 import socket
 import stat
 import time
@@ -353,6 +355,19 @@ class Identity:
         return cls(status.st_ino, status.st_mtime_ns, status.st_size)
 
 
+class Outcome(StrEnum):
+    """What became of a move or a replacement that a crash cut short."""
+
+    DONE = "done"
+    """The message is in its target, or was there and went on from there by other hands."""
+
+    UNDONE = "undone"
+    """The message is as it was, and can be acted on again."""
+
+    GONE = "gone"
+    """It is neither here nor there: a user moved or removed it meanwhile."""
+
+
 def identity(path: str) -> Identity | None:
     """Whose name this is now, or None if nobody's. Other OSErrors are the caller's."""
     try:
@@ -369,6 +384,32 @@ def read(path: str) -> tuple[bytes, Identity]:
         raise GoneError(path) from error
     with open(handle, "rb", buffering=0) as stream:
         return stream.readall(), Identity.of(os.fstat(handle))
+
+
+def is_being_written(path: str) -> bool:
+    """Whether someone has this file open for writing; False where the kernel cannot tell, or the file is gone.
+
+    No delivery by the rules is: what comes by link or rename is complete. But `cat > Maildir/new/x` is done, and to
+    replace such a file half-way would lose the rest. The kernel gives nobody a read lease on a file that is open for
+    writing, and to the owner (or root) on any other. Not to be asked on file systems of other hosts, where the
+    refusal means nothing.
+    """
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        # A writer that comes between the two calls is told to us by a signal: one that is ignored unless asked for.
+        fcntl.fcntl(handle, fcntl.F_SETSIG, signal.SIGURG)
+        fcntl.fcntl(handle, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+        fcntl.fcntl(handle, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(handle)
+    return False
 
 
 def sync(folders: Iterable[str]) -> None:
@@ -496,26 +537,42 @@ def finish(source: str, folder: str, *, base: str, target: str, expected: Identi
     """Behind `publish`: retire the old message once the fresh one is on disk, or take the fresh one back (GoneError).
 
     The fsync between is what a power failure asks for: without it the removal may reach the disk and the delivery not.
-    Where the old one is nowhere, the fresh one stays: a user who removed it just now sees it once more, but NFS also
-    says 'no such file' of a removal that it did and had to repeat, and then ours is the only one.
+    Where the old one is nowhere below its Maildir, the fresh one stays: a user who removed it just now sees it once
+    more, but NFS also says 'no such file' of a removal that it did and had to repeat, and then ours is the only one.
     """
     try:
         sync([os.path.dirname(target)])
+    except OSError:
+        _take_back(source, folder, base=base, expected=expected)
+        raise
+    return conclude(source, folder, base=base, expected=expected)
+
+
+def conclude(source: str, folder: str, *, base: str, expected: Identity) -> tuple[str, ...]:
+    """The second half of `finish`, for who has synced the fresh message's folder, once for many of them."""
+    try:
         retired = retire(source, expected=expected)
     except OSError:
         _take_back(source, folder, base=base, expected=expected)
         raise
-    if not retired and _take_back(source, folder, base=base, expected=expected):
+    if not retired and _take_back(source, folder, base=base, expected=expected) is not None:
         raise GoneError(source)
     return (os.path.dirname(source),)
 
 
-def _take_back(source: str, folder: str, *, base: str, expected: Identity) -> bool:
-    """Remove the fresh message if the old one still exists, and tell whether that does."""
-    old = _lies_near(source, expected)
-    if old:
+def _take_back(source: str, folder: str, *, base: str, expected: Identity) -> Outcome | None:
+    """Remove the fresh message if the old one still exists: UNDONE where that lies, GONE if a user took it elsewhere.
+
+    None if the old one is nowhere to be found, or is the fresh one, renamed. Nothing is removed then.
+    """
+    if _lies_near(source, expected):
         retract(folder, base)
-    return old
+        return Outcome.UNDONE
+    fresh = [identity(entry.path) for entry in find(folder, base)]
+    if any(one is not None and one.inode != expected.inode for one in fresh) and _lies_elsewhere(source, expected):
+        retract(folder, base)
+        return Outcome.GONE
+    return None
 
 
 def _lies_near(source: str, expected: Identity) -> bool:
@@ -523,6 +580,19 @@ def _lies_near(source: str, expected: Identity) -> bool:
     origin, name = os.path.dirname(os.path.dirname(source)), Name.parse(os.path.basename(source))
     # A listing may miss a name that changes while it is read, so that one look proves presence and only two absence.
     return any(identity(entry.path) == expected for _ in range(2) for entry in find(origin, name.base))
+
+
+def _lies_elsewhere(source: str, expected: Identity) -> bool:
+    """Whether a message went to another folder of its Maildir. Servers and clients move by link or rename: its inode
+    stays. Looked for only when it left at the very moment that it was acted on, so that it may take its time.
+    """
+    for path, folders, _ in os.walk(os.path.dirname(os.path.dirname(source))):
+        if os.path.basename(path) in ("new", "cur"):
+            folders.clear()
+            with os.scandir(path) as entries:
+                if any(entry.inode() == expected.inode and identity(entry.path) == expected for entry in entries):
+                    return True
+    return False
 
 
 def retire(source: str, *, expected: Identity) -> bool:
@@ -554,19 +624,6 @@ def retract(folder: str, base: str) -> bool:
     raise TimeoutError(f"{base} in {folder} is renamed faster than it can be removed")
 
 
-class Outcome(StrEnum):
-    """What became of a move or a replacement that a crash cut short."""
-
-    DONE = "done"
-    """The message is in its target, or was there and went on from there by other hands."""
-
-    UNDONE = "undone"
-    """The message is as it was, and can be acted on again."""
-
-    GONE = "gone"
-    """It is neither here nor there: a user moved or removed it meanwhile."""
-
-
 def settle(source: str, folder: str, *, base: str, expected: Identity) -> Outcome:
     """After a crash: bring a `move` or `replace_with` to an end, by what is on disk. Safe to repeat.
 
@@ -575,6 +632,7 @@ def settle(source: str, folder: str, *, base: str, expected: Identity) -> Outcom
     the old and the fresh one exist the fresh one goes: the old one is what was delivered.
     """
     discard(os.path.join(folder, "tmp", base))
-    if _take_back(source, folder, base=base, expected=expected):
-        return Outcome.UNDONE
+    taken_back = _take_back(source, folder, base=base, expected=expected)
+    if taken_back is not None:
+        return taken_back
     return Outcome.DONE if find(folder, base) else Outcome.GONE

@@ -1,5 +1,6 @@
 """The network, run by ONNX Runtime. The one place that imports it."""
 
+import os
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -85,6 +86,8 @@ def buckets(lengths: Sequence[int], *, budget: int = BATCH_TOKENS) -> Iterator[l
 
 
 def _session(bundle: Bundle, threads: int) -> "onnxruntime.InferenceSession":
+    # Left alone it reports to its makers over the network, from a thread of its own; it asks this while it is loaded.
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

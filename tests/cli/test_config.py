@@ -57,13 +57,13 @@ def test_init_overwrites_nothing(spamlstm, home):
 
 def test_check_tells_every_problem(spamlstm, home):
     """One line each, which an editor can jump to, and 78."""
-    (home / "c.toml").write_text("[policy]\nalow = []\n[daemon]\ndry_run = 3\n[metrics]\n")
+    (home / "c.toml").write_text("[policy]\nalow = []\n[daemon]\ndry_run = 3\n[spamd]\n")
     status, out, _ = spamlstm("config", "check", "--config", home / "c.toml")
     assert status == 78
     assert [line.split(": ")[:2] for line in out.splitlines()] == [
         [f"{home}/c.toml:2", "policy.alow"],
         [f"{home}/c.toml:4", "daemon.dry_run"],
-        [f"{home}/c.toml:5", "metrics"],
+        [f"{home}/c.toml:5", "spamd"],
     ]
 
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spamlstm.config import Action, CatchUp, Config, Costs, DaemonConfig, MaildirConfig, Thresholds, load
+from spamlstm.config import Action, CatchUp, Config, Costs, DaemonConfig, MaildirConfig, MetricsConfig, Thresholds, load
 from spamlstm.config.reading import ProblemsError, read
 from spamlstm.errors import ConfigError
 
@@ -87,6 +87,17 @@ def test_maildirs_and_daemon(tmp_path):
     assert [config.is_dry(section) for section in config.maildirs] == [False, True]
 
 
+@pytest.mark.parametrize(
+    ("listen", "address"), [("127.0.0.1:9469", ("127.0.0.1", 9469)), ("[::1]:80", ("::1", 80)), (None, None)]
+)
+def test_metrics(tmp_path, listen, address):
+    """Both ways to Prometheus, and neither unless asked for."""
+    text = f'[metrics]\ntextfile = "~/x.prom"\nlisten = "{listen}"' if listen else ""
+    metrics = load(written(tmp_path, text)).metrics
+    assert metrics == MetricsConfig("~/x.prom" if listen else None, listen)
+    assert metrics.address() == address
+
+
 def test_the_defaults_surprise_nobody():
     """Spam is tagged and filed to the detected folder, unsure tagged, ham left alone, only new mail looked at."""
     section = MaildirConfig("~/Maildir")
@@ -116,7 +127,12 @@ def test_an_empty_file_changes_nothing(tmp_path):
         ("[policy", "not valid TOML"),
         ("[learning]", "learning: is not supported by this version"),
         ("[[spamd]]", "not supported by this version"),
-        ("metrics.listen = 1", "not supported by this version"),
+        ("metrics.listen = 1", "an address of this very machine"),
+        ("metrics.listen = '0.0.0.0:9469'", "an address of this very machine"),
+        ("metrics.listen = '127.0.0.1:0'", "an address of this very machine"),
+        ("metrics.textfile = 'spamlstm.prom'", "the path of a file"),
+        ("metrics.textfile = '/x/spamlstm.txt'", "ends in .prom"),
+        ("metrics.port = 1", "known are: textfile, listen"),
         ("[maildir]\npath = '/m'", "[[maildir]], in double brackets"),
         ("[[maildir]]", "needs a path"),
         ("[[maildir]]\npath = 'Maildir'", "begins with / or ~"),

@@ -7,7 +7,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spamlstm.config import Action, CatchUp, Config, Costs, DaemonConfig, MaildirConfig, PolicyConfig, Thresholds, load
+from spamlstm.config import (
+    Action,
+    CatchUp,
+    Config,
+    Costs,
+    DaemonConfig,
+    MaildirConfig,
+    MetricsConfig,
+    PolicyConfig,
+    Thresholds,
+    load,
+)
 from spamlstm.config.reading import read
 from spamlstm.config.writing import default_text, to_toml, write_default
 from spamlstm.errors import UserError
@@ -68,6 +79,11 @@ CONFIGS = st.builds(
     ),
     maildirs=st.lists(MAILDIRS, max_size=3, unique_by=lambda one: one.path).map(tuple),
     daemon=st.builds(DaemonConfig, st.floats(30, 60), st.sampled_from(CatchUp), st.booleans()),
+    metrics=st.builds(
+        MetricsConfig,
+        textfile=st.none() | NAMES.map(lambda name: f"/{name}.prom"),
+        listen=st.none() | st.integers(1, 65535).map("[::1]:{}".format),
+    ),
 )
 
 

@@ -583,6 +583,37 @@ def test_a_removal_that_says_it_failed(root, junk):
     assert everything(root, junk) == [FRESH]
 
 
+@pytest.mark.parametrize("how", [os.rename, os.link])
+def test_a_user_who_moves_it_at_that_moment(root, junk, tmp_path, how):
+    """What was taken to another folder while the fresh one was already out is there once, where its user wants it."""
+    archive = make(tmp_path / "Maildir" / ".Archive")
+    source = deliver(root)
+    known, base = maildir.identity(source), maildir.unique()
+    target = os.path.join(junk, "new", base)
+    maildir.publish(maildir.prepare(FRESH, junk, base=base, like=source), target, source=source, expected=known)
+    how(source, os.path.join(archive, "cur", "2.host:2,S"))
+    if os.path.exists(source):
+        os.unlink(source)
+
+    with pytest.raises(GoneError):
+        maildir.finish(source, junk, base=base, target=target, expected=known)
+
+    assert everything(root, junk, archive) == [OLD]
+    assert maildir.settle(source, junk, base=base, expected=known) is Outcome.GONE
+
+
+def test_a_copy_of_what_was_moved(root, junk, tmp_path):
+    """A user may copy what we filed, by link, before we are back from a crash: both are his, and both stay."""
+    archive = make(tmp_path / "Maildir" / ".Archive")
+    source = deliver(root)
+    known, base = maildir.identity(source), maildir.unique()
+    moved(source, junk, base=base)
+    os.link(os.path.join(junk, "new", base), os.path.join(archive, "cur", "2.host:2,S"))
+
+    assert maildir.settle(source, junk, base=base, expected=known) is Outcome.DONE
+    assert everything(junk, archive) == [OLD, OLD]
+
+
 @pytest.mark.parametrize("limit", [0, 10])
 def test_a_write_that_fails_leaves_nothing(root, junk, limit):
     """A message that does not fit (here: a limit on the size of files) stays as it is, and tmp is left clean."""
@@ -616,3 +647,19 @@ def test_wire_size_is_that_of_crlf(content):
     size = Name.parse(str(maildir.sized(Name("a"), content, base="b"))).wire_size
 
     assert size == len(re.sub(rb"(?<!\r)\n", b"\r\n", content))
+
+
+def test_a_file_that_is_being_written_is_told_from_a_delivered_one(tmp_path):
+    """Those who write into new itself must not lose the rest of their message; a reader is nobody to wait for."""
+    path = tmp_path / "x"
+    with path.open("w") as writer:
+        assert maildir.is_being_written(str(path))
+        writer.write("half")
+        writer.flush()
+        assert maildir.is_being_written(str(path))
+    with path.open() as reader:
+        assert reader.read() == "half"
+        assert not maildir.is_being_written(str(path))
+    with path.open("a"):
+        assert maildir.is_being_written(str(path))
+    assert not maildir.is_being_written(str(tmp_path / "gone"))

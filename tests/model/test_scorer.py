@@ -2,6 +2,9 @@
 
 import hashlib
 import json
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -92,3 +95,19 @@ def test_the_logit_of_a_message(windows):
     assert min(windows) - 1e-9 <= message_logit(windows) <= max(windows) + 1e-9
     assert message_logit([windows[0]]) == windows[0]
     assert message_logit([*windows, max(windows)]) >= message_logit(windows) - 1e-9
+
+
+def test_nothing_is_told_to_anyone(tiny, tmp_path, root):
+    """ONNX Runtime reports to its makers unless told not to; a trace of that is a file where temporary ones go."""
+    script = "from spamlstm.model.classifier import Classifier; import pathlib, sys\n"
+    script += "Classifier.open(pathlib.Path(sys.argv[1])); print(len(list(pathlib.Path('/proc/self/task').iterdir())))"
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(tiny)],
+        cwd=root,
+        env={**os.environ, "TMPDIR": str(tmp_path), "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "1\n"
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,45 @@
+"""Kill -9 at every system call of tag, file, undo and restart: how many kills, and what was lost, doubled or mistaken.
+
+    python benchmarks/kills.py
+
+The scenarios, and what is checked after each restart, are in tests/service/kills.py; CI takes every fifth call.
+"""
+
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests/service"))
+
+from killing import can_trace
+from kills import SCENARIOS, kill
+
+
+def main() -> int:
+    if not can_trace():
+        sys.exit("this machine forbids ptrace, which stops a process at a system call")
+    total = wrong = 0
+    begun = time.perf_counter()
+    # What a kill leaves is in the memory of the kernel, so that any file system will do, and this one is quick.
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        for name, scenario in SCENARIOS.items():
+            call, alive = 0, True
+            bad = 0
+            while alive:
+                call += 1
+                path = Path(folder, f"{name}-{call}")
+                path.mkdir()
+                try:
+                    alive = kill(scenario, call, path)
+                except AssertionError as error:
+                    bad += 1
+                    print(f"{name}, call {call}: {error}")
+            print(f"{name:30} {call - 1:5} kills  {bad} wrong")
+            total, wrong = total + call - 1, wrong + bad
+    print(f"{'in all':30} {total:5} kills  {wrong} wrong  {time.perf_counter() - begun:.0f} s")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,92 @@
+"""`spamlstm run`: puts the daemon together and lets it turn."""
+
+import contextlib
+import logging
+import os
+import signal
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from spamlstm import __version__
+from spamlstm.cli.chosen import choose
+from spamlstm.config import Config
+from spamlstm.config.places import find, places, state_dir
+from spamlstm.errors import ConfigError
+from spamlstm.model.classifier import Classifier
+from spamlstm.service import log_output
+from spamlstm.service.counters import Counters
+from spamlstm.service.daemon import Daemon
+from spamlstm.service.hints import Hints
+from spamlstm.service.journal import Journal
+from spamlstm.service.lock import hold
+from spamlstm.service.log import emit
+from spamlstm.service.notify import Notifier
+from spamlstm.service.pipeline import Pipeline
+from spamlstm.service.status import DaemonStatus
+from spamlstm.service.status_socket import answering
+from spamlstm.service.wake import Wake
+from spamlstm.service.watch import Watcher
+
+_FIRST = b"From: a@example.org\nContent-Type: text/html\n\n<p>Three words of http://example.org text</p>\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What the command line asked for."""
+
+    maildirs: list[Path]
+    dry_run: bool
+    model: Path | None
+    config: Path | None
+
+    def load(self) -> tuple[Config, Classifier]:
+        """Configuration and model, checked: at the start, and at each reload. A UserError says what is wrong."""
+        config = choose(self.config, self.maildirs, dry_run=self.dry_run)
+        if not config.maildirs:
+            where = self.config or find() or ", ".join(map(str, places()))
+            raise ConfigError(f"there is nothing to watch: name a Maildir, or write a [[maildir]] section ({where})")
+        classifier = Classifier.open(self.model, config=config)
+        # Whatever is loaded by the first message (30 ms) is loaded now, that message is somebody's.
+        classifier.classify(_FIRST)
+        return config, classifier
+
+
+def run_daemon(wish: Wish, *, state: Path | None) -> None:
+    """Watch and work until SIGTERM or SIGINT."""
+    log_output.set_up(sys.stderr)
+    config, classifier = wish.load()
+    state = state or state_dir()
+    state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(hold(state))
+        journal = Journal.open(state)
+        stack.callback(journal.close)
+        pipeline = Pipeline(config=config, classifier=classifier, journal=journal, counters=Counters())
+        wake = stack.enter_context(Wake())
+        hints = Hints(wake.ring)
+        watcher = stack.enter_context(Watcher(hints))
+        status = _status(pipeline, classifier.bundle.label, hints, watcher)
+        stack.enter_context(answering(state, status.snapshot))
+        notifier = Notifier(os.environ)
+        daemon = Daemon(pipeline, watcher, hints, wake, notifier, status, load=wish.load)
+        _listen_to_signals(daemon, wake)
+        emit(logging.INFO, "started", version=__version__, model=status.model, state=state)
+        daemon.run()
+
+
+def _status(pipeline: Pipeline, model: str, hints: Hints, watcher: Watcher) -> DaemonStatus:
+    return DaemonStatus(
+        pipeline.counters,
+        model=model,
+        waiting=lambda: len(hints),
+        overflows=lambda: watcher.overflows,
+        restarts=lambda: watcher.restarts,
+    )
+
+
+def _listen_to_signals(daemon: Daemon, wake: Wake) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: daemon.stop())
+    signal.signal(signal.SIGHUP, lambda *_: daemon.reload())
+    wake.ring_at_signals()

@@ -1,0 +1,82 @@
+"""`spamlstm status`: what the running daemon tells of itself."""
+
+import json as jsons
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from spamlstm.cli.output import plain
+from spamlstm.config.places import SYSTEM_STATE, state_dir
+from spamlstm.errors import UnavailableError
+from spamlstm.service.status_socket import ask
+
+
+def show_status(*, json: bool, state: Path | None) -> None:
+    """Print it, for people or as one JSON object. An UnavailableError if no daemon answers."""
+    told = _ask() if state is None else ask(state)
+    text = jsons.dumps(told) if json else "\n".join(map(plain, _lines(told)))
+    sys.stdout.write(text + "\n")
+
+
+def _ask() -> dict[str, Any]:
+    """The user's own daemon, else the machine's."""
+    try:
+        return ask(state_dir())
+    except UnavailableError:
+        if not SYSTEM_STATE.is_dir() or state_dir() == SYSTEM_STATE:
+            raise
+        return ask(SYSTEM_STATE)
+
+
+def _lines(told: dict[str, Any]) -> Iterator[str]:
+    mail, maildirs = told["mail"], told["maildirs"]
+    dry = "; dry run: mail is only reported on" if told["dry_run"] else ""
+    yield f"spamlstm {told['version']}, process {told['pid']}, up {_span(told['uptime'])}, model {told['model']}{dry}"
+    yield _row(
+        "Maildirs",
+        f"{maildirs['watched']} watched, {maildirs['polled']} looked at now and then, {maildirs['missing']} not there"
+        f" ({maildirs['watched']} of {maildirs['most_watches']} inotify watches)",
+    )
+    yield from (_row("", remark) for remark in told["remarks"])
+    yield _row("judged", _counts(mail["judged"]))
+    yield _row("done", _counts(mail["acted"]))
+    yield _row("left alone", f"{mail['known']} known from before, {mail['gone']} gone meanwhile")
+    yield _row("failed", _counts(mail["failed"]))
+    yield _row("delivery to done", _latency(told))
+    yield _row("waiting", f"{told['waiting']} of the Maildirs")
+    yield _row(
+        "scans",
+        f"{told['scans']}, the last took {told['scan_seconds']:.3f} s of processor time; the kernel dropped events"
+        f" {told['overflows']} times",
+    )
+    if told["errors"] or told["restarts"]:
+        yield _row("trouble", f"{told['errors']} bugs, {told['restarts']} restarts of the watcher; see the log")
+
+
+def _row(name: str, value: str) -> str:
+    return f"  {name:17} {value}"
+
+
+def _counts(table: dict[str, int]) -> str:
+    return f"{sum(table.values())}" + "".join(f", {count} {name}" for name, count in sorted(table.items()))
+
+
+def _latency(told: dict[str, Any]) -> str:
+    if not sum(told["mail"]["latency"]["counts"]):
+        return "no message yet"
+    last = told["mail"]["latency"]["bounds"][-1]
+    return f"half within {_bound(told['p50'], last)}, 99 % within {_bound(told['p99'], last)}"
+
+
+def _bound(seconds: float | None, last: float) -> str:
+    if seconds is None:
+        return f"more than {last:g} s"
+    return f"{1000 * seconds:g} ms" if seconds < 1 else f"{seconds:g} s"
+
+
+def _span(seconds: float) -> str:
+    minutes = int(seconds) // 60
+    if minutes < 60:
+        return f"{minutes} min"
+    return f"{minutes // 60} h {minutes % 60} min" if minutes < 2880 else f"{minutes // 1440} days"

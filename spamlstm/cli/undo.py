@@ -1,0 +1,77 @@
+"""`spamlstm undo`: what was done to mail, taken back."""
+
+import json as jsons
+import re
+import sys
+import time
+from collections import Counter
+from datetime import UTC, datetime
+from pathlib import Path
+
+from spamlstm.cli.output import plain
+from spamlstm.cli.scan import opened
+from spamlstm.config.places import state_dir
+from spamlstm.errors import TemporaryError, UserError
+from spamlstm.service.counters import Counters
+from spamlstm.service.ledger import Ledger
+from spamlstm.service.undo import Fate, Undone, undo
+
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
+_WORDS = {Fate.UNDONE: "taken back", Fate.ELSEWHERE: "moved or removed since and left alone", Fate.FAILED: "failed"}
+
+
+def undo_since(since: str, *, dry_run: bool, json: bool, state: Path | None) -> int:
+    """Take back and print; gives the exit status."""
+    moment = when(since, now=time.time())
+    fates: Counter[Fate] = Counter()
+    with opened(state or state_dir(), dry_run=dry_run) as journal:
+        ledger = Ledger(journal, counters=Counters(), clock=time.time)
+        if not dry_run:
+            ledger.settle(all_open=True)
+        for one in undo(journal, ledger, since=moment, dry=dry_run, clock=time.time):
+            fates[one.fate] += 1
+            _print(one, json=json)
+    if not json:
+        words = [
+            f"{fates[fate]} {'would be ' if dry_run and fate is Fate.UNDONE else ''}{_WORDS[fate]}"
+            for fate in Fate
+            if fates[fate]
+        ]
+        sys.stdout.write((", ".join(words) or f"nothing was done since {_shown(moment)}") + "\n")
+    return TemporaryError.exit_status if fates[Fate.FAILED] else 0
+
+
+def when(text: str, *, now: float) -> float:
+    """Seconds since 1970 of what the user wrote: a time span before now, or a date with or without a time of day."""
+    span = re.fullmatch(r"(\d{1,9})\s*([smhdw])", text.strip().lower())
+    if span:
+        return now - int(span[1]) * _SECONDS[span[2]]
+    try:
+        return datetime.fromisoformat(text.strip()).astimezone(UTC).timestamp()
+    except (ValueError, OverflowError) as error:
+        raise UserError(
+            f"'{text}' is no time: write 30m, 2h, 1d, 1w, or a date and time like 2026-11-20T18:30"
+        ) from error
+
+
+def _print(one: Undone, *, json: bool) -> None:
+    intent = one.act.intent
+    if json:
+        shown = {
+            "id": one.act.content,
+            "time": round(one.act.time, 3),
+            "fate": one.fate,
+            "actions": list(intent.actions),
+            "from": intent.folder,
+            "to": one.home,
+            "failure": one.failure,
+        }
+        sys.stdout.write(jsons.dumps(shown) + "\n")
+        return
+    columns = (_shown(one.act.time), one.fate, ",".join(intent.actions), intent.folder, one.failure or one.home)
+    text = "\t".join(map(plain, columns)) + "\n"
+    sys.stdout.write(text.encode("utf-8", "backslashreplace").decode())
+
+
+def _shown(moment: float) -> str:
+    return datetime.fromtimestamp(moment, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")

@@ -1,0 +1,256 @@
+"""What was judged, and what is done about it: written down before it is done.
+
+One SQLite database in the state folder, in WAL mode. A transaction that holds an intent is on disk (fsync) before the
+act; one that only tells of what happened needs no fsync, as a loss of it is made good: an act that looks unfinished is
+settled by what lies on disk, and a message that looks new is judged once more.
+"""
+
+import contextlib
+import os
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from spamlstm.config import Action
+from spamlstm.errors import DataError, TemporaryError
+from spamlstm.mail.maildir import Identity, Outcome
+from spamlstm.service.seen import REMEMBERED, SCHEMA, Seen
+from spamlstm.verdict import Judgement
+
+NAME = "journal.sqlite"
+# About 300 MB. The oldest go first; `undo` and the knowledge of a message that comes back reach as far as they do.
+MOST_JUDGEMENTS = 1_000_000
+
+_VERSION = 1
+_SCHEMA = (
+    SCHEMA
+    + """
+CREATE TABLE IF NOT EXISTS judgements (id INTEGER PRIMARY KEY, maildir INTEGER NOT NULL, content BLOB NOT NULL,
+    base BLOB NOT NULL, time REAL NOT NULL, stands INTEGER NOT NULL, verdict TEXT NOT NULL, probability REAL,
+    score REAL, reason TEXT NOT NULL, model TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS judgements_content ON judgements (maildir, content);
+CREATE TABLE IF NOT EXISTS acts (id INTEGER PRIMARY KEY,
+    judgement INTEGER NOT NULL REFERENCES judgements ON DELETE CASCADE, undoes INTEGER, state TEXT NOT NULL,
+    actions TEXT NOT NULL, source BLOB NOT NULL, folder BLOB NOT NULL, name BLOB NOT NULL, inode TEXT NOT NULL,
+    mtime_ns INTEGER NOT NULL, size INTEGER NOT NULL, time REAL NOT NULL);
+CREATE INDEX IF NOT EXISTS acts_judgement ON acts (judgement);
+CREATE INDEX IF NOT EXISTS acts_open ON acts (state) WHERE state = 'open';
+"""
+)
+_OPEN = "open"
+_TAKEN_BACK = "taken back"
+_ACTS = (
+    "SELECT acts.id, maildirs.path, judgement, undoes, actions, source, folder, name, inode, mtime_ns, size, acts.time,"
+    " judgements.content FROM acts JOIN judgements ON judgements.id = judgement"
+    " JOIN maildirs ON maildirs.id = judgements.maildir WHERE "
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """An act on one message, as it is noted before it is made: enough to settle it, and to take it back."""
+
+    source: str
+    """The path of the message."""
+    expected: Identity
+    """What lies there."""
+    folder: str
+    """The folder that it will be in: its own, or the junk folder."""
+    name: str
+    """The file name that it will have there: the base is fresh, unless only a keyword is set."""
+    actions: tuple[Action, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """An intent that is in the journal."""
+
+    id: int
+    maildir: str
+    judgement: int
+    undoes: int | None
+    intent: Intent
+    time: float
+    content: str
+
+
+class Journal:
+    """The record of one state folder. For one thread: the one that opened it."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._durable: bool | None = None
+        self.seen = Seen(connection)
+
+    @classmethod
+    def open(cls, state: Path) -> Self:
+        """Open the journal of a state folder; both are made, for their owner alone, if they are not there.
+
+        TemporaryError if another process keeps it from being opened, DataError if it is no journal of ours.
+        """
+        state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path = state / NAME
+        # SQLite gives its further files the mode of this one.
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        return cls._opened(str(path), str(path))
+
+    @classmethod
+    def copy(cls, state: Path) -> Self:
+        """The journal of a state folder as it is now, in memory: for a dry run, which leaves no trace."""
+        path = state / NAME
+        if not path.is_file():
+            return cls._opened(":memory:", "memory")
+        with contextlib.closing(sqlite3.connect(f"file:{_quoted(path)}?mode=ro", uri=True)) as original:
+            memory = sqlite3.connect(":memory:", isolation_level=None)
+            original.backup(memory)
+        return cls._checked(memory, str(path))
+
+    @classmethod
+    def _opened(cls, database: str, shown: str) -> Self:
+        return cls._checked(sqlite3.connect(database, timeout=5.0, isolation_level=None), shown)
+
+    @classmethod
+    def _checked(cls, connection: sqlite3.Connection, shown: str) -> Self:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA foreign_keys = ON")
+            (version,) = connection.execute("PRAGMA user_version").fetchone()
+            if version not in (0, _VERSION):
+                raise DataError(f"{shown} was written by another version of spamlstm; move it away to begin anew")
+            if version == 0:
+                connection.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {_VERSION}; COMMIT;")
+        except sqlite3.OperationalError as error:
+            connection.close()
+            raise TemporaryError(f"{shown} cannot be opened now: {error}") from error
+        except sqlite3.DatabaseError as error:
+            connection.close()
+            raise DataError(
+                f"{shown} is damaged ({error}); move it away to begin anew: mail that lies in the inboxes then counts"
+                " as judged, and undo has nothing to take back"
+            ) from error
+        return cls(connection)
+
+    def close(self) -> None:
+        """Bring all to disk and let go of it."""
+        with contextlib.suppress(sqlite3.Error):
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        self._connection.close()
+
+    @contextlib.contextmanager
+    def group(self, *, durable: bool) -> Iterator[None]:
+        """All that is noted in the block, together or not at all; if `durable`, on disk when the block is left.
+
+        sqlite3.Error where that is impossible, such as with a full disk.
+        """
+        if durable != self._durable:
+            self._connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+            self._durable = durable
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._connection.execute("COMMIT")
+        except BaseException:
+            self.seen.rolled_back()
+            with contextlib.suppress(sqlite3.Error):
+                self._connection.execute("ROLLBACK")
+            raise
+
+    def knows(self, maildir: str, content: str) -> bool:
+        """Whether a message of this content was judged there, and all was done that had to be."""
+        found = self._connection.execute(
+            "SELECT 1 FROM judgements WHERE maildir = ? AND content = ? AND stands LIMIT 1",
+            (self.seen.number(maildir), bytes.fromhex(content)),
+        )
+        return found.fetchone() is not None
+
+    def judged(self, maildir: str, content: str, *, base: str, judgement: Judgement, stands: bool, now: float) -> int:
+        """Note a judgement; gives its number. It `stands` if nothing is to be done, or else once `end` says so."""
+        done = self._connection.execute(
+            "INSERT INTO judgements (maildir, content, base, time, stands, verdict, probability, score, reason, model)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                self.seen.number(maildir),
+                bytes.fromhex(content),
+                os.fsencode(base),
+                now,
+                stands,
+                judgement.verdict,
+                judgement.probability,
+                judgement.score,
+                judgement.reason,
+                judgement.model,
+            ),
+        )
+        return int(done.lastrowid or 0)
+
+    def intend(self, judgement: int, intent: Intent, *, now: float, undoes: int | None = None) -> int:
+        """Note what is about to be done, or taken back (`undoes` is the act); gives its number. In a durable group."""
+        known = intent.expected
+        done = self._connection.execute(
+            "INSERT INTO acts (judgement, undoes, state, actions, source, folder, name, inode, mtime_ns, size, time)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                judgement,
+                undoes,
+                _OPEN,
+                " ".join(intent.actions),
+                os.fsencode(intent.source),
+                os.fsencode(intent.folder),
+                os.fsencode(intent.name),
+                str(known.inode),
+                known.mtime_ns,
+                known.size,
+                now,
+            ),
+        )
+        return int(done.lastrowid or 0)
+
+    def end(self, act: int, outcome: Outcome) -> None:
+        """Note what became of an act. Done, its judgement stands, or what it undoes is taken back."""
+        self._connection.execute("UPDATE acts SET state = ? WHERE id = ?", (outcome, act))
+        if outcome is not Outcome.DONE:
+            return
+        (judgement, undoes) = self._connection.execute(
+            "SELECT judgement, undoes FROM acts WHERE id = ?", (act,)
+        ).fetchone()
+        self._connection.execute("UPDATE judgements SET stands = 1 WHERE id = ?", (judgement,))
+        if undoes is not None:
+            self._connection.execute("UPDATE acts SET state = ? WHERE id = ?", (_TAKEN_BACK, undoes))
+
+    def open_acts(self) -> list[Act]:
+        """The acts of which nobody knows yet what became of them."""
+        return self._acts("state = ?", _OPEN)
+
+    def acts(self, *, since: float) -> list[Act]:
+        """What was done since then and not taken back, the latest first."""
+        wanted = "state = ? AND undoes IS NULL AND acts.time >= ? ORDER BY acts.time DESC, acts.id DESC"
+        return self._acts(wanted, Outcome.DONE, since)
+
+    def prune(self, *, now: float) -> None:
+        """Forget judgements, and the acts that followed, that are too old or too many."""
+        (last,) = self._connection.execute("SELECT coalesce(max(id), 0) FROM judgements").fetchone()
+        old = (now - REMEMBERED, last - MOST_JUDGEMENTS)
+        self._connection.execute("DELETE FROM judgements WHERE time < ? OR id <= ?", old)
+
+    def _acts(self, condition: str, *values: object) -> list[Act]:
+        return [_act(row) for row in self._connection.execute(_ACTS + condition, values)]
+
+
+def _act(row: tuple[Any, ...]) -> Act:
+    number, maildir, judgement, undoes, actions, source, folder, name, inode, mtime_ns, size, time, content = row
+    intent = Intent(
+        source=os.fsdecode(source),
+        expected=Identity(int(inode), mtime_ns, size),
+        folder=os.fsdecode(folder),
+        name=os.fsdecode(name),
+        actions=tuple(map(Action, actions.split())),
+    )
+    return Act(number, os.fsdecode(maildir), judgement, undoes, intent, time, content.hex())
+
+
+def _quoted(path: Path) -> str:
+    from urllib.parse import quote_from_bytes
+
+    return quote_from_bytes(os.fsencode(path.absolute()))

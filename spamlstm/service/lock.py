@@ -1,0 +1,39 @@
+"""One program at a time over one state folder."""
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from spamlstm.errors import TemporaryError
+
+NAME = "lock"
+
+
+@contextlib.contextmanager
+def hold(state: Path) -> Iterator[None]:
+    """Hold the state folder until the end of the block; a TemporaryError names the process that holds it already.
+
+    The kernel gives a lock back whenever its process ends, so none is ever stale. The file stays: to remove it would
+    let a third program lock a new one while a second waits with the old one open.
+    """
+    handle = os.open(state / NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise TemporaryError(
+                f"another spamlstm{_holder(handle)} is at work with {state}; stop it first, or give this one a state"
+                " folder of its own with --state"
+            ) from error
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, f"{os.getpid()}\n".encode("ascii"), 0)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _holder(handle: int) -> str:
+    number = os.pread(handle, 20, 0).strip()
+    return f" (process {int(number)})" if number.isdigit() else ""

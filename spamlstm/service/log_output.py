@@ -1,0 +1,66 @@
+"""The log: one line an event on standard error, for people or for the journal. Never a subject, an address or text."""
+
+import logging
+import os
+import sys
+import time
+import traceback
+from collections.abc import Mapping
+from typing import TextIO
+
+ROOT = "spamlstm"
+
+# Levels of logging as those of syslog(3), which the journal reads at the start of a line.
+_PRIORITIES = ((logging.CRITICAL, 2), (logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6))
+
+
+class Line(logging.Formatter):
+    """Time and sentence; for the journal, which knows the time, `<priority>` instead. Always one line."""
+
+    def __init__(self, *, journal: bool) -> None:
+        super().__init__()
+        self._journal = journal
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line, without its end."""
+        text = record.getMessage() + (_place(record.exc_info[1]) if record.exc_info else "")
+        shown = text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+        if self._journal:
+            return f"<{_priority(record.levelno)}>{shown}"
+        loud = f"{record.levelname.lower()}: " if record.levelno >= logging.WARNING else ""
+        return f"{time.strftime('%H:%M:%S', time.localtime(record.created))} {loud}{shown}"
+
+
+def set_up(stream: TextIO, *, environment: Mapping[str, str] = os.environ) -> logging.Handler:
+    """Let the log of this program go to `stream`; gives the handler, for whoever wants to take it away again."""
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(Line(journal=is_journal(stream, environment)))
+    root = logging.getLogger(ROOT)
+    root.addHandler(handler)
+    root.setLevel(logging.INFO)
+    root.propagate = False
+    # It warns of a full queue and of folders that are gone, both of which we hear and tell ourselves.
+    logging.getLogger("watchdog").setLevel(logging.CRITICAL)
+    return handler
+
+
+def is_journal(stream: TextIO, environment: Mapping[str, str]) -> bool:
+    """Whether the stream is the journal's: $JOURNAL_STREAM names its device and inode, systemd.exec(5)."""
+    try:
+        status = os.fstat(stream.fileno())
+    except (OSError, ValueError):
+        return False
+    return environment.get("JOURNAL_STREAM", "") == f"{status.st_dev}:{status.st_ino}"
+
+
+def _priority(level: int) -> int:
+    return next((number for least, number in _PRIORITIES if level >= least), 7)
+
+
+def _place(error: BaseException | None) -> str:
+    """What kind of error and where, but not its words, which may be those of a message."""
+    if error is None:
+        return ""
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" at {os.path.relpath(frames[-1].filename, sys.prefix)}:{frames[-1].lineno}" if frames else ""
+    return f" ({type(error).__name__}{where})"

@@ -1,0 +1,212 @@
+"""From 'there may be new mail' to 'it is judged, and what that asks for is done'.
+
+The protocol, for whoever watches folders. All of it is called from one thread, the one that opened the journal; nobody
+else acts under the same state folder (`spamlstm.service.lock`).
+
+    journal = Journal.open(state)
+    pipeline = Pipeline(config=config, classifier=classifier, journal=journal, counters=Counters())
+    pipeline.recover()                                  # once, before anything else
+    for maildir in expand(config.maildirs):             # at start, every scan_seconds, and after any doubt
+        pipeline.process(pipeline.scan(maildir))
+    pipeline.process(pipeline.scan(maildir, parts=("new",)))      # when something was delivered there
+    journal.close()
+
+- `scan` is the truth and may be called at any time, for any reason: what was judged does not come back, a folder in
+  which nothing changed costs two calls of stat. The first scan of a Maildir notes since when it is watched.
+- `process` takes any number of candidates and returns when each has an outcome, or soon after `stop()` is true, asked
+  between groups of GROUP messages; those that it did not come to have no outcome and come with the next scan.
+- Neither raises for what is wrong with a message, a folder or a disk: that is an outcome, a counter and a line in the
+  log. A failed message stays where it is, and scans bring it again, at growing intervals.
+- A message with the content of one that was judged before in the same Maildir is KNOWN and left alone, as that is what
+  a user's move or copy looks like. Tests that deliver one message twice have to give it two Received lines, as mail
+  servers do.
+"""
+
+import contextlib
+import itertools
+import logging
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Protocol
+
+from spamlstm.config import CatchUp, Config
+from spamlstm.mail import maildir as maildirs
+from spamlstm.mail.content import content_id
+from spamlstm.mail.maildir import GoneError, Part
+from spamlstm.mail.paths import MOST_BYTES
+from spamlstm.model.classifier import Judged
+from spamlstm.model.policy import Policy
+from spamlstm.service.counters import Counters
+from spamlstm.service.failures import Kind, Retries, kind_of, sentence
+from spamlstm.service.group import Group, Mail
+from spamlstm.service.journal import Journal
+from spamlstm.service.ledger import Ledger
+from spamlstm.service.log import emit, log_failures, log_outcome
+from spamlstm.service.mounts import remote_devices
+from spamlstm.service.outcome import Candidate, Outcome, Status
+from spamlstm.service.scan import Scanner
+from spamlstm.service.seen import DAY
+
+# Messages that share a transaction and an fsync. More gain little; this many are done in a tenth of a second.
+GROUP = 64
+_BOTH: tuple[Part, ...] = ("new", "cur")
+
+
+class Judge(Protocol):
+    """What is asked of a `Classifier`."""
+
+    policy: Policy
+
+    def judge_many(self, mails: Iterable[tuple[Mail, bytes]], *, readers: int | None = None) -> Iterator[Judged[Mail]]:
+        """Judge raw messages lazily, in their order."""
+        ...
+
+
+class Pipeline:
+    """Judges what lies in inboxes and does what the configuration asks for."""
+
+    def __init__(
+        self,
+        *,
+        config: Config,
+        classifier: Judge,
+        journal: Journal,
+        counters: Counters,
+        readers: int | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.config = config
+        self.classifier = classifier
+        self.journal = journal
+        self.counters = counters
+        self._readers = readers
+        self._clock = clock
+        self._scanner = Scanner(journal, clock=clock)
+        self._ledger = Ledger(journal, counters=counters, clock=clock)
+        self._retries = Retries(clock)
+        # Where messages went from new to cur before they could be acted on: the next scan looks there too.
+        self._doubtful: set[str] = set()
+        self._pruned = 0.0
+        self._remote: frozenset[int] = frozenset()
+
+    def reconfigure(self, *, config: Config, classifier: Judge) -> None:
+        """Go on with another configuration or model; not called while `process` runs."""
+        self.config = config
+        self.classifier = classifier
+
+    def recover(self) -> None:
+        """Bring every act that was cut short to its end: the message is as it was, or all is done."""
+        self._ledger.settle(all_open=True)
+
+    def scan(
+        self,
+        maildir: str | os.PathLike[str],
+        *,
+        parts: Sequence[Part] = _BOTH,
+        catch_up: CatchUp | None = None,
+    ) -> list[Candidate]:
+        """What lies in the inbox of `maildir` and is to be judged. Empty where the Maildir cannot be looked at.
+
+        `catch_up` says what to begin with if it was never watched, else the configuration does.
+        """
+        path = os.fspath(maildir)
+        wanted = _BOTH if path in self._doubtful else parts
+        try:
+            found = self._scanner.scan(path, parts=wanted, catch_up=catch_up or self.config.daemon.catch_up)
+        except (OSError, sqlite3.Error) as error:
+            self.counters.failed[kind_of(error)] += 1
+            emit(logging.WARNING, "scan-failed", maildir=path, kind=kind_of(error), error=sentence(error))
+            return []
+        self._doubtful.discard(path)
+        return [one for one in found if self._retries.due(one)]
+
+    def process(self, candidates: Sequence[Candidate], *, stop: Callable[[], bool] = lambda: False) -> list[Outcome]:
+        """Judge the candidates and act; the outcomes stand in the order in which they came about."""
+        self._ledger.settle()
+        self._remote = remote_devices()
+        outcomes: list[Outcome] = []
+        early: list[Outcome] = []
+        group = Group(self.config, self.classifier.policy.thresholds.spam, self.journal, self._ledger, self._clock)
+        # Left before its end by `stop`, this generator ends its threads and processes when it goes out of scope.
+        judged = self.classifier.judge_many(self._read(candidates, early, stop), readers=self._readers)
+        while True:
+            batch = list(itertools.islice(judged, GROUP))
+            done = group.deal(batch, early)
+            self._report(done, {one.key.candidate: one.key.delivered for one in batch})
+            outcomes += done
+            early.clear()
+            if len(batch) < GROUP or stop():
+                break
+        self._prune()
+        return outcomes
+
+    def _read(
+        self, candidates: Sequence[Candidate], early: list[Outcome], stop: Callable[[], bool]
+    ) -> Iterator[tuple[Mail, bytes]]:
+        """What is to be judged; what has an outcome before that goes to `early`."""
+        taken: set[tuple[str, str]] = set()
+        for candidate in candidates:
+            if stop():
+                return
+            try:
+                found = self._mail(candidate)
+            except GoneError:
+                found = Outcome(candidate, Status.GONE)
+            except (OSError, sqlite3.Error) as error:
+                found = Outcome(candidate, Status.FAILED, kind=kind_of(error), failure=sentence(error))
+            if isinstance(found, Mail):
+                key = candidate.maildir, found.content
+                if key not in taken:
+                    taken.add(key)
+                    yield found, found.raw
+                    continue
+                found = Outcome(candidate, Status.KNOWN, content=found.content)
+            early.append(found)
+
+    def _mail(self, candidate: Candidate) -> Mail | Outcome:
+        if self._ledger.is_open(candidate.maildir, candidate.base):
+            failure = "an earlier act on it could not be settled yet"
+            return Outcome(candidate, Status.FAILED, kind=Kind.UNSETTLED, failure=failure)
+        try:
+            status = os.lstat(candidate.path)
+        except FileNotFoundError as error:
+            raise GoneError(candidate.path) from error
+        if status.st_size > MOST_BYTES:
+            failure = f"it has more than {MOST_BYTES >> 20} MiB"
+            return Outcome(candidate, Status.FAILED, kind=Kind.TOO_LARGE, failure=failure)
+        if candidate.part == "cur" and status.st_mtime < self.journal.seen.since(candidate.maildir):
+            return Outcome(candidate, Status.OLD)
+        if status.st_dev not in self._remote and maildirs.is_being_written(candidate.path):
+            return Outcome(candidate, Status.FAILED, kind=Kind.UNFINISHED, failure="it is still being written")
+        raw, identity = maildirs.read(candidate.path)
+        content = content_id(raw)
+        if self.journal.knows(candidate.maildir, content):
+            return Outcome(candidate, Status.KNOWN, content=content)
+        # A file's time of change is that of its link or rename into new; its time of modification, what it claims.
+        return Mail(candidate, raw, identity, content, delivered=status.st_ctime)
+
+    def _report(self, outcomes: Sequence[Outcome], delivered: Mapping[Candidate, float]) -> None:
+        now = self._clock()
+        for outcome in outcomes:
+            candidate = outcome.candidate
+            if outcome.status is Status.FAILED and outcome.kind != Kind.UNFINISHED:
+                self._retries.failed(candidate)
+            else:
+                self._retries.succeeded(candidate)
+            if outcome.status is Status.GONE:
+                self._doubtful.add(candidate.maildir)
+            waited = now - delivered[candidate] if candidate in delivered and candidate.part == "new" else None
+            self.counters.count(outcome, waited=waited)
+            log_outcome(outcome)
+        log_failures(outcomes)
+
+    def _prune(self) -> None:
+        """Once a day; a journal that cannot be written has been reported by then."""
+        now = self._clock()
+        if now - self._pruned < DAY:
+            return
+        self._pruned = now
+        with contextlib.suppress(sqlite3.Error), self.journal.group(durable=False):
+            self.journal.prune(now=now)

@@ -1,0 +1,111 @@
+"""From a verdict to what is to be done with one message: decided here, done in `spamlstm.service.actions`."""
+
+import os
+from dataclasses import dataclass, replace
+
+from spamlstm import __version__
+from spamlstm.config import Action, MaildirConfig
+from spamlstm.mail import keywords, maildir
+from spamlstm.mail.maildir import Identity, Name, Part
+from spamlstm.mail.tagging import tag
+from spamlstm.model.policy import Reason
+from spamlstm.service.journal import Intent
+from spamlstm.service.outcome import Candidate
+from spamlstm.verdict import Judgement, Verdict
+
+_WORDS = {Verdict.SPAM: keywords.SPAM_WORDS, Verdict.HAM: keywords.HAM_WORDS, Verdict.UNSURE: ()}
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One message's way to its new place. With `content` as a fresh file, without as a rename of the file it is."""
+
+    actions: tuple[Action, ...]
+    source: str
+    expected: Identity
+    folder: str
+    part: Part
+    name: Name
+    content: bytes | None = None
+
+    @property
+    def target(self) -> str:
+        """The path that the message will have."""
+        return os.path.join(self.folder, self.part, str(self.name))  # noqa: PTH118  as in maildir
+
+    @property
+    def intent(self) -> Intent:
+        """What the journal notes of it."""
+        return Intent(self.source, self.expected, self.folder, str(self.name), self.actions)
+
+
+def wanted(section: MaildirConfig, judgement: Judgement) -> tuple[Action, ...]:
+    """What the configuration asks for. Nothing, for what could not be judged or is no mail: that stays untouched."""
+    if judgement.reason in (Reason.UNREADABLE, Reason.NOT_MAIL):
+        return ()
+    return {Verdict.SPAM: section.spam, Verdict.UNSURE: section.unsure, Verdict.HAM: section.ham}[judgement.verdict]
+
+
+def plan(
+    actions: tuple[Action, ...],
+    candidate: Candidate,
+    judgement: Judgement,
+    *,
+    raw: bytes,
+    expected: Identity,
+    junk: str,
+    bar: float,
+) -> Plan | None:
+    """How to carry out `actions`; None if nothing of them is possible or needed.
+
+    `junk` is the path of the folder to file to, `bar` the probability from which on it is spam.
+
+    - Only what lies in new is tagged: once a reader took a message to cur it may have cached its headers and sizes.
+    - To tag and to file is one replacement, straight into the junk folder.
+    - What was new is new in the junk folder too, what has flags keeps them.
+    - A keyword is set where the folder that the message ends up in has a letter for it; only cur has flags.
+    """
+    old = Name.parse(candidate.name)
+    filed = Action.FILE in actions
+    folder = junk if filed else candidate.maildir
+    content = None
+    if Action.TAG in actions and candidate.part == "new":
+        tagged = tag(raw, judgement, version=__version__, bar=bar)
+        content = tagged if tagged != raw else None
+    letter = keywords.letter(folder, _WORDS[judgement.verdict]) if Action.KEYWORD in actions else None
+    if letter and not filed and letter in old.keywords:
+        letter = None
+    done = {Action.FILE: filed, Action.TAG: content is not None, Action.KEYWORD: letter is not None}
+    kept = tuple(action for action in Action if done[action])
+    if not kept:
+        return None
+    name = _name(old, candidate.maildir, folder, content)
+    part: Part = "cur" if letter else candidate.part
+    if letter:
+        name = with_keyword(name, letter)
+    return Plan(kept, candidate.path, expected, folder, part, name.within(part), content)
+
+
+def with_keyword(name: Name, letter: str) -> Name:
+    """The name with one flag or keyword letter more."""
+    info = name.info if name.info is not None and name.info.startswith("2,") else "2,"
+    letters, comma, more = info[2:].partition(",")
+    return replace(name, info="2," + "".join(sorted({*letters, letter})) + comma + more)
+
+
+def without_keyword(name: Name, letter: str) -> Name:
+    """The name without that letter."""
+    if name.info is None or not name.info.startswith("2,"):
+        return name
+    letters, comma, more = name.info[2:].partition(",")
+    return replace(name, info="2," + letters.replace(letter, "") + comma + more)
+
+
+def _name(old: Name, source: str, folder: str, content: bytes | None) -> Name:
+    if folder == source and content is None:
+        return old  # a message that only gets a keyword stays who it is
+    base = maildir.unique()
+    name = old if content is None else maildir.sized(old, content, base=base)
+    if folder == source:
+        return name
+    return name.elsewhere(base=base, keywords=keywords.mapping(source, folder) if name.keywords else None)

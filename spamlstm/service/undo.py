@@ -1,0 +1,114 @@
+"""Our acts, taken back: each message to where it was, without our headers and our keyword."""
+
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from spamlstm.config import Action
+from spamlstm.mail import keywords, maildir
+from spamlstm.mail.maildir import Entry, GoneError, Name, Outcome
+from spamlstm.mail.tagging import untag
+from spamlstm.service.failures import kind_of, sentence
+from spamlstm.service.journal import Act, Journal
+from spamlstm.service.ledger import Ledger, Noted
+from spamlstm.service.plan import Plan, without_keyword
+
+_GROUP = 64
+
+
+class Fate(StrEnum):
+    """What became of an act that was to be taken back."""
+
+    UNDONE = "undone"
+    """The message is back as it was, but for flags that it got since; in a dry run it would be."""
+
+    ELSEWHERE = "elsewhere"
+    """Its user moved, copied or removed it since: it is left alone."""
+
+    FAILED = "failed"
+    """It could not be taken back now, and is as we left it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Undone:
+    """One act and what became of it. `home` is the folder that the message went back to."""
+
+    act: Act
+    fate: Fate
+    home: str = ""
+    failure: str = ""
+
+
+def undo(journal: Journal, ledger: Ledger, *, since: float, dry: bool, clock: Callable[[], float]) -> Iterator[Undone]:
+    """Take back what was done since then (seconds since 1970), the latest first; if `dry`, only say so.
+
+    A message is taken back from where we put it: under the name that we gave it, in that folder, whatever flags it has
+    by now. That content stays known, so that the message is not judged again. Safe to repeat, and at a crash each
+    message is as we left it or taken back.
+    """
+    acts = journal.acts(since=since)
+    for start in range(0, len(acts), _GROUP):
+        yield from _group(acts[start : start + _GROUP], journal, ledger, dry=dry, now=clock())
+
+
+def _group(acts: Sequence[Act], journal: Journal, ledger: Ledger, *, dry: bool, now: float) -> Iterator[Undone]:
+    planned = [_planned(act) for act in acts]
+    plans = [(act, step) for act, step in zip(acts, planned, strict=True) if isinstance(step, Plan)]
+    if dry:
+        results = {act.id: Undone(act, Fate.UNDONE, step.folder) for act, step in plans}
+    else:
+        results = _carried_out(plans, journal, ledger, now)
+    for act, step in zip(acts, planned, strict=True):
+        yield step if isinstance(step, Undone) else results[act.id]
+
+
+def _carried_out(plans: Sequence[tuple[Act, Plan]], journal: Journal, ledger: Ledger, now: float) -> dict[int, Undone]:
+    try:
+        with journal.group(durable=True):
+            noted = [
+                Noted(journal.intend(act.judgement, step.intent, now=now, undoes=act.id), act.maildir, step)
+                for act, step in plans
+            ]
+    except sqlite3.Error as error:
+        return {act.id: Undone(act, Fate.FAILED, failure=sentence(error)) for act, _ in plans}
+    results = {}
+    for (act, step), work in zip(plans, ledger.perform(noted), strict=True):
+        if work.outcome is Outcome.DONE:
+            results[act.id] = Undone(act, Fate.UNDONE, step.folder)
+        elif work.outcome is Outcome.GONE:
+            results[act.id] = Undone(act, Fate.ELSEWHERE)
+        else:
+            why = sentence(work.error) if work.error else "it could not be settled"
+            results[act.id] = Undone(act, Fate.FAILED, failure=why)
+    return results
+
+
+def _planned(act: Act) -> Plan | Undone:
+    try:
+        found = maildir.find(act.intent.folder, Name.parse(act.intent.name).base)
+        return _plan(act, found[-1]) if found else Undone(act, Fate.ELSEWHERE)
+    except (GoneError, FileNotFoundError):
+        return Undone(act, Fate.ELSEWHERE)
+    except OSError as error:
+        return Undone(act, Fate.FAILED, failure=f"{sentence(error)} ({kind_of(error)})")
+
+
+def _plan(act: Act, entry: Entry) -> Plan:
+    """The way back. A message that was read since loses our headers too, as its user asks for it: as a fresh file."""
+    raw, identity = maildir.read(entry.path)
+    actions, home, folder = act.intent.actions, act.maildir, act.intent.folder
+    name = Name.parse(entry.name)
+    if Action.KEYWORD in actions:
+        ours = {word.casefold() for word in (*keywords.SPAM_WORDS, *keywords.HAM_WORDS)}
+        for letter, word in keywords.words(folder).items():
+            name = without_keyword(name, letter) if word.casefold() in ours else name
+    if actions == (Action.KEYWORD,):
+        return Plan(actions, entry.path, identity, home, entry.part, name)
+    base = maildir.unique()
+    content = untag(raw) if Action.TAG in actions and untag(raw) != raw else None
+    if content is not None:
+        name = maildir.sized(name, content, base=base)
+    if home != folder:
+        name = name.elsewhere(base=base, keywords=keywords.mapping(folder, home))
+    return Plan(actions, entry.path, identity, home, entry.part, replace(name, base=base), content)

@@ -1,0 +1,288 @@
+"""Watching the `new` of many Maildirs: one inotify instance and one thread of watchdog's for all of them.
+
+Why not watchdog's Observer, which takes a thread for each folder: docs/decisions/0009-watching.md.
+"""
+
+# A list of 10,000 folders is looked at often, and os is many times as fast as pathlib:
+# ruff: noqa: PTH116, PTH118
+
+import errno
+import os
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Protocol, Self, cast
+
+from spamlstm.service.hints import Hints
+from spamlstm.service.mounts import remote_devices
+
+if TYPE_CHECKING:
+    from watchdog.observers.inotify_c import InotifyEvent
+
+# Deliveries by link (Postfix: IN_CREATE) and by rename (OpenSMTPD, Dovecot: IN_MOVED_TO), and the end of writing by
+# those who break the rules and write in `new` itself; and the folder going away. Nothing else: what readers do would
+# fill the kernel's queue. A link in place of the folder is not followed, see mail.maildir.messages.
+IN_CLOSE_WRITE, IN_MOVED_TO, IN_CREATE = 0x8, 0x80, 0x100
+IN_DELETE_SELF, IN_MOVE_SELF, IN_UNMOUNT = 0x400, 0x800, 0x2000
+IN_ONLYDIR, IN_DONT_FOLLOW = 0x1000000, 0x2000000
+ARRIVES = IN_CREATE | IN_MOVED_TO | IN_CLOSE_WRITE
+LEAVES = IN_DELETE_SELF | IN_MOVE_SELF | IN_UNMOUNT
+MASK = ARRIVES | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR | IN_DONT_FOLLOW
+
+LIMITS = Path("/proc/sys/fs/inotify")
+
+
+@dataclass(slots=True)
+class _Folder:
+    """The `new` of one Maildir when last looked at: which it was, its time, and the number of its watch, if any."""
+
+    which: tuple[int, int]
+    changed: int
+    number: int | None = None
+
+    def differs(self, other: "_Folder | None") -> bool:
+        """Whether it is another folder than before, or something came or went in it."""
+        return other is None or (self.which, self.changed) != (other.which, other.changed)
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """How many Maildirs the kernel tells of, how many are only looked at now and then, how many are not there.
+
+    `remarks` are sentences for the administrator, one for each reason why some are only looked at.
+    """
+
+    watched: int = 0
+    polled: int = 0
+    missing: int = 0
+    remarks: tuple[str, ...] = ()
+
+
+class _Inotify(Protocol):
+    """What we use of watchdog's InotifyFD: one inotify instance and the thread that reads it."""
+
+    def start(self) -> None: ...
+    def stop(self) -> None: ...
+    def join(self, timeout: float | None = None) -> None: ...
+    def is_alive(self) -> bool: ...
+    def add_callback(self, path: bytes, mask: int, callback: Any, id_: int) -> int: ...
+    def remove_callbacks(self, callbacks: list[tuple[int, int]]) -> None: ...
+
+
+def _open_inotify() -> _Inotify:
+    """An OSError where there is no inotify, whatever the reason."""
+    try:
+        from watchdog.observers.inotify_c import InotifyFD  # ctypes: 10 ms, not for other commands
+    except Exception as error:  # its own error for a foreign libc, ImportError, AttributeError
+        raise OSError(errno.ENOSYS, f"there is no inotify here ({error})") from error
+    opened: _Inotify = cast("Any", InotifyFD())  # it has a type of its own for each kind of int
+    return opened
+
+
+@dataclass
+class Watcher:
+    """Puts a hint for each delivery into the Maildirs it was told of by `cover`.
+
+    A delivery goes unseen while its folder is not yet watched, when the kernel's queue is full, and where another host
+    writes; wherever that may have been, the Maildir is put in doubt. All but the callbacks is for one thread.
+    """
+
+    hints: Hints
+    open_inotify: Callable[[], _Inotify] = _open_inotify
+    remote: Callable[[], frozenset[int]] = remote_devices
+    overflows: int = 0
+    restarts: int = 0
+    _inotify: _Inotify | None = None
+    _folders: dict[str, _Folder | None] = field(default_factory=dict)  # None: it is not there
+    _maildirs: dict[int, str] = field(default_factory=dict)  # whose watch it is, by its number
+    _remote: frozenset[int] = frozenset()
+    _refused: int = 0  # the errno with which the kernel last refused a watch
+
+    def cover(self, maildirs: Collection[str]) -> Coverage:
+        """From now on watch these and no others; what is watched already and is still the same folder goes on.
+
+        Folders that were made anew or moved, or whose watch ended, are watched again. A Maildir whose watch is new
+        is put in doubt, as deliveries before it went unseen. Call it at each scan.
+        """
+        if not self.is_alive():
+            self._start()
+        self._refused = 0 if self._inotify is not None else self._refused
+        self._remote = self.remote()
+        for gone in self._folders.keys() - set(maildirs):
+            self._release(self._folders.pop(gone))
+        for maildir in maildirs:
+            self._look(maildir)
+        return self._coverage()
+
+    def poll(self) -> None:
+        """Look at those without a watch: their folder's time tells of deliveries, and a watch may be possible now."""
+        for maildir in list(self._unwatched()):
+            self._look(maildir)
+
+    def present(self) -> list[str]:
+        """Those that were there at the last look."""
+        return [maildir for maildir, folder in self._folders.items() if folder is not None]
+
+    @property
+    def polls(self) -> bool:
+        """Whether there are any without a watch."""
+        return len(self._maildirs) < len(self._folders)
+
+    def is_alive(self) -> bool:
+        """Whether the thread that hears the kernel lives."""
+        return self._inotify is not None and self._inotify.is_alive()
+
+    def has_died(self) -> bool:
+        """Whether that thread once was and is no more; the next `cover` starts another and doubts everything."""
+        return self._inotify is not None and not self._inotify.is_alive()
+
+    def close(self) -> None:
+        """Watch nothing any more."""
+        if self._inotify is not None:
+            self._inotify.stop()
+            self._inotify.join(timeout=1.0)
+        self._inotify = None
+        self._maildirs.clear()
+        self._folders.clear()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    # What watchdog calls, in its thread.
+
+    def on_event(self, event: "InotifyEvent") -> None:
+        """Something has happened in a folder, or to it."""
+        maildir = self._maildirs.get(event.wd)
+        if maildir is None:
+            return  # its watch is so new that the Maildir is yet to be put in doubt, or it has just ended
+        if event.mask & LEAVES:
+            self._lose(event.wd)
+        elif event.mask & ARRIVES and event.name and not event.name.startswith(b"."):
+            self.hints.arrived(maildir)
+
+    def on_watch_deleted(self, wd: int) -> None:
+        """The kernel has ended a watch, as the folder is gone."""
+        self._lose(wd)
+
+    def on_queue_overflow(self) -> None:
+        """The kernel's queue was full and events are lost, nobody knows whose."""
+        self.overflows += 1
+        self.hints.doubt_all()
+
+    def _lose(self, number: int) -> None:
+        maildir = self._maildirs.get(number)
+        # The folder keeps its number, which from now on is nobody's: the next look finds that it has no watch.
+        self._end(number)
+        if maildir is not None:
+            self.hints.doubt(maildir)
+
+    def _end(self, number: int) -> None:
+        """Both threads may come here for one watch; only the one that takes the number out ends it."""
+        inotify, callback = self._inotify, id(self)
+        if self._maildirs.pop(number, None) is not None and inotify is not None:
+            inotify.remove_callbacks([(number, callback)])
+
+    # The rest is for the caller's thread.
+
+    def _start(self) -> None:
+        self.restarts += self._inotify is not None
+        self.close()
+        try:
+            inotify = self.open_inotify()
+        except OSError as error:
+            self._refused = error.errno or errno.EIO
+            return
+        inotify.start()
+        self._inotify = inotify
+
+    def _unwatched(self) -> Iterator[str]:
+        for maildir, folder in self._folders.items():
+            if folder is None or folder.number not in self._maildirs:
+                yield maildir
+
+    def _look(self, maildir: str) -> None:
+        before, now = self._folders.get(maildir), _look_at(maildir)
+        self._folders[maildir] = now
+        if now is not None and before is not None and before.number in self._maildirs and before.which == now.which:
+            now.number = before.number
+            return
+        self._release(before)
+        if now is None:
+            return
+        if now.which[0] not in self._remote:
+            now.number = self._watch(maildir)
+        if now.number is not None or now.differs(before):
+            self.hints.doubt(maildir)
+
+    def _release(self, folder: _Folder | None) -> None:
+        if folder is not None and folder.number is not None:
+            self._end(folder.number)
+
+    def _watch(self, maildir: str) -> int | None:
+        if self._inotify is None or self._refused == errno.ENOSPC:
+            return None
+        path = os.fsencode(os.path.join(maildir, "new"))
+        try:
+            number = self._inotify.add_callback(path, MASK, self, id(self))
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            self._refused = error.errno or errno.EIO
+            return None
+        if number < 0:  # so watchdog says that permission is denied
+            self._refused = errno.EACCES
+            return None
+        self._maildirs[number] = maildir
+        return number
+
+    def _coverage(self) -> Coverage:
+        folders = [folder for folder in self._folders.values() if folder is not None]
+        watched = sum(folder.number in self._maildirs for folder in folders)
+        remote = sum(folder.which[0] in self._remote for folder in folders)
+        unwatched = len(folders) - watched
+        remarks = _remarks(self._refused, refused=unwatched - remote, remote=remote, of=len(folders))
+        return Coverage(watched, unwatched, len(self._folders) - len(folders), tuple(remarks))
+
+
+def _look_at(maildir: str) -> _Folder | None:
+    try:
+        status = os.stat(os.path.join(maildir, "new"))
+    except (OSError, ValueError):
+        return None
+    return _Folder((status.st_dev, status.st_ino), status.st_mtime_ns)
+
+
+def _remarks(why: int, *, refused: int, remote: int, of: int) -> Iterator[str]:
+    some = "they are looked at every few seconds instead"
+    if remote:
+        yield f"{remote} of {of} Maildirs are on file systems where other hosts deliver without notice (NFS, …): {some}"
+    if refused <= 0:
+        return
+    if why == errno.ENOSPC:
+        yield (
+            f"the kernel takes no more than {limit('max_user_watches')} watches from this user, too few for {refused}"
+            f" of {of} Maildirs: {some}; sysctl fs.inotify.max_user_watches={_round_up(2 * of)} would do"
+        )
+    elif why == errno.EMFILE:
+        yield (
+            f"the kernel gives this user no further inotify instance of its {limit('max_user_instances')}: {some};"
+            " sysctl fs.inotify.max_user_instances sets it"
+        )
+    else:
+        yield f"{refused} of {of} Maildirs cannot be watched ({os.strerror(why) if why else 'they vanish'}): {some}"
+
+
+def limit(name: str) -> str:
+    """What the kernel allows a user, `max_user_watches` or `max_user_instances`; '?' where it does not say."""
+    try:
+        return (LIMITS / name).read_text().strip()
+    except OSError:
+        return "?"
+
+
+def _round_up(number: int) -> int:
+    return max(65_536, -(-number // 8192) * 8192)

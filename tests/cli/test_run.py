@@ -1,0 +1,215 @@
+"""`spamlstm run` and `spamlstm status`, as a process that is started, asked and stopped."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from tiny_bundle import HAM, SPAM
+
+from spamlstm.mail.tagging import untag
+
+
+@pytest.fixture
+def maildir(tmp_path):
+    for part in ("tmp", "new", "cur"):
+        (tmp_path / "Maildir" / part).mkdir(parents=True)
+    return tmp_path / "Maildir"
+
+
+@pytest.fixture
+def environment(tmp_path, tiny):
+    """A user with nothing of their own."""
+    return {
+        **os.environ,
+        "HOME": str(tmp_path),
+        "XDG_STATE_HOME": str(tmp_path / "state"),
+        "XDG_CONFIG_HOME": str(tmp_path / "config"),
+        "SPAMLSTM_MODEL": str(tiny),
+    }
+
+
+@pytest.fixture
+def spamlstm(root, environment):
+    """Run a command line to its end: gives (status, output, complaints)."""
+
+    def run(*arguments):
+        command = [sys.executable, "-m", "spamlstm", *map(str, arguments)]
+        done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
+        return done.returncode, done.stdout, done.stderr
+
+    return run
+
+
+@pytest.fixture
+def daemon(root, environment):
+    """Start `spamlstm run`; gives the process and a function that reads its log up to a word."""
+    started = []
+
+    def start(*arguments):
+        command = [sys.executable, "-m", "spamlstm", "run", *map(str, arguments)]
+        process = subprocess.Popen(command, cwd=root, env=environment, stderr=subprocess.PIPE, text=True)
+        started.append(process)
+
+        def log_until(word):
+            lines = []
+            for line in process.stderr:
+                lines.append(line)
+                if word in line:
+                    return "".join(lines)
+            raise AssertionError(f"it ended without {word!r}: {''.join(lines)}")
+
+        return process, log_until
+
+    yield start
+    for process in started:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+def deliver(maildir, name, raw):
+    (maildir / "tmp" / name).write_bytes(b"Received: by mx with id %d\r\n%s" % (time.monotonic_ns(), raw))
+    (maildir / "tmp" / name).rename(maildir / "new" / name)
+
+
+def test_from_start_to_stop(daemon, spamlstm, maildir):
+    """Spam is filed, ham stays, the numbers tell of both, and SIGTERM ends it within a second, with 0."""
+    process, log_until = daemon(maildir)
+    log_until(" ready ")
+    deliver(maildir, "1.spam", SPAM)
+    assert "verdict=spam" in log_until("base=1.spam")
+    deliver(maildir, "2.ham", HAM)
+    assert "verdict=ham" in log_until("base=2.ham")
+    assert [path.name for path in (maildir / "new").iterdir()] == ["2.ham"]
+    assert len(list((maildir / ".Junk" / "new").iterdir())) == 1
+    told = json.loads(spamlstm("status", "--json")[1])
+    assert told["mail"]["judged"] == {"spam": 1, "ham": 1}
+    assert told["by_maildir"] == {str(maildir): {"spam": 1, "ham": 1, "moved": 1}}
+    status, out, _ = spamlstm("status")
+    assert status == 0
+    assert f"process {process.pid}" in out
+    assert "2, 1 ham, 1 spam" in out
+    began = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(5) == 0
+    assert time.monotonic() - began < 1.0
+    status, _, err = spamlstm("status")
+    assert (status, err.count("\n")) == (69, 1)
+
+
+def test_what_came_meanwhile_is_caught_up_with(daemon, maildir):
+    """Mail that is delivered between two runs is judged by the second one, and only by that."""
+    process, log_until = daemon(maildir)
+    log_until(" ready ")
+    deliver(maildir, "1.spam", SPAM)
+    log_until("base=1.spam")
+    process.send_signal(signal.SIGINT)
+    assert process.wait(5) == 0
+    deliver(maildir, "2.spam", SPAM)
+    _, log_until = daemon(maildir)
+    assert "1.spam" not in log_until("base=2.spam")
+
+
+def test_a_message_that_is_written_in_new_itself(daemon, maildir):
+    """Against the rules, but done: it is left alone until it is whole, and then judged at once."""
+    _, log_until = daemon(maildir)
+    log_until(" ready ")
+    with (maildir / "new" / "1.slow").open("wb") as slow:
+        assert "kind=unfinished" in log_until("base=1.slow")
+        slow.write(SPAM)
+    assert "verdict=spam" in log_until("base=1.slow")
+    (filed,) = (maildir / ".Junk" / "new").iterdir()
+    assert untag(filed.read_bytes()) == SPAM
+
+
+def test_a_stop_in_the_middle_of_a_burst(daemon, maildir):
+    """What is done is done once, the rest is done by the next start, and nothing is lost or doubled between."""
+    count = 600
+    process, log_until = daemon(maildir)
+    log_until(" ready ")
+    process.send_signal(signal.SIGSTOP)
+    for number in range(count):
+        deliver(maildir, f"{number}.x", SPAM)
+    process.send_signal(signal.SIGCONT)
+    first = log_until(" done ")
+    process.send_signal(signal.SIGTERM)
+    first += log_until(" stopped ")
+    assert process.wait(10) == 0
+    _, log_until = daemon(maildir)
+    done = re.findall(r" done .* base=(\S+) ", first)
+    while len(done) < count:
+        done += re.findall(r" done .* base=(\S+) ", log_until(" done "))
+    assert sorted(done) == sorted(f"{number}.x" for number in range(count))
+    assert list((maildir / "new").iterdir()) == []
+    assert len(list((maildir / ".Junk" / "new").iterdir())) == count
+
+
+def test_a_reload_takes_the_new_configuration_or_says_why_not(daemon, maildir, tmp_path):
+    """SIGHUP with a mistake changes nothing; without it the next message is treated by the new rule."""
+    file = tmp_path / "config.toml"
+    file.write_text(f'[[maildir]]\npath = "{maildir}"\n')
+    process, log_until = daemon("--config", file)
+    log_until(" ready ")
+    file.write_text(f'[[maildir]]\npath = "{maildir}"\nspam = ["tagg"]\n')
+    process.send_signal(signal.SIGHUP)
+    assert "did you mean 'tag'" in log_until("not-reloaded")
+    deliver(maildir, "1.spam", SPAM)
+    assert "actions=tag,file" in log_until("base=1.spam")
+    file.write_text(f'[[maildir]]\npath = "{maildir}"\nspam = ["tag"]\n')
+    process.send_signal(signal.SIGHUP)
+    log_until(" ready ")
+    deliver(maildir, "2.spam", SPAM)
+    assert "actions=tag " in log_until("base=2.spam")
+
+
+def test_a_dry_run_touches_nothing(daemon, maildir):
+    """Not by what the sections say either."""
+    _, log_until = daemon("--dry-run", maildir)
+    log_until(" ready ")
+    deliver(maildir, "1.spam", SPAM)
+    assert " dry " in log_until("base=1.spam")
+    assert [path.name for path in (maildir / "new").iterdir()] == ["1.spam"]
+    assert not (maildir / ".Junk").exists()
+
+
+def test_one_for_each_state_folder(daemon, spamlstm, maildir):
+    """The second says who is there, and leaves."""
+    process, log_until = daemon(maildir)
+    log_until(" ready ")
+    status, _, err = spamlstm("run", maildir)
+    assert status == 75
+    assert f"(process {process.pid})" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "words"),
+    [((), 78, "there is nothing to watch"), (("{tmp}",), 66, "is no Maildir"), (("--config", "none"), 78, "cannot be")],
+)
+def test_what_cannot_be_started_is_a_sentence(spamlstm, tmp_path, arguments, status, words):
+    got, _, err = spamlstm("run", *(one.format(tmp=tmp_path) for one in arguments))
+    assert (got, err.count("\n")) == (status, 1)
+    assert words in err
+
+
+def test_the_log_has_no_text_of_mail(daemon, maildir):
+    """No subject, no address, no word of the body."""
+    _, log_until = daemon(maildir)
+    log_until(" ready ")
+    deliver(maildir, "1.spam", SPAM)
+    line = log_until("base=1.spam")
+    assert not [word for word in ("plain subject", "ann@x.org", "pills") if word in line]
+
+
+def test_the_state_is_its_owners(daemon, maildir, tmp_path):
+    """Who gets which mail, and what it was judged, is nobody else's business."""
+    _, log_until = daemon(maildir)
+    log_until(" ready ")
+    state = tmp_path / "state" / "spamlstm"
+    assert state.stat().st_mode & 0o777 == 0o700
+    assert {path.stat().st_mode & 0o077 for path in Path(state).iterdir()} == {0}

@@ -1,0 +1,145 @@
+"""A Dovecot of our own: its configuration, sockets, log and mail are in one folder, and it ends with the test."""
+
+import contextlib
+import grp
+import imaplib
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+CONFIG = """
+base_dir = {folder}/run
+state_dir = {folder}/state
+log_path = {folder}/dovecot.log
+protocols = imap
+listen = 127.0.0.1
+ssl = no
+disable_plaintext_auth = no
+default_internal_user = {internal}
+default_internal_group = {group}
+default_login_user = {login}
+first_valid_uid = 1
+mail_location = maildir:{maildir}
+passdb {{
+  driver = static
+  args = password=secret
+}}
+userdb {{
+  driver = static
+  args = uid={uid} gid={gid} home={folder}/home
+}}
+namespace inbox {{
+  inbox = yes
+  mailbox Archive {{
+    auto = create
+  }}
+}}
+service imap-login {{
+  chroot =
+  inet_listener imap {{
+    port = {port}
+  }}
+  inet_listener imaps {{
+    port = 0
+  }}
+}}
+service anvil {{
+  chroot =
+}}
+"""
+
+
+@dataclass(frozen=True)
+class Dovecot:
+    """A server with one mailbox, of the user `ann`."""
+
+    folder: Path
+    port: int
+    uid: int
+    gid: int
+
+    @property
+    def maildir(self) -> Path:
+        return self.folder / "Maildir"
+
+    @contextlib.contextmanager
+    def session(self) -> Iterator[imaplib.IMAP4]:
+        """A client that is logged in."""
+        with imaplib.IMAP4("127.0.0.1", self.port, timeout=30) as client:
+            client.login("ann", "secret")
+            yield client
+
+    def complaints(self) -> list[str]:
+        """The lines of the log that are worse than information."""
+        words = ("Error:", "Warning:", "Fatal:", "Panic:")
+        return [
+            line
+            for line in (self.folder / "dovecot.log").read_text().splitlines()
+            if any(word in line for word in words)
+        ]
+
+
+@contextlib.contextmanager
+def running() -> Iterator[Dovecot]:
+    """Start it; mail belongs to another user than root, as Dovecot serves none of root's."""
+    # A short path, as sockets have short names, and one that the owner of the mail may enter.
+    folder = Path(tempfile.mkdtemp(prefix="dc-", dir="/tmp"))
+    try:
+        folder.chmod(0o755)
+        server = Dovecot(folder, _free_port(), *_owner())
+        for path in (folder / "home", *(server.maildir / part for part in ("tmp", "new", "cur"))):
+            path.mkdir(parents=True, mode=0o755)
+        for path in (folder / "home", server.maildir, *server.maildir.iterdir()):
+            os.chown(path, server.uid, server.gid)
+        config = folder / "dovecot.conf"
+        config.write_text(CONFIG.format(**_names(), **vars(server), maildir=server.maildir))
+        process = subprocess.Popen(["dovecot", "-F", "-c", config], stderr=subprocess.PIPE)
+        try:
+            _wait_for(server, process)
+            yield server
+        finally:
+            process.terminate()
+            try:
+                process.communicate(timeout=20)
+            except subprocess.TimeoutExpired:  # it waits for clients that a failed test has left behind
+                process.kill()
+                process.communicate()
+    finally:
+        shutil.rmtree(folder)
+
+
+def _owner() -> tuple[int, int]:
+    if os.geteuid():
+        return os.geteuid(), os.getegid()
+    nobody = pwd.getpwnam("nobody")
+    return nobody.pw_uid, nobody.pw_gid
+
+
+def _names() -> dict[str, str]:
+    if os.geteuid() == 0:
+        return {"internal": "dovecot", "group": "dovecot", "login": "dovenull"}
+    mine = pwd.getpwuid(os.geteuid()).pw_name
+    return {"internal": mine, "group": grp.getgrgid(os.getegid()).gr_name, "login": mine}
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _wait_for(server: Dovecot, process: subprocess.Popen[bytes]) -> None:
+    for _ in range(200):
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", server.port), timeout=5):
+            return
+        if process.poll() is not None:
+            raise AssertionError(process.communicate()[1].decode())
+        time.sleep(0.05)
+    raise AssertionError((server.folder / "dovecot.log").read_text())

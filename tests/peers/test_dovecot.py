@@ -1,0 +1,191 @@
+"""A real Dovecot on the Maildir that we watch: while mail arrives, clients read, flag and move it.
+
+Each message is there once, for the client and on disk; headers and bodies are right; what we do not touch keeps its
+UID; and Dovecot has nothing to complain of. `DELIVERIES=2000 pytest -m peers tests/peers` does more of it.
+"""
+
+import contextlib
+import email
+import os
+import re
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from email import policy
+
+import pytest
+from dovecot import running
+from tiny_bundle import HAM, SPAM, UNSURE, make
+
+from spamlstm.mail.tagging import untag
+
+pytestmark = [
+    pytest.mark.peers,
+    pytest.mark.skipif(shutil.which("dovecot") is None, reason="dovecot is not installed here"),
+]
+
+DELIVERIES = int(os.environ.get("DELIVERIES", "90"))
+KINDS = (HAM, SPAM, UNSURE)
+UID = re.compile(rb"UID (\d+)")
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    return make(tmp_path_factory.mktemp("models") / "tiny")
+
+
+@pytest.fixture
+def dovecot():
+    with running() as server:
+        yield server
+
+
+@pytest.fixture
+def daemon(dovecot, tiny, root, tmp_path):
+    """Our side, ready; gives the function that asks how much it has done."""
+    environment = {**os.environ, "SPAMLSTM_MODEL": str(tiny), "XDG_STATE_HOME": str(tmp_path)}
+    command = [sys.executable, "-m", "spamlstm", "run", str(dovecot.maildir)]
+    log = tmp_path / "log"
+    with log.open("w") as out, subprocess.Popen(command, cwd=root, env=environment, stderr=out) as process:
+        _until(lambda: " ready " in log.read_text())
+        yield lambda: Counter(re.findall(r"(?m)^\S+ (?:warning: )?([a-z-]+) ", log.read_text()))
+        process.terminate()
+
+
+def _until(ask, seconds=120):
+    end = time.monotonic() + seconds
+    while not ask():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def message(number):
+    """The three verdicts in turn, each delivery with a mark."""
+    return b"X-Mark: %d\r\nReceived: by mx id %d\r\n%s" % (number, number, KINDS[number % 3])
+
+
+def deliver(server, number):
+    """By link and by rename, owned by the owner of the mail."""
+    name = f"{1_700_000_000 + number}.M1P1.mx"
+    written, delivered = server.maildir / "tmp" / name, server.maildir / "new" / name
+    written.write_bytes(message(number))
+    os.chown(written, server.uid, server.gid)
+    if number % 2:
+        written.rename(delivered)
+    else:
+        os.link(written, delivered)
+        written.unlink()
+
+
+class Client(threading.Thread):
+    """A mail program that does one thing over and over until told to stop, and then once more."""
+
+    def __init__(self, server, act):
+        super().__init__(daemon=True)
+        self.server, self.act, self.over, self.error = server, act, threading.Event(), None
+        self.uids, self.read = {}, set()
+
+    def run(self):
+        try:
+            with self.server.session() as session:
+                last = False
+                while not last:
+                    last = self.over.is_set()
+                    session.select("INBOX")
+                    self.act(self, session)
+        except Exception as error:  # noqa: BLE001  shown by the test
+            self.error = error
+
+
+def marks(session):
+    """UID and mark of each message in the folder that is selected, by reading its headers."""
+    _, answer = session.uid("FETCH", "1:*", "(BODY.PEEK[HEADER.FIELDS (X-Mark)])")
+    found = {}
+    for part in answer:
+        if isinstance(part, tuple) and (mark := re.search(rb"X-Mark: (\d+)", part[1])):
+            found[int(UID.search(part[0])[1])] = int(mark[1])
+    return found
+
+
+def read_and_flag(client, session):
+    """Reads each message whole, once, and answers some."""
+    for uid, mark in marks(session).items():
+        if mark % 3 == 0:
+            assert client.uids.setdefault(mark, uid) == uid, "a message that we do not touch has another UID"
+        if uid in client.read:
+            continue
+        client.read.add(uid)
+        _, answer = session.uid("FETCH", str(uid), "(BODY[])")
+        raws = bodies(answer)
+        if raws:  # else it was moved or rewritten since the listing
+            assert untag(raws[0]) == message(mark), "a reader got other bytes"
+            session.uid("STORE", str(uid), "+FLAGS", r"(\Answered)" if mark % 2 else r"(\Flagged)")
+
+
+def bodies(answer):
+    """The literals in an answer, between which the server may tell of other things."""
+    return [part[1] for part in answer if isinstance(part, tuple)]
+
+
+def move(client, session):
+    """Takes some of the messages away that we leave alone.
+
+    Of others a copy may stay behind: MOVE is a link and a removal, and an act of ours may fall between the two.
+    """
+    wanted = [str(uid) for uid, mark in marks(session).items() if mark % 6 == 3]
+    if wanted:
+        session.uid("MOVE", ",".join(wanted), "Archive")
+    time.sleep(0.05)
+
+
+@pytest.mark.timeout(240 + DELIVERIES)
+def test_a_reader_and_a_mover_during_deliveries(dovecot, daemon):
+    """Nobody loses a message, sees it twice or gets another's bytes."""
+    clients = [Client(dovecot, read_and_flag), Client(dovecot, move)]
+    for client in clients:
+        client.start()
+    for number in range(DELIVERIES):
+        deliver(dovecot, number)
+        time.sleep(0.005)
+    _until(lambda: not [number for number in on_disk(dovecot, "") if number % 3 == 1], seconds=120 + DELIVERIES / 10)
+    for client in clients:
+        client.over.set()
+        client.join(60)
+        assert client.error is None
+        assert not client.is_alive()
+    with dovecot.session() as session:
+        found = {folder: contents(session, folder) for folder in ("INBOX", "Junk", "Archive")}
+    everywhere = Counter(mark for inside in found.values() for mark, _ in inside)
+    assert everywhere == Counter(range(DELIVERIES))
+    assert {mark % 3 for mark, _ in found["INBOX"]} == {0, 2}
+    assert {mark % 3 for mark, _ in found["Junk"]} == {1}
+    wrong = [mark for inside in found.values() for mark, raw in inside if untag(raw) != message(mark)]
+    assert wrong == []
+    assert all(headers_are_right(mark, raw) for mark, raw in found["Junk"])
+    assert dovecot.complaints() == []
+    assert daemon()["failed"] == 0
+
+
+def on_disk(server, folder):
+    """The marks of the messages in a folder, past the server."""
+    found = []
+    for path in [*(server.maildir / folder / "new").iterdir(), *(server.maildir / folder / "cur").iterdir()]:
+        with contextlib.suppress(FileNotFoundError):
+            found.append(int(re.search(rb"X-Mark: (\d+)", path.read_bytes())[1]))
+    return found
+
+
+def contents(session, folder):
+    """Mark and bytes of each message in a folder, as the server gives them."""
+    session.select(folder, readonly=True)
+    _, answer = session.uid("FETCH", "1:*", "(BODY.PEEK[])")
+    return [(int(re.search(rb"X-Mark: (\d+)", raw)[1]), raw) for raw in bodies(answer)]
+
+
+def headers_are_right(mark, raw):
+    """What was tagged says so; what a reader had taken to cur before is filed as it is."""
+    told = email.message_from_bytes(raw, policy=policy.default)
+    return told["X-Spam-Flag"] in ("YES", None) and told["X-Mark"] == str(mark)

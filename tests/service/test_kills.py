@@ -1,0 +1,27 @@
+"""Killed at any system call: no message is lost or doubled, and the journal knows what was done."""
+
+import pytest
+from killing import can_trace
+from kills import SCENARIOS, kill
+
+# Other tests may have left threads, which the copies of the process that are killed here do without.
+pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+
+# Each system call takes 15 ms; `python benchmarks/kills.py` takes them all.
+_STEP = 5
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_killed(name, tmp_path):
+    """Every fifth system call of the act, beginning at another one in each scenario, and behind the last."""
+    if not can_trace():
+        pytest.skip("this machine forbids ptrace, which stops a process at a system call")
+    call = 1 + list(SCENARIOS).index(name) % _STEP
+    while kill(SCENARIOS[name], call, _new(tmp_path / str(call))):
+        call += _STEP
+    assert call > 20
+
+
+def _new(path):
+    path.mkdir()
+    return path

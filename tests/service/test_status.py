@@ -1,0 +1,115 @@
+"""What a daemon tells of itself: to its owner by a socket, to Prometheus as text."""
+
+import socket
+import urllib.error
+import urllib.request
+
+import pytest
+
+from spamlstm.errors import UnavailableError
+from spamlstm.service import metrics
+from spamlstm.service.counters import Counters
+from spamlstm.service.outcome import Candidate, Outcome, Status
+from spamlstm.service.status import DaemonStatus
+from spamlstm.service.status_socket import answering, ask
+from spamlstm.service.watch import Coverage
+from spamlstm.verdict import Judgement, Verdict
+
+SPAM = Judgement(Verdict.SPAM, 0.99, 4.6, "score", "tiny 1")
+
+
+@pytest.fixture
+def status():
+    counters = Counters()
+    counters.judged["spam"] += 2
+    counters.acted["file"] += 1
+    counters.latency.observe(0.004)
+    counters.latency.observe(0.3)
+    one = DaemonStatus(counters, model='ti"ny 1', coverage=Coverage(watched=3, missing=1))
+    candidate = Candidate("/mail/ann", "new", "1")
+    one.note(Outcome(candidate, Status.DONE, SPAM, folder="/mail/ann/.Junk"))
+    one.note(Outcome(candidate, Status.FAILED, SPAM, kind="disk-full", failure="the disk is full"))
+    one.note(Outcome(candidate, Status.GONE))
+    return one
+
+
+def test_the_owner_can_ask(tmp_path, status):
+    """One JSON object a connection, again and again, also in a folder with a path too long for a socket's name."""
+    state = tmp_path / ("long" * 30)
+    state.mkdir()
+    with answering(state, status.snapshot):
+        assert (state / "status.sock").stat().st_mode & 0o777 == 0o600
+        for _ in range(2):
+            told = ask(state)
+        assert told["mail"]["judged"] == {"spam": 2}
+        assert (told["p50"], told["p99"]) == (0.005, 0.5)
+        assert told["by_maildir"] == {"/mail/ann": {"spam": 1, "moved": 1, "failed": 1}}
+    assert list(state.iterdir()) == []
+
+
+def test_a_dead_daemons_socket_is_replaced(tmp_path, status):
+    """After kill -9 the file still lies there; to ask it is told from a living one, and the next start takes it."""
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(tmp_path / "status.sock"))
+    with pytest.raises(UnavailableError, match="no spamlstm runs with the state folder"):
+        ask(tmp_path)
+    with answering(tmp_path, status.snapshot):
+        assert ask(tmp_path)["version"]
+
+
+def test_without_a_daemon_there_is_a_sentence(tmp_path):
+    with pytest.raises(UnavailableError, match="spamlstm run starts one"):
+        ask(tmp_path / "nowhere")
+
+
+def test_who_connects_and_says_nothing_stops_nobody(tmp_path, status):
+    """The answer needs no question, so there is nothing to wait for."""
+    with (
+        answering(tmp_path, status.snapshot),
+        socket.socket(socket.AF_UNIX) as silent,
+    ):
+        silent.connect(str(tmp_path / "status.sock"))
+        assert ask(tmp_path)["version"]
+
+
+def test_prometheus_text(status):
+    """Its format: help, type and value of each; histograms add up from bucket to bucket; no Maildir is named."""
+    text = metrics.to_text(status.snapshot())
+    lines = text.splitlines()
+    assert 'spamlstm_info{version="' in lines[2]
+    assert 'model="ti\\"ny 1"' in lines[2]
+    assert 'spamlstm_judged_total{verdict="spam"} 2' in lines
+    assert 'spamlstm_maildirs{how="missing"} 1' in lines
+    assert 'spamlstm_delivery_to_done_seconds_bucket{le="0.005"} 1' in lines
+    assert 'spamlstm_delivery_to_done_seconds_bucket{le="+Inf"} 2' in lines
+    assert "spamlstm_delivery_to_done_seconds_count 2" in lines
+    assert "/mail/ann" not in text
+    names = [line.split()[2] for line in lines if line.startswith("# TYPE")]
+    assert len(names) == len(set(names))
+    samples = [line for line in lines if not line.startswith("#")]
+    assert all(float(line.rpartition(" ")[2]) >= 0 for line in samples)
+
+
+def test_the_textfile_is_whole_at_any_time(tmp_path):
+    """It is put in place by a rename, readable for node_exporter; and nothing else is left there."""
+    path = tmp_path / "x.prom"
+    metrics.write(path, "old\n")
+    before = path.stat().st_ino
+    metrics.write(path, "new\n")
+    assert (path.read_text(), path.stat().st_mode & 0o777) == ("new\n", 0o644)
+    assert path.stat().st_ino != before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_the_listener_serves_metrics_and_nothing_else(host):
+    """On both loopback addresses, and it ends at once."""
+    shown = f"[{host}]" if ":" in host else host
+    with metrics.served((host, 0), lambda: "x 1\n") as port:
+        with urllib.request.urlopen(f"http://{shown}:{port}/metrics", timeout=5) as answer:
+            assert (answer.read(), answer.headers["Content-Type"]) == (b"x 1\n", metrics.CONTENT_TYPE)
+        with pytest.raises(urllib.error.HTTPError, match="404") as caught:
+            urllib.request.urlopen(f"http://{shown}:{port}/", timeout=5)
+        caught.value.close()
+    with pytest.raises(urllib.error.URLError):
+        urllib.request.urlopen(f"http://{shown}:{port}/metrics", timeout=5)

@@ -4,7 +4,7 @@ Each archive has a fashion of its own (its years, its servers, its HTML), and in
 class. So in training the parts of a message are hidden from the deep part of the network, or mixed, at random: whole
 sections, facts one by one, the facts of fashion taken from another message of either class. What remains when the
 fashion is noise is relation and content. The wide part, which does better without, is shown all.
-docs/decisions/0005-modern-ham.md and 0008-wide-and-deep.md have the figures.
+docs/decisions/0005-modern-ham.md and 0011-wide-and-deep.md have the figures.
 """
 
 from collections.abc import Iterable, Iterator, Sequence

@@ -3,7 +3,7 @@
 The deep one is the bidirectional LSTM, which reads words in their order: embedding → recurrent layer both ways →
 attention and max pooling → Dense(16, ReLU) → logit. The wide one knows single tokens and pairs of neighbours, each
 with one weight. Wide holds better on mail of other years and places, deep adds what only order tells; together they
-err less than either (docs/decisions/0008-wide-and-deep.md; the words are those of Cheng et al. 2016).
+err less than either (docs/decisions/0011-wide-and-deep.md; the words are those of Cheng et al. 2016).
 
 The simpler relatives that `compare-cells` shows beside it are the same classes with another `cell`.
 """

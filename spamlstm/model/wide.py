@@ -1,7 +1,7 @@
 """The wide part of a network: a weight for each token and each pair of neighbours, whatever their order.
 
 It needs no ONNX: numpy sorts and adds up a row in a tenth of the time that the same takes as a graph
-(docs/decisions/0008-wide-and-deep.md).
+(docs/decisions/0011-wide-and-deep.md).
 """
 
 from dataclasses import dataclass

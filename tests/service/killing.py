@@ -23,6 +23,18 @@ def killed_before(call: int, work: Callable[[Callable[[], None]], None]) -> bool
 
     `work` is given a function that it calls where the counting is to begin. AssertionError if it fails by itself.
     """
+    return _calls(work, most=call - 1) is None
+
+
+def calls_of(work: Callable[[Callable[[], None]], None]) -> int:
+    """Run `work` in a copy of this process to its end; gives how many system calls it made."""
+    made = _calls(work)
+    assert made is not None
+    return made
+
+
+def _calls(work: Callable[[Callable[[], None]], None], *, most: int | None = None) -> int | None:
+    """How many system calls `work` made; None if it was killed before making more than `most`."""
     child = os.fork()
     if child == 0:
         _child(work)
@@ -35,7 +47,7 @@ def killed_before(call: int, work: Callable[[Callable[[], None]], None]) -> bool
         _, status = os.waitpid(child, 0)
         if os.WIFEXITED(status):
             assert os.WEXITSTATUS(status) == 0, f"the work failed by itself with {os.WEXITSTATUS(status)}"
-            return False
+            return calls
         assert os.WIFSTOPPED(status), f"the work was ended by signal {os.WTERMSIG(status)}"
         stop = os.WSTOPSIG(status)
         if stop != _AT_SYSCALL:
@@ -43,10 +55,10 @@ def killed_before(call: int, work: Callable[[Callable[[], None]], None]) -> bool
         stop = 0
         entered = not entered
         calls += entered
-        if entered and calls == call:
+        if most is not None and calls > most:
             os.kill(child, signal.SIGKILL)
             os.waitpid(child, 0)
-            return True
+            return None
 
 
 def can_trace() -> bool:

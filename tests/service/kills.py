@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from house import OPENED, House, make, raw
-from killing import killed_before
+from killing import calls_of, killed_before
 
 from spamlstm.config import Action
 from spamlstm.mail import maildir
@@ -29,8 +29,8 @@ class Scenario:
     reader: bool = False
     bodies: tuple[str, ...] = ("spam",)
     unsure: tuple[Action, ...] = (TAG,)
-    before: int = 0
-    """Where the act itself was killed, when `step` is the restart after that."""
+    after: float = 0.0
+    """The share of its system calls after which the act itself was killed, when `step` is the restart after that."""
 
 
 SCENARIOS = {
@@ -43,8 +43,8 @@ SCENARIOS = {
     "tag and file, then a reader": Scenario((TAG, FILE), reader=True),
     "a group": Scenario((TAG, FILE), bodies=("spam", "unsure", "spam", "ham")),
     **{
-        f"the restart after {call} calls": Scenario((TAG, FILE), step="recover", before=call)
-        for call in (125, 140, 155)
+        f"the restart after {share:.0%} of the act": Scenario((TAG, FILE), step="recover", after=share)
+        for share in (0.76, 0.83, 0.9)
     },
     "undo": Scenario((TAG, FILE), step="undo"),
     "undo of a tag": Scenario((TAG,), step="undo", reader=True),
@@ -53,11 +53,12 @@ SCENARIOS = {
 
 def kill(scenario: Scenario, call: int, path: Path) -> bool:
     """Kill the step before that system call, restart, and check; False if the step has fewer calls."""
+    calls = _calls_of_act(scenario, path / "counted") if scenario.after else 0
     house = _prepared(scenario, path)
     step = {"process": _process, "recover": _recover, "undo": _undo}[scenario.step]
     house.journal.close()
     if scenario.step == "recover":
-        killed_before(scenario.before, _in_copy(house, _process))
+        assert killed_before(round(scenario.after * calls), _in_copy(house, _process))
     killed = killed_before(call, _in_copy(house, step))
     if scenario.reader:
         _read(house)
@@ -76,6 +77,13 @@ def kill(scenario: Scenario, call: int, path: Path) -> bool:
     while OPENED:
         OPENED.pop().close()
     return killed
+
+
+def _calls_of_act(scenario: Scenario, path: Path) -> int:
+    path.mkdir()
+    house = _prepared(scenario, path)
+    house.journal.close()
+    return calls_of(_in_copy(house, _process))
 
 
 def _prepared(scenario: Scenario, path: Path) -> House:

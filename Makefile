@@ -26,7 +26,7 @@ test: $(VENV)/dev ## format, lint, types, import contract, tests
 	$(VENV)/bin/pytest -q
 
 train: $(VENV)/dev ## train the shipped model anew (CORPUS=folder of archives)
-	$(VENV)/bin/python -m training fit --corpus $(CORPUS) --out models/default
+	$(VENV)/bin/python -m training fit --corpus $(CORPUS) --version 2 --out models/default
 
 clean: ## remove the virtual environment, caches and builds
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

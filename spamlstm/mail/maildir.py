@@ -19,7 +19,7 @@ import socket
 import stat
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Literal, Self
 
@@ -343,16 +343,20 @@ def check_one_file_system(*folders: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What tells a file from another that was later given its name (procmail does that). A rename keeps all three."""
+    """What tells a file from another that was later given its name (procmail does that). A rename keeps all of it.
+
+    `links` is how many names it had when it was looked at, None where that was not noted; it does not tell files apart.
+    """
 
     inode: int
     mtime_ns: int
     size: int
+    links: int | None = field(default=None, compare=False)
 
     @classmethod
     def of(cls, status: os.stat_result) -> Self:
         """The identity in what stat gave."""
-        return cls(status.st_ino, status.st_mtime_ns, status.st_size)
+        return cls(status.st_ino, status.st_mtime_ns, status.st_size, status.st_nlink)
 
 
 class Outcome(StrEnum):
@@ -550,14 +554,39 @@ def finish(source: str, folder: str, *, base: str, target: str, expected: Identi
 
 def conclude(source: str, folder: str, *, base: str, expected: Identity) -> tuple[str, ...]:
     """The second half of `finish`, for who has synced the fresh message's folder, once for many of them."""
-    try:
-        retired = retire(source, expected=expected)
-    except OSError:
-        _take_back(source, folder, base=base, expected=expected)
-        raise
+    home = os.path.dirname(os.path.dirname(source))
+    with contextlib.ExitStack() as held:
+        try:
+            handle = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            held.callback(os.close, handle)
+            retired = retire(source, expected=expected)
+        except FileNotFoundError:
+            retired = False
+        except OSError:
+            _take_back(source, folder, base=base, expected=expected)
+            raise
+        # To servers a MOVE is a link and then an unlink. Where the first came before ours and the second did not, the
+        # user's copy is the message: ours would be its double.
+        if retired and _was_linked(os.fstat(handle), expected, less=1) and _lies_elsewhere(home, expected):
+            retract(folder, base)
+            raise GoneError(source)
     if not retired and _take_back(source, folder, base=base, expected=expected) is not None:
         raise GoneError(source)
     return (os.path.dirname(source),)
+
+
+def give_way(target: str, *, home: str, expected: Identity) -> None:
+    """Behind a `move` of a message of the Maildir `home`: if a user's MOVE linked it to another folder at that moment,
+    take away our name for it (GoneError).
+    """
+    if _was_linked(os.lstat(target), expected) and _lies_elsewhere(home, expected, but=target):
+        os.unlink(target)
+        raise GoneError(target)
+
+
+def _was_linked(status: os.stat_result, expected: Identity, *, less: int = 0) -> bool:
+    """Whether a file has got another name since it was read; `less` of those that it had are gone by our own hand."""
+    return expected.links is not None and status.st_nlink > expected.links - less
 
 
 def _take_back(source: str, folder: str, *, base: str, expected: Identity) -> Outcome | None:
@@ -569,7 +598,8 @@ def _take_back(source: str, folder: str, *, base: str, expected: Identity) -> Ou
         retract(folder, base)
         return Outcome.UNDONE
     fresh = [identity(entry.path) for entry in find(folder, base)]
-    if any(one is not None and one.inode != expected.inode for one in fresh) and _lies_elsewhere(source, expected):
+    home = os.path.dirname(os.path.dirname(source))
+    if any(one is not None and one.inode != expected.inode for one in fresh) and _lies_elsewhere(home, expected):
         retract(folder, base)
         return Outcome.GONE
     return None
@@ -582,16 +612,17 @@ def _lies_near(source: str, expected: Identity) -> bool:
     return any(identity(entry.path) == expected for _ in range(2) for entry in find(origin, name.base))
 
 
-def _lies_elsewhere(source: str, expected: Identity) -> bool:
+def _lies_elsewhere(home: str, expected: Identity, *, but: str = "") -> bool:
     """Whether a message went to another folder of its Maildir. Servers and clients move by link or rename: its inode
     stays. Looked for only when it left at the very moment that it was acted on, so that it may take its time.
     """
-    for path, folders, _ in os.walk(os.path.dirname(os.path.dirname(source))):
+    for path, folders, _ in os.walk(home):
         if os.path.basename(path) in ("new", "cur"):
             folders.clear()
             with os.scandir(path) as entries:
-                if any(entry.inode() == expected.inode and identity(entry.path) == expected for entry in entries):
-                    return True
+                same = [entry.path for entry in entries if entry.inode() == expected.inode and entry.path != but]
+            if any(identity(one) == expected for one in same):
+                return True
     return False
 
 

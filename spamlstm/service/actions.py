@@ -107,6 +107,7 @@ def _rename(work: Work) -> None:
         raise GoneError(plan.source)
     # A keyword is set under the old base: only the same message could have that name.
     maildir.move(plan.source, plan.folder, name=plan.name, part=plan.part)
+    maildir.give_way(plan.target, home=os.path.dirname(os.path.dirname(plan.source)), expected=plan.expected)  # noqa: PTH120
 
 
 def _conclude(work: Work) -> None:

@@ -602,6 +602,41 @@ def test_a_user_who_moves_it_at_that_moment(root, junk, tmp_path, how):
     assert maildir.settle(source, junk, base=base, expected=known) is Outcome.GONE
 
 
+def test_a_move_that_is_half_done_at_that_moment(root, junk, tmp_path):
+    """A server moves by a link and then an unlink. If both of our steps come between, its link is the message."""
+    archive = make(tmp_path / "Maildir" / ".Archive")
+    first, second = deliver(root), deliver(root, "2.host")
+    known = [maildir.read(path)[1] for path in (first, second)]
+    for path in (first, second):
+        os.link(path, os.path.join(archive, "cur", f"{os.path.basename(path)}:2,S"))
+
+    with pytest.raises(GoneError):
+        replace(first, junk, expected=known[0])
+    moved(second, junk, base="filed")
+    with pytest.raises(GoneError):
+        maildir.give_way(os.path.join(junk, "new", "filed"), home=root, expected=known[1])
+
+    assert everything(root, junk, archive) == [OLD, OLD]
+
+
+@pytest.mark.parametrize("when", ["before it was read", "while it was replaced"])
+def test_links_of_others_are_no_move(root, junk, tmp_path, when):
+    """A backup made of links, or a copy that was there before, takes nothing from the user's folders."""
+    other = make(tmp_path / "Maildir" / ".Copies") if when == "before it was read" else make(tmp_path / "backup")
+    first, second = deliver(root), deliver(root, "2.host")
+    known = [maildir.read(path)[1] for path in (first, second)]
+    for path in (first, second):
+        os.link(path, os.path.join(other, "cur", os.path.basename(path)))
+    if when == "before it was read":
+        known = [maildir.read(path)[1] for path in (first, second)]
+    replace(first, junk, expected=known[0])
+    moved(second, junk, base="filed")
+    maildir.give_way(os.path.join(junk, "new", "filed"), home=root, expected=known[1])
+
+    assert sorted(everything(root, junk)) == sorted([FRESH, OLD])
+    assert everything(other) == [OLD, OLD]
+
+
 def test_a_copy_of_what_was_moved(root, junk, tmp_path):
     """A user may copy what we filed, by link, before we are back from a crash: both are his, and both stay."""
     archive = make(tmp_path / "Maildir" / ".Archive")

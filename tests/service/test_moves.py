@@ -84,6 +84,9 @@ class Mailbox(RuleBasedStateMachine):
     @rule(number=delivered, folder=st.sampled_from(FOLDERS), how=st.sampled_from(["rename", "link", "copy"]))
     def move(self, number, folder, how):
         """A user moves a message: by a rename (mutt, afew), a link with a fresh name or a copy (IMAP servers)."""
+        self._move(number, folder, how, judged=self._is_judged(number))
+
+    def _move(self, number, folder, how, *, judged):
         places = self._where(number)
         target = os.path.join(self.house.root, folder)
         if len(places) != 1 or places[0].folder.rstrip("/") == target.rstrip("/") or not maildir.is_maildir(target):
@@ -98,7 +101,7 @@ class Mailbox(RuleBasedStateMachine):
             os.unlink(source)
         if folder == "" and places[0].folder == self.house.junk:
             # Unless he had put it into the junk folder himself, before we came to judge it.
-            if self.house.journal.knows(self.house.root, content_id(self.mails[number])):
+            if judged:
                 self.rescued.add(number)
         else:
             self.rescued.discard(number)
@@ -157,10 +160,11 @@ class Mailbox(RuleBasedStateMachine):
     @rule(call=CALLS, number=delivered, folder=st.sampled_from(FOLDERS), how=st.sampled_from(["rename", "link"]))
     def work_beside_a_mover(self, call, number, folder, how):
         """He sees one of what may be two for a moment, and moves that."""
+        judged = self._is_judged(number)  # the journal is for one thread, and the call may be made in another
 
         def act():
             self.rescued.discard(number)
-            self.move(number, folder, how)
+            self._move(number, folder, how, judged=judged)
 
         with Interruption(call, act):
             self.house.run()
@@ -216,6 +220,9 @@ class Mailbox(RuleBasedStateMachine):
         ledger = Ledger(self.house.journal, counters=self.house.counters, clock=self.house.clock)
         ledger.settle(all_open=True)
         list(undo(self.house.journal, ledger, since=0, dry=False, clock=self.house.clock))
+
+    def _is_judged(self, number):
+        return self.house.journal.knows(self.house.root, content_id(self.mails[number]))
 
     def _entries(self, folder):
         path = os.path.join(self.house.root, folder)

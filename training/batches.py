@@ -1,9 +1,10 @@
 """Batches of messages as the network sees them, with what hides the source of a message from it.
 
 Each archive has a fashion of its own (its years, its servers, its HTML), and in most archives the fashion tells the
-class. So in training the parts of a message are hidden or mixed at random: whole sections, facts one by one, the
-facts of fashion taken from another message of either class. What remains when the fashion is noise is relation and
-content. docs/decisions/0005-modern-ham.md has the figures of each of these.
+class. So in training the parts of a message are hidden from the deep part of the network, or mixed, at random: whole
+sections, facts one by one, the facts of fashion taken from another message of either class. What remains when the
+fashion is noise is relation and content. The wide part, which does better without, is shown all.
+docs/decisions/0005-modern-ham.md and 0008-wide-and-deep.md have the figures.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -54,6 +55,9 @@ class Hiding:
     word: float = 0.05
 
 
+NOTHING = Hiding(**{field.name: 0.0 for field in fields(Hiding)})
+
+
 def hiding(wishes: Iterable[str]) -> Hiding:
     """`fashion=0.5` and the like, over the default."""
     known = {field.name for field in fields(Hiding)}
@@ -79,16 +83,26 @@ class Batch:
     labels: NDArray[np.float32]
 
 
+@dataclass(frozen=True, slots=True)
+class Views:
+    """The same messages twice: as they are, and with parts of them hidden."""
+
+    whole: Batch
+    hidden: Batch
+
+
 def batches(
     examples: Sequence[Example], order: NDArray[np.int64], *, tokens: int, rng: np.random.Generator, hiding: Hiding
-) -> Iterator[Batch]:
+) -> Iterator[Views]:
     """`order` names the examples of one epoch; each batch holds about `tokens` ids, padding included."""
-    made = [_hidden(examples, index, rng, hiding) for index in order.tolist()]
-    by_length = np.argsort([max(map(len, rows)) for rows in made], kind="stable")
-    cuts = cut([made[i] for i in by_length], tokens)
+    whole = [_hidden(examples, index, rng, NOTHING) for index in order.tolist()]
+    hidden = [_hidden(examples, index, rng, hiding) for index in order.tolist()]
+    by_length = np.argsort([max(map(len, rows)) for rows in whole], kind="stable")
+    cuts = cut([whole[i] for i in by_length], tokens)
     for which in rng.permutation(len(cuts)):
         chosen = [by_length[i] for i in cuts[which]]
-        yield collate([made[i] for i in chosen], [examples[int(order[i])].spam for i in chosen])
+        spam = [examples[int(order[i])].spam for i in chosen]
+        yield Views(collate([whole[i] for i in chosen], spam), collate([hidden[i] for i in chosen], spam))
 
 
 def cut(made: Sequence[Sequence[Ids]], tokens: int) -> list[list[int]]:

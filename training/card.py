@@ -25,13 +25,12 @@ def text(manifest: dict[str, Any]) -> str:
 
 def _what(manifest: dict[str, Any]) -> list[str]:
     network, bars = manifest["network"], manifest["thresholds"]
-    size = f"vocabulary {network['vocabulary']:,}, embedding {network['embedding']}, {network['hidden']} units a way"
     gap = manifest["parity"]["logit_gap"]
     return [
         f"# {manifest['name']} {manifest['version']}",
         "",
-        f"A {'one-way' if network['one_way'] else 'bidirectional'} {network['cell'].upper()} ({size})",
-        f"over the rendering of text version {manifest['text_version']}, with attention and max pooling, in int8.",
+        f"{_network(network)}, over the rendering of text version",
+        f"{manifest['text_version']}, in int8.",
         f"Made {manifest['created'][:10]} by `python -m training fit`, torch {manifest['trained_with']['torch']},",
         f"{manifest['trained_with']['device']}.",
         "",
@@ -42,6 +41,21 @@ def _what(manifest: dict[str, Any]) -> list[str]:
         f"{manifest['parity']['other_verdict_pct']:.2f} % of the verdicts differ.",
         "",
     ]
+
+
+def _network(network: dict[str, Any]) -> str:
+    """What the network is, in words."""
+    deep = (
+        f"A {'one-way' if network['one_way'] else 'bidirectional'} {network['cell'].upper()} with {network['hidden']} "
+        f"units a way (vocabulary {network['vocabulary']:,}, embedding {network['embedding']}, "
+        f"{network['stride']} tokens a step, attention and max pooling)"
+    )
+    if not network["buckets"]:
+        return deep
+    return (
+        f"{deep}, whose logit counts {network['deep_vote']:g} beside that of {network['buckets']:,} weights for tokens "
+        "and pairs of tokens"
+    )
 
 
 def _sources(manifest: dict[str, Any]) -> list[str]:

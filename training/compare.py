@@ -19,17 +19,36 @@ from training import export, fit, learn, plot, workplace
 from training.batches import SECTION_IDS, Example, collate, rows
 from training.dataset import Dataset, Limits
 from training.learn import Recipe
-from training.network import Cell, Network
+from training.network import Cell, Network, NetworkConfig
 from training.progress import silent
 from training.sampling import Split, split
 
-# Each is one step from its neighbour: a memory, gates, a cell state apart from the output, the way back.
-CELLS: tuple[tuple[str, Cell, bool], ...] = (
-    ("perceptron", "mean", True),
-    ("RNN", "rnn", True),
-    ("GRU", "gru", True),
-    ("one-way LSTM", "lstm", True),
-    ("BiLSTM", "lstm", False),
+
+@dataclass(frozen=True, slots=True)
+class Contestant:
+    """One network of the comparison; without `wide` it has no weights for tokens and pairs."""
+
+    name: str
+    cell: Cell
+    one_way: bool = False
+    wide: bool = False
+
+    def shape(self, usual: NetworkConfig) -> NetworkConfig:
+        """`usual` with this cell."""
+        buckets = usual.buckets if self.wide else 0
+        return replace(usual, cell=self.cell, one_way=self.one_way, buckets=buckets)
+
+
+# Each is one step from its neighbour: a memory, gates, a cell state apart from the output, the way back. Then what
+# the shipped network has beside it.
+CELLS = (
+    Contestant("perceptron", "mean", one_way=True),
+    Contestant("RNN", "rnn", one_way=True),
+    Contestant("GRU", "gru", one_way=True),
+    Contestant("one-way LSTM", "lstm", one_way=True),
+    Contestant("BiLSTM", "lstm"),
+    Contestant("wide", "none", wide=True),
+    Contestant("wide and BiLSTM", "lstm", wide=True),
 )
 # Messages judged, evenly over the stream, and among them those of the experiment with the distance.
 MOST_JUDGED = 20_000
@@ -96,7 +115,7 @@ def compare(
     judged = [examples[index] for index in _evenly(part.held, MOST_JUDGED)]
     probes = probes_of(judged, _innocent(data, part, examples), distances=_distances(limits), seed=recipe.seed)
     task = _Task(data, part, examples, judged, probes, job, beside)
-    results = [_result(task, name, cell=cell, one_way=one_way) for name, cell, one_way in CELLS]
+    results = [_result(task, contestant) for contestant in CELLS]
     into = workplace.fresh(beside, "result")
     _write(results, _about(task, without), into)
     workplace.finish(into, out, beside=beside)
@@ -106,11 +125,12 @@ def compare(
 # --- one network ----------------------------------------------------------------------------------------------------
 
 
-def _result(task: _Task, name: str, *, cell: Cell, one_way: bool) -> Result:
-    shape = replace(task.job.recipe.network, cell=cell, one_way=one_way)
+def _result(task: _Task, contestant: Contestant) -> Result:
+    name = contestant.name
+    shape = contestant.shape(task.job.recipe.network)
     job = replace(task.job, recipe=replace(task.job.recipe, network=shape))
     job.say(f"{name}:")
-    checkpoint = task.beside / f"{cell}{'' if one_way else '-two-way'}.pt"
+    checkpoint = task.beside / f"{name.replace(' ', '-')}.pt"
     network = fit.train_network(task.data, task.part, task.examples, job, checkpoint=checkpoint)
     path = _exported(network, checkpoint.with_suffix(".onnx"))
     spam, logits = _judge(network, task.judged, windows=job.limits.windows)

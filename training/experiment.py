@@ -11,18 +11,19 @@ from training.dataset import Dataset
 from training.fit import Job, check_sources, judge, left_out, train
 from training.sampling import split
 
-HEADER = ("source", "ham", "spam", "(1-ROCA)%", "sm % at hm 0.5 %", "sm % at hm 1 %", "sm % at hm 3 %")
+HEADER = ("judged by", "source", "ham", "spam", "(1-ROCA)%", "sm % at hm 0.5 %", "sm % at hm 1 %", "sm % at hm 3 %")
 
 
 def leave_out(data: Dataset, job: Job, names: Sequence[str]) -> str:
-    """Train without `names`, judge them, and give the figures of each and of all together as a Markdown table."""
+    """Train without `names`, judge them by the network and by each part of it, and give the figures in Markdown."""
     check_sources(data, names)
     held = left_out(data, names)
     identity = repr((job.recipe, job.limits, tuple(names), data.fingerprint()))
     beside = workplace.begin(job.out, holds=".", identity=identity)
     trained = train(data, split(data, left=held), job, beside / "network.pt")
-    part = judge(data, trained, np.flatnonzero(held), job)
-    rows = [HEADER, tuple("-" * 3 for _ in HEADER), *_rows(part)]
+    rows = [HEADER, tuple("-" * 3 for _ in HEADER)]
+    for name, part in trained.network.parts().items():
+        rows += _rows(name, judge(data, part, trained.vocabulary, np.flatnonzero(held), job))
     table = "\n".join(f"| {' | '.join(row)} |" for row in rows) + "\n"
     result = beside / "table.md"
     result.write_text(table, "utf-8")
@@ -30,10 +31,10 @@ def leave_out(data: Dataset, job: Job, names: Sequence[str]) -> str:
     return table
 
 
-def _rows(part: LeftOut) -> Iterable[tuple[str, ...]]:
-    for name in np.unique(part.source):
-        yield _row(str(name), part, part.source == name)
-    yield _row("together", part, np.ones(len(part.spam), bool))
+def _rows(judge: str, part: LeftOut) -> Iterable[tuple[str, ...]]:
+    for source in np.unique(part.source):
+        yield judge, *_row(str(source), part, part.source == source)
+    yield judge, *_row("together", part, np.ones(len(part.spam), bool))
 
 
 def _row(name: str, part: LeftOut, mine: np.ndarray) -> tuple[str, ...]:

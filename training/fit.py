@@ -18,7 +18,7 @@ from training import bundle, calibrate, learn, vocabulary, workplace
 from training.batches import Example
 from training.dataset import SYNTHETIC, Dataset, Limits
 from training.learn import Recipe
-from training.network import Network, NetworkConfig
+from training.network import Judge, Network, NetworkConfig
 from training.progress import silent
 from training.sampling import Split, split, weights
 
@@ -88,7 +88,7 @@ def fit(data: Dataset, job: Job) -> bundle.Made:
     if not judged:
         job.say("no source was left out, so the calibration rests on the validation part of the training mail")
         how = "no source was left out: the validation part of each, judged by this very network; expect worse elsewhere"
-        judged = [judge(data, trained, trained.split.validation, job)]
+        judged = [judge(data, trained.network, trained.vocabulary, trained.split.validation, job)]
     left = calibrate.join(judged)
     into = workplace.fresh(beside, "bundle")
     made = bundle.write(data, trained.network, trained.vocabulary, trained.split, left, job=job, how=how, into=into)
@@ -127,7 +127,8 @@ def _fold(
     if not kept.exists():
         job.say(f"leaving out {', '.join(names)}: {np.count_nonzero(held):,} messages")
         trained = train(data, split(data, left=held | excluded), _shorter(job), kept.with_suffix(".pt"))
-        part = judge(data, trained, evenly(np.flatnonzero(held), MOST_JUDGED), job)
+        which = evenly(np.flatnonzero(held), MOST_JUDGED)
+        part = judge(data, trained.network, trained.vocabulary, which, job)
         new = kept.with_name("new.npz")
         np.savez(new, source=part.source, spam=part.spam, logits=part.logits)
         new.replace(kept)
@@ -196,8 +197,8 @@ def vocabulary_sample(data: Dataset, train: NDArray[np.int64], seed: int) -> NDA
     return np.concatenate([singles[data.source[singles] == name][:VOCABULARY_SAMPLE] for name in real])
 
 
-def judge(data: Dataset, trained: Trained, which: NDArray[np.int64], job: Job) -> calibrate.LeftOut:
+def judge(data: Dataset, judge: Judge, vocabulary: Vocabulary, which: NDArray[np.int64], job: Job) -> calibrate.LeftOut:
     """The logits of some messages, as the classifier would find them."""
     chosen = replace(data, rows=[data.rows[index] for index in which])
-    found = learn.logits(trained.network, chosen.encode(trained.vocabulary, job.limits), windows=job.limits.windows)
+    found = learn.logits(judge, chosen.encode(vocabulary, job.limits), windows=job.limits.windows)
     return calibrate.LeftOut(data.source[which], data.spam[which], found)

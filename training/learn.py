@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from spamlstm.errors import DataError
-from training.batches import Batch, Example, Hiding, batches, collate, cut, rows
-from training.network import Network, NetworkConfig
+from training.batches import Batch, Example, Hiding, Views, batches, collate, cut, rows
+from training.network import Judge, Network, NetworkConfig
 from training.progress import silent
 
 Floats = NDArray[np.float64]
@@ -26,12 +26,12 @@ class Recipe:
 
     network: NetworkConfig
     epochs: int = 6
-    per_epoch: int = 30_000
+    per_epoch: int = 50_000
     patience: int = 3
     batch_tokens: int = 16_000
-    rate: float = 2e-3
+    rate: float = 2e-3  # of AdamW, for the deep part
     decay: float = 0.01
-    smoothing: float = 0.02
+    wide_rate: float = 0.3  # of Adagrad, for the table of the wide part
     average: float = 0.998  # of the weights over steps: what is judged and shipped
     synthetic: float = 0.3
     seed: int = 1
@@ -44,7 +44,7 @@ class _State:
 
     network: Network
     average: Network
-    optimizer: torch.optim.Optimizer
+    optimizers: tuple[torch.optim.Optimizer, ...]
     epoch: int = 0
     steps: int = 0
     best: float = float("inf")
@@ -89,7 +89,7 @@ def train(
     return state.average.cpu().eval()
 
 
-def logits(network: Network, examples: Sequence[Example], *, windows: int, device: str = "cpu") -> Floats:
+def logits(network: Judge, examples: Sequence[Example], *, windows: int, device: str = "cpu") -> Floats:
     """(N,) the logit of each message, as the classifier would find it from at most `windows` windows."""
     network.eval()
     found = np.zeros(len(examples))
@@ -114,8 +114,16 @@ def validation_loss(network: Network, validation: Sequence[Example], device: str
 def _begin(recipe: Recipe, device: str) -> _State:
     torch.manual_seed(recipe.seed)
     network = Network(recipe.network).to(device)
-    optimizer = torch.optim.AdamW(network.parameters(), lr=recipe.rate, weight_decay=recipe.decay)
-    return _State(network, copy.deepcopy(network), optimizer)
+    dense = [value for name, value in network.named_parameters() if name != "wide.table.weight"]
+    optimizers: list[torch.optim.Optimizer] = [
+        torch.optim.AdamW(dense, lr=recipe.rate, weight_decay=recipe.decay),
+    ]
+    if network.wide is not None:
+        torch.sparse.check_sparse_tensor_invariants.disable()  # said aloud, or Adagrad's own gradients warn
+        # One step for each weight by its own history: a rare pair learns as much from its few messages as a common one.
+        table = network.wide.table.parameters()
+        optimizers.append(torch.optim.Adagrad(table, lr=recipe.wide_rate, initial_accumulator_value=1e-6))
+    return _State(network, copy.deepcopy(network), tuple(optimizers))
 
 
 def _epoch(
@@ -136,27 +144,39 @@ def _epoch(
     for batch in batches(examples, order, tokens=recipe.batch_tokens, rng=rng, hiding=recipe.hiding):
         _set_rate(recipe, state, seen)
         loss = _step(recipe, state, batch, device)
-        total += loss * len(batch.labels)
-        seen += len(batch.labels)
-        tick(len(batch.labels))
+        messages = len(batch.whole.labels)
+        total += loss * messages
+        seen += messages
+        tick(messages)
     return total / seen
 
 
 def _set_rate(recipe: Recipe, state: _State, seen: int) -> None:
     """A short warm-up, then straight down to a hundredth."""
     done = (state.epoch + seen / recipe.per_epoch) / recipe.epochs
-    rate = recipe.rate * min(1.0, (done + 1e-3) / 0.02, max(1 - done, 0.01))
-    for group in state.optimizer.param_groups:
-        group["lr"] = rate
+    share = min(1.0, (done + 1e-3) / 0.02, max(1 - done, 0.01))
+    for optimizer, rate in zip(state.optimizers, (recipe.rate, recipe.wide_rate), strict=False):
+        for group in optimizer.param_groups:
+            group["lr"] = rate * share
 
 
-def _step(recipe: Recipe, state: _State, batch: Batch, device: str) -> float:
-    target = torch.from_numpy(batch.labels).to(device) * (1 - 2 * recipe.smoothing) + recipe.smoothing
-    loss = nn.functional.binary_cross_entropy_with_logits(_message_logits(state.network, batch, device), target)
-    state.optimizer.zero_grad()
-    loss.backward()
-    nn.utils.clip_grad_norm_(state.network.parameters(), 1.0)
-    state.optimizer.step()
+def _step(recipe: Recipe, state: _State, views: Views, device: str) -> float:
+    """One step of each part by its own loss, so that neither leans on the other."""
+    network = state.network
+    losses = [
+        nn.functional.binary_cross_entropy_with_logits(
+            _message_logits(part, batch, device), torch.from_numpy(batch.labels).to(device)
+        )
+        for part, batch in ((network.wide, views.whole), (network.deep, views.hidden))
+        if part is not None
+    ]
+    for optimizer in state.optimizers:
+        optimizer.zero_grad()
+    torch.stack(losses).sum().backward()
+    if network.deep is not None:
+        nn.utils.clip_grad_norm_(network.deep.parameters(), 1.0)
+    for optimizer in state.optimizers:
+        optimizer.step()
     # Early on the average looks back over a tenth of the steps so far, or the first weights, drawn at random, would
     # be nearly half of it after 400 steps.
     share = max(1 - recipe.average, 9 / (10 + state.steps))
@@ -164,10 +184,10 @@ def _step(recipe: Recipe, state: _State, batch: Batch, device: str) -> float:
     with torch.no_grad():
         for mean, value in zip(state.average.parameters(), state.network.parameters(), strict=True):
             mean.lerp_(value, share)
-    return float(loss.item())
+    return sum(loss.item() for loss in losses) / len(losses)
 
 
-def _message_logits(network: Network, batch: Batch, device: str) -> Tensor:
+def _message_logits(network: Judge, batch: Batch, device: str) -> Tensor:
     """(B,) the logit of each message from those of its rows, as `spamlstm.model.scorer.message_logit` has it."""
     of_rows = network(torch.from_numpy(batch.ids).to(device), torch.from_numpy(batch.lengths).to(device))  # (R,)
     message = torch.from_numpy(batch.message).to(device)
@@ -183,7 +203,7 @@ def _save(state: _State, recipe: Recipe, path: Path) -> None:
         "recipe": repr(recipe),
         "network": state.network.state_dict(),
         "average": state.average.state_dict(),
-        "optimizer": state.optimizer.state_dict(),
+        "optimizers": [optimizer.state_dict() for optimizer in state.optimizers],
         "best_weights": state.best_weights,
         "numbers": {"epoch": state.epoch, "steps": state.steps, "best": state.best, "since_best": state.since_best},
     }
@@ -197,7 +217,8 @@ def _resume(state: _State, recipe: Recipe, path: Path) -> None:
         return
     state.network.load_state_dict(saved["network"])
     state.average.load_state_dict(saved["average"])
-    state.optimizer.load_state_dict(saved["optimizer"])
+    for optimizer, values in zip(state.optimizers, saved["optimizers"], strict=True):
+        optimizer.load_state_dict(values)
     state.best_weights = saved["best_weights"]
     for name, value in saved["numbers"].items():
         setattr(state, name, value)

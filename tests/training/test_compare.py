@@ -32,7 +32,7 @@ def test_it_writes_table_figures_and_picture(three, quick, limits, tmp_path):
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["cells"]
     assert {entry.name for entry in (tmp_path / "cells").iterdir()} == {compare.TABLE, compare.DATA, compare.PICTURE}
     assert (tmp_path / "cells" / "comparison.png").read_bytes().startswith(b"\x89PNG")
-    assert [cell["name"] for cell in written["cells"]] == [name for name, _, _ in compare.CELLS]
+    assert [cell["name"] for cell in written["cells"]] == [each.name for each in compare.CELLS]
     assert written["judged"] == {"sources": ["c"], "ham": 100, "spam": 100}
     for cell in written["cells"]:
         assert f"| {cell['name']} |" in table

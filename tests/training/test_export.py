@@ -12,13 +12,21 @@ from training.batches import Example, collate, rows
 from training.network import Network, NetworkConfig
 
 SHAPES = [("lstm", False), ("lstm", True), ("gru", False), ("gru", True), ("rnn", False), ("rnn", True), ("mean", True)]
+SHAPES.append(("none", True))
 each_shape = pytest.mark.parametrize(("cell", "one_way"), SHAPES)
 VOCABULARY = 300
 
 
 def _network(cell, one_way):
     torch.manual_seed(5)
-    return Network(NetworkConfig(VOCABULARY, embedding=12, hidden=9, dense=7, cell=cell, one_way=one_way)).eval()
+    buckets = 0 if cell == "gru" else 500  # both ways of building a network
+    shape = NetworkConfig(
+        VOCABULARY, embedding=12, hidden=9, dense=7, cell=cell, one_way=one_way, buckets=buckets, deep_vote=0.8
+    )
+    network = Network(shape).eval()
+    if network.wide is not None:
+        torch.nn.init.normal_(network.wide.table.weight[1:])  # zeros would agree whatever was looked up
+    return network
 
 
 def _examples(count=40):

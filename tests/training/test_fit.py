@@ -17,7 +17,7 @@ from spamlstm.model.classifier import Classifier
 from spamlstm.model.scorer import Scorer
 from spamlstm.verdict import Verdict
 from training import __main__ as command
-from training import bundle, fit
+from training import bundle, experiment, fit
 
 pytestmark = pytest.mark.train
 TINY = ["--vocabulary", "700", "--epochs", "2", "--per-epoch", "300", "--synthetic", "0"]
@@ -249,3 +249,15 @@ def test_the_manifest_says_how_the_text_is_read(three, job):
         "vocab_size": manifest["network"]["vocabulary"],
     }
     assert expected.items() <= manifest["input"].items()
+
+
+def test_an_experiment_shows_what_each_part_is_worth(three, job):
+    """`leave-out` judges the mail left out by the network and by each of its parts, and keeps the table it gives."""
+    table = experiment.leave_out(three, job, ["b"])
+    rows = [line.strip("| ").split(" | ") for line in table.splitlines()[2:]]
+
+    assert [row[:4] for row in rows] == [
+        [judge, source, "100", "100"] for judge in ("network", "wide", "deep") for source in ("b", "together")
+    ]
+    assert all(float(row[4]) < 20 for row in rows)
+    assert job.out.read_text() == table

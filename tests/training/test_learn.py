@@ -84,7 +84,11 @@ def test_a_checkpoint_of_another_recipe_is_not_gone_on_from(task, tmp_path):
 def test_it_stops_when_it_gets_no_better(task):
     """With no rate to learn at, patience ends the training early."""
     lines = []
-    _train(task, recipe=replace(task[3], epochs=9, per_epoch=100, rate=0.0, decay=0.0, patience=1), say=lines.append)
+    _train(
+        task,
+        recipe=replace(task[3], epochs=9, per_epoch=100, rate=0.0, wide_rate=0.0, decay=0.0, patience=1),
+        say=lines.append,
+    )
 
     assert len(lines) == 2
 

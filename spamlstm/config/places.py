@@ -4,6 +4,8 @@ import os
 from pathlib import Path
 
 SYSTEM = Path("/etc/spamlstm/config.toml")
+LABELS = "labels.sqlite"
+"""In the state folder: what the user said of mail. Named here as every start looks for it."""
 
 
 def user_file() -> Path:

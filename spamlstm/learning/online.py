@@ -1,0 +1,123 @@
+"""The TREC protocol: each message of a stream is judged, and then perhaps its label is told and learned."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from spamlstm.errors import DataError
+from spamlstm.learning import drawing, evaluate
+from spamlstm.learning.evaluate import Columns, Evaluation, Key, Outcomes, Progress
+from spamlstm.learning.feedback import Feedback, Kind, Teacher
+from spamlstm.mail import corpus
+from spamlstm.model import metrics
+from spamlstm.model.classifier import Assessed, Classifier
+from spamlstm.model.personal import PersonalLayer
+
+POINTS = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """How well it went from the beginning to here."""
+
+    messages: int
+    told: int
+    one_minus_roca_pct: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Online:
+    """A stream that was followed: the figures of what was judged, and how they came about."""
+
+    feedback: Feedback
+    told: int
+    evaluation: Evaluation
+    curve: tuple[Point, ...]
+
+    def as_json(self) -> dict[str, object]:
+        """The figures of `evaluate`, and the feedback, the number of labels told and the learning curve."""
+        curve = [
+            {"messages": point.messages, "told": point.told, "one_minus_roca_pct": point.one_minus_roca_pct}
+            for point in self.curve
+        ]
+        return {"feedback": str(self.feedback), "told": self.told, **self.evaluation.as_json(), "curve": curve}
+
+
+def run(
+    corpora: list[Path], feedback: Feedback, *, model: Path | None = None, progress: Progress = lambda _: None
+) -> Online:
+    """Follow the mail of `corpora` in its order, with an empty personal layer upon the model at `model`."""
+    streams = [corpus.read(path) for path in corpora]
+    mail = (labelled for stream in streams for labelled in stream)
+    classifier = Classifier.open(model, personal=PersonalLayer())
+    keyed = ((Key(one.id, evaluate.source_of(one), one.label == "spam"), one.raw) for one in mail)
+    names = tuple(str(path) for path in corpora)
+    return follow(classifier.assess_many(keyed), classifier, feedback, names=names, progress=progress)
+
+
+def follow(
+    stream: Iterable[Assessed[Key]],
+    classifier: Classifier,
+    feedback: Feedback,
+    *,
+    names: tuple[str, ...] = (),
+    progress: Progress = lambda _: None,
+) -> Online:
+    """Judge and learn. With `first:N` the figures are of the messages after the first N, else of all."""
+    columns, teacher, told = Columns(), Teacher[Assessed[Key]](feedback), []
+    for done, assessed in enumerate(stream, start=1):
+        judgement = classifier.judge(assessed).judgement
+        columns.add(assessed.key, judgement)
+        for one in _told(teacher, columns, assessed):
+            _learn(classifier, one)
+        told.append(teacher.told)
+        progress(done)
+    outcomes = columns.close()
+    if not told:
+        raise DataError(f"{', '.join(names) or 'no corpus'}: there is no mail in it")
+    counted = np.arange(len(told)) >= (feedback.number if feedback.kind is Kind.FIRST else 0)
+    if not counted.any():
+        raise DataError(f"there are only {len(told)} messages, and the labels of the first {feedback.number} are told")
+    evaluation = _evaluation(outcomes.of(counted), classifier.bundle.label, names)
+    return Online(feedback, teacher.told, evaluation, tuple(_curve(outcomes, told)))
+
+
+def _told(teacher: Teacher[Assessed[Key]], columns: Columns, assessed: Assessed[Key]) -> Iterator[Assessed[Key]]:
+    verdict, score = evaluate.VERDICTS[columns.verdict[-1]], columns.score[-1]
+    return teacher.after(assessed, spam=assessed.key.spam, verdict=verdict, score=score)
+
+
+def _learn(classifier: Classifier, assessed: Assessed[Key]) -> None:
+    if classifier.personal is not None and assessed.prints is not None:
+        classifier.personal.learn(assessed.prints, prior=assessed.prior, spam=assessed.key.spam)
+
+
+def _evaluation(outcomes: Outcomes, model: str, names: tuple[str, ...]) -> Evaluation:
+    source = np.array(outcomes.source)
+    sources = {one: evaluate.summarise(outcomes.of(source == one)) for one in dict.fromkeys(source.tolist())}
+    return Evaluation(model, names, evaluate.summarise(outcomes), sources, outcomes)
+
+
+def _curve(outcomes: Outcomes, told: list[int]) -> Iterator[Point]:
+    """At numbers of messages that grow by equal factors."""
+    ends = np.unique(np.geomspace(min(100, len(told)), len(told), POINTS).astype(int))
+    for end in ends.tolist():
+        area = metrics.roca(outcomes.spam[:end], outcomes.score[:end])
+        yield Point(end, told[end - 1], None if area is None else round(100 * (1 - area), 6))
+
+
+def picture(online: Online) -> str:
+    """The learning curve as one SVG file: (1-ROCA)% of all mail so far, against how much mail that was."""
+    known = [point for point in online.curve if point.one_minus_roca_pct is not None]
+    most = max((point.messages for point in known), default=100)
+    across = drawing.decades("messages", 100, most)
+    plot = drawing.Plot(across, drawing.logarithmic("(1-ROCA) %, so far", 0.001, 100))
+    points = [(point.messages, point.one_minus_roca_pct or 0.0) for point in known]
+    dots = [
+        plot.dot(place, 2.5, "fill:var(--c0)", f"{point.messages:,} messages, {point.told:,} told: {place[1]:.4g} %")
+        for place, point in zip(points, known, strict=True)
+    ]
+    line = plot.line(points, "stroke:var(--c0);stroke-width:2")
+    return drawing.alone(plot.svg(f"Learning curve, feedback {online.feedback}", line, *dots))

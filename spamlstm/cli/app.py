@@ -107,7 +107,7 @@ def evaluate(
         typer.Option(
             "--feedback",
             metavar="WHICH",
-            help="With --online: which labels are told (immediate, first:N, delayed:N, active:N, mistakes).",
+            help="With --online: which labels are told (immediate, first:N, each:N, delayed:N, active:N, mistakes).",
         ),
     ] = "immediate",
     plot: Annotated[

@@ -25,6 +25,9 @@ class Kind(StrEnum):
     FIRST = "first"
     """So are the first N, and then none."""
 
+    EACH = "each"
+    """So are the first N of ham and the first N of spam, and then none."""
+
     DELAYED = "delayed"
     """Each label is told when N more messages have been judged."""
 
@@ -54,6 +57,11 @@ class Feedback:
         forms = ", ".join(kind if kind in _WITHOUT_NUMBER else f"{kind}:N" for kind in Kind)
         raise UserError(f"'{text}' is no feedback; say one of {forms}")
 
+    @property
+    def ends(self) -> bool:
+        """Whether from some message on nothing is told, so that the figures are of those."""
+        return self.kind in (Kind.FIRST, Kind.EACH)
+
     def __str__(self) -> str:
         return str(self.kind) if self.kind in _WITHOUT_NUMBER else f"{self.kind}:{self.number}"
 
@@ -65,6 +73,7 @@ class Teacher(Generic[T]):
         self._feedback = feedback
         self._seen = 0
         self._waiting: deque[T] = deque()
+        self._of = {True: 0, False: 0}
         self.told = 0
 
     def after(self, message: T, *, spam: bool, verdict: Verdict, score: float) -> Iterator[T]:
@@ -77,6 +86,9 @@ class Teacher(Generic[T]):
                 told = [self._waiting.popleft()] if len(self._waiting) > number else []
             case Kind.FIRST:
                 told = [message] if self._seen <= number else []
+            case Kind.EACH:
+                self._of[spam] += 1
+                told = [message] if self._of[spam] <= number else []
             case Kind.ACTIVE:
                 told = [message] if self.told < number and abs(score) < ASK_WITHIN else []
             case Kind.MISTAKES:

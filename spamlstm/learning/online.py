@@ -9,7 +9,7 @@ import numpy as np
 from spamlstm.errors import DataError
 from spamlstm.learning import drawing, evaluate
 from spamlstm.learning.evaluate import Columns, Evaluation, Key, Outcomes, Progress
-from spamlstm.learning.feedback import Feedback, Kind, Teacher
+from spamlstm.learning.feedback import Feedback, Teacher
 from spamlstm.mail import corpus
 from spamlstm.model import metrics
 from spamlstm.model.classifier import Assessed, Classifier
@@ -45,53 +45,56 @@ class Online:
         return {"feedback": str(self.feedback), "told": self.told, **self.evaluation.as_json(), "curve": curve}
 
 
+class Follower:
+    """One filter on its way along a stream: judges a message, and then learns the labels that it is told."""
+
+    def __init__(self, classifier: Classifier, feedback: Feedback, *, names: tuple[str, ...] = ()) -> None:
+        self._classifier, self._feedback, self._names = classifier, feedback, names
+        self._teacher = Teacher[Assessed[Key]](feedback)
+        self._columns = Columns()
+        self._told: list[int] = []
+
+    def take(self, assessed: Assessed[Key]) -> None:
+        """The next message, as the base sees it."""
+        key, columns = assessed.key, self._columns
+        columns.add(key, self._classifier.judge(assessed).judgement)
+        verdict, score = evaluate.VERDICTS[columns.verdict[-1]], columns.score[-1]
+        for told in self._teacher.after(assessed, spam=key.spam, verdict=verdict, score=score):
+            if self._classifier.personal is not None and told.prints is not None:
+                self._classifier.personal.learn(told.prints, prior=told.prior, spam=told.key.spam)
+        self._told.append(self._teacher.told)
+
+    def end(self) -> Online:
+        """How it went: the figures of all, or, where labels are told at the beginning only, of what came after."""
+        outcomes, number = self._columns.close(), len(self._told)
+        if not number:
+            raise DataError(f"{', '.join(self._names) or 'no corpus'}: there is no mail in it")
+        last = self._told.index(self._teacher.told) + 1 if self._feedback.ends else 0
+        counted = np.arange(number) >= last
+        if not counted.any():
+            raise DataError(f"there are only {number} messages, and {self._feedback} tells the labels of them all")
+        evaluation = _evaluation(outcomes.of(counted), self._classifier.bundle.label, self._names)
+        return Online(self._feedback, self._teacher.told, evaluation, tuple(_curve(outcomes, self._told)))
+
+
 def run(
     corpora: list[Path], feedback: Feedback, *, model: Path | None = None, progress: Progress = lambda _: None
 ) -> Online:
     """Follow the mail of `corpora` in its order, with an empty personal layer upon the model at `model`."""
     streams = [corpus.read(path) for path in corpora]
-    mail = (labelled for stream in streams for labelled in stream)
     classifier = Classifier.open(model, personal=PersonalLayer())
-    keyed = ((Key(one.id, evaluate.source_of(one), one.label == "spam"), one.raw) for one in mail)
-    names = tuple(str(path) for path in corpora)
-    return follow(classifier.assess_many(keyed), classifier, feedback, names=names, progress=progress)
-
-
-def follow(
-    stream: Iterable[Assessed[Key]],
-    classifier: Classifier,
-    feedback: Feedback,
-    *,
-    names: tuple[str, ...] = (),
-    progress: Progress = lambda _: None,
-) -> Online:
-    """Judge and learn. With `first:N` the figures are of the messages after the first N, else of all."""
-    columns, teacher, told = Columns(), Teacher[Assessed[Key]](feedback), []
-    for done, assessed in enumerate(stream, start=1):
-        judgement = classifier.judge(assessed).judgement
-        columns.add(assessed.key, judgement)
-        for one in _told(teacher, columns, assessed):
-            _learn(classifier, one)
-        told.append(teacher.told)
+    follower = Follower(classifier, feedback, names=tuple(str(path) for path in corpora))
+    mail = (labelled for stream in streams for labelled in stream)
+    for done, assessed in enumerate(classifier.assess_many(keyed(mail)), start=1):
+        follower.take(assessed)
         progress(done)
-    outcomes = columns.close()
-    if not told:
-        raise DataError(f"{', '.join(names) or 'no corpus'}: there is no mail in it")
-    counted = np.arange(len(told)) >= (feedback.number if feedback.kind is Kind.FIRST else 0)
-    if not counted.any():
-        raise DataError(f"there are only {len(told)} messages, and the labels of the first {feedback.number} are told")
-    evaluation = _evaluation(outcomes.of(counted), classifier.bundle.label, names)
-    return Online(feedback, teacher.told, evaluation, tuple(_curve(outcomes, told)))
+    return follower.end()
 
 
-def _told(teacher: Teacher[Assessed[Key]], columns: Columns, assessed: Assessed[Key]) -> Iterator[Assessed[Key]]:
-    verdict, score = evaluate.VERDICTS[columns.verdict[-1]], columns.score[-1]
-    return teacher.after(assessed, spam=assessed.key.spam, verdict=verdict, score=score)
-
-
-def _learn(classifier: Classifier, assessed: Assessed[Key]) -> None:
-    if classifier.personal is not None and assessed.prints is not None:
-        classifier.personal.learn(assessed.prints, prior=assessed.prior, spam=assessed.key.spam)
+def keyed(mail: Iterable[corpus.Labelled]) -> Iterator[tuple[Key, bytes]]:
+    """Labelled mail as a classifier takes it."""
+    for one in mail:
+        yield Key(one.id, evaluate.source_of(one), one.label == "spam"), one.raw
 
 
 def _evaluation(outcomes: Outcomes, model: str, names: tuple[str, ...]) -> Evaluation:

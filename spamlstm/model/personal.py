@@ -106,7 +106,8 @@ class PersonalLayer:
         """Whether the user has said something of this message, or of mail that shares most of what is in it."""
         if not self.labels:
             return False
-        return np.count_nonzero(self._heat[found]) >= KNOWN * max(len(found), 1) or _fingerprint(found) in self._said
+        shared = int(np.count_nonzero(self._heat[found]))
+        return shared >= KNOWN * max(len(found), 1) or _fingerprint(found) in self._said
 
     def learn(self, found: Prints, *, prior: float | None, spam: bool) -> None:
         """Take one label in; afterwards the score of this very message is beyond its label's target.

@@ -133,6 +133,9 @@ def one(mail: Iterable[corpus.Labelled], classifier: Classifier, *, tries: int =
         classifier.personal = layer
         rest = assessed[before:]
         wrong = [mail for mail in rest if verdict(classifier, mail) is (Verdict.HAM if mail.key.spam else Verdict.SPAM)]
+        if not wrong:
+            print(f"{before:>6,} labels before: nothing of the rest is judged wrong")
+            continue
         chosen = [wrong[at] for at in random.permutation(len(wrong))[:tries]]
         right, flips, near, near_right = 0, 0, 0, 0
         for correction in chosen:
@@ -144,9 +147,8 @@ def one(mail: Iterable[corpus.Labelled], classifier: Classifier, *, tries: int =
             layer.learn(correction.prints, prior=correction.prior, spam=correction.key.spam)
             wanted = Verdict.SPAM if correction.key.spam else Verdict.HAM
             right += verdict(classifier, correction) is wanted
-            flips += sum(verdict(classifier, mail) is not was for mail, was in zip(sample, then, strict=True)) / len(
-                sample
-            )
+            changed = [verdict(classifier, mail) is not was for mail, was in zip(sample, then, strict=True)]
+            flips += sum(changed) / len(changed)
             near += len(like)
             near_right += sum(verdict(classifier, mail) is wanted for mail in like)
             layer.load(state)
@@ -185,7 +187,7 @@ def times(assessed: list[Assessed[Key]]) -> None:
             start = time.perf_counter()
             learner.say(raw, Label.SPAM if number % 2 else Label.HAM, prior=0.0, model="m")
             took.append(time.perf_counter() - start)
-        learner.keep()
+            learner.keep()
         print(
             f"a correction, on disk: median {1000 * statistics.median(took):.2f} ms, "
             f"99 of 100 within {1000 * np.quantile(took, 0.99):.2f} ms"

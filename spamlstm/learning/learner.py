@@ -16,8 +16,8 @@ from spamlstm.mail.message import parse
 from spamlstm.model.classifier import Assessed
 from spamlstm.model.personal import READ_BYTES, PersonalLayer, prints
 
-# Rows that are learned anew at a start at most, or when one of the latest is forgotten: about 40 ms.
-KEEP_EVERY = 256
+# Rows that are learned anew at a start at most, and twice as many when one of the latest is forgotten: 80 ms each.
+KEEP_EVERY = 512
 KEPT = 2
 # Messages that share a transaction; a kill loses no more than the last ones that were not yet reported.
 GROUP = 128
@@ -45,6 +45,7 @@ class Learner:
             mails = [_mail(one.key, one.prior, model) for one in group]
             yield from self.labels.said_all(mails, label)
             self.catch_up()
+            self.keep()
 
     def forget(self, raw: bytes) -> bool:
         """Be as if nothing had ever been said of a message; False if nothing was."""

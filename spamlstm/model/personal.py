@@ -41,6 +41,11 @@ HALF_TRUST = 200
 # To learn until the weights alone say so would be to believe slips: with 5 % of labels wrong, 50 times the error.
 SPAM_TARGET = 5.0
 HAM_TARGET = 2.0
+# The labels speak of a message by a power of the share of it that was in labelled mail too: of what resembles none of
+# it they say little. It keeps the first corrections, which move most, from turning the verdicts on all that came by the
+# same server, and goes to nothing as the labels grow: by then what all mail has in common hardly moves.
+SHARPNESS = 6.0
+HALF_SHARPNESS = 50
 # A message of which the labelled mail holds this share is one that the user's labels speak of.
 KNOWN = 0.5
 
@@ -94,7 +99,8 @@ class PersonalLayer:
             return prior
         if prior is None and not self.knows(found):
             return None
-        score = self._own(found) + self._base(prior)
+        relevance = math.pow(self._share(found), SHARPNESS / (1 + self.labels / HALF_SHARPNESS))
+        score = relevance * self._own(found) + self._base(prior)
         match self._said.get(_fingerprint(found)):
             case True:
                 return max(score, SPAM_TARGET)
@@ -106,8 +112,7 @@ class PersonalLayer:
         """Whether the user has said something of this message, or of mail that shares most of what is in it."""
         if not self.labels:
             return False
-        shared = int(np.count_nonzero(self._heat[found]))
-        return shared >= KNOWN * max(len(found), 1) or _fingerprint(found) in self._said
+        return self._share(found) >= KNOWN or _fingerprint(found) in self._said
 
     def learn(self, found: Prints, *, prior: float | None, spam: bool) -> None:
         """Take one label in; afterwards the score of this very message is beyond its label's target.
@@ -127,6 +132,10 @@ class PersonalLayer:
     def _own(self, found: Prints) -> float:
         """The part of the score that the labels have."""
         return float(self._weights[found].sum(dtype=np.float64))
+
+    def _share(self, found: Prints) -> float:
+        """How much of a message was in labelled mail too, 0 to 1."""
+        return int(np.count_nonzero(self._heat[found])) / max(len(found), 1)
 
     def _base(self, prior: float | None) -> float:
         """The part of the score that the base has; where it had no words to judge, it has no opinion."""

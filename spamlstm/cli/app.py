@@ -28,6 +28,12 @@ app.add_typer(model_app, name="model")
 config_app = typer.Typer(help="The configuration file.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(config_app, name="config")
 
+labels_app = typer.Typer(help="What you have said of mail.", invoke_without_command=True, rich_markup_mode=None)
+app.add_typer(labels_app, name="labels")
+
+jig_app = typer.Typer(help="Be driven by the TREC spam track's toolkit.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(jig_app, name="jig")
+
 ModelOption = Annotated[
     Path | None, typer.Option("--model", metavar="DIR", help="The folder of the model to use instead of the usual one.")
 ]
@@ -72,15 +78,16 @@ def classify(
     ] = False,
     model: ModelOption = None,
     config: ConfigOption = None,
+    state: StateOption = None,
 ) -> None:
-    """Judge mail: ham, unsure or spam.
+    """Judge mail: ham, unsure or spam. Where you have labelled mail, what was learned from it counts too.
 
     Of several messages --exit-code gives 1 if any is spam, else 2 if any is unsure. What cannot be read is reported,
     the rest is judged, and the exit status is 66 (65 for what is not mail).
     """
     from spamlstm.cli.classify import Wish, classify_paths
 
-    wish = Wish(paths=paths or [], json=json, explain=explain, exit_code=exit_code, model=model, config=config)
+    wish = Wish(paths or [], json=json, explain=explain, exit_code=exit_code, model=model, config=config, state=state)
     raise typer.Exit(classify_paths(wish))
 
 
@@ -94,11 +101,30 @@ def evaluate(
     model: ModelOption = None,
     json: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the figures there.")] = None,
     report: Annotated[Path | None, typer.Option("--report", metavar="FILE", help="Write an HTML report there.")] = None,
+    online: Annotated[bool, typer.Option("--online", help="Learn on the way, as the TREC spam track does.")] = False,
+    feedback: Annotated[
+        str,
+        typer.Option(
+            "--feedback",
+            metavar="WHICH",
+            help="With --online: which labels are told (immediate, first:N, each:N, delayed:N, active:N, mistakes).",
+        ),
+    ] = "immediate",
+    plot: Annotated[
+        Path | None, typer.Option("--plot", metavar="FILE", help="With --online: draw the learning curve, as SVG.")
+    ] = None,
 ) -> None:
     """Judge labelled mail and print how well it went, per source and in all."""
-    from spamlstm.cli.evaluate import evaluate_corpora
+    from spamlstm.cli.evaluate import evaluate_corpora, evaluate_online
 
-    evaluate_corpora(corpora, model=model, json=json, html=report)
+    if online and report is not None:
+        raise typer.BadParameter("--report does not go with --online; say --json or --plot")
+    if not online and (plot is not None or feedback != "immediate"):
+        raise typer.BadParameter("--feedback and --plot go with --online")
+    if online:
+        evaluate_online(corpora, feedback=feedback, model=model, json=json, plot=plot)
+    else:
+        evaluate_corpora(corpora, model=model, json=json, html=report)
 
 
 @app.command()
@@ -176,6 +202,62 @@ def undo(
     raise typer.Exit(undo_since(since, dry_run=dry_run, json=json, state=state))
 
 
+@app.command()
+def label(
+    what: Annotated[str, typer.Argument(metavar="spam|ham", help="What it is.")],
+    paths: Annotated[
+        list[str], typer.Argument(metavar="PATHS...", help="Mail files, folders, Maildirs, mboxes; or -.")
+    ],
+    *,
+    model: ModelOption = None,
+    state: StateOption = None,
+) -> None:
+    """Say what mail is: from now on it and its like are judged so.
+
+    A message is known by its content, whatever its file is called. The same said twice is said once; of two words the
+    last one counts. What cannot be read is reported, the rest is labelled, and the exit status is 66.
+    """
+    from spamlstm.cli.label import label_paths
+
+    raise typer.Exit(label_paths(what, paths, model=model, state=state))
+
+
+@app.command()
+def forget(
+    paths: Annotated[
+        list[str], typer.Argument(metavar="PATHS...", help="Mail files, folders, Maildirs, mboxes; or -.")
+    ],
+    *,
+    state: StateOption = None,
+) -> None:
+    """Take back what was said of mail: scores become what they would be if it had never been said."""
+    from spamlstm.cli.label import forget_paths
+
+    raise typer.Exit(forget_paths(paths, state=state))
+
+
+@labels_app.callback()
+def labels(
+    context: typer.Context,
+    *,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object a label, all of them.")] = False,
+    state: StateOption = None,
+) -> None:
+    """How many labels there are, and the last of them: time, label, the base's score, content id, subject."""
+    if context.invoked_subcommand is None:
+        from spamlstm.cli.label import show_labels
+
+        show_labels(json=json, state=state)
+
+
+@labels_app.command("purge")
+def labels_purge(state: StateOption = None) -> None:
+    """Forget all that was ever said, and remove the mail that was kept for it."""
+    from spamlstm.cli.label import purge_labels
+
+    purge_labels(state=state)
+
+
 @model_app.command()
 def show(model: ModelOption = None) -> None:
     """Print the card of the model in use."""
@@ -208,3 +290,44 @@ def config_show(config: ConfigOption = None) -> None:
     from spamlstm.cli import config as commands
 
     commands.show(config)
+
+
+MailArgument = Annotated[Path, typer.Argument(metavar="FILE", help="One message.")]
+
+
+@jig_app.command("initialize")
+def jig_initialize(state: StateOption = None) -> None:
+    """Begin with nothing learned, in ./spamlstm-jig."""
+    from spamlstm.cli import jig
+
+    jig.initialize(state)
+
+
+@jig_app.command("classify")
+def jig_classify(file: MailArgument, *, model: ModelOption = None, state: StateOption = None) -> None:
+    """Print class=ham or class=spam, and score=S."""
+    from spamlstm.cli import jig
+
+    jig.classify(file, model=model, state=state)
+
+
+@jig_app.command("train")
+def jig_train(
+    what: Annotated[str, typer.Argument(metavar="ham|spam", help="What it is.")],
+    file: MailArgument,
+    *,
+    model: ModelOption = None,
+    state: StateOption = None,
+) -> None:
+    """Learn the label of one message."""
+    from spamlstm.cli import jig
+
+    jig.train(what, file, model=model, state=state)
+
+
+@jig_app.command("finalize")
+def jig_finalize(state: StateOption = None) -> None:
+    """End the run."""
+    from spamlstm.cli import jig
+
+    jig.finalize(state)

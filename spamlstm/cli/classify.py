@@ -4,15 +4,19 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from spamlstm.cli.output import Row, plain, printer
 from spamlstm.config import Config, load
-from spamlstm.config.places import find
+from spamlstm.config.places import LABELS, find, state_dir
 from spamlstm.errors import DataError, NoInputError, UserError
 from spamlstm.mail.paths import STDIN, Held, Place, Unreadable, expand
 from spamlstm.model.classifier import Classifier, Judged
 from spamlstm.model.policy import Reason
 from spamlstm.verdict import Verdict
+
+if TYPE_CHECKING:
+    from spamlstm.model.personal import PersonalLayer
 
 _STATUS = {Verdict.HAM: 0, Verdict.SPAM: 1, Verdict.UNSURE: 2}
 
@@ -27,6 +31,7 @@ class Wish:
     exit_code: bool
     model: Path | None
     config: Path | None
+    state: Path | None
 
 
 @dataclass(slots=True)
@@ -55,7 +60,7 @@ def classify_paths(wish: Wish) -> int:
     paths = wish.paths or _only_stdin()
     file = find(wish.config)
     settings = load(file) if file else Config()
-    classifier = Classifier.open(wish.model, config=settings)
+    classifier = Classifier.open(wish.model, config=settings, personal=_personal(wish.state or state_dir()))
     tally = _Tally(set())
     with printer(sys.stdout, json=wish.json) as show:
         for judged in classifier.judge_many(_readable(paths, tally)):
@@ -63,6 +68,15 @@ def classify_paths(wish: Wish) -> int:
             if row is not None:
                 show(row)
     return tally.status(by_verdict=wish.exit_code)
+
+
+def _personal(state: Path) -> "PersonalLayer | None":
+    """What was learned from the user's labels, if there are any. The state folder stays as it is."""
+    if not (state / LABELS).is_file():
+        return None
+    from spamlstm.learning.learner import learned_layer
+
+    return learned_layer(state)
 
 
 def _only_stdin() -> list[str]:

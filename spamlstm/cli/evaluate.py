@@ -1,5 +1,6 @@
 """`spamlstm evaluate`: judge labelled mail and print, and if asked for write, the figures."""
 
+import json as jsons
 from pathlib import Path
 
 from rich.console import Console
@@ -31,3 +32,22 @@ def _refuse_lost_work(*targets: Path | None) -> None:
 def _count(corpora: list[Path]) -> int | None:
     counts = [corpus.count(path) for path in corpora]
     return None if None in counts else sum(count for count in counts if count is not None)
+
+
+def evaluate_online(
+    corpora: list[Path], *, feedback: str, model: Path | None, json: Path | None, plot: Path | None
+) -> None:
+    """Follow the mail in its order, telling labels as `feedback` says, and print; files appear whole or not at all."""
+    from spamlstm.learning import online
+    from spamlstm.learning.feedback import Feedback
+
+    task = Feedback.parse(feedback)
+    _refuse_lost_work(json, plot)
+    with progress.shown(Console(stderr=True), "judged", _count(corpora)) as tell:
+        result = online.run(corpora, task, model=model, progress=tell)
+    report.print_table(result.evaluation, Console())
+    Console(stderr=True).print(f"feedback {task}: {result.told} labels told", highlight=False)
+    if json is not None:
+        report.write_whole(json, jsons.dumps(result.as_json(), indent=2, ensure_ascii=False) + "\n")
+    if plot is not None:
+        report.write_whole(plot, online.picture(result))

@@ -6,6 +6,8 @@ from pathlib import Path
 SYSTEM = Path("/etc/spamlstm/config.toml")
 SYSTEM_STATE = Path("/var/lib/spamlstm")
 """What systemd makes for the system-wide unit, which knows it as $STATE_DIRECTORY."""
+LABELS = "labels.sqlite"
+"""In the state folder: what the user said of mail. Named here as every start looks for it."""
 
 
 def user_file() -> Path:

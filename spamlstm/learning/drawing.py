@@ -44,6 +44,13 @@ def logarithmic(title: str, low: float, high: float) -> Axis:
     return Axis(title, ticks, lambda value: _inside(math.log10(max(value, low) / low) / span))
 
 
+def decades(title: str, low: float, high: float) -> Axis:
+    """An axis of whole decades of counts, from that of `low` to that of `high`."""
+    first, last = math.floor(math.log10(low)), math.ceil(math.log10(max(high, 10 * low)))
+    ticks = tuple((10.0**power, f"{10**power:,}") for power in range(first, last + 1))
+    return Axis(title, ticks, lambda value: _inside((math.log10(max(value, low)) - first) / (last - first)))
+
+
 def log_odds(title: str, edge: float = 0.0005) -> Axis:
     """An axis of shares from `edge` to 1 - `edge`, even odds in the middle; what lies outside is drawn at the edge."""
     shares = (0.001, 0.01, 0.1, 0.5, 0.9, 0.99, 0.999)
@@ -118,6 +125,17 @@ class Plot:
         turned = f'transform="rotate(-90 13 {y})"'
         up = f'<text class="axis" x="13" y="{y}" text-anchor="middle" {turned}>{escape(self.y.title)}</text>'
         return across, up
+
+
+def alone(svg: str) -> str:
+    """A picture as a file of its own, in the light colours of the report."""
+    style = (
+        "svg{background:#fff;font:12px sans-serif;--c0:#2563eb}text{fill:#57606a}"
+        ".axis{fill:#24292f;font-size:13px}.grid{stroke:#e4e7eb}"
+    )
+    return svg.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1).replace(
+        ">", f"><style>{style}</style>", 1
+    )
 
 
 # --- ROC ------------------------------------------------------------------------------------------------------------

@@ -172,7 +172,7 @@ def summarise(outcomes: Outcomes, speed: Figure | None = None) -> Summary:
 # --- judging --------------------------------------------------------------------------------------------------------
 
 
-class _Columns:
+class Columns:
     """Outcomes while they grow, a few dozen bytes a message."""
 
     def __init__(self) -> None:
@@ -184,6 +184,7 @@ class _Columns:
         self.probability = array("d")
 
     def add(self, key: Key, judgement: Judgement | None) -> None:
+        """One more message."""
         verdict, score, probability = Verdict.UNSURE, None, None  # so is mail that could not be judged at all
         if judgement is not None:
             verdict, score, probability = judgement.verdict, judgement.score, judgement.probability
@@ -195,6 +196,7 @@ class _Columns:
         self.probability.append(math.nan if probability is None else probability)
 
     def close(self) -> Outcomes:
+        """What has grown."""
         return Outcomes(
             tuple(self.id),
             tuple(self.source),
@@ -249,10 +251,10 @@ def _judge(
     progress: Progress,
 ) -> tuple[str, Outcomes, dict[str, _Speed]]:
     """(name of the model, outcomes, speed of each source). The time includes reading the corpus, not loading."""
-    columns, model = _Columns(), ""
+    columns, model = Columns(), ""
     speeds: dict[str, _Speed] = {}
     before = time.perf_counter()
-    keyed = ((Key(one.id, _source(one), one.label == "spam"), one.raw) for one in mail)
+    keyed = ((Key(one.id, source_of(one), one.label == "spam"), one.raw) for one in mail)
     for done, judged in enumerate(classifier.judge_many(keyed), start=1):
         columns.add(judged.key, judged.judgement)
         now = time.perf_counter()
@@ -262,7 +264,7 @@ def _judge(
     return model, columns.close(), speeds
 
 
-def _source(message: corpus.Labelled) -> str:
+def source_of(message: corpus.Labelled) -> str:
     """The first path component of the index's source column, one string object for each name."""
     return sys.intern(message.source.split("/", 1)[0])
 

@@ -36,11 +36,17 @@ def content_id(raw: bytes) -> str:
     end and how many ends there are behind the last. All else counts, the Received lines too: what a server delivers
     twice are two messages.
     """
+    head, body = lasting(raw)
+    digest = hashlib.blake2b(head, digest_size=16)
+    digest.update(body.rstrip(b"\n"))
+    return digest.hexdigest()
+
+
+def lasting(raw: bytes) -> tuple[bytes, bytes]:
+    """The head, and the body with the blank line before it, as the content id knows them; lines end in one byte."""
     text = raw.replace(b"\r\n", b"\n")
     separator = _SEPARATOR.match(text)
     start = separator.end() if separator else 0
     blank = _BLANK_LINE.search(text, start)
     end = blank.start() if blank else len(text)
-    digest = hashlib.blake2b(_HEADER.sub(b"", text[start:end]), digest_size=16)
-    digest.update(text[end:].rstrip(b"\n"))
-    return digest.hexdigest()
+    return _HEADER.sub(b"", text[start:end]), text[end:]

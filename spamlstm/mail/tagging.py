@@ -23,8 +23,8 @@ REQUIRED = 5.0
 MOST_STARS = 50
 # Log-odds beyond this say nothing more, and columns of mail programs are narrow.
 MOST_POINTS = 99.9
-# The one reason of spamlstm.model.policy that speaks of the probability; with any other the verdict alone counts.
-_BY_MODEL = "score"
+# The reasons of spamlstm.model.policy that speak of the probability; with any other the verdict alone counts.
+_BY_MODEL = ("score", "labels")
 
 # Ours, and a bare X-Spam, which some rules look for: what comes in under these names is forged. With its folded lines.
 _OURS = re.compile(
@@ -111,7 +111,7 @@ def _tenths(required: float) -> int:
 
 def _model_tenths(judgement: Judgement, *, bar: float, least: int) -> int:
     p, score = judgement.probability, judgement.score
-    if judgement.reason != _BY_MODEL or p is None or not 0.0 <= p <= 1.0:
+    if judgement.reason not in _BY_MODEL or p is None or not 0.0 <= p <= 1.0:
         return {Verdict.HAM: 0, Verdict.UNSURE: least // 2, Verdict.SPAM: least}[judgement.verdict]
     if p < bar:
         return int(least * p / bar)

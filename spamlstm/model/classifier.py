@@ -13,7 +13,7 @@ from spamlstm.config import Config
 from spamlstm.model import bundle as bundles
 from spamlstm.model.bundle import Bundle, Calibration
 from spamlstm.model.encoder import Encoder
-from spamlstm.model.policy import Policy, Reason
+from spamlstm.model.policy import Evidence, Policy, Reason
 from spamlstm.model.reading import Reader, Reading, Source, read_chunk
 from spamlstm.model.registry import find_bundle
 from spamlstm.model.scorer import Scorer, message_logit
@@ -23,6 +23,7 @@ from spamlstm.verdict import Judgement, Verdict
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
+    from spamlstm.model.personal import PersonalLayer, Prints
     from spamlstm.model.readers import ReaderPool
 
 # Enough for the scorer to find rows of like length, little enough to show progress and hold in memory.
@@ -49,6 +50,23 @@ class Judged(Generic[K]):
 
 
 @dataclass(frozen=True, slots=True)
+class Assessed(Generic[K]):
+    """What the base says of one message, and all else that a judgement follows from; or why there is nothing.
+
+    `prior` is the calibrated score, None where the network had no words to read. `prints` are there if a personal
+    layer asks for them.
+    """
+
+    key: K
+    prior: float | None
+    evidence: Evidence
+    prints: "Prints | None"
+    defects: tuple[str, ...]
+    failure: str = ""
+    ms: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class _Slot(Generic[K]):
     """A chunk of mail with its keys."""
 
@@ -59,17 +77,37 @@ class _Slot(Generic[K]):
 class Classifier:
     """A bundle ready to judge. Build one with `open` and keep it: opening costs more than a hundred messages."""
 
-    def __init__(self, *, bundle: Bundle, encoder: Encoder, scorer: Scorer, policy: Policy) -> None:
+    def __init__(
+        self,
+        *,
+        bundle: Bundle,
+        encoder: Encoder,
+        scorer: Scorer,
+        policy: Policy,
+        personal: "PersonalLayer | None" = None,
+    ) -> None:
         self.bundle = bundle
         self.policy = policy
         self.encoder = encoder
         self.scorer = scorer
-        self.reader = Reader(bundle.input.window_bytes, bundle.input.max_windows, bundle.input.fashion)
+        self.personal = personal
+        limits = bundle.input
+        self.reader = Reader(
+            limits.window_bytes, limits.max_windows, fashion=limits.fashion, prints=personal is not None
+        )
 
     @classmethod
-    def open(cls, path: Path | None = None, *, config: Config | None = None, threads: int = 1) -> Self:
+    def open(
+        cls,
+        path: Path | None = None,
+        *,
+        config: Config | None = None,
+        personal: "PersonalLayer | None" = None,
+        threads: int = 1,
+    ) -> Self:
         """Load the bundle at `path` (or the one in use), check that it gives its reference answers, apply `config`.
 
+        With a `personal` layer its part is added to each score; what that layer learns counts from the next message.
         Raises a UserError with one sentence where the model or the configuration cannot be used.
         """
         bundle = bundles.load(find_bundle(path))
@@ -78,11 +116,15 @@ class Classifier:
         encoder = Encoder(bundle)
         scorer = Scorer(bundle, threads=threads)
         scorer.self_test()
-        return cls(bundle=bundle, encoder=encoder, scorer=scorer, policy=policy)
+        return cls(bundle=bundle, encoder=encoder, scorer=scorer, policy=policy, personal=personal)
 
     def classify(self, raw: bytes) -> Judgement:
         """Judge one message, of any bytes. What cannot be judged is unsure, with the failure as its last defect."""
-        return self._always(self._judge_all([None], [self.reader.read(raw)])[0])
+        return self._always(self.judge(self.assess(raw)))
+
+    def assess(self, raw: bytes) -> Assessed[None]:
+        """What the base says of one message, of any bytes."""
+        return self._assess_all([None], [self.reader.read(raw)])[0]
 
     def classify_many(self, raws: Iterable[bytes], *, readers: int | None = None) -> Iterator[Judgement]:
         """Judge raw messages lazily, in their order: as `classify`, and faster; `readers` as in `judge_many`."""
@@ -97,10 +139,37 @@ class Classifier:
         few hundred, `readers` further processes (as a rule one for each other core) read while this one scores; to
         those a mail must be picklable.
         """
+        for assessed in self.assess_many(mails, readers=readers):
+            yield self.judge(assessed)
+
+    def judge(self, assessed: Assessed[K]) -> Judged[K]:
+        """The judgement that follows from what the base says and from what the personal layer knows at this moment."""
+        if assessed.failure:
+            return Judged(assessed.key, None, assessed.failure, assessed.ms)
+        score, evidence = self.judged_score(assessed), assessed.evidence
+        if self.personal is not None and assessed.prints is not None and self.personal.knows(assessed.prints):
+            # There may be no words, or none that the network knows; but the user has labelled such mail.
+            evidence = replace(evidence, no_text=False, unknown_text=False)
+        verdict, reason = self.policy.decide(_probability(score), evidence)
+        if reason is Reason.SCORE and self.policy.decide(_probability(assessed.prior), assessed.evidence)[0] != verdict:
+            reason = Reason.LABELS
+        judgement = Judgement(verdict, _probability(score), score, reason, self.bundle.label, assessed.defects)
+        return Judged(assessed.key, judgement, ms=assessed.ms)
+
+    def judged_score(self, assessed: Assessed[Any]) -> float | None:
+        """The score that counts: the base's, and what the personal layer adds."""
+        if self.personal is None or assessed.prints is None:
+            return assessed.prior
+        return self.personal.score(assessed.prints, assessed.prior)
+
+    def assess_many(
+        self, mails: Iterable[tuple[K, bytes | Source]], *, readers: int | None = None
+    ) -> Iterator[Assessed[K]]:
+        """As `judge_many`, but what the base says: for whoever learns between one judgement and the next."""
         chunks = _chunks(mails)
         count = _further_cores() if readers is None else readers
         for slot in itertools.islice(chunks, HELP_AFTER // CHUNK if count else None):
-            yield from self._judge_all(slot.keys, read_chunk(self.reader, slot.sources))
+            yield from self._assess_all(slot.keys, read_chunk(self.reader, slot.sources))
         if (next_slot := next(chunks, None)) is None:
             return
         from spamlstm.model.readers import ReaderPool  # sockets and processes: 8 ms, not for a few messages
@@ -117,18 +186,18 @@ class Classifier:
             return judged.judgement
         return Judgement(Verdict.UNSURE, None, None, Reason.UNREADABLE, self.bundle.label, (judged.failure,))
 
-    def _side_by_side(self, chunks: Iterator[_Slot[K]], pool: "ReaderPool", *, readers: int) -> Iterator[Judged[K]]:
+    def _side_by_side(self, chunks: Iterator[_Slot[K]], pool: "ReaderPool", *, readers: int) -> Iterator[Assessed[K]]:
         """Chunks given out in order: each reader always has one to read, and while one is scored another is encoded.
 
         The network leaves the interpreter free while it runs, and so does who waits for a reader.
         """
         from concurrent.futures import ThreadPoolExecutor
 
-        line: deque[Future[list[Judged[K]]]] = deque()
+        line: deque[Future[list[Assessed[K]]]] = deque()
         with ThreadPoolExecutor(readers) as reading, ThreadPoolExecutor(SCORERS) as scoring:
             try:
                 for slot in chunks:
-                    line.append(scoring.submit(self._judge_read, slot.keys, reading.submit(pool.read, slot.sources)))
+                    line.append(scoring.submit(self._assess_read, slot.keys, reading.submit(pool.read, slot.sources)))
                     if len(line) > 2 * readers + SCORERS:
                         yield from line.popleft().result()
                 while line:
@@ -137,43 +206,48 @@ class Classifier:
                 reading.shutdown(wait=False, cancel_futures=True)
                 scoring.shutdown(wait=False, cancel_futures=True)
 
-    def _judge_read(self, keys: Sequence[K], read: "Future[list[Reading]]") -> list[Judged[K]]:
-        return self._judge_all(keys, read.result())
+    def _assess_read(self, keys: Sequence[K], read: "Future[list[Reading]]") -> list[Assessed[K]]:
+        return self._assess_all(keys, read.result())
 
-    def _judge_all(self, keys: Sequence[K], readings: Sequence[Reading]) -> list[Judged[K]]:
+    def _assess_all(self, keys: Sequence[K], readings: Sequence[Reading]) -> list[Assessed[K]]:
         start = time.perf_counter()
         try:
-            judged = self._score_and_decide(keys, readings)
+            assessed = self._score(keys, readings)
         except Exception as error:  # noqa: BLE001  contract 7: find the one that does it, judge the others
             if len(readings) == 1:
                 failure = f"it could not be scored, which is a bug in spamlstm ({type(error).__name__}: {error})"
-                return [Judged(keys[0], None, failure)]
+                return [_failed(keys[0], readings[0], failure)]
             each = zip(keys, readings, strict=True)
-            return [self._judge_all([key], [reading])[0] for key, reading in each]
+            return [self._assess_all([key], [reading])[0] for key, reading in each]
         share = (time.perf_counter() - start) * 1000 / max(1, len(readings))
-        pairs = zip(judged, readings, strict=True)
+        pairs = zip(assessed, readings, strict=True)
         return [replace(one, ms=round(reading.ms + share, 3)) for one, reading in pairs]
 
-    def _score_and_decide(self, keys: Sequence[K], readings: Sequence[Reading]) -> list[Judged[K]]:
+    def _score(self, keys: Sequence[K], readings: Sequence[Reading]) -> list[Assessed[K]]:
         rows = self.encoder.encode([window for reading in readings for window in reading.windows])
         logits = self.scorer.logits(rows).tolist()
-        judged, at = [], 0
+        assessed, at = [], 0
         for key, reading in zip(keys, readings, strict=True):
             end = at + len(reading.windows)
-            judged.append(self._decide(key, reading, rows[at:end], logits[at:end]))
+            assessed.append(self._assess(key, reading, rows[at:end], logits[at:end]))
             at = end
-        return judged
+        return assessed
 
-    def _decide(self, key: K, reading: Reading, rows: list[Ids], logits: list[float]) -> Judged[K]:
+    def _assess(self, key: K, reading: Reading, rows: list[Ids], logits: list[float]) -> Assessed[K]:
         if reading.failure:
-            return Judged(key, None, reading.failure)
-        score = self.score(logits)
-        probability = None if score is None else Calibration.probability(score)
+            return _failed(key, reading, reading.failure)
         evidence = reading.evidence
         if self.encoder.is_unknown(rows):
             evidence = replace(evidence, unknown_text=True)
-        verdict, reason = self.policy.decide(probability, evidence)
-        return Judged(key, Judgement(verdict, probability, score, reason, self.bundle.label, reading.defects))
+        return Assessed(key, self.score(logits), evidence, reading.prints, reading.defects)
+
+
+def _failed(key: K, reading: Reading, why: str) -> Assessed[K]:
+    return Assessed(key, None, reading.evidence, None, reading.defects, why)
+
+
+def _probability(score: float | None) -> float | None:
+    return None if score is None else Calibration.probability(score)
 
 
 def _chunks(mails: Iterable[tuple[K, bytes | Source]]) -> Iterator[_Slot[K]]:

@@ -28,6 +28,8 @@ class Kind(StrEnum):
 
     WORD = "word"
     FACT = "fact"
+    LABELS = "labels"
+    """Nothing of the message, but all that was learned from the user's own labels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +42,25 @@ class Pull:
 
 
 def explain(classifier: Classifier, raw: bytes, *, most: int = 12) -> list[Pull]:
-    """The `most` strongest pulls in one message, strongest first; none where the model was not asked."""
-    windows = classifier.reader.read(raw).windows
-    if not windows:
-        return []
+    """The part of the user's own labels, if there is any, and the `most` strongest pulls on what the base says.
+
+    The strongest come first; there are none where the model was not asked.
+    """
+    reading = classifier.reader.read(raw)
+    pulls = _pulls(classifier, reading.windows)[:most] if reading.windows else []
+    own = _own(classifier, raw)
+    return pulls if own is None else [own, *pulls]
+
+
+def _own(classifier: Classifier, raw: bytes) -> Pull | None:
+    assessed = classifier.assess(raw)
+    score = classifier.judged_score(assessed)
+    if classifier.personal is None or score is None or score == assessed.prior:
+        return None
+    return Pull(Kind.LABELS, "what you labelled", round(score - (assessed.prior or 0.0), 3))
+
+
+def _pulls(classifier: Classifier, windows: Sequence[str]) -> list[Pull]:
     logits = _logits(classifier, windows)
     base = message_logit(logits)
     # The most spam-like window weighs most in the score, so what is in it comes first where not all can be tried.
@@ -56,7 +73,7 @@ def explain(classifier: Classifier, raw: bytes, *, most: int = 12) -> list[Pull]
     for (kind, text), (changed, untouched) in zip(candidates, variants, strict=True):
         left = message_logit([next(rescored) for _ in changed] + untouched)
         pulls.append(Pull(kind, text, round(scale * (base - left), 3)))
-    return sorted((pull for pull in pulls if pull.pull), key=lambda pull: -abs(pull.pull))[:most]
+    return sorted((pull for pull in pulls if pull.pull), key=lambda pull: -abs(pull.pull))
 
 
 def _candidates(windows: Sequence[str]) -> list[tuple[Kind, str]]:

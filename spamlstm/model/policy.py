@@ -37,6 +37,9 @@ class Reason(StrEnum):
     SCORE = "score"
     """The model's probability, held against the thresholds."""
 
+    LABELS = "labels"
+    """The same, but without what the user has labelled the verdict would have been another."""
+
 
 @dataclass(frozen=True, slots=True)
 class Evidence:

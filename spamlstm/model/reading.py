@@ -9,12 +9,15 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from spamlstm.mail import text
 from spamlstm.mail.message import Message, parse
 from spamlstm.mail.paths import MOST_BYTES, begins_like_mail
 from spamlstm.model.policy import NO_EVIDENCE, Evidence
+
+if TYPE_CHECKING:
+    from spamlstm.model.personal import Prints
 
 GTUBE = "XJS*C4JDBQADN1.NSBN3*2IDNEN*GTUBE-STANDARD-ANTI-UBE-TEST-EMAIL*C.34X"
 
@@ -40,13 +43,17 @@ Chunk = Sequence[bytes | Source]
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One message, read: its windows for the network, and what the policy asks. `failure` is why it could not be."""
+    """One message, read: its windows for the network, and what the policy asks. `failure` is why it could not be.
+
+    `prints` is what a personal layer asks for, if there is one.
+    """
 
     windows: tuple[str, ...] = ()
     evidence: Evidence = NO_EVIDENCE
     defects: tuple[str, ...] = ()
     failure: str = ""
     ms: float = 0.0
+    prints: "Prints | None" = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,16 +63,18 @@ class Reader:
     window_bytes: int
     max_windows: int
     fashion: bool
+    prints: bool = False
 
     def read(self, raw: bytes) -> Reading:
         """The windows and the evidence of one message; takes any bytes, and never raises."""
         start = time.perf_counter()
         try:
             windows, evidence, defects = self._read(raw)
+            prints = _prints(raw) if self.prints else None
         except Exception as error:  # noqa: BLE001  contract 7: one bad message never stops the next, whatever our mistake is
             failure = f"it could not be read, which is a bug in spamlstm ({type(error).__name__}: {error})"
             return Reading(failure=failure, ms=_since(start))
-        return Reading(windows, evidence, defects, ms=_since(start))
+        return Reading(windows, evidence, defects, ms=_since(start), prints=prints)
 
     def _read(self, raw: bytes) -> tuple[tuple[str, ...], Evidence, tuple[str, ...]]:
         cut = len(raw) > MOST_BYTES
@@ -93,6 +102,12 @@ def serve() -> None:
             readings = read_chunk(reader, pickle.load(sys.stdin.buffer))  # noqa: S301
             sys.stdout.buffer.write(pickle.dumps(readings))
             sys.stdout.buffer.flush()
+
+
+def _prints(raw: bytes) -> "Prints":
+    from spamlstm.model.personal import prints  # numpy, which reader processes without a layer need not load
+
+    return prints(raw)
 
 
 def read_chunk(reader: Reader, chunk: Chunk) -> list[Reading]:

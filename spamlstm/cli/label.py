@@ -1,0 +1,132 @@
+"""`spamlstm label`, `forget` and `labels`: what the user says of mail, taken in, taken back and shown."""
+
+import contextlib
+import json as jsons
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from rich.console import Console
+
+from spamlstm.cli.output import plain
+from spamlstm.config.places import state_dir
+from spamlstm.errors import NoInputError, UserError
+from spamlstm.learning import progress
+from spamlstm.learning.labels import Label, Labels, Said
+from spamlstm.learning.learner import Learner
+from spamlstm.mail.content import content_id
+from spamlstm.mail.paths import STDIN, Held, Place, Unreadable, expand
+from spamlstm.model.classifier import Classifier
+
+SHOWN = 20
+
+
+@dataclass(slots=True)
+class _Paths:
+    """What lies under the paths; what cannot be read is said at once and counted."""
+
+    paths: list[str]
+    failed: int = 0
+
+    def __iter__(self) -> Iterator[Held | Place]:
+        for found in expand(self.paths, stdin=sys.stdin.buffer if STDIN in self.paths else None):
+            if isinstance(found, Unreadable):
+                self.fail(found.name, found.why)
+            else:
+                yield found
+
+    def mail(self) -> Iterator[tuple[str, bytes]]:
+        for found in self:
+            try:
+                yield found.name, found.read()
+            except OSError as error:
+                self.fail(found.name, (error.strerror or str(error)).lower())
+
+    def fail(self, name: str, why: str) -> None:
+        sys.stderr.write(f"spamlstm: {plain(name)}: {why}\n")
+        self.failed = NoInputError.exit_status
+
+
+def label_paths(what: str, paths: list[str], *, model: Path | None, state: Path | None) -> int:
+    """Label all mail under the paths, and say how much of it was news; gives the exit status."""
+    if what not in tuple(Label):
+        raise UserError(f"say 'spamlstm label spam PATHS' or 'spamlstm label ham PATHS', not '{what}'")
+    label, named = Label(what), _Paths(paths)
+    new = known = 0
+    with _learner(state or state_dir()) as learner:
+        classifier = Classifier.open(model)
+        mail = ((raw, raw) for _, raw in named.mail())
+        with progress.shown(Console(stderr=True), "labelled") as tell:
+            for one in learner.say_many(classifier.assess_many(mail), label, model=classifier.bundle.label):
+                new, known = new + one, known + (not one)
+                tell(new + known)
+        learner.labels.prune()
+        learner.catch_up()
+        learner.keep()
+    sys.stdout.write(f"{new} labelled {label}" + (f", {known} were so already" if known else "") + "\n")
+    return named.failed
+
+
+def forget_paths(paths: list[str], *, state: Path | None) -> int:
+    """Take back what was said of all mail under the paths; gives the exit status."""
+    named = _Paths(paths)
+    forgotten = unknown = 0
+    with _learner(state or state_dir()) as learner:
+        for _, raw in named.mail():
+            known = learner.labels.forget(content_id(raw))
+            forgotten, unknown = forgotten + known, unknown + (not known)
+        learner.catch_up()
+        learner.keep()
+    sys.stdout.write(f"{forgotten} forgotten" + (f", {unknown} had no label" if unknown else "") + "\n")
+    return named.failed
+
+
+def show_labels(*, json: bool, state: Path | None) -> None:
+    """Print how many labels there are and the last of them; as JSON all, an object a line."""
+    with contextlib.ExitStack() as stack:
+        labels = Labels.find(state or state_dir())
+        if labels is not None:
+            stack.enter_context(contextlib.closing(labels))
+        said = labels.last(-1 if json else SHOWN) if labels else iter(())
+        if not json:
+            counts = labels.counts() if labels else dict.fromkeys(Label, 0)
+            sys.stdout.write(", ".join(f"{counts[label]} {label}" for label in Label) + "\n")
+        for one in said:
+            sys.stdout.write((_json(one) if json else _line(one)) + "\n")
+
+
+def purge_labels(*, state: Path | None) -> None:
+    """Forget everything that was ever said, and the mail that was kept for it."""
+    number = 0
+    labels = Labels.find(state or state_dir())
+    if labels is not None:
+        with contextlib.closing(labels):
+            number = labels.purge()
+    sys.stdout.write(f"{number} forgotten\n")
+
+
+@contextlib.contextmanager
+def _learner(state: Path) -> Iterator[Learner]:
+    with contextlib.closing(Labels.open(state)) as labels:
+        yield Learner(labels)
+
+
+def _line(said: Said) -> str:
+    moment = datetime.fromtimestamp(said.time, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    base = "-" if said.prior is None else f"{said.prior:+.2f}"
+    return "\t".join((moment, said.label, base, said.content, plain(said.subject)))
+
+
+def _json(said: Said) -> str:
+    return jsons.dumps(
+        {
+            "id": said.content,
+            "label": said.label,
+            "time": round(said.time, 3),
+            "subject": said.subject,
+            "base": None if said.prior is None else round(said.prior, 4),
+            "model": said.model,
+        }
+    )

@@ -1,0 +1,99 @@
+"""Of which messages of a stream the true label is told, and when: the tasks of the TREC spam track."""
+
+import re
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Generic, Self, TypeVar
+
+from spamlstm.errors import UserError
+from spamlstm.verdict import Verdict
+
+# An active learner asks where it is less sure than this, in log-odds: between 5 % and 95 %.
+ASK_WITHIN = 3.0
+
+T = TypeVar("T")
+
+
+class Kind(StrEnum):
+    """The tasks; those with a number are written with it, such as `first:10000`."""
+
+    IMMEDIATE = "immediate"
+    """Each label is told when its message has been judged."""
+
+    FIRST = "first"
+    """So are the first N, and then none."""
+
+    EACH = "each"
+    """So are the first N of ham and the first N of spam, and then none."""
+
+    DELAYED = "delayed"
+    """Each label is told when N more messages have been judged."""
+
+    ACTIVE = "active"
+    """The filter asks, of messages that it is unsure about, and gets N answers."""
+
+    MISTAKES = "mistakes"
+    """A user moves the ham out of the junk folder and the spam into it, and says nothing about the rest."""
+
+
+_WITHOUT_NUMBER = (Kind.IMMEDIATE, Kind.MISTAKES)
+
+
+@dataclass(frozen=True, slots=True)
+class Feedback:
+    """One task."""
+
+    kind: Kind = Kind.IMMEDIATE
+    number: int = 0
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """From how it is written; a UserError names the forms that there are."""
+        match = re.fullmatch(r"([a-z]+)(?::([\d_]+))?", text)
+        if match and match[1] in tuple(Kind) and (Kind(match[1]) in _WITHOUT_NUMBER) is (match[2] is None):
+            return cls(Kind(match[1]), int(match[2] or 0))
+        forms = ", ".join(kind if kind in _WITHOUT_NUMBER else f"{kind}:N" for kind in Kind)
+        raise UserError(f"'{text}' is no feedback; say one of {forms}")
+
+    @property
+    def ends(self) -> bool:
+        """Whether from some message on nothing is told, so that the figures are of those."""
+        return self.kind in (Kind.FIRST, Kind.EACH)
+
+    def __str__(self) -> str:
+        return str(self.kind) if self.kind in _WITHOUT_NUMBER else f"{self.kind}:{self.number}"
+
+
+class Teacher(Generic[T]):
+    """Follows one stream and says what is to be learned after each message."""
+
+    def __init__(self, feedback: Feedback) -> None:
+        self._feedback = feedback
+        self._seen = 0
+        self._waiting: deque[T] = deque()
+        self._of = {True: 0, False: 0}
+        self.told = 0
+
+    def after(self, message: T, *, spam: bool, verdict: Verdict, score: float) -> Iterator[T]:
+        """The messages whose labels are told now, after this one was judged so."""
+        self._seen += 1
+        number = self._feedback.number
+        match self._feedback.kind:
+            case Kind.DELAYED:
+                self._waiting.append(message)
+                told = [self._waiting.popleft()] if len(self._waiting) > number else []
+            case Kind.FIRST:
+                told = [message] if self._seen <= number else []
+            case Kind.EACH:
+                self._of[spam] += 1
+                told = [message] if self._of[spam] <= number else []
+            case Kind.ACTIVE:
+                told = [message] if self.told < number and abs(score) < ASK_WITHIN else []
+            case Kind.MISTAKES:
+                told = [message] if (verdict is Verdict.SPAM) is not spam else []
+            case Kind.IMMEDIATE:
+                told = [message]
+        self.told += len(told)
+        yield from told

@@ -1,0 +1,325 @@
+"""What the user said of which message: the store that everything learned can be made from again.
+
+One SQLite database in the state folder, for its owner alone. A message is known by its content id, so that its copies
+and its moves are the same message, and it has one row: the last thing that was said of it, in the order in which it
+was said. What is learned is a function of these rows and of nothing else (contract 9): to say the same twice changes
+nothing, to say the opposite is to take the first word back and to say the second, and to forget is never to have said.
+"""
+
+import contextlib
+import os
+import sqlite3
+import time
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Self
+
+from spamlstm.config.places import LABELS
+from spamlstm.errors import DataError, TemporaryError
+from spamlstm.model.personal import SHAPE
+
+# The oldest go first. 20,000 are learned anew in about four seconds, and their mail takes 60 MB as a rule.
+MOST_LABELS = 20_000
+MOST_BYTES = 256 << 20
+MOST_SECONDS = 3 * 366 * 86_400
+# Of one message: retraining reads windows of text, which lies before what is attached.
+MOST_KEPT = 64 << 10
+MOST_SUBJECT = 200
+# Past its bounds the store is cut to this share of them, as everything is learned anew after a cut.
+_ROOM = 0.9
+
+_VERSION = 1
+_SCHEMA = """
+CREATE TABLE labels (id INTEGER PRIMARY KEY AUTOINCREMENT, content BLOB NOT NULL UNIQUE, label TEXT NOT NULL,
+    time REAL NOT NULL, prior REAL, model TEXT NOT NULL, subject TEXT NOT NULL, mail BLOB NOT NULL);
+CREATE TABLE learned (last INTEGER PRIMARY KEY, shape TEXT NOT NULL, state BLOB NOT NULL);
+CREATE TABLE epoch (number INTEGER NOT NULL);
+INSERT INTO epoch VALUES (0);
+"""
+
+
+class Label(StrEnum):
+    """What a user says of a message."""
+
+    HAM = "ham"
+    SPAM = "spam"
+
+
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """A message as it is when something is said of it: its bytes, and the base's score by the model named."""
+
+    content: str
+    raw: bytes
+    subject: str
+    prior: float | None
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One row: what was said of which message, when; and what the base had thought of it."""
+
+    id: int
+    content: str
+    label: Label
+    time: float
+    prior: float | None
+    model: str
+    subject: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """What learning needs of one row; `raw` is the beginning of the message, as far as was asked for."""
+
+    id: int
+    spam: bool
+    prior: float | None
+    raw: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """What was made of all rows up to and including `last`."""
+
+    last: int
+    state: bytes
+
+
+class Labels:
+    """The labels of one state folder. For one thread; any number of processes may have them open."""
+
+    def __init__(self, connection: sqlite3.Connection, *, clock: Callable[[], float] = time.time) -> None:
+        self._connection = connection
+        self._clock = clock
+
+    @classmethod
+    def open(cls, state: Path, *, clock: Callable[[], float] = time.time) -> Self:
+        """Open the labels of a state folder; both are made, for their owner alone, if they are not there.
+
+        TemporaryError if another process keeps them from being opened, DataError if they are none of ours.
+        """
+        state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path = state / LABELS
+        # SQLite gives its further files the mode of this one.
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        return cls(_connected(path), clock=clock)
+
+    @classmethod
+    def find(cls, state: Path) -> Self | None:
+        """The labels of a state folder, if anything was ever said there."""
+        return cls.open(state) if (state / LABELS).is_file() else None
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self._connection.close()
+
+    # --- what is said -----------------------------------------------------------------------------------------------
+
+    def said(self, mail: Mail, label: Label) -> bool:
+        """Note what the user says now; False if that was known. It is on disk when this returns."""
+        return self.said_all([mail], label)[0]
+
+    def said_all(self, mails: Sequence[Mail], label: Label) -> list[bool]:
+        """Note it of several at once, all or none: a transaction costs as much as a hundred rows."""
+        with self._change():
+            return [self._say(mail, label) for mail in mails]
+
+    def forget(self, content: str) -> bool:
+        """Take back what was said of a message; False if that was nothing. It is on disk when this returns."""
+        with self._change():
+            return self._remove(content)
+
+    def purge(self) -> int:
+        """Forget everything, and leave nothing of the mail in the file; gives how many labels there were."""
+        with self._change():
+            number = self._connection.execute("DELETE FROM labels").rowcount
+            self._begin_anew(first=0)
+        self._connection.execute("VACUUM")
+        self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        return number
+
+    def prune(self) -> int:
+        """Forget what is too old, and the oldest of what is too much; gives how many labels that were."""
+        with self._change():
+            first = max(self._first_of(MOST_LABELS), self._first_within(MOST_BYTES), self._first_since(MOST_SECONDS))
+            number = self._connection.execute("DELETE FROM labels WHERE id < ?", (first,)).rowcount
+            if number:
+                self._begin_anew(first=0)
+        return number
+
+    # --- what is known ----------------------------------------------------------------------------------------------
+
+    def label(self, content: str) -> Label | None:
+        """What the user says of a message."""
+        row = self._connection.execute(
+            "SELECT label FROM labels WHERE content = ?", (bytes.fromhex(content),)
+        ).fetchone()
+        return Label(row[0]) if row else None
+
+    def counts(self) -> dict[Label, int]:
+        """How many messages there are of each label."""
+        rows = dict(self._connection.execute("SELECT label, count(*) FROM labels GROUP BY label"))
+        return {label: rows.get(label, 0) for label in Label}
+
+    def last(self, most: int = -1) -> Iterator[Said]:
+        """What was said, the last first."""
+        rows = self._connection.execute(
+            "SELECT id, content, label, time, prior, model, subject FROM labels ORDER BY id DESC LIMIT ?", (most,)
+        )
+        for number, content, label, moment, prior, model, subject in rows:
+            yield Said(number, content.hex(), Label(label), moment, prior, model, subject)
+
+    # --- what is learned --------------------------------------------------------------------------------------------
+
+    def lessons(self, *, after: int, most_bytes: int) -> Iterator[Lesson]:
+        """The rows after the one of number `after`, in the order in which they were said."""
+        rows = self._connection.execute("SELECT id, label, prior, mail FROM labels WHERE id > ? ORDER BY id", (after,))
+        for number, label, prior, mail in rows:
+            raw = zlib.decompressobj().decompress(mail, most_bytes)
+            yield Lesson(number, Label(label) is Label.SPAM, prior, raw)
+
+    @property
+    def epoch(self) -> int:
+        """A number that changes whenever a row is gone that may have been learned."""
+        return int(self._connection.execute("SELECT number FROM epoch").fetchone()[0])
+
+    def learned(self) -> Learned | None:
+        """The latest that was kept of what was made of the rows."""
+        row = self._connection.execute(
+            "SELECT last, state FROM learned WHERE shape = ? ORDER BY last DESC LIMIT 1", (SHAPE,)
+        ).fetchone()
+        return Learned(*row) if row else None
+
+    def learned_until(self) -> int:
+        """The number of the last row in what was kept; 0 if nothing was."""
+        row = self._connection.execute("SELECT max(last) FROM learned WHERE shape = ?", (SHAPE,)).fetchone()
+        return int(row[0] or 0)
+
+    def keep(self, learned: Learned, *, epoch: int, most: int) -> None:
+        """Keep what was made of the rows in that epoch, unless that has ended, and no more than the `most` latest."""
+        with self._change():
+            if self.epoch != epoch:
+                return
+            self._connection.execute("DELETE FROM learned WHERE shape != ? OR last = ?", (SHAPE, learned.last))
+            self._connection.execute(
+                "INSERT INTO learned (last, shape, state) VALUES (?, ?, ?)", (learned.last, SHAPE, learned.state)
+            )
+            self._connection.execute(
+                "DELETE FROM learned WHERE last NOT IN (SELECT last FROM learned ORDER BY last DESC LIMIT ?)", (most,)
+            )
+
+    # --- inside -----------------------------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def _change(self) -> Iterator[None]:
+        """All of it or nothing, on disk at the end; a TemporaryError says why it is impossible now."""
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._connection.execute("COMMIT")
+            except BaseException:
+                with contextlib.suppress(sqlite3.Error):
+                    self._connection.execute("ROLLBACK")
+                raise
+        except sqlite3.OperationalError as error:
+            raise TemporaryError(f"the labels cannot be written now: {error}") from error
+
+    def _say(self, mail: Mail, label: Label) -> bool:
+        if self.label(mail.content) is label:
+            return False
+        self._remove(mail.content)
+        self._connection.execute(
+            "INSERT INTO labels (content, label, time, prior, model, subject, mail) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (
+                bytes.fromhex(mail.content),
+                label,
+                self._clock(),
+                mail.prior,
+                mail.model,
+                mail.subject[:MOST_SUBJECT].encode("utf-8", "replace").decode(),
+                zlib.compress(mail.raw[:MOST_KEPT], 1),
+            ),
+        )
+        return True
+
+    def _remove(self, content: str) -> bool:
+        row = self._connection.execute(
+            "DELETE FROM labels WHERE content = ? RETURNING id", (bytes.fromhex(content),)
+        ).fetchone()
+        if row is None:
+            return False
+        self._begin_anew(first=row[0])
+        return True
+
+    def _begin_anew(self, *, first: int) -> None:
+        """What was made of rows from `first` on is void: they are not what they were."""
+        self._connection.execute("DELETE FROM learned WHERE last >= ?", (first,))
+        self._connection.execute("UPDATE epoch SET number = number + 1")
+
+    def _first_of(self, most: int) -> int:
+        """The number from which on rows may stay, if there may be `most`; 0 where all may."""
+        (number,) = self._connection.execute("SELECT count(*) FROM labels").fetchone()
+        if number <= most:
+            return 0
+        rows = self._connection.execute(
+            "SELECT id FROM labels ORDER BY id DESC LIMIT 1 OFFSET ?", (int(most * _ROOM) - 1,)
+        )
+        return int(rows.fetchone()[0])
+
+    def _first_within(self, most: int) -> int:
+        total = 0
+        rows = self._connection.execute("SELECT id, length(mail) FROM labels ORDER BY id DESC").fetchall()
+        if sum(size for _, size in rows) <= most:
+            return 0
+        for number, size in rows:
+            total += size
+            if total > most * _ROOM:
+                return int(number) + 1
+        return 0
+
+    def _first_since(self, seconds: float) -> int:
+        (last,) = self._connection.execute(
+            "SELECT coalesce(max(id), -1) FROM labels WHERE time < ?", (self._clock() - seconds,)
+        ).fetchone()
+        return int(last) + 1
+
+
+def _connected(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=5.0, isolation_level=None)
+    try:
+        _prepare(connection, path)
+    except sqlite3.OperationalError as error:
+        connection.close()
+        raise TemporaryError(f"{path} cannot be opened now: {error}") from error
+    except sqlite3.DatabaseError as error:
+        connection.close()
+        raise DataError(
+            f"{path} is damaged ({error}); move it away to begin anew, without what you labelled"
+        ) from error
+    except DataError:
+        connection.close()
+        raise
+    return connection
+
+
+def _prepare(connection: sqlite3.Connection, path: Path) -> None:
+    """Durable, erasing what is deleted, and with our tables, unless another process has just made them."""
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA secure_delete = ON")
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version not in (0, _VERSION):
+        raise DataError(f"{path} was written by another version of spamlstm; move it away to begin anew")
+    if version == 0:
+        connection.execute("BEGIN IMMEDIATE")
+        if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
+            for statement in _SCHEMA.split(";"):
+                connection.execute(statement)
+            connection.execute(f"PRAGMA user_version = {_VERSION}")
+        connection.execute("COMMIT")

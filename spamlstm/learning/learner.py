@@ -1,0 +1,92 @@
+"""The personal layer, kept in step with what the user says.
+
+The layer is what comes of learning the rows of the label store one after the other, from nothing. So undo is exact: to
+forget a message is to learn the others anew. What makes that quick is that the layer is kept now and then, with the
+number of the last row in it: whoever forgets something recent goes back no further than to before it.
+"""
+
+import contextlib
+import itertools
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from spamlstm.learning.labels import Label, Labels, Learned, Mail
+from spamlstm.mail.content import content_id
+from spamlstm.mail.message import parse
+from spamlstm.model.classifier import Assessed
+from spamlstm.model.personal import READ_BYTES, PersonalLayer, prints
+
+# Rows that are learned anew at a start at most, and twice as many when one of the latest is forgotten: 80 ms each.
+KEEP_EVERY = 512
+KEPT = 2
+# Messages that share a transaction; a kill loses no more than the last ones that were not yet reported.
+GROUP = 128
+
+
+class Learner:
+    """The layer of one label store; `layer` is always the same object, and `catch_up` changes what it knows."""
+
+    def __init__(self, labels: Labels) -> None:
+        self.labels = labels
+        self.layer = PersonalLayer()
+        self._last = 0
+        self._epoch = -1
+
+    def say(self, raw: bytes, label: Label, *, prior: float | None, model: str) -> bool:
+        """Note what the user says of a message, and learn it; False if it was said before."""
+        new = self.labels.said(_mail(raw, prior, model), label)
+        self.catch_up()
+        return new
+
+    def say_many(self, assessed: Iterable[Assessed[bytes]], label: Label, *, model: str) -> Iterator[bool]:
+        """The same of any number of messages, a few hundred at a time; the key of each is its bytes."""
+        stream = iter(assessed)
+        while group := list(itertools.islice(stream, GROUP)):
+            mails = [_mail(one.key, one.prior, model) for one in group]
+            yield from self.labels.said_all(mails, label)
+            self.catch_up()
+            self.keep()
+
+    def forget(self, raw: bytes) -> bool:
+        """Be as if nothing had ever been said of a message; False if nothing was."""
+        known = self.labels.forget(content_id(raw))
+        self.catch_up()
+        return known
+
+    def catch_up(self) -> None:
+        """Learn what was said since, by whatever process, and nothing that was taken back."""
+        epoch = self.labels.epoch
+        if epoch != self._epoch:
+            self._go_back()
+            self._epoch = epoch
+        for lesson in self.labels.lessons(after=self._last, most_bytes=READ_BYTES):
+            self.layer.learn(prints(lesson.raw), prior=lesson.prior, spam=lesson.spam)
+            self._last = lesson.id
+
+    def keep(self, *, always: bool = False) -> None:
+        """Save the next start some learning, where that is worth writing 8 MB; nothing is lost without."""
+        kept = self.labels.learned_until()
+        if self._last > kept and (always or self._last - kept >= KEEP_EVERY):
+            learned = Learned(self._last, self.layer.dump())
+            self.labels.keep(learned, epoch=self._epoch, most=KEPT)
+
+    def _go_back(self) -> None:
+        """To what was kept last, for something that was learned since may not hold any more."""
+        learned = self.labels.learned()
+        self.layer.load(learned.state if learned else b"")
+        self._last = learned.last if learned else 0
+
+
+def learned_layer(state: Path) -> PersonalLayer | None:
+    """What was learned from the labels in a state folder; None if there are none."""
+    labels = Labels.find(state)
+    if labels is None:
+        return None
+    with contextlib.closing(labels):
+        learner = Learner(labels)
+        learner.catch_up()
+    return learner.layer if learner.layer.labels else None
+
+
+def _mail(raw: bytes, prior: float | None, model: str) -> Mail:
+    return Mail(content_id(raw), raw, parse(raw[:READ_BYTES]).subject, prior, model)

@@ -1,0 +1,231 @@
+"""The label store and what is learned from it: a function of what the user says now, whatever came before."""
+
+import contextlib
+import os
+import sqlite3
+import stat
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from spamlstm.config.places import LABELS
+from spamlstm.errors import DataError
+from spamlstm.learning import labels as module
+from spamlstm.learning.labels import Label, Labels, Mail
+from spamlstm.learning.learner import Learner
+from spamlstm.mail.content import content_id
+
+MAILS = [f"From: {name}@x.org\nSubject: about {name}\n\nSome words on {name}.\n".encode() for name in "abcdef"]
+HAM, SPAM = Label.HAM, Label.SPAM
+
+
+def says(labels: Labels, raw: bytes, label: Label, prior: float | None = 0.5) -> bool:
+    return labels.said(Mail(content_id(raw), raw, "about it", prior, "tiny-1"), label)
+
+
+@pytest.fixture
+def labels(tmp_path):
+    with contextlib.closing(Labels.open(tmp_path)) as store:
+        yield store
+
+
+def test_the_same_twice_is_once(labels):
+    """Contract 9: a rescan, a copy and a tagged copy of what was labelled change nothing."""
+    assert says(labels, MAILS[0], SPAM)
+    assert not says(labels, MAILS[0], SPAM)
+    assert not says(labels, b"X-Spam-Flag: YES\n" + MAILS[0].replace(b"\n", b"\r\n"), SPAM)
+    assert labels.counts() == {HAM: 0, SPAM: 1}
+
+
+def test_the_last_word_counts(labels):
+    """A message has one label, and relabelling puts it last."""
+    for raw, label in ((MAILS[0], SPAM), (MAILS[1], SPAM), (MAILS[0], HAM)):
+        assert says(labels, raw, label)
+    assert [(said.content, said.label) for said in labels.last()] == [
+        (content_id(MAILS[0]), HAM),
+        (content_id(MAILS[1]), SPAM),
+    ]
+    assert labels.label(content_id(MAILS[0])) is HAM
+    assert labels.label(content_id(MAILS[2])) is None
+
+
+def test_only_the_owner_reads_it(labels, tmp_path):
+    """What the user said, and the mail with it, is nobody else's business."""
+    says(labels, MAILS[0], SPAM)
+    assert {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()} == {0o600}
+
+
+def test_purge_leaves_no_mail_in_the_file(labels, tmp_path):
+    """After a purge there is nothing to be read, even in the free pages of the file."""
+    secret = os.urandom(3000)
+    says(labels, MAILS[0] + secret, SPAM)
+    learner = Learner(labels)
+    learner.catch_up()
+    learner.keep(always=True)
+    assert labels.purge() == 1
+    rest = b"".join(path.read_bytes() for path in tmp_path.iterdir())
+    assert zlib.compress(MAILS[0] + secret, 1)[50:100] not in rest
+    assert len(rest) < 200_000
+
+
+def test_bounded_in_number_size_and_age(tmp_path, monkeypatch):
+    """The oldest labels go when there are too many, when their mail is too much, and when they are too old."""
+    now = [1e9]
+    with contextlib.closing(Labels.open(tmp_path, clock=lambda: now[0])) as labels:
+        monkeypatch.setattr(module, "MOST_LABELS", 100)
+        for number in range(101):
+            says(labels, b"Subject: %d\n\n" % number, HAM)
+        assert labels.prune() == 11
+        assert labels.prune() == 0
+        assert next(labels.last()).content == content_id(b"Subject: 100\n\n")
+
+        monkeypatch.setattr(module, "MOST_BYTES", 25_000)
+        for number in range(3):
+            says(labels, b"Subject: big %d\n\n" % number + os.urandom(10_000), HAM)
+        assert labels.prune() > 0
+        assert labels.counts()[HAM] == 2
+
+        now[0] += module.MOST_SECONDS + 1
+        assert labels.prune() == 2
+
+
+def test_no_more_of_a_message_is_kept_than_needed(labels):
+    """A large attachment does not fill the state folder, and learning reads the beginning only."""
+    raw = b"Subject: large\n\n" + os.urandom(1 << 20)
+    says(labels, raw, SPAM)
+    (lesson,) = labels.lessons(after=0, most_bytes=1000)
+    assert lesson.raw == raw[:1000]
+    assert labels._connection.execute("SELECT length(mail) FROM labels").fetchone()[0] < module.MOST_KEPT + 100
+
+
+def test_a_foreign_or_damaged_file_is_told(tmp_path):
+    """One sentence, and nothing is overwritten."""
+    path = tmp_path / LABELS
+    path.write_bytes(b"this is no database, however long it may be" * 100)
+    with pytest.raises(DataError, match="damaged"):
+        Labels.open(tmp_path)
+    path.unlink()
+    with contextlib.closing(sqlite3.connect(path)) as other:
+        other.execute("PRAGMA user_version = 99")
+    with pytest.raises(DataError, match="another version"):
+        Labels.open(tmp_path)
+
+
+# --- what is learned ------------------------------------------------------------------------------------------------
+
+Act = st.tuples(st.sampled_from(range(len(MAILS))), st.sampled_from([HAM, SPAM, None, "keep", "restart"]))
+
+
+def scores(learner: Learner) -> list[float]:
+    from spamlstm.model.personal import prints
+
+    return [learner.layer.score(prints(raw), 0.5) for raw in MAILS]
+
+
+def final(acts) -> list[tuple[int, Label]]:
+    """What stands at the end, in the order in which it was last said."""
+    said: dict[int, Label] = {}
+    for number, act in acts:
+        if act is None:
+            said.pop(number, None)
+        elif isinstance(act, Label) and said.get(number) is not act:
+            said.pop(number, None)
+            said[number] = act
+    return list(said.items())
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(acts=st.lists(Act, max_size=12))
+def test_any_history_equals_its_end(tmp_path_factory, acts):
+    """Labelling, relabelling, forgetting and restarting in any order: the scores are, to the last bit, those of
+    learning what stands at the end, in its order. In particular `forget` is as if never learned.
+    """
+    state, fresh = tmp_path_factory.mktemp("state"), tmp_path_factory.mktemp("fresh")
+    learner = Learner(Labels.open(state))
+    for number, act in acts:
+        if act is None:
+            learner.forget(MAILS[number])
+        elif act == "keep":
+            learner.keep(always=True)
+        elif act == "restart":
+            learner.labels.close()
+            learner = Learner(Labels.open(state))
+            learner.catch_up()
+        else:
+            learner.say(MAILS[number], act, prior=0.5, model="tiny-1")
+    straight = Learner(Labels.open(fresh))
+    for number, label in final(acts):
+        straight.say(MAILS[number], label, prior=0.5, model="tiny-1")
+    assert scores(learner) == scores(straight)
+    learner.labels.close()
+    straight.labels.close()
+
+
+def test_two_processes(tmp_path):
+    """What another process labels or forgets is known after `catch_up`; what an ended epoch made is not kept."""
+    one, other = Learner(Labels.open(tmp_path)), Learner(Labels.open(tmp_path))
+    one.say(MAILS[0], SPAM, prior=0.0, model="m")
+    one.say(MAILS[1], HAM, prior=0.0, model="m")
+    other.catch_up()
+    assert scores(one) == scores(other)
+    other.forget(MAILS[0])
+    one.keep(always=True)  # of an epoch that has ended
+    one.catch_up()
+    assert scores(one) == scores(other)
+    third = Learner(Labels.open(tmp_path))
+    third.catch_up()
+    assert scores(third) == scores(one)
+    for learner in (one, other, third):
+        learner.labels.close()
+
+
+def test_a_kept_layer_of_another_shape_is_not_used(tmp_path, monkeypatch):
+    """After an upgrade that learns otherwise, all is learned anew."""
+    learner = Learner(Labels.open(tmp_path))
+    learner.say(MAILS[0], SPAM, prior=0.0, model="m")
+    learner.keep(always=True)
+    assert learner.labels.learned() is not None
+    monkeypatch.setattr(module, "SHAPE", "another")
+    assert learner.labels.learned() is None
+    learner.labels.close()
+
+
+def test_after_one_word_the_message_is_judged_so():
+    """However sure the base was, and for mail of any length."""
+    from spamlstm.model.personal import HAM_TARGET, SPAM_TARGET, PersonalLayer, prints
+
+    for raw in (*MAILS, b"", b"a", b"\n\n", np.random.default_rng(0).bytes(9000)):
+        found = prints(raw)
+        for spam, prior in ((True, -30.0), (False, 30.0), (True, None)):
+            layer = PersonalLayer()
+            layer.learn(found, prior=prior, spam=spam)
+            score = layer.score(found, prior)
+            assert (score >= SPAM_TARGET) if spam else (score <= -HAM_TARGET)
+
+
+def test_an_empty_layer_says_what_the_base_says():
+    """Without labels nothing changes, whatever the base's score."""
+    from spamlstm.model.personal import PersonalLayer, prints
+
+    assert PersonalLayer().score(prints(MAILS[0]), 12.5) == 12.5
+
+
+def test_bytes_of_mail_do_not_depend_on_what_filters_add():
+    """Our own verdict is no feature, nor is anyone's who tags mail after its delivery."""
+    from spamlstm.model.personal import prints
+
+    tagged = b"From x Sun Apr  8 13:09:29 2007\r\nX-Spam-Status: Yes, score=9\r\n" + MAILS[0].replace(b"\n", b"\r\n")
+    assert (prints(tagged) == prints(MAILS[0])).all()
+
+
+def test_the_state_folder_is_made(tmp_path):
+    """The first label makes it, for its owner alone; `find` makes nothing."""
+    state = tmp_path / "a" / "b"
+    assert Labels.find(state) is None
+    assert not state.exists()
+    Labels.open(state).close()
+    assert stat.S_IMODE(Path(state).stat().st_mode) == 0o700

@@ -1,0 +1,51 @@
+"""A kill -9 at any moment loses no label that was answered for, and leaves a store that opens."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from spamlstm.learning.labels import Label, Labels
+from spamlstm.learning.learner import Learner
+from spamlstm.model.personal import prints
+
+SCRIPT = """
+import sys
+from pathlib import Path
+from spamlstm.learning.labels import Label, Labels
+from spamlstm.learning.learner import Learner
+
+learner = Learner(Labels.open(Path(sys.argv[1])))
+for number in range(1000):
+    label = Label.SPAM if number % 2 else Label.HAM
+    learner.say(b"Subject: number %d\\n\\nsome words\\n" % number, label, prior=0.0, model="m")
+    if number % 3 == 0:
+        learner.keep(always=True)
+    print(number, flush=True)
+"""
+
+
+@pytest.mark.parametrize("after", [1, 4, 9])
+def test_kill(tmp_path, root, after):
+    """Whatever was said to be learned is there after a kill, and the layer is that of these labels."""
+    command = [sys.executable, "-c", SCRIPT, str(tmp_path)]
+    with subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, text=True) as process:
+        answered = [int(next(process.stdout)) for _ in range(after)]
+        os.kill(process.pid, signal.SIGKILL)
+        answered += [int(line) for line in process.stdout if line.endswith("\n")]
+    with contextlib.closing(Labels.open(tmp_path)) as labels:
+        stored = sorted(said.subject for said in labels.last())
+        assert {f"number {number}" for number in answered} <= set(stored)
+        found = prints(b"Subject: number 0\n\nsome words\n")
+        after_kill = Learner(labels)
+        after_kill.catch_up()
+        assert after_kill.layer.labels == len(stored)
+    with contextlib.closing(Labels.open(tmp_path / "anew")) as labels:
+        anew = Learner(labels)
+        for number in range(len(stored)):
+            label = Label.SPAM if number % 2 else Label.HAM
+            anew.say(b"Subject: number %d\n\nsome words\n" % number, label, prior=0.0, model="m")
+        assert anew.layer.score(found, 0.0) == after_kill.layer.score(found, 0.0)

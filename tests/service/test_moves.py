@@ -38,6 +38,7 @@ class Mailbox(RuleBasedStateMachine):
         self.house = House(make(self.path / "Maildir"), self.path / "state").watch()
         maildir.create_folder(self.house.root, os.path.join(self.house.root, ".Archive"))
         self.mails: dict[int, bytes] = {}
+        self.judged: set[int] = set()
         self.rescued: set[int] = set()
         self.count = 0
         self.up = True
@@ -84,9 +85,6 @@ class Mailbox(RuleBasedStateMachine):
     @rule(number=delivered, folder=st.sampled_from(FOLDERS), how=st.sampled_from(["rename", "link", "copy"]))
     def move(self, number, folder, how):
         """A user moves a message: by a rename (mutt, afew), a link with a fresh name or a copy (IMAP servers)."""
-        self._move(number, folder, how, judged=self._is_judged(number))
-
-    def _move(self, number, folder, how, *, judged):
         places = self._where(number)
         target = os.path.join(self.house.root, folder)
         if len(places) != 1 or places[0].folder.rstrip("/") == target.rstrip("/") or not maildir.is_maildir(target):
@@ -101,7 +99,7 @@ class Mailbox(RuleBasedStateMachine):
             os.unlink(source)
         if folder == "" and places[0].folder == self.house.junk:
             # Unless he had put it into the junk folder himself, before we came to judge it.
-            if judged:
+            if number in self.judged:
                 self.rescued.add(number)
         else:
             self.rescued.discard(number)
@@ -160,11 +158,10 @@ class Mailbox(RuleBasedStateMachine):
     @rule(call=CALLS, number=delivered, folder=st.sampled_from(FOLDERS), how=st.sampled_from(["rename", "link"]))
     def work_beside_a_mover(self, call, number, folder, how):
         """He sees one of what may be two for a moment, and moves that."""
-        judged = self._is_judged(number)  # the journal is for one thread, and the call may be made in another
 
         def act():
             self.rescued.discard(number)
-            self._move(number, folder, how, judged=judged)
+            self.move(number, folder, how)
 
         with Interruption(call, act):
             self.house.run()
@@ -196,6 +193,13 @@ class Mailbox(RuleBasedStateMachine):
     # What always holds.
 
     @invariant()
+    def the_journal_is_asked(self):
+        """While that is possible: it is closed between a crash and the restart, and is for one thread."""
+        if self.up:
+            knows = self.house.journal.knows
+            self.judged = {number for number, raw in self.mails.items() if knows(self.house.root, content_id(raw))}
+
+    @invariant()
     def each_message_is_there_once(self):
         found = {number: [maildir.read(entry.path)[0] for entry in self._where(number)] for number in self.mails}
         for number, copies in found.items():
@@ -220,9 +224,6 @@ class Mailbox(RuleBasedStateMachine):
         ledger = Ledger(self.house.journal, counters=self.house.counters, clock=self.house.clock)
         ledger.settle(all_open=True)
         list(undo(self.house.journal, ledger, since=0, dry=False, clock=self.house.clock))
-
-    def _is_judged(self, number):
-        return self.house.journal.knows(self.house.root, content_id(self.mails[number]))
 
     def _entries(self, folder):
         path = os.path.join(self.house.root, folder)

@@ -130,9 +130,7 @@ class _Exported:
 
     def logits(self, sample: list[Example]) -> NDArray[np.float64]:
         """(N,) the logit of the first window of each message."""
-        import onnxruntime
-
-        session = onnxruntime.InferenceSession(str(self.deep), providers=["CPUExecutionProvider"])
+        session = export.session(self.deep)
         found = np.zeros(len(sample))
         for start in range(0, len(sample), 32):
             some = sample[start : start + 32]

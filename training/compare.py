@@ -142,11 +142,7 @@ def _exported(network: Network, path: Path) -> Path:
 
 def milliseconds(path: Path, messages: Sequence[Sequence[NDArray[np.uint16]]]) -> float:
     """Mean time for one message, its windows as one batch, ONNX Runtime on one thread; the best of three rounds."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    session = export.session(path, threads=1)
     made = [collate([message], [False]) for message in messages]
     inputs = [{"ids": batch.ids, "lengths": batch.lengths} for batch in made]
     rounds = []

@@ -4,10 +4,13 @@ The graph is built from the weights rather than traced: ONNX's own LSTM takes th
 is masked exactly and one graph serves every batch and length (docs/decisions/0006-export.md).
 """
 
+from __future__ import annotations
+
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx
@@ -17,6 +20,9 @@ from torch import Tensor, nn
 
 from spamlstm.model import wide
 from training.network import PAIR, Deep, Wide
+
+if TYPE_CHECKING:
+    import onnxruntime
 
 OPSET = 17
 _KINDS = {"lstm": "LSTM", "gru": "GRU", "rnn": "RNN"}
@@ -171,8 +177,21 @@ def _array(tensor: Tensor) -> Floats:
     return value
 
 
+def session(path: Path, *, threads: int = 0) -> onnxruntime.InferenceSession:
+    """An exported graph, ready to run on so many threads (0: as many as there are cores)."""
+    # It reports to its makers unless told not to before it is loaded.
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = min(threads, 1)
+    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+
 def quantize(source: Path, target: Path) -> None:
     """The graph at `source` with int8 weights: a quarter of the size, and faster from about 100 tokens on."""
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     quantize_dynamic(

@@ -150,10 +150,12 @@ class Classifier:
         if self.personal is not None and assessed.prints is not None and self.personal.knows(assessed.prints):
             # There may be no words, or none that the network knows; but the user has labelled such mail.
             evidence = replace(evidence, no_text=False, unknown_text=False)
-        verdict, reason = self.policy.decide(_probability(score), evidence)
-        if reason is Reason.SCORE and self.policy.decide(_probability(assessed.prior), assessed.evidence)[0] != verdict:
-            reason = Reason.LABELS
-        judgement = Judgement(verdict, _probability(score), score, reason, self.bundle.label, assessed.defects)
+        probability = _probability(score)
+        verdict, reason = self.policy.decide(probability, evidence)
+        if self.personal is not None and reason is Reason.SCORE:
+            alone, _ = self.policy.decide(_probability(assessed.prior), assessed.evidence)
+            reason = Reason.LABELS if alone != verdict else reason
+        judgement = Judgement(verdict, probability, score, reason, self.bundle.label, assessed.defects)
         return Judged(assessed.key, judgement, ms=assessed.ms)
 
     def judged_score(self, assessed: Assessed[Any]) -> float | None:
@@ -172,7 +174,7 @@ class Classifier:
             yield from self._assess_all(slot.keys, read_chunk(self.reader, slot.sources))
         if (next_slot := next(chunks, None)) is None:
             return
-        from spamlstm.model.readers import ReaderPool  # sockets and processes: 8 ms, not for a few messages
+        from spamlstm.model.readers import ReaderPool  # not for a few messages
 
         with ReaderPool(self.reader, count) as pool:
             yield from self._side_by_side(itertools.chain([next_slot], chunks), pool, readers=max(1, count))

@@ -106,7 +106,8 @@ def _plan(act: Act, entry: Entry) -> Plan:
     if actions == (Action.KEYWORD,):
         return Plan(actions, entry.path, identity, home, entry.part, name)
     base = maildir.unique()
-    content = untag(raw) if Action.TAG in actions and untag(raw) != raw else None
+    untagged = untag(raw) if Action.TAG in actions else raw
+    content = untagged if untagged != raw else None
     if content is not None:
         name = maildir.sized(name, content, base=base)
     if home != folder:

@@ -7,7 +7,6 @@ nothing, to say the opposite is to take the first word back and to say the secon
 """
 
 import contextlib
-import os
 import sqlite3
 import time
 import zlib
@@ -17,8 +16,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Self
 
+from spamlstm import database
 from spamlstm.config.places import LABELS
-from spamlstm.errors import DataError, TemporaryError
+from spamlstm.database import Layout
+from spamlstm.errors import TemporaryError
 from spamlstm.model.personal import SHAPE
 
 # The oldest go first. 20,000 are learned anew in about four seconds, and their mail takes 60 MB as a rule.
@@ -31,14 +32,19 @@ MOST_SUBJECT = 200
 # Past its bounds the store is cut to this share of them, as everything is learned anew after a cut.
 _ROOM = 0.9
 
-_VERSION = 1
-_SCHEMA = """
+_LAYOUT = Layout(
+    version=1,
+    schema="""
 CREATE TABLE labels (id INTEGER PRIMARY KEY AUTOINCREMENT, content BLOB NOT NULL UNIQUE, label TEXT NOT NULL,
     time REAL NOT NULL, prior REAL, model TEXT NOT NULL, subject TEXT NOT NULL, mail BLOB NOT NULL);
 CREATE TABLE learned (last INTEGER PRIMARY KEY, shape TEXT NOT NULL, state BLOB NOT NULL);
 CREATE TABLE epoch (number INTEGER NOT NULL);
 INSERT INTO epoch VALUES (0);
-"""
+""",
+    # On disk when said, and erased when taken back.
+    pragmas=("synchronous = FULL", "secure_delete = ON"),
+    loss=", without what you labelled",
+)
 
 
 class Label(StrEnum):
@@ -103,11 +109,7 @@ class Labels:
 
         TemporaryError if another process keeps them from being opened, DataError if they are none of ours.
         """
-        state.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path = state / LABELS
-        # SQLite gives its further files the mode of this one.
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-        return cls(_connected(path), clock=clock)
+        return cls(database.open_in(state, LABELS, _LAYOUT), clock=clock)
 
     @classmethod
     def find(cls, state: Path) -> Self | None:
@@ -288,38 +290,3 @@ class Labels:
             "SELECT coalesce(max(id), -1) FROM labels WHERE time < ?", (self._clock() - seconds,)
         ).fetchone()
         return int(last) + 1
-
-
-def _connected(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=5.0, isolation_level=None)
-    try:
-        _prepare(connection, path)
-    except sqlite3.OperationalError as error:
-        connection.close()
-        raise TemporaryError(f"{path} cannot be opened now: {error}") from error
-    except sqlite3.DatabaseError as error:
-        connection.close()
-        raise DataError(
-            f"{path} is damaged ({error}); move it away to begin anew, without what you labelled"
-        ) from error
-    except DataError:
-        connection.close()
-        raise
-    return connection
-
-
-def _prepare(connection: sqlite3.Connection, path: Path) -> None:
-    """Durable, erasing what is deleted, and with our tables, unless another process has just made them."""
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")
-    connection.execute("PRAGMA secure_delete = ON")
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if version not in (0, _VERSION):
-        raise DataError(f"{path} was written by another version of spamlstm; move it away to begin anew")
-    if version == 0:
-        connection.execute("BEGIN IMMEDIATE")
-        if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
-            for statement in _SCHEMA.split(";"):
-                connection.execute(statement)
-            connection.execute(f"PRAGMA user_version = {_VERSION}")
-        connection.execute("COMMIT")

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from spamlstm import database
 from spamlstm.config import Action
-from spamlstm.errors import DataError, TemporaryError
+from spamlstm.database import Layout
 from spamlstm.mail.maildir import Identity, Outcome
 from spamlstm.service.seen import REMEMBERED, SCHEMA, Seen
 from spamlstm.verdict import Judgement
@@ -23,9 +24,9 @@ NAME = "journal.sqlite"
 # About 300 MB. The oldest go first; `undo` and the knowledge of a message that comes back reach as far as they do.
 MOST_JUDGEMENTS = 1_000_000
 
-_VERSION = 1
-_SCHEMA = (
-    SCHEMA
+_LAYOUT = Layout(
+    version=1,
+    schema=SCHEMA
     + """
 CREATE TABLE IF NOT EXISTS judgements (id INTEGER PRIMARY KEY, maildir INTEGER NOT NULL, content BLOB NOT NULL,
     base BLOB NOT NULL, time REAL NOT NULL, stands INTEGER NOT NULL, verdict TEXT NOT NULL, probability REAL,
@@ -37,7 +38,9 @@ CREATE TABLE IF NOT EXISTS acts (id INTEGER PRIMARY KEY,
     mtime_ns INTEGER NOT NULL, size INTEGER NOT NULL, time REAL NOT NULL);
 CREATE INDEX IF NOT EXISTS acts_judgement ON acts (judgement);
 CREATE INDEX IF NOT EXISTS acts_open ON acts (state) WHERE state = 'open';
-"""
+""",
+    pragmas=("foreign_keys = ON",),
+    loss=": mail that lies in the inboxes then counts as judged, and undo has nothing to take back",
 )
 _OPEN = "open"
 _TAKEN_BACK = "taken back"
@@ -86,51 +89,19 @@ class Journal:
 
     @classmethod
     def open(cls, state: Path) -> Self:
-        """Open the journal of a state folder; both are made, for their owner alone, if they are not there.
-
-        TemporaryError if another process keeps it from being opened, DataError if it is no journal of ours.
-        """
-        state.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path = state / NAME
-        # SQLite gives its further files the mode of this one.
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-        return cls._opened(str(path), str(path))
+        """Open the journal of a state folder; raises and makes as `database.open_in` does."""
+        return cls(database.open_in(state, NAME, _LAYOUT))
 
     @classmethod
     def copy(cls, state: Path) -> Self:
         """The journal of a state folder as it is now, in memory: for a dry run, which leaves no trace."""
         path = state / NAME
+        memory = database.connect(":memory:")
         if not path.is_file():
-            return cls._opened(":memory:", "memory")
+            return cls(database.prepared(memory, "memory", _LAYOUT))
         with contextlib.closing(sqlite3.connect(f"file:{_quoted(path)}?mode=ro", uri=True)) as original:
-            memory = sqlite3.connect(":memory:", isolation_level=None)
             original.backup(memory)
-        return cls._checked(memory, str(path))
-
-    @classmethod
-    def _opened(cls, database: str, shown: str) -> Self:
-        return cls._checked(sqlite3.connect(database, timeout=5.0, isolation_level=None), shown)
-
-    @classmethod
-    def _checked(cls, connection: sqlite3.Connection, shown: str) -> Self:
-        try:
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA foreign_keys = ON")
-            (version,) = connection.execute("PRAGMA user_version").fetchone()
-            if version not in (0, _VERSION):
-                raise DataError(f"{shown} was written by another version of spamlstm; move it away to begin anew")
-            if version == 0:
-                connection.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {_VERSION}; COMMIT;")
-        except sqlite3.OperationalError as error:
-            connection.close()
-            raise TemporaryError(f"{shown} cannot be opened now: {error}") from error
-        except sqlite3.DatabaseError as error:
-            connection.close()
-            raise DataError(
-                f"{shown} is damaged ({error}); move it away to begin anew: mail that lies in the inboxes then counts"
-                " as judged, and undo has nothing to take back"
-            ) from error
-        return cls(connection)
+        return cls(database.prepared(memory, str(path), _LAYOUT))
 
     def close(self) -> None:
         """Bring all to disk and let go of it."""

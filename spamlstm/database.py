@@ -1,0 +1,74 @@
+"""A SQLite database in the state folder: opened durable and private, with its tables, or a sentence why not."""
+
+import os
+import sqlite3
+from dataclasses import dataclass
+from pathlib import Path
+
+from spamlstm.errors import DataError, TemporaryError
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """What one kind of database is."""
+
+    version: int
+    schema: str
+    """Statements, each ended by a semicolon."""
+    pragmas: tuple[str, ...]
+    """What holds for each connection, beside WAL."""
+    loss: str
+    """The end of the sentence that says to move a damaged one away: what is lost with it."""
+
+
+def open_in(state: Path, name: str, layout: Layout) -> sqlite3.Connection:
+    """Open the database of that name in a state folder; both are made, for their owner alone, if they are not there.
+
+    TemporaryError if another process keeps it from being opened, DataError if it is none of ours.
+    """
+    state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path = state / name
+    # SQLite gives its further files the mode of this one.
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    return prepared(connect(path), str(path), layout)
+
+
+def connect(database: Path | str) -> sqlite3.Connection:
+    """A connection that begins and ends its transactions by what it is told, and waits its turn for five seconds."""
+    return sqlite3.connect(database, timeout=5.0, isolation_level=None)
+
+
+def prepared(connection: sqlite3.Connection, shown: str, layout: Layout) -> sqlite3.Connection:
+    """The connection, checked and with its tables; closed by whatever error `open_in` speaks of."""
+    try:
+        _prepare(connection, shown, layout)
+    except sqlite3.OperationalError as error:
+        connection.close()
+        raise TemporaryError(f"{shown} cannot be opened now: {error}") from error
+    except sqlite3.DatabaseError as error:
+        connection.close()
+        raise DataError(f"{shown} is damaged ({error}); move it away to begin anew{layout.loss}") from error
+    except DataError:
+        connection.close()
+        raise
+    return connection
+
+
+def _prepare(connection: sqlite3.Connection, shown: str, layout: Layout) -> None:
+    for pragma in ("journal_mode = WAL", *layout.pragmas):
+        connection.execute(f"PRAGMA {pragma}")
+    version = _version(connection)
+    if version not in (0, layout.version):
+        raise DataError(f"{shown} was written by another version of spamlstm; move it away to begin anew")
+    if version == 0:
+        connection.execute("BEGIN IMMEDIATE")
+        # Another process may just have made them.
+        if _version(connection) == 0:
+            for statement in layout.schema.split(";"):
+                connection.execute(statement)
+            connection.execute(f"PRAGMA user_version = {layout.version}")
+        connection.execute("COMMIT")
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])

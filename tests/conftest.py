@@ -1,8 +1,9 @@
-"""What every test may ask for: where the project lies, and how to start a Python as clean as a user's."""
+"""What every test may ask for: where the project lies, a patient wait, a Python as clean as a user's."""
 
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -49,3 +50,18 @@ def python() -> Callable[[str], str]:
         return done.stdout
 
     return run
+
+
+@pytest.fixture
+def wait():
+    """Look again until it is so, for some seconds."""
+    tick = threading.Event()
+
+    def until(ask):
+        for _ in range(500):
+            if ask():
+                return
+            tick.wait(0.01)
+        raise AssertionError("it never came to be")
+
+    return until

@@ -1,12 +1,13 @@
-"""The configuration that holds for one run of the daemon: the file's, narrowed by what the command line says."""
+"""The configuration that holds for one run: the file's, narrowed by what the command line says."""
 
+import glob
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from spamlstm.cli.scan import configured
-from spamlstm.config import Config, MaildirConfig, load
-from spamlstm.config.places import find
+from spamlstm.config import Config, MaildirConfig, load_found
+from spamlstm.config.maildirs import expand
 from spamlstm.errors import NoInputError
 from spamlstm.mail.maildir import is_maildir
 
@@ -17,15 +18,35 @@ def choose(named: Path | None, maildirs: Sequence[Path] = (), *, dry_run: bool =
     One that no section means has the defaults. A dry run is one for all, whatever the sections say. NoInputError if
     one that is named is no Maildir.
     """
-    file = find(named)
-    config = load(file) if file else Config()
-    sections = tuple(_section(config, one) for one in maildirs) if maildirs else config.maildirs
-    if dry_run:
-        sections = tuple(replace(section, dry_run=True) for section in sections)
-    return replace(config, maildirs=sections)
+    config = load_found(named)
+    for maildir in maildirs:
+        _check(maildir)
+    sections = tuple(_section(config, one)[0] for one in maildirs) if maildirs else config.maildirs
+    return replace(config, maildirs=_dried(sections) if dry_run else sections)
 
 
-def _section(config: Config, maildir: Path) -> MaildirConfig:
+def choose_one(named: Path | None, maildir: Path, *, dry_run: bool) -> tuple[Config, str]:
+    """The same for one Maildir, and the name that the daemon knows it by, whatever link leads to it.
+
+    The journal goes by names.
+    """
+    _check(maildir)
+    config = load_found(named)
+    section, name = _section(config, maildir)
+    return replace(config, maildirs=_dried((section,)) if dry_run else (section,)), name
+
+
+def _check(maildir: Path) -> None:
     if not is_maildir(str(maildir)):
         raise NoInputError(f"{maildir} is no Maildir: it lacks new, cur or tmp")
-    return configured(config, maildir, dry_run=False)[0].maildirs[0]
+
+
+def _section(config: Config, maildir: Path) -> tuple[MaildirConfig, str]:
+    """The section that means a Maildir, narrowed to it, and its name there."""
+    named = ((str(path), section) for path, section in expand(config.maildirs).items() if path.samefile(maildir))
+    name, section = next(named, (os.path.abspath(maildir), MaildirConfig("")))  # noqa: PTH100  follows no links
+    return replace(section, path=glob.escape(name)), name
+
+
+def _dried(sections: tuple[MaildirConfig, ...]) -> tuple[MaildirConfig, ...]:
+    return tuple(replace(section, dry_run=True) for section in sections)

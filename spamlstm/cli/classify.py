@@ -1,16 +1,16 @@
 """`spamlstm classify`: judge what the paths name and print it."""
 
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from spamlstm.cli.output import Row, plain, printer
-from spamlstm.config import Config, load
-from spamlstm.config.places import LABELS, find, state_dir
+from spamlstm.cli.named import readable
+from spamlstm.cli.output import Row, complain, printer
+from spamlstm.config import load_found
+from spamlstm.config.places import LABELS, state_dir
 from spamlstm.errors import DataError, NoInputError, UserError
-from spamlstm.mail.paths import STDIN, Held, Place, Unreadable, expand
+from spamlstm.mail.paths import STDIN, Held, Place
 from spamlstm.model.classifier import Classifier, Judged
 from spamlstm.model.policy import Reason
 from spamlstm.verdict import Verdict
@@ -42,7 +42,7 @@ class _Tally:
     failed: int = 0
 
     def fail(self, name: str, why: str, status: int) -> None:
-        sys.stderr.write(f"spamlstm: {plain(name)}: {why}\n")
+        complain(name, why)
         self.failed = max(self.failed, status)
 
     def status(self, *, by_verdict: bool) -> int:
@@ -58,12 +58,12 @@ class _Tally:
 def classify_paths(wish: Wish) -> int:
     """Judge and print each message under the paths; gives the exit status."""
     paths = wish.paths or _only_stdin()
-    file = find(wish.config)
-    settings = load(file) if file else Config()
-    classifier = Classifier.open(wish.model, config=settings, personal=_personal(wish.state or state_dir()))
+    config = load_found(wish.config)
+    classifier = Classifier.open(wish.model, config=config, personal=_personal(wish.state or state_dir()))
     tally = _Tally(set())
     with printer(sys.stdout, json=wish.json) as show:
-        for judged in classifier.judge_many(_readable(paths, tally)):
+        found = readable(paths, lambda name, why: tally.fail(name, why, NoInputError.exit_status))
+        for judged in classifier.judge_many((one, one) for one in found):
             row = _row(judged, classifier, wish, tally)
             if row is not None:
                 show(row)
@@ -83,14 +83,6 @@ def _only_stdin() -> list[str]:
     if sys.stdin is None or sys.stdin.isatty():
         raise UserError("name what to classify: mail files, folders, Maildirs or mboxes, or - for standard input")
     return [STDIN]
-
-
-def _readable(paths: list[str], tally: _Tally) -> Iterator[tuple[Held | Place, Held | Place]]:
-    for found in expand(paths, stdin=sys.stdin.buffer if STDIN in paths else None):
-        if isinstance(found, Unreadable):
-            tally.fail(found.name, found.why, NoInputError.exit_status)
-        else:
-            yield found, found
 
 
 def _row(judged: Judged[Held | Place], classifier: Classifier, wish: Wish, tally: _Tally) -> Row | None:

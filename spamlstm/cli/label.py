@@ -5,19 +5,18 @@ import json as jsons
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 from rich.console import Console
 
-from spamlstm.cli.output import plain
+from spamlstm.cli.named import readable
+from spamlstm.cli.output import complain, local_time, plain
 from spamlstm.config.places import state_dir
 from spamlstm.errors import NoInputError, UserError
 from spamlstm.learning import progress
 from spamlstm.learning.labels import Label, Labels, Said
 from spamlstm.learning.learner import Learner
 from spamlstm.mail.content import content_id
-from spamlstm.mail.paths import STDIN, Held, Place, Unreadable, expand
 from spamlstm.model.classifier import Classifier
 
 SHOWN = 20
@@ -30,22 +29,15 @@ class _Paths:
     paths: list[str]
     failed: int = 0
 
-    def __iter__(self) -> Iterator[Held | Place]:
-        for found in expand(self.paths, stdin=sys.stdin.buffer if STDIN in self.paths else None):
-            if isinstance(found, Unreadable):
-                self.fail(found.name, found.why)
-            else:
-                yield found
-
     def mail(self) -> Iterator[tuple[str, bytes]]:
-        for found in self:
+        for found in readable(self.paths, self.fail):
             try:
                 yield found.name, found.read()
             except OSError as error:
                 self.fail(found.name, (error.strerror or str(error)).lower())
 
     def fail(self, name: str, why: str) -> None:
-        sys.stderr.write(f"spamlstm: {plain(name)}: {why}\n")
+        complain(name, why)
         self.failed = NoInputError.exit_status
 
 
@@ -114,9 +106,8 @@ def _learner(state: Path) -> Iterator[Learner]:
 
 
 def _line(said: Said) -> str:
-    moment = datetime.fromtimestamp(said.time, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
     base = "-" if said.prior is None else f"{said.prior:+.2f}"
-    return "\t".join((moment, said.label, base, said.content, plain(said.subject)))
+    return "\t".join((local_time(said.time), said.label, base, said.content, plain(said.subject)))
 
 
 def _json(said: Said) -> str:

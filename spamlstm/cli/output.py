@@ -2,6 +2,7 @@
 
 import contextlib
 import json as jsons
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -53,6 +54,18 @@ def plain(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() or "\udc80" <= c <= "\udcff" else repr(c)[1:-1] for c in text)
+
+
+def complain(name: str, why: str) -> None:
+    """Say on standard error what is wrong with one piece of mail."""
+    sys.stderr.write(f"spamlstm: {plain(name)}: {why}\n")
+
+
+def local_time(moment: float) -> str:
+    """Seconds since 1970 as date and time where the user is."""
+    from datetime import UTC, datetime
+
+    return datetime.fromtimestamp(moment, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
 def _json(row: Row) -> str:

@@ -57,7 +57,6 @@ def run_daemon(wish: Wish, *, state: Path | None) -> None:
     log_output.set_up(sys.stderr)
     config, classifier = wish.load()
     state = state or state_dir()
-    state.mkdir(mode=0o700, parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack:
         stack.enter_context(hold(state))
         journal = Journal.open(state)

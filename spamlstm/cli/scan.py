@@ -1,19 +1,17 @@
 """`spamlstm scan`: one pass over one Maildir, without a daemon."""
 
 import contextlib
-import glob
 import os
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-from spamlstm.cli.output import Row, plain, printer
-from spamlstm.config import CatchUp, Config, MaildirConfig, load
-from spamlstm.config.maildirs import expand
-from spamlstm.config.places import find, state_dir
-from spamlstm.errors import NoInputError, TemporaryError
-from spamlstm.mail.maildir import is_maildir
+from spamlstm.cli.chosen import choose_one
+from spamlstm.cli.output import Row, complain, printer
+from spamlstm.config import CatchUp
+from spamlstm.config.places import state_dir
+from spamlstm.errors import TemporaryError
 from spamlstm.model.classifier import Classifier
 from spamlstm.service.counters import Counters
 from spamlstm.service.journal import Journal
@@ -36,10 +34,7 @@ class Wish:
 
 def scan_maildir(wish: Wish) -> int:
     """Judge, act and print; gives the exit status."""
-    if not is_maildir(str(wish.maildir)):
-        raise NoInputError(f"{wish.maildir} is no Maildir: it lacks new, cur or tmp")
-    found = find(wish.config)
-    config, path = configured(load(found) if found else Config(), wish.maildir, dry_run=wish.dry_run)
+    config, path = choose_one(wish.config, wish.maildir, dry_run=wish.dry_run)
     classifier = Classifier.open(wish.model, config=config)
     with opened(wish.state or state_dir(), dry_run=wish.dry_run) as journal:
         pipeline = Pipeline(config=config, classifier=classifier, journal=journal, counters=Counters())
@@ -50,17 +45,6 @@ def scan_maildir(wish: Wish) -> int:
     return _print(outcomes, json=wish.json)
 
 
-def configured(config: Config, maildir: Path, *, dry_run: bool) -> tuple[Config, str]:
-    """The configuration for one Maildir, with the defaults if none of its sections means it, and its name there.
-
-    The name is the one that the daemon knows it by, whatever link leads to it: the journal goes by names.
-    """
-    named = ((str(path), section) for path, section in expand(config.maildirs).items() if path.samefile(maildir))
-    name, section = next(named, (os.path.abspath(maildir), MaildirConfig("")))  # noqa: PTH100  follows no links
-    only = replace(section, path=glob.escape(name), dry_run=True if dry_run else section.dry_run)
-    return replace(config, maildirs=(only,)), name
-
-
 @contextlib.contextmanager
 def opened(state: Path, *, dry_run: bool) -> Iterator[Journal]:
     """The journal, and nobody else at work with it; for a dry run a copy that is thrown away."""
@@ -68,7 +52,6 @@ def opened(state: Path, *, dry_run: bool) -> Iterator[Journal]:
         with contextlib.closing(Journal.copy(state)) as copy:
             yield copy
         return
-    state.mkdir(mode=0o700, parents=True, exist_ok=True)
     with hold(state), contextlib.closing(Journal.open(state)) as journal:
         yield journal
 
@@ -80,7 +63,7 @@ def _print(outcomes: list[Outcome], *, json: bool) -> int:
             path = outcome.candidate.path
             if outcome.status is Status.FAILED:
                 failed = True
-                sys.stderr.write(f"spamlstm: {plain(path)}: {outcome.failure}\n")
+                complain(path, outcome.failure)
             elif outcome.judgement is not None and outcome.status is not Status.GONE:
                 show(Row(path, outcome.judgement, outcome.ms, done=_done(outcome)))
     return TemporaryError.exit_status if failed else 0

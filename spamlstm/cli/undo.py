@@ -8,7 +8,7 @@ from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 
-from spamlstm.cli.output import plain
+from spamlstm.cli.output import local_time, plain
 from spamlstm.cli.scan import opened
 from spamlstm.config.places import state_dir
 from spamlstm.errors import TemporaryError, UserError
@@ -37,7 +37,7 @@ def undo_since(since: str, *, dry_run: bool, json: bool, state: Path | None) -> 
             for fate in Fate
             if fates[fate]
         ]
-        sys.stdout.write((", ".join(words) or f"nothing was done since {_shown(moment)}") + "\n")
+        sys.stdout.write((", ".join(words) or f"nothing was done since {local_time(moment)}") + "\n")
     return TemporaryError.exit_status if fates[Fate.FAILED] else 0
 
 
@@ -68,10 +68,6 @@ def _print(one: Undone, *, json: bool) -> None:
         }
         sys.stdout.write(jsons.dumps(shown) + "\n")
         return
-    columns = (_shown(one.act.time), one.fate, ",".join(intent.actions), intent.folder, one.failure or one.home)
+    columns = (local_time(one.act.time), one.fate, ",".join(intent.actions), intent.folder, one.failure or one.home)
     text = "\t".join(map(plain, columns)) + "\n"
     sys.stdout.write(text.encode("utf-8", "backslashreplace").decode())
-
-
-def _shown(moment: float) -> str:
-    return datetime.fromtimestamp(moment, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from spamlstm.config.places import find
 from spamlstm.config.values import (
     Action,
     CatchUp,
@@ -25,6 +26,7 @@ __all__ = [
     "PolicyConfig",
     "Thresholds",
     "load",
+    "load_found",
 ]
 
 
@@ -33,3 +35,9 @@ def load(path: Path) -> Config:
     from spamlstm.config.reading import load_file  # with tomllib 6 ms, which a start without a file need not pay
 
     return load_file(path)
+
+
+def load_found(named: Path | None) -> Config:
+    """What the file named says, else the one in the usual places, else the defaults; a ConfigError as `load` has it."""
+    file = find(named)
+    return load(file) if file else Config()

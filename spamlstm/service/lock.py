@@ -15,9 +15,12 @@ NAME = "lock"
 def hold(state: Path) -> Iterator[None]:
     """Hold the state folder until the end of the block; a TemporaryError names the process that holds it already.
 
+    It is made, for its owner alone, if it is not there.
+
     The kernel gives a lock back whenever its process ends, so none is ever stale. The file stays: to remove it would
     let a third program lock a new one while a second waits with the old one open.
     """
+    state.mkdir(mode=0o700, parents=True, exist_ok=True)
     handle = os.open(state / NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         try:

@@ -1,11 +1,15 @@
 """The command line: what it prints, what it leaves with, and that no mistake ends in a traceback."""
 
+import fcntl
 import json
 import os
 import pty
 import signal
+import struct
 import subprocess
 import sys
+import termios
+from pathlib import Path
 
 import pytest
 from tiny_bundle import HAM, SPAM, UNSURE, mail
@@ -200,16 +204,25 @@ def test_a_reader_that_has_seen_enough(tiny, tmp_path):
     assert process.returncode == 141
 
 
-def test_interrupted(tiny):
+def test_interrupted(tiny, wait):
     """Ctrl-C is 130, not a traceback and not a bug."""
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with start("classify", "-", tiny=tiny, **pipes) as process:
-        # More than a pipe holds: when it is through, the command reads and waits for more.
+        # More than a pipe holds: when it is through, the command reads.
         process.stdin.write(b"x" * (1 << 20))
         process.stdin.flush()
+        # CPython heeds a signal at once while it waits for more, but not in the step before.
+        wait(lambda: _waits(process))
         process.send_signal(signal.SIGINT)
         assert process.stderr.read() in (b"", b"spamlstm: interrupted\n")
     assert process.returncode == 130
+
+
+def _waits(process):
+    """Whether it has read all that its standard input holds, and sleeps."""
+    left = struct.unpack("i", fcntl.ioctl(process.stdin, termios.FIONREAD, b"\0" * 4))[0]
+    state = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0]
+    return left == 0 and state == "S"
 
 
 def test_on_a_terminal(tiny, folder):

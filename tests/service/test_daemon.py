@@ -88,21 +88,6 @@ class House:
 
 
 @pytest.fixture
-def wait():
-    """Look again until it is so, for some seconds."""
-    tick = threading.Event()
-
-    def until(ask):
-        for _ in range(500):
-            if ask():
-                return
-            tick.wait(0.01)
-        raise AssertionError("it never came to be")
-
-    return until
-
-
-@pytest.fixture
 def box(tmp_path):
     return make(tmp_path / "ann")
 

@@ -1,0 +1,15 @@
+"""The mail under the paths that a command line names."""
+
+import sys
+from collections.abc import Callable, Iterator
+
+from spamlstm.mail.paths import STDIN, Held, Place, Unreadable, expand
+
+
+def readable(paths: list[str], fail: Callable[[str, str], None]) -> Iterator[Held | Place]:
+    """Each message under the paths, `-` among them; `fail` is told the name of what is none, and why."""
+    for found in expand(paths, stdin=sys.stdin.buffer if STDIN in paths else None):
+        if isinstance(found, Unreadable):
+            fail(found.name, found.why)
+        else:
+            yield found

@@ -10,7 +10,7 @@ import itertools
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from spamlstm.learning.labels import Label, Labels, Learned, Mail
+from spamlstm.learning.labels import Label, Labels, Learned, Mail, Origin
 from spamlstm.mail.content import content_id
 from spamlstm.mail.message import parse
 from spamlstm.model.classifier import Assessed
@@ -32,9 +32,9 @@ class Learner:
         self._last = 0
         self._epoch = -1
 
-    def say(self, raw: bytes, label: Label, *, prior: float | None, model: str) -> bool:
+    def say(self, raw: bytes, label: Label, *, prior: float | None, model: str, origin: Origin = Origin.SAID) -> bool:
         """Note what the user says of a message, and learn it; False if it was said before."""
-        new = self.labels.said(_mail(raw, prior, model), label)
+        new = self.labels.said(_mail(raw, prior, model, origin), label)
         self.catch_up()
         return new
 
@@ -42,7 +42,7 @@ class Learner:
         """The same of any number of messages, a few hundred at a time; the key of each is its bytes."""
         stream = iter(assessed)
         while group := list(itertools.islice(stream, GROUP)):
-            mails = [_mail(one.key, one.prior, model) for one in group]
+            mails = [_mail(one.key, one.prior, model, Origin.SAID) for one in group]
             yield from self.labels.said_all(mails, label)
             self.catch_up()
             self.keep()
@@ -88,5 +88,5 @@ def learned_layer(state: Path) -> PersonalLayer | None:
     return learner.layer if learner.layer.labels else None
 
 
-def _mail(raw: bytes, prior: float | None, model: str) -> Mail:
-    return Mail(content_id(raw), raw, parse(raw[:READ_BYTES]).subject, prior, model)
+def _mail(raw: bytes, prior: float | None, model: str, origin: Origin) -> Mail:
+    return Mail(content_id(raw), raw, parse(raw[:READ_BYTES]).subject, prior, model, origin)

@@ -8,6 +8,7 @@ nothing, to say the opposite is to take the first word back and to say the secon
 
 import contextlib
 import itertools
+import os
 import sqlite3
 import time
 import zlib
@@ -40,7 +41,7 @@ _LAYOUT = Layout(
     schema="""
 CREATE TABLE labels (id INTEGER PRIMARY KEY AUTOINCREMENT, content BLOB NOT NULL UNIQUE, label TEXT NOT NULL,
     time REAL NOT NULL, prior REAL, model TEXT NOT NULL, subject TEXT NOT NULL, mail BLOB NOT NULL,
-    origin TEXT NOT NULL DEFAULT 'said');
+    origin TEXT NOT NULL DEFAULT 'said', source BLOB NOT NULL DEFAULT x'');
 CREATE TABLE learned (last INTEGER PRIMARY KEY, shape TEXT NOT NULL, state BLOB NOT NULL);
 CREATE TABLE epoch (number INTEGER NOT NULL);
 INSERT INTO epoch VALUES (0);
@@ -49,7 +50,10 @@ INSERT INTO epoch VALUES (0);
     # On disk when said, and erased when taken back.
     pragmas=("synchronous = FULL", "secure_delete = ON"),
     loss=", without what you labelled",
-    upgrades={1: f"ALTER TABLE labels ADD COLUMN origin TEXT NOT NULL DEFAULT 'said'; {_BARS}"},
+    upgrades={
+        1: "ALTER TABLE labels ADD COLUMN origin TEXT NOT NULL DEFAULT 'said';"
+        "ALTER TABLE labels ADD COLUMN source BLOB NOT NULL DEFAULT x'';" + _BARS
+    },
 )
 
 
@@ -83,6 +87,8 @@ class Mail:
     prior: float | None
     model: str
     origin: Origin = Origin.SAID
+    source: str = ""
+    """The Maildir that it was adopted from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,9 +140,22 @@ class Labels:
         return cls(database.open_in(state, LABELS, _LAYOUT), clock=clock)
 
     @classmethod
+    def copy(cls, state: Path) -> Self:
+        """The labels of a state folder as they are now, in memory: for a dry run, which leaves no trace."""
+        memory = database.connect(":memory:")
+        if (state / LABELS).is_file():
+            with contextlib.closing(cls.open(state)) as original:
+                original.backup(memory)
+        return cls(database.prepared(memory, "memory", _LAYOUT))
+
+    @classmethod
     def find(cls, state: Path) -> Self | None:
         """The labels of a state folder, if anything was ever said there."""
         return cls.open(state) if (state / LABELS).is_file() else None
+
+    def backup(self, target: sqlite3.Connection) -> None:
+        """Copy all of it into another database."""
+        self._connection.backup(target)
 
     def close(self) -> None:
         """Let go of the database."""
@@ -150,8 +169,12 @@ class Labels:
 
     def said_all(self, mails: Sequence[Mail], label: Label) -> list[bool]:
         """Note it of several at once, all or none: a transaction costs as much as a hundred rows."""
+        return self.note([(mail, label) for mail in mails])
+
+    def note(self, pairs: Sequence[tuple[Mail, Label]]) -> list[bool]:
+        """The same where not all have one label."""
         with self._change():
-            return [self._say(mail, label) for mail in mails]
+            return [self._say(mail, label) for mail, label in pairs]
 
     def forget(self, content: str) -> bool:
         """Take back what was said of a message; False if that was nothing. It is on disk when this returns."""
@@ -180,19 +203,25 @@ class Labels:
                 self._begin_anew(first=0)
         return len(surplus)
 
-    def forget_adopted(self, *, but_by: str = "") -> int:
-        """Take back what was adopted, and the bars with it; gives how many labels that were.
+    def forget_adopted(self, source: str | None = None) -> int:
+        """Take back what was adopted from one Maildir, or from all, and the bars; gives how many labels that were."""
+        where = "origin = ?" if source is None else "origin = ? AND source = ?"
+        return self._forget_adopted(where, Origin.ADOPTED, *(() if source is None else (os.fsencode(source),)))
 
-        What was scored by the base named stays, and so do the bars for it.
-        """
-        with self._change():
-            gone = self._connection.execute(
-                "DELETE FROM labels WHERE origin = ? AND model != ? RETURNING id", (Origin.ADOPTED, but_by)
-            ).fetchall()
-            self._connection.execute("DELETE FROM bars WHERE model != ?", (but_by,))
-            if gone:
-                self._begin_anew(first=min(number for (number,) in gone))
-        return len(gone)
+    def forget_adopted_before(self, model: str) -> int:
+        """Take back what was adopted with any base but this one, as its scores are not comparable."""
+        return self._forget_adopted("origin = ? AND model != ?", Origin.ADOPTED, model)
+
+    def adopted(self) -> int:
+        """How many labels were adopted, from any Maildir."""
+        return int(
+            self._connection.execute("SELECT count(*) FROM labels WHERE origin = ?", (Origin.ADOPTED,)).fetchone()[0]
+        )
+
+    def own(self) -> set[str]:
+        """The content ids of all that the user himself said something of."""
+        rows = self._connection.execute("SELECT content FROM labels WHERE origin != ?", (Origin.ADOPTED,))
+        return {content.hex() for (content,) in rows}
 
     def set_bars(self, model: str, thresholds: Thresholds) -> None:
         """Note the thresholds that were found for this mail, for the personal layer upon the base of this name."""
@@ -309,8 +338,8 @@ class Labels:
             return False
         self._remove(mail.content)
         self._connection.execute(
-            "INSERT INTO labels (content, label, time, prior, model, subject, mail, origin)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO labels (content, label, time, prior, model, subject, mail, origin, source)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 bytes.fromhex(mail.content),
                 label,
@@ -320,14 +349,23 @@ class Labels:
                 mail.subject[:MOST_SUBJECT].encode("utf-8", "replace").decode(),
                 zlib.compress(mail.raw[:MOST_KEPT], 1),
                 mail.origin,
+                os.fsencode(mail.source),
             ),
         )
         return True
 
+    def _forget_adopted(self, where: str, *values: object) -> int:
+        with self._change():
+            gone = self._connection.execute(f"DELETE FROM labels WHERE {where} RETURNING id", values).fetchall()  # noqa: S608  ours
+            if gone:
+                self._connection.execute("DELETE FROM bars")
+                self._begin_anew(first=min(number for (number,) in gone))
+        return len(gone)
+
     def _own(self, mail: Mail) -> None:
         """What was adopted is now the user's word; what was learned of it is the same."""
         self._connection.execute(
-            "UPDATE labels SET origin = ? WHERE content = ?", (mail.origin, bytes.fromhex(mail.content))
+            "UPDATE labels SET origin = ?, source = x'' WHERE content = ?", (mail.origin, bytes.fromhex(mail.content))
         )
 
     def _remove(self, content: str) -> bool:

@@ -104,7 +104,8 @@ def _pair(assessed: Assessed[Witness], classifier: Classifier, source: str, take
     if said.failure or said.evidence.not_mail:
         taken.failed.append((witness.entry.path, said.failure or "this is not mail but data of another kind"))
         return None
-    mail = mail_of(raw, said.prior, classifier.bundle.label, Origin.ADOPTED, source=source)
+    model = classifier.bundle.label
+    mail = mail_of(raw, said.prior, model, Origin.ADOPTED, source=source, content=witness.content)
     return mail, witness.evidence.label
 
 

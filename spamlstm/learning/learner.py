@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from spamlstm.learning.labels import Label, Labels, Learned, Lesson, Mail, Origin
-from spamlstm.mail.content import content_id
+from spamlstm.mail.content import content_id, lasting
 from spamlstm.mail.message import parse
 from spamlstm.model.classifier import Assessed
 from spamlstm.model.personal import READ_BYTES, PersonalLayer, prints
@@ -99,6 +99,9 @@ def learned_layer(state: Path) -> PersonalLayer | None:
     return learner.layer if learner.layer.labels else None
 
 
-def mail_of(raw: bytes, prior: float | None, model: str, origin: Origin, *, source: str = "") -> Mail:
-    """A message as the store takes it."""
-    return Mail(content_id(raw), raw, parse(raw[:READ_BYTES]).subject, prior, model, origin, source)
+def mail_of(
+    raw: bytes, prior: float | None, model: str, origin: Origin, *, source: str = "", content: str = ""
+) -> Mail:
+    """A message as the store takes it; `content` is its content id, if that is known."""
+    head, _ = lasting(raw[:READ_BYTES])
+    return Mail(content or content_id(raw), raw, parse(head).subject, prior, model, origin, source)

@@ -43,19 +43,34 @@ class Wish:
 
 
 @dataclass(frozen=True, slots=True)
-class _Report:
+class Report:
     """All that is told."""
 
     maildir: str
     survey: Survey
     taken: Taken
     conclusion: Conclusion
+    unsaid: dict[Verdict, int]
     ham_filed: float
     dry: bool
 
 
 def adopt_maildir(wish: Wish) -> int:
     """Survey, learn and print; gives the exit status."""
+    failed, report = learned(wish)
+    for name, why in failed:
+        complain(name, why)
+    if wish.json:
+        sys.stdout.write(jsons.dumps(_object(report)) + "\n")
+    elif sys.stdout.isatty():
+        pretty(report, Console(highlight=False))
+    else:
+        sys.stdout.write("".join("\t".join(map(str, line)) + "\n" for line in _lines(report)))
+    return NoInputError.exit_status if failed else 0
+
+
+def learned(wish: Wish) -> tuple[list[tuple[str, str]], Report]:
+    """What could not be read (paths, each with the reason), and all else that is to be told."""
     config, path = choose_one(wish.config, wish.maildir, dry_run=wish.dry_run)
     classifier = Classifier.open(wish.model, config=config)
     learning, console = config.learning, Console(stderr=True)
@@ -66,14 +81,13 @@ def adopt_maildir(wish: Wish) -> int:
     with _opened(store, dry_run=wish.dry_run) as labels:
         with progress.shown(console, "adopted", len(survey.witnesses)) as tell:
             taken = adopt.take(labels, classifier, survey.witnesses, source=path, progress=tell)
+        learner = Learner(labels)
         with progress.shown(console, "learned", sum(labels.counts().values())) as tell:
-            conclusion = adopt.conclude(Learner(labels), classifier, ham_filed=learning.ham_filed, progress=tell)
-    failed = [*survey.unreadable, *taken.failed]
-    for name, why in failed:
-        complain(name, why)
-    report = _Report(str(wish.maildir), survey, taken, conclusion, learning.ham_filed, wish.dry_run)
-    _print(report, json=wish.json)
-    return NoInputError.exit_status if failed else 0
+            conclusion = adopt.conclude(learner, classifier, ham_filed=learning.ham_filed, progress=tell)
+        taught = Classifier.open(wish.model, config=config, personal=learner.layer)
+        unsaid = adopt.judge_unsaid(survey, taught)
+    report = Report(str(wish.maildir), survey, taken, conclusion, unsaid, learning.ham_filed, wish.dry_run)
+    return [*survey.unreadable, *taken.failed], report
 
 
 def take_back(wish: Wish) -> int:
@@ -138,16 +152,7 @@ def _opened(state: Path, *, dry_run: bool) -> Iterator[Labels]:
 # --- what is told ---------------------------------------------------------------------------------------------------
 
 
-def _print(report: _Report, *, json: bool) -> None:
-    if json:
-        sys.stdout.write(jsons.dumps(_object(report)) + "\n")
-    elif sys.stdout.isatty():
-        _pretty(report, Console(highlight=False))
-    else:
-        sys.stdout.write("".join("\t".join(map(str, line)) + "\n" for line in _lines(report)))
-
-
-def _object(report: _Report) -> dict[str, Any]:
+def _object(report: Report) -> dict[str, Any]:
     finding, survey = report.conclusion.finding, report.survey
     return {
         "maildir": report.maildir,
@@ -159,6 +164,7 @@ def _object(report: _Report) -> dict[str, Any]:
         "new": report.taken.new,
         "known": report.taken.known,
         "last": report.conclusion.rehearsal,
+        "unsaid": report.unsaid,
         "bars": {
             "ham": finding.thresholds.ham,
             "spam": finding.thresholds.spam,
@@ -175,7 +181,7 @@ def _object(report: _Report) -> dict[str, Any]:
     }
 
 
-def _lines(report: _Report) -> Iterator[tuple[object, ...]]:
+def _lines(report: Report) -> Iterator[tuple[object, ...]]:
     """For awk: what, of what, number."""
     told = _object(report)
     yield "messages", "all", told["messages"]
@@ -184,13 +190,15 @@ def _lines(report: _Report) -> Iterator[tuple[object, ...]]:
     yield from (("labels", kind, told[kind]) for kind in ("new", "known"))
     for label, counts in told["last"].items():
         yield from ((f"last_{label}", verdict, number) for verdict, number in counts.items())
+    yield from (("unsaid", verdict, number) for verdict, number in told["unsaid"].items())
     yield from (("bar", verdict, f"{told['bars'][verdict]:.6g}") for verdict in ("ham", "spam"))
     yield from (("ham_filed", kind, f"{told['ham_filed'][kind]:.6g}") for kind in ("wanted", "of", "filed", "at_most"))
 
 
-def _pretty(report: _Report, console: Console) -> None:
+def pretty(report: Report, console: Console) -> None:
+    """Tables and sentences, for people."""
     console.print(_evidence_table(report.survey))
-    console.print(_rehearsal_table(report.conclusion))
+    console.print(_rehearsal_table(report.conclusion, report.unsaid))
     for sentence in _sentences(report):
         console.print(plain(sentence), markup=False)
 
@@ -212,7 +220,7 @@ def _evidence_table(survey: Survey) -> "Table":
     return table
 
 
-def _rehearsal_table(conclusion: Conclusion) -> "Table":
+def _rehearsal_table(conclusion: Conclusion, unsaid: dict[Verdict, int]) -> "Table":
     from rich.table import Table
     from rich.text import Text
 
@@ -223,15 +231,18 @@ def _rehearsal_table(conclusion: Conclusion) -> "Table":
         table.add_column(Text(f"judged {verdict}", COLOURS[verdict]), justify="right")
     for label in Label:
         cells = (f"{conclusion.rehearsal[label][verdict]:,}" for verdict in Verdict)
-        table.add_row(f"{'yours' if label is Label.HAM else 'junk'} ({label})", *cells)
+        table.add_row(f"{'your mail' if label is Label.HAM else 'your junk'} ({label})", *cells)
+    if sum(unsaid.values()):
+        table.add_row("unread or new in the inbox", *(f"{unsaid[verdict]:,}" for verdict in Verdict))
     return table
 
 
-def _sentences(report: _Report) -> Iterator[str]:
+def _sentences(report: Report) -> Iterator[str]:
     finding, conclusion, told = report.conclusion.finding, report.conclusion, report.taken
-    would = "would be " if report.dry else ""
     yield ""
-    yield f"{told.new:,} labels {would}new" + (f", {told.known:,} were there from before." if told.known else ".")
+    yield f"{told.new:,} labels {'would be' if report.dry else 'are'} new" + (
+        f", {told.known:,} were there from before." if told.known else "."
+    )
     yield (
         f"The bar for spam {'would be' if report.dry else 'is now'} {_share(finding.thresholds.spam)}, the model's is"
         f" {_share(conclusion.model.spam)}. With it {finding.filed:,} of {finding.ham:,} ham would have been filed as"

@@ -20,6 +20,7 @@ from spamlstm.learning.mailbox import Survey, Witness, why
 from spamlstm.mail.maildir import GoneError
 from spamlstm.mail.paths import Place
 from spamlstm.model.classifier import Assessed, Classifier
+from spamlstm.verdict import Verdict
 
 Progress = Callable[[int], None]
 
@@ -126,6 +127,15 @@ def conclude(learner: Learner, classifier: Classifier, *, ham_filed: float, prog
     learner.keep(always=True)
     rehearsal = rehearse(trial, ham_filed=ham_filed, model=model)
     return Conclusion(finding, rehearsal, model, classifier.policy.chosen)
+
+
+def judge_unsaid(survey: Survey, taught: Classifier) -> dict[Verdict, int]:
+    """What would become of the mail in the inbox of which its user has said nothing; nobody learned from it."""
+    counts = dict.fromkeys(Verdict, 0)
+    for judged in taught.judge_many((None, Place(entry.path, entry.path)) for entry in survey.unsaid):
+        if judged.judgement is not None:
+            counts[judged.judgement.verdict] += 1
+    return counts
 
 
 def take_back(learner: Learner, classifier: Classifier, *, source: str, ham_filed: float, progress: Progress) -> int:

@@ -31,6 +31,7 @@ from spamlstm.mail.paths import MOST_BYTES
 from spamlstm.mail.tagging import is_tagged
 
 MONTH = 30 * 86_400.0
+UNSAID = 1000
 # What the store has room for when it was just pruned.
 MOST = MOST_LABELS * 9 // 10
 # Of one kind so many for each of the other, the newest: beyond that the layer takes all mail for what it saw more of
@@ -91,6 +92,8 @@ class Survey:
     without: Counter[Without] = field(default_factory=Counter)
     unreadable: list[tuple[str, str]] = field(default_factory=list)
     """Paths, each with the reason."""
+    unsaid: list[Entry] = field(default_factory=list)
+    """The newest of what lies in the inbox and says nothing: unread, or not old enough."""
 
     def counts(self) -> Counter[Evidence]:
         """How many are heard, by their evidence."""
@@ -152,6 +155,8 @@ def survey(
         evidence = evidence_of(place, Name.parse(entry.name).flags, age=now - stored)
         if evidence is None:
             result.without[Without.EVIDENCE] += 1
+            if place is Kind.INBOX and len(result.unsaid) < UNSAID:
+                result.unsaid.append(entry)
         elif result.found[evidence.label] >= most:
             result.without[Without.BEYOND] += 1
         else:

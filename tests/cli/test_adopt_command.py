@@ -1,12 +1,15 @@
 """`spamlstm adopt` as a user meets it: what it says, what it leaves, and how it ends."""
 
+import io
 import json
 import os
 import time
 
 import pytest
+from rich.console import Console
 from tiny_bundle import mail
 
+from spamlstm.cli import adopt as command
 from spamlstm.cli import translate
 from spamlstm.config.places import LABELS, personal_dir
 
@@ -80,6 +83,29 @@ def test_a_mailbox_is_adopted(spamlstm, lived_in):
     assert spamlstm("classify", path)[1].startswith("ham")
     assert spamlstm("labels")[1].splitlines()[0] == "9 ham, 9 spam"
     assert lines(spamlstm("adopt", lived_in)[1])["labels", "known"] == "18"
+
+
+def test_mail_of_which_nothing_was_said_is_judged_and_not_learned(spamlstm, lived_in):
+    """What lies unread in the inbox shows what would become of it, and stays none of the labels."""
+    for number, body in enumerate(("buy cheap pills and more pills", "see you at the meeting")):
+        path = put(lived_in, "", 90 + number, flags="")
+        path.write_bytes(mail(body))
+    told = json.loads(spamlstm("adopt", lived_in, "--json")[1])
+    assert (told["new"], told["not_learned_from"]["no evidence"]) == (18, 2)
+    assert told["unsaid"]["spam"] == 1
+    assert sum(told["unsaid"].values()) == 2
+
+
+def test_on_a_terminal_it_is_a_table(lived_in, state, tiny):
+    """With what to do next, and nothing of the mail in it."""
+    console = Console(width=100, record=True, file=io.StringIO())
+    wish = command.Wish(maildir=lived_in, dry_run=False, json=False, model=tiny, config=None, state=state)
+    _, report = command.learned(wish)
+    command.pretty(report, console)
+    text = console.export_text()
+    for said in ("junk", "judged spam", "your mail (ham)", "18 labels are new", "spamlstm run --dry-run"):
+        assert said in text
+    assert "plain subject" not in text
 
 
 def test_as_json(spamlstm, lived_in):

@@ -223,6 +223,29 @@ def label(
 
 
 @app.command()
+def adopt(
+    maildir: Annotated[Path, typer.Argument(metavar="MAILDIR", help="A Maildir that has been in use for a while.")],
+    *,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be learned.")] = False,
+    undo: Annotated[bool, typer.Option("--undo", help="Take back what was adopted from it.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    model: ModelOption = None,
+    config: ConfigOption = None,
+    state: StateOption = None,
+) -> None:
+    """Learn from a mailbox that is there already, so that the filter knows its user's mail from the first minute.
+
+    Ham is what was answered, flagged, filed in a folder or kept read for a month; spam is what lies in the junk folder,
+    unless this filter put it there. The bars are moved so that no more ham is filed than [learning] ham_filed says.
+    Mail is only read. What you said yourself comes before; cut short, the same command goes on.
+    """
+    from spamlstm.cli.adopt import Wish, adopt_maildir, take_back
+
+    wish = Wish(maildir=maildir, dry_run=dry_run, json=json, model=model, config=config, state=state)
+    raise typer.Exit((take_back if undo else adopt_maildir)(wish))
+
+
+@app.command()
 def forget(
     paths: Annotated[
         list[str], typer.Argument(metavar="PATHS...", help="Mail files, folders, Maildirs, mboxes; or -.")

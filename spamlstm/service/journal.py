@@ -199,6 +199,15 @@ class Journal:
         wanted = "state = ? AND undoes IS NULL AND acts.time >= ? ORDER BY acts.time DESC, acts.id DESC"
         return self._acts(wanted, Outcome.DONE, since)
 
+    def filed(self) -> set[str]:
+        """The content ids of what we filed to junk folders, and have not taken back."""
+        found = self._connection.execute(
+            "SELECT DISTINCT content FROM acts JOIN judgements ON judgements.id = judgement"
+            " WHERE undoes IS NULL AND state IN (?, ?) AND instr(actions, ?)",
+            (_OPEN, Outcome.DONE, Action.FILE),
+        )
+        return {content.hex() for (content,) in found}
+
     def prune(self, *, now: float) -> None:
         """Forget judgements, and the acts that followed, that are too old or too many."""
         (last,) = self._connection.execute("SELECT coalesce(max(id), 0) FROM judgements").fetchone()

@@ -61,6 +61,8 @@ class Feedback:
             now = self._clock()
             self._next = max(self._began + self._config.daemon.scan_seconds, now + self._cost / SHARE)
             self.learners.tally()
+            self.learners.status.rounds += 1
+            self.learners.status.round_seconds = self._cost
         return more
 
     def due(self) -> float:

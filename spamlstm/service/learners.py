@@ -60,10 +60,21 @@ class LearningStatus:
     """Times that a store could not be used."""
     last: float | None = None
     """When the last label was said, in seconds since 1970."""
+    rounds: int = 0
+    """Looks at the folders of all Maildirs."""
+    round_seconds: float = 0.0
+    """Processor time of the last one."""
 
     def snapshot(self) -> dict[str, Any]:
         """All of it, as JSON can hold it."""
-        return {"labels": dict(self.labels), "moved": dict(self.moved), "failed": self.failed, "last": self.last}
+        return {
+            "labels": dict(self.labels),
+            "moved": dict(self.moved),
+            "failed": self.failed,
+            "last": self.last,
+            "rounds": self.rounds,
+            "round_seconds": self.round_seconds,
+        }
 
 
 @dataclass(slots=True)

@@ -28,6 +28,8 @@ _ROWS = (
         "",
         "Times that labels or folders could not be read.",
     ),
+    ("learning_rounds_total", "counter", "learning.rounds", "", "Looks at the folders of all Maildirs."),
+    ("learning_round_cpu_seconds", "gauge", "learning.round_seconds", "", "Processor time of the last such look."),
     ("maildirs", "gauge", "maildirs", "how", "Maildirs that are watched, polled, or not there."),
     ("waiting_maildirs", "gauge", "waiting", "", "Maildirs that want a look."),
     ("scans_total", "counter", "scans", "", "Looks at all Maildirs."),

@@ -12,6 +12,8 @@ from spamlstm.service.moves import Moves
 SLICE_SECONDS = 0.005
 # Of one core, for looking at all folders of all Maildirs: where that takes long it is done more rarely.
 SHARE = 0.005
+# But no more rarely than this: a first look at much mail takes long, and says nothing of the next one.
+LONGEST_PAUSE = 180.0
 
 
 class Feedback:
@@ -59,7 +61,8 @@ class Feedback:
         if not more:
             self._round = None
             now = self._clock()
-            self._next = max(self._began + self._config.daemon.scan_seconds, now + self._cost / SHARE)
+            pause = min(self._cost / SHARE, LONGEST_PAUSE)
+            self._next = max(self._began + self._config.daemon.scan_seconds, now + pause)
             self.learners.tally()
             self.learners.status.rounds += 1
             self.learners.status.round_seconds = self._cost

@@ -190,6 +190,9 @@ class Pipeline:
         content = content_id(raw)
         if self._knows(candidate.maildir, content):
             return Outcome(candidate, Status.KNOWN, content=content)
+        if maildirs.is_moving(candidate.path, candidate.maildir, identity):
+            # Its user has taken it in hand. If it is still here with the next scan and nowhere else, it is judged then.
+            return Outcome(candidate, Status.KNOWN, content=content)
         # A file's time of change is that of its link or rename into new; its time of modification, what it claims.
         return Mail(candidate, raw, identity, content, delivered=status.st_ctime)
 

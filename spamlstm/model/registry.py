@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 from spamlstm.errors import NoInputError
+from spamlstm.model.bundle import MANIFEST
 
 ENVIRONMENT = "SPAMLSTM_MODEL"
 
@@ -25,6 +26,18 @@ def find_bundle(path: Path | None) -> Path:
         if candidate.is_dir():
             return candidate
     raise NoInputError("no model is installed with this spamlstm; name the folder of one with --model")
+
+
+def stamp(path: Path | None = None) -> object:
+    """Something that is equal as long as `find_bundle(path)` means the same bundle with the same content; two calls
+    of the system. None if there is none now. For a daemon that looks now and then whether it has to load another.
+    """
+    try:
+        found = find_bundle(path)
+        status = (found / MANIFEST).stat()
+    except (NoInputError, OSError):
+        return None
+    return str(found), status.st_dev, status.st_ino, status.st_mtime_ns
 
 
 def user_models() -> Path:

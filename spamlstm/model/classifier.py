@@ -21,20 +21,16 @@ from spamlstm.model.vocabulary import Ids
 from spamlstm.verdict import Judgement, Verdict
 
 if TYPE_CHECKING:
-    from concurrent.futures import Future
-
     from spamlstm.model.personal import PersonalLayer, Prints
-    from spamlstm.model.readers import ReaderPool
+    from spamlstm.model.readers import ReaderPool, Task
 
 # Enough for the scorer to find rows of like length, little enough to show progress and hold in memory.
 CHUNK = 64
 # Raw mail in memory at once; a chunk ends early where its messages are large.
 CHUNK_BYTES = 4 << 20
-# Reader processes take 0.2 s to start: fewer messages than this are done sooner without.
-HELP_AFTER = 256
+# Reader processes take 0.1 s to start: fewer messages than this are done as soon without.
+HELP_AFTER = 128
 MOST_READERS = 3
-# One thread encodes while the other runs the network.
-SCORERS = 2
 
 K = TypeVar("K")
 
@@ -177,7 +173,7 @@ class Classifier:
         from spamlstm.model.readers import ReaderPool  # not for a few messages
 
         with ReaderPool(self.reader, count) as pool:
-            yield from self._side_by_side(itertools.chain([next_slot], chunks), pool, readers=max(1, count))
+            yield from self._side_by_side(itertools.chain([next_slot], chunks), pool)
 
     def score(self, logits: Sequence[float]) -> float | None:
         """The calibrated score of a message from the logits of its windows; None if it has none."""
@@ -188,28 +184,22 @@ class Classifier:
             return judged.judgement
         return Judgement(Verdict.UNSURE, None, None, Reason.UNREADABLE, self.bundle.label, (judged.failure,))
 
-    def _side_by_side(self, chunks: Iterator[_Slot[K]], pool: "ReaderPool", *, readers: int) -> Iterator[Assessed[K]]:
-        """Chunks given out in order: each reader always has one to read, and while one is scored another is encoded.
+    def _side_by_side(self, chunks: Iterator[_Slot[K]], pool: "ReaderPool") -> Iterator[Assessed[K]]:
+        """Chunks in their order. The readers never run dry; this process scores what is read, else it reads too.
 
-        The network leaves the interpreter free while it runs, and so does who waits for a reader.
+        So all cores are busy, whichever of the two takes longer.
         """
-        from concurrent.futures import ThreadPoolExecutor
-
-        line: deque[Future[list[Assessed[K]]]] = deque()
-        with ThreadPoolExecutor(readers) as reading, ThreadPoolExecutor(SCORERS) as scoring:
-            try:
-                for slot in chunks:
-                    line.append(scoring.submit(self._assess_read, slot.keys, reading.submit(pool.read, slot.sources)))
-                    if len(line) > 2 * readers + SCORERS:
-                        yield from line.popleft().result()
-                while line:
-                    yield from line.popleft().result()
-            finally:
-                reading.shutdown(wait=False, cancel_futures=True)
-                scoring.shutdown(wait=False, cancel_futures=True)
-
-    def _assess_read(self, keys: Sequence[K], read: "Future[list[Reading]]") -> list[Assessed[K]]:
-        return self._assess_all(keys, read.result())
+        line: deque[tuple[_Slot[K], Task]] = deque()
+        more = True
+        while line or more:
+            may_read = more and len(line) < pool.most_tasks
+            if may_read and (pool.has_room() or not line or not line[0][1].is_done()):
+                if slot := next(chunks, None):
+                    line.append((slot, pool.give(slot.sources)))
+                more = slot is not None
+            else:
+                slot, task = line.popleft()
+                yield from self._assess_all(slot.keys, task.readings())
 
     def _assess_all(self, keys: Sequence[K], readings: Sequence[Reading]) -> list[Assessed[K]]:
         start = time.perf_counter()

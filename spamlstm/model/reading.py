@@ -2,7 +2,6 @@
 
 import contextlib
 import gc
-import pickle
 import re
 import signal
 import sys
@@ -17,6 +16,9 @@ from spamlstm.mail.paths import MOST_BYTES, begins_like_mail
 from spamlstm.model.policy import NO_EVIDENCE, Evidence
 
 if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+    from queue import SimpleQueue
+
     from spamlstm.model.personal import Prints
 
 GTUBE = "XJS*C4JDBQADN1.NSBN3*2IDNEN*GTUBE-STANDARD-ANTI-UBE-TEST-EMAIL*C.34X"
@@ -91,17 +93,29 @@ class Reader:
 
 
 def serve() -> None:
-    """The whole life of a reader process: chunks come pickled from its input, readings go to its output."""
+    """The whole life of a reader process: chunks come through the socket that its argument names, readings go back."""
+    from multiprocessing.connection import Connection
+    from queue import SimpleQueue
+    from threading import Thread
+
     # Ctrl-C reaches the whole terminal; the process that gives the work decides when it ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # Reading leaves next to no cycles behind.
     gc.set_threshold(50_000)
+    chunks: SimpleQueue[Chunk] = SimpleQueue()
+    with contextlib.suppress(EOFError, OSError), Connection(int(sys.argv[1])) as channel:
+        reader: Reader = channel.recv()
+        # A chunk is taken at once, or two processes could each wait for the other to take what it sends.
+        Thread(target=_take, args=(channel, chunks), daemon=True).start()
+        while chunk := chunks.get():
+            channel.send(read_chunk(reader, chunk))
+
+
+def _take(channel: "Connection", chunks: "SimpleQueue[Chunk]") -> None:
     with contextlib.suppress(EOFError, OSError):
-        reader: Reader = pickle.load(sys.stdin.buffer)  # noqa: S301  from the process that started this one
         while True:
-            readings = read_chunk(reader, pickle.load(sys.stdin.buffer))  # noqa: S301
-            sys.stdout.buffer.write(pickle.dumps(readings))
-            sys.stdout.buffer.flush()
+            chunks.put(channel.recv())
+    chunks.put(())
 
 
 def _prints(raw: bytes) -> "Prints":

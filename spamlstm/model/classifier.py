@@ -5,9 +5,9 @@ import os
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Self, TypeVar
 
 from spamlstm.config import Config
 from spamlstm.model import bundle as bundles
@@ -45,8 +45,7 @@ class Judged(Generic[K]):
     ms: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Assessed(Generic[K]):
+class Assessed(NamedTuple, Generic[K]):
     """What the base says of one message, and all else that a judgement follows from; or why there is nothing.
 
     `prior` is the calibrated score, None where the network had no words to read. `prints` are there if a personal
@@ -145,7 +144,7 @@ class Classifier:
         score, evidence = self.judged_score(assessed), assessed.evidence
         if self.personal is not None and assessed.prints is not None and self.personal.knows(assessed.prints):
             # There may be no words, or none that the network knows; but the user has labelled such mail.
-            evidence = replace(evidence, no_text=False, unknown_text=False)
+            evidence = evidence._replace(no_text=False, unknown_text=False)
         probability = _probability(score)
         verdict, reason = self.policy.decide(probability, evidence)
         if self.personal is not None and reason is Reason.SCORE:
@@ -213,7 +212,7 @@ class Classifier:
             return [self._assess_all([key], [reading])[0] for key, reading in each]
         share = (time.perf_counter() - start) * 1000 / max(1, len(readings))
         pairs = zip(assessed, readings, strict=True)
-        return [replace(one, ms=round(reading.ms + share, 3)) for one, reading in pairs]
+        return [one._replace(ms=round(reading.ms + share, 3)) for one, reading in pairs]
 
     def _score(self, keys: Sequence[K], readings: Sequence[Reading]) -> list[Assessed[K]]:
         rows = self.encoder.encode([window for reading in readings for window in reading.windows])
@@ -230,7 +229,7 @@ class Classifier:
             return _failed(key, reading, reading.failure)
         evidence = reading.evidence
         if self.encoder.is_unknown(rows):
-            evidence = replace(evidence, unknown_text=True)
+            evidence = evidence._replace(unknown_text=True)
         return Assessed(key, self.score(logits), evidence, reading.prints, reading.defects)
 
 

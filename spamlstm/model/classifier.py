@@ -1,7 +1,6 @@
 """Raw mail in, judgements out: the one object that a caller needs."""
 
 import itertools
-import os
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -30,7 +29,6 @@ CHUNK = 64
 CHUNK_BYTES = 4 << 20
 # Reader processes take 0.1 s to start: fewer messages than this are done as soon without.
 HELP_AFTER = 128
-MOST_READERS = 3
 
 K = TypeVar("K")
 
@@ -121,18 +119,18 @@ class Classifier:
         """What the base says of one message, of any bytes."""
         return self._assess_all([None], [self.reader.read(raw)])[0]
 
-    def classify_many(self, raws: Iterable[bytes], *, readers: int | None = None) -> Iterator[Judgement]:
+    def classify_many(self, raws: Iterable[bytes], *, readers: "int | ReaderPool | None" = None) -> Iterator[Judgement]:
         """Judge raw messages lazily, in their order: as `classify`, and faster; `readers` as in `judge_many`."""
         return map(self._always, self.judge_many(((None, raw) for raw in raws), readers=readers))
 
     def judge_many(
-        self, mails: Iterable[tuple[K, bytes | Source]], *, readers: int | None = None
+        self, mails: Iterable[tuple[K, bytes | Source]], *, readers: "int | ReaderPool | None" = None
     ) -> Iterator[Judged[K]]:
         """Judge (key, mail) pairs lazily, in their order; a mail is raw bytes or something with `read() -> bytes`.
 
         What cannot be read or judged gives a failure in its place and the next goes on. When there are more than a
-        few hundred, `readers` further processes (as a rule one for each other core) read while this one scores; to
-        those a mail must be picklable.
+        hundred, `readers` further processes (as a rule one for each other core) read beside this one, or those of a
+        pool that has been started; to them a mail must be picklable.
         """
         for assessed in self.assess_many(mails, readers=readers):
             yield self.judge(assessed)
@@ -160,19 +158,20 @@ class Classifier:
         return self.personal.score(assessed.prints, assessed.prior)
 
     def assess_many(
-        self, mails: Iterable[tuple[K, bytes | Source]], *, readers: int | None = None
+        self, mails: Iterable[tuple[K, bytes | Source]], *, readers: "int | ReaderPool | None" = None
     ) -> Iterator[Assessed[K]]:
         """As `judge_many`, but what the base says: for whoever learns between one judgement and the next."""
         chunks = _chunks(mails)
-        count = _further_cores() if readers is None else readers
-        for slot in itertools.islice(chunks, HELP_AFTER // CHUNK if count else None):
-            yield from self._assess_all(slot.keys, read_chunk(self.reader, slot.sources))
-        if (next_slot := next(chunks, None)) is None:
+        if not (readers is None or isinstance(readers, int)):
+            yield from self._side_by_side(chunks, readers)
             return
-        from spamlstm.model.readers import ReaderPool  # not for a few messages
+        for slot in itertools.islice(chunks, None if readers == 0 else HELP_AFTER // CHUNK):
+            yield from self._assess_all(slot.keys, read_chunk(self.reader, slot.sources))
+        if (next_slot := next(chunks, None)) is not None:
+            from spamlstm.model.readers import ReaderPool, further_cores  # 5 ms, which few messages need not pay
 
-        with ReaderPool(self.reader, count) as pool:
-            yield from self._side_by_side(itertools.chain([next_slot], chunks), pool)
+            with ReaderPool(further_cores() if readers is None else readers) as pool:
+                yield from self._side_by_side(itertools.chain([next_slot], chunks), pool)
 
     def score(self, logits: Sequence[float]) -> float | None:
         """The calibrated score of a message from the logits of its windows; None if it has none."""
@@ -194,7 +193,7 @@ class Classifier:
             may_read = more and len(line) < pool.most_tasks
             if may_read and (pool.has_room() or not line or not line[0][1].is_done()):
                 if slot := next(chunks, None):
-                    line.append((slot, pool.give(slot.sources)))
+                    line.append((slot, pool.give(self.reader, slot.sources)))
                 more = slot is not None
             else:
                 slot, task = line.popleft()
@@ -253,7 +252,3 @@ def _chunks(mails: Iterable[tuple[K, bytes | Source]]) -> Iterator[_Slot[K]]:
             slot, size = _Slot([], []), 0
     if slot.keys:
         yield slot
-
-
-def _further_cores() -> int:
-    return max(0, min(MOST_READERS, len(os.sched_getaffinity(0)) - 1))

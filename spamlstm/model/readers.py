@@ -16,6 +16,7 @@ from typing import Self
 
 from spamlstm.model.reading import Chunk, Reader, Reading, read_chunk
 
+MOST_READERS = 3
 # Chunks that a reader has at once: it must not run dry while this process reads or scores one itself.
 AHEAD = 3
 # Chunks that are out or read and not scored yet, for each process: those read may wait for one before them.
@@ -27,7 +28,7 @@ _START = "from spamlstm.model.reading import serve; serve()"
 class ReaderProcess:
     """One light process that reads chunks; each that it was given gets an answer, in their order."""
 
-    def __init__(self, reader: Reader) -> None:
+    def __init__(self) -> None:
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path)}
         self._channel, theirs = Pipe()
         with theirs:
@@ -39,12 +40,12 @@ class ReaderProcess:
                 env=environment,
             )
         self.unanswered = 0
-        self._send(reader)
 
-    def give(self, chunk: Chunk) -> None:
-        """Send a chunk. Where that fails the answer will say so."""
+    def give(self, reader: Reader, chunk: Chunk) -> None:
+        """Send a chunk and how to read it. Where that fails the answer will say so."""
         self.unanswered += 1
-        self._send(chunk)
+        with contextlib.suppress(OSError):
+            self._channel.send((reader, chunk))
 
     def has_answered(self) -> bool:
         """Whether `answer` would not wait."""
@@ -58,10 +59,6 @@ class ReaderProcess:
             readings: list[Reading] = self._channel.recv()
             return readings
         return None
-
-    def _send(self, what: Reader | Chunk) -> None:
-        with contextlib.suppress(OSError):
-            self._channel.send(what)
 
     def close(self) -> None:
         """End the process and wait for its end."""
@@ -80,7 +77,7 @@ class Task:
         if process is None:
             self._read = read_chunk(reader, chunk)
         else:
-            process.give(chunk)
+            process.give(reader, chunk)
 
     def is_done(self) -> bool:
         """Whether `readings` would not wait."""
@@ -95,25 +92,24 @@ class Task:
 
 
 class ReaderPool:
-    """A few reader processes; with a count of 0, none. Used in `with`."""
+    """A few reader processes, which begin to start with it; with a count of 0, none. Used in `with`."""
 
-    def __init__(self, reader: Reader, count: int) -> None:
-        self._reader = reader
+    def __init__(self, count: int) -> None:
         self._all: list[ReaderProcess] = []
         self.most_tasks = MOST_TASKS * max(1, count)
         for _ in range(count):
             # Without leave to start a process all is read here.
             with contextlib.suppress(OSError):
-                self._all.append(ReaderProcess(reader))
+                self._all.append(ReaderProcess())
 
     def has_room(self) -> bool:
         """Whether a process has too little to do."""
         return any(process.unanswered < AHEAD for process in self._all)
 
-    def give(self, chunk: Chunk) -> Task:
+    def give(self, reader: Reader, chunk: Chunk) -> Task:
         """Have a chunk read: by a process that has too little to do, else here and now."""
         process = min(self._all, key=lambda one: one.unanswered) if self.has_room() else None
-        return Task(self._reader, chunk, process)
+        return Task(reader, chunk, process)
 
     def __enter__(self) -> Self:
         """Itself."""
@@ -123,3 +119,8 @@ class ReaderPool:
         """End all readers, however the work ended."""
         for process in self._all:
             process.close()
+
+
+def further_cores() -> int:
+    """How many reader processes are of use on this machine."""
+    return max(0, min(MOST_READERS, len(os.sched_getaffinity(0)) - 1))

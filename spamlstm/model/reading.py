@@ -102,20 +102,19 @@ def serve() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # Reading leaves next to no cycles behind.
     gc.set_threshold(50_000)
-    chunks: SimpleQueue[Chunk] = SimpleQueue()
-    with contextlib.suppress(EOFError, OSError), Connection(int(sys.argv[1])) as channel:
-        reader: Reader = channel.recv()
+    given: SimpleQueue[tuple[Reader, Chunk] | None] = SimpleQueue()
+    with contextlib.suppress(OSError), Connection(int(sys.argv[1])) as channel:
         # A chunk is taken at once, or two processes could each wait for the other to take what it sends.
-        Thread(target=_take, args=(channel, chunks), daemon=True).start()
-        while chunk := chunks.get():
-            channel.send(read_chunk(reader, chunk))
+        Thread(target=_take, args=(channel, given), daemon=True).start()
+        while task := given.get():
+            channel.send(read_chunk(*task))
 
 
-def _take(channel: "Connection", chunks: "SimpleQueue[Chunk]") -> None:
+def _take(channel: "Connection", given: "SimpleQueue[tuple[Reader, Chunk] | None]") -> None:
     with contextlib.suppress(EOFError, OSError):
         while True:
-            chunks.put(channel.recv())
-    chunks.put(())
+            given.put(channel.recv())
+    given.put(None)
 
 
 def _prints(raw: bytes) -> "Prints":

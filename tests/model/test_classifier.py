@@ -93,29 +93,29 @@ def test_many_is_lazy(classifier):
 
 def test_a_reader_that_dies_costs_nothing(classifier):
     """Its chunks are read in this process: the one that it had, and those that are given to it later."""
-    with ReaderPool(classifier.reader, 1) as pool:
-        had = pool.give([SPAM, HAM])
+    with ReaderPool(1) as pool:
+        had = pool.give(classifier.reader, [SPAM, HAM])
         pool._all[0]._process.kill()
         pool._all[0]._process.wait()
-        for task in (had, pool.give([SPAM, HAM])):
+        for task in (had, pool.give(classifier.reader, [SPAM, HAM])):
             assert [one.failure for one in task.readings()] == ["", ""]
 
 
 def test_chunks_larger_than_any_buffer(classifier):
     """Many large chunks and their answers are on their way at once, and neither side waits for the other for ever."""
-    with ReaderPool(classifier.reader, 1) as pool:
+    with ReaderPool(1) as pool:
         raw = mail("a line of text, and another one\n" * 2000)
-        tasks = [pool.give([raw] * 64) for _ in range(8)]
+        tasks = [pool.give(classifier.reader, [raw] * 64) for _ in range(8)]
         assert [len(task.readings()) for task in tasks] == [64] * 8
 
 
 def test_who_has_enough_to_do_gets_no_more(classifier):
     """What no reader has room for is read at once."""
-    with ReaderPool(classifier.reader, 1) as pool:
+    with ReaderPool(1) as pool:
         tasks = []
         while pool.has_room():
-            tasks.append(pool.give([HAM]))
-        here = pool.give([SPAM])
+            tasks.append(pool.give(classifier.reader, [HAM]))
+        here = pool.give(classifier.reader, [SPAM])
         assert here.is_done()
         assert [len(task.readings()) for task in (*tasks, here)] == [1] * (AHEAD + 1)
 

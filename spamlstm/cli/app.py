@@ -258,6 +258,30 @@ def labels_purge(state: StateOption = None) -> None:
     purge_labels(state=state)
 
 
+@app.command()
+def retrain(
+    *,
+    now: Annotated[bool, typer.Option("--now", help="Also if nothing was labelled since the last time.")] = False,
+    mail: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--mail", metavar="MAILDIR", help="Mail without labels, instead of all that the configuration names."
+        ),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the report as one JSON object.")] = False,
+    model: ModelOption = None,
+    config: ConfigOption = None,
+    state: StateOption = None,
+) -> None:
+    """Teach the model what you have labelled; what comes of it is used only if it judges better than the one in use.
+
+    It takes a minute or two, behind all else that the machine does. 'spamlstm model rollback' takes it back.
+    """
+    from spamlstm.cli.retrain import Options, retrain_model
+
+    retrain_model(Options(now=now, mail=mail or [], json=json, model=model, config=config, state=state))
+
+
 @model_app.command("list")
 def model_list(*, json: Annotated[bool, typer.Option("--json", help="Print one JSON object a model.")] = False) -> None:
     """The installed models: * is in use, - was before; 'default' is the one that ships."""

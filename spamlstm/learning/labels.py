@@ -12,7 +12,7 @@ import os
 import sqlite3
 import time
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -268,6 +268,17 @@ class Labels:
         for number, content, label, moment, prior, model, subject, origin in rows:
             yield Said(number, content.hex(), Label(label), moment, prior, model, subject, Origin(origin))
 
+    def kept(self, most: int) -> Iterator[tuple[Said, bytes]]:
+        """The last so many labels, in order, each with the first MOST_KEPT bytes of its mail."""
+        rows = self._connection.execute(
+            "SELECT id, content, label, time, prior, model, subject, mail FROM labels"
+            " WHERE id IN (SELECT id FROM labels ORDER BY id DESC LIMIT ?) ORDER BY id",
+            (most,),
+        )
+        for number, content, label, moment, prior, model, subject, mail in rows:
+            said = Said(number, content.hex(), Label(label), moment, prior, model, subject)
+            yield said, zlib.decompress(mail)
+
     # --- what is learned --------------------------------------------------------------------------------------------
 
     def lessons(self, *, after: int, most_bytes: int) -> Iterator[Lesson]:
@@ -308,6 +319,19 @@ class Labels:
             self._connection.execute(
                 "DELETE FROM learned WHERE last NOT IN (SELECT last FROM learned ORDER BY last DESC LIMIT ?)", (most,)
             )
+
+    def priors_from(self, model: str) -> bool:
+        """Whether each base's score is one that this model gave."""
+        return self._connection.execute("SELECT 1 FROM labels WHERE model != ? LIMIT 1", (model,)).fetchone() is None
+
+    def rescore(self, priors: Mapping[int, float | None], *, model: str) -> None:
+        """Put another base's scores, by row, in the place of the old ones: all or none. What was learned is void."""
+        with self._change():
+            self._connection.executemany(
+                "UPDATE labels SET prior = ?, model = ? WHERE id = ?",
+                [(prior, model, number) for number, prior in priors.items()],
+            )
+            self._begin_anew(first=0)
 
     # --- inside -----------------------------------------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ from spamlstm.service.moves import Moves
 SLICE_SECONDS = 0.005
 # Of one core, for looking at all folders of all Maildirs: where that takes long it is done more rarely.
 SHARE = 0.005
-# But no more rarely than this: a first look at much mail takes long, and says nothing of the next one.
+# But no more rarely than this. The first round, which reads much, says nothing of what the next one takes.
 LONGEST_PAUSE = 180.0
 # After something was moved its client may have more to do; and how much of one core goes to looks at that moment.
 REST_SECONDS = 0.5
@@ -98,7 +98,7 @@ class Feedback:
         now = self._clock()
         self._next_at_once = now + min(self._cost / SHARE_AT_ONCE, LONGEST_PAUSE)
         if self._whole:
-            pause = min(self._cost / SHARE, LONGEST_PAUSE)
+            pause = min(self._cost / SHARE, LONGEST_PAUSE) if self.learners.status.rounds else 0.0
             self._next = max(self._began + self._config.daemon.scan_seconds, now + pause)
             self.learners.status.rounds += 1
             self.learners.status.round_seconds = self._cost

@@ -231,8 +231,10 @@ def _which(path: Path) -> tuple[int, int] | None:
 
 def _private(folder: Path, *, below: Path) -> Path:
     """The folder, made for its owner alone; so are those above it, for which mkdir's mode does not hold."""
-    for path in (*reversed([one for one in folder.parents if below in one.parents]), folder):
-        path.mkdir(mode=0o700, parents=path == below, exist_ok=True)
+    between = [one for one in (folder, *folder.parents) if below in one.parents]
+    below.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for path in reversed(between):
+        path.mkdir(mode=0o700, exist_ok=True)
     return folder
 
 

@@ -77,6 +77,7 @@ def run_daemon(wish: Wish, *, state: Path | None) -> None:
         stack.callback(journal.close)
         learners = Learners(state, layer=config.learning.layer)
         stack.callback(learners.close)
+        learners.rebase(classifier)
         places = Places.open(state)
         stack.callback(places.close)
         wake = stack.enter_context(Wake())

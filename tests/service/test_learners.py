@@ -46,6 +46,21 @@ def test_nobody_has_said_anything(learners, tmp_path):
     assert not (tmp_path / "state").exists()
 
 
+@pytest.mark.parametrize("opened", [False, True])
+def test_another_base(learners, tmp_path, opened):
+    """What was learned rests on its scores from then on, whether the store is open by then or not."""
+    one = learners()
+    say(one, "/mail/ann", 1)
+    if not opened:
+        one.close()
+    one.rebase(Base("words 2", score=-3.0))
+
+    assert one.layer("/mail/ann").labels == 1
+    store = Labels.find(tmp_path / "state")
+    assert [(said.prior, said.model) for said in store.last()] == [(-3.0, "words 2")]
+    store.close()
+
+
 def test_one_layer_for_all(learners):
     """What is said of mail in one Maildir counts in the others."""
     one = learners()

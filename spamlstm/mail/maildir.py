@@ -150,8 +150,7 @@ class Entry:
 
 
 def messages(folder: str, parts: Iterable[Part] = ("new", "cur")) -> Iterator[Entry]:
-    """What lies in new and cur, or in one of them. A folder that is not there is an OSError: no listing must pass for an
-    empty one.
+    """What lies in new and cur, or in one of them. A folder that is not there is an OSError and never an empty one.
 
     new is listed first: a message that a reader takes to cur meanwhile is then seen twice, and never not at all.
     Links are passed over: one could show a daemon that runs as root what the owner of the mail may not read.

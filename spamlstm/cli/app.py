@@ -231,6 +231,29 @@ def label(
 
 
 @app.command()
+def adopt(
+    maildir: Annotated[Path, typer.Argument(metavar="MAILDIR", help="A Maildir that has been in use for a while.")],
+    *,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be learned.")] = False,
+    undo: Annotated[bool, typer.Option("--undo", help="Take back what was adopted from it.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    model: ModelOption = None,
+    config: ConfigOption = None,
+    state: StateOption = None,
+) -> None:
+    """Learn from a mailbox that is there already, so that the filter knows its user's mail from the first minute.
+
+    Ham is what was answered, flagged, filed in a folder or kept read for a month; spam is what lies in the junk folder,
+    unless this filter put it there. The bars are moved so that no more ham is filed than [learning] ham_filed says.
+    Mail is only read. What you said yourself comes before; cut short, the same command goes on.
+    """
+    from spamlstm.cli.adopt import Wish, adopt_maildir, take_back
+
+    wish = Wish(maildir=maildir, dry_run=dry_run, json=json, model=model, config=config, state=state)
+    raise typer.Exit((take_back if undo else adopt_maildir)(wish))
+
+
+@app.command()
 def forget(
     paths: Annotated[
         list[str], typer.Argument(metavar="PATHS...", help="Mail files, folders, Maildirs, mboxes; or -.")
@@ -273,12 +296,68 @@ def labels_purge(*, maildir: MaildirOption = None, config: ConfigOption = None, 
     purge_labels(state=label_folder(state, maildir, named=config))
 
 
-@model_app.command()
-def show(model: ModelOption = None) -> None:
-    """Print the card of the model in use."""
+@app.command()
+def retrain(
+    *,
+    now: Annotated[bool, typer.Option("--now", help="Also if nothing was labelled since the last time.")] = False,
+    mail: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--mail", metavar="MAILDIR", help="Mail without labels, instead of all that the configuration names."
+        ),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the report as one JSON object.")] = False,
+    model: ModelOption = None,
+    config: ConfigOption = None,
+    state: StateOption = None,
+) -> None:
+    """Teach the model what you have labelled; what comes of it is used only if it judges better than the one in use.
+
+    It takes a minute or two, behind all else that the machine does. 'spamlstm model rollback' takes it back.
+    """
+    from spamlstm.cli.retrain import Options, retrain_model
+
+    retrain_model(Options(now=now, mail=mail or [], json=json, model=model, config=config, state=state))
+
+
+@model_app.command("list")
+def model_list(*, json: Annotated[bool, typer.Option("--json", help="Print one JSON object a model.")] = False) -> None:
+    """The installed models: * is in use, - was before; 'default' is the one that ships."""
+    from spamlstm.cli.model import list_models
+
+    list_models(json=json)
+
+
+@model_app.command("show")
+def model_show(
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="An installed model; else the one in use.")
+    ] = None,
+    *,
+    model: ModelOption = None,
+) -> None:
+    """Print the card of a model."""
     from spamlstm.cli.model import show_model
 
-    show_model(model)
+    show_model(name, model)
+
+
+@model_app.command("use")
+def model_use(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="An installed model, or 'default'.")],
+) -> None:
+    """Check an installed model and use it from now on; a running daemon takes it up by itself."""
+    from spamlstm.cli.model import use_model
+
+    use_model(name)
+
+
+@model_app.command("rollback")
+def model_rollback() -> None:
+    """Use the model that was in use before; again, and it is taken back."""
+    from spamlstm.cli.model import roll_back
+
+    roll_back()
 
 
 @config_app.command("init")

@@ -210,6 +210,15 @@ class Journal:
         wanted = "state = ? AND undoes IS NULL AND acts.time >= ? ORDER BY acts.time DESC, acts.id DESC"
         return self._acts(wanted, Outcome.DONE, since)
 
+    def filed(self) -> set[str]:
+        """The content ids of what we filed to junk folders, and have not taken back."""
+        found = self._connection.execute(
+            "SELECT DISTINCT content FROM acts JOIN judgements ON judgements.id = judgement"
+            " WHERE undoes IS NULL AND state IN (?, ?) AND instr(actions, ?)",
+            (_OPEN, Outcome.DONE, Action.FILE),
+        )
+        return {content.hex() for (content,) in found}
+
     def last_act(self, maildir: str, content: str) -> LastAct | None:
         """The last act on a message of this content that was made, or is being made; None if there is none.
 

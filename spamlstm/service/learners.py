@@ -18,7 +18,7 @@ from typing import Any, Protocol
 from spamlstm.config import Layer
 from spamlstm.config.places import LABELS, personal_dir
 from spamlstm.errors import UserError
-from spamlstm.learning.labels import Label, Labels
+from spamlstm.learning.labels import Label, Labels, Origin
 from spamlstm.learning.learner import Learner
 from spamlstm.mail.tagging import untag
 from spamlstm.model.bundle import Bundle
@@ -148,7 +148,7 @@ class Learners:
             learner = self._learner(folder, create=True)
             assert learner is not None  # noqa: S101  it was to be created
             mail = untag(raw)
-            new = learner.say(mail, label, prior=base.assess(mail).prior, model=base.bundle.label)
+            new = learner.say(mail, label, prior=base.assess(mail).prior, model=base.bundle.label, origin=Origin.MOVED)
             learner.keep()
         if new:
             self.status.moved[label] += 1

@@ -57,7 +57,10 @@ _BOTH: tuple[Part, ...] = ("new", "cur")
 class Judge(Protocol):
     """What is asked of a `Classifier`."""
 
-    policy: Policy
+    @property
+    def policy(self) -> Policy:
+        """What decides."""
+        ...
 
     def judge_many(self, mails: Iterable[tuple[Mail, bytes]], *, readers: int | None = None) -> Iterator[Judged[Mail]]:
         """Judge raw messages lazily, in their order."""

@@ -103,7 +103,7 @@ def test_labels_lists_what_was_said(spamlstm, tmp_path):
     assert counts == "1 ham, 1 spam"
     assert [line.split("\t")[1:3] for line in (first, second)] == [["spam", "+12.00"], ["ham", "-12.00"]]
     rows = [json.loads(line) for line in spamlstm("labels", "--json")[1].splitlines()]
-    assert list(rows[0]) == ["id", "label", "time", "subject", "base", "model"]
+    assert list(rows[0]) == ["id", "label", "origin", "time", "subject", "base", "model"]
     assert rows[0]["subject"] == "a plain subject line"
     assert spamlstm("labels", "purge")[:2] == (0, "2 forgotten\n")
     assert spamlstm("labels")[1] == "0 ham, 0 spam\n"

@@ -149,14 +149,14 @@ class Entry:
         return os.path.join(self.folder, self.part, self.name)
 
 
-def messages(folder: str) -> Iterator[Entry]:
-    """What lies in new and cur. A folder that is not there is an OSError, as no listing must pass for an empty one.
+def messages(folder: str, parts: Iterable[Part] = ("new", "cur")) -> Iterator[Entry]:
+    """What lies in new and cur, or in one of them. A folder that is not there is an OSError and never an empty one.
 
     new is listed first: a message that a reader takes to cur meanwhile is then seen twice, and never not at all.
     Links are passed over: one could show a daemon that runs as root what the owner of the mail may not read.
     """
-    yield from _listed(folder, "new")
-    yield from _listed(folder, "cur")
+    for part in parts:
+        yield from _listed(folder, part)
 
 
 def _listed(folder: str, part: Part) -> Iterator[Entry]:

@@ -10,7 +10,8 @@ from spamlstm.mail.maildir import Entry, GoneError, Part
 from spamlstm.mail.paths import MOST_BYTES
 from spamlstm.service.places import Mark, base_hash
 
-_MARKS = tuple(map(Mark, range(8)))
+_MARKS = tuple(map(Mark, range(16)))
+_BOTH: tuple[Part, ...] = ("new", "cur")
 
 _Item = TypeVar("_Item")
 
@@ -34,11 +35,19 @@ class Difference:
     gone: set[int] = field(default_factory=set)
 
 
-def compared(path: str, before: dict[int, Mark]) -> Difference:
-    """What lies in the folder at `path` now, against what lay there; an OSError if it cannot be listed."""
+def compared(path: str, before: dict[int, Mark], parts: Sequence[Part] = _BOTH) -> Difference:
+    """What lies in these parts of the folder at `path` now, against what lay there; an OSError if they cannot be read.
+
+    A listing may miss a name that changes meanwhile. Two hardly miss the same one.
+    """
+    difference = _compared(path, before, parts)
+    return _compared(path, before, parts) if difference.gone else difference
+
+
+def _compared(path: str, before: dict[int, Mark], parts: Sequence[Part]) -> Difference:
     found = Difference(gone=set(before))
     seen: set[int] = set()
-    for one in listed(path):
+    for one in listed(path, parts):
         found.gone.discard(one.base)
         marks = before.get(one.base)
         if marks is None:
@@ -50,14 +59,14 @@ def compared(path: str, before: dict[int, Mark]) -> Difference:
     return found
 
 
-def listed(path: str) -> Iterator[Found]:
+def listed(path: str, parts: Sequence[Part] = _BOTH) -> Iterator[Found]:
     """The messages of a folder, without taking each name apart as `Name` does: there may be 50,000."""
-    for entry in maildirs.messages(path):
+    for entry in maildirs.messages(path, parts):
         stem, _, flags = entry.name.partition(":2,")
-        marks = 0
+        marks = 8 if entry.part == "new" else 0
         if flags:
             letters = flags.partition(",")[0]
-            marks = ("R" in letters) + 2 * ("S" in letters) + 4 * ("T" in letters)
+            marks += ("R" in letters) + 2 * ("S" in letters) + 4 * ("T" in letters)
         base = stem.partition(":")[0].partition(",")[0]
         yield Found(base_hash(base), _MARKS[marks], entry.part, entry.name)
 

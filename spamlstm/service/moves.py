@@ -188,12 +188,12 @@ class Moves:
     def _read_shelf(self, shelf: _Shelf, *, first: bool, gone: set[str]) -> Iterator[None]:
         known, folder = shelf.known, shelf.folder
         if (known.folder.new_ns, known.folder.cur_ns) != (folder.new_ns, folder.cur_ns):
-            before = self._places.marks(known.id)
-            difference = compared(shelf.path, before)
-            if difference.gone:
-                # A listing may miss a name that changes meanwhile; two hardly miss the same one.
-                difference = compared(shelf.path, before)
-            del before
+            # Where cur is as it was, what came or went lies in new, which is small.
+            delivered = known.folder.cur_ns == folder.cur_ns
+            difference = compared(shelf.path, self._places.marks(known.id, new=True), ("new",)) if delivered else None
+            if difference is None or difference.gone:
+                # What is gone from new may have gone to cur since.
+                difference = compared(shelf.path, self._places.marks(known.id))
             yield
             many = len(difference.arrived) > BROUGHT
             if first or (shelf.is_new and many):
@@ -202,14 +202,18 @@ class Moves:
                 yield from self._arrive(shelf, difference.arrived, brought=many)
             yield from self._change(shelf, difference.changed, gone)
             yield from self._leave(known, difference.gone, gone)
-            settled = folder if self._is_settled(folder) else replace(folder, new_ns=-1, cur_ns=-1)
+            settled = replace(folder, new_ns=self._settled(folder.new_ns), cur_ns=self._settled(folder.cur_ns))
             with self._places.change():
                 self._places.note_folder(known, settled, known.kind)
         if known.kind is Kind.JUNK:
             yield from self._read_junk(shelf)
 
     def _is_settled(self, folder: Folder) -> bool:
-        return self._clock() * 1e9 - max(folder.new_ns, folder.cur_ns) > _SETTLED_NS
+        return -1 not in (self._settled(folder.new_ns), self._settled(folder.cur_ns))
+
+    def _settled(self, changed_ns: int) -> int:
+        """The time of a part if it is to be trusted, else one that none has."""
+        return changed_ns if self._clock() * 1e9 - changed_ns > _SETTLED_NS else -1
 
     def _note_all(self, known: Known, arrived: Sequence[Found]) -> Iterator[None]:
         for chunk in chunks(arrived, NAMES):

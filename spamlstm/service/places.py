@@ -53,6 +53,8 @@ class Mark(IntFlag):
     SEEN = 2
     DELETED = 4
     """It is as good as gone: a client copied it elsewhere and has yet to remove it here."""
+    NEW = 8
+    """It lies in new. (So that a delivery to a large inbox needs no look at what lies in cur.)"""
 
 
 class Owed(IntFlag):
@@ -188,9 +190,11 @@ class Places:
 
     # --- files ------------------------------------------------------------------------------------------------------
 
-    def marks(self, folder: int) -> dict[int, Mark]:
-        """The files of a folder, by the hash of their base."""
-        rows = self._connection.execute("SELECT base, marks FROM files WHERE folder = ?", (folder,))
+    def marks(self, folder: int, *, new: bool = False) -> dict[int, Mark]:
+        """The files of a folder by the hash of their base, or those of them that lie in new."""
+        rows = self._connection.execute(
+            "SELECT base, marks FROM files WHERE folder = ? AND marks >= ?", (folder, Mark.NEW if new else 0)
+        )
         return {base: Mark(marks) for base, marks in rows}
 
     def unread(self, folder: int) -> set[int]:

@@ -1,0 +1,121 @@
+"""The reading of moves, without a daemon around it: processor time in milliseconds.
+
+look    one Maildir with old mail in its folders: the first look, one at rest, one after a delivery, one after a move
+layers  many Maildirs with labels of their own, asked in turn: what it takes where a layer is not in memory any more
+"""
+
+import argparse
+import contextlib
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from spamlstm.config import Config, Layer, MaildirConfig
+from spamlstm.learning.labels import Label
+from spamlstm.mail.maildir import create_folder
+from spamlstm.model.classifier import Classifier
+from spamlstm.model.personal import PersonalLayer
+from spamlstm.service.journal import Journal
+from spamlstm.service.learners import Learners
+from spamlstm.service.moves import Moves
+from spamlstm.service.places import Places
+
+ROOT = Path(__file__).resolve().parent.parent
+MAIL = [path.read_bytes() for path in sorted((ROOT / "docs/demo").glob("*.eml"))]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=["look", "layers"])
+    parser.add_argument(
+        "--messages", type=int, default=50_000, help="in each of the inbox, the junk folder, an archive"
+    )
+    parser.add_argument("--maildirs", type=int, default=30)
+    parser.add_argument("--labels", type=int, default=200, help="of each Maildir")
+    parser.add_argument("--folder", type=Path, help="where to put it all, to try another disk")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="spamlstm-", dir=arguments.folder) as name:
+        {"look": look, "layers": layers}[arguments.what](Path(name), arguments)
+
+
+def message(number: int) -> bytes:
+    return b"Received: by mx with id m%d\r\n%s" % (number, MAIL[number % len(MAIL)])
+
+
+def milliseconds(act: Callable[[], object]) -> str:
+    wall, cpu = time.perf_counter(), time.process_time()
+    act()
+    cpu, wall = 1000 * (time.process_time() - cpu), 1000 * (time.perf_counter() - wall)
+    return f"{cpu:9.2f} ms of processor time, {wall:9.2f} by the clock"
+
+
+def look(folder: Path, arguments: argparse.Namespace) -> None:
+    root = folder / "Maildir"
+    for part in ("tmp", "new", "cur"):
+        (root / part).mkdir(parents=True)
+    boxes = [root, root / ".Junk", root / ".Archive"]
+    for box in boxes:
+        if box != root:
+            create_folder(str(root), str(box))
+        for number in range(arguments.messages):
+            path = box / "cur" / f"{number}.old,S=5000:2,S"
+            path.write_bytes(message(number)[:3000])
+    classifier = Classifier.open(personal=PersonalLayer())
+    with contextlib.ExitStack() as stack:
+        journal, places = Journal.open(folder / "state"), Places.open(folder / "state")
+        learners = Learners(folder / "state", layer=Layer.SHARED)
+        for one in (journal, places, learners):
+            stack.callback(one.close)
+        config = Config(maildirs=(MaildirConfig(str(root)),))
+        # Ahead of the files, so that times of folders are trusted at once.
+        moves = Moves(
+            config=config,
+            base=classifier,
+            places=places,
+            journal=journal,
+            learners=learners,
+            clock=lambda: time.time() + 10,
+        )
+
+        def once() -> None:
+            for _ in moves.look(str(root)):
+                pass
+
+        print("the first look           ", milliseconds(once))
+        print("at rest                  ", milliseconds(once))
+        for number in range(3):
+            (root / "new" / f"{number}.mx").write_bytes(message(900_000 + number))
+            print("after a delivery         ", milliseconds(once))
+        for number in range(3):
+            (root / "new" / f"{number}.mx").rename(root / ".Junk" / "cur" / f"{number}.mx:2,S")
+            print("after a move, with label ", milliseconds(once))
+        size = sum(path.stat().st_size for path in (folder / "state").glob("places.sqlite*"))
+        print(f"places take {size / 1e6:.1f} MB for {3 * arguments.messages} messages")
+
+
+def layers(folder: Path, arguments: argparse.Namespace) -> None:
+    classifier = Classifier.open(personal=PersonalLayer())
+    with contextlib.closing(Learners(folder, layer=Layer.MAILDIR)) as learners:
+        names = [f"/mail/{number}" for number in range(arguments.maildirs)]
+        for number in range(arguments.labels):
+            for name in names[:1] if number else names:
+                learners.say(name, message(number), (Label.SPAM, Label.HAM)[number % 2], base=classifier)
+        # All but the first have one label; what is held is asked for again and again, the first rarely.
+        took = []
+        for _ in range(5):
+            for name in names[1:]:
+                learners.layer(name)
+            began = time.perf_counter()
+            learners.layer(names[0])
+            took.append(1000 * (time.perf_counter() - began))
+        print(f"a layer of {arguments.labels} labels that is not in memory: {statistics.median(took):.1f} ms")
+        began = time.perf_counter()
+        for _ in range(1000):
+            learners.layer(names[0])
+        print(f"one that is: {time.perf_counter() - began:.3f} ms")
+
+
+if __name__ == "__main__":
+    main()

@@ -6,7 +6,6 @@ input, and decodes attachments that nobody reads (docs/decisions/0002-own-parser
 
 import re
 from dataclasses import dataclass, field
-from functools import cached_property
 
 from spamlstm.mail import html
 from spamlstm.mail.charset import decode_words
@@ -20,53 +19,35 @@ MAX_HEADER = 20_000
 _ADDRESS = re.compile(r"(?<![^\s<>\"(),:;@])[^\s<>\"(),:;@]++@[^\s<>\"(),:;@]+")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Message:
-    """One mail, read. `defects` names what was wrong with it; all text is decoded, none is normalised."""
+    """One mail, read. `defects` names what was wrong with it; all text is decoded, none is normalised.
 
-    headers: Headers = ()
-    parts: tuple[Part, ...] = ()
-    structure: str = ""
-    plain: str = ""
-    page: html.Page = html.EMPTY
-    size: int = 0
-    defects: tuple[str, ...] = ()
-    first: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
+    `first` has of the headers of each name (lower case) the topmost. What the headers do not say is ''.
+    """
 
-    def header(self, name: str) -> str | None:
-        """The first header called `name` (lower case), encoded words read, or None."""
-        value = self.first.get(name)
-        return None if value is None else decode_words(value[:MAX_HEADER]).strip()
+    headers: Headers
+    parts: tuple[Part, ...]
+    structure: str
+    plain: str
+    page: html.Page
+    size: int
+    defects: tuple[str, ...]
+    first: dict[str, str] = field(repr=False, compare=False)
+    text: str
+    """What a reader sees: the page if there is one that says anything, else the plain part."""
+    subject: str
+    """Encoded words read."""
+    sender: str
+    """The address in From, lower case."""
+    sender_name: str
+    """The display name in From, encoded words read."""
+    list_id: str
+    """What stands between the angle brackets of List-Id, lower case."""
 
     def all(self, name: str) -> list[str]:
         """The raw values of every header called `name` (lower case), topmost first."""
         return [value for key, value in self.headers if key == name]
-
-    @cached_property
-    def text(self) -> str:
-        """What a reader sees: the page if there is one that says anything, else the plain part."""
-        return self.page.visible or self.plain
-
-    @cached_property
-    def subject(self) -> str:
-        """The subject, encoded words read, or ''."""
-        return self.header("subject") or ""
-
-    @cached_property
-    def sender(self) -> str:
-        """The address in From, lower case, or ''."""
-        return address(self.first.get("from", ""))
-
-    @cached_property
-    def sender_name(self) -> str:
-        """The display name in From, or ''."""
-        return display_name(self.first.get("from", ""))
-
-    @cached_property
-    def list_id(self) -> str:
-        """What stands between the angle brackets of List-Id, lower case, or ''."""
-        value = self.first.get("list-id", "")
-        return (value.rpartition("<")[2].partition(">")[0] or value).strip().lower()
 
     @property
     def attachments(self) -> tuple[Part, ...]:
@@ -97,16 +78,28 @@ def parse(raw: bytes) -> Message:
     reader = Reader(raw)
     headers, start = reader.headers(_skip_mbox_line(raw), top=True)
     reader.walk(headers, start)
+    first = dict(reversed(headers))
+    plain, page = "\n".join(reader.plain), html.join(reader.pages)
+    sender = first.get("from", "")
     return Message(
         headers=headers,
         parts=tuple(reader.parts),
         structure=" ".join(reader.shape),
-        plain="\n".join(reader.plain),
-        page=html.join(reader.pages),
+        plain=plain,
+        page=page,
         size=size,
         defects=tuple(reader.defects),
-        first=dict(reversed(headers)),
+        first=first,
+        text=page.visible or plain,
+        subject=decode_words(first.get("subject", "")[:MAX_HEADER]).strip(),
+        sender=address(sender),
+        sender_name=display_name(sender),
+        list_id=_in_brackets(first.get("list-id", "")),
     )
+
+
+def _in_brackets(value: str) -> str:
+    return (value.rpartition("<")[2].partition(">")[0] or value).strip().lower()
 
 
 def _skip_mbox_line(raw: bytes) -> int:

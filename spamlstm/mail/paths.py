@@ -14,7 +14,8 @@ from typing import BinaryIO
 MOST_BYTES = 64 << 20
 STDIN = "-"
 
-_BLOCK = 1 << 20
+# What most mail fits in: to ask for more takes longer, as room for it is made each time.
+_BLOCK = 64 << 10
 _TAIL = 512
 _HEADER_LINE = re.compile(rb"[!-9;-~]{1,256}[ \t]*:")
 # The date is asked for, as bodies hold paragraphs that begin with 'From '.

@@ -30,8 +30,8 @@ _LOOKALIKE = str.maketrans(
     "aeopcyxijshdqwbkmhtrabeiknoptuxnw",
 )
 _MIXED_WORD = re.compile(r"\b(?=\w*[a-z])(?=\w*[\u0370-\u03ff\u0400-\u052f])[a-z\u0370-\u03ff\u0400-\u052f]+\b")
-_URL = re.compile(r"(?:https?|ftp)://(?:[^\s/@<>\"]*@)?([^\s/:?#<>\"')\]]+)[^\s<>\"]*")
-_LINK = re.compile("://")
+_LINK, _SCHEME = re.compile("://"), re.compile(r"(?:https?|ftp)\Z")
+_BEHIND_SCHEME = re.compile(r"(?:[^\s/@<>\"]*@)?([^\s/:?#<>\"')\]]+)[^\s<>\"]*")
 _DOMAIN = re.compile(r"[\w.-]+")
 _LOCAL = "abcdefghijklmnopqrstuvwxyz0123456789._+=-"
 _GREEK_OR_CYRILLIC = re.compile("[\u0370-\u052f]")
@@ -142,7 +142,7 @@ def normalise(text: str) -> tuple[str, set[str]]:
         if folded:
             odd.add("confusable")
     if "://" in text:
-        text = _URL.sub(lambda match: f" ⟦url⟧{match[1][:40]} ", text)
+        text = _without_links(text)
     if "@" in text:
         text = _without_addresses(text)
     if ascii_only:
@@ -163,6 +163,20 @@ def _shortened_run(match: re.Match[str]) -> str:
 
 def _shortened(word: str) -> str:
     return _LONG.sub(lambda match: match[0][:24] + "…", word)
+
+
+def _without_links(text: str) -> str:
+    """`text` with ⟦url⟧ and the host for each link. To look for the sign first takes half the time of one pattern."""
+    out: list[str] = []
+    end = 0
+    for sign in _LINK.finditer(text):
+        # A link may stand within one: then there is no room for its scheme.
+        scheme = _SCHEME.search(text, max(end, sign.start() - 5), sign.start())
+        if scheme and (link := _BEHIND_SCHEME.match(text, sign.end())):
+            out += (text[end : scheme.start()], f" ⟦url⟧{link[1][:40]} ")
+            end = link.end()
+    out.append(text[end:])
+    return "".join(out)
 
 
 def _without_addresses(text: str) -> str:

@@ -88,6 +88,8 @@ def buckets(lengths: Sequence[int], *, budget: int = BATCH_TOKENS) -> Iterator[l
 def _session(bundle: Bundle, threads: int) -> "onnxruntime.InferenceSession":
     # Left alone it reports to its makers over the network, from a thread of its own; it asks this while it is loaded.
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+    # numpy, which comes with it, starts a thread for each core that spins for 30 ms; nothing here multiplies matrices.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

@@ -18,14 +18,15 @@ if TYPE_CHECKING:
 # A mark, or a word or a run of punctuation with the space before it. Text comes with single spaces only.
 PIECE = re.compile(r"⟦[a-z0-9:]+⟧| ?\w+| ?[^\w\s⟦]+")
 PADDING = 0
-# About 6 MB of words; mail repeats its words, so when it is full it may as well start anew.
-_MOST_WORDS = 32_768
+# About 6 MB of words. When it is full it becomes the elder of two memories, from which what comes again is taken over.
+MOST_WORDS = 32_768
 _LONGEST_KEPT = 40
 
 # The letters by which byte-level BPE writes the bytes 0x00 to 0xff (GPT-2's table, bytes_to_unicode).
 _SHOWN = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
 _HIDDEN = [byte for byte in range(0x100) if byte not in _SHOWN]
 BYTE_LETTERS = tuple(chr(byte if byte in _SHOWN else 0x100 + _HIDDEN.index(byte)) for byte in range(0x100))
+_SPACE = BYTE_LETTERS[0x20]
 
 Ids: TypeAlias = "array[int]"
 
@@ -33,9 +34,9 @@ Ids: TypeAlias = "array[int]"
 class Vocabulary:
     """The words of one bundle."""
 
-    def __init__(self, tokenizer: "Tokenizer") -> None:
+    def __init__(self, tokenizer: "Tokenizer", *, most_words: int = MOST_WORDS) -> None:
         self._tokenizer = tokenizer
-        self._words = _Words(tokenizer)
+        self._words = _Words(tokenizer, most_words)
 
     @classmethod
     def load(cls, path: Path) -> "Vocabulary":
@@ -78,15 +79,18 @@ class Vocabulary:
 class _Words(dict[str, bytes]):
     """The ids of each word, as the bytes of an array: words are joined many times for each that is learned."""
 
-    def __init__(self, tokenizer: "Tokenizer") -> None:
+    def __init__(self, tokenizer: "Tokenizer", most: int) -> None:
         self._tokenizer = tokenizer
         self._model = tokenizer.model
+        self._most = most
+        self._elder: dict[str, bytes] = {}
 
     def __missing__(self, word: str) -> bytes:
-        if len(self) >= _MOST_WORDS:
-            self.clear()
-        ids = array("I", self._learn(word)).tobytes()
+        ids = self._elder.get(word) or array("I", self._learn(word)).tobytes()
         if len(word) <= _LONGEST_KEPT:
+            if len(self) >= self._most:
+                self._elder = self.copy()
+                self.clear()
             self[word] = ids
         return ids
 
@@ -94,6 +98,7 @@ class _Words(dict[str, bytes]):
         if word.isascii():
             # What the library does around its model (marks, its own idea of a word) changes nothing here, and costs
             # three times as much as the model does.
-            return [token.id for token in self._model.tokenize(word.translate(BYTE_LETTERS))]
+            shown = word.replace(" ", _SPACE) if word.isprintable() else word.translate(BYTE_LETTERS)
+            return [token.id for token in self._model.tokenize(shown)]
         ids: list[int] = self._tokenizer.encode(word, add_special_tokens=False).ids
         return ids

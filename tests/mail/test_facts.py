@@ -1,6 +1,10 @@
-import pytest
+from email.utils import mktime_tz, parsedate_tz
 
-from spamlstm.mail.facts import VALUES, facts, link_hosts
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spamlstm.mail.facts import VALUES, _seconds, facts, link_hosts
 from spamlstm.mail.message import parse
 
 
@@ -45,6 +49,27 @@ def test_closed():
 def test_header(headers, name, value):
     """Facts of relation say whose an address is, by the public suffix list."""
     assert found(headers)[name] == value
+
+
+@given(
+    st.tuples(
+        st.sampled_from(["Mon, ", "Mon,", "Mon ", "", "Foo, ", "\t"]),
+        st.sampled_from(["1 ", "31 ", "00 ", "99 ", "123 ", "x "]),
+        st.sampled_from(["Jan ", "feb ", "DEC ", "Foo ", "Mar, "]),
+        st.sampled_from(["2004 ", "1970 ", "99 ", "0099 ", "9999 ", "10000 "]),
+        st.sampled_from(["12:30:01", "99:99:99", "12:00", "1:2:3", ""]),
+        st.sampled_from([" +0100", " -0000", " -0530 (X)", " +01000", " GMT", "", "\n+9999"]),
+        st.sampled_from(["", " " * 90]),
+    ).map("".join)
+)
+def test_dates_are_those_of_the_standard_library(value):
+    """The usual form is read here, for speed, and means what email.utils says of it."""
+    try:
+        parsed = parsedate_tz(value[:100])
+        expected = mktime_tz(parsed) if parsed else None
+    except (ValueError, OverflowError, IndexError, TypeError):
+        expected = None
+    assert _seconds(value) == expected
 
 
 def test_lying_link():

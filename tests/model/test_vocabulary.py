@@ -1,12 +1,12 @@
 """Ids are those of the tokenizers library, however often a word comes, and long windows keep both ends."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
 from spamlstm.model.bundle import TOKENIZER
-from spamlstm.model.vocabulary import PIECE, Vocabulary
+from spamlstm.model.vocabulary import MOST_WORDS, PIECE, Vocabulary
 
 
 @pytest.fixture(scope="module")
@@ -14,11 +14,12 @@ def vocabulary(tiny):
     return Vocabulary.load(tiny / TOKENIZER)
 
 
-@given(text=st.text(max_size=200))
-def test_the_memory_changes_nothing(tiny, text):
+@given(text=st.text(max_size=200), most_words=st.sampled_from([1, 3, MOST_WORDS]))
+@example(text="a a\x00 a\x7fb é ééé a-- \x01\x01", most_words=2)
+def test_the_memory_changes_nothing(tiny, text, most_words):
     """A word has the same ids the first time and the second, which are those that the library gives it alone."""
     library = Tokenizer.from_file(str(tiny / TOKENIZER))
-    vocabulary = Vocabulary(library)
+    vocabulary = Vocabulary(library, most_words=most_words)
     expected = [i for piece in PIECE.findall(text) for i in library.encode(piece, add_special_tokens=False).ids]
     assert list(vocabulary.ids(text)) == expected
     assert list(vocabulary.ids(text)) == expected

@@ -7,13 +7,13 @@ number of the last row in it: whoever forgets something recent goes back no furt
 
 import contextlib
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from spamlstm.learning.labels import Label, Labels, Learned, Lesson, Mail, Origin
+from spamlstm.learning.labels import MOST_LABELS, Label, Labels, Learned, Lesson, Mail, Origin
 from spamlstm.mail.content import content_id, lasting
 from spamlstm.mail.message import parse
-from spamlstm.model.classifier import Assessed
+from spamlstm.model.classifier import Assessed, Classifier
 from spamlstm.model.personal import READ_BYTES, PersonalLayer, prints
 
 # Rows that are learned anew at a start at most, and twice as many when one of the latest is forgotten: 80 ms each.
@@ -97,6 +97,26 @@ def learned_layer(state: Path) -> PersonalLayer | None:
         learner = Learner(labels)
         learner.catch_up()
     return learner.layer if learner.layer.labels else None
+
+
+def keep_in_step(labels: Labels, classifier: Classifier, *, tell: Callable[[int], None] | None = None) -> int:
+    """Let all labels rest on the scores of this base: the layer adds to them, and another base gives others.
+
+    For whoever opens a learner, or holds one, with a base that may be new; any learner of this store learns anew at its
+    next `catch_up`. Scores come from the mail that the store keeps, in one transaction: a kill leaves the old ones.
+    Gives how many labels there were to score; `tell` is told how many are done. A millisecond for each.
+    """
+    model = classifier.bundle.label
+    if labels.priors_from(model):
+        return 0
+    mail = ((said.id, raw) for said, raw in labels.kept(MOST_LABELS) if said.model != model)
+    priors: dict[int, float | None] = {}
+    for assessed in classifier.assess_many(mail, readers=0):
+        priors[assessed.key] = assessed.prior
+        if tell is not None:
+            tell(len(priors))
+    labels.rescore(priors, model=model)
+    return len(priors)
 
 
 def mail_of(

@@ -158,7 +158,7 @@ def test_what_the_user_says_wins_over_what_was_adopted(labels, own):
     assert not says(labels, MAILS[2], SPAM, origin=Origin.ADOPTED)
     assert says(labels, MAILS[3], SPAM, origin=Origin.ADOPTED)
     assert says(labels, MAILS[3], HAM, origin=Origin.ADOPTED)
-    assert labels.forget_adopted() == 1
+    assert labels.forget_adopted("") == 1
     assert {said.content: said.label for said in labels.last()} == {
         content_id(MAILS[0]): HAM,
         content_id(MAILS[1]): SPAM,
@@ -177,7 +177,7 @@ def test_taking_back_what_was_adopted_leaves_no_trace(tmp_path):
     learner.keep(always=True)
     learner.labels.set_bars("tiny-1", Thresholds(0.1, 0.9))
     assert learner.labels.bars() == {"tiny-1": Thresholds(0.1, 0.9)}
-    assert learner.labels.forget_adopted() == 3
+    assert learner.labels.forget_adopted("") == 3
     learner.catch_up()
     assert scores(learner) == scores(straight)
     assert learner.labels.bars() == {}

@@ -14,6 +14,7 @@ things says nothing either.
 """
 
 import contextlib
+import math
 import os
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -148,15 +149,14 @@ def survey(
 
     Heard are the newest `most`, as many of either kind where there are, and never much more of one. Nothing is changed.
     """
-    hearing = _Hearing(known)
+    hearing = _Hearing(known, now)
     result = hearing.survey
     for number, (entry, place, stored) in enumerate(_newest_first(root, names, result), start=1):
         progress(number)
-        evidence = evidence_of(place, Name.parse(entry.name).flags, age=now - stored)
+        # A program that fetched it may have given it the date of that day, so that its age is asked of the mail itself.
+        evidence = evidence_of(place, Name.parse(entry.name).flags, age=math.inf)
         if evidence is None:
-            result.without[Without.EVIDENCE] += 1
-            if place is Kind.INBOX and len(result.unsaid) < UNSAID:
-                result.unsaid.append(entry)
+            hearing.pass_over(entry, place)
         elif result.found[evidence.label] >= most:
             result.without[Without.BEYOND] += 1
         else:
@@ -169,14 +169,21 @@ def survey(
 class _Hearing:
     """Reads what may be evidence, and tells what is."""
 
-    def __init__(self, known: Known) -> None:
+    def __init__(self, known: Known, now: float) -> None:
         self.survey = Survey()
         self.heard: dict[str, Witness] = {}
         self._known = known
+        self._now = now
         self._disputed: set[str] = set()
 
+    def pass_over(self, entry: Entry, place: Kind) -> None:
+        """One message that says nothing."""
+        self.survey.without[Without.EVIDENCE] += 1
+        if place is Kind.INBOX and len(self.survey.unsaid) < UNSAID:
+            self.survey.unsaid.append(entry)
+
     def hear(self, entry: Entry, evidence: Evidence, stored: float) -> None:
-        """One message that is evidence by where it lies."""
+        """One message that is evidence by where it lies, if it is old enough."""
         try:
             raw, here = _read(entry)
         except GoneError:
@@ -185,12 +192,15 @@ class _Hearing:
         except OSError as error:
             self.survey.unreadable.append((entry.path, why(error)))
             return
-        content = content_id(raw)
+        delivered, content = arrived(raw, stored=stored), content_id(raw)
+        if evidence is Evidence.KEPT and self._now - delivered < MONTH:
+            self.pass_over(here, Kind.INBOX)
+            return
         reason = self._unheard(content, evidence, raw)
         if reason is not None:
             self.survey.without[reason] += 1
             return
-        self.heard[content] = Witness(here, evidence, arrived(raw, stored=stored), content)
+        self.heard[content] = Witness(here, evidence, delivered, content)
         self.survey.found[evidence.label] += 1
 
     def _unheard(self, content: str, evidence: Evidence, raw: bytes) -> Without | None:

@@ -174,6 +174,16 @@ def test_the_server_s_date_orders_what_was_copied_without_dates(root):
     assert evidences == [Evidence.JUNK, Evidence.FLAGGED, Evidence.JUNK, Evidence.FLAGGED]
 
 
+def test_fetched_today_is_not_new(root):
+    """What its server took in two months ago was kept for a month, whatever the date of its file."""
+    put(root, ".Junk", mail("junk"))
+    for name, when in (("old", "Thu, 6 Nov 2026"), ("new", "Thu, 14 Jan 2027")):
+        put(root, "", f"Received: by mx; {when} 21:20:00 +0000\r\n".encode() + mail(name), when=NOW)
+    found = look(root)
+    assert [one.evidence for one in found.witnesses] == [Evidence.KEPT, Evidence.JUNK]
+    assert (found.without[Without.EVIDENCE], len(found.unsaid)) == (1, 1)
+
+
 def test_what_its_reader_renames_is_found(root):
     """Between the look and the reading a flag may come or go."""
     put(root, ".Junk", mail("junk"))

@@ -56,8 +56,9 @@ class Learner:
     def catch_up(self) -> None:
         """Learn what was said since, by whatever process, and nothing that was taken back."""
         epoch = self.labels.epoch
-        if epoch != self._epoch:
-            self._go_back()
+        # Where another process has learned much it is quicker to take over what that kept.
+        if epoch != self._epoch or self.labels.learned_until() - self._last >= KEEP_EVERY:
+            self._take_kept()
             self._epoch = epoch
         for lesson in self.labels.lessons(after=self._last, most_bytes=READ_BYTES):
             self.layer.learn(prints(lesson.raw), prior=lesson.prior, spam=lesson.spam)
@@ -81,8 +82,8 @@ class Learner:
             learned = Learned(self._last, self.layer.dump())
             self.labels.keep(learned, epoch=self._epoch, most=KEPT)
 
-    def _go_back(self) -> None:
-        """To what was kept last, for something that was learned since may not hold any more."""
+    def _take_kept(self) -> None:
+        """Be what was kept last: what was learned since may not hold any more, or somebody was faster."""
         learned = self.labels.learned()
         self.layer.load(learned.state if learned else b"")
         self._last = learned.last if learned else 0

@@ -22,19 +22,21 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from spamlstm.config.values import AUTO
-from spamlstm.learning.labels import MOST_LABELS, Label
+from spamlstm.learning.labels import MOST_BYTES, MOST_KEPT, MOST_LABELS, Label
 from spamlstm.mail import maildir
 from spamlstm.mail.arrival import arrived
 from spamlstm.mail.content import content_id
 from spamlstm.mail.folders import Kind, folders, kind
 from spamlstm.mail.maildir import Entry, GoneError, Name
-from spamlstm.mail.paths import MOST_BYTES
+from spamlstm.mail.paths import MOST_BYTES as MOST_MAIL_BYTES
 from spamlstm.mail.tagging import is_tagged
 
 MONTH = 30 * 86_400.0
 UNSAID = 1000
-# What the store has room for when it was just pruned.
+# What the store has room for, with the user's own words, so that nothing that is adopted has to go again: in number,
+# and in bytes, as what is kept of mail is half as large compressed, or smaller.
 MOST = MOST_LABELS * 9 // 10
+MOST_READ = 2 * MOST_BYTES
 # Of one kind so many for each of the other, the newest: beyond that the layer takes all mail for what it saw more of
 # (docs/decisions/0012-adopt.md). Ham judged spam is worse than spam judged ham, and so there is less room for spam.
 HAM_FOR_SPAM = 10
@@ -149,6 +151,7 @@ def survey(
 
     Heard are the newest `most`, as many of either kind where there are, and never much more of one. Nothing is changed.
     """
+    most = max(most - len(known.said), 2)
     hearing = _Hearing(known, now)
     result = hearing.survey
     for number, (entry, place, stored) in enumerate(_newest_first(root, names, result), start=1):
@@ -157,7 +160,7 @@ def survey(
         evidence = evidence_of(place, Name.parse(entry.name).flags, age=math.inf)
         if evidence is None:
             hearing.pass_over(entry, place)
-        elif result.found[evidence.label] >= most:
+        elif result.found[evidence.label] >= most or hearing.size[evidence.label] >= MOST_READ // 2:
             result.without[Without.BEYOND] += 1
         else:
             hearing.hear(entry, evidence, stored)
@@ -172,6 +175,8 @@ class _Hearing:
     def __init__(self, known: Known, now: float) -> None:
         self.survey = Survey()
         self.heard: dict[str, Witness] = {}
+        self.size: Counter[Label] = Counter()
+        """Bytes of what is heard, as far as they would be kept."""
         self._known = known
         self._now = now
         self._disputed: set[str] = set()
@@ -202,6 +207,7 @@ class _Hearing:
             return
         self.heard[content] = Witness(here, evidence, delivered, content)
         self.survey.found[evidence.label] += 1
+        self.size[evidence.label] += min(len(raw), MOST_KEPT)
 
     def _unheard(self, content: str, evidence: Evidence, raw: bytes) -> Without | None:
         # What carries our headers and is not in the journal was filed by us all the same: the journal does not last.
@@ -254,7 +260,7 @@ def _dated(folder: str) -> Iterator[tuple[Entry, float]]:
     for entry in maildir.messages(folder):
         with contextlib.suppress(FileNotFoundError):  # its reader renamed it just now
             status = os.lstat(entry.path)
-            if status.st_size <= MOST_BYTES:
+            if status.st_size <= MOST_MAIL_BYTES:
                 yield entry, status.st_mtime
 
 

@@ -16,6 +16,7 @@ from spamlstm.config import Thresholds
 from spamlstm.config.places import LABELS
 from spamlstm.errors import DataError
 from spamlstm.learning import labels as module
+from spamlstm.learning import learner as learners
 from spamlstm.learning.labels import Label, Labels, Mail, Origin
 from spamlstm.learning.learner import Learner
 from spamlstm.mail.content import content_id
@@ -261,6 +262,23 @@ def test_two_processes(tmp_path):
     third.catch_up()
     assert scores(third) == scores(one)
     for learner in (one, other, third):
+        learner.labels.close()
+
+
+def test_what_another_process_learned_is_taken_over(tmp_path, monkeypatch):
+    """One that was far behind is, to the last bit, where it would be if it had learned all of it."""
+    monkeypatch.setattr(learners, "KEEP_EVERY", 3)
+    one, other = Learner(Labels.open(tmp_path)), Learner(Labels.open(tmp_path))
+    one.say(MAILS[0], SPAM, prior=0.0, model="m")
+    other.catch_up()
+    for raw in MAILS[1:5]:
+        one.say(raw, HAM, prior=0.0, model="m")
+    one.keep(always=True)
+    one.say(MAILS[5], SPAM, prior=0.0, model="m")
+    other.catch_up()
+    assert scores(one) == scores(other)
+    assert other.layer.labels == len(MAILS)
+    for learner in (one, other):
         learner.labels.close()
 
 

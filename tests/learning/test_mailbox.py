@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny_bundle import mail
 
+from spamlstm.learning import mailbox as module
 from spamlstm.learning.labels import Label
 from spamlstm.learning.mailbox import (
     HAM_FOR_SPAM,
@@ -152,6 +153,15 @@ def test_the_newest_are_heard(root):
     ]
     assert heard == {content_id(mail(f"letter {number}")) for number in newest}
     assert found.without[Without.BEYOND] == 20
+
+
+def test_there_is_room_for_what_the_user_said(root, monkeypatch):
+    """Of a bound on all labels his own words take their part; and large mail is less of it."""
+    for number in range(20):
+        put(root, ".Junk" if number % 2 else "", mail(f"letter {number} " + "x" * 1000), when=OLD + number)
+    assert len(look(root, most=10, said={str(number) for number in range(4)}).witnesses) == 6
+    monkeypatch.setattr(module, "MOST_READ", 6 * 1150)
+    assert len(look(root).witnesses) == 6
 
 
 @given(ham=st.integers(0, 50_000), spam=st.integers(0, 50_000), most=st.integers(2, 20_000))

@@ -3,7 +3,8 @@
 `half`: a mailbox is made of the first half of some corpora, by date: ham as its user would have kept it, spam in the
 junk folder. It is adopted, and the second half is judged as it is shipped; so are the base alone, and bogofilter taught
 the same half. `households`: the same with many small mailboxes, cut one behind the other from one corpus.
-`many`: how long adopting a large mailbox takes, and how much memory.
+`balance`: what becomes of the next mail where much more of one kind than of the other was learned; the rule of adopting
+that keeps them near each other is left out. `many`: how long adopting a large mailbox takes, and how much memory.
 """
 
 import argparse
@@ -14,6 +15,7 @@ import json
 import os
 import random
 import re
+import resource
 import shutil
 import statistics
 import subprocess
@@ -28,15 +30,17 @@ from email.utils import format_datetime
 from pathlib import Path
 
 import numpy as np
-from beside_bogofilter import SAMPLE_SECONDS, family, memory_of, spamlstm, teach
+from beside_bogofilter import SAMPLE_SECONDS, Run, family, memory_of, spamlstm, teach
 
 from spamlstm.cli import translate
 from spamlstm.learning import evaluate
 from spamlstm.learning.evaluate import Columns, Key, Summary
 from spamlstm.learning.learner import learned_layer
+from spamlstm.learning.online import keyed
 from spamlstm.mail import corpus
 from spamlstm.mail.corpus import Labelled
-from spamlstm.model.classifier import Classifier
+from spamlstm.model.classifier import Assessed, Classifier
+from spamlstm.model.personal import PersonalLayer
 from spamlstm.verdict import Judgement, Verdict
 
 DAY = 86_400
@@ -45,6 +49,9 @@ PARTS = ("new", "cur", "tmp")
 # What users do with ham: read and kept, filed, answered, flagged.
 HAM_PLACES = (("", "S"), ("", "S"), (".Keep", "S"), ("", "RS"), ("", "FS"))
 BOGOFILTER_SAYS = {"H": Verdict.HAM, "U": Verdict.UNSURE, "S": Verdict.SPAM}
+LEARNED, JUDGED = 12_000, 4_000
+EVEN = ((0, 0), (1000, 1000))
+PROPORTIONS = (*EVEN, (1000, 100), (1000, 20), (1000, 5), (1000, 0), (300, 1000), (100, 1000), (20, 1000), (0, 1000))
 SHOWN = ("one_minus_roca_pct", "hm_pct", "sm_pct", "unsure_pct")
 # With --bare only these stay: what another server, or another year, wrote into mail tells the corpora apart.
 SENT = re.compile(rb"^(?:from|subject|reply-to|content-[a-z-]+|mime-version|list-unsubscribe):", re.IGNORECASE)
@@ -63,6 +70,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory(dir=arguments.temp) as folder:
         if arguments.what == "many":
             many(arguments, Path(folder))
+        elif arguments.what == "balance":
+            balance(arguments)
         else:
             accuracy(arguments, Path(folder))
     return 0
@@ -71,7 +80,7 @@ def main() -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="what", required=True)
-    for name in ("half", "households", "many"):
+    for name in ("half", "households", "balance", "many"):
         command = commands.add_parser(name)
         command.add_argument("corpora", type=Path, nargs="+", help="corpus archives or folders")
         command.add_argument("--model", type=Path, help="a bundle that has not seen that mail")
@@ -244,6 +253,36 @@ def written(mail: Labelled, path: Path) -> Path:
     return path
 
 
+# --- how much of either kind ----------------------------------------------------------------------------------------
+
+
+def balance(arguments: argparse.Namespace) -> None:
+    """Print a row for each proportion: learned in the order of the corpus's first part, judged what comes behind it."""
+    chance = random.Random(0)
+    classifier = Classifier.open(arguments.model, personal=PersonalLayer())
+    mail = itertools.islice(corpus.read(arguments.corpora[0]), LEARNED + JUDGED)
+    assessed = list(classifier.assess_many(keyed(mail)))
+    first, rest = assessed[:LEARNED], assessed[LEARNED:]
+    print(f"{'ham:spam':>12}" + "".join(f"{name:>20}" for name in SHOWN))
+    for ham, spam in PROPORTIONS:
+        told = [*sample(first, ham, chance, spam=False), *sample(first, spam, chance, spam=True)]
+        layer = PersonalLayer()
+        for one in sorted(told, key=lambda one: int(one.key.id)):
+            layer.learn(one.prints, prior=one.prior, spam=one.key.spam)
+        classifier.personal = layer
+        columns = Columns()
+        for one in rest:
+            columns.add(one.key, classifier.judge(one).judgement)
+        figures = evaluate.summarise(columns.close()).figures
+        cells = "".join(f"{figures[key].value:>20.3f}" for key in SHOWN)
+        print(f"{f'{ham}:{spam}':>12}{cells}", flush=True)
+
+
+def sample(assessed: Sequence[Assessed[Key]], most: int, chance: random.Random, *, spam: bool) -> list[Assessed[Key]]:
+    of = [one for one in assessed if one.key.spam is spam and one.prints is not None]
+    return chance.sample(of, min(most, len(of)))
+
+
 # --- how long -------------------------------------------------------------------------------------------------------
 
 
@@ -254,19 +293,21 @@ def many(arguments: argparse.Namespace, folder: Path) -> None:
     command = [*spamlstm(), "adopt", str(folder / "Maildir"), "--state", str(folder / "state"), "--json"]
     command += ["--model", str(arguments.model)] if arguments.model else []
     for name, more in (("adopt", []), ("again", []), ("undo", ["--undo"])):
-        seconds, peak, said = timed([*command, *more])
+        run, peak, said = timed([*command, *more])
         told = json.loads(said)
         number = told.get("new", told.get("taken_back"))
-        print(f"{name:8}{seconds:8.1f} s, {peak:6.0f} MB (RSS, all processes), {number:,} labels", flush=True)
+        times = f"{run.wall:8.1f} s by the clock, {run.cpu:6.1f} s of the processors"
+        print(f"{name:8}{times}, {peak:6.0f} MB (RSS, all processes), {number:,} labels", flush=True)
         if name == "adopt":
             print("       ", json.dumps({key: told[key] for key in ("evidence", "bars", "ham_filed", "last")}))
             size = sum(path.stat().st_size for path in (folder / "state").iterdir())
             print(f"        the store has {size >> 20} MB")
 
 
-def timed(command: Sequence[str]) -> tuple[float, float, str]:
-    """(seconds, MB at most of all its processes together, what it printed)."""
-    start, peaks, ended = time.perf_counter(), [0.0], threading.Event()
+def timed(command: Sequence[str]) -> tuple[Run, float, str]:
+    """(time, MB at most of all its processes together, what it printed)."""
+    before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    peaks, ended = [0.0], threading.Event()
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
     def watch() -> None:
@@ -276,12 +317,13 @@ def timed(command: Sequence[str]) -> tuple[float, float, str]:
     watcher = threading.Thread(target=watch)
     watcher.start()
     said = process.communicate()[0]
-    seconds = time.perf_counter() - start
+    wall, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     ended.set()
     watcher.join()
     if process.returncode:
         sys.exit(f"{' '.join(command)} ended with {process.returncode}")
-    return seconds, max(peaks), said
+    return Run(wall, cpu), max(peaks), said
 
 
 if __name__ == "__main__":

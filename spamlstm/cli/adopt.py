@@ -78,7 +78,7 @@ def learned(wish: Wish) -> tuple[list[tuple[str, str]], Report]:
     known = Known(_filed(wish.state or state_dir()), _said(store))
     survey = _survey(path, Names(config.maildirs[0].junk, learning.silent), known, console)
     adopt.check(survey, where=str(wish.maildir))
-    with _opened(store, dry_run=wish.dry_run) as labels:
+    with opened(store, dry_run=wish.dry_run) as labels:
         with progress.shown(console, "adopted", len(survey.witnesses)) as tell:
             taken = adopt.take(labels, classifier, survey.witnesses, source=path, progress=tell)
         learner = Learner(labels)
@@ -95,7 +95,7 @@ def take_back(wish: Wish) -> int:
     config, path = choose_one(wish.config, wish.maildir, dry_run=wish.dry_run)
     classifier = Classifier.open(wish.model, config=config)
     with (
-        _opened(_store(wish, config, path), dry_run=wish.dry_run) as labels,
+        opened(_store(wish, config, path), dry_run=wish.dry_run) as labels,
         progress.shown(Console(stderr=True), "learned") as tell,
     ):
         ham_filed = config.learning.ham_filed
@@ -138,7 +138,7 @@ def _said(state: Path) -> set[str]:
 
 
 @contextlib.contextmanager
-def _opened(state: Path, *, dry_run: bool) -> Iterator[Labels]:
+def opened(state: Path, *, dry_run: bool) -> Iterator[Labels]:
     """The labels; for a dry run a copy that is thrown away. Broken off, the sentence says how to go on."""
     with contextlib.closing(Labels.copy(state) if dry_run else Labels.open(state)) as labels:
         try:

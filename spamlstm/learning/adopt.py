@@ -15,7 +15,7 @@ from spamlstm.config import Thresholds
 from spamlstm.errors import DataError, NoInputError
 from spamlstm.learning.bars import Finding, Rehearsal, Trial, find_bars, rehearse
 from spamlstm.learning.labels import Label, Labels, Mail, Origin
-from spamlstm.learning.learner import GROUP, Learner, mail_of
+from spamlstm.learning.learner import GROUP, Learner, keep_in_step, mail_of
 from spamlstm.learning.mailbox import Survey, Witness, why
 from spamlstm.mail.maildir import GoneError
 from spamlstm.mail.paths import Place
@@ -72,11 +72,11 @@ def check(survey: Survey, *, where: str) -> None:
 def take(
     labels: Labels, classifier: Classifier, witnesses: Sequence[Witness], *, source: str, progress: Progress
 ) -> Taken:
-    """Make the witnesses labels, in their order; `source` is their Maildir. What was adopted with another base goes.
+    """Make the witnesses labels, in their order; `source` is their Maildir.
 
     A hundred at a time are on disk; cut short, the next call goes on behind them.
     """
-    labels.forget_adopted_before(classifier.bundle.label)
+    keep_in_step(labels, classifier)
     fresh = [one for one in witnesses if labels.origin(one.content) != (one.evidence.label, Origin.ADOPTED)]
     taken = Taken(known=len(witnesses) - len(fresh))
     assessed = classifier.assess_many((one, Place(one.entry.path, one.entry.path)) for one in fresh)

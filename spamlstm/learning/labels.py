@@ -203,14 +203,17 @@ class Labels:
                 self._begin_anew(first=0)
         return len(surplus)
 
-    def forget_adopted(self, source: str | None = None) -> int:
-        """Take back what was adopted from one Maildir, or from all, and the bars; gives how many labels that were."""
-        where = "origin = ?" if source is None else "origin = ? AND source = ?"
-        return self._forget_adopted(where, Origin.ADOPTED, *(() if source is None else (os.fsencode(source),)))
-
-    def forget_adopted_before(self, model: str) -> int:
-        """Take back what was adopted with any base but this one, as its scores are not comparable."""
-        return self._forget_adopted("origin = ? AND model != ?", Origin.ADOPTED, model)
+    def forget_adopted(self, source: str) -> int:
+        """Take back what was adopted from one Maildir, and the bars; gives how many labels that were."""
+        with self._change():
+            gone = self._connection.execute(
+                "DELETE FROM labels WHERE origin = ? AND source = ? RETURNING id",
+                (Origin.ADOPTED, os.fsencode(source)),
+            ).fetchall()
+            if gone:
+                self._connection.execute("DELETE FROM bars")
+                self._begin_anew(first=min(number for (number,) in gone))
+        return len(gone)
 
     def adopted(self) -> int:
         """How many labels were adopted, from any Maildir."""
@@ -268,15 +271,15 @@ class Labels:
         for number, content, label, moment, prior, model, subject, origin in rows:
             yield Said(number, content.hex(), Label(label), moment, prior, model, subject, Origin(origin))
 
-    def kept(self, most: int) -> Iterator[tuple[Said, bytes]]:
-        """The last so many labels, in order, each with the first MOST_KEPT bytes of its mail."""
+    def kept(self, most: int = -1) -> Iterator[tuple[Said, bytes]]:
+        """The last so many labels, or all, in order, each with the first MOST_KEPT bytes of its mail."""
         rows = self._connection.execute(
-            "SELECT id, content, label, time, prior, model, subject, mail FROM labels"
+            "SELECT id, content, label, time, prior, model, subject, origin, mail FROM labels"
             " WHERE id IN (SELECT id FROM labels ORDER BY id DESC LIMIT ?) ORDER BY id",
             (most,),
         )
-        for number, content, label, moment, prior, model, subject, mail in rows:
-            said = Said(number, content.hex(), Label(label), moment, prior, model, subject)
+        for number, content, label, moment, prior, model, subject, origin, mail in rows:
+            said = Said(number, content.hex(), Label(label), moment, prior, model, subject, Origin(origin))
             yield said, zlib.decompress(mail)
 
     # --- what is learned --------------------------------------------------------------------------------------------
@@ -377,14 +380,6 @@ class Labels:
             ),
         )
         return True
-
-    def _forget_adopted(self, where: str, *values: object) -> int:
-        with self._change():
-            gone = self._connection.execute(f"DELETE FROM labels WHERE {where} RETURNING id", values).fetchall()  # noqa: S608  ours
-            if gone:
-                self._connection.execute("DELETE FROM bars")
-                self._begin_anew(first=min(number for (number,) in gone))
-        return len(gone)
 
     def _own(self, mail: Mail) -> None:
         """What was adopted is now the user's word; what was learned of it is the same."""

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Protocol
 
-from spamlstm.learning.labels import MOST_LABELS, Label, Labels, Learned, Lesson, Mail, Origin
+from spamlstm.learning.labels import Label, Labels, Learned, Lesson, Mail, Origin
 from spamlstm.mail.content import content_id, lasting
 from spamlstm.mail.message import parse
 from spamlstm.model.bundle import Bundle
@@ -72,8 +72,9 @@ class Learner:
     def catch_up(self) -> None:
         """Learn what was said since, by whatever process, and nothing that was taken back."""
         epoch = self.labels.epoch
-        if epoch != self._epoch:
-            self._go_back()
+        # Where another process has learned much it is quicker to take over what that kept.
+        if epoch != self._epoch or self.labels.learned_until() - self._last >= KEEP_EVERY:
+            self._take_kept()
             self._epoch = epoch
         for lesson in self.labels.lessons(after=self._last, most_bytes=READ_BYTES):
             self.layer.learn(prints(lesson.raw), prior=lesson.prior, spam=lesson.spam)
@@ -97,8 +98,8 @@ class Learner:
             learned = Learned(self._last, self.layer.dump())
             self.labels.keep(learned, epoch=self._epoch, most=KEPT)
 
-    def _go_back(self) -> None:
-        """To what was kept last, for something that was learned since may not hold any more."""
+    def _take_kept(self) -> None:
+        """Be what was kept last: what was learned since may not hold any more, or somebody was faster."""
         learned = self.labels.learned()
         self.layer.load(learned.state if learned else b"")
         self._last = learned.last if learned else 0
@@ -125,7 +126,7 @@ def keep_in_step(labels: Labels, base: Base, *, tell: Callable[[int], None] | No
     model = base.bundle.label
     if labels.priors_from(model):
         return 0
-    mail = ((said.id, raw) for said, raw in labels.kept(MOST_LABELS) if said.model != model)
+    mail = ((said.id, raw) for said, raw in labels.kept() if said.model != model)
     priors: dict[int, float | None] = {}
     for assessed in base.assess_many(mail, readers=0):
         priors[assessed.key] = assessed.prior

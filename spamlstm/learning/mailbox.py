@@ -14,6 +14,7 @@ things says nothing either.
 """
 
 import contextlib
+import math
 import os
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -21,19 +22,21 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from spamlstm.config.values import AUTO
-from spamlstm.learning.labels import MOST_LABELS, Label
+from spamlstm.learning.labels import MOST_BYTES, MOST_KEPT, MOST_LABELS, Label
 from spamlstm.mail import maildir
 from spamlstm.mail.arrival import arrived
 from spamlstm.mail.content import content_id
 from spamlstm.mail.folders import Kind, folders, kind
 from spamlstm.mail.maildir import Entry, GoneError, Name
-from spamlstm.mail.paths import MOST_BYTES
+from spamlstm.mail.paths import MOST_BYTES as MOST_MAIL_BYTES
 from spamlstm.mail.tagging import is_tagged
 
 MONTH = 30 * 86_400.0
 UNSAID = 1000
-# What the store has room for when it was just pruned.
+# What the store has room for, with the user's own words, so that nothing that is adopted has to go again: in number,
+# and in bytes, as what is kept of mail is half as large compressed, or smaller.
 MOST = MOST_LABELS * 9 // 10
+MOST_READ = 2 * MOST_BYTES
 # Of one kind so many for each of the other, the newest: beyond that the layer takes all mail for what it saw more of
 # (docs/decisions/0012-adopt.md). Ham judged spam is worse than spam judged ham, and so there is less room for spam.
 HAM_FOR_SPAM = 10
@@ -148,16 +151,16 @@ def survey(
 
     Heard are the newest `most`, as many of either kind where there are, and never much more of one. Nothing is changed.
     """
-    hearing = _Hearing(known)
+    most = max(most - len(known.said), 2)
+    hearing = _Hearing(known, now)
     result = hearing.survey
     for number, (entry, place, stored) in enumerate(_newest_first(root, names, result), start=1):
         progress(number)
-        evidence = evidence_of(place, Name.parse(entry.name).flags, age=now - stored)
+        # A program that fetched it may have given it the date of that day, so that its age is asked of the mail itself.
+        evidence = evidence_of(place, Name.parse(entry.name).flags, age=math.inf)
         if evidence is None:
-            result.without[Without.EVIDENCE] += 1
-            if place is Kind.INBOX and len(result.unsaid) < UNSAID:
-                result.unsaid.append(entry)
-        elif result.found[evidence.label] >= most:
+            hearing.pass_over(entry, place)
+        elif result.found[evidence.label] >= most or hearing.size[evidence.label] >= MOST_READ // 2:
             result.without[Without.BEYOND] += 1
         else:
             hearing.hear(entry, evidence, stored)
@@ -169,14 +172,23 @@ def survey(
 class _Hearing:
     """Reads what may be evidence, and tells what is."""
 
-    def __init__(self, known: Known) -> None:
+    def __init__(self, known: Known, now: float) -> None:
         self.survey = Survey()
         self.heard: dict[str, Witness] = {}
+        self.size: Counter[Label] = Counter()
+        """Bytes of what is heard, as far as they would be kept."""
         self._known = known
+        self._now = now
         self._disputed: set[str] = set()
 
+    def pass_over(self, entry: Entry, place: Kind) -> None:
+        """One message that says nothing."""
+        self.survey.without[Without.EVIDENCE] += 1
+        if place is Kind.INBOX and len(self.survey.unsaid) < UNSAID:
+            self.survey.unsaid.append(entry)
+
     def hear(self, entry: Entry, evidence: Evidence, stored: float) -> None:
-        """One message that is evidence by where it lies."""
+        """One message that is evidence by where it lies, if it is old enough."""
         try:
             raw, here = _read(entry)
         except GoneError:
@@ -185,13 +197,17 @@ class _Hearing:
         except OSError as error:
             self.survey.unreadable.append((entry.path, why(error)))
             return
-        content = content_id(raw)
+        delivered, content = arrived(raw, stored=stored), content_id(raw)
+        if evidence is Evidence.KEPT and self._now - delivered < MONTH:
+            self.pass_over(here, Kind.INBOX)
+            return
         reason = self._unheard(content, evidence, raw)
         if reason is not None:
             self.survey.without[reason] += 1
             return
-        self.heard[content] = Witness(here, evidence, arrived(raw, stored=stored), content)
+        self.heard[content] = Witness(here, evidence, delivered, content)
         self.survey.found[evidence.label] += 1
+        self.size[evidence.label] += min(len(raw), MOST_KEPT)
 
     def _unheard(self, content: str, evidence: Evidence, raw: bytes) -> Without | None:
         # What carries our headers and is not in the journal was filed by us all the same: the journal does not last.
@@ -244,7 +260,7 @@ def _dated(folder: str) -> Iterator[tuple[Entry, float]]:
     for entry in maildir.messages(folder):
         with contextlib.suppress(FileNotFoundError):  # its reader renamed it just now
             status = os.lstat(entry.path)
-            if status.st_size <= MOST_BYTES:
+            if status.st_size <= MOST_MAIL_BYTES:
                 yield entry, status.st_mtime
 
 

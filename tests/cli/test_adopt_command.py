@@ -145,6 +145,14 @@ def test_undo(spamlstm, lived_in):
     assert spamlstm("adopt", lived_in, "--undo", "--json")[1] == '{"taken_back": 0, "dry_run": false}\n'
 
 
+def test_ctrl_c_says_how_to_go_on(state, capfd):
+    """And only where something was kept."""
+    for dry_run in (False, True):
+        with pytest.raises(KeyboardInterrupt), command.opened(state, dry_run=dry_run):
+            raise KeyboardInterrupt
+    assert capfd.readouterr().err == "spamlstm: 0 labels are adopted; the same command goes on there\n"
+
+
 def test_mail_is_only_read(spamlstm, lived_in):
     """Names, bytes and dates are as they were."""
 

@@ -16,6 +16,7 @@ from spamlstm.config import Thresholds
 from spamlstm.config.places import LABELS
 from spamlstm.errors import DataError
 from spamlstm.learning import labels as module
+from spamlstm.learning import learner as learners
 from spamlstm.learning.labels import Label, Labels, Mail, Origin
 from spamlstm.learning.learner import Learner
 from spamlstm.mail.content import content_id
@@ -158,7 +159,7 @@ def test_what_the_user_says_wins_over_what_was_adopted(labels, own):
     assert not says(labels, MAILS[2], SPAM, origin=Origin.ADOPTED)
     assert says(labels, MAILS[3], SPAM, origin=Origin.ADOPTED)
     assert says(labels, MAILS[3], HAM, origin=Origin.ADOPTED)
-    assert labels.forget_adopted() == 1
+    assert labels.forget_adopted("") == 1
     assert {said.content: said.label for said in labels.last()} == {
         content_id(MAILS[0]): HAM,
         content_id(MAILS[1]): SPAM,
@@ -177,7 +178,7 @@ def test_taking_back_what_was_adopted_leaves_no_trace(tmp_path):
     learner.keep(always=True)
     learner.labels.set_bars("tiny-1", Thresholds(0.1, 0.9))
     assert learner.labels.bars() == {"tiny-1": Thresholds(0.1, 0.9)}
-    assert learner.labels.forget_adopted() == 3
+    assert learner.labels.forget_adopted("") == 3
     learner.catch_up()
     assert scores(learner) == scores(straight)
     assert learner.labels.bars() == {}
@@ -261,6 +262,23 @@ def test_two_processes(tmp_path):
     third.catch_up()
     assert scores(third) == scores(one)
     for learner in (one, other, third):
+        learner.labels.close()
+
+
+def test_what_another_process_learned_is_taken_over(tmp_path, monkeypatch):
+    """One that was far behind is, to the last bit, where it would be if it had learned all of it."""
+    monkeypatch.setattr(learners, "KEEP_EVERY", 3)
+    one, other = Learner(Labels.open(tmp_path)), Learner(Labels.open(tmp_path))
+    one.say(MAILS[0], SPAM, prior=0.0, model="m")
+    other.catch_up()
+    for raw in MAILS[1:5]:
+        one.say(raw, HAM, prior=0.0, model="m")
+    one.keep(always=True)
+    one.say(MAILS[5], SPAM, prior=0.0, model="m")
+    other.catch_up()
+    assert scores(one) == scores(other)
+    assert other.layer.labels == len(MAILS)
+    for learner in (one, other):
         learner.labels.close()
 
 

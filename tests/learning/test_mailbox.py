@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny_bundle import mail
 
+from spamlstm.learning import mailbox as module
 from spamlstm.learning.labels import Label
 from spamlstm.learning.mailbox import (
     HAM_FOR_SPAM,
@@ -154,6 +155,15 @@ def test_the_newest_are_heard(root):
     assert found.without[Without.BEYOND] == 20
 
 
+def test_there_is_room_for_what_the_user_said(root, monkeypatch):
+    """Of a bound on all labels his own words take their part; and large mail is less of it."""
+    for number in range(20):
+        put(root, ".Junk" if number % 2 else "", mail(f"letter {number} " + "x" * 1000), when=OLD + number)
+    assert len(look(root, most=10, said={str(number) for number in range(4)}).witnesses) == 6
+    monkeypatch.setattr(module, "MOST_READ", 6 * 1150)
+    assert len(look(root).witnesses) == 6
+
+
 @given(ham=st.integers(0, 50_000), spam=st.integers(0, 50_000), most=st.integers(2, 20_000))
 def test_never_much_more_of_one_kind(ham, spam, most):
     """Within the bounds of number and of proportion, and no fewer than these leave room for."""
@@ -172,6 +182,16 @@ def test_the_server_s_date_orders_what_was_copied_without_dates(root):
         put(root, folder, received + mail(f"letter {number}"), flags="FS" if not folder else "S", when=NOW)
     evidences = [one.evidence for one in look(root).witnesses]
     assert evidences == [Evidence.JUNK, Evidence.FLAGGED, Evidence.JUNK, Evidence.FLAGGED]
+
+
+def test_fetched_today_is_not_new(root):
+    """What its server took in two months ago was kept for a month, whatever the date of its file."""
+    put(root, ".Junk", mail("junk"))
+    for name, when in (("old", "Thu, 6 Nov 2026"), ("new", "Thu, 14 Jan 2027")):
+        put(root, "", f"Received: by mx; {when} 21:20:00 +0000\r\n".encode() + mail(name), when=NOW)
+    found = look(root)
+    assert [one.evidence for one in found.witnesses] == [Evidence.KEPT, Evidence.JUNK]
+    assert (found.without[Without.EVIDENCE], len(found.unsaid)) == (1, 1)
 
 
 def test_what_its_reader_renames_is_found(root):

@@ -110,7 +110,7 @@ class _Run:
         self._wish, self._labels, self._place, self._lock = wish, labels, place, lock
         self._running = Classifier.open(wish.model, config=wish.config, personal=PersonalLayer())
         self._costs = wish.config.policy.costs or self._running.bundle.costs
-        self._name = f"{_NAME}-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}"
+        self._name = _fresh_name()
 
     def report(self, start: float) -> Report:
         """Do all of it."""
@@ -327,6 +327,14 @@ def _write(path: Path, value: object) -> None:
     beside = path.with_name(f".{path.name}")
     beside.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", "utf-8")
     beside.replace(path)
+
+
+def _fresh_name() -> str:
+    """A name by the time, which no installed model has."""
+    moment = time.time()
+    while (name := f"{_NAME}-{time.strftime('%Y%m%d-%H%M%S', time.gmtime(moment))}") in registry.names():
+        moment += 1
+    return name
 
 
 def _prune() -> None:

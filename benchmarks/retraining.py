@@ -98,14 +98,16 @@ def retrain(model: Path, place: Path) -> dict[str, object]:
     """The report of one run; its time and memory are printed."""
     command = [sys.executable, "-m", "spamlstm", "retrain", "--json", "--model", str(model.absolute())]
     command += ["--mail", str(place / "mail"), "--state", str(place / "state")]
-    start, most = time.monotonic(), 0
+    start, most, before = time.monotonic(), 0, os.times()
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         while process.poll() is None:
             most = max(most, sum(map(resident, family(process.pid))))
             time.sleep(0.1)
         told = process.stdout.read()
+    took, after = time.monotonic() - start, os.times()
+    cpu = after.children_user + after.children_system - before.children_user - before.children_system
     print(
-        f"retrained in {time.monotonic() - start:.0f} s, at most {most / 2**20:.0f} MB (PSS, all processes)", flush=True
+        f"retrained in {took:.0f} s, {cpu:.0f} s of CPU, at most {most / 2**20:.0f} MB (PSS, all processes)", flush=True
     )
     return json.loads(told)
 

@@ -260,12 +260,16 @@ def _run_low(command: Sequence[str], *, lock: int) -> None:
 
 
 def _lower(process: int) -> None:
-    with suppress(ProcessLookupError):  # it has ended
-        os.setpriority(os.PRIO_PROCESS, process, 19)
-        resource.prlimit(process, resource.RLIMIT_DATA, (MOST_BYTES, MOST_BYTES))
-        os.sched_setaffinity(process, sorted(os.sched_getaffinity(0))[-CORES:])
-        with suppress(PermissionError):  # a sandbox may forbid it, and it is a courtesy
-            os.sched_setscheduler(process, os.SCHED_BATCH, os.sched_param(0))
+    cores = sorted(os.sched_getaffinity(0))[-CORES:]
+    for bound in (
+        lambda: os.setpriority(os.PRIO_PROCESS, process, 19),
+        lambda: resource.prlimit(process, resource.RLIMIT_DATA, (MOST_BYTES, MOST_BYTES)),
+        lambda: os.sched_setaffinity(process, cores),
+        lambda: os.sched_setscheduler(process, os.SCHED_BATCH, os.sched_param(0)),
+    ):
+        # It may have ended; and a sandbox that forbids one of these sets bounds of its own.
+        with suppress(ProcessLookupError, PermissionError):
+            bound()
 
 
 def _check_installed() -> None:

@@ -41,6 +41,7 @@ def main() -> int:
     parser.add_argument("--model", type=Path, default=Path("models/without-trec07p"), help="a base that never saw it")
     parser.add_argument("--labels", type=int, default=1000)
     parser.add_argument("--unlabelled", type=int, default=4000, help="so many after the labels")
+    parser.add_argument("--flip", type=float, default=0.0, help="this share of the labels, at random, is wrong")
     parser.add_argument("--test", default="8000::5", help="FIRST:LAST:STEP of the stream")
     parser.add_argument("--others", type=int, default=2, help="every so many-th message of the other archives")
     arguments = parser.parse_args()
@@ -85,11 +86,14 @@ def prepare(arguments: argparse.Namespace, place: Path) -> None:
         (place / "mail" / part).mkdir(parents=True)
     base = Classifier.open(arguments.model)
     mail = corpus.read(named(arguments.corpora, arguments.stream))
+    random = np.random.default_rng(1)
     with contextlib.closing(Labels.open(place / "state")) as labels:
         learner = Learner(labels)
         for one in itertools.islice(mail, arguments.labels):
             assessed = base.assess(one.raw)
-            learner.say(one.raw, Label(one.label), prior=assessed.prior, model=base.bundle.label)
+            wrong = random.random() < arguments.flip
+            label = Label.SPAM if (one.label == "spam") is not wrong else Label.HAM
+            learner.say(one.raw, label, prior=assessed.prior, model=base.bundle.label)
     for number, one in enumerate(itertools.islice(mail, arguments.unlabelled)):
         (place / "mail/new" / f"{number:06}.benchmark").write_bytes(one.raw)
 

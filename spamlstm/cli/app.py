@@ -46,6 +46,11 @@ StateOption = Annotated[
     typer.Option("--state", metavar="DIR", help="The state folder of the daemon, if it is not the usual one."),
 ]
 
+MaildirOption = Annotated[
+    Path | None,
+    typer.Option("--maildir", metavar="DIR", help="Whose labels, where the configuration gives each Maildir its own."),
+]
+
 
 def _version(wanted: bool) -> None:  # noqa: FBT001  typer calls it so
     if wanted:
@@ -210,6 +215,8 @@ def label(
     ],
     *,
     model: ModelOption = None,
+    maildir: MaildirOption = None,
+    config: ConfigOption = None,
     state: StateOption = None,
 ) -> None:
     """Say what mail is: from now on it and its like are judged so.
@@ -217,9 +224,33 @@ def label(
     A message is known by its content, whatever its file is called. The same said twice is said once; of two words the
     last one counts. What cannot be read is reported, the rest is labelled, and the exit status is 66.
     """
+    from spamlstm.cli.chosen import label_folder
     from spamlstm.cli.label import label_paths
 
-    raise typer.Exit(label_paths(what, paths, model=model, state=state))
+    raise typer.Exit(label_paths(what, paths, model=model, state=label_folder(state, maildir, named=config)))
+
+
+@app.command()
+def adopt(
+    maildir: Annotated[Path, typer.Argument(metavar="MAILDIR", help="A Maildir that has been in use for a while.")],
+    *,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be learned.")] = False,
+    undo: Annotated[bool, typer.Option("--undo", help="Take back what was adopted from it.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    model: ModelOption = None,
+    config: ConfigOption = None,
+    state: StateOption = None,
+) -> None:
+    """Learn from a mailbox that is there already, so that the filter knows its user's mail from the first minute.
+
+    Ham is what was answered, flagged, filed in a folder or kept read for a month; spam is what lies in the junk folder,
+    unless this filter put it there. The bars are moved so that no more ham is filed than [learning] ham_filed says.
+    Mail is only read. What you said yourself comes before; cut short, the same command goes on.
+    """
+    from spamlstm.cli.adopt import Wish, adopt_maildir, take_back
+
+    wish = Wish(maildir=maildir, dry_run=dry_run, json=json, model=model, config=config, state=state)
+    raise typer.Exit((take_back if undo else adopt_maildir)(wish))
 
 
 @app.command()
@@ -228,12 +259,15 @@ def forget(
         list[str], typer.Argument(metavar="PATHS...", help="Mail files, folders, Maildirs, mboxes; or -.")
     ],
     *,
+    maildir: MaildirOption = None,
+    config: ConfigOption = None,
     state: StateOption = None,
 ) -> None:
     """Take back what was said of mail: scores become what they would be if it had never been said."""
+    from spamlstm.cli.chosen import label_folder
     from spamlstm.cli.label import forget_paths
 
-    raise typer.Exit(forget_paths(paths, state=state))
+    raise typer.Exit(forget_paths(paths, state=label_folder(state, maildir, named=config)))
 
 
 @labels_app.callback()
@@ -241,21 +275,25 @@ def labels(
     context: typer.Context,
     *,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object a label, all of them.")] = False,
+    maildir: MaildirOption = None,
+    config: ConfigOption = None,
     state: StateOption = None,
 ) -> None:
     """How many labels there are, and the last of them: time, label, the base's score, content id, subject."""
     if context.invoked_subcommand is None:
+        from spamlstm.cli.chosen import label_folder
         from spamlstm.cli.label import show_labels
 
-        show_labels(json=json, state=state)
+        show_labels(json=json, state=label_folder(state, maildir, named=config))
 
 
 @labels_app.command("purge")
-def labels_purge(state: StateOption = None) -> None:
+def labels_purge(*, maildir: MaildirOption = None, config: ConfigOption = None, state: StateOption = None) -> None:
     """Forget all that was ever said, and remove the mail that was kept for it."""
+    from spamlstm.cli.chosen import label_folder
     from spamlstm.cli.label import purge_labels
 
-    purge_labels(state=state)
+    purge_labels(state=label_folder(state, maildir, named=config))
 
 
 @app.command()

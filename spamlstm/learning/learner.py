@@ -10,8 +10,8 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from spamlstm.learning.labels import MOST_LABELS, Label, Labels, Learned, Mail
-from spamlstm.mail.content import content_id
+from spamlstm.learning.labels import MOST_LABELS, Label, Labels, Learned, Lesson, Mail, Origin
+from spamlstm.mail.content import content_id, lasting
 from spamlstm.mail.message import parse
 from spamlstm.model.classifier import Assessed, Classifier
 from spamlstm.model.personal import READ_BYTES, PersonalLayer, prints
@@ -32,9 +32,9 @@ class Learner:
         self._last = 0
         self._epoch = -1
 
-    def say(self, raw: bytes, label: Label, *, prior: float | None, model: str) -> bool:
+    def say(self, raw: bytes, label: Label, *, prior: float | None, model: str, origin: Origin = Origin.SAID) -> bool:
         """Note what the user says of a message, and learn it; False if it was said before."""
-        new = self.labels.said(_mail(raw, prior, model), label)
+        new = self.labels.said(mail_of(raw, prior, model, origin), label)
         self.catch_up()
         return new
 
@@ -42,7 +42,7 @@ class Learner:
         """The same of any number of messages, a few hundred at a time; the key of each is its bytes."""
         stream = iter(assessed)
         while group := list(itertools.islice(stream, GROUP)):
-            mails = [_mail(one.key, one.prior, model) for one in group]
+            mails = [mail_of(one.key, one.prior, model, Origin.SAID) for one in group]
             yield from self.labels.said_all(mails, label)
             self.catch_up()
             self.keep()
@@ -61,6 +61,17 @@ class Learner:
             self._epoch = epoch
         for lesson in self.labels.lessons(after=self._last, most_bytes=READ_BYTES):
             self.layer.learn(prints(lesson.raw), prior=lesson.prior, spam=lesson.spam)
+            self._last = lesson.id
+        self.layer.bars = self.labels.bars()
+
+    def relearn(self) -> Iterator[tuple[Lesson, float | None]]:
+        """Learn all rows anew, and give each with the score that its message had before it was learned."""
+        self._epoch = self.labels.epoch
+        self.layer.load(b"")
+        for lesson in self.labels.lessons(after=0, most_bytes=READ_BYTES):
+            found = prints(lesson.raw)
+            yield lesson, self.layer.score(found, lesson.prior)
+            self.layer.learn(found, prior=lesson.prior, spam=lesson.spam)
             self._last = lesson.id
 
     def keep(self, *, always: bool = False) -> None:
@@ -108,5 +119,9 @@ def keep_in_step(labels: Labels, classifier: Classifier, *, tell: Callable[[int]
     return len(priors)
 
 
-def _mail(raw: bytes, prior: float | None, model: str) -> Mail:
-    return Mail(content_id(raw), raw, parse(raw[:READ_BYTES]).subject, prior, model)
+def mail_of(
+    raw: bytes, prior: float | None, model: str, origin: Origin, *, source: str = "", content: str = ""
+) -> Mail:
+    """A message as the store takes it; `content` is its content id, if that is known."""
+    head, _ = lasting(raw[:READ_BYTES])
+    return Mail(content or content_id(raw), raw, parse(head).subject, prior, model, origin, source)

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Self
+from typing import NamedTuple, Self
 
 from spamlstm.config import Costs, PolicyConfig, Thresholds, senders
 from spamlstm.errors import ConfigError
@@ -41,8 +41,7 @@ class Reason(StrEnum):
     """The same, but without what the user has labelled the verdict would have been another."""
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
+class Evidence(NamedTuple):
     """What the policy looks at besides the probability."""
 
     sender: str = ""
@@ -110,6 +109,8 @@ class Policy:
     thresholds: Thresholds
     allow: SenderList = field(default_factory=SenderList)
     deny: SenderList = field(default_factory=SenderList)
+    chosen: bool = False
+    """Whether the user's configuration speaks of the thresholds, so that no others take their place."""
 
     @classmethod
     def of(cls, config: PolicyConfig, *, thresholds: Thresholds) -> Self:
@@ -117,7 +118,8 @@ class Policy:
         bars = config.thresholds
         if bars is None:
             bars = thresholds if config.costs is None else thresholds_from_costs(config.costs)
-        return cls(bars, SenderList.of(config.allow), SenderList.of(config.deny))
+        chosen = config.thresholds is not None or config.costs is not None
+        return cls(bars, SenderList.of(config.allow), SenderList.of(config.deny), chosen)
 
     def decide(self, probability: float | None, evidence: Evidence) -> tuple[Verdict, Reason]:
         """The verdict and the first reason that applies; without a finite probability it is never a guess."""

@@ -41,6 +41,7 @@ def main() -> int:
     parser.add_argument("--model", type=Path, default=Path("models/without-trec07p"), help="a base that never saw it")
     parser.add_argument("--labels", type=int, default=1000)
     parser.add_argument("--unlabelled", type=int, default=4000, help="so many after the labels")
+    parser.add_argument("--flip", type=float, default=0.0, help="this share of the labels, at random, is wrong")
     parser.add_argument("--test", default="8000::5", help="FIRST:LAST:STEP of the stream")
     parser.add_argument("--others", type=int, default=2, help="every so many-th message of the other archives")
     arguments = parser.parse_args()
@@ -85,11 +86,14 @@ def prepare(arguments: argparse.Namespace, place: Path) -> None:
         (place / "mail" / part).mkdir(parents=True)
     base = Classifier.open(arguments.model)
     mail = corpus.read(named(arguments.corpora, arguments.stream))
+    random = np.random.default_rng(1)
     with contextlib.closing(Labels.open(place / "state")) as labels:
         learner = Learner(labels)
         for one in itertools.islice(mail, arguments.labels):
             assessed = base.assess(one.raw)
-            learner.say(one.raw, Label(one.label), prior=assessed.prior, model=base.bundle.label)
+            wrong = random.random() < arguments.flip
+            label = Label.SPAM if (one.label == "spam") is not wrong else Label.HAM
+            learner.say(one.raw, label, prior=assessed.prior, model=base.bundle.label)
     for number, one in enumerate(itertools.islice(mail, arguments.unlabelled)):
         (place / "mail/new" / f"{number:06}.benchmark").write_bytes(one.raw)
 
@@ -98,14 +102,16 @@ def retrain(model: Path, place: Path) -> dict[str, object]:
     """The report of one run; its time and memory are printed."""
     command = [sys.executable, "-m", "spamlstm", "retrain", "--json", "--model", str(model.absolute())]
     command += ["--mail", str(place / "mail"), "--state", str(place / "state")]
-    start, most = time.monotonic(), 0
+    start, most, before = time.monotonic(), 0, os.times()
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         while process.poll() is None:
             most = max(most, sum(map(resident, family(process.pid))))
             time.sleep(0.1)
         told = process.stdout.read()
+    took, after = time.monotonic() - start, os.times()
+    cpu = after.children_user + after.children_system - before.children_user - before.children_system
     print(
-        f"retrained in {time.monotonic() - start:.0f} s, at most {most / 2**20:.0f} MB (PSS, all processes)", flush=True
+        f"retrained in {took:.0f} s, {cpu:.0f} s of CPU, at most {most / 2**20:.0f} MB (PSS, all processes)", flush=True
     )
     return json.loads(told)
 

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-UNITS = ("spamlstm.service", "spamlstm-user.service")
+UNITS = ("spamlstm.service", "spamlstm-user.service", "spamlstm-retrain.service", "spamlstm-retrain-user.service")
 
 systemd = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed here")
 
@@ -48,6 +48,17 @@ def test_little_is_left_open(root, tmp_path, name):
     told = re.search(r"Overall exposure level for \S+: ([0-9.]+)", done.stdout)
     assert told, done.stderr
     assert float(told[1]) <= 1.2
+
+
+@systemd
+@pytest.mark.parametrize("scope", ["--user", "--system"])
+def test_the_timer_is_right(unit, root, tmp_path, scope):
+    """It fits both services, which it finds by their common name."""
+    copied = unit("spamlstm-retrain.timer")
+    service = unit("spamlstm-retrain-user.service" if scope == "--user" else "spamlstm-retrain.service")
+    service.rename(tmp_path / "spamlstm-retrain.service")
+    done = analyze(scope, "verify", "--man=no", copied, tmp_path=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.parametrize("name", UNITS)

@@ -14,26 +14,29 @@ SPAMMY, HAMMY = " pills", " meeting"
 WEIGHT = 6.0
 
 
-def make(path: Path) -> Path:
-    """Write the bundle into the new folder `path`: each ' pills' adds 6 to the logit, each ' meeting' takes 6 away."""
+def make(path: Path, *, weight: float = WEIGHT, version: str = "1") -> Path:
+    """Write the bundle into the new folder `path`: each ' pills' adds 6 to the logit, each ' meeting' takes 6 away.
+
+    Another `weight` makes another model, less sure or wrong.
+    """
     path.mkdir(parents=True)
     tokenizer = _tokenizer()
     tokenizer.save(str(path / TOKENIZER))
     weights = np.zeros(tokenizer.get_vocab_size(), np.float32)
     spammy, hammy = (tokenizer.encode(word).ids[0] for word in (SPAMMY, HAMMY))
-    weights[spammy], weights[hammy] = WEIGHT, -WEIGHT
+    weights[spammy], weights[hammy] = weight, -weight
     onnx.save(_network(weights), str(path / NETWORK))
     (path / "README.md").write_text("# tiny\n\nKnows two words.\n")
     (path / "weights.safetensors").write_bytes(weights.tobytes())
     rows = [[spammy, 0, spammy], [hammy]]
-    seal(path, _manifest(len(weights), rows, [2 * WEIGHT, -WEIGHT]))
+    seal(path, _manifest(len(weights), rows, [2 * weight, -weight], version))
     return path
 
 
-def _manifest(vocabulary: int, rows: list[list[int]], logits: list[float]) -> dict[str, object]:
+def _manifest(vocabulary: int, rows: list[list[int]], logits: list[float], version: str) -> dict[str, object]:
     return {
         "name": "tiny",
-        "version": "1",
+        "version": version,
         "created": "2026-01-01",
         "text_version": TEXT_VERSION,
         "input": {

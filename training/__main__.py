@@ -188,6 +188,8 @@ def finetune(
 
     if threads:
         torch.set_num_threads(threads)
+    # oneDNN makes machine code at run time, which systemd/spamlstm-retrain.service forbids; without it this is as fast.
+    torch.backends.mkldnn.enabled = False  # type: ignore[assignment]
     with progress.shown(console, "retraining") as tick:
         task = tuning.Task(
             parent=parent,

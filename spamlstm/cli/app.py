@@ -345,19 +345,21 @@ def model_show(
 @model_app.command("use")
 def model_use(
     name: Annotated[str, typer.Argument(metavar="NAME", help="An installed model, or 'default'.")],
+    *,
+    state: StateOption = None,
 ) -> None:
     """Check an installed model and use it from now on; a running daemon takes it up by itself."""
     from spamlstm.cli.model import use_model
 
-    use_model(name)
+    use_model(name, state=state)
 
 
 @model_app.command("rollback")
-def model_rollback() -> None:
+def model_rollback(state: StateOption = None) -> None:
     """Use the model that was in use before; again, and it is taken back."""
     from spamlstm.cli.model import roll_back
 
-    roll_back()
+    roll_back(state=state)
 
 
 @config_app.command("init")

@@ -15,7 +15,7 @@ from spamlstm.config.places import state_dir
 from spamlstm.errors import NoInputError, UserError
 from spamlstm.learning import progress
 from spamlstm.learning.labels import Label, Labels, Said
-from spamlstm.learning.learner import Learner
+from spamlstm.learning.learner import Learner, keep_in_step
 from spamlstm.mail.content import content_id
 from spamlstm.model.classifier import Classifier
 
@@ -49,6 +49,8 @@ def label_paths(what: str, paths: list[str], *, model: Path | None, state: Path 
     new = known = 0
     with _learner(state or state_dir()) as learner:
         classifier = Classifier.open(model)
+        if model is None:
+            keep_in_step(learner.labels, classifier)
         mail = ((raw, raw) for _, raw in named.mail())
         with progress.shown(Console(stderr=True), "labelled") as tell:
             for one in learner.say_many(classifier.assess_many(mail), label, model=classifier.bundle.label):

@@ -3,12 +3,20 @@
 import json as jsons
 import os
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+
+from spamlstm.config.places import state_dir
 from spamlstm.errors import UserError
+from spamlstm.learning import progress
+from spamlstm.learning.labels import Labels
+from spamlstm.learning.learner import keep_in_step
 from spamlstm.model import registry
 from spamlstm.model.bundle import Bundle, load
+from spamlstm.model.classifier import Classifier
 
 
 def show_model(name: str | None, path: Path | None) -> None:
@@ -29,19 +37,23 @@ def list_models(*, json: bool) -> None:
     _warn_of_environment()
 
 
-def use_model(name: str) -> None:
+def use_model(name: str, *, state: Path | None) -> None:
     """Check an installed model and use it from now on."""
-    _say_used(registry.use(name))
+    _took_over(registry.use(name), state)
 
 
-def roll_back() -> None:
+def roll_back(*, state: Path | None) -> None:
     """Use the model that was in use before."""
-    _say_used(registry.rollback())
+    _took_over(registry.rollback(), state)
 
 
-def _say_used(bundle: Bundle) -> None:
+def _took_over(bundle: Bundle, state: Path | None) -> None:
     sys.stdout.write(f"{registry.current()} is in use: {bundle.label}\n")
     _warn_of_environment()
+    labels = Labels.find(state or state_dir())
+    if labels is not None:
+        with closing(labels), progress.shown(Console(stderr=True), "labels") as tell:
+            keep_in_step(labels, Classifier.open(), tell=tell)
 
 
 def _warn_of_environment() -> None:

@@ -6,8 +6,9 @@
 What is promoted has learned every label, so there is none left to judge it by. So the same training is done twice: the
 trial shows on the newest labels what it is worth, and the candidate on mail without labels what it would change.
 
-Everything is made beside its place: the candidate in a hidden folder among the user's models, all else in `retrain` of
-the state folder. A kill at any moment leaves the model in use as it is, and what it left is swept up by the next run.
+Everything is made in a hidden folder among the user's models, which one run has at a time, and which the next run
+empties. So a kill at any moment leaves the model in use as it is. What stays is the model, if it was promoted, and in
+`retrain` of the state folder the last report and which labels it saw.
 """
 
 import copy
@@ -95,34 +96,33 @@ def run(wish: Wish) -> Report:
     labels = Labels.find(wish.state)
     if labels is None:
         return Report(promoted=False, why=("nothing was labelled yet",))
-    with closing(labels), _workplace(wish.state) as (place, lock):
-        if idle := _idle(labels, place, now=wish.now):
+    with closing(labels):
+        if idle := _idle(labels, wish.state, now=wish.now):
             return Report(promoted=False, why=(idle,))
-        report = _Run(wish, labels, place, lock=lock).report(start)
-        _write(place / _REPORT, report.as_json())
-        return report
+        with _workplace() as (work, lock):
+            return _Run(wish, labels, work, lock=lock).report(start)
 
 
 class _Run:
     """One retraining."""
 
-    def __init__(self, wish: Wish, labels: Labels, place: Path, *, lock: int) -> None:
-        self._wish, self._labels, self._place, self._lock = wish, labels, place, lock
+    def __init__(self, wish: Wish, labels: Labels, work: Path, *, lock: int) -> None:
+        self._wish, self._labels, self._work, self._lock = wish, labels, work, lock
         self._running = Classifier.open(wish.model, config=wish.config, personal=PersonalLayer())
         self._costs = wish.config.policy.costs or self._running.bundle.costs
-        self._name = f"{_NAME}-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}"
+        self._name = _fresh_name()
 
     def report(self, start: float) -> Report:
         """Do all of it."""
-        wish, work = self._wish, self._place / "work"
+        wish = self._wish
         wish.say("reading labels and mail")
-        seen = _seen(self._place)
-        taken = snapshot.take(self._labels, self._running.reader, wish.maildirs, before=seen, into=work)
+        seen = _seen(wish.state)
+        taken = snapshot.take(self._labels, self._running.reader, wish.maildirs, before=seen, into=self._work)
         wish.say(
             f"{len(taken.train):,} labels to learn, {len(taken.held):,} held back, "
             f"{len(taken.unlabelled) + len(taken.aside):,} messages without"
         )
-        found = self._judge(taken, work)
+        found = self._judge(taken)
         why = comparison.objections(found)
         report = Report(
             promoted=not why,
@@ -137,18 +137,21 @@ class _Run:
         if report.promoted:
             self._promote(report)
         # After all else: what a kill cut short is done again.
-        _write(self._place / _SEEN, {one.content: one.label for one in taken.all})
+        kept = wish.state / _FOLDER
+        kept.mkdir(mode=0o700, exist_ok=True)
+        _write(kept / _REPORT, report.as_json())
+        _write(kept / _SEEN, {one.content: one.label for one in taken.all})
         return report
 
-    def _judge(self, taken: Snapshot, work: Path) -> Comparison:
+    def _judge(self, taken: Snapshot) -> Comparison:
         """Train the trial and the candidate, and compare."""
         running, wish = self._running, self._wish
         told = list(comparison.assess(running, [one.mail for one in taken.all]))
         wild = list(comparison.assess(running, taken.unlabelled))
         aside = list(comparison.assess(running, taken.aside))
         knows_some = _layer(told, taken.train)
-        self._train("trial", taken.train, targets=_targets(running, wild, knows_some), taken=taken, work=work)
-        trial = Classifier.open(self._hidden("trial"), config=wish.config, personal=PersonalLayer())
+        self._train("trial", taken.train, targets=_targets(running, wild, knows_some), taken=taken)
+        trial = Classifier.open(self._made("trial"), config=wish.config, personal=PersonalLayer())
         tried = list(comparison.assess(trial, [one.mail for one in taken.all]))
         sides = [
             (self._figures(running, told, taken, layer=known), self._figures(trial, tried, taken, layer=mine))
@@ -156,8 +159,8 @@ class _Run:
         ]
         del trial, tried
         knows_all = _layer(told, taken.all)
-        self._train("candidate", taken.all, targets=_targets(running, wild, knows_all), taken=taken, work=work)
-        candidate = Classifier.open(self._hidden("candidate"), config=wish.config, personal=PersonalLayer())
+        self._train("candidate", taken.all, targets=_targets(running, wild, knows_all), taken=taken)
+        candidate = Classifier.open(self._made("candidate"), config=wish.config, personal=PersonalLayer())
         learned = _layer(list(comparison.assess(candidate, [one.mail for one in taken.all])), taken.all)
         before, _ = comparison.judged(_with(running, knows_all), aside)
         after, _ = comparison.judged(_with(candidate, learned), comparison.assess(candidate, taken.aside))
@@ -176,23 +179,19 @@ class _Run:
         verdicts, scores = comparison.judged(_with(classifier, layer), assessed[len(taken.train) :])
         return comparison.figures(verdicts, scores, [one.spam for one in taken.held], self._costs)
 
-    def _hidden(self, what: str) -> Path:
-        """Where a bundle is made: on the disk of the user's models, under a name that no model can have."""
-        return registry.user_models() / f".{self._name}.{what}"
+    def _made(self, what: str) -> Path:
+        """Where the training puts its bundle."""
+        return self._work / f"{what}.model"
 
-    def _train(
-        self, what: str, told: Iterable[Told], *, targets: dict[str, float], taken: Snapshot, work: Path
-    ) -> None:
+    def _train(self, what: str, told: Iterable[Told], *, targets: dict[str, float], taken: Snapshot) -> None:
         """Run the training to its end, as a process of its own."""
         self._wish.say(f"training the {what}")
         mail = [(one.mail, one.label.value) for one in told]
-        folder = snapshot.write([*mail, *((one, "") for one in taken.unlabelled)], targets, into=work / what)
-        out = self._hidden(what)
-        out.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder = snapshot.write([*mail, *((one, "") for one in taken.unlabelled)], targets, into=self._work / what)
         options = {
             "--from": str(self._running.bundle.path),
             "--mail": str(folder),
-            "--out": str(out),
+            "--out": str(self._made(what)),
             "--version": self._name.removeprefix(f"{_NAME}-"),
             "--origin": json.dumps({"labels": taken.counts(), "unlabelled": len(targets)}),
             "--threads": str(min(CORES, len(os.sched_getaffinity(0)))),
@@ -201,7 +200,7 @@ class _Run:
 
     def _promote(self, report: Report) -> None:
         """Put the candidate, with its report, among the models, in use, and under the layer."""
-        made = self._hidden("candidate")
+        made = self._made("candidate")
         _write(made / _REPORT, report.as_json())
         (made / CARD).write_text(f"{(made / CARD).read_text('utf-8')}\n{_card(report)}", "utf-8")
         manifest = dict(bundles.load(made).manifest)
@@ -210,7 +209,7 @@ class _Run:
         made.rename(registry.user_models() / self._name)
         registry.use(self._name)
         keep_in_step(self._labels, Classifier.open())
-        _prune()
+        _prune(self._work)
 
 
 def _layer(assessed: Sequence[Assessed[str]], told: Sequence[Told]) -> PersonalLayer:
@@ -260,12 +259,16 @@ def _run_low(command: Sequence[str], *, lock: int) -> None:
 
 
 def _lower(process: int) -> None:
-    with suppress(ProcessLookupError):  # it has ended
-        os.setpriority(os.PRIO_PROCESS, process, 19)
-        resource.prlimit(process, resource.RLIMIT_DATA, (MOST_BYTES, MOST_BYTES))
-        os.sched_setaffinity(process, sorted(os.sched_getaffinity(0))[-CORES:])
-        with suppress(PermissionError):  # a sandbox may forbid it, and it is a courtesy
-            os.sched_setscheduler(process, os.SCHED_BATCH, os.sched_param(0))
+    cores = sorted(os.sched_getaffinity(0))[-CORES:]
+    for bound in (
+        lambda: os.setpriority(os.PRIO_PROCESS, process, 19),
+        lambda: resource.prlimit(process, resource.RLIMIT_DATA, (MOST_BYTES, MOST_BYTES)),
+        lambda: os.sched_setaffinity(process, cores),
+        lambda: os.sched_setscheduler(process, os.SCHED_BATCH, os.sched_param(0)),
+    ):
+        # It may have ended; and a sandbox that forbids one of these sets bounds of its own.
+        with suppress(ProcessLookupError, PermissionError):
+            bound()
 
 
 def _check_installed() -> None:
@@ -279,44 +282,41 @@ def _check_installed() -> None:
 
 
 @contextmanager
-def _workplace(state: Path) -> Generator[tuple[Path, int]]:
-    """The folder of retraining and its lock, for one process at a time, without what a broken run left."""
-    place = state / _FOLDER
+def _workplace() -> Generator[tuple[Path, int]]:
+    """An empty folder on the disk of the user's models, for one process at a time, and its lock; gone at the end."""
+    place = registry.user_models() / f".{_FOLDER}"
     place.mkdir(mode=0o700, parents=True, exist_ok=True)
+    work = place / "work"
     # The lock belongs to the open file, which a training that outlives this process has open too.
     with (place / _LOCK).open("ab") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise TemporaryError("another retraining is at work with this state folder; wait for its end") from error
-        _sweep(place)
+            raise TemporaryError("another retraining is at work; wait for its end") from error
+        shutil.rmtree(work, ignore_errors=True)
+        work.mkdir()
         try:
-            yield place, lock.fileno()
+            yield work, lock.fileno()
         finally:
-            _sweep(place)
+            shutil.rmtree(work, ignore_errors=True)
 
 
-def _sweep(place: Path) -> None:
-    shutil.rmtree(place / "work", ignore_errors=True)
-    for left in registry.user_models().glob(f".{_NAME}-*"):
-        shutil.rmtree(left, ignore_errors=True)
-
-
-def _idle(labels: Labels, place: Path, *, now: bool) -> str:
+def _idle(labels: Labels, state: Path, *, now: bool) -> str:
     """Why there is nothing to do; empty if there is."""
     counts = labels.counts()
     for label in Label:
         if counts[label] < FEWEST:
             return f"there are {counts[Label.HAM]} ham and {counts[Label.SPAM]} spam; it takes {FEWEST} of each"
-    seen = _seen(place)
+    seen = _seen(state)
     if not now and all(seen.get(one.content) == one.label for one in labels.last(snapshot.MOST_LABELS)):
         return "nothing was labelled since the last time; --now retrains all the same"
     return ""
 
 
-def _seen(place: Path) -> dict[str, str]:
+def _seen(state: Path) -> dict[str, str]:
+    """The labels, by content, that the last retraining saw."""
     try:
-        seen: dict[str, str] = json.loads((place / _SEEN).read_text())
+        seen: dict[str, str] = json.loads((state / _FOLDER / _SEEN).read_text())
     except (OSError, ValueError):
         return {}
     return seen
@@ -329,14 +329,20 @@ def _write(path: Path, value: object) -> None:
     beside.replace(path)
 
 
-def _prune() -> None:
+def _fresh_name() -> str:
+    """A name by the time, which no installed model has."""
+    moment = time.time()
+    while (name := f"{_NAME}-{time.strftime('%Y%m%d-%H%M%S', time.gmtime(moment))}") in registry.names():
+        moment += 1
+    return name
+
+
+def _prune(work: Path) -> None:
     """Keep the newest retrained models, the one in use and the one before. Each is gone by one rename."""
     own = [name for name in registry.names() if name.startswith(f"{_NAME}-")]
     for name in own[:-KEPT]:
         if name not in (registry.current(), registry.previous()):
-            gone = registry.user_models() / f".{name}.gone"
-            (registry.user_models() / name).rename(gone)
-            shutil.rmtree(gone, ignore_errors=True)
+            (registry.user_models() / name).rename(work / name)
 
 
 def _card(report: Report) -> str:

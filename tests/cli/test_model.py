@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from tiny_bundle import make
+from tiny_bundle import SPAM, make
 
 from spamlstm.cli.translate import run
 from spamlstm.model import registry
@@ -13,6 +13,7 @@ from spamlstm.model import registry
 def models(tmp_path, monkeypatch, tiny):
     """'a', and 'tiny' in the place of the shipped one."""
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path / "state"))
     monkeypatch.delenv(registry.ENVIRONMENT, raising=False)
     monkeypatch.setattr(registry, "_SHIPPED", (tiny,))
     make(registry.user_models() / "a")
@@ -57,3 +58,16 @@ def test_the_environment_goes_first_and_that_is_said(models, tiny, monkeypatch, 
     monkeypatch.setenv(registry.ENVIRONMENT, str(tiny))
     run(["model", "use", "a"])
     assert "goes before" in capsys.readouterr().err
+
+
+def test_the_labels_follow(models, tmp_path, tiny, capsys):
+    """What was learned rests on the model in use, at once."""
+    mail = tmp_path / "spam.eml"
+    mail.write_bytes(SPAM)
+    make(models / "b", version="2")
+    run(["label", "spam", str(mail)])
+    for command, label in ((["use", "b"], "tiny-2"), (["rollback"], "tiny-1")):
+        assert run(["model", *command]) == 0
+        capsys.readouterr()
+        run(["labels", "--json"])
+        assert json.loads(capsys.readouterr().out)["model"] == label

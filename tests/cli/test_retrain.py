@@ -1,0 +1,38 @@
+"""The command that retrains, as far as it needs no training."""
+
+import json
+import sys
+
+import pytest
+from tiny_bundle import HAM
+
+from spamlstm.cli.translate import run
+
+
+@pytest.fixture
+def state(tmp_path, monkeypatch, tiny):
+    """A state folder of the test, and the user's own models; 'tiny' is the model."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    monkeypatch.setenv("SPAMLSTM_MODEL", str(tiny))
+    return tmp_path / "state"
+
+
+def test_with_few_labels_it_says_so(state, tmp_path, capsys):
+    """That is no error: a timer asks every night."""
+    assert run(["retrain", "--state", str(state)]) == 0
+    assert capsys.readouterr().out == "not retrained: nothing was labelled yet\n"
+    (tmp_path / "ham.eml").write_bytes(HAM)
+    run(["label", "ham", str(tmp_path / "ham.eml"), "--state", str(state)])
+    capsys.readouterr()
+    assert run(["retrain", "--now", "--json", "--state", str(state)]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["promoted"], told["model"]) == (False, None)
+    assert told["why"] == ["there are 1 ham and 0 spam; it takes 20 of each"]
+
+
+def test_without_the_extra(state, monkeypatch, capsys):
+    """One sentence, and the status for what is not available."""
+    monkeypatch.setitem(sys.modules, "torch", None)
+    assert run(["retrain", "--state", str(state)]) == 69
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "pip install 'spamlstm[train]'" in line

@@ -1,0 +1,61 @@
+"""The tiny bundle, models that are less sure or wrong, and a user who has labelled mail."""
+
+import contextlib
+import random
+from pathlib import Path
+
+import pytest
+from tiny_bundle import mail, make
+
+from spamlstm.learning.labels import Label, Labels
+from spamlstm.learning.learner import Learner
+from spamlstm.model import registry
+from spamlstm.model.classifier import Classifier
+
+SYLLABLES = "ba ce di fo gu ha ke li mo nu pa re si to vu".split()
+
+
+def letter(number: int, *, spam: bool) -> bytes:
+    """A message like no other, but for the word that tells."""
+    drawn = random.Random(number)
+    words = ["".join(drawn.choice(SYLLABLES) for _ in range(3)) for _ in range(40)]
+    words[5:5] = ["pills" if spam else "meeting"]
+    return mail(" ".join(words), subject=f"{words[0]} {words[1]}", sender=f"{words[2]}@{words[3]}.org")
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory) -> Path:
+    return make(tmp_path_factory.mktemp("models") / "tiny")
+
+
+@pytest.fixture
+def unsure(tmp_path, monkeypatch) -> Path:
+    """What ships, here: a model that is sure of nothing. The user's own models are in a folder of the test."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    monkeypatch.delenv(registry.ENVIRONMENT, raising=False)
+    path = make(tmp_path / "unsure", weight=0.3, version="0")
+    monkeypatch.setattr(registry, "_SHIPPED", (path,))
+    return path
+
+
+@pytest.fixture
+def labelled(tmp_path, unsure) -> Path:
+    """A state folder with 40 ham and 40 spam."""
+    classifier = Classifier.open(unsure)
+    with contextlib.closing(Labels.open(tmp_path / "state")) as labels:
+        learner = Learner(labels)
+        for number in range(80):
+            raw = letter(number, spam=number % 2 == 1)
+            label = Label.SPAM if number % 2 else Label.HAM
+            learner.say(raw, label, prior=classifier.assess(raw).prior, model=classifier.bundle.label)
+    return tmp_path / "state"
+
+
+@pytest.fixture
+def maildir(tmp_path) -> Path:
+    """Sixty messages without a label."""
+    for part in ("new", "cur", "tmp"):
+        (tmp_path / "mail" / part).mkdir(parents=True)
+    for number in range(1000, 1060):
+        (tmp_path / "mail/cur" / f"{number}:2,S").write_bytes(letter(number, spam=number % 2 == 1))
+    return tmp_path / "mail"

@@ -1,0 +1,53 @@
+"""The layer rests on the scores of the base in use."""
+
+import contextlib
+import sqlite3
+
+import pytest
+from conftest import letter
+from tiny_bundle import make
+
+from spamlstm.learning.labels import Label, Labels
+from spamlstm.learning.learner import Learner, keep_in_step
+from spamlstm.model.classifier import Classifier
+
+
+@pytest.fixture
+def other(tmp_path):
+    """A base that is surer."""
+    return Classifier.open(make(tmp_path / "other", weight=2, version="2"))
+
+
+def test_another_base_scores_all_labels_anew(labelled, other):
+    """The layer is then what it would be if all had been said with that base."""
+    with contextlib.closing(Labels.open(labelled)) as labels:
+        learner = Learner(labels)
+        learner.catch_up()
+        learner.keep(always=True)
+        assert keep_in_step(labels, other) == 80
+        assert {said.model for said in labels.last()} == {"tiny-2"}
+        learner.catch_up()
+        with contextlib.closing(Labels.open(labelled / "anew")) as anew:
+            expected = Learner(anew)
+            for number in range(80):
+                raw = letter(number, spam=number % 2 == 1)
+                label = Label.SPAM if number % 2 else Label.HAM
+                expected.say(raw, label, prior=other.assess(raw).prior, model="tiny-2")
+            assert learner.layer.dump() == expected.layer.dump()
+
+
+def test_the_same_base_changes_nothing(labelled, unsure):
+    """It costs one look."""
+    with contextlib.closing(Labels.open(labelled)) as labels:
+        epoch = labels.epoch
+        assert keep_in_step(labels, Classifier.open(unsure)) == 0
+        assert labels.epoch == epoch
+
+
+def test_all_or_none(labelled, other):
+    """What breaks off in the middle leaves every score as it was."""
+    with contextlib.closing(Labels.open(labelled)) as labels:
+        before = [(said.prior, said.model) for said in labels.last()]
+        with pytest.raises(sqlite3.Error):
+            labels.rescore({1: 1.0, 2: object()}, model="tiny-2")
+        assert [(said.prior, said.model) for said in labels.last()] == before

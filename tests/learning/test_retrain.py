@@ -1,0 +1,235 @@
+"""Retraining: what is better is promoted, what loses ham is not, and a kill at any moment harms nothing.
+
+The training itself is stood in for here (fake_trainer.py); tests/training has the real one.
+"""
+
+import contextlib
+import json
+import shutil
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from conftest import letter
+from tiny_bundle import make
+
+from spamlstm.errors import TemporaryError, UnavailableError
+from spamlstm.learning import retrain
+from spamlstm.learning.labels import Label, Labels
+from spamlstm.learning.learner import Learner, keep_in_step
+from spamlstm.learning.retrain import Wish
+from spamlstm.model import bundle as bundles
+from spamlstm.model import registry
+from spamlstm.model.classifier import Classifier
+from spamlstm.verdict import Verdict
+
+TRAINER = Path(__file__).with_name("fake_trainer.py")
+
+
+@pytest.fixture(scope="module")
+def trainer(tmp_path_factory):
+    """The stand-in, making a model of some weight."""
+    made = tmp_path_factory.mktemp("made")
+
+    def command(weight, *more):
+        bundle = made / str(weight)
+        if not bundle.exists():
+            make(bundle, weight=weight, version=f"with {weight}")
+        return (sys.executable, str(TRAINER), str(bundle), *map(str, more))
+
+    return command
+
+
+@pytest.fixture
+def wish(labelled, maildir, trainer):
+    """Retrain by the stand-in, which makes a good model."""
+    return Wish(labelled, maildirs=(maildir,), trainer=trainer(6), say=lambda _: None)
+
+
+def test_what_is_better_is_promoted(wish, labelled):
+    """It is in use, says where it comes from and what it was worth, and the one before is a command away."""
+    report = retrain.run(wish)
+    assert report.promoted
+    assert (report.parent, report.labels) == ("tiny-0", {"ham": 40, "spam": 40})
+    assert registry.current() == report.model
+    made = bundles.load(registry.find_bundle(None))
+    bundles.verify(made)
+    assert made.manifest["retrained"]["comparison"]["networks"]["candidate"]["unsure"] == 0
+    assert "## Retrained" in made.card()
+    assert json.loads((made.path / "report.json").read_text())["promoted"]
+    assert Classifier.open().classify(letter(5000, spam=True)).verdict is Verdict.SPAM
+    assert registry.rollback().label == "tiny-0"
+    assert sorted(path.name for path in (labelled / "retrain").iterdir()) == ["labels.json", "report.json"]
+
+
+def test_the_layer_rests_on_the_new_base(wish, labelled):
+    """After a promotion each label has the score of the model in use."""
+    retrain.run(wish)
+    label = Classifier.open().bundle.label
+    with contextlib.closing(Labels.open(labelled)) as labels:
+        assert {said.model for said in labels.last()} == {label}
+
+
+@pytest.mark.parametrize("weight", [-6, 0.3, 0.0])
+def test_what_is_no_better_is_refused(wish, weight, unsure, trainer):
+    """A model that loses ham, or is as good as the one in use: nothing is installed, and the report says why."""
+    report = retrain.run(replace(wish, trainer=trainer(weight)))
+    assert not report.promoted
+    assert report.why
+    assert ("held-back ham to be spam" in report.why[0]) == (weight == -6)
+    assert registry.find_bundle(None) == unsure
+    assert [path.name for path in registry.user_models().iterdir()] == [".retrain"]
+
+
+def test_nothing_new_is_nothing_to_do(wish):
+    """Asked again, it does nothing until something is labelled or --now is said."""
+    retrain.run(wish)
+    assert retrain.run(wish).why == ("nothing was labelled since the last time; --now retrains all the same",)
+    assert retrain.run(replace(wish, now=True)).model
+    with contextlib.closing(Labels.open(wish.state)) as labels:
+        Learner(labels).say(letter(100, spam=True), Label.SPAM, prior=None, model="tiny-0")
+    assert retrain.run(wish).model
+
+
+def test_few_labels_are_not_enough(tmp_path, unsure):
+    state = tmp_path / "few"
+    assert "nothing was labelled" in retrain.run(Wish(state)).why[0]
+    with contextlib.closing(Labels.open(state)) as labels:
+        Learner(labels).say(letter(0, spam=False), Label.HAM, prior=None, model="m")
+    assert retrain.run(Wish(state, now=True)).why == ("there are 1 ham and 0 spam; it takes 20 of each",)
+
+
+def test_contradictions_are_counted_and_teach_nothing(wish):
+    """A copy with the other label, and a message that was said to be the opposite last time."""
+    retrain.run(wish)
+    with contextlib.closing(Labels.open(wish.state)) as labels:
+        learner = Learner(labels)
+        copy = letter(3, spam=True).replace(b"From: Ann", b"From: Bea")
+        learner.say(copy, Label.HAM, prior=None, model="tiny-0")
+        learner.say(letter(8, spam=False), Label.SPAM, prior=None, model="tiny-0")
+    report = retrain.run(wish)
+    assert report.contradictions == {"relabelled": 1, "near_duplicates": 2}
+    assert report.labels == {"ham": 39, "spam": 40}
+
+
+def test_without_the_extra_it_says_how_to_get_it(wish, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(UnavailableError, match=r"torch.*pip install 'spamlstm\[train\]'"):
+        retrain.run(wish)
+
+
+def test_a_training_that_fails_changes_nothing(wish, unsure):
+    with pytest.raises(TemporaryError, match="ended with status 3"):
+        retrain.run(replace(wish, trainer=(sys.executable, "-c", "raise SystemExit(3)")))
+    assert registry.find_bundle(None) == unsure
+    assert retrain.run(wish).promoted
+
+
+def test_the_training_is_bounded_and_behind_all_else(wish, tmp_path):
+    """Lowest priority, two cores, and memory: what asks for more is refused it."""
+    script = """
+import os, resource, sys, time
+end = time.monotonic() + 10
+while os.nice(0) < 19 and time.monotonic() < end: time.sleep(0.01)
+while resource.getrlimit(resource.RLIMIT_DATA)[0] < 0 and time.monotonic() < end: time.sleep(0.01)
+while len(os.sched_getaffinity(0)) > 2 and time.monotonic() < end: time.sleep(0.01)
+print(os.nice(0), len(os.sched_getaffinity(0)) <= 2, file=open(sys.argv[1], "w"))
+bytearray(1600 << 20)
+"""
+    with pytest.raises(TemporaryError, match="ended with status 1"):
+        retrain.run(replace(wish, trainer=(sys.executable, "-c", script, str(tmp_path / "seen"))))
+    assert (tmp_path / "seen").read_text() == "19 True\n"
+
+
+def test_old_models_go(wish):
+    """The last three stay, and those in use and before."""
+    own = registry.user_models()
+    for number in range(4):
+        shutil.copytree(registry.find_bundle(None), own / f"retrained-2026010{number}-000000")
+    shutil.copytree(registry.find_bundle(None), own / "mine")
+    registry.use("retrained-20260100-000000")
+    report = retrain.run(replace(wish, now=True))
+    assert list(registry.names()) == [
+        "default",
+        "mine",
+        "retrained-20260100-000000",
+        "retrained-20260102-000000",
+        "retrained-20260103-000000",
+        report.model,
+    ]
+
+
+# --- kills ----------------------------------------------------------------------------------------------------------
+
+RUN = """
+import os, signal, sys
+from pathlib import Path
+from spamlstm.learning import retrain
+from spamlstm.learning.retrain import Wish
+from spamlstm.model import registry
+
+state, shipped, maildir, left, *trainer = sys.argv[1:]
+registry._SHIPPED = (Path(shipped),)
+left = int(left)
+
+def hook(event, args):
+    global left
+    if event in ("os.rename", "os.symlink", "subprocess.Popen"):
+        left -= 1
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+sys.addaudithook(hook)
+wish = Wish(Path(state), maildirs=(Path(maildir),), trainer=trainer, now=True, say=lambda _: None)
+assert retrain.run(wish).promoted
+"""
+CHANGES = 13
+
+
+def start(wish, shipped, root, *, left, trainer):
+    command = [sys.executable, "-c", RUN, str(wish.state), str(shipped), str(wish.maildirs[0]), str(left), *trainer]
+    return subprocess.Popen(command, cwd=root)
+
+
+@pytest.mark.parametrize("step", range(1, CHANGES + 2))
+def test_a_kill_anywhere(wish, unsure, root, step):
+    """Before whichever change: a model is in use, whole, no label is lost, and the next run does what is left.
+
+    There are so many changes; one more, and the run comes to its end.
+    """
+    process = start(wish, unsure, root, left=step, trainer=wish.trainer)
+    assert process.wait() == (-signal.SIGKILL if step <= CHANGES else 0)
+    classifier = Classifier.open()
+    with contextlib.closing(Labels.open(wish.state)) as labels:
+        assert labels.counts() == {Label.HAM: 40, Label.SPAM: 40}
+        keep_in_step(labels, classifier)
+        learner = Learner(labels)
+        learner.catch_up()
+        assert learner.layer.labels == 80
+    was_done = registry.current() != "default"
+    # Of two equal models the second is no better.
+    assert retrain.run(replace(wish, now=True)).promoted is not was_done
+    assert registry.current() != "default"
+    assert [path.name for path in (registry.user_models() / ".retrain").iterdir()] == ["lock"]
+
+
+def test_a_training_that_outlives_its_master(wish, unsure, root, wait, trainer):
+    """Until it has ended no other begins, which would meet it in the same folders."""
+    with start(wish, unsure, root, left=-1, trainer=trainer(6, wish.state)) as process:
+        wait((wish.state / "waits").exists)
+        process.kill()
+    try:
+        with pytest.raises(TemporaryError, match="another retraining"):
+            retrain.run(wish)
+    finally:
+        (wish.state / "go").touch()
+
+    def ran():
+        with contextlib.suppress(TemporaryError):
+            return retrain.run(wish).promoted
+        return False
+
+    wait(ran)

@@ -1,0 +1,153 @@
+"""A network is taught further from a bundle, and what comes of it is a bundle too."""
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import small_corpus
+import torch
+from tiny_bundle import make
+
+from spamlstm.errors import DataError
+from spamlstm.learning import snapshot
+from spamlstm.learning.labels import Label, Labels
+from spamlstm.learning.learner import Learner
+from spamlstm.mail.paths import Place
+from spamlstm.model import bundle as bundles
+from spamlstm.model.classifier import Classifier
+from spamlstm.model.scorer import Scorer
+from training import finetune, fit, weights
+from training.finetune import Task
+
+pytestmark = pytest.mark.train
+
+
+@pytest.fixture(scope="module")
+def base(three, recipe, limits, tmp_path_factory):
+    """A bundle that knows the letters of `small_corpus`."""
+    out = tmp_path_factory.mktemp("base") / "base"
+    job = fit.Job(recipe, limits, out, "small", "1", "cpu", ("three",), folds=(), say=lambda _: None)
+    fit.fit(three, job)
+    return out
+
+
+def turned(count, *, seed):
+    """Letters whose user sees it the other way round: what was spam is ham."""
+    for label, raw in small_corpus.letters(seed=seed, count=count):
+        yield ("ham" if label == "spam" else "spam"), raw
+
+
+@pytest.fixture
+def task(base, tmp_path):
+    """To teach the base the opposite of what it knows, with 40 labels and 40 soft targets."""
+    (tmp_path / "mail").mkdir()
+    mail, targets = [], {}
+    for number, (label, raw) in enumerate(turned(80, seed=7)):
+        path = tmp_path / "mail" / f"{number}.eml"
+        path.write_bytes(raw)
+        mail.append((Place(str(number), str(path)), label if number < 40 else ""))
+        if number >= 40:
+            targets[str(number)] = 4.0 if label == "spam" else -4.0
+    folder = snapshot.write(mail, targets, into=tmp_path / "work")
+    return Task(base, folder, tmp_path / "made", "2", {"labels": {"ham": 20, "spam": 20}}, say=lambda _: None)
+
+
+def shares_right(path, letters):
+    judge = Classifier.open(path)
+    found = [(label == "spam") == (judge.assess(raw).prior > 0) for label, raw in letters]
+    return np.mean(found)
+
+
+def test_it_learns_what_it_is_told(task, base):
+    """The bundle judges by the new labels, is whole, and says whose child it is."""
+    assert shares_right(base, turned(60, seed=8)) < 0.1
+    finetune.finetune(replace(task, rate=1e-2, wide_rate=1.0))  # the letters are short: few steps
+    made = bundles.load(task.out)
+    bundles.verify(made)
+    Scorer(made).self_test()
+    assert shares_right(task.out, turned(60, seed=8)) > 0.3
+    assert made.label == "retrained-2"
+    assert made.manifest["retrained"] == {"parent": "small-1", "labels": {"ham": 20, "spam": 20}}
+    assert made.manifest["corpora"] == bundles.load(base).manifest["corpora"]
+    assert sorted(path.name for path in task.out.parent.iterdir()) == ["made", "mail", "work"]
+
+
+def test_with_rates_of_nothing_it_stays_as_it_is(task, base):
+    """It goes on from the very weights of its parent."""
+    finetune.finetune(replace(task, rate=0.0, wide_rate=0.0))
+    raw = next(turned(1, seed=9))[1]
+    found = [Classifier.open(path).assess(raw).prior for path in (base, task.out)]
+    assert found[0] == pytest.approx(found[1], abs=1e-6)
+
+
+def test_labels_of_one_kind_teach_nothing(task):
+    index = task.mail / "index.tsv"
+    index.write_text(index.read_text().replace("\tspam\tlabel", "\tham\tlabel"))
+    with pytest.raises(DataError, match="both ham and spam"):
+        finetune.finetune(task)
+
+
+def test_a_foreign_network_is_refused(task, tmp_path):
+    """One that this trainer did not make: a sentence, and nothing is written."""
+    with pytest.raises(DataError, match="cannot be trained on"):
+        finetune.finetune(replace(task, parent=make(tmp_path / "tiny")))
+    assert not task.out.exists()
+
+
+def test_a_slim_bundle_has_its_weights_too(base, tmp_path):
+    """Those that it judges by, up to what int8 loses."""
+    exact = weights.load(bundles.load(base))
+    (base / "weights.safetensors").rename(tmp_path / "weights")
+    try:
+        shipped = weights.load(bundles.load(base))
+    finally:
+        (tmp_path / "weights").rename(base / "weights.safetensors")
+    for name, value in exact.state_dict().items():
+        step = value.abs().max() / 127 + 1e-6
+        assert torch.allclose(shipped.state_dict()[name], value, atol=float(step)), name
+
+
+FORBIDDEN = """
+import ctypes, os, sys
+PR_SET_MDWE, REFUSE_EXEC_GAIN = 65, 1
+if ctypes.CDLL(None).prctl(PR_SET_MDWE, REFUSE_EXEC_GAIN, 0, 0, 0):
+    sys.exit(77)
+os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
+"""
+
+
+def test_it_makes_no_code_at_run_time(task, root):
+    """What MemoryDenyWriteExecute= of the unit forbids, the kernel forbids here (Linux 6.3 and later)."""
+    command = [sys.executable, "-c", FORBIDDEN, "-m", "training", "finetune", "--from", str(task.parent)]
+    command += ["--mail", str(task.mail), "--out", str(task.out), "--version", "2", "--threads", "1"]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+    if done.returncode == 77:
+        pytest.skip("this kernel cannot forbid it")
+    assert done.returncode == 0, done.stderr
+    assert task.out.exists()
+
+
+def test_the_command_from_labels_to_a_model_in_use(base, tmp_path, root):
+    """`spamlstm retrain` with the real training: a user whose spam is our ham is understood in the end."""
+    environment = {**os.environ, "XDG_DATA_HOME": str(tmp_path / "data"), "PYTHONPATH": str(root)}
+    classifier = Classifier.open(base)
+    with contextlib.closing(Labels.open(tmp_path / "state")) as labels:
+        learner = Learner(labels)
+        for label, raw in turned(240, seed=11):
+            learner.say(raw, Label(label), prior=classifier.assess(raw).prior, model=classifier.bundle.label)
+    command = [sys.executable, "-m", "spamlstm", "retrain", "--json", "--model", str(base)]
+    done = subprocess.run(
+        [*command, "--state", str(tmp_path / "state")], env=environment, capture_output=True, text=True, check=False
+    )
+    report = json.loads(done.stdout)
+    assert report["promoted"], report
+    assert report["labels"] == {"ham": 120, "spam": 120}
+    assert "training the candidate" in done.stderr
+    made = tmp_path / "data/spamlstm/models" / report["model"]
+    assert (tmp_path / "data/spamlstm/models/current").resolve() == made
+    assert shares_right(made, turned(60, seed=12)) > shares_right(base, turned(60, seed=12))

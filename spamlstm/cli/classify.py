@@ -1,9 +1,12 @@
 """`spamlstm classify`: judge what the paths name and print it."""
 
+import contextlib
+import itertools
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from spamlstm.cli.named import readable
 from spamlstm.cli.output import Row, complain, printer
@@ -11,12 +14,15 @@ from spamlstm.config import load_found
 from spamlstm.config.places import LABELS, state_dir
 from spamlstm.errors import DataError, NoInputError, UserError
 from spamlstm.mail.paths import STDIN, Held, Place
-from spamlstm.model.classifier import Classifier, Judged
+from spamlstm.model.classifier import HELP_AFTER, Classifier, Judged
 from spamlstm.model.policy import Reason
 from spamlstm.verdict import Verdict
 
 if TYPE_CHECKING:
     from spamlstm.model.personal import PersonalLayer
+    from spamlstm.model.readers import ReaderPool
+
+Mail: TypeAlias = Held | Place
 
 _STATUS = {Verdict.HAM: 0, Verdict.SPAM: 1, Verdict.UNSURE: 2}
 
@@ -59,15 +65,28 @@ def classify_paths(wish: Wish) -> int:
     """Judge and print each message under the paths; gives the exit status."""
     paths = wish.paths or _only_stdin()
     config = load_found(wish.config)
-    classifier = Classifier.open(wish.model, config=config, personal=_personal(wish.state or state_dir()))
     tally = _Tally(set())
-    with printer(sys.stdout, json=wish.json) as show:
-        found = readable(paths, lambda name, why: tally.fail(name, why, NoInputError.exit_status))
-        for judged in classifier.judge_many((one, one) for one in found):
+    found = readable(paths, lambda name, why: tally.fail(name, why, NoInputError.exit_status))
+    with _readers(found) as (mails, readers), printer(sys.stdout, json=wish.json) as show:
+        classifier = Classifier.open(wish.model, config=config, personal=_personal(wish.state or state_dir()))
+        for judged in classifier.judge_many(((one, one) for one in mails), readers=readers):
             row = _row(judged, classifier, wish, tally)
             if row is not None:
                 show(row)
     return tally.status(by_verdict=wish.exit_code)
+
+
+@contextlib.contextmanager
+def _readers(found: Iterator[Mail]) -> "Iterator[tuple[Iterator[Mail], ReaderPool | None]]":
+    """The same mail, and where it is much processes to read it, which start while the model is loaded."""
+    first = list(itertools.islice(found, HELP_AFTER))
+    if len(first) < HELP_AFTER:
+        yield iter(first), None
+        return
+    from spamlstm.model.readers import ReaderPool, further_cores
+
+    with ReaderPool(further_cores()) as pool:
+        yield itertools.chain(first, found), pool
 
 
 def _personal(state: Path) -> "PersonalLayer | None":
@@ -85,7 +104,7 @@ def _only_stdin() -> list[str]:
     return [STDIN]
 
 
-def _row(judged: Judged[Held | Place], classifier: Classifier, wish: Wish, tally: _Tally) -> Row | None:
+def _row(judged: Judged[Mail], classifier: Classifier, wish: Wish, tally: _Tally) -> Row | None:
     name, judgement = judged.key.name, judged.judgement
     if judgement is None:
         tally.fail(name, judged.failure, NoInputError.exit_status)

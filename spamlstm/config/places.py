@@ -22,14 +22,19 @@ def personal_dir(state: Path, maildir: str) -> Path:
 
 
 def user_file() -> Path:
-    """Where platformdirs puts it: $XDG_CONFIG_HOME/spamlstm/config.toml, ~/.config without that variable.
+    """Where platformdirs puts it: $XDG_CONFIG_HOME/spamlstm/config.toml, ~/.config without that variable."""
+    return _xdg("XDG_CONFIG_HOME", "~/.config") / "config.toml"
+
+
+def _xdg(variable: str, default: str) -> Path:
+    """Our folder in one of the XDG base folders.
 
     Written out here because every start asks, and loading platformdirs takes longer than the answer.
     """
-    named = os.environ.get("XDG_CONFIG_HOME", "")
+    named = os.environ.get(variable, "")
     # The XDG specification says that a relative path is to be ignored.
-    home = named if named.startswith("/") else os.path.expanduser("~/.config")  # noqa: PTH111  no RuntimeError here
-    return Path(home, "spamlstm", "config.toml")
+    home = named if named.startswith("/") else os.path.expanduser(default)  # noqa: PTH111  no RuntimeError here
+    return Path(home, "spamlstm")
 
 
 def places() -> tuple[Path, ...]:
@@ -48,8 +53,4 @@ def state_dir() -> Path:
     """The folder for what is remembered: what systemd made for the unit, else $XDG_STATE_HOME/spamlstm. Not created."""
     # systemd lists them with colons; a unit of ours has one.
     given = os.environ.get("STATE_DIRECTORY", "").partition(":")[0]
-    if given:
-        return Path(given)
-    import platformdirs  # 10 ms, which commands without a state need not pay
-
-    return platformdirs.user_state_path("spamlstm")
+    return Path(given) if given else _xdg("XDG_STATE_HOME", "~/.local/state")

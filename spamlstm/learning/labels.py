@@ -271,8 +271,8 @@ class Labels:
         for number, content, label, moment, prior, model, subject, origin in rows:
             yield Said(number, content.hex(), Label(label), moment, prior, model, subject, Origin(origin))
 
-    def kept(self, most: int) -> Iterator[tuple[Said, bytes]]:
-        """The last so many labels, in order, each with the first MOST_KEPT bytes of its mail."""
+    def kept(self, most: int = -1) -> Iterator[tuple[Said, bytes]]:
+        """The last so many labels, or all, in order, each with the first MOST_KEPT bytes of its mail."""
         rows = self._connection.execute(
             "SELECT id, content, label, time, prior, model, subject, origin, mail FROM labels"
             " WHERE id IN (SELECT id FROM labels ORDER BY id DESC LIMIT ?) ORDER BY id",

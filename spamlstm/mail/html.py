@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 MAX_LINKS = 200
 # Characters of one page; Gmail shows 102 KB. And its tags: some nestings cost the square of their number.
@@ -24,8 +24,7 @@ MIN_LETTER = 100
 MAX_HIDDEN_TEXT, MAX_MISREAD = 50_000, 20
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
+class Link(NamedTuple):
     """`url` is where a click leads, `text` what the reader sees (both cut at 300 characters)."""
 
     url: str

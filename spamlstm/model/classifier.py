@@ -1,13 +1,12 @@
 """Raw mail in, judgements out: the one object that a caller needs."""
 
 import itertools
-import os
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Self, TypeVar
 
 from spamlstm.config import Config
 from spamlstm.model import bundle as bundles
@@ -21,20 +20,15 @@ from spamlstm.model.vocabulary import Ids
 from spamlstm.verdict import Judgement, Verdict
 
 if TYPE_CHECKING:
-    from concurrent.futures import Future
-
     from spamlstm.model.personal import PersonalLayer, Prints
-    from spamlstm.model.readers import ReaderPool
+    from spamlstm.model.readers import ReaderPool, Task
 
 # Enough for the scorer to find rows of like length, little enough to show progress and hold in memory.
 CHUNK = 64
 # Raw mail in memory at once; a chunk ends early where its messages are large.
 CHUNK_BYTES = 4 << 20
-# Reader processes take 0.2 s to start: fewer messages than this are done sooner without.
-HELP_AFTER = 256
-MOST_READERS = 3
-# One thread encodes while the other runs the network.
-SCORERS = 2
+# Reader processes take 0.1 s to start: fewer messages than this are done as soon without.
+HELP_AFTER = 128
 
 K = TypeVar("K")
 
@@ -49,8 +43,7 @@ class Judged(Generic[K]):
     ms: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Assessed(Generic[K]):
+class Assessed(NamedTuple, Generic[K]):
     """What the base says of one message, and all else that a judgement follows from; or why there is nothing.
 
     `prior` is the calibrated score, None where the network had no words to read. `prints` are there if a personal
@@ -132,18 +125,18 @@ class Classifier:
         """What the base says of one message, of any bytes."""
         return self._assess_all([None], [self.reader.read(raw)])[0]
 
-    def classify_many(self, raws: Iterable[bytes], *, readers: int | None = None) -> Iterator[Judgement]:
+    def classify_many(self, raws: Iterable[bytes], *, readers: "int | ReaderPool | None" = None) -> Iterator[Judgement]:
         """Judge raw messages lazily, in their order: as `classify`, and faster; `readers` as in `judge_many`."""
         return map(self._always, self.judge_many(((None, raw) for raw in raws), readers=readers))
 
     def judge_many(
-        self, mails: Iterable[tuple[K, bytes | Source]], *, readers: int | None = None
+        self, mails: Iterable[tuple[K, bytes | Source]], *, readers: "int | ReaderPool | None" = None
     ) -> Iterator[Judged[K]]:
         """Judge (key, mail) pairs lazily, in their order; a mail is raw bytes or something with `read() -> bytes`.
 
         What cannot be read or judged gives a failure in its place and the next goes on. When there are more than a
-        few hundred, `readers` further processes (as a rule one for each other core) read while this one scores; to
-        those a mail must be picklable.
+        hundred, `readers` further processes (as a rule one for each other core) read beside this one, or those of a
+        pool that has been started; to them a mail must be picklable.
         """
         for assessed in self.assess_many(mails, readers=readers):
             yield self.judge(assessed)
@@ -155,7 +148,7 @@ class Classifier:
         score, evidence = self.judged_score(assessed), assessed.evidence
         if self.personal is not None and assessed.prints is not None and self.personal.knows(assessed.prints):
             # There may be no words, or none that the network knows; but the user has labelled such mail.
-            evidence = replace(evidence, no_text=False, unknown_text=False)
+            evidence = evidence._replace(no_text=False, unknown_text=False)
         probability = _probability(score)
         verdict, reason = self.policy.decide(probability, evidence)
         if self.personal is not None and reason is Reason.SCORE:
@@ -171,19 +164,20 @@ class Classifier:
         return self.personal.score(assessed.prints, assessed.prior)
 
     def assess_many(
-        self, mails: Iterable[tuple[K, bytes | Source]], *, readers: int | None = None
+        self, mails: Iterable[tuple[K, bytes | Source]], *, readers: "int | ReaderPool | None" = None
     ) -> Iterator[Assessed[K]]:
         """As `judge_many`, but what the base says: for whoever learns between one judgement and the next."""
         chunks = _chunks(mails)
-        count = _further_cores() if readers is None else readers
-        for slot in itertools.islice(chunks, HELP_AFTER // CHUNK if count else None):
-            yield from self._assess_all(slot.keys, read_chunk(self.reader, slot.sources))
-        if (next_slot := next(chunks, None)) is None:
+        if not (readers is None or isinstance(readers, int)):
+            yield from self._side_by_side(chunks, readers)
             return
-        from spamlstm.model.readers import ReaderPool  # not for a few messages
+        for slot in itertools.islice(chunks, None if readers == 0 else HELP_AFTER // CHUNK):
+            yield from self._assess_all(slot.keys, read_chunk(self.reader, slot.sources))
+        if (next_slot := next(chunks, None)) is not None:
+            from spamlstm.model.readers import ReaderPool, further_cores  # 5 ms, which few messages need not pay
 
-        with ReaderPool(self.reader, count) as pool:
-            yield from self._side_by_side(itertools.chain([next_slot], chunks), pool, readers=max(1, count))
+            with ReaderPool(further_cores() if readers is None else readers) as pool:
+                yield from self._side_by_side(itertools.chain([next_slot], chunks), pool)
 
     def score(self, logits: Sequence[float]) -> float | None:
         """The calibrated score of a message from the logits of its windows; None if it has none."""
@@ -194,28 +188,22 @@ class Classifier:
             return judged.judgement
         return Judgement(Verdict.UNSURE, None, None, Reason.UNREADABLE, self.bundle.label, (judged.failure,))
 
-    def _side_by_side(self, chunks: Iterator[_Slot[K]], pool: "ReaderPool", *, readers: int) -> Iterator[Assessed[K]]:
-        """Chunks given out in order: each reader always has one to read, and while one is scored another is encoded.
+    def _side_by_side(self, chunks: Iterator[_Slot[K]], pool: "ReaderPool") -> Iterator[Assessed[K]]:
+        """Chunks in their order. The readers never run dry; this process scores what is read, else it reads too.
 
-        The network leaves the interpreter free while it runs, and so does who waits for a reader.
+        So all cores are busy, whichever of the two takes longer.
         """
-        from concurrent.futures import ThreadPoolExecutor
-
-        line: deque[Future[list[Assessed[K]]]] = deque()
-        with ThreadPoolExecutor(readers) as reading, ThreadPoolExecutor(SCORERS) as scoring:
-            try:
-                for slot in chunks:
-                    line.append(scoring.submit(self._assess_read, slot.keys, reading.submit(pool.read, slot.sources)))
-                    if len(line) > 2 * readers + SCORERS:
-                        yield from line.popleft().result()
-                while line:
-                    yield from line.popleft().result()
-            finally:
-                reading.shutdown(wait=False, cancel_futures=True)
-                scoring.shutdown(wait=False, cancel_futures=True)
-
-    def _assess_read(self, keys: Sequence[K], read: "Future[list[Reading]]") -> list[Assessed[K]]:
-        return self._assess_all(keys, read.result())
+        line: deque[tuple[_Slot[K], Task]] = deque()
+        more = True
+        while line or more:
+            may_read = more and len(line) < pool.most_tasks
+            if may_read and (pool.has_room() or not line or not line[0][1].is_done()):
+                if slot := next(chunks, None):
+                    line.append((slot, pool.give(self.reader, slot.sources)))
+                more = slot is not None
+            else:
+                slot, task = line.popleft()
+                yield from self._assess_all(slot.keys, task.readings())
 
     def _assess_all(self, keys: Sequence[K], readings: Sequence[Reading]) -> list[Assessed[K]]:
         start = time.perf_counter()
@@ -229,7 +217,7 @@ class Classifier:
             return [self._assess_all([key], [reading])[0] for key, reading in each]
         share = (time.perf_counter() - start) * 1000 / max(1, len(readings))
         pairs = zip(assessed, readings, strict=True)
-        return [replace(one, ms=round(reading.ms + share, 3)) for one, reading in pairs]
+        return [one._replace(ms=round(reading.ms + share, 3)) for one, reading in pairs]
 
     def _score(self, keys: Sequence[K], readings: Sequence[Reading]) -> list[Assessed[K]]:
         rows = self.encoder.encode([window for reading in readings for window in reading.windows])
@@ -246,7 +234,7 @@ class Classifier:
             return _failed(key, reading, reading.failure)
         evidence = reading.evidence
         if self.encoder.is_unknown(rows):
-            evidence = replace(evidence, unknown_text=True)
+            evidence = evidence._replace(unknown_text=True)
         return Assessed(key, self.score(logits), evidence, reading.prints, reading.defects)
 
 
@@ -270,7 +258,3 @@ def _chunks(mails: Iterable[tuple[K, bytes | Source]]) -> Iterator[_Slot[K]]:
             slot, size = _Slot([], []), 0
     if slot.keys:
         yield slot
-
-
-def _further_cores() -> int:
-    return max(0, min(MOST_READERS, len(os.sched_getaffinity(0)) - 1))

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Self
+from typing import NamedTuple, Self
 
 from spamlstm.config import Costs, PolicyConfig, Thresholds, senders
 from spamlstm.errors import ConfigError
@@ -41,8 +41,7 @@ class Reason(StrEnum):
     """The same, but without what the user has labelled the verdict would have been another."""
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
+class Evidence(NamedTuple):
     """What the policy looks at besides the probability."""
 
     sender: str = ""

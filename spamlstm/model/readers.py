@@ -1,81 +1,115 @@
-"""Other processes that read mail while this one scores it.
+"""Other processes that read mail beside this one, which reads too but also scores.
 
-Reading is Python and holds the interpreter; scoring is not. So one process with the network and a light one for each
-further core keep all cores at work, in less memory than a network in each would take. A reader gets a chunk through a
-pipe and answers it. One that dies costs nothing but speed: its chunks are read here.
+Reading is Python and holds the interpreter, so threads would not help. One process with the network and a light one for
+each further core keep all cores at work, in less memory than a network in each would take. A reader gets chunks through
+a socket and answers them in their order. One that dies costs nothing but speed: its chunks are read here.
 """
 
 import contextlib
 import os
 import pickle
-import queue
 import subprocess
 import sys
+from multiprocessing.connection import Pipe
 from pathlib import Path
-from typing import IO, Self
+from typing import Self
 
 from spamlstm.model.reading import Chunk, Reader, Reading, read_chunk
+
+MOST_READERS = 3
+# Chunks that a reader has at once: it must not run dry while this process reads or scores one itself.
+AHEAD = 3
+# Chunks that are out or read and not scored yet, for each process: those read may wait for one before them.
+MOST_TASKS = 8
 
 _START = "from spamlstm.model.reading import serve; serve()"
 
 
 class ReaderProcess:
-    """One light process that reads chunks, one at a time."""
+    """One light process that reads chunks; each that it was given gets an answer, in their order."""
 
-    def __init__(self, reader: Reader) -> None:
+    def __init__(self) -> None:
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path)}
-        self._process = subprocess.Popen(  # noqa: S603  our own interpreter and code
-            [sys.executable, "-c", _START], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
-        )
-        self._in: IO[bytes] = self._process.stdin  # type: ignore[assignment]  # a pipe, as we asked
-        self._out: IO[bytes] = self._process.stdout  # type: ignore[assignment]  # the same
-        with contextlib.suppress(OSError):
-            self._send(reader)
+        self._channel, theirs = Pipe()
+        with theirs:
+            self._process = subprocess.Popen(  # noqa: S603  our own interpreter and code
+                [sys.executable, "-c", _START, str(theirs.fileno())],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                pass_fds=[theirs.fileno()],
+                env=environment,
+            )
+        self.unanswered = 0
 
-    def read(self, chunk: Chunk) -> list[Reading] | None:
-        """What was read of each message of a chunk; None if the process is gone."""
+    def give(self, reader: Reader, chunk: Chunk) -> None:
+        """Send a chunk and how to read it. Where that fails the answer will say so."""
+        self.unanswered += 1
+        with contextlib.suppress(OSError):
+            self._channel.send((reader, chunk))
+
+    def has_answered(self) -> bool:
+        """Whether `answer` would not wait."""
+        return self._channel.poll()
+
+    def answer(self) -> list[Reading] | None:
+        """What was read of each message of the chunk that was given first; None if the process is gone."""
+        self.unanswered -= 1
         # An answer that ends in its middle is no pickle.
         with contextlib.suppress(OSError, EOFError, pickle.UnpicklingError):
-            self._send(chunk)
-            readings: list[Reading] = pickle.load(self._out)  # noqa: S301  from a process of our own
+            readings: list[Reading] = self._channel.recv()
             return readings
         return None
-
-    def _send(self, what: Reader | Chunk) -> None:
-        self._in.write(pickle.dumps(what))
-        self._in.flush()
 
     def close(self) -> None:
         """End the process and wait for its end."""
         self._process.terminate()
-        self._process.communicate()
+        self._channel.close()
+        self._process.wait()
+
+
+class Task:
+    """A chunk that was given to somebody to be read."""
+
+    def __init__(self, reader: Reader, chunk: Chunk, process: ReaderProcess | None) -> None:
+        self._reader = reader
+        self._chunk = chunk
+        self._process = process
+        if process is None:
+            self._read = read_chunk(reader, chunk)
+        else:
+            process.give(reader, chunk)
+
+    def is_done(self) -> bool:
+        """Whether `readings` would not wait."""
+        return self._process is None or self._process.has_answered()
+
+    def readings(self) -> list[Reading]:
+        """What was read. Of the tasks of one pool in the order in which they were given, and once."""
+        if self._process is None:
+            return self._read
+        readings = self._process.answer()
+        return read_chunk(self._reader, self._chunk) if readings is None else readings
 
 
 class ReaderPool:
-    """A few reader processes, to be borrowed by threads; with a count of 0, none. Used in `with`."""
+    """A few reader processes, which begin to start with it; with a count of 0, none. Used in `with`."""
 
-    def __init__(self, reader: Reader, count: int) -> None:
-        self._reader = reader
+    def __init__(self, count: int) -> None:
         self._all: list[ReaderProcess] = []
-        self._free: queue.SimpleQueue[ReaderProcess] = queue.SimpleQueue()
+        self.most_tasks = MOST_TASKS * max(1, count)
         for _ in range(count):
             # Without leave to start a process all is read here.
             with contextlib.suppress(OSError):
-                self._all.append(ReaderProcess(reader))
-        for process in self._all:
-            self._free.put(process)
+                self._all.append(ReaderProcess())
 
-    def read(self, chunk: Chunk) -> list[Reading]:
-        """Read a chunk by a process that is free, else, or if it dies, in this one. For use by several threads."""
-        try:
-            process = self._free.get_nowait()
-        except queue.Empty:
-            return read_chunk(self._reader, chunk)
-        readings = process.read(chunk)
-        if readings is None:
-            return read_chunk(self._reader, chunk)
-        self._free.put(process)
-        return readings
+    def has_room(self) -> bool:
+        """Whether a process has too little to do."""
+        return any(process.unanswered < AHEAD for process in self._all)
+
+    def give(self, reader: Reader, chunk: Chunk) -> Task:
+        """Have a chunk read: by a process that has too little to do, else here and now."""
+        process = min(self._all, key=lambda one: one.unanswered) if self.has_room() else None
+        return Task(reader, chunk, process)
 
     def __enter__(self) -> Self:
         """Itself."""
@@ -85,3 +119,8 @@ class ReaderPool:
         """End all readers, however the work ended."""
         for process in self._all:
             process.close()
+
+
+def further_cores() -> int:
+    """How many reader processes are of use on this machine."""
+    return max(0, min(MOST_READERS, len(os.sched_getaffinity(0)) - 1))

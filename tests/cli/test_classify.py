@@ -53,6 +53,20 @@ def test_lines(spamlstm, folder):
     assert lines[1] == ["spam", "1.0000", "+12.00", "score", str(folder / "b-spam.eml")]
 
 
+def test_a_large_folder(spamlstm, tmp_path):
+    """More than one process reads: each message is there once, in order, and each complaint is made once."""
+    kinds = [(HAM, "ham"), (SPAM, "spam"), (UNSURE, "unsure")]
+    for number in range(300):
+        (tmp_path / f"{number:03}.eml").write_bytes(kinds[number % 3][0])
+    (tmp_path / "200.eml").unlink()
+    (tmp_path / "200.eml").symlink_to("nowhere")
+    status, out, err = spamlstm("classify", tmp_path)
+    lines = [line.split("\t") for line in out.splitlines()]
+    assert (status, len(err.splitlines())) == (66, 1)
+    expected = [(kinds[number % 3][1], str(tmp_path / f"{number:03}.eml")) for number in range(300) if number != 200]
+    assert [(line[0], line[4]) for line in lines] == expected
+
+
 def test_json(spamlstm, folder):
     """One object a line, with the keys that are promised."""
     status, out, _ = spamlstm("classify", "--json", folder)

@@ -12,7 +12,10 @@ from spamlstm.config import places
 def test_the_place_is_that_of_platformdirs(monkeypatch, xdg):
     """Written out for speed, it must not drift from what others expect."""
     monkeypatch.setenv("XDG_CONFIG_HOME", xdg)
+    monkeypatch.setenv("XDG_STATE_HOME", xdg)
+    monkeypatch.delenv("STATE_DIRECTORY", raising=False)
     assert places.user_file().parent == Path(platformdirs.user_config_dir("spamlstm"))
+    assert places.state_dir() == Path(platformdirs.user_state_dir("spamlstm"))
 
 
 def test_a_relative_xdg_is_ignored(monkeypatch):
@@ -37,5 +40,5 @@ def test_the_first_that_exists(monkeypatch, tmp_path):
 
 def test_without_a_file_nothing_is_loaded_for_it(python):
     """A start without a configuration pays for no TOML."""
-    loaded = python("import spamlstm.config.places as p, sys; p.find(); print(*sys.modules)").split()
+    loaded = python("import spamlstm.config.places as p, sys; p.find(); p.state_dir(); print(*sys.modules)").split()
     assert {"tomllib", "difflib", "platformdirs", "glob", "spamlstm.config.reading"}.isdisjoint(loaded)

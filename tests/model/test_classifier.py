@@ -12,7 +12,7 @@ from spamlstm.mail.paths import Held, Place
 from spamlstm.model.classifier import Classifier
 from spamlstm.model.explain import Kind, explain
 from spamlstm.model.policy import Reason
-from spamlstm.model.readers import ReaderPool
+from spamlstm.model.readers import AHEAD, ReaderPool
 from spamlstm.model.reading import GTUBE, Reader, not_mail
 from spamlstm.verdict import Verdict
 
@@ -92,11 +92,32 @@ def test_many_is_lazy(classifier):
 
 
 def test_a_reader_that_dies_costs_nothing(classifier):
-    """Its chunks are read in this process."""
-    with ReaderPool(classifier.reader, 1) as pool:
+    """Its chunks are read in this process: the one that it had, and those that are given to it later."""
+    with ReaderPool(1) as pool:
+        had = pool.give(classifier.reader, [SPAM, HAM])
         pool._all[0]._process.kill()
         pool._all[0]._process.wait()
-        assert [one.failure for one in pool.read([SPAM, HAM])] == ["", ""]
+        for task in (had, pool.give(classifier.reader, [SPAM, HAM])):
+            assert [one.failure for one in task.readings()] == ["", ""]
+
+
+def test_chunks_larger_than_any_buffer(classifier):
+    """Many large chunks and their answers are on their way at once, and neither side waits for the other for ever."""
+    with ReaderPool(1) as pool:
+        raw = mail("a line of text, and another one\n" * 2000)
+        tasks = [pool.give(classifier.reader, [raw] * 64) for _ in range(8)]
+        assert [len(task.readings()) for task in tasks] == [64] * 8
+
+
+def test_who_has_enough_to_do_gets_no_more(classifier):
+    """What no reader has room for is read at once."""
+    with ReaderPool(1) as pool:
+        tasks = []
+        while pool.has_room():
+            tasks.append(pool.give(classifier.reader, [HAM]))
+        here = pool.give(classifier.reader, [SPAM])
+        assert here.is_done()
+        assert [len(task.readings()) for task in (*tasks, here)] == [1] * (AHEAD + 1)
 
 
 def test_one_bad_reading_does_not_stop_the_next(tiny):

@@ -90,6 +90,7 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--spam", type=float, help="thin out spam to this share of all, at random")
         command.add_argument("--seed", type=int, default=0)
     half, households = commands.choices["half"], commands.choices["households"]
+    half.add_argument("--most", type=int, help="only the first so many messages of each corpus")
     half.add_argument("--interleave", action="store_true", help="run the corpora beside each other, each by its dates")
     half.add_argument("--bare", action="store_true", help="only with headers that a sender writes, by one server")
     households.add_argument("--size", type=int, default=534, help="messages of a mailbox, half of them told")
@@ -104,7 +105,8 @@ def _parser() -> argparse.ArgumentParser:
 def mailboxes(arguments: argparse.Namespace) -> list[Mailbox]:
     chance = random.Random(arguments.seed)
     if arguments.what == "half":
-        streams = [sorted(corpus.read(path), key=lambda one: one.date) for path in arguments.corpora]
+        mails = [itertools.islice(corpus.read(path), arguments.most) for path in arguments.corpora]
+        streams = [sorted(one, key=lambda mail: mail.date) for one in mails]
         mail = thinned(list(itertools.chain(*streams)), arguments.spam, chance)
         if arguments.interleave:
             ranks = {

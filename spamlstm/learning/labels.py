@@ -271,12 +271,12 @@ class Labels:
     def kept(self, most: int) -> Iterator[tuple[Said, bytes]]:
         """The last so many labels, in order, each with the first MOST_KEPT bytes of its mail."""
         rows = self._connection.execute(
-            "SELECT id, content, label, time, prior, model, subject, mail FROM labels"
+            "SELECT id, content, label, time, prior, model, subject, origin, mail FROM labels"
             " WHERE id IN (SELECT id FROM labels ORDER BY id DESC LIMIT ?) ORDER BY id",
             (most,),
         )
-        for number, content, label, moment, prior, model, subject, mail in rows:
-            said = Said(number, content.hex(), Label(label), moment, prior, model, subject)
+        for number, content, label, moment, prior, model, subject, origin, mail in rows:
+            said = Said(number, content.hex(), Label(label), moment, prior, model, subject, Origin(origin))
             yield said, zlib.decompress(mail)
 
     # --- what is learned --------------------------------------------------------------------------------------------

@@ -43,8 +43,9 @@ def find_bundle(path: Path | None) -> Path:
 
 
 def stamp(path: Path | None = None) -> object:
-    """Something that is equal as long as `find_bundle(path)` means the same bundle with the same content; two calls
-    of the system. None if there is none now. For a daemon that looks now and then whether it has to load another.
+    """Something that is equal as long as `find_bundle(path)` means the same bundle with the same content; None if none.
+
+    It looks at three names: cheap enough for a daemon that asks with each message whether it has to load another.
     """
     try:
         found = find_bundle(path)

@@ -77,17 +77,30 @@ def run_daemon(wish: Wish, *, state: Path | None) -> None:
         stack.callback(journal.close)
         learners = Learners(state, layer=config.learning.layer)
         stack.callback(learners.close)
+        learners.rebase(classifier)
         places = Places.open(state)
         stack.callback(places.close)
-        moves = Moves(config=config, base=classifier, places=places, journal=journal, learners=learners)
-        pipeline = Pipeline(
-            config=config, classifier=classifier, journal=journal, counters=Counters(), moved=moves.knows
-        )
         wake = stack.enter_context(Wake())
         hints = Hints(wake.ring)
         watcher = stack.enter_context(Watcher(hints))
+        moves = Moves(
+            config=config,
+            base=classifier,
+            places=places,
+            journal=journal,
+            learners=learners,
+            watch=watcher.watch_junk,
+        )
+        pipeline = Pipeline(
+            config=config, classifier=classifier, journal=journal, counters=Counters(), moved=moves.knows
+        )
         feedback = Feedback(
-            learners=learners, moves=moves, classifier=classifier, config=config, present=watcher.present
+            learners=learners,
+            moves=moves,
+            classifier=classifier,
+            config=config,
+            present=watcher.present,
+            moved=hints.take_moved,
         )
         status = _status(pipeline, classifier.bundle.label, hints, watcher, learners)
         stack.enter_context(answering(state, status.snapshot))

@@ -616,9 +616,11 @@ def _lies_near(source: str, expected: Identity) -> bool:
 
 def is_moving(path: str, home: str, expected: Identity) -> bool:
     """Whether a message that was just read lies in another folder of its Maildir too: its user moves or copies it."""
-    linked = expected.links is not None and expected.links > 1
+    if expected.links is None or expected.links < 2:
+        return False
     # Postfix delivers by a link from tmp, which for a moment is a second name as well.
-    return linked and os.lstat(path).st_nlink > 1 and _lies_elsewhere(home, expected, but=path)
+    now = identity(path)
+    return now is not None and (now.links or 0) > 1 and _lies_elsewhere(home, expected, but=path)
 
 
 def _lies_elsewhere(home: str, expected: Identity, *, but: str = "") -> bool:

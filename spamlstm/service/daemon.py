@@ -102,6 +102,7 @@ class Daemon:
             if self._reload_asked:
                 self._reload()
             if self._is_look_due():
+                self._renew_model()
                 self._look_at_all()
             if self.watcher.polls and self.clock() >= self._next_poll:
                 self._poll()

@@ -1,4 +1,7 @@
-"""When what users say is heard, and that it counts: the part of the loop that learns."""
+"""When what users say is heard, and that it counts: the part of the loop that learns.
+
+The kernel tells of most moves at once, as it tells of deliveries (`moved`). But the truth is a round over all Maildirs.
+"""
 
 import time
 from collections.abc import Callable, Iterator
@@ -12,8 +15,11 @@ from spamlstm.service.moves import Moves
 SLICE_SECONDS = 0.005
 # Of one core, for looking at all folders of all Maildirs: where that takes long it is done more rarely.
 SHARE = 0.005
-# But no more rarely than this: a first look at much mail takes long, and says nothing of the next one.
+# But no more rarely than this. The first round, which reads much, says nothing of what the next one takes.
 LONGEST_PAUSE = 180.0
+# After something was moved its client may have more to do; and how much of one core goes to looks at that moment.
+REST_SECONDS = 0.5
+SHARE_AT_ONCE = 0.05
 
 
 class Feedback:
@@ -27,6 +33,7 @@ class Feedback:
         classifier: Classifier,
         config: Config,
         present: Callable[[], list[str]],
+        moved: Callable[[], list[str]] = list,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.learners = learners
@@ -34,8 +41,12 @@ class Feedback:
         self._classifier = classifier
         self._config = config
         self._present = present
+        self._moved = moved
         self._clock = clock
         self._round: Iterator[None] | None = None
+        self._whole = False
+        self._waiting: dict[str, None] = {}
+        self._next_at_once = 0.0
         self._began = 0.0
         self._cost = 0.0
         self._next = 0.0
@@ -46,11 +57,31 @@ class Feedback:
 
     def work(self) -> bool:
         """Go on looking for some milliseconds; whether there is more to do now."""
-        if self._round is None:
-            if not self._config.learning.moves or self._clock() < self._next:
-                return False
-            self._round = self._moves.round(self._present())
-            self._began, self._cost = self._clock(), 0.0
+        if not self._config.learning.moves:
+            return False
+        self._listen()
+        if self._round is None and not self._begin():
+            return False
+        return self._go_on()
+
+    def _listen(self) -> None:
+        moved = self._moved()
+        if moved and not self._waiting:
+            self._next_at_once = max(self._next_at_once, self._clock() + REST_SECONDS)
+        self._waiting.update(dict.fromkeys(moved))
+
+    def _begin(self) -> bool:
+        now = self._clock()
+        self._whole = now >= self._next
+        if not self._whole and (not self._waiting or now < self._next_at_once):
+            return False
+        self._round = self._moves.round(self._present() if self._whole else list(self._waiting))
+        self._waiting.clear()
+        self._began, self._cost = now, 0.0
+        return True
+
+    def _go_on(self) -> bool:
+        assert self._round is not None  # noqa: S101  it has begun
         began, used = self._clock(), time.thread_time()
         more = False
         for _ in self._round:
@@ -59,25 +90,33 @@ class Feedback:
                 break
         self._cost += time.thread_time() - used
         if not more:
-            self._round = None
-            now = self._clock()
-            pause = min(self._cost / SHARE, LONGEST_PAUSE)
+            self._end()
+        return more
+
+    def _end(self) -> None:
+        self._round = None
+        now = self._clock()
+        self._next_at_once = now + min(self._cost / SHARE_AT_ONCE, LONGEST_PAUSE)
+        if self._whole:
+            pause = min(self._cost / SHARE, LONGEST_PAUSE) if self.learners.status.rounds else 0.0
             self._next = max(self._began + self._config.daemon.scan_seconds, now + pause)
-            self.learners.tally()
             self.learners.status.rounds += 1
             self.learners.status.round_seconds = self._cost
-        return more
+        self.learners.tally()
 
     def due(self) -> float:
         """When there is something to do, by the clock; infinity if never."""
         if not self._config.learning.moves:
             return float("inf")
-        return 0.0 if self._round is not None else self._next
+        if self._round is not None:
+            return 0.0
+        return min(self._next, self._next_at_once) if self._waiting else self._next
 
     def reconfigure(self, *, config: Config, classifier: Classifier) -> None:
         """Go on with another configuration or model; the next round begins anew, and at once."""
         self._round = None
         self._next = 0.0
+        self._waiting.clear()
         self._config = config
         self._classifier = classifier
         self.learners.reconfigure(config.learning.layer)

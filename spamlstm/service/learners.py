@@ -13,16 +13,14 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from spamlstm.config import Layer
 from spamlstm.config.places import LABELS, personal_dir
 from spamlstm.errors import UserError
 from spamlstm.learning.labels import Label, Labels, Origin
-from spamlstm.learning.learner import Learner
+from spamlstm.learning.learner import Base, Learner, keep_in_step
 from spamlstm.mail.tagging import untag
-from spamlstm.model.bundle import Bundle
-from spamlstm.model.classifier import Assessed
 from spamlstm.model.personal import PersonalLayer
 from spamlstm.service.failures import sentence
 from spamlstm.service.log import emit
@@ -36,16 +34,6 @@ LONGEST_DELAY = 900.0
 
 class NotNowError(Exception):
     """The label store cannot be used now; that has been told."""
-
-
-class Base(Protocol):
-    """What is asked of a `Classifier`."""
-
-    bundle: Bundle
-
-    def assess(self, raw: bytes) -> Assessed[None]:
-        """What the base says of one message."""
-        ...
 
 
 @dataclass(slots=True)
@@ -83,6 +71,8 @@ class _Open:
 
     learner: Learner
     which: tuple[int, int]
+    model: str = ""
+    """The base whose scores it rests on, as far as that was looked at."""
 
 
 class Learners:
@@ -101,6 +91,7 @@ class Learners:
         self._stores: OrderedDict[Path, _Open] = OrderedDict()
         self._pauses: dict[Path, tuple[float, float]] = {}  # until when, and how long it was
         self._counted = (-1, -1)
+        self._base: Base | None = None
 
     def close(self) -> None:
         """Let go of the stores."""
@@ -115,9 +106,11 @@ class Learners:
             self._layer = layer
 
     def rebase(self, base: Base) -> None:
-        """Bring what was learned in step with another base, before that judges anything."""
-        # The one place for it: whatever has to be done to a learner when the scores below it change is done here.
-        emit(logging.DEBUG, "rebased", model=base.bundle.label, stores=len(self._stores))
+        """From now on what was learned rests on the scores of this base: each store is brought in step when it is used.
+
+        That is a millisecond for each label that another base has scored.
+        """
+        self._base = base
 
     def layer(self, maildir: str) -> PersonalLayer:
         """What counts for mail of this Maildir: with all that was said up to this moment, by whatever process."""
@@ -181,6 +174,7 @@ class Learners:
         which = _which(folder / LABELS)
         if store is not None and which == store.which:
             self._stores.move_to_end(folder)
+            self._keep_in_step(store)
             return store.learner
         if which is None and not create:
             if store is not None:
@@ -190,6 +184,7 @@ class Learners:
         labels = Labels.open(_private(folder, below=self._state))
         try:
             opened = _Open(Learner(labels), _which(folder / LABELS) or (0, 0))
+            self._keep_in_step(opened)
             opened.learner.catch_up()
         except BaseException:
             labels.close()
@@ -202,6 +197,11 @@ class Learners:
             _, oldest = self._stores.popitem(last=False)
             _let_go(oldest.learner)
         return opened.learner
+
+    def _keep_in_step(self, store: _Open) -> None:
+        if self._base is not None and store.model != self._base.bundle.label:
+            keep_in_step(store.learner.labels, self._base)
+            store.model = self._base.bundle.label
 
     @contextlib.contextmanager
     def _failing_open(self, folder: Path) -> Iterator[None]:
@@ -231,8 +231,10 @@ def _which(path: Path) -> tuple[int, int] | None:
 
 def _private(folder: Path, *, below: Path) -> Path:
     """The folder, made for its owner alone; so are those above it, for which mkdir's mode does not hold."""
-    for path in (*reversed([one for one in folder.parents if below in one.parents]), folder):
-        path.mkdir(mode=0o700, parents=path == below, exist_ok=True)
+    between = [one for one in (folder, *folder.parents) if below in one.parents]
+    below.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for path in reversed(between):
+        path.mkdir(mode=0o700, exist_ok=True)
     return folder
 
 

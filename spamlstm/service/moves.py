@@ -18,11 +18,12 @@ from pathlib import Path
 
 from spamlstm.config import Config
 from spamlstm.config.maildirs import section_of
+from spamlstm.learning.learner import Base
 from spamlstm.mail.content import content_id
 from spamlstm.mail.folders import Folder, Kind, folders, kind
 from spamlstm.service.failures import kind_of, sentence
 from spamlstm.service.journal import Journal, LastAct
-from spamlstm.service.learners import Base, Learners, NotNowError
+from spamlstm.service.learners import Learners, NotNowError
 from spamlstm.service.listing import Found, chunks, compared, listed, read
 from spamlstm.service.log import emit
 from spamlstm.service.meaning import Sight, meaning
@@ -74,13 +75,16 @@ class Moves:
         journal: Journal,
         learners: Learners,
         clock: Callable[[], float] = time.time,
+        watch: Callable[[str, str, int], None] = lambda _maildir, _path, _which: None,
     ) -> None:
+        """`watch` is told of each junk folder that is found: its Maildir, its cur and the inode of that."""
         self._config = config
         self._base = base
         self._places = places
         self._journal = journal
         self._learners = learners
         self._clock = clock
+        self._watch = watch
         # Of each Maildir in which all was read one number, by which to tell that nothing has changed since.
         self._rest: dict[str, int] = {}
         self._owing: set[str] = set()
@@ -111,6 +115,9 @@ class Moves:
     def look(self, maildir: str) -> Iterator[None]:
         """Look at one Maildir, in steps. At the first look all that lies there is where it begins: nothing follows."""
         found = self._found(maildir)
+        for folder, which in found:
+            if which is Kind.JUNK:
+                self._watch(maildir, f"{_path(maildir, folder.name)}/cur", folder.which)
         state = hash(tuple(found))
         if self._rest.get(maildir) == state:
             if maildir in self._owing:

@@ -219,7 +219,6 @@ def test_what_a_user_does_is_learned(daemon, spamlstm, maildir, looked):
     assert looked(process)["moved"] == {}
     (missed,) = (maildir / "new").iterdir()
     missed.rename(maildir / ".Junk" / "cur" / f"{missed.name}:2,S")
-    process.send_signal(signal.SIGHUP)
     learned = log_until(" learned ").splitlines()[-1]
     assert re.search(r"learned maildir=\S+ id=[0-9a-f]{32} label=spam place=junk$", learned)
     told = looked(process)
@@ -234,6 +233,21 @@ def test_what_a_user_does_is_learned(daemon, spamlstm, maildir, looked):
     log_until(" ready ")
     told = looked(process)
     assert (told["labels"], told["moved"]) == ({"ham": 0, "spam": 1}, {})
+
+
+def test_what_others_filed_and_its_user_takes_out_stays_out(daemon, maildir, looked):
+    """Nobody judged it; the kernel tells of what is read in the junk folder, so that it is known when it comes out."""
+    process, log_until = daemon(maildir)
+    log_until(" ready ")
+    for part in ("tmp", "new", "cur"):
+        (maildir / ".Junk" / part).mkdir(parents=True)
+    looked(process)
+    (maildir / ".Junk" / "new" / "1.sieve").write_bytes(SPAM)
+    (maildir / ".Junk" / "new" / "1.sieve").rename(maildir / ".Junk" / "cur" / "1.sieve:2,S")
+    assert "label=spam" in log_until(" learned ")
+    (maildir / ".Junk" / "cur" / "1.sieve:2,S").rename(maildir / "new" / "1.sieve")
+    assert "label=ham" in log_until(" learned ")
+    assert [path.name for path in (maildir / "new").iterdir()] == ["1.sieve"]
 
 
 def test_what_another_process_was_told_counts(daemon, spamlstm, maildir, tmp_path):

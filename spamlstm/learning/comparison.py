@@ -6,7 +6,7 @@ labels, both layers know only those that the candidate was trained on.
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -56,9 +56,9 @@ class Comparison:
     filters: Sides
     networks: Sides
     """The same without the personal layer."""
-    unlabelled: int
-    judged_ham: int
-    turned: dict[str, int]
+    unlabelled: int = 0
+    judged_ham: int = 0
+    turned: dict[str, int] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """All of it, as plain values."""

@@ -23,7 +23,7 @@ import sys
 import time
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing, contextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -144,7 +144,7 @@ class _Run:
         return report
 
     def _judge(self, taken: Snapshot) -> Comparison:
-        """Train the trial and the candidate, and compare."""
+        """Train the trial, and if it is worth it the candidate, and compare."""
         running, wish = self._running, self._wish
         told = list(comparison.assess(running, [one.mail for one in taken.all]))
         wild = list(comparison.assess(running, taken.unlabelled))
@@ -157,6 +157,9 @@ class _Run:
             (self._figures(running, told, taken, layer=known), self._figures(trial, tried, taken, layer=mine))
             for known, mine in ((knows_some, _layer(tried, taken.train)), (None, None))
         ]
+        found = Comparison(filters=Sides(*sides[0]), networks=Sides(*sides[1]))
+        if comparison.objections(found):
+            return found
         del trial, tried
         knows_all = _layer(told, taken.all)
         self._train("candidate", taken.all, targets=_targets(running, wild, knows_all), taken=taken)
@@ -164,9 +167,8 @@ class _Run:
         learned = _layer(list(comparison.assess(candidate, [one.mail for one in taken.all])), taken.all)
         before, _ = comparison.judged(_with(running, knows_all), aside)
         after, _ = comparison.judged(_with(candidate, learned), comparison.assess(candidate, taken.aside))
-        return Comparison(
-            filters=Sides(*sides[0]),
-            networks=Sides(*sides[1]),
+        return replace(
+            found,
             unlabelled=len(aside),
             judged_ham=before.count(Verdict.HAM),
             turned=comparison.turned(before, after),
@@ -206,6 +208,7 @@ class _Run:
         manifest = dict(bundles.load(made).manifest)
         manifest["retrained"] = {**manifest.get("retrained", {}), "comparison": asdict(report)["comparison"]}
         bundles.seal(made, manifest)
+        os.sync()  # the link must not be on disk before what it leads to
         made.rename(registry.user_models() / self._name)
         registry.use(self._name)
         keep_in_step(self._labels, Classifier.open())

@@ -36,16 +36,16 @@ def find_bundle(path: Path | None) -> Path:
         return path
     if named := os.environ.get(ENVIRONMENT):
         return Path(named)
-    candidates = (user_models() / current(), *_SHIPPED)
-    for candidate in candidates:
-        if candidate.is_dir():
-            return candidate
-    raise NoInputError("no model is installed with this spamlstm; name the folder of one with --model")
+    found = folder(current())
+    if not found.is_dir():
+        raise NoInputError("no model is installed with this spamlstm; name the folder of one with --model")
+    return found
 
 
 def stamp(path: Path | None = None) -> object:
-    """Something that is equal as long as `find_bundle(path)` means the same bundle with the same content; two calls
-    of the system. None if there is none now. For a daemon that looks now and then whether it has to load another.
+    """Something that is equal as long as `find_bundle(path)` means the same bundle with the same content; None if none.
+
+    It looks at three names: cheap enough for a daemon that asks with each message whether it has to load another.
     """
     try:
         found = find_bundle(path)
@@ -64,8 +64,9 @@ def user_models() -> Path:
 
 
 def current() -> str:
-    """The name of the model in use."""
-    return _target(CURRENT) or DEFAULT
+    """The name of the model in use; one that is gone gives way to the one that ships."""
+    name = _target(CURRENT)
+    return name if name and (user_models() / name).is_dir() else DEFAULT
 
 
 def previous() -> str | None:
@@ -83,10 +84,11 @@ def names() -> Iterator[str]:
 
 def folder(name: str) -> Path:
     """The folder of an installed model. NoInputError, with the names there are, if none is called so."""
+    if name == DEFAULT:
+        return next((place for place in _SHIPPED if place.is_dir()), _SHIPPED[0])
     if name not in names():
         raise NoInputError(f"no model is called {name}; there is {', '.join(names())}")
-    own = user_models() / name
-    return own if name != DEFAULT else next((place for place in _SHIPPED if place.is_dir()), own)
+    return user_models() / name
 
 
 def use(name: str) -> Bundle:

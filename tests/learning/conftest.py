@@ -1,26 +1,16 @@
 """The tiny bundle, models that are less sure or wrong, and a user who has labelled mail."""
 
 import contextlib
-import random
 from pathlib import Path
 
 import pytest
-from tiny_bundle import mail, make
+from tiny_bundle import make
+from unlike_letters import letter
 
 from spamlstm.learning.labels import Label, Labels
 from spamlstm.learning.learner import Learner
 from spamlstm.model import registry
 from spamlstm.model.classifier import Classifier
-
-SYLLABLES = "ba ce di fo gu ha ke li mo nu pa re si to vu".split()
-
-
-def letter(number: int, *, spam: bool) -> bytes:
-    """A message like no other, but for the word that tells."""
-    drawn = random.Random(number)
-    words = ["".join(drawn.choice(SYLLABLES) for _ in range(3)) for _ in range(40)]
-    words[5:5] = ["pills" if spam else "meeting"]
-    return mail(" ".join(words), subject=f"{words[0]} {words[1]}", sender=f"{words[2]}@{words[3]}.org")
 
 
 @pytest.fixture(scope="session")

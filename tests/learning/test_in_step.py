@@ -4,8 +4,8 @@ import contextlib
 import sqlite3
 
 import pytest
-from conftest import letter
 from tiny_bundle import make
+from unlike_letters import letter
 
 from spamlstm.learning.labels import Label, Labels
 from spamlstm.learning.learner import Learner, keep_in_step

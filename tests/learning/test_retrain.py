@@ -13,8 +13,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import letter
 from tiny_bundle import make
+from unlike_letters import letter
 
 from spamlstm.errors import TemporaryError, UnavailableError
 from spamlstm.learning import retrain

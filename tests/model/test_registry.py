@@ -88,7 +88,7 @@ def test_a_model_that_answers_otherwise_is_not_used(models):
 def test_a_model_that_is_gone_gives_way_to_what_ships(models, tiny):
     registry.use("a")
     shutil.rmtree(models / "a")
-    assert registry.find_bundle(None) == tiny
+    assert (registry.current(), registry.find_bundle(None)) == ("default", tiny)
 
 
 def test_the_stamp_tells_when_another_is_in_use(models, tmp_path):

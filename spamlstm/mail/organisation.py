@@ -67,13 +67,13 @@ def organisation(host: str) -> str:
 
     An address of numbers is its own organisation. See https://publicsuffix.org/list/ for the algorithm.
     """
-    # A host name has at most 253 characters; longer ones must not fill the cache.
-    return _registrable(host[-260:])
+    # A host name has at most 253 characters; longer ones must not fill the cache, nor what stands before an @.
+    return _registrable(host[-260:].rpartition("@")[2])
 
 
 @lru_cache(maxsize=16_384)
 def _registrable(host: str) -> str:
-    labels = [label for label in host.rpartition("@")[2].strip("[] ").lower().split(".") if label][-8:]
+    labels = [label for label in host.strip("[] ").lower().split(".") if label][-8:]
     if len(labels) < 2:
         return ""
     if labels[-1].isdigit():

@@ -20,7 +20,7 @@ MOST_READERS = 3
 # Chunks that a reader has at once: it must not run dry while this process reads or scores one itself.
 AHEAD = 3
 # Chunks that are out or read and not scored yet, for each process: those read may wait for one before them.
-MOST_TASKS = 8
+MOST_TASKS = 6
 
 _START = "from spamlstm.model.reading import serve; serve()"
 

@@ -75,7 +75,9 @@ def run_daemon(wish: Wish, *, state: Path | None) -> None:
         stack.enter_context(hold(state))
         journal = Journal.open(state)
         stack.callback(journal.close)
-        learners = Learners(state, layer=config.learning.layer)
+        notifier = Notifier(os.environ)
+        learners = Learners(state, layer=config.learning.layer, beat=notifier.beat)
+        learners.rebase(classifier)
         stack.callback(learners.close)
         places = Places.open(state)
         stack.callback(places.close)
@@ -103,7 +105,6 @@ def run_daemon(wish: Wish, *, state: Path | None) -> None:
         )
         status = _status(pipeline, classifier.bundle.label, hints, watcher, learners)
         stack.enter_context(answering(state, status.snapshot))
-        notifier = Notifier(os.environ)
         daemon = Daemon(
             pipeline,
             watcher,

@@ -41,7 +41,9 @@ def scan_maildir(wish: Wish) -> int:
     with opened(state, dry_run=wish.dry_run) as journal, contextlib.ExitStack() as stack:
         learners = Learners(state, layer=config.learning.layer)
         stack.callback(learners.close)
-        classifier = Classifier.open(wish.model, config=config, personal=learners.layer(path))
+        classifier = Classifier.open(wish.model, config=config, personal=learners.nothing)
+        learners.rebase(classifier)
+        classifier.personal = learners.layer(path)
         pipeline = Pipeline(
             config=config, classifier=classifier, journal=journal, counters=Counters(), moved=_moved(state, stack)
         )

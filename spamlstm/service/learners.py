@@ -19,10 +19,10 @@ from spamlstm.config import Layer
 from spamlstm.config.places import LABELS, personal_dir
 from spamlstm.errors import UserError
 from spamlstm.learning.labels import Label, Labels, Origin
-from spamlstm.learning.learner import Learner
+from spamlstm.learning.learner import Learner, keep_in_step
 from spamlstm.mail.tagging import untag
 from spamlstm.model.bundle import Bundle
-from spamlstm.model.classifier import Assessed
+from spamlstm.model.classifier import Assessed, Classifier
 from spamlstm.model.personal import PersonalLayer
 from spamlstm.service.failures import sentence
 from spamlstm.service.log import emit
@@ -89,8 +89,15 @@ class Learners:
     """The learners of one state folder: one for all Maildirs, or one for each, by `layer`. For one thread."""
 
     def __init__(
-        self, state: Path, *, layer: Layer, clock: Callable[[], float] = time.time, most: int = MOST_LAYERS
+        self,
+        state: Path,
+        *,
+        layer: Layer,
+        clock: Callable[[], float] = time.time,
+        most: int = MOST_LAYERS,
+        beat: Callable[[], None] = lambda: None,
     ) -> None:
+        """`beat` is called now and then where something takes long."""
         self.status = LearningStatus()
         self.nothing = PersonalLayer()
         """The layer of those who have said nothing: the base alone speaks."""
@@ -98,6 +105,8 @@ class Learners:
         self._layer = layer
         self._clock = clock
         self._most = most
+        self._beat = beat
+        self._base: Classifier | None = None
         self._stores: OrderedDict[Path, _Open] = OrderedDict()
         self._pauses: dict[Path, tuple[float, float]] = {}  # until when, and how long it was
         self._counted = (-1, -1)
@@ -114,10 +123,12 @@ class Learners:
             self.close()
             self._layer = layer
 
-    def rebase(self, base: Base) -> None:
-        """Bring what was learned in step with another base, before that judges anything."""
-        # The one place for it: whatever has to be done to a learner when the scores below it change is done here.
-        emit(logging.DEBUG, "rebased", model=base.bundle.label, stores=len(self._stores))
+    def rebase(self, base: Classifier) -> None:
+        """Let all that was learned, and will be, rest on the scores of this base: before it judges anything."""
+        self._base = base
+        for folder, store in self._stores.items():
+            with contextlib.suppress(NotNowError), self._failing_open(folder):
+                self._keep_in_step(store.learner)
 
     def layer(self, maildir: str) -> PersonalLayer:
         """What counts for mail of this Maildir: with all that was said up to this moment, by whatever process."""
@@ -190,6 +201,7 @@ class Learners:
         labels = Labels.open(_private(folder, below=self._state))
         try:
             opened = _Open(Learner(labels), _which(folder / LABELS) or (0, 0))
+            self._keep_in_step(opened.learner)
             opened.learner.catch_up()
         except BaseException:
             labels.close()
@@ -202,6 +214,11 @@ class Learners:
             _, oldest = self._stores.popitem(last=False)
             _let_go(oldest.learner)
         return opened.learner
+
+    def _keep_in_step(self, learner: Learner) -> None:
+        """A millisecond for each label that rests on another base; as a rule whoever put this one in use did it."""
+        if self._base is not None:
+            keep_in_step(learner.labels, self._base, tell=lambda _done: self._beat())
 
     @contextlib.contextmanager
     def _failing_open(self, folder: Path) -> Iterator[None]:

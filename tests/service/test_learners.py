@@ -2,15 +2,18 @@
 
 import logging
 import sqlite3
+from dataclasses import replace
 
 import pytest
 from house import Clock, raw
 from learning_house import Base
+from tiny_bundle import SPAM, make
 
 from spamlstm.config import Layer
 from spamlstm.config.places import LABELS, personal_dir
 from spamlstm.learning.labels import Label, Labels, Mail
 from spamlstm.mail.content import content_id
+from spamlstm.model.classifier import Classifier
 from spamlstm.service.learners import FIRST_DELAY, Learners, NotNowError
 
 
@@ -155,3 +158,18 @@ def test_another_configuration(learners):
     assert one.layer("/mail/ann").labels == 0
     one.reconfigure(Layer.SHARED)
     assert one.layer("/mail/ann").labels == 1
+
+
+def test_another_base(learners, tmp_path):
+    """All that was learned rests on the scores of the base that judges, in stores that are open and in others."""
+    first, second = (Classifier.open(make(tmp_path / name)) for name in ("first", "second"))
+    second.bundle = replace(second.bundle, version="2")
+    one = learners(Layer.MAILDIR, most=1)
+    one.rebase(first)
+    for maildir in ("/mail/ann", "/mail/bob"):
+        assert one.say(maildir, SPAM, Label.SPAM, base=first)
+    one.rebase(second)
+    for maildir in ("/mail/ann", "/mail/bob"):
+        assert one.layer(maildir).labels == 1
+        (said,) = one._learner(one._folder(maildir)).labels.last()
+        assert (said.model, said.origin, said.prior) == ("tiny-2", "moved", 12.0)

@@ -3,7 +3,7 @@
 import contextlib
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,7 +42,8 @@ def scan_maildir(wish: Wish) -> int:
         learners = Learners(state, layer=config.learning.layer)
         stack.callback(learners.close)
         classifier = Classifier.open(wish.model, config=config, personal=learners.nothing)
-        learners.rebase(classifier)
+        if not wish.dry_run:
+            learners.rebase(classifier)
         classifier.personal = learners.layer(path)
         pipeline = Pipeline(
             config=config, classifier=classifier, journal=journal, counters=Counters(), moved=_moved(state, stack)
@@ -50,8 +51,7 @@ def scan_maildir(wish: Wish) -> int:
         if not wish.dry_run:
             pipeline.recover()
         catch_up = CatchUp.ALL if config.daemon.catch_up is CatchUp.ALL else CatchUp.UNSEEN
-        outcomes = pipeline.process(pipeline.scan(path, catch_up=catch_up))
-    return _print(outcomes, json=wish.json)
+        return _print(pipeline.follow(pipeline.scan(path, catch_up=catch_up)), json=wish.json)
 
 
 def _moved(state: Path, stack: contextlib.ExitStack) -> Callable[[str, str], bool]:
@@ -72,7 +72,7 @@ def opened(state: Path, *, dry_run: bool) -> Iterator[Journal]:
         yield journal
 
 
-def _print(outcomes: list[Outcome], *, json: bool) -> int:
+def _print(outcomes: Iterable[Outcome], *, json: bool) -> int:
     failed = False
     with printer(sys.stdout, json=json) as show:
         for outcome in outcomes:

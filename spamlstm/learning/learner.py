@@ -9,11 +9,13 @@ import contextlib
 import itertools
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Protocol
 
 from spamlstm.learning.labels import MOST_LABELS, Label, Labels, Learned, Lesson, Mail, Origin
 from spamlstm.mail.content import content_id, lasting
 from spamlstm.mail.message import parse
-from spamlstm.model.classifier import Assessed, Classifier
+from spamlstm.model.bundle import Bundle
+from spamlstm.model.classifier import Assessed
 from spamlstm.model.personal import READ_BYTES, PersonalLayer, prints
 
 # Rows that are learned anew at a start at most, and twice as many when one of the latest is forgotten: 80 ms each.
@@ -21,6 +23,20 @@ KEEP_EVERY = 512
 KEPT = 2
 # Messages that share a transaction; a kill loses no more than the last ones that were not yet reported.
 GROUP = 128
+
+
+class Base(Protocol):
+    """What is asked of a `Classifier` whose scores the layer adds to."""
+
+    bundle: Bundle
+
+    def assess(self, raw: bytes) -> Assessed[None]:
+        """What the base says of one message."""
+        ...
+
+    def assess_many(self, mails: Iterable[tuple[int, bytes]], *, readers: int | None = None) -> Iterator[Assessed[int]]:
+        """What it says of many, each with a number."""
+        ...
 
 
 class Learner:
@@ -99,19 +115,19 @@ def learned_layer(state: Path) -> PersonalLayer | None:
     return learner.layer if learner.layer.labels else None
 
 
-def keep_in_step(labels: Labels, classifier: Classifier, *, tell: Callable[[int], None] | None = None) -> int:
+def keep_in_step(labels: Labels, base: Base, *, tell: Callable[[int], None] | None = None) -> int:
     """Let all labels rest on the scores of this base: the layer adds to them, and another base gives others.
 
     For whoever opens a learner, or holds one, with a base that may be new; any learner of this store learns anew at its
     next `catch_up`. Scores come from the mail that the store keeps, in one transaction: a kill leaves the old ones.
     Gives how many labels there were to score; `tell` is told how many are done. A millisecond for each.
     """
-    model = classifier.bundle.label
+    model = base.bundle.label
     if labels.priors_from(model):
         return 0
     mail = ((said.id, raw) for said, raw in labels.kept(MOST_LABELS) if said.model != model)
     priors: dict[int, float | None] = {}
-    for assessed in classifier.assess_many(mail, readers=0):
+    for assessed in base.assess_many(mail, readers=0):
         priors[assessed.key] = assessed.prior
         if tell is not None:
             tell(len(priors))

@@ -13,16 +13,14 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from spamlstm.config import Layer
 from spamlstm.config.places import LABELS, personal_dir
 from spamlstm.errors import UserError
 from spamlstm.learning.labels import Label, Labels, Origin
-from spamlstm.learning.learner import Learner, keep_in_step
+from spamlstm.learning.learner import Base, Learner, keep_in_step
 from spamlstm.mail.tagging import untag
-from spamlstm.model.bundle import Bundle
-from spamlstm.model.classifier import Assessed, Classifier
 from spamlstm.model.personal import PersonalLayer
 from spamlstm.service.failures import sentence
 from spamlstm.service.log import emit
@@ -36,16 +34,6 @@ LONGEST_DELAY = 900.0
 
 class NotNowError(Exception):
     """The label store cannot be used now; that has been told."""
-
-
-class Base(Protocol):
-    """What is asked of a `Classifier`."""
-
-    bundle: Bundle
-
-    def assess(self, raw: bytes) -> Assessed[None]:
-        """What the base says of one message."""
-        ...
 
 
 @dataclass(slots=True)
@@ -83,6 +71,8 @@ class _Open:
 
     learner: Learner
     which: tuple[int, int]
+    model: str = ""
+    """The base whose scores it rests on, as far as that was looked at."""
 
 
 class Learners:
@@ -106,10 +96,10 @@ class Learners:
         self._clock = clock
         self._most = most
         self._beat = beat
-        self._base: Classifier | None = None
         self._stores: OrderedDict[Path, _Open] = OrderedDict()
         self._pauses: dict[Path, tuple[float, float]] = {}  # until when, and how long it was
         self._counted = (-1, -1)
+        self._base: Base | None = None
 
     def close(self) -> None:
         """Let go of the stores."""
@@ -123,12 +113,12 @@ class Learners:
             self.close()
             self._layer = layer
 
-    def rebase(self, base: Classifier) -> None:
-        """Let all that was learned, and will be, rest on the scores of this base: before it judges anything."""
+    def rebase(self, base: Base) -> None:
+        """From now on what was learned rests on the scores of this base: each store is brought in step when it is used.
+
+        That is a millisecond for each label that another base has scored.
+        """
         self._base = base
-        for folder, store in self._stores.items():
-            with contextlib.suppress(NotNowError), self._failing_open(folder):
-                self._keep_in_step(store.learner)
 
     def layer(self, maildir: str) -> PersonalLayer:
         """What counts for mail of this Maildir: with all that was said up to this moment, by whatever process."""
@@ -192,6 +182,7 @@ class Learners:
         which = _which(folder / LABELS)
         if store is not None and which == store.which:
             self._stores.move_to_end(folder)
+            self._keep_in_step(store)
             return store.learner
         if which is None and not create:
             if store is not None:
@@ -201,7 +192,7 @@ class Learners:
         labels = Labels.open(_private(folder, below=self._state))
         try:
             opened = _Open(Learner(labels), _which(folder / LABELS) or (0, 0))
-            self._keep_in_step(opened.learner)
+            self._keep_in_step(opened)
             opened.learner.catch_up()
         except BaseException:
             labels.close()
@@ -215,10 +206,10 @@ class Learners:
             _let_go(oldest.learner)
         return opened.learner
 
-    def _keep_in_step(self, learner: Learner) -> None:
-        """A millisecond for each label that rests on another base; as a rule whoever put this one in use did it."""
-        if self._base is not None:
-            keep_in_step(learner.labels, self._base, tell=lambda _done: self._beat())
+    def _keep_in_step(self, store: _Open) -> None:
+        if self._base is not None and store.model != self._base.bundle.label:
+            keep_in_step(store.learner.labels, self._base, tell=lambda _done: self._beat())
+            store.model = self._base.bundle.label
 
     @contextlib.contextmanager
     def _failing_open(self, folder: Path) -> Iterator[None]:

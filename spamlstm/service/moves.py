@@ -18,11 +18,12 @@ from pathlib import Path
 
 from spamlstm.config import Config
 from spamlstm.config.maildirs import section_of
+from spamlstm.learning.learner import Base
 from spamlstm.mail.content import content_id
 from spamlstm.mail.folders import Folder, Kind, folders, kind
 from spamlstm.service.failures import kind_of, sentence
 from spamlstm.service.journal import Journal, LastAct
-from spamlstm.service.learners import Base, Learners, NotNowError
+from spamlstm.service.learners import Learners, NotNowError
 from spamlstm.service.listing import Found, chunks, compared, listed, read
 from spamlstm.service.log import emit
 from spamlstm.service.meaning import Sight, meaning

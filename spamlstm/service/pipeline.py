@@ -132,24 +132,26 @@ class Pipeline:
 
     def process(self, candidates: Sequence[Candidate], *, stop: Callable[[], bool] = lambda: False) -> list[Outcome]:
         """Judge the candidates and act; the outcomes stand in the order in which they came about."""
+        return list(self.follow(candidates, stop=stop))
+
+    def follow(self, candidates: Sequence[Candidate], *, stop: Callable[[], bool] = lambda: False) -> Iterator[Outcome]:
+        """As `process`, for who wants to see each outcome when it has come about: work goes on as one asks for more."""
         self._ledger.settle()
         self._remote = remote_devices()
-        outcomes: list[Outcome] = []
         early: list[Outcome] = []
         bar = self.classifier.policy.thresholds.spam
         group = Group(self.config, bar, self.journal, self._ledger, self._clock, self._knows)
-        # Left before its end by `stop`, this generator ends its threads and processes when it goes out of scope.
+        # Left before its end, this generator ends its threads and processes when it goes out of scope.
         judged = self.classifier.judge_many(self._read(candidates, early, stop), readers=self._readers)
         while True:
             batch = list(itertools.islice(judged, GROUP))
             done = group.deal(batch, early)
             self._report(done, {one.key.candidate: one.key.delivered for one in batch})
-            outcomes += done
             early.clear()
+            yield from done
             if len(batch) < GROUP or stop():
                 break
         self._prune()
-        return outcomes
 
     def _read(
         self, candidates: Sequence[Candidate], early: list[Outcome], stop: Callable[[], bool]

@@ -2,18 +2,15 @@
 
 import logging
 import sqlite3
-from dataclasses import replace
 
 import pytest
 from house import Clock, raw
 from learning_house import Base
-from tiny_bundle import SPAM, make
 
 from spamlstm.config import Layer
 from spamlstm.config.places import LABELS, personal_dir
 from spamlstm.learning.labels import Label, Labels, Mail
 from spamlstm.mail.content import content_id
-from spamlstm.model.classifier import Classifier
 from spamlstm.service.learners import FIRST_DELAY, Learners, NotNowError
 
 
@@ -47,6 +44,21 @@ def test_nobody_has_said_anything(learners, tmp_path):
     assert one.label("/mail/ann", content_id(raw("words", 1))) is None
     one.tally()
     assert not (tmp_path / "state").exists()
+
+
+@pytest.mark.parametrize("opened", [False, True])
+def test_another_base(learners, tmp_path, opened):
+    """What was learned rests on its scores from then on, whether the store is open by then or not."""
+    one = learners()
+    say(one, "/mail/ann", 1)
+    if not opened:
+        one.close()
+    one.rebase(Base("words 2", score=-3.0))
+
+    assert one.layer("/mail/ann").labels == 1
+    store = Labels.find(tmp_path / "state")
+    assert [(said.prior, said.model) for said in store.last()] == [(-3.0, "words 2")]
+    store.close()
 
 
 def test_one_layer_for_all(learners):
@@ -158,18 +170,3 @@ def test_another_configuration(learners):
     assert one.layer("/mail/ann").labels == 0
     one.reconfigure(Layer.SHARED)
     assert one.layer("/mail/ann").labels == 1
-
-
-def test_another_base(learners, tmp_path):
-    """All that was learned rests on the scores of the base that judges, in stores that are open and in others."""
-    first, second = (Classifier.open(make(tmp_path / name)) for name in ("first", "second"))
-    second.bundle = replace(second.bundle, version="2")
-    one = learners(Layer.MAILDIR, most=1)
-    one.rebase(first)
-    for maildir in ("/mail/ann", "/mail/bob"):
-        assert one.say(maildir, SPAM, Label.SPAM, base=first)
-    one.rebase(second)
-    for maildir in ("/mail/ann", "/mail/bob"):
-        assert one.layer(maildir).labels == 1
-        (said,) = one._learner(one._folder(maildir)).labels.last()
-        assert (said.model, said.origin, said.prior) == ("tiny-2", "moved", 12.0)

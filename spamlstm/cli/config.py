@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from spamlstm.cli.output import plain
-from spamlstm.config import Action, Config, MaildirConfig, load
+from spamlstm.config import Action, Config, Layer, MaildirConfig, load
 from spamlstm.config.maildirs import expand
 from spamlstm.config.places import find, places, user_file
 from spamlstm.config.reading import ProblemsError
@@ -64,6 +64,8 @@ def _sections(config: Config) -> Iterator[str]:
         yield from (f"    {path}" for path in found[id(section)][:_LISTED])
         if len(found[id(section)]) > _LISTED:
             yield f"    and {len(found[id(section)]) - _LISTED} more"
+    if config.learning.layer is Layer.SHARED and sum(map(len, found.values())) > 1:
+        yield '  What is learned of one counts for all. If they are several people\'s: [learning] layer = "maildir".'
 
 
 def _is_maildir(path: Path) -> bool:

@@ -75,9 +75,10 @@ def run_daemon(wish: Wish, *, state: Path | None) -> None:
         stack.enter_context(hold(state))
         journal = Journal.open(state)
         stack.callback(journal.close)
-        learners = Learners(state, layer=config.learning.layer)
-        stack.callback(learners.close)
+        notifier = Notifier(os.environ)
+        learners = Learners(state, layer=config.learning.layer, beat=notifier.beat)
         learners.rebase(classifier)
+        stack.callback(learners.close)
         places = Places.open(state)
         stack.callback(places.close)
         wake = stack.enter_context(Wake())
@@ -104,7 +105,6 @@ def run_daemon(wish: Wish, *, state: Path | None) -> None:
         )
         status = _status(pipeline, classifier.bundle.label, hints, watcher, learners)
         stack.enter_context(answering(state, status.snapshot))
-        notifier = Notifier(os.environ)
         daemon = Daemon(
             pipeline,
             watcher,

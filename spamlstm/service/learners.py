@@ -79,8 +79,15 @@ class Learners:
     """The learners of one state folder: one for all Maildirs, or one for each, by `layer`. For one thread."""
 
     def __init__(
-        self, state: Path, *, layer: Layer, clock: Callable[[], float] = time.time, most: int = MOST_LAYERS
+        self,
+        state: Path,
+        *,
+        layer: Layer,
+        clock: Callable[[], float] = time.time,
+        most: int = MOST_LAYERS,
+        beat: Callable[[], None] = lambda: None,
     ) -> None:
+        """`beat` is called now and then where something takes long."""
         self.status = LearningStatus()
         self.nothing = PersonalLayer()
         """The layer of those who have said nothing: the base alone speaks."""
@@ -88,6 +95,7 @@ class Learners:
         self._layer = layer
         self._clock = clock
         self._most = most
+        self._beat = beat
         self._stores: OrderedDict[Path, _Open] = OrderedDict()
         self._pauses: dict[Path, tuple[float, float]] = {}  # until when, and how long it was
         self._counted = (-1, -1)
@@ -200,7 +208,7 @@ class Learners:
 
     def _keep_in_step(self, store: _Open) -> None:
         if self._base is not None and store.model != self._base.bundle.label:
-            keep_in_step(store.learner.labels, self._base)
+            keep_in_step(store.learner.labels, self._base, tell=lambda _done: self._beat())
             store.model = self._base.bundle.label
 
     @contextlib.contextmanager

@@ -57,7 +57,9 @@ def _own(classifier: Classifier, raw: bytes) -> Pull | None:
     score = classifier.judged_score(assessed)
     if classifier.personal is None or score is None or score == assessed.prior:
         return None
-    return Pull(Kind.LABELS, "what you labelled", round(score - (assessed.prior or 0.0), 3))
+    near = classifier.personal.near(assessed.prints) if assessed.prints is not None else None
+    like = f", above all label {near.label}: {100 * near.share:.0f} % is the same" if near and near.pull else ""
+    return Pull(Kind.LABELS, f"what you labelled{like}", round(score - (assessed.prior or 0.0), 3))
 
 
 def _pulls(classifier: Classifier, windows: Sequence[str]) -> list[Pull]:

@@ -30,14 +30,14 @@ _SIZE = 1 << BITS
 
 # The first labels move much, later ones less, so that 200 corrections teach as well as 10,000 labels do; but mail keeps
 # changing, and so it never stops.
-RATE = 0.02
+RATE = 0.015
 FULL_RATE_LABELS = 300
-LEAST_RATE = 0.008
+LEAST_RATE = 0.006
 # What slows a feature down before anything was learned with it.
 FIRST_HEAT = 0.2
 # What speaks are not these eager weights: whenever a label is learned, those of its message go one part of so many
 # towards them. So labels that agree move mail at the full rate, and one that is alone, or wrong, hardly does.
-CALM = 8
+CALM = 6
 
 # Beyond this the base is never taken at its word; and how much of its word counts after many labels.
 PRIOR_MOST = 8.0
@@ -68,7 +68,7 @@ UNLIKE, ALIKE = 0.79, 0.86
 # How far, in log-odds, a near-duplicate is drawn towards what was said. The more labels there are the surer the layer
 # is without, and the likelier it is that the one message nearby was labelled wrongly.
 DRAW = 10.0
-HALF_DRAW = 3000
+HALF_DRAW = 1000
 
 # The multipliers of xxHash.
 _SPREAD, _MIX = np.uint32(0x9E3779B1), np.uint32(0x85EBCA77)

@@ -10,7 +10,7 @@ import itertools
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from spamlstm.learning.labels import Label, Labels, Learned, Mail
+from spamlstm.learning.labels import Label, Labels, Learned, Mail, Said
 from spamlstm.mail.content import content_id
 from spamlstm.mail.message import parse
 from spamlstm.model.classifier import Assessed
@@ -64,7 +64,7 @@ class Learner:
             self._last = lesson.id
 
     def keep(self, *, always: bool = False) -> None:
-        """Save the next start some learning, where that is worth writing 8 MB; nothing is lost without."""
+        """Save the next start some learning, where that is worth writing 13 MB; nothing is lost without."""
         kept = self.labels.learned_until()
         if self._last > kept and (always or self._last - kept >= KEEP_EVERY):
             learned = Learned(self._last, self.layer.dump())
@@ -86,6 +86,16 @@ def learned_layer(state: Path) -> PersonalLayer | None:
         learner = Learner(labels)
         learner.catch_up()
     return learner.layer if learner.layer.labels else None
+
+
+def nth_label(state: Path, number: int) -> Said | None:
+    """What was said as the label of that number, from 1 on in the order of learning, if it still stands."""
+    labels = Labels.find(state)
+    if labels is None:
+        return None
+    with contextlib.closing(labels):
+        later = sum(labels.counts().values()) - number
+        return next(itertools.islice(labels.last(), later, None), None) if later >= 0 else None
 
 
 def _mail(raw: bytes, prior: float | None, model: str) -> Mail:

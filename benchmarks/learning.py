@@ -2,12 +2,14 @@
 
 `tasks`: for each feedback one row a filter. The base judges each message once, for all tasks; bogofilter is started
 twice for each message where labels are told all along, so give it `--most` or a quarter of an hour.
+`slips`: immediate feedback with all labels right, and with one in twenty wrong.
 `one`: what a single correction does: to the message, to its near-duplicates, to unrelated mail, and how long it takes.
 """
 
 import argparse
 import contextlib
 import copy
+import dataclasses
 import itertools
 import shutil
 import statistics
@@ -15,10 +17,12 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from spamlstm.learning import evaluate
 from spamlstm.learning.evaluate import Columns, Key, Summary
@@ -28,17 +32,19 @@ from spamlstm.learning.learner import Learner
 from spamlstm.learning.online import Follower, keyed
 from spamlstm.mail import corpus
 from spamlstm.model.classifier import Assessed, Classifier
-from spamlstm.model.personal import PersonalLayer, prints
+from spamlstm.model.personal import BITS, PersonalLayer, prints
 from spamlstm.verdict import Judgement, Verdict
 
-TASKS = ("immediate", "first:10000", "each:100", "mistakes")
+TASKS = ("immediate", "first:10000", "each:100", "each-then-mistakes:100")
 SAYS = {0: Verdict.SPAM, 1: Verdict.HAM, 2: Verdict.UNSURE}
+# What shares less is unlike, what shares as much and has the same label is a near-duplicate.
+UNLIKE, LIKE = 0.5, 0.8
 SHOWN = ("one_minus_roca_pct", "sm_at_hm_0_1_pct", "hm_pct", "sm_pct", "unsure_pct")
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("tasks", "one"))
+    parser.add_argument("what", choices=("tasks", "slips", "one"))
     parser.add_argument("corpus", type=Path, help="a corpus archive or folder, such as ../shared/corpus/trec07p.tar.xz")
     parser.add_argument("--model", type=Path, help="a bundle that has not seen that corpus")
     parser.add_argument("--most", type=int, help="only the first so many messages")
@@ -48,6 +54,9 @@ def main() -> int:
     mail = itertools.islice(corpus.read(arguments.corpus), arguments.most)
     if arguments.what == "one":
         one(mail, Classifier.open(arguments.model, personal=PersonalLayer()))
+        return 0
+    if arguments.what == "slips":
+        slips(mail, Classifier.open(arguments.model, personal=PersonalLayer()))
         return 0
     if not arguments.alone and shutil.which("bogofilter") is None:
         sys.exit("bogofilter is not installed (apt-get install bogofilter)")
@@ -84,6 +93,22 @@ def tasks(arguments: argparse.Namespace, feedbacks: list[Feedback]) -> None:
     for feedback in feedbacks if not arguments.alone else ():
         again = itertools.islice(corpus.read(arguments.corpus), arguments.most)
         row(str(feedback), "bogofilter", *bogofilter(again, feedback))
+
+
+def slips(mail: Iterable[corpus.Labelled], base: Classifier, *, wrong: float = 0.05, seed: int = 7) -> None:
+    """Print a row for right labels, and one for labels of which that share is flipped at random."""
+    random = np.random.default_rng(seed)
+    sides = [(0.0, with_layer(base), Columns()), (wrong, with_layer(base), Columns())]
+    for assessed in base.assess_many(keyed(mail)):
+        draw, spam = random.random(), assessed.key.spam
+        for share, classifier, columns in sides:
+            columns.add(assessed.key, classifier.judge(assessed).judgement)
+            if classifier.personal is not None and assessed.prints is not None:
+                said = spam is not (draw < share)
+                classifier.personal.learn(assessed.prints, prior=assessed.prior, spam=said)
+    for share, _, columns in sides:
+        outcomes = columns.close()
+        row("immediate", f"{share:.0%} wrong", len(outcomes.spam), evaluate.summarise(outcomes))
 
 
 def with_layer(base: Classifier) -> Classifier:
@@ -123,42 +148,75 @@ def bogofilter(mail: Iterable[corpus.Labelled], feedback: Feedback) -> tuple[int
 
 
 def one(mail: Iterable[corpus.Labelled], classifier: Classifier, *, tries: int = 100, others: int = 1000) -> None:
-    """Correct one message at a time, of those that are judged wrong, upon few and many labels; print the effects."""
+    """Correct one message at a time, upon few and many labels, and print the effects.
+
+    Of those that are judged wrong, and apart from them of those that a user would move: spam that is unsure too.
+    """
     assessed = list(classifier.assess_many(keyed(mail), readers=0))
     random = np.random.default_rng(0)
-    for before in (0, 100, 2000):
+    for before, kind in itertools.product((0, 100, 2000), ("wrong", "moved")):
         layer = PersonalLayer()
         for known in assessed[:before]:
             layer.learn(known.prints, prior=known.prior, spam=known.key.spam)
         classifier.personal = layer
         rest = assessed[before:]
-        wrong = [mail for mail in rest if verdict(classifier, mail) is (Verdict.HAM if mail.key.spam else Verdict.SPAM)]
-        if not wrong:
-            print(f"{before:>6,} labels before: nothing of the rest is judged wrong")
-            continue
-        chosen = [wrong[at] for at in random.permutation(len(wrong))[:tries]]
-        right, flips, near, near_right = 0, 0, 0, 0
-        for correction in chosen:
-            sample = [rest[at] for at in random.permutation(len(rest))[:others]]
-            like = [mail for mail in rest if mail is not correction and is_like(mail, correction)]
-            sample = [mail for mail in sample if not shares(mail, correction, 0.5)]
-            then = [verdict(classifier, mail) for mail in sample]
-            state = layer.dump()
+        then = [verdict(classifier, mail) for mail in rest]
+        kept = layer.dump()
+        chosen = [at for at, mail in enumerate(rest) if is_corrected(then[at], mail.key.spam, kind)]
+        chosen = [chosen[at] for at in random.permutation(len(chosen))[:tries]]
+        effects = Effects()
+        for correction in (rest[at] for at in chosen):
+            common = in_common(rest, correction)
             layer.learn(correction.prints, prior=correction.prior, spam=correction.key.spam)
-            wanted = Verdict.SPAM if correction.key.spam else Verdict.HAM
-            right += verdict(classifier, correction) is wanted
-            changed = [verdict(classifier, mail) is not was for mail, was in zip(sample, then, strict=True)]
-            flips += sum(changed) / len(changed)
-            near += len(like)
-            near_right += sum(verdict(classifier, mail) is wanted for mail in like)
-            layer.load(state)
-        print(
-            f"{before:>6,} labels before: {len(chosen)} corrected, right afterwards {100 * right / len(chosen):.1f} %,"
-            f" near-duplicates right {100 * near_right / max(near, 1):.1f} % of {near}, "
-            f"unrelated verdicts changed {100 * flips / len(chosen):.3f} %",
-            flush=True,
-        )
+            effects.right += verdict(classifier, correction) is wanted(correction)
+            for at in random.permutation(len(rest))[:others]:
+                if common[at] < UNLIKE:
+                    effects.see(then[at], verdict(classifier, rest[at]), wanted(rest[at]))
+            like = [rest[at] for at in np.flatnonzero(common >= LIKE) if rest[at] is not correction]
+            like = [mail for mail in like if mail.key.spam is correction.key.spam]
+            effects.near += len(like)
+            effects.near_right += sum(verdict(classifier, mail) is wanted(correction) for mail in like)
+            layer.load(kept)
+        print(f"{before:>6,} labels before, {len(chosen):>3} {kind}: {effects}", flush=True)
     times(assessed)
+
+
+@dataclasses.dataclass
+class Effects:
+    """What corrections did, each for itself."""
+
+    right: int = 0
+    near: int = 0
+    near_right: int = 0
+    unlike: int = 0
+    away: int = 0
+    changes: Counter[tuple[Verdict | None, Verdict | None]] = dataclasses.field(default_factory=Counter)
+
+    def see(self, was: Verdict | None, now: Verdict | None, right: Verdict) -> None:
+        """One unlike message; `away` is a change that leads from the right verdict, or to the opposite."""
+        self.unlike += 1
+        if now is not was:
+            self.changes[was, now] += 1
+            self.away += was is right or now not in (right, Verdict.UNSURE)
+
+    def __str__(self) -> str:
+        share = 100 / max(self.unlike, 1)
+        kinds = ", ".join(f"{was} to {now} {share * times:.3f}" for (was, now), times in self.changes.most_common())
+        return (
+            f"right afterwards {self.right}, near-duplicates right {self.near_right} of {self.near}, "
+            f"of unlike verdicts changed {share * self.changes.total():.3f} %, for the worse {share * self.away:.3f} "
+            f"({kinds or 'none'})"
+        )
+
+
+def wanted(assessed: Assessed[Key]) -> Verdict:
+    return Verdict.SPAM if assessed.key.spam else Verdict.HAM
+
+
+def is_corrected(judged: Verdict | None, spam: bool, kind: str) -> bool:  # noqa: FBT001  two facts of one message
+    if kind == "wrong":
+        return judged is (Verdict.HAM if spam else Verdict.SPAM)
+    return (judged is Verdict.SPAM) is not spam
 
 
 def verdict(classifier: Classifier, assessed: Assessed[Key]) -> Verdict | None:
@@ -166,24 +224,22 @@ def verdict(classifier: Classifier, assessed: Assessed[Key]) -> Verdict | None:
     return judgement.verdict if judgement else None
 
 
-def shares(one_mail: Assessed[Key], other: Assessed[Key], share: float) -> bool:
-    """Whether so much of what either holds is in both (Jaccard)."""
-    common = len(np.intersect1d(one_mail.prints, other.prints, assume_unique=True))
-    return common >= share * (len(one_mail.prints) + len(other.prints) - common)
-
-
-def is_like(one_mail: Assessed[Key], other: Assessed[Key]) -> bool:
-    """Near-duplicates: of the same label, nearly as long, with four fifths in common."""
-    near = 0.8 * len(other.prints) <= len(one_mail.prints) <= 1.25 * len(other.prints)
-    return near and one_mail.key.spam is other.key.spam and shares(one_mail, other, 0.8)
+def in_common(mail: list[Assessed[Key]], one_mail: Assessed[Key]) -> NDArray[np.float64]:
+    """What each of `mail` has in common with one message, as a share of what both hold (Jaccard)."""
+    mine = np.zeros(1 << BITS, np.bool_)
+    mine[one_mail.prints] = True
+    common = np.array([np.count_nonzero(mine[other.prints]) for other in mail])
+    both = np.array([len(other.prints) for other in mail]) + len(one_mail.prints) - common
+    return common / np.maximum(both, 1)
 
 
 def times(assessed: list[Assessed[Key]]) -> None:
     """Milliseconds of one correction on disk, of a start, of forgetting, and of a message, with 10,000 labels."""
     with tempfile.TemporaryDirectory() as folder, contextlib.closing(Labels.open(Path(folder))) as labels:
-        learner, took = Learner(labels), []
+        learner, took, first = Learner(labels), [], b""
         for number in range(10_000):
             raw = b"Subject: number %d\n\n" % number + bytes(assessed[number % len(assessed)].prints)[:4000]
+            first = raw if number == 0 else first
             start = time.perf_counter()
             learner.say(raw, Label.SPAM if number % 2 else Label.HAM, prior=0.0, model="m")
             took.append(time.perf_counter() - start)
@@ -195,6 +251,7 @@ def times(assessed: list[Assessed[Key]]) -> None:
         for name, work in (
             ("a start", lambda: Learner(labels).catch_up()),
             ("forgetting the last", lambda: learner.forget(raw)),
+            ("forgetting the first", lambda: learner.forget(first)),
             ("what the layer adds to a message", lambda: learner.layer.score(prints(raw), 0.0)),
         ):
             start = time.perf_counter()

@@ -112,7 +112,8 @@ def evaluate(
         typer.Option(
             "--feedback",
             metavar="WHICH",
-            help="With --online: which labels are told (immediate, first:N, each:N, delayed:N, active:N, mistakes).",
+            help="With --online: which labels are told (immediate, first:N, each:N, delayed:N, active:N, mistakes, "
+            "each-then-mistakes:N).",
         ),
     ] = "immediate",
     plot: Annotated[

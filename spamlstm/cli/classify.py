@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from spamlstm.cli.named import readable
-from spamlstm.cli.output import Row, complain, printer
+from spamlstm.cli.output import Row, complain, local_time, printer
 from spamlstm.config import load_found
 from spamlstm.config.places import LABELS, state_dir
 from spamlstm.errors import DataError, NoInputError, UserError
@@ -98,6 +98,14 @@ def _personal(state: Path) -> "PersonalLayer | None":
     return learned_layer(state)
 
 
+def _label(state: Path, number: int) -> str:
+    """A label in words that tell nothing of its message's text."""
+    from spamlstm.learning.learner import nth_label
+
+    said = nth_label(state, number)
+    return f"{said.content} ({said.label}, {local_time(said.time)})" if said else f"label {number}"
+
+
 def _only_stdin() -> list[str]:
     if sys.stdin is None or sys.stdin.isatty():
         raise UserError("name what to classify: mail files, folders, Maildirs or mboxes, or - for standard input")
@@ -116,5 +124,5 @@ def _row(judged: Judged[Mail], classifier: Classifier, wish: Wish, tally: _Tally
     if wish.explain:
         from spamlstm.model.explain import explain
 
-        pulls = explain(classifier, judged.key.read())
+        pulls = explain(classifier, judged.key.read(), name=lambda number: _label(wish.state or state_dir(), number))
     return Row(name, judgement, judged.ms, pulls)

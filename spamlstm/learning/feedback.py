@@ -37,6 +37,9 @@ class Kind(StrEnum):
     MISTAKES = "mistakes"
     """A user moves the ham out of the junk folder and the spam into it, and says nothing about the rest."""
 
+    EACH_THEN_MISTAKES = "each-then-mistakes"
+    """The first N of ham and the first N of spam are told, then mistakes: who knows no ham judges none."""
+
 
 _WITHOUT_NUMBER = (Kind.IMMEDIATE, Kind.MISTAKES)
 
@@ -51,7 +54,7 @@ class Feedback:
     @classmethod
     def parse(cls, text: str) -> Self:
         """From how it is written; a UserError names the forms that there are."""
-        match = re.fullmatch(r"([a-z]+)(?::([\d_]+))?", text)
+        match = re.fullmatch(r"([a-z-]+)(?::([\d_]+))?", text)
         if match and match[1] in tuple(Kind) and (Kind(match[1]) in _WITHOUT_NUMBER) is (match[2] is None):
             return cls(Kind(match[1]), int(match[2] or 0))
         forms = ", ".join(kind if kind in _WITHOUT_NUMBER else f"{kind}:N" for kind in Kind)
@@ -80,6 +83,8 @@ class Teacher(Generic[T]):
         """The messages whose labels are told now, after this one was judged so."""
         self._seen += 1
         number = self._feedback.number
+        self._of[spam] += 1
+        mistaken = (verdict is Verdict.SPAM) is not spam
         match self._feedback.kind:
             case Kind.DELAYED:
                 self._waiting.append(message)
@@ -87,12 +92,13 @@ class Teacher(Generic[T]):
             case Kind.FIRST:
                 told = [message] if self._seen <= number else []
             case Kind.EACH:
-                self._of[spam] += 1
                 told = [message] if self._of[spam] <= number else []
             case Kind.ACTIVE:
                 told = [message] if self.told < number and abs(score) < ASK_WITHIN else []
             case Kind.MISTAKES:
-                told = [message] if (verdict is Verdict.SPAM) is not spam else []
+                told = [message] if mistaken else []
+            case Kind.EACH_THEN_MISTAKES:
+                told = [message] if mistaken or self._of[spam] <= number else []
             case Kind.IMMEDIATE:
                 told = [message]
         self.told += len(told)

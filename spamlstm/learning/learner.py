@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Protocol
 
-from spamlstm.learning.labels import Label, Labels, Learned, Lesson, Mail, Origin
+from spamlstm.learning.labels import Label, Labels, Learned, Lesson, Mail, Origin, Said
 from spamlstm.mail.content import content_id, lasting
 from spamlstm.mail.message import parse
 from spamlstm.model.bundle import Bundle
@@ -92,7 +92,7 @@ class Learner:
             self._last = lesson.id
 
     def keep(self, *, always: bool = False) -> None:
-        """Save the next start some learning, where that is worth writing 8 MB; nothing is lost without."""
+        """Save the next start some learning, where that is worth writing 13 MB; nothing is lost without."""
         kept = self.labels.learned_until()
         if self._last > kept and (always or self._last - kept >= KEEP_EVERY):
             learned = Learned(self._last, self.layer.dump())
@@ -134,6 +134,16 @@ def keep_in_step(labels: Labels, base: Base, *, tell: Callable[[int], None] | No
             tell(len(priors))
     labels.rescore(priors, model=model)
     return len(priors)
+
+
+def nth_label(state: Path, number: int) -> Said | None:
+    """What was said as the label of that number, from 1 on in the order of learning, if it still stands."""
+    labels = Labels.find(state)
+    if labels is None:
+        return None
+    with contextlib.closing(labels):
+        later = sum(labels.counts().values()) - number
+        return next(itertools.islice(labels.last(), later, None), None) if later >= 0 else None
 
 
 def mail_of(

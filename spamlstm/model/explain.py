@@ -8,7 +8,7 @@ nor how much it moved the answer, and each position of a BiLSTM already holds it
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -41,23 +41,28 @@ class Pull:
     pull: float
 
 
-def explain(classifier: Classifier, raw: bytes, *, most: int = 12) -> list[Pull]:
+def explain(
+    classifier: Classifier, raw: bytes, *, most: int = 12, name: Callable[[int], str] = "label {}".format
+) -> list[Pull]:
     """The part of the user's own labels, if there is any, and the `most` strongest pulls on what the base says.
 
-    The strongest come first; there are none where the model was not asked.
+    The strongest come first; there are none where the model was not asked. Where the message is much like a labelled
+    one, that label is named by its number, from 1 on in the order of learning.
     """
     reading = classifier.reader.read(raw)
     pulls = _pulls(classifier, reading.windows)[:most] if reading.windows else []
-    own = _own(classifier, raw)
+    own = _own(classifier, raw, name)
     return pulls if own is None else [own, *pulls]
 
 
-def _own(classifier: Classifier, raw: bytes) -> Pull | None:
-    assessed = classifier.assess(raw)
+def _own(classifier: Classifier, raw: bytes, name: Callable[[int], str]) -> Pull | None:
+    assessed, personal = classifier.assess(raw), classifier.personal
     score = classifier.judged_score(assessed)
-    if classifier.personal is None or score is None or score == assessed.prior:
+    if personal is None or assessed.prints is None or score is None or score == assessed.prior:
         return None
-    return Pull(Kind.LABELS, "what you labelled", round(score - (assessed.prior or 0.0), 3))
+    near = personal.near(assessed.prints)
+    like = f", above all {name(near.label)}: {near.share:.0%} is the same" if near.pull else ""
+    return Pull(Kind.LABELS, f"what you labelled{like}", round(score - (assessed.prior or 0.0), 3))
 
 
 def _pulls(classifier: Classifier, windows: Sequence[str]) -> list[Pull]:

@@ -1,12 +1,16 @@
 """The personal layer: what a user's own labels add to the base's score, learned one message at a time.
 
-A logistic regression over hashed runs of four bytes, with the base's score as its prior. Which runs are read, how
-fast it learns and what that is worth is measured in docs/decisions/0010-personal-layer.md.
+Two things are learned. A logistic regression over hashed runs of four bytes, with the base's score as its prior,
+speaks of all mail that resembles what was labelled; no single label moves it far. And the latest labelled messages
+themselves are remembered: what was said of one holds at once for its near-duplicates. Which runs are read, how fast it
+learns and what that is worth is measured in docs/decisions/0010-personal-layer.md.
 """
 
 import hashlib
 import math
+import struct
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +21,7 @@ from spamlstm.mail.content import lasting
 Prints = NDArray[np.uint32]
 
 # What the state of a layer depends on besides the labels; another version learns them anew.
-SHAPE = "1"
+SHAPE = "2"
 
 # As much of a message is looked at, to find these first bytes of what lasts: headers mostly, then text.
 READ_BYTES = 16 << 10
@@ -28,11 +32,14 @@ _SIZE = 1 << BITS
 
 # The first labels move much, later ones less, so that 200 corrections teach as well as 10,000 labels do; but mail keeps
 # changing, and so it never stops.
-RATE = 0.01
+RATE = 0.015
 FULL_RATE_LABELS = 300
-LEAST_RATE = 0.005
+LEAST_RATE = 0.006
 # What slows a feature down before anything was learned with it.
 FIRST_HEAT = 0.2
+# What speaks are not these eager weights: whenever a label is learned, those of its message go one part of so many
+# towards them. So labels that agree move mail at the full rate, and one that is alone, or wrong, hardly does.
+CALM = 6
 
 # Beyond this the base is never taken at its word; and how much of its word counts after many labels.
 PRIOR_MOST = 8.0
@@ -45,17 +52,32 @@ SPAM_TARGET = 5.0
 HAM_TARGET = 2.0
 # And by this much, in log-odds, past the bars that were found for this user.
 PAST = 0.5
-# The labels speak of a message by a power of the share of it that was in labelled mail too: of what resembles none of
-# it they say little. It keeps the first corrections, which move most, from turning the verdicts on all that came by the
-# same server, and goes to nothing as the labels grow: by then what all mail has in common hardly moves.
+# The labels speak of a message by a power of the share of it that was in labelled mail too, and the base's word
+# counts less in the same measure: of what resembles no labelled mail the base alone speaks. It keeps the first
+# corrections, which move most, from turning the verdicts on all that came by the same server; the power falls as the
+# labels grow, for by then what all mail has in common hardly moves.
 SHARPNESS = 6.0
 HALF_SHARPNESS = 50
+LEAST_SHARPNESS = 0.5
 # A message of which the labelled mail holds this share is one that the user's labels speak of.
 KNOWN = 0.5
+
+# So many of the latest labelled messages are remembered, each by the least of its features. As features are hashes, the
+# share of those that two messages have in common is that of all features of the longer one, give or take 0.04.
+MEMORY = 2048
+SKETCH = 64
+# What shares less than the first is unlike, what shares the second is a near-duplicate; here 0.79 and 0.86 are 0.65
+# and 0.75 of what both hold together (Jaccard).
+UNLIKE, ALIKE = 0.79, 0.86
+# How far, in log-odds, a near-duplicate is drawn towards what was said. The more labels there are the surer the layer
+# is without, and the likelier it is that the one message nearby was labelled wrongly.
+DRAW = 10.0
+HALF_DRAW = 1000
 
 # The multipliers of xxHash.
 _SPREAD, _MIX = np.uint32(0x9E3779B1), np.uint32(0x85EBCA77)
 _FINGER_BYTES = 8
+_COUNT = struct.Struct("<q")
 
 
 def prints(raw: bytes) -> Prints:
@@ -74,18 +96,38 @@ def prints(raw: bytes) -> Prints:
     return runs[first]
 
 
+@dataclass(frozen=True, slots=True)
+class Near:
+    """What the remembered labels say of a message: `pull` from -1 (ham) to 1 (spam), where nothing is like it 0.
+
+    `share` is what it has in common with the most like of them, 0 to 1; `label` the number of that one's label, from 1
+    on in the order in which they were learned.
+    """
+
+    pull: float
+    share: float
+    label: int
+
+
+NOTHING_NEAR = Near(0.0, 0.0, 0)
+
+
 class PersonalLayer:
     """What was learned from a user's labels, one after the other: empty at first, and then the base alone speaks.
 
-    Two numbers for each of the 2^20 features: its weight, and the sum of the squared errors that it was there for,
-    which slows it down (AdaGrad, Duchi et al. 2011): what all mail has in common soon hardly moves. And
-    of the labelled messages themselves, what was said.
+    Three numbers for each of the 2^20 features: the weight that is learned, the one that speaks, and the sum of the
+    squared errors that it was there for, which slows it down (AdaGrad, Duchi et al. 2011): what all mail has in common
+    soon hardly moves. And of the labelled messages themselves, what was said.
     """
 
     def __init__(self) -> None:
         self._said: dict[bytes, bool] = {}
-        self._weights = np.zeros(_SIZE, np.float32)
-        self._heat = np.zeros(_SIZE, np.float32)
+        self._learned = 0
+        self._eager, self._weights, self._heat = np.zeros((3, _SIZE), np.float32)
+        # A column for each remembered message; a feature that no message has stands where one has too few.
+        self._sketches = np.full((SKETCH, MEMORY), _SIZE, np.uint32)
+        self._signs = np.zeros(MEMORY, np.int8)
+        self._marks = np.zeros(_SIZE + 1, np.uint8)
         self._bars: Mapping[str, Thresholds] = {}
         self._targets = HAM_TARGET, SPAM_TARGET
 
@@ -104,12 +146,7 @@ class PersonalLayer:
     @property
     def labels(self) -> int:
         """How many labels were learned."""
-        return len(self._said)
-
-    @property
-    def trust(self) -> float:
-        """How much the base's score still counts: all of it at first, less the more is known of this user's mail."""
-        return LEAST_TRUST + (1 - LEAST_TRUST) / (1 + self.labels / HALF_TRUST)
+        return self._learned
 
     def score(self, found: Prints, prior: float | None) -> float | None:
         """The score in log-odds, of a message with these features to which the base gave this one."""
@@ -117,8 +154,10 @@ class PersonalLayer:
             return prior
         if prior is None and not self.knows(found):
             return None
-        relevance = math.pow(self._share(found), SHARPNESS / (1 + self.labels / HALF_SHARPNESS))
-        score = relevance * self._own(found) + self._base(prior)
+        relevance = self._relevance(found)
+        trust = 1 - relevance * (1 - self._trust)
+        own = relevance * _sum(self._weights, found)
+        score = self._drawn(trust * _base(prior) + own, far=self.near(found).pull * self._draw)
         match self._said.get(_fingerprint(found)):
             case True:
                 return max(score, self._targets[1])
@@ -132,6 +171,24 @@ class PersonalLayer:
             return False
         return self._share(found) >= KNOWN or _fingerprint(found) in self._said
 
+    def near(self, found: Prints) -> Near:
+        """Which remembered message is most like this one, and what those that are like it say, weighed by likeness."""
+        sketch, filled = found[:SKETCH], min(self.labels, MEMORY)
+        if len(sketch) < SKETCH or not filled:
+            return NOTHING_NEAR
+        self._marks[sketch] = 1
+        common = self._marks.take(self._sketches[:, :filled]).sum(axis=0, dtype=np.uint8)
+        self._marks[sketch] = 0
+        like = np.flatnonzero(common > UNLIKE * SKETCH)
+        if not len(like):
+            return NOTHING_NEAR
+        shares = common[like] / SKETCH
+        ages = (self.labels - 1 - like) % MEMORY
+        best = np.argmax(shares * MEMORY - ages / MEMORY)
+        likeness = np.minimum((shares - UNLIKE) / (ALIKE - UNLIKE), 1)
+        pull = likeness[best] * (likeness @ self._signs[like]) / likeness.sum()
+        return Near(float(pull), float(shares[best]), self.labels - int(ages[best]))
+
     def learn(self, found: Prints, *, prior: float | None, spam: bool) -> None:
         """Take one label in; afterwards the score of this very message is beyond its label's target.
 
@@ -139,39 +196,78 @@ class PersonalLayer:
         and that of the layer alone, since the base may be right about this message and wrong about the next like it.
         """
         sign = 1.0 if spam else -1.0
-        own = sign * self._own(found)
-        error = _logistic(-min(own, own + sign * self._base(prior)))
+        own = sign * _sum(self._eager, found)
+        error = _logistic(-min(own, own + sign * self._trust * _base(prior)))
         step = sign * error * max(RATE / math.sqrt(1 + self.labels / FULL_RATE_LABELS), LEAST_RATE)
         heat = self._heat[found] + np.float32(error * error)
-        self._heat[found] = heat
-        self._weights[found] += np.float32(step) / np.sqrt(np.float32(FIRST_HEAT) + heat)
+        eager = self._eager[found] + np.float32(step) / np.sqrt(np.float32(FIRST_HEAT) + heat)
+        weights = self._weights[found]
+        self._heat[found], self._eager[found] = heat, eager
+        self._weights[found] = weights + (eager - weights) / np.float32(CALM)
+        self._remember(found, sign)
         self._said[_fingerprint(found)] = spam
+        self._learned += 1
 
-    def _own(self, found: Prints) -> float:
-        """The part of the score that the labels have."""
-        return float(self._weights[found].sum(dtype=np.float64))
+    def _remember(self, found: Prints, sign: float) -> None:
+        """In the place of the oldest."""
+        place = self.labels % MEMORY
+        self._sketches[:, place] = _SIZE
+        self._sketches[: len(found), place] = found[:SKETCH]
+        self._signs[place] = sign
+
+    @property
+    def _trust(self) -> float:
+        """How much the base's score still counts for mail such as was labelled: less, the more labels there are."""
+        return LEAST_TRUST + (1 - LEAST_TRUST) / (1 + self.labels / HALF_TRUST)
+
+    @property
+    def _draw(self) -> float:
+        return DRAW / (1 + self.labels / HALF_DRAW)
+
+    def _drawn(self, score: float, *, far: float) -> float:
+        """The score drawn so far towards a label's target, up for spam and down for ham, and never beyond."""
+        ham, spam = self._targets
+        if far > 0:
+            return max(score, min(score + far, spam))
+        return min(score, max(score + far, -ham))
+
+    def _relevance(self, found: Prints) -> float:
+        """How much the labels have to say of a message, 0 to 1."""
+        sharpness = max(SHARPNESS / (1 + self.labels / HALF_SHARPNESS), LEAST_SHARPNESS)
+        return math.pow(self._share(found), sharpness)
 
     def _share(self, found: Prints) -> float:
         """How much of a message was in labelled mail too, 0 to 1."""
         return int(np.count_nonzero(self._heat[found])) / max(len(found), 1)
 
-    def _base(self, prior: float | None) -> float:
-        """The part of the score that the base has; where it had no words to judge, it has no opinion."""
-        return 0.0 if prior is None else self.trust * min(max(prior, -PRIOR_MOST), PRIOR_MOST)
-
     def dump(self) -> bytes:
         """All of it, for `load`."""
         said = b"".join(print_ + bytes([spam]) for print_, spam in self._said.items())
-        return self._weights.tobytes() + self._heat.tobytes() + said
+        return b"".join((_COUNT.pack(self._learned), *(part.tobytes() for part in self._parts()), said))
 
     def load(self, state: bytes) -> None:
         """Be as the layer was that was dumped; without a state, empty."""
-        both = 2 * self._weights.nbytes
-        numbers = np.frombuffer(state[:both], np.float32) if state else np.zeros(2 * _SIZE, np.float32)
-        self._weights[:], self._heat[:] = numbers[:_SIZE], numbers[_SIZE:]
-        said = state[both:]
+        state = state or PersonalLayer().dump()
+        (self._learned,) = _COUNT.unpack_from(state)
+        at = _COUNT.size
+        for part in self._parts():
+            part[:] = np.frombuffer(state, part.dtype, part.size, at).reshape(part.shape)
+            at += part.nbytes
+        said = memoryview(state)[at:]
         each = range(0, len(said), _FINGER_BYTES + 1)
-        self._said = {said[at : at + _FINGER_BYTES]: bool(said[at + _FINGER_BYTES]) for at in each}
+        self._said = {bytes(said[at : at + _FINGER_BYTES]): bool(said[at + _FINGER_BYTES]) for at in each}
+
+    def _parts(self) -> tuple[NDArray[np.generic], ...]:
+        return self._eager, self._weights, self._heat, self._sketches, self._signs
+
+
+def _sum(weights: NDArray[np.float32], found: Prints) -> float:
+    return float(weights[found].sum(dtype=np.float64))
+
+
+def _base(prior: float | None) -> float:
+    """What the base says; where it had no words to judge, it has no opinion."""
+    return 0.0 if prior is None else min(max(prior, -PRIOR_MOST), PRIOR_MOST)
 
 
 def _fingerprint(found: Prints) -> bytes:

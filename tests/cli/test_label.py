@@ -2,11 +2,14 @@
 
 import json
 import mailbox
+import random
+import string
 
 import pytest
 from tiny_bundle import HAM, SPAM, UNSURE, mail
 
 from spamlstm.cli import translate
+from spamlstm.mail.content import content_id
 
 
 @pytest.fixture
@@ -64,6 +67,19 @@ def test_explain_shows_the_part_of_the_labels(spamlstm, message):
     row = json.loads(out)
     assert row["explain"][0]["kind"] == "labels"
     assert row["explain"][0]["pull"] == pytest.approx(row["score"], abs=0.01)  # the base's score is 0
+
+
+def test_explain_names_the_label_of_a_near_duplicate(spamlstm, tmp_path):
+    """By its content id, and what was said: never by its text."""
+    paths = [tmp_path / f"{name}.eml" for name in ("one", "other", "like")]
+    texts = ["".join(random.Random(seed).choices(string.ascii_letters, k=1500)) for seed in (1, 2)]
+    for path, text in zip(paths, (*texts, texts[0][:-20]), strict=True):
+        path.write_text(f"From: x@y.org\nSubject: about it\n\n{text}\n")
+    spamlstm("label", "spam", paths[0])
+    spamlstm("label", "ham", paths[1])
+    _, out, _ = spamlstm("classify", "--explain", "--json", paths[2])
+    text = json.loads(out)["explain"][0]["text"]
+    assert text.startswith(f"what you labelled, above all {content_id(paths[0].read_bytes())} (spam, ")
 
 
 def test_without_labels_no_state_is_made(spamlstm, message, tmp_path, monkeypatch):

@@ -328,3 +328,57 @@ def test_the_state_folder_is_made(tmp_path):
     assert not state.exists()
     Labels.open(state).close()
     assert stat.S_IMODE(Path(state).stat().st_mode) == 0o700
+
+
+# --- the latest labelled messages, remembered -----------------------------------------------------------------------
+
+
+def letter(seed: int, *, changed: int = 0) -> bytes:
+    """1,500 random characters, of which the last so many are others."""
+    text = np.random.default_rng(seed).integers(97, 123, 1500).astype(np.uint8)
+    text[len(text) - changed :] = np.random.default_rng(seed + 1000).integers(97, 123, changed)
+    return b"Subject: a letter\n\n" + text.tobytes()
+
+
+@pytest.mark.parametrize("spam", [True, False])
+def test_a_near_duplicate_follows_at_once(spam):
+    """After one word on a message, its like is judged so though the base was wrong; what is unlike it stays put."""
+    from spamlstm.model.personal import HAM_TARGET, NOTHING_NEAR, SPAM_TARGET, PersonalLayer, prints
+
+    layer, prior = PersonalLayer(), -3.0 if spam else 3.0
+    for number in range(1, 6):
+        layer.learn(prints(letter(number)), prior=prior, spam=number == 3 if spam else number != 3)
+    like, unlike = prints(letter(3, changed=60)), prints(letter(9))
+    near = layer.near(like)
+    assert (near.label, near.pull) == (3, 1 if spam else -1)
+    assert near.share == pytest.approx(0.96, abs=0.06)
+    score = layer.score(like, prior)
+    assert score >= SPAM_TARGET if spam else score <= -HAM_TARGET
+    assert layer.near(unlike) == NOTHING_NEAR
+    assert layer.score(unlike, prior) == pytest.approx(prior, abs=0.01)
+
+
+def test_labels_that_contradict_each_other_cancel():
+    """Of like messages, as many called ham as spam, nothing is said of another like them."""
+    from spamlstm.model.personal import PersonalLayer, prints
+
+    layer = PersonalLayer()
+    for at in range(4):
+        layer.learn(prints(letter(3, changed=at)), prior=0.0, spam=at % 2 == 0)
+    assert layer.near(prints(letter(3, changed=5))).pull == 0
+
+
+def test_the_oldest_memories_go_and_the_rest_survives_a_dump(monkeypatch):
+    """Memory is bounded, is the same to the last bit after it was kept, and counts the labels before it too."""
+    from spamlstm.model import personal
+
+    monkeypatch.setattr(personal, "MEMORY", 4)
+    layer, again = personal.PersonalLayer(), personal.PersonalLayer()
+    for number in range(1, 8):
+        layer.learn(personal.prints(letter(number)), prior=0.0, spam=True)
+    again.load(layer.dump())
+    assert again.dump() == layer.dump()
+    known = [again.near(personal.prints(letter(number, changed=5))).label for number in range(1, 8)]
+    assert known == [0, 0, 0, 4, 5, 6, 7]
+    again.load(b"")
+    assert again.dump() == personal.PersonalLayer().dump()

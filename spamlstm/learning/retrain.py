@@ -140,7 +140,7 @@ class _Run:
         kept = wish.state / _FOLDER
         kept.mkdir(mode=0o700, exist_ok=True)
         _write(kept / _REPORT, report.as_json())
-        _write(kept / _SEEN, {one.content: one.label for one in taken.all})
+        _write(kept / _SEEN, taken.seen)
         return report
 
     def _judge(self, taken: Snapshot) -> Comparison:

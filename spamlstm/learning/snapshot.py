@@ -68,6 +68,8 @@ class Snapshot:
     """Mail whose soft targets are learned."""
     aside: tuple[Place, ...]
     """Mail that is only looked at, for what changes."""
+    seen: dict[str, str]
+    """Each label that was there, by content, also of what was set aside."""
 
     @property
     def all(self) -> tuple[Told, ...]:
@@ -105,6 +107,7 @@ def take(
         Contradictions(relabelled, len(told) - len(agreed)),
         unlabelled=tuple(one for number, one in enumerate(wild) if number % ASIDE),
         aside=tuple(wild[::ASIDE]),
+        seen={one.content: one.label.value for one in told},
     )
 
 

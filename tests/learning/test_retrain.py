@@ -113,6 +113,7 @@ def test_contradictions_are_counted_and_teach_nothing(wish):
     report = retrain.run(wish)
     assert report.contradictions == {"relabelled": 1, "near_duplicates": 2}
     assert report.labels == {"ham": 39, "spam": 40}
+    assert "nothing was labelled" in retrain.run(wish).why[0]
 
 
 def test_without_the_extra_it_says_how_to_get_it(wish, monkeypatch):

@@ -38,10 +38,13 @@ def main() -> None:
     parser.add_argument(
         "--mixed", action="store_true", help="all of the demo mail; else spam, which is tagged and filed"
     )
+    parser.add_argument("--folders", type=int, default=0, help="folders beside the inbox, in each Maildir")
+    parser.add_argument("--messages", type=int, default=0, help="old messages in each folder, the inbox among them")
     parser.add_argument("--folder", type=Path, help="where to put the Maildirs, to try another disk")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="spamlstm-", dir=arguments.folder) as name:
         house = House(Path(name), arguments.maildirs, MAIL if arguments.mixed else SPAM)
+        house.furnish(arguments.folders, arguments.messages)
         with house.running():
             {"latency": latency, "burst": burst, "idle": idle, "memory": memory}[arguments.what](house, arguments)
 
@@ -61,6 +64,20 @@ class House:
         self.log = folder / "log"
         self.mail = [path.read_bytes() for path in mail]
         self.delivered = 0
+
+    def furnish(self, folders: int, messages: int) -> None:
+        """Give each Maildir folders with old mail, the junk folder among them."""
+        names = ["", *[".Junk", *(f".Folder{number}" for number in range(1, folders))][:folders]]
+        first = self.state.parent / "old"
+        for maildir in self.maildirs if folders or messages else []:
+            for name in names:
+                for part in ("tmp", "new", "cur"):
+                    (maildir / name / part).mkdir(parents=True, exist_ok=True)
+                for number in range(messages):
+                    if number % 10_000 == 0:  # a file has 65,000 names at most
+                        first.unlink(missing_ok=True)
+                        first.write_bytes(self.mail[0])
+                    os.link(first, maildir / name / "cur" / f"1{number:09}.M{number}P1.host,S=5000:2,S")
 
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:
@@ -172,6 +189,12 @@ def burst(house: House, arguments: argparse.Namespace) -> None:
 
 
 def idle(house: House, arguments: argparse.Namespace) -> None:
+    began = time.perf_counter()
+    while not house.told().get("learning", {"rounds": 1})["rounds"]:
+        time.sleep(0.1)
+    print(
+        f"all folders looked at for the first time after {time.perf_counter() - began:.1f} s, {house.resident():.0f} MB"
+    )
     time.sleep(3.0)
     cpu, sleeps = house.used()
     time.sleep(arguments.seconds)
@@ -180,6 +203,8 @@ def idle(house: House, arguments: argparse.Namespace) -> None:
     print(f"{len(house.maildirs)} Maildirs, {arguments.seconds:.0f} s: {100 * share:.3f} % of a core")
     print(f"{(more - sleeps) / arguments.seconds:.2f} wake-ups/s, {house.resident():.0f} MB")
     told = house.told()
+    if learning := told.get("learning"):
+        print(f"{learning['rounds']} rounds over all folders, the last took {learning['round_seconds']:.3f} s")
     print(f"{told['maildirs']['watched']} watched; {told['scans']} scans, the last took {told['scan_seconds']:.3f} s")
 
 

@@ -2,7 +2,8 @@
 
 import os
 import sqlite3
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from spamlstm.errors import DataError, TemporaryError
@@ -19,6 +20,8 @@ class Layout:
     """What holds for each connection, beside WAL."""
     loss: str
     """The end of the sentence that says to move a damaged one away: what is lost with it."""
+    upgrades: Mapping[int, str] = field(default_factory=dict)
+    """By an earlier version, the statements that make the next of it, each ended by a semicolon."""
 
 
 def open_in(state: Path, name: str, layout: Layout) -> sqlite3.Connection:
@@ -58,16 +61,20 @@ def _prepare(connection: sqlite3.Connection, shown: str, layout: Layout) -> None
     for pragma in ("journal_mode = WAL", *layout.pragmas):
         connection.execute(f"PRAGMA {pragma}")
     version = _version(connection)
-    if version not in (0, layout.version):
+    if version not in (0, layout.version, *layout.upgrades):
         raise DataError(f"{shown} was written by another version of spamlstm; move it away to begin anew")
-    if version == 0:
+    if version != layout.version:
         connection.execute("BEGIN IMMEDIATE")
-        # Another process may just have made them.
-        if _version(connection) == 0:
-            for statement in layout.schema.split(";"):
-                connection.execute(statement)
-            connection.execute(f"PRAGMA user_version = {layout.version}")
+        # Another process may just have done it.
+        while (version := _version(connection)) != layout.version:
+            _run(connection, layout.upgrades[version] if version else layout.schema)
+            connection.execute(f"PRAGMA user_version = {version + 1 if version else layout.version}")
         connection.execute("COMMIT")
+
+
+def _run(connection: sqlite3.Connection, statements: str) -> None:
+    for statement in statements.split(";"):
+        connection.execute(statement)
 
 
 def _version(connection: sqlite3.Connection) -> int:

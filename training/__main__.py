@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -165,6 +166,42 @@ def compare_cells(
     with progress.shown(console, "training", each=per_epoch) as tick:
         compare.compare(data, recipe, limits, without=without, out=out, device=_device(device), say=_say, tick=tick)
     _say(f"the comparison is in {out}")
+
+
+@app.command()
+def finetune(
+    *,
+    parent: Annotated[Path, typer.Option("--from", help="The bundle whose network is taught.")],
+    mail: Annotated[Path, typer.Option(help="A corpus folder, with targets.json; see training/finetune.py.")],
+    out: Out,
+    version: Annotated[str, typer.Option(help="The model's version.")],
+    origin: Annotated[str, typer.Option(help="JSON that the manifest is to say of the labels.")] = "{}",
+    rate: Annotated[float, typer.Option(min=0, help="Rate of the deep part.")] = 5e-4,
+    wide_rate: WideRate = 0.3,
+    seed: Seed = 1,
+    threads: Threads = 0,
+) -> None:
+    """Teach a bundle's network the labels of one user, from where it stands; `spamlstm retrain` starts this."""
+    import torch
+
+    from training import finetune as tuning
+
+    if threads:
+        torch.set_num_threads(threads)
+    with progress.shown(console, "retraining") as tick:
+        task = tuning.Task(
+            parent=parent,
+            mail=mail,
+            out=out,
+            version=version,
+            origin=json.loads(origin),
+            rate=rate,
+            wide_rate=wide_rate,
+            seed=seed,
+            say=_say,
+            tick=tick,
+        )
+        tuning.finetune(task)
 
 
 def _recipe(*, epochs: int, per_epoch: int, vocabulary: int, share: float, seed: int) -> Recipe:

@@ -31,11 +31,14 @@ Ids = NDArray[np.uint16]
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One message, encoded: the ids of its header sections (⟦body⟧ last) and those of each window of its body."""
+    """One message, encoded: the ids of its header sections (⟦body⟧ last) and those of each window of its body.
+
+    `spam` is 1 for spam and 0 for ham; between them, the chance of spam that is to be learned (a soft target).
+    """
 
     header: Ids
     windows: tuple[Ids, ...]
-    spam: bool
+    spam: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +78,7 @@ def hiding(wishes: Iterable[str]) -> Hiding:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """(R, T) padded rows, (R,) lengths, (R,) the message of each row, (B,) labels 0 or 1."""
+    """(R, T) padded rows, (R,) lengths, (R,) the message of each row, (B,) labels from 0 to 1."""
 
     ids: NDArray[np.int64]
     lengths: NDArray[np.int64]
@@ -118,7 +121,7 @@ def cut(made: Sequence[Sequence[Ids]], tokens: int) -> list[list[int]]:
     return cuts
 
 
-def collate(messages: Sequence[Sequence[Ids]], spam: Sequence[bool]) -> Batch:
+def collate(messages: Sequence[Sequence[Ids]], spam: Sequence[float]) -> Batch:
     """Rows of several messages as one padded batch."""
     rows = [row for message in messages for row in message]
     lengths = np.array([max(len(row), 1) for row in rows])

@@ -69,24 +69,14 @@ def write(
     `how` says in words how the messages of `left` were judged.
     """
     vocabulary.save(into / bundles.TOKENIZER)
-    plain = into.parent / "float.onnx"
-    onnx.save(export.graph(network.deep), plain)
-    export.quantize(plain, into / bundles.NETWORK)
-    spec = _write_wide(network, into / bundles.WIDE)
-    exact = _Exported(plain, None if network.wide is None else export.exact(network.wide))
-    shipped = _Exported(into / bundles.NETWORK, Wide.load(into / bundles.WIDE, spec) if spec else None)
     calibration = calibrate.calibrate(left)
     bars = calibrate.thresholds(left, calibration, job.costs)
     sample = _sample(data, vocabulary, part, job)
-    parity = _parity(network, sample, exact, shipped, calibration=calibration, bars=bars)
-    if not job.slim:
-        state = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
-        safetensors.torch.save_file(state, into / WEIGHTS)
+    exported = write_network(network, sample, calibration=calibration, bars=bars, slim=job.slim, into=into)
     metrics = {"left_out": _left_out(left), "left_out_note": how}
     manifest = {
         "name": job.name,
         "version": job.version,
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "text_version": TEXT_VERSION,
         "input": {
             "pad_id": 0,
@@ -97,21 +87,59 @@ def write(
             "fashion": job.limits.fashion,
             "vocab_size": len(vocabulary),
         },
-        "calibration": {"scale": calibration.scale, "shift": calibration.shift},
+        "calibration": asdict(calibration),
         "thresholds": {"ham": bars.ham, "spam": bars.spam, "costs": asdict(job.costs)},
-        **({"wide": asdict(spec)} if spec else {}),
         "network": network.config.as_dict(),
         "recipe": learn.describe(job.recipe),
-        "parity": parity,
         "metrics": metrics,
         "corpora": _corpora(data, part),
         "without": list(job.without),
-        "trained_with": {"torch": torch.__version__, "python": platform.python_version(), "device": job.device},
-        "self_test": _self_test(sample, shipped),
+        **exported,
+        **made_now(job.device),
     }
+    seal(into, manifest)
+    return Made(into, manifest["parity"], metrics)
+
+
+def write_network(
+    network: Network,
+    sample: list[Example],
+    *,
+    calibration: Calibration,
+    bars: Thresholds,
+    slim: bool,
+    into: Path,
+) -> dict[str, Any]:
+    """Write the files of a network into `into`; gives what the manifest says of them.
+
+    DataError if ONNX and PyTorch do not agree about `sample`.
+    """
+    plain = into.parent / "float.onnx"
+    onnx.save(export.graph(network.deep), plain)
+    export.quantize(plain, into / bundles.NETWORK)
+    spec = _write_wide(network, into / bundles.WIDE)
+    exact = _Exported(plain, None if network.wide is None else export.exact(network.wide))
+    shipped = _Exported(into / bundles.NETWORK, Wide.load(into / bundles.WIDE, spec) if spec else None)
+    parity = _parity(network, sample, exact, shipped, calibration=calibration, bars=bars)
+    plain.unlink()
+    if not slim:
+        state = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
+        safetensors.torch.save_file(state, into / WEIGHTS)
+    return {**({"wide": asdict(spec)} if spec else {}), "parity": parity, "self_test": _self_test(sample, shipped)}
+
+
+def made_now(device: str) -> dict[str, Any]:
+    """What a manifest says of when and with what it was made."""
+    return {
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "trained_with": {"torch": torch.__version__, "python": platform.python_version(), "device": device},
+    }
+
+
+def seal(into: Path, manifest: dict[str, Any]) -> None:
+    """The last of a bundle: its card, and the manifest that vouches for all files."""
     (into / bundles.CARD).write_text(card.text(manifest), "utf-8")
     bundles.seal(into, manifest)
-    return Made(into, parity, metrics)
 
 
 def _sample(data: Dataset, vocabulary: Vocabulary, part: Split, job: Job) -> list[Example]:

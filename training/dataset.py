@@ -16,9 +16,9 @@ from spamlstm.errors import DataError, NoInputError
 from spamlstm.mail import corpus
 from spamlstm.mail.message import parse
 from spamlstm.mail.text import BODY, render, windows
+from spamlstm.model.near_duplicates import groups
 from spamlstm.model.vocabulary import Vocabulary
 from training.batches import Example
-from training.near_duplicates import groups
 
 SYNTHETIC = "synthetic"
 _CHUNK = 400
@@ -123,7 +123,7 @@ def _rendered(chunks: Iterator[list[_Mail]], limits: Limits) -> Iterator[list[Ro
         yield _render(chunk, limits)
     if len(few) < _ALONE:
         return
-    with ProcessPoolExecutor(os.cpu_count() or 1) as pool:
+    with ProcessPoolExecutor(len(os.sched_getaffinity(0))) as pool:
         waiting: deque[Future[list[Row]]] = deque()
         try:
             for chunk in chunks:

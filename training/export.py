@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 OPSET = 17
 _KINDS = {"lstm": "LSTM", "gru": "GRU", "rnn": "RNN"}
 # The order of the gates in ONNX's weights, as places in PyTorch's: LSTM i o f c from i f g o, GRU z r h from r z n.
-_GATES = {"lstm": (0, 3, 1, 2), "gru": (1, 0, 2), "rnn": (0,)}
+GATES = {"lstm": (0, 3, 1, 2), "gru": (1, 0, 2), "rnn": (0,)}
 Floats = NDArray[np.float32]
 
 
@@ -140,8 +140,8 @@ def _states(made: _Graph, deep: Deep, ids: str) -> str:
 
 
 def _gates(layer: nn.Module, name: str, cell: str) -> Floats:
-    blocks = np.split(_array(getattr(layer, name)), len(_GATES[cell]))
-    return np.concatenate([blocks[place] for place in _GATES[cell]])
+    blocks = np.split(_array(getattr(layer, name)), len(GATES[cell]))
+    return np.concatenate([blocks[place] for place in GATES[cell]])
 
 
 def _before(made: _Graph, rows: str, lengths: str) -> str:

@@ -62,12 +62,13 @@ def train(
     device: str,
     say: Callable[[str], None],
     tick: Callable[[int], None] = silent,
+    start: Network | None = None,
 ) -> Network:
-    """A trained network. `chance` is how often each example is drawn.
+    """A trained network, or `start` trained further. `chance` is how often each example is drawn.
 
     `say` gets a line for each epoch, when its checkpoint is safe; `tick` is told how many more messages are done.
     """
-    state = _begin(recipe, device)
+    state = _begin(recipe, device, start)
     if checkpoint is not None and checkpoint.exists():
         _resume(state, recipe, checkpoint)
         if state.epoch:
@@ -106,14 +107,14 @@ def logits(network: Judge, examples: Sequence[Example], *, windows: int, device:
 def validation_loss(network: Network, validation: Sequence[Example], device: str) -> float:
     """Mean cross-entropy in nats, of both classes alike, with the whole of each message in sight."""
     found = logits(network, validation, windows=2, device=device)
-    spam = np.array([example.spam for example in validation])
+    spam = np.array([example.spam > 0.5 for example in validation])
     losses = np.logaddexp(0.0, np.where(spam, -found, found))
     return float(np.mean([losses[spam == label].mean() for label in (False, True) if (spam == label).any()]))
 
 
-def _begin(recipe: Recipe, device: str) -> _State:
+def _begin(recipe: Recipe, device: str, start: Network | None) -> _State:
     torch.manual_seed(recipe.seed)
-    network = Network(recipe.network).to(device)
+    network = (Network(recipe.network) if start is None else copy.deepcopy(start)).to(device)
     dense = [value for name, value in network.named_parameters() if name != "wide.table.weight"]
     optimizers: list[torch.optim.Optimizer] = [
         torch.optim.AdamW(dense, lr=recipe.rate, weight_decay=recipe.decay),

@@ -46,6 +46,11 @@ StateOption = Annotated[
     typer.Option("--state", metavar="DIR", help="The state folder of the daemon, if it is not the usual one."),
 ]
 
+MaildirOption = Annotated[
+    Path | None,
+    typer.Option("--maildir", metavar="DIR", help="Whose labels, where the configuration gives each Maildir its own."),
+]
+
 
 def _version(wanted: bool) -> None:  # noqa: FBT001  typer calls it so
     if wanted:
@@ -210,6 +215,8 @@ def label(
     ],
     *,
     model: ModelOption = None,
+    maildir: MaildirOption = None,
+    config: ConfigOption = None,
     state: StateOption = None,
 ) -> None:
     """Say what mail is: from now on it and its like are judged so.
@@ -217,9 +224,33 @@ def label(
     A message is known by its content, whatever its file is called. The same said twice is said once; of two words the
     last one counts. What cannot be read is reported, the rest is labelled, and the exit status is 66.
     """
+    from spamlstm.cli.chosen import label_folder
     from spamlstm.cli.label import label_paths
 
-    raise typer.Exit(label_paths(what, paths, model=model, state=state))
+    raise typer.Exit(label_paths(what, paths, model=model, state=label_folder(state, maildir, named=config)))
+
+
+@app.command()
+def adopt(
+    maildir: Annotated[Path, typer.Argument(metavar="MAILDIR", help="A Maildir that has been in use for a while.")],
+    *,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be learned.")] = False,
+    undo: Annotated[bool, typer.Option("--undo", help="Take back what was adopted from it.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    model: ModelOption = None,
+    config: ConfigOption = None,
+    state: StateOption = None,
+) -> None:
+    """Learn from a mailbox that is there already, so that the filter knows its user's mail from the first minute.
+
+    Ham is what was answered, flagged, filed in a folder or kept read for a month; spam is what lies in the junk folder,
+    unless this filter put it there. The bars are moved so that no more ham is filed than [learning] ham_filed says.
+    Mail is only read. What you said yourself comes before; cut short, the same command goes on.
+    """
+    from spamlstm.cli.adopt import Wish, adopt_maildir, take_back
+
+    wish = Wish(maildir=maildir, dry_run=dry_run, json=json, model=model, config=config, state=state)
+    raise typer.Exit((take_back if undo else adopt_maildir)(wish))
 
 
 @app.command()
@@ -228,12 +259,15 @@ def forget(
         list[str], typer.Argument(metavar="PATHS...", help="Mail files, folders, Maildirs, mboxes; or -.")
     ],
     *,
+    maildir: MaildirOption = None,
+    config: ConfigOption = None,
     state: StateOption = None,
 ) -> None:
     """Take back what was said of mail: scores become what they would be if it had never been said."""
+    from spamlstm.cli.chosen import label_folder
     from spamlstm.cli.label import forget_paths
 
-    raise typer.Exit(forget_paths(paths, state=state))
+    raise typer.Exit(forget_paths(paths, state=label_folder(state, maildir, named=config)))
 
 
 @labels_app.callback()
@@ -241,29 +275,89 @@ def labels(
     context: typer.Context,
     *,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object a label, all of them.")] = False,
+    maildir: MaildirOption = None,
+    config: ConfigOption = None,
     state: StateOption = None,
 ) -> None:
     """How many labels there are, and the last of them: time, label, the base's score, content id, subject."""
     if context.invoked_subcommand is None:
+        from spamlstm.cli.chosen import label_folder
         from spamlstm.cli.label import show_labels
 
-        show_labels(json=json, state=state)
+        show_labels(json=json, state=label_folder(state, maildir, named=config))
 
 
 @labels_app.command("purge")
-def labels_purge(state: StateOption = None) -> None:
+def labels_purge(*, maildir: MaildirOption = None, config: ConfigOption = None, state: StateOption = None) -> None:
     """Forget all that was ever said, and remove the mail that was kept for it."""
+    from spamlstm.cli.chosen import label_folder
     from spamlstm.cli.label import purge_labels
 
-    purge_labels(state=state)
+    purge_labels(state=label_folder(state, maildir, named=config))
 
 
-@model_app.command()
-def show(model: ModelOption = None) -> None:
-    """Print the card of the model in use."""
+@app.command()
+def retrain(
+    *,
+    now: Annotated[bool, typer.Option("--now", help="Also if nothing was labelled since the last time.")] = False,
+    mail: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--mail", metavar="MAILDIR", help="Mail without labels, instead of all that the configuration names."
+        ),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the report as one JSON object.")] = False,
+    model: ModelOption = None,
+    config: ConfigOption = None,
+    state: StateOption = None,
+) -> None:
+    """Teach the model what you have labelled; what comes of it is used only if it judges better than the one in use.
+
+    It takes a minute or two, behind all else that the machine does. 'spamlstm model rollback' takes it back.
+    """
+    from spamlstm.cli.retrain import Options, retrain_model
+
+    retrain_model(Options(now=now, mail=mail or [], json=json, model=model, config=config, state=state))
+
+
+@model_app.command("list")
+def model_list(*, json: Annotated[bool, typer.Option("--json", help="Print one JSON object a model.")] = False) -> None:
+    """The installed models: * is in use, - was before; 'default' is the one that ships."""
+    from spamlstm.cli.model import list_models
+
+    list_models(json=json)
+
+
+@model_app.command("show")
+def model_show(
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="An installed model; else the one in use.")
+    ] = None,
+    *,
+    model: ModelOption = None,
+) -> None:
+    """Print the card of a model."""
     from spamlstm.cli.model import show_model
 
-    show_model(model)
+    show_model(name, model)
+
+
+@model_app.command("use")
+def model_use(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="An installed model, or 'default'.")],
+) -> None:
+    """Check an installed model and use it from now on; a running daemon takes it up by itself."""
+    from spamlstm.cli.model import use_model
+
+    use_model(name)
+
+
+@model_app.command("rollback")
+def model_rollback() -> None:
+    """Use the model that was in use before; again, and it is taken back."""
+    from spamlstm.cli.model import roll_back
+
+    roll_back()
 
 
 @config_app.command("init")

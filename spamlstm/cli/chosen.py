@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from spamlstm.config import Config, MaildirConfig, load_found
+from spamlstm.config import Config, Layer, MaildirConfig, load_found
 from spamlstm.config.maildirs import expand
-from spamlstm.errors import NoInputError
+from spamlstm.config.places import PERSONAL, personal_dir, state_dir
+from spamlstm.errors import NoInputError, UserError
 from spamlstm.mail.maildir import is_maildir
 
 
@@ -34,6 +35,23 @@ def choose_one(named: Path | None, maildir: Path, *, dry_run: bool) -> tuple[Con
     config = load_found(named)
     section, name = _section(config, maildir)
     return replace(config, maildirs=_dried((section,)) if dry_run else (section,)), name
+
+
+def label_folder(state: Path | None, maildir: Path | None, *, named: Path | None) -> Path:
+    """Where the labels lie that are meant: in the state folder, or in that of one Maildir if each has its own.
+
+    UserError if that is so and none is named.
+    """
+    state = state or state_dir()
+    config = load_found(named)
+    if config.learning.layer is Layer.SHARED:
+        return state
+    if maildir is None:
+        raise UserError('each Maildir has labels of its own here ([learning] layer = "maildir"): say --maildir DIR')
+    _check(maildir)
+    for path in (state, state / PERSONAL):
+        path.mkdir(mode=0o700, parents=path is state, exist_ok=True)
+    return personal_dir(state, _section(config, maildir)[1])
 
 
 def _check(maildir: Path) -> None:

@@ -115,6 +115,7 @@ def _json(said: Said) -> str:
         {
             "id": said.content,
             "label": said.label,
+            "origin": said.origin,
             "time": round(said.time, 3),
             "subject": said.subject,
             "base": None if said.prior is None else round(said.prior, 4),

@@ -1,20 +1,81 @@
-"""`spamlstm model`: the installed models."""
+"""`spamlstm model`: the installed models, which is in use, and how another takes its place."""
 
+import json as jsons
+import os
 import sys
 from pathlib import Path
+from typing import Any
 
+from spamlstm.errors import UserError
+from spamlstm.model import registry
 from spamlstm.model.bundle import Bundle, load
-from spamlstm.model.registry import find_bundle
 
 
-def show_model(path: Path | None) -> None:
-    """Print what the manifest says of the model in use, and its card."""
-    bundle = load(find_bundle(path))
+def show_model(name: str | None, path: Path | None) -> None:
+    """Print what the manifest says of a model, by its name or its folder, else of the one in use, and its card."""
+    bundle = load(registry.folder(name) if name else registry.find_bundle(path))
     facts = _facts(bundle)
     if sys.stdout.isatty():
         _pretty(facts, bundle.card())
     else:
         sys.stdout.write(f"{facts}\n{bundle.card()}")
+
+
+def list_models(*, json: bool) -> None:
+    """Print a line for each installed model: its mark (* in use, - the one before), name, version, date, origin."""
+    for name in registry.names():
+        row = _row(name)
+        sys.stdout.write((jsons.dumps(row) if json else _line(row)) + "\n")
+    _warn_of_environment()
+
+
+def use_model(name: str) -> None:
+    """Check an installed model and use it from now on."""
+    _say_used(registry.use(name))
+
+
+def roll_back() -> None:
+    """Use the model that was in use before."""
+    _say_used(registry.rollback())
+
+
+def _say_used(bundle: Bundle) -> None:
+    sys.stdout.write(f"{registry.current()} is in use: {bundle.label}\n")
+    _warn_of_environment()
+
+
+def _warn_of_environment() -> None:
+    if named := os.environ.get(registry.ENVIRONMENT):
+        sys.stderr.write(f"spamlstm: here ${registry.ENVIRONMENT} names {named}, and that goes before all of these\n")
+
+
+def _row(name: str) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "name": name,
+        "in_use": name == registry.current(),
+        "before": name == registry.previous(),
+    }
+    try:
+        bundle = load(registry.folder(name))
+    except UserError as error:
+        return {**row, "error": str(error)}
+    origin = bundle.manifest.get("retrained") or {}
+    return {
+        **row,
+        "version": bundle.version,
+        "created": bundle.manifest.get("created"),
+        "parent": origin.get("parent"),
+        "labels": origin.get("labels"),
+    }
+
+
+def _line(row: dict[str, Any]) -> str:
+    mark = "*" if row["in_use"] else "-" if row["before"] else " "
+    if "error" in row:
+        return "\t".join((mark, row["name"], row["error"]))
+    labels = row["labels"] or {}
+    told = f"{labels.get('ham', 0):,} ham and {labels.get('spam', 0):,} spam upon {row['parent']}" if labels else ""
+    return "\t".join((mark, row["name"], row["version"], str(row["created"] or "-")[:19], told)).rstrip()
 
 
 def _facts(bundle: Bundle) -> str:

@@ -14,15 +14,22 @@ from spamlstm.config import Config
 from spamlstm.config.places import find, places, state_dir
 from spamlstm.errors import ConfigError
 from spamlstm.model.classifier import Classifier
+from spamlstm.model.personal import PersonalLayer
+from spamlstm.model.registry import stamp
 from spamlstm.service import log_output
 from spamlstm.service.counters import Counters
 from spamlstm.service.daemon import Daemon
+from spamlstm.service.feedback import Feedback
 from spamlstm.service.hints import Hints
 from spamlstm.service.journal import Journal
+from spamlstm.service.learners import Learners
 from spamlstm.service.lock import hold
 from spamlstm.service.log import emit
+from spamlstm.service.model_in_use import ModelInUse
+from spamlstm.service.moves import Moves
 from spamlstm.service.notify import Notifier
 from spamlstm.service.pipeline import Pipeline
+from spamlstm.service.places import Places
 from spamlstm.service.status import DaemonStatus
 from spamlstm.service.status_socket import answering
 from spamlstm.service.wake import Wake
@@ -40,47 +47,93 @@ class Wish:
     model: Path | None
     config: Path | None
 
-    def load(self) -> tuple[Config, Classifier]:
-        """Configuration and model, checked: at the start, and at each reload. A UserError says what is wrong."""
+    def configuration(self) -> Config:
+        """What holds for this run. A UserError says what is wrong with it."""
         config = choose(self.config, self.maildirs, dry_run=self.dry_run)
         if not config.maildirs:
             where = self.config or find() or ", ".join(map(str, places()))
             raise ConfigError(f"there is nothing to watch: name a Maildir, or write a [[maildir]] section ({where})")
-        classifier = Classifier.open(self.model, config=config)
+        return config
+
+    def open(self, config: Config) -> Classifier:
+        """The model in use, checked. A UserError says what is wrong with it."""
+        # Whose layer counts is said with each message.
+        classifier = Classifier.open(self.model, config=config, personal=PersonalLayer())
         # Whatever is loaded by the first message (30 ms) is loaded now, that message is somebody's.
         classifier.classify(_FIRST)
-        return config, classifier
+        return classifier
 
 
 def run_daemon(wish: Wish, *, state: Path | None) -> None:
     """Watch and work until SIGTERM or SIGINT."""
     log_output.set_up(sys.stderr)
-    config, classifier = wish.load()
+    config = wish.configuration()
+    model = ModelInUse(stamp=lambda: stamp(wish.model), open=wish.open)
+    classifier = model.load(config)
     state = state or state_dir()
     with contextlib.ExitStack() as stack:
         stack.enter_context(hold(state))
         journal = Journal.open(state)
         stack.callback(journal.close)
-        pipeline = Pipeline(config=config, classifier=classifier, journal=journal, counters=Counters())
+        learners = Learners(state, layer=config.learning.layer)
+        stack.callback(learners.close)
+        learners.rebase(classifier)
+        places = Places.open(state)
+        stack.callback(places.close)
         wake = stack.enter_context(Wake())
         hints = Hints(wake.ring)
         watcher = stack.enter_context(Watcher(hints))
-        status = _status(pipeline, classifier.bundle.label, hints, watcher)
+        moves = Moves(
+            config=config,
+            base=classifier,
+            places=places,
+            journal=journal,
+            learners=learners,
+            watch=watcher.watch_junk,
+        )
+        pipeline = Pipeline(
+            config=config, classifier=classifier, journal=journal, counters=Counters(), moved=moves.knows
+        )
+        feedback = Feedback(
+            learners=learners,
+            moves=moves,
+            classifier=classifier,
+            config=config,
+            present=watcher.present,
+            moved=hints.take_moved,
+        )
+        status = _status(pipeline, classifier.bundle.label, hints, watcher, learners)
         stack.enter_context(answering(state, status.snapshot))
         notifier = Notifier(os.environ)
-        daemon = Daemon(pipeline, watcher, hints, wake, notifier, status, load=wish.load)
+        daemon = Daemon(
+            pipeline,
+            watcher,
+            hints,
+            wake,
+            notifier,
+            status,
+            load=lambda: _load(wish, model),
+            feedback=feedback,
+            model=model,
+        )
         _listen_to_signals(daemon, wake)
         emit(logging.INFO, "started", version=__version__, model=status.model, state=state)
         daemon.run()
 
 
-def _status(pipeline: Pipeline, model: str, hints: Hints, watcher: Watcher) -> DaemonStatus:
+def _load(wish: Wish, model: ModelInUse) -> tuple[Config, Classifier]:
+    config = wish.configuration()
+    return config, model.load(config)
+
+
+def _status(pipeline: Pipeline, model: str, hints: Hints, watcher: Watcher, learners: Learners) -> DaemonStatus:
     return DaemonStatus(
         pipeline.counters,
         model=model,
         waiting=lambda: len(hints),
         overflows=lambda: watcher.overflows,
         restarts=lambda: watcher.restarts,
+        learning=learners.status.snapshot,
     )
 
 

@@ -3,7 +3,7 @@
 import contextlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,9 +15,11 @@ from spamlstm.errors import TemporaryError
 from spamlstm.model.classifier import Classifier
 from spamlstm.service.counters import Counters
 from spamlstm.service.journal import Journal
+from spamlstm.service.learners import Learners
 from spamlstm.service.lock import hold
 from spamlstm.service.outcome import Outcome, Status
 from spamlstm.service.pipeline import Pipeline
+from spamlstm.service.places import NAME, Places
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +37,28 @@ class Wish:
 def scan_maildir(wish: Wish) -> int:
     """Judge, act and print; gives the exit status."""
     config, path = choose_one(wish.config, wish.maildir, dry_run=wish.dry_run)
-    classifier = Classifier.open(wish.model, config=config)
-    with opened(wish.state or state_dir(), dry_run=wish.dry_run) as journal:
-        pipeline = Pipeline(config=config, classifier=classifier, journal=journal, counters=Counters())
+    state = wish.state or state_dir()
+    with opened(state, dry_run=wish.dry_run) as journal, contextlib.ExitStack() as stack:
+        learners = Learners(state, layer=config.learning.layer)
+        stack.callback(learners.close)
+        classifier = Classifier.open(wish.model, config=config, personal=learners.nothing)
+        if not wish.dry_run:
+            learners.rebase(classifier)
+        classifier.personal = learners.layer(path)
+        pipeline = Pipeline(
+            config=config, classifier=classifier, journal=journal, counters=Counters(), moved=_moved(state, stack)
+        )
         if not wish.dry_run:
             pipeline.recover()
         catch_up = CatchUp.ALL if config.daemon.catch_up is CatchUp.ALL else CatchUp.UNSEEN
-        outcomes = pipeline.process(pipeline.scan(path, catch_up=catch_up))
-    return _print(outcomes, json=wish.json)
+        return _print(pipeline.follow(pipeline.scan(path, catch_up=catch_up)), json=wish.json)
+
+
+def _moved(state: Path, stack: contextlib.ExitStack) -> Callable[[str, str], bool]:
+    """What the daemon knows of moves, if one was ever at work there."""
+    if not (state / NAME).is_file():
+        return lambda _maildir, _content: False
+    return stack.enter_context(contextlib.closing(Places.open(state))).knows
 
 
 @contextlib.contextmanager
@@ -56,7 +72,7 @@ def opened(state: Path, *, dry_run: bool) -> Iterator[Journal]:
         yield journal
 
 
-def _print(outcomes: list[Outcome], *, json: bool) -> int:
+def _print(outcomes: Iterable[Outcome], *, json: bool) -> int:
     failed = False
     with printer(sys.stdout, json=json) as show:
         for outcome in outcomes:

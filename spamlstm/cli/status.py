@@ -44,6 +44,7 @@ def _lines(told: dict[str, Any]) -> Iterator[str]:
     yield _row("left alone", f"{mail['known']} known from before, {mail['gone']} gone meanwhile")
     yield _row("failed", _counts(mail["failed"]))
     yield _row("delivery to done", _latency(told))
+    yield _row("learned", _learned(told["learning"], now=told["started"] + told["uptime"]))
     yield _row("waiting", f"{told['waiting']} of the Maildirs")
     yield _row(
         "scans",
@@ -60,6 +61,13 @@ def _row(name: str, value: str) -> str:
 
 def _counts(table: dict[str, int]) -> str:
     return f"{sum(table.values())}" + "".join(f", {count} {name}" for name, count in sorted(table.items()))
+
+
+def _learned(told: dict[str, Any], *, now: float) -> str:
+    labels = f"{_counts(told['labels'])}; " if told["labels"] else ""
+    last = f"; the last {_span(max(0.0, now - told['last']))} ago" if told["last"] is not None else ""
+    failed = f"; {told['failed']} times impossible, see the log" if told["failed"] else ""
+    return f"{labels}since the start {_counts(told['moved'])} from what was done with mail{last}{failed}"
 
 
 def _latency(told: dict[str, Any]) -> str:

@@ -6,6 +6,7 @@ import re
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,6 +20,8 @@ from spamlstm.config.values import (
     Config,
     Costs,
     DaemonConfig,
+    Layer,
+    LearningConfig,
     MaildirConfig,
     MetricsConfig,
     PolicyConfig,
@@ -32,8 +35,11 @@ NONE = "none"
 SCAN_SECONDS = (30, 60)
 """Notifications get lost, so a scan finds what they missed: rarer is too late, more often costs and finds nothing."""
 
+MOST_HAM_FILED = 0.1
+"""Who lets a filter take more of his ham than a tenth has mistaken a percentage for a share."""
+
 # Tables that are planned; someone may have read of them before their version came.
-_LATER = ("learning", "spamd")
+_LATER = ("spamd",)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -137,12 +143,19 @@ class _UnusableError(ValueError):
 
 
 _Value = TypeVar("_Value")
+_Word = TypeVar("_Word", bound=StrEnum)
 # What reads one value. One that cannot be used is a ValueError with a sentence; or None, if its parts were noted.
 _Reader = Callable[[Any, _At], Any]
 
 
 def _config(table: dict[str, Any], at: _At) -> Config:
-    readers: dict[str, _Reader] = {"policy": _policy, "maildir": _maildirs, "daemon": _daemon, "metrics": _metrics}
+    readers: dict[str, _Reader] = {
+        "policy": _policy,
+        "maildir": _maildirs,
+        "daemon": _daemon,
+        "metrics": _metrics,
+        "learning": _learning,
+    }
     return Config(**_fields(table, at, readers, {"maildir": "maildirs"}))
 
 
@@ -158,6 +171,11 @@ def _daemon(value: Any, at: _At) -> DaemonConfig:
 
 def _metrics(value: Any, at: _At) -> MetricsConfig:
     return MetricsConfig(**_fields(value, at, {"textfile": _textfile, "listen": _listen}))
+
+
+def _learning(value: Any, at: _At) -> LearningConfig:
+    readers: dict[str, _Reader] = {"moves": _boolean, "layer": _layer, "ham_filed": _ham_filed, "silent": _silent}
+    return LearningConfig(**_fields(value, at, readers))
 
 
 def _maildirs(value: Any, at: _At) -> tuple[MaildirConfig, ...]:
@@ -363,9 +381,33 @@ def _boolean(value: Any, _at: _At) -> bool:
 
 
 def _catch_up(value: Any, _at: _At) -> CatchUp:
-    if not isinstance(value, str) or value not in tuple(CatchUp):
-        raise _UnusableError("must be one of " + ", ".join(f'"{one}"' for one in CatchUp))
-    return CatchUp(value)
+    return _one_of(CatchUp, value)
+
+
+def _layer(value: Any, _at: _At) -> Layer:
+    return _one_of(Layer, value)
+
+
+def _one_of(words: type[_Word], value: Any) -> _Word:
+    if not isinstance(value, str) or value not in tuple(words):
+        raise _UnusableError("must be one of " + ", ".join(f'"{one}"' for one in words))
+    return words(value)
+
+
+def _ham_filed(value: Any, _at: _At) -> float:
+    share = _number(value, _at)
+    if not 0 <= share <= MOST_HAM_FILED:
+        raise _UnusableError(f"must be a share from 0 to {MOST_HAM_FILED}, such as 0.001 for one of a thousand")
+    return share
+
+
+def _silent(value: Any, at: _At) -> tuple[str, ...]:
+    if not isinstance(value, list):
+        raise _UnusableError('must be a list of names of folders, such as ["Receipts", "Lists/announce"]')
+    for index, one in enumerate(value):
+        if not isinstance(one, str) or not all(one.split("/")) or not one.isprintable():
+            at.below(index).problem('must be the name of a folder, such as "Lists/announce"')
+    return tuple(value)
 
 
 def _shown(text: str) -> str:

@@ -34,6 +34,16 @@ class CatchUp(StrEnum):
     """That, and everything else in the inbox."""
 
 
+class Layer(StrEnum):
+    """Whose mail one personal layer is learned from."""
+
+    SHARED = "shared"
+    """That of all Maildirs: they are one person's, or people who trust each other's word."""
+
+    MAILDIR = "maildir"
+    """That of one: what somebody says counts for nobody else."""
+
+
 @dataclass(frozen=True, slots=True)
 class Thresholds:
     """The bars between the verdicts, as probabilities of spam: p <= ham is ham, p >= spam is spam, between is unsure.
@@ -104,6 +114,21 @@ class DaemonConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class LearningConfig:
+    """The `[learning]` table: what is learned from, and for whom."""
+
+    moves: bool = True
+    """Whether the daemon takes what users move into and out of folders, and answer, for what they say of it."""
+
+    layer: Layer = Layer.SHARED
+    ham_filed: float = 0.001
+    """The share of ham that may be filed as spam, by which `spamlstm adopt` sets the bars."""
+
+    silent: tuple[str, ...] = ()
+    """Further folders that say nothing of the mail in them, as Trash, Sent and Drafts say nothing."""
+
+
+@dataclass(frozen=True, slots=True)
 class MetricsConfig:
     """The `[metrics]` table: where the numbers go for Prometheus. None is nowhere."""
 
@@ -127,6 +152,7 @@ class Config:
     maildirs: tuple[MaildirConfig, ...] = ()
     daemon: DaemonConfig = field(default_factory=DaemonConfig)
     metrics: MetricsConfig = field(default_factory=MetricsConfig)
+    learning: LearningConfig = field(default_factory=LearningConfig)
 
     def is_dry(self, maildir: MaildirConfig) -> bool:
         """Whether mail there is only reported on: the Maildir's own word, else the daemon's."""

@@ -35,7 +35,7 @@ def write_default(path: Path) -> None:
 
 def to_toml(config: Config) -> str:
     """All that `config` says, defaults too; reading it gives an equal Config. What the bundle decides is a comment."""
-    blocks = [_daemon(config), _policy(config), _metrics(config), *map(_maildir, config.maildirs)]
+    blocks = [_daemon(config), _policy(config), _learning(config), _metrics(config), *map(_maildir, config.maildirs)]
     return "\n".join("".join(f"{line}\n" for line in block) for block in blocks)
 
 
@@ -62,6 +62,15 @@ def _policy(config: Config) -> Iterator[str]:
         yield f"thresholds = {{ ham = {_number(bars.ham)}, spam = {_number(bars.spam)} }}"
     if policy.costs is None and policy.thresholds is None:
         yield "# thresholds: those of the model in use (spamlstm model show)"
+
+
+def _learning(config: Config) -> Iterator[str]:
+    learning = config.learning
+    yield "[learning]"
+    yield f"moves = {_boolean(learning.moves)}"
+    yield f"layer = {_string(learning.layer)}"
+    yield f"ham_filed = {_number(learning.ham_filed)}"
+    yield f"silent = {_strings(learning.silent)}"
 
 
 def _metrics(config: Config) -> Iterator[str]:

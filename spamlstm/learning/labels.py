@@ -7,16 +7,19 @@ nothing, to say the opposite is to take the first word back and to say the secon
 """
 
 import contextlib
+import itertools
+import os
 import sqlite3
 import time
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Self
 
 from spamlstm import database
+from spamlstm.config import Thresholds
 from spamlstm.config.places import LABELS
 from spamlstm.database import Layout
 from spamlstm.errors import TemporaryError
@@ -32,18 +35,25 @@ MOST_SUBJECT = 200
 # Past its bounds the store is cut to this share of them, as everything is learned anew after a cut.
 _ROOM = 0.9
 
+_BARS = "CREATE TABLE bars (model TEXT PRIMARY KEY, ham REAL NOT NULL, spam REAL NOT NULL, time REAL NOT NULL);"
 _LAYOUT = Layout(
-    version=1,
+    version=2,
     schema="""
 CREATE TABLE labels (id INTEGER PRIMARY KEY AUTOINCREMENT, content BLOB NOT NULL UNIQUE, label TEXT NOT NULL,
-    time REAL NOT NULL, prior REAL, model TEXT NOT NULL, subject TEXT NOT NULL, mail BLOB NOT NULL);
+    time REAL NOT NULL, prior REAL, model TEXT NOT NULL, subject TEXT NOT NULL, mail BLOB NOT NULL,
+    origin TEXT NOT NULL DEFAULT 'said', source BLOB NOT NULL DEFAULT x'');
 CREATE TABLE learned (last INTEGER PRIMARY KEY, shape TEXT NOT NULL, state BLOB NOT NULL);
 CREATE TABLE epoch (number INTEGER NOT NULL);
 INSERT INTO epoch VALUES (0);
-""",
+"""
+    + _BARS,
     # On disk when said, and erased when taken back.
     pragmas=("synchronous = FULL", "secure_delete = ON"),
     loss=", without what you labelled",
+    upgrades={
+        1: "ALTER TABLE labels ADD COLUMN origin TEXT NOT NULL DEFAULT 'said';"
+        "ALTER TABLE labels ADD COLUMN source BLOB NOT NULL DEFAULT x'';" + _BARS
+    },
 )
 
 
@@ -52,6 +62,19 @@ class Label(StrEnum):
 
     HAM = "ham"
     SPAM = "spam"
+
+
+class Origin(StrEnum):
+    """How a label came to be. The first two are the user's word: the later of those counts, and before the third."""
+
+    SAID = "said"
+    """By a command."""
+
+    MOVED = "moved"
+    """By moving the message."""
+
+    ADOPTED = "adopted"
+    """By what a mailbox looked like that was there already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +86,9 @@ class Mail:
     subject: str
     prior: float | None
     model: str
+    origin: Origin = Origin.SAID
+    source: str = ""
+    """The Maildir that it was adopted from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +102,7 @@ class Said:
     prior: float | None
     model: str
     subject: str
+    origin: Origin = Origin.SAID
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +113,7 @@ class Lesson:
     spam: bool
     prior: float | None
     raw: bytes
+    origin: Origin = Origin.SAID
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,9 +140,22 @@ class Labels:
         return cls(database.open_in(state, LABELS, _LAYOUT), clock=clock)
 
     @classmethod
+    def copy(cls, state: Path) -> Self:
+        """The labels of a state folder as they are now, in memory: for a dry run, which leaves no trace."""
+        memory = database.connect(":memory:")
+        if (state / LABELS).is_file():
+            with contextlib.closing(cls.open(state)) as original:
+                original.backup(memory)
+        return cls(database.prepared(memory, "memory", _LAYOUT))
+
+    @classmethod
     def find(cls, state: Path) -> Self | None:
         """The labels of a state folder, if anything was ever said there."""
         return cls.open(state) if (state / LABELS).is_file() else None
+
+    def backup(self, target: sqlite3.Connection) -> None:
+        """Copy all of it into another database."""
+        self._connection.backup(target)
 
     def close(self) -> None:
         """Let go of the database."""
@@ -128,8 +169,12 @@ class Labels:
 
     def said_all(self, mails: Sequence[Mail], label: Label) -> list[bool]:
         """Note it of several at once, all or none: a transaction costs as much as a hundred rows."""
+        return self.note([(mail, label) for mail in mails])
+
+    def note(self, pairs: Sequence[tuple[Mail, Label]]) -> list[bool]:
+        """The same where not all have one label."""
         with self._change():
-            return [self._say(mail, label) for mail in mails]
+            return [self._say(mail, label) for mail, label in pairs]
 
     def forget(self, content: str) -> bool:
         """Take back what was said of a message; False if that was nothing. It is on disk when this returns."""
@@ -140,19 +185,51 @@ class Labels:
         """Forget everything, and leave nothing of the mail in the file; gives how many labels there were."""
         with self._change():
             number = self._connection.execute("DELETE FROM labels").rowcount
+            self._connection.execute("DELETE FROM bars")
             self._begin_anew(first=0)
         self._connection.execute("VACUUM")
         self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         return number
 
     def prune(self) -> int:
-        """Forget what is too old, and the oldest of what is too much; gives how many labels that were."""
+        """Forget what is too old, and the oldest of what is too much; gives how many labels that were.
+
+        What was adopted goes before what the user said.
+        """
         with self._change():
-            first = max(self._first_of(MOST_LABELS), self._first_within(MOST_BYTES), self._first_since(MOST_SECONDS))
-            number = self._connection.execute("DELETE FROM labels WHERE id < ?", (first,)).rowcount
-            if number:
+            surplus = self._surplus()
+            self._connection.executemany("DELETE FROM labels WHERE id = ?", ((number,) for number in surplus))
+            if surplus:
                 self._begin_anew(first=0)
-        return number
+        return len(surplus)
+
+    def forget_adopted(self, source: str | None = None) -> int:
+        """Take back what was adopted from one Maildir, or from all, and the bars; gives how many labels that were."""
+        where = "origin = ?" if source is None else "origin = ? AND source = ?"
+        return self._forget_adopted(where, Origin.ADOPTED, *(() if source is None else (os.fsencode(source),)))
+
+    def forget_adopted_before(self, model: str) -> int:
+        """Take back what was adopted with any base but this one, as its scores are not comparable."""
+        return self._forget_adopted("origin = ? AND model != ?", Origin.ADOPTED, model)
+
+    def adopted(self) -> int:
+        """How many labels were adopted, from any Maildir."""
+        return int(
+            self._connection.execute("SELECT count(*) FROM labels WHERE origin = ?", (Origin.ADOPTED,)).fetchone()[0]
+        )
+
+    def own(self) -> set[str]:
+        """The content ids of all that the user himself said something of."""
+        rows = self._connection.execute("SELECT content FROM labels WHERE origin != ?", (Origin.ADOPTED,))
+        return {content.hex() for (content,) in rows}
+
+    def set_bars(self, model: str, thresholds: Thresholds) -> None:
+        """Note the thresholds that were found for this mail, for the personal layer upon the base of this name."""
+        with self._change():
+            self._connection.execute(
+                "INSERT OR REPLACE INTO bars (model, ham, spam, time) VALUES (?, ?, ?, ?)",
+                (model, thresholds.ham, thresholds.spam, self._clock()),
+            )
 
     # --- what is known ----------------------------------------------------------------------------------------------
 
@@ -163,6 +240,20 @@ class Labels:
         ).fetchone()
         return Label(row[0]) if row else None
 
+    def origin(self, content: str) -> tuple[Label, Origin] | None:
+        """The label of a message, and how it came to be."""
+        row = self._connection.execute(
+            "SELECT label, origin FROM labels WHERE content = ?", (bytes.fromhex(content),)
+        ).fetchone()
+        return (Label(row[0]), Origin(row[1])) if row else None
+
+    def bars(self) -> dict[str, Thresholds]:
+        """The thresholds that were found for this mail, by the name of the base that they hold for."""
+        return {
+            model: Thresholds(ham, spam)
+            for model, ham, spam in self._connection.execute("SELECT model, ham, spam FROM bars")
+        }
+
     def counts(self) -> dict[Label, int]:
         """How many messages there are of each label."""
         rows = dict(self._connection.execute("SELECT label, count(*) FROM labels GROUP BY label"))
@@ -171,19 +262,33 @@ class Labels:
     def last(self, most: int = -1) -> Iterator[Said]:
         """What was said, the last first."""
         rows = self._connection.execute(
-            "SELECT id, content, label, time, prior, model, subject FROM labels ORDER BY id DESC LIMIT ?", (most,)
+            "SELECT id, content, label, time, prior, model, subject, origin FROM labels ORDER BY id DESC LIMIT ?",
+            (most,),
         )
-        for number, content, label, moment, prior, model, subject in rows:
-            yield Said(number, content.hex(), Label(label), moment, prior, model, subject)
+        for number, content, label, moment, prior, model, subject, origin in rows:
+            yield Said(number, content.hex(), Label(label), moment, prior, model, subject, Origin(origin))
+
+    def kept(self, most: int) -> Iterator[tuple[Said, bytes]]:
+        """The last so many labels, in order, each with the first MOST_KEPT bytes of its mail."""
+        rows = self._connection.execute(
+            "SELECT id, content, label, time, prior, model, subject, mail FROM labels"
+            " WHERE id IN (SELECT id FROM labels ORDER BY id DESC LIMIT ?) ORDER BY id",
+            (most,),
+        )
+        for number, content, label, moment, prior, model, subject, mail in rows:
+            said = Said(number, content.hex(), Label(label), moment, prior, model, subject)
+            yield said, zlib.decompress(mail)
 
     # --- what is learned --------------------------------------------------------------------------------------------
 
     def lessons(self, *, after: int, most_bytes: int) -> Iterator[Lesson]:
         """The rows after the one of number `after`, in the order in which they were said."""
-        rows = self._connection.execute("SELECT id, label, prior, mail FROM labels WHERE id > ? ORDER BY id", (after,))
-        for number, label, prior, mail in rows:
+        rows = self._connection.execute(
+            "SELECT id, label, prior, mail, origin FROM labels WHERE id > ? ORDER BY id", (after,)
+        )
+        for number, label, prior, mail, origin in rows:
             raw = zlib.decompressobj().decompress(mail, most_bytes)
-            yield Lesson(number, Label(label) is Label.SPAM, prior, raw)
+            yield Lesson(number, Label(label) is Label.SPAM, prior, raw, Origin(origin))
 
     @property
     def epoch(self) -> int:
@@ -215,6 +320,19 @@ class Labels:
                 "DELETE FROM learned WHERE last NOT IN (SELECT last FROM learned ORDER BY last DESC LIMIT ?)", (most,)
             )
 
+    def priors_from(self, model: str) -> bool:
+        """Whether each base's score is one that this model gave."""
+        return self._connection.execute("SELECT 1 FROM labels WHERE model != ? LIMIT 1", (model,)).fetchone() is None
+
+    def rescore(self, priors: Mapping[int, float | None], *, model: str) -> None:
+        """Put another base's scores, by row, in the place of the old ones: all or none. What was learned is void."""
+        with self._change():
+            self._connection.executemany(
+                "UPDATE labels SET prior = ?, model = ? WHERE id = ?",
+                [(prior, model, number) for number, prior in priors.items()],
+            )
+            self._begin_anew(first=0)
+
     # --- inside -----------------------------------------------------------------------------------------------------
 
     @contextlib.contextmanager
@@ -233,11 +351,19 @@ class Labels:
             raise TemporaryError(f"the labels cannot be written now: {error}") from error
 
     def _say(self, mail: Mail, label: Label) -> bool:
-        if self.label(mail.content) is label:
+        known = self._connection.execute(
+            "SELECT label, origin FROM labels WHERE content = ?", (bytes.fromhex(mail.content),)
+        ).fetchone()
+        if known and mail.origin is Origin.ADOPTED and known[1] != Origin.ADOPTED:
+            return False
+        if known and known[0] == label:
+            if known[1] == Origin.ADOPTED and mail.origin is not Origin.ADOPTED:
+                self._own(mail)
             return False
         self._remove(mail.content)
         self._connection.execute(
-            "INSERT INTO labels (content, label, time, prior, model, subject, mail) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO labels (content, label, time, prior, model, subject, mail, origin, source)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 bytes.fromhex(mail.content),
                 label,
@@ -246,9 +372,25 @@ class Labels:
                 mail.model,
                 mail.subject[:MOST_SUBJECT].encode("utf-8", "replace").decode(),
                 zlib.compress(mail.raw[:MOST_KEPT], 1),
+                mail.origin,
+                os.fsencode(mail.source),
             ),
         )
         return True
+
+    def _forget_adopted(self, where: str, *values: object) -> int:
+        with self._change():
+            gone = self._connection.execute(f"DELETE FROM labels WHERE {where} RETURNING id", values).fetchall()  # noqa: S608  ours
+            if gone:
+                self._connection.execute("DELETE FROM bars")
+                self._begin_anew(first=min(number for (number,) in gone))
+        return len(gone)
+
+    def _own(self, mail: Mail) -> None:
+        """What was adopted is now the user's word; what was learned of it is the same."""
+        self._connection.execute(
+            "UPDATE labels SET origin = ?, source = x'' WHERE content = ?", (mail.origin, bytes.fromhex(mail.content))
+        )
 
     def _remove(self, content: str) -> bool:
         row = self._connection.execute(
@@ -264,29 +406,18 @@ class Labels:
         self._connection.execute("DELETE FROM learned WHERE last >= ?", (first,))
         self._connection.execute("UPDATE epoch SET number = number + 1")
 
-    def _first_of(self, most: int) -> int:
-        """The number from which on rows may stay, if there may be `most`; 0 where all may."""
-        (number,) = self._connection.execute("SELECT count(*) FROM labels").fetchone()
-        if number <= most:
-            return 0
+    def _surplus(self) -> list[int]:
+        """The numbers of the rows that the bounds leave no room for."""
         rows = self._connection.execute(
-            "SELECT id FROM labels ORDER BY id DESC LIMIT 1 OFFSET ?", (int(most * _ROOM) - 1,)
-        )
-        return int(rows.fetchone()[0])
-
-    def _first_within(self, most: int) -> int:
-        total = 0
-        rows = self._connection.execute("SELECT id, length(mail) FROM labels ORDER BY id DESC").fetchall()
-        if sum(size for _, size in rows) <= most:
-            return 0
-        for number, size in rows:
-            total += size
-            if total > most * _ROOM:
-                return int(number) + 1
-        return 0
-
-    def _first_since(self, seconds: float) -> int:
-        (last,) = self._connection.execute(
-            "SELECT coalesce(max(id), -1) FROM labels WHERE time < ?", (self._clock() - seconds,)
-        ).fetchone()
-        return int(last) + 1
+            "SELECT id, length(mail), time FROM labels ORDER BY origin = 'adopted', id DESC"
+        ).fetchall()
+        oldest = self._clock() - MOST_SECONDS
+        kept = [(number, size) for number, size, time in rows if time >= oldest]
+        if len(kept) > MOST_LABELS:
+            kept = kept[: int(MOST_LABELS * _ROOM)]
+        if sum(size for _, size in kept) > MOST_BYTES:
+            room = MOST_BYTES * _ROOM
+            sums = itertools.accumulate(size for _, size in kept)
+            kept = [row for row, total in zip(kept, sums, strict=True) if total <= room]
+        stay = {number for number, _ in kept}
+        return [number for number, _, _ in rows if number not in stay]

@@ -7,12 +7,14 @@ number of the last row in it: whoever forgets something recent goes back no furt
 
 import contextlib
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Protocol
 
-from spamlstm.learning.labels import Label, Labels, Learned, Mail
-from spamlstm.mail.content import content_id
+from spamlstm.learning.labels import MOST_LABELS, Label, Labels, Learned, Lesson, Mail, Origin
+from spamlstm.mail.content import content_id, lasting
 from spamlstm.mail.message import parse
+from spamlstm.model.bundle import Bundle
 from spamlstm.model.classifier import Assessed
 from spamlstm.model.personal import READ_BYTES, PersonalLayer, prints
 
@@ -21,6 +23,20 @@ KEEP_EVERY = 512
 KEPT = 2
 # Messages that share a transaction; a kill loses no more than the last ones that were not yet reported.
 GROUP = 128
+
+
+class Base(Protocol):
+    """What is asked of a `Classifier` whose scores the layer adds to."""
+
+    bundle: Bundle
+
+    def assess(self, raw: bytes) -> Assessed[None]:
+        """What the base says of one message."""
+        ...
+
+    def assess_many(self, mails: Iterable[tuple[int, bytes]], *, readers: int | None = None) -> Iterator[Assessed[int]]:
+        """What it says of many, each with a number."""
+        ...
 
 
 class Learner:
@@ -32,9 +48,9 @@ class Learner:
         self._last = 0
         self._epoch = -1
 
-    def say(self, raw: bytes, label: Label, *, prior: float | None, model: str) -> bool:
+    def say(self, raw: bytes, label: Label, *, prior: float | None, model: str, origin: Origin = Origin.SAID) -> bool:
         """Note what the user says of a message, and learn it; False if it was said before."""
-        new = self.labels.said(_mail(raw, prior, model), label)
+        new = self.labels.said(mail_of(raw, prior, model, origin), label)
         self.catch_up()
         return new
 
@@ -42,7 +58,7 @@ class Learner:
         """The same of any number of messages, a few hundred at a time; the key of each is its bytes."""
         stream = iter(assessed)
         while group := list(itertools.islice(stream, GROUP)):
-            mails = [_mail(one.key, one.prior, model) for one in group]
+            mails = [mail_of(one.key, one.prior, model, Origin.SAID) for one in group]
             yield from self.labels.said_all(mails, label)
             self.catch_up()
             self.keep()
@@ -61,6 +77,17 @@ class Learner:
             self._epoch = epoch
         for lesson in self.labels.lessons(after=self._last, most_bytes=READ_BYTES):
             self.layer.learn(prints(lesson.raw), prior=lesson.prior, spam=lesson.spam)
+            self._last = lesson.id
+        self.layer.bars = self.labels.bars()
+
+    def relearn(self) -> Iterator[tuple[Lesson, float | None]]:
+        """Learn all rows anew, and give each with the score that its message had before it was learned."""
+        self._epoch = self.labels.epoch
+        self.layer.load(b"")
+        for lesson in self.labels.lessons(after=0, most_bytes=READ_BYTES):
+            found = prints(lesson.raw)
+            yield lesson, self.layer.score(found, lesson.prior)
+            self.layer.learn(found, prior=lesson.prior, spam=lesson.spam)
             self._last = lesson.id
 
     def keep(self, *, always: bool = False) -> None:
@@ -88,5 +115,29 @@ def learned_layer(state: Path) -> PersonalLayer | None:
     return learner.layer if learner.layer.labels else None
 
 
-def _mail(raw: bytes, prior: float | None, model: str) -> Mail:
-    return Mail(content_id(raw), raw, parse(raw[:READ_BYTES]).subject, prior, model)
+def keep_in_step(labels: Labels, base: Base, *, tell: Callable[[int], None] | None = None) -> int:
+    """Let all labels rest on the scores of this base: the layer adds to them, and another base gives others.
+
+    For whoever opens a learner, or holds one, with a base that may be new; any learner of this store learns anew at its
+    next `catch_up`. Scores come from the mail that the store keeps, in one transaction: a kill leaves the old ones.
+    Gives how many labels there were to score; `tell` is told how many are done. A millisecond for each.
+    """
+    model = base.bundle.label
+    if labels.priors_from(model):
+        return 0
+    mail = ((said.id, raw) for said, raw in labels.kept(MOST_LABELS) if said.model != model)
+    priors: dict[int, float | None] = {}
+    for assessed in base.assess_many(mail, readers=0):
+        priors[assessed.key] = assessed.prior
+        if tell is not None:
+            tell(len(priors))
+    labels.rescore(priors, model=model)
+    return len(priors)
+
+
+def mail_of(
+    raw: bytes, prior: float | None, model: str, origin: Origin, *, source: str = "", content: str = ""
+) -> Mail:
+    """A message as the store takes it; `content` is its content id, if that is known."""
+    head, _ = lasting(raw[:READ_BYTES])
+    return Mail(content or content_id(raw), raw, parse(head).subject, prior, model, origin, source)

@@ -36,6 +36,8 @@ JUNK_NAMES = ("Junk", "Spam", "Junk E-mail", "Bulk Mail")
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
 _NOT_ASCII = re.compile(r"[^\x20-\x7e]+")
 _deliveries = itertools.count()
+# A server that moves messages has a link to each in tmp until it has linked all: up to two seconds are waited for that.
+_TICK, _PATIENCE = 0.02, 100
 
 
 class GoneError(Exception):
@@ -612,18 +614,42 @@ def _lies_near(source: str, expected: Identity) -> bool:
     return any(identity(entry.path) == expected for _ in range(2) for entry in find(origin, name.base))
 
 
+def is_moving(path: str, home: str, expected: Identity) -> bool:
+    """Whether a message that was just read lies in another folder of its Maildir too: its user moves or copies it."""
+    if expected.links is None or expected.links < 2:
+        return False
+    # Postfix delivers by a link from tmp, which for a moment is a second name as well.
+    now = identity(path)
+    return now is not None and (now.links or 0) > 1 and _lies_elsewhere(home, expected, but=path)
+
+
 def _lies_elsewhere(home: str, expected: Identity, *, but: str = "") -> bool:
     """Whether a message went to another folder of its Maildir. Servers and clients move by link or rename: its inode
     stays. Looked for only when it left at the very moment that it was acted on, so that it may take its time.
+
+    Dovecot links it to the tmp of that folder first. What lies there may still be given up, so this waits for its end.
+    """
+    for _ in range(_PATIENCE):
+        parts = {os.path.basename(os.path.dirname(path)) for path in _links(home, expected) if path != but}
+        if parts != {"tmp"}:
+            return bool(parts)
+        time.sleep(_TICK)
+    return False
+
+
+def _links(home: str, expected: Identity) -> Iterator[str]:
+    """The names of a message in the folders of its Maildir. tmp is listed first, as names go from there to new and cur;
+    that of the inbox is not, where the server delivers.
     """
     for path, folders, _ in os.walk(home):
-        if os.path.basename(path) in ("new", "cur"):
+        folders.sort(key=lambda name: name != "tmp")
+        if path == home and "tmp" in folders:
+            folders.remove("tmp")
+        if os.path.basename(path) in PARTS:
             folders.clear()
             with os.scandir(path) as entries:
-                same = [entry.path for entry in entries if entry.inode() == expected.inode and entry.path != but]
-            if any(identity(one) == expected for one in same):
-                return True
-    return False
+                same = [entry.path for entry in entries if entry.inode() == expected.inode]
+            yield from (one for one in same if identity(one) == expected)
 
 
 def retire(source: str, *, expected: Identity) -> bool:

@@ -31,6 +31,7 @@ _OURS = re.compile(
     rb"^x-spam(?:-(?:flag|unsure|status|level|checker-version))?[ \t]*+:[^\n]*+(?:\n[ \t][^\n]*+)*+\n?",
     re.IGNORECASE | re.MULTILINE,
 )
+_CHECKER = re.compile(rb"^x-spam-checker-version[ \t]*+:[ \t]*+spamlstm\b", re.IGNORECASE | re.MULTILINE)
 _BLANK_LINE = re.compile(rb"^\r?\n", re.MULTILINE)
 # An mbox separator stays the first line; and a folded line without a header must not become part of ours.
 _ABOVE = re.compile(rb"(?:>?From [^\n]*+\n)?(?:[ \t][^\n]*+(?:\n|\Z))*+")
@@ -66,6 +67,12 @@ def untag(raw: bytes) -> bytes:
     head = raw[:end]
     kept = _OURS.sub(b"", head)
     return raw if len(kept) == len(head) else kept + raw[end:]
+
+
+def is_tagged(raw: bytes) -> bool:
+    """Whether the message carries what `tag` writes, be it from us or from someone who wants to look so."""
+    blank = _BLANK_LINE.search(raw)
+    return _CHECKER.search(raw, 0, blank.start() if blank else len(raw)) is not None
 
 
 def headers(

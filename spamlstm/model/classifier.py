@@ -4,7 +4,7 @@ import itertools
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Self, TypeVar
 
@@ -80,7 +80,7 @@ class Classifier:
         personal: "PersonalLayer | None" = None,
     ) -> None:
         self.bundle = bundle
-        self.policy = policy
+        self._policy = policy
         self.encoder = encoder
         self.scorer = scorer
         self.personal = personal
@@ -110,6 +110,12 @@ class Classifier:
         scorer = Scorer(bundle, threads=threads)
         scorer.self_test()
         return cls(bundle=bundle, encoder=encoder, scorer=scorer, policy=policy, personal=personal)
+
+    @property
+    def policy(self) -> Policy:
+        """What decides: with the bars that were found for this user's mail, unless the configuration speaks of bars."""
+        bars = None if self.personal is None else self.personal.bars.get(self.bundle.label)
+        return self._policy if bars is None or self._policy.chosen else replace(self._policy, thresholds=bars)
 
     def classify(self, raw: bytes) -> Judgement:
         """Judge one message, of any bytes. What cannot be judged is unsure, with the failure as its last defect."""
@@ -146,7 +152,7 @@ class Classifier:
         probability = _probability(score)
         verdict, reason = self.policy.decide(probability, evidence)
         if self.personal is not None and reason is Reason.SCORE:
-            alone, _ = self.policy.decide(_probability(assessed.prior), assessed.evidence)
+            alone, _ = self._policy.decide(_probability(assessed.prior), assessed.evidence)
             reason = Reason.LABELS if alone != verdict else reason
         judgement = Judgement(verdict, probability, score, reason, self.bundle.label, assessed.defects)
         return Judged(assessed.key, judgement, ms=assessed.ms)

@@ -209,12 +209,6 @@ def roc_points(labels: Bools, scores: Floats) -> tuple[Floats, Floats]:
 # --- probabilities --------------------------------------------------------------------------------------------------
 
 
-def brier(labels: Bools, probabilities: Floats) -> float | None:
-    """Mean squared distance of the probability of spam from what came true, 0 to 1 (Brier 1950)."""
-    labels, probabilities = _arrays(labels, probabilities)
-    return float(np.mean((probabilities - labels) ** 2)) if len(labels) else None
-
-
 def calibration_bins(labels: Bools, probabilities: Floats, bins: int = CALIBRATION_BINS) -> list[Bin]:
     """The messages in order of probability, cut into at most `bins` bins of equal count.
 

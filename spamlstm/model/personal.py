@@ -6,10 +6,12 @@ fast it learns and what that is worth is measured in docs/decisions/0010-persona
 
 import hashlib
 import math
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
+from spamlstm.config import Thresholds
 from spamlstm.mail.content import lasting
 
 Prints = NDArray[np.uint32]
@@ -41,6 +43,8 @@ HALF_TRUST = 200
 # To learn until the weights alone say so would be to believe slips: with 5 % of labels wrong, 50 times the error.
 SPAM_TARGET = 5.0
 HAM_TARGET = 2.0
+# And by this much, in log-odds, past the bars that were found for this user.
+PAST = 0.5
 # The labels speak of a message by a power of the share of it that was in labelled mail too: of what resembles none of
 # it they say little. It keeps the first corrections, which move most, from turning the verdicts on all that came by the
 # same server, and goes to nothing as the labels grow: by then what all mail has in common hardly moves.
@@ -82,6 +86,20 @@ class PersonalLayer:
         self._said: dict[bytes, bool] = {}
         self._weights = np.zeros(_SIZE, np.float32)
         self._heat = np.zeros(_SIZE, np.float32)
+        self._bars: Mapping[str, Thresholds] = {}
+        self._targets = HAM_TARGET, SPAM_TARGET
+
+    @property
+    def bars(self) -> Mapping[str, Thresholds]:
+        """The bars that were found for this user's mail, by the label of the base that they were found with."""
+        return self._bars
+
+    @bars.setter
+    def bars(self, bars: Mapping[str, Thresholds]) -> None:
+        self._bars = bars
+        ham = max((-_logit(one.ham) + PAST for one in bars.values()), default=HAM_TARGET)
+        spam = max((_logit(one.spam) + PAST for one in bars.values()), default=SPAM_TARGET)
+        self._targets = max(HAM_TARGET, ham), max(SPAM_TARGET, spam)
 
     @property
     def labels(self) -> int:
@@ -103,9 +121,9 @@ class PersonalLayer:
         score = relevance * self._own(found) + self._base(prior)
         match self._said.get(_fingerprint(found)):
             case True:
-                return max(score, SPAM_TARGET)
+                return max(score, self._targets[1])
             case False:
-                return min(score, -HAM_TARGET)
+                return min(score, -self._targets[0])
         return score
 
     def knows(self, found: Prints) -> bool:
@@ -163,3 +181,8 @@ def _fingerprint(found: Prints) -> bytes:
 
 def _logistic(value: float) -> float:
     return 1 / (1 + math.exp(-min(max(value, -700.0), 700.0)))  # beyond that exp overflows
+
+
+def _logit(probability: float) -> float:
+    inside = min(max(probability, 1e-15), 1 - 1e-15)
+    return math.log(inside) - math.log1p(-inside)

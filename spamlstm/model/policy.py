@@ -109,6 +109,8 @@ class Policy:
     thresholds: Thresholds
     allow: SenderList = field(default_factory=SenderList)
     deny: SenderList = field(default_factory=SenderList)
+    chosen: bool = False
+    """Whether the user's configuration speaks of the thresholds, so that no others take their place."""
 
     @classmethod
     def of(cls, config: PolicyConfig, *, thresholds: Thresholds) -> Self:
@@ -116,7 +118,8 @@ class Policy:
         bars = config.thresholds
         if bars is None:
             bars = thresholds if config.costs is None else thresholds_from_costs(config.costs)
-        return cls(bars, SenderList.of(config.allow), SenderList.of(config.deny))
+        chosen = config.thresholds is not None or config.costs is not None
+        return cls(bars, SenderList.of(config.allow), SenderList.of(config.deny), chosen)
 
     def decide(self, probability: float | None, evidence: Evidence) -> tuple[Verdict, Reason]:
         """The verdict and the first reason that applies; without a finite probability it is never a guess."""

@@ -1,30 +1,58 @@
-"""Which installed model is meant."""
+"""Which models are installed, which is meant, and how another takes its place.
+
+| in `user_models()` | what it is |
+|---|---|
+| `NAME/` | a bundle of the user's own, whole: it came by one rename |
+| `current` | a link to the one in use, `NAME`; `default`, or no link at all, means the one that ships |
+| `previous` | a link to the one that was in use before, for `rollback` |
+
+A link is made beside its place and renamed into it, so that at any moment, also after a kill, there is a model in use.
+"""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
-from spamlstm.errors import NoInputError
+from spamlstm.errors import DataError, NoInputError
+from spamlstm.model import bundle as bundles
+from spamlstm.model.bundle import MANIFEST, Bundle
 
 ENVIRONMENT = "SPAMLSTM_MODEL"
+DEFAULT = "default"
+CURRENT, PREVIOUS = "current", "previous"
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 # In a wheel the shipped model lies inside the package, in a checkout beside it.
-_SHIPPED = (_PACKAGE / "_models" / "default", _PACKAGE.parent / "models" / "default")
+_SHIPPED = (_PACKAGE / "_models" / DEFAULT, _PACKAGE.parent / "models" / DEFAULT)
 
 
 def find_bundle(path: Path | None) -> Path:
     """The bundle's folder: the one named, else the one $SPAMLSTM_MODEL names, else the user's own, else the shipped.
 
-    A path that is named is taken as it is; whether it is a bundle is for `bundle.load` to say.
+    A path that is named is taken as it is; whether it is a bundle is for `bundle.load` to say. The user's own is
+    never given as `current`: a link that is swapped while a bundle is loaded would mix two.
     """
     if path is not None:
         return path
     if named := os.environ.get(ENVIRONMENT):
         return Path(named)
-    for candidate in (user_models() / "current", *_SHIPPED):
+    candidates = (user_models() / current(), *_SHIPPED)
+    for candidate in candidates:
         if candidate.is_dir():
             return candidate
     raise NoInputError("no model is installed with this spamlstm; name the folder of one with --model")
+
+
+def stamp(path: Path | None = None) -> object:
+    """Something that is equal as long as `find_bundle(path)` means the same bundle with the same content; two calls
+    of the system. None if there is none now. For a daemon that looks now and then whether it has to load another.
+    """
+    try:
+        found = find_bundle(path)
+        status = (found / MANIFEST).stat()
+    except (NoInputError, OSError):
+        return None
+    return str(found), status.st_dev, status.st_ino, status.st_mtime_ns
 
 
 def user_models() -> Path:
@@ -33,3 +61,88 @@ def user_models() -> Path:
     # The XDG specification says that a relative path is to be ignored.
     home = Path(data) if data.startswith("/") else Path("~/.local/share").expanduser()
     return home / "spamlstm" / "models"
+
+
+def current() -> str:
+    """The name of the model in use."""
+    return _target(CURRENT) or DEFAULT
+
+
+def previous() -> str | None:
+    """The name of the one that was in use before, if there was one."""
+    return _target(PREVIOUS)
+
+
+def names() -> Iterator[str]:
+    """The shipped model, then the user's own by name."""
+    yield DEFAULT
+    own = user_models()
+    if own.is_dir():
+        yield from sorted(entry.name for entry in own.iterdir() if _is_name(entry.name) and entry.is_dir())
+
+
+def folder(name: str) -> Path:
+    """The folder of an installed model. NoInputError, with the names there are, if none is called so."""
+    if name not in names():
+        raise NoInputError(f"no model is called {name}; there is {', '.join(names())}")
+    own = user_models() / name
+    return own if name != DEFAULT else next((place for place in _SHIPPED if place.is_dir()), own)
+
+
+def use(name: str) -> Bundle:
+    """From now on this installed model is the one in use; the one before is kept for `rollback`.
+
+    It is checked whole first, and must give its reference answers. A UserError says what is wrong, and nothing changed.
+    """
+    bundle = checked(folder(name))
+    before = current()
+    if name != before:
+        # In this order: a kill between the two leaves the old one in use, and no way back to what it replaced.
+        _link(PREVIOUS, before)
+        _link(CURRENT, name)
+    return bundle
+
+
+def rollback() -> Bundle:
+    """Use the model that was in use before; called again, it takes itself back. DataError if there was none."""
+    before = previous()
+    if before is None or before == current():
+        raise DataError(f"{current()} is in use, and none was before it; 'spamlstm model use NAME' takes another")
+    return use(before)
+
+
+def checked(path: Path) -> Bundle:
+    """The bundle in a folder, each file of it as its hash says, and its reference answers found again here."""
+    from spamlstm.model.encoder import Encoder
+    from spamlstm.model.scorer import Scorer  # numpy and ONNX Runtime, for those who only look
+
+    bundle = bundles.load(path)
+    bundles.verify(bundle)
+    Encoder(bundle)
+    Scorer(bundle).self_test()
+    return bundle
+
+
+def _target(link: str) -> str | None:
+    try:
+        return (user_models() / link).readlink().name
+    except OSError:
+        return None
+
+
+def _link(link: str, name: str) -> None:
+    own = user_models()
+    own.mkdir(mode=0o700, parents=True, exist_ok=True)
+    beside = own / f".{link}.{os.getpid()}"
+    beside.unlink(missing_ok=True)
+    beside.symlink_to(name)
+    beside.replace(own / link)
+    handle = os.open(own, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _is_name(name: str) -> bool:
+    return name[0] != "." and name not in (DEFAULT, CURRENT, PREVIOUS)

@@ -13,8 +13,10 @@ from spamlstm.errors import UserError
 from spamlstm.mail.maildir import Part
 from spamlstm.model.classifier import Classifier
 from spamlstm.service import metrics
+from spamlstm.service.feedback import Feedback
 from spamlstm.service.hints import WHOLE, Hints
 from spamlstm.service.log import emit, logger
+from spamlstm.service.model_in_use import ModelInUse
 from spamlstm.service.notify import Notifier
 from spamlstm.service.outcome import Candidate, Status
 from spamlstm.service.pipeline import Pipeline
@@ -36,6 +38,8 @@ Setup = Callable[[], tuple[Config, Classifier]]
 class Daemon:
     """Turns until `stop`. `load` reads configuration and model anew; if it fails, those that are in use stay.
 
+    Without `feedback` nothing is learned, without `model` another one is only loaded by `reload`.
+
     All but `stop` and `reload` is for the thread that opened the pipeline's journal.
     """
 
@@ -46,6 +50,8 @@ class Daemon:
     notifier: Notifier
     status: DaemonStatus
     load: Setup
+    feedback: Feedback | None = None
+    model: ModelInUse | None = None
     clock: Callable[[], float] = time.monotonic
     _stopping: bool = False
     _reload_asked: bool = False
@@ -96,6 +102,7 @@ class Daemon:
             if self._reload_asked:
                 self._reload()
             if self._is_look_due():
+                self._renew_model()
                 self._look_at_all()
             if self.watcher.polls and self.clock() >= self._next_poll:
                 self._poll()
@@ -103,7 +110,10 @@ class Daemon:
         with self._surviving():
             if not self._work():
                 self._end_look()
-                self.wake.wait(self._patience())
+                self._renew_model()
+                # What users did with their mail waits for mail that comes in.
+                if self.feedback is None or not self.feedback.work():
+                    self.wake.wait(self._patience())
 
     def _work(self) -> bool:
         """Look at the Maildir that has waited longest and do what there is to do; False if none waits."""
@@ -114,7 +124,8 @@ class Daemon:
         candidates = self._scan(maildir, parts)
         if candidates:
             began = self.clock()
-            outcomes = self.pipeline.process(candidates, stop=lambda: self._is_turn_over(began))
+            self._attend(maildir)
+            outcomes = self.pipeline.process(candidates, stop=lambda: self._is_turn_over(maildir, began))
             for outcome in outcomes:
                 self.status.note(outcome)
             if len(outcomes) < len(candidates) or any(outcome.status is Status.GONE for outcome in outcomes):
@@ -141,9 +152,14 @@ class Daemon:
         self._begun.add(maildir)
         return CatchUp.UNSEEN
 
-    def _is_turn_over(self, began: float) -> bool:
+    def _attend(self, maildir: str) -> None:
+        if self.feedback is not None:
+            self.feedback.attend(maildir)
+
+    def _is_turn_over(self, maildir: str, began: float) -> bool:
         """Asked by the pipeline between groups of messages: the loop turns, if slowly."""
         self.notifier.beat()
+        self._attend(maildir)
         if self._stopping or self._reload_asked:
             return True
         return self.clock() - began > TURN_SECONDS and (bool(self.hints) or self._is_look_due())
@@ -180,6 +196,7 @@ class Daemon:
     def _patience(self) -> float:
         """How long nothing needs to be done unless something happens."""
         until = min(self._next_look, self._next_poll) if self.watcher.polls else self._next_look
+        until = until if self.feedback is None else min(until, self.feedback.due())
         wait = until - self.clock()
         return wait if self.notifier.interval is None else min(wait, self.notifier.interval)
 
@@ -202,11 +219,31 @@ class Daemon:
             emit(logging.ERROR, "not-reloaded", error=why, in_use="the old configuration and model")
             self.notifier.ready(f"not reloaded: {why.splitlines()[0]}")
             return
-        self.pipeline.reconfigure(config=config, classifier=classifier)
-        self.status.reloads += 1
-        self.status.model = classifier.bundle.label
+        self._go_on_with(config, classifier)
         self.hints.clear()
         self._begin()
+
+    def _renew_model(self) -> None:
+        """Between two messages: if another model has come to be in use, it is loaded, checked, and takes over."""
+        if self.model is None:
+            return
+        config = self.pipeline.config
+        try:
+            classifier = self.model.newer(config)
+        except Exception as error:  # noqa: BLE001  as with a reload
+            why = str(error) if isinstance(error, UserError) else type(error).__name__
+            emit(logging.ERROR, "model-not-loaded", error=why, in_use=self.status.model)
+            return
+        if classifier is not None:
+            self._go_on_with(config, classifier)
+            emit(logging.INFO, "model-loaded", model=self.status.model)
+
+    def _go_on_with(self, config: Config, classifier: Classifier) -> None:
+        self.pipeline.reconfigure(config=config, classifier=classifier)
+        if self.feedback is not None:
+            self.feedback.reconfigure(config=config, classifier=classifier)
+        self.status.reloads += 1
+        self.status.model = classifier.bundle.label
 
     def _serve(self) -> None:
         """Open the address of the metrics, in place of one that was open."""

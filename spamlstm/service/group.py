@@ -42,6 +42,8 @@ class Group:
     journal: Journal
     ledger: Ledger
     clock: Callable[[], float]
+    knows: Callable[[str, str], bool]
+    """Whether a message (Maildir, content id) needs no judging."""
 
     def deal(self, judged: Sequence[Judged[Mail]], early: Sequence[Outcome]) -> list[Outcome]:
         """The outcomes of the judged messages, behind the `early` ones, which need no more than to be noted."""
@@ -102,7 +104,7 @@ class Group:
 
     def _note_one(self, outcome: Outcome, step: Plan | None, now: float) -> Noted | None:
         candidate, judgement = outcome.candidate, outcome.judgement
-        known = outcome.status is Status.KNOWN and self.journal.knows(candidate.maildir, outcome.content)
+        known = outcome.status is Status.KNOWN and self.knows(candidate.maildir, outcome.content)
         if known or outcome.status is Status.OLD:
             self._see(candidate, now)
         if outcome.status is Status.FAILED or judgement is None:

@@ -13,7 +13,8 @@ class Hints:
     """Maildirs where something arrived, and Maildirs in doubt. Threads put in, the loop takes out.
 
     A Maildir is there once, however much happens in it: that bounds the memory, and makes one look of a burst. What
-    arrived goes first. `ring` is called when there is something after there was nothing.
+    arrived goes first. `ring` is called when there is something after there was nothing. Apart from that stands where
+    users may have moved mail, which waits for all that arrived.
     """
 
     def __init__(self, ring: Callable[[], None]) -> None:
@@ -21,6 +22,7 @@ class Hints:
         self._lock = threading.Lock()
         self._arrived: dict[str, None] = {}  # sets that keep the order
         self._doubtful: dict[str, None] = {}
+        self._moved: dict[str, None] = {}
         self._all = False
 
     def arrived(self, maildir: str) -> None:
@@ -46,6 +48,22 @@ class Hints:
             self._all = True
         if quiet:
             self._ring()
+
+    def moved(self, maildir: str) -> None:
+        """Something came into its junk folder or left it, by whoever's hand."""
+        with self._lock:
+            first = not self._moved
+            self._moved[maildir] = None
+        if first:
+            self._ring()
+
+    def take_moved(self) -> list[str]:
+        """Where that was so since the last question."""
+        if not self._moved:
+            return []
+        with self._lock:
+            moved, self._moved = list(self._moved), {}
+            return moved
 
     def take(self) -> tuple[str, tuple[Part, ...]] | None:
         """The Maildir that has waited longest and the parts of it to look at; from now on it no longer waits."""

@@ -18,7 +18,7 @@ from spamlstm.config import Action
 from spamlstm.database import Layout
 from spamlstm.mail.maildir import Identity, Outcome
 from spamlstm.service.seen import REMEMBERED, SCHEMA, Seen
-from spamlstm.verdict import Judgement
+from spamlstm.verdict import Judgement, Verdict
 
 NAME = "journal.sqlite"
 # About 300 MB. The oldest go first; `undo` and the knowledge of a message that comes back reach as far as they do.
@@ -77,6 +77,17 @@ class Act:
     intent: Intent
     time: float
     content: str
+
+
+@dataclass(frozen=True, slots=True)
+class LastAct:
+    """What we did last with a message, as far as it tells whose doing its place is."""
+
+    id: int
+    folder: str
+    """Where we put it, or left it."""
+    flagged: bool
+    """Whether it carries our headers as spam, by which a rule of its user may move it."""
 
 
 class Journal:
@@ -198,6 +209,31 @@ class Journal:
         """What was done since then and not taken back, the latest first."""
         wanted = "state = ? AND undoes IS NULL AND acts.time >= ? ORDER BY acts.time DESC, acts.id DESC"
         return self._acts(wanted, Outcome.DONE, since)
+
+    def filed(self) -> set[str]:
+        """The content ids of what we filed to junk folders, and have not taken back."""
+        found = self._connection.execute(
+            "SELECT DISTINCT content FROM acts JOIN judgements ON judgements.id = judgement"
+            " WHERE undoes IS NULL AND state IN (?, ?) AND instr(actions, ?)",
+            (_OPEN, Outcome.DONE, Action.FILE),
+        )
+        return {content.hex() for (content,) in found}
+
+    def last_act(self, maildir: str, content: str) -> LastAct | None:
+        """The last act on a message of this content that was made, or is being made; None if there is none.
+
+        One that was taken back is followed by that act, so that it is never the last.
+        """
+        row = self._connection.execute(
+            "SELECT acts.id, folder, actions, verdict, undoes FROM acts JOIN judgements ON judgements.id = judgement"
+            " WHERE maildir = ? AND content = ? AND state IN (?, ?) ORDER BY acts.id DESC LIMIT 1",
+            (self.seen.number(maildir), bytes.fromhex(content), _OPEN, Outcome.DONE),
+        ).fetchone()
+        if row is None:
+            return None
+        number, folder, actions, verdict, undoes = row
+        tagged = Action.TAG in actions.split() and verdict == Verdict.SPAM and undoes is None
+        return LastAct(number, os.fsdecode(folder), tagged)
 
     def prune(self, *, now: float) -> None:
         """Forget judgements, and the acts that followed, that are too old or too many."""

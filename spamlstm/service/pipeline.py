@@ -18,8 +18,8 @@ else acts under the same state folder (`spamlstm.service.lock`).
 - Neither raises for what is wrong with a message, a folder or a disk: that is an outcome, a counter and a line in the
   log. A failed message stays where it is, and scans bring it again, at growing intervals.
 - A message with the content of one that was judged before in the same Maildir is KNOWN and left alone, as that is what
-  a user's move or copy looks like. Tests that deliver one message twice have to give it two Received lines, as mail
-  servers do.
+  a user's move or copy looks like; so is one that others put into a folder and its user took out of it (`moved`).
+  Tests that deliver one message twice have to give it two Received lines, as mail servers do.
 """
 
 import contextlib
@@ -57,7 +57,10 @@ _BOTH: tuple[Part, ...] = ("new", "cur")
 class Judge(Protocol):
     """What is asked of a `Classifier`."""
 
-    policy: Policy
+    @property
+    def policy(self) -> Policy:
+        """What decides."""
+        ...
 
     def judge_many(self, mails: Iterable[tuple[Mail, bytes]], *, readers: int | None = None) -> Iterator[Judged[Mail]]:
         """Judge raw messages lazily, in their order."""
@@ -76,13 +79,18 @@ class Pipeline:
         counters: Counters,
         readers: int | None = None,
         clock: Callable[[], float] = time.time,
+        moved: Callable[[str, str], bool] = lambda _maildir, _content: False,
     ) -> None:
+        """`moved` tells whether a message (Maildir, content id) is where it is by its user's will, as far as he moved
+        it between folders; what was judged is known without.
+        """
         self.config = config
         self.classifier = classifier
         self.journal = journal
         self.counters = counters
         self._readers = readers
         self._clock = clock
+        self._moved = moved
         self._scanner = Scanner(journal, clock=clock)
         self._ledger = Ledger(journal, counters=counters, clock=clock)
         self._retries = Retries(clock)
@@ -124,23 +132,26 @@ class Pipeline:
 
     def process(self, candidates: Sequence[Candidate], *, stop: Callable[[], bool] = lambda: False) -> list[Outcome]:
         """Judge the candidates and act; the outcomes stand in the order in which they came about."""
+        return list(self.follow(candidates, stop=stop))
+
+    def follow(self, candidates: Sequence[Candidate], *, stop: Callable[[], bool] = lambda: False) -> Iterator[Outcome]:
+        """As `process`, for who wants to see each outcome when it has come about: work goes on as one asks for more."""
         self._ledger.settle()
         self._remote = remote_devices()
-        outcomes: list[Outcome] = []
         early: list[Outcome] = []
-        group = Group(self.config, self.classifier.policy.thresholds.spam, self.journal, self._ledger, self._clock)
-        # Left before its end by `stop`, this generator ends its threads and processes when it goes out of scope.
+        bar = self.classifier.policy.thresholds.spam
+        group = Group(self.config, bar, self.journal, self._ledger, self._clock, self._knows)
+        # Left before its end, this generator ends its threads and processes when it goes out of scope.
         judged = self.classifier.judge_many(self._read(candidates, early, stop), readers=self._readers)
         while True:
             batch = list(itertools.islice(judged, GROUP))
             done = group.deal(batch, early)
             self._report(done, {one.key.candidate: one.key.delivered for one in batch})
-            outcomes += done
             early.clear()
+            yield from done
             if len(batch) < GROUP or stop():
                 break
         self._prune()
-        return outcomes
 
     def _read(
         self, candidates: Sequence[Candidate], early: list[Outcome], stop: Callable[[], bool]
@@ -182,10 +193,16 @@ class Pipeline:
             return Outcome(candidate, Status.FAILED, kind=Kind.UNFINISHED, failure="it is still being written")
         raw, identity = maildirs.read(candidate.path)
         content = content_id(raw)
-        if self.journal.knows(candidate.maildir, content):
+        if self._knows(candidate.maildir, content):
+            return Outcome(candidate, Status.KNOWN, content=content)
+        if maildirs.is_moving(candidate.path, candidate.maildir, identity):
+            # Its user has taken it in hand. If it is still here with the next scan and nowhere else, it is judged then.
             return Outcome(candidate, Status.KNOWN, content=content)
         # A file's time of change is that of its link or rename into new; its time of modification, what it claims.
         return Mail(candidate, raw, identity, content, delivered=status.st_ctime)
+
+    def _knows(self, maildir: str, content: str) -> bool:
+        return self.journal.knows(maildir, content) or self._moved(maildir, content)
 
     def _report(self, outcomes: Sequence[Outcome], delivered: Mapping[Candidate, float]) -> None:
         now = self._clock()

@@ -9,6 +9,7 @@ from typing import Any
 
 from spamlstm import __version__
 from spamlstm.service.counters import Counters
+from spamlstm.service.learners import LearningStatus
 from spamlstm.service.outcome import Outcome, Status
 from spamlstm.service.watch import Coverage, limit
 
@@ -28,6 +29,7 @@ class DaemonStatus:
     """Looks at all Maildirs."""
     scan_seconds: float = 0.0
     """Processor time of the last one, without that of judging what it found."""
+    learning: Callable[[], dict[str, Any]] = dict
     reloads: int = 0
     errors: int = 0
     """Bugs that the loop lived through."""
@@ -76,6 +78,7 @@ class DaemonStatus:
             "reloads": self.reloads,
             "errors": self.errors,
             "mail": self.counters.snapshot(),
+            "learning": {**LearningStatus().snapshot(), **self.learning()},
             "p50": _finite(latency.quantile(0.5)),
             "p99": _finite(latency.quantile(0.99)),
             "by_maildir": {maildir: dict(tally) for maildir, tally in list(self.by_maildir.items())},

@@ -6,6 +6,7 @@ Why not watchdog's Observer, which takes a thread for each folder: docs/decision
 # A list of 10,000 folders is looked at often, and os is many times as fast as pathlib:
 # ruff: noqa: PTH116, PTH118
 
+import contextlib
 import errno
 import os
 from collections.abc import Callable, Collection, Iterator
@@ -24,10 +25,13 @@ if TYPE_CHECKING:
 # those who break the rules and write in `new` itself; and the folder going away. Nothing else: what readers do would
 # fill the kernel's queue. A link in place of the folder is not followed, see mail.maildir.messages.
 IN_CLOSE_WRITE, IN_MOVED_TO, IN_CREATE = 0x8, 0x80, 0x100
+IN_MOVED_FROM, IN_DELETE = 0x40, 0x200
 IN_DELETE_SELF, IN_MOVE_SELF, IN_UNMOUNT = 0x400, 0x800, 0x2000
 IN_ONLYDIR, IN_DONT_FOLLOW = 0x1000000, 0x2000000
 ARRIVES = IN_CREATE | IN_MOVED_TO | IN_CLOSE_WRITE
 LEAVES = IN_DELETE_SELF | IN_MOVE_SELF | IN_UNMOUNT
+MASK_OF_JUNK = IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_DELETE_SELF | IN_MOVE_SELF
+MASK_OF_JUNK |= IN_ONLYDIR | IN_DONT_FOLLOW
 MASK = ARRIVES | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR | IN_DONT_FOLLOW
 
 LIMITS = Path("/proc/sys/fs/inotify")
@@ -96,7 +100,10 @@ class Watcher:
     _inotify: _Inotify | None = None
     _folders: dict[str, _Folder | None] = field(default_factory=dict)  # None: it is not there
     _maildirs: dict[int, str] = field(default_factory=dict)  # whose watch it is, by its number
+    _junks: dict[str, tuple[int, int]] = field(default_factory=dict)  # by path: which folder it is, and its watch
+    _junk_of: dict[int, str] = field(default_factory=dict)  # whose junk folder's watch it is, by its number
     _remote: frozenset[int] = frozenset()
+    _most: int = 0  # watches that the kernel allows
     _refused: int = 0  # the errno with which the kernel last refused a watch
 
     def cover(self, maildirs: Collection[str]) -> Coverage:
@@ -111,9 +118,34 @@ class Watcher:
         self._remote = self.remote()
         for gone in self._folders.keys() - set(maildirs):
             self._release(self._folders.pop(gone))
+            for number in [number for number, maildir in list(self._junk_of.items()) if maildir == gone]:
+                self._end(number)
+        if len(self._junks) > 2 * len(self._junk_of):
+            self._junks = {path: one for path, one in self._junks.items() if one[1] in self._junk_of}
         for maildir in maildirs:
             self._look(maildir)
         return self._coverage()
+
+    def watch_junk(self, maildir: str, path: str, which: int) -> None:
+        """Put a hint when mail comes into this `cur` of a junk folder or leaves it, by which users speak.
+
+        `which` is its inode. A convenience: where there is no watch, as deliveries need them, a scan finds it later.
+        """
+        before = self._junks.get(path)
+        if before is not None and before[0] == which and before[1] in self._junk_of:
+            return
+        if before is not None:
+            self._end(before[1])
+        home = self._folders.get(maildir)
+        if home is None or home.number is None or 2 * (len(self._maildirs) + len(self._junk_of)) >= self._most:
+            return
+        inotify = self._inotify
+        # What is refused here is no news: where it is refused to deliveries, that is told.
+        with contextlib.suppress(OSError):
+            number = inotify.add_callback(os.fsencode(path), MASK_OF_JUNK, self, id(self)) if inotify else -1
+            if number >= 0:
+                self._junks[path] = which, number
+                self._junk_of[number] = maildir
 
     def poll(self) -> None:
         """Look at those without a watch: their folder's time tells of deliveries, and a watch may be possible now."""
@@ -145,6 +177,8 @@ class Watcher:
         self._inotify = None
         self._maildirs.clear()
         self._folders.clear()
+        self._junks.clear()
+        self._junk_of.clear()
 
     def __enter__(self) -> Self:
         return self
@@ -158,6 +192,10 @@ class Watcher:
         """Something has happened in a folder, or to it."""
         maildir = self._maildirs.get(event.wd)
         if maildir is None:
+            if (owner := self._junk_of.get(event.wd)) is not None:
+                if event.mask & LEAVES:
+                    self._end(event.wd)
+                self.hints.moved(owner)
             return  # its watch is so new that the Maildir is yet to be put in doubt, or it has just ended
         if event.mask & LEAVES:
             self._lose(event.wd)
@@ -183,7 +221,8 @@ class Watcher:
     def _end(self, number: int) -> None:
         """Both threads may come here for one watch; only the one that takes the number out ends it."""
         inotify, callback = self._inotify, id(self)
-        if self._maildirs.pop(number, None) is not None and inotify is not None:
+        ended = self._maildirs.pop(number, None) or self._junk_of.pop(number, None)
+        if ended is not None and inotify is not None:
             inotify.remove_callbacks([(number, callback)])
 
     # The rest is for the caller's thread.
@@ -198,6 +237,8 @@ class Watcher:
             return
         inotify.start()
         self._inotify = inotify
+        most = limit("max_user_watches")
+        self._most = int(most) if most.isdecimal() else 0
 
     def _unwatched(self) -> Iterator[str]:
         for maildir, folder in self._folders.items():

@@ -103,7 +103,7 @@ def test_labels_lists_what_was_said(spamlstm, tmp_path):
     assert counts == "1 ham, 1 spam"
     assert [line.split("\t")[1:3] for line in (first, second)] == [["spam", "+12.00"], ["ham", "-12.00"]]
     rows = [json.loads(line) for line in spamlstm("labels", "--json")[1].splitlines()]
-    assert list(rows[0]) == ["id", "label", "time", "subject", "base", "model"]
+    assert list(rows[0]) == ["id", "label", "origin", "time", "subject", "base", "model"]
     assert rows[0]["subject"] == "a plain subject line"
     assert spamlstm("labels", "purge")[:2] == (0, "2 forgotten\n")
     assert spamlstm("labels")[1] == "0 ham, 0 spam\n"
@@ -131,3 +131,24 @@ def test_jig(spamlstm, message, tmp_path, monkeypatch):
     (tmp_path / "precious" / "letter").write_text("dear")
     assert spamlstm("jig", "initialize", "--state", tmp_path / "precious")[0] == 64
     assert spamlstm("labels")[1] == "0 ham, 0 spam\n"
+
+
+def test_the_labels_of_one_maildir(spamlstm, message, tmp_path):
+    """Where each has its own, whose they are must be said; then they are apart, and private."""
+    config = tmp_path / "config.toml"
+    config.write_text(f'[learning]\nlayer = "maildir"\n[[maildir]]\npath = "{tmp_path}/mail/*"\n')
+    boxes = [tmp_path / "mail" / name for name in ("ann", "bob")]
+    for box in boxes:
+        for part in ("tmp", "new", "cur"):
+            (box / part).mkdir(parents=True)
+    status, _, err = spamlstm("label", "spam", message, "--config", config)
+    assert status == 64
+    assert "say --maildir DIR" in err
+    of_ann, of_bob = (("--config", config, "--maildir", box) for box in boxes)
+    assert spamlstm("label", "spam", message, *of_ann)[:2] == (0, "1 labelled spam\n")
+    assert spamlstm("labels", *of_ann)[1].splitlines()[0] == "0 ham, 1 spam"
+    assert spamlstm("labels", *of_bob)[1] == "0 ham, 0 spam\n"
+    assert spamlstm("forget", message, *of_bob)[1] == "0 forgotten, 1 had no label\n"
+    assert spamlstm("forget", message, *of_ann)[1] == "1 forgotten\n"
+    assert spamlstm("labels", "purge", *of_ann)[1] == "0 forgotten\n"
+    assert spamlstm("labels", "--config", config, "--maildir", tmp_path)[0] == 66

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from tiny_bundle import HAM, SPAM
+from tiny_bundle import HAM, SPAM, UNSURE
 
 from spamlstm.mail.tagging import untag
 
@@ -185,6 +186,128 @@ def test_one_for_each_state_folder(daemon, spamlstm, maildir):
     status, _, err = spamlstm("run", maildir)
     assert status == 75
     assert f"(process {process.pid})" in err
+
+
+@pytest.fixture
+def looked(spamlstm, wait):
+    """Let the daemon look at all folders, and wait until it has; gives what it has learned since the start."""
+
+    def look(process):
+        def told():
+            return json.loads(spamlstm("status", "--json")[1])["learning"]
+
+        before = told()["rounds"]
+        process.send_signal(signal.SIGHUP)
+        wait(lambda: told()["rounds"] > before)
+        return told()
+
+    return look
+
+
+def score(log):
+    return float(re.search(r" score=(\S+) .*$", log)[1])
+
+
+def test_what_a_user_does_is_learned(daemon, spamlstm, maildir, looked):
+    """Missed spam that is moved to the junk folder is spam from then on, and so is its like; `undo` is no user."""
+    process, log_until = daemon(maildir)
+    log_until(" ready ")
+    deliver(maildir, "1.spam", SPAM)
+    log_until("base=1.spam")
+    deliver(maildir, "2.missed", UNSURE)
+    log_until("base=2.missed")
+    assert looked(process)["moved"] == {}
+    (missed,) = (maildir / "new").iterdir()
+    missed.rename(maildir / ".Junk" / "cur" / f"{missed.name}:2,S")
+    learned = log_until(" learned ").splitlines()[-1]
+    assert re.search(r"learned maildir=\S+ id=[0-9a-f]{32} label=spam place=junk$", learned)
+    told = looked(process)
+    assert (told["labels"], told["moved"]) == ({"ham": 0, "spam": 1}, {"spam": 1})
+    assert "1 spam; since the start 1, 1 spam from what was done with mail; the last 0 min ago" in spamlstm("status")[1]
+    deliver(maildir, "3.like", UNSURE)
+    assert score(log_until("base=3.like")) > 0.2
+    process.send_signal(signal.SIGTERM)
+    process.wait(5)
+    assert spamlstm("undo")[0] == 0
+    process, log_until = daemon(maildir)
+    log_until(" ready ")
+    told = looked(process)
+    assert (told["labels"], told["moved"]) == ({"ham": 0, "spam": 1}, {})
+
+
+def test_what_others_filed_and_its_user_takes_out_stays_out(daemon, maildir, looked):
+    """Nobody judged it; the kernel tells of what is read in the junk folder, so that it is known when it comes out."""
+    process, log_until = daemon(maildir)
+    log_until(" ready ")
+    for part in ("tmp", "new", "cur"):
+        (maildir / ".Junk" / part).mkdir(parents=True)
+    looked(process)
+    (maildir / ".Junk" / "new" / "1.sieve").write_bytes(SPAM)
+    (maildir / ".Junk" / "new" / "1.sieve").rename(maildir / ".Junk" / "cur" / "1.sieve:2,S")
+    assert "label=spam" in log_until(" learned ")
+    (maildir / ".Junk" / "cur" / "1.sieve:2,S").rename(maildir / "new" / "1.sieve")
+    assert "label=ham" in log_until(" learned ")
+    assert [path.name for path in (maildir / "new").iterdir()] == ["1.sieve"]
+
+
+def test_what_another_process_was_told_counts(daemon, spamlstm, maildir, tmp_path):
+    """A word on the command line is true for the next message that the daemon judges; so is its taking back."""
+    _, log_until = daemon(maildir)
+    log_until(" ready ")
+    path = tmp_path / "message.eml"
+    path.write_bytes(UNSURE)
+    deliver(maildir, "1.like", UNSURE)
+    assert score(log_until("base=1.like")) == 0
+    assert spamlstm("label", "spam", path)[0] == 0
+    deliver(maildir, "2.like", UNSURE)
+    assert score(log_until("base=2.like")) > 0.2
+    assert spamlstm("forget", path)[0] == 0
+    deliver(maildir, "3.like", UNSURE)
+    assert score(log_until("base=3.like")) == 0
+
+
+def test_nothing_is_learned_where_that_is_not_wanted(daemon, maildir, tmp_path, looked, spamlstm):
+    """`moves = false`: labels are said by commands only."""
+    file = tmp_path / "config.toml"
+    file.write_text(f'[learning]\nmoves = false\n[[maildir]]\npath = "{maildir}"\n')
+    process, log_until = daemon("--config", file)
+    log_until(" ready ")
+    process.send_signal(signal.SIGHUP)
+    log_until(" ready ")
+    assert json.loads(spamlstm("status", "--json")[1])["learning"]["rounds"] == 0
+
+
+def test_another_model_is_loaded_when_it_is_in_use(daemon, maildir, environment, tiny, tmp_path):
+    """It takes over between two messages; one that is damaged does not, is told of once, and mail goes on."""
+    models = tmp_path / "data" / "spamlstm" / "models"
+    models.mkdir(parents=True)
+    del environment["SPAMLSTM_MODEL"]
+    environment["XDG_DATA_HOME"] = str(tmp_path / "data")
+
+    def use(name):
+        (models / "next").symlink_to(name)
+        (models / "next").rename(models / "current")
+
+    for name in ("one", "two", "broken"):
+        shutil.copytree(tiny, models / name)
+    manifest = json.loads((tiny / "manifest.json").read_text())
+    (models / "two" / "manifest.json").write_text(json.dumps({**manifest, "version": "2"}))
+    (models / "broken" / "model.onnx").write_bytes(b"half a mod")
+    use("one")
+    _, log_until = daemon(maildir)
+    assert "model=tiny-1" in log_until(" ready ")
+    use("broken")
+    deliver(maildir, "1.spam", SPAM)
+    log = log_until("model-not-loaded")
+    deliver(maildir, "2.spam", SPAM)
+    log += log_until("base=2.spam")
+    assert log.count("model=tiny-1") == 2
+    use("two")
+    deliver(maildir, "3.spam", SPAM)
+    log = log_until("model-loaded")
+    assert "not-loaded" not in log
+    deliver(maildir, "4.spam", SPAM)
+    assert "model=tiny-2" in log_until("base=4.spam")
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spamlstm.config import Action, CatchUp, Config, Costs, DaemonConfig, MaildirConfig, MetricsConfig, Thresholds, load
+from spamlstm.config import (
+    Action,
+    CatchUp,
+    Config,
+    Costs,
+    DaemonConfig,
+    Layer,
+    LearningConfig,
+    MaildirConfig,
+    MetricsConfig,
+    Thresholds,
+    load,
+)
 from spamlstm.config.reading import ProblemsError, read
 from spamlstm.errors import ConfigError
 
@@ -17,8 +29,8 @@ deny = [
 ]
 thresholds = { ham = 0.9, spam = "x" }
 
-[learning]
-rate = 1
+[spamd]
+port = 783
 
 [[maildir]]
 path = "/var/vmail/*/Maildir"
@@ -98,6 +110,21 @@ def test_metrics(tmp_path, listen, address):
     assert metrics.address() == address
 
 
+def test_learning(tmp_path):
+    """What is learned from, for whom, and which folders say nothing."""
+    text = """
+    [learning]
+    moves = false
+    layer = "maildir"
+    ham_filed = 0
+    silent = ["Receipts", "Lists/announce"]
+    """
+    told = load(written(tmp_path, text)).learning
+    assert told == LearningConfig(
+        moves=False, layer=Layer.MAILDIR, ham_filed=0.0, silent=("Receipts", "Lists/announce")
+    )
+
+
 def test_the_defaults_surprise_nobody():
     """Spam is tagged and filed to the detected folder, unsure tagged, ham left alone, only new mail looked at."""
     section = MaildirConfig("~/Maildir")
@@ -125,7 +152,12 @@ def test_an_empty_file_changes_nothing(tmp_path):
         (f"[policy]\nthresholds = {{ ham = 1{'0' * 400}, spam = 1 }}", "too large"),
         ("[policy]\ncosts = { false_positive = nan, false_negative = 1, unsure = 1 }", "finite"),
         ("[policy", "not valid TOML"),
-        ("[learning]", "learning: is not supported by this version"),
+        ("[learning]\nlayer = 'user'", '"shared", "maildir"'),
+        ("[learning]\nmoves = 'yes'", "true or false"),
+        ("[learning]\nham_filed = 1", "a share from 0 to 0.1"),
+        ("[learning]\nham_filed = nan", "a share from 0 to 0.1"),
+        ("[learning]\nsilent = 'Trash'", "a list of names"),
+        ("[learning]\nsilent = ['a//b']", "name of a folder"),
         ("[[spamd]]", "not supported by this version"),
         ("metrics.listen = 1", "an address of this very machine"),
         ("metrics.listen = '0.0.0.0:9469'", "an address of this very machine"),
@@ -175,7 +207,7 @@ def test_all_problems_are_told_together(tmp_path):
         (2, "policy.alow"),
         (5, "policy.deny"),
         (7, "policy.thresholds.spam"),
-        (9, "learning"),
+        (9, "spamd"),
         (14, "maildir.spam"),
         (15, "maildir.unsure"),
         (16, "maildir.ham"),
@@ -219,8 +251,8 @@ def test_thousands_of_sections_are_read_at_once():
 
 
 KEYS = st.sampled_from(
-    "policy maildir daemon learning allow deny thresholds costs ham spam unsure path junk dry_run catch_up "
-    "scan_seconds false_positive x '' \"a.b\"".split()
+    "policy maildir daemon learning moves layer silent allow deny thresholds costs ham spam unsure path junk dry_run "
+    "catch_up scan_seconds false_positive x '' \"a.b\"".split()
 )
 SCALARS = st.sampled_from(
     ["1", "0.5", "nan", "-inf", "true", '"tag"', "'none'", '"~/M"', '"/m/*"', "1979-05-27 07:32:00", '"""a\n"b" """']

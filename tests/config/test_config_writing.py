@@ -13,6 +13,8 @@ from spamlstm.config import (
     Config,
     Costs,
     DaemonConfig,
+    Layer,
+    LearningConfig,
     MaildirConfig,
     MetricsConfig,
     PolicyConfig,
@@ -32,6 +34,7 @@ def test_the_default_file_says_what_holds_without_it():
     said, problems = read(uncommented.encode())
     assert problems == []
     assert (said.daemon, said.policy.costs, said.policy.thresholds) == (plain.daemon, Costs(), Thresholds(0.2, 0.98))
+    assert said.learning == LearningConfig()
     assert said.maildirs == (MaildirConfig("~/Maildir", dry_run=False),)
 
 
@@ -79,6 +82,13 @@ CONFIGS = st.builds(
     ),
     maildirs=st.lists(MAILDIRS, max_size=3, unique_by=lambda one: one.path).map(tuple),
     daemon=st.builds(DaemonConfig, st.floats(30, 60), st.sampled_from(CatchUp), st.booleans()),
+    learning=st.builds(
+        LearningConfig,
+        st.booleans(),
+        st.sampled_from(Layer),
+        st.floats(0, 0.1),
+        st.lists(NAMES.filter(str.isalnum), max_size=2).map(tuple),
+    ),
     metrics=st.builds(
         MetricsConfig,
         textfile=st.none() | NAMES.map(lambda name: f"/{name}.prom"),

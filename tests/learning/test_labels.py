@@ -12,10 +12,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from spamlstm.config import Thresholds
 from spamlstm.config.places import LABELS
 from spamlstm.errors import DataError
 from spamlstm.learning import labels as module
-from spamlstm.learning.labels import Label, Labels, Mail
+from spamlstm.learning.labels import Label, Labels, Mail, Origin
 from spamlstm.learning.learner import Learner
 from spamlstm.mail.content import content_id
 
@@ -23,8 +24,8 @@ MAILS = [f"From: {name}@x.org\nSubject: about {name}\n\nSome words on {name}.\n"
 HAM, SPAM = Label.HAM, Label.SPAM
 
 
-def says(labels: Labels, raw: bytes, label: Label, prior: float | None = 0.5) -> bool:
-    return labels.said(Mail(content_id(raw), raw, "about it", prior, "tiny-1"), label)
+def says(labels: Labels, raw: bytes, label: Label, prior: float | None = 0.5, origin: Origin = Origin.SAID) -> bool:
+    return labels.said(Mail(content_id(raw), raw, "about it", prior, "tiny-1", origin), label)
 
 
 @pytest.fixture
@@ -113,6 +114,86 @@ def test_a_foreign_or_damaged_file_is_told(tmp_path):
         other.execute("PRAGMA user_version = 99")
     with pytest.raises(DataError, match="another version"):
         Labels.open(tmp_path)
+
+
+# What version 1 wrote.
+FIRST = """
+CREATE TABLE labels (id INTEGER PRIMARY KEY AUTOINCREMENT, content BLOB NOT NULL UNIQUE, label TEXT NOT NULL,
+    time REAL NOT NULL, prior REAL, model TEXT NOT NULL, subject TEXT NOT NULL, mail BLOB NOT NULL);
+CREATE TABLE learned (last INTEGER PRIMARY KEY, shape TEXT NOT NULL, state BLOB NOT NULL);
+CREATE TABLE epoch (number INTEGER NOT NULL);
+INSERT INTO epoch VALUES (0);
+PRAGMA user_version = 1;
+"""
+
+
+def test_a_store_of_version_1_goes_on(tmp_path):
+    """What was said before there were origins was said; nothing is lost, and new labels have theirs."""
+    with contextlib.closing(sqlite3.connect(tmp_path / LABELS)) as old:
+        old.executescript(FIRST)
+        mail = zlib.compress(MAILS[0])
+        row = (bytes.fromhex(content_id(MAILS[0])), "spam", 1e9, 0.5, "tiny-1", "about a", mail)
+        old.execute("INSERT INTO labels VALUES (7, ?, ?, ?, ?, ?, ?, ?)", row)
+        old.commit()
+    for _ in range(2):  # the upgrade, and what it left
+        with contextlib.closing(Labels.open(tmp_path)) as labels:
+            says(labels, MAILS[1], HAM, origin=Origin.MOVED)
+            assert [(said.id, said.label, said.origin) for said in labels.last()] == [
+                (8, HAM, "moved"),
+                (7, SPAM, "said"),
+            ]
+            assert [lesson.raw for lesson in labels.lessons(after=0, most_bytes=9999)] == MAILS[:2]
+            assert labels.bars() == {}
+
+
+@pytest.mark.parametrize("own", [Origin.SAID, Origin.MOVED])
+def test_what_the_user_says_wins_over_what_was_adopted(labels, own):
+    """Whichever came first, and whether they agree or not; and to take back what was adopted leaves it."""
+    for raw, adopted, said in ((MAILS[0], SPAM, HAM), (MAILS[1], SPAM, SPAM)):
+        assert says(labels, raw, adopted, origin=Origin.ADOPTED)
+        assert says(labels, raw, said, origin=own) is (adopted is not said)
+        assert not says(labels, raw, adopted, origin=Origin.ADOPTED)
+        assert labels.origin(content_id(raw)) == (said, own)
+    says(labels, MAILS[2], HAM, origin=own)
+    assert not says(labels, MAILS[2], SPAM, origin=Origin.ADOPTED)
+    assert says(labels, MAILS[3], SPAM, origin=Origin.ADOPTED)
+    assert says(labels, MAILS[3], HAM, origin=Origin.ADOPTED)
+    assert labels.forget_adopted() == 1
+    assert {said.content: said.label for said in labels.last()} == {
+        content_id(MAILS[0]): HAM,
+        content_id(MAILS[1]): SPAM,
+        content_id(MAILS[2]): HAM,
+    }
+
+
+def test_taking_back_what_was_adopted_leaves_no_trace(tmp_path):
+    """Scores become, to the last bit, those of the user's own labels; the bars go too."""
+    learner, straight = Learner(Labels.open(tmp_path)), Learner(Labels.open(tmp_path / "straight"))
+    for number, raw in enumerate(MAILS):
+        origin = Origin.ADOPTED if number % 2 else Origin.SAID
+        learner.say(raw, SPAM, prior=0.5, model="tiny-1", origin=origin)
+        if origin is Origin.SAID:
+            straight.say(raw, SPAM, prior=0.5, model="tiny-1")
+    learner.keep(always=True)
+    learner.labels.set_bars("tiny-1", Thresholds(0.1, 0.9))
+    assert learner.labels.bars() == {"tiny-1": Thresholds(0.1, 0.9)}
+    assert learner.labels.forget_adopted() == 3
+    learner.catch_up()
+    assert scores(learner) == scores(straight)
+    assert learner.labels.bars() == {}
+    for one in (learner, straight):
+        one.labels.close()
+
+
+def test_what_was_adopted_goes_first(tmp_path, monkeypatch):
+    """Where the store is full, no word of the user's own goes while there is something adopted, however old it is."""
+    monkeypatch.setattr(module, "MOST_LABELS", 10)
+    with contextlib.closing(Labels.open(tmp_path)) as labels:
+        for number in range(14):
+            origin = Origin.SAID if number < 5 else Origin.ADOPTED
+            says(labels, b"Subject: %d\n\n" % number, HAM, origin=origin)
+        assert labels.prune() == 5
+        assert [said.id for said in labels.last()] == [14, 13, 12, 11, 5, 4, 3, 2, 1]
 
 
 # --- what is learned ------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spamlstm.mail.tagging import MOST_STARS, headers, points, tag, untag
+from spamlstm.mail.tagging import MOST_STARS, headers, is_tagged, points, tag, untag
 from spamlstm.verdict import Judgement, Verdict
 
 BAR = 0.98
@@ -209,3 +209,12 @@ def test_nothing_is_injected(judgement, version):
 
     assert added.count("\n") == len(headers(judgement, version=version, bar=BAR))
     assert all(re.fullmatch(r"X-Spam-[A-Za-z-]+: [ -~]+", line) for line in added.splitlines())
+
+
+def test_what_was_tagged_is_known():
+    """By our own name among the headers, whatever the verdict; not another filter's, nor what a body says."""
+    assert is_tagged(tagged())
+    assert is_tagged(tagged(judgement=judged(Verdict.HAM)).replace(b"\n", b"\r\n"))
+    assert not is_tagged(MAIL)
+    assert not is_tagged(MAIL + b"X-Spam-Checker-Version: spamlstm 1.0\n")
+    assert not is_tagged(b"X-Spam-Checker-Version: SpamAssassin 4.0.0 on x\n" + MAIL)

@@ -169,13 +169,6 @@ def test_calibration_error_tells_right_from_wrong() -> None:
     assert bad.value == pytest.approx(0.25, abs=0.02)
 
 
-def test_brier() -> None:
-    """The mean squared distance, 0 for a seer."""
-    assert metrics.brier(np.array([True, False]), np.array([1.0, 0.0])) == 0
-    assert metrics.brier(np.array([True, False]), np.array([0.5, 0.5])) == 0.25
-    assert metrics.brier(np.array([], dtype=bool), np.array([])) is None
-
-
 @given(BOTH)
 def test_roc_points_are_the_rates_at_every_threshold(rows: list[tuple[bool, int]]) -> None:
     """From nothing called spam to everything, a point for each distinct score."""

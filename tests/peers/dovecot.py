@@ -40,6 +40,12 @@ namespace inbox {{
   mailbox Archive {{
     auto = create
   }}
+  mailbox Junk {{
+    auto = create
+  }}
+  mailbox Trash {{
+    auto = create
+  }}
 }}
 service imap-login {{
   chroot =

@@ -2,6 +2,7 @@
 
 import sqlite3
 import stat
+from dataclasses import replace
 
 import pytest
 from house import judgement
@@ -153,3 +154,21 @@ def test_a_copy_changes_nothing(journal, tmp_path):
     assert [one.id for one in journal.open_acts()] == [act]
     Journal.copy(tmp_path / "none").close()
     assert not (tmp_path / "none").exists()
+
+
+def test_what_we_filed_is_known(journal):
+    """Once it is done or begun, until it is taken back; what was only tagged is not filed."""
+    other, third = "f" * 32, "e" * 32
+    act = noted(journal)
+    end(journal, act, Outcome.DONE)
+    noted(journal, content=other)
+    end(journal, noted(journal, content=third), Outcome.UNDONE)
+    with journal.group(durable=True):
+        number = journal.judged("/m", "d" * 32, base="a", judgement=SPAM, stands=False, now=1.0)
+        journal.intend(number, replace(intent(), actions=(Action.TAG,)), now=1.0)
+    assert journal.filed() == {CONTENT, other}
+    with journal.group(durable=True):
+        (done,) = journal.acts(since=0.0)
+        back = journal.intend(done.judgement, intent("c"), now=11.0, undoes=act)
+    end(journal, back, Outcome.DONE)
+    assert journal.filed() == {other}

@@ -29,13 +29,14 @@ class Mailbox(RuleBasedStateMachine):
     """One Maildir. `mails` holds what was delivered and not deleted: its bytes by the number in its Received line."""
 
     delivered = Bundle("delivered")
+    kind = House
 
     def __init__(self):
         super().__init__()
         # Memory is as good as a disk here, and a hundred times as fast.
         memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108
         self.path = Path(tempfile.mkdtemp(dir=memory))
-        self.house = House(make(self.path / "Maildir"), self.path / "state").watch()
+        self.house = self.kind(make(self.path / "Maildir"), self.path / "state").watch()
         maildir.create_folder(self.house.root, os.path.join(self.house.root, ".Archive"))
         self.mails: dict[int, bytes] = {}
         self.judged: set[int] = set()
@@ -99,7 +100,7 @@ class Mailbox(RuleBasedStateMachine):
             os.unlink(source)
         if folder == "" and places[0].folder == self.house.junk:
             # Unless he had put it into the junk folder himself, before we came to judge it.
-            if number in self.judged:
+            if self._is_known(number):
                 self.rescued.add(number)
         else:
             self.rescued.discard(number)
@@ -233,6 +234,9 @@ class Mailbox(RuleBasedStateMachine):
         mark = f"Received: by mx id {number}\n".encode()
         entries = [entry for folder in FOLDERS for entry in self._entries(folder)]
         return [entry for entry in entries if mark in maildir.read(entry.path)[0]]
+
+    def _is_known(self, number):
+        return number in self.judged
 
     def _forget(self, number):
         self.mails.pop(number, None)

@@ -217,6 +217,19 @@ def test_stop(house):
     assert len(one.pipeline.scan(one.root)) == 150 - 64
 
 
+def test_each_outcome_when_it_has_come_about(house):
+    """Who follows the outcomes of much mail hears of the first while the last is not yet judged."""
+    one = house()
+    for _ in range(150):
+        one.deliver("ham")
+
+    following = one.pipeline.follow(one.pipeline.scan(one.root))
+
+    assert next(following).status is Status.LEFT
+    assert one.judge.asked < 150
+    assert len(list(following)) == 149
+
+
 def test_another_configuration(house):
     """From one call of process to the next."""
     one = house()

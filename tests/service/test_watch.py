@@ -267,3 +267,55 @@ def test_close_ends_the_thread(box, hints):
     with contextlib.closing(Watcher(hints)) as watcher:
         watcher.cover([box])
     assert threading.active_count() == before
+
+
+def junk(watcher, box):
+    """A junk folder that is watched, and its cur."""
+    cur = Path(make(Path(box, ".Junk")), "cur")
+    watcher.watch_junk(box, str(cur), cur.stat().st_ino)
+    return cur
+
+
+def test_moves_into_and_out_of_the_junk_folder(watcher, hints, wake, box):
+    """Each gives a hint, apart from those of deliveries; what comes of several at once is one."""
+    cover(watcher, box)
+    cur = junk(watcher, box)
+    (cur / "1:2,").write_bytes(b"mail")
+    assert until(wake, hints.take_moved) == [box]
+    (cur / "1:2,").rename(Path(box, "cur", "1:2,"))
+    assert until(wake, hints.take_moved) == [box]
+    assert hints.take() is None
+
+
+def test_a_junk_folder_that_is_made_anew(watcher, hints, wake, box):
+    """Its end is a hint, and it can be watched again; to say the same folder twice is to say it once."""
+    cover(watcher, box)
+    cur = junk(watcher, box)
+    numbers = dict(watcher._junk_of)
+    watcher.watch_junk(box, str(cur), cur.stat().st_ino)
+    assert watcher._junk_of == numbers
+    shutil.rmtree(cur.parent)
+    assert until(wake, hints.take_moved) == [box]
+    assert watcher._junk_of == {}
+    junk(watcher, box)
+    (cur / "1:2,").write_bytes(b"mail")
+    assert until(wake, hints.take_moved) == [box]
+
+
+def test_deliveries_come_first_where_watches_are_few(watcher, box, tmp_path):
+    """Junk folders get no more than what deliveries leave of half of the kernel's watches; nor do those of nobody."""
+    cover(watcher, box)
+    watcher._most = 2
+    junk(watcher, box)
+    assert watcher._junk_of == {}
+    watcher._most = 100
+    junk(watcher, make(tmp_path / "other"))
+    assert watcher._junk_of == {}
+
+
+def test_a_maildir_that_is_covered_no_more(watcher, box, tmp_path):
+    """Its junk folder is watched no more either."""
+    cover(watcher, box)
+    junk(watcher, box)
+    cover(watcher, make(tmp_path / "other"))
+    assert watcher._junk_of == {}

@@ -71,12 +71,6 @@ def brands(sector: str, code: str) -> tuple[Organisation, ...]:
     return tuple(org for org, codes in _brands() if org.sector == sector and (code in codes or "*" in codes))
 
 
-@cache
-def all_brands(code: str) -> tuple[Organisation, ...]:
-    """Every real brand that writes in that language."""
-    return tuple(org for org, codes in _brands() if code in codes or "*" in codes)
-
-
 def coin(rng: Random) -> str:
     """An invented word that could be a company's name."""
     return (rng.choice(STARTS) + rng.choice(MIDDLES) + rng.choice(ENDS)).capitalize()

@@ -11,7 +11,6 @@ T = TypeVar("T")
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 ALNUM = LETTERS + LETTERS.upper() + "0123456789"
-HEX = "0123456789abcdef"
 
 
 class Weighted(Generic[T]):

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from training.near_duplicates import groups
+from spamlstm.model.near_duplicates import groups
 
 WORDS = [f"{first}{second}" for first in "bcdfghjklm" for second in ("ar", "en", "ist", "oro", "ulle")]
 

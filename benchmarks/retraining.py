@@ -1,0 +1,147 @@
+"""What a retraining is worth and what it costs: the figures of docs/decisions/0013-retraining.md.
+
+A user's first labels are the first so many messages of a stream, the mail without labels is the next few thousand in a
+Maildir, and the test is every so many-th of all that comes later. `spamlstm retrain` runs as a user starts it, with a
+state folder and models of its own. Then the base and the retrained network judge the rest of the stream and the other
+archives, both without a personal layer, by the shipped ONNX path.
+"""
+
+import argparse
+import contextlib
+import itertools
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from spamlstm.learning.evaluate import Columns, Key, summarise
+from spamlstm.learning.labels import Label, Labels
+from spamlstm.learning.learner import Learner
+from spamlstm.mail import corpus
+from spamlstm.model.classifier import Classifier
+
+OTHERS = (
+    ("spamassassin2003", "csdmc2010"),
+    ("lists2019-2026",),
+    ("newsletters2019", "ham-notices", "phishing2022-2024"),
+)
+SHOWN = ("one_minus_roca_pct", "sm_at_hm_0_1_pct", "hm_pct", "sm_pct", "unsure_pct")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("corpora", type=Path, help="the folder of the archives, such as ../shared/corpus")
+    parser.add_argument("--stream", default="trec07p", help="the archive that is the user's mail")
+    parser.add_argument("--model", type=Path, default=Path("models/without-trec07p"), help="a base that never saw it")
+    parser.add_argument("--labels", type=int, default=1000)
+    parser.add_argument("--unlabelled", type=int, default=4000, help="so many after the labels")
+    parser.add_argument("--test", default="8000::5", help="FIRST:LAST:STEP of the stream")
+    parser.add_argument("--others", type=int, default=2, help="every so many-th message of the other archives")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        os.environ["XDG_DATA_HOME"] = str(place / "data")
+        os.environ.pop("SPAMLSTM_MODEL", None)
+        prepare(arguments, place)
+        report = retrain(arguments.model, place)
+        print(json.dumps(report, indent=1))
+        made = place / "data/spamlstm/models" / report["model"]
+        if not report["promoted"]:
+            sys.exit("refused: there is no network to measure")
+        networks = {"base": Classifier.open(arguments.model), "retrained": Classifier.open(made)}
+        first, last, step = (int(part) if part else None for part in arguments.test.split(":"))
+        stream = named(arguments.corpora, arguments.stream)
+        compare(
+            f"{arguments.stream} {arguments.test}",
+            networks,
+            lambda: itertools.islice(corpus.read(stream), first, last, step),
+        )
+        for names in OTHERS:
+            paths = [named(arguments.corpora, name) for name in names]
+            compare(
+                "+".join(names),
+                networks,
+                lambda paths=paths: itertools.islice(
+                    itertools.chain(*map(corpus.read, paths)), 0, None, arguments.others
+                ),
+            )
+    return 0
+
+
+def named(corpora: Path, name: str) -> Path:
+    """An archive, or the same unpacked."""
+    return next(path for path in (corpora / name, corpora / f"{name}.tar.xz") if path.exists())
+
+
+def prepare(arguments: argparse.Namespace, place: Path) -> None:
+    """The labels in a store, in order, and the mail without labels in a Maildir."""
+    for part in ("new", "cur", "tmp"):
+        (place / "mail" / part).mkdir(parents=True)
+    base = Classifier.open(arguments.model)
+    mail = corpus.read(named(arguments.corpora, arguments.stream))
+    with contextlib.closing(Labels.open(place / "state")) as labels:
+        learner = Learner(labels)
+        for one in itertools.islice(mail, arguments.labels):
+            assessed = base.assess(one.raw)
+            learner.say(one.raw, Label(one.label), prior=assessed.prior, model=base.bundle.label)
+    for number, one in enumerate(itertools.islice(mail, arguments.unlabelled)):
+        (place / "mail/new" / f"{number:06}.benchmark").write_bytes(one.raw)
+
+
+def retrain(model: Path, place: Path) -> dict[str, object]:
+    """The report of one run; its time and memory are printed."""
+    command = [sys.executable, "-m", "spamlstm", "retrain", "--json", "--model", str(model.absolute())]
+    command += ["--mail", str(place / "mail"), "--state", str(place / "state")]
+    start, most = time.monotonic(), 0
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        while process.poll() is None:
+            most = max(most, sum(map(resident, family(process.pid))))
+            time.sleep(0.1)
+        told = process.stdout.read()
+    print(
+        f"retrained in {time.monotonic() - start:.0f} s, at most {most / 2**20:.0f} MB (PSS, all processes)", flush=True
+    )
+    return json.loads(told)
+
+
+def family(pid: int) -> Iterator[int]:
+    """A process and those it has started."""
+    yield pid
+    with contextlib.suppress(OSError):
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            for child in (task / "children").read_text().split():
+                yield from family(int(child))
+
+
+def resident(pid: int) -> int:
+    """Bytes of memory; what is shared counts in parts."""
+    with contextlib.suppress(OSError):
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                return int(line.split()[1]) << 10
+    return 0
+
+
+def compare(title: str, networks: dict[str, Classifier], mail: "Iterable") -> None:
+    """A row for each network."""
+    print(f"\n{title}\n{'network':12}{'ham':>8}{'spam':>8}" + "".join(f"{name:>20}" for name in SHOWN))
+    for name, classifier in networks.items():
+        columns = Columns()
+        keyed = ((Key(one.id, one.source, one.label == "spam"), one.raw) for one in mail())
+        for judged in classifier.judge_many(keyed):
+            columns.add(judged.key, judged.judgement)
+        outcomes = columns.close()
+        figures = summarise(outcomes).figures
+        cells = "".join(f"{figures[key].value:>20.4f}" if figures[key] else f"{'-':>20}" for key in SHOWN)
+        spam = int(np.count_nonzero(outcomes.spam))
+        print(f"{name:12}{len(outcomes.spam) - spam:>8,}{spam:>8,}{cells}", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

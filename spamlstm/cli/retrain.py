@@ -1,0 +1,65 @@
+"""`spamlstm retrain`: the labels taught to the network, and what came of it."""
+
+import json as jsons
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from spamlstm.config import load_found
+from spamlstm.config.maildirs import expand
+from spamlstm.config.places import state_dir
+from spamlstm.learning import retrain
+from spamlstm.learning.retrain import Report, Wish
+from spamlstm.model import registry
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The command line."""
+
+    now: bool
+    mail: list[Path]
+    json: bool
+    model: Path | None
+    config: Path | None
+    state: Path | None
+
+
+def retrain_model(options: Options) -> None:
+    """Retrain, and print the report."""
+    config = load_found(options.config)
+    console = Console(stderr=True)
+    report = retrain.run(
+        Wish(
+            state=options.state or state_dir(),
+            config=config,
+            maildirs=tuple(options.mail or expand(config.maildirs)),
+            model=options.model,
+            now=options.now,
+            say=lambda line: console.print(line, markup=False, highlight=False, soft_wrap=True),
+        )
+    )
+    sys.stdout.write(f"{jsons.dumps(report.as_json())}\n" if options.json else _told(report))
+    if report.promoted and (named := os.environ.get(registry.ENVIRONMENT)):
+        sys.stderr.write(f"spamlstm: here ${registry.ENVIRONMENT} names {named}, and that goes before {report.model}\n")
+
+
+def _told(report: Report) -> str:
+    why = "; ".join(report.why)
+    if report.model is None:
+        return f"not retrained: {why}\n"
+    lines = [
+        f"{report.model} is in use: {why}" if report.promoted else f"refused, {report.parent} stays in use: {why}",
+        f"learned from {retrain.words(report.labels)} in {report.seconds:.0f} s",
+        *(
+            f"contradictory labels: {count} {what.replace('_', ' ')}"
+            for what, count in report.contradictions.items()
+            if count
+        ),
+        "",
+        *retrain.table(report),
+    ]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,262 @@
+"""What a mailbox that is there already says of its mail: positive evidence only.
+
+| evidence | label | what its user did |
+|---|---|---|
+| answered | ham | replied to it (flag R) |
+| flagged | ham | put a star on it (flag F) |
+| filed | ham | read it and put it into a folder of his own |
+| kept | ham | read it and left it in the inbox for a month |
+| junk | spam | left it in the junk folder, or moved it there |
+
+All else says nothing: what is unread or new in the inbox, thrown away, sent or begun, what a rule filed and nobody
+read, junk that was answered or flagged, and what the filter itself filed. A message of which two places say different
+things says nothing either.
+"""
+
+import contextlib
+import os
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from spamlstm.config.values import AUTO
+from spamlstm.learning.labels import MOST_LABELS, Label
+from spamlstm.mail import maildir
+from spamlstm.mail.arrival import arrived
+from spamlstm.mail.content import content_id
+from spamlstm.mail.folders import Kind, folders, kind
+from spamlstm.mail.maildir import Entry, GoneError, Name
+from spamlstm.mail.paths import MOST_BYTES
+from spamlstm.mail.tagging import is_tagged
+
+MONTH = 30 * 86_400.0
+UNSAID = 1000
+# What the store has room for when it was just pruned.
+MOST = MOST_LABELS * 9 // 10
+# Of one kind so many for each of the other, the newest: beyond that the layer takes all mail for what it saw more of
+# (docs/decisions/0012-adopt.md). Ham judged spam is worse than spam judged ham, and so there is less room for spam.
+HAM_FOR_SPAM = 10
+SPAM_FOR_HAM = 3
+
+
+class Evidence(StrEnum):
+    """Why a message is taken for what it is."""
+
+    ANSWERED = "answered"
+    FLAGGED = "flagged"
+    FILED = "filed"
+    KEPT = "kept"
+    JUNK = "junk"
+
+    @property
+    def label(self) -> Label:
+        """What it is evidence of."""
+        return Label.SPAM if self is Evidence.JUNK else Label.HAM
+
+
+class Without(StrEnum):
+    """Why a message is not learned from."""
+
+    EVIDENCE = "no evidence"
+    OURS = "filed by this filter"
+    SAID = "labelled by you"
+    DISPUTED = "in two places that disagree"
+    DOUBLE = "a copy of another"
+    GONE = "gone meanwhile"
+    BEYOND = "older than what is needed"
+
+
+@dataclass(frozen=True, slots=True)
+class Witness:
+    """A message that is evidence; `delivered` in seconds since 1970."""
+
+    entry: Entry
+    evidence: Evidence
+    delivered: float
+    content: str
+
+    def read(self) -> bytes:
+        """The raw message, wherever its reader renamed it to in its folder. OSError or GoneError if it is gone."""
+        return _read(self.entry)[0]
+
+
+@dataclass(slots=True)
+class Survey:
+    """What a mailbox has to say: who is heard, in the order of delivery, and how many are not, and why."""
+
+    witnesses: tuple[Witness, ...] = ()
+    messages: int = 0
+    found: Counter[Label] = field(default_factory=Counter)
+    """Of how many there is evidence, heard or not."""
+    without: Counter[Without] = field(default_factory=Counter)
+    unreadable: list[tuple[str, str]] = field(default_factory=list)
+    """Paths, each with the reason."""
+    unsaid: list[Entry] = field(default_factory=list)
+    """The newest of what lies in the inbox and says nothing: unread, or not old enough."""
+
+    def counts(self) -> Counter[Evidence]:
+        """How many are heard, by their evidence."""
+        return Counter(one.evidence for one in self.witnesses)
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known of the mailbox from elsewhere: content ids."""
+
+    filed: Collection[str] = ()
+    """What the filter itself put into the junk folder."""
+    said: Collection[str] = ()
+    """What the user himself said something of."""
+
+
+def evidence_of(place: Kind, flags: str, *, age: float) -> Evidence | None:
+    """What a folder, the flags there and the age in seconds say of a message."""
+    if place is Kind.SILENT or "T" in flags or "D" in flags:
+        return None
+    if place is Kind.JUNK:
+        return None if "R" in flags or "F" in flags else Evidence.JUNK
+    if "R" in flags:
+        return Evidence.ANSWERED
+    if "F" in flags:
+        return Evidence.FLAGGED
+    if "S" not in flags:
+        return None
+    if place is Kind.FILED:
+        return Evidence.FILED
+    return Evidence.KEPT if age >= MONTH else None
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What the configuration calls the junk folder, and which further folders say nothing."""
+
+    junk: str = AUTO
+    silent: tuple[str, ...] = ()
+
+
+def survey(
+    root: str,
+    *,
+    names: Names,
+    known: Known,
+    now: float,
+    most: int = MOST,
+    progress: Callable[[int], None] = lambda _: None,
+) -> Survey:
+    """Look through all folders of the Maildir `root`; an OSError if its inbox cannot be looked at.
+
+    Heard are the newest `most`, as many of either kind where there are, and never much more of one. Nothing is changed.
+    """
+    hearing = _Hearing(known)
+    result = hearing.survey
+    for number, (entry, place, stored) in enumerate(_newest_first(root, names, result), start=1):
+        progress(number)
+        evidence = evidence_of(place, Name.parse(entry.name).flags, age=now - stored)
+        if evidence is None:
+            result.without[Without.EVIDENCE] += 1
+            if place is Kind.INBOX and len(result.unsaid) < UNSAID:
+                result.unsaid.append(entry)
+        elif result.found[evidence.label] >= most:
+            result.without[Without.BEYOND] += 1
+        else:
+            hearing.hear(entry, evidence, stored)
+    result.witnesses = _balanced(list(hearing.heard.values()), most)
+    result.without[Without.BEYOND] += len(hearing.heard) - len(result.witnesses)
+    return result
+
+
+class _Hearing:
+    """Reads what may be evidence, and tells what is."""
+
+    def __init__(self, known: Known) -> None:
+        self.survey = Survey()
+        self.heard: dict[str, Witness] = {}
+        self._known = known
+        self._disputed: set[str] = set()
+
+    def hear(self, entry: Entry, evidence: Evidence, stored: float) -> None:
+        """One message that is evidence by where it lies."""
+        try:
+            raw, here = _read(entry)
+        except GoneError:
+            self.survey.without[Without.GONE] += 1
+            return
+        except OSError as error:
+            self.survey.unreadable.append((entry.path, why(error)))
+            return
+        content = content_id(raw)
+        reason = self._unheard(content, evidence, raw)
+        if reason is not None:
+            self.survey.without[reason] += 1
+            return
+        self.heard[content] = Witness(here, evidence, arrived(raw, stored=stored), content)
+        self.survey.found[evidence.label] += 1
+
+    def _unheard(self, content: str, evidence: Evidence, raw: bytes) -> Without | None:
+        # What carries our headers and is not in the journal was filed by us all the same: the journal does not last.
+        if evidence is Evidence.JUNK and (content in self._known.filed or is_tagged(raw)):
+            return Without.OURS
+        if content in self._known.said:
+            return Without.SAID
+        before = self.heard.get(content)
+        if before is not None and before.evidence.label is evidence.label:
+            return Without.DOUBLE
+        if before is not None:
+            self._disputed.add(content)
+            del self.heard[content]
+            self.survey.found[before.evidence.label] -= 1
+            self.survey.without[Without.DISPUTED] += 1
+        return Without.DISPUTED if content in self._disputed else None
+
+
+def _balanced(witnesses: Sequence[Witness], most: int) -> tuple[Witness, ...]:
+    """The newest of either kind, as many as may be heard, in the order of delivery."""
+    newest = sorted(witnesses, key=lambda one: (one.delivered, one.entry.name), reverse=True)
+    ham = [one for one in newest if one.evidence.label is Label.HAM]
+    spam = [one for one in newest if one.evidence.label is Label.SPAM]
+    n_ham, n_spam = balance(len(ham), len(spam), most=most)
+    return tuple(sorted(ham[:n_ham] + spam[:n_spam], key=lambda one: (one.delivered, one.entry.name)))
+
+
+def balance(ham: int, spam: int, *, most: int) -> tuple[int, int]:
+    """How many ham and spam are heard, where there are so many and `most` may be: half of each, or what there is."""
+    ham, spam = min(ham, HAM_FOR_SPAM * spam), min(spam, SPAM_FOR_HAM * ham)
+    half = most // 2
+    return min(ham, max(half, most - spam)), min(spam, max(half, most - ham))
+
+
+def _newest_first(root: str, names: Names, result: Survey) -> Iterator[tuple[Entry, Kind, float]]:
+    listed: list[tuple[Entry, Kind, float]] = []
+    for folder in folders(root):
+        place = kind(folder.name, junk=names.junk, silent=names.silent)
+        path = f"{root}/{folder.name}" if folder.name else root
+        try:
+            listed += [(entry, place, stored) for entry, stored in _dated(path)]
+        except OSError as error:
+            result.unreadable.append((path, why(error)))
+    result.messages = len(listed)
+    yield from sorted(listed, key=lambda found: (found[2], found[0].name), reverse=True)
+
+
+def _dated(folder: str) -> Iterator[tuple[Entry, float]]:
+    """The messages of a folder with the dates of their files; those that are too large to be judged are left out."""
+    for entry in maildir.messages(folder):
+        with contextlib.suppress(FileNotFoundError):  # its reader renamed it just now
+            status = os.lstat(entry.path)
+            if status.st_size <= MOST_BYTES:
+                yield entry, status.st_mtime
+
+
+def _read(entry: Entry) -> tuple[bytes, Entry]:
+    try:
+        return maildir.read(entry.path)[0], entry
+    except GoneError:
+        for now in maildir.find(entry.folder, Name.parse(entry.name).base):
+            return maildir.read(now.path)[0], now
+        raise
+
+
+def why(error: OSError) -> str:
+    """The reason as the end of a sentence."""
+    return (error.strerror or str(error)).lower()

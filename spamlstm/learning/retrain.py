@@ -1,0 +1,373 @@
+"""The network itself taught by the labels: a candidate is trained beside the model in use, and has to earn its place.
+
+    labels ─► snapshot ─► trial, without the newest labels ─► comparison on these ─► candidate, with all ─► promoted
+                                                          └─► refused                             └─► refused
+
+What is promoted has learned every label, so there is none left to judge it by. So the same training is done twice: the
+trial shows on the newest labels what it is worth, and the candidate on mail without labels what it would change.
+
+Everything is made beside its place: the candidate in a hidden folder among the user's models, all else in `retrain` of
+the state folder. A kill at any moment leaves the model in use as it is, and what it left is swept up by the next run.
+"""
+
+import copy
+import fcntl
+import importlib.util
+import json
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import closing, contextmanager, suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from spamlstm.config import Config
+from spamlstm.errors import TemporaryError, UnavailableError
+from spamlstm.learning import comparison, snapshot
+from spamlstm.learning.comparison import Comparison, Figures, Sides
+from spamlstm.learning.labels import Label, Labels
+from spamlstm.learning.learner import keep_in_step
+from spamlstm.learning.snapshot import Snapshot, Told
+from spamlstm.model import bundle as bundles
+from spamlstm.model import registry
+from spamlstm.model.bundle import CARD
+from spamlstm.model.classifier import Assessed, Classifier
+from spamlstm.model.personal import PersonalLayer
+from spamlstm.verdict import Verdict
+
+FEWEST = 20
+"""Labels of each kind, below which nothing is retrained."""
+KEPT = 3
+"""Retrained models that stay installed, beside the one in use and the one before."""
+# Resident memory is within what may be written to; measured in benchmarks/retraining.py.
+MOST_BYTES = 1_500 << 20
+CORES = 2
+TRAINER = (sys.executable, "-m", "training", "finetune")
+_NEEDED = ("torch", "onnx", "safetensors")
+_FOLDER, _REPORT, _SEEN, _LOCK = "retrain", "report.json", "labels.json", "lock"
+_NAME = "retrained"
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What is asked for. `maildirs` is where mail without labels is; `model` the one to start from, if not in use."""
+
+    state: Path
+    config: Config = field(default_factory=Config)
+    maildirs: tuple[Path, ...] = ()
+    model: Path | None = None
+    now: bool = False
+    trainer: Sequence[str] = TRAINER
+    say: Callable[[str], None] = print
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What came of it, and why, in words. `model` is the name of the candidate, None if there was nothing to do."""
+
+    promoted: bool
+    why: tuple[str, ...]
+    model: str | None = None
+    parent: str | None = None
+    labels: dict[str, int] = field(default_factory=dict)
+    contradictions: dict[str, int] = field(default_factory=dict)
+    comparison: Comparison | None = None
+    seconds: float = 0.0
+
+    def as_json(self) -> dict[str, Any]:
+        """All of it, as plain values."""
+        return asdict(self)
+
+
+def run(wish: Wish) -> Report:
+    """Retrain if there is something to learn, and promote what is better. Errors leave all as it was.
+
+    UnavailableError without the train extra, TemporaryError if another retraining is at work, DataError if the model
+    cannot be trained on.
+    """
+    start = time.monotonic()
+    _check_installed()
+    labels = Labels.find(wish.state)
+    if labels is None:
+        return Report(promoted=False, why=("nothing was labelled yet",))
+    with closing(labels), _workplace(wish.state) as (place, lock):
+        if idle := _idle(labels, place, now=wish.now):
+            return Report(promoted=False, why=(idle,))
+        report = _Run(wish, labels, place, lock=lock).report(start)
+        _write(place / _REPORT, report.as_json())
+        return report
+
+
+class _Run:
+    """One retraining."""
+
+    def __init__(self, wish: Wish, labels: Labels, place: Path, *, lock: int) -> None:
+        self._wish, self._labels, self._place, self._lock = wish, labels, place, lock
+        self._running = Classifier.open(wish.model, config=wish.config, personal=PersonalLayer())
+        self._costs = wish.config.policy.costs or self._running.bundle.costs
+        self._name = f"{_NAME}-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}"
+
+    def report(self, start: float) -> Report:
+        """Do all of it."""
+        wish, work = self._wish, self._place / "work"
+        wish.say("reading labels and mail")
+        seen = _seen(self._place)
+        taken = snapshot.take(self._labels, self._running.reader, wish.maildirs, before=seen, into=work)
+        wish.say(
+            f"{len(taken.train):,} labels to learn, {len(taken.held):,} held back, "
+            f"{len(taken.unlabelled) + len(taken.aside):,} messages without"
+        )
+        found = self._judge(taken, work)
+        why = comparison.objections(found)
+        report = Report(
+            promoted=not why,
+            why=tuple(why) or ("better on the labels held back, and no more ham is lost",),
+            model=self._name,
+            parent=self._running.bundle.label,
+            labels=taken.counts(),
+            contradictions=asdict(taken.contradictions),
+            comparison=found,
+            seconds=round(time.monotonic() - start, 1),
+        )
+        if report.promoted:
+            self._promote(report)
+        # After all else: what a kill cut short is done again.
+        _write(self._place / _SEEN, {one.content: one.label for one in taken.all})
+        return report
+
+    def _judge(self, taken: Snapshot, work: Path) -> Comparison:
+        """Train the trial and the candidate, and compare."""
+        running, wish = self._running, self._wish
+        told = list(comparison.assess(running, [one.mail for one in taken.all]))
+        wild = list(comparison.assess(running, taken.unlabelled))
+        aside = list(comparison.assess(running, taken.aside))
+        knows_some = _layer(told, taken.train)
+        self._train("trial", taken.train, targets=_targets(running, wild, knows_some), taken=taken, work=work)
+        trial = Classifier.open(self._hidden("trial"), config=wish.config, personal=PersonalLayer())
+        tried = list(comparison.assess(trial, [one.mail for one in taken.all]))
+        sides = [
+            (self._figures(running, told, taken, layer=known), self._figures(trial, tried, taken, layer=mine))
+            for known, mine in ((knows_some, _layer(tried, taken.train)), (None, None))
+        ]
+        del trial, tried
+        knows_all = _layer(told, taken.all)
+        self._train("candidate", taken.all, targets=_targets(running, wild, knows_all), taken=taken, work=work)
+        candidate = Classifier.open(self._hidden("candidate"), config=wish.config, personal=PersonalLayer())
+        learned = _layer(list(comparison.assess(candidate, [one.mail for one in taken.all])), taken.all)
+        before, _ = comparison.judged(_with(running, knows_all), aside)
+        after, _ = comparison.judged(_with(candidate, learned), comparison.assess(candidate, taken.aside))
+        return Comparison(
+            filters=Sides(*sides[0]),
+            networks=Sides(*sides[1]),
+            unlabelled=len(aside),
+            judged_ham=before.count(Verdict.HAM),
+            turned=comparison.turned(before, after),
+        )
+
+    def _figures(
+        self, classifier: Classifier, assessed: list[Assessed[str]], taken: Snapshot, *, layer: PersonalLayer | None
+    ) -> Figures:
+        """Of the labels held back, which are the last in `assessed`."""
+        verdicts, scores = comparison.judged(_with(classifier, layer), assessed[len(taken.train) :])
+        return comparison.figures(verdicts, scores, [one.spam for one in taken.held], self._costs)
+
+    def _hidden(self, what: str) -> Path:
+        """Where a bundle is made: on the disk of the user's models, under a name that no model can have."""
+        return registry.user_models() / f".{self._name}.{what}"
+
+    def _train(
+        self, what: str, told: Iterable[Told], *, targets: dict[str, float], taken: Snapshot, work: Path
+    ) -> None:
+        """Run the training to its end, as a process of its own."""
+        self._wish.say(f"training the {what}")
+        mail = [(one.mail, one.label.value) for one in told]
+        folder = snapshot.write([*mail, *((one, "") for one in taken.unlabelled)], targets, into=work / what)
+        out = self._hidden(what)
+        out.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        options = {
+            "--from": str(self._running.bundle.path),
+            "--mail": str(folder),
+            "--out": str(out),
+            "--version": self._name.removeprefix(f"{_NAME}-"),
+            "--origin": json.dumps({"labels": taken.counts(), "unlabelled": len(targets)}),
+            "--threads": str(min(CORES, len(os.sched_getaffinity(0)))),
+        }
+        _run_low([*self._wish.trainer, *(word for pair in options.items() for word in pair)], lock=self._lock)
+
+    def _promote(self, report: Report) -> None:
+        """Put the candidate, with its report, among the models, in use, and under the layer."""
+        made = self._hidden("candidate")
+        _write(made / _REPORT, report.as_json())
+        (made / CARD).write_text(f"{(made / CARD).read_text('utf-8')}\n{_card(report)}", "utf-8")
+        manifest = dict(bundles.load(made).manifest)
+        manifest["retrained"] = {**manifest.get("retrained", {}), "comparison": asdict(report)["comparison"]}
+        bundles.seal(made, manifest)
+        made.rename(registry.user_models() / self._name)
+        registry.use(self._name)
+        keep_in_step(self._labels, Classifier.open())
+        _prune()
+
+
+def _layer(assessed: Sequence[Assessed[str]], told: Sequence[Told]) -> PersonalLayer:
+    """What a layer on this base knows of these labels, in the order of their saying. `assessed` may be of more."""
+    found = {one.key: one for one in assessed}
+    layer = PersonalLayer()
+    for one in sorted(told, key=lambda told: told.row):
+        known = found[one.content]
+        if known.prints is not None:
+            layer.learn(known.prints, prior=known.prior, spam=one.spam)
+    return layer
+
+
+def _with(classifier: Classifier, layer: PersonalLayer | None) -> Classifier:
+    other = copy.copy(classifier)
+    other.personal = layer
+    return other
+
+
+def _targets(running: Classifier, wild: Iterable[Assessed[str]], layer: PersonalLayer) -> dict[str, float]:
+    """What the filter in use says of each message, personal layer and all: what that knows, the network is to learn."""
+    classifier = _with(running, layer)
+    scores = ((one.key, classifier.judged_score(one)) for one in wild if not one.failure)
+    return {name: score for name, score in scores if score is not None}
+
+
+# --- the process ----------------------------------------------------------------------------------------------------
+
+
+def _run_low(command: Sequence[str], *, lock: int) -> None:
+    """Run a command behind everything else: lowest priority, two cores, bounded memory. It holds the lock, an open
+    file, as long as it lives, also when this process is killed. TemporaryError if it does not end well.
+    """
+    search = os.pathsep.join(path or str(Path.cwd()) for path in sys.path)
+    # Threads that wait for each other by spinning take ten times the time where others are at work.
+    environment = {**os.environ, "PYTHONPATH": search, "OMP_WAIT_POLICY": "PASSIVE"}
+    with subprocess.Popen(command, env=environment, pass_fds=[lock]) as process:  # noqa: S603  our own trainer
+        try:
+            _lower(process.pid)
+            status = process.wait()
+        except BaseException:
+            process.kill()
+            raise
+    if status:
+        ended = f"by signal {-status}" if status < 0 else f"with status {status}"
+        raise TemporaryError(f"the training ended {ended}, so the model in use stays; what it said stands above")
+
+
+def _lower(process: int) -> None:
+    with suppress(ProcessLookupError):  # it has ended
+        os.setpriority(os.PRIO_PROCESS, process, 19)
+        resource.prlimit(process, resource.RLIMIT_DATA, (MOST_BYTES, MOST_BYTES))
+        os.sched_setaffinity(process, sorted(os.sched_getaffinity(0))[-CORES:])
+        with suppress(PermissionError):  # a sandbox may forbid it, and it is a courtesy
+            os.sched_setscheduler(process, os.SCHED_BATCH, os.sched_param(0))
+
+
+def _check_installed() -> None:
+    if missing := [name for name in _NEEDED if importlib.util.find_spec(name) is None]:
+        raise UnavailableError(
+            f"retraining needs {' and '.join(missing)}, which judging does not: pip install 'spamlstm[train]'"
+        )
+
+
+# --- what stays between runs ----------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _workplace(state: Path) -> Generator[tuple[Path, int]]:
+    """The folder of retraining and its lock, for one process at a time, without what a broken run left."""
+    place = state / _FOLDER
+    place.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # The lock belongs to the open file, which a training that outlives this process has open too.
+    with (place / _LOCK).open("ab") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise TemporaryError("another retraining is at work with this state folder; wait for its end") from error
+        _sweep(place)
+        try:
+            yield place, lock.fileno()
+        finally:
+            _sweep(place)
+
+
+def _sweep(place: Path) -> None:
+    shutil.rmtree(place / "work", ignore_errors=True)
+    for left in registry.user_models().glob(f".{_NAME}-*"):
+        shutil.rmtree(left, ignore_errors=True)
+
+
+def _idle(labels: Labels, place: Path, *, now: bool) -> str:
+    """Why there is nothing to do; empty if there is."""
+    counts = labels.counts()
+    for label in Label:
+        if counts[label] < FEWEST:
+            return f"there are {counts[Label.HAM]} ham and {counts[Label.SPAM]} spam; it takes {FEWEST} of each"
+    seen = _seen(place)
+    if not now and all(seen.get(one.content) == one.label for one in labels.last(snapshot.MOST_LABELS)):
+        return "nothing was labelled since the last time; --now retrains all the same"
+    return ""
+
+
+def _seen(place: Path) -> dict[str, str]:
+    try:
+        seen: dict[str, str] = json.loads((place / _SEEN).read_text())
+    except (OSError, ValueError):
+        return {}
+    return seen
+
+
+def _write(path: Path, value: object) -> None:
+    """Whole or not at all."""
+    beside = path.with_name(f".{path.name}")
+    beside.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    beside.replace(path)
+
+
+def _prune() -> None:
+    """Keep the newest retrained models, the one in use and the one before. Each is gone by one rename."""
+    own = [name for name in registry.names() if name.startswith(f"{_NAME}-")]
+    for name in own[:-KEPT]:
+        if name not in (registry.current(), registry.previous()):
+            gone = registry.user_models() / f".{name}.gone"
+            (registry.user_models() / name).rename(gone)
+            shutil.rmtree(gone, ignore_errors=True)
+
+
+def _card(report: Report) -> str:
+    """The section of the model card about the retraining."""
+    lines = ["## Retrained", "", f"From {report.parent}, with {words(report.labels)}. {'; '.join(report.why)}.", ""]
+    return "\n".join([*lines, *table(report), ""])
+
+
+def words(labels: dict[str, int]) -> str:
+    """Counts of labels in words."""
+    return " and ".join(f"{count:,} {label}" for label, count in labels.items())
+
+
+def table(report: Report) -> list[str]:
+    """The comparison as a table in Markdown; nothing if there was none."""
+    if report.comparison is None:
+        return []
+    rows = [
+        "| of the labels held back | ham lost | spam missed | unsure | cost | (1-ROCA)% |",
+        "|---|---:|---:|---:|---:|---:|",
+    ]
+    for what, sides in (("filter", report.comparison.filters), ("network", report.comparison.networks)):
+        for which, one in (("now", sides.running), ("new", sides.candidate)):
+            area = "–" if one.one_minus_roca_pct is None else f"{one.one_minus_roca_pct:.3f}"
+            rows.append(
+                f"| {what}, {which} | {one.lost} of {one.ham} | {one.missed} of {one.spam} | {one.unsure} "
+                f"| {one.cost:.1f} | {area} |"
+            )
+    changes = ", ".join(f"{count} {change}" for change, count in report.comparison.turned.items()) or "none"
+    return [
+        *rows,
+        "",
+        f"Of {report.comparison.unlabelled:,} messages without a label, verdicts that change: {changes}.",
+    ]

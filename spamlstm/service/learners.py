@@ -1,0 +1,244 @@
+"""The personal layers of the Maildirs, kept in step with what users say by moves and by commands.
+
+Whatever is wrong with a label store, filtering goes on with what was learned before: it is told once a try, counted,
+and tried again later.
+"""
+
+import contextlib
+import logging
+import os
+import sqlite3
+import time
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from spamlstm.config import Layer
+from spamlstm.config.places import LABELS, personal_dir
+from spamlstm.errors import UserError
+from spamlstm.learning.labels import Label, Labels, Origin
+from spamlstm.learning.learner import Base, Learner, keep_in_step
+from spamlstm.mail.tagging import untag
+from spamlstm.model.personal import PersonalLayer
+from spamlstm.service.failures import sentence
+from spamlstm.service.log import emit
+
+# A layer is 8 MB, and is there again in a tenth of a second.
+MOST_LAYERS = 24
+# Seconds until a store that failed is asked again, twice as many each time: a lock may cost five seconds of waiting.
+FIRST_DELAY = 10.0
+LONGEST_DELAY = 900.0
+
+
+class NotNowError(Exception):
+    """The label store cannot be used now; that has been told."""
+
+
+@dataclass(slots=True)
+class LearningStatus:
+    """What was learned, for `spamlstm status`. One thread writes; a look from another may be a label late."""
+
+    labels: dict[str, int] = field(default_factory=dict)
+    """In the shared store, by label; empty where each Maildir has its own."""
+    moved: Counter[str] = field(default_factory=Counter)
+    """Since the start, by what users did with mail; by label."""
+    failed: int = 0
+    """Times that a store could not be used."""
+    last: float | None = None
+    """When the last label was said, in seconds since 1970."""
+    rounds: int = 0
+    """Looks at the folders of all Maildirs."""
+    round_seconds: float = 0.0
+    """Processor time of the last one."""
+
+    def snapshot(self) -> dict[str, Any]:
+        """All of it, as JSON can hold it."""
+        return {
+            "labels": dict(self.labels),
+            "moved": dict(self.moved),
+            "failed": self.failed,
+            "last": self.last,
+            "rounds": self.rounds,
+            "round_seconds": self.round_seconds,
+        }
+
+
+@dataclass(slots=True)
+class _Open:
+    """A store that is open: its learner, and which file it is."""
+
+    learner: Learner
+    which: tuple[int, int]
+    model: str = ""
+    """The base whose scores it rests on, as far as that was looked at."""
+
+
+class Learners:
+    """The learners of one state folder: one for all Maildirs, or one for each, by `layer`. For one thread."""
+
+    def __init__(
+        self, state: Path, *, layer: Layer, clock: Callable[[], float] = time.time, most: int = MOST_LAYERS
+    ) -> None:
+        self.status = LearningStatus()
+        self.nothing = PersonalLayer()
+        """The layer of those who have said nothing: the base alone speaks."""
+        self._state = state
+        self._layer = layer
+        self._clock = clock
+        self._most = most
+        self._stores: OrderedDict[Path, _Open] = OrderedDict()
+        self._pauses: dict[Path, tuple[float, float]] = {}  # until when, and how long it was
+        self._counted = (-1, -1)
+        self._base: Base | None = None
+
+    def close(self) -> None:
+        """Let go of the stores."""
+        while self._stores:
+            _, store = self._stores.popitem()
+            _let_go(store.learner)
+
+    def reconfigure(self, layer: Layer) -> None:
+        """Go on with layers of this kind."""
+        if layer is not self._layer:
+            self.close()
+            self._layer = layer
+
+    def rebase(self, base: Base) -> None:
+        """From now on what was learned rests on the scores of this base: each store is brought in step when it is used.
+
+        That is a millisecond for each label that another base has scored.
+        """
+        self._base = base
+
+    def layer(self, maildir: str) -> PersonalLayer:
+        """What counts for mail of this Maildir: with all that was said up to this moment, by whatever process."""
+        folder = self._folder(maildir)
+        learner = None
+        with contextlib.suppress(NotNowError), self._failing_open(folder):
+            learner = self._learner(folder)
+            if learner is not None:
+                learner.catch_up()
+        if learner is None and folder in self._stores:
+            learner = self._stores[folder].learner
+        return learner.layer if learner else self.nothing
+
+    def label(self, maildir: str, content: str) -> Label | None:
+        """What was last said of a message. NotNowError if that cannot be known now."""
+        folder = self._folder(maildir)
+        with self._failing_open(folder):
+            learner = self._learner(folder)
+            return learner.labels.label(content) if learner else None
+
+    def say(self, maildir: str, raw: bytes, label: Label, *, base: Base) -> bool:
+        """Note what its user says of a message by what he did with it, and learn it; False if it was said before.
+
+        It is on disk when this returns. NotNowError if that is impossible now.
+        """
+        folder = self._folder(maildir)
+        with self._failing_open(folder):
+            learner = self._learner(folder, create=True)
+            assert learner is not None  # noqa: S101  it was to be created
+            mail = untag(raw)
+            new = learner.say(mail, label, prior=base.assess(mail).prior, model=base.bundle.label, origin=Origin.MOVED)
+            learner.keep()
+        if new:
+            self.status.moved[label] += 1
+            self.status.last = self._clock()
+        return new
+
+    def tally(self) -> None:
+        """Count the labels of the shared store, if there are others than when they were last counted."""
+        if self._layer is not Layer.SHARED:
+            self.status.labels = {}
+            return
+        self.layer("")
+        store = self._stores.get(self._state)
+        if store is None or self._state in self._pauses:
+            return
+        with contextlib.suppress(NotNowError), self._failing_open(self._state):
+            labels = store.learner.labels
+            now = store.learner.layer.labels, labels.epoch
+            if now != self._counted:
+                self.status.labels = {str(label): count for label, count in labels.counts().items()}
+                self.status.last = max((said.time for said in labels.last(1)), default=None)
+                self._counted = now
+
+    def _folder(self, maildir: str) -> Path:
+        return self._state if self._layer is Layer.SHARED else personal_dir(self._state, maildir)
+
+    def _learner(self, folder: Path, *, create: bool = False) -> Learner | None:
+        """The learner of a folder, if anything was said there or it is to be created."""
+        store = self._stores.get(folder)
+        which = _which(folder / LABELS)
+        if store is not None and which == store.which:
+            self._stores.move_to_end(folder)
+            self._keep_in_step(store)
+            return store.learner
+        if which is None and not create:
+            if store is not None:
+                # Somebody has removed the file: nothing was ever said.
+                self._stores.pop(folder).learner.labels.close()
+            return None
+        labels = Labels.open(_private(folder, below=self._state))
+        try:
+            opened = _Open(Learner(labels), _which(folder / LABELS) or (0, 0))
+            self._keep_in_step(opened)
+            opened.learner.catch_up()
+        except BaseException:
+            labels.close()
+            raise
+        if store is not None:
+            store.learner.labels.close()
+        self._stores[folder] = opened
+        self._stores.move_to_end(folder)
+        while len(self._stores) > self._most:
+            _, oldest = self._stores.popitem(last=False)
+            _let_go(oldest.learner)
+        return opened.learner
+
+    def _keep_in_step(self, store: _Open) -> None:
+        if self._base is not None and store.model != self._base.bundle.label:
+            keep_in_step(store.learner.labels, self._base)
+            store.model = self._base.bundle.label
+
+    @contextlib.contextmanager
+    def _failing_open(self, folder: Path) -> Iterator[None]:
+        """What goes wrong with a store is a NotNowError, and so is each question until it is asked again."""
+        until, delay = self._pauses.get(folder, (0.0, FIRST_DELAY / 2))
+        if self._clock() < until:
+            raise NotNowError
+        try:
+            yield
+        except (sqlite3.Error, OSError, UserError) as error:
+            delay = min(2 * delay, LONGEST_DELAY)
+            self._pauses[folder] = self._clock() + delay, delay
+            self.status.failed += 1
+            why = str(error) if isinstance(error, UserError) else sentence(error)
+            emit(logging.WARNING, "not-learned", state=folder, error=why, again=delay)
+            raise NotNowError from error
+        self._pauses.pop(folder, None)
+
+
+def _which(path: Path) -> tuple[int, int] | None:
+    try:
+        status = os.stat(path)  # noqa: PTH116  asked for with every message
+    except FileNotFoundError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _private(folder: Path, *, below: Path) -> Path:
+    """The folder, made for its owner alone; so are those above it, for which mkdir's mode does not hold."""
+    between = [one for one in (folder, *folder.parents) if below in one.parents]
+    below.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for path in reversed(between):
+        path.mkdir(mode=0o700, exist_ok=True)
+    return folder
+
+
+def _let_go(learner: Learner) -> None:
+    with contextlib.suppress(sqlite3.Error, OSError, UserError):
+        learner.keep(always=True)
+    learner.labels.close()

@@ -1,0 +1,79 @@
+"""The files of one folder by the hashes of their base names, and what has changed since they were last listed."""
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from spamlstm.mail import maildir as maildirs
+from spamlstm.mail.maildir import Entry, GoneError, Part
+from spamlstm.mail.paths import MOST_BYTES
+from spamlstm.service.places import Mark, base_hash
+
+_MARKS = tuple(map(Mark, range(8)))
+
+_Item = TypeVar("_Item")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A file in a listing."""
+
+    base: int
+    marks: Mark
+    part: Part
+    name: str
+
+
+@dataclass(slots=True)
+class Difference:
+    """A folder's listing, held against the one before."""
+
+    arrived: list[Found] = field(default_factory=list)
+    changed: list[tuple[Found, Mark]] = field(default_factory=list)
+    gone: set[int] = field(default_factory=set)
+
+
+def compared(path: str, before: dict[int, Mark]) -> Difference:
+    """What lies in the folder at `path` now, against what lay there; an OSError if it cannot be listed."""
+    found = Difference(gone=set(before))
+    seen: set[int] = set()
+    for one in listed(path):
+        found.gone.discard(one.base)
+        marks = before.get(one.base)
+        if marks is None:
+            if one.base not in seen:
+                seen.add(one.base)
+                found.arrived.append(one)
+        elif marks != one.marks:
+            found.changed.append((one, marks))
+    return found
+
+
+def listed(path: str) -> Iterator[Found]:
+    """The messages of a folder, without taking each name apart as `Name` does: there may be 50,000."""
+    for entry in maildirs.messages(path):
+        stem, _, flags = entry.name.partition(":2,")
+        marks = 0
+        if flags:
+            letters = flags.partition(",")[0]
+            marks = ("R" in letters) + 2 * ("S" in letters) + 4 * ("T" in letters)
+        base = stem.partition(":")[0].partition(",")[0]
+        yield Found(base_hash(base), _MARKS[marks], entry.part, entry.name)
+
+
+def read(path: str, one: Found) -> bytes | None:
+    """Its bytes; None if it is gone, unreadable, or too large to be read as a message."""
+    entry = Entry(path, one.part, one.name)
+    try:
+        if os.lstat(entry.path).st_size > MOST_BYTES:
+            return None
+        return maildirs.read(entry.path)[0]
+    except (GoneError, OSError):
+        return None
+
+
+def chunks(items: Sequence[_Item], size: int) -> Iterator[Sequence[_Item]]:
+    """The items, so many at a time."""
+    for start in range(0, len(items), size):
+        yield items[start : start + size]

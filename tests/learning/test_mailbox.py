@@ -1,0 +1,201 @@
+"""What a mailbox says of its mail: positive evidence only, and never the filter's own verdicts."""
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tiny_bundle import mail
+
+from spamlstm.learning.labels import Label
+from spamlstm.learning.mailbox import (
+    HAM_FOR_SPAM,
+    MONTH,
+    SPAM_FOR_HAM,
+    Evidence,
+    Known,
+    Names,
+    Without,
+    balance,
+    evidence_of,
+    survey,
+)
+from spamlstm.mail.content import content_id
+from spamlstm.mail.folders import Kind
+from spamlstm.mail.tagging import tag
+from spamlstm.verdict import Judgement, Verdict
+
+NOW = 1_800_000_000.0
+OLD = NOW - 2 * MONTH
+
+
+def put(root: Path, folder: str, raw: bytes, *, flags: str = "S", when: float = OLD) -> Path:
+    """Deliver into a folder, as read unless told otherwise."""
+    home = root / folder
+    for part in ("new", "cur", "tmp"):
+        (home / part).mkdir(parents=True, exist_ok=True)
+    path = home / "cur" / f"{content_id(raw)[:12]}.{folder.strip('.') or 'in'}:2,{flags}"
+    path.write_bytes(raw)
+    os.utime(path, (when, when))
+    return path
+
+
+@pytest.fixture
+def root(tmp_path):
+    maildir = tmp_path / "Maildir"
+    for part in ("new", "cur", "tmp"):
+        (maildir / part).mkdir(parents=True)
+    return maildir
+
+
+def look(root, **how):
+    known = Known(how.pop("filed", ()), how.pop("said", ()))
+    return survey(str(root), names=how.pop("names", Names()), known=known, now=NOW, **how)
+
+
+@pytest.mark.parametrize(
+    ("place", "flags", "age", "evidence"),
+    [
+        (Kind.INBOX, "", 2 * MONTH, None),
+        (Kind.INBOX, "S", MONTH - 1, None),
+        (Kind.INBOX, "S", MONTH, Evidence.KEPT),
+        (Kind.INBOX, "RS", 0, Evidence.ANSWERED),
+        (Kind.INBOX, "F", 0, Evidence.FLAGGED),
+        (Kind.INBOX, "ST", 2 * MONTH, None),
+        (Kind.FILED, "S", 0, Evidence.FILED),
+        (Kind.FILED, "", 2 * MONTH, None),
+        (Kind.FILED, "DS", 0, None),
+        (Kind.JUNK, "", 0, Evidence.JUNK),
+        (Kind.JUNK, "S", 0, Evidence.JUNK),
+        (Kind.JUNK, "RS", 0, None),
+        (Kind.JUNK, "FS", 0, None),
+        (Kind.SILENT, "FRS", 2 * MONTH, None),
+    ],
+)
+def test_only_what_a_user_did_is_evidence(place, flags, age, evidence):
+    """Unread, new, thrown away, sent, or filed by a rule and never read: nothing follows from that."""
+    assert evidence_of(place, flags, age=age) is evidence
+
+
+def test_all_folders_are_looked_through(root):
+    """In the order of delivery, whatever folder they are in; Trash and Sent say nothing, in other languages too."""
+    kept, filed, junk = mail("kept"), mail("filed"), mail("junk")
+    put(root, "", kept, when=OLD + 2)
+    put(root, ".Lists.Work", filed, when=OLD)
+    put(root, ".Junk", junk, when=OLD + 1)
+    for folder in (".Trash", ".Sent", ".Entw&APw-rfe", ".INBOX.Papierkorb"):
+        put(root, folder, mail(folder))
+    found = look(root)
+    assert [(one.evidence, one.content) for one in found.witnesses] == [
+        (Evidence.FILED, content_id(filed)),
+        (Evidence.JUNK, content_id(junk)),
+        (Evidence.KEPT, content_id(kept)),
+    ]
+    assert (found.messages, found.without[Without.EVIDENCE]) == (7, 4)
+    assert [one.read() for one in found.witnesses] == [filed, junk, kept]
+
+
+def test_the_configuration_names_folders(root):
+    """Its junk folder is the one, and what it calls silent says nothing."""
+    put(root, ".Quarant", mail("junk"))
+    put(root, ".Receipts", mail("receipt"))
+    put(root, ".Keep", mail("keep"))
+    found = look(root, names=Names("Quarant", ("Receipts",)))
+    assert sorted(one.evidence for one in found.witnesses) == ["filed", "junk"]
+
+
+def test_our_own_verdicts_are_no_evidence(root):
+    """What the journal says we filed, and what carries our headers without being in the journal."""
+    ours, tagged, theirs = mail("ours"), mail("tagged"), mail("theirs")
+    verdict = Judgement(Verdict.SPAM, 0.99, 5.0, "score", "tiny-1")
+    put(root, ".Junk", tag(ours, verdict, version="1", bar=0.9))
+    put(root, ".Junk", tag(tagged, verdict, version="1", bar=0.9))
+    put(root, ".Junk", b"X-Spam-Flag: YES\nX-Spam-Checker-Version: SpamAssassin 4.0.0\n" + theirs)
+    put(root, "", mail("friend"))
+    found = look(root, filed={content_id(ours)})
+    assert [one.content for one in found.witnesses if one.evidence is Evidence.JUNK] == [content_id(theirs)]
+    assert found.without[Without.OURS] == 2
+
+
+def test_what_the_user_said_is_left_to_him(root):
+    """His own words are in the store already."""
+    put(root, ".Junk", mail("junk"))
+    put(root, ".Junk", mail("said"))
+    put(root, "", mail("friend"))
+    found = look(root, said={content_id(mail("said"))})
+    assert len(found.witnesses) == 2
+    assert found.without[Without.SAID] == 1
+
+
+def test_copies_count_once_and_contradictions_not_at_all(root):
+    """A message in two folders is one; one that lies in the junk folder and in another says nothing."""
+    for folder in ("", ".Keep", ".Keep.Too"):
+        put(root, folder, mail("copied"))
+    for folder in (".Junk", ".Keep", ".Spam"):
+        put(root, folder, mail("disputed"))
+    put(root, ".Junk", mail("junk"))
+    found = look(root)
+    assert sorted(one.content for one in found.witnesses) == sorted(map(content_id, (mail("copied"), mail("junk"))))
+    assert (found.without[Without.DOUBLE], found.without[Without.DISPUTED]) == (2, 3)
+    assert found.found == {Label.HAM: 1, Label.SPAM: 1}
+
+
+def test_the_newest_are_heard(root):
+    """Where there are more than can be learned, half of either kind."""
+    for number in range(30):
+        put(root, "" if number % 3 else ".Junk", mail(f"letter {number}"), when=OLD + number)
+    found = look(root, most=10)
+    heard = {one.content for one in found.witnesses}
+    newest = [number for number in range(30) if number % 3][-5:] + [number for number in range(30) if not number % 3][
+        -5:
+    ]
+    assert heard == {content_id(mail(f"letter {number}")) for number in newest}
+    assert found.without[Without.BEYOND] == 20
+
+
+@given(ham=st.integers(0, 50_000), spam=st.integers(0, 50_000), most=st.integers(2, 20_000))
+def test_never_much_more_of_one_kind(ham, spam, most):
+    """Within the bounds of number and of proportion, and no fewer than these leave room for."""
+    n_ham, n_spam = balance(ham, spam, most=most)
+    assert n_ham <= min(ham, HAM_FOR_SPAM * spam)
+    assert n_spam <= min(spam, SPAM_FOR_HAM * ham)
+    assert n_ham + n_spam <= most
+    assert n_ham >= min(ham, HAM_FOR_SPAM * spam, most // 2)
+    assert n_spam >= min(spam, SPAM_FOR_HAM * min(ham, HAM_FOR_SPAM * spam), most // 2)
+
+
+def test_the_server_s_date_orders_what_was_copied_without_dates(root):
+    """A program that fetched all of it today gave all files the same date."""
+    for number, folder in enumerate((".Junk", "", ".Junk", "")):
+        received = f"Received: by mx; Thu, 0{number + 1} Jan 2026 21:20:00 +0000\r\n".encode()
+        put(root, folder, received + mail(f"letter {number}"), flags="FS" if not folder else "S", when=NOW)
+    evidences = [one.evidence for one in look(root).witnesses]
+    assert evidences == [Evidence.JUNK, Evidence.FLAGGED, Evidence.JUNK, Evidence.FLAGGED]
+
+
+def test_what_its_reader_renames_is_found(root):
+    """Between the look and the reading a flag may come or go."""
+    put(root, ".Junk", mail("junk"))
+    path = put(root, "", mail("friend"), flags="RS")
+    (_, friend) = sorted(look(root).witnesses, key=lambda one: one.evidence is Evidence.ANSWERED)
+    path.rename(str(path) + "X")
+    assert friend.read() == mail("friend")
+
+
+def test_what_goes_or_cannot_be_read_stops_nothing(root):
+    """What its user removes meanwhile is left out, what cannot be read is told, and the rest is heard."""
+    put(root, ".Junk", mail("junk"))
+    put(root, "", mail("friend"))
+    gone, link = put(root, "", mail("gone")), put(root, "", mail("link"))
+
+    def meanwhile(number):
+        if number == 1:
+            gone.unlink()
+            link.unlink()
+            link.symlink_to("/etc/passwd")
+
+    found = look(root, progress=meanwhile)
+    assert len(found.witnesses) == 2
+    assert found.without[Without.GONE] == 1
+    assert found.unreadable == [(str(link), "too many levels of symbolic links")]

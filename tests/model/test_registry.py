@@ -1,0 +1,137 @@
+"""Which model is in use, and that another takes its place whole or not at all."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+
+import pytest
+from tiny_bundle import make
+
+from spamlstm.errors import DataError, NoInputError, UserError
+from spamlstm.model import registry
+from spamlstm.model.classifier import Classifier
+
+
+@pytest.fixture
+def models(tmp_path, monkeypatch, tiny):
+    """The user's own models: 'a' and 'b', and 'tiny' in the place of the shipped one."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    monkeypatch.delenv(registry.ENVIRONMENT, raising=False)
+    monkeypatch.setattr(registry, "_SHIPPED", (tiny,))
+    own = registry.user_models()
+    for name in "ab":
+        make(own / name)
+    return own
+
+
+def test_what_ships_is_in_use_until_another_is(models, tiny):
+    assert (registry.current(), registry.previous()) == ("default", None)
+    assert registry.find_bundle(None) == tiny
+    assert list(registry.names()) == ["default", "a", "b"]
+
+
+def test_use_and_back_again(models, tiny):
+    """Each use keeps the one before, and the way back is a use too."""
+    registry.use("a")
+    assert registry.find_bundle(None) == models / "a"
+    registry.use("b")
+    assert (registry.current(), registry.previous()) == ("b", "a")
+    registry.rollback()
+    assert (registry.current(), registry.previous()) == ("a", "b")
+    registry.rollback()
+    registry.use("default")
+    assert (registry.find_bundle(None), registry.previous()) == (tiny, "b")
+
+
+def test_to_use_what_is_in_use_loses_no_way_back(models):
+    registry.use("a")
+    registry.use("a")
+    assert (registry.current(), registry.previous()) == ("a", "default")
+
+
+def test_nothing_to_go_back_to(models):
+    with pytest.raises(DataError, match="none was before"):
+        registry.rollback()
+
+
+def test_a_name_that_is_none(models):
+    """What there is, is said; nothing outside the folder is reached, nor is what a rename has not finished."""
+    make(models / ".partial")
+    for name in ("c", "../a", "current", ".partial", ""):
+        with pytest.raises(NoInputError, match="there is default, a, b"):
+            registry.use(name)
+
+
+@pytest.mark.parametrize("file", ["model.onnx", "weights.safetensors", "manifest.json"])
+def test_a_damaged_model_is_not_used(models, file):
+    """Also a file that only fine-tuning reads."""
+    registry.use("a")
+    with (models / "b" / file).open("r+b") as stream:
+        stream.seek(-20, os.SEEK_END)
+        stream.write(b"garbled")
+    with pytest.raises(UserError):
+        registry.use("b")
+    assert registry.current() == "a"
+
+
+def test_a_model_that_answers_otherwise_is_not_used(models):
+    """The hashes are right, the reference answers are not."""
+    path = models / "b" / "manifest.json"
+    path.write_text(path.read_text().replace("-6.0", "-5.0"))
+    with pytest.raises(DataError, match="other answers"):
+        registry.use("b")
+    assert registry.current() == "default"
+
+
+def test_a_model_that_is_gone_gives_way_to_what_ships(models, tiny):
+    registry.use("a")
+    shutil.rmtree(models / "a")
+    assert registry.find_bundle(None) == tiny
+
+
+def test_the_stamp_tells_when_another_is_in_use(models, tmp_path):
+    """Equal while nothing changes; another after each use, and when a bundle is made anew under its name."""
+    seen = [registry.stamp()]
+    assert registry.stamp() == seen[0]
+    for name in ("a", "b"):
+        registry.use(name)
+        seen.append(registry.stamp())
+    make(tmp_path / "new")
+    shutil.rmtree(models / "b")
+    (tmp_path / "new").rename(models / "b")
+    seen.append(registry.stamp())
+    assert len(set(seen)) == 4
+    assert registry.stamp(tmp_path / "none") is None
+
+
+USE = """
+import os, signal, sys
+from pathlib import Path
+from spamlstm.model import registry
+
+registry._SHIPPED = (Path(sys.argv[1]),)
+left = int(sys.argv[2])
+
+def hook(event, args):
+    global left
+    if event in ("os.symlink", "os.rename", "os.remove") and (left := left - 1) < 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+sys.addaudithook(hook)
+registry.use("b")
+"""
+
+
+@pytest.mark.parametrize("steps", range(7))
+def test_a_kill_leaves_a_model_in_use(models, tiny, root, steps):
+    """Before whichever change to the folder the process ends: the old or the new one is in use, and another can be."""
+    registry.use("a")
+    done = subprocess.run([sys.executable, "-c", USE, str(tiny), str(steps)], cwd=root, check=False)
+    assert done.returncode == (-signal.SIGKILL if steps < 6 else 0)
+    assert registry.current() == ("a" if steps < 6 else "b")
+    assert registry.previous() in {"default", "a"}
+    Classifier.open(None)
+    registry.use("b")
+    assert registry.rollback().path == models / "a"

@@ -1,0 +1,11 @@
+"""The tiny bundle, for the daemon beside other programs."""
+
+from pathlib import Path
+
+import pytest
+from tiny_bundle import make
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory) -> Path:
+    return make(tmp_path_factory.mktemp("models") / "tiny")

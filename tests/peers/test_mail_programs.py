@@ -1,0 +1,238 @@
+"""Programs that people keep beside a Maildir, at work while mail arrives and we file it: mbsync, mutt and notmuch.
+
+At the end each message is there once, with its bytes, where it belongs, and the program has nothing to complain of.
+`DELIVERIES=2001 pytest -m peers tests/peers` does more of it.
+"""
+
+import contextlib
+import os
+import pty
+import select
+import shutil
+import subprocess
+import threading
+import time
+from collections import Counter
+
+import pytest
+from dovecot import running
+from watching import DELIVERIES, deliver, mark, message, on_disk, until, watching
+
+from spamlstm.mail.content import content_id
+
+HAM, SPAM, UNSURE = range(3)
+
+pytestmark = [pytest.mark.peers, pytest.mark.timeout(240 + DELIVERIES)]
+
+
+def needs(program):
+    return pytest.mark.skipif(shutil.which(program) is None, reason=f"{program} is not installed here")
+
+
+@pytest.fixture
+def box(tmp_path):
+    """An empty Maildir."""
+    path = tmp_path / "box"
+    for part in ("tmp", "new", "cur"):
+        (path / part).mkdir(parents=True)
+    return path
+
+
+@contextlib.contextmanager
+def arriving(maildir, **options):
+    """Deliveries go on in the block; gives what tells whether there will be more."""
+
+    def all_of_them():
+        for number in range(DELIVERIES):
+            deliver(maildir, number, **options)
+            time.sleep(0.005)
+
+    server = threading.Thread(target=all_of_them, daemon=True)
+    server.start()
+    yield server.is_alive
+    server.join()
+
+
+def verdicts(folder):
+    """How many messages of each verdict lie in a folder; none of them twice, and each with its bytes.
+
+    But for what mbsync and mutt write into their copies, which the content id leaves out as it does our headers.
+    """
+    raws = on_disk(folder)
+    marks = [mark(raw) for raw in raws]
+    assert len(set(marks)) == len(marks), "a message is there twice"
+    assert all(content_id(raw) == content_id(message(number)) for raw, number in zip(raws, marks, strict=True))
+    return Counter(number % 3 for number in marks)
+
+
+def all_filed(box):
+    """Whether all the spam there will be is in the junk folder."""
+    folder = box / ".Junk"
+    return folder.exists() and sum(number % 3 == SPAM for number in set(map(mark, on_disk(folder)))) == DELIVERIES // 3
+
+
+# --- mbsync -----------------------------------------------------------------------------------------------------------
+
+MBSYNC = """
+IMAPStore far
+Host 127.0.0.1
+Port {port}
+User ann
+Pass secret
+SSLType None
+AuthMechs LOGIN
+
+MaildirStore near
+Inbox {box}
+SubFolders Maildir++
+
+Channel all
+Far :far:
+Near :near:
+Patterns INBOX Junk
+Create Both
+Expunge Both
+SyncState *
+"""
+# It says so of each login without TLS.
+ALWAYS_SAID = "*** IMAP Warning *** Password is being sent in the clear\n"
+
+
+@needs("mbsync")
+@needs("dovecot")
+def test_mbsync(box, tiny, tmp_path):
+    """What we file in the copy is filed on the server too; neither side has a message twice."""
+    with running() as server:
+        config = tmp_path / "mbsyncrc"
+        config.write_text(MBSYNC.format(port=server.port, box=box))
+
+        def sync():
+            command = ["mbsync", "--quiet", "--all", "--config", str(config)]
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            assert (done.returncode, done.stdout, done.stderr.replace(ALWAYS_SAID, "")) == (0, "", "")
+
+        sync()
+        with watching(box, model=tiny, folder=tmp_path) as events:
+            with arriving(server.maildir, owner=(server.uid, server.gid)) as more:
+                while more():
+                    sync()
+            sync()
+            until(lambda: all_filed(box))
+            sync()
+        for side in (box, server.maildir):
+            assert verdicts(side) == {HAM: DELIVERIES // 3, UNSURE: DELIVERIES // 3}
+            assert verdicts(side / ".Junk") == {SPAM: DELIVERIES // 3}
+        assert server.complaints() == []
+        assert events()["failed"] == 0
+
+
+# --- mutt -------------------------------------------------------------------------------------------------------------
+
+MUTT = (
+    'set folder={box} spoolfile={box} mbox_type=Maildir record="" '
+    "sleep_time=0 quit=yes delete=yes confirmappend=no move=no mark_old=no\n"
+    'push "<tag-pattern>~A<enter><tag-prefix><flag-message><untag-pattern>~A<enter>'
+    '<tag-pattern>~i [.]ham@<enter><tag-prefix-cond><save-message>=.Archive<enter><end-cond><sync-mailbox><quit>"\n'
+)
+
+
+@needs("mutt")
+def test_mutt(box, tiny, tmp_path):
+    """It flags all that it sees, and saves the ham to a folder of its own.
+
+    Only the ham: to save is to copy and then to remove the name that was copied. If an act of ours falls between the
+    two, the copy stays and the message also; there is no telling such a copy from one that was wanted.
+    """
+    archive = box / ".Archive"
+    shutil.copytree(box, archive)
+    config = tmp_path / "muttrc"
+    config.write_text(MUTT.format(box=box))
+    with watching(box, model=tiny, folder=tmp_path) as events:
+        with arriving(box) as more:
+            while more():
+                mutt(config, box)
+        until(lambda: all_filed(box))
+        mutt(config, box)
+    assert verdicts(archive) == {HAM: DELIVERIES // 3}
+    assert verdicts(box) == {UNSURE: DELIVERIES // 3}
+    assert all("F" in path.name.partition(":2,")[2] for path in (box / "cur").iterdir())
+    assert events()["failed"] == 0
+
+
+def mutt(config, box):
+    """One session, on a terminal of its own.
+
+    If a message that it has listed went while it wrote the flags, mutt says so, forgets the keys and waits: its user
+    then types them again.
+    """
+    ours, theirs = pty.openpty()
+    command = ["mutt", "-n", "-F", str(config), "-f", str(box)]
+    terminal = {"stdin": theirs, "stdout": theirs, "stderr": theirs, "start_new_session": True}
+    with subprocess.Popen(command, env={**os.environ, "TERM": "vt100"}, **terminal) as process:
+        os.close(theirs)
+        shown = bytearray()
+        with contextlib.suppress(OSError):  # Linux tells the end of a terminal so
+            for _ in range(30):
+                while select.select([ours], [], [], 1)[0]:
+                    shown += os.read(ours, 1 << 16)
+                os.write(ours, b"$q")  # sync-mailbox, quit
+            process.kill()
+    os.close(ours)
+    assert process.returncode == 0, shown.decode(errors="replace")
+    assert b"rror" not in shown, shown.decode(errors="replace")
+
+
+# --- notmuch ----------------------------------------------------------------------------------------------------------
+
+# Its users tell it of the empty file that marks a folder of Maildir++.
+NOTMUCH = """
+[database]
+path={box}
+[user]
+name=Ann
+primary_email=ann@x.org
+[new]
+tags=new
+ignore=maildirfolder
+[maildir]
+synchronize_flags=true
+"""
+TRY_AGAIN = 75
+
+
+@needs("notmuch")
+def test_notmuch(box, tiny, tmp_path):
+    """Its index is that of the messages, one file for each; it flags all of them, which renames them.
+
+    While messages move, one that it has listed may be gone when it comes to read it: then it says 'try again', as
+    it does beside every mail program.
+    """
+    config = tmp_path / "notmuch-config"
+    config.write_text(NOTMUCH.format(box=box))
+
+    def notmuch(*arguments, allowed=(0,)):
+        command = ["notmuch", f"--config={config}", *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode in allowed
+        assert done.returncode == TRY_AGAIN or done.stderr == ""
+        return done.stdout
+
+    def index(**allowed):
+        notmuch("new", "--quiet", **allowed)
+        notmuch("tag", "+flagged", "-new", "--", "tag:new", **allowed)
+
+    index()
+    with watching(box, model=tiny, folder=tmp_path) as events:
+        with arriving(box) as more:
+            while more():
+                index(allowed=(0, TRY_AGAIN))
+        until(lambda: all_filed(box))
+        index(allowed=(0, TRY_AGAIN))
+    index()
+    assert verdicts(box) == {HAM: DELIVERIES // 3, UNSURE: DELIVERIES // 3}
+    assert verdicts(box / ".Junk") == {SPAM: DELIVERIES // 3}
+    listed = notmuch("search", "--output=files", "*").splitlines()
+    there = [str(path) for folder in (box, box / ".Junk") for path in folder.glob("[nc][eu][wr]/*")]
+    assert sorted(listed) == sorted(there)
+    assert len(listed) == int(notmuch("count", "*"))
+    assert events()["failed"] == 0

@@ -1,0 +1,172 @@
+"""The layers of the Maildirs: each in step with what was said, few in memory, and never in the way of mail."""
+
+import logging
+import sqlite3
+
+import pytest
+from house import Clock, raw
+from learning_house import Base
+
+from spamlstm.config import Layer
+from spamlstm.config.places import LABELS, personal_dir
+from spamlstm.learning.labels import Label, Labels, Mail
+from spamlstm.mail.content import content_id
+from spamlstm.service.learners import FIRST_DELAY, Learners, NotNowError
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def learners(tmp_path, clock):
+    """Of a state folder that is not there yet."""
+    made = []
+
+    def build(layer=Layer.SHARED, **more):
+        made.append(Learners(tmp_path / "state", layer=layer, clock=clock, **more))
+        return made[-1]
+
+    yield build
+    for one in made:
+        one.close()
+
+
+def say(learners, maildir, number, label=Label.SPAM):
+    return learners.say(maildir, raw("words", number), label, base=Base())
+
+
+def test_nobody_has_said_anything(learners, tmp_path):
+    """Then nothing is made on disk, and the layer is empty."""
+    one = learners()
+    assert one.layer("/mail/ann").labels == 0
+    assert one.label("/mail/ann", content_id(raw("words", 1))) is None
+    one.tally()
+    assert not (tmp_path / "state").exists()
+
+
+@pytest.mark.parametrize("opened", [False, True])
+def test_another_base(learners, tmp_path, opened):
+    """What was learned rests on its scores from then on, whether the store is open by then or not."""
+    one = learners()
+    say(one, "/mail/ann", 1)
+    if not opened:
+        one.close()
+    one.rebase(Base("words 2", score=-3.0))
+
+    assert one.layer("/mail/ann").labels == 1
+    store = Labels.find(tmp_path / "state")
+    assert [(said.prior, said.model) for said in store.last()] == [(-3.0, "words 2")]
+    store.close()
+
+
+def test_one_layer_for_all(learners):
+    """What is said of mail in one Maildir counts in the others."""
+    one = learners()
+    assert say(one, "/mail/ann", 1)
+    assert not say(one, "/mail/ann", 1)
+    assert one.layer("/mail/bob") is one.layer("/mail/ann")
+    assert one.label("/mail/bob", content_id(raw("words", 1))) is Label.SPAM
+    one.tally()
+    assert (one.status.labels, one.status.moved) == ({"ham": 0, "spam": 1}, {"spam": 1})
+    assert one.status.last is not None
+
+
+def test_a_layer_each(learners, tmp_path):
+    """What one says is nobody else's."""
+    one = learners(Layer.MAILDIR)
+    say(one, "/mail/ann", 1)
+    say(one, "/mail/bob", 1, Label.HAM)
+    assert [one.label(box, content_id(raw("words", 1))) for box in ("/mail/ann", "/mail/bob", "/mail/carl")] == [
+        Label.SPAM,
+        Label.HAM,
+        None,
+    ]
+    assert (personal_dir(tmp_path / "state", "/mail/ann") / LABELS).is_file()
+    assert not (tmp_path / "state" / LABELS).exists()
+
+
+def test_few_are_in_memory(learners):
+    """Those that were used last; the others are the same again when they are asked for."""
+    one = learners(Layer.MAILDIR, most=2)
+    for number in range(5):
+        say(one, f"/mail/{number}", number)
+    assert len(one._stores) == 2
+    for number in range(5):
+        assert one.layer(f"/mail/{number}").labels == 1
+        assert len(one._stores) == 2
+
+
+def test_what_others_said_counts(learners, tmp_path):
+    """Another process says something, forgets it, and purges all; each is true with the next question."""
+    one = learners()
+    say(one, "/mail/ann", 1)
+    other = Labels.open(tmp_path / "state")
+    content = content_id(raw("words", 2))
+    other.said(Mail(content, raw("words", 2), "x", 0.0, "m"), Label.HAM)
+    assert one.layer("/mail/ann").labels == 2
+    other.forget(content)
+    assert one.layer("/mail/ann").labels == 1
+    other.purge()
+    assert one.layer("/mail/ann").labels == 0
+    other.close()
+
+
+def test_a_store_that_is_removed_or_put_in_another_place(learners, tmp_path):
+    """The file that is there now is the one that holds."""
+    one = learners()
+    say(one, "/mail/ann", 1)
+    state = tmp_path / "state"
+    for path in state.glob(f"{LABELS}*"):
+        path.rename(path.with_name("old-" + path.name))
+    assert one.layer("/mail/ann").labels == 0
+    say(one, "/mail/ann", 2)
+    say(one, "/mail/ann", 3)
+    assert one.layer("/mail/ann").labels == 2
+
+
+def test_a_store_that_cannot_be_used(learners, clock, tmp_path, caplog):
+    """What was learned goes on to count; it is told, and asked again later, and later again."""
+    one = learners()
+    say(one, "/mail/ann", 1)
+    breaking = sqlite3.connect(tmp_path / "state" / LABELS)
+    breaking.execute("ALTER TABLE epoch RENAME TO hidden")
+    with caplog.at_level(logging.WARNING):
+        assert one.layer("/mail/ann").labels == 1
+        assert one.layer("/mail/ann").labels == 1
+    assert caplog.text.count("not-learned") == 1
+    with pytest.raises(NotNowError):
+        say(one, "/mail/ann", 2)
+    clock.now += FIRST_DELAY + 1
+    one.layer("/mail/ann")
+    breaking.execute("ALTER TABLE hidden RENAME TO epoch")
+    breaking.close()
+    clock.now += FIRST_DELAY + 1
+    with pytest.raises(NotNowError):
+        say(one, "/mail/ann", 2)
+    clock.now += FIRST_DELAY
+    assert say(one, "/mail/ann", 2)
+    assert one.status.failed == 2
+
+
+def test_a_file_that_is_no_store(learners, clock, tmp_path):
+    """Mail is judged by the base alone, and not even that is an error."""
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / LABELS).write_bytes(b"none of ours" * 1000)
+    one = learners()
+    assert one.layer("/mail/ann") is one.nothing
+    with pytest.raises(NotNowError):
+        say(one, "/mail/ann", 1)
+    one.tally()
+    assert one.status.failed == 1
+
+
+def test_another_configuration(learners):
+    """From one for all to one each, and back: nothing is lost, and nothing is mixed."""
+    one = learners()
+    say(one, "/mail/ann", 1)
+    one.reconfigure(Layer.MAILDIR)
+    assert one.layer("/mail/ann").labels == 0
+    one.reconfigure(Layer.SHARED)
+    assert one.layer("/mail/ann").labels == 1

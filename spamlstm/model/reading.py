@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
 from spamlstm.mail import text
 from spamlstm.mail.message import Message, parse
@@ -41,6 +41,8 @@ class Source(Protocol):
 
 
 Chunk = Sequence[bytes | Source]
+Given: TypeAlias = "tuple[Reader, Chunk] | None"
+"""What a reader process is to read, None when there will be no more."""
 
 
 class Reading(NamedTuple):
@@ -102,19 +104,33 @@ def serve() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # Reading leaves next to no cycles behind.
     gc.set_threshold(50_000)
-    given: SimpleQueue[tuple[Reader, Chunk] | None] = SimpleQueue()
-    with contextlib.suppress(OSError), Connection(int(sys.argv[1])) as channel:
-        # A chunk is taken at once, or two processes could each wait for the other to take what it sends.
+    given: SimpleQueue[Given] = SimpleQueue()
+    read: SimpleQueue[list[Reading]] = SimpleQueue()
+    with Connection(int(sys.argv[1])) as channel:
+        # Chunks are taken at once, or two processes could each wait for the other to take what it sends; and no answer
+        # keeps the next chunk waiting, as it may be larger than what a socket holds.
         Thread(target=_take, args=(channel, given), daemon=True).start()
+        Thread(target=_answer, args=(channel, given, read), daemon=True).start()
         while task := given.get():
-            channel.send(read_chunk(*task))
+            read.put(read_chunk(*task))
 
 
-def _take(channel: "Connection", given: "SimpleQueue[tuple[Reader, Chunk] | None]") -> None:
-    with contextlib.suppress(EOFError, OSError):
-        while True:
-            given.put(channel.recv())
-    given.put(None)
+def _take(channel: "Connection", given: "SimpleQueue[Given]") -> None:
+    try:
+        with contextlib.suppress(EOFError, OSError):
+            while True:
+                given.put(channel.recv())
+    finally:
+        given.put(None)
+
+
+def _answer(channel: "Connection", given: "SimpleQueue[Given]", read: "SimpleQueue[list[Reading]]") -> None:
+    try:
+        with contextlib.suppress(OSError):
+            while True:
+                channel.send(read.get())
+    finally:
+        given.put(None)
 
 
 def _prints(raw: bytes) -> "Prints":

@@ -77,7 +77,7 @@ def tasks(arguments: argparse.Namespace, feedbacks: list[Feedback]) -> None:
         alone.add(assessed.key, base.judge(assessed).judgement)
         for follower in followers:
             follower.take(assessed)
-    print(f"{'feedback':14}{'filter':12}{'told':>8}" + "".join(f"{name:>20}" for name in SHOWN), flush=True)
+    print(f"{'feedback':24}{'filter':12}{'told':>8}" + "".join(f"{name:>20}" for name in SHOWN), flush=True)
     outcomes = alone.close()
     row("none", "base", 0, evaluate.summarise(outcomes))
     for follower, feedback in zip(followers, feedbacks, strict=True):
@@ -121,7 +121,7 @@ def with_layer(base: Classifier) -> Classifier:
 def row(feedback: str, name: str, told: int, summary: Summary) -> None:
     figures = (summary.figures[key] for key in SHOWN)
     cells = "".join(f"{figure.value:>20.4f}" if figure else f"{'-':>20}" for figure in figures)
-    print(f"{feedback:14}{name:12}{told:>8,}{cells}", flush=True)
+    print(f"{feedback:24}{name:12}{told:>8,}{cells}", flush=True)
 
 
 def bogofilter(mail: Iterable[corpus.Labelled], feedback: Feedback) -> tuple[int, Summary]:

@@ -13,8 +13,8 @@ from rich.console import Console
 
 from spamlstm.cli.chosen import choose_one
 from spamlstm.cli.output import COLOURS, complain, plain
-from spamlstm.config import Config, Layer
-from spamlstm.config.places import personal_dir, state_dir
+from spamlstm.config import Config
+from spamlstm.config.places import labels_dir, state_dir
 from spamlstm.errors import NoInputError
 from spamlstm.learning import adopt, mailbox, progress
 from spamlstm.learning.adopt import Conclusion, Taken
@@ -109,8 +109,7 @@ def take_back(wish: Wish) -> int:
 
 def _store(wish: Wish, config: Config, path: str) -> Path:
     """The folder of the labels that count for this Maildir."""
-    state = wish.state or state_dir()
-    return state if config.learning.layer is Layer.SHARED else personal_dir(state, path)
+    return labels_dir(wish.state or state_dir(), config.learning.layer, path)
 
 
 def _survey(path: str, names: Names, known: Known, console: Console) -> Survey:

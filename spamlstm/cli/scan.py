@@ -10,12 +10,14 @@ from pathlib import Path
 from spamlstm.cli.chosen import choose_one
 from spamlstm.cli.output import Row, complain, printer
 from spamlstm.config import CatchUp
-from spamlstm.config.places import state_dir
+from spamlstm.config.places import labels_dir, state_dir
 from spamlstm.errors import TemporaryError
+from spamlstm.learning.labels import Labels
+from spamlstm.learning.learner import Learner, keep_in_step
 from spamlstm.model.classifier import Classifier
+from spamlstm.model.personal import PersonalLayer
 from spamlstm.service.counters import Counters
 from spamlstm.service.journal import Journal
-from spamlstm.service.learners import Learners
 from spamlstm.service.lock import hold
 from spamlstm.service.outcome import Outcome, Status
 from spamlstm.service.pipeline import Pipeline
@@ -39,12 +41,9 @@ def scan_maildir(wish: Wish) -> int:
     config, path = choose_one(wish.config, wish.maildir, dry_run=wish.dry_run)
     state = wish.state or state_dir()
     with opened(state, dry_run=wish.dry_run) as journal, contextlib.ExitStack() as stack:
-        learners = Learners(state, layer=config.learning.layer)
-        stack.callback(learners.close)
-        classifier = Classifier.open(wish.model, config=config, personal=learners.nothing)
-        if not wish.dry_run:
-            learners.rebase(classifier)
-        classifier.personal = learners.layer(path)
+        classifier = Classifier.open(wish.model, config=config, personal=PersonalLayer())
+        labels = labels_dir(state, config.learning.layer, path)
+        classifier.personal = _layer_upon(classifier, labels, dry_run=wish.dry_run)
         pipeline = Pipeline(
             config=config, classifier=classifier, journal=journal, counters=Counters(), moved=_moved(state, stack)
         )
@@ -59,6 +58,18 @@ def _moved(state: Path, stack: contextlib.ExitStack) -> Callable[[str, str], boo
     if not (state / NAME).is_file():
         return lambda _maildir, _content: False
     return stack.enter_context(contextlib.closing(Places.open(state))).knows
+
+
+def _layer_upon(base: Classifier, folder: Path, *, dry_run: bool) -> PersonalLayer:
+    """What was learned from the labels in a folder, in step with this base; a dry run leaves no trace of that."""
+    labels = Labels.copy(folder) if dry_run else Labels.find(folder)
+    if labels is None:
+        return PersonalLayer()
+    with contextlib.closing(labels):
+        keep_in_step(labels, base)
+        learner = Learner(labels)
+        learner.catch_up()
+    return learner.layer
 
 
 @contextlib.contextmanager

@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+from spamlstm.config.values import Layer
+
 SYSTEM = Path("/etc/spamlstm/config.toml")
 SYSTEM_STATE = Path("/var/lib/spamlstm")
 """What systemd makes for the system-wide unit, which knows it as $STATE_DIRECTORY."""
@@ -19,6 +21,11 @@ def personal_dir(state: Path, maildir: str) -> Path:
     import hashlib  # 3 ms, which most starts need not pay
 
     return state / PERSONAL / hashlib.blake2b(os.fsencode(maildir), digest_size=16).hexdigest()
+
+
+def labels_dir(state: Path, layer: Layer, maildir: str) -> Path:
+    """Where the labels lie that count for mail of this Maildir: in the state folder, unless each has its own."""
+    return state if layer is Layer.SHARED else personal_dir(state, maildir)
 
 
 def user_file() -> Path:

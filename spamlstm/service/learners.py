@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from spamlstm.config import Layer
-from spamlstm.config.places import LABELS, personal_dir
+from spamlstm.config.places import LABELS, labels_dir
 from spamlstm.errors import UserError
 from spamlstm.learning.labels import Label, Labels, Origin
 from spamlstm.learning.learner import Base, Learner, keep_in_step
@@ -174,7 +174,7 @@ class Learners:
                 self._counted = now
 
     def _folder(self, maildir: str) -> Path:
-        return self._state if self._layer is Layer.SHARED else personal_dir(self._state, maildir)
+        return labels_dir(self._state, self._layer, maildir)
 
     def _learner(self, folder: Path, *, create: bool = False) -> Learner | None:
         """The learner of a folder, if anything was said there or it is to be created."""

@@ -72,7 +72,7 @@ UNLIKE, ALIKE = 0.79, 0.86
 # How far, in log-odds, a near-duplicate is drawn towards what was said. The more labels there are the surer the layer
 # is without, and the likelier it is that the one message nearby was labelled wrongly.
 DRAW = 10.0
-HALF_DRAW = 5000
+HALF_DRAW = 200
 
 # The multipliers of xxHash.
 _SPREAD, _MIX = np.uint32(0x9E3779B1), np.uint32(0x85EBCA77)

@@ -5,18 +5,17 @@ At the end each message is there once, with its bytes, where it belongs, and the
 """
 
 import contextlib
+import multiprocessing
 import os
 import pty
 import select
 import shutil
 import subprocess
-import threading
-import time
 from collections import Counter
 
 import pytest
 from dovecot import running
-from watching import DELIVERIES, deliver, mark, message, on_disk, until, watching
+from watching import DELIVERIES, deliver_all, mark, message, on_disk, until, watching
 
 from spamlstm.mail.content import content_id
 
@@ -39,15 +38,13 @@ def box(tmp_path):
 
 
 @contextlib.contextmanager
-def arriving(maildir, **options):
-    """Deliveries go on in the block; gives what tells whether there will be more."""
+def arriving(maildir, *, owner=(-1, -1)):
+    """Deliveries go on in the block; gives what tells whether there will be more.
 
-    def all_of_them():
-        for number in range(DELIVERIES):
-            deliver(maildir, number, **options)
-            time.sleep(0.005)
-
-    server = threading.Thread(target=all_of_them, daemon=True)
+    In a process of their own: a program that is started from here would hold a file that is being written for a
+    moment, and the daemon would wait for it.
+    """
+    server = multiprocessing.get_context("spawn").Process(target=deliver_all, args=(maildir, owner), daemon=True)
     server.start()
     yield server.is_alive
     server.join()

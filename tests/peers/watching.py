@@ -67,6 +67,13 @@ def deliver(maildir: Path, number: int, *, owner: tuple[int, int] = (-1, -1)) ->
         written.unlink()
 
 
+def deliver_all(maildir: Path, owner: tuple[int, int]) -> None:
+    """One after the other, some milliseconds apart."""
+    for number in range(DELIVERIES):
+        deliver(maildir, number, owner=owner)
+        time.sleep(0.005)
+
+
 def on_disk(maildir: Path) -> list[bytes]:
     """The messages in a folder, past every program."""
     found = []

@@ -308,6 +308,7 @@ def retrain(
         ),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the report as one JSON object.")] = False,
+    maildir: MaildirOption = None,
     model: ModelOption = None,
     config: ConfigOption = None,
     state: StateOption = None,
@@ -316,9 +317,11 @@ def retrain(
 
     It takes a minute or two, behind all else that the machine does. 'spamlstm model rollback' takes it back.
     """
+    from spamlstm.cli.chosen import label_folder
     from spamlstm.cli.retrain import Options, retrain_model
 
-    retrain_model(Options(now=now, mail=mail or [], json=json, model=model, config=config, state=state))
+    folder = label_folder(state, maildir, named=config)
+    retrain_model(Options(now=now, mail=mail or [], json=json, model=model, config=config, state=folder))
 
 
 @model_app.command("list")

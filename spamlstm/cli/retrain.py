@@ -10,7 +10,6 @@ from rich.console import Console
 
 from spamlstm.config import load_found
 from spamlstm.config.maildirs import expand
-from spamlstm.config.places import state_dir
 from spamlstm.learning import retrain
 from spamlstm.learning.retrain import Report, Wish
 from spamlstm.model import registry
@@ -25,7 +24,8 @@ class Options:
     json: bool
     model: Path | None
     config: Path | None
-    state: Path | None
+    state: Path
+    """Where the labels lie."""
 
 
 def retrain_model(options: Options) -> None:
@@ -34,7 +34,7 @@ def retrain_model(options: Options) -> None:
     console = Console(stderr=True)
     report = retrain.run(
         Wish(
-            state=options.state or state_dir(),
+            state=options.state,
             config=config,
             maildirs=tuple(options.mail or expand(config.maildirs)),
             model=options.model,

@@ -36,3 +36,20 @@ def test_without_the_extra(state, monkeypatch, capsys):
     assert run(["retrain", "--state", str(state)]) == 69
     (line,) = capsys.readouterr().err.splitlines()
     assert "pip install 'spamlstm[train]'" in line
+
+
+def test_each_maildir_its_own_labels(state, tmp_path, capsys):
+    """Then it asks whose; and takes those."""
+    box = tmp_path / "box"
+    for part in ("tmp", "new", "cur"):
+        (box / part).mkdir(parents=True)
+    config = tmp_path / "config.toml"
+    config.write_text('[learning]\nlayer = "maildir"\n')
+    (tmp_path / "ham.eml").write_bytes(HAM)
+    where = ["--state", str(state), "--config", str(config)]
+    assert run(["retrain", *where]) == 64
+    assert "--maildir" in capsys.readouterr().err
+    assert run(["label", "ham", str(tmp_path / "ham.eml"), "--maildir", str(box), *where]) == 0
+    capsys.readouterr()
+    assert run(["retrain", "--now", "--maildir", str(box), *where]) == 0
+    assert "there are 1 ham and 0 spam" in capsys.readouterr().out

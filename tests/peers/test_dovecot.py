@@ -1,17 +1,14 @@
 """A real Dovecot on the Maildir that we watch: while mail arrives, clients read, flag and move it.
 
 Each message is there once, for the client and on disk; headers and bodies are right; what we do not touch keeps its
-UID; and Dovecot has nothing to complain of. `DELIVERIES=2000 pytest -m peers tests/peers` does more of it.
+UID; and Dovecot has nothing to complain of. `DELIVERIES=2001 pytest -m peers tests/peers` does more of it.
 """
 
 import contextlib
 import email
-import os
 import re
 import shutil
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections import Counter
@@ -19,7 +16,7 @@ from email import policy
 
 import pytest
 from dovecot import running
-from tiny_bundle import HAM, SPAM, UNSURE, make
+from watching import DELIVERIES, deliver, message, number_of, numbers, until, watching
 
 from spamlstm.learning.labels import Labels
 from spamlstm.mail.tagging import untag
@@ -30,14 +27,7 @@ pytestmark = [
     pytest.mark.skipif(shutil.which("dovecot") is None, reason="dovecot is not installed here"),
 ]
 
-DELIVERIES = int(os.environ.get("DELIVERIES", "90"))
-KINDS = (HAM, SPAM, UNSURE)
 UID = re.compile(rb"UID (\d+)")
-
-
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory):
-    return make(tmp_path_factory.mktemp("models") / "tiny")
 
 
 @pytest.fixture
@@ -47,21 +37,10 @@ def dovecot():
 
 
 @pytest.fixture
-def daemon(dovecot, tiny, root, tmp_path):
-    """Our side, ready; gives the function that asks how much it has done."""
-    environment = {**os.environ, "SPAMLSTM_MODEL": str(tiny), "XDG_STATE_HOME": str(tmp_path)}
-    command = [sys.executable, "-m", "spamlstm", "run", str(dovecot.maildir)]
-    log = tmp_path / "log"
-    with log.open("w") as out, subprocess.Popen(command, cwd=root, env=environment, stderr=out) as process:
-        _until(lambda: " ready " in log.read_text())
-
-        def events():
-            return Counter(re.findall(r"(?m)^\S+ (?:warning: )?([a-z-]+) ", log.read_text()))
-
-        events.process = process
-        events.failures = lambda: re.findall(r"(?m)^.* (?:failed|bug:) .*$", log.read_text())
-        yield events
-        process.terminate()
+def daemon(dovecot, tiny, tmp_path):
+    """Our side, ready."""
+    with watching(dovecot.maildir, model=tiny, folder=tmp_path) as ours:
+        yield ours
 
 
 @pytest.fixture
@@ -72,43 +51,22 @@ def learned(daemon, tmp_path):
     def look():
         before = ask(state)["learning"]["rounds"]
         daemon.process.send_signal(signal.SIGHUP)
-        _until(lambda: ask(state)["learning"]["rounds"] > before)
+        until(lambda: ask(state)["learning"]["rounds"] > before)
         labels = Labels.find(state)
         if labels is None:
             return {}
         with contextlib.closing(labels):
             said = {one.id: str(one.label) for one in labels.last()}
             lessons = list(labels.lessons(after=0, most_bytes=1000))
-        return {int(re.search(rb"X-Mark: (\d+)", one.raw)[1]): said[one.id] for one in lessons}
+        return {number_of(one.raw): said[one.id] for one in lessons}
 
-    _until(lambda: ask(state)["learning"]["rounds"])
+    until(lambda: ask(state)["learning"]["rounds"])
     return look
 
 
-def _until(ask, seconds=120):
-    end = time.monotonic() + seconds
-    while not ask():
-        assert time.monotonic() < end
-        time.sleep(0.02)
-
-
-def message(number):
-    """The three verdicts in turn, each delivery with a mark."""
-    return b"X-Mark: %d\r\nReceived: by mx id %d\r\n%s" % (number, number, KINDS[number % 3])
-
-
-def deliver(server, number, folder=""):
-    """By link and by rename, owned by the owner of the mail."""
-    name = f"{1_700_000_000 + number}.M1P1.mx"
-    box = server.maildir / (f".{folder}" if folder else "")
-    written, delivered = box / "tmp" / name, box / "new" / name
-    written.write_bytes(message(number))
-    os.chown(written, server.uid, server.gid)
-    if number % 2:
-        written.rename(delivered)
-    else:
-        os.link(written, delivered)
-        written.unlink()
+def deliver_to(server, number, folder=""):
+    """For the owner of the mail."""
+    deliver(server.maildir / folder, number, owner=(server.uid, server.gid))
 
 
 class Client(threading.Thread):
@@ -176,16 +134,16 @@ def test_a_reader_and_a_mover_during_deliveries(dovecot, daemon):
     for client in clients:
         client.start()
     for number in range(DELIVERIES):
-        deliver(dovecot, number)
+        deliver_to(dovecot, number)
         time.sleep(0.005)
-    _until(lambda: not [number for number in on_disk(dovecot, "") if number % 3 == 1], seconds=120 + DELIVERIES / 10)
+    until(lambda: not [number for number in numbers(dovecot.maildir) if number % 3 == 1], seconds=120 + DELIVERIES / 10)
     for client in clients:
         client.over.set()
         client.join(60)
         assert client.error is None
         assert not client.is_alive()
     # What a listing missed, ours or that of this test, as a client renamed it at that moment, the next scan finds.
-    _until(lambda: not [number for number in on_disk(dovecot, "") if number % 3 == 1])
+    until(lambda: not [number for number in numbers(dovecot.maildir) if number % 3 == 1])
     with dovecot.session() as session:
         found = {folder: contents(session, folder) for folder in ("INBOX", "Junk", "Archive")}
     everywhere = Counter(mark for inside in found.values() for mark, _ in inside)
@@ -223,9 +181,9 @@ def test_a_client_moves_and_we_learn(dovecot, daemon, learned, how):
     Message 1 is spam that we file, 0 ham, 2 unsure; 4 is spam that a rule of sieve's puts into the junk folder itself.
     """
     for number in range(3):
-        deliver(dovecot, number)
-    _until(lambda: on_disk(dovecot, ".Junk") == [1] and sorted(on_disk(dovecot, "")) == [0, 2])
-    deliver(dovecot, 4, "Junk")
+        deliver_to(dovecot, number)
+    until(lambda: numbers(dovecot.maildir / ".Junk") == [1] and sorted(numbers(dovecot.maildir)) == [0, 2])
+    deliver_to(dovecot, 4, ".Junk")
     assert learned() == {4: "spam"}
     with dovecot.session() as session:
         moved(session, "INBOX", 2, "Junk", how)
@@ -236,30 +194,21 @@ def test_a_client_moves_and_we_learn(dovecot, daemon, learned, how):
         moved(session, "Junk", 2, "Archive", how)
         assert learned() == {4: "ham", 2: "ham", 1: "ham"}
         moved(session, "INBOX", 0, "Trash", how)
-        deliver(dovecot, 6)  # behind it all that came before was looked at
-        _until(lambda: 6 in on_disk(dovecot, ""))
+        deliver_to(dovecot, 6)  # behind it all that came before was looked at
+        until(lambda: 6 in numbers(dovecot.maildir))
         assert learned() == {4: "ham", 2: "ham", 1: "ham"}
         session.select("INBOX")
         assert sorted(marks(session).values()) == [1, 4, 6]
-    assert on_disk(dovecot, ".Junk") == []
+    assert numbers(dovecot.maildir / ".Junk") == []
     assert daemon.failures() == []
     assert dovecot.complaints() == []
-
-
-def on_disk(server, folder):
-    """The marks of the messages in a folder, past the server."""
-    found = []
-    for path in [path for part in ("new", "cur") for path in (server.maildir / folder / part).glob("*")]:
-        with contextlib.suppress(FileNotFoundError):
-            found.append(int(re.search(rb"X-Mark: (\d+)", path.read_bytes())[1]))
-    return found
 
 
 def contents(session, folder):
     """Mark and bytes of each message in a folder, as the server gives them."""
     session.select(folder, readonly=True)
     _, answer = session.uid("FETCH", "1:*", "(BODY.PEEK[])")
-    return [(int(re.search(rb"X-Mark: (\d+)", raw)[1]), raw) for raw in bodies(answer)]
+    return [(number_of(raw), raw) for raw in bodies(answer)]
 
 
 def headers_are_right(mark, raw):

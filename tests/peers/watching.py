@@ -6,8 +6,8 @@ import re
 import subprocess
 import sys
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from tiny_bundle import HAM, SPAM, UNSURE
@@ -19,16 +19,28 @@ KINDS = ((b"ham", HAM), (b"spam", SPAM), (b"unsure", UNSURE))
 _MARK = re.compile(rb"X-Mark: (\d+)")
 
 
+@dataclass(frozen=True)
+class Daemon:
+    """Our daemon at work, and its log."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def failures(self) -> list[str]:
+        """The lines that tell of mail that could not be dealt with, or of a bug."""
+        return re.findall(r"(?m)^.* (?:failed|bug:) .*$", self.log.read_text())
+
+
 @contextlib.contextmanager
-def watching(maildir: Path, *, model: Path, folder: Path) -> Iterator[Callable[[], Counter[str]]]:
-    """The daemon, ready; gives the function that counts the events in its log. State and log are in `folder`."""
+def watching(maildir: Path, *, model: Path, folder: Path) -> Iterator[Daemon]:
+    """The daemon over one Maildir, ready. State and log are in `folder`."""
     environment = {**os.environ, "SPAMLSTM_MODEL": str(model), "XDG_STATE_HOME": str(folder)}
     command = [sys.executable, "-m", "spamlstm", "run", str(maildir)]
     log = folder / "log"
     with log.open("w") as out, subprocess.Popen(command, cwd=ROOT, env=environment, stderr=out) as process:
         try:
             until(lambda: " ready " in log.read_text())
-            yield lambda: Counter(re.findall(r"(?m)^\S+ (?:warning: )?([a-z-]+) ", log.read_text()))
+            yield Daemon(process, log)
         finally:
             process.terminate()
 
@@ -47,8 +59,8 @@ def message(number: int) -> bytes:
     return b"X-Mark: %d\r\nReceived: by mx id %d\r\nMessage-ID: <%d.%s@mx>\r\n%s" % (number, number, number, name, raw)
 
 
-def mark(raw: bytes) -> int:
-    """The number of the message."""
+def number_of(raw: bytes) -> int:
+    """The number of the message, by its mark."""
     found = _MARK.search(raw)
     assert found, "a message without its mark"
     return int(found[1])
@@ -77,7 +89,12 @@ def deliver_all(maildir: Path, owner: tuple[int, int]) -> None:
 def on_disk(maildir: Path) -> list[bytes]:
     """The messages in a folder, past every program."""
     found = []
-    for path in [*(maildir / "new").iterdir(), *(maildir / "cur").iterdir()]:
+    for path in [path for part in ("new", "cur") for path in (maildir / part).glob("*")]:
         with contextlib.suppress(FileNotFoundError):
             found.append(path.read_bytes())
     return found
+
+
+def numbers(maildir: Path) -> list[int]:
+    """Their numbers."""
+    return [number_of(raw) for raw in on_disk(maildir)]

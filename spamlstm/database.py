@@ -1,8 +1,9 @@
 """A SQLite database in the state folder: opened durable and private, with its tables, or a sentence why not."""
 
+import contextlib
 import os
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -39,6 +40,23 @@ def open_in(state: Path, name: str, layout: Layout) -> sqlite3.Connection:
 def connect(database: Path | str) -> sqlite3.Connection:
     """A connection that begins and ends its transactions by what it is told, and waits its turn for five seconds."""
     return sqlite3.connect(database, timeout=5.0, isolation_level=None)
+
+
+@contextlib.contextmanager
+def transaction(connection: sqlite3.Connection, *, durable: bool) -> Iterator[None]:
+    """All that is done in the block or nothing; if `durable`, on disk when the block is left. In WAL mode.
+
+    sqlite3.Error where that is impossible, such as with a full disk.
+    """
+    connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        with contextlib.suppress(sqlite3.Error):
+            connection.execute("ROLLBACK")
+        raise
 
 
 def prepared(connection: sqlite3.Connection, shown: str, layout: Layout) -> sqlite3.Connection:

@@ -342,14 +342,8 @@ class Labels:
     def _change(self) -> Iterator[None]:
         """All of it or nothing, on disk at the end; a TemporaryError says why it is impossible now."""
         try:
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
+            with database.transaction(self._connection, durable=True):
                 yield
-                self._connection.execute("COMMIT")
-            except BaseException:
-                with contextlib.suppress(sqlite3.Error):
-                    self._connection.execute("ROLLBACK")
-                raise
         except sqlite3.OperationalError as error:
             raise TemporaryError(f"the labels cannot be written now: {error}") from error
 

@@ -95,7 +95,6 @@ class Journal:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
-        self._durable: bool | None = None
         self.seen = Seen(connection)
 
     @classmethod
@@ -122,21 +121,12 @@ class Journal:
 
     @contextlib.contextmanager
     def group(self, *, durable: bool) -> Iterator[None]:
-        """All that is noted in the block, together or not at all; if `durable`, on disk when the block is left.
-
-        sqlite3.Error where that is impossible, such as with a full disk.
-        """
-        if durable != self._durable:
-            self._connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
-            self._durable = durable
-        self._connection.execute("BEGIN IMMEDIATE")
+        """All that is noted in the block, together or not at all: a `database.transaction`."""
         try:
-            yield
-            self._connection.execute("COMMIT")
+            with database.transaction(self._connection, durable=durable):
+                yield
         except BaseException:
             self.seen.rolled_back()
-            with contextlib.suppress(sqlite3.Error):
-                self._connection.execute("ROLLBACK")
             raise
 
     def knows(self, maildir: str, content: str) -> bool:

@@ -105,7 +105,6 @@ class Places:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self._numbers: dict[str, int] = {}
-        self._durable: bool | None = None
 
     @classmethod
     def open(cls, state: Path) -> Self:
@@ -124,18 +123,12 @@ class Places:
 
     @contextlib.contextmanager
     def change(self, *, durable: bool = False) -> Iterator[None]:
-        """All of it or nothing; if `durable`, on disk at the end. sqlite3.Error where that is impossible."""
-        if durable != self._durable:
-            self._connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
-            self._durable = durable
-        self._connection.execute("BEGIN IMMEDIATE")
+        """All of it or nothing: a `database.transaction`."""
         try:
-            yield
-            self._connection.execute("COMMIT")
+            with database.transaction(self._connection, durable=durable):
+                yield
         except BaseException:
             self._numbers.clear()
-            with contextlib.suppress(sqlite3.Error):
-                self._connection.execute("ROLLBACK")
             raise
 
     # --- Maildirs and their folders ---------------------------------------------------------------------------------

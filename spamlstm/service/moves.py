@@ -279,7 +279,8 @@ class Moves:
             gone.add(content)
             return _Weighed(file)
         message = self._places.message(shelf.maildir, content)
-        after = self._after(shelf.maildir, file, message, shelf.known.kind, answered=answered)
+        kind = shelf.known.kind
+        after = self._after(shelf.maildir, file, message, kind, lay=kind, answered=answered)
         if after is None or not after.owed:
             return _Weighed(file, after)
         raw = raw if raw is not None else read(shelf.path, one)
@@ -313,15 +314,19 @@ class Moves:
         message: Message | None,
         now: Kind,
         *,
+        lay: Kind | None = None,
         answered: bool = False,
         brought: bool = False,
     ) -> Message | None:
-        """What is known of a message that has a file in a folder of the kind `now`; None if that is no news."""
+        """What is known of a message that has a file in a folder of the kind `now`; None if that is no news.
+
+        `lay` is where this file was when last seen: all there may be to know of mail never judged or moved.
+        """
         content = file.content or _NO_CONTENT
         if file.marks & Mark.DELETED:
             return None
         act = self._journal.last_act(maildir, content)
-        before = self._before(maildir, content, message, act)
+        before = self._before(maildir, content, message, act) or lay
         ours = act is not None and act.flagged and (message is None or message.said is None)
         meant = meaning(Sight(before, now, file.marks, answered=answered, ours=ours, brought=brought))
         if meant.label is None and message is None and Kind.JUNK not in (meant.place, before):

@@ -164,6 +164,18 @@ def test_filed_by_hand_is_ham_once_it_is_read(house):
     assert house.label_of(second) == "ham"
 
 
+def test_answered_unread_is_ham(house):
+    """Also what its user filed before anybody had judged or seen it in the inbox."""
+    house = house()
+    content = raw("spam", 89)
+    house.put(content, house.root, part="new")
+    house.move(content, house.archive, flags="")
+    house.look()
+    house.flag(content, "R")
+    house.look()
+    assert house.label_of(content) == "ham"
+
+
 def test_answered_is_ham(house):
     """In the inbox or where it was filed at its delivery; in the junk folder it says nothing."""
     house = house()
@@ -176,7 +188,7 @@ def test_answered_is_ham(house):
         house.flag(one, "RS")
     house.flag(listed, "RS")
     house.look()
-    assert (house.label_of(content), house.label_of(junked)) == ("ham", None)
+    assert (house.label_of(content), house.label_of(listed), house.label_of(junked)) == ("ham", "ham", None)
 
 
 def test_what_was_said_comes_before_filing_and_answering(house):

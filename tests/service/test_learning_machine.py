@@ -135,6 +135,8 @@ class Taught(Mailbox):
                 continue
             before = self.place.get(number, Kind.INBOX if number in judged else None)
             again = last is not None and (last.kind, last.base) == (sight.kind, sight.base)
+            if before is None and again:
+                before = sight.kind
             answered = bool(sight.marks & Mark.ANSWERED) and not (again and last.marks & Mark.ANSWERED)
             meant = meaning(Sight(before, sight.kind, sight.marks, answered=answered))
             if meant.owed is Owed.ALWAYS or (meant.owed is Owed.IF_NONE and number not in self.expected):

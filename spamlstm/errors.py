@@ -1,6 +1,11 @@
 """The errors that a user can meet: each a sentence and an exit status from sysexits.h, never a traceback."""
 
 
+def reason_of(error: OSError) -> str:
+    """What the system says of it, as the end of a sentence and without the names of files."""
+    return (error.strerror or str(error)).lower()
+
+
 class UserError(Exception):
     """Something the user can mend; the message says what is wrong and what to do."""
 

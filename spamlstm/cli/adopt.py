@@ -15,7 +15,7 @@ from spamlstm.cli.chosen import choose_one
 from spamlstm.cli.output import COLOURS, complain, plain
 from spamlstm.config import Config
 from spamlstm.config.places import labels_dir, state_dir
-from spamlstm.errors import NoInputError
+from spamlstm.errors import NoInputError, reason_of
 from spamlstm.learning import adopt, mailbox, progress
 from spamlstm.learning.adopt import Conclusion, Taken
 from spamlstm.learning.labels import Label, Labels
@@ -117,7 +117,7 @@ def _survey(path: str, names: Names, known: Known, console: Console) -> Survey:
         try:
             return mailbox.survey(path, names=names, known=known, now=time.time(), progress=tell)
         except OSError as error:
-            raise NoInputError(f"{path}: {mailbox.why(error)}") from error
+            raise NoInputError(f"{path}: {reason_of(error)}") from error
 
 
 def _filed(state: Path) -> set[str]:

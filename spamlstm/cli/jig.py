@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 from spamlstm.config.places import LABELS
-from spamlstm.errors import NoInputError, UserError
+from spamlstm.errors import NoInputError, UserError, reason_of
 from spamlstm.learning.labels import Label, Labels
 from spamlstm.learning.learner import Learner, learned_layer
 from spamlstm.model.classifier import Classifier
@@ -70,4 +70,4 @@ def _bytes(file: Path) -> bytes:
     try:
         return file.read_bytes()
     except OSError as error:
-        raise NoInputError(f"{file}: {(error.strerror or str(error)).lower()}") from error
+        raise NoInputError(f"{file}: {reason_of(error)}") from error

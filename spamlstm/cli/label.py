@@ -12,7 +12,7 @@ from rich.console import Console
 from spamlstm.cli.named import readable
 from spamlstm.cli.output import complain, local_time, plain
 from spamlstm.config.places import state_dir
-from spamlstm.errors import NoInputError, UserError
+from spamlstm.errors import NoInputError, UserError, reason_of
 from spamlstm.learning import progress
 from spamlstm.learning.labels import Label, Labels, Said
 from spamlstm.learning.learner import Learner, keep_in_step
@@ -34,7 +34,7 @@ class _Paths:
             try:
                 yield found.name, found.read()
             except OSError as error:
-                self.fail(found.name, (error.strerror or str(error)).lower())
+                self.fail(found.name, reason_of(error))
 
     def fail(self, name: str, why: str) -> None:
         complain(name, why)

@@ -4,6 +4,8 @@ import math
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from spamlstm.verdict import Verdict
+
 AUTO = "auto"
 """The junk folder is the one that the Maildir already has, under whichever of the usual names."""
 
@@ -58,6 +60,12 @@ class Thresholds:
         """Refuse bars that would contradict each other."""
         if not 0.0 <= self.ham <= self.spam <= 1.0:
             raise ValueError(f"the thresholds must satisfy 0 <= ham <= spam <= 1, not ham={self.ham}, spam={self.spam}")
+
+    def verdict(self, probability: float) -> Verdict:
+        """Hold a calibrated probability of spam against the bars."""
+        if probability <= self.ham:
+            return Verdict.HAM
+        return Verdict.SPAM if probability >= self.spam else Verdict.UNSURE
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from spamlstm.config import Thresholds
-from spamlstm.errors import DataError, NoInputError
+from spamlstm.errors import DataError, NoInputError, reason_of
 from spamlstm.learning.bars import Finding, Rehearsal, Trial, find_bars, rehearse
 from spamlstm.learning.labels import Label, Labels, Mail, Origin
 from spamlstm.learning.learner import GROUP, Learner, keep_in_step, mail_of
-from spamlstm.learning.mailbox import Survey, Witness, why
+from spamlstm.learning.mailbox import Survey, Witness
 from spamlstm.mail.maildir import GoneError
 from spamlstm.mail.paths import Place
 from spamlstm.model.classifier import Assessed, Classifier
@@ -98,7 +98,7 @@ def _pair(assessed: Assessed[Witness], classifier: Classifier, source: str, take
     except GoneError:
         return None
     except OSError as error:
-        taken.failed.append((witness.entry.path, why(error)))
+        taken.failed.append((witness.entry.path, reason_of(error)))
         return None
     # It may have been there under another name only.
     said: Assessed[Any] = classifier.assess(raw) if assessed.failure else assessed

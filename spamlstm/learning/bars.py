@@ -102,10 +102,7 @@ def verdict_of(score: float, bars: Thresholds) -> Verdict:
     """By the score alone; without one it is unsure."""
     if math.isnan(score):
         return Verdict.UNSURE
-    probability = _probability(score)
-    if probability >= bars.spam:
-        return Verdict.SPAM
-    return Verdict.HAM if probability <= bars.ham else Verdict.UNSURE
+    return bars.verdict(_probability(score))
 
 
 def _probability(score: float) -> float:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from spamlstm import database
 from spamlstm.config import Thresholds
@@ -35,6 +35,7 @@ MOST_SUBJECT = 200
 # Past its bounds the store is cut to this share of them, as everything is learned anew after a cut.
 _ROOM = 0.9
 
+_SAID = "id, content, label, time, prior, model, subject, origin"
 _BARS = "CREATE TABLE bars (model TEXT PRIMARY KEY, ham REAL NOT NULL, spam REAL NOT NULL, time REAL NOT NULL);"
 _LAYOUT = Layout(
     version=2,
@@ -238,10 +239,8 @@ class Labels:
 
     def label(self, content: str) -> Label | None:
         """What the user says of a message."""
-        row = self._connection.execute(
-            "SELECT label FROM labels WHERE content = ?", (bytes.fromhex(content),)
-        ).fetchone()
-        return Label(row[0]) if row else None
+        found = self.origin(content)
+        return found[0] if found else None
 
     def origin(self, content: str) -> tuple[Label, Origin] | None:
         """The label of a message, and how it came to be."""
@@ -264,23 +263,18 @@ class Labels:
 
     def last(self, most: int = -1) -> Iterator[Said]:
         """What was said, the last first."""
-        rows = self._connection.execute(
-            "SELECT id, content, label, time, prior, model, subject, origin FROM labels ORDER BY id DESC LIMIT ?",
-            (most,),
-        )
-        for number, content, label, moment, prior, model, subject, origin in rows:
-            yield Said(number, content.hex(), Label(label), moment, prior, model, subject, Origin(origin))
+        rows = self._connection.execute(f"SELECT {_SAID} FROM labels ORDER BY id DESC LIMIT ?", (most,))  # noqa: S608  ours
+        yield from map(_said, rows)
 
     def kept(self, most: int = -1) -> Iterator[tuple[Said, bytes]]:
         """The last so many labels, or all, in order, each with the first MOST_KEPT bytes of its mail."""
         rows = self._connection.execute(
-            "SELECT id, content, label, time, prior, model, subject, origin, mail FROM labels"
+            f"SELECT {_SAID}, mail FROM labels"  # noqa: S608  ours
             " WHERE id IN (SELECT id FROM labels ORDER BY id DESC LIMIT ?) ORDER BY id",
             (most,),
         )
-        for number, content, label, moment, prior, model, subject, origin, mail in rows:
-            said = Said(number, content.hex(), Label(label), moment, prior, model, subject, Origin(origin))
-            yield said, zlib.decompress(mail)
+        for *said, mail in rows:
+            yield _said(said), zlib.decompress(mail)
 
     # --- what is learned --------------------------------------------------------------------------------------------
 
@@ -348,15 +342,14 @@ class Labels:
             raise TemporaryError(f"the labels cannot be written now: {error}") from error
 
     def _say(self, mail: Mail, label: Label) -> bool:
-        known = self._connection.execute(
-            "SELECT label, origin FROM labels WHERE content = ?", (bytes.fromhex(mail.content),)
-        ).fetchone()
-        if known and mail.origin is Origin.ADOPTED and known[1] != Origin.ADOPTED:
-            return False
-        if known and known[0] == label:
-            if known[1] == Origin.ADOPTED and mail.origin is not Origin.ADOPTED:
-                self._own(mail)
-            return False
+        if (known := self.origin(mail.content)) is not None:
+            said, origin = known
+            if mail.origin is Origin.ADOPTED and origin is not Origin.ADOPTED:
+                return False
+            if said is label:
+                if origin is Origin.ADOPTED and mail.origin is not Origin.ADOPTED:
+                    self._own(mail)
+                return False
         self._remove(mail.content)
         self._connection.execute(
             "INSERT INTO labels (content, label, time, prior, model, subject, mail, origin, source)"
@@ -410,3 +403,9 @@ class Labels:
             kept = [row for row, total in zip(kept, sums, strict=True) if total <= room]
         stay = {number for number, _ in kept}
         return [number for number, _, _ in rows if number not in stay]
+
+
+def _said(row: Sequence[Any]) -> Said:
+    """One row of the columns _SAID."""
+    number, content, label, moment, prior, model, subject, origin = row
+    return Said(number, content.hex(), Label(label), moment, prior, model, subject, Origin(origin))

@@ -22,11 +22,12 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from spamlstm.config.values import AUTO
+from spamlstm.errors import reason_of
 from spamlstm.learning.labels import MOST_BYTES, MOST_KEPT, MOST_LABELS, Label
 from spamlstm.mail import maildir
 from spamlstm.mail.arrival import arrived
 from spamlstm.mail.content import content_id
-from spamlstm.mail.folders import Kind, folders, kind
+from spamlstm.mail.folders import Kind, folders, kind, path_of
 from spamlstm.mail.maildir import Entry, GoneError, Name
 from spamlstm.mail.paths import MOST_BYTES as MOST_MAIL_BYTES
 from spamlstm.mail.tagging import is_tagged
@@ -195,7 +196,7 @@ class _Hearing:
             self.survey.without[Without.GONE] += 1
             return
         except OSError as error:
-            self.survey.unreadable.append((entry.path, why(error)))
+            self.survey.unreadable.append((entry.path, reason_of(error)))
             return
         delivered, content = arrived(raw, stored=stored), content_id(raw)
         if evidence is Evidence.KEPT and self._now - delivered < MONTH:
@@ -246,11 +247,11 @@ def _newest_first(root: str, names: Names, result: Survey) -> Iterator[tuple[Ent
     listed: list[tuple[Entry, Kind, float]] = []
     for folder in folders(root):
         place = kind(folder.name, junk=names.junk, silent=names.silent)
-        path = f"{root}/{folder.name}" if folder.name else root
+        path = path_of(root, folder.name)
         try:
             listed += [(entry, place, stored) for entry, stored in _dated(path)]
         except OSError as error:
-            result.unreadable.append((path, why(error)))
+            result.unreadable.append((path, reason_of(error)))
     result.messages = len(listed)
     yield from sorted(listed, key=lambda found: (found[2], found[0].name), reverse=True)
 
@@ -271,8 +272,3 @@ def _read(entry: Entry) -> tuple[bytes, Entry]:
         for now in maildir.find(entry.folder, Name.parse(entry.name).base):
             return maildir.read(now.path)[0], now
         raise
-
-
-def why(error: OSError) -> str:
-    """The reason as the end of a sentence."""
-    return (error.strerror or str(error)).lower()

@@ -39,6 +39,7 @@ from spamlstm.model import registry
 from spamlstm.model.bundle import CARD
 from spamlstm.model.classifier import Assessed, Classifier
 from spamlstm.model.personal import PersonalLayer
+from spamlstm.model.readers import same_modules
 from spamlstm.verdict import Verdict
 
 FEWEST = 20
@@ -246,9 +247,8 @@ def _run_low(command: Sequence[str], *, lock: int) -> None:
     """Run a command behind everything else: lowest priority, two cores, bounded memory. It holds the lock, an open
     file, as long as it lives, also when this process is killed. TemporaryError if it does not end well.
     """
-    search = os.pathsep.join(path or str(Path.cwd()) for path in sys.path)
     # Threads that wait for each other by spinning take ten times the time where others are at work.
-    environment = {**os.environ, "PYTHONPATH": search, "OMP_WAIT_POLICY": "PASSIVE"}
+    environment = {**same_modules(), "OMP_WAIT_POLICY": "PASSIVE"}
     with subprocess.Popen(command, env=environment, pass_fds=[lock]) as process:  # noqa: S603  our own trainer
         try:
             _lower(process.pid)

@@ -11,9 +11,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from spamlstm.learning.labels import Label, Labels
+from spamlstm.learning.labels import MOST_KEPT, Label, Labels
 from spamlstm.mail.content import content_id
-from spamlstm.mail.paths import Place, Unreadable, expand
+from spamlstm.mail.paths import Place, expand
 from spamlstm.mail.text import BODY
 from spamlstm.model.near_duplicates import groups
 from spamlstm.model.reading import Reader
@@ -21,8 +21,6 @@ from spamlstm.model.reading import Reader
 # The newest labels are learned from; older ones the network has had its chance with.
 MOST_LABELS = 5_000
 MOST_UNLABELLED = 4_000
-# As much of a message as the label store keeps.
-MOST_BYTES = 64 << 10
 # Of each kind the newest of so much are held back.
 HELD_SHARE = 0.2
 # Of near-duplicates that were said to be both, what fewer than this share say is set aside.
@@ -132,7 +130,7 @@ def sample(maildirs: Iterable[Path], *, known: Collection[str], into: Path) -> l
     drawn: list[Place] = []
     count = 0
     for found in expand([str(path) for path in maildirs]):
-        if isinstance(found, Unreadable) or not isinstance(found, Place):
+        if not isinstance(found, Place):
             continue
         # Reservoir sampling (Vitter 1985): a mailbox of a million takes no more memory.
         count += 1
@@ -169,7 +167,7 @@ def _kept(place: Place, known: Collection[str], into: Path) -> Place | None:
     path = into / "mail" / f"{name}.eml"
     if name in known or path.exists():
         return None
-    path.write_bytes(raw[:MOST_BYTES])
+    path.write_bytes(raw[:MOST_KEPT])
     return Place(name, str(path))
 
 

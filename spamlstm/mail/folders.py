@@ -77,6 +77,11 @@ class Folder:
     cur_ns: int
 
 
+def path_of(root: str, name: str) -> str:
+    """Where the folder of this name lies, "" being the inbox."""
+    return os.path.join(root, name) if name else root
+
+
 def folders(root: str) -> Iterator[Folder]:
     """The inbox first, then all that lies below it, in both layouts; an OSError if the inbox cannot be looked at.
 
@@ -116,7 +121,7 @@ def _subfolders(path: str, *, dotted: bool) -> list[str]:
 
 
 def _looked_at(root: str, name: str) -> Folder | None:
-    path = f"{root}/{name}" if name else root
+    path = path_of(root, name)
     try:
         new, cur = os.lstat(f"{path}/new"), os.lstat(f"{path}/cur")
     except OSError:

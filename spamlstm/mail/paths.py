@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
+from spamlstm.errors import reason_of
+
 # Mail servers refuse mail far below this; what is longer is read to here and says so in its defects.
 MOST_BYTES = 64 << 20
 STDIN = "-"
@@ -82,7 +84,7 @@ def _from_stdin(stdin: BinaryIO) -> Found:
     try:
         return Held(STDIN, _read_most(stdin, MOST_BYTES + 1))
     except OSError as error:
-        return Unreadable(STDIN, _why(error))
+        return Unreadable(STDIN, reason_of(error))
 
 
 def _read_most(stream: BinaryIO, most: int) -> bytes:
@@ -100,7 +102,7 @@ def _file(path: str) -> Iterator[Found]:
             regular = stat.S_ISREG(os.fstat(stream.fileno()).st_mode)
             mbox = regular and not path.endswith(".eml") and _FROM_LINE.match(stream.read(_TAIL)) is not None
     except OSError as error:
-        yield Unreadable(path, _why(error))
+        yield Unreadable(path, reason_of(error))
         return
     yield from _mbox(path) if mbox else (Place(path, path),)
 
@@ -116,7 +118,7 @@ def _mbox(path: str) -> Iterator[Found]:
                 start = end
         yield Place(f"{path}#{number + 1}" if number else path, path, start)
     except OSError as error:
-        yield Unreadable(path, _why(error))
+        yield Unreadable(path, reason_of(error))
 
 
 def _from_lines(stream: BinaryIO) -> Iterator[int]:
@@ -152,7 +154,7 @@ def _below(path: str, seen: set[tuple[int, int]]) -> Iterator[Found]:
         with os.scandir(path) as entries:
             names = sorted((entry.name, _is_folder(entry)) for entry in entries)
     except OSError as error:
-        yield Unreadable(path, _why(error))
+        yield Unreadable(path, reason_of(error))
         return
     folders = [name for name, is_folder in names if is_folder]
     maildir = "new" in folders and "cur" in folders
@@ -178,7 +180,7 @@ def _delivered(path: str) -> Iterator[Found]:
     try:
         names = sorted(os.listdir(path))
     except OSError as error:
-        yield Unreadable(path, _why(error))
+        yield Unreadable(path, reason_of(error))
         return
     for name in names:
         full = os.path.join(path, name)
@@ -205,7 +207,7 @@ def _if_mail(path: str) -> Iterator[Found]:
         with open(path, "rb", buffering=0) as stream:
             start = stream.read(_TAIL)
     except OSError as error:
-        yield Unreadable(path, _why(error))
+        yield Unreadable(path, reason_of(error))
         return
     if _FROM_LINE.match(start):
         yield from _mbox(path)
@@ -217,7 +219,3 @@ def begins_like_mail(raw: bytes) -> bool:
     """Whether the first line that is not blank is a header field or an mbox separator."""
     start = raw[:1024].lstrip()
     return bool(_HEADER_LINE.match(start)) or start.startswith((b"From ", b">From "))
-
-
-def _why(error: OSError) -> str:
-    return (error.strerror or str(error)).lower()

@@ -128,13 +128,7 @@ class Policy:
             return verdict, reason
         if probability is None or not math.isfinite(probability):
             return Verdict.UNSURE, Reason.NO_TEXT
-        return self.by_probability(probability), reason
-
-    def by_probability(self, probability: float) -> Verdict:
-        """Hold a calibrated probability of spam against the thresholds."""
-        if probability <= self.thresholds.ham:
-            return Verdict.HAM
-        return Verdict.SPAM if probability >= self.thresholds.spam else Verdict.UNSURE
+        return self.thresholds.verdict(probability), reason
 
     def _by_evidence(self, evidence: Evidence) -> tuple[Verdict, Reason]:
         cases = (

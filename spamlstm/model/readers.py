@@ -29,7 +29,6 @@ class ReaderProcess:
     """One light process that reads chunks; each that it was given gets an answer, in their order."""
 
     def __init__(self) -> None:
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path)}
         self._channel, theirs = Pipe()
         with theirs:
             self._process = subprocess.Popen(  # noqa: S603  our own interpreter and code
@@ -37,7 +36,7 @@ class ReaderProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
-                env=environment,
+                env=same_modules(),
             )
         self.unanswered = 0
 
@@ -119,6 +118,11 @@ class ReaderPool:
         """End all readers, however the work ended."""
         for process in self._all:
             process.close()
+
+
+def same_modules() -> dict[str, str]:
+    """The environment in which another Python finds the modules that this one finds."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path)}
 
 
 def further_cores() -> int:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
+from spamlstm.errors import reason_of
 from spamlstm.mail import text
 from spamlstm.mail.message import Message, parse
 from spamlstm.mail.paths import MOST_BYTES, begins_like_mail
@@ -148,7 +149,7 @@ def _read_one(reader: Reader, source: bytes | Source) -> Reading:
     try:
         raw = source if isinstance(source, bytes) else source.read()
     except OSError as error:
-        return Reading(failure=(error.strerror or str(error)).lower())
+        return Reading(failure=reason_of(error))
     except MemoryError:
         return Reading(failure="there is not enough memory to read it")
     return reader.read(raw)

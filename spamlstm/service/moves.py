@@ -6,7 +6,7 @@ crash. What counts, and why: docs/decisions/0014-moves.md.
 """
 
 # os, as in maildir:
-# ruff: noqa: PTH112, PTH118
+# ruff: noqa: PTH112
 
 import logging
 import os
@@ -20,7 +20,7 @@ from spamlstm.config import Config
 from spamlstm.config.maildirs import section_of
 from spamlstm.learning.learner import Base
 from spamlstm.mail.content import content_id
-from spamlstm.mail.folders import Folder, Kind, folders, kind
+from spamlstm.mail.folders import Folder, Kind, folders, kind, path_of
 from spamlstm.service.failures import kind_of, sentence
 from spamlstm.service.journal import Journal, LastAct
 from spamlstm.service.learners import Learners, NotNowError
@@ -51,7 +51,7 @@ class _Shelf:
 
     @property
     def path(self) -> str:
-        return _path(self.maildir, self.folder.name)
+        return path_of(self.maildir, self.folder.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +117,7 @@ class Moves:
         found = self._found(maildir)
         for folder, which in found:
             if which is Kind.JUNK:
-                self._watch(maildir, f"{_path(maildir, folder.name)}/cur", folder.which)
+                self._watch(maildir, f"{path_of(maildir, folder.name)}/cur", folder.which)
         state = hash(tuple(found))
         if self._rest.get(maildir) == state:
             if maildir in self._owing:
@@ -405,13 +405,9 @@ class Moves:
     def _find(self, maildir: str, content: str) -> bytes | None:
         """The bytes of a message, from whichever of its files."""
         for known, file in self._places.copies(maildir, content):
-            path = _path(maildir, known.folder.name)
+            path = path_of(maildir, known.folder.name)
             for one in listed(path) if os.path.isdir(path) else ():
                 raw = read(path, one) if one.base == file.base else None
                 if raw is not None and content_id(raw) == content:
                     return raw
         return None
-
-
-def _path(maildir: str, name: str) -> str:
-    return os.path.join(maildir, name) if name else maildir

@@ -51,7 +51,7 @@ def test_text_that_cannot_be_judged_is_never_ham_or_spam_by_score(probability, e
 def test_more_probable_spam_is_never_judged_milder(one, other):
     """The verdict rises with the probability."""
     order = [Verdict.HAM, Verdict.UNSURE, Verdict.SPAM]
-    low, high = (order.index(policy().by_probability(p)) for p in sorted((one, other)))
+    low, high = (order.index(policy().thresholds.verdict(p)) for p in sorted((one, other)))
     assert low <= high
 
 
@@ -63,7 +63,7 @@ def test_thresholds_give_the_cheapest_verdict(cost, probability):
         Verdict.SPAM: cost.false_positive * (1 - probability),
         Verdict.UNSURE: cost.unsure,
     }
-    chosen = Policy(thresholds_from_costs(cost)).by_probability(probability)
+    chosen = thresholds_from_costs(cost).verdict(probability)
     assert expected[chosen] <= min(expected.values()) + 1e-9 * sum(expected.values())
 
 

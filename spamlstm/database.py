@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from spamlstm.config.places import make_private
 from spamlstm.errors import DataError, TemporaryError
 
 
@@ -30,7 +31,7 @@ def open_in(state: Path, name: str, layout: Layout) -> sqlite3.Connection:
 
     TemporaryError if another process keeps it from being opened, DataError if it is none of ours.
     """
-    state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_private(state)
     path = state / name
     # SQLite gives its further files the mode of this one.
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from spamlstm.config import Config, Layer, MaildirConfig, load_found
 from spamlstm.config.maildirs import expand
-from spamlstm.config.places import PERSONAL, personal_dir, state_dir
+from spamlstm.config.places import personal_dir, state_dir
 from spamlstm.errors import NoInputError, UserError
 from spamlstm.mail.maildir import is_maildir
 
@@ -49,8 +49,6 @@ def label_folder(state: Path | None, maildir: Path | None, *, named: Path | None
     if maildir is None:
         raise UserError('each Maildir has labels of its own here ([learning] layer = "maildir"): say --maildir DIR')
     _check(maildir)
-    for path in (state, state / PERSONAL):
-        path.mkdir(mode=0o700, parents=path is state, exist_ok=True)
     return personal_dir(state, _section(config, maildir)[1])
 
 

@@ -25,7 +25,7 @@ from spamlstm.model.personal import PersonalLayer
 from spamlstm.service.failures import sentence
 from spamlstm.service.log import emit
 
-# A layer is 8 MB, and is there again in a tenth of a second.
+# A layer is 14 MB, and is there again in a tenth of a second.
 MOST_LAYERS = 24
 # Seconds until a store that failed is asked again, twice as many each time: a lock may cost five seconds of waiting.
 FIRST_DELAY = 10.0
@@ -189,7 +189,7 @@ class Learners:
                 # Somebody has removed the file: nothing was ever said.
                 self._stores.pop(folder).learner.labels.close()
             return None
-        labels = Labels.open(_private(folder, below=self._state))
+        labels = Labels.open(folder)
         try:
             opened = _Open(Learner(labels), _which(folder / LABELS) or (0, 0))
             self._keep_in_step(opened)
@@ -235,15 +235,6 @@ def _which(path: Path) -> tuple[int, int] | None:
     except FileNotFoundError:
         return None
     return status.st_dev, status.st_ino
-
-
-def _private(folder: Path, *, below: Path) -> Path:
-    """The folder, made for its owner alone; so are those above it, for which mkdir's mode does not hold."""
-    between = [one for one in (folder, *folder.parents) if below in one.parents]
-    below.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for path in reversed(between):
-        path.mkdir(mode=0o700, exist_ok=True)
-    return folder
 
 
 def _let_go(learner: Learner) -> None:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from spamlstm.config.places import make_private
 from spamlstm.errors import TemporaryError
 
 NAME = "lock"
@@ -20,7 +21,7 @@ def hold(state: Path) -> Iterator[None]:
     The kernel gives a lock back whenever its process ends, so none is ever stale. The file stays: to remove it would
     let a third program lock a new one while a second waits with the old one open.
     """
-    state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_private(state)
     handle = os.open(state / NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         try:

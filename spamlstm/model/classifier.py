@@ -146,8 +146,8 @@ class Classifier:
         if assessed.failure:
             return Judged(assessed.key, None, assessed.failure, assessed.ms)
         score, evidence = self.judged_score(assessed), assessed.evidence
-        if self.personal is not None and assessed.prints is not None and self.personal.knows(assessed.prints):
-            # There may be no words, or none that the network knows; but the user has labelled such mail.
+        if (evidence.no_text or evidence.unknown_text) and self._has_labels_for(assessed):
+            # There are no words, or none that the network knows; but the user has labelled such mail.
             evidence = evidence._replace(no_text=False, unknown_text=False)
         probability = _probability(score)
         verdict, reason = self.policy.decide(probability, evidence)
@@ -162,6 +162,9 @@ class Classifier:
         if self.personal is None or assessed.prints is None:
             return assessed.prior
         return self.personal.score(assessed.prints, assessed.prior)
+
+    def _has_labels_for(self, assessed: Assessed[Any]) -> bool:
+        return self.personal is not None and assessed.prints is not None and self.personal.knows(assessed.prints)
 
     def assess_many(
         self, mails: Iterable[tuple[K, bytes | Source]], *, readers: "int | ReaderPool | None" = None

@@ -10,9 +10,11 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-# A machine that is busy with other things fails no test; what may take how long is measured in benchmarks/.
-hypothesis.settings.register_profile("patient", deadline=None)
-hypothesis.settings.load_profile("patient")
+# A machine that is busy with other things fails no test; what may take how long is measured in benchmarks/. And a run
+# tells of the change that it tests, not of its luck: `pytest --hypothesis-profile search` looks for new examples.
+hypothesis.settings.register_profile("search", deadline=None)
+hypothesis.settings.register_profile("steady", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("steady")
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -220,7 +220,7 @@ def final(acts) -> list[tuple[int, Label]]:
     return list(said.items())
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(acts=st.lists(Act, max_size=12))
 def test_any_history_equals_its_end(tmp_path_factory, acts):
     """Labelling, relabelling, forgetting and restarting in any order: the scores are, to the last bit, those of

@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from spamlstm.mail.charset import codec_name, decode, decode_base64, decode_words, guess
@@ -106,7 +106,6 @@ def test_words(value, text):
     st.binary(max_size=200),
     st.sampled_from(["", "utf-8", "utf-16", "gb2312", "iso-2022-jp", "hz", "big5", "euc-jp", "koi8-r", "cp037", "x"]),
 )
-@settings(deadline=None)
 def test_any_bytes(data, charset):
     """Any bytes under any label are text without halves of characters."""
     decode(data, charset)[0].encode()
@@ -115,7 +114,6 @@ def test_any_bytes(data, charset):
 
 
 @given(st.text(max_size=200))
-@settings(deadline=None)
 def test_any_words(value):
     """Any header value is read."""
     decode_words(value)

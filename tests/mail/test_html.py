@@ -1,7 +1,7 @@
 import time
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from spamlstm.mail.html import EMPTY, Link, Page, join, read
@@ -163,7 +163,6 @@ def test_join():
 
 
 @given(st.text(max_size=300))
-@settings(deadline=None)
 def test_any_text(source):
     """Any text is a Page, and can be written as UTF-8."""
     read(source).visible.encode()
@@ -180,7 +179,6 @@ def test_any_text(source):
         max_size=60,
     )
 )
-@settings(deadline=None)
 def test_any_tags(tags):
     """Tags in any order are a Page: nothing is touched after it was taken out."""
     page = read("".join(tags))

@@ -31,13 +31,12 @@ class TestPromises:
     """parse and render never raise, and their time and size are bounded."""
 
     @given(st.binary(max_size=2000))
-    @settings(deadline=None)
     def test_any_bytes(self, raw):
         """Any bytes are a Message whose text can be written as UTF-8."""
         render(parse(raw)).encode()
 
     @given(st.data())
-    @settings(deadline=None, max_examples=200)
+    @settings(max_examples=200)
     def test_damaged_mail(self, data):
         """A letter with bytes cut out, doubled or changed is still a Message."""
         raw = bytearray(LETTER)
@@ -82,7 +81,7 @@ class TestPromises:
             )
         ),
     )
-    @settings(deadline=None, max_examples=300)
+    @settings(max_examples=300)
     def test_structured_mail(self, headers, lines):
         """Headers and boundaries in any order and with any values are a Message."""
         raw = b"".join(name + b": " + value + b"\n" for name, value in headers) + b"\n" + b"\n".join(lines)
@@ -303,7 +302,6 @@ class TestBody:
             max_size=200,
         )
     )
-    @settings(deadline=None)
     def test_as_the_standard_library_writes(self, text):
         """What the standard library writes, we read as it does."""
         letter = EmailMessage()

@@ -1,6 +1,6 @@
 import re
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from spamlstm.mail.message import parse
@@ -18,7 +18,6 @@ def test_one_text():
 
 
 @given(st.text(max_size=300))
-@settings(deadline=None)
 def test_marks_are_ours(text):
     """No letter can write a mark: what stands in our brackets is ours."""
     raw = f"From: {text} <a@b.org>\nSubject: {text}\n\n{text} ⟦spf:pass⟧ ⟦body⟧".encode("utf-8", "replace")
@@ -43,7 +42,6 @@ PIECES = ["http", "https", "ftp", "s", "p", "://", ":", "/", "/", "@", "a.org", 
 
 
 @given(st.lists(st.sampled_from(PIECES), max_size=30).map("".join))
-@settings(deadline=None)
 def test_links_are_those_of_one_pattern(text):
     """What is found sign by sign, for speed, is what one pattern finds from left to right."""
     by_pattern = PLAIN_LINK.sub(lambda match: f" ⟦url⟧{match[1][:40]} ", text)
@@ -56,7 +54,6 @@ def normalise_rest(text: str) -> str:
 
 
 @given(st.text("019-=é.\t\x02a٣", max_size=40))
-@settings(deadline=None)
 def test_numbers_and_runs_are_those_of_two_patterns(text):
     """ASCII text is folded in one pass: to what it is with a letter beside it that makes two of them."""
     folded = normalise(f"é {text}")[0].partition("é")[2].split()
@@ -86,7 +83,6 @@ def test_windows():
 
 
 @given(st.text(max_size=3000), st.integers(200, 600), st.integers(1, 6))
-@settings(deadline=None)
 def test_windows_of_any_text(body, size, most):
     """Any text is cut into at most so many windows of at most such a size."""
     cut = windows(f"head {BODY} {body.replace(BODY, '')}", size=size, most=most)

@@ -38,7 +38,7 @@ def test_texts_that_share_words_but_no_sentences_stay_apart():
     assert len(set(groups(_text(rng) for _ in range(300)).tolist())) == 300
 
 
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=40)
 @given(st.lists(st.text(alphabet="ab ", max_size=30), max_size=12))
 def test_groups_are_named_by_their_first_text(texts):
     """Equal texts share a group, and a group's name is the place of its first text, for any texts."""

@@ -135,13 +135,13 @@ class Taught(Mailbox):
                 continue
             before = self.place.get(number, Kind.INBOX if number in judged else None)
             again = last is not None and (last.kind, last.base) == (sight.kind, sight.base)
-            if before is None and again:
-                before = sight.kind
             answered = bool(sight.marks & Mark.ANSWERED) and not (again and last.marks & Mark.ANSWERED)
-            meant = meaning(Sight(before, sight.kind, sight.marks, answered=answered))
+            lay = sight.kind if again else None
+            meant = meaning(Sight(before or lay, sight.kind, sight.marks, answered=answered))
             if meant.owed is Owed.ALWAYS or (meant.owed is Owed.IF_NONE and number not in self.expected):
                 self.expected[number] = str(meant.label)
-            if before is not None or meant.place is not Kind.INBOX:
+            # Mail that was never judged, and of which nothing was said where it lay, counts as lying nowhere yet.
+            if before is not None or meant.label is not None or meant.place is not Kind.INBOX:
                 self.place[number] = meant.place
 
 
@@ -161,6 +161,4 @@ class _OurDoing:
 
 
 TestTaught = Taught.TestCase
-TestTaught.settings = settings(
-    max_examples=40, stateful_step_count=30, deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)
+TestTaught.settings = settings(max_examples=40, stateful_step_count=30, suppress_health_check=[HealthCheck.too_slow])

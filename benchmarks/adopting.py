@@ -49,10 +49,12 @@ PARTS = ("new", "cur", "tmp")
 # What users do with ham: read and kept, filed, answered, flagged.
 HAM_PLACES = (("", "S"), ("", "S"), (".Keep", "S"), ("", "RS"), ("", "FS"))
 BOGOFILTER_SAYS = {"H": Verdict.HAM, "U": Verdict.UNSURE, "S": Verdict.SPAM}
-LEARNED, JUDGED = 12_000, 4_000
+# Of a corpus in `balance`: three quarters are learned from, the rest is judged.
+MOST = 16_000
 EVEN = ((0, 0), (1000, 1000))
 PROPORTIONS = (*EVEN, (1000, 100), (1000, 20), (1000, 5), (1000, 0), (300, 1000), (100, 1000), (20, 1000), (0, 1000))
 SHOWN = ("one_minus_roca_pct", "hm_pct", "sm_pct", "unsure_pct")
+CAUGHT = "caught_pct"
 # With --bare only these stay: what another server, or another year, wrote into mail tells the corpora apart.
 SENT = re.compile(rb"^(?:from|subject|reply-to|content-[a-z-]+|mime-version|list-unsubscribe):", re.IGNORECASE)
 
@@ -95,6 +97,9 @@ def _parser() -> argparse.ArgumentParser:
     half.add_argument("--bare", action="store_true", help="only with headers that a sender writes, by one server")
     households.add_argument("--size", type=int, default=534, help="messages of a mailbox, half of them told")
     households.add_argument("--most", type=int, default=20, help="mailboxes")
+    commands.choices["balance"].add_argument(
+        "--shuffle", action="store_true", help="in any order: for a corpus that is not in the order of time"
+    )
     commands.choices["many"].add_argument("--most", type=int, default=50_000, help="messages")
     return parser
 
@@ -259,25 +264,33 @@ def written(mail: Labelled, path: Path) -> Path:
 
 
 def balance(arguments: argparse.Namespace) -> None:
-    """Print a row for each proportion: learned in the order of the corpus's first part, judged what comes behind it."""
+    """Print a row for each proportion: learned in the order of the corpus's first part, judged what comes behind it.
+
+    Caught is the spam that is judged spam.
+    """
     chance = random.Random(0)
     classifier = Classifier.open(arguments.model, personal=PersonalLayer())
-    mail = itertools.islice(corpus.read(arguments.corpora[0]), LEARNED + JUDGED)
+    mail = list(itertools.islice(corpus.read(arguments.corpora[0]), MOST))
+    if arguments.shuffle:
+        random.Random(1).shuffle(mail)
     assessed = list(classifier.assess_many(keyed(mail)))
-    first, rest = assessed[:LEARNED], assessed[LEARNED:]
-    print(f"{'ham:spam':>12}" + "".join(f"{name:>20}" for name in SHOWN))
+    first, rest = assessed[: len(mail) * 3 // 4], assessed[len(mail) * 3 // 4 :]
+    place = {id(one): at for at, one in enumerate(first)}
+    print(f"{'ham:spam':>12}" + "".join(f"{name:>20}" for name in (*SHOWN, CAUGHT)))
     for ham, spam in PROPORTIONS:
         told = [*sample(first, ham, chance, spam=False), *sample(first, spam, chance, spam=True)]
         layer = PersonalLayer()
-        for one in sorted(told, key=lambda one: int(one.key.id)):
-            layer.learn(one.prints, prior=one.prior, spam=one.key.spam)
+        for one in sorted(told, key=lambda one: place[id(one)]):
+            layer.learn(one.prints, prior=one.prior, spam=one.key.spam, history=True)
         classifier.personal = layer
         columns = Columns()
         for one in rest:
             columns.add(one.key, classifier.judge(one).judgement)
-        figures = evaluate.summarise(columns.close()).figures
+        outcomes = columns.close()
+        figures = evaluate.summarise(outcomes).figures
         cells = "".join(f"{figures[key].value:>20.3f}" for key in SHOWN)
-        print(f"{f'{ham}:{spam}':>12}{cells}", flush=True)
+        caught = np.mean(outcomes.are(Verdict.SPAM)[outcomes.spam])
+        print(f"{f'{ham}:{spam}':>12}{cells}{100 * caught:>20.3f}", flush=True)
 
 
 def sample(assessed: Sequence[Assessed[Key]], most: int, chance: random.Random, *, spam: bool) -> list[Assessed[Key]]:

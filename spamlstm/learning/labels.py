@@ -77,6 +77,11 @@ class Origin(StrEnum):
     ADOPTED = "adopted"
     """By what a mailbox looked like that was there already."""
 
+    @property
+    def is_history(self) -> bool:
+        """Whether it was said by many messages at once, and by nobody of this one."""
+        return self is Origin.ADOPTED
+
 
 @dataclass(frozen=True, slots=True)
 class Mail:

@@ -16,7 +16,7 @@ from spamlstm.mail.content import content_id, lasting
 from spamlstm.mail.message import parse
 from spamlstm.model.bundle import Bundle
 from spamlstm.model.classifier import Assessed
-from spamlstm.model.personal import READ_BYTES, PersonalLayer, prints
+from spamlstm.model.personal import READ_BYTES, PersonalLayer, Prints, prints
 
 # Rows that are learned anew at a start at most, and twice as many when one of the latest is forgotten: 80 ms each.
 KEEP_EVERY = 512
@@ -77,8 +77,7 @@ class Learner:
             self._take_kept()
             self._epoch = epoch
         for lesson in self.labels.lessons(after=self._last, most_bytes=READ_BYTES):
-            self.layer.learn(prints(lesson.raw), prior=lesson.prior, spam=lesson.spam)
-            self._last = lesson.id
+            self._learn(lesson, prints(lesson.raw))
         self.layer.bars = self.labels.bars()
 
     def relearn(self) -> Iterator[tuple[Lesson, float | None]]:
@@ -88,8 +87,7 @@ class Learner:
         for lesson in self.labels.lessons(after=0, most_bytes=READ_BYTES):
             found = prints(lesson.raw)
             yield lesson, self.layer.score(found, lesson.prior)
-            self.layer.learn(found, prior=lesson.prior, spam=lesson.spam)
-            self._last = lesson.id
+            self._learn(lesson, found)
 
     def keep(self, *, always: bool = False) -> None:
         """Save the next start some learning, where that is worth writing 13 MB; nothing is lost without."""
@@ -97,6 +95,10 @@ class Learner:
         if self._last > kept and (always or self._last - kept >= KEEP_EVERY):
             learned = Learned(self._last, self.layer.dump())
             self.labels.keep(learned, epoch=self._epoch, most=KEPT)
+
+    def _learn(self, lesson: Lesson, found: Prints) -> None:
+        self.layer.learn(found, prior=lesson.prior, spam=lesson.spam, history=lesson.origin.is_history)
+        self._last = lesson.id
 
     def _take_kept(self) -> None:
         """Be what was kept last: what was learned since may not hold any more, or somebody was faster."""

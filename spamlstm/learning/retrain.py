@@ -223,7 +223,7 @@ def _layer(assessed: Sequence[Assessed[str]], told: Sequence[Told]) -> PersonalL
     for one in sorted(told, key=lambda told: told.row):
         known = found[one.content]
         if known.prints is not None:
-            layer.learn(known.prints, prior=known.prior, spam=one.spam)
+            layer.learn(known.prints, prior=known.prior, spam=one.spam, history=one.origin.is_history)
     return layer
 
 

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from spamlstm.learning.labels import MOST_KEPT, Label, Labels
+from spamlstm.learning.labels import MOST_KEPT, Label, Labels, Origin
 from spamlstm.mail.content import content_id
 from spamlstm.mail.paths import Place, expand
 from spamlstm.mail.text import BODY
@@ -38,6 +38,7 @@ class Told:
     label: Label
     group: int
     mail: Place
+    origin: Origin = Origin.SAID
 
     @property
     def spam(self) -> bool:
@@ -92,7 +93,7 @@ def take(
     for said, raw in labels.kept(MOST_LABELS):
         place = into / "mail" / f"{said.content}.eml"
         place.write_bytes(raw)
-        told.append(Told(said.id, said.content, said.label, 0, Place(said.content, str(place))))
+        told.append(Told(said.id, said.content, said.label, 0, Place(said.content, str(place)), said.origin))
         texts.append(_telling(reader, raw))
     told = [replace(one, group=int(group)) for one, group in zip(told, groups(texts), strict=True)]
     relabelled = sum(before.get(one.content, one.label) != one.label for one in told)

@@ -21,7 +21,7 @@ from spamlstm.mail.content import lasting
 Prints = NDArray[np.uint32]
 
 # What the state of a layer depends on besides the labels; another version learns them anew.
-SHAPE = "2"
+SHAPE = "3"
 
 # As much of a message is looked at, to find these first bytes of what lasts: headers mostly, then text.
 READ_BYTES = 16 << 10
@@ -38,13 +38,21 @@ LEAST_RATE = 0.006
 # What slows a feature down before anything was learned with it.
 FIRST_HEAT = 0.2
 # What speaks are not these eager weights: whenever a label is learned, those of its message go one part of so many
-# towards them. So labels that agree move mail at the full rate, and one that is alone, or wrong, hardly does.
+# towards them. So labels that agree move mail at the full rate, and one that is alone, or wrong, hardly does. History
+# is many labels at once, of what lay undisputed.
 CALM = 6
+CALM_OF_HISTORY = 2
 
-# Beyond this the base is never taken at its word; and how much of its word counts after many labels.
+# Beyond this the base is never taken at its word. How much of its word counts in the end, and after how many errors of
+# it on labelled mail (each from 0 to 1) half of the rest does: where it has been right it keeps its say.
 PRIOR_MOST = 8.0
 LEAST_TRUST = 0.2
-HALF_TRUST = 200
+HALF_TRUST = 25.0
+# Labels are no sample of mail: who files much says ham, who has a full Junk folder says spam, and what is learned leans
+# to the commoner. Beyond three of it for one of the other the layer's part is put right by their odds. Only labels
+# count that said what the score said already: corrections are of the kind that the filter errs on, and end its lean.
+USUAL_ODDS = 3.0
+FEW_LABELS = 10
 
 # What a user has said of this very message is beyond doubt: it scores past the bars that follow from the usual costs.
 # To learn until the weights alone say so would be to believe slips: with 5 % of labels wrong, 50 times the error.
@@ -77,7 +85,8 @@ HALF_DRAW = 200
 # The multipliers of xxHash.
 _SPREAD, _MIX = np.uint32(0x9E3779B1), np.uint32(0x85EBCA77)
 _FINGER_BYTES = 8
-_COUNT = struct.Struct("<q")
+# How many labels, how many said what the score said of ham and of spam, and the base's errors.
+_HEAD = struct.Struct("<qqqd")
 
 
 def prints(raw: bytes) -> Prints:
@@ -123,6 +132,8 @@ class PersonalLayer:
     def __init__(self) -> None:
         self._said: dict[bytes, bool] = {}
         self._learned = 0
+        self._agreed_ham = self._agreed_spam = 0
+        self._misled = 0.0
         self._eager, self._weights, self._heat = np.zeros((3, _SIZE), np.float32)
         # A column for each remembered message; a feature that no message has stands where one has too few.
         self._sketches = np.full((SKETCH, MEMORY), _SIZE, np.uint32)
@@ -154,16 +165,19 @@ class PersonalLayer:
             return prior
         if prior is None and not self.knows(found):
             return None
-        relevance = self._relevance(found)
-        trust = 1 - relevance * (1 - self._trust)
-        own = relevance * _sum(self._weights, found)
-        score = self._drawn(trust * _base(prior) + own, far=self.near(found).pull * self._draw)
+        score = self._drawn(self._weighed(found, prior), far=self.near(found).pull * self._draw)
         match self._said.get(_fingerprint(found)):
             case True:
                 return max(score, self._targets[1])
             case False:
                 return min(score, -self._targets[0])
         return score
+
+    def _weighed(self, found: Prints, prior: float | None) -> float:
+        """The score by the weights and the base, each in its measure."""
+        relevance = self._relevance(found)
+        trust = 1 - relevance * (1 - self._trust)
+        return trust * _base(prior) + relevance * (_sum(self._weights, found) - self._lean)
 
     def knows(self, found: Prints) -> bool:
         """Whether the user has said something of this message, or of mail that shares most of what is in it."""
@@ -189,24 +203,35 @@ class PersonalLayer:
         pull = likeness[best] * (likeness @ self._signs[like]) / likeness.sum()
         return Near(float(pull), float(shares[best]), self.labels - int(ages[best]))
 
-    def learn(self, found: Prints, *, prior: float | None, spam: bool) -> None:
+    def learn(self, found: Prints, *, prior: float | None, spam: bool, history: bool = False) -> None:
         """Take one label in; afterwards the score of this very message is beyond its label's target.
 
+        `history` is what a mailbox says that was there already.
         What is learned from is the larger of two errors: that of the whole score, since it is the one to be put right,
         and that of the layer alone, since the base may be right about this message and wrong about the next like it.
         """
         sign = 1.0 if spam else -1.0
-        own = sign * _sum(self._eager, found)
-        error = _logistic(-min(own, own + sign * self._trust * _base(prior)))
+        own, base = sign * _sum(self._eager, found), sign * _base(prior)
+        error = _logistic(-min(own, own + self._trust * base))
+        self._count(self._weighed(found, prior), base, spam=spam)
         step = sign * error * max(RATE / math.sqrt(1 + self.labels / FULL_RATE_LABELS), LEAST_RATE)
         heat = self._heat[found] + np.float32(error * error)
         eager = self._eager[found] + np.float32(step) / np.sqrt(np.float32(FIRST_HEAT) + heat)
         weights = self._weights[found]
         self._heat[found], self._eager[found] = heat, eager
-        self._weights[found] = weights + (eager - weights) / np.float32(CALM)
+        self._weights[found] = weights + (eager - weights) / np.float32(CALM_OF_HISTORY if history else CALM)
         self._remember(found, sign)
         self._said[_fingerprint(found)] = spam
         self._learned += 1
+
+    def _count(self, score: float, base: float, *, spam: bool) -> None:
+        """How often labels said what the score said, and how wrong the base was whose word, for the label, was `base`.
+
+        Held against the usual targets, not this user's: those may change later, and labels are learned anew at times.
+        """
+        self._agreed_spam += spam and score > SPAM_TARGET
+        self._agreed_ham += not spam and score < -HAM_TARGET
+        self._misled += _logistic(-base)
 
     def _remember(self, found: Prints, sign: float) -> None:
         """In the place of the oldest."""
@@ -217,8 +242,14 @@ class PersonalLayer:
 
     @property
     def _trust(self) -> float:
-        """How much the base's score still counts for mail such as was labelled: less, the more labels there are."""
-        return LEAST_TRUST + (1 - LEAST_TRUST) / (1 + self.labels / HALF_TRUST)
+        """How much the base's score still counts for mail such as was labelled: less, the more it was wrong of that."""
+        return LEAST_TRUST + (1 - LEAST_TRUST) / (1 + self._misled / HALF_TRUST)
+
+    @property
+    def _lean(self) -> float:
+        """How far, in log-odds, the weights lean to spam only because more spam was labelled; to ham if negative."""
+        odds = math.log((self._agreed_spam + FEW_LABELS) / (self._agreed_ham + FEW_LABELS))
+        return math.copysign(max(abs(odds) - math.log(USUAL_ODDS), 0.0), odds)
 
     @property
     def _draw(self) -> float:
@@ -243,13 +274,14 @@ class PersonalLayer:
     def dump(self) -> bytes:
         """All of it, for `load`."""
         said = b"".join(print_ + bytes([spam]) for print_, spam in self._said.items())
-        return b"".join((_COUNT.pack(self._learned), *(part.tobytes() for part in self._parts()), said))
+        head = _HEAD.pack(self._learned, self._agreed_ham, self._agreed_spam, self._misled)
+        return b"".join((head, *(part.tobytes() for part in self._parts()), said))
 
     def load(self, state: bytes) -> None:
         """Be as the layer was that was dumped; without a state, empty."""
         state = state or PersonalLayer().dump()
-        (self._learned,) = _COUNT.unpack_from(state)
-        at = _COUNT.size
+        self._learned, self._agreed_ham, self._agreed_spam, self._misled = _HEAD.unpack_from(state)
+        at = _HEAD.size
         for part in self._parts():
             part[:] = np.frombuffer(state, part.dtype, part.size, at).reshape(part.shape)
             at += part.nbytes

@@ -1,0 +1,61 @@
+"""What labels change in the score of other mail, and what they leave as it was."""
+
+import random
+
+import pytest
+
+from spamlstm.model import personal
+from spamlstm.model.personal import PersonalLayer, prints
+
+# What all mail of one mailbox has in common; beside it each message has words of its own.
+SERVER = b"Received: from relay.example.org by mx.example.org with ESMTPS for <me@example.org>; " * 6
+SURE = 6.0
+
+
+def mail(rng: random.Random, words: bytes) -> personal.Prints:
+    own = b" ".join(b"%s%d" % (words, rng.randrange(400)) for _ in range(60))
+    return prints(b"From: someone@example.org\nSubject: " + own[:30] + b"\nX-Way: " + SERVER + b"\n\n" + own)
+
+
+def taught(labels: list[tuple[bytes, bool, float]], seed: int = 1) -> tuple[PersonalLayer, random.Random]:
+    """A layer that was told of messages: the words in each, whether it is spam, and what the base said."""
+    rng, layer = random.Random(seed), PersonalLayer()
+    rng.shuffle(labels)
+    for words, spam, prior in labels:
+        layer.learn(mail(rng, words), prior=prior, spam=spam)
+    return layer, rng
+
+
+@pytest.mark.parametrize(("many", "few"), [(True, False), (False, True)], ids=["much spam", "much ham"])
+def test_where_the_base_was_right_many_labels_of_one_kind_do_not_turn_the_other(many, few):
+    """Who adopts 400 of one kind and 20 of the other still has the other judged by the base, which is right."""
+    signs = {True: SURE, False: -SURE}
+    layer, rng = taught([(b"usual", many, signs[many])] * 400 + [(b"rare", few, signs[few])] * 20)
+    scores = [(layer.score(mail(rng, b"else"), signs[few]) or 0) * (1 if few else -1) for _ in range(50)]
+    assert min(scores) > personal.SPAM_TARGET
+
+
+def test_where_the_base_was_wrong_its_word_gives_way():
+    """After 200 letters of a kind that the base takes for spam, the next is ham, whatever the base says."""
+    layer, rng = taught([(b"letter", False, SURE)] * 200 + [(b"offer", True, SURE)] * 200)
+    assert all((layer.score(mail(rng, b"letter"), SURE) or 0) < -personal.HAM_TARGET for _ in range(20))
+    assert all((layer.score(mail(rng, b"offer"), SURE) or 0) > 0 for _ in range(20))
+
+
+def test_corrections_of_one_kind_are_believed():
+    """Spam that the base never sees, corrected time after time: the next is spam, though no ham was labelled."""
+    layer, rng = taught([(b"offer", True, -1.0)] * 60)
+    assert all((layer.score(mail(rng, b"offer"), -1.0) or 0) > 0 for _ in range(20))
+
+
+def test_a_layer_that_was_kept_is_the_same():
+    """What is dumped and loaded scores and learns as if it had never been away."""
+    labels = [(b"usual", False, -SURE)] * 80 + [(b"rare", True, 1.0)] * 9
+    layer, rng = taught(labels)
+    again = PersonalLayer()
+    again.load(layer.dump())
+    for one in (layer, again):
+        one.learn(mail(random.Random(5), b"more"), prior=-1.0, spam=True)
+    assert again.dump() == layer.dump()
+    some = mail(rng, b"else")
+    assert again.score(some, 0.5) == layer.score(some, 0.5)

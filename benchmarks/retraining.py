@@ -15,15 +15,16 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from spamlstm.learning.evaluate import Columns, Key, summarise
+from spamlstm.learning.evaluate import Columns, Key, Outcomes, summarise
 from spamlstm.learning.labels import Label, Labels
 from spamlstm.learning.learner import Learner
 from spamlstm.mail import corpus
+from spamlstm.mail.corpus import Labelled
 from spamlstm.model.classifier import Classifier
 
 OTHERS = (
@@ -58,20 +59,19 @@ def main() -> int:
         networks = {"base": Classifier.open(arguments.model), "retrained": Classifier.open(made)}
         first, last, step = (int(part) if part else None for part in arguments.test.split(":"))
         stream = named(arguments.corpora, arguments.stream)
-        compare(
+        show(
             f"{arguments.stream} {arguments.test}",
-            networks,
-            lambda: itertools.islice(corpus.read(stream), first, last, step),
+            judged(networks, lambda: itertools.islice(corpus.read(stream), first, last, step)),
         )
+        others: dict[str, list[Outcomes]] = {name: [] for name in networks}
         for names in OTHERS:
             paths = [named(arguments.corpora, name) for name in names]
-            compare(
-                "+".join(names),
-                networks,
-                lambda paths=paths: itertools.islice(
-                    itertools.chain(*map(corpus.read, paths)), 0, None, arguments.others
-                ),
-            )
+            mail = lambda paths=paths: itertools.chain(*map(corpus.read, paths))  # noqa: E731  read once a network
+            outcomes = judged(networks, lambda mail=mail: itertools.islice(mail(), 0, None, arguments.others))
+            show("+".join(names), outcomes)
+            for name, one in outcomes.items():
+                others[name].append(one)
+        show("all of these others", {name: joined(parts) for name, parts in others.items()})
     return 0
 
 
@@ -134,19 +134,35 @@ def resident(pid: int) -> int:
     return 0
 
 
-def compare(title: str, networks: dict[str, Classifier], mail: "Iterable") -> None:
-    """A row for each network."""
-    print(f"\n{title}\n{'network':12}{'ham':>8}{'spam':>8}" + "".join(f"{name:>20}" for name in SHOWN))
+def judged(networks: dict[str, Classifier], mail: Callable[[], Iterable[Labelled]]) -> dict[str, Outcomes]:
+    """What each network makes of the mail."""
+    found = {}
     for name, classifier in networks.items():
         columns = Columns()
         keyed = ((Key(one.id, one.source, one.label == "spam"), one.raw) for one in mail())
-        for judged in classifier.judge_many(keyed):
-            columns.add(judged.key, judged.judgement)
-        outcomes = columns.close()
-        figures = summarise(outcomes).figures
-        cells = "".join(f"{figures[key].value:>20.4f}" if figures[key] else f"{'-':>20}" for key in SHOWN)
-        spam = int(np.count_nonzero(outcomes.spam))
-        print(f"{name:12}{len(outcomes.spam) - spam:>8,}{spam:>8,}{cells}", flush=True)
+        for one in classifier.judge_many(keyed):
+            columns.add(one.key, one.judgement)
+        found[name] = columns.close()
+    return found
+
+
+def joined(parts: Sequence[Outcomes]) -> Outcomes:
+    """Several as one."""
+    names = [tuple(itertools.chain(*(getattr(part, key) for part in parts))) for key in ("id", "source")]
+    columns = ("spam", "verdict", "score", "probability")
+    return Outcomes(*names, *(np.concatenate([getattr(part, key) for part in parts]) for key in columns))
+
+
+def show(title: str, outcomes: dict[str, Outcomes]) -> None:
+    """A row for each network; the interval is that of the first figure."""
+    print(f"\n{title}\n{'network':12}{'ham':>8}{'spam':>8}{'95 %':>20}" + "".join(f"{name:>20}" for name in SHOWN))
+    for name, one in outcomes.items():
+        summary = summarise(one)
+        cells = (f"{figure.value:.4f}" if (figure := summary.figures[key]) else "-" for key in SHOWN)
+        area = summary.figures[SHOWN[0]]
+        interval = f"{area.low:.4f}–{area.high:.4f}" if area else "-"
+        row = "".join(f"{cell:>20}" for cell in (interval, *cells))
+        print(f"{name:12}{summary.n_ham:>8,}{summary.n_spam:>8,}{row}", flush=True)
 
 
 if __name__ == "__main__":

@@ -65,14 +65,13 @@ def look(folder: Path, arguments: argparse.Namespace) -> None:
     classifier = Classifier.open(personal=PersonalLayer())
     with contextlib.ExitStack() as stack:
         journal, places = Journal.open(folder / "state"), Places.open(folder / "state")
-        learners = Learners(folder / "state", layer=Layer.SHARED)
+        learners = Learners(folder / "state", base=classifier, layer=Layer.SHARED)
         for one in (journal, places, learners):
             stack.callback(one.close)
         config = Config(maildirs=(MaildirConfig(str(root)),))
         # Ahead of the files, so that times of folders are trusted at once.
         moves = Moves(
             config=config,
-            base=classifier,
             places=places,
             journal=journal,
             learners=learners,
@@ -97,11 +96,11 @@ def look(folder: Path, arguments: argparse.Namespace) -> None:
 
 def layers(folder: Path, arguments: argparse.Namespace) -> None:
     classifier = Classifier.open(personal=PersonalLayer())
-    with contextlib.closing(Learners(folder, layer=Layer.MAILDIR)) as learners:
+    with contextlib.closing(Learners(folder, base=classifier, layer=Layer.MAILDIR)) as learners:
         names = [f"/mail/{number}" for number in range(arguments.maildirs)]
         for number in range(arguments.labels):
             for name in names[:1] if number else names:
-                learners.say(name, message(number), (Label.SPAM, Label.HAM)[number % 2], base=classifier)
+                learners.say(name, message(number), (Label.SPAM, Label.HAM)[number % 2])
         # All but the first have one label; what is held is asked for again and again, the first rarely.
         took = []
         for _ in range(5):

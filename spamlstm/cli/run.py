@@ -76,8 +76,7 @@ def run_daemon(wish: Wish, *, state: Path | None) -> None:
         journal = Journal.open(state)
         stack.callback(journal.close)
         notifier = Notifier(os.environ)
-        learners = Learners(state, layer=config.learning.layer, beat=notifier.beat)
-        learners.rebase(classifier)
+        learners = Learners(state, base=classifier, layer=config.learning.layer, beat=notifier.beat)
         stack.callback(learners.close)
         places = Places.open(state)
         stack.callback(places.close)
@@ -86,7 +85,6 @@ def run_daemon(wish: Wish, *, state: Path | None) -> None:
         watcher = stack.enter_context(Watcher(hints))
         moves = Moves(
             config=config,
-            base=classifier,
             places=places,
             journal=journal,
             learners=learners,

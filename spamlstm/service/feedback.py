@@ -119,6 +119,5 @@ class Feedback:
         self._waiting.clear()
         self._config = config
         self._classifier = classifier
-        self.learners.reconfigure(config.learning.layer)
-        self.learners.rebase(classifier)
-        self._moves.reconfigure(config=config, base=classifier)
+        self.learners.reconfigure(layer=config.learning.layer, base=classifier)
+        self._moves.reconfigure(config)

@@ -82,16 +82,18 @@ class Learners:
         self,
         state: Path,
         *,
+        base: Base,
         layer: Layer,
         clock: Callable[[], float] = time.time,
         most: int = MOST_LAYERS,
         beat: Callable[[], None] = lambda: None,
     ) -> None:
-        """`beat` is called now and then where something takes long."""
+        """What is learned rests on the scores of `base`; `beat` is called now and then where something takes long."""
         self.status = LearningStatus()
         self.nothing = PersonalLayer()
         """The layer of those who have said nothing: the base alone speaks."""
         self._state = state
+        self._base = base
         self._layer = layer
         self._clock = clock
         self._most = most
@@ -99,7 +101,6 @@ class Learners:
         self._stores: OrderedDict[Path, _Open] = OrderedDict()
         self._pauses: dict[Path, tuple[float, float]] = {}  # until when, and how long it was
         self._counted = (-1, -1)
-        self._base: Base | None = None
 
     def close(self) -> None:
         """Let go of the stores."""
@@ -107,17 +108,14 @@ class Learners:
             _, store = self._stores.popitem()
             _let_go(store.learner)
 
-    def reconfigure(self, layer: Layer) -> None:
-        """Go on with layers of this kind."""
-        if layer is not self._layer:
-            self.close()
-            self._layer = layer
-
-    def rebase(self, base: Base) -> None:
-        """From now on what was learned rests on the scores of this base: each store is brought in step when it is used.
+    def reconfigure(self, *, layer: Layer, base: Base) -> None:
+        """Go on with layers of this kind, upon this base: each store is brought in step with it when it is used.
 
         That is a millisecond for each label that another base has scored.
         """
+        if layer is not self._layer:
+            self.close()
+            self._layer = layer
         self._base = base
 
     def layer(self, maildir: str) -> PersonalLayer:
@@ -139,7 +137,7 @@ class Learners:
             learner = self._learner(folder)
             return learner.labels.label(content) if learner else None
 
-    def say(self, maildir: str, raw: bytes, label: Label, *, base: Base) -> bool:
+    def say(self, maildir: str, raw: bytes, label: Label) -> bool:
         """Note what its user says of a message by what he did with it, and learn it; False if it was said before.
 
         It is on disk when this returns. NotNowError if that is impossible now.
@@ -148,8 +146,8 @@ class Learners:
         with self._failing_open(folder):
             learner = self._learner(folder, create=True)
             assert learner is not None  # noqa: S101  it was to be created
-            mail = untag(raw)
-            new = learner.say(mail, label, prior=base.assess(mail).prior, model=base.bundle.label, origin=Origin.MOVED)
+            mail, model = untag(raw), self._base.bundle.label
+            new = learner.say(mail, label, prior=self._base.assess(mail).prior, model=model, origin=Origin.MOVED)
             learner.keep()
         if new:
             self.status.moved[label] += 1
@@ -207,7 +205,7 @@ class Learners:
         return opened.learner
 
     def _keep_in_step(self, store: _Open) -> None:
-        if self._base is not None and store.model != self._base.bundle.label:
+        if store.model != self._base.bundle.label:
             keep_in_step(store.learner.labels, self._base, tell=lambda _done: self._beat())
             store.model = self._base.bundle.label
 

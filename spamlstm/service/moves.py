@@ -18,7 +18,6 @@ from pathlib import Path
 
 from spamlstm.config import Config
 from spamlstm.config.maildirs import section_of
-from spamlstm.learning.learner import Base
 from spamlstm.mail.content import content_id
 from spamlstm.mail.folders import Folder, Kind, folders, kind, path_of
 from spamlstm.service.failures import kind_of, sentence
@@ -70,7 +69,6 @@ class Moves:
         self,
         *,
         config: Config,
-        base: Base,
         places: Places,
         journal: Journal,
         learners: Learners,
@@ -79,7 +77,6 @@ class Moves:
     ) -> None:
         """`watch` is told of each junk folder that is found: its Maildir, its cur and the inode of that."""
         self._config = config
-        self._base = base
         self._places = places
         self._journal = journal
         self._learners = learners
@@ -89,10 +86,9 @@ class Moves:
         self._rest: dict[str, int] = {}
         self._owing: set[str] = set()
 
-    def reconfigure(self, *, config: Config, base: Base) -> None:
-        """Go on with another configuration or model; not called between the steps of one round."""
+    def reconfigure(self, config: Config) -> None:
+        """Go on with another configuration; not called between the steps of one round."""
         self._config = config
-        self._base = base
         self._rest.clear()
 
     def knows(self, maildir: str, content: str) -> bool:
@@ -389,7 +385,7 @@ class Moves:
         assert label is not None  # noqa: S101  it is owed
         try:
             wanted = message.owed is Owed.ALWAYS or self._learners.label(maildir, message.content) is None
-            new = wanted and self._learners.say(maildir, raw, label, base=self._base)
+            new = wanted and self._learners.say(maildir, raw, label)
         except NotNowError:
             self._owing.add(maildir)
             return False

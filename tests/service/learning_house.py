@@ -46,11 +46,10 @@ class LearningHouse(House):
             self.learners.close()
             self.places.close()
         super().open_quietly()
-        self.learners = Learners(self.state, layer=self.layer, clock=self.clock)
+        self.learners = Learners(self.state, base=Base(), layer=self.layer, clock=self.clock)
         self.places = Places.open(self.state)
         self.moves = Moves(
             config=self.pipeline.config,
-            base=Base(),
             places=self.places,
             journal=self.journal,
             learners=self.learners,

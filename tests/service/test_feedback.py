@@ -22,7 +22,7 @@ class Steps:
             self.clock.now += 0.01
             yield
 
-    def reconfigure(self, **_):
+    def reconfigure(self, _config):
         pass
 
 
@@ -46,9 +46,7 @@ def moved():
 @pytest.fixture
 def feedback(clock, moved, monkeypatch):
     monkeypatch.setattr(module.time, "thread_time", clock)
-    learners = SimpleNamespace(
-        status=LearningStatus(), tally=lambda: None, reconfigure=lambda layer: None, rebase=lambda base: None
-    )
+    learners = SimpleNamespace(status=LearningStatus(), tally=lambda: None, reconfigure=lambda **_: None)
 
     def take():
         taken = list(moved)

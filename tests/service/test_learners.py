@@ -25,7 +25,7 @@ def learners(tmp_path, clock):
     made = []
 
     def build(layer=Layer.SHARED, **more):
-        made.append(Learners(tmp_path / "state", layer=layer, clock=clock, **more))
+        made.append(Learners(tmp_path / "state", base=Base(), layer=layer, clock=clock, **more))
         return made[-1]
 
     yield build
@@ -34,7 +34,7 @@ def learners(tmp_path, clock):
 
 
 def say(learners, maildir, number, label=Label.SPAM):
-    return learners.say(maildir, raw("words", number), label, base=Base())
+    return learners.say(maildir, raw("words", number), label)
 
 
 def test_nobody_has_said_anything(learners, tmp_path):
@@ -53,7 +53,7 @@ def test_another_base(learners, tmp_path, opened):
     say(one, "/mail/ann", 1)
     if not opened:
         one.close()
-    one.rebase(Base("words 2", score=-3.0))
+    one.reconfigure(layer=Layer.SHARED, base=Base("words 2", score=-3.0))
 
     assert one.layer("/mail/ann").labels == 1
     store = Labels.find(tmp_path / "state")
@@ -166,7 +166,7 @@ def test_another_configuration(learners):
     """From one for all to one each, and back: nothing is lost, and nothing is mixed."""
     one = learners()
     say(one, "/mail/ann", 1)
-    one.reconfigure(Layer.MAILDIR)
+    one.reconfigure(layer=Layer.MAILDIR, base=Base())
     assert one.layer("/mail/ann").labels == 0
-    one.reconfigure(Layer.SHARED)
+    one.reconfigure(layer=Layer.SHARED, base=Base())
     assert one.layer("/mail/ann").labels == 1

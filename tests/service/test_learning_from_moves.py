@@ -195,7 +195,7 @@ def test_what_was_said_comes_before_filing_and_answering(house):
     """Only a move into or out of the junk folder takes a word back."""
     house = house()
     content = delivered(house, "ham")
-    house.learners.say(house.root, content, "spam", base=house.moves._base)
+    house.learners.say(house.root, content, "spam")
     house.flag(content, "RS")
     house.look()
     house.move(content, house.archive)

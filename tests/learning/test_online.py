@@ -63,7 +63,7 @@ def test_the_first_are_not_counted(bundle):
 
 def test_who_tells_what():
     """Delayed labels come late and in order; an active learner asks where it is unsure, within its budget; a user
-    corrects ham in the junk folder and spam that is not there.
+    corrects ham in the junk folder and spam that is not there; an error is also what the filter had no opinion on.
     """
     delayed = Teacher[int](Feedback(Kind.DELAYED, 2))
     told = [list(delayed.after(at, spam=True, verdict=Verdict.SPAM, score=9.0)) for at in range(4)]
@@ -75,6 +75,9 @@ def test_who_tells_what():
     cases = [(True, Verdict.SPAM), (True, Verdict.UNSURE), (False, Verdict.UNSURE), (False, Verdict.SPAM)]
     corrected = [bool(list(mistakes.after(0, spam=spam, verdict=verdict, score=0.0))) for spam, verdict in cases]
     assert corrected == [False, True, False, True]
+    errors = Teacher[int](Feedback(Kind.ERRORS))
+    corrected = [bool(list(errors.after(0, spam=spam, verdict=verdict, score=0.0))) for spam, verdict in cases]
+    assert corrected == [False, True, True, True]
     started = Teacher[int](Feedback(Kind.EACH_THEN_MISTAKES, 1))
     corrected = [bool(list(started.after(0, spam=spam, verdict=verdict, score=0.0))) for spam, verdict in cases * 2]
     assert corrected == [True, True, True, True, False, True, False, True]
@@ -88,7 +91,7 @@ def test_what_is_no_feedback(text):
 
 
 @pytest.mark.parametrize(
-    "text", ["immediate", "mistakes", "first:10", "each:100", "delayed:5", "active:7", "each-then-mistakes:9"]
+    "text", ["immediate", "mistakes", "errors", "first:10", "each:100", "delayed:5", "active:7", "each-then-mistakes:9"]
 )
 def test_feedback_is_written_as_it_is_read(text):
     assert str(Feedback.parse(text)) == text

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from spamlstm.config import Config, Layer, MaildirConfig
 from spamlstm.learning.labels import Label
-from spamlstm.mail.maildir import create_folder
+from spamlstm.mail.filing import create_folder
 from spamlstm.model.classifier import Classifier
 from spamlstm.model.personal import PersonalLayer
 from spamlstm.service.journal import Journal

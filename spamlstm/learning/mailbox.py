@@ -24,7 +24,7 @@ from enum import StrEnum
 from spamlstm.config.values import AUTO
 from spamlstm.errors import reason_of
 from spamlstm.learning.labels import MOST_BYTES, MOST_KEPT, MOST_LABELS, Label
-from spamlstm.mail import maildir
+from spamlstm.mail import maildir, moving
 from spamlstm.mail.arrival import arrived
 from spamlstm.mail.content import content_id
 from spamlstm.mail.folders import Kind, folders, kind, path_of
@@ -267,8 +267,8 @@ def _dated(folder: str) -> Iterator[tuple[Entry, float]]:
 
 def _read(entry: Entry) -> tuple[bytes, Entry]:
     try:
-        return maildir.read(entry.path)[0], entry
+        return moving.read(entry.path)[0], entry
     except GoneError:
         for now in maildir.find(entry.folder, Name.parse(entry.name).base):
-            return maildir.read(now.path)[0], now
+            return moving.read(now.path)[0], now
         raise

@@ -3,16 +3,14 @@
 # os, as in maildir:
 # ruff: noqa: PTH118
 
-import base64
-import binascii
 import os
-import re
 import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 
+from spamlstm.mail.imap_names import decoded
 from spamlstm.mail.maildir import PARTS
 
 # What nobody has by hand: a name is given by whoever owns the Maildir, and a loop of mounts has no end.
@@ -62,7 +60,6 @@ roskakori, poistetut, lähetetyt, luonnokset, kuka, elküldött, piszkozatok, t�
 
 _JUNK_NAMES = frozenset(" ".join(name.split()) for name in _JUNK.split(","))
 _SILENT_NAMES = frozenset(" ".join(name.split()) for name in _SILENT.split(","))
-_ENCODED = re.compile(r"&([A-Za-z0-9+,]*)-")
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,21 +157,7 @@ def _kind(name: str, junk: str, silent: tuple[str, ...]) -> Kind:
 def shown(name: str) -> tuple[str, ...]:
     """The levels of a folder's name on disk as mail programs show them, without regard to case."""
     dotted = name.startswith(".")
-    levels = _decoded(name.lstrip(".")).casefold().split("." if dotted else "/")
+    levels = decoded(name.lstrip(".")).casefold().split("." if dotted else "/")
     if len(levels) == 1 and levels[0].startswith("inbox."):
         levels = levels[0].split(".")
     return tuple(levels[1:] if levels[0] == "inbox" and len(levels) > 1 else levels)
-
-
-def _decoded(name: str) -> str:
-    """Names on disk are as IMAP sends them: other letters than ASCII in the UTF-7 of RFC 3501, 5.1.3."""
-
-    def word(match: re.Match[str]) -> str:
-        if not match[1]:
-            return "&"
-        try:
-            return base64.b64decode(match[1] + "=" * (-len(match[1]) % 4), b"+,").decode("utf-16-be")
-        except (binascii.Error, UnicodeDecodeError):
-            return match[0]
-
-    return _ENCODED.sub(word, name)

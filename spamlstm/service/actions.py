@@ -1,6 +1,6 @@
 """Carrying out plans, many at once: each message is as it was or all is done, whatever goes wrong."""
 
-# The order is that of maildir.replace_with, step by step for the whole group: so that what takes an fsync is done for
+# The order is that of moving.replace_with, step by step for the whole group: so that what takes an fsync is done for
 # all of them at once, and files are brought to disk beside each other (0.2 ms each with four threads, 0.6 to 4 ms one
 # after the other).
 
@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from spamlstm.mail import maildir
-from spamlstm.mail.maildir import GoneError, Name, Outcome
+from spamlstm.mail import maildir, moving
+from spamlstm.mail.maildir import GoneError, Name
+from spamlstm.mail.moving import Outcome
 from spamlstm.service.journal import Intent
 from spamlstm.service.plan import Plan
 
@@ -55,14 +56,14 @@ def carry_out(plans: Iterable[Plan]) -> list[Work]:
 
 
 def settle(intent: Intent) -> Outcome:
-    """Bring one act that was cut short to its end, by what lies on disk: `maildir.settle` for all kinds of acts.
+    """Bring one act that was cut short to its end, by what lies on disk: `moving.settle` for all kinds of acts.
 
     An OSError if what lies there cannot be looked at, or not be put right.
     """
     name = Name.parse(intent.name)
     old = Name.parse(os.path.basename(intent.source))  # noqa: PTH119
     if name.base == old.base:
-        # A keyword: one rename of a message that keeps its base name. `maildir.settle` would take it for a copy.
+        # A keyword: one rename of a message that keeps its base name. `moving.settle` would take it for a copy.
         entries = maildir.find(intent.folder, name.base)
         if not entries:
             return Outcome.GONE
@@ -74,9 +75,9 @@ def settle(intent: Intent) -> Outcome:
     if not os.path.isdir(intent.folder):  # noqa: PTH112
         # The whole target is gone. If the message went with it, it went by other hands.
         home = os.path.dirname(os.path.dirname(intent.source))  # noqa: PTH120
-        near = (maildir.identity(entry.path) for entry in maildir.find(home, old.base))
+        near = (moving.identity(entry.path) for entry in maildir.find(home, old.base))
         return Outcome.UNDONE if intent.expected in near else Outcome.GONE
-    return maildir.settle(intent.source, intent.folder, base=name.base, expected=intent.expected)
+    return moving.settle(intent.source, intent.folder, base=name.base, expected=intent.expected)
 
 
 def _prepare(works: Sequence[Work]) -> None:
@@ -89,30 +90,30 @@ def _prepare(works: Sequence[Work]) -> None:
 
 def _write(work: Work) -> None:
     plan = work.plan
-    work.written = maildir.prepare(plan.content or b"", plan.folder, base=plan.name.base, like=plan.source)
+    work.written = moving.prepare(plan.content or b"", plan.folder, base=plan.name.base, like=plan.source)
 
 
 def _publish(work: Work) -> None:
     plan = work.plan
     try:
-        maildir.publish(work.written, plan.target, source=plan.source, expected=plan.expected)
+        moving.publish(work.written, plan.target, source=plan.source, expected=plan.expected)
     except (OSError, GoneError):
-        maildir.discard(work.written)
+        moving.discard(work.written)
         raise
 
 
 def _rename(work: Work) -> None:
     plan = work.plan
-    if maildir.identity(plan.source) != plan.expected:
+    if moving.identity(plan.source) != plan.expected:
         raise GoneError(plan.source)
     # A keyword is set under the old base: only the same message could have that name.
-    maildir.move(plan.source, plan.folder, name=plan.name, part=plan.part)
-    maildir.give_way(plan.target, home=os.path.dirname(os.path.dirname(plan.source)), expected=plan.expected)  # noqa: PTH120
+    moving.move(plan.source, plan.folder, name=plan.name, part=plan.part)
+    moving.give_way(plan.target, home=os.path.dirname(os.path.dirname(plan.source)), expected=plan.expected)  # noqa: PTH120
 
 
 def _conclude(work: Work) -> None:
     plan = work.plan
-    maildir.conclude(plan.source, plan.folder, base=plan.name.base, expected=plan.expected)
+    moving.conclude(plan.source, plan.folder, base=plan.name.base, expected=plan.expected)
 
 
 def _each(works: Iterable[Work], step: Callable[[Work], None]) -> None:
@@ -130,7 +131,7 @@ def _sync(works: Sequence[Work], folder_of: Callable[[Plan], str]) -> None:
     """Each folder once, for all the works that it matters to."""
     for folder, concerned in _grouped(works, folder_of):
         try:
-            maildir.sync([folder])
+            moving.sync([folder])
         except OSError as error:
             for work in concerned:
                 work.error = error

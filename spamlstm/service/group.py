@@ -8,8 +8,8 @@ from pathlib import Path
 from spamlstm.config import Action, Config
 from spamlstm.config.maildirs import section_of
 from spamlstm.errors import UserError
-from spamlstm.mail.maildir import Identity
-from spamlstm.mail.maildir import Outcome as End
+from spamlstm.mail.moving import Identity
+from spamlstm.mail.moving import Outcome as End
 from spamlstm.model.classifier import Judged
 from spamlstm.service.actions import Work
 from spamlstm.service.failures import Kind, kind_of, sentence

@@ -16,7 +16,7 @@ from typing import Any, Self
 from spamlstm import database
 from spamlstm.config import Action
 from spamlstm.database import Layout
-from spamlstm.mail.maildir import Identity, Outcome
+from spamlstm.mail.moving import Identity, Outcome
 from spamlstm.service.seen import REMEMBERED, SCHEMA, Seen
 from spamlstm.verdict import Judgement, Verdict
 

@@ -5,6 +5,7 @@
 import os
 
 from spamlstm.errors import UserError
+from spamlstm.mail import filing
 from spamlstm.mail import maildir as maildirs
 
 
@@ -19,7 +20,7 @@ class JunkFolders:
         """Where spam of `maildir` goes, whether that exists or not; UserError or OSError if there is no such place."""
         key = maildir, wish
         if key not in self._paths:
-            self._paths[key] = maildirs.junk_folder(maildir, wish)
+            self._paths[key] = filing.junk_folder(maildir, wish)
         return self._paths[key]
 
     def make_ready(self, maildir: str, folder: str) -> None:
@@ -28,8 +29,8 @@ class JunkFolders:
             return
         # What is there whole needs no fsync; without its marker it may be what a crash left of a folder of ours.
         if not (maildirs.is_maildir(folder) and os.path.lexists(os.path.join(folder, "maildirfolder"))):
-            maildirs.create_folder(maildir, folder)
-        maildirs.check_one_file_system(maildir, folder)
+            filing.create_folder(maildir, folder)
+        filing.check_one_file_system(maildir, folder)
         _refuse_links(folder)
         self._ready.add(folder)
 

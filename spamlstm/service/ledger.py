@@ -6,7 +6,8 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from spamlstm.mail.maildir import Name, Outcome
+from spamlstm.mail.maildir import Name
+from spamlstm.mail.moving import Outcome
 from spamlstm.service import actions
 from spamlstm.service.actions import Work
 from spamlstm.service.counters import Counters

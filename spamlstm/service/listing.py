@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from spamlstm.mail import maildir as maildirs
+from spamlstm.mail import moving
 from spamlstm.mail.maildir import Entry, GoneError, Part
 from spamlstm.mail.paths import MOST_BYTES
 from spamlstm.service.places import Mark, base_hash
@@ -77,7 +78,7 @@ def read(path: str, one: Found) -> bytes | None:
     try:
         if os.lstat(entry.path).st_size > MOST_BYTES:
             return None
-        return maildirs.read(entry.path)[0]
+        return moving.read(entry.path)[0]
     except (GoneError, OSError):
         return None
 

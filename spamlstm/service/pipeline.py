@@ -32,7 +32,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 from spamlstm.config import CatchUp, Config
-from spamlstm.mail import maildir as maildirs
+from spamlstm.mail import moving
 from spamlstm.mail.content import content_id
 from spamlstm.mail.maildir import GoneError, Part
 from spamlstm.mail.paths import MOST_BYTES
@@ -189,13 +189,13 @@ class Pipeline:
             return Outcome(candidate, Status.FAILED, kind=Kind.TOO_LARGE, failure=failure)
         if candidate.part == "cur" and status.st_mtime < self.journal.seen.since(candidate.maildir):
             return Outcome(candidate, Status.OLD)
-        if status.st_dev not in self._remote and maildirs.is_being_written(candidate.path):
+        if status.st_dev not in self._remote and moving.is_being_written(candidate.path):
             return Outcome(candidate, Status.FAILED, kind=Kind.UNFINISHED, failure="it is still being written")
-        raw, identity = maildirs.read(candidate.path)
+        raw, identity = moving.read(candidate.path)
         content = content_id(raw)
         if self._knows(candidate.maildir, content):
             return Outcome(candidate, Status.KNOWN, content=content)
-        if maildirs.is_moving(candidate.path, candidate.maildir, identity):
+        if moving.is_moving(candidate.path, candidate.maildir, identity):
             # Its user has taken it in hand. If it is still here with the next scan and nowhere else, it is judged then.
             return Outcome(candidate, Status.KNOWN, content=content)
         # A file's time of change is that of its link or rename into new; its time of modification, what it claims.

@@ -5,8 +5,9 @@ from dataclasses import dataclass, replace
 
 from spamlstm import __version__
 from spamlstm.config import Action, MaildirConfig
-from spamlstm.mail import keywords, maildir
-from spamlstm.mail.maildir import Identity, Name, Part
+from spamlstm.mail import keywords, maildir, moving
+from spamlstm.mail.maildir import Name, Part
+from spamlstm.mail.moving import Identity
 from spamlstm.mail.tagging import tag
 from spamlstm.model.policy import Reason
 from spamlstm.service.journal import Intent
@@ -105,7 +106,7 @@ def _name(old: Name, source: str, folder: str, content: bytes | None) -> Name:
     if folder == source and content is None:
         return old  # a message that only gets a keyword stays who it is
     base = maildir.unique()
-    name = old if content is None else maildir.sized(old, content, base=base)
+    name = old if content is None else moving.sized(old, content, base=base)
     if folder == source:
         return name
     return name.elsewhere(base=base, keywords=keywords.mapping(source, folder) if name.keywords else None)

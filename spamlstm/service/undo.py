@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from spamlstm.config import Action
-from spamlstm.mail import keywords, maildir
-from spamlstm.mail.maildir import Entry, GoneError, Name, Outcome
+from spamlstm.mail import keywords, maildir, moving
+from spamlstm.mail.maildir import Entry, GoneError, Name
+from spamlstm.mail.moving import Outcome
 from spamlstm.mail.tagging import untag
 from spamlstm.service.failures import kind_of, sentence
 from spamlstm.service.journal import Act, Journal
@@ -96,7 +97,7 @@ def _planned(act: Act) -> Plan | Undone:
 
 def _plan(act: Act, entry: Entry) -> Plan:
     """The way back. A message that was read since loses our headers too, as its user asks for it: as a fresh file."""
-    raw, identity = maildir.read(entry.path)
+    raw, identity = moving.read(entry.path)
     actions, home, folder = act.intent.actions, act.maildir, act.intent.folder
     name = Name.parse(entry.name)
     if Action.KEYWORD in actions:
@@ -109,7 +110,7 @@ def _plan(act: Act, entry: Entry) -> Plan:
     untagged = untag(raw) if Action.TAG in actions else raw
     content = untagged if untagged != raw else None
     if content is not None:
-        name = maildir.sized(name, content, base=base)
+        name = moving.sized(name, content, base=base)
     if home != folder:
         name = name.elsewhere(base=base, keywords=keywords.mapping(folder, home))
     return Plan(actions, entry.path, identity, home, entry.part, replace(name, base=base), content)

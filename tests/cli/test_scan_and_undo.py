@@ -9,7 +9,7 @@ import tiny_bundle
 from spamlstm.cli.translate import run
 from spamlstm.cli.undo import when
 from spamlstm.errors import UserError
-from spamlstm.mail import maildir
+from spamlstm.mail import maildir, moving
 from spamlstm.service.lock import hold
 
 MAILS = {"1.h": tiny_bundle.SPAM, "2.h": tiny_bundle.UNSURE, "3.h": tiny_bundle.HAM}
@@ -45,7 +45,7 @@ def spamlstm(tiny, root, capsys):
 
 def everything(root):
     return sorted(
-        (os.path.relpath(entry.folder, root), entry.part, maildir.read(entry.path)[0])
+        (os.path.relpath(entry.folder, root), entry.part, moving.read(entry.path)[0])
         for folder in (root, root / ".Junk")
         if folder.is_dir()
         for entry in maildir.messages(str(folder))
@@ -63,7 +63,7 @@ def test_a_pass(spamlstm, root):
         ("ham", "nothing"),
     ]
     (filed,) = maildir.messages(str(root / ".Junk"))
-    assert maildir.read(filed.path)[0].startswith(b"X-Spam-Flag: YES\r\n")
+    assert moving.read(filed.path)[0].startswith(b"X-Spam-Flag: YES\r\n")
     assert spamlstm("scan", root) == (0, [], "")
 
 

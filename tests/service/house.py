@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from spamlstm.config import Config, DaemonConfig, MaildirConfig, Thresholds
-from spamlstm.mail import maildir
+from spamlstm.mail import maildir, moving
 from spamlstm.model.classifier import Judged
 from spamlstm.model.policy import Policy
 from spamlstm.service.counters import Counters
@@ -131,4 +131,4 @@ class House:
         folder = folder or self.root
         if not maildir.is_maildir(folder):
             return []
-        return sorted(maildir.read(entry.path)[0] for entry in maildir.messages(folder))
+        return sorted(moving.read(entry.path)[0] for entry in maildir.messages(folder))

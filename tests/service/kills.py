@@ -11,7 +11,7 @@ from house import OPENED, House, make, raw
 from killing import calls_of, killed_before
 
 from spamlstm.config import Action
-from spamlstm.mail import maildir
+from spamlstm.mail import filing, maildir
 from spamlstm.mail.maildir import Name
 from spamlstm.mail.tagging import untag
 from spamlstm.service.ledger import Ledger
@@ -89,7 +89,7 @@ def _calls_of_act(scenario: Scenario, path: Path) -> int:
 def _prepared(scenario: Scenario, path: Path) -> House:
     house = House(make(path / "Maildir"), path / "state", {"spam": scenario.spam, "unsure": scenario.unsure})
     if KEYWORD in scenario.spam:
-        maildir.create_folder(house.root, house.junk)
+        filing.create_folder(house.root, house.junk)
         for folder in (house.root, house.junk):
             Path(folder, "dovecot-keywords").write_text("0 $Junk\n")
     house.watch()

@@ -10,7 +10,7 @@ from house import House
 
 from spamlstm.config import Layer
 from spamlstm.learning.labels import Labels
-from spamlstm.mail import maildir
+from spamlstm.mail import filing, maildir, moving
 from spamlstm.mail.content import content_id
 from spamlstm.mail.maildir import Name
 from spamlstm.model.classifier import Assessed
@@ -63,7 +63,7 @@ class LearningHouse(House):
 
     def folder(self, name, parent=None):
         path = os.path.join(parent or self.root, name)  # noqa: PTH118
-        maildir.create_folder(parent or self.root, path)
+        filing.create_folder(parent or self.root, path)
         return path
 
     def labels(self):
@@ -84,7 +84,7 @@ class LearningHouse(House):
         for path, folders, _ in os.walk(self.root):
             if "cur" in folders:
                 entries = maildir.messages(path)
-                found += [entry for entry in entries if content_id(maildir.read(entry.path)[0]) == wanted]
+                found += [entry for entry in entries if content_id(moving.read(entry.path)[0]) == wanted]
         return found
 
     def move(self, raw, folder, *, how="rename", flags=None):

@@ -9,7 +9,7 @@ from house import judgement
 
 from spamlstm.config import Action
 from spamlstm.errors import DataError
-from spamlstm.mail.maildir import Identity, Outcome
+from spamlstm.mail.moving import Identity, Outcome
 from spamlstm.service import journal as journals
 from spamlstm.service.journal import NAME, Intent, Journal
 from spamlstm.service.seen import REMEMBERED

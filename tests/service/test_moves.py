@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, precondition, rule
 from interruption import CrashError, Interruption, crash
 
-from spamlstm.mail import maildir
+from spamlstm.mail import filing, maildir, moving
 from spamlstm.mail.content import content_id
 from spamlstm.mail.maildir import Name
 from spamlstm.mail.tagging import untag
@@ -37,7 +37,7 @@ class Mailbox(RuleBasedStateMachine):
         memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108
         self.path = Path(tempfile.mkdtemp(dir=memory))
         self.house = self.kind(make(self.path / "Maildir"), self.path / "state").watch()
-        maildir.create_folder(self.house.root, os.path.join(self.house.root, ".Archive"))
+        filing.create_folder(self.house.root, os.path.join(self.house.root, ".Archive"))
         self.mails: dict[int, bytes] = {}
         self.judged: set[int] = set()
         self.rescued: set[int] = set()
@@ -202,7 +202,7 @@ class Mailbox(RuleBasedStateMachine):
 
     @invariant()
     def each_message_is_there_once(self):
-        found = {number: [maildir.read(entry.path)[0] for entry in self._where(number)] for number in self.mails}
+        found = {number: [moving.read(entry.path)[0] for entry in self._where(number)] for number in self.mails}
         for number, copies in found.items():
             assert copies, f"{number} is lost"
             assert {untag(copy) for copy in copies} == {self.mails[number]}, f"{number} was changed"
@@ -233,7 +233,7 @@ class Mailbox(RuleBasedStateMachine):
     def _where(self, number):
         mark = f"Received: by mx id {number}\n".encode()
         entries = [entry for folder in FOLDERS for entry in self._entries(folder)]
-        return [entry for entry in entries if mark in maildir.read(entry.path)[0]]
+        return [entry for entry in entries if mark in moving.read(entry.path)[0]]
 
     def _is_known(self, number):
         return number in self.judged

@@ -14,7 +14,7 @@ from interruption import Interruption
 
 from spamlstm import __version__
 from spamlstm.config import Action, Config, MaildirConfig
-from spamlstm.mail import maildir
+from spamlstm.mail import filing
 from spamlstm.mail.maildir import Name
 from spamlstm.mail.tagging import tag
 from spamlstm.service.outcome import Status
@@ -68,7 +68,7 @@ def test_what_a_reader_had_keeps_its_bytes(house):
     """In cur a message is filed by a rename, with its flags, and never tagged: readers remember its size."""
     one = house(catch_up="all")
     Path(one.root, "dovecot-keywords").write_text("0 work\n1 home\n")
-    maildir.create_folder(one.root, one.junk)
+    filing.create_folder(one.root, one.junk)
     Path(one.junk, "dovecot-keywords").write_text("3 home\n")
     source = one.deliver(part="cur", name="1.host,U=7:2,FSab")
     inode = os.stat(source).st_ino
@@ -306,7 +306,7 @@ def test_the_order_on_disk(house, monkeypatch):
     monkeypatch.setattr(
         one.journal, "group", lambda *, durable: seen.append(f"group {durable}") or real_group(durable=durable)
     )
-    maildir.create_folder(one.root, one.junk)
+    filing.create_folder(one.root, one.junk)
     candidates = one.pipeline.scan(one.root)
     seen.clear()
     one.pipeline.process(candidates)

@@ -35,7 +35,7 @@ from spamlstm.model.classifier import Assessed, Classifier
 from spamlstm.model.personal import BITS, PersonalLayer, prints
 from spamlstm.verdict import Judgement, Verdict
 
-TASKS = ("immediate", "first:10000", "each:100", "errors", "each-then-mistakes:100")
+TASKS = ("immediate", "first:10000", "each:100", "errors:100000", "errors:700", "errors:470", "each-then-mistakes:100")
 SAYS = {0: Verdict.SPAM, 1: Verdict.HAM, 2: Verdict.UNSURE}
 # What shares less is unlike, what shares as much and has the same label is a near-duplicate.
 UNLIKE, LIKE = 0.5, 0.8

@@ -113,7 +113,7 @@ def evaluate(
             "--feedback",
             metavar="WHICH",
             help="With --online: which labels are told (immediate, first:N, each:N, delayed:N, active:N, mistakes, "
-            "errors, each-then-mistakes:N).",
+            "errors:N, each-then-mistakes:N).",
         ),
     ] = "immediate",
     plot: Annotated[

@@ -38,13 +38,13 @@ class Kind(StrEnum):
     """A user moves the ham out of the junk folder and the spam into it, and says nothing about the rest."""
 
     ERRORS = "errors"
-    """Train on error: told is each label that the verdict was not, so that of all unsure mail too."""
+    """Train on error: told is each label that the verdict was not, so that of all unsure mail too; the first N."""
 
     EACH_THEN_MISTAKES = "each-then-mistakes"
     """The first N of ham and the first N of spam are told, then mistakes: who knows no ham judges none."""
 
 
-_WITHOUT_NUMBER = (Kind.IMMEDIATE, Kind.MISTAKES, Kind.ERRORS)
+_WITHOUT_NUMBER = (Kind.IMMEDIATE, Kind.MISTAKES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ class Teacher(Generic[T]):
             case Kind.MISTAKES:
                 told = [message] if mistaken else []
             case Kind.ERRORS:
-                told = [message] if mistaken or verdict is Verdict.UNSURE else []
+                told = [message] if self.told < number and (mistaken or verdict is Verdict.UNSURE) else []
             case Kind.EACH_THEN_MISTAKES:
                 told = [message] if mistaken or self._of[spam] <= number else []
             case Kind.IMMEDIATE:

@@ -75,9 +75,9 @@ def test_who_tells_what():
     cases = [(True, Verdict.SPAM), (True, Verdict.UNSURE), (False, Verdict.UNSURE), (False, Verdict.SPAM)]
     corrected = [bool(list(mistakes.after(0, spam=spam, verdict=verdict, score=0.0))) for spam, verdict in cases]
     assert corrected == [False, True, False, True]
-    errors = Teacher[int](Feedback(Kind.ERRORS))
+    errors = Teacher[int](Feedback(Kind.ERRORS, 2))
     corrected = [bool(list(errors.after(0, spam=spam, verdict=verdict, score=0.0))) for spam, verdict in cases]
-    assert corrected == [False, True, True, True]
+    assert corrected == [False, True, True, False]
     started = Teacher[int](Feedback(Kind.EACH_THEN_MISTAKES, 1))
     corrected = [bool(list(started.after(0, spam=spam, verdict=verdict, score=0.0))) for spam, verdict in cases * 2]
     assert corrected == [True, True, True, True, False, True, False, True]
@@ -91,7 +91,8 @@ def test_what_is_no_feedback(text):
 
 
 @pytest.mark.parametrize(
-    "text", ["immediate", "mistakes", "errors", "first:10", "each:100", "delayed:5", "active:7", "each-then-mistakes:9"]
+    "text",
+    ["immediate", "mistakes", "errors:9", "first:10", "each:100", "delayed:5", "active:7", "each-then-mistakes:9"],
 )
 def test_feedback_is_written_as_it_is_read(text):
     assert str(Feedback.parse(text)) == text

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spamlstm.errors import UserError
-from spamlstm.mail.facts import FASHION
+from spamlstm.mail.fashion import FASHION
 from spamlstm.mail.text import MARKS, SECTIONS
 
 FIRST_MARK = 1  # id 0 is padding

@@ -4,9 +4,11 @@ import re
 import unicodedata
 from collections.abc import Iterator
 
-from spamlstm.mail.facts import FASHION, VALUES, facts, link_hosts
+from spamlstm.mail.facts import VALUES, facts
+from spamlstm.mail.fashion import FASHION
 from spamlstm.mail.message import Message
 from spamlstm.mail.organisation import organisation
+from spamlstm.mail.relation import link_hosts
 
 # Raised with every change to what `render` or `windows` give for any message: a bundle is bound to one version.
 TEXT_VERSION = 1

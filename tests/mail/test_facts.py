@@ -4,8 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spamlstm.mail.facts import VALUES, _seconds, facts, link_hosts
+from spamlstm.mail.facts import VALUES, facts
+from spamlstm.mail.fashion import _seconds
 from spamlstm.mail.message import parse
+from spamlstm.mail.relation import link_hosts
 
 
 def found(headers: str, body: str = "hello", *, page: bool = False) -> dict[str, str]:

@@ -100,6 +100,9 @@ def _parser() -> argparse.ArgumentParser:
     commands.choices["balance"].add_argument(
         "--shuffle", action="store_true", help="in any order: for a corpus that is not in the order of time"
     )
+    commands.choices["balance"].add_argument(
+        "--blocks", action="store_true", help="learn all ham first, and then the spam, as two folders are labelled"
+    )
     commands.choices["many"].add_argument("--most", type=int, default=50_000, help="messages")
     return parser
 
@@ -264,7 +267,7 @@ def written(mail: Labelled, path: Path) -> Path:
 
 
 def balance(arguments: argparse.Namespace) -> None:
-    """Print a row for each proportion: learned in the order of the corpus's first part, judged what comes behind it.
+    """Print a row for each proportion: learned from the corpus's first part as `adopt` does, judged what comes then.
 
     Caught is the spam that is judged spam.
     """
@@ -280,8 +283,8 @@ def balance(arguments: argparse.Namespace) -> None:
     for ham, spam in PROPORTIONS:
         told = [*sample(first, ham, chance, spam=False), *sample(first, spam, chance, spam=True)]
         layer = PersonalLayer()
-        for one in sorted(told, key=lambda one: place[id(one)]):
-            layer.learn(one.prints, prior=one.prior, spam=one.key.spam, history=True)
+        for one in sorted(told, key=lambda one: (arguments.blocks and one.key.spam, place[id(one)])):
+            layer.learn(one.prints, prior=one.prior, spam=one.key.spam, history=not arguments.blocks)
         classifier.personal = layer
         columns = Columns()
         for one in rest:

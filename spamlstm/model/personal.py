@@ -21,7 +21,7 @@ from spamlstm.mail.content import lasting
 Prints = NDArray[np.uint32]
 
 # What the state of a layer depends on besides the labels; another version learns them anew.
-SHAPE = "3"
+SHAPE = "4"
 
 # As much of a message is looked at, to find these first bytes of what lasts: headers mostly, then text.
 READ_BYTES = 16 << 10
@@ -53,6 +53,14 @@ HALF_TRUST = 25.0
 # count that said what the score said already: corrections are of the kind that the filter errs on, and end its lean.
 USUAL_ODDS = 3.0
 FEW_LABELS = 10
+# And labels of one kind say what that is like, but not what tells it from the other. Where to ten of these of one kind
+# there is less than one label of the other, of the latest (each counts half after so many more), all count less in that
+# measure: what was learned last is believed most. A few of one kind do no harm, and where all labels together are of
+# both kinds no more than half is lost. Near-duplicates are drawn all the same.
+ONE_SIDED = 10.0
+HARMLESS = 5.0
+LATELY = 200
+LEAST_LATELY = 0.5
 
 # What a user has said of this very message is beyond doubt: it scores past the bars that follow from the usual costs.
 # To learn until the weights alone say so would be to believe slips: with 5 % of labels wrong, 50 times the error.
@@ -85,8 +93,8 @@ HALF_DRAW = 200
 # The multipliers of xxHash.
 _SPREAD, _MIX = np.uint32(0x9E3779B1), np.uint32(0x85EBCA77)
 _FINGER_BYTES = 8
-# How many labels, how many said what the score said of ham and of spam, and the base's errors.
-_HEAD = struct.Struct("<qqqd")
+# How many labels, the base's errors, and the counts.
+_HEAD = struct.Struct("<qd8d")
 
 
 def prints(raw: bytes) -> Prints:
@@ -132,8 +140,9 @@ class PersonalLayer:
     def __init__(self) -> None:
         self._said: dict[bytes, bool] = {}
         self._learned = 0
-        self._agreed_ham = self._agreed_spam = 0
         self._misled = 0.0
+        # Ever and lately: all labels and those that said what the score said, of ham and of spam.
+        self._counts = np.zeros((2, 2, 2))
         self._eager, self._weights, self._heat = np.zeros((3, _SIZE), np.float32)
         # A column for each remembered message; a feature that no message has stands where one has too few.
         self._sketches = np.full((SKETCH, MEMORY), _SIZE, np.uint32)
@@ -225,13 +234,16 @@ class PersonalLayer:
         self._learned += 1
 
     def _count(self, score: float, base: float, *, spam: bool) -> None:
-        """How often labels said what the score said, and how wrong the base was whose word, for the label, was `base`.
+        """Which labels there are, how many said what the score said, and how wrong the base was.
+
+        `base` is its word, positive where it agreed.
 
         Held against the usual targets, not this user's: those may change later, and labels are learned anew at times.
         """
-        self._agreed_spam += spam and score > SPAM_TARGET
-        self._agreed_ham += not spam and score < -HAM_TARGET
+        agreed = score > SPAM_TARGET if spam else score < -HAM_TARGET
         self._misled += _logistic(-base)
+        self._counts[1] *= 0.5 ** (1 / LATELY)
+        self._counts[:, :, int(spam)] += 1, agreed
 
     def _remember(self, found: Prints, sign: float) -> None:
         """In the place of the oldest."""
@@ -248,7 +260,8 @@ class PersonalLayer:
     @property
     def _lean(self) -> float:
         """How far, in log-odds, the weights lean to spam only because more spam was labelled; to ham if negative."""
-        odds = math.log((self._agreed_spam + FEW_LABELS) / (self._agreed_ham + FEW_LABELS))
+        ham, spam = self._counts[0, 1].tolist()
+        odds = math.log((spam + FEW_LABELS) / (ham + FEW_LABELS))
         return math.copysign(max(abs(odds) - math.log(USUAL_ODDS), 0.0), odds)
 
     @property
@@ -265,7 +278,13 @@ class PersonalLayer:
     def _relevance(self, found: Prints) -> float:
         """How much the labels have to say of a message, 0 to 1."""
         sharpness = max(SHARPNESS / (1 + self.labels / HALF_SHARPNESS), LEAST_SHARPNESS)
-        return math.pow(self._share(found), sharpness)
+        return self._both * math.pow(self._share(found), sharpness)
+
+    @property
+    def _both(self) -> float:
+        """How far the latest labels are of both kinds, and a little how far all are, 0 to 1."""
+        ever, lately = map(_of_both, self._counts)
+        return max(LEAST_LATELY * ever, lately)
 
     def _share(self, found: Prints) -> float:
         """How much of a message was in labelled mail too, 0 to 1."""
@@ -274,13 +293,14 @@ class PersonalLayer:
     def dump(self) -> bytes:
         """All of it, for `load`."""
         said = b"".join(print_ + bytes([spam]) for print_, spam in self._said.items())
-        head = _HEAD.pack(self._learned, self._agreed_ham, self._agreed_spam, self._misled)
+        head = _HEAD.pack(self._learned, self._misled, *self._counts.flat)
         return b"".join((head, *(part.tobytes() for part in self._parts()), said))
 
     def load(self, state: bytes) -> None:
         """Be as the layer was that was dumped; without a state, empty."""
         state = state or PersonalLayer().dump()
-        self._learned, self._agreed_ham, self._agreed_spam, self._misled = _HEAD.unpack_from(state)
+        self._learned, self._misled, *counts = _HEAD.unpack_from(state)
+        self._counts[:] = np.reshape(counts, self._counts.shape)
         at = _HEAD.size
         for part in self._parts():
             part[:] = np.frombuffer(state, part.dtype, part.size, at).reshape(part.shape)
@@ -291,6 +311,12 @@ class PersonalLayer:
 
     def _parts(self) -> tuple[NDArray[np.generic], ...]:
         return self._eager, self._weights, self._heat, self._sketches, self._signs
+
+
+def _of_both(counts: NDArray[np.float64]) -> float:
+    """How far labels are of both kinds, 0 to 1: (2, 2) all and those that agreed, of ham and of spam."""
+    (ham, spam), (agreed_ham, agreed_spam) = (counts + HARMLESS).tolist()
+    return float(min(ONE_SIDED * spam / agreed_ham, ONE_SIDED * ham / agreed_spam, 1.0))
 
 
 def _sum(weights: NDArray[np.float32], found: Prints) -> float:

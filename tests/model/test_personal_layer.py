@@ -9,7 +9,7 @@ from spamlstm.model.personal import PersonalLayer, prints
 
 # What all mail of one mailbox has in common; beside it each message has words of its own.
 SERVER = b"Received: from relay.example.org by mx.example.org with ESMTPS for <me@example.org>; " * 6
-SURE = 6.0
+SURE, FAIRLY = 6.0, 3.0
 
 
 def mail(rng: random.Random, words: bytes) -> personal.Prints:
@@ -33,6 +33,25 @@ def test_where_the_base_was_right_many_labels_of_one_kind_do_not_turn_the_other(
     layer, rng = taught([(b"usual", many, signs[many])] * 400 + [(b"rare", few, signs[few])] * 20)
     scores = [(layer.score(mail(rng, b"else"), signs[few]) or 0) * (1 if few else -1) for _ in range(50)]
     assert min(scores) > personal.SPAM_TARGET
+
+
+@pytest.mark.parametrize("spam", [True, False], ids=["spam", "ham"])
+def test_labels_of_one_kind_alone_leave_the_other_as_it_is(spam):
+    """Three hundred messages thrown into the junk folder, and no word on any ham: ham is ham still; and so of spam."""
+    sign = 1 if spam else -1
+    layer, rng = taught([(b"usual", spam, sign * FAIRLY)] * 300)
+    scores = [-sign * (layer.score(mail(rng, b"else"), -sign * FAIRLY) or 0) for _ in range(50)]
+    assert min(scores) > personal.HAM_TARGET
+    assert sign * (layer.score(mail(rng, b"usual"), sign * FAIRLY) or 0) > FAIRLY
+
+
+def test_one_kind_after_the_other():
+    """A folder of ham labelled whole, and then one of spam: other ham is ham still."""
+    layer, rng = taught([(b"usual", False, -FAIRLY)] * 1000)
+    for _ in range(1000):
+        layer.learn(mail(rng, b"rare"), prior=FAIRLY, spam=True)
+    assert all((layer.score(mail(rng, b"else"), -FAIRLY) or 0) < -1 for _ in range(50))
+    assert all((layer.score(mail(rng, b"rare"), FAIRLY) or 0) > FAIRLY for _ in range(50))
 
 
 def test_where_the_base_was_wrong_its_word_gives_way():

@@ -30,10 +30,9 @@ def labels_dir(state: Path, layer: Layer, maildir: str) -> Path:
 
 def make_private(folder: Path) -> None:
     """Make a folder and what is missing above it, each for its owner alone: mkdir's mode holds for the last only."""
-    if not folder.is_dir():
-        if folder.parent != folder:
-            make_private(folder.parent)
-        folder.mkdir(mode=0o700, exist_ok=True)
+    if not folder.parent.exists():
+        make_private(folder.parent)
+    folder.mkdir(mode=0o700, exist_ok=True)
 
 
 def user_file() -> Path:

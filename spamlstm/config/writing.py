@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from importlib import resources
 from pathlib import Path
 
+from spamlstm.config.places import make_private
 from spamlstm.config.values import AUTO, Action, Config, MaildirConfig
 from spamlstm.errors import UserError
 
@@ -20,7 +21,7 @@ def write_default(path: Path) -> None:
 
     A file that is there already is never touched: that is a UserError.
     """
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_private(path.parent)
     try:
         file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError as error:

@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from spamlstm.config import Config
+from spamlstm.config.places import make_private
 from spamlstm.errors import TemporaryError, UnavailableError
 from spamlstm.learning import comparison, snapshot
 from spamlstm.learning.comparison import Comparison, Figures, Sides
@@ -139,7 +140,7 @@ class _Run:
             self._promote(report)
         # After all else: what a kill cut short is done again.
         kept = wish.state / _FOLDER
-        kept.mkdir(mode=0o700, exist_ok=True)
+        make_private(kept)
         _write(kept / _REPORT, report.as_json())
         _write(kept / _SEEN, taken.seen)
         return report
@@ -288,7 +289,7 @@ def _check_installed() -> None:
 def _workplace() -> Generator[tuple[Path, int]]:
     """An empty folder on the disk of the user's models, for one process at a time, and its lock; gone at the end."""
     place = registry.user_models() / f".{_FOLDER}"
-    place.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_private(place)
     work = place / "work"
     # The lock belongs to the open file, which a training that outlives this process has open too.
     with (place / _LOCK).open("ab") as lock:

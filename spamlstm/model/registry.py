@@ -13,6 +13,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from spamlstm.config.places import make_private
 from spamlstm.errors import DataError, NoInputError
 from spamlstm.model import bundle as bundles
 from spamlstm.model.bundle import MANIFEST, Bundle
@@ -134,7 +135,7 @@ def _target(link: str) -> str | None:
 
 def _link(link: str, name: str) -> None:
     own = user_models()
-    own.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_private(own)
     beside = own / f".{link}.{os.getpid()}"
     beside.unlink(missing_ok=True)
     beside.symlink_to(name)

@@ -54,7 +54,6 @@ MOST = 16_000
 EVEN = ((0, 0), (1000, 1000))
 PROPORTIONS = (*EVEN, (1000, 100), (1000, 20), (1000, 5), (1000, 0), (300, 1000), (100, 1000), (20, 1000), (0, 1000))
 SHOWN = ("one_minus_roca_pct", "hm_pct", "sm_pct", "unsure_pct")
-CAUGHT = "caught_pct"
 # With --bare only these stay: what another server, or another year, wrote into mail tells the corpora apart.
 SENT = re.compile(rb"^(?:from|subject|reply-to|content-[a-z-]+|mime-version|list-unsubscribe):", re.IGNORECASE)
 
@@ -279,7 +278,7 @@ def balance(arguments: argparse.Namespace) -> None:
     assessed = list(classifier.assess_many(keyed(mail)))
     first, rest = assessed[: len(mail) * 3 // 4], assessed[len(mail) * 3 // 4 :]
     place = {id(one): at for at, one in enumerate(first)}
-    print(f"{'ham:spam':>12}" + "".join(f"{name:>20}" for name in (*SHOWN, CAUGHT)))
+    print(f"{'ham:spam':>12}" + "".join(f"{name:>20}" for name in (*SHOWN, "caught_pct")))
     for ham, spam in PROPORTIONS:
         told = [*sample(first, ham, chance, spam=False), *sample(first, spam, chance, spam=True)]
         layer = PersonalLayer()

@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -61,13 +62,12 @@ def main() -> int:
         stream = named(arguments.corpora, arguments.stream)
         show(
             f"{arguments.stream} {arguments.test}",
-            judged(networks, lambda: itertools.islice(corpus.read(stream), first, last, step)),
+            judged(networks, partial(every, step, [stream], first, last)),
         )
         others: dict[str, list[Outcomes]] = {name: [] for name in networks}
         for names in OTHERS:
             paths = [named(arguments.corpora, name) for name in names]
-            mail = lambda paths=paths: itertools.chain(*map(corpus.read, paths))  # noqa: E731  read once a network
-            outcomes = judged(networks, lambda mail=mail: itertools.islice(mail(), 0, None, arguments.others))
+            outcomes = judged(networks, partial(every, arguments.others, paths))
             show("+".join(names), outcomes)
             for name, one in outcomes.items():
                 others[name].append(one)
@@ -132,6 +132,13 @@ def resident(pid: int) -> int:
             if line.startswith("Pss:"):
                 return int(line.split()[1]) << 10
     return 0
+
+
+def every(
+    step: int | None, paths: Iterable[Path], first: int | None = 0, last: int | None = None
+) -> Iterator[Labelled]:
+    """Every so many-th message of archives, one behind the other."""
+    return itertools.islice(itertools.chain.from_iterable(map(corpus.read, paths)), first, last, step)
 
 
 def judged(networks: dict[str, Classifier], mail: Callable[[], Iterable[Labelled]]) -> dict[str, Outcomes]:

@@ -38,7 +38,7 @@ class Told:
     label: Label
     group: int
     mail: Place
-    origin: Origin = Origin.SAID
+    origin: Origin
 
     @property
     def spam(self) -> bool:

@@ -215,9 +215,9 @@ class PersonalLayer:
     def learn(self, found: Prints, *, prior: float | None, spam: bool, history: bool = False) -> None:
         """Take one label in; afterwards the score of this very message is beyond its label's target.
 
-        `history` is what a mailbox says that was there already.
-        What is learned from is the larger of two errors: that of the whole score, since it is the one to be put right,
-        and that of the layer alone, since the base may be right about this message and wrong about the next like it.
+        `history` is said of what a mailbox shows that was there already. What is learned from is the larger of two
+        errors: that of the whole score, since it is the one to be put right, and that of the layer alone, since the
+        base may be right about this message and wrong about the next like it.
         """
         sign = 1.0 if spam else -1.0
         own, base = sign * _sum(self._eager, found), sign * _base(prior)
@@ -234,11 +234,10 @@ class PersonalLayer:
         self._learned += 1
 
     def _count(self, score: float, base: float, *, spam: bool) -> None:
-        """Which labels there are, how many said what the score said, and how wrong the base was.
+        """Count one label, whether it said what the score said, and how wrong the base was.
 
-        `base` is its word, positive where it agreed.
-
-        Held against the usual targets, not this user's: those may change later, and labels are learned anew at times.
+        `base` is the base's score for the label. The score is held against the usual targets, not this user's: those
+        may change, and labels are learned anew at times.
         """
         agreed = score > SPAM_TARGET if spam else score < -HAM_TARGET
         self._misled += _logistic(-base)

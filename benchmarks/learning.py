@@ -2,7 +2,7 @@
 
 `tasks`: for each feedback one row a filter. The base judges each message once, for all tasks; bogofilter is started
 twice for each message where labels are told all along, so give it `--most` or a quarter of an hour.
-`slips`: immediate feedback with all labels right, and with one in twenty wrong.
+`slips`: immediate feedback with all labels right, and with one in twenty wrong, drawn five times.
 `one`: what a single correction does: to the message, to its near-duplicates, to unrelated mail, and how long it takes.
 """
 
@@ -18,7 +18,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +32,8 @@ from spamlstm.learning.learner import Learner
 from spamlstm.learning.online import Follower, keyed
 from spamlstm.mail import corpus
 from spamlstm.model.classifier import Assessed, Classifier
-from spamlstm.model.personal import BITS, PersonalLayer, prints
+from spamlstm.model.personal import PersonalLayer
+from spamlstm.model.prints import FEATURES, joined, runs, tokens
 from spamlstm.verdict import Judgement, Verdict
 
 TASKS = ("immediate", "first:10000", "each:100", "errors:100000", "errors:700", "errors:470", "each-then-mistakes:100")
@@ -95,20 +96,26 @@ def tasks(arguments: argparse.Namespace, feedbacks: list[Feedback]) -> None:
         row(str(feedback), "bogofilter", *bogofilter(again, feedback))
 
 
-def slips(mail: Iterable[corpus.Labelled], base: Classifier, *, wrong: float = 0.05, seed: int = 7) -> None:
-    """Print a row for right labels, and one for labels of which that share is flipped at random."""
-    random = np.random.default_rng(seed)
-    sides = [(0.0, with_layer(base), Columns()), (wrong, with_layer(base), Columns())]
+def slips(mail: Iterable[corpus.Labelled], base: Classifier, *, wrong: float = 0.05, draws: int = 5) -> None:
+    """Print a row for right labels, rows for labels of which that share is flipped at random, and the mean of those."""
+    sides = [
+        (share, np.random.default_rng(seed), with_layer(base), Columns())
+        for seed, share in enumerate([0.0] + [wrong] * draws)
+    ]
     for assessed in base.assess_many(keyed(mail)):
-        draw, spam = random.random(), assessed.key.spam
-        for share, classifier, columns in sides:
+        for share, random, classifier, columns in sides:
             columns.add(assessed.key, classifier.judge(assessed).judgement)
             if classifier.personal is not None and assessed.prints is not None:
-                said = spam is not (draw < share)
+                said = assessed.key.spam is not (random.random() < share)
                 classifier.personal.learn(assessed.prints, prior=assessed.prior, spam=said)
-    for share, _, columns in sides:
+    areas = []
+    for share, _, _, columns in sides:
         outcomes = columns.close()
-        row("immediate", f"{share:.0%} wrong", len(outcomes.spam), evaluate.summarise(outcomes))
+        summary = evaluate.summarise(outcomes)
+        row("immediate", f"{share:.0%} wrong", len(outcomes.spam), summary)
+        areas.append(summary.figures["one_minus_roca_pct"].value)
+    right, mean = areas[0], statistics.mean(areas[1:])
+    print(f"{wrong:.0%} wrong, the mean: {mean:.4f}, {mean / right:.2f} times the error")
 
 
 def with_layer(base: Classifier) -> Classifier:
@@ -152,7 +159,8 @@ def one(mail: Iterable[corpus.Labelled], classifier: Classifier, *, tries: int =
 
     Of those that are judged wrong, and apart from them of those that a user would move: spam that is unsure too.
     """
-    assessed = list(classifier.assess_many(keyed(mail), readers=0))
+    raws: list[bytes] = []
+    assessed = list(classifier.assess_many(keyed(noted(mail, raws)), readers=0))
     random = np.random.default_rng(0)
     for before, kind in itertools.product((0, 100, 2000), ("wrong", "moved")):
         layer = PersonalLayer()
@@ -178,7 +186,7 @@ def one(mail: Iterable[corpus.Labelled], classifier: Classifier, *, tries: int =
             effects.near_right += sum(verdict(classifier, mail) is wanted(correction) for mail in like)
             layer.load(kept)
         print(f"{before:>6,} labels before, {len(chosen):>3} {kind}: {effects}", flush=True)
-    times(assessed)
+    times(classifier, raws, assessed)
 
 
 @dataclasses.dataclass
@@ -226,22 +234,29 @@ def verdict(classifier: Classifier, assessed: Assessed[Key]) -> Verdict | None:
 
 def in_common(mail: list[Assessed[Key]], one_mail: Assessed[Key]) -> NDArray[np.float64]:
     """What each of `mail` has in common with one message, as a share of what both hold (Jaccard)."""
-    mine = np.zeros(1 << BITS, np.bool_)
+    mine = np.zeros(FEATURES, np.bool_)
     mine[one_mail.prints] = True
     common = np.array([np.count_nonzero(mine[other.prints]) for other in mail])
     both = np.array([len(other.prints) for other in mail]) + len(one_mail.prints) - common
     return common / np.maximum(both, 1)
 
 
-def times(assessed: list[Assessed[Key]]) -> None:
+def noted(mail: Iterable[corpus.Labelled], raws: list[bytes], *, most: int = 10_000) -> Iterator[corpus.Labelled]:
+    """The same mail; of the first so many the bytes are noted."""
+    for one_mail in mail:
+        if len(raws) < most:
+            raws.append(one_mail.raw)
+        yield one_mail
+
+
+def times(base: Classifier, raws: list[bytes], assessed: list[Assessed[Key]]) -> None:
     """Milliseconds of one correction on disk, of a start, of forgetting, and of a message, with 10,000 labels."""
     with tempfile.TemporaryDirectory() as folder, contextlib.closing(Labels.open(Path(folder))) as labels:
-        learner, took, raws = Learner(labels), [], []
-        for number in range(10_000):
-            raw = b"Subject: number %d\n\n" % number + bytes(assessed[number % len(assessed)].prints)[:4000]
-            raws.append(raw)
+        learner, took = Learner(labels), []
+        for raw, known in zip(raws, assessed, strict=False):
+            label = Label.SPAM if known.key.spam else Label.HAM
             start = time.perf_counter()
-            learner.say(raw, Label.SPAM if number % 2 else Label.HAM, prior=0.0, model="m")
+            learner.say(raw, label, prior=known.prior, tokens=known.tokens, model="m")
             took.append(time.perf_counter() - start)
             learner.keep()
         print(
@@ -256,10 +271,10 @@ def times(assessed: list[Assessed[Key]]) -> None:
             start = time.perf_counter()
             work()
             print(f"{name}: {1000 * (time.perf_counter() - start):.2f} ms")
-        some = raws[:: len(raws) // 1000]
+        some = [(raw, base.encoder.encode(base.reader.read(raw).windows)) for raw in raws[:: len(raws) // 1000]]
         start = time.process_time()
-        for raw in some:
-            learner.layer.score(prints(raw), 0.0)
+        for raw, rows in some:
+            learner.layer.score(joined(runs(raw), tokens(rows)), 0.0)
         each = (time.process_time() - start) / len(some)
         print(f"what the layer adds to a message: {1000 * each:.2f} ms of the processor")
 

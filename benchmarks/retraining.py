@@ -84,7 +84,7 @@ def prepare(arguments: argparse.Namespace, place: Path) -> None:
     """The labels in a store, in order, and the mail without labels in a Maildir."""
     for part in ("new", "cur", "tmp"):
         (place / "mail" / part).mkdir(parents=True)
-    base = Classifier.open(arguments.model)
+    base = Classifier.open(arguments.model, prints=True)
     mail = corpus.read(named(arguments.corpora, arguments.stream))
     random = np.random.default_rng(1)
     with contextlib.closing(Labels.open(place / "state")) as labels:
@@ -93,7 +93,7 @@ def prepare(arguments: argparse.Namespace, place: Path) -> None:
             assessed = base.assess(one.raw)
             wrong = random.random() < arguments.flip
             label = Label.SPAM if (one.label == "spam") is not wrong else Label.HAM
-            learner.say(one.raw, label, prior=assessed.prior, model=base.bundle.label)
+            learner.say(one.raw, label, prior=assessed.prior, tokens=assessed.tokens, model=base.bundle.label)
     for number, one in enumerate(itertools.islice(mail, arguments.unlabelled)):
         (place / "mail/new" / f"{number:06}.benchmark").write_bytes(one.raw)
 

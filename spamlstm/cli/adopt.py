@@ -72,7 +72,7 @@ def adopt_maildir(wish: Wish) -> int:
 def learned(wish: Wish) -> tuple[list[tuple[str, str]], Report]:
     """What could not be read (paths, each with the reason), and all else that is to be told."""
     config, path = choose_one(wish.config, wish.maildir, dry_run=wish.dry_run)
-    classifier = Classifier.open(wish.model, config=config)
+    classifier = Classifier.open(wish.model, config=config, prints=True)
     learning, console = config.learning, Console(stderr=True)
     store = _store(wish, config, path)
     known = Known(_filed(wish.state or state_dir()), _said(store))
@@ -84,8 +84,8 @@ def learned(wish: Wish) -> tuple[list[tuple[str, str]], Report]:
         learner = Learner(labels)
         with progress.shown(console, "learned", sum(labels.counts().values())) as tell:
             conclusion = adopt.conclude(learner, classifier, ham_filed=learning.ham_filed, progress=tell)
-        taught = Classifier.open(wish.model, config=config, personal=learner.layer)
-        unsaid = adopt.judge_unsaid(survey, taught)
+        classifier.personal = learner.layer
+        unsaid = adopt.judge_unsaid(survey, classifier)
     report = Report(str(wish.maildir), survey, taken, conclusion, unsaid, learning.ham_filed, wish.dry_run)
     return [*survey.unreadable, *taken.failed], report
 

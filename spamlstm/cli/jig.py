@@ -47,8 +47,9 @@ def train(what: str, file: Path, *, model: Path | None, state: Path | None) -> N
     raw = _bytes(file)
     with contextlib.closing(Labels.open(_folder(state))) as labels:
         learner = Learner(labels)
-        classifier = Classifier.open(model)
-        learner.say(raw, Label(what), prior=classifier.assess(raw).prior, model=classifier.bundle.label)
+        classifier = Classifier.open(model, prints=True)
+        base, name = classifier.assess(raw), classifier.bundle.label
+        learner.say(raw, Label(what), prior=base.prior, tokens=base.tokens, model=name)
         learner.keep()
 
 

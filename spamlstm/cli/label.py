@@ -48,7 +48,7 @@ def label_paths(what: str, paths: list[str], *, model: Path | None, state: Path 
     label, named = Label(what), _Paths(paths)
     new = known = 0
     with _learner(state or state_dir()) as learner:
-        classifier = Classifier.open(model)
+        classifier = Classifier.open(model, prints=True)
         if model is None:
             keep_in_step(learner.labels, classifier)
         mail = ((raw, raw) for _, raw in named.mail())

@@ -53,7 +53,7 @@ def _took_over(bundle: Bundle, state: Path | None) -> None:
     labels = Labels.find(state or state_dir())
     if labels is not None:
         with closing(labels), progress.shown(Console(stderr=True), "labels") as tell:
-            keep_in_step(labels, Classifier.open(), tell=tell)
+            keep_in_step(labels, Classifier.open(prints=True), tell=tell)
 
 
 def _warn_of_environment() -> None:

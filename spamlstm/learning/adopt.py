@@ -106,7 +106,7 @@ def _pair(assessed: Assessed[Witness], classifier: Classifier, source: str, take
         taken.failed.append((witness.entry.path, said.failure or "this is not mail but data of another kind"))
         return None
     model = classifier.bundle.label
-    mail = mail_of(raw, said.prior, model, Origin.ADOPTED, source=source, content=witness.content)
+    mail = mail_of(raw, said.prior, model, Origin.ADOPTED, tokens=said.tokens, source=source, content=witness.content)
     return mail, witness.evidence.label
 
 

@@ -38,11 +38,11 @@ _ROOM = 0.9
 _SAID = "id, content, label, time, prior, model, subject, origin"
 _BARS = "CREATE TABLE bars (model TEXT PRIMARY KEY, ham REAL NOT NULL, spam REAL NOT NULL, time REAL NOT NULL);"
 _LAYOUT = Layout(
-    version=2,
+    version=3,
     schema="""
 CREATE TABLE labels (id INTEGER PRIMARY KEY AUTOINCREMENT, content BLOB NOT NULL UNIQUE, label TEXT NOT NULL,
     time REAL NOT NULL, prior REAL, model TEXT NOT NULL, subject TEXT NOT NULL, mail BLOB NOT NULL,
-    origin TEXT NOT NULL DEFAULT 'said', source BLOB NOT NULL DEFAULT x'');
+    origin TEXT NOT NULL DEFAULT 'said', source BLOB NOT NULL DEFAULT x'', tokens BLOB NOT NULL DEFAULT x'');
 CREATE TABLE learned (last INTEGER PRIMARY KEY, shape TEXT NOT NULL, state BLOB NOT NULL);
 CREATE TABLE epoch (number INTEGER NOT NULL);
 INSERT INTO epoch VALUES (0);
@@ -53,7 +53,9 @@ INSERT INTO epoch VALUES (0);
     loss=", without what you labelled",
     upgrades={
         1: "ALTER TABLE labels ADD COLUMN origin TEXT NOT NULL DEFAULT 'said';"
-        "ALTER TABLE labels ADD COLUMN source BLOB NOT NULL DEFAULT x'';" + _BARS
+        "ALTER TABLE labels ADD COLUMN source BLOB NOT NULL DEFAULT x'';" + _BARS,
+        # A base that is asked for its scores anew tells what it read, too.
+        2: "ALTER TABLE labels ADD COLUMN tokens BLOB NOT NULL DEFAULT x''; UPDATE labels SET model = '';",
     },
 )
 
@@ -85,7 +87,7 @@ class Origin(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Mail:
-    """A message as it is when something is said of it: its bytes, and the base's score by the model named."""
+    """A message as it is when something is said of it: its bytes, and what the model named makes of them."""
 
     content: str
     raw: bytes
@@ -95,6 +97,8 @@ class Mail:
     origin: Origin = Origin.SAID
     source: str = ""
     """The Maildir that it was adopted from."""
+    tokens: bytes = b""
+    """What the model read, packed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,13 +117,17 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class Lesson:
-    """What learning needs of one row; `raw` is the beginning of the message, as far as was asked for."""
+    """What learning needs of one row; `raw` is the beginning of the message, as far as was asked for.
+
+    `tokens` is what the base read of it, packed.
+    """
 
     id: int
     spam: bool
     prior: float | None
     raw: bytes
     origin: Origin = Origin.SAID
+    tokens: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,11 +294,11 @@ class Labels:
     def lessons(self, *, after: int, most_bytes: int) -> Iterator[Lesson]:
         """The rows after the one of number `after`, in the order in which they were said."""
         rows = self._connection.execute(
-            "SELECT id, label, prior, mail, origin FROM labels WHERE id > ? ORDER BY id", (after,)
+            "SELECT id, label, prior, mail, origin, tokens FROM labels WHERE id > ? ORDER BY id", (after,)
         )
-        for number, label, prior, mail, origin in rows:
+        for number, label, prior, mail, origin, tokens in rows:
             raw = zlib.decompressobj().decompress(mail, most_bytes)
-            yield Lesson(number, Label(label) is Label.SPAM, prior, raw, Origin(origin))
+            yield Lesson(number, Label(label) is Label.SPAM, prior, raw, Origin(origin), tokens)
 
     @property
     def epoch(self) -> int:
@@ -326,12 +334,12 @@ class Labels:
         """Whether each base's score is one that this model gave."""
         return self._connection.execute("SELECT 1 FROM labels WHERE model != ? LIMIT 1", (model,)).fetchone() is None
 
-    def rescore(self, priors: Mapping[int, float | None], *, model: str) -> None:
-        """Put another base's scores, by row, in the place of the old ones: all or none. What was learned is void."""
+    def rescore(self, views: Mapping[int, tuple[float | None, bytes]], *, model: str) -> None:
+        """Put what another base says and reads, by row, in the place of the old: all or none. The learned is void."""
         with self._change():
             self._connection.executemany(
-                "UPDATE labels SET prior = ?, model = ? WHERE id = ?",
-                [(prior, model, number) for number, prior in priors.items()],
+                "UPDATE labels SET prior = ?, tokens = ?, model = ? WHERE id = ?",
+                [(prior, tokens, model, number) for number, (prior, tokens) in views.items()],
             )
             self._begin_anew(first=0)
 
@@ -357,8 +365,8 @@ class Labels:
                 return False
         self._remove(mail.content)
         self._connection.execute(
-            "INSERT INTO labels (content, label, time, prior, model, subject, mail, origin, source)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO labels (content, label, time, prior, model, subject, mail, origin, source, tokens)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 bytes.fromhex(mail.content),
                 label,
@@ -369,6 +377,7 @@ class Labels:
                 zlib.compress(mail.raw[:MOST_KEPT], 1),
                 mail.origin,
                 os.fsencode(mail.source),
+                mail.tokens,
             ),
         )
         return True

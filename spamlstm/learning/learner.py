@@ -16,7 +16,8 @@ from spamlstm.mail.content import content_id, lasting
 from spamlstm.mail.message import parse
 from spamlstm.model.bundle import Bundle
 from spamlstm.model.classifier import Assessed
-from spamlstm.model.personal import READ_BYTES, PersonalLayer, Prints, prints
+from spamlstm.model.personal import PersonalLayer
+from spamlstm.model.prints import READ_BYTES, Prints, joined, runs, unpacked_tokens
 
 # Rows that are learned anew at a start at most, and twice as many when one of the latest is forgotten: 80 ms each.
 KEEP_EVERY = 512
@@ -26,7 +27,7 @@ GROUP = 128
 
 
 class Base(Protocol):
-    """What is asked of a `Classifier` whose scores the layer adds to."""
+    """What is asked of a `Classifier`, opened with prints, whose scores the layer adds to."""
 
     bundle: Bundle
 
@@ -48,9 +49,18 @@ class Learner:
         self._last = 0
         self._epoch = -1
 
-    def say(self, raw: bytes, label: Label, *, prior: float | None, model: str, origin: Origin = Origin.SAID) -> bool:
+    def say(
+        self,
+        raw: bytes,
+        label: Label,
+        *,
+        prior: float | None,
+        model: str,
+        tokens: bytes = b"",
+        origin: Origin = Origin.SAID,
+    ) -> bool:
         """Note what the user says of a message, and learn it; False if it was said before."""
-        new = self.labels.said(mail_of(raw, prior, model, origin), label)
+        new = self.labels.said(mail_of(raw, prior, model, origin, tokens=tokens), label)
         self.catch_up()
         return new
 
@@ -58,7 +68,7 @@ class Learner:
         """The same of any number of messages, a few hundred at a time; the key of each is its bytes."""
         stream = iter(assessed)
         while group := list(itertools.islice(stream, GROUP)):
-            mails = [mail_of(one.key, one.prior, model, Origin.SAID) for one in group]
+            mails = [mail_of(one.key, one.prior, model, Origin.SAID, tokens=one.tokens) for one in group]
             yield from self.labels.said_all(mails, label)
             self.catch_up()
             self.keep()
@@ -77,7 +87,7 @@ class Learner:
             self._take_kept()
             self._epoch = epoch
         for lesson in self.labels.lessons(after=self._last, most_bytes=READ_BYTES):
-            self._learn(lesson, prints(lesson.raw))
+            self._learn(lesson, _prints(lesson))
         self.layer.bars = self.labels.bars()
 
     def relearn(self) -> Iterator[tuple[Lesson, float | None]]:
@@ -85,7 +95,7 @@ class Learner:
         self._epoch = self.labels.epoch
         self.layer.load(b"")
         for lesson in self.labels.lessons(after=0, most_bytes=READ_BYTES):
-            found = prints(lesson.raw)
+            found = _prints(lesson)
             yield lesson, self.layer.score(found, lesson.prior)
             self._learn(lesson, found)
 
@@ -105,6 +115,10 @@ class Learner:
         learned = self.labels.learned()
         self.layer.load(learned.state if learned else b"")
         self._last = learned.last if learned else 0
+
+
+def _prints(lesson: Lesson) -> Prints:
+    return joined(runs(lesson.raw), unpacked_tokens(lesson.tokens))
 
 
 def learned_layer(state: Path) -> PersonalLayer | None:
@@ -129,13 +143,13 @@ def keep_in_step(labels: Labels, base: Base, *, tell: Callable[[int], None] | No
     if labels.priors_from(model):
         return 0
     mail = ((said.id, raw) for said, raw in labels.kept() if said.model != model)
-    priors: dict[int, float | None] = {}
+    views: dict[int, tuple[float | None, bytes]] = {}
     for assessed in base.assess_many(mail, readers=0):
-        priors[assessed.key] = assessed.prior
+        views[assessed.key] = assessed.prior, assessed.tokens
         if tell is not None:
-            tell(len(priors))
-    labels.rescore(priors, model=model)
-    return len(priors)
+            tell(len(views))
+    labels.rescore(views, model=model)
+    return len(views)
 
 
 def nth_label(state: Path, number: int) -> Said | None:
@@ -149,8 +163,15 @@ def nth_label(state: Path, number: int) -> Said | None:
 
 
 def mail_of(
-    raw: bytes, prior: float | None, model: str, origin: Origin, *, source: str = "", content: str = ""
+    raw: bytes,
+    prior: float | None,
+    model: str,
+    origin: Origin,
+    *,
+    tokens: bytes = b"",
+    source: str = "",
+    content: str = "",
 ) -> Mail:
     """A message as the store takes it; `content` is its content id, if that is known."""
     head, _ = lasting(raw[:READ_BYTES])
-    return Mail(content or content_id(raw), raw, parse(head).subject, prior, model, origin, source)
+    return Mail(content or content_id(raw), raw, parse(head).subject, prior, model, origin, source, tokens)

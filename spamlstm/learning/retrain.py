@@ -213,7 +213,7 @@ class _Run:
         os.sync()  # the link must not be on disk before what it leads to
         made.rename(registry.user_models() / self._name)
         registry.use(self._name)
-        keep_in_step(self._labels, Classifier.open())
+        keep_in_step(self._labels, Classifier.open(prints=True))
         _prune(self._work)
 
 

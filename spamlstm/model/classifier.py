@@ -20,7 +20,8 @@ from spamlstm.model.vocabulary import Ids
 from spamlstm.verdict import Judgement, Verdict
 
 if TYPE_CHECKING:
-    from spamlstm.model.personal import PersonalLayer, Prints
+    from spamlstm.model.personal import PersonalLayer
+    from spamlstm.model.prints import Prints
     from spamlstm.model.readers import ReaderPool, Task
 
 # Enough for the scorer to find rows of like length, little enough to show progress and hold in memory.
@@ -46,8 +47,8 @@ class Judged(Generic[K]):
 class Assessed(NamedTuple, Generic[K]):
     """What the base says of one message, and all else that a judgement follows from; or why there is nothing.
 
-    `prior` is the calibrated score, None where the network had no words to read. `prints` are there if a personal
-    layer asks for them.
+    `prior` is the calibrated score, None where the network had no words to read. `prints` are there if they were asked
+    for.
     """
 
     key: K
@@ -57,6 +58,17 @@ class Assessed(NamedTuple, Generic[K]):
     defects: tuple[str, ...]
     failure: str = ""
     ms: float = 0.0
+
+    @property
+    def tokens(self) -> bytes:
+        """What the base read, as the label store keeps it; ValueError if nobody asked for prints."""
+        if self.failure:
+            return b""
+        if self.prints is None:
+            raise ValueError("this classifier was opened without prints")
+        from spamlstm.model.prints import packed_tokens
+
+        return packed_tokens(self.prints)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +90,7 @@ class Classifier:
         scorer: Scorer,
         policy: Policy,
         personal: "PersonalLayer | None" = None,
+        prints: bool = False,
     ) -> None:
         self.bundle = bundle
         self._policy = policy
@@ -86,7 +99,7 @@ class Classifier:
         self.personal = personal
         limits = bundle.input
         self.reader = Reader(
-            limits.window_bytes, limits.max_windows, fashion=limits.fashion, prints=personal is not None
+            limits.window_bytes, limits.max_windows, fashion=limits.fashion, runs=prints or personal is not None
         )
 
     @classmethod
@@ -96,11 +109,13 @@ class Classifier:
         *,
         config: Config | None = None,
         personal: "PersonalLayer | None" = None,
+        prints: bool = False,
         threads: int = 1,
     ) -> Self:
         """Load the bundle at `path` (or the one in use), check that it gives its reference answers, apply `config`.
 
         With a `personal` layer its part is added to each score; what that layer learns counts from the next message.
+        What such a layer learns from is found of each message if there is one, and for whoever asks for `prints`.
         Raises a UserError with one sentence where the model or the configuration cannot be used.
         """
         bundle = bundles.load(find_bundle(path))
@@ -109,7 +124,7 @@ class Classifier:
         encoder = Encoder(bundle)
         scorer = Scorer(bundle, threads=threads)
         scorer.self_test()
-        return cls(bundle=bundle, encoder=encoder, scorer=scorer, policy=policy, personal=personal)
+        return cls(bundle=bundle, encoder=encoder, scorer=scorer, policy=policy, personal=personal, prints=prints)
 
     @property
     def policy(self) -> Policy:
@@ -238,7 +253,16 @@ class Classifier:
         evidence = reading.evidence
         if self.encoder.is_unknown(rows):
             evidence = evidence._replace(unknown_text=True)
-        return Assessed(key, self.score(logits), evidence, reading.prints, reading.defects)
+        return Assessed(key, self.score(logits), evidence, _prints(reading, rows), reading.defects)
+
+
+def _prints(reading: Reading, rows: list[Ids]) -> "Prints | None":
+    """What a personal layer learns from, if there is one."""
+    if reading.runs is None:
+        return None
+    from spamlstm.model.prints import joined, tokens  # numpy, which is there by now
+
+    return joined(reading.runs, tokens(rows))
 
 
 def _failed(key: K, reading: Reading, why: str) -> Assessed[K]:

@@ -1,6 +1,6 @@
 """The personal layer: what a user's own labels add to the base's score, learned one message at a time.
 
-Two things are learned. A logistic regression over hashed runs of four bytes, with the base's score as its prior,
+Two things are learned. A logistic regression over the features of `prints`, with the base's score as its prior,
 speaks of all mail that resembles what was labelled; no single label moves it far. And the latest labelled messages
 themselves are remembered: what was said of one holds at once for its near-duplicates. Which runs are read, how fast it
 learns and what that is worth is measured in docs/decisions/0010-personal-layer.md.
@@ -16,31 +16,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spamlstm.config import Thresholds
-from spamlstm.mail.content import lasting
-
-Prints = NDArray[np.uint32]
+from spamlstm.model.prints import FEATURES, RUNS, Prints, runs_of
 
 # What the state of a layer depends on besides the labels; another version learns them anew.
-SHAPE = "4"
-
-# As much of a message is looked at, to find these first bytes of what lasts: headers mostly, then text.
-READ_BYTES = 16 << 10
-PRINT_BYTES = 3000
-RUN = 4
-BITS = 20
-_SIZE = 1 << BITS
+SHAPE = "5"
 
 # The first labels move much, later ones less, so that 200 corrections teach as well as 10,000 labels do; but mail keeps
 # changing, and so it never stops.
-RATE = 0.015
+RATE = 0.016
 FULL_RATE_LABELS = 300
 LEAST_RATE = 0.006
+# What a feature counts, in a score and in a step: the root of so many by the number in its message, or by the second
+# number where that is larger. So a long message says no more than a short one and, labelled wrongly, spoils no more.
+TYPICAL, FEWEST = 1500, 1000
 # What slows a feature down before anything was learned with it.
 FIRST_HEAT = 0.2
 # What speaks are not these eager weights: whenever a label is learned, those of its message go one part of so many
 # towards them. So labels that agree move mail at the full rate, and one that is alone, or wrong, hardly does. History
 # is many labels at once, of what lay undisputed.
-CALM = 6
+CALM = 5
 CALM_OF_HISTORY = 2
 
 # Beyond this the base is never taken at its word. How much of its word counts in the end, and after how many errors of
@@ -78,8 +72,8 @@ LEAST_SHARPNESS = 0.5
 # A message of which the labelled mail holds this share is one that the user's labels speak of.
 KNOWN = 0.5
 
-# So many of the latest labelled messages are remembered, each by the least of its features. As features are hashes, the
-# share of those that two messages have in common is that of all features of the longer one, give or take 0.04.
+# So many of the latest labelled messages are remembered, each by the least of its runs. As they are hashes, the share
+# of those that two messages have in common is that of all runs of the longer one, give or take 0.04.
 MEMORY = 2048
 SKETCH = 64
 # What shares less than the first is unlike, what shares the second is a near-duplicate; here 0.79 and 0.86 are 0.65
@@ -90,27 +84,9 @@ UNLIKE, ALIKE = 0.79, 0.86
 DRAW = 10.0
 HALF_DRAW = 200
 
-# The multipliers of xxHash.
-_SPREAD, _MIX = np.uint32(0x9E3779B1), np.uint32(0x85EBCA77)
 _FINGER_BYTES = 8
 # How many labels, the base's errors, and the counts.
 _HEAD = struct.Struct("<qd8d")
-
-
-def prints(raw: bytes) -> Prints:
-    """The features of a message, each once and in ascending order: the same for its tagged, moved or copied self."""
-    text = b"".join(lasting(raw[:READ_BYTES]))[:PRINT_BYTES]
-    if len(text) < RUN:
-        return np.empty(0, np.uint32)
-    runs = np.ndarray((len(text) - RUN + 1,), "<u4", text, strides=(1,)) * _SPREAD
-    runs ^= runs >> np.uint32(15)
-    runs *= _MIX
-    runs >>= np.uint32(32 - BITS)
-    runs.sort()
-    first = np.empty(len(runs), np.bool_)
-    first[0] = True
-    np.not_equal(runs[1:], runs[:-1], out=first[1:])
-    return runs[first]
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +108,7 @@ NOTHING_NEAR = Near(0.0, 0.0, 0)
 class PersonalLayer:
     """What was learned from a user's labels, one after the other: empty at first, and then the base alone speaks.
 
-    Three numbers for each of the 2^20 features: the weight that is learned, the one that speaks, and the sum of the
+    Three numbers for each feature: the weight that is learned, the one that speaks, and the sum of the
     squared errors that it was there for, which slows it down (AdaGrad, Duchi et al. 2011): what all mail has in common
     soon hardly moves. And of the labelled messages themselves, what was said.
     """
@@ -143,11 +119,11 @@ class PersonalLayer:
         self._misled = 0.0
         # Ever and lately: all labels and those that said what the score said, of ham and of spam.
         self._counts = np.zeros((2, 2, 2))
-        self._eager, self._weights, self._heat = np.zeros((3, _SIZE), np.float32)
+        self._eager, self._weights, self._heat = np.zeros((3, FEATURES), np.float32)
         # A column for each remembered message; a feature that no message has stands where one has too few.
-        self._sketches = np.full((SKETCH, MEMORY), _SIZE, np.uint32)
+        self._sketches = np.full((SKETCH, MEMORY), RUNS, np.uint32)
         self._signs = np.zeros(MEMORY, np.int8)
-        self._marks = np.zeros(_SIZE + 1, np.uint8)
+        self._marks = np.zeros(RUNS + 1, np.uint8)
         self._bars: Mapping[str, Thresholds] = {}
         self._targets = HAM_TARGET, SPAM_TARGET
 
@@ -186,7 +162,7 @@ class PersonalLayer:
         """The score by the weights and the base, each in its measure."""
         relevance = self._relevance(found)
         trust = 1 - relevance * (1 - self._trust)
-        return trust * _base(prior) + relevance * (_sum(self._weights, found) - self._lean)
+        return trust * _base(prior) + relevance * (_says(self._weights[found]) - self._lean)
 
     def knows(self, found: Prints) -> bool:
         """Whether the user has said something of this message, or of mail that shares most of what is in it."""
@@ -196,7 +172,7 @@ class PersonalLayer:
 
     def near(self, found: Prints) -> Near:
         """Which remembered message is most like this one, and what those that are like it say, weighed by likeness."""
-        sketch, filled = found[:SKETCH], min(self.labels, MEMORY)
+        sketch, filled = runs_of(found)[:SKETCH], min(self.labels, MEMORY)
         if len(sketch) < SKETCH or not filled:
             return NOTHING_NEAR
         self._marks[sketch] = 1
@@ -220,13 +196,14 @@ class PersonalLayer:
         base may be right about this message and wrong about the next like it.
         """
         sign = 1.0 if spam else -1.0
-        own, base = sign * _sum(self._eager, found), sign * _base(prior)
+        eager, weights = self._eager[found], self._weights[found]
+        own, base = sign * _says(eager), sign * _base(prior)
         error = _logistic(-min(own, own + self._trust * base))
         self._count(self._weighed(found, prior), base, spam=spam)
-        step = sign * error * max(RATE / math.sqrt(1 + self.labels / FULL_RATE_LABELS), LEAST_RATE)
+        rate = max(RATE / math.sqrt(1 + self.labels / FULL_RATE_LABELS), LEAST_RATE)
+        step = sign * error * rate * _count_of_each(len(found))
         heat = self._heat[found] + np.float32(error * error)
-        eager = self._eager[found] + np.float32(step) / np.sqrt(np.float32(FIRST_HEAT) + heat)
-        weights = self._weights[found]
+        eager += np.float32(step) / np.sqrt(np.float32(FIRST_HEAT) + heat)
         self._heat[found], self._eager[found] = heat, eager
         self._weights[found] = weights + (eager - weights) / np.float32(CALM_OF_HISTORY if history else CALM)
         self._remember(found, sign)
@@ -247,8 +224,9 @@ class PersonalLayer:
     def _remember(self, found: Prints, sign: float) -> None:
         """In the place of the oldest."""
         place = self.labels % MEMORY
-        self._sketches[:, place] = _SIZE
-        self._sketches[: len(found), place] = found[:SKETCH]
+        sketch = runs_of(found)[:SKETCH]
+        self._sketches[:, place] = RUNS
+        self._sketches[: len(sketch), place] = sketch
         self._signs[place] = sign
 
     @property
@@ -318,8 +296,14 @@ def _of_both(counts: NDArray[np.float64]) -> float:
     return float(min(ONE_SIDED * spam / agreed_ham, ONE_SIDED * ham / agreed_spam, 1.0))
 
 
-def _sum(weights: NDArray[np.float32], found: Prints) -> float:
-    return float(weights[found].sum(dtype=np.float64))
+def _says(weights: NDArray[np.float32]) -> float:
+    """What the features of a message say together, each of which has one of these weights."""
+    return float(weights.sum(dtype=np.float64)) * _count_of_each(len(weights))
+
+
+def _count_of_each(number: int) -> float:
+    """What each of so many features counts."""
+    return math.sqrt(TYPICAL / max(number, FEWEST))
 
 
 def _base(prior: float | None) -> float:
@@ -329,7 +313,7 @@ def _base(prior: float | None) -> float:
 
 def _fingerprint(found: Prints) -> bytes:
     """Which message this is, as far as the layer reads it."""
-    return hashlib.blake2b(found.tobytes(), digest_size=_FINGER_BYTES).digest()
+    return hashlib.blake2b(runs_of(found).tobytes(), digest_size=_FINGER_BYTES).digest()
 
 
 def _logistic(value: float) -> float:

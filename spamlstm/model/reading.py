@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
     from queue import SimpleQueue
 
-    from spamlstm.model.personal import Prints
+    from spamlstm.model.prints import Prints
 
 GTUBE = "XJS*C4JDBQADN1.NSBN3*2IDNEN*GTUBE-STANDARD-ANTI-UBE-TEST-EMAIL*C.34X"
 
@@ -49,7 +49,7 @@ Given: TypeAlias = "tuple[Reader, Chunk] | None"
 class Reading(NamedTuple):
     """One message, read: its windows for the network, and what the policy asks. `failure` is why it could not be.
 
-    `prints` is what a personal layer asks for, if there is one. A tuple, as it travels between processes: pickle takes
+    `runs` is what a personal layer asks for, if there is one. A tuple, as it travels between processes: pickle takes
     twice as long for a dataclass.
     """
 
@@ -58,7 +58,7 @@ class Reading(NamedTuple):
     defects: tuple[str, ...] = ()
     failure: str = ""
     ms: float = 0.0
-    prints: "Prints | None" = None
+    runs: "Prints | None" = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,18 +68,18 @@ class Reader:
     window_bytes: int
     max_windows: int
     fashion: bool
-    prints: bool = False
+    runs: bool = False
 
     def read(self, raw: bytes) -> Reading:
         """The windows and the evidence of one message; takes any bytes, and never raises."""
         start = time.perf_counter()
         try:
             windows, evidence, defects = self._read(raw)
-            prints = _prints(raw) if self.prints else None
+            runs = _runs(raw) if self.runs else None
         except Exception as error:  # noqa: BLE001  contract 7: one bad message never stops the next, whatever our mistake is
             failure = f"it could not be read, which is a bug in spamlstm ({type(error).__name__}: {error})"
             return Reading(failure=failure, ms=_since(start))
-        return Reading(windows, evidence, defects, ms=_since(start), prints=prints)
+        return Reading(windows, evidence, defects, ms=_since(start), runs=runs)
 
     def _read(self, raw: bytes) -> tuple[tuple[str, ...], Evidence, tuple[str, ...]]:
         cut = len(raw) > MOST_BYTES
@@ -134,10 +134,10 @@ def _answer(channel: "Connection", given: "SimpleQueue[Given]", read: "SimpleQue
         given.put(None)
 
 
-def _prints(raw: bytes) -> "Prints":
-    from spamlstm.model.personal import prints  # numpy, which reader processes without a layer need not load
+def _runs(raw: bytes) -> "Prints":
+    from spamlstm.model.prints import runs  # numpy, which reader processes without a layer need not load
 
-    return prints(raw)
+    return runs(raw)
 
 
 def read_chunk(reader: Reader, chunk: Chunk) -> list[Reading]:

@@ -147,7 +147,8 @@ class Learners:
             learner = self._learner(folder, create=True)
             assert learner is not None  # noqa: S101  it was to be created
             mail, model = untag(raw), self._base.bundle.label
-            new = learner.say(mail, label, prior=self._base.assess(mail).prior, model=model, origin=Origin.MOVED)
+            base = self._base.assess(mail)
+            new = learner.say(mail, label, prior=base.prior, tokens=base.tokens, model=model, origin=Origin.MOVED)
             learner.keep()
         if new:
             self.status.moved[label] += 1

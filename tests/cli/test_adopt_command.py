@@ -87,9 +87,10 @@ def test_a_mailbox_is_adopted(spamlstm, lived_in):
 
 def test_mail_of_which_nothing_was_said_is_judged_and_not_learned(spamlstm, lived_in):
     """What lies unread in the inbox shows what would become of it, and stays none of the labels."""
-    for number, body in enumerate(("buy cheap pills and more pills", "see you at the meeting")):
+    unread = (("buy cheap pills and more pills", "crook@evil.org"), ("see you at the meeting", "ann@x.org"))
+    for number, (body, sender) in enumerate(unread):
         path = put(lived_in, "", 90 + number, flags="")
-        path.write_bytes(mail(body))
+        path.write_bytes(mail(body, sender=sender))
     told = json.loads(spamlstm("adopt", lived_in, "--json")[1])
     assert (told["new"], told["not_learned_from"]["no evidence"]) == (18, 2)
     assert told["unsaid"]["spam"] == 1

@@ -31,13 +31,14 @@ def unsure(tmp_path, monkeypatch) -> Path:
 @pytest.fixture
 def labelled(tmp_path, unsure) -> Path:
     """A state folder with 40 ham and 40 spam."""
-    classifier = Classifier.open(unsure)
+    classifier = Classifier.open(unsure, prints=True)
     with contextlib.closing(Labels.open(tmp_path / "state")) as labels:
         learner = Learner(labels)
         for number in range(80):
             raw = letter(number, spam=number % 2 == 1)
             label = Label.SPAM if number % 2 else Label.HAM
-            learner.say(raw, label, prior=classifier.assess(raw).prior, model=classifier.bundle.label)
+            base = classifier.assess(raw)
+            learner.say(raw, label, prior=base.prior, tokens=base.tokens, model=classifier.bundle.label)
     return tmp_path / "state"
 
 

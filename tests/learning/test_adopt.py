@@ -11,7 +11,7 @@ from spamlstm.learning.labels import Label, Labels, Origin
 from spamlstm.learning.learner import Learner, learned_layer
 from spamlstm.mail.content import content_id
 from spamlstm.model.classifier import Classifier
-from spamlstm.model.personal import prints
+from spamlstm.model.prints import runs
 from spamlstm.verdict import Verdict
 
 SIGNATURES = (
@@ -34,7 +34,7 @@ def bundle(tmp_path_factory):
 
 @pytest.fixture
 def classifier(bundle):
-    return Classifier.open(bundle)
+    return Classifier.open(bundle, prints=True)
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def all_of(labels) -> list[tuple]:
 
 def scores(state) -> list[float]:
     layer = learned_layer(state)
-    return [layer.score(prints(letter(number, spam=bool(number % 2))), 0.0) if layer else 0.0 for number in range(90)]
+    return [layer.score(runs(letter(number, spam=bool(number % 2))), 0.0) if layer else 0.0 for number in range(90)]
 
 
 def test_the_filter_knows_its_user_s_mail(root, tmp_path, bundle, classifier):
@@ -178,7 +178,7 @@ def test_with_another_base_all_is_scored_anew(root, tmp_path, classifier):
         wanted = all_of(straight)
     with contextlib.closing(Labels.open(tmp_path / "state")) as labels:
         adopted(root, labels, classifier)
-        labels.rescore({said.id: 7.0 for said in labels.last()}, model="tiny-0")
+        labels.rescore({said.id: (7.0, b"") for said in labels.last()}, model="tiny-0")
         next((root / ".Junk" / "cur").iterdir()).unlink()
         taken, _ = adopted(root, labels, classifier)
         assert (taken.new, taken.known) == (0, 79)

@@ -14,7 +14,8 @@ from spamlstm.learning.labels import Label
 from spamlstm.model.bundle import Calibration
 from spamlstm.model.classifier import Classifier
 from spamlstm.model.metrics import rate_pct
-from spamlstm.model.personal import PersonalLayer, prints
+from spamlstm.model.personal import PersonalLayer
+from spamlstm.model.prints import runs
 from spamlstm.verdict import Verdict
 
 MODEL = Thresholds(0.2, 0.98)
@@ -123,7 +124,7 @@ def test_the_configuration_s_own_bars_come_before(bundle, policy):
 def test_what_the_user_says_is_past_any_bar(bundle, spam):
     """However far out the bars are, a message that he labelled is judged so, also after a change of bars."""
     layer = layer_with({"tiny-1": HIGH})
-    layer.learn(prints(UNSURE), prior=0.0, spam=spam)
+    layer.learn(runs(UNSURE), prior=0.0, spam=spam)
     assert judged(bundle, layer, UNSURE).verdict is (Verdict.SPAM if spam else Verdict.HAM)
     assert judged(bundle, layer, UNSURE).probability == pytest.approx(float(spam), abs=1e-7)
     layer.bars = {}

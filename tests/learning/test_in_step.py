@@ -7,15 +7,17 @@ import pytest
 from tiny_bundle import make
 from unlike_letters import letter
 
+from spamlstm.config.places import LABELS
 from spamlstm.learning.labels import Label, Labels
 from spamlstm.learning.learner import Learner, keep_in_step
 from spamlstm.model.classifier import Classifier
+from spamlstm.model.personal import PersonalLayer
 
 
 @pytest.fixture
 def other(tmp_path):
     """A base that is surer."""
-    return Classifier.open(make(tmp_path / "other", weight=2, version="2"))
+    return Classifier.open(make(tmp_path / "other", weight=2, version="2"), prints=True)
 
 
 def test_another_base_scores_all_labels_anew(labelled, other):
@@ -32,8 +34,33 @@ def test_another_base_scores_all_labels_anew(labelled, other):
             for number in range(80):
                 raw = letter(number, spam=number % 2 == 1)
                 label = Label.SPAM if number % 2 else Label.HAM
-                expected.say(raw, label, prior=other.assess(raw).prior, model="tiny-2")
+                base = other.assess(raw)
+                expected.say(raw, label, prior=base.prior, tokens=base.tokens, model="tiny-2")
             assert learner.layer.dump() == expected.layer.dump()
+
+
+def test_what_the_base_read_is_learned_too(labelled, unsure):
+    """From the store the layer learns to the bit what it would learn from the messages as they are judged."""
+    base, straight = Classifier.open(unsure, prints=True), PersonalLayer()
+    with contextlib.closing(Labels.open(labelled)) as labels:
+        learner = Learner(labels)
+        learner.catch_up()
+    for number in range(80):
+        said = base.assess(letter(number, spam=number % 2 == 1))
+        straight.learn(said.prints, prior=said.prior, spam=number % 2 == 1)
+    assert learner.layer.dump() == straight.dump()
+    assert len(said.tokens) > 100
+
+
+def test_a_store_of_version_2_learns_what_the_base_read(labelled, unsure):
+    """What was said before there were tokens: at the first use with a base each label has its own."""
+    with contextlib.closing(sqlite3.connect(labelled / LABELS)) as old:
+        wanted = old.execute("SELECT tokens FROM labels ORDER BY id").fetchall()
+        old.execute("ALTER TABLE labels DROP COLUMN tokens")
+        old.execute("PRAGMA user_version = 2")
+    with contextlib.closing(Labels.open(labelled)) as labels:
+        assert keep_in_step(labels, Classifier.open(unsure, prints=True)) == 80
+        assert [(lesson.tokens,) for lesson in labels.lessons(after=0, most_bytes=0)] == wanted
 
 
 def test_the_same_base_changes_nothing(labelled, unsure):
@@ -49,5 +76,5 @@ def test_all_or_none(labelled, other):
     with contextlib.closing(Labels.open(labelled)) as labels:
         before = [(said.prior, said.model) for said in labels.last()]
         with pytest.raises(sqlite3.Error):
-            labels.rescore({1: 1.0, 2: object()}, model="tiny-2")
+            labels.rescore({1: (1.0, b""), 2: (object(), b"")}, model="tiny-2")
         assert [(said.prior, said.model) for said in labels.last()] == before

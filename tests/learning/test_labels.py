@@ -20,6 +20,7 @@ from spamlstm.learning import learner as learners
 from spamlstm.learning.labels import Label, Labels, Mail, Origin
 from spamlstm.learning.learner import Learner
 from spamlstm.mail.content import content_id
+from spamlstm.model.prints import runs
 
 MAILS = [f"From: {name}@x.org\nSubject: about {name}\n\nSome words on {name}.\n".encode() for name in "abcdef"]
 HAM, SPAM = Label.HAM, Label.SPAM
@@ -203,9 +204,7 @@ Act = st.tuples(st.sampled_from(range(len(MAILS))), st.sampled_from([HAM, SPAM, 
 
 
 def scores(learner: Learner) -> list[float]:
-    from spamlstm.model.personal import prints
-
-    return [learner.layer.score(prints(raw), 0.5) for raw in MAILS]
+    return [learner.layer.score(runs(raw), 0.5) for raw in MAILS]
 
 
 def final(acts) -> list[tuple[int, Label]]:
@@ -295,10 +294,10 @@ def test_a_kept_layer_of_another_shape_is_not_used(tmp_path, monkeypatch):
 
 def test_after_one_word_the_message_is_judged_so():
     """However sure the base was, and for mail of any length."""
-    from spamlstm.model.personal import HAM_TARGET, SPAM_TARGET, PersonalLayer, prints
+    from spamlstm.model.personal import HAM_TARGET, SPAM_TARGET, PersonalLayer
 
     for raw in (*MAILS, b"", b"a", b"\n\n", np.random.default_rng(0).bytes(9000)):
-        found = prints(raw)
+        found = runs(raw)
         for spam, prior in ((True, -30.0), (False, 30.0), (True, None)):
             layer = PersonalLayer()
             layer.learn(found, prior=prior, spam=spam)
@@ -308,17 +307,15 @@ def test_after_one_word_the_message_is_judged_so():
 
 def test_an_empty_layer_says_what_the_base_says():
     """Without labels nothing changes, whatever the base's score."""
-    from spamlstm.model.personal import PersonalLayer, prints
+    from spamlstm.model.personal import PersonalLayer
 
-    assert PersonalLayer().score(prints(MAILS[0]), 12.5) == 12.5
+    assert PersonalLayer().score(runs(MAILS[0]), 12.5) == 12.5
 
 
 def test_bytes_of_mail_do_not_depend_on_what_filters_add():
     """Our own verdict is no feature, nor is anyone's who tags mail after its delivery."""
-    from spamlstm.model.personal import prints
-
     tagged = b"From x Sun Apr  8 13:09:29 2007\r\nX-Spam-Status: Yes, score=9\r\n" + MAILS[0].replace(b"\n", b"\r\n")
-    assert (prints(tagged) == prints(MAILS[0])).all()
+    assert (runs(tagged) == runs(MAILS[0])).all()
 
 
 def test_the_state_folder_is_made(tmp_path):
@@ -343,12 +340,12 @@ def letter(seed: int, *, changed: int = 0) -> bytes:
 @pytest.mark.parametrize("spam", [True, False])
 def test_a_near_duplicate_follows_at_once(spam):
     """After one word on a message, its like is judged so though the base was wrong; what is unlike it stays put."""
-    from spamlstm.model.personal import HAM_TARGET, NOTHING_NEAR, SPAM_TARGET, PersonalLayer, prints
+    from spamlstm.model.personal import HAM_TARGET, NOTHING_NEAR, SPAM_TARGET, PersonalLayer
 
     layer, prior = PersonalLayer(), -3.0 if spam else 3.0
     for number in range(1, 6):
-        layer.learn(prints(letter(number)), prior=prior, spam=number == 3 if spam else number != 3)
-    like, unlike = prints(letter(3, changed=60)), prints(letter(9))
+        layer.learn(runs(letter(number)), prior=prior, spam=number == 3 if spam else number != 3)
+    like, unlike = runs(letter(3, changed=60)), runs(letter(9))
     near = layer.near(like)
     assert (near.label, near.pull) == (3, 1 if spam else -1)
     assert near.share == pytest.approx(0.96, abs=0.06)
@@ -360,12 +357,12 @@ def test_a_near_duplicate_follows_at_once(spam):
 
 def test_labels_that_contradict_each_other_cancel():
     """Of like messages, as many called ham as spam, nothing is said of another like them."""
-    from spamlstm.model.personal import PersonalLayer, prints
+    from spamlstm.model.personal import PersonalLayer
 
     layer = PersonalLayer()
     for at in range(4):
-        layer.learn(prints(letter(3, changed=at)), prior=0.0, spam=at % 2 == 0)
-    assert layer.near(prints(letter(3, changed=5))).pull == 0
+        layer.learn(runs(letter(3, changed=at)), prior=0.0, spam=at % 2 == 0)
+    assert layer.near(runs(letter(3, changed=5))).pull == 0
 
 
 def test_the_oldest_memories_go_and_the_rest_survives_a_dump(monkeypatch):
@@ -375,10 +372,10 @@ def test_the_oldest_memories_go_and_the_rest_survives_a_dump(monkeypatch):
     monkeypatch.setattr(personal, "MEMORY", 4)
     layer, again = personal.PersonalLayer(), personal.PersonalLayer()
     for number in range(1, 8):
-        layer.learn(personal.prints(letter(number)), prior=0.0, spam=True)
+        layer.learn(runs(letter(number)), prior=0.0, spam=True)
     again.load(layer.dump())
     assert again.dump() == layer.dump()
-    known = [again.near(personal.prints(letter(number, changed=5))).label for number in range(1, 8)]
+    known = [again.near(runs(letter(number, changed=5))).label for number in range(1, 8)]
     assert known == [0, 0, 0, 4, 5, 6, 7]
     again.load(b"")
     assert again.dump() == personal.PersonalLayer().dump()

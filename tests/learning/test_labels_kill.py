@@ -10,7 +10,7 @@ import pytest
 
 from spamlstm.learning.labels import Label, Labels
 from spamlstm.learning.learner import Learner
-from spamlstm.model.personal import prints
+from spamlstm.model.prints import runs
 
 SCRIPT = """
 import sys
@@ -39,7 +39,7 @@ def test_kill(tmp_path, root, after):
     with contextlib.closing(Labels.open(tmp_path)) as labels:
         stored = sorted(said.subject for said in labels.last())
         assert {f"number {number}" for number in answered} <= set(stored)
-        found = prints(b"Subject: number 0\n\nsome words\n")
+        found = runs(b"Subject: number 0\n\nsome words\n")
         after_kill = Learner(labels)
         after_kill.catch_up()
         assert after_kill.layer.labels == len(stored)

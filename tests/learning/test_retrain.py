@@ -203,7 +203,7 @@ def test_a_kill_anywhere(wish, unsure, root, step):
     """
     process = start(wish, unsure, root, left=step, trainer=wish.trainer)
     assert process.wait() == (-signal.SIGKILL if step <= CHANGES else 0)
-    classifier = Classifier.open()
+    classifier = Classifier.open(prints=True)
     with contextlib.closing(Labels.open(wish.state)) as labels:
         assert labels.counts() == {Label.HAM: 40, Label.SPAM: 40}
         keep_in_step(labels, classifier)

@@ -15,6 +15,7 @@ from spamlstm.mail.content import content_id
 from spamlstm.mail.maildir import Name
 from spamlstm.model.classifier import Assessed
 from spamlstm.model.policy import NO_EVIDENCE
+from spamlstm.model.prints import runs
 from spamlstm.service.learners import Learners
 from spamlstm.service.moves import Moves
 from spamlstm.service.places import Places
@@ -28,10 +29,10 @@ class Base:
         self.score = score
 
     def assess(self, raw):
-        return Assessed(None, self.score, NO_EVIDENCE, None, ())
+        return Assessed(None, self.score, NO_EVIDENCE, runs(raw), ())
 
     def assess_many(self, mails, *, readers=None):
-        return (Assessed(key, self.score, NO_EVIDENCE, None, ()) for key, _ in mails)
+        return (Assessed(key, self.score, NO_EVIDENCE, runs(raw), ()) for key, raw in mails)
 
 
 class LearningHouse(House):

@@ -135,11 +135,12 @@ def test_it_makes_no_code_at_run_time(task, root):
 def test_the_command_from_labels_to_a_model_in_use(base, tmp_path, root):
     """`spamlstm retrain` with the real training: a user whose spam is our ham is understood in the end."""
     environment = {**os.environ, "XDG_DATA_HOME": str(tmp_path / "data"), "PYTHONPATH": str(root)}
-    classifier = Classifier.open(base)
+    classifier = Classifier.open(base, prints=True)
     with contextlib.closing(Labels.open(tmp_path / "state")) as labels:
         learner = Learner(labels)
         for label, raw in turned(240, seed=11):
-            learner.say(raw, Label(label), prior=classifier.assess(raw).prior, model=classifier.bundle.label)
+            said = classifier.assess(raw)
+            learner.say(raw, Label(label), prior=said.prior, tokens=said.tokens, model=classifier.bundle.label)
     command = [sys.executable, "-m", "spamlstm", "retrain", "--json", "--model", str(base)]
     done = subprocess.run(
         [*command, "--state", str(tmp_path / "state")], env=environment, capture_output=True, text=True, check=False

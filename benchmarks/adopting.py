@@ -35,7 +35,8 @@ from beside_bogofilter import SAMPLE_SECONDS, Run, family, memory_of, spamlstm, 
 from spamlstm.cli import translate
 from spamlstm.learning import evaluate
 from spamlstm.learning.evaluate import Columns, Key, Summary
-from spamlstm.learning.learner import learned_layer
+from spamlstm.learning.labels import Label, Labels
+from spamlstm.learning.learner import Learner, learned_layer
 from spamlstm.learning.online import keyed
 from spamlstm.mail import corpus
 from spamlstm.mail.corpus import Labelled
@@ -100,7 +101,7 @@ def _parser() -> argparse.ArgumentParser:
         "--shuffle", action="store_true", help="in any order: for a corpus that is not in the order of time"
     )
     commands.choices["balance"].add_argument(
-        "--blocks", action="store_true", help="learn all ham first, and then the spam, as two folders are labelled"
+        "--blocks", action="store_true", help="label a folder of ham, and then one of spam, by command"
     )
     commands.choices["many"].add_argument("--most", type=int, default=50_000, help="messages")
     return parser
@@ -281,10 +282,10 @@ def balance(arguments: argparse.Namespace) -> None:
     print(f"{'ham:spam':>12}" + "".join(f"{name:>20}" for name in (*SHOWN, "caught_pct")))
     for ham, spam in PROPORTIONS:
         told = [*sample(first, ham, chance, spam=False), *sample(first, spam, chance, spam=True)]
-        layer = PersonalLayer()
-        for one in sorted(told, key=lambda one: (arguments.blocks and one.key.spam, place[id(one)])):
-            layer.learn(one.prints, prior=one.prior, spam=one.key.spam, history=not arguments.blocks)
-        classifier.personal = layer
+        told.sort(key=lambda one: place[id(one)])
+        classifier.personal = (
+            labelled(told, [mail[place[id(one)]].raw for one in told]) if arguments.blocks else adopted(told)
+        )
         columns = Columns()
         for one in rest:
             columns.add(one.key, classifier.judge(one).judgement)
@@ -293,6 +294,26 @@ def balance(arguments: argparse.Namespace) -> None:
         cells = "".join(f"{figures[key].value:>20.3f}" for key in SHOWN)
         caught = np.mean(outcomes.are(Verdict.SPAM)[outcomes.spam])
         print(f"{f'{ham}:{spam}':>12}{cells}{100 * caught:>20.3f}", flush=True)
+
+
+def adopted(told: Sequence[Assessed[Key]]) -> PersonalLayer:
+    """What is learned of history, in its order."""
+    layer = PersonalLayer()
+    for one in told:
+        layer.learn(one.prints, prior=one.prior, spam=one.key.spam, history=True)
+    return layer
+
+
+def labelled(told: Sequence[Assessed[Key]], raws: Sequence[bytes]) -> PersonalLayer:
+    """What is learned where the ham is labelled by one command and then the spam by another."""
+    with tempfile.TemporaryDirectory() as folder, contextlib.closing(Labels.open(Path(folder))) as labels:
+        learner = Learner(labels)
+        for label in Label:
+            pairs = zip(told, raws, strict=True)
+            mail = [one._replace(key=raw) for one, raw in pairs if one.key.spam is (label is Label.SPAM)]
+            for _ in learner.say_many(mail, label, model="m"):
+                pass
+        return learner.layer
 
 
 def sample(assessed: Sequence[Assessed[Key]], most: int, chance: random.Random, *, spam: bool) -> list[Assessed[Key]]:

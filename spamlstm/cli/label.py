@@ -56,9 +56,6 @@ def label_paths(what: str, paths: list[str], *, model: Path | None, state: Path 
             for one in learner.say_many(classifier.assess_many(mail), label, model=classifier.bundle.label):
                 new, known = new + one, known + (not one)
                 tell(new + known)
-        learner.labels.prune()
-        learner.catch_up()
-        learner.keep()
     sys.stdout.write(f"{new} labelled {label}" + (f", {known} were so already" if known else "") + "\n")
     return named.failed
 

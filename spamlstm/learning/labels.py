@@ -68,7 +68,7 @@ class Label(StrEnum):
 
 
 class Origin(StrEnum):
-    """How a label came to be. The first two are the user's word: the later of those counts, and before the third."""
+    """How a label came to be. All but what was adopted is the user's word: its latest counts, and before the other."""
 
     SAID = "said"
     """By a command."""
@@ -79,10 +79,13 @@ class Origin(StrEnum):
     ADOPTED = "adopted"
     """By what a mailbox looked like that was there already."""
 
+    BULK = "bulk"
+    """By a command that named a whole folder or more."""
+
     @property
     def is_history(self) -> bool:
-        """Whether it was said by many messages at once, and by nobody of this one."""
-        return self is Origin.ADOPTED
+        """Whether it was said of many messages at once, and of none of them by itself."""
+        return self in (Origin.ADOPTED, Origin.BULK)
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +219,22 @@ class Labels:
             if surplus:
                 self._begin_anew(first=0)
         return len(surplus)
+
+    def put_in_turns(self) -> None:
+        """Let what was said in bulk be learned in turns, ham and spam, with what was said of single messages after it.
+
+        Folders are named one after the other, and who learns believes the latest: of ham that was all learned before
+        any spam, it would say less than of ham that came between.
+        """
+        with self._change():
+            rows = self._connection.execute("SELECT id, label, origin FROM labels ORDER BY id").fetchall()
+            pairs = zip(_in_turns(rows), rows, strict=True)
+            moved = [row[0] for row, _ in itertools.dropwhile(lambda pair: pair[0] == pair[1], pairs)]
+            if moved:
+                # The numbers are the order. New ones, as no two rows may have the same at any time.
+                numbers = zip(itertools.count(max(moved) + 1), moved, strict=False)
+                self._connection.executemany("UPDATE labels SET id = ? WHERE id = ?", numbers)
+                self._begin_anew(first=min(moved))
 
     def forget_adopted(self, source: str) -> int:
         """Take back what was adopted from one Maildir, and the bars; gives how many labels that were."""
@@ -417,6 +436,18 @@ class Labels:
             kept = [row for row, total in zip(kept, sums, strict=True) if total <= room]
         stay = {number for number, _ in kept}
         return [number for number, _, _ in rows if number not in stay]
+
+
+def _in_turns(rows: Sequence[tuple[int, str, str]]) -> list[tuple[int, str, str]]:
+    """The same rows (id, label, origin): what was said in bulk at the place of its first, evenly mixed."""
+    bulk = [row for row in rows if row[2] == Origin.BULK]
+    if not bulk:
+        return list(rows)
+    kinds = [[row for row in bulk if row[1] == label] for label in Label]
+    spread = [((place + 0.5) / len(kind), row[1], row) for kind in kinds for place, row in enumerate(kind)]
+    before = [row for row in rows if row[0] < bulk[0][0]]
+    after = [row for row in rows if row[0] > bulk[0][0] and row[2] != Origin.BULK]
+    return [*before, *(row for *_, row in sorted(spread)), *after]
 
 
 def _said(row: Sequence[Any]) -> Said:

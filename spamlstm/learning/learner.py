@@ -24,6 +24,8 @@ KEEP_EVERY = 512
 KEPT = 2
 # Messages that share a transaction; a kill loses no more than the last ones that were not yet reported.
 GROUP = 128
+# As many labels by one command are no corrections.
+MANY = 20
 
 
 class Base(Protocol):
@@ -65,13 +67,21 @@ class Learner:
         return new
 
     def say_many(self, assessed: Iterable[Assessed[bytes]], label: Label, *, model: str) -> Iterator[bool]:
-        """The same of any number of messages, a few hundred at a time; the key of each is its bytes."""
-        stream = iter(assessed)
+        """The same of any number of messages, a hundred at a time; the key of each is its bytes.
+
+        Many together are history rather than corrections, and are learned in turns with those said of the other kind.
+        """
+        stream, origin = iter(assessed), Origin.SAID
         while group := list(itertools.islice(stream, GROUP)):
-            mails = [mail_of(one.key, one.prior, model, Origin.SAID, tokens=one.tokens) for one in group]
+            if len(group) >= MANY:
+                origin = Origin.BULK
+            mails = [mail_of(one.key, one.prior, model, origin, tokens=one.tokens) for one in group]
             yield from self.labels.said_all(mails, label)
-            self.catch_up()
-            self.keep()
+        self.labels.prune()
+        if origin is Origin.BULK:
+            self.labels.put_in_turns()
+        self.catch_up()
+        self.keep()
 
     def forget(self, raw: bytes) -> bool:
         """Be as if nothing had ever been said of a message; False if nothing was."""

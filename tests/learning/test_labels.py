@@ -1,6 +1,7 @@
 """The label store and what is learned from it: a function of what the user says now, whatever came before."""
 
 import contextlib
+import itertools
 import os
 import sqlite3
 import stat
@@ -20,6 +21,8 @@ from spamlstm.learning import learner as learners
 from spamlstm.learning.labels import Label, Labels, Mail, Origin
 from spamlstm.learning.learner import Learner
 from spamlstm.mail.content import content_id
+from spamlstm.model.classifier import Assessed
+from spamlstm.model.policy import NO_EVIDENCE
 from spamlstm.model.prints import runs
 
 MAILS = [f"From: {name}@x.org\nSubject: about {name}\n\nSome words on {name}.\n".encode() for name in "abcdef"]
@@ -244,6 +247,59 @@ def test_any_history_equals_its_end(tmp_path_factory, acts):
     assert scores(learner) == scores(straight)
     learner.labels.close()
     straight.labels.close()
+
+
+def folder(learner: Learner, label: Label, numbers: range) -> None:
+    """Label a folder whole, as the command does."""
+    assessed = [Assessed(letter(number), 0.5, NO_EVIDENCE, runs(letter(number)), ()) for number in numbers]
+    assert all(learner.say_many(assessed, label, model="tiny-1"))
+
+
+def test_folders_are_learned_in_turns(tmp_path):
+    """Whichever was named first, ham or spam, of however many; and single words, said before or after, come last."""
+    ham, spam, single = range(70), range(100, 130), letter(500)
+    first, second = Learner(Labels.open(tmp_path / "1")), Learner(Labels.open(tmp_path / "2"))
+    folder(first, HAM, ham)
+    folder(first, SPAM, spam)
+    first.say(single, SPAM, prior=0.5, model="tiny-1")
+    folder(second, SPAM, spam)
+    second.keep(always=True)
+    second.say(single, SPAM, prior=0.5, model="tiny-1")
+    folder(second, HAM, ham)
+    assert first.layer.dump() == second.layer.dump()
+    for learner in (first, second):
+        said = [one.label for one in learner.labels.last()][::-1]
+        assert said[-1] is SPAM
+        assert max(len(list(same)) for _, same in itertools.groupby(said[:-1])) <= 3
+        again = Learner(learner.labels)
+        again.catch_up()
+        assert again.layer.dump() == learner.layer.dump()
+        learner.labels.close()
+
+
+@given(rows=st.lists(st.tuples(st.sampled_from([*Label]), st.sampled_from([*Origin])), max_size=30))
+def test_turns_lose_no_row(rows):
+    """Each row stays, those of a kind in their order, and a second time nothing changes."""
+    numbered = [(number, *row) for number, row in enumerate(rows)]
+    turned = module._in_turns(numbered)
+    assert sorted(turned) == numbered
+    bulk = [row for row in turned if row[2] == Origin.BULK]
+    for kind in (
+        [row for row in bulk if row[1] == HAM],
+        [row for row in bulk if row[1] == SPAM],
+        [row for row in turned if row[2] != Origin.BULK],
+    ):
+        assert kind == sorted(kind)
+    again = [(number, *row[1:]) for number, row in enumerate(turned)]
+    assert module._in_turns(again) == again
+
+
+def test_a_few_files_are_corrections(tmp_path):
+    """What is named on one command line by hand is learned as what is moved by hand."""
+    learner = Learner(Labels.open(tmp_path))
+    folder(learner, SPAM, range(learners.MANY - 1))
+    assert {said.origin for said in learner.labels.last()} == {Origin.SAID}
+    learner.labels.close()
 
 
 def test_two_processes(tmp_path):

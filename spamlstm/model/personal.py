@@ -80,9 +80,11 @@ SKETCH = 64
 # and 0.75 of what both hold together (Jaccard).
 UNLIKE, ALIKE = 0.79, 0.86
 # How far, in log-odds, a near-duplicate is drawn towards what was said. The more labels there are the surer the layer
-# is without, and the likelier it is that the one message nearby was labelled wrongly.
+# is without, and the likelier it is that the one message nearby was labelled wrongly: then the draw falls, unless the
+# score says the same by itself, so far, and only was not sure enough.
 DRAW = 10.0
 HALF_DRAW = 200
+SAYS_THE_SAME = 2.0
 
 _FINGER_BYTES = 8
 # How many labels, the base's errors, and the counts.
@@ -150,7 +152,8 @@ class PersonalLayer:
             return prior
         if prior is None and not self.knows(found):
             return None
-        score = self._drawn(self._weighed(found, prior), far=self.near(found).pull * self._draw)
+        score, pull = self._weighed(found, prior), self.near(found).pull
+        score = self._drawn(score, far=pull * self._draw(math.copysign(score, score * pull)))
         match self._said.get(_fingerprint(found)):
             case True:
                 return max(score, self._targets[1])
@@ -241,9 +244,9 @@ class PersonalLayer:
         odds = math.log((spam + FEW_LABELS) / (ham + FEW_LABELS))
         return math.copysign(max(abs(odds) - math.log(USUAL_ODDS), 0.0), odds)
 
-    @property
-    def _draw(self) -> float:
-        return DRAW / (1 + self.labels / HALF_DRAW)
+    def _draw(self, agreed: float) -> float:
+        """How far a near-duplicate is drawn, upon a score that says so much for what was said of its like."""
+        return DRAW if agreed > SAYS_THE_SAME else DRAW / (1 + self.labels / HALF_DRAW)
 
     def _drawn(self, score: float, *, far: float) -> float:
         """The score drawn so far towards a label's target, up for spam and down for ham, and never beyond."""

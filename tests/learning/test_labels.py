@@ -21,7 +21,9 @@ from spamlstm.learning import learner as learners
 from spamlstm.learning.labels import Label, Labels, Mail, Origin
 from spamlstm.learning.learner import Learner
 from spamlstm.mail.content import content_id
+from spamlstm.model import personal
 from spamlstm.model.classifier import Assessed
+from spamlstm.model.personal import HAM_TARGET, NOTHING_NEAR, SPAM_TARGET, PersonalLayer
 from spamlstm.model.policy import NO_EVIDENCE
 from spamlstm.model.prints import runs
 
@@ -350,8 +352,6 @@ def test_a_kept_layer_of_another_shape_is_not_used(tmp_path, monkeypatch):
 
 def test_after_one_word_the_message_is_judged_so():
     """However sure the base was, and for mail of any length."""
-    from spamlstm.model.personal import HAM_TARGET, SPAM_TARGET, PersonalLayer
-
     for raw in (*MAILS, b"", b"a", b"\n\n", np.random.default_rng(0).bytes(9000)):
         found = runs(raw)
         for spam, prior in ((True, -30.0), (False, 30.0), (True, None)):
@@ -363,8 +363,6 @@ def test_after_one_word_the_message_is_judged_so():
 
 def test_an_empty_layer_says_what_the_base_says():
     """Without labels nothing changes, whatever the base's score."""
-    from spamlstm.model.personal import PersonalLayer
-
     assert PersonalLayer().score(runs(MAILS[0]), 12.5) == 12.5
 
 
@@ -396,8 +394,6 @@ def letter(seed: int, *, changed: int = 0) -> bytes:
 @pytest.mark.parametrize("spam", [True, False])
 def test_a_near_duplicate_follows_at_once(spam):
     """After one word on a message, its like is judged so though the base was wrong; what is unlike it stays put."""
-    from spamlstm.model.personal import HAM_TARGET, NOTHING_NEAR, SPAM_TARGET, PersonalLayer
-
     layer, prior = PersonalLayer(), -3.0 if spam else 3.0
     for number in range(1, 6):
         layer.learn(runs(letter(number)), prior=prior, spam=number == 3 if spam else number != 3)
@@ -411,10 +407,18 @@ def test_a_near_duplicate_follows_at_once(spam):
     assert layer.score(unlike, prior) == pytest.approx(prior, abs=0.01)
 
 
+def test_after_thousands_of_labels_too_where_the_score_only_was_not_sure_enough():
+    """One word on a piece of a campaign that was unsure takes its like along; what else is said of does not go."""
+    layer = PersonalLayer()
+    for number in range(1000):
+        layer.learn(runs(letter(number)), prior=-3.0 if number % 2 else 3.0, spam=number % 2 == 0)
+    layer.learn(runs(letter(2000)), prior=3.0, spam=True)
+    assert layer.score(runs(letter(2000, changed=60)), 3.0) >= SPAM_TARGET
+    assert layer.score(runs(letter(2000, changed=60)), -3.0) < SPAM_TARGET - 1
+
+
 def test_labels_that_contradict_each_other_cancel():
     """Of like messages, as many called ham as spam, nothing is said of another like them."""
-    from spamlstm.model.personal import PersonalLayer
-
     layer = PersonalLayer()
     for at in range(4):
         layer.learn(runs(letter(3, changed=at)), prior=0.0, spam=at % 2 == 0)
@@ -423,8 +427,6 @@ def test_labels_that_contradict_each_other_cancel():
 
 def test_the_oldest_memories_go_and_the_rest_survives_a_dump(monkeypatch):
     """Memory is bounded, is the same to the last bit after it was kept, and counts the labels before it too."""
-    from spamlstm.model import personal
-
     monkeypatch.setattr(personal, "MEMORY", 4)
     layer, again = personal.PersonalLayer(), personal.PersonalLayer()
     for number in range(1, 8):

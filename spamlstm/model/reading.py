@@ -29,6 +29,8 @@ FEWEST_WORDS = 3
 
 # A run of letters; of the scripts that write without spaces each sign is a word.
 _WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\u0e00-\u0e7f]|[^\W\d_]+")
+# A line of base64, as it stands where data lost its header or never had one.
+_DATA = re.compile(r"\s*[A-Za-z0-9+/=]{48,}+\s*")
 _CONTROLS = bytes(sorted({*range(32), 127} - {*b"\t\n\r\f\x1b"}))
 _LOOK = 4096
 
@@ -161,7 +163,7 @@ def evidence_of(message: Message) -> Evidence:
         sender=message.sender,
         list_id=message.list_id,
         gtube=GTUBE in message.text or GTUBE in message.subject,
-        no_text=_words(message.subject) + _words(message.text) < FEWEST_WORDS,
+        no_text=_words(message.subject) + _words(message.text) < FEWEST_WORDS or _is_data(message),
     )
 
 
@@ -174,6 +176,12 @@ def not_mail(raw: bytes) -> bool:
     if begins_like_mail(start) or start.startswith((b"\xff\xfe", b"\xfe\xff")):
         return False
     return len(start) - len(start.translate(None, _CONTROLS)) > len(start) // 50
+
+
+def _is_data(message: Message) -> bool:
+    """Whether there is nothing but data written in letters: it has no words, whatever it looks like."""
+    text = message.text
+    return not message.subject and _DATA.match(text) is not None and len(_DATA.sub("", text)) < len(text) / 10
 
 
 def _words(passage: str) -> int:

@@ -1,6 +1,8 @@
 """The classifier: any bytes get a judgement, in order, and one bad message never stops the next."""
 
 import pickle
+import random
+from base64 import encodebytes
 
 import pytest
 from hypothesis import given
@@ -24,6 +26,7 @@ from spamlstm.verdict import Verdict
         (HAM, Verdict.HAM, Reason.SCORE),
         (UNSURE, Verdict.UNSURE, Reason.SCORE),
         (b"", Verdict.UNSURE, Reason.NO_TEXT),
+        (encodebytes(random.Random(0).randbytes(9_010)), Verdict.UNSURE, Reason.NO_TEXT),
         (mail("", subject=""), Verdict.UNSURE, Reason.NO_TEXT),
         (mail("这是一个测试" * 20, subject="测试"), Verdict.UNSURE, Reason.UNKNOWN_TEXT),
         (mail(GTUBE), Verdict.SPAM, Reason.GTUBE),

@@ -81,6 +81,7 @@ def classify(
         bool,
         typer.Option("--exit-code", help="Exit with 0 for ham, 1 for spam, 2 for unsure (the worst of several)."),
     ] = False,
+    maildir: MaildirOption = None,
     model: ModelOption = None,
     config: ConfigOption = None,
     state: StateOption = None,
@@ -90,9 +91,12 @@ def classify(
     Of several messages --exit-code gives 1 if any is spam, else 2 if any is unsure. What cannot be read is reported,
     the rest is judged, and the exit status is 66 (65 for what is not mail).
     """
+    from spamlstm.cli.chosen import label_folder
     from spamlstm.cli.classify import Wish, classify_paths
+    from spamlstm.config.places import state_dir
 
-    wish = Wish(paths or [], json=json, explain=explain, exit_code=exit_code, model=model, config=config, state=state)
+    labels = label_folder(state, maildir, named=config) if maildir else state or state_dir()
+    wish = Wish(paths or [], json=json, explain=explain, exit_code=exit_code, model=model, config=config, labels=labels)
     raise typer.Exit(classify_paths(wish))
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from spamlstm.cli.named import readable
 from spamlstm.cli.output import Row, complain, local_time, printer
 from spamlstm.config import load_found
-from spamlstm.config.places import LABELS, state_dir
+from spamlstm.config.places import LABELS
 from spamlstm.errors import DataError, NoInputError, UserError
 from spamlstm.mail.paths import STDIN, Held, Place
 from spamlstm.model.classifier import HELP_AFTER, Classifier, Judged
@@ -37,7 +37,8 @@ class Wish:
     exit_code: bool
     model: Path | None
     config: Path | None
-    state: Path | None
+    labels: Path
+    """The folder of the labels that count."""
 
 
 @dataclass(slots=True)
@@ -68,7 +69,7 @@ def classify_paths(wish: Wish) -> int:
     tally = _Tally(set())
     found = readable(paths, lambda name, why: tally.fail(name, why, NoInputError.exit_status))
     with _readers(found) as (mails, readers), printer(sys.stdout, json=wish.json) as show:
-        classifier = Classifier.open(wish.model, config=config, personal=_personal(wish.state or state_dir()))
+        classifier = Classifier.open(wish.model, config=config, personal=_personal(wish.labels))
         for judged in classifier.judge_many(((one, one) for one in mails), readers=readers):
             row = _row(judged, classifier, wish, tally)
             if row is not None:
@@ -90,7 +91,7 @@ def _readers(found: Iterator[Mail]) -> "Iterator[tuple[Iterator[Mail], ReaderPoo
 
 
 def _personal(state: Path) -> "PersonalLayer | None":
-    """What was learned from the user's labels, if there are any. The state folder stays as it is."""
+    """What was learned from the labels in a folder, if there are any. The folder stays as it is."""
     if not (state / LABELS).is_file():
         return None
     from spamlstm.learning.learner import learned_layer
@@ -124,5 +125,5 @@ def _row(judged: Judged[Mail], classifier: Classifier, wish: Wish, tally: _Tally
     if wish.explain:
         from spamlstm.model.explain import explain
 
-        pulls = explain(classifier, judged.key.read(), name=lambda number: _label(wish.state or state_dir(), number))
+        pulls = explain(classifier, judged.key.read(), name=lambda number: _label(wish.labels, number))
     return Row(name, judgement, judged.ms, pulls)

@@ -164,6 +164,8 @@ def test_the_labels_of_one_maildir(spamlstm, message, tmp_path):
     assert spamlstm("label", "spam", message, *of_ann)[:2] == (0, "1 labelled spam\n")
     assert spamlstm("labels", *of_ann)[1].splitlines()[0] == "0 ham, 1 spam"
     assert spamlstm("labels", *of_bob)[1] == "0 ham, 0 spam\n"
+    heard = [spamlstm("classify", message, *whose)[1].split("\t")[0] for whose in (of_ann, of_bob)]
+    assert heard == ["spam", "unsure"]
     assert spamlstm("forget", message, *of_bob)[1] == "0 forgotten, 1 had no label\n"
     assert spamlstm("forget", message, *of_ann)[1] == "1 forgotten\n"
     assert spamlstm("labels", "purge", *of_ann)[1] == "0 forgotten\n"

@@ -23,9 +23,9 @@ SHAPE = "5"
 
 # The first labels move much, later ones less, so that 200 corrections teach as well as 10,000 labels do; but mail keeps
 # changing, and so it never stops.
-RATE = 0.016
+RATE = 0.015
 FULL_RATE_LABELS = 300
-LEAST_RATE = 0.006
+LEAST_RATE = 0.0055
 # What a feature counts, in a score and in a step: the root of so many by the number in its message, or by the second
 # number where that is larger. So a long message says no more than a short one and, labelled wrongly, spoils no more.
 TYPICAL, FEWEST = 1500, 1000

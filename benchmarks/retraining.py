@@ -20,6 +20,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from beside_bogofilter import family, memory_of
 
 from spamlstm.learning.evaluate import Columns, Key, Outcomes, summarise
 from spamlstm.learning.labels import Label, Labels
@@ -102,36 +103,16 @@ def retrain(model: Path, place: Path) -> dict[str, object]:
     """The report of one run; its time and memory are printed."""
     command = [sys.executable, "-m", "spamlstm", "retrain", "--json", "--model", str(model.absolute())]
     command += ["--mail", str(place / "mail"), "--state", str(place / "state")]
-    start, most, before = time.monotonic(), 0, os.times()
+    start, most, before = time.monotonic(), 0.0, os.times()
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         while process.poll() is None:
-            most = max(most, sum(map(resident, family(process.pid))))
+            most = max(most, memory_of(family(process.pid)).pss)
             time.sleep(0.1)
         told = process.stdout.read()
     took, after = time.monotonic() - start, os.times()
     cpu = after.children_user + after.children_system - before.children_user - before.children_system
-    print(
-        f"retrained in {took:.0f} s, {cpu:.0f} s of CPU, at most {most / 2**20:.0f} MB (PSS, all processes)", flush=True
-    )
+    print(f"retrained in {took:.0f} s, {cpu:.0f} s of CPU, at most {most:.0f} MB (PSS, all processes)", flush=True)
     return json.loads(told)
-
-
-def family(pid: int) -> Iterator[int]:
-    """A process and those it has started."""
-    yield pid
-    with contextlib.suppress(OSError):
-        for task in Path(f"/proc/{pid}/task").iterdir():
-            for child in (task / "children").read_text().split():
-                yield from family(int(child))
-
-
-def resident(pid: int) -> int:
-    """Bytes of memory; what is shared counts in parts."""
-    with contextlib.suppress(OSError):
-        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-            if line.startswith("Pss:"):
-                return int(line.split()[1]) << 10
-    return 0
 
 
 def every(

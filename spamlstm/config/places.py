@@ -40,6 +40,11 @@ def user_file() -> Path:
     return _xdg("XDG_CONFIG_HOME", "~/.config") / "config.toml"
 
 
+def models_dir() -> Path:
+    """Where a user's own models live: $XDG_DATA_HOME/spamlstm/models."""
+    return _xdg("XDG_DATA_HOME", "~/.local/share") / "models"
+
+
 def _xdg(variable: str, default: str) -> Path:
     """Our folder in one of the XDG base folders.
 

@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from spamlstm.config import Config
-from spamlstm.config.places import make_private
+from spamlstm.config.places import make_private, models_dir
 from spamlstm.errors import TemporaryError, UnavailableError
 from spamlstm.learning import comparison, snapshot
 from spamlstm.learning.comparison import Comparison, Figures, Sides
@@ -211,7 +211,7 @@ class _Run:
         manifest["retrained"] = {**manifest.get("retrained", {}), "comparison": asdict(report)["comparison"]}
         bundles.seal(made, manifest)
         os.sync()  # the link must not be on disk before what it leads to
-        made.rename(registry.user_models() / self._name)
+        made.rename(models_dir() / self._name)
         registry.use(self._name)
         keep_in_step(self._labels, Classifier.open(prints=True))
         _prune(self._work)
@@ -288,7 +288,7 @@ def _check_installed() -> None:
 @contextmanager
 def _workplace() -> Generator[tuple[Path, int]]:
     """An empty folder on the disk of the user's models, for one process at a time, and its lock; gone at the end."""
-    place = registry.user_models() / f".{_FOLDER}"
+    place = models_dir() / f".{_FOLDER}"
     make_private(place)
     work = place / "work"
     # The lock belongs to the open file, which a training that outlives this process has open too.
@@ -346,7 +346,7 @@ def _prune(work: Path) -> None:
     own = [name for name in registry.names() if name.startswith(f"{_NAME}-")]
     for name in own[:-KEPT]:
         if name not in (registry.current(), registry.previous()):
-            (registry.user_models() / name).rename(work / name)
+            (models_dir() / name).rename(work / name)
 
 
 def _card(report: Report) -> str:

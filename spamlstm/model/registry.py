@@ -1,6 +1,6 @@
 """Which models are installed, which is meant, and how another takes its place.
 
-| in `user_models()` | what it is |
+| in `models_dir()` | what it is |
 |---|---|
 | `NAME/` | a bundle of the user's own, whole: it came by one rename |
 | `current` | a link to the one in use, `NAME`; `default`, or no link at all, means the one that ships |
@@ -13,7 +13,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from spamlstm.config.places import make_private
+from spamlstm.config.places import make_private, models_dir
 from spamlstm.errors import DataError, NoInputError
 from spamlstm.model import bundle as bundles
 from spamlstm.model.bundle import MANIFEST, Bundle
@@ -56,18 +56,10 @@ def stamp(path: Path | None = None) -> object:
     return str(found), status.st_dev, status.st_ino, status.st_mtime_ns
 
 
-def user_models() -> Path:
-    """Where a user's own models live: $XDG_DATA_HOME/spamlstm/models."""
-    data = os.environ.get("XDG_DATA_HOME", "")
-    # The XDG specification says that a relative path is to be ignored.
-    home = Path(data) if data.startswith("/") else Path("~/.local/share").expanduser()
-    return home / "spamlstm" / "models"
-
-
 def current() -> str:
     """The name of the model in use; one that is gone gives way to the one that ships."""
     name = _target(CURRENT)
-    return name if name and (user_models() / name).is_dir() else DEFAULT
+    return name if name and (models_dir() / name).is_dir() else DEFAULT
 
 
 def previous() -> str | None:
@@ -78,7 +70,7 @@ def previous() -> str | None:
 def names() -> Iterator[str]:
     """The shipped model, then the user's own by name."""
     yield DEFAULT
-    own = user_models()
+    own = models_dir()
     if own.is_dir():
         yield from sorted(entry.name for entry in own.iterdir() if _is_name(entry.name) and entry.is_dir())
 
@@ -89,7 +81,7 @@ def folder(name: str) -> Path:
         return next((place for place in _SHIPPED if place.is_dir()), _SHIPPED[0])
     if name not in names():
         raise NoInputError(f"no model is called {name}; there is {', '.join(names())}")
-    return user_models() / name
+    return models_dir() / name
 
 
 def use(name: str) -> Bundle:
@@ -128,13 +120,13 @@ def checked(path: Path) -> Bundle:
 
 def _target(link: str) -> str | None:
     try:
-        return (user_models() / link).readlink().name
+        return (models_dir() / link).readlink().name
     except OSError:
         return None
 
 
 def _link(link: str, name: str) -> None:
-    own = user_models()
+    own = models_dir()
     make_private(own)
     beside = own / f".{link}.{os.getpid()}"
     beside.unlink(missing_ok=True)

@@ -6,6 +6,7 @@ import pytest
 from tiny_bundle import SPAM, make
 
 from spamlstm.cli.translate import run
+from spamlstm.config.places import models_dir
 from spamlstm.model import registry
 
 
@@ -16,8 +17,8 @@ def models(tmp_path, monkeypatch, tiny):
     monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path / "state"))
     monkeypatch.delenv(registry.ENVIRONMENT, raising=False)
     monkeypatch.setattr(registry, "_SHIPPED", (tiny,))
-    make(registry.user_models() / "a")
-    return registry.user_models()
+    make(models_dir() / "a")
+    return models_dir()
 
 
 def test_the_list_marks_what_is_in_use(models, capsys):

@@ -16,6 +16,7 @@ import pytest
 from tiny_bundle import make
 from unlike_letters import letter
 
+from spamlstm.config.places import models_dir
 from spamlstm.errors import TemporaryError, UnavailableError
 from spamlstm.learning import retrain
 from spamlstm.learning.labels import Label, Labels
@@ -81,7 +82,7 @@ def test_what_is_no_better_is_refused(wish, weight, unsure, trainer):
     assert report.why
     assert any("held-back ham to be spam" in why for why in report.why) == (weight == -6)
     assert registry.find_bundle(None) == unsure
-    assert [path.name for path in registry.user_models().iterdir()] == [".retrain"]
+    assert [path.name for path in models_dir().iterdir()] == [".retrain"]
 
 
 def test_nothing_new_is_nothing_to_do(wish):
@@ -147,7 +148,7 @@ bytearray(1600 << 20)
 
 def test_old_models_go(wish):
     """The last three stay, and those in use and before."""
-    own = registry.user_models()
+    own = models_dir()
     for number in range(4):
         shutil.copytree(registry.find_bundle(None), own / f"retrained-2026010{number}-000000")
     shutil.copytree(registry.find_bundle(None), own / "mine")
@@ -170,6 +171,7 @@ import os, signal, sys
 from pathlib import Path
 from spamlstm.learning import retrain
 from spamlstm.learning.retrain import Wish
+from spamlstm.config.places import models_dir
 from spamlstm.model import registry
 
 state, shipped, maildir, left, *trainer = sys.argv[1:]
@@ -214,7 +216,7 @@ def test_a_kill_anywhere(wish, unsure, root, step):
     # Of two equal models the second is no better.
     assert retrain.run(replace(wish, now=True)).promoted is not was_done
     assert registry.current() != "default"
-    assert [path.name for path in (registry.user_models() / ".retrain").iterdir()] == ["lock"]
+    assert [path.name for path in (models_dir() / ".retrain").iterdir()] == ["lock"]
 
 
 def test_a_training_that_outlives_its_master(wish, unsure, root, wait, trainer):

@@ -9,6 +9,7 @@ import sys
 import pytest
 from tiny_bundle import make
 
+from spamlstm.config.places import models_dir
 from spamlstm.errors import DataError, NoInputError, UserError
 from spamlstm.model import registry
 from spamlstm.model.classifier import Classifier
@@ -20,7 +21,7 @@ def models(tmp_path, monkeypatch, tiny):
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     monkeypatch.delenv(registry.ENVIRONMENT, raising=False)
     monkeypatch.setattr(registry, "_SHIPPED", (tiny,))
-    own = registry.user_models()
+    own = models_dir()
     for name in "ab":
         make(own / name)
     return own

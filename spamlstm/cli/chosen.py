@@ -40,15 +40,16 @@ def choose_one(named: Path | None, maildir: Path, *, dry_run: bool) -> tuple[Con
 def label_folder(state: Path | None, maildir: Path | None, *, named: Path | None) -> Path:
     """Where the labels lie that are meant: in the state folder, or in that of one Maildir if each has its own.
 
-    UserError if that is so and none is named.
+    UserError if that is so and none is named; NoInputError if what is named is no Maildir.
     """
     state = state or state_dir()
     config = load_found(named)
+    if maildir is not None:
+        _check(maildir)
     if config.learning.layer is Layer.SHARED:
         return state
     if maildir is None:
         raise UserError('each Maildir has labels of its own here ([learning] layer = "maildir"): say --maildir DIR')
-    _check(maildir)
     return personal_dir(state, _section(config, maildir)[1])
 
 

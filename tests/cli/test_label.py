@@ -149,6 +149,14 @@ def test_jig(spamlstm, message, tmp_path, monkeypatch):
     assert spamlstm("labels")[1] == "0 ham, 0 spam\n"
 
 
+def test_what_is_no_maildir_has_no_labels(spamlstm, message, tmp_path):
+    """It is said, also where all share their labels and it would make no difference."""
+    for command in (("labels",), ("label", "spam", message), ("classify", message)):
+        status, _, err = spamlstm(*command, "--maildir", tmp_path)
+        assert status == 66
+        assert "is no Maildir" in err
+
+
 def test_the_labels_of_one_maildir(spamlstm, message, tmp_path):
     """Where each has its own, whose they are must be said; then they are apart, and private."""
     config = tmp_path / "config.toml"

@@ -76,6 +76,7 @@ KNOWN = 0.5
 # of those that two messages have in common is that of all runs of the longer one, give or take 0.04.
 MEMORY = 2048
 SKETCH = 64
+HALF = SKETCH // 2
 # What shares less than the first is unlike, what shares the second is a near-duplicate; here 0.79 and 0.86 are 0.65
 # and 0.75 of what both hold together (Jaccard).
 UNLIKE, ALIKE = 0.79, 0.86
@@ -179,12 +180,17 @@ class PersonalLayer:
         if len(sketch) < SKETCH or not filled:
             return NOTHING_NEAR
         self._marks[sketch] = 1
-        common = self._marks.take(self._sketches[:, :filled]).sum(axis=0, dtype=np.uint8)
+        # Of most all is told by half: too much is missing there already.
+        half = self._marks.take(self._sketches[:HALF, :filled]).sum(axis=0, dtype=np.uint8)
+        may_be = np.flatnonzero(half > UNLIKE * SKETCH - HALF)
+        rest = self._marks.take(self._sketches[HALF:, may_be]).sum(axis=0, dtype=np.uint8)
         self._marks[sketch] = 0
-        like = np.flatnonzero(common > UNLIKE * SKETCH)
+        common = half[may_be] + rest
+        near = common > UNLIKE * SKETCH
+        like = may_be[near]
         if not len(like):
             return NOTHING_NEAR
-        shares = common[like] / SKETCH
+        shares = common[near] / SKETCH
         ages = (self.labels - 1 - like) % MEMORY
         best = np.argmax(shares * MEMORY - ages / MEMORY)
         likeness = np.minimum((shares - UNLIKE) / (ALIKE - UNLIKE), 1)

@@ -35,7 +35,8 @@ from beside_bogofilter import SAMPLE_SECONDS, Run, family, memory_of, spamlstm, 
 from spamlstm.cli import translate
 from spamlstm.learning import evaluate
 from spamlstm.learning.evaluate import Columns, Key, Summary
-from spamlstm.learning.labels import Label, Labels
+from spamlstm.learning.label import Label
+from spamlstm.learning.labels import Labels
 from spamlstm.learning.learner import Learner, learned_layer
 from spamlstm.learning.online import keyed
 from spamlstm.mail import corpus

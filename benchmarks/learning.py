@@ -27,7 +27,8 @@ from numpy.typing import NDArray
 from spamlstm.learning import evaluate
 from spamlstm.learning.evaluate import Columns, Key, Summary
 from spamlstm.learning.feedback import Feedback, Teacher
-from spamlstm.learning.labels import Label, Labels
+from spamlstm.learning.label import Label
+from spamlstm.learning.labels import Labels
 from spamlstm.learning.learner import Learner
 from spamlstm.learning.online import Follower, keyed
 from spamlstm.mail import corpus

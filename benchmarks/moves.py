@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from spamlstm.config import Config, Layer, MaildirConfig
-from spamlstm.learning.labels import Label
+from spamlstm.learning.label import Label
 from spamlstm.mail.filing import create_folder
 from spamlstm.model.classifier import Classifier
 from spamlstm.model.personal import PersonalLayer

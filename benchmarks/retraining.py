@@ -23,7 +23,8 @@ import numpy as np
 from beside_bogofilter import family, memory_of
 
 from spamlstm.learning.evaluate import Columns, Key, Outcomes, summarise
-from spamlstm.learning.labels import Label, Labels
+from spamlstm.learning.label import Label
+from spamlstm.learning.labels import Labels
 from spamlstm.learning.learner import Learner
 from spamlstm.mail import corpus
 from spamlstm.mail.corpus import Labelled

@@ -18,7 +18,8 @@ from spamlstm.config.places import labels_dir, state_dir
 from spamlstm.errors import NoInputError, reason_of
 from spamlstm.learning import adopt, mailbox, progress
 from spamlstm.learning.adopt import Conclusion, Taken
-from spamlstm.learning.labels import Label, Labels
+from spamlstm.learning.label import Label
+from spamlstm.learning.labels import Labels
 from spamlstm.learning.learner import Learner
 from spamlstm.learning.mailbox import Evidence, Known, Names, Survey, Without
 from spamlstm.model.classifier import Classifier

@@ -15,7 +15,8 @@ from pathlib import Path
 
 from spamlstm.config.places import LABELS
 from spamlstm.errors import NoInputError, UserError, reason_of
-from spamlstm.learning.labels import Label, Labels
+from spamlstm.learning.label import Label
+from spamlstm.learning.labels import Labels
 from spamlstm.learning.learner import Learner, learned_layer
 from spamlstm.model.classifier import Classifier
 

@@ -14,7 +14,8 @@ from spamlstm.cli.output import complain, local_time, plain
 from spamlstm.config.places import state_dir
 from spamlstm.errors import NoInputError, UserError, reason_of
 from spamlstm.learning import progress
-from spamlstm.learning.labels import Label, Labels, Said
+from spamlstm.learning.label import Label, Said
+from spamlstm.learning.labels import Labels
 from spamlstm.learning.learner import Learner, keep_in_step
 from spamlstm.mail.content import content_id
 from spamlstm.model.classifier import Classifier

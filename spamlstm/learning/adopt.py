@@ -14,7 +14,8 @@ import numpy as np
 from spamlstm.config import Thresholds
 from spamlstm.errors import DataError, NoInputError, reason_of
 from spamlstm.learning.bars import Finding, Rehearsal, Trial, find_bars, rehearse
-from spamlstm.learning.labels import Label, Labels, Mail, Origin
+from spamlstm.learning.label import Label, Mail, Origin
+from spamlstm.learning.labels import Labels
 from spamlstm.learning.learner import GROUP, Learner, keep_in_step, mail_of
 from spamlstm.learning.mailbox import Survey, Witness
 from spamlstm.mail.maildir import GoneError

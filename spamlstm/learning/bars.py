@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spamlstm.config import Thresholds
-from spamlstm.learning.labels import Label
+from spamlstm.learning.label import Label
 from spamlstm.model.bundle import Calibration
 from spamlstm.model.metrics import rate_pct
 from spamlstm.verdict import Verdict

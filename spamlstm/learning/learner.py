@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Protocol
 
-from spamlstm.learning.labels import Label, Labels, Learned, Lesson, Mail, Origin, Said
+from spamlstm.learning.label import Label, Learned, Lesson, Mail, Origin, Said
+from spamlstm.learning.labels import Labels
 from spamlstm.mail.content import content_id, lasting
 from spamlstm.mail.message import parse
 from spamlstm.model.bundle import Bundle

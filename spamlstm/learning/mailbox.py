@@ -23,7 +23,8 @@ from enum import StrEnum
 
 from spamlstm.config.values import AUTO
 from spamlstm.errors import reason_of
-from spamlstm.learning.labels import MOST_BYTES, MOST_KEPT, MOST_LABELS, Label
+from spamlstm.learning.label import Label
+from spamlstm.learning.labels import MOST_BYTES, MOST_KEPT, MOST_LABELS
 from spamlstm.mail import maildir, moving
 from spamlstm.mail.arrival import arrived
 from spamlstm.mail.content import content_id

@@ -32,7 +32,8 @@ from spamlstm.config.places import make_private, models_dir
 from spamlstm.errors import TemporaryError, UnavailableError
 from spamlstm.learning import comparison, snapshot
 from spamlstm.learning.comparison import Comparison, Figures, Sides
-from spamlstm.learning.labels import Label, Labels
+from spamlstm.learning.label import Label
+from spamlstm.learning.labels import Labels
 from spamlstm.learning.learner import keep_in_step
 from spamlstm.learning.snapshot import Snapshot, Told
 from spamlstm.model import bundle as bundles

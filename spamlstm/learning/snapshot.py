@@ -11,7 +11,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from spamlstm.learning.labels import MOST_KEPT, Label, Labels, Origin
+from spamlstm.learning.label import Label, Origin
+from spamlstm.learning.labels import MOST_KEPT, Labels
 from spamlstm.mail.content import content_id
 from spamlstm.mail.paths import Place, expand
 from spamlstm.mail.text import BODY

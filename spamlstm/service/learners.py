@@ -18,7 +18,8 @@ from typing import Any
 from spamlstm.config import Layer
 from spamlstm.config.places import LABELS, labels_dir
 from spamlstm.errors import UserError
-from spamlstm.learning.labels import Label, Labels, Origin
+from spamlstm.learning.label import Label, Origin
+from spamlstm.learning.labels import Labels
 from spamlstm.learning.learner import Base, Learner, keep_in_step
 from spamlstm.mail.tagging import untag
 from spamlstm.model.personal import PersonalLayer

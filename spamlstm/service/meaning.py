@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from spamlstm.learning.labels import Label
+from spamlstm.learning.label import Label
 from spamlstm.mail.folders import Kind
 from spamlstm.service.places import Mark, Owed
 

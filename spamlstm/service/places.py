@@ -19,7 +19,7 @@ from typing import Any, Self
 from spamlstm import database
 from spamlstm.database import Layout
 from spamlstm.errors import DataError
-from spamlstm.learning.labels import Label
+from spamlstm.learning.label import Label
 from spamlstm.mail.folders import Folder, Kind
 from spamlstm.service.log import emit
 from spamlstm.service.seen import DAY, REMEMBERED

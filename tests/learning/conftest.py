@@ -7,7 +7,8 @@ import pytest
 from tiny_bundle import make
 from unlike_letters import letter
 
-from spamlstm.learning.labels import Label, Labels
+from spamlstm.learning.label import Label
+from spamlstm.learning.labels import Labels
 from spamlstm.learning.learner import Learner
 from spamlstm.model import registry
 from spamlstm.model.classifier import Classifier

@@ -7,7 +7,8 @@ from test_mailbox import NOW, OLD, look, put
 from tiny_bundle import make
 
 from spamlstm.learning import adopt
-from spamlstm.learning.labels import Label, Labels, Origin
+from spamlstm.learning.label import Label, Origin
+from spamlstm.learning.labels import Labels
 from spamlstm.learning.learner import Learner, learned_layer
 from spamlstm.mail.content import content_id
 from spamlstm.model.classifier import Classifier

@@ -10,7 +10,7 @@ from tiny_bundle import SPAM, UNSURE, make
 
 from spamlstm.config import Config, Costs, PolicyConfig, Thresholds
 from spamlstm.learning.bars import MARGIN, REHEARSED, Trial, find_bars, rehearse, verdict_of
-from spamlstm.learning.labels import Label
+from spamlstm.learning.label import Label
 from spamlstm.model.bundle import Calibration
 from spamlstm.model.classifier import Classifier
 from spamlstm.model.metrics import rate_pct

@@ -8,7 +8,8 @@ from tiny_bundle import make
 from unlike_letters import letter
 
 from spamlstm.config.places import LABELS
-from spamlstm.learning.labels import Label, Labels
+from spamlstm.learning.label import Label
+from spamlstm.learning.labels import Labels
 from spamlstm.learning.learner import Learner, keep_in_step
 from spamlstm.model.classifier import Classifier
 from spamlstm.model.personal import PersonalLayer

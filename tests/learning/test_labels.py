@@ -18,7 +18,8 @@ from spamlstm.config.places import LABELS
 from spamlstm.errors import DataError
 from spamlstm.learning import labels as module
 from spamlstm.learning import learner as learners
-from spamlstm.learning.labels import Label, Labels, Mail, Origin
+from spamlstm.learning.label import Label, Mail, Origin
+from spamlstm.learning.labels import Labels
 from spamlstm.learning.learner import Learner
 from spamlstm.mail.content import content_id
 from spamlstm.model import personal

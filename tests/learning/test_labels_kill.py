@@ -8,14 +8,16 @@ import sys
 
 import pytest
 
-from spamlstm.learning.labels import Label, Labels
+from spamlstm.learning.label import Label
+from spamlstm.learning.labels import Labels
 from spamlstm.learning.learner import Learner
 from spamlstm.model.prints import runs
 
 SCRIPT = """
 import sys
 from pathlib import Path
-from spamlstm.learning.labels import Label, Labels
+from spamlstm.learning.label import Label
+from spamlstm.learning.labels import Labels
 from spamlstm.learning.learner import Learner
 
 learner = Learner(Labels.open(Path(sys.argv[1])))

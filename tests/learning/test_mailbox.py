@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tiny_bundle import mail
 
 from spamlstm.learning import mailbox as module
-from spamlstm.learning.labels import Label
+from spamlstm.learning.label import Label
 from spamlstm.learning.mailbox import (
     HAM_FOR_SPAM,
     MONTH,

@@ -19,7 +19,8 @@ from unlike_letters import letter
 from spamlstm.config.places import models_dir
 from spamlstm.errors import TemporaryError, UnavailableError
 from spamlstm.learning import retrain
-from spamlstm.learning.labels import Label, Labels
+from spamlstm.learning.label import Label
+from spamlstm.learning.labels import Labels
 from spamlstm.learning.learner import Learner, keep_in_step
 from spamlstm.learning.retrain import Wish
 from spamlstm.model import bundle as bundles

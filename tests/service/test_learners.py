@@ -9,7 +9,8 @@ from learning_house import Base
 
 from spamlstm.config import Layer
 from spamlstm.config.places import LABELS, personal_dir
-from spamlstm.learning.labels import Label, Labels, Mail
+from spamlstm.learning.label import Label, Mail
+from spamlstm.learning.labels import Labels
 from spamlstm.mail.content import content_id
 from spamlstm.service.learners import FIRST_DELAY, Learners, NotNowError
 

@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from spamlstm.learning.labels import Label
+from spamlstm.learning.label import Label
 from spamlstm.mail.folders import Kind
 from spamlstm.service.meaning import Meaning, Sight, meaning
 from spamlstm.service.places import Mark, Owed

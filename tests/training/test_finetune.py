@@ -15,7 +15,8 @@ from tiny_bundle import make
 
 from spamlstm.errors import DataError
 from spamlstm.learning import snapshot
-from spamlstm.learning.labels import Label, Labels
+from spamlstm.learning.label import Label
+from spamlstm.learning.labels import Labels
 from spamlstm.learning.learner import Learner
 from spamlstm.mail.paths import Place
 from spamlstm.model import bundle as bundles

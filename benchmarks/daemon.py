@@ -163,8 +163,10 @@ def latency(house: House, arguments: argparse.Namespace) -> None:
             mark = house.deliver()
             line = ""
             while f"base={mark} " not in line:
-                line = log.readline()
-                if not line:
+                piece = log.readline()
+                # It may be read before it is whole.
+                line = piece if line.endswith("\n") else line + piece
+                if not piece:
                     time.sleep(0.0005)
             took.append(1000 * (time.perf_counter() - began))
             time.sleep(0.02)

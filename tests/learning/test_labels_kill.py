@@ -51,3 +51,41 @@ def test_kill(tmp_path, root, after):
             label = Label.SPAM if number % 2 else Label.HAM
             anew.say(b"Subject: number %d\n\nsome words\n" % number, label, prior=0.0, model="m")
         assert anew.layer.score(found, 0.0) == after_kill.layer.score(found, 0.0)
+
+
+FOLDERS = """
+import sys
+from pathlib import Path
+from spamlstm.learning.label import Label
+from spamlstm.learning.labels import Labels
+from spamlstm.learning.learner import Learner
+from spamlstm.model.classifier import Assessed
+from spamlstm.model.policy import NO_EVIDENCE
+from spamlstm.model.prints import runs
+
+learner = Learner(Labels.open(Path(sys.argv[1])))
+for folder in range(1000):
+    raws = [b"Subject: number %d\\n\\nsome words\\n" % number for number in range(30 * folder, 30 * folder + 30)]
+    assessed = [Assessed(raw, 0.0, NO_EVIDENCE, runs(raw), ()) for raw in raws]
+    label = Label.SPAM if folder % 2 else Label.HAM
+    assert all(learner.say_many(assessed, label, model="m"))
+    print(folder, flush=True)
+"""
+
+
+@pytest.mark.parametrize("after", [1, 2, 5])
+def test_kill_while_folders_are_put_in_turns(tmp_path, root, after):
+    """Every folder that was answered for is there whole, and what is learned is what its rows, in their order, say."""
+    command = [sys.executable, "-c", FOLDERS, str(tmp_path)]
+    with subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, text=True) as process:
+        answered = [int(next(process.stdout)) for _ in range(after)]
+        os.kill(process.pid, signal.SIGKILL)
+        answered += [int(line) for line in process.stdout if line.endswith("\n")]
+    with contextlib.closing(Labels.open(tmp_path)) as labels:
+        said = {int(one.subject.split()[1]): one.label for one in labels.last()}
+        for number in range(30 * (answered[-1] + 1)):
+            assert said[number] is (Label.SPAM if number // 30 % 2 else Label.HAM)
+        kept, anew = Learner(labels), Learner(labels)
+        kept.catch_up()
+        assert len(list(anew.relearn())) == len(said)
+        assert kept.layer.dump() == anew.layer.dump()

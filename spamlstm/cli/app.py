@@ -91,11 +91,14 @@ def classify(
     Of several messages --exit-code gives 1 if any is spam, else 2 if any is unsure. What cannot be read is reported,
     the rest is judged, and the exit status is 66 (65 for what is not mail).
     """
-    from spamlstm.cli.chosen import label_folder
     from spamlstm.cli.classify import Wish, classify_paths
     from spamlstm.config.places import state_dir
 
-    labels = label_folder(state, maildir, named=config) if maildir else state or state_dir()
+    labels = state or state_dir()
+    if maildir is not None:
+        from spamlstm.cli.chosen import label_folder  # it looks at Maildirs, for which others need not wait
+
+        labels = label_folder(state, maildir, named=config)
     wish = Wish(paths or [], json=json, explain=explain, exit_code=exit_code, model=model, config=config, labels=labels)
     raise typer.Exit(classify_paths(wish))
 

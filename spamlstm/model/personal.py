@@ -154,7 +154,7 @@ class PersonalLayer:
         if prior is None and not self.knows(found):
             return None
         score, pull = self._weighed(found, prior), self.near(found).pull
-        score = self._drawn(score, far=pull * self._draw(math.copysign(score, score * pull)))
+        score = self._drawn(score, far=pull * self._draw(score if pull > 0 else -score))
         match self._said.get(_fingerprint(found)):
             case True:
                 return max(score, self._targets[1])

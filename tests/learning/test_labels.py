@@ -409,7 +409,7 @@ def test_a_near_duplicate_follows_at_once(spam):
 
 
 def test_after_thousands_of_labels_too_where_the_score_only_was_not_sure_enough():
-    """One word on a piece of a campaign that was unsure takes its like along; what else is said of does not go."""
+    """One word on a piece of a campaign that was unsure takes its like along, but not against what the base says."""
     layer = PersonalLayer()
     for number in range(1000):
         layer.learn(runs(letter(number)), prior=-3.0 if number % 2 else 3.0, spam=number % 2 == 0)

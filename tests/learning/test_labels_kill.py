@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -30,14 +31,19 @@ for number in range(1000):
 """
 
 
-@pytest.mark.parametrize("after", [1, 4, 9])
-def test_kill(tmp_path, root, after):
-    """Whatever was said to be learned is there after a kill, and the layer is that of these labels."""
-    command = [sys.executable, "-c", SCRIPT, str(tmp_path)]
+def killed(script: str, state: Path, root: Path, *, after: int) -> list[int]:
+    """What a script answered for that was killed after so many answers; it may have given some more by then."""
+    command = [sys.executable, "-c", script, str(state)]
     with subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, text=True) as process:
         answered = [int(next(process.stdout)) for _ in range(after)]
         os.kill(process.pid, signal.SIGKILL)
-        answered += [int(line) for line in process.stdout if line.endswith("\n")]
+        return [*answered, *(int(line) for line in process.stdout if line.endswith("\n"))]
+
+
+@pytest.mark.parametrize("after", [1, 4, 9])
+def test_kill(tmp_path, root, after):
+    """Whatever was said to be learned is there after a kill, and the layer is that of these labels."""
+    answered = killed(SCRIPT, tmp_path, root, after=after)
     with contextlib.closing(Labels.open(tmp_path)) as labels:
         stored = sorted(said.subject for said in labels.last())
         assert {f"number {number}" for number in answered} <= set(stored)
@@ -76,11 +82,7 @@ for folder in range(1000):
 @pytest.mark.parametrize("after", [1, 2, 5])
 def test_kill_while_folders_are_put_in_turns(tmp_path, root, after):
     """Every folder that was answered for is there whole, and what is learned is what its rows, in their order, say."""
-    command = [sys.executable, "-c", FOLDERS, str(tmp_path)]
-    with subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, text=True) as process:
-        answered = [int(next(process.stdout)) for _ in range(after)]
-        os.kill(process.pid, signal.SIGKILL)
-        answered += [int(line) for line in process.stdout if line.endswith("\n")]
+    answered = killed(FOLDERS, tmp_path, root, after=after)
     with contextlib.closing(Labels.open(tmp_path)) as labels:
         said = {int(one.subject.split()[1]): one.label for one in labels.last()}
         for number in range(30 * (answered[-1] + 1)):

@@ -172,7 +172,6 @@ import os, signal, sys
 from pathlib import Path
 from spamlstm.learning import retrain
 from spamlstm.learning.retrain import Wish
-from spamlstm.config.places import models_dir
 from spamlstm.model import registry
 
 state, shipped, maildir, left, *trainer = sys.argv[1:]

@@ -1,6 +1,7 @@
 """Labelled mail, one message at a time: corpus archives, folders with an index or sorted by label, Maildirs, mboxes."""
 
 import gzip
+import io
 import lzma
 import os
 import re
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from spamlstm.errors import DataError, NoInputError, UserError
+from spamlstm.files import open_regular
 
 LABELS = ("ham", "spam")
 INDEX = "index.tsv"
@@ -292,7 +294,7 @@ def _messages(file: Path) -> Iterator[tuple[str, bytes]]:
 
 def _starts_like_mbox(file: Path) -> bool:
     try:
-        with file.open("rb") as stream:
+        with open_regular(file) as stream:
             return stream.read(5) == b"From "
     except OSError as error:
         raise NoInputError(f"{file}: cannot be read ({error.strerror})") from error
@@ -302,7 +304,7 @@ def _mbox(file: Path) -> Iterator[bytes]:
     """The messages of an mbox, without their separator lines, '>From ' put back to 'From ' (mboxrd)."""
     lines: list[bytes] = []
     after_blank = True
-    with file.open("rb") as stream:
+    with io.BufferedReader(open_regular(file)) as stream:
         next(stream)  # the first separator, whatever its form
         for line in stream:
             if after_blank and MBOX_SEPARATOR.match(line):
@@ -316,7 +318,8 @@ def _mbox(file: Path) -> Iterator[bytes]:
 
 def _bytes(file: Path) -> bytes:
     try:
-        return file.read_bytes()
+        with open_regular(file) as stream:
+            return stream.read()
     except FileNotFoundError as error:
         raise DataError(f"{file}: the index names it, but it is missing") from error
     except OSError as error:

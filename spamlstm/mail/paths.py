@@ -1,7 +1,7 @@
 """From what a user names (files, folders, Maildirs, mboxes, standard input) to single messages, read when needed."""
 
 # os lists a folder of 10,000 many times as fast as pathlib, and keeps names as they were given:
-# ruff: noqa: PTH112, PTH116, PTH118, PTH123, PTH208
+# ruff: noqa: PTH112, PTH116, PTH118
 
 import os
 import re
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from spamlstm.errors import reason_of
+from spamlstm.files import open_any, open_regular
 
 # Mail servers refuse mail far below this; what is longer is read to here and says so in its defects.
 MOST_BYTES = 64 << 20
@@ -26,17 +27,21 @@ _FROM_LINE = re.compile(rb"(?:\A|(?<=\n))From [^\n]{0,300}?\d:\d\d[^\n]{0,100}\d
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where one message lies: a whole file, or `length` bytes of it from `start` (one of an mbox)."""
+    """Where one message lies: a whole file, or `length` bytes of it from `start` (one of an mbox).
+
+    `delivered` tells that it lies in a Maildir, in which no link is followed.
+    """
 
     name: str
     path: str
     start: int = 0
     length: int | None = None
+    delivered: bool = False
 
     def read(self) -> bytes:
         """The raw message, at most MOST_BYTES and one more (which tells that it was cut). Raises OSError."""
         most = MOST_BYTES + 1 if self.length is None else min(self.length, MOST_BYTES + 1)
-        with open(self.path, "rb", buffering=0) as stream:
+        with open_regular(self.path, follow=not self.delivered) as stream:
             if self.start:
                 stream.seek(self.start)
             return _read_most(stream, most)
@@ -69,7 +74,8 @@ def expand(paths: list[str], *, stdin: BinaryIO | None = None) -> Iterator[Found
     """Each message under `paths`, in the order named and sorted by name below; never raises, an Unreadable tells.
 
     A file is one message, or many if it is an mbox; `-` is one message from `stdin`. A Maildir gives what is in new
-    and cur. Any other folder gives the files below it that look like mail. Links are followed, each folder once.
+    and cur, but no links. Any other folder gives the files below it that look like mail. There links are followed, each
+    folder once.
     """
     for path in paths:
         if path == STDIN and stdin is not None:
@@ -98,9 +104,13 @@ def _read_most(stream: BinaryIO, most: int) -> bytes:
 def _file(path: str) -> Iterator[Found]:
     """A file that the user named himself: judged whatever it is."""
     try:
-        with open(path, "rb", buffering=0) as stream:
+        with open_any(path) as stream:
             regular = stat.S_ISREG(os.fstat(stream.fileno()).st_mode)
             mbox = regular and not path.endswith(".eml") and _FROM_LINE.match(stream.read(_TAIL)) is not None
+            if not regular:
+                # A pipe can be opened once only.
+                yield Held(path, _read_most(stream, MOST_BYTES + 1))
+                return
     except OSError as error:
         yield Unreadable(path, reason_of(error))
         return
@@ -110,7 +120,7 @@ def _file(path: str) -> Iterator[Found]:
 def _mbox(path: str) -> Iterator[Found]:
     """The messages of an mbox, one place each; one alone keeps the name of the file. Holds one block in memory."""
     try:
-        with open(path, "rb") as stream:
+        with open_regular(path) as stream:
             starts = _from_lines(stream)
             start, number = next(starts), 0
             for number, end in enumerate(starts, 1):
@@ -178,14 +188,15 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 def _delivered(path: str) -> Iterator[Found]:
     try:
-        names = sorted(os.listdir(path))
+        with os.scandir(path) as entries:
+            names = sorted(entry.name for entry in entries if entry.is_file(follow_symlinks=False))
     except OSError as error:
         yield Unreadable(path, reason_of(error))
         return
     for name in names:
-        full = os.path.join(path, name)
-        if not name.startswith(".") and not os.path.isdir(full):
-            yield Place(full, full)
+        if not name.startswith("."):
+            full = os.path.join(path, name)
+            yield Place(full, full, delivered=True)
 
 
 def _files(path: str, names: list[str]) -> Iterator[Found]:
@@ -204,7 +215,7 @@ def _if_mail(path: str) -> Iterator[Found]:
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):
             return
-        with open(path, "rb", buffering=0) as stream:
+        with open_regular(path) as stream:
             start = stream.read(_TAIL)
     except OSError as error:
         yield Unreadable(path, reason_of(error))

@@ -39,6 +39,46 @@ def test_a_plain_folder(tmp_path):
     assert names(tmp_path / "index.tsv") == [str(tmp_path / "index.tsv")]
 
 
+@pytest.mark.parametrize("written", [None, HAM])
+def test_a_pipe_that_is_named(tmp_path, written):
+    """It is read if somebody writes to it (`<(command)`), and keeps nobody waiting if not."""
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    if written is not None:
+        writer = os.open(tmp_path / "pipe", os.O_WRONLY)
+        os.write(writer, written)
+        os.close(writer)
+    (found,) = expand([str(tmp_path / "pipe")])
+    os.close(reader)
+    assert found.read() == (written or b"")
+
+
+def test_no_pipe_in_a_folder_is_opened(tmp_path):
+    """Whatever it is called, and wherever it lies; nor is a link in a Maildir."""
+    for folder in ("new", "cur", "tmp", "plain"):
+        (tmp_path / folder).mkdir()
+        os.mkfifo(tmp_path / folder / "pipe.eml")
+    (tmp_path / "secret").write_bytes(HAM)
+    (tmp_path / "new" / "link").symlink_to(tmp_path / "secret")
+    (found,) = expand([str(tmp_path)])
+    assert found.name == str(tmp_path / "plain" / "pipe.eml")
+    with pytest.raises(OSError, match="not a regular file"):
+        found.read()
+
+
+def test_a_message_that_is_swapped_for_a_link(tmp_path):
+    """Between the listing and the reading: it is not followed."""
+    for folder in ("new", "cur", "tmp"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "new" / "1").write_bytes(HAM)
+    (found,) = expand([str(tmp_path)])
+    (tmp_path / "secret").write_bytes(SPAM)
+    (tmp_path / "new" / "1").unlink()
+    (tmp_path / "new" / "1").symlink_to(tmp_path / "secret")
+    with pytest.raises(OSError):
+        found.read()
+
+
 def test_loops_of_links_end(tmp_path):
     """A folder is read once, however many links lead to it."""
     (tmp_path / "in").mkdir()

@@ -15,6 +15,7 @@ from pathlib import Path
 from spamlstm.config import Config, Layer, MaildirConfig
 from spamlstm.learning.label import Label
 from spamlstm.mail.filing import create_folder
+from spamlstm.mail.opened import OpenMaildir
 from spamlstm.model.classifier import Classifier
 from spamlstm.model.personal import PersonalLayer
 from spamlstm.service.journal import Journal
@@ -58,7 +59,8 @@ def look(folder: Path, arguments: argparse.Namespace) -> None:
     boxes = [root, root / ".Junk", root / ".Archive"]
     for box in boxes:
         if box != root:
-            create_folder(str(root), str(box))
+            with OpenMaildir.open(str(root)) as home:
+                create_folder(home.folder(box.name))
         for number in range(arguments.messages):
             path = box / "cur" / f"{number}.old,S=5000:2,S"
             path.write_bytes(message(number)[:3000])

@@ -3,7 +3,8 @@
 
 def reason_of(error: OSError) -> str:
     """What the system says of it, as the end of a sentence and without the names of files."""
-    return (error.strerror or str(error)).lower()
+    said = error.strerror or str(error)
+    return said[:1].lower() + said[1:]
 
 
 class UserError(Exception):

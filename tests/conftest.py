@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import hypothesis
+import on_disk
 import pytest
 
 # A machine that is busy with other things fails no test; what may take how long is measured in benchmarks/. And a run
@@ -17,6 +18,13 @@ hypothesis.settings.register_profile("steady", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("steady")
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(autouse=True)
+def _closed_maildirs() -> Iterator[None]:
+    """No Maildir that a test opened stays open."""
+    yield
+    on_disk.close()
 
 
 @pytest.fixture(scope="session")

@@ -22,6 +22,7 @@ from spamlstm.learning.label import Label
 from spamlstm.learning.labels import Labels
 from spamlstm.learning.learner import Learner
 from spamlstm.learning.mailbox import Evidence, Known, Names, Survey, Without
+from spamlstm.mail.opened import OpenMaildir
 from spamlstm.model.classifier import Classifier
 from spamlstm.service.journal import NAME as JOURNAL
 from spamlstm.service.journal import Journal
@@ -77,18 +78,28 @@ def learned(wish: Wish) -> tuple[list[tuple[str, str]], Report]:
     learning, console = config.learning, Console(stderr=True)
     store = _store(wish, config, path)
     known = Known(_filed(wish.state or state_dir()), _said(store))
-    survey = _survey(path, Names(config.maildirs[0].junk, learning.silent), known, console)
-    adopt.check(survey, where=str(wish.maildir))
-    with opened(store, dry_run=wish.dry_run) as labels:
-        with progress.shown(console, "adopted", len(survey.witnesses)) as tell:
-            taken = adopt.take(labels, classifier, survey.witnesses, source=path, progress=tell)
-        learner = Learner(labels)
-        with progress.shown(console, "learned", sum(labels.counts().values())) as tell:
-            conclusion = adopt.conclude(learner, classifier, ham_filed=learning.ham_filed, progress=tell)
-        classifier.personal = learner.layer
-        unsaid = adopt.judge_unsaid(survey, classifier)
+    with _opened(path) as home:
+        survey = _survey(home, Names(config.maildirs[0].junk, learning.silent), known, console)
+        adopt.check(survey, where=str(wish.maildir))
+        with opened(store, dry_run=wish.dry_run) as labels:
+            taken, conclusion = _learn(labels, classifier, survey, learning.ham_filed, source=path)
+            unsaid = adopt.judge_unsaid(survey, classifier)
     report = Report(str(wish.maildir), survey, taken, conclusion, unsaid, learning.ham_filed, wish.dry_run)
     return [*survey.unreadable, *taken.failed], report
+
+
+def _learn(
+    labels: Labels, classifier: Classifier, survey: Survey, ham_filed: float, *, source: str
+) -> tuple[Taken, Conclusion]:
+    """Make labels of the survey and learn them; from then on the classifier judges by them."""
+    console = Console(stderr=True)
+    with progress.shown(console, "adopted", len(survey.witnesses)) as tell:
+        taken = adopt.take(labels, classifier, survey.witnesses, source=source, progress=tell)
+    learner = Learner(labels)
+    with progress.shown(console, "learned", sum(labels.counts().values())) as tell:
+        conclusion = adopt.conclude(learner, classifier, ham_filed=ham_filed, progress=tell)
+    classifier.personal = learner.layer
+    return taken, conclusion
 
 
 def take_back(wish: Wish) -> int:
@@ -113,12 +124,22 @@ def _store(wish: Wish, config: Config, path: str) -> Path:
     return labels_dir(wish.state or state_dir(), config.learning.layer, path)
 
 
-def _survey(path: str, names: Names, known: Known, console: Console) -> Survey:
+@contextlib.contextmanager
+def _opened(path: str) -> Iterator[OpenMaildir]:
+    try:
+        home = OpenMaildir.open(path)
+    except OSError as error:
+        raise NoInputError(f"{path}: {reason_of(error)}") from error
+    with home:
+        yield home
+
+
+def _survey(home: OpenMaildir, names: Names, known: Known, console: Console) -> Survey:
     with progress.shown(console, "looked at") as tell:
         try:
-            return mailbox.survey(path, names=names, known=known, now=time.time(), progress=tell)
+            return mailbox.survey(home, names=names, known=known, now=time.time(), progress=tell)
         except OSError as error:
-            raise NoInputError(f"{path}: {reason_of(error)}") from error
+            raise NoInputError(f"{home.path}: {reason_of(error)}") from error
 
 
 def _filed(state: Path) -> set[str]:

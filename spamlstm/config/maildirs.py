@@ -56,17 +56,28 @@ def expand(maildirs: Iterable[MaildirConfig], *, find: Glob = glob.iglob) -> dic
     """The folders that the sections mean now, in the order of the sections and sorted by name within each.
 
     Whether a folder is a Maildir is not asked. A folder that several sections match belongs to the first; one that
-    has several names (a symbolic link) is there once, by the first name. What cannot be looked at is left out.
+    has several names is there once, by the first that leads there without a symbolic link, else by the first: who
+    makes a link to somebody's Maildir does not get it judged under his name. What cannot be looked at is left out.
     """
     found: dict[Path, MaildirConfig] = {}
-    seen: set[tuple[int, int]] = set()
+    names: dict[tuple[int, int], str] = {}
     for section in maildirs:
         for name in sorted(find(absolute(section.path))):
             which = _identity(name)
-            if which is not None and which not in seen:
-                seen.add(which)
+            if which is None:
+                continue
+            before = names.get(which)
+            if before is None or (_is_link(before) and not _is_link(name)):
+                if before is not None:
+                    del found[Path(before)]
+                names[which] = name
                 found[Path(name)] = section
     return found
+
+
+def _is_link(name: str) -> bool:
+    """Whether a symbolic link is somewhere in a path."""
+    return os.path.realpath(name) != os.path.abspath(name)  # noqa: PTH100  not to follow links
 
 
 def _identity(name: str) -> tuple[int, int] | None:

@@ -4,10 +4,10 @@ All that is kept is rows of the label store, of the origin `adopted`, and the ba
 again, which changes nothing; what was cut short goes on where it was; and to take it back is to remove those rows.
 """
 
+import contextlib
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
@@ -18,8 +18,11 @@ from spamlstm.learning.label import Label, Mail, Origin
 from spamlstm.learning.labels import Labels
 from spamlstm.learning.learner import GROUP, Learner, keep_in_step, mail_of
 from spamlstm.learning.mailbox import Survey, Witness
+from spamlstm.mail import moving
 from spamlstm.mail.maildir import GoneError
-from spamlstm.mail.paths import Place
+from spamlstm.mail.moving import TooLargeError
+from spamlstm.mail.opened import Entry
+from spamlstm.mail.paths import MOST_BYTES
 from spamlstm.model.classifier import Assessed, Classifier
 from spamlstm.verdict import Verdict
 
@@ -80,7 +83,7 @@ def take(
     keep_in_step(labels, classifier)
     fresh = [one for one in witnesses if labels.origin(one.content) != (one.evidence.label, Origin.ADOPTED)]
     taken = Taken(known=len(witnesses) - len(fresh))
-    assessed = classifier.assess_many((one, Place(one.entry.path, one.entry.path)) for one in fresh)
+    assessed = classifier.assess_many(_read(fresh, taken))
     done = taken.known
     while group := list(itertools.islice(assessed, GROUP)):
         pairs = [pair for one in group if (pair := _pair(one, classifier, source, taken)) is not None]
@@ -91,23 +94,31 @@ def take(
     return taken
 
 
+def _read(witnesses: Sequence[Witness], taken: Taken) -> Iterator[tuple[Witness, bytes]]:
+    """Each message with its bytes. Those that are gone by now are left out, those that cannot be read are noted."""
+    for one in witnesses:
+        try:
+            yield one, one.read()
+        except GoneError:
+            continue
+        except OSError as error:
+            taken.failed.append((one.entry.path, reason_of(error)))
+
+
 def _pair(assessed: Assessed[Witness], classifier: Classifier, source: str, taken: Taken) -> tuple[Mail, Label] | None:
     """The row of one message; None if it is gone by now, and noted if it cannot be read or is no mail."""
     witness = assessed.key
-    try:
-        raw = witness.read()
-    except GoneError:
+    if assessed.failure or assessed.evidence.not_mail:
+        taken.failed.append((witness.entry.path, assessed.failure or "this is not mail but data of another kind"))
         return None
-    except OSError as error:
-        taken.failed.append((witness.entry.path, reason_of(error)))
-        return None
-    # It may have been there under another name only.
-    said: Assessed[Any] = classifier.assess(raw) if assessed.failure else assessed
-    if said.failure or said.evidence.not_mail:
-        taken.failed.append((witness.entry.path, said.failure or "this is not mail but data of another kind"))
+    # Read once more, as a hundred messages may be too large to be kept until they are all noted.
+    raw = next((raw for _, raw in _read([witness], taken)), None)
+    if raw is None:
         return None
     model = classifier.bundle.label
-    mail = mail_of(raw, said.prior, model, Origin.ADOPTED, tokens=said.tokens, source=source, content=witness.content)
+    mail = mail_of(
+        raw, assessed.prior, model, Origin.ADOPTED, tokens=assessed.tokens, source=source, content=witness.content
+    )
     return mail, witness.evidence.label
 
 
@@ -133,10 +144,16 @@ def conclude(learner: Learner, classifier: Classifier, *, ham_filed: float, prog
 def judge_unsaid(survey: Survey, taught: Classifier) -> dict[Verdict, int]:
     """What would become of the mail in the inbox of which its user has said nothing; nobody learned from it."""
     counts = dict.fromkeys(Verdict, 0)
-    for judged in taught.judge_many((None, Place(entry.path, entry.path)) for entry in survey.unsaid):
+    for judged in taught.judge_many(_bytes_of(survey.unsaid)):
         if judged.judgement is not None:
             counts[judged.judgement.verdict] += 1
     return counts
+
+
+def _bytes_of(entries: Iterable[Entry]) -> Iterator[tuple[None, bytes]]:
+    for entry in entries:
+        with contextlib.suppress(GoneError, TooLargeError, OSError):
+            yield None, moving.read(entry, most=MOST_BYTES)[0]
 
 
 def take_back(learner: Learner, classifier: Classifier, *, source: str, ham_filed: float, progress: Progress) -> int:

@@ -14,8 +14,8 @@ things says nothing either.
 """
 
 import contextlib
+import errno
 import math
-import os
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -25,11 +25,13 @@ from spamlstm.config.values import AUTO
 from spamlstm.errors import reason_of
 from spamlstm.learning.label import Label
 from spamlstm.learning.labels import MOST_BYTES, MOST_KEPT, MOST_LABELS
-from spamlstm.mail import maildir, moving
+from spamlstm.mail import moving
 from spamlstm.mail.arrival import arrived
 from spamlstm.mail.content import content_id
-from spamlstm.mail.folders import Kind, folders, kind, path_of
-from spamlstm.mail.maildir import Entry, GoneError, Name
+from spamlstm.mail.folders import Kind, folders, kind
+from spamlstm.mail.maildir import GoneError, Name
+from spamlstm.mail.moving import TooLargeError
+from spamlstm.mail.opened import Entry, OpenFolder, OpenMaildir
 from spamlstm.mail.paths import MOST_BYTES as MOST_MAIL_BYTES
 from spamlstm.mail.tagging import is_tagged
 
@@ -141,7 +143,7 @@ class Names:
 
 
 def survey(
-    root: str,
+    home: OpenMaildir,
     *,
     names: Names,
     known: Known,
@@ -149,14 +151,15 @@ def survey(
     most: int = MOST,
     progress: Callable[[int], None] = lambda _: None,
 ) -> Survey:
-    """Look through all folders of the Maildir `root`; an OSError if its inbox cannot be looked at.
+    """Look through all folders of a Maildir; an OSError if its inbox cannot be looked at.
 
+    The messages found are read by way of `home`, which stays open for as long as they are used.
     Heard are the newest `most`, as many of either kind where there are, and never much more of one. Nothing is changed.
     """
     most = max(most - len(known.said), 2)
     hearing = _Hearing(known, now)
     result = hearing.survey
-    for number, (entry, place, stored) in enumerate(_newest_first(root, names, result), start=1):
+    for number, (entry, place, stored) in enumerate(_newest_first(home, names, result), start=1):
         progress(number)
         # A program that fetched it may have given it the date of that day, so that its age is asked of the mail itself.
         evidence = evidence_of(place, Name.parse(entry.name).flags, age=math.inf)
@@ -244,32 +247,35 @@ def balance(ham: int, spam: int, *, most: int) -> tuple[int, int]:
     return min(ham, max(half, most - spam)), min(spam, max(half, most - ham))
 
 
-def _newest_first(root: str, names: Names, result: Survey) -> Iterator[tuple[Entry, Kind, float]]:
+def _newest_first(home: OpenMaildir, names: Names, result: Survey) -> Iterator[tuple[Entry, Kind, float]]:
     listed: list[tuple[Entry, Kind, float]] = []
-    for folder in folders(root):
+    for folder in folders(home):
         place = kind(folder.name, junk=names.junk, silent=names.silent)
-        path = path_of(root, folder.name)
+        opened = home.folder(folder.name)
         try:
-            listed += [(entry, place, stored) for entry, stored in _dated(path)]
+            listed += [(entry, place, stored) for entry, stored in _dated(opened)]
         except OSError as error:
-            result.unreadable.append((path, reason_of(error)))
+            result.unreadable.append((opened.path, reason_of(error)))
     result.messages = len(listed)
     yield from sorted(listed, key=lambda found: (found[2], found[0].name), reverse=True)
 
 
-def _dated(folder: str) -> Iterator[tuple[Entry, float]]:
+def _dated(folder: OpenFolder) -> Iterator[tuple[Entry, float]]:
     """The messages of a folder with the dates of their files; those that are too large to be judged are left out."""
-    for entry in maildir.messages(folder):
+    for entry in folder.messages():
         with contextlib.suppress(FileNotFoundError):  # its reader renamed it just now
-            status = os.lstat(entry.path)
+            status = entry.status()
             if status.st_size <= MOST_MAIL_BYTES:
                 yield entry, status.st_mtime
 
 
 def _read(entry: Entry) -> tuple[bytes, Entry]:
     try:
-        return moving.read(entry.path)[0], entry
-    except GoneError:
-        for now in maildir.find(entry.folder, Name.parse(entry.name).base):
-            return moving.read(now.path)[0], now
-        raise
+        try:
+            return moving.read(entry, most=MOST_MAIL_BYTES)[0], entry
+        except GoneError:
+            for now in entry.folder.find(Name.parse(entry.name).base):
+                return moving.read(now, most=MOST_MAIL_BYTES)[0], now
+            raise
+    except TooLargeError as error:
+        raise OSError(errno.EFBIG, "it is too large to be judged", entry.path) from error

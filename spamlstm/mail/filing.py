@@ -1,117 +1,159 @@
 """Where spam is filed to: the junk folder of a Maildir, found or made, in the layout that is there."""
 
-# os, as in maildir:
-# ruff: noqa: PTH102, PTH112, PTH116, PTH118, PTH120
-
+import itertools
 import os
 import stat
-from typing import Literal
+from collections.abc import Iterator
 
 from spamlstm.errors import NoInputError, UserError
+from spamlstm.mail.folders import MOST_ENTRIES, is_folder
 from spamlstm.mail.imap_names import encoded
-from spamlstm.mail.maildir import PARTS, is_maildir
-from spamlstm.mail.moving import dress, sync
+from spamlstm.mail.moving import dress
+from spamlstm.mail.opened import PARTS, OpenFolder, OpenMaildir
 
 # What clients and servers call the folder, the likeliest first. Translated names are left to the configuration.
 JUNK_NAMES = ("Junk", "Spam", "Junk E-mail", "Bulk Mail")
+# So many folders tell in which layout a Maildir is kept; a Maildir may have 20,000.
+_MOST_FOR_LAYOUT = 100
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-def layout(root: str) -> Literal["maildir++", "fs"]:
-    """How the folders below a Maildir are kept: `.Junk` (Maildir++, also where there are none yet) or `Junk` (fs)."""
-    folders = _folders(root)
-    dotted = any(name.startswith(".") for name in folders)
-    return "fs" if folders and not dotted else "maildir++"
-
-
-def _folders(root: str) -> list[str]:
-    """The names of the Maildirs right below `root`."""
-    with os.scandir(root) as entries:
-        names = [entry.name for entry in entries if entry.name not in PARTS]
-    return sorted(name for name in names if is_maildir(os.path.join(root, name)))
-
-
-def junk_folder(root: str, wish: str = "auto") -> str:
-    """The path of the folder that spam of the Maildir `root` is filed to, whether it exists yet or not.
+def junk_folder(home: OpenMaildir, wish: str = "auto") -> OpenFolder:
+    """The folder that spam of a Maildir is filed to, whether it exists yet or not.
 
     'auto' takes the first of JUNK_NAMES that exists, in any case of its letters, also below INBOX, and else plans a
     `Junk` in the layout that is there. Any other wish is a folder's name, on disk or as mail programs show it
-    (`Junk`, `INBOX.Junk`, `Lists/Junk`). NoInputError if `root` is no Maildir, UserError if the wish leads out of it.
+    (`Junk`, `INBOX.Junk`, `Lists/Junk`). NoInputError if it is no Maildir, UserError if the wish leads out of it.
     """
-    if not is_maildir(root):
-        raise NoInputError(f"{root} is no Maildir: it lacks new, cur or tmp")
-    return _wished(root, wish) if wish != "auto" else _detected(root)
+    if not home.folder().exists():
+        raise NoInputError(f"{home.path} is no Maildir: it lacks new, cur or tmp")
+    return home.folder(_wished(home, wish) if wish != "auto" else _detected(home))
 
 
-def _detected(root: str) -> str:
-    folders = _folders(root)
-    shown = {_shown(name): name for name in reversed(folders)}
+def _detected(home: OpenMaildir) -> str:
+    names = _names(home, "")
     # Dovecot with LAYOUT=fs and Courier may keep everything below INBOX, which then is no message folder of its own.
-    if os.path.isdir(os.path.join(root, "INBOX")):
-        inner = _folders(os.path.join(root, "INBOX"))
-        shown = {**{_shown(name): os.path.join("INBOX", name) for name in inner}, **shown}
-    for name in JUNK_NAMES:
-        if name.casefold() in shown:
-            return os.path.join(root, shown[name.casefold()])
-    if layout(root) == "fs":
-        return os.path.join(root, JUNK_NAMES[0])
+    inner = _names(home, "INBOX") if "INBOX" in names else []
+    shown = {_shown(name): f"INBOX/{name}" for name in reversed(inner) if _is_junk(name)}
+    shown |= {_shown(name): name for name in reversed(names) if _is_junk(name)}
+    for wanted in JUNK_NAMES:
+        name = shown.get(wanted.casefold())
+        if name is not None and is_folder(home, name):
+            return name
+    folders = list(itertools.islice(_folders(home, names), _MOST_FOR_LAYOUT))
+    if _is_fs(folders):
+        return JUNK_NAMES[0]
     below_inbox = bool(folders) and all(name.startswith(".INBOX.") for name in folders)
-    return os.path.join(root, (".INBOX." if below_inbox else ".") + JUNK_NAMES[0])
+    return (".INBOX." if below_inbox else ".") + JUNK_NAMES[0]
+
+
+def _is_fs(folders: list[str]) -> bool:
+    """Whether folders are kept as `Junk` (fs) and not as `.Junk` (Maildir++, also where there are none yet)."""
+    return bool(folders) and not any(name.startswith(".") for name in folders)
+
+
+def _folders(home: OpenMaildir, names: list[str]) -> Iterator[str]:
+    """Those that are Maildirs, the dotted ones first: one of them tells the layout."""
+    ordered = sorted(names, key=lambda name: not name.startswith("."))
+    return (name for name in ordered if is_folder(home, name))
+
+
+def _names(home: OpenMaildir, name: str) -> list[str]:
+    """The directories right below a folder, sorted; none if it cannot be looked at, or is a link."""
+    try:
+        handle = home.enter(name)
+    except OSError:
+        return []
+    try:
+        with home.owner.acting(), os.scandir(handle) as entries:
+            return sorted(
+                entry.name
+                for entry in itertools.islice(entries, MOST_ENTRIES)
+                if entry.name not in PARTS and entry.is_dir(follow_symlinks=False)
+            )
+    finally:
+        os.close(handle)
+
+
+def _is_junk(name: str) -> bool:
+    return _shown(name) in _SHOWN
 
 
 def _shown(name: str) -> str:
     return name.removeprefix(".").removeprefix("INBOX.").casefold()
 
 
-def _wished(root: str, wish: str) -> str:
+_SHOWN = frozenset(map(_shown, JUNK_NAMES))
+
+
+def _wished(home: OpenMaildir, wish: str) -> str:
     pieces = wish.split("/")
     if not wish.strip() or "\0" in wish or any(piece in ("", ".", "..", *PARTS) for piece in pieces):
-        raise UserError(f"'{wish}' is no name of a folder below {root}; write it like 'Junk' or 'Lists/Junk'")
+        raise UserError(f"'{wish}' is no name of a folder below {home.path}; write it like 'Junk' or 'Lists/Junk'")
     dotted = "." + wish.replace("/", ".").removeprefix(".")
     if ".." in dotted:
-        raise UserError(f"'{wish}' is no name of a folder below {root}; write it without empty levels, like 'Junk'")
+        raise UserError(
+            f"'{wish}' is no name of a folder below {home.path}; write it without empty levels, like 'Junk'"
+        )
     for name in (wish, dotted, encoded(wish), encoded(dotted)):
-        if os.path.isdir(os.path.join(root, name)):
-            return os.path.join(root, name)
-    return os.path.join(root, encoded(wish if layout(root) == "fs" and not wish.startswith(".") else dotted))
+        if _is_directory(home, name):
+            return name
+    folders = list(itertools.islice(_folders(home, _names(home, "")), _MOST_FOR_LAYOUT))
+    return encoded(wish if _is_fs(folders) and not wish.startswith(".") else dotted)
 
 
-def create_folder(root: str, folder: str) -> None:
-    """Make `folder` (a path below `root`) with new, cur, tmp and `maildirfolder`; what exists is left as it is.
-
-    Owner, group and mode are those of `root`, so that the mail server can use it; all is on disk when this returns.
-    Subscriptions are the user's and are not touched. Safe to repeat, and beside a server that makes the same folder.
-    """
-    like = os.stat(root)
-    levels = [folder]
-    while (parent := os.path.dirname(levels[-1])) != root and len(parent) > len(root):
-        levels.append(parent)
-    for path in reversed(levels):
-        _make_folder(path, like)
-    # new and cur come last: only with them it is a Maildir to others, and then tmp is there to deliver into.
-    for part in ("tmp", "new", "cur"):
-        _make_folder(os.path.join(folder, part), like)
-    # The Maildir++ specification wants it in every folder but the root; Dovecot makes it in the fs layout as well.
-    _make_marker(os.path.join(folder, "maildirfolder"), like)
-    sync([folder, *(os.path.dirname(path) for path in levels)])
-
-
-def _make_folder(path: str, like: os.stat_result) -> None:
+def _is_directory(home: OpenMaildir, name: str) -> bool:
+    """Whether it is there. A link is not taken for one that is missing: it is a RefusedError."""
     try:
-        os.mkdir(path, 0o700)
+        os.close(home.enter(name))
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
+
+
+def create_folder(folder: OpenFolder) -> None:
+    """Make a folder with new, cur, tmp and `maildirfolder`; what exists is left as it is.
+
+    Owner, group and mode are those of the Maildir, so that the mail server can use it; all is on disk when this
+    returns. Subscriptions are the user's and are not touched. Safe to repeat, and beside a server that makes the same
+    folder. An OSError, a RefusedError among them, if one of its levels is a link or something else than a folder.
+    """
+    home = folder.home
+    like = os.fstat(home.handle)
+    folder.close()
+    levels = folder.name.split("/")
+    with home.owner.acting():
+        for depth in range(1, len(levels) + 1):
+            _make_folder(home, "/".join(levels[: depth - 1]), levels[depth - 1], like)
+        # new and cur come last: only with them it is a Maildir to others, and then tmp is there to deliver into.
+        for part in ("tmp", "new", "cur"):
+            _make_folder(home, folder.name, part, like)
+        # The Maildir++ specification wants it in every folder but the root; Dovecot makes it in the fs layout as well.
+        _make_marker(folder.handle(), like)
+        for depth in range(len(levels), -1, -1):
+            _sync(home, "/".join(levels[:depth]))
+
+
+def _make_folder(home: OpenMaildir, above: str, name: str, like: os.stat_result) -> None:
+    parent = home.enter(above)
+    try:
+        os.mkdir(name, 0o700, dir_fd=parent)
     except FileExistsError:
-        if not os.path.isdir(path):
-            raise
+        # An error if it is something else than a folder.
+        os.close(home.enter(f"{above}/{name}" if above else name))
         return
-    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    finally:
+        os.close(parent)
+    handle = home.enter(f"{above}/{name}" if above else name)
     try:
         dress(handle, like, stat.S_IMODE(like.st_mode))
     finally:
         os.close(handle)
 
 
-def _make_marker(path: str, like: os.stat_result) -> None:
+def _make_marker(above: int, like: os.stat_result) -> None:
     try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        handle = os.open("maildirfolder", _CREATE, 0o600, dir_fd=above)
     except FileExistsError:
         return
     try:
@@ -120,12 +162,36 @@ def _make_marker(path: str, like: os.stat_result) -> None:
         os.close(handle)
 
 
-def check_one_file_system(*folders: str) -> None:
+def _sync(home: OpenMaildir, name: str) -> None:
+    handle = home.enter(name)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def is_whole(folder: OpenFolder) -> bool:
+    """Whether a folder needs no `create_folder`: it has its parts and its marker.
+
+    Without the marker it may be what a crash left of a folder of ours, of which not all is on disk.
+    """
+    if not folder.exists():
+        return False
+    try:
+        with folder.home.owner.acting():
+            os.stat("maildirfolder", dir_fd=folder.handle(), follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def check_one_file_system(*folders: OpenFolder) -> None:
     """A UserError unless new, cur and tmp of all `folders` are on one file system, where a move is one rename."""
-    paths = [os.path.join(folder, part) for folder in folders for part in PARTS]
-    for path in paths[1:]:
-        if os.stat(path).st_dev != os.stat(paths[0]).st_dev:
+    first, *others = [(folder, part) for folder in folders for part in PARTS]
+    device = os.fstat(first[0].handle("new")).st_dev
+    for folder, part in others:
+        if os.fstat(folder.handle(part)).st_dev != device:
             raise UserError(
-                f"{paths[0]} and {path} are on different file systems, and mail can only be moved safely within one;"
-                " choose a junk folder on the same one"
+                f"{first[0].path}/new and {folder.path}/{part} are on different file systems, and mail can only be"
+                " moved safely within one; choose a junk folder on the same one"
             )

@@ -1,8 +1,6 @@
 """The folders of one Maildir, and what it tells of a message that it lies in one of them."""
 
-# os, as in maildir:
-# ruff: noqa: PTH118
-
+import itertools
 import os
 import stat
 from collections.abc import Iterable, Iterator
@@ -12,10 +10,13 @@ from functools import lru_cache
 
 from spamlstm.mail.imap_names import decoded
 from spamlstm.mail.maildir import PARTS
+from spamlstm.mail.opened import OpenFolder, OpenMaildir
 
 # What nobody has by hand: a name is given by whoever owns the Maildir, and a loop of mounts has no end.
 MOST_FOLDERS = 2000
 MOST_LEVELS = 8
+# Names that are looked at in one directory for folders among them: 20 ms.
+MOST_ENTRIES = 20_000
 
 
 class Kind(StrEnum):
@@ -74,53 +75,76 @@ class Folder:
     cur_ns: int
 
 
-def path_of(root: str, name: str) -> str:
-    """Where the folder of this name lies, "" being the inbox."""
-    return os.path.join(root, name) if name else root
-
-
-def folders(root: str) -> Iterator[Folder]:
+def folders(home: OpenMaildir) -> Iterator[Folder]:
     """The inbox first, then all that lies below it, in both layouts; an OSError if the inbox cannot be looked at.
 
-    Links are not followed: one could show a daemon that runs as root what the owner of the mail may not read.
+    Links are not followed.
     """
-    inbox = _looked_at(root, "")
+    inbox = _looked_at(home, "")
     if inbox is None:
-        raise FileNotFoundError(2, "it is no Maildir", root)
+        raise FileNotFoundError(2, "it is no Maildir", home.path)
     yield inbox
-    names = _below(root, "", 0)
-    for _, name in zip(range(MOST_FOLDERS), names, strict=False):
-        if (folder := _looked_at(root, name)) is not None:
+    for name in _names(home):
+        if (folder := _looked_at(home, name)) is not None:
             yield folder
 
 
-def _below(root: str, name: str, level: int) -> Iterator[str]:
+def below(home: OpenMaildir) -> Iterator[OpenFolder]:
+    """The same folders, to look at what lies in them. Some of them may have no new, cur or tmp."""
+    yield home.folder()
+    yield from map(home.folder, _names(home))
+
+
+def is_folder(home: OpenMaildir, name: str) -> bool:
+    """Whether a directory below the Maildir has new, cur and tmp, as far as it seems; nothing is opened."""
+    try:
+        with home.owner.acting():
+            parts = [os.stat(f"{name}/{part}", dir_fd=home.handle, follow_symlinks=False) for part in PARTS]
+    except OSError:
+        return False
+    return all(stat.S_ISDIR(part.st_mode) for part in parts)
+
+
+def _names(home: OpenMaildir) -> Iterator[str]:
+    return itertools.islice(_below(home, "", 0), MOST_FOLDERS)
+
+
+def _below(home: OpenMaildir, name: str, level: int) -> Iterator[str]:
     """Maildir++ keeps all its folders beside each other; below what has no dot there may be more."""
-    for inner in _subfolders(os.path.join(root, name), dotted=not name):
+    for inner in _subfolders(home, name, dotted=not name):
         path = f"{name}/{inner}" if name else inner
         yield path
         if not inner.startswith(".") and level < MOST_LEVELS:
-            yield from _below(root, path, level + 1)
+            yield from _below(home, path, level + 1)
 
 
-def _subfolders(path: str, *, dotted: bool) -> list[str]:
+def _subfolders(home: OpenMaildir, name: str, *, dotted: bool) -> list[str]:
     try:
-        with os.scandir(path) as entries:
+        handle = home.enter(name)
+    except OSError:
+        return []
+    try:
+        with home.owner.acting(), os.scandir(handle) as entries:
             return sorted(
                 entry.name
-                for entry in entries
+                for entry in itertools.islice(entries, MOST_ENTRIES)
                 if entry.name not in PARTS
                 and (dotted or not entry.name.startswith("."))
                 and entry.is_dir(follow_symlinks=False)
             )
     except OSError:
         return []
+    finally:
+        os.close(handle)
 
 
-def _looked_at(root: str, name: str) -> Folder | None:
-    path = path_of(root, name)
+def _looked_at(home: OpenMaildir, name: str) -> Folder | None:
+    """A folder by its times alone. A user who puts a link in its place meanwhile changes what he is told himself."""
+    path = f"{name}/" if name else ""
     try:
-        new, cur = os.lstat(f"{path}/new"), os.lstat(f"{path}/cur")
+        with home.owner.acting():
+            new = os.stat(f"{path}new", dir_fd=home.handle, follow_symlinks=False)
+            cur = os.stat(f"{path}cur", dir_fd=home.handle, follow_symlinks=False)
     except OSError:
         return None
     if not (stat.S_ISDIR(new.st_mode) and stat.S_ISDIR(cur.st_mode)):

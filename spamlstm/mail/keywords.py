@@ -6,6 +6,8 @@ import os
 import string
 from collections.abc import Sequence
 
+from spamlstm.mail.opened import OpenFolder, open_plain
+
 # One line a word; Dovecot's own lists have 26 lines at most.
 _MOST_BYTES = 1 << 16
 
@@ -14,11 +16,10 @@ SPAM_WORDS = ("$Junk", "Junk")
 HAM_WORDS = ("$NotJunk", "NonJunk")
 
 
-def words(folder: str) -> dict[str, str]:
+def words(folder: OpenFolder) -> dict[str, str]:
     """What each letter means in `folder`; empty without a list, or where it cannot be read."""
     try:
-        with open(os.path.join(folder, "dovecot-keywords"), "rb") as stream:  # noqa: PTH118, PTH123  as in maildir
-            lines = stream.read(_MOST_BYTES).decode("utf-8", "replace").splitlines()
+        lines = _list(folder).decode("utf-8", "replace").splitlines()
     except OSError:
         return {}
     found = {}
@@ -29,13 +30,22 @@ def words(folder: str) -> dict[str, str]:
     return found
 
 
-def letter(folder: str, wanted: Sequence[str]) -> str | None:
+def _list(folder: OpenFolder) -> bytes:
+    with folder.home.owner.acting():
+        handle = open_plain("dovecot-keywords", folder.handle(), shown=f"{folder.path}/dovecot-keywords")
+    try:
+        return os.read(handle, _MOST_BYTES)
+    finally:
+        os.close(handle)
+
+
+def letter(folder: OpenFolder, wanted: Sequence[str]) -> str | None:
     """The letter of the first of these words that `folder` knows, in any case of its letters."""
     known = {word.casefold(): sign for sign, word in words(folder).items()}
     return next((known[word.casefold()] for word in wanted if word.casefold() in known), None)
 
 
-def mapping(source: str, target: str) -> dict[str, str]:
+def mapping(source: OpenFolder, target: OpenFolder) -> dict[str, str]:
     """For a move: the letter there for each letter here, where both folders know the word."""
     there = {word: sign for sign, word in words(target).items()}
     return {sign: there[word] for sign, word in words(source).items() if word in there}

@@ -1,6 +1,6 @@
-"""One Maildir folder: what lies in it, and what the names of its messages say."""
+"""The names of messages in a Maildir: what they say, and how a fresh one is made."""
 
-# os lists a folder of 10,000 many times as fast as pathlib, and keeps names as they were given:
+# os keeps names as they were given:
 # ruff: noqa: PTH112, PTH118
 
 import itertools
@@ -8,17 +8,16 @@ import os
 import re
 import secrets
 import socket
-import stat
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal, Self
 
 Part = Literal["new", "cur"]
 
 PARTS = ("new", "cur", "tmp")
-# maildir.5: what lies in tmp for so long was given up by whoever wrote it.
-STALE_SECONDS = 36 * 3600
+# What the file systems of Linux take (NAME_MAX).
+MOST_NAME_BYTES = 255
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
 _deliveries = itertools.count()
@@ -93,6 +92,25 @@ class Name:
         """The name as it has to be in `part`: in cur every name has flags, if only none."""
         return replace(self, info="2,") if part == "cur" and self.info is None else self
 
+    def fitting(self) -> Self:
+        """The name, cut to what a directory takes: the last fields go first, of the sizes none, then foreign flags.
+
+        The base and the flags stay. A sender or a client may have used up all 255 bytes before we add to them.
+        """
+        name = self
+        while len(os.fsencode(str(name))) > MOST_NAME_BYTES:
+            spare = [field for field in name.fields if not field.startswith(("S=", "W="))]
+            if spare:
+                at = len(name.fields) - 1 - name.fields[::-1].index(spare[-1])
+                name = replace(name, fields=name.fields[:at] + name.fields[at + 1 :])
+            elif name.info not in (None, short := "2," + self.flags + self.keywords):
+                name = replace(name, info=short)
+            elif name.fields:
+                name = replace(name, fields=())
+            else:
+                break
+        return name
+
     @property
     def _letters(self) -> str:
         # Behind a second comma other programs keep what is their own.
@@ -119,71 +137,6 @@ def _host(name: str) -> str:
     return escaped[:64] or "localhost"
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A delivered message as a listing showed it; by now it may have another name."""
-
-    folder: str
-    part: Part
-    name: str
-
-    @property
-    def path(self) -> str:
-        """The file."""
-        return os.path.join(self.folder, self.part, self.name)
-
-
-def messages(folder: str, parts: Iterable[Part] = ("new", "cur")) -> Iterator[Entry]:
-    """What lies in new and cur, or in one of them. A folder that is not there is an OSError and never an empty one.
-
-    new is listed first: a message that a reader takes to cur meanwhile is then seen twice, and never not at all.
-    Links are passed over: one could show a daemon that runs as root what the owner of the mail may not read.
-    """
-    for part in parts:
-        yield from _listed(folder, part)
-
-
-def _listed(folder: str, part: Part) -> Iterator[Entry]:
-    with os.scandir(os.path.join(folder, part)) as entries:
-        for entry in entries:
-            if not entry.name.startswith(".") and _is_plain(entry):
-                yield Entry(folder, part, entry.name)
-
-
-def _is_plain(entry: os.DirEntry[str]) -> bool:
-    """Where the folder does not tell the type of its entries this asks the file, which may be gone by now."""
-    try:
-        return entry.is_file(follow_symlinks=False)
-    except OSError:
-        return False
-
-
-def find(folder: str, base: str) -> list[Entry]:
-    """Where the message of this base name lies now, whatever its flags: mostly one place, or none."""
-    # Of a hundred thousand names nearly all are told apart without taking them apart.
-    near = (entry for entry in messages(folder) if entry.name.startswith(base))
-    return [entry for entry in near if Name.parse(entry.name).base == base]
-
-
-def stale(folder: str, *, now: float) -> list[str]:
-    """The files in tmp that nobody has touched for 36 hours before `now` (seconds since 1970).
-
-    The time of change counts as well as those of access and content: what is rewritten here has the delivery date of
-    the message it stands for, which may be years ago.
-    """
-    found = []
-    with os.scandir(os.path.join(folder, "tmp")) as entries:
-        for entry in entries:
-            try:
-                status = entry.stat(follow_symlinks=False)
-            except FileNotFoundError:
-                continue
-            touched = max(status.st_atime, status.st_mtime, status.st_ctime)
-            if stat.S_ISREG(status.st_mode) and not entry.name.startswith(".") and touched < now - STALE_SECONDS:
-                found.append(entry.path)
-    return sorted(found)
-
-
 def is_maildir(path: str) -> bool:
-    """Whether new, cur and tmp are there."""
+    """Whether new, cur and tmp are there. A hint for messages to users; what is worked on is opened (mail.opened)."""
     return all(os.path.isdir(os.path.join(path, part)) for part in PARTS)

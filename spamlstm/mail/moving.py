@@ -4,24 +4,23 @@ No watching and no journal here: the caller writes down what it is about to do, 
 asks `settle` how far it came. Plain system calls, one after the other, so that a test can stop at each.
 """
 
-# os, as in maildir:
-# ruff: noqa: PTH104, PTH108, PTH112, PTH118, PTH119, PTH120, PTH123
-
 import contextlib
 import fcntl
 import os
 import signal
-import stat
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Self
 
-from spamlstm.mail.maildir import PARTS, GoneError, Name, Part, find
+from spamlstm.mail.folders import below
+from spamlstm.mail.maildir import GoneError, Name
+from spamlstm.mail.opened import AnyPart, Entry, OpenFolder, RefusedError
 
-# A server that moves messages has a link to each in tmp until it has linked all: up to two seconds are waited for that.
-_TICK, _PATIENCE = 0.02, 100
+# How often a link to a message in the tmp of another folder is looked at again while a server still moves it.
+_TICK = 0.02
+_BLOCK = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,25 +54,52 @@ class Outcome(StrEnum):
     """It is neither here nor there: a user moved or removed it meanwhile."""
 
 
-def identity(path: str) -> Identity | None:
-    """Whose name this is now, or None if nobody's. Other OSErrors are the caller's."""
+class TooLargeError(Exception):
+    """The message has more bytes than were asked for, or got them while it was read."""
+
+
+def identity(entry: Entry) -> Identity | None:
+    """Identity of the file of this name, or None if there is none. Other OSErrors are the caller's."""
     try:
-        return Identity.of(os.lstat(path))
+        return Identity.of(entry.status())
     except FileNotFoundError:
         return None
 
 
-def read(path: str) -> tuple[bytes, Identity]:
-    """A message's bytes and whose they are, from one open file; no link is followed. GoneError if it is gone."""
+def read(entry: Entry, *, most: int) -> tuple[bytes, Identity]:
+    """A message's bytes and its identity, from one descriptor.
+
+    GoneError if it is gone, TooLargeError above `most` bytes. The size is that of the descriptor, and no more than
+    `most` bytes and one are read: a file may grow meanwhile.
+    """
     try:
-        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        handle = entry.open()
     except FileNotFoundError as error:
-        raise GoneError(path) from error
-    with open(handle, "rb", buffering=0) as stream:
-        return stream.readall(), Identity.of(os.fstat(handle))
+        raise GoneError(entry.path) from error
+    try:
+        known = Identity.of(os.fstat(handle))
+        if known.size > most:
+            raise TooLargeError
+        content = _read(handle, known.size, most)
+        if len(content) > most:
+            raise TooLargeError
+        return content, known
+    finally:
+        os.close(handle)
 
 
-def is_being_written(path: str) -> bool:
+def _read(handle: int, size: int, most: int) -> bytes:
+    """The bytes of a file of about this size, at most `most` and one."""
+    pieces: list[bytes] = []
+    left, ask = most + 1, size + 1
+    while left > 0 and (piece := os.read(handle, min(ask, left))):
+        pieces.append(piece)
+        left -= len(piece)
+        ask = _BLOCK
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+def is_being_written(entry: Entry) -> bool:
     """Whether someone has this file open for writing; False where the kernel cannot tell, or the file is gone.
 
     No delivery by the rules is: what comes by link or rename is complete. But `cat > Maildir/new/x` is done, and to
@@ -82,14 +108,15 @@ def is_being_written(path: str) -> bool:
     refusal means nothing.
     """
     try:
-        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        handle = entry.open()
     except OSError:
         return False
     try:
-        # A writer that comes between the two calls is told to us by a signal: one that is ignored unless asked for.
-        fcntl.fcntl(handle, fcntl.F_SETSIG, signal.SIGURG)
-        fcntl.fcntl(handle, fcntl.F_SETLEASE, fcntl.F_RDLCK)
-        fcntl.fcntl(handle, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+        with entry.folder.home.owner.acting():
+            # A writer that comes between the two calls is told to us by a signal: one that is ignored unless asked for.
+            fcntl.fcntl(handle, fcntl.F_SETSIG, signal.SIGURG)
+            fcntl.fcntl(handle, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+            fcntl.fcntl(handle, fcntl.F_SETLEASE, fcntl.F_UNLCK)
     except BlockingIOError:
         return True
     except OSError:
@@ -99,53 +126,28 @@ def is_being_written(path: str) -> bool:
     return False
 
 
-def sync(folders: Iterable[str]) -> None:
-    """Bring the names in these folders to disk, each once, in the order given."""
-    for folder in dict.fromkeys(folders):
-        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+def move(source: Entry, target: Entry) -> None:
+    """Rename a message; the caller syncs the parts, the target's first.
 
-
-def move(source: str, folder: str, *, name: Name, part: Part) -> tuple[str, ...]:
-    """Rename the message at `source` to `name` in `part` of `folder`; gives the folders to `sync`, the target first.
-
-    `name` must have a base from `unique`: a rename overwrites, and only a fresh base makes sure that there is nothing
+    `target` must have a base from `unique`: a rename overwrites, and only a fresh base makes sure that there is nothing
     to overwrite. (link and unlink would refuse to, but leave two messages at a crash between them.) Bytes, date, owner
     and mode stay. At a crash the message is under its old name or under its new one, never under both or neither.
 
     GoneError if the source is gone; FileExistsError if the name is not fresh; any other OSError, and nothing happened.
     """
-    target = os.path.join(folder, part, str(name.within(part)))
-    _rename_to_fresh(source, target)
-    return os.path.dirname(target), os.path.dirname(source)
+    source.rename(target)
 
 
-def _rename_to_fresh(source: str, target: str) -> None:
-    if os.path.lexists(target):
-        raise FileExistsError(f"{target} exists")
-    try:
-        os.rename(source, target)
-    except FileNotFoundError as error:
-        if os.path.isdir(os.path.dirname(target)):
-            raise GoneError(source) from error
-        raise
-
-
-def replace_with(
-    source: str, content: bytes, folder: str, *, name: Name, part: Part, expected: Identity
-) -> tuple[str, ...]:
-    """Put `content` in place of the message at `source`, as a fresh file; gives the folders yet to `sync`.
+def replace_with(source: Entry, content: bytes, target: Entry, *, expected: Identity) -> None:
+    """Put `content` in place of the message at `source`, as a fresh file; the caller yet syncs the part of the source.
 
     Delivered messages never change, as readers remember their sizes; so it is a new message under a new base, with
-    the old one's date, owner and mode. `name` has a base from `unique`; its sizes are made those of `content` here.
+    the old one's date, owner and mode. The name of `target` has a base from `unique` and the sizes of `content`.
     `expected` is what `read` gave with the bytes that `content` was made from.
 
     What a crash leaves, in this order:
 
-    | state | the old message | tmp of `folder` | the fresh message | what `settle` does |
+    | state | the old message | tmp of the folder | the fresh message | what `settle` does |
     |---|---|---|---|---|
     | before | there | - | - | nothing |
     | after `prepare` began | there | a part, or all | - | removes the one in tmp |
@@ -157,14 +159,13 @@ def replace_with(
     GoneError if the old message was renamed or removed by others before it could be retired: nothing has changed
     then, the fresh one is taken back (but see `finish`). Any OSError (disk full, read-only) leaves the old one alone.
     """
-    target = os.path.join(folder, part, str(sized(name, content, base=name.base).within(part)))
-    written = prepare(content, folder, base=name.base, like=source)
+    written = prepare(content, target, like=source)
     try:
         publish(written, target, source=source, expected=expected)
     except BaseException:
         discard(written)
         raise
-    return finish(source, folder, base=name.base, target=target, expected=expected)
+    finish(source, target, expected=expected)
 
 
 def sized(name: Name, content: bytes, *, base: str) -> Name:
@@ -173,29 +174,30 @@ def sized(name: Name, content: bytes, *, base: str) -> Name:
     return name.rewritten(base=base, size=len(content), wire_size=len(content) + bare)
 
 
-def prepare(content: bytes, folder: str, *, base: str, like: str) -> str:
-    """Write `content` to tmp of `folder`, on disk and dressed like the message `like`; gives its path.
+def prepare(content: bytes, target: Entry, *, like: Entry) -> Entry:
+    """Write `content` to the tmp of the target's folder, on disk and with the date and mode of `like`; gives the file.
 
     GoneError if `like` is gone. After any error nothing is left in tmp.
     """
     try:
-        status = os.lstat(like)
+        status = like.status()
     except FileNotFoundError as error:
-        raise GoneError(like) from error
-    path = os.path.join(folder, "tmp", base)
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        raise GoneError(like.path) from error
+    written = target.folder.entry("tmp", Name.parse(target.name).base)
+    handle = written.create()
     try:
         try:
             _write(handle, content)
-            dress(handle, status, stat.S_IMODE(status.st_mode))
+            # No set-id bits: a mail must not become a program of whoever rewrites it.
+            dress(handle, status, status.st_mode & 0o666)
             os.utime(handle, ns=(status.st_atime_ns, status.st_mtime_ns))
             os.fsync(handle)
         finally:
             os.close(handle)
     except BaseException:
-        discard(path)
+        discard(written)
         raise
-    return path
+    return written
 
 
 def _write(handle: int, content: bytes) -> None:
@@ -204,23 +206,23 @@ def _write(handle: int, content: bytes) -> None:
         left = left[os.write(handle, left) :]
 
 
-def publish(written: str, target: str, *, source: str, expected: Identity) -> None:
+def publish(written: Entry, target: Entry, *, source: Entry, expected: Identity) -> None:
     """Deliver what `prepare` wrote, under a fresh name: from here on readers see it.
 
     GoneError if the message at `source` is no longer the one expected; FileExistsError if the name is not fresh.
     """
     if identity(source) != expected:
-        raise GoneError(source)
-    _rename_to_fresh(written, target)
+        raise GoneError(source.path)
+    written.rename(target)
 
 
-def discard(written: str) -> None:
-    """Take away what `prepare` wrote, if it is still in tmp."""
+def discard(written: Entry) -> None:
+    """Remove what `prepare` wrote, if it is still in tmp."""
     with contextlib.suppress(FileNotFoundError):
-        os.unlink(written)
+        written.unlink()
 
 
-def finish(source: str, folder: str, *, base: str, target: str, expected: Identity) -> tuple[str, ...]:
+def finish(source: Entry, target: Entry, *, expected: Identity) -> None:
     """Behind `publish`: retire the old message once the fresh one is on disk, or take the fresh one back (GoneError).
 
     The fsync between is what a power failure asks for: without it the removal may reach the disk and the delivery not.
@@ -228,43 +230,43 @@ def finish(source: str, folder: str, *, base: str, target: str, expected: Identi
     more, but NFS also says 'no such file' of a removal that it did and had to repeat, and then ours is the only one.
     """
     try:
-        sync([os.path.dirname(target)])
+        target.folder.sync(target.part)
     except OSError:
-        _take_back(source, folder, base=base, expected=expected)
+        _take_back(source, target.folder, Name.parse(target.name).base, expected)
         raise
-    return conclude(source, folder, base=base, expected=expected)
+    conclude(source, target, expected=expected)
 
 
-def conclude(source: str, folder: str, *, base: str, expected: Identity) -> tuple[str, ...]:
+def conclude(source: Entry, target: Entry, *, expected: Identity) -> None:
     """The second half of `finish`, for who has synced the fresh message's folder, once for many of them."""
-    home = os.path.dirname(os.path.dirname(source))
+    folder, base = target.folder, Name.parse(target.name).base
     with contextlib.ExitStack() as held:
         try:
-            handle = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            handle = source.open()
             held.callback(os.close, handle)
             retired = retire(source, expected=expected)
         except FileNotFoundError:
             retired = False
         except OSError:
-            _take_back(source, folder, base=base, expected=expected)
+            _take_back(source, folder, base, expected)
             raise
         # To servers a MOVE is a link and then an unlink. Where the first came before ours and the second did not, the
         # user's copy is the message: ours would be its double.
-        if retired and _was_linked(os.fstat(handle), expected, less=1) and _lies_elsewhere(home, expected):
+        if retired and _was_linked(os.fstat(handle), expected, less=1) and _lies_elsewhere(source, expected):
             retract(folder, base)
-            raise GoneError(source)
-    if not retired and _take_back(source, folder, base=base, expected=expected) is not None:
-        raise GoneError(source)
-    return (os.path.dirname(source),)
+            raise GoneError(source.path)
+    if not retired and _take_back(source, folder, base, expected) is not None:
+        raise GoneError(source.path)
 
 
-def give_way(target: str, *, home: str, expected: Identity) -> None:
-    """Behind a `move` of a message of the Maildir `home`: if a user's MOVE linked it to another folder at that moment,
-    take away our name for it (GoneError).
+def give_way(target: Entry, *, expected: Identity) -> None:
+    """Behind a `move`: if a user's MOVE linked the message to another folder at that moment, remove our name for it.
+
+    Then it is a GoneError.
     """
-    if _was_linked(os.lstat(target), expected) and _lies_elsewhere(home, expected, but=target):
-        os.unlink(target)
-        raise GoneError(target)
+    if _was_linked(target.status(), expected) and _lies_elsewhere(target, expected):
+        target.unlink()
+        raise GoneError(target.path)
 
 
 def _was_linked(status: os.stat_result, expected: Identity, *, less: int = 0) -> bool:
@@ -272,7 +274,7 @@ def _was_linked(status: os.stat_result, expected: Identity, *, less: int = 0) ->
     return expected.links is not None and status.st_nlink > expected.links - less
 
 
-def _take_back(source: str, folder: str, *, base: str, expected: Identity) -> Outcome | None:
+def _take_back(source: Entry, folder: OpenFolder, base: str, expected: Identity) -> Outcome | None:
     """Remove the fresh message if the old one still exists: UNDONE where that lies, GONE if a user took it elsewhere.
 
     None if the old one is nowhere to be found, or is the fresh one, renamed. Nothing is removed then.
@@ -280,100 +282,100 @@ def _take_back(source: str, folder: str, *, base: str, expected: Identity) -> Ou
     if _lies_near(source, expected):
         retract(folder, base)
         return Outcome.UNDONE
-    fresh = [identity(entry.path) for entry in find(folder, base)]
-    home = os.path.dirname(os.path.dirname(source))
-    if any(one is not None and one.inode != expected.inode for one in fresh) and _lies_elsewhere(home, expected):
+    fresh = [identity(entry) for entry in folder.find(base)]
+    if any(one is not None and one.inode != expected.inode for one in fresh) and _lies_elsewhere(source, expected):
         retract(folder, base)
         return Outcome.GONE
     return None
 
 
-def _lies_near(source: str, expected: Identity) -> bool:
+def _lies_near(source: Entry, expected: Identity) -> bool:
     """Whether a message is in its folder under its base. Its inode tells it from another that was given its name."""
-    origin, name = os.path.dirname(os.path.dirname(source)), Name.parse(os.path.basename(source))
+    base = Name.parse(source.name).base
     # A listing may miss a name that changes while it is read, so that one look proves presence and only two absence.
-    return any(identity(entry.path) == expected for _ in range(2) for entry in find(origin, name.base))
+    return any(identity(entry) == expected for _ in range(2) for entry in source.folder.find(base))
 
 
-def is_moving(path: str, home: str, expected: Identity) -> bool:
+def is_moving(entry: Entry, expected: Identity) -> bool:
     """Whether a message that was just read lies in another folder of its Maildir too: its user moves or copies it."""
     if expected.links is None or expected.links < 2:
         return False
     # Postfix delivers by a link from tmp, which for a moment is a second name as well.
-    now = identity(path)
-    return now is not None and (now.links or 0) > 1 and _lies_elsewhere(home, expected, but=path)
+    now = identity(entry)
+    return now is not None and (now.links or 0) > 1 and _lies_elsewhere(entry, expected)
 
 
-def _lies_elsewhere(home: str, expected: Identity, *, but: str = "") -> bool:
-    """Whether a message went to another folder of its Maildir. Servers and clients move by link or rename: its inode
-    stays. Looked for only when it left at the very moment that it was acted on, so that it may take its time.
+def _lies_elsewhere(entry: Entry, expected: Identity) -> bool:
+    """Whether a message has a name in another place of its Maildir than that of `entry`.
 
-    Dovecot links it to the tmp of that folder first. What lies there may still be given up, so this waits for its end.
+    Servers and clients move by link or rename: the inode stays. Dovecot links it to the tmp of the other folder first.
+    What lies there may still be given up, so this waits for its end, as long as this visit has patience left: a server
+    that died may have left such a link for good. The tmp of the inbox does not count, as servers deliver from there.
     """
-    for _ in range(_PATIENCE):
-        parts = {os.path.basename(os.path.dirname(path)) for path in _links(home, expected) if path != but}
-        if parts != {"tmp"}:
-            return bool(parts)
-        time.sleep(_TICK)
-    return False
+    home = entry.folder.home
+    folders = list(below(home))
+    # Names go from tmp to new and cur: looked at in this order, none is missed.
+    for linked in _names([folder for folder in folders if folder.name], ("tmp",), expected):
+        while home.patience > 0 and identity(linked) == expected:
+            home.patience -= _TICK
+            time.sleep(_TICK)
+    return any(one.path != entry.path for one in _names(folders, ("new", "cur"), expected))
 
 
-def _links(home: str, expected: Identity) -> Iterator[str]:
-    """The names of a message in the folders of its Maildir. tmp is listed first, as names go from there to new and cur;
-    that of the inbox is not, where the server delivers.
-    """
-    for path, folders, _ in os.walk(home):
-        folders.sort(key=lambda name: name != "tmp")
-        if path == home and "tmp" in folders:
-            folders.remove("tmp")
-        if os.path.basename(path) in PARTS:
-            folders.clear()
-            with os.scandir(path) as entries:
-                same = [entry.path for entry in entries if entry.inode() == expected.inode]
-            yield from (one for one in same if identity(one) == expected)
+def _names(folders: Iterable[OpenFolder], parts: Sequence[AnyPart], expected: Identity) -> Iterator[Entry]:
+    """The names of a message in these parts of folders, as long as this visit may search on."""
+    for folder in folders:
+        for part in parts:
+            if folder.home.search <= 0:
+                return
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError, RefusedError):
+                listed = folder.listed(part)
+                folder.home.search -= len(listed) + 1
+                same = [folder.entry(part, one.name) for one in listed if one.inode() == expected.inode]
+                yield from (one for one in same if identity(one) == expected)
 
 
-def retire(source: str, *, expected: Identity) -> bool:
+def retire(source: Entry, *, expected: Identity) -> bool:
     """Remove the old message, if it still is under its name; False if not, or if the name is another's by now."""
     if identity(source) != expected:
         return False
     try:
-        os.unlink(source)
+        source.unlink()
     except FileNotFoundError:
         return False
     return True
 
 
-def retract(folder: str, base: str) -> bool:
+def retract(folder: OpenFolder, base: str) -> bool:
     """Remove our own fresh message wherever readers renamed it to in `folder`; False if it is nowhere.
 
     A reader may rename it once more between the look and the removal, so this looks again.
     """
     for _ in range(20):
-        entries = find(folder, base)
+        entries = folder.find(base)
         if not entries:
             return False
         for entry in entries:
             try:
-                os.unlink(entry.path)
+                entry.unlink()
             except FileNotFoundError:
                 continue
             return True
-    raise TimeoutError(f"{base} in {folder} is renamed faster than it can be removed")
+    raise TimeoutError(f"{base} in {folder.path} is renamed faster than it can be removed")
 
 
-def settle(source: str, folder: str, *, base: str, expected: Identity) -> Outcome:
+def settle(source: Entry, folder: OpenFolder, *, base: str, expected: Identity) -> Outcome:
     """After a crash: bring a `move` or `replace_with` to an end, by what is on disk. Safe to repeat.
 
-    The arguments are what the journal noted before the act: the source path, the target folder, the fresh base in it,
+    The arguments are what the journal noted before the act: the source, the target folder, the fresh base in it,
     and the identity of the message. The message is looked for under its base, as readers go on renaming. Where both
     the old and the fresh one exist the fresh one goes: the old one is what was delivered.
     """
-    discard(os.path.join(folder, "tmp", base))
-    taken_back = _take_back(source, folder, base=base, expected=expected)
+    discard(folder.entry("tmp", base))
+    taken_back = _take_back(source, folder, base, expected)
     if taken_back is not None:
         return taken_back
-    return Outcome.DONE if find(folder, base) else Outcome.GONE
+    return Outcome.DONE if folder.find(base) else Outcome.GONE
 
 
 def dress(handle: int, like: os.stat_result, mode: int) -> None:

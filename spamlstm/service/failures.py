@@ -44,6 +44,7 @@ _KINDS = {
     errno.EACCES: Kind.PERMISSION,
     errno.EPERM: Kind.PERMISSION,
     errno.EROFS: Kind.READ_ONLY,
+    errno.ELOOP: Kind.FOLDER,
     errno.ENOENT: Kind.VANISHED,
     errno.ENOTDIR: Kind.VANISHED,
     errno.ESTALE: Kind.VANISHED,
@@ -60,7 +61,7 @@ def kind_of(error: Exception) -> Kind:
 def sentence(error: Exception) -> str:
     """What to tell of it, without the names of files, which may come from anyone."""
     if isinstance(error, OSError) and error.strerror:
-        return error.strerror.lower()
+        return error.strerror[0].lower() + error.strerror[1:]
     return f"{type(error).__name__}: {error}"
 
 

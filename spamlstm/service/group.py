@@ -10,6 +10,7 @@ from spamlstm.config.maildirs import section_of
 from spamlstm.errors import UserError
 from spamlstm.mail.moving import Identity
 from spamlstm.mail.moving import Outcome as End
+from spamlstm.mail.opened import Entry
 from spamlstm.model.classifier import Judged
 from spamlstm.service.actions import Work
 from spamlstm.service.failures import Kind, kind_of, sentence
@@ -26,6 +27,7 @@ class Mail:
     """A candidate that was read."""
 
     candidate: Candidate
+    entry: Entry
     raw: bytes
     identity: Identity
     content: str
@@ -76,21 +78,21 @@ class Group:
             return _failed(outcome, error), None
         if planned is None:
             return outcome, None
-        folder = planned.folder if Action.FILE in planned.actions else ""
+        folder = planned.target.folder.path if Action.FILE in planned.actions else ""
         status = Status.DRY if dry else Status.DONE
         return replace(outcome, status=status, actions=planned.actions, folder=folder), None if dry else planned
 
     def _plan(self, mail: Mail, judgement: Judgement, junks: JunkFolders) -> tuple[Plan | None, bool]:
-        candidate = mail.candidate
-        section = section_of(self.config.maildirs, Path(candidate.maildir))
+        home = mail.entry.folder.home
+        section = section_of(self.config.maildirs, Path(home.path))
         actions = wanted(section, judgement) if section is not None else ()
         if section is None or not actions:
             return None, False
-        junk = junks.path(candidate.maildir, section.junk) if Action.FILE in actions else ""
+        junk = junks.folder(home, section.junk) if Action.FILE in actions else None
         dry = self.config.is_dry(section)
-        if junk and not dry:
-            junks.make_ready(candidate.maildir, junk)
-        planned = plan(actions, candidate, judgement, raw=mail.raw, expected=mail.identity, junk=junk, bar=self.bar)
+        if junk is not None and not dry:
+            junks.make_ready(junk)
+        planned = plan(actions, mail.entry, judgement, raw=mail.raw, expected=mail.identity, junk=junk, bar=self.bar)
         return planned, dry
 
     def _note(self, planned: Sequence[tuple[Outcome, Plan | None]]) -> list[Noted | None]:
@@ -123,7 +125,7 @@ class Group:
         return Noted(self.journal.intend(number, step.intent, now=now), candidate.maildir, step)
 
     def _see(self, candidate: Candidate, now: float) -> None:
-        self.journal.seen.add(candidate.maildir, [(candidate.base, candidate.inode)], now=now)
+        self.journal.seen.add(candidate.maildir, [(candidate.key, candidate.inode)], now=now)
 
 
 def _worked(outcome: Outcome, work: Work) -> Outcome:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from spamlstm.mail.maildir import Name
 from spamlstm.mail.moving import Outcome
+from spamlstm.mail.opened import OpenMaildir
 from spamlstm.service import actions
 from spamlstm.service.actions import Work
 from spamlstm.service.counters import Counters
@@ -29,7 +30,16 @@ class Noted:
 class Ledger:
     """Makes acts so that the journal always knows of them, and keeps in mind which ones it does not know the end of."""
 
-    def __init__(self, journal: Journal, *, counters: Counters, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        *,
+        counters: Counters,
+        clock: Callable[[], float],
+        opened: Callable[[str], OpenMaildir] = OpenMaildir.open,
+    ) -> None:
+        """`opened` opens the Maildir at a path for one visit."""
+        self._opened = opened
         self._journal = journal
         self._counters = counters
         self._clock = clock
@@ -79,7 +89,8 @@ class Ledger:
 
     def _outcome(self, act: Act) -> Outcome | None:
         try:
-            return actions.settle(act.intent)
+            with self._opened(act.maildir) as home:
+                return actions.settle(home, act.intent)
         except OSError as error:
             emit(logging.WARNING, "unsettled", maildir=act.maildir, id=act.content, kind=kind_of(error))
             return None

@@ -1,13 +1,13 @@
 """The files of one folder by the hashes of their base names, and what has changed since they were last listed."""
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from spamlstm.mail import maildir as maildirs
 from spamlstm.mail import moving
-from spamlstm.mail.maildir import Entry, GoneError, Part
+from spamlstm.mail.maildir import GoneError, Part
+from spamlstm.mail.moving import TooLargeError
+from spamlstm.mail.opened import OpenFolder
 from spamlstm.mail.paths import MOST_BYTES
 from spamlstm.service.places import Mark, base_hash
 
@@ -36,19 +36,19 @@ class Difference:
     gone: set[int] = field(default_factory=set)
 
 
-def compared(path: str, before: dict[int, Mark], parts: Sequence[Part] = _BOTH) -> Difference:
-    """What lies in these parts of the folder at `path` now, against what lay there; an OSError if they cannot be read.
+def compared(folder: OpenFolder, before: dict[int, Mark], parts: Sequence[Part] = _BOTH) -> Difference:
+    """What lies in these parts of the folder now, against what lay there; an OSError if they cannot be read.
 
     A listing may miss a name that changes meanwhile. Two hardly miss the same one.
     """
-    difference = _compared(path, before, parts)
-    return _compared(path, before, parts) if difference.gone else difference
+    difference = _compared(folder, before, parts)
+    return _compared(folder, before, parts) if difference.gone else difference
 
 
-def _compared(path: str, before: dict[int, Mark], parts: Sequence[Part]) -> Difference:
+def _compared(folder: OpenFolder, before: dict[int, Mark], parts: Sequence[Part]) -> Difference:
     found = Difference(gone=set(before))
     seen: set[int] = set()
-    for one in listed(path, parts):
+    for one in listed(folder, parts):
         found.gone.discard(one.base)
         marks = before.get(one.base)
         if marks is None:
@@ -60,26 +60,23 @@ def _compared(path: str, before: dict[int, Mark], parts: Sequence[Part]) -> Diff
     return found
 
 
-def listed(path: str, parts: Sequence[Part] = _BOTH) -> Iterator[Found]:
+def listed(folder: OpenFolder, parts: Sequence[Part] = _BOTH) -> Iterator[Found]:
     """The messages of a folder, without taking each name apart as `Name` does: there may be 50,000."""
-    for entry in maildirs.messages(path, parts):
+    for entry in folder.messages(parts):
         stem, _, flags = entry.name.partition(":2,")
         marks = 8 if entry.part == "new" else 0
         if flags:
             letters = flags.partition(",")[0]
             marks += ("R" in letters) + 2 * ("S" in letters) + 4 * ("T" in letters)
         base = stem.partition(":")[0].partition(",")[0]
-        yield Found(base_hash(base), _MARKS[marks], entry.part, entry.name)
+        yield Found(base_hash(base), _MARKS[marks], "new" if entry.part == "new" else "cur", entry.name)
 
 
-def read(path: str, one: Found) -> bytes | None:
+def read(folder: OpenFolder, one: Found) -> bytes | None:
     """Its bytes; None if it is gone, unreadable, or too large to be read as a message."""
-    entry = Entry(path, one.part, one.name)
     try:
-        if os.lstat(entry.path).st_size > MOST_BYTES:
-            return None
-        return moving.read(entry.path)[0]
-    except (GoneError, OSError):
+        return moving.read(folder.entry(one.part, one.name), most=MOST_BYTES)[0]
+    except (GoneError, TooLargeError, OSError):
         return None
 
 

@@ -5,11 +5,8 @@ what we did ourselves (the journal). So it makes no difference how often one loo
 crash. What counts, and why: docs/decisions/0014-moves.md.
 """
 
-# os, as in maildir:
-# ruff: noqa: PTH112
-
+import contextlib
 import logging
-import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -19,7 +16,8 @@ from pathlib import Path
 from spamlstm.config import Config
 from spamlstm.config.maildirs import section_of
 from spamlstm.mail.content import content_id
-from spamlstm.mail.folders import Folder, Kind, folders, kind, path_of
+from spamlstm.mail.folders import Folder, Kind, folders, kind
+from spamlstm.mail.opened import OpenFolder, OpenMaildir
 from spamlstm.service.failures import kind_of, sentence
 from spamlstm.service.journal import Journal, LastAct
 from spamlstm.service.learners import Learners, NotNowError
@@ -43,14 +41,18 @@ _NO_CONTENT = "00"
 class _Shelf:
     """A folder that is being read: as it was when last read, and as it is."""
 
-    maildir: str
+    home: OpenMaildir
     known: Known
     folder: Folder
     is_new: bool
 
     @property
-    def path(self) -> str:
-        return path_of(self.maildir, self.folder.name)
+    def maildir(self) -> str:
+        return self.home.path
+
+    @property
+    def opened(self) -> OpenFolder:
+        return self.home.folder(self.folder.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +76,13 @@ class Moves:
         learners: Learners,
         clock: Callable[[], float] = time.time,
         watch: Callable[[str, str, int], None] = lambda _maildir, _path, _which: None,
+        open_maildir: Callable[[str], OpenMaildir] = OpenMaildir.open,
     ) -> None:
-        """`watch` is told of each junk folder that is found: its Maildir, its cur and the inode of that."""
+        """`watch` is told of each junk folder that is found: its Maildir, its cur and the inode of that.
+
+        `open_maildir` opens the Maildir at a path for one visit.
+        """
+        self._open = open_maildir
         self._config = config
         self._places = places
         self._journal = journal
@@ -110,18 +117,23 @@ class Moves:
 
     def look(self, maildir: str) -> Iterator[None]:
         """Look at one Maildir, in steps. At the first look all that lies there is where it begins: nothing follows."""
-        found = self._found(maildir)
+        with self._open(maildir) as home:
+            yield from self._look(home)
+
+    def _look(self, home: OpenMaildir) -> Iterator[None]:
+        maildir = home.path
+        found = self._found(home)
         for folder, which in found:
             if which is Kind.JUNK:
-                self._watch(maildir, f"{path_of(maildir, folder.name)}/cur", folder.which)
+                self._watch(maildir, f"{home.folder(folder.name).path}/cur", folder.which)
         state = hash(tuple(found))
         if self._rest.get(maildir) == state:
             if maildir in self._owing:
-                yield from self._settle(maildir)
+                yield from self._settle(home)
             return
         self._rest.pop(maildir, None)
         first = not self._places.begun(maildir)
-        shelves = self._begin(maildir, found)
+        shelves = self._begin(home, found)
         yield
         gone: set[str] = set()
         for shelf in shelves:
@@ -130,18 +142,18 @@ class Moves:
             departed = [self._weigh_departed(maildir, content) for content in contents]
             self._note(maildir, [one for one in departed if one is not None])
             yield
-        yield from self._settle(maildir)
+        yield from self._settle(home)
         self._places.tidy(maildir, now=self._clock())
         if all(self._is_settled(folder) for folder, _ in found):
             self._rest[maildir] = state
 
-    def _found(self, maildir: str) -> list[tuple[Folder, Kind]]:
+    def _found(self, home: OpenMaildir) -> list[tuple[Folder, Kind]]:
         """The folders that say something; the junk folder last: of a message that lies in two it is what counts."""
-        section = section_of(self._config.maildirs, Path(maildir))
+        section = section_of(self._config.maildirs, Path(home.path))
         if section is None:
             return []
         silent = self._config.learning.silent
-        found = [(folder, kind(folder.name, junk=section.junk, silent=silent)) for folder in folders(maildir)]
+        found = [(folder, kind(folder.name, junk=section.junk, silent=silent)) for folder in folders(home)]
         return sorted(
             ((folder, which) for folder, which in found if which is not Kind.SILENT),
             key=lambda one: one[1] is Kind.JUNK,
@@ -153,13 +165,13 @@ class Moves:
 
     # --- folders ----------------------------------------------------------------------------------------------------
 
-    def _begin(self, maildir: str, found: Sequence[tuple[Folder, Kind]]) -> list[_Shelf]:
+    def _begin(self, home: OpenMaildir, found: Sequence[tuple[Folder, Kind]]) -> list[_Shelf]:
         """The folders as last read beside what they are now.
 
         A folder that was renamed is known by its cur. One that has become of another kind (a rename to Junk, another
         word in the configuration) takes its messages along: nobody has moved them.
         """
-        shelves = []
+        shelves, maildir = [], home.path
         with self._places.change():
             self._places.begin(maildir, now=self._clock())
             before = {known.folder.name: known for known in self._places.folders(maildir)}
@@ -176,7 +188,7 @@ class Moves:
                         unread = replace(unread, new_ns=-1, cur_ns=-1)
                     self._places.note_folder(known, unread, which)
                     known = replace(known, folder=unread, kind=which)
-                shelves.append(_Shelf(maildir, known, folder, is_new))
+                shelves.append(_Shelf(home, known, folder, is_new))
             for known in lost.values():
                 self._places.drop_folder(known)
         return shelves
@@ -186,10 +198,10 @@ class Moves:
         if (known.folder.new_ns, known.folder.cur_ns) != (folder.new_ns, folder.cur_ns):
             # Where cur is as it was, what came or went lies in new, which is small.
             delivered = known.folder.cur_ns == folder.cur_ns
-            difference = compared(shelf.path, self._places.marks(known.id, new=True), ("new",)) if delivered else None
+            difference = compared(shelf.opened, self._places.marks(known.id, new=True), ("new",)) if delivered else None
             if difference is None or difference.gone:
                 # What is gone from new may have gone to cur since.
-                difference = compared(shelf.path, self._places.marks(known.id))
+                difference = compared(shelf.opened, self._places.marks(known.id))
             yield
             many = len(difference.arrived) > BROUGHT
             if first or (shelf.is_new and many):
@@ -222,10 +234,10 @@ class Moves:
         unread = self._places.unread(shelf.known.id)
         if not unread:
             return
-        for chunk in chunks([one for one in listed(shelf.path) if one.base in unread], READS):
+        for chunk in chunks([one for one in listed(shelf.opened) if one.base in unread], READS):
             with self._places.change():
                 for one in chunk:
-                    raw = read(shelf.path, one)
+                    raw = read(shelf.opened, one)
                     content = content_id(raw) if raw is not None else _NO_CONTENT
                     self._places.note_files([File(shelf.known.id, one.base, one.marks, content)])
                     if raw is not None and self._places.message(shelf.maildir, content) is None:
@@ -241,7 +253,7 @@ class Moves:
             weighed: list[_Weighed] = []
             fresh: dict[str, Message] = {}
             for one in chunk:
-                raw = read(shelf.path, one)
+                raw = read(shelf.opened, one)
                 if raw is None:
                     continue  # gone again, or unreadable: the next look tells
                 content = content_id(raw)
@@ -266,7 +278,7 @@ class Moves:
         back = bool(before & Mark.DELETED and not one.marks & Mark.DELETED)
         raw = None
         if content is None and (answered or back):
-            raw = read(shelf.path, one)
+            raw = read(shelf.opened, one)
             content = content_id(raw) if raw is not None else None
         file = File(shelf.known.id, one.base, one.marks, content)
         if content is None:
@@ -279,7 +291,7 @@ class Moves:
         after = self._after(shelf.maildir, file, message, kind, lay=kind, answered=answered)
         if after is None or not after.owed:
             return _Weighed(file, after)
-        raw = raw if raw is not None else read(shelf.path, one)
+        raw = raw if raw is not None else read(shelf.opened, one)
         return None if raw is None else _Weighed(file, after, raw)
 
     def _weigh_departed(self, maildir: str, content: str) -> _Weighed | None:
@@ -366,11 +378,12 @@ class Moves:
                 self._say(maildir, message, raw)
                 yield
 
-    def _settle(self, maildir: str) -> Iterator[None]:
+    def _settle(self, home: OpenMaildir) -> Iterator[None]:
         """Say what is still owed: after a crash, or as the label store could not be used."""
+        maildir = home.path
         self._owing.discard(maildir)
         for message in self._places.owed(maildir):
-            raw = self._find(maildir, message.content)
+            raw = self._find(home, message.content)
             if raw is None:
                 # Removed since, and with it all there was to learn from; or moved, and the next look finds it.
                 if not self._places.copies(maildir, message.content):
@@ -398,12 +411,13 @@ class Moves:
         with self._places.change():
             self._places.paid(maildir, message.content)
 
-    def _find(self, maildir: str, content: str) -> bytes | None:
+    def _find(self, home: OpenMaildir, content: str) -> bytes | None:
         """The bytes of a message, from whichever of its files."""
-        for known, file in self._places.copies(maildir, content):
-            path = path_of(maildir, known.folder.name)
-            for one in listed(path) if os.path.isdir(path) else ():
-                raw = read(path, one) if one.base == file.base else None
-                if raw is not None and content_id(raw) == content:
-                    return raw
+        for known, file in self._places.copies(home.path, content):
+            folder = home.folder(known.folder.name)
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                for one in listed(folder):
+                    raw = read(folder, one) if one.base == file.base else None
+                    if raw is not None and content_id(raw) == content:
+                        return raw
         return None

@@ -18,6 +18,8 @@ class Candidate:
     name: str
     inode: int = 0
     """What the listing said of the file, to tell it from an earlier one of the same name; 0 is not known."""
+    shares_base: bool = False
+    """Whether another file in the same listing has the same base name."""
 
     @property
     def path(self) -> str:
@@ -28,6 +30,11 @@ class Candidate:
     def base(self) -> str:
         """The part of the name that stays when readers rename it."""
         return Name.parse(self.name).base
+
+    @property
+    def key(self) -> str:
+        """What the journal knows the file by: its base name, and its inode where the base is not enough."""
+        return f"{self.base}/{self.inode}" if self.shares_base else self.base
 
 
 class Status(StrEnum):

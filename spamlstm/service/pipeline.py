@@ -35,12 +35,15 @@ from spamlstm.config import CatchUp, Config
 from spamlstm.mail import moving
 from spamlstm.mail.content import content_id
 from spamlstm.mail.maildir import GoneError, Part
+from spamlstm.mail.moving import TooLargeError
+from spamlstm.mail.opened import OpenMaildir
 from spamlstm.mail.paths import MOST_BYTES
 from spamlstm.model.classifier import Judged
 from spamlstm.model.policy import Policy
 from spamlstm.service.counters import Counters
 from spamlstm.service.failures import Kind, Retries, kind_of, sentence
 from spamlstm.service.group import Group, Mail
+from spamlstm.service.homes import Homes
 from spamlstm.service.journal import Journal
 from spamlstm.service.ledger import Ledger
 from spamlstm.service.log import emit, log_failures, log_outcome
@@ -80,9 +83,10 @@ class Pipeline:
         readers: int | None = None,
         clock: Callable[[], float] = time.time,
         moved: Callable[[str, str], bool] = lambda _maildir, _content: False,
+        open_maildir: Callable[[str], OpenMaildir] = OpenMaildir.open,
     ) -> None:
         """`moved` tells whether a message (Maildir, content id) is where it is by its user's will, as far as he moved
-        it between folders; what was judged is known without.
+        it between folders; what was judged is known without. `open_maildir` opens the Maildir at a path for one visit.
         """
         self.config = config
         self.classifier = classifier
@@ -91,8 +95,10 @@ class Pipeline:
         self._readers = readers
         self._clock = clock
         self._moved = moved
-        self._scanner = Scanner(journal, clock=clock)
-        self._ledger = Ledger(journal, counters=counters, clock=clock)
+        # A visit begins with a scan and ends with the pass that follows.
+        self._homes = Homes(open_maildir)
+        self._scanner = Scanner(journal, clock=clock, opened=self._homes.opened)
+        self._ledger = Ledger(journal, counters=counters, clock=clock, opened=open_maildir)
         self._retries = Retries(clock)
         # Where messages went from new to cur before they could be acted on: the next scan looks there too.
         self._doubtful: set[str] = set()
@@ -120,15 +126,20 @@ class Pipeline:
         `catch_up` says what to begin with if it was never watched, else the configuration does.
         """
         path = os.fspath(maildir)
+        self._homes.close()
         wanted = _BOTH if path in self._doubtful else parts
         try:
             found = self._scanner.scan(path, parts=wanted, catch_up=catch_up or self.config.daemon.catch_up)
         except (OSError, sqlite3.Error) as error:
             self.counters.failed[kind_of(error)] += 1
             emit(logging.WARNING, "scan-failed", maildir=path, kind=kind_of(error), error=sentence(error))
-            return []
-        self._doubtful.discard(path)
-        return [one for one in found if self._retries.due(one)]
+            found = []
+        else:
+            self._doubtful.discard(path)
+        due = [one for one in found if self._retries.due(one)]
+        if not due:
+            self._homes.close()
+        return due
 
     def process(self, candidates: Sequence[Candidate], *, stop: Callable[[], bool] = lambda: False) -> list[Outcome]:
         """Judge the candidates and act; the outcomes stand in the order in which they came about."""
@@ -136,6 +147,12 @@ class Pipeline:
 
     def follow(self, candidates: Sequence[Candidate], *, stop: Callable[[], bool] = lambda: False) -> Iterator[Outcome]:
         """As `process`, for who wants to see each outcome when it has come about: work goes on as one asks for more."""
+        try:
+            yield from self._follow(candidates, stop)
+        finally:
+            self._homes.close()
+
+    def _follow(self, candidates: Sequence[Candidate], stop: Callable[[], bool]) -> Iterator[Outcome]:
         self._ledger.settle()
         self._remote = remote_devices()
         early: list[Outcome] = []
@@ -180,26 +197,30 @@ class Pipeline:
         if self._ledger.is_open(candidate.maildir, candidate.base):
             failure = "an earlier act on it could not be settled yet"
             return Outcome(candidate, Status.FAILED, kind=Kind.UNSETTLED, failure=failure)
+        entry = self._homes.opened(candidate.maildir).folder().entry(candidate.part, candidate.name)
         try:
-            status = os.lstat(candidate.path)
+            status = entry.status()
         except FileNotFoundError as error:
             raise GoneError(candidate.path) from error
+        too_large = f"it has more than {MOST_BYTES >> 20} MiB"
         if status.st_size > MOST_BYTES:
-            failure = f"it has more than {MOST_BYTES >> 20} MiB"
-            return Outcome(candidate, Status.FAILED, kind=Kind.TOO_LARGE, failure=failure)
+            return Outcome(candidate, Status.FAILED, kind=Kind.TOO_LARGE, failure=too_large)
         if candidate.part == "cur" and status.st_mtime < self.journal.seen.since(candidate.maildir):
             return Outcome(candidate, Status.OLD)
-        if status.st_dev not in self._remote and moving.is_being_written(candidate.path):
+        if status.st_dev not in self._remote and moving.is_being_written(entry):
             return Outcome(candidate, Status.FAILED, kind=Kind.UNFINISHED, failure="it is still being written")
-        raw, identity = moving.read(candidate.path)
+        try:
+            raw, identity = moving.read(entry, most=MOST_BYTES)
+        except TooLargeError:
+            return Outcome(candidate, Status.FAILED, kind=Kind.TOO_LARGE, failure=too_large)
         content = content_id(raw)
         if self._knows(candidate.maildir, content):
             return Outcome(candidate, Status.KNOWN, content=content)
-        if moving.is_moving(candidate.path, candidate.maildir, identity):
+        if moving.is_moving(entry, identity):
             # Its user has taken it in hand. If it is still here with the next scan and nowhere else, it is judged then.
             return Outcome(candidate, Status.KNOWN, content=content)
         # A file's time of change is that of its link or rename into new; its time of modification, what it claims.
-        return Mail(candidate, raw, identity, content, delivered=status.st_ctime)
+        return Mail(candidate, entry, raw, identity, content, delivered=status.st_ctime)
 
     def _knows(self, maildir: str, content: str) -> bool:
         return self.journal.knows(maildir, content) or self._moved(maildir, content)

@@ -1,6 +1,5 @@
 """From a verdict to what is to be done with one message: decided here, done in `spamlstm.service.actions`."""
 
-import os
 from dataclasses import dataclass, replace
 
 from spamlstm import __version__
@@ -8,10 +7,10 @@ from spamlstm.config import Action, MaildirConfig
 from spamlstm.mail import keywords, maildir, moving
 from spamlstm.mail.maildir import Name, Part
 from spamlstm.mail.moving import Identity
+from spamlstm.mail.opened import Entry, OpenFolder
 from spamlstm.mail.tagging import tag
 from spamlstm.model.policy import Reason
 from spamlstm.service.journal import Intent
-from spamlstm.service.outcome import Candidate
 from spamlstm.verdict import Judgement, Verdict
 
 _WORDS = {Verdict.SPAM: keywords.SPAM_WORDS, Verdict.HAM: keywords.HAM_WORDS, Verdict.UNSURE: ()}
@@ -22,22 +21,15 @@ class Plan:
     """One message's way to its new place. With `content` as a fresh file, without as a rename of the file it is."""
 
     actions: tuple[Action, ...]
-    source: str
+    source: Entry
     expected: Identity
-    folder: str
-    part: Part
-    name: Name
+    target: Entry
     content: bytes | None = None
-
-    @property
-    def target(self) -> str:
-        """The path that the message will have."""
-        return os.path.join(self.folder, self.part, str(self.name))  # noqa: PTH118  as in maildir
 
     @property
     def intent(self) -> Intent:
         """What the journal notes of it."""
-        return Intent(self.source, self.expected, self.folder, str(self.name), self.actions)
+        return Intent(self.source.path, self.expected, self.target.folder.path, self.target.name, self.actions)
 
 
 def wanted(section: MaildirConfig, judgement: Judgement) -> tuple[Action, ...]:
@@ -49,28 +41,28 @@ def wanted(section: MaildirConfig, judgement: Judgement) -> tuple[Action, ...]:
 
 def plan(
     actions: tuple[Action, ...],
-    candidate: Candidate,
+    source: Entry,
     judgement: Judgement,
     *,
     raw: bytes,
     expected: Identity,
-    junk: str,
+    junk: OpenFolder | None,
     bar: float,
 ) -> Plan | None:
     """How to carry out `actions`; None if nothing of them is possible or needed.
 
-    `junk` is the path of the folder to file to, `bar` the probability from which on it is spam.
+    `junk` is the folder to file to, `bar` the probability from which on it is spam.
 
     - Only what lies in new is tagged: once a reader took a message to cur it may have cached its headers and sizes.
     - To tag and to file is one replacement, straight into the junk folder.
     - What was new is new in the junk folder too, what has flags keeps them.
     - A keyword is set where the folder that the message ends up in has a letter for it; only cur has flags.
     """
-    old = Name.parse(candidate.name)
-    filed = Action.FILE in actions
-    folder = junk if filed else candidate.maildir
+    old = Name.parse(source.name)
+    filed = Action.FILE in actions and junk is not None
+    folder = junk if filed and junk is not None else source.folder
     content = None
-    if Action.TAG in actions and candidate.part == "new":
+    if Action.TAG in actions and source.part == "new":
         tagged = tag(raw, judgement, version=__version__, bar=bar)
         content = tagged if tagged != raw else None
     letter = keywords.letter(folder, _WORDS[judgement.verdict]) if Action.KEYWORD in actions else None
@@ -80,11 +72,11 @@ def plan(
     kept = tuple(action for action in Action if done[action])
     if not kept:
         return None
-    name = _name(old, candidate.maildir, folder, content)
-    part: Part = "cur" if letter else candidate.part
+    name = _name(old, source.folder, folder, content)
+    part: Part = "cur" if letter or source.part != "new" else "new"
     if letter:
         name = with_keyword(name, letter)
-    return Plan(kept, candidate.path, expected, folder, part, name.within(part), content)
+    return Plan(kept, source, expected, folder.entry(part, str(name.within(part).fitting())), content)
 
 
 def with_keyword(name: Name, letter: str) -> Name:
@@ -102,11 +94,11 @@ def without_keyword(name: Name, letter: str) -> Name:
     return replace(name, info="2," + letters.replace(letter, "") + comma + more)
 
 
-def _name(old: Name, source: str, folder: str, content: bytes | None) -> Name:
-    if folder == source and content is None:
+def _name(old: Name, source: OpenFolder, folder: OpenFolder, content: bytes | None) -> Name:
+    if folder is source and content is None:
         return old  # a message that only gets a keyword stays who it is
     base = maildir.unique()
     name = old if content is None else moving.sized(old, content, base=base)
-    if folder == source:
+    if folder is source:
         return name
     return name.elsewhere(base=base, keywords=keywords.mapping(source, folder) if name.keywords else None)

@@ -7,15 +7,20 @@ from enum import StrEnum
 
 from spamlstm.config import Action
 from spamlstm.mail import keywords, maildir, moving
-from spamlstm.mail.maildir import Entry, GoneError, Name
-from spamlstm.mail.moving import Outcome
+from spamlstm.mail.maildir import GoneError, Name
+from spamlstm.mail.moving import Outcome, TooLargeError
+from spamlstm.mail.opened import Entry, OpenMaildir
+from spamlstm.mail.paths import MOST_BYTES
 from spamlstm.mail.tagging import untag
 from spamlstm.service.failures import kind_of, sentence
+from spamlstm.service.homes import Homes
 from spamlstm.service.journal import Act, Journal
 from spamlstm.service.ledger import Ledger, Noted
 from spamlstm.service.plan import Plan, without_keyword
 
 _GROUP = 64
+# What our headers may have added to a message.
+MOST_ADDED = 16 << 10
 
 
 class Fate(StrEnum):
@@ -41,8 +46,18 @@ class Undone:
     failure: str = ""
 
 
-def undo(journal: Journal, ledger: Ledger, *, since: float, dry: bool, clock: Callable[[], float]) -> Iterator[Undone]:
+def undo(
+    journal: Journal,
+    ledger: Ledger,
+    *,
+    since: float,
+    dry: bool,
+    clock: Callable[[], float],
+    open_maildir: Callable[[str], OpenMaildir] = OpenMaildir.open,
+) -> Iterator[Undone]:
     """Take back what was done since then (seconds since 1970), the latest first; if `dry`, only say so.
+
+    `open_maildir` opens the Maildir at a path.
 
     A message is taken back from where we put it: under the name that we gave it, in that folder, whatever flags it has
     by now. That content stays known, so that the message is not judged again. Safe to repeat, and at a crash each
@@ -50,14 +65,17 @@ def undo(journal: Journal, ledger: Ledger, *, since: float, dry: bool, clock: Ca
     """
     acts = journal.acts(since=since)
     for start in range(0, len(acts), _GROUP):
-        yield from _group(acts[start : start + _GROUP], journal, ledger, dry=dry, now=clock())
+        some = acts[start : start + _GROUP]
+        with Homes(open_maildir) as homes:
+            yield from _done(some, [_planned(act, homes) for act in some], journal, ledger, dry=dry, now=clock())
 
 
-def _group(acts: Sequence[Act], journal: Journal, ledger: Ledger, *, dry: bool, now: float) -> Iterator[Undone]:
-    planned = [_planned(act) for act in acts]
+def _done(
+    acts: Sequence[Act], planned: Sequence["Plan | Undone"], journal: Journal, ledger: Ledger, *, dry: bool, now: float
+) -> Iterator[Undone]:
     plans = [(act, step) for act, step in zip(acts, planned, strict=True) if isinstance(step, Plan)]
     if dry:
-        results = {act.id: Undone(act, Fate.UNDONE, step.folder) for act, step in plans}
+        results = {act.id: Undone(act, Fate.UNDONE, step.target.folder.path) for act, step in plans}
     else:
         results = _carried_out(plans, journal, ledger, now)
     for act, step in zip(acts, planned, strict=True):
@@ -76,7 +94,7 @@ def _carried_out(plans: Sequence[tuple[Act, Plan]], journal: Journal, ledger: Le
     results = {}
     for (act, step), work in zip(plans, ledger.perform(noted), strict=True):
         if work.outcome is Outcome.DONE:
-            results[act.id] = Undone(act, Fate.UNDONE, step.folder)
+            results[act.id] = Undone(act, Fate.UNDONE, step.target.folder.path)
         elif work.outcome is Outcome.GONE:
             results[act.id] = Undone(act, Fate.ELSEWHERE)
         else:
@@ -85,32 +103,36 @@ def _carried_out(plans: Sequence[tuple[Act, Plan]], journal: Journal, ledger: Le
     return results
 
 
-def _planned(act: Act) -> Plan | Undone:
+def _planned(act: Act, homes: Homes) -> Plan | Undone:
     try:
-        found = maildir.find(act.intent.folder, Name.parse(act.intent.name).base)
-        return _plan(act, found[-1]) if found else Undone(act, Fate.ELSEWHERE)
+        home = homes.opened(act.maildir)
+        found = home.folder_at(act.intent.folder).find(Name.parse(act.intent.name).base)
+        return _plan(act, home, found[-1]) if found else Undone(act, Fate.ELSEWHERE)
     except (GoneError, FileNotFoundError):
         return Undone(act, Fate.ELSEWHERE)
+    except TooLargeError:
+        return Undone(act, Fate.FAILED, failure=f"it has more than {MOST_BYTES >> 20} MiB by now")
     except OSError as error:
         return Undone(act, Fate.FAILED, failure=f"{sentence(error)} ({kind_of(error)})")
 
 
-def _plan(act: Act, entry: Entry) -> Plan:
+def _plan(act: Act, home: OpenMaildir, entry: Entry) -> Plan:
     """The way back. A message that was read since loses our headers too, as its user asks for it: as a fresh file."""
-    raw, identity = moving.read(entry.path)
-    actions, home, folder = act.intent.actions, act.maildir, act.intent.folder
+    raw, identity = moving.read(entry, most=MOST_BYTES + MOST_ADDED)
+    actions, inbox, folder = act.intent.actions, home.folder(), entry.folder
     name = Name.parse(entry.name)
     if Action.KEYWORD in actions:
         ours = {word.casefold() for word in (*keywords.SPAM_WORDS, *keywords.HAM_WORDS)}
         for letter, word in keywords.words(folder).items():
             name = without_keyword(name, letter) if word.casefold() in ours else name
+    part = entry.part
     if actions == (Action.KEYWORD,):
-        return Plan(actions, entry.path, identity, home, entry.part, name)
+        return Plan(actions, entry, identity, inbox.entry(part, str(name)))
     base = maildir.unique()
     untagged = untag(raw) if Action.TAG in actions else raw
     content = untagged if untagged != raw else None
     if content is not None:
         name = moving.sized(name, content, base=base)
-    if home != folder:
-        name = name.elsewhere(base=base, keywords=keywords.mapping(folder, home))
-    return Plan(actions, entry.path, identity, home, entry.part, replace(name, base=base), content)
+    if inbox is not folder:
+        name = name.elsewhere(base=base, keywords=keywords.mapping(folder, inbox))
+    return Plan(actions, entry, identity, inbox.entry(part, str(replace(name, base=base).fitting())), content)

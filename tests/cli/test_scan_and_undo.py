@@ -3,13 +3,14 @@
 import json
 import os
 
+import on_disk
 import pytest
 import tiny_bundle
 
 from spamlstm.cli.translate import run
 from spamlstm.cli.undo import when
 from spamlstm.errors import UserError
-from spamlstm.mail import maildir, moving
+from spamlstm.mail import maildir
 from spamlstm.service.lock import hold
 
 MAILS = {"1.h": tiny_bundle.SPAM, "2.h": tiny_bundle.UNSURE, "3.h": tiny_bundle.HAM}
@@ -45,10 +46,10 @@ def spamlstm(tiny, root, capsys):
 
 def everything(root):
     return sorted(
-        (os.path.relpath(entry.folder, root), entry.part, moving.read(entry.path)[0])
+        (os.path.relpath(entry.folder, root), entry.part, on_disk.content(entry.path))
         for folder in (root, root / ".Junk")
         if folder.is_dir()
-        for entry in maildir.messages(str(folder))
+        for entry in on_disk.messages(str(folder))
     )
 
 
@@ -62,8 +63,8 @@ def test_a_pass(spamlstm, root):
         ("unsure", "tag"),
         ("ham", "nothing"),
     ]
-    (filed,) = maildir.messages(str(root / ".Junk"))
-    assert moving.read(filed.path)[0].startswith(b"X-Spam-Flag: YES\r\n")
+    (filed,) = on_disk.messages(str(root / ".Junk"))
+    assert on_disk.content(filed.path).startswith(b"X-Spam-Flag: YES\r\n")
     assert spamlstm("scan", root) == (0, [], "")
 
 

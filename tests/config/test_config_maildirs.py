@@ -53,10 +53,18 @@ def test_the_first_section_that_matches_holds(tmp_path):
 
 
 def test_a_folder_with_two_names_is_watched_once(tmp_path):
-    """Through a link a Maildir would be judged twice."""
+    """By the name that is no link: else whoever makes one would have the mail judged by his labels."""
     (tmp_path / "b").mkdir()
     (tmp_path / "a").symlink_to("b")
-    assert list(expand([MaildirConfig(f"{tmp_path}/*")])) == [tmp_path / "a"]
+    assert list(expand([MaildirConfig(f"{tmp_path}/*")])) == [tmp_path / "b"]
+    assert list(expand([MaildirConfig(f"{tmp_path}/a"), MaildirConfig(f"{tmp_path}/b")])) == [tmp_path / "b"]
+
+
+def test_a_link_alone_is_watched(tmp_path):
+    """~/Maildir may be a link to another disk."""
+    (tmp_path / "b").mkdir()
+    (tmp_path / "a").symlink_to("b")
+    assert list(expand([MaildirConfig(f"{tmp_path}/a")])) == [tmp_path / "a"]
 
 
 def test_what_is_not_there_is_left_out(tmp_path):

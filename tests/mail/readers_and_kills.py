@@ -7,10 +7,12 @@ import os
 import sys
 from contextlib import contextmanager
 
-from spamlstm.mail import filing, maildir, moving
+import on_disk
+
+from spamlstm.mail import filing, maildir, moving, opened
 from spamlstm.mail.maildir import Name
 
-OURS = {module.__file__ for module in (filing, maildir, moving)}
+OURS = {module.__file__ for module in (filing, maildir, moving, opened)}
 OLD = b"Subject: x\n\nold\r\n"
 FRESH = b"X-Spam-Flag: YES\nSubject: x\n\nold\r\n"
 DATE = 1_000_000_000
@@ -34,13 +36,31 @@ def deliver(folder, name="1.host", *, part="new", content=OLD):
 
 def everything(*folders):
     """The bytes of each message in these folders."""
-    return [moving.read(entry.path)[0] for folder in folders for entry in maildir.messages(folder)]
+    return [on_disk.content(entry.path) for folder in folders for entry in on_disk.messages(folder)]
 
 
-def replace(source, folder, *, part="new", content=FRESH, expected=None):
-    name = Name.parse(os.path.basename(source)).elsewhere(base=maildir.unique())
-    known = expected or moving.identity(source)
-    return moving.replace_with(source, content, folder, name=name, part=part, expected=known)
+def replace(source, folder, *, part="new", content=FRESH, expected=None, base=None):
+    name = Name.parse(os.path.basename(source)).elsewhere(base=base or maildir.unique())
+    old = on_disk.entry(source)
+    moving.replace_with(
+        old, content, target(old, folder, name, content, part), expected=expected or moving.identity(old)
+    )
+
+
+def target(old, folder, name, content=None, part="new"):
+    """The fresh file for a message, with its true size."""
+    if content is not None:
+        name = moving.sized(name, content, base=name.base)
+    return on_disk.beside(old, folder).entry(part, str(name.within(part)))
+
+
+def identity(path):
+    return moving.identity(on_disk.entry(path))
+
+
+def settle(source, folder, *, base, expected):
+    old = on_disk.entry(source)
+    return moving.settle(old, on_disk.beside(old, folder), base=base, expected=expected)
 
 
 def read_mail(*folders):

@@ -1,12 +1,14 @@
 """The junk folder: found or made, whole after any crash."""
 
 # The tests speak the language of the module, which is that of os:
-# ruff: noqa: PTH101, PTH102, PTH110, PTH116, PTH118, PTH208
+# ruff: noqa: PTH101, PTH102, PTH103, PTH104, PTH110, PTH116, PTH118, PTH208
 
 import os
 import stat
 import tempfile
+from pathlib import Path
 
+import on_disk
 import pytest
 from readers_and_kills import (
     OLD,
@@ -53,19 +55,19 @@ def test_junk_folder(root, tmp_path, there, wish, chosen):
         for part in maildir.PARTS:
             (tmp_path / "Maildir" / name / part).mkdir()
 
-    assert filing.junk_folder(root, wish) == os.path.join(root, chosen)
+    assert filing.junk_folder(on_disk.opened(root).home, wish).path == os.path.join(root, chosen)
 
 
 @pytest.mark.parametrize("wish", ["", " ", "..", "../x", "/etc", "a//b", "cur", "a/../b", "a..b", "a\0"])
 def test_no_wish_leads_out(root, wish):
     """A folder is below its Maildir, and is a folder of mail."""
     with pytest.raises(UserError):
-        filing.junk_folder(root, wish)
+        filing.junk_folder(on_disk.opened(root).home, wish)
 
 
 def test_junk_of_what_is_no_maildir(tmp_path):
     with pytest.raises(NoInputError):
-        filing.junk_folder(str(tmp_path))
+        filing.junk_folder(on_disk.opened(tmp_path).home)
 
 
 @pytest.mark.parametrize("name", [".Junk", "Lists/Junk"])
@@ -73,9 +75,9 @@ def test_create_folder(root, name):
     """A whole Maildir with its marker, with the mode of its root, whatever the umask; and nothing the second time."""
     os.chmod(root, 0o2770)  # noqa: S103  a group that shares its mail has it so
     folder = os.path.join(root, name)
-    filing.create_folder(root, folder)
+    on_disk.create_folder(root, folder)
     deliver(folder)
-    filing.create_folder(root, folder)
+    on_disk.create_folder(root, folder)
 
     assert maildir.is_maildir(folder)
     assert stat.S_IMODE(os.stat(folder).st_mode) == stat.S_IMODE(os.stat(os.path.join(folder, "new")).st_mode) == 0o2770
@@ -88,8 +90,8 @@ def test_create_folder_survives_a_crash(root):
     """Cut short at any point, it is made whole by the next attempt."""
     for number in range(1, 1000):
         folder = os.path.join(root, f".Junk{number}")
-        killed = killed_before(number, lambda folder=folder: filing.create_folder(root, folder))
-        filing.create_folder(root, folder)
+        killed = killed_before(number, lambda folder=folder: on_disk.create_folder(root, folder))
+        on_disk.create_folder(root, folder)
         assert maildir.is_maildir(folder)
         assert os.path.exists(os.path.join(folder, "maildirfolder"))
         if not killed:
@@ -99,7 +101,7 @@ def test_create_folder_survives_a_crash(root):
 
 def test_one_file_system(root, tmp_path):
     """One is fine; two are a sentence."""
-    filing.check_one_file_system(root, make(tmp_path / "Other"))
+    filing.check_one_file_system(on_disk.opened(root), on_disk.opened(make(tmp_path / "Other")))
     memory = "/dev/shm"  # noqa: S108  the one other file system that most machines have
     if not os.access(memory, os.W_OK) or os.stat(memory).st_dev == os.stat(root).st_dev:
         pytest.skip("there is one file system only")
@@ -107,4 +109,18 @@ def test_one_file_system(root, tmp_path):
         for part in maildir.PARTS:
             os.mkdir(os.path.join(shm, part))
         with pytest.raises(UserError, match="different file systems"):
-            filing.check_one_file_system(root, shm)
+            filing.check_one_file_system(on_disk.opened(root), on_disk.opened(shm))
+
+
+def test_many_folders(root, monkeypatch):
+    """A Maildir may have 20,000 folders: to find the junk folder takes a listing, and no look at each."""
+    looks, real = [], os.stat
+    for number in range(500):
+        os.makedirs(os.path.join(root, f".F{number}", "new"))
+    make(Path(root, ".Spam"))
+    home = on_disk.opened(root).home
+    monkeypatch.setattr(os, "stat", lambda *a, **k: looks.append(a) or real(*a, **k))
+    assert filing.junk_folder(home).name == ".Spam"
+    assert len(looks) < 10
+    os.rename(os.path.join(root, ".Spam"), os.path.join(root, ".Other"))
+    assert filing.junk_folder(home).name == ".Junk"

@@ -2,6 +2,7 @@
 
 import os
 
+import on_disk
 import pytest
 
 from spamlstm.mail.folders import MOST_FOLDERS, Kind, folders, kind
@@ -22,7 +23,7 @@ def test_all_folders_are_found(tmp_path, names):
         make(tmp_path / name)
     (tmp_path / "sieve" / "tmp").mkdir(parents=True)
     (tmp_path / "dovecot-uidlist").write_text("")
-    assert [folder.name for folder in folders(str(tmp_path))] == ["", *names]
+    assert [folder.name for folder in folders(on_disk.opened(tmp_path).home)] == ["", *names]
 
 
 def test_links_are_not_followed(tmp_path):
@@ -32,7 +33,7 @@ def test_links_are_not_followed(tmp_path):
     (tmp_path / "Maildir" / ".Linked").symlink_to(tmp_path / "other")
     (tmp_path / "Maildir" / ".Half" / "new").mkdir(parents=True)
     (tmp_path / "Maildir" / ".Half" / "cur").symlink_to(tmp_path / "other" / "cur")
-    assert [folder.name for folder in folders(str(tmp_path / "Maildir"))] == [""]
+    assert [folder.name for folder in folders(on_disk.opened(tmp_path / "Maildir").home)] == [""]
 
 
 def test_there_is_an_end(tmp_path):
@@ -42,22 +43,22 @@ def test_there_is_an_end(tmp_path):
     for _ in range(30):
         path = path / "a"
         make(path)
-    assert 1 < len(list(folders(str(tmp_path)))) < MOST_FOLDERS
+    assert 1 < len(list(folders(on_disk.opened(tmp_path).home))) < MOST_FOLDERS
 
 
 def test_what_is_no_maildir(tmp_path):
     """It cannot be mistaken for an empty one."""
     with pytest.raises(OSError, match="no Maildir"):
-        list(folders(str(tmp_path)))
+        list(folders(on_disk.opened(tmp_path).home))
 
 
 def test_times_tell_of_what_comes_and_goes(tmp_path):
     """A name more in a part shows in its time."""
     make(tmp_path)
     os.utime(tmp_path / "cur", ns=(1, 1))
-    (before,) = folders(str(tmp_path))
+    (before,) = folders(on_disk.opened(tmp_path).home)
     (tmp_path / "cur" / "1:2,").write_text("")
-    (after,) = folders(str(tmp_path))
+    (after,) = folders(on_disk.opened(tmp_path).home)
     assert (before.which, before.new_ns) == (after.which, after.new_ns)
     assert before.cur_ns == 1 != after.cur_ns
 

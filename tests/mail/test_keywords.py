@@ -1,5 +1,6 @@
 """The letters of a folder's keywords, as Dovecot wrote them down."""
 
+import on_disk
 import pytest
 
 from spamlstm.mail import keywords
@@ -12,7 +13,7 @@ def folders(tmp_path):
     for folder, text in ((inbox, "0 $Junk\n1 work\n2 NonJunk\n"), (junk, "0 work\n3 junk\n")):
         folder.mkdir()
         (folder / "dovecot-keywords").write_text(text)
-    return str(inbox), str(junk)
+    return on_disk.opened(inbox), on_disk.opened(junk)
 
 
 def test_words(folders):
@@ -20,14 +21,14 @@ def test_words(folders):
 
 
 def test_a_folder_without_a_list(tmp_path):
-    assert keywords.words(str(tmp_path)) == {}
+    assert keywords.words(on_disk.opened(tmp_path)) == {}
 
 
 @pytest.mark.parametrize("text", [b"", b"x y", b"26 z", b"-1 z", b"0", b"\xb2 z", b"0" * 99 + b" z"])
 def test_lines_that_mean_nothing(tmp_path, text):
     """Whatever stands there is no error; only numbers of letters count."""
     (tmp_path / "dovecot-keywords").write_bytes(text)
-    assert keywords.words(str(tmp_path)) == {}
+    assert keywords.words(on_disk.opened(tmp_path)) == {}
 
 
 def test_letter(folders):

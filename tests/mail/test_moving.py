@@ -8,6 +8,7 @@ import re
 import stat
 from functools import partial
 
+import on_disk
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,10 +19,13 @@ from readers_and_kills import (
     before_line,
     deliver,
     everything,
+    identity,
     killed_before,
     make,
     read_mail,
     replace,
+    settle,
+    target,
 )
 
 from spamlstm.mail import filing, maildir, moving
@@ -34,14 +38,20 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 
 @pytest.fixture
 def junk(root):
-    folder = filing.junk_folder(root)
-    filing.create_folder(root, folder)
-    return folder
+    folder = filing.junk_folder(on_disk.opened(root).home)
+    filing.create_folder(folder)
+    return folder.path
 
 
 def moved(source, folder, *, base=None, part="new"):
     name = Name.parse(os.path.basename(source)).elsewhere(base=base or maildir.unique())
-    return moving.move(source, folder, name=name, part=part)
+    old = on_disk.entry(source)
+    moving.move(old, target(old, folder, name, part=part))
+
+
+def read(path):
+    """The bytes of a message, and its identity."""
+    return moving.read(on_disk.entry(path), most=1 << 20)
 
 
 @pytest.mark.parametrize("part", ["new", "cur"])
@@ -50,19 +60,14 @@ def test_move(root, junk, part):
     source = deliver(root, "1.host,S=17")
     before = os.stat(source)
 
-    moving.sync(moved(source, junk, part=part))
+    moved(source, junk, part=part)
 
-    (entry,) = maildir.messages(junk)
+    (entry,) = on_disk.messages(junk)
     after = os.stat(entry.path)
     assert (after.st_ino, after.st_mtime_ns, after.st_mode) == (before.st_ino, before.st_mtime_ns, before.st_mode)
     assert everything(root, junk) == [OLD]
     assert (entry.part, entry.name.endswith(":2,")) == (part, part == "cur")
     assert Name.parse(entry.name).size == 17
-
-
-def test_move_tells_what_to_sync(root, junk):
-    """The target first, so that the message is there before it is away."""
-    assert moved(deliver(root), junk) == (os.path.join(junk, "new"), os.path.join(root, "new"))
 
 
 def test_move_overwrites_nothing(root, junk):
@@ -71,7 +76,7 @@ def test_move_overwrites_nothing(root, junk):
     with pytest.raises(FileExistsError):
         moved(deliver(root), junk, base="taken")
 
-    assert moving.read(other)[0] == b"other"
+    assert on_disk.content(other) == b"other"
     assert everything(root) == [OLD]
 
 
@@ -79,12 +84,12 @@ def test_a_message_that_left_is_no_missing_folder(root, junk, tmp_path):
     """The first is normal, the second is not."""
     source = deliver(root)
     with pytest.raises(FileNotFoundError):
-        moved(source, str(tmp_path / "nowhere"))
+        moved(source, os.path.join(root, "nowhere"))
     read_mail(root)
     with pytest.raises(GoneError):
         moved(source, junk)
     with pytest.raises(GoneError):
-        moving.read(source)
+        read(source)
     with pytest.raises(GoneError):
         replace(source, junk, expected=moving.Identity(1, 1, 1))
 
@@ -93,12 +98,12 @@ def test_move_survives_kill(root, junk):
     """Killed before any line, the message is there once, and `settle` knows where."""
     for number in range(1, 1000):
         source = deliver(root, f"{number}.host")
-        base, known = maildir.unique(), moving.identity(source)
-        killed = killed_before(number, lambda: moving.sync(moved(source, junk, base=base)))  # noqa: B023  it runs at once
-        outcome = moving.settle(source, junk, base=base, expected=known)
+        base, known = maildir.unique(), identity(source)
+        killed = killed_before(number, lambda: moved(source, junk, base=base))  # noqa: B023  it runs at once
+        outcome = settle(source, junk, base=base, expected=known)
         assert len(everything(root)) + len(everything(junk)) == 1
         assert outcome is (Outcome.DONE if everything(junk) else Outcome.UNDONE)
-        for entry in (*maildir.messages(root), *maildir.messages(junk)):
+        for entry in (*on_disk.messages(root), *on_disk.messages(junk)):
             os.unlink(entry.path)
         if not killed:
             break
@@ -114,9 +119,9 @@ def test_replace(root, junk, part):
     """A fresh file under a fresh name with true sizes; date and mode are the old one's; tmp is left clean."""
     source = deliver(root, "1.host,S=1,U=4" + (":2,FS" if part == "cur" else ""), part=part)
 
-    moving.sync(replace(source, junk, part=part))
+    replace(source, junk, part=part)
 
-    (entry,) = maildir.messages(junk)
+    (entry,) = on_disk.messages(junk)
     name, status = Name.parse(entry.name), os.stat(entry.path)
     assert everything(root, junk) == [FRESH]
     assert (name.size, name.wire_size) == (len(FRESH), len(FRESH) + 3)
@@ -130,13 +135,13 @@ def test_owner_is_kept(root, junk):
     if os.geteuid() != 0:
         pytest.skip("only root may give files away")
     source = deliver(root)
-    os.chown(source, 12345, 23456)
-    os.chown(root, 12345, 23456)
+    for path in (source, root, junk, *(os.path.join(one, part) for one in (root, junk) for part in maildir.PARTS)):
+        os.chown(path, 12345, 23456)
 
     replace(source, junk)
-    filing.create_folder(root, os.path.join(root, ".More"))
+    on_disk.create_folder(root, os.path.join(root, ".More"))
 
-    (entry,) = maildir.messages(junk)
+    (entry,) = on_disk.messages(junk)
     paths = (entry.path, os.path.join(root, ".More", "new"), os.path.join(root, ".More", "maildirfolder"))
     assert [(os.stat(path).st_uid, os.stat(path).st_gid) for path in paths] == [(12345, 23456)] * 3
 
@@ -144,7 +149,7 @@ def test_owner_is_kept(root, junk):
 def test_a_name_given_to_another_message(root):
     """Mail that was delivered under a name used before (procmail) is not taken for what was read."""
     source = deliver(root)
-    known = moving.identity(source)
+    known = identity(source)
     os.rename(source, os.path.join(root, "cur", "1.host:2,S"))
     deliver(root, content=b"another")
 
@@ -157,41 +162,41 @@ def test_a_name_given_to_another_message(root):
 def test_the_last_moment(root, junk):
     """Even a name given away after the fresh message was published is not removed, nor taken for the old one later."""
     source = deliver(root)
-    known, base = moving.identity(source), maildir.unique()
-    target = os.path.join(junk, "new", base)
-    moving.publish(moving.prepare(FRESH, junk, base=base, like=source), target, source=source, expected=known)
+    known, base = identity(source), maildir.unique()
+    old = on_disk.entry(source)
+    fresh = target(old, junk, Name(base))
+    moving.publish(moving.prepare(FRESH, fresh, like=old), fresh, source=old, expected=known)
     os.rename(source, os.path.join(root, "cur", "1.host:2,"))
     deliver(root, content=b"another")
 
     with pytest.raises(GoneError):
-        moving.finish(source, junk, base=base, target=target, expected=known)
+        moving.finish(old, fresh, expected=known)
 
     assert sorted(everything(root, junk)) == [OLD, b"another"]
     os.unlink(os.path.join(root, "cur", "1.host:2,"))
-    assert moving.settle(source, junk, base=base, expected=known) is Outcome.GONE
+    assert settle(source, junk, base=base, expected=known) is Outcome.GONE
     assert everything(root, junk) == [b"another"]
 
 
 @pytest.mark.parametrize("same", [True, False])
 def test_replace_survives_kill(root, junk, same):
     """Killed before any line, with or without a reader before the restart: after `settle` the message is there once."""
-    target = root if same else junk
+    folder = root if same else junk
     folders = (root,) if same else (root, junk)
     for number in range(1, 1000):
         for read in (False, True):
             source = deliver(root, f"{number}.host")
-            base, known = maildir.unique(), moving.identity(source)
-            name = Name(base)
-            work = partial(moving.replace_with, source, FRESH, target, name=name, part="new", expected=known)
-            killed = killed_before(number, lambda: moving.sync(work()))  # noqa: B023  it runs at once
+            base, known = maildir.unique(), identity(source)
+            work = partial(replace, source, folder, base=base, expected=known)
+            killed = killed_before(number, work)
             if read:
                 read_mail(*folders)
-            outcome = moving.settle(source, target, base=base, expected=known)
-            assert outcome is moving.settle(source, target, base=base, expected=known)
+            outcome = settle(source, folder, base=base, expected=known)
+            assert outcome is settle(source, folder, base=base, expected=known)
             assert everything(*folders) == [FRESH if outcome is Outcome.DONE else OLD]
-            assert os.listdir(os.path.join(target, "tmp")) == []
-            for folder in folders:
-                for entry in maildir.messages(folder):
+            assert os.listdir(os.path.join(folder, "tmp")) == []
+            for one in folders:
+                for entry in on_disk.messages(one):
                     os.unlink(entry.path)
         if not killed:
             break
@@ -206,12 +211,12 @@ def test_replace_beside_a_reader(root, junk, user, same):
 
     What is removed while the fresh one is already out may stay as the fresh one: better than the other mistake.
     """
-    target = root if same else junk
+    folder = root if same else junk
     folders = (root,) if same else (root, junk)
     gone = 0
     for number in range(1, 1000):
         source = deliver(root, f"{number}.host")
-        known = moving.identity(source)
+        known = identity(source)
 
         def act(source=source):
             if user == "reads":
@@ -221,7 +226,7 @@ def test_replace_beside_a_reader(root, junk, user, same):
 
         with before_line(number, act) as left:
             try:
-                replace(source, target, expected=known)
+                replace(source, folder, expected=known)
                 kept = [FRESH]
             except GoneError:
                 kept = [OLD] if user == "reads" else []
@@ -229,9 +234,9 @@ def test_replace_beside_a_reader(root, junk, user, same):
         if user == "removes" and not everything(*folders):
             kept = []
         assert everything(*folders) == kept
-        assert os.listdir(os.path.join(target, "tmp")) == []
-        for folder in folders:
-            for entry in maildir.messages(folder):
+        assert os.listdir(os.path.join(folder, "tmp")) == []
+        for one in folders:
+            for entry in on_disk.messages(one):
                 os.unlink(entry.path)
         if left[0] > 0:
             break
@@ -257,7 +262,7 @@ def test_an_error_changes_nothing(root, junk):
         # Where even the cleaning up is refused both may be left: that is what `settle` is for.
         assert found in ([OLD], [FRESH], [OLD, FRESH]) if kept is None else found == kept
         for folder in (root, junk):
-            for entry in maildir.messages(folder):
+            for entry in on_disk.messages(folder):
                 os.unlink(entry.path)
         if left[0] > 0:
             break
@@ -266,13 +271,13 @@ def test_an_error_changes_nothing(root, junk):
 def test_a_removal_that_says_it_failed(root, junk):
     """NFS may say 'no such file' of a removal that was done: the fresh message is the only one then, and stays."""
     source = deliver(root)
-    known, base = moving.identity(source), maildir.unique()
-    target = os.path.join(junk, "new", base)
-    written = moving.prepare(FRESH, junk, base=base, like=source)
-    moving.publish(written, target, source=source, expected=known)
+    known = identity(source)
+    old = on_disk.entry(source)
+    fresh = target(old, junk, Name(maildir.unique()))
+    moving.publish(moving.prepare(FRESH, fresh, like=old), fresh, source=old, expected=known)
     os.unlink(source)
 
-    moving.finish(source, junk, base=base, target=target, expected=known)
+    moving.finish(old, fresh, expected=known)
 
     assert everything(root, junk) == [FRESH]
 
@@ -282,25 +287,26 @@ def test_a_user_who_moves_it_at_that_moment(root, junk, tmp_path, how):
     """What was taken to another folder while the fresh one was already out is there once, where its user wants it."""
     archive = make(tmp_path / "Maildir" / ".Archive")
     source = deliver(root)
-    known, base = moving.identity(source), maildir.unique()
-    target = os.path.join(junk, "new", base)
-    moving.publish(moving.prepare(FRESH, junk, base=base, like=source), target, source=source, expected=known)
+    known, base = identity(source), maildir.unique()
+    old = on_disk.entry(source)
+    fresh = target(old, junk, Name(base))
+    moving.publish(moving.prepare(FRESH, fresh, like=old), fresh, source=old, expected=known)
     how(source, os.path.join(archive, "cur", "2.host:2,S"))
     if os.path.exists(source):
         os.unlink(source)
 
     with pytest.raises(GoneError):
-        moving.finish(source, junk, base=base, target=target, expected=known)
+        moving.finish(old, fresh, expected=known)
 
     assert everything(root, junk, archive) == [OLD]
-    assert moving.settle(source, junk, base=base, expected=known) is Outcome.GONE
+    assert settle(source, junk, base=base, expected=known) is Outcome.GONE
 
 
 def test_a_move_that_is_half_done_at_that_moment(root, junk, tmp_path):
     """A server moves by a link and then an unlink. If both of our steps come between, its link is the message."""
     archive = make(tmp_path / "Maildir" / ".Archive")
     first, second = deliver(root), deliver(root, "2.host")
-    known = [moving.read(path)[1] for path in (first, second)]
+    known = [read(path)[1] for path in (first, second)]
     for path in (first, second):
         os.link(path, os.path.join(archive, "cur", f"{os.path.basename(path)}:2,S"))
 
@@ -308,7 +314,7 @@ def test_a_move_that_is_half_done_at_that_moment(root, junk, tmp_path):
         replace(first, junk, expected=known[0])
     moved(second, junk, base="filed")
     with pytest.raises(GoneError):
-        moving.give_way(os.path.join(junk, "new", "filed"), home=root, expected=known[1])
+        moving.give_way(on_disk.entry(os.path.join(junk, "new", "filed")), expected=known[1])
 
     assert everything(root, junk, archive) == [OLD, OLD]
 
@@ -318,14 +324,14 @@ def test_links_of_others_are_no_move(root, junk, tmp_path, when):
     """A backup made of links, or a copy that was there before, takes nothing from the user's folders."""
     other = make(tmp_path / "Maildir" / ".Copies") if when == "before it was read" else make(tmp_path / "backup")
     first, second = deliver(root), deliver(root, "2.host")
-    known = [moving.read(path)[1] for path in (first, second)]
+    known = [read(path)[1] for path in (first, second)]
     for path in (first, second):
         os.link(path, os.path.join(other, "cur", os.path.basename(path)))
     if when == "before it was read":
-        known = [moving.read(path)[1] for path in (first, second)]
+        known = [read(path)[1] for path in (first, second)]
     replace(first, junk, expected=known[0])
     moved(second, junk, base="filed")
-    moving.give_way(os.path.join(junk, "new", "filed"), home=root, expected=known[1])
+    moving.give_way(on_disk.entry(os.path.join(junk, "new", "filed")), expected=known[1])
 
     assert sorted(everything(root, junk)) == sorted([FRESH, OLD])
     assert everything(other) == [OLD, OLD]
@@ -335,11 +341,11 @@ def test_a_copy_of_what_was_moved(root, junk, tmp_path):
     """A user may copy what we filed, by link, before we are back from a crash: both are his, and both stay."""
     archive = make(tmp_path / "Maildir" / ".Archive")
     source = deliver(root)
-    known, base = moving.identity(source), maildir.unique()
+    known, base = identity(source), maildir.unique()
     moved(source, junk, base=base)
     os.link(os.path.join(junk, "new", base), os.path.join(archive, "cur", "2.host:2,S"))
 
-    assert moving.settle(source, junk, base=base, expected=known) is Outcome.DONE
+    assert settle(source, junk, base=base, expected=known) is Outcome.DONE
     assert everything(junk, archive) == [OLD, OLD]
 
 
@@ -364,10 +370,10 @@ def test_a_write_that_fails_leaves_nothing(root, junk, limit):
 def test_a_message_both_here_and_gone(root, junk):
     """A message that its user removed while we were down is gone, and is not brought back."""
     source = deliver(root)
-    known = moving.identity(source)
+    known = identity(source)
     os.unlink(source)
 
-    assert moving.settle(source, junk, base="x", expected=known) is Outcome.GONE
+    assert settle(source, junk, base="x", expected=known) is Outcome.GONE
 
 
 @given(st.binary(max_size=200))
@@ -380,15 +386,16 @@ def test_wire_size_is_that_of_crlf(content):
 
 def test_a_file_that_is_being_written_is_told_from_a_delivered_one(tmp_path):
     """Those who write into new itself must not lose the rest of their message; a reader is nobody to wait for."""
-    path = tmp_path / "x"
+    path = tmp_path / "new" / "x"
+    path.parent.mkdir()
     with path.open("w") as writer:
-        assert moving.is_being_written(str(path))
+        assert moving.is_being_written(on_disk.entry(path))
         writer.write("half")
         writer.flush()
-        assert moving.is_being_written(str(path))
+        assert moving.is_being_written(on_disk.entry(path))
     with path.open() as reader:
         assert reader.read() == "half"
-        assert not moving.is_being_written(str(path))
+        assert not moving.is_being_written(on_disk.entry(path))
     with path.open("a"):
-        assert moving.is_being_written(str(path))
-    assert not moving.is_being_written(str(tmp_path / "gone"))
+        assert moving.is_being_written(on_disk.entry(path))
+    assert not moving.is_being_written(on_disk.entry(path.with_name("gone")))

@@ -4,8 +4,10 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import on_disk
+
 from spamlstm.config import Config, DaemonConfig, MaildirConfig, Thresholds
-from spamlstm.mail import maildir, moving
+from spamlstm.mail import maildir
 from spamlstm.model.classifier import Judged
 from spamlstm.model.policy import Policy
 from spamlstm.service.counters import Counters
@@ -124,11 +126,11 @@ class House:
         """Part and name of each message."""
         folder = folder or self.root
         return (
-            sorted((entry.part, entry.name) for entry in maildir.messages(folder)) if maildir.is_maildir(folder) else []
+            sorted((entry.part, entry.name) for entry in on_disk.messages(folder)) if maildir.is_maildir(folder) else []
         )
 
     def contents(self, folder=None):
         folder = folder or self.root
         if not maildir.is_maildir(folder):
             return []
-        return sorted(moving.read(entry.path)[0] for entry in maildir.messages(folder))
+        return sorted(on_disk.content(entry.path) for entry in on_disk.messages(folder))

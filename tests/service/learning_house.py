@@ -6,11 +6,12 @@ import time
 from pathlib import Path
 from types import SimpleNamespace
 
+import on_disk
 from house import House
 
 from spamlstm.config import Layer
 from spamlstm.learning.labels import Labels
-from spamlstm.mail import filing, maildir, moving
+from spamlstm.mail import maildir
 from spamlstm.mail.content import content_id
 from spamlstm.mail.maildir import Name
 from spamlstm.model.classifier import Assessed
@@ -64,7 +65,7 @@ class LearningHouse(House):
 
     def folder(self, name, parent=None):
         path = os.path.join(parent or self.root, name)  # noqa: PTH118
-        filing.create_folder(parent or self.root, path)
+        on_disk.create_folder(parent or self.root, path)
         return path
 
     def labels(self):
@@ -84,8 +85,8 @@ class LearningHouse(House):
         wanted, found = content_id(raw), []
         for path, folders, _ in os.walk(self.root):
             if "cur" in folders:
-                entries = maildir.messages(path)
-                found += [entry for entry in entries if content_id(moving.read(entry.path)[0]) == wanted]
+                entries = on_disk.messages(path)
+                found += [entry for entry in entries if content_id(on_disk.content(entry.path)) == wanted]
         return found
 
     def move(self, raw, folder, *, how="rename", flags=None):

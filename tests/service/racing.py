@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import on_disk
+
 from spamlstm.mail import maildir
 from spamlstm.mail.maildir import Name
 
@@ -37,7 +39,7 @@ def main(root: str) -> int:
 
 def _read(folder: str, chance: random.Random) -> int:
     changes = 0
-    entries = list(maildir.messages(folder))
+    entries = list(on_disk.messages(folder))
     # What is new at once; of the rest a few, as a user who marks some.
     old = [entry for entry in entries if entry.part == "cur"]
     for entry in [entry for entry in entries if entry.part == "new"] + chance.sample(old, min(20, len(old))):

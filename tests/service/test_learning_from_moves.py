@@ -6,6 +6,7 @@ import os
 import shutil
 import sqlite3
 
+import on_disk
 import pytest
 from house import make, raw
 from learning_house import LearningHouse
@@ -13,7 +14,7 @@ from learning_house import LearningHouse
 from spamlstm.config import Layer
 from spamlstm.config.places import personal_dir
 from spamlstm.learning.labels import Labels
-from spamlstm.mail import maildir, moving
+from spamlstm.mail import maildir
 from spamlstm.service.ledger import Ledger
 from spamlstm.service.outcome import Status
 from spamlstm.service.undo import undo
@@ -363,7 +364,7 @@ def test_what_is_learned_is_the_mail_as_it_was_delivered(house):
     """Without the headers that we have written."""
     house = house()
     content = delivered(house, "spam")
-    assert b"X-Spam-Flag: YES" in moving.read(house.where(content)[0].path)[0]
+    assert b"X-Spam-Flag: YES" in on_disk.content(house.where(content)[0].path)
     house.move(content, house.root)
     house.look()
     labels = Labels.open(house.state)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import on_disk
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import invariant, precondition, rule
 from interruption import CrashError, Interruption, crash
@@ -120,7 +121,7 @@ class Taught(Mailbox):
             for entry in self._where(number):
                 folder = Path(entry.folder).name
                 kind = {".Junk": Kind.JUNK, ".Archive": Kind.FILED}.get(folder, Kind.INBOX)
-                (marks,) = {one.marks for one in listed(entry.folder) if one.name == entry.name}
+                (marks,) = {one.marks for one in listed(on_disk.opened(entry.folder)) if one.name == entry.name}
                 found[number] = Seen(kind, Name.parse(entry.name).base, marks)
         return found
 

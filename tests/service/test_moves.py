@@ -7,13 +7,14 @@ import shutil
 import tempfile
 from pathlib import Path
 
+import on_disk
 from house import OPENED, House, make, raw
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, precondition, rule
 from interruption import CrashError, Interruption, crash
 
-from spamlstm.mail import filing, maildir, moving
+from spamlstm.mail import maildir
 from spamlstm.mail.content import content_id
 from spamlstm.mail.maildir import Name
 from spamlstm.mail.tagging import untag
@@ -37,7 +38,7 @@ class Mailbox(RuleBasedStateMachine):
         memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108
         self.path = Path(tempfile.mkdtemp(dir=memory))
         self.house = self.kind(make(self.path / "Maildir"), self.path / "state").watch()
-        filing.create_folder(self.house.root, os.path.join(self.house.root, ".Archive"))
+        on_disk.create_folder(self.house.root, os.path.join(self.house.root, ".Archive"))
         self.mails: dict[int, bytes] = {}
         self.judged: set[int] = set()
         self.rescued: set[int] = set()
@@ -202,7 +203,7 @@ class Mailbox(RuleBasedStateMachine):
 
     @invariant()
     def each_message_is_there_once(self):
-        found = {number: [moving.read(entry.path)[0] for entry in self._where(number)] for number in self.mails}
+        found = {number: [on_disk.content(entry.path) for entry in self._where(number)] for number in self.mails}
         for number, copies in found.items():
             assert copies, f"{number} is lost"
             assert {untag(copy) for copy in copies} == {self.mails[number]}, f"{number} was changed"
@@ -228,12 +229,12 @@ class Mailbox(RuleBasedStateMachine):
 
     def _entries(self, folder):
         path = os.path.join(self.house.root, folder)
-        return list(maildir.messages(path)) if maildir.is_maildir(path) else []
+        return list(on_disk.messages(path)) if maildir.is_maildir(path) else []
 
     def _where(self, number):
         mark = f"Received: by mx id {number}\n".encode()
         entries = [entry for folder in FOLDERS for entry in self._entries(folder)]
-        return [entry for entry in entries if mark in moving.read(entry.path)[0]]
+        return [entry for entry in entries if mark in on_disk.content(entry.path)]
 
     def _is_known(self, number):
         return number in self.judged

@@ -6,6 +6,7 @@ import os
 import shutil
 from pathlib import Path
 
+import on_disk
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -228,4 +229,60 @@ def test_listed_is_in_order(house):
     one = house()
     for name in ("3", "1", "2"):
         one.deliver("ham", name=name)
-    assert [Name.parse(candidate.name).base for candidate in scan.listed(one.root, "new")] == ["1", "2", "3"]
+    assert [Name.parse(candidate.name).base for candidate in scan.listed(on_disk.opened(one.root).home, "new")] == [
+        "1",
+        "2",
+        "3",
+    ]
+
+
+def test_two_files_of_one_base(house):
+    """Names that differ in their comma fields only: each file is judged, and once."""
+    one = house(spam=())
+    for name in ("a,1", "a,2"):
+        one.deliver("spam", name=name)
+    assert [outcome.status for outcome in one.run()] == ["left", "left"]
+    one.clock.now += 10
+    assert one.run() == []
+    one.again()
+    assert one.run() == []
+
+
+def test_one_base_in_new_and_in_cur(house):
+    """Two files are two messages there too."""
+    one = house(spam=())
+    one.deliver("spam", name="a,S=10")
+    one.deliver("spam", name="a,S=11:2,S", part="cur")
+    assert [outcome.status for outcome in one.run()] == ["left", "left"]
+    one.again()
+    assert {outcome.status for outcome in one.run()} <= {"known"}
+
+
+def test_a_name_that_is_full(house):
+    """Fields may fill a name to its 255 bytes: it is tagged and filed all the same, without the fields."""
+    one = house()
+    one.deliver("spam", name="8," + "A" * 253)
+    one.deliver("unsure", name="9," + "B" * 253)
+    assert [outcome.status for outcome in one.run()] == ["done", "done"]
+    assert len(one.names(one.junk)) == len(one.names()) == 1
+
+
+def test_a_link_that_a_server_left(house, monkeypatch):
+    """A second name in the tmp of another folder, for good: one visit waits for its end in all half a second."""
+    one = house()
+    slept = []
+    monkeypatch.setattr("spamlstm.mail.moving.time.sleep", slept.append)
+    on_disk.create_folder(one.root, os.path.join(one.root, ".Archive"))
+    for number in range(5):
+        path = one.deliver("spam")
+        os.link(path, os.path.join(one.root, ".Archive", "tmp", f"{number}.left"))
+    assert {outcome.status for outcome in one.run()} == {"done"}
+    assert 0.4 < sum(slept) < 0.6
+
+
+def test_a_copy_in_another_folder_is_left_to_its_user(house):
+    """A message that its user has linked to another folder meanwhile is not judged."""
+    one = house()
+    on_disk.create_folder(one.root, os.path.join(one.root, ".Archive"))
+    os.link(one.deliver("spam"), os.path.join(one.root, ".Archive", "cur", "1:2,S"))
+    assert [outcome.status for outcome in one.run()] == ["known"]

@@ -5,10 +5,10 @@
 import os
 from pathlib import Path
 
+import on_disk
 import pytest
 
 from spamlstm.config import Action
-from spamlstm.mail import filing
 from spamlstm.mail.maildir import Name
 from spamlstm.service.ledger import Ledger
 from spamlstm.service.undo import Fate, undo
@@ -31,7 +31,7 @@ def path_of(one, folder):
 def test_there_and_back(house, actions, read):
     """Whatever was done: the message is in the inbox with its bytes, and with the flags that it got since."""
     one = house(spam=actions)
-    filing.create_folder(one.root, one.junk)
+    on_disk.create_folder(one.root, one.junk)
     Path(one.root, "dovecot-keywords").write_text("0 $Junk\n1 work\n")
     Path(one.junk, "dovecot-keywords").write_text("0 work\n1 $Junk\n")
     before = Path(one.deliver(name="1.host,S=9")).read_bytes()
@@ -62,7 +62,7 @@ def test_what_a_user_moved_is_his(house):
     """To another folder, or out of the world: it is left alone and said so, each time."""
     one = house()
     archive = os.path.join(one.root, ".Archive")
-    filing.create_folder(one.root, archive)
+    on_disk.create_folder(one.root, archive)
     one.deliver()
     one.run()
     os.rename(path_of(one, one.junk), os.path.join(archive, "cur", "7.imap:2,S"))

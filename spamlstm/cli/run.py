@@ -25,6 +25,7 @@ from spamlstm.service.journal import Journal
 from spamlstm.service.learners import Learners
 from spamlstm.service.lock import hold
 from spamlstm.service.log import emit
+from spamlstm.service.maildir_locks import MaildirLocks
 from spamlstm.service.model_in_use import ModelInUse
 from spamlstm.service.moves import Moves
 from spamlstm.service.notify import Notifier
@@ -83,15 +84,22 @@ def run_daemon(wish: Wish, *, state: Path | None) -> None:
         wake = stack.enter_context(Wake())
         hints = Hints(wake.ring)
         watcher = stack.enter_context(Watcher(hints))
+        locks = stack.enter_context(MaildirLocks())
         moves = Moves(
             config=config,
             places=places,
             journal=journal,
             learners=learners,
             watch=watcher.watch_junk,
+            open_maildir=locks.opened,
         )
         pipeline = Pipeline(
-            config=config, classifier=classifier, journal=journal, counters=Counters(), moved=moves.knows
+            config=config,
+            classifier=classifier,
+            journal=journal,
+            counters=Counters(),
+            moved=moves.knows,
+            open_maildir=locks.opened,
         )
         feedback = Feedback(
             learners=learners,
@@ -113,6 +121,7 @@ def run_daemon(wish: Wish, *, state: Path | None) -> None:
             load=lambda: _load(wish, model),
             feedback=feedback,
             model=model,
+            locks=locks,
         )
         _listen_to_signals(daemon, wake)
         emit(logging.INFO, "started", version=__version__, model=status.model, state=state)

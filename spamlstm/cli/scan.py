@@ -19,6 +19,7 @@ from spamlstm.model.personal import PersonalLayer
 from spamlstm.service.counters import Counters
 from spamlstm.service.journal import Journal
 from spamlstm.service.lock import hold
+from spamlstm.service.maildir_locks import MaildirLocks
 from spamlstm.service.outcome import Outcome, Status
 from spamlstm.service.pipeline import Pipeline
 from spamlstm.service.places import NAME, Places
@@ -44,8 +45,16 @@ def scan_maildir(wish: Wish) -> int:
         classifier = Classifier.open(wish.model, config=config, personal=PersonalLayer())
         labels = labels_dir(state, config.learning.layer, path)
         classifier.personal = _layer_upon(classifier, labels, dry_run=wish.dry_run)
+        locks = stack.enter_context(MaildirLocks())
+        if not wish.dry_run:
+            locks.lock(path)
         pipeline = Pipeline(
-            config=config, classifier=classifier, journal=journal, counters=Counters(), moved=_moved(state, stack)
+            config=config,
+            classifier=classifier,
+            journal=journal,
+            counters=Counters(),
+            moved=_moved(state, stack),
+            open_maildir=locks.opened,
         )
         if not wish.dry_run:
             pipeline.recover()

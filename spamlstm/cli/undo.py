@@ -12,8 +12,10 @@ from spamlstm.cli.output import local_time, plain
 from spamlstm.cli.scan import opened
 from spamlstm.config.places import state_dir
 from spamlstm.errors import TemporaryError, UserError
+from spamlstm.mail.opened import OpenMaildir
 from spamlstm.service.counters import Counters
 from spamlstm.service.ledger import Ledger
+from spamlstm.service.maildir_locks import MaildirLocks
 from spamlstm.service.undo import Fate, Undone, undo
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
@@ -24,11 +26,17 @@ def undo_since(since: str, *, dry_run: bool, json: bool, state: Path | None) -> 
     """Take back and print; gives the exit status."""
     moment = when(since, now=time.time())
     fates: Counter[Fate] = Counter()
-    with opened(state or state_dir(), dry_run=dry_run) as journal:
-        ledger = Ledger(journal, counters=Counters(), clock=time.time)
+    with opened(state or state_dir(), dry_run=dry_run) as journal, MaildirLocks() as locks:
+
+        def open_maildir(path: str) -> OpenMaildir:
+            if not dry_run:
+                locks.lock(path)
+            return locks.opened(path)
+
+        ledger = Ledger(journal, counters=Counters(), clock=time.time, opened=open_maildir)
         if not dry_run:
             ledger.settle(all_open=True)
-        for one in undo(journal, ledger, since=moment, dry=dry_run, clock=time.time):
+        for one in undo(journal, ledger, since=moment, dry=dry_run, clock=time.time, open_maildir=open_maildir):
             fates[one.fate] += 1
             _print(one, json=json)
     if not json:

@@ -16,6 +16,7 @@ from spamlstm.service import metrics
 from spamlstm.service.feedback import Feedback
 from spamlstm.service.hints import WHOLE, Hints
 from spamlstm.service.log import emit, logger
+from spamlstm.service.maildir_locks import MaildirLocks
 from spamlstm.service.model_in_use import ModelInUse
 from spamlstm.service.notify import Notifier
 from spamlstm.service.outcome import Candidate, Status
@@ -38,7 +39,8 @@ Setup = Callable[[], tuple[Config, Classifier]]
 class Daemon:
     """Turns until `stop`. `load` reads configuration and model anew; if it fails, those that are in use stay.
 
-    Without `feedback` nothing is learned, without `model` another one is only loaded by `reload`.
+    Without `feedback` nothing is learned, without `model` another one is only loaded by `reload`, without `locks` other
+    programs may work on the same Maildirs.
 
     All but `stop` and `reload` is for the thread that opened the pipeline's journal.
     """
@@ -52,6 +54,7 @@ class Daemon:
     load: Setup
     feedback: Feedback | None = None
     model: ModelInUse | None = None
+    locks: MaildirLocks | None = None
     clock: Callable[[], float] = time.monotonic
     _stopping: bool = False
     _reload_asked: bool = False
@@ -174,7 +177,11 @@ class Daemon:
         self.status.dry_run = bool(config.maildirs) and all(map(config.is_dry, config.maildirs))
         began = time.thread_time()
         self.hints.take_all()
-        coverage = self.watcher.cover([str(path) for path in expand(config.maildirs)])
+        maildirs = [str(path) for path in expand(config.maildirs)]
+        usable = self.locks.keep(maildirs) if self.locks is not None else maildirs
+        coverage = self.watcher.cover(usable)
+        if self.locks is not None:
+            coverage = coverage.without(self.locks.refused)
         for maildir in self.watcher.present():
             self.hints.doubt(maildir)
         self._look_cost = time.thread_time() - began
@@ -274,5 +281,7 @@ class Daemon:
             if remark not in self.status.coverage.remarks:
                 emit(logging.WARNING, "not-watched", why=remark)
         counts = {"watched": coverage.watched, "polled": coverage.polled, "missing": coverage.missing}
+        if coverage.refused:
+            counts["refused"] = coverage.refused
         emit(logging.INFO, "maildirs", **counts)
         self.status.coverage = coverage

@@ -27,10 +27,7 @@ def hold(state: Path) -> Iterator[None]:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise TemporaryError(
-                f"another spamlstm{_holder(handle)} is at work with {state}; stop it first, or give this one a state"
-                " folder of its own with --state"
-            ) from error
+            raise TemporaryError(f"another spamlstm{_holder(handle)} is at work with {state}; stop it first") from error
         os.ftruncate(handle, 0)
         os.pwrite(handle, f"{os.getpid()}\n".encode("ascii"), 0)
         yield

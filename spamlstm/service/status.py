@@ -67,6 +67,7 @@ class DaemonStatus:
                 "watched": self.coverage.watched,
                 "polled": self.coverage.polled,
                 "missing": self.coverage.missing,
+                "refused": self.coverage.refused,
                 "most_watches": limit("max_user_watches"),
             },
             "remarks": list(self.coverage.remarks),

@@ -9,8 +9,8 @@ Why not watchdog's Observer, which takes a thread for each folder: docs/decision
 import contextlib
 import errno
 import os
-from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self, cast
@@ -34,6 +34,8 @@ MASK_OF_JUNK = IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_DELETE_S
 MASK_OF_JUNK |= IN_ONLYDIR | IN_DONT_FOLLOW
 MASK = ARRIVES | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR | IN_DONT_FOLLOW
 
+# Maildirs that are refused are named one by one in the log; more than these are counted only.
+MOST_NAMED = 20
 LIMITS = Path("/proc/sys/fs/inotify")
 
 
@@ -54,13 +56,20 @@ class _Folder:
 class Coverage:
     """How many Maildirs the kernel tells of, how many are only looked at now and then, how many are not there.
 
-    `remarks` are sentences for the administrator, one for each reason why some are only looked at.
+    `refused` is how many are not used. `remarks` are sentences for the administrator, one for each reason why some are
+    only looked at or refused.
     """
 
     watched: int = 0
     polled: int = 0
     missing: int = 0
     remarks: tuple[str, ...] = ()
+    refused: int = 0
+
+    def without(self, refused: Mapping[str, Exception]) -> Self:
+        """The same with the Maildirs that are not used at all, by path; the first few are named in the remarks."""
+        reasons = [str(error) for _, error in zip(range(MOST_NAMED), refused.values(), strict=False)]
+        return replace(self, refused=len(refused), remarks=(*self.remarks, *reasons))
 
 
 class _Inotify(Protocol):

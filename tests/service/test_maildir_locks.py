@@ -1,0 +1,115 @@
+"""One program at a time over one Maildir."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from maildirs import make
+
+from spamlstm.errors import NoInputError, TemporaryError
+from spamlstm.service.maildir_locks import MaildirLocks
+
+_HOLDER = """
+import sys
+from spamlstm.service.maildir_locks import MaildirLocks
+with MaildirLocks() as locks:
+    locks.lock(sys.argv[1])
+    print("locked", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def box(tmp_path):
+    return make(tmp_path / "Maildir")
+
+
+@pytest.fixture
+def elsewhere():
+    """Another process that holds the lock of a Maildir until it is ended."""
+    running = []
+
+    def hold(box):
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path or "." for path in sys.path)}
+        process = subprocess.Popen(
+            [sys.executable, "-c", _HOLDER, box],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=environment,
+        )
+        running.append(process)
+        assert process.stdout.readline() == "locked\n"
+        return process
+
+    yield hold
+    for process in running:
+        process.communicate("", timeout=60)
+
+
+def test_two_processes(box, elsewhere, tmp_path):
+    """The second is told, whatever path it takes; a kill gives the lock back."""
+    (tmp_path / "link").symlink_to(box)
+    first = elsewhere(box)
+    with MaildirLocks() as locks:
+        for path in (box, str(tmp_path / "link")):
+            with pytest.raises(TemporaryError, match="another spamlstm is at work on"):
+                locks.lock(path)
+        assert locks.keep([box]) == []
+        assert list(locks.refused) == [box]
+        first.kill()
+        first.wait()
+        assert locks.keep([box]) == [box]
+        assert locks.refused == {}
+
+
+def test_a_maildir_that_is_made_anew(box, tmp_path):
+    """Its user may move it away; the one that is there now is locked and opened."""
+    with MaildirLocks() as locks:
+        locks.lock(box)
+        Path(box).rename(tmp_path / "away")
+        assert locks.keep([box]) == [box]
+        make(Path(box))
+        with locks.opened(box) as home:
+            assert home.identity == (os.stat(box).st_dev, os.stat(box).st_ino)  # noqa: PTH116  as the identity
+        assert locks.keep([box]) == [box]
+        with MaildirLocks() as others:
+            assert others.keep([box, str(tmp_path / "away")]) == [str(tmp_path / "away")]
+
+
+def test_what_is_not_there_is_not_refused(tmp_path):
+    """A Maildir may be made later: it is missing, and no more."""
+    with MaildirLocks() as locks:
+        assert locks.keep([str(tmp_path / "none")]) == [str(tmp_path / "none")]
+        assert locks.refused == {}
+
+
+def test_what_is_not_wanted_any_more_is_let_go(box):
+    """A configuration that is read anew may name others."""
+    with MaildirLocks() as locks, MaildirLocks() as others:
+        locks.lock(box)
+        assert others.keep([box]) == []
+        locks.keep([])
+        assert others.keep([box]) == [box]
+
+
+def test_as_many_as_files_may_be_open(tmp_path):
+    """Beyond that Maildirs are worked on without a lock, and nothing fails."""
+    boxes = [make(tmp_path / str(number)) for number in range(5)]
+    with MaildirLocks(most=3) as locks, MaildirLocks() as others:
+        assert locks.keep(boxes) == boxes
+        assert others.keep(boxes) == boxes[3:]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a link of another user")
+def test_a_link_of_another_user(box, tmp_path):
+    """It is refused with a sentence, and the others are not."""
+    link = tmp_path / "link"
+    link.symlink_to(box)
+    os.chown(link, 20_001, 20_001, follow_symlinks=False)
+    with MaildirLocks() as locks:
+        assert locks.keep([str(link), box]) == [box]
+        with pytest.raises(NoInputError, match="symbolic link of another user"):
+            locks.lock(str(link))

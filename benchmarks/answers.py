@@ -1,0 +1,79 @@
+"""Whether two versions of the program give the same answers: what each message reads as, its score, verdict and tags.
+
+answers.py write FILE ARCHIVE...     note the answers of this version, a line for each message
+answers.py compare FILE ARCHIVE...   hold those of this version against them; the exit status is 1 if one differs
+"""
+
+import argparse
+import hashlib
+import itertools
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from spamlstm.mail import corpus
+from spamlstm.mail.content import content_id
+from spamlstm.mail.tagging import tag
+from spamlstm.model.classifier import Classifier
+from spamlstm.model.personal import PersonalLayer
+
+NAMES = ("id", "content id", "text", "verdict", "score", "tagged", "personal features")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=["write", "compare"])
+    parser.add_argument("file", type=Path)
+    parser.add_argument("archives", type=Path, nargs="+")
+    parser.add_argument("--most", type=int, default=4_000, help="messages of each archive")
+    arguments = parser.parse_args()
+    answers = (one for archive in arguments.archives for one in answered(archive, arguments.most))
+    if arguments.what == "write":
+        with arguments.file.open("w") as out:
+            out.writelines("\t".join(one) + "\n" for one in answers)
+    else:
+        sys.exit(not compare(arguments.file, answers))
+
+
+def answered(archive: Path, most: int) -> Iterator[tuple[str, ...]]:
+    """The answers for each message of an archive, in the order of NAMES."""
+    classifier = Classifier.open(personal=PersonalLayer())
+    for one in itertools.islice(corpus.read(archive), most):
+        judgement = classifier.classify(one.raw)
+        reading = classifier.reader.read(one.raw)
+        yield (
+            f"{archive.name}/{one.id}",
+            content_id(one.raw),
+            digest(repr((reading.windows, reading.evidence, reading.defects))),
+            f"{judgement.verdict} {judgement.reason}",
+            f"{judgement.score!r}",
+            digest(repr(tag(one.raw, judgement, version="1", bar=0.979))),
+            digest(repr(() if (prints := classifier.assess(one.raw).prints) is None else prints.tolist())),
+        )
+
+
+def compare(before: Path, answers: Iterator[tuple[str, ...]]) -> bool:
+    """Print what differs; whether nothing does."""
+    same = differing = 0
+    with before.open() as lines:
+        for line, now in itertools.zip_longest(lines, answers):
+            then = tuple(line.rstrip("\n").split("\t")) if line else None
+            if then == now:
+                same += 1
+                continue
+            differing += 1
+            if then is None or now is None or then[0] != now[0]:
+                print(f"other messages than before: {then and then[0]} and {now and now[0]}")
+                return False
+            names = [name for name, a, b in zip(NAMES, then, now, strict=True) if a != b]
+            print(f"{now[0]}: {', '.join(names)}")
+    print(f"{same:,} messages have the same answers, {differing:,} do not")
+    return not differing
+
+
+def digest(text: str) -> str:
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
+
+
+if __name__ == "__main__":
+    main()

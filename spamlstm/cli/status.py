@@ -36,7 +36,7 @@ def _lines(told: dict[str, Any]) -> Iterator[str]:
     yield _row(
         "Maildirs",
         f"{maildirs['watched']} watched, {maildirs['polled']} looked at now and then, {maildirs['missing']} not there"
-        f" ({maildirs['watched']} of {maildirs['most_watches']} inotify watches)",
+        f" ({maildirs['watched']}{_of(maildirs['most_watches'])} inotify watches)",
     )
     yield from (_row("", remark) for remark in told["remarks"])
     yield _row("judged", _counts(mail["judged"]))
@@ -53,6 +53,11 @@ def _lines(told: dict[str, Any]) -> Iterator[str]:
     )
     if told["errors"] or told["restarts"]:
         yield _row("trouble", f"{told['errors']} bugs, {told['restarts']} restarts of the watcher; see the log")
+
+
+def _of(most: int | None) -> str:
+    """How many there may be, where the kernel says so."""
+    return "" if most is None else f" of {most}"
 
 
 def _row(name: str, value: str) -> str:

@@ -6,7 +6,6 @@ Why not watchdog's Observer, which takes a thread for each folder: docs/decision
 # A list of 10,000 folders is looked at often, and os is many times as fast as pathlib:
 # ruff: noqa: PTH116, PTH118
 
-import contextlib
 import errno
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -112,7 +111,7 @@ class Watcher:
     _junks: dict[str, tuple[int, int]] = field(default_factory=dict)  # by path: which folder it is, and its watch
     _junk_of: dict[int, str] = field(default_factory=dict)  # whose junk folder's watch it is, by its number
     _remote: frozenset[int] = frozenset()
-    _most: int = 0  # watches that the kernel allows
+    _most: int | None = None  # watches that the kernel allows, None where it does not say
     _refused: int = 0  # the errno with which the kernel last refused a watch
 
     def cover(self, maildirs: Collection[str]) -> Coverage:
@@ -145,16 +144,19 @@ class Watcher:
             return
         if before is not None:
             self._end(before[1])
-        home = self._folders.get(maildir)
-        if home is None or home.number is None or 2 * (len(self._maildirs) + len(self._junk_of)) >= self._most:
+        home, inotify = self._folders.get(maildir), self._inotify
+        if home is None or home.number is None or inotify is None or not self._spares_watches():
             return
-        inotify = self._inotify
-        # What is refused here is no news: where it is refused to deliveries, that is told.
-        with contextlib.suppress(OSError):
-            number = inotify.add_callback(os.fsencode(path), MASK_OF_JUNK, self, id(self)) if inotify else -1
-            if number >= 0:
-                self._junks[path] = which, number
-                self._junk_of[number] = maildir
+        try:
+            number = inotify.add_callback(os.fsencode(path), MASK_OF_JUNK, self, id(self))
+        except OSError as error:
+            # What is refused here is no news: where it is refused to deliveries, that is told.
+            if error.errno == errno.ENOSPC:
+                self._learn_most()
+            return
+        if number >= 0:
+            self._junks[path] = which, number
+            self._junk_of[number] = maildir
 
     def poll(self) -> None:
         """Look at those without a watch: their folder's time tells of deliveries, and a watch may be possible now."""
@@ -246,8 +248,19 @@ class Watcher:
             return
         inotify.start()
         self._inotify = inotify
-        most = limit("max_user_watches")
-        self._most = int(most) if most.isdecimal() else 0
+        self._most = limit("max_user_watches")
+
+    def _spares_watches(self) -> bool:
+        """Whether junk folders may have a further watch: deliveries keep half of what the kernel allows.
+
+        Where the kernel does not say (systemd's ProcSubset=pid hides /proc/sys) there is no limit until it refuses one.
+        """
+        return self._most is None or 2 * (len(self._maildirs) + len(self._junk_of)) < self._most
+
+    def _learn_most(self) -> None:
+        """The kernel has refused a watch: if it does not say how many it allows, it allows those that there are."""
+        if self._most is None:
+            self._most = len(self._maildirs) + len(self._junk_of)
 
     def _unwatched(self) -> Iterator[str]:
         for maildir, folder in self._folders.items():
@@ -281,6 +294,10 @@ class Watcher:
         except FileNotFoundError:
             return None
         except OSError as error:
+            if error.errno == errno.ENOSPC and self._junk_of:
+                self._learn_most()
+                self._end(next(iter(self._junk_of)))  # deliveries come first
+                return self._watch(maildir)
             self._refused = error.errno or errno.EIO
             return None
         if number < 0:  # so watchdog says that permission is denied
@@ -313,25 +330,27 @@ def _remarks(why: int, *, refused: int, remote: int, of: int) -> Iterator[str]:
     if refused <= 0:
         return
     if why == errno.ENOSPC:
+        most = limit("max_user_watches")
         yield (
-            f"the kernel takes no more than {limit('max_user_watches')} watches from this user, too few for {refused}"
-            f" of {of} Maildirs: {some}; sysctl fs.inotify.max_user_watches={_round_up(2 * of)} would do"
+            f"the kernel takes no more{'' if most is None else f' than {most}'} watches from this user, too few for"
+            f" {refused} of {of} Maildirs: {some}; sysctl fs.inotify.max_user_watches={_round_up(2 * of)} would do"
         )
     elif why == errno.EMFILE:
+        most = limit("max_user_instances")
         yield (
-            f"the kernel gives this user no further inotify instance of its {limit('max_user_instances')}: {some};"
-            " sysctl fs.inotify.max_user_instances sets it"
+            f"the kernel gives this user no further inotify instance{'' if most is None else f' of its {most}'}: "
+            f"{some}; sysctl fs.inotify.max_user_instances sets it"
         )
     else:
         yield f"{refused} of {of} Maildirs cannot be watched ({os.strerror(why) if why else 'they vanish'}): {some}"
 
 
-def limit(name: str) -> str:
-    """What the kernel allows a user, `max_user_watches` or `max_user_instances`; '?' where it does not say."""
+def limit(name: str) -> int | None:
+    """What the kernel allows a user, `max_user_watches` or `max_user_instances`; None where it does not say."""
     try:
-        return (LIMITS / name).read_text().strip()
-    except OSError:
-        return "?"
+        return int((LIMITS / name).read_text())
+    except (OSError, ValueError):
+        return None
 
 
 def _round_up(number: int) -> int:

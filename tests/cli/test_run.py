@@ -52,8 +52,8 @@ def daemon(root, environment):
     """Start `spamlstm run`; gives the process and a function that reads its log up to a word."""
     started = []
 
-    def start(*arguments):
-        command = [sys.executable, "-m", "spamlstm", "run", *map(str, arguments)]
+    def start(*arguments, within=()):
+        command = [*within, sys.executable, "-m", "spamlstm", "run", *map(str, arguments)]
         process = subprocess.Popen(command, cwd=root, env=environment, stderr=subprocess.PIPE, text=True)
         started.append(process)
 
@@ -177,6 +177,29 @@ def test_a_dry_run_touches_nothing(daemon, maildir):
     assert " dry " in log_until("base=1.spam")
     assert [path.name for path in (maildir / "new").iterdir()] == ["1.spam"]
     assert not (maildir / ".Junk").exists()
+
+
+# What systemd's ProcSubset=pid does, as far as it concerns us.
+HIDDEN = ("unshare", "--mount", "sh", "-c", 'mount -t tmpfs none /proc/sys && exec "$0" "$@"')
+
+
+def test_moves_are_learned_at_once_where_proc_sys_is_hidden(daemon, spamlstm, maildir):
+    """Under the units nobody can read the kernel's limits; learning does not wait for a scan all the same."""
+    if subprocess.run([*HIDDEN, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("only root with a mount namespace can hide /proc/sys")
+    for part in ("tmp", "new", "cur"):
+        (maildir / ".Junk" / part).mkdir(parents=True)
+    (maildir / "cur" / "1.missed:2,S").write_bytes(b"Received: by mx with id 1\n" + UNSURE)
+    _, log_until = daemon(maildir, within=HIDDEN)
+    log_until(" ready ")
+    told = json.loads(spamlstm("status", "--json")[1])
+    assert (told["maildirs"]["watched"], told["maildirs"]["most_watches"]) == (1, None)
+    while not json.loads(spamlstm("status", "--json")[1])["learning"]["rounds"]:
+        pass
+    (maildir / "cur" / "1.missed:2,S").rename(maildir / ".Junk" / "cur" / "1.missed:2,S")
+    log_until("learned")
+    assert json.loads(spamlstm("status", "--json")[1])["scans"] == 1
+    assert "(1 inotify watches)" in spamlstm("status")[1]
 
 
 def test_one_for_each_state_folder(daemon, spamlstm, maildir):

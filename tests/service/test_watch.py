@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from maildirs import by_link, by_rename, by_writing, make
 
+from spamlstm.service import watch
 from spamlstm.service.hints import NEW, WHOLE, Hints
 from spamlstm.service.mounts import remote_devices
 from spamlstm.service.wake import Wake
@@ -164,7 +165,7 @@ def test_a_dead_thread_is_replaced(box, watcher, wake, hints):
 def test_an_overflow_puts_everything_in_doubt(box, watcher, wake, hints):
     """More deliveries than the kernel's queue holds while we stand still: it says so, and we hear it."""
     cover(watcher, box)
-    most = int(limit("max_queued_events"))
+    most = limit("max_queued_events")
     with watcher._inotify._lock:  # watchdog's thread waits for this before it reads again
         message = by_rename(box, "0")
         for number in range(most + 3000):  # one read may be under way, of at most 2,000 or so
@@ -319,3 +320,67 @@ def test_a_maildir_that_is_covered_no_more(watcher, box, tmp_path):
     junk(watcher, box)
     cover(watcher, make(tmp_path / "other"))
     assert watcher._junk_of == {}
+
+
+@pytest.fixture
+def hidden(monkeypatch, tmp_path):
+    """The kernel's limits cannot be read, as under systemd's ProcSubset=pid."""
+    monkeypatch.setattr(watch, "LIMITS", tmp_path / "none")
+
+
+def test_an_unknown_limit_is_no_limit(hidden, watcher, hints, wake, box):
+    """Where /proc/sys is hidden, junk folders are watched as elsewhere, so that moves are learned from at once."""
+    cover(watcher, box)
+    cur = junk(watcher, box)
+    (cur / "1:2,").write_bytes(b"mail")
+    assert until(wake, hints.take_moved) == [box]
+    assert limit("max_user_watches") is None
+
+
+def test_the_units_hide_what_is_tested_here(root):
+    """The units of the daemon set ProcSubset=pid."""
+    units = ("spamlstm.service", "spamlstm-user.service")
+    assert all("\nProcSubset=pid\n" in (root / "systemd" / name).read_text() for name in units)
+
+
+def test_deliveries_come_first_where_the_limit_is_unknown(hidden, hints, tmp_path):
+    """A junk folder gives its watch to a Maildir that the kernel refuses one, and asks for no other."""
+    kernel = Counting(_open_inotify(), most=4)
+    with Watcher(hints, open_inotify=lambda: kernel) as watcher:
+        boxes = [make(tmp_path / name) for name in "abc"]
+        watcher.cover(boxes[:2])
+        for box in boxes[:2]:
+            junk(watcher, box)
+        coverage = watcher.cover(boxes)
+        assert (coverage.watched, coverage.polled, coverage.remarks) == (3, 0, ())
+        assert list(watcher._junk_of.values()) == [boxes[1]]
+        watcher.watch_junk(boxes[0], f"{boxes[0]}/.Junk/cur", Path(boxes[0], ".Junk", "cur").stat().st_ino)
+        assert list(watcher._junk_of.values()) == [boxes[1]]
+
+
+class Counting:
+    """The real thing, which refuses a watch while as many as `most` are there."""
+
+    def __init__(self, real, *, most):
+        self._real, self._left = real, most
+
+    def __getattr__(self, name):
+        return getattr(self._real, name)
+
+    def add_callback(self, *arguments):
+        if not self._left:
+            raise OSError(errno.ENOSPC, "no")
+        self._left -= 1
+        return self._real.add_callback(*arguments)
+
+    def remove_callbacks(self, callbacks):
+        self._left += len(callbacks)
+        self._real.remove_callbacks(callbacks)
+
+
+def test_a_refusal_without_a_known_limit_is_told(hidden, hints, tmp_path):
+    """The sentence names no number that nobody knows."""
+    boxes = [make(tmp_path / name) for name in "ab"]
+    with Watcher(hints, open_inotify=lambda: Grudging(_open_inotify(), most=1, error=errno.ENOSPC)) as watcher:
+        (remark,) = watcher.cover(boxes).remarks
+    assert remark.startswith("the kernel takes no more watches from this user, too few for 1 of 2 Maildirs")

@@ -1,15 +1,25 @@
 """The numbers for Prometheus: as text, in a file for node_exporter, and at an address of this machine."""
 
 import contextlib
-import http.server
 import os
+import re
 import socket
-import threading
+import stat
+import time
 from collections.abc import Callable, Iterator
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
+from spamlstm.service.server import serving
+
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+# A scrape is asked for and taken within milliseconds.
+CLIENT_SECONDS = 5.0
+# Prometheus asks in some 300 bytes.
+MOST_REQUEST = 8192
+# A file beside the textfile that is older than this is what a crash left.
+LEFTOVER_SECONDS = 3600.0
 
 # Name, kind, where in the snapshot, the label of a table's keys, help.
 _ROWS = (
@@ -85,72 +95,77 @@ def _escaped(value: str) -> str:
 
 
 def write(path: Path, text: str) -> None:
-    """Put the text into a file that others read while it is written: they see the old one or the new one, whole."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    """Put the text into a file that others read while it is written: they see the old one or the new one, whole.
+
+    Others may write in the folder too, as node_exporter's often is: no link is followed, neither one in place of the
+    file nor one under the name beside it, which cannot be guessed.
+    """
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        beside.write_text(text, "utf-8")
-        beside.chmod(0o644)  # node_exporter is another user
-        beside.replace(path)
+        _remove_leftovers(folder, path.name)
+        beside = f".{path.name}.{os.urandom(8).hex()}"
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        out = os.open(beside, flags, 0o600, dir_fd=folder)
+        try:
+            with open(out, "w", encoding="utf-8") as stream:  # noqa: PTH123  it is open already
+                stream.write(text)
+                os.fchmod(out, 0o644)  # node_exporter is another user
+            os.rename(beside, path.name, src_dir_fd=folder, dst_dir_fd=folder)
+        except BaseException:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(beside, dir_fd=folder)
+            raise
     finally:
-        beside.unlink(missing_ok=True)
+        os.close(folder)
+
+
+def _remove_leftovers(folder: int, name: str) -> None:
+    """Remove what a crash left beside the file of that name: regular files of our own, and none that may be in use."""
+    pattern = re.compile(rf"\.{re.escape(name)}\.[0-9a-f]{{16}}")
+    for found in filter(pattern.fullmatch, os.listdir(folder)):
+        with contextlib.suppress(FileNotFoundError):
+            status = os.stat(found, dir_fd=folder, follow_symlinks=False)
+            is_ours = stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid()
+            if is_ours and status.st_mtime < time.time() - LEFTOVER_SECONDS:
+                os.unlink(found, dir_fd=folder)
 
 
 @contextlib.contextmanager
 def served(address: tuple[str, int], text: Callable[[], str]) -> Iterator[int]:
     """Serve the text at /metrics from a thread that sleeps until asked; gives the port. OSError if it is taken."""
-    server = _Server(address, _handler(text))
-    thread = threading.Thread(target=server.serve, name="metrics", daemon=True)
-    thread.start()
-    try:
-        yield server.server_address[1]
-    finally:
-        server.end()
-        thread.join(timeout=1.0)
+    with socket.socket(socket.AF_INET6 if ":" in address[0] else socket.AF_INET) as ear:
+        ear.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        ear.bind(address)
+        ear.listen(128)
+        port: int = ear.getsockname()[1]
+        with serving(ear, lambda asked: answer(asked, text), name="metrics", seconds=CLIENT_SECONDS):
+            yield port
 
 
-class _Server(http.server.HTTPServer):
-    """Without the look at a flag twice a second that serve_forever takes."""
-
-    def __init__(self, address: tuple[str, int], handler: type[http.server.BaseHTTPRequestHandler]) -> None:
-        self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
-        self._ends = False
-        super().__init__(address, handler)
-
-    def serve(self) -> None:
-        while not self._ends:
-            self.handle_request()
-        self.server_close()
-
-    def end(self) -> None:
-        self._ends = True
-        self.socket.shutdown(socket.SHUT_RDWR)
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Whoever hangs up early is no event."""
-
-    def server_bind(self) -> None:
-        """Without the question to a name server that HTTPServer asks here."""
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self.socket.bind(self.server_address)
-        self.server_address = self.socket.getsockname()
+def answer(asked: bytes, text: Callable[[], str]) -> bytes | None:
+    """The HTTP response to what a client has sent; None while its header has not ended."""
+    if len(asked) > MOST_REQUEST:
+        return _response(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+    if not re.search(rb"\n\r?\n", asked):
+        return None
+    method, _, rest = asked.partition(b"\n")[0].rstrip(b"\r").partition(b" ")
+    target, _, version = rest.rpartition(b" ")
+    if not target or not version.startswith(b"HTTP/1."):
+        return _response(HTTPStatus.BAD_REQUEST)
+    if target.partition(b"?")[0] != b"/metrics":
+        return _response(HTTPStatus.NOT_FOUND)
+    if method != b"GET":
+        return _response(HTTPStatus.METHOD_NOT_ALLOWED)
+    return _response(HTTPStatus.OK, text(), CONTENT_TYPE)
 
 
-def _handler(text: Callable[[], str]) -> type[http.server.BaseHTTPRequestHandler]:
-    class Handler(http.server.BaseHTTPRequestHandler):
-        timeout = 5.0  # the next one waits behind a slow one
-
-        def do_GET(self) -> None:
-            if self.path.partition("?")[0] != "/metrics":
-                self.send_error(404)
-                return
-            body = text().encode()
-            self.send_response(200)
-            self.send_header("Content-Type", CONTENT_TYPE)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: Any) -> None:
-            """Scrapes are no event."""
-
-    return Handler
+def _response(status: HTTPStatus, text: str = "", kind: str = "text/plain; charset=utf-8") -> bytes:
+    body = (text or f"{status.phrase}\n").encode()
+    lines = (
+        f"HTTP/1.0 {status} {status.phrase}",
+        f"Content-Type: {kind}",
+        f"Content-Length: {len(body)}",
+        *(["Allow: GET"] if status is HTTPStatus.METHOD_NOT_ALLOWED else []),
+        "Connection: close",
+    )
+    return "".join(f"{line}\r\n" for line in (*lines, "")).encode() + body

@@ -4,16 +4,19 @@ import contextlib
 import json
 import os
 import socket
-import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from spamlstm.errors import UnavailableError
+from spamlstm.service.server import serving
 
 NAME = "status.sock"
 # Both ends are on one machine, and the answer is some kilobytes.
 PATIENCE = 2.0
+# Of 10,000 Maildirs a megabyte.
+MOST_ANSWER = 64 << 20
 
 
 @contextlib.contextmanager
@@ -27,27 +30,12 @@ def answering(state: Path, snapshot: Callable[[], dict[str, Any]]) -> Iterator[N
             (state / NAME).unlink()
         os.fchmod(ear.fileno(), 0o600)  # on Linux the mode with which bind makes the file
         ear.bind(place)
-        ear.listen()
-        thread = threading.Thread(target=_answer_all, args=(ear, snapshot), name="status", daemon=True)
-        thread.start()
+        ear.listen(64)
         try:
-            yield
+            with serving(ear, lambda _: json.dumps(snapshot()).encode() + b"\n", name="status", seconds=PATIENCE):
+                yield
         finally:
-            ear.shutdown(socket.SHUT_RDWR)  # wakes accept
-            thread.join()
             (state / NAME).unlink(missing_ok=True)
-
-
-def _answer_all(ear: socket.socket, snapshot: Callable[[], dict[str, Any]]) -> None:
-    while True:
-        try:
-            line, _ = ear.accept()
-        except OSError:
-            return
-        # One that connects and does not read must not keep the next waiting for long.
-        with line, contextlib.suppress(OSError):
-            line.settimeout(PATIENCE)
-            line.sendall(json.dumps(snapshot()).encode() + b"\n")
 
 
 def ask(state: Path) -> dict[str, Any]:
@@ -56,15 +44,26 @@ def ask(state: Path) -> dict[str, Any]:
         with _at(state) as place, socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as line:
             line.settimeout(PATIENCE)
             line.connect(place)
-            with line.makefile("rb") as answer:
-                told: dict[str, Any] = json.loads(answer.read())
-                return told
+            told: dict[str, Any] = json.loads(_all_of(line))
+            return told
     except PermissionError as error:
         raise UnavailableError(
             f"the daemon with the state folder {state} answers only its own user and root"
         ) from error
     except (OSError, ValueError) as error:
         raise UnavailableError(f"no spamlstm runs with the state folder {state}; spamlstm run starts one") from error
+
+
+def _all_of(line: socket.socket) -> bytes:
+    """What the other end says until it closes. TimeoutError if that takes too long, ValueError if it is too much."""
+    answer, end = bytearray(), time.monotonic() + 5 * PATIENCE
+    while some := line.recv(1 << 16):
+        answer += some
+        if time.monotonic() > end:
+            raise TimeoutError
+        if len(answer) > MOST_ANSWER:
+            raise ValueError("no daemon says so much")
+    return bytes(answer)
 
 
 @contextlib.contextmanager

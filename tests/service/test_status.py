@@ -1,8 +1,11 @@
 """What a daemon tells of itself: to its owner by a socket, to Prometheus as text."""
 
+import contextlib
+import os
 import socket
 import urllib.error
 import urllib.request
+from collections import Counter
 
 import pytest
 
@@ -72,6 +75,16 @@ def test_who_connects_and_says_nothing_stops_nobody(tmp_path, status):
         assert ask(tmp_path)["version"]
 
 
+def test_who_does_not_read_stops_nobody(tmp_path, status):
+    """Clients that connect and never read: the next one is answered at once, however much there is to say."""
+    status.by_maildir = {f"/mail/{'x' * 200}/{number}": Counter(ham=1) for number in range(5_000)}
+    with answering(tmp_path, status.snapshot), contextlib.ExitStack() as stack:
+        for _ in range(40):
+            silent = stack.enter_context(socket.socket(socket.AF_UNIX))
+            silent.connect(str(tmp_path / "status.sock"))
+        assert len(ask(tmp_path)["by_maildir"]) == 5_000
+
+
 def test_prometheus_text(status):
     """Its format: help, type and value of each; histograms add up from bucket to bucket; no Maildir is named."""
     text = metrics.to_text(status.snapshot())
@@ -99,6 +112,48 @@ def test_the_textfile_is_whole_at_any_time(tmp_path):
     assert (path.read_text(), path.stat().st_mode & 0o777) == ("new\n", 0o644)
     assert path.stat().st_ino != before
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_textfile_follows_no_link(tmp_path):
+    """In a folder of others, a link in place of the file is replaced, and what it leads to stays as it is."""
+    secret = tmp_path / "secret"
+    secret.write_text("root:x:0:0")
+    secret.chmod(0o600)
+    path = tmp_path / "x.prom"
+    path.symlink_to(secret)
+    metrics.write(path, "new\n")
+    assert (secret.read_text(), secret.stat().st_mode & 0o777) == ("root:x:0:0", 0o600)
+    assert (path.is_symlink(), path.read_text()) == (False, "new\n")
+
+
+def test_the_name_beside_the_textfile_cannot_be_guessed(tmp_path, monkeypatch):
+    """It is another one each time; where somebody was there first nothing is written, and what was there stays."""
+    path = tmp_path / "x.prom"
+    names = []
+    rename = os.rename
+    monkeypatch.setattr(os, "rename", lambda old, new, **how: names.append(old) or rename(old, new, **how))
+    metrics.write(path, "1\n")
+    metrics.write(path, "2\n")
+    assert len(set(names)) == 2
+    monkeypatch.setattr(os, "urandom", bytes)
+    (tmp_path / f".x.prom.{'00' * 8}").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(FileExistsError):
+        metrics.write(path, "3\n")
+    assert (path.read_text(), (tmp_path / "elsewhere").exists()) == ("2\n", False)
+
+
+def test_what_a_crash_left_beside_the_textfile_is_removed(tmp_path):
+    """After an hour, and only regular files of our own with such a name."""
+    path = tmp_path / "x.prom"
+    old, new, other = (tmp_path / f".x.prom.{letter * 16}" for letter in "abc")
+    for one in (old, new, tmp_path / ".x.prom.bak"):
+        one.write_text("x")
+    for one in (old, tmp_path / ".x.prom.bak"):
+        os.utime(one, (1, 1))
+    other.symlink_to(new)
+    os.utime(other, (1, 1), follow_symlinks=False)
+    metrics.write(path, "1\n")
+    assert sorted(tmp_path.iterdir()) == sorted([path, new, other, tmp_path / ".x.prom.bak"])
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])

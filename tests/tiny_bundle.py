@@ -5,10 +5,11 @@ from pathlib import Path
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
-from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+from tokenizers import Regex, Tokenizer, models, pre_tokenizers, trainers
 
 from spamlstm.mail.text import MARKS, TEXT_VERSION
 from spamlstm.model.bundle import NETWORK, TOKENIZER, seal
+from spamlstm.model.vocabulary import PIECE
 
 SPAMMY, HAMMY = " pills", " meeting"
 WEIGHT = 6.0
@@ -61,7 +62,9 @@ def _manifest(vocabulary: int, rows: list[list[int]], logits: list[float], versi
 
 def _tokenizer() -> Tokenizer:
     tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    split = pre_tokenizers.Split(Regex(PIECE.pattern), behavior="isolated")
+    to_bytes = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([split, to_bytes])
     trainer = trainers.BpeTrainer(
         vocab_size=600,
         special_tokens=["⟦pad⟧", *MARKS],

@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from training.network import Network
     from training.sampling import Split
 
-WEIGHTS = "weights.safetensors"
 PARITY_MESSAGES = 1_000
 # float32 sums in another order differ in the sixth digit; int8 weights in the second. A logit of 0.1 moves a
 # probability by 2.5 points at most, and the verdicts themselves are compared too.
@@ -119,12 +118,13 @@ def write_network(
     export.quantize(plain, into / bundles.NETWORK)
     spec = _write_wide(network, into / bundles.WIDE)
     exact = _Exported(plain, None if network.wide is None else export.exact(network.wide))
-    shipped = _Exported(into / bundles.NETWORK, Wide.load(into / bundles.WIDE, spec) if spec else None)
+    table = Wide.read((into / bundles.WIDE).read_bytes(), spec, shown=bundles.WIDE) if spec else None
+    shipped = _Exported(into / bundles.NETWORK, table)
     parity = _parity(network, sample, exact, shipped, calibration=calibration, bars=bars)
     plain.unlink()
     if not slim:
         state = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
-        safetensors.torch.save_file(state, into / WEIGHTS)
+        safetensors.torch.save_file(state, into / bundles.WEIGHTS)
     return {**({"wide": asdict(spec)} if spec else {}), "parity": parity, "self_test": _self_test(sample, shipped)}
 
 

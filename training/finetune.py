@@ -17,6 +17,7 @@ import numpy as np
 
 from spamlstm.errors import DataError
 from spamlstm.model import bundle as bundles
+from spamlstm.model import tokenizer
 from spamlstm.model.bundle import MANIFEST, Bundle, Calibration
 from spamlstm.model.vocabulary import Vocabulary
 from training import bundle, dataset, learn, weights, workplace
@@ -70,7 +71,7 @@ def finetune(task: Task) -> Path:
     workplace.refuse(task.out, holds=MANIFEST)
     parent = bundles.load(task.parent)
     network = weights.load(parent)
-    vocabulary = Vocabulary.load(parent.file(bundles.TOKENIZER))
+    vocabulary = Vocabulary(tokenizer.of(parent))
     data = dataset.load([task.mail], limits=_limits(parent), first=None, synthetic=0, seed=task.seed, tick=silent)
     examples = _targeted(data, data.encode(vocabulary, _limits(parent)), parent.calibration, task)
     draws = min(max(DRAWS * int(np.count_nonzero(data.source == LABELLED)), FEWEST), MOST)

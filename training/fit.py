@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 from spamlstm.config import Costs
 from spamlstm.errors import DataError, UserError
 from spamlstm.model import bundle as bundles
+from spamlstm.model import tokenizer
 from spamlstm.model.bundle import MANIFEST
+from spamlstm.model.bundle_files import is_plain
 from spamlstm.model.metrics import one_minus_roca_pct, sm_at_hm
 from spamlstm.model.vocabulary import Vocabulary
 from training import bundle, calibrate, learn, vocabulary, workplace
@@ -76,6 +78,8 @@ def left_out(data: Dataset, names: Sequence[str]) -> NDArray[np.bool_]:
 
 def fit(data: Dataset, job: Job) -> bundle.Made:
     """Train, calibrate, export; the bundle appears at `job.out` by one rename, whole or not at all."""
+    if not is_plain(job.name) or not is_plain(job.version):
+        raise UserError(f"a model's name and version are words of letters, digits and '._+-', not {job.name!r}")
     check_sources(data, job.without)
     identity = repr((job.recipe, job.limits, job.without, data.fingerprint()))
     beside = workplace.begin(job.out, holds=MANIFEST, identity=identity)
@@ -109,11 +113,11 @@ def _taken(path: Path, part: Split) -> Trained:
     """The network of a bundle that was made of the same mail; DataError if it has no weights."""
     found = bundles.load(path)
     bundles.verify(found)
-    if not found.file(bundle.WEIGHTS).exists():
-        raise DataError(f"{path} has no {bundle.WEIGHTS}, so its network cannot be taken; train it again")
+    if not found.has(bundles.WEIGHTS):
+        raise DataError(f"{path} has no {bundles.WEIGHTS}, so its network cannot be taken; train it again")
     network = Network(NetworkConfig(**found.manifest["network"]))
-    network.load_state_dict(safetensors.torch.load_file(found.file(bundle.WEIGHTS)))
-    return Trained(network.eval(), Vocabulary.load(found.file(bundles.TOKENIZER)), part)
+    network.load_state_dict(safetensors.torch.load(found.read(bundles.WEIGHTS)))
+    return Trained(network.eval(), Vocabulary(tokenizer.of(found)), part)
 
 
 def _fold(

@@ -16,7 +16,7 @@ from onnx import numpy_helper
 
 from spamlstm.errors import DataError
 from spamlstm.model import bundle as bundles
-from training.bundle import WEIGHTS
+from spamlstm.model.wide import Wide
 from training.export import GATES
 from training.network import Network, NetworkConfig
 
@@ -31,8 +31,8 @@ def load(bundle: Bundle) -> Network:
     """The network as it was trained, or, of a slim bundle, as it judges. DataError if this trainer did not make it."""
     try:
         network = Network(NetworkConfig(**bundle.manifest["network"]))
-        kept = bundle.file(WEIGHTS)
-        state = safetensors.torch.load_file(kept) if kept.exists() else _shipped(bundle, network.config)
+        kept = bundle.read(bundles.WEIGHTS) if bundle.has(bundles.WEIGHTS) else None
+        state = _shipped(bundle, network.config) if kept is None else safetensors.torch.load(kept)
         network.load_state_dict(state)
     except (KeyError, TypeError, RuntimeError, ValueError) as error:
         raise DataError(
@@ -42,7 +42,7 @@ def load(bundle: Bundle) -> Network:
 
 
 def _shipped(bundle: Bundle, config: NetworkConfig) -> dict[str, Tensor]:
-    model = onnx.load(bundle.file(bundles.NETWORK))
+    model = onnx.load_model_from_string(bundle.read(bundles.NETWORK))
     found = {one.name: numpy_helper.to_array(one) for one in model.graph.initializer}
     state = {
         "embedding.weight": _float(found, "embedding"),
@@ -66,8 +66,9 @@ def _shipped(bundle: Bundle, config: NetworkConfig) -> dict[str, Tensor]:
 def _wide(bundle: Bundle) -> dict[str, Tensor]:
     if bundle.wide is None:
         return {}
-    table = np.load(bundle.file(bundles.WIDE), allow_pickle=False).astype(np.float32) * np.float32(bundle.wide.scale)
-    return {"wide.table.weight": torch.from_numpy(table[:, None]), "wide.bias": torch.tensor([bundle.wide.bias])}
+    table = Wide.read(bundle.read(bundles.WIDE), bundle.wide, shown=bundles.WIDE).table
+    weights = table.astype(np.float32) * np.float32(bundle.wide.scale)
+    return {"wide.table.weight": torch.from_numpy(weights[:, None]), "wide.bias": torch.tensor([bundle.wide.bias])}
 
 
 def _float(found: dict[str, NDArray], name: str) -> NDArray:

@@ -9,6 +9,7 @@ from typing import Any
 
 from rich.console import Console
 
+from spamlstm.cli.output import plain, plain_lines
 from spamlstm.config.places import state_dir
 from spamlstm.errors import UserError
 from spamlstm.learning import progress
@@ -22,18 +23,18 @@ from spamlstm.model.classifier import Classifier
 def show_model(name: str | None, path: Path | None) -> None:
     """Print what the manifest says of a model, by its name or its folder, else of the one in use, and its card."""
     bundle = load(registry.folder(name) if name else registry.find_bundle(path))
-    facts = _facts(bundle)
+    facts, card = _facts(bundle), bundle.card()
     if sys.stdout.isatty():
-        _pretty(facts, bundle.card())
+        _pretty(facts, card)
     else:
-        sys.stdout.write(f"{facts}\n{bundle.card()}")
+        _write(f"{facts}\n{plain_lines(card)}")
 
 
 def list_models(*, json: bool) -> None:
     """Print a line for each installed model: its mark (* in use, - the one before), name, version, date, origin."""
     for name in registry.names():
         row = _row(name)
-        sys.stdout.write((jsons.dumps(row) if json else _line(row)) + "\n")
+        _write((jsons.dumps(row) if json else _line(row)) + "\n")
     _warn_of_environment()
 
 
@@ -71,7 +72,7 @@ def _row(name: str) -> dict[str, Any]:
         bundle = load(registry.folder(name))
     except UserError as error:
         return {**row, "error": str(error)}
-    origin = bundle.manifest.get("retrained") or {}
+    origin = _table(bundle.manifest.get("retrained"))
     return {
         **row,
         "version": bundle.version,
@@ -81,30 +82,55 @@ def _row(name: str) -> dict[str, Any]:
     }
 
 
+def _table(value: Any) -> dict[str, Any]:
+    """An object of the manifest; nothing where there is something else, as nobody has checked this part of it."""
+    return value if isinstance(value, dict) else {}
+
+
 def _line(row: dict[str, Any]) -> str:
     mark = "*" if row["in_use"] else "-" if row["before"] else " "
     if "error" in row:
-        return "\t".join((mark, row["name"], row["error"]))
-    labels = row["labels"] or {}
-    told = f"{labels.get('ham', 0):,} ham and {labels.get('spam', 0):,} spam upon {row['parent']}" if labels else ""
-    return "\t".join((mark, row["name"], row["version"], str(row["created"] or "-")[:19], told)).rstrip()
+        return "\t".join((mark, row["name"], plain(row["error"])))
+    labels = _table(row["labels"])
+    ham, spam = (f"{count:,}" if isinstance(count := labels.get(kind, 0), int) else "?" for kind in ("ham", "spam"))
+    told = f"{ham} ham and {spam} spam upon {_short(row['parent'], 130)}" if labels else ""
+    return "\t".join((mark, row["name"], row["version"], _short(row["created"] or "-", 19), told)).rstrip()
+
+
+def _short(value: Any, most: int) -> str:
+    """The beginning of what a manifest says, such as a date without its time zone."""
+    return plain(str(value)[:most])
 
 
 def _facts(bundle: Bundle) -> str:
     bars = bundle.thresholds
     lines = {
         "model": bundle.label,
-        "folder": str(bundle.path),
-        "created": str(bundle.manifest.get("created", "unknown")),
+        "folder": plain(str(bundle.path)),
+        "created": _short(bundle.manifest.get("created", "unknown"), 40),
         "verdicts": f"ham up to {bars.ham:.4g}, spam from {bars.spam:.4g}, unsure between",
     }
     return "".join(f"{name + ':':10}{value}\n" for name, value in lines.items())
 
 
+def _write(text: str) -> None:
+    sys.stdout.write(_encodable(text))
+
+
+def _encodable(text: str) -> str:
+    """A path, and a text in JSON, may hold what is no letter in UTF-8."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 def _pretty(facts: str, card: str) -> None:
     from rich.console import Console
     from rich.markdown import Markdown
+    from rich.segment import Segment, Segments
 
     console = Console(highlight=False)
-    console.print(facts, markup=False)
-    console.print(Markdown(card))
+    console.print(_encodable(facts), markup=False)
+    # After Markdown has been read: it has spellings of its own for any character, and makes links of a terminal's.
+    shown = console.render(Markdown(card, hyperlinks=False))
+    console.print(
+        Segments(Segment(_encodable(plain_lines(one.text)), one.style) for one in shown if not one.control), end=""
+    )

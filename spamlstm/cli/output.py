@@ -56,6 +56,11 @@ def plain(text: str) -> str:
     return "".join(c if c.isprintable() or "\udc80" <= c <= "\udcff" else repr(c)[1:-1] for c in text)
 
 
+def plain_lines(text: str) -> str:
+    """The same for a text of several lines, whose line feeds stay."""
+    return "\n".join(map(plain, text.split("\n")))
+
+
 def complain(name: str, why: str) -> None:
     """Say on standard error what is wrong with one piece of mail."""
     sys.stderr.write(f"spamlstm: {plain(name)}: {why}\n")

@@ -51,7 +51,10 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _say(sentence: str, status: int) -> int:
-    sys.stderr.write(f"spamlstm: {sentence}\n")
+    from spamlstm.cli.output import plain_lines  # only where something is wrong
+
+    # What the sentence names may come from anybody.
+    sys.stderr.write(f"spamlstm: {plain_lines(sentence)}\n")
     return status
 
 

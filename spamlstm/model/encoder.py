@@ -2,16 +2,12 @@
 
 from array import array
 from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 from spamlstm.errors import DataError
 from spamlstm.mail.text import BODY
+from spamlstm.model import tokenizer
 from spamlstm.model.bundle import TOKENIZER, Bundle
 from spamlstm.model.vocabulary import BYTE_LETTERS, Ids, Vocabulary
-
-if TYPE_CHECKING:
-    from tokenizers import Tokenizer
 
 # Text is unknown where more than this share of its tokens are pieces of letters. Of a language in the vocabulary
 # fewer than a tenth are, of a script that the training never saw nearly all.
@@ -25,7 +21,7 @@ class Encoder:
     """A bundle's tokenizer. Loading takes about 30 ms, so it is done once."""
 
     def __init__(self, bundle: Bundle) -> None:
-        self._tokenizer = _load(bundle.file(TOKENIZER))
+        self._tokenizer = tokenizer.of(bundle)
         if self._tokenizer.get_vocab_size() > bundle.input.vocab_size:
             raise DataError(
                 f"the model {bundle.path} cannot be used: its {TOKENIZER} has {self._tokenizer.get_vocab_size()} "
@@ -37,6 +33,12 @@ class Encoder:
         self._body = self._vocabulary.ids(BODY)[-1]
         ids = map(self._tokenizer.token_to_id, BYTE_LETTERS[0x80:])
         self._strange = frozenset(one for one in ids if one is not None)
+
+    def check_ids(self) -> None:
+        """DataError if a token has an id that the network has no row for. Looking at all takes some milliseconds."""
+        size = self._tokenizer.get_vocab_size()
+        if any(self._tokenizer.id_to_token(one) is None for one in range(size)):
+            raise DataError(f"the ids in the {TOKENIZER} of this model are not 0 to {size - 1}; use another model")
 
     def encode(self, windows: Sequence[str]) -> list[Ids]:
         """The ids of each window: of its header at most header_tokens, then of its body at most window_tokens.
@@ -67,12 +69,3 @@ class Encoder:
             total += len(body)
             strange += sum(map(self._strange.__contains__, body))
         return total >= FEWEST_TOKENS and strange > UNKNOWN_SHARE * total
-
-
-def _load(path: Path) -> "Tokenizer":
-    from tokenizers import Tokenizer
-
-    try:
-        return Tokenizer.from_file(str(path))
-    except Exception as error:  # the Rust side raises bare Exception for every fault
-        raise DataError(f"{path} is not a vocabulary that can be read ({error}); install the model again") from error

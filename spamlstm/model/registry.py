@@ -21,6 +21,7 @@ from spamlstm.model.bundle import MANIFEST, Bundle
 ENVIRONMENT = "SPAMLSTM_MODEL"
 DEFAULT = "default"
 CURRENT, PREVIOUS = "current", "previous"
+_RESERVED = (DEFAULT, CURRENT, PREVIOUS)
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 # In a wheel the shipped model lies inside the package, in a checkout beside it.
@@ -72,13 +73,18 @@ def names() -> Iterator[str]:
     yield DEFAULT
     own = models_dir()
     if own.is_dir():
-        yield from sorted(entry.name for entry in own.iterdir() if _is_name(entry.name) and entry.is_dir())
+        yield from sorted(entry.name for entry in own.iterdir() if _is_name(entry.name) and _is_folder(entry))
 
 
 def folder(name: str) -> Path:
-    """The folder of an installed model. NoInputError, with the names there are, if none is called so."""
+    """The folder of an installed model. NoInputError, with the names there are, if none is called so.
+
+    A DataError if there is a link of that name: where that leads may change between two looks.
+    """
     if name == DEFAULT:
         return next((place for place in _SHIPPED if place.is_dir()), _SHIPPED[0])
+    if _is_name(name) and (models_dir() / name).is_symlink():
+        raise DataError(f"{models_dir() / name} is a link, and a model is a folder; put the folder itself there")
     if name not in names():
         raise NoInputError(f"no model is called {name}; there is {', '.join(names())}")
     return models_dir() / name
@@ -113,7 +119,7 @@ def checked(path: Path) -> Bundle:
 
     bundle = bundles.load(path)
     bundles.verify(bundle)
-    Encoder(bundle)
+    Encoder(bundle).check_ids()
     Scorer(bundle).self_test()
     return bundle
 
@@ -140,4 +146,9 @@ def _link(link: str, name: str) -> None:
 
 
 def _is_name(name: str) -> bool:
-    return name[0] != "." and name not in (DEFAULT, CURRENT, PREVIOUS)
+    """Whether a model of the user's own may be called so: by one printable name of a folder, and none of ours."""
+    return name.isprintable() and "/" not in name and name[:1] not in ("", ".") and name not in _RESERVED
+
+
+def _is_folder(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink()

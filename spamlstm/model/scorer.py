@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from spamlstm.errors import DataError
+from spamlstm.model import graph
 from spamlstm.model.bundle import NETWORK, WIDE, Bundle
 from spamlstm.model.wide import Wide
 
@@ -32,7 +33,7 @@ class Scorer:
     def __init__(self, bundle: Bundle, *, threads: int = 1) -> None:
         self._bundle = bundle
         self._session = _session(bundle, threads)
-        self._wide = Wide.load(bundle.file(WIDE), bundle.wide) if bundle.wide else None
+        self._wide = _wide(bundle)
 
     def logits(self, rows: "Sequence[Sequence[int]]") -> "np.ndarray":
         """The logit of each row of token ids, float32 (N,), in the order given.
@@ -85,7 +86,18 @@ def buckets(lengths: Sequence[int], *, budget: int = BATCH_TOKENS) -> Iterator[l
         yield batch
 
 
+def _wide(bundle: Bundle) -> Wide | None:
+    if bundle.wide is None:
+        return None
+    return Wide.read(bundle.read(WIDE), bundle.wide, shown=str(bundle.path / WIDE))
+
+
 def _session(bundle: Bundle, threads: int) -> "onnxruntime.InferenceSession":
+    path, raw = bundle.path / NETWORK, bundle.read(NETWORK)
+    try:
+        graph.check(raw)
+    except ValueError as error:
+        raise DataError(f"{path} is not a network that spamlstm runs: it has {error}; use another model") from error
     # Left alone it reports to its makers over the network, from a thread of its own; it asks this while it is loaded.
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     # numpy, which comes with it, starts a thread for each core that spins for 30 ms; nothing here multiplies matrices.
@@ -101,11 +113,13 @@ def _session(bundle: Bundle, threads: int) -> "onnxruntime.InferenceSession":
     options.enable_mem_pattern = False
     # Idle threads that spin take the cores which read the next messages.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    path = bundle.file(NETWORK)
+    # Nor any other format, which nobody has looked at.
+    options.add_session_config_entry("session.load_model_format", "ONNX")
     try:
-        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        # The very bytes that were hashed and looked at.
+        session = onnxruntime.InferenceSession(raw, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # the C++ side has an exception class for each status, with no common parent
-        first = str(error).splitlines()[0] if str(error) else type(error).__name__
+        first = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
         raise DataError(f"{path} is not a network that ONNX Runtime can open ({first}); install it again") from error
     names = {value.name for value in session.get_inputs()}, {value.name for value in session.get_outputs()}
     if names != ({"ids", "lengths"}, {"logit"}):

@@ -4,14 +4,21 @@ It needs no ONNX: numpy sorts and adds up a row in a tenth of the time that the 
 (docs/decisions/0011-wide-and-deep.md).
 """
 
+import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from spamlstm.errors import DataError
 
 if TYPE_CHECKING:
     import numpy as np
+
+# A .npy file with one row of int8, as NumPy writes it (numpy.lib.format).
+_HEADER = re.compile(
+    rb"\x93NUMPY\x01\x00(?P<length>..)"
+    rb"\{'descr': '\|i1', 'fortran_order': False, 'shape': \((?P<count>[0-9]{1,10}),\), \} *\n",
+    re.DOTALL,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,20 +58,24 @@ class Wide:
 
     def __init__(self, spec: WideSpec, table: "np.ndarray") -> None:
         self.spec = spec
-        self._table = table
+        self.table = table
 
     @classmethod
-    def load(cls, path: Path, spec: WideSpec) -> Self:
-        """The table that was saved at `path`; DataError if it is none that fits."""
+    def read(cls, raw: bytes, spec: WideSpec, *, shown: str) -> Self:
+        """The table in the bytes of a .npy file that is `shown` so; DataError if it is none that fits.
+
+        One form of header is known here; NumPy would take others too, and allocate whatever they speak of.
+        """
         import numpy as np
 
-        try:
-            table = np.load(path, allow_pickle=False)
-        except (OSError, ValueError) as error:
-            raise DataError(f"{path} cannot be read ({error}); install the model again") from error
-        if table.shape != (spec.buckets,) or table.dtype != np.int8:
-            raise DataError(f"{path} is not the table that the model speaks of; install the model again")
-        return cls(spec, table)
+        header = _HEADER.match(raw)
+        if (
+            header is None
+            or header.end() != 10 + int.from_bytes(header["length"], "little")
+            or (int(header["count"]), len(raw)) != (spec.buckets, header.end() + spec.buckets)
+        ):
+            raise DataError(f"{shown} is not the table that the model speaks of; install the model again")
+        return cls(spec, np.frombuffer(raw, np.int8, offset=header.end()))
 
     def logits(self, ids: "np.ndarray", lengths: "np.ndarray") -> "np.ndarray":
         """(B, T) ids, (B,) lengths → (B,) logits: the sum of the weights by the root of their number."""
@@ -72,6 +83,6 @@ class Wide:
 
         found = features(ids, lengths, buckets=self.spec.buckets, pair=self.spec.pair)
         count = np.maximum(np.count_nonzero(found, axis=1), 1)
-        total = self._table.take(found).sum(1, dtype=np.int32 if self._table.dtype == np.int8 else np.float64)
+        total = self.table.take(found).sum(1, dtype=np.int32 if self.table.dtype == np.int8 else np.float64)
         logits: np.ndarray = self.spec.scale * total / np.sqrt(count) + self.spec.bias
         return logits

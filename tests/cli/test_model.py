@@ -1,6 +1,7 @@
 """The commands about installed models."""
 
 import json
+import re
 
 import pytest
 from tiny_bundle import SPAM, make
@@ -8,6 +9,7 @@ from tiny_bundle import SPAM, make
 from spamlstm.cli.translate import run
 from spamlstm.config.places import models_dir
 from spamlstm.model import registry
+from spamlstm.model.bundle import seal
 
 
 @pytest.fixture
@@ -53,6 +55,60 @@ def test_show_takes_a_name(models, capsys):
     assert run(["model", "show", "a"]) == 0
     assert str(models / "a") in capsys.readouterr().out
     assert run(["model", "show", "b"]) == 66
+
+
+def hostile(path):
+    """A bundle whose maker has put the codes of a terminal wherever there is text."""
+    strange = {"created": "\x1b[2J\r\n\u202e", "retrained": {"parent": "\x1b[31m\ud800", "labels": {"ham": "\x07"}}}
+    (path / "README.md").write_text("# card \x1b]0;title\x07\x1b[2J\n\n[a](http://x.org/\x1b[31m) &#8238;b &#27;c\n")
+    seal(path, json.loads((path / "manifest.json").read_text()))
+    manifest = json.loads((path / "manifest.json").read_text())
+    (path / "manifest.json").write_text(json.dumps({**manifest, **strange}))
+
+
+def controls(text):
+    return [c for c in text if not c.isprintable() and c not in "\n\t"]
+
+
+def test_what_a_bundle_says_moves_no_cursor(models, capsys):
+    """Its card and its manifest are shown with all control characters escaped."""
+    hostile(models / "a")
+    assert run(["model", "show", "a"]) == 0
+    assert run(["model", "list"]) == 0
+    out = capsys.readouterr().out
+    assert controls(out) == []
+    assert "# card \\x1b]0;title\\x07" in out
+    assert "? ham and 0 spam upon \\x1b[31m\\ud800" in out
+
+
+def test_nor_on_a_terminal(models, monkeypatch, capsys):
+    """There Markdown is drawn, which has spellings of its own for characters; all codes are those of the drawing."""
+    hostile(models / "a")
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm")
+    assert run(["model", "show", "a"]) == 0
+    out = capsys.readouterr().out
+    assert controls(re.sub(r"\x1b\[[0-9;]*m", "", out)) == []
+    assert "\\x1b]0;title" in out
+
+
+@pytest.mark.parametrize("name", ["../..", "../../etc", "/etc", ".", "a/../a", "a/", "", "current", "\x1b[2J\n"])
+def test_only_names_are_names(models, capsys, name):
+    """Nothing outside the folder of the models is shown or used, and the name is repeated without its codes."""
+    for command in (["show"], ["use"]):
+        assert run(["model", *command, "--", name]) in (66, 0 if not name and command == ["show"] else 66)
+        assert controls(capsys.readouterr().err) == []
+
+
+def test_a_link_is_no_model(models, tmp_path, capsys):
+    """Neither listed nor shown nor used, wherever it leads."""
+    (models / "a").rename(tmp_path / "elsewhere")
+    (models / "a").symlink_to(tmp_path / "elsewhere")
+    run(["model", "list"])
+    assert capsys.readouterr().out.count("\n") == 1
+    for command in ("show", "use"):
+        assert run(["model", command, "a"]) == 65
+        assert "a is a link" in capsys.readouterr().err
 
 
 def test_the_environment_goes_first_and_that_is_said(models, tiny, monkeypatch, capsys):

@@ -39,7 +39,7 @@ def trainer(tmp_path_factory):
     def command(weight, *more):
         bundle = made / str(weight)
         if not bundle.exists():
-            make(bundle, weight=weight, version=f"with {weight}")
+            make(bundle, weight=weight, version=f"with-{weight}")
         return (sys.executable, str(TRAINER), str(bundle), *map(str, more))
 
     return command

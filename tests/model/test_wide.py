@@ -1,5 +1,6 @@
 """The wide part: each token and pair of a row counts once, wherever it stands and however often."""
 
+import io
 import itertools
 
 import numpy as np
@@ -47,8 +48,49 @@ def test_the_logit_is_the_sum_by_the_root_of_the_count(rows):
 
 
 @pytest.mark.parametrize("table", [np.zeros(3, np.int8), np.zeros(BUCKETS), np.zeros((BUCKETS, 1), np.int8)])
-def test_a_table_that_does_not_fit_is_refused(tmp_path, table):
+def test_a_table_that_does_not_fit_is_refused(table):
     """Another size, type or shape than the manifest speaks of is a sentence."""
-    np.save(tmp_path / "wide.npy", table)
     with pytest.raises(DataError, match="not the table"):
-        Wide.load(tmp_path / "wide.npy", WideSpec(BUCKETS, PAIR, 1.0, 0.0, 1.0))
+        read(saved(table))
+
+
+def saved(table, **how) -> bytes:
+    out = io.BytesIO()
+    np.save(out, table, **how)
+    return out.getvalue()
+
+
+def read(raw):
+    return Wide.read(raw, WideSpec(BUCKETS, PAIR, 1.0, 0.0, 1.0), shown="wide.npy")
+
+
+def test_what_was_saved_is_read():
+    table = np.arange(BUCKETS).astype(np.int8)
+    np.testing.assert_array_equal(read(saved(table)).table, table)
+
+
+def test_a_table_of_objects_is_not_made():
+    """Whatever a pickle in it would run is not run."""
+
+    class Trap:
+        def __reduce__(self):
+            return exec, ("raise SystemExit('the pickle ran')",)
+
+    with pytest.raises(DataError, match="not the table"):
+        read(saved(np.array([Trap()] * BUCKETS, object), allow_pickle=True))
+
+
+@pytest.mark.parametrize("count", [10**15, BUCKETS + 1, BUCKETS - 1])
+def test_a_header_that_lies_about_the_size_is_refused(count):
+    """Before so much is allocated."""
+    raw = saved(np.zeros(BUCKETS, np.int8))
+    lie = f"'shape': ({count},), }}".encode()
+    start = raw.index(b"'shape'")
+    with pytest.raises(DataError, match="not the table"):
+        read(raw[:start] + lie + raw[start + len(lie) :])
+
+
+@pytest.mark.parametrize("raw", [b"", b"no array", b"\x93NUMPY\x01\x00\xff\xff" + b"(" * 70_000])
+def test_what_is_no_table_is_refused(raw):
+    with pytest.raises(DataError, match="not the table"):
+        read(raw)

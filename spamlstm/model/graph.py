@@ -1,0 +1,128 @@
+"""What may stand in the file of a network: the operators that our trainer writes, and every weight in the file itself.
+
+An ONNX file is a program, and a bundle may come from anybody. Weights kept in another file would be covered by no hash,
+and could be any file that the user can read; loops and subgraphs would let a small file run without end. The protobuf
+is read as far as is needed to refuse those (onnx.proto has the numbers of the fields).
+"""
+
+from collections.abc import Iterator
+
+OPERATORS = {
+    "": frozenset(
+        "Add Cast Concat DequantizeLinear Div GRU Gather Gemm LSTM Less MatMul Mod Mul Neg Pad RNN Range ReduceMax"
+        " ReduceSum Relu Reshape Shape Slice Softmax Squeeze Transpose Unsqueeze Where".split()
+    ),
+    "com.microsoft": frozenset(["DynamicQuantizeLSTM"]),
+}
+# Ours have a thousand; reading so many takes a tenth of a second.
+MOST_FIELDS = 50_000
+
+# Of ModelProto, GraphProto, NodeProto, AttributeProto and TensorProto: the fields that are looked into, and those that
+# are refused, with what stands in them.
+_GRAPH, _MODEL_REFUSED = 7, {20: "a training graph", 25: "functions"}
+_NODE, _INITIALIZER, _GRAPH_REFUSED = 1, 5, {15: "sparse weights"}
+_OPERATOR, _ATTRIBUTE, _DOMAIN = 4, 5, 7
+_TENSOR, _ATTRIBUTE_REFUSED = (
+    5,
+    {
+        6: "a subgraph",
+        10: "lists of weights",
+        11: "subgraphs",
+        22: "sparse weights",
+        23: "sparse weights",
+    },
+)
+_EXTERNAL_DATA, _DATA_LOCATION = 13, 14
+
+Value = memoryview | int
+
+
+def check(raw: bytes) -> None:
+    """ValueError with the end of a sentence, 'it has …', if the network in these bytes is not to be run."""
+    _Reader().model(memoryview(raw))
+
+
+class _Reader:
+    """One pass over the file, which counts the fields that it has read."""
+
+    def __init__(self) -> None:
+        self._left = MOST_FIELDS
+
+    def model(self, data: memoryview) -> None:
+        for number, value in self._fields(data, _MODEL_REFUSED):
+            if number == _GRAPH:
+                self._graph(_bytes(value))
+
+    def _graph(self, data: memoryview) -> None:
+        for number, value in self._fields(data, _GRAPH_REFUSED):
+            if number == _NODE:
+                self._node(_bytes(value))
+            elif number == _INITIALIZER:
+                self._tensor(_bytes(value))
+
+    def _node(self, data: memoryview) -> None:
+        operator = domain = ""
+        for number, value in self._fields(data, {}):
+            if number == _OPERATOR:
+                operator = _text(value)
+            elif number == _DOMAIN:
+                domain = _text(value)
+            elif number == _ATTRIBUTE:
+                for part, tensor in self._fields(_bytes(value), _ATTRIBUTE_REFUSED):
+                    if part == _TENSOR:
+                        self._tensor(_bytes(tensor))
+        if operator not in OPERATORS.get(domain, ()):
+            raise ValueError(f"the operator {operator[:40]!r}, which spamlstm does not write")
+
+    def _tensor(self, data: memoryview) -> None:
+        for number, value in self._fields(data, {}):
+            if number == _EXTERNAL_DATA or (number == _DATA_LOCATION and value != 0):
+                raise ValueError("weights in another file, which no hash covers")
+
+    def _fields(self, data: memoryview, refused: dict[int, str]) -> Iterator[tuple[int, Value]]:
+        at = 0
+        while at < len(data):
+            self._left -= 1
+            if self._left < 0:
+                raise ValueError("too many fields")
+            key, at = _varint(data, at)
+            number, kind = key >> 3, key & 7
+            if number in refused:
+                raise ValueError(refused[number])
+            if kind == 2:
+                size, at = _varint(data, at)
+            elif kind == 0:
+                value, at = _varint(data, at)
+                yield number, value
+                continue
+            elif kind in (1, 5):
+                size = 8 if kind == 1 else 4
+            else:
+                raise ValueError("no protobuf in it")
+            if at + size > len(data):
+                raise ValueError("an end before its time")
+            yield number, data[at : at + size]
+            at += size
+
+
+def _varint(data: memoryview, at: int) -> tuple[int, int]:
+    """The number that begins at `at`, in groups of seven bits, the lowest first; and where it ends."""
+    value = shift = 0
+    while shift < 70 and at < len(data):
+        byte = data[at]
+        at += 1
+        if byte < 0x80:
+            return value | byte << shift, at
+        value |= (byte & 0x7F) << shift
+        shift += 7
+    raise ValueError("no protobuf in it")
+
+
+def _bytes(value: Value) -> memoryview:
+    if isinstance(value, int):
+        raise ValueError("no protobuf in it")  # noqa: TRY004  the file is wrong, not the caller
+    return value
+
+
+def _text(value: Value) -> str:
+    return bytes(_bytes(value)).decode("utf-8", "replace")

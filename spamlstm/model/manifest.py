@@ -1,0 +1,269 @@
+"""manifest.json: what a bundle says of itself, each value within its bounds before anything uses it."""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from spamlstm.config import Costs, Thresholds
+from spamlstm.errors import DataError, NoInputError
+from spamlstm.model import bundle_files as files
+from spamlstm.model.bundle_files import MANIFEST
+from spamlstm.model.wide import WideSpec
+
+FORMAT = 1
+
+MOST_FILES = 32
+# Sizes of an input, from and to. Of windows: what is below leaves no room for a word, what is above is no window.
+SIZES = {
+    "header_tokens": (1, 4096),
+    "window_tokens": (1, 4096),
+    "window_bytes": (100, 65_536),
+    "max_windows": (1, 64),
+    "vocab_size": (1, 65_536),
+}
+MOST_BUCKETS = 1 << 24
+# With ids of 16 bits a pair's place is found in 64 bits.
+MOST_FACTOR = (1 << 31) - 1
+MOST_TEST_ROWS = 64
+# A logit that is off by this much moves a probability by 2.5 points at most.
+MOST_TOLERANCE = 0.1
+# Scores are log-odds: beyond some hundreds the logistic is 0 or 1.
+MOST_NUMBER = 1e6
+
+
+@dataclass(frozen=True, slots=True)
+class InputSpec:
+    """How a text becomes the network's input. Lengths are in tokens and UTF-8 bytes."""
+
+    pad_id: int
+    header_tokens: int
+    window_tokens: int
+    window_bytes: int
+    max_windows: int
+    vocab_size: int
+    fashion: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """Platt scaling: score = scale·logit + shift, a log-odds in nats; its logistic is the probability of spam."""
+
+    scale: float
+    shift: float
+
+    def score(self, logit: float) -> float:
+        """The calibrated log-odds of spam."""
+        return self.scale * logit + self.shift
+
+    @staticmethod
+    def probability(score: float) -> float:
+        """The logistic of a score, without overflow at either end."""
+        if score >= 0:
+            return 1.0 / (1.0 + math.exp(-score))
+        odds = math.exp(max(score, -700.0))
+        return odds / (1.0 + odds)
+
+
+@dataclass(frozen=True, slots=True)
+class SelfTest:
+    """Reference inputs with the logits that the exported network gave for them."""
+
+    ids: tuple[tuple[int, ...], ...]
+    logits: tuple[float, ...]
+    tolerance: float
+
+
+@dataclass(frozen=True, slots=True)
+class FileEntry:
+    """What the manifest says of one file."""
+
+    sha256: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """Typed access to one manifest; every complaint names the bundle, the key, and what to do."""
+
+    path: Path
+    data: dict[str, Any]
+
+    @classmethod
+    def read(cls, path: Path) -> "Manifest":
+        """The manifest of the bundle at `path`. NoInputError or DataError, with one sentence, if there is none."""
+        if not path.exists():
+            raise NoInputError(f"there is no model at {path}; name the folder of a bundle with --model")
+        if not path.is_dir():
+            raise DataError(f"{path} is a file, and a model is a folder with a {MANIFEST} in it; name that folder")
+        try:
+            raw = files.read(path, MANIFEST)
+        except FileNotFoundError as error:
+            raise DataError(f"{path} is not a spamlstm model: it has no {MANIFEST}; name another folder") from error
+        return cls(path, _parsed(path, raw))
+
+    def check_versions(self, text_version: int) -> None:
+        """DataError unless this program reads such a bundle and renders text as it was trained on."""
+        found = self.data["format"]
+        if found != FORMAT:
+            shown = repr(found) if _is_integer(found) and abs(found) < 10**9 else "unknown"
+            raise DataError(
+                f"the model {self.path} is of format {shown} and this spamlstm reads format {FORMAT}; "
+                "use a spamlstm that fits it, or another model"
+            )
+        written = self.integer(self.data, "text_version", most=10**9)
+        if written != text_version:
+            raise DataError(
+                f"the model {self.path} was trained on text version {written} and this spamlstm renders version "
+                f"{text_version}, so its scores would be wrong; train it again or use the spamlstm it came with"
+            )
+
+    def files(self) -> dict[str, FileEntry]:
+        """Which files the bundle has, by name."""
+        table = self.table("files")
+        if len(table) > MOST_FILES:
+            raise self.wrong("files", f"{MOST_FILES} files at most")
+        if not all(map(files.is_plain, table)):
+            raise self.wrong("files", "names of letters, digits and '._+-', that begin with a letter or digit")
+        return {name: self._file(name, entry) for name, entry in table.items()}
+
+    def _file(self, name: str, entry: Any) -> FileEntry:
+        most = files.most_bytes(name)
+        wrong = self.wrong(f"files.{name}", f"an object with 'sha256' and 'bytes', of {most:,} bytes at most")
+        if not isinstance(entry, dict) or not isinstance(entry.get("sha256"), str):
+            raise wrong
+        if not _is_integer(entry.get("bytes")) or not 0 <= entry["bytes"] <= most:
+            raise wrong
+        return FileEntry(entry["sha256"].lower(), entry["bytes"])
+
+    def input(self) -> InputSpec:
+        """The table `input`."""
+        table = self.table("input")
+        sizes = {
+            key: self.integer(table, key, "input.", least=least, most=most) for key, (least, most) in SIZES.items()
+        }
+        if not isinstance(table.get("fashion"), bool):
+            raise self.wrong("input.fashion", "true or false")
+        pad_id = self.integer(table, "pad_id", "input.", most=sizes["vocab_size"] - 1)
+        return InputSpec(pad_id=pad_id, fashion=table["fashion"], **sizes)
+
+    def calibration(self) -> Calibration:
+        """The table `calibration`."""
+        table = self.table("calibration")
+        scale = self.number(table, "scale", "calibration.")
+        if scale < 1 / MOST_NUMBER:
+            raise self.wrong("calibration.scale", "a number above 0")
+        return Calibration(scale=scale, shift=self.number(table, "shift", "calibration."))
+
+    def thresholds(self) -> Thresholds:
+        """The table `thresholds`."""
+        table = self.table("thresholds")
+        bars = {key: self.number(table, key, "thresholds.") for key in ("ham", "spam")}
+        try:
+            return Thresholds(**bars)
+        except ValueError as error:
+            raise self.wrong("thresholds", f"in order ({error})") from error
+
+    def costs(self) -> Costs:
+        """The costs that the thresholds follow from."""
+        table = self.table("thresholds").get("costs", {})
+        if not isinstance(table, dict) or not table.keys() <= {"false_positive", "false_negative", "unsure"}:
+            raise self.wrong("thresholds.costs", "an object with false_positive, false_negative and unsure")
+        try:
+            return Costs(**{key: self.number(table, key, "thresholds.costs.") for key in table})
+        except ValueError as error:
+            raise self.wrong("thresholds.costs", f"false_positive, false_negative and unsure ({error})") from error
+
+    def self_test(self) -> SelfTest:
+        """The table `self_test`."""
+        table, limits = self.table("self_test"), self.input()
+        rows, logits = table.get("ids"), table.get("logits")
+        if not isinstance(rows, list) or not isinstance(logits, list) or not rows or len(rows) != len(logits):
+            raise self.wrong("self_test", "a list 'ids' of rows and as many 'logits', at least one")
+        if len(rows) > MOST_TEST_ROWS:
+            raise self.wrong("self_test.ids", f"{MOST_TEST_ROWS} rows at most")
+        longest = limits.header_tokens + limits.window_tokens
+        for row in rows:
+            if not isinstance(row, list) or not 0 < len(row) <= longest:
+                raise self.wrong("self_test.ids", f"rows of one to {longest:,} token ids")
+            if not all(_is_integer(i) and 0 <= i < limits.vocab_size for i in row):
+                raise self.wrong("self_test.ids", f"rows of token ids below {limits.vocab_size}")
+        if not all(map(_is_number, logits)):
+            raise self.wrong("self_test.logits", "finite numbers")
+        tolerance = self.number(table, "tolerance", "self_test.")
+        if not 0 <= tolerance <= MOST_TOLERANCE:
+            raise self.wrong("self_test.tolerance", f"from 0 to {MOST_TOLERANCE}")
+        return SelfTest(tuple(map(tuple, rows)), tuple(map(float, logits)), tolerance)
+
+    def wide(self) -> WideSpec | None:
+        """The table `wide`, if there is one."""
+        if "wide" not in self.data:
+            return None
+        table = self.table("wide")
+        pair = table.get("pair")
+        if (
+            not isinstance(pair, list)
+            or len(pair) != 2
+            or not all(_is_integer(factor) and 1 <= factor <= MOST_FACTOR for factor in pair)
+        ):
+            raise self.wrong("wide.pair", f"two whole numbers from 1 to {MOST_FACTOR}")
+        return WideSpec(
+            buckets=self.integer(table, "buckets", "wide.", least=2, most=MOST_BUCKETS),
+            pair=(pair[0], pair[1]),
+            **{key: self.number(table, key, "wide.") for key in ("scale", "bias", "deep_vote")},
+        )
+
+    def table(self, key: str) -> dict[str, Any]:
+        """An object of the manifest."""
+        value = self.data.get(key)
+        if not isinstance(value, dict):
+            raise self.wrong(key, "an object")
+        return value
+
+    def word(self, key: str) -> str:
+        """A word that may stand in headers, logs and names of files."""
+        value = self.data.get(key)
+        if not isinstance(value, str) or not files.is_plain(value):
+            raise self.wrong(key, "a word of at most 64 letters, digits and '._+-', that begins with a letter or digit")
+        return value
+
+    def integer(self, table: Mapping[str, Any], key: str, prefix: str = "", *, least: int = 0, most: int) -> int:
+        """A whole number within bounds."""
+        value: Any = table.get(key)
+        if not _is_integer(value) or not least <= value <= most:
+            raise self.wrong(prefix + key, f"a whole number from {least} to {most}")
+        return int(value)
+
+    def number(self, table: Mapping[str, Any], key: str, prefix: str = "") -> float:
+        """A finite number, of a size that sums and products of it stay finite."""
+        value: Any = table.get(key)
+        if not _is_number(value):
+            raise self.wrong(prefix + key, f"a finite number, from -{MOST_NUMBER:g} to {MOST_NUMBER:g}")
+        return float(value)
+
+    def wrong(self, key: str, expected: str) -> DataError:
+        """The complaint about one value."""
+        return DataError(f"the model {self.path} cannot be used: '{key}' in its {MANIFEST} must be {expected}")
+
+
+def _parsed(path: Path, raw: bytes) -> dict[str, Any]:
+    try:
+        manifest = json.loads(raw)
+    except (ValueError, RecursionError) as error:
+        raise DataError(
+            f"{path / MANIFEST} is not valid JSON ({error}): cut short or garbled; install the model again"
+        ) from error
+    if not isinstance(manifest, dict) or "format" not in manifest:
+        raise DataError(f"{path / MANIFEST} is not the manifest of a spamlstm model: it states no 'format'")
+    return manifest
+
+
+def _is_integer(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value: Any) -> bool:
+    # Compared before it is converted: an integer may be larger than any float. A NaN is within no bounds.
+    return isinstance(value, int | float) and not isinstance(value, bool) and -MOST_NUMBER <= value <= MOST_NUMBER

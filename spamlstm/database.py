@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from spamlstm.config.places import make_private
+from spamlstm.config.ownership import open_private, secured
 from spamlstm.errors import DataError, TemporaryError
 
 
@@ -29,12 +29,13 @@ class Layout:
 def open_in(state: Path, name: str, layout: Layout) -> sqlite3.Connection:
     """Open the database of that name in a state folder; both are made, for their owner alone, if they are not there.
 
-    TemporaryError if another process keeps it from being opened, DataError if it is none of ours.
+    TemporaryError if another process keeps it from being opened, DataError if it is none of ours, ConfigError if others
+    could change the folder.
     """
-    make_private(state)
+    secured(state)
     path = state / name
     # SQLite gives its further files the mode of this one.
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    os.close(open_private(path))
     return prepared(connect(path), str(path), layout)
 
 

@@ -31,6 +31,7 @@ from spamlstm.service.moves import Moves
 from spamlstm.service.notify import Notifier
 from spamlstm.service.pipeline import Pipeline
 from spamlstm.service.places import Places
+from spamlstm.service.state_folder import StateFolder
 from spamlstm.service.status import DaemonStatus
 from spamlstm.service.status_socket import answering
 from spamlstm.service.wake import Wake
@@ -122,6 +123,7 @@ def run_daemon(wish: Wish, *, state: Path | None) -> None:
             feedback=feedback,
             model=model,
             locks=locks,
+            check_state=StateFolder(state).check,
         )
         _listen_to_signals(daemon, wake)
         emit(logging.INFO, "started", version=__version__, model=status.model, state=state)

@@ -2,6 +2,7 @@
 
 import difflib
 import json
+import os
 import re
 import tomllib
 from collections.abc import Callable, Mapping
@@ -13,6 +14,7 @@ from typing import Any, TypeVar
 from spamlstm.config import senders
 from spamlstm.config.lines import Place, find_lines
 from spamlstm.config.maildirs import absolute, covers, has_magic
+from spamlstm.config.ownership import check_configuration
 from spamlstm.config.values import (
     AUTO,
     Action,
@@ -37,6 +39,9 @@ SCAN_SECONDS = (30, 60)
 
 MOST_HAM_FILED = 0.1
 """Who lets a filter take more of his ham than a tenth has mistaken a percentage for a share."""
+
+MOST_BYTES = 4 << 20
+"""An allow list of 100,000 addresses is half of that."""
 
 # Tables that are planned; someone may have read of them before their version came.
 _LATER = ("spamd",)
@@ -69,12 +74,19 @@ class ProblemsError(ConfigError):
 
 
 def load_file(path: Path) -> Config:
-    """The configuration in a file; a ConfigError if it cannot be read, a ProblemsError for what is wrong in it."""
+    """The configuration in a file; a ConfigError if it cannot be read or others could change it.
+
+    A ProblemsError for what is wrong in it.
+    """
     try:
-        raw = path.read_bytes()
+        with path.open("rb") as stream:
+            check_configuration(path, os.fstat(stream.fileno()))
+            raw = stream.read(MOST_BYTES + 1)
     except (OSError, ValueError) as error:  # ValueError: a name with a null byte
         why = error.strerror if isinstance(error, OSError) else None
         raise ConfigError(f"the configuration {path} cannot be read: {why or error}") from error
+    if len(raw) > MOST_BYTES:
+        raise ConfigError(f"the configuration {path} is larger than {MOST_BYTES:,} bytes: it is something else")
     config, problems = read(raw)
     if problems:
         raise ProblemsError(path, problems)

@@ -40,7 +40,7 @@ class Daemon:
     """Turns until `stop`. `load` reads configuration and model anew; if it fails, those that are in use stay.
 
     Without `feedback` nothing is learned, without `model` another one is only loaded by `reload`, without `locks` other
-    programs may work on the same Maildirs.
+    programs may work on the same Maildirs. What `check_state` raises, asked before each look at all Maildirs, ends it.
 
     All but `stop` and `reload` is for the thread that opened the pipeline's journal.
     """
@@ -55,6 +55,7 @@ class Daemon:
     feedback: Feedback | None = None
     model: ModelInUse | None = None
     locks: MaildirLocks | None = None
+    check_state: Callable[[], None] = lambda: None
     clock: Callable[[], float] = time.monotonic
     _stopping: bool = False
     _reload_asked: bool = False
@@ -101,6 +102,8 @@ class Daemon:
 
     def _turn(self) -> None:
         self.notifier.beat()
+        if self._is_look_due():
+            self.check_state()
         with self._surviving():
             if self._reload_asked:
                 self._reload()

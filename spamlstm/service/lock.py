@@ -2,12 +2,14 @@
 
 import contextlib
 import fcntl
+import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from spamlstm.config.places import make_private
+from spamlstm.config.ownership import open_private, secured
 from spamlstm.errors import TemporaryError
+from spamlstm.service.log import emit
 
 NAME = "lock"
 
@@ -16,13 +18,14 @@ NAME = "lock"
 def hold(state: Path) -> Iterator[None]:
     """Hold the state folder until the end of the block; a TemporaryError names the process that holds it already.
 
-    It is made, for its owner alone, if it is not there.
+    It is made, for its owner alone, if it is not there. A ConfigError says what to do if others could change it.
 
     The kernel gives a lock back whenever its process ends, so none is ever stale. The file stays: to remove it would
     let a third program lock a new one while a second waits with the old one open.
     """
-    make_private(state)
-    handle = os.open(state / NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    if secured(state):
+        emit(logging.INFO, "state-closed", state=state, why="others could read it")
+    handle = open_private(state / NAME)
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

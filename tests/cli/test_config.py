@@ -79,6 +79,15 @@ def test_check_tells_every_problem(spamlstm, home):
     ]
 
 
+def test_check_tells_who_could_change_it(spamlstm, home):
+    """It is not even read, and the sentence says how to mend it."""
+    (home / "c.toml").write_text("[policy]\n")
+    (home / "c.toml").chmod(0o666)
+    status, out, err = spamlstm("config", "check", "--config", home / "c.toml")
+    assert (status, out) == (78, "")
+    assert f"chmod go-w {home}/c.toml" in err
+
+
 def test_check_without_a_file(spamlstm, home):
     """It says where it looked and how to begin."""
     status, _, err = spamlstm("config", "check")

@@ -179,6 +179,34 @@ def test_a_dry_run_touches_nothing(daemon, maildir):
     assert not (maildir / ".Junk").exists()
 
 
+def test_it_ends_when_its_state_folder_is_gone(daemon, spamlstm, maildir, tmp_path):
+    """With 75, so that systemd starts it again; and it starts, with a state folder made anew."""
+    process, log_until = daemon(maildir)
+    log_until(" ready ")
+    shutil.rmtree(tmp_path / "state")
+    process.send_signal(signal.SIGHUP)  # what asks for a look at all
+    assert "was removed or replaced while spamlstm was at work" in process.stderr.read()
+    assert process.wait(5) == 75
+    _, log_until = daemon(maildir)
+    log_until(" ready ")
+    assert spamlstm("status")[0] == 0
+
+
+def test_a_state_folder_of_others_is_refused(spamlstm, maildir, tmp_path):
+    """Before anything is opened there; what others could only read is closed to them."""
+    state = tmp_path / "open"
+    state.mkdir()
+    state.chmod(0o777)
+    for command in (["run"], ["scan"]):
+        status, _, err = spamlstm(*command, maildir, "--state", state)
+        assert (status, err.count("\n")) == (78, 1)
+        assert f"chmod 700 {state}" in err
+    assert list(state.iterdir()) == []
+    state.chmod(0o755)
+    assert spamlstm("scan", maildir, "--state", state)[0] == 0
+    assert state.stat().st_mode & 0o777 == 0o700
+
+
 # What systemd's ProcSubset=pid does, as far as it concerns us.
 HIDDEN = ("unshare", "--mount", "sh", "-c", 'mount -t tmpfs none /proc/sys && exec "$0" "$@"')
 

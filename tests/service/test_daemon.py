@@ -10,7 +10,7 @@ import pytest
 from maildirs import by_link, by_rename, make
 
 from spamlstm.config import CatchUp, Config, DaemonConfig, MaildirConfig, MetricsConfig
-from spamlstm.errors import ConfigError
+from spamlstm.errors import ConfigError, TemporaryError
 from spamlstm.service.counters import Counters
 from spamlstm.service.daemon import TURN_SECONDS, Daemon
 from spamlstm.service.hints import NEW, WHOLE, Hints
@@ -132,6 +132,36 @@ def test_from_delivery_to_done(house, box, wait):
     assert house.notifier.lines[1] == "READY=1"
     assert house.notifier.lines[-1] == "STOPPING=1"
     assert house.daemon.status.snapshot()["by_maildir"] == {box: {"spam": 3}}
+
+
+def test_what_the_look_at_the_state_raises_ends_it(house, box, wait):
+    """It is asked before each look at all, and is no bug to live through."""
+    asked = []
+
+    def gone():
+        asked.append(len(house.pipeline.asked))
+        if len(asked) == 2:
+            raise TemporaryError("the state folder is gone")
+
+    now = 0.0
+    house.daemon.clock = lambda: now
+    house.daemon.check_state = gone
+    ended = []
+
+    def run():
+        with pytest.raises(TemporaryError):
+            house.daemon.run()
+        ended.append(True)
+
+    house.thread = threading.Thread(target=run, daemon=True)
+    house.thread.start()
+    wait(lambda: house.daemon.status.scans == 1)
+    now = 46.0
+    house.daemon.wake.ring()
+    wait(lambda: house.daemon.status.scans == 2)
+    now = 92.0
+    house.daemon.wake.ring()
+    wait(lambda: ended)
 
 
 def test_idle_it_sleeps(house, wait):

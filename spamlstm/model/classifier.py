@@ -3,8 +3,8 @@
 import itertools
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Self, TypeVar
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 # Enough for the scorer to find rows of like length, little enough to show progress and hold in memory.
 CHUNK = 64
-# Raw mail in memory at once; a chunk ends early where its messages are large.
+# Raw mail in a chunk: it ends early where its messages are large, and a message of more is a chunk of its own.
 CHUNK_BYTES = 4 << 20
 # Reader processes take 0.1 s to start: fewer messages than this are done as soon without.
 HELP_AFTER = 128
@@ -71,12 +71,13 @@ class Assessed(NamedTuple, Generic[K]):
         return packed_tokens(self.prints)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Slot(Generic[K]):
-    """A chunk of mail with its keys."""
+    """A chunk of mail with its keys, and how many bytes of mail are in memory for it."""
 
-    keys: list[K]
-    sources: list[bytes | Source]
+    keys: list[K] = field(default_factory=list)
+    sources: list[bytes | Source] = field(default_factory=list)
+    size: int = 0
 
 
 class Classifier:
@@ -146,16 +147,23 @@ class Classifier:
         return map(self._always, self.judge_many(((None, raw) for raw in raws), readers=readers))
 
     def judge_many(
-        self, mails: Iterable[tuple[K, bytes | Source]], *, readers: "int | ReaderPool | None" = None
+        self,
+        mails: Iterable[tuple[K, bytes | Source]],
+        *,
+        readers: "int | ReaderPool | None" = None,
+        beat: Callable[[], None] = lambda: None,
     ) -> Iterator[Judged[K]]:
         """Judge (key, mail) pairs lazily, in their order; a mail is raw bytes or something with `read() -> bytes`.
 
         What cannot be read or judged gives a failure in its place and the next goes on. When there are more than a
         hundred, `readers` further processes (as a rule one for each other core) read beside this one, or those of a
         pool that has been started; to them a mail must be picklable.
+
+        `beat` is called between messages and between batches of the network, so that the caller can tell a watchdog
+        that work goes on. Of mail given as bytes at most 16 MiB and one message are in memory at once, beside what the
+        caller keeps.
         """
-        for assessed in self.assess_many(mails, readers=readers):
-            yield self.judge(assessed)
+        return map(self.judge, self.assess_many(mails, readers=readers, beat=beat))
 
     def judge(self, assessed: Assessed[K]) -> Judged[K]:
         """The judgement that follows from what the base says and from what the personal layer knows at this moment."""
@@ -183,20 +191,23 @@ class Classifier:
         return self.personal is not None and assessed.prints is not None and self.personal.knows(assessed.prints)
 
     def assess_many(
-        self, mails: Iterable[tuple[K, bytes | Source]], *, readers: "int | ReaderPool | None" = None
+        self,
+        mails: Iterable[tuple[K, bytes | Source]],
+        *,
+        readers: "int | ReaderPool | None" = None,
+        beat: Callable[[], None] = lambda: None,
     ) -> Iterator[Assessed[K]]:
         """As `judge_many`, but what the base says: for whoever learns between one judgement and the next."""
         chunks = _chunks(mails)
         if not (readers is None or isinstance(readers, int)):
-            yield from self._side_by_side(chunks, readers)
+            yield from self._side_by_side(chunks, readers, beat)
             return
-        for slot in itertools.islice(chunks, None if readers == 0 else HELP_AFTER // CHUNK):
-            yield from self._assess_all(slot.keys, read_chunk(self.reader, slot.sources))
+        yield from self._in_turn(itertools.islice(chunks, None if readers == 0 else HELP_AFTER // CHUNK), beat)
         if (next_slot := next(chunks, None)) is not None:
             from spamlstm.model.readers import ReaderPool, further_cores  # 5 ms, which few messages need not pay
 
             with ReaderPool(further_cores() if readers is None else readers) as pool:
-                yield from self._side_by_side(itertools.chain([next_slot], chunks), pool)
+                yield from self._side_by_side(itertools.chain([next_slot], chunks), pool, beat)
 
     def score(self, logits: Sequence[float]) -> float | None:
         """The calibrated score of a message from the logits of its windows; None if it has none."""
@@ -207,40 +218,60 @@ class Classifier:
             return judged.judgement
         return Judgement(Verdict.UNSURE, None, None, Reason.UNREADABLE, self.bundle.label, (judged.failure,))
 
-    def _side_by_side(self, chunks: Iterator[_Slot[K]], pool: "ReaderPool") -> Iterator[Assessed[K]]:
+    def _in_turn(self, chunks: Iterator[_Slot[K]], beat: Callable[[], None]) -> Iterator[Assessed[K]]:
+        while (slot := next(chunks, None)) is not None:
+            assessed = self._assess_all(slot.keys, read_chunk(self.reader, slot.sources, beat=beat), beat)
+            del slot  # or its mail would stay in memory while the next chunk is read
+            yield from assessed
+            del assessed
+
+    def _side_by_side(
+        self, chunks: Iterator[_Slot[K]], pool: "ReaderPool", beat: Callable[[], None]
+    ) -> Iterator[Assessed[K]]:
         """Chunks in their order. The readers never run dry; this process scores what is read, else it reads too.
 
         So all cores are busy, whichever of the two takes longer.
         """
+        from spamlstm.model.readers import MOST_BYTES
+
         line: deque[tuple[_Slot[K], Task]] = deque()
-        more = True
+        more, size = True, 0
         while line or more:
-            may_read = more and len(line) < pool.most_tasks
+            may_read = more and len(line) < pool.most_tasks and size < MOST_BYTES
             if may_read and (pool.has_room() or not line or not line[0][1].is_done()):
                 if slot := next(chunks, None):
-                    line.append((slot, pool.give(self.reader, slot.sources)))
+                    # To send a large message to another process takes as long as to read it, and more memory.
+                    here = slot.size > CHUNK_BYTES
+                    line.append((slot, pool.give(self.reader, slot.sources, here=here, beat=beat)))
+                    size += slot.size
                 more = slot is not None
             else:
                 slot, task = line.popleft()
-                yield from self._assess_all(slot.keys, task.readings())
+                size -= slot.size
+                assessed = self._assess_all(slot.keys, task.readings(), beat)
+                del slot, task  # as in _in_turn
+                yield from assessed
+                del assessed
 
-    def _assess_all(self, keys: Sequence[K], readings: Sequence[Reading]) -> list[Assessed[K]]:
+    def _assess_all(
+        self, keys: Sequence[K], readings: Sequence[Reading], beat: Callable[[], None] = lambda: None
+    ) -> list[Assessed[K]]:
         start = time.perf_counter()
         try:
-            assessed = self._score(keys, readings)
+            assessed = self._score(keys, readings, beat)
         except Exception as error:  # noqa: BLE001  contract 7: find the one that does it, judge the others
             if len(readings) == 1:
                 failure = f"it could not be scored, which is a bug in spamlstm ({type(error).__name__}: {error})"
                 return [_failed(keys[0], readings[0], failure)]
             each = zip(keys, readings, strict=True)
-            return [self._assess_all([key], [reading])[0] for key, reading in each]
+            return [self._assess_all([key], [reading], beat)[0] for key, reading in each]
         share = (time.perf_counter() - start) * 1000 / max(1, len(readings))
         pairs = zip(assessed, readings, strict=True)
         return [one._replace(ms=round(reading.ms + share, 3)) for one, reading in pairs]
 
-    def _score(self, keys: Sequence[K], readings: Sequence[Reading]) -> list[Assessed[K]]:
+    def _score(self, keys: Sequence[K], readings: Sequence[Reading], beat: Callable[[], None]) -> list[Assessed[K]]:
         rows = self.encoder.encode([window for reading in readings for window in reading.windows])
-        logits = self.scorer.logits(rows).tolist()
+        logits = self.scorer.logits(rows, beat=beat).tolist()
         assessed, at = [], 0
         for key, reading in zip(keys, readings, strict=True):
             end = at + len(reading.windows)
@@ -275,14 +306,18 @@ def _probability(score: float | None) -> float | None:
 
 
 def _chunks(mails: Iterable[tuple[K, bytes | Source]]) -> Iterator[_Slot[K]]:
-    slot: _Slot[K] = _Slot([], [])
-    size = 0
+    slot: _Slot[K] = _Slot()
     for key, source in mails:
+        size = len(source) if isinstance(source, bytes) else 0
+        if slot.keys and slot.size + size > CHUNK_BYTES:
+            yield slot
+            slot = _Slot()
         slot.keys.append(key)
         slot.sources.append(source)
-        size += len(source) if isinstance(source, bytes) else 0
-        if len(slot.keys) == CHUNK or size > CHUNK_BYTES:
+        slot.size += size
+        del key, source
+        if len(slot.keys) == CHUNK or slot.size > CHUNK_BYTES:
             yield slot
-            slot, size = _Slot([], []), 0
+            slot = _Slot()
     if slot.keys:
         yield slot

@@ -10,6 +10,7 @@ import os
 import pickle
 import subprocess
 import sys
+from collections.abc import Callable
 from multiprocessing.connection import Pipe
 from pathlib import Path
 from typing import Self
@@ -21,6 +22,12 @@ MOST_READERS = 3
 AHEAD = 3
 # Chunks that are out or read and not scored yet, for each process: those read may wait for one before them.
 MOST_TASKS = 6
+# Bytes of mail in all those chunks. Each is in memory here, and pickled or unpickled once more in its reader.
+MOST_BYTES = 16 << 20
+# Seconds between two heartbeats while an answer is waited for, and how many a reader has for one chunk. Ordinary mail
+# takes a tenth of a second. A reader that takes longer is ended and its chunks are read here, message by message, so
+# that a message that never ends stops the heartbeats of this process.
+TICK, MOST_TICKS = 1.0, 20
 
 _START = "from spamlstm.model.reading import serve; serve()"
 
@@ -46,13 +53,25 @@ class ReaderProcess:
         with contextlib.suppress(OSError):
             self._channel.send((reader, chunk))
 
-    def has_answered(self) -> bool:
-        """Whether `answer` would not wait."""
-        return self._channel.poll()
+    def has_answered(self, *, within: float = 0.0) -> bool:
+        """Whether `answer` would not wait, or will not after so many seconds. False if the channel is closed."""
+        try:
+            return self._channel.poll(within)
+        except OSError:
+            return False
 
-    def answer(self) -> list[Reading] | None:
-        """What was read of each message of the chunk that was given first; None if the process is gone."""
+    def answer(self, *, beat: Callable[[], None] = lambda: None) -> list[Reading] | None:
+        """What was read of each message of the chunk that was given first; None if the process is gone, or stuck.
+
+        Waits for at most MOST_TICKS ticks, with a heartbeat before each, and then ends the process.
+        """
         self.unanswered -= 1
+        for _ in range(MOST_TICKS):
+            beat()
+            if self.has_answered(within=TICK):
+                break
+        else:
+            self._process.kill()
         # An answer that ends in its middle is no pickle.
         with contextlib.suppress(OSError, EOFError, pickle.UnpicklingError):
             readings: list[Reading] = self._channel.recv()
@@ -69,12 +88,15 @@ class ReaderProcess:
 class Task:
     """A chunk that was given to somebody to be read."""
 
-    def __init__(self, reader: Reader, chunk: Chunk, process: ReaderProcess | None) -> None:
+    def __init__(
+        self, reader: Reader, chunk: Chunk, process: ReaderProcess | None, *, beat: Callable[[], None] = lambda: None
+    ) -> None:
         self._reader = reader
         self._chunk = chunk
         self._process = process
+        self._beat = beat
         if process is None:
-            self._read = read_chunk(reader, chunk)
+            self._read = read_chunk(reader, chunk, beat=beat)
         else:
             process.give(reader, chunk)
 
@@ -86,8 +108,8 @@ class Task:
         """What was read. Of the tasks of one pool in the order in which they were given, and once."""
         if self._process is None:
             return self._read
-        readings = self._process.answer()
-        return read_chunk(self._reader, self._chunk) if readings is None else readings
+        readings = self._process.answer(beat=self._beat)
+        return read_chunk(self._reader, self._chunk, beat=self._beat) if readings is None else readings
 
 
 class ReaderPool:
@@ -105,10 +127,12 @@ class ReaderPool:
         """Whether a process has too little to do."""
         return any(process.unanswered < AHEAD for process in self._all)
 
-    def give(self, reader: Reader, chunk: Chunk) -> Task:
-        """Have a chunk read: by a process that has too little to do, else here and now."""
-        process = min(self._all, key=lambda one: one.unanswered) if self.has_room() else None
-        return Task(reader, chunk, process)
+    def give(
+        self, reader: Reader, chunk: Chunk, *, here: bool = False, beat: Callable[[], None] = lambda: None
+    ) -> Task:
+        """Have a chunk read: by a process that has too little to do, else (or if `here`) in this process and now."""
+        process = min(self._all, key=lambda one: one.unanswered) if not here and self.has_room() else None
+        return Task(reader, chunk, process, beat=beat)
 
     def __enter__(self) -> Self:
         """Itself."""

@@ -6,7 +6,7 @@ import re
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
@@ -116,6 +116,7 @@ def serve() -> None:
         Thread(target=_answer, args=(channel, given, read), daemon=True).start()
         while task := given.get():
             read.put(read_chunk(*task))
+            del task  # its mail need not stay in memory until the next chunk comes
 
 
 def _take(channel: "Connection", given: "SimpleQueue[Given]") -> None:
@@ -142,9 +143,16 @@ def _runs(raw: bytes) -> "Prints":
     return runs(raw)
 
 
-def read_chunk(reader: Reader, chunk: Chunk) -> list[Reading]:
-    """Read each message of a chunk; one that cannot be read says why and does not stop the next."""
-    return [_read_one(reader, source) for source in chunk]
+def read_chunk(reader: Reader, chunk: Chunk, *, beat: Callable[[], None] = lambda: None) -> list[Reading]:
+    """Read each message of a chunk; one that cannot be read says why and does not stop the next.
+
+    `beat` is called before each message, for a caller who must show that the process makes progress.
+    """
+    readings = []
+    for source in chunk:
+        beat()
+        readings.append(_read_one(reader, source))
+    return readings
 
 
 def _read_one(reader: Reader, source: bytes | Source) -> Reading:

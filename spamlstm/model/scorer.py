@@ -1,7 +1,7 @@
 """The network, run by ONNX Runtime. The one place that imports it."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from spamlstm.errors import DataError
@@ -35,8 +35,8 @@ class Scorer:
         self._session = _session(bundle, threads)
         self._wide = _wide(bundle)
 
-    def logits(self, rows: "Sequence[Sequence[int]]") -> "np.ndarray":
-        """The logit of each row of token ids, float32 (N,), in the order given.
+    def logits(self, rows: "Sequence[Sequence[int]]", *, beat: Callable[[], None] = lambda: None) -> "np.ndarray":
+        """The logit of each row of token ids, float32 (N,), in the order given; `beat` is called before each batch.
 
         Rows of like length are run together, so that little is padded. The result is that of running each alone; for
         a network quantized dynamically, whose activations share one scale in a batch, up to that rounding.
@@ -45,6 +45,7 @@ class Scorer:
 
         logits = np.empty(len(rows), np.float32)
         for batch in buckets([len(row) for row in rows]):
+            beat()
             logits[batch] = self._run([rows[index] for index in batch])
         return logits
 

@@ -101,6 +101,7 @@ def run_daemon(wish: Wish, *, state: Path | None) -> None:
             counters=Counters(),
             moved=moves.knows,
             open_maildir=locks.opened,
+            beat=notifier.beat,
         )
         feedback = Feedback(
             learners=learners,

@@ -52,17 +52,21 @@ def _matches_part(pattern: str, name: str) -> bool:
     return not hidden and fnmatch.fnmatchcase(name, pattern)
 
 
-def expand(maildirs: Iterable[MaildirConfig], *, find: Glob = glob.iglob) -> dict[Path, MaildirConfig]:
+def expand(
+    maildirs: Iterable[MaildirConfig], *, find: Glob = glob.iglob, beat: Callable[[], None] = lambda: None
+) -> dict[Path, MaildirConfig]:
     """The folders that the sections mean now, in the order of the sections and sorted by name within each.
 
     Whether a folder is a Maildir is not asked. A folder that several sections match belongs to the first; one that
     has several names is there once, by the first that leads there without a symbolic link, else by the first: who
     makes a link to somebody's Maildir does not get it judged under his name. What cannot be looked at is left out.
+    `beat` is called before each look: there may be 10,000, on a slow disk.
     """
     found: dict[Path, MaildirConfig] = {}
     names: dict[tuple[int, int], str] = {}
     for section in maildirs:
         for name in sorted(find(absolute(section.path))):
+            beat()
             which = _identity(name)
             if which is None:
                 continue

@@ -63,6 +63,7 @@ class Daemon:
     _next_poll: float = 0.0
     _look_cost: float | None = None  # of the look under way
     _begun: set[str] = field(default_factory=set)  # the Maildirs that were scanned
+    _suspected: dict[str, None] = field(default_factory=dict)  # Maildirs with mail that was in progress at a crash
     _serving: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
 
     def stop(self) -> None:
@@ -125,20 +126,38 @@ class Daemon:
         """Look at the Maildir that has waited longest and do what there is to do; False if none waits."""
         taken = self.hints.take()
         if taken is None:
-            return False
+            return self._work_on_suspects()
         maildir, parts = taken
         candidates = self._scan(maildir, parts)
-        if candidates:
-            began = self.clock()
-            self._attend(maildir)
-            outcomes = self.pipeline.process(candidates, stop=lambda: self._is_turn_over(maildir, began))
-            for outcome in outcomes:
-                self.status.note(outcome)
-            if len(outcomes) < len(candidates) or any(outcome.status is Status.GONE for outcome in outcomes):
-                # Asked again, a scan knows better what is left than a list of ours would, and takes no memory. And
-                # what is gone from new has mostly gone to cur.
-                self.hints.doubt(maildir)
+        urgent = self.pipeline.urgent(candidates)
+        if len(urgent) < len(candidates):
+            self._suspected[maildir] = None
+        self._process(maildir, urgent, stop=self._is_turn_over)
         return True
+
+    def _work_on_suspects(self) -> bool:
+        """When no other mail waits: the mail of one Maildir that may end this process; False if there is none."""
+        if not self._suspected:
+            return False
+        maildir = next(iter(self._suspected))
+        del self._suspected[maildir]
+        self._process(
+            maildir, self._scan(maildir, WHOLE), stop=lambda *turn: self._is_turn_over(*turn) or bool(self.hints)
+        )
+        return True
+
+    def _process(self, maildir: str, candidates: list[Candidate], *, stop: Callable[[str, float], bool]) -> None:
+        if not candidates:
+            return
+        began = self.clock()
+        self._attend(maildir)
+        outcomes = self.pipeline.process(candidates, stop=lambda: stop(maildir, began))
+        for outcome in outcomes:
+            self.status.note(outcome)
+        if len(outcomes) < len(candidates) or any(outcome.status is Status.GONE for outcome in outcomes):
+            # Asked again, a scan knows better what is left than a list of ours would, and takes no memory. And
+            # what is gone from new has mostly gone to cur.
+            self.hints.doubt(maildir)
 
     def _scan(self, maildir: str, parts: tuple[Part, ...]) -> list[Candidate]:
         began = time.thread_time()
@@ -163,7 +182,7 @@ class Daemon:
             self.feedback.attend(maildir)
 
     def _is_turn_over(self, maildir: str, began: float) -> bool:
-        """Asked by the pipeline between groups of messages: the loop turns, if slowly."""
+        """Asked by the pipeline between messages: the loop turns, if slowly."""
         self.notifier.beat()
         self._attend(maildir)
         if self._stopping or self._reload_asked:
@@ -180,9 +199,9 @@ class Daemon:
         self.status.dry_run = bool(config.maildirs) and all(map(config.is_dry, config.maildirs))
         began = time.thread_time()
         self.hints.take_all()
-        maildirs = [str(path) for path in expand(config.maildirs)]
+        maildirs = [str(path) for path in expand(config.maildirs, beat=self.notifier.beat)]
         usable = self.locks.keep(maildirs) if self.locks is not None else maildirs
-        coverage = self.watcher.cover(usable)
+        coverage = self.watcher.cover(usable, beat=self.notifier.beat)
         if self.locks is not None:
             coverage = coverage.without(self.locks.refused)
         for maildir in self.watcher.present():
@@ -199,7 +218,7 @@ class Daemon:
 
     def _poll(self) -> None:
         began = self.clock()
-        self.watcher.poll()
+        self.watcher.poll(beat=self.notifier.beat)
         now = self.clock()
         self._next_poll = now + max(POLL_SECONDS, (now - began) / POLL_SHARE)
 

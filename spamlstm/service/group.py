@@ -13,6 +13,7 @@ from spamlstm.mail.moving import Outcome as End
 from spamlstm.mail.opened import Entry
 from spamlstm.model.classifier import Judged
 from spamlstm.service.actions import Work
+from spamlstm.service.crash_guard import CrashGuard
 from spamlstm.service.failures import Kind, kind_of, sentence
 from spamlstm.service.journal import Journal
 from spamlstm.service.junk import JunkFolders
@@ -46,6 +47,7 @@ class Group:
     clock: Callable[[], float]
     knows: Callable[[str, str], bool]
     """Whether a message (Maildir, content id) needs no judging."""
+    guard: CrashGuard
 
     def deal(self, judged: Sequence[Judged[Mail]], early: Sequence[Outcome]) -> list[Outcome]:
         """The outcomes of the judged messages, behind the `early` ones, which need no more than to be noted."""
@@ -96,13 +98,17 @@ class Group:
         return planned, dry
 
     def _note(self, planned: Sequence[tuple[Outcome, Plan | None]]) -> list[Noted | None]:
-        """One transaction: the judgements, the intents, and which names need no further look.
+        """One transaction: the judgements, the intents, which names need no further look, and that none is in progress.
 
         A message on which there is an act to come is not noted as seen: if the act fails, it comes back.
         """
         now = self.clock()
+        outcomes = [outcome for outcome, _ in planned]
         with self.journal.group(durable=any(step is not None for _, step in planned)):
-            return [self._note_one(outcome, step, now) for outcome, step in planned]
+            self.guard.finish(outcomes)
+            noted = [self._note_one(outcome, step, now) for outcome, step in planned]
+        self.guard.forget(outcomes)
+        return noted
 
     def _note_one(self, outcome: Outcome, step: Plan | None, now: float) -> Noted | None:
         candidate, judgement = outcome.candidate, outcome.judgement

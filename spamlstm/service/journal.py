@@ -17,6 +17,8 @@ from spamlstm import database
 from spamlstm.config import Action
 from spamlstm.database import Layout
 from spamlstm.mail.moving import Identity, Outcome
+from spamlstm.service import in_progress
+from spamlstm.service.in_progress import InProgress
 from spamlstm.service.seen import REMEMBERED, SCHEMA, Seen
 from spamlstm.verdict import Judgement, Verdict
 
@@ -25,8 +27,9 @@ NAME = "journal.sqlite"
 MOST_JUDGEMENTS = 1_000_000
 
 _LAYOUT = Layout(
-    version=1,
+    version=2,
     schema=SCHEMA
+    + in_progress.SCHEMA
     + """
 CREATE TABLE IF NOT EXISTS judgements (id INTEGER PRIMARY KEY, maildir INTEGER NOT NULL, content BLOB NOT NULL,
     base BLOB NOT NULL, time REAL NOT NULL, stands INTEGER NOT NULL, verdict TEXT NOT NULL, probability REAL,
@@ -40,6 +43,7 @@ CREATE INDEX IF NOT EXISTS acts_judgement ON acts (judgement);
 CREATE INDEX IF NOT EXISTS acts_open ON acts (state) WHERE state = 'open';
 """,
     pragmas=("foreign_keys = ON",),
+    upgrades={1: in_progress.SCHEMA},
     loss=": mail that lies in the inboxes then counts as judged, and undo has nothing to take back",
 )
 _OPEN = "open"
@@ -96,6 +100,7 @@ class Journal:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self.seen = Seen(connection)
+        self.in_progress = InProgress(connection, self.seen)
 
     @classmethod
     def open(cls, state: Path) -> Self:
@@ -127,6 +132,7 @@ class Journal:
                 yield
         except BaseException:
             self.seen.rolled_back()
+            self.in_progress.rolled_back()
             raise
 
     def knows(self, maildir: str, content: str) -> bool:
@@ -230,6 +236,7 @@ class Journal:
         (last,) = self._connection.execute("SELECT coalesce(max(id), 0) FROM judgements").fetchone()
         old = (now - REMEMBERED, last - MOST_JUDGEMENTS)
         self._connection.execute("DELETE FROM judgements WHERE time < ? OR id <= ?", old)
+        self.in_progress.prune(now=now)
 
     def _acts(self, condition: str, *values: object) -> list[Act]:
         return [_act(row) for row in self._connection.execute(_ACTS + condition, values)]

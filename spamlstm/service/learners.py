@@ -119,6 +119,11 @@ class Learners:
             self._layer = layer
         self._base = base
 
+    @property
+    def model(self) -> str:
+        """The label of the model whose scores the learned rests on."""
+        return self._base.bundle.label
+
     def layer(self, maildir: str) -> PersonalLayer:
         """What counts for mail of this Maildir: with all that was said up to this moment, by whatever process."""
         folder = self._folder(maildir)

@@ -37,9 +37,14 @@ class Ledger:
         counters: Counters,
         clock: Callable[[], float],
         opened: Callable[[str], OpenMaildir] = OpenMaildir.open,
+        beat: Callable[[], None] = lambda: None,
     ) -> None:
-        """`opened` opens the Maildir at a path for one visit."""
+        """`opened` opens the Maildir at a path for one visit.
+
+        `beat` is called before each act that is settled: after a crash there may be many.
+        """
         self._opened = opened
+        self._beat = beat
         self._journal = journal
         self._counters = counters
         self._clock = clock
@@ -88,6 +93,7 @@ class Ledger:
                 emit(logging.INFO, "settled", maildir=act.maildir, id=act.content, outcome=outcome)
 
     def _outcome(self, act: Act) -> Outcome | None:
+        self._beat()
         try:
             with self._opened(act.maildir) as home:
                 return actions.settle(home, act.intent)

@@ -18,7 +18,9 @@ from spamlstm.config.maildirs import section_of
 from spamlstm.mail.content import content_id
 from spamlstm.mail.folders import Folder, Kind, folders, kind
 from spamlstm.mail.opened import OpenFolder, OpenMaildir
+from spamlstm.service.crash_guard import CrashGuard
 from spamlstm.service.failures import kind_of, sentence
+from spamlstm.service.in_progress import labelling
 from spamlstm.service.journal import Journal, LastAct
 from spamlstm.service.learners import Learners, NotNowError
 from spamlstm.service.listing import Found, chunks, compared, listed, read
@@ -29,6 +31,9 @@ from spamlstm.service.places import File, Known, Mark, Message, Owed, Places
 # Messages that are read at a time, and names that are noted at a time: a few milliseconds each.
 READS = 16
 NAMES = 2000
+# Of messages that are read together only those of at most this size are kept in memory until their labels are noted: 16
+# MiB in all. Larger ones are read once more, one at a time.
+KEPT_BYTES = 1 << 20
 # A folder's time of change has steps: see service.scan.
 _SETTLED_NS = 2_000_000_000
 # More messages than this that nobody has seen before were brought (a backup, a first sync), not moved by hand.
@@ -87,6 +92,7 @@ class Moves:
         self._places = places
         self._journal = journal
         self._learners = learners
+        self._guard = CrashGuard(journal, clock=clock)
         self._clock = clock
         self._watch = watch
         # Of each Maildir in which all was read one number, by which to tell that nothing has changed since.
@@ -237,10 +243,9 @@ class Moves:
         for chunk in chunks([one for one in listed(shelf.opened) if one.base in unread], READS):
             with self._places.change():
                 for one in chunk:
-                    raw = read(shelf.opened, one)
-                    content = content_id(raw) if raw is not None else _NO_CONTENT
+                    content = _content(shelf.opened, one) or _NO_CONTENT
                     self._places.note_files([File(shelf.known.id, one.base, one.marks, content)])
-                    if raw is not None and self._places.message(shelf.maildir, content) is None:
+                    if content != _NO_CONTENT and self._places.message(shelf.maildir, content) is None:
                         act = self._journal.last_act(shelf.maildir, content)
                         message = Message(content, Kind.JUNK, act=act.id if act else 0, moved=True)
                         self._places.note(shelf.maildir, message, now=self._clock())
@@ -263,7 +268,8 @@ class Moves:
                 after = self._after(shelf.maildir, file, message, shelf.known.kind, answered=answered, brought=brought)
                 if after is not None:
                     fresh[content] = after
-                weighed.append(_Weighed(file, after, raw if after is not None and after.owed else b""))
+                weighed.append(_weighed(file, after, raw))
+                del raw  # or there are two in memory while the next one is read
             yield from self._note_and_say(shelf.maildir, weighed)
 
     def _change(self, shelf: _Shelf, changed: Sequence[tuple[Found, Mark]], gone: set[str]) -> Iterator[None]:
@@ -292,7 +298,7 @@ class Moves:
         if after is None or not after.owed:
             return _Weighed(file, after)
         raw = raw if raw is not None else read(shelf.opened, one)
-        return None if raw is None else _Weighed(file, after, raw)
+        return None if raw is None else _weighed(file, after, raw)
 
     def _weigh_departed(self, maildir: str, content: str) -> _Weighed | None:
         """A message of which a file is gone: if another lies elsewhere, that is where it lies now."""
@@ -390,15 +396,24 @@ class Moves:
                     self._paid(maildir, message)
             elif not self._say(maildir, message, raw):
                 return
+            del raw  # as in _arrive
             yield
 
     def _say(self, maildir: str, message: Message, raw: bytes) -> bool:
         """Say what is owed; False if that is impossible now."""
         label = message.said
         assert label is not None  # noqa: S101  it is owed
+        self._guard.model = self._learners.model
+        item = labelling(maildir, message.content)
+        if self._guard.is_set_aside(item):
+            why = "the program ended twice while it learned this message"
+            emit(logging.WARNING, "not-learned", maildir=maildir, id=message.content, error=why)
+            self._paid(maildir, message)
+            return True
         try:
             wanted = message.owed is Owed.ALWAYS or self._learners.label(maildir, message.content) is None
-            new = wanted and self._learners.say(maildir, raw, label)
+            with self._guard.attempt(item):
+                new = wanted and self._learners.say(maildir, raw, label)
         except NotNowError:
             self._owing.add(maildir)
             return False
@@ -421,3 +436,14 @@ class Moves:
                     if raw is not None and content_id(raw) == content:
                         return raw
         return None
+
+
+def _content(folder: OpenFolder, one: Found) -> str | None:
+    raw = read(folder, one)
+    return None if raw is None else content_id(raw)
+
+
+def _weighed(file: File, after: Message | None, raw: bytes) -> _Weighed:
+    """With the bytes, if there is a label and they are few; `_settle` reads the others when their labels are noted."""
+    keeps = after is not None and after.owed and len(raw) <= KEPT_BYTES
+    return _Weighed(file, after, raw if keeps else b"")

@@ -17,6 +17,9 @@ else acts under the same state folder (`spamlstm.service.lock`).
   between groups of GROUP messages; those that it did not come to have no outcome and come with the next scan.
 - Neither raises for what is wrong with a message, a folder or a disk: that is an outcome, a counter and a line in the
   log. A failed message stays where it is, and scans bring it again, at growing intervals.
+- A message that ends the process, or that a watchdog ends it for, is judged alone after the next start, and set aside
+  after the second time (`spamlstm.service.crash_guard`). `urgent` tells which candidates need not wait for that.
+- Raw mail of at most BATCH_BYTES and one message is in memory at once, beside what reader processes hold.
 - A message with the content of one that was judged before in the same Maildir is KNOWN and left alone, as that is what
   a user's move or copy looks like; so is one that others put into a folder and its user took out of it (`moved`).
   Tests that deliver one message twice have to give it two Received lines, as mail servers do.
@@ -29,18 +32,19 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from spamlstm.config import CatchUp, Config
 from spamlstm.mail import moving
 from spamlstm.mail.content import content_id
 from spamlstm.mail.maildir import GoneError, Part
 from spamlstm.mail.moving import TooLargeError
-from spamlstm.mail.opened import OpenMaildir
+from spamlstm.mail.opened import Entry, OpenMaildir
 from spamlstm.mail.paths import MOST_BYTES
 from spamlstm.model.classifier import Judged
 from spamlstm.model.policy import Policy
 from spamlstm.service.counters import Counters
+from spamlstm.service.crash_guard import CrashGuard
 from spamlstm.service.failures import Kind, Retries, kind_of, sentence
 from spamlstm.service.group import Group, Mail
 from spamlstm.service.homes import Homes
@@ -52,8 +56,13 @@ from spamlstm.service.outcome import Candidate, Outcome, Status
 from spamlstm.service.scan import Scanner
 from spamlstm.service.seen import DAY
 
+if TYPE_CHECKING:
+    from spamlstm.model.bundle import Bundle
+
 # Messages that share a transaction and an fsync. More gain little; this many are done in a tenth of a second.
 GROUP = 64
+# Raw mail that waits for its transaction; tagged copies of it may take as much again.
+BATCH_BYTES = 16 << 20
 _BOTH: tuple[Part, ...] = ("new", "cur")
 
 
@@ -61,12 +70,23 @@ class Judge(Protocol):
     """What is asked of a `Classifier`."""
 
     @property
+    def bundle(self) -> "Bundle":
+        """The model, by its label."""
+        ...
+
+    @property
     def policy(self) -> Policy:
         """What decides."""
         ...
 
-    def judge_many(self, mails: Iterable[tuple[Mail, bytes]], *, readers: int | None = None) -> Iterator[Judged[Mail]]:
-        """Judge raw messages lazily, in their order."""
+    def judge_many(
+        self,
+        mails: Iterable[tuple[Mail, bytes]],
+        *,
+        readers: int | None = None,
+        beat: Callable[[], None] = lambda: None,
+    ) -> Iterator[Judged[Mail]]:
+        """Judge raw messages lazily, in their order; `beat` is called at least with each message."""
         ...
 
 
@@ -84,9 +104,11 @@ class Pipeline:
         clock: Callable[[], float] = time.time,
         moved: Callable[[str, str], bool] = lambda _maildir, _content: False,
         open_maildir: Callable[[str], OpenMaildir] = OpenMaildir.open,
+        beat: Callable[[], None] = lambda: None,
     ) -> None:
         """`moved` tells whether a message (Maildir, content id) is where it is by its user's will, as far as he moved
         it between folders; what was judged is known without. `open_maildir` opens the Maildir at a path for one visit.
+        `beat` is called while work goes on, for a watchdog.
         """
         self.config = config
         self.classifier = classifier
@@ -98,7 +120,10 @@ class Pipeline:
         # A visit begins with a scan and ends with the pass that follows.
         self._homes = Homes(open_maildir)
         self._scanner = Scanner(journal, clock=clock, opened=self._homes.opened)
-        self._ledger = Ledger(journal, counters=counters, clock=clock, opened=open_maildir)
+        self._beat = beat
+        self._guard = CrashGuard(journal, clock=clock, status=lambda candidate: self._entry(candidate).status())
+        self._guard.model = classifier.bundle.label
+        self._ledger = Ledger(journal, counters=counters, clock=clock, opened=open_maildir, beat=beat)
         self._retries = Retries(clock)
         # Where messages went from new to cur before they could be acted on: the next scan looks there too.
         self._doubtful: set[str] = set()
@@ -109,10 +134,15 @@ class Pipeline:
         """Go on with another configuration or model; not called while `process` runs."""
         self.config = config
         self.classifier = classifier
+        self._guard.model = classifier.bundle.label
 
     def recover(self) -> None:
-        """Bring every act that was cut short to its end: the message is as it was, or all is done."""
+        """Bring every act that was cut short to its end: the message is as it was, or all is done.
+
+        Find out which messages were being judged if the process before this one crashed.
+        """
         self._ledger.settle(all_open=True)
+        self._guard.recover()
 
     def scan(
         self,
@@ -136,10 +166,14 @@ class Pipeline:
             found = []
         else:
             self._doubtful.discard(path)
-        due = [one for one in found if self._retries.due(one)]
+        due = [one for one in found if self._retries.due(one) and not self._guard.is_reported(one)]
         if not due:
             self._homes.close()
         return due
+
+    def urgent(self, candidates: Sequence[Candidate]) -> list[Candidate]:
+        """Those that were not in progress at a crash; mail of all Maildirs is judged before the others are."""
+        return [one for one in candidates if not self._guard.is_suspect(one)]
 
     def process(self, candidates: Sequence[Candidate], *, stop: Callable[[], bool] = lambda: False) -> list[Outcome]:
         """Judge the candidates and act; the outcomes stand in the order in which they came about."""
@@ -147,48 +181,70 @@ class Pipeline:
 
     def follow(self, candidates: Sequence[Candidate], *, stop: Callable[[], bool] = lambda: False) -> Iterator[Outcome]:
         """As `process`, for who wants to see each outcome when it has come about: work goes on as one asks for more."""
-        try:
-            yield from self._follow(candidates, stop)
-        finally:
-            self._homes.close()
-
-    def _follow(self, candidates: Sequence[Candidate], stop: Callable[[], bool]) -> Iterator[Outcome]:
         self._ledger.settle()
         self._remote = remote_devices()
+        alone: list[tuple[int, Candidate]] = []
+        taken: set[tuple[str, str]] = set()
+        try:
+            yield from self._follow(candidates, stop, taken, alone)
+            # Large mail first, then the suspects, those with the fewest crashes before the others.
+            for _, candidate in sorted(alone, key=lambda one: one[0]):
+                if stop():
+                    break
+                yield from self._follow([candidate], stop, taken, None)
+        finally:
+            # However it ends, what has no outcome yet did not end the process.
+            self._guard.stop()
+            self._homes.close()
+        self._prune()
+
+    def _follow(
+        self,
+        candidates: Sequence[Candidate],
+        stop: Callable[[], bool],
+        taken: set[tuple[str, str]],
+        alone: list[tuple[int, Candidate]] | None,
+    ) -> Iterator[Outcome]:
+        """Judge what is judged beside other mail; the rest goes to `alone`, if there is such a list."""
         early: list[Outcome] = []
         bar = self.classifier.policy.thresholds.spam
-        group = Group(self.config, bar, self.journal, self._ledger, self._clock, self._knows)
+        group = Group(self.config, bar, self.journal, self._ledger, self._clock, self._knows, self._guard)
+        mails = self._read(self._guard.runs(candidates, early, alone), early, stop, taken)
         # Left before its end, this generator ends its threads and processes when it goes out of scope.
-        judged = self.classifier.judge_many(self._read(candidates, early, stop), readers=self._readers)
-        while True:
-            batch = list(itertools.islice(judged, GROUP))
+        judged = self.classifier.judge_many(mails, readers=self._readers, beat=self._beat)
+        more = True
+        while more:
+            batch, more = _batch(judged)
             done = group.deal(batch, early)
             self._report(done, {one.key.candidate: one.key.delivered for one in batch})
             early.clear()
+            del batch  # or its mail would stay in memory until the next batch is there
             yield from done
-            if len(batch) < GROUP or stop():
-                break
-        self._prune()
+            more = more and not stop()
 
     def _read(
-        self, candidates: Sequence[Candidate], early: list[Outcome], stop: Callable[[], bool]
+        self,
+        runs: Iterable[list[Candidate]],
+        early: list[Outcome],
+        stop: Callable[[], bool],
+        taken: set[tuple[str, str]],
     ) -> Iterator[tuple[Mail, bytes]]:
         """What is to be judged; what has an outcome before that goes to `early`."""
-        taken: set[tuple[str, str]] = set()
-        for candidate in candidates:
+        for candidate in itertools.chain.from_iterable(runs):
             if stop():
                 return
             try:
                 found = self._mail(candidate)
             except GoneError:
                 found = Outcome(candidate, Status.GONE)
-            except (OSError, sqlite3.Error) as error:
+            except Exception as error:  # noqa: BLE001  contract 9: whatever it is, the next message goes on
                 found = Outcome(candidate, Status.FAILED, kind=kind_of(error), failure=sentence(error))
             if isinstance(found, Mail):
                 key = candidate.maildir, found.content
                 if key not in taken:
                     taken.add(key)
                     yield found, found.raw
+                    del found
                     continue
                 found = Outcome(candidate, Status.KNOWN, content=found.content)
             early.append(found)
@@ -197,7 +253,7 @@ class Pipeline:
         if self._ledger.is_open(candidate.maildir, candidate.base):
             failure = "an earlier act on it could not be settled yet"
             return Outcome(candidate, Status.FAILED, kind=Kind.UNSETTLED, failure=failure)
-        entry = self._homes.opened(candidate.maildir).folder().entry(candidate.part, candidate.name)
+        entry = self._entry(candidate)
         try:
             status = entry.status()
         except FileNotFoundError as error:
@@ -221,6 +277,9 @@ class Pipeline:
             return Outcome(candidate, Status.KNOWN, content=content)
         # A file's time of change is that of its link or rename into new; its time of modification, what it claims.
         return Mail(candidate, entry, raw, identity, content, delivered=status.st_ctime)
+
+    def _entry(self, candidate: Candidate) -> Entry:
+        return self._homes.opened(candidate.maildir).folder().entry(candidate.part, candidate.name)
 
     def _knows(self, maildir: str, content: str) -> bool:
         return self.journal.knows(maildir, content) or self._moved(maildir, content)
@@ -248,3 +307,14 @@ class Pipeline:
         self._pruned = now
         with contextlib.suppress(sqlite3.Error), self.journal.group(durable=False):
             self.journal.prune(now=now)
+
+
+def _batch(judged: Iterator[Judged[Mail]]) -> tuple[list[Judged[Mail]], bool]:
+    """The next messages that share a transaction, bounded by number and by bytes; and whether more may come."""
+    batch, size = [], 0
+    for one in judged:
+        batch.append(one)
+        size += len(one.key.raw)
+        if len(batch) == GROUP or size > BATCH_BYTES:
+            return batch, True
+    return batch, False

@@ -65,7 +65,7 @@ class Seen:
     def add(self, maildir: str, names: Iterable[tuple[str, int]], *, now: float) -> None:
         """Note base names, each with the inode of its file or 0."""
         number = self._known(maildir)
-        rows = ((number, _hash(base), _signed(inode), int(now)) for base, inode in names)
+        rows = ((number, name_hash(base), signed(inode), int(now)) for base, inode in names)
         self._connection.executemany("INSERT OR REPLACE INTO seen VALUES (?, ?, ?, ?)", rows)
 
     def unseen(self, maildir: str, names: Mapping[str, int], *, now: float) -> set[str]:
@@ -73,7 +73,7 @@ class Seen:
 
         A name that was noted with another inode is that of another message: procmail uses names again.
         """
-        hashes = {_hash(base): base for base in names}
+        hashes = {name_hash(base): base for base in names}
         noted = self._noted(self._known(maildir), list(hashes))
         oldest = now - REMEMBERED
         return {base for key, base in hashes.items() if key not in noted or _differs(names[base], noted[key], oldest)}
@@ -88,7 +88,7 @@ class Seen:
     def tidy(self, maildir: str, bases: set[str], *, now: float) -> None:
         """Forget names of more than a day ago that are not among `bases`, those of all that lies in the inbox now."""
         number = self._known(maildir)
-        here = set(map(_hash, bases))
+        here = set(map(name_hash, bases))
         found = self._connection.execute("SELECT name FROM seen WHERE maildir = ? AND time < ?", (number, now - DAY))
         gone = [(number, name) for (name,) in found if name not in here]
         self._connection.executemany("DELETE FROM seen WHERE maildir = ? AND name = ?", gone)
@@ -115,13 +115,14 @@ class Seen:
 
 def _differs(inode: int, noted: tuple[int, int], oldest: float) -> bool:
     before, time = noted
-    return bool(inode and before) and _signed(inode) != before and time > oldest
+    return bool(inode and before) and signed(inode) != before and time > oldest
 
 
-def _hash(base: str) -> int:
+def name_hash(base: str) -> int:
+    """64 bits for a base name, as SQLite's signed integers hold them."""
     return int.from_bytes(hashlib.blake2b(os.fsencode(base), digest_size=8).digest(), "big", signed=True)
 
 
-def _signed(inode: int) -> int:
+def signed(inode: int) -> int:
     """SQLite's integers are signed, inodes of some file systems use all 64 bits."""
     return inode - (1 << 64) if inode >= 1 << 63 else inode

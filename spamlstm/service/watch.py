@@ -114,11 +114,11 @@ class Watcher:
     _most: int | None = None  # watches that the kernel allows, None where it does not say
     _refused: int = 0  # the errno with which the kernel last refused a watch
 
-    def cover(self, maildirs: Collection[str]) -> Coverage:
+    def cover(self, maildirs: Collection[str], *, beat: Callable[[], None] = lambda: None) -> Coverage:
         """From now on watch these and no others; what is watched already and is still the same folder goes on.
 
         Folders that were made anew or moved, or whose watch ended, are watched again. A Maildir whose watch is new
-        is put in doubt, as deliveries before it went unseen. Call it at each scan.
+        is put in doubt, as deliveries before it went unseen. Call it at each scan. `beat` is called before each look.
         """
         if not self.is_alive():
             self._start()
@@ -131,6 +131,7 @@ class Watcher:
         if len(self._junks) > 2 * len(self._junk_of):
             self._junks = {path: one for path, one in self._junks.items() if one[1] in self._junk_of}
         for maildir in maildirs:
+            beat()
             self._look(maildir)
         return self._coverage()
 
@@ -158,9 +159,10 @@ class Watcher:
             self._junks[path] = which, number
             self._junk_of[number] = maildir
 
-    def poll(self) -> None:
+    def poll(self, *, beat: Callable[[], None] = lambda: None) -> None:
         """Look at those without a watch: their folder's time tells of deliveries, and a watch may be possible now."""
         for maildir in list(self._unwatched()):
+            beat()
             self._look(maildir)
 
     def present(self) -> list[str]:

@@ -3,6 +3,7 @@
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 
 import on_disk
 
@@ -30,11 +31,12 @@ class WordJudge:
     """Spam says 'spam', unsure says 'unsure', and 'broken' cannot be judged; the rest is ham."""
 
     policy = Policy(Thresholds(ham=0.2, spam=0.98))
+    bundle = SimpleNamespace(label="words 1")
 
     def __init__(self):
         self.asked = 0
 
-    def judge_many(self, mails, *, readers=None):
+    def judge_many(self, mails, *, readers=None, beat=lambda: None):
         for key, raw in mails:
             self.asked += 1
             if b"broken" in raw:

@@ -33,6 +33,7 @@ class ListingPipeline:
     asked: list = field(default_factory=list)
     done: list = field(default_factory=list)
     before_each: object = None
+    suspects: tuple = ()
 
     def recover(self):
         self.asked.append("recover")
@@ -41,6 +42,9 @@ class ListingPipeline:
         self.asked.append((Path(maildir).name, parts, *([catch_up] if catch_up else [])))
         found = sorted(path.name for path in Path(maildir, "new").iterdir())
         return [Candidate(maildir, "new", name) for name in found if (maildir, name) not in self.done]
+
+    def urgent(self, candidates):
+        return [one for one in candidates if one.name not in self.suspects]
 
     def process(self, candidates, *, stop):
         outcomes = []

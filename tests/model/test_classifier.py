@@ -2,6 +2,8 @@
 
 import pickle
 import random
+import signal
+import tracemalloc
 from base64 import encodebytes
 
 import pytest
@@ -14,7 +16,7 @@ from spamlstm.mail.paths import Held, Place
 from spamlstm.model.classifier import Classifier
 from spamlstm.model.explain import Kind, explain
 from spamlstm.model.policy import Reason
-from spamlstm.model.readers import AHEAD, ReaderPool
+from spamlstm.model.readers import AHEAD, MOST_TICKS, ReaderPool
 from spamlstm.model.reading import GTUBE, Reader, not_mail
 from spamlstm.verdict import Verdict
 
@@ -102,6 +104,50 @@ def test_a_reader_that_dies_costs_nothing(classifier):
         pool._all[0]._process.wait()
         for task in (had, pool.give(classifier.reader, [SPAM, HAM])):
             assert [one.failure for one in task.readings()] == ["", ""]
+
+
+def test_a_reader_that_is_stuck_is_ended(classifier, monkeypatch):
+    """Nobody waits for it for ever, and a watchdog hears of the waiting only as long as that lasts."""
+    monkeypatch.setattr("spamlstm.model.readers.TICK", 0.001)
+    beats = []
+    with ReaderPool(1) as pool:
+        pool._all[0]._process.send_signal(signal.SIGSTOP)
+        tasks = [pool.give(classifier.reader, [SPAM, HAM], beat=lambda: beats.append(None)) for _ in range(2)]
+        assert [one.failure for task in tasks for one in task.readings()] == [""] * 4
+        assert pool._all[0]._process.wait() == -signal.SIGKILL
+    assert len(beats) == MOST_TICKS + 2 + 1 + 2
+
+
+@pytest.mark.parametrize("readers", [0, 1])
+def test_the_heart_beats_with_each_message(classifier, readers):
+    """Chunks of 64 messages may take minutes; a watchdog hears of each message, or of each second of waiting."""
+    beats = []
+    list(classifier.judge_many(((None, SPAM) for _ in range(100)), readers=readers, beat=lambda: beats.append(None)))
+    assert len(beats) >= 100
+
+
+@pytest.mark.parametrize("readers", [0, 2])
+@pytest.mark.parametrize("megabytes", [1, 6])
+def test_many_large_messages_are_not_in_memory_together(classifier, readers, megabytes):
+    """Chunks on their way hold 16 MiB at most, and of messages that are larger than a chunk one is read at a time."""
+    size = megabytes << 20
+
+    def mails():
+        for _ in range(48 // megabytes):
+            yield None, bytes(size)
+
+    def peak():
+        tracemalloc.start()
+        try:
+            with ReaderPool(readers) as pool:
+                for judged in classifier.judge_many(mails(), readers=pool):
+                    assert judged.judgement.reason is Reason.NOT_MAIL
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    # A chunk that is sent is pickled, which is one copy more.
+    assert peak() < (30 << 20 if readers else 13 << 20)
 
 
 def test_chunks_larger_than_any_buffer(classifier):

@@ -239,6 +239,39 @@ def test_a_flood_in_one_maildir_does_not_starve_another(house, tmp_path, box, wa
     assert len(set(house.pipeline.done)) == 10
 
 
+def test_mail_that_may_end_the_process_comes_last(house, tmp_path, box, wait):
+    """What was in progress at a crash waits until the mail of all Maildirs is judged, and for mail that comes then."""
+    second = make(tmp_path / "bob")
+    by_link(box, "1.suspect")
+    by_link(box, "2")
+    by_link(second, "1.suspect")
+    by_link(second, "2")
+    house.pipeline.suspects = ("1.suspect",)
+
+    def before_each(candidate):
+        if candidate.name == "1.suspect" and candidate.maildir == box:
+            by_link(second, "3")
+
+    house.pipeline.before_each = before_each
+    house.start()
+    wait(lambda: len(house.pipeline.done) == 5)
+    order = [(Path(maildir).name, name) for maildir, name in house.pipeline.done]
+    assert sorted(order[:2]) == [("ann", "2"), ("bob", "2")]
+    assert ("bob", "3") in order[2:]
+    assert sorted(one for one in order[2:] if one[1] == "1.suspect") == [("ann", "1.suspect"), ("bob", "1.suspect")]
+
+
+def test_the_heart_beats_with_each_maildir(house, tmp_path, wait):
+    """A look at many Maildirs on a slow disk is no standstill, nor is their first scan."""
+    for number in range(20):
+        make(tmp_path / f"user{number}")
+    beats = []
+    house.notifier.beat = lambda: beats.append(None)
+    house.start()
+    wait(lambda: house.daemon.status.scans == 1)
+    assert len(beats) > 4 * 20  # found, watched, scanned, and scanned again
+
+
 def test_stop_ends_after_the_message_in_hand(house, box):
     """The rest waits for the next start."""
     for number in range(9):

@@ -8,11 +8,12 @@ number of the last row in it: whoever forgets something recent goes back no furt
 import contextlib
 import itertools
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
 from spamlstm.learning.label import Label, Learned, Lesson, Mail, Origin, Said
-from spamlstm.learning.labels import Labels
+from spamlstm.learning.labels import MOST_KEPT, Labels
 from spamlstm.mail.content import content_id, lasting
 from spamlstm.mail.message import parse
 from spamlstm.model.bundle import Bundle
@@ -73,11 +74,16 @@ class Learner:
         Many together are history rather than corrections, and are learned in turns with those said of the other kind.
         """
         stream, origin = iter(assessed), Origin.SAID
-        while group := list(itertools.islice(stream, GROUP)):
+
+        def mail(one: Assessed[bytes]) -> Mail:
+            # Only what the store keeps of it, or a hundred messages may be gigabytes.
+            kept = mail_of(one.key, one.prior, model, origin, tokens=one.tokens)
+            return replace(kept, raw=one.key[:MOST_KEPT])
+
+        while group := list(map(mail, itertools.islice(stream, GROUP))):
             if len(group) >= MANY:
                 origin = Origin.BULK
-            mails = [mail_of(one.key, one.prior, model, origin, tokens=one.tokens) for one in group]
-            yield from self.labels.said_all(mails, label)
+            yield from self.labels.said_all([replace(one, origin=origin) for one in group], label)
         self.labels.prune()
         if origin is Origin.BULK:
             self.labels.put_in_turns()

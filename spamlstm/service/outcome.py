@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from spamlstm.config import Action
-from spamlstm.mail.maildir import Name, Part
+from spamlstm.mail.maildir import Part
 from spamlstm.verdict import Judgement
 
 
@@ -29,7 +29,8 @@ class Candidate:
     @property
     def base(self) -> str:
         """The part of the name that stays when readers rename it."""
-        return Name.parse(self.name).base
+        # As `Name.parse` has it, in a tenth of its time: this is asked for several times with each message.
+        return self.name.partition(":")[0].partition(",")[0]
 
     @property
     def key(self) -> str:

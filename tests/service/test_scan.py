@@ -15,6 +15,7 @@ from interruption import Interruption
 from spamlstm.config import CatchUp
 from spamlstm.mail.maildir import Name
 from spamlstm.service import scan
+from spamlstm.service.outcome import Candidate
 
 
 def bases(candidates):
@@ -229,11 +230,8 @@ def test_listed_is_in_order(house):
     one = house()
     for name in ("3", "1", "2"):
         one.deliver("ham", name=name)
-    assert [Name.parse(candidate.name).base for candidate in scan.listed(on_disk.opened(one.root).home, "new")] == [
-        "1",
-        "2",
-        "3",
-    ]
+    listed = scan.listed(on_disk.opened(one.root).home, "new")
+    assert [Name.parse(candidate.name).base for candidate in listed] == ["1", "2", "3"]
 
 
 def test_two_files_of_one_base(house):
@@ -286,3 +284,9 @@ def test_a_copy_in_another_folder_is_left_to_its_user(house):
     on_disk.create_folder(one.root, os.path.join(one.root, ".Archive"))
     os.link(one.deliver("spam"), os.path.join(one.root, ".Archive", "cur", "1:2,S"))
     assert [outcome.status for outcome in one.run()] == ["known"]
+
+
+@given(st.text("ab,:2S", max_size=9))
+def test_the_base_of_a_candidate(name):
+    """It is that of its name, whatever stands there."""
+    assert Candidate("/m", "cur", name).base == Name.parse(name).base

@@ -10,6 +10,9 @@ from pathlib import Path
 from spamlstm.config.ownership import open_private, secured
 from spamlstm.errors import DataError, TemporaryError
 
+# What SQLite can store. Dates of files and folders may be larger.
+MOST_INTEGER = (1 << 63) - 1
+
 
 @dataclass(frozen=True, slots=True)
 class Layout:

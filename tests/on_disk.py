@@ -4,6 +4,7 @@
 # ruff: noqa: PTH100, PTH118
 
 import os
+import tempfile
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -47,7 +48,10 @@ def content(path) -> bytes:
 def opened(folder) -> OpenFolder:
     """The folder at a path, opened by way of the outermost Maildir that it lies in."""
     folder = os.path.abspath(folder)
-    above = [folder, *map(str, Path(folder).parents)]
+    # Whatever lies in the folder of all temporary files is none of the test's.
+    above = [
+        path for path in (folder, *map(str, Path(folder).parents)) if Path(tempfile.gettempdir()) in Path(path).parents
+    ]
     root = next((path for path in reversed(above) if is_maildir(path)), folder)
     home = OpenMaildir.open(root)
     _OPENED.append(home)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 
+from spamlstm.database import MOST_INTEGER
 from spamlstm.mail.imap_names import decoded
 from spamlstm.mail.maildir import PARTS
 from spamlstm.mail.opened import OpenFolder, OpenMaildir
@@ -149,7 +150,7 @@ def _looked_at(home: OpenMaildir, name: str) -> Folder | None:
         return None
     if not (stat.S_ISDIR(new.st_mode) and stat.S_ISDIR(cur.st_mode)):
         return None
-    return Folder(name, cur.st_ino, new.st_mtime_ns, cur.st_mtime_ns)
+    return Folder(name, cur.st_ino, new.st_mtime_ns & MOST_INTEGER, cur.st_mtime_ns & MOST_INTEGER)
 
 
 def kind(name: str, *, junk: str, silent: Iterable[str] = ()) -> Kind:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Self
 
+from spamlstm.database import MOST_INTEGER
 from spamlstm.mail.folders import below
 from spamlstm.mail.maildir import GoneError, Name
 from spamlstm.mail.opened import AnyPart, Entry, OpenFolder, RefusedError
@@ -38,7 +39,8 @@ class Identity:
     @classmethod
     def of(cls, status: os.stat_result) -> Self:
         """The identity in what stat gave."""
-        return cls(status.st_ino, status.st_mtime_ns, status.st_size, status.st_nlink)
+        # A date beyond the year 2262 is more than the journal can hold.
+        return cls(status.st_ino, status.st_mtime_ns & MOST_INTEGER, status.st_size, status.st_nlink)
 
 
 class Outcome(StrEnum):

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from spamlstm.database import MOST_INTEGER
 from spamlstm.service.seen import REMEMBERED, Seen, name_hash, signed
 
 # `crashes` is NULL for a file that was in progress at no crash.
@@ -19,8 +20,6 @@ CREATE TABLE IF NOT EXISTS in_progress (maildir INTEGER NOT NULL, name INTEGER N
     size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, version TEXT NOT NULL, running INTEGER NOT NULL,
     since REAL NOT NULL, crashes INTEGER, time REAL NOT NULL, PRIMARY KEY (maildir, name)) WITHOUT ROWID;
 """
-
-_MOST = (1 << 63) - 1
 
 
 class Item(NamedTuple):
@@ -145,4 +144,4 @@ class InProgress:
 
 def _file(item: Item) -> tuple[int, int, int]:
     # A time of change may be far beyond what 63 bits hold (the year 2262).
-    return signed(item.inode), item.size, item.mtime_ns & _MOST
+    return signed(item.inode), item.size, item.mtime_ns & MOST_INTEGER

@@ -149,7 +149,7 @@ def as_nobody():
 def shared():
     """A folder that everyone may reach and write to, unlike those of pytest."""
     path = Path(tempfile.mkdtemp())
-    path.chmod(0o777)
+    path.chmod(0o1777)
     yield path
     for folder in path.rglob("*"):
         if folder.is_dir():

@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from interruption import Interruption
 
 from spamlstm.config import CatchUp
+from spamlstm.mail.folders import folders
 from spamlstm.mail.maildir import Name
+from spamlstm.mail.opened import OpenMaildir
 from spamlstm.service import scan
 from spamlstm.service.outcome import Candidate
 
@@ -290,3 +292,14 @@ def test_a_copy_in_another_folder_is_left_to_its_user(house):
 def test_the_base_of_a_candidate(name):
     """It is that of its name, whatever stands there."""
     assert Candidate("/m", "cur", name).base == Name.parse(name).base
+
+
+def test_dates_that_no_database_holds(house):
+    """A message and a folder may have any date that the file system takes: they are judged, and nothing fails."""
+    one = house()
+    far = 20_000_000_000 * 10**9
+    os.utime(one.deliver("spam"), ns=(far, far))
+    os.utime(os.path.join(one.root, "new"), ns=(far, far))
+    assert [outcome.status for outcome in one.run()] == ["done"]
+    with OpenMaildir.open(one.root) as home:
+        assert all(0 <= folder.new_ns < 1 << 63 for folder in folders(home))

@@ -7,8 +7,27 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from spamlstm.cells import CellError
 from spamlstm.config.ownership import open_private, secured
-from spamlstm.errors import DataError, TemporaryError
+from spamlstm.errors import DataError, TemporaryError, UserError
+
+# The largest row is a learned state, 14 MB. A damaged length must not make SQLite take a gigabyte for one.
+MOST_ROW_BYTES = 64 << 20
+# SQLite's results that say nothing of the file: another process holds a lock, a disk is full, read-only or fails.
+_PASSING = frozenset(
+    (
+        sqlite3.SQLITE_PERM,
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_NOMEM,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_INTERRUPT,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_PROTOCOL,
+    )
+)
 
 # What SQLite can store. Dates of files and folders may be larger.
 MOST_INTEGER = (1 << 63) - 1
@@ -44,7 +63,9 @@ def open_in(state: Path, name: str, layout: Layout) -> sqlite3.Connection:
 
 def connect(database: Path | str) -> sqlite3.Connection:
     """A connection that begins and ends its transactions by what it is told, and waits its turn for five seconds."""
-    return sqlite3.connect(database, timeout=5.0, isolation_level=None)
+    connection = sqlite3.connect(database, timeout=5.0, isolation_level=None)
+    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MOST_ROW_BYTES)
+    return connection
 
 
 @contextlib.contextmanager
@@ -67,17 +88,37 @@ def transaction(connection: sqlite3.Connection, *, durable: bool) -> Iterator[No
 def prepared(connection: sqlite3.Connection, shown: str, layout: Layout) -> sqlite3.Connection:
     """The connection, checked and with its tables; closed by whatever error `open_in` speaks of."""
     try:
-        _prepare(connection, shown, layout)
-    except sqlite3.OperationalError as error:
-        connection.close()
-        raise TemporaryError(f"{shown} cannot be opened now: {error}") from error
-    except sqlite3.DatabaseError as error:
-        connection.close()
-        raise DataError(f"{shown} is damaged ({error}); move it away to begin anew{layout.loss}") from error
-    except DataError:
+        with explained(shown, layout.loss):
+            _prepare(connection, shown, layout)
+    except UserError:
         connection.close()
         raise
     return connection
+
+
+def is_damage(error: sqlite3.Error) -> bool:
+    """Whether an error of SQLite says that the file is damaged, so that the same fails again later."""
+    if not isinstance(error, sqlite3.DatabaseError) or isinstance(error, sqlite3.ProgrammingError):
+        return False  # a mistake of the caller
+    # Python gives no code where it finds by itself that a text is not UTF-8.
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)
+    return code & 0xFF not in _PASSING
+
+
+@contextlib.contextmanager
+def explained(shown: str, loss: str) -> Iterator[None]:
+    """Turn what SQLite and `cells` raise in the block into a sentence: DataError for damage, else TemporaryError.
+
+    `shown` names the file; `loss` is that of its Layout.
+    """
+    try:
+        yield
+    except (sqlite3.DatabaseError, CellError) as error:
+        if isinstance(error, CellError) or is_damage(error):
+            raise DataError(f"{shown} is damaged ({error}); move it away to begin anew{loss}") from error
+        if isinstance(error, sqlite3.ProgrammingError):
+            raise
+        raise TemporaryError(f"{shown} cannot be used now: {error}") from error
 
 
 def _prepare(connection: sqlite3.Connection, shown: str, layout: Layout) -> None:

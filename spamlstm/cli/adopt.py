@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from spamlstm.cli.chosen import choose_one
-from spamlstm.cli.output import COLOURS, complain, plain
+from spamlstm.cli.output import COLOURS, complain, note, plain
 from spamlstm.config import Config
 from spamlstm.config.places import labels_dir, state_dir
 from spamlstm.errors import NoInputError, reason_of
@@ -82,21 +82,20 @@ def learned(wish: Wish) -> tuple[list[tuple[str, str]], Report]:
         survey = _survey(home, Names(config.maildirs[0].junk, learning.silent), known, console)
         adopt.check(survey, where=str(wish.maildir))
         with opened(store, dry_run=wish.dry_run) as labels:
-            taken, conclusion = _learn(labels, classifier, survey, learning.ham_filed, source=path)
+            taken, conclusion = _learn(Learner(labels, tell=note), classifier, survey, learning.ham_filed, source=path)
             unsaid = adopt.judge_unsaid(survey, classifier)
     report = Report(str(wish.maildir), survey, taken, conclusion, unsaid, learning.ham_filed, wish.dry_run)
     return [*survey.unreadable, *taken.failed], report
 
 
 def _learn(
-    labels: Labels, classifier: Classifier, survey: Survey, ham_filed: float, *, source: str
+    learner: Learner, classifier: Classifier, survey: Survey, ham_filed: float, *, source: str
 ) -> tuple[Taken, Conclusion]:
     """Make labels of the survey and learn them; from then on the classifier judges by them."""
     console = Console(stderr=True)
     with progress.shown(console, "adopted", len(survey.witnesses)) as tell:
-        taken = adopt.take(labels, classifier, survey.witnesses, source=source, progress=tell)
-    learner = Learner(labels)
-    with progress.shown(console, "learned", sum(labels.counts().values())) as tell:
+        taken = adopt.take(learner, classifier, survey.witnesses, source=source, progress=tell)
+    with progress.shown(console, "learned", sum(learner.labels.counts().values())) as tell:
         conclusion = adopt.conclude(learner, classifier, ham_filed=ham_filed, progress=tell)
     classifier.personal = learner.layer
     return taken, conclusion
@@ -111,7 +110,9 @@ def take_back(wish: Wish) -> int:
         progress.shown(Console(stderr=True), "learned") as tell,
     ):
         ham_filed = config.learning.ham_filed
-        number = adopt.take_back(Learner(labels), classifier, source=path, ham_filed=ham_filed, progress=tell)
+        number = adopt.take_back(
+            Learner(labels, tell=note), classifier, source=path, ham_filed=ham_filed, progress=tell
+        )
     if wish.json:
         sys.stdout.write(jsons.dumps({"taken_back": number, "dry_run": wish.dry_run}) + "\n")
     else:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from spamlstm.cli.named import readable
-from spamlstm.cli.output import Row, complain, local_time, printer
+from spamlstm.cli.output import Row, complain, local_time, note, printer
 from spamlstm.config import load_found
 from spamlstm.config.places import LABELS
 from spamlstm.errors import DataError, NoInputError, UserError
@@ -96,7 +96,7 @@ def _personal(state: Path) -> "PersonalLayer | None":
         return None
     from spamlstm.learning.learner import learned_layer
 
-    return learned_layer(state)
+    return learned_layer(state, tell=note)
 
 
 def _label(state: Path, number: int) -> str:

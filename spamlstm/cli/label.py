@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 
 from spamlstm.cli.named import readable
-from spamlstm.cli.output import complain, local_time, plain
+from spamlstm.cli.output import complain, local_time, note, plain
 from spamlstm.config.places import state_dir
 from spamlstm.errors import NoInputError, UserError, reason_of
 from spamlstm.learning import progress
@@ -102,7 +102,7 @@ def purge_labels(*, state: Path | None) -> None:
 @contextlib.contextmanager
 def _learner(state: Path) -> Iterator[Learner]:
     with contextlib.closing(Labels.open(state)) as labels:
-        yield Learner(labels)
+        yield Learner(labels, tell=note)
 
 
 def _line(said: Said) -> str:

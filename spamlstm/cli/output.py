@@ -66,6 +66,11 @@ def complain(name: str, why: str) -> None:
     sys.stderr.write(f"spamlstm: {plain(name)}: {why}\n")
 
 
+def note(sentence: str) -> None:
+    """Say on standard error what happened beside what was asked for."""
+    sys.stderr.write(f"spamlstm: {plain(sentence)}\n")
+
+
 def local_time(moment: float) -> str:
     """Seconds since 1970 as date and time where the user is."""
     from datetime import UTC, datetime

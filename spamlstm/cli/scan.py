@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from spamlstm.cli.chosen import choose_one
-from spamlstm.cli.output import Row, complain, printer
+from spamlstm.cli.output import Row, complain, note, printer
 from spamlstm.config import CatchUp
 from spamlstm.config.places import labels_dir, state_dir
 from spamlstm.errors import TemporaryError
@@ -76,7 +76,7 @@ def _layer_upon(base: Classifier, folder: Path, *, dry_run: bool) -> PersonalLay
         return PersonalLayer()
     with contextlib.closing(labels):
         keep_in_step(labels, base)
-        learner = Learner(labels)
+        learner = Learner(labels, tell=note)
         learner.catch_up()
     return learner.layer
 

@@ -8,8 +8,10 @@ from collections.abc import Sequence
 from spamlstm.errors import UserError
 
 EX_USAGE = 64
+EX_DATAERR = 65
 EX_SOFTWARE = 70
 EX_IOERR = 74
+EX_TEMPFAIL = 75
 BY_SIGNAL = 128
 
 TRACEBACK = "SPAMLSTM_TRACEBACK"
@@ -70,6 +72,15 @@ def _os_sentence(error: OSError) -> str:
 
 
 def _bug(error: Exception) -> int:
+    import sqlite3  # whoever has an error of it has loaded it
+
+    if isinstance(error, sqlite3.Error):
+        from spamlstm.database import is_damage
+
+        if is_damage(error):
+            return _say(f"a database in the state folder is damaged ({error}); move it away to begin anew", EX_DATAERR)
+        if isinstance(error, sqlite3.OperationalError):
+            return _say(f"a database in the state folder cannot be used now: {error}", EX_TEMPFAIL)
     if os.environ.get(TRACEBACK):
         import traceback
 

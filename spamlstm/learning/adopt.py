@@ -15,7 +15,6 @@ from spamlstm.config import Thresholds
 from spamlstm.errors import DataError, NoInputError, reason_of
 from spamlstm.learning.bars import Finding, Rehearsal, Trial, find_bars, rehearse
 from spamlstm.learning.label import Label, Mail, Origin
-from spamlstm.learning.labels import Labels
 from spamlstm.learning.learner import GROUP, Learner, keep_in_step, mail_of
 from spamlstm.learning.mailbox import Survey, Witness
 from spamlstm.mail import moving
@@ -74,12 +73,13 @@ def check(survey: Survey, *, where: str) -> None:
 
 
 def take(
-    labels: Labels, classifier: Classifier, witnesses: Sequence[Witness], *, source: str, progress: Progress
+    learner: Learner, classifier: Classifier, witnesses: Sequence[Witness], *, source: str, progress: Progress
 ) -> Taken:
     """Make the witnesses labels, in their order; `source` is their Maildir.
 
     A hundred at a time are on disk; cut short, the next call goes on behind them.
     """
+    labels = learner.labels
     keep_in_step(labels, classifier)
     fresh = [one for one in witnesses if labels.origin(one.content) != (one.evidence.label, Origin.ADOPTED)]
     taken = Taken(known=len(witnesses) - len(fresh))
@@ -90,7 +90,7 @@ def take(
         taken.new += sum(labels.note(pairs))
         done += len(group)
         progress(done)
-    labels.prune()
+    learner.prune()
     return taken
 
 

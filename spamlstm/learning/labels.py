@@ -7,6 +7,7 @@ nothing, to say the opposite is to take the first word back and to say the secon
 """
 
 import contextlib
+import functools
 import itertools
 import os
 import sqlite3
@@ -14,57 +15,35 @@ import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from spamlstm import database
+from spamlstm.cells import MOST_ROWS, whole
 from spamlstm.config import Thresholds
 from spamlstm.config.places import LABELS
-from spamlstm.database import Layout
-from spamlstm.errors import TemporaryError
+from spamlstm.learning import label_rows
+from spamlstm.learning.bounds import surplus
 from spamlstm.learning.label import Label, Learned, Lesson, Mail, Origin, Said
+from spamlstm.learning.label_rows import LAYOUT, LESSON, MOST_KEPT, MOST_SUBJECT, SAID
+from spamlstm.learning.turns import in_turns
 from spamlstm.model.personal import SHAPE
 
-# The oldest go first. 20,000 are learned anew in about six seconds, and what is kept of their mail is 90 MB as a rule.
-MOST_LABELS = 20_000
-MOST_BYTES = 256 << 20
-MOST_SECONDS = 3 * 366 * 86_400
-# Of one message: retraining reads windows of text, which lies before what is attached.
-MOST_KEPT = 64 << 10
-MOST_SUBJECT = 200
-# Past its bounds the store is cut to this share of them, as everything is learned anew after a cut.
-_ROOM = 0.9
-
-_SAID = "id, content, label, time, prior, model, subject, origin"
-_BARS = "CREATE TABLE bars (model TEXT PRIMARY KEY, ham REAL NOT NULL, spam REAL NOT NULL, time REAL NOT NULL);"
-_LAYOUT = Layout(
-    version=3,
-    schema="""
-CREATE TABLE labels (id INTEGER PRIMARY KEY AUTOINCREMENT, content BLOB NOT NULL UNIQUE, label TEXT NOT NULL,
-    time REAL NOT NULL, prior REAL, model TEXT NOT NULL, subject TEXT NOT NULL, mail BLOB NOT NULL,
-    origin TEXT NOT NULL DEFAULT 'said', source BLOB NOT NULL DEFAULT x'', tokens BLOB NOT NULL DEFAULT x'');
-CREATE TABLE learned (last INTEGER PRIMARY KEY, shape TEXT NOT NULL, state BLOB NOT NULL);
-CREATE TABLE epoch (number INTEGER NOT NULL);
-INSERT INTO epoch VALUES (0);
-"""
-    + _BARS,
-    # On disk when said, and erased when taken back.
-    pragmas=("synchronous = FULL", "secure_delete = ON"),
-    loss=", without what you labelled",
-    upgrades={
-        1: "ALTER TABLE labels ADD COLUMN origin TEXT NOT NULL DEFAULT 'said';"
-        "ALTER TABLE labels ADD COLUMN source BLOB NOT NULL DEFAULT x'';" + _BARS,
-        # A base that is asked for its scores anew tells what it read, too.
-        2: "ALTER TABLE labels ADD COLUMN tokens BLOB NOT NULL DEFAULT x''; UPDATE labels SET model = '';",
-    },
-)
+T = TypeVar("T")
 
 
 class Labels:
-    """The labels of one state folder. For one thread; any number of processes may have them open."""
+    """The labels of one state folder. For one thread; any number of processes may have them open.
 
-    def __init__(self, connection: sqlite3.Connection, *, clock: Callable[[], float] = time.time) -> None:
+    Each method raises DataError where the store is damaged, and TemporaryError where it cannot be read or written now.
+    """
+
+    def __init__(
+        self, connection: sqlite3.Connection, *, clock: Callable[[], float] = time.time, shown: str = "memory"
+    ) -> None:
+        """`shown` names the store in what is said of it."""
         self._connection = connection
         self._clock = clock
+        self.shown = shown
 
     @classmethod
     def open(cls, state: Path, *, clock: Callable[[], float] = time.time) -> Self:
@@ -72,7 +51,7 @@ class Labels:
 
         TemporaryError if another process keeps them from being opened, DataError if they are none of ours.
         """
-        return cls(database.open_in(state, LABELS, _LAYOUT), clock=clock)
+        return cls(database.open_in(state, LABELS, LAYOUT), clock=clock, shown=str(state / LABELS))
 
     @classmethod
     def copy(cls, state: Path) -> Self:
@@ -81,7 +60,7 @@ class Labels:
         if (state / LABELS).is_file():
             with contextlib.closing(cls.open(state)) as original:
                 original.backup(memory)
-        return cls(database.prepared(memory, "memory", _LAYOUT))
+        return cls(database.prepared(memory, "memory", LAYOUT))
 
     @classmethod
     def find(cls, state: Path) -> Self | None:
@@ -90,7 +69,8 @@ class Labels:
 
     def backup(self, target: sqlite3.Connection) -> None:
         """Copy all of it into another database."""
-        self._connection.backup(target)
+        with self._explained():
+            self._connection.backup(target)
 
     def close(self) -> None:
         """Let go of the database."""
@@ -122,21 +102,22 @@ class Labels:
             number = self._connection.execute("DELETE FROM labels").rowcount
             self._connection.execute("DELETE FROM bars")
             self._begin_anew(first=0)
-        self._connection.execute("VACUUM")
-        self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        with self._explained():
+            self._connection.execute("VACUUM")
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         return number
 
     def prune(self) -> int:
-        """Forget what is too old, and the oldest of what is too much; gives how many labels that were.
-
-        What was adopted goes before what the user said.
-        """
+        """Forget what the `bounds` leave no room for; gives how many labels that were, for the caller to tell."""
         with self._change():
-            surplus = self._surplus()
-            self._connection.executemany("DELETE FROM labels WHERE id = ?", ((number,) for number in surplus))
-            if surplus:
+            rows = self._connection.execute(
+                "SELECT id, length(mail) + length(tokens), time, origin = 'adopted' FROM labels ORDER BY id DESC"
+            )
+            gone = surplus([label_rows.weight(row) for row in rows])
+            self._connection.executemany("DELETE FROM labels WHERE id = ?", ((number,) for number in gone))
+            if gone:
                 self._begin_anew(first=0)
-        return len(surplus)
+        return len(gone)
 
     def put_in_turns(self) -> None:
         """Let what was said in bulk be learned in turns, ham and spam, with what was said of single messages after it.
@@ -145,8 +126,8 @@ class Labels:
         any spam, it would say less than of ham that came between.
         """
         with self._change():
-            rows = self._connection.execute("SELECT id, label, origin FROM labels ORDER BY id").fetchall()
-            pairs = zip(_in_turns(rows), rows, strict=True)
+            rows = list(self._decoded(label_rows.turn, "SELECT id, label, origin FROM labels ORDER BY id"))
+            pairs = zip(in_turns(rows), rows, strict=True)
             moved = [row[0] for row, _ in itertools.dropwhile(lambda pair: pair[0] == pair[1], pairs)]
             if moved:
                 # The numbers are the order. New ones, as no two rows may have the same at any time.
@@ -168,14 +149,17 @@ class Labels:
 
     def adopted(self) -> int:
         """How many labels were adopted, from any Maildir."""
-        return int(
-            self._connection.execute("SELECT count(*) FROM labels WHERE origin = ?", (Origin.ADOPTED,)).fetchone()[0]
-        )
+        return self._first(_number, "SELECT count(*) FROM labels WHERE origin = ?", Origin.ADOPTED) or 0
 
     def own(self) -> set[str]:
         """The content ids of all that the user himself said something of."""
-        rows = self._connection.execute("SELECT content FROM labels WHERE origin != ?", (Origin.ADOPTED,))
-        return {content.hex() for (content,) in rows}
+        return set(
+            self._decoded(
+                lambda row: label_rows.content_id(row[0]),
+                "SELECT content FROM labels WHERE origin != ?",
+                Origin.ADOPTED,
+            )
+        )
 
     def set_bars(self, model: str, thresholds: Thresholds) -> None:
         """Note the thresholds that were found for this mail, for the personal layer upon the base of this name."""
@@ -194,65 +178,63 @@ class Labels:
 
     def origin(self, content: str) -> tuple[Label, Origin] | None:
         """The label of a message, and how it came to be."""
-        row = self._connection.execute(
-            "SELECT label, origin FROM labels WHERE content = ?", (bytes.fromhex(content),)
-        ).fetchone()
-        return (Label(row[0]), Origin(row[1])) if row else None
+        return self._first(
+            label_rows.origin, "SELECT label, origin FROM labels WHERE content = ?", bytes.fromhex(content)
+        )
 
     def bars(self) -> dict[str, Thresholds]:
         """The thresholds that were found for this mail, by the name of the base that they hold for."""
-        return {
-            model: Thresholds(ham, spam)
-            for model, ham, spam in self._connection.execute("SELECT model, ham, spam FROM bars")
-        }
+        return dict(self._decoded(label_rows.bars, "SELECT model, ham, spam FROM bars"))
 
     def counts(self) -> dict[Label, int]:
         """How many messages there are of each label."""
-        rows = dict(self._connection.execute("SELECT label, count(*) FROM labels GROUP BY label"))
+        rows = dict(self._decoded(label_rows.count, "SELECT label, count(*) FROM labels GROUP BY label"))
         return {label: rows.get(label, 0) for label in Label}
 
     def last(self, most: int = -1) -> Iterator[Said]:
         """What was said, the last first."""
-        rows = self._connection.execute(f"SELECT {_SAID} FROM labels ORDER BY id DESC LIMIT ?", (most,))  # noqa: S608  ours
-        yield from map(_said, rows)
+        return self._decoded(label_rows.said, f"SELECT {SAID} FROM labels ORDER BY id DESC LIMIT ?", most)  # noqa: S608  ours
 
     def kept(self, most: int = -1) -> Iterator[tuple[Said, bytes]]:
         """The last so many labels, or all, in order, each with the first MOST_KEPT bytes of its mail."""
-        rows = self._connection.execute(
-            f"SELECT {_SAID}, mail FROM labels"  # noqa: S608  ours
+        return self._decoded(
+            label_rows.kept,
+            f"SELECT {SAID}, mail FROM labels"  # noqa: S608  ours
             " WHERE id IN (SELECT id FROM labels ORDER BY id DESC LIMIT ?) ORDER BY id",
-            (most,),
+            most,
         )
-        for *said, mail in rows:
-            yield _said(said), zlib.decompress(mail)
 
     # --- what is learned --------------------------------------------------------------------------------------------
 
     def lessons(self, *, after: int, most_bytes: int) -> Iterator[Lesson]:
         """The rows after the one of number `after`, in the order in which they were said."""
-        rows = self._connection.execute(
-            "SELECT id, label, prior, mail, origin, tokens FROM labels WHERE id > ? ORDER BY id", (after,)
+        return self._decoded(
+            functools.partial(label_rows.lesson, most_bytes=most_bytes),
+            f"SELECT {LESSON} FROM labels WHERE id > ? ORDER BY id",  # noqa: S608  ours
+            after,
         )
-        for number, label, prior, mail, origin, tokens in rows:
-            raw = zlib.decompressobj().decompress(mail, most_bytes)
-            yield Lesson(number, Label(label) is Label.SPAM, prior, raw, Origin(origin), tokens)
 
     @property
     def epoch(self) -> int:
         """A number that changes whenever a row is gone that may have been learned."""
-        return int(self._connection.execute("SELECT number FROM epoch").fetchone()[0])
+        return self._first(_number, "SELECT coalesce((SELECT number FROM epoch), '')") or 0
 
     def learned(self) -> Learned | None:
-        """The latest that was kept of what was made of the rows."""
-        row = self._connection.execute(
-            "SELECT last, state FROM learned WHERE shape = ? ORDER BY last DESC LIMIT 1", (SHAPE,)
-        ).fetchone()
-        return Learned(*row) if row else None
+        """The latest that was kept of what was made of the rows; DataError if that is not as it was kept."""
+        return self._first(
+            label_rows.learned,
+            "SELECT last, state, checksum FROM learned WHERE shape = ? ORDER BY last DESC LIMIT 1",
+            SHAPE,
+        )
+
+    def drop_learned(self) -> None:
+        """Keep nothing of what was made of the rows: it can be made again."""
+        with self._change():
+            self._connection.execute("DELETE FROM learned")
 
     def learned_until(self) -> int:
         """The number of the last row in what was kept; 0 if nothing was."""
-        row = self._connection.execute("SELECT max(last) FROM learned WHERE shape = ?", (SHAPE,)).fetchone()
-        return int(row[0] or 0)
+        return self._first(_number, "SELECT coalesce(max(last), 0) FROM learned WHERE shape = ?", SHAPE) or 0
 
     def keep(self, learned: Learned, *, epoch: int, most: int) -> None:
         """Keep what was made of the rows in that epoch, unless that has ended, and no more than the `most` latest."""
@@ -261,7 +243,8 @@ class Labels:
                 return
             self._connection.execute("DELETE FROM learned WHERE shape != ? OR last = ?", (SHAPE, learned.last))
             self._connection.execute(
-                "INSERT INTO learned (last, shape, state) VALUES (?, ?, ?)", (learned.last, SHAPE, learned.state)
+                "INSERT INTO learned (last, shape, state, checksum) VALUES (?, ?, ?, ?)",
+                (learned.last, SHAPE, learned.state, label_rows.checksum(learned)),
             )
             self._connection.execute(
                 "DELETE FROM learned WHERE last NOT IN (SELECT last FROM learned ORDER BY last DESC LIMIT ?)", (most,)
@@ -269,7 +252,7 @@ class Labels:
 
     def priors_from(self, model: str) -> bool:
         """Whether each base's score is one that this model gave."""
-        return self._connection.execute("SELECT 1 FROM labels WHERE model != ? LIMIT 1", (model,)).fetchone() is None
+        return self._first(_number, "SELECT 1 FROM labels WHERE model != ? LIMIT 1", model) is None
 
     def rescore(self, views: Mapping[int, tuple[float | None, bytes]], *, model: str) -> None:
         """Put what another base says and reads, by row, in the place of the old: all or none. The learned is void."""
@@ -282,14 +265,27 @@ class Labels:
 
     # --- inside -----------------------------------------------------------------------------------------------------
 
+    def _explained(self) -> contextlib.AbstractContextManager[None]:
+        """What goes wrong with the store in the block is a UserError with a sentence."""
+        return database.explained(self.shown, LAYOUT.loss)
+
     @contextlib.contextmanager
     def _change(self) -> Iterator[None]:
-        """All of it or nothing, on disk at the end; a TemporaryError says why it is impossible now."""
-        try:
-            with database.transaction(self._connection, durable=True):
-                yield
-        except sqlite3.OperationalError as error:
-            raise TemporaryError(f"the labels cannot be written now: {error}") from error
+        """All of it or nothing, on disk at the end."""
+        with self._explained(), database.transaction(self._connection, durable=True):
+            yield
+
+    def _decoded(self, decode: Callable[[tuple[Any, ...]], T], statement: str, *values: object) -> Iterator[T]:
+        """The rows that a statement gives, each decoded."""
+        with self._explained():
+            for row in self._connection.execute(statement, values):
+                yield decode(row)
+
+    def _first(self, decode: Callable[[tuple[Any, ...]], T], statement: str, *values: object) -> T | None:
+        """The first of these rows, decoded; None if there is none."""
+        with self._explained():
+            row = self._connection.execute(statement, values).fetchone()
+            return None if row is None else decode(row)
 
     def _say(self, mail: Mail, label: Label) -> bool:
         if (known := self.origin(mail.content)) is not None:
@@ -339,36 +335,7 @@ class Labels:
         self._connection.execute("DELETE FROM learned WHERE last >= ?", (first,))
         self._connection.execute("UPDATE epoch SET number = number + 1")
 
-    def _surplus(self) -> list[int]:
-        """The numbers of the rows that the bounds leave no room for."""
-        rows = self._connection.execute(
-            "SELECT id, length(mail) + length(tokens), time FROM labels ORDER BY origin = 'adopted', id DESC"
-        ).fetchall()
-        oldest = self._clock() - MOST_SECONDS
-        kept = [(number, size) for number, size, time in rows if time >= oldest]
-        if len(kept) > MOST_LABELS:
-            kept = kept[: int(MOST_LABELS * _ROOM)]
-        if sum(size for _, size in kept) > MOST_BYTES:
-            room = MOST_BYTES * _ROOM
-            sums = itertools.accumulate(size for _, size in kept)
-            kept = [row for row, total in zip(kept, sums, strict=True) if total <= room]
-        stay = {number for number, _ in kept}
-        return [number for number, _, _ in rows if number not in stay]
 
-
-def _in_turns(rows: Sequence[tuple[int, str, str]]) -> list[tuple[int, str, str]]:
-    """The same rows (id, label, origin): what was said in bulk at the place of its first, evenly mixed."""
-    bulk = [row for row in rows if row[2] == Origin.BULK]
-    if not bulk:
-        return list(rows)
-    kinds = [[row for row in bulk if row[1] == label] for label in Label]
-    spread = [((place + 0.5) / len(kind), row[1], row) for kind in kinds for place, row in enumerate(kind)]
-    before = [row for row in rows if row[0] < bulk[0][0]]
-    after = [row for row in rows if row[0] > bulk[0][0] and row[2] != Origin.BULK]
-    return [*before, *(row for *_, row in sorted(spread)), *after]
-
-
-def _said(row: Sequence[Any]) -> Said:
-    """One row of the columns _SAID."""
-    number, content, label, moment, prior, model, subject, origin = row
-    return Said(number, content.hex(), Label(label), moment, prior, model, subject, Origin(origin))
+def _number(row: tuple[Any, ...]) -> int:
+    """One row of one column, a number."""
+    return whole(row[0], "number", least=-MOST_ROWS)

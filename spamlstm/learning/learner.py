@@ -12,8 +12,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
+from spamlstm.errors import DataError, TemporaryError
 from spamlstm.learning.label import Label, Learned, Lesson, Mail, Origin, Said
-from spamlstm.learning.labels import MOST_KEPT, Labels
+from spamlstm.learning.label_rows import MOST_KEPT
+from spamlstm.learning.labels import Labels
 from spamlstm.mail.content import content_id, lasting
 from spamlstm.mail.message import parse
 from spamlstm.model.bundle import Bundle
@@ -45,10 +47,17 @@ class Base(Protocol):
 
 
 class Learner:
-    """The layer of one label store; `layer` is always the same object, and `catch_up` changes what it knows."""
+    """The layer of one label store; `layer` is always the same object, and `catch_up` changes what it knows.
 
-    def __init__(self, labels: Labels) -> None:
+    Where the labels raise an error, so does each method: DataError for a damaged store, TemporaryError for one that
+    cannot be used now. What was learned before still counts then, unless a label was taken back meanwhile: as that
+    would still be in it, nothing counts.
+    """
+
+    def __init__(self, labels: Labels, *, tell: Callable[[str], None] = lambda _: None) -> None:
+        """`tell` is told in a sentence what of the store is dropped: labels past its bounds, a damaged state."""
         self.labels = labels
+        self._tell = tell
         self.layer = PersonalLayer()
         self._last = 0
         self._epoch = -1
@@ -84,7 +93,7 @@ class Learner:
             if len(group) >= MANY:
                 origin = Origin.BULK
             yield from self.labels.said_all([replace(one, origin=origin) for one in group], label)
-        self.labels.prune()
+        self.prune()
         if origin is Origin.BULK:
             self.labels.put_in_turns()
         self.catch_up()
@@ -96,30 +105,54 @@ class Learner:
         self.catch_up()
         return known
 
+    def prune(self) -> None:
+        """Keep the labels within their bounds; what goes is told. The next `catch_up` learns what is left."""
+        gone = self.labels.prune()
+        if gone:
+            self._tell(f"{self.labels.shown}: {gone:,} labels were too old or too many and are forgotten")
+
     def catch_up(self) -> None:
         """Learn what was said since, by whatever process, and nothing that was taken back."""
         epoch = self.labels.epoch
         # Where another process has learned much it is quicker to take over what that kept.
         if epoch != self._epoch or self.labels.learned_until() - self._last >= KEEP_EVERY:
+            self._begin_anew(epoch)
+        else:
+            self._learn_rest()
+        self.layer.bars = self.labels.bars()
+
+    def _begin_anew(self, epoch: int) -> None:
+        """Learn all that is not in what was kept. An error on the way leaves nothing: half of the labels mislead."""
+        self._epoch = -1
+        try:
             self._take_kept()
-            self._epoch = epoch
+            self._learn_rest()
+        except BaseException:
+            self._clear()
+            raise
+        self._epoch = epoch
+
+    def _learn_rest(self) -> None:
         for lesson in self.labels.lessons(after=self._last, most_bytes=READ_BYTES):
             self._learn(lesson, _prints(lesson))
-        self.layer.bars = self.labels.bars()
 
     def relearn(self) -> Iterator[tuple[Lesson, float | None]]:
         """Learn all rows anew, and give each with the score that its message had before it was learned."""
         self._epoch = self.labels.epoch
-        self.layer.load(b"")
+        self._clear()
         for lesson in self.labels.lessons(after=0, most_bytes=READ_BYTES):
             found = _prints(lesson)
             yield lesson, self.layer.score(found, lesson.prior)
             self._learn(lesson, found)
 
+    @property
+    def is_worth_keeping(self) -> bool:
+        """Whether so much was learned since the last state was kept that a start would take long."""
+        return self._last - self.labels.learned_until() >= KEEP_EVERY
+
     def keep(self, *, always: bool = False) -> None:
         """Save the next start some learning, where that is worth writing 13 MB; nothing is lost without."""
-        kept = self.labels.learned_until()
-        if self._last > kept and (always or self._last - kept >= KEEP_EVERY):
+        if self.is_worth_keeping or (always and self._last > self.labels.learned_until()):
             learned = Learned(self._last, self.layer.dump())
             self.labels.keep(learned, epoch=self._epoch, most=KEPT)
 
@@ -129,22 +162,33 @@ class Learner:
 
     def _take_kept(self) -> None:
         """Be what was kept last: what was learned since may not hold any more, or somebody was faster."""
-        learned = self.labels.learned()
-        self.layer.load(learned.state if learned else b"")
-        self._last = learned.last if learned else 0
+        try:
+            if (learned := self.labels.learned()) is not None:
+                self.layer.load(learned.state)
+                self._last = learned.last
+                return
+        except (DataError, ValueError):
+            with contextlib.suppress(TemporaryError):
+                self.labels.drop_learned()
+            self._tell(f"{self.labels.shown}: the learned state is damaged and is made anew from the labels")
+        self._clear()
+
+    def _clear(self) -> None:
+        self.layer.load(b"")
+        self._last = 0
 
 
 def _prints(lesson: Lesson) -> Prints:
     return joined(runs(lesson.raw), unpacked_tokens(lesson.tokens))
 
 
-def learned_layer(state: Path) -> PersonalLayer | None:
-    """What was learned from the labels in a state folder; None if there are none."""
+def learned_layer(state: Path, *, tell: Callable[[str], None] = lambda _: None) -> PersonalLayer | None:
+    """What was learned from the labels in a state folder; None if there are none. `tell` as in `Learner`."""
     labels = Labels.find(state)
     if labels is None:
         return None
     with contextlib.closing(labels):
-        learner = Learner(labels)
+        learner = Learner(labels, tell=tell)
         learner.catch_up()
     return learner.layer if learner.layer.labels else None
 

@@ -23,8 +23,9 @@ from enum import StrEnum
 
 from spamlstm.config.values import AUTO
 from spamlstm.errors import reason_of
+from spamlstm.learning.bounds import MOST_BYTES, MOST_LABELS
 from spamlstm.learning.label import Label
-from spamlstm.learning.labels import MOST_BYTES, MOST_KEPT, MOST_LABELS
+from spamlstm.learning.label_rows import MOST_KEPT
 from spamlstm.mail import moving
 from spamlstm.mail.arrival import arrived
 from spamlstm.mail.content import content_id

@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from spamlstm.learning.label import Label, Origin
-from spamlstm.learning.labels import MOST_KEPT, Labels
+from spamlstm.learning.label_rows import MOST_KEPT
+from spamlstm.learning.labels import Labels
 from spamlstm.mail.content import content_id
 from spamlstm.mail.paths import Place, expand
 from spamlstm.mail.text import BODY

@@ -50,7 +50,7 @@ def root(tmp_path):
 
 def adopted(root, labels, classifier, *, progress=lambda _: None):
     found = look(root, said=labels.own())
-    taken = adopt.take(labels, classifier, found.witnesses, source=str(root), progress=progress)
+    taken = adopt.take(Learner(labels), classifier, found.witnesses, source=str(root), progress=progress)
     return taken, adopt.conclude(Learner(labels), classifier, ham_filed=0.001, progress=lambda _: None)
 
 

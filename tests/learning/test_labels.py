@@ -16,11 +16,14 @@ from hypothesis import strategies as st
 from spamlstm.config import Thresholds
 from spamlstm.config.places import LABELS
 from spamlstm.errors import DataError
+from spamlstm.learning import bounds
 from spamlstm.learning import labels as module
 from spamlstm.learning import learner as learners
 from spamlstm.learning.label import Label, Mail, Origin
+from spamlstm.learning.label_rows import MOST_KEPT
 from spamlstm.learning.labels import Labels
 from spamlstm.learning.learner import Learner
+from spamlstm.learning.turns import in_turns
 from spamlstm.mail.content import content_id
 from spamlstm.model import personal
 from spamlstm.model.classifier import Assessed
@@ -85,20 +88,22 @@ def test_bounded_in_number_size_and_age(tmp_path, monkeypatch):
     """The oldest labels go when there are too many, when their mail is too much, and when they are too old."""
     now = [1e9]
     with contextlib.closing(Labels.open(tmp_path, clock=lambda: now[0])) as labels:
-        monkeypatch.setattr(module, "MOST_LABELS", 100)
+        monkeypatch.setattr(bounds, "MOST_LABELS", 100)
         for number in range(101):
             says(labels, b"Subject: %d\n\n" % number, HAM)
         assert labels.prune() == 11
         assert labels.prune() == 0
         assert next(labels.last()).content == content_id(b"Subject: 100\n\n")
 
-        monkeypatch.setattr(module, "MOST_BYTES", 25_000)
+        monkeypatch.setattr(bounds, "MOST_BYTES", 25_000)
         for number in range(3):
             says(labels, b"Subject: big %d\n\n" % number + os.urandom(10_000), HAM)
         assert labels.prune() > 0
         assert labels.counts()[HAM] == 2
 
-        now[0] += module.MOST_SECONDS + 1
+        for number in range(bounds.MOST_MONTHS):
+            now[0] += bounds.MONTH
+            says(labels, b"Subject: month %d\n\n" % number, HAM)
         assert labels.prune() == 2
 
 
@@ -108,7 +113,7 @@ def test_no_more_of_a_message_is_kept_than_needed(labels):
     says(labels, raw, SPAM)
     (lesson,) = labels.lessons(after=0, most_bytes=1000)
     assert lesson.raw == raw[:1000]
-    assert labels._connection.execute("SELECT length(mail) FROM labels").fetchone()[0] < module.MOST_KEPT + 100
+    assert labels._connection.execute("SELECT length(mail) FROM labels").fetchone()[0] < MOST_KEPT + 100
 
 
 def test_a_foreign_or_damaged_file_is_told(tmp_path):
@@ -154,6 +159,22 @@ def test_a_store_of_version_1_goes_on(tmp_path):
             assert labels.bars() == {}
 
 
+def test_a_store_of_version_3_goes_on(tmp_path):
+    """A learned state without a checksum is made anew from the labels; no label is lost."""
+    learner = Learner(Labels.open(tmp_path))
+    learner.say(MAILS[0], SPAM, prior=0.0, model="m")
+    learner.keep(always=True)
+    learner.labels.close()
+    with contextlib.closing(sqlite3.connect(tmp_path / LABELS)) as old:
+        old.executescript("ALTER TABLE learned DROP COLUMN checksum; PRAGMA user_version = 3;")
+    with contextlib.closing(Labels.open(tmp_path)) as labels:
+        assert labels.learned() is None
+        again = Learner(labels)
+        again.catch_up()
+        again.keep(always=True)
+        assert labels.learned().state == again.layer.dump() == learner.layer.dump()
+
+
 @pytest.mark.parametrize("own", [Origin.SAID, Origin.MOVED])
 def test_what_the_user_says_wins_over_what_was_adopted(labels, own):
     """Whichever came first, and whether they agree or not; and to take back what was adopted leaves it."""
@@ -195,7 +216,7 @@ def test_taking_back_what_was_adopted_leaves_no_trace(tmp_path):
 
 def test_what_was_adopted_goes_first(tmp_path, monkeypatch):
     """Where the store is full, no word of the user's own goes while there is something adopted, however old it is."""
-    monkeypatch.setattr(module, "MOST_LABELS", 10)
+    monkeypatch.setattr(bounds, "MOST_LABELS", 10)
     with contextlib.closing(Labels.open(tmp_path)) as labels:
         for number in range(14):
             origin = Origin.SAID if number < 5 else Origin.ADOPTED
@@ -284,7 +305,7 @@ def test_folders_are_learned_in_turns(tmp_path):
 def test_turns_lose_no_row(rows):
     """Each row stays, those of a kind in their order, and a second time nothing changes."""
     numbered = [(number, *row) for number, row in enumerate(rows)]
-    turned = module._in_turns(numbered)
+    turned = in_turns(numbered)
     assert sorted(turned) == numbered
     bulk = [row for row in turned if row[2] == Origin.BULK]
     for kind in (
@@ -294,7 +315,7 @@ def test_turns_lose_no_row(rows):
     ):
         assert kind == sorted(kind)
     again = [(number, *row[1:]) for number, row in enumerate(turned)]
-    assert module._in_turns(again) == again
+    assert in_turns(again) == again
 
 
 def test_a_few_files_are_corrections(tmp_path):

@@ -1,0 +1,275 @@
+"""A label store in which any cell holds anything: each question is answered or refused with one sentence."""
+
+import contextlib
+import itertools
+import math
+import sqlite3
+import zlib
+
+import numpy as np
+import pytest
+from damage import VALUES, cells, plant
+
+from spamlstm.config import Thresholds
+from spamlstm.config.places import LABELS
+from spamlstm.errors import DataError, UserError
+from spamlstm.learning.label import Label, Learned, Mail, Origin
+from spamlstm.learning.labels import Labels
+from spamlstm.learning.learner import Learner
+from spamlstm.mail.content import content_id
+from spamlstm.model.personal import PersonalLayer
+from spamlstm.model.prints import READ_BYTES, packed_tokens, runs
+
+MAILS = [f"From: a@x.org\nSubject: about {number}\n\nSome words on {number}.\n".encode() for number in range(6)]
+# A state has 14 MB: it is there only where it is damaged.
+COLUMNS = {
+    "labels": ("id", "content", "label", "time", "prior", "model", "subject", "mail", "origin", "source", "tokens"),
+    "bars": ("model", "ham", "spam", "time"),
+    "epoch": ("number",),
+    "learned": ("last", "shape", "state", "checksum"),
+}
+CASES = [(table, column) for table, columns in COLUMNS.items() for column in columns]
+
+
+def mail(number, origin=Origin.SAID):
+    return Mail(content_id(MAILS[number]), MAILS[number], "about it", 0.5, "m", origin, "/mail/ann", b"\1\0\2\0")
+
+
+def fill(state, *, keep):
+    """Five labels, of each origin, and bars."""
+    with contextlib.closing(Labels.open(state)) as labels:
+        for number, origin in enumerate((*Origin, Origin.SAID)):
+            labels.said(mail(number, origin), Label.SPAM if number % 2 else Label.HAM)
+        labels.set_bars("m", Thresholds(0.2, 0.9))
+        if keep:
+            learner = Learner(labels)
+            learner.catch_up()
+            learner.keep(always=True)
+    return state / LABELS
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    """A store without a learned state."""
+    return fill(tmp_path_factory.mktemp("store"), keep=False)
+
+
+@pytest.fixture(scope="module")
+def learned(tmp_path_factory):
+    """One with."""
+    return fill(tmp_path_factory.mktemp("learned"), keep=True)
+
+
+def catch_up(labels):
+    learner = Learner(labels)
+    learner.catch_up()
+    assert all(math.isfinite(learner.layer.score(runs(raw), 0.5)) for raw in MAILS)
+
+
+QUESTIONS = {
+    "catch up": catch_up,
+    "keep": lambda labels: labels.keep(Learned(9, b"state"), epoch=labels.epoch, most=1),
+    "relearn": lambda labels: list(Learner(labels).relearn()),
+    "say": lambda labels: labels.said(mail(5), Label.SPAM),
+    "say the other": lambda labels: labels.said(mail(0), Label.SPAM),
+    "label": lambda labels: labels.label(content_id(MAILS[0])),
+    "labels": lambda labels: list(labels.last()),
+    "kept": lambda labels: list(labels.kept()),
+    "counts": lambda labels: (labels.counts(), labels.own(), labels.adopted(), labels.priors_from("m")),
+    "turns": lambda labels: labels.put_in_turns(),
+    "prune": lambda labels: labels.prune(),
+    "rescore": lambda labels: labels.rescore({1: (0.5, b"")}, model="n"),
+    "set bars": lambda labels: labels.set_bars("m", Thresholds(0.1, 0.8)),
+    "forget": lambda labels: labels.forget(content_id(MAILS[1])),
+    "forget adopted": lambda labels: labels.forget_adopted("/mail/ann"),
+    "backup": lambda labels: labels.backup(sqlite3.connect(":memory:")),
+    "purge": lambda labels: labels.purge(),
+}
+
+
+@pytest.mark.parametrize(("table", "column"), CASES)
+@pytest.mark.filterwarnings("ignore:unclosed database:ResourceWarning")
+def test_any_cell(store, learned, tmp_path, table, column):
+    """Whatever one cell holds, each question is answered, with finite scores, or refused by a UserError."""
+    for value, state in cells(learned if table == "learned" else store, table, column, copies=tmp_path):
+        with contextlib.closing(Labels.open(state)) as labels:
+            labels._connection.execute("PRAGMA synchronous = OFF")
+            for name, ask in QUESTIONS.items():
+                try:
+                    ask(labels)
+                except UserError as error:
+                    if LABELS not in str(error):
+                        raise
+                except Exception as error:
+                    raise AssertionError(f"{table}.{column} = {value}: {name}") from error
+
+
+def test_all_columns_are_tried(learned):
+    """The test above knows each column that there is."""
+    with contextlib.closing(sqlite3.connect(learned)) as database:
+        for table, columns in COLUMNS.items():
+            found = database.execute("SELECT name FROM pragma_table_info(?)", (table,))
+            assert [name for (name,) in found] == list(columns)
+    assert len(VALUES) == len(set(VALUES))
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "words"),
+    [
+        ("label", "'maybe'", "label: 'maybe'"),
+        ("origin", "'z'", "origin: 'z'"),
+        ("prior", "'x'", "prior: 'x'"),
+        ("tokens", "x'01'", "tokens: 1 bytes"),
+        ("mail", "x'ff'", "mail"),
+        ("mail", "x''", "mail"),
+        ("mail", "substr(mail, 1, 30)", "it is cut"),
+        ("time", "9e999", None),
+        ("label", "CAST(x'ff' AS TEXT)", "UTF-8"),
+    ],
+)
+def test_what_is_damaged_is_named(store, tmp_path, column, value, words):
+    """The sentence has the file, the column, and what to do; what learning does not read does not stop it."""
+    copy = tmp_path / LABELS
+    copy.write_bytes(store.read_bytes())
+    plant(copy, "labels", column, value)
+    with contextlib.closing(Labels.open(tmp_path)) as labels:
+        if words is None:
+            Learner(labels).catch_up()
+            return
+        with pytest.raises(DataError, match=words) as caught:
+            Learner(labels).catch_up()
+    assert str(copy) in str(caught.value)
+    assert "move it away to begin anew" in str(caught.value)
+
+
+def test_a_mail_that_unpacks_to_much_is_read_no_further_than_asked(store, tmp_path):
+    """A cell of 60 KB that unpacks to 60 MB takes no more memory than a mail."""
+    copy = tmp_path / LABELS
+    copy.write_bytes(store.read_bytes())
+    with contextlib.closing(sqlite3.connect(copy)) as database:
+        database.execute("UPDATE labels SET mail = ?", (zlib.compress(bytes(60 << 20)),))
+        database.commit()
+    with contextlib.closing(Labels.open(tmp_path)) as labels:
+        assert {len(raw) for _, raw in labels.kept()} == {64 << 10}
+        assert {len(lesson.raw) for lesson in labels.lessons(after=0, most_bytes=READ_BYTES)} == {READ_BYTES}
+
+
+# --- learned states -------------------------------------------------------------------------------------------------
+
+
+def damaged(state, kind):
+    """A kept state with damage of that kind."""
+    match kind:
+        case "empty":
+            return b""
+        case "cut":
+            return state[:-1000]
+        case "long":
+            return state + b"x"
+        case "bit":
+            return state[:5000] + bytes([state[5000] ^ 1]) + state[5001:]
+        case "page":
+            return state[: 4096 * 9] + b"\x11" * 4096 + state[4096 * 10 :]
+        case "swapped":
+            return state[8192:16384] + state[:8192] + state[16384:]
+    raise AssertionError(kind)
+
+
+@pytest.mark.parametrize("kind", ["empty", "cut", "long", "bit", "page", "swapped"])
+def test_a_damaged_state_is_made_anew(tmp_path, kind):
+    """It is dropped, told once, and what is learned is what the labels say."""
+    expected = PersonalLayer()
+    with contextlib.closing(Labels.open(fill(tmp_path, keep=True).parent)) as labels:
+        good = labels.learned()
+        bad = damaged(good.state, kind)
+        assert bad != good.state
+        labels._connection.execute("UPDATE learned SET state = ?", (bad,))
+        told = []
+        for _ in range(2):
+            learner = Learner(labels, tell=told.append)
+            learner.catch_up()
+            assert learner.layer.dump() == good.state != expected.dump()
+        assert len(told) == 1
+        assert "made anew" in told[0]
+        assert labels.learned() is None
+
+
+@pytest.mark.parametrize(("column", "value"), [("last", 3), ("checksum", 0)])
+def test_a_state_of_other_rows_is_not_used(tmp_path, column, value):
+    """The checksum covers after which row the state was kept too, so that no label is left out or learned twice."""
+    with contextlib.closing(Labels.open(fill(tmp_path, keep=True).parent)) as labels:
+        good = labels.learned()
+        labels._connection.execute(f"UPDATE learned SET {column} = ?", (value,))  # noqa: S608  ours
+        learner = Learner(labels)
+        learner.catch_up()
+        assert learner.layer.dump() == good.state
+
+
+def broken_layers():
+    """States that no layer gives, though each has the right length."""
+    good = PersonalLayer()
+    for number in range(3):
+        layer = PersonalLayer()
+        layer._parts()[number][77] = np.nan
+        yield layer.dump()
+        layer._parts()[number][77] = np.inf
+        yield layer.dump()
+    layer = PersonalLayer()
+    layer._heat[5] = -1
+    yield layer.dump()
+    layer = PersonalLayer()
+    layer._sketches[0, 0] = 1 << 31
+    yield layer.dump()
+    layer = PersonalLayer()
+    layer._signs[0] = -128
+    yield layer.dump()
+    for field in ("_learned", "_misled"):
+        layer = PersonalLayer()
+        setattr(layer, field, -1)
+        yield layer.dump()
+    layer = PersonalLayer()
+    layer._counts[0, 0, 0] = np.nan
+    yield layer.dump()
+    yield good.dump() + b"123456789"[:8]
+
+
+def test_a_state_with_a_right_checksum_and_wrong_numbers(tmp_path):
+    """What would make scores NaN or fail is refused by the layer, which stays as it was; the learner makes it anew."""
+    fill(tmp_path, keep=False)
+    with contextlib.closing(Labels.open(tmp_path)) as labels:
+        learner = Learner(labels)
+        learner.catch_up()
+        good = learner.layer.dump()
+        for number, state in zip(itertools.count(), broken_layers(), strict=False):
+            with pytest.raises(ValueError):
+                learner.layer.load(state)
+            assert learner.layer.dump() == good, number
+        labels.keep(Learned(5, state), epoch=labels.epoch, most=1)
+        again = Learner(labels)
+        again.catch_up()
+        assert again.layer.dump() == good
+
+
+def test_half_of_the_labels_never_speak(tmp_path):
+    """Where a label was taken back and another row is damaged, the base alone speaks until that is mended."""
+    fill(tmp_path, keep=False)
+    with contextlib.closing(Labels.open(tmp_path)) as labels:
+        learner = Learner(labels)
+        learner.catch_up()
+        labels.said(mail(5), Label.SPAM)
+        labels._connection.execute("UPDATE labels SET label = 'maybe' WHERE id = 4")
+        learner.catch_up()
+        assert learner.layer.labels == 6  # row 4 was learned when it was right
+        labels.forget(content_id(MAILS[0]))
+        for _ in range(2):
+            with pytest.raises(DataError):
+                learner.catch_up()
+            assert learner.layer.labels == 0
+        labels._connection.execute("UPDATE labels SET label = 'spam' WHERE id = 4")
+        learner.catch_up()
+        assert learner.layer.labels == 5
+
+
+def test_tokens_fit_their_bound():
+    """A message with all tokens that there are is no damage."""
+    assert len(packed_tokens(np.arange(1 << 20, (1 << 20) + (1 << 16), dtype=np.uint32))) == 2 << 16

@@ -45,6 +45,7 @@ def _lines(told: dict[str, Any]) -> Iterator[str]:
     yield _row("failed", _counts(mail["failed"]))
     yield _row("delivery to done", _latency(told))
     yield _row("learned", _learned(told["learning"], now=told["started"] + told["uptime"]))
+    yield from (_row("paused", _paused(one)) for one in told["learning"].get("paused", ()))
     yield _row("waiting", f"{told['waiting']} of the Maildirs")
     yield _row(
         "scans",
@@ -73,6 +74,12 @@ def _learned(told: dict[str, Any], *, now: float) -> str:
     last = f"; the last {_span(max(0.0, now - told['last']))} ago" if told["last"] is not None else ""
     failed = f"; {told['failed']} times impossible, see the log" if told["failed"] else ""
     return f"{labels}since the start {_counts(told['moved'])} from what was done with mail{last}{failed}"
+
+
+def _paused(told: dict[str, Any]) -> str:
+    """One label store that cannot be used."""
+    whose = f"the labels of {told['maildir']}" if told["maildir"] else "the labels"
+    return f"{whose}, asked again every {told['delay']:g} s: {told['why']}"
 
 
 def _latency(told: dict[str, Any]) -> str:

@@ -151,7 +151,13 @@ class Daemon:
             return
         began = self.clock()
         self._attend(maildir)
-        outcomes = self.pipeline.process(candidates, stop=lambda: stop(maildir, began))
+        try:
+            outcomes = self.pipeline.process(candidates, stop=lambda: stop(maildir, began))
+        except Exception as error:
+            # The pipeline lives through all that it expects. If it was this user's layer, the base alone judges next.
+            if self.feedback is not None:
+                self.feedback.suspend(maildir, error)
+            raise
         for outcome in outcomes:
             self.status.note(outcome)
         if len(outcomes) < len(candidates) or any(outcome.status is Status.GONE for outcome in outcomes):

@@ -67,7 +67,10 @@ def sentence(error: Exception) -> str:
 
 @dataclass(slots=True)
 class Retries:
-    """Which messages failed, and from when on they may be tried again: 10 s, 20 s, … up to 15 minutes later."""
+    """Which messages failed, and from when on they may be tried again: 10 s, 20 s, … up to 15 minutes later.
+
+    `clock` is monotonic: one that is put back would keep them waiting.
+    """
 
     clock: Callable[[], float]
     _waiting: dict[tuple[str, str], tuple[float, float]] = field(default_factory=dict)

@@ -55,6 +55,10 @@ class Feedback:
         """From the next message on what was said up to now counts for this Maildir; nothing goes wrong in it."""
         self._classifier.personal = self.learners.layer(maildir)
 
+    def suspend(self, maildir: str, error: Exception) -> None:
+        """Judge mail of this Maildir by the base alone for a while, as an unexpected error came up with its layer."""
+        self.learners.suspend(maildir, error)
+
     def work(self) -> bool:
         """Go on looking for some milliseconds; whether there is more to do now."""
         if not self._config.learning.moves:

@@ -19,7 +19,7 @@ from spamlstm.database import Layout
 from spamlstm.mail.moving import Identity, Outcome
 from spamlstm.service import in_progress
 from spamlstm.service.in_progress import InProgress
-from spamlstm.service.seen import REMEMBERED, SCHEMA, Seen
+from spamlstm.service.seen import DAY, REMEMBERED, SCHEMA, Seen
 from spamlstm.verdict import Judgement, Verdict
 
 NAME = "journal.sqlite"
@@ -231,12 +231,22 @@ class Journal:
         tagged = Action.TAG in actions.split() and verdict == Verdict.SPAM and undoes is None
         return LastAct(number, os.fsdecode(folder), tagged)
 
-    def prune(self, *, now: float) -> None:
-        """Forget judgements, and the acts that followed, that are too old or too many."""
-        (last,) = self._connection.execute("SELECT coalesce(max(id), 0) FROM judgements").fetchone()
-        old = (now - REMEMBERED, last - MOST_JUDGEMENTS)
-        self._connection.execute("DELETE FROM judgements WHERE time < ? OR id <= ?", old)
-        self.in_progress.prune(now=now)
+    def prune(self) -> None:
+        """Forget judgements, and the acts that followed, that are too old or too many.
+
+        Old is what was judged before the last 90 days on which anything was judged. Days are counted, by the times that
+        were noted, and not subtracted: a clock that is years wrong is one more day, and makes nothing old.
+        """
+        days = self._connection.execute(
+            "SELECT max(id), count(*) FROM judgements GROUP BY CAST(time / ? AS INTEGER) ORDER BY max(id) DESC", (DAY,)
+        ).fetchall()
+        forget = [last for last, _ in days[int(REMEMBERED / DAY) :][:1]]
+        if sum(number for _, number in days) > MOST_JUDGEMENTS:
+            forget += self._connection.execute(
+                "SELECT id FROM judgements ORDER BY id DESC LIMIT 1 OFFSET ?", (MOST_JUDGEMENTS,)
+            ).fetchone()
+        if forget:
+            self._connection.execute("DELETE FROM judgements WHERE id <= ?", (max(forget),))
 
     def _acts(self, condition: str, *values: object) -> list[Act]:
         return [_act(row) for row in self._connection.execute(_ACTS + condition, values)]

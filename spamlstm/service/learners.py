@@ -1,7 +1,7 @@
 """The personal layers of the Maildirs, kept in step with what users say by moves and by commands.
 
-Whatever is wrong with a label store, filtering goes on with what was learned before: it is told once a try, counted,
-and tried again later.
+Whatever is wrong with a label store, filtering goes on with what was learned before, or with the base alone. The store
+is paused: that is logged once a try, counted, shown by `spamlstm status`, and tried again later.
 """
 
 import contextlib
@@ -24,7 +24,7 @@ from spamlstm.learning.learner import Base, Learner, keep_in_step
 from spamlstm.mail.tagging import untag
 from spamlstm.model.personal import PersonalLayer
 from spamlstm.service.failures import sentence
-from spamlstm.service.log import emit
+from spamlstm.service.log import emit, logger
 
 # A layer is 14 MB, and is there again in a tenth of a second.
 MOST_LAYERS = 24
@@ -37,6 +37,25 @@ class NotNowError(Exception):
     """The label store cannot be used now; that has been told."""
 
 
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """A label store that could not be used and is left alone for a while."""
+
+    maildir: str
+    """Whose it is; empty if all Maildirs share it."""
+    state: str
+    """The folder that it lies in."""
+    why: str
+    delay: float
+    """Seconds from the last try to the next."""
+    until: float
+    """When it is tried again, by the monotonic clock."""
+
+    def snapshot(self) -> dict[str, Any]:
+        """What is told of it."""
+        return {"maildir": self.maildir or None, "state": self.state, "why": self.why, "delay": self.delay}
+
+
 @dataclass(slots=True)
 class LearningStatus:
     """What was learned, for `spamlstm status`. One thread writes; a look from another may be a label late."""
@@ -47,6 +66,8 @@ class LearningStatus:
     """Since the start, by what users did with mail; by label."""
     failed: int = 0
     """Times that a store could not be used."""
+    paused: tuple[Pause, ...] = ()
+    """The stores that cannot be used now."""
     last: float | None = None
     """When the last label was said, in seconds since 1970."""
     rounds: int = 0
@@ -60,6 +81,8 @@ class LearningStatus:
             "labels": dict(self.labels),
             "moved": dict(self.moved),
             "failed": self.failed,
+            "paused": [pause.snapshot() for pause in self.paused],
+            "paused_stores": len(self.paused),
             "last": self.last,
             "rounds": self.rounds,
             "round_seconds": self.round_seconds,
@@ -86,6 +109,7 @@ class Learners:
         base: Base,
         layer: Layer,
         clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
         most: int = MOST_LAYERS,
         beat: Callable[[], None] = lambda: None,
     ) -> None:
@@ -97,10 +121,11 @@ class Learners:
         self._base = base
         self._layer = layer
         self._clock = clock
+        self._monotonic = monotonic
         self._most = most
         self._beat = beat
         self._stores: OrderedDict[Path, _Open] = OrderedDict()
-        self._pauses: dict[Path, tuple[float, float]] = {}  # until when, and how long it was
+        self._pauses: dict[Path, Pause] = {}
         self._counted = (-1, -1)
 
     def close(self) -> None:
@@ -117,6 +142,8 @@ class Learners:
         if layer is not self._layer:
             self.close()
             self._layer = layer
+            self._pauses.clear()
+            self.status.paused = ()
         self._base = base
 
     @property
@@ -128,7 +155,7 @@ class Learners:
         """What counts for mail of this Maildir: with all that was said up to this moment, by whatever process."""
         folder = self._folder(maildir)
         learner = None
-        with contextlib.suppress(NotNowError), self._failing_open(folder):
+        with contextlib.suppress(NotNowError), self._failing_open(maildir):
             learner = self._learner(folder)
             if learner is not None:
                 learner.catch_up()
@@ -136,11 +163,17 @@ class Learners:
             learner = self._stores[folder].learner
         return learner.layer if learner else self.nothing
 
+    def suspend(self, maildir: str, error: Exception) -> None:
+        """Judge mail of this Maildir by the base alone for a while: with its layer an unexpected error came up."""
+        store = self._stores.pop(self._folder(maildir), None)
+        if store is not None:
+            store.learner.labels.close()
+        self._pause(maildir, error)
+
     def label(self, maildir: str, content: str) -> Label | None:
         """What was last said of a message. NotNowError if that cannot be known now."""
-        folder = self._folder(maildir)
-        with self._failing_open(folder):
-            learner = self._learner(folder)
+        with self._failing_open(maildir):
+            learner = self._learner(self._folder(maildir))
             return learner.labels.label(content) if learner else None
 
     def say(self, maildir: str, raw: bytes, label: Label) -> bool:
@@ -148,14 +181,16 @@ class Learners:
 
         It is on disk when this returns. NotNowError if that is impossible now.
         """
-        folder = self._folder(maildir)
-        with self._failing_open(folder):
-            learner = self._learner(folder, create=True)
+        with self._failing_open(maildir):
+            learner = self._learner(self._folder(maildir), create=True)
             assert learner is not None  # noqa: S101  it was to be created
             mail, model = untag(raw), self._base.bundle.label
             base = self._base.assess(mail)
             new = learner.say(mail, label, prior=base.prior, tokens=base.tokens, model=model, origin=Origin.MOVED)
-            learner.keep()
+            if learner.is_worth_keeping:
+                learner.prune()
+                learner.catch_up()
+                learner.keep()
         if new:
             self.status.moved[label] += 1
             self.status.last = self._clock()
@@ -170,7 +205,7 @@ class Learners:
         store = self._stores.get(self._state)
         if store is None or self._state in self._pauses:
             return
-        with contextlib.suppress(NotNowError), self._failing_open(self._state):
+        with contextlib.suppress(NotNowError), self._failing_open(""):
             labels = store.learner.labels
             now = store.learner.layer.labels, labels.epoch
             if now != self._counted:
@@ -196,7 +231,7 @@ class Learners:
             return None
         labels = Labels.open(folder)
         try:
-            opened = _Open(Learner(labels), _which(folder / LABELS) or (0, 0))
+            opened = _Open(Learner(labels, tell=_tell), _which(folder / LABELS) or (0, 0))
             self._keep_in_step(opened)
             opened.learner.catch_up()
         except BaseException:
@@ -217,21 +252,39 @@ class Learners:
             store.model = self._base.bundle.label
 
     @contextlib.contextmanager
-    def _failing_open(self, folder: Path) -> Iterator[None]:
+    def _failing_open(self, maildir: str) -> Iterator[None]:
         """What goes wrong with a store is a NotNowError, and so is each question until it is asked again."""
-        until, delay = self._pauses.get(folder, (0.0, FIRST_DELAY / 2))
-        if self._clock() < until:
+        folder = self._folder(maildir)
+        pause = self._pauses.get(folder)
+        if pause is not None and self._monotonic() < pause.until:
             raise NotNowError
         try:
             yield
-        except (sqlite3.Error, OSError, UserError) as error:
-            delay = min(2 * delay, LONGEST_DELAY)
-            self._pauses[folder] = self._clock() + delay, delay
-            self.status.failed += 1
-            why = str(error) if isinstance(error, UserError) else sentence(error)
-            emit(logging.WARNING, "not-learned", state=folder, error=why, again=delay)
+        except Exception as error:
+            # Whatever it is, even a bug of ours: the mail of others, and of this user, goes on.
+            self._pause(maildir, error)
             raise NotNowError from error
-        self._pauses.pop(folder, None)
+        if pause is not None:
+            del self._pauses[folder]
+            self.status.paused = tuple(self._pauses.values())
+
+    def _pause(self, maildir: str, error: Exception) -> None:
+        """Leave a store alone, for twice as long as the last time, and tell why."""
+        folder = self._folder(maildir)
+        before = self._pauses.get(folder)
+        delay = min(2 * before.delay, LONGEST_DELAY) if before else FIRST_DELAY
+        why = str(error) if isinstance(error, UserError) else sentence(error)
+        whose = maildir if self._layer is not Layer.SHARED else ""
+        self._pauses[folder] = Pause(whose, str(folder), why, delay, self._monotonic() + delay)
+        self.status.paused = tuple(self._pauses.values())
+        self.status.failed += 1
+        if not isinstance(error, sqlite3.Error | OSError | UserError):
+            logger.error("bug: a label store is left alone for a while", exc_info=error)
+        emit(logging.WARNING, "not-learned", maildir=whose, state=folder, error=why, again=delay)
+
+
+def _tell(sentence: str) -> None:
+    emit(logging.WARNING, "label-store", note=sentence)
 
 
 def _which(path: Path) -> tuple[int, int] | None:

@@ -38,6 +38,7 @@ _ROWS = (
         "",
         "Times that labels or folders could not be read.",
     ),
+    ("paused_label_stores", "gauge", "learning.paused_stores", "", "Label stores that cannot be used now."),
     ("learning_rounds_total", "counter", "learning.rounds", "", "Looks at the folders of all Maildirs."),
     ("learning_round_cpu_seconds", "gauge", "learning.round_seconds", "", "Processor time of the last such look."),
     ("maildirs", "gauge", "maildirs", "how", "Maildirs that are watched, polled, or not there."),

@@ -28,6 +28,7 @@ else acts under the same state folder (`spamlstm.service.lock`).
 import contextlib
 import itertools
 import logging
+import math
 import os
 import sqlite3
 import time
@@ -102,11 +103,14 @@ class Pipeline:
         counters: Counters,
         readers: int | None = None,
         clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
         moved: Callable[[str, str], bool] = lambda _maildir, _content: False,
         open_maildir: Callable[[str], OpenMaildir] = OpenMaildir.open,
         beat: Callable[[], None] = lambda: None,
     ) -> None:
-        """`moved` tells whether a message (Maildir, content id) is where it is by its user's will, as far as he moved
+        """`clock` is what is noted of acts, `monotonic` what waiting goes by.
+
+        `moved` tells whether a message (Maildir, content id) is where it is by its user's will, as far as he moved
         it between folders; what was judged is known without. `open_maildir` opens the Maildir at a path for one visit.
         `beat` is called while work goes on, for a watchdog.
         """
@@ -116,6 +120,7 @@ class Pipeline:
         self.counters = counters
         self._readers = readers
         self._clock = clock
+        self._monotonic = monotonic
         self._moved = moved
         # A visit begins with a scan and ends with the pass that follows.
         self._homes = Homes(open_maildir)
@@ -124,10 +129,10 @@ class Pipeline:
         self._guard = CrashGuard(journal, clock=clock, status=lambda candidate: self._entry(candidate).status())
         self._guard.model = classifier.bundle.label
         self._ledger = Ledger(journal, counters=counters, clock=clock, opened=open_maildir, beat=beat)
-        self._retries = Retries(clock)
+        self._retries = Retries(monotonic)
         # Where messages went from new to cur before they could be acted on: the next scan looks there too.
         self._doubtful: set[str] = set()
-        self._pruned = 0.0
+        self._pruned = -math.inf
         self._remote: frozenset[int] = frozenset()
 
     def reconfigure(self, *, config: Config, classifier: Judge) -> None:
@@ -301,12 +306,13 @@ class Pipeline:
 
     def _prune(self) -> None:
         """Once a day; a journal that cannot be written has been reported by then."""
-        now = self._clock()
+        now = self._monotonic()
         if now - self._pruned < DAY:
             return
         self._pruned = now
         with contextlib.suppress(sqlite3.Error), self.journal.group(durable=False):
-            self.journal.prune(now=now)
+            self.journal.prune()
+            self.journal.in_progress.prune(now=self._clock())
 
 
 def _batch(judged: Iterator[Judged[Mail]]) -> tuple[list[Judged[Mail]], bool]:

@@ -96,7 +96,12 @@ class House:
         OPENED.append(self.journal)
         self.counters = Counters()
         self.pipeline = Pipeline(
-            config=config, classifier=self.judge, journal=self.journal, counters=self.counters, clock=self.clock
+            config=config,
+            classifier=self.judge,
+            journal=self.journal,
+            counters=self.counters,
+            clock=self.clock,
+            monotonic=self.clock,
         )
 
     def again(self):

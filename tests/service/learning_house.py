@@ -48,7 +48,7 @@ class LearningHouse(House):
             self.learners.close()
             self.places.close()
         super().open_quietly()
-        self.learners = Learners(self.state, base=Base(), layer=self.layer, clock=self.clock)
+        self.learners = Learners(self.state, base=Base(), layer=self.layer, clock=self.clock, monotonic=self.clock)
         self.places = Places.open(self.state)
         self.moves = Moves(
             config=self.pipeline.config,

@@ -12,7 +12,7 @@ from spamlstm.errors import DataError
 from spamlstm.mail.moving import Identity, Outcome
 from spamlstm.service import journal as journals
 from spamlstm.service.journal import NAME, Intent, Journal
-from spamlstm.service.seen import REMEMBERED
+from spamlstm.service.seen import DAY
 from spamlstm.verdict import Verdict
 
 CONTENT = "0123456789abcdef" * 2
@@ -114,19 +114,33 @@ def test_many_names(journal):
 
 
 def test_what_is_old_goes(journal, monkeypatch):
-    """After 90 days, or beyond a number; acts go with their judgement."""
+    """After 90 days with mail, or beyond a number; acts go with their judgement."""
     old = noted(journal)
     end(journal, old, Outcome.DONE)
-    for number in range(5):
-        end(journal, noted(journal, content=f"{number:032}", now=REMEMBERED), Outcome.DONE)
-    with journal.group(durable=False):
-        journal.prune(now=REMEMBERED + 20)
+    for day in range(90):
+        end(journal, noted(journal, content=f"{day:032}", now=(day + 1) * DAY), Outcome.DONE)
+    pruned(journal)
     assert not journal.knows("/m", CONTENT)
-    assert len(journal.acts(since=0)) == 5
+    assert len(journal.acts(since=0)) == 90
     monkeypatch.setattr(journals, "MOST_JUDGEMENTS", 2)
-    with journal.group(durable=False):
-        journal.prune(now=REMEMBERED + 20)
+    pruned(journal)
     assert len(journal.acts(since=0)) == 2
+
+
+@pytest.mark.parametrize("wrong", [4 * 365 * DAY, -4 * 365 * DAY])
+def test_a_wrong_clock_makes_nothing_old(journal, wrong):
+    """Judgements under a clock four years ahead or behind: neither they nor those before and after are forgotten."""
+    today = 20_000 * DAY
+    times = [today, today + wrong, today + wrong + 1, today + 2]
+    for number, now in enumerate(times):
+        end(journal, noted(journal, content=f"{number:032}", now=now), Outcome.DONE)
+        pruned(journal)
+    assert all(journal.knows("/m", f"{number:032}") for number in range(len(times)))
+
+
+def pruned(journal):
+    with journal.group(durable=False):
+        journal.prune()
 
 
 def test_no_journal_of_ours(tmp_path):

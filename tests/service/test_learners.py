@@ -26,7 +26,7 @@ def learners(tmp_path, clock):
     made = []
 
     def build(layer=Layer.SHARED, **more):
-        made.append(Learners(tmp_path / "state", base=Base(), layer=layer, clock=clock, **more))
+        made.append(Learners(tmp_path / "state", base=Base(), layer=layer, clock=clock, monotonic=clock, **more))
         return made[-1]
 
     yield build

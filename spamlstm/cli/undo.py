@@ -8,12 +8,13 @@ from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 
-from spamlstm.cli.output import local_time, plain
+from spamlstm.cli.output import complain, local_time, plain
 from spamlstm.cli.scan import opened
 from spamlstm.config.places import state_dir
-from spamlstm.errors import TemporaryError, UserError
+from spamlstm.errors import DataError, TemporaryError, UserError
 from spamlstm.mail.opened import OpenMaildir
 from spamlstm.service.counters import Counters
+from spamlstm.service.journal import Unreadable
 from spamlstm.service.ledger import Ledger
 from spamlstm.service.maildir_locks import MaildirLocks
 from spamlstm.service.undo import Fate, Undone, undo
@@ -26,6 +27,7 @@ def undo_since(since: str, *, dry_run: bool, json: bool, state: Path | None) -> 
     """Take back and print; gives the exit status."""
     moment = when(since, now=time.time())
     fates: Counter[Fate] = Counter()
+    unreadable = False
     with opened(state or state_dir(), dry_run=dry_run) as journal, MaildirLocks() as locks:
 
         def open_maildir(path: str) -> OpenMaildir:
@@ -37,6 +39,10 @@ def undo_since(since: str, *, dry_run: bool, json: bool, state: Path | None) -> 
         if not dry_run:
             ledger.settle(all_open=True)
         for one in undo(journal, ledger, since=moment, dry=dry_run, clock=time.time, open_maildir=open_maildir):
+            if isinstance(one, Unreadable):
+                unreadable = True
+                complain(f"act {one.id} of the journal", f"it is damaged and left alone ({one.why})")
+                continue
             fates[one.fate] += 1
             _print(one, json=json)
     if not json:
@@ -46,6 +52,8 @@ def undo_since(since: str, *, dry_run: bool, json: bool, state: Path | None) -> 
             if fates[fate]
         ]
         sys.stdout.write((", ".join(words) or f"nothing was done since {local_time(moment)}") + "\n")
+    if unreadable:
+        return DataError.exit_status
     return TemporaryError.exit_status if fates[Fate.FAILED] else 0
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from spamlstm import database
+from spamlstm.cells import MOST_ROWS, CellError, blob, moment, text, whole, word
 from spamlstm.config import Action
 from spamlstm.database import Layout
 from spamlstm.mail.moving import Identity, Outcome
@@ -48,6 +49,9 @@ CREATE INDEX IF NOT EXISTS acts_open ON acts (state) WHERE state = 'open';
 )
 _OPEN = "open"
 _TAKEN_BACK = "taken back"
+# The state of an act that cannot be read: nobody will know what became of it.
+_UNKNOWN = "unknown"
+_MOST_PATH = 4096
 _ACTS = (
     "SELECT acts.id, maildirs.path, judgement, undoes, actions, source, folder, name, inode, mtime_ns, size, acts.time,"
     " judgements.content FROM acts JOIN judgements ON judgements.id = judgement"
@@ -84,6 +88,15 @@ class Act:
 
 
 @dataclass(frozen=True, slots=True)
+class Unreadable:
+    """An act in the journal that this program did not write so: it is never carried out, settled or taken back."""
+
+    id: int
+    maildir: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class LastAct:
     """What we did last with a message, as far as it tells whose doing its place is."""
 
@@ -99,6 +112,8 @@ class Journal:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
+        # A text that is not UTF-8 is one damaged cell, not a question that fails.
+        connection.text_factory = lambda text: text.decode("utf-8", "replace")
         self.seen = Seen(connection)
         self.in_progress = InProgress(connection, self.seen)
 
@@ -197,11 +212,15 @@ class Journal:
         if undoes is not None:
             self._connection.execute("UPDATE acts SET state = ? WHERE id = ?", (_TAKEN_BACK, undoes))
 
-    def open_acts(self) -> list[Act]:
+    def set_aside(self, act: int) -> None:
+        """Note of an unreadable act that it is left alone, so that it is told once."""
+        self._connection.execute("UPDATE acts SET state = ? WHERE id = ?", (_UNKNOWN, act))
+
+    def open_acts(self) -> list[Act | Unreadable]:
         """The acts of which nobody knows yet what became of them."""
         return self._acts("state = ?", _OPEN)
 
-    def acts(self, *, since: float) -> list[Act]:
+    def acts(self, *, since: float) -> list[Act | Unreadable]:
         """What was done since then and not taken back, the latest first."""
         wanted = "state = ? AND undoes IS NULL AND acts.time >= ? ORDER BY acts.time DESC, acts.id DESC"
         return self._acts(wanted, Outcome.DONE, since)
@@ -213,12 +232,13 @@ class Journal:
             " WHERE undoes IS NULL AND state IN (?, ?) AND instr(actions, ?)",
             (_OPEN, Outcome.DONE, Action.FILE),
         )
-        return {content.hex() for (content,) in found}
+        return {content.hex() for (content,) in found if isinstance(content, bytes)}
 
     def last_act(self, maildir: str, content: str) -> LastAct | None:
         """The last act on a message of this content that was made, or is being made; None if there is none.
 
-        One that was taken back is followed by that act, so that it is never the last.
+        One that was taken back is followed by that act, so that it is never the last. Of one that cannot be read
+        nothing follows: it counts as ours, and as one that left the message in the inbox.
         """
         row = self._connection.execute(
             "SELECT acts.id, folder, actions, verdict, undoes FROM acts JOIN judgements ON judgements.id = judgement"
@@ -228,8 +248,11 @@ class Journal:
         if row is None:
             return None
         number, folder, actions, verdict, undoes = row
-        tagged = Action.TAG in actions.split() and verdict == Verdict.SPAM and undoes is None
-        return LastAct(number, os.fsdecode(folder), tagged)
+        try:
+            tagged = Action.TAG in _actions(actions) and verdict == Verdict.SPAM and undoes is None
+            return LastAct(number, _path(folder, "folder"), tagged)
+        except CellError:
+            return LastAct(number, maildir, flagged=True)
 
     def prune(self) -> None:
         """Forget judgements, and the acts that followed, that are too old or too many.
@@ -248,20 +271,72 @@ class Journal:
         if forget:
             self._connection.execute("DELETE FROM judgements WHERE id <= ?", (max(forget),))
 
-    def _acts(self, condition: str, *values: object) -> list[Act]:
+    def _acts(self, condition: str, *values: object) -> list[Act | Unreadable]:
         return [_act(row) for row in self._connection.execute(_ACTS + condition, values)]
 
 
-def _act(row: tuple[Any, ...]) -> Act:
-    number, maildir, judgement, undoes, actions, source, folder, name, inode, mtime_ns, size, time, content = row
+def _act(row: tuple[Any, ...]) -> Act | Unreadable:
+    number, path = row[:2]
+    try:
+        maildir = _path(path, "path")
+        return Act(number, maildir, *_checked(row[2:], maildir))
+    except CellError as error:
+        return Unreadable(number, os.fsdecode(path) if isinstance(path, bytes) else "", str(error))
+
+
+def _checked(row: tuple[Any, ...], maildir: str) -> tuple[int, int | None, Intent, float, str]:
+    """The rest of an act; CellError unless it is one within its Maildir."""
+    judgement, undoes, actions, source, folder, name, inode, mtime_ns, size, time, content = row
     intent = Intent(
-        source=os.fsdecode(source),
-        expected=Identity(int(inode), mtime_ns, size),
-        folder=os.fsdecode(folder),
-        name=os.fsdecode(name),
-        actions=tuple(map(Action, actions.split())),
+        source=_path(source, "source"),
+        expected=Identity(_inode(inode), whole(mtime_ns, "mtime_ns", least=-MOST_ROWS), whole(size, "size")),
+        folder=_path(folder, "folder"),
+        name=_path(name, "name"),
+        actions=_actions(actions),
     )
-    return Act(number, os.fsdecode(maildir), judgement, undoes, intent, time, content.hex())
+    if "/" in intent.name or intent.name in (".", ".."):
+        raise CellError("name", name)
+    if not _is_within(maildir, intent.folder):
+        raise CellError("folder (it is not in the Maildir)", folder)
+    home, part, base = (*intent.source.rsplit("/", 2), "", "")[:3]
+    if not _is_within(maildir, home) or part not in ("new", "cur") or base in (".", ".."):
+        raise CellError("source (it is not in the Maildir)", source)
+    return (
+        whole(judgement, "judgement"),
+        None if undoes is None else whole(undoes, "undoes"),
+        intent,
+        moment(time, "time"),
+        blob(content, "content", most=16, length=16).hex(),
+    )
+
+
+def _is_within(maildir: str, folder: str) -> bool:
+    """Whether a folder is the Maildir or below it, by its path."""
+    below = folder.removeprefix(maildir)
+    return folder.startswith(maildir) and (not below or below[0] == "/") and not _climbs(below)
+
+
+def _climbs(below: str) -> bool:
+    return any(part in ("", ".", "..") for part in below.split("/")[1:])
+
+
+def _path(cell: Any, column: str) -> str:
+    path = os.fsdecode(blob(cell, column, most=_MOST_PATH))
+    if not path or "\0" in path:
+        raise CellError(column, cell)
+    return path
+
+
+def _actions(cell: Any) -> tuple[Action, ...]:
+    return tuple(word(one, "actions", Action) for one in text(cell, "actions").split())
+
+
+def _inode(cell: Any) -> int:
+    """64 bits, more than SQLite's numbers have: a text."""
+    number = text(cell, "inode", most=20)
+    if not (number.isascii() and number.isdecimal()):
+        raise CellError("inode", cell)
+    return int(number)
 
 
 def _quoted(path: Path) -> str:

@@ -13,7 +13,7 @@ from spamlstm.service import actions
 from spamlstm.service.actions import Work
 from spamlstm.service.counters import Counters
 from spamlstm.service.failures import kind_of, sentence
-from spamlstm.service.journal import Act, Intent, Journal
+from spamlstm.service.journal import Act, Intent, Journal, Unreadable
 from spamlstm.service.log import emit
 from spamlstm.service.plan import Plan
 
@@ -77,16 +77,23 @@ class Ledger:
         if not self._open and not all_open:
             return
         try:
-            acts = self._journal.open_acts()
-            outcomes = [(act, self._outcome(act)) for act in acts]
+            found = self._journal.open_acts()
+            outcomes = [(act, self._outcome(act)) for act in found if isinstance(act, Act)]
+            unreadable = [act for act in found if isinstance(act, Unreadable)]
             with self._journal.group(durable=True):
                 for act, outcome in outcomes:
                     if outcome is not None:
                         self._end(act.id, act.maildir, act.intent, outcome)
+                for one in unreadable:
+                    self._journal.set_aside(one.id)
         except sqlite3.Error as error:
             emit(logging.ERROR, "journal", kind=kind_of(error), error=sentence(error))
             return
         self._open = {key for act, outcome in outcomes if outcome is None for key in _keys(act.maildir, act.intent)}
+        for one in unreadable:
+            self._counters.settled["unknown"] += 1
+            why = f"it is damaged and left alone, and so is its message ({one.why})"
+            emit(logging.WARNING, "act-unreadable", maildir=one.maildir, act=one.id, error=why)
         for act, outcome in outcomes:
             if outcome is not None:
                 self._counters.settled[outcome] += 1

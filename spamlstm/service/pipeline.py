@@ -266,7 +266,7 @@ class Pipeline:
         too_large = f"it has more than {MOST_BYTES >> 20} MiB"
         if status.st_size > MOST_BYTES:
             return Outcome(candidate, Status.FAILED, kind=Kind.TOO_LARGE, failure=too_large)
-        if candidate.part == "cur" and status.st_mtime < self.journal.seen.since(candidate.maildir):
+        if candidate.part == "cur" and status.st_mtime < self.journal.seen.since(candidate.maildir, now=self._clock()):
             return Outcome(candidate, Status.OLD)
         if status.st_dev not in self._remote and moving.is_being_written(entry):
             return Outcome(candidate, Status.FAILED, kind=Kind.UNFINISHED, failure="it is still being written")

@@ -7,6 +7,7 @@ import hashlib
 import os
 import sqlite3
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 DAY = 86_400.0
 # As long as a message's content is remembered, a file that was given the name of another is noticed and judged.
@@ -46,10 +47,18 @@ class Seen:
             self._numbers[maildir] = row[0]
         return self._numbers[maildir]
 
-    def since(self, maildir: str) -> float:
-        """What `begin` was told, in seconds since 1970."""
-        found = self._connection.execute("SELECT since FROM maildirs WHERE id = ?", (self._known(maildir),))
-        return float(found.fetchone()[0])
+    def since(self, maildir: str, *, now: float) -> float:
+        """What `begin` was told, in seconds since 1970.
+
+        If that is damaged or lies ahead, as it was noted under a wrong clock, it is `now` from now on: else all that
+        comes to lie in cur would be left alone until then.
+        """
+        number = self._known(maildir)
+        (since,) = self._connection.execute("SELECT since FROM maildirs WHERE id = ?", (number,)).fetchone()
+        if isinstance(since, float) and since <= now + DAY:
+            return since
+        self._connection.execute("UPDATE maildirs SET since = ? WHERE id = ?", (now, number))
+        return now
 
     def begin(self, maildir: str, bases: Iterable[str], *, since: float, now: float) -> None:
         """Watch a Maildir from now on; the messages of these base names are none of our business.
@@ -79,11 +88,12 @@ class Seen:
         return {base for key, base in hashes.items() if key not in noted or _differs(names[base], noted[key], oldest)}
 
     def is_untidy(self, maildir: str, *, now: float) -> bool:
-        """Whether it is a day since `tidy`."""
+        """Whether it is a day since `tidy`, or that was noted under a clock that was ahead."""
         if maildir not in self._tidied:
             found = self._connection.execute("SELECT tidied FROM maildirs WHERE id = ?", (self._known(maildir),))
-            self._tidied[maildir] = found.fetchone()[0]
-        return now - self._tidied[maildir] >= DAY
+            (tidied,) = found.fetchone()
+            self._tidied[maildir] = tidied if isinstance(tidied, float) else 0.0
+        return abs(now - self._tidied[maildir]) >= DAY
 
     def tidy(self, maildir: str, bases: set[str], *, now: float) -> None:
         """Forget names of more than a day ago that are not among `bases`, those of all that lies in the inbox now."""
@@ -101,7 +111,7 @@ class Seen:
             raise KeyError(maildir)
         return number
 
-    def _noted(self, number: int, hashes: list[int]) -> dict[int, tuple[int, int]]:
+    def _noted(self, number: int, hashes: list[int]) -> dict[int, tuple[Any, Any]]:
         if len(hashes) > _FEW:
             rows = self._connection.execute("SELECT name, inode, time FROM seen WHERE maildir = ?", (number,))
         else:
@@ -113,8 +123,10 @@ class Seen:
         return {name: (inode, time) for name, inode, time in rows}
 
 
-def _differs(inode: int, noted: tuple[int, int], oldest: float) -> bool:
+def _differs(inode: int, noted: tuple[Any, Any], oldest: float) -> bool:
     before, time = noted
+    if not (isinstance(before, int) and isinstance(time, int)):
+        return False  # it is damaged: the name is noted, and that is all that counts
     return bool(inode and before) and signed(inode) != before and time > oldest
 
 

@@ -14,7 +14,7 @@ from spamlstm.mail.paths import MOST_BYTES
 from spamlstm.mail.tagging import untag
 from spamlstm.service.failures import kind_of, sentence
 from spamlstm.service.homes import Homes
-from spamlstm.service.journal import Act, Journal
+from spamlstm.service.journal import Act, Journal, Unreadable
 from spamlstm.service.ledger import Ledger, Noted
 from spamlstm.service.plan import Plan, without_keyword
 
@@ -54,16 +54,18 @@ def undo(
     dry: bool,
     clock: Callable[[], float],
     open_maildir: Callable[[str], OpenMaildir] = OpenMaildir.open,
-) -> Iterator[Undone]:
+) -> Iterator[Undone | Unreadable]:
     """Take back what was done since then (seconds since 1970), the latest first; if `dry`, only say so.
 
-    `open_maildir` opens the Maildir at a path.
+    An act that cannot be read is given as it is and left alone. `open_maildir` opens the Maildir at a path.
 
     A message is taken back from where we put it: under the name that we gave it, in that folder, whatever flags it has
     by now. That content stays known, so that the message is not judged again. Safe to repeat, and at a crash each
     message is as we left it or taken back.
     """
-    acts = journal.acts(since=since)
+    found = journal.acts(since=since)
+    yield from (act for act in found if isinstance(act, Unreadable))
+    acts = [act for act in found if isinstance(act, Act)]
     for start in range(0, len(acts), _GROUP):
         some = acts[start : start + _GROUP]
         with Homes(open_maildir) as homes:

@@ -23,6 +23,8 @@ VALUES = (
     "9e999",
     "-9e999",
 )
+# Where each takes long: no value, words, bytes, and numbers out of every bound.
+FEW = ("NULL", "'x'", "CAST(x'ff' AS TEXT)", "x'01'", "-1", "9223372036854775807", "0.5", "9e999")
 
 
 def columns(path: Path) -> list[tuple[str, str]]:
@@ -39,11 +41,13 @@ def columns(path: Path) -> list[tuple[str, str]]:
 def plant(path: Path, table: str, column: str, value: str) -> bool:
     """Put a value into a cell of each row, as far as keys allow; False where SQLite itself cannot hold it there."""
     with contextlib.closing(sqlite3.connect(path)) as database:
+        database.execute("PRAGMA synchronous = OFF")
         # A disk asks for no constraint.
         database.execute("PRAGMA writable_schema = ON")
         database.execute("UPDATE sqlite_master SET sql = replace(sql, ' NOT NULL', '') WHERE type = 'table'")
         database.commit()
     with contextlib.closing(sqlite3.connect(path)) as database:
+        database.execute("PRAGMA synchronous = OFF")
         try:
             database.execute(f"UPDATE OR IGNORE {table} SET {column} = {value}")  # noqa: S608  ours
         except sqlite3.IntegrityError:
@@ -52,9 +56,11 @@ def plant(path: Path, table: str, column: str, value: str) -> bool:
     return True
 
 
-def cells(path: Path, table: str, column: str, *, copies: Path) -> Iterator[tuple[str, Path]]:
+def cells(
+    path: Path, table: str, column: str, *, copies: Path, values: tuple[str, ...] = VALUES
+) -> Iterator[tuple[str, Path]]:
     """Copies of a database, each with another value in that column: the value, and the folder of the copy."""
-    for number, value in enumerate(VALUES):
+    for number, value in enumerate(values):
         folder = copies / f"{table}-{column}-{number}"
         folder.mkdir(parents=True)
         copy = folder / path.name

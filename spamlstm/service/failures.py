@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from spamlstm.errors import DataError, TemporaryError, UserError
 from spamlstm.service.outcome import Candidate
 
 # Seconds. A full disk should not keep mail waiting for long once there is room; a message that cannot be read should
@@ -52,14 +53,16 @@ _KINDS = {
 
 
 def kind_of(error: Exception) -> Kind:
-    """The name for an error that a system call or the journal gave."""
-    if isinstance(error, sqlite3.Error):
+    """The name for an error that a system call or a database gave."""
+    if isinstance(error, sqlite3.Error | DataError | TemporaryError):
         return Kind.JOURNAL
     return _KINDS.get(error.errno or 0, Kind.IO) if isinstance(error, OSError) else Kind.BUG
 
 
 def sentence(error: Exception) -> str:
     """What to tell of it, without the names of files, which may come from anyone."""
+    if isinstance(error, UserError):
+        return str(error)
     if isinstance(error, OSError) and error.strerror:
         return error.strerror[0].lower() + error.strerror[1:]
     return f"{type(error).__name__}: {error}"

@@ -273,12 +273,13 @@ class Learners:
         folder = self._folder(maildir)
         before = self._pauses.get(folder)
         delay = min(2 * before.delay, LONGEST_DELAY) if before else FIRST_DELAY
-        why = str(error) if isinstance(error, UserError) else sentence(error)
+        expected = isinstance(error, sqlite3.Error | OSError | UserError)
+        why = sentence(error) if expected else type(error).__name__  # what else it says may be words of a message
         whose = maildir if self._layer is not Layer.SHARED else ""
         self._pauses[folder] = Pause(whose, str(folder), why, delay, self._monotonic() + delay)
         self.status.paused = tuple(self._pauses.values())
         self.status.failed += 1
-        if not isinstance(error, sqlite3.Error | OSError | UserError):
+        if not expected:
             logger.error("bug: a label store is left alone for a while", exc_info=error)
         emit(logging.WARNING, "not-learned", maildir=whose, state=folder, error=why, again=delay)
 

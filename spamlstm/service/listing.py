@@ -9,7 +9,8 @@ from spamlstm.mail.maildir import GoneError, Part
 from spamlstm.mail.moving import TooLargeError
 from spamlstm.mail.opened import OpenFolder
 from spamlstm.mail.paths import MOST_BYTES
-from spamlstm.service.places import Mark, base_hash
+from spamlstm.service.place import Mark
+from spamlstm.service.places import base_hash
 
 _MARKS = tuple(map(Mark, range(16)))
 _BOTH: tuple[Part, ...] = ("new", "cur")

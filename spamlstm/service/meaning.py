@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from spamlstm.learning.label import Label
 from spamlstm.mail.folders import Kind
-from spamlstm.service.places import Mark, Owed
+from spamlstm.service.place import Mark, Owed
 
 
 @dataclass(frozen=True, slots=True)

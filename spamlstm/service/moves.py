@@ -19,14 +19,17 @@ from spamlstm.mail.content import content_id
 from spamlstm.mail.folders import Folder, Kind, folders, kind
 from spamlstm.mail.opened import OpenFolder, OpenMaildir
 from spamlstm.service.crash_guard import CrashGuard
+from spamlstm.service.failures import Kind as FailureKind
 from spamlstm.service.failures import kind_of, sentence
 from spamlstm.service.in_progress import labelling
 from spamlstm.service.journal import Journal, LastAct
 from spamlstm.service.learners import Learners, NotNowError
 from spamlstm.service.listing import Found, chunks, compared, listed, read
-from spamlstm.service.log import emit
+from spamlstm.service.log import emit, logger
 from spamlstm.service.meaning import Sight, meaning
-from spamlstm.service.places import File, Known, Mark, Message, Owed, Places
+from spamlstm.service.place import File, Known, Mark, Message, Owed
+from spamlstm.service.places import DamagedPlacesError, Places
+from spamlstm.service.scan import is_settled
 
 # Messages that are read at a time, and names that are noted at a time: a few milliseconds each.
 READS = 16
@@ -34,8 +37,6 @@ NAMES = 2000
 # Of messages that are read together only those of at most this size are kept in memory until their labels are noted: 16
 # MiB in all. Larger ones are read once more, one at a time.
 KEPT_BYTES = 1 << 20
-# A folder's time of change has steps: see service.scan.
-_SETTLED_NS = 2_000_000_000
 # More messages than this that nobody has seen before were brought (a backup, a first sync), not moved by hand.
 BROUGHT = 100
 # In place of the id of what cannot be read, so that it is not tried for ever: no message has it.
@@ -98,6 +99,8 @@ class Moves:
         # Of each Maildir in which all was read one number, by which to tell that nothing has changed since.
         self._rest: dict[str, int] = {}
         self._owing: set[str] = set()
+        # Of what is noted of these something was found damaged.
+        self._damaged: set[str] = set()
 
     def reconfigure(self, config: Config) -> None:
         """Go on with another configuration; not called between the steps of one round."""
@@ -108,6 +111,12 @@ class Moves:
         """As `Places.knows`; False if they cannot be asked now."""
         try:
             return self._places.knows(maildir, content)
+        except DamagedPlacesError as error:
+            # Not while a look is under way: the next round begins anew.
+            if maildir not in self._damaged:
+                self._damaged.add(maildir)
+                self._fail(maildir, error)
+            return False
         except sqlite3.Error as error:
             self._fail(maildir, error)
             return False
@@ -116,10 +125,21 @@ class Moves:
         """Look at these Maildirs; whoever asks for the next step decides when. What fails is told and tried again."""
         for maildir in present:
             try:
+                self._mend(maildir)
                 yield from self.look(maildir)
-            except (OSError, sqlite3.Error) as error:
+            except Exception as error:  # noqa: BLE001  whatever it is, the other Maildirs are not to blame
                 self._fail(maildir, error)
+                if isinstance(error, DamagedPlacesError):
+                    self._damaged.add(maildir)
             yield
+
+    def _mend(self, maildir: str) -> None:
+        """Begin anew with a Maildir of which something noted was found damaged."""
+        if maildir in self._damaged:
+            self._places.begin_anew(maildir)
+            self._damaged.discard(maildir)
+            self._rest.pop(maildir, None)
+            self._owing.discard(maildir)
 
     def look(self, maildir: str) -> Iterator[None]:
         """Look at one Maildir, in steps. At the first look all that lies there is where it begins: nothing follows."""
@@ -167,7 +187,11 @@ class Moves:
 
     def _fail(self, maildir: str, error: Exception) -> None:
         self._learners.status.failed += 1
-        emit(logging.WARNING, "moves-failed", maildir=maildir, kind=kind_of(error), error=sentence(error))
+        kind, why = kind_of(error), sentence(error)
+        if kind == FailureKind.BUG:
+            why = type(error).__name__  # what else it says may be words of a message
+            logger.error("bug: the moves in a Maildir are looked at again later", exc_info=error)
+        emit(logging.WARNING, "moves-failed", maildir=maildir, kind=kind, error=why)
 
     # --- folders ----------------------------------------------------------------------------------------------------
 
@@ -227,7 +251,7 @@ class Moves:
 
     def _settled(self, changed_ns: int) -> int:
         """The time of a part if it is to be trusted, else one that none has."""
-        return changed_ns if self._clock() * 1e9 - changed_ns > _SETTLED_NS else -1
+        return changed_ns if is_settled(changed_ns, now=self._clock()) else -1
 
     def _note_all(self, known: Known, arrived: Sequence[Found]) -> Iterator[None]:
         for chunk in chunks(arrived, NAMES):

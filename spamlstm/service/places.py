@@ -10,18 +10,19 @@ import hashlib
 import logging
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from enum import IntFlag
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from spamlstm import database
-from spamlstm.database import Layout
+from spamlstm.cells import CellError
+from spamlstm.database import Layout, is_damage
 from spamlstm.errors import DataError
-from spamlstm.learning.label import Label
 from spamlstm.mail.folders import Folder, Kind
+from spamlstm.service import place_rows
 from spamlstm.service.log import emit
+from spamlstm.service.place import File, Known, Mark, Message
+from spamlstm.service.place_rows import KNOWN, MESSAGE, signed
 from spamlstm.service.seen import DAY, REMEMBERED
 
 NAME = "places.sqlite"
@@ -45,77 +46,22 @@ CREATE INDEX messages_owed ON messages (maildir) WHERE owed;
 )
 
 
-class Mark(IntFlag):
-    """What a file's name tells of what its user did with the message."""
-
-    NONE = 0
-    ANSWERED = 1
-    SEEN = 2
-    DELETED = 4
-    """It is as good as gone: a client copied it elsewhere and has yet to remove it here."""
-    NEW = 8
-    """It lies in new. (So that a delivery to a large inbox needs no look at what lies in cur.)"""
-
-
-class Owed(IntFlag):
-    """Whether a label is yet to be said: not, or if there is none so far, or in any case."""
-
-    NOTHING = 0
-    IF_NONE = 1
-    ALWAYS = 2
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """A folder as it was when last read. Times are -1 where they are not to be trusted."""
-
-    id: int
-    folder: Folder
-    kind: Kind
-
-
-@dataclass(frozen=True, slots=True)
-class File:
-    """One file in a folder; `content` is None where it was not read."""
-
-    folder: int
-    base: int
-    marks: Mark
-    content: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """What is known of one message in one Maildir: where its user has it, and what that came to."""
-
-    content: str
-    place: Kind
-    act: int = 0
-    """The number of the last act of ours on it that `place` takes into account."""
-    moved: bool = False
-    """Whether it ever lay anywhere else than in the inbox, as far as we saw."""
-    said: Label | None = None
-    """The label that followed last."""
-    owed: Owed = Owed.NOTHING
+class DamagedPlacesError(DataError):
+    """What is noted of a Maildir cannot be read: `begin_anew` makes it anew."""
 
 
 class Places:
     """The places of one state folder; for one thread."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, state: Path) -> None:
+        self._state = state
         self._connection = connection
         self._numbers: dict[str, int] = {}
 
     @classmethod
     def open(cls, state: Path) -> Self:
         """Open those of a state folder; raises and makes as `database.open_in` does, but a damaged one is made anew."""
-        try:
-            return cls(database.open_in(state, NAME, _LAYOUT))
-        except DataError as error:
-            emit(logging.WARNING, "places-lost", error=str(error))
-            for suffix in ("", "-wal", "-shm"):
-                (state / f"{NAME}{suffix}").unlink(missing_ok=True)
-            return cls(database.open_in(state, NAME, _LAYOUT))
+        return cls(_opened(state), state)
 
     def close(self) -> None:
         """Let go of them."""
@@ -123,13 +69,30 @@ class Places:
 
     @contextlib.contextmanager
     def change(self, *, durable: bool = False) -> Iterator[None]:
-        """All of it or nothing: a `database.transaction`."""
+        """All of it or nothing: a `database.transaction`. DamagedPlacesError if the file is damaged."""
         try:
-            with database.transaction(self._connection, durable=durable):
+            with self._explained(), database.transaction(self._connection, durable=durable):
                 yield
         except BaseException:
             self._numbers.clear()
             raise
+
+    def begin_anew(self, maildir: str) -> None:
+        """Forget what is noted of one Maildir, as it is damaged; of all of them, if the file itself is."""
+        emit(logging.WARNING, "places-lost", maildir=maildir, error=f"damaged{_LAYOUT.loss}")
+        try:
+            with self.change(durable=True):
+                number = (self._number(maildir),)
+                folders = "DELETE FROM files WHERE folder IN (SELECT id FROM folders WHERE maildir = ?)"
+                self._connection.execute(folders, number)
+                for table in ("folders", "messages"):
+                    self._connection.execute(f"DELETE FROM {table} WHERE maildir = ?", number)  # noqa: S608  ours
+                self._connection.execute("DELETE FROM maildirs WHERE id = ?", number)
+        except DamagedPlacesError:
+            self._connection.close()
+            _remove(self._state)
+            self._connection = _opened(self._state)
+        self._numbers.clear()
 
     # --- Maildirs and their folders ---------------------------------------------------------------------------------
 
@@ -145,20 +108,16 @@ class Places:
 
     def folders(self, maildir: str) -> list[Known]:
         """Its folders when last read."""
-        rows = self._connection.execute(
-            "SELECT id, name, which, new_ns, cur_ns, kind FROM folders WHERE maildir = ?", (self._number(maildir),)
-        )
-        return [
-            Known(number, Folder(os.fsdecode(name), _unsigned(which), new_ns, cur_ns), Kind(kind))
-            for number, name, which, new_ns, cur_ns, kind in rows
-        ]
+        with self._explained():
+            statement = f"SELECT {KNOWN} FROM folders WHERE maildir = ?"  # noqa: S608  ours
+            return list(map(place_rows.known, self._connection.execute(statement, (self._number(maildir),))))
 
     def add_folder(self, maildir: str, folder: Folder, kind: Kind) -> Known:
         """One more, of which nothing is read yet."""
         unread = Folder(folder.name, folder.which, -1, -1)
         done = self._connection.execute(
             "INSERT INTO folders (maildir, name, kind, which, new_ns, cur_ns) VALUES (?, ?, ?, ?, -1, -1)",
-            (self._number(maildir), os.fsencode(folder.name), kind, _signed(folder.which)),
+            (self._number(maildir), os.fsencode(folder.name), kind, signed(folder.which)),
         )
         return Known(int(done.lastrowid or 0), unread, kind)
 
@@ -166,7 +125,7 @@ class Places:
         """How it was when last read, under whichever name. Of another kind than before, so are the messages in it."""
         self._connection.execute(
             "UPDATE folders SET name = ?, kind = ?, which = ?, new_ns = ?, cur_ns = ? WHERE id = ?",
-            (os.fsencode(folder.name), kind, _signed(folder.which), folder.new_ns, folder.cur_ns, known.id),
+            (os.fsencode(folder.name), kind, signed(folder.which), folder.new_ns, folder.cur_ns, known.id),
         )
         if kind is not known.kind:
             self._connection.execute(
@@ -185,22 +144,27 @@ class Places:
 
     def marks(self, folder: int, *, new: bool = False) -> dict[int, Mark]:
         """The files of a folder by the hash of their base, or those of them that lie in new."""
-        rows = self._connection.execute(
-            "SELECT base, marks FROM files WHERE folder = ? AND marks >= ?", (folder, Mark.NEW if new else 0)
-        )
-        return {base: Mark(marks) for base, marks in rows}
+        least = Mark.NEW if new else -(1 << 63)
+        with self._explained():
+            return place_rows.all_marked(
+                self._connection.execute(
+                    "SELECT base, marks FROM files WHERE folder = ? AND marks >= ?", (folder, least)
+                )
+            )
 
     def unread(self, folder: int) -> set[int]:
         """Those of a folder whose content is not known."""
-        rows = self._connection.execute("SELECT base FROM files WHERE folder = ? AND content IS NULL", (folder,))
-        return {base for (base,) in rows}
+        with self._explained():
+            rows = self._connection.execute("SELECT base FROM files WHERE folder = ? AND content IS NULL", (folder,))
+            return {base for (base,) in rows}
 
     def content(self, folder: int, base: int) -> str | None:
         """The content of a file, if that is known."""
-        row = self._connection.execute(
-            "SELECT content FROM files WHERE folder = ? AND base = ?", (folder, base)
-        ).fetchone()
-        return row[0].hex() if row and row[0] else None
+        with self._explained():
+            row = self._connection.execute(
+                "SELECT content FROM files WHERE folder = ? AND base = ?", (folder, base)
+            ).fetchone()
+            return place_rows.content(row) if row else None
 
     def note_files(self, files: Iterable[File]) -> None:
         """What lies there, read or not."""
@@ -215,19 +179,14 @@ class Places:
 
     def copies(self, maildir: str, content: str) -> list[tuple[Known, File]]:
         """The files of one message that are not marked as deleted."""
-        rows = self._connection.execute(
-            "SELECT folders.id, name, which, new_ns, cur_ns, kind, base, marks FROM files"
-            " JOIN folders ON folders.id = folder WHERE content = ? AND maildir = ?",
-            (bytes.fromhex(content), self._number(maildir)),
-        )
-        found = [
-            (
-                Known(number, Folder(os.fsdecode(name), _unsigned(which), new_ns, cur_ns), Kind(kind)),
-                File(number, base, Mark(marks), content),
+        with self._explained():
+            rows = self._connection.execute(
+                f"SELECT {KNOWN}, base, marks FROM files"  # noqa: S608  ours
+                " JOIN folders ON folders.id = folder WHERE content = ? AND maildir = ?",
+                (bytes.fromhex(content), self._number(maildir)),
             )
-            for number, name, which, new_ns, cur_ns, kind, base, marks in rows
-        ]
-        return [(known, file) for known, file in found if not file.marks & Mark.DELETED]
+            found = [place_rows.copy(row, content) for row in rows]
+        return [(folder, file) for folder, file in found if not file.marks & Mark.DELETED]
 
     # --- messages ---------------------------------------------------------------------------------------------------
 
@@ -236,15 +195,16 @@ class Places:
         message = self.message(maildir, content)
         if message is not None and message.moved:
             return True
-        return any(known.kind is not Kind.INBOX for known, _ in self.copies(maildir, content))
+        return any(folder.kind is not Kind.INBOX for folder, _ in self.copies(maildir, content))
 
     def message(self, maildir: str, content: str) -> Message | None:
         """What is known of a message there."""
-        row = self._connection.execute(
-            "SELECT place, act, moved, said, owed FROM messages WHERE maildir = ? AND content = ?",
-            (self._number(maildir), bytes.fromhex(content)),
-        ).fetchone()
-        return _message(content, row) if row else None
+        with self._explained():
+            row = self._connection.execute(
+                f"SELECT {MESSAGE} FROM messages WHERE maildir = ? AND content = ?",  # noqa: S608  ours
+                (self._number(maildir), bytes.fromhex(content)),
+            ).fetchone()
+            return place_rows.message(row) if row else None
 
     def note(self, maildir: str, message: Message, *, now: float) -> None:
         """What is known of it from now on."""
@@ -265,11 +225,9 @@ class Places:
 
     def owed(self, maildir: str) -> list[Message]:
         """The messages there of which a label is yet to be said."""
-        rows = self._connection.execute(
-            "SELECT content, place, act, moved, said, owed FROM messages WHERE maildir = ? AND owed",
-            (self._number(maildir),),
-        )
-        return [_message(content.hex(), rest) for content, *rest in rows]
+        with self._explained():
+            statement = f"SELECT {MESSAGE} FROM messages WHERE maildir = ? AND owed"  # noqa: S608  ours
+            return list(map(place_rows.message, self._connection.execute(statement, (self._number(maildir),))))
 
     def paid(self, maildir: str, content: str) -> None:
         """It was said, or cannot be any more."""
@@ -279,12 +237,17 @@ class Places:
         )
 
     def tidy(self, maildir: str, *, now: float) -> None:
-        """Once a day forget messages that lie nowhere, as long after they did as the journal forgets them."""
+        """Once a day forget messages that lie nowhere, 90 days after they were last noted.
+
+        Under a clock that is ahead they go early, which loses nothing: the journal knows what was judged, and the label
+        store what was said.
+        """
         number = self._number(maildir)
-        row = self._connection.execute("SELECT tidied FROM maildirs WHERE id = ?", (number,)).fetchone()
-        if row is None or now - row[0] < DAY:
-            return
         with self.change():
+            row = self._connection.execute("SELECT tidied FROM maildirs WHERE id = ?", (number,)).fetchone()
+            # A day that lies ahead was noted under a wrong clock.
+            if row is None or (isinstance(row[0], float) and abs(now - row[0]) < DAY):
+                return
             self._connection.execute("UPDATE maildirs SET tidied = ? WHERE id = ?", (now, number))
             self._connection.execute(
                 "DELETE FROM messages WHERE maildir = ? AND time < ? AND NOT owed"
@@ -294,11 +257,25 @@ class Places:
 
     def _number(self, maildir: str) -> int | None:
         if maildir not in self._numbers:
-            row = self._connection.execute("SELECT id FROM maildirs WHERE path = ?", (os.fsencode(maildir),)).fetchone()
+            with self._explained():
+                row = self._connection.execute(
+                    "SELECT id FROM maildirs WHERE path = ?", (os.fsencode(maildir),)
+                ).fetchone()
             if row is None:
                 return None
             self._numbers[maildir] = row[0]
         return self._numbers[maildir]
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        """What says that the file or a row is damaged is a DamagedPlacesError."""
+        try:
+            yield
+        except (CellError, sqlite3.DatabaseError) as error:
+            if isinstance(error, sqlite3.Error) and not is_damage(error):
+                raise
+            damage = f"{self._state / NAME} is damaged ({error}); move it away to begin anew{_LAYOUT.loss}"
+            raise DamagedPlacesError(damage) from error
 
 
 def base_hash(base: str) -> int:
@@ -306,15 +283,18 @@ def base_hash(base: str) -> int:
     return int.from_bytes(hashlib.blake2b(os.fsencode(base), digest_size=8).digest(), "big", signed=True)
 
 
-def _message(content: str, row: Sequence[Any]) -> Message:
-    place, act, moved, said, owed = row
-    return Message(content, Kind(place), act, bool(moved), Label(said) if said else None, Owed(owed))
+def _opened(state: Path) -> sqlite3.Connection:
+    try:
+        connection = database.open_in(state, NAME, _LAYOUT)
+    except DataError as error:
+        emit(logging.WARNING, "places-lost", error=str(error))
+        _remove(state)
+        connection = database.open_in(state, NAME, _LAYOUT)
+    # A text that is not UTF-8 is one damaged cell, not a question that fails.
+    connection.text_factory = lambda text: text.decode("utf-8", "replace")
+    return connection
 
 
-def _signed(inode: int) -> int:
-    """SQLite's integers are signed, inodes of some file systems use all 64 bits."""
-    return inode - (1 << 64) if inode >= 1 << 63 else inode
-
-
-def _unsigned(inode: int) -> int:
-    return inode + (1 << 64) if inode < 0 else inode
+def _remove(state: Path) -> None:
+    for suffix in ("", "-wal", "-shm"):
+        (state / f"{NAME}{suffix}").unlink(missing_ok=True)

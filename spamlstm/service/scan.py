@@ -13,6 +13,7 @@ from spamlstm.mail.maildir import Name, Part
 from spamlstm.mail.opened import OpenMaildir
 from spamlstm.service.journal import Journal
 from spamlstm.service.outcome import Candidate
+from spamlstm.service.seen import DAY
 
 # A folder's time of change has steps (4 ms on ext4, 2 s on some others): a second change within one would not show.
 # So it is only trusted where it was older than this when the folder was read.
@@ -65,7 +66,7 @@ class Scanner:
                 return []
             pending = self._unseen(maildir, look.pending)
         else:
-            settled = self._clock() * 1e9 - changed > _SETTLED_NS
+            settled = is_settled(changed, now=self._clock())
             pending = self._unseen(maildir, listed(self._opened(maildir), part))
             look = _Look(changed if settled else None, ())
         self._looks[path] = _Look(look.mtime_ns, tuple(pending))
@@ -97,6 +98,16 @@ class Scanner:
             here = {candidate.key for part in (*parts, *parts) for candidate in listed(home, part)}
             with self._journal.group(durable=False):
                 self._journal.seen.tidy(maildir, here, now=self._clock())
+
+
+def is_settled(changed_ns: int, *, now: float) -> bool:
+    """Whether a folder's time of change is to be trusted: no further change gives it the same.
+
+    It is in the past, or a day and more in the future: then the clock was wrong when the folder was changed, or is now,
+    and a further change gives another time. A server's clock is not so far ahead of this machine's.
+    """
+    past = now * 1e9 - changed_ns
+    return past > _SETTLED_NS or past < -DAY * 1e9
 
 
 def listed(home: OpenMaildir, part: Part) -> list[Candidate]:

@@ -5,7 +5,7 @@ import os
 import sqlite3
 
 import pytest
-from damage import VALUES, cells, columns
+from damage import FEW, cells, columns
 from house import OPENED, House
 
 from spamlstm.mail.content import content_id
@@ -48,7 +48,6 @@ def undone(one, *, dry=True):
 def test_all_columns_are_tried(used, tmp_path):
     found = [table for table, _ in columns(tmp_path / "state" / NAME)]
     assert {table: found.count(table) for table in found} == TABLES
-    assert len(VALUES) == len(set(VALUES))
 
 
 @pytest.mark.parametrize("table", TABLES)
@@ -56,7 +55,7 @@ def test_any_cell(used, tmp_path, table):
     """Whatever one cell holds: what was cut short is settled or set aside, and what comes then is judged and filed."""
     path = tmp_path / "state" / NAME
     for _, column in (one for one in columns(path) if one[0] == table):
-        for value, state in cells(path, table, column, copies=tmp_path / "copies"):
+        for value, state in cells(path, table, column, copies=tmp_path / "copies", values=FEW):
             one = restarted(used, state)
             try:
                 one.run()

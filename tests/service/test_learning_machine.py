@@ -15,7 +15,7 @@ from spamlstm.mail.folders import Kind
 from spamlstm.mail.maildir import Name
 from spamlstm.service.listing import listed
 from spamlstm.service.meaning import Sight, meaning
-from spamlstm.service.places import Mark, Owed
+from spamlstm.service.place import Mark, Owed
 
 
 @dataclass(frozen=True)

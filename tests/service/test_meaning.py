@@ -7,7 +7,7 @@ import pytest
 from spamlstm.learning.label import Label
 from spamlstm.mail.folders import Kind
 from spamlstm.service.meaning import Meaning, Sight, meaning
-from spamlstm.service.places import Mark, Owed
+from spamlstm.service.place import Mark, Owed
 
 INBOX, JUNK, FILED = Kind.INBOX, Kind.JUNK, Kind.FILED
 SPAM, HAM = Label.SPAM, Label.HAM

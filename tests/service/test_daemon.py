@@ -300,6 +300,38 @@ def test_a_bug_does_not_end_it(house, tmp_path, box, wait, caplog):
     assert house.daemon.status.errors >= 1
 
 
+def test_the_layer_of_a_user_with_whose_mail_something_failed_is_suspended(house, box, wait):
+    """It may be that layer: without it the mail is judged with the next scan. The loop goes on."""
+    suspended, failing = [], [True]
+
+    class Feedback:
+        def attend(self, maildir):
+            pass
+
+        def suspend(self, maildir, error):
+            suspended.append((maildir, type(error)))
+            failing.clear()
+
+        def work(self):
+            return False
+
+        def due(self):
+            return float("inf")
+
+    def before_each(candidate):
+        if failing:
+            raise ZeroDivisionError
+
+    house.daemon.feedback = Feedback()
+    house.pipeline.before_each = before_each
+    by_link(box, "1")
+    house.start()
+    wait(lambda: suspended)
+    by_link(box, "2")
+    wait(lambda: len(house.pipeline.done) == 2)
+    assert suspended == [(box, ZeroDivisionError)]
+
+
 def test_reload_takes_what_is_new(house, tmp_path, box, wait):
     """Another model and other Maildirs, from the next message on."""
     house.start()

@@ -1,5 +1,6 @@
 """The layers of the Maildirs: each in step with what was said, few in memory, and never in the way of mail."""
 
+import contextlib
 import logging
 import sqlite3
 
@@ -9,6 +10,7 @@ from learning_house import Base
 
 from spamlstm.config import Layer
 from spamlstm.config.places import LABELS, personal_dir
+from spamlstm.learning import bounds, learner
 from spamlstm.learning.label import Label, Mail
 from spamlstm.learning.labels import Labels
 from spamlstm.mail.content import content_id
@@ -171,3 +173,133 @@ def test_another_configuration(learners):
     assert one.layer("/mail/ann").labels == 0
     one.reconfigure(layer=Layer.SHARED, base=Base())
     assert one.layer("/mail/ann").labels == 1
+
+
+DAMAGE = [
+    ("labels", "mail = x'789c00'"),
+    ("labels", "mail = x'ff'"),
+    ("labels", "label = 'maybe'"),
+    ("labels", "label = CAST(x'ff' AS TEXT)"),
+    ("labels", "tokens = x'01'"),
+    ("labels", "prior = 'x'"),
+    ("labels", "prior = 9e999"),
+    ("labels", "origin = 'z'"),
+    ("bars", "ham = 0.9, spam = 0.1"),
+    ("epoch", "number = 'x'"),
+]
+
+
+def damage(folder, table, change):
+    """Change what a store holds, as a disk might."""
+    with contextlib.closing(sqlite3.connect(folder / LABELS)) as database:
+        database.execute("INSERT OR IGNORE INTO bars VALUES ('words 1', 0.2, 0.9, 0)")
+        database.execute("DELETE FROM learned")
+        database.execute(f"UPDATE {table} SET {change}")  # noqa: S608  ours
+        database.commit()
+
+
+@pytest.mark.parametrize(("table", "change"), DAMAGE)
+def test_a_damaged_store_is_paused_and_the_others_go_on(learners, tmp_path, caplog, table, change):
+    """One line with the file and what to do; the base alone judges its user's mail; status names the Maildir."""
+    one = learners(Layer.MAILDIR)
+    for maildir in ("/mail/ann", "/mail/bob"):
+        say(one, maildir, 1)
+    one.close()
+    folder = personal_dir(tmp_path / "state", "/mail/ann")
+    damage(folder, table, change)
+
+    for _ in range(3):
+        assert one.layer("/mail/ann") is one.nothing
+        assert one.layer("/mail/bob").labels == 1
+    with pytest.raises(NotNowError):
+        say(one, "/mail/ann", 2)
+    assert say(one, "/mail/bob", 2)
+    assert caplog.text.count("not-learned") == 1
+    assert "maildir=/mail/ann" in caplog.text
+    (paused,) = one.status.snapshot()["paused"]
+    assert (paused["maildir"], paused["state"], paused["delay"]) == ("/mail/ann", str(folder), FIRST_DELAY)
+    assert str(folder / LABELS) in paused["why"]
+    assert "move it away to begin anew" in paused["why"]
+    assert "bug" not in caplog.text
+
+
+def test_a_store_that_is_damaged_while_it_is_open(learners, tmp_path, clock):
+    """What was learned before still counts; once the store is whole, all that was said does, and no pause is shown."""
+    one = learners()
+    say(one, "/mail/ann", 1)
+    say(one, "/mail/ann", 2)
+    damage(tmp_path / "state", "labels", "label = 'maybe' WHERE id = 2")
+    assert one.layer("/mail/ann").labels == 2  # row 2 is learned already
+    damage(tmp_path / "state", "bars", "ham = 0.9, spam = 0.1")
+    assert one.layer("/mail/ann").labels == 2
+    (paused,) = one.status.snapshot()["paused"]
+    assert paused["maildir"] is None
+    assert one.status.snapshot()["paused_stores"] == 1
+    damage(tmp_path / "state", "bars", "ham = 0.1, spam = 0.9")
+    clock.now += FIRST_DELAY + 1
+    one.layer("/mail/ann")
+    assert one.status.snapshot()["paused"] == []
+    assert one.status.snapshot()["paused_stores"] == 0
+
+
+def test_an_unexpected_error_is_one_store_s_own(learners, tmp_path, monkeypatch, caplog):
+    """Whatever comes up in one store, it is told as a bug without words of a message, and the others go on."""
+    one = learners(Layer.MAILDIR)
+    for maildir in ("/mail/ann", "/mail/bob"):
+        say(one, maildir, 1)
+    ann = one._stores[personal_dir(tmp_path / "state", "/mail/ann")]
+
+    def fails():
+        raise ZeroDivisionError("Dear Ann")
+
+    monkeypatch.setattr(ann.learner, "catch_up", fails)
+    assert one.layer("/mail/ann").labels == 1
+    assert one.layer("/mail/bob").labels == 1
+    assert "ZeroDivisionError" in caplog.text
+    assert "Dear Ann" not in [record.getMessage() for record in caplog.records]
+    assert "Dear" not in str(one.status.snapshot())
+
+
+def test_a_suspended_layer(learners, clock):
+    """Where judging failed with a layer the base alone judges for a while, and then the layer is read again."""
+    one = learners(Layer.MAILDIR)
+    for maildir in ("/mail/ann", "/mail/bob"):
+        say(one, maildir, 1)
+    one.suspend("/mail/ann", ZeroDivisionError())
+    assert one.layer("/mail/ann") is one.nothing
+    assert one.layer("/mail/bob").labels == 1
+    clock.now += FIRST_DELAY + 1
+    assert one.layer("/mail/ann").labels == 1
+    assert one.status.paused == ()
+
+
+@pytest.mark.parametrize("years", [4, -4])
+def test_a_pause_is_no_longer_under_a_wrong_clock(tmp_path, clock, years):
+    """Only the monotonic clock says when a store is asked again."""
+    monotonic = Clock(0.0)
+    one = Learners(tmp_path / "state", base=Base(), layer=Layer.SHARED, clock=clock, monotonic=monotonic)
+    say(one, "/mail/ann", 1)
+    damage(tmp_path / "state", "epoch", "number = 'x'")
+    one.layer("/mail/ann")
+    clock.now += years * 365 * 86_400
+    monotonic.now += FIRST_DELAY - 1
+    damage(tmp_path / "state", "epoch", "number = 1")
+    with pytest.raises(NotNowError):
+        say(one, "/mail/ann", 2)
+    monotonic.now += 2
+    assert say(one, "/mail/ann", 2)
+    one.close()
+
+
+def test_moves_do_not_fill_the_store(learners, monkeypatch, caplog):
+    """What users do with mail is bounded as what they say by a command: the first labels go, and that is told."""
+    monkeypatch.setattr(bounds, "MOST_LABELS", 8)
+    monkeypatch.setattr(learner, "KEEP_EVERY", 4)
+    one = learners()
+    for number in range(20):
+        say(one, "/mail/ann", number)
+        assert one.layer("/mail/ann").labels <= 12
+    assert "label-store" in caplog.text
+    assert "are forgotten" in caplog.text
+    assert one.label("/mail/ann", content_id(raw("words", 19))) is Label.SPAM
+    assert one.label("/mail/ann", content_id(raw("words", 0))) is None

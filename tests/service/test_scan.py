@@ -134,6 +134,30 @@ def test_a_change_within_one_tick(house):
     assert bases(one.pipeline.scan(one.root)) == ["second"]
 
 
+@pytest.mark.parametrize("years", [1, 20])
+def test_a_folder_from_the_future(house, monkeypatch, years):
+    """Under a clock that was put back not every scan reads the inbox, and what comes is found."""
+    one = house()
+    one.clock.now = os.stat(one.root).st_mtime - years * 365 * 86_400  # noqa: PTH116
+    one.deliver("ham")
+    one.run()
+    one.run()
+    listed = []
+    monkeypatch.setattr(scan, "listed", lambda *what: listed.append(what) or [])
+    one.run()
+    assert listed == []
+    monkeypatch.undo()
+    one.deliver("spam")
+    assert [outcome.judgement.verdict for outcome in one.run()] == ["spam"]
+
+
+def test_a_folder_of_a_server_whose_clock_is_a_little_ahead(house):
+    """Such a time of change may be that of two changes."""
+    now = 1_700_000_000.0
+    for ahead, settled in ((-3, True), (-1, False), (0, False), (60, False), (3600, False), (90_000, True)):
+        assert scan.is_settled(int((now + ahead) * 1e9), now=now) is settled
+
+
 def test_what_failed_comes_back(house):
     """Though nothing changed in the folder; but not at once."""
     one = house()

@@ -12,6 +12,7 @@ import pytest
 from spamlstm.errors import UnavailableError
 from spamlstm.service import metrics
 from spamlstm.service.counters import Counters
+from spamlstm.service.learners import LearningStatus, Pause
 from spamlstm.service.outcome import Candidate, Outcome, Status
 from spamlstm.service.status import DaemonStatus
 from spamlstm.service.status_socket import answering, ask
@@ -83,6 +84,18 @@ def test_who_does_not_read_stops_nobody(tmp_path, status):
             silent = stack.enter_context(socket.socket(socket.AF_UNIX))
             silent.connect(str(tmp_path / "status.sock"))
         assert len(ask(tmp_path)["by_maildir"]) == 5_000
+
+
+def test_paused_label_stores_are_counted(status):
+    """How many cannot be used; whose they are is told to the owner only."""
+    pause = Pause("/mail/ann", "/state/maildirs/1", "it is damaged", 10.0, 0.0)
+    status.learning = LearningStatus(paused=(pause,)).snapshot
+    assert status.snapshot()["learning"]["paused"] == [
+        {"maildir": "/mail/ann", "state": "/state/maildirs/1", "why": "it is damaged", "delay": 10.0}
+    ]
+    text = metrics.to_text(status.snapshot())
+    assert "spamlstm_paused_label_stores 1" in text.splitlines()
+    assert "/mail/ann" not in text
 
 
 def test_prometheus_text(status):

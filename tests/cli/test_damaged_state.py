@@ -1,0 +1,216 @@
+"""Commands upon a damaged state folder: one sentence with what to do, exit status 65, and never a traceback."""
+
+import contextlib
+import os
+import shutil
+import sqlite3
+
+import pytest
+import tiny_bundle
+
+from spamlstm.cli.translate import run
+from spamlstm.config.places import LABELS
+from spamlstm.mail import maildir
+from spamlstm.service.journal import NAME as JOURNAL
+from spamlstm.service.places import NAME as PLACES
+
+LABEL_COMMANDS = {
+    "label": ("label", "spam", "{mail}"),
+    "forget": ("forget", "{mail}"),
+    "classify": ("classify", "{mail}"),
+    "explain": ("classify", "--explain", "{mail}"),
+    "labels": ("labels",),
+    "labels as json": ("labels", "--json"),
+    "retrain": ("retrain", "--now"),
+    "adopt": ("adopt", "{root}"),
+    "dry adopt": ("adopt", "--dry-run", "{root}"),
+    "undo of adopt": ("adopt", "--undo", "{root}"),
+    "scan": ("scan", "{root}"),
+    "dry scan": ("scan", "--dry-run", "{root}"),
+    "purge": ("labels", "purge"),
+}
+COMMANDS = {**LABEL_COMMANDS, "undo": ("undo",), "dry undo": ("undo", "--dry-run"), "status": ("status",)}
+DAMAGE = (
+    "mail = x'789c00'",
+    "label = 'maybe'",
+    "label = CAST(x'ff' AS TEXT)",
+    "prior = 'x'",
+    "tokens = x'01'",
+    "origin = 'z'",
+    "time = 9e999",
+    "content = x'00'",
+    "subject = x'00'",
+)
+
+
+@pytest.fixture(scope="module")
+def used(tmp_path_factory, tiny):
+    """A home with a Maildir in use, some of its mail labelled and some filed; and a copy of it all."""
+    home = tmp_path_factory.mktemp("used") / "home"
+    path = home / "Maildir"
+    for part in maildir.PARTS:
+        (path / part).mkdir(parents=True)
+    (path / "new" / "9.h").write_bytes(tiny_bundle.SPAM)
+    for number in range(4):
+        (path / "cur" / f"{number}.h:2,RS").write_bytes(f"Subject: {number}\n\nwords {number}\n".encode())
+    (home / "one.eml").write_bytes(tiny_bundle.UNSURE)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in environment(home, tiny).items():
+            patch.setenv(name, str(value))
+        assert run(["scan", str(path)]) == 0
+        for number in range(4):
+            body = f"Subject: j {number}\n\nother {number}\n".encode()
+            (path / ".Junk" / "cur" / f"{number}.j:2,S").write_bytes(body)
+        assert run(["label", "ham", str(path / "cur" / "0.h:2,RS"), str(home / "one.eml")]) == 0
+        assert run(["label", "spam", str(path / "cur" / "1.h:2,RS")]) == 0
+    return home, shutil.copytree(home, home.with_name("kept"))
+
+
+def environment(home, tiny):
+    return {
+        "XDG_STATE_HOME": home / "xdg",
+        "XDG_DATA_HOME": home / "data",
+        "STATE_DIRECTORY": home / "state",
+        "SPAMLSTM_MODEL": tiny,
+    }
+
+
+@pytest.fixture
+def home(used, tiny, monkeypatch):
+    """That home, as it was: the journal goes by paths."""
+    for name, value in environment(used[0], tiny).items():
+        monkeypatch.setenv(name, str(value))
+    shutil.rmtree(used[0])
+    return shutil.copytree(used[1], used[0])
+
+
+@pytest.fixture
+def root(home):
+    return home / "Maildir"
+
+
+@pytest.fixture
+def spamlstm(root, home, capfd):
+    """Run a command by its name; gives the exit status and the lines of what it complained of."""
+
+    def command(name):
+        capfd.readouterr()
+        status = run([one.format(mail=home / "one.eml", root=root) for one in COMMANDS[name]])
+        _, err = capfd.readouterr()
+        assert "bug" not in err
+        assert "Traceback" not in err
+        return status, err.splitlines()
+
+    return command
+
+
+def change(path, statement):
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        database.execute(statement)
+        database.commit()
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_damaged_row_of_labels(spamlstm, home, damage):
+    """Commands that read what is damaged end with 65 and name the file; those that need not read it do what they do."""
+    store = home / "state" / LABELS
+    change(store, "DELETE FROM learned")
+    change(store, f"UPDATE labels SET {damage} WHERE id = 1")  # noqa: S608  ours
+    failed = set()
+    for name in ("labels", "classify", "retrain", "scan", "adopt", "label", "forget", "purge"):
+        status, complaints = spamlstm(name)
+        if status == 65:
+            failed.add(name)
+            assert len(complaints) == 1
+            assert str(store) in complaints[0] or "memory" in complaints[0]
+            assert "move it away to begin anew" in complaints[0]
+        else:
+            assert status in (0, 66, 69), (name, complaints)
+    assert failed
+    assert "purge" not in failed
+
+
+@pytest.mark.parametrize("name", [name for name in LABEL_COMMANDS if name != "purge"])
+def test_an_unknown_label(spamlstm, home, name):
+    """A word that is no label concerns each command that reads labels."""
+    change(home / "state" / LABELS, "DELETE FROM learned")
+    change(home / "state" / LABELS, "UPDATE labels SET label = 'maybe'")
+    status, complaints = spamlstm(name)
+    assert (status, len(complaints)) == (65, 1)
+
+
+@pytest.mark.parametrize("table", ["labels", "learned", "bars", "epoch"])
+@pytest.mark.parametrize("name", ["label", "labels", "classify", "adopt", "scan", "purge"])
+def test_a_table_that_is_not_there(spamlstm, home, table, name):
+    """Damage of the whole file, as SQLite finds it while it works."""
+    change(home / "state" / LABELS, f"DROP TABLE {table}")
+    status, complaints = spamlstm(name)
+    assert status in (0, 65, 66, 69)
+    if status == 65:
+        assert len(complaints) == 1
+        assert LABELS in complaints[0] or "memory" in complaints[0]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("file", [LABELS, JOURNAL, PLACES])
+def test_a_file_that_is_no_database(spamlstm, home, file, name):
+    """Overwritten from its beginning: a sentence, or the command has no need of it, or makes it anew."""
+    path = home / "state" / file
+    for suffix in ("-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+    path.write_bytes(b"garbage" * 500)
+    status, complaints = spamlstm(name)
+    assert status in (0, 65, 66, 69)
+    if status == 65:
+        assert len(complaints) == 1
+        assert "damaged" in complaints[0]
+    elif file == LABELS:
+        assert name in ("undo", "dry undo", "status")
+
+
+@pytest.mark.parametrize("name", ["undo", "dry undo", "scan"])
+@pytest.mark.parametrize(
+    "damage", ["actions = 'evil'", "folder = x'2f'", "source = NULL || 'x'", "name = x''", "size = 'x'"]
+)
+def test_a_damaged_act(spamlstm, root, home, damage, name):
+    """`undo` says which act it leaves alone and ends with 65; nothing is moved."""
+    change(home / "state" / JOURNAL, f"UPDATE OR IGNORE acts SET {damage}")  # noqa: S608  ours
+    before = sorted(os.listdir(root / ".Junk" / "cur") + os.listdir(root / ".Junk" / "new"))  # noqa: PTH208
+    status, complaints = spamlstm(name)
+    if "undo" in name and "NULL" not in damage:
+        assert status == 65
+        assert len(complaints) == 1
+        assert "act 1 of the journal" in complaints[0]
+    else:
+        assert status == 0
+    if "NULL" not in damage:
+        assert sorted(os.listdir(root / ".Junk" / "cur") + os.listdir(root / ".Junk" / "new")) == before  # noqa: PTH208
+
+
+def test_a_journal_without_a_table(spamlstm, home):
+    """What SQLite itself finds damaged while a command works is a sentence too."""
+    change(home / "state" / JOURNAL, "DROP TABLE acts")
+    status, complaints = spamlstm("undo")
+    assert (status, len(complaints)) == (65, 1)
+    assert "damaged" in complaints[0]
+
+
+def test_a_learned_state_that_is_damaged(spamlstm, home):
+    """It is told once, made anew, and no command fails."""
+    change(home / "state" / LABELS, "INSERT INTO learned SELECT 3, '5', x'00', 7")
+    status, complaints = spamlstm("classify")
+    assert status == 0
+    assert len(complaints) == 1
+    assert "made anew from the labels" in complaints[0]
+    assert spamlstm("classify") == (0, [])
+
+
+def test_what_is_pruned_is_told(spamlstm, home, monkeypatch):
+    """A note on standard error says how many labels are forgotten."""
+    from spamlstm.learning import bounds
+
+    monkeypatch.setattr(bounds, "MOST_LABELS", 2)
+    status, complaints = spamlstm("label")
+    assert status == 0
+    assert len(complaints) == 1
+    assert "labels were too old or too many and are forgotten" in complaints[0]

@@ -1,10 +1,12 @@
 """`spamlstm run` and `spamlstm status`, as a process that is started, asked and stopped."""
 
+import contextlib
 import json
 import os
 import re
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -284,6 +286,50 @@ def test_what_a_user_does_is_learned(daemon, spamlstm, maildir, looked):
     log_until(" ready ")
     told = looked(process)
     assert (told["labels"], told["moved"]) == ({"ham": 0, "spam": 1}, {})
+
+
+def test_a_damaged_label_store_stops_no_mail(daemon, spamlstm, maildir, tmp_path):
+    """The daemon starts and files; the log says once what is wrong, and `status` for as long as it is."""
+    path = tmp_path / "message.eml"
+    path.write_bytes(UNSURE)
+    assert spamlstm("label", "ham", path)[0] == 0
+    store = tmp_path / "state" / "spamlstm" / "labels.sqlite"
+    with contextlib.closing(sqlite3.connect(store)) as database:
+        database.execute("UPDATE labels SET label = 'maybe'")
+        database.commit()
+    process, log_until = daemon(maildir)
+    log = log_until(" ready ")
+    deliver(maildir, "1.spam", SPAM)
+    log += log_until("base=1.spam")
+    deliver(maildir, "2.spam", SPAM)
+    log += log_until("base=2.spam")
+    assert log.count("not-learned") == 1
+    assert log.count(f"{store} is damaged") == 1
+    assert "bug" not in log
+    (paused,) = json.loads(spamlstm("status", "--json")[1])["learning"]["paused"]
+    assert (paused["maildir"], paused["state"]) == (None, str(store.parent))
+    (line,) = (line for line in spamlstm("status")[1].splitlines() if line.strip().startswith("paused"))
+    assert f"the labels, asked again every 10 s: {store} is damaged (label: 'maybe')" in line
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(5) == 0
+
+
+def test_an_unknown_act_does_not_keep_the_daemon_from_starting(daemon, spamlstm, maildir, tmp_path):
+    """It is told and left alone; mail is filed. `undo` names it."""
+    process, log_until = daemon(maildir)
+    log_until(" ready ")
+    deliver(maildir, "1.spam", SPAM)
+    log_until("base=1.spam")
+    process.send_signal(signal.SIGTERM)
+    process.wait(5)
+    with contextlib.closing(sqlite3.connect(tmp_path / "state" / "spamlstm" / "journal.sqlite")) as database:
+        database.execute("UPDATE acts SET state = 'open', actions = 'evil'")
+        database.commit()
+    process, log_until = daemon(maildir)
+    assert "act-unreadable" in log_until(" ready ")
+    deliver(maildir, "2.spam", SPAM)
+    log_until("base=2.spam")
+    assert len(list((maildir / ".Junk" / "new").iterdir())) == 2
 
 
 def test_what_others_filed_and_its_user_takes_out_stays_out(daemon, maildir, looked):

@@ -77,6 +77,8 @@ class House:
     section: dict = field(default_factory=dict)
     daemon: dict = field(default_factory=dict)
     clock: Clock = field(default_factory=Clock)
+    monotonic: Clock | None = None
+    """What waiting goes by, if that is not the same clock."""
     judge: WordJudge = field(default_factory=WordJudge)
 
     def __post_init__(self):
@@ -101,7 +103,7 @@ class House:
             journal=self.journal,
             counters=self.counters,
             clock=self.clock,
-            monotonic=self.clock,
+            monotonic=self.monotonic or self.clock,
         )
 
     def again(self):

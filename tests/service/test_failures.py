@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from house import House, make, raw
+from house import Clock, House, make, raw
 
 from spamlstm.service.failures import FIRST_DELAY, LONGEST_DELAY, Kind, Retries, kind_of
 from spamlstm.service.outcome import Candidate, Status
@@ -244,6 +244,23 @@ def test_retries_grow():
     assert (waits[:3], waits[-1]) == ([FIRST_DELAY, 2 * FIRST_DELAY, 4 * FIRST_DELAY], LONGEST_DELAY)
     retries.succeeded(candidate)
     assert retries.due(candidate)
+
+
+@pytest.mark.parametrize("years", [10, -10])
+def test_a_wrong_clock_keeps_no_message_waiting(house, years):
+    """A message that failed is tried again when its time is over by the monotonic clock."""
+    one = house()
+    one.monotonic = Clock()
+    one.again()
+    Path(one.root, ".Junk").mkdir()
+    Path(one.root, ".Junk", "new").touch()
+    one.deliver("spam")
+    assert [outcome.status for outcome in one.run()] == [Status.FAILED]
+    Path(one.root, ".Junk", "new").unlink()
+    one.clock.now += years * 365 * 86_400
+    assert one.run() == []
+    one.monotonic.now += FIRST_DELAY + 1
+    assert [outcome.status for outcome in one.run()] == [Status.DONE]
 
 
 def test_retries_are_bounded():

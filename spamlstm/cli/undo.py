@@ -51,7 +51,8 @@ def undo_since(since: str, *, dry_run: bool, json: bool, state: Path | None) -> 
             for fate in Fate
             if fates[fate]
         ]
-        sys.stdout.write((", ".join(words) or f"nothing was done since {local_time(moment)}") + "\n")
+        if words or not unreadable:
+            sys.stdout.write((", ".join(words) or f"nothing was done since {local_time(moment)}") + "\n")
     if unreadable:
         return DataError.exit_status
     return TemporaryError.exit_status if fates[Fate.FAILED] else 0

@@ -57,6 +57,7 @@ class Server:
         self._seconds = seconds
         self._clock = clock
         self._clients: dict[int, _Client] = {}  # by descriptor, the oldest first
+        self._answers: dict[bytes, bytes] = {}  # of this turn: who asks the same at once gets the same
         self._deaf_until = 0.0
         self._ends = False
         ear.settimeout(0)
@@ -79,9 +80,10 @@ class Server:
     def _turn(self) -> None:
         for number in self._ready():
             if number == self._ear.fileno():
-                self._accept()
+                self._accept_all()
             elif (client := self._clients.get(number)) is not None:
                 self._serve(client)
+        self._answers.clear()
         now = self._clock()
         while self._clients and next(iter(self._clients.values())).until <= now:
             self._drop_oldest()
@@ -98,14 +100,17 @@ class Server:
         # Rounded up: a millisecond too early the loop would turn for nothing.
         return [number for number, _ in poll.poll(1000 * max(0.0, min(ends) - now) + 1 if ends else None)]
 
-    def _accept(self) -> None:
+    def _accept_all(self) -> None:
+        """Let in who waits, as many as there may be in one turn."""
         try:
-            line, _ = self._ear.accept()
+            for _ in range(MOST_CLIENTS):
+                self._accept(self._ear.accept()[0])
         except (BlockingIOError, ConnectionAbortedError):
             return
         except OSError:
             self._deaf_until = self._clock() + PAUSE_SECONDS
-            return
+
+    def _accept(self, line: socket.socket) -> None:
         line.settimeout(0)
         if len(self._clients) >= MOST_CLIENTS:
             self._drop_oldest()
@@ -138,7 +143,9 @@ class Server:
 
     def _reply(self, client: _Client) -> None:
         try:
-            client.answer = memoryview(self._answer(client.asked) or b"")
+            if client.asked not in self._answers:
+                self._answers[client.asked] = self._answer(client.asked) or b""
+            client.answer = memoryview(self._answers[client.asked])
         except Exception:  # noqa: BLE001  a bug of ours costs one answer, and not the thread
             logger.exception("bug: a client got no answer")
             client.until = self._clock()

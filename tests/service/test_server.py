@@ -22,10 +22,10 @@ class Clock:
 
 
 class Ear:
-    """A listening socket whose `accept` fails as often as a test wants."""
+    """A listening socket whose `accept` fails as often as a test wants, and waits while it holds the gate."""
 
     def __init__(self, real):
-        self._real, self.failures = real, []
+        self._real, self.failures, self.gate = real, [], threading.Lock()
 
     def __getattr__(self, name):
         return getattr(self._real, name)
@@ -33,7 +33,8 @@ class Ear:
     def accept(self):
         if self.failures:
             raise self.failures.pop()
-        return self._real.accept()
+        with self.gate:
+            return self._real.accept()
 
 
 class Running:
@@ -132,6 +133,17 @@ def test_each_request_has_an_answer(running, asked, status):
     line, _, body = running.scrape(asked).partition(b"\r\n")
     assert line == b"HTTP/1.0 " + status
     assert b"passwd" not in body
+
+
+def test_who_asks_at_once_gets_one_answer(running):
+    """Clients that wait together cost one look at the numbers; who comes later gets newer ones."""
+    looks = []
+    running.text = lambda: f"x {looks.append(1) or len(looks)}\n"
+    with running.ear.gate:
+        together = [running.client(REQUEST) for _ in range(5)]
+    assert {heard(line)[-4:] for line in together} == {b"x 1\n"}
+    assert len(looks) == 1
+    assert running.scrape().endswith(b"x 2\n")
 
 
 def test_a_bug_costs_one_answer(running, caplog):

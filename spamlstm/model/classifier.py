@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 
 # Enough for the scorer to find rows of like length, little enough to show progress and hold in memory.
 CHUNK = 64
-# Raw mail in a chunk: it ends early where its messages are large, and a message of more is a chunk of its own.
-CHUNK_BYTES = 4 << 20
+# Raw mail in a chunk: it ends early where its messages are large, and a message of more is a chunk of its own. A chunk
+# is read to its end while the mail of others waits, and a hostile megabyte may take half a second.
+CHUNK_BYTES = 1 << 20
 # Reader processes take 0.1 s to start: fewer messages than this are done as soon without.
 HELP_AFTER = 128
 

@@ -4,10 +4,11 @@ import re
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 
+from spamlstm.mail.head import end_of_head
+
 _LOOK = 16 << 10
 # The topmost is that of the server that delivered, and so none that a sender could write. With its folded lines.
-_RECEIVED = re.compile(rb"^received:((?:[^\n]|\n[ \t])*)", re.IGNORECASE | re.MULTILINE)
-_BLANK_LINE = re.compile(rb"^\r?\n", re.MULTILINE)
+_RECEIVED = re.compile(rb"^received:([^\n]*+(?:\n[ \t][^\n]*+)*+)", re.IGNORECASE | re.MULTILINE)
 _LEEWAY = 86_400.0
 
 
@@ -17,8 +18,7 @@ def arrived(raw: bytes, *, stored: float) -> float:
     A file's date is that of its delivery, unless a program that fetches or copies mail lost it; then it is later.
     """
     head = raw[:_LOOK]
-    blank = _BLANK_LINE.search(head)
-    match = _RECEIVED.search(head, 0, blank.start() if blank else len(head))
+    match = _RECEIVED.search(head, 0, end_of_head(head))
     if match is None:
         return stored
     try:

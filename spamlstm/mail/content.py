@@ -2,31 +2,30 @@
 
 import hashlib
 import re
+from collections.abc import Iterable, Iterator
+
+from spamlstm.mail.head import BLOCK, HeaderNames, end_of_head
 
 # What is written into a message when it has been delivered, by whom:
-_LEFT_OUT = (
+_LEFT_OUT = HeaderNames(
     # spam filters: our own headers, SpamAssassin, rspamd, bogofilter, SpamBayes, DSPAM, CRM114, SpamProbe
-    r"x-spam(?:d|bayes|probe)?(?:-[!-9;-~]*+)?",
-    r"x-rspamd-[!-9;-~]*+",
-    r"x-bogosity",
-    r"x-(?:dspam|crm114)-[!-9;-~]*+",
+    *(name + rest for name in ("x-spam", "x-spamd", "x-spambayes", "x-spamprobe") for rest in ("", "-*")),
+    "x-rspamd-*",
+    "x-bogosity",
+    *("x-dspam-*", "x-crm114-*"),
     # programs that keep mail in mboxes, for flags and sizes
-    r"(?:x-)?status",
-    r"x-(?:keywords|uid|imap|imapbase)",
-    r"content-length",
-    r"lines",
+    *("status", "x-status"),
+    *("x-keywords", "x-uid", "x-imap", "x-imapbase"),
+    "content-length",
+    "lines",
     # Thunderbird, mutt, and those who carry mail between servers: mbsync, OfflineIMAP, Gmail's export
-    r"x-mozilla-(?:status2?|keys)",
-    r"x-label",
-    r"x-tuid",
-    r"x-offlineimap",
-    r"x-gmail-labels",
-)
-_HEADER = re.compile(
-    rb"^(?:" + "|".join(_LEFT_OUT).encode() + rb")[ \t]*+:[^\n]*+(?:\n[ \t][^\n]*+)*+\n?", re.IGNORECASE | re.MULTILINE
+    *("x-mozilla-status", "x-mozilla-status2", "x-mozilla-keys"),
+    "x-label",
+    "x-tuid",
+    "x-offlineimap",
+    "x-gmail-labels",
 )
 _SEPARATOR = re.compile(rb">?From [^\n]*+\n")
-_BLANK_LINE = re.compile(rb"^\n", re.MULTILINE)
 
 
 def content_id(raw: bytes) -> str:
@@ -34,19 +33,49 @@ def content_id(raw: bytes) -> str:
 
     Left out are the headers that filters and mail programs add to what was delivered, an mbox separator, how lines
     end and how many ends there are behind the last. All else counts, the Received lines too: what a server delivers
-    twice are two messages.
+    twice are two messages. The message is hashed in pieces, so that this takes next to no memory.
     """
-    head, body = lasting(raw)
-    digest = hashlib.blake2b(head, digest_size=16)
-    digest.update(body.rstrip(b"\n"))
+    start, end = _head(raw)
+    digest = hashlib.blake2b(digest_size=16)
+    for piece in _unix(_LEFT_OUT.left_out(raw, start, end)):
+        digest.update(piece)
+    for piece in _without_last_ends(_unix([memoryview(raw)[end:]])):
+        digest.update(piece)
     return digest.hexdigest()
 
 
 def lasting(raw: bytes) -> tuple[bytes, bytes]:
     """The head, and the body with the blank line before it, as the content id knows them; lines end in one byte."""
-    text = raw.replace(b"\r\n", b"\n")
-    separator = _SEPARATOR.match(text)
+    start, end = _head(raw)
+    return b"".join(_unix(_LEFT_OUT.left_out(raw, start, end))), b"".join(_unix([memoryview(raw)[end:]]))
+
+
+def _head(raw: bytes) -> tuple[int, int]:
+    """Where the headers begin and where the blank line behind them does."""
+    separator = _SEPARATOR.match(raw)
     start = separator.end() if separator else 0
-    blank = _BLANK_LINE.search(text, start)
-    end = blank.start() if blank else len(text)
-    return _HEADER.sub(b"", text[start:end]), text[end:]
+    return start, end_of_head(raw, start)
+
+
+def _unix(pieces: Iterable[memoryview]) -> Iterator[bytes]:
+    """These pieces of raw mail, in blocks, with lines that end in one byte."""
+    carriage = b""
+    for piece in pieces:
+        for at in range(0, len(piece), BLOCK):
+            block = carriage + piece[at : at + BLOCK]
+            # The line end may go on in the next block.
+            carriage = b"\r" if block.endswith(b"\r") else b""
+            yield (block[:-1] if carriage else block).replace(b"\r\n", b"\n")
+    yield carriage
+
+
+def _without_last_ends(blocks: Iterable[bytes]) -> Iterator[bytes]:
+    """These blocks without the line ends behind the last line."""
+    ends = 0
+    for block in blocks:
+        kept = block.rstrip(b"\n")
+        if kept:
+            yield from (b"\n" * min(BLOCK, ends - at) for at in range(0, ends, BLOCK))
+            yield kept
+            ends = 0
+        ends += len(block) - len(kept)

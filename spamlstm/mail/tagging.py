@@ -13,9 +13,13 @@ For a user's sieve rule or mail program:
 The Subject, and every other byte of the message, stays as it is.
 """
 
+import io
+import itertools
 import math
 import re
+from collections.abc import Iterable
 
+from spamlstm.mail.head import HeaderNames, end_of_head, end_of_header
 from spamlstm.verdict import Judgement, Verdict
 
 # SpamAssassin's own bar, which rules that users bring along are written for.
@@ -26,15 +30,13 @@ MOST_POINTS = 99.9
 # The reasons of spamlstm.model.policy that speak of the probability; with any other the verdict alone counts.
 _BY_MODEL = ("score", "labels")
 
-# Ours, and a bare X-Spam, which some rules look for: what comes in under these names is forged. With its folded lines.
-_OURS = re.compile(
-    rb"^x-spam(?:-(?:flag|unsure|status|level|checker-version))?[ \t]*+:[^\n]*+(?:\n[ \t][^\n]*+)*+\n?",
-    re.IGNORECASE | re.MULTILINE,
+# Ours, and a bare X-Spam, which some rules look for: what comes in under these names is forged.
+_OURS = HeaderNames(
+    "x-spam",
+    *(f"x-spam-{rest}" for rest in ("flag", "unsure", "status", "level", "checker-version")),
 )
 _CHECKER = re.compile(rb"^x-spam-checker-version[ \t]*+:[ \t]*+spamlstm\b", re.IGNORECASE | re.MULTILINE)
-_BLANK_LINE = re.compile(rb"^\r?\n", re.MULTILINE)
-# An mbox separator stays the first line; and a folded line without a header must not become part of ours.
-_ABOVE = re.compile(rb"(?:>?From [^\n]*+\n)?(?:[ \t][^\n]*+(?:\n|\Z))*+")
+_SEPARATOR = re.compile(rb">?From [^\n]*+\n")
 _NOT_WORD = re.compile(r"[^A-Za-z0-9_]+")
 _NOT_PRINTED = re.compile(r"[^ -~]+")
 
@@ -46,33 +48,54 @@ def tag(raw: bytes, judgement: Judgement, *, version: str, bar: float, required:
     tagging twice is tagging once. Lines end as those of the message do. Bytes that are no more than one folded line
     without an end have no place for a header and come back as they are.
     """
-    raw = untag(raw)
-    above = _ABOVE.match(raw)
-    place = above.end() if above else 0
-    if raw[:place] and not raw[:place].endswith(b"\n"):
-        return raw
-    end = b"\r\n" if raw[: raw.find(b"\n") + 1].endswith(b"\r\n") else b"\n"
+    end = end_of_head(raw)
+    top = _OURS.skip(raw, 0, end)
+    place = _place(raw, top, end)
+    if place > top and raw[place - 1 : place] != b"\n":
+        return untag(raw)
+    first = raw.find(b"\n", top)
+    line_end = b"\r\n" if first > top and raw[first - 1 : first] == b"\r" else b"\n"
     lines = headers(judgement, version=version, bar=bar, required=required)
-    ours = b"".join(f"{name}: {value}".encode("ascii") + end for name, value in lines)
-    return raw[:place] + ours + raw[place:]
+    ours = b"".join(f"{name}: {value}".encode("ascii") + line_end for name, value in lines)
+    view = memoryview(raw)
+    return _joined(itertools.chain([view[top:place], ours], _OURS.left_out(raw, place, end), [view[end:]]))
 
 
 def untag(raw: bytes) -> bytes:
     """`raw` without the headers that `tag` writes, from whomever they are: `untag(tag(raw))` is `untag(raw)`.
 
-    So it is `raw` itself if that came with none of them. Only the top headers are touched, up to the first blank line.
+    So it is `raw` itself if that came with none of them. Only the top headers are touched, up to the first blank line;
+    all of them, however many there are.
     """
-    blank = _BLANK_LINE.search(raw)
-    end = blank.start() if blank else len(raw)
-    head = raw[:end]
-    kept = _OURS.sub(b"", head)
-    return raw if len(kept) == len(head) else kept + raw[end:]
+    end = end_of_head(raw)
+    first = _OURS.find(raw, 0, end)
+    if first == end:
+        return raw
+    view = memoryview(raw)
+    return _joined(itertools.chain([view[:first]], _OURS.left_out(raw, first, end), [view[end:]]))
 
 
 def is_tagged(raw: bytes) -> bool:
     """Whether the message carries what `tag` writes, be it from us or from someone who wants to look so."""
-    blank = _BLANK_LINE.search(raw)
-    return _CHECKER.search(raw, 0, blank.start() if blank else len(raw)) is not None
+    return _CHECKER.search(raw, 0, end_of_head(raw)) is not None
+
+
+def _place(raw: bytes, top: int, end: int) -> int:
+    """Where in the header block raw[top:end] our headers go.
+
+    An mbox separator stays the first line; and a folded line without a header must not become part of ours.
+    """
+    separator = _SEPARATOR.match(raw, top, end)
+    place = separator.end() if separator else top
+    return end_of_header(raw, place, end) if raw.startswith((b" ", b"\t"), place) else place
+
+
+def _joined(pieces: Iterable[bytes | memoryview]) -> bytes:
+    """One after the other, in the memory of the result alone: a list of the pieces would take as much again."""
+    result = io.BytesIO()
+    for piece in pieces:
+        result.write(piece)
+    return result.getvalue()
 
 
 def headers(

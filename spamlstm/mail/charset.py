@@ -3,6 +3,7 @@
 import binascii
 import codecs
 import re
+import sys
 from encodings.aliases import aliases
 from functools import lru_cache
 
@@ -43,6 +44,13 @@ _PAIRS = (
 # Cyrillic fills the upper 64 values, word for word; western letters there stand alone or in pairs.
 _CYRILLIC = re.compile(rb"[\xc0-\xff]{3,}")
 _ASCII = bytes(range(0x80))
+_NOT_BASE64 = bytes(set(range(0x100)) - set(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"))
+# Python makes an exception of each byte that a codec of one byte a letter, UTF-16 or UTF-32 cannot read: 1 s for a MB.
+_MAX_UNREADABLE, _PIECE = 10_000, 4096
+_MARKS = {
+    "utf-16": (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE),
+    "utf-32": (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE),
+}
 
 
 @lru_cache(maxsize=256)
@@ -74,7 +82,7 @@ def decode(data: bytes, charset: str = "", *, cut: bool = False) -> tuple[str, b
         try:
             return data.decode(name), True
         except (UnicodeError, ValueError):
-            text = data.decode(name, "replace")
+            text = _replaced(data, name)
             if cut and text.strip("\ufffd").count("\ufffd") == 0:
                 return text.strip("\ufffd"), True
     return guess(data, name), False
@@ -88,10 +96,10 @@ def _hides_in_ascii(data: bytes, charset: str) -> bool:
 def guess(data: bytes, claimed: str | None = None) -> str:
     """UTF-16 by its marks, UTF-8 if it is, else the codec `claimed`, else what the pairs of bytes look like."""
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        return data.decode("utf-16", "replace")
+        return _replaced(data, "utf-16")
     nuls = data[:400].count(0)
     if nuls * 3 > min(len(data), 400):
-        return data.decode("utf-16-le" if data[1:2] == b"\0" else "utf-16-be", "replace")
+        return _replaced(data, "utf-16-le" if data[1:2] == b"\0" else "utf-16-be")
     # A cut may have split the last character; up to three bytes of it are no evidence against UTF-8.
     for end in (len(data), len(data) - 1, len(data) - 2, len(data) - 3):
         try:
@@ -100,11 +108,42 @@ def guess(data: bytes, claimed: str | None = None) -> str:
             continue
     if claimed == "utf-8":
         # Holes in UTF-8 are damage; where nearly all is holes, the label is wrong.
-        text = data.decode(claimed, "replace")
+        text = _replaced(data, claimed)
         if text.count("\ufffd") * 2 < len(data.translate(None, _ASCII)):
             return text
         claimed = None
-    return data.decode(claimed or _looks_like(data[:2000]), "replace")
+    return _replaced(data, claimed or _looks_like(data[:2000]))
+
+
+def _replaced(data: bytes, name: str) -> str:
+    """`data` by a codec, with U+FFFD for what it cannot read. UTF-16 and UTF-32 of little else are cut."""
+    if table := _table(name):
+        return codecs.charmap_decode(data, "strict", table)[0]
+    if not name.startswith(("utf-16", "utf-32")):
+        return data.decode(name, "replace")
+    if name in _MARKS and not data.startswith(_MARKS[name]):
+        name += "-le" if sys.byteorder == "little" else "-be"
+    decoder = codecs.getincrementaldecoder(name)("replace")
+    pieces: list[str] = []
+    unreadable = 0
+    for at in range(0, len(data), _PIECE):
+        pieces.append(decoder.decode(data[at : at + _PIECE], final=at + _PIECE >= len(data)))
+        unreadable += pieces[-1].count("\ufffd")
+        if unreadable > _MAX_UNREADABLE:
+            break
+    return "".join(pieces)
+
+
+@lru_cache(maxsize=64)
+def _table(name: str) -> str:
+    """What each byte means in a codec of one byte a letter, U+FFFD where it means nothing; '' for other codecs."""
+    from importlib import import_module
+
+    if codecs.lookup(name).name in ("utf-8", "ascii", "iso8859-1"):
+        return ""
+    module = import_module(f"encodings.{codecs.lookup(name).name.replace('-', '_')}")
+    table: str = getattr(module, "decoding_table", "")
+    return table.ljust(256, "\ufffe").replace("\ufffe", "\ufffd")[:256] if table else ""
 
 
 def _looks_like(data: bytes) -> str:
@@ -149,7 +188,7 @@ def decode_base64(data: bytes) -> bytes:
         return binascii.a2b_base64(data)
     except binascii.Error:
         pass
-    clean = re.sub(rb"[^A-Za-z0-9+/]", b"", data)
+    clean = data.translate(None, _NOT_BASE64)
     if len(clean) % 4 == 1:
         clean = clean[:-1]
     return binascii.a2b_base64(clean + b"=" * (-len(clean) % 4))

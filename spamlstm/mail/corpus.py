@@ -20,7 +20,7 @@ LABELS = ("ham", "spam")
 INDEX = "index.tsv"
 ARCHIVE_NAME = re.compile(r"\.(tar|tar\.(xz|gz|bz2)|txz|tgz)$")
 # A separator of an mbox has a clock time; "From here on ..." at the start of a paragraph has none.
-MBOX_SEPARATOR = re.compile(rb"From .*\d:\d\d.*\n?\Z")
+MBOX_SEPARATOR = re.compile(rb"From (?>.*\d:\d\d).*+\n?\Z")
 MBOX_QUOTED = re.compile(rb">+From ")
 # What a decompressor and tarfile raise on damage; a cut gzip or xz is an EOFError, a cut tar a ReadError.
 BROKEN_ARCHIVE = (tarfile.TarError, EOFError, lzma.LZMAError, zlib.error, gzip.BadGzipFile)

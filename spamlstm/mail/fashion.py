@@ -31,7 +31,7 @@ _FROM_HOP = re.compile(r"^from\s+(\S+)(?:\s+\(([^()]*(?:\([^()]*\)[^()]*)?)\))?"
 _SECURE = re.compile(r"esmtps|tls|cipher", re.IGNORECASE)
 _LOCALHOST = ("localhost", "127.0.0.1", "[::1]", "(::1)")
 _IP, _IP_IN_BRACKETS = re.compile(r"\[?[\d.:a-f]+\]?"), re.compile(r"[\[(]?[\d.:a-f]+[\])]?")
-_POOL = re.compile(r"\d+[-.x]\d+[-.x]\d+|dsl|dynamic|dhcp|ppp|cable|pool|dial", re.IGNORECASE)
+_POOL = re.compile(r"\d[-.x]\d+[-.x]\d|dsl|dynamic|dhcp|ppp|cable|pool|dial", re.IGNORECASE)
 # A date as nearly all are written; email.utils reads this and all others, in twice the time.
 _USUAL_DATE = re.compile(
     r"\s*(?:[A-Za-z]{3},\s+)?([0-9]{1,2})\s+(Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)\s+([12][0-9]{3})\s+"
@@ -49,6 +49,7 @@ _FILES = {
     "message": "eml msg patch diff asc p7s sig",
 }
 _KIND_OF_FILE = {ending: kind for kind, endings in _FILES.items() for ending in endings.split()}
+_PICTURE = re.compile("[\u2190-\u2bff\U0001f000-\U0001faff]")
 _ASCII, _ASCII_LETTER, _ASCII_LETTERS = re.compile(r"[\0-\x7f]+"), re.compile(r"[A-Za-z]"), ascii_letters.encode()
 # The letters of each alphabet but ASCII, and how much one of them tells.
 _ALPHABETS = {
@@ -204,5 +205,5 @@ def _subject(message: Message) -> Iterator[str]:
     if subject.isascii():
         if "=?" in message.first.get("subject", ""):
             yield "encoded"
-    elif re.search("[\u2190-\u2bff\U0001f000-\U0001faff]", subject):
+    elif _PICTURE.search(subject):
         yield "picture"

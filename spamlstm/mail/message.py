@@ -4,6 +4,7 @@ The parser is our own: the standard library's raises RecursionError on deep nest
 input, and decodes attachments that nobody reads (docs/decisions/0002-own-parser.md has the figures).
 """
 
+import io
 import re
 from dataclasses import dataclass, field
 
@@ -17,6 +18,9 @@ __all__ = ["Headers", "Message", "Part", "address", "display_name", "parse"]
 MAX_HEADER = 20_000
 # The lookbehind lets an address begin only where a word does, or long words would cost the square of their length.
 _ADDRESS = re.compile(r"(?<![^\s<>\"(),:;@])[^\s<>\"(),:;@]++@[^\s<>\"(),:;@]+")
+_COMMENT = re.compile(r"\(([^()]*)\)")
+_BLOCK = 256 << 10
+_LINE_ENDS = bytes.maketrans(b"\r", b"\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +70,11 @@ def address(value: str) -> str:
 def display_name(value: str) -> str:
     """The name beside the address of a header value, encoded words read, or ''."""
     value = value[:MAX_VALUE]
-    name = value[: value.rfind("<")] if "<" in value else "".join(re.findall(r"\(([^()]*)\)", value)[:1])
+    if "<" in value:
+        name = value[: value.rfind("<")]
+    else:
+        comment = _COMMENT.search(value)
+        name = comment[1] if comment else ""
     return decode_words(name).strip().strip("\"'").strip()
 
 
@@ -74,7 +82,7 @@ def parse(raw: bytes) -> Message:
     """Any bytes as a Message."""
     size = len(raw)
     if b"\n" not in raw[:65536] and b"\r" in raw[:65536]:
-        raw = raw.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        raw = _with_line_ends(raw)
     reader = Reader(raw)
     headers, start = reader.headers(_skip_mbox_line(raw), top=True)
     reader.walk(headers, start)
@@ -96,6 +104,18 @@ def parse(raw: bytes) -> Message:
         sender_name=display_name(sender),
         list_id=_in_brackets(first.get("list-id", "")),
     )
+
+
+def _with_line_ends(raw: bytes) -> bytes:
+    """Mail whose lines end in carriage returns, with the line ends of others; in blocks, as it may have 64 MB."""
+    result, carriage = io.BytesIO(), b""
+    for at in range(0, len(raw), _BLOCK):
+        block = carriage + raw[at : at + _BLOCK]
+        # The line end may go on in the next block.
+        carriage = b"\r" if block.endswith(b"\r") else b""
+        result.write((block[:-1] if carriage else block).replace(b"\r\n", b"\n").translate(_LINE_ENDS))
+    result.write(carriage.translate(_LINE_ENDS))
+    return result.getvalue()
 
 
 def _in_brackets(value: str) -> str:

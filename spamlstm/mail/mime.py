@@ -17,6 +17,10 @@ MAX_HEADER_BYTES = 256 * 1024
 MAX_HEADERS = 1_000
 # The header of a part inside; real ones have a few hundred bytes, forwarded messages a few thousand.
 MAX_INNER_HEADER_BYTES = 64 * 1024
+# All of these together, and what is read of their Content-Type and Content-Disposition; 500 parts have a fifth of it.
+MAX_INNER_HEADERS, MAX_CONTENT_VALUES = 1024 * 1024, 256 * 1024
+# Header lines with bytes above 127 whose charset is told one by one; the lines behind them share one.
+MAX_EIGHT_BIT_LINES = 2_000
 # Entities, which are leaves, multiparts and forwarded messages together; so this bounds depth as well.
 MAX_PARTS = 500
 # Lines that begin with `--`: what could be a boundary is looked at this often.
@@ -34,7 +38,11 @@ _FOLD, _FOLD_CR = re.compile(r"\n[ \t]+"), re.compile(r"\r?\n[ \t]+")
 _HEADER_NAME = re.compile(rb"[!-9;-~]+[ \t]*:")
 _CHARSET = re.compile(rb"charset\s*=\s*\"?([\w.:-]+)", re.IGNORECASE)
 _DASHES = re.compile(rb"\n--([^\r\n][^\n]{0,997}+)(?=\n|\Z)")
-_PARAMETER = re.compile(r';\s*([^\s=;"]+)\s*=\s*("(?:[^"\\]|\\.)*"|[^;]*)')
+# A value in quotes; or one without, and then the second group is ''.
+_PARAMETER = re.compile(r';\s*+([^\s=;"]++)\s*+=\s*+(?:("(?:[^"\\]++|\\.)*+")|([^;]*+))')
+_UNQUOTED_PARAMETER = re.compile(r';\s*+([^\s=;"]++)\s*+=\s*+()([^;]*+)')
+_ESCAPED = re.compile(r"\\(.)")
+_SOFT_BREAK = re.compile(r"(?<!\n--) \r?\n(?!>)")
 _USED_BOUNDARY = re.compile(rb"\s*--([^\s]{4,200})\r?\ncontent-", re.IGNORECASE)
 _LOOKS_LIKE_PAGE = re.compile(r"\s*<(?:!doctype|html|head|body|table|div|meta|style|center|p>)", re.IGNORECASE)
 _BASE64_END = re.compile(rb"={1,2}[ \t\r]*+\n\s*+(?=\S)")
@@ -61,7 +69,7 @@ def content_value(value: str) -> tuple[str, tuple[tuple[str, str], ...]]:
     """A Content-Type or Content-Disposition: its word, lower case, and its parameters, RFC 2231 pieces joined."""
     found: dict[str, str] = {}
     pieces: dict[str, list[tuple[int, str]]] = {}
-    for raw_key, raw_text in _PARAMETER.findall(value):
+    for raw_key, raw_text in _parameters(value):
         key, star, number = raw_key.lower().partition("*")
         text = _unquoted(raw_text.strip())
         if star:
@@ -75,10 +83,23 @@ def content_value(value: str) -> tuple[str, tuple[tuple[str, str], ...]]:
     return value.partition(";")[0].strip().lower(), tuple(found.items())
 
 
+def _parameters(value: str) -> Iterator[tuple[str, str]]:
+    """Each parameter of a header value and what it is set to, with its quotes."""
+    pattern, at = _PARAMETER, 0
+    while match := pattern.search(value, at):
+        at = match.end()
+        name, quoted, plain = match.groups()
+        yield name, quoted or plain
+        if plain and plain[0] == '"':
+            # A quote that does not end. Neither does any behind it, and to look for each end anew would cost the
+            # square of the length.
+            pattern = _UNQUOTED_PARAMETER
+
+
 def _unquoted(text: str) -> str:
     if text[:1] != '"':
         return text
-    return re.sub(r"\\(.)", r"\1", text[1:-1] if text.endswith('"') else text[1:])
+    return _ESCAPED.sub(r"\1", text[1:-1] if text.endswith('"') else text[1:])
 
 
 def _extended(text: str) -> str:
@@ -89,19 +110,25 @@ def _extended(text: str) -> str:
     return decode(unquote_to_bytes(rest.partition("'")[2]), charset)[0]
 
 
-def _content(headers: Headers) -> dict[str, str]:
-    """What the Content-* headers say of an entity: type, disposition, transfer, and the parameters they carry."""
+def _content(headers: Headers, room: int = MAX_CONTENT_VALUES) -> dict[str, str]:
+    """What the Content-* headers say of an entity: type, disposition, transfer, and the parameters they carry.
+
+    Of all values together `room` characters are read.
+    """
     found: dict[str, str] = {}
     types: dict[str, str] = {}
-    # The last first, so that of two of a kind the upper one counts, as for most readers.
-    for name, value in reversed(headers):
+    # Of two of a kind the upper one counts, as for most readers.
+    for name, value in headers:
         if name in ("content-type", "content-disposition"):
-            kind, parameters = content_value(value[:MAX_VALUE])
+            read = value[: min(MAX_VALUE, room)]
+            room -= len(read)
+            kind, parameters = content_value(read)
             # `type` is also a parameter, of multipart/related.
-            found.update(parameters)
-            types[name] = kind
+            for key, text in parameters:
+                found.setdefault(key, text)
+            types.setdefault(name, kind)
         elif name == "content-transfer-encoding":
-            found["transfer"] = value[:MAX_VALUE].partition(";")[0].strip().lower()
+            found.setdefault("transfer", value[:MAX_VALUE].partition(";")[0].strip().lower())
     found["type"], found["disposition"] = (
         types.get("content-type") or "text/plain",
         types.get("content-disposition", ""),
@@ -124,17 +151,23 @@ class Reader:
         self.entities = 0
         self.room = MAX_TEXT
         self.page_room = MAX_TEXT // 2
+        self.header_room = MAX_INNER_HEADERS
+        self.content_room = MAX_CONTENT_VALUES
+        self.eight_bit_room = MAX_EIGHT_BIT_LINES
 
     def headers(self, start: int, *, top: bool = False) -> tuple[Headers, int]:
         """The headers that begin at `start`, and where the body begins."""
-        end, body = self._header_end(start, MAX_HEADER_BYTES if top else MAX_INNER_HEADER_BYTES, top=top)
+        most = MAX_HEADER_BYTES if top else min(MAX_INNER_HEADER_BYTES, self.header_room)
+        end, body = self._header_end(start, most, top=top)
         block = self.raw[start:end]
+        if not top:
+            self.header_room -= len(block)
         if block.isascii():
             text = block.decode("ascii")
         else:
             if top:
                 self.defects["8-bit header"] = None
-            text = _eight_bit(block)
+            text = self._eight_bit(block)
         found: list[tuple[str, str]] = []
         fold = _FOLD_CR if "\r" in text else _FOLD
         for line in fold.sub(" ", text.replace("\0", "")).split("\n"):
@@ -147,6 +180,32 @@ class Reader:
                 break
             found.append((name.lower(), value.strip()))
         return tuple(found), body
+
+    def _eight_bit(self, block: bytes) -> str:
+        """A header block with bytes that it should not have, each line for itself."""
+        labelled = _CHARSET.search(block)
+        claimed = codec_name(labelled[1].decode("ascii", "replace")) if labelled else None
+        lines = block.split(b"\n")
+        text: list[str] = []
+        for number, line in enumerate(lines):
+            if line.isascii():
+                text.append(line.decode("ascii"))
+                continue
+            if not self.eight_bit_room:
+                text.append(guess(b"\n".join(lines[number:])))
+                break
+            self.eight_bit_room -= 1
+            text.append(_eight_bit_line(line, claimed))
+        return "\n".join(text)
+
+    def _content(self, headers: Headers) -> dict[str, str]:
+        """What the Content-* headers say of an entity, as long as there is room for all that such headers say."""
+        values = sum([len(value) for name, value in headers if name in ("content-type", "content-disposition")])
+        if values > self.content_room:
+            self.defects["content headers too long"] = None
+        named = _content(headers, self.content_room)
+        self.content_room = max(self.content_room - values, 0)
+        return named
 
     def _header_end(self, start: int, most: int, *, top: bool) -> tuple[int, int]:
         raw = self.raw
@@ -205,7 +264,7 @@ class Reader:
             if self.entities > MAX_PARTS:
                 self.defects["too many parts"] = None
                 return _content(()), start
-            named = _content(headers)
+            named = self._content(headers)
             kind = named["type"]
             if kind.startswith("multipart/"):
                 if boundary := self._boundary(named, start):
@@ -317,14 +376,6 @@ class Reader:
         return decoded
 
 
-def _eight_bit(block: bytes) -> str:
-    """A header block with bytes that it should not have, each line for itself."""
-    labelled = _CHARSET.search(block)
-    claimed = codec_name(labelled[1].decode("ascii", "replace")) if labelled else None
-    lines = block.split(b"\n")
-    return "\n".join(line.decode("ascii") if line.isascii() else _eight_bit_line(line, claimed) for line in lines)
-
-
 def _eight_bit_line(line: bytes, claimed: str | None) -> str:
     """UTF-8, or as the body is labelled if that reads well and the line is not a few accents only, or a guess."""
     if claimed and len(line.translate(None, _ASCII)) * 4 > len(line):
@@ -339,4 +390,4 @@ def _unflow(text: str, *, glue: bool) -> str:
 
     `glue` is DelSp: the space itself was added by the sender and goes too, as in text without spaces.
     """
-    return re.sub(r"(?<!\n--) \r?\n(?!>)", "" if glue else " ", text)
+    return _SOFT_BREAK.sub("" if glue else " ", text)

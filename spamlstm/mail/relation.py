@@ -45,7 +45,8 @@ _ROLE = re.compile(
     re.IGNORECASE,
 )
 _NOREPLY = re.compile(r"no[-_.]?reply|do[-_.]?not[-_.]?reply|mailer-daemon|nepasrepondre|noresponder", re.IGNORECASE)
-_HOST_IN_TEXT = re.compile(r"(?:https?://|www\.)([a-z0-9.-]+\.[a-z]{2,})", re.IGNORECASE)
+# A host name has at most 253 characters.
+_HOST_IN_TEXT = re.compile(r"(?:https?://|www\.)([a-z0-9.-]{1,253}\.[a-z]{2,})", re.IGNORECASE)
 _URL_HOST = re.compile(r"^(?:https?:)?//(?:[^/@?#]*@)?([^/:?#\s]+)", re.IGNORECASE)
 # In two steps, as `re` finds a sign that is the same in both cases five times as fast as a letter in either case.
 _TEXT_HOST, _SCHEME = re.compile(r"://([a-z0-9.-]+)", re.IGNORECASE), re.compile(r"https?\Z", re.IGNORECASE)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from spamlstm.mail.facts import VALUES, facts
 from spamlstm.mail.fashion import FASHION
 from spamlstm.mail.message import Message
+from spamlstm.mail.mime import MAX_VALUE
 from spamlstm.mail.organisation import organisation
 from spamlstm.mail.relation import link_hosts
 
@@ -31,6 +32,9 @@ _LOOKALIKE = str.maketrans(
     "аеорсухіјѕһԁԛԝвкмнтгαβεικνορτυχηω",
     "aeopcyxijshdqwbkmhtrabeiknoptuxnw",
 )
+# Marks that follow a letter, among signs that are no letters; to sort them costs the square of their number. In the
+# scripts of living languages at most three follow one letter.
+_SIGNS = re.compile("(?:[^\\w\\s\\0-\x7f]|[\uff9e\uff9f]){100,}")
 _MIXED_WORD = re.compile(r"\b(?=\w*[a-z])(?=\w*[\u0370-\u03ff\u0400-\u052f])[a-z\u0370-\u03ff\u0400-\u052f]+\b")
 _LINK, _SCHEME = re.compile("://"), re.compile(r"(?:https?|ftp)\Z")
 _BEHIND_SCHEME = re.compile(r"(?:[^\s/@<>\"]*@)?([^\s/:?#<>\"')\]]+)[^\s<>\"]*")
@@ -133,7 +137,7 @@ def normalise(text: str) -> tuple[str, set[str]]:
         if "⟦" in text or "⟧" in text:
             text = text.translate(_BRACKETS)
         if not unicodedata.is_normalized("NFKC", text):
-            text = unicodedata.normalize("NFKC", text)
+            text = unicodedata.normalize("NFKC", _SIGNS.sub(_without_marks, text))
         text, removed = _ZERO_WIDTH.subn("", text)
         # One may be a byte order mark, some are emoji joiners.
         if removed > 3:
@@ -156,6 +160,11 @@ def normalise(text: str) -> tuple[str, set[str]]:
     if len(max(words, key=len, default="")) > _LONGEST:
         words = [word if len(word) <= _LONGEST else _shortened(word) for word in words]
     return " ".join(words), odd
+
+
+def _without_marks(match: re.Match[str]) -> str:
+    """A long run of signs without the marks that normalisation would have to sort."""
+    return "".join([sign for sign in match[0] if not unicodedata.combining(sign)])
 
 
 def _shortened_run(match: re.Match[str]) -> str:
@@ -258,7 +267,7 @@ def _trace(message: Message) -> str:
     return " ".join(
         (
             order[:40],
-            _NO_LETTER.sub("", mailer.lower())[:40],
+            _NO_LETTER.sub("", mailer[:MAX_VALUE].lower())[:40],
             _outline(message.first.get("message-id", "").strip("<> ").partition("@")[0]),
             _outline(boundary[1]) if boundary else "",
             charset[1].lower()[:20] if charset else "",

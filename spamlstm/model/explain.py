@@ -19,8 +19,9 @@ from spamlstm.model.scorer import message_logit
 MOST_CANDIDATES = 400
 
 # Marks that only say where a section begins carry no evidence of their own; facts have a colon.
-_FACT = re.compile(r"⟦[^⟧:]+:[^⟧]*⟧")
-_WORD = re.compile(r"(?<!⟦)\b[^\W_](?:[\w'’.-]*\w)?(?![\w:]*⟧)|[^\w\s⟦⟧]{2,}")
+_FACT = re.compile(r"⟦[^⟦⟧:]+:[^⟦⟧]*⟧")
+# A mark as a whole, which is no word; a word; or a run of signs.
+_WORD = re.compile(r"⟦[^⟦⟧]*⟧|\b[^\W_](?:[\w'’.-]*\w)?|[^\w\s⟦⟧]{2,}")
 
 
 class Kind(StrEnum):
@@ -87,7 +88,8 @@ def _candidates(windows: Sequence[str]) -> list[tuple[Kind, str]]:
     for window in windows:
         found.update(((Kind.FACT, match[0]), None) for match in _FACT.finditer(window))
     for window in windows:
-        found.update(((Kind.WORD, match[0]), None) for match in _WORD.finditer(window))
+        words = (match[0] for match in _WORD.finditer(window))
+        found.update(((Kind.WORD, word), None) for word in words if not word.startswith("⟦"))
     return list(found)[:MOST_CANDIDATES]
 
 

@@ -29,8 +29,9 @@ FEWEST_WORDS = 3
 
 # A run of letters; of the scripts that write without spaces each sign is a word.
 _WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\u0e00-\u0e7f]|[^\W\d_]+")
-# A line of base64, as it stands where data lost its header or never had one.
-_DATA = re.compile(r"\s*[A-Za-z0-9+/=]{48,}+\s*")
+# A line of base64, as it stands where data lost its header or never had one, with the spaces around it. It is looked
+# for where a run of spaces or letters begins and nowhere within it: else long runs cost the square of their length.
+_DATA = re.compile(r"(?:(?<!\s)\s++)?+(?<![A-Za-z0-9+/=])[A-Za-z0-9+/=]{48,}+\s*+")
 _CONTROLS = bytes(sorted({*range(32), 127} - {*b"\t\n\r\f\x1b"}))
 _LOOK = 4096
 

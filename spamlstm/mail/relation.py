@@ -45,8 +45,8 @@ _ROLE = re.compile(
     re.IGNORECASE,
 )
 _NOREPLY = re.compile(r"no[-_.]?reply|do[-_.]?not[-_.]?reply|mailer-daemon|nepasrepondre|noresponder", re.IGNORECASE)
-# A host name has at most 253 characters.
-_HOST_IN_TEXT = re.compile(r"(?:https?://|www\.)([a-z0-9.-]{1,253}\.[a-z]{2,})", re.IGNORECASE)
+_BEFORE_HOST = re.compile(r"https?://|www\.", re.IGNORECASE)
+_HOST, _HOST_SIGNS = re.compile(r"[a-z0-9.-]+\.[a-z]{2,}", re.IGNORECASE), re.compile(r"[a-z0-9.-]*", re.IGNORECASE)
 _URL_HOST = re.compile(r"^(?:https?:)?//(?:[^/@?#]*@)?([^/:?#\s]+)", re.IGNORECASE)
 # In two steps, as `re` finds a sign that is the same in both cases five times as fast as a letter in either case.
 _TEXT_HOST, _SCHEME = re.compile(r"://([a-z0-9.-]+)", re.IGNORECASE), re.compile(r"https?\Z", re.IGNORECASE)
@@ -176,7 +176,7 @@ def _name(name: str, sender: str, org: str) -> str:
     if not name:
         return "none"
     low = name.lower()
-    if "@" in low or _HOST_IN_TEXT.search(low):
+    if "@" in low or _host_in_text(low):
         return "address" if sender in low else "foreign"
     label = org.partition(".")[0].replace("-", "")
     words = _WORDS.findall(low)
@@ -266,14 +266,28 @@ def _links_whose(hosts: Sequence[str], around: _Organisations) -> str:
     return "service" if whose and whose <= {"service", "own", "none"} else "other"
 
 
+def _host_in_text(text: str) -> str:
+    """The first host that a text shows, which stands behind `http://` or `www.` and ends in a domain; else ''."""
+    end = 0
+    for before in _BEFORE_HOST.finditer(text):
+        # Where one run of letters and dots holds no host, neither does what follows another `www.` in it.
+        if before.end() < end:
+            continue
+        if host := _HOST.match(text, before.end()):
+            return host[0]
+        signs = _HOST_SIGNS.match(text, before.end())
+        end = signs.end() if signs else end
+    return ""
+
+
 def _lies(url: str, text: str) -> bool:
     """Whether the text of a link shows one organisation's address and the link leads to another's."""
-    claimed = _HOST_IN_TEXT.search(text)
+    claimed = _host_in_text(text)
     real = _URL_HOST.match(url)
     if not claimed or not real:
         return False
     lead = organisation(real[1])
-    return organisation(claimed[1]) != lead and lead not in MAIL_SERVICES
+    return organisation(claimed) != lead and lead not in MAIL_SERVICES
 
 
 def _images(message: Message, around: _Organisations) -> str:

@@ -32,9 +32,10 @@ _LOOKALIKE = str.maketrans(
     "аеорсухіјѕһԁԛԝвкмнтгαβεικνορτυχηω",
     "aeopcyxijshdqwbkmhtrabeiknoptuxnw",
 )
-# Marks that follow a letter, among signs that are no letters; to sort them costs the square of their number. In the
-# scripts of living languages at most three follow one letter.
-_SIGNS = re.compile("(?:[^\\w\\s\\0-\x7f]|[\uff9e\uff9f]){100,}")
+# Marks that follow a letter, among signs that are no letters; to sort them costs the square of their number.
+_SIGNS = re.compile(r"(?<![^\w\s\0-\x7f])[^\w\s\0-\x7f]{100,}+")
+# The two letters that are marks to Unicode, as the marks that they become.
+_SOUND_MARKS = (("\uff9e", "\u3099"), ("\uff9f", "\u309a"))
 _MIXED_WORD = re.compile(r"\b(?=\w*[a-z])(?=\w*[\u0370-\u03ff\u0400-\u052f])[a-z\u0370-\u03ff\u0400-\u052f]+\b")
 _LINK, _SCHEME = re.compile("://"), re.compile(r"(?:https?|ftp)\Z")
 _BEHIND_SCHEME = re.compile(r"(?:[^\s/@<>\"]*@)?([^\s/:?#<>\"')\]]+)[^\s<>\"]*")
@@ -137,6 +138,8 @@ def normalise(text: str) -> tuple[str, set[str]]:
         if "⟦" in text or "⟧" in text:
             text = text.translate(_BRACKETS)
         if not unicodedata.is_normalized("NFKC", text):
+            for letter, mark in _SOUND_MARKS:
+                text = text.replace(letter, mark)
             text = unicodedata.normalize("NFKC", _SIGNS.sub(_without_marks, text))
         text, removed = _ZERO_WIDTH.subn("", text)
         # One may be a byte order mark, some are emoji joiners.

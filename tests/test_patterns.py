@@ -1,0 +1,113 @@
+"""No regular expression that mail reaches takes time that grows faster than the mail, whatever a sender writes."""
+
+import ast
+import importlib
+import pkgutil
+import re
+from pathlib import Path
+
+import pytest
+from hostile_text import slow_on
+
+import spamlstm
+
+# What mail, or text made of it, passes through. A pattern of these modules is found by itself.
+MAIL = ("spamlstm.mail.", "spamlstm.model.", "spamlstm.learning.")
+FUNCTIONS = {"match", "fullmatch", "search", "sub", "subn", "split", "findall", "finditer"}
+
+
+def patterns():
+    """(module, name) → pattern, for each that a module holds: alone, in a table, or in an object of ours."""
+    found = {}
+    for module in pkgutil.walk_packages(spamlstm.__path__, "spamlstm."):
+        if module.name.startswith(MAIL):
+            for name, value in vars(importlib.import_module(module.name)).items():
+                found.update({(module.name, *path): one for path, one in _within(value, (name,))})
+    # What is imported from elsewhere is found where it is made.
+    return {path: one for path, one in found.items() if path[1] in _assigned(path[0])}
+
+
+def _within(value, path, depth=3):
+    if isinstance(value, re.Pattern):
+        yield path, value
+    elif depth and isinstance(value, (tuple, list, set, frozenset)):
+        for number, one in enumerate(value):
+            yield from _within(one, (*path, str(number)), depth - 1)
+    elif depth and isinstance(value, dict):
+        for key, one in value.items():
+            yield from _within(one, (*path, str(key)), depth - 1)
+    elif depth and type(value).__module__.startswith("spamlstm"):
+        for key, one in getattr(value, "__dict__", {}).items():
+            yield from _within(one, (*path, key), depth - 1)
+
+
+def _tree(module):
+    return ast.parse(Path(importlib.import_module(module).__file__).read_text("utf-8"))
+
+
+def _assigned(module):
+    return {
+        node.id for node in ast.walk(_tree(module)) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+    }
+
+
+def _uses():
+    """Of each name, or attribute, the methods that are asked of it anywhere in the package."""
+    uses = {}
+    for module in pkgutil.walk_packages(spamlstm.__path__, "spamlstm."):
+        for node in ast.walk(_tree(module.name)):
+            if isinstance(node, ast.Attribute) and node.attr in FUNCTIONS:
+                owner = node.value
+                name = (
+                    owner.id if isinstance(owner, ast.Name) else owner.attr if isinstance(owner, ast.Attribute) else ""
+                )
+                uses.setdefault(name, set()).add(node.attr)
+    return uses
+
+
+USES = _uses()
+PATTERNS = patterns()
+
+
+@pytest.mark.parametrize("path", PATTERNS, ids=".".join)
+def test_time_grows_with_the_length(path):
+    """1 MB of the worst text that is found for a pattern takes less than a second of the processor."""
+    used = USES.get(path[-1], FUNCTIONS)
+
+    assert slow_on(PATTERNS[path], anchored=used <= {"match", "fullmatch"}) is None
+
+
+@pytest.mark.parametrize(
+    ("pattern", "anchored"),
+    [
+        (r"\s*[A-Za-z0-9+/=]{48,}+\s*", False),
+        (r"(?:https?://|www\.)([a-z0-9.-]+\.[a-z]{2,})", False),
+        (r'("(?:[^"\\]|\\.)*")', False),
+        (r"\d+[-.x]\d+[-.x]\d+", False),
+        (r"⟦[^⟧:]+:[^⟧]*⟧", False),
+        (rb"[!-9;-~]+[ \t]*:", False),
+        (rb"From .*\d:\d\d.*\n?\Z", True),
+        (rb"From [^\n]{0,300}?\d:\d\d[^\n]{0,100}\d{4}[^\n]{0,40}(?=\n)", False),
+        (r"(?:a+)+b", True),
+    ],
+)
+def test_slow_patterns_are_found(pattern, anchored):
+    """Patterns that take the square of the length, or more, do not pass: ours of earlier times among them."""
+    assert slow_on(re.compile(pattern), anchored=anchored) is not None
+
+
+def test_each_pattern_has_a_name():
+    """No module that mail reaches uses a pattern without a name, where the tests would not see it."""
+    unseen = [
+        f"{module.name}:{node.lineno}"
+        for module in pkgutil.walk_packages(spamlstm.__path__, "spamlstm.")
+        if module.name.startswith(("spamlstm.mail.", "spamlstm.model."))
+        for node in ast.walk(_tree(module.name))
+        if isinstance(node, ast.Attribute)
+        and node.attr in FUNCTIONS
+        and isinstance(node.value, ast.Name)
+        and node.value.id == "re"
+    ]
+
+    assert len(PATTERNS) > 80
+    assert unseen == []

@@ -88,7 +88,7 @@ def transaction(connection: sqlite3.Connection, *, durable: bool) -> Iterator[No
 def prepared(connection: sqlite3.Connection, shown: str, layout: Layout) -> sqlite3.Connection:
     """The connection, checked and with its tables; closed by whatever error `open_in` speaks of."""
     try:
-        with explained(shown, layout.loss):
+        with Explained(shown, layout.loss):
             _prepare(connection, shown, layout)
     except UserError:
         connection.close()
@@ -105,20 +105,28 @@ def is_damage(error: sqlite3.Error) -> bool:
     return code & 0xFF not in _PASSING
 
 
-@contextlib.contextmanager
-def explained(shown: str, loss: str) -> Iterator[None]:
-    """Turn what SQLite and `cells` raise in the block into a sentence: DataError for damage, else TemporaryError.
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """Turns what SQLite and `cells` raise in the block into a sentence: DataError for damage, else TemporaryError.
 
-    `shown` names the file; `loss` is that of its Layout.
+    `shown` names the file; `loss` is that of its Layout. It can be used again, as each question of a store asks for it:
+    a generator would take 5 us.
     """
-    try:
-        yield
-    except (sqlite3.DatabaseError, CellError) as error:
-        if isinstance(error, CellError) or is_damage(error):
-            raise DataError(f"{shown} is damaged ({error}); move it away to begin anew{loss}") from error
-        if isinstance(error, sqlite3.ProgrammingError):
-            raise
-        raise TemporaryError(f"{shown} cannot be used now: {error}") from error
+
+    shown: str
+    loss: str
+
+    def __enter__(self) -> None:
+        """Nothing is to be done."""
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        """Raise the sentence in place of the error."""
+        if error is None:
+            return
+        if isinstance(error, CellError) or (isinstance(error, sqlite3.Error) and is_damage(error)):
+            raise DataError(f"{self.shown} is damaged ({error}); move it away to begin anew{self.loss}") from error
+        if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.ProgrammingError):
+            raise TemporaryError(f"{self.shown} cannot be used now: {error}") from error
 
 
 def _prepare(connection: sqlite3.Connection, shown: str, layout: Layout) -> None:

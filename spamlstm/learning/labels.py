@@ -44,6 +44,7 @@ class Labels:
         self._connection = connection
         self._clock = clock
         self.shown = shown
+        self._explained = database.Explained(shown, LAYOUT.loss)
 
     @classmethod
     def open(cls, state: Path, *, clock: Callable[[], float] = time.time) -> Self:
@@ -69,7 +70,7 @@ class Labels:
 
     def backup(self, target: sqlite3.Connection) -> None:
         """Copy all of it into another database."""
-        with self._explained():
+        with self._explained:
             self._connection.backup(target)
 
     def close(self) -> None:
@@ -102,7 +103,7 @@ class Labels:
             number = self._connection.execute("DELETE FROM labels").rowcount
             self._connection.execute("DELETE FROM bars")
             self._begin_anew(first=0)
-        with self._explained():
+        with self._explained:
             self._connection.execute("VACUUM")
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         return number
@@ -265,25 +266,21 @@ class Labels:
 
     # --- inside -----------------------------------------------------------------------------------------------------
 
-    def _explained(self) -> contextlib.AbstractContextManager[None]:
-        """What goes wrong with the store in the block is a UserError with a sentence."""
-        return database.explained(self.shown, LAYOUT.loss)
-
     @contextlib.contextmanager
     def _change(self) -> Iterator[None]:
         """All of it or nothing, on disk at the end."""
-        with self._explained(), database.transaction(self._connection, durable=True):
+        with self._explained, database.transaction(self._connection, durable=True):
             yield
 
     def _decoded(self, decode: Callable[[tuple[Any, ...]], T], statement: str, *values: object) -> Iterator[T]:
         """The rows that a statement gives, each decoded."""
-        with self._explained():
+        with self._explained:
             for row in self._connection.execute(statement, values):
                 yield decode(row)
 
     def _first(self, decode: Callable[[tuple[Any, ...]], T], statement: str, *values: object) -> T | None:
         """The first of these rows, decoded; None if there is none."""
-        with self._explained():
+        with self._explained:
             row = self._connection.execute(statement, values).fetchone()
             return None if row is None else decode(row)
 

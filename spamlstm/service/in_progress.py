@@ -138,6 +138,7 @@ class InProgress:
             self._suspects = {
                 (maildir, name): _Suspect((inode, size, mtime_ns), version, crashes)
                 for maildir, name, inode, size, mtime_ns, version, crashes in rows
+                if isinstance(crashes, int)  # a damaged row makes nobody a suspect
             }
         return self._suspects
 

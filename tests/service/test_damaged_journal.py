@@ -12,9 +12,10 @@ from spamlstm.mail.content import content_id
 from spamlstm.service.counters import Counters
 from spamlstm.service.journal import NAME, Act, Journal, Unreadable
 from spamlstm.service.ledger import Ledger
+from spamlstm.service.seen import name_hash
 from spamlstm.service.undo import Fate, undo
 
-TABLES = {"maildirs": 4, "seen": 4, "judgements": 11, "acts": 12}
+TABLES = {"maildirs": 4, "seen": 4, "judgements": 11, "acts": 12, "in_progress": 10}
 
 
 @pytest.fixture
@@ -29,6 +30,9 @@ def used(house, tmp_path):
     one.journal.close()
     with contextlib.closing(sqlite3.connect(tmp_path / "state" / NAME)) as database:
         database.execute("UPDATE acts SET state = 'open' WHERE id = 2")
+        # The next message has this name, and was in progress at a crash.
+        suspect = (1, name_hash("4.host"), 1, 1, 1, "0 words 1", 0, 0.0, 1, one.clock.now)
+        database.execute("INSERT INTO in_progress VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", suspect)
         database.commit()
     return one
 

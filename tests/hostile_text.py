@@ -38,12 +38,12 @@ def slow_on(pattern: re.Pattern, *, anchored: bool = False, seconds: float = 1.0
     """
     spent: dict[tuple[str, str], float] = {}
     for text in dict.fromkeys(_texts(pattern)):
-        spent[text] = _seconds(pattern, text, PROBE, anchored=anchored, limit=seconds)
+        spent[text] = _seconds(pattern, text, PROBE, anchored=anchored, most=seconds)
         # 1 µs for each letter is much: a look at 64 KB tells whether it is ten times as much there.
-        if spent[text] > PROBE / 1e6 and _seconds(pattern, text, MIDDLE, anchored=anchored, limit=seconds / 4) == INF:
+        if spent[text] > PROBE / 1e6 and _seconds(pattern, text, MIDDLE, anchored=anchored, most=seconds / 4) == INF:
             return f"{text[0]!r} and 64 KB of {text[1]!r}"
     for text in sorted(spent, key=spent.__getitem__, reverse=True)[:2]:
-        if _seconds(pattern, text, FULL, anchored=anchored, limit=seconds) == INF:
+        if _seconds(pattern, text, FULL, anchored=anchored, most=seconds) == INF:
             return f"{text[0]!r} and 1 MB of {text[1]!r}"
     return None
 
@@ -63,15 +63,15 @@ def _texts(pattern: re.Pattern) -> Iterator[tuple[str, str]]:
             yield sample[:cut], sample[cut:] or sample[-1:]
 
 
-def _seconds(pattern: re.Pattern, text: tuple[str, str], size: int, *, anchored: bool, limit: float) -> float:
-    """The processor time that a text of this size takes; INF if that is more than `limit`."""
+def _seconds(pattern: re.Pattern, text: tuple[str, str], size: int, *, anchored: bool, most: float) -> float:
+    """The processor time that a text of this size takes; INF if that is more than `most`."""
     start, unit = text
     # The end keeps a pattern from matching just because the text is over.
     whole = start + unit * (size // len(unit)) + "\n\0"
     subject = whole if isinstance(pattern.pattern, str) else whole.encode("latin-1", "replace")
     begun = time.process_time()
     try:
-        with _limit(limit):
+        with limit(most):
             if anchored:
                 pattern.match(subject)
             else:
@@ -83,7 +83,7 @@ def _seconds(pattern: re.Pattern, text: tuple[str, str], size: int, *, anchored:
 
 
 @contextmanager
-def _limit(seconds: float) -> Iterator[None]:
+def limit(seconds: float) -> Iterator[None]:
     """TooSlowError after so much processor time; `re` looks for signals while it searches."""
 
     def stop(*_):

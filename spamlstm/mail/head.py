@@ -5,7 +5,7 @@ for each header or each line: the block is taken in pieces, and one pattern deal
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 # The size of a piece. A header that is larger is a piece of its own.
 BLOCK = 256 << 10
@@ -92,17 +92,25 @@ def _pieces(raw: bytes, start: int, end: int) -> Iterator[tuple[int, int]]:
         start = stop
 
 
-def _any_of(names: Iterable[str]) -> str:
+def _any_of(names: Sequence[str], *, top: bool = True) -> str:
     """A pattern of these names, as a tree: `re` tries many alternatives of the same beginning one after the other."""
     rests: dict[str, list[str]] = {}
     for name in names:
         rests.setdefault(name[:1], []).append(name[1:])
-    options = [_letter(first) + (_any_of(rest) if first not in ("", "*") else "") for first, rest in rests.items()]
+    ends = "" in rests
+    options = [
+        _letter(first) + (_any_of(rest, top=False) if first != "*" else "") for first, rest in rests.items() if first
+    ]
+    options += [""] if ends else []
     if len(options) == 1:
         return options[0]
-    # One look at the next letter before each alternative is tried, unless the name may end here.
-    ahead = "" if "" in rests else f"(?=[{''.join(first + first.upper() for first in rests)}])"
-    return f"{ahead}(?:{'|'.join(sorted(options, reverse=True))})"
+    # One look at the next letter, or two, before each alternative is tried; unless the name may end here.
+    ahead = "" if ends else f"(?={_one_of(rests)}{_one_of(name[1] for name in names) if top else ''})"
+    return f"{ahead}(?:{'|'.join(options)})"
+
+
+def _one_of(letters: Iterable[str]) -> str:
+    return f"[{''.join(re.escape(letter.lower() + letter.upper()) for letter in dict.fromkeys(letters))}]"
 
 
 def _letter(letter: str) -> str:

@@ -73,14 +73,18 @@ def main() -> int:
 
 
 def warm(model: Path | None = None) -> Classifier:
-    """A classifier that has judged a page and a text as long as any, so that it takes what memory it keeps."""
     classifier = Classifier.open(model, personal=PersonalLayer())
+    judge_usual(classifier)
+    return classifier
+
+
+def judge_usual(classifier: Classifier) -> None:
+    """A page and a text as long as any: all that judging loads is loaded then."""
     words = b" ".join(b"word%d" % number for number in range(20_000))
     for kind in (b"html", b"plain"):
         classifier.classify(
             b"From: a@example.org\nContent-Type: text/" + kind + b"\n\n<p>" + words + b" http://a.org\n"
         )
-    return classifier
 
 
 def measure(classifier: Classifier, title: str, make: Make, size: int) -> Cost:
@@ -117,6 +121,8 @@ def in_child(work: object) -> object:
 
 
 def spend(classifier: Classifier, path: str) -> dict[str, object]:
+    # A fork has yet to see the libraries that its parent has loaded.
+    judge_usual(classifier)
     before = memory("VmRSS")
     Path("/proc/self/clear_refs").write_text("5")
     times = [time.process_time()]

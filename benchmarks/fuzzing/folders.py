@@ -1,0 +1,200 @@
+"""Folders of any name, in any layout, with links and files in their place, which change while they are worked on."""
+
+import contextlib
+import os
+import random
+from pathlib import Path
+
+import on_disk
+from fuzzing.scene import BrokenPromiseError, Scene
+from learning_house import LearningHouse
+
+from spamlstm.config import Action
+from spamlstm.errors import UserError
+from spamlstm.mail import filing, maildir
+from spamlstm.mail.folders import below, folders, kind
+from spamlstm.mail.imap_names import decoded, encoded
+from spamlstm.mail.opened import OpenMaildir
+
+_NAMES = (
+    *(
+        "Junk",
+        ".Junk",
+        ".junk",
+        ".Spam",
+        "Spam",
+        ".INBOX.Junk",
+        "INBOX",
+        ".INBOX",
+        "INBOX.Junk",
+        ".Junk E-mail",
+        ".Sent",
+    ),
+    *("Trash", ".Trash", ".Archive", "Lists", ".Lists.Junk", "Bulk Mail", ".&BCEEPwQwBDw-", ".&-", ".&", "&AAAA-"),
+    *("&2AA-", ".&AOQ", ".&,,,-", "..", "...", ".", "-", " ", ". ", ".Junk.", "new", "cur", "tmp", "maildirfolder"),
+    *("\n", "é", ".Spamverdacht", ".\udcff", "x" * 255, "." + "y" * 254, "dovecot-keywords", "~", "*", "a:2,S"),
+)
+_WISHES = (
+    *(
+        "auto",
+        "auto",
+        "auto",
+        "Junk",
+        ".Junk",
+        "INBOX.Junk",
+        "Lists/Junk",
+        "Lists.Junk",
+        "Junk/",
+        "/Junk",
+        "../outside",
+    ),
+    *("a/../b", "", " ", "\0", "new", "Junk/new", "é", "Спам", "a/b/c/d/e/f/g/h/i/j/k", "&", "&AOQ-", "x" * 300, "."),
+)
+_PARTS = ("new", "cur", "tmp")
+
+
+def case(scene: Scene) -> None:
+    """A tree, looked at, then worked in while it changes."""
+    chance = scene.chance
+    wish = chance.choice((*_WISHES, any_name(chance)))
+    _check_imap_name("".join(chr(chance.choice((*range(1, 0x500), 0x1F4A9, 0x2028))) for _ in range(9)))
+    for _ in range(chance.randrange(10)):
+        grow(scene)
+    with scene.step("look"):
+        look(scene, wish)
+    work(scene, wish)
+
+
+def any_name(chance: random.Random) -> str:
+    """The name of a folder: one of those that mean something, or any bytes."""
+    data = bytes(chance.choices(range(1, 256), k=chance.randrange(1, 9))).replace(b"/", b"_")
+    return chance.choice((*_NAMES, *_NAMES, os.fsdecode(data), "." + os.fsdecode(data)))
+
+
+def _check_imap_name(text: str) -> None:
+    if not text.isascii() and decoded(encoded(text)) != text:
+        error = BrokenPromiseError("a folder's name is another one when it is decoded")
+        error.add_note(repr(text))
+        raise error
+
+
+# --- the tree -------------------------------------------------------------------------------------------------------
+
+
+def grow(scene: Scene) -> None:
+    """One thing more in the Maildir, or in a folder of it: a folder, a part of one, a file, a FIFO or a link."""
+    chance = scene.chance
+    above = Path(chance.choice([scene.root, *_directories(scene)]))
+    path = above / any_name(chance)
+    with contextlib.suppress(OSError):  # it is there already, or its name is too long
+        match chance.choice(("folder", "folder", "folder", "part", "file", "fifo", "link", "deep")):
+            case "folder":
+                maildir_at(path)
+            case "part":
+                (path / chance.choice(_PARTS)).mkdir(parents=True)
+            case "file":
+                path.touch(exist_ok=False)
+            case "fifo":
+                os.mkfifo(path)
+            case "link":
+                path.symlink_to(chance.choice(_targets(scene)))
+            case "deep":
+                maildir_at(path.joinpath(*"abcdefghijkl"))
+
+
+def maildir_at(path: Path) -> None:
+    """A folder with its parts."""
+    for part in _PARTS:
+        (path / part).mkdir(parents=True)
+
+
+def _directories(scene: Scene) -> list[str]:
+    """All directories in the Maildir but the parts of the inbox."""
+    inbox = {os.path.join(scene.root, part) for part in _PARTS}  # noqa: PTH118  as in maildir
+    found = (os.path.join(path, name) for path, names, _ in os.walk(scene.root) for name in sorted(names))  # noqa: PTH118
+    return [path for path in found if path not in inbox and not os.path.islink(path)]  # noqa: PTH114
+
+
+def _targets(scene: Scene) -> list[str]:
+    """Where links lead."""
+    return [str(scene.outside / "victim"), str(scene.outside / "file"), "nowhere", ".", scene.root, "/", "cur"]
+
+
+def change(scene: Scene) -> None:
+    """Take a folder or a part of one away, and perhaps put something else in its place."""
+    directories = _directories(scene)
+    if not directories or scene.chance.random() < 0.2:
+        grow(scene)
+        return
+    path = Path(scene.chance.choice(directories))
+    with contextlib.suppress(OSError):
+        if scene.chance.random() < 0.4:
+            path.rename(path.parent / any_name(scene.chance))
+        else:
+            path.rename(scene.attic / str(len(list(scene.attic.iterdir()))))
+        match scene.chance.choice(("nothing", "link", "link", "file", "folder")):
+            case "link":
+                path.symlink_to(scene.chance.choice(_targets(scene)))
+            case "file":
+                path.touch(exist_ok=False)
+            case "folder":
+                maildir_at(path)
+
+
+# --- what is done in it ---------------------------------------------------------------------------------------------
+
+
+def look(scene: Scene, wish: str) -> None:
+    """All that is asked of a tree; what is wrong with it is a UserError or an OSError."""
+    silent = [any_name(scene.chance)]
+    with contextlib.suppress(OSError), OpenMaildir.open(scene.root) as home:
+        for folder in folders(home):
+            kind(folder.name, junk=wish, silent=silent)
+        list(below(home))
+        with contextlib.suppress(OSError, UserError):
+            junk = filing.junk_folder(home, wish)
+            filing.create_folder(junk)
+            filing.check_one_file_system(home.folder(), junk)
+            _check_junk(scene, filing.junk_folder(home, wish).path, junk.path, whole=filing.is_whole(junk))
+
+
+def _check_junk(scene: Scene, again: str, path: str, *, whole: bool) -> None:
+    if not whole or again != path:
+        raise BrokenPromiseError("a junk folder that was made is not found again")
+    if os.path.realpath(path) != os.path.join(os.path.realpath(scene.root), os.path.relpath(path, scene.root)):  # noqa: PTH118
+        raise BrokenPromiseError("a junk folder lies behind a link")
+
+
+def work(scene: Scene, wish: str) -> None:
+    """Spam is filed and moves are learned from, while folders change; at the end all mail must be somewhere."""
+    chance = scene.chance
+    section = {"spam": chance.choice([(Action.TAG, Action.FILE), (Action.FILE,)]), "junk": wish}
+    house = LearningHouse(scene.root, scene.state, section).watch()
+    for _ in range(chance.randrange(1, 5)):
+        for _ in range(chance.randrange(4)):
+            scene.sent(house.deliver(chance.choice(("spam", "spam", "words"))))
+        with scene.step("pass"):
+            crashed = scene.interrupted(house.run, lambda: change(scene))
+        with scene.step("moves"):
+            crashed |= scene.interrupted(house.look, lambda: change(scene))
+        if crashed:
+            raise BrokenPromiseError("a change of a folder ended the process")
+        house.clock.now += 90_000
+        _move(scene)
+    house.again()
+    with scene.step("pass"):
+        house.run()
+    house.look()
+    scene.check(taken_away=True)
+    house.learners.close()
+    house.places.close()
+    house.journal.close()
+
+
+def _move(scene: Scene) -> None:
+    """A user moves a message from one folder to another."""
+    places = [path for path in [scene.root, *_directories(scene)] if maildir.is_maildir(path)]
+    source, target = scene.chance.choice(places), scene.chance.choice(places)
+    with contextlib.suppress(OSError):
+        for one in list(on_disk.messages(source))[:1]:
+            Path(one.path).rename(Path(target, "cur", f"{maildir.unique()}:2,S"))

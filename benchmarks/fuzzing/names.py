@@ -1,0 +1,169 @@
+"""Names of messages that are any bytes: taken apart and put together, and on disk under a real pipeline."""
+
+import contextlib
+import os
+import random
+from pathlib import Path
+
+import on_disk
+from fuzzing.scene import BrokenPromiseError, Scene
+from house import House
+
+from spamlstm.config import Action
+from spamlstm.mail import maildir
+from spamlstm.mail.maildir import MOST_NAME_BYTES, Name
+from spamlstm.service.ledger import Ledger
+from spamlstm.service.plan import with_keyword, without_keyword
+from spamlstm.service.undo import undo
+
+_BASES = ("1.host", "1", "2.host", "Q", "-x", "~", " ", "\n", "a b", "é", "日本", "%2e", "..", "*", "cur", "\udcff")
+_FIELDS = (",S=12", ",S=", ",S=-1", ",S=99999999999999999999", ",W=12", ",W=٣", ",U=7", ",", ",X", ",S=1,S=2", "=,")
+_INFOS = (
+    "",
+    ":2,",
+    ":2,S",
+    ":2,FRST",
+    ":2,Sab",
+    ":2,zzz",
+    ":1,S",
+    ":",
+    "::2,S",
+    ":2,S,x=y,",
+    ":2",
+    ":2,é\udcfe",
+    ";2,S",
+)
+_KEYWORDS = ("0 $Junk\n1 work\n", "0 work\n1 NonJunk\n2 Junk\n", "junk", "0 \udcff\n99 x\n٣ y\n", "")
+
+
+def any_name(chance: random.Random) -> str:
+    """A file name: none of '', '.' and '..', and of at most 255 bytes."""
+    base = chance.choice((*_BASES, f"{chance.randrange(10)}.host", _any_bytes(chance, 12), "x" * chance.randrange(255)))
+    fields = "".join(chance.choices(_FIELDS, k=chance.choice((0, 0, 1, 3, 20))))
+    text = (base + fields + chance.choice(_INFOS) + chance.choice(("", "", _any_bytes(chance, 5)))).lstrip(".")
+    return os.fsdecode(os.fsencode(text)[:MOST_NAME_BYTES]) or "x"
+
+
+def _any_bytes(chance: random.Random, most: int) -> str:
+    data = bytes(chance.choices(range(1, 256), k=chance.randrange(most)))
+    return os.fsdecode(data.replace(b"/", b"_"))
+
+
+def case(scene: Scene) -> None:
+    """Names by themselves, then a Maildir full of them."""
+    with scene.step("names"):
+        for _ in range(20):
+            check_name(any_name(scene.chance), scene.chance)
+    on_disk_case(scene)
+
+
+def check_name(text: str, chance: random.Random) -> None:
+    """Raise unless a name and all that is made of it keep what they promise."""
+    name = Name.parse(text)
+    fresh = maildir.unique()
+    letter = chance.choice("abz")
+    size = chance.randrange(1 << 40)
+    moved = name.elsewhere(base=fresh, keywords={"a": letter})
+    rewritten = name.rewritten(base=fresh, size=size, wire_size=size + 1)
+    _demand(str(name) == text, text)
+    _demand(moved.base == fresh and moved.flags == name.flags and set(moved.keywords) <= {letter}, text)
+    _demand((rewritten.size, rewritten.wire_size, rewritten.info) == (size, size + 1, name.info), text)
+    _demand(name.within("cur").info is not None and name.within("new") == name, text)
+    for one in (name, moved, rewritten, rewritten.elsewhere(base=fresh)):
+        fitting = one.fitting()
+        _demand((fitting.base, fitting.flags) == (one.base, one.flags), text)
+        _demand(len(os.fsencode(str(fitting))) <= MOST_NAME_BYTES or one.base == name.base, text)
+        _demand(Name.parse(str(fitting)) == fitting, text)
+        marked = with_keyword(one, letter)
+        _demand(letter in marked.keywords and marked.flags == one.flags, text)
+        _demand(letter not in without_keyword(marked, letter).keywords, text)
+
+
+def _demand(kept: bool, text: str) -> None:  # noqa: FBT001  as assert
+    if not kept:
+        error = BrokenPromiseError("a name does not keep what it promises")
+        error.add_note(repr(text))
+        raise error
+
+
+def on_disk_case(scene: Scene) -> None:
+    """Deliveries, passes, a reader who renames, crashes, and all taken back."""
+    chance = scene.chance
+    section = {verdict: _some_actions(chance) for verdict in ("spam", "unsure", "ham")}
+    house = House(scene.root, scene.state, section).watch()
+    if chance.random() < 0.5:
+        on_disk.create_folder(house.root, house.junk)
+    for folder in (house.root, house.junk):
+        if os.path.isdir(folder):  # noqa: PTH112  as in maildir
+            Path(folder, "dovecot-keywords").write_text(chance.choice(_KEYWORDS), errors="surrogateescape")
+    for _ in range(chance.randrange(2, 7)):
+        chance.choice((deliver, deliver, deliver, work, work, rename, crashed, restart, later))(scene, house)
+    house.again()
+    later(scene, house)
+    scene.check()
+    take_back(scene, house)
+    scene.check()
+    house.journal.close()
+
+
+def _some_actions(chance: random.Random) -> tuple[Action, ...]:
+    return tuple(action for action in Action if chance.random() < 0.6)
+
+
+def deliver(scene: Scene, house: House) -> None:
+    """Some messages, in new or in cur; never one over another."""
+    for _ in range(scene.chance.randrange(1, 6)):
+        part, name = scene.chance.choice(("new", "new", "cur")), any_name(scene.chance)
+        if not os.path.lexists(os.path.join(house.root, part, name)):  # noqa: PTH118  as in maildir
+            body = scene.chance.choice(("spam", "spam", "unsure", "words", "broken", "X-Spam-Flag: YES\n\nspam"))
+            scene.sent(house.deliver(body, part=part, name=name))
+
+
+def work(scene: Scene, house: House) -> None:
+    """A pass."""
+    with scene.step("pass"):
+        house.run()
+
+
+def rename(scene: Scene, house: House) -> None:
+    """A reader takes messages to cur, or changes their flags."""
+    for folder in filter(maildir.is_maildir, (house.root, house.junk)):
+        for one in on_disk.messages(folder):
+            if scene.chance.random() < 0.3:
+                name = Name.parse(one.name)
+                info = "2," + "".join(sorted(set(scene.chance.choices("FRSTab", k=2))))
+                target = os.path.join(folder, "cur", str(Name(name.base, name.fields, info)))  # noqa: PTH118
+                if not os.path.lexists(target):
+                    with contextlib.suppress(OSError):  # the name is too long with flags
+                        os.rename(one.path, target)  # noqa: PTH104
+
+
+def crashed(scene: Scene, house: House) -> None:
+    """A pass that ends with the process, and a restart."""
+    if scene.interrupted(house.run):
+        house.again()
+
+
+def restart(_scene: Scene, house: House) -> None:
+    """A restart."""
+    house.again()
+
+
+def later(scene: Scene, house: House) -> None:
+    """A day later all that failed is due again."""
+    house.clock.now += 90_000
+    work(scene, house)
+    work(scene, house)
+
+
+def take_back(scene: Scene, house: House) -> None:
+    """All that was done, perhaps with a crash on the way."""
+
+    def undone() -> None:
+        ledger = Ledger(house.journal, counters=house.counters, clock=house.clock)
+        list(undo(house.journal, ledger, since=0, dry=False, clock=house.clock))
+
+    if scene.chance.random() < 0.3 and scene.interrupted(undone):
+        house.again()
+    with scene.step("undo"):
+        undone()

@@ -1,0 +1,236 @@
+"""Journals, places and label stores in which anything may stand: the mail that they speak of is there all the same."""
+
+import contextlib
+import os
+import random
+import sqlite3
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from fuzzing.scene import Scene
+from learning_house import LearningHouse
+
+from spamlstm.config import Action
+from spamlstm.errors import UserError
+from spamlstm.learning.labels import Labels
+from spamlstm.service.ledger import Ledger
+from spamlstm.service.undo import undo
+
+STORES = ("journal.sqlite", "places.sqlite", "labels.sqlite")
+PAGE = 4096
+# As SQL, so that a text that is not UTF-8 can be among them.
+_VALUES = (
+    *("NULL", "''", "'x'", "'done'", "'open'", "'file tag'", "'spam'", "CAST(x'ff' AS TEXT)", "x''", "x'01'", "x'00'"),
+    *("zeroblob(100000)", "0", "1", "2", "-1", "9223372036854775807", "-9223372036854775808", "0.5", "9e999", "-9e999"),
+    *("'/etc/passwd'", "CAST('../../outside/victim' AS BLOB)", "printf('%.*c', 100000, 'x')"),
+)
+Damage = Callable[[Path, random.Random], None]
+
+
+def case(scene: Scene) -> None:
+    """A household's mail, its stores damaged, and the mail of the next days."""
+    chance = scene.chance
+    actions = chance.choice([(Action.TAG, Action.FILE), (Action.FILE,), (Action.TAG,)])
+    house = LearningHouse(scene.root, scene.state, {"spam": actions}).watch()
+    live(scene, house)
+    if scene.interrupted(house.run):
+        house.again()
+    close(house)
+    for _ in range(chance.randrange(1, 3)):
+        name = chance.choice((STORES[0], *STORES))
+        if (scene.state / name).is_file():
+            chance.choice(DAMAGES)(scene.state / name, chance)
+    reopen(scene, house)
+    live(scene, house)
+    take_back(scene, house)
+    house.clock.now += 200_000
+    live(scene, house)
+    ask(scene)
+    scene.check()
+    close(house)
+
+
+# --- what happens ---------------------------------------------------------------------------------------------------
+
+
+def live(scene: Scene, house: LearningHouse) -> None:
+    """Mail comes and is judged, some is moved, and moves are learned from. None of it raises."""
+    for _ in range(scene.chance.randrange(1, 4)):
+        path = house.deliver(scene.chance.choice(("spam", "spam", "words")))
+        scene.sent(path)
+        raw = Path(path).read_bytes()
+        with scene.step("pass"):
+            house.run()
+        with scene.step("moves"):
+            house.look()
+        if scene.chance.random() < 0.5 and len(house.where(raw)) == 1:
+            target = scene.chance.choice([house.root, house.junk])
+            if Path(target).exists():
+                house.move(raw, target, how=scene.chance.choice(("rename", "link", "copy")))
+        with scene.step("moves"):
+            house.look()
+    with scene.step("layer"):
+        house.learners.layer(house.root)
+        house.learners.tally()
+
+
+def reopen(scene: Scene, house: LearningHouse) -> None:
+    """Start again; of a store that is refused with a sentence the user makes a new one."""
+    for _ in range(len(STORES) + 1):
+        try:
+            with scene.step("start"):
+                house.open()
+        except (UserError, OSError):
+            # Which one is told by the sentence, which a script does not read.
+            _move_away(scene, house)
+        else:
+            return
+
+
+def _move_away(scene: Scene, house: LearningHouse) -> None:
+    with contextlib.suppress(AttributeError):  # it was not opened
+        house.journal.close()
+    for name in STORES[:2]:
+        for suffix in ("", "-wal", "-shm"):
+            path = scene.state / f"{name}{suffix}"
+            if path.is_dir():
+                path.rmdir()
+            path.unlink(missing_ok=True)
+
+
+def take_back(scene: Scene, house: LearningHouse) -> None:
+    """Undo; what it cannot read of a damaged journal may be an error that a user is told of."""
+    ledger = Ledger(house.journal, counters=house.counters, clock=house.clock)
+    with scene.step("undo"), contextlib.suppress(UserError, OSError, sqlite3.Error):
+        list(undo(house.journal, ledger, since=0, dry=scene.chance.random() < 0.3, clock=house.clock))
+
+
+def ask(scene: Scene) -> None:
+    """What the commands read of the labels; a damaged store is an error that a user is told of."""
+    with scene.step("labels"), contextlib.suppress(UserError, OSError, sqlite3.Error):
+        labels = Labels.find(scene.state)
+        if labels is not None:
+            with contextlib.closing(labels):
+                list(labels.last())
+                labels.counts()
+                labels.own()
+                labels.prune()
+                labels.put_in_turns()
+
+
+def close(house: LearningHouse) -> None:
+    """The end of the process."""
+    house.learners.close()
+    house.places.close()
+    house.journal.close()
+
+
+# --- damage ---------------------------------------------------------------------------------------------------------
+
+
+def cell(path: Path, chance: random.Random) -> None:
+    """Other values in a few cells, or a value of another row, against every constraint."""
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        _allow_all(database)
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        for _ in range(chance.choice((1, 1, 2, 5))):
+            table, column = chance.choice(_columns(database))
+            value = chance.choice(_VALUES)
+            if chance.random() < 0.3:
+                value = f"(SELECT {column} FROM {table} LIMIT 1 OFFSET {chance.randrange(4)})"  # noqa: S608  ours
+            rows = "" if chance.random() < 0.3 else _one_row(table, column, chance)
+            # An index of unique values, or a row without a number, takes no such value.
+            with contextlib.suppress(sqlite3.Error):
+                database.execute(f"UPDATE OR IGNORE {table} SET {column} = {value}{rows}")  # noqa: S608  ours
+        database.commit()
+
+
+def _allow_all(database: sqlite3.Connection) -> None:
+    """A disk asks for no constraint."""
+    database.execute("PRAGMA writable_schema = ON")
+    database.execute("UPDATE sqlite_master SET sql = replace(sql, ' NOT NULL', '') WHERE type = 'table'")
+    database.commit()
+
+
+def _columns(database: sqlite3.Connection) -> Sequence[tuple[str, str]]:
+    return database.execute(
+        "SELECT m.name, c.name FROM sqlite_master AS m, pragma_table_info(m.name) AS c WHERE m.type = 'table'"
+        " AND m.name NOT LIKE 'sqlite_%' ORDER BY 1, 2"
+    ).fetchall()
+
+
+def _one_row(table: str, column: str, chance: random.Random) -> str:
+    return f" WHERE {column} IS (SELECT {column} FROM {table} LIMIT 1 OFFSET {chance.randrange(4)})"  # noqa: S608  ours
+
+
+def structure(path: Path, chance: random.Random) -> None:
+    """A table or an index less, another version, or a column of another name."""
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        table, column = chance.choice(_columns(database))
+        statement = chance.choice(
+            (
+                f"DROP TABLE {table}",
+                f"PRAGMA user_version = {chance.choice((0, 1, 2, 3, 4, 99, -1))}",
+                f"ALTER TABLE {table} RENAME COLUMN {column} TO other",
+                f"DELETE FROM {table}",  # noqa: S608  ours
+                "PRAGMA application_id = 7",
+            )
+        )
+        with contextlib.suppress(sqlite3.Error):
+            database.execute(statement)
+        database.commit()
+
+
+def shortened(path: Path, chance: random.Random) -> None:
+    """A file that ends too early."""
+    os.truncate(path, chance.choice((0, 1, 100, PAGE, chance.randrange(path.stat().st_size + 1))))
+
+
+def pages(path: Path, chance: random.Random) -> None:
+    """Two pages in each other's place, or one that is empty or there twice."""
+    data = bytearray(path.read_bytes())
+    count = len(data) // PAGE
+    if count < 2:
+        return
+    one, other = (slice(PAGE * at, PAGE * (at + 1)) for at in (chance.randrange(count), chance.randrange(count)))
+    match chance.choice(("swapped", "twice", "empty")):
+        case "swapped":
+            data[one], data[other] = data[other], data[one]
+        case "twice":
+            data[one] = data[other]
+        case "empty":
+            data[one] = bytes(PAGE)
+    path.write_bytes(data)
+
+
+def bits(path: Path, chance: random.Random) -> None:
+    """A few other bytes."""
+    data = bytearray(path.read_bytes())
+    for _ in range(chance.choice((1, 3, 30))):
+        if data:
+            data[chance.randrange(len(data))] = chance.randrange(256)
+    path.write_bytes(data)
+
+
+def beside(path: Path, chance: random.Random) -> None:
+    """Nonsense in the files that SQLite keeps beside it."""
+    Path(f"{path}{chance.choice(('-wal', '-shm', '-journal'))}").write_bytes(
+        chance.randbytes(chance.choice((0, 32, 5000)))
+    )
+
+
+def replaced(path: Path, chance: random.Random) -> None:
+    """Something else in its place."""
+    path.unlink()
+    match chance.choice(("folder", "fifo", "text", "link")):
+        case "folder":
+            path.mkdir()
+        case "fifo":
+            os.mkfifo(path)
+        case "text":
+            path.write_bytes(chance.randbytes(9000))
+        case "link":
+            path.symlink_to("nowhere")
+
+
+DAMAGES: tuple[Damage, ...] = (cell, cell, cell, cell, structure, shortened, pages, pages, bits, beside, replaced)

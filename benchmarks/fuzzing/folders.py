@@ -34,6 +34,8 @@ _NAMES = (
     *("&2AA-", ".&AOQ", ".&,,,-", "..", "...", ".", "-", " ", ". ", ".Junk.", "new", "cur", "tmp", "maildirfolder"),
     *("\n", "é", ".Spamverdacht", ".\udcff", "x" * 255, "." + "y" * 254, "dovecot-keywords", "~", "*", "a:2,S"),
 )
+# Where spam goes unless something else is found.
+_LIKELY = ("Junk", ".Junk", ".INBOX.Junk", ".Spam")
 _WISHES = (
     *(
         "auto",
@@ -68,7 +70,7 @@ def case(scene: Scene) -> None:
 def any_name(chance: random.Random) -> str:
     """The name of a folder: one of those that mean something, or any bytes."""
     data = bytes(chance.choices(range(1, 256), k=chance.randrange(1, 9))).replace(b"/", b"_")
-    return chance.choice((*_NAMES, *_NAMES, os.fsdecode(data), "." + os.fsdecode(data)))
+    return chance.choice(chance.choice((_LIKELY, _NAMES, (os.fsdecode(data), "." + os.fsdecode(data)))))
 
 
 def _check_imap_name(text: str) -> None:
@@ -117,7 +119,8 @@ def _directories(scene: Scene) -> list[str]:
 
 def _targets(scene: Scene) -> list[str]:
     """Where links lead."""
-    return [str(scene.outside / "victim"), str(scene.outside / "file"), "nowhere", ".", scene.root, "/", "cur"]
+    victim = str(scene.outside / "victim")
+    return [*[victim] * 5, str(scene.outside / "file"), "nowhere", ".", scene.root, "/", "cur"]
 
 
 def change(scene: Scene) -> None:
@@ -126,7 +129,8 @@ def change(scene: Scene) -> None:
     if not directories or scene.chance.random() < 0.2:
         grow(scene)
         return
-    path = Path(scene.chance.choice(directories))
+    likely = [path for path in directories if "Junk" in path]
+    path = Path(scene.chance.choice(scene.chance.choice((likely or directories, directories))))
     with contextlib.suppress(OSError):
         if scene.chance.random() < 0.4:
             path.rename(path.parent / any_name(scene.chance))

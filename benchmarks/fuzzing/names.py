@@ -10,8 +10,9 @@ from fuzzing.scene import BrokenPromiseError, Scene
 from house import House
 
 from spamlstm.config import Action
-from spamlstm.mail import maildir
+from spamlstm.mail import filing, maildir
 from spamlstm.mail.maildir import MOST_NAME_BYTES, Name
+from spamlstm.mail.opened import OpenMaildir
 from spamlstm.service.ledger import Ledger
 from spamlstm.service.plan import with_keyword, without_keyword
 from spamlstm.service.undo import undo
@@ -92,7 +93,8 @@ def on_disk_case(scene: Scene) -> None:
     section = {verdict: _some_actions(chance) for verdict in ("spam", "unsure", "ham")}
     house = House(scene.root, scene.state, section).watch()
     if chance.random() < 0.5:
-        on_disk.create_folder(house.root, house.junk)
+        with OpenMaildir.open(house.root) as home:
+            filing.create_folder(home.folder(".Junk"))
     for folder in (house.root, house.junk):
         if os.path.isdir(folder):  # noqa: PTH112  as in maildir
             Path(folder, "dovecot-keywords").write_text(chance.choice(_KEYWORDS), errors="surrogateescape")

@@ -28,6 +28,15 @@ class BrokenPromiseError(AssertionError):
     """A result that a docstring of the project rules out."""
 
 
+def read(raw: bytes) -> Reading:
+    """What is read of a message; `Reader.read` itself turns our mistakes into a sentence."""
+    reading = READER.read(raw)
+    if reading.failure:
+        READER._read(raw)  # noqa: SLF001  for the exception itself
+        raise BrokenPromiseError(reading.failure)
+    return reading
+
+
 def tag(raw: bytes) -> bytes:
     """The message as it is delivered to a junk folder."""
     return tagging.tag(raw, SPAM, version="1.0", bar=0.98)
@@ -40,7 +49,7 @@ def as_page(raw: bytes) -> html.Page:
 
 STEPS: dict[str, Callable[[bytes], object]] = {
     "content_id": content_id,
-    "read": READER.read,
+    "read": read,
     "runs": prints.runs,
     "untag": tagging.untag,
     "tag": tag,
@@ -61,10 +70,10 @@ def costs(raw: bytes) -> dict[str, float]:
 
 def check(raw: bytes, *, twice: bool) -> None:
     """Raise unless all promises are kept; `twice` also asks whether a second reading gives the same."""
-    reading = _read(raw)
+    reading = read(raw)
     _check_reading(reading)
     if twice:
-        _demand(_read(raw)[:3] == reading[:3], "a second reading gives something else")
+        _demand(read(raw)[:3] == reading[:3], "a second reading gives something else")
     _check_tags(raw)
     _check_content(raw)
     moment = arrival.arrived(raw, stored=NOW)
@@ -74,18 +83,10 @@ def check(raw: bytes, *, twice: bool) -> None:
 
 def digest(raw: bytes) -> str:
     """All that is read of a message, for a comparison with what another process reads."""
-    reading = _read(raw)
+    reading = read(raw)
     return content_id(
         repr((reading.windows, reading.evidence, reading.defects, as_page(raw))).encode("utf-8", "replace")
     )
-
-
-def _read(raw: bytes) -> Reading:
-    reading = READER.read(raw)
-    if reading.failure:
-        READER._read(raw)  # noqa: SLF001  for the exception itself, which `read` turns into a sentence
-        raise BrokenPromiseError(reading.failure)
-    return reading
 
 
 def _check_reading(reading: Reading) -> None:

@@ -39,7 +39,7 @@ def case(scene: Scene) -> None:
     for _ in range(chance.randrange(1, 3)):
         name = chance.choice((STORES[0], *STORES))
         if (scene.state / name).is_file():
-            chance.choice(DAMAGES)(scene.state / name, chance)
+            damage(scene.state / name, chance)
     reopen(scene, house)
     live(scene, house)
     take_back(scene, house)
@@ -128,13 +128,20 @@ def close(house: LearningHouse) -> None:
 # --- damage ---------------------------------------------------------------------------------------------------------
 
 
+def damage(path: Path, chance: random.Random) -> None:
+    """One kind of damage, which what is damaged already may not take."""
+    with contextlib.suppress(sqlite3.Error):
+        chance.choice(DAMAGES)(path, chance)
+
+
 def cell(path: Path, chance: random.Random) -> None:
     """Other values in a few cells, or a value of another row, against every constraint."""
     with contextlib.closing(sqlite3.connect(path)) as database:
         _allow_all(database)
     with contextlib.closing(sqlite3.connect(path)) as database:
+        columns = _columns(database)
         for _ in range(chance.choice((1, 1, 2, 5))):
-            table, column = chance.choice(_columns(database))
+            table, column = chance.choice(columns)
             value = chance.choice(_VALUES)
             if chance.random() < 0.3:
                 value = f"(SELECT {column} FROM {table} LIMIT 1 OFFSET {chance.randrange(4)})"  # noqa: S608  ours
@@ -153,10 +160,14 @@ def _allow_all(database: sqlite3.Connection) -> None:
 
 
 def _columns(database: sqlite3.Connection) -> Sequence[tuple[str, str]]:
-    return database.execute(
+    """The tables with their columns; an error if there are none."""
+    found = database.execute(
         "SELECT m.name, c.name FROM sqlite_master AS m, pragma_table_info(m.name) AS c WHERE m.type = 'table'"
         " AND m.name NOT LIKE 'sqlite_%' ORDER BY 1, 2"
     ).fetchall()
+    if not found:
+        raise sqlite3.DatabaseError("there is no table")
+    return found
 
 
 def _one_row(table: str, column: str, chance: random.Random) -> str:

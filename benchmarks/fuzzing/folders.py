@@ -197,8 +197,13 @@ def work(scene: Scene, wish: str) -> None:
 
 def _move(scene: Scene) -> None:
     """A user moves a message from one folder to another."""
-    places = [path for path in [scene.root, *_directories(scene)] if maildir.is_maildir(path)]
+    places = [path for path in [scene.root, *_directories(scene)] if _is_plain(path)]
     source, target = scene.chance.choice(places), scene.chance.choice(places)
     with contextlib.suppress(OSError):
         for one in list(on_disk.messages(source))[:1]:
             Path(one.path).rename(Path(target, "cur", f"{maildir.unique()}:2,S"))
+
+
+def _is_plain(path: str) -> bool:
+    """Whether it is a folder without links; users may follow theirs, but the mail is then out of our sight."""
+    return maildir.is_maildir(path) and not any(Path(path, part).is_symlink() for part in _PARTS)

@@ -88,7 +88,9 @@ def grow(scene: Scene) -> None:
     chance = scene.chance
     above = Path(chance.choice([scene.root, *_directories(scene)]))
     path = above / any_name(chance)
-    with contextlib.suppress(OSError):  # it is there already, or its name is too long
+    with contextlib.suppress(OSError):  # its name is too long, or on the way is a file
+        if os.path.lexists(path):
+            return
         match chance.choice(("folder", "folder", "folder", "part", "file", "fifo", "link", "deep")):
             case "folder":
                 maildir_at(path)

@@ -11,16 +11,15 @@ and `stores`, which are a journal, places and labels that are damaged. Exit stat
 import argparse
 import contextlib
 import json
-import logging
 import os
 import random
-import resource
-import shutil
+import signal
 import sys
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 
@@ -40,13 +39,14 @@ def main() -> int:
     folder = arguments.findings or Path(tempfile.mkdtemp(prefix="fuzz-maildirs-"))
     findings = Findings(folder)
     print(f"findings in {folder}; the first seed is {arguments.seed}", flush=True)
-    kinds = (arguments.only,) if arguments.only else KINDS
-    cases = load(kinds)
+    cases = load(arguments.only)
     seconds: dict[str, Counter[str]] = {kind: Counter() for kind in KINDS}
     count: Counter[str] = Counter()
-    for kind, seed in draw(kinds, arguments):
+    for kind, seed in draw(arguments):
         count[kind] += 1
-        told = in_a_process(lambda kind=kind, seed=seed: one(cases[kind], kind, seed, findings))
+        # In memory, where fsync costs nothing.
+        with tempfile.TemporaryDirectory(prefix="fuzz-", dir="/dev/shm", ignore_cleanup_errors=True) as place:
+            told = in_a_process(partial(one, cases[kind], kind, seed, findings, Path(place)))
         if told is None:
             findings.add(f"{kind}: the process ended", command(kind, seed))
         else:
@@ -62,24 +62,24 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=1200.0, help="how long in all (default: 1200)")
     parser.add_argument("--seed", type=int, default=0, help="the number of the first case (default: 0)")
     parser.add_argument("--cases", type=int, default=10**9, help="how many cases at most")
-    parser.add_argument("--only", choices=KINDS, help="only cases of this kind")
+    parser.add_argument("--only", nargs="+", choices=KINDS, default=KINDS, help="only cases of these kinds")
     parser.add_argument("--findings", type=Path, help="where to save what is found (default: a new folder)")
     return parser.parse_args()
 
 
 def load(kinds: Sequence[str]) -> dict[str, Callable[..., None]]:
     """What each kind does with a scene. Loaded once, as each case runs in a copy of this process."""
-    logging.disable()
     return {kind: import_module(f"fuzzing.{kind}").case for kind in kinds}
 
 
-def draw(kinds: Sequence[str], arguments: argparse.Namespace) -> Iterator[tuple[str, int]]:
+def draw(arguments: argparse.Namespace) -> Iterator[tuple[str, int]]:
     """The cases, as long as there is time."""
     end = time.monotonic() + arguments.seconds
     for number in range(arguments.cases):
         if time.monotonic() >= end:
             return
-        yield kinds[number % len(kinds)], arguments.seed + number // len(kinds)
+        turn, which = divmod(number, len(arguments.only))
+        yield arguments.only[which], arguments.seed + turn
 
 
 def command(kind: str, seed: int) -> str:
@@ -87,19 +87,15 @@ def command(kind: str, seed: int) -> str:
     return f".venv/bin/python benchmarks/fuzz_maildirs.py --only {kind} --seed {seed} --cases 1"
 
 
-def one(case: Callable[..., None], kind: str, seed: int, findings: Findings) -> dict[str, float]:
-    """One case; gives the seconds of its steps."""
+def one(case: Callable[..., None], kind: str, seed: int, findings: Findings, place: Path) -> dict[str, float]:
+    """One case in an empty folder; gives the seconds of its steps."""
     from fuzzing.scene import Scene  # noqa: PLC0415  as above
 
-    # In memory, where fsync costs nothing.
-    folder = Path(tempfile.mkdtemp(prefix="fuzz-", dir="/dev/shm"))
-    scene = Scene(folder, random.Random(f"{kind} {seed}"))
+    scene = Scene(place, random.Random(f"{kind} {seed}"))
     try:
         case(scene)
     except Exception as error:  # noqa: BLE001  all are findings, and none ends the fuzz
         findings.add_error(kind, error, more=command(kind, seed))
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
     for step, spent in scene.seconds.items():
         if spent > MOST_SECONDS:
             findings.add(f"{kind}: {step} takes too long", f"{command(kind, seed)}\n{spent:.2f} s")
@@ -113,7 +109,7 @@ def in_a_process(work: Callable[[], dict[str, float]]) -> dict[str, float] | Non
     if child == 0:
         with contextlib.suppress(BaseException):
             os.close(reading)
-            resource.setrlimit(resource.RLIMIT_CPU, (PATIENCE, PATIENCE))
+            signal.alarm(PATIENCE)
             with open(writing, "w") as pipe:  # noqa: PTH123  a descriptor
                 json.dump(work(), pipe)
         os._exit(0)

@@ -192,6 +192,7 @@ def work(scene: Scene, wish: str) -> None:
         house.run()
     house.look()
     scene.check(taken_away=True)
+    scene.check_log()
     house.learners.close()
     house.places.close()
     house.journal.close()

@@ -105,6 +105,7 @@ def on_disk_case(scene: Scene) -> None:
     scene.check()
     take_back(scene, house)
     scene.check()
+    scene.check_log()
     house.journal.close()
 
 

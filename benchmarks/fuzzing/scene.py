@@ -1,6 +1,7 @@
 """One case of a fuzz of Maildirs: a Maildir in a folder of its own, and what must be true of it whatever happens."""
 
 import contextlib
+import logging
 import os
 import random
 import re
@@ -29,6 +30,7 @@ class Scene:
     """
 
     def __init__(self, folder: Path, chance: random.Random) -> None:
+        self.mistakes = Mistakes()
         self.folder = folder
         self.chance = chance
         self.root = make(folder / "Maildir")
@@ -95,6 +97,13 @@ class Scene:
         _demand(taken_away or not doubled, "a message is there twice", doubled)
         _demand(_snapshot(self.outside) == self._before, "something outside of the Maildir changed", self.outside)
 
+    def check_log(self, *, damaged: bool = False) -> None:
+        """Raise if the log tells of a mistake of ours, or of a journal that fails though it is not `damaged`."""
+        kinds = ("bug",) if damaged else ("bug", "journal")
+        for kind in kinds:
+            found = [line for line in self.mistakes.lines if f"kind={kind} " in line]
+            _demand(not found, f"a failure of the kind {kind}", found[:1])
+
     def _files(self) -> Iterator[Path]:
         """All files in new, cur or tmp, wherever they are; and none elsewhere but what servers keep there."""
         for top in (self.root, self.attic):
@@ -103,6 +112,20 @@ class Scene:
                     file = Path(path, name)
                     if _is_message(file):
                         yield file
+
+
+class Mistakes(logging.Handler):
+    """The warnings and errors that spamlstm logs: an error that ends no pass is only seen there."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.lines: list[str] = []
+        logger = logging.getLogger("spamlstm")
+        logger.propagate = False
+        logger.handlers = [self]
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(f"{record.getMessage()} ")
 
 
 def _is_message(file: Path) -> bool:

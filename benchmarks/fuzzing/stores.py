@@ -47,6 +47,7 @@ def case(scene: Scene) -> None:
     live(scene, house)
     ask(scene)
     scene.check()
+    scene.check_log(damaged=True)
     close(house)
 
 

@@ -24,11 +24,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from fuzzing.findings import Findings
 from fuzzing.seeds import hostile, seeds
-from fuzzing.slow import LARGEST, Search
+from fuzzing.slow import COMPARED, Search
 
 # Of the whole time, what the coverage-guided step takes; the rest is for the search for slow messages.
 SHARE = 0.7
 MOST_BYTES = 16 << 10
+# Of those that other benchmarks make, which are repetitions.
+MOST_SEED = 2 << 10
 # Beyond these libFuzzer ends the process, and the input is a finding.
 LIMITS = ("-timeout=20", "-rss_limit_mb=3000")
 _PROGRESS = re.compile(rb"^#(\d+)\s.* cov: (\d+)", re.MULTILINE)
@@ -66,7 +68,7 @@ def _arguments() -> argparse.Namespace:
 def begin_corpus(corpus: Path) -> None:
     """Put the seeds in."""
     corpus.mkdir(parents=True, exist_ok=True)
-    for raw in (*seeds(), *hostile(most=MOST_BYTES).values()):
+    for raw in (*seeds(), *hostile(MOST_SEED).values()):
         (corpus / hashlib.sha1(raw, usedforsecurity=False).hexdigest()).write_bytes(raw)
 
 
@@ -168,7 +170,7 @@ def search(corpus: Path, findings: Findings, *, seconds: float) -> None:
     # The slowest are drawn as often as all others together.
     sources = [raw for raw in kept + slow * (1 + len(kept) // max(1, len(slow))) if raw]
     found = Search(sources, findings)
-    for name, raw in hostile(most=LARGEST).items():
+    for name, raw in hostile(COMPARED).items():
         found.measure(name, raw)
     found.run(seconds)
     print(

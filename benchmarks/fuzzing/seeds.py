@@ -2,9 +2,11 @@
 
 import ast
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
+from inspect import signature
 from pathlib import Path
+from types import ModuleType
 
 ROOT = Path(__file__).resolve().parents[2]
 # Shorter literals in tests are words, no messages.
@@ -17,17 +19,19 @@ def seeds() -> list[bytes]:
     return list(dict.fromkeys((*files, *_literals())))
 
 
-def hostile(*, most: int) -> dict[str, bytes]:
-    """What benchmarks call HOSTILE, name to message, cut at `most` bytes."""
+def hostile(size: int) -> dict[str, bytes]:
+    """The messages that benchmarks make to keep a reader busy, by name, each of about this size or cut at it."""
     folder = ROOT / "benchmarks"
     sys.path.insert(0, str(folder))
     modules = (import_module(path.stem) for path in sorted((folder / "parse.py", *folder.glob("hostile_*.py"))))
-    made = (pair for module in modules for pair in getattr(module, "HOSTILE", {}).items())
-    return {name: _as_bytes(make() if callable(make) else make)[:most] for name, make in made}
+    made = (pair for module in modules for table in _tables(module) for pair in table.items())
+    return {name: (make(size) if signature(make).parameters else make())[:size] for name, make in made}
 
 
-def _as_bytes(made: object) -> bytes:
-    return made if isinstance(made, bytes) else str(made).encode("utf-8", "replace")
+def _tables(module: ModuleType) -> Iterator[Mapping[str, Callable[..., bytes]]]:
+    """What a module makes, in tables of functions that are told a size or need none."""
+    yield from (getattr(module, name) for name in ("HOSTILE", "PAGES", "MESSAGES") if hasattr(module, name))
+    yield from (family() for family in getattr(module, "FAMILIES", {}).values())
 
 
 def _literals() -> Iterator[bytes]:

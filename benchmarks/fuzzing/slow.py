@@ -17,7 +17,7 @@ from fuzzing.findings import Findings
 from fuzzing.mutations import mutate
 
 # Any message of up to a megabyte is read within half a second, in so much memory.
-LARGEST, MOST_SECONDS, MOST_MIB = 1 << 20, 0.5, 256
+LARGEST, MOST_SECONDS, MOST_MIB = 1 << 20, 0.5, 150
 # Patterns are compared at this size; who costs more than this there is measured at the largest too.
 COMPARED, SUSPECT_SECONDS = 1 << 17, 0.04
 POPULATION = 40

@@ -131,7 +131,7 @@ def close(house: LearningHouse) -> None:
 
 def damage(path: Path, chance: random.Random) -> None:
     """One kind of damage, which what is damaged already may not take."""
-    with contextlib.suppress(sqlite3.Error):
+    with contextlib.suppress(sqlite3.Error, UnicodeDecodeError):
         chance.choice(DAMAGES)(path, chance)
 
 

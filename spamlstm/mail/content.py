@@ -52,7 +52,8 @@ def lasting(raw: bytes) -> tuple[bytes, bytes]:
 
 def _head(raw: bytes) -> tuple[int, int]:
     """Where the headers begin and where the blank line behind them does."""
-    separator = _SEPARATOR.match(raw)
+    # A sender may put headers above it that are left out, and that `untag` takes away: then it is the first line.
+    separator = _SEPARATOR.match(raw, _LEFT_OUT.skip(raw, 0, end_of_head(raw)))
     start = separator.end() if separator else 0
     return start, end_of_head(raw, start)
 

@@ -76,6 +76,12 @@ def test_an_mbox_keeps_it():
     assert content_id(b"From ann@x.org Mon Jan  1 00:00:00 2024\n" + MAIL + b"\n") == content_id(MAIL)
 
 
+def test_a_separator_below_a_forged_header():
+    """A sender cannot make another message of one by tagging: what is untagged begins with the separator."""
+    forged = b"X-Spam-Checker-Version: x\nFrom ann@x.org Mon Jan  1 00:00:00 2024\n" + MAIL
+    assert content_id(forged) == content_id(untag(forged)) == content_id(MAIL)
+
+
 @pytest.mark.parametrize(
     "other",
     [

@@ -58,7 +58,9 @@ def open_in(state: Path, name: str, layout: Layout) -> sqlite3.Connection:
     path = state / name
     # SQLite gives its further files the mode of this one.
     os.close(open_private(path))
-    return prepared(connect(path), str(path), layout)
+    with Explained(str(path), layout.loss):
+        connection = connect(path)
+    return prepared(connection, str(path), layout)
 
 
 def connect(database: Path | str) -> sqlite3.Connection:
@@ -123,7 +125,9 @@ class Explained:
         """Raise the sentence in place of the error."""
         if error is None:
             return
-        if isinstance(error, CellError) or (isinstance(error, sqlite3.Error) and is_damage(error)):
+        # Python cannot read SQLite's own message where that quotes a damaged name of a table.
+        unread = isinstance(error, CellError | UnicodeDecodeError)
+        if unread or (isinstance(error, sqlite3.Error) and is_damage(error)):
             raise DataError(f"{self.shown} is damaged ({error}); move it away to begin anew{self.loss}") from error
         if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.ProgrammingError):
             raise TemporaryError(f"{self.shown} cannot be used now: {error}") from error

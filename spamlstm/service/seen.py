@@ -54,7 +54,7 @@ class Seen:
         comes to lie in cur would be left alone until then.
         """
         number = self._known(maildir)
-        (since,) = self._connection.execute("SELECT since FROM maildirs WHERE id = ?", (number,)).fetchone()
+        since = self._noted_of(number, "since")
         if isinstance(since, float) and since <= now + DAY:
             return since
         self._connection.execute("UPDATE maildirs SET since = ? WHERE id = ?", (now, number))
@@ -90,8 +90,7 @@ class Seen:
     def is_untidy(self, maildir: str, *, now: float) -> bool:
         """Whether it is a day since `tidy`, or that was noted under a clock that was ahead."""
         if maildir not in self._tidied:
-            found = self._connection.execute("SELECT tidied FROM maildirs WHERE id = ?", (self._known(maildir),))
-            (tidied,) = found.fetchone()
+            tidied = self._noted_of(self._known(maildir), "tidied")
             self._tidied[maildir] = tidied if isinstance(tidied, float) else 0.0
         return abs(now - self._tidied[maildir]) >= DAY
 
@@ -110,6 +109,13 @@ class Seen:
         if number is None:
             raise KeyError(maildir)
         return number
+
+    def _noted_of(self, number: int, column: str) -> Any:
+        """What is noted of a watched Maildir; a DatabaseError if an index knows a Maildir that the table does not."""
+        row = self._connection.execute(f"SELECT {column} FROM maildirs WHERE id = ?", (number,)).fetchone()  # noqa: S608  ours
+        if row is None:
+            raise sqlite3.DatabaseError("the table of Maildirs and its index differ")
+        return row[0]
 
     def _noted(self, number: int, hashes: list[int]) -> dict[int, tuple[Any, Any]]:
         if len(hashes) > _FEW:

@@ -8,6 +8,7 @@ import pytest
 from damage import FEW, cells, columns
 from house import OPENED, House
 
+from spamlstm.errors import DataError, UserError
 from spamlstm.mail.content import content_id
 from spamlstm.service.counters import Counters
 from spamlstm.service.journal import NAME, Act, Journal, Unreadable
@@ -178,3 +179,38 @@ def test_the_journal_of_another_program(tmp_path):
         database.execute("CREATE TABLE acts (x)")
     with pytest.raises(DataError, match=NAME):
         Journal.open(tmp_path / "state")
+
+
+def test_a_fifo_in_its_place_is_a_sentence(tmp_path):
+    """What SQLite says when it opens a file is told as a UserError too."""
+    os.mkfifo(tmp_path / NAME)
+    with pytest.raises(UserError):
+        Journal.open(tmp_path)
+
+
+def test_a_schema_that_is_not_utf8(used, tmp_path):
+    """SQLite's message then quotes bytes that Python cannot read: that the file is damaged is said all the same."""
+    path = tmp_path / "state" / NAME
+    before = path.read_bytes()
+    path.write_bytes(before.replace(b"CREATE TABLE judgements (", b"CREATE TABLE judge \xff\xff\xff\xff ("))
+    assert path.read_bytes() != before
+    with pytest.raises(DataError):
+        Journal.open(tmp_path / "state")
+
+
+def test_an_index_that_knows_what_its_table_does_not(used, tmp_path):
+    """A scan of that Maildir raises nothing: it is a failure of the journal, and the mail stays where it is."""
+    state = tmp_path / "state"
+    change(state, "CREATE TABLE empty (id INTEGER PRIMARY KEY, path BLOB, since REAL, tidied REAL)")
+    with contextlib.closing(sqlite3.connect(state / NAME)) as database:
+        database.execute("PRAGMA writable_schema = ON")
+        database.execute(
+            "UPDATE sqlite_master SET rootpage = (SELECT rootpage FROM sqlite_master WHERE name = 'empty')"
+            " WHERE name = 'maildirs'"
+        )
+        database.commit()
+    one = restarted(used, state)
+    spam = one.deliver("spam")
+    one.run()
+    assert os.path.exists(spam)  # noqa: PTH110
+    assert set(one.counters.failed) == {"journal"}

@@ -23,6 +23,8 @@ from hostile_mail import FAMILIES, LARGE, Make
 from spamlstm.mail.arrival import arrived
 from spamlstm.mail.content import content_id
 from spamlstm.mail.moving import read
+from spamlstm.mail.opened import OpenMaildir
+from spamlstm.mail.paths import MOST_BYTES
 from spamlstm.mail.tagging import tag
 from spamlstm.model.classifier import Classifier
 from spamlstm.model.personal import PersonalLayer
@@ -90,7 +92,8 @@ def judge_usual(classifier: Classifier) -> None:
 def measure(classifier: Classifier, title: str, make: Make, size: int) -> Cost:
     """The cost of one message, which one process makes and another one reads."""
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "mail")
+        path = Path(folder, "new", "mail")
+        path.parent.mkdir()
         in_child(lambda: path.write_bytes(make(size)))
         found = in_child(lambda: spend(classifier, str(path)))
         written = path.stat().st_size
@@ -126,7 +129,8 @@ def spend(classifier: Classifier, path: str) -> dict[str, object]:
     before = memory("VmRSS")
     Path("/proc/self/clear_refs").write_text("5")
     times = [time.process_time()]
-    raw, _ = read(path)
+    with OpenMaildir.open(str(Path(path).parent.parent)) as home:
+        raw, _ = read(home.folder().entry("new", "mail"), most=MOST_BYTES)
     times.append(time.process_time())
     content_id(raw)
     times.append(time.process_time())

@@ -8,6 +8,8 @@ import random
 import string
 from collections.abc import Callable
 
+from hostile_pages import MESSAGES
+
 Make = Callable[[int], bytes]
 
 TOP = b"From: a@b.org\nSubject: hello there friend\nMIME-Version: 1.0\n"
@@ -208,5 +210,6 @@ FAMILIES: dict[str, Callable[[], dict[str, Make]]] = {
     "bodies": bodies,
     "parts": parts,
     "letters": letters,
+    "pages": lambda: MESSAGES,
 }
-LARGE = ("headers", "bodies", "parts")
+LARGE = ("headers", "bodies", "parts", "pages")

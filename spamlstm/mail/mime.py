@@ -154,6 +154,7 @@ class Reader:
         self.header_room = MAX_INNER_HEADERS
         self.content_room = MAX_CONTENT_VALUES
         self.eight_bit_room = MAX_EIGHT_BIT_LINES
+        self.page_budget = html.Budget()
 
     def headers(self, start: int, *, top: bool = False) -> tuple[Headers, int]:
         """The headers that begin at `start`, and where the body begins."""
@@ -336,9 +337,11 @@ class Reader:
             self.defects["too much text"] = None
             return
         self.page_room -= len(source)
-        page = html.read(source)
+        page = html.read(source, self.page_budget)
         if page.cut:
             self.defects["page cut"] = None
+        if page.complex:
+            self.defects["page too complex"] = None
         self.pages.append(page)
 
     def _decoded(self, transfer: str, start: int, end: int) -> list[bytes]:

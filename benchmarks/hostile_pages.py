@@ -1,0 +1,163 @@
+"""Messages whose HTML is made to keep a parser busy: a dict of name -> function(size in bytes) -> a whole message."""
+
+import itertools
+from collections.abc import Callable, Iterable
+
+_TOP = b"From: a@example.org\nSubject: hello there\nMIME-Version: 1.0\n"
+_WORDS = "abcdefghijklmnopqrstuvwxyz"
+
+
+def page(html: str) -> bytes:
+    """A message that is one HTML part."""
+    return _TOP + b"Content-Type: text/html; charset=utf-8\n\n" + html.encode() + b"\n"
+
+
+def parts(html: str, count: int) -> bytes:
+    """A message of so many HTML parts, all the same."""
+    part = b"--b\nContent-Type: text/html; charset=utf-8\n\n" + html.encode() + b"\n"
+    return _TOP + b'Content-Type: multipart/mixed; boundary="b"\n\n' + part * count + b"--b--\n"
+
+
+def fill(size: int, fragment: str) -> str:
+    """So many of the fragment that it makes up the size."""
+    return fragment * max(1, size // len(fragment))
+
+
+def names(count: int) -> Iterable[str]:
+    """So many short attribute names, each unlike the others."""
+    every = ("".join(letters) for length in itertools.count(1) for letters in itertools.product(_WORDS, repeat=length))
+    return itertools.islice(every, max(1, count))
+
+
+def attributes(size: int) -> str:
+    """So many bytes of attributes without values."""
+    return " ".join(names(size // 5))[:size]
+
+
+def numbered(size: int, fragment: str) -> str:
+    """The fragment until it makes up the size, `%s` in it a name that comes once only."""
+    return "".join(fragment % name for name in names(size // (len(fragment) + 2)))
+
+
+def _chain_of(name: bytes) -> int:
+    """The one of 128 chains that lexbor looks for a name in."""
+    key = 0
+    for letter in name:
+        key = (key + letter) * 1025 & 0xFFFFFFFF
+        key ^= key >> 6
+    key = key * 9 & 0xFFFFFFFF
+    key = (key ^ key >> 11) * 32769 & 0xFFFFFFFF
+    return key % 128
+
+
+def _names_of_one_chain(size: int) -> list[str]:
+    alike = (name for name in names(30 * size) if not _chain_of(name.encode()))
+    return list(itertools.islice(alike, max(1, size // 6)))
+
+
+def _chained(size: int) -> str:
+    alike = _names_of_one_chain(size // 2)
+    first = "".join(f"<br {' '.join(alike[begin : begin + 90])}>" for begin in range(0, len(alike), 90))
+    return first + fill(size // 2, f"<br {alike[-1]}>")
+
+
+def _repeated(fragment: str, head: str = "", tail: str = "") -> Callable[[int], bytes]:
+    return lambda size: page(head + fill(size, fragment) + tail)
+
+
+def _bodies(size: int) -> str:
+    every = list(names(size // 5))
+    return "".join(f"<body {' '.join(every[begin : begin + 1800])}>" for begin in range(0, len(every), 1800))
+
+
+PAGES: dict[str, Callable[[int], bytes]] = {
+    "div, nested": _repeated("<div>", tail="x"),
+    "hidden, nested": _repeated("<div hidden>", tail="x"),
+    "hidden, nested, with spaces": _repeated("<div hidden> ", tail="x"),
+    "hidden, nested, with wide spaces": _repeated("<div hidden>\u3000 ", tail="x"),
+    "hidden, nested, with text": _repeated("<div style='display:none'>x"),
+    "hidden, nested, large": lambda size: page(fill(size // 2, "<p style='display:none'><i>") + fill(size // 2, "y ")),
+    "hidden, side by side": _repeated("<p hidden>x</p>"),
+    "hidden, never the same style": lambda size: page(numbered(size, "<p style='display:none;%s:0'>x")),
+    "size zero, nested": _repeated("<div style=font-size:0>", tail="<b>x"),
+    "size zero, nested, a cell below": _repeated("<div style=font-size:0>", tail="<p>x"),
+    "pale, nested": _repeated("<div style=color:#fff>", tail="x"),
+    "pale on many elements with attributes": lambda size: page(
+        fill(size // 2, f"<div {attributes(size // 40)}>") + fill(size // 2, "<p style=color:#fff>x")
+    ),
+    "attributes": lambda size: page(f"<a {attributes(size)}>x"),
+    "attributes behind a quoted bracket": lambda size: page(f"<a x='>' {attributes(size)}>x"),
+    "attributes behind many quoted brackets": lambda size: page("<a " + numbered(size, '%s=">" ') + ">x"),
+    "attributes with brackets in their names": lambda size: page("<a " + numbered(size, "<%s ") + ">x"),
+    "attributes behind a quote in a name": lambda size: page(f'<a x"=">" {attributes(size)}>x'),
+    "attributes whose names lie in one chain": lambda size: page(_chained(size)),
+    "attributes in an end tag": lambda size: page(f"<p>x</p x='>' {attributes(size)}>"),
+    "attributes of many bodies": lambda size: page(_bodies(size)),
+    "attributes of many bodies, pale text": lambda size: page(
+        _bodies(size // 2) + fill(size // 2, "<p style=color:#fff>x")
+    ),
+    "attributes of <i> left open": lambda size: page(f"<i {attributes(size // 2)}>" + fill(size // 2, "<p>x")),
+    "attributes of <i> left open, quoted": lambda size: page(
+        f"<i x='>' {attributes(size // 2)}>" + fill(size // 2, "<p>x")
+    ),
+    "attributes of <a> left open": lambda size: page(f"<a href=x {attributes(size // 2)}>" + fill(size // 2, "<p>x")),
+    "value of <a> left open": lambda size: page(f"<a href='{'y' * (size // 2)}'>" + fill(size // 2, "<p>x")),
+    "formatting left open": lambda size: page(numbered(size, "<li><em id=%s>")),
+    "formatting left open, in paragraphs": lambda size: page(
+        numbered(size // 2, "<i id=%s>") + fill(size // 2, "<p>x")
+    ),
+    "formatting left open, few": lambda size: page("<b><i><u><s><tt>" * 3 + fill(size, "<p>x")),
+    "formatting closed in the wrong order": _repeated("<b><i></b></i>"),
+    "formatting around blocks": lambda size: page(
+        fill(size // 4, "<b>") + fill(size // 2, "<div>") + fill(size // 4, "</b>") + "x"
+    ),
+    "links in links": _repeated("<a href=http://a.example/>x<div>"),
+    "links in tables": lambda size: page(fill(size // 2, "<table><tr><td><a href=x>y") + "z" * (size // 2)),
+    "end tags of nothing": lambda size: page(fill(size // 2, "<span>") + fill(size // 2, "</b>")),
+    "text in tables": lambda size: page("<table>" + fill(size, "<div>x")),
+    "tables in tables": _repeated("<table><tr><td>"),
+    "options": lambda size: page("<select>" + fill(size, "<option>x")),
+    "options with content selected": lambda size: page(
+        "<select><button><selectedcontent></button>" + fill(size, "<option selected><b>x</b>")
+    ),
+    "text taken up again": lambda size: page("y" * (size // 2) + fill(size // 2, "x</i>")),
+    "svg": lambda size: page("<svg>" + fill(size, "<g>")),
+    "math": lambda size: page("<math>" + fill(size, "<mi><p>")),
+    "templates": _repeated("<template>"),
+    "forms": _repeated("<form><div>"),
+    "frames": lambda size: page("<frameset>" + fill(size, "<frameset><frame>")),
+    "comments": _repeated("<!---->x"),
+    "comments never closed": _repeated("<!-- <b>"),
+    "styles never closed": _repeated("<style><b>x"),
+    "scripts": _repeated("<script></script>"),
+    "NULs": _repeated("<b\0>\0"),
+    "references": _repeated("&a"),
+    "references to letters": lambda size: page("".join(f"&#{160 + number};" for number in range(size // 7))),
+    "lone brackets": _repeated("<"),
+    "tags that do not end": _repeated("<a"),
+    "tags with a quote open": _repeated("<a x='"),
+    "styles with many digits": lambda size: page(fill(size, f"<p style='color:rgba({'1' * 300},{'1' * 300}'>x")),
+    "spaces": lambda size: page("<p>" + " \u3000" * (size // 4) + "x"),
+    "plaintext": lambda size: page("<plaintext>" + fill(size, "<b>")),
+}
+# The same in 2, 30 and 500 parts: the budget is that of the message.
+MESSAGES: dict[str, Callable[[int], bytes]] = {
+    **PAGES,
+    **{
+        f"{name}, {count} parts": lambda size, html=html, count=count: parts(html(size // count), count)
+        for count in (2, 30, 500)
+        for name, html in {
+            "div, nested": lambda size: fill(size, "<div>"),
+            "hidden, nested": lambda size: fill(size, "<div hidden>"),
+            "size zero, nested": lambda size: fill(size, "<div style=font-size:0>"),
+            "hidden, never the same style": lambda size: numbered(size, "<p style='display:none;%s:0'>x"),
+            "many bodies, pale text": lambda size: _bodies(size // 2) + fill(size // 2, "<p style=color:#fff>x"),
+            "attributes behind a quoted bracket": lambda size: f"<a x='>' {attributes(size)}>x",
+            "formatting left open": lambda size: numbered(size, "<li><em id=%s>"),
+            "names in one chain": _chained,
+            "links": lambda size: fill(size, "<a href=http://a.example/>x</a>"),
+            "references": lambda size: fill(size, "&a"),
+            "comments": lambda size: fill(size, "<!---->x"),
+        }.items()
+    },
+}

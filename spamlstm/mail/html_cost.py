@@ -1,0 +1,290 @@
+"""What it costs to build the tree of a page, estimated before the tree is built, and the budget that pays for it.
+
+lexbor builds the tree of a browser, and parts of that work grow with the square of the page. They can't be interrupted,
+so the estimate counts what they depend on, from above. docs/decisions/0002-own-parser.md has the cases.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable
+
+# One step is about 5 ns of processor time: a look at one open element. This is 160 ms for all pages of a message.
+MAX_STEPS = 32_000_000
+
+# Characters of one page that are read; Gmail shows 102 KB.
+PAGE_HEAD, PAGE_TAIL = 192 * 1024, 64 * 1024
+# Fewer tags than this need no taming.
+MIN_TAGS = 1_200
+MAX_TAG = 8_000
+_WINDOW = MAX_TAG // 2
+# Every formatting tag left open is made again in each block that follows: distinct ones times tags is the cost.
+MAX_REOPENED = 100_000
+
+# Steps for each tag and each character, whatever the page does: the parser and our own passes.
+_PER_TAG, _PER_CHARACTER = 400, 2
+# Steps for one formatting element that is made again, for each attribute of it, and the characters copied in one step.
+_REOPENED, _REOPENED_ATTRIBUTE, _COPIED = 60, 40, 4
+# Stretches of this many characters are looked at for a place where a tag ends, however its quotes are read.
+_STRETCH = 1_000
+# A tag that covers no such stretch lies in two of them. It takes three characters for an attribute unlike the others.
+_MOST_IN_STRETCHES = 2 * _STRETCH // 3
+# A tag up to this length has too few attributes to be compared with each other.
+_SHORT_TAG = 128
+# So many attributes are not worth a closer count, and so many steps are not.
+_FEW, _FEW_STEPS = 20, 1_000_000
+# A page from this size has too many attributes for the roughest estimate.
+_LARGE = 16_000
+# Tags are searched for again from each `<` when quotes hide their ends; this often the characters of the page.
+_MOST_SEARCHED = 8
+
+_FORMATTING_NAMES = r"<(?:b|big|code|em|font|i|nobr|s|small|strike|strong|tt|u)\b"
+_FORMATTING = re.compile(_FORMATTING_NAMES, re.IGNORECASE)
+# A formatting tag that is written so plainly that any two which differ do so in their letters.
+_PLAIN_FORMATTING = re.compile(
+    _FORMATTING_NAMES + r"(?:\s++[\w:-]++(?:\s*+=\s*+(?:\"[^\"<>]*+\"|'[^'<>]*+'|[\w#%.:;+-]++))?+)*+\s*+>",
+    re.IGNORECASE,
+)
+_ANY_FORMATTING = re.compile(_FORMATTING_NAMES.replace("<", "</?") + r"[^<>]*>?", re.IGNORECASE)
+_ROOT = re.compile(r"<(?:body|html)\b", re.IGNORECASE)
+
+# These are for pages in lower case. Links are made again as well; attributes of a second <body> go to the first.
+_REOPENING = re.compile(rb"(?:[abisu]|big|code|em|font|nobr|small|str(?:ike|ong)|tt)(?![^\s/>])")
+_MERGED = re.compile(rb"(?:body|html)(?![^\s/>])")
+# How the names of both begin. Nearly all tags of a page are sorted out by this.
+_BEGINNINGS = frozenset(
+    [
+        name + end
+        for name in (b"a", b"b", b"i", b"s", b"u")
+        for end in (b"", b" ", b"\t", b"\n", b"\f", b"\r", b"/", b">")
+    ]
+    + [name[:2] for name in b"big code em font nobr small strike strong tt body html".split()]
+)
+_NO_SEPARATORS = bytes(set(range(256)) - set(b" \t\n\f\r/\"'"))
+_LETTER = re.compile(rb"/?[a-z]")
+# Attributes of end tags count as well: they are read and thrown away.
+_START = re.compile(rb"<(?=/?[a-z])")
+# A start tag and its attributes as the HTML standard reads them.
+_ATTRIBUTE_TEXT = (
+    rb"[ \t\n\f\r/]*+[^ \t\n\f\r/>][^ \t\n\f\r/>=]*+(?:(?![ \t\n\f\r]*+=)|[ \t\n\f\r]*+=[ \t\n\f\r]*+"
+    rb"(?:\"[^\"]*+\"|'[^']*+'|[^ \t\n\f\r>\"'][^ \t\n\f\r>]*+|(?=>)))"
+)
+_ATTRIBUTE = re.compile(_ATTRIBUTE_TEXT)
+_WHOLE_TAG = re.compile(rb"</?[a-z][^ \t\n\f\r/>]*+(?:" + _ATTRIBUTE_TEXT + rb")*+[ \t\n\f\r/]*+>")
+# The end of a tag, whatever stands before it, but for a value in single quotes.
+_SURE_END = re.compile(rb"=\"[^\"'<>=]*+\">")
+_SINGLE_QUOTED = re.compile(rb"=[ \t\n\f\r]*+'")
+# A quote that begins a value which does not end in its tag, where tags are put together with `<` between them.
+_HIDDEN_END = re.compile(rb"=[ \t\n\f\r]*+(?:\"[^\"<]*+(?:<|\Z)|'[^'<]*+(?:<|\Z))")
+# The value of an attribute, with its equals sign, where tags are put together with `<` between them; and what is then
+# left of a value that does not end in its tag.
+_VALUE = re.compile(rb"(?<![ \t\n\f\r/\"'])=[ \t\n\f\r]*+(?:\"[^\"<]*+\"|'[^'<]*+'|[^ \t\n\f\r>\"'<][^ \t\n\f\r><]*+)")
+_UNCLOSED = re.compile(rb"=[ \t\n\f\r]*+[\"']")
+
+
+class TooComplexError(Exception):
+    """The pages of a message cost more steps than there are."""
+
+
+class Budget:
+    """The steps that all pages of one message may take together. Without it 500 pages could each take their fill."""
+
+    def __init__(self, steps: int = MAX_STEPS) -> None:
+        self.left = steps
+
+    def spend(self, steps: int) -> None:
+        """Take `steps`, or none and raise TooComplexError if fewer are left."""
+        if steps > self.left:
+            raise TooComplexError
+        self.left -= steps
+
+
+def shorten(source: str) -> tuple[str, bool]:
+    """The head and the tail of a page that is too long, and whether it was."""
+    if len(source) <= PAGE_HEAD + PAGE_TAIL:
+        return source, False
+    return f"{source[:PAGE_HEAD]}\n{source[-PAGE_TAIL:]}", True
+
+
+def tame(source: str) -> tuple[str, bool]:
+    """The page with what would cost lexbor the square of its length cut out, and whether anything was."""
+    # A piece that is too long holds one of these windows whole.
+    long = any(source.find("<", begin, begin + _WINDOW) < 0 for begin in range(0, len(source) - _WINDOW + 1, _WINDOW))
+    if not long and source.count("<") < MIN_TAGS - 1:
+        return source, False
+    pieces = source.split("<")
+    cut, long = False, long and max(map(len, pieces)) > MAX_TAG
+    if len(pieces) < MIN_TAGS and not long:
+        return source, cut
+    if long:
+        source = "<".join([pieces[0], *(piece if len(piece) <= MAX_TAG else _end_tag(piece) for piece in pieces[1:])])
+    formatting = len(_FORMATTING.findall(source)) if len(pieces) ** 2 > MAX_REOPENED else 0
+    if formatting * len(pieces) > MAX_REOPENED:
+        plain = _PLAIN_FORMATTING.findall(source)
+        if (formatting - len(plain) + len(set(plain))) * len(pieces) > MAX_REOPENED:
+            source, cut = _ANY_FORMATTING.sub("", source), True
+    if len(pieces) >= MIN_TAGS and len(_ROOT.findall(source)) > 20:
+        source, cut = _ROOT.sub("<div ", source), True
+    return source, cut
+
+
+def _end_tag(piece: str) -> str:
+    """What follows a `<`; a tag that does not end is ended, whatever quotes it has open."""
+    if ">" in piece[:MAX_TAG]:
+        return piece
+    _, end, rest = piece.partition(">")
+    return piece[: MAX_TAG // 2] + "'\">" + (rest if end else "")
+
+
+def pay(low: bytes, budget: Budget) -> None:
+    """Take from the budget the steps that the tree of a page takes at most. `low` is the page in UTF-8 and lower case.
+
+    The estimate holds however the page is read, as what looks like a tag may lie in a comment, a script or a quote:
+    everything that could be a tag counts. The estimate that takes the least time comes first, and will do if it is
+    small beside what is left.
+
+    Raises:
+        TooComplexError: fewer steps are left.
+
+    """
+    tags, size = low.count(b"<"), len(low)
+    # Each tag may look at each open element, and with no tag ever closed there are as many of those.
+    budget.spend(tags * (tags + _PER_TAG) + size * _PER_CHARACTER)
+    if size < _LARGE:
+        # At worst half of the tags are formatting that the others make again, and all attributes are those of one tag.
+        attributes = _most_attributes(low)
+        reopened = tags * (tags * _REOPENED // 4 + attributes * _REOPENED_ATTRIBUTE // 2)
+        worst = reopened + attributes**2 // 2 + _looked_up(attributes)
+        if worst <= budget.left // 2:
+            budget.spend(worst)
+            return
+    budget.spend(tags * _PER_TAG + size * _PER_CHARACTER)
+    if likely := _likely(low, tags, budget.left * 3 // 4):
+        budget.spend(likely)
+        return
+    every, attributes = _all_tags(low)
+    budget.spend(size * _SHORT_TAG // 4 + _compared([tag for tag in every if len(tag) > _SHORT_TAG]))
+    budget.spend(_looked_up(attributes))
+    budget.spend(_moved([tag for tag in every if tag[:2] in _BEGINNINGS], tags))
+
+
+def _likely(low: bytes, tags: int, most: int) -> int:
+    """The steps for attributes and formatting, from above, of a page without tricks; 0 if it may have any.
+
+    Also 0 if they are more than `most`, as a closer count may find fewer.
+    """
+    steps = _looked_up(_most_attributes(low))
+    if steps > most:
+        return 0
+    parted = [piece.partition(b">") for piece in low.split(b"<")[1:] if piece[:2] in _BEGINNINGS]
+    special = [tag for tag, end, _ in parted if end]
+    if len(special) < len(parted) or not _are_whole(special):
+        return 0
+    steps += _compared_in_stretches(low) + _moved(special, tags)
+    return steps if steps <= most else 0
+
+
+def _are_whole(tags: list[bytes]) -> bool:
+    """Whether what looks like tags ends where it seems to, and no quote hides the end of any."""
+    return not _HIDDEN_END.search(b"<".join(tags)) or all(
+        _WHOLE_TAG.fullmatch(b"<%b>" % tag) for tag in tags if _HIDDEN_END.search(tag)
+    )
+
+
+def _compared_in_stretches(low: bytes) -> int:
+    """At least what `_compared` says of all tags: a stretch in which a tag surely ends lies in no single tag."""
+    single: bool | None = None
+    steps = len(low) * _MOST_IN_STRETCHES**2 // (4 * _STRETCH)
+    open_since = -1
+    for begin in range(0, len(low), _STRETCH):
+        stretch = low[begin : begin + _STRETCH]
+        if b"'" in stretch and single is None:
+            single = _SINGLE_QUOTED.search(low) is not None
+        quoted = single and b"'" in stretch
+        if not quoted and (_SURE_END.search(stretch) or (b'"' not in stretch and b">" in stretch)):
+            if open_since >= 0:
+                steps += _compared_in(low[open_since:begin])
+            open_since = -1
+        elif open_since < 0:
+            open_since = begin
+    return steps + (_compared_in(low[open_since:]) if open_since >= 0 else 0)
+
+
+def _compared_in(stretches: bytes) -> int:
+    """What `_compared` says if it is all one tag, with those stretches that it begins and ends in."""
+    return (_most_attributes(stretches) + _MOST_IN_STRETCHES) ** 2 // 2
+
+
+def _all_tags(low: bytes) -> tuple[list[bytes], int]:
+    """What follows each `<`, to the end of the tag that it may begin, without the `>`; and the attributes of all."""
+    parted = [piece.partition(b">") for piece in low.split(b"<")[1:]]
+    every = [tag for tag, _, _ in parted]
+    bare = _VALUE.sub(b"", b"<".join(every))
+    if any(not end and _LETTER.match(tag) for tag, end, _ in parted) or (
+        _UNCLOSED.search(bare) and any(_LETTER.match(tag) and not _WHOLE_TAG.fullmatch(b"<%b>" % tag) for tag in every)
+    ):
+        # A tag may go on behind the next `<`, or a quote hide the end of one.
+        every = list(_every_tag(low))
+        return every, sum(map(_about, every))
+    return every, _most_attributes(bare)
+
+
+def _every_tag(low: bytes) -> Iterable[bytes]:
+    """What follows each `<` that begins a tag, to the end of the tag."""
+    room = len(low) * _MOST_SEARCHED
+    for start in _START.finditer(low):
+        tag = _WHOLE_TAG.match(low, start.start())
+        room -= len(tag[0]) if tag else len(low) - start.start()
+        if room < 0:
+            raise TooComplexError
+        if tag:
+            yield tag[0][1:-1]
+
+
+def _attributes(tag: bytes) -> int:
+    """How many attributes a tag has. The pattern finds the name of the tag as well."""
+    return len(_ATTRIBUTE.findall(tag)) - 1
+
+
+def _about(tag: bytes) -> int:
+    """How many attributes a tag has, or a few more."""
+    most = _most_attributes(tag)
+    return most if most < _FEW else _attributes(tag)
+
+
+def _most_attributes(tag: bytes) -> int:
+    """At least as many as a tag has, in a tenth of the time: each stands behind white space, a slash or a quote."""
+    return len(tag.translate(None, _NO_SEPARATORS))
+
+
+def _compared(tags: list[bytes]) -> int:
+    """Each attribute of a tag is compared with those before it."""
+    return sum(_about(tag) ** 2 for tag in tags) // 2
+
+
+def _moved(some: list[bytes], tags: int) -> int:
+    """The steps for attributes that go to the first <body> or <html>, and for formatting that is made again."""
+    merged = list(filter(_MERGED.match, some))
+    starts = list(filter(_REOPENING.match, some))
+    steps = _compared([b" ".join(merged)]) if len(merged) > 2 else 0
+    most = _reopened(starts, tags, _most_attributes)
+    return steps + (most if most < _FEW_STEPS else _reopened(starts, tags, _attributes))
+
+
+def _reopened(starts: list[bytes], tags: int, attributes: Callable[[bytes], int]) -> int:
+    """Formatting left open is made again once a tag has closed it: up to three of the same kind, one link at a time.
+
+    Of the tags that begin formatting only links and <nobr> close any.
+    """
+    links = [tag for tag in starts if tag[:1] == b"a"]
+    most, longest = max(map(attributes, links), default=0), max(map(len, links), default=0)
+    steps = _REOPENED + _REOPENED_ATTRIBUTE * most + longest // _COPIED if links else 0
+    closing = tags
+    for tag, count in Counter(tag for tag in starts if tag[:1] != b"a").items():
+        steps += min(count, 3) * (_REOPENED + _REOPENED_ATTRIBUTE * attributes(tag) + len(tag) // _COPIED)
+        closing -= 0 if tag[:1] == b"n" else count
+    return closing * steps
+
+
+def _looked_up(attributes: int) -> int:
+    """The name of each attribute is looked up in one of 128 chains, which a page can choose to be the same."""
+    return attributes**2 // 4

@@ -279,4 +279,4 @@ def _read(entry: Entry) -> tuple[bytes, Entry]:
                 return moving.read(now, most=MOST_MAIL_BYTES)[0], now
             raise
     except TooLargeError as error:
-        raise OSError(errno.EFBIG, "it is too large to be judged", entry.path) from error
+        raise OSError(errno.EFBIG, str(error), entry.path) from error

@@ -263,17 +263,14 @@ class Pipeline:
             status = entry.status()
         except FileNotFoundError as error:
             raise GoneError(candidate.path) from error
-        too_large = f"it has more than {MOST_BYTES >> 20} MiB"
-        if status.st_size > MOST_BYTES:
-            return Outcome(candidate, Status.FAILED, kind=Kind.TOO_LARGE, failure=too_large)
         if candidate.part == "cur" and status.st_mtime < self.journal.seen.since(candidate.maildir, now=self._clock()):
             return Outcome(candidate, Status.OLD)
         if status.st_dev not in self._remote and moving.is_being_written(entry):
             return Outcome(candidate, Status.FAILED, kind=Kind.UNFINISHED, failure="it is still being written")
         try:
             raw, identity = moving.read(entry, most=MOST_BYTES)
-        except TooLargeError:
-            return Outcome(candidate, Status.FAILED, kind=Kind.TOO_LARGE, failure=too_large)
+        except TooLargeError as error:
+            return Outcome(candidate, Status.FAILED, kind=Kind.TOO_LARGE, failure=str(error))
         content = content_id(raw)
         if self._knows(candidate.maildir, content):
             return Outcome(candidate, Status.KNOWN, content=content)

@@ -112,8 +112,8 @@ def _planned(act: Act, homes: Homes) -> Plan | Undone:
         return _plan(act, home, found[-1]) if found else Undone(act, Fate.ELSEWHERE)
     except (GoneError, FileNotFoundError):
         return Undone(act, Fate.ELSEWHERE)
-    except TooLargeError:
-        return Undone(act, Fate.FAILED, failure=f"it has more than {MOST_BYTES >> 20} MiB by now")
+    except TooLargeError as error:
+        return Undone(act, Fate.FAILED, failure=str(error))
     except OSError as error:
         return Undone(act, Fate.FAILED, failure=f"{sentence(error)} ({kind_of(error)})")
 

@@ -146,6 +146,15 @@ def test_a_message_is_read_to_its_limit(root, size):
         assert moving.read(entry, most=100)[0] == b"x" * size
 
 
+def test_headers_without_end(root, monkeypatch):
+    """A message that is all headers is not read: it would take seconds to find the forged ones among 64 MB."""
+    monkeypatch.setattr(moving, "MOST_HEAD_BYTES", 1000)
+    lines = b"X-A: b\n" * 200
+    with pytest.raises(moving.TooLargeError, match="headers"):
+        moving.read(on_disk.entry(deliver(root, content=lines)), most=1 << 20)
+    assert moving.read(on_disk.entry(deliver(root, "2.host", content=b"X-A: b\n\n" + lines)), most=1 << 20)
+
+
 def test_a_copy_has_no_set_id_bits(root):
     """A mail with such a mode must not become a program of whoever rewrites it."""
     source = deliver(root)

@@ -6,7 +6,8 @@ import os
 import string
 from collections.abc import Sequence
 
-from spamlstm.mail.opened import OpenFolder, open_plain
+from spamlstm.mail.descriptors import open_plain
+from spamlstm.mail.opened import OpenFolder
 
 # One line a word; Dovecot's own lists have 26 lines at most.
 _MOST_BYTES = 1 << 16

@@ -15,10 +15,11 @@ from enum import StrEnum
 from typing import Self
 
 from spamlstm.database import MOST_INTEGER
+from spamlstm.mail.descriptors import RefusedError
 from spamlstm.mail.folders import below
 from spamlstm.mail.head import end_of_head
 from spamlstm.mail.maildir import GoneError, Name
-from spamlstm.mail.opened import AnyPart, Entry, OpenFolder, RefusedError
+from spamlstm.mail.opened import AnyPart, Entry, OpenFolder
 
 # How often a link to a message in the tmp of another folder is looked at again while a server still moves it.
 _TICK = 0.02

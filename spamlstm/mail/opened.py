@@ -7,13 +7,13 @@ folder. As root, each of these calls is made as the owner of the Maildir: see do
 
 import errno
 import os
-import stat
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Literal, Self
 
+from spamlstm.mail.descriptors import DIRECTORY, RefusedError, is_link, open_plain, walk
 from spamlstm.mail.maildir import GoneError, Name, Part
 from spamlstm.mail.owner import Owner
 
@@ -22,26 +22,13 @@ PARTS: tuple[AnyPart, ...] = ("new", "cur", "tmp")
 
 # Folders whose descriptors are open at the same time; adopting a mailbox goes through 2,000.
 MOST_OPEN = 16
-# As the kernel: more links than this in one path are a loop.
-MOST_LINKS = 40
 # Seconds that one visit waits in all for links in tmp. A server that moves many messages links each to tmp first, which
 # takes milliseconds; a link that a server left there when it died must not keep the mail of others waiting.
 PATIENCE = 0.5
 # A tenth of a second, and more messages than most Maildirs have.
 MOST_SEARCHED = 200_000
 
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_PLACE = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
-# A FIFO or a device never keeps us waiting, and a link is an error (ELOOP).
-_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-
-
-class RefusedError(OSError):
-    """A name in a Maildir is a symbolic link or belongs to somebody else; `strerror` says which name and why."""
-
-    def __init__(self, path: str, why: str) -> None:
-        super().__init__(errno.ELOOP, f"{path.rpartition('/')[2]} {why}", path)
 
 
 class OpenMaildir:
@@ -68,13 +55,13 @@ class OpenMaildir:
         A symbolic link on the way is followed if it belongs to root, to the user who runs this, or to the owner of the
         directory that the path ends in: nobody else decides whose mail is judged under this name.
         """
-        place, link_owners = _walk(path)
+        place, link_owners = walk(path)
         try:
             owner = os.fstat(place).st_uid
             if link_owners - {0, os.geteuid(), owner}:
                 raise RefusedError(path, "leads along a symbolic link of another user, which is not followed")
             with Owner.of(os.fstat(place)).acting():
-                handle = os.open(".", _DIRECTORY, dir_fd=place)
+                handle = os.open(".", DIRECTORY, dir_fd=place)
         finally:
             os.close(place)
         return cls(path, handle)
@@ -124,10 +111,10 @@ class OpenMaildir:
     def step(self, above: int, level: str, path: str) -> int:
         """The same from a directory that is open, one level down; `path` is for the error."""
         try:
-            handle = os.open(level, _DIRECTORY, dir_fd=above)
+            handle = os.open(level, DIRECTORY, dir_fd=above)
         except NotADirectoryError as error:
             # So the kernel also says of a link, where no link is to be followed.
-            if _is_link(level, above):
+            if is_link(level, above):
                 raise RefusedError(path, "is a symbolic link, and links in a Maildir are not followed") from error
             raise
         if not self.owner.owns(handle):
@@ -286,77 +273,6 @@ class Entry:
         """Remove the name. FileNotFoundError if it is nobody's."""
         with self.folder.home.owner.acting():
             os.unlink(self.name, dir_fd=self.folder.handle(self.part))
-
-
-def open_plain(name: str, above: int, *, shown: str) -> int:
-    """A descriptor of the regular file `name` in the directory `above`. RefusedError for all else, such as a FIFO."""
-    try:
-        handle = os.open(name, _READ, dir_fd=above)
-    except OSError as error:
-        # ELOOP is a link, ENXIO a socket or a FIFO.
-        if error.errno in (errno.ELOOP, errno.ENXIO):
-            raise RefusedError(shown, "is no regular file") from error
-        raise
-    if not stat.S_ISREG(os.fstat(handle).st_mode):
-        os.close(handle)
-        raise RefusedError(shown, "is no regular file")
-    return handle
-
-
-def _walk(path: str) -> tuple[int, set[int]]:
-    """A descriptor (O_PATH) of the directory at `path`, and the owners of the symbolic links that led there."""
-    handle = os.open("/" if path.startswith("/") else ".", _PLACE)
-    pending = path.split("/")[::-1]
-    owners: list[int] = []
-    try:
-        while pending:
-            level = pending.pop()
-            if level in ("", "."):
-                continue
-            below, link = _stepped(handle, level, path)
-            if link is not None:
-                owners.append(link.owner)
-                pending += link.target.split("/")[::-1]
-                if len(owners) > MOST_LINKS:
-                    break
-            if below is not None:
-                os.close(handle)
-                handle = below
-    except BaseException:
-        os.close(handle)
-        raise
-    if pending:
-        os.close(handle)
-        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
-    return handle, set(owners)
-
-
-@dataclass(frozen=True, slots=True)
-class _Link:
-    target: str
-    owner: int
-
-
-def _stepped(above: int, level: str, path: str) -> tuple[int | None, _Link | None]:
-    """Where one level of a path leads: the directory to go on from (None: the same), and the link that it is."""
-    below = os.open(level, _PLACE, dir_fd=above)
-    status = os.fstat(below)
-    if stat.S_ISDIR(status.st_mode):
-        return below, None
-    try:
-        if not stat.S_ISLNK(status.st_mode):
-            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), path)
-        link = _Link(os.readlink("", dir_fd=below), status.st_uid)
-    finally:
-        os.close(below)
-    return os.open("/", _PLACE) if link.target.startswith("/") else None, link
-
-
-def _is_link(name: str, above: int) -> bool:
-    try:
-        return stat.S_ISLNK(os.stat(name, dir_fd=above, follow_symlinks=False).st_mode)
-    except OSError:
-        return False
 
 
 def _is_plain(entry: os.DirEntry[str]) -> bool:

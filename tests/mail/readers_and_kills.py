@@ -9,10 +9,10 @@ from contextlib import contextmanager
 
 import on_disk
 
-from spamlstm.mail import filing, maildir, moving, opened
+from spamlstm.mail import descriptors, filing, maildir, moving, opened
 from spamlstm.mail.maildir import Name
 
-OURS = {module.__file__ for module in (filing, maildir, moving, opened)}
+OURS = {module.__file__ for module in (descriptors, filing, maildir, moving, opened)}
 OLD = b"Subject: x\n\nold\r\n"
 FRESH = b"X-Spam-Flag: YES\nSubject: x\n\nold\r\n"
 DATE = 1_000_000_000

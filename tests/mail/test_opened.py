@@ -14,8 +14,9 @@ from readers_and_kills import OLD, deliver, make
 
 from spamlstm.errors import UserError
 from spamlstm.mail import filing, keywords, moving, opened
+from spamlstm.mail.descriptors import RefusedError
 from spamlstm.mail.maildir import Name
-from spamlstm.mail.opened import OpenMaildir, RefusedError
+from spamlstm.mail.opened import OpenMaildir
 from spamlstm.mail.owner import Owner
 
 ANN, BOB = 20_001, 20_002

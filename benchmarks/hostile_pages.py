@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Callable, Iterable
+from functools import cache
 
 _TOP = b"From: a@example.org\nSubject: hello there\nMIME-Version: 1.0\n"
 _WORDS = "abcdefghijklmnopqrstuvwxyz"
@@ -50,15 +51,15 @@ def _chain_of(name: bytes) -> int:
     return key % 128
 
 
-def _names_of_one_chain(size: int) -> list[str]:
-    alike = (name for name in names(30 * size) if not _chain_of(name.encode()))
-    return list(itertools.islice(alike, max(1, size // 6)))
+@cache
+def _names_of_one_chain() -> list[str]:
+    return [name for name in names(400_000) if not _chain_of(name.encode())]
 
 
 def _chained(size: int) -> str:
-    alike = _names_of_one_chain(size // 2)
+    alike = _names_of_one_chain()[: max(1, size // 12)]
     first = "".join(f"<br {' '.join(alike[begin : begin + 90])}>" for begin in range(0, len(alike), 90))
-    return first + fill(size // 2, f"<br {alike[-1]}>")
+    return first + fill(max(1, size - len(first)), f"<br {alike[-1]}>")
 
 
 def _repeated(fragment: str, head: str = "", tail: str = "") -> Callable[[int], bytes]:
@@ -79,6 +80,9 @@ PAGES: dict[str, Callable[[int], bytes]] = {
     "hidden, nested, large": lambda size: page(fill(size // 2, "<p style='display:none'><i>") + fill(size // 2, "y ")),
     "hidden, side by side": _repeated("<p hidden>x</p>"),
     "hidden, never the same style": lambda size: page(numbered(size, "<p style='display:none;%s:0'>x")),
+    "hidden, never closed, and lone brackets": lambda size: page(
+        fill(size // 4, "<td hidden>") + "<" * (size * 3 // 4)
+    ),
     "size zero, nested": _repeated("<div style=font-size:0>", tail="<b>x"),
     "size zero, nested, a cell below": _repeated("<div style=font-size:0>", tail="<p>x"),
     "pale, nested": _repeated("<div style=color:#fff>", tail="x"),

@@ -8,8 +8,8 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable
 
-# One step is about 5 ns of processor time: a look at one open element. This is 160 ms for all pages of a message.
-MAX_STEPS = 32_000_000
+# One step is about 5 ns of processor time: a look at one open element. This is 240 ms for all pages of a message.
+MAX_STEPS = 48_000_000
 
 # Characters of one page that are read; Gmail shows 102 KB.
 PAGE_HEAD, PAGE_TAIL = 192 * 1024, 64 * 1024
@@ -23,7 +23,7 @@ MAX_REOPENED = 100_000
 # Steps for each tag and each character, whatever the page does: the parser and our own passes.
 _PER_TAG, _PER_CHARACTER = 400, 2
 # Steps for one formatting element that is made again, for each attribute of it, and the characters copied in one step.
-_REOPENED, _REOPENED_ATTRIBUTE, _COPIED = 60, 40, 4
+_REOPENED, _REOPENED_ATTRIBUTE, _COPIED = 90, 60, 4
 # Stretches of this many characters are looked at for a place where a tag ends, however its quotes are read.
 _STRETCH = 1_000
 # A tag that covers no such stretch lies in two of them. It takes three characters for an attribute unlike the others.
@@ -33,7 +33,7 @@ _SHORT_TAG = 128
 # So many attributes are not worth a closer count, and so many steps are not.
 _FEW, _FEW_STEPS = 20, 1_000_000
 # A page from this size has too many attributes for the roughest estimate.
-_LARGE = 16_000
+_LARGE = 32_000
 # Tags are searched for again from each `<` when quotes hide their ends; this often the characters of the page.
 _MOST_SEARCHED = 8
 
@@ -149,16 +149,16 @@ def pay(low: bytes, budget: Budget) -> None:
     tags, size = low.count(b"<"), len(low)
     # Each tag may look at each open element, and with no tag ever closed there are as many of those.
     budget.spend(tags * (tags + _PER_TAG) + size * _PER_CHARACTER)
+    attributes = _most_attributes(low)
     if size < _LARGE:
         # At worst half of the tags are formatting that the others make again, and all attributes are those of one tag.
-        attributes = _most_attributes(low)
         reopened = tags * (tags * _REOPENED // 4 + attributes * _REOPENED_ATTRIBUTE // 2)
         worst = reopened + attributes**2 // 2 + _looked_up(attributes)
-        if worst <= budget.left // 2:
+        if worst <= budget.left * 3 // 4:
             budget.spend(worst)
             return
     budget.spend(tags * _PER_TAG + size * _PER_CHARACTER)
-    if likely := _likely(low, tags, budget.left * 3 // 4):
+    if likely := _likely(low, tags, _looked_up(attributes), budget.left * 3 // 4):
         budget.spend(likely)
         return
     every, attributes = _all_tags(low)
@@ -167,13 +167,12 @@ def pay(low: bytes, budget: Budget) -> None:
     budget.spend(_moved([tag for tag in every if tag[:2] in _BEGINNINGS], tags))
 
 
-def _likely(low: bytes, tags: int, most: int) -> int:
-    """The steps for attributes and formatting, from above, of a page without tricks; 0 if it may have any.
+def _likely(low: bytes, tags: int, steps: int, most: int) -> int:
+    """`steps` and those for attributes and formatting, from above, of a page without tricks; 0 if it may have any.
 
     Also 0 if they are more than `most`, as a closer count may find fewer.
     """
-    steps = _looked_up(_most_attributes(low))
-    if steps > most:
+    if steps > most or (b"'" in low and _SINGLE_QUOTED.search(low)):
         return 0
     parted = [piece.partition(b">") for piece in low.split(b"<")[1:] if piece[:2] in _BEGINNINGS]
     special = [tag for tag, end, _ in parted if end]
@@ -191,20 +190,20 @@ def _are_whole(tags: list[bytes]) -> bool:
 
 
 def _compared_in_stretches(low: bytes) -> int:
-    """At least what `_compared` says of all tags: a stretch in which a tag surely ends lies in no single tag."""
-    single: bool | None = None
+    """At least what `_compared` says of all tags, if no value is in single quotes.
+
+    A stretch in which a tag surely ends lies in no single tag. One without double quotes adds nothing to a tag that has
+    a value open, and ends any other.
+    """
     steps = len(low) * _MOST_IN_STRETCHES**2 // (4 * _STRETCH)
     open_since = -1
     for begin in range(0, len(low), _STRETCH):
         stretch = low[begin : begin + _STRETCH]
-        if b"'" in stretch and single is None:
-            single = _SINGLE_QUOTED.search(low) is not None
-        quoted = single and b"'" in stretch
-        if not quoted and (_SURE_END.search(stretch) or (b'"' not in stretch and b">" in stretch)):
+        if _SURE_END.search(stretch):
             if open_since >= 0:
                 steps += _compared_in(low[open_since:begin])
             open_since = -1
-        elif open_since < 0:
+        elif open_since < 0 and (b'"' in stretch or b">" not in stretch):
             open_since = begin
     return steps + (_compared_in(low[open_since:]) if open_since >= 0 else 0)
 

@@ -13,8 +13,8 @@ from spamlstm.mail.page import MAX_LINKS, Link, Page, next_block, part_blocks, t
 _MAX_HIDDEN_TEXT = 50_000
 # Character references of one page that are decoded.
 _MAX_REFERENCES = 50_000
-# The ends of hidden elements are searched for among this many tags, as a multiple of the tags of the page.
-_MOST_SEARCHED = 2
+# The ends of hidden elements are searched for in this many characters, as a multiple of those of the page.
+_MOST_SEARCHED = 4
 
 # No pattern looks past the next `<`, so the work of all matches together is linear.
 _ATTRIBUTES = (
@@ -99,7 +99,7 @@ def _apart(source: str) -> tuple[str, str]:
     """What is shown of a page, and what lies in elements whose own style hides them."""
     shown: list[str] = []
     hidden: list[str] = []
-    room = source.count("<") * _MOST_SEARCHED
+    room = len(source) * _MOST_SEARCHED
     position = 0
     while room > 0 and (match := _HIDING.search(source, position)):
         shown.append(source[position : match.start()])
@@ -118,16 +118,14 @@ def _apart(source: str) -> tuple[str, str]:
 
 
 def _end_of(name: str, source: str, start: int) -> tuple[int, int]:
-    """Where an element ends, with its end tag or if it has none where the next block begins; and the tags looked at."""
+    """Where an element ends, with its end tag or else where the next block begins; and how far was searched."""
     depth = 1
-    searched = 0
     for tag in _NAME.finditer(source, start):
-        searched += 1
         if tag[2].lower() == name:
             depth += -1 if tag[1] else 1
             if not depth:
-                return tag.start(), searched
-    return next_block(source, start), searched + 1
+                return tag.start(), tag.end() - start
+    return next_block(source, start), len(source) - start + 1
 
 
 def _text(source: str) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from spamlstm.config.values import MaildirConfig
+from spamlstm.files import walk
 
 Glob = Callable[[str], Iterable[str]]
 
@@ -58,8 +59,9 @@ def expand(
     """The folders that the sections mean now, in the order of the sections and sorted by name within each.
 
     Whether a folder is a Maildir is not asked. A folder that several sections match belongs to the first; one that
-    has several names is there once, by the first that leads there without a symbolic link, else by the first: who
-    makes a link to somebody's Maildir does not get it judged under his name. What cannot be looked at is left out.
+    has several names is there once, by the first that leads there without a symbolic link, else by the first whose
+    links are all of root, of this user or of the folder's owner: who makes a link to somebody's Maildir neither gets it
+    judged under his name nor keeps it from being judged. What cannot be looked at is left out.
     `beat` is called before each look: there may be 10,000, on a slow disk.
     """
     found: dict[Path, MaildirConfig] = {}
@@ -71,7 +73,7 @@ def expand(
             if which is None:
                 continue
             before = names.get(which)
-            if before is None or (_is_link(before) and not _is_link(name)):
+            if before is None or _rank(name, which) < _rank(before, which):
                 if before is not None:
                     del found[Path(before)]
                 names[which] = name
@@ -79,9 +81,22 @@ def expand(
     return found
 
 
-def _is_link(name: str) -> bool:
-    """Whether a symbolic link is somewhere in a path."""
-    return os.path.realpath(name) != os.path.abspath(name)  # noqa: PTH100  not to follow links
+def _rank(name: str, which: tuple[int, int]) -> int:
+    """How good a name it is for this folder: 0 without a link, 1 with links, 2 along a link of another user.
+
+    Its user may change it meanwhile, so the folder that it leads to is looked at once more; 2 if it is another.
+    """
+    try:
+        handle, owners = walk(name)
+    except (OSError, ValueError):
+        return 2
+    try:
+        status = os.fstat(handle)
+    finally:
+        os.close(handle)
+    if (status.st_dev, status.st_ino) != which or owners - {0, os.geteuid(), status.st_uid}:
+        return 2
+    return int(bool(owners))
 
 
 def _identity(name: str) -> tuple[int, int] | None:

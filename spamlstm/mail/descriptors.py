@@ -3,13 +3,8 @@
 import errno
 import os
 import stat
-from dataclasses import dataclass
-
-# As the kernel: more links than this in one path are a loop.
-MOST_LINKS = 40
 
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_PLACE = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 # A FIFO or a device never keeps us waiting, and a link is an error (ELOOP).
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
@@ -34,55 +29,6 @@ def open_plain(name: str, above: int, *, shown: str) -> int:
         os.close(handle)
         raise RefusedError(shown, "is no regular file")
     return handle
-
-
-def walk(path: str) -> tuple[int, set[int]]:
-    """A descriptor (O_PATH) of the directory at `path`, and the owners of the symbolic links that led there."""
-    handle = os.open("/" if path.startswith("/") else ".", _PLACE)
-    pending = path.split("/")[::-1]
-    owners: list[int] = []
-    try:
-        while pending:
-            level = pending.pop()
-            if level in ("", "."):
-                continue
-            below, link = _stepped(handle, level, path)
-            if link is not None:
-                owners.append(link.owner)
-                pending += link.target.split("/")[::-1]
-                if len(owners) > MOST_LINKS:
-                    break
-            if below is not None:
-                os.close(handle)
-                handle = below
-    except BaseException:
-        os.close(handle)
-        raise
-    if pending:
-        os.close(handle)
-        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
-    return handle, set(owners)
-
-
-@dataclass(frozen=True, slots=True)
-class _Link:
-    target: str
-    owner: int
-
-
-def _stepped(above: int, level: str, path: str) -> tuple[int | None, _Link | None]:
-    """Where one level of a path leads: the directory to go on from (None: the same), and the link that it is."""
-    below = os.open(level, _PLACE, dir_fd=above)
-    status = os.fstat(below)
-    if stat.S_ISDIR(status.st_mode):
-        return below, None
-    try:
-        if not stat.S_ISLNK(status.st_mode):
-            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), path)
-        link = _Link(os.readlink("", dir_fd=below), status.st_uid)
-    finally:
-        os.close(below)
-    return os.open("/", _PLACE) if link.target.startswith("/") else None, link
 
 
 def is_link(name: str, above: int) -> bool:

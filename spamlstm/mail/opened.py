@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Literal, Self
 
-from spamlstm.mail.descriptors import DIRECTORY, RefusedError, is_link, open_plain, walk
+from spamlstm.files import walk
+from spamlstm.mail.descriptors import DIRECTORY, RefusedError, is_link, open_plain
 from spamlstm.mail.maildir import GoneError, Name, Part
 from spamlstm.mail.owner import Owner
 

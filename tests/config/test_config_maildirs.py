@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from spamlstm.config import MaildirConfig
+from spamlstm.config import MaildirConfig, maildirs
 from spamlstm.config.maildirs import absolute, covers, expand, section_of
 
 
@@ -79,3 +79,34 @@ def test_odd_names_are_only_names():
     """Brackets in the name of a folder are no globs when a path is asked for."""
     section = MaildirConfig("/v/*")
     assert section_of([section], Path("/v/[a]")) is section
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a link of another user")
+@pytest.mark.parametrize("victim", ["b", "real"])
+def test_a_link_of_another_user_takes_nobodys_place(tmp_path, victim):
+    """Where a Maildir lies behind a link of its own, a link that somebody else makes to it does not hide it."""
+    (tmp_path / "real").mkdir()
+    (tmp_path / "b").symlink_to("real")
+    (tmp_path / "a").symlink_to(victim)
+    os.chown(tmp_path / "a", 20_001, 20_001, follow_symlinks=False)
+    sections = [MaildirConfig(f"{tmp_path}/a"), MaildirConfig(f"{tmp_path}/b")]
+    assert list(expand(sections)) == [tmp_path / "b"]
+
+
+def test_a_name_that_leads_elsewhere_by_now(tmp_path, monkeypatch):
+    """Somebody swaps his link for a folder behind the first look: the other name of what it led to is still there."""
+    (tmp_path / "real").mkdir()
+    (tmp_path / "b").symlink_to("real")
+    (tmp_path / "a").symlink_to("real")
+    looked_at = maildirs._identity
+
+    def swapping(name):
+        which = looked_at(name)
+        if name == f"{tmp_path}/a":
+            (tmp_path / "a").unlink()
+            (tmp_path / "a").mkdir()
+        return which
+
+    monkeypatch.setattr(maildirs, "_identity", swapping)
+    sections = [MaildirConfig(f"{tmp_path}/a"), MaildirConfig(f"{tmp_path}/b")]
+    assert list(expand(sections)) == [tmp_path / "b"]

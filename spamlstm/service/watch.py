@@ -125,7 +125,7 @@ class Watcher:
         self._refused = 0 if self._inotify is not None else self._refused
         self._remote = self.remote()
         for gone in self._folders.keys() - set(maildirs):
-            self._release(self._folders.pop(gone))
+            self._release(self._folders.pop(gone), gone)
             for number in [number for number, maildir in list(self._junk_of.items()) if maildir == gone]:
                 self._end(number)
         if len(self._junks) > 2 * len(self._junk_of):
@@ -149,7 +149,7 @@ class Watcher:
         if home is None or home.number is None or inotify is None or not self._spares_watches():
             return
         try:
-            number = inotify.add_callback(os.fsencode(path), MASK_OF_JUNK, self, id(self))
+            number = self._added(inotify, path, MASK_OF_JUNK, maildir)
         except OSError as error:
             # What is refused here is no news: where it is refused to deliveries, that is told.
             if error.errno == errno.ENOSPC:
@@ -233,10 +233,10 @@ class Watcher:
 
     def _end(self, number: int) -> None:
         """Both threads may come here for one watch; only the one that takes the number out ends it."""
-        inotify, callback = self._inotify, id(self)
+        inotify = self._inotify
         ended = self._maildirs.pop(number, None) or self._junk_of.pop(number, None)
         if ended is not None and inotify is not None:
-            inotify.remove_callbacks([(number, callback)])
+            inotify.remove_callbacks([(number, hash(ended))])
 
     # The rest is for the caller's thread.
 
@@ -266,16 +266,16 @@ class Watcher:
 
     def _unwatched(self) -> Iterator[str]:
         for maildir, folder in self._folders.items():
-            if folder is None or folder.number not in self._maildirs:
+            if folder is None or not self._is_of(folder, maildir):
                 yield maildir
 
     def _look(self, maildir: str) -> None:
         before, now = self._folders.get(maildir), _look_at(maildir)
         self._folders[maildir] = now
-        if now is not None and before is not None and before.number in self._maildirs and before.which == now.which:
+        if now is not None and before is not None and self._is_of(before, maildir) and before.which == now.which:
             now.number = before.number
             return
-        self._release(before)
+        self._release(before, maildir)
         if now is None:
             return
         if now.which[0] not in self._remote:
@@ -283,16 +283,19 @@ class Watcher:
         if now.number is not None or now.differs(before):
             self.hints.doubt(maildir)
 
-    def _release(self, folder: _Folder | None) -> None:
-        if folder is not None and folder.number is not None:
+    def _is_of(self, folder: _Folder, maildir: str) -> bool:
+        """Whether a folder has a watch, and that is this Maildir's."""
+        return folder.number is not None and self._maildirs.get(folder.number) == maildir
+
+    def _release(self, folder: _Folder | None, maildir: str) -> None:
+        if folder is not None and folder.number is not None and self._is_of(folder, maildir):
             self._end(folder.number)
 
     def _watch(self, maildir: str) -> int | None:
         if self._inotify is None or self._refused == errno.ENOSPC:
             return None
-        path = os.fsencode(os.path.join(maildir, "new"))
         try:
-            number = self._inotify.add_callback(path, MASK, self, id(self))
+            number = self._added(self._inotify, os.path.join(maildir, "new"), MASK, maildir)
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -308,9 +311,21 @@ class Watcher:
         self._maildirs[number] = maildir
         return number
 
+    def _added(self, inotify: _Inotify, path: str, mask: int, maildir: str) -> int:
+        """The number of a new watch; negative if permission is denied, a FileNotFoundError if it is another's folder.
+
+        A link in the path may lead to a folder that is watched for another Maildir, and its watch stays with that.
+        """
+        number = inotify.add_callback(os.fsencode(path), mask, self, hash(maildir))
+        if (self._maildirs.get(number) or self._junk_of.get(number) or maildir) != maildir:
+            inotify.remove_callbacks([(number, hash(maildir))])
+            raise FileNotFoundError(errno.ENOENT, "it is watched for another Maildir", path)
+        return number
+
     def _coverage(self) -> Coverage:
-        folders = [folder for folder in self._folders.values() if folder is not None]
-        watched = sum(folder.number in self._maildirs for folder in folders)
+        there = [(maildir, folder) for maildir, folder in self._folders.items() if folder is not None]
+        folders = [folder for _, folder in there]
+        watched = sum(self._is_of(folder, maildir) for maildir, folder in there)
         remote = sum(folder.which[0] in self._remote for folder in folders)
         unwatched = len(folders) - watched
         remarks = _remarks(self._refused, refused=unwatched - remote, remote=remote, of=len(folders))

@@ -322,6 +322,35 @@ def test_a_maildir_that_is_covered_no_more(watcher, box, tmp_path):
     assert watcher._junk_of == {}
 
 
+def test_a_link_to_a_folder_that_is_watched_for_another(box, tmp_path, watcher, wake, hints):
+    """Who puts a link to a neighbour's Maildir in place of his own takes none of his hints, nor ends his watch."""
+    other = tmp_path / "another"
+    other.mkdir()
+    cover(watcher, str(other), box)
+    other.rmdir()
+    other.symlink_to(box)
+    watcher.poll()
+    watcher.poll()
+    hints.clear()
+    by_link(box, "1.a")
+    assert told(wake, hints) == (box, NEW)
+    assert cover(watcher, box).watched == 1
+    by_link(box, "2.b")
+    assert told(wake, hints) == (box, NEW)
+    assert hints.take() is None
+
+
+def test_a_link_to_a_junk_folder_that_is_watched_for_another(watcher, hints, wake, box, tmp_path):
+    """The same of what users move."""
+    second = make(tmp_path / "second")
+    (tmp_path / "second" / ".Junk").symlink_to(f"{box}/.Junk")
+    cover(watcher, box, second)
+    cur = junk(watcher, box)
+    watcher.watch_junk(second, f"{second}/.Junk/cur", cur.stat().st_ino)
+    (cur / "1.a:2,").touch()
+    assert until(wake, hints.take_moved) == [box]
+
+
 @pytest.fixture
 def hidden(monkeypatch, tmp_path):
     """The kernel's limits cannot be read, as under systemd's ProcSubset=pid."""

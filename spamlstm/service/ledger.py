@@ -6,13 +6,14 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from spamlstm.errors import UserError
 from spamlstm.mail.maildir import Name
 from spamlstm.mail.moving import Outcome
 from spamlstm.mail.opened import OpenMaildir
 from spamlstm.service import actions
 from spamlstm.service.actions import Work
 from spamlstm.service.counters import Counters
-from spamlstm.service.failures import kind_of, sentence
+from spamlstm.service.failures import Kind, kind_of, sentence
 from spamlstm.service.journal import Act, Intent, Journal, Unreadable
 from spamlstm.service.log import emit
 from spamlstm.service.plan import Plan
@@ -105,8 +106,11 @@ class Ledger:
             with self._opened(act.maildir) as home:
                 return actions.settle(home, act.intent)
         except OSError as error:
-            emit(logging.WARNING, "unsettled", maildir=act.maildir, id=act.content, kind=kind_of(error))
-            return None
+            kind = kind_of(error)
+        except UserError:
+            kind = Kind.FOLDER  # this Maildir is refused, and the others are not
+        emit(logging.WARNING, "unsettled", maildir=act.maildir, id=act.content, kind=kind)
+        return None
 
     def _end(self, number: int, maildir: str, intent: Intent, outcome: Outcome) -> None:
         self._journal.end(number, outcome)

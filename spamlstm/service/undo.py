@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from spamlstm.config import Action
+from spamlstm.errors import UserError
 from spamlstm.mail import keywords, maildir, moving
 from spamlstm.mail.maildir import GoneError, Name
 from spamlstm.mail.moving import Outcome, TooLargeError
@@ -57,7 +58,8 @@ def undo(
 ) -> Iterator[Undone | Unreadable]:
     """Take back what was done since then (seconds since 1970), the latest first; if `dry`, only say so.
 
-    An act that cannot be read is given as it is and left alone. `open_maildir` opens the Maildir at a path.
+    An act that cannot be read is given as it is and left alone. `open_maildir` opens the Maildir at a path; what it
+    refuses by a UserError fails alone.
 
     A message is taken back from where we put it: under the name that we gave it, in that folder, whatever flags it has
     by now. That content stays known, so that the message is not judged again. Safe to repeat, and at a crash each
@@ -116,6 +118,9 @@ def _planned(act: Act, homes: Homes) -> Plan | Undone:
         return Undone(act, Fate.FAILED, failure=str(error))
     except OSError as error:
         return Undone(act, Fate.FAILED, failure=f"{sentence(error)} ({kind_of(error)})")
+    except UserError as error:
+        # This Maildir is refused, perhaps by what its user does; the others are not.
+        return Undone(act, Fate.FAILED, failure=str(error))
 
 
 def _plan(act: Act, home: OpenMaildir, entry: Entry) -> Plan:

@@ -9,7 +9,9 @@ import on_disk
 import pytest
 
 from spamlstm.config import Action
+from spamlstm.errors import TemporaryError
 from spamlstm.mail.maildir import Name
+from spamlstm.mail.opened import OpenMaildir
 from spamlstm.service.ledger import Ledger
 from spamlstm.service.undo import Fate, undo
 
@@ -110,3 +112,46 @@ def test_a_place_that_is_gone(house):
     os.rename(os.path.join(one.root, "old"), os.path.join(one.root, "new"))
     assert one.contents(one.junk) == [filed]
     assert take_back(one) == [Fate.UNDONE]
+
+
+def test_a_maildir_that_is_refused(house):
+    """Its user may hold the lock: his messages stay where they are, and those of the others are taken back."""
+    one = house()
+    for _ in range(2):
+        one.deliver()
+        one.run()
+    opened = []
+
+    def open_maildir(path):
+        opened.append(path)
+        if len(opened) == 1:
+            raise TemporaryError("another spamlstm is at work there")
+        return OpenMaildir.open(path)
+
+    ledger = Ledger(one.journal, counters=one.counters, clock=one.clock)
+    undone = list(undo(one.journal, ledger, since=0.0, dry=False, clock=one.clock, open_maildir=open_maildir))
+
+    assert [each.fate for each in undone] == [Fate.FAILED, Fate.UNDONE]
+    assert undone[0].failure == "another spamlstm is at work there"
+    assert (len(one.names(one.junk)), len(one.names())) == (1, 1)
+
+
+def test_an_open_act_in_a_maildir_that_is_refused(house):
+    """It stays open, and the next that asks brings it to its end."""
+    one = house()
+    one.deliver()
+    one.run()
+    with one.journal.group(durable=False):
+        one.journal._connection.execute("UPDATE acts SET state = 'open'")
+    refused = [TemporaryError("another spamlstm is at work there")]
+
+    def open_maildir(path):
+        if refused:
+            raise refused.pop()
+        return OpenMaildir.open(path)
+
+    ledger = Ledger(one.journal, counters=one.counters, clock=one.clock, opened=open_maildir)
+    ledger.settle(all_open=True)
+    assert len(one.journal.open_acts()) == 1
+    ledger.settle()
+    assert one.journal.open_acts() == []

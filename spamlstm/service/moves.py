@@ -9,9 +9,11 @@ import contextlib
 import logging
 import sqlite3
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 from spamlstm.config import Config
 from spamlstm.config.maildirs import section_of
@@ -37,10 +39,14 @@ NAMES = 2000
 # Of messages that are read together only those of at most this size are kept in memory until their labels are noted: 16
 # MiB in all. Larger ones are read once more, one at a time.
 KEPT_BYTES = 1 << 20
+# No further message is read in one step after so many bytes, which take a tenth of a second: mail that comes in waits.
+STEP_BYTES = 16 << 20
 # More messages than this that nobody has seen before were brought (a backup, a first sync), not moved by hand.
 BROUGHT = 100
 # In place of the id of what cannot be read, so that it is not tried for ever: no message has it.
 _NO_CONTENT = "00"
+
+_Item = TypeVar("_Item")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +107,8 @@ class Moves:
         self._owing: set[str] = set()
         # Of what is noted of these something was found damaged.
         self._damaged: set[str] = set()
+        # What was read in the step under way.
+        self._step_bytes = 0
 
     def reconfigure(self, config: Config) -> None:
         """Go on with another configuration; not called between the steps of one round."""
@@ -264,10 +272,11 @@ class Moves:
         unread = self._places.unread(shelf.known.id)
         if not unread:
             return
-        for chunk in chunks([one for one in listed(shelf.opened) if one.base in unread], READS):
+        for chunk in self._steps([one for one in listed(shelf.opened) if one.base in unread]):
             with self._places.change():
                 for one in chunk:
-                    content = _content(shelf.opened, one) or _NO_CONTENT
+                    raw = self._bytes(shelf.opened, one)
+                    content = _NO_CONTENT if raw is None else content_id(raw)
                     self._places.note_files([File(shelf.known.id, one.base, one.marks, content)])
                     if content != _NO_CONTENT and self._places.message(shelf.maildir, content) is None:
                         act = self._journal.last_act(shelf.maildir, content)
@@ -277,12 +286,30 @@ class Moves:
 
     # --- files ------------------------------------------------------------------------------------------------------
 
+    def _steps(self, items: Iterable[_Item]) -> Iterator[Iterator[_Item]]:
+        """The items, so many at a time as one step may read; each part is used up before the next is asked for."""
+        left = deque(items)
+        while left:
+            yield self._step(left)
+
+    def _step(self, left: deque[_Item]) -> Iterator[_Item]:
+        self._step_bytes = 0
+        for _ in range(READS):
+            if not left or self._step_bytes > STEP_BYTES:
+                return
+            yield left.popleft()
+
+    def _bytes(self, folder: OpenFolder, one: Found) -> bytes | None:
+        raw = read(folder, one)
+        self._step_bytes += len(raw or b"")
+        return raw
+
     def _arrive(self, shelf: _Shelf, arrived: Sequence[Found], *, brought: bool) -> Iterator[None]:
-        for chunk in chunks(arrived, READS):
+        for chunk in self._steps(arrived):
             weighed: list[_Weighed] = []
             fresh: dict[str, Message] = {}
             for one in chunk:
-                raw = read(shelf.opened, one)
+                raw = self._bytes(shelf.opened, one)
                 if raw is None:
                     continue  # gone again, or unreadable: the next look tells
                 content = content_id(raw)
@@ -297,7 +324,7 @@ class Moves:
             yield from self._note_and_say(shelf.maildir, weighed)
 
     def _change(self, shelf: _Shelf, changed: Sequence[tuple[Found, Mark]], gone: set[str]) -> Iterator[None]:
-        for chunk in chunks(changed, READS):
+        for chunk in self._steps(changed):
             weighed = [self._weigh_changed(shelf, one, before, gone) for one, before in chunk]
             yield from self._note_and_say(shelf.maildir, [one for one in weighed if one is not None])
 
@@ -308,7 +335,7 @@ class Moves:
         back = bool(before & Mark.DELETED and not one.marks & Mark.DELETED)
         raw = None
         if content is None and (answered or back):
-            raw = read(shelf.opened, one)
+            raw = self._bytes(shelf.opened, one)
             content = content_id(raw) if raw is not None else None
         file = File(shelf.known.id, one.base, one.marks, content)
         if content is None:
@@ -321,7 +348,7 @@ class Moves:
         after = self._after(shelf.maildir, file, message, kind, lay=kind, answered=answered)
         if after is None or not after.owed:
             return _Weighed(file, after)
-        raw = raw if raw is not None else read(shelf.opened, one)
+        raw = raw if raw is not None else self._bytes(shelf.opened, one)
         return None if raw is None else _weighed(file, after, raw)
 
     def _weigh_departed(self, maildir: str, content: str) -> _Weighed | None:
@@ -460,11 +487,6 @@ class Moves:
                     if raw is not None and content_id(raw) == content:
                         return raw
         return None
-
-
-def _content(folder: OpenFolder, one: Found) -> str | None:
-    raw = read(folder, one)
-    return None if raw is None else content_id(raw)
 
 
 def _weighed(file: File, after: Message | None, raw: bytes) -> _Weighed:

@@ -15,6 +15,7 @@ from spamlstm.config import Layer
 from spamlstm.config.places import personal_dir
 from spamlstm.learning.labels import Labels
 from spamlstm.mail import maildir
+from spamlstm.service import listing, moves
 from spamlstm.service.ledger import Ledger
 from spamlstm.service.outcome import Status
 from spamlstm.service.undo import undo
@@ -469,3 +470,27 @@ def test_old_names_are_forgotten(house):
     house.put(raw("ham", 67), house.root)
     house.look()
     assert house.places._connection.execute(count).fetchone()[0] == 0
+
+
+@pytest.mark.parametrize("looked", [True, False])
+def test_a_step_reads_few_bytes(house, monkeypatch, looked):
+    """Mail that comes in waits for one step: however large what a user moves, it ends soon after so many bytes."""
+    house = house(looked=looked)
+    steps = []
+
+    def counting(folder, one):
+        content = listing.read(folder, one)
+        steps[-1] += len(content)
+        return content
+
+    monkeypatch.setattr(moves, "STEP_BYTES", 30_000)
+    monkeypatch.setattr(moves, "read", counting)
+    for number in range(40):
+        house.put(raw("x" * 10_000, number), house.junk)
+    looks = house.moves.round([house.root])
+    while True:
+        steps.append(0)
+        if next(looks, looks) is looks:
+            break
+    assert 400_000 < sum(steps) < 420_000
+    assert max(steps) < 45_000

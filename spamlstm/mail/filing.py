@@ -6,7 +6,7 @@ import stat
 from collections.abc import Iterator
 
 from spamlstm.errors import NoInputError, UserError
-from spamlstm.mail.folders import MOST_ENTRIES, is_folder
+from spamlstm.mail.folders import MOST_ENTRIES, MOST_FOLDERS, is_folder
 from spamlstm.mail.imap_names import encoded
 from spamlstm.mail.moving import dress
 from spamlstm.mail.opened import PARTS, OpenFolder, OpenMaildir
@@ -27,7 +27,9 @@ def junk_folder(home: OpenMaildir, wish: str = "auto") -> OpenFolder:
     """
     if not home.folder().exists():
         raise NoInputError(f"{home.path} is no Maildir: it lacks new, cur or tmp")
-    return home.folder(_wished(home, wish) if wish != "auto" else _detected(home))
+    # Each change to the owner's identity and back takes as long as ten looks at folders.
+    with home.owner.acting():
+        return home.folder(_wished(home, wish) if wish != "auto" else _detected(home))
 
 
 def _detected(home: OpenMaildir) -> str:
@@ -53,8 +55,8 @@ def _is_fs(folders: list[str]) -> bool:
 
 
 def _folders(home: OpenMaildir, names: list[str]) -> Iterator[str]:
-    """Those that are Maildirs, the dotted ones first: one of them tells the layout."""
-    ordered = sorted(names, key=lambda name: not name.startswith("."))
+    """Those that are Maildirs, the dotted ones first: one of them tells the layout. So many are looked at."""
+    ordered = sorted(names, key=lambda name: not name.startswith("."))[:MOST_FOLDERS]
     return (name for name in ordered if is_folder(home, name))
 
 

@@ -16,8 +16,9 @@ from spamlstm.mail.opened import OpenFolder, OpenMaildir
 # What nobody has by hand: a name is given by whoever owns the Maildir, and a loop of mounts has no end.
 MOST_FOLDERS = 2000
 MOST_LEVELS = 8
-# Names that are looked at in one directory for folders among them: 20 ms.
+# Names that are looked at in one directory for folders among them, and in all directories of a Maildir: 20 and 50 ms.
 MOST_ENTRIES = 20_000
+MOST_ENTRIES_IN_ALL = 50_000
 
 
 class Kind(StrEnum):
@@ -81,19 +82,22 @@ def folders(home: OpenMaildir) -> Iterator[Folder]:
 
     Links are not followed.
     """
-    inbox = _looked_at(home, "")
-    if inbox is None:
-        raise FileNotFoundError(2, "it is no Maildir", home.path)
+    # Each change to the owner's identity and back takes as long as ten looks.
+    with home.owner.acting():
+        inbox = _looked_at(home, "")
+        if inbox is None:
+            raise FileNotFoundError(2, "it is no Maildir", home.path)
+        found = [folder for name in _names(home) if (folder := _looked_at(home, name)) is not None]
     yield inbox
-    for name in _names(home):
-        if (folder := _looked_at(home, name)) is not None:
-            yield folder
+    yield from found
 
 
 def below(home: OpenMaildir) -> Iterator[OpenFolder]:
     """The same folders, to look at what lies in them. Some of them may have no new, cur or tmp."""
     yield home.folder()
-    yield from map(home.folder, _names(home))
+    with home.owner.acting():
+        names = list(_names(home))
+    yield from map(home.folder, names)
 
 
 def is_folder(home: OpenMaildir, name: str) -> bool:
@@ -107,28 +111,39 @@ def is_folder(home: OpenMaildir, name: str) -> bool:
 
 
 def _names(home: OpenMaildir) -> Iterator[str]:
-    return itertools.islice(_below(home, "", 0), MOST_FOLDERS)
+    return itertools.islice(_below(home, "", 0, _Budget(MOST_ENTRIES_IN_ALL)), MOST_FOLDERS)
 
 
-def _below(home: OpenMaildir, name: str, level: int) -> Iterator[str]:
+@dataclass(slots=True)
+class _Budget:
+    """How many names one look may still read: somebody may have a thousand directories with ten thousand each."""
+
+    left: int
+
+
+def _below(home: OpenMaildir, name: str, level: int, budget: _Budget) -> Iterator[str]:
     """Maildir++ keeps all its folders beside each other; below what has no dot there may be more."""
-    for inner in _subfolders(home, name, dotted=not name):
+    for inner in _subfolders(home, name, budget, dotted=not name):
         path = f"{name}/{inner}" if name else inner
         yield path
         if not inner.startswith(".") and level < MOST_LEVELS:
-            yield from _below(home, path, level + 1)
+            yield from _below(home, path, level + 1, budget)
 
 
-def _subfolders(home: OpenMaildir, name: str, *, dotted: bool) -> list[str]:
+def _subfolders(home: OpenMaildir, name: str, budget: _Budget, *, dotted: bool) -> list[str]:
+    if budget.left <= 0:
+        return []
     try:
         handle = home.enter(name)
     except OSError:
         return []
     try:
-        with home.owner.acting(), os.scandir(handle) as entries:
+        with home.owner.acting(), os.scandir(handle) as listed:
+            entries = list(itertools.islice(listed, min(MOST_ENTRIES, budget.left)))
+            budget.left -= len(entries)
             return sorted(
                 entry.name
-                for entry in itertools.islice(entries, MOST_ENTRIES)
+                for entry in entries
                 if entry.name not in PARTS
                 and (dotted or not entry.name.startswith("."))
                 and entry.is_dir(follow_symlinks=False)

@@ -319,13 +319,17 @@ def _lies_elsewhere(entry: Entry, expected: Identity) -> bool:
     that died may have left such a link for good. The tmp of the inbox does not count, as servers deliver from there.
     """
     home = entry.folder.home
-    folders = list(below(home))
-    # Names go from tmp to new and cur: looked at in this order, none is missed.
-    for linked in _names([folder for folder in folders if folder.name], ("tmp",), expected):
-        while home.patience > 0 and identity(linked) == expected:
+    # Each change to the owner's identity and back takes as long as ten looks; no wait is within.
+    with home.owner.acting():
+        folders = list(below(home))
+        # Names go from tmp to new and cur: looked at in this order, none is missed.
+        linked = list(_names([folder for folder in folders if folder.name], ("tmp",), expected))
+    for one in linked:
+        while home.patience > 0 and identity(one) == expected:
             home.patience -= _TICK
             time.sleep(_TICK)
-    return any(one.path != entry.path for one in _names(folders, ("new", "cur"), expected))
+    with home.owner.acting():
+        return any(one.path != entry.path for one in _names(folders, ("new", "cur"), expected))
 
 
 def _names(folders: Iterable[OpenFolder], parts: Sequence[AnyPart], expected: Identity) -> Iterator[Entry]:
@@ -335,8 +339,9 @@ def _names(folders: Iterable[OpenFolder], parts: Sequence[AnyPart], expected: Id
             if folder.home.search <= 0:
                 return
             with contextlib.suppress(FileNotFoundError, NotADirectoryError, RefusedError):
+                folder.home.search -= 1
                 listed = folder.listed(part)
-                folder.home.search -= len(listed) + 1
+                folder.home.search -= len(listed)
                 same = [folder.entry(part, one.name) for one in listed if one.inode() == expected.inode]
                 yield from (one for one in same if identity(one) == expected)
 

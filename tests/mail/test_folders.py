@@ -5,7 +5,9 @@ import os
 import on_disk
 import pytest
 
-from spamlstm.mail.folders import MOST_FOLDERS, Kind, folders, kind
+from spamlstm.mail import folders as mail_folders
+from spamlstm.mail.filing import junk_folder
+from spamlstm.mail.folders import MOST_FOLDERS, Kind, below, folders, kind
 
 
 def make(path):
@@ -101,3 +103,39 @@ def test_the_junk_folder_as_configured(name, wish):
 def test_a_wish_in_dots():
     assert kind(".Lists.Ads", junk="Lists/Ads") is Kind.JUNK
     assert kind(".INBOX.Ads", junk=".INBOX.Ads") is Kind.JUNK
+
+
+def test_names_are_counted_in_all_directories(tmp_path, monkeypatch):
+    """Many directories with many names each: the look at them ends, and what lies beside each other is found."""
+    make(tmp_path)
+    for number in range(30):
+        make(tmp_path / f"{number:02}" / "inner")
+        for name in range(20):
+            (tmp_path / f"{number:02}" / f"file{name}").touch()
+    monkeypatch.setattr(mail_folders, "MOST_ENTRIES_IN_ALL", 100)
+    names = [folder.name for folder in below(on_disk.opened(tmp_path).home)]
+    assert {f"{number:02}" for number in range(30)} <= set(names)
+    assert 2 <= len([name for name in names if name.endswith("inner")]) < 5
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root acts as the owner of a Maildir")
+@pytest.mark.parametrize("look", [lambda home: list(folders(home)), lambda home: list(below(home)), junk_folder])
+def test_root_changes_its_identity_once_for_all_folders(tmp_path, monkeypatch, look):
+    """Each change takes as long as ten looks, and somebody may have 20,000 folders."""
+    for one in (tmp_path, *tmp_path.parents[:2]):
+        one.chmod(0o755)
+    for number in range(100):
+        make(tmp_path / "Maildir" / f".Empty{number}")
+        (tmp_path / "Maildir" / f".Empty{number}" / "cur").rmdir()
+    make(tmp_path / "Maildir")
+    for above, names, _ in os.walk(tmp_path / "Maildir"):
+        for name in (".", *names):
+            os.chown(os.path.join(above, name), 20_001, 20_001)  # noqa: PTH118
+    changes = []
+    change = os.seteuid
+    monkeypatch.setattr(os, "seteuid", lambda user: (changes.append(user), change(user)))
+    with on_disk.opened(tmp_path / "Maildir").home as home:
+        look(home)
+    assert 20_001 in changes
+    assert len(changes) < 20
+    assert os.geteuid() == 0

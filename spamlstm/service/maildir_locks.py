@@ -9,8 +9,10 @@ import contextlib
 import fcntl
 import os
 import resource
-from collections.abc import Iterable
+import stat
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -20,6 +22,7 @@ from spamlstm.mail.opened import OpenMaildir
 # Descriptors that are left for all else.
 RESERVED = 256
 MOST_FILES = 1 << 20
+_NOBODY = -1
 
 
 @dataclass(slots=True)
@@ -42,7 +45,7 @@ class MaildirLocks:
         """Lock these and no others; gives those that may be worked on, in their order. What is not there is among them.
 
         A Maildir beyond what the limit of open files allows is worked on without a lock, and so is one on a file
-        system that has none.
+        system that has none, or on which another user holds it.
         """
         wanted = list(maildirs)
         for gone in self._held.keys() - set(wanted):
@@ -77,9 +80,9 @@ class MaildirLocks:
             try:
                 fcntl.flock(home.handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                self.refused[maildir] = TemporaryError(
-                    f"another spamlstm is at work on {maildir}, with another state folder; stop one of the two"
-                )
+                if is_held_by_strangers(home):
+                    return True
+                self.refused[maildir] = TemporaryError(_held_elsewhere(home))
                 return False
             except OSError:
                 return True  # NFS has no locks on directories
@@ -104,6 +107,44 @@ class MaildirLocks:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
+
+
+def is_held_by_strangers(home: OpenMaildir) -> bool:
+    """Whether only processes of other users hold the lock of a Maildir: who may list a directory may lock it.
+
+    It counts who started a process: neither its owner nor root, nor the user who runs this. False where the kernel does
+    not say whose it is.
+    """
+    device, inode = home.identity
+    where = f"{os.major(device):02x}:{os.minor(device):02x}:{inode}"
+    holders = [fields[4] for fields in _locks() if fields[1:2] == ["FLOCK"] and fields[5:6] == [where]]
+    trusted = {0, os.geteuid(), home.owner.uid}
+    return bool(holders) and not any(_users(holder) <= trusted for holder in holders)
+
+
+def _locks(table: Path = Path("/proc/locks")) -> Iterator[list[str]]:
+    """The rows of `/proc/locks`: `1: FLOCK ADVISORY WRITE 4711 08:01:1234 0 EOF`; `->` in the second marks a waiter."""
+    try:
+        text = table.read_text("utf-8", "replace")
+    except OSError:
+        return
+    yield from map(str.split, text.splitlines())
+
+
+def _users(process: str) -> set[int]:
+    """The real, effective, saved and file system user of a process; nobody's number if it has ended or is hidden."""
+    try:
+        text = Path("/proc", process, "status").read_text("utf-8", "replace")
+    except OSError:
+        return {_NOBODY}
+    return {int(user) for line in text.splitlines() if line.startswith("Uid:") for user in line.split()[1:]}
+
+
+def _held_elsewhere(home: OpenMaildir) -> str:
+    told = f"another spamlstm is at work on {home.path}, with another state folder; stop one of the two"
+    if os.fstat(home.handle).st_mode & (stat.S_IRGRP | stat.S_IROTH):
+        told += f". If there is none, another user holds the lock: run chmod 700 {home.path}"
+    return told
 
 
 def _identity(maildir: str) -> tuple[int, int] | None:

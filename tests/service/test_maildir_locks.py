@@ -1,6 +1,8 @@
 """One program at a time over one Maildir."""
 
+import fcntl
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +11,7 @@ import pytest
 from maildirs import make
 
 from spamlstm.errors import NoInputError, TemporaryError
+from spamlstm.service import maildir_locks
 from spamlstm.service.maildir_locks import MaildirLocks
 
 _HOLDER = """
@@ -113,3 +116,55 @@ def test_a_link_of_another_user(box, tmp_path):
         assert locks.keep([str(link), box]) == [box]
         with pytest.raises(NoInputError, match="symbolic link of another user"):
             locks.lock(str(link))
+
+
+@pytest.fixture
+def stranger():
+    """Another user's process that holds the lock of a directory; ended by the test's end."""
+    running = []
+
+    def hold(box, user):
+        # As who has no right but that to list: Python itself may lie where only root may read.
+        reader, writer = os.pipe()
+        child = os.fork()
+        if child == 0:
+            handle = os.open(box, os.O_RDONLY | os.O_DIRECTORY)
+            os.setgroups([])
+            os.setresgid(user, user, user)
+            os.setresuid(user, user, user)
+            fcntl.flock(handle, fcntl.LOCK_SH)
+            os.write(writer, b"x")
+            signal.pause()
+            os._exit(0)
+        running.append(child)
+        assert os.read(reader, 1) == b"x"
+        os.close(reader)
+        os.close(writer)
+
+    yield hold
+    for child in running:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can start a process of another user")
+@pytest.mark.skipif(not os.access("/proc/locks", os.R_OK), reason="nobody says here who holds a lock")
+def test_a_lock_of_another_user(box, stranger):
+    """Who may list a neighbour's Maildir may lock it too, and does not stop his mail by that."""
+    os.chown(box, 20_001, 20_001)
+    stranger(box, 20_002)
+    with MaildirLocks() as locks:
+        assert locks.keep([box]) == [box]
+        assert locks.refused == {}
+        stranger(box, 20_001)
+        assert locks.keep([box]) == []
+
+
+def test_where_nobody_says_who_holds_it(box, elsewhere, monkeypatch):
+    """The units hide /proc/locks: the sentence says what to do if it is not another spamlstm."""
+    monkeypatch.setattr(maildir_locks, "_locks", lambda: iter(()))
+    elsewhere(box)
+    for mode, words in ((0o700, "stop one of the two$"), (0o755, "chmod 700")):
+        os.chmod(box, mode)  # noqa: PTH101
+        with MaildirLocks() as locks, pytest.raises(TemporaryError, match=words):
+            locks.lock(box)

@@ -21,6 +21,7 @@ STDIN = "-"
 # What most mail fits in: to ask for more takes longer, as room for it is made each time.
 _BLOCK = 64 << 10
 _TAIL = 512
+_FOREIGN = "it is a symbolic link of another user, which is not followed"
 _HEADER_LINE = re.compile(rb"[!-9;-~]{1,256}[ \t]*:")
 # The date is asked for, as bodies hold paragraphs that begin with 'From '.
 # In three steps, as one pattern tries each time with each year of a line that holds hundreds of both.
@@ -79,7 +80,7 @@ def expand(paths: list[str], *, stdin: BinaryIO | None = None) -> Iterator[Found
 
     A file is one message, or many if it is an mbox; `-` is one message from `stdin`. A Maildir gives what is in new
     and cur, but no links. Any other folder gives the files below it that look like mail. There links are followed, each
-    folder once.
+    folder once; but not those of another user to what is not his own.
     """
     for path in paths:
         if path == STDIN and stdin is not None:
@@ -166,10 +167,12 @@ def _below(path: str, seen: set[tuple[int, int]]) -> Iterator[Found]:
             return
         seen.add((status.st_dev, status.st_ino))
         with os.scandir(path) as entries:
-            names = sorted((entry.name, _is_folder(entry)) for entry in entries)
+            listed = sorted((entry.name, _is_folder(entry), _is_foreign(entry)) for entry in entries)
     except OSError as error:
         yield Unreadable(path, reason_of(error))
         return
+    yield from (Unreadable(os.path.join(path, name), _FOREIGN) for name, _, is_foreign in listed if is_foreign)
+    names = [(name, is_folder) for name, is_folder, is_foreign in listed if not is_foreign]
     folders = [name for name, is_folder in names if is_folder]
     maildir = "new" in folders and "cur" in folders
     if maildir:
@@ -180,6 +183,17 @@ def _below(path: str, seen: set[tuple[int, int]]) -> Iterator[Found]:
     for name in folders:
         if not (maildir and name in ("new", "cur", "tmp")):
             yield from _below(os.path.join(path, name), seen)
+
+
+def _is_foreign(entry: os.DirEntry[str]) -> bool:
+    """Whether it is a link of another user to what is not his: root would read for him what he may not read himself."""
+    try:
+        if not entry.is_symlink():
+            return False
+        owner = entry.stat(follow_symlinks=False).st_uid
+        return owner not in (0, os.geteuid(), entry.stat().st_uid)
+    except OSError:
+        return False  # it leads nowhere, which is told when it is read
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

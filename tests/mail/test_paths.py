@@ -2,6 +2,7 @@
 
 import io
 import os
+from pathlib import Path
 
 import pytest
 from tiny_bundle import HAM, SPAM
@@ -126,3 +127,28 @@ def test_standard_input(monkeypatch):
     assert list(expand(["-"], stdin=io.BytesIO(HAM))) == [Held("-", HAM)]
     monkeypatch.setattr(paths, "MOST_BYTES", 10)
     assert list(expand(["-"], stdin=io.BytesIO(HAM))) == [Held("-", HAM[:11])]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a link of another user")
+@pytest.mark.parametrize("part", ["", "Maildir"])
+def test_links_of_another_user(tmp_path, part):
+    """Root reads nothing for the owner of a folder that he could not read; what is his own is found as before."""
+    for name in ("secret/new", "secret/cur", "own", f"ann/{part}/new", f"ann/{part}/cur"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "secret" / "new" / "1").write_bytes(HAM)
+    (tmp_path / "own" / "2.eml").write_bytes(SPAM)
+    os.chown(tmp_path / "own", 20_001, 20_001)
+    links = {"folder": "secret", "file.eml": "secret/new/1", "own": "own", ".Junk": "secret"}
+    for name, target in links.items():
+        above = tmp_path / "ann" / (part if name == ".Junk" else "")
+        (above / name).symlink_to(tmp_path / target)
+        os.chown(above / name, 20_001, 20_001, follow_symlinks=False)
+    (tmp_path / "ann" / part / "new").rmdir()
+    (tmp_path / "ann" / part / "new").symlink_to(tmp_path / "secret" / "new")
+    os.chown(tmp_path / "ann" / part / "new", 20_001, 20_001, follow_symlinks=False)
+
+    found = list(expand([str(tmp_path / "ann")]))
+
+    assert [one.read() for one in found if isinstance(one, Place)] == [SPAM]
+    refused = {Path(one.name).name for one in found if isinstance(one, Unreadable)}
+    assert refused == {"folder", "file.eml", ".Junk", "new"}

@@ -22,8 +22,9 @@ MOST_READERS = 3
 AHEAD = 3
 # Chunks that are out or read and not scored yet, for each process: those read may wait for one before them.
 MOST_TASKS = 6
-# Bytes of mail in all those chunks. Each is in memory here, and pickled or unpickled once more in its reader.
-MOST_BYTES = 16 << 20
+# Raw mail in all those chunks, in bytes. It is read to its end before the daemon turns to the mail of others,
+# and a hostile megabyte may take half a second.
+MOST_BYTES = 2 << 20
 # Seconds between two heartbeats while an answer is waited for, and how many a reader has for one chunk. Ordinary mail
 # takes a tenth of a second. A reader that takes longer is ended and its chunks are read here, message by message, so
 # that a message that never ends stops the heartbeats of this process.

@@ -10,7 +10,10 @@ _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
 
 class RefusedError(OSError):
-    """A name in a Maildir is a symbolic link or belongs to somebody else; `strerror` says which name and why."""
+    """A name in a Maildir is a symbolic link, belongs to somebody else, or has too much in it.
+
+    `strerror` says which name and why.
+    """
 
     def __init__(self, path: str, why: str) -> None:
         super().__init__(errno.ELOOP, f"{path.rpartition('/')[2]} {why}", path)

@@ -6,6 +6,7 @@ folder. As root, each of these calls is made as the owner of the Maildir: see do
 """
 
 import errno
+import itertools
 import os
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
@@ -28,6 +29,12 @@ MOST_OPEN = 16
 PATIENCE = 0.5
 # A tenth of a second, and more messages than most Maildirs have.
 MOST_SEARCHED = 200_000
+
+# Names in one part of a folder that are listed: 250 MB and some seconds of a scan, more messages than people have in
+# one folder. Links to one file cost whoever makes them nothing: with two million the daemon had no memory left.
+MOST_LISTED = 500_000
+# Names that are passed through in search of one message: a third of a second.
+MOST_PASSED = 1_000_000
 
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -199,16 +206,28 @@ class OpenFolder:
                 yield Entry(self, part, entry.name)
 
     def listed(self, part: AnyPart) -> list[os.DirEntry[str]]:
-        """The regular files in a part that are messages by their names."""
-        handle = self.handle(part)
-        with self.home.owner.acting(), os.scandir(handle) as entries:
-            return [entry for entry in entries if not entry.name.startswith(".") and _is_plain(entry)]
+        """The regular files in a part that are messages by their names. RefusedError if there are too many names."""
+        return self._entries(part, "", most=MOST_LISTED)
 
     def find(self, base: str) -> "list[Entry]":
         """Where the message of this base name lies now, whatever its flags: mostly one place, or none."""
         # Of a hundred thousand names nearly all are told apart without taking them apart.
-        near = (entry for entry in self.messages() if entry.name.startswith(base))
+        near = [
+            Entry(self, part, entry.name) for part in PARTS[:2] for entry in self._entries(part, base, most=MOST_PASSED)
+        ]
         return [entry for entry in near if Name.parse(entry.name).base == base]
+
+    def _entries(self, part: AnyPart, beginning: str, *, most: int) -> list[os.DirEntry[str]]:
+        handle = self.handle(part)
+        with self.home.owner.acting(), os.scandir(handle) as entries:
+            found = [
+                entry
+                for entry in itertools.islice(entries, most)
+                if entry.name.startswith(beginning) and not entry.name.startswith(".") and _is_plain(entry)
+            ]
+            if next(entries, None) is not None:
+                raise RefusedError(f"{self.path}/{part}", f"has more than {most:,} names, too many to look at")
+        return found
 
     def sync(self, part: AnyPart | Literal[""]) -> None:
         """Bring the names in one part to disk."""

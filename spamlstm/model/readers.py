@@ -24,7 +24,7 @@ AHEAD = 3
 MOST_TASKS = 6
 # Raw mail in all those chunks, in bytes. It is read to its end before the daemon turns to the mail of others,
 # and a hostile megabyte may take half a second.
-MOST_BYTES = 2 << 20
+MOST_BYTES = 1 << 20
 # Seconds between two heartbeats while an answer is waited for, and how many a reader has for one chunk. Ordinary mail
 # takes a tenth of a second. A reader that takes longer is ended and its chunks are read here, message by message, so
 # that a message that never ends stops the heartbeats of this process.

@@ -29,7 +29,7 @@ from spamlstm.service.watch import Coverage, Watcher
 POLL_SECONDS = 5.0
 POLL_SHARE = 0.001
 # While others wait, no Maildir has the pipeline for longer, however many messages it got at once.
-TURN_SECONDS = 0.5
+TURN_SECONDS = 0.4
 
 
 Setup = Callable[[], tuple[Config, Classifier]]

@@ -18,6 +18,7 @@ from typing import TypeVar
 from spamlstm.config import Config
 from spamlstm.config.maildirs import section_of
 from spamlstm.mail.content import content_id
+from spamlstm.mail.descriptors import RefusedError
 from spamlstm.mail.folders import Folder, Kind, folders, kind
 from spamlstm.mail.opened import OpenFolder, OpenMaildir
 from spamlstm.service.crash_guard import CrashGuard
@@ -171,7 +172,10 @@ class Moves:
         yield
         gone: set[str] = set()
         for shelf in shelves:
-            yield from self._read_shelf(shelf, first=first, gone=gone)
+            try:
+                yield from self._read_shelf(shelf, first=first, gone=gone)
+            except RefusedError as error:
+                self._fail(maildir, error)  # the other folders are looked at
         for contents in chunks(sorted(gone), READS):
             departed = [self._weigh_departed(maildir, content) for content in contents]
             self._note(maildir, [one for one in departed if one is not None])

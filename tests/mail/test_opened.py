@@ -286,3 +286,21 @@ def test_what_root_makes_is_the_owners(tmp_path):
 def test_a_name_fits(name, short):
     """Names may be 255 bytes long; what matters least goes first."""
     assert str(Name.parse(name).fitting()) == short
+
+
+def test_names_without_end_are_not_listed(root, monkeypatch):
+    """Hidden names count: links to one file cost nothing, and a list of them memory. What is looked for is found."""
+    monkeypatch.setattr(opened, "MOST_LISTED", 5)
+    for number in range(5):
+        Path(root, "new", f".{number}").touch()
+    folder = OpenMaildir.open(str(root)).folder()
+    assert folder.listed("new") == []
+    Path(root, "new", "6.host").touch()
+    with pytest.raises(RefusedError) as error:
+        folder.listed("new")
+    assert error.value.strerror == "new has more than 5 names, too many to look at"
+    assert [entry.name for entry in folder.find("6.host")] == ["6.host"]
+    monkeypatch.setattr(opened, "MOST_PASSED", 5)
+    with pytest.raises(RefusedError):
+        folder.find("6.host")
+    folder.home.close()

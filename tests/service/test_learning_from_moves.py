@@ -14,7 +14,7 @@ from learning_house import LearningHouse
 from spamlstm.config import Layer
 from spamlstm.config.places import personal_dir
 from spamlstm.learning.labels import Labels
-from spamlstm.mail import maildir
+from spamlstm.mail import maildir, opened
 from spamlstm.service import listing, moves
 from spamlstm.service.ledger import Ledger
 from spamlstm.service.outcome import Status
@@ -494,3 +494,15 @@ def test_a_step_reads_few_bytes(house, monkeypatch, looked):
             break
     assert 400_000 < sum(steps) < 420_000
     assert max(steps) < 45_000
+
+
+def test_a_folder_with_too_many_names(house, monkeypatch):
+    """It is passed over; what its user says in the others is heard."""
+    house = house()
+    missed = delivered(house, "ham")
+    monkeypatch.setattr(opened, "MOST_LISTED", 5)
+    for number in range(6):
+        house.put(raw("ham", 100 + number), house.archive)
+    house.move(missed, house.junk)
+    house.look()
+    assert house.label_of(missed) == "spam"

@@ -30,9 +30,9 @@ PATIENCE = 0.5
 # A tenth of a second, and more messages than most Maildirs have.
 MOST_SEARCHED = 200_000
 
-# Names in one part of a folder that are listed: 250 MB and some seconds of a scan, more messages than people have in
+# Names in one part of a folder that are listed: 100 MB and two seconds of a scan, and more messages than people have in
 # one folder. Links to one file cost whoever makes them nothing: with two million the daemon had no memory left.
-MOST_LISTED = 500_000
+MOST_LISTED = 200_000
 # Names that are passed through in search of one message: a third of a second.
 MOST_PASSED = 1_000_000
 

@@ -203,7 +203,7 @@ class Classifier:
         if not (readers is None or isinstance(readers, int)):
             yield from self._side_by_side(chunks, readers, beat)
             return
-        yield from self._in_turn(itertools.islice(chunks, None if readers == 0 else HELP_AFTER // CHUNK), beat)
+        yield from self._in_turn(chunks if readers == 0 else _first(chunks, HELP_AFTER), beat)
         if (next_slot := next(chunks, None)) is not None:
             from spamlstm.model.readers import ReaderPool, further_cores  # 5 ms, which few messages need not pay
 
@@ -304,6 +304,14 @@ def _failed(key: K, reading: Reading, why: str) -> Assessed[K]:
 
 def _probability(score: float | None) -> float | None:
     return None if score is None else Calibration.probability(score)
+
+
+def _first(chunks: Iterator[_Slot[K]], messages: int) -> Iterator[_Slot[K]]:
+    """The chunks of so many messages; those behind them are left in `chunks`."""
+    given = 0
+    while given < messages and (slot := next(chunks, None)) is not None:
+        given += len(slot.keys)
+        yield slot
 
 
 def _chunks(mails: Iterable[tuple[K, bytes | Source]]) -> Iterator[_Slot[K]]:

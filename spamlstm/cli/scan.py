@@ -59,7 +59,9 @@ def scan_maildir(wish: Wish) -> int:
         if not wish.dry_run:
             pipeline.recover()
         catch_up = CatchUp.ALL if config.daemon.catch_up is CatchUp.ALL else CatchUp.UNSEEN
-        return _print(pipeline.follow(pipeline.scan(path, catch_up=catch_up)), json=wish.json)
+        status = _print(pipeline.follow(pipeline.scan(path, catch_up=catch_up)), json=wish.json)
+        # A Maildir that cannot be looked at has no outcome; the log says why.
+        return TemporaryError.exit_status if pipeline.counters.failed else status
 
 
 def _moved(state: Path, stack: contextlib.ExitStack) -> Callable[[str, str], bool]:

@@ -14,6 +14,8 @@ def secured(folder: Path) -> bool:
     True if its mode had to be changed: others could read it. A ConfigError says what to do if it is a link, belongs to
     somebody else, or if others may write to it or to a folder above it: what lies in it may then be theirs.
     """
+    # Before anything is made: the way there may lead along somebody's link.
+    _check_above(folder, what=f"the state folder {folder}")
     make_private(folder)
     status, me = os.lstat(folder), os.geteuid()
     if stat.S_ISLNK(status.st_mode):
@@ -28,7 +30,6 @@ def secured(folder: Path) -> bool:
             f"others may write to the state folder {folder} (mode {_mode(status)}); look at what lies in it, then run: "
             f"chmod 700 {folder}"
         )
-    _check_above(folder, what=f"the state folder {folder}")
     if not status.st_mode & 0o077:
         return False
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -83,11 +84,14 @@ def _check_above(path: Path, *, what: str) -> None:
     """
     trusted = _trusted()
     for folder in {*Path(os.path.abspath(path)).parents, *Path(os.path.realpath(path)).parents}:  # noqa: PTH100
-        status = os.stat(folder)  # noqa: PTH116  for each start, and many times as fast
+        try:
+            status = os.stat(folder)  # noqa: PTH116  for each start, and many times as fast
+        except FileNotFoundError:
+            continue  # it is yet to be made, for its owner alone
         if status.st_uid not in trusted:
             raise ConfigError(
                 f"{what} lies below {folder}, which belongs to {_user(status.st_uid)}, who could put another in its"
-                " place; move it to a folder of your own"
+                f" place; use a folder of your own, or run spamlstm as {_user(status.st_uid)}"
             )
         if _others_may_write(status) and not status.st_mode & stat.S_ISVTX:
             raise ConfigError(

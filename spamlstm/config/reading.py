@@ -30,6 +30,7 @@ from spamlstm.config.values import (
     Thresholds,
 )
 from spamlstm.errors import ConfigError
+from spamlstm.files import open_any
 
 NONE = "none"
 """How a list of actions says in a word that nothing is done."""
@@ -79,7 +80,7 @@ def load_file(path: Path) -> Config:
     A ProblemsError for what is wrong in it.
     """
     try:
-        with path.open("rb") as stream:
+        with open_any(path) as stream:
             check_configuration(path, os.fstat(stream.fileno()))
             raw = stream.read(MOST_BYTES + 1)
     except (OSError, ValueError) as error:  # ValueError: a name with a null byte

@@ -156,3 +156,11 @@ def test_when(text, moment):
 def test_no_time(text):
     with pytest.raises(UserError):
         when(text, now=0.0)
+
+
+def test_a_maildir_that_cannot_be_looked_at(spamlstm, root):
+    """What cannot be scanned is a failure to be tried again, and not an empty inbox."""
+    (root / "new").rename(root / "away")
+    (root / "new").symlink_to("away")
+    status, _, _ = spamlstm("scan", root)
+    assert status == 75

@@ -1,5 +1,7 @@
 """Reading: what a file says is taken, what it means to say is guessed at, nothing is ignored, all is told at once."""
 
+import os
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,6 +18,7 @@ from spamlstm.config import (
     MetricsConfig,
     Thresholds,
     load,
+    reading,
 )
 from spamlstm.config.reading import ProblemsError, read
 from spamlstm.errors import ConfigError
@@ -285,3 +288,9 @@ def test_any_text_is_a_configuration_or_a_list_of_problems(text):
         assert 1 <= problem.line <= text.count("\n") + 1
         assert len(str(problem).splitlines()) == 1
         assert problem.sentence
+
+
+def test_a_configuration_that_is_a_pipe(tmp_path):
+    """One that nobody writes to is empty: no command waits for it."""
+    os.mkfifo(tmp_path / "config.toml")
+    assert reading.load_file(tmp_path / "config.toml") == Config()

@@ -86,6 +86,15 @@ def test_a_folder_above_that_others_may_write_to(tmp_path):
     secured(tmp_path / "open" / "state")
 
 
+def test_nothing_is_made_where_it_is_refused(tmp_path):
+    """Not even the folders above it: the way there may lead along somebody's link, to a place that is not his."""
+    (tmp_path / "open").mkdir()
+    (tmp_path / "open").chmod(0o777)
+    with pytest.raises(ConfigError, match="others may write"):
+        secured(tmp_path / "open" / "a" / "state")
+    assert list((tmp_path / "open").iterdir()) == []
+
+
 def test_a_folder_above_by_way_of_a_link(tmp_path, state):
     """Both the folder in which the link lies and the one that it leads to count."""
     (tmp_path / "open").mkdir()

@@ -31,8 +31,12 @@ def hold(state: Path) -> Iterator[None]:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise TemporaryError(f"another spamlstm{_holder(handle)} is at work with {state}; stop it first") from error
-        os.ftruncate(handle, 0)
-        os.pwrite(handle, f"{os.getpid()}\n".encode("ascii"), 0)
+        try:
+            os.ftruncate(handle, 0)
+            os.pwrite(handle, f"{os.getpid()}\n".encode("ascii"), 0)
+        except OSError as error:
+            # Calls with a descriptor name no file, and "input/output error" alone helps nobody.
+            raise OSError(error.errno, error.strerror, str(state / NAME)) from error
         yield
     finally:
         os.close(handle)

@@ -25,6 +25,17 @@ def test_it_is_free_again_afterwards(tmp_path):
         pass
 
 
+def test_an_error_names_the_file(tmp_path, monkeypatch):
+    """A disk that fails at the start: the sentence says at which file."""
+
+    def fail(*_):
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(os, "pwrite", fail)
+    with pytest.raises(OSError, match=f"{tmp_path}/lock"), hold(tmp_path):
+        pass
+
+
 def test_a_killed_holder_leaves_nothing_behind(tmp_path):
     """After kill -9 the next start needs no hand."""
     script = "import sys, pathlib, time; from spamlstm.service.lock import hold\n"

@@ -69,7 +69,7 @@ def expand(
     for section in maildirs:
         for name in sorted(find(absolute(section.path))):
             beat()
-            which = _identity(name)
+            which = identity(name)
             if which is None:
                 continue
             before = names.get(which)
@@ -99,7 +99,8 @@ def _rank(name: str, which: tuple[int, int]) -> int:
     return int(bool(owners))
 
 
-def _identity(name: str) -> tuple[int, int] | None:
+def identity(name: str) -> tuple[int, int] | None:
+    """Device and inode of the directory that a path leads to; None if it cannot be looked at."""
     try:
         status = os.stat(name)  # noqa: PTH116  half the time of Path, and there may be 10,000
     except (OSError, ValueError):

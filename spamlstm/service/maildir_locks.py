@@ -16,6 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from spamlstm.config.maildirs import identity
 from spamlstm.errors import NoInputError, TemporaryError, UserError, reason_of
 from spamlstm.mail.opened import OpenMaildir
 
@@ -61,7 +62,7 @@ class MaildirLocks:
     def _keep(self, maildir: str) -> bool:
         held = self._held.get(maildir)
         if held is not None:
-            if held.identity == _identity(maildir):
+            if held.identity == identity(maildir):
                 return True
             os.close(self._held.pop(maildir).handle)
         if len(self._held) >= self._most:
@@ -93,7 +94,7 @@ class MaildirLocks:
     def opened(self, maildir: str) -> OpenMaildir:
         """Open a Maildir for one visit as `OpenMaildir.open` does: the one that is locked, if it still lies there."""
         held = self._held.get(maildir)
-        if held is not None and held.identity == _identity(maildir):
+        if held is not None and held.identity == identity(maildir):
             return OpenMaildir(maildir, os.dup(held.handle))
         return OpenMaildir.open(maildir)
 
@@ -145,14 +146,6 @@ def _held_elsewhere(home: OpenMaildir) -> str:
     if os.fstat(home.handle).st_mode & (stat.S_IRGRP | stat.S_IROTH):
         told += f". If there is none, another user holds the lock: run chmod 700 {home.path}"
     return told
-
-
-def _identity(maildir: str) -> tuple[int, int] | None:
-    try:
-        status = os.stat(maildir)  # noqa: PTH116  there may be 10,000
-    except (OSError, ValueError):
-        return None
-    return status.st_dev, status.st_ino
 
 
 def _raised_limit() -> int:

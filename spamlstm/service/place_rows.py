@@ -75,11 +75,6 @@ def message(row: tuple[Any, ...]) -> Message:
     return found
 
 
-def signed(inode: int) -> int:
-    """SQLite's integers are signed, inodes of some file systems use all 64 bits."""
-    return inode - (1 << 64) if inode >= 1 << 63 else inode
-
-
 def unsigned(inode: int) -> int:
     """The inode again."""
     return inode + (1 << 64) if inode < 0 else inode

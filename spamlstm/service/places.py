@@ -22,8 +22,8 @@ from spamlstm.mail.folders import Folder, Kind
 from spamlstm.service import place_rows
 from spamlstm.service.log import emit
 from spamlstm.service.place import File, Known, Mark, Message
-from spamlstm.service.place_rows import KNOWN, MESSAGE, signed
-from spamlstm.service.seen import DAY, REMEMBERED
+from spamlstm.service.place_rows import KNOWN, MESSAGE
+from spamlstm.service.seen import DAY, REMEMBERED, signed
 
 NAME = "places.sqlite"
 

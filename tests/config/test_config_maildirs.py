@@ -98,7 +98,7 @@ def test_a_name_that_leads_elsewhere_by_now(tmp_path, monkeypatch):
     (tmp_path / "real").mkdir()
     (tmp_path / "b").symlink_to("real")
     (tmp_path / "a").symlink_to("real")
-    looked_at = maildirs._identity
+    looked_at = maildirs.identity
 
     def swapping(name):
         which = looked_at(name)
@@ -107,6 +107,6 @@ def test_a_name_that_leads_elsewhere_by_now(tmp_path, monkeypatch):
             (tmp_path / "a").mkdir()
         return which
 
-    monkeypatch.setattr(maildirs, "_identity", swapping)
+    monkeypatch.setattr(maildirs, "identity", swapping)
     sections = [MaildirConfig(f"{tmp_path}/a"), MaildirConfig(f"{tmp_path}/b")]
     assert list(expand(sections)) == [tmp_path / "b"]

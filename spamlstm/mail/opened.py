@@ -6,6 +6,7 @@ folder. As root, each of these calls is made as the owner of the Maildir: see do
 """
 
 import errno
+import contextlib
 import itertools
 import os
 from collections import OrderedDict
@@ -143,7 +144,7 @@ class OpenMaildir:
             folder.close()
         self._open.clear()
         if self.handle >= 0:
-            os.close(self.handle)
+            _close(self.handle)
         self.handle = -1
 
     def __enter__(self) -> Self:
@@ -236,7 +237,7 @@ class OpenFolder:
     def close(self) -> None:
         """Close the descriptors; they are opened again when needed."""
         while self._handles:
-            os.close(self._handles.popitem()[1])
+            _close(self._handles.popitem()[1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,6 +294,12 @@ class Entry:
         """Remove the name. FileNotFoundError if it is nobody's."""
         with self.folder.home.owner.acting():
             os.unlink(self.name, dir_fd=self.folder.handle(self.part))
+
+
+def _close(handle: int) -> None:
+    """Close the descriptor of a directory. An error loses nothing: a directory has no unwritten data."""
+    with contextlib.suppress(OSError):
+        os.close(handle)
 
 
 def _is_plain(entry: os.DirEntry[str]) -> bool:

@@ -33,16 +33,16 @@ import numpy as np
 from beside_bogofilter import SAMPLE_SECONDS, Run, family, memory_of, spamlstm, teach
 
 from spamlstm.cli import translate
-from spamlstm.learning import evaluate
-from spamlstm.learning.evaluate import Columns, Key, Summary
+from spamlstm.corpus import labelled_mail
+from spamlstm.corpus.labelled_mail import Labelled
+from spamlstm.evaluation import evaluate
+from spamlstm.evaluation.evaluate import Columns, Key, Summary
+from spamlstm.evaluation.trec_protocol import keyed
 from spamlstm.learning.label import Label
-from spamlstm.learning.labels import Labels
-from spamlstm.learning.learner import Learner, learned_layer
-from spamlstm.learning.online import keyed
-from spamlstm.mail import corpus
-from spamlstm.mail.corpus import Labelled
+from spamlstm.learning.label_store import Labels
+from spamlstm.learning.trainer import Learner, learned_layer
 from spamlstm.model.classifier import Assessed, Classifier
-from spamlstm.model.personal import PersonalLayer
+from spamlstm.model.personal_layer import PersonalLayer
 from spamlstm.verdict import Judgement, Verdict
 
 DAY = 86_400
@@ -114,7 +114,7 @@ def _parser() -> argparse.ArgumentParser:
 def mailboxes(arguments: argparse.Namespace) -> list[Mailbox]:
     chance = random.Random(arguments.seed)
     if arguments.what == "half":
-        mails = [itertools.islice(corpus.read(path), arguments.most) for path in arguments.corpora]
+        mails = [itertools.islice(labelled_mail.read(path), arguments.most) for path in arguments.corpora]
         streams = [sorted(one, key=lambda mail: mail.date) for one in mails]
         mail = thinned(list(itertools.chain(*streams)), arguments.spam, chance)
         if arguments.interleave:
@@ -128,7 +128,7 @@ def mailboxes(arguments: argparse.Namespace) -> list[Mailbox]:
             mail = [redelivered(one, number, only_sent=arguments.bare) for number, one in enumerate(mail)]
         return [Mailbox(mail, len(mail) // 2)]
     (path,) = arguments.corpora
-    stream, size = thinned(list(corpus.read(path)), arguments.spam, chance), arguments.size
+    stream, size = thinned(list(labelled_mail.read(path)), arguments.spam, chance), arguments.size
     # Spread over the whole corpus.
     starts = np.linspace(0, len(stream) - size, arguments.most).astype(int).tolist()
     cut = [Mailbox(stream[start : start + size], size // 2) for start in starts]
@@ -274,7 +274,7 @@ def balance(arguments: argparse.Namespace) -> None:
     """
     chance = random.Random(0)
     classifier = Classifier.open(arguments.model, personal=PersonalLayer())
-    mail = list(itertools.islice(corpus.read(arguments.corpora[0]), MOST))
+    mail = list(itertools.islice(labelled_mail.read(arguments.corpora[0]), MOST))
     if arguments.shuffle:
         random.Random(1).shuffle(mail)
     assessed = list(classifier.assess_many(keyed(mail)))
@@ -327,7 +327,7 @@ def sample(assessed: Sequence[Assessed[Key]], most: int, chance: random.Random, 
 
 def many(arguments: argparse.Namespace, folder: Path) -> None:
     """Print seconds and memory of adopting, of adopting again, and of taking it back, each a process."""
-    streams = itertools.chain(*(corpus.read(path) for path in arguments.corpora))
+    streams = itertools.chain(*(labelled_mail.read(path) for path in arguments.corpora))
     deliver(itertools.islice(streams, arguments.most), folder / "Maildir")
     command = [*spamlstm(), "adopt", str(folder / "Maildir"), "--state", str(folder / "state"), "--json"]
     command += ["--model", str(arguments.model)] if arguments.model else []

@@ -11,11 +11,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from spamlstm.mail import corpus
-from spamlstm.mail.content import content_id
-from spamlstm.mail.tagging import tag
+from spamlstm.corpus import labelled_mail
+from spamlstm.maildir.content_id import content_id
+from spamlstm.maildir.headers import tag
 from spamlstm.model.classifier import Classifier
-from spamlstm.model.personal import PersonalLayer
+from spamlstm.model.personal_layer import PersonalLayer
 
 NAMES = ("id", "content id", "text", "verdict", "score", "tagged", "personal features")
 
@@ -38,7 +38,7 @@ def main() -> None:
 def answered(archive: Path, most: int) -> Iterator[tuple[str, ...]]:
     """The answers for each message of an archive, in the order of NAMES."""
     classifier = Classifier.open(personal=PersonalLayer())
-    for one in itertools.islice(corpus.read(archive), most):
+    for one in itertools.islice(labelled_mail.read(archive), most):
         judgement = classifier.classify(one.raw)
         reading = classifier.reader.read(one.raw)
         yield (

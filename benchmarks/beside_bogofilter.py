@@ -25,10 +25,11 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
-from spamlstm.learning import evaluate, progress
-from spamlstm.learning.evaluate import VERDICTS, Outcomes, Summary
-from spamlstm.mail import corpus
-from spamlstm.mail.corpus import Labelled
+from spamlstm.corpus import labelled_mail
+from spamlstm.corpus.labelled_mail import Labelled
+from spamlstm.evaluation import evaluate
+from spamlstm.evaluation.evaluate import VERDICTS, Outcomes, Summary
+from spamlstm.learning import progress
 from spamlstm.model.classifier import Classifier
 from spamlstm.verdict import Verdict
 
@@ -88,7 +89,9 @@ def _parser() -> argparse.ArgumentParser:
 def speed(arguments: argparse.Namespace, folder: Path) -> None:
     """Print messages/s, processor time and memory of ours and of bogofilter with each wordlist, and the ratios."""
     mail = folder / "mail"
-    known = [(path, one.label) for path, one in extract(islice(corpus.read(arguments.archive), arguments.most), mail)]
+    known = [
+        (path, one.label) for path, one in extract(islice(labelled_mail.read(arguments.archive), arguments.most), mail)
+    ]
     model = ["--model", str(arguments.model)] if arguments.model else []
     programs = {"spamlstm": [*spamlstm(), "classify", *model, str(mail)]}
     for number, taught in enumerate(arguments.taught or ["half"]):
@@ -122,7 +125,7 @@ def lessons(taught: str, place: Path) -> Iterator[list[tuple[Path, str]]]:
     """The mail of one archive, the first so many of it, or all archives of a folder, one after the other as files."""
     name, _, most = taught.partition(":")
     for archive in sorted(Path(name).glob("*.tar.xz")) if Path(name).is_dir() else [Path(name)]:
-        stream = islice(corpus.read(archive), int(most) if most else None)
+        stream = islice(labelled_mail.read(archive), int(most) if most else None)
         yield [(path, one.label) for path, one in extract(stream, place)]
         shutil.rmtree(place)
 
@@ -220,7 +223,7 @@ def memory_of(processes: Iterable[int]) -> Peak:
 
 def accuracy(arguments: argparse.Namespace, folder: Path) -> None:
     """Print the figures of both on the mail after the first `--told` messages."""
-    scored = islice(corpus.read(arguments.archive), arguments.told, arguments.most)
+    scored = islice(labelled_mail.read(arguments.archive), arguments.told, arguments.most)
     with progress.shown(Console(stderr=True), "spamlstm") as tell:
         ours = evaluate.judge(scored, Classifier.open(arguments.model), names=[str(arguments.archive)], progress=tell)
     theirs = evaluate.summarise(bogofilter(arguments, folder))
@@ -238,7 +241,7 @@ def print_figures(name: str, one: Summary) -> None:
 
 def bogofilter(arguments: argparse.Namespace, folder: Path) -> Outcomes:
     """What bogofilter says of the mail after the first `--told` messages, having been told those."""
-    stream = islice(corpus.read(arguments.archive), arguments.most)
+    stream = islice(labelled_mail.read(arguments.archive), arguments.most)
     mail = [(path, one.id, one.label) for path, one in extract(stream, folder / "mail")]
     teach(folder / "words", [(path, label) for path, _, label in mail[: arguments.told]])
     rest = mail[arguments.told :]

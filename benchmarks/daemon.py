@@ -20,8 +20,8 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+from spamlstm.daemon.control_socket import ask
 from spamlstm.errors import UnavailableError
-from spamlstm.service.status_socket import ask
 
 ROOT = Path(__file__).resolve().parent.parent
 MAIL = sorted((ROOT / "docs/demo").glob("*.eml"))

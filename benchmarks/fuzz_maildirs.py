@@ -25,7 +25,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 sys.path.insert(1, str(Path(__file__).resolve().parent.parent / "tests"))
-sys.path.insert(2, str(Path(__file__).resolve().parent.parent / "tests/service"))
+sys.path.insert(2, str(Path(__file__).resolve().parent.parent / "tests/fixtures"))
 
 from fuzzing.findings import Findings
 

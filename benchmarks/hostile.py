@@ -20,14 +20,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from hostile_mail import FAMILIES, LARGE, Make
 
-from spamlstm.mail.arrival import arrived
-from spamlstm.mail.content import content_id
-from spamlstm.mail.moving import TooLargeError, read
-from spamlstm.mail.opened import OpenMaildir
-from spamlstm.mail.paths import MOST_BYTES
-from spamlstm.mail.tagging import tag
+from spamlstm.corpus.paths import MOST_BYTES
+from spamlstm.maildir.arrival import arrived
+from spamlstm.maildir.content_id import content_id
+from spamlstm.maildir.headers import tag
+from spamlstm.maildir.opened import OpenMaildir
+from spamlstm.maildir.transfer import TooLargeError, read
 from spamlstm.model.classifier import Classifier
-from spamlstm.model.personal import PersonalLayer
+from spamlstm.model.personal_layer import PersonalLayer
 
 MB = 1 << 20
 SIZES = {"100 KB": 100 << 10, "1 MB": MB, "63 MB": 63 * MB}

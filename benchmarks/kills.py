@@ -2,7 +2,7 @@
 
     python benchmarks/kills.py
 
-The scenarios, and what is checked after each restart, are in tests/service/kills.py; CI takes every fifth call.
+The scenarios, and what is checked after each restart, are in tests/fixtures/kills.py; CI takes every fifth call.
 """
 
 import sys
@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests/service"))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests/fixtures"))
 
 from killing import can_trace
 from kills import SCENARIOS, kill

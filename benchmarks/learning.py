@@ -24,17 +24,17 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from spamlstm.learning import evaluate
-from spamlstm.learning.evaluate import Columns, Key, Summary
-from spamlstm.learning.feedback import Feedback, Teacher
+from spamlstm.corpus import labelled_mail
+from spamlstm.evaluation import evaluate
+from spamlstm.evaluation.evaluate import Columns, Key, Summary
+from spamlstm.evaluation.feedback import Feedback, Teacher
+from spamlstm.evaluation.trec_protocol import Follower, keyed
 from spamlstm.learning.label import Label
-from spamlstm.learning.labels import Labels
-from spamlstm.learning.learner import Learner
-from spamlstm.learning.online import Follower, keyed
-from spamlstm.mail import corpus
+from spamlstm.learning.label_store import Labels
+from spamlstm.learning.trainer import Learner
 from spamlstm.model.classifier import Assessed, Classifier
-from spamlstm.model.personal import PersonalLayer
-from spamlstm.model.prints import FEATURES, joined, runs, tokens
+from spamlstm.model.personal_features import FEATURES, joined, runs, tokens
+from spamlstm.model.personal_layer import PersonalLayer
 from spamlstm.verdict import Judgement, Verdict
 
 TASKS = ("immediate", "first:10000", "each:100", "errors:100000", "errors:700", "errors:470", "each-then-mistakes:100")
@@ -53,7 +53,7 @@ def main() -> int:
     parser.add_argument("--task", action="append", help=f"a feedback; else {', '.join(TASKS)}")
     parser.add_argument("--alone", action="store_true", help="without bogofilter")
     arguments = parser.parse_args()
-    mail = itertools.islice(corpus.read(arguments.corpus), arguments.most)
+    mail = itertools.islice(labelled_mail.read(arguments.corpus), arguments.most)
     if arguments.what == "one":
         one(mail, Classifier.open(arguments.model, personal=PersonalLayer()))
         return 0
@@ -71,7 +71,7 @@ def main() -> int:
 
 def tasks(arguments: argparse.Namespace, feedbacks: list[Feedback]) -> None:
     """Print a row for each task and filter."""
-    mail = itertools.islice(corpus.read(arguments.corpus), arguments.most)
+    mail = itertools.islice(labelled_mail.read(arguments.corpus), arguments.most)
     base = Classifier.open(arguments.model, personal=PersonalLayer())
     followers = [Follower(with_layer(base), feedback) for feedback in feedbacks]
     alone = Columns()
@@ -93,11 +93,11 @@ def tasks(arguments: argparse.Namespace, feedbacks: list[Feedback]) -> None:
                 evaluate.summarise(outcomes.of(np.isin(outcomes.id, done.evaluation.outcomes.id))),
             )
     for feedback in feedbacks if not arguments.alone else ():
-        again = itertools.islice(corpus.read(arguments.corpus), arguments.most)
+        again = itertools.islice(labelled_mail.read(arguments.corpus), arguments.most)
         row(str(feedback), "bogofilter", *bogofilter(again, feedback))
 
 
-def slips(mail: Iterable[corpus.Labelled], base: Classifier, *, wrong: float = 0.05, draws: int = 5) -> None:
+def slips(mail: Iterable[labelled_mail.Labelled], base: Classifier, *, wrong: float = 0.05, draws: int = 5) -> None:
     """Print a row for right labels, rows for labels of which that share is flipped at random, and the mean of those."""
     sides = [
         (share, np.random.default_rng(seed), with_layer(base), Columns())
@@ -133,7 +133,7 @@ def row(feedback: str, name: str, told: int, summary: Summary) -> None:
     print(f"{feedback:24}{name:12}{told:>8,}{cells}", flush=True)
 
 
-def bogofilter(mail: Iterable[corpus.Labelled], feedback: Feedback) -> tuple[int, Summary]:
+def bogofilter(mail: Iterable[labelled_mail.Labelled], feedback: Feedback) -> tuple[int, Summary]:
     """(labels told, figures) of bogofilter on the stream, a process for each message and one for each label."""
     columns, teacher, told = Columns(), Teacher[tuple[bool, bytes]](feedback), []
     with tempfile.TemporaryDirectory() as words:
@@ -156,7 +156,9 @@ def bogofilter(mail: Iterable[corpus.Labelled], feedback: Feedback) -> tuple[int
 # --- one correction -------------------------------------------------------------------------------------------------
 
 
-def one(mail: Iterable[corpus.Labelled], classifier: Classifier, *, tries: int = 100, others: int = 1000) -> None:
+def one(
+    mail: Iterable[labelled_mail.Labelled], classifier: Classifier, *, tries: int = 100, others: int = 1000
+) -> None:
     """Correct one message at a time, upon few and many labels, and print the effects.
 
     Of those that are judged wrong, and apart from them of those that a user would move: spam that is unsure too.
@@ -243,7 +245,9 @@ def in_common(mail: list[Assessed[Key]], one_mail: Assessed[Key]) -> NDArray[np.
     return common / np.maximum(both, 1)
 
 
-def noted(mail: Iterable[corpus.Labelled], raws: list[bytes], *, most: int = 10_000) -> Iterator[corpus.Labelled]:
+def noted(
+    mail: Iterable[labelled_mail.Labelled], raws: list[bytes], *, most: int = 10_000
+) -> Iterator[labelled_mail.Labelled]:
     """The same mail; of the first so many the bytes are noted."""
     for one_mail in mail:
         if len(raws) < most:

@@ -13,15 +13,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 from spamlstm.config import Config, Layer, MaildirConfig
+from spamlstm.filtering.journal import Journal
 from spamlstm.learning.label import Label
-from spamlstm.mail.filing import create_folder
-from spamlstm.mail.opened import OpenMaildir
+from spamlstm.maildir.junk_folder import create_folder
+from spamlstm.maildir.opened import OpenMaildir
 from spamlstm.model.classifier import Classifier
-from spamlstm.model.personal import PersonalLayer
-from spamlstm.service.journal import Journal
-from spamlstm.service.learners import Learners
-from spamlstm.service.moves import Moves
-from spamlstm.service.places import Places
+from spamlstm.model.personal_layer import PersonalLayer
+from spamlstm.tracking.label_stores import Learners
+from spamlstm.tracking.mailbox_state import Places
+from spamlstm.tracking.tracker import Moves
 
 ROOT = Path(__file__).resolve().parent.parent
 MAIL = [path.read_bytes() for path in sorted((ROOT / "docs/demo").glob("*.eml"))]

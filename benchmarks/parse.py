@@ -12,8 +12,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from spamlstm.mail import corpus
-from spamlstm.mail.message import parse
+from spamlstm.corpus import labelled_mail
+from spamlstm.message.message import parse
 
 TOP = b"From: a@example.org\nSubject: x\nMIME-Version: 1.0\n"
 PAGE = TOP + b"Content-Type: text/html\n\n"
@@ -75,7 +75,7 @@ def draw(path: Path, most: int) -> list[bytes]:
     """At most `most` messages, the same ones each time."""
     order = random.Random(1)
     kept: list[bytes] = []
-    for seen, message in enumerate(corpus.read(path)):
+    for seen, message in enumerate(labelled_mail.read(path)):
         if len(kept) < most:
             kept.append(message.raw)
         elif (place := order.randrange(seen + 1)) < most:

@@ -15,11 +15,12 @@ from itertools import islice
 from pathlib import Path
 
 from spamlstm.config import Action, Config, MaildirConfig
-from spamlstm.mail import corpus, maildir
+from spamlstm.corpus import labelled_mail
+from spamlstm.filtering.counters import Counters
+from spamlstm.filtering.journal import Journal
+from spamlstm.filtering.pipeline import Pipeline
+from spamlstm.maildir import names
 from spamlstm.model.classifier import Classifier
-from spamlstm.service.counters import Counters
-from spamlstm.service.journal import Journal
-from spamlstm.service.pipeline import Pipeline
 
 
 def main() -> None:
@@ -31,10 +32,10 @@ def main() -> None:
     parser.add_argument("--defaults", action="store_true")
     arguments = parser.parse_args()
     logging.disable(logging.INFO)
-    raws = [one.raw for one in islice(corpus.read(arguments.archive), arguments.most)]
+    raws = [one.raw for one in islice(labelled_mail.read(arguments.archive), arguments.most)]
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder, "Maildir")
-        for part in maildir.PARTS:
+        for part in names.PARTS:
             (root / part).mkdir(parents=True)
         section = MaildirConfig(str(root))
         if not arguments.defaults:

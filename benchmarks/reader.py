@@ -3,7 +3,7 @@
     python benchmarks/reader.py [COUNT]
 
 10,000 messages by default, every second one spam, which is tagged and filed. The judge is a stub, so that the race is
-one of moves. The work is that of tests/service/test_racing.py.
+one of moves. The work is that of tests/filtering/test_racing.py.
 """
 
 import logging
@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests/service"))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests/filtering"))
 
 from test_racing import race, wrong
 

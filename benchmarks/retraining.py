@@ -22,12 +22,12 @@ from pathlib import Path
 import numpy as np
 from beside_bogofilter import family, memory_of
 
-from spamlstm.learning.evaluate import Columns, Key, Outcomes, summarise
+from spamlstm.corpus import labelled_mail
+from spamlstm.corpus.labelled_mail import Labelled
+from spamlstm.evaluation.evaluate import Columns, Key, Outcomes, summarise
 from spamlstm.learning.label import Label
-from spamlstm.learning.labels import Labels
-from spamlstm.learning.learner import Learner
-from spamlstm.mail import corpus
-from spamlstm.mail.corpus import Labelled
+from spamlstm.learning.label_store import Labels
+from spamlstm.learning.trainer import Learner
 from spamlstm.model.classifier import Classifier
 
 OTHERS = (
@@ -87,7 +87,7 @@ def prepare(arguments: argparse.Namespace, place: Path) -> None:
     for part in ("new", "cur", "tmp"):
         (place / "mail" / part).mkdir(parents=True)
     base = Classifier.open(arguments.model, prints=True)
-    mail = corpus.read(named(arguments.corpora, arguments.stream))
+    mail = labelled_mail.read(named(arguments.corpora, arguments.stream))
     random = np.random.default_rng(1)
     with contextlib.closing(Labels.open(place / "state")) as labels:
         learner = Learner(labels)
@@ -120,7 +120,7 @@ def every(
     step: int | None, paths: Iterable[Path], first: int | None = 0, last: int | None = None
 ) -> Iterator[Labelled]:
     """Every so many-th message of archives, one behind the other."""
-    return itertools.islice(itertools.chain.from_iterable(map(corpus.read, paths)), first, last, step)
+    return itertools.islice(itertools.chain.from_iterable(map(labelled_mail.read, paths)), first, last, step)
 
 
 def judged(networks: dict[str, Classifier], mail: Callable[[], Iterable[Labelled]]) -> dict[str, Outcomes]:

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spamlstm.errors import UserError
-from spamlstm.mail.fashion import FASHION
-from spamlstm.mail.text import MARKS, SECTIONS
+from spamlstm.features.render import MARKS, SECTIONS
+from spamlstm.features.style import FASHION
 
 FIRST_MARK = 1  # id 0 is padding
 BODY = SECTIONS[-1]

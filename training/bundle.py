@@ -14,9 +14,9 @@ import safetensors.torch
 import torch
 
 from spamlstm.errors import DataError
-from spamlstm.mail.text import TEXT_VERSION
+from spamlstm.evaluation.metrics import one_minus_roca_pct, sm_at_hm
+from spamlstm.features.render import TEXT_VERSION
 from spamlstm.model import bundle as bundles
-from spamlstm.model.metrics import one_minus_roca_pct, sm_at_hm
 from spamlstm.model.wide import Wide
 from training import calibrate, card, export, learn
 from training.batches import Example, collate, rows

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spamlstm.config import Costs, Thresholds
+from spamlstm.evaluation.metrics import threshold_at_hm
 from spamlstm.model.bundle import Calibration
-from spamlstm.model.metrics import threshold_at_hm
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]

@@ -14,7 +14,7 @@ import onnx
 from numpy.typing import NDArray
 
 from spamlstm.errors import UserError
-from spamlstm.model.metrics import Figure, one_minus_roca_pct, sm_at_hm_pct
+from spamlstm.evaluation.metrics import Figure, one_minus_roca_pct, sm_at_hm_pct
 from training import export, fit, learn, plot, workplace
 from training.batches import SECTION_IDS, Example, collate, rows
 from training.dataset import Dataset, Limits

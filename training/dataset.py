@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from spamlstm.corpus import labelled_mail
 from spamlstm.errors import DataError, NoInputError
-from spamlstm.mail import corpus
-from spamlstm.mail.message import parse
-from spamlstm.mail.text import BODY, render, windows
+from spamlstm.features.render import BODY, render, windows
+from spamlstm.message.message import parse
 from spamlstm.model.near_duplicates import groups
 from spamlstm.model.vocabulary import Vocabulary
 from training.batches import Example
@@ -106,7 +106,7 @@ def load(
 @dataclass(frozen=True, slots=True)
 class _Mail:
     place: int
-    mail: corpus.Labelled
+    mail: labelled_mail.Labelled
 
 
 def _chunks(paths: Sequence[Path], *, first: int | None, synthetic: int, seed: int) -> Iterator[list[_Mail]]:
@@ -139,12 +139,12 @@ def _rendered(chunks: Iterator[list[_Mail]], limits: Limits) -> Iterator[list[Ro
 def _archives(paths: Sequence[Path]) -> Iterator[Path]:
     """A folder of archives stands for the archives in it."""
     for path in paths:
-        marks = (corpus.INDEX, *corpus.LABELS)
+        marks = (labelled_mail.INDEX, *labelled_mail.LABELS)
         if not path.is_dir() or any((path / mark).exists() for mark in marks):
-            corpus.split_label(path)  # says so now, not after an hour of other corpora, if there is nothing
+            labelled_mail.split_label(path)  # says so now, not after an hour of other corpora, if there is nothing
             yield path
             continue
-        inside = sorted(entry for entry in path.iterdir() if corpus.ARCHIVE_NAME.search(entry.name))
+        inside = sorted(entry for entry in path.iterdir() if labelled_mail.ARCHIVE_NAME.search(entry.name))
         if not inside:
             raise NoInputError(
                 f"{path}: no archive, no index.tsv and no ham/ and spam/ in it; name another --corpus, "
@@ -154,7 +154,7 @@ def _archives(paths: Sequence[Path]) -> Iterator[Path]:
 
 
 def _numbered(path: Path) -> Iterator[_Mail]:
-    return (_Mail(place, mail) for place, mail in enumerate(corpus.read(path)))
+    return (_Mail(place, mail) for place, mail in enumerate(labelled_mail.read(path)))
 
 
 def _written(count: int, seed: int) -> Iterator[_Mail]:
@@ -163,7 +163,7 @@ def _written(count: int, seed: int) -> Iterator[_Mail]:
     from training.synthetic import generate
 
     for place, (label, raw, _) in enumerate(generate(seed=seed, count=count)):
-        yield _Mail(place, corpus.Labelled(f"{place:06}", label, SYNTHETIC, "", raw))
+        yield _Mail(place, labelled_mail.Labelled(f"{place:06}", label, SYNTHETIC, "", raw))
 
 
 def _render(mails: list[_Mail], limits: Limits) -> list[Row]:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from spamlstm.model.metrics import one_minus_roca_pct, sm_at_hm
+from spamlstm.evaluation.metrics import one_minus_roca_pct, sm_at_hm
 from training import workplace
 from training.calibrate import LeftOut
 from training.dataset import Dataset

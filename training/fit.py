@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from spamlstm.config import Costs
 from spamlstm.errors import DataError, UserError
+from spamlstm.evaluation.metrics import one_minus_roca_pct, sm_at_hm
 from spamlstm.model import bundle as bundles
 from spamlstm.model import tokenizer
 from spamlstm.model.bundle import MANIFEST
 from spamlstm.model.bundle_files import is_plain
-from spamlstm.model.metrics import one_minus_roca_pct, sm_at_hm
 from spamlstm.model.vocabulary import Vocabulary
 from training import bundle, calibrate, learn, vocabulary, workplace
 from training.batches import Example

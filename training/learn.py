@@ -188,7 +188,7 @@ def _step(recipe: Recipe, state: _State, views: Views, device: str) -> float:
 
 
 def _message_logits(network: Judge, batch: Batch, device: str) -> Tensor:
-    """(B,) the logit of each message from those of its rows, as `spamlstm.model.scorer.message_logit` has it."""
+    """(B,) the logit of each message from those of its rows, as `spamlstm.model.network.message_logit` has it."""
     of_rows = network(torch.from_numpy(batch.ids).to(device), torch.from_numpy(batch.lengths).to(device))  # (R,)
     message = torch.from_numpy(batch.message).to(device)
     empty = torch.zeros(len(batch.labels), device=device)

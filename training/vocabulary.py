@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from spamlstm.mail.text import MARKS
+from spamlstm.features.render import MARKS
 from spamlstm.model.vocabulary import PIECE
 
 PAD = "⟦pad⟧"

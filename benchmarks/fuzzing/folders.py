@@ -11,10 +11,10 @@ from learning_house import LearningHouse
 
 from spamlstm.config import Action
 from spamlstm.errors import UserError
-from spamlstm.mail import filing, maildir
-from spamlstm.mail.folders import below, folders, kind
-from spamlstm.mail.imap_names import decoded, encoded
-from spamlstm.mail.opened import OpenMaildir
+from spamlstm.maildir import junk_folder, names
+from spamlstm.maildir.folders import below, folders, kind
+from spamlstm.maildir.imap_names import decoded, encoded
+from spamlstm.maildir.opened import OpenMaildir
 
 _NAMES = (
     *(
@@ -158,10 +158,10 @@ def look(scene: Scene, wish: str) -> None:
             kind(folder.name, junk=wish, silent=silent)
         list(below(home))
         with contextlib.suppress(OSError, UserError):
-            junk = filing.junk_folder(home, wish)
-            filing.create_folder(junk)
-            filing.check_one_file_system(home.folder(), junk)
-            _check_junk(scene, filing.junk_folder(home, wish).path, junk.path, whole=filing.is_whole(junk))
+            junk = junk_folder.junk_folder(home, wish)
+            junk_folder.create_folder(junk)
+            junk_folder.check_one_file_system(home.folder(), junk)
+            _check_junk(scene, junk_folder.junk_folder(home, wish).path, junk.path, whole=junk_folder.is_whole(junk))
 
 
 def _check_junk(scene: Scene, again: str, path: str, *, whole: bool) -> None:
@@ -204,9 +204,9 @@ def _move(scene: Scene) -> None:
     source, target = scene.chance.choice(places), scene.chance.choice(places)
     with contextlib.suppress(OSError):
         for one in list(on_disk.messages(source))[:1]:
-            Path(one.path).rename(Path(target, "cur", f"{maildir.unique()}:2,S"))
+            Path(one.path).rename(Path(target, "cur", f"{names.unique()}:2,S"))
 
 
 def _is_plain(path: str) -> bool:
     """Whether it is a folder without links; users may follow theirs, but the mail is then out of our sight."""
-    return maildir.is_maildir(path) and not any(Path(path, part).is_symlink() for part in _PARTS)
+    return names.is_maildir(path) and not any(Path(path, part).is_symlink() for part in _PARTS)

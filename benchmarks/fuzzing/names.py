@@ -10,12 +10,12 @@ from fuzzing.scene import BrokenPromiseError, Scene
 from house import House
 
 from spamlstm.config import Action
-from spamlstm.mail import filing, maildir
-from spamlstm.mail.maildir import MOST_NAME_BYTES, Name
-from spamlstm.mail.opened import OpenMaildir
-from spamlstm.service.ledger import Ledger
-from spamlstm.service.plan import with_keyword, without_keyword
-from spamlstm.service.undo import undo
+from spamlstm.filtering.plan import with_keyword, without_keyword
+from spamlstm.filtering.recovery import Ledger
+from spamlstm.filtering.undo import undo
+from spamlstm.maildir import junk_folder, names
+from spamlstm.maildir.names import MOST_NAME_BYTES, Name
+from spamlstm.maildir.opened import OpenMaildir
 
 _BASES = ("1.host", "1", "2.host", "Q", "-x", "~", " ", "\n", "a b", "é", "日本", "%2e", "..", "*", "cur", "\udcff")
 _FIELDS = (",S=12", ",S=", ",S=-1", ",S=99999999999999999999", ",W=12", ",W=٣", ",U=7", ",", ",X", ",S=1,S=2", "=,")
@@ -61,7 +61,7 @@ def case(scene: Scene) -> None:
 def check_name(text: str, chance: random.Random) -> None:
     """Raise unless a name and all that is made of it keep what they promise."""
     name = Name.parse(text)
-    fresh = maildir.unique()
+    fresh = names.unique()
     letter = chance.choice("abz")
     size = chance.randrange(1 << 40)
     moved = name.elsewhere(base=fresh, keywords={"a": letter})
@@ -94,7 +94,7 @@ def on_disk_case(scene: Scene) -> None:
     house = House(scene.root, scene.state, section).watch()
     if chance.random() < 0.5:
         with OpenMaildir.open(house.root) as home:
-            filing.create_folder(home.folder(".Junk"))
+            junk_folder.create_folder(home.folder(".Junk"))
     for folder in (house.root, house.junk):
         if os.path.isdir(folder):  # noqa: PTH112  as in maildir
             Path(folder, "dovecot-keywords").write_text(chance.choice(_KEYWORDS), errors="surrogateescape")
@@ -130,7 +130,7 @@ def work(scene: Scene, house: House) -> None:
 
 def rename(scene: Scene, house: House) -> None:
     """A reader takes messages to cur, or changes their flags."""
-    for folder in filter(maildir.is_maildir, (house.root, house.junk)):
+    for folder in filter(names.is_maildir, (house.root, house.junk)):
         for one in on_disk.messages(folder):
             if scene.chance.random() < 0.3:
                 name = Name.parse(one.name)

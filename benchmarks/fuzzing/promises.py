@@ -6,10 +6,11 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from spamlstm.mail import arrival, html, tagging
-from spamlstm.mail.content import content_id
-from spamlstm.mail.text import MARKS
-from spamlstm.model import prints
+from spamlstm.features.render import MARKS
+from spamlstm.maildir import arrival, headers
+from spamlstm.maildir.content_id import content_id
+from spamlstm.message import html
+from spamlstm.model import personal_features
 from spamlstm.model.reading import Reader, Reading
 from spamlstm.verdict import Judgement, Verdict
 
@@ -41,7 +42,7 @@ def read(raw: bytes) -> Reading:
 
 def tag(raw: bytes) -> bytes:
     """The message as it is delivered to a junk folder."""
-    return tagging.tag(raw, SPAM, version="1.0", bar=0.98)
+    return headers.tag(raw, SPAM, version="1.0", bar=0.98)
 
 
 def as_page(raw: bytes) -> html.Page:
@@ -52,8 +53,8 @@ def as_page(raw: bytes) -> html.Page:
 STEPS: dict[str, Callable[[bytes], object]] = {
     "content_id": content_id,
     "read": read,
-    "runs": prints.runs,
-    "untag": tagging.untag,
+    "runs": personal_features.runs,
+    "untag": headers.untag,
     "tag": tag,
     "arrived": partial(arrival.arrived, stored=NOW),
     "html": as_page,
@@ -104,15 +105,15 @@ def _check_reading(reading: Reading) -> None:
 
 
 def _check_tags(raw: bytes) -> None:
-    bare, tagged = tagging.untag(raw), tag(raw)
-    _demand(tagging.untag(tagged) == bare, "untag(tag(raw)) is not untag(raw)")
-    _demand(tagging.untag(bare) == bare, "untagging twice is not untagging once")
+    bare, tagged = headers.untag(raw), tag(raw)
+    _demand(headers.untag(tagged) == bare, "untag(tag(raw)) is not untag(raw)")
+    _demand(headers.untag(bare) == bare, "untagging twice is not untagging once")
     _demand(tag(tagged) == tagged, "tagging twice is not tagging once")
-    _demand(tagged == bare or tagging.is_tagged(tagged), "a tagged message does not say so")
+    _demand(tagged == bare or headers.is_tagged(tagged), "a tagged message does not say so")
 
 
 def _check_content(raw: bytes) -> None:
-    known, bare, tagged = content_id(raw), tagging.untag(raw), tag(raw)
+    known, bare, tagged = content_id(raw), headers.untag(raw), tag(raw)
     _demand(content_id(tagged) == known, "a tagged message has another content id")
     _demand(content_id(bare) == known, "an untagged message has another content id")
     # A carriage return at the end would become part of it, and a head without a body ends with its own.
@@ -120,7 +121,9 @@ def _check_content(raw: bytes) -> None:
         _demand(content_id(raw + b"\n") == known, "a line end more makes another content id")
     if b"\r" not in raw:
         _demand(content_id(raw.replace(b"\n", b"\r\n")) == known, "other line ends make another content id")
-    _demand(list(prints.runs(tagged)) == list(prints.runs(raw)), "a tagged message has other runs")
+    _demand(
+        list(personal_features.runs(tagged)) == list(personal_features.runs(raw)), "a tagged message has other runs"
+    )
 
 
 def _demand(kept: bool, otherwise: str) -> None:  # noqa: FBT001  as assert

@@ -14,7 +14,7 @@ from pathlib import Path
 from house import make
 from interruption import CrashError, Interruption, crash
 
-from spamlstm.mail.tagging import untag
+from spamlstm.maildir.headers import untag
 
 _NUMBER = re.compile(rb"by mx id (\d+)")
 

@@ -36,7 +36,7 @@ def _tables(module: ModuleType) -> Iterator[Mapping[str, Callable[..., bytes]]]:
 
 def _literals() -> Iterator[bytes]:
     """The bytes and the pages that stand in the tests of mail."""
-    for path in sorted((*ROOT.glob("tests/mail/*.py"), *ROOT.glob("tests/model/*.py"))):
+    for path in sorted((*ROOT.glob("tests/fixtures/*.py"), *ROOT.glob("tests/model/*.py"))):
         for node in ast.walk(ast.parse(path.read_text())):
             if not isinstance(node, ast.Constant):
                 continue

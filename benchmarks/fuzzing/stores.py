@@ -12,9 +12,9 @@ from learning_house import LearningHouse
 
 from spamlstm.config import Action
 from spamlstm.errors import UserError
-from spamlstm.learning.labels import Labels
-from spamlstm.service.ledger import Ledger
-from spamlstm.service.undo import undo
+from spamlstm.filtering.recovery import Ledger
+from spamlstm.filtering.undo import undo
+from spamlstm.learning.label_store import Labels
 
 STORES = ("journal.sqlite", "places.sqlite", "labels.sqlite")
 PAGE = 4096

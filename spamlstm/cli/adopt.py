@@ -16,16 +16,16 @@ from spamlstm.cli.output import COLOURS, complain, note, plain
 from spamlstm.config import Config
 from spamlstm.config.places import labels_dir, state_dir
 from spamlstm.errors import NoInputError, reason_of
-from spamlstm.learning import adopt, mailbox, progress
-from spamlstm.learning.adopt import Conclusion, Taken
+from spamlstm.filtering.journal import NAME as JOURNAL
+from spamlstm.filtering.journal import Journal
+from spamlstm.learning import bootstrap, mailbox, progress
+from spamlstm.learning.bootstrap import Conclusion, Taken
 from spamlstm.learning.label import Label
-from spamlstm.learning.labels import Labels
-from spamlstm.learning.learner import Learner
+from spamlstm.learning.label_store import Labels
 from spamlstm.learning.mailbox import Evidence, Known, Names, Survey, Without
-from spamlstm.mail.opened import OpenMaildir
+from spamlstm.learning.trainer import Learner
+from spamlstm.maildir.opened import OpenMaildir
 from spamlstm.model.classifier import Classifier
-from spamlstm.service.journal import NAME as JOURNAL
-from spamlstm.service.journal import Journal
 from spamlstm.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -80,10 +80,10 @@ def learned(wish: Wish) -> tuple[list[tuple[str, str]], Report]:
     known = Known(_filed(wish.state or state_dir()), _said(store))
     with _opened(path) as home:
         survey = _survey(home, Names(config.maildirs[0].junk, learning.silent), known, console)
-        adopt.check(survey, where=str(wish.maildir))
+        bootstrap.check(survey, where=str(wish.maildir))
         with opened(store, dry_run=wish.dry_run) as labels:
             taken, conclusion = _learn(Learner(labels, tell=note), classifier, survey, learning.ham_filed, source=path)
-            unsaid = adopt.judge_unsaid(survey, classifier)
+            unsaid = bootstrap.judge_unsaid(survey, classifier)
     report = Report(str(wish.maildir), survey, taken, conclusion, unsaid, learning.ham_filed, wish.dry_run)
     return [*survey.unreadable, *taken.failed], report
 
@@ -94,9 +94,9 @@ def _learn(
     """Make labels of the survey and learn them; from then on the classifier judges by them."""
     console = Console(stderr=True)
     with progress.shown(console, "adopted", len(survey.witnesses)) as tell:
-        taken = adopt.take(learner, classifier, survey.witnesses, source=source, progress=tell)
+        taken = bootstrap.take(learner, classifier, survey.witnesses, source=source, progress=tell)
     with progress.shown(console, "learned", sum(learner.labels.counts().values())) as tell:
-        conclusion = adopt.conclude(learner, classifier, ham_filed=ham_filed, progress=tell)
+        conclusion = bootstrap.conclude(learner, classifier, ham_filed=ham_filed, progress=tell)
     classifier.personal = learner.layer
     return taken, conclusion
 
@@ -110,7 +110,7 @@ def take_back(wish: Wish) -> int:
         progress.shown(Console(stderr=True), "learned") as tell,
     ):
         ham_filed = config.learning.ham_filed
-        number = adopt.take_back(
+        number = bootstrap.take_back(
             Learner(labels, tell=note), classifier, source=path, ham_filed=ham_filed, progress=tell
         )
     if wish.json:

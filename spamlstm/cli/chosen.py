@@ -10,7 +10,7 @@ from spamlstm.config import Config, Layer, MaildirConfig, load_found
 from spamlstm.config.maildirs import expand
 from spamlstm.config.places import personal_dir, state_dir
 from spamlstm.errors import NoInputError, UserError
-from spamlstm.mail.maildir import is_maildir
+from spamlstm.maildir.names import is_maildir
 
 
 def choose(named: Path | None, maildirs: Sequence[Path] = (), *, dry_run: bool = False) -> Config:

@@ -12,15 +12,15 @@ from spamlstm.cli.named import readable
 from spamlstm.cli.output import Row, complain, local_time, note, printer
 from spamlstm.config import load_found
 from spamlstm.config.places import LABELS
+from spamlstm.corpus.paths import STDIN, Held, Place
 from spamlstm.errors import DataError, NoInputError, UserError
-from spamlstm.mail.paths import STDIN, Held, Place
 from spamlstm.model.classifier import HELP_AFTER, Classifier, Judged
 from spamlstm.model.policy import Reason
 from spamlstm.verdict import Verdict
 
 if TYPE_CHECKING:
-    from spamlstm.model.personal import PersonalLayer
-    from spamlstm.model.readers import ReaderPool
+    from spamlstm.model.personal_layer import PersonalLayer
+    from spamlstm.model.workers import ReaderPool
 
 Mail: TypeAlias = Held | Place
 
@@ -84,7 +84,7 @@ def _readers(found: Iterator[Mail]) -> "Iterator[tuple[Iterator[Mail], ReaderPoo
     if len(first) < HELP_AFTER:
         yield iter(first), None
         return
-    from spamlstm.model.readers import ReaderPool, further_cores
+    from spamlstm.model.workers import ReaderPool, further_cores
 
     with ReaderPool(further_cores()) as pool:
         yield itertools.chain(first, found), pool
@@ -94,14 +94,14 @@ def _personal(state: Path) -> "PersonalLayer | None":
     """What was learned from the labels in a folder, if there are any. The folder stays as it is."""
     if not (state / LABELS).is_file():
         return None
-    from spamlstm.learning.learner import learned_layer
+    from spamlstm.learning.trainer import learned_layer
 
     return learned_layer(state, tell=note)
 
 
 def _label(state: Path, number: int) -> str:
     """A label in words that tell nothing of its message's text."""
-    from spamlstm.learning.learner import nth_label
+    from spamlstm.learning.trainer import nth_label
 
     said = nth_label(state, number)
     return f"{said.content} ({said.label}, {local_time(said.time)})" if said else f"label {number}"

@@ -5,9 +5,10 @@ from pathlib import Path
 
 from rich.console import Console
 
+from spamlstm.corpus import labelled_mail
 from spamlstm.errors import NoInputError
-from spamlstm.learning import evaluate, progress, report
-from spamlstm.mail import corpus
+from spamlstm.evaluation import evaluate, report
+from spamlstm.learning import progress
 
 
 def evaluate_corpora(corpora: list[Path], *, model: Path | None, json: Path | None, html: Path | None) -> None:
@@ -30,7 +31,7 @@ def _refuse_lost_work(*targets: Path | None) -> None:
 
 
 def _count(corpora: list[Path]) -> int | None:
-    counts = [corpus.count(path) for path in corpora]
+    counts = [labelled_mail.count(path) for path in corpora]
     return None if None in counts else sum(count for count in counts if count is not None)
 
 
@@ -38,16 +39,16 @@ def evaluate_online(
     corpora: list[Path], *, feedback: str, model: Path | None, json: Path | None, plot: Path | None
 ) -> None:
     """Follow the mail in its order, telling labels as `feedback` says, and print; files appear whole or not at all."""
-    from spamlstm.learning import online
-    from spamlstm.learning.feedback import Feedback
+    from spamlstm.evaluation import trec_protocol
+    from spamlstm.evaluation.feedback import Feedback
 
     task = Feedback.parse(feedback)
     _refuse_lost_work(json, plot)
     with progress.shown(Console(stderr=True), "judged", _count(corpora)) as tell:
-        result = online.run(corpora, task, model=model, progress=tell)
+        result = trec_protocol.run(corpora, task, model=model, progress=tell)
     report.print_table(result.evaluation, Console())
     Console(stderr=True).print(f"feedback {task}: {result.told} labels told", highlight=False)
     if json is not None:
         report.write_whole(json, jsons.dumps(result.as_json(), indent=2, ensure_ascii=False) + "\n")
     if plot is not None:
-        report.write_whole(plot, online.picture(result))
+        report.write_whole(plot, trec_protocol.picture(result))

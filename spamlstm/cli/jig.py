@@ -16,8 +16,8 @@ from pathlib import Path
 from spamlstm.config.places import LABELS
 from spamlstm.errors import NoInputError, UserError, reason_of
 from spamlstm.learning.label import Label
-from spamlstm.learning.labels import Labels
-from spamlstm.learning.learner import Learner, learned_layer
+from spamlstm.learning.label_store import Labels
+from spamlstm.learning.trainer import Learner, learned_layer
 from spamlstm.model.classifier import Classifier
 
 FOLDER = "spamlstm-jig"

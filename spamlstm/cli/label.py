@@ -15,9 +15,9 @@ from spamlstm.config.places import state_dir
 from spamlstm.errors import NoInputError, UserError, reason_of
 from spamlstm.learning import progress
 from spamlstm.learning.label import Label, Said
-from spamlstm.learning.labels import Labels
-from spamlstm.learning.learner import Learner, keep_in_step
-from spamlstm.mail.content import content_id
+from spamlstm.learning.label_store import Labels
+from spamlstm.learning.trainer import Learner, keep_in_step
+from spamlstm.maildir.content_id import content_id
 from spamlstm.model.classifier import Classifier
 
 SHOWN = 20

@@ -13,8 +13,8 @@ from spamlstm.cli.output import plain, plain_lines
 from spamlstm.config.places import state_dir
 from spamlstm.errors import UserError
 from spamlstm.learning import progress
-from spamlstm.learning.labels import Labels
-from spamlstm.learning.learner import keep_in_step
+from spamlstm.learning.label_store import Labels
+from spamlstm.learning.trainer import keep_in_step
 from spamlstm.model import registry
 from spamlstm.model.bundle import Bundle, load
 from spamlstm.model.classifier import Classifier

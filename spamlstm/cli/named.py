@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable, Iterator
 
-from spamlstm.mail.paths import STDIN, Held, Place, Unreadable, expand
+from spamlstm.corpus.paths import STDIN, Held, Place, Unreadable, expand
 
 
 def readable(paths: list[str], fail: Callable[[str, str], None]) -> Iterator[Held | Place]:

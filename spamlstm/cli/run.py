@@ -12,30 +12,30 @@ from spamlstm import __version__
 from spamlstm.cli.chosen import choose
 from spamlstm.config import Config
 from spamlstm.config.places import find, places, state_dir
+from spamlstm.daemon import log_output
+from spamlstm.daemon.control_socket import answering
+from spamlstm.daemon.hints import Hints
+from spamlstm.daemon.loop import Daemon
+from spamlstm.daemon.maildir_locks import MaildirLocks
+from spamlstm.daemon.model_reload import ModelInUse
+from spamlstm.daemon.sd_notify import Notifier
+from spamlstm.daemon.state_folder import StateFolder
+from spamlstm.daemon.state_lock import hold
+from spamlstm.daemon.status import DaemonStatus
+from spamlstm.daemon.wakeup import Wake
+from spamlstm.daemon.watch import Watcher
 from spamlstm.errors import ConfigError
+from spamlstm.filtering.counters import Counters
+from spamlstm.filtering.journal import Journal
+from spamlstm.filtering.log import emit
+from spamlstm.filtering.pipeline import Pipeline
 from spamlstm.model.classifier import Classifier
-from spamlstm.model.personal import PersonalLayer
+from spamlstm.model.personal_layer import PersonalLayer
 from spamlstm.model.registry import stamp
-from spamlstm.service import log_output
-from spamlstm.service.counters import Counters
-from spamlstm.service.daemon import Daemon
-from spamlstm.service.feedback import Feedback
-from spamlstm.service.hints import Hints
-from spamlstm.service.journal import Journal
-from spamlstm.service.learners import Learners
-from spamlstm.service.lock import hold
-from spamlstm.service.log import emit
-from spamlstm.service.maildir_locks import MaildirLocks
-from spamlstm.service.model_in_use import ModelInUse
-from spamlstm.service.moves import Moves
-from spamlstm.service.notify import Notifier
-from spamlstm.service.pipeline import Pipeline
-from spamlstm.service.places import Places
-from spamlstm.service.state_folder import StateFolder
-from spamlstm.service.status import DaemonStatus
-from spamlstm.service.status_socket import answering
-from spamlstm.service.wake import Wake
-from spamlstm.service.watch import Watcher
+from spamlstm.tracking.label_stores import Learners
+from spamlstm.tracking.mailbox_state import Places
+from spamlstm.tracking.rounds import Feedback
+from spamlstm.tracking.tracker import Moves
 
 _FIRST = b"From: a@example.org\nContent-Type: text/html\n\n<p>Three words of http://example.org text</p>\n"
 

@@ -11,18 +11,18 @@ from spamlstm.cli.chosen import choose_one
 from spamlstm.cli.output import Row, complain, note, printer
 from spamlstm.config import CatchUp
 from spamlstm.config.places import labels_dir, state_dir
+from spamlstm.daemon.maildir_locks import MaildirLocks
+from spamlstm.daemon.state_lock import hold
 from spamlstm.errors import TemporaryError
-from spamlstm.learning.labels import Labels
-from spamlstm.learning.learner import Learner, keep_in_step
+from spamlstm.filtering.counters import Counters
+from spamlstm.filtering.journal import Journal
+from spamlstm.filtering.outcome import Outcome, Status
+from spamlstm.filtering.pipeline import Pipeline
+from spamlstm.learning.label_store import Labels
+from spamlstm.learning.trainer import Learner, keep_in_step
 from spamlstm.model.classifier import Classifier
-from spamlstm.model.personal import PersonalLayer
-from spamlstm.service.counters import Counters
-from spamlstm.service.journal import Journal
-from spamlstm.service.lock import hold
-from spamlstm.service.maildir_locks import MaildirLocks
-from spamlstm.service.outcome import Outcome, Status
-from spamlstm.service.pipeline import Pipeline
-from spamlstm.service.places import NAME, Places
+from spamlstm.model.personal_layer import PersonalLayer
+from spamlstm.tracking.mailbox_state import NAME, Places
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,8 @@ from typing import Any
 
 from spamlstm.cli.output import plain
 from spamlstm.config.places import SYSTEM_STATE, state_dir
+from spamlstm.daemon.control_socket import ask
 from spamlstm.errors import UnavailableError
-from spamlstm.service.status_socket import ask
 
 
 def show_status(*, json: bool, state: Path | None) -> None:

@@ -11,13 +11,13 @@ from pathlib import Path
 from spamlstm.cli.output import complain, local_time, plain
 from spamlstm.cli.scan import opened
 from spamlstm.config.places import state_dir
+from spamlstm.daemon.maildir_locks import MaildirLocks
 from spamlstm.errors import DataError, TemporaryError, UserError
-from spamlstm.mail.opened import OpenMaildir
-from spamlstm.service.counters import Counters
-from spamlstm.service.journal import Unreadable
-from spamlstm.service.ledger import Ledger
-from spamlstm.service.maildir_locks import MaildirLocks
-from spamlstm.service.undo import Fate, Undone, undo
+from spamlstm.filtering.counters import Counters
+from spamlstm.filtering.journal import Unreadable
+from spamlstm.filtering.recovery import Ledger
+from spamlstm.filtering.undo import Fate, Undone, undo
+from spamlstm.maildir.opened import OpenMaildir
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
 _WORDS = {Fate.UNDONE: "taken back", Fate.ELSEWHERE: "moved or removed since and left alone", Fate.FAILED: "failed"}

@@ -11,7 +11,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, TypeVar
 
-from spamlstm.config import senders
+from spamlstm.config import sender_list
 from spamlstm.config.lines import Place, find_lines
 from spamlstm.config.maildirs import absolute, covers, has_magic
 from spamlstm.config.ownership import check_configuration
@@ -346,7 +346,7 @@ def _senders(value: Any, at: _At) -> tuple[str, ...]:
         raise _UnusableError('must be a list of strings, such as ["friend@example.org", "@example.net"]')
     for index, entry in enumerate(value):
         try:
-            senders.parse(entry)
+            sender_list.parse(entry)
         except ValueError as error:
             at.below(index).problem(str(error))
     return tuple(value)

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from spamlstm.config import Costs
-from spamlstm.mail.paths import Place
-from spamlstm.model import metrics
+from spamlstm.corpus.paths import Place
+from spamlstm.evaluation import metrics
 from spamlstm.model.classifier import Assessed, Classifier
 from spamlstm.verdict import Verdict
 

@@ -12,7 +12,7 @@ from spamlstm.cells import MOST_ROWS, CellError, blob, moment, real, text, whole
 from spamlstm.config import Thresholds
 from spamlstm.database import Layout
 from spamlstm.learning.label import Label, Learned, Lesson, Origin, Said
-from spamlstm.model.personal import SHAPE
+from spamlstm.model.personal_layer import SHAPE
 
 # Of one message: retraining reads windows of text, which lies before what is attached.
 MOST_KEPT = 64 << 10

@@ -22,19 +22,19 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from spamlstm.config.values import AUTO
+from spamlstm.corpus.paths import MOST_BYTES as MOST_MAIL_BYTES
 from spamlstm.errors import reason_of
 from spamlstm.learning.bounds import MOST_BYTES, MOST_LABELS
 from spamlstm.learning.label import Label
 from spamlstm.learning.label_rows import MOST_KEPT
-from spamlstm.mail import moving
-from spamlstm.mail.arrival import arrived
-from spamlstm.mail.content import content_id
-from spamlstm.mail.folders import Kind, folders, kind
-from spamlstm.mail.maildir import GoneError, Name
-from spamlstm.mail.moving import TooLargeError
-from spamlstm.mail.opened import Entry, OpenFolder, OpenMaildir
-from spamlstm.mail.paths import MOST_BYTES as MOST_MAIL_BYTES
-from spamlstm.mail.tagging import is_tagged
+from spamlstm.maildir import transfer
+from spamlstm.maildir.arrival import arrived
+from spamlstm.maildir.content_id import content_id
+from spamlstm.maildir.folders import Kind, folders, kind
+from spamlstm.maildir.headers import is_tagged
+from spamlstm.maildir.names import GoneError, Name
+from spamlstm.maildir.opened import Entry, OpenFolder, OpenMaildir
+from spamlstm.maildir.transfer import TooLargeError
 
 MONTH = 30 * 86_400.0
 UNSAID = 1000
@@ -273,10 +273,10 @@ def _dated(folder: OpenFolder) -> Iterator[tuple[Entry, float]]:
 def _read(entry: Entry) -> tuple[bytes, Entry]:
     try:
         try:
-            return moving.read(entry, most=MOST_MAIL_BYTES)[0], entry
+            return transfer.read(entry, most=MOST_MAIL_BYTES)[0], entry
         except GoneError:
             for now in entry.folder.find(Name.parse(entry.name).base):
-                return moving.read(now, most=MOST_MAIL_BYTES)[0], now
+                return transfer.read(now, most=MOST_MAIL_BYTES)[0], now
             raise
     except TooLargeError as error:
         raise OSError(errno.EFBIG, str(error), entry.path) from error

@@ -33,15 +33,15 @@ from spamlstm.errors import TemporaryError, UnavailableError
 from spamlstm.learning import comparison, snapshot
 from spamlstm.learning.comparison import Comparison, Figures, Sides
 from spamlstm.learning.label import Label
-from spamlstm.learning.labels import Labels
-from spamlstm.learning.learner import keep_in_step
+from spamlstm.learning.label_store import Labels
 from spamlstm.learning.snapshot import Snapshot, Told
+from spamlstm.learning.trainer import keep_in_step
 from spamlstm.model import bundle as bundles
 from spamlstm.model import registry
 from spamlstm.model.bundle import CARD
 from spamlstm.model.classifier import Assessed, Classifier
-from spamlstm.model.personal import PersonalLayer
-from spamlstm.model.readers import same_modules
+from spamlstm.model.personal_layer import PersonalLayer
+from spamlstm.model.workers import same_modules
 from spamlstm.verdict import Verdict
 
 FEWEST = 20

@@ -11,12 +11,12 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from spamlstm.corpus.paths import Place, expand
+from spamlstm.features.render import BODY
 from spamlstm.learning.label import Label, Origin
 from spamlstm.learning.label_rows import MOST_KEPT
-from spamlstm.learning.labels import Labels
-from spamlstm.mail.content import content_id
-from spamlstm.mail.paths import Place, expand
-from spamlstm.mail.text import BODY
+from spamlstm.learning.label_store import Labels
+from spamlstm.maildir.content_id import content_id
 from spamlstm.model.near_duplicates import groups
 from spamlstm.model.reading import Reader
 

@@ -22,7 +22,7 @@ from typing import Any, BinaryIO
 
 from spamlstm.config import Costs, Thresholds
 from spamlstm.errors import DataError
-from spamlstm.mail.text import TEXT_VERSION
+from spamlstm.features.render import TEXT_VERSION
 from spamlstm.model import bundle_files
 from spamlstm.model.bundle_files import CARD, MANIFEST, NETWORK, TOKENIZER, WEIGHTS, WIDE
 from spamlstm.model.manifest import FORMAT, Calibration, FileEntry, InputSpec, Manifest, SelfTest

@@ -12,17 +12,17 @@ from spamlstm.config import Config
 from spamlstm.model import bundle as bundles
 from spamlstm.model.bundle import Bundle, Calibration
 from spamlstm.model.encoder import Encoder
+from spamlstm.model.network import Scorer, message_logit
 from spamlstm.model.policy import Evidence, Policy, Reason
 from spamlstm.model.reading import Reader, Reading, Source, read_chunk
 from spamlstm.model.registry import find_bundle
-from spamlstm.model.scorer import Scorer, message_logit
 from spamlstm.model.vocabulary import Ids
 from spamlstm.verdict import Judgement, Verdict
 
 if TYPE_CHECKING:
-    from spamlstm.model.personal import PersonalLayer
-    from spamlstm.model.prints import Prints
-    from spamlstm.model.readers import ReaderPool, Task
+    from spamlstm.model.personal_features import Prints
+    from spamlstm.model.personal_layer import PersonalLayer
+    from spamlstm.model.workers import ReaderPool, Task
 
 # Enough for the scorer to find rows of like length, little enough to show progress and hold in memory.
 CHUNK = 64
@@ -67,7 +67,7 @@ class Assessed(NamedTuple, Generic[K]):
             return b""
         if self.prints is None:
             raise ValueError("this classifier was opened without prints")
-        from spamlstm.model.prints import packed_tokens
+        from spamlstm.model.personal_features import packed_tokens
 
         return packed_tokens(self.prints)
 
@@ -205,7 +205,7 @@ class Classifier:
             return
         yield from self._in_turn(chunks if readers == 0 else _first(chunks, HELP_AFTER), beat)
         if (next_slot := next(chunks, None)) is not None:
-            from spamlstm.model.readers import ReaderPool, further_cores  # 5 ms, which few messages need not pay
+            from spamlstm.model.workers import ReaderPool, further_cores  # 5 ms, which few messages need not pay
 
             with ReaderPool(further_cores() if readers is None else readers) as pool:
                 yield from self._side_by_side(itertools.chain([next_slot], chunks), pool, beat)
@@ -233,7 +233,7 @@ class Classifier:
 
         So all cores are busy, whichever of the two takes longer.
         """
-        from spamlstm.model.readers import MOST_BYTES
+        from spamlstm.model.workers import MOST_BYTES
 
         line: deque[tuple[_Slot[K], Task]] = deque()
         more, size = True, 0
@@ -293,7 +293,7 @@ def _prints(reading: Reading, rows: list[Ids]) -> "Prints | None":
     """What a personal layer learns from, if there is one."""
     if reading.runs is None:
         return None
-    from spamlstm.model.prints import joined, tokens  # numpy, which is there by now
+    from spamlstm.model.personal_features import joined, tokens  # numpy, which is there by now
 
     return joined(reading.runs, tokens(rows))
 

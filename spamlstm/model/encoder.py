@@ -4,7 +4,7 @@ from array import array
 from collections.abc import Sequence
 
 from spamlstm.errors import DataError
-from spamlstm.mail.text import BODY
+from spamlstm.features.render import BODY
 from spamlstm.model import tokenizer
 from spamlstm.model.bundle import TOKENIZER, Bundle
 from spamlstm.model.vocabulary import BYTE_LETTERS, Ids, Vocabulary

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from spamlstm.model.classifier import Classifier
-from spamlstm.model.scorer import message_logit
+from spamlstm.model.network import message_logit
 
 # Longer mail is explained by what its most spam-like window holds; 400 re-scorings take about half a second.
 MOST_CANDIDATES = 400

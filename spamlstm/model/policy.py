@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple, Self
 
-from spamlstm.config import Costs, PolicyConfig, Thresholds, senders
+from spamlstm.config import Costs, PolicyConfig, Thresholds, sender_list
 from spamlstm.errors import ConfigError
 from spamlstm.verdict import Verdict
 
@@ -84,14 +84,14 @@ class SenderList:
     @classmethod
     def of(cls, entries: tuple[str, ...]) -> Self:
         """Sort the entries by kind; a ConfigError tells what is wrong with one that is of none."""
-        named: dict[senders.Kind, set[str]] = {kind: set() for kind in senders.Kind}
+        named: dict[sender_list.Kind, set[str]] = {kind: set() for kind in sender_list.Kind}
         for entry in entries:
             try:
-                kind, name = senders.parse(entry)
+                kind, name = sender_list.parse(entry)
             except ValueError as error:
                 raise ConfigError(str(error)) from error
             named[kind].add(name)
-        return cls(*(frozenset(named[kind]) for kind in (senders.Kind.ADDRESS, senders.Kind.DOMAIN, senders.Kind.LIST)))
+        return cls(*(frozenset(named[kind]) for kind in sender_list.Kind))
 
     def covers(self, *, sender: str, list_id: str) -> bool:
         """Whether the address or the mailing list is on this list."""

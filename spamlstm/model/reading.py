@@ -10,17 +10,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
+from spamlstm.corpus.paths import MOST_BYTES, begins_like_mail
 from spamlstm.errors import reason_of
-from spamlstm.mail import text
-from spamlstm.mail.message import Message, parse
-from spamlstm.mail.paths import MOST_BYTES, begins_like_mail
+from spamlstm.features import render
+from spamlstm.message.message import Message, parse
 from spamlstm.model.policy import NO_EVIDENCE, Evidence
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
     from queue import SimpleQueue
 
-    from spamlstm.model.prints import Prints
+    from spamlstm.model.personal_features import Prints
 
 GTUBE = "XJS*C4JDBQADN1.NSBN3*2IDNEN*GTUBE-STANDARD-ANTI-UBE-TEST-EMAIL*C.34X"
 
@@ -90,11 +90,11 @@ class Reader:
         if not_mail(raw):
             return (), Evidence(not_mail=True), ("not mail", *more)
         message = parse(raw[:MOST_BYTES] if cut else raw)
-        rendered = text.render(message)
+        rendered = render.render(message)
         evidence = evidence_of(message)
         if evidence.no_text:
             return (), evidence, (*message.defects, *more)
-        windows = text.windows(rendered, size=self.window_bytes, most=self.max_windows, fashion=self.fashion)
+        windows = render.windows(rendered, size=self.window_bytes, most=self.max_windows, fashion=self.fashion)
         return tuple(windows), evidence, (*message.defects, *more)
 
 
@@ -139,7 +139,7 @@ def _answer(channel: "Connection", given: "SimpleQueue[Given]", read: "SimpleQue
 
 
 def _runs(raw: bytes) -> "Prints":
-    from spamlstm.model.prints import runs  # numpy, which reader processes without a layer need not load
+    from spamlstm.model.personal_features import runs  # numpy, which reader processes without a layer need not load
 
     return runs(raw)
 

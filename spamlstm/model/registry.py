@@ -115,7 +115,7 @@ def rollback() -> Bundle:
 def checked(path: Path) -> Bundle:
     """The bundle in a folder, each file of it as its hash says, and its reference answers found again here."""
     from spamlstm.model.encoder import Encoder
-    from spamlstm.model.scorer import Scorer  # numpy and ONNX Runtime, for those who only look
+    from spamlstm.model.network import Scorer  # numpy and ONNX Runtime, for those who only look
 
     bundle = bundles.load(path)
     bundles.verify(bundle)

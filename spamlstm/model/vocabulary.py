@@ -10,7 +10,7 @@ from array import array
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from spamlstm.mail.text import BODY
+from spamlstm.features.render import BODY
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

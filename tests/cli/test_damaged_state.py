@@ -10,9 +10,9 @@ import tiny_bundle
 
 from spamlstm.cli.translate import run
 from spamlstm.config.places import LABELS
-from spamlstm.mail import maildir
-from spamlstm.service.journal import NAME as JOURNAL
-from spamlstm.service.places import NAME as PLACES
+from spamlstm.filtering.journal import NAME as JOURNAL
+from spamlstm.maildir import names
+from spamlstm.tracking.mailbox_state import NAME as PLACES
 
 LABEL_COMMANDS = {
     "label": ("label", "spam", "{mail}"),
@@ -48,7 +48,7 @@ def used(tmp_path_factory, tiny):
     """A home with a Maildir in use, some of its mail labelled and some filed; and a copy of it all."""
     home = tmp_path_factory.mktemp("used") / "home"
     path = home / "Maildir"
-    for part in maildir.PARTS:
+    for part in names.PARTS:
         (path / part).mkdir(parents=True)
     (path / "new" / "9.h").write_bytes(tiny_bundle.SPAM)
     for number in range(4):

@@ -9,7 +9,7 @@ import pytest
 from tiny_bundle import HAM, SPAM, UNSURE, mail
 
 from spamlstm.cli import translate
-from spamlstm.mail.content import content_id
+from spamlstm.maildir.content_id import content_id
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from tiny_bundle import HAM, SPAM, UNSURE
 
-from spamlstm.mail.tagging import untag
+from spamlstm.maildir.headers import untag
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ import tiny_bundle
 
 from spamlstm.cli.translate import run
 from spamlstm.cli.undo import when
+from spamlstm.daemon.state_lock import hold
 from spamlstm.errors import UserError
-from spamlstm.mail import maildir
-from spamlstm.service.lock import hold
+from spamlstm.maildir import names
 
 MAILS = {"1.h": tiny_bundle.SPAM, "2.h": tiny_bundle.UNSURE, "3.h": tiny_bundle.HAM}
 
@@ -22,7 +22,7 @@ def root(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.delenv("STATE_DIRECTORY", raising=False)
     path = tmp_path / "Maildir"
-    for part in ("", *maildir.PARTS):
+    for part in ("", *names.PARTS):
         (path / part).mkdir()
     for name, raw in MAILS.items():
         (path / "new" / name).write_bytes(raw)

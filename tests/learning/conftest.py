@@ -8,8 +8,8 @@ from tiny_bundle import make
 from unlike_letters import letter
 
 from spamlstm.learning.label import Label
-from spamlstm.learning.labels import Labels
-from spamlstm.learning.learner import Learner
+from spamlstm.learning.label_store import Labels
+from spamlstm.learning.trainer import Learner
 from spamlstm.model import registry
 from spamlstm.model.classifier import Classifier
 

@@ -7,9 +7,9 @@ import pytest
 from spamlstm.learning import bounds
 from spamlstm.learning.bounds import MONTH, MOST_MONTHS, surplus
 from spamlstm.learning.label import Label, Mail
-from spamlstm.learning.labels import Labels
-from spamlstm.learning.learner import Learner
-from spamlstm.mail.content import content_id
+from spamlstm.learning.label_store import Labels
+from spamlstm.learning.trainer import Learner
+from spamlstm.maildir.content_id import content_id
 
 START = 1_700_000_000.0
 YEAR = 365 * 86_400.0

@@ -14,11 +14,11 @@ from spamlstm.config import Thresholds
 from spamlstm.config.places import LABELS
 from spamlstm.errors import DataError, UserError
 from spamlstm.learning.label import Label, Learned, Mail, Origin
-from spamlstm.learning.labels import Labels
-from spamlstm.learning.learner import Learner
-from spamlstm.mail.content import content_id
-from spamlstm.model.personal import PersonalLayer
-from spamlstm.model.prints import READ_BYTES, packed_tokens, runs
+from spamlstm.learning.label_store import Labels
+from spamlstm.learning.trainer import Learner
+from spamlstm.maildir.content_id import content_id
+from spamlstm.model.personal_features import READ_BYTES, packed_tokens, runs
+from spamlstm.model.personal_layer import PersonalLayer
 
 MAILS = [f"From: a@x.org\nSubject: about {number}\n\nSome words on {number}.\n".encode() for number in range(6)]
 # A state has 14 MB: it is there only where it is damaged.

@@ -9,10 +9,10 @@ from unlike_letters import letter
 
 from spamlstm.config.places import LABELS
 from spamlstm.learning.label import Label
-from spamlstm.learning.labels import Labels
-from spamlstm.learning.learner import Learner, keep_in_step
+from spamlstm.learning.label_store import Labels
+from spamlstm.learning.trainer import Learner, keep_in_step
 from spamlstm.model.classifier import Classifier
-from spamlstm.model.personal import PersonalLayer
+from spamlstm.model.personal_layer import PersonalLayer
 
 
 @pytest.fixture

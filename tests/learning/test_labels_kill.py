@@ -10,16 +10,16 @@ from pathlib import Path
 import pytest
 
 from spamlstm.learning.label import Label
-from spamlstm.learning.labels import Labels
-from spamlstm.learning.learner import Learner
-from spamlstm.model.prints import runs
+from spamlstm.learning.label_store import Labels
+from spamlstm.learning.trainer import Learner
+from spamlstm.model.personal_features import runs
 
 SCRIPT = """
 import sys
 from pathlib import Path
 from spamlstm.learning.label import Label
-from spamlstm.learning.labels import Labels
-from spamlstm.learning.learner import Learner
+from spamlstm.learning.label_store import Labels
+from spamlstm.learning.trainer import Learner
 
 learner = Learner(Labels.open(Path(sys.argv[1])))
 for number in range(1000):
@@ -63,11 +63,11 @@ FOLDERS = """
 import sys
 from pathlib import Path
 from spamlstm.learning.label import Label
-from spamlstm.learning.labels import Labels
-from spamlstm.learning.learner import Learner
+from spamlstm.learning.label_store import Labels
+from spamlstm.learning.trainer import Learner
 from spamlstm.model.classifier import Assessed
 from spamlstm.model.policy import NO_EVIDENCE
-from spamlstm.model.prints import runs
+from spamlstm.model.personal_features import runs
 
 learner = Learner(Labels.open(Path(sys.argv[1])))
 for folder in range(1000):

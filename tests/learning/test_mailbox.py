@@ -23,9 +23,9 @@ from spamlstm.learning.mailbox import (
     evidence_of,
     survey,
 )
-from spamlstm.mail.content import content_id
-from spamlstm.mail.folders import Kind
-from spamlstm.mail.tagging import tag
+from spamlstm.maildir.content_id import content_id
+from spamlstm.maildir.folders import Kind
+from spamlstm.maildir.headers import tag
 from spamlstm.verdict import Judgement, Verdict
 
 NOW = 1_800_000_000.0

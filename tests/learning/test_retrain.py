@@ -20,15 +20,15 @@ from spamlstm.config.places import models_dir
 from spamlstm.errors import TemporaryError, UnavailableError
 from spamlstm.learning import retrain
 from spamlstm.learning.label import Label
-from spamlstm.learning.labels import Labels
-from spamlstm.learning.learner import Learner, keep_in_step
+from spamlstm.learning.label_store import Labels
 from spamlstm.learning.retrain import Wish
+from spamlstm.learning.trainer import Learner, keep_in_step
 from spamlstm.model import bundle as bundles
 from spamlstm.model import registry
 from spamlstm.model.classifier import Classifier
 from spamlstm.verdict import Verdict
 
-TRAINER = Path(__file__).with_name("fake_trainer.py")
+TRAINER = Path(__file__).resolve().parents[1] / "fixtures" / "fake_trainer.py"
 
 
 @pytest.fixture(scope="module")

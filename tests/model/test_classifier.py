@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from tiny_bundle import HAM, SPAM, UNSURE, mail
 
 from spamlstm.config import Config, PolicyConfig
-from spamlstm.mail.paths import Held, Place
+from spamlstm.corpus.paths import Held, Place
 from spamlstm.model.classifier import Classifier
 from spamlstm.model.explain import Kind, explain
 from spamlstm.model.policy import Reason
-from spamlstm.model.readers import AHEAD, MOST_TICKS, ReaderPool
 from spamlstm.model.reading import GTUBE, Reader, not_mail
+from spamlstm.model.workers import AHEAD, MOST_TICKS, ReaderPool
 from spamlstm.verdict import Verdict
 
 
@@ -108,7 +108,7 @@ def test_a_reader_that_dies_costs_nothing(classifier):
 
 def test_a_reader_that_is_stuck_is_ended(classifier, monkeypatch):
     """Nobody waits for it for ever, and a watchdog hears of the waiting only as long as that lasts."""
-    monkeypatch.setattr("spamlstm.model.readers.TICK", 0.001)
+    monkeypatch.setattr("spamlstm.model.workers.TICK", 0.001)
     beats = []
     with ReaderPool(1) as pool:
         pool._all[0]._process.send_signal(signal.SIGSTOP)

@@ -17,7 +17,7 @@ from spamlstm.model import bundle, bundle_files, graph, registry
 from spamlstm.model.bundle import CARD, MANIFEST, NETWORK, TOKENIZER, WEIGHTS, WIDE
 from spamlstm.model.classifier import Classifier
 from spamlstm.model.encoder import Encoder
-from spamlstm.model.scorer import Scorer
+from spamlstm.model.network import Scorer
 
 SHIPPED = ("default", "without-trec07p")
 

@@ -4,9 +4,9 @@ import random
 
 import pytest
 
-from spamlstm.model import personal
-from spamlstm.model.personal import PersonalLayer
-from spamlstm.model.prints import Prints, runs
+from spamlstm.model import personal_layer
+from spamlstm.model.personal_features import Prints, runs
+from spamlstm.model.personal_layer import PersonalLayer
 
 # What all mail of one mailbox has in common; beside it each message has words of its own.
 SERVER = b"Received: from relay.example.org by mx.example.org with ESMTPS for <me@example.org>; " * 6
@@ -33,7 +33,7 @@ def test_where_the_base_was_right_many_labels_of_one_kind_do_not_turn_the_other(
     signs = {True: SURE, False: -SURE}
     layer, rng = taught([(b"usual", many, signs[many])] * 400 + [(b"rare", few, signs[few])] * 20)
     scores = [(layer.score(mail(rng, b"else"), signs[few]) or 0) * (1 if few else -1) for _ in range(50)]
-    assert min(scores) > personal.SPAM_TARGET
+    assert min(scores) > personal_layer.SPAM_TARGET
 
 
 @pytest.mark.parametrize("spam", [True, False], ids=["spam", "ham"])
@@ -42,7 +42,7 @@ def test_labels_of_one_kind_alone_leave_the_other_as_it_is(spam):
     sign = 1 if spam else -1
     layer, rng = taught([(b"usual", spam, sign * FAIRLY)] * 300)
     scores = [-sign * (layer.score(mail(rng, b"else"), -sign * FAIRLY) or 0) for _ in range(50)]
-    assert min(scores) > personal.HAM_TARGET
+    assert min(scores) > personal_layer.HAM_TARGET
     assert sign * (layer.score(mail(rng, b"usual"), sign * FAIRLY) or 0) > FAIRLY
 
 
@@ -52,14 +52,14 @@ def test_one_kind_after_the_other():
     for _ in range(1000):
         layer.learn(mail(rng, b"rare"), prior=FAIRLY, spam=True)
     assert all((layer.score(mail(rng, b"else"), -FAIRLY) or 0) < 0 for _ in range(50))
-    assert all((layer.score(mail(rng, b"usual"), -FAIRLY) or 0) < -personal.HAM_TARGET for _ in range(50))
+    assert all((layer.score(mail(rng, b"usual"), -FAIRLY) or 0) < -personal_layer.HAM_TARGET for _ in range(50))
     assert all((layer.score(mail(rng, b"rare"), FAIRLY) or 0) > FAIRLY for _ in range(50))
 
 
 def test_where_the_base_was_wrong_its_word_gives_way():
     """After 200 letters of a kind that the base takes for spam, the next is ham, whatever the base says."""
     layer, rng = taught([(b"letter", False, SURE)] * 200 + [(b"offer", True, SURE)] * 200)
-    assert all((layer.score(mail(rng, b"letter"), SURE) or 0) < -personal.HAM_TARGET for _ in range(20))
+    assert all((layer.score(mail(rng, b"letter"), SURE) or 0) < -personal_layer.HAM_TARGET for _ in range(20))
     assert all((layer.score(mail(rng, b"offer"), SURE) or 0) > 0 for _ in range(20))
 
 

@@ -18,9 +18,9 @@ import pytest
 from dovecot import running
 from watching import DELIVERIES, deliver, message, number_of, numbers, until, watching
 
-from spamlstm.learning.labels import Labels
-from spamlstm.mail.tagging import untag
-from spamlstm.service.status_socket import ask
+from spamlstm.daemon.control_socket import ask
+from spamlstm.learning.label_store import Labels
+from spamlstm.maildir.headers import untag
 
 pytestmark = [
     pytest.mark.peers,

@@ -17,7 +17,7 @@ import pytest
 from dovecot import running
 from watching import DELIVERIES, deliver_all, message, number_of, numbers, on_disk, until, watching
 
-from spamlstm.mail.content import content_id
+from spamlstm.maildir.content_id import content_id
 
 HAM, SPAM, UNSURE = range(3)
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from spamlstm.model import wide
-from spamlstm.model.scorer import message_logit
+from spamlstm.model.network import message_logit
 from training import export, learn
 from training.batches import Example, collate, rows
 from training.network import Network, NetworkConfig, Wide

@@ -13,15 +13,15 @@ import small_corpus
 import torch
 from tiny_bundle import make
 
+from spamlstm.corpus.paths import Place
 from spamlstm.errors import DataError
 from spamlstm.learning import snapshot
 from spamlstm.learning.label import Label
-from spamlstm.learning.labels import Labels
-from spamlstm.learning.learner import Learner
-from spamlstm.mail.paths import Place
+from spamlstm.learning.label_store import Labels
+from spamlstm.learning.trainer import Learner
 from spamlstm.model import bundle as bundles
 from spamlstm.model.classifier import Classifier
-from spamlstm.model.scorer import Scorer
+from spamlstm.model.network import Scorer
 from training import finetune, fit, weights
 from training.finetune import Task
 

@@ -14,7 +14,7 @@ from safetensors.numpy import load_file
 from spamlstm.errors import DataError, NoInputError, UserError
 from spamlstm.model import bundle as bundles
 from spamlstm.model.classifier import Classifier
-from spamlstm.model.scorer import Scorer
+from spamlstm.model.network import Scorer
 from spamlstm.verdict import Verdict
 from training import __main__ as command
 from training import bundle, experiment, fit

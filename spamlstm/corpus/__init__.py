@@ -1,0 +1,1 @@
+"""Labelled and unlabelled mail from archives, folders, Maildirs and mboxes."""

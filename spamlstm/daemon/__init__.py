@@ -1,0 +1,1 @@
+"""What always runs: the loop, watching, sockets, status."""

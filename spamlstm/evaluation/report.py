@@ -1,0 +1,266 @@
+"""An evaluation in words and pictures: a table, JSON, one HTML page that needs nothing else."""
+
+import json
+import math
+import os
+import tempfile
+from collections.abc import Sequence
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from spamlstm.errors import UserError
+from spamlstm.evaluation import metrics, plots
+from spamlstm.evaluation.evaluate import FIGURES, Evaluation, Outcomes, Summary
+from spamlstm.evaluation.metrics import Figure
+from spamlstm.verdict import Verdict
+
+TITLES = {
+    "one_minus_roca_pct": "(1-ROCA) %",
+    "hm_pct": "hm %",
+    "sm_pct": "sm %",
+    "lam_pct": "lam %",
+    "unsure_pct": "unsure %",
+    "sm_at_hm_0_1_pct": "sm % at hm 0.1 %",
+    "sm_at_hm_1_pct": "sm % at hm 1 %",
+    "calibration_error": "calibration error",
+    "messages_per_second": "messages/s",
+}
+HEADLINES = ("one_minus_roca_pct", "hm_pct", "sm_pct", "unsure_pct", "sm_at_hm_0_1_pct", "messages_per_second")
+MISTAKES_SHOWN = 25
+CELL = 22  # a value, its interval and the space between columns
+
+
+# --- text -----------------------------------------------------------------------------------------------------------
+
+
+def print_table(evaluation: Evaluation, console: Console) -> None:
+    """A table on a terminal, as many sources beside each other as fit; else lines for awk.
+
+    A line is source, figure, value, low and high, parted by tabs, '-' where a figure does not exist.
+    """
+    rows = _rows(evaluation)
+    if not console.is_terminal:
+        for line in _lines(rows):
+            console.file.write(line + "\n")  # not console.out, which turns tabs into spaces
+        return
+    beside = max(1, (console.width - CELL) // CELL)
+    for start in range(0, len(rows), beside):
+        console.print(_table(rows[start : start + beside]))
+
+
+def _rows(evaluation: Evaluation) -> list[tuple[str, Summary]]:
+    """All and each source; the one source alone, where it is all."""
+    sources = list(evaluation.sources.items())
+    return sources if len(sources) == 1 else [("all", evaluation.all), *sources]
+
+
+def _lines(rows: Sequence[tuple[str, Summary]]) -> list[str]:
+    lines = []
+    for name, summary in rows:
+        lines += [f"{name}\t{what}\t{count}\t-\t-" for what, count in _counts(summary)]
+        for key in FIGURES:
+            figure = summary.figures[key]
+            numbers = [f"{number:.6g}" for number in figure] if figure else ["-"] * 3
+            lines.append("\t".join([name, key, *numbers]))
+    return lines
+
+
+def _counts(summary: Summary) -> list[tuple[str, int]]:
+    return [("n", summary.n), ("n_ham", summary.n_ham), ("n_spam", summary.n_spam)]
+
+
+def _table(rows: Sequence[tuple[str, Summary]]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("", style="dim")
+    for name, _ in rows:
+        table.add_column(Text(name), justify="right")
+    for what, number in (("messages", 0), ("ham", 1), ("spam", 2)):
+        table.add_row(what, *(f"{_counts(summary)[number][1]:,}" for _, summary in rows))
+    for key in FIGURES:
+        table.add_row(TITLES[key], *(_cell(key, summary.figures[key]) for _, summary in rows))
+    return table
+
+
+def _cell(key: str, figure: Figure | None) -> Text:
+    if figure is None:
+        return Text("-", style="dim")
+    return Text.assemble(_number(key, figure.value), (f" {_interval(key, figure)}", "dim"))
+
+
+def _interval(key: str, figure: Figure) -> str:
+    high = _number(key, figure.high) if math.isfinite(figure.high) else "?"
+    return f"{_number(key, figure.low)}–{high}"
+
+
+def _number(key: str, value: float) -> str:
+    """With three digits that count, and none after the point for speed."""
+    if key == "messages_per_second":
+        return f"{value:,.0f}"
+    if value >= 99.95:
+        return "100"
+    if value == 0:
+        return "0"
+    places = min(4, max(1, 2 - math.floor(math.log10(value))))
+    return f"{value:.{places}f}"
+
+
+# --- files ----------------------------------------------------------------------------------------------------------
+
+
+def write_json(evaluation: Evaluation, path: Path) -> None:
+    """`{"all": {...}, "sources": {NAME: {...}}}`, whole or not at all. UserError where it cannot be written."""
+    write_whole(path, json.dumps(evaluation.as_json(), indent=2, ensure_ascii=False) + "\n")
+
+
+def write_report(evaluation: Evaluation, path: Path) -> None:
+    """One HTML page with table, pictures and mistakes, that loads nothing from anywhere; whole or not at all."""
+    write_whole(path, _page(evaluation))
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write beside and rename, so that a reader, or a Ctrl-C, never meets half a file."""
+    name = ""
+    try:
+        with tempfile.NamedTemporaryFile(
+            "w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}.", delete=False
+        ) as file:
+            name = file.name
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).chmod(0o666 & ~_umask())  # a temporary file is for its owner alone; a report is for sharing
+        Path(name).replace(path)
+        name = ""
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({error.strerror})") from error
+    finally:
+        if name:
+            Path(name).unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
+
+
+# --- the page -------------------------------------------------------------------------------------------------------
+
+
+def _page(evaluation: Evaluation) -> str:
+    template = Template(files("spamlstm.learning").joinpath("report.html").read_text(encoding="utf-8"))
+    outcomes = evaluation.outcomes
+    curves = _curves(evaluation)
+    known = ~np.isnan(outcomes.probability)
+    bins = metrics.calibration_bins(outcomes.spam[known], outcomes.probability[known])
+    return template.substitute(
+        model=escape(evaluation.model),
+        corpora=escape(", ".join(Path(corpus).name for corpus in evaluation.corpora)),
+        n=f"{evaluation.all.n:,}",
+        n_ham=f"{evaluation.all.n_ham:,}",
+        n_spam=f"{evaluation.all.n_spam:,}",
+        cards="".join(_card(key, evaluation.all.figures[key]) for key in HEADLINES),
+        table=_html_table(_rows(evaluation)),
+        roc=plots.roc(curves, _lowest_pct(evaluation.all)) if curves else "<p>It takes both ham and spam.</p>",
+        legend=_legend([(name, f"c{number % plots.COLOURS}") for number, (name, _, _) in enumerate(curves)]),
+        calibration=plots.calibration(bins),
+        histograms=_histograms(evaluation),
+        mistakes=_mistakes(outcomes),
+    )
+
+
+def _card(key: str, figure: Figure | None) -> str:
+    value, interval = (_number(key, figure.value), _interval(key, figure)) if figure else ("–", "needs ham and spam")
+    return f'<div class="card"><span>{escape(TITLES[key])}</span><b>{value}</b><span>{interval}</span></div>'
+
+
+def _html_table(rows: Sequence[tuple[str, Summary]]) -> str:
+    titles = "".join(f"<th>{escape(title)}</th>" for title in ("source", "ham", "spam", *TITLES.values()))
+    lines = [
+        f'<tr class="{"all" if name == "all" and len(rows) > 1 else "one"}"><td>{escape(name)}</td>'
+        f"<td>{summary.n_ham:,}</td><td>{summary.n_spam:,}</td>"
+        + "".join(_html_cell(key, summary.figures[key]) for key in FIGURES)
+        + "</tr>"
+        for name, summary in rows
+    ]
+    return f"<table><thead><tr>{titles}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
+
+
+def _html_cell(key: str, figure: Figure | None) -> str:
+    if figure is None:
+        return '<td class="soft">–</td>'
+    return f"<td>{_number(key, figure.value)}<small>{_interval(key, figure)}</small></td>"
+
+
+def _curves(evaluation: Evaluation) -> list[tuple[str, NDArray[np.float64], NDArray[np.float64]]]:
+    """All first, then the largest sources that have both classes, as many as there are colours."""
+    both = [(name, one) for name, one in _rows(evaluation) if one.n_ham and one.n_spam]
+    first, rest = both[:1], sorted(both[1:], key=lambda row: -row[1].n)
+    chosen = [name for name, _ in first + rest[: plots.COLOURS - 1]]
+    parts = [(name, _part(evaluation, name)) for name in chosen]
+    return [(name, *metrics.roc_points(part.spam, part.score)) for name, part in parts]
+
+
+def _part(evaluation: Evaluation, name: str) -> Outcomes:
+    """The outcomes behind a row of the table."""
+    outcomes = evaluation.outcomes
+    return outcomes.of(np.array(outcomes.source) == name) if name in evaluation.sources else outcomes
+
+
+def _lowest_pct(summary: Summary) -> float:
+    """The decade below one message of the smaller class: finer than that nothing can be seen."""
+    decade = math.floor(math.log10(100 / max(min(summary.n_ham, summary.n_spam), 1)))
+    return 10.0 ** min(max(decade, -4), 1)
+
+
+def _legend(names: Sequence[tuple[str, str]]) -> str:
+    items = (f'<li><i style="background:var(--{colour})"></i>{escape(name)}</li>' for name, colour in names)
+    return f'<ul class="legend">{"".join(items)}</ul>'
+
+
+def _histograms(evaluation: Evaluation) -> str:
+    """One for all and one for each source."""
+    rows = _rows(evaluation)
+    span = plots.score_span(evaluation.outcomes.score)  # the same for all, so that they can be compared
+    pictures = "".join(_histogram(name, _part(evaluation, name), span) for name, _ in rows)
+    key = _legend([("ham", "ham"), ("spam", "spam")])
+    return f'{key}<div class="{"three" if len(rows) > 1 else "pair"}">{pictures}</div>'
+
+
+def _histogram(name: str, part: Outcomes, span: tuple[float, float]) -> str:
+    picture = plots.histogram(part.score[~part.spam], part.score[part.spam], span)
+    return f"<figure><h3>{escape(name)}</h3>{picture}</figure>"
+
+
+def _mistakes(outcomes: Outcomes) -> str:
+    lost = outcomes.of(outcomes.are(Verdict.SPAM) & ~outcomes.spam)
+    missed = outcomes.of(outcomes.are(Verdict.HAM) & outcomes.spam)
+    return _mistake_table("Ham judged spam", lost, worst_first=np.argsort(-lost.score, kind="stable")) + _mistake_table(
+        "Spam judged ham", missed, worst_first=np.argsort(missed.score, kind="stable")
+    )
+
+
+def _mistake_table(title: str, part: Outcomes, *, worst_first: NDArray[np.intp]) -> str:
+    worst = worst_first[:MISTAKES_SHOWN].tolist()
+    lines = "".join(
+        f'<tr><td>{escape(part.id[i])}</td><td class="text">{escape(part.source[i])}</td>'
+        f"<td>{part.score[i]:+.2f}</td><td>{_share(part.probability[i])}</td></tr>"
+        for i in worst
+    )
+    titles = '<th>file id</th><th class="text">source</th><th>score</th><th>probability of spam</th>'
+    table = f'<table class="mistakes"><thead><tr>{titles}</tr></thead><tbody>{lines}</tbody></table>'
+    shown = f"{len(part.id):,}" + (f", the worst {len(worst)} shown" if len(worst) < len(part.id) else "")
+    body = table if worst else '<div class="none">None.</div>'
+    return f"<div><h3>{escape(title)} <small>({shown})</small></h3><div class=scroll>{body}</div></div>"
+
+
+def _share(probability: float) -> str:
+    return "none" if math.isnan(probability) else f"{100 * probability:.2f} %"

@@ -1,0 +1,209 @@
+"""Facts of fashion: how a message travelled and what it is made of, which tells the year and the place as well."""
+
+import re
+from collections.abc import Iterator
+from datetime import date
+from string import ascii_letters
+
+from spamlstm.features.bucket import bucket
+from spamlstm.features.domains import organisation
+from spamlstm.message.message import Message
+
+FASHION: dict[str, tuple[str, ...]] = {
+    "hops": ("0", "1", "2", "few", "many"),
+    "helo": ("none", "host", "bare", "ip", "local"),
+    "reverse": ("none", "same", "other", "unknown", "pool"),
+    "tls": ("yes",),
+    "date": ("none", "bad", "near", "ahead", "behind"),
+    "parts": ("plain", "alternative", "page", "related", "mixed", "signed", "report", "other"),
+    "text": ("0", "tiny", "short", "middle", "long", "huge"),
+    "page": ("0", "small", "middle", "large"),
+    "pictures": ("0", "1", "few", "many"),
+    "hidden": ("little", "much"),
+    "script": ("yes",),
+    "file": ("document", "archive", "page", "program", "image", "calendar", "message", "other"),
+    "letters": ("latin", "cyrillic", "cjk", "arabic", "other", "none"),
+    "subject": ("none", "short", "long", "encoded", "shouting", "excited", "picture"),
+    "odd": ("zerowidth", "confusable", "spaced", "defect"),
+}
+
+_FROM_HOP = re.compile(r"^from\s+(\S+)(?:\s+\(([^()]*(?:\([^()]*\)[^()]*)?)\))?", re.IGNORECASE)
+_SECURE = re.compile(r"esmtps|tls|cipher", re.IGNORECASE)
+_LOCALHOST = ("localhost", "127.0.0.1", "[::1]", "(::1)")
+_IP, _IP_IN_BRACKETS = re.compile(r"\[?[\d.:a-f]+\]?"), re.compile(r"[\[(]?[\d.:a-f]+[\])]?")
+_POOL = re.compile(r"\d[-.x]\d+[-.x]\d|dsl|dynamic|dhcp|ppp|cable|pool|dial", re.IGNORECASE)
+# A date as nearly all are written; email.utils reads this and all others, in twice the time.
+_USUAL_DATE = re.compile(
+    r"\s*(?:[A-Za-z]{3},\s+)?([0-9]{1,2})\s+(Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)\s+([12][0-9]{3})\s+"
+    r"([0-9]{2}):([0-9]{2}):([0-9]{2})\s+([+-])([0-9]{2})([0-9]{2})(?!\S)"
+)
+_MONTHS = {name: number for number, name in enumerate("Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(), 1)}
+_BEFORE_1970 = date(1970, 1, 2).toordinal() * 86400
+_FILES = {
+    "document": "pdf doc docx docm xls xlsx xlsm ppt pptx rtf odt ods txt csv",
+    "archive": "zip rar 7z gz tgz bz2 xz iso img cab arj ace z",
+    "page": "html htm shtml mht svg",
+    "program": "exe scr com bat cmd js jse vbs vbe wsf jar lnk ps1 msi pif hta apk one",
+    "image": "gif jpg jpeg png bmp webp tif tiff heic",
+    "calendar": "ics vcf",
+    "message": "eml msg patch diff asc p7s sig",
+}
+_KIND_OF_FILE = {ending: kind for kind, endings in _FILES.items() for ending in endings.split()}
+_PICTURE = re.compile("[\u2190-\u2bff\U0001f000-\U0001faff]")
+_ASCII, _ASCII_LETTER, _ASCII_LETTERS = re.compile(r"[\0-\x7f]+"), re.compile(r"[A-Za-z]"), ascii_letters.encode()
+# The letters of each alphabet but ASCII, and how much one of them tells.
+_ALPHABETS = {
+    "latin": (re.compile(r"[\u00c0-\u024f]"), 1),
+    "cyrillic": (re.compile(r"[\u0400-\u04ff]"), 1),
+    "cjk": (re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]"), 2),
+    "arabic": (re.compile(r"[\u0590-\u06ff]"), 1),
+    "other": (re.compile(r"[\u0370-\u03ff\u0900-\u0fff]"), 1),
+}
+
+
+def fashion(message: Message) -> Iterator[tuple[str, str]]:
+    """(name, value) of each that holds, in a fixed order."""
+    yield from _journey(message)
+    yield from _shape(message)
+
+
+def _journey(message: Message) -> Iterator[tuple[str, str]]:
+    """The shape of the Received chain, read from its first hop between two hosts that are not the same machine."""
+    chain = message.all("received")
+    yield "hops", bucket(len(chain), (1, "0"), (2, "1"), (3, "2"), (6, "few"), last="many")
+    helo, reverse, secure = "none", "none", False
+    for hop in chain[:8]:
+        match = _FROM_HOP.match(hop)
+        if match is None or any(local in match[0] for local in _LOCALHOST):
+            continue
+        helo, reverse = _hop(match[1], match[2] or "")
+        secure = _SECURE.search(hop) is not None
+        break
+    yield "helo", helo
+    yield "reverse", reverse
+    if secure:
+        yield "tls", "yes"
+    yield "date", _date(message, chain)
+
+
+def _hop(helo: str, details: str) -> tuple[str, str]:
+    """(kind of the name it gave in HELO, kind of the name its address has) of the host that handed the mail over."""
+    if _IP.fullmatch(helo):
+        said = "ip"
+    elif "." not in helo:
+        said = "bare"
+    else:
+        said = "local" if helo.endswith((".local", ".localdomain", ".lan", ".internal")) else "host"
+    name = details.replace("HELO", " ").split()
+    named = next((word.strip("[].,") for word in name if "." in word and not _IP_IN_BRACKETS.fullmatch(word)), "")
+    if not named or "unknown" in details.lower():
+        return said, "unknown" if details else "none"
+    if _POOL.search(named[:255]):
+        return said, "pool"
+    return said, "same" if organisation(named) == organisation(helo) else "other"
+
+
+def _date(message: Message, chain: list[str]) -> str:
+    """How the sender's clock stands to the receiver's: more than twelve hours off is no honest clock."""
+    value = message.first.get("date")
+    if not value:
+        return "none"
+    sent = _seconds(value)
+    if sent is None:
+        return "bad"
+    got = _seconds(chain[0].rpartition(";")[2]) if chain else None
+    if got is None or abs(sent - got) < 12 * 3600:
+        return "near"
+    return "ahead" if sent > got else "behind"
+
+
+def _seconds(value: str) -> int | None:
+    """The seconds since 1970 that a date means, or None."""
+    match = _USUAL_DATE.match(value, 0, 100)
+    if match is None:
+        return _unusual_seconds(value)
+    day, month, year, hour, minute, second, sign, hours, minutes = match.groups()
+    days = date(int(year), _MONTHS[month], 1).toordinal() + int(day)
+    east = int(hours) * 3600 + int(minutes) * 60
+    local = days * 86400 + int(hour) * 3600 + int(minute) * 60 + int(second)
+    return local - (east if sign == "+" else -east) - _BEFORE_1970
+
+
+def _unusual_seconds(value: str) -> int | None:
+    from email.utils import mktime_tz, parsedate_tz  # 9 ms, which usual mail need not pay
+
+    try:
+        parsed = parsedate_tz(value[:100])
+        return mktime_tz(parsed) if parsed else None
+    except (ValueError, OverflowError, IndexError, TypeError):
+        return None
+
+
+def _shape(message: Message) -> Iterator[tuple[str, str]]:
+    yield "parts", _parts(message.structure)
+    text = len(message.text)
+    yield "text", bucket(text, (1, "0"), (60, "tiny"), (300, "short"), (1500, "middle"), (6000, "long"), last="huge")
+    page = message.page
+    yield "page", bucket(page.size, (1, "0"), (4000, "small"), (20_000, "middle"), last="large")
+    yield "pictures", bucket(len(page.images), (1, "0"), (2, "1"), (8, "few"), last="many")
+    if page.hidden:
+        yield "hidden", "little" if len(page.hidden) < max(200, text // 4) else "much"
+    if page.scripts:
+        yield "script", "yes"
+    for kind in sorted({_kind_of(part.name, part.type) for part in message.attachments}):
+        yield "file", kind
+    yield "letters", _letters(message.subject + " " + message.text[:2000])
+    yield from (("subject", value) for value in _subject(message))
+    if message.defects:
+        yield "odd", "defect"
+
+
+def _parts(structure: str) -> str:
+    top = structure.partition(" ")[0]
+    return {
+        "plain": "plain",
+        "html": "page",
+        "alternative": "alternative",
+        "related": "related",
+        "mixed": "mixed",
+        "signed": "signed",
+        "report": "report",
+    }.get(top, "other")
+
+
+def _kind_of(name: str, kind: str) -> str:
+    ending = name.lower().rpartition(".")[2]
+    if ending in _KIND_OF_FILE:
+        return _KIND_OF_FILE[ending]
+    return "image" if kind.startswith("image/") else "document" if kind == "application/pdf" else "other"
+
+
+def _letters(text: str) -> str:
+    if text.isascii():
+        return "latin" if _ASCII_LETTER.search(text) else "none"
+    # Of most text in another alphabet than ASCII only a few signs are not ASCII: those are looked at one by one.
+    foreign = _ASCII.sub("", text)
+    counts = {kind: weight * len(letters.findall(foreign)) for kind, (letters, weight) in _ALPHABETS.items()}
+    plain = text.encode("ascii", "ignore")
+    counts["latin"] += len(plain) - len(plain.translate(None, _ASCII_LETTERS))
+    best = max(counts, key=counts.__getitem__)
+    return best if counts[best] else "none"
+
+
+def _subject(message: Message) -> Iterator[str]:
+    subject = message.subject.strip()
+    if not subject:
+        yield "none"
+        return
+    if len(subject) > 80:
+        yield "long"
+    letters = list(filter(str.isalpha, subject))
+    if len(letters) > 6 and sum(map(str.isupper, letters)) > 0.7 * len(letters):
+        yield "shouting"
+    if "!" in subject:
+        yield "excited"
+    if subject.isascii():
+        if "=?" in message.first.get("subject", ""):
+            yield "encoded"
+    elif _PICTURE.search(subject):
+        yield "picture"

@@ -1,0 +1,1 @@
+"""From an inbox to judged, tagged and filed mail, with a journal."""

@@ -1,0 +1,97 @@
+"""What went wrong with messages: by what name it is counted, and when they are tried again."""
+
+import errno
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from spamlstm.errors import DataError, TemporaryError, UserError
+from spamlstm.filtering.outcome import Candidate
+
+# Seconds. A full disk should not keep mail waiting for long once there is room; a message that cannot be read should
+# not be read for ever.
+FIRST_DELAY = 10.0
+LONGEST_DELAY = 900.0
+# More failed messages than this are not remembered one by one; what is forgotten is tried with the next scan.
+_MOST = 20_000
+
+
+class Kind(StrEnum):
+    """The names under which failures are counted."""
+
+    DISK_FULL = "disk-full"
+    PERMISSION = "permission"
+    READ_ONLY = "read-only"
+    VANISHED = "vanished"
+    IO = "io"
+    JOURNAL = "journal"
+    FOLDER = "folder"
+    """The junk folder cannot be used: a name that leads out of the Maildir, another file system."""
+    TOO_LARGE = "too-large"
+    UNREADABLE = "unreadable"
+    """It could not be judged."""
+    UNSETTLED = "unsettled"
+    """An act on it was cut short, and it cannot be seen how far it came."""
+    UNFINISHED = "unfinished"
+    """It is still being written, in new itself. The next scan looks again, and its end brings one."""
+    BUG = "bug"
+
+
+_KINDS = {
+    errno.ENOSPC: Kind.DISK_FULL,
+    errno.EDQUOT: Kind.DISK_FULL,
+    errno.EFBIG: Kind.DISK_FULL,
+    errno.EACCES: Kind.PERMISSION,
+    errno.EPERM: Kind.PERMISSION,
+    errno.EROFS: Kind.READ_ONLY,
+    errno.ELOOP: Kind.FOLDER,
+    errno.ENOENT: Kind.VANISHED,
+    errno.ENOTDIR: Kind.VANISHED,
+    errno.ESTALE: Kind.VANISHED,
+}
+
+
+def kind_of(error: Exception) -> Kind:
+    """The name for an error that a system call or a database gave."""
+    if isinstance(error, sqlite3.Error | DataError | TemporaryError):
+        return Kind.JOURNAL
+    return _KINDS.get(error.errno or 0, Kind.IO) if isinstance(error, OSError) else Kind.BUG
+
+
+def sentence(error: Exception) -> str:
+    """What to tell of it, without the names of files, which may come from anyone."""
+    if isinstance(error, UserError):
+        return str(error)
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror[0].lower() + error.strerror[1:]
+    return f"{type(error).__name__}: {error}"
+
+
+@dataclass(slots=True)
+class Retries:
+    """Which messages failed, and from when on they may be tried again: 10 s, 20 s, … up to 15 minutes later.
+
+    `clock` is monotonic: one that is put back would keep them waiting.
+    """
+
+    clock: Callable[[], float]
+    _waiting: dict[tuple[str, str], tuple[float, float]] = field(default_factory=dict)
+
+    def failed(self, candidate: Candidate) -> None:
+        """Put off the next try, twice as long as the last time."""
+        key = candidate.maildir, candidate.base
+        delay = min(2 * self._waiting.pop(key, (0.0, FIRST_DELAY / 2))[1], LONGEST_DELAY)
+        if len(self._waiting) >= _MOST:
+            del self._waiting[next(iter(self._waiting))]
+        self._waiting[key] = self.clock() + delay, delay
+
+    def succeeded(self, candidate: Candidate) -> None:
+        """Forget that it failed."""
+        if self._waiting:
+            self._waiting.pop((candidate.maildir, candidate.base), None)
+
+    def due(self, candidate: Candidate) -> bool:
+        """Whether it may be tried now."""
+        waiting = self._waiting.get((candidate.maildir, candidate.base)) if self._waiting else None
+        return waiting is None or waiting[0] <= self.clock()

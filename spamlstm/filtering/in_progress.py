@@ -1,0 +1,148 @@
+"""Which messages are being judged at this moment, so that one that ends the process is found at the next start.
+
+A row says that a file is in progress, or that it was when the process ended. It is written before the file is read and
+removed with the transaction that records the outcome, so a row in progress at the start of a process tells of a crash:
+a signal from the watchdog, from the kernel for want of memory, a fault in a library. The row is not synced to disk,
+because a process that ends leaves what it wrote with the kernel. Reasons: docs/decisions/0016-messages-that-kill.md.
+"""
+
+import sqlite3
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from spamlstm.database import MOST_INTEGER
+from spamlstm.filtering.inbox_index import REMEMBERED, Seen, name_hash, signed
+
+# `crashes` is NULL for a file that was in progress at no crash.
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS in_progress (maildir INTEGER NOT NULL, name INTEGER NOT NULL, inode INTEGER NOT NULL,
+    size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, version TEXT NOT NULL, running INTEGER NOT NULL,
+    since REAL NOT NULL, crashes INTEGER, time REAL NOT NULL, PRIMARY KEY (maildir, name)) WITHOUT ROWID;
+"""
+
+
+class Item(NamedTuple):
+    """One file to be judged, or one message to be learned: the hash of its base name, or of its content id.
+
+    Inode, size and time of change tell a file from another that has its name later; they are 0 for a message.
+    """
+
+    maildir: str
+    name: int
+    inode: int = 0
+    size: int = 0
+    mtime_ns: int = 0
+
+
+def labelling(maildir: str, content: str) -> Item:
+    """The work of learning a message of this content id. A null byte keeps its hash apart from those of file names."""
+    return Item(maildir, name_hash(f"\0{content}"))
+
+
+@dataclass(frozen=True, slots=True)
+class _Suspect:
+    """A file that was in progress when the process ended, and how often it was the only one."""
+
+    file: tuple[int, int, int]
+    version: str
+    crashes: int
+
+
+class InProgress:
+    """The table of one journal. All methods that change it are called within a transaction of the journal."""
+
+    def __init__(self, connection: sqlite3.Connection, seen: Seen) -> None:
+        self._connection = connection
+        self._seen = seen
+        # Few rows, asked for with every message. None: to be read.
+        self._suspects: dict[tuple[int | None, int], _Suspect] | None = None
+
+    def rolled_back(self) -> None:
+        """Forget what may have been read of a transaction that came to nothing."""
+        self._suspects = None
+
+    def is_suspect(self, maildir: str, name: int) -> bool:
+        """Whether a file of this name was in progress when the process ended; another file may have the name now."""
+        suspects = self._known()
+        return bool(suspects) and (self._seen.number(maildir), name) in suspects
+
+    def crashes(self, item: Item, *, version: str) -> int | None:
+        """How often the process ended while this version had this file, and no other, in progress.
+
+        None if the file was in progress at no crash.
+        """
+        suspect = self._known().get((self._seen.number(item.maildir), item.name)) if self._known() else None
+        if suspect is None or suspect.file != _file(item):
+            return None
+        return suspect.crashes if suspect.version == version else 0
+
+    def start(self, items: Iterable[Item], *, version: str, since: float, now: float) -> None:
+        """Note what is about to be read. `since` is in seconds since the machine started (CLOCK_BOOTTIME).
+
+        What lies in a Maildir that the journal does not know is left out.
+        """
+        rows = [
+            (number, item.name, *_file(item), version, 1, since, self.crashes(item, version=version), now)
+            for item in items
+            if (number := self._seen.number(item.maildir)) is not None
+        ]
+        self._connection.executemany("INSERT OR REPLACE INTO in_progress VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+
+    def finish(self, items: Iterable[Item]) -> None:
+        """Forget files whose outcome is known: none of them ended the process."""
+        keys = self._keys(items)
+        self._connection.executemany("DELETE FROM in_progress WHERE maildir = ? AND name = ?", keys)
+        if self._suspects:
+            for key in keys:
+                self._suspects.pop(key, None)
+
+    def stop(self, items: Iterable[Item]) -> None:
+        """Note that files are no longer in progress although they have no outcome; their crashes stay counted."""
+        keys = self._keys(items)
+        self._connection.executemany("UPDATE in_progress SET running = 0 WHERE maildir = ? AND name = ?", keys)
+        self._connection.executemany("DELETE FROM in_progress WHERE maildir = ? AND name = ? AND crashes IS NULL", keys)
+
+    def recover(self, *, since: float) -> int:
+        """Count a crash for each file in progress, at the start of a process; gives how many files there were.
+
+        A file that was alone in progress is charged with the crash. One that was not alone becomes a suspect, and so
+        does one of a machine that has restarted since (its clock is at `since` now): it may have lost power.
+        """
+        (running,) = self._connection.execute("SELECT count(*) FROM in_progress WHERE running").fetchone()
+        self._connection.execute(
+            "UPDATE in_progress SET crashes = coalesce(crashes, 0) + (? AND since <= ?), running = 0 WHERE running",
+            (running == 1, since),
+        )
+        self._suspects = None
+        return int(running)
+
+    def has_ended(self) -> bool:
+        """Whether files are in progress: at the start of a process, that the one before ended while it judged them."""
+        return self._connection.execute("SELECT 1 FROM in_progress WHERE running LIMIT 1").fetchone() is not None
+
+    def prune(self, *, now: float) -> None:
+        """Forget suspects that are as old as the oldest judgements."""
+        self._connection.execute("DELETE FROM in_progress WHERE NOT running AND time < ?", (now - REMEMBERED,))
+        self._suspects = None
+
+    def _keys(self, items: Iterable[Item]) -> list[tuple[int | None, int]]:
+        return [(self._seen.number(item.maildir), item.name) for item in items]
+
+    def _known(self) -> dict[tuple[int | None, int], _Suspect]:
+        if self._suspects is None:
+            rows = self._connection.execute(
+                "SELECT maildir, name, inode, size, mtime_ns, version, crashes FROM in_progress"
+                " WHERE crashes IS NOT NULL"
+            )
+            self._suspects = {
+                (maildir, name): _Suspect((inode, size, mtime_ns), version, crashes)
+                for maildir, name, inode, size, mtime_ns, version, crashes in rows
+                if isinstance(crashes, int)  # a damaged row makes nobody a suspect
+            }
+        return self._suspects
+
+
+def _file(item: Item) -> tuple[int, int, int]:
+    # A time of change may be far beyond what 63 bits hold (the year 2262).
+    return signed(item.inode), item.size, item.mtime_ns & MOST_INTEGER

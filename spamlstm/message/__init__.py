@@ -1,0 +1,1 @@
+"""Bytes to a message: MIME, HTML, charsets. It never raises on mail."""

@@ -1,0 +1,142 @@
+"""A page read as plain text: no tree, one scan from the beginning to the end, at a cost that grows with its length.
+
+What a reader sees and where links lead is kept, as well as the tags alone can tell.
+"""
+
+import re
+from functools import lru_cache
+from html import unescape
+
+from spamlstm.message.page import MAX_LINKS, Link, Page, next_block, part_blocks, tidy
+
+# More hidden text than this is layout that was misread, as in html_hidden.
+_MAX_HIDDEN_TEXT = 50_000
+# Character references of one page that are decoded.
+_MAX_REFERENCES = 50_000
+# The ends of hidden elements are searched for in this many characters, as a multiple of those of the page.
+_MOST_SEARCHED = 4
+
+# No pattern looks past the next `<`, so the work of all matches together is linear.
+_ATTRIBUTES = (
+    r"(?:[\s/]*+[^\s/<>][^\s/<>=]*+(?:\s*+=\s*+(?:\"[^\"<]*+\"|'[^'<]*+'|[^\s<>\"'][^\s<>]*+)?+)?+)*+[\s/]*+>?"
+)
+_TAG = re.compile(rf"<(?:[/!?][^<>]*+>?|[a-z][^\s/<>]*+{_ATTRIBUTES})", re.IGNORECASE)
+_NAME = re.compile(r"<(/?)([a-z][^\s/<>]*)", re.IGNORECASE)
+_UNSEEN = re.compile(r"<(?:!--|(script|style|title|noscript|template)(?![^\s/>]))", re.IGNORECASE)
+_UNSEEN_END = {
+    "": re.compile("--!?>"),
+    **{name: re.compile(f"</{name}", re.IGNORECASE) for name in ("script", "style", "title", "noscript", "template")},
+}
+_HIDING = re.compile(
+    r"<([a-z][^\s/<>]*+)[^<>]*?(?:\shidden(?![^\s/>=])|display\s*+:\s*+none|visibility\s*+:\s*+hidden"
+    r"|(?:max-height|opacity)\s*+:\s*+0(?!\.?\d)|(font-size)\s*+:\s*+(?:0(?!\.?\d)|1(?:px|pt|%)))",
+    re.IGNORECASE,
+)
+_CONTENT = re.compile(r"<(?:td|p|a)(?![^\s/>])", re.IGNORECASE)
+_LINK = re.compile(
+    r"<(?:a|area|form)\s[^<>]*?\b(?:href|action)\s*+=\s*+(?:\"([^\"<]*+)\"|'([^'<]*+)'|([^\s\"'<>]++))"
+    rf"{_ATTRIBUTES}([^<]{{0,300}}(?:<(?!/?a(?:rea)?[\s>])[^<]{{0,300}}){{0,9}})",
+    re.IGNORECASE,
+)
+_IMAGE = re.compile(r"<img(?![^\s/>])(?:[^<>]*?\bsrc\s*+=\s*+[\"']?([^\"'\s<>]++))?", re.IGNORECASE)
+_FORM = re.compile(r"<form(?![^\s/>])|<input\s[^<>]*?\btype\s*+=\s*+[\"']?password", re.IGNORECASE)
+_REFERENCE = re.compile(r"&(?:#[0-9]{1,7};?|#x[0-9a-f]{1,6};?|[a-z][a-z0-9]{1,30};)", re.IGNORECASE)
+# These hold nothing, or the whole page.
+_NOT_HIDING = frozenset("area base body br col embed hr html img input link meta source track wbr".split())
+
+
+def read_plain(source: str, *, size: int, cut: bool) -> Page:
+    """The page as plain text, marked as too complex."""
+    source, scripts = _without_unseen(source)
+    seen, hidden = _apart(source)
+    visible, concealed = _text(seen), _text(hidden)
+    if len(concealed) >= _MAX_HIDDEN_TEXT:
+        visible, concealed = _text(source), ""
+    links = [
+        Link(_decoded(match[1] or match[2] or match[3] or "").strip()[:300], _text(match[4])[:300])
+        for match in _first(_LINK, source)
+    ]
+    return Page(
+        visible=visible,
+        hidden=concealed,
+        links=tuple(link for link in links if link.url and link.url[0] != "#"),
+        images=tuple(_decoded(match[1] or "")[:300] for match in _first(_IMAGE, source)),
+        forms=len(_FORM.findall(source)),
+        scripts=scripts,
+        size=size,
+        cut=cut,
+        complex=True,
+    )
+
+
+def _first(pattern: re.Pattern[str], source: str) -> list[re.Match[str]]:
+    return [match for match, _ in zip(pattern.finditer(source), range(MAX_LINKS), strict=False)]
+
+
+def _without_unseen(source: str) -> tuple[str, int]:
+    """The page without comments and elements that no reader sees, and the number of scripts."""
+    kept: list[str] = []
+    unclosed: set[str] = set()
+    position = scripts = 0
+    while match := _UNSEEN.search(source, position):
+        kept.append(source[position : match.start()])
+        position = match.end()
+        name = (match[1] or "").lower()
+        scripts += name == "script"
+        # `<!-->` is a whole comment.
+        end = None if name in unclosed else _UNSEEN_END[name].search(source, position if name else position - 2)
+        if end:
+            position = end.end()
+        else:
+            # What is never closed is not searched for again, and its text is kept.
+            unclosed.add(name)
+        if name:
+            kept.append("</")  # what follows is the rest of a tag
+    return "".join([*kept, source[position:]]), scripts
+
+
+def _apart(source: str) -> tuple[str, str]:
+    """What is shown of a page, and what lies in elements whose own style hides them."""
+    shown: list[str] = []
+    hidden: list[str] = []
+    room = len(source) * _MOST_SEARCHED
+    position = 0
+    while room > 0 and (match := _HIDING.search(source, position)):
+        shown.append(source[position : match.start()])
+        position = end = match.end()
+        name = match[1].lower()
+        if name not in _NOT_HIDING:
+            end, searched = _end_of(name, source, position)
+            room -= searched
+        # An element that holds nearly the whole letter under font-size:0 (to close gaps between images) is layout.
+        if end == position or (match[2] and _CONTENT.search(source, match.start(), end)):
+            shown.append(match[0])
+        else:
+            hidden.append(source[match.start() : end])
+            position = end
+    return "".join([*shown, source[position:]]), "\n".join(hidden)
+
+
+def _end_of(name: str, source: str, start: int) -> tuple[int, int]:
+    """Where an element ends, with its end tag or else where the next block begins; and how far was searched."""
+    depth = 1
+    for tag in _NAME.finditer(source, start):
+        if tag[2].lower() == name:
+            depth += -1 if tag[1] else 1
+            if not depth:
+                return tag.start(), tag.end() - start
+    return next_block(source, start), len(source) - start + 1
+
+
+def _text(source: str) -> str:
+    parted = part_blocks(source.encode("utf-8", "surrogatepass")).decode("utf-8", "surrogatepass")
+    return tidy(_decoded(_TAG.sub("", parted)))
+
+
+def _decoded(text: str) -> str:
+    return _REFERENCE.sub(lambda reference: _character(reference[0]), text, count=_MAX_REFERENCES)
+
+
+@lru_cache(maxsize=1024)
+def _character(reference: str) -> str:
+    return unescape(reference)

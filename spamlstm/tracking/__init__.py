@@ -1,0 +1,1 @@
+"""What users do with their mail, turned into labels."""

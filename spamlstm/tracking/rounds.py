@@ -1,0 +1,127 @@
+"""When what users say is heard, and that it counts: the part of the loop that learns.
+
+The kernel tells of most moves at once, as it tells of deliveries (`moved`). But the truth is a round over all Maildirs.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+
+from spamlstm.config import Config
+from spamlstm.model.classifier import Classifier
+from spamlstm.tracking.label_stores import Learners
+from spamlstm.tracking.tracker import Moves
+
+# Mail that comes in waits for no longer than this, or one step: one label, or a listing of a large folder.
+SLICE_SECONDS = 0.005
+# Of one core, for looking at all folders of all Maildirs: where that takes long it is done more rarely.
+SHARE = 0.005
+# But no more rarely than this. The first round, which reads much, says nothing of what the next one takes.
+LONGEST_PAUSE = 180.0
+# After something was moved its client may have more to do; and how much of one core goes to looks at that moment.
+REST_SECONDS = 0.5
+SHARE_AT_ONCE = 0.05
+
+
+class Feedback:
+    """Looks at the Maildirs that are `present` in rounds, by slices. For the loop's thread."""
+
+    def __init__(
+        self,
+        *,
+        learners: Learners,
+        moves: Moves,
+        classifier: Classifier,
+        config: Config,
+        present: Callable[[], list[str]],
+        moved: Callable[[], list[str]] = list,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.learners = learners
+        self._moves = moves
+        self._classifier = classifier
+        self._config = config
+        self._present = present
+        self._moved = moved
+        self._clock = clock
+        self._round: Iterator[None] | None = None
+        self._whole = False
+        self._waiting: dict[str, None] = {}
+        self._next_at_once = 0.0
+        self._began = 0.0
+        self._cost = 0.0
+        self._next = 0.0
+
+    def attend(self, maildir: str) -> None:
+        """From the next message on what was said up to now counts for this Maildir; nothing goes wrong in it."""
+        self._classifier.personal = self.learners.layer(maildir)
+
+    def suspend(self, maildir: str, error: Exception) -> None:
+        """Judge mail of this Maildir by the base alone for a while, as an unexpected error came up with its layer."""
+        self.learners.suspend(maildir, error)
+
+    def work(self) -> bool:
+        """Go on looking for some milliseconds; whether there is more to do now."""
+        if not self._config.learning.moves:
+            return False
+        self._listen()
+        if self._round is None and not self._begin():
+            return False
+        return self._go_on()
+
+    def _listen(self) -> None:
+        moved = self._moved()
+        if moved and not self._waiting:
+            self._next_at_once = max(self._next_at_once, self._clock() + REST_SECONDS)
+        self._waiting.update(dict.fromkeys(moved))
+
+    def _begin(self) -> bool:
+        now = self._clock()
+        self._whole = now >= self._next
+        if not self._whole and (not self._waiting or now < self._next_at_once):
+            return False
+        self._round = self._moves.round(self._present() if self._whole else list(self._waiting))
+        self._waiting.clear()
+        self._began, self._cost = now, 0.0
+        return True
+
+    def _go_on(self) -> bool:
+        assert self._round is not None  # noqa: S101  it has begun
+        began, used = self._clock(), time.thread_time()
+        more = False
+        for _ in self._round:
+            if self._clock() - began > SLICE_SECONDS:
+                more = True
+                break
+        self._cost += time.thread_time() - used
+        if not more:
+            self._end()
+        return more
+
+    def _end(self) -> None:
+        self._round = None
+        now = self._clock()
+        self._next_at_once = now + min(self._cost / SHARE_AT_ONCE, LONGEST_PAUSE)
+        if self._whole:
+            pause = min(self._cost / SHARE, LONGEST_PAUSE) if self.learners.status.rounds else 0.0
+            self._next = max(self._began + self._config.daemon.scan_seconds, now + pause)
+            self.learners.status.rounds += 1
+            self.learners.status.round_seconds = self._cost
+        self.learners.tally()
+
+    def due(self) -> float:
+        """When there is something to do, by the clock; infinity if never."""
+        if not self._config.learning.moves:
+            return float("inf")
+        if self._round is not None:
+            return 0.0
+        return min(self._next, self._next_at_once) if self._waiting else self._next
+
+    def reconfigure(self, *, config: Config, classifier: Classifier) -> None:
+        """Go on with another configuration or model; the next round begins anew, and at once."""
+        self._round = None
+        self._next = 0.0
+        self._waiting.clear()
+        self._config = config
+        self._classifier = classifier
+        self.learners.reconfigure(layer=config.learning.layer, base=classifier)
+        self._moves.reconfigure(config)

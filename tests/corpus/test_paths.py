@@ -1,0 +1,154 @@
+"""From named paths to messages: all of them, each once, and a word for what is none."""
+
+import io
+import os
+from pathlib import Path
+
+import pytest
+from tiny_bundle import HAM, SPAM
+
+from spamlstm.corpus import paths
+from spamlstm.corpus.paths import Held, Place, Unreadable, expand
+
+SEPARATOR = b"From ann@x.org Mon Jan  5 10:00:00 2026\n"
+
+
+def names(*given) -> list[str]:
+    return [found.name for found in expand([str(path) for path in given])]
+
+
+def test_a_maildir(tmp_path):
+    """New and cur are read; tmp, dot files and folders are not messages; a subfolder is a Maildir of its own."""
+    for folder in ("new", "cur", "tmp", ".Junk/new", ".Junk/cur", ".Junk/tmp"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "1.host").write_bytes(HAM)
+    (tmp_path / "new" / ".hidden").write_bytes(HAM)
+    (tmp_path / "cur" / "folder").mkdir()
+    (tmp_path / "dovecot-uidlist").write_bytes(b"3 V1 N2")
+    wanted = ["new/1.host", "cur/1.host", ".Junk/new/1.host", ".Junk/cur/1.host"]
+    assert names(tmp_path) == [str(tmp_path / name) for name in wanted]
+
+
+def test_a_plain_folder(tmp_path):
+    """Mail at any depth, sorted; what is no mail is passed over in a folder, but not when it is named."""
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "two.eml").write_bytes(SPAM)
+    (tmp_path / "one").write_bytes(HAM)
+    (tmp_path / "index.tsv").write_bytes(b"id\tlabel\n")
+    os.mkfifo(tmp_path / "pipe")
+    assert names(tmp_path) == [str(tmp_path / "one"), str(tmp_path / "b" / "two.eml")]
+    assert names(tmp_path / "index.tsv") == [str(tmp_path / "index.tsv")]
+
+
+@pytest.mark.parametrize("written", [None, HAM])
+def test_a_pipe_that_is_named(tmp_path, written):
+    """It is read if somebody writes to it (`<(command)`), and keeps nobody waiting if not."""
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    if written is not None:
+        writer = os.open(tmp_path / "pipe", os.O_WRONLY)
+        os.write(writer, written)
+        os.close(writer)
+    (found,) = expand([str(tmp_path / "pipe")])
+    os.close(reader)
+    assert found.read() == (written or b"")
+
+
+def test_no_pipe_in_a_folder_is_opened(tmp_path):
+    """Whatever it is called, and wherever it lies; nor is a link in a Maildir."""
+    for folder in ("new", "cur", "tmp", "plain"):
+        (tmp_path / folder).mkdir()
+        os.mkfifo(tmp_path / folder / "pipe.eml")
+    (tmp_path / "secret").write_bytes(HAM)
+    (tmp_path / "new" / "link").symlink_to(tmp_path / "secret")
+    (found,) = expand([str(tmp_path)])
+    assert found.name == str(tmp_path / "plain" / "pipe.eml")
+    with pytest.raises(OSError, match="not a regular file"):
+        found.read()
+
+
+def test_a_message_that_is_swapped_for_a_link(tmp_path):
+    """Between the listing and the reading: it is not followed."""
+    for folder in ("new", "cur", "tmp"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "new" / "1").write_bytes(HAM)
+    (found,) = expand([str(tmp_path)])
+    (tmp_path / "secret").write_bytes(SPAM)
+    (tmp_path / "new" / "1").unlink()
+    (tmp_path / "new" / "1").symlink_to(tmp_path / "secret")
+    with pytest.raises(OSError):
+        found.read()
+
+
+def test_loops_of_links_end(tmp_path):
+    """A folder is read once, however many links lead to it."""
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.eml").write_bytes(HAM)
+    (tmp_path / "in" / "again").symlink_to(tmp_path)
+    assert names(tmp_path) == [str(tmp_path / "in" / "a.eml")]
+
+
+def test_a_link_to_itself(tmp_path):
+    """It is reported, and what lies beside it is read."""
+    (tmp_path / "a.eml").write_bytes(HAM)
+    (tmp_path / "self").symlink_to(tmp_path / "self")
+    assert [type(found) for found in expand([str(tmp_path)])] == [Place, Unreadable]
+
+
+@pytest.mark.parametrize("filler", [b"", b"x" * (paths._BLOCK - 300), b"line\n" * 500_000])
+def test_an_mbox(tmp_path, filler):
+    """Each message in full, wherever the blocks of reading end; a paragraph that begins with From is no separator."""
+    messages = [HAM + filler + b"\n", SPAM + b"\nFrom here on it goes on.\n\n", HAM]
+    box = tmp_path / "box"
+    box.write_bytes(b"".join(SEPARATOR + message for message in messages))
+    found = list(expand([str(box)]))
+    assert [one.read() for one in found] == [SEPARATOR + message for message in messages]
+    assert [one.name for one in found] == [f"{box}#1", f"{box}#2", f"{box}#3"]
+
+
+def test_an_mbox_of_one(tmp_path):
+    """One message with a From line is one message, under its own name."""
+    (tmp_path / "one").write_bytes(SEPARATOR + HAM)
+    assert names(tmp_path / "one") == [str(tmp_path / "one")]
+
+
+def test_what_cannot_be_read(tmp_path):
+    """A missing file and a folder without mail say so, and do not stop what follows."""
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "a.eml").write_bytes(HAM)
+    found = list(expand([str(tmp_path / "none"), str(tmp_path / "empty"), str(tmp_path / "a.eml")]))
+    assert [type(one) for one in found[:2]] == [Unreadable, Unreadable]
+    assert [one.why for one in found[:2]] == ["no such file or directory", "there is no mail in this folder"]
+    assert found[2].read() == HAM
+
+
+def test_standard_input(monkeypatch):
+    """One message, and never more of it than the bound and a byte."""
+    assert list(expand(["-"], stdin=io.BytesIO(HAM))) == [Held("-", HAM)]
+    monkeypatch.setattr(paths, "MOST_BYTES", 10)
+    assert list(expand(["-"], stdin=io.BytesIO(HAM))) == [Held("-", HAM[:11])]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a link of another user")
+@pytest.mark.parametrize("part", ["", "Maildir"])
+def test_links_of_another_user(tmp_path, part):
+    """Root reads nothing for the owner of a folder that he could not read; what is his own is found as before."""
+    for name in ("secret/new", "secret/cur", "own", f"ann/{part}/new", f"ann/{part}/cur"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "secret" / "new" / "1").write_bytes(HAM)
+    (tmp_path / "own" / "2.eml").write_bytes(SPAM)
+    os.chown(tmp_path / "own", 20_001, 20_001)
+    links = {"folder": "secret", "file.eml": "secret/new/1", "own": "own", ".Junk": "secret"}
+    for name, target in links.items():
+        above = tmp_path / "ann" / (part if name == ".Junk" else "")
+        (above / name).symlink_to(tmp_path / target)
+        os.chown(above / name, 20_001, 20_001, follow_symlinks=False)
+    (tmp_path / "ann" / part / "new").rmdir()
+    (tmp_path / "ann" / part / "new").symlink_to(tmp_path / "secret" / "new")
+    os.chown(tmp_path / "ann" / part / "new", 20_001, 20_001, follow_symlinks=False)
+
+    found = list(expand([str(tmp_path / "ann")]))
+
+    assert [one.read() for one in found if isinstance(one, Place)] == [SPAM]
+    refused = {Path(one.name).name for one in found if isinstance(one, Unreadable)}
+    assert refused == {"folder", "file.eml", ".Junk", "new"}

@@ -1,0 +1,66 @@
+"""The log's lines: for people, and for the journal."""
+
+import io
+import logging
+import os
+import sys
+
+import pytest
+
+from spamlstm.daemon.log_output import Line, is_journal, set_up
+
+
+def record(text, *arguments, level=logging.INFO, error=None):
+    info = (type(error), error, error.__traceback__) if error else None
+    return logging.LogRecord("spamlstm.x", level, "x.py", 1, text, arguments, info)
+
+
+def test_the_journal_gets_priorities():
+    """sd-daemon(3): the number of syslog in angle brackets."""
+    line = Line(journal=True).format
+    assert line(record("ready")) == "<6>ready"
+    assert line(record("late", level=logging.WARNING)) == "<4>late"
+    assert line(record("broken", level=logging.ERROR)) == "<3>broken"
+
+
+def test_people_get_the_time():
+    assert Line(journal=False).format(record("late by %d s", 3, level=logging.WARNING))[8:] == " warning: late by 3 s"
+
+
+def test_one_event_is_one_line_and_moves_no_cursor():
+    """File names come from anyone."""
+    assert Line(journal=True).format(record("name=%s", "a\nb\x1b[2J\udcff")) == "<6>name=a\\nb\\x1b[2J\\udcff"
+
+
+def test_a_bug_is_told_by_its_place_and_not_by_its_words():
+    """An exception's text may be that of a message."""
+    try:
+        int("Dear Ann")
+    except ValueError as error:
+        shown = Line(journal=True).format(record("this is a bug", level=logging.ERROR, error=error))
+    assert "(ValueError at " in shown
+    assert "test_log_output.py:" in shown
+    assert "Ann" not in shown
+
+
+def test_the_journal_is_known_by_device_and_inode(tmp_path):
+    """The variable is inherited by programs whose standard error goes elsewhere."""
+    with (tmp_path / "log").open("w") as stream:
+        status = os.fstat(stream.fileno())
+        assert is_journal(stream, {"JOURNAL_STREAM": f"{status.st_dev}:{status.st_ino}"})
+        assert not is_journal(stream, {"JOURNAL_STREAM": "9:9"})
+        assert not is_journal(stream, {})
+    assert not is_journal(io.StringIO(), {"JOURNAL_STREAM": "9:9"})
+
+
+@pytest.mark.parametrize("name", ["spamlstm", "spamlstm.filtering.pipeline"])
+def test_all_of_our_log_goes_there(name):
+    stream = io.StringIO()
+    handler = set_up(stream, environment={})
+    try:
+        logging.getLogger(name).info("ready")
+    finally:
+        logging.getLogger("spamlstm").removeHandler(handler)
+        logging.getLogger("spamlstm").propagate = True
+    assert stream.getvalue().endswith(" ready\n")
+    assert sys.stderr is not stream

@@ -1,0 +1,183 @@
+"""What a daemon tells of itself: to its owner by a socket, to Prometheus as text."""
+
+import contextlib
+import os
+import socket
+import urllib.error
+import urllib.request
+from collections import Counter
+
+import pytest
+
+from spamlstm.daemon import prometheus
+from spamlstm.daemon.control_socket import answering, ask
+from spamlstm.daemon.status import DaemonStatus
+from spamlstm.daemon.watch import Coverage
+from spamlstm.errors import UnavailableError
+from spamlstm.filtering.counters import Counters
+from spamlstm.filtering.outcome import Candidate, Outcome, Status
+from spamlstm.tracking.label_stores import LearningStatus, Pause
+from spamlstm.verdict import Judgement, Verdict
+
+SPAM = Judgement(Verdict.SPAM, 0.99, 4.6, "score", "tiny 1")
+
+
+@pytest.fixture
+def status():
+    counters = Counters()
+    counters.judged["spam"] += 2
+    counters.acted["file"] += 1
+    counters.latency.observe(0.004)
+    counters.latency.observe(0.3)
+    one = DaemonStatus(counters, model='ti"ny 1', coverage=Coverage(watched=3, missing=1))
+    candidate = Candidate("/mail/ann", "new", "1")
+    one.note(Outcome(candidate, Status.DONE, SPAM, folder="/mail/ann/.Junk"))
+    one.note(Outcome(candidate, Status.FAILED, SPAM, kind="disk-full", failure="the disk is full"))
+    one.note(Outcome(candidate, Status.GONE))
+    return one
+
+
+def test_the_owner_can_ask(tmp_path, status):
+    """One JSON object a connection, again and again, also in a folder with a path too long for a socket's name."""
+    state = tmp_path / ("long" * 30)
+    state.mkdir()
+    with answering(state, status.snapshot):
+        assert (state / "status.sock").stat().st_mode & 0o777 == 0o600
+        for _ in range(2):
+            told = ask(state)
+        assert told["mail"]["judged"] == {"spam": 2}
+        assert (told["p50"], told["p99"]) == (0.005, 0.5)
+        assert told["by_maildir"] == {"/mail/ann": {"spam": 1, "moved": 1, "failed": 1}}
+    assert list(state.iterdir()) == []
+
+
+def test_a_dead_daemons_socket_is_replaced(tmp_path, status):
+    """After kill -9 the file still lies there; to ask it is told from a living one, and the next start takes it."""
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(tmp_path / "status.sock"))
+    with pytest.raises(UnavailableError, match="no spamlstm runs with the state folder"):
+        ask(tmp_path)
+    with answering(tmp_path, status.snapshot):
+        assert ask(tmp_path)["version"]
+
+
+def test_without_a_daemon_there_is_a_sentence(tmp_path):
+    with pytest.raises(UnavailableError, match="spamlstm run starts one"):
+        ask(tmp_path / "nowhere")
+
+
+def test_who_connects_and_says_nothing_stops_nobody(tmp_path, status):
+    """The answer needs no question, so there is nothing to wait for."""
+    with (
+        answering(tmp_path, status.snapshot),
+        socket.socket(socket.AF_UNIX) as silent,
+    ):
+        silent.connect(str(tmp_path / "status.sock"))
+        assert ask(tmp_path)["version"]
+
+
+def test_who_does_not_read_stops_nobody(tmp_path, status):
+    """Clients that connect and never read: the next one is answered at once, however much there is to say."""
+    status.by_maildir = {f"/mail/{'x' * 200}/{number}": Counter(ham=1) for number in range(2_000)}
+    with answering(tmp_path, status.snapshot), contextlib.ExitStack() as stack:
+        for _ in range(40):
+            silent = stack.enter_context(socket.socket(socket.AF_UNIX))
+            silent.connect(str(tmp_path / "status.sock"))
+        assert len(ask(tmp_path)["by_maildir"]) == 2_000
+
+
+def test_paused_label_stores_are_counted(status):
+    """How many cannot be used; whose they are is told to the owner only."""
+    pause = Pause("/mail/ann", "/state/maildirs/1", "it is damaged", 10.0, 0.0)
+    status.learning = LearningStatus(paused=(pause,)).snapshot
+    assert status.snapshot()["learning"]["paused"] == [
+        {"maildir": "/mail/ann", "state": "/state/maildirs/1", "why": "it is damaged", "delay": 10.0}
+    ]
+    text = prometheus.to_text(status.snapshot())
+    assert "spamlstm_paused_label_stores 1" in text.splitlines()
+    assert "/mail/ann" not in text
+
+
+def test_prometheus_text(status):
+    """Its format: help, type and value of each; histograms add up from bucket to bucket; no Maildir is named."""
+    text = prometheus.to_text(status.snapshot())
+    lines = text.splitlines()
+    assert 'spamlstm_info{version="' in lines[2]
+    assert 'model="ti\\"ny 1"' in lines[2]
+    assert 'spamlstm_judged_total{verdict="spam"} 2' in lines
+    assert 'spamlstm_maildirs{how="missing"} 1' in lines
+    assert 'spamlstm_delivery_to_done_seconds_bucket{le="0.005"} 1' in lines
+    assert 'spamlstm_delivery_to_done_seconds_bucket{le="+Inf"} 2' in lines
+    assert "spamlstm_delivery_to_done_seconds_count 2" in lines
+    assert "/mail/ann" not in text
+    names = [line.split()[2] for line in lines if line.startswith("# TYPE")]
+    assert len(names) == len(set(names))
+    samples = [line for line in lines if not line.startswith("#")]
+    assert all(float(line.rpartition(" ")[2]) >= 0 for line in samples)
+
+
+def test_the_textfile_is_whole_at_any_time(tmp_path):
+    """It is put in place by a rename, readable for node_exporter; and nothing else is left there."""
+    path = tmp_path / "x.prom"
+    prometheus.write(path, "old\n")
+    before = path.stat().st_ino
+    prometheus.write(path, "new\n")
+    assert (path.read_text(), path.stat().st_mode & 0o777) == ("new\n", 0o644)
+    assert path.stat().st_ino != before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_textfile_follows_no_link(tmp_path):
+    """In a folder of others, a link in place of the file is replaced, and what it leads to stays as it is."""
+    secret = tmp_path / "secret"
+    secret.write_text("root:x:0:0")
+    secret.chmod(0o600)
+    path = tmp_path / "x.prom"
+    path.symlink_to(secret)
+    prometheus.write(path, "new\n")
+    assert (secret.read_text(), secret.stat().st_mode & 0o777) == ("root:x:0:0", 0o600)
+    assert (path.is_symlink(), path.read_text()) == (False, "new\n")
+
+
+def test_the_name_beside_the_textfile_cannot_be_guessed(tmp_path, monkeypatch):
+    """It is another one each time; where somebody was there first nothing is written, and what was there stays."""
+    path = tmp_path / "x.prom"
+    names = []
+    rename = os.rename
+    monkeypatch.setattr(os, "rename", lambda old, new, **how: names.append(old) or rename(old, new, **how))
+    prometheus.write(path, "1\n")
+    prometheus.write(path, "2\n")
+    assert len(set(names)) == 2
+    monkeypatch.setattr(os, "urandom", bytes)
+    (tmp_path / f".x.prom.{'00' * 8}").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(FileExistsError):
+        prometheus.write(path, "3\n")
+    assert (path.read_text(), (tmp_path / "elsewhere").exists()) == ("2\n", False)
+
+
+def test_what_a_crash_left_beside_the_textfile_is_removed(tmp_path):
+    """After an hour, and only regular files of our own with such a name."""
+    path = tmp_path / "x.prom"
+    old, new, other = (tmp_path / f".x.prom.{letter * 16}" for letter in "abc")
+    for one in (old, new, tmp_path / ".x.prom.bak"):
+        one.write_text("x")
+    for one in (old, tmp_path / ".x.prom.bak"):
+        os.utime(one, (1, 1))
+    other.symlink_to(new)
+    os.utime(other, (1, 1), follow_symlinks=False)
+    prometheus.write(path, "1\n")
+    assert sorted(tmp_path.iterdir()) == sorted([path, new, other, tmp_path / ".x.prom.bak"])
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_the_listener_serves_metrics_and_nothing_else(host):
+    """On both loopback addresses, and it ends at once."""
+    shown = f"[{host}]" if ":" in host else host
+    with prometheus.served((host, 0), lambda: "x 1\n") as port:
+        with urllib.request.urlopen(f"http://{shown}:{port}/metrics", timeout=5) as answer:
+            assert (answer.read(), answer.headers["Content-Type"]) == (b"x 1\n", prometheus.CONTENT_TYPE)
+        with pytest.raises(urllib.error.HTTPError, match="404") as caught:
+            urllib.request.urlopen(f"http://{shown}:{port}/", timeout=5)
+        caught.value.close()
+    with pytest.raises(urllib.error.URLError):
+        urllib.request.urlopen(f"http://{shown}:{port}/metrics", timeout=5)

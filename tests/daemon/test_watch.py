@@ -1,0 +1,415 @@
+"""Watching real folders: what arrives is told at once, and what may have been missed is put in doubt."""
+
+import contextlib
+import errno
+import os
+import re
+import shutil
+import threading
+from pathlib import Path
+
+import pytest
+from maildirs import by_link, by_rename, by_writing, make
+
+from spamlstm.daemon import watch
+from spamlstm.daemon.hints import NEW, WHOLE, Hints
+from spamlstm.daemon.wakeup import Wake
+from spamlstm.daemon.watch import Watcher, _open_inotify, limit
+from spamlstm.filtering.mounts import remote_devices
+
+
+@pytest.fixture
+def box(tmp_path):
+    return make(tmp_path / "Maildir")
+
+
+@pytest.fixture
+def wake():
+    with Wake() as bell:
+        yield bell
+
+
+@pytest.fixture
+def hints(wake):
+    return Hints(wake.ring)
+
+
+@pytest.fixture
+def watcher(hints):
+    with Watcher(hints) as one:
+        yield one
+
+
+def cover(watcher, *maildirs):
+    """Cover them, and forget the doubt that a new watch brings."""
+    coverage = watcher.cover(maildirs)
+    watcher.hints.clear()
+    return coverage
+
+
+def until(wake, ask):
+    """Wait for the hint that makes `ask` give something."""
+    for _ in range(100):
+        if answer := ask():
+            return answer
+        wake.wait(0.1)
+    raise AssertionError("no hint came")
+
+
+def told(wake, hints):
+    """The next Maildir that wants a look."""
+    return until(wake, hints.take)
+
+
+@pytest.mark.parametrize("way", [by_link, by_rename, by_writing])
+def test_a_delivery_is_noticed(way, box, watcher, wake, hints):
+    """In each of the ways that deliveries are made."""
+    assert cover(watcher, box).watched == 1
+    way(box, "1.a")
+    assert told(wake, hints) == (box, NEW)
+
+
+def test_what_readers_do_is_no_hint(box, tmp_path, watcher, wake, hints):
+    """A message that goes to cur, gets flags, is read or is removed wakes nobody; nor do hidden files."""
+    one, two = by_link(box, "1.a"), by_link(box, "2.b")
+    second = make(tmp_path / "second")
+    cover(watcher, box, second)
+    one.read_bytes()
+    one.rename(f"{box}/cur/1.a:2,").rename(f"{box}/cur/1.a:2,S")
+    two.unlink()
+    by_link(box, ".hidden")
+    by_link(second, "3.c")  # the kernel keeps the order: once this is told, the rest was
+    assert told(wake, hints) == (second, NEW)
+    assert not hints
+
+
+def test_many_folders_need_one_thread(tmp_path, watcher, wake, hints):
+    """Ten thousand Maildirs must not be ten thousand threads."""
+    boxes = [make(tmp_path / f"{number:03}") for number in range(100)]
+    before = threading.active_count()
+    assert cover(watcher, *boxes).watched == 100
+    assert threading.active_count() == before + 1
+    by_link(boxes[42], "1.a")
+    assert told(wake, hints) == (boxes[42], NEW)
+
+
+def test_a_new_watch_is_a_doubt(box, tmp_path, watcher, hints):
+    """What was delivered before the watch was there is found by a scan of that Maildir, and of no other."""
+    cover(watcher, box)
+    watcher.cover([box, make(tmp_path / "second")])
+    assert [hints.take(), hints.take()] == [(str(tmp_path / "second"), WHOLE), None]
+
+
+def test_a_folder_that_vanishes_and_returns(box, watcher, wake, hints):
+    """Deleted and made again, as a restored backup is: in doubt at once, watched again at the next look."""
+    cover(watcher, box)
+    shutil.rmtree(box)
+    assert told(wake, hints) == (box, WHOLE)
+    watcher.poll()
+    make(Path(box))
+    watcher.poll()
+    assert hints.take() == (box, WHOLE)
+    assert not watcher.polls
+    by_rename(box, "1.a")
+    assert told(wake, hints) == (box, NEW)
+
+
+def test_a_maildir_that_was_exchanged(box, tmp_path, watcher, wake, hints):
+    """Moved away with all in it, and another in its place: no event tells of that, the next cover does."""
+    cover(watcher, box)
+    Path(box).rename(tmp_path / "old")
+    make(tmp_path / "Maildir")
+    assert watcher.cover([box]).watched == 1
+    assert hints.take() == (box, WHOLE)
+    by_link(str(tmp_path / "old"), "0.old")
+    assert not hints
+    by_link(box, "1.a")
+    assert told(wake, hints) == (box, NEW)
+
+
+def test_a_folder_moved_away_and_back(box, watcher, wake, hints):
+    """The kernel's watch follows the folder; ours ends and begins anew, without a warning from watchdog."""
+    cover(watcher, box)
+    Path(box, "new").rename(f"{box}/away")
+    assert told(wake, hints) == (box, WHOLE)
+    Path(box, "away").rename(f"{box}/new")
+    assert cover(watcher, box).watched == 1
+    by_link(box, "1.a")
+    assert told(wake, hints) == (box, NEW)
+
+
+def test_what_is_no_longer_wanted_is_let_go(box, tmp_path, watcher, wake, hints):
+    second = make(tmp_path / "second")
+    cover(watcher, box, second)
+    assert cover(watcher, second).watched == 1
+    by_link(box, "1.a")
+    by_link(second, "2.b")
+    assert told(wake, hints) == (second, NEW)
+    assert not hints
+
+
+def test_a_dead_thread_is_replaced(box, watcher, wake, hints):
+    """Its death is seen, another is started, and whatever happened between is in doubt."""
+    cover(watcher, box)
+    watcher._inotify.stop()
+    watcher._inotify.join()
+    assert watcher.has_died()
+    by_link(box, "1.a")
+    assert watcher.cover([box]).watched == 1
+    assert hints.take() == (box, WHOLE)
+    assert (watcher.restarts, watcher.has_died()) == (1, False)
+    by_link(box, "2.b")
+    assert told(wake, hints) == (box, NEW)
+
+
+def test_an_overflow_puts_everything_in_doubt(box, watcher, wake, hints):
+    """More deliveries than the kernel's queue holds while we stand still: it says so, and we hear it."""
+    cover(watcher, box)
+    most = limit("max_queued_events")
+    with watcher._inotify._lock:  # watchdog's thread waits for this before it reads again
+        message = by_rename(box, "0")
+        for number in range(most + 3000):  # one read may be under way, of at most 2,000 or so
+            message = message.rename(f"{box}/new/{number + 1}")
+    assert until(wake, hints.take_all)
+    assert watcher.overflows >= 1
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (errno.ENOSPC, "sysctl fs.inotify.max_user_watches=65536 would do"),
+        (errno.EACCES, r"2 of 3 Maildirs cannot be watched \(Permission denied\)"),
+    ],
+)
+def test_refused_watches_become_looks(error, words, tmp_path, hints):
+    """The kernel's limit is told in one sentence, once for all, and deliveries are found all the same."""
+    boxes = [make(tmp_path / name) for name in "abc"]
+    with Watcher(hints, open_inotify=lambda: Grudging(_open_inotify(), most=1, error=error)) as watcher:
+        coverage = watcher.cover(boxes)
+        assert (coverage.watched, coverage.polled) == (1, 2)
+        assert len(coverage.remarks) == 1
+        assert re.search(words, coverage.remarks[0])
+        hints.clear()
+        watcher.poll()
+        assert not hints
+        by_link(boxes[2], "1.a")
+        watcher.poll()
+        assert [hints.take(), hints.take()] == [(boxes[2], WHOLE), None]
+
+
+class Grudging:
+    """The real thing, but for a limit of its own."""
+
+    def __init__(self, real, *, most, error):
+        self._real, self._left, self._error = real, most, error
+
+    def __getattr__(self, name):
+        return getattr(self._real, name)
+
+    def add_callback(self, *arguments):
+        if not self._left:
+            if self._error == errno.EACCES:
+                return -1
+            raise OSError(self._error, "no")
+        self._left -= 1
+        return self._real.add_callback(*arguments)
+
+
+def test_without_inotify_all_is_looked_at(box, hints):
+    """No instance left, or another kernel: a sentence, and polling."""
+
+    def refuse():
+        raise OSError(errno.EMFILE, "inotify instance limit reached")
+
+    with Watcher(hints, open_inotify=refuse) as watcher:
+        coverage = watcher.cover([box])
+        assert (coverage.watched, coverage.polled, watcher.polls) == (0, 1, True)
+        assert "max_user_instances" in coverage.remarks[0]
+        assert (watcher.has_died(), hints.take()) == (False, (box, WHOLE))
+        by_rename(box, "1.a")
+        watcher.poll()
+        assert hints.take() == (box, WHOLE)
+
+
+def test_where_other_hosts_write_it_is_looked_at(box, hints):
+    """NFS tells nothing of what another client does, so that no watch is taken for one."""
+    device = Path(box).stat().st_dev
+    with Watcher(hints, remote=lambda: frozenset([device])) as watcher:
+        coverage = watcher.cover([box])
+        assert (coverage.watched, coverage.polled) == (0, 1)
+        assert "NFS" in coverage.remarks[0]
+
+
+def test_the_mount_table_tells_which_are_remote(tmp_path):
+    """By the kind of file system, whatever optional fields stand before it."""
+    table = tmp_path / "mountinfo"
+    table.write_text(
+        "22 1 254:0 / / rw,relatime - ext4 /dev/vda rw\n"
+        "30 22 0:51 / /var/vmail rw shared:7 master:1 - nfs4 server:/vmail rw,vers=4.2\n"
+        "31 22 0:52 / /with\\040space rw - fuse.sshfs me@host: rw\n"
+        "broken\n"
+    )
+    assert remote_devices(table) == {os.makedev(0, 51), os.makedev(0, 52)}
+    assert remote_devices(tmp_path / "none") == frozenset()
+
+
+def test_a_folder_without_new_is_missing(tmp_path, watcher, hints):
+    """A glob may match what is no Maildir; it is no error, and is picked up when it becomes one."""
+    (tmp_path / "box").mkdir()
+    box = str(tmp_path / "box")
+    assert watcher.cover([box]).missing == 1
+    (tmp_path / "box" / "new").mkdir()
+    watcher.poll()
+    assert (hints.take(), watcher.polls) == ((box, WHOLE), False)
+
+
+def test_close_ends_the_thread(box, hints):
+    before = threading.active_count()
+    with contextlib.closing(Watcher(hints)) as watcher:
+        watcher.cover([box])
+    assert threading.active_count() == before
+
+
+def junk(watcher, box):
+    """A junk folder that is watched, and its cur."""
+    cur = Path(make(Path(box, ".Junk")), "cur")
+    watcher.watch_junk(box, str(cur), cur.stat().st_ino)
+    return cur
+
+
+def test_moves_into_and_out_of_the_junk_folder(watcher, hints, wake, box):
+    """Each gives a hint, apart from those of deliveries; what comes of several at once is one."""
+    cover(watcher, box)
+    cur = junk(watcher, box)
+    (cur / "1:2,").write_bytes(b"mail")
+    assert until(wake, hints.take_moved) == [box]
+    (cur / "1:2,").rename(Path(box, "cur", "1:2,"))
+    assert until(wake, hints.take_moved) == [box]
+    assert hints.take() is None
+
+
+def test_a_junk_folder_that_is_made_anew(watcher, hints, wake, box):
+    """Its end is a hint, and it can be watched again; to say the same folder twice is to say it once."""
+    cover(watcher, box)
+    cur = junk(watcher, box)
+    numbers = dict(watcher._junk_of)
+    watcher.watch_junk(box, str(cur), cur.stat().st_ino)
+    assert watcher._junk_of == numbers
+    shutil.rmtree(cur.parent)
+    assert until(wake, hints.take_moved) == [box]
+    assert watcher._junk_of == {}
+    junk(watcher, box)
+    (cur / "1:2,").write_bytes(b"mail")
+    assert until(wake, hints.take_moved) == [box]
+
+
+def test_deliveries_come_first_where_watches_are_few(watcher, box, tmp_path):
+    """Junk folders get no more than what deliveries leave of half of the kernel's watches; nor do those of nobody."""
+    cover(watcher, box)
+    watcher._most = 2
+    junk(watcher, box)
+    assert watcher._junk_of == {}
+    watcher._most = 100
+    junk(watcher, make(tmp_path / "other"))
+    assert watcher._junk_of == {}
+
+
+def test_a_maildir_that_is_covered_no_more(watcher, box, tmp_path):
+    """Its junk folder is watched no more either."""
+    cover(watcher, box)
+    junk(watcher, box)
+    cover(watcher, make(tmp_path / "other"))
+    assert watcher._junk_of == {}
+
+
+def test_a_link_to_a_folder_that_is_watched_for_another(box, tmp_path, watcher, wake, hints):
+    """Who puts a link to a neighbour's Maildir in place of his own takes none of his hints, nor ends his watch."""
+    other = tmp_path / "another"
+    other.mkdir()
+    cover(watcher, str(other), box)
+    other.rmdir()
+    other.symlink_to(box)
+    watcher.poll()
+    watcher.poll()
+    hints.clear()
+    by_link(box, "1.a")
+    assert told(wake, hints) == (box, NEW)
+    assert cover(watcher, box).watched == 1
+    by_link(box, "2.b")
+    assert told(wake, hints) == (box, NEW)
+    assert hints.take() is None
+
+
+def test_a_link_to_a_junk_folder_that_is_watched_for_another(watcher, hints, wake, box, tmp_path):
+    """The same of what users move."""
+    second = make(tmp_path / "second")
+    (tmp_path / "second" / ".Junk").symlink_to(f"{box}/.Junk")
+    cover(watcher, box, second)
+    cur = junk(watcher, box)
+    watcher.watch_junk(second, f"{second}/.Junk/cur", cur.stat().st_ino)
+    (cur / "1.a:2,").touch()
+    assert until(wake, hints.take_moved) == [box]
+
+
+@pytest.fixture
+def hidden(monkeypatch, tmp_path):
+    """The kernel's limits cannot be read, as under systemd's ProcSubset=pid."""
+    monkeypatch.setattr(watch, "LIMITS", tmp_path / "none")
+
+
+def test_an_unknown_limit_is_no_limit(hidden, watcher, hints, wake, box):
+    """Where /proc/sys is hidden, junk folders are watched as elsewhere, so that moves are learned from at once."""
+    cover(watcher, box)
+    cur = junk(watcher, box)
+    (cur / "1:2,").write_bytes(b"mail")
+    assert until(wake, hints.take_moved) == [box]
+    assert limit("max_user_watches") is None
+
+
+def test_the_units_hide_what_is_tested_here(root):
+    """The units of the daemon set ProcSubset=pid."""
+    units = ("spamlstm.service", "spamlstm-user.service")
+    assert all("\nProcSubset=pid\n" in (root / "systemd" / name).read_text() for name in units)
+
+
+def test_deliveries_come_first_where_the_limit_is_unknown(hidden, hints, tmp_path):
+    """A junk folder gives its watch to a Maildir that the kernel refuses one, and asks for no other."""
+    kernel = Counting(_open_inotify(), most=4)
+    with Watcher(hints, open_inotify=lambda: kernel) as watcher:
+        boxes = [make(tmp_path / name) for name in "abc"]
+        watcher.cover(boxes[:2])
+        for box in boxes[:2]:
+            junk(watcher, box)
+        coverage = watcher.cover(boxes)
+        assert (coverage.watched, coverage.polled, coverage.remarks) == (3, 0, ())
+        assert list(watcher._junk_of.values()) == [boxes[1]]
+        watcher.watch_junk(boxes[0], f"{boxes[0]}/.Junk/cur", Path(boxes[0], ".Junk", "cur").stat().st_ino)
+        assert list(watcher._junk_of.values()) == [boxes[1]]
+
+
+class Counting:
+    """The real thing, which refuses a watch while as many as `most` are there."""
+
+    def __init__(self, real, *, most):
+        self._real, self._left = real, most
+
+    def __getattr__(self, name):
+        return getattr(self._real, name)
+
+    def add_callback(self, *arguments):
+        if not self._left:
+            raise OSError(errno.ENOSPC, "no")
+        self._left -= 1
+        return self._real.add_callback(*arguments)
+
+    def remove_callbacks(self, callbacks):
+        self._left += len(callbacks)
+        self._real.remove_callbacks(callbacks)
+
+
+def test_a_refusal_without_a_known_limit_is_told(hidden, hints, tmp_path):
+    """The sentence names no number that nobody knows."""
+    boxes = [make(tmp_path / name) for name in "ab"]
+    with Watcher(hints, open_inotify=lambda: Grudging(_open_inotify(), most=1, error=errno.ENOSPC)) as watcher:
+        (remark,) = watcher.cover(boxes).remarks
+    assert remark.startswith("the kernel takes no more watches from this user, too few for 1 of 2 Maildirs")

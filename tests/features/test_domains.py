@@ -1,0 +1,45 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spamlstm.features.domains import organisation
+
+
+@pytest.mark.parametrize(
+    ("host", "org"),
+    [
+        ("a@mail.shop.co.uk", "shop.co.uk"),
+        ("WWW.Example.ORG.", "example.org"),
+        ("example.org", "example.org"),
+        ("co.uk", ""),
+        ("com", ""),
+        ("localhost", ""),
+        ("", ""),
+        ("192.0.2.7", "192.0.2.7"),
+        ("[192.0.2.7]", "192.0.2.7"),
+        ("a.b.unknownzone", "b.unknownzone"),
+        ("a.b.c.ck", "b.c.ck"),
+        ("x.www.ck", "www.ck"),
+        ("foo.github.io", "foo.github.io"),
+        ("xn--bcher-kva.example.de", "example.de"),
+        ("a..com", "a.com"),
+        ("..", ""),
+        ("me@münchen.de", "münchen.de"),
+        ("x.xn--fiqs8s", "x.中国"),
+    ],
+)
+def test_organisation(host, org):
+    """The registrable domain by the public suffix list, with its wildcards and exceptions."""
+    assert organisation(host) == org
+
+
+@given(st.text(max_size=80))
+def test_any_text(host):
+    """Any text has an organisation or none."""
+    organisation(host)
+    organisation("xn--" + host + ".com")
+
+
+def test_memory():
+    """Hosts of any length leave little behind."""
+    assert len(organisation("a." * 100_000 + "example.org")) < 300

@@ -1,0 +1,116 @@
+from email.utils import mktime_tz, parsedate_tz
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spamlstm.features.alignment import link_hosts
+from spamlstm.features.facts import VALUES, facts
+from spamlstm.features.style import _seconds
+from spamlstm.message.message import parse
+
+
+def found(headers: str, body: str = "hello", *, page: bool = False) -> dict[str, str]:
+    kind = "Content-Type: text/html\n" if page else ""
+    message = parse(f"{headers.strip()}\n{kind}\n{body}".encode())
+    return dict(facts(message, link_hosts(message)))
+
+
+def test_closed():
+    """Every fact that is told is listed, with its value."""
+    for raw in (
+        b"",
+        b"From: a@b.org\nReceived: from x (y [1.2.3.4]) by z; Mon, 1 Jan 2024 00:00:00 +0000\n\nhi",
+        b"<a href=//1.2.3.4/>x",
+    ):
+        message = parse(raw)
+        assert all(value in VALUES[name] for name, value in facts(message, link_hosts(message)))
+
+
+@pytest.mark.parametrize(
+    ("headers", "name", "value"),
+    [
+        ("From: a@shop.example.com\nReply-To: b@mail.example.com", "reply", "same"),
+        ("From: a@example.com\nReply-To: b@example.net", "reply", "other"),
+        ("From: a@example.com\nReply-To: b@gmail.com", "reply", "free"),
+        ("From: a@example.com\nReturn-Path: <>", "path", "null"),
+        ("From: a@gmail.com", "from", "free"),
+        ("From: a@example.com\nTo: a@example.com", "from", "self"),
+        ("From: a@example.com\nTo: b@example.com", "from", "own"),
+        ("From: a@example.com\nMessage-ID: <1@example.com>", "id", "same"),
+        ("From: a@example.com\nMessage-ID: nonsense", "id", "bad"),
+        ('From: "Big Bank www.bank.example" <x@evil.example>', "name", "foreign"),
+        ("From: a@example.com\nAuthentication-Results: mx; spf=softfail; dkim=pass", "spf", "soft"),
+        ("From: a@example.com\nSubject: Re: money", "thread", "forged"),
+        ("From: a@example.com\nSubject: Re: money\nIn-Reply-To: <x>", "thread", "reply"),
+        ("From: a@example.com\nList-Id: <x.example.com>", "list", "list"),
+        ("From: a@example.com\nTo: undisclosed-recipients:;", "to", "hidden"),
+        ("From: a@example.com\nDate: nonsense", "date", "bad"),
+    ],
+)
+def test_header(headers, name, value):
+    """Facts of relation say whose an address is, by the public suffix list."""
+    assert found(headers)[name] == value
+
+
+@given(
+    st.tuples(
+        st.sampled_from(["Mon, ", "Mon,", "Mon ", "", "Foo, ", "\t"]),
+        st.sampled_from(["1 ", "31 ", "00 ", "99 ", "123 ", "x "]),
+        st.sampled_from(["Jan ", "feb ", "DEC ", "Foo ", "Mar, "]),
+        st.sampled_from(["2004 ", "1970 ", "99 ", "0099 ", "9999 ", "10000 "]),
+        st.sampled_from(["12:30:01", "99:99:99", "12:00", "1:2:3", ""]),
+        st.sampled_from([" +0100", " -0000", " -0530 (X)", " +01000", " GMT", "", "\n+9999"]),
+        st.sampled_from(["", " " * 90]),
+    ).map("".join)
+)
+def test_dates_are_those_of_the_standard_library(value):
+    """The usual form is read here, for speed, and means what email.utils says of it."""
+    try:
+        parsed = parsedate_tz(value[:100])
+        expected = mktime_tz(parsed) if parsed else None
+    except (ValueError, OverflowError, IndexError, TypeError):
+        expected = None
+    assert _seconds(value) == expected
+
+
+def test_lying_link():
+    """A link that shows one organisation and leads to another's lies."""
+    lie = '<a href="http://evil.example/">http://bank.example.org/</a>'
+    truth = '<a href="http://www.example.org/">http://bank.example.org/</a>'
+    assert found("From: a@example.org", lie, page=True).get("lying") == "yes"
+    assert "lying" not in found("From: a@example.org", truth, page=True)
+
+
+def test_link_hosts():
+    """Hosts come once, in order, without user names that pretend to be one."""
+    message = parse(
+        b"Content-Type: text/html\n\n<a href=http://bank.example@evil.example/>x</a><a href=//evil.example/y>z</a>"
+    )
+    assert link_hosts(message) == ["evil.example"]
+    assert link_hosts(parse(b"A: b\n\nsee http://one.example/ and https://two.example")) == [
+        "one.example",
+        "two.example",
+    ]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        "Received: from " + "1" * 100_000 + ".g (" + "1.g" * 50_000 + ")",
+        "Received: from x (" + "1" * 40_000 + ".g)",
+        "Received: from x (" + "(" * 200_000,
+        "Received: from " + "a " * 100_000,
+        "DKIM-Signature: " + "d " * 100_000,
+        "List-Unsubscribe: " + "http://" * 30_000,
+        "To: <" + "word." * 40_000 + "@b.org>\nSubject: " + "y" * 40_000,
+        "Message-ID: <" + "a1" * 100_000,
+    ],
+)
+def test_hostile_header(headers):
+    """Headers of any length are looked at in bounded time."""
+    import time
+
+    start = time.process_time()
+    found(f"From: a@example.org\n{headers}")
+    assert time.process_time() - start < 1

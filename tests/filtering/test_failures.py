@@ -1,0 +1,271 @@
+"""Disks and folders that refuse: mail stays as it was, it is said and counted, and work goes on when it is over."""
+
+# ruff: noqa: PTH101  as in maildir
+
+import os
+import shutil
+import subprocess
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from house import Clock, House, make, raw
+
+from spamlstm.filtering.failures import FIRST_DELAY, LONGEST_DELAY, Kind, Retries, kind_of
+from spamlstm.filtering.outcome import Candidate, Status
+
+root_only = pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a small disk")
+LATER = 1000
+
+
+@pytest.fixture
+def disk(tmp_path):
+    """A disk of 1 MB."""
+    path = tmp_path / "disk"
+    path.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", path], capture_output=True, check=False)
+    if mounted.returncode:
+        pytest.skip("this machine does not let root mount")
+    yield path
+    subprocess.run(["umount", "-l", path], check=True)
+
+
+def statuses(outcomes):
+    return [outcome.status for outcome in outcomes]
+
+
+def fill(disk, *, left):
+    """Take all room but for some bytes."""
+    free = os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize
+    (disk / "filler").write_bytes(b"x" * (free - left))
+
+
+@root_only
+def test_a_full_disk(disk, tmp_path):
+    """No room for the tagged copy: the message stays, what needs no room goes on, and it is done when there is some."""
+    one = House(make(disk / "Maildir"), tmp_path / "state").watch()
+    path = one.deliver(content=raw("spam " * 20_000))
+    small = one.deliver("ham")
+    fill(disk, left=8192)
+    before = Path(path).read_bytes()
+
+    assert sorted(statuses(one.run())) == [Status.FAILED, Status.LEFT]
+    assert one.counters.failed == {"disk-full": 1}
+    assert Path(path).read_bytes() == before
+    assert list(Path(one.junk, "tmp").iterdir()) == []
+    assert Path(small).exists()
+    assert one.run() == []
+    (disk / "filler").unlink()
+    one.clock.now += LATER
+    assert statuses(one.run()) == [Status.DONE]
+
+
+@root_only
+def test_no_room_for_the_junk_folder(disk, tmp_path):
+    """The folder itself cannot be made, as there are no inodes: the same."""
+    subprocess.run(["mount", "-o", "remount,nr_inodes=12", disk], check=True)
+    one = House(make(disk / "Maildir"), tmp_path / "state").watch()
+    one.deliver()
+    count = 0
+    try:
+        while True:
+            (disk / str(count)).touch()
+            count += 1
+    except OSError:
+        pass
+
+    assert [outcome.kind for outcome in one.run()] == ["disk-full"]
+    for number in range(count):
+        (disk / str(number)).unlink()
+    one.clock.now += LATER
+    subprocess.run(["mount", "-o", "remount,nr_inodes=100", disk], check=True)
+    assert statuses(one.run()) == [Status.DONE]
+
+
+@root_only
+def test_no_room_for_the_journal(disk, tmp_path):
+    """What cannot be noted is not done."""
+    one = House(make(tmp_path / "Maildir"), disk / "state").watch()
+    for _ in range(300):
+        one.deliver()
+    fill(disk, left=0)
+    outcomes = one.run()
+
+    assert {outcome.kind for outcome in outcomes if outcome.status is Status.FAILED} == {"journal"}
+    assert len(one.names()) + len(one.names(one.junk)) == 300
+    (disk / "filler").unlink()
+    for _ in range(3):
+        one.clock.now += LATER
+        one.run()
+    assert (len(one.names()), len(one.names(one.junk))) == (0, 300)
+
+
+@root_only
+def test_a_disk_that_is_read_only(disk, tmp_path):
+    one = House(make(disk / "Maildir"), tmp_path / "state").watch()
+    path = one.deliver()
+    before = Path(path).read_bytes()
+    subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+
+    assert [outcome.kind for outcome in one.run()] == ["read-only"]
+    assert Path(path).read_bytes() == before
+    subprocess.run(["mount", "-o", "remount,rw", disk], check=True)
+    one.clock.now += LATER
+    assert statuses(one.run()) == [Status.DONE]
+
+
+@root_only
+def test_another_file_system(disk, tmp_path, house):
+    """A junk folder on another disk cannot be reached by a rename: that is said, and nothing is copied."""
+    one = house(junk="Junk")
+    shutil.copytree(make(tmp_path / "Empty"), disk / "Junk")
+    Path(one.junk).mkdir()
+    subprocess.run(["mount", "--bind", disk / "Junk", one.junk], check=True)
+    try:
+        one.deliver()
+        (outcome,) = one.run()
+        assert (outcome.kind, len(one.names())) == ("folder", 1)
+        assert "different file systems" in outcome.failure
+    finally:
+        subprocess.run(["umount", "-l", one.junk], check=True)
+
+
+@contextmanager
+def as_nobody():
+    """Root may do everything, so the test works as somebody else."""
+    nobody = 65534
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(nobody)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+@pytest.fixture
+def shared():
+    """A folder that everyone may reach and write to, unlike those of pytest."""
+    path = Path(tempfile.mkdtemp())
+    path.chmod(0o1777)
+    yield path
+    for folder in path.rglob("*"):
+        if folder.is_dir():
+            folder.chmod(0o700)
+    shutil.rmtree(path)
+
+
+@pytest.mark.parametrize(("part", "spam"), [("tmp", ("tag",)), ("new", ("tag",)), ("new", ("file",))])
+def test_a_folder_that_may_not_be_written(shared, part, spam):
+    """The message stays, and the next one in another Maildir is done."""
+    with as_nobody():
+        from spamlstm.config import Action
+
+        one = House(make(shared / "Maildir"), shared / "state", {"spam": tuple(map(Action, spam))}).watch()
+        path = one.deliver()
+        before = Path(path).read_bytes()
+        folder = Path(one.root, part)
+        folder.chmod(0o500)
+
+        assert [outcome.kind for outcome in one.run()] == ["permission"]
+        assert Path(path).read_bytes() == before
+        assert list(Path(one.root, "tmp").iterdir()) == []
+        folder.chmod(0o700)
+        one.clock.now += LATER
+        assert statuses(one.run()) == [Status.DONE]
+        one.journal.close()
+
+
+def test_a_message_that_may_not_be_read(shared):
+    with as_nobody():
+        one = House(make(shared / "Maildir"), shared / "state").watch()
+        os.chmod(one.deliver(), 0)
+        one.deliver("ham")
+        assert sorted(statuses(one.run())) == [Status.FAILED, Status.LEFT]
+        assert one.counters.failed == {"permission": 1}
+        one.journal.close()
+
+
+def test_a_folder_that_vanishes(house):
+    """Between two groups the junk folder is removed by its user: it is made again."""
+    one = house()
+    one.deliver()
+    one.run()
+    shutil.rmtree(one.junk)
+    one.deliver()
+    assert statuses(one.run()) == [Status.DONE]
+    assert len(one.names(one.junk)) == 1
+
+
+def test_a_part_that_vanished(house):
+    """A junk folder without its tmp is made whole."""
+    one = house()
+    one.deliver()
+    one.run()
+    Path(one.junk, "tmp").rmdir()
+    one.deliver()
+    assert statuses(one.run()) == [Status.DONE]
+
+
+@root_only
+def test_a_link_that_leads_away(house, tmp_path):
+    """As root no mail is moved along a link that its user made, who could so reach where only root may write."""
+    one = house()
+    make(tmp_path / "Elsewhere")
+    Path(one.junk).symlink_to(tmp_path / "Elsewhere")
+    one.deliver()
+
+    assert [outcome.kind for outcome in one.run()] == ["folder"]
+    assert len(one.names()) == 1
+
+
+def test_kinds():
+    """What nobody thought of has a name too."""
+    assert kind_of(OSError(28, "")) is Kind.DISK_FULL
+    assert kind_of(OSError(9999, "")) is Kind.IO
+    assert kind_of(ValueError()) is Kind.BUG
+
+
+def test_retries_grow():
+    """Twice the time after each failure, up to a bound; and from the beginning after a success."""
+    now = 0.0
+    retries = Retries(lambda: now)
+    candidate = Candidate("/m", "new", "a")
+    waits = []
+    for _ in range(10):
+        retries.failed(candidate)
+        assert not retries.due(candidate)
+        begun = now
+        while not retries.due(candidate):
+            now += 5
+        waits.append(now - begun)
+    assert (waits[:3], waits[-1]) == ([FIRST_DELAY, 2 * FIRST_DELAY, 4 * FIRST_DELAY], LONGEST_DELAY)
+    retries.succeeded(candidate)
+    assert retries.due(candidate)
+
+
+@pytest.mark.parametrize("years", [10, -10])
+def test_a_wrong_clock_keeps_no_message_waiting(house, years):
+    """A message that failed is tried again when its time is over by the monotonic clock."""
+    one = house()
+    one.monotonic = Clock()
+    one.again()
+    Path(one.root, ".Junk").mkdir()
+    Path(one.root, ".Junk", "new").touch()
+    one.deliver("spam")
+    assert [outcome.status for outcome in one.run()] == [Status.FAILED]
+    Path(one.root, ".Junk", "new").unlink()
+    one.clock.now += years * 365 * 86_400
+    assert one.run() == []
+    one.monotonic.now += FIRST_DELAY + 1
+    assert [outcome.status for outcome in one.run()] == [Status.DONE]
+
+
+def test_retries_are_bounded():
+    """A hundred thousand failures do not fill the memory."""
+    retries = Retries(lambda: 0.0)
+    for number in range(50_000):
+        retries.failed(Candidate("/m", "new", str(number)))
+    assert len(retries._waiting) <= 20_000

@@ -1,0 +1,93 @@
+"""How many bytes of mail are in memory at once, counted by the interpreter: no machine's memory decides."""
+
+import tracemalloc
+
+import pytest
+from house import House, make
+from learning_house import LearningHouse
+from tiny_bundle import make as make_bundle
+
+from spamlstm.config import Action
+from spamlstm.filtering.outcome import Status
+from spamlstm.maildir.content_id import content_id
+from spamlstm.model.classifier import Classifier
+
+MB = 1 << 20
+
+
+def large(number, size):
+    """Mail of many lines with an attachment in base64, of about `size` bytes."""
+    head = f"""Received: by mx id {number}
+From: ann@example.org
+Subject: the pictures of day {number}
+MIME-Version: 1.0
+Content-Type: multipart/mixed; boundary=b
+
+--b
+
+Here are the pictures that I took.
+--b
+Content-Type: image/jpeg
+Content-Transfer-Encoding: base64
+
+"""
+    return head.encode() + (b"A" * 76 + b"\n") * (size // 77) + b"--b--\n"
+
+
+def peak(work):
+    """The most bytes that were allocated at once while `work` ran, and what it gave."""
+    tracemalloc.start()
+    try:
+        done = work()
+        return tracemalloc.get_traced_memory()[1], done
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.fixture(scope="module")
+def classifier(tmp_path_factory):
+    return Classifier.open(make_bundle(tmp_path_factory.mktemp("models") / "tiny"))
+
+
+@pytest.mark.parametrize(
+    ("size", "count", "most"),
+    [
+        # A batch of 16 MiB, as many tagged copies, and a chunk.
+        (MB, 60, 50 * MB),
+        # One at a time: its bytes, its tagged copy, and what finding its content id takes.
+        (6 * MB, 8, 5 * 6 * MB),
+    ],
+)
+def test_large_mail_that_waits(tmp_path, classifier, size, count, most):
+    """However many large messages wait, and all are tagged: memory is bounded by a batch, or by one message."""
+    house = House(
+        make(tmp_path / "Maildir"),
+        tmp_path / "state",
+        {"ham": (Action.TAG,), "unsure": (Action.TAG,)},
+        judge=classifier,
+    ).watch()
+    house.deliver(content=large(count, 1000))
+    house.run()  # loads what is loaded with the first message
+    for number in range(count):
+        house.deliver(content=large(number, size))
+    used, outcomes = peak(house.run)
+    assert [one.status for one in outcomes] == [Status.DONE] * count
+    assert used < most
+
+
+def test_large_mail_that_is_moved(tmp_path):
+    """Messages that a user moves together are in memory one at a time, unless they are small; all are learned."""
+    house = LearningHouse(make(tmp_path / "Maildir"), tmp_path / "state", {"spam": (), "unsure": ()}).watch()
+    mails = [large(number, 3 * MB if number else 1000) for number in range(13)]
+    for content in mails:
+        house.deliver("ham", content=content)
+    house.run()
+    junk = house.folder(".Junk")
+    house.look()
+    house.move(mails[0], junk)
+    house.look()  # the store and the layer, which is 14 MB
+    for content in mails[1:]:
+        house.move(content, junk)
+    used, _ = peak(house.look)
+    assert set(house.labels()) == set(map(content_id, mails))
+    assert used < 6 * 3 * MB

@@ -1,0 +1,384 @@
+"""What is done to one message, and what is said of it."""
+
+# ruff: noqa: PTH104, PTH108, PTH116, PTH118  as in maildir
+
+import contextlib
+import json
+import logging
+import os
+import stat
+from pathlib import Path
+
+import on_disk
+import pytest
+from house import DATE, WordJudge, judgement, raw
+from interruption import CrashError, Interruption, crash
+
+from spamlstm import __version__
+from spamlstm.config import Action, Config, MaildirConfig
+from spamlstm.filtering.outcome import Status
+from spamlstm.maildir.headers import tag
+from spamlstm.maildir.names import Name
+from spamlstm.verdict import Verdict
+
+TAG, FILE, KEYWORD = Action.TAG, Action.FILE, Action.KEYWORD
+
+
+def tagged(content, verdict=Verdict.SPAM):
+    return tag(content, judgement(verdict), version=__version__, bar=WordJudge.policy.thresholds.spam)
+
+
+def statuses(outcomes):
+    return [outcome.status for outcome in outcomes]
+
+
+def test_the_defaults(house):
+    """Spam is tagged and filed, unsure is tagged, ham is left untouched."""
+    one = house()
+    contents = [Path(one.deliver(body)).read_bytes() for body in ("spam", "unsure", "ham")]
+
+    outcomes = one.run()
+
+    assert [(outcome.status, outcome.actions) for outcome in outcomes] == [
+        (Status.DONE, (TAG, FILE)),
+        (Status.DONE, (TAG,)),
+        (Status.LEFT, ()),
+    ]
+    assert one.contents(one.junk) == [tagged(contents[0])]
+    assert one.contents() == sorted([tagged(contents[1], Verdict.UNSURE), contents[2]])
+    assert one.run() == []
+
+
+def test_a_filed_message(house):
+    """The junk folder is made, as mail servers make it; sizes are true; date and mode are those of the message."""
+    one = house()
+    one.deliver(name="1.host,S=9,W=9,U=7")
+    one.run()
+
+    ((part, text),) = one.names(one.junk)
+    name, path = Name.parse(text), os.path.join(one.junk, part, text)
+    status = os.stat(path)
+    assert (part, name.info, name.size) == ("new", None, status.st_size)
+    assert name.wire_size == status.st_size + Path(path).read_bytes().count(b"\n")
+    assert not any(field.startswith("U=") for field in name.fields)
+    assert (status.st_mtime, stat.S_IMODE(status.st_mode)) == (DATE, 0o640)
+    assert Path(one.junk, "maildirfolder").exists()
+
+
+def test_what_a_reader_had_keeps_its_bytes(house):
+    """In cur a message is filed by a rename, with its flags, and never tagged: readers remember its size."""
+    one = house(catch_up="all")
+    Path(one.root, "dovecot-keywords").write_text("0 work\n1 home\n")
+    on_disk.create_folder(one.root, one.junk)
+    Path(one.junk, "dovecot-keywords").write_text("3 home\n")
+    source = one.deliver(part="cur", name="1.host,U=7:2,FSab")
+    inode = os.stat(source).st_ino
+    one.deliver("unsure", part="cur", name="2.host:2,")
+
+    assert [(one.status, one.actions) for one in one.run()] == [(Status.DONE, (FILE,)), (Status.LEFT, ())]
+    ((part, text),) = one.names(one.junk)
+    assert (part, Name.parse(text).info) == ("cur", "2,FSd")
+    assert os.stat(os.path.join(one.junk, part, text)).st_ino == inode
+
+
+@pytest.mark.parametrize(
+    ("actions", "where", "name", "done"),
+    [
+        ((KEYWORD,), "cur", "1.host:2,c", (KEYWORD,)),
+        ((TAG, KEYWORD), "cur", None, (TAG, KEYWORD)),
+    ],
+)
+def test_a_keyword(house, actions, where, name, done):
+    """Only cur has flags, so the message goes there; alone, a keyword leaves its base name as it was."""
+    one = house(spam=actions)
+    Path(one.root, "dovecot-keywords").write_text("2 $Junk\n")
+    one.deliver(name="1.host")
+
+    assert one.run()[0].actions == done
+    ((part, text),) = one.names()
+    assert (part, Name.parse(text).keywords) == (where, "c")
+    assert name in (None, text)
+    assert one.run() == []
+
+
+def test_no_keyword_without_a_letter(house):
+    """Dovecot's list is never written to."""
+    one = house(spam=(KEYWORD,))
+    one.deliver()
+    assert statuses(one.run()) == [Status.LEFT]
+    assert not Path(one.root, "dovecot-keywords").exists()
+
+
+def test_a_dry_run_only_says(house):
+    """Nothing is moved or made, and what was said is not said again."""
+    one = house(dry_run=True)
+    path = one.deliver()
+
+    (outcome,) = one.run()
+
+    assert (outcome.status, outcome.actions, outcome.folder) == (Status.DRY, (TAG, FILE), one.junk)
+    assert Path(path).exists()
+    assert not Path(one.junk).exists()
+    assert one.run() == []
+    assert one.counters.acted == {}
+
+
+@pytest.mark.parametrize("how", ["rename", "copy"])
+def test_what_a_user_moves_back_stays(house, how):
+    """By whatever means, tagged as it is: it is known by its content."""
+    one = house()
+    one.deliver()
+    one.run()
+    ((part, text),) = one.names(one.junk)
+    filed = os.path.join(one.junk, part, text)
+    back = os.path.join(one.root, "cur", "77.imap:2,S")
+    if how == "rename":
+        os.rename(filed, back)
+    else:
+        Path(back).write_bytes(Path(filed).read_bytes().replace(b"\n", b"\r\n"))
+        os.utime(back, (DATE, DATE))
+        Path(filed).unlink()
+
+    assert statuses(one.run()) == [Status.KNOWN]
+    assert one.names() == [("cur", "77.imap:2,S")]
+    assert one.run() == []
+
+
+def test_the_same_content_twice_at_once(house):
+    """One of the two is judged, the other is its copy; neither is lost."""
+    one = house()
+    for name in ("a", "b"):
+        one.deliver(name=name, content=raw("spam"))
+
+    assert sorted(statuses(one.run())) == [Status.DONE, Status.KNOWN]
+    assert statuses(one.run()) == [Status.KNOWN]
+    assert one.run() == []
+    assert (len(one.names()), len(one.names(one.junk))) == (1, 1)
+
+
+def test_what_cannot_be_judged_stays(house):
+    """And does not stop the next."""
+    one = house()
+    path = one.deliver("broken")
+    one.deliver("spam")
+
+    assert sorted(statuses(one.run())) == [Status.DONE, Status.FAILED]
+    assert Path(path).exists()
+    assert one.counters.failed == {"unreadable": 1}
+
+
+def test_what_is_no_mail_stays(house):
+    """Unsure by its reason, but headers have no place in other kinds of files."""
+    one = house()
+    one.judge.judge_many = lambda mails, **_: (
+        replace_reason(judged, "not-mail") for judged in WordJudge().judge_many(mails)
+    )
+    one.deliver("unsure")
+    assert statuses(one.run()) == [Status.LEFT]
+
+
+def replace_reason(judged, reason):
+    from dataclasses import replace
+
+    return replace(judged, judgement=replace(judged.judgement, reason=reason))
+
+
+def test_too_large_to_read(house, monkeypatch):
+    """What would fill the memory is not read."""
+    one = house()
+    path = one.deliver()
+    os.truncate(path, (64 << 20) + 1)
+
+    assert [outcome.kind for outcome in one.run()] == ["too-large"]
+    assert one.judge.asked == 0
+
+
+def test_gone_before_it_was_read(house):
+    """A reader or a user was faster; what a reader took to cur is found there, though only new was asked for."""
+    one = house()
+    kept, removed = one.deliver("spam", name="a"), one.deliver("spam", name="b")
+    candidates = one.pipeline.scan(one.root)
+    os.rename(kept, os.path.join(one.root, "cur", "a:2,"))
+    Path(removed).unlink()
+
+    assert statuses(one.pipeline.process(candidates)) == [Status.GONE, Status.GONE]
+    assert statuses(one.run(parts=("new",))) == [Status.DONE]
+
+
+def test_stop(house):
+    """It is asked between groups; what was not reached comes with the next scan."""
+    one = house()
+    for _ in range(150):
+        one.deliver("ham")
+    candidates = one.pipeline.scan(one.root)
+
+    done = one.pipeline.process(candidates, stop=lambda: one.judge.asked >= 64)
+
+    assert len(done) == 64
+    assert len(one.pipeline.scan(one.root)) == 150 - 64
+
+
+def test_each_outcome_when_it_has_come_about(house):
+    """Who follows the outcomes of much mail hears of the first while the last is not yet judged."""
+    one = house()
+    for _ in range(150):
+        one.deliver("ham")
+
+    following = one.pipeline.follow(one.pipeline.scan(one.root))
+
+    assert next(following).status is Status.LEFT
+    assert one.judge.asked < 150
+    assert len(list(following)) == 149
+
+
+def test_another_configuration(house):
+    """From one call of process to the next."""
+    one = house()
+    config = Config(maildirs=(MaildirConfig(one.root, spam=()),))
+    one.pipeline.reconfigure(config=config, classifier=one.judge)
+    one.deliver()
+    assert statuses(one.run()) == [Status.LEFT]
+
+
+def test_a_maildir_that_is_not_configured_any_more(house):
+    one = house()
+    one.deliver()
+    one.pipeline.reconfigure(config=Config(), classifier=one.judge)
+    assert statuses(one.run()) == [Status.LEFT]
+    assert one.names(one.junk) == []
+
+
+def test_the_log_tells_no_secrets(house, caplog):
+    """Ids, folders, scores and reasons; nothing from the message itself."""
+    one = house()
+    one.deliver(content=b"From: secret@x.org\nSubject: secret\n\nsecret spam\n")
+    one.deliver(content=b"From: secret@x.org\nSubject: secret\n\nsecret broken\n")
+    with caplog.at_level(logging.DEBUG, "spamlstm"):
+        one.run()
+
+    assert "secret" not in caplog.text.replace(one.root, "")
+    done = next(record for record in caplog.records if record.event == "done")
+    assert done.fields["folder"] == ".Junk"
+    assert done.getMessage().startswith("done maildir=")
+    assert "verdict=spam" in done.getMessage()
+
+
+def test_a_name_cannot_forge_a_line_of_the_log(house, caplog):
+    """A local user may call a file what he likes."""
+    one = house()
+    one.deliver("ham", name='1\ndone verdict=ham maildir="x')
+    with caplog.at_level(logging.INFO, "spamlstm"):
+        one.run()
+    assert all("\n" not in record.getMessage() for record in caplog.records)
+
+
+def test_counters(house):
+    """They can be sent as JSON, and the latency counts from the delivery, whatever date the message has."""
+    one = house()
+    path = one.deliver()
+    one.clock.now = os.stat(path).st_ctime + 0.03
+    one.run()
+    shown = json.loads(json.dumps(one.counters.snapshot()))
+
+    assert (shown["judged"], shown["acted"]) == ({"spam": 1}, {"tag": 1, "file": 1})
+    assert one.counters.latency.quantile(0.5) == 0.05
+
+
+def test_an_unexpected_error_is_one_messages_own(house, monkeypatch):
+    """Contract 7: a bug of ours leaves that message, and the next is judged."""
+    one = house(spam=(TAG,))
+    one.deliver("spam")
+    one.deliver("ham")
+    monkeypatch.setattr("spamlstm.filtering.plan.tag", None)
+
+    assert sorted(statuses(one.run())) == [Status.FAILED, Status.LEFT]
+    assert one.counters.failed == {"bug": 1}
+
+
+def test_the_order_on_disk(house, monkeypatch):
+    """The intent is on disk before the first change of a Maildir; the fresh message before the old one goes."""
+    one = house()
+    one.deliver()
+    seen = []
+    for name in ("fsync", "rename", "unlink"):
+        real = getattr(os, name)
+        monkeypatch.setattr(os, name, lambda *a, real=real, name=name, **k: seen.append(name) or real(*a, **k))
+    real_group = one.journal.group
+    monkeypatch.setattr(
+        one.journal, "group", lambda *, durable: seen.append(f"group {durable}") or real_group(durable=durable)
+    )
+    on_disk.create_folder(one.root, one.junk)
+    candidates = one.pipeline.scan(one.root)
+    seen.clear()
+    one.pipeline.process(candidates)
+
+    before = ["group False"]  # what is in progress
+    assert seen == [*before, "group True", "fsync", "rename", "fsync", "unlink", "fsync", "group False"]
+
+
+def test_an_act_that_cannot_be_settled(house):
+    """Where the Maildir is not there at the restart, the act stays open; it is settled when the Maildir is back."""
+    one = house(spam=(TAG,))
+    left_open = 0
+    for number in range(100):
+        before = Path(one.deliver()).read_bytes()
+        candidates = one.pipeline.scan(one.root)
+        with Interruption(number, crash) as interruption, contextlib.suppress(CrashError):
+            one.pipeline.process(candidates)
+        os.rename(one.root, one.root + ".away")
+        one.again()
+        left_open += len(one.journal.open_acts())
+        os.rename(one.root + ".away", one.root)
+        one.clock.now += 1000
+        one.run()
+        assert one.journal.open_acts() == []
+        assert one.contents() == [tagged(before)]
+        for part, name in one.names():
+            os.unlink(os.path.join(one.root, part, name))
+        if not interruption.happened:
+            break
+    assert left_open > 5
+
+
+def test_a_maildir_that_is_renamed_in_mid_act(house):
+    """Before any call: the act is done in the directory that was opened, whatever its name is by then."""
+    one = house(spam=(TAG,))
+    for number in range(100):
+        before = Path(one.deliver()).read_bytes()
+        candidates = one.pipeline.scan(one.root)
+        with Interruption(number, lambda: os.rename(one.root, one.root + ".away")) as interruption:
+            (outcome,) = one.pipeline.process(candidates)
+        if interruption.happened:
+            os.rename(one.root + ".away", one.root)
+        assert (outcome.status, one.journal.open_acts()) == (Status.DONE, [])
+        assert one.contents() == [tagged(before)]
+        for part, name in one.names():
+            os.unlink(os.path.join(one.root, part, name))
+        if not interruption.happened:
+            break
+    assert number > 10
+
+
+@pytest.mark.model
+def test_with_the_shipped_model(tmp_path, root):
+    """The real thing, once: the test string that every filter calls spam is filed, a short letter is not."""
+    from house import House, make
+
+    from spamlstm.model.classifier import Classifier
+    from spamlstm.model.reading import GTUBE
+
+    classifier = Classifier.open(root / "models/default")
+    one = House(make(tmp_path / "Maildir"), tmp_path / "state", judge=classifier).watch()
+    one.deliver(GTUBE)
+    one.deliver("Dear Bob, the minutes of our meeting of Thursday are attached. Kind regards, Ann")
+
+    first, second = one.run()
+
+    assert (first.judgement.reason, first.actions, first.judgement.model) == (
+        "gtube",
+        (TAG, FILE),
+        classifier.bundle.label,
+    )
+    assert second.judgement.verdict is not Verdict.SPAM
+    assert len(one.names(one.junk)) == 1
+    assert one.run() == []

@@ -1,0 +1,329 @@
+"""What a scan finds: all that is not judged, nothing twice, and at no cost where nothing changed."""
+
+# ruff: noqa: PTH104, PTH118  as in maildir
+
+import os
+import shutil
+from pathlib import Path
+
+import on_disk
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from interruption import Interruption
+
+from spamlstm.config import CatchUp
+from spamlstm.filtering import scan
+from spamlstm.filtering.outcome import Candidate
+from spamlstm.maildir.folders import folders
+from spamlstm.maildir.names import Name
+from spamlstm.maildir.opened import OpenMaildir
+
+
+def bases(candidates):
+    return sorted(candidate.base for candidate in candidates)
+
+
+@pytest.mark.parametrize(
+    ("catch_up", "judged"),
+    [(CatchUp.NEW, []), (CatchUp.UNSEEN, ["new", "unread"]), (CatchUp.ALL, ["new", "read", "unread"])],
+)
+def test_what_lay_there_before(house, catch_up, judged):
+    """The archive is judged only when that is asked for; mail that comes later is, in any case."""
+    one = house(watched=False, catch_up=catch_up)
+    one.deliver(name="new")
+    one.deliver(part="cur", name="unread:2,F")
+    one.deliver(part="cur", name="read:2,S")
+
+    assert bases(one.pipeline.scan(one.root)) == judged
+    one.run()
+    one.deliver("ham", name="later")
+    assert bases(one.pipeline.scan(one.root)) == ["later"]
+
+
+def test_what_came_while_stopped(house):
+    """Also what a reader took to cur meanwhile is judged after the restart, and the old archive still is not."""
+    one = house(watched=False)
+    one.deliver("ham", part="cur", name="old:2,S")
+    one.watch().journal.close()
+    one.deliver("ham", name="a")
+    os.rename(one.deliver("ham", name="b"), os.path.join(one.root, "cur", "b:2,S"))
+    one.open()
+
+    assert bases(one.pipeline.scan(one.root)) == ["a", "b"]
+
+
+def test_old_mail_that_a_user_moves_in(house):
+    """What was delivered before the watch began and turns up in cur is none of our business; in new it is."""
+    one = house()
+    for part, name in (("cur", "a:2,S"), ("new", "b")):
+        os.utime(one.deliver("spam", part=part, name=name), (1e9, 1e9))
+    assert sorted(outcome.status for outcome in one.run()) == ["done", "old"]
+    assert one.names() == [("cur", "a:2,S")]
+    assert one.run() == []
+
+
+def test_a_second_look_does_nothing(house):
+    """Neither after a change of flags, nor after a move from new to cur, nor after a restart."""
+    one = house(ham=())
+    path = one.deliver("ham", name="a,S=9")
+    one.run()
+    os.rename(path, os.path.join(one.root, "cur", "a,S=9:2,FS"))
+    assert one.pipeline.scan(one.root) == []
+    one.again()
+    assert one.pipeline.scan(one.root) == []
+    assert one.judge.asked == 1
+
+
+def test_a_name_that_is_used_again(house):
+    """Procmail gives names away twice: another file of the same name is another message."""
+    one = house()
+    first = one.deliver("ham", name="a")
+    one.run()
+    os.rename(first, os.path.join(one.root, "keeps-its-inode"))
+    one.deliver("ham", name="a")
+
+    assert [outcome.status for outcome in one.run()] == ["left"]
+    assert one.run() == []
+
+
+def test_a_restored_backup(house):
+    """All files have other inodes then: what was judged is known by its content, what lay there before by its name."""
+    one = house(watched=False)
+    one.deliver("spam", part="cur", name="archive:2,S")
+    one.watch()
+    one.deliver("ham", name="a")
+    one.run()
+    saved = one.root + ".saved"
+    shutil.copytree(one.root, saved)
+    shutil.rmtree(one.root)
+    shutil.copytree(saved, one.root)
+    one.again()
+
+    assert [outcome.status for outcome in one.run()] == ["known"]
+    assert one.run() == []
+
+
+def test_nothing_changed_costs_two_calls(house, monkeypatch):
+    """Two calls of stat for an inbox that was at rest for a while, and no listing."""
+    one = house()
+    one.deliver("ham")
+    one.run()
+    one.clock.now = os.stat(os.path.join(one.root, "new")).st_mtime + 10  # noqa: PTH116
+    one.run()
+    calls = []
+    real = os.stat
+    monkeypatch.setattr(os, "stat", lambda path, **how: calls.append(path) or real(path, **how))
+    monkeypatch.setattr(os, "scandir", None)
+
+    assert one.pipeline.scan(one.root) == []
+    assert calls == [os.path.join(one.root, part) for part in ("new", "cur")]
+
+
+def test_a_change_within_one_tick(house):
+    """A folder that changed just now is read again: two deliveries may share one time of change."""
+    one = house()
+    new = os.path.join(one.root, "new")
+    one.deliver("ham")
+    one.clock.now = os.stat(new).st_mtime + 0.001  # noqa: PTH116
+    before = os.stat(new)  # noqa: PTH116
+    one.run()
+    one.deliver("ham", name="second")
+    os.utime(new, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+    assert bases(one.pipeline.scan(one.root)) == ["second"]
+
+
+@pytest.mark.parametrize("years", [1, 20])
+def test_a_folder_from_the_future(house, monkeypatch, years):
+    """Under a clock that was put back not every scan reads the inbox, and what comes is found."""
+    one = house()
+    one.clock.now = os.stat(one.root).st_mtime - years * 365 * 86_400  # noqa: PTH116
+    one.deliver("ham")
+    one.run()
+    one.run()
+    listed = []
+    monkeypatch.setattr(scan, "listed", lambda *what: listed.append(what) or [])
+    one.run()
+    assert listed == []
+    monkeypatch.undo()
+    one.deliver("spam")
+    assert [outcome.judgement.verdict for outcome in one.run()] == ["spam"]
+
+
+def test_a_folder_of_a_server_whose_clock_is_a_little_ahead(house):
+    """Such a time of change may be that of two changes."""
+    now = 1_700_000_000.0
+    for ahead, settled in ((-3, True), (-1, False), (0, False), (60, False), (3600, False), (90_000, True)):
+        assert scan.is_settled(int((now + ahead) * 1e9), now=now) is settled
+
+
+def test_what_failed_comes_back(house):
+    """Though nothing changed in the folder; but not at once."""
+    one = house()
+    one.deliver("broken")
+    one.clock.now = os.stat(os.path.join(one.root, "new")).st_mtime + 10  # noqa: PTH116
+    assert [outcome.status for outcome in one.run()] == ["failed"]
+    assert one.run() == []
+    one.clock.now += 60
+    assert [outcome.status for outcome in one.run()] == ["failed"]
+    one.clock.now += 15
+    assert one.run() == []
+
+
+def test_a_message_in_both(house):
+    """A reader takes a message to cur between the two listings: it is there once, under its later name."""
+    one = house()
+    path = one.deliver("ham", name="a")
+    one.deliver("ham", part="cur", name="z:2,")
+
+    def read():
+        os.rename(path, os.path.join(one.root, "cur", "a:2,"))
+
+    with Interruption(1, read):
+        found = one.pipeline.scan(one.root)
+
+    assert [(candidate.part, candidate.name) for candidate in found] == [("cur", "a:2,"), ("cur", "z:2,")]
+
+
+def test_only_new(house):
+    """For an event in new there is no need to read a large cur."""
+    one = house()
+    one.deliver("ham", name="a")
+    one.deliver("ham", part="cur", name="b:2,")
+
+    assert bases(one.pipeline.scan(one.root, parts=("new",))) == ["a"]
+
+
+def test_a_vanished_maildir(house):
+    """It is reported and counted; when it is back, work goes on."""
+    one = house()
+    os.rename(one.root, one.root + ".away")
+    assert one.run() == []
+    assert one.counters.failed == {"vanished": 1}
+    os.rename(one.root + ".away", one.root)
+    one.deliver("ham")
+    assert [outcome.status for outcome in one.run()] == ["left"]
+
+
+def test_names_that_left_are_forgotten(house):
+    """The journal keeps no names for ever: a day after they left the inbox they go, and those that are there stay."""
+    one = house()
+    gone = one.deliver("ham", name="gone")
+    one.deliver("ham", name="stays")
+    one.run()
+    Path(gone).unlink()
+    one.clock.now += 100_000
+    one.run()
+
+    assert one.journal.seen.unseen(one.root, {"gone": 0, "stays": 0}, now=one.clock.now) == {"gone"}
+
+
+def test_links_and_hidden_names(house):
+    """Neither is a message."""
+    one = house()
+    one.deliver("ham", name=".hidden")
+    Path(one.root, "new", "link").symlink_to("/etc/passwd")
+    assert one.pipeline.scan(one.root) == []
+
+
+@given(
+    st.lists(
+        st.text(st.characters(exclude_characters="/\0:,", exclude_categories=["Cs"]), min_size=1, max_size=8),
+        unique=True,
+        max_size=8,
+    )
+)
+def test_unseen_is_the_difference(names):
+    """Whatever names there are: those that were added are not unseen, all others are."""
+    import sqlite3
+
+    from spamlstm.filtering.inbox_index import SCHEMA, Seen
+
+    connection = sqlite3.connect(":memory:")
+    connection.executescript(SCHEMA)
+    seen = Seen(connection)
+    seen.begin("/m", names[::2], since=0.0, now=1.0)
+    seen.add("/m", [(name, 5) for name in names[1::4]], now=1.0)
+
+    unseen = seen.unseen("/m", dict.fromkeys(names, 5), now=2.0)
+    connection.close()
+    assert unseen == set(names) - set(names[::2]) - set(names[1::4])
+
+
+def test_listed_is_in_order(house):
+    """Mail is judged in the order of its names, mostly that of its delivery."""
+    one = house()
+    for name in ("3", "1", "2"):
+        one.deliver("ham", name=name)
+    listed = scan.listed(on_disk.opened(one.root).home, "new")
+    assert [Name.parse(candidate.name).base for candidate in listed] == ["1", "2", "3"]
+
+
+def test_two_files_of_one_base(house):
+    """Names that differ in their comma fields only: each file is judged, and once."""
+    one = house(spam=())
+    for name in ("a,1", "a,2"):
+        one.deliver("spam", name=name)
+    assert [outcome.status for outcome in one.run()] == ["left", "left"]
+    one.clock.now += 10
+    assert one.run() == []
+    one.again()
+    assert one.run() == []
+
+
+def test_one_base_in_new_and_in_cur(house):
+    """Two files are two messages there too."""
+    one = house(spam=())
+    one.deliver("spam", name="a,S=10")
+    one.deliver("spam", name="a,S=11:2,S", part="cur")
+    assert [outcome.status for outcome in one.run()] == ["left", "left"]
+    one.again()
+    assert {outcome.status for outcome in one.run()} <= {"known"}
+
+
+def test_a_name_that_is_full(house):
+    """Fields may fill a name to its 255 bytes: it is tagged and filed all the same, without the fields."""
+    one = house()
+    one.deliver("spam", name="8," + "A" * 253)
+    one.deliver("unsure", name="9," + "B" * 253)
+    assert [outcome.status for outcome in one.run()] == ["done", "done"]
+    assert len(one.names(one.junk)) == len(one.names()) == 1
+
+
+def test_a_link_that_a_server_left(house, monkeypatch):
+    """A second name in the tmp of another folder, for good: one visit waits for its end in all half a second."""
+    one = house()
+    slept = []
+    monkeypatch.setattr("spamlstm.maildir.transfer.time.sleep", slept.append)
+    on_disk.create_folder(one.root, os.path.join(one.root, ".Archive"))
+    for number in range(5):
+        path = one.deliver("spam")
+        os.link(path, os.path.join(one.root, ".Archive", "tmp", f"{number}.left"))
+    assert {outcome.status for outcome in one.run()} == {"done"}
+    assert 0.4 < sum(slept) < 0.6
+
+
+def test_a_copy_in_another_folder_is_left_to_its_user(house):
+    """A message that its user has linked to another folder meanwhile is not judged."""
+    one = house()
+    on_disk.create_folder(one.root, os.path.join(one.root, ".Archive"))
+    os.link(one.deliver("spam"), os.path.join(one.root, ".Archive", "cur", "1:2,S"))
+    assert [outcome.status for outcome in one.run()] == ["known"]
+
+
+@given(st.text("ab,:2S", max_size=9))
+def test_the_base_of_a_candidate(name):
+    """It is that of its name, whatever stands there."""
+    assert Candidate("/m", "cur", name).base == Name.parse(name).base
+
+
+def test_dates_that_no_database_holds(house):
+    """A message and a folder may have any date that the file system takes: they are judged, and nothing fails."""
+    one = house()
+    far = 20_000_000_000 * 10**9
+    os.utime(one.deliver("spam"), ns=(far, far))
+    os.utime(os.path.join(one.root, "new"), ns=(far, far))
+    assert [outcome.status for outcome in one.run()] == ["done"]
+    with OpenMaildir.open(one.root) as home:
+        assert all(0 <= folder.new_ns < 1 << 63 for folder in folders(home))

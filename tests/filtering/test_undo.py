@@ -1,0 +1,157 @@
+"""What was done is taken back, and only that."""
+
+# ruff: noqa: PTH104, PTH118  as in maildir
+
+import os
+from pathlib import Path
+
+import on_disk
+import pytest
+
+from spamlstm.config import Action
+from spamlstm.errors import TemporaryError
+from spamlstm.filtering.recovery import Ledger
+from spamlstm.filtering.undo import Fate, undo
+from spamlstm.maildir.names import Name
+from spamlstm.maildir.opened import OpenMaildir
+
+TAG, FILE, KEYWORD = Action.TAG, Action.FILE, Action.KEYWORD
+
+
+def take_back(one, *, since=0.0, dry=False):
+    ledger = Ledger(one.journal, counters=one.counters, clock=one.clock)
+    return [undone.fate for undone in undo(one.journal, ledger, since=since, dry=dry, clock=one.clock)]
+
+
+def path_of(one, folder):
+    ((part, name),) = one.names(folder)
+    return os.path.join(folder, part, name)
+
+
+@pytest.mark.parametrize("actions", [(TAG,), (FILE,), (KEYWORD,), (TAG, FILE), (TAG, KEYWORD), (TAG, KEYWORD, FILE)])
+@pytest.mark.parametrize("read", [False, True])
+def test_there_and_back(house, actions, read):
+    """Whatever was done: the message is in the inbox with its bytes, and with the flags that it got since."""
+    one = house(spam=actions)
+    on_disk.create_folder(one.root, one.junk)
+    Path(one.root, "dovecot-keywords").write_text("0 $Junk\n1 work\n")
+    Path(one.junk, "dovecot-keywords").write_text("0 work\n1 $Junk\n")
+    before = Path(one.deliver(name="1.host,S=9")).read_bytes()
+    one.run()
+    folder = one.junk if FILE in actions else one.root
+    if read:
+        path = path_of(one, folder)
+        name = Name.parse(os.path.basename(path))  # noqa: PTH119
+        info = "2,S" + name.keywords
+        os.rename(path, os.path.join(folder, "cur", str(Name(name.base, name.fields, info))))
+
+    assert take_back(one) == [Fate.UNDONE]
+
+    assert one.names(one.junk) == []
+    ((part, text),) = one.names()
+    name = Name.parse(text)
+    assert one.contents() == [before]
+    assert (name.flags, name.keywords) == ("S" if read else "", "")
+    assert name.size in ((len(before), 9) if actions in ((FILE,), (KEYWORD,)) else (len(before),))
+    assert part == ("cur" if read or KEYWORD in actions else "new")
+    assert take_back(one) == []
+    assert one.run() == []
+    one.again()
+    assert one.run() == []
+
+
+def test_what_a_user_moved_is_his(house):
+    """To another folder, or out of the world: it is left alone and said so, each time."""
+    one = house()
+    archive = os.path.join(one.root, ".Archive")
+    on_disk.create_folder(one.root, archive)
+    one.deliver()
+    one.run()
+    os.rename(path_of(one, one.junk), os.path.join(archive, "cur", "7.imap:2,S"))
+    one.deliver()
+    one.run()
+    os.unlink(path_of(one, one.junk))  # noqa: PTH108
+
+    assert take_back(one) == [Fate.ELSEWHERE, Fate.ELSEWHERE]
+    assert (one.names(), len(one.names(archive))) == ([], 1)
+
+
+def test_since(house):
+    """The latest first, no further back than asked, and nothing in a dry run."""
+    one = house()
+    for _ in range(3):
+        one.deliver()
+        one.run()
+        one.clock.now += 100
+    since = one.clock.now - 250
+
+    assert take_back(one, since=since, dry=True) == [Fate.UNDONE] * 2
+    assert len(one.names(one.junk)) == 3
+    assert take_back(one, since=since) == [Fate.UNDONE] * 2
+    assert (len(one.names(one.junk)), len(one.names())) == (1, 2)
+
+
+def test_more_than_a_group(house):
+    one = house()
+    for _ in range(150):
+        one.deliver()
+    one.run()
+    assert take_back(one) == [Fate.UNDONE] * 150
+    assert (len(one.names(one.junk)), len(one.names())) == (0, 150)
+
+
+def test_a_place_that_is_gone(house):
+    """Where the message cannot go back to its place, it stays where we put it."""
+    one = house(spam=(FILE,))
+    one.deliver()
+    one.run()
+    filed = Path(path_of(one, one.junk)).read_bytes()
+    os.rename(os.path.join(one.root, "new"), os.path.join(one.root, "old"))
+
+    assert take_back(one) == [Fate.FAILED]
+    os.rename(os.path.join(one.root, "old"), os.path.join(one.root, "new"))
+    assert one.contents(one.junk) == [filed]
+    assert take_back(one) == [Fate.UNDONE]
+
+
+def test_a_maildir_that_is_refused(house):
+    """Its user may hold the lock: his messages stay where they are, and those of the others are taken back."""
+    one = house()
+    for _ in range(2):
+        one.deliver()
+        one.run()
+    opened = []
+
+    def open_maildir(path):
+        opened.append(path)
+        if len(opened) == 1:
+            raise TemporaryError("another spamlstm is at work there")
+        return OpenMaildir.open(path)
+
+    ledger = Ledger(one.journal, counters=one.counters, clock=one.clock)
+    undone = list(undo(one.journal, ledger, since=0.0, dry=False, clock=one.clock, open_maildir=open_maildir))
+
+    assert [each.fate for each in undone] == [Fate.FAILED, Fate.UNDONE]
+    assert undone[0].failure == "another spamlstm is at work there"
+    assert (len(one.names(one.junk)), len(one.names())) == (1, 1)
+
+
+def test_an_open_act_in_a_maildir_that_is_refused(house):
+    """It stays open, and the next that asks brings it to its end."""
+    one = house()
+    one.deliver()
+    one.run()
+    with one.journal.group(durable=False):
+        one.journal._connection.execute("UPDATE acts SET state = 'open'")
+    refused = [TemporaryError("another spamlstm is at work there")]
+
+    def open_maildir(path):
+        if refused:
+            raise refused.pop()
+        return OpenMaildir.open(path)
+
+    ledger = Ledger(one.journal, counters=one.counters, clock=one.clock, opened=open_maildir)
+    ledger.settle(all_open=True)
+    assert len(one.journal.open_acts()) == 1
+    ledger.settle()
+    assert one.journal.open_acts() == []

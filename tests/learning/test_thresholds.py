@@ -1,0 +1,131 @@
+"""Bars for one user's mail: found in time, no lower than the ham allows, and used only where they hold."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tiny_bundle import SPAM, UNSURE, make
+
+from spamlstm.config import Config, Costs, PolicyConfig, Thresholds
+from spamlstm.evaluation.metrics import rate_pct
+from spamlstm.learning.label import Label
+from spamlstm.learning.thresholds import MARGIN, REHEARSED, Trial, find_bars, rehearse, verdict_of
+from spamlstm.model.bundle import Calibration
+from spamlstm.model.classifier import Classifier
+from spamlstm.model.personal_features import runs
+from spamlstm.model.personal_layer import PersonalLayer
+from spamlstm.verdict import Verdict
+
+MODEL = Thresholds(0.2, 0.98)
+ODDS = math.log(0.98 / 0.02)
+
+
+def trial(ham, spam=()) -> Trial:
+    return Trial(np.array([False] * len(ham) + [True] * len(spam), np.bool_), np.array([*ham, *spam], np.float64))
+
+
+def bar(found) -> float:
+    """As log-odds."""
+    return math.log(found.thresholds.spam / (1 - found.thresholds.spam))
+
+
+Scores = st.lists(st.floats(-20, 20) | st.just(math.nan), max_size=60)
+
+
+@given(ham=Scores, spam=Scores, wanted=st.sampled_from([0.0, 0.001, 0.1, 0.3]))
+def test_no_more_ham_is_filed_than_wanted(ham, spam, wanted):
+    """Of the ham tried no more than the share wanted is above the bar; and where so much ham cannot show that share,
+    none is, and the bar is not below the model's. The bar for ham never is above that for spam.
+    """
+    found = find_bars(trial(ham, spam), ham_filed=wanted, model=MODEL)
+    known = [score for score in ham if not math.isnan(score)]
+    filed = sum(verdict_of(score, found.thresholds) is Verdict.SPAM for score in known)
+    assert (found.ham, found.filed) == (len(known), filed)
+    assert filed <= wanted * max(len(known), 1)
+    figure = rate_pct(filed, len(known))
+    assert found.bound == (figure.high / 100 if figure else 1)
+    if found.bound > wanted:
+        assert filed == 0
+        assert found.thresholds.spam >= MODEL.spam
+    assert found.thresholds.ham == min(MODEL.ham, found.thresholds.spam)
+
+
+def test_little_ham_keeps_the_model_s_bar_or_raises_it():
+    """Ten messages cannot lower it; one of them above it raises it past that, with a margin."""
+    assert find_bars(trial([-5.0] * 10), ham_filed=0.001, model=MODEL).thresholds == MODEL
+    assert bar(find_bars(trial([-5.0] * 9 + [ODDS + 2]), ham_filed=0.001, model=MODEL)) == pytest.approx(
+        ODDS + 2 + MARGIN
+    )
+    assert find_bars(trial([]), ham_filed=0.001, model=MODEL).thresholds == MODEL
+
+
+def test_much_ham_lowers_it():
+    """With 10,000 ham messages a few may be above it, and never is it lower than even odds."""
+    ham = [*np.linspace(-9, 1, 9990), *range(2, 12)]
+    found = find_bars(trial(ham), ham_filed=0.001, model=MODEL)
+    assert found.bound <= 0.001
+    assert 1 < found.filed < 10
+    assert bar(found) == pytest.approx(11 - found.filed)
+    assert find_bars(trial([-9.0] * 10_000), ham_filed=0.001, model=MODEL).thresholds.spam == 0.5
+
+
+def test_a_rehearsal_knows_no_more_than_was_known_then():
+    """The bars of a block rest on what came before it: one spam-like ham is filed once, and then its like is not."""
+    ham = [-5.0] * 1500
+    for at in (700, 900):  # in two blocks of the last thousand
+        ham[at] = ODDS + 1
+    counts = rehearse(trial(ham), ham_filed=0.001, model=MODEL)
+    assert counts[Label.HAM] == {Verdict.HAM: REHEARSED - 2, Verdict.UNSURE: 1, Verdict.SPAM: 1}
+    assert sum(counts[Label.SPAM].values()) == 0
+
+
+def test_without_a_score_it_is_unsure():
+    """A picture without words, unlike all that is known."""
+    assert rehearse(trial([math.nan]), ham_filed=0.001, model=MODEL)[Label.HAM][Verdict.UNSURE] == 1
+
+
+# --- in use ---------------------------------------------------------------------------------------------------------
+
+HIGH = Thresholds(1e-7, 1 - 1e-7)
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory):
+    return make(tmp_path_factory.mktemp("models") / "tiny")
+
+
+def judged(bundle, layer, raw, policy=None):
+    classifier = Classifier.open(bundle, config=Config(policy=policy or PolicyConfig()), personal=layer)
+    return classifier.classify(raw)
+
+
+def layer_with(bars) -> PersonalLayer:
+    layer = PersonalLayer()
+    layer.bars = bars
+    return layer
+
+
+def test_bars_hold_with_their_base_only(bundle):
+    """They are used where the base is the one that they were found with, and without its layer they are not known."""
+    assert judged(bundle, layer_with({"tiny-1": HIGH}), SPAM).verdict is Verdict.UNSURE
+    assert judged(bundle, layer_with({"tiny-2": HIGH}), SPAM).verdict is Verdict.SPAM
+    assert judged(bundle, None, SPAM).verdict is Verdict.SPAM
+
+
+@pytest.mark.parametrize("policy", [PolicyConfig(thresholds=MODEL), PolicyConfig(costs=Costs())])
+def test_the_configuration_s_own_bars_come_before(bundle, policy):
+    """Whoever sets thresholds or costs means them."""
+    assert judged(bundle, layer_with({"tiny-1": HIGH}), SPAM, policy).verdict is Verdict.SPAM
+
+
+@pytest.mark.parametrize("spam", [True, False])
+def test_what_the_user_says_is_past_any_bar(bundle, spam):
+    """However far out the bars are, a message that he labelled is judged so, also after a change of bars."""
+    layer = layer_with({"tiny-1": HIGH})
+    layer.learn(runs(UNSURE), prior=0.0, spam=spam)
+    assert judged(bundle, layer, UNSURE).verdict is (Verdict.SPAM if spam else Verdict.HAM)
+    assert judged(bundle, layer, UNSURE).probability == pytest.approx(float(spam), abs=1e-7)
+    layer.bars = {}
+    assert judged(bundle, layer, UNSURE).probability == pytest.approx(Calibration.probability(5.0 if spam else -2.0))

@@ -1,0 +1,141 @@
+"""Folders: found in both layouts, and told apart by names in many languages."""
+
+import os
+
+import on_disk
+import pytest
+
+from spamlstm.maildir import folders as mail_folders
+from spamlstm.maildir.folders import MOST_FOLDERS, Kind, below, folders, kind
+from spamlstm.maildir.junk_folder import junk_folder
+
+
+def make(path):
+    for part in ("tmp", "new", "cur"):
+        (path / part).mkdir(parents=True)
+
+
+@pytest.mark.parametrize(
+    "names", [[".Archive", ".Archive.2024", ".Junk"], ["Archive", "Archive/2024", "Junk"], ["INBOX/Lists", "Junk"]]
+)
+def test_all_folders_are_found(tmp_path, names):
+    """The inbox first; a folder may lie in a plain directory, and what is none is passed over."""
+    make(tmp_path)
+    for name in names:
+        make(tmp_path / name)
+    (tmp_path / "sieve" / "tmp").mkdir(parents=True)
+    (tmp_path / "dovecot-uidlist").write_text("")
+    assert [folder.name for folder in folders(on_disk.opened(tmp_path).home)] == ["", *names]
+
+
+def test_links_are_not_followed(tmp_path):
+    """Neither a folder nor a part of one."""
+    make(tmp_path / "other")
+    make(tmp_path / "Maildir")
+    (tmp_path / "Maildir" / ".Linked").symlink_to(tmp_path / "other")
+    (tmp_path / "Maildir" / ".Half" / "new").mkdir(parents=True)
+    (tmp_path / "Maildir" / ".Half" / "cur").symlink_to(tmp_path / "other" / "cur")
+    assert [folder.name for folder in folders(on_disk.opened(tmp_path / "Maildir").home)] == [""]
+
+
+def test_there_is_an_end(tmp_path):
+    """However deep somebody nests folders, the look at them ends."""
+    make(tmp_path)
+    path = tmp_path
+    for _ in range(30):
+        path = path / "a"
+        make(path)
+    assert 1 < len(list(folders(on_disk.opened(tmp_path).home))) < MOST_FOLDERS
+
+
+def test_what_is_no_maildir(tmp_path):
+    """It cannot be mistaken for an empty one."""
+    with pytest.raises(OSError, match="no Maildir"):
+        list(folders(on_disk.opened(tmp_path).home))
+
+
+def test_times_tell_of_what_comes_and_goes(tmp_path):
+    """A name more in a part shows in its time."""
+    make(tmp_path)
+    os.utime(tmp_path / "cur", ns=(1, 1))
+    (before,) = folders(on_disk.opened(tmp_path).home)
+    (tmp_path / "cur" / "1:2,").write_text("")
+    (after,) = folders(on_disk.opened(tmp_path).home)
+    assert (before.which, before.new_ns) == (after.which, after.new_ns)
+    assert before.cur_ns == 1 != after.cur_ns
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("", Kind.INBOX),
+        (".Junk", Kind.JUNK),
+        (".INBOX.Spam", Kind.JUNK),
+        ("Junk", Kind.JUNK),
+        ("INBOX/Junk E-mail", Kind.JUNK),
+        (".Courrier ind&AOk-sirable", Kind.JUNK),
+        (".Junk.2024", Kind.SILENT),
+        (".Trash", Kind.SILENT),
+        (".Trash.old", Kind.SILENT),
+        (".Entw&APw-rfe", Kind.SILENT),
+        (".Papierkorb", Kind.SILENT),
+        ("[Gmail]/All Mail", Kind.SILENT),
+        (".INBOX.Sent Messages", Kind.SILENT),
+        (".Archive", Kind.FILED),
+        ("Lists/announce", Kind.FILED),
+        (".R&-D", Kind.FILED),
+        (".&bad&-", Kind.FILED),
+        (".Receipts", Kind.SILENT),
+        (".Lists.noise", Kind.SILENT),
+    ],
+)
+def test_what_a_folder_is_for(name, expected):
+    assert kind(name, junk="auto", silent=("Receipts", "Lists/noise")) is expected
+
+
+@pytest.mark.parametrize(("name", "wish"), [(".Ads", "Ads"), ("Lists/Junque", "Lists/Junque"), (".&ANw-ble", "Üble")])
+def test_the_junk_folder_as_configured(name, wish):
+    """By whichever name, on disk or as mail programs show it."""
+    assert kind(name, junk=wish) is Kind.JUNK
+    assert kind(name, junk="auto") is Kind.FILED
+
+
+def test_a_wish_in_dots():
+    assert kind(".Lists.Ads", junk="Lists/Ads") is Kind.JUNK
+    assert kind(".INBOX.Ads", junk=".INBOX.Ads") is Kind.JUNK
+
+
+def test_names_are_counted_in_all_directories(tmp_path, monkeypatch):
+    """Many directories with many names each: the look at them ends, and what lies beside each other is found."""
+    make(tmp_path)
+    for number in range(30):
+        make(tmp_path / f"{number:02}" / "inner")
+        for name in range(20):
+            (tmp_path / f"{number:02}" / f"file{name}").touch()
+    monkeypatch.setattr(mail_folders, "MOST_ENTRIES_IN_ALL", 100)
+    names = [folder.name for folder in below(on_disk.opened(tmp_path).home)]
+    assert {f"{number:02}" for number in range(30)} <= set(names)
+    assert 2 <= len([name for name in names if name.endswith("inner")]) < 5
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root acts as the owner of a Maildir")
+@pytest.mark.parametrize("look", [lambda home: list(folders(home)), lambda home: list(below(home)), junk_folder])
+def test_root_changes_its_identity_once_for_all_folders(tmp_path, monkeypatch, look):
+    """Each change takes as long as ten looks, and somebody may have 20,000 folders."""
+    for one in (tmp_path, *tmp_path.parents[:2]):
+        one.chmod(0o755)
+    for number in range(100):
+        make(tmp_path / "Maildir" / f".Empty{number}")
+        (tmp_path / "Maildir" / f".Empty{number}" / "cur").rmdir()
+    make(tmp_path / "Maildir")
+    for above, names, _ in os.walk(tmp_path / "Maildir"):
+        for name in (".", *names):
+            os.chown(os.path.join(above, name), 20_001, 20_001)  # noqa: PTH118
+    changes = []
+    change = os.seteuid
+    monkeypatch.setattr(os, "seteuid", lambda user: (changes.append(user), change(user)))
+    with on_disk.opened(tmp_path / "Maildir").home as home:
+        look(home)
+    assert 20_001 in changes
+    assert len(changes) < 20
+    assert os.geteuid() == 0

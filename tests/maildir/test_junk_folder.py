@@ -1,0 +1,126 @@
+"""The junk folder: found or made, whole after any crash."""
+
+# The tests speak the language of the module, which is that of os:
+# ruff: noqa: PTH101, PTH102, PTH103, PTH104, PTH110, PTH116, PTH118, PTH208
+
+import os
+import stat
+import tempfile
+from pathlib import Path
+
+import on_disk
+import pytest
+from readers_and_kills import (
+    OLD,
+    deliver,
+    everything,
+    killed_before,
+    make,
+)
+
+from spamlstm.errors import NoInputError, UserError
+from spamlstm.maildir import junk_folder, names
+
+# Other tests may have left threads, which the copies of the process that are killed here do without.
+pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+
+
+@pytest.mark.parametrize(
+    ("there", "wish", "chosen"),
+    [
+        ([], "auto", ".Junk"),
+        ([".Sent"], "auto", ".Junk"),
+        ([".Sent", ".Spam"], "auto", ".Spam"),
+        ([".Spam", ".Junk"], "auto", ".Junk"),
+        ([".junk e-mail"], "auto", ".junk e-mail"),
+        ([".INBOX.Sent"], "auto", ".INBOX.Junk"),
+        ([".INBOX.Bulk Mail"], "auto", ".INBOX.Bulk Mail"),
+        (["Sent"], "auto", "Junk"),
+        (["Sent", "Spam"], "auto", "Spam"),
+        (["INBOX/Junk", "Sent"], "auto", "INBOX/Junk"),
+        ([".Sent", "Spam"], "auto", "Spam"),
+        ([], "Unwanted", ".Unwanted"),
+        ([], ".Unwanted", ".Unwanted"),
+        ([], "INBOX.Junk", ".INBOX.Junk"),
+        ([".Sent"], "Lists/Junk", ".Lists.Junk"),
+        (["Sent"], "Lists/Junk", "Lists/Junk"),
+        ([".Junk"], "Indésirable & co", ".Ind&AOk-sirable &- co"),
+        (["Ind&AOk-sirable"], "Indésirable", "Ind&AOk-sirable"),
+    ],
+)
+def test_junk_folder(root, tmp_path, there, wish, chosen):
+    """What is there is used, and what is not is named as the others are."""
+    for name in there:
+        (tmp_path / "Maildir" / name).mkdir(parents=True)
+        for part in names.PARTS:
+            (tmp_path / "Maildir" / name / part).mkdir()
+
+    assert junk_folder.junk_folder(on_disk.opened(root).home, wish).path == os.path.join(root, chosen)
+
+
+@pytest.mark.parametrize("wish", ["", " ", "..", "../x", "/etc", "a//b", "cur", "a/../b", "a..b", "a\0"])
+def test_no_wish_leads_out(root, wish):
+    """A folder is below its Maildir, and is a folder of mail."""
+    with pytest.raises(UserError):
+        junk_folder.junk_folder(on_disk.opened(root).home, wish)
+
+
+def test_junk_of_what_is_no_maildir(tmp_path):
+    with pytest.raises(NoInputError):
+        junk_folder.junk_folder(on_disk.opened(tmp_path).home)
+
+
+@pytest.mark.parametrize("name", [".Junk", "Lists/Junk"])
+def test_create_folder(root, name):
+    """A whole Maildir with its marker, with the mode of its root, whatever the umask; and nothing the second time."""
+    os.chmod(root, 0o2770)  # noqa: S103  a group that shares its mail has it so
+    folder = os.path.join(root, name)
+    on_disk.create_folder(root, folder)
+    deliver(folder)
+    on_disk.create_folder(root, folder)
+
+    assert names.is_maildir(folder)
+    assert stat.S_IMODE(os.stat(folder).st_mode) == stat.S_IMODE(os.stat(os.path.join(folder, "new")).st_mode) == 0o2770
+    assert stat.S_IMODE(os.stat(os.path.join(folder, "maildirfolder")).st_mode) == 0o660
+    assert everything(folder) == [OLD]
+    assert os.listdir(os.path.join(folder, "tmp")) == []
+
+
+def test_create_folder_survives_a_crash(root):
+    """Cut short at any point, it is made whole by the next attempt."""
+    for number in range(1, 1000):
+        folder = os.path.join(root, f".Junk{number}")
+        killed = killed_before(number, lambda folder=folder: on_disk.create_folder(root, folder))
+        on_disk.create_folder(root, folder)
+        assert names.is_maildir(folder)
+        assert os.path.exists(os.path.join(folder, "maildirfolder"))
+        if not killed:
+            break
+    assert number > 30
+
+
+def test_one_file_system(root, tmp_path):
+    """One is fine; two are a sentence."""
+    junk_folder.check_one_file_system(on_disk.opened(root), on_disk.opened(make(tmp_path / "Other")))
+    memory = "/dev/shm"  # noqa: S108  the one other file system that most machines have
+    if not os.access(memory, os.W_OK) or os.stat(memory).st_dev == os.stat(root).st_dev:
+        pytest.skip("there is one file system only")
+    with tempfile.TemporaryDirectory(dir=memory) as shm:
+        for part in names.PARTS:
+            os.mkdir(os.path.join(shm, part))
+        with pytest.raises(UserError, match="different file systems"):
+            junk_folder.check_one_file_system(on_disk.opened(root), on_disk.opened(shm))
+
+
+def test_many_folders(root, monkeypatch):
+    """A Maildir may have 20,000 folders: to find the junk folder takes a listing, and no look at each."""
+    looks, real = [], os.stat
+    for number in range(500):
+        os.makedirs(os.path.join(root, f".F{number}", "new"))
+    make(Path(root, ".Spam"))
+    home = on_disk.opened(root).home
+    monkeypatch.setattr(os, "stat", lambda *a, **k: looks.append(a) or real(*a, **k))
+    assert junk_folder.junk_folder(home).name == ".Spam"
+    assert len(looks) < 10
+    os.rename(os.path.join(root, ".Spam"), os.path.join(root, ".Other"))
+    assert junk_folder.junk_folder(home).name == ".Junk"

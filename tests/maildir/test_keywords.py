@@ -1,0 +1,44 @@
+"""The letters of a folder's keywords, as Dovecot wrote them down."""
+
+import on_disk
+import pytest
+
+from spamlstm.maildir import keywords
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """An inbox and a junk folder that number their words differently."""
+    inbox, junk = tmp_path / "inbox", tmp_path / "junk"
+    for folder, text in ((inbox, "0 $Junk\n1 work\n2 NonJunk\n"), (junk, "0 work\n3 junk\n")):
+        folder.mkdir()
+        (folder / "dovecot-keywords").write_text(text)
+    return on_disk.opened(inbox), on_disk.opened(junk)
+
+
+def test_words(folders):
+    assert keywords.words(folders[0]) == {"a": "$Junk", "b": "work", "c": "NonJunk"}
+
+
+def test_a_folder_without_a_list(tmp_path):
+    assert keywords.words(on_disk.opened(tmp_path)) == {}
+
+
+@pytest.mark.parametrize("text", [b"", b"x y", b"26 z", b"-1 z", b"0", b"\xb2 z", b"0" * 99 + b" z"])
+def test_lines_that_mean_nothing(tmp_path, text):
+    """Whatever stands there is no error; only numbers of letters count."""
+    (tmp_path / "dovecot-keywords").write_bytes(text)
+    assert keywords.words(on_disk.opened(tmp_path)) == {}
+
+
+def test_letter(folders):
+    """The first word that is known, in any case; None without."""
+    inbox, junk = folders
+    assert keywords.letter(inbox, keywords.SPAM_WORDS) == "a"
+    assert keywords.letter(junk, keywords.SPAM_WORDS) == "d"
+    assert keywords.letter(junk, keywords.HAM_WORDS) is None
+
+
+def test_mapping(folders):
+    """Only words that both know have a letter to go to."""
+    assert keywords.mapping(*folders) == {"b": "a"}

@@ -1,0 +1,154 @@
+"""One Maildir folder: the names of its messages, and what lies in it."""
+
+# The tests speak the language of the module, which is that of os:
+# ruff: noqa: PTH102, PTH104, PTH118, PTH211
+
+import os
+
+import on_disk
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from readers_and_kills import (
+    OLD,
+    deliver,
+)
+
+from spamlstm.maildir import names, transfer
+from spamlstm.maildir.names import Name
+
+# Names
+
+
+file_names = st.text(st.sampled_from("aZ01.,:;=SWU2_") | st.characters(exclude_characters="/\0"), max_size=30)
+
+
+@given(file_names)
+def test_any_name_comes_back_as_it_was(text):
+    """Parsing a name loses nothing, whatever wrote it."""
+    assert str(Name.parse(text)) == text
+
+
+def test_the_pieces_of_a_name():
+    name = Name.parse("1.M2P3.host,S=123,X=y,W=130,U=7:2,Sab")
+
+    assert (name.base, name.fields) == ("1.M2P3.host", ("S=123", "X=y", "W=130", "U=7"))
+    assert (name.size, name.wire_size, name.flags, name.keywords) == (123, 130, "S", "ab")
+
+
+@pytest.mark.parametrize(
+    ("name", "flags", "keywords"),
+    [
+        ("a", "", ""),
+        ("a:2,", "", ""),
+        ("a:2,SFRS", "FRS", ""),
+        ("a:2,baS", "S", "ab"),
+        ("a:1,x", "", ""),
+        ("a:2,F,S", "F", ""),
+    ],
+)
+def test_flags(name, flags, keywords):
+    """Flags are sorted and each there once; what stands behind a second comma is no flag."""
+    assert (Name.parse(name).flags, Name.parse(name).keywords) == (flags, keywords)
+
+
+@pytest.mark.parametrize("field", ["S=", "S=x", "S=²", "S=-1", "S=" + "9" * 30])
+def test_a_size_that_is_no_number(field):
+    """It counts as none."""
+    assert Name.parse(f"a,{field}").size is None
+
+
+@pytest.mark.parametrize(
+    ("name", "moved"),
+    [
+        ("a", "new"),
+        ("a,S=1,U=7,W=2", "new,S=1,W=2"),
+        ("a,S=1:2,", "new,S=1:2,"),
+        ("a,U=7:2,SbFa", "new:2,FS"),
+        ("a:2,S,x", "new:2,S,x"),
+        ("a:1,x", "new:1,x"),
+    ],
+)
+def test_a_name_elsewhere(name, moved):
+    """The number of mbsync and the keywords of the old folder stay behind; sizes, flags and strange fields go along."""
+    assert str(Name.parse(name).elsewhere(base="new")) == moved
+
+
+def test_keywords_can_be_mapped():
+    """What the other folder knows by another letter gets that one; flags end up in ASCII order."""
+    assert str(Name.parse("a:2,Scba").elsewhere(base="b", keywords={"c": "a", "a": "d"})) == "b:2,Sad"
+
+
+def test_a_name_for_other_bytes():
+    """S and W tell the size of the new bytes, W with each line ended by CRLF; flags and keywords stay, U goes."""
+    name = transfer.sized(Name.parse("a,S=1,X=y,W=1,U=7:2,Sa"), b"a\nb\r\nc", base="b")
+
+    assert str(name) == "b,S=6,W=7,X=y:2,Sa"
+
+
+@given(file_names)
+def test_a_name_elsewhere_stays_put(text):
+    """The second move of a name changes no more than its base."""
+    once = Name.parse(text).elsewhere(base="b")
+
+    assert once.elsewhere(base="b") == once
+    assert not any(field.startswith("U=") for field in once.fields)
+    assert (once.flags, once.keywords) == (Name.parse(text).flags, "")
+
+
+def test_unique_names():
+    """No two are alike, here or in a process that begins as a copy of this one, and all are plain base names."""
+    readable, writable = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.write(writable, "\n".join(names.unique() for _ in range(100)).encode())
+        os._exit(0)
+    mine = [names.unique() for _ in range(100)]
+    os.waitpid(child, 0)
+    theirs = os.read(readable, 60_000).decode().split("\n")
+    os.close(readable)
+    os.close(writable)
+
+    assert len({*mine, *theirs}) == 200
+    assert all(str(Name(name)) == name == Name.parse(name).base and len(name) < 140 for name in mine)
+
+
+@pytest.mark.parametrize(
+    ("host", "escaped"), [("a/b:c,d", "a\\057b\\072c\\054d"), ("", "localhost"), ("é", "\\303\\251")]
+)
+def test_the_host_in_a_name(host, escaped):
+    """Signs that mean something in a name are escaped in octal (maildir.5)."""
+    assert names._host(host) == escaped
+
+
+# Listings
+
+
+def test_messages(root):
+    """All in new and cur, but for hidden names, folders and links."""
+    deliver(root, "a")
+    deliver(root, "b:2,S", part="cur")
+    deliver(root, ".hidden")
+    deliver(root, "c", part="tmp")
+    os.mkdir(os.path.join(root, "cur", "folder"))
+    os.symlink("/etc/passwd", os.path.join(root, "new", "link"))
+
+    found = list(on_disk.opened(root).messages())
+
+    assert [(entry.part, entry.name) for entry in found] == [("new", "a"), ("cur", "b:2,S")]
+    assert [entry.path for entry in on_disk.opened(root).find("b")] == [found[1].path]
+
+
+def test_a_missing_folder_is_not_an_empty_one(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        list(on_disk.opened(tmp_path / "gone").messages())
+
+
+def test_names_that_are_not_utf_8(root):
+    """A name is bytes to the file system, and is found again."""
+    os.rename(os.fsencode(deliver(root)), os.fsencode(root) + b"/new/1.h\xff,S=3")
+
+    (entry,) = on_disk.opened(root).messages()
+
+    assert transfer.read(entry, most=100)[0] == OLD
+    assert str(Name.parse(entry.name)) == entry.name

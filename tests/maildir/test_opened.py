@@ -1,0 +1,306 @@
+"""An opened Maildir: no name in it leads out of it, and as root it is worked on as its owner."""
+
+# The tests speak the language of the module, which is that of os:
+# ruff: noqa: PTH101, PTH104, PTH116, PTH118, PTH123, PTH208, PTH211
+
+import os
+import socket
+import stat
+from pathlib import Path
+
+import on_disk
+import pytest
+from readers_and_kills import OLD, deliver, make
+
+from spamlstm.errors import UserError
+from spamlstm.maildir import junk_folder, keywords, opened, transfer
+from spamlstm.maildir.descriptors import RefusedError
+from spamlstm.maildir.names import Name
+from spamlstm.maildir.opened import OpenMaildir
+from spamlstm.maildir.owner import Owner
+
+ANN, BOB = 20_001, 20_002
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can make files of two users")
+
+
+def give(path, user):
+    """Make all below a path a user's."""
+    for above, folders, files in os.walk(path):
+        for name in ("", *folders, *files):
+            os.chown(os.path.join(above, name), user, user, follow_symlinks=False)
+
+
+@pytest.mark.parametrize("name", ["new", "cur", "tmp", ".Junk", ".Junk/new", "Lists", "Lists/Junk"])
+def test_no_link_is_followed(root, tmp_path, name):
+    """Neither in place of a part, nor of a folder, nor of a directory above one."""
+    elsewhere = make(tmp_path / "elsewhere")
+    make(Path(elsewhere, "Junk"))
+    path = Path(root, name)
+    if path.parent.name == ".Junk":
+        make(path.parent)
+        path.rmdir()
+    if name == "Lists/Junk":
+        path.parent.mkdir()
+    if path.is_dir():
+        path.rmdir()
+    path.symlink_to(elsewhere)
+
+    with pytest.raises(RefusedError, match="symbolic link"):
+        on_disk.opened(root).home.enter(name)
+
+
+@pytest.mark.parametrize(("link", "wish"), [(".Junk", "auto"), (".Junk", "Junk"), ("Lists", "Lists/Junk")])
+def test_nothing_is_made_where_a_link_leads(root, tmp_path, link, wish):
+    """A folder that is a link is an error, and not a place for folders of ours."""
+    target = tmp_path / "elsewhere"
+    target.mkdir()
+    make(Path(root, "Sent"))
+    Path(root, link).symlink_to(target)
+
+    home = on_disk.opened(root).home
+    try:
+        junk_folder.create_folder(junk_folder.junk_folder(home, wish))
+    except (OSError, UserError):
+        assert wish != "auto"
+    else:
+        assert (wish, Path(root, "Junk", "new").is_dir()) == ("auto", True)
+
+    assert os.listdir(target) == []
+
+
+def test_what_was_opened_stays_what_it_is(root, tmp_path):
+    """A directory that is swapped for a link after it was opened changes nothing: it goes on with the one opened."""
+    other = make(tmp_path / "other")
+    deliver(other, "1.host", content=b"secret")
+    source = on_disk.entry(deliver(root))
+    source.status()
+    os.rename(os.path.join(root, "new"), os.path.join(root, "away"))
+    os.symlink(os.path.join(other, "new"), os.path.join(root, "new"))
+
+    assert transfer.read(source, most=100)[0] == OLD
+    source.unlink()
+    assert os.listdir(os.path.join(root, "away")) == []
+    assert os.listdir(os.path.join(other, "new")) == ["1.host"]
+
+
+@pytest.mark.parametrize("kind", ["link", "fifo", "socket", "folder"])
+def test_only_a_regular_file_is_read(root, kind, tmp_path):
+    """A FIFO keeps nobody waiting, a link leads nowhere, as a message or as a list of keywords."""
+    for path in (Path(root, "new", "x"), Path(root, "dovecot-keywords")):
+        if kind == "link":
+            (tmp_path / "secret").write_text("0 $Junk\n")
+            path.symlink_to(tmp_path / "secret")
+        elif kind == "fifo":
+            os.mkfifo(path)
+        elif kind == "folder":
+            path.mkdir()
+        else:
+            with socket.socket(socket.AF_UNIX) as one:
+                one.bind(str(path))
+
+    with pytest.raises(RefusedError):
+        transfer.read(on_disk.entry(os.path.join(root, "new", "x")), most=100)
+    assert keywords.words(on_disk.opened(root)) == {}
+    assert list(on_disk.opened(root).messages()) == []
+
+
+@pytest.mark.parametrize("path", ["/etc/passwd", "{}/../x/new/1", "{}/new/..", "{}/new", "{}x/new/1", "{}/etc/1"])
+def test_the_journal_leads_nowhere_else(root, path):
+    """A path of the journal that is not that of a message in the Maildir is refused."""
+    with pytest.raises(RefusedError):
+        on_disk.opened(root).home.entry_at(path.format(root))
+
+
+@pytest.mark.parametrize("path", ["/etc", "{}/..", "{}/../other", "{}/a/../..", "{}x", "{}/./x", "{}/"])
+def test_no_folder_of_the_journal_is_elsewhere(root, path):
+    with pytest.raises(RefusedError):
+        on_disk.opened(root).home.folder_at(path.format(root))
+
+
+def test_a_file_that_grows_while_it_is_read(root, monkeypatch):
+    """No more than the limit and one byte are read, whatever its size was a moment ago."""
+    path = deliver(root)
+    real, asked = os.fstat, []
+
+    def grow(handle):
+        status = real(handle)
+        with open(path, "ab") as stream:
+            stream.truncate(1 << 30)
+        return status
+
+    monkeypatch.setattr(transfer.os, "fstat", grow)
+    read = os.read
+    monkeypatch.setattr(transfer.os, "read", lambda handle, most: asked.append(most) or read(handle, most))
+    with pytest.raises(transfer.TooLargeError):
+        transfer.read(on_disk.entry(path), most=100_000)
+    assert sum(asked) <= 3 * 100_001
+
+
+@pytest.mark.parametrize("size", [0, 1, 99, 100, 101])
+def test_a_message_is_read_to_its_limit(root, size):
+    """All of it, or none."""
+    entry = on_disk.entry(deliver(root, content=b"x" * size))
+    if size > 100:
+        with pytest.raises(transfer.TooLargeError):
+            transfer.read(entry, most=100)
+    else:
+        assert transfer.read(entry, most=100)[0] == b"x" * size
+
+
+def test_headers_without_end(root, monkeypatch):
+    """A message that is all headers is not read: it would take seconds to find the forged ones among 64 MB."""
+    monkeypatch.setattr(transfer, "MOST_HEAD_BYTES", 1000)
+    lines = b"X-A: b\n" * 200
+    with pytest.raises(transfer.TooLargeError, match="headers"):
+        transfer.read(on_disk.entry(deliver(root, content=lines)), most=1 << 20)
+    assert transfer.read(on_disk.entry(deliver(root, "2.host", content=b"X-A: b\n\n" + lines)), most=1 << 20)
+
+
+def test_a_copy_has_no_set_id_bits(root):
+    """A mail with such a mode must not become a program of whoever rewrites it."""
+    source = deliver(root)
+    os.chmod(source, 0o6755)  # noqa: S103  that is what is tested
+    entry = on_disk.entry(source)
+
+    transfer.replace_with(entry, b"x", entry.folder.entry("new", "fresh"), expected=transfer.identity(entry))
+
+    assert stat.S_IMODE(os.stat(os.path.join(root, "new", "fresh")).st_mode) == 0o644
+
+
+def test_descriptors_are_few(root):
+    """However many folders are looked at, so many are open."""
+    for number in range(3 * opened.MOST_OPEN):
+        make(Path(root, f".F{number}"))
+    before = len(os.listdir("/proc/self/fd"))
+    home = on_disk.opened(root).home
+    for number in range(3 * opened.MOST_OPEN):
+        home.folder(f".F{number}").open_all()
+    deliver(os.path.join(root, ".F0"))
+    assert len(list(home.folder(".F0").messages())) == 1
+    assert len(os.listdir("/proc/self/fd")) - before < 5 * opened.MOST_OPEN
+
+
+@pytest.mark.parametrize("target", ["relative", "absolute"])
+def test_a_maildir_may_be_a_link_of_ones_own(root, tmp_path, target):
+    """~/Maildir may lie on another disk."""
+    link = tmp_path / "link"
+    link.symlink_to("Maildir" if target == "relative" else root)
+    with OpenMaildir.open(str(link)) as home:
+        assert home.identity == (os.stat(root).st_dev, os.stat(root).st_ino)
+        assert home.path == str(link)
+
+
+def test_a_link_to_itself(tmp_path):
+    """It ends."""
+    (tmp_path / "a").symlink_to("b")
+    (tmp_path / "b").symlink_to("a")
+    with pytest.raises(OSError, match="symbolic links"):
+        OpenMaildir.open(str(tmp_path / "a"))
+
+
+@as_root
+@pytest.mark.parametrize(("owner", "refused"), [(0, False), (BOB, False), (ANN, True)])
+def test_whose_link_is_followed(tmp_path, owner, refused):
+    """That of root and of the owner of the mail; nobody else decides under which name a Maildir is judged."""
+    bobs = make(tmp_path / "bob")
+    give(bobs, BOB)
+    link = tmp_path / "link"
+    link.symlink_to(bobs)
+    os.chown(link, owner, owner, follow_symlinks=False)
+
+    if refused:
+        with pytest.raises(RefusedError, match="symbolic link of another user"):
+            OpenMaildir.open(str(link))
+    else:
+        OpenMaildir.open(str(link)).close()
+
+
+@as_root
+def test_root_does_not_enter_what_is_not_the_owners(tmp_path):
+    """A folder of somebody else in a Maildir was put there by a trick, or by mistake."""
+    anns = make(tmp_path / "ann")
+    give(anns, ANN)
+    tmp_path.chmod(0o755)
+    os.chmod(os.path.join(anns, "new"), 0o755)  # noqa: S103  Ann may look into it
+    os.chown(os.path.join(anns, "new"), BOB, BOB)
+    with pytest.raises(RefusedError, match="does not belong"):
+        list(on_disk.opened(anns).messages())
+
+
+@as_root
+def test_root_acts_as_the_owner(tmp_path):
+    """With the rights of the user and with no others, and as itself again when it is done, or has failed."""
+    before = os.geteuid(), os.getegid(), os.getgroups()
+    with Owner(ANN, ANN, by_root=True).acting():
+        assert (os.geteuid(), os.getegid(), os.getgroups()) == (ANN, ANN, [])
+        with pytest.raises(PermissionError):
+            Path("/etc/shadow").read_bytes()
+        with Owner(ANN, ANN, by_root=True).acting():
+            assert os.geteuid() == ANN
+        assert os.geteuid() == ANN
+        with pytest.raises(RuntimeError), Owner(BOB, BOB, by_root=True).acting():
+            pass
+    assert (os.geteuid(), os.getegid(), os.getgroups()) == before
+    with pytest.raises(ZeroDivisionError), Owner(ANN, ANN, by_root=True).acting():
+        raise ZeroDivisionError
+    assert (os.geteuid(), os.getegid(), os.getgroups()) == before
+
+
+@as_root
+def test_the_group_of_root_is_not_taken(tmp_path):
+    """A user's Maildir that was made by root may have root's group."""
+    path = tmp_path / "x"
+    path.mkdir()
+    os.chown(path, ANN, 0)
+    with Owner.of(os.stat(path)).acting():
+        assert os.getegid() not in (0, os.getgid())
+
+
+@as_root
+def test_what_root_makes_is_the_owners(tmp_path):
+    """Files and folders alike, without giving anything away by chown."""
+    tmp_path.chmod(0o755)
+    anns = make(tmp_path / "ann")
+    source = deliver(anns)
+    give(anns, ANN)
+    junk = junk_folder.junk_folder(on_disk.opened(anns).home)
+    junk_folder.create_folder(junk)
+    entry = junk.home.folder().entry("new", os.path.basename(source))  # noqa: PTH119
+    transfer.replace_with(entry, b"x", junk.entry("new", "fresh"), expected=transfer.identity(entry))
+
+    made = [Path(above, name) for above, folders, files in os.walk(anns) for name in (*folders, *files)]
+    assert {(one.stat().st_uid, one.stat().st_gid) for one in made} == {(ANN, ANN)}
+    assert Path(anns, ".Junk", "new", "fresh") in made
+
+
+@pytest.mark.parametrize(
+    ("name", "short"),
+    [
+        ("b,S=1,W=2," + "A" * 300 + ":2,S", "b,S=1,W=2:2,S"),
+        ("b," + "A" * 100 + ",S=1," + "B" * 200, "b," + "A" * 100 + ",S=1"),
+        ("b,S=1:2,S," + "z" * 300, "b,S=1:2,S"),
+        ("b,S=1:2,FSa", "b,S=1:2,FSa"),
+        ("b,S=" + "1" * 300, "b"),
+    ],
+)
+def test_a_name_fits(name, short):
+    """Names may be 255 bytes long; what matters least goes first."""
+    assert str(Name.parse(name).fitting()) == short
+
+
+def test_names_without_end_are_not_listed(root, monkeypatch):
+    """Hidden names count: links to one file cost nothing, and a list of them memory. What is looked for is found."""
+    monkeypatch.setattr(opened, "MOST_LISTED", 5)
+    for number in range(5):
+        Path(root, "new", f".{number}").touch()
+    folder = OpenMaildir.open(str(root)).folder()
+    assert folder.listed("new") == []
+    Path(root, "new", "6.host").touch()
+    with pytest.raises(RefusedError) as error:
+        folder.listed("new")
+    assert error.value.strerror == "new has more than 5 names, too many to look at"
+    assert [entry.name for entry in folder.find("6.host")] == ["6.host"]
+    monkeypatch.setattr(opened, "MOST_PASSED", 5)
+    with pytest.raises(RefusedError):
+        folder.find("6.host")
+    folder.home.close()

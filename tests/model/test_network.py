@@ -1,0 +1,113 @@
+"""The scorer: grouping by length is a matter of speed only, and a strange network is refused."""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spamlstm.errors import DataError
+from spamlstm.model import bundle
+from spamlstm.model.encoder import Encoder
+from spamlstm.model.network import Scorer, buckets, message_logit
+
+
+@given(st.lists(st.integers(1, 300), max_size=60), st.integers(1, 1000))
+def test_buckets_hold_each_row_once(lengths, budget):
+    """No row is lost or doubled, and no group is larger than the budget unless it is one row."""
+    groups = list(buckets(lengths, budget=budget))
+    assert sorted(index for group in groups for index in group) == list(range(len(lengths)))
+    assert all(len(group) == 1 or max(lengths[i] for i in group) * len(group) <= budget for group in groups)
+
+
+def test_together_is_as_one_by_one(tiny):
+    """Padding does not leak: each logit is that of its row alone."""
+    loaded = bundle.load(tiny)
+    scorer = Scorer(loaded)
+    random = np.random.default_rng(7)
+    rows = [random.integers(0, loaded.input.vocab_size, size).tolist() for size in random.integers(1, 200, 50)]
+    alone = [scorer.logits([row])[0] for row in rows]
+    np.testing.assert_allclose(scorer.logits(rows), alone, atol=1e-5)
+    assert scorer.logits([]).shape == (0,)
+
+
+def reseal(path, **changes) -> None:
+    manifest = json.loads((path / "manifest.json").read_text())
+    bundle.seal(path, {**manifest, **changes})
+
+
+def test_the_self_test(tiny, copy):
+    """A network that gives other answers than it did at home is refused before it judges mail."""
+    Scorer(bundle.load(tiny)).self_test()
+    reseal(copy, self_test={"ids": [[1, 2]], "logits": [3.0], "tolerance": 0.01})
+    with pytest.raises(DataError, match="other answers"):
+        Scorer(bundle.load(copy)).self_test()
+
+
+def test_a_network_that_is_none(copy):
+    """Bytes with a true hash that are no network are one sentence, without the C++ of it."""
+    (copy / "model.onnx").write_bytes(b"no network")
+    reseal(copy)
+    assert hashlib.sha256(b"no network").hexdigest() in (copy / "manifest.json").read_text()
+    with pytest.raises(DataError, match="not a network"):
+        Scorer(bundle.load(copy))
+
+
+def test_a_vocabulary_that_is_none(copy):
+    """The same for the vocabulary."""
+    (copy / "tokenizer.json").write_text("{}")
+    reseal(copy)
+    with pytest.raises(DataError, match="not a vocabulary"):
+        Encoder(bundle.load(copy))
+
+
+def test_a_vocabulary_of_another_network(copy):
+    """Ids beyond the network's table would crash it; they are found when the bundle is opened."""
+    manifest = json.loads((copy / "manifest.json").read_text())
+    reseal(copy, input={**manifest["input"], "vocab_size": 300}, self_test={**manifest["self_test"], "ids": [[1], [2]]})
+    with pytest.raises(DataError, match="tokens and its network"):
+        Encoder(bundle.load(copy))
+
+
+def test_rows_have_bounds(tiny):
+    """No text gives no ids or more than header_tokens and window_tokens."""
+    encoder = Encoder(bundle.load(tiny))
+    long = "word " * 5000
+    assert [len(row) for row in encoder.encode(["", f"⟦body⟧ {long}", f"{long}⟦body⟧ {long}"])] == [1, 161, 256]
+
+
+def test_unknown_text(tiny):
+    """Letters that the vocabulary has never seen are unknown, words that it knows are not."""
+    encoder = Encoder(bundle.load(tiny))
+    assert encoder.is_unknown(encoder.encode(["⟦body⟧ " + "这是一个测试" * 10]))
+    assert not encoder.is_unknown(encoder.encode(["⟦body⟧ cheap pills for the meeting today and more"]))
+    assert not encoder.is_unknown(encoder.encode([""]))
+
+
+@given(st.lists(st.floats(-20, 20), min_size=1, max_size=8))
+def test_the_logit_of_a_message(windows):
+    """One window is the message; of several the highest counts half, and the company it keeps the other half."""
+    assert min(windows) - 1e-9 <= message_logit(windows) <= max(windows) + 1e-9
+    assert message_logit([windows[0]]) == windows[0]
+    assert message_logit([*windows, max(windows)]) >= message_logit(windows) - 1e-9
+
+
+def test_nothing_is_told_to_anyone(tiny, tmp_path, root):
+    """ONNX Runtime reports to its makers unless told not to; a trace of that is a file where temporary ones go."""
+    script = "from spamlstm.model.classifier import Classifier; import pathlib, sys\n"
+    script += "Classifier.open(pathlib.Path(sys.argv[1])); print(len(list(pathlib.Path('/proc/self/task').iterdir())))"
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(tiny)],
+        cwd=root,
+        env={**os.environ, "TMPDIR": str(tmp_path), "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "1\n"
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,24 @@
+"""A house for each test that asks for one."""
+
+import pytest
+from house import OPENED, House, make
+
+
+@pytest.fixture(autouse=True)
+def _closed():
+    """No journal is left open."""
+    yield
+    while OPENED:
+        OPENED.pop().close()
+
+
+@pytest.fixture
+def house(tmp_path):
+    """A watched Maildir, with the actions that are the default unless others are given."""
+
+    def build(*, watched=True, **config):
+        daemon = {key: config.pop(key) for key in ("catch_up", "dry_run") if key in config}
+        one = House(make(tmp_path / "Maildir"), tmp_path / "state", config, daemon)
+        return one.watch() if watched else one
+
+    return build

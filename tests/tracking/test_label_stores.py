@@ -1,0 +1,305 @@
+"""The layers of the Maildirs: each in step with what was said, few in memory, and never in the way of mail."""
+
+import contextlib
+import logging
+import sqlite3
+
+import pytest
+from house import Clock, raw
+from learning_house import Base
+
+from spamlstm.config import Layer
+from spamlstm.config.places import LABELS, personal_dir
+from spamlstm.learning import bounds, trainer
+from spamlstm.learning.label import Label, Mail
+from spamlstm.learning.label_store import Labels
+from spamlstm.maildir.content_id import content_id
+from spamlstm.tracking.label_stores import FIRST_DELAY, Learners, NotNowError
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def learners(tmp_path, clock):
+    """Of a state folder that is not there yet."""
+    made = []
+
+    def build(layer=Layer.SHARED, **more):
+        made.append(Learners(tmp_path / "state", base=Base(), layer=layer, clock=clock, monotonic=clock, **more))
+        return made[-1]
+
+    yield build
+    for one in made:
+        one.close()
+
+
+def say(learners, maildir, number, label=Label.SPAM):
+    return learners.say(maildir, raw("words", number), label)
+
+
+def test_nobody_has_said_anything(learners, tmp_path):
+    """Then nothing is made on disk, and the layer is empty."""
+    one = learners()
+    assert one.layer("/mail/ann").labels == 0
+    assert one.label("/mail/ann", content_id(raw("words", 1))) is None
+    one.tally()
+    assert not (tmp_path / "state").exists()
+
+
+@pytest.mark.parametrize("opened", [False, True])
+def test_another_base(learners, tmp_path, opened):
+    """What was learned rests on its scores from then on, whether the store is open by then or not."""
+    one = learners()
+    say(one, "/mail/ann", 1)
+    if not opened:
+        one.close()
+    one.reconfigure(layer=Layer.SHARED, base=Base("words 2", score=-3.0))
+
+    assert one.layer("/mail/ann").labels == 1
+    store = Labels.find(tmp_path / "state")
+    assert [(said.prior, said.model) for said in store.last()] == [(-3.0, "words 2")]
+    store.close()
+
+
+def test_one_layer_for_all(learners):
+    """What is said of mail in one Maildir counts in the others."""
+    one = learners()
+    assert say(one, "/mail/ann", 1)
+    assert not say(one, "/mail/ann", 1)
+    assert one.layer("/mail/bob") is one.layer("/mail/ann")
+    assert one.label("/mail/bob", content_id(raw("words", 1))) is Label.SPAM
+    one.tally()
+    assert (one.status.labels, one.status.moved) == ({"ham": 0, "spam": 1}, {"spam": 1})
+    assert one.status.last is not None
+
+
+def test_a_layer_each(learners, tmp_path):
+    """What one says is nobody else's."""
+    one = learners(Layer.MAILDIR)
+    say(one, "/mail/ann", 1)
+    say(one, "/mail/bob", 1, Label.HAM)
+    assert [one.label(box, content_id(raw("words", 1))) for box in ("/mail/ann", "/mail/bob", "/mail/carl")] == [
+        Label.SPAM,
+        Label.HAM,
+        None,
+    ]
+    assert (personal_dir(tmp_path / "state", "/mail/ann") / LABELS).is_file()
+    assert not (tmp_path / "state" / LABELS).exists()
+
+
+def test_few_are_in_memory(learners):
+    """Those that were used last; the others are the same again when they are asked for."""
+    one = learners(Layer.MAILDIR, most=2)
+    for number in range(5):
+        say(one, f"/mail/{number}", number)
+    assert len(one._stores) == 2
+    for number in range(5):
+        assert one.layer(f"/mail/{number}").labels == 1
+        assert len(one._stores) == 2
+
+
+def test_what_others_said_counts(learners, tmp_path):
+    """Another process says something, forgets it, and purges all; each is true with the next question."""
+    one = learners()
+    say(one, "/mail/ann", 1)
+    other = Labels.open(tmp_path / "state")
+    content = content_id(raw("words", 2))
+    other.said(Mail(content, raw("words", 2), "x", 0.0, "m"), Label.HAM)
+    assert one.layer("/mail/ann").labels == 2
+    other.forget(content)
+    assert one.layer("/mail/ann").labels == 1
+    other.purge()
+    assert one.layer("/mail/ann").labels == 0
+    other.close()
+
+
+def test_a_store_that_is_removed_or_put_in_another_place(learners, tmp_path):
+    """The file that is there now is the one that holds."""
+    one = learners()
+    say(one, "/mail/ann", 1)
+    state = tmp_path / "state"
+    for path in state.glob(f"{LABELS}*"):
+        path.rename(path.with_name("old-" + path.name))
+    assert one.layer("/mail/ann").labels == 0
+    say(one, "/mail/ann", 2)
+    say(one, "/mail/ann", 3)
+    assert one.layer("/mail/ann").labels == 2
+
+
+def test_a_store_that_cannot_be_used(learners, clock, tmp_path, caplog):
+    """What was learned goes on to count; it is told, and asked again later, and later again."""
+    one = learners()
+    say(one, "/mail/ann", 1)
+    breaking = sqlite3.connect(tmp_path / "state" / LABELS)
+    breaking.execute("ALTER TABLE epoch RENAME TO hidden")
+    with caplog.at_level(logging.WARNING):
+        assert one.layer("/mail/ann").labels == 1
+        assert one.layer("/mail/ann").labels == 1
+    assert caplog.text.count("not-learned") == 1
+    with pytest.raises(NotNowError):
+        say(one, "/mail/ann", 2)
+    clock.now += FIRST_DELAY + 1
+    one.layer("/mail/ann")
+    breaking.execute("ALTER TABLE hidden RENAME TO epoch")
+    breaking.close()
+    clock.now += FIRST_DELAY + 1
+    with pytest.raises(NotNowError):
+        say(one, "/mail/ann", 2)
+    clock.now += FIRST_DELAY
+    assert say(one, "/mail/ann", 2)
+    assert one.status.failed == 2
+
+
+def test_a_file_that_is_no_store(learners, clock, tmp_path):
+    """Mail is judged by the base alone, and not even that is an error."""
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / LABELS).write_bytes(b"none of ours" * 1000)
+    one = learners()
+    assert one.layer("/mail/ann") is one.nothing
+    with pytest.raises(NotNowError):
+        say(one, "/mail/ann", 1)
+    one.tally()
+    assert one.status.failed == 1
+
+
+def test_another_configuration(learners):
+    """From one for all to one each, and back: nothing is lost, and nothing is mixed."""
+    one = learners()
+    say(one, "/mail/ann", 1)
+    one.reconfigure(layer=Layer.MAILDIR, base=Base())
+    assert one.layer("/mail/ann").labels == 0
+    one.reconfigure(layer=Layer.SHARED, base=Base())
+    assert one.layer("/mail/ann").labels == 1
+
+
+DAMAGE = [
+    ("labels", "mail = x'789c00'"),
+    ("labels", "mail = x'ff'"),
+    ("labels", "label = 'maybe'"),
+    ("labels", "label = CAST(x'ff' AS TEXT)"),
+    ("labels", "tokens = x'01'"),
+    ("labels", "prior = 'x'"),
+    ("labels", "prior = 9e999"),
+    ("labels", "origin = 'z'"),
+    ("bars", "ham = 0.9, spam = 0.1"),
+    ("epoch", "number = 'x'"),
+]
+
+
+def damage(folder, table, change):
+    """Change what a store holds, as a disk might."""
+    with contextlib.closing(sqlite3.connect(folder / LABELS)) as database:
+        database.execute("INSERT OR IGNORE INTO bars VALUES ('words 1', 0.2, 0.9, 0)")
+        database.execute("DELETE FROM learned")
+        database.execute(f"UPDATE {table} SET {change}")  # noqa: S608  ours
+        database.commit()
+
+
+@pytest.mark.parametrize(("table", "change"), DAMAGE)
+def test_a_damaged_store_is_paused_and_the_others_go_on(learners, tmp_path, caplog, table, change):
+    """One line with the file and what to do; the base alone judges its user's mail; status names the Maildir."""
+    one = learners(Layer.MAILDIR)
+    for maildir in ("/mail/ann", "/mail/bob"):
+        say(one, maildir, 1)
+    one.close()
+    folder = personal_dir(tmp_path / "state", "/mail/ann")
+    damage(folder, table, change)
+
+    for _ in range(3):
+        assert one.layer("/mail/ann") is one.nothing
+        assert one.layer("/mail/bob").labels == 1
+    with pytest.raises(NotNowError):
+        say(one, "/mail/ann", 2)
+    assert say(one, "/mail/bob", 2)
+    assert caplog.text.count("not-learned") == 1
+    assert "maildir=/mail/ann" in caplog.text
+    (paused,) = one.status.snapshot()["paused"]
+    assert (paused["maildir"], paused["state"], paused["delay"]) == ("/mail/ann", str(folder), FIRST_DELAY)
+    assert str(folder / LABELS) in paused["why"]
+    assert "move it away to begin anew" in paused["why"]
+    assert "bug" not in caplog.text
+
+
+def test_a_store_that_is_damaged_while_it_is_open(learners, tmp_path, clock):
+    """What was learned before still counts; once the store is whole, all that was said does, and no pause is shown."""
+    one = learners()
+    say(one, "/mail/ann", 1)
+    say(one, "/mail/ann", 2)
+    damage(tmp_path / "state", "labels", "label = 'maybe' WHERE id = 2")
+    assert one.layer("/mail/ann").labels == 2  # row 2 is learned already
+    damage(tmp_path / "state", "bars", "ham = 0.9, spam = 0.1")
+    assert one.layer("/mail/ann").labels == 2
+    (paused,) = one.status.snapshot()["paused"]
+    assert paused["maildir"] is None
+    assert one.status.snapshot()["paused_stores"] == 1
+    damage(tmp_path / "state", "bars", "ham = 0.1, spam = 0.9")
+    clock.now += FIRST_DELAY + 1
+    one.layer("/mail/ann")
+    assert one.status.snapshot()["paused"] == []
+    assert one.status.snapshot()["paused_stores"] == 0
+
+
+def test_an_unexpected_error_is_one_store_s_own(learners, tmp_path, monkeypatch, caplog):
+    """Whatever comes up in one store, it is told as a bug without words of a message, and the others go on."""
+    one = learners(Layer.MAILDIR)
+    for maildir in ("/mail/ann", "/mail/bob"):
+        say(one, maildir, 1)
+    ann = one._stores[personal_dir(tmp_path / "state", "/mail/ann")]
+
+    def fails():
+        raise ZeroDivisionError("Dear Ann")
+
+    monkeypatch.setattr(ann.learner, "catch_up", fails)
+    assert one.layer("/mail/ann").labels == 1
+    assert one.layer("/mail/bob").labels == 1
+    assert "ZeroDivisionError" in caplog.text
+    assert "Dear Ann" not in [record.getMessage() for record in caplog.records]
+    assert "Dear" not in str(one.status.snapshot())
+
+
+def test_a_suspended_layer(learners, clock):
+    """Where judging failed with a layer the base alone judges for a while, and then the layer is read again."""
+    one = learners(Layer.MAILDIR)
+    for maildir in ("/mail/ann", "/mail/bob"):
+        say(one, maildir, 1)
+    one.suspend("/mail/ann", ZeroDivisionError())
+    assert one.layer("/mail/ann") is one.nothing
+    assert one.layer("/mail/bob").labels == 1
+    clock.now += FIRST_DELAY + 1
+    assert one.layer("/mail/ann").labels == 1
+    assert one.status.paused == ()
+
+
+@pytest.mark.parametrize("years", [4, -4])
+def test_a_pause_is_no_longer_under_a_wrong_clock(tmp_path, clock, years):
+    """Only the monotonic clock says when a store is asked again."""
+    monotonic = Clock(0.0)
+    one = Learners(tmp_path / "state", base=Base(), layer=Layer.SHARED, clock=clock, monotonic=monotonic)
+    say(one, "/mail/ann", 1)
+    damage(tmp_path / "state", "epoch", "number = 'x'")
+    one.layer("/mail/ann")
+    clock.now += years * 365 * 86_400
+    monotonic.now += FIRST_DELAY - 1
+    damage(tmp_path / "state", "epoch", "number = 1")
+    with pytest.raises(NotNowError):
+        say(one, "/mail/ann", 2)
+    monotonic.now += 2
+    assert say(one, "/mail/ann", 2)
+    one.close()
+
+
+def test_moves_do_not_fill_the_store(learners, monkeypatch, caplog):
+    """What users do with mail is bounded as what they say by a command: the first labels go, and that is told."""
+    monkeypatch.setattr(bounds, "MOST_LABELS", 8)
+    monkeypatch.setattr(trainer, "KEEP_EVERY", 4)
+    one = learners()
+    for number in range(20):
+        say(one, "/mail/ann", number)
+        assert one.layer("/mail/ann").labels <= 12
+    assert "label-store" in caplog.text
+    assert "are forgotten" in caplog.text
+    assert one.label("/mail/ann", content_id(raw("words", 19))) is Label.SPAM
+    assert one.label("/mail/ann", content_id(raw("words", 0))) is None

@@ -39,8 +39,8 @@ from spamlstm.evaluation import evaluate
 from spamlstm.evaluation.evaluate import Columns, Key, Summary
 from spamlstm.evaluation.trec_protocol import keyed
 from spamlstm.learning.label import Label
-from spamlstm.learning.label_store import Labels
-from spamlstm.learning.trainer import Learner, learned_layer
+from spamlstm.learning.label_store import LabelStore
+from spamlstm.learning.trainer import Trainer, learned_layer
 from spamlstm.model.classifier import Assessed, Classifier
 from spamlstm.model.personal_layer import PersonalLayer
 from spamlstm.verdict import Judgement, Verdict
@@ -114,7 +114,7 @@ def _parser() -> argparse.ArgumentParser:
 def mailboxes(arguments: argparse.Namespace) -> list[Mailbox]:
     chance = random.Random(arguments.seed)
     if arguments.what == "half":
-        mails = [itertools.islice(labelled_mail.read(path), arguments.most) for path in arguments.corpora]
+        mails = [itertools.islice(labelled_mail.read_labelled(path), arguments.most) for path in arguments.corpora]
         streams = [sorted(one, key=lambda mail: mail.date) for one in mails]
         mail = thinned(list(itertools.chain(*streams)), arguments.spam, chance)
         if arguments.interleave:
@@ -128,7 +128,7 @@ def mailboxes(arguments: argparse.Namespace) -> list[Mailbox]:
             mail = [redelivered(one, number, only_sent=arguments.bare) for number, one in enumerate(mail)]
         return [Mailbox(mail, len(mail) // 2)]
     (path,) = arguments.corpora
-    stream, size = thinned(list(labelled_mail.read(path)), arguments.spam, chance), arguments.size
+    stream, size = thinned(list(labelled_mail.read_labelled(path)), arguments.spam, chance), arguments.size
     # Spread over the whole corpus.
     starts = np.linspace(0, len(stream) - size, arguments.most).astype(int).tolist()
     cut = [Mailbox(stream[start : start + size], size // 2) for start in starts]
@@ -227,9 +227,10 @@ def adopt(folder: Path, model: Path | None) -> None:
     if status:
         sys.exit(f"adopt ended with {status}")
     told = json.loads(said.getvalue())
-    bars = told["bars"]
+    thresholds = told["bars"]
     print(
-        f"adopted {told['new']:,}; bar for spam {bars['spam']:.5f}, the model's {bars['model']['spam']:.5f}", flush=True
+        f"adopted {told['new']:,}; spam threshold {thresholds['spam']:.5f}, model's {thresholds['model']['spam']:.5f}",
+        flush=True,
     )
 
 
@@ -274,7 +275,7 @@ def balance(arguments: argparse.Namespace) -> None:
     """
     chance = random.Random(0)
     classifier = Classifier.open(arguments.model, personal=PersonalLayer())
-    mail = list(itertools.islice(labelled_mail.read(arguments.corpora[0]), MOST))
+    mail = list(itertools.islice(labelled_mail.read_labelled(arguments.corpora[0]), MOST))
     if arguments.shuffle:
         random.Random(1).shuffle(mail)
     assessed = list(classifier.assess_many(keyed(mail)))
@@ -301,24 +302,24 @@ def adopted(told: Sequence[Assessed[Key]]) -> PersonalLayer:
     """What is learned of history, in its order."""
     layer = PersonalLayer()
     for one in told:
-        layer.learn(one.prints, prior=one.prior, spam=one.key.spam, history=True)
+        layer.learn(one.personal_features, prior=one.prior, spam=one.key.spam, history=True)
     return layer
 
 
 def labelled(told: Sequence[Assessed[Key]], raws: Sequence[bytes]) -> PersonalLayer:
     """What is learned where the ham is labelled by one command and then the spam by another."""
-    with tempfile.TemporaryDirectory() as folder, contextlib.closing(Labels.open(Path(folder))) as labels:
-        learner = Learner(labels)
+    with tempfile.TemporaryDirectory() as folder, contextlib.closing(LabelStore.open(Path(folder))) as labels:
+        trainer = Trainer(labels)
         for label in Label:
             pairs = zip(told, raws, strict=True)
             mail = [one._replace(key=raw) for one, raw in pairs if one.key.spam is (label is Label.SPAM)]
-            for _ in learner.say_many(mail, label, model="m"):
+            for _ in trainer.add_labels(mail, label, model="m"):
                 pass
-        return learner.layer
+        return trainer.layer
 
 
 def sample(assessed: Sequence[Assessed[Key]], most: int, chance: random.Random, *, spam: bool) -> list[Assessed[Key]]:
-    of = [one for one in assessed if one.key.spam is spam and one.prints is not None]
+    of = [one for one in assessed if one.key.spam is spam and one.personal_features is not None]
     return chance.sample(of, min(most, len(of)))
 
 
@@ -327,7 +328,7 @@ def sample(assessed: Sequence[Assessed[Key]], most: int, chance: random.Random, 
 
 def many(arguments: argparse.Namespace, folder: Path) -> None:
     """Print seconds and memory of adopting, of adopting again, and of taking it back, each a process."""
-    streams = itertools.chain(*(labelled_mail.read(path) for path in arguments.corpora))
+    streams = itertools.chain(*(labelled_mail.read_labelled(path) for path in arguments.corpora))
     deliver(itertools.islice(streams, arguments.most), folder / "Maildir")
     command = [*spamlstm(), "adopt", str(folder / "Maildir"), "--state", str(folder / "state"), "--json"]
     command += ["--model", str(arguments.model)] if arguments.model else []

@@ -38,7 +38,7 @@ def main() -> None:
 def answered(archive: Path, most: int) -> Iterator[tuple[str, ...]]:
     """The answers for each message of an archive, in the order of NAMES."""
     classifier = Classifier.open(personal=PersonalLayer())
-    for one in itertools.islice(labelled_mail.read(archive), most):
+    for one in itertools.islice(labelled_mail.read_labelled(archive), most):
         judgement = classifier.classify(one.raw)
         reading = classifier.reader.read(one.raw)
         yield (
@@ -47,8 +47,14 @@ def answered(archive: Path, most: int) -> Iterator[tuple[str, ...]]:
             digest(repr((reading.windows, reading.evidence, reading.defects))),
             f"{judgement.verdict} {judgement.reason}",
             f"{judgement.score!r}",
-            digest(repr(tag(one.raw, judgement, version="1", bar=0.979))),
-            digest(repr(() if (prints := classifier.assess(one.raw).prints) is None else prints.tolist())),
+            digest(repr(tag(one.raw, judgement, version="1", spam_threshold=0.979))),
+            digest(
+                repr(
+                    ()
+                    if (personal_features := classifier.assess(one.raw).personal_features) is None
+                    else personal_features.tolist()
+                )
+            ),
         )
 
 

@@ -90,13 +90,14 @@ def speed(arguments: argparse.Namespace, folder: Path) -> None:
     """Print messages/s, processor time and memory of ours and of bogofilter with each wordlist, and the ratios."""
     mail = folder / "mail"
     known = [
-        (path, one.label) for path, one in extract(islice(labelled_mail.read(arguments.archive), arguments.most), mail)
+        (path, one.label)
+        for path, one in extract(islice(labelled_mail.read_labelled(arguments.archive), arguments.most), mail)
     ]
     model = ["--model", str(arguments.model)] if arguments.model else []
     programs = {"spamlstm": [*spamlstm(), "classify", *model, str(mail)]}
     for number, taught in enumerate(arguments.taught or ["half"]):
         words = folder / f"words{number}"
-        for lesson in [known[::2]] if taught == "half" else lessons(taught, folder / "lesson"):
+        for lesson in [known[::2]] if taught == "half" else examples(taught, folder / "lesson"):
             teach(words, lesson)
         size = (words / "wordlist.db").stat().st_size / 1e6
         programs[f"bogofilter, {taught}, {size:.0f} MB"] = ["bogofilter", "-d", str(words), "-T", "-B", str(mail)]
@@ -121,11 +122,11 @@ def speed(arguments: argparse.Namespace, folder: Path) -> None:
         print(f"{name:{wide}}{statistics.median(rates):>12,.0f}{spread:>16}{cpu:>16.3f}{memory}{ratio:>8.2f}")
 
 
-def lessons(taught: str, place: Path) -> Iterator[list[tuple[Path, str]]]:
+def examples(taught: str, place: Path) -> Iterator[list[tuple[Path, str]]]:
     """The mail of one archive, the first so many of it, or all archives of a folder, one after the other as files."""
     name, _, most = taught.partition(":")
     for archive in sorted(Path(name).glob("*.tar.xz")) if Path(name).is_dir() else [Path(name)]:
-        stream = islice(labelled_mail.read(archive), int(most) if most else None)
+        stream = islice(labelled_mail.read_labelled(archive), int(most) if most else None)
         yield [(path, one.label) for path, one in extract(stream, place)]
         shutil.rmtree(place)
 
@@ -223,8 +224,8 @@ def memory_of(processes: Iterable[int]) -> Peak:
 
 def accuracy(arguments: argparse.Namespace, folder: Path) -> None:
     """Print the figures of both on the mail after the first `--told` messages."""
-    scored = islice(labelled_mail.read(arguments.archive), arguments.told, arguments.most)
-    with progress.shown(Console(stderr=True), "spamlstm") as tell:
+    scored = islice(labelled_mail.read_labelled(arguments.archive), arguments.told, arguments.most)
+    with progress.show_progress(Console(stderr=True), "spamlstm") as tell:
         ours = evaluate.judge(scored, Classifier.open(arguments.model), names=[str(arguments.archive)], progress=tell)
     theirs = evaluate.summarise(bogofilter(arguments, folder))
     print(f"the first {arguments.told:,} told to bogofilter, the other {theirs.n:,} scored ({ours.model})")
@@ -241,7 +242,7 @@ def print_figures(name: str, one: Summary) -> None:
 
 def bogofilter(arguments: argparse.Namespace, folder: Path) -> Outcomes:
     """What bogofilter says of the mail after the first `--told` messages, having been told those."""
-    stream = islice(labelled_mail.read(arguments.archive), arguments.most)
+    stream = islice(labelled_mail.read_labelled(arguments.archive), arguments.most)
     mail = [(path, one.id, one.label) for path, one in extract(stream, folder / "mail")]
     teach(folder / "words", [(path, label) for path, _, label in mail[: arguments.told]])
     rest = mail[arguments.told :]

@@ -25,7 +25,7 @@ from spamlstm.maildir.arrival import arrived
 from spamlstm.maildir.content_id import content_id
 from spamlstm.maildir.headers import tag
 from spamlstm.maildir.opened import OpenMaildir
-from spamlstm.maildir.transfer import TooLargeError, read
+from spamlstm.maildir.transfer import TooLargeError, read_message
 from spamlstm.model.classifier import Classifier
 from spamlstm.model.personal_layer import PersonalLayer
 
@@ -131,7 +131,7 @@ def spend(classifier: Classifier, path: str) -> dict[str, object]:
     times = [time.process_time()]
     with OpenMaildir.open(str(Path(path).parent.parent)) as home:
         try:
-            raw, _ = read(home.folder().entry("new", "mail"), most=MOST_BYTES)
+            raw, _ = read_message(home.folder().entry("new", "mail"), most=MOST_BYTES)
         except TooLargeError:
             # The daemon leaves it where it is.
             spent = time.process_time() - times[0]
@@ -141,7 +141,7 @@ def spend(classifier: Classifier, path: str) -> dict[str, object]:
     times.append(time.process_time())
     judgement = classifier.classify(raw)
     times.append(time.process_time())
-    tagged = tag(raw, judgement, version="1", bar=0.9)
+    tagged = tag(raw, judgement, version="1", spam_threshold=0.9)
     times.append(time.process_time())
     arrived(raw, stored=time.time())
     times.append(time.process_time())

@@ -30,8 +30,8 @@ from spamlstm.evaluation.evaluate import Columns, Key, Summary
 from spamlstm.evaluation.feedback import Feedback, Teacher
 from spamlstm.evaluation.trec_protocol import Follower, keyed
 from spamlstm.learning.label import Label
-from spamlstm.learning.label_store import Labels
-from spamlstm.learning.trainer import Learner
+from spamlstm.learning.label_store import LabelStore
+from spamlstm.learning.trainer import Trainer
 from spamlstm.model.classifier import Assessed, Classifier
 from spamlstm.model.personal_features import FEATURES, joined, runs, tokens
 from spamlstm.model.personal_layer import PersonalLayer
@@ -53,7 +53,7 @@ def main() -> int:
     parser.add_argument("--task", action="append", help=f"a feedback; else {', '.join(TASKS)}")
     parser.add_argument("--alone", action="store_true", help="without bogofilter")
     arguments = parser.parse_args()
-    mail = itertools.islice(labelled_mail.read(arguments.corpus), arguments.most)
+    mail = itertools.islice(labelled_mail.read_labelled(arguments.corpus), arguments.most)
     if arguments.what == "one":
         one(mail, Classifier.open(arguments.model, personal=PersonalLayer()))
         return 0
@@ -71,7 +71,7 @@ def main() -> int:
 
 def tasks(arguments: argparse.Namespace, feedbacks: list[Feedback]) -> None:
     """Print a row for each task and filter."""
-    mail = itertools.islice(labelled_mail.read(arguments.corpus), arguments.most)
+    mail = itertools.islice(labelled_mail.read_labelled(arguments.corpus), arguments.most)
     base = Classifier.open(arguments.model, personal=PersonalLayer())
     followers = [Follower(with_layer(base), feedback) for feedback in feedbacks]
     alone = Columns()
@@ -93,7 +93,7 @@ def tasks(arguments: argparse.Namespace, feedbacks: list[Feedback]) -> None:
                 evaluate.summarise(outcomes.of(np.isin(outcomes.id, done.evaluation.outcomes.id))),
             )
     for feedback in feedbacks if not arguments.alone else ():
-        again = itertools.islice(labelled_mail.read(arguments.corpus), arguments.most)
+        again = itertools.islice(labelled_mail.read_labelled(arguments.corpus), arguments.most)
         row(str(feedback), "bogofilter", *bogofilter(again, feedback))
 
 
@@ -107,9 +107,9 @@ def slips(mail: Iterable[labelled_mail.Labelled], base: Classifier, *, wrong: fl
     for assessed in base.assess_many(keyed(mail)):
         for share, random, classifier, columns in sides:
             columns.add(assessed.key, classifier.judge(assessed).judgement)
-            if classifier.personal is not None and assessed.prints is not None:
+            if classifier.personal is not None and assessed.personal_features is not None:
                 said = assessed.key.spam is not (random.random() < share)
-                classifier.personal.learn(assessed.prints, prior=assessed.prior, spam=said)
+                classifier.personal.learn(assessed.personal_features, prior=assessed.prior, spam=said)
     areas = []
     for share, _, _, columns in sides:
         outcomes = columns.close()
@@ -169,7 +169,7 @@ def one(
     for before, kind in itertools.product((0, 100, 2000), ("wrong", "moved")):
         layer = PersonalLayer()
         for known in assessed[:before]:
-            layer.learn(known.prints, prior=known.prior, spam=known.key.spam)
+            layer.learn(known.personal_features, prior=known.prior, spam=known.key.spam)
         classifier.personal = layer
         rest = assessed[before:]
         then = [verdict(classifier, mail) for mail in rest]
@@ -179,7 +179,7 @@ def one(
         effects = Effects()
         for correction in (rest[at] for at in chosen):
             common = in_common(rest, correction)
-            layer.learn(correction.prints, prior=correction.prior, spam=correction.key.spam)
+            layer.learn(correction.personal_features, prior=correction.prior, spam=correction.key.spam)
             effects.right += verdict(classifier, correction) is wanted(correction)
             for at in random.permutation(len(rest))[:others]:
                 if common[at] < UNLIKE:
@@ -239,9 +239,9 @@ def verdict(classifier: Classifier, assessed: Assessed[Key]) -> Verdict | None:
 def in_common(mail: list[Assessed[Key]], one_mail: Assessed[Key]) -> NDArray[np.float64]:
     """What each of `mail` has in common with one message, as a share of what both hold (Jaccard)."""
     mine = np.zeros(FEATURES, np.bool_)
-    mine[one_mail.prints] = True
-    common = np.array([np.count_nonzero(mine[other.prints]) for other in mail])
-    both = np.array([len(other.prints) for other in mail]) + len(one_mail.prints) - common
+    mine[one_mail.personal_features] = True
+    common = np.array([np.count_nonzero(mine[other.personal_features]) for other in mail])
+    both = np.array([len(other.personal_features) for other in mail]) + len(one_mail.personal_features) - common
     return common / np.maximum(both, 1)
 
 
@@ -257,22 +257,22 @@ def noted(
 
 def times(base: Classifier, raws: list[bytes], assessed: list[Assessed[Key]]) -> None:
     """Milliseconds of one correction on disk, of a start, of forgetting, and of a message, with 10,000 labels."""
-    with tempfile.TemporaryDirectory() as folder, contextlib.closing(Labels.open(Path(folder))) as labels:
-        learner, took = Learner(labels), []
+    with tempfile.TemporaryDirectory() as folder, contextlib.closing(LabelStore.open(Path(folder))) as labels:
+        trainer, took = Trainer(labels), []
         for raw, known in zip(raws, assessed, strict=False):
             label = Label.SPAM if known.key.spam else Label.HAM
             start = time.perf_counter()
-            learner.say(raw, label, prior=known.prior, tokens=known.tokens, model="m")
+            trainer.add_label(raw, label, prior=known.prior, tokens=known.tokens, model="m")
             took.append(time.perf_counter() - start)
-            learner.keep()
+            trainer.keep()
         print(
             f"a correction, on disk: median {1000 * statistics.median(took):.2f} ms, "
             f"99 of 100 within {1000 * np.quantile(took, 0.99):.2f} ms"
         )
         for name, work in (
-            ("a start", lambda: Learner(labels).catch_up()),
-            ("forgetting the last", lambda: learner.forget(raw)),
-            ("forgetting the first", lambda: learner.forget(raws[0])),
+            ("a start", lambda: Trainer(labels).catch_up()),
+            ("forgetting the last", lambda: trainer.forget(raw)),
+            ("forgetting the first", lambda: trainer.forget(raws[0])),
         ):
             start = time.perf_counter()
             work()
@@ -280,7 +280,7 @@ def times(base: Classifier, raws: list[bytes], assessed: list[Assessed[Key]]) ->
         some = [(raw, base.encoder.encode(base.reader.read(raw).windows)) for raw in raws[:: len(raws) // 1000]]
         start = time.process_time()
         for raw, rows in some:
-            learner.layer.score(joined(runs(raw), tokens(rows)), 0.0)
+            trainer.layer.score(joined(runs(raw), tokens(rows)), 0.0)
         each = (time.process_time() - start) / len(some)
         print(f"what the layer adds to a message: {1000 * each:.2f} ms of the processor")
 

@@ -12,16 +12,16 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from spamlstm.config import Config, Layer, MaildirConfig
+from spamlstm.config import Config, LabelScope, MaildirConfig
 from spamlstm.filtering.journal import Journal
 from spamlstm.learning.label import Label
 from spamlstm.maildir.junk_folder import create_folder
 from spamlstm.maildir.opened import OpenMaildir
 from spamlstm.model.classifier import Classifier
 from spamlstm.model.personal_layer import PersonalLayer
-from spamlstm.tracking.label_stores import Learners
-from spamlstm.tracking.mailbox_state import Places
-from spamlstm.tracking.tracker import Moves
+from spamlstm.tracking.label_stores import LabelStores
+from spamlstm.tracking.mailbox_state import MailboxState
+from spamlstm.tracking.tracker import Tracker
 
 ROOT = Path(__file__).resolve().parent.parent
 MAIL = [path.read_bytes() for path in sorted((ROOT / "docs/demo").glob("*.eml"))]
@@ -66,17 +66,17 @@ def look(folder: Path, arguments: argparse.Namespace) -> None:
             path.write_bytes(message(number)[:3000])
     classifier = Classifier.open(personal=PersonalLayer())
     with contextlib.ExitStack() as stack:
-        journal, places = Journal.open(folder / "state"), Places.open(folder / "state")
-        learners = Learners(folder / "state", base=classifier, layer=Layer.SHARED)
-        for one in (journal, places, learners):
+        journal, places = Journal.open(folder / "state"), MailboxState.open(folder / "state")
+        label_stores = LabelStores(folder / "state", base=classifier, layer=LabelScope.SHARED)
+        for one in (journal, places, label_stores):
             stack.callback(one.close)
         config = Config(maildirs=(MaildirConfig(str(root)),))
         # Ahead of the files, so that times of folders are trusted at once.
-        moves = Moves(
+        moves = Tracker(
             config=config,
             places=places,
             journal=journal,
-            learners=learners,
+            label_stores=label_stores,
             clock=lambda: time.time() + 10,
         )
 
@@ -98,23 +98,23 @@ def look(folder: Path, arguments: argparse.Namespace) -> None:
 
 def layers(folder: Path, arguments: argparse.Namespace) -> None:
     classifier = Classifier.open(personal=PersonalLayer())
-    with contextlib.closing(Learners(folder, base=classifier, layer=Layer.MAILDIR)) as learners:
+    with contextlib.closing(LabelStores(folder, base=classifier, layer=LabelScope.PER_MAILDIR)) as label_stores:
         names = [f"/mail/{number}" for number in range(arguments.maildirs)]
         for number in range(arguments.labels):
             for name in names[:1] if number else names:
-                learners.say(name, message(number), (Label.SPAM, Label.HAM)[number % 2])
+                label_stores.add_label(name, message(number), (Label.SPAM, Label.HAM)[number % 2])
         # All but the first have one label; what is held is asked for again and again, the first rarely.
         took = []
         for _ in range(5):
             for name in names[1:]:
-                learners.layer(name)
+                label_stores.layer(name)
             began = time.perf_counter()
-            learners.layer(names[0])
+            label_stores.layer(names[0])
             took.append(1000 * (time.perf_counter() - began))
         print(f"a layer of {arguments.labels} labels that is not in memory: {statistics.median(took):.1f} ms")
         began = time.perf_counter()
         for _ in range(1000):
-            learners.layer(names[0])
+            label_stores.layer(names[0])
         print(f"one that is: {time.perf_counter() - began:.3f} ms")
 
 

@@ -84,7 +84,7 @@ def contents(folder: Path) -> list[tuple[str, int, bytes]]:
 @contextlib.contextmanager
 def running(folder: Path) -> Iterator[int]:
     config, log = folder / "config.toml", folder / "log"
-    config.write_text(f'[learning]\nlayer = "maildir"\n[[maildir]]\npath = "{folder}/*/Maildir"\n')
+    config.write_text(f'[learning]\nlabels = "per-maildir"\n[[maildir]]\npath = "{folder}/*/Maildir"\n')
     config.chmod(0o600)
     command = [sys.executable, "-m", "spamlstm", "run", "--config", config, "--state", folder / "state"]
     with log.open("w") as out, subprocess.Popen(command, cwd=ROOT, stderr=out) as process:

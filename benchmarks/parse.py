@@ -13,7 +13,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from spamlstm.corpus import labelled_mail
-from spamlstm.message.message import parse
+from spamlstm.message.message import parse_message
 
 TOP = b"From: a@example.org\nSubject: x\nMIME-Version: 1.0\n"
 PAGE = TOP + b"Content-Type: text/html\n\n"
@@ -47,7 +47,7 @@ def standard(raw: bytes) -> None:
                 body.text(deep=True)
 
 
-PARSERS: dict[str, Callable[[bytes], object]] = {"ours": parse, "standard library": standard}
+PARSERS: dict[str, Callable[[bytes], object]] = {"ours": parse_message, "standard library": standard}
 
 
 def main() -> None:
@@ -64,7 +64,7 @@ def main() -> None:
         print("| corpus | standard library | ours |\n|---|---|---|")
     for path in arguments.corpora:
         raws = draw(path, arguments.most)
-        theirs, ours = (per_message(read, raws, arguments.rounds) for read in (standard, parse))
+        theirs, ours = (per_message(read, raws, arguments.rounds) for read in (standard, parse_message))
         print(f"| {path.name} | {theirs} | {ours} |")
     print("\n| hostile | standard library | ours |\n|---|---|---|")
     for name in HOSTILE:
@@ -75,7 +75,7 @@ def draw(path: Path, most: int) -> list[bytes]:
     """At most `most` messages, the same ones each time."""
     order = random.Random(1)
     kept: list[bytes] = []
-    for seen, message in enumerate(labelled_mail.read(path)):
+    for seen, message in enumerate(labelled_mail.read_labelled(path)):
         if len(kept) < most:
             kept.append(message.raw)
         elif (place := order.randrange(seen + 1)) < most:
@@ -113,7 +113,7 @@ def alone(which: str, name: str) -> str:
 
 def one(which: str, name: str) -> None:
     raw = HOSTILE[name]()
-    parse(PAGE)
+    parse_message(PAGE)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     start = time.process_time()
     PARSERS[which](raw)

@@ -32,7 +32,7 @@ def main() -> None:
     parser.add_argument("--defaults", action="store_true")
     arguments = parser.parse_args()
     logging.disable(logging.INFO)
-    raws = [one.raw for one in islice(labelled_mail.read(arguments.archive), arguments.most)]
+    raws = [one.raw for one in islice(labelled_mail.read_labelled(arguments.archive), arguments.most)]
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder, "Maildir")
         for part in names.PARTS:

@@ -26,8 +26,8 @@ from spamlstm.corpus import labelled_mail
 from spamlstm.corpus.labelled_mail import Labelled
 from spamlstm.evaluation.evaluate import Columns, Key, Outcomes, summarise
 from spamlstm.learning.label import Label
-from spamlstm.learning.label_store import Labels
-from spamlstm.learning.trainer import Learner
+from spamlstm.learning.label_store import LabelStore
+from spamlstm.learning.trainer import Trainer
 from spamlstm.model.classifier import Classifier
 
 OTHERS = (
@@ -86,16 +86,16 @@ def prepare(arguments: argparse.Namespace, place: Path) -> None:
     """The labels in a store, in order, and the mail without labels in a Maildir."""
     for part in ("new", "cur", "tmp"):
         (place / "mail" / part).mkdir(parents=True)
-    base = Classifier.open(arguments.model, prints=True)
-    mail = labelled_mail.read(named(arguments.corpora, arguments.stream))
+    base = Classifier.open(arguments.model, personal_features=True)
+    mail = labelled_mail.read_labelled(named(arguments.corpora, arguments.stream))
     random = np.random.default_rng(1)
-    with contextlib.closing(Labels.open(place / "state")) as labels:
-        learner = Learner(labels)
+    with contextlib.closing(LabelStore.open(place / "state")) as labels:
+        trainer = Trainer(labels)
         for one in itertools.islice(mail, arguments.labels):
             assessed = base.assess(one.raw)
             wrong = random.random() < arguments.flip
             label = Label.SPAM if (one.label == "spam") is not wrong else Label.HAM
-            learner.say(one.raw, label, prior=assessed.prior, tokens=assessed.tokens, model=base.bundle.label)
+            trainer.add_label(one.raw, label, prior=assessed.prior, tokens=assessed.tokens, model=base.bundle.label)
     for number, one in enumerate(itertools.islice(mail, arguments.unlabelled)):
         (place / "mail/new" / f"{number:06}.benchmark").write_bytes(one.raw)
 
@@ -120,7 +120,7 @@ def every(
     step: int | None, paths: Iterable[Path], first: int | None = 0, last: int | None = None
 ) -> Iterator[Labelled]:
     """Every so many-th message of archives, one behind the other."""
-    return itertools.islice(itertools.chain.from_iterable(map(labelled_mail.read, paths)), first, last, step)
+    return itertools.islice(itertools.chain.from_iterable(map(labelled_mail.read_labelled, paths)), first, last, step)
 
 
 def judged(networks: dict[str, Classifier], mail: Callable[[], Iterable[Labelled]]) -> dict[str, Outcomes]:

@@ -21,7 +21,7 @@ def main() -> None:
     parser.add_argument("--most", type=int, default=3_000)
     arguments = parser.parse_args()
     classifier = Classifier.open(arguments.model)
-    raws = [one.raw for one in islice(labelled_mail.read(arguments.archive), arguments.most)]
+    raws = [one.raw for one in islice(labelled_mail.read_labelled(arguments.archive), arguments.most)]
     count = len(raws)
 
     readings = timed("read (parse, render, cut)", count, lambda: [classifier.reader.read(raw) for raw in raws])

@@ -114,7 +114,7 @@ def leave_out(
     synthetic: Synthetic = 30_000,
     synthetic_share: Share = 0.3,
     hide: Hide = None,
-    fashion: Annotated[bool, typer.Option(help="Let the network see the facts of fashion and the trace.")] = True,
+    style: Annotated[bool, typer.Option(help="Let the network see the facts of fashion and the trace.")] = True,
     seed: Seed = 1,
     threads: Threads = 0,
     device: Device = "auto",
@@ -126,7 +126,7 @@ def leave_out(
 
     recipe = _recipe(epochs=epochs, per_epoch=per_epoch, vocabulary=vocabulary, share=synthetic_share, seed=seed)
     recipe = replace(recipe, hiding=hiding(hide or ()))
-    data, limits = _load(corpus, first=None, synthetic=synthetic, seed=seed, threads=threads, fashion=fashion)
+    data, limits = _load(corpus, first=None, synthetic=synthetic, seed=seed, threads=threads, style=style)
     with progress.shown(console, "training", each=per_epoch) as tick:
         job = fitting.Job(
             recipe=recipe,
@@ -215,7 +215,7 @@ def _recipe(*, epochs: int, per_epoch: int, vocabulary: int, share: float, seed:
 
 
 def _load(
-    paths: list[Path], *, first: int | None, synthetic: int, seed: int, threads: int, fashion: bool = True
+    paths: list[Path], *, first: int | None, synthetic: int, seed: int, threads: int, style: bool = True
 ) -> tuple[Dataset, Limits]:
     import torch
 
@@ -223,7 +223,7 @@ def _load(
 
     if threads:
         torch.set_num_threads(threads)
-    limits = dataset.Limits(fashion=fashion)
+    limits = dataset.Limits(style=style)
     with progress.shown(console, "reading") as tick:
         data = dataset.load(paths, limits=limits, first=first, synthetic=synthetic, seed=seed, tick=tick)
     _say(f"{len(data):,} messages in {len(set(data.group.tolist())):,} groups")
@@ -234,15 +234,15 @@ def _say(line: str) -> None:
     progress.say(console, line)
 
 
-def _device(wish: str) -> str:
+def _device(options: str) -> str:
     import torch
 
     there = ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",)
-    if wish == "auto":
+    if options == "auto":
         return there[-1]
-    if wish not in there:
-        raise UserError(f"--device {wish}: PyTorch finds no such device here; there is {' and '.join(there)}")
-    return wish
+    if options not in there:
+        raise UserError(f"--device {options}: PyTorch finds no such device here; there is {' and '.join(there)}")
+    return options
 
 
 def main() -> None:

@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 
 from spamlstm.errors import UserError
 from spamlstm.features.render import MARKS, SECTIONS
-from spamlstm.features.style import FASHION
+from spamlstm.features.style import STYLE
 
 FIRST_MARK = 1  # id 0 is padding
 BODY = SECTIONS[-1]
 SECTION_IDS = {name: FIRST_MARK + MARKS.index(f"⟦{name}⟧") for name in SECTIONS}
 # The marks of facts come first, those of sections behind them, in the order of SECTIONS.
 FACTS_END = SECTION_IDS[SECTIONS[0]]
-IS_FASHION = np.array([False, *(mark[1:].partition(":")[0] in FASHION for mark in MARKS[: FACTS_END - 1])])
+IS_STYLE = np.array([False, *(mark[1:].partition(":")[0] in STYLE for mark in MARKS[: FACTS_END - 1])])
 
 _CHANCE = {"from": "sender"}  # the section's name is a word of Python's
 
@@ -47,8 +47,8 @@ class Hiding:
 
     facts: float = 0.15  # all facts at once: the text must be enough
     one_fact: float = 0.1
-    fashion: float = 0.5
-    foreign_fashion: float = 0.25
+    style: float = 0.5
+    foreign_style: float = 0.25
     sender: float = 0.3
     subject: float = 0.1
     trace: float = 0.7
@@ -65,14 +65,16 @@ def hiding(wishes: Iterable[str]) -> Hiding:
     """`fashion=0.5` and the like, over the default."""
     known = {field.name for field in fields(Hiding)}
     values: dict[str, float] = {}
-    for wish in wishes:
-        name, _, chance = wish.partition("=")
+    for options in wishes:
+        name, _, chance = options.partition("=")
         try:
             values[name] = float(chance)
         except ValueError:
             values[name] = -1
         if name not in known or not 0 <= values[name] <= 1:
-            raise UserError(f"--hide {wish}: say NAME=CHANCE with a chance from 0 to 1 and one of {', '.join(known)}")
+            raise UserError(
+                f"--hide {options}: say NAME=CHANCE with a chance from 0 to 1 and one of {', '.join(known)}"
+            )
     return replace(Hiding(), **values)
 
 
@@ -168,13 +170,13 @@ def _facts(header: Ids) -> Ids:
 def _hide_facts(facts: Ids, other: Ids, rng: np.random.Generator, hiding: Hiding) -> Ids:
     if rng.random() < hiding.facts:
         return facts[:0]
-    relation, fashion = facts[~IS_FASHION[facts]], facts[IS_FASHION[facts]]
+    alignment, style = facts[~IS_STYLE[facts]], facts[IS_STYLE[facts]]
     chance = rng.random()
-    if chance < hiding.fashion:
-        fashion = fashion[:0]
-    elif chance < hiding.fashion + hiding.foreign_fashion:
-        fashion = other[IS_FASHION[other]]
-    return _drop(np.concatenate((relation, fashion)), rng, hiding.one_fact)
+    if chance < hiding.style:
+        style = style[:0]
+    elif chance < hiding.style + hiding.foreign_style:
+        style = other[IS_STYLE[other]]
+    return _drop(np.concatenate((alignment, style)), rng, hiding.one_fact)
 
 
 def _sections(header: Ids) -> Iterator[tuple[str, Ids]]:

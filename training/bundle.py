@@ -69,9 +69,9 @@ def write(
     """
     vocabulary.save(into / bundles.TOKENIZER)
     calibration = calibrate.calibrate(left)
-    bars = calibrate.thresholds(left, calibration, job.costs)
+    thresholds = calibrate.thresholds(left, calibration, job.costs)
     sample = _sample(data, vocabulary, part, job)
-    exported = write_network(network, sample, calibration=calibration, bars=bars, slim=job.slim, into=into)
+    exported = write_network(network, sample, calibration=calibration, thresholds=thresholds, slim=job.slim, into=into)
     metrics = {"left_out": _left_out(left), "left_out_note": how}
     manifest = {
         "name": job.name,
@@ -83,11 +83,11 @@ def write(
             "window_tokens": job.limits.window,
             "window_bytes": job.limits.window_bytes,
             "max_windows": job.limits.windows,
-            "fashion": job.limits.fashion,
+            "fashion": job.limits.style,
             "vocab_size": len(vocabulary),
         },
         "calibration": asdict(calibration),
-        "thresholds": {"ham": bars.ham, "spam": bars.spam, "costs": asdict(job.costs)},
+        "thresholds": {"ham": thresholds.ham, "spam": thresholds.spam, "costs": asdict(job.costs)},
         "network": network.config.as_dict(),
         "recipe": learn.describe(job.recipe),
         "metrics": metrics,
@@ -105,7 +105,7 @@ def write_network(
     sample: list[Example],
     *,
     calibration: Calibration,
-    bars: Thresholds,
+    thresholds: Thresholds,
     slim: bool,
     into: Path,
 ) -> dict[str, Any]:
@@ -120,7 +120,7 @@ def write_network(
     exact = _Exported(plain, None if network.wide is None else export.exact(network.wide))
     table = Wide.read((into / bundles.WIDE).read_bytes(), spec, shown=bundles.WIDE) if spec else None
     shipped = _Exported(into / bundles.NETWORK, table)
-    parity = _parity(network, sample, exact, shipped, calibration=calibration, bars=bars)
+    parity = _parity(network, sample, exact, shipped, calibration=calibration, thresholds=thresholds)
     plain.unlink()
     if not slim:
         state = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
@@ -185,7 +185,7 @@ def _parity(
     shipped: _Exported,
     *,
     calibration: Calibration,
-    bars: Thresholds,
+    thresholds: Thresholds,
 ) -> dict[str, Any]:
     """How far the exported networks are from PyTorch's; DataError if further than they may be."""
     torch_logits = learn.logits(network, sample, windows=1)
@@ -194,7 +194,11 @@ def _parity(
         found = exported.logits(sample)
         gap = np.abs(found - torch_logits)
         gaps[name] = {"mean": float(gap.mean()), "max": float(gap.max())}
-        flips = int(np.count_nonzero(_verdicts(found, calibration, bars) != _verdicts(torch_logits, calibration, bars)))
+        flips = int(
+            np.count_nonzero(
+                _verdicts(found, calibration, thresholds) != _verdicts(torch_logits, calibration, thresholds)
+            )
+        )
     if gaps["float32"]["max"] > MOST_FLOAT_GAP:
         raise DataError(f"ONNX and PyTorch disagree by {gaps['float32']['max']:.2g} in a logit: nothing was written")
     if gaps["int8"]["mean"] > MOST_MEAN_GAP or flips > MOST_FLIPS:
@@ -205,9 +209,9 @@ def _parity(
     return {"messages": len(sample), "logit_gap": gaps, "other_verdict_pct": 100 * flips / len(sample)}
 
 
-def _verdicts(logits: NDArray[np.float64], calibration: Calibration, bars: Thresholds) -> NDArray[np.int64]:
+def _verdicts(logits: NDArray[np.float64], calibration: Calibration, thresholds: Thresholds) -> NDArray[np.int64]:
     chance = 1 / (1 + np.exp(-(calibration.scale * logits + calibration.shift)))
-    return np.digitize(chance, [bars.ham, bars.spam])
+    return np.digitize(chance, [thresholds.ham, thresholds.spam])
 
 
 def _self_test(sample: list[Example], shipped: _Exported) -> dict[str, Any]:

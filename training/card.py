@@ -27,7 +27,7 @@ def text(manifest: dict[str, Any]) -> str:
 
 
 def _what(manifest: dict[str, Any]) -> list[str]:
-    network, bars = manifest["network"], manifest["thresholds"]
+    network, thresholds = manifest["network"], manifest["thresholds"]
     gap = manifest["parity"]["logit_gap"]
     made = (
         f"{_network(network)}, over the rendering of text version {manifest['text_version']}, in int8. Made "
@@ -35,7 +35,8 @@ def _what(manifest: dict[str, Any]) -> list[str]:
         f"{manifest['trained_with']['device']}."
     )
     judges = (
-        f"A message is ham up to a probability of {bars['ham']:.3g}, spam from {bars['spam']:.5g}, and unsure between. "
+        f"A message is ham up to a probability of {thresholds['ham']:.3g}, spam from {thresholds['spam']:.5g}, "
+        "and unsure between. "
         f"On {manifest['parity']['messages']:,} real messages the shipped network's logits differ from PyTorch's by "
         f"{gap['int8']['mean']:.3f} in the mean and {gap['int8']['max']:.2f} at most (before int8: "
         f"{gap['float32']['max']:.1e}); {manifest['parity']['other_verdict_pct']:.2f} % of the verdicts differ."

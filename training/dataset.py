@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from spamlstm.corpus import labelled_mail
 from spamlstm.errors import DataError, NoInputError
 from spamlstm.features.render import BODY, render, windows
-from spamlstm.message.message import parse
+from spamlstm.message.message import parse_message
 from spamlstm.model.near_duplicates import groups
 from spamlstm.model.vocabulary import Vocabulary
 from training.batches import Example
@@ -38,7 +38,7 @@ class Limits:
     window: int = 288
     window_bytes: int = 1000
     windows: int = 6
-    fashion: bool = True
+    style: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +154,7 @@ def _archives(paths: Sequence[Path]) -> Iterator[Path]:
 
 
 def _numbered(path: Path) -> Iterator[_Mail]:
-    return (_Mail(place, mail) for place, mail in enumerate(labelled_mail.read(path)))
+    return (_Mail(place, mail) for place, mail in enumerate(labelled_mail.read_labelled(path)))
 
 
 def _written(count: int, seed: int) -> Iterator[_Mail]:
@@ -176,7 +176,10 @@ def _render(mails: list[_Mail], limits: Limits) -> list[Row]:
             spam=one.mail.label == "spam",
             windows=tuple(
                 windows(
-                    render(parse(one.mail.raw)), size=limits.window_bytes, most=limits.windows, fashion=limits.fashion
+                    render(parse_message(one.mail.raw)),
+                    size=limits.window_bytes,
+                    most=limits.windows,
+                    style=limits.style,
                 )
             ),
         )

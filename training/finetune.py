@@ -69,7 +69,7 @@ def finetune(task: Task) -> Path:
     PyTorch do not agree.
     """
     workplace.refuse(task.out, holds=MANIFEST)
-    parent = bundles.load(task.parent)
+    parent = bundles.load_bundle(task.parent)
     network = weights.load(parent)
     vocabulary = Vocabulary(tokenizer.of(parent))
     data = dataset.load([task.mail], limits=_limits(parent), first=None, synthetic=0, seed=task.seed, tick=silent)
@@ -132,7 +132,7 @@ def _recipe(task: Task, network: Network, *, per_epoch: int) -> Recipe:
 
 def _limits(parent: Bundle) -> Limits:
     given = parent.input
-    return Limits(given.header_tokens, given.window_tokens, given.window_bytes, given.max_windows, given.fashion)
+    return Limits(given.header_tokens, given.window_tokens, given.window_bytes, given.max_windows, given.style)
 
 
 def _write(
@@ -143,7 +143,7 @@ def _write(
         network,
         [examples[at] for at in evenly],
         calibration=parent.calibration,
-        bars=parent.thresholds,
+        thresholds=parent.thresholds,
         slim=False,
         into=into,
     )

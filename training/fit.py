@@ -111,7 +111,7 @@ class Trained:
 
 def _taken(path: Path, part: Split) -> Trained:
     """The network of a bundle that was made of the same mail; DataError if it has no weights."""
-    found = bundles.load(path)
+    found = bundles.load_bundle(path)
     bundles.verify(found)
     if not found.has(bundles.WEIGHTS):
         raise DataError(f"{path} has no {bundles.WEIGHTS}, so its network cannot be taken; train it again")

@@ -12,7 +12,7 @@ from learning_house import LearningHouse
 from spamlstm.config import Action
 from spamlstm.errors import UserError
 from spamlstm.maildir import junk_folder, names
-from spamlstm.maildir.folders import below, folders, kind
+from spamlstm.maildir.folders import below, folders, role_of
 from spamlstm.maildir.imap_names import decoded, encoded
 from spamlstm.maildir.opened import OpenMaildir
 
@@ -58,13 +58,13 @@ _PARTS = ("new", "cur", "tmp")
 def case(scene: Scene) -> None:
     """A tree, looked at, then worked in while it changes."""
     chance = scene.chance
-    wish = chance.choice((*_WISHES, any_name(chance)))
+    options = chance.choice((*_WISHES, any_name(chance)))
     _check_imap_name("".join(chr(chance.choice((*range(1, 0x500), 0x1F4A9, 0x2028))) for _ in range(9)))
     for _ in range(chance.randrange(10)):
         grow(scene)
     with scene.step("look"):
-        look(scene, wish)
-    work(scene, wish)
+        look(scene, options)
+    work(scene, options)
 
 
 def any_name(chance: random.Random) -> str:
@@ -150,18 +150,18 @@ def change(scene: Scene) -> None:
 # --- what is done in it ---------------------------------------------------------------------------------------------
 
 
-def look(scene: Scene, wish: str) -> None:
+def look(scene: Scene, options: str) -> None:
     """All that is asked of a tree; what is wrong with it is a UserError or an OSError."""
-    silent = [any_name(scene.chance)]
+    ignore_folders = [any_name(scene.chance)]
     with contextlib.suppress(OSError), OpenMaildir.open(scene.root) as home:
         for folder in folders(home):
-            kind(folder.name, junk=wish, silent=silent)
+            role_of(folder.name, junk=options, ignore_folders=ignore_folders)
         list(below(home))
         with contextlib.suppress(OSError, UserError):
-            junk = junk_folder.junk_folder(home, wish)
+            junk = junk_folder.junk_folder(home, options)
             junk_folder.create_folder(junk)
             junk_folder.check_one_file_system(home.folder(), junk)
-            _check_junk(scene, junk_folder.junk_folder(home, wish).path, junk.path, whole=junk_folder.is_whole(junk))
+            _check_junk(scene, junk_folder.junk_folder(home, options).path, junk.path, whole=junk_folder.is_whole(junk))
 
 
 def _check_junk(scene: Scene, again: str, path: str, *, whole: bool) -> None:
@@ -171,10 +171,10 @@ def _check_junk(scene: Scene, again: str, path: str, *, whole: bool) -> None:
         raise BrokenPromiseError("a junk folder lies behind a link")
 
 
-def work(scene: Scene, wish: str) -> None:
+def work(scene: Scene, options: str) -> None:
     """Spam is filed and moves are learned from, while folders change; at the end all mail must be somewhere."""
     chance = scene.chance
-    section = {"spam": chance.choice([(Action.TAG, Action.FILE), (Action.FILE,)]), "junk": wish}
+    section = {"spam": chance.choice([(Action.TAG, Action.FILE), (Action.FILE,)]), "junk": options}
     house = LearningHouse(scene.root, scene.state, section).watch()
     for _ in range(chance.randrange(1, 5)):
         for _ in range(chance.randrange(4)):
@@ -193,7 +193,7 @@ def work(scene: Scene, wish: str) -> None:
     house.look()
     scene.check(taken_away=True)
     scene.check_log()
-    house.learners.close()
+    house.label_stores.close()
     house.places.close()
     house.journal.close()
 

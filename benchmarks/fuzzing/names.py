@@ -11,7 +11,7 @@ from house import House
 
 from spamlstm.config import Action
 from spamlstm.filtering.plan import with_keyword, without_keyword
-from spamlstm.filtering.recovery import Ledger
+from spamlstm.filtering.recovery import Recovery
 from spamlstm.filtering.undo import undo
 from spamlstm.maildir import junk_folder, names
 from spamlstm.maildir.names import MOST_NAME_BYTES, Name
@@ -163,8 +163,8 @@ def take_back(scene: Scene, house: House) -> None:
     """All that was done, perhaps with a crash on the way."""
 
     def undone() -> None:
-        ledger = Ledger(house.journal, counters=house.counters, clock=house.clock)
-        list(undo(house.journal, ledger, since=0, dry=False, clock=house.clock))
+        recovery = Recovery(house.journal, counters=house.counters, clock=house.clock)
+        list(undo(house.journal, recovery, since=0, dry=False, clock=house.clock))
 
     if scene.chance.random() < 0.3 and scene.interrupted(undone):
         house.again()

@@ -11,12 +11,12 @@ from spamlstm.maildir import arrival, headers
 from spamlstm.maildir.content_id import content_id
 from spamlstm.message import html
 from spamlstm.model import personal_features
-from spamlstm.model.reading import Reader, Reading
+from spamlstm.model.reading import MessageReader, Reading
 from spamlstm.verdict import Judgement, Verdict
 
 NOW = 2_000_000_000.0
 # The windows of the shipped model.
-READER = Reader(window_bytes=1000, max_windows=6, fashion=True, runs=True)
+READER = MessageReader(window_bytes=1000, max_windows=6, style=True, runs=True)
 SPAM = Judgement(Verdict.SPAM, 0.999, 6.9, "score", "fuzz 1")
 # A field name may be long. The sections of the header are not cut to the size of a window.
 MOST_WINDOW_CHARACTERS = 20_000
@@ -42,12 +42,12 @@ def read(raw: bytes) -> Reading:
 
 def tag(raw: bytes) -> bytes:
     """The message as it is delivered to a junk folder."""
-    return headers.tag(raw, SPAM, version="1.0", bar=0.98)
+    return headers.tag(raw, SPAM, version="1.0", spam_threshold=0.98)
 
 
 def as_page(raw: bytes) -> html.Page:
     """The bytes read as one HTML page, without the parts that lie before it in a message."""
-    return html.read(raw.decode("utf-8", "replace"))
+    return html.read_page(raw.decode("utf-8", "replace"))
 
 
 STEPS: dict[str, Callable[[bytes], object]] = {

@@ -12,9 +12,9 @@ from learning_house import LearningHouse
 
 from spamlstm.config import Action
 from spamlstm.errors import UserError
-from spamlstm.filtering.recovery import Ledger
+from spamlstm.filtering.recovery import Recovery
 from spamlstm.filtering.undo import undo
-from spamlstm.learning.label_store import Labels
+from spamlstm.learning.label_store import LabelStore
 
 STORES = ("journal.sqlite", "places.sqlite", "labels.sqlite")
 PAGE = 4096
@@ -71,8 +71,8 @@ def live(scene: Scene, house: LearningHouse) -> None:
         with scene.step("moves"):
             house.look()
     with scene.step("layer"):
-        house.learners.layer(house.root)
-        house.learners.tally()
+        house.label_stores.layer(house.root)
+        house.label_stores.tally()
 
 
 def reopen(scene: Scene, house: LearningHouse) -> None:
@@ -101,15 +101,15 @@ def _move_away(scene: Scene, house: LearningHouse) -> None:
 
 def take_back(scene: Scene, house: LearningHouse) -> None:
     """Undo; what it cannot read of a damaged journal may be an error that a user is told of."""
-    ledger = Ledger(house.journal, counters=house.counters, clock=house.clock)
+    recovery = Recovery(house.journal, counters=house.counters, clock=house.clock)
     with scene.step("undo"), contextlib.suppress(UserError, OSError, sqlite3.Error):
-        list(undo(house.journal, ledger, since=0, dry=scene.chance.random() < 0.3, clock=house.clock))
+        list(undo(house.journal, recovery, since=0, dry=scene.chance.random() < 0.3, clock=house.clock))
 
 
 def ask(scene: Scene) -> None:
     """What the commands read of the labels; a damaged store is an error that a user is told of."""
     with scene.step("labels"), contextlib.suppress(UserError, OSError, sqlite3.Error):
-        labels = Labels.find(scene.state)
+        labels = LabelStore.find(scene.state)
         if labels is not None:
             with contextlib.closing(labels):
                 list(labels.last())
@@ -121,7 +121,7 @@ def ask(scene: Scene) -> None:
 
 def close(house: LearningHouse) -> None:
     """The end of the process."""
-    house.learners.close()
+    house.label_stores.close()
     house.places.close()
     house.journal.close()
 

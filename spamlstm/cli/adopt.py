@@ -14,16 +14,16 @@ from rich.console import Console
 from spamlstm.cli.chosen import choose_one
 from spamlstm.cli.output import COLOURS, complain, note, plain
 from spamlstm.config import Config
-from spamlstm.config.places import labels_dir, state_dir
+from spamlstm.config.locations import labels_dir, state_dir
 from spamlstm.errors import NoInputError, reason_of
 from spamlstm.filtering.journal import NAME as JOURNAL
 from spamlstm.filtering.journal import Journal
-from spamlstm.learning import bootstrap, mailbox, progress
-from spamlstm.learning.bootstrap import Conclusion, Taken
+from spamlstm.learning import bootstrap, progress, survey
+from spamlstm.learning.bootstrap import AdoptedCounts, Conclusion
 from spamlstm.learning.label import Label
-from spamlstm.learning.label_store import Labels
-from spamlstm.learning.mailbox import Evidence, Known, Names, Survey, Without
-from spamlstm.learning.trainer import Learner
+from spamlstm.learning.label_store import LabelStore
+from spamlstm.learning.survey import AdoptionEvidence, FolderNames, KnownLabels, Survey, Without
+from spamlstm.learning.trainer import Trainer
 from spamlstm.maildir.opened import OpenMaildir
 from spamlstm.model.classifier import Classifier
 from spamlstm.verdict import Verdict
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class AdoptOptions:
     """What the command line asked for."""
 
     maildir: Path
@@ -45,24 +45,24 @@ class Wish:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class AdoptReport:
     """All that is told."""
 
     maildir: str
     survey: Survey
-    taken: Taken
+    taken: AdoptedCounts
     conclusion: Conclusion
-    unsaid: dict[Verdict, int]
-    ham_filed: float
+    unlabelled: dict[Verdict, int]
+    max_false_positive_rate: float
     dry: bool
 
 
-def adopt_maildir(wish: Wish) -> int:
+def adopt_maildir(options: AdoptOptions) -> int:
     """Survey, learn and print; gives the exit status."""
-    failed, report = learned(wish)
+    failed, report = learned(options)
     for name, why in failed:
         complain(name, why)
-    if wish.json:
+    if options.json:
         sys.stdout.write(jsons.dumps(_object(report)) + "\n")
     elif sys.stdout.isatty():
         pretty(report, Console(highlight=False))
@@ -71,58 +71,68 @@ def adopt_maildir(wish: Wish) -> int:
     return NoInputError.exit_status if failed else 0
 
 
-def learned(wish: Wish) -> tuple[list[tuple[str, str]], Report]:
+def learned(options: AdoptOptions) -> tuple[list[tuple[str, str]], AdoptReport]:
     """What could not be read (paths, each with the reason), and all else that is to be told."""
-    config, path = choose_one(wish.config, wish.maildir, dry_run=wish.dry_run)
-    classifier = Classifier.open(wish.model, config=config, prints=True)
+    config, path = choose_one(options.config, options.maildir, dry_run=options.dry_run)
+    classifier = Classifier.open(options.model, config=config, personal_features=True)
     learning, console = config.learning, Console(stderr=True)
-    store = _store(wish, config, path)
-    known = Known(_filed(wish.state or state_dir()), _said(store))
+    store = _store(options, config, path)
+    known = KnownLabels(_filed(options.state or state_dir()), _said(store))
     with _opened(path) as home:
-        survey = _survey(home, Names(config.maildirs[0].junk, learning.silent), known, console)
-        bootstrap.check(survey, where=str(wish.maildir))
-        with opened(store, dry_run=wish.dry_run) as labels:
-            taken, conclusion = _learn(Learner(labels, tell=note), classifier, survey, learning.ham_filed, source=path)
-            unsaid = bootstrap.judge_unsaid(survey, classifier)
-    report = Report(str(wish.maildir), survey, taken, conclusion, unsaid, learning.ham_filed, wish.dry_run)
+        survey = _survey(home, FolderNames(config.maildirs[0].junk, learning.ignore_folders), known, console)
+        bootstrap.check_evidence(survey, where=str(options.maildir))
+        with opened(store, dry_run=options.dry_run) as labels:
+            taken, conclusion = _learn(
+                Trainer(labels, tell=note), classifier, survey, learning.max_false_positive_rate, source=path
+            )
+            unlabelled = bootstrap.judge_unlabelled(survey, classifier)
+    report = AdoptReport(
+        str(options.maildir), survey, taken, conclusion, unlabelled, learning.max_false_positive_rate, options.dry_run
+    )
     return [*survey.unreadable, *taken.failed], report
 
 
 def _learn(
-    learner: Learner, classifier: Classifier, survey: Survey, ham_filed: float, *, source: str
-) -> tuple[Taken, Conclusion]:
+    trainer: Trainer, classifier: Classifier, survey: Survey, max_false_positive_rate: float, *, source: str
+) -> tuple[AdoptedCounts, Conclusion]:
     """Make labels of the survey and learn them; from then on the classifier judges by them."""
     console = Console(stderr=True)
-    with progress.shown(console, "adopted", len(survey.witnesses)) as tell:
-        taken = bootstrap.take(learner, classifier, survey.witnesses, source=source, progress=tell)
-    with progress.shown(console, "learned", sum(learner.labels.counts().values())) as tell:
-        conclusion = bootstrap.conclude(learner, classifier, ham_filed=ham_filed, progress=tell)
-    classifier.personal = learner.layer
+    with progress.show_progress(console, "adopted", len(survey.samples)) as tell:
+        taken = bootstrap.adopt_labels(trainer, classifier, survey.samples, source=source, progress=tell)
+    with progress.show_progress(console, "learned", sum(trainer.labels.counts().values())) as tell:
+        conclusion = bootstrap.find_adopted_thresholds(
+            trainer, classifier, max_false_positive_rate=max_false_positive_rate, progress=tell
+        )
+    classifier.personal = trainer.layer
     return taken, conclusion
 
 
-def take_back(wish: Wish) -> int:
+def take_back(options: AdoptOptions) -> int:
     """Undo it and say how much that was; gives the exit status."""
-    config, path = choose_one(wish.config, wish.maildir, dry_run=wish.dry_run)
-    classifier = Classifier.open(wish.model, config=config)
+    config, path = choose_one(options.config, options.maildir, dry_run=options.dry_run)
+    classifier = Classifier.open(options.model, config=config)
     with (
-        opened(_store(wish, config, path), dry_run=wish.dry_run) as labels,
-        progress.shown(Console(stderr=True), "learned") as tell,
+        opened(_store(options, config, path), dry_run=options.dry_run) as labels,
+        progress.show_progress(Console(stderr=True), "learned") as tell,
     ):
-        ham_filed = config.learning.ham_filed
-        number = bootstrap.take_back(
-            Learner(labels, tell=note), classifier, source=path, ham_filed=ham_filed, progress=tell
+        max_false_positive_rate = config.learning.max_false_positive_rate
+        number = bootstrap.forget_adopted(
+            Trainer(labels, tell=note),
+            classifier,
+            source=path,
+            max_false_positive_rate=max_false_positive_rate,
+            progress=tell,
         )
-    if wish.json:
-        sys.stdout.write(jsons.dumps({"taken_back": number, "dry_run": wish.dry_run}) + "\n")
+    if options.json:
+        sys.stdout.write(jsons.dumps({"taken_back": number, "dry_run": options.dry_run}) + "\n")
     else:
-        sys.stdout.write(f"{number:,} adopted labels {'would be ' if wish.dry_run else ''}taken back\n")
+        sys.stdout.write(f"{number:,} adopted labels {'would be ' if options.dry_run else ''}taken back\n")
     return 0
 
 
-def _store(wish: Wish, config: Config, path: str) -> Path:
+def _store(options: AdoptOptions, config: Config, path: str) -> Path:
     """The folder of the labels that count for this Maildir."""
-    return labels_dir(wish.state or state_dir(), config.learning.layer, path)
+    return labels_dir(options.state or state_dir(), config.learning.labels, path)
 
 
 @contextlib.contextmanager
@@ -135,10 +145,10 @@ def _opened(path: str) -> Iterator[OpenMaildir]:
         yield home
 
 
-def _survey(home: OpenMaildir, names: Names, known: Known, console: Console) -> Survey:
-    with progress.shown(console, "looked at") as tell:
+def _survey(home: OpenMaildir, names: FolderNames, known: KnownLabels, console: Console) -> Survey:
+    with progress.show_progress(console, "looked at") as tell:
         try:
-            return mailbox.survey(home, names=names, known=known, now=time.time(), progress=tell)
+            return survey.survey_mailbox(home, names=names, known=known, now=time.time(), progress=tell)
         except OSError as error:
             raise NoInputError(f"{home.path}: {reason_of(error)}") from error
 
@@ -152,7 +162,7 @@ def _filed(state: Path) -> set[str]:
 
 
 def _said(state: Path) -> set[str]:
-    labels = Labels.find(state)
+    labels = LabelStore.find(state)
     if labels is None:
         return set()
     with contextlib.closing(labels):
@@ -160,9 +170,9 @@ def _said(state: Path) -> set[str]:
 
 
 @contextlib.contextmanager
-def opened(state: Path, *, dry_run: bool) -> Iterator[Labels]:
+def opened(state: Path, *, dry_run: bool) -> Iterator[LabelStore]:
     """The labels; for a dry run a copy that is thrown away. Broken off, the sentence says how to go on."""
-    with contextlib.closing(Labels.copy(state) if dry_run else Labels.open(state)) as labels:
+    with contextlib.closing(LabelStore.copy(state) if dry_run else LabelStore.open(state)) as labels:
         try:
             yield labels
         except KeyboardInterrupt:
@@ -174,19 +184,19 @@ def opened(state: Path, *, dry_run: bool) -> Iterator[Labels]:
 # --- what is told ---------------------------------------------------------------------------------------------------
 
 
-def _object(report: Report) -> dict[str, Any]:
+def _object(report: AdoptReport) -> dict[str, Any]:
     finding, survey = report.conclusion.finding, report.survey
     return {
         "maildir": report.maildir,
         "dry_run": report.dry,
         "messages": survey.messages,
-        "evidence": {kind: survey.counts()[kind] for kind in Evidence},
+        "evidence": {kind: survey.counts()[kind] for kind in AdoptionEvidence},
         "not_learned_from": {kind: survey.without[kind] for kind in Without},
         "unreadable": len(survey.unreadable) + len(report.taken.failed),
         "new": report.taken.new,
         "known": report.taken.known,
         "last": report.conclusion.rehearsal,
-        "unsaid": report.unsaid,
+        "unsaid": report.unlabelled,
         "bars": {
             "ham": finding.thresholds.ham,
             "spam": finding.thresholds.spam,
@@ -194,16 +204,16 @@ def _object(report: Report) -> dict[str, Any]:
             "used": not report.conclusion.chosen,
         },
         "ham_filed": {
-            "wanted": report.ham_filed,
+            "wanted": report.max_false_positive_rate,
             "of": finding.ham,
             "filed": finding.filed,
             "at_most": finding.bound,
-            "shown": finding.bound <= report.ham_filed,
+            "shown": finding.bound <= report.max_false_positive_rate,
         },
     }
 
 
-def _lines(report: Report) -> Iterator[tuple[object, ...]]:
+def _lines(report: AdoptReport) -> Iterator[tuple[object, ...]]:
     """For awk: what, of what, number."""
     told = _object(report)
     yield "messages", "all", told["messages"]
@@ -217,10 +227,10 @@ def _lines(report: Report) -> Iterator[tuple[object, ...]]:
     yield from (("ham_filed", kind, f"{told['ham_filed'][kind]:.6g}") for kind in ("wanted", "of", "filed", "at_most"))
 
 
-def pretty(report: Report, console: Console) -> None:
+def pretty(report: AdoptReport, console: Console) -> None:
     """Tables and sentences, for people."""
     console.print(_evidence_table(report.survey))
-    console.print(_rehearsal_table(report.conclusion, report.unsaid))
+    console.print(_rehearsal_table(report.conclusion, report.unlabelled))
     for sentence in _sentences(report):
         console.print(plain(sentence), markup=False)
 
@@ -233,7 +243,7 @@ def _evidence_table(survey: Survey) -> "Table":
     table.add_column("", justify="right")
     table.add_column("", style="dim")
     counts = survey.counts()
-    for kind in Evidence:
+    for kind in AdoptionEvidence:
         if counts[kind]:
             table.add_row(str(kind), f"{counts[kind]:,}", str(kind.label))
     for reason in Without:
@@ -242,7 +252,7 @@ def _evidence_table(survey: Survey) -> "Table":
     return table
 
 
-def _rehearsal_table(conclusion: Conclusion, unsaid: dict[Verdict, int]) -> "Table":
+def _rehearsal_table(conclusion: Conclusion, unlabelled: dict[Verdict, int]) -> "Table":
     from rich.table import Table
     from rich.text import Text
 
@@ -254,12 +264,12 @@ def _rehearsal_table(conclusion: Conclusion, unsaid: dict[Verdict, int]) -> "Tab
     for label in Label:
         cells = (f"{conclusion.rehearsal[label][verdict]:,}" for verdict in Verdict)
         table.add_row(f"{'your mail' if label is Label.HAM else 'your junk'} ({label})", *cells)
-    if sum(unsaid.values()):
-        table.add_row("unread or new in the inbox", *(f"{unsaid[verdict]:,}" for verdict in Verdict))
+    if sum(unlabelled.values()):
+        table.add_row("unread or new in the inbox", *(f"{unlabelled[verdict]:,}" for verdict in Verdict))
     return table
 
 
-def _sentences(report: Report) -> Iterator[str]:
+def _sentences(report: AdoptReport) -> Iterator[str]:
     finding, conclusion, told = report.conclusion.finding, report.conclusion, report.taken
     yield ""
     yield f"{told.new:,} labels {'would be' if report.dry else 'are'} new" + (
@@ -270,10 +280,10 @@ def _sentences(report: Report) -> Iterator[str]:
         f" {_share(conclusion.model.spam)}. With it {finding.filed:,} of {finding.ham:,} ham would have been filed as"
         f" spam, which shows that no more than {_share(finding.bound)} is (95 %)."
     )
-    if finding.bound > report.ham_filed:
+    if finding.bound > report.max_false_positive_rate:
         yield (
-            f"So little ham cannot show the {_share(report.ham_filed)} that is configured; the bar lies above the"
-            " highest of it, and rises or falls when you adopt again with more."
+            f"So little ham cannot show the {_share(report.max_false_positive_rate)} that is configured; the bar lies"
+            " above the highest of it, and rises or falls when you adopt again with more."
         )
     if conclusion.chosen:
         yield "Your configuration speaks of costs or thresholds, and so these bars are not used."

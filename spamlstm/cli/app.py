@@ -91,16 +91,18 @@ def classify(
     Of several messages --exit-code gives 1 if any is spam, else 2 if any is unsure. What cannot be read is reported,
     the rest is judged, and the exit status is 66 (65 for what is not mail).
     """
-    from spamlstm.cli.classify import Wish, classify_paths
-    from spamlstm.config.places import state_dir
+    from spamlstm.cli.classify import ClassifyOptions, classify_paths
+    from spamlstm.config.locations import state_dir
 
     labels = state or state_dir()
     if maildir is not None:
         from spamlstm.cli.chosen import label_folder  # it looks at Maildirs, for which others need not wait
 
         labels = label_folder(state, maildir, named=config)
-    wish = Wish(paths or [], json=json, explain=explain, exit_code=exit_code, model=model, config=config, labels=labels)
-    raise typer.Exit(classify_paths(wish))
+    options = ClassifyOptions(
+        paths or [], json=json, explain=explain, exit_code=exit_code, model=model, config=config, labels=labels
+    )
+    raise typer.Exit(classify_paths(options))
 
 
 @app.command()
@@ -157,9 +159,9 @@ def run(
     It stays in the foreground and logs to standard error. SIGHUP reads configuration and model anew, SIGTERM and
     Ctrl-C end it after the message in hand.
     """
-    from spamlstm.cli.run import Wish, run_daemon
+    from spamlstm.cli.run import RunOptions, run_daemon
 
-    run_daemon(Wish(maildirs=maildirs or [], dry_run=dry_run, model=model, config=config), state=state)
+    run_daemon(RunOptions(maildirs=maildirs or [], dry_run=dry_run, model=model, config=config), state=state)
 
 
 @app.command()
@@ -189,10 +191,10 @@ def scan(
     What was judged before, by the daemon or by this, is left alone. Of a Maildir that is seen for the first time all
     that is unread counts as new. What cannot be judged or moved is reported and stays (exit status 75).
     """
-    from spamlstm.cli.scan import Wish, scan_maildir
+    from spamlstm.cli.scan import ScanOptions, scan_maildir
 
-    wish = Wish(maildir=maildir, dry_run=dry_run, json=json, model=model, config=config, state=state)
-    raise typer.Exit(scan_maildir(wish))
+    options = ScanOptions(maildir=maildir, dry_run=dry_run, json=json, model=model, config=config, state=state)
+    raise typer.Exit(scan_maildir(options))
 
 
 @app.command()
@@ -255,10 +257,10 @@ def adopt(
     unless this filter put it there. The bars are moved so that no more ham is filed than [learning] ham_filed says.
     Mail is only read. What you said yourself comes before; cut short, the same command goes on.
     """
-    from spamlstm.cli.adopt import Wish, adopt_maildir, take_back
+    from spamlstm.cli.adopt import AdoptOptions, adopt_maildir, take_back
 
-    wish = Wish(maildir=maildir, dry_run=dry_run, json=json, model=model, config=config, state=state)
-    raise typer.Exit((take_back if undo else adopt_maildir)(wish))
+    options = AdoptOptions(maildir=maildir, dry_run=dry_run, json=json, model=model, config=config, state=state)
+    raise typer.Exit((take_back if undo else adopt_maildir)(options))
 
 
 @app.command()
@@ -325,10 +327,10 @@ def retrain(
     It takes a minute or two, behind all else that the machine does. 'spamlstm model rollback' takes it back.
     """
     from spamlstm.cli.chosen import label_folder
-    from spamlstm.cli.retrain import Options, retrain_model
+    from spamlstm.cli.retrain import RetrainOptions, retrain_model
 
     folder = label_folder(state, maildir, named=config)
-    retrain_model(Options(now=now, mail=mail or [], json=json, model=model, config=config, state=folder))
+    retrain_model(RetrainOptions(now=now, mail=mail or [], json=json, model=model, config=config, state=folder))
 
 
 @model_app.command("list")

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from spamlstm.cli.named import readable
 from spamlstm.cli.output import Row, complain, local_time, note, printer
-from spamlstm.config import load_found
-from spamlstm.config.places import LABELS
-from spamlstm.corpus.paths import STDIN, Held, Place
+from spamlstm.config import load_found_config
+from spamlstm.config.locations import LABELS
+from spamlstm.corpus.paths import STDIN, FileMessage, GivenMessage
 from spamlstm.errors import DataError, NoInputError, UserError
 from spamlstm.model.classifier import HELP_AFTER, Classifier, Judged
 from spamlstm.model.policy import Reason
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from spamlstm.model.personal_layer import PersonalLayer
     from spamlstm.model.workers import ReaderPool
 
-Mail: TypeAlias = Held | Place
+Mail: TypeAlias = GivenMessage | FileMessage
 
 _STATUS = {Verdict.HAM: 0, Verdict.SPAM: 1, Verdict.UNSURE: 2}
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class ClassifyOptions:
     """What the command line asked for."""
 
     paths: list[str]
@@ -62,19 +62,19 @@ class _Tally:
         return _STATUS[Verdict.HAM]
 
 
-def classify_paths(wish: Wish) -> int:
+def classify_paths(options: ClassifyOptions) -> int:
     """Judge and print each message under the paths; gives the exit status."""
-    paths = wish.paths or _only_stdin()
-    config = load_found(wish.config)
+    paths = options.paths or _only_stdin()
+    config = load_found_config(options.config)
     tally = _Tally(set())
     found = readable(paths, lambda name, why: tally.fail(name, why, NoInputError.exit_status))
-    with _readers(found) as (mails, readers), printer(sys.stdout, json=wish.json) as show:
-        classifier = Classifier.open(wish.model, config=config, personal=_personal(wish.labels))
+    with _readers(found) as (mails, readers), printer(sys.stdout, json=options.json) as show:
+        classifier = Classifier.open(options.model, config=config, personal=_personal(options.labels))
         for judged in classifier.judge_many(((one, one) for one in mails), readers=readers):
-            row = _row(judged, classifier, wish, tally)
+            row = _row(judged, classifier, options, tally)
             if row is not None:
                 show(row)
-    return tally.status(by_verdict=wish.exit_code)
+    return tally.status(by_verdict=options.exit_code)
 
 
 @contextlib.contextmanager
@@ -113,7 +113,7 @@ def _only_stdin() -> list[str]:
     return [STDIN]
 
 
-def _row(judged: Judged[Mail], classifier: Classifier, wish: Wish, tally: _Tally) -> Row | None:
+def _row(judged: Judged[Mail], classifier: Classifier, options: ClassifyOptions, tally: _Tally) -> Row | None:
     name, judgement = judged.key.name, judged.judgement
     if judgement is None:
         tally.fail(name, judged.failure, NoInputError.exit_status)
@@ -122,8 +122,8 @@ def _row(judged: Judged[Mail], classifier: Classifier, wish: Wish, tally: _Tally
         tally.fail(name, "this is not mail but data of another kind", DataError.exit_status)
     tally.verdicts.add(judgement.verdict)
     pulls = None
-    if wish.explain:
+    if options.explain:
         from spamlstm.model.explain import explain
 
-        pulls = explain(classifier, judged.key.read(), name=lambda number: _label(wish.labels, number))
+        pulls = explain(classifier, judged.key.read(), name=lambda number: _label(options.labels, number))
     return Row(name, judgement, judged.ms, pulls)

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from spamlstm.cli.output import plain
-from spamlstm.config import Action, Config, Layer, MaildirConfig, load
-from spamlstm.config.maildirs import expand
-from spamlstm.config.places import find, places, user_file
+from spamlstm.config import Action, Config, LabelScope, MaildirConfig, load_config
+from spamlstm.config.locations import config_files, find_config_file, user_file
+from spamlstm.config.maildirs import expand_maildirs
 from spamlstm.config.reading import ProblemsError
 from spamlstm.config.values import AUTO
 from spamlstm.config.writing import to_toml, write_default
@@ -26,11 +26,11 @@ def begin(path: Path | None) -> None:
 
 def check(named: Path | None) -> int:
     """Print every problem of the configuration, or else what it watches; gives the exit status."""
-    path = find(named)
+    path = find_config_file(named)
     if path is None:
         raise ConfigError(f"there is no configuration file ({_looked()}); spamlstm config init writes one")
     try:
-        config = load(path)
+        config = load_config(path)
     except ProblemsError as error:
         _print(*error.lines())
         return error.exit_status
@@ -40,14 +40,14 @@ def check(named: Path | None) -> int:
 
 def show(named: Path | None) -> None:
     """Print the configuration that holds, with its defaults, as TOML that can be read again."""
-    path = find(named)
+    path = find_config_file(named)
     origin = f"from {path}" if path else f"there is no configuration file ({_looked()}); these are the defaults"
-    config = load(path) if path else Config()
+    config = load_config(path) if path else Config()
     _print(f"# {origin}", "", *to_toml(config).rstrip("\n").split("\n"))
 
 
 def _looked() -> str:
-    return "looked for: " + ", ".join(map(str, places()))
+    return "looked for: " + ", ".join(map(str, config_files()))
 
 
 def _watched(config: Config) -> str:
@@ -56,7 +56,7 @@ def _watched(config: Config) -> str:
 
 def _sections(config: Config) -> Iterator[str]:
     found: dict[int, list[Path]] = {id(section): [] for section in config.maildirs}
-    for path, section in expand(config.maildirs).items():
+    for path, section in expand_maildirs(config.maildirs).items():
         if _is_maildir(path):
             found[id(section)].append(path)
     for section in config.maildirs:
@@ -64,8 +64,8 @@ def _sections(config: Config) -> Iterator[str]:
         yield from (f"    {path}" for path in found[id(section)][:_LISTED])
         if len(found[id(section)]) > _LISTED:
             yield f"    and {len(found[id(section)]) - _LISTED} more"
-    if config.learning.layer is Layer.SHARED and sum(map(len, found.values())) > 1:
-        yield '  What is learned of one counts for all. If they are several people\'s: [learning] layer = "maildir".'
+    if config.learning.labels is LabelScope.SHARED and sum(map(len, found.values())) > 1:
+        yield '  Labels in one Maildir judge the mail of all. For several people set [learning] labels = "per-maildir".'
 
 
 def _is_maildir(path: Path) -> bool:

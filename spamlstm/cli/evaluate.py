@@ -14,8 +14,8 @@ from spamlstm.learning import progress
 def evaluate_corpora(corpora: list[Path], *, model: Path | None, json: Path | None, html: Path | None) -> None:
     """Evaluate and print; the files appear whole or not at all."""
     _refuse_lost_work(json, html)
-    with progress.shown(Console(stderr=True), "judged", _count(corpora)) as tell:
-        evaluation = evaluate.run(corpora, model=model, progress=tell)
+    with progress.show_progress(Console(stderr=True), "judged", _count(corpora)) as tell:
+        evaluation = evaluate.evaluate_model(corpora, model=model, progress=tell)
     report.print_table(evaluation, Console())
     if json is not None:
         report.write_json(evaluation, json)
@@ -31,7 +31,7 @@ def _refuse_lost_work(*targets: Path | None) -> None:
 
 
 def _count(corpora: list[Path]) -> int | None:
-    counts = [labelled_mail.count(path) for path in corpora]
+    counts = [labelled_mail.count_labelled(path) for path in corpora]
     return None if None in counts else sum(count for count in counts if count is not None)
 
 
@@ -44,10 +44,10 @@ def evaluate_online(
 
     task = Feedback.parse(feedback)
     _refuse_lost_work(json, plot)
-    with progress.shown(Console(stderr=True), "judged", _count(corpora)) as tell:
-        result = trec_protocol.run(corpora, task, model=model, progress=tell)
+    with progress.show_progress(Console(stderr=True), "judged", _count(corpora)) as tell:
+        result = trec_protocol.run_protocol(corpora, task, model=model, progress=tell)
     report.print_table(result.evaluation, Console())
-    Console(stderr=True).print(f"feedback {task}: {result.told} labels told", highlight=False)
+    Console(stderr=True).print(f"feedback {task}: {result.labelled} labels told", highlight=False)
     if json is not None:
         report.write_whole(json, jsons.dumps(result.as_json(), indent=2, ensure_ascii=False) + "\n")
     if plot is not None:

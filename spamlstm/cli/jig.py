@@ -13,11 +13,11 @@ import shutil
 import sys
 from pathlib import Path
 
-from spamlstm.config.places import LABELS
+from spamlstm.config.locations import LABELS
 from spamlstm.errors import NoInputError, UserError, reason_of
 from spamlstm.learning.label import Label
-from spamlstm.learning.label_store import Labels
-from spamlstm.learning.trainer import Learner, learned_layer
+from spamlstm.learning.label_store import LabelStore
+from spamlstm.learning.trainer import Trainer, learned_layer
 from spamlstm.model.classifier import Classifier
 
 FOLDER = "spamlstm-jig"
@@ -29,7 +29,7 @@ def initialize(state: Path | None) -> None:
     if folder.exists() and any(child.name.split("-")[0] != LABELS for child in folder.iterdir()):
         raise UserError(f"{folder} holds more than a former run of this; name another folder with --state")
     shutil.rmtree(folder, ignore_errors=True)
-    Labels.open(folder).close()
+    LabelStore.open(folder).close()
 
 
 def classify(file: Path, *, model: Path | None, state: Path | None) -> None:
@@ -46,12 +46,12 @@ def train(what: str, file: Path, *, model: Path | None, state: Path | None) -> N
         raise UserError(f"say 'train ham FILE' or 'train spam FILE', not '{what}'")
     _initialized(state)
     raw = _bytes(file)
-    with contextlib.closing(Labels.open(_folder(state))) as labels:
-        learner = Learner(labels)
-        classifier = Classifier.open(model, prints=True)
+    with contextlib.closing(LabelStore.open(_folder(state))) as labels:
+        trainer = Trainer(labels)
+        classifier = Classifier.open(model, personal_features=True)
         base, name = classifier.assess(raw), classifier.bundle.label
-        learner.say(raw, Label(what), prior=base.prior, tokens=base.tokens, model=name)
-        learner.keep()
+        trainer.add_label(raw, Label(what), prior=base.prior, tokens=base.tokens, model=name)
+        trainer.keep()
 
 
 def finalize(state: Path | None) -> None:

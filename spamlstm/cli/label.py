@@ -11,12 +11,12 @@ from rich.console import Console
 
 from spamlstm.cli.named import readable
 from spamlstm.cli.output import complain, local_time, note, plain
-from spamlstm.config.places import state_dir
+from spamlstm.config.locations import state_dir
 from spamlstm.errors import NoInputError, UserError, reason_of
 from spamlstm.learning import progress
-from spamlstm.learning.label import Label, Said
-from spamlstm.learning.label_store import Labels
-from spamlstm.learning.trainer import Learner, keep_in_step
+from spamlstm.learning.label import Label, StoredLabel
+from spamlstm.learning.label_store import LabelStore
+from spamlstm.learning.trainer import Trainer, rescore_labels
 from spamlstm.maildir.content_id import content_id
 from spamlstm.model.classifier import Classifier
 
@@ -48,13 +48,13 @@ def label_paths(what: str, paths: list[str], *, model: Path | None, state: Path 
         raise UserError(f"say 'spamlstm label spam PATHS' or 'spamlstm label ham PATHS', not '{what}'")
     label, named = Label(what), _Paths(paths)
     new = known = 0
-    with _learner(state or state_dir()) as learner:
-        classifier = Classifier.open(model, prints=True)
+    with _trainer(state or state_dir()) as trainer:
+        classifier = Classifier.open(model, personal_features=True)
         if model is None:
-            keep_in_step(learner.labels, classifier)
+            rescore_labels(trainer.labels, classifier)
         mail = ((raw, raw) for _, raw in named.mail())
-        with progress.shown(Console(stderr=True), "labelled") as tell:
-            for one in learner.say_many(classifier.assess_many(mail), label, model=classifier.bundle.label):
+        with progress.show_progress(Console(stderr=True), "labelled") as tell:
+            for one in trainer.add_labels(classifier.assess_many(mail), label, model=classifier.bundle.label):
                 new, known = new + one, known + (not one)
                 tell(new + known)
     sys.stdout.write(f"{new} labelled {label}" + (f", {known} were so already" if known else "") + "\n")
@@ -65,12 +65,12 @@ def forget_paths(paths: list[str], *, state: Path | None) -> int:
     """Take back what was said of all mail under the paths; gives the exit status."""
     named = _Paths(paths)
     forgotten = unknown = 0
-    with _learner(state or state_dir()) as learner:
+    with _trainer(state or state_dir()) as trainer:
         for _, raw in named.mail():
-            known = learner.labels.forget(content_id(raw))
+            known = trainer.labels.forget(content_id(raw))
             forgotten, unknown = forgotten + known, unknown + (not known)
-        learner.catch_up()
-        learner.keep()
+        trainer.catch_up()
+        trainer.keep()
     sys.stdout.write(f"{forgotten} forgotten" + (f", {unknown} had no label" if unknown else "") + "\n")
     return named.failed
 
@@ -78,7 +78,7 @@ def forget_paths(paths: list[str], *, state: Path | None) -> int:
 def show_labels(*, json: bool, state: Path | None) -> None:
     """Print how many labels there are and the last of them; as JSON all, an object a line."""
     with contextlib.ExitStack() as stack:
-        labels = Labels.find(state or state_dir())
+        labels = LabelStore.find(state or state_dir())
         if labels is not None:
             stack.enter_context(contextlib.closing(labels))
         said = labels.last(-1 if json else SHOWN) if labels else iter(())
@@ -92,7 +92,7 @@ def show_labels(*, json: bool, state: Path | None) -> None:
 def purge_labels(*, state: Path | None) -> None:
     """Forget everything that was ever said, and the mail that was kept for it."""
     number = 0
-    labels = Labels.find(state or state_dir())
+    labels = LabelStore.find(state or state_dir())
     if labels is not None:
         with contextlib.closing(labels):
             number = labels.purge()
@@ -100,17 +100,17 @@ def purge_labels(*, state: Path | None) -> None:
 
 
 @contextlib.contextmanager
-def _learner(state: Path) -> Iterator[Learner]:
-    with contextlib.closing(Labels.open(state)) as labels:
-        yield Learner(labels, tell=note)
+def _trainer(state: Path) -> Iterator[Trainer]:
+    with contextlib.closing(LabelStore.open(state)) as labels:
+        yield Trainer(labels, tell=note)
 
 
-def _line(said: Said) -> str:
+def _line(said: StoredLabel) -> str:
     base = "-" if said.prior is None else f"{said.prior:+.2f}"
     return "\t".join((local_time(said.time), said.label, base, said.content, plain(said.subject)))
 
 
-def _json(said: Said) -> str:
+def _json(said: StoredLabel) -> str:
     return jsons.dumps(
         {
             "id": said.content,

@@ -10,19 +10,19 @@ from typing import Any
 from rich.console import Console
 
 from spamlstm.cli.output import plain, plain_lines
-from spamlstm.config.places import state_dir
+from spamlstm.config.locations import state_dir
 from spamlstm.errors import UserError
 from spamlstm.learning import progress
-from spamlstm.learning.label_store import Labels
-from spamlstm.learning.trainer import keep_in_step
+from spamlstm.learning.label_store import LabelStore
+from spamlstm.learning.trainer import rescore_labels
 from spamlstm.model import registry
-from spamlstm.model.bundle import Bundle, load
+from spamlstm.model.bundle import Bundle, load_bundle
 from spamlstm.model.classifier import Classifier
 
 
 def show_model(name: str | None, path: Path | None) -> None:
     """Print what the manifest says of a model, by its name or its folder, else of the one in use, and its card."""
-    bundle = load(registry.folder(name) if name else registry.find_bundle(path))
+    bundle = load_bundle(registry.folder(name) if name else registry.find_bundle(path))
     facts, card = _facts(bundle), bundle.card()
     if sys.stdout.isatty():
         _pretty(facts, card)
@@ -51,10 +51,10 @@ def roll_back(*, state: Path | None) -> None:
 def _took_over(bundle: Bundle, state: Path | None) -> None:
     sys.stdout.write(f"{registry.current()} is in use: {bundle.label}\n")
     _warn_of_environment()
-    labels = Labels.find(state or state_dir())
+    labels = LabelStore.find(state or state_dir())
     if labels is not None:
-        with closing(labels), progress.shown(Console(stderr=True), "labels") as tell:
-            keep_in_step(labels, Classifier.open(prints=True), tell=tell)
+        with closing(labels), progress.show_progress(Console(stderr=True), "labels") as tell:
+            rescore_labels(labels, Classifier.open(personal_features=True), tell=tell)
 
 
 def _warn_of_environment() -> None:
@@ -69,7 +69,7 @@ def _row(name: str) -> dict[str, Any]:
         "before": name == registry.previous(),
     }
     try:
-        bundle = load(registry.folder(name))
+        bundle = load_bundle(registry.folder(name))
     except UserError as error:
         return {**row, "error": str(error)}
     origin = _table(bundle.manifest.get("retrained"))
@@ -103,12 +103,12 @@ def _short(value: Any, most: int) -> str:
 
 
 def _facts(bundle: Bundle) -> str:
-    bars = bundle.thresholds
+    thresholds = bundle.thresholds
     lines = {
         "model": bundle.label,
         "folder": plain(str(bundle.path)),
         "created": _short(bundle.manifest.get("created", "unknown"), 40),
-        "verdicts": f"ham up to {bars.ham:.4g}, spam from {bars.spam:.4g}, unsure between",
+        "verdicts": f"ham up to {thresholds.ham:.4g}, spam from {thresholds.spam:.4g}, unsure between",
     }
     return "".join(f"{name + ':':10}{value}\n" for name, value in lines.items())
 

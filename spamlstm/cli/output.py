@@ -14,7 +14,7 @@ from spamlstm.verdict import Judgement, Verdict
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from spamlstm.model.explain import Pull
+    from spamlstm.model.explain import Cause
 
 COLOURS = {Verdict.HAM: "green", Verdict.UNSURE: "yellow", Verdict.SPAM: "red"}
 
@@ -29,7 +29,7 @@ class Row:
     path: str
     judgement: Judgement
     ms: float
-    pulls: "list[Pull] | None" = None
+    pulls: "list[Cause] | None" = None
     done: str | None = None
     """What was done about it, for the commands that do something."""
 

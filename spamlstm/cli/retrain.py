@@ -8,15 +8,15 @@ from pathlib import Path
 
 from rich.console import Console
 
-from spamlstm.config import load_found
-from spamlstm.config.maildirs import expand
+from spamlstm.config import load_found_config
+from spamlstm.config.maildirs import expand_maildirs
 from spamlstm.learning import retrain
-from spamlstm.learning.retrain import Report, Wish
+from spamlstm.learning.retrain import RetrainReport, RetrainSettings
 from spamlstm.model import registry
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class RetrainOptions:
     """The command line."""
 
     now: bool
@@ -28,15 +28,15 @@ class Options:
     """Where the labels lie."""
 
 
-def retrain_model(options: Options) -> None:
+def retrain_model(options: RetrainOptions) -> None:
     """Retrain, and print the report."""
-    config = load_found(options.config)
+    config = load_found_config(options.config)
     console = Console(stderr=True)
-    report = retrain.run(
-        Wish(
+    report = retrain.retrain(
+        RetrainSettings(
             state=options.state,
             config=config,
-            maildirs=tuple(options.mail or expand(config.maildirs)),
+            maildirs=tuple(options.mail or expand_maildirs(config.maildirs)),
             model=options.model,
             now=options.now,
             say=lambda line: console.print(line, markup=False, highlight=False, soft_wrap=True),
@@ -47,19 +47,19 @@ def retrain_model(options: Options) -> None:
         sys.stderr.write(f"spamlstm: here ${registry.ENVIRONMENT} names {named}, and that goes before {report.model}\n")
 
 
-def _told(report: Report) -> str:
+def _told(report: RetrainReport) -> str:
     why = "; ".join(report.why)
     if report.model is None:
         return f"not retrained: {why}\n"
     lines = [
         f"{report.model} is in use: {why}" if report.promoted else f"refused, {report.parent} stays in use: {why}",
-        f"learned from {retrain.words(report.labels)} in {report.seconds:.0f} s",
+        f"learned from {retrain.outcome_sentence(report.labels)} in {report.seconds:.0f} s",
         *(
             f"contradictory labels: {count} {what.replace('_', ' ')}"
             for what, count in report.contradictions.items()
             if count
         ),
         "",
-        *retrain.table(report),
+        *retrain.comparison_table(report),
     ]
     return "\n".join(lines) + "\n"

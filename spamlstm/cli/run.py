@@ -11,18 +11,18 @@ from pathlib import Path
 from spamlstm import __version__
 from spamlstm.cli.chosen import choose
 from spamlstm.config import Config
-from spamlstm.config.places import find, places, state_dir
-from spamlstm.daemon import log_output
+from spamlstm.config.locations import config_files, find_config_file, state_dir
+from spamlstm.daemon import logs
 from spamlstm.daemon.control_socket import answering
 from spamlstm.daemon.hints import Hints
 from spamlstm.daemon.loop import Daemon
 from spamlstm.daemon.maildir_locks import MaildirLocks
-from spamlstm.daemon.model_reload import ModelInUse
+from spamlstm.daemon.model_reload import ModelReload
 from spamlstm.daemon.sd_notify import Notifier
 from spamlstm.daemon.state_folder import StateFolder
 from spamlstm.daemon.state_lock import hold
 from spamlstm.daemon.status import DaemonStatus
-from spamlstm.daemon.wakeup import Wake
+from spamlstm.daemon.wakeup import Wakeup
 from spamlstm.daemon.watch import Watcher
 from spamlstm.errors import ConfigError
 from spamlstm.filtering.counters import Counters
@@ -32,16 +32,16 @@ from spamlstm.filtering.pipeline import Pipeline
 from spamlstm.model.classifier import Classifier
 from spamlstm.model.personal_layer import PersonalLayer
 from spamlstm.model.registry import stamp
-from spamlstm.tracking.label_stores import Learners
-from spamlstm.tracking.mailbox_state import Places
-from spamlstm.tracking.rounds import Feedback
-from spamlstm.tracking.tracker import Moves
+from spamlstm.tracking.label_stores import LabelStores
+from spamlstm.tracking.mailbox_state import MailboxState
+from spamlstm.tracking.rounds import LearningRounds
+from spamlstm.tracking.tracker import Tracker
 
 _FIRST = b"From: a@example.org\nContent-Type: text/html\n\n<p>Three words of http://example.org text</p>\n"
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class RunOptions:
     """What the command line asked for."""
 
     maildirs: list[Path]
@@ -53,7 +53,7 @@ class Wish:
         """What holds for this run. A UserError says what is wrong with it."""
         config = choose(self.config, self.maildirs, dry_run=self.dry_run)
         if not config.maildirs:
-            where = self.config or find() or ", ".join(map(str, places()))
+            where = self.config or find_config_file() or ", ".join(map(str, config_files()))
             raise ConfigError(f"there is nothing to watch: name a Maildir, or write a [[maildir]] section ({where})")
         return config
 
@@ -66,11 +66,11 @@ class Wish:
         return classifier
 
 
-def run_daemon(wish: Wish, *, state: Path | None) -> None:
+def run_daemon(options: RunOptions, *, state: Path | None) -> None:
     """Watch and work until SIGTERM or SIGINT."""
-    log_output.set_up(sys.stderr)
-    config = wish.configuration()
-    model = ModelInUse(stamp=lambda: stamp(wish.model), open=wish.open)
+    logs.set_up(sys.stderr)
+    config = options.configuration()
+    model = ModelReload(stamp=lambda: stamp(options.model), open=options.open)
     classifier = model.load(config)
     state = state or state_dir()
     with contextlib.ExitStack() as stack:
@@ -78,19 +78,19 @@ def run_daemon(wish: Wish, *, state: Path | None) -> None:
         journal = Journal.open(state)
         stack.callback(journal.close)
         notifier = Notifier(os.environ)
-        learners = Learners(state, base=classifier, layer=config.learning.layer, beat=notifier.beat)
-        stack.callback(learners.close)
-        places = Places.open(state)
-        stack.callback(places.close)
-        wake = stack.enter_context(Wake())
-        hints = Hints(wake.ring)
+        label_stores = LabelStores(state, base=classifier, layer=config.learning.labels, beat=notifier.beat)
+        stack.callback(label_stores.close)
+        mailbox_state = MailboxState.open(state)
+        stack.callback(mailbox_state.close)
+        wakeup = stack.enter_context(Wakeup())
+        hints = Hints(wakeup.ring)
         watcher = stack.enter_context(Watcher(hints))
         locks = stack.enter_context(MaildirLocks())
-        moves = Moves(
+        moves = Tracker(
             config=config,
-            places=places,
+            mailbox_state=mailbox_state,
             journal=journal,
-            learners=learners,
+            label_stores=label_stores,
             watch=watcher.watch_junk,
             open_maildir=locks.opened,
         )
@@ -103,52 +103,52 @@ def run_daemon(wish: Wish, *, state: Path | None) -> None:
             open_maildir=locks.opened,
             beat=notifier.beat,
         )
-        feedback = Feedback(
-            learners=learners,
+        feedback = LearningRounds(
+            label_stores=label_stores,
             moves=moves,
             classifier=classifier,
             config=config,
             present=watcher.present,
             moved=hints.take_moved,
         )
-        status = _status(pipeline, classifier.bundle.label, hints, watcher, learners)
+        status = _status(pipeline, classifier.bundle.label, hints, watcher, label_stores)
         stack.enter_context(answering(state, status.snapshot))
         daemon = Daemon(
             pipeline,
             watcher,
             hints,
-            wake,
+            wakeup,
             notifier,
             status,
-            load=lambda: _load(wish, model),
+            load=lambda: _load(options, model),
             feedback=feedback,
             model=model,
             locks=locks,
             check_state=StateFolder(state).check,
         )
-        _listen_to_signals(daemon, wake)
+        _listen_to_signals(daemon, wakeup)
         emit(logging.INFO, "started", version=__version__, model=status.model, state=state)
         daemon.run()
 
 
-def _load(wish: Wish, model: ModelInUse) -> tuple[Config, Classifier]:
-    config = wish.configuration()
+def _load(options: RunOptions, model: ModelReload) -> tuple[Config, Classifier]:
+    config = options.configuration()
     return config, model.load(config)
 
 
-def _status(pipeline: Pipeline, model: str, hints: Hints, watcher: Watcher, learners: Learners) -> DaemonStatus:
+def _status(pipeline: Pipeline, model: str, hints: Hints, watcher: Watcher, label_stores: LabelStores) -> DaemonStatus:
     return DaemonStatus(
         pipeline.counters,
         model=model,
         waiting=lambda: len(hints),
         overflows=lambda: watcher.overflows,
         restarts=lambda: watcher.restarts,
-        learning=learners.status.snapshot,
+        learning=label_stores.status.snapshot,
     )
 
 
-def _listen_to_signals(daemon: Daemon, wake: Wake) -> None:
+def _listen_to_signals(daemon: Daemon, wakeup: Wakeup) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: daemon.stop())
     signal.signal(signal.SIGHUP, lambda *_: daemon.reload())
-    wake.ring_at_signals()
+    wakeup.ring_at_signals()

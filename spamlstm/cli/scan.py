@@ -10,7 +10,7 @@ from pathlib import Path
 from spamlstm.cli.chosen import choose_one
 from spamlstm.cli.output import Row, complain, note, printer
 from spamlstm.config import CatchUp
-from spamlstm.config.places import labels_dir, state_dir
+from spamlstm.config.locations import labels_dir, state_dir
 from spamlstm.daemon.maildir_locks import MaildirLocks
 from spamlstm.daemon.state_lock import hold
 from spamlstm.errors import TemporaryError
@@ -18,15 +18,15 @@ from spamlstm.filtering.counters import Counters
 from spamlstm.filtering.journal import Journal
 from spamlstm.filtering.outcome import Outcome, Status
 from spamlstm.filtering.pipeline import Pipeline
-from spamlstm.learning.label_store import Labels
-from spamlstm.learning.trainer import Learner, keep_in_step
+from spamlstm.learning.label_store import LabelStore
+from spamlstm.learning.trainer import Trainer, rescore_labels
 from spamlstm.model.classifier import Classifier
 from spamlstm.model.personal_layer import PersonalLayer
-from spamlstm.tracking.mailbox_state import NAME, Places
+from spamlstm.tracking.mailbox_state import NAME, MailboxState
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class ScanOptions:
     """What the command line asked for."""
 
     maildir: Path
@@ -37,16 +37,16 @@ class Wish:
     state: Path | None
 
 
-def scan_maildir(wish: Wish) -> int:
+def scan_maildir(options: ScanOptions) -> int:
     """Judge, act and print; gives the exit status."""
-    config, path = choose_one(wish.config, wish.maildir, dry_run=wish.dry_run)
-    state = wish.state or state_dir()
-    with opened(state, dry_run=wish.dry_run) as journal, contextlib.ExitStack() as stack:
-        classifier = Classifier.open(wish.model, config=config, personal=PersonalLayer())
-        labels = labels_dir(state, config.learning.layer, path)
-        classifier.personal = _layer_upon(classifier, labels, dry_run=wish.dry_run)
+    config, path = choose_one(options.config, options.maildir, dry_run=options.dry_run)
+    state = options.state or state_dir()
+    with opened(state, dry_run=options.dry_run) as journal, contextlib.ExitStack() as stack:
+        classifier = Classifier.open(options.model, config=config, personal=PersonalLayer())
+        labels = labels_dir(state, config.learning.labels, path)
+        classifier.personal = _layer_upon(classifier, labels, dry_run=options.dry_run)
         locks = stack.enter_context(MaildirLocks())
-        if not wish.dry_run:
+        if not options.dry_run:
             locks.lock(path)
         pipeline = Pipeline(
             config=config,
@@ -56,10 +56,10 @@ def scan_maildir(wish: Wish) -> int:
             moved=_moved(state, stack),
             open_maildir=locks.opened,
         )
-        if not wish.dry_run:
+        if not options.dry_run:
             pipeline.recover()
         catch_up = CatchUp.ALL if config.daemon.catch_up is CatchUp.ALL else CatchUp.UNSEEN
-        status = _print(pipeline.follow(pipeline.scan(path, catch_up=catch_up)), json=wish.json)
+        status = _print(pipeline.follow(pipeline.scan(path, catch_up=catch_up)), json=options.json)
         # A Maildir that cannot be looked at has no outcome; the log says why.
         return TemporaryError.exit_status if pipeline.counters.failed else status
 
@@ -68,19 +68,19 @@ def _moved(state: Path, stack: contextlib.ExitStack) -> Callable[[str, str], boo
     """What the daemon knows of moves, if one was ever at work there."""
     if not (state / NAME).is_file():
         return lambda _maildir, _content: False
-    return stack.enter_context(contextlib.closing(Places.open(state))).knows
+    return stack.enter_context(contextlib.closing(MailboxState.open(state))).knows
 
 
 def _layer_upon(base: Classifier, folder: Path, *, dry_run: bool) -> PersonalLayer:
     """What was learned from the labels in a folder, in step with this base; a dry run leaves no trace of that."""
-    labels = Labels.copy(folder) if dry_run else Labels.find(folder)
+    labels = LabelStore.copy(folder) if dry_run else LabelStore.find(folder)
     if labels is None:
         return PersonalLayer()
     with contextlib.closing(labels):
-        keep_in_step(labels, base)
-        learner = Learner(labels, tell=note)
-        learner.catch_up()
-    return learner.layer
+        rescore_labels(labels, base)
+        trainer = Trainer(labels, tell=note)
+        trainer.catch_up()
+    return trainer.layer
 
 
 @contextlib.contextmanager

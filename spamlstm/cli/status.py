@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from spamlstm.cli.output import plain
-from spamlstm.config.places import SYSTEM_STATE, state_dir
+from spamlstm.config.locations import SYSTEM_STATE, state_dir
 from spamlstm.daemon.control_socket import ask
 from spamlstm.errors import UnavailableError
 
 
 def show_status(*, json: bool, state: Path | None) -> None:
     """Print it, for people or as one JSON object. An UnavailableError if no daemon answers."""
-    told = _ask() if state is None else ask(state)
-    text = jsons.dumps(told) if json else "\n".join(map(plain, _lines(told)))
+    answer = _ask() if state is None else ask(state)
+    text = jsons.dumps(answer) if json else "\n".join(map(plain, _lines(answer)))
     sys.stdout.write(text + "\n")
 
 
@@ -29,31 +29,32 @@ def _ask() -> dict[str, Any]:
         return ask(SYSTEM_STATE)
 
 
-def _lines(told: dict[str, Any]) -> Iterator[str]:
-    mail, maildirs = told["mail"], told["maildirs"]
-    dry = "; dry run: mail is only reported on" if told["dry_run"] else ""
-    yield f"spamlstm {told['version']}, process {told['pid']}, up {_span(told['uptime'])}, model {told['model']}{dry}"
+def _lines(answer: dict[str, Any]) -> Iterator[str]:
+    mail, maildirs = answer["mail"], answer["maildirs"]
+    dry = "; dry run: mail is only reported on" if answer["dry_run"] else ""
+    up, model = _span(answer["uptime"]), answer["model"]
+    yield f"spamlstm {answer['version']}, process {answer['pid']}, up {up}, model {model}{dry}"
     yield _row(
         "Maildirs",
         f"{maildirs['watched']} watched, {maildirs['polled']} looked at now and then, {maildirs['missing']} not there"
         f" ({maildirs['watched']}{_of(maildirs['most_watches'])} inotify watches)",
     )
-    yield from (_row("", remark) for remark in told["remarks"])
+    yield from (_row("", remark) for remark in answer["remarks"])
     yield _row("judged", _counts(mail["judged"]))
     yield _row("done", _counts(mail["acted"]))
     yield _row("left alone", f"{mail['known']} known from before, {mail['gone']} gone meanwhile")
     yield _row("failed", _counts(mail["failed"]))
-    yield _row("delivery to done", _latency(told))
-    yield _row("learned", _learned(told["learning"], now=told["started"] + told["uptime"]))
-    yield from (_row("paused", _paused(one)) for one in told["learning"].get("paused", ()))
-    yield _row("waiting", f"{told['waiting']} of the Maildirs")
+    yield _row("delivery to done", _latency(answer))
+    yield _row("learned", _learned(answer["learning"], now=answer["started"] + answer["uptime"]))
+    yield from (_row("paused", _paused(one)) for one in answer["learning"].get("paused", ()))
+    yield _row("waiting", f"{answer['waiting']} of the Maildirs")
     yield _row(
         "scans",
-        f"{told['scans']}, the last took {told['scan_seconds']:.3f} s of processor time; the kernel dropped events"
-        f" {told['overflows']} times",
+        f"{answer['scans']}, the last took {answer['scan_seconds']:.3f} s of processor time; the kernel dropped events"
+        f" {answer['overflows']} times",
     )
-    if told["errors"] or told["restarts"]:
-        yield _row("trouble", f"{told['errors']} bugs, {told['restarts']} restarts of the watcher; see the log")
+    if answer["errors"] or answer["restarts"]:
+        yield _row("trouble", f"{answer['errors']} bugs, {answer['restarts']} restarts of the watcher; see the log")
 
 
 def _of(most: int | None) -> str:
@@ -69,24 +70,24 @@ def _counts(table: dict[str, int]) -> str:
     return f"{sum(table.values())}" + "".join(f", {count} {name}" for name, count in sorted(table.items()))
 
 
-def _learned(told: dict[str, Any], *, now: float) -> str:
-    labels = f"{_counts(told['labels'])}; " if told["labels"] else ""
-    last = f"; the last {_span(max(0.0, now - told['last']))} ago" if told["last"] is not None else ""
-    failed = f"; {told['failed']} times impossible, see the log" if told["failed"] else ""
-    return f"{labels}since the start {_counts(told['moved'])} from what was done with mail{last}{failed}"
+def _learned(answer: dict[str, Any], *, now: float) -> str:
+    labels = f"{_counts(answer['labels'])}; " if answer["labels"] else ""
+    last = f"; the last {_span(max(0.0, now - answer['last']))} ago" if answer["last"] is not None else ""
+    failed = f"; {answer['failed']} times impossible, see the log" if answer["failed"] else ""
+    return f"{labels}since the start {_counts(answer['moved'])} from what was done with mail{last}{failed}"
 
 
-def _paused(told: dict[str, Any]) -> str:
+def _paused(answer: dict[str, Any]) -> str:
     """One label store that cannot be used."""
-    whose = f"the labels of {told['maildir']}" if told["maildir"] else "the labels"
-    return f"{whose}, asked again every {told['delay']:g} s: {told['why']}"
+    whose = f"the labels of {answer['maildir']}" if answer["maildir"] else "the labels"
+    return f"{whose}, asked again every {answer['delay']:g} s: {answer['why']}"
 
 
-def _latency(told: dict[str, Any]) -> str:
-    if not sum(told["mail"]["latency"]["counts"]):
+def _latency(answer: dict[str, Any]) -> str:
+    if not sum(answer["mail"]["latency"]["counts"]):
         return "no message yet"
-    last = told["mail"]["latency"]["bounds"][-1]
-    return f"half within {_bound(told['p50'], last)}, 99 % within {_bound(told['p99'], last)}"
+    last = answer["mail"]["latency"]["bounds"][-1]
+    return f"half within {_bound(answer['p50'], last)}, 99 % within {_bound(answer['p99'], last)}"
 
 
 def _bound(seconds: float | None, last: float) -> str:

@@ -10,23 +10,27 @@ from pathlib import Path
 
 from spamlstm.cli.output import complain, local_time, plain
 from spamlstm.cli.scan import opened
-from spamlstm.config.places import state_dir
+from spamlstm.config.locations import state_dir
 from spamlstm.daemon.maildir_locks import MaildirLocks
 from spamlstm.errors import DataError, TemporaryError, UserError
 from spamlstm.filtering.counters import Counters
-from spamlstm.filtering.journal import Unreadable
-from spamlstm.filtering.recovery import Ledger
-from spamlstm.filtering.undo import Fate, Undone, undo
+from spamlstm.filtering.journal import UnreadableAct
+from spamlstm.filtering.recovery import Recovery
+from spamlstm.filtering.undo import UndoResult, UndoStatus, undo
 from spamlstm.maildir.opened import OpenMaildir
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
-_WORDS = {Fate.UNDONE: "taken back", Fate.ELSEWHERE: "moved or removed since and left alone", Fate.FAILED: "failed"}
+_WORDS = {
+    UndoStatus.UNDONE: "taken back",
+    UndoStatus.ELSEWHERE: "moved or removed since and left alone",
+    UndoStatus.FAILED: "failed",
+}
 
 
 def undo_since(since: str, *, dry_run: bool, json: bool, state: Path | None) -> int:
     """Take back and print; gives the exit status."""
     moment = when(since, now=time.time())
-    fates: Counter[Fate] = Counter()
+    statuses: Counter[UndoStatus] = Counter()
     unreadable = False
     with opened(state or state_dir(), dry_run=dry_run) as journal, MaildirLocks() as locks:
 
@@ -35,27 +39,27 @@ def undo_since(since: str, *, dry_run: bool, json: bool, state: Path | None) -> 
                 locks.lock(path)
             return locks.opened(path)
 
-        ledger = Ledger(journal, counters=Counters(), clock=time.time, opened=open_maildir)
+        recovery = Recovery(journal, counters=Counters(), clock=time.time, opened=open_maildir)
         if not dry_run:
-            ledger.settle(all_open=True)
-        for one in undo(journal, ledger, since=moment, dry=dry_run, clock=time.time, open_maildir=open_maildir):
-            if isinstance(one, Unreadable):
+            recovery.settle(all_open=True)
+        for one in undo(journal, recovery, since=moment, dry=dry_run, clock=time.time, open_maildir=open_maildir):
+            if isinstance(one, UnreadableAct):
                 unreadable = True
                 complain(f"act {one.id} of the journal", f"it is damaged and left alone ({one.why})")
                 continue
-            fates[one.fate] += 1
+            statuses[one.status] += 1
             _print(one, json=json)
     if not json:
         words = [
-            f"{fates[fate]} {'would be ' if dry_run and fate is Fate.UNDONE else ''}{_WORDS[fate]}"
-            for fate in Fate
-            if fates[fate]
+            f"{statuses[status]} {'would be ' if dry_run and status is UndoStatus.UNDONE else ''}{_WORDS[status]}"
+            for status in UndoStatus
+            if statuses[status]
         ]
         if words or not unreadable:
             sys.stdout.write((", ".join(words) or f"nothing was done since {local_time(moment)}") + "\n")
     if unreadable:
         return DataError.exit_status
-    return TemporaryError.exit_status if fates[Fate.FAILED] else 0
+    return TemporaryError.exit_status if statuses[UndoStatus.FAILED] else 0
 
 
 def when(text: str, *, now: float) -> float:
@@ -71,20 +75,26 @@ def when(text: str, *, now: float) -> float:
         ) from error
 
 
-def _print(one: Undone, *, json: bool) -> None:
+def _print(one: UndoResult, *, json: bool) -> None:
     intent = one.act.intent
     if json:
         shown = {
             "id": one.act.content,
             "time": round(one.act.time, 3),
-            "fate": one.fate,
+            "fate": one.status,
             "actions": list(intent.actions),
             "from": intent.folder,
-            "to": one.home,
+            "to": one.mailbox,
             "failure": one.failure,
         }
         sys.stdout.write(jsons.dumps(shown) + "\n")
         return
-    columns = (local_time(one.act.time), one.fate, ",".join(intent.actions), intent.folder, one.failure or one.home)
+    columns = (
+        local_time(one.act.time),
+        one.status,
+        ",".join(intent.actions),
+        intent.folder,
+        one.failure or one.mailbox,
+    )
     text = "\t".join(map(plain, columns)) + "\n"
     sys.stdout.write(text.encode("utf-8", "backslashreplace").decode())

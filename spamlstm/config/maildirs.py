@@ -53,7 +53,7 @@ def _matches_part(pattern: str, name: str) -> bool:
     return not hidden and fnmatch.fnmatchcase(name, pattern)
 
 
-def expand(
+def expand_maildirs(
     maildirs: Iterable[MaildirConfig], *, find: Glob = glob.iglob, beat: Callable[[], None] = lambda: None
 ) -> dict[Path, MaildirConfig]:
     """The folders that the sections mean now, in the order of the sections and sorted by name within each.
@@ -69,7 +69,7 @@ def expand(
     for section in maildirs:
         for name in sorted(find(absolute(section.path))):
             beat()
-            which = identity(name)
+            which = folder_identity(name)
             if which is None:
                 continue
             before = names.get(which)
@@ -99,7 +99,7 @@ def _rank(name: str, which: tuple[int, int]) -> int:
     return int(bool(owners))
 
 
-def identity(name: str) -> tuple[int, int] | None:
+def folder_identity(name: str) -> tuple[int, int] | None:
     """Device and inode of the directory that a path leads to; None if it cannot be looked at."""
     try:
         status = os.stat(name)  # noqa: PTH116  half the time of Path, and there may be 10,000

@@ -4,7 +4,7 @@ import os
 import stat
 from pathlib import Path
 
-from spamlstm.config.places import make_private
+from spamlstm.config.locations import make_private
 from spamlstm.errors import ConfigError
 
 

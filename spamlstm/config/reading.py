@@ -22,7 +22,7 @@ from spamlstm.config.values import (
     Config,
     Costs,
     DaemonConfig,
-    Layer,
+    LabelScope,
     LearningConfig,
     MaildirConfig,
     MetricsConfig,
@@ -38,7 +38,7 @@ NONE = "none"
 SCAN_SECONDS = (30, 60)
 """Notifications get lost, so a scan finds what they missed: rarer is too late, more often costs and finds nothing."""
 
-MOST_HAM_FILED = 0.1
+MOST_FALSE_POSITIVE_RATE = 0.1
 """Who lets a filter take more of his ham than a tenth has mistaken a percentage for a share."""
 
 MOST_BYTES = 4 << 20
@@ -88,13 +88,13 @@ def load_file(path: Path) -> Config:
         raise ConfigError(f"the configuration {path} cannot be read: {why or error}") from error
     if len(raw) > MOST_BYTES:
         raise ConfigError(f"the configuration {path} is larger than {MOST_BYTES:,} bytes: it is something else")
-    config, problems = read(raw)
+    config, problems = read_config(raw)
     if problems:
         raise ProblemsError(path, problems)
     return config
 
 
-def read(raw: bytes) -> tuple[Config, list[Problem]]:
+def read_config(raw: bytes) -> tuple[Config, list[Problem]]:
     """What the bytes of a file say, and all that is wrong in it; never raises. With problems the Config is partial."""
     try:
         text = raw.decode("utf-8")
@@ -187,7 +187,12 @@ def _metrics(value: Any, at: _At) -> MetricsConfig:
 
 
 def _learning(value: Any, at: _At) -> LearningConfig:
-    readers: dict[str, _Reader] = {"moves": _boolean, "layer": _layer, "ham_filed": _ham_filed, "silent": _silent}
+    readers: dict[str, _Reader] = {
+        "learn_from_moves": _boolean,
+        "labels": _label_scope,
+        "max_false_positive_rate": _max_false_positive_rate,
+        "ignore_folders": _ignore_folders,
+    }
     return LearningConfig(**_fields(value, at, readers))
 
 
@@ -346,7 +351,7 @@ def _senders(value: Any, at: _At) -> tuple[str, ...]:
         raise _UnusableError('must be a list of strings, such as ["friend@example.org", "@example.net"]')
     for index, entry in enumerate(value):
         try:
-            sender_list.parse(entry)
+            sender_list.parse_sender(entry)
         except ValueError as error:
             at.below(index).problem(str(error))
     return tuple(value)
@@ -397,8 +402,8 @@ def _catch_up(value: Any, _at: _At) -> CatchUp:
     return _one_of(CatchUp, value)
 
 
-def _layer(value: Any, _at: _At) -> Layer:
-    return _one_of(Layer, value)
+def _label_scope(value: Any, _at: _At) -> LabelScope:
+    return _one_of(LabelScope, value)
 
 
 def _one_of(words: type[_Word], value: Any) -> _Word:
@@ -407,14 +412,16 @@ def _one_of(words: type[_Word], value: Any) -> _Word:
     return words(value)
 
 
-def _ham_filed(value: Any, _at: _At) -> float:
+def _max_false_positive_rate(value: Any, _at: _At) -> float:
     share = _number(value, _at)
-    if not 0 <= share <= MOST_HAM_FILED:
-        raise _UnusableError(f"must be a share from 0 to {MOST_HAM_FILED}, such as 0.001 for one of a thousand")
+    if not 0 <= share <= MOST_FALSE_POSITIVE_RATE:
+        raise _UnusableError(
+            f"must be a share from 0 to {MOST_FALSE_POSITIVE_RATE}, such as 0.001 for one of a thousand"
+        )
     return share
 
 
-def _silent(value: Any, at: _At) -> tuple[str, ...]:
+def _ignore_folders(value: Any, at: _At) -> tuple[str, ...]:
     if not isinstance(value, list):
         raise _UnusableError('must be a list of names of folders, such as ["Receipts", "Lists/announce"]')
     for index, one in enumerate(value):

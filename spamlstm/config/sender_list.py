@@ -3,7 +3,7 @@
 from enum import Enum
 
 
-class Kind(Enum):
+class SenderKind(Enum):
     """What an entry names."""
 
     ADDRESS = 1
@@ -11,7 +11,7 @@ class Kind(Enum):
     LIST = 3
 
 
-def parse(entry: str) -> tuple[Kind, str]:
+def parse_sender(entry: str) -> tuple[SenderKind, str]:
     """The kind of an entry and what it names, in lower case; a ValueError tells what is wrong with one of no kind.
 
     `friend@x.org` is that address, `@x.org` any address at x.org or below it, `list:announce.x.org` the mailing list
@@ -20,10 +20,10 @@ def parse(entry: str) -> tuple[Kind, str]:
     wanted = entry.strip().lower()
     local, at, domain = wanted.rpartition("@")
     if wanted.startswith("list:") and wanted[5:].strip():
-        return Kind.LIST, wanted[5:].strip().strip("<>")
+        return SenderKind.LIST, wanted[5:].strip().strip("<>")
     if not at or not domain.strip(".") or any(c.isspace() for c in wanted):
         raise ValueError(f"{entry!r} is no allow or deny entry: {_hint(wanted)}")
-    return (Kind.ADDRESS, wanted) if local else (Kind.DOMAIN, domain.strip("."))
+    return (SenderKind.ADDRESS, wanted) if local else (SenderKind.DOMAIN, domain.strip("."))
 
 
 def _hint(entry: str) -> str:

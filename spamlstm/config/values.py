@@ -36,14 +36,14 @@ class CatchUp(StrEnum):
     """That, and everything else in the inbox."""
 
 
-class Layer(StrEnum):
-    """Whose mail one personal layer is learned from."""
+class LabelScope(StrEnum):
+    """Whose labels judge the mail of a Maildir."""
 
     SHARED = "shared"
-    """That of all Maildirs: they are one person's, or people who trust each other's word."""
+    """All labels judge the mail of all Maildirs: they belong to one person, or to people who trust each other."""
 
-    MAILDIR = "maildir"
-    """That of one: what somebody says counts for nobody else."""
+    PER_MAILDIR = "per-maildir"
+    """The labels given in a Maildir judge the mail of that Maildir only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,14 +125,14 @@ class DaemonConfig:
 class LearningConfig:
     """The `[learning]` table: what is learned from, and for whom."""
 
-    moves: bool = True
+    learn_from_moves: bool = True
     """Whether the daemon takes what users move into and out of folders, and answer, for what they say of it."""
 
-    layer: Layer = Layer.SHARED
-    ham_filed: float = 0.001
+    labels: LabelScope = LabelScope.SHARED
+    max_false_positive_rate: float = 0.001
     """The share of ham that may be filed as spam, by which `spamlstm adopt` sets the bars."""
 
-    silent: tuple[str, ...] = ()
+    ignore_folders: tuple[str, ...] = ()
     """Further folders that say nothing of the mail in them, as Trash, Sent and Drafts say nothing."""
 
 

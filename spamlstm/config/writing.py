@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from importlib import resources
 from pathlib import Path
 
-from spamlstm.config.places import make_private
+from spamlstm.config.locations import make_private
 from spamlstm.config.values import AUTO, Action, Config, MaildirConfig
 from spamlstm.errors import UserError
 
@@ -59,8 +59,8 @@ def _policy(config: Config) -> Iterator[str]:
             f"false_negative = {_number(costs.false_negative)}, unsure = {_number(costs.unsure)} }}"
         )
     if policy.thresholds is not None:
-        bars = policy.thresholds
-        yield f"thresholds = {{ ham = {_number(bars.ham)}, spam = {_number(bars.spam)} }}"
+        thresholds = policy.thresholds
+        yield f"thresholds = {{ ham = {_number(thresholds.ham)}, spam = {_number(thresholds.spam)} }}"
     if policy.costs is None and policy.thresholds is None:
         yield "# thresholds: those of the model in use (spamlstm model show)"
 
@@ -68,10 +68,10 @@ def _policy(config: Config) -> Iterator[str]:
 def _learning(config: Config) -> Iterator[str]:
     learning = config.learning
     yield "[learning]"
-    yield f"moves = {_boolean(learning.moves)}"
-    yield f"layer = {_string(learning.layer)}"
-    yield f"ham_filed = {_number(learning.ham_filed)}"
-    yield f"silent = {_strings(learning.silent)}"
+    yield f"learn_from_moves = {_boolean(learning.learn_from_moves)}"
+    yield f"labels = {_string(learning.labels)}"
+    yield f"max_false_positive_rate = {_number(learning.max_false_positive_rate)}"
+    yield f"ignore_folders = {_strings(learning.ignore_folders)}"
 
 
 def _metrics(config: Config) -> Iterator[str]:

@@ -38,7 +38,7 @@ class Labelled:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class IndexEntry:
     """A line of an index: all but the mail itself."""
 
     id: str
@@ -51,7 +51,7 @@ class Entry:
         return Labelled(self.id, self.label, self.source, self.date, raw)
 
 
-def read(path: Path, label: str | None = None) -> Iterator[Labelled]:
+def read_labelled(path: Path, label: str | None = None) -> Iterator[Labelled]:
     """Read the labelled mail at `path`, in the order of its index where it has one, else sorted by name.
 
     `path` is an archive in the corpus format (index.tsv and mail/ID.eml), a folder with the same inside, or a folder
@@ -76,7 +76,7 @@ def read(path: Path, label: str | None = None) -> Iterator[Labelled]:
     )
 
 
-def count(path: Path) -> int | None:
+def count_labelled(path: Path) -> int | None:
     """How many messages `read` will give, where an index at the start tells it cheaply; else None. Raises nothing."""
     try:
         if (path / INDEX).is_file():
@@ -125,7 +125,7 @@ class _Shelf:
 
 def _archive(path: Path) -> Iterator[Labelled]:
     """The mail of an archive in the order of its index, in one pass, wherever in the archive the index lies."""
-    entries: list[Entry] | None = None
+    entries: list[IndexEntry] | None = None
     done = 0
     with tempfile.TemporaryFile() as file:
         shelf = _Shelf(file)
@@ -187,7 +187,7 @@ def _stem(path: Path) -> str:
 # --- the index ------------------------------------------------------------------------------------------------------
 
 
-def _parse_index(content: bytes, *, where: str, source: str) -> list[Entry]:
+def _parse_index(content: bytes, *, where: str, source: str) -> list[IndexEntry]:
     """The lines of an index. DataError names the line that is wrong."""
     lines = content.decode("utf-8", "replace").splitlines()
     columns = lines[0].split("\t") if lines else []
@@ -204,16 +204,16 @@ def _parse_index(content: bytes, *, where: str, source: str) -> list[Entry]:
     return entries
 
 
-def _entry(row: dict[str, str], *, where: str, source: str) -> Entry:
+def _entry(row: dict[str, str], *, where: str, source: str) -> IndexEntry:
     label = row.get("label", "")
     if label not in LABELS:
         raise DataError(f"{where}: the label is '{label}', not ham or spam")
     if not row["id"]:
         raise DataError(f"{where}: the id is empty")
-    return Entry(row["id"], label, row.get("source") or source, row.get("date", ""))
+    return IndexEntry(row["id"], label, row.get("source") or source, row.get("date", ""))
 
 
-def _refuse_doubles(entries: list[Entry], where: str) -> None:
+def _refuse_doubles(entries: list[IndexEntry], where: str) -> None:
     seen: set[str] = set()
     for entry in entries:
         if entry.id in seen:

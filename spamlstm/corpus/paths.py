@@ -31,7 +31,7 @@ _BEFORE_TIME, _BEFORE_YEAR, _BEHIND_YEAR = 300, 100, 40
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class FileMessage:
     """Where one message lies: a whole file, or `length` bytes of it from `start` (one of an mbox).
 
     `delivered` tells that it lies in a Maildir, in which no link is followed.
@@ -53,7 +53,7 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class GivenMessage:
     """One message that is in memory already."""
 
     name: str
@@ -65,17 +65,17 @@ class Held:
 
 
 @dataclass(frozen=True, slots=True)
-class Unreadable:
+class UnreadablePath:
     """Something named that gave no mail, and why, as the end of a sentence that begins with its name."""
 
     name: str
     why: str
 
 
-Found = Place | Held | Unreadable
+Found = FileMessage | GivenMessage | UnreadablePath
 
 
-def expand(paths: list[str], *, stdin: BinaryIO | None = None) -> Iterator[Found]:
+def find_messages(paths: list[str], *, stdin: BinaryIO | None = None) -> Iterator[Found]:
     """Each message under `paths`, in the order named and sorted by name below; never raises, an Unreadable tells.
 
     A file is one message, or many if it is an mbox; `-` is one message from `stdin`. A Maildir gives what is in new
@@ -93,9 +93,9 @@ def expand(paths: list[str], *, stdin: BinaryIO | None = None) -> Iterator[Found
 
 def _from_stdin(stdin: BinaryIO) -> Found:
     try:
-        return Held(STDIN, _read_most(stdin, MOST_BYTES + 1))
+        return GivenMessage(STDIN, _read_most(stdin, MOST_BYTES + 1))
     except OSError as error:
-        return Unreadable(STDIN, reason_of(error))
+        return UnreadablePath(STDIN, reason_of(error))
 
 
 def _read_most(stream: BinaryIO, most: int) -> bytes:
@@ -114,12 +114,12 @@ def _file(path: str) -> Iterator[Found]:
             mbox = regular and not path.endswith(".eml") and _begins_mbox(stream.read(_TAIL))
             if not regular:
                 # A pipe can be opened once only.
-                yield Held(path, _read_most(stream, MOST_BYTES + 1))
+                yield GivenMessage(path, _read_most(stream, MOST_BYTES + 1))
                 return
     except OSError as error:
-        yield Unreadable(path, reason_of(error))
+        yield UnreadablePath(path, reason_of(error))
         return
-    yield from _mbox(path) if mbox else (Place(path, path),)
+    yield from _mbox(path) if mbox else (FileMessage(path, path),)
 
 
 def _mbox(path: str) -> Iterator[Found]:
@@ -129,11 +129,11 @@ def _mbox(path: str) -> Iterator[Found]:
             starts = _from_lines(stream)
             start, number = next(starts), 0
             for number, end in enumerate(starts, 1):
-                yield Place(f"{path}#{number}", path, start, end - start)
+                yield FileMessage(f"{path}#{number}", path, start, end - start)
                 start = end
-        yield Place(f"{path}#{number + 1}" if number else path, path, start)
+        yield FileMessage(f"{path}#{number + 1}" if number else path, path, start)
     except OSError as error:
-        yield Unreadable(path, reason_of(error))
+        yield UnreadablePath(path, reason_of(error))
 
 
 def _from_lines(stream: BinaryIO) -> Iterator[int]:
@@ -157,7 +157,7 @@ def _folder(path: str) -> Iterator[Found]:
         empty = False
         yield found
     if empty:
-        yield Unreadable(path, "there is no mail in this folder")
+        yield UnreadablePath(path, "there is no mail in this folder")
 
 
 def _below(path: str, seen: set[tuple[int, int]]) -> Iterator[Found]:
@@ -169,9 +169,9 @@ def _below(path: str, seen: set[tuple[int, int]]) -> Iterator[Found]:
         with os.scandir(path) as entries:
             listed = sorted((entry.name, _is_folder(entry), _is_foreign(entry)) for entry in entries)
     except OSError as error:
-        yield Unreadable(path, reason_of(error))
+        yield UnreadablePath(path, reason_of(error))
         return
-    yield from (Unreadable(os.path.join(path, name), _FOREIGN) for name, _, is_foreign in listed if is_foreign)
+    yield from (UnreadablePath(os.path.join(path, name), _FOREIGN) for name, _, is_foreign in listed if is_foreign)
     names = [(name, is_folder) for name, is_folder, is_foreign in listed if not is_foreign]
     folders = [name for name, is_folder in names if is_folder]
     maildir = "new" in folders and "cur" in folders
@@ -209,12 +209,12 @@ def _delivered(path: str) -> Iterator[Found]:
         with os.scandir(path) as entries:
             names = sorted(entry.name for entry in entries if entry.is_file(follow_symlinks=False))
     except OSError as error:
-        yield Unreadable(path, reason_of(error))
+        yield UnreadablePath(path, reason_of(error))
         return
     for name in names:
         if not name.startswith("."):
             full = os.path.join(path, name)
-            yield Place(full, full, delivered=True)
+            yield FileMessage(full, full, delivered=True)
 
 
 def _files(path: str, names: list[str]) -> Iterator[Found]:
@@ -224,7 +224,7 @@ def _files(path: str, names: list[str]) -> Iterator[Found]:
         if name.startswith("."):
             continue
         if name.endswith(".eml"):
-            yield Place(full, full)
+            yield FileMessage(full, full)
         else:
             yield from _if_mail(full)
 
@@ -236,12 +236,12 @@ def _if_mail(path: str) -> Iterator[Found]:
         with open_regular(path) as stream:
             start = stream.read(_TAIL)
     except OSError as error:
-        yield Unreadable(path, reason_of(error))
+        yield UnreadablePath(path, reason_of(error))
         return
     if _begins_mbox(start):
         yield from _mbox(path)
     elif begins_like_mail(start):
-        yield Place(path, path)
+        yield FileMessage(path, path)
 
 
 def _begins_mbox(start: bytes) -> bool:

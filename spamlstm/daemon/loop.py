@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from spamlstm.config import CatchUp, Config
-from spamlstm.config.maildirs import absolute, expand
+from spamlstm.config.maildirs import absolute, expand_maildirs
 from spamlstm.daemon import prometheus
 from spamlstm.daemon.hints import WHOLE, Hints
 from spamlstm.daemon.maildir_locks import MaildirLocks
-from spamlstm.daemon.model_reload import ModelInUse
+from spamlstm.daemon.model_reload import ModelReload
 from spamlstm.daemon.sd_notify import Notifier
 from spamlstm.daemon.status import DaemonStatus
-from spamlstm.daemon.wakeup import Wake
+from spamlstm.daemon.wakeup import Wakeup
 from spamlstm.daemon.watch import Coverage, Watcher
 from spamlstm.errors import UserError
 from spamlstm.filtering.log import emit, logger
@@ -23,7 +23,7 @@ from spamlstm.filtering.outcome import Candidate, Status
 from spamlstm.filtering.pipeline import Pipeline
 from spamlstm.maildir.names import Part
 from spamlstm.model.classifier import Classifier
-from spamlstm.tracking.rounds import Feedback
+from spamlstm.tracking.rounds import LearningRounds
 
 # How often Maildirs without a watch are looked at; and the share of one core that this may take at most.
 POLL_SECONDS = 5.0
@@ -48,12 +48,12 @@ class Daemon:
     pipeline: Pipeline
     watcher: Watcher
     hints: Hints
-    wake: Wake
+    wakeup: Wakeup
     notifier: Notifier
     status: DaemonStatus
     load: Setup
-    feedback: Feedback | None = None
-    model: ModelInUse | None = None
+    feedback: LearningRounds | None = None
+    model: ModelReload | None = None
     locks: MaildirLocks | None = None
     check_state: Callable[[], None] = lambda: None
     clock: Callable[[], float] = time.monotonic
@@ -69,12 +69,12 @@ class Daemon:
     def stop(self) -> None:
         """End after the message in hand. For signals: safe at any time."""
         self._stopping = True
-        self.wake.ring()
+        self.wakeup.ring()
 
     def reload(self) -> None:
         """Read configuration and model anew after the message in hand. For signals: safe at any time."""
         self._reload_asked = True
-        self.wake.ring()
+        self.wakeup.ring()
 
     def run(self) -> None:
         """Bring what was cut short to its end, then watch and work until `stop`."""
@@ -120,7 +120,7 @@ class Daemon:
                 self._renew_model()
                 # What users did with their mail waits for mail that comes in.
                 if self.feedback is None or not self.feedback.work():
-                    self.wake.wait(self._patience())
+                    self.wakeup.wait(self._patience())
 
     def _work(self) -> bool:
         """Look at the Maildir that has waited longest and do what there is to do; False if none waits."""
@@ -205,7 +205,7 @@ class Daemon:
         self.status.dry_run = bool(config.maildirs) and all(map(config.is_dry, config.maildirs))
         began = time.thread_time()
         self.hints.take_all()
-        maildirs = [str(path) for path in expand(config.maildirs, beat=self.notifier.beat)]
+        maildirs = [str(path) for path in expand_maildirs(config.maildirs, beat=self.notifier.beat)]
         usable = self.locks.keep(maildirs) if self.locks is not None else maildirs
         coverage = self.watcher.cover(usable, beat=self.notifier.beat)
         if self.locks is not None:
@@ -298,7 +298,7 @@ class Daemon:
         if target is None:
             return
         try:
-            prometheus.write(Path(absolute(target)), prometheus.to_text(self.status.snapshot()))
+            prometheus.write_textfile(Path(absolute(target)), prometheus.to_text(self.status.snapshot()))
         except OSError as error:
             emit(logging.WARNING, "metrics-failed", textfile=target, error=error.strerror)
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from spamlstm.config.maildirs import identity
+from spamlstm.config.maildirs import folder_identity
 from spamlstm.errors import NoInputError, TemporaryError, UserError, reason_of
 from spamlstm.maildir.opened import OpenMaildir
 
@@ -62,13 +62,13 @@ class MaildirLocks:
     def _keep(self, maildir: str) -> bool:
         held = self._held.get(maildir)
         if held is not None:
-            if held.identity == identity(maildir):
+            if held.identity == folder_identity(maildir):
                 return True
             os.close(self._held.pop(maildir).handle)
         if len(self._held) >= self._most:
             return True
         try:
-            home = OpenMaildir.open(maildir)
+            mailbox = OpenMaildir.open(maildir)
         except (FileNotFoundError, NotADirectoryError):
             return True
         except OSError as error:
@@ -77,24 +77,24 @@ class MaildirLocks:
         except UserError as error:
             self.refused[maildir] = error
             return False
-        with home:
+        with mailbox:
             try:
-                fcntl.flock(home.handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(mailbox.handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                if is_held_by_strangers(home):
+                if is_held_by_strangers(mailbox):
                     return True
-                self.refused[maildir] = TemporaryError(_held_elsewhere(home))
+                self.refused[maildir] = TemporaryError(_held_elsewhere(mailbox))
                 return False
             except OSError:
                 return True  # NFS has no locks on directories
             # A duplicate is the same open file, and holds the lock when the other is closed.
-            self._held[maildir] = _Held(os.dup(home.handle), home.identity)
+            self._held[maildir] = _Held(os.dup(mailbox.handle), mailbox.identity)
         return True
 
     def opened(self, maildir: str) -> OpenMaildir:
         """Open a Maildir for one visit as `OpenMaildir.open` does: the one that is locked, if it still lies there."""
         held = self._held.get(maildir)
-        if held is not None and held.identity == identity(maildir):
+        if held is not None and held.identity == folder_identity(maildir):
             return OpenMaildir(maildir, os.dup(held.handle))
         return OpenMaildir.open(maildir)
 
@@ -110,16 +110,16 @@ class MaildirLocks:
         self.close()
 
 
-def is_held_by_strangers(home: OpenMaildir) -> bool:
+def is_held_by_strangers(mailbox: OpenMaildir) -> bool:
     """Whether only processes of other users hold the lock of a Maildir: who may list a directory may lock it.
 
     It counts who started a process: neither its owner nor root, nor the user who runs this. False where the kernel does
     not say whose it is.
     """
-    device, inode = home.identity
+    device, inode = mailbox.identity
     where = f"{os.major(device):02x}:{os.minor(device):02x}:{inode}"
     holders = [fields[4] for fields in _locks() if fields[1:2] == ["FLOCK"] and fields[5:6] == [where]]
-    trusted = {0, os.geteuid(), home.owner.uid}
+    trusted = {0, os.geteuid(), mailbox.owner.uid}
     return bool(holders) and not any(_users(holder) <= trusted for holder in holders)
 
 
@@ -141,10 +141,10 @@ def _users(process: str) -> set[int]:
     return {int(user) for line in text.splitlines() if line.startswith("Uid:") for user in line.split()[1:]}
 
 
-def _held_elsewhere(home: OpenMaildir) -> str:
-    told = f"another spamlstm is at work on {home.path}, with another state folder; stop one of the two"
-    if os.fstat(home.handle).st_mode & (stat.S_IRGRP | stat.S_IROTH):
-        told += f". If there is none, another user holds the lock: run chmod 700 {home.path}"
+def _held_elsewhere(mailbox: OpenMaildir) -> str:
+    told = f"another spamlstm is at work on {mailbox.path}, with another state folder; stop one of the two"
+    if os.fstat(mailbox.handle).st_mode & (stat.S_IRGRP | stat.S_IROTH):
+        told += f". If there is none, another user holds the lock: run chmod 700 {mailbox.path}"
     return told
 
 

@@ -8,7 +8,7 @@ from spamlstm.model.classifier import Classifier
 
 
 @dataclass
-class ModelInUse:
+class ModelReload:
     """`stamp` is equal as long as the same model is in use; `open` loads and checks it, or raises a UserError."""
 
     stamp: Callable[[], object]

@@ -95,7 +95,7 @@ def _escaped(value: str) -> str:
     return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
 
 
-def write(path: Path, text: str) -> None:
+def write_textfile(path: Path, text: str) -> None:
     """Put the text into a file that others read while it is written: they see the old one or the new one, whole.
 
     Others may write in the folder too, as node_exporter's often is: no link is followed, neither one in place of the

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Self
 
 
-class Wake:
+class Wakeup:
     """A bell that threads and signals can ring and that one loop waits for. A ring while nobody waits is kept."""
 
     def __init__(self) -> None:

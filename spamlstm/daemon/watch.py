@@ -145,8 +145,8 @@ class Watcher:
             return
         if before is not None:
             self._end(before[1])
-        home, inotify = self._folders.get(maildir), self._inotify
-        if home is None or home.number is None or inotify is None or not self._spares_watches():
+        mailbox, inotify = self._folders.get(maildir), self._inotify
+        if mailbox is None or mailbox.number is None or inotify is None or not self._spares_watches():
             return
         try:
             number = self._added(inotify, path, MASK_OF_JUNK, maildir)

@@ -118,13 +118,17 @@ class Evaluation:
         return {"all": self.all.as_json(), "sources": {name: one.as_json() for name, one in self.sources.items()}}
 
 
-def run(corpora: Sequence[Path], *, model: Path | None = None, progress: Progress = lambda _: None) -> Evaluation:
+def evaluate_model(
+    corpora: Sequence[Path], *, model: Path | None = None, progress: Progress = lambda _: None
+) -> Evaluation:
     """Judge all mail of `corpora` (see `corpus.labelled_mail.read`) with the model at `model`, else the default one.
 
     `progress` is called with the number of messages done. Memory holds a few numbers a message, and no mail.
     Raises the UserErrors of reading and of opening a model; an error in the last message is an error of the whole.
     """
-    streams = [labelled_mail.read(path) for path in corpora]  # first: a mistyped path shows before the model is loaded
+    streams = [
+        labelled_mail.read_labelled(path) for path in corpora
+    ]  # first: a mistyped path shows before the model is loaded
     mail = (labelled for stream in streams for labelled in stream)
     return judge(mail, Classifier.open(model), names=[str(path) for path in corpora], progress=progress)
 

@@ -16,7 +16,7 @@ ASK_WITHIN = 3.0
 T = TypeVar("T")
 
 
-class Kind(StrEnum):
+class FeedbackKind(StrEnum):
     """The tasks; those with a number are written with it, such as `first:10000`."""
 
     IMMEDIATE = "immediate"
@@ -44,29 +44,33 @@ class Kind(StrEnum):
     """The first N of ham and the first N of spam are told, then mistakes: who knows no ham judges none."""
 
 
-_WITHOUT_NUMBER = (Kind.IMMEDIATE, Kind.MISTAKES)
+_WITHOUT_NUMBER = (FeedbackKind.IMMEDIATE, FeedbackKind.MISTAKES)
 
 
 @dataclass(frozen=True, slots=True)
 class Feedback:
     """One task."""
 
-    kind: Kind = Kind.IMMEDIATE
+    kind: FeedbackKind = FeedbackKind.IMMEDIATE
     number: int = 0
 
     @classmethod
     def parse(cls, text: str) -> Self:
         """From how it is written; a UserError names the forms that there are."""
         match = re.fullmatch(r"([a-z-]+)(?::([\d_]+))?", text)
-        if match and match[1] in tuple(Kind) and (Kind(match[1]) in _WITHOUT_NUMBER) is (match[2] is None):
-            return cls(Kind(match[1]), int(match[2] or 0))
-        forms = ", ".join(kind if kind in _WITHOUT_NUMBER else f"{kind}:N" for kind in Kind)
+        if (
+            match
+            and match[1] in tuple(FeedbackKind)
+            and (FeedbackKind(match[1]) in _WITHOUT_NUMBER) is (match[2] is None)
+        ):
+            return cls(FeedbackKind(match[1]), int(match[2] or 0))
+        forms = ", ".join(kind if kind in _WITHOUT_NUMBER else f"{kind}:N" for kind in FeedbackKind)
         raise UserError(f"'{text}' is no feedback; say one of {forms}")
 
     @property
     def ends(self) -> bool:
         """Whether from some message on nothing is told, so that the figures are of those."""
-        return self.kind in (Kind.FIRST, Kind.EACH)
+        return self.kind in (FeedbackKind.FIRST, FeedbackKind.EACH)
 
     def __str__(self) -> str:
         return str(self.kind) if self.kind in _WITHOUT_NUMBER else f"{self.kind}:{self.number}"
@@ -80,7 +84,7 @@ class Teacher(Generic[T]):
         self._seen = 0
         self._waiting: deque[T] = deque()
         self._of = {True: 0, False: 0}
-        self.told = 0
+        self.labelled = 0
 
     def after(self, message: T, *, spam: bool, verdict: Verdict, score: float) -> Iterator[T]:
         """The messages whose labels are told now, after this one was judged so."""
@@ -89,22 +93,22 @@ class Teacher(Generic[T]):
         self._of[spam] += 1
         mistaken = (verdict is Verdict.SPAM) is not spam
         match self._feedback.kind:
-            case Kind.DELAYED:
+            case FeedbackKind.DELAYED:
                 self._waiting.append(message)
-                told = [self._waiting.popleft()] if len(self._waiting) > number else []
-            case Kind.FIRST:
-                told = [message] if self._seen <= number else []
-            case Kind.EACH:
-                told = [message] if self._of[spam] <= number else []
-            case Kind.ACTIVE:
-                told = [message] if self.told < number and abs(score) < ASK_WITHIN else []
-            case Kind.MISTAKES:
-                told = [message] if mistaken else []
-            case Kind.ERRORS:
-                told = [message] if self.told < number and (mistaken or verdict is Verdict.UNSURE) else []
-            case Kind.EACH_THEN_MISTAKES:
-                told = [message] if mistaken or self._of[spam] <= number else []
-            case Kind.IMMEDIATE:
-                told = [message]
-        self.told += len(told)
-        yield from told
+                labelled = [self._waiting.popleft()] if len(self._waiting) > number else []
+            case FeedbackKind.FIRST:
+                labelled = [message] if self._seen <= number else []
+            case FeedbackKind.EACH:
+                labelled = [message] if self._of[spam] <= number else []
+            case FeedbackKind.ACTIVE:
+                labelled = [message] if self.labelled < number and abs(score) < ASK_WITHIN else []
+            case FeedbackKind.MISTAKES:
+                labelled = [message] if mistaken else []
+            case FeedbackKind.ERRORS:
+                labelled = [message] if self.labelled < number and (mistaken or verdict is Verdict.UNSURE) else []
+            case FeedbackKind.EACH_THEN_MISTAKES:
+                labelled = [message] if mistaken or self._of[spam] <= number else []
+            case FeedbackKind.IMMEDIATE:
+                labelled = [message]
+        self.labelled += len(labelled)
+        yield from labelled

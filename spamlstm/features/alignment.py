@@ -7,13 +7,13 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from spamlstm.features.bucket import bucket
-from spamlstm.features.domains import EVERYBODYS, FREEMAIL, MAIL_SERVICES, OPEN_HOSTING, organisation
+from spamlstm.features.domains import FREEMAIL, MAIL_SERVICES, OPEN_HOSTING, SHARED_DOMAINS, organisational_domain
 from spamlstm.message.message import Message, address
 
 _WHOSE = ("none", "same", "own", "signer", "service", "free", "other")
 _AUTH = ("absent", "pass", "fail", "soft", "none", "error")
 
-RELATION: dict[str, tuple[str, ...]] = {
+ALIGNMENT: dict[str, tuple[str, ...]] = {
     "from": ("none", "org", "free", "own", "self"),
     "name": ("none", "match", "address", "foreign", "plain"),
     "local": ("none", "noreply", "role", "odd", "plain"),
@@ -70,7 +70,7 @@ _RESULTS = {
 _PUBLIC = frozenset("edu gov mil int".split())
 
 
-def relation(message: Message, hosts: Sequence[str]) -> Iterator[tuple[str, str]]:
+def alignment(message: Message, hosts: Sequence[str]) -> Iterator[tuple[str, str]]:
     """(name, value) of each that holds, in a fixed order. `hosts` is where the links lead, see `link_hosts`."""
     around = _Organisations(message)
     yield from _who(message, around)
@@ -106,31 +106,36 @@ class _Organisations:
     """The organisations around one message: its sender's and its recipients'."""
 
     def __init__(self, message: Message) -> None:
-        self.sender = organisation(message.sender)
+        self.sender = organisational_domain(message.sender)
         first = message.first
         # Delivered-To and its like come from the receiving server; To is what the sender claims.
         to = first.get("delivered-to") or first.get("x-original-to") or first.get("envelope-to") or first.get("to", "")
         self.recipient = address(to)
-        self.own = organisation(self.recipient) if organisation(self.recipient) not in FREEMAIL else ""
+        self.own = (
+            organisational_domain(self.recipient) if organisational_domain(self.recipient) not in FREEMAIL else ""
+        )
         signature = _SIGNER.search(first.get("dkim-signature", "")[:1000])
         self.signer = signature[1] if signature else ""
         # Who answers for the delivery: a letter written for others by a service that no list of ours knows.
-        self.vouching = {organisation(self.signer), organisation(address(first.get("return-path", "")))} - {""}
+        self.vouching = {
+            organisational_domain(self.signer),
+            organisational_domain(address(first.get("return-path", ""))),
+        } - {""}
 
     def whose(self, host: str) -> str:
         """How a host or address relates to the sender: one of _WHOSE, but for 'signer'."""
-        return self._whose(organisation(host))
+        return self._whose(organisational_domain(host))
 
     def places(self, hosts: Iterable[str]) -> set[str]:
         """How hosts in the text relate to the sender and to who vouches for it, each one of _WHOSE.
 
         But for those that letters of all kinds point at.
         """
-        return {self._place(found) for found in set(map(organisation, hosts)) - EVERYBODYS}
+        return {self._place(found) for found in set(map(organisational_domain, hosts)) - SHARED_DOMAINS}
 
     def place(self, host: str) -> str:
         """The same for one host, whoever points at it."""
-        return self._place(organisation(host))
+        return self._place(organisational_domain(host))
 
     def _place(self, found: str) -> str:
         whose = self._whose(found)
@@ -244,7 +249,9 @@ def _authentication(message: Message, around: _Organisations) -> Iterator[tuple[
 def _links(message: Message, around: _Organisations, hosts: Sequence[str]) -> Iterator[tuple[str, str]]:
     yield "links", _links_whose(hosts, around)
     yield "linkhosts", bucket(len(hosts), (1, "0"), (2, "1"), (5, "few"), last="many")
-    if any(organisation(host) in OPEN_HOSTING or ".".join(host.split(".")[-2:]) in OPEN_HOSTING for host in hosts):
+    if any(
+        organisational_domain(host) in OPEN_HOSTING or ".".join(host.split(".")[-2:]) in OPEN_HOSTING for host in hosts
+    ):
         yield "openhost", "yes"
     if any(_lies(link.url, link.text) for link in message.page.links):
         yield "lying", "yes"
@@ -286,8 +293,8 @@ def _lies(url: str, text: str) -> bool:
     real = _URL_HOST.match(url)
     if not claimed or not real:
         return False
-    lead = organisation(real[1])
-    return organisation(claimed) != lead and lead not in MAIL_SERVICES
+    lead = organisational_domain(real[1])
+    return organisational_domain(claimed) != lead and lead not in MAIL_SERVICES
 
 
 def _images(message: Message, around: _Organisations) -> str:
@@ -327,7 +334,7 @@ def _audience(message: Message, around: _Organisations) -> Iterator[tuple[str, s
     whose = around.place(match[1]) if match else ""
     yield (
         "leave",
-        (whose if whose in RELATION["leave"] else "other") if match else ("mail" if "mailto" in leave else "none"),
+        (whose if whose in ALIGNMENT["leave"] else "other") if match else ("mail" if "mailto" in leave else "none"),
     )
     answered = bool(first.get("in-reply-to") or first.get("references"))
     claims = _ANSWER.match(message.subject.strip())

@@ -45,7 +45,7 @@ OPEN_HOSTING = frozenset(
 )
 
 # Pages that letters of all kinds point at: social networks, app stores, maps, standards.
-EVERYBODYS = frozenset(
+SHARED_DOMAINS = frozenset(
     "facebook.com twitter.com x.com instagram.com linkedin.com youtube.com youtu.be pinterest.com tiktok.com "
     "apple.com google.com w3.org schemas.microsoft.com microsoft.com gstatic.com googleusercontent.com fbcdn.net "
     "whatsapp.com adobe.com wikipedia.org vimeo.com flickr.com tumblr.com".split()
@@ -62,7 +62,7 @@ def _rules() -> frozenset[str]:
     return frozenset(line for line in text.split("\n") if line and not line.startswith("//"))
 
 
-def organisation(host: str) -> str:
+def organisational_domain(host: str) -> str:
     """The registrable domain of a host or address (`a@mail.shop.co.uk` → `shop.co.uk`), '' if there is none.
 
     An address of numbers is its own organisation. See https://publicsuffix.org/list/ for the algorithm.

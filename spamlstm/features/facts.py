@@ -7,11 +7,11 @@ that training can hide either (docs/decisions/0003-rendering.md).
 
 from collections.abc import Iterator, Sequence
 
-from spamlstm.features.alignment import RELATION, relation
-from spamlstm.features.style import FASHION, fashion
+from spamlstm.features.alignment import ALIGNMENT, alignment
+from spamlstm.features.style import STYLE, style
 from spamlstm.message.message import Message
 
-VALUES = {**RELATION, **FASHION}
+VALUES = {**ALIGNMENT, **STYLE}
 
 
 def facts(message: Message, hosts: Sequence[str]) -> Iterator[tuple[str, str]]:
@@ -19,5 +19,5 @@ def facts(message: Message, hosts: Sequence[str]) -> Iterator[tuple[str, str]]:
 
     `hosts` is where its links lead: what `link_hosts` says of it.
     """
-    yield from relation(message, hosts)
-    yield from fashion(message)
+    yield from alignment(message, hosts)
+    yield from style(message)

@@ -5,9 +5,9 @@ import unicodedata
 from collections.abc import Iterator
 
 from spamlstm.features.alignment import link_hosts
-from spamlstm.features.domains import organisation
+from spamlstm.features.domains import organisational_domain
 from spamlstm.features.facts import VALUES, facts
-from spamlstm.features.style import FASHION
+from spamlstm.features.style import STYLE
 from spamlstm.message.message import Message
 from spamlstm.message.mime import MAX_VALUE
 
@@ -21,7 +21,7 @@ MARKS = tuple(f"⟦{name}:{value}⟧" for name, values in VALUES.items() for val
     f"⟦{word}⟧" for word in SECTIONS + WORDS
 )
 BODY = "⟦body⟧"
-_OF_FASHION = re.compile(f"⟦(?:{'|'.join(FASHION)}):[a-z0-9]+⟧|⟦trace⟧[^⟦]*")
+_OF_STYLE = re.compile(f"⟦(?:{'|'.join(STYLE)}):[a-z0-9]+⟧|⟦trace⟧[^⟦]*")
 
 _ZERO_WIDTH = re.compile(
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff\u3164\U000e0000-\U000e007f]"
@@ -76,7 +76,7 @@ def render(message: Message) -> str:
     return marks + " ".join(sections) + " " + BODY + " " + body
 
 
-def windows(text: str, *, size: int, most: int, fashion: bool = True) -> list[str]:
+def windows(text: str, *, size: int, most: int, style: bool = True) -> list[str]:
     """A rendered text as at most `most` texts, each the header sections and at most `size` bytes of the body.
 
     Without `fashion` the facts of fashion and the trace are left out: a network that is to judge mail of other
@@ -86,8 +86,8 @@ def windows(text: str, *, size: int, most: int, fashion: bool = True) -> list[st
     where the links are, as spam hidden in innocent text has to lead somewhere, and else at equal distances.
     """
     head, mark, body = text.partition(BODY)
-    if not fashion:
-        head = _OF_FASHION.sub("", head)
+    if not style:
+        head = _OF_STYLE.sub("", head)
         text = head + mark + body
     # A character takes up to four bytes; only a text that could be too long is measured.
     if len(body) * 4 <= size or len(body.encode()) <= size:
@@ -242,10 +242,10 @@ def _subject(message: Message) -> str:
 
 
 def _hosts(message: Message, leads: list[str]) -> Iterator[str]:
-    sender = organisation(message.sender)
+    sender = organisational_domain(message.sender)
     seen: set[str] = set()
     for host in leads:
-        org = organisation(host) or host
+        org = organisational_domain(host) or host
         if org in seen:
             continue
         seen.add(org)

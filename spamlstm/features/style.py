@@ -6,10 +6,10 @@ from datetime import date
 from string import ascii_letters
 
 from spamlstm.features.bucket import bucket
-from spamlstm.features.domains import organisation
+from spamlstm.features.domains import organisational_domain
 from spamlstm.message.message import Message
 
-FASHION: dict[str, tuple[str, ...]] = {
+STYLE: dict[str, tuple[str, ...]] = {
     "hops": ("0", "1", "2", "few", "many"),
     "helo": ("none", "host", "bare", "ip", "local"),
     "reverse": ("none", "same", "other", "unknown", "pool"),
@@ -61,7 +61,7 @@ _ALPHABETS = {
 }
 
 
-def fashion(message: Message) -> Iterator[tuple[str, str]]:
+def style(message: Message) -> Iterator[tuple[str, str]]:
     """(name, value) of each that holds, in a fixed order."""
     yield from _journey(message)
     yield from _shape(message)
@@ -100,7 +100,7 @@ def _hop(helo: str, details: str) -> tuple[str, str]:
         return said, "unknown" if details else "none"
     if _POOL.search(named[:255]):
         return said, "pool"
-    return said, "same" if organisation(named) == organisation(helo) else "other"
+    return said, "same" if organisational_domain(named) == organisational_domain(helo) else "other"
 
 
 def _date(message: Message, chain: list[str]) -> str:

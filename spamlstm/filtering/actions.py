@@ -14,7 +14,7 @@ from spamlstm.filtering.plan import Plan
 from spamlstm.maildir import transfer
 from spamlstm.maildir.names import GoneError, Name
 from spamlstm.maildir.opened import Entry, OpenFolder, OpenMaildir
-from spamlstm.maildir.transfer import Outcome
+from spamlstm.maildir.transfer import TransferResult
 
 _WRITERS = 4
 
@@ -24,7 +24,7 @@ class Work:
     """A plan on its way. Without an `outcome` at the end it is open: not even where it stands could be found out."""
 
     plan: Plan
-    outcome: Outcome | None = None
+    outcome: TransferResult | None = None
     error: OSError | None = None
     written: Entry | None = None
 
@@ -42,8 +42,8 @@ def carry_out(plans: Iterable[Plan]) -> list[Work]:
     """
     works = [Work(plan) for plan in plans]
     # As root each Maildir's messages are moved by its owner.
-    for home, some in itertools.groupby(works, lambda work: work.plan.source.folder.home):
-        with home.owner.acting():
+    for mailbox, some in itertools.groupby(works, lambda work: work.plan.source.folder.mailbox):
+        with mailbox.owner.acting():
             _carry_out(list(some))
     return works
 
@@ -60,38 +60,40 @@ def _carry_out(works: Sequence[Work]) -> None:
         if work.error is not None:
             _settle(work)
         elif work.outcome is None:
-            work.outcome = Outcome.DONE
+            work.outcome = TransferResult.DONE
 
 
-def settle(home: OpenMaildir, intent: Intent) -> Outcome:
+def settle_act(mailbox: OpenMaildir, intent: Intent) -> TransferResult:
     """Bring one act that was cut short to its end, by what lies on disk: `transfer.settle` for all kinds of acts.
 
     An OSError if what lies there cannot be looked at, or not be put right; a RefusedError if the journal speaks of
     something that is not in the Maildir.
     """
-    source, folder, name = home.entry_at(intent.source), home.folder_at(intent.folder), Name.parse(intent.name)
-    with home.owner.acting():
+    source, folder, name = mailbox.entry_at(intent.source), mailbox.folder_at(intent.folder), Name.parse(intent.name)
+    with mailbox.owner.acting():
         return _settled(source, folder, name, intent)
 
 
-def _settled(source: Entry, folder: OpenFolder, name: Name, intent: Intent) -> Outcome:
+def _settled(source: Entry, folder: OpenFolder, name: Name, intent: Intent) -> TransferResult:
     old = Name.parse(source.name)
     if name.base == old.base:
         # A keyword: one rename of a message that keeps its base name. `transfer.settle` would take it for a copy.
         entries = folder.find(name.base)
         if not entries:
-            return Outcome.GONE
+            return TransferResult.GONE
         added = set(name.keywords) ^ set(old.keywords)
         now = Name.parse(entries[-1].name)
         return (
-            Outcome.DONE if all((sign in now.keywords) == (sign in name.keywords) for sign in added) else Outcome.UNDONE
+            TransferResult.DONE
+            if all((sign in now.keywords) == (sign in name.keywords) for sign in added)
+            else TransferResult.UNDONE
         )
     try:
         folder.handle()
     except FileNotFoundError:
         # The whole target is gone. If the message went with it, it went by other hands.
-        near = (transfer.identity(entry) for entry in source.folder.find(old.base))
-        return Outcome.UNDONE if intent.expected in near else Outcome.GONE
+        near = (transfer.file_identity(entry) for entry in source.folder.find(old.base))
+        return TransferResult.UNDONE if intent.expected in near else TransferResult.GONE
     return transfer.settle(source, folder, base=name.base, expected=intent.expected)
 
 
@@ -122,7 +124,7 @@ def _publish(work: Work) -> None:
 
 def _rename(work: Work) -> None:
     plan = work.plan
-    if transfer.identity(plan.source) != plan.expected:
+    if transfer.file_identity(plan.source) != plan.expected:
         raise GoneError(plan.source.path)
     # A keyword is set under the old base: only the same message could have that name.
     transfer.move(plan.source, plan.target)
@@ -140,7 +142,7 @@ def _each(works: Iterable[Work], step: Callable[[Work], None]) -> None:
             try:
                 step(work)
             except GoneError:
-                work.outcome = Outcome.GONE
+                work.outcome = TransferResult.GONE
             except OSError as error:
                 work.error = error
 
@@ -163,6 +165,6 @@ def _sync(works: Sequence[Work], entry_of: Callable[[Plan], Entry]) -> None:
 
 def _settle(work: Work) -> None:
     try:
-        work.outcome = settle(work.plan.source.folder.home, work.plan.intent)
+        work.outcome = settle_act(work.plan.source.folder.mailbox, work.plan.intent)
     except OSError:
         work.outcome = None

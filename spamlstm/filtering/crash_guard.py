@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from spamlstm import __version__
-from spamlstm.filtering.failures import Kind, kind_of, sentence
+from spamlstm.filtering.failures import FailureKind, kind_of, sentence
 from spamlstm.filtering.in_progress import Item
 from spamlstm.filtering.inbox_index import name_hash
 from spamlstm.filtering.journal import Journal
@@ -91,7 +91,7 @@ class CrashGuard:
             crashes = self._crashes(item)
             if (crashes or 0) >= MOST_CRASHES:
                 self._reported[candidate.maildir, item.name] = item
-                early.append(Outcome(candidate, Status.FAILED, kind=Kind.UNREADABLE, failure=WHY))
+                early.append(Outcome(candidate, Status.FAILED, kind=FailureKind.UNREADABLE, failure=WHY))
             elif alone is not None and (crashes is not None or item.size > CHUNK_BYTES):
                 alone.append((-1 if crashes is None else crashes, candidate))
             else:

@@ -17,7 +17,7 @@ LONGEST_DELAY = 900.0
 _MOST = 20_000
 
 
-class Kind(StrEnum):
+class FailureKind(StrEnum):
     """The names under which failures are counted."""
 
     DISK_FULL = "disk-full"
@@ -39,24 +39,24 @@ class Kind(StrEnum):
 
 
 _KINDS = {
-    errno.ENOSPC: Kind.DISK_FULL,
-    errno.EDQUOT: Kind.DISK_FULL,
-    errno.EFBIG: Kind.DISK_FULL,
-    errno.EACCES: Kind.PERMISSION,
-    errno.EPERM: Kind.PERMISSION,
-    errno.EROFS: Kind.READ_ONLY,
-    errno.ELOOP: Kind.FOLDER,
-    errno.ENOENT: Kind.VANISHED,
-    errno.ENOTDIR: Kind.VANISHED,
-    errno.ESTALE: Kind.VANISHED,
+    errno.ENOSPC: FailureKind.DISK_FULL,
+    errno.EDQUOT: FailureKind.DISK_FULL,
+    errno.EFBIG: FailureKind.DISK_FULL,
+    errno.EACCES: FailureKind.PERMISSION,
+    errno.EPERM: FailureKind.PERMISSION,
+    errno.EROFS: FailureKind.READ_ONLY,
+    errno.ELOOP: FailureKind.FOLDER,
+    errno.ENOENT: FailureKind.VANISHED,
+    errno.ENOTDIR: FailureKind.VANISHED,
+    errno.ESTALE: FailureKind.VANISHED,
 }
 
 
-def kind_of(error: Exception) -> Kind:
+def kind_of(error: Exception) -> FailureKind:
     """The name for an error that a system call or a database gave."""
     if isinstance(error, sqlite3.Error | DataError | TemporaryError):
-        return Kind.JOURNAL
-    return _KINDS.get(error.errno or 0, Kind.IO) if isinstance(error, OSError) else Kind.BUG
+        return FailureKind.JOURNAL
+    return _KINDS.get(error.errno or 0, FailureKind.IO) if isinstance(error, OSError) else FailureKind.BUG
 
 
 def sentence(error: Exception) -> str:

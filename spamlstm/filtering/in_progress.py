@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from spamlstm.database import MOST_INTEGER
-from spamlstm.filtering.inbox_index import REMEMBERED, Seen, name_hash, signed
+from spamlstm.filtering.inbox_index import REMEMBERED, InboxIndex, name_hash, signed
 
 # `crashes` is NULL for a file that was in progress at no crash.
 SCHEMA = """
@@ -52,9 +52,9 @@ class _Suspect:
 class InProgress:
     """The table of one journal. All methods that change it are called within a transaction of the journal."""
 
-    def __init__(self, connection: sqlite3.Connection, seen: Seen) -> None:
+    def __init__(self, connection: sqlite3.Connection, index: InboxIndex) -> None:
         self._connection = connection
-        self._seen = seen
+        self._index = index
         # Few rows, asked for with every message. None: to be read.
         self._suspects: dict[tuple[int | None, int], _Suspect] | None = None
 
@@ -65,14 +65,14 @@ class InProgress:
     def is_suspect(self, maildir: str, name: int) -> bool:
         """Whether a file of this name was in progress when the process ended; another file may have the name now."""
         suspects = self._known()
-        return bool(suspects) and (self._seen.number(maildir), name) in suspects
+        return bool(suspects) and (self._index.number(maildir), name) in suspects
 
     def crashes(self, item: Item, *, version: str) -> int | None:
         """How often the process ended while this version had this file, and no other, in progress.
 
         None if the file was in progress at no crash.
         """
-        suspect = self._known().get((self._seen.number(item.maildir), item.name)) if self._known() else None
+        suspect = self._known().get((self._index.number(item.maildir), item.name)) if self._known() else None
         if suspect is None or suspect.file != _file(item):
             return None
         return suspect.crashes if suspect.version == version else 0
@@ -85,7 +85,7 @@ class InProgress:
         rows = [
             (number, item.name, *_file(item), version, 1, since, self.crashes(item, version=version), now)
             for item in items
-            if (number := self._seen.number(item.maildir)) is not None
+            if (number := self._index.number(item.maildir)) is not None
         ]
         self._connection.executemany("INSERT OR REPLACE INTO in_progress VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
 
@@ -127,7 +127,7 @@ class InProgress:
         self._suspects = None
 
     def _keys(self, items: Iterable[Item]) -> list[tuple[int | None, int]]:
-        return [(self._seen.number(item.maildir), item.name) for item in items]
+        return [(self._index.number(item.maildir), item.name) for item in items]
 
     def _known(self) -> dict[tuple[int | None, int], _Suspect]:
         if self._suspects is None:

@@ -23,7 +23,7 @@ CREATE TABLE IF NOT EXISTS seen (maildir INTEGER NOT NULL, name INTEGER NOT NULL
 """
 
 
-class Seen:
+class InboxIndex:
     """The names that were judged, or lay there before the Maildir was watched; part of a journal, in its groups."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:

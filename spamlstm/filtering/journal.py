@@ -19,8 +19,8 @@ from spamlstm.config import Action
 from spamlstm.database import Layout
 from spamlstm.filtering import in_progress
 from spamlstm.filtering.in_progress import InProgress
-from spamlstm.filtering.inbox_index import DAY, REMEMBERED, SCHEMA, Seen
-from spamlstm.maildir.transfer import Identity, Outcome
+from spamlstm.filtering.inbox_index import DAY, REMEMBERED, SCHEMA, InboxIndex
+from spamlstm.maildir.transfer import Identity, TransferResult
 from spamlstm.verdict import Judgement, Verdict
 
 NAME = "journal.sqlite"
@@ -88,7 +88,7 @@ class Act:
 
 
 @dataclass(frozen=True, slots=True)
-class Unreadable:
+class UnreadableAct:
     """An act in the journal that this program did not write so: it is never carried out, settled or taken back."""
 
     id: int
@@ -114,8 +114,8 @@ class Journal:
         self._connection = connection
         # A text that is not UTF-8 is one damaged cell, not a question that fails.
         connection.text_factory = lambda text: text.decode("utf-8", "replace")
-        self.seen = Seen(connection)
-        self.in_progress = InProgress(connection, self.seen)
+        self.index = InboxIndex(connection)
+        self.in_progress = InProgress(connection, self.index)
 
     @classmethod
     def open(cls, state: Path) -> Self:
@@ -146,7 +146,7 @@ class Journal:
             with database.transaction(self._connection, durable=durable):
                 yield
         except BaseException:
-            self.seen.rolled_back()
+            self.index.rolled_back()
             self.in_progress.rolled_back()
             raise
 
@@ -154,7 +154,7 @@ class Journal:
         """Whether a message of this content was judged there, and all was done that had to be."""
         found = self._connection.execute(
             "SELECT 1 FROM judgements WHERE maildir = ? AND content = ? AND stands LIMIT 1",
-            (self.seen.number(maildir), bytes.fromhex(content)),
+            (self.index.number(maildir), bytes.fromhex(content)),
         )
         return found.fetchone() is not None
 
@@ -164,7 +164,7 @@ class Journal:
             "INSERT INTO judgements (maildir, content, base, time, stands, verdict, probability, score, reason, model)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
-                self.seen.number(maildir),
+                self.index.number(maildir),
                 bytes.fromhex(content),
                 os.fsencode(base),
                 now,
@@ -200,10 +200,10 @@ class Journal:
         )
         return int(done.lastrowid or 0)
 
-    def end(self, act: int, outcome: Outcome) -> None:
+    def end(self, act: int, outcome: TransferResult) -> None:
         """Note what became of an act. Done, its judgement stands, or what it undoes is taken back."""
         self._connection.execute("UPDATE acts SET state = ? WHERE id = ?", (outcome, act))
-        if outcome is not Outcome.DONE:
+        if outcome is not TransferResult.DONE:
             return
         (judgement, undoes) = self._connection.execute(
             "SELECT judgement, undoes FROM acts WHERE id = ?", (act,)
@@ -216,21 +216,21 @@ class Journal:
         """Note of an unreadable act that it is left alone, so that it is told once."""
         self._connection.execute("UPDATE acts SET state = ? WHERE id = ?", (_UNKNOWN, act))
 
-    def open_acts(self) -> list[Act | Unreadable]:
+    def open_acts(self) -> list[Act | UnreadableAct]:
         """The acts of which nobody knows yet what became of them."""
         return self._acts("state = ?", _OPEN)
 
-    def acts(self, *, since: float) -> list[Act | Unreadable]:
+    def acts(self, *, since: float) -> list[Act | UnreadableAct]:
         """What was done since then and not taken back, the latest first."""
         wanted = "state = ? AND undoes IS NULL AND acts.time >= ? ORDER BY acts.time DESC, acts.id DESC"
-        return self._acts(wanted, Outcome.DONE, since)
+        return self._acts(wanted, TransferResult.DONE, since)
 
     def filed(self) -> set[str]:
         """The content ids of what we filed to junk folders, and have not taken back."""
         found = self._connection.execute(
             "SELECT DISTINCT content FROM acts JOIN judgements ON judgements.id = judgement"
             " WHERE undoes IS NULL AND state IN (?, ?) AND instr(actions, ?)",
-            (_OPEN, Outcome.DONE, Action.FILE),
+            (_OPEN, TransferResult.DONE, Action.FILE),
         )
         return {content.hex() for (content,) in found if isinstance(content, bytes)}
 
@@ -243,7 +243,7 @@ class Journal:
         row = self._connection.execute(
             "SELECT acts.id, folder, actions, verdict, undoes FROM acts JOIN judgements ON judgements.id = judgement"
             " WHERE maildir = ? AND content = ? AND state IN (?, ?) ORDER BY acts.id DESC LIMIT 1",
-            (self.seen.number(maildir), bytes.fromhex(content), _OPEN, Outcome.DONE),
+            (self.index.number(maildir), bytes.fromhex(content), _OPEN, TransferResult.DONE),
         ).fetchone()
         if row is None:
             return None
@@ -271,17 +271,17 @@ class Journal:
         if forget:
             self._connection.execute("DELETE FROM judgements WHERE id <= ?", (max(forget),))
 
-    def _acts(self, condition: str, *values: object) -> list[Act | Unreadable]:
+    def _acts(self, condition: str, *values: object) -> list[Act | UnreadableAct]:
         return [_act(row) for row in self._connection.execute(_ACTS + condition, values)]
 
 
-def _act(row: tuple[Any, ...]) -> Act | Unreadable:
+def _act(row: tuple[Any, ...]) -> Act | UnreadableAct:
     number, path = row[:2]
     try:
         maildir = _path(path, "path")
         return Act(number, maildir, *_checked(row[2:], maildir))
     except CellError as error:
-        return Unreadable(number, os.fsdecode(path) if isinstance(path, bytes) else "", str(error))
+        return UnreadableAct(number, os.fsdecode(path) if isinstance(path, bytes) else "", str(error))
 
 
 def _checked(row: tuple[Any, ...], maildir: str) -> tuple[int, int | None, Intent, float, str]:
@@ -298,8 +298,8 @@ def _checked(row: tuple[Any, ...], maildir: str) -> tuple[int, int | None, Inten
         raise CellError("name", name)
     if not _is_within(maildir, intent.folder):
         raise CellError("folder (it is not in the Maildir)", folder)
-    home, part, base = (*intent.source.rsplit("/", 2), "", "")[:3]
-    if not _is_within(maildir, home) or part not in ("new", "cur") or base in (".", ".."):
+    mailbox, part, base = (*intent.source.rsplit("/", 2), "", "")[:3]
+    if not _is_within(maildir, mailbox) or part not in ("new", "cur") or base in (".", ".."):
         raise CellError("source (it is not in the Maildir)", source)
     return (
         whole(judgement, "judgement"),

@@ -11,11 +11,11 @@ class JunkFolders:
         self._found: dict[tuple[str, str], OpenFolder] = {}
         self._ready: set[str] = set()
 
-    def folder(self, home: OpenMaildir, wish: str) -> OpenFolder:
+    def folder(self, mailbox: OpenMaildir, configured: str) -> OpenFolder:
         """Where spam of a Maildir goes, whether that exists or not; UserError or OSError if there is no such place."""
-        key = home.path, wish
+        key = mailbox.path, configured
         if key not in self._found:
-            self._found[key] = junk_folder.junk_folder(home, wish)
+            self._found[key] = junk_folder.junk_folder(mailbox, configured)
         return self._found[key]
 
     def make_ready(self, folder: OpenFolder) -> None:
@@ -25,5 +25,5 @@ class JunkFolders:
         # What is there whole needs no fsync.
         if not junk_folder.is_whole(folder):
             junk_folder.create_folder(folder)
-        junk_folder.check_one_file_system(folder.home.folder(), folder)
+        junk_folder.check_one_file_system(folder.mailbox.folder(), folder)
         self._ready.add(folder.path)

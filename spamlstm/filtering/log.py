@@ -12,7 +12,7 @@ from typing import Any
 
 from spamlstm.filtering.outcome import Outcome, Status
 
-logger = logging.getLogger("spamlstm.service")
+logger = logging.getLogger("spamlstm.daemon")
 
 
 def emit(level: int, event: str, /, **fields: Any) -> None:

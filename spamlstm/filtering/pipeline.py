@@ -37,18 +37,18 @@ from typing import TYPE_CHECKING, Protocol
 
 from spamlstm.config import CatchUp, Config
 from spamlstm.corpus.paths import MOST_BYTES
-from spamlstm.filtering.batch import Group, Mail
+from spamlstm.filtering.batch import Batch, Delivery
 from spamlstm.filtering.counters import Counters
 from spamlstm.filtering.crash_guard import CrashGuard
-from spamlstm.filtering.failures import Kind, Retries, kind_of, sentence
+from spamlstm.filtering.failures import FailureKind, Retries, kind_of, sentence
 from spamlstm.filtering.inbox_index import DAY
 from spamlstm.filtering.journal import Journal
 from spamlstm.filtering.log import emit, log_failures, log_outcome
 from spamlstm.filtering.mounts import remote_devices
 from spamlstm.filtering.outcome import Candidate, Outcome, Status
-from spamlstm.filtering.recovery import Ledger
+from spamlstm.filtering.recovery import Recovery
 from spamlstm.filtering.scan import Scanner
-from spamlstm.filtering.visits import Homes
+from spamlstm.filtering.visits import OpenMaildirs
 from spamlstm.maildir import transfer
 from spamlstm.maildir.content_id import content_id
 from spamlstm.maildir.names import GoneError, Part
@@ -82,11 +82,11 @@ class Judge(Protocol):
 
     def judge_many(
         self,
-        mails: Iterable[tuple[Mail, bytes]],
+        mails: Iterable[tuple[Delivery, bytes]],
         *,
         readers: int | None = None,
         beat: Callable[[], None] = lambda: None,
-    ) -> Iterator[Judged[Mail]]:
+    ) -> Iterator[Judged[Delivery]]:
         """Judge raw messages lazily, in their order; `beat` is called at least with each message."""
         ...
 
@@ -123,12 +123,12 @@ class Pipeline:
         self._monotonic = monotonic
         self._moved = moved
         # A visit begins with a scan and ends with the pass that follows.
-        self._homes = Homes(open_maildir)
-        self._scanner = Scanner(journal, clock=clock, opened=self._homes.opened)
+        self._maildirs = OpenMaildirs(open_maildir)
+        self._scanner = Scanner(journal, clock=clock, opened=self._maildirs.opened)
         self._beat = beat
         self._guard = CrashGuard(journal, clock=clock, status=lambda candidate: self._entry(candidate).status())
         self._guard.model = classifier.bundle.label
-        self._ledger = Ledger(journal, counters=counters, clock=clock, opened=open_maildir, beat=beat)
+        self._recovery = Recovery(journal, counters=counters, clock=clock, opened=open_maildir, beat=beat)
         self._retries = Retries(monotonic)
         # Where messages went from new to cur before they could be acted on: the next scan looks there too.
         self._doubtful: set[str] = set()
@@ -146,7 +146,7 @@ class Pipeline:
 
         Find out which messages were being judged if the process before this one crashed.
         """
-        self._ledger.settle(all_open=True)
+        self._recovery.settle(all_open=True)
         self._guard.recover()
 
     def scan(
@@ -161,7 +161,7 @@ class Pipeline:
         `catch_up` says what to begin with if it was never watched, else the configuration does.
         """
         path = os.fspath(maildir)
-        self._homes.close()
+        self._maildirs.close()
         wanted = _BOTH if path in self._doubtful else parts
         try:
             found = self._scanner.scan(path, parts=wanted, catch_up=catch_up or self.config.daemon.catch_up)
@@ -173,7 +173,7 @@ class Pipeline:
             self._doubtful.discard(path)
         due = [one for one in found if self._retries.due(one) and not self._guard.is_reported(one)]
         if not due:
-            self._homes.close()
+            self._maildirs.close()
         return due
 
     def urgent(self, candidates: Sequence[Candidate]) -> list[Candidate]:
@@ -186,7 +186,7 @@ class Pipeline:
 
     def follow(self, candidates: Sequence[Candidate], *, stop: Callable[[], bool] = lambda: False) -> Iterator[Outcome]:
         """As `process`, for who wants to see each outcome when it has come about: work goes on as one asks for more."""
-        self._ledger.settle()
+        self._recovery.settle()
         self._remote = remote_devices()
         alone: list[tuple[int, Candidate]] = []
         taken: set[tuple[str, str]] = set()
@@ -200,7 +200,7 @@ class Pipeline:
         finally:
             # However it ends, what has no outcome yet did not end the process.
             self._guard.stop()
-            self._homes.close()
+            self._maildirs.close()
         self._prune()
 
     def _follow(
@@ -212,8 +212,8 @@ class Pipeline:
     ) -> Iterator[Outcome]:
         """Judge what is judged beside other mail; the rest goes to `alone`, if there is such a list."""
         early: list[Outcome] = []
-        bar = self.classifier.policy.thresholds.spam
-        group = Group(self.config, bar, self.journal, self._ledger, self._clock, self._knows, self._guard)
+        spam_threshold = self.classifier.policy.thresholds.spam
+        group = Batch(self.config, spam_threshold, self.journal, self._recovery, self._clock, self._knows, self._guard)
         mails = self._read(self._guard.runs(candidates, early, alone), early, stop, taken)
         # Left before its end, this generator ends its threads and processes when it goes out of scope.
         judged = self.classifier.judge_many(mails, readers=self._readers, beat=self._beat)
@@ -233,7 +233,7 @@ class Pipeline:
         early: list[Outcome],
         stop: Callable[[], bool],
         taken: set[tuple[str, str]],
-    ) -> Iterator[tuple[Mail, bytes]]:
+    ) -> Iterator[tuple[Delivery, bytes]]:
         """What is to be judged; what has an outcome before that goes to `early`."""
         for candidate in itertools.chain.from_iterable(runs):
             if stop():
@@ -244,7 +244,7 @@ class Pipeline:
                 found = Outcome(candidate, Status.GONE)
             except Exception as error:  # noqa: BLE001  contract 9: whatever it is, the next message goes on
                 found = Outcome(candidate, Status.FAILED, kind=kind_of(error), failure=sentence(error))
-            if isinstance(found, Mail):
+            if isinstance(found, Delivery):
                 key = candidate.maildir, found.content
                 if key not in taken:
                     taken.add(key)
@@ -254,23 +254,23 @@ class Pipeline:
                 found = Outcome(candidate, Status.KNOWN, content=found.content)
             early.append(found)
 
-    def _mail(self, candidate: Candidate) -> Mail | Outcome:
-        if self._ledger.is_open(candidate.maildir, candidate.base):
+    def _mail(self, candidate: Candidate) -> Delivery | Outcome:
+        if self._recovery.is_open(candidate.maildir, candidate.base):
             failure = "an earlier act on it could not be settled yet"
-            return Outcome(candidate, Status.FAILED, kind=Kind.UNSETTLED, failure=failure)
+            return Outcome(candidate, Status.FAILED, kind=FailureKind.UNSETTLED, failure=failure)
         entry = self._entry(candidate)
         try:
             status = entry.status()
         except FileNotFoundError as error:
             raise GoneError(candidate.path) from error
-        if candidate.part == "cur" and status.st_mtime < self.journal.seen.since(candidate.maildir, now=self._clock()):
+        if candidate.part == "cur" and status.st_mtime < self.journal.index.since(candidate.maildir, now=self._clock()):
             return Outcome(candidate, Status.OLD)
         if status.st_dev not in self._remote and transfer.is_being_written(entry):
-            return Outcome(candidate, Status.FAILED, kind=Kind.UNFINISHED, failure="it is still being written")
+            return Outcome(candidate, Status.FAILED, kind=FailureKind.UNFINISHED, failure="it is still being written")
         try:
-            raw, identity = transfer.read(entry, most=MOST_BYTES)
+            raw, identity = transfer.read_message(entry, most=MOST_BYTES)
         except TooLargeError as error:
-            return Outcome(candidate, Status.FAILED, kind=Kind.TOO_LARGE, failure=str(error))
+            return Outcome(candidate, Status.FAILED, kind=FailureKind.TOO_LARGE, failure=str(error))
         content = content_id(raw)
         if self._knows(candidate.maildir, content):
             return Outcome(candidate, Status.KNOWN, content=content)
@@ -278,10 +278,10 @@ class Pipeline:
             # Its user has taken it in hand. If it is still here with the next scan and nowhere else, it is judged then.
             return Outcome(candidate, Status.KNOWN, content=content)
         # A file's time of change is that of its link or rename into new; its time of modification, what it claims.
-        return Mail(candidate, entry, raw, identity, content, delivered=status.st_ctime)
+        return Delivery(candidate, entry, raw, identity, content, delivered=status.st_ctime)
 
     def _entry(self, candidate: Candidate) -> Entry:
-        return self._homes.opened(candidate.maildir).folder().entry(candidate.part, candidate.name)
+        return self._maildirs.opened(candidate.maildir).folder().entry(candidate.part, candidate.name)
 
     def _knows(self, maildir: str, content: str) -> bool:
         return self.journal.knows(maildir, content) or self._moved(maildir, content)
@@ -290,7 +290,7 @@ class Pipeline:
         now = self._clock()
         for outcome in outcomes:
             candidate = outcome.candidate
-            if outcome.status is Status.FAILED and outcome.kind != Kind.UNFINISHED:
+            if outcome.status is Status.FAILED and outcome.kind != FailureKind.UNFINISHED:
                 self._retries.failed(candidate)
             else:
                 self._retries.succeeded(candidate)
@@ -312,7 +312,7 @@ class Pipeline:
             self.journal.in_progress.prune(now=self._clock())
 
 
-def _batch(judged: Iterator[Judged[Mail]]) -> tuple[list[Judged[Mail]], bool]:
+def _batch(judged: Iterator[Judged[Delivery]]) -> tuple[list[Judged[Delivery]], bool]:
     """The next messages that share a transaction, bounded by number and by bytes; and whether more may come."""
     batch, size = [], 0
     for one in judged:

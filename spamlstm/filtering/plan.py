@@ -47,7 +47,7 @@ def plan(
     raw: bytes,
     expected: Identity,
     junk: OpenFolder | None,
-    bar: float,
+    spam_threshold: float,
 ) -> Plan | None:
     """How to carry out `actions`; None if nothing of them is possible or needed.
 
@@ -63,7 +63,7 @@ def plan(
     folder = junk if filed and junk is not None else source.folder
     content = None
     if Action.TAG in actions and source.part == "new":
-        tagged = tag(raw, judgement, version=__version__, bar=bar)
+        tagged = tag(raw, judgement, version=__version__, spam_threshold=spam_threshold)
         content = tagged if tagged != raw else None
     letter = keywords.letter(folder, _WORDS[judgement.verdict]) if Action.KEYWORD in actions else None
     if letter and not filed and letter in old.keywords:

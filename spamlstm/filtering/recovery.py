@@ -10,17 +10,17 @@ from spamlstm.errors import UserError
 from spamlstm.filtering import actions
 from spamlstm.filtering.actions import Work
 from spamlstm.filtering.counters import Counters
-from spamlstm.filtering.failures import Kind, kind_of, sentence
-from spamlstm.filtering.journal import Act, Intent, Journal, Unreadable
+from spamlstm.filtering.failures import FailureKind, kind_of, sentence
+from spamlstm.filtering.journal import Act, Intent, Journal, UnreadableAct
 from spamlstm.filtering.log import emit
 from spamlstm.filtering.plan import Plan
 from spamlstm.maildir.names import Name
 from spamlstm.maildir.opened import OpenMaildir
-from spamlstm.maildir.transfer import Outcome
+from spamlstm.maildir.transfer import TransferResult
 
 
 @dataclass(frozen=True, slots=True)
-class Noted:
+class JournaledPlan:
     """A plan whose intent is in the journal, on disk."""
 
     act: int
@@ -28,7 +28,7 @@ class Noted:
     plan: Plan
 
 
-class Ledger:
+class Recovery:
     """Makes acts so that the journal always knows of them, and keeps in mind which ones it does not know the end of."""
 
     def __init__(
@@ -55,7 +55,7 @@ class Ledger:
         """Whether the end of an act on the message of this name, old or fresh, is still to be found out."""
         return (maildir, base) in self._open
 
-    def perform(self, noted: Sequence[Noted]) -> list[Work]:
+    def perform(self, noted: Sequence[JournaledPlan]) -> list[Work]:
         """Make the acts and note what became of them."""
         works = actions.carry_out(one.plan for one in noted)
         try:
@@ -80,7 +80,7 @@ class Ledger:
         try:
             found = self._journal.open_acts()
             outcomes = [(act, self._outcome(act)) for act in found if isinstance(act, Act)]
-            unreadable = [act for act in found if isinstance(act, Unreadable)]
+            unreadable = [act for act in found if isinstance(act, UnreadableAct)]
             with self._journal.group(durable=True):
                 for act, outcome in outcomes:
                     if outcome is not None:
@@ -100,24 +100,24 @@ class Ledger:
                 self._counters.settled[outcome] += 1
                 emit(logging.INFO, "settled", maildir=act.maildir, id=act.content, outcome=outcome)
 
-    def _outcome(self, act: Act) -> Outcome | None:
+    def _outcome(self, act: Act) -> TransferResult | None:
         self._beat()
         try:
-            with self._opened(act.maildir) as home:
-                return actions.settle(home, act.intent)
+            with self._opened(act.maildir) as mailbox:
+                return actions.settle_act(mailbox, act.intent)
         except OSError as error:
             kind = kind_of(error)
         except UserError:
-            kind = Kind.FOLDER  # this Maildir is refused, and the others are not
+            kind = FailureKind.FOLDER  # this Maildir is refused, and the others are not
         emit(logging.WARNING, "unsettled", maildir=act.maildir, id=act.content, kind=kind)
         return None
 
-    def _end(self, number: int, maildir: str, intent: Intent, outcome: Outcome) -> None:
+    def _end(self, number: int, maildir: str, intent: Intent, outcome: TransferResult) -> None:
         self._journal.end(number, outcome)
-        if outcome is Outcome.DONE and intent.folder == maildir:
-            self._journal.seen.add(maildir, [(Name.parse(intent.name).base, 0)], now=self._clock())
+        if outcome is TransferResult.DONE and intent.folder == maildir:
+            self._journal.index.add(maildir, [(Name.parse(intent.name).base, 0)], now=self._clock())
 
-    def _remember(self, noted: Sequence[Noted]) -> None:
+    def _remember(self, noted: Sequence[JournaledPlan]) -> None:
         self._open.update(key for one in noted for key in _keys(one.maildir, one.plan.intent))
 
 

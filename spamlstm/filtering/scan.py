@@ -48,7 +48,7 @@ class Scanner:
         cur while that is read may be missed; that change shows in the time of the folder, so the next scan reads it.
         The first scan of a Maildir begins its watch: by `catch_up`, what lies there then may be none of our business.
         """
-        if self._journal.seen.number(maildir) is None:
+        if self._journal.index.number(maildir) is None:
             self._begin(maildir, catch_up)
         ordered: tuple[Part, ...] = tuple(part for part in ("new", "cur") if part in parts)
         found = [candidate for part in ordered for candidate in self._unjudged(maildir, part)]
@@ -67,7 +67,7 @@ class Scanner:
             pending = self._unseen(maildir, look.pending)
         else:
             settled = is_settled(changed, now=self._clock())
-            pending = self._unseen(maildir, listed(self._opened(maildir), part))
+            pending = self._unseen(maildir, list_candidates(self._opened(maildir), part))
             look = _Look(changed if settled else None, ())
         self._looks[path] = _Look(look.mtime_ns, tuple(pending))
         return pending
@@ -75,29 +75,29 @@ class Scanner:
     def _unseen(self, maildir: str, candidates: Iterable[Candidate]) -> list[Candidate]:
         by_key = {candidate.key: candidate for candidate in candidates}
         inodes = {key: candidate.inode for key, candidate in by_key.items()}
-        unseen = self._journal.seen.unseen(maildir, inodes, now=self._clock())
+        unseen = self._journal.index.unseen(maildir, inodes, now=self._clock())
         return [candidate for key, candidate in by_key.items() if key in unseen]
 
     def _begin(self, maildir: str, catch_up: CatchUp) -> None:
         bases: set[str] = set()
         # Twice, as a listing may miss a name that changes meanwhile, and that must not pass for new mail later.
-        home = self._opened(maildir)
+        mailbox = self._opened(maildir)
         for _ in range(2):
             for part in ("new", "cur"):
-                bases |= {one.key for one in listed(home, part) if _is_old(one, catch_up)}
+                bases |= {one.key for one in list_candidates(mailbox, part) if _is_old(one, catch_up)}
         now = self._clock()
         # Who asked for what lies there gets it with whatever date.
         since = now if catch_up is CatchUp.NEW else 0.0
         with self._journal.group(durable=True):
-            self._journal.seen.begin(maildir, bases, since=since, now=now)
+            self._journal.index.begin(maildir, bases, since=since, now=now)
 
     def _tidy(self, maildir: str, parts: tuple[Part, ...]) -> None:
-        if len(parts) == 2 and self._journal.seen.is_untidy(maildir, now=self._clock()):
+        if len(parts) == 2 and self._journal.index.is_untidy(maildir, now=self._clock()):
             # Twice, for the same reason as when the watch began.
-            home = self._opened(maildir)
-            here = {candidate.key for part in (*parts, *parts) for candidate in listed(home, part)}
+            mailbox = self._opened(maildir)
+            here = {candidate.key for part in (*parts, *parts) for candidate in list_candidates(mailbox, part)}
             with self._journal.group(durable=False):
-                self._journal.seen.tidy(maildir, here, now=self._clock())
+                self._journal.index.tidy(maildir, here, now=self._clock())
 
 
 def is_settled(changed_ns: int, *, now: float) -> bool:
@@ -110,9 +110,9 @@ def is_settled(changed_ns: int, *, now: float) -> bool:
     return past > _SETTLED_NS or past < -DAY * 1e9
 
 
-def listed(home: OpenMaildir, part: Part) -> list[Candidate]:
+def list_candidates(mailbox: OpenMaildir, part: Part) -> list[Candidate]:
     """The messages in one part of an inbox, in the order of their names: mostly that of their delivery."""
-    found = [Candidate(home.path, part, entry.name, entry.inode()) for entry in home.folder().listed(part)]
+    found = [Candidate(mailbox.path, part, entry.name, entry.inode()) for entry in mailbox.folder().listed(part)]
     bases = Counter(candidate.base for candidate in found)
     if len(bases) < len(found):
         # Names that differ in their comma fields only, of different files.

@@ -9,22 +9,22 @@ from spamlstm.config import Action
 from spamlstm.corpus.paths import MOST_BYTES
 from spamlstm.errors import UserError
 from spamlstm.filtering.failures import kind_of, sentence
-from spamlstm.filtering.journal import Act, Journal, Unreadable
+from spamlstm.filtering.journal import Act, Journal, UnreadableAct
 from spamlstm.filtering.plan import Plan, without_keyword
-from spamlstm.filtering.recovery import Ledger, Noted
-from spamlstm.filtering.visits import Homes
+from spamlstm.filtering.recovery import JournaledPlan, Recovery
+from spamlstm.filtering.visits import OpenMaildirs
 from spamlstm.maildir import keywords, names, transfer
 from spamlstm.maildir.headers import untag
 from spamlstm.maildir.names import GoneError, Name
 from spamlstm.maildir.opened import Entry, OpenMaildir
-from spamlstm.maildir.transfer import Outcome, TooLargeError
+from spamlstm.maildir.transfer import TooLargeError, TransferResult
 
 _GROUP = 64
 # What our headers may have added to a message.
 MOST_ADDED = 16 << 10
 
 
-class Fate(StrEnum):
+class UndoStatus(StrEnum):
     """What became of an act that was to be taken back."""
 
     UNDONE = "undone"
@@ -38,24 +38,24 @@ class Fate(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Undone:
+class UndoResult:
     """One act and what became of it. `home` is the folder that the message went back to."""
 
     act: Act
-    fate: Fate
-    home: str = ""
+    status: UndoStatus
+    mailbox: str = ""
     failure: str = ""
 
 
 def undo(
     journal: Journal,
-    ledger: Ledger,
+    recovery: Recovery,
     *,
     since: float,
     dry: bool,
     clock: Callable[[], float],
     open_maildir: Callable[[str], OpenMaildir] = OpenMaildir.open,
-) -> Iterator[Undone | Unreadable]:
+) -> Iterator[UndoResult | UnreadableAct]:
     """Take back what was done since then (seconds since 1970), the latest first; if `dry`, only say so.
 
     An act that cannot be read is given as it is and left alone. `open_maildir` opens the Maildir at a path; what it
@@ -66,71 +66,79 @@ def undo(
     message is as we left it or taken back.
     """
     found = journal.acts(since=since)
-    yield from (act for act in found if isinstance(act, Unreadable))
+    yield from (act for act in found if isinstance(act, UnreadableAct))
     acts = [act for act in found if isinstance(act, Act)]
     for start in range(0, len(acts), _GROUP):
         some = acts[start : start + _GROUP]
-        with Homes(open_maildir) as homes:
-            yield from _done(some, [_planned(act, homes) for act in some], journal, ledger, dry=dry, now=clock())
+        with OpenMaildirs(open_maildir) as maildirs:
+            yield from _done(some, [_planned(act, maildirs) for act in some], journal, recovery, dry=dry, now=clock())
 
 
 def _done(
-    acts: Sequence[Act], planned: Sequence["Plan | Undone"], journal: Journal, ledger: Ledger, *, dry: bool, now: float
-) -> Iterator[Undone]:
+    acts: Sequence[Act],
+    planned: Sequence["Plan | UndoResult"],
+    journal: Journal,
+    recovery: Recovery,
+    *,
+    dry: bool,
+    now: float,
+) -> Iterator[UndoResult]:
     plans = [(act, step) for act, step in zip(acts, planned, strict=True) if isinstance(step, Plan)]
     if dry:
-        results = {act.id: Undone(act, Fate.UNDONE, step.target.folder.path) for act, step in plans}
+        results = {act.id: UndoResult(act, UndoStatus.UNDONE, step.target.folder.path) for act, step in plans}
     else:
-        results = _carried_out(plans, journal, ledger, now)
+        results = _carried_out(plans, journal, recovery, now)
     for act, step in zip(acts, planned, strict=True):
-        yield step if isinstance(step, Undone) else results[act.id]
+        yield step if isinstance(step, UndoResult) else results[act.id]
 
 
-def _carried_out(plans: Sequence[tuple[Act, Plan]], journal: Journal, ledger: Ledger, now: float) -> dict[int, Undone]:
+def _carried_out(
+    plans: Sequence[tuple[Act, Plan]], journal: Journal, recovery: Recovery, now: float
+) -> dict[int, UndoResult]:
     try:
         with journal.group(durable=True):
             noted = [
-                Noted(journal.intend(act.judgement, step.intent, now=now, undoes=act.id), act.maildir, step)
+                JournaledPlan(journal.intend(act.judgement, step.intent, now=now, undoes=act.id), act.maildir, step)
                 for act, step in plans
             ]
     except sqlite3.Error as error:
-        return {act.id: Undone(act, Fate.FAILED, failure=sentence(error)) for act, _ in plans}
+        return {act.id: UndoResult(act, UndoStatus.FAILED, failure=sentence(error)) for act, _ in plans}
     results = {}
-    for (act, step), work in zip(plans, ledger.perform(noted), strict=True):
-        if work.outcome is Outcome.DONE:
-            results[act.id] = Undone(act, Fate.UNDONE, step.target.folder.path)
-        elif work.outcome is Outcome.GONE:
-            results[act.id] = Undone(act, Fate.ELSEWHERE)
+    for (act, step), work in zip(plans, recovery.perform(noted), strict=True):
+        if work.outcome is TransferResult.DONE:
+            results[act.id] = UndoResult(act, UndoStatus.UNDONE, step.target.folder.path)
+        elif work.outcome is TransferResult.GONE:
+            results[act.id] = UndoResult(act, UndoStatus.ELSEWHERE)
         else:
             why = sentence(work.error) if work.error else "it could not be settled"
-            results[act.id] = Undone(act, Fate.FAILED, failure=why)
+            results[act.id] = UndoResult(act, UndoStatus.FAILED, failure=why)
     return results
 
 
-def _planned(act: Act, homes: Homes) -> Plan | Undone:
+def _planned(act: Act, maildirs: OpenMaildirs) -> Plan | UndoResult:
     try:
-        home = homes.opened(act.maildir)
-        found = home.folder_at(act.intent.folder).find(Name.parse(act.intent.name).base)
-        return _plan(act, home, found[-1]) if found else Undone(act, Fate.ELSEWHERE)
+        mailbox = maildirs.opened(act.maildir)
+        found = mailbox.folder_at(act.intent.folder).find(Name.parse(act.intent.name).base)
+        return _plan(act, mailbox, found[-1]) if found else UndoResult(act, UndoStatus.ELSEWHERE)
     except (GoneError, FileNotFoundError):
-        return Undone(act, Fate.ELSEWHERE)
+        return UndoResult(act, UndoStatus.ELSEWHERE)
     except TooLargeError as error:
-        return Undone(act, Fate.FAILED, failure=str(error))
+        return UndoResult(act, UndoStatus.FAILED, failure=str(error))
     except OSError as error:
-        return Undone(act, Fate.FAILED, failure=f"{sentence(error)} ({kind_of(error)})")
+        return UndoResult(act, UndoStatus.FAILED, failure=f"{sentence(error)} ({kind_of(error)})")
     except UserError as error:
         # This Maildir is refused, perhaps by what its user does; the others are not.
-        return Undone(act, Fate.FAILED, failure=str(error))
+        return UndoResult(act, UndoStatus.FAILED, failure=str(error))
 
 
-def _plan(act: Act, home: OpenMaildir, entry: Entry) -> Plan:
+def _plan(act: Act, mailbox: OpenMaildir, entry: Entry) -> Plan:
     """The way back. A message that was read since loses our headers too, as its user asks for it: as a fresh file."""
-    raw, identity = transfer.read(entry, most=MOST_BYTES + MOST_ADDED)
-    actions, inbox, folder = act.intent.actions, home.folder(), entry.folder
+    raw, identity = transfer.read_message(entry, most=MOST_BYTES + MOST_ADDED)
+    actions, inbox, folder = act.intent.actions, mailbox.folder(), entry.folder
     name = Name.parse(entry.name)
     if Action.KEYWORD in actions:
         ours = {word.casefold() for word in (*keywords.SPAM_WORDS, *keywords.HAM_WORDS)}
-        for letter, word in keywords.words(folder).items():
+        for letter, word in keywords.keyword_names(folder).items():
             name = without_keyword(name, letter) if word.casefold() in ours else name
     part = entry.part
     if actions == (Action.KEYWORD,):

@@ -14,10 +14,10 @@ import numpy as np
 from spamlstm.config import Thresholds
 from spamlstm.corpus.paths import MOST_BYTES
 from spamlstm.errors import DataError, NoInputError, reason_of
-from spamlstm.learning.label import Label, Mail, Origin
-from spamlstm.learning.mailbox import Survey, Witness
-from spamlstm.learning.thresholds import Finding, Rehearsal, Trial, find_bars, rehearse
-from spamlstm.learning.trainer import GROUP, Learner, keep_in_step, mail_of
+from spamlstm.learning.label import Label, LabelRequest, Origin
+from spamlstm.learning.survey import Sample, Survey
+from spamlstm.learning.thresholds import Finding, Rehearsal, Trial, find_thresholds, rehearse
+from spamlstm.learning.trainer import GROUP, Trainer, label_request, rescore_labels
 from spamlstm.maildir import transfer
 from spamlstm.maildir.names import GoneError
 from spamlstm.maildir.opened import Entry
@@ -29,7 +29,7 @@ Progress = Callable[[int], None]
 
 
 @dataclass(slots=True)
-class Taken:
+class AdoptedCounts:
     """What became of the messages that were evidence: how many are new labels, and what could not be read, and why."""
 
     new: int = 0
@@ -49,12 +49,12 @@ class Conclusion:
     """Whether the configuration speaks of bars, so that those found are not used."""
 
 
-def check(survey: Survey, *, where: str) -> None:
+def check_evidence(survey: Survey, *, where: str) -> None:
     """NoInputError for a mailbox without evidence, DataError for one with evidence of one kind only.
 
     Taught ham only, the layer takes all mail for ham; taught spam only, it files the ham.
     """
-    if survey.witnesses:
+    if survey.samples:
         return
     ham, spam = survey.found[Label.HAM], survey.found[Label.SPAM]
     if ham:
@@ -72,31 +72,31 @@ def check(survey: Survey, *, where: str) -> None:
     raise NoInputError(f"there is no mail in {where}")
 
 
-def take(
-    learner: Learner, classifier: Classifier, witnesses: Sequence[Witness], *, source: str, progress: Progress
-) -> Taken:
+def adopt_labels(
+    trainer: Trainer, classifier: Classifier, samples: Sequence[Sample], *, source: str, progress: Progress
+) -> AdoptedCounts:
     """Make the witnesses labels, in their order; `source` is their Maildir.
 
     A hundred at a time are on disk; cut short, the next call goes on behind them.
     """
-    labels = learner.labels
-    keep_in_step(labels, classifier)
-    fresh = [one for one in witnesses if labels.origin(one.content) != (one.evidence.label, Origin.ADOPTED)]
-    taken = Taken(known=len(witnesses) - len(fresh))
+    labels = trainer.labels
+    rescore_labels(labels, classifier)
+    fresh = [one for one in samples if labels.origin(one.content) != (one.evidence.label, Origin.ADOPTED)]
+    taken = AdoptedCounts(known=len(samples) - len(fresh))
     assessed = classifier.assess_many(_read(fresh, taken))
     done = taken.known
     while group := list(itertools.islice(assessed, GROUP)):
         pairs = [pair for one in group if (pair := _pair(one, classifier, source, taken)) is not None]
-        taken.new += sum(labels.note(pairs))
+        taken.new += sum(labels.add_pairs(pairs))
         done += len(group)
         progress(done)
-    learner.prune()
+    trainer.prune()
     return taken
 
 
-def _read(witnesses: Sequence[Witness], taken: Taken) -> Iterator[tuple[Witness, bytes]]:
+def _read(samples: Sequence[Sample], taken: AdoptedCounts) -> Iterator[tuple[Sample, bytes]]:
     """Each message with its bytes. Those that are gone by now are left out, those that cannot be read are noted."""
-    for one in witnesses:
+    for one in samples:
         try:
             yield one, one.read()
         except GoneError:
@@ -105,46 +105,50 @@ def _read(witnesses: Sequence[Witness], taken: Taken) -> Iterator[tuple[Witness,
             taken.failed.append((one.entry.path, reason_of(error)))
 
 
-def _pair(assessed: Assessed[Witness], classifier: Classifier, source: str, taken: Taken) -> tuple[Mail, Label] | None:
+def _pair(
+    assessed: Assessed[Sample], classifier: Classifier, source: str, taken: AdoptedCounts
+) -> tuple[LabelRequest, Label] | None:
     """The row of one message; None if it is gone by now, and noted if it cannot be read or is no mail."""
-    witness = assessed.key
+    sample = assessed.key
     if assessed.failure or assessed.evidence.not_mail:
-        taken.failed.append((witness.entry.path, assessed.failure or "this is not mail but data of another kind"))
+        taken.failed.append((sample.entry.path, assessed.failure or "this is not mail but data of another kind"))
         return None
     # Read once more, as a hundred messages may be too large to be kept until they are all noted.
-    raw = next((raw for _, raw in _read([witness], taken)), None)
+    raw = next((raw for _, raw in _read([sample], taken)), None)
     if raw is None:
         return None
     model = classifier.bundle.label
-    mail = mail_of(
-        raw, assessed.prior, model, Origin.ADOPTED, tokens=assessed.tokens, source=source, content=witness.content
+    mail = label_request(
+        raw, assessed.prior, model, Origin.ADOPTED, tokens=assessed.tokens, source=source, content=sample.content
     )
-    return mail, witness.evidence.label
+    return mail, sample.evidence.label
 
 
-def conclude(learner: Learner, classifier: Classifier, *, ham_filed: float, progress: Progress) -> Conclusion:
+def find_adopted_thresholds(
+    trainer: Trainer, classifier: Classifier, *, max_false_positive_rate: float, progress: Progress
+) -> Conclusion:
     """Learn all labels anew, in their order, find the bars on the way, and keep both."""
     spam, scores = [], []
-    for number, (lesson, score) in enumerate(learner.relearn(), start=1):
+    for number, (example, score) in enumerate(trainer.relearn(), start=1):
         progress(number)
         # The user's own words are mostly corrections: they tell of the mail that was judged wrong.
-        if lesson.origin is Origin.ADOPTED:
-            spam.append(lesson.spam)
+        if example.origin is Origin.ADOPTED:
+            spam.append(example.spam)
             scores.append(np.nan if score is None else score)
     trial = Trial(np.array(spam, np.bool_), np.array(scores, np.float64))
     model = classifier.bundle.thresholds
-    finding = find_bars(trial, ham_filed=ham_filed, model=model)
-    learner.labels.set_bars(classifier.bundle.label, finding.thresholds)
-    learner.catch_up()
-    learner.keep(always=True)
-    rehearsal = rehearse(trial, ham_filed=ham_filed, model=model)
+    finding = find_thresholds(trial, max_false_positive_rate=max_false_positive_rate, model=model)
+    trainer.labels.set_thresholds(classifier.bundle.label, finding.thresholds)
+    trainer.catch_up()
+    trainer.keep(always=True)
+    rehearsal = rehearse(trial, max_false_positive_rate=max_false_positive_rate, model=model)
     return Conclusion(finding, rehearsal, model, classifier.policy.chosen)
 
 
-def judge_unsaid(survey: Survey, taught: Classifier) -> dict[Verdict, int]:
+def judge_unlabelled(survey: Survey, taught: Classifier) -> dict[Verdict, int]:
     """What would become of the mail in the inbox of which its user has said nothing; nobody learned from it."""
     counts = dict.fromkeys(Verdict, 0)
-    for judged in taught.judge_many(_bytes_of(survey.unsaid)):
+    for judged in taught.judge_many(_bytes_of(survey.unlabelled)):
         if judged.judgement is not None:
             counts[judged.judgement.verdict] += 1
     return counts
@@ -153,18 +157,20 @@ def judge_unsaid(survey: Survey, taught: Classifier) -> dict[Verdict, int]:
 def _bytes_of(entries: Iterable[Entry]) -> Iterator[tuple[None, bytes]]:
     for entry in entries:
         with contextlib.suppress(GoneError, TooLargeError, OSError):
-            yield None, transfer.read(entry, most=MOST_BYTES)[0]
+            yield None, transfer.read_message(entry, most=MOST_BYTES)[0]
 
 
-def take_back(learner: Learner, classifier: Classifier, *, source: str, ham_filed: float, progress: Progress) -> int:
+def forget_adopted(
+    trainer: Trainer, classifier: Classifier, *, source: str, max_false_positive_rate: float, progress: Progress
+) -> int:
     """Be as if this Maildir had never been adopted; gives how many labels that were.
 
     What was adopted from others stays, and the bars then rest on that.
     """
-    number = learner.labels.forget_adopted(source)
-    if number and learner.labels.adopted():
-        conclude(learner, classifier, ham_filed=ham_filed, progress=progress)
+    number = trainer.labels.forget_adopted(source)
+    if number and trainer.labels.adopted():
+        find_adopted_thresholds(trainer, classifier, max_false_positive_rate=max_false_positive_rate, progress=progress)
     else:
-        learner.catch_up()
-        learner.keep()
+        trainer.catch_up()
+        trainer.keep()
     return number

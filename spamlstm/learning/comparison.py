@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from spamlstm.config import Costs
-from spamlstm.corpus.paths import Place
+from spamlstm.corpus.paths import FileMessage
 from spamlstm.evaluation import metrics
 from spamlstm.model.classifier import Assessed, Classifier
 from spamlstm.verdict import Verdict
@@ -120,6 +120,6 @@ def turned(before: Sequence[Verdict], after: Sequence[Verdict]) -> dict[str, int
     return dict(sorted(changes.items()))
 
 
-def assess(classifier: Classifier, mail: Iterable[Place]) -> Iterator[Assessed[str]]:
+def assess(classifier: Classifier, mail: Iterable[FileMessage]) -> Iterator[Assessed[str]]:
     """What the base says of each, by name; in this process alone, to keep the memory in bounds."""
     return classifier.assess_many(((one.name, one) for one in mail), readers=0)

@@ -33,7 +33,7 @@ class Origin(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Mail:
+class LabelRequest:
     """A message as it is when something is said of it: its bytes, and what the model named makes of them."""
 
     content: str
@@ -49,7 +49,7 @@ class Mail:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class StoredLabel:
     """One row: what was said of which message, when; and what the base had thought of it."""
 
     id: int
@@ -63,7 +63,7 @@ class Said:
 
 
 @dataclass(frozen=True, slots=True)
-class Lesson:
+class Example:
     """What learning needs of one row; `raw` is the beginning of the message, as far as was asked for.
 
     `tokens` is what the base read of it, packed.
@@ -78,7 +78,7 @@ class Lesson:
 
 
 @dataclass(frozen=True, slots=True)
-class Learned:
+class SavedLayer:
     """What was made of all rows up to and including `last`."""
 
     last: int

@@ -11,7 +11,7 @@ import numpy as np
 from spamlstm.cells import MOST_ROWS, CellError, blob, moment, real, text, whole, word
 from spamlstm.config import Thresholds
 from spamlstm.database import Layout
-from spamlstm.learning.label import Label, Learned, Lesson, Origin, Said
+from spamlstm.learning.label import Example, Label, Origin, SavedLayer, StoredLabel
 from spamlstm.model.personal_layer import SHAPE
 
 # Of one message: retraining reads windows of text, which lies before what is attached.
@@ -24,7 +24,7 @@ _MOST_PACKED = MOST_KEPT + (4 << 10)
 _CONTENT_BYTES = 16
 _BLOCK = 1024  # words of eight bytes
 
-_BARS = "CREATE TABLE bars (model TEXT PRIMARY KEY, ham REAL NOT NULL, spam REAL NOT NULL, time REAL NOT NULL);"
+_THRESHOLDS = "CREATE TABLE bars (model TEXT PRIMARY KEY, ham REAL NOT NULL, spam REAL NOT NULL, time REAL NOT NULL);"
 _LEARNED = (
     "CREATE TABLE learned (last INTEGER PRIMARY KEY, shape TEXT NOT NULL, state BLOB NOT NULL,"
     " checksum INTEGER NOT NULL);"
@@ -39,13 +39,13 @@ CREATE TABLE epoch (number INTEGER NOT NULL);
 INSERT INTO epoch VALUES (0);
 """
     + _LEARNED
-    + _BARS,
+    + _THRESHOLDS,
     # On disk when said, and erased when taken back.
     pragmas=("synchronous = FULL", "secure_delete = ON"),
     loss=", without what you labelled",
     upgrades={
         1: "ALTER TABLE labels ADD COLUMN origin TEXT NOT NULL DEFAULT 'said';"
-        "ALTER TABLE labels ADD COLUMN source BLOB NOT NULL DEFAULT x'';" + _BARS,
+        "ALTER TABLE labels ADD COLUMN source BLOB NOT NULL DEFAULT x'';" + _THRESHOLDS,
         # A base that is asked for its scores anew tells what it read, too.
         2: "ALTER TABLE labels ADD COLUMN tokens BLOB NOT NULL DEFAULT x''; UPDATE labels SET model = '';",
         # States without a checksum are made anew from the labels.
@@ -53,18 +53,18 @@ INSERT INTO epoch VALUES (0);
     },
 )
 
-SAID = "id, content, label, time, prior, model, subject, origin"
+STORED_LABEL = "id, content, label, time, prior, model, subject, origin"
 """The columns of `said`."""
-LESSON = "id, label, prior, mail, origin, tokens"
+EXAMPLE = "id, label, prior, mail, origin, tokens"
 """The columns of `lesson`."""
 
 
-def said(row: tuple[Any, ...]) -> Said:
+def stored_label(row: tuple[Any, ...]) -> StoredLabel:
     """One row of the columns SAID."""
     number, content, label, time, prior, model, subject, origin = row
-    return Said(
+    return StoredLabel(
         whole(number, "id", least=-MOST_ROWS),
-        content_id(content),
+        stored_content_id(content),
         word(label, "label", Label),
         moment(time, "time"),
         _prior(prior),
@@ -74,18 +74,18 @@ def said(row: tuple[Any, ...]) -> Said:
     )
 
 
-def kept(row: tuple[Any, ...]) -> tuple[Said, bytes]:
+def kept(row: tuple[Any, ...]) -> tuple[StoredLabel, bytes]:
     """One row of the columns SAID and the mail."""
     *columns, mail = row
-    return said(tuple(columns)), unpacked(mail, MOST_KEPT)
+    return stored_label(tuple(columns)), unpacked(mail, MOST_KEPT)
 
 
-def lesson(row: tuple[Any, ...], *, most_bytes: int) -> Lesson:
+def example(row: tuple[Any, ...], *, most_bytes: int) -> Example:
     """One row of the columns LESSON, with at most so many bytes of its mail."""
     number, label, prior, mail, origin, tokens = row
     if len(blob(tokens, "tokens", most=_MOST_TOKENS)) % 2:
         raise CellError("tokens", tokens)
-    return Lesson(
+    return Example(
         whole(number, "id", least=-MOST_ROWS),
         word(label, "label", Label) is Label.SPAM,
         _prior(prior),
@@ -111,12 +111,12 @@ def turn(row: tuple[Any, ...]) -> tuple[int, Label, Origin]:
     return whole(row[0], "id", least=-MOST_ROWS), *origin(row[1:])
 
 
-def count(row: tuple[Any, ...]) -> tuple[Label, int]:
+def label_count(row: tuple[Any, ...]) -> tuple[Label, int]:
     """One label and how many there are of it."""
     return word(row[0], "label", Label), whole(row[1], "count")
 
 
-def bars(row: tuple[Any, ...]) -> tuple[str, Thresholds]:
+def thresholds(row: tuple[Any, ...]) -> tuple[str, Thresholds]:
     """One row of the columns model, ham and spam of the bars."""
     model, ham, spam = row
     try:
@@ -127,16 +127,16 @@ def bars(row: tuple[Any, ...]) -> tuple[str, Thresholds]:
         raise CellError(f"bars ({error})", model) from error
 
 
-def learned(row: tuple[Any, ...]) -> Learned:
+def saved_layer(row: tuple[Any, ...]) -> SavedLayer:
     """One row of the columns last, state and checksum of the states; CellError if that is not the sum of the state."""
     last, state, sum_ = row
-    found = Learned(whole(last, "learned: last"), blob(state, "learned: state", most=1 << 30))
+    found = SavedLayer(whole(last, "learned: last"), blob(state, "learned: state", most=1 << 30))
     if sum_ != checksum(found):
         raise CellError("learned: checksum", sum_)
     return found
 
 
-def checksum(learned: Learned) -> int:
+def checksum(learned: SavedLayer) -> int:
     """32 bits that tell a kept state from a damaged one, and from one of another row or shape.
 
     The CRC of the sums of its blocks of 8 KiB: a CRC of all 14 MB takes 8 ms, a tenth of a start, and this 0.8 ms. Any
@@ -148,7 +148,7 @@ def checksum(learned: Learned) -> int:
     return zlib.crc32(memoryview(learned.state)[8 * words :], zlib.crc32(sums, head))
 
 
-def content_id(cell: Any) -> str:
+def stored_content_id(cell: Any) -> str:
     """A content id."""
     return blob(cell, "content", most=_CONTENT_BYTES, length=_CONTENT_BYTES).hex()
 

@@ -20,18 +20,18 @@ from typing import Any, Self, TypeVar
 from spamlstm import database
 from spamlstm.cells import MOST_ROWS, whole
 from spamlstm.config import Thresholds
-from spamlstm.config.places import LABELS
+from spamlstm.config.locations import LABELS
 from spamlstm.learning import label_rows
 from spamlstm.learning.bounds import surplus
-from spamlstm.learning.label import Label, Learned, Lesson, Mail, Origin, Said
-from spamlstm.learning.label_rows import LAYOUT, LESSON, MOST_KEPT, MOST_SUBJECT, SAID
-from spamlstm.learning.turns import in_turns
+from spamlstm.learning.label import Example, Label, LabelRequest, Origin, SavedLayer, StoredLabel
+from spamlstm.learning.label_rows import EXAMPLE, LAYOUT, MOST_KEPT, MOST_SUBJECT, STORED_LABEL
+from spamlstm.learning.turns import interleave
 from spamlstm.model.personal_layer import SHAPE
 
 T = TypeVar("T")
 
 
-class Labels:
+class LabelStore:
     """The labels of one state folder. For one thread; any number of processes may have them open.
 
     Each method raises DataError where the store is damaged, and TemporaryError where it cannot be read or written now.
@@ -79,15 +79,15 @@ class Labels:
 
     # --- what is said -----------------------------------------------------------------------------------------------
 
-    def said(self, mail: Mail, label: Label) -> bool:
+    def add(self, mail: LabelRequest, label: Label) -> bool:
         """Note what the user says now; False if that was known. It is on disk when this returns."""
-        return self.said_all([mail], label)[0]
+        return self.add_all([mail], label)[0]
 
-    def said_all(self, mails: Sequence[Mail], label: Label) -> list[bool]:
+    def add_all(self, mails: Sequence[LabelRequest], label: Label) -> list[bool]:
         """Note it of several at once, all or none: a transaction costs as much as a hundred rows."""
-        return self.note([(mail, label) for mail in mails])
+        return self.add_pairs([(mail, label) for mail in mails])
 
-    def note(self, pairs: Sequence[tuple[Mail, Label]]) -> list[bool]:
+    def add_pairs(self, pairs: Sequence[tuple[LabelRequest, Label]]) -> list[bool]:
         """The same where not all have one label."""
         with self._change():
             return [self._say(mail, label) for mail, label in pairs]
@@ -128,7 +128,7 @@ class Labels:
         """
         with self._change():
             rows = list(self._decoded(label_rows.turn, "SELECT id, label, origin FROM labels ORDER BY id"))
-            pairs = zip(in_turns(rows), rows, strict=True)
+            pairs = zip(interleave(rows), rows, strict=True)
             moved = [row[0] for row, _ in itertools.dropwhile(lambda pair: pair[0] == pair[1], pairs)]
             if moved:
                 # The numbers are the order. New ones, as no two rows may have the same at any time.
@@ -156,13 +156,13 @@ class Labels:
         """The content ids of all that the user himself said something of."""
         return set(
             self._decoded(
-                lambda row: label_rows.content_id(row[0]),
+                lambda row: label_rows.stored_content_id(row[0]),
                 "SELECT content FROM labels WHERE origin != ?",
                 Origin.ADOPTED,
             )
         )
 
-    def set_bars(self, model: str, thresholds: Thresholds) -> None:
+    def set_thresholds(self, model: str, thresholds: Thresholds) -> None:
         """Note the thresholds that were found for this mail, for the personal layer upon the base of this name."""
         with self._change():
             self._connection.execute(
@@ -183,35 +183,36 @@ class Labels:
             label_rows.origin, "SELECT label, origin FROM labels WHERE content = ?", bytes.fromhex(content)
         )
 
-    def bars(self) -> dict[str, Thresholds]:
+    def thresholds(self) -> dict[str, Thresholds]:
         """The thresholds that were found for this mail, by the name of the base that they hold for."""
-        return dict(self._decoded(label_rows.bars, "SELECT model, ham, spam FROM bars"))
+        return dict(self._decoded(label_rows.thresholds, "SELECT model, ham, spam FROM bars"))
 
     def counts(self) -> dict[Label, int]:
         """How many messages there are of each label."""
-        rows = dict(self._decoded(label_rows.count, "SELECT label, count(*) FROM labels GROUP BY label"))
+        rows = dict(self._decoded(label_rows.label_count, "SELECT label, count(*) FROM labels GROUP BY label"))
         return {label: rows.get(label, 0) for label in Label}
 
-    def last(self, most: int = -1) -> Iterator[Said]:
+    def last(self, most: int = -1) -> Iterator[StoredLabel]:
         """What was said, the last first."""
-        return self._decoded(label_rows.said, f"SELECT {SAID} FROM labels ORDER BY id DESC LIMIT ?", most)  # noqa: S608  ours
+        latest = f"SELECT {STORED_LABEL} FROM labels ORDER BY id DESC LIMIT ?"  # noqa: S608  constant columns
+        return self._decoded(label_rows.stored_label, latest, most)
 
-    def kept(self, most: int = -1) -> Iterator[tuple[Said, bytes]]:
+    def kept(self, most: int = -1) -> Iterator[tuple[StoredLabel, bytes]]:
         """The last so many labels, or all, in order, each with the first MOST_KEPT bytes of its mail."""
         return self._decoded(
             label_rows.kept,
-            f"SELECT {SAID}, mail FROM labels"  # noqa: S608  ours
+            f"SELECT {STORED_LABEL}, mail FROM labels"  # noqa: S608  ours
             " WHERE id IN (SELECT id FROM labels ORDER BY id DESC LIMIT ?) ORDER BY id",
             most,
         )
 
     # --- what is learned --------------------------------------------------------------------------------------------
 
-    def lessons(self, *, after: int, most_bytes: int) -> Iterator[Lesson]:
+    def examples(self, *, after: int, most_bytes: int) -> Iterator[Example]:
         """The rows after the one of number `after`, in the order in which they were said."""
         return self._decoded(
-            functools.partial(label_rows.lesson, most_bytes=most_bytes),
-            f"SELECT {LESSON} FROM labels WHERE id > ? ORDER BY id",  # noqa: S608  ours
+            functools.partial(label_rows.example, most_bytes=most_bytes),
+            f"SELECT {EXAMPLE} FROM labels WHERE id > ? ORDER BY id",  # noqa: S608  ours
             after,
         )
 
@@ -220,10 +221,10 @@ class Labels:
         """A number that changes whenever a row is gone that may have been learned."""
         return self._first(_number, "SELECT coalesce((SELECT number FROM epoch), '')") or 0
 
-    def learned(self) -> Learned | None:
+    def learned(self) -> SavedLayer | None:
         """The latest that was kept of what was made of the rows; DataError if that is not as it was kept."""
         return self._first(
-            label_rows.learned,
+            label_rows.saved_layer,
             "SELECT last, state, checksum FROM learned WHERE shape = ? ORDER BY last DESC LIMIT 1",
             SHAPE,
         )
@@ -237,7 +238,7 @@ class Labels:
         """The number of the last row in what was kept; 0 if nothing was."""
         return self._first(_number, "SELECT coalesce(max(last), 0) FROM learned WHERE shape = ?", SHAPE) or 0
 
-    def keep(self, learned: Learned, *, epoch: int, most: int) -> None:
+    def keep(self, learned: SavedLayer, *, epoch: int, most: int) -> None:
         """Keep what was made of the rows in that epoch, unless that has ended, and no more than the `most` latest."""
         with self._change():
             if self.epoch != epoch:
@@ -284,7 +285,7 @@ class Labels:
             row = self._connection.execute(statement, values).fetchone()
             return None if row is None else decode(row)
 
-    def _say(self, mail: Mail, label: Label) -> bool:
+    def _say(self, mail: LabelRequest, label: Label) -> bool:
         if (known := self.origin(mail.content)) is not None:
             said, origin = known
             if mail.origin is Origin.ADOPTED and origin is not Origin.ADOPTED:
@@ -312,7 +313,7 @@ class Labels:
         )
         return True
 
-    def _own(self, mail: Mail) -> None:
+    def _own(self, mail: LabelRequest) -> None:
         """What was adopted is now the user's word; what was learned of it is the same."""
         self._connection.execute(
             "UPDATE labels SET origin = ?, source = x'' WHERE content = ?", (mail.origin, bytes.fromhex(mail.content))

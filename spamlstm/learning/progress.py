@@ -12,7 +12,9 @@ REDRAW_EVERY = 64  # messages; asking rich for each of 75,000 costs a tenth of t
 
 
 @contextmanager
-def shown(console: Console, what: str, total: int | None = None) -> Generator[Callable[[int], None], None, None]:
+def show_progress(
+    console: Console, what: str, total: int | None = None
+) -> Generator[Callable[[int], None], None, None]:
     """Give a function to call with the number of messages done. `console` is the one of standard error."""
     if not console.is_terminal:
         yield _lines(console, what, total)

@@ -28,14 +28,14 @@ from pathlib import Path
 from typing import Any
 
 from spamlstm.config import Config
-from spamlstm.config.places import make_private, models_dir
+from spamlstm.config.locations import make_private, models_dir
 from spamlstm.errors import TemporaryError, UnavailableError
 from spamlstm.learning import comparison, snapshot
 from spamlstm.learning.comparison import Comparison, Figures, Sides
 from spamlstm.learning.label import Label
-from spamlstm.learning.label_store import Labels
-from spamlstm.learning.snapshot import Snapshot, Told
-from spamlstm.learning.trainer import keep_in_step
+from spamlstm.learning.label_store import LabelStore
+from spamlstm.learning.snapshot import LabelledMail, Snapshot
+from spamlstm.learning.trainer import rescore_labels
 from spamlstm.model import bundle as bundles
 from spamlstm.model import registry
 from spamlstm.model.bundle import CARD
@@ -58,7 +58,7 @@ _NAME = "retrained"
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class RetrainSettings:
     """What is asked for. `maildirs` is where mail without labels is; `model` the one to start from, if not in use."""
 
     state: Path
@@ -71,7 +71,7 @@ class Wish:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class RetrainReport:
     """What came of it, and why, in words. `model` is the name of the candidate, None if there was nothing to do."""
 
     promoted: bool
@@ -88,7 +88,7 @@ class Report:
         return asdict(self)
 
 
-def run(wish: Wish) -> Report:
+def retrain(options: RetrainSettings) -> RetrainReport:
     """Retrain if there is something to learn, and promote what is better. Errors leave all as it was.
 
     UnavailableError without the train extra, TemporaryError if another retraining is at work, DataError if the model
@@ -96,38 +96,40 @@ def run(wish: Wish) -> Report:
     """
     start = time.monotonic()
     _check_installed()
-    labels = Labels.find(wish.state)
+    labels = LabelStore.find(options.state)
     if labels is None:
-        return Report(promoted=False, why=("nothing was labelled yet",))
+        return RetrainReport(promoted=False, why=("nothing was labelled yet",))
     with closing(labels):
-        if idle := _idle(labels, wish.state, now=wish.now):
-            return Report(promoted=False, why=(idle,))
+        if idle := _idle(labels, options.state, now=options.now):
+            return RetrainReport(promoted=False, why=(idle,))
         with _workplace() as (work, lock):
-            return _Run(wish, labels, work, lock=lock).report(start)
+            return _Run(options, labels, work, lock=lock).report(start)
 
 
 class _Run:
     """One retraining."""
 
-    def __init__(self, wish: Wish, labels: Labels, work: Path, *, lock: int) -> None:
-        self._wish, self._labels, self._work, self._lock = wish, labels, work, lock
-        self._running = Classifier.open(wish.model, config=wish.config, personal=PersonalLayer())
-        self._costs = wish.config.policy.costs or self._running.bundle.costs
+    def __init__(self, options: RetrainSettings, labels: LabelStore, work: Path, *, lock: int) -> None:
+        self._options, self._labels, self._work, self._lock = options, labels, work, lock
+        self._running = Classifier.open(options.model, config=options.config, personal=PersonalLayer())
+        self._costs = options.config.policy.costs or self._running.bundle.costs
         self._name = _fresh_name()
 
-    def report(self, start: float) -> Report:
+    def report(self, start: float) -> RetrainReport:
         """Do all of it."""
-        wish = self._wish
-        wish.say("reading labels and mail")
-        seen = _seen(wish.state)
-        taken = snapshot.take(self._labels, self._running.reader, wish.maildirs, before=seen, into=self._work)
-        wish.say(
+        options = self._options
+        options.say("reading labels and mail")
+        seen = _seen(options.state)
+        taken = snapshot.take_snapshot(
+            self._labels, self._running.reader, options.maildirs, before=seen, into=self._work
+        )
+        options.say(
             f"{len(taken.train):,} labels to learn, {len(taken.held):,} held back, "
             f"{len(taken.unlabelled) + len(taken.aside):,} messages without"
         )
         found = self._judge(taken)
         why = comparison.objections(found)
-        report = Report(
+        report = RetrainReport(
             promoted=not why,
             why=tuple(why) or ("better on the labels held back, and no more ham is lost",),
             model=self._name,
@@ -140,7 +142,7 @@ class _Run:
         if report.promoted:
             self._promote(report)
         # After all else: what a kill cut short is done again.
-        kept = wish.state / _FOLDER
+        kept = options.state / _FOLDER
         make_private(kept)
         _write(kept / _REPORT, report.as_json())
         _write(kept / _SEEN, taken.seen)
@@ -148,25 +150,25 @@ class _Run:
 
     def _judge(self, taken: Snapshot) -> Comparison:
         """Train the trial, and if it is worth it the candidate, and compare."""
-        running, wish = self._running, self._wish
-        told = list(comparison.assess(running, [one.mail for one in taken.all]))
+        running, options = self._running, self._options
+        labelled = list(comparison.assess(running, [one.mail for one in taken.all]))
         wild = list(comparison.assess(running, taken.unlabelled))
         aside = list(comparison.assess(running, taken.aside))
-        knows_some = _layer(told, taken.train)
+        knows_some = _layer(labelled, taken.train)
         self._train("trial", taken.train, targets=_targets(running, wild, knows_some), taken=taken)
-        trial = Classifier.open(self._made("trial"), config=wish.config, personal=PersonalLayer())
+        trial = Classifier.open(self._made("trial"), config=options.config, personal=PersonalLayer())
         tried = list(comparison.assess(trial, [one.mail for one in taken.all]))
         sides = [
-            (self._figures(running, told, taken, layer=known), self._figures(trial, tried, taken, layer=mine))
+            (self._figures(running, labelled, taken, layer=known), self._figures(trial, tried, taken, layer=mine))
             for known, mine in ((knows_some, _layer(tried, taken.train)), (None, None))
         ]
         found = Comparison(filters=Sides(*sides[0]), networks=Sides(*sides[1]))
         if comparison.objections(found):
             return found
         del trial, tried
-        knows_all = _layer(told, taken.all)
+        knows_all = _layer(labelled, taken.all)
         self._train("candidate", taken.all, targets=_targets(running, wild, knows_all), taken=taken)
-        candidate = Classifier.open(self._made("candidate"), config=wish.config, personal=PersonalLayer())
+        candidate = Classifier.open(self._made("candidate"), config=options.config, personal=PersonalLayer())
         learned = _layer(list(comparison.assess(candidate, [one.mail for one in taken.all])), taken.all)
         before, _ = comparison.judged(_with(running, knows_all), aside)
         after, _ = comparison.judged(_with(candidate, learned), comparison.assess(candidate, taken.aside))
@@ -188,11 +190,15 @@ class _Run:
         """Where the training puts its bundle."""
         return self._work / f"{what}.model"
 
-    def _train(self, what: str, told: Iterable[Told], *, targets: dict[str, float], taken: Snapshot) -> None:
+    def _train(
+        self, what: str, labelled: Iterable[LabelledMail], *, targets: dict[str, float], taken: Snapshot
+    ) -> None:
         """Run the training to its end, as a process of its own."""
-        self._wish.say(f"training the {what}")
-        mail = [(one.mail, one.label.value) for one in told]
-        folder = snapshot.write([*mail, *((one, "") for one in taken.unlabelled)], targets, into=self._work / what)
+        self._options.say(f"training the {what}")
+        mail = [(one.mail, one.label.value) for one in labelled]
+        folder = snapshot.write_training_folder(
+            [*mail, *((one, "") for one in taken.unlabelled)], targets, into=self._work / what
+        )
         options = {
             "--from": str(self._running.bundle.path),
             "--mail": str(folder),
@@ -201,31 +207,31 @@ class _Run:
             "--origin": json.dumps({"labels": taken.counts(), "unlabelled": len(targets)}),
             "--threads": str(min(CORES, len(os.sched_getaffinity(0)))),
         }
-        _run_low([*self._wish.trainer, *(word for pair in options.items() for word in pair)], lock=self._lock)
+        _run_low([*self._options.trainer, *(word for pair in options.items() for word in pair)], lock=self._lock)
 
-    def _promote(self, report: Report) -> None:
+    def _promote(self, report: RetrainReport) -> None:
         """Put the candidate, with its report, among the models, in use, and under the layer."""
         made = self._made("candidate")
         _write(made / _REPORT, report.as_json())
         (made / CARD).write_text(f"{(made / CARD).read_text('utf-8')}\n{_card(report)}", "utf-8")
-        manifest = dict(bundles.load(made).manifest)
+        manifest = dict(bundles.load_bundle(made).manifest)
         manifest["retrained"] = {**manifest.get("retrained", {}), "comparison": asdict(report)["comparison"]}
         bundles.seal(made, manifest)
         os.sync()  # the link must not be on disk before what it leads to
         made.rename(models_dir() / self._name)
         registry.use(self._name)
-        keep_in_step(self._labels, Classifier.open(prints=True))
+        rescore_labels(self._labels, Classifier.open(personal_features=True))
         _prune(self._work)
 
 
-def _layer(assessed: Sequence[Assessed[str]], told: Sequence[Told]) -> PersonalLayer:
+def _layer(assessed: Sequence[Assessed[str]], labelled: Sequence[LabelledMail]) -> PersonalLayer:
     """What a layer on this base knows of these labels, in the order of their saying. `assessed` may be of more."""
     found = {one.key: one for one in assessed}
     layer = PersonalLayer()
-    for one in sorted(told, key=lambda told: told.row):
+    for one in sorted(labelled, key=lambda labelled: labelled.row):
         known = found[one.content]
-        if known.prints is not None:
-            layer.learn(known.prints, prior=known.prior, spam=one.spam, history=one.origin.is_history)
+        if known.personal_features is not None:
+            layer.learn(known.personal_features, prior=known.prior, spam=one.spam, history=one.origin.is_history)
     return layer
 
 
@@ -306,7 +312,7 @@ def _workplace() -> Generator[tuple[Path, int]]:
             shutil.rmtree(work, ignore_errors=True)
 
 
-def _idle(labels: Labels, state: Path, *, now: bool) -> str:
+def _idle(labels: LabelStore, state: Path, *, now: bool) -> str:
     """Why there is nothing to do; empty if there is."""
     counts = labels.counts()
     for label in Label:
@@ -350,18 +356,23 @@ def _prune(work: Path) -> None:
             (models_dir() / name).rename(work / name)
 
 
-def _card(report: Report) -> str:
+def _card(report: RetrainReport) -> str:
     """The section of the model card about the retraining."""
-    lines = ["## Retrained", "", f"From {report.parent}, with {words(report.labels)}. {'; '.join(report.why)}.", ""]
-    return "\n".join([*lines, *table(report), ""])
+    lines = [
+        "## Retrained",
+        "",
+        f"From {report.parent}, with {outcome_sentence(report.labels)}. {'; '.join(report.why)}.",
+        "",
+    ]
+    return "\n".join([*lines, *comparison_table(report), ""])
 
 
-def words(labels: dict[str, int]) -> str:
+def outcome_sentence(labels: dict[str, int]) -> str:
     """Counts of labels in words."""
     return " and ".join(f"{count:,} {label}" for label, count in labels.items())
 
 
-def table(report: Report) -> list[str]:
+def comparison_table(report: RetrainReport) -> list[str]:
     """The comparison as a table in Markdown; nothing if there was none."""
     if report.comparison is None:
         return []

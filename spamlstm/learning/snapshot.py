@@ -11,14 +11,14 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from spamlstm.corpus.paths import Place, expand
+from spamlstm.corpus.paths import FileMessage, find_messages
 from spamlstm.features.render import BODY
 from spamlstm.learning.label import Label, Origin
 from spamlstm.learning.label_rows import MOST_KEPT
-from spamlstm.learning.label_store import Labels
+from spamlstm.learning.label_store import LabelStore
 from spamlstm.maildir.content_id import content_id
 from spamlstm.model.near_duplicates import groups
-from spamlstm.model.reading import Reader
+from spamlstm.model.reading import MessageReader
 
 # The newest labels are learned from; older ones the network has had its chance with.
 MOST_LABELS = 5_000
@@ -32,14 +32,14 @@ ASIDE = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class LabelledMail:
     """One labelled message: its row in the store, what was said, the first of its near-duplicates, and its mail."""
 
     row: int
     content: str
     label: Label
     group: int
-    mail: Place
+    mail: FileMessage
     origin: Origin
 
     @property
@@ -62,18 +62,18 @@ class Contradictions:
 class Snapshot:
     """The labels of one moment. `train` and `held` are all of them but those that were set aside."""
 
-    train: tuple[Told, ...]
-    held: tuple[Told, ...]
+    train: tuple[LabelledMail, ...]
+    held: tuple[LabelledMail, ...]
     contradictions: Contradictions
-    unlabelled: tuple[Place, ...]
+    unlabelled: tuple[FileMessage, ...]
     """Mail whose soft targets are learned."""
-    aside: tuple[Place, ...]
+    aside: tuple[FileMessage, ...]
     """Mail that is only looked at, for what changes."""
     seen: dict[str, str]
     """Each label that was there, by content, also of what was set aside."""
 
     @property
-    def all(self) -> tuple[Told, ...]:
+    def all(self) -> tuple[LabelledMail, ...]:
         """Every label that is learned from in the end."""
         return (*self.train, *self.held)
 
@@ -83,57 +83,59 @@ class Snapshot:
         return {label.value: found[label] for label in Label}
 
 
-def take(
-    labels: Labels, reader: Reader, maildirs: Iterable[Path], *, before: Mapping[str, str], into: Path
+def take_snapshot(
+    labels: LabelStore, reader: MessageReader, maildirs: Iterable[Path], *, before: Mapping[str, str], into: Path
 ) -> Snapshot:
     """Write the mail of the newest labels below `into`, and choose mail without a label.
 
     `before` are the labels that an earlier retraining saw, by content. Holds one message in memory at a time.
     """
     (into / "mail").mkdir(parents=True)
-    told, texts = [], []
+    labelled, texts = [], []
     for said, raw in labels.kept(MOST_LABELS):
         place = into / "mail" / f"{said.content}.eml"
         place.write_bytes(raw)
-        told.append(Told(said.id, said.content, said.label, 0, Place(said.content, str(place)), said.origin))
+        labelled.append(
+            LabelledMail(said.id, said.content, said.label, 0, FileMessage(said.content, str(place)), said.origin)
+        )
         texts.append(_telling(reader, raw))
-    told = [replace(one, group=int(group)) for one, group in zip(told, groups(texts), strict=True)]
-    relabelled = sum(before.get(one.content, one.label) != one.label for one in told)
-    agreed = _agreed(told)
+    labelled = [replace(one, group=int(group)) for one, group in zip(labelled, groups(texts), strict=True)]
+    relabelled = sum(before.get(one.content, one.label) != one.label for one in labelled)
+    agreed = _agreed(labelled)
     train, held = split(agreed)
-    wild = sample(maildirs, known={one.content for one in told}, into=into)
+    wild = sample(maildirs, known={one.content for one in labelled}, into=into)
     return Snapshot(
         train,
         held,
-        Contradictions(relabelled, len(told) - len(agreed)),
+        Contradictions(relabelled, len(labelled) - len(agreed)),
         unlabelled=tuple(one for number, one in enumerate(wild) if number % ASIDE),
         aside=tuple(wild[::ASIDE]),
-        seen={one.content: one.label.value for one in told},
+        seen={one.content: one.label.value for one in labelled},
     )
 
 
-def split(told: Sequence[Told]) -> tuple[tuple[Told, ...], tuple[Told, ...]]:
+def split(labelled: Sequence[LabelledMail]) -> tuple[tuple[LabelledMail, ...], tuple[LabelledMail, ...]]:
     """(older, newest): the newest of each label are held back, but for near-duplicates of older ones."""
     late: set[int] = set()
     for label in Label:
-        rows = [one.row for one in told if one.label is label]
+        rows = [one.row for one in labelled if one.label is label]
         late.update(rows[len(rows) - int(len(rows) * HELD_SHARE) :])
-    early = {one.group for one in told if one.row not in late}
-    held = tuple(one for one in told if one.row in late and one.group not in early)
+    early = {one.group for one in labelled if one.row not in late}
+    held = tuple(one for one in labelled if one.row in late and one.group not in early)
     back = {one.row for one in held}
-    return tuple(one for one in told if one.row not in back), held
+    return tuple(one for one in labelled if one.row not in back), held
 
 
-def sample(maildirs: Iterable[Path], *, known: Collection[str], into: Path) -> list[Place]:
+def sample(maildirs: Iterable[Path], *, known: Collection[str], into: Path) -> list[FileMessage]:
     """Mail of these folders that has no label: at most MOST_UNLABELLED, drawn alike from all, as files of ours.
 
     What cannot be read is passed over.
     """
     random_ = random.Random(1)
-    drawn: list[Place] = []
+    drawn: list[FileMessage] = []
     count = 0
-    for found in expand([str(path) for path in maildirs]):
-        if not isinstance(found, Place):
+    for found in find_messages([str(path) for path in maildirs]):
+        if not isinstance(found, FileMessage):
             continue
         # Reservoir sampling (Vitter 1985): a mailbox of a million takes no more memory.
         count += 1
@@ -145,7 +147,7 @@ def sample(maildirs: Iterable[Path], *, known: Collection[str], into: Path) -> l
     return [kept for place in drawn if (kept := _kept(place, known, into)) is not None]
 
 
-def write(mail: Iterable[tuple[Place, str]], targets: Mapping[str, float], *, into: Path) -> Path:
+def write_training_folder(mail: Iterable[tuple[FileMessage, str]], targets: Mapping[str, float], *, into: Path) -> Path:
     """A folder that training reads: (mail, its label or '') in an index beside the mail, and the soft targets.
 
     `targets` are scores in log-odds, by the names of the mail that has no label.
@@ -161,7 +163,7 @@ def write(mail: Iterable[tuple[Place, str]], targets: Mapping[str, float], *, in
     return into
 
 
-def _kept(place: Place, known: Collection[str], into: Path) -> Place | None:
+def _kept(place: FileMessage, known: Collection[str], into: Path) -> FileMessage | None:
     try:
         raw = place.read()
     except OSError:
@@ -171,17 +173,17 @@ def _kept(place: Place, known: Collection[str], into: Path) -> Place | None:
     if name in known or path.exists():
         return None
     path.write_bytes(raw[:MOST_KEPT])
-    return Place(name, str(path))
+    return FileMessage(name, str(path))
 
 
-def _agreed(told: Sequence[Told]) -> list[Told]:
+def _agreed(labelled: Sequence[LabelledMail]) -> list[LabelledMail]:
     """Without what most of its near-duplicates contradict; with as many on either side, without both."""
-    votes = Counter((one.group, one.label) for one in told)
-    total = Counter(one.group for one in told)
-    return [one for one in told if votes[one.group, one.label] >= AGREED * total[one.group]]
+    votes = Counter((one.group, one.label) for one in labelled)
+    total = Counter(one.group for one in labelled)
+    return [one for one in labelled if votes[one.group, one.label] >= AGREED * total[one.group]]
 
 
-def _telling(reader: Reader, raw: bytes) -> str:
+def _telling(reader: MessageReader, raw: bytes) -> str:
     """What near-duplicates are told by: the body, and of a short one the subject and the sender too."""
     windows = reader.read(raw).windows
     if not windows:

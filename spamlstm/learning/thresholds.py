@@ -52,7 +52,7 @@ class Finding:
     """The share of ham filed that is not exceeded, as far as so many messages can tell (95 %); 1 without any."""
 
 
-def find_bars(trial: Trial, *, ham_filed: float, model: Thresholds) -> Finding:
+def find_thresholds(trial: Trial, *, max_false_positive_rate: float, model: Thresholds) -> Finding:
     """The lowest bar for spam by which no more than the share `ham_filed` of ham is filed; that for ham is the model's.
 
     With so much ham that the 95 % bound of Wilson's interval can be below `ham_filed` (3,838 messages for 0.1 %), it
@@ -60,35 +60,42 @@ def find_bars(trial: Trial, *, ham_filed: float, model: Thresholds) -> Finding:
     above the highest ham, and not below the model's.
     """
     ham = np.sort(trial.score[~trial.spam & ~np.isnan(trial.score)])[::-1]
-    allowed = _allowed(len(ham), ham_filed)
+    allowed = _allowed(len(ham), max_false_positive_rate)
     if allowed is not None:
-        bar = max(math.nextafter(_probability(ham[allowed]), 1.0), 0.5)
+        spam_threshold = max(math.nextafter(_probability(ham[allowed]), 1.0), 0.5)
     else:
-        bar = max(model.spam, _probability(ham[0] + MARGIN)) if len(ham) else model.spam
-    bar = min(bar, 1.0)
-    filed = sum(_probability(score) >= bar for score in ham[: 1 + (allowed or 0)])
+        spam_threshold = max(model.spam, _probability(ham[0] + MARGIN)) if len(ham) else model.spam
+    spam_threshold = min(spam_threshold, 1.0)
+    filed = sum(_probability(score) >= spam_threshold for score in ham[: 1 + (allowed or 0)])
     figure = rate_pct(filed, len(ham))
-    return Finding(Thresholds(min(model.ham, bar), bar), len(ham), filed, figure.high / 100 if figure else 1.0)
+    return Finding(
+        Thresholds(min(model.ham, spam_threshold), spam_threshold),
+        len(ham),
+        filed,
+        figure.high / 100 if figure else 1.0,
+    )
 
 
-def _allowed(ham: int, ham_filed: float) -> int | None:
+def _allowed(ham: int, max_false_positive_rate: float) -> int | None:
     """How many of so many may be above the bar, for the bound to be kept; None if not even none would do."""
     allowed = None
     for filed in range(ham):
         figure = rate_pct(filed, ham)
-        if figure is None or figure.high / 100 > ham_filed:
+        if figure is None or figure.high / 100 > max_false_positive_rate:
             break
         allowed = filed
     return allowed
 
 
-def rehearse(trial: Trial, *, ham_filed: float, model: Thresholds) -> Rehearsal:
+def rehearse(trial: Trial, *, max_false_positive_rate: float, model: Thresholds) -> Rehearsal:
     """What would have become of the last thousand messages, each judged by bars that rest on earlier ones only."""
     counts = {label: dict.fromkeys(Verdict, 0) for label in Label}
     for start, end in _blocks(len(trial.spam)):
-        bars = find_bars(trial.before(start), ham_filed=ham_filed, model=model).thresholds
+        thresholds = find_thresholds(
+            trial.before(start), max_false_positive_rate=max_false_positive_rate, model=model
+        ).thresholds
         for spam, score in zip(trial.spam[start:end], trial.score[start:end], strict=True):
-            counts[Label.SPAM if spam else Label.HAM][verdict_of(float(score), bars)] += 1
+            counts[Label.SPAM if spam else Label.HAM][verdict_of(float(score), thresholds)] += 1
     return counts
 
 
@@ -98,11 +105,11 @@ def _blocks(number: int) -> Iterator[tuple[int, int]]:
         yield start, min(start + BLOCK, number)
 
 
-def verdict_of(score: float, bars: Thresholds) -> Verdict:
+def verdict_of(score: float, thresholds: Thresholds) -> Verdict:
     """By the score alone; without one it is unsure."""
     if math.isnan(score):
         return Verdict.UNSURE
-    return bars.verdict(_probability(score))
+    return thresholds.verdict(_probability(score))
 
 
 def _probability(score: float) -> float:

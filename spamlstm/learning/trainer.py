@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import Protocol
 
 from spamlstm.errors import DataError, TemporaryError
-from spamlstm.learning.label import Label, Learned, Lesson, Mail, Origin, Said
+from spamlstm.learning.label import Example, Label, LabelRequest, Origin, SavedLayer, StoredLabel
 from spamlstm.learning.label_rows import MOST_KEPT
-from spamlstm.learning.label_store import Labels
+from spamlstm.learning.label_store import LabelStore
 from spamlstm.maildir.content_id import content_id, lasting
-from spamlstm.message.message import parse
+from spamlstm.message.message import parse_message
 from spamlstm.model.bundle import Bundle
 from spamlstm.model.classifier import Assessed
-from spamlstm.model.personal_features import READ_BYTES, Prints, joined, runs, unpacked_tokens
+from spamlstm.model.personal_features import READ_BYTES, PersonalFeatures, joined, runs, unpacked_tokens
 from spamlstm.model.personal_layer import PersonalLayer
 
 # Rows that are learned anew at a start at most, and twice as many when one of the latest is forgotten: 80 ms each.
@@ -46,7 +46,7 @@ class Base(Protocol):
         ...
 
 
-class Learner:
+class Trainer:
     """The layer of one label store; `layer` is always the same object, and `catch_up` changes what it knows.
 
     Where the labels raise an error, so does each method: DataError for a damaged store, TemporaryError for one that
@@ -54,7 +54,7 @@ class Learner:
     would still be in it, nothing counts.
     """
 
-    def __init__(self, labels: Labels, *, tell: Callable[[str], None] = lambda _: None) -> None:
+    def __init__(self, labels: LabelStore, *, tell: Callable[[str], None] = lambda _: None) -> None:
         """`tell` is told in a sentence what of the store is dropped: labels past its bounds, a damaged state."""
         self.labels = labels
         self._tell = tell
@@ -62,7 +62,7 @@ class Learner:
         self._last = 0
         self._epoch = -1
 
-    def say(
+    def add_label(
         self,
         raw: bytes,
         label: Label,
@@ -73,26 +73,26 @@ class Learner:
         origin: Origin = Origin.SAID,
     ) -> bool:
         """Note what the user says of a message, and learn it; False if it was said before."""
-        new = self.labels.said(mail_of(raw, prior, model, origin, tokens=tokens), label)
+        new = self.labels.add(label_request(raw, prior, model, origin, tokens=tokens), label)
         self.catch_up()
         return new
 
-    def say_many(self, assessed: Iterable[Assessed[bytes]], label: Label, *, model: str) -> Iterator[bool]:
+    def add_labels(self, assessed: Iterable[Assessed[bytes]], label: Label, *, model: str) -> Iterator[bool]:
         """The same of any number of messages, a hundred at a time; the key of each is its bytes.
 
         Many together are history rather than corrections, and are learned in turns with those said of the other kind.
         """
         stream, origin = iter(assessed), Origin.SAID
 
-        def mail(one: Assessed[bytes]) -> Mail:
+        def mail(one: Assessed[bytes]) -> LabelRequest:
             # Only what the store keeps of it, or a hundred messages may be gigabytes.
-            kept = mail_of(one.key, one.prior, model, origin, tokens=one.tokens)
+            kept = label_request(one.key, one.prior, model, origin, tokens=one.tokens)
             return replace(kept, raw=one.key[:MOST_KEPT])
 
         while group := list(map(mail, itertools.islice(stream, GROUP))):
             if len(group) >= MANY:
                 origin = Origin.BULK
-            yield from self.labels.said_all([replace(one, origin=origin) for one in group], label)
+            yield from self.labels.add_all([replace(one, origin=origin) for one in group], label)
         self.prune()
         if origin is Origin.BULK:
             self.labels.put_in_turns()
@@ -119,7 +119,7 @@ class Learner:
             self._begin_anew(epoch)
         else:
             self._learn_rest()
-        self.layer.bars = self.labels.bars()
+        self.layer.thresholds = self.labels.thresholds()
 
     def _begin_anew(self, epoch: int) -> None:
         """Learn all that is not in what was kept. An error on the way leaves nothing: half of the labels mislead."""
@@ -133,17 +133,17 @@ class Learner:
         self._epoch = epoch
 
     def _learn_rest(self) -> None:
-        for lesson in self.labels.lessons(after=self._last, most_bytes=READ_BYTES):
-            self._learn(lesson, _prints(lesson))
+        for example in self.labels.examples(after=self._last, most_bytes=READ_BYTES):
+            self._learn(example, _prints(example))
 
-    def relearn(self) -> Iterator[tuple[Lesson, float | None]]:
+    def relearn(self) -> Iterator[tuple[Example, float | None]]:
         """Learn all rows anew, and give each with the score that its message had before it was learned."""
         self._epoch = self.labels.epoch
         self._clear()
-        for lesson in self.labels.lessons(after=0, most_bytes=READ_BYTES):
-            found = _prints(lesson)
-            yield lesson, self.layer.score(found, lesson.prior)
-            self._learn(lesson, found)
+        for example in self.labels.examples(after=0, most_bytes=READ_BYTES):
+            found = _prints(example)
+            yield example, self.layer.score(found, example.prior)
+            self._learn(example, found)
 
     @property
     def is_worth_keeping(self) -> bool:
@@ -153,12 +153,12 @@ class Learner:
     def keep(self, *, always: bool = False) -> None:
         """Save the next start some learning, where that is worth writing 13 MB; nothing is lost without."""
         if self.is_worth_keeping or (always and self._last > self.labels.learned_until()):
-            learned = Learned(self._last, self.layer.dump())
+            learned = SavedLayer(self._last, self.layer.dump())
             self.labels.keep(learned, epoch=self._epoch, most=KEPT)
 
-    def _learn(self, lesson: Lesson, found: Prints) -> None:
-        self.layer.learn(found, prior=lesson.prior, spam=lesson.spam, history=lesson.origin.is_history)
-        self._last = lesson.id
+    def _learn(self, example: Example, found: PersonalFeatures) -> None:
+        self.layer.learn(found, prior=example.prior, spam=example.spam, history=example.origin.is_history)
+        self._last = example.id
 
     def _take_kept(self) -> None:
         """Be what was kept last: what was learned since may not hold any more, or somebody was faster."""
@@ -178,22 +178,22 @@ class Learner:
         self._last = 0
 
 
-def _prints(lesson: Lesson) -> Prints:
-    return joined(runs(lesson.raw), unpacked_tokens(lesson.tokens))
+def _prints(example: Example) -> PersonalFeatures:
+    return joined(runs(example.raw), unpacked_tokens(example.tokens))
 
 
 def learned_layer(state: Path, *, tell: Callable[[str], None] = lambda _: None) -> PersonalLayer | None:
     """What was learned from the labels in a state folder; None if there are none. `tell` as in `Learner`."""
-    labels = Labels.find(state)
+    labels = LabelStore.find(state)
     if labels is None:
         return None
     with contextlib.closing(labels):
-        learner = Learner(labels, tell=tell)
-        learner.catch_up()
-    return learner.layer if learner.layer.labels else None
+        trainer = Trainer(labels, tell=tell)
+        trainer.catch_up()
+    return trainer.layer if trainer.layer.labels else None
 
 
-def keep_in_step(labels: Labels, base: Base, *, tell: Callable[[int], None] | None = None) -> int:
+def rescore_labels(labels: LabelStore, base: Base, *, tell: Callable[[int], None] | None = None) -> int:
     """Let all labels rest on the scores of this base: the layer adds to them, and another base gives others.
 
     For whoever opens a learner, or holds one, with a base that may be new; any learner of this store learns anew at its
@@ -213,9 +213,9 @@ def keep_in_step(labels: Labels, base: Base, *, tell: Callable[[int], None] | No
     return len(views)
 
 
-def nth_label(state: Path, number: int) -> Said | None:
+def nth_label(state: Path, number: int) -> StoredLabel | None:
     """What was said as the label of that number, from 1 on in the order of learning, if it still stands."""
-    labels = Labels.find(state)
+    labels = LabelStore.find(state)
     if labels is None:
         return None
     with contextlib.closing(labels):
@@ -223,7 +223,7 @@ def nth_label(state: Path, number: int) -> Said | None:
         return next(itertools.islice(labels.last(), later, None), None) if later >= 0 else None
 
 
-def mail_of(
+def label_request(
     raw: bytes,
     prior: float | None,
     model: str,
@@ -232,7 +232,9 @@ def mail_of(
     tokens: bytes = b"",
     source: str = "",
     content: str = "",
-) -> Mail:
+) -> LabelRequest:
     """A message as the store takes it; `content` is its content id, if that is known."""
     head, _ = lasting(raw[:READ_BYTES])
-    return Mail(content or content_id(raw), raw, parse(head).subject, prior, model, origin, source, tokens)
+    return LabelRequest(
+        content or content_id(raw), raw, parse_message(head).subject, prior, model, origin, source, tokens
+    )

@@ -8,7 +8,7 @@ Row = tuple[int, Label, Origin]
 """Number, label and origin."""
 
 
-def in_turns(rows: Sequence[Row]) -> list[Row]:
+def interleave(rows: Sequence[Row]) -> list[Row]:
     """The same rows: what was said in bulk at the place of its first, evenly mixed."""
     bulk = [row for row in rows if row[2] == Origin.BULK]
     if not bulk:

@@ -21,7 +21,7 @@ MOST_ENTRIES = 20_000
 MOST_ENTRIES_IN_ALL = 50_000
 
 
-class Kind(StrEnum):
+class FolderRole(StrEnum):
     """What a folder is for."""
 
     INBOX = "inbox"
@@ -77,41 +77,41 @@ class Folder:
     cur_ns: int
 
 
-def folders(home: OpenMaildir) -> Iterator[Folder]:
+def folders(mailbox: OpenMaildir) -> Iterator[Folder]:
     """The inbox first, then all that lies below it, in both layouts; an OSError if the inbox cannot be looked at.
 
     Links are not followed.
     """
     # Each change to the owner's identity and back takes as long as ten looks.
-    with home.owner.acting():
-        inbox = _looked_at(home, "")
+    with mailbox.owner.acting():
+        inbox = _looked_at(mailbox, "")
         if inbox is None:
-            raise FileNotFoundError(2, "it is no Maildir", home.path)
-        found = [folder for name in _names(home) if (folder := _looked_at(home, name)) is not None]
+            raise FileNotFoundError(2, "it is no Maildir", mailbox.path)
+        found = [folder for name in _names(mailbox) if (folder := _looked_at(mailbox, name)) is not None]
     yield inbox
     yield from found
 
 
-def below(home: OpenMaildir) -> Iterator[OpenFolder]:
+def below(mailbox: OpenMaildir) -> Iterator[OpenFolder]:
     """The same folders, to look at what lies in them. Some of them may have no new, cur or tmp."""
-    yield home.folder()
-    with home.owner.acting():
-        names = list(_names(home))
-    yield from map(home.folder, names)
+    yield mailbox.folder()
+    with mailbox.owner.acting():
+        names = list(_names(mailbox))
+    yield from map(mailbox.folder, names)
 
 
-def is_folder(home: OpenMaildir, name: str) -> bool:
+def is_folder(mailbox: OpenMaildir, name: str) -> bool:
     """Whether a directory below the Maildir has new, cur and tmp, as far as it seems; nothing is opened."""
     try:
-        with home.owner.acting():
-            parts = [os.stat(f"{name}/{part}", dir_fd=home.handle, follow_symlinks=False) for part in PARTS]
+        with mailbox.owner.acting():
+            parts = [os.stat(f"{name}/{part}", dir_fd=mailbox.handle, follow_symlinks=False) for part in PARTS]
     except OSError:
         return False
     return all(stat.S_ISDIR(part.st_mode) for part in parts)
 
 
-def _names(home: OpenMaildir) -> Iterator[str]:
-    return itertools.islice(_below(home, "", 0, _Budget(MOST_ENTRIES_IN_ALL)), MOST_FOLDERS)
+def _names(mailbox: OpenMaildir) -> Iterator[str]:
+    return itertools.islice(_below(mailbox, "", 0, _Budget(MOST_ENTRIES_IN_ALL)), MOST_FOLDERS)
 
 
 @dataclass(slots=True)
@@ -121,24 +121,24 @@ class _Budget:
     left: int
 
 
-def _below(home: OpenMaildir, name: str, level: int, budget: _Budget) -> Iterator[str]:
+def _below(mailbox: OpenMaildir, name: str, level: int, budget: _Budget) -> Iterator[str]:
     """Maildir++ keeps all its folders beside each other; below what has no dot there may be more."""
-    for inner in _subfolders(home, name, budget, dotted=not name):
+    for inner in _subfolders(mailbox, name, budget, dotted=not name):
         path = f"{name}/{inner}" if name else inner
         yield path
         if not inner.startswith(".") and level < MOST_LEVELS:
-            yield from _below(home, path, level + 1, budget)
+            yield from _below(mailbox, path, level + 1, budget)
 
 
-def _subfolders(home: OpenMaildir, name: str, budget: _Budget, *, dotted: bool) -> list[str]:
+def _subfolders(mailbox: OpenMaildir, name: str, budget: _Budget, *, dotted: bool) -> list[str]:
     if budget.left <= 0:
         return []
     try:
-        handle = home.enter(name)
+        handle = mailbox.enter(name)
     except OSError:
         return []
     try:
-        with home.owner.acting(), os.scandir(handle) as listed:
+        with mailbox.owner.acting(), os.scandir(handle) as listed:
             entries = list(itertools.islice(listed, min(MOST_ENTRIES, budget.left)))
             budget.left -= len(entries)
             return sorted(
@@ -154,13 +154,13 @@ def _subfolders(home: OpenMaildir, name: str, budget: _Budget, *, dotted: bool) 
         os.close(handle)
 
 
-def _looked_at(home: OpenMaildir, name: str) -> Folder | None:
+def _looked_at(mailbox: OpenMaildir, name: str) -> Folder | None:
     """A folder by its times alone. A user who puts a link in its place meanwhile changes what he is told himself."""
     path = f"{name}/" if name else ""
     try:
-        with home.owner.acting():
-            new = os.stat(f"{path}new", dir_fd=home.handle, follow_symlinks=False)
-            cur = os.stat(f"{path}cur", dir_fd=home.handle, follow_symlinks=False)
+        with mailbox.owner.acting():
+            new = os.stat(f"{path}new", dir_fd=mailbox.handle, follow_symlinks=False)
+            cur = os.stat(f"{path}cur", dir_fd=mailbox.handle, follow_symlinks=False)
     except OSError:
         return None
     if not (stat.S_ISDIR(new.st_mode) and stat.S_ISDIR(cur.st_mode)):
@@ -168,33 +168,33 @@ def _looked_at(home: OpenMaildir, name: str) -> Folder | None:
     return Folder(name, cur.st_ino, new.st_mtime_ns & MOST_INTEGER, cur.st_mtime_ns & MOST_INTEGER)
 
 
-def kind(name: str, *, junk: str, silent: Iterable[str] = ()) -> Kind:
+def role_of(name: str, *, junk: str, ignore_folders: Iterable[str] = ()) -> FolderRole:
     """What the folder of this name on disk is for. `junk` is what the configuration calls the junk folder, or "auto".
 
     Folders that people call Junk or Spam are that, whichever of them mail is filed to; what lies below says nothing.
     """
-    return _kind(name, junk, tuple(silent))
+    return _kind(name, junk, tuple(ignore_folders))
 
 
 @lru_cache(maxsize=4096)
-def _kind(name: str, junk: str, silent: tuple[str, ...]) -> Kind:
+def _kind(name: str, junk: str, ignore_folders: tuple[str, ...]) -> FolderRole:
     if not name:
-        return Kind.INBOX
-    levels = shown(name)
+        return FolderRole.INBOX
+    levels = display_levels(name)
     whole = "/".join(levels)
-    if whole in {"/".join(shown(one)) for one in silent}:
-        return Kind.SILENT
-    if junk != "auto" and whole == "/".join(shown(junk)):
-        return Kind.JUNK
+    if whole in {"/".join(display_levels(one)) for one in ignore_folders}:
+        return FolderRole.SILENT
+    if junk != "auto" and whole == "/".join(display_levels(junk)):
+        return FolderRole.JUNK
     if _SILENT_NAMES & set(levels):
-        return Kind.SILENT
+        return FolderRole.SILENT
     at = next((index for index, level in enumerate(levels) if level in _JUNK_NAMES), None)
     if at is None:
-        return Kind.FILED
-    return Kind.JUNK if at == len(levels) - 1 else Kind.SILENT
+        return FolderRole.FILED
+    return FolderRole.JUNK if at == len(levels) - 1 else FolderRole.SILENT
 
 
-def shown(name: str) -> tuple[str, ...]:
+def display_levels(name: str) -> tuple[str, ...]:
     """The levels of a folder's name on disk as mail programs show them, without regard to case."""
     dotted = name.startswith(".")
     levels = decoded(name.lstrip(".")).casefold().split("." if dotted else "/")

@@ -41,7 +41,7 @@ _NOT_WORD = re.compile(r"[^A-Za-z0-9_]+")
 _NOT_PRINTED = re.compile(r"[^ -~]+")
 
 
-def tag(raw: bytes, judgement: Judgement, *, version: str, bar: float, required: float = REQUIRED) -> bytes:
+def tag(raw: bytes, judgement: Judgement, *, version: str, spam_threshold: float, required: float = REQUIRED) -> bytes:
     """`raw` with what was decided on top of its headers, and without any such headers that it came with.
 
     `bar` is the probability from which on the policy says spam, `version` that of this program. Never raises on mail;
@@ -55,7 +55,7 @@ def tag(raw: bytes, judgement: Judgement, *, version: str, bar: float, required:
         return untag(raw)
     first = raw.find(b"\n", top)
     line_end = b"\r\n" if first > top and raw[first - 1 : first] == b"\r" else b"\n"
-    lines = headers(judgement, version=version, bar=bar, required=required)
+    lines = headers(judgement, version=version, spam_threshold=spam_threshold, required=required)
     ours = b"".join(f"{name}: {value}".encode("ascii") + line_end for name, value in lines)
     view = memoryview(raw)
     return _joined(itertools.chain([view[top:place], ours], _OURS.left_out(raw, place, end), [view[end:]]))
@@ -99,10 +99,10 @@ def _joined(pieces: Iterable[bytes | memoryview]) -> bytes:
 
 
 def headers(
-    judgement: Judgement, *, version: str, bar: float, required: float = REQUIRED
+    judgement: Judgement, *, version: str, spam_threshold: float, required: float = REQUIRED
 ) -> tuple[tuple[str, str], ...]:
     """The headers that tell of `judgement`, name and value, each one line of printable ASCII whatever it holds."""
-    shown = points(judgement, bar=bar, required=required)
+    shown = points(judgement, spam_threshold=spam_threshold, required=required)
     spam, unsure = judgement.verdict is Verdict.SPAM, judgement.verdict is Verdict.UNSURE
     status = (
         f"{'Yes' if spam else 'No'}, score={shown:.1f} required={_tenths(required) / 10:.1f}"
@@ -119,7 +119,7 @@ def headers(
     )
 
 
-def points(judgement: Judgement, *, bar: float, required: float = REQUIRED) -> float:
+def points(judgement: Judgement, *, spam_threshold: float, required: float = REQUIRED) -> float:
     """The score as other filters count: from 0 up, with one decimal, and at least `required` exactly for spam.
 
     With p the probability of spam and b the bar: required · p / b below the bar, required + logit(p) - logit(b) from
@@ -128,7 +128,7 @@ def points(judgement: Judgement, *, bar: float, required: float = REQUIRED) -> f
     spam `required`: a rule that deletes from some high score on must not meet what only a list says.
     """
     least = _tenths(required)
-    tenths = _model_tenths(judgement, bar=bar, least=least)
+    tenths = _model_tenths(judgement, spam_threshold=spam_threshold, least=least)
     # The verdict has the last word, over rounding and over a bar that has changed since.
     if judgement.verdict is Verdict.SPAM:
         return max(tenths, least) / 10
@@ -139,16 +139,16 @@ def _tenths(required: float) -> int:
     return max(1, round(required * 10))
 
 
-def _model_tenths(judgement: Judgement, *, bar: float, least: int) -> int:
+def _model_tenths(judgement: Judgement, *, spam_threshold: float, least: int) -> int:
     p, score = judgement.probability, judgement.score
     if judgement.reason not in _BY_MODEL or p is None or not 0.0 <= p <= 1.0:
         return {Verdict.HAM: 0, Verdict.UNSURE: least // 2, Verdict.SPAM: least}[judgement.verdict]
-    if p < bar:
-        return int(least * p / bar)
+    if p < spam_threshold:
+        return int(least * p / spam_threshold)
     # Near certainty p has no digits left to tell, and the log-odds still do.
     odds = score if score is not None and not math.isnan(score) else _logit(p)
     # Infinite odds over an infinite bar are no number.
-    over = odds - _logit(bar) if math.isfinite(_logit(bar)) else 0.0
+    over = odds - _logit(spam_threshold) if math.isfinite(_logit(spam_threshold)) else 0.0
     most = max(round(MOST_POINTS * 10), least)
     return int(min(least + 10 * max(over, 0.0), most))
 

@@ -18,31 +18,31 @@ _MOST_FOR_LAYOUT = 100
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-def junk_folder(home: OpenMaildir, wish: str = "auto") -> OpenFolder:
+def junk_folder(mailbox: OpenMaildir, configured: str = "auto") -> OpenFolder:
     """The folder that spam of a Maildir is filed to, whether it exists yet or not.
 
     'auto' takes the first of JUNK_NAMES that exists, in any case of its letters, also below INBOX, and else plans a
     `Junk` in the layout that is there. Any other wish is a folder's name, on disk or as mail programs show it
     (`Junk`, `INBOX.Junk`, `Lists/Junk`). NoInputError if it is no Maildir, UserError if the wish leads out of it.
     """
-    if not home.folder().exists():
-        raise NoInputError(f"{home.path} is no Maildir: it lacks new, cur or tmp")
+    if not mailbox.folder().exists():
+        raise NoInputError(f"{mailbox.path} is no Maildir: it lacks new, cur or tmp")
     # Each change to the owner's identity and back takes as long as ten looks at folders.
-    with home.owner.acting():
-        return home.folder(_wished(home, wish) if wish != "auto" else _detected(home))
+    with mailbox.owner.acting():
+        return mailbox.folder(_configured(mailbox, configured) if configured != "auto" else _detected(mailbox))
 
 
-def _detected(home: OpenMaildir) -> str:
-    names = _names(home, "")
+def _detected(mailbox: OpenMaildir) -> str:
+    names = _names(mailbox, "")
     # Dovecot with LAYOUT=fs and Courier may keep everything below INBOX, which then is no message folder of its own.
-    inner = _names(home, "INBOX") if "INBOX" in names else []
+    inner = _names(mailbox, "INBOX") if "INBOX" in names else []
     shown = {_shown(name): f"INBOX/{name}" for name in reversed(inner) if _is_junk(name)}
     shown |= {_shown(name): name for name in reversed(names) if _is_junk(name)}
     for wanted in JUNK_NAMES:
         name = shown.get(wanted.casefold())
-        if name is not None and is_folder(home, name):
+        if name is not None and is_folder(mailbox, name):
             return name
-    folders = list(itertools.islice(_folders(home, names), _MOST_FOR_LAYOUT))
+    folders = list(itertools.islice(_folders(mailbox, names), _MOST_FOR_LAYOUT))
     if _is_fs(folders):
         return JUNK_NAMES[0]
     below_inbox = bool(folders) and all(name.startswith(".INBOX.") for name in folders)
@@ -54,20 +54,20 @@ def _is_fs(folders: list[str]) -> bool:
     return bool(folders) and not any(name.startswith(".") for name in folders)
 
 
-def _folders(home: OpenMaildir, names: list[str]) -> Iterator[str]:
+def _folders(mailbox: OpenMaildir, names: list[str]) -> Iterator[str]:
     """Those that are Maildirs, the dotted ones first: one of them tells the layout. So many are looked at."""
     ordered = sorted(names, key=lambda name: not name.startswith("."))[:MOST_FOLDERS]
-    return (name for name in ordered if is_folder(home, name))
+    return (name for name in ordered if is_folder(mailbox, name))
 
 
-def _names(home: OpenMaildir, name: str) -> list[str]:
+def _names(mailbox: OpenMaildir, name: str) -> list[str]:
     """The directories right below a folder, sorted; none if it cannot be looked at, or is a link."""
     try:
-        handle = home.enter(name)
+        handle = mailbox.enter(name)
     except OSError:
         return []
     try:
-        with home.owner.acting(), os.scandir(handle) as entries:
+        with mailbox.owner.acting(), os.scandir(handle) as entries:
             return sorted(
                 entry.name
                 for entry in itertools.islice(entries, MOST_ENTRIES)
@@ -88,26 +88,28 @@ def _shown(name: str) -> str:
 _SHOWN = frozenset(map(_shown, JUNK_NAMES))
 
 
-def _wished(home: OpenMaildir, wish: str) -> str:
-    pieces = wish.split("/")
-    if not wish.strip() or "\0" in wish or any(piece in ("", ".", "..", *PARTS) for piece in pieces):
-        raise UserError(f"'{wish}' is no name of a folder below {home.path}; write it like 'Junk' or 'Lists/Junk'")
-    dotted = "." + wish.replace("/", ".").removeprefix(".")
+def _configured(mailbox: OpenMaildir, configured: str) -> str:
+    pieces = configured.split("/")
+    if not configured.strip() or "\0" in configured or any(piece in ("", ".", "..", *PARTS) for piece in pieces):
+        raise UserError(
+            f"'{configured}' is no name of a folder below {mailbox.path}; write it like 'Junk' or 'Lists/Junk'"
+        )
+    dotted = "." + configured.replace("/", ".").removeprefix(".")
     if ".." in dotted:
         raise UserError(
-            f"'{wish}' is no name of a folder below {home.path}; write it without empty levels, like 'Junk'"
+            f"'{configured}' is no name of a folder below {mailbox.path}; write it without empty levels, like 'Junk'"
         )
-    for name in (wish, dotted, encoded(wish), encoded(dotted)):
-        if _is_directory(home, name):
+    for name in (configured, dotted, encoded(configured), encoded(dotted)):
+        if _is_directory(mailbox, name):
             return name
-    folders = list(itertools.islice(_folders(home, _names(home, "")), _MOST_FOR_LAYOUT))
-    return encoded(wish if _is_fs(folders) and not wish.startswith(".") else dotted)
+    folders = list(itertools.islice(_folders(mailbox, _names(mailbox, "")), _MOST_FOR_LAYOUT))
+    return encoded(configured if _is_fs(folders) and not configured.startswith(".") else dotted)
 
 
-def _is_directory(home: OpenMaildir, name: str) -> bool:
+def _is_directory(mailbox: OpenMaildir, name: str) -> bool:
     """Whether it is there. A link is not taken for one that is missing: it is a RefusedError."""
     try:
-        os.close(home.enter(name))
+        os.close(mailbox.enter(name))
     except (FileNotFoundError, NotADirectoryError):
         return False
     return True
@@ -120,33 +122,33 @@ def create_folder(folder: OpenFolder) -> None:
     returns. Subscriptions are the user's and are not touched. Safe to repeat, and beside a server that makes the same
     folder. An OSError, a RefusedError among them, if one of its levels is a link or something else than a folder.
     """
-    home = folder.home
-    like = os.fstat(home.handle)
+    mailbox = folder.mailbox
+    like = os.fstat(mailbox.handle)
     folder.close()
     levels = folder.name.split("/")
-    with home.owner.acting():
+    with mailbox.owner.acting():
         for depth in range(1, len(levels) + 1):
-            _make_folder(home, "/".join(levels[: depth - 1]), levels[depth - 1], like)
+            _make_folder(mailbox, "/".join(levels[: depth - 1]), levels[depth - 1], like)
         # new and cur come last: only with them it is a Maildir to others, and then tmp is there to deliver into.
         for part in ("tmp", "new", "cur"):
-            _make_folder(home, folder.name, part, like)
+            _make_folder(mailbox, folder.name, part, like)
         # The Maildir++ specification wants it in every folder but the root; Dovecot makes it in the fs layout as well.
         _make_marker(folder.handle(), like)
         for depth in range(len(levels), -1, -1):
-            _sync(home, "/".join(levels[:depth]))
+            _sync(mailbox, "/".join(levels[:depth]))
 
 
-def _make_folder(home: OpenMaildir, above: str, name: str, like: os.stat_result) -> None:
-    parent = home.enter(above)
+def _make_folder(mailbox: OpenMaildir, above: str, name: str, like: os.stat_result) -> None:
+    parent = mailbox.enter(above)
     try:
         os.mkdir(name, 0o700, dir_fd=parent)
     except FileExistsError:
         # An error if it is something else than a folder.
-        os.close(home.enter(f"{above}/{name}" if above else name))
+        os.close(mailbox.enter(f"{above}/{name}" if above else name))
         return
     finally:
         os.close(parent)
-    handle = home.enter(f"{above}/{name}" if above else name)
+    handle = mailbox.enter(f"{above}/{name}" if above else name)
     try:
         dress(handle, like, stat.S_IMODE(like.st_mode))
     finally:
@@ -164,8 +166,8 @@ def _make_marker(above: int, like: os.stat_result) -> None:
         os.close(handle)
 
 
-def _sync(home: OpenMaildir, name: str) -> None:
-    handle = home.enter(name)
+def _sync(mailbox: OpenMaildir, name: str) -> None:
+    handle = mailbox.enter(name)
     try:
         os.fsync(handle)
     finally:
@@ -180,7 +182,7 @@ def is_whole(folder: OpenFolder) -> bool:
     if not folder.exists():
         return False
     try:
-        with folder.home.owner.acting():
+        with folder.mailbox.owner.acting():
             os.stat("maildirfolder", dir_fd=folder.handle(), follow_symlinks=False)
     except FileNotFoundError:
         return False

@@ -17,7 +17,7 @@ SPAM_WORDS = ("$Junk", "Junk")
 HAM_WORDS = ("$NotJunk", "NonJunk")
 
 
-def words(folder: OpenFolder) -> dict[str, str]:
+def keyword_names(folder: OpenFolder) -> dict[str, str]:
     """What each letter means in `folder`; empty without a list, or where it cannot be read."""
     try:
         lines = _list(folder).decode("utf-8", "replace").splitlines()
@@ -32,7 +32,7 @@ def words(folder: OpenFolder) -> dict[str, str]:
 
 
 def _list(folder: OpenFolder) -> bytes:
-    with folder.home.owner.acting():
+    with folder.mailbox.owner.acting():
         handle = open_plain("dovecot-keywords", folder.handle(), shown=f"{folder.path}/dovecot-keywords")
     try:
         return os.read(handle, _MOST_BYTES)
@@ -42,11 +42,11 @@ def _list(folder: OpenFolder) -> bytes:
 
 def letter(folder: OpenFolder, wanted: Sequence[str]) -> str | None:
     """The letter of the first of these words that `folder` knows, in any case of its letters."""
-    known = {word.casefold(): sign for sign, word in words(folder).items()}
+    known = {word.casefold(): sign for sign, word in keyword_names(folder).items()}
     return next((known[word.casefold()] for word in wanted if word.casefold() in known), None)
 
 
 def mapping(source: OpenFolder, target: OpenFolder) -> dict[str, str]:
     """For a move: the letter there for each letter here, where both folders know the word."""
-    there = {word: sign for sign, word in words(target).items()}
-    return {sign: there[word] for sign, word in words(source).items() if word in there}
+    there = {word: sign for sign, word in keyword_names(target).items()}
+    return {sign: there[word] for sign, word in keyword_names(source).items() if word in there}

@@ -5,8 +5,8 @@ visit, each folder below it by a descriptor that follows no link, and each file 
 folder. As root, each of these calls is made as the owner of the Maildir: see docs/decisions/0017-maildirs-of-others.md.
 """
 
-import errno
 import contextlib
+import errno
 import itertools
 import os
 from collections import OrderedDict
@@ -157,10 +157,10 @@ class OpenMaildir:
 class OpenFolder:
     """One folder of an opened Maildir: what lies in it. Its descriptors are opened when first needed."""
 
-    def __init__(self, home: OpenMaildir, name: str) -> None:
-        self.home = home
+    def __init__(self, mailbox: OpenMaildir, name: str) -> None:
+        self.mailbox = mailbox
         self.name = name
-        self.path = f"{home.path}/{name}" if name else home.path
+        self.path = f"{mailbox.path}/{name}" if name else mailbox.path
         self._handles: dict[str, int] = {}
 
     def handle(self, part: AnyPart | Literal[""] = "") -> int:
@@ -168,16 +168,16 @@ class OpenFolder:
         found = self._handles.get(part)
         if found is None:
             found = self._handles[part] = self._opened(part)
-            self.home.used(self)
+            self.mailbox.used(self)
         return found
 
     def _opened(self, part: str) -> int:
-        home = self.home
+        mailbox = self.mailbox
         if not part:
-            return home.enter(self.name)
-        with home.owner.acting():
-            above = self.handle() if self.name else home.handle
-            return home.step(above, part, f"{self.path}/{part}")
+            return mailbox.enter(self.name)
+        with mailbox.owner.acting():
+            above = self.handle() if self.name else mailbox.handle
+            return mailbox.step(above, part, f"{self.path}/{part}")
 
     def exists(self) -> bool:
         """Whether new, cur and tmp are there. RefusedError if one is a link."""
@@ -220,7 +220,7 @@ class OpenFolder:
 
     def _entries(self, part: AnyPart, beginning: str, *, most: int) -> list[os.DirEntry[str]]:
         handle = self.handle(part)
-        with self.home.owner.acting(), os.scandir(handle) as entries:
+        with self.mailbox.owner.acting(), os.scandir(handle) as entries:
             found = [
                 entry
                 for entry in itertools.islice(entries, most)
@@ -255,17 +255,17 @@ class Entry:
 
     def status(self) -> os.stat_result:
         """Its status, not that of what a link leads to. FileNotFoundError if the name is nobody's."""
-        with self.folder.home.owner.acting():
+        with self.folder.mailbox.owner.acting():
             return os.stat(self.name, dir_fd=self.folder.handle(self.part), follow_symlinks=False)
 
     def open(self) -> int:
         """A descriptor to read from. RefusedError for what is no regular file, FileNotFoundError if it is gone."""
-        with self.folder.home.owner.acting():
+        with self.folder.mailbox.owner.acting():
             return open_plain(self.name, self.folder.handle(self.part), shown=self.path)
 
     def create(self) -> int:
         """Make the file, for its owner alone; gives a descriptor to write to. FileExistsError if it is there."""
-        with self.folder.home.owner.acting():
+        with self.folder.mailbox.owner.acting():
             return os.open(self.name, _CREATE, 0o600, dir_fd=self.folder.handle(self.part))
 
     def exists(self) -> bool:
@@ -281,7 +281,7 @@ class Entry:
         if target.exists():
             raise FileExistsError(errno.EEXIST, "the name is taken", target.path)
         there, here = target.folder.handle(target.part), self.folder.handle(self.part)
-        with self.folder.home.owner.acting():
+        with self.folder.mailbox.owner.acting():
             try:
                 os.rename(self.name, target.name, src_dir_fd=here, dst_dir_fd=there)
             except FileNotFoundError as error:
@@ -292,7 +292,7 @@ class Entry:
 
     def unlink(self) -> None:
         """Remove the name. FileNotFoundError if it is nobody's."""
-        with self.folder.home.owner.acting():
+        with self.folder.mailbox.owner.acting():
             os.unlink(self.name, dir_fd=self.folder.handle(self.part))
 
 

@@ -47,7 +47,7 @@ class Identity:
         return cls(status.st_ino, status.st_mtime_ns & MOST_INTEGER, status.st_size, status.st_nlink)
 
 
-class Outcome(StrEnum):
+class TransferResult(StrEnum):
     """What became of a move or a replacement that a crash cut short."""
 
     DONE = "done"
@@ -64,7 +64,7 @@ class TooLargeError(Exception):
     """The message is not read to its end; the error says why, as a sentence that begins with the message."""
 
 
-def identity(entry: Entry) -> Identity | None:
+def file_identity(entry: Entry) -> Identity | None:
     """Identity of the file of this name, or None if there is none. Other OSErrors are the caller's."""
     try:
         return Identity.of(entry.status())
@@ -72,7 +72,7 @@ def identity(entry: Entry) -> Identity | None:
         return None
 
 
-def read(entry: Entry, *, most: int) -> tuple[bytes, Identity]:
+def read_message(entry: Entry, *, most: int) -> tuple[bytes, Identity]:
     """A message's bytes and its identity, from one descriptor.
 
     GoneError if it is gone, TooLargeError above `most` bytes or MOST_HEAD_BYTES of headers. The size is that of the
@@ -118,7 +118,7 @@ def is_being_written(entry: Entry) -> bool:
     except OSError:
         return False
     try:
-        with entry.folder.home.owner.acting():
+        with entry.folder.mailbox.owner.acting():
             # A writer that comes between the two calls is told to us by a signal: one that is ignored unless asked for.
             fcntl.fcntl(handle, fcntl.F_SETSIG, signal.SIGURG)
             fcntl.fcntl(handle, fcntl.F_SETLEASE, fcntl.F_RDLCK)
@@ -217,7 +217,7 @@ def publish(written: Entry, target: Entry, *, source: Entry, expected: Identity)
 
     GoneError if the message at `source` is no longer the one expected; FileExistsError if the name is not fresh.
     """
-    if identity(source) != expected:
+    if file_identity(source) != expected:
         raise GoneError(source.path)
     written.rename(target)
 
@@ -280,18 +280,18 @@ def _was_linked(status: os.stat_result, expected: Identity, *, less: int = 0) ->
     return expected.links is not None and status.st_nlink > expected.links - less
 
 
-def _take_back(source: Entry, folder: OpenFolder, base: str, expected: Identity) -> Outcome | None:
+def _take_back(source: Entry, folder: OpenFolder, base: str, expected: Identity) -> TransferResult | None:
     """Remove the fresh message if the old one still exists: UNDONE where that lies, GONE if a user took it elsewhere.
 
     None if the old one is nowhere to be found, or is the fresh one, renamed. Nothing is removed then.
     """
     if _lies_near(source, expected):
         retract(folder, base)
-        return Outcome.UNDONE
-    fresh = [identity(entry) for entry in folder.find(base)]
+        return TransferResult.UNDONE
+    fresh = [file_identity(entry) for entry in folder.find(base)]
     if any(one is not None and one.inode != expected.inode for one in fresh) and _lies_elsewhere(source, expected):
         retract(folder, base)
-        return Outcome.GONE
+        return TransferResult.GONE
     return None
 
 
@@ -299,7 +299,7 @@ def _lies_near(source: Entry, expected: Identity) -> bool:
     """Whether a message is in its folder under its base. Its inode tells it from another that was given its name."""
     base = Name.parse(source.name).base
     # A listing may miss a name that changes while it is read, so that one look proves presence and only two absence.
-    return any(identity(entry) == expected for _ in range(2) for entry in source.folder.find(base))
+    return any(file_identity(entry) == expected for _ in range(2) for entry in source.folder.find(base))
 
 
 def is_moving(entry: Entry, expected: Identity) -> bool:
@@ -307,7 +307,7 @@ def is_moving(entry: Entry, expected: Identity) -> bool:
     if expected.links is None or expected.links < 2:
         return False
     # Postfix delivers by a link from tmp, which for a moment is a second name as well.
-    now = identity(entry)
+    now = file_identity(entry)
     return now is not None and (now.links or 0) > 1 and _lies_elsewhere(entry, expected)
 
 
@@ -318,17 +318,17 @@ def _lies_elsewhere(entry: Entry, expected: Identity) -> bool:
     What lies there may still be given up, so this waits for its end, as long as this visit has patience left: a server
     that died may have left such a link for good. The tmp of the inbox does not count, as servers deliver from there.
     """
-    home = entry.folder.home
+    mailbox = entry.folder.mailbox
     # Each change to the owner's identity and back takes as long as ten looks; no wait is within.
-    with home.owner.acting():
-        folders = list(below(home))
+    with mailbox.owner.acting():
+        folders = list(below(mailbox))
         # Names go from tmp to new and cur: looked at in this order, none is missed.
         linked = list(_names([folder for folder in folders if folder.name], ("tmp",), expected))
     for one in linked:
-        while home.patience > 0 and identity(one) == expected:
-            home.patience -= _TICK
+        while mailbox.patience > 0 and file_identity(one) == expected:
+            mailbox.patience -= _TICK
             time.sleep(_TICK)
-    with home.owner.acting():
+    with mailbox.owner.acting():
         return any(one.path != entry.path for one in _names(folders, ("new", "cur"), expected))
 
 
@@ -336,19 +336,19 @@ def _names(folders: Iterable[OpenFolder], parts: Sequence[AnyPart], expected: Id
     """The names of a message in these parts of folders, as long as this visit may search on."""
     for folder in folders:
         for part in parts:
-            if folder.home.search <= 0:
+            if folder.mailbox.search <= 0:
                 return
             with contextlib.suppress(FileNotFoundError, NotADirectoryError, RefusedError):
-                folder.home.search -= 1
+                folder.mailbox.search -= 1
                 listed = folder.listed(part)
-                folder.home.search -= len(listed)
+                folder.mailbox.search -= len(listed)
                 same = [folder.entry(part, one.name) for one in listed if one.inode() == expected.inode]
-                yield from (one for one in same if identity(one) == expected)
+                yield from (one for one in same if file_identity(one) == expected)
 
 
 def retire(source: Entry, *, expected: Identity) -> bool:
     """Remove the old message, if it still is under its name; False if not, or if the name is another's by now."""
-    if identity(source) != expected:
+    if file_identity(source) != expected:
         return False
     try:
         source.unlink()
@@ -375,7 +375,7 @@ def retract(folder: OpenFolder, base: str) -> bool:
     raise TimeoutError(f"{base} in {folder.path} is renamed faster than it can be removed")
 
 
-def settle(source: Entry, folder: OpenFolder, *, base: str, expected: Identity) -> Outcome:
+def settle(source: Entry, folder: OpenFolder, *, base: str, expected: Identity) -> TransferResult:
     """After a crash: bring a `move` or `replace_with` to an end, by what is on disk. Safe to repeat.
 
     The arguments are what the journal noted before the act: the source, the target folder, the fresh base in it,
@@ -386,7 +386,7 @@ def settle(source: Entry, folder: OpenFolder, *, base: str, expected: Identity) 
     taken_back = _take_back(source, folder, base, expected)
     if taken_back is not None:
         return taken_back
-    return Outcome.DONE if folder.find(base) else Outcome.GONE
+    return TransferResult.DONE if folder.find(base) else TransferResult.GONE
 
 
 def dress(handle: int, like: os.stat_result, mode: int) -> None:

@@ -13,7 +13,7 @@ from spamlstm.message.html_hidden import take_hidden
 from spamlstm.message.html_plain import read_plain
 from spamlstm.message.page import EMPTY, MAX_LINKS, Link, Page, join, part_blocks, tidy
 
-__all__ = ["EMPTY", "MAX_LINKS", "Budget", "Link", "Page", "join", "read"]
+__all__ = ["EMPTY", "MAX_LINKS", "Budget", "Link", "Page", "join", "read_page"]
 
 MIN_LETTER = 100
 
@@ -27,7 +27,7 @@ _WITHOUT_EVENTS = 1
 _PER_LINK = 2
 
 
-def read(source: str, budget: Budget | None = None) -> Page:
+def read_page(source: str, budget: Budget | None = None) -> Page:
     """One HTML part. Whatever is no HTML comes back as the text it is.
 
     `budget` is shared by the pages of one message. A page that would cost more steps than are left is read as plain

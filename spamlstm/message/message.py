@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 
 from spamlstm.message import html
 from spamlstm.message.charset import decode_words
-from spamlstm.message.mime import MAX_VALUE, Headers, Part, Reader
+from spamlstm.message.mime import MAX_VALUE, Headers, MimeReader, Part
 
-__all__ = ["Headers", "Message", "Part", "address", "display_name", "parse"]
+__all__ = ["Headers", "Message", "Part", "address", "display_name", "parse_message"]
 
 # Header values are read to this length.
 MAX_HEADER = 20_000
@@ -78,12 +78,12 @@ def display_name(value: str) -> str:
     return decode_words(name).strip().strip("\"'").strip()
 
 
-def parse(raw: bytes) -> Message:
+def parse_message(raw: bytes) -> Message:
     """Any bytes as a Message."""
     size = len(raw)
     if b"\n" not in raw[:65536] and b"\r" in raw[:65536]:
         raw = _with_line_ends(raw)
-    reader = Reader(raw)
+    reader = MimeReader(raw)
     headers, start = reader.headers(_skip_mbox_line(raw), top=True)
     reader.walk(headers, start)
     first = dict(reversed(headers))

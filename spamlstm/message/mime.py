@@ -138,7 +138,7 @@ def _content(headers: Headers, room: int = MAX_CONTENT_VALUES) -> dict[str, str]
     return found
 
 
-class Reader:
+class MimeReader:
     """One pass over the bytes of a message. Open boundaries lie in a dict, so depth costs nothing."""
 
     def __init__(self, raw: bytes) -> None:
@@ -337,7 +337,7 @@ class Reader:
             self.defects["too much text"] = None
             return
         self.page_room -= len(source)
-        page = html.read(source, self.page_budget)
+        page = html.read_page(source, self.page_budget)
         if page.cut:
             self.defects["page cut"] = None
         if page.complex:

@@ -41,7 +41,7 @@ __all__ = [
     "Calibration",
     "InputSpec",
     "SelfTest",
-    "load",
+    "load_bundle",
     "seal",
     "verify",
 ]
@@ -80,7 +80,7 @@ class Bundle:
     def read(self, name: str) -> bytes:
         """The bytes of one of its files. Raises as `load` does, also if they are not what the manifest's hash says."""
         try:
-            raw = bundle_files.read(self.path, name)
+            raw = bundle_files.read_file(self.path, name)
         except FileNotFoundError as error:
             raise _missing(self.path, name) from error
         self._check(name, len(raw), hashlib.sha256(raw).hexdigest())
@@ -93,7 +93,7 @@ class Bundle:
     def check_file(self, name: str) -> None:
         """Refuse a file that is missing, unlisted, of another size, or of another hash than the manifest says."""
         try:
-            with bundle_files.opened(self.path, name) as stream:
+            with bundle_files.open_file(self.path, name) as stream:
                 size = os.fstat(stream.fileno()).st_size
                 self._check(name, size, _sha256(stream, most=size))
         except FileNotFoundError as error:
@@ -113,7 +113,7 @@ class Bundle:
             raise DataError(f"the model {self.path} is damaged: {name} is not what its hash says; install it again")
 
 
-def load(path: Path, *, text_version: int = TEXT_VERSION, hashes: bool = True) -> Bundle:
+def load_bundle(path: Path, *, text_version: int = TEXT_VERSION, hashes: bool = True) -> Bundle:
     """Read and verify the bundle at `path`: its format, its text version, each value used, and the files that score.
 
     Raises NoInputError where nothing can be read and DataError where what is read is wrong, each with one sentence

@@ -51,7 +51,7 @@ def most_bytes(name: str) -> int:
 
 
 @contextlib.contextmanager
-def opened(folder: Path, name: str) -> Iterator[BinaryIO]:
+def open_file(folder: Path, name: str) -> Iterator[BinaryIO]:
     """One file of a bundle, open to be read.
 
     FileNotFoundError if it is missing. Else, where it is no regular file, is a link or is too large, a DataError; where
@@ -77,9 +77,9 @@ def opened(folder: Path, name: str) -> Iterator[BinaryIO]:
         os.close(handle)
 
 
-def read(folder: Path, name: str) -> bytes:
+def read_file(folder: Path, name: str) -> bytes:
     """All bytes of one file; errors as `opened` has them."""
-    with opened(folder, name) as stream:
+    with open_file(folder, name) as stream:
         # A file that grows meanwhile is read no further; its size and its hash are for the caller to check.
         return stream.read(most_bytes(name))
 

@@ -12,15 +12,15 @@ from spamlstm.config import Config
 from spamlstm.model import bundle as bundles
 from spamlstm.model.bundle import Bundle, Calibration
 from spamlstm.model.encoder import Encoder
-from spamlstm.model.network import Scorer, message_logit
+from spamlstm.model.network import Network, message_logit
 from spamlstm.model.policy import Evidence, Policy, Reason
-from spamlstm.model.reading import Reader, Reading, Source, read_chunk
+from spamlstm.model.reading import MessageReader, Reading, Source, read_chunk
 from spamlstm.model.registry import find_bundle
 from spamlstm.model.vocabulary import Ids
 from spamlstm.verdict import Judgement, Verdict
 
 if TYPE_CHECKING:
-    from spamlstm.model.personal_features import Prints
+    from spamlstm.model.personal_features import PersonalFeatures
     from spamlstm.model.personal_layer import PersonalLayer
     from spamlstm.model.workers import ReaderPool, Task
 
@@ -55,7 +55,7 @@ class Assessed(NamedTuple, Generic[K]):
     key: K
     prior: float | None
     evidence: Evidence
-    prints: "Prints | None"
+    personal_features: "PersonalFeatures | None"
     defects: tuple[str, ...]
     failure: str = ""
     ms: float = 0.0
@@ -65,11 +65,11 @@ class Assessed(NamedTuple, Generic[K]):
         """What the base read, as the label store keeps it; ValueError if nobody asked for prints."""
         if self.failure:
             return b""
-        if self.prints is None:
+        if self.personal_features is None:
             raise ValueError("this classifier was opened without prints")
         from spamlstm.model.personal_features import packed_tokens
 
-        return packed_tokens(self.prints)
+        return packed_tokens(self.personal_features)
 
 
 @dataclass(slots=True)
@@ -89,10 +89,10 @@ class Classifier:
         *,
         bundle: Bundle,
         encoder: Encoder,
-        scorer: Scorer,
+        scorer: Network,
         policy: Policy,
         personal: "PersonalLayer | None" = None,
-        prints: bool = False,
+        personal_features: bool = False,
     ) -> None:
         self.bundle = bundle
         self._policy = policy
@@ -100,8 +100,8 @@ class Classifier:
         self.scorer = scorer
         self.personal = personal
         limits = bundle.input
-        self.reader = Reader(
-            limits.window_bytes, limits.max_windows, fashion=limits.fashion, runs=prints or personal is not None
+        self.reader = MessageReader(
+            limits.window_bytes, limits.max_windows, style=limits.style, runs=personal_features or personal is not None
         )
 
     @classmethod
@@ -111,7 +111,7 @@ class Classifier:
         *,
         config: Config | None = None,
         personal: "PersonalLayer | None" = None,
-        prints: bool = False,
+        personal_features: bool = False,
         threads: int = 1,
     ) -> Self:
         """Load the bundle at `path` (or the one in use), check that it gives its reference answers, apply `config`.
@@ -121,19 +121,28 @@ class Classifier:
         Raises a UserError with one sentence where the model or the configuration cannot be used.
         """
         # Encoder and scorer check the hashes of what they read.
-        bundle = bundles.load(find_bundle(path), hashes=False)
+        bundle = bundles.load_bundle(find_bundle(path), hashes=False)
         policy = Policy.of((config or Config()).policy, thresholds=bundle.thresholds)
         # The encoder first: what the vocabulary's file takes while it is read, 8 MB, is free again for the network.
         encoder = Encoder(bundle)
-        scorer = Scorer(bundle, threads=threads)
+        scorer = Network(bundle, threads=threads)
         scorer.self_test()
-        return cls(bundle=bundle, encoder=encoder, scorer=scorer, policy=policy, personal=personal, prints=prints)
+        return cls(
+            bundle=bundle,
+            encoder=encoder,
+            scorer=scorer,
+            policy=policy,
+            personal=personal,
+            personal_features=personal_features,
+        )
 
     @property
     def policy(self) -> Policy:
         """What decides: with the bars that were found for this user's mail, unless the configuration speaks of bars."""
-        bars = None if self.personal is None else self.personal.bars.get(self.bundle.label)
-        return self._policy if bars is None or self._policy.chosen else replace(self._policy, thresholds=bars)
+        thresholds = None if self.personal is None else self.personal.thresholds.get(self.bundle.label)
+        return (
+            self._policy if thresholds is None or self._policy.chosen else replace(self._policy, thresholds=thresholds)
+        )
 
     def classify(self, raw: bytes) -> Judgement:
         """Judge one message, of any bytes. What cannot be judged is unsure, with the failure as its last defect."""
@@ -184,12 +193,16 @@ class Classifier:
 
     def judged_score(self, assessed: Assessed[Any]) -> float | None:
         """The score that counts: the base's, and what the personal layer adds."""
-        if self.personal is None or assessed.prints is None:
+        if self.personal is None or assessed.personal_features is None:
             return assessed.prior
-        return self.personal.score(assessed.prints, assessed.prior)
+        return self.personal.score(assessed.personal_features, assessed.prior)
 
     def _has_labels_for(self, assessed: Assessed[Any]) -> bool:
-        return self.personal is not None and assessed.prints is not None and self.personal.knows(assessed.prints)
+        return (
+            self.personal is not None
+            and assessed.personal_features is not None
+            and self.personal.knows(assessed.personal_features)
+        )
 
     def assess_many(
         self,
@@ -289,7 +302,7 @@ class Classifier:
         return Assessed(key, self.score(logits), evidence, _prints(reading, rows), reading.defects)
 
 
-def _prints(reading: Reading, rows: list[Ids]) -> "Prints | None":
+def _prints(reading: Reading, rows: list[Ids]) -> "PersonalFeatures | None":
     """What a personal layer learns from, if there is one."""
     if reading.runs is None:
         return None

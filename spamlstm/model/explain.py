@@ -24,7 +24,7 @@ _FACT = re.compile(r"⟦[^⟦⟧:]+:[^⟦⟧]*⟧")
 _WORD = re.compile(r"⟦[^⟦⟧]*⟧|\b[^\W_](?:[\w'’.-]*\w)?|[^\w\s⟦⟧]{2,}")
 
 
-class Kind(StrEnum):
+class CauseKind(StrEnum):
     """What was left out."""
 
     WORD = "word"
@@ -34,17 +34,17 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Pull:
+class Cause:
     """How much one word or fact moved the score: above zero towards spam, below towards ham, in log-odds."""
 
-    kind: Kind
+    kind: CauseKind
     text: str
     pull: float
 
 
 def explain(
     classifier: Classifier, raw: bytes, *, most: int = 12, name: Callable[[int], str] = "label {}".format
-) -> list[Pull]:
+) -> list[Cause]:
     """The part of the user's own labels, if there is any, and the `most` strongest pulls on what the base says.
 
     The strongest come first; there are none where the model was not asked. Where the message is much like a labelled
@@ -56,17 +56,17 @@ def explain(
     return pulls if own is None else [own, *pulls]
 
 
-def _own(classifier: Classifier, raw: bytes, name: Callable[[int], str]) -> Pull | None:
+def _own(classifier: Classifier, raw: bytes, name: Callable[[int], str]) -> Cause | None:
     assessed, personal = classifier.assess(raw), classifier.personal
     score = classifier.judged_score(assessed)
-    if personal is None or assessed.prints is None or score is None or score == assessed.prior:
+    if personal is None or assessed.personal_features is None or score is None or score == assessed.prior:
         return None
-    near = personal.near(assessed.prints)
+    near = personal.near(assessed.personal_features)
     like = f", above all {name(near.label)}: {near.share:.0%} is the same" if near.pull else ""
-    return Pull(Kind.LABELS, f"what you labelled{like}", round(score - (assessed.prior or 0.0), 3))
+    return Cause(CauseKind.LABELS, f"what you labelled{like}", round(score - (assessed.prior or 0.0), 3))
 
 
-def _pulls(classifier: Classifier, windows: Sequence[str]) -> list[Pull]:
+def _pulls(classifier: Classifier, windows: Sequence[str]) -> list[Cause]:
     logits = _logits(classifier, windows)
     base = message_logit(logits)
     # The most spam-like window weighs most in the score, so what is in it comes first where not all can be tried.
@@ -78,27 +78,27 @@ def _pulls(classifier: Classifier, windows: Sequence[str]) -> list[Pull]:
     pulls = []
     for (kind, text), (changed, untouched) in zip(candidates, variants, strict=True):
         left = message_logit([next(rescored) for _ in changed] + untouched)
-        pulls.append(Pull(kind, text, round(scale * (base - left), 3)))
+        pulls.append(Cause(kind, text, round(scale * (base - left), 3)))
     return sorted((pull for pull in pulls if pull.pull), key=lambda pull: -abs(pull.pull))
 
 
-def _candidates(windows: Sequence[str]) -> list[tuple[Kind, str]]:
+def _candidates(windows: Sequence[str]) -> list[tuple[CauseKind, str]]:
     """What can be left out, each once, in order of appearance."""
-    found: dict[tuple[Kind, str], None] = {}
+    found: dict[tuple[CauseKind, str], None] = {}
     for window in windows:
-        found.update(((Kind.FACT, match[0]), None) for match in _FACT.finditer(window))
+        found.update(((CauseKind.FACT, match[0]), None) for match in _FACT.finditer(window))
     for window in windows:
         words = (match[0] for match in _WORD.finditer(window))
-        found.update(((Kind.WORD, word), None) for word in words if not word.startswith("⟦"))
+        found.update(((CauseKind.WORD, word), None) for word in words if not word.startswith("⟦"))
     return list(found)[:MOST_CANDIDATES]
 
 
 def _without(
-    windows: Sequence[str], logits: Sequence[float], candidate: tuple[Kind, str]
+    windows: Sequence[str], logits: Sequence[float], candidate: tuple[CauseKind, str]
 ) -> tuple[list[str], list[float]]:
     """The windows that change when a candidate is left out, changed; and the logits of those that do not."""
     kind, text = candidate
-    pattern = _FACT if kind is Kind.FACT else _WORD
+    pattern = _FACT if kind is CauseKind.FACT else _WORD
     changed, untouched = [], []
     for window, logit in zip(windows, logits, strict=True):
         less = pattern.sub(lambda match: "" if match[0] == text else match[0], window) if text in window else window

@@ -37,7 +37,7 @@ _EXTERNAL_DATA, _DATA_LOCATION = 13, 14
 Value = memoryview | int
 
 
-def check(raw: bytes) -> None:
+def check_graph(raw: bytes) -> None:
     """ValueError with the end of a sentence, 'it has …', if the network in these bytes is not to be run."""
     _Reader().model(memoryview(raw))
 

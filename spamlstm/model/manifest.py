@@ -44,7 +44,7 @@ class InputSpec:
     window_bytes: int
     max_windows: int
     vocab_size: int
-    fashion: bool
+    style: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ class Manifest:
         if not path.is_dir():
             raise DataError(f"{path} is a file, and a model is a folder with a {MANIFEST} in it; name that folder")
         try:
-            raw = files.read(path, MANIFEST)
+            raw = files.read_file(path, MANIFEST)
         except FileNotFoundError as error:
             raise DataError(f"{path} is not a spamlstm model: it has no {MANIFEST}; name another folder") from error
         return cls(path, _parsed(path, raw))
@@ -147,7 +147,7 @@ class Manifest:
         if not isinstance(table.get("fashion"), bool):
             raise self.wrong("input.fashion", "true or false")
         pad_id = self.integer(table, "pad_id", "input.", most=sizes["vocab_size"] - 1)
-        return InputSpec(pad_id=pad_id, fashion=table["fashion"], **sizes)
+        return InputSpec(pad_id=pad_id, style=table["fashion"], **sizes)
 
     def calibration(self) -> Calibration:
         """The table `calibration`."""
@@ -160,9 +160,9 @@ class Manifest:
     def thresholds(self) -> Thresholds:
         """The table `thresholds`."""
         table = self.table("thresholds")
-        bars = {key: self.number(table, key, "thresholds.") for key in ("ham", "spam")}
+        thresholds = {key: self.number(table, key, "thresholds.") for key in ("ham", "spam")}
         try:
-            return Thresholds(**bars)
+            return Thresholds(**thresholds)
         except ValueError as error:
             raise self.wrong("thresholds", f"in order ({error})") from error
 

@@ -27,7 +27,7 @@ def message_logit(windows: Sequence[float]) -> float:
     return (max(windows) + sum(windows) / len(windows)) / 2
 
 
-class Scorer:
+class Network:
     """An open session on a bundle's network. `logits` may be called from several threads."""
 
     def __init__(self, bundle: Bundle, *, threads: int = 1) -> None:
@@ -96,7 +96,7 @@ def _wide(bundle: Bundle) -> Wide | None:
 def _session(bundle: Bundle, threads: int) -> "onnxruntime.InferenceSession":
     path, raw = bundle.path / NETWORK, bundle.read(NETWORK)
     try:
-        graph.check(raw)
+        graph.check_graph(raw)
     except ValueError as error:
         raise DataError(f"{path} is not a network that spamlstm runs: it has {error}; use another model") from error
     # Left alone it reports to its makers over the network, from a thread of its own; it asks this while it is loaded.

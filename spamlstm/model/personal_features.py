@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from spamlstm.maildir.content_id import lasting
 from spamlstm.model.vocabulary import Ids
 
-Prints = NDArray[np.uint32]
+PersonalFeatures = NDArray[np.uint32]
 
 # As much of a message is looked at, to find these first bytes of what lasts: headers mostly, then text.
 READ_BYTES = 16 << 10
@@ -28,10 +28,10 @@ FEATURES = RUNS + (1 << _TOKEN_BITS)
 # The multipliers of xxHash.
 _SPREAD, _MIX = np.uint32(0x9E3779B1), np.uint32(0x85EBCA77)
 _FIRST_TOKEN = np.uint32(RUNS)
-_NONE: Prints = np.empty(0, np.uint32)
+_NONE: PersonalFeatures = np.empty(0, np.uint32)
 
 
-def runs(raw: bytes) -> Prints:
+def runs(raw: bytes) -> PersonalFeatures:
     """The runs of a message: the same for its tagged, moved or copied self."""
     text = b"".join(lasting(raw[:READ_BYTES]))[:PRINT_BYTES]
     if len(text) < RUN:
@@ -43,11 +43,11 @@ def runs(raw: bytes) -> Prints:
     return _each_once(found)
 
 
-def tokens(rows: Sequence[Ids]) -> Prints:
+def tokens(rows: Sequence[Ids]) -> PersonalFeatures:
     """The tokens and the pairs of neighbours in what a base read, a row for each window."""
     if not rows:
         return _NONE
-    parts: list[Prints] = []
+    parts: list[PersonalFeatures] = []
     for row in rows:
         ids = np.frombuffer(row, np.uint32)
         parts += ids * _SPREAD, (ids[:-1] * _MIX + ids[1:]) * _SPREAD
@@ -56,27 +56,27 @@ def tokens(rows: Sequence[Ids]) -> Prints:
     return _each_once(found) + _FIRST_TOKEN
 
 
-def joined(of_runs: Prints, of_tokens: Prints) -> Prints:
+def joined(of_runs: PersonalFeatures, of_tokens: PersonalFeatures) -> PersonalFeatures:
     """All features of a message."""
     return np.concatenate((of_runs, of_tokens))
 
 
-def runs_of(found: Prints) -> Prints:
+def runs_of(found: PersonalFeatures) -> PersonalFeatures:
     """The runs among the features of a message."""
     return found[: found.searchsorted(_FIRST_TOKEN)]
 
 
-def packed_tokens(found: Prints) -> bytes:
+def packed_tokens(found: PersonalFeatures) -> bytes:
     """The tokens among the features of a message, two bytes each, for `unpacked_tokens`."""
     return (found[found.searchsorted(_FIRST_TOKEN) :] - _FIRST_TOKEN).astype("<u2").tobytes()
 
 
-def unpacked_tokens(packed: bytes) -> Prints:
+def unpacked_tokens(packed: bytes) -> PersonalFeatures:
     """What was packed."""
     return np.frombuffer(packed, "<u2") + _FIRST_TOKEN
 
 
-def _each_once(found: Prints) -> Prints:
+def _each_once(found: PersonalFeatures) -> PersonalFeatures:
     found.sort()
     first = np.empty(len(found), np.bool_)
     first[0] = True

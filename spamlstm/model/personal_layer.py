@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spamlstm.config import Thresholds
-from spamlstm.model.personal_features import FEATURES, RUNS, Prints, runs_of
+from spamlstm.model.personal_features import FEATURES, RUNS, PersonalFeatures, runs_of
 
 # What the state of a layer depends on besides the labels; another version learns them anew.
 SHAPE = "5"
@@ -32,12 +32,12 @@ LEAST_RATE = 0.0055
 # number where that is larger. So a long message says no more than a short one and, labelled wrongly, spoils no more.
 TYPICAL, FEWEST = 1500, 1000
 # What slows a feature down before anything was learned with it.
-FIRST_HEAT = 0.2
+INITIAL_SQUARED_GRADIENT = 0.2
 # What speaks are not these eager weights: whenever a label is learned, those of its message go one part of so many
 # towards them. So labels that agree move mail at the full rate, and one that is alone, or wrong, hardly does. History
 # is many labels at once, of what lay undisputed.
-CALM = 5
-CALM_OF_HISTORY = 2
+AVERAGING = 5
+AVERAGING_OF_HISTORY = 2
 
 # Beyond this the base is never taken at its word. How much of its word counts in the end, and after how many errors of
 # it on labelled mail (each from 0 to 1) half of the rest does: where it has been right it keeps its say.
@@ -130,24 +130,24 @@ class PersonalLayer:
         self._misled = 0.0
         # Ever and lately: all labels and those that said what the score said, of ham and of spam.
         self._counts = np.zeros((2, 2, 2))
-        self._eager, self._weights, self._heat = np.zeros((3, FEATURES), np.float32)
+        self._fast, self._weights, self._squared_gradients = np.zeros((3, FEATURES), np.float32)
         # A column for each remembered message; a feature that no message has stands where one has too few.
         self._sketches = np.full((SKETCH, MEMORY), RUNS, np.uint32)
         self._signs = np.zeros(MEMORY, np.int8)
         self._marks = np.zeros(RUNS + 1, np.uint8)
-        self._bars: Mapping[str, Thresholds] = {}
+        self._thresholds: Mapping[str, Thresholds] = {}
         self._targets = HAM_TARGET, SPAM_TARGET
 
     @property
-    def bars(self) -> Mapping[str, Thresholds]:
+    def thresholds(self) -> Mapping[str, Thresholds]:
         """The bars that were found for this user's mail, by the label of the base that they were found with."""
-        return self._bars
+        return self._thresholds
 
-    @bars.setter
-    def bars(self, bars: Mapping[str, Thresholds]) -> None:
-        self._bars = bars
-        ham = max((-_logit(one.ham) + PAST for one in bars.values()), default=HAM_TARGET)
-        spam = max((_logit(one.spam) + PAST for one in bars.values()), default=SPAM_TARGET)
+    @thresholds.setter
+    def thresholds(self, thresholds: Mapping[str, Thresholds]) -> None:
+        self._thresholds = thresholds
+        ham = max((-_logit(one.ham) + PAST for one in thresholds.values()), default=HAM_TARGET)
+        spam = max((_logit(one.spam) + PAST for one in thresholds.values()), default=SPAM_TARGET)
         self._targets = max(HAM_TARGET, ham), max(SPAM_TARGET, spam)
 
     @property
@@ -155,7 +155,7 @@ class PersonalLayer:
         """How many labels were learned."""
         return self._learned
 
-    def score(self, found: Prints, prior: float | None) -> float | None:
+    def score(self, found: PersonalFeatures, prior: float | None) -> float | None:
         """The score in log-odds, of a message with these features to which the base gave this one."""
         if not self.labels:
             return prior
@@ -170,19 +170,19 @@ class PersonalLayer:
                 return min(score, -self._targets[0])
         return score
 
-    def _weighed(self, found: Prints, prior: float | None) -> float:
+    def _weighed(self, found: PersonalFeatures, prior: float | None) -> float:
         """The score by the weights and the base, each in its measure."""
         relevance = self._relevance(found)
         trust = 1 - relevance * (1 - self._trust)
         return trust * _base(prior) + relevance * (_says(self._weights[found]) - self._lean)
 
-    def knows(self, found: Prints) -> bool:
+    def knows(self, found: PersonalFeatures) -> bool:
         """Whether the user has said something of this message, or of mail that shares most of what is in it."""
         if not self.labels:
             return False
         return self._share(found) >= KNOWN or _fingerprint(found) in self._said
 
-    def near(self, found: Prints) -> Near:
+    def near(self, found: PersonalFeatures) -> Near:
         """Which remembered message is most like this one, and what those that are like it say, weighed by likeness."""
         sketch, filled = runs_of(found)[:SKETCH], min(self.labels, MEMORY)
         if len(sketch) < SKETCH or not filled:
@@ -205,7 +205,7 @@ class PersonalLayer:
         pull = likeness[best] * (likeness @ self._signs[like]) / likeness.sum()
         return Near(float(pull), float(shares[best]), self.labels - int(ages[best]))
 
-    def learn(self, found: Prints, *, prior: float | None, spam: bool, history: bool = False) -> None:
+    def learn(self, found: PersonalFeatures, *, prior: float | None, spam: bool, history: bool = False) -> None:
         """Take one label in; afterwards the score of this very message is beyond its label's target.
 
         `history` is said of what a mailbox shows that was there already. What is learned from is the larger of two
@@ -213,16 +213,16 @@ class PersonalLayer:
         base may be right about this message and wrong about the next like it.
         """
         sign = 1.0 if spam else -1.0
-        eager, weights = self._eager[found], self._weights[found]
-        own, base = sign * _says(eager), sign * _base(prior)
+        fast, weights = self._fast[found], self._weights[found]
+        own, base = sign * _says(fast), sign * _base(prior)
         error = _logistic(-min(own, own + self._trust * base))
         self._count(self._weighed(found, prior), base, spam=spam)
         rate = max(RATE / math.sqrt(1 + self.labels / FULL_RATE_LABELS), LEAST_RATE)
         step = sign * error * rate * _count_of_each(len(found))
-        heat = self._heat[found] + np.float32(error * error)
-        eager += np.float32(step) / np.sqrt(np.float32(FIRST_HEAT) + heat)
-        self._heat[found], self._eager[found] = heat, eager
-        self._weights[found] = weights + (eager - weights) / np.float32(CALM_OF_HISTORY if history else CALM)
+        squared_gradients = self._squared_gradients[found] + np.float32(error * error)
+        fast += np.float32(step) / np.sqrt(np.float32(INITIAL_SQUARED_GRADIENT) + squared_gradients)
+        self._squared_gradients[found], self._fast[found] = squared_gradients, fast
+        self._weights[found] = weights + (fast - weights) / np.float32(AVERAGING_OF_HISTORY if history else AVERAGING)
         self._remember(found, sign)
         self._said[_fingerprint(found)] = spam
         self._learned += 1
@@ -238,7 +238,7 @@ class PersonalLayer:
         self._counts[1] *= 0.5 ** (1 / LATELY)
         self._counts[:, :, int(spam)] += 1, agreed
 
-    def _remember(self, found: Prints, sign: float) -> None:
+    def _remember(self, found: PersonalFeatures, sign: float) -> None:
         """In the place of the oldest."""
         place = self.labels % MEMORY
         sketch = runs_of(found)[:SKETCH]
@@ -269,7 +269,7 @@ class PersonalLayer:
             return max(score, min(score + far, spam))
         return min(score, max(score + far, -ham))
 
-    def _relevance(self, found: Prints) -> float:
+    def _relevance(self, found: PersonalFeatures) -> float:
         """How much the labels have to say of a message, 0 to 1."""
         sharpness = max(SHARPNESS / (1 + self.labels / HALF_SHARPNESS), LEAST_SHARPNESS)
         return self._both * math.pow(self._share(found), sharpness)
@@ -280,9 +280,9 @@ class PersonalLayer:
         ever, lately = map(_of_both, self._counts)
         return max(LEAST_LATELY * ever, lately)
 
-    def _share(self, found: Prints) -> float:
+    def _share(self, found: PersonalFeatures) -> float:
         """How much of a message was in labelled mail too, 0 to 1."""
-        return int(np.count_nonzero(self._heat[found])) / max(len(found), 1)
+        return int(np.count_nonzero(self._squared_gradients[found])) / max(len(found), 1)
 
     def dump(self) -> bytes:
         """All of it, for `load`."""
@@ -314,13 +314,13 @@ class PersonalLayer:
         self._said = dict(_SAID.iter_unpack(said))
 
     def _parts(self) -> tuple[NDArray[np.generic], ...]:
-        return self._eager, self._weights, self._heat, self._sketches, self._signs
+        return self._fast, self._weights, self._squared_gradients, self._sketches, self._signs
 
 
-def _check(eager: Kept, weights: Kept, heat: Kept, sketches: Kept, signs: Kept) -> None:
+def _check(fast: Kept, weights: Kept, squared_gradients: Kept, sketches: Kept, signs: Kept) -> None:
     """ValueError for numbers that no layer learns."""
     # A sum of finite numbers as small as these is finite, and takes a tenth of the time of a look at each.
-    if not all(math.isfinite(part.sum()) for part in (eager, weights, heat)) or heat.min() < 0:
+    if not all(math.isfinite(part.sum()) for part in (fast, weights, squared_gradients)) or squared_gradients.min() < 0:
         raise ValueError("a weight that is not finite")
     if sketches.max() > RUNS or signs.min() < -1 or signs.max() > 1:
         raise ValueError("a memory of no message")
@@ -347,7 +347,7 @@ def _base(prior: float | None) -> float:
     return 0.0 if prior is None else min(max(prior, -PRIOR_MOST), PRIOR_MOST)
 
 
-def _fingerprint(found: Prints) -> bytes:
+def _fingerprint(found: PersonalFeatures) -> bytes:
     """Which message this is, as far as the layer reads it."""
     return hashlib.blake2b(runs_of(found).tobytes(), digest_size=_FINGER_BYTES).digest()
 

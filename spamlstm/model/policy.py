@@ -84,14 +84,14 @@ class SenderList:
     @classmethod
     def of(cls, entries: tuple[str, ...]) -> Self:
         """Sort the entries by kind; a ConfigError tells what is wrong with one that is of none."""
-        named: dict[sender_list.Kind, set[str]] = {kind: set() for kind in sender_list.Kind}
+        named: dict[sender_list.SenderKind, set[str]] = {kind: set() for kind in sender_list.SenderKind}
         for entry in entries:
             try:
-                kind, name = sender_list.parse(entry)
+                kind, name = sender_list.parse_sender(entry)
             except ValueError as error:
                 raise ConfigError(str(error)) from error
             named[kind].add(name)
-        return cls(*(frozenset(named[kind]) for kind in sender_list.Kind))
+        return cls(*(frozenset(named[kind]) for kind in sender_list.SenderKind))
 
     def covers(self, *, sender: str, list_id: str) -> bool:
         """Whether the address or the mailing list is on this list."""
@@ -115,11 +115,11 @@ class Policy:
     @classmethod
     def of(cls, config: PolicyConfig, *, thresholds: Thresholds) -> Self:
         """The user's policy: thresholds as configured, else from the costs configured, else these of the bundle."""
-        bars = config.thresholds
-        if bars is None:
-            bars = thresholds if config.costs is None else thresholds_from_costs(config.costs)
+        chosen_thresholds = config.thresholds
+        if chosen_thresholds is None:
+            chosen_thresholds = thresholds if config.costs is None else thresholds_from_costs(config.costs)
         chosen = config.thresholds is not None or config.costs is not None
-        return cls(bars, SenderList.of(config.allow), SenderList.of(config.deny), chosen)
+        return cls(chosen_thresholds, SenderList.of(config.allow), SenderList.of(config.deny), chosen)
 
     def decide(self, probability: float | None, evidence: Evidence) -> tuple[Verdict, Reason]:
         """The verdict and the first reason that applies; without a finite probability it is never a guess."""

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 from spamlstm.corpus.paths import MOST_BYTES, begins_like_mail
 from spamlstm.errors import reason_of
 from spamlstm.features import render
-from spamlstm.message.message import Message, parse
+from spamlstm.message.message import Message, parse_message
 from spamlstm.model.policy import NO_EVIDENCE, Evidence
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
     from queue import SimpleQueue
 
-    from spamlstm.model.personal_features import Prints
+    from spamlstm.model.personal_features import PersonalFeatures
 
 GTUBE = "XJS*C4JDBQADN1.NSBN3*2IDNEN*GTUBE-STANDARD-ANTI-UBE-TEST-EMAIL*C.34X"
 
@@ -45,7 +45,7 @@ class Source(Protocol):
 
 
 Chunk = Sequence[bytes | Source]
-Given: TypeAlias = "tuple[Reader, Chunk] | None"
+Given: TypeAlias = "tuple[MessageReader, Chunk] | None"
 """What a reader process is to read, None when there will be no more."""
 
 
@@ -61,16 +61,16 @@ class Reading(NamedTuple):
     defects: tuple[str, ...] = ()
     failure: str = ""
     ms: float = 0.0
-    runs: "Prints | None" = None
+    runs: "PersonalFeatures | None" = None
 
 
 @dataclass(frozen=True, slots=True)
-class Reader:
+class MessageReader:
     """Reads messages for one bundle, whose window sizes it holds. Small enough to be sent to another process."""
 
     window_bytes: int
     max_windows: int
-    fashion: bool
+    style: bool
     runs: bool = False
 
     def read(self, raw: bytes) -> Reading:
@@ -89,12 +89,12 @@ class Reader:
         more = ("cut at 64 MiB",) if cut else ()
         if not_mail(raw):
             return (), Evidence(not_mail=True), ("not mail", *more)
-        message = parse(raw[:MOST_BYTES] if cut else raw)
+        message = parse_message(raw[:MOST_BYTES] if cut else raw)
         rendered = render.render(message)
         evidence = evidence_of(message)
         if evidence.no_text:
             return (), evidence, (*message.defects, *more)
-        windows = render.windows(rendered, size=self.window_bytes, most=self.max_windows, fashion=self.fashion)
+        windows = render.windows(rendered, size=self.window_bytes, most=self.max_windows, style=self.style)
         return tuple(windows), evidence, (*message.defects, *more)
 
 
@@ -138,13 +138,13 @@ def _answer(channel: "Connection", given: "SimpleQueue[Given]", read: "SimpleQue
         given.put(None)
 
 
-def _runs(raw: bytes) -> "Prints":
+def _runs(raw: bytes) -> "PersonalFeatures":
     from spamlstm.model.personal_features import runs  # numpy, which reader processes without a layer need not load
 
     return runs(raw)
 
 
-def read_chunk(reader: Reader, chunk: Chunk, *, beat: Callable[[], None] = lambda: None) -> list[Reading]:
+def read_chunk(reader: MessageReader, chunk: Chunk, *, beat: Callable[[], None] = lambda: None) -> list[Reading]:
     """Read each message of a chunk; one that cannot be read says why and does not stop the next.
 
     `beat` is called before each message, for a caller who must show that the process makes progress.
@@ -156,7 +156,7 @@ def read_chunk(reader: Reader, chunk: Chunk, *, beat: Callable[[], None] = lambd
     return readings
 
 
-def _read_one(reader: Reader, source: bytes | Source) -> Reading:
+def _read_one(reader: MessageReader, source: bytes | Source) -> Reading:
     try:
         raw = source if isinstance(source, bytes) else source.read()
     except OSError as error:

@@ -13,7 +13,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from spamlstm.config.places import make_private, models_dir
+from spamlstm.config.locations import make_private, models_dir
 from spamlstm.errors import DataError, NoInputError
 from spamlstm.model import bundle as bundles
 from spamlstm.model.bundle import MANIFEST, Bundle
@@ -115,12 +115,12 @@ def rollback() -> Bundle:
 def checked(path: Path) -> Bundle:
     """The bundle in a folder, each file of it as its hash says, and its reference answers found again here."""
     from spamlstm.model.encoder import Encoder
-    from spamlstm.model.network import Scorer  # numpy and ONNX Runtime, for those who only look
+    from spamlstm.model.network import Network  # numpy and ONNX Runtime, for those who only look
 
-    bundle = bundles.load(path)
+    bundle = bundles.load_bundle(path)
     bundles.verify(bundle)
     Encoder(bundle).check_ids()
-    Scorer(bundle).self_test()
+    Network(bundle).self_test()
     return bundle
 
 

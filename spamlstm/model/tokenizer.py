@@ -39,14 +39,14 @@ _MODEL = {
 def of(bundle: Bundle) -> "Tokenizer":
     """The tokenizer of a bundle. DataError if it cannot be read or is of another kind."""
     try:
-        return read(bundle.read(TOKENIZER))
+        return read_tokenizer(bundle.read(TOKENIZER))
     except ValueError as error:
         raise DataError(
             f"{bundle.path / TOKENIZER} is not a vocabulary that spamlstm uses: it {error}; use another model"
         ) from error
 
 
-def read(raw: bytes) -> "Tokenizer":
+def read_tokenizer(raw: bytes) -> "Tokenizer":
     """The tokenizer in the bytes of a tokenizer.json. ValueError, with a sentence's end, if it is of another kind."""
     from tokenizers import Tokenizer
 

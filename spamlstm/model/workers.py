@@ -15,7 +15,7 @@ from multiprocessing.connection import Pipe
 from pathlib import Path
 from typing import Self
 
-from spamlstm.model.reading import Chunk, Reader, Reading, read_chunk
+from spamlstm.model.reading import Chunk, MessageReader, Reading, read_chunk
 
 MOST_READERS = 3
 # Chunks that a reader has at once: it must not run dry while this process reads or scores one itself.
@@ -48,7 +48,7 @@ class ReaderProcess:
             )
         self.unanswered = 0
 
-    def give(self, reader: Reader, chunk: Chunk) -> None:
+    def give(self, reader: MessageReader, chunk: Chunk) -> None:
         """Send a chunk and how to read it. Where that fails the answer will say so."""
         self.unanswered += 1
         with contextlib.suppress(OSError):
@@ -90,7 +90,12 @@ class Task:
     """A chunk that was given to somebody to be read."""
 
     def __init__(
-        self, reader: Reader, chunk: Chunk, process: ReaderProcess | None, *, beat: Callable[[], None] = lambda: None
+        self,
+        reader: MessageReader,
+        chunk: Chunk,
+        process: ReaderProcess | None,
+        *,
+        beat: Callable[[], None] = lambda: None,
     ) -> None:
         self._reader = reader
         self._chunk = chunk
@@ -129,7 +134,7 @@ class ReaderPool:
         return any(process.unanswered < AHEAD for process in self._all)
 
     def give(
-        self, reader: Reader, chunk: Chunk, *, here: bool = False, beat: Callable[[], None] = lambda: None
+        self, reader: MessageReader, chunk: Chunk, *, here: bool = False, beat: Callable[[], None] = lambda: None
     ) -> Task:
         """Have a chunk read: by a process that has too little to do, else (or if `here`) in this process and now."""
         process = min(self._all, key=lambda one: one.unanswered) if not here and self.has_room() else None

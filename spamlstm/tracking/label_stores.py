@@ -15,14 +15,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from spamlstm.config import Layer
-from spamlstm.config.places import LABELS, labels_dir
+from spamlstm.config import LabelScope
+from spamlstm.config.locations import LABELS, labels_dir
 from spamlstm.errors import UserError
 from spamlstm.filtering.failures import sentence
 from spamlstm.filtering.log import emit, logger
 from spamlstm.learning.label import Label, Origin
-from spamlstm.learning.label_store import Labels
-from spamlstm.learning.trainer import Base, Learner, keep_in_step
+from spamlstm.learning.label_store import LabelStore
+from spamlstm.learning.trainer import Base, Trainer, rescore_labels
 from spamlstm.maildir.headers import untag
 from spamlstm.model.personal_layer import PersonalLayer
 
@@ -33,7 +33,7 @@ FIRST_DELAY = 10.0
 LONGEST_DELAY = 900.0
 
 
-class NotNowError(Exception):
+class StoreUnavailableError(Exception):
     """The label store cannot be used now; that has been told."""
 
 
@@ -93,13 +93,13 @@ class LearningStatus:
 class _Open:
     """A store that is open: its learner, and which file it is."""
 
-    learner: Learner
+    trainer: Trainer
     which: tuple[int, int]
     model: str = ""
     """The base whose scores it rests on, as far as that was looked at."""
 
 
-class Learners:
+class LabelStores:
     """The learners of one state folder: one for all Maildirs, or one for each, by `layer`. For one thread."""
 
     def __init__(
@@ -107,7 +107,7 @@ class Learners:
         state: Path,
         *,
         base: Base,
-        layer: Layer,
+        layer: LabelScope,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
         most: int = MOST_LAYERS,
@@ -132,9 +132,9 @@ class Learners:
         """Let go of the stores."""
         while self._stores:
             _, store = self._stores.popitem()
-            _let_go(store.learner)
+            _let_go(store.trainer)
 
-    def reconfigure(self, *, layer: Layer, base: Base) -> None:
+    def reconfigure(self, *, layer: LabelScope, base: Base) -> None:
         """Go on with layers of this kind, upon this base: each store is brought in step with it when it is used.
 
         That is a millisecond for each label that another base has scored.
@@ -154,43 +154,43 @@ class Learners:
     def layer(self, maildir: str) -> PersonalLayer:
         """What counts for mail of this Maildir: with all that was said up to this moment, by whatever process."""
         folder = self._folder(maildir)
-        learner = None
-        with contextlib.suppress(NotNowError), self._failing_open(maildir):
-            learner = self._learner(folder)
-            if learner is not None:
-                learner.catch_up()
-        if learner is None and folder in self._stores:
-            learner = self._stores[folder].learner
-        return learner.layer if learner else self.nothing
+        trainer = None
+        with contextlib.suppress(StoreUnavailableError), self._failing_open(maildir):
+            trainer = self._trainer(folder)
+            if trainer is not None:
+                trainer.catch_up()
+        if trainer is None and folder in self._stores:
+            trainer = self._stores[folder].trainer
+        return trainer.layer if trainer else self.nothing
 
     def suspend(self, maildir: str, error: Exception) -> None:
         """Judge mail of this Maildir by the base alone for a while: with its layer an unexpected error came up."""
         store = self._stores.pop(self._folder(maildir), None)
         if store is not None:
-            store.learner.labels.close()
+            store.trainer.labels.close()
         self._pause(maildir, error)
 
     def label(self, maildir: str, content: str) -> Label | None:
         """What was last said of a message. NotNowError if that cannot be known now."""
         with self._failing_open(maildir):
-            learner = self._learner(self._folder(maildir))
-            return learner.labels.label(content) if learner else None
+            trainer = self._trainer(self._folder(maildir))
+            return trainer.labels.label(content) if trainer else None
 
-    def say(self, maildir: str, raw: bytes, label: Label) -> bool:
+    def add_label(self, maildir: str, raw: bytes, label: Label) -> bool:
         """Note what its user says of a message by what he did with it, and learn it; False if it was said before.
 
         It is on disk when this returns. NotNowError if that is impossible now.
         """
         with self._failing_open(maildir):
-            learner = self._learner(self._folder(maildir), create=True)
-            assert learner is not None  # noqa: S101  it was to be created
+            trainer = self._trainer(self._folder(maildir), create=True)
+            assert trainer is not None  # noqa: S101  it was to be created
             mail, model = untag(raw), self._base.bundle.label
             base = self._base.assess(mail)
-            new = learner.say(mail, label, prior=base.prior, tokens=base.tokens, model=model, origin=Origin.MOVED)
-            if learner.is_worth_keeping:
-                learner.prune()
-                learner.catch_up()
-                learner.keep()
+            new = trainer.add_label(mail, label, prior=base.prior, tokens=base.tokens, model=model, origin=Origin.MOVED)
+            if trainer.is_worth_keeping:
+                trainer.prune()
+                trainer.catch_up()
+                trainer.keep()
         if new:
             self.status.moved[label] += 1
             self.status.last = self._clock()
@@ -198,16 +198,16 @@ class Learners:
 
     def tally(self) -> None:
         """Count the labels of the shared store, if there are others than when they were last counted."""
-        if self._layer is not Layer.SHARED:
+        if self._layer is not LabelScope.SHARED:
             self.status.labels = {}
             return
         self.layer("")
         store = self._stores.get(self._state)
         if store is None or self._state in self._pauses:
             return
-        with contextlib.suppress(NotNowError), self._failing_open(""):
-            labels = store.learner.labels
-            now = store.learner.layer.labels, labels.epoch
+        with contextlib.suppress(StoreUnavailableError), self._failing_open(""):
+            labels = store.trainer.labels
+            now = store.trainer.layer.labels, labels.epoch
             if now != self._counted:
                 self.status.labels = {str(label): count for label, count in labels.counts().items()}
                 self.status.last = max((said.time for said in labels.last(1)), default=None)
@@ -216,39 +216,39 @@ class Learners:
     def _folder(self, maildir: str) -> Path:
         return labels_dir(self._state, self._layer, maildir)
 
-    def _learner(self, folder: Path, *, create: bool = False) -> Learner | None:
+    def _trainer(self, folder: Path, *, create: bool = False) -> Trainer | None:
         """The learner of a folder, if anything was said there or it is to be created."""
         store = self._stores.get(folder)
         which = _which(folder / LABELS)
         if store is not None and which == store.which:
             self._stores.move_to_end(folder)
             self._keep_in_step(store)
-            return store.learner
+            return store.trainer
         if which is None and not create:
             if store is not None:
                 # Somebody has removed the file: nothing was ever said.
-                self._stores.pop(folder).learner.labels.close()
+                self._stores.pop(folder).trainer.labels.close()
             return None
-        labels = Labels.open(folder)
+        labels = LabelStore.open(folder)
         try:
-            opened = _Open(Learner(labels, tell=_tell), _which(folder / LABELS) or (0, 0))
+            opened = _Open(Trainer(labels, tell=_tell), _which(folder / LABELS) or (0, 0))
             self._keep_in_step(opened)
-            opened.learner.catch_up()
+            opened.trainer.catch_up()
         except BaseException:
             labels.close()
             raise
         if store is not None:
-            store.learner.labels.close()
+            store.trainer.labels.close()
         self._stores[folder] = opened
         self._stores.move_to_end(folder)
         while len(self._stores) > self._most:
             _, oldest = self._stores.popitem(last=False)
-            _let_go(oldest.learner)
-        return opened.learner
+            _let_go(oldest.trainer)
+        return opened.trainer
 
     def _keep_in_step(self, store: _Open) -> None:
         if store.model != self._base.bundle.label:
-            keep_in_step(store.learner.labels, self._base, tell=lambda _done: self._beat())
+            rescore_labels(store.trainer.labels, self._base, tell=lambda _done: self._beat())
             store.model = self._base.bundle.label
 
     @contextlib.contextmanager
@@ -257,13 +257,13 @@ class Learners:
         folder = self._folder(maildir)
         pause = self._pauses.get(folder)
         if pause is not None and self._monotonic() < pause.until:
-            raise NotNowError
+            raise StoreUnavailableError
         try:
             yield
         except Exception as error:
             # Whatever it is, even a bug of ours: the mail of others, and of this user, goes on.
             self._pause(maildir, error)
-            raise NotNowError from error
+            raise StoreUnavailableError from error
         if pause is not None:
             del self._pauses[folder]
             self.status.paused = tuple(self._pauses.values())
@@ -275,7 +275,7 @@ class Learners:
         delay = min(2 * before.delay, LONGEST_DELAY) if before else FIRST_DELAY
         expected = isinstance(error, sqlite3.Error | OSError | UserError)
         why = sentence(error) if expected else type(error).__name__  # what else it says may be words of a message
-        whose = maildir if self._layer is not Layer.SHARED else ""
+        whose = maildir if self._layer is not LabelScope.SHARED else ""
         self._pauses[folder] = Pause(whose, str(folder), why, delay, self._monotonic() + delay)
         self.status.paused = tuple(self._pauses.values())
         self.status.failed += 1
@@ -296,7 +296,7 @@ def _which(path: Path) -> tuple[int, int] | None:
     return status.st_dev, status.st_ino
 
 
-def _let_go(learner: Learner) -> None:
+def _let_go(trainer: Trainer) -> None:
     with contextlib.suppress(sqlite3.Error, OSError, UserError):
-        learner.keep(always=True)
-    learner.labels.close()
+        trainer.keep(always=True)
+    trainer.labels.close()

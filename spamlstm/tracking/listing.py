@@ -9,21 +9,21 @@ from spamlstm.maildir import transfer
 from spamlstm.maildir.names import GoneError, Part
 from spamlstm.maildir.opened import OpenFolder
 from spamlstm.maildir.transfer import TooLargeError
-from spamlstm.tracking.mailbox_state import base_hash
-from spamlstm.tracking.state import Mark
+from spamlstm.tracking.mailbox_state import name_hash
+from spamlstm.tracking.state import FlagSet
 
-_MARKS = tuple(map(Mark, range(16)))
+_MARKS = tuple(map(FlagSet, range(16)))
 _BOTH: tuple[Part, ...] = ("new", "cur")
 
 _Item = TypeVar("_Item")
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class ListedFile:
     """A file in a listing."""
 
     base: int
-    marks: Mark
+    marks: FlagSet
     part: Part
     name: str
 
@@ -32,12 +32,12 @@ class Found:
 class Difference:
     """A folder's listing, held against the one before."""
 
-    arrived: list[Found] = field(default_factory=list)
-    changed: list[tuple[Found, Mark]] = field(default_factory=list)
+    arrived: list[ListedFile] = field(default_factory=list)
+    changed: list[tuple[ListedFile, FlagSet]] = field(default_factory=list)
     gone: set[int] = field(default_factory=set)
 
 
-def compared(folder: OpenFolder, before: dict[int, Mark], parts: Sequence[Part] = _BOTH) -> Difference:
+def compared(folder: OpenFolder, before: dict[int, FlagSet], parts: Sequence[Part] = _BOTH) -> Difference:
     """What lies in these parts of the folder now, against what lay there; an OSError if they cannot be read.
 
     A listing may miss a name that changes meanwhile. Two hardly miss the same one.
@@ -46,10 +46,10 @@ def compared(folder: OpenFolder, before: dict[int, Mark], parts: Sequence[Part] 
     return _compared(folder, before, parts) if difference.gone else difference
 
 
-def _compared(folder: OpenFolder, before: dict[int, Mark], parts: Sequence[Part]) -> Difference:
+def _compared(folder: OpenFolder, before: dict[int, FlagSet], parts: Sequence[Part]) -> Difference:
     found = Difference(gone=set(before))
     seen: set[int] = set()
-    for one in listed(folder, parts):
+    for one in list_files(folder, parts):
         found.gone.discard(one.base)
         marks = before.get(one.base)
         if marks is None:
@@ -61,7 +61,7 @@ def _compared(folder: OpenFolder, before: dict[int, Mark], parts: Sequence[Part]
     return found
 
 
-def listed(folder: OpenFolder, parts: Sequence[Part] = _BOTH) -> Iterator[Found]:
+def list_files(folder: OpenFolder, parts: Sequence[Part] = _BOTH) -> Iterator[ListedFile]:
     """The messages of a folder, without taking each name apart as `Name` does: there may be 50,000."""
     for entry in folder.messages(parts):
         stem, _, flags = entry.name.partition(":2,")
@@ -70,13 +70,13 @@ def listed(folder: OpenFolder, parts: Sequence[Part] = _BOTH) -> Iterator[Found]
             letters = flags.partition(",")[0]
             marks += ("R" in letters) + 2 * ("S" in letters) + 4 * ("T" in letters)
         base = stem.partition(":")[0].partition(",")[0]
-        yield Found(base_hash(base), _MARKS[marks], "new" if entry.part == "new" else "cur", entry.name)
+        yield ListedFile(name_hash(base), _MARKS[marks], "new" if entry.part == "new" else "cur", entry.name)
 
 
-def read(folder: OpenFolder, one: Found) -> bytes | None:
+def read_listed(folder: OpenFolder, one: ListedFile) -> bytes | None:
     """Its bytes; None if it is gone, unreadable, or too large to be read as a message."""
     try:
-        return transfer.read(folder.entry(one.part, one.name), most=MOST_BYTES)[0]
+        return transfer.read_message(folder.entry(one.part, one.name), most=MOST_BYTES)[0]
     except (GoneError, TooLargeError, OSError):
         return None
 

@@ -20,9 +20,9 @@ from spamlstm.database import Layout, is_damage
 from spamlstm.errors import DataError
 from spamlstm.filtering.inbox_index import DAY, REMEMBERED, signed
 from spamlstm.filtering.log import emit
-from spamlstm.maildir.folders import Folder, Kind
+from spamlstm.maildir.folders import Folder, FolderRole
 from spamlstm.tracking import state_rows
-from spamlstm.tracking.state import File, Known, Mark, Message
+from spamlstm.tracking.state import FlagSet, KnownFolder, TrackedFile, TrackedMessage
 from spamlstm.tracking.state_rows import KNOWN, MESSAGE
 
 NAME = "places.sqlite"
@@ -46,11 +46,11 @@ CREATE INDEX messages_owed ON messages (maildir) WHERE owed;
 )
 
 
-class DamagedPlacesError(DataError):
+class DamagedStateError(DataError):
     """What is noted of a Maildir cannot be read: `begin_anew` makes it anew."""
 
 
-class Places:
+class MailboxState:
     """The places of one state folder; for one thread."""
 
     def __init__(self, connection: sqlite3.Connection, state: Path) -> None:
@@ -88,7 +88,7 @@ class Places:
                 for table in ("folders", "messages"):
                     self._connection.execute(f"DELETE FROM {table} WHERE maildir = ?", number)  # noqa: S608  ours
                 self._connection.execute("DELETE FROM maildirs WHERE id = ?", number)
-        except DamagedPlacesError:
+        except DamagedStateError:
             self._connection.close()
             _remove(self._state)
             self._connection = _opened(self._state)
@@ -106,22 +106,22 @@ class Places:
             "INSERT OR IGNORE INTO maildirs (path, tidied) VALUES (?, ?)", (os.fsencode(maildir), now)
         )
 
-    def folders(self, maildir: str) -> list[Known]:
+    def folders(self, maildir: str) -> list[KnownFolder]:
         """Its folders when last read."""
         with self._explained():
             statement = f"SELECT {KNOWN} FROM folders WHERE maildir = ?"  # noqa: S608  ours
             return list(map(state_rows.known, self._connection.execute(statement, (self._number(maildir),))))
 
-    def add_folder(self, maildir: str, folder: Folder, kind: Kind) -> Known:
+    def add_folder(self, maildir: str, folder: Folder, kind: FolderRole) -> KnownFolder:
         """One more, of which nothing is read yet."""
         unread = Folder(folder.name, folder.which, -1, -1)
         done = self._connection.execute(
             "INSERT INTO folders (maildir, name, kind, which, new_ns, cur_ns) VALUES (?, ?, ?, ?, -1, -1)",
             (self._number(maildir), os.fsencode(folder.name), kind, signed(folder.which)),
         )
-        return Known(int(done.lastrowid or 0), unread, kind)
+        return KnownFolder(int(done.lastrowid or 0), unread, kind)
 
-    def note_folder(self, known: Known, folder: Folder, kind: Kind) -> None:
+    def note_folder(self, known: KnownFolder, folder: Folder, kind: FolderRole) -> None:
         """How it was when last read, under whichever name. Of another kind than before, so are the messages in it."""
         self._connection.execute(
             "UPDATE folders SET name = ?, kind = ?, which = ?, new_ns = ?, cur_ns = ? WHERE id = ?",
@@ -135,16 +135,16 @@ class Places:
                 (kind, known.kind, known.id, known.id),
             )
 
-    def drop_folder(self, known: Known) -> None:
+    def drop_folder(self, known: KnownFolder) -> None:
         """It is gone, or has become one that says nothing."""
         self._connection.execute("DELETE FROM files WHERE folder = ?", (known.id,))
         self._connection.execute("DELETE FROM folders WHERE id = ?", (known.id,))
 
     # --- files ------------------------------------------------------------------------------------------------------
 
-    def marks(self, folder: int, *, new: bool = False) -> dict[int, Mark]:
+    def marks(self, folder: int, *, new: bool = False) -> dict[int, FlagSet]:
         """The files of a folder by the hash of their base, or those of them that lie in new."""
-        least = Mark.NEW if new else -(1 << 63)
+        least = FlagSet.NEW if new else -(1 << 63)
         with self._explained():
             return state_rows.all_marked(
                 self._connection.execute(
@@ -166,7 +166,7 @@ class Places:
             ).fetchone()
             return state_rows.content(row) if row else None
 
-    def note_files(self, files: Iterable[File]) -> None:
+    def note_files(self, files: Iterable[TrackedFile]) -> None:
         """What lies there, read or not."""
         self._connection.executemany(
             "INSERT OR REPLACE INTO files (folder, base, marks, content) VALUES (?, ?, ?, ?)",
@@ -177,7 +177,7 @@ class Places:
         """It lies there no more."""
         self._connection.execute("DELETE FROM files WHERE folder = ? AND base = ?", (folder, base))
 
-    def copies(self, maildir: str, content: str) -> list[tuple[Known, File]]:
+    def copies(self, maildir: str, content: str) -> list[tuple[KnownFolder, TrackedFile]]:
         """The files of one message that are not marked as deleted."""
         with self._explained():
             rows = self._connection.execute(
@@ -186,7 +186,7 @@ class Places:
                 (bytes.fromhex(content), self._number(maildir)),
             )
             found = [state_rows.copy(row, content) for row in rows]
-        return [(folder, file) for folder, file in found if not file.marks & Mark.DELETED]
+        return [(folder, file) for folder, file in found if not file.marks & FlagSet.DELETED]
 
     # --- messages ---------------------------------------------------------------------------------------------------
 
@@ -195,9 +195,9 @@ class Places:
         message = self.message(maildir, content)
         if message is not None and message.moved:
             return True
-        return any(folder.kind is not Kind.INBOX for folder, _ in self.copies(maildir, content))
+        return any(folder.kind is not FolderRole.INBOX for folder, _ in self.copies(maildir, content))
 
-    def message(self, maildir: str, content: str) -> Message | None:
+    def message(self, maildir: str, content: str) -> TrackedMessage | None:
         """What is known of a message there."""
         with self._explained():
             row = self._connection.execute(
@@ -206,7 +206,7 @@ class Places:
             ).fetchone()
             return state_rows.message(row) if row else None
 
-    def note(self, maildir: str, message: Message, *, now: float) -> None:
+    def note(self, maildir: str, message: TrackedMessage, *, now: float) -> None:
         """What is known of it from now on."""
         self._connection.execute(
             "INSERT OR REPLACE INTO messages (maildir, content, place, act, moved, said, owed, time)"
@@ -218,12 +218,12 @@ class Places:
                 message.act,
                 message.moved,
                 message.said,
-                message.owed,
+                message.pending,
                 now,
             ),
         )
 
-    def owed(self, maildir: str) -> list[Message]:
+    def pending(self, maildir: str) -> list[TrackedMessage]:
         """The messages there of which a label is yet to be said."""
         with self._explained():
             statement = f"SELECT {MESSAGE} FROM messages WHERE maildir = ? AND owed"  # noqa: S608  ours
@@ -275,10 +275,10 @@ class Places:
             if isinstance(error, sqlite3.Error) and not is_damage(error):
                 raise
             damage = f"{self._state / NAME} is damaged ({error}); move it away to begin anew{_LAYOUT.loss}"
-            raise DamagedPlacesError(damage) from error
+            raise DamagedStateError(damage) from error
 
 
-def base_hash(base: str) -> int:
+def name_hash(base: str) -> int:
     """64 bits for a base name: that two in one folder have the same has odds of 1 in 10^10 where there are 50,000."""
     return int.from_bytes(hashlib.blake2b(os.fsencode(base), digest_size=8).digest(), "big", signed=True)
 

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 
 from spamlstm.config import Config
 from spamlstm.model.classifier import Classifier
-from spamlstm.tracking.label_stores import Learners
-from spamlstm.tracking.tracker import Moves
+from spamlstm.tracking.label_stores import LabelStores
+from spamlstm.tracking.tracker import Tracker
 
 # Mail that comes in waits for no longer than this, or one step: one label, or a listing of a large folder.
 SLICE_SECONDS = 0.005
@@ -22,21 +22,21 @@ REST_SECONDS = 0.5
 SHARE_AT_ONCE = 0.05
 
 
-class Feedback:
+class LearningRounds:
     """Looks at the Maildirs that are `present` in rounds, by slices. For the loop's thread."""
 
     def __init__(
         self,
         *,
-        learners: Learners,
-        moves: Moves,
+        label_stores: LabelStores,
+        moves: Tracker,
         classifier: Classifier,
         config: Config,
         present: Callable[[], list[str]],
         moved: Callable[[], list[str]] = list,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.learners = learners
+        self.label_stores = label_stores
         self._moves = moves
         self._classifier = classifier
         self._config = config
@@ -53,15 +53,15 @@ class Feedback:
 
     def attend(self, maildir: str) -> None:
         """From the next message on what was said up to now counts for this Maildir; nothing goes wrong in it."""
-        self._classifier.personal = self.learners.layer(maildir)
+        self._classifier.personal = self.label_stores.layer(maildir)
 
     def suspend(self, maildir: str, error: Exception) -> None:
         """Judge mail of this Maildir by the base alone for a while, as an unexpected error came up with its layer."""
-        self.learners.suspend(maildir, error)
+        self.label_stores.suspend(maildir, error)
 
     def work(self) -> bool:
         """Go on looking for some milliseconds; whether there is more to do now."""
-        if not self._config.learning.moves:
+        if not self._config.learning.learn_from_moves:
             return False
         self._listen()
         if self._round is None and not self._begin():
@@ -102,15 +102,15 @@ class Feedback:
         now = self._clock()
         self._next_at_once = now + min(self._cost / SHARE_AT_ONCE, LONGEST_PAUSE)
         if self._whole:
-            pause = min(self._cost / SHARE, LONGEST_PAUSE) if self.learners.status.rounds else 0.0
+            pause = min(self._cost / SHARE, LONGEST_PAUSE) if self.label_stores.status.rounds else 0.0
             self._next = max(self._began + self._config.daemon.scan_seconds, now + pause)
-            self.learners.status.rounds += 1
-            self.learners.status.round_seconds = self._cost
-        self.learners.tally()
+            self.label_stores.status.rounds += 1
+            self.label_stores.status.round_seconds = self._cost
+        self.label_stores.tally()
 
     def due(self) -> float:
         """When there is something to do, by the clock; infinity if never."""
-        if not self._config.learning.moves:
+        if not self._config.learning.learn_from_moves:
             return float("inf")
         if self._round is not None:
             return 0.0
@@ -123,5 +123,5 @@ class Feedback:
         self._waiting.clear()
         self._config = config
         self._classifier = classifier
-        self.learners.reconfigure(layer=config.learning.layer, base=classifier)
+        self.label_stores.reconfigure(layer=config.learning.labels, base=classifier)
         self._moves.reconfigure(config)

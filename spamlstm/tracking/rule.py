@@ -3,18 +3,18 @@
 from dataclasses import dataclass
 
 from spamlstm.learning.label import Label
-from spamlstm.maildir.folders import Kind
-from spamlstm.tracking.state import Mark, Owed
+from spamlstm.maildir.folders import FolderRole
+from spamlstm.tracking.state import FlagSet, Pending
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
+class Observation:
     """What a look shows of one message, and what was known of it."""
 
-    before: Kind | None
+    before: FolderRole | None
     """Where it lay, None if it was never seen."""
-    now: Kind
-    marks: Mark
+    now: FolderRole
+    marks: FlagSet
     answered: bool = False
     """Whether it was answered since."""
     ours: bool = False
@@ -24,15 +24,15 @@ class Sight:
 
 
 @dataclass(frozen=True, slots=True)
-class Meaning:
+class Inference:
     """Where it counts as lying from now on, and what that says of it."""
 
-    place: Kind
+    place: FolderRole
     label: Label | None = None
-    owed: Owed = Owed.NOTHING
+    pending: Pending = Pending.NOTHING
 
 
-def meaning(sight: Sight) -> Meaning:
+def infer_label(sight: Observation) -> Inference:
     """What a user says of a message by where he has it; pure, and nothing where nothing has changed.
 
     | it was | it is | it says |
@@ -45,13 +45,13 @@ def meaning(sight: Sight) -> Meaning:
     Filed and unread it still counts as lying in the inbox, as rules of mail programs file what nobody has read.
     """
     before, now = sight.before, sight.now
-    if now is Kind.JUNK:
-        silent = before is Kind.JUNK or sight.ours or (sight.brought and before is None)
-        return Meaning(now) if silent else Meaning(now, Label.SPAM, Owed.ALWAYS)
-    if before is Kind.JUNK:
-        return Meaning(now, Label.HAM, Owed.ALWAYS)
-    filed = before is Kind.INBOX and now is Kind.FILED
-    place = Kind.INBOX if filed and not sight.marks & Mark.SEEN else now
+    if now is FolderRole.JUNK:
+        silent = before is FolderRole.JUNK or sight.ours or (sight.brought and before is None)
+        return Inference(now) if silent else Inference(now, Label.SPAM, Pending.ALWAYS)
+    if before is FolderRole.JUNK:
+        return Inference(now, Label.HAM, Pending.ALWAYS)
+    filed = before is FolderRole.INBOX and now is FolderRole.FILED
+    place = FolderRole.INBOX if filed and not sight.marks & FlagSet.SEEN else now
     if (filed and place is now) or (sight.answered and before is not None):
-        return Meaning(place, Label.HAM, Owed.IF_NONE)
-    return Meaning(place)
+        return Inference(place, Label.HAM, Pending.IF_NONE)
+    return Inference(place)

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from enum import IntFlag
 
 from spamlstm.learning.label import Label
-from spamlstm.maildir.folders import Folder, Kind
+from spamlstm.maildir.folders import Folder, FolderRole
 
 
-class Mark(IntFlag):
+class FlagSet(IntFlag):
     """What a file's name tells of what its user did with the message."""
 
     NONE = 0
@@ -19,7 +19,7 @@ class Mark(IntFlag):
     """It lies in new. (So that a delivery to a large inbox needs no look at what lies in cur.)"""
 
 
-class Owed(IntFlag):
+class Pending(IntFlag):
     """Whether a label is yet to be said: not, or if there is none so far, or in any case."""
 
     NOTHING = 0
@@ -28,34 +28,34 @@ class Owed(IntFlag):
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class KnownFolder:
     """A folder as it was when last read. Times are -1 where they are not to be trusted."""
 
     id: int
     folder: Folder
-    kind: Kind
+    kind: FolderRole
 
 
 @dataclass(frozen=True, slots=True)
-class File:
+class TrackedFile:
     """One file in a folder; `content` is None where it was not read."""
 
     folder: int
     base: int
-    marks: Mark
+    marks: FlagSet
     content: str | None
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
+class TrackedMessage:
     """What is known of one message in one Maildir: where its user has it, and what that came to."""
 
     content: str
-    place: Kind
+    place: FolderRole
     act: int = 0
     """The number of the last act of ours on it that `place` takes into account."""
     moved: bool = False
     """Whether it ever lay anywhere else than in the inbox, as far as we saw."""
     said: Label | None = None
     """The label that followed last."""
-    owed: Owed = Owed.NOTHING
+    pending: Pending = Pending.NOTHING

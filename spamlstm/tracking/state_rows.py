@@ -6,11 +6,11 @@ from typing import Any
 
 from spamlstm.cells import CellError, blob, whole, word
 from spamlstm.learning.label import Label
-from spamlstm.maildir.folders import Folder, Kind
-from spamlstm.tracking.state import File, Known, Mark, Message, Owed
+from spamlstm.maildir.folders import Folder, FolderRole
+from spamlstm.tracking.state import FlagSet, KnownFolder, Pending, TrackedFile, TrackedMessage
 
 _LEAST, _MOST = -(1 << 63), (1 << 63) - 1
-_MARKS = {number: Mark(number) for number in range(16)}
+_MARKS = {number: FlagSet(number) for number in range(16)}
 _CONTENT_BYTES = 16
 
 KNOWN = "folders.id, name, which, new_ns, cur_ns, kind"
@@ -19,7 +19,7 @@ MESSAGE = "content, place, act, moved, said, owed"
 """The columns of `message`."""
 
 
-def known(row: tuple[Any, ...]) -> Known:
+def known(row: tuple[Any, ...]) -> KnownFolder:
     """One row of the columns KNOWN."""
     number, name, which, new_ns, cur_ns, kind = row
     folder = Folder(
@@ -28,22 +28,22 @@ def known(row: tuple[Any, ...]) -> Known:
         whole(new_ns, "new_ns", least=_LEAST, most=_MOST),
         whole(cur_ns, "cur_ns", least=_LEAST, most=_MOST),
     )
-    return Known(whole(number, "id", least=_LEAST, most=_MOST), folder, word(kind, "kind", Kind))
+    return KnownFolder(whole(number, "id", least=_LEAST, most=_MOST), folder, word(kind, "kind", FolderRole))
 
 
-def copy(row: tuple[Any, ...], content: str) -> tuple[Known, File]:
+def copy(row: tuple[Any, ...], content: str) -> tuple[KnownFolder, TrackedFile]:
     """One row of the columns KNOWN, and the base and the marks of a file with that content."""
     *columns, base, marks = row
     folder = known(tuple(columns))
-    return folder, File(folder.id, *marked((base, marks)), content)
+    return folder, TrackedFile(folder.id, *marked((base, marks)), content)
 
 
-def marked(row: tuple[Any, ...]) -> tuple[int, Mark]:
+def marked(row: tuple[Any, ...]) -> tuple[int, FlagSet]:
     """One row of the columns base and marks."""
-    return whole(row[0], "base", least=_LEAST, most=_MOST), Mark(whole(row[1], "marks", most=15))
+    return whole(row[0], "base", least=_LEAST, most=_MOST), FlagSet(whole(row[1], "marks", most=15))
 
 
-def all_marked(rows: Iterable[tuple[Any, ...]]) -> dict[int, Mark]:
+def all_marked(rows: Iterable[tuple[Any, ...]]) -> dict[int, FlagSet]:
     """Many such rows: a folder may have a hundred thousand."""
     rows = list(rows)
     if set(map(type, (base for base, _ in rows))) - {int}:
@@ -59,18 +59,18 @@ def content(row: tuple[Any, ...]) -> str | None:
     return None if row[0] is None else _hex(row[0])
 
 
-def message(row: tuple[Any, ...]) -> Message:
+def message(row: tuple[Any, ...]) -> TrackedMessage:
     """One row of the columns MESSAGE."""
-    content, place, act, moved, said, owed = row
-    found = Message(
+    content, place, act, moved, said, pending = row
+    found = TrackedMessage(
         _hex(content),
-        word(place, "place", Kind),
+        word(place, "place", FolderRole),
         whole(act, "act"),
         bool(whole(moved, "moved", most=1)),
         None if said is None else word(said, "said", Label),
-        Owed(whole(owed, "owed", most=2)),
+        Pending(whole(pending, "owed", most=2)),
     )
-    if found.owed and found.said is None:
+    if found.pending and found.said is None:
         raise CellError("said", said)
     return found
 

@@ -11,7 +11,7 @@ from tiny_bundle import mail
 
 from spamlstm.cli import adopt as command
 from spamlstm.cli import translate
-from spamlstm.config.places import LABELS, personal_dir
+from spamlstm.config.locations import LABELS, personal_dir
 
 MONTH_AGO = time.time() - 40 * 86_400
 
@@ -100,8 +100,8 @@ def test_mail_of_which_nothing_was_said_is_judged_and_not_learned(spamlstm, live
 def test_on_a_terminal_it_is_a_table(lived_in, state, tiny):
     """With what to do next, and nothing of the mail in it."""
     console = Console(width=100, record=True, file=io.StringIO())
-    wish = command.Wish(maildir=lived_in, dry_run=False, json=False, model=tiny, config=None, state=state)
-    _, report = command.learned(wish)
+    options = command.AdoptOptions(maildir=lived_in, dry_run=False, json=False, model=tiny, config=None, state=state)
+    _, report = command.learned(options)
     command.pretty(report, console)
     text = console.export_text()
     for said in ("junk", "judged spam", "your mail (ham)", "18 labels are new", "spamlstm run --dry-run"):
@@ -221,7 +221,7 @@ def test_what_cannot_be_read_is_told_and_the_rest_is_learned(spamlstm, lived_in)
 def test_the_configuration_s_bars_are_told_to_hold(spamlstm, lived_in, tmp_path):
     """Found bars are kept, and not used where the user's own are."""
     config = tmp_path / "config.toml"
-    config.write_text("[policy]\nthresholds = { ham = 0.1, spam = 0.9 }\n[learning]\nham_filed = 0.05\n")
+    config.write_text("[policy]\nthresholds = { ham = 0.1, spam = 0.9 }\n[learning]\nmax_false_positive_rate = 0.05\n")
     told = json.loads(spamlstm("adopt", lived_in, "--config", config, "--json")[1])
     assert (told["bars"]["used"], told["ham_filed"]["wanted"]) == (False, 0.05)
 
@@ -229,7 +229,7 @@ def test_the_configuration_s_bars_are_told_to_hold(spamlstm, lived_in, tmp_path)
 def test_each_maildir_may_have_its_own(spamlstm, lived_in, tmp_path, state):
     """Where layers are not shared, the labels lie where the daemon looks for this Maildir's, for its owner alone."""
     config = tmp_path / "config.toml"
-    config.write_text('[learning]\nlayer = "maildir"\n')
+    config.write_text('[learning]\nlabels = "per-maildir"\n')
     assert spamlstm("adopt", lived_in, "--config", config)[0] == 0
     store = personal_dir(state, str(lived_in)) / LABELS
     assert not [path for path in (store, *store.parents[:3]) if path.stat().st_mode & 0o77]

@@ -171,7 +171,7 @@ def test_model_show(spamlstm):
 def test_a_bug_is_called_one(spamlstm, folder, monkeypatch):
     """What nobody expected is one line that says how to see more."""
 
-    def broken(_wish):
+    def broken(_options):
         raise ZeroDivisionError("oh")
 
     monkeypatch.setattr("spamlstm.cli.classify.classify_paths", broken)

@@ -6,7 +6,7 @@ import pytest
 from tiny_bundle import SPAM
 
 from spamlstm.cli import translate
-from spamlstm.config import places
+from spamlstm.config import locations
 
 
 @pytest.fixture
@@ -14,7 +14,7 @@ def home(tmp_path, monkeypatch):
     """An empty home."""
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "xdg"))
-    monkeypatch.setattr(places, "SYSTEM", tmp_path / "etc" / "config.toml")
+    monkeypatch.setattr(locations, "SYSTEM", tmp_path / "etc" / "config.toml")
     return tmp_path
 
 
@@ -52,9 +52,9 @@ def test_check_asks_whose_mail_it_is(spamlstm, home):
             (home / "mail" / name / part).mkdir(parents=True)
     path = home / "c.toml"
     path.write_text(f'[[maildir]]\npath = "{home}/mail/*"\n')
-    assert "counts for all" in spamlstm("config", "check", "--config", path)[1]
-    path.write_text(f'[learning]\nlayer = "maildir"\n[[maildir]]\npath = "{home}/mail/*"\n')
-    assert "counts for all" not in spamlstm("config", "check", "--config", path)[1]
+    assert "judge the mail of all" in spamlstm("config", "check", "--config", path)[1]
+    path.write_text(f'[learning]\nlabels = "per-maildir"\n[[maildir]]\npath = "{home}/mail/*"\n')
+    assert "judge the mail of all" not in spamlstm("config", "check", "--config", path)[1]
 
 
 def test_init_overwrites_nothing(spamlstm, home):
@@ -126,7 +126,7 @@ def test_classify_finds_the_configuration(spamlstm, home):
     """The user's allow list holds without an option; --config puts another file in its place."""
     (home / "spam.eml").write_bytes(SPAM)
     assert spamlstm("classify", home / "spam.eml")[1].startswith("spam")
-    path = places.user_file()
+    path = locations.user_file()
     path.parent.mkdir(parents=True)
     path.write_text('[policy]\nallow = ["ann@x.org"]')
     assert spamlstm("classify", home / "spam.eml")[1].startswith("ham")

@@ -9,7 +9,7 @@ import pytest
 import tiny_bundle
 
 from spamlstm.cli.translate import run
-from spamlstm.config.places import LABELS
+from spamlstm.config.locations import LABELS
 from spamlstm.filtering.journal import NAME as JOURNAL
 from spamlstm.maildir import names
 from spamlstm.tracking.mailbox_state import NAME as PLACES

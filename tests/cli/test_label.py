@@ -160,7 +160,7 @@ def test_what_is_no_maildir_has_no_labels(spamlstm, message, tmp_path):
 def test_the_labels_of_one_maildir(spamlstm, message, tmp_path):
     """Where each has its own, whose they are must be said; then they are apart, and private."""
     config = tmp_path / "config.toml"
-    config.write_text(f'[learning]\nlayer = "maildir"\n[[maildir]]\npath = "{tmp_path}/mail/*"\n')
+    config.write_text(f'[learning]\nlabels = "per-maildir"\n[[maildir]]\npath = "{tmp_path}/mail/*"\n')
     boxes = [tmp_path / "mail" / name for name in ("ann", "bob")]
     for box in boxes:
         for part in ("tmp", "new", "cur"):

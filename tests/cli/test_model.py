@@ -7,7 +7,7 @@ import pytest
 from tiny_bundle import SPAM, make
 
 from spamlstm.cli.translate import run
-from spamlstm.config.places import models_dir
+from spamlstm.config.locations import models_dir
 from spamlstm.model import registry
 from spamlstm.model.bundle import seal
 

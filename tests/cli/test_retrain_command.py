@@ -44,7 +44,7 @@ def test_each_maildir_its_own_labels(state, tmp_path, capsys):
     for part in ("tmp", "new", "cur"):
         (box / part).mkdir(parents=True)
     config = tmp_path / "config.toml"
-    config.write_text('[learning]\nlayer = "maildir"\n')
+    config.write_text('[learning]\nlabels = "per-maildir"\n')
     (tmp_path / "ham.eml").write_bytes(HAM)
     where = ["--state", str(state), "--config", str(config)]
     assert run(["retrain", *where]) == 64

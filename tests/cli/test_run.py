@@ -364,9 +364,9 @@ def test_what_another_process_was_told_counts(daemon, spamlstm, maildir, tmp_pat
 
 
 def test_nothing_is_learned_where_that_is_not_wanted(daemon, maildir, tmp_path, looked, spamlstm):
-    """`moves = false`: labels are said by commands only."""
+    """`learn_from_moves = false`: labels are said by commands only."""
     file = tmp_path / "config.toml"
-    file.write_text(f'[learning]\nmoves = false\n[[maildir]]\npath = "{maildir}"\n')
+    file.write_text(f'[learning]\nlearn_from_moves = false\n[[maildir]]\npath = "{maildir}"\n')
     process, log_until = daemon("--config", file)
     log_until(" ready ")
     process.send_signal(signal.SIGHUP)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from spamlstm.config import MaildirConfig, maildirs
-from spamlstm.config.maildirs import absolute, covers, expand, section_of
+from spamlstm.config.maildirs import absolute, covers, expand_maildirs, section_of
 
 
 def test_home_is_resolved(monkeypatch):
@@ -41,7 +41,7 @@ def test_the_first_section_that_matches_holds(tmp_path):
     for name in ("b", "a", "c", ".hidden"):
         (tmp_path / name).mkdir()
     sections = [MaildirConfig(f"{tmp_path}/b", junk="Spam"), MaildirConfig(f"{tmp_path}/*")]
-    found = expand(sections)
+    found = expand_maildirs(sections)
     assert list(found.items()) == [
         (tmp_path / "b", sections[0]),
         (tmp_path / "a", sections[1]),
@@ -56,23 +56,23 @@ def test_a_folder_with_two_names_is_watched_once(tmp_path):
     """By the name that is no link: else whoever makes one would have the mail judged by his labels."""
     (tmp_path / "b").mkdir()
     (tmp_path / "a").symlink_to("b")
-    assert list(expand([MaildirConfig(f"{tmp_path}/*")])) == [tmp_path / "b"]
-    assert list(expand([MaildirConfig(f"{tmp_path}/a"), MaildirConfig(f"{tmp_path}/b")])) == [tmp_path / "b"]
+    assert list(expand_maildirs([MaildirConfig(f"{tmp_path}/*")])) == [tmp_path / "b"]
+    assert list(expand_maildirs([MaildirConfig(f"{tmp_path}/a"), MaildirConfig(f"{tmp_path}/b")])) == [tmp_path / "b"]
 
 
 def test_a_link_alone_is_watched(tmp_path):
     """~/Maildir may be a link to another disk."""
     (tmp_path / "b").mkdir()
     (tmp_path / "a").symlink_to("b")
-    assert list(expand([MaildirConfig(f"{tmp_path}/a")])) == [tmp_path / "a"]
+    assert list(expand_maildirs([MaildirConfig(f"{tmp_path}/a")])) == [tmp_path / "a"]
 
 
 def test_what_is_not_there_is_left_out(tmp_path):
     """A broken link, a name that vanished, a pattern without a match: no error, nothing to watch."""
     (tmp_path / "link").symlink_to("nowhere")
     gone = os.fspath(tmp_path / "gone")
-    assert expand([MaildirConfig(f"{tmp_path}/*"), MaildirConfig("/x")], find=lambda _: [gone]) == {}
-    assert expand([MaildirConfig(f"{tmp_path}/*/Maildir")]) == {}
+    assert expand_maildirs([MaildirConfig(f"{tmp_path}/*"), MaildirConfig("/x")], find=lambda _: [gone]) == {}
+    assert expand_maildirs([MaildirConfig(f"{tmp_path}/*/Maildir")]) == {}
 
 
 def test_odd_names_are_only_names():
@@ -90,7 +90,7 @@ def test_a_link_of_another_user_takes_nobodys_place(tmp_path, victim):
     (tmp_path / "a").symlink_to(victim)
     os.chown(tmp_path / "a", 20_001, 20_001, follow_symlinks=False)
     sections = [MaildirConfig(f"{tmp_path}/a"), MaildirConfig(f"{tmp_path}/b")]
-    assert list(expand(sections)) == [tmp_path / "b"]
+    assert list(expand_maildirs(sections)) == [tmp_path / "b"]
 
 
 def test_a_name_that_leads_elsewhere_by_now(tmp_path, monkeypatch):
@@ -98,7 +98,7 @@ def test_a_name_that_leads_elsewhere_by_now(tmp_path, monkeypatch):
     (tmp_path / "real").mkdir()
     (tmp_path / "b").symlink_to("real")
     (tmp_path / "a").symlink_to("real")
-    looked_at = maildirs.identity
+    looked_at = maildirs.folder_identity
 
     def swapping(name):
         which = looked_at(name)
@@ -107,6 +107,6 @@ def test_a_name_that_leads_elsewhere_by_now(tmp_path, monkeypatch):
             (tmp_path / "a").mkdir()
         return which
 
-    monkeypatch.setattr(maildirs, "identity", swapping)
+    monkeypatch.setattr(maildirs, "folder_identity", swapping)
     sections = [MaildirConfig(f"{tmp_path}/a"), MaildirConfig(f"{tmp_path}/b")]
-    assert list(expand(sections)) == [tmp_path / "b"]
+    assert list(expand_maildirs(sections)) == [tmp_path / "b"]

@@ -12,15 +12,15 @@ from spamlstm.config import (
     Config,
     Costs,
     DaemonConfig,
-    Layer,
+    LabelScope,
     LearningConfig,
     MaildirConfig,
     MetricsConfig,
     Thresholds,
-    load,
+    load_config,
     reading,
 )
-from spamlstm.config.reading import ProblemsError, read
+from spamlstm.config.reading import ProblemsError, read_config
 from spamlstm.errors import ConfigError
 
 ALL_WRONG = """\
@@ -60,7 +60,7 @@ def written(tmp_path, text):
 
 
 def problems(text):
-    return [str(problem) for problem in sorted(read(text.encode())[1])]
+    return [str(problem) for problem in sorted(read_config(text.encode())[1])]
 
 
 def test_a_whole_policy(tmp_path):
@@ -72,7 +72,7 @@ def test_a_whole_policy(tmp_path):
     thresholds = { ham = 0.1, spam = 0.9 }
     costs = { false_positive = 20, false_negative = 1, unsure = 0.5 }
     """
-    policy = load(written(tmp_path, text)).policy
+    policy = load_config(written(tmp_path, text)).policy
     assert policy.allow == ("friend@x.org", "list:announce.x.org")
     assert policy.deny == ("@bad.org",)
     assert (policy.thresholds, policy.costs) == (Thresholds(0.1, 0.9), Costs(20, 1, 0.5))
@@ -92,7 +92,7 @@ def test_maildirs_and_daemon(tmp_path):
     [[maildir]]
     path = "/var/vmail/*/*/Maildir"
     """
-    config = load(written(tmp_path, text))
+    config = load_config(written(tmp_path, text))
     assert config.daemon == DaemonConfig(scan_seconds=30, catch_up=CatchUp.UNSEEN, dry_run=True)
     every = (Action.TAG, Action.KEYWORD, Action.FILE)
     assert config.maildirs == (
@@ -108,7 +108,7 @@ def test_maildirs_and_daemon(tmp_path):
 def test_metrics(tmp_path, listen, address):
     """Both ways to Prometheus, and neither unless asked for."""
     text = f'[metrics]\ntextfile = "~/x.prom"\nlisten = "{listen}"' if listen else ""
-    metrics = load(written(tmp_path, text)).metrics
+    metrics = load_config(written(tmp_path, text)).metrics
     assert metrics == MetricsConfig("~/x.prom" if listen else None, listen)
     assert metrics.address() == address
 
@@ -117,14 +117,17 @@ def test_learning(tmp_path):
     """What is learned from, for whom, and which folders say nothing."""
     text = """
     [learning]
-    moves = false
-    layer = "maildir"
-    ham_filed = 0
-    silent = ["Receipts", "Lists/announce"]
+    learn_from_moves = false
+    labels = "per-maildir"
+    max_false_positive_rate = 0
+    ignore_folders = ["Receipts", "Lists/announce"]
     """
-    told = load(written(tmp_path, text)).learning
+    told = load_config(written(tmp_path, text)).learning
     assert told == LearningConfig(
-        moves=False, layer=Layer.MAILDIR, ham_filed=0.0, silent=("Receipts", "Lists/announce")
+        learn_from_moves=False,
+        labels=LabelScope.PER_MAILDIR,
+        max_false_positive_rate=0.0,
+        ignore_folders=("Receipts", "Lists/announce"),
     )
 
 
@@ -138,7 +141,7 @@ def test_the_defaults_surprise_nobody():
 
 def test_an_empty_file_changes_nothing(tmp_path):
     """Defaults are the bundle's."""
-    assert load(written(tmp_path, "")) == Config()
+    assert load_config(written(tmp_path, "")) == Config()
 
 
 @pytest.mark.parametrize(
@@ -155,12 +158,12 @@ def test_an_empty_file_changes_nothing(tmp_path):
         (f"[policy]\nthresholds = {{ ham = 1{'0' * 400}, spam = 1 }}", "too large"),
         ("[policy]\ncosts = { false_positive = nan, false_negative = 1, unsure = 1 }", "finite"),
         ("[policy", "not valid TOML"),
-        ("[learning]\nlayer = 'user'", '"shared", "maildir"'),
-        ("[learning]\nmoves = 'yes'", "true or false"),
-        ("[learning]\nham_filed = 1", "a share from 0 to 0.1"),
-        ("[learning]\nham_filed = nan", "a share from 0 to 0.1"),
-        ("[learning]\nsilent = 'Trash'", "a list of names"),
-        ("[learning]\nsilent = ['a//b']", "name of a folder"),
+        ("[learning]\nlabels = 'user'", '"shared", "per-maildir"'),
+        ("[learning]\nlearn_from_moves = 'yes'", "true or false"),
+        ("[learning]\nmax_false_positive_rate = 1", "a share from 0 to 0.1"),
+        ("[learning]\nmax_false_positive_rate = nan", "a share from 0 to 0.1"),
+        ("[learning]\nignore_folders = 'Trash'", "a list of names"),
+        ("[learning]\nignore_folders = ['a//b']", "name of a folder"),
         ("[[spamd]]", "not supported by this version"),
         ("metrics.listen = 1", "an address of this very machine"),
         ("metrics.listen = '0.0.0.0:9469'", "an address of this very machine"),
@@ -196,7 +199,7 @@ def test_an_empty_file_changes_nothing(tmp_path):
 def test_a_mistake_is_told(tmp_path, text, words):
     """The sentence names the file and what is wrong in it."""
     with pytest.raises(ConfigError, match=r"config\.toml") as caught:
-        load(written(tmp_path, text))
+        load_config(written(tmp_path, text))
     assert words in str(caught.value)
 
 
@@ -204,7 +207,7 @@ def test_all_problems_are_told_together(tmp_path):
     """One look at the report is enough to mend the file: each problem, with its line and key, in order."""
     path = written(tmp_path, ALL_WRONG)
     with pytest.raises(ProblemsError) as caught:
-        load(path)
+        load_config(path)
     told = [(problem.line, problem.key) for problem in caught.value.problems]
     assert told == [
         (2, "policy.alow"),
@@ -229,7 +232,7 @@ def test_all_problems_are_told_together(tmp_path):
 )
 def test_the_line_of_what_is_not_toml(raw, line):
     """A mistake of syntax carries its line too, also when it is that the file ends too soon."""
-    ((problem),) = read(raw)[1]
+    ((problem),) = read_config(raw)[1]
     assert problem.line == line
     assert "line" not in problem.sentence
 
@@ -243,19 +246,19 @@ def test_a_strange_key_stays_on_one_line():
 def test_a_missing_file(tmp_path):
     """A named configuration that is not there is an error, not a default."""
     with pytest.raises(ConfigError, match="cannot be read"):
-        load(tmp_path / "none.toml")
+        load_config(tmp_path / "none.toml")
 
 
 def test_thousands_of_sections_are_read_at_once():
     """A provider may list its users; the search for contradictions stays quick."""
     raw = b"".join(b'[[maildir]]\npath = "/m/%d"\n' % number for number in range(2000))
-    config, wrong = read(raw)
+    config, wrong = read_config(raw)
     assert (len(config.maildirs), wrong) == (2000, [])
 
 
 KEYS = st.sampled_from(
-    "policy maildir daemon learning moves layer silent allow deny thresholds costs ham spam unsure path junk dry_run "
-    "catch_up scan_seconds false_positive x '' \"a.b\"".split()
+    "policy maildir daemon learning learn_from_moves labels ignore_folders allow deny thresholds costs ham spam "
+    "unsure path junk dry_run catch_up scan_seconds false_positive x '' \"a.b\"".split()
 )
 SCALARS = st.sampled_from(
     ["1", "0.5", "nan", "-inf", "true", '"tag"', "'none'", '"~/M"', '"/m/*"', "1979-05-27 07:32:00", '"""a\n"b" """']
@@ -282,7 +285,7 @@ TEXTS = st.one_of(st.lists(STATEMENTS, max_size=8).map("\n".join), st.text())
 @given(TEXTS)
 def test_any_text_is_a_configuration_or_a_list_of_problems(text):
     """No text ends in a traceback; each problem is one line and lies in the file."""
-    config, wrong = read(text.encode("utf-8", "surrogatepass"))
+    config, wrong = read_config(text.encode("utf-8", "surrogatepass"))
     assert isinstance(config, Config)
     for problem in wrong:
         assert 1 <= problem.line <= text.count("\n") + 1

@@ -13,15 +13,15 @@ from spamlstm.config import (
     Config,
     Costs,
     DaemonConfig,
-    Layer,
+    LabelScope,
     LearningConfig,
     MaildirConfig,
     MetricsConfig,
     PolicyConfig,
     Thresholds,
-    load,
+    load_config,
 )
-from spamlstm.config.reading import read
+from spamlstm.config.reading import read_config
 from spamlstm.config.writing import default_text, to_toml, write_default
 from spamlstm.errors import UserError
 
@@ -29,9 +29,9 @@ from spamlstm.errors import UserError
 def test_the_default_file_says_what_holds_without_it():
     """Its one section is all that differs from no file; and what it shows in comments are the defaults."""
     plain = Config(maildirs=(MaildirConfig("~/Maildir"),))
-    assert read(default_text().encode()) == (plain, [])
+    assert read_config(default_text().encode()) == (plain, [])
     uncommented = re.sub(r"^# (\w+ = )", r"\1", default_text(), flags=re.MULTILINE)
-    said, problems = read(uncommented.encode())
+    said, problems = read_config(uncommented.encode())
     assert problems == []
     assert (said.daemon, said.policy.costs, said.policy.thresholds) == (plain.daemon, Costs(), Thresholds(0.2, 0.98))
     assert said.learning == LearningConfig()
@@ -44,7 +44,7 @@ def test_the_file_is_private_and_its_folders_are_made(tmp_path):
     write_default(path)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert path.read_text() == default_text()
-    assert load(path).maildirs
+    assert load_config(path).maildirs
 
 
 def test_a_file_is_never_overwritten(tmp_path):
@@ -70,7 +70,7 @@ MAILDIRS = st.builds(
     ham=ACTIONS.map(lambda some: tuple(one for one in some if one is not Action.FILE)),
     dry_run=st.sampled_from([None, True, False]),
 )
-BARS = st.tuples(st.floats(0, 1), st.floats(0, 1)).map(sorted).map(lambda bars: Thresholds(*bars))
+BARS = st.tuples(st.floats(0, 1), st.floats(0, 1)).map(sorted).map(lambda thresholds: Thresholds(*thresholds))
 POSITIVE = st.floats(1e-300, 1e300)
 CONFIGS = st.builds(
     Config,
@@ -85,7 +85,7 @@ CONFIGS = st.builds(
     learning=st.builds(
         LearningConfig,
         st.booleans(),
-        st.sampled_from(Layer),
+        st.sampled_from(LabelScope),
         st.floats(0, 0.1),
         st.lists(NAMES.filter(str.isalnum), max_size=2).map(tuple),
     ),
@@ -101,5 +101,5 @@ CONFIGS = st.builds(
 def test_what_is_shown_reads_back(config):
     """`show` prints a file that means the same, whatever is in it, on lines that leave a terminal alone."""
     text = to_toml(config)
-    assert read(text.encode()) == (config, [])
+    assert read_config(text.encode()) == (config, [])
     assert text.replace("\n", "").isprintable()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from spamlstm.config import load, ownership
+from spamlstm.config import load_config, ownership
 from spamlstm.config.ownership import open_private, secured
 from spamlstm.errors import ConfigError
 
@@ -157,21 +157,21 @@ def test_a_file_of_another_is_not_ours(state):
 
 def test_ones_own_is_read(config):
     config.chmod(0o644)
-    assert load(config).daemon.scan_seconds == 30
+    assert load_config(config).daemon.scan_seconds == 30
 
 
 @pytest.mark.parametrize("bits", [0o666, 0o602, 0o646])
 def test_a_configuration_that_others_could_change(config, bits):
     config.chmod(bits)
     with pytest.raises(ConfigError, match=rf"{bits:04o}.*chmod go-w {config}"):
-        load(config)
+        load_config(config)
 
 
 def test_a_configuration_in_a_folder_of_others(config):
     """Where they may write they could put another in its place."""
     config.parent.chmod(0o777)
     with pytest.raises(ConfigError, match=rf"chmod go-w {config.parent}"):
-        load(config)
+        load_config(config)
 
 
 @only_root
@@ -179,28 +179,28 @@ def test_a_configuration_of_another(config):
     """Neither the file nor the folder may be."""
     os.chown(config, OTHER, OTHER)
     with pytest.raises(ConfigError, match=f"belongs to user {OTHER}.*chown root {config}"):
-        load(config)
+        load_config(config)
     os.chown(config, 0, 0)
     os.chown(config.parent, OTHER, OTHER)
     with pytest.raises(ConfigError, match=f"{config.parent}, which belongs to user {OTHER}"):
-        load(config)
+        load_config(config)
 
 
 def test_a_link_to_a_configuration(config, tmp_path):
     """Many keep theirs elsewhere; what counts is what the link leads to, and both folders."""
     (tmp_path / "link.toml").symlink_to(config)
-    assert load(tmp_path / "link.toml").daemon.scan_seconds == 30
+    assert load_config(tmp_path / "link.toml").daemon.scan_seconds == 30
     config.chmod(0o666)
     with pytest.raises(ConfigError, match="others may change"):
-        load(tmp_path / "link.toml")
+        load_config(tmp_path / "link.toml")
 
 
 def test_what_is_no_file_was_chosen_by_whoever_named_it():
     """/dev/null, which all may write to, is no configuration at all."""
-    load(Path("/dev/null"))
+    load_config(Path("/dev/null"))
 
 
 def test_a_configuration_has_bounds(config):
     os.truncate(config, 5 << 20)
     with pytest.raises(ConfigError, match="larger than"):
-        load(config)
+        load_config(config)

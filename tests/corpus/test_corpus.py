@@ -49,7 +49,7 @@ def test_archive_in_any_order_is_read_in_the_order_of_its_index(
 ) -> None:
     """The stream order is the index's, wherever in the archive the index and the mail lie."""
     path = archive(tmp_path / f"some.{suffix}", members, mode)
-    assert list(labelled_mail.read(path)) == [
+    assert list(labelled_mail.read_labelled(path)) == [
         labelled_mail.Labelled("a", "spam", "mine/x", "2020-01-01", mail(1)),
         labelled_mail.Labelled("b", "ham", "mine/y", "2020-01-02", mail(2)),
         labelled_mail.Labelled("c", "ham", "some", "", mail(3)),
@@ -67,19 +67,19 @@ def test_cut_archive_is_a_sentence(tmp_path: Path, suffix: str, mode: str, kept:
     end = len(whole) if mode != "w" else 512 * (2 + 9 * 7)  # after it a plain tar has padding that nobody misses
     path.write_bytes(whole[: int(end * kept)])
     with pytest.raises(DataError, match=r"cut\.tar"):
-        list(labelled_mail.read(path))
+        list(labelled_mail.read_labelled(path))
 
 
 def test_member_missing_from_an_archive_is_named(tmp_path: Path) -> None:
     """An index that promises more than the archive holds names the first message that is not there."""
     with pytest.raises(DataError, match=r"mail/b\.eml"):
-        list(labelled_mail.read(archive(tmp_path / "x.tar.xz", [("index.tsv", THREE), MAILS[0], MAILS[2]])))
+        list(labelled_mail.read_labelled(archive(tmp_path / "x.tar.xz", [("index.tsv", THREE), MAILS[0], MAILS[2]])))
 
 
 def test_archive_without_index_says_so(tmp_path: Path) -> None:
     """An archive that is not a corpus is refused by the name of what it lacks."""
     with pytest.raises(DataError, match=r"has no index\.tsv"):
-        list(labelled_mail.read(archive(tmp_path / "x.tar.xz", MAILS)))
+        list(labelled_mail.read_labelled(archive(tmp_path / "x.tar.xz", MAILS)))
 
 
 def test_file_that_is_no_archive_is_a_sentence(tmp_path: Path) -> None:
@@ -90,7 +90,7 @@ def test_file_that_is_no_archive_is_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("hello")
     for name in ("x.tar.xz", "empty.tar", "folder", "notes.txt"):
         with pytest.raises(DataError, match=name):
-            list(labelled_mail.read(tmp_path / name))
+            list(labelled_mail.read_labelled(tmp_path / name))
 
 
 @pytest.mark.parametrize(
@@ -108,15 +108,15 @@ def test_file_that_is_no_archive_is_a_sentence(tmp_path: Path) -> None:
 def test_bad_index_names_the_line(tmp_path: Path, content: bytes, word: str) -> None:
     """What is wrong with an index is said with the place where it is wrong."""
     with pytest.raises(DataError, match=word):
-        list(labelled_mail.read(archive(tmp_path / "x.tar.xz", [("index.tsv", content), *MAILS])))
+        list(labelled_mail.read_labelled(archive(tmp_path / "x.tar.xz", [("index.tsv", content), *MAILS])))
 
 
 def test_missing_path_is_known_before_reading(tmp_path: Path) -> None:
     """A mistyped path is an error of the call, not of the first message, so that nothing is loaded in vain."""
     with pytest.raises(NoInputError, match="nowhere"):
-        labelled_mail.read(tmp_path / "nowhere")
+        labelled_mail.read_labelled(tmp_path / "nowhere")
     with pytest.raises(NoInputError, match="nowhere"):
-        labelled_mail.read(tmp_path / "nowhere:ham")
+        labelled_mail.read_labelled(tmp_path / "nowhere:ham")
 
 
 def test_folder_with_an_index(tmp_path: Path) -> None:
@@ -125,14 +125,14 @@ def test_folder_with_an_index(tmp_path: Path) -> None:
     (tmp_path / "index.tsv").write_bytes(THREE)
     for name, raw in MAILS:
         (tmp_path / name).write_bytes(raw)
-    assert [(one.id, one.label, one.raw) for one in labelled_mail.read(tmp_path)] == [
+    assert [(one.id, one.label, one.raw) for one in labelled_mail.read_labelled(tmp_path)] == [
         ("a", "spam", mail(1)),
         ("b", "ham", mail(2)),
         ("c", "ham", mail(3)),
     ]
     (tmp_path / "mail/b.eml").unlink()
     with pytest.raises(DataError, match=r"b\.eml"):
-        list(labelled_mail.read(tmp_path))
+        list(labelled_mail.read_labelled(tmp_path))
 
 
 def test_folder_sorted_by_label(tmp_path: Path) -> None:
@@ -148,7 +148,7 @@ def test_folder_sorted_by_label(tmp_path: Path) -> None:
     (tmp_path / "ham/deep/.hidden").write_bytes(mail(5))
     (tmp_path / "ham/deep/loop").symlink_to(tmp_path / "ham")
     (tmp_path / "spam/old").write_bytes(b"From a Mon Jan  1 00:00:00 2024\n" + mail(6) + b"\nFrom b 1:02\n" + mail(7))
-    found = {one.id: one for one in labelled_mail.read(tmp_path)}
+    found = {one.id: one for one in labelled_mail.read_labelled(tmp_path)}
     assert set(found) == {"ham/deep/er/1.eml", "ham/box/cur/2:2,S", "ham/box/.Sub/new/4", "spam/old#1", "spam/old#2"}
     assert {one.source for one in found.values()} == {tmp_path.name}
     assert [one.label for one in found.values()] == ["ham"] * 3 + ["spam"] * 2
@@ -160,26 +160,26 @@ def test_mbox_by_label(tmp_path: Path) -> None:
     box = tmp_path / "in:box"
     body = b"Subject: x\n\nFrom here on it is text.\n>From the start\n>>From twice\n"
     box.write_bytes(b"From a@b Mon Jan  1 00:00:00 2024\n" + body + b"\nFrom c@d Tue Jan  2 00:00:00 2024\n" + mail(2))
-    first, second = labelled_mail.read(Path(f"{box}:spam"))
+    first, second = labelled_mail.read_labelled(Path(f"{box}:spam"))
     assert first.raw == b"Subject: x\n\nFrom here on it is text.\nFrom the start\n>From twice\n\n"
     assert (second.id, second.label, second.source, second.raw) == ("in:box#2", "spam", "in:box", mail(2))
-    assert [one.label for one in labelled_mail.read(box, "ham")] == ["ham", "ham"]
+    assert [one.label for one in labelled_mail.read_labelled(box, "ham")] == ["ham", "ham"]
     with pytest.raises(DataError, match="junk"):
-        labelled_mail.read(box, "junk")
+        labelled_mail.read_labelled(box, "junk")
 
 
 def test_archive_takes_no_label(tmp_path: Path) -> None:
     """An archive is never read as one mail file because someone put ':ham' after it."""
     path = archive(tmp_path / "x.tar.xz", [("index.tsv", THREE), *MAILS])
     with pytest.raises(DataError, match="its own labels"):
-        labelled_mail.read(Path(f"{path}:ham"))
+        labelled_mail.read_labelled(Path(f"{path}:ham"))
 
 
 def test_path_without_mail_is_a_sentence(tmp_path: Path) -> None:
     """A labelled place with no mail in it is an error, not an empty corpus."""
     (tmp_path / "ham").mkdir()
     with pytest.raises(DataError, match="no mail"):
-        list(labelled_mail.read(tmp_path))
+        list(labelled_mail.read_labelled(tmp_path))
 
 
 @pytest.mark.parametrize("first", [True, False])
@@ -187,6 +187,6 @@ def test_count(tmp_path: Path, *, first: bool) -> None:
     """A progress bar knows its end where the index comes first, and does without elsewhere."""
     members = [("index.tsv", THREE), *MAILS]
     path = archive(tmp_path / "x.tar.xz", members if first else members[::-1])
-    assert labelled_mail.count(path) == (3 if first else None)
-    assert labelled_mail.count(tmp_path) is None
-    assert labelled_mail.count(tmp_path / "nowhere") is None
+    assert labelled_mail.count_labelled(path) == (3 if first else None)
+    assert labelled_mail.count_labelled(tmp_path) is None
+    assert labelled_mail.count_labelled(tmp_path / "nowhere") is None

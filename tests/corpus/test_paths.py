@@ -8,13 +8,13 @@ import pytest
 from tiny_bundle import HAM, SPAM
 
 from spamlstm.corpus import paths
-from spamlstm.corpus.paths import Held, Place, Unreadable, expand
+from spamlstm.corpus.paths import FileMessage, GivenMessage, UnreadablePath, find_messages
 
 SEPARATOR = b"From ann@x.org Mon Jan  5 10:00:00 2026\n"
 
 
 def names(*given) -> list[str]:
-    return [found.name for found in expand([str(path) for path in given])]
+    return [found.name for found in find_messages([str(path) for path in given])]
 
 
 def test_a_maildir(tmp_path):
@@ -49,7 +49,7 @@ def test_a_pipe_that_is_named(tmp_path, written):
         writer = os.open(tmp_path / "pipe", os.O_WRONLY)
         os.write(writer, written)
         os.close(writer)
-    (found,) = expand([str(tmp_path / "pipe")])
+    (found,) = find_messages([str(tmp_path / "pipe")])
     os.close(reader)
     assert found.read() == (written or b"")
 
@@ -61,7 +61,7 @@ def test_no_pipe_in_a_folder_is_opened(tmp_path):
         os.mkfifo(tmp_path / folder / "pipe.eml")
     (tmp_path / "secret").write_bytes(HAM)
     (tmp_path / "new" / "link").symlink_to(tmp_path / "secret")
-    (found,) = expand([str(tmp_path)])
+    (found,) = find_messages([str(tmp_path)])
     assert found.name == str(tmp_path / "plain" / "pipe.eml")
     with pytest.raises(OSError, match="not a regular file"):
         found.read()
@@ -72,7 +72,7 @@ def test_a_message_that_is_swapped_for_a_link(tmp_path):
     for folder in ("new", "cur", "tmp"):
         (tmp_path / folder).mkdir()
     (tmp_path / "new" / "1").write_bytes(HAM)
-    (found,) = expand([str(tmp_path)])
+    (found,) = find_messages([str(tmp_path)])
     (tmp_path / "secret").write_bytes(SPAM)
     (tmp_path / "new" / "1").unlink()
     (tmp_path / "new" / "1").symlink_to(tmp_path / "secret")
@@ -92,7 +92,7 @@ def test_a_link_to_itself(tmp_path):
     """It is reported, and what lies beside it is read."""
     (tmp_path / "a.eml").write_bytes(HAM)
     (tmp_path / "self").symlink_to(tmp_path / "self")
-    assert [type(found) for found in expand([str(tmp_path)])] == [Place, Unreadable]
+    assert [type(found) for found in find_messages([str(tmp_path)])] == [FileMessage, UnreadablePath]
 
 
 @pytest.mark.parametrize("filler", [b"", b"x" * (paths._BLOCK - 300), b"line\n" * 500_000])
@@ -101,7 +101,7 @@ def test_an_mbox(tmp_path, filler):
     messages = [HAM + filler + b"\n", SPAM + b"\nFrom here on it goes on.\n\n", HAM]
     box = tmp_path / "box"
     box.write_bytes(b"".join(SEPARATOR + message for message in messages))
-    found = list(expand([str(box)]))
+    found = list(find_messages([str(box)]))
     assert [one.read() for one in found] == [SEPARATOR + message for message in messages]
     assert [one.name for one in found] == [f"{box}#1", f"{box}#2", f"{box}#3"]
 
@@ -116,17 +116,17 @@ def test_what_cannot_be_read(tmp_path):
     """A missing file and a folder without mail say so, and do not stop what follows."""
     (tmp_path / "empty").mkdir()
     (tmp_path / "a.eml").write_bytes(HAM)
-    found = list(expand([str(tmp_path / "none"), str(tmp_path / "empty"), str(tmp_path / "a.eml")]))
-    assert [type(one) for one in found[:2]] == [Unreadable, Unreadable]
+    found = list(find_messages([str(tmp_path / "none"), str(tmp_path / "empty"), str(tmp_path / "a.eml")]))
+    assert [type(one) for one in found[:2]] == [UnreadablePath, UnreadablePath]
     assert [one.why for one in found[:2]] == ["no such file or directory", "there is no mail in this folder"]
     assert found[2].read() == HAM
 
 
 def test_standard_input(monkeypatch):
     """One message, and never more of it than the bound and a byte."""
-    assert list(expand(["-"], stdin=io.BytesIO(HAM))) == [Held("-", HAM)]
+    assert list(find_messages(["-"], stdin=io.BytesIO(HAM))) == [GivenMessage("-", HAM)]
     monkeypatch.setattr(paths, "MOST_BYTES", 10)
-    assert list(expand(["-"], stdin=io.BytesIO(HAM))) == [Held("-", HAM[:11])]
+    assert list(find_messages(["-"], stdin=io.BytesIO(HAM))) == [GivenMessage("-", HAM[:11])]
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a link of another user")
@@ -147,8 +147,8 @@ def test_links_of_another_user(tmp_path, part):
     (tmp_path / "ann" / part / "new").symlink_to(tmp_path / "secret" / "new")
     os.chown(tmp_path / "ann" / part / "new", 20_001, 20_001, follow_symlinks=False)
 
-    found = list(expand([str(tmp_path / "ann")]))
+    found = list(find_messages([str(tmp_path / "ann")]))
 
-    assert [one.read() for one in found if isinstance(one, Place)] == [SPAM]
-    refused = {Path(one.name).name for one in found if isinstance(one, Unreadable)}
+    assert [one.read() for one in found if isinstance(one, FileMessage)] == [SPAM]
+    refused = {Path(one.name).name for one in found if isinstance(one, UnreadablePath)}
     assert refused == {"folder", "file.eml", ".Junk", "new"}

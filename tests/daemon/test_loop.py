@@ -14,7 +14,7 @@ from spamlstm.daemon.hints import NEW, WHOLE, Hints
 from spamlstm.daemon.loop import TURN_SECONDS, Daemon
 from spamlstm.daemon.sd_notify import Notifier
 from spamlstm.daemon.status import DaemonStatus
-from spamlstm.daemon.wakeup import Wake
+from spamlstm.daemon.wakeup import Wakeup
 from spamlstm.daemon.watch import Watcher
 from spamlstm.errors import ConfigError, TemporaryError
 from spamlstm.filtering.counters import Counters
@@ -101,15 +101,15 @@ def house(tmp_path, box):
     """Watches every Maildir in tmp_path; `load` finds what the test puts into `house.next`."""
     config = Config(maildirs=(MaildirConfig(f"{tmp_path}/*"),))
     pipeline, notifier = ListingPipeline(config), Heard()
-    with Wake() as wake:
-        hints = Hints(wake.ring)
+    with Wakeup() as wakeup:
+        hints = Hints(wakeup.ring)
         with Watcher(hints) as watcher:
             status = DaemonStatus(Counters(), overflows=lambda: watcher.overflows, restarts=lambda: watcher.restarts)
             daemon = Daemon(
                 pipeline=pipeline,
                 watcher=watcher,
                 hints=hints,
-                wake=wake,
+                wakeup=wakeup,
                 notifier=notifier,
                 status=status,
                 load=lambda: house.next(),  # noqa: PLW0108  set later
@@ -161,18 +161,18 @@ def test_what_the_look_at_the_state_raises_ends_it(house, box, wait):
     house.thread.start()
     wait(lambda: house.daemon.status.scans == 1)
     now = 46.0
-    house.daemon.wake.ring()
+    house.daemon.wakeup.ring()
     wait(lambda: house.daemon.status.scans == 2)
     now = 92.0
-    house.daemon.wake.ring()
+    house.daemon.wakeup.ring()
     wait(lambda: ended)
 
 
 def test_idle_it_sleeps(house, wait):
     """Between events the loop does not turn at all: no scan, no look, no wake-up."""
     turns = []
-    sleep = house.daemon.wake.wait
-    house.daemon.wake.wait = lambda seconds: turns.append(seconds) or sleep(seconds)
+    sleep = house.daemon.wakeup.wait
+    house.daemon.wakeup.wait = lambda seconds: turns.append(seconds) or sleep(seconds)
     house.start()
     wait(lambda: turns)
     count = len(turns)
@@ -201,7 +201,7 @@ def test_a_lost_event_is_found_by_the_scan(house, box, wait):
     house.daemon.watcher.on_event = lambda event: None
     by_link(box, "1.a")
     now = 46.0
-    house.daemon.wake.ring()
+    house.daemon.wakeup.ring()
     wait(lambda: house.pipeline.done == [(box, "1.a")])
     wait(lambda: house.daemon.status.scans == 2)
 
@@ -214,7 +214,7 @@ def test_a_dead_watcher_is_replaced(house, box, wait):
     inotify.stop()
     inotify.join()
     by_link(box, "1.a")
-    house.daemon.wake.ring()
+    house.daemon.wakeup.ring()
     wait(lambda: house.pipeline.done == [(box, "1.a")])
     assert house.daemon.status.snapshot()["restarts"] == 1
 

@@ -119,9 +119,9 @@ def test_prometheus_text(status):
 def test_the_textfile_is_whole_at_any_time(tmp_path):
     """It is put in place by a rename, readable for node_exporter; and nothing else is left there."""
     path = tmp_path / "x.prom"
-    prometheus.write(path, "old\n")
+    prometheus.write_textfile(path, "old\n")
     before = path.stat().st_ino
-    prometheus.write(path, "new\n")
+    prometheus.write_textfile(path, "new\n")
     assert (path.read_text(), path.stat().st_mode & 0o777) == ("new\n", 0o644)
     assert path.stat().st_ino != before
     assert list(tmp_path.iterdir()) == [path]
@@ -134,7 +134,7 @@ def test_the_textfile_follows_no_link(tmp_path):
     secret.chmod(0o600)
     path = tmp_path / "x.prom"
     path.symlink_to(secret)
-    prometheus.write(path, "new\n")
+    prometheus.write_textfile(path, "new\n")
     assert (secret.read_text(), secret.stat().st_mode & 0o777) == ("root:x:0:0", 0o600)
     assert (path.is_symlink(), path.read_text()) == (False, "new\n")
 
@@ -145,13 +145,13 @@ def test_the_name_beside_the_textfile_cannot_be_guessed(tmp_path, monkeypatch):
     names = []
     rename = os.rename
     monkeypatch.setattr(os, "rename", lambda old, new, **how: names.append(old) or rename(old, new, **how))
-    prometheus.write(path, "1\n")
-    prometheus.write(path, "2\n")
+    prometheus.write_textfile(path, "1\n")
+    prometheus.write_textfile(path, "2\n")
     assert len(set(names)) == 2
     monkeypatch.setattr(os, "urandom", bytes)
     (tmp_path / f".x.prom.{'00' * 8}").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(FileExistsError):
-        prometheus.write(path, "3\n")
+        prometheus.write_textfile(path, "3\n")
     assert (path.read_text(), (tmp_path / "elsewhere").exists()) == ("2\n", False)
 
 
@@ -165,7 +165,7 @@ def test_what_a_crash_left_beside_the_textfile_is_removed(tmp_path):
         os.utime(one, (1, 1))
     other.symlink_to(new)
     os.utime(other, (1, 1), follow_symlinks=False)
-    prometheus.write(path, "1\n")
+    prometheus.write_textfile(path, "1\n")
     assert sorted(tmp_path.iterdir()) == sorted([path, new, other, tmp_path / ".x.prom.bak"])
 
 

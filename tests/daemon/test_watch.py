@@ -13,7 +13,7 @@ from maildirs import by_link, by_rename, by_writing, make
 
 from spamlstm.daemon import watch
 from spamlstm.daemon.hints import NEW, WHOLE, Hints
-from spamlstm.daemon.wakeup import Wake
+from spamlstm.daemon.wakeup import Wakeup
 from spamlstm.daemon.watch import Watcher, _open_inotify, limit
 from spamlstm.filtering.mounts import remote_devices
 
@@ -24,14 +24,14 @@ def box(tmp_path):
 
 
 @pytest.fixture
-def wake():
-    with Wake() as bell:
+def wakeup():
+    with Wakeup() as bell:
         yield bell
 
 
 @pytest.fixture
-def hints(wake):
-    return Hints(wake.ring)
+def hints(wakeup):
+    return Hints(wakeup.ring)
 
 
 @pytest.fixture
@@ -47,29 +47,29 @@ def cover(watcher, *maildirs):
     return coverage
 
 
-def until(wake, ask):
+def until(wakeup, ask):
     """Wait for the hint that makes `ask` give something."""
     for _ in range(100):
         if answer := ask():
             return answer
-        wake.wait(0.1)
+        wakeup.wait(0.1)
     raise AssertionError("no hint came")
 
 
-def told(wake, hints):
+def told(wakeup, hints):
     """The next Maildir that wants a look."""
-    return until(wake, hints.take)
+    return until(wakeup, hints.take)
 
 
 @pytest.mark.parametrize("way", [by_link, by_rename, by_writing])
-def test_a_delivery_is_noticed(way, box, watcher, wake, hints):
+def test_a_delivery_is_noticed(way, box, watcher, wakeup, hints):
     """In each of the ways that deliveries are made."""
     assert cover(watcher, box).watched == 1
     way(box, "1.a")
-    assert told(wake, hints) == (box, NEW)
+    assert told(wakeup, hints) == (box, NEW)
 
 
-def test_what_readers_do_is_no_hint(box, tmp_path, watcher, wake, hints):
+def test_what_readers_do_is_no_hint(box, tmp_path, watcher, wakeup, hints):
     """A message that goes to cur, gets flags, is read or is removed wakes nobody; nor do hidden files."""
     one, two = by_link(box, "1.a"), by_link(box, "2.b")
     second = make(tmp_path / "second")
@@ -79,18 +79,18 @@ def test_what_readers_do_is_no_hint(box, tmp_path, watcher, wake, hints):
     two.unlink()
     by_link(box, ".hidden")
     by_link(second, "3.c")  # the kernel keeps the order: once this is told, the rest was
-    assert told(wake, hints) == (second, NEW)
+    assert told(wakeup, hints) == (second, NEW)
     assert not hints
 
 
-def test_many_folders_need_one_thread(tmp_path, watcher, wake, hints):
+def test_many_folders_need_one_thread(tmp_path, watcher, wakeup, hints):
     """Ten thousand Maildirs must not be ten thousand threads."""
     boxes = [make(tmp_path / f"{number:03}") for number in range(100)]
     before = threading.active_count()
     assert cover(watcher, *boxes).watched == 100
     assert threading.active_count() == before + 1
     by_link(boxes[42], "1.a")
-    assert told(wake, hints) == (boxes[42], NEW)
+    assert told(wakeup, hints) == (boxes[42], NEW)
 
 
 def test_a_new_watch_is_a_doubt(box, tmp_path, watcher, hints):
@@ -100,21 +100,21 @@ def test_a_new_watch_is_a_doubt(box, tmp_path, watcher, hints):
     assert [hints.take(), hints.take()] == [(str(tmp_path / "second"), WHOLE), None]
 
 
-def test_a_folder_that_vanishes_and_returns(box, watcher, wake, hints):
+def test_a_folder_that_vanishes_and_returns(box, watcher, wakeup, hints):
     """Deleted and made again, as a restored backup is: in doubt at once, watched again at the next look."""
     cover(watcher, box)
     shutil.rmtree(box)
-    assert told(wake, hints) == (box, WHOLE)
+    assert told(wakeup, hints) == (box, WHOLE)
     watcher.poll()
     make(Path(box))
     watcher.poll()
     assert hints.take() == (box, WHOLE)
     assert not watcher.polls
     by_rename(box, "1.a")
-    assert told(wake, hints) == (box, NEW)
+    assert told(wakeup, hints) == (box, NEW)
 
 
-def test_a_maildir_that_was_exchanged(box, tmp_path, watcher, wake, hints):
+def test_a_maildir_that_was_exchanged(box, tmp_path, watcher, wakeup, hints):
     """Moved away with all in it, and another in its place: no event tells of that, the next cover does."""
     cover(watcher, box)
     Path(box).rename(tmp_path / "old")
@@ -124,31 +124,31 @@ def test_a_maildir_that_was_exchanged(box, tmp_path, watcher, wake, hints):
     by_link(str(tmp_path / "old"), "0.old")
     assert not hints
     by_link(box, "1.a")
-    assert told(wake, hints) == (box, NEW)
+    assert told(wakeup, hints) == (box, NEW)
 
 
-def test_a_folder_moved_away_and_back(box, watcher, wake, hints):
+def test_a_folder_moved_away_and_back(box, watcher, wakeup, hints):
     """The kernel's watch follows the folder; ours ends and begins anew, without a warning from watchdog."""
     cover(watcher, box)
     Path(box, "new").rename(f"{box}/away")
-    assert told(wake, hints) == (box, WHOLE)
+    assert told(wakeup, hints) == (box, WHOLE)
     Path(box, "away").rename(f"{box}/new")
     assert cover(watcher, box).watched == 1
     by_link(box, "1.a")
-    assert told(wake, hints) == (box, NEW)
+    assert told(wakeup, hints) == (box, NEW)
 
 
-def test_what_is_no_longer_wanted_is_let_go(box, tmp_path, watcher, wake, hints):
+def test_what_is_no_longer_wanted_is_let_go(box, tmp_path, watcher, wakeup, hints):
     second = make(tmp_path / "second")
     cover(watcher, box, second)
     assert cover(watcher, second).watched == 1
     by_link(box, "1.a")
     by_link(second, "2.b")
-    assert told(wake, hints) == (second, NEW)
+    assert told(wakeup, hints) == (second, NEW)
     assert not hints
 
 
-def test_a_dead_thread_is_replaced(box, watcher, wake, hints):
+def test_a_dead_thread_is_replaced(box, watcher, wakeup, hints):
     """Its death is seen, another is started, and whatever happened between is in doubt."""
     cover(watcher, box)
     watcher._inotify.stop()
@@ -159,10 +159,10 @@ def test_a_dead_thread_is_replaced(box, watcher, wake, hints):
     assert hints.take() == (box, WHOLE)
     assert (watcher.restarts, watcher.has_died()) == (1, False)
     by_link(box, "2.b")
-    assert told(wake, hints) == (box, NEW)
+    assert told(wakeup, hints) == (box, NEW)
 
 
-def test_an_overflow_puts_everything_in_doubt(box, watcher, wake, hints):
+def test_an_overflow_puts_everything_in_doubt(box, watcher, wakeup, hints):
     """More deliveries than the kernel's queue holds while we stand still: it says so, and we hear it."""
     cover(watcher, box)
     most = limit("max_queued_events")
@@ -170,7 +170,7 @@ def test_an_overflow_puts_everything_in_doubt(box, watcher, wake, hints):
         message = by_rename(box, "0")
         for number in range(most + 3000):  # one read may be under way, of at most 2,000 or so
             message = message.rename(f"{box}/new/{number + 1}")
-    assert until(wake, hints.take_all)
+    assert until(wakeup, hints.take_all)
     assert watcher.overflows >= 1
 
 
@@ -277,18 +277,18 @@ def junk(watcher, box):
     return cur
 
 
-def test_moves_into_and_out_of_the_junk_folder(watcher, hints, wake, box):
+def test_moves_into_and_out_of_the_junk_folder(watcher, hints, wakeup, box):
     """Each gives a hint, apart from those of deliveries; what comes of several at once is one."""
     cover(watcher, box)
     cur = junk(watcher, box)
     (cur / "1:2,").write_bytes(b"mail")
-    assert until(wake, hints.take_moved) == [box]
+    assert until(wakeup, hints.take_moved) == [box]
     (cur / "1:2,").rename(Path(box, "cur", "1:2,"))
-    assert until(wake, hints.take_moved) == [box]
+    assert until(wakeup, hints.take_moved) == [box]
     assert hints.take() is None
 
 
-def test_a_junk_folder_that_is_made_anew(watcher, hints, wake, box):
+def test_a_junk_folder_that_is_made_anew(watcher, hints, wakeup, box):
     """Its end is a hint, and it can be watched again; to say the same folder twice is to say it once."""
     cover(watcher, box)
     cur = junk(watcher, box)
@@ -296,11 +296,11 @@ def test_a_junk_folder_that_is_made_anew(watcher, hints, wake, box):
     watcher.watch_junk(box, str(cur), cur.stat().st_ino)
     assert watcher._junk_of == numbers
     shutil.rmtree(cur.parent)
-    assert until(wake, hints.take_moved) == [box]
+    assert until(wakeup, hints.take_moved) == [box]
     assert watcher._junk_of == {}
     junk(watcher, box)
     (cur / "1:2,").write_bytes(b"mail")
-    assert until(wake, hints.take_moved) == [box]
+    assert until(wakeup, hints.take_moved) == [box]
 
 
 def test_deliveries_come_first_where_watches_are_few(watcher, box, tmp_path):
@@ -322,7 +322,7 @@ def test_a_maildir_that_is_covered_no_more(watcher, box, tmp_path):
     assert watcher._junk_of == {}
 
 
-def test_a_link_to_a_folder_that_is_watched_for_another(box, tmp_path, watcher, wake, hints):
+def test_a_link_to_a_folder_that_is_watched_for_another(box, tmp_path, watcher, wakeup, hints):
     """Who puts a link to a neighbour's Maildir in place of his own takes none of his hints, nor ends his watch."""
     other = tmp_path / "another"
     other.mkdir()
@@ -333,14 +333,14 @@ def test_a_link_to_a_folder_that_is_watched_for_another(box, tmp_path, watcher, 
     watcher.poll()
     hints.clear()
     by_link(box, "1.a")
-    assert told(wake, hints) == (box, NEW)
+    assert told(wakeup, hints) == (box, NEW)
     assert cover(watcher, box).watched == 1
     by_link(box, "2.b")
-    assert told(wake, hints) == (box, NEW)
+    assert told(wakeup, hints) == (box, NEW)
     assert hints.take() is None
 
 
-def test_a_link_to_a_junk_folder_that_is_watched_for_another(watcher, hints, wake, box, tmp_path):
+def test_a_link_to_a_junk_folder_that_is_watched_for_another(watcher, hints, wakeup, box, tmp_path):
     """The same of what users move."""
     second = make(tmp_path / "second")
     (tmp_path / "second" / ".Junk").symlink_to(f"{box}/.Junk")
@@ -348,7 +348,7 @@ def test_a_link_to_a_junk_folder_that_is_watched_for_another(watcher, hints, wak
     cur = junk(watcher, box)
     watcher.watch_junk(second, f"{second}/.Junk/cur", cur.stat().st_ino)
     (cur / "1.a:2,").touch()
-    assert until(wake, hints.take_moved) == [box]
+    assert until(wakeup, hints.take_moved) == [box]
 
 
 @pytest.fixture
@@ -357,12 +357,12 @@ def hidden(monkeypatch, tmp_path):
     monkeypatch.setattr(watch, "LIMITS", tmp_path / "none")
 
 
-def test_an_unknown_limit_is_no_limit(hidden, watcher, hints, wake, box):
+def test_an_unknown_limit_is_no_limit(hidden, watcher, hints, wakeup, box):
     """Where /proc/sys is hidden, junk folders are watched as elsewhere, so that moves are learned from at once."""
     cover(watcher, box)
     cur = junk(watcher, box)
     (cur / "1:2,").write_bytes(b"mail")
-    assert until(wake, hints.take_moved) == [box]
+    assert until(wakeup, hints.take_moved) == [box]
     assert limit("max_user_watches") is None
 
 

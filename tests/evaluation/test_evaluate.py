@@ -126,7 +126,7 @@ def test_empty_stream_is_an_error() -> None:
 def test_missing_corpus_shows_before_the_model(tmp_path: Path) -> None:
     """The path that is wrong first is the one that is named, though the model is missing too."""
     with pytest.raises(NoInputError, match="nowhere"):
-        evaluate.run([tmp_path / "nowhere"], model=tmp_path / "no model")
+        evaluate.evaluate_model([tmp_path / "nowhere"], model=tmp_path / "no model")
 
 
 def test_cut_archive_ends_the_evaluation(tmp_path: Path) -> None:
@@ -137,7 +137,7 @@ def test_cut_archive_ends_the_evaluation(tmp_path: Path) -> None:
         info.size = len(lines)
         tar.addfile(info, io.BytesIO(lines))
     with pytest.raises(DataError, match="not whole"):
-        evaluate.judge(labelled_mail.read(tmp_path / "cut.tar"), Oracle())
+        evaluate.judge(labelled_mail.read_labelled(tmp_path / "cut.tar"), Oracle())
 
 
 def test_speed_counts_every_message() -> None:
@@ -151,18 +151,18 @@ def test_speed_counts_every_message() -> None:
 
 def test_progress_is_told_of_each_message() -> None:
     """The counter ends at the number of messages."""
-    told: list[int] = []
-    evaluate.judge(MIXED, Oracle(), progress=told.append)
-    assert told == [1, 2, 3, 4, 5, 6, 7]
+    labelled: list[int] = []
+    evaluate.judge(MIXED, Oracle(), progress=labelled.append)
+    assert labelled == [1, 2, 3, 4, 5, 6, 7]
 
 
 def test_progress_in_a_log_is_lines_and_on_a_terminal_a_bar() -> None:
     """A log of a short run stays empty; a terminal's bar is wiped when done."""
     log, screen = io.StringIO(), io.StringIO()
-    with progress.shown(Console(file=log, force_terminal=False), "judging", 7) as tell:
+    with progress.show_progress(Console(file=log, force_terminal=False), "judging", 7) as tell:
         tell(1)
     assert not log.getvalue()
-    with progress.shown(Console(file=screen, force_terminal=True), "judging", 7) as tell:
+    with progress.show_progress(Console(file=screen, force_terminal=True), "judging", 7) as tell:
         tell(64)
     assert "judging" in screen.getvalue()
 

@@ -8,7 +8,7 @@ from tiny_bundle import make
 from spamlstm.cli import translate
 from spamlstm.corpus.labelled_mail import Labelled
 from spamlstm.errors import DataError, UserError
-from spamlstm.evaluation.feedback import Feedback, Kind, Teacher
+from spamlstm.evaluation.feedback import Feedback, FeedbackKind, Teacher
 from spamlstm.evaluation.trec_protocol import Follower, keyed, picture
 from spamlstm.model.classifier import Classifier
 from spamlstm.model.personal_layer import PersonalLayer
@@ -47,7 +47,7 @@ def test_immediate_feedback_learns(bundle):
     """Nothing is known of the first message, and in the end each spam scores above each ham."""
     done = followed(bundle, "immediate", stream())
     outcomes = done.evaluation.outcomes
-    assert done.told == 60
+    assert done.labelled == 60
     assert outcomes.score[0] == 0  # judged before it is learned
     assert outcomes.score[41::2].min() > outcomes.score[40::2].max()
 
@@ -56,7 +56,7 @@ def test_the_first_are_not_counted(bundle):
     """Where labels are told at the beginning only, the figures are of what came after."""
     assert followed(bundle, "first:20", stream()).evaluation.all.n == 40
     done = followed(bundle, "each:5", stream())
-    assert (done.told, done.evaluation.all.n) == (10, 50)
+    assert (done.labelled, done.evaluation.all.n) == (10, 50)
     with pytest.raises(DataError, match="labels of them all"):
         followed(bundle, "first:60", stream())
 
@@ -65,20 +65,20 @@ def test_who_tells_what():
     """Delayed labels come late and in order; an active learner asks where it is unsure, within its budget; a user
     corrects ham in the junk folder and spam that is not there; an error is also what the filter had no opinion on.
     """
-    delayed = Teacher[int](Feedback(Kind.DELAYED, 2))
-    told = [list(delayed.after(at, spam=True, verdict=Verdict.SPAM, score=9.0)) for at in range(4)]
-    assert told == [[], [], [0], [1]]
-    active = Teacher[int](Feedback(Kind.ACTIVE, 1))
+    delayed = Teacher[int](Feedback(FeedbackKind.DELAYED, 2))
+    labelled = [list(delayed.after(at, spam=True, verdict=Verdict.SPAM, score=9.0)) for at in range(4)]
+    assert labelled == [[], [], [0], [1]]
+    active = Teacher[int](Feedback(FeedbackKind.ACTIVE, 1))
     asked = [list(active.after(at, spam=True, verdict=Verdict.UNSURE, score=s)) for at, s in enumerate((5.0, 1.0, 0.0))]
     assert asked == [[], [1], []]
-    mistakes = Teacher[int](Feedback(Kind.MISTAKES))
+    mistakes = Teacher[int](Feedback(FeedbackKind.MISTAKES))
     cases = [(True, Verdict.SPAM), (True, Verdict.UNSURE), (False, Verdict.UNSURE), (False, Verdict.SPAM)]
     corrected = [bool(list(mistakes.after(0, spam=spam, verdict=verdict, score=0.0))) for spam, verdict in cases]
     assert corrected == [False, True, False, True]
-    errors = Teacher[int](Feedback(Kind.ERRORS, 2))
+    errors = Teacher[int](Feedback(FeedbackKind.ERRORS, 2))
     corrected = [bool(list(errors.after(0, spam=spam, verdict=verdict, score=0.0))) for spam, verdict in cases]
     assert corrected == [False, True, True, False]
-    started = Teacher[int](Feedback(Kind.EACH_THEN_MISTAKES, 1))
+    started = Teacher[int](Feedback(FeedbackKind.EACH_THEN_MISTAKES, 1))
     corrected = [bool(list(started.after(0, spam=spam, verdict=verdict, score=0.0))) for spam, verdict in cases * 2]
     assert corrected == [True, True, True, True, False, True, False, True]
 
@@ -111,9 +111,9 @@ def test_the_command(bundle, tmp_path, capfd):
         path = tmp_path / "corpus" / one.label / f"{int(one.id):03}.eml"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(one.raw)
-    wish = ["evaluate", "--online", "--feedback", "immediate", "--model", bundle, tmp_path / "corpus"]
+    options = ["evaluate", "--online", "--feedback", "immediate", "--model", bundle, tmp_path / "corpus"]
     files = ["--json", tmp_path / "figures.json", "--plot", tmp_path / "curve.svg"]
-    assert translate.run([str(word) for word in wish + files]) == 0
+    assert translate.run([str(word) for word in options + files]) == 0
     assert "one_minus_roca_pct" in capfd.readouterr().out
     figures = json.loads((tmp_path / "figures.json").read_text())
     assert (figures["feedback"], figures["told"], figures["all"]["n"]) == ("immediate", 60, 60)

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spamlstm.features.domains import organisation
+from spamlstm.features.domains import organisational_domain
 
 
 @pytest.mark.parametrize(
@@ -30,16 +30,16 @@ from spamlstm.features.domains import organisation
 )
 def test_organisation(host, org):
     """The registrable domain by the public suffix list, with its wildcards and exceptions."""
-    assert organisation(host) == org
+    assert organisational_domain(host) == org
 
 
 @given(st.text(max_size=80))
 def test_any_text(host):
     """Any text has an organisation or none."""
-    organisation(host)
-    organisation("xn--" + host + ".com")
+    organisational_domain(host)
+    organisational_domain("xn--" + host + ".com")
 
 
 def test_memory():
     """Hosts of any length leave little behind."""
-    assert len(organisation("a." * 100_000 + "example.org")) < 300
+    assert len(organisational_domain("a." * 100_000 + "example.org")) < 300

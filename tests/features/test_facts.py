@@ -7,12 +7,12 @@ from hypothesis import strategies as st
 from spamlstm.features.alignment import link_hosts
 from spamlstm.features.facts import VALUES, facts
 from spamlstm.features.style import _seconds
-from spamlstm.message.message import parse
+from spamlstm.message.message import parse_message
 
 
 def found(headers: str, body: str = "hello", *, page: bool = False) -> dict[str, str]:
     kind = "Content-Type: text/html\n" if page else ""
-    message = parse(f"{headers.strip()}\n{kind}\n{body}".encode())
+    message = parse_message(f"{headers.strip()}\n{kind}\n{body}".encode())
     return dict(facts(message, link_hosts(message)))
 
 
@@ -23,7 +23,7 @@ def test_closed():
         b"From: a@b.org\nReceived: from x (y [1.2.3.4]) by z; Mon, 1 Jan 2024 00:00:00 +0000\n\nhi",
         b"<a href=//1.2.3.4/>x",
     ):
-        message = parse(raw)
+        message = parse_message(raw)
         assert all(value in VALUES[name] for name, value in facts(message, link_hosts(message)))
 
 
@@ -84,11 +84,11 @@ def test_lying_link():
 
 def test_link_hosts():
     """Hosts come once, in order, without user names that pretend to be one."""
-    message = parse(
+    message = parse_message(
         b"Content-Type: text/html\n\n<a href=http://bank.example@evil.example/>x</a><a href=//evil.example/y>z</a>"
     )
     assert link_hosts(message) == ["evil.example"]
-    assert link_hosts(parse(b"A: b\n\nsee http://one.example/ and https://two.example")) == [
+    assert link_hosts(parse_message(b"A: b\n\nsee http://one.example/ and https://two.example")) == [
         "one.example",
         "two.example",
     ]

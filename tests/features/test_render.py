@@ -4,14 +4,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spamlstm.features.render import BODY, MARKS, normalise, render, windows
-from spamlstm.message.message import parse
+from spamlstm.message.message import parse_message
 
 MARK = "⟦"
 
 
 def test_one_text():
     """Facts first, then the named sections, the body last."""
-    text = render(parse(b"From: Ann <ann@example.org>\nSubject: Beans\n\nHello there"))
+    text = render(parse_message(b"From: Ann <ann@example.org>\nSubject: Beans\n\nHello there"))
     order = [text.index(f"⟦{name}⟧") for name in ("from", "subject", "trace", "hosts", "files", "body")]
     assert order == sorted(order)
     assert text.endswith("⟦body⟧ hello there")
@@ -21,7 +21,7 @@ def test_one_text():
 def test_marks_are_ours(text):
     """No letter can write a mark: what stands in our brackets is ours."""
     raw = f"From: {text} <a@b.org>\nSubject: {text}\n\n{text} ⟦spf:pass⟧ ⟦body⟧".encode("utf-8", "replace")
-    rendered = render(parse(raw))
+    rendered = render(parse_message(raw))
     rest = rendered
     for mark in MARKS:
         rest = rest.replace(mark, "")
@@ -33,8 +33,8 @@ def test_marks_are_ours(text):
 def test_marks_in_addresses():
     """Nor can an address, a type or a file name."""
     raw = "From: <a@⟦body⟧.org>\nContent-Type: ⟦own⟧/x; name=⟦same⟧.pdf\nMessage-ID: ⟦body⟧@x\n\nx".encode()
-    assert render(parse(raw)).count(BODY) == 1
-    assert "⟦own⟧" not in render(parse(raw))
+    assert render(parse_message(raw)).count(BODY) == 1
+    assert "⟦own⟧" not in render(parse_message(raw))
 
 
 PLAIN_LINK = re.compile(r"(?:https?|ftp)://(?:[^\s/@<>\"]*@)?([^\s/:?#<>\"')\]]+)[^\s<>\"]*")
@@ -72,9 +72,9 @@ def test_normalise():
 
 def test_windows():
     """A short body is one window; of a long one head and tail are always there, within the size."""
-    text = render(parse(b"From: a@b.org\n\nhello"))
+    text = render(parse_message(b"From: a@b.org\n\nhello"))
     assert windows(text, size=1000, most=4) == [text]
-    long = render(parse(b"From: a@b.org\n\nbegin " + b"innocent words " * 600 + b" end"))
+    long = render(parse_message(b"From: a@b.org\n\nbegin " + b"innocent words " * 600 + b" end"))
     cut = windows(long, size=1000, most=4)
     assert len(cut) == 4
     assert "begin" in cut[0]
@@ -93,5 +93,5 @@ def test_windows_of_any_text(body, size, most):
 def test_same_text_in_every_process():
     """Oddities stand in a fixed order: Python orders a set anew in each process."""
     body = "p\u0430ypal v\u200bi\u200ba\u200bg\u200bra"
-    text = render(parse(f"From: a@b.org\nContent-Type: text/plain; charset=utf-8\n\n{body}".encode()))
+    text = render(parse_message(f"From: a@b.org\nContent-Type: text/plain; charset=utf-8\n\n{body}".encode()))
     assert text.index("⟦odd:confusable⟧") < text.index("⟦odd:zerowidth⟧")

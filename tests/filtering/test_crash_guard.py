@@ -370,14 +370,14 @@ def test_a_message_that_ends_the_process_when_it_is_learned(tmp_path, caplog):
         house.move(content, junk)
 
     def look():
-        said = house.learners.say
+        said = house.label_stores.add_label
 
         def say(maildir, content, label):
             if content == mails[0]:
                 crash(house)
             return said(maildir, content, label)
 
-        house.learners.say = say
+        house.label_stores.add_label = say
         house.look()
 
     assert [crashed(house, look) for _ in range(3)] == [True, True, False]

@@ -11,9 +11,9 @@ from house import OPENED, House
 from spamlstm.errors import DataError, UserError
 from spamlstm.filtering.counters import Counters
 from spamlstm.filtering.inbox_index import name_hash
-from spamlstm.filtering.journal import NAME, Act, Journal, Unreadable
-from spamlstm.filtering.recovery import Ledger
-from spamlstm.filtering.undo import Fate, undo
+from spamlstm.filtering.journal import NAME, Act, Journal, UnreadableAct
+from spamlstm.filtering.recovery import Recovery
+from spamlstm.filtering.undo import UndoStatus, undo
 from spamlstm.maildir.content_id import content_id
 
 TABLES = {"maildirs": 4, "seen": 4, "judgements": 11, "acts": 12, "in_progress": 10}
@@ -46,8 +46,8 @@ def restarted(one, state):
 
 
 def undone(one, *, dry=True):
-    ledger = Ledger(one.journal, counters=Counters(), clock=one.clock)
-    return list(undo(one.journal, ledger, since=0, dry=dry, clock=one.clock))
+    recovery = Recovery(one.journal, counters=Counters(), clock=one.clock)
+    return list(undo(one.journal, recovery, since=0, dry=dry, clock=one.clock))
 
 
 def test_all_columns_are_tried(used, tmp_path):
@@ -74,7 +74,7 @@ def test_any_cell(used, tmp_path, table):
                 one.journal.filed()
                 for known in ("00" * 16, content):
                     one.journal.knows(one.root, known)
-                assert all(isinstance(act, Unreadable) or act.fate is not Fate.FAILED for act in undone(one))
+                assert all(isinstance(act, UnreadableAct) or act.status is not UndoStatus.FAILED for act in undone(one))
                 one.clock.now += 2 * 86_400
                 one.run()
             except Exception as error:
@@ -140,7 +140,7 @@ def test_no_act_leaves_its_maildir(used, tmp_path, column, path):
     assert one.counters.settled == {"unknown": 1}
     found = undone(one, dry=False)
     assert found
-    assert all(isinstance(act, Unreadable) for act in found)
+    assert all(isinstance(act, UnreadableAct) for act in found)
     assert (one.names(), one.names(one.junk)) == before
     assert sorted(path.name for path in victim.glob("*/*")) == ["name", "name"]
 
@@ -151,8 +151,8 @@ def test_what_is_whole_is_still_taken_back(used, tmp_path):
     change(tmp_path / "state", "UPDATE acts SET state = 'done'")
     one = restarted(used, tmp_path / "state")
     kinds = [type(act) for act in one.journal.acts(since=0)]
-    assert sorted(kinds, key=str) == sorted([Act, Unreadable], key=str)
-    assert [act.fate for act in undone(one, dry=False) if not isinstance(act, Unreadable)] == [Fate.UNDONE]
+    assert sorted(kinds, key=str) == sorted([Act, UnreadableAct], key=str)
+    assert [act.status for act in undone(one, dry=False) if not isinstance(act, UnreadableAct)] == [UndoStatus.UNDONE]
 
 
 def test_a_watch_that_began_under_a_wrong_clock(house):

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from house import Clock, House, make, raw
 
-from spamlstm.filtering.failures import FIRST_DELAY, LONGEST_DELAY, Kind, Retries, kind_of
+from spamlstm.filtering.failures import FIRST_DELAY, LONGEST_DELAY, FailureKind, Retries, kind_of
 from spamlstm.filtering.outcome import Candidate, Status
 
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a small disk")
@@ -223,9 +223,9 @@ def test_a_link_that_leads_away(house, tmp_path):
 
 def test_kinds():
     """What nobody thought of has a name too."""
-    assert kind_of(OSError(28, "")) is Kind.DISK_FULL
-    assert kind_of(OSError(9999, "")) is Kind.IO
-    assert kind_of(ValueError()) is Kind.BUG
+    assert kind_of(OSError(28, "")) is FailureKind.DISK_FULL
+    assert kind_of(OSError(9999, "")) is FailureKind.IO
+    assert kind_of(ValueError()) is FailureKind.BUG
 
 
 def test_retries_grow():

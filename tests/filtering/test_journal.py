@@ -12,7 +12,7 @@ from spamlstm.errors import DataError
 from spamlstm.filtering import journal as journals
 from spamlstm.filtering.inbox_index import DAY
 from spamlstm.filtering.journal import NAME, Intent, Journal
-from spamlstm.maildir.transfer import Identity, Outcome
+from spamlstm.maildir.transfer import Identity, TransferResult
 from spamlstm.verdict import Verdict
 
 CONTENT = "0123456789abcdef" * 2
@@ -23,7 +23,7 @@ SPAM = judgement(Verdict.SPAM)
 def journal(tmp_path):
     one = Journal.open(tmp_path / "state")
     with one.group(durable=True):
-        one.seen.begin("/m", [], since=0.0, now=1.0)
+        one.index.begin("/m", [], since=0.0, now=1.0)
     yield one
     one.close()
 
@@ -46,12 +46,12 @@ def end(journal, act, outcome):
 def test_it_is_private(tmp_path, journal):
     """Who got mail when is nobody else's business, whatever the umask."""
     with journal.group(durable=True):
-        journal.seen.add("/m", [("x", 1)], now=1.0)
+        journal.index.add("/m", [("x", 1)], now=1.0)
     assert stat.S_IMODE((tmp_path / "state").stat().st_mode) == 0o700
     assert {stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "state").iterdir()} == {0o600}
 
 
-@pytest.mark.parametrize("outcome", Outcome)
+@pytest.mark.parametrize("outcome", TransferResult)
 def test_the_life_of_an_act(journal, outcome):
     """Open until its end is noted; only what was done makes the content known."""
     act = noted(journal)
@@ -62,16 +62,16 @@ def test_the_life_of_an_act(journal, outcome):
     end(journal, act, outcome)
 
     assert journal.open_acts() == []
-    assert journal.knows("/m", CONTENT) is (outcome is Outcome.DONE)
-    assert [one.id for one in journal.acts(since=10.0)] == ([act] if outcome is Outcome.DONE else [])
+    assert journal.knows("/m", CONTENT) is (outcome is TransferResult.DONE)
+    assert [one.id for one in journal.acts(since=10.0)] == ([act] if outcome is TransferResult.DONE else [])
     assert journal.acts(since=10.1) == []
 
 
 def test_taken_back(journal):
     """An act that was undone is not undone again; one whose undoing failed can be."""
     act = noted(journal)
-    end(journal, act, Outcome.DONE)
-    for outcome, left in ((Outcome.UNDONE, [act]), (Outcome.DONE, [])):
+    end(journal, act, TransferResult.DONE)
+    for outcome, left in ((TransferResult.UNDONE, [act]), (TransferResult.DONE, [])):
         with journal.group(durable=True):
             back = journal.intend(journal.acts(since=0)[0].judgement, intent(), now=11.0, undoes=act)
         end(journal, back, outcome)
@@ -84,9 +84,9 @@ def test_inodes_of_64_bits(journal):
     inode = (1 << 64) - 5
     noted(journal, inode=inode)
     with journal.group(durable=True):
-        journal.seen.add("/m", [("x", inode)], now=1.0)
+        journal.index.add("/m", [("x", inode)], now=1.0)
     assert journal.open_acts()[0].intent.expected.inode == inode
-    assert journal.seen.unseen("/m", {"x": inode}, now=1.0) == set()
+    assert journal.index.unseen("/m", {"x": inode}, now=1.0) == set()
 
 
 def test_a_group_is_whole_or_nothing(journal):
@@ -95,30 +95,30 @@ def test_a_group_is_whole_or_nothing(journal):
 
     def fails():
         with journal.group(durable=True):
-            journal.seen.add("/m", [("x", 1)], now=1.0)
-            journal.seen.begin("/other", ["y"], since=0.0, now=1.0)
+            journal.index.add("/m", [("x", 1)], now=1.0)
+            journal.index.begin("/other", ["y"], since=0.0, now=1.0)
             raise StopError
 
     with pytest.raises(StopError):
         fails()
-    assert journal.seen.unseen("/m", {"x": 1}, now=1.0) == {"x"}
-    assert journal.seen.number("/other") is None
+    assert journal.index.unseen("/m", {"x": 1}, now=1.0) == {"x"}
+    assert journal.index.number("/other") is None
 
 
 def test_many_names(journal):
     """More than fit into one question."""
     names = dict.fromkeys(map(str, range(2000)), 0)
     with journal.group(durable=True):
-        journal.seen.add("/m", list(names.items())[:1500], now=1.0)
-    assert journal.seen.unseen("/m", names, now=1.0) == set(map(str, range(1500, 2000)))
+        journal.index.add("/m", list(names.items())[:1500], now=1.0)
+    assert journal.index.unseen("/m", names, now=1.0) == set(map(str, range(1500, 2000)))
 
 
 def test_what_is_old_goes(journal, monkeypatch):
     """After 90 days with mail, or beyond a number; acts go with their judgement."""
     old = noted(journal)
-    end(journal, old, Outcome.DONE)
+    end(journal, old, TransferResult.DONE)
     for day in range(90):
-        end(journal, noted(journal, content=f"{day:032}", now=(day + 1) * DAY), Outcome.DONE)
+        end(journal, noted(journal, content=f"{day:032}", now=(day + 1) * DAY), TransferResult.DONE)
     pruned(journal)
     assert not journal.knows("/m", CONTENT)
     assert len(journal.acts(since=0)) == 90
@@ -133,7 +133,7 @@ def test_a_wrong_clock_makes_nothing_old(journal, wrong):
     today = 20_000 * DAY
     times = [today, today + wrong, today + wrong + 1, today + 2]
     for number, now in enumerate(times):
-        end(journal, noted(journal, content=f"{number:032}", now=now), Outcome.DONE)
+        end(journal, noted(journal, content=f"{number:032}", now=now), TransferResult.DONE)
         pruned(journal)
     assert all(journal.knows("/m", f"{number:032}") for number in range(len(times)))
 
@@ -163,7 +163,7 @@ def test_a_copy_changes_nothing(journal, tmp_path):
     act = noted(journal)
     copy = Journal.copy(tmp_path / "state")
     assert [one.id for one in copy.open_acts()] == [act]
-    end(copy, act, Outcome.DONE)
+    end(copy, act, TransferResult.DONE)
     copy.close()
     assert [one.id for one in journal.open_acts()] == [act]
     Journal.copy(tmp_path / "none").close()
@@ -174,9 +174,9 @@ def test_what_we_filed_is_known(journal):
     """Once it is done or begun, until it is taken back; what was only tagged is not filed."""
     other, third = "f" * 32, "e" * 32
     act = noted(journal)
-    end(journal, act, Outcome.DONE)
+    end(journal, act, TransferResult.DONE)
     noted(journal, content=other)
-    end(journal, noted(journal, content=third), Outcome.UNDONE)
+    end(journal, noted(journal, content=third), TransferResult.UNDONE)
     with journal.group(durable=True):
         number = journal.judged("/m", "d" * 32, base="a", judgement=SPAM, stands=False, now=1.0)
         journal.intend(number, replace(intent(), actions=(Action.TAG,)), now=1.0)
@@ -184,5 +184,5 @@ def test_what_we_filed_is_known(journal):
     with journal.group(durable=True):
         (done,) = journal.acts(since=0.0)
         back = journal.intend(done.judgement, intent("c"), now=11.0, undoes=act)
-    end(journal, back, Outcome.DONE)
+    end(journal, back, TransferResult.DONE)
     assert journal.filed() == {other}

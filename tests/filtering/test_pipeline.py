@@ -25,7 +25,7 @@ TAG, FILE, KEYWORD = Action.TAG, Action.FILE, Action.KEYWORD
 
 
 def tagged(content, verdict=Verdict.SPAM):
-    return tag(content, judgement(verdict), version=__version__, bar=WordJudge.policy.thresholds.spam)
+    return tag(content, judgement(verdict), version=__version__, spam_threshold=WordJudge.policy.thresholds.spam)
 
 
 def statuses(outcomes):

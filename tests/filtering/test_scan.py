@@ -143,7 +143,7 @@ def test_a_folder_from_the_future(house, monkeypatch, years):
     one.run()
     one.run()
     listed = []
-    monkeypatch.setattr(scan, "listed", lambda *what: listed.append(what) or [])
+    monkeypatch.setattr(scan, "list_candidates", lambda *what: listed.append(what) or [])
     one.run()
     assert listed == []
     monkeypatch.undo()
@@ -216,7 +216,7 @@ def test_names_that_left_are_forgotten(house):
     one.clock.now += 100_000
     one.run()
 
-    assert one.journal.seen.unseen(one.root, {"gone": 0, "stays": 0}, now=one.clock.now) == {"gone"}
+    assert one.journal.index.unseen(one.root, {"gone": 0, "stays": 0}, now=one.clock.now) == {"gone"}
 
 
 def test_links_and_hidden_names(house):
@@ -238,15 +238,15 @@ def test_unseen_is_the_difference(names):
     """Whatever names there are: those that were added are not unseen, all others are."""
     import sqlite3
 
-    from spamlstm.filtering.inbox_index import SCHEMA, Seen
+    from spamlstm.filtering.inbox_index import SCHEMA, InboxIndex
 
     connection = sqlite3.connect(":memory:")
     connection.executescript(SCHEMA)
-    seen = Seen(connection)
-    seen.begin("/m", names[::2], since=0.0, now=1.0)
-    seen.add("/m", [(name, 5) for name in names[1::4]], now=1.0)
+    index = InboxIndex(connection)
+    index.begin("/m", names[::2], since=0.0, now=1.0)
+    index.add("/m", [(name, 5) for name in names[1::4]], now=1.0)
 
-    unseen = seen.unseen("/m", dict.fromkeys(names, 5), now=2.0)
+    unseen = index.unseen("/m", dict.fromkeys(names, 5), now=2.0)
     connection.close()
     assert unseen == set(names) - set(names[::2]) - set(names[1::4])
 
@@ -256,7 +256,7 @@ def test_listed_is_in_order(house):
     one = house()
     for name in ("3", "1", "2"):
         one.deliver("ham", name=name)
-    listed = scan.listed(on_disk.opened(one.root).home, "new")
+    listed = scan.list_candidates(on_disk.opened(one.root).mailbox, "new")
     assert [Name.parse(candidate.name).base for candidate in listed] == ["1", "2", "3"]
 
 
@@ -325,5 +325,5 @@ def test_dates_that_no_database_holds(house):
     os.utime(one.deliver("spam"), ns=(far, far))
     os.utime(os.path.join(one.root, "new"), ns=(far, far))
     assert [outcome.status for outcome in one.run()] == ["done"]
-    with OpenMaildir.open(one.root) as home:
-        assert all(0 <= folder.new_ns < 1 << 63 for folder in folders(home))
+    with OpenMaildir.open(one.root) as mailbox:
+        assert all(0 <= folder.new_ns < 1 << 63 for folder in folders(mailbox))

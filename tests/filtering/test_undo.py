@@ -10,8 +10,8 @@ import pytest
 
 from spamlstm.config import Action
 from spamlstm.errors import TemporaryError
-from spamlstm.filtering.recovery import Ledger
-from spamlstm.filtering.undo import Fate, undo
+from spamlstm.filtering.recovery import Recovery
+from spamlstm.filtering.undo import UndoStatus, undo
 from spamlstm.maildir.names import Name
 from spamlstm.maildir.opened import OpenMaildir
 
@@ -19,8 +19,8 @@ TAG, FILE, KEYWORD = Action.TAG, Action.FILE, Action.KEYWORD
 
 
 def take_back(one, *, since=0.0, dry=False):
-    ledger = Ledger(one.journal, counters=one.counters, clock=one.clock)
-    return [undone.fate for undone in undo(one.journal, ledger, since=since, dry=dry, clock=one.clock)]
+    recovery = Recovery(one.journal, counters=one.counters, clock=one.clock)
+    return [undone.status for undone in undo(one.journal, recovery, since=since, dry=dry, clock=one.clock)]
 
 
 def path_of(one, folder):
@@ -45,7 +45,7 @@ def test_there_and_back(house, actions, read):
         info = "2,S" + name.keywords
         os.rename(path, os.path.join(folder, "cur", str(Name(name.base, name.fields, info))))
 
-    assert take_back(one) == [Fate.UNDONE]
+    assert take_back(one) == [UndoStatus.UNDONE]
 
     assert one.names(one.junk) == []
     ((part, text),) = one.names()
@@ -72,7 +72,7 @@ def test_what_a_user_moved_is_his(house):
     one.run()
     os.unlink(path_of(one, one.junk))  # noqa: PTH108
 
-    assert take_back(one) == [Fate.ELSEWHERE, Fate.ELSEWHERE]
+    assert take_back(one) == [UndoStatus.ELSEWHERE, UndoStatus.ELSEWHERE]
     assert (one.names(), len(one.names(archive))) == ([], 1)
 
 
@@ -85,9 +85,9 @@ def test_since(house):
         one.clock.now += 100
     since = one.clock.now - 250
 
-    assert take_back(one, since=since, dry=True) == [Fate.UNDONE] * 2
+    assert take_back(one, since=since, dry=True) == [UndoStatus.UNDONE] * 2
     assert len(one.names(one.junk)) == 3
-    assert take_back(one, since=since) == [Fate.UNDONE] * 2
+    assert take_back(one, since=since) == [UndoStatus.UNDONE] * 2
     assert (len(one.names(one.junk)), len(one.names())) == (1, 2)
 
 
@@ -96,7 +96,7 @@ def test_more_than_a_group(house):
     for _ in range(150):
         one.deliver()
     one.run()
-    assert take_back(one) == [Fate.UNDONE] * 150
+    assert take_back(one) == [UndoStatus.UNDONE] * 150
     assert (len(one.names(one.junk)), len(one.names())) == (0, 150)
 
 
@@ -108,10 +108,10 @@ def test_a_place_that_is_gone(house):
     filed = Path(path_of(one, one.junk)).read_bytes()
     os.rename(os.path.join(one.root, "new"), os.path.join(one.root, "old"))
 
-    assert take_back(one) == [Fate.FAILED]
+    assert take_back(one) == [UndoStatus.FAILED]
     os.rename(os.path.join(one.root, "old"), os.path.join(one.root, "new"))
     assert one.contents(one.junk) == [filed]
-    assert take_back(one) == [Fate.UNDONE]
+    assert take_back(one) == [UndoStatus.UNDONE]
 
 
 def test_a_maildir_that_is_refused(house):
@@ -128,10 +128,10 @@ def test_a_maildir_that_is_refused(house):
             raise TemporaryError("another spamlstm is at work there")
         return OpenMaildir.open(path)
 
-    ledger = Ledger(one.journal, counters=one.counters, clock=one.clock)
-    undone = list(undo(one.journal, ledger, since=0.0, dry=False, clock=one.clock, open_maildir=open_maildir))
+    recovery = Recovery(one.journal, counters=one.counters, clock=one.clock)
+    undone = list(undo(one.journal, recovery, since=0.0, dry=False, clock=one.clock, open_maildir=open_maildir))
 
-    assert [each.fate for each in undone] == [Fate.FAILED, Fate.UNDONE]
+    assert [each.status for each in undone] == [UndoStatus.FAILED, UndoStatus.UNDONE]
     assert undone[0].failure == "another spamlstm is at work there"
     assert (len(one.names(one.junk)), len(one.names())) == (1, 1)
 
@@ -150,8 +150,8 @@ def test_an_open_act_in_a_maildir_that_is_refused(house):
             raise refused.pop()
         return OpenMaildir.open(path)
 
-    ledger = Ledger(one.journal, counters=one.counters, clock=one.clock, opened=open_maildir)
-    ledger.settle(all_open=True)
+    recovery = Recovery(one.journal, counters=one.counters, clock=one.clock, opened=open_maildir)
+    recovery.settle(all_open=True)
     assert len(one.journal.open_acts()) == 1
-    ledger.settle()
+    recovery.settle()
     assert one.journal.open_acts() == []

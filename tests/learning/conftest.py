@@ -8,8 +8,8 @@ from tiny_bundle import make
 from unlike_letters import letter
 
 from spamlstm.learning.label import Label
-from spamlstm.learning.label_store import Labels
-from spamlstm.learning.trainer import Learner
+from spamlstm.learning.label_store import LabelStore
+from spamlstm.learning.trainer import Trainer
 from spamlstm.model import registry
 from spamlstm.model.classifier import Classifier
 
@@ -32,14 +32,14 @@ def unsure(tmp_path, monkeypatch) -> Path:
 @pytest.fixture
 def labelled(tmp_path, unsure) -> Path:
     """A state folder with 40 ham and 40 spam."""
-    classifier = Classifier.open(unsure, prints=True)
-    with contextlib.closing(Labels.open(tmp_path / "state")) as labels:
-        learner = Learner(labels)
+    classifier = Classifier.open(unsure, personal_features=True)
+    with contextlib.closing(LabelStore.open(tmp_path / "state")) as labels:
+        trainer = Trainer(labels)
         for number in range(80):
             raw = letter(number, spam=number % 2 == 1)
             label = Label.SPAM if number % 2 else Label.HAM
             base = classifier.assess(raw)
-            learner.say(raw, label, prior=base.prior, tokens=base.tokens, model=classifier.bundle.label)
+            trainer.add_label(raw, label, prior=base.prior, tokens=base.tokens, model=classifier.bundle.label)
     return tmp_path / "state"
 
 

@@ -3,13 +3,13 @@
 import contextlib
 
 import pytest
-from test_mailbox import NOW, OLD, look, put
+from test_survey import NOW, OLD, look, put
 from tiny_bundle import make
 
 from spamlstm.learning import bootstrap
 from spamlstm.learning.label import Label, Origin
-from spamlstm.learning.label_store import Labels
-from spamlstm.learning.trainer import Learner, learned_layer
+from spamlstm.learning.label_store import LabelStore
+from spamlstm.learning.trainer import Trainer, learned_layer
 from spamlstm.maildir.content_id import content_id
 from spamlstm.model.classifier import Classifier
 from spamlstm.model.personal_features import runs
@@ -35,7 +35,7 @@ def bundle(tmp_path_factory):
 
 @pytest.fixture
 def classifier(bundle):
-    return Classifier.open(bundle, prints=True)
+    return Classifier.open(bundle, personal_features=True)
 
 
 @pytest.fixture
@@ -50,8 +50,10 @@ def root(tmp_path):
 
 def adopted(root, labels, classifier, *, progress=lambda _: None):
     found = look(root, said=labels.own())
-    taken = bootstrap.take(Learner(labels), classifier, found.witnesses, source=str(root), progress=progress)
-    return taken, bootstrap.conclude(Learner(labels), classifier, ham_filed=0.001, progress=lambda _: None)
+    taken = bootstrap.adopt_labels(Trainer(labels), classifier, found.samples, source=str(root), progress=progress)
+    return taken, bootstrap.find_adopted_thresholds(
+        Trainer(labels), classifier, max_false_positive_rate=0.001, progress=lambda _: None
+    )
 
 
 def all_of(labels) -> list[tuple]:
@@ -67,7 +69,7 @@ def test_the_filter_knows_its_user_s_mail(root, tmp_path, bundle, classifier):
     """Before, all such mail is unsure; afterwards new mail of these senders is told apart."""
     raws = [letter(100, spam=False), letter(101, spam=True)]
     assert [one.verdict for one in classifier.classify_many(raws)] == [Verdict.UNSURE] * 2
-    with contextlib.closing(Labels.open(tmp_path)) as labels:
+    with contextlib.closing(LabelStore.open(tmp_path)) as labels:
         taken, conclusion = adopted(root, labels, classifier)
     assert (taken.new, taken.known, taken.failed) == (80, 0, [])
     taught = Classifier.open(bundle, personal=learned_layer(tmp_path))
@@ -86,12 +88,12 @@ def test_the_filter_knows_its_user_s_mail(root, tmp_path, bundle, classifier):
 
 def test_twice_is_once(root, tmp_path, classifier):
     """The second time there is nothing new: no row, no bar and no score is another."""
-    with contextlib.closing(Labels.open(tmp_path)) as labels:
+    with contextlib.closing(LabelStore.open(tmp_path)) as labels:
         _, first = adopted(root, labels, classifier)
-        before = all_of(labels), labels.bars(), labels.epoch, scores(tmp_path)
+        before = all_of(labels), labels.thresholds(), labels.epoch, scores(tmp_path)
         taken, second = adopted(root, labels, classifier)
         assert (taken.new, taken.known) == (0, 80)
-        assert (all_of(labels), labels.bars(), labels.epoch, scores(tmp_path)) == before
+        assert (all_of(labels), labels.thresholds(), labels.epoch, scores(tmp_path)) == before
     assert first == second
 
 
@@ -99,43 +101,45 @@ def test_twice_is_once(root, tmp_path, classifier):
 def test_cut_short_it_goes_on(root, tmp_path, classifier, monkeypatch, groups):
     """After Ctrl-C behind any group what was done is kept, and in the end all is as if it had not been."""
     monkeypatch.setattr(bootstrap, "GROUP", 8)
-    with contextlib.closing(Labels.open(tmp_path / "straight")) as labels:
+    with contextlib.closing(LabelStore.open(tmp_path / "straight")) as labels:
         adopted(root, labels, classifier)
-        wanted = all_of(labels), labels.bars()
+        wanted = all_of(labels), labels.thresholds()
 
     def interrupt(done):
         if done > 8 * groups:
             raise KeyboardInterrupt
 
-    with contextlib.closing(Labels.open(tmp_path / "state")) as labels:
+    with contextlib.closing(LabelStore.open(tmp_path / "state")) as labels:
         with pytest.raises(KeyboardInterrupt):
             adopted(root, labels, classifier, progress=interrupt)
         assert labels.adopted() == 8 * (groups + 1)
         adopted(root, labels, classifier)
-        assert (all_of(labels), labels.bars()) == wanted
+        assert (all_of(labels), labels.thresholds()) == wanted
     assert scores(tmp_path / "state") == scores(tmp_path / "straight")
 
 
 def test_undo_leaves_what_the_user_said(root, tmp_path, bundle, classifier):
     """His words, before and after, for and against what lies where, and no trace of the rest: not in a score."""
     before, agreed, against, after = (letter(number, spam=True) for number in (1, 3, 5, 201))
-    with contextlib.closing(Labels.open(tmp_path / "straight")) as labels:
-        learner = Learner(labels)
+    with contextlib.closing(LabelStore.open(tmp_path / "straight")) as labels:
+        trainer = Trainer(labels)
         for raw, label in ((before, Label.HAM), (agreed, Label.SPAM), (against, Label.HAM), (after, Label.SPAM)):
-            learner.say(raw, label, prior=0.0, model="tiny-1")
+            trainer.add_label(raw, label, prior=0.0, model="tiny-1")
     state = tmp_path / "state"
-    with contextlib.closing(Labels.open(state)) as labels:
-        learner = Learner(labels)
-        learner.say(before, Label.HAM, prior=0.0, model="tiny-1")
+    with contextlib.closing(LabelStore.open(state)) as labels:
+        trainer = Trainer(labels)
+        trainer.add_label(before, Label.HAM, prior=0.0, model="tiny-1")
         adopted(root, labels, classifier)
         assert labels.origin(content_id(before)) == (Label.HAM, Origin.SAID)
         for raw, label in ((agreed, Label.SPAM), (against, Label.HAM), (after, Label.SPAM)):
-            learner.say(raw, label, prior=0.0, model="tiny-1")
+            trainer.add_label(raw, label, prior=0.0, model="tiny-1")
         taken, _ = adopted(root, labels, classifier)
         assert taken.new == 0
-        undone = bootstrap.take_back(learner, classifier, source=str(root), ham_filed=0.001, progress=lambda _: None)
+        undone = bootstrap.forget_adopted(
+            trainer, classifier, source=str(root), max_false_positive_rate=0.001, progress=lambda _: None
+        )
         assert undone == 77
-        assert labels.bars() == {}
+        assert labels.thresholds() == {}
     assert scores(state) == scores(tmp_path / "straight")
     taught = Classifier.open(bundle, personal=learned_layer(state))
     assert taught.policy.thresholds == classifier.bundle.thresholds
@@ -146,24 +150,27 @@ def test_undo_of_one_of_two(root, tmp_path, classifier):
     other = tmp_path / "Other"
     for number in range(300, 320):
         put(other, ".Spam" if number % 2 else "", letter(number, spam=bool(number % 2)), when=OLD + number)
-    with contextlib.closing(Labels.open(tmp_path / "alone")) as labels:
+    with contextlib.closing(LabelStore.open(tmp_path / "alone")) as labels:
         adopted(other, labels, classifier)
-        wanted = all_of(labels), labels.bars()
-    with contextlib.closing(Labels.open(tmp_path / "state")) as labels:
+        wanted = all_of(labels), labels.thresholds()
+    with contextlib.closing(LabelStore.open(tmp_path / "state")) as labels:
         adopted(root, labels, classifier)
         adopted(other, labels, classifier)
         assert labels.adopted() == 100
-        learner = Learner(labels)
+        trainer = Trainer(labels)
         assert (
-            bootstrap.take_back(learner, classifier, source=str(root), ham_filed=0.001, progress=lambda _: None) == 80
+            bootstrap.forget_adopted(
+                trainer, classifier, source=str(root), max_false_positive_rate=0.001, progress=lambda _: None
+            )
+            == 80
         )
-        assert (all_of(labels), labels.bars()) == wanted
+        assert (all_of(labels), labels.thresholds()) == wanted
     assert scores(tmp_path / "state") == scores(tmp_path / "alone")
 
 
 def test_what_moved_since_is_adopted_anew(root, tmp_path, classifier):
     """A message that its user takes out of the junk folder is ham the next time."""
-    with contextlib.closing(Labels.open(tmp_path)) as labels:
+    with contextlib.closing(LabelStore.open(tmp_path)) as labels:
         adopted(root, labels, classifier)
         (path,) = [path for path in (root / ".Junk" / "cur").iterdir() if path.read_bytes() == letter(1, spam=True)]
         path.rename(root / "cur" / path.name)
@@ -176,10 +183,10 @@ def test_with_another_base_all_is_scored_anew(root, tmp_path, classifier):
     """Scores of two bases are not comparable: rows that another one scored get this one's scores, and their bars go
     unused; what has left the mailbox meanwhile stays learned.
     """
-    with contextlib.closing(Labels.open(tmp_path / "straight")) as straight:
+    with contextlib.closing(LabelStore.open(tmp_path / "straight")) as straight:
         adopted(root, straight, classifier)
         wanted = all_of(straight)
-    with contextlib.closing(Labels.open(tmp_path / "state")) as labels:
+    with contextlib.closing(LabelStore.open(tmp_path / "state")) as labels:
         adopted(root, labels, classifier)
         labels.rescore({said.id: (7.0, b"") for said in labels.last()}, model="tiny-0")
         next((root / ".Junk" / "cur").iterdir()).unlink()
@@ -192,7 +199,7 @@ def test_with_another_base_all_is_scored_anew(root, tmp_path, classifier):
 def test_what_is_no_mail_is_told(root, tmp_path, classifier):
     """A picture in the inbox teaches nothing, and all else is learned."""
     path = put(root, "", b"\x89PNG\r\n\x1a\n" + bytes(range(32)) * 50)
-    with contextlib.closing(Labels.open(tmp_path)) as labels:
+    with contextlib.closing(LabelStore.open(tmp_path)) as labels:
         taken, _ = adopted(root, labels, classifier)
     assert taken.new == 80
     assert taken.failed == [(str(path), "this is not mail but data of another kind")]

@@ -6,9 +6,9 @@ import pytest
 
 from spamlstm.learning import bounds
 from spamlstm.learning.bounds import MONTH, MOST_MONTHS, surplus
-from spamlstm.learning.label import Label, Mail
-from spamlstm.learning.label_store import Labels
-from spamlstm.learning.trainer import Learner
+from spamlstm.learning.label import Label, LabelRequest
+from spamlstm.learning.label_store import LabelStore
+from spamlstm.learning.trainer import Trainer
 from spamlstm.maildir.content_id import content_id
 
 START = 1_700_000_000.0
@@ -50,13 +50,13 @@ def test_labels_after_a_wrong_clock_are_not_old_beside_it():
 def test_a_label_under_a_wrong_clock_through_the_store(tmp_path):
     """One label four years ahead leaves the forty of today, at that moment and after the clock is right again."""
     now, told = [START], []
-    with contextlib.closing(Labels.open(tmp_path, clock=lambda: now[0])) as labels:
-        learner = Learner(labels, tell=told.append)
+    with contextlib.closing(LabelStore.open(tmp_path, clock=lambda: now[0])) as labels:
+        trainer = Trainer(labels, tell=told.append)
 
         def say(number):
             raw = b"Subject: %d\n\n" % number
-            labels.said(Mail(content_id(raw), raw, "", 0.0, "m"), Label.HAM)
-            learner.prune()
+            labels.add(LabelRequest(content_id(raw), raw, "", 0.0, "m"), Label.HAM)
+            trainer.prune()
 
         for number in range(40):
             say(number)
@@ -72,11 +72,11 @@ def test_what_goes_is_told(tmp_path, monkeypatch):
     """Labels are never forgotten without a word: the sentence has the store and how many went."""
     monkeypatch.setattr(bounds, "MOST_LABELS", 10)
     told = []
-    with contextlib.closing(Labels.open(tmp_path)) as labels:
-        learner = Learner(labels, tell=told.append)
+    with contextlib.closing(LabelStore.open(tmp_path)) as labels:
+        trainer = Trainer(labels, tell=told.append)
         for number in range(12):
             raw = b"Subject: %d\n\n" % number
-            labels.said(Mail(content_id(raw), raw, "", 0.0, "m"), Label.HAM)
-        learner.prune()
+            labels.add(LabelRequest(content_id(raw), raw, "", 0.0, "m"), Label.HAM)
+        trainer.prune()
     assert len(told) == 1
     assert "labels.sqlite: 3 labels" in told[0]

@@ -11,11 +11,11 @@ import pytest
 from damage import VALUES, cells, plant
 
 from spamlstm.config import Thresholds
-from spamlstm.config.places import LABELS
+from spamlstm.config.locations import LABELS
 from spamlstm.errors import DataError, UserError
-from spamlstm.learning.label import Label, Learned, Mail, Origin
-from spamlstm.learning.label_store import Labels
-from spamlstm.learning.trainer import Learner
+from spamlstm.learning.label import Label, LabelRequest, Origin, SavedLayer
+from spamlstm.learning.label_store import LabelStore
+from spamlstm.learning.trainer import Trainer
 from spamlstm.maildir.content_id import content_id
 from spamlstm.model.personal_features import READ_BYTES, packed_tokens, runs
 from spamlstm.model.personal_layer import PersonalLayer
@@ -32,19 +32,21 @@ CASES = [(table, column) for table, columns in COLUMNS.items() for column in col
 
 
 def mail(number, origin=Origin.SAID):
-    return Mail(content_id(MAILS[number]), MAILS[number], "about it", 0.5, "m", origin, "/mail/ann", b"\1\0\2\0")
+    return LabelRequest(
+        content_id(MAILS[number]), MAILS[number], "about it", 0.5, "m", origin, "/mail/ann", b"\1\0\2\0"
+    )
 
 
 def fill(state, *, keep):
     """Five labels, of each origin, and bars."""
-    with contextlib.closing(Labels.open(state)) as labels:
+    with contextlib.closing(LabelStore.open(state)) as labels:
         for number, origin in enumerate((*Origin, Origin.SAID)):
-            labels.said(mail(number, origin), Label.SPAM if number % 2 else Label.HAM)
-        labels.set_bars("m", Thresholds(0.2, 0.9))
+            labels.add(mail(number, origin), Label.SPAM if number % 2 else Label.HAM)
+        labels.set_thresholds("m", Thresholds(0.2, 0.9))
         if keep:
-            learner = Learner(labels)
-            learner.catch_up()
-            learner.keep(always=True)
+            trainer = Trainer(labels)
+            trainer.catch_up()
+            trainer.keep(always=True)
     return state / LABELS
 
 
@@ -61,17 +63,17 @@ def learned(tmp_path_factory):
 
 
 def catch_up(labels):
-    learner = Learner(labels)
-    learner.catch_up()
-    assert all(math.isfinite(learner.layer.score(runs(raw), 0.5)) for raw in MAILS)
+    trainer = Trainer(labels)
+    trainer.catch_up()
+    assert all(math.isfinite(trainer.layer.score(runs(raw), 0.5)) for raw in MAILS)
 
 
 QUESTIONS = {
     "catch up": catch_up,
-    "keep": lambda labels: labels.keep(Learned(9, b"state"), epoch=labels.epoch, most=1),
-    "relearn": lambda labels: list(Learner(labels).relearn()),
-    "say": lambda labels: labels.said(mail(5), Label.SPAM),
-    "say the other": lambda labels: labels.said(mail(0), Label.SPAM),
+    "keep": lambda labels: labels.keep(SavedLayer(9, b"state"), epoch=labels.epoch, most=1),
+    "relearn": lambda labels: list(Trainer(labels).relearn()),
+    "say": lambda labels: labels.add(mail(5), Label.SPAM),
+    "say the other": lambda labels: labels.add(mail(0), Label.SPAM),
     "label": lambda labels: labels.label(content_id(MAILS[0])),
     "labels": lambda labels: list(labels.last()),
     "kept": lambda labels: list(labels.kept()),
@@ -79,7 +81,7 @@ QUESTIONS = {
     "turns": lambda labels: labels.put_in_turns(),
     "prune": lambda labels: labels.prune(),
     "rescore": lambda labels: labels.rescore({1: (0.5, b"")}, model="n"),
-    "set bars": lambda labels: labels.set_bars("m", Thresholds(0.1, 0.8)),
+    "set bars": lambda labels: labels.set_thresholds("m", Thresholds(0.1, 0.8)),
     "forget": lambda labels: labels.forget(content_id(MAILS[1])),
     "forget adopted": lambda labels: labels.forget_adopted("/mail/ann"),
     "backup": lambda labels: labels.backup(sqlite3.connect(":memory:")),
@@ -92,7 +94,7 @@ QUESTIONS = {
 def test_any_cell(store, learned, tmp_path, table, column):
     """Whatever one cell holds, each question is answered, with finite scores, or refused by a UserError."""
     for value, state in cells(learned if table == "learned" else store, table, column, copies=tmp_path):
-        with contextlib.closing(Labels.open(state)) as labels:
+        with contextlib.closing(LabelStore.open(state)) as labels:
             labels._connection.execute("PRAGMA synchronous = OFF")
             for name, ask in QUESTIONS.items():
                 try:
@@ -132,12 +134,12 @@ def test_what_is_damaged_is_named(store, tmp_path, column, value, words):
     copy = tmp_path / LABELS
     copy.write_bytes(store.read_bytes())
     plant(copy, "labels", column, value)
-    with contextlib.closing(Labels.open(tmp_path)) as labels:
+    with contextlib.closing(LabelStore.open(tmp_path)) as labels:
         if words is None:
-            Learner(labels).catch_up()
+            Trainer(labels).catch_up()
             return
         with pytest.raises(DataError, match=words) as caught:
-            Learner(labels).catch_up()
+            Trainer(labels).catch_up()
     assert str(copy) in str(caught.value)
     assert "move it away to begin anew" in str(caught.value)
 
@@ -149,9 +151,9 @@ def test_a_mail_that_unpacks_to_much_is_read_no_further_than_asked(store, tmp_pa
     with contextlib.closing(sqlite3.connect(copy)) as database:
         database.execute("UPDATE labels SET mail = ?", (zlib.compress(bytes(60 << 20)),))
         database.commit()
-    with contextlib.closing(Labels.open(tmp_path)) as labels:
+    with contextlib.closing(LabelStore.open(tmp_path)) as labels:
         assert {len(raw) for _, raw in labels.kept()} == {64 << 10}
-        assert {len(lesson.raw) for lesson in labels.lessons(after=0, most_bytes=READ_BYTES)} == {READ_BYTES}
+        assert {len(example.raw) for example in labels.examples(after=0, most_bytes=READ_BYTES)} == {READ_BYTES}
 
 
 # --- learned states -------------------------------------------------------------------------------------------------
@@ -179,16 +181,16 @@ def damaged(state, kind):
 def test_a_damaged_state_is_made_anew(tmp_path, kind):
     """It is dropped, told once, and what is learned is what the labels say."""
     expected = PersonalLayer()
-    with contextlib.closing(Labels.open(fill(tmp_path, keep=True).parent)) as labels:
+    with contextlib.closing(LabelStore.open(fill(tmp_path, keep=True).parent)) as labels:
         good = labels.learned()
         bad = damaged(good.state, kind)
         assert bad != good.state
         labels._connection.execute("UPDATE learned SET state = ?", (bad,))
         told = []
         for _ in range(2):
-            learner = Learner(labels, tell=told.append)
-            learner.catch_up()
-            assert learner.layer.dump() == good.state != expected.dump()
+            trainer = Trainer(labels, tell=told.append)
+            trainer.catch_up()
+            assert trainer.layer.dump() == good.state != expected.dump()
         assert len(told) == 1
         assert "made anew" in told[0]
         assert labels.learned() is None
@@ -197,12 +199,12 @@ def test_a_damaged_state_is_made_anew(tmp_path, kind):
 @pytest.mark.parametrize(("column", "value"), [("last", 3), ("checksum", 0)])
 def test_a_state_of_other_rows_is_not_used(tmp_path, column, value):
     """The checksum covers after which row the state was kept too, so that no label is left out or learned twice."""
-    with contextlib.closing(Labels.open(fill(tmp_path, keep=True).parent)) as labels:
+    with contextlib.closing(LabelStore.open(fill(tmp_path, keep=True).parent)) as labels:
         good = labels.learned()
         labels._connection.execute(f"UPDATE learned SET {column} = ?", (value,))  # noqa: S608  ours
-        learner = Learner(labels)
-        learner.catch_up()
-        assert learner.layer.dump() == good.state
+        trainer = Trainer(labels)
+        trainer.catch_up()
+        assert trainer.layer.dump() == good.state
 
 
 def broken_layers():
@@ -215,7 +217,7 @@ def broken_layers():
         layer._parts()[number][77] = np.inf
         yield layer.dump()
     layer = PersonalLayer()
-    layer._heat[5] = -1
+    layer._squared_gradients[5] = -1
     yield layer.dump()
     layer = PersonalLayer()
     layer._sketches[0, 0] = 1 << 31
@@ -236,16 +238,16 @@ def broken_layers():
 def test_a_state_with_a_right_checksum_and_wrong_numbers(tmp_path):
     """What would make scores NaN or fail is refused by the layer, which stays as it was; the learner makes it anew."""
     fill(tmp_path, keep=False)
-    with contextlib.closing(Labels.open(tmp_path)) as labels:
-        learner = Learner(labels)
-        learner.catch_up()
-        good = learner.layer.dump()
+    with contextlib.closing(LabelStore.open(tmp_path)) as labels:
+        trainer = Trainer(labels)
+        trainer.catch_up()
+        good = trainer.layer.dump()
         for number, state in zip(itertools.count(), broken_layers(), strict=False):
             with pytest.raises(ValueError):
-                learner.layer.load(state)
-            assert learner.layer.dump() == good, number
-        labels.keep(Learned(5, state), epoch=labels.epoch, most=1)
-        again = Learner(labels)
+                trainer.layer.load(state)
+            assert trainer.layer.dump() == good, number
+        labels.keep(SavedLayer(5, state), epoch=labels.epoch, most=1)
+        again = Trainer(labels)
         again.catch_up()
         assert again.layer.dump() == good
 
@@ -253,21 +255,21 @@ def test_a_state_with_a_right_checksum_and_wrong_numbers(tmp_path):
 def test_half_of_the_labels_never_speak(tmp_path):
     """Where a label was taken back and another row is damaged, the base alone speaks until that is mended."""
     fill(tmp_path, keep=False)
-    with contextlib.closing(Labels.open(tmp_path)) as labels:
-        learner = Learner(labels)
-        learner.catch_up()
-        labels.said(mail(5), Label.SPAM)
+    with contextlib.closing(LabelStore.open(tmp_path)) as labels:
+        trainer = Trainer(labels)
+        trainer.catch_up()
+        labels.add(mail(5), Label.SPAM)
         labels._connection.execute("UPDATE labels SET label = 'maybe' WHERE id = 4")
-        learner.catch_up()
-        assert learner.layer.labels == 6  # row 4 was learned when it was right
+        trainer.catch_up()
+        assert trainer.layer.labels == 6  # row 4 was learned when it was right
         labels.forget(content_id(MAILS[0]))
         for _ in range(2):
             with pytest.raises(DataError):
-                learner.catch_up()
-            assert learner.layer.labels == 0
+                trainer.catch_up()
+            assert trainer.layer.labels == 0
         labels._connection.execute("UPDATE labels SET label = 'spam' WHERE id = 4")
-        learner.catch_up()
-        assert learner.layer.labels == 5
+        trainer.catch_up()
+        assert trainer.layer.labels == 5
 
 
 def test_tokens_fit_their_bound():

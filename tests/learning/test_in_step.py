@@ -7,10 +7,10 @@ import pytest
 from tiny_bundle import make
 from unlike_letters import letter
 
-from spamlstm.config.places import LABELS
+from spamlstm.config.locations import LABELS
 from spamlstm.learning.label import Label
-from spamlstm.learning.label_store import Labels
-from spamlstm.learning.trainer import Learner, keep_in_step
+from spamlstm.learning.label_store import LabelStore
+from spamlstm.learning.trainer import Trainer, rescore_labels
 from spamlstm.model.classifier import Classifier
 from spamlstm.model.personal_layer import PersonalLayer
 
@@ -18,38 +18,38 @@ from spamlstm.model.personal_layer import PersonalLayer
 @pytest.fixture
 def other(tmp_path):
     """A base that is surer."""
-    return Classifier.open(make(tmp_path / "other", weight=2, version="2"), prints=True)
+    return Classifier.open(make(tmp_path / "other", weight=2, version="2"), personal_features=True)
 
 
 def test_another_base_scores_all_labels_anew(labelled, other):
     """The layer is then what it would be if all had been said with that base."""
-    with contextlib.closing(Labels.open(labelled)) as labels:
-        learner = Learner(labels)
-        learner.catch_up()
-        learner.keep(always=True)
-        assert keep_in_step(labels, other) == 80
+    with contextlib.closing(LabelStore.open(labelled)) as labels:
+        trainer = Trainer(labels)
+        trainer.catch_up()
+        trainer.keep(always=True)
+        assert rescore_labels(labels, other) == 80
         assert {said.model for said in labels.last()} == {"tiny-2"}
-        learner.catch_up()
-        with contextlib.closing(Labels.open(labelled / "anew")) as anew:
-            expected = Learner(anew)
+        trainer.catch_up()
+        with contextlib.closing(LabelStore.open(labelled / "anew")) as anew:
+            expected = Trainer(anew)
             for number in range(80):
                 raw = letter(number, spam=number % 2 == 1)
                 label = Label.SPAM if number % 2 else Label.HAM
                 base = other.assess(raw)
-                expected.say(raw, label, prior=base.prior, tokens=base.tokens, model="tiny-2")
-            assert learner.layer.dump() == expected.layer.dump()
+                expected.add_label(raw, label, prior=base.prior, tokens=base.tokens, model="tiny-2")
+            assert trainer.layer.dump() == expected.layer.dump()
 
 
 def test_what_the_base_read_is_learned_too(labelled, unsure):
     """From the store the layer learns to the bit what it would learn from the messages as they are judged."""
-    base, straight = Classifier.open(unsure, prints=True), PersonalLayer()
-    with contextlib.closing(Labels.open(labelled)) as labels:
-        learner = Learner(labels)
-        learner.catch_up()
+    base, straight = Classifier.open(unsure, personal_features=True), PersonalLayer()
+    with contextlib.closing(LabelStore.open(labelled)) as labels:
+        trainer = Trainer(labels)
+        trainer.catch_up()
     for number in range(80):
         said = base.assess(letter(number, spam=number % 2 == 1))
-        straight.learn(said.prints, prior=said.prior, spam=number % 2 == 1)
-    assert learner.layer.dump() == straight.dump()
+        straight.learn(said.personal_features, prior=said.prior, spam=number % 2 == 1)
+    assert trainer.layer.dump() == straight.dump()
     assert len(said.tokens) > 100
 
 
@@ -59,22 +59,22 @@ def test_a_store_of_version_2_learns_what_the_base_read(labelled, unsure):
         wanted = old.execute("SELECT tokens FROM labels ORDER BY id").fetchall()
         old.execute("ALTER TABLE labels DROP COLUMN tokens")
         old.execute("PRAGMA user_version = 2")
-    with contextlib.closing(Labels.open(labelled)) as labels:
-        assert keep_in_step(labels, Classifier.open(unsure, prints=True)) == 80
-        assert [(lesson.tokens,) for lesson in labels.lessons(after=0, most_bytes=0)] == wanted
+    with contextlib.closing(LabelStore.open(labelled)) as labels:
+        assert rescore_labels(labels, Classifier.open(unsure, personal_features=True)) == 80
+        assert [(example.tokens,) for example in labels.examples(after=0, most_bytes=0)] == wanted
 
 
 def test_the_same_base_changes_nothing(labelled, unsure):
     """It costs one look."""
-    with contextlib.closing(Labels.open(labelled)) as labels:
+    with contextlib.closing(LabelStore.open(labelled)) as labels:
         epoch = labels.epoch
-        assert keep_in_step(labels, Classifier.open(unsure)) == 0
+        assert rescore_labels(labels, Classifier.open(unsure)) == 0
         assert labels.epoch == epoch
 
 
 def test_all_or_none(labelled, other):
     """What breaks off in the middle leaves every score as it was."""
-    with contextlib.closing(Labels.open(labelled)) as labels:
+    with contextlib.closing(LabelStore.open(labelled)) as labels:
         before = [(said.prior, said.model) for said in labels.last()]
         with pytest.raises(sqlite3.Error):
             labels.rescore({1: (1.0, b""), 2: (object(), b"")}, model="tiny-2")

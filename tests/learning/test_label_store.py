@@ -14,16 +14,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from spamlstm.config import Thresholds
-from spamlstm.config.places import LABELS
+from spamlstm.config.locations import LABELS
 from spamlstm.errors import DataError
 from spamlstm.learning import bounds
 from spamlstm.learning import label_store as module
-from spamlstm.learning import trainer as learners
-from spamlstm.learning.label import Label, Mail, Origin
+from spamlstm.learning import trainer as label_stores
+from spamlstm.learning.label import Label, LabelRequest, Origin
 from spamlstm.learning.label_rows import MOST_KEPT
-from spamlstm.learning.label_store import Labels
-from spamlstm.learning.trainer import Learner
-from spamlstm.learning.turns import in_turns
+from spamlstm.learning.label_store import LabelStore
+from spamlstm.learning.trainer import Trainer
+from spamlstm.learning.turns import interleave
 from spamlstm.maildir.content_id import content_id
 from spamlstm.model import personal_layer
 from spamlstm.model.classifier import Assessed
@@ -35,13 +35,13 @@ MAILS = [f"From: {name}@x.org\nSubject: about {name}\n\nSome words on {name}.\n"
 HAM, SPAM = Label.HAM, Label.SPAM
 
 
-def says(labels: Labels, raw: bytes, label: Label, prior: float | None = 0.5, origin: Origin = Origin.SAID) -> bool:
-    return labels.said(Mail(content_id(raw), raw, "about it", prior, "tiny-1", origin), label)
+def says(labels: LabelStore, raw: bytes, label: Label, prior: float | None = 0.5, origin: Origin = Origin.SAID) -> bool:
+    return labels.add(LabelRequest(content_id(raw), raw, "about it", prior, "tiny-1", origin), label)
 
 
 @pytest.fixture
 def labels(tmp_path):
-    with contextlib.closing(Labels.open(tmp_path)) as store:
+    with contextlib.closing(LabelStore.open(tmp_path)) as store:
         yield store
 
 
@@ -75,9 +75,9 @@ def test_purge_leaves_no_mail_in_the_file(labels, tmp_path):
     """After a purge there is nothing to be read, even in the free pages of the file."""
     secret = os.urandom(3000)
     says(labels, MAILS[0] + secret, SPAM)
-    learner = Learner(labels)
-    learner.catch_up()
-    learner.keep(always=True)
+    trainer = Trainer(labels)
+    trainer.catch_up()
+    trainer.keep(always=True)
     assert labels.purge() == 1
     rest = b"".join(path.read_bytes() for path in tmp_path.iterdir())
     assert zlib.compress(MAILS[0] + secret, 1)[50:100] not in rest
@@ -87,7 +87,7 @@ def test_purge_leaves_no_mail_in_the_file(labels, tmp_path):
 def test_bounded_in_number_size_and_age(tmp_path, monkeypatch):
     """The oldest labels go when there are too many, when their mail is too much, and when they are too old."""
     now = [1e9]
-    with contextlib.closing(Labels.open(tmp_path, clock=lambda: now[0])) as labels:
+    with contextlib.closing(LabelStore.open(tmp_path, clock=lambda: now[0])) as labels:
         monkeypatch.setattr(bounds, "MOST_LABELS", 100)
         for number in range(101):
             says(labels, b"Subject: %d\n\n" % number, HAM)
@@ -111,8 +111,8 @@ def test_no_more_of_a_message_is_kept_than_needed(labels):
     """A large attachment does not fill the state folder, and learning reads the beginning only."""
     raw = b"Subject: large\n\n" + os.urandom(1 << 20)
     says(labels, raw, SPAM)
-    (lesson,) = labels.lessons(after=0, most_bytes=1000)
-    assert lesson.raw == raw[:1000]
+    (example,) = labels.examples(after=0, most_bytes=1000)
+    assert example.raw == raw[:1000]
     assert labels._connection.execute("SELECT length(mail) FROM labels").fetchone()[0] < MOST_KEPT + 100
 
 
@@ -121,12 +121,12 @@ def test_a_foreign_or_damaged_file_is_told(tmp_path):
     path = tmp_path / LABELS
     path.write_bytes(b"this is no database, however long it may be" * 100)
     with pytest.raises(DataError, match="damaged"):
-        Labels.open(tmp_path)
+        LabelStore.open(tmp_path)
     path.unlink()
     with contextlib.closing(sqlite3.connect(path)) as other:
         other.execute("PRAGMA user_version = 99")
     with pytest.raises(DataError, match="another version"):
-        Labels.open(tmp_path)
+        LabelStore.open(tmp_path)
 
 
 # What version 1 wrote.
@@ -149,30 +149,30 @@ def test_a_store_of_version_1_goes_on(tmp_path):
         old.execute("INSERT INTO labels VALUES (7, ?, ?, ?, ?, ?, ?, ?)", row)
         old.commit()
     for _ in range(2):  # the upgrade, and what it left
-        with contextlib.closing(Labels.open(tmp_path)) as labels:
+        with contextlib.closing(LabelStore.open(tmp_path)) as labels:
             says(labels, MAILS[1], HAM, origin=Origin.MOVED)
             assert [(said.id, said.label, said.origin) for said in labels.last()] == [
                 (8, HAM, "moved"),
                 (7, SPAM, "said"),
             ]
-            assert [lesson.raw for lesson in labels.lessons(after=0, most_bytes=9999)] == MAILS[:2]
-            assert labels.bars() == {}
+            assert [example.raw for example in labels.examples(after=0, most_bytes=9999)] == MAILS[:2]
+            assert labels.thresholds() == {}
 
 
 def test_a_store_of_version_3_goes_on(tmp_path):
     """A learned state without a checksum is made anew from the labels; no label is lost."""
-    learner = Learner(Labels.open(tmp_path))
-    learner.say(MAILS[0], SPAM, prior=0.0, model="m")
-    learner.keep(always=True)
-    learner.labels.close()
+    trainer = Trainer(LabelStore.open(tmp_path))
+    trainer.add_label(MAILS[0], SPAM, prior=0.0, model="m")
+    trainer.keep(always=True)
+    trainer.labels.close()
     with contextlib.closing(sqlite3.connect(tmp_path / LABELS)) as old:
         old.executescript("ALTER TABLE learned DROP COLUMN checksum; PRAGMA user_version = 3;")
-    with contextlib.closing(Labels.open(tmp_path)) as labels:
+    with contextlib.closing(LabelStore.open(tmp_path)) as labels:
         assert labels.learned() is None
-        again = Learner(labels)
+        again = Trainer(labels)
         again.catch_up()
         again.keep(always=True)
-        assert labels.learned().state == again.layer.dump() == learner.layer.dump()
+        assert labels.learned().state == again.layer.dump() == trainer.layer.dump()
 
 
 @pytest.mark.parametrize("own", [Origin.SAID, Origin.MOVED])
@@ -197,27 +197,27 @@ def test_what_the_user_says_wins_over_what_was_adopted(labels, own):
 
 def test_taking_back_what_was_adopted_leaves_no_trace(tmp_path):
     """Scores become, to the last bit, those of the user's own labels; the bars go too."""
-    learner, straight = Learner(Labels.open(tmp_path)), Learner(Labels.open(tmp_path / "straight"))
+    trainer, straight = Trainer(LabelStore.open(tmp_path)), Trainer(LabelStore.open(tmp_path / "straight"))
     for number, raw in enumerate(MAILS):
         origin = Origin.ADOPTED if number % 2 else Origin.SAID
-        learner.say(raw, SPAM, prior=0.5, model="tiny-1", origin=origin)
+        trainer.add_label(raw, SPAM, prior=0.5, model="tiny-1", origin=origin)
         if origin is Origin.SAID:
-            straight.say(raw, SPAM, prior=0.5, model="tiny-1")
-    learner.keep(always=True)
-    learner.labels.set_bars("tiny-1", Thresholds(0.1, 0.9))
-    assert learner.labels.bars() == {"tiny-1": Thresholds(0.1, 0.9)}
-    assert learner.labels.forget_adopted("") == 3
-    learner.catch_up()
-    assert scores(learner) == scores(straight)
-    assert learner.labels.bars() == {}
-    for one in (learner, straight):
+            straight.add_label(raw, SPAM, prior=0.5, model="tiny-1")
+    trainer.keep(always=True)
+    trainer.labels.set_thresholds("tiny-1", Thresholds(0.1, 0.9))
+    assert trainer.labels.thresholds() == {"tiny-1": Thresholds(0.1, 0.9)}
+    assert trainer.labels.forget_adopted("") == 3
+    trainer.catch_up()
+    assert scores(trainer) == scores(straight)
+    assert trainer.labels.thresholds() == {}
+    for one in (trainer, straight):
         one.labels.close()
 
 
 def test_what_was_adopted_goes_first(tmp_path, monkeypatch):
     """Where the store is full, no word of the user's own goes while there is something adopted, however old it is."""
     monkeypatch.setattr(bounds, "MOST_LABELS", 10)
-    with contextlib.closing(Labels.open(tmp_path)) as labels:
+    with contextlib.closing(LabelStore.open(tmp_path)) as labels:
         for number in range(14):
             origin = Origin.SAID if number < 5 else Origin.ADOPTED
             says(labels, b"Subject: %d\n\n" % number, HAM, origin=origin)
@@ -230,8 +230,8 @@ def test_what_was_adopted_goes_first(tmp_path, monkeypatch):
 Act = st.tuples(st.sampled_from(range(len(MAILS))), st.sampled_from([HAM, SPAM, None, "keep", "restart"]))
 
 
-def scores(learner: Learner) -> list[float]:
-    return [learner.layer.score(runs(raw), 0.5) for raw in MAILS]
+def scores(trainer: Trainer) -> list[float]:
+    return [trainer.layer.score(runs(raw), 0.5) for raw in MAILS]
 
 
 def final(acts) -> list[tuple[int, Label]]:
@@ -253,59 +253,59 @@ def test_any_history_equals_its_end(tmp_path_factory, acts):
     learning what stands at the end, in its order. In particular `forget` is as if never learned.
     """
     state, fresh = tmp_path_factory.mktemp("state"), tmp_path_factory.mktemp("fresh")
-    learner = Learner(Labels.open(state))
+    trainer = Trainer(LabelStore.open(state))
     for number, act in acts:
         if act is None:
-            learner.forget(MAILS[number])
+            trainer.forget(MAILS[number])
         elif act == "keep":
-            learner.keep(always=True)
+            trainer.keep(always=True)
         elif act == "restart":
-            learner.labels.close()
-            learner = Learner(Labels.open(state))
-            learner.catch_up()
+            trainer.labels.close()
+            trainer = Trainer(LabelStore.open(state))
+            trainer.catch_up()
         else:
-            learner.say(MAILS[number], act, prior=0.5, model="tiny-1")
-    straight = Learner(Labels.open(fresh))
+            trainer.add_label(MAILS[number], act, prior=0.5, model="tiny-1")
+    straight = Trainer(LabelStore.open(fresh))
     for number, label in final(acts):
-        straight.say(MAILS[number], label, prior=0.5, model="tiny-1")
-    assert scores(learner) == scores(straight)
-    learner.labels.close()
+        straight.add_label(MAILS[number], label, prior=0.5, model="tiny-1")
+    assert scores(trainer) == scores(straight)
+    trainer.labels.close()
     straight.labels.close()
 
 
-def folder(learner: Learner, label: Label, numbers: range) -> None:
+def folder(trainer: Trainer, label: Label, numbers: range) -> None:
     """Label a folder whole, as the command does."""
     assessed = [Assessed(letter(number), 0.5, NO_EVIDENCE, runs(letter(number)), ()) for number in numbers]
-    assert all(learner.say_many(assessed, label, model="tiny-1"))
+    assert all(trainer.add_labels(assessed, label, model="tiny-1"))
 
 
 def test_folders_are_learned_in_turns(tmp_path):
     """Whichever was named first, ham or spam, of however many; and single words, said before or after, come last."""
     ham, spam, single = range(70), range(100, 130), letter(500)
-    first, second = Learner(Labels.open(tmp_path / "1")), Learner(Labels.open(tmp_path / "2"))
+    first, second = Trainer(LabelStore.open(tmp_path / "1")), Trainer(LabelStore.open(tmp_path / "2"))
     folder(first, HAM, ham)
     folder(first, SPAM, spam)
-    first.say(single, SPAM, prior=0.5, model="tiny-1")
+    first.add_label(single, SPAM, prior=0.5, model="tiny-1")
     folder(second, SPAM, spam)
     second.keep(always=True)
-    second.say(single, SPAM, prior=0.5, model="tiny-1")
+    second.add_label(single, SPAM, prior=0.5, model="tiny-1")
     folder(second, HAM, ham)
     assert first.layer.dump() == second.layer.dump()
-    for learner in (first, second):
-        said = [one.label for one in learner.labels.last()][::-1]
+    for trainer in (first, second):
+        said = [one.label for one in trainer.labels.last()][::-1]
         assert said[-1] is SPAM
         assert max(len(list(same)) for _, same in itertools.groupby(said[:-1])) <= 3
-        again = Learner(learner.labels)
+        again = Trainer(trainer.labels)
         again.catch_up()
-        assert again.layer.dump() == learner.layer.dump()
-        learner.labels.close()
+        assert again.layer.dump() == trainer.layer.dump()
+        trainer.labels.close()
 
 
 @given(rows=st.lists(st.tuples(st.sampled_from([*Label]), st.sampled_from([*Origin])), max_size=30))
 def test_turns_lose_no_row(rows):
     """Each row stays, those of a kind in their order, and a second time nothing changes."""
     numbered = [(number, *row) for number, row in enumerate(rows)]
-    turned = in_turns(numbered)
+    turned = interleave(numbered)
     assert sorted(turned) == numbered
     bulk = [row for row in turned if row[2] == Origin.BULK]
     for kind in (
@@ -315,61 +315,61 @@ def test_turns_lose_no_row(rows):
     ):
         assert kind == sorted(kind)
     again = [(number, *row[1:]) for number, row in enumerate(turned)]
-    assert in_turns(again) == again
+    assert interleave(again) == again
 
 
 def test_a_few_files_are_corrections(tmp_path):
     """What is named on one command line by hand is learned as what is moved by hand."""
-    learner = Learner(Labels.open(tmp_path))
-    folder(learner, SPAM, range(learners.MANY - 1))
-    assert {said.origin for said in learner.labels.last()} == {Origin.SAID}
-    learner.labels.close()
+    trainer = Trainer(LabelStore.open(tmp_path))
+    folder(trainer, SPAM, range(label_stores.MANY - 1))
+    assert {said.origin for said in trainer.labels.last()} == {Origin.SAID}
+    trainer.labels.close()
 
 
 def test_two_processes(tmp_path):
     """What another process labels or forgets is known after `catch_up`; what an ended epoch made is not kept."""
-    one, other = Learner(Labels.open(tmp_path)), Learner(Labels.open(tmp_path))
-    one.say(MAILS[0], SPAM, prior=0.0, model="m")
-    one.say(MAILS[1], HAM, prior=0.0, model="m")
+    one, other = Trainer(LabelStore.open(tmp_path)), Trainer(LabelStore.open(tmp_path))
+    one.add_label(MAILS[0], SPAM, prior=0.0, model="m")
+    one.add_label(MAILS[1], HAM, prior=0.0, model="m")
     other.catch_up()
     assert scores(one) == scores(other)
     other.forget(MAILS[0])
     one.keep(always=True)  # of an epoch that has ended
     one.catch_up()
     assert scores(one) == scores(other)
-    third = Learner(Labels.open(tmp_path))
+    third = Trainer(LabelStore.open(tmp_path))
     third.catch_up()
     assert scores(third) == scores(one)
-    for learner in (one, other, third):
-        learner.labels.close()
+    for trainer in (one, other, third):
+        trainer.labels.close()
 
 
 def test_what_another_process_learned_is_taken_over(tmp_path, monkeypatch):
     """One that was far behind is, to the last bit, where it would be if it had learned all of it."""
-    monkeypatch.setattr(learners, "KEEP_EVERY", 3)
-    one, other = Learner(Labels.open(tmp_path)), Learner(Labels.open(tmp_path))
-    one.say(MAILS[0], SPAM, prior=0.0, model="m")
+    monkeypatch.setattr(label_stores, "KEEP_EVERY", 3)
+    one, other = Trainer(LabelStore.open(tmp_path)), Trainer(LabelStore.open(tmp_path))
+    one.add_label(MAILS[0], SPAM, prior=0.0, model="m")
     other.catch_up()
     for raw in MAILS[1:5]:
-        one.say(raw, HAM, prior=0.0, model="m")
+        one.add_label(raw, HAM, prior=0.0, model="m")
     one.keep(always=True)
-    one.say(MAILS[5], SPAM, prior=0.0, model="m")
+    one.add_label(MAILS[5], SPAM, prior=0.0, model="m")
     other.catch_up()
     assert scores(one) == scores(other)
     assert other.layer.labels == len(MAILS)
-    for learner in (one, other):
-        learner.labels.close()
+    for trainer in (one, other):
+        trainer.labels.close()
 
 
 def test_a_kept_layer_of_another_shape_is_not_used(tmp_path, monkeypatch):
     """After an upgrade that learns otherwise, all is learned anew."""
-    learner = Learner(Labels.open(tmp_path))
-    learner.say(MAILS[0], SPAM, prior=0.0, model="m")
-    learner.keep(always=True)
-    assert learner.labels.learned() is not None
+    trainer = Trainer(LabelStore.open(tmp_path))
+    trainer.add_label(MAILS[0], SPAM, prior=0.0, model="m")
+    trainer.keep(always=True)
+    assert trainer.labels.learned() is not None
     monkeypatch.setattr(module, "SHAPE", "another")
-    assert learner.labels.learned() is None
-    learner.labels.close()
+    assert trainer.labels.learned() is None
+    trainer.labels.close()
 
 
 def test_after_one_word_the_message_is_judged_so():
@@ -397,9 +397,9 @@ def test_bytes_of_mail_do_not_depend_on_what_filters_add():
 def test_the_state_folder_is_made(tmp_path):
     """The first label makes it, for its owner alone; `find` makes nothing."""
     state = tmp_path / "a" / "b"
-    assert Labels.find(state) is None
+    assert LabelStore.find(state) is None
     assert not state.exists()
-    Labels.open(state).close()
+    LabelStore.open(state).close()
     assert stat.S_IMODE(Path(state).stat().st_mode) == 0o700
 
 

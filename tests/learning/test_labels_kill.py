@@ -10,23 +10,23 @@ from pathlib import Path
 import pytest
 
 from spamlstm.learning.label import Label
-from spamlstm.learning.label_store import Labels
-from spamlstm.learning.trainer import Learner
+from spamlstm.learning.label_store import LabelStore
+from spamlstm.learning.trainer import Trainer
 from spamlstm.model.personal_features import runs
 
 SCRIPT = """
 import sys
 from pathlib import Path
 from spamlstm.learning.label import Label
-from spamlstm.learning.label_store import Labels
-from spamlstm.learning.trainer import Learner
+from spamlstm.learning.label_store import LabelStore
+from spamlstm.learning.trainer import Trainer
 
-learner = Learner(Labels.open(Path(sys.argv[1])))
+trainer = Trainer(LabelStore.open(Path(sys.argv[1])))
 for number in range(1000):
     label = Label.SPAM if number % 2 else Label.HAM
-    learner.say(b"Subject: number %d\\n\\nsome words\\n" % number, label, prior=0.0, model="m")
+    trainer.add_label(b"Subject: number %d\\n\\nsome words\\n" % number, label, prior=0.0, model="m")
     if number % 3 == 0:
-        learner.keep(always=True)
+        trainer.keep(always=True)
     print(number, flush=True)
 """
 
@@ -44,18 +44,18 @@ def killed(script: str, state: Path, root: Path, *, after: int) -> list[int]:
 def test_kill(tmp_path, root, after):
     """Whatever was said to be learned is there after a kill, and the layer is that of these labels."""
     answered = killed(SCRIPT, tmp_path, root, after=after)
-    with contextlib.closing(Labels.open(tmp_path)) as labels:
+    with contextlib.closing(LabelStore.open(tmp_path)) as labels:
         stored = sorted(said.subject for said in labels.last())
         assert {f"number {number}" for number in answered} <= set(stored)
         found = runs(b"Subject: number 0\n\nsome words\n")
-        after_kill = Learner(labels)
+        after_kill = Trainer(labels)
         after_kill.catch_up()
         assert after_kill.layer.labels == len(stored)
-    with contextlib.closing(Labels.open(tmp_path / "anew")) as labels:
-        anew = Learner(labels)
+    with contextlib.closing(LabelStore.open(tmp_path / "anew")) as labels:
+        anew = Trainer(labels)
         for number in range(len(stored)):
             label = Label.SPAM if number % 2 else Label.HAM
-            anew.say(b"Subject: number %d\n\nsome words\n" % number, label, prior=0.0, model="m")
+            anew.add_label(b"Subject: number %d\n\nsome words\n" % number, label, prior=0.0, model="m")
         assert anew.layer.score(found, 0.0) == after_kill.layer.score(found, 0.0)
 
 
@@ -63,18 +63,18 @@ FOLDERS = """
 import sys
 from pathlib import Path
 from spamlstm.learning.label import Label
-from spamlstm.learning.label_store import Labels
-from spamlstm.learning.trainer import Learner
+from spamlstm.learning.label_store import LabelStore
+from spamlstm.learning.trainer import Trainer
 from spamlstm.model.classifier import Assessed
 from spamlstm.model.policy import NO_EVIDENCE
 from spamlstm.model.personal_features import runs
 
-learner = Learner(Labels.open(Path(sys.argv[1])))
+trainer = Trainer(LabelStore.open(Path(sys.argv[1])))
 for folder in range(1000):
     raws = [b"Subject: number %d\\n\\nsome words\\n" % number for number in range(30 * folder, 30 * folder + 30)]
     assessed = [Assessed(raw, 0.0, NO_EVIDENCE, runs(raw), ()) for raw in raws]
     label = Label.SPAM if folder % 2 else Label.HAM
-    assert all(learner.say_many(assessed, label, model="m"))
+    assert all(trainer.add_labels(assessed, label, model="m"))
     print(folder, flush=True)
 """
 
@@ -83,11 +83,11 @@ for folder in range(1000):
 def test_kill_while_folders_are_put_in_turns(tmp_path, root, after):
     """Every folder that was answered for is there whole, and what is learned is what its rows, in their order, say."""
     answered = killed(FOLDERS, tmp_path, root, after=after)
-    with contextlib.closing(Labels.open(tmp_path)) as labels:
+    with contextlib.closing(LabelStore.open(tmp_path)) as labels:
         said = {int(one.subject.split()[1]): one.label for one in labels.last()}
         for number in range(30 * (answered[-1] + 1)):
             assert said[number] is (Label.SPAM if number // 30 % 2 else Label.HAM)
-        kept, anew = Learner(labels), Learner(labels)
+        kept, anew = Trainer(labels), Trainer(labels)
         kept.catch_up()
         assert len(list(anew.relearn())) == len(said)
         assert kept.layer.dump() == anew.layer.dump()

@@ -16,13 +16,13 @@ import pytest
 from tiny_bundle import make
 from unlike_letters import letter
 
-from spamlstm.config.places import models_dir
+from spamlstm.config.locations import models_dir
 from spamlstm.errors import TemporaryError, UnavailableError
 from spamlstm.learning import retrain
 from spamlstm.learning.label import Label
-from spamlstm.learning.label_store import Labels
-from spamlstm.learning.retrain import Wish
-from spamlstm.learning.trainer import Learner, keep_in_step
+from spamlstm.learning.label_store import LabelStore
+from spamlstm.learning.retrain import RetrainSettings
+from spamlstm.learning.trainer import Trainer, rescore_labels
 from spamlstm.model import bundle as bundles
 from spamlstm.model import registry
 from spamlstm.model.classifier import Classifier
@@ -46,18 +46,18 @@ def trainer(tmp_path_factory):
 
 
 @pytest.fixture
-def wish(labelled, maildir, trainer):
+def options(labelled, maildir, trainer):
     """Retrain by the stand-in, which makes a good model."""
-    return Wish(labelled, maildirs=(maildir,), trainer=trainer(6), say=lambda _: None)
+    return RetrainSettings(labelled, maildirs=(maildir,), trainer=trainer(6), say=lambda _: None)
 
 
-def test_what_is_better_is_promoted(wish, labelled):
+def test_what_is_better_is_promoted(options, labelled):
     """It is in use, says where it comes from and what it was worth, and the one before is a command away."""
-    report = retrain.run(wish)
+    report = retrain.retrain(options)
     assert report.promoted
     assert (report.parent, report.labels) == ("tiny-0", {"ham": 40, "spam": 40})
     assert registry.current() == report.model
-    made = bundles.load(registry.find_bundle(None))
+    made = bundles.load_bundle(registry.find_bundle(None))
     bundles.verify(made)
     assert made.manifest["retrained"]["comparison"]["networks"]["candidate"]["unsure"] == 0
     assert "## Retrained" in made.card()
@@ -67,18 +67,18 @@ def test_what_is_better_is_promoted(wish, labelled):
     assert sorted(path.name for path in (labelled / "retrain").iterdir()) == ["labels.json", "report.json"]
 
 
-def test_the_layer_rests_on_the_new_base(wish, labelled):
+def test_the_layer_rests_on_the_new_base(options, labelled):
     """After a promotion each label has the score of the model in use."""
-    retrain.run(wish)
+    retrain.retrain(options)
     label = Classifier.open().bundle.label
-    with contextlib.closing(Labels.open(labelled)) as labels:
+    with contextlib.closing(LabelStore.open(labelled)) as labels:
         assert {said.model for said in labels.last()} == {label}
 
 
 @pytest.mark.parametrize("weight", [-6, 0.3, 0.0])
-def test_what_is_no_better_is_refused(wish, weight, unsure, trainer):
+def test_what_is_no_better_is_refused(options, weight, unsure, trainer):
     """A model that loses ham, or is as good as the one in use: nothing is installed, and the report says why."""
-    report = retrain.run(replace(wish, trainer=trainer(weight)))
+    report = retrain.retrain(replace(options, trainer=trainer(weight)))
     assert not report.promoted
     assert report.why
     assert any("held-back ham to be spam" in why for why in report.why) == (weight == -6)
@@ -86,52 +86,52 @@ def test_what_is_no_better_is_refused(wish, weight, unsure, trainer):
     assert [path.name for path in models_dir().iterdir()] == [".retrain"]
 
 
-def test_nothing_new_is_nothing_to_do(wish):
+def test_nothing_new_is_nothing_to_do(options):
     """Asked again, it does nothing until something is labelled or --now is said."""
-    retrain.run(wish)
-    assert retrain.run(wish).why == ("nothing was labelled since the last time; --now retrains all the same",)
-    assert retrain.run(replace(wish, now=True)).model
-    with contextlib.closing(Labels.open(wish.state)) as labels:
-        Learner(labels).say(letter(100, spam=True), Label.SPAM, prior=None, model="tiny-0")
-    assert retrain.run(wish).model
+    retrain.retrain(options)
+    assert retrain.retrain(options).why == ("nothing was labelled since the last time; --now retrains all the same",)
+    assert retrain.retrain(replace(options, now=True)).model
+    with contextlib.closing(LabelStore.open(options.state)) as labels:
+        Trainer(labels).add_label(letter(100, spam=True), Label.SPAM, prior=None, model="tiny-0")
+    assert retrain.retrain(options).model
 
 
 def test_few_labels_are_not_enough(tmp_path, unsure):
     state = tmp_path / "few"
-    assert "nothing was labelled" in retrain.run(Wish(state)).why[0]
-    with contextlib.closing(Labels.open(state)) as labels:
-        Learner(labels).say(letter(0, spam=False), Label.HAM, prior=None, model="m")
-    assert retrain.run(Wish(state, now=True)).why == ("there are 1 ham and 0 spam; it takes 20 of each",)
+    assert "nothing was labelled" in retrain.retrain(RetrainSettings(state)).why[0]
+    with contextlib.closing(LabelStore.open(state)) as labels:
+        Trainer(labels).add_label(letter(0, spam=False), Label.HAM, prior=None, model="m")
+    assert retrain.retrain(RetrainSettings(state, now=True)).why == ("there are 1 ham and 0 spam; it takes 20 of each",)
 
 
-def test_contradictions_are_counted_and_teach_nothing(wish):
+def test_contradictions_are_counted_and_teach_nothing(options):
     """A copy with the other label, and a message that was said to be the opposite last time."""
-    retrain.run(wish)
-    with contextlib.closing(Labels.open(wish.state)) as labels:
-        learner = Learner(labels)
+    retrain.retrain(options)
+    with contextlib.closing(LabelStore.open(options.state)) as labels:
+        learner = Trainer(labels)
         copy = letter(3, spam=True).replace(b"From: Ann", b"From: Bea")
-        learner.say(copy, Label.HAM, prior=None, model="tiny-0")
-        learner.say(letter(8, spam=False), Label.SPAM, prior=None, model="tiny-0")
-    report = retrain.run(wish)
+        learner.add_label(copy, Label.HAM, prior=None, model="tiny-0")
+        learner.add_label(letter(8, spam=False), Label.SPAM, prior=None, model="tiny-0")
+    report = retrain.retrain(options)
     assert report.contradictions == {"relabelled": 1, "near_duplicates": 2}
     assert report.labels == {"ham": 39, "spam": 40}
-    assert "nothing was labelled" in retrain.run(wish).why[0]
+    assert "nothing was labelled" in retrain.retrain(options).why[0]
 
 
-def test_without_the_extra_it_says_how_to_get_it(wish, monkeypatch):
+def test_without_the_extra_it_says_how_to_get_it(options, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(UnavailableError, match=r"torch.*pip install 'spamlstm\[train\]'"):
-        retrain.run(wish)
+        retrain.retrain(options)
 
 
-def test_a_training_that_fails_changes_nothing(wish, unsure):
+def test_a_training_that_fails_changes_nothing(options, unsure):
     with pytest.raises(TemporaryError, match="ended with status 3"):
-        retrain.run(replace(wish, trainer=(sys.executable, "-c", "raise SystemExit(3)")))
+        retrain.retrain(replace(options, trainer=(sys.executable, "-c", "raise SystemExit(3)")))
     assert registry.find_bundle(None) == unsure
-    assert retrain.run(wish).promoted
+    assert retrain.retrain(options).promoted
 
 
-def test_the_training_is_bounded_and_behind_all_else(wish, tmp_path):
+def test_the_training_is_bounded_and_behind_all_else(options, tmp_path):
     """Lowest priority, two cores, and memory: what asks for more is refused it."""
     script = """
 import os, resource, sys, time
@@ -143,18 +143,18 @@ print(os.nice(0), len(os.sched_getaffinity(0)) <= 2, file=open(sys.argv[1], "w")
 bytearray(1600 << 20)
 """
     with pytest.raises(TemporaryError, match="ended with status 1"):
-        retrain.run(replace(wish, trainer=(sys.executable, "-c", script, str(tmp_path / "seen"))))
+        retrain.retrain(replace(options, trainer=(sys.executable, "-c", script, str(tmp_path / "seen"))))
     assert (tmp_path / "seen").read_text() == "19 True\n"
 
 
-def test_old_models_go(wish):
+def test_old_models_go(options):
     """The last three stay, and those in use and before."""
     own = models_dir()
     for number in range(4):
         shutil.copytree(registry.find_bundle(None), own / f"retrained-2026010{number}-000000")
     shutil.copytree(registry.find_bundle(None), own / "mine")
     registry.use("retrained-20260100-000000")
-    report = retrain.run(replace(wish, now=True))
+    report = retrain.retrain(replace(options, now=True))
     assert list(registry.names()) == [
         "default",
         "mine",
@@ -171,7 +171,7 @@ RUN = """
 import os, signal, sys
 from pathlib import Path
 from spamlstm.learning import retrain
-from spamlstm.learning.retrain import Wish
+from spamlstm.learning.retrain import RetrainSettings
 from spamlstm.model import registry
 
 state, shipped, maildir, left, *trainer = sys.argv[1:]
@@ -186,53 +186,62 @@ def hook(event, args):
             os.kill(os.getpid(), signal.SIGKILL)
 
 sys.addaudithook(hook)
-wish = Wish(Path(state), maildirs=(Path(maildir),), trainer=trainer, now=True, say=lambda _: None)
-assert retrain.run(wish).promoted
+settings = RetrainSettings(Path(state), maildirs=(Path(maildir),), trainer=trainer, now=True, say=lambda _: None)
+assert retrain.retrain(settings).promoted
 """
 CHANGES = 13
 
 
-def start(wish, shipped, root, *, left, trainer):
-    command = [sys.executable, "-c", RUN, str(wish.state), str(shipped), str(wish.maildirs[0]), str(left), *trainer]
+def start(options, shipped, root, *, left, trainer):
+    command = [
+        sys.executable,
+        "-c",
+        RUN,
+        str(options.state),
+        str(shipped),
+        str(options.maildirs[0]),
+        str(left),
+        *trainer,
+    ]
     return subprocess.Popen(command, cwd=root)
 
 
 @pytest.mark.parametrize("step", range(1, CHANGES + 2))
-def test_a_kill_anywhere(wish, unsure, root, step):
+def test_a_kill_anywhere(options, unsure, root, step):
     """Before whichever change: a model is in use, whole, no label is lost, and the next run does what is left.
 
     There are so many changes; one more, and the run comes to its end.
     """
-    process = start(wish, unsure, root, left=step, trainer=wish.trainer)
+    process = start(options, unsure, root, left=step, trainer=options.trainer)
     assert process.wait() == (-signal.SIGKILL if step <= CHANGES else 0)
-    classifier = Classifier.open(prints=True)
-    with contextlib.closing(Labels.open(wish.state)) as labels:
+    classifier = Classifier.open(personal_features=True)
+    with contextlib.closing(LabelStore.open(options.state)) as labels:
         assert labels.counts() == {Label.HAM: 40, Label.SPAM: 40}
-        keep_in_step(labels, classifier)
-        learner = Learner(labels)
+        rescore_labels(labels, classifier)
+        learner = Trainer(labels)
         learner.catch_up()
         assert learner.layer.labels == 80
     was_done = registry.current() != "default"
     # Of two equal models the second is no better.
-    assert retrain.run(replace(wish, now=True)).promoted is not was_done
+    assert retrain.retrain(replace(options, now=True)).promoted is not was_done
     assert registry.current() != "default"
     assert [path.name for path in (models_dir() / ".retrain").iterdir()] == ["lock"]
 
 
-def test_a_training_that_outlives_its_master(wish, unsure, root, wait, trainer):
+def test_a_training_that_outlives_its_master(options, unsure, root, wait, trainer):
     """Until it has ended no other begins, which would meet it in the same folders."""
-    with start(wish, unsure, root, left=-1, trainer=trainer(6, wish.state)) as process:
-        wait((wish.state / "waits").exists)
+    with start(options, unsure, root, left=-1, trainer=trainer(6, options.state)) as process:
+        wait((options.state / "waits").exists)
         process.kill()
     try:
         with pytest.raises(TemporaryError, match="another retraining"):
-            retrain.run(wish)
+            retrain.retrain(options)
     finally:
-        (wish.state / "go").touch()
+        (options.state / "go").touch()
 
     def ran():
         with contextlib.suppress(TemporaryError):
-            return retrain.run(wish).promoted
+            return retrain.retrain(options).promoted
         return False
 
     wait(ran)

@@ -11,7 +11,7 @@ from tiny_bundle import SPAM, UNSURE, make
 from spamlstm.config import Config, Costs, PolicyConfig, Thresholds
 from spamlstm.evaluation.metrics import rate_pct
 from spamlstm.learning.label import Label
-from spamlstm.learning.thresholds import MARGIN, REHEARSED, Trial, find_bars, rehearse, verdict_of
+from spamlstm.learning.thresholds import MARGIN, REHEARSED, Trial, find_thresholds, rehearse, verdict_of
 from spamlstm.model.bundle import Calibration
 from spamlstm.model.classifier import Classifier
 from spamlstm.model.personal_features import runs
@@ -26,7 +26,7 @@ def trial(ham, spam=()) -> Trial:
     return Trial(np.array([False] * len(ham) + [True] * len(spam), np.bool_), np.array([*ham, *spam], np.float64))
 
 
-def bar(found) -> float:
+def spam_threshold(found) -> float:
     """As log-odds."""
     return math.log(found.thresholds.spam / (1 - found.thresholds.spam))
 
@@ -39,7 +39,7 @@ def test_no_more_ham_is_filed_than_wanted(ham, spam, wanted):
     """Of the ham tried no more than the share wanted is above the bar; and where so much ham cannot show that share,
     none is, and the bar is not below the model's. The bar for ham never is above that for spam.
     """
-    found = find_bars(trial(ham, spam), ham_filed=wanted, model=MODEL)
+    found = find_thresholds(trial(ham, spam), max_false_positive_rate=wanted, model=MODEL)
     known = [score for score in ham if not math.isnan(score)]
     filed = sum(verdict_of(score, found.thresholds) is Verdict.SPAM for score in known)
     assert (found.ham, found.filed) == (len(known), filed)
@@ -54,21 +54,21 @@ def test_no_more_ham_is_filed_than_wanted(ham, spam, wanted):
 
 def test_little_ham_keeps_the_model_s_bar_or_raises_it():
     """Ten messages cannot lower it; one of them above it raises it past that, with a margin."""
-    assert find_bars(trial([-5.0] * 10), ham_filed=0.001, model=MODEL).thresholds == MODEL
-    assert bar(find_bars(trial([-5.0] * 9 + [ODDS + 2]), ham_filed=0.001, model=MODEL)) == pytest.approx(
-        ODDS + 2 + MARGIN
-    )
-    assert find_bars(trial([]), ham_filed=0.001, model=MODEL).thresholds == MODEL
+    assert find_thresholds(trial([-5.0] * 10), max_false_positive_rate=0.001, model=MODEL).thresholds == MODEL
+    assert spam_threshold(
+        find_thresholds(trial([-5.0] * 9 + [ODDS + 2]), max_false_positive_rate=0.001, model=MODEL)
+    ) == pytest.approx(ODDS + 2 + MARGIN)
+    assert find_thresholds(trial([]), max_false_positive_rate=0.001, model=MODEL).thresholds == MODEL
 
 
 def test_much_ham_lowers_it():
     """With 10,000 ham messages a few may be above it, and never is it lower than even odds."""
     ham = [*np.linspace(-9, 1, 9990), *range(2, 12)]
-    found = find_bars(trial(ham), ham_filed=0.001, model=MODEL)
+    found = find_thresholds(trial(ham), max_false_positive_rate=0.001, model=MODEL)
     assert found.bound <= 0.001
     assert 1 < found.filed < 10
-    assert bar(found) == pytest.approx(11 - found.filed)
-    assert find_bars(trial([-9.0] * 10_000), ham_filed=0.001, model=MODEL).thresholds.spam == 0.5
+    assert spam_threshold(found) == pytest.approx(11 - found.filed)
+    assert find_thresholds(trial([-9.0] * 10_000), max_false_positive_rate=0.001, model=MODEL).thresholds.spam == 0.5
 
 
 def test_a_rehearsal_knows_no_more_than_was_known_then():
@@ -76,14 +76,14 @@ def test_a_rehearsal_knows_no_more_than_was_known_then():
     ham = [-5.0] * 1500
     for at in (700, 900):  # in two blocks of the last thousand
         ham[at] = ODDS + 1
-    counts = rehearse(trial(ham), ham_filed=0.001, model=MODEL)
+    counts = rehearse(trial(ham), max_false_positive_rate=0.001, model=MODEL)
     assert counts[Label.HAM] == {Verdict.HAM: REHEARSED - 2, Verdict.UNSURE: 1, Verdict.SPAM: 1}
     assert sum(counts[Label.SPAM].values()) == 0
 
 
 def test_without_a_score_it_is_unsure():
     """A picture without words, unlike all that is known."""
-    assert rehearse(trial([math.nan]), ham_filed=0.001, model=MODEL)[Label.HAM][Verdict.UNSURE] == 1
+    assert rehearse(trial([math.nan]), max_false_positive_rate=0.001, model=MODEL)[Label.HAM][Verdict.UNSURE] == 1
 
 
 # --- in use ---------------------------------------------------------------------------------------------------------
@@ -101,9 +101,9 @@ def judged(bundle, layer, raw, policy=None):
     return classifier.classify(raw)
 
 
-def layer_with(bars) -> PersonalLayer:
+def layer_with(thresholds) -> PersonalLayer:
     layer = PersonalLayer()
-    layer.bars = bars
+    layer.thresholds = thresholds
     return layer
 
 
@@ -127,5 +127,5 @@ def test_what_the_user_says_is_past_any_bar(bundle, spam):
     layer.learn(runs(UNSURE), prior=0.0, spam=spam)
     assert judged(bundle, layer, UNSURE).verdict is (Verdict.SPAM if spam else Verdict.HAM)
     assert judged(bundle, layer, UNSURE).probability == pytest.approx(float(spam), abs=1e-7)
-    layer.bars = {}
+    layer.thresholds = {}
     assert judged(bundle, layer, UNSURE).probability == pytest.approx(Calibration.probability(5.0 if spam else -2.0))

@@ -35,7 +35,7 @@ verdicts = st.sampled_from(list(Verdict))
 @example(b"From a\n folded\nX-Spam: y\n\nFrom b", Verdict.UNSURE)
 def test_tagging_leaves_it(raw, verdict):
     """The tagged message is the same message, and so is the one whose tags were taken out again, for any bytes."""
-    tagged = tag(raw, Judgement(verdict, 0.9, 2.0, "score", "m 1"), version="1", bar=0.5)
+    tagged = tag(raw, Judgement(verdict, 0.9, 2.0, "score", "m 1"), version="1", spam_threshold=0.5)
 
     assert content_id(tagged) == content_id(raw) == content_id(untag(raw))
 

@@ -6,7 +6,7 @@ import on_disk
 import pytest
 
 from spamlstm.maildir import folders as mail_folders
-from spamlstm.maildir.folders import MOST_FOLDERS, Kind, below, folders, kind
+from spamlstm.maildir.folders import MOST_FOLDERS, FolderRole, below, folders, role_of
 from spamlstm.maildir.junk_folder import junk_folder
 
 
@@ -25,7 +25,7 @@ def test_all_folders_are_found(tmp_path, names):
         make(tmp_path / name)
     (tmp_path / "sieve" / "tmp").mkdir(parents=True)
     (tmp_path / "dovecot-uidlist").write_text("")
-    assert [folder.name for folder in folders(on_disk.opened(tmp_path).home)] == ["", *names]
+    assert [folder.name for folder in folders(on_disk.opened(tmp_path).mailbox)] == ["", *names]
 
 
 def test_links_are_not_followed(tmp_path):
@@ -35,7 +35,7 @@ def test_links_are_not_followed(tmp_path):
     (tmp_path / "Maildir" / ".Linked").symlink_to(tmp_path / "other")
     (tmp_path / "Maildir" / ".Half" / "new").mkdir(parents=True)
     (tmp_path / "Maildir" / ".Half" / "cur").symlink_to(tmp_path / "other" / "cur")
-    assert [folder.name for folder in folders(on_disk.opened(tmp_path / "Maildir").home)] == [""]
+    assert [folder.name for folder in folders(on_disk.opened(tmp_path / "Maildir").mailbox)] == [""]
 
 
 def test_there_is_an_end(tmp_path):
@@ -45,22 +45,22 @@ def test_there_is_an_end(tmp_path):
     for _ in range(30):
         path = path / "a"
         make(path)
-    assert 1 < len(list(folders(on_disk.opened(tmp_path).home))) < MOST_FOLDERS
+    assert 1 < len(list(folders(on_disk.opened(tmp_path).mailbox))) < MOST_FOLDERS
 
 
 def test_what_is_no_maildir(tmp_path):
     """It cannot be mistaken for an empty one."""
     with pytest.raises(OSError, match="no Maildir"):
-        list(folders(on_disk.opened(tmp_path).home))
+        list(folders(on_disk.opened(tmp_path).mailbox))
 
 
 def test_times_tell_of_what_comes_and_goes(tmp_path):
     """A name more in a part shows in its time."""
     make(tmp_path)
     os.utime(tmp_path / "cur", ns=(1, 1))
-    (before,) = folders(on_disk.opened(tmp_path).home)
+    (before,) = folders(on_disk.opened(tmp_path).mailbox)
     (tmp_path / "cur" / "1:2,").write_text("")
-    (after,) = folders(on_disk.opened(tmp_path).home)
+    (after,) = folders(on_disk.opened(tmp_path).mailbox)
     assert (before.which, before.new_ns) == (after.which, after.new_ns)
     assert before.cur_ns == 1 != after.cur_ns
 
@@ -68,41 +68,43 @@ def test_times_tell_of_what_comes_and_goes(tmp_path):
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("", Kind.INBOX),
-        (".Junk", Kind.JUNK),
-        (".INBOX.Spam", Kind.JUNK),
-        ("Junk", Kind.JUNK),
-        ("INBOX/Junk E-mail", Kind.JUNK),
-        (".Courrier ind&AOk-sirable", Kind.JUNK),
-        (".Junk.2024", Kind.SILENT),
-        (".Trash", Kind.SILENT),
-        (".Trash.old", Kind.SILENT),
-        (".Entw&APw-rfe", Kind.SILENT),
-        (".Papierkorb", Kind.SILENT),
-        ("[Gmail]/All Mail", Kind.SILENT),
-        (".INBOX.Sent Messages", Kind.SILENT),
-        (".Archive", Kind.FILED),
-        ("Lists/announce", Kind.FILED),
-        (".R&-D", Kind.FILED),
-        (".&bad&-", Kind.FILED),
-        (".Receipts", Kind.SILENT),
-        (".Lists.noise", Kind.SILENT),
+        ("", FolderRole.INBOX),
+        (".Junk", FolderRole.JUNK),
+        (".INBOX.Spam", FolderRole.JUNK),
+        ("Junk", FolderRole.JUNK),
+        ("INBOX/Junk E-mail", FolderRole.JUNK),
+        (".Courrier ind&AOk-sirable", FolderRole.JUNK),
+        (".Junk.2024", FolderRole.SILENT),
+        (".Trash", FolderRole.SILENT),
+        (".Trash.old", FolderRole.SILENT),
+        (".Entw&APw-rfe", FolderRole.SILENT),
+        (".Papierkorb", FolderRole.SILENT),
+        ("[Gmail]/All Mail", FolderRole.SILENT),
+        (".INBOX.Sent Messages", FolderRole.SILENT),
+        (".Archive", FolderRole.FILED),
+        ("Lists/announce", FolderRole.FILED),
+        (".R&-D", FolderRole.FILED),
+        (".&bad&-", FolderRole.FILED),
+        (".Receipts", FolderRole.SILENT),
+        (".Lists.noise", FolderRole.SILENT),
     ],
 )
 def test_what_a_folder_is_for(name, expected):
-    assert kind(name, junk="auto", silent=("Receipts", "Lists/noise")) is expected
+    assert role_of(name, junk="auto", ignore_folders=("Receipts", "Lists/noise")) is expected
 
 
-@pytest.mark.parametrize(("name", "wish"), [(".Ads", "Ads"), ("Lists/Junque", "Lists/Junque"), (".&ANw-ble", "Üble")])
-def test_the_junk_folder_as_configured(name, wish):
+@pytest.mark.parametrize(
+    ("name", "configured"), [(".Ads", "Ads"), ("Lists/Junque", "Lists/Junque"), (".&ANw-ble", "Üble")]
+)
+def test_the_junk_folder_as_configured(name, configured):
     """By whichever name, on disk or as mail programs show it."""
-    assert kind(name, junk=wish) is Kind.JUNK
-    assert kind(name, junk="auto") is Kind.FILED
+    assert role_of(name, junk=configured) is FolderRole.JUNK
+    assert role_of(name, junk="auto") is FolderRole.FILED
 
 
 def test_a_wish_in_dots():
-    assert kind(".Lists.Ads", junk="Lists/Ads") is Kind.JUNK
-    assert kind(".INBOX.Ads", junk=".INBOX.Ads") is Kind.JUNK
+    assert role_of(".Lists.Ads", junk="Lists/Ads") is FolderRole.JUNK
+    assert role_of(".INBOX.Ads", junk=".INBOX.Ads") is FolderRole.JUNK
 
 
 def test_names_are_counted_in_all_directories(tmp_path, monkeypatch):
@@ -113,13 +115,15 @@ def test_names_are_counted_in_all_directories(tmp_path, monkeypatch):
         for name in range(20):
             (tmp_path / f"{number:02}" / f"file{name}").touch()
     monkeypatch.setattr(mail_folders, "MOST_ENTRIES_IN_ALL", 100)
-    names = [folder.name for folder in below(on_disk.opened(tmp_path).home)]
+    names = [folder.name for folder in below(on_disk.opened(tmp_path).mailbox)]
     assert {f"{number:02}" for number in range(30)} <= set(names)
     assert 2 <= len([name for name in names if name.endswith("inner")]) < 5
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root acts as the owner of a Maildir")
-@pytest.mark.parametrize("look", [lambda home: list(folders(home)), lambda home: list(below(home)), junk_folder])
+@pytest.mark.parametrize(
+    "look", [lambda mailbox: list(folders(mailbox)), lambda mailbox: list(below(mailbox)), junk_folder]
+)
 def test_root_changes_its_identity_once_for_all_folders(tmp_path, monkeypatch, look):
     """Each change takes as long as ten looks, and somebody may have 20,000 folders."""
     for one in (tmp_path, *tmp_path.parents[:2]):
@@ -134,8 +138,8 @@ def test_root_changes_its_identity_once_for_all_folders(tmp_path, monkeypatch, l
     changes = []
     change = os.seteuid
     monkeypatch.setattr(os, "seteuid", lambda user: (changes.append(user), change(user)))
-    with on_disk.opened(tmp_path / "Maildir").home as home:
-        look(home)
+    with on_disk.opened(tmp_path / "Maildir").mailbox as mailbox:
+        look(mailbox)
     assert 20_001 in changes
     assert len(changes) < 20
     assert os.geteuid() == 0

@@ -19,7 +19,7 @@ def judged(verdict=Verdict.SPAM, p=0.9995, *, score=None, reason="score", model=
 
 
 def tagged(raw=MAIL, judgement=None, *, version="1.0", required=5.0):
-    return tag(raw, judgement or judged(), version=version, bar=BAR, required=required)
+    return tag(raw, judgement or judged(), version=version, spam_threshold=BAR, required=required)
 
 
 def by_bar(p):
@@ -140,15 +140,15 @@ def test_a_folded_line_at_the_top_stays_its_own():
 
 def test_lists_say_no_more_than_the_verdict():
     """The allow list gives 0 whatever the model thinks; the deny list the bar, which no rule for high scores meets."""
-    assert points(judged(Verdict.HAM, 0.99999, reason="allow"), bar=BAR) == 0.0
-    assert points(judged(Verdict.SPAM, 0.001, reason="deny"), bar=BAR) == 5.0
-    assert points(judged(Verdict.SPAM, None, reason="gtube"), bar=BAR) == 5.0
-    assert points(judged(Verdict.UNSURE, None, reason="no-text"), bar=BAR) == 2.5
+    assert points(judged(Verdict.HAM, 0.99999, reason="allow"), spam_threshold=BAR) == 0.0
+    assert points(judged(Verdict.SPAM, 0.001, reason="deny"), spam_threshold=BAR) == 5.0
+    assert points(judged(Verdict.SPAM, None, reason="gtube"), spam_threshold=BAR) == 5.0
+    assert points(judged(Verdict.UNSURE, None, reason="no-text"), spam_threshold=BAR) == 2.5
 
 
 def test_stars_and_points_have_an_end():
     """A sure verdict fills no line."""
-    shown = dict(headers(judged(Verdict.SPAM, 1.0, score=5000.0), version="1", bar=BAR))
+    shown = dict(headers(judged(Verdict.SPAM, 1.0, score=5000.0), version="1", spam_threshold=BAR))
 
     assert shown["X-Spam-Level"] == "*" * MOST_STARS
     assert "score=99.9 " in shown["X-Spam-Status"]
@@ -157,15 +157,15 @@ def test_stars_and_points_have_an_end():
 @given(st.floats(0, 1), st.floats(0, 1))
 def test_points_grow_with_the_probability(one, other):
     """More probable spam never has fewer points."""
-    low, high = (points(judged(by_bar(p), p), bar=BAR) for p in sorted((one, other)))
+    low, high = (points(judged(by_bar(p), p), spam_threshold=BAR) for p in sorted((one, other)))
 
     assert low <= high
 
 
 @given(judgements, st.floats(0, 1), st.floats(0.1, 200))
-def test_points_agree_with_the_verdict(judgement, bar, required):
+def test_points_agree_with_the_verdict(judgement, spam_threshold, required):
     """Spam if and only if the score reaches what is required, as printed; and no number is negative."""
-    shown = dict(headers(judgement, version="1", bar=bar, required=required))
+    shown = dict(headers(judgement, version="1", spam_threshold=spam_threshold, required=required))
     numbers = re.fullmatch(r"(Yes|No), score=(\d+\.\d) required=(\d+\.\d) tests=\w+", shown["X-Spam-Status"])
 
     assert numbers
@@ -207,7 +207,7 @@ def test_nothing_is_injected(judgement, version):
     """Names and reasons, whatever they hold, stay on their line, in printable ASCII."""
     added = tagged(b"", judgement, version=version).decode("ascii")
 
-    assert added.count("\n") == len(headers(judgement, version=version, bar=BAR))
+    assert added.count("\n") == len(headers(judgement, version=version, spam_threshold=BAR))
     assert all(re.fullmatch(r"X-Spam-[A-Za-z-]+: [ -~]+", line) for line in added.splitlines())
 
 

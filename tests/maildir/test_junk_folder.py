@@ -26,7 +26,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 
 
 @pytest.mark.parametrize(
-    ("there", "wish", "chosen"),
+    ("there", "configured", "chosen"),
     [
         ([], "auto", ".Junk"),
         ([".Sent"], "auto", ".Junk"),
@@ -48,26 +48,26 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
         (["Ind&AOk-sirable"], "Indésirable", "Ind&AOk-sirable"),
     ],
 )
-def test_junk_folder(root, tmp_path, there, wish, chosen):
+def test_junk_folder(root, tmp_path, there, configured, chosen):
     """What is there is used, and what is not is named as the others are."""
     for name in there:
         (tmp_path / "Maildir" / name).mkdir(parents=True)
         for part in names.PARTS:
             (tmp_path / "Maildir" / name / part).mkdir()
 
-    assert junk_folder.junk_folder(on_disk.opened(root).home, wish).path == os.path.join(root, chosen)
+    assert junk_folder.junk_folder(on_disk.opened(root).mailbox, configured).path == os.path.join(root, chosen)
 
 
-@pytest.mark.parametrize("wish", ["", " ", "..", "../x", "/etc", "a//b", "cur", "a/../b", "a..b", "a\0"])
-def test_no_wish_leads_out(root, wish):
+@pytest.mark.parametrize("configured", ["", " ", "..", "../x", "/etc", "a//b", "cur", "a/../b", "a..b", "a\0"])
+def test_no_wish_leads_out(root, configured):
     """A folder is below its Maildir, and is a folder of mail."""
     with pytest.raises(UserError):
-        junk_folder.junk_folder(on_disk.opened(root).home, wish)
+        junk_folder.junk_folder(on_disk.opened(root).mailbox, configured)
 
 
 def test_junk_of_what_is_no_maildir(tmp_path):
     with pytest.raises(NoInputError):
-        junk_folder.junk_folder(on_disk.opened(tmp_path).home)
+        junk_folder.junk_folder(on_disk.opened(tmp_path).mailbox)
 
 
 @pytest.mark.parametrize("name", [".Junk", "Lists/Junk"])
@@ -118,9 +118,9 @@ def test_many_folders(root, monkeypatch):
     for number in range(500):
         os.makedirs(os.path.join(root, f".F{number}", "new"))
     make(Path(root, ".Spam"))
-    home = on_disk.opened(root).home
+    mailbox = on_disk.opened(root).mailbox
     monkeypatch.setattr(os, "stat", lambda *a, **k: looks.append(a) or real(*a, **k))
-    assert junk_folder.junk_folder(home).name == ".Spam"
+    assert junk_folder.junk_folder(mailbox).name == ".Spam"
     assert len(looks) < 10
     os.rename(os.path.join(root, ".Spam"), os.path.join(root, ".Other"))
-    assert junk_folder.junk_folder(home).name == ".Junk"
+    assert junk_folder.junk_folder(mailbox).name == ".Junk"

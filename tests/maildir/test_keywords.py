@@ -17,18 +17,18 @@ def folders(tmp_path):
 
 
 def test_words(folders):
-    assert keywords.words(folders[0]) == {"a": "$Junk", "b": "work", "c": "NonJunk"}
+    assert keywords.keyword_names(folders[0]) == {"a": "$Junk", "b": "work", "c": "NonJunk"}
 
 
 def test_a_folder_without_a_list(tmp_path):
-    assert keywords.words(on_disk.opened(tmp_path)) == {}
+    assert keywords.keyword_names(on_disk.opened(tmp_path)) == {}
 
 
 @pytest.mark.parametrize("text", [b"", b"x y", b"26 z", b"-1 z", b"0", b"\xb2 z", b"0" * 99 + b" z"])
 def test_lines_that_mean_nothing(tmp_path, text):
     """Whatever stands there is no error; only numbers of letters count."""
     (tmp_path / "dovecot-keywords").write_bytes(text)
-    assert keywords.words(on_disk.opened(tmp_path)) == {}
+    assert keywords.keyword_names(on_disk.opened(tmp_path)) == {}
 
 
 def test_letter(folders):

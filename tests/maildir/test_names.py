@@ -150,5 +150,5 @@ def test_names_that_are_not_utf_8(root):
 
     (entry,) = on_disk.opened(root).messages()
 
-    assert transfer.read(entry, most=100)[0] == OLD
+    assert transfer.read_message(entry, most=100)[0] == OLD
     assert str(Name.parse(entry.name)) == entry.name

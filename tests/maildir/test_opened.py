@@ -46,24 +46,24 @@ def test_no_link_is_followed(root, tmp_path, name):
     path.symlink_to(elsewhere)
 
     with pytest.raises(RefusedError, match="symbolic link"):
-        on_disk.opened(root).home.enter(name)
+        on_disk.opened(root).mailbox.enter(name)
 
 
-@pytest.mark.parametrize(("link", "wish"), [(".Junk", "auto"), (".Junk", "Junk"), ("Lists", "Lists/Junk")])
-def test_nothing_is_made_where_a_link_leads(root, tmp_path, link, wish):
+@pytest.mark.parametrize(("link", "configured"), [(".Junk", "auto"), (".Junk", "Junk"), ("Lists", "Lists/Junk")])
+def test_nothing_is_made_where_a_link_leads(root, tmp_path, link, configured):
     """A folder that is a link is an error, and not a place for folders of ours."""
     target = tmp_path / "elsewhere"
     target.mkdir()
     make(Path(root, "Sent"))
     Path(root, link).symlink_to(target)
 
-    home = on_disk.opened(root).home
+    mailbox = on_disk.opened(root).mailbox
     try:
-        junk_folder.create_folder(junk_folder.junk_folder(home, wish))
+        junk_folder.create_folder(junk_folder.junk_folder(mailbox, configured))
     except (OSError, UserError):
-        assert wish != "auto"
+        assert configured != "auto"
     else:
-        assert (wish, Path(root, "Junk", "new").is_dir()) == ("auto", True)
+        assert (configured, Path(root, "Junk", "new").is_dir()) == ("auto", True)
 
     assert os.listdir(target) == []
 
@@ -77,7 +77,7 @@ def test_what_was_opened_stays_what_it_is(root, tmp_path):
     os.rename(os.path.join(root, "new"), os.path.join(root, "away"))
     os.symlink(os.path.join(other, "new"), os.path.join(root, "new"))
 
-    assert transfer.read(source, most=100)[0] == OLD
+    assert transfer.read_message(source, most=100)[0] == OLD
     source.unlink()
     assert os.listdir(os.path.join(root, "away")) == []
     assert os.listdir(os.path.join(other, "new")) == ["1.host"]
@@ -99,8 +99,8 @@ def test_only_a_regular_file_is_read(root, kind, tmp_path):
                 one.bind(str(path))
 
     with pytest.raises(RefusedError):
-        transfer.read(on_disk.entry(os.path.join(root, "new", "x")), most=100)
-    assert keywords.words(on_disk.opened(root)) == {}
+        transfer.read_message(on_disk.entry(os.path.join(root, "new", "x")), most=100)
+    assert keywords.keyword_names(on_disk.opened(root)) == {}
     assert list(on_disk.opened(root).messages()) == []
 
 
@@ -108,13 +108,13 @@ def test_only_a_regular_file_is_read(root, kind, tmp_path):
 def test_the_journal_leads_nowhere_else(root, path):
     """A path of the journal that is not that of a message in the Maildir is refused."""
     with pytest.raises(RefusedError):
-        on_disk.opened(root).home.entry_at(path.format(root))
+        on_disk.opened(root).mailbox.entry_at(path.format(root))
 
 
 @pytest.mark.parametrize("path", ["/etc", "{}/..", "{}/../other", "{}/a/../..", "{}x", "{}/./x", "{}/"])
 def test_no_folder_of_the_journal_is_elsewhere(root, path):
     with pytest.raises(RefusedError):
-        on_disk.opened(root).home.folder_at(path.format(root))
+        on_disk.opened(root).mailbox.folder_at(path.format(root))
 
 
 def test_a_file_that_grows_while_it_is_read(root, monkeypatch):
@@ -132,7 +132,7 @@ def test_a_file_that_grows_while_it_is_read(root, monkeypatch):
     read = os.read
     monkeypatch.setattr(transfer.os, "read", lambda handle, most: asked.append(most) or read(handle, most))
     with pytest.raises(transfer.TooLargeError):
-        transfer.read(on_disk.entry(path), most=100_000)
+        transfer.read_message(on_disk.entry(path), most=100_000)
     assert sum(asked) <= 3 * 100_001
 
 
@@ -142,9 +142,9 @@ def test_a_message_is_read_to_its_limit(root, size):
     entry = on_disk.entry(deliver(root, content=b"x" * size))
     if size > 100:
         with pytest.raises(transfer.TooLargeError):
-            transfer.read(entry, most=100)
+            transfer.read_message(entry, most=100)
     else:
-        assert transfer.read(entry, most=100)[0] == b"x" * size
+        assert transfer.read_message(entry, most=100)[0] == b"x" * size
 
 
 def test_headers_without_end(root, monkeypatch):
@@ -152,8 +152,8 @@ def test_headers_without_end(root, monkeypatch):
     monkeypatch.setattr(transfer, "MOST_HEAD_BYTES", 1000)
     lines = b"X-A: b\n" * 200
     with pytest.raises(transfer.TooLargeError, match="headers"):
-        transfer.read(on_disk.entry(deliver(root, content=lines)), most=1 << 20)
-    assert transfer.read(on_disk.entry(deliver(root, "2.host", content=b"X-A: b\n\n" + lines)), most=1 << 20)
+        transfer.read_message(on_disk.entry(deliver(root, content=lines)), most=1 << 20)
+    assert transfer.read_message(on_disk.entry(deliver(root, "2.host", content=b"X-A: b\n\n" + lines)), most=1 << 20)
 
 
 def test_a_copy_has_no_set_id_bits(root):
@@ -162,7 +162,7 @@ def test_a_copy_has_no_set_id_bits(root):
     os.chmod(source, 0o6755)  # noqa: S103  that is what is tested
     entry = on_disk.entry(source)
 
-    transfer.replace_with(entry, b"x", entry.folder.entry("new", "fresh"), expected=transfer.identity(entry))
+    transfer.replace_with(entry, b"x", entry.folder.entry("new", "fresh"), expected=transfer.file_identity(entry))
 
     assert stat.S_IMODE(os.stat(os.path.join(root, "new", "fresh")).st_mode) == 0o644
 
@@ -172,11 +172,11 @@ def test_descriptors_are_few(root):
     for number in range(3 * opened.MOST_OPEN):
         make(Path(root, f".F{number}"))
     before = len(os.listdir("/proc/self/fd"))
-    home = on_disk.opened(root).home
+    mailbox = on_disk.opened(root).mailbox
     for number in range(3 * opened.MOST_OPEN):
-        home.folder(f".F{number}").open_all()
+        mailbox.folder(f".F{number}").open_all()
     deliver(os.path.join(root, ".F0"))
-    assert len(list(home.folder(".F0").messages())) == 1
+    assert len(list(mailbox.folder(".F0").messages())) == 1
     assert len(os.listdir("/proc/self/fd")) - before < 5 * opened.MOST_OPEN
 
 
@@ -185,9 +185,9 @@ def test_a_maildir_may_be_a_link_of_ones_own(root, tmp_path, target):
     """~/Maildir may lie on another disk."""
     link = tmp_path / "link"
     link.symlink_to("Maildir" if target == "relative" else root)
-    with OpenMaildir.open(str(link)) as home:
-        assert home.identity == (os.stat(root).st_dev, os.stat(root).st_ino)
-        assert home.path == str(link)
+    with OpenMaildir.open(str(link)) as mailbox:
+        assert mailbox.identity == (os.stat(root).st_dev, os.stat(root).st_ino)
+        assert mailbox.path == str(link)
 
 
 def test_a_link_to_itself(tmp_path):
@@ -263,10 +263,10 @@ def test_what_root_makes_is_the_owners(tmp_path):
     anns = make(tmp_path / "ann")
     source = deliver(anns)
     give(anns, ANN)
-    junk = junk_folder.junk_folder(on_disk.opened(anns).home)
+    junk = junk_folder.junk_folder(on_disk.opened(anns).mailbox)
     junk_folder.create_folder(junk)
-    entry = junk.home.folder().entry("new", os.path.basename(source))  # noqa: PTH119
-    transfer.replace_with(entry, b"x", junk.entry("new", "fresh"), expected=transfer.identity(entry))
+    entry = junk.mailbox.folder().entry("new", os.path.basename(source))  # noqa: PTH119
+    transfer.replace_with(entry, b"x", junk.entry("new", "fresh"), expected=transfer.file_identity(entry))
 
     made = [Path(above, name) for above, folders, files in os.walk(anns) for name in (*folders, *files)]
     assert {(one.stat().st_uid, one.stat().st_gid) for one in made} == {(ANN, ANN)}
@@ -303,4 +303,4 @@ def test_names_without_end_are_not_listed(root, monkeypatch):
     monkeypatch.setattr(opened, "MOST_PASSED", 5)
     with pytest.raises(RefusedError):
         folder.find("6.host")
-    folder.home.close()
+    folder.mailbox.close()

@@ -30,7 +30,7 @@ from readers_and_kills import (
 
 from spamlstm.maildir import junk_folder, names, transfer
 from spamlstm.maildir.names import GoneError, Name
-from spamlstm.maildir.transfer import Outcome
+from spamlstm.maildir.transfer import TransferResult
 
 # Other tests may have left threads, which the copies of the process that are killed here do without.
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
@@ -38,7 +38,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 
 @pytest.fixture
 def junk(root):
-    folder = junk_folder.junk_folder(on_disk.opened(root).home)
+    folder = junk_folder.junk_folder(on_disk.opened(root).mailbox)
     junk_folder.create_folder(folder)
     return folder.path
 
@@ -51,7 +51,7 @@ def moved(source, folder, *, base=None, part="new"):
 
 def read(path):
     """The bytes of a message, and its identity."""
-    return transfer.read(on_disk.entry(path), most=1 << 20)
+    return transfer.read_message(on_disk.entry(path), most=1 << 20)
 
 
 @pytest.mark.parametrize("part", ["new", "cur"])
@@ -102,13 +102,13 @@ def test_move_survives_kill(root, junk):
         killed = killed_before(number, lambda: moved(source, junk, base=base))  # noqa: B023  it runs at once
         outcome = settle(source, junk, base=base, expected=known)
         assert len(everything(root)) + len(everything(junk)) == 1
-        assert outcome is (Outcome.DONE if everything(junk) else Outcome.UNDONE)
+        assert outcome is (TransferResult.DONE if everything(junk) else TransferResult.UNDONE)
         for entry in (*on_disk.messages(root), *on_disk.messages(junk)):
             os.unlink(entry.path)
         if not killed:
             break
     assert number > 10
-    assert outcome is Outcome.DONE
+    assert outcome is TransferResult.DONE
 
 
 # Replacements
@@ -174,7 +174,7 @@ def test_the_last_moment(root, junk):
 
     assert sorted(everything(root, junk)) == [OLD, b"another"]
     os.unlink(os.path.join(root, "cur", "1.host:2,"))
-    assert settle(source, junk, base=base, expected=known) is Outcome.GONE
+    assert settle(source, junk, base=base, expected=known) is TransferResult.GONE
     assert everything(root, junk) == [b"another"]
 
 
@@ -193,7 +193,7 @@ def test_replace_survives_kill(root, junk, same):
                 read_mail(*folders)
             outcome = settle(source, folder, base=base, expected=known)
             assert outcome is settle(source, folder, base=base, expected=known)
-            assert everything(*folders) == [FRESH if outcome is Outcome.DONE else OLD]
+            assert everything(*folders) == [FRESH if outcome is TransferResult.DONE else OLD]
             assert os.listdir(os.path.join(folder, "tmp")) == []
             for one in folders:
                 for entry in on_disk.messages(one):
@@ -201,7 +201,7 @@ def test_replace_survives_kill(root, junk, same):
         if not killed:
             break
     assert number > 40
-    assert outcome is Outcome.DONE
+    assert outcome is TransferResult.DONE
 
 
 @pytest.mark.parametrize("same", [True, False])
@@ -299,7 +299,7 @@ def test_a_user_who_moves_it_at_that_moment(root, junk, tmp_path, how):
         transfer.finish(old, fresh, expected=known)
 
     assert everything(root, junk, archive) == [OLD]
-    assert settle(source, junk, base=base, expected=known) is Outcome.GONE
+    assert settle(source, junk, base=base, expected=known) is TransferResult.GONE
 
 
 def test_a_move_that_is_half_done_at_that_moment(root, junk, tmp_path):
@@ -345,7 +345,7 @@ def test_a_copy_of_what_was_moved(root, junk, tmp_path):
     moved(source, junk, base=base)
     os.link(os.path.join(junk, "new", base), os.path.join(archive, "cur", "2.host:2,S"))
 
-    assert settle(source, junk, base=base, expected=known) is Outcome.DONE
+    assert settle(source, junk, base=base, expected=known) is TransferResult.DONE
     assert everything(junk, archive) == [OLD, OLD]
 
 
@@ -373,7 +373,7 @@ def test_a_message_both_here_and_gone(root, junk):
     known = identity(source)
     os.unlink(source)
 
-    assert settle(source, junk, base="x", expected=known) is Outcome.GONE
+    assert settle(source, junk, base="x", expected=known) is TransferResult.GONE
 
 
 @given(st.binary(max_size=200))

@@ -56,12 +56,12 @@ def first_tag(raw):
     if raw[:place] and not raw[:place].endswith(b"\n"):
         return raw
     end = b"\r\n" if raw[: raw.find(b"\n") + 1].endswith(b"\r\n") else b"\n"
-    lines = headers.headers(JUDGEMENT, version="1", bar=0.9)
+    lines = headers.headers(JUDGEMENT, version="1", spam_threshold=0.9)
     return raw[:place] + b"".join(f"{name}: {value}".encode() + end for name, value in lines) + raw[place:]
 
 
 def tag(raw):
-    return headers.tag(raw, JUDGEMENT, version="1", bar=0.9)
+    return headers.tag(raw, JUDGEMENT, version="1", spam_threshold=0.9)
 
 
 pieces = st.sampled_from(

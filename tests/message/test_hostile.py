@@ -10,7 +10,7 @@ from hostile_text import TooSlowError, limit
 from spamlstm.maildir.arrival import arrived
 from spamlstm.maildir.content_id import content_id
 from spamlstm.maildir.headers import tag, untag
-from spamlstm.model.reading import Reader
+from spamlstm.model.reading import MessageReader
 from spamlstm.verdict import Judgement, Verdict
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
@@ -20,7 +20,7 @@ from hostile_mail import FAMILIES
 CASES = {f"{family}: {name}": make for family, cases in FAMILIES.items() for name, make in cases().items()}
 SIZE, SECONDS = 256 << 10, 1.0
 JUDGEMENT = Judgement(Verdict.SPAM, 0.99, 5.0, "score", "m 1")
-READER = Reader(4096, 3, fashion=True, runs=True)
+READER = MessageReader(4096, 3, style=True, runs=True)
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -31,7 +31,7 @@ def test_hostile_mail(name):
     with limit(SECONDS):
         content = content_id(raw)
         reading = READER.read(raw)
-        tagged = tag(raw, JUDGEMENT, version="1", bar=0.9)
+        tagged = tag(raw, JUDGEMENT, version="1", spam_threshold=0.9)
         arrived(raw, stored=1e9)
 
     assert not reading.failure

@@ -6,9 +6,9 @@ import time
 import pytest
 
 from benchmarks.hostile_pages import MESSAGES, PAGES, attributes, fill, numbered, page
-from spamlstm.message.html import Budget, Link, read
+from spamlstm.message.html import Budget, Link, read_page
 from spamlstm.message.html_cost import MAX_STEPS, TooComplexError, pay
-from spamlstm.message.message import parse
+from spamlstm.message.message import parse_message
 
 SIZE = 100_000
 # Far more than the slowest takes: 0.3 s on a busy machine of 2026.
@@ -17,7 +17,7 @@ MOST_SECONDS, MOST_KILOBYTES = 1.5, 150_000
 
 @pytest.fixture(scope="module", autouse=True)
 def _warm():
-    parse(page("<p>x"))
+    parse_message(page("<p>x"))
 
 
 @pytest.mark.parametrize("name", MESSAGES)
@@ -25,7 +25,7 @@ def test_bounded(name):
     """A message takes little time and memory, whatever its pages do."""
     raw = MESSAGES[name](SIZE)
     before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
-    parse(raw)
+    parse_message(raw)
     assert time.process_time() - start < MOST_SECONDS
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < MOST_KILOBYTES
 
@@ -34,7 +34,7 @@ def test_bounded(name):
 def test_steps(name):
     """No page takes more steps than its message has, and one that is not too complex takes some."""
     budget = Budget()
-    seen = read(PAGES[name](SIZE).decode().partition("\n\n")[2], budget)
+    seen = read_page(PAGES[name](SIZE).decode().partition("\n\n")[2], budget)
     assert 0 <= budget.left <= MAX_STEPS
     assert seen.complex or budget.left < MAX_STEPS
 
@@ -84,7 +84,7 @@ def test_budget_is_shared():
     """The pages of a message share one budget; what none of them pays for is left for those that follow."""
     budget = Budget(30_000_000)
     large = fill(20_000, "<div>") + "x"
-    seen = [read(large, budget).complex, read(large, budget).complex, read("<p>small", budget)]
+    seen = [read_page(large, budget).complex, read_page(large, budget).complex, read_page("<p>small", budget)]
     assert (seen[0], seen[1], seen[2].visible, seen[2].complex) == (False, True, "small", False)
 
 
@@ -99,12 +99,12 @@ def test_spend():
 
 def test_defect():
     """A message says when one of its pages was too complex, and an ordinary one says nothing."""
-    assert parse(page(fill(60_000, "<div>") + "x")).defects == ("page too complex",)
-    assert parse(page("<div hidden>" * 20 + "x")).defects == ()
+    assert parse_message(page(fill(60_000, "<div>") + "x")).defects == ("page too complex",)
+    assert parse_message(page("<div hidden>" * 20 + "x")).defects == ()
 
 
 def _complex(source: str):
-    seen = read(source, Budget(0))
+    seen = read_page(source, Budget(0))
     assert seen.complex
     return seen
 
@@ -167,7 +167,7 @@ def test_plain_links():
 def test_expense_hides_nothing():
     """A spammer who makes a page expensive hides no word and no link with it."""
     spam = "<p>Buy <b>pills</b> at <a href=http://pills.example/>our shop</a></p>"
-    seen = parse(page(spam + fill(60_000, "<div hidden><i></i>") + spam))
+    seen = parse_message(page(spam + fill(60_000, "<div hidden><i></i>") + spam))
     assert seen.page.complex
     assert seen.text.startswith("Buy pills at our shop")
     assert seen.page.links[0] == Link("http://pills.example/", "our shop")

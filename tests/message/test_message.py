@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from spamlstm.features.render import render
 from spamlstm.message import mime
-from spamlstm.message.message import Message, address, display_name, parse
+from spamlstm.message.message import Message, address, display_name, parse_message
 
 TOP = b"From: Ann <ann@example.org>\nSubject: beans\nMIME-Version: 1.0\n"
 LETTER = (
@@ -24,7 +24,7 @@ LETTER = (
 
 
 def read(headers: str, body: bytes = b"text") -> Message:
-    return parse(headers.encode() + b"\n\n" + body)
+    return parse_message(headers.encode() + b"\n\n" + body)
 
 
 class TestPromises:
@@ -33,7 +33,7 @@ class TestPromises:
     @given(st.binary(max_size=2000))
     def test_any_bytes(self, raw):
         """Any bytes are a Message whose text can be written as UTF-8."""
-        render(parse(raw)).encode()
+        render(parse_message(raw)).encode()
 
     @given(st.data())
     @settings(max_examples=200)
@@ -43,7 +43,7 @@ class TestPromises:
         for _ in range(data.draw(st.integers(1, 8))):
             at = data.draw(st.integers(0, len(raw)))
             raw[at : at + data.draw(st.integers(0, 40))] = data.draw(st.binary(max_size=12))
-        render(parse(bytes(raw))).encode()
+        render(parse_message(bytes(raw))).encode()
 
     @given(
         st.lists(
@@ -85,7 +85,7 @@ class TestPromises:
     def test_structured_mail(self, headers, lines):
         """Headers and boundaries in any order and with any values are a Message."""
         raw = b"".join(name + b": " + value + b"\n" for name, value in headers) + b"\n" + b"\n".join(lines)
-        render(parse(raw)).encode()
+        render(parse_message(raw)).encode()
 
     @pytest.mark.parametrize("depth", [10, 200, 400, 3000, 100_000])
     @pytest.mark.parametrize("kind", ["multipart", "message"])
@@ -95,7 +95,7 @@ class TestPromises:
             raw = (TOP + b"Content-Type: message/rfc822\n\n") * depth
         else:
             raw = b"".join(b"Content-Type: multipart/mixed; boundary=b%d\n\n--b%d\n" % (i, i) for i in range(depth))
-        message = parse(raw + b"\nbottom\n")
+        message = parse_message(raw + b"\nbottom\n")
         assert message.plain.rstrip().endswith("bottom") or "text cut" in message.defects
         assert ("too many parts" in message.defects) == (depth > mime.MAX_PARTS)
 
@@ -126,7 +126,7 @@ class TestPromises:
     def test_hostile(self, raw):
         """The worst that we could think of takes a few seconds at most."""
         start = time.process_time()
-        message = parse(raw[1])
+        message = parse_message(raw[1])
         assert time.process_time() - start < 5
         assert len(message.plain) < 3_000_000
         assert len(message.headers) <= mime.MAX_HEADERS
@@ -141,29 +141,29 @@ class TestHeaders:
 
     def test_unlabelled(self):
         """8-bit headers are read as UTF-8, or as the body says, and told as a defect."""
-        assert parse("Subject: größe\n\n".encode()).subject == "größe"
+        assert parse_message("Subject: größe\n\n".encode()).subject == "größe"
         raw = "Subject: Добрый день\nContent-Type: text/plain; charset=koi8-r\n\n".encode("koi8-r")
-        assert parse(raw).subject == "Добрый день"
-        assert parse(raw).defects == ("8-bit header",)
+        assert parse_message(raw).subject == "Добрый день"
+        assert parse_message(raw).defects == ("8-bit header",)
 
     def test_mbox_line_and_blank_top(self):
         """An mbox separator and blank lines above the header are passed."""
         for top in (b"From ann@example.org Mon Jan  1 00:00:00 2024\n", b"\r\n\n", b"   \n"):
-            assert parse(top + LETTER).sender == "ann@example.org"
+            assert parse_message(top + LETTER).sender == "ann@example.org"
 
     def test_no_header(self):
         """Text without a header is all body."""
-        message = parse(b"hello there, friend\n\nsecond")
+        message = parse_message(b"hello there, friend\n\nsecond")
         assert (message.plain, message.defects) == ("hello there, friend\n\nsecond", ("no headers",))
 
     def test_line_ends(self):
         """CRLF, LF and bare CR give the same."""
-        texts = {parse(LETTER.replace(b"\n", end)).page.visible for end in (b"\n", b"\r\n", b"\r")}
+        texts = {parse_message(LETTER.replace(b"\n", end)).page.visible for end in (b"\n", b"\r\n", b"\r")}
         assert texts == {"page"}
 
     def test_boundary_at_once(self):
         """A boundary without the blank line above it ends the header."""
-        message = parse(
+        message = parse_message(
             TOP + b"Content-Type: multipart/mixed; boundary=q\n--q\nContent-Type: text/html\n\n<p>x\n--q--\n"
         )
         assert (message.structure, message.page.visible) == ("mixed html", "x")
@@ -193,14 +193,14 @@ class TestBody:
 
     def test_tree(self):
         """Leaves come in order, with names of RFC 2231 and their type."""
-        message = parse(LETTER)
+        message = parse_message(LETTER)
         assert message.structure == "mixed alternative plain html attached"
         assert [part.name for part in message.parts] == ["", "", "bö.pdf"]
         assert (message.plain.strip(), message.text, message.defects) == ("Grüße, Ann", "page", ())
 
     def test_type_parameter(self):
         """The parameter `type` of multipart/related is not its type."""
-        message = parse(
+        message = parse_message(
             TOP
             + b'Content-Type: multipart/related; type="text/html"; boundary=q\n\n'
             + b"--q\nContent-Type: text/html\n\n<p>x\n--q--\n"
@@ -310,5 +310,5 @@ class TestBody:
         letter.add_attachment(b"data", maintype="application", subtype="pdf", filename="a b.pdf")
         raw = letter.as_bytes()
         first = message_from_bytes(raw).get_payload()[0]
-        assert parse(raw).plain.strip("\n") == first.get_payload(decode=True).decode().strip("\n")
-        assert [part.name for part in parse(raw).attachments] == ["a b.pdf"]
+        assert parse_message(raw).plain.strip("\n") == first.get_payload(decode=True).decode().strip("\n")
+        assert [part.name for part in parse_message(raw).attachments] == ["a b.pdf"]

@@ -19,13 +19,13 @@ def edit(path, change) -> None:
 
 def refusal(path, kind=DataError) -> str:
     with pytest.raises(kind) as caught:
-        bundle.load(path)
+        bundle.load_bundle(path)
     return str(caught.value)
 
 
 def test_a_sealed_bundle_loads(tiny):
     """What `seal` wrote, `load` takes, with its values."""
-    loaded = bundle.load(tiny)
+    loaded = bundle.load_bundle(tiny)
     assert (loaded.label, loaded.input.window_tokens, loaded.thresholds.spam) == ("tiny-1", 160, 0.98)
     bundle.verify(loaded)
 
@@ -96,7 +96,7 @@ def test_a_garbled_file(copy):
 def test_a_garbled_file_for_fine_tuning(copy):
     """Scoring does not read the weights, so only `verify` does."""
     (copy / "weights.safetensors").write_bytes(b"x")
-    loaded = bundle.load(copy)
+    loaded = bundle.load_bundle(copy)
     with pytest.raises(DataError, match=r"weights\.safetensors"):
         bundle.verify(loaded)
 

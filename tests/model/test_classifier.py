@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from tiny_bundle import HAM, SPAM, UNSURE, mail
 
 from spamlstm.config import Config, PolicyConfig
-from spamlstm.corpus.paths import Held, Place
+from spamlstm.corpus.paths import FileMessage, GivenMessage
 from spamlstm.model.classifier import Classifier
-from spamlstm.model.explain import Kind, explain
+from spamlstm.model.explain import CauseKind, explain
 from spamlstm.model.policy import Reason
-from spamlstm.model.reading import GTUBE, Reader, not_mail
+from spamlstm.model.reading import GTUBE, MessageReader, not_mail
 from spamlstm.model.workers import AHEAD, MOST_TICKS, ReaderPool
 from spamlstm.verdict import Verdict
 
@@ -72,9 +72,9 @@ def test_any_bytes(classifier, raw):
 def test_many_keep_their_order(classifier, readers, tmp_path):
     """With and without reader processes: each message its own judgement, in order, bad ones in their place."""
     kinds = [(SPAM, Verdict.SPAM), (HAM, Verdict.HAM), (UNSURE, Verdict.UNSURE)]
-    mails = [(number, Held("-", kinds[number % 3][0])) for number in range(700)]
-    mails[500] = (500, Place("gone", str(tmp_path / "gone")))
-    mails[13] = (13, Place("gone", str(tmp_path / "gone")))
+    mails = [(number, GivenMessage("-", kinds[number % 3][0])) for number in range(700)]
+    mails[500] = (500, FileMessage("gone", str(tmp_path / "gone")))
+    mails[13] = (13, FileMessage("gone", str(tmp_path / "gone")))
     judged = list(classifier.judge_many(mails, readers=readers))
     assert [one.key for one in judged] == list(range(700))
     for one in judged:
@@ -189,7 +189,7 @@ def test_one_bad_reading_does_not_stop_the_next(tiny):
 
 def test_a_reader_travels():
     """A reader and its readings can be sent between processes."""
-    reading = Reader(400, 4, fashion=True).read(SPAM)
+    reading = MessageReader(400, 4, style=True).read(SPAM)
     assert pickle.loads(pickle.dumps(reading)) == reading  # noqa: S301  our own bytes
 
 
@@ -202,7 +202,7 @@ def test_explain(classifier):
     """The two words that the network knows are what pulled, each its own way, with what they weigh in all."""
     pulls = explain(classifier, mail("pills pills at the meeting"))
     assert [(pull.kind, pull.text, pull.pull) for pull in pulls] == [
-        (Kind.WORD, "pills", pytest.approx(12.0, abs=1e-3)),
-        (Kind.WORD, "meeting", pytest.approx(-6.0, abs=1e-3)),
+        (CauseKind.WORD, "pills", pytest.approx(12.0, abs=1e-3)),
+        (CauseKind.WORD, "meeting", pytest.approx(-6.0, abs=1e-3)),
     ]
     assert explain(classifier, b"") == []

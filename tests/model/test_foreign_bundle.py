@@ -17,7 +17,7 @@ from spamlstm.model import bundle, bundle_files, graph, registry
 from spamlstm.model.bundle import CARD, MANIFEST, NETWORK, TOKENIZER, WEIGHTS, WIDE
 from spamlstm.model.classifier import Classifier
 from spamlstm.model.encoder import Encoder
-from spamlstm.model.network import Scorer
+from spamlstm.model.network import Network
 
 SHIPPED = ("default", "without-trec07p")
 
@@ -99,21 +99,21 @@ def test_a_file_has_bounds(copy, name):
 
 def test_what_is_read_is_what_was_hashed(copy):
     """A file that changes after the bundle was loaded is not used."""
-    loaded = bundle.load(copy)
+    loaded = bundle.load_bundle(copy)
     (copy / NETWORK).write_bytes(b"x" * (copy / NETWORK).stat().st_size)
     with pytest.raises(DataError, match="not what its hash says"):
-        Scorer(loaded)
+        Network(loaded)
 
 
 def test_a_card_that_is_not_listed_is_not_read(copy):
     """The card has a hash like everything else."""
     edit(copy, lambda manifest: manifest["files"].pop(CARD))
     (copy / CARD).write_text("# Forged")
-    assert bundle.load(copy).card() == ""
+    assert bundle.load_bundle(copy).card() == ""
 
 
 def test_a_card_that_was_changed_is_not_shown(copy):
-    loaded = bundle.load(copy)
+    loaded = bundle.load_bundle(copy)
     (copy / CARD).write_text("# tiny\n\nKnows two worms.\n")
     with pytest.raises(DataError, match="not what its hash says"):
         loaded.card()
@@ -220,7 +220,7 @@ def test_weights_in_another_file_are_refused(network, copy, tmp_path, monkeypatc
         entry.key, entry.value = "location", str(tmp_path / "outside.bin") if place == "absolute" else place
 
     with pytest.raises(DataError, match="weights in another file"):
-        Scorer(bundle.load(network(outward)))
+        Network(bundle.load_bundle(network(outward)))
 
 
 def test_external_weights_in_a_constant_are_refused(network):
@@ -262,14 +262,14 @@ def test_no_functions(network):
 def test_not_many_fields():
     """Many small fields take longer to look at than few large ones."""
     with pytest.raises(ValueError, match="too many fields"):
-        graph.check(b"\x08\x01" * 60_000)
+        graph.check_graph(b"\x08\x01" * 60_000)
 
 
 @given(st.binary(max_size=200))
 def test_any_bytes_can_be_looked_at(raw):
     """Whatever the bytes, the check ends, with the error that it promises or with none."""
     with contextlib.suppress(ValueError):
-        graph.check(raw)
+        graph.check_graph(raw)
 
 
 # --- its wide part ---------------------------------------------------------------------------------------------------
@@ -308,5 +308,5 @@ def test_ids_have_no_gaps(copy):
     whole["model"]["vocab"][last] = 10**9
     (copy / TOKENIZER).write_text(json.dumps(whole, ensure_ascii=False))
     reseal(copy)
-    Encoder(bundle.load(copy))
+    Encoder(bundle.load_bundle(copy))
     assert "the ids in the tokenizer.json" in refusal(copy)

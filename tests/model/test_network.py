@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from spamlstm.errors import DataError
 from spamlstm.model import bundle
 from spamlstm.model.encoder import Encoder
-from spamlstm.model.network import Scorer, buckets, message_logit
+from spamlstm.model.network import Network, buckets, message_logit
 
 
 @given(st.lists(st.integers(1, 300), max_size=60), st.integers(1, 1000))
@@ -27,8 +27,8 @@ def test_buckets_hold_each_row_once(lengths, budget):
 
 def test_together_is_as_one_by_one(tiny):
     """Padding does not leak: each logit is that of its row alone."""
-    loaded = bundle.load(tiny)
-    scorer = Scorer(loaded)
+    loaded = bundle.load_bundle(tiny)
+    scorer = Network(loaded)
     random = np.random.default_rng(7)
     rows = [random.integers(0, loaded.input.vocab_size, size).tolist() for size in random.integers(1, 200, 50)]
     alone = [scorer.logits([row])[0] for row in rows]
@@ -43,10 +43,10 @@ def reseal(path, **changes) -> None:
 
 def test_the_self_test(tiny, copy):
     """A network that gives other answers than it did at home is refused before it judges mail."""
-    Scorer(bundle.load(tiny)).self_test()
+    Network(bundle.load_bundle(tiny)).self_test()
     reseal(copy, self_test={"ids": [[1, 2]], "logits": [3.0], "tolerance": 0.01})
     with pytest.raises(DataError, match="other answers"):
-        Scorer(bundle.load(copy)).self_test()
+        Network(bundle.load_bundle(copy)).self_test()
 
 
 def test_a_network_that_is_none(copy):
@@ -55,7 +55,7 @@ def test_a_network_that_is_none(copy):
     reseal(copy)
     assert hashlib.sha256(b"no network").hexdigest() in (copy / "manifest.json").read_text()
     with pytest.raises(DataError, match="not a network"):
-        Scorer(bundle.load(copy))
+        Network(bundle.load_bundle(copy))
 
 
 def test_a_vocabulary_that_is_none(copy):
@@ -63,7 +63,7 @@ def test_a_vocabulary_that_is_none(copy):
     (copy / "tokenizer.json").write_text("{}")
     reseal(copy)
     with pytest.raises(DataError, match="not a vocabulary"):
-        Encoder(bundle.load(copy))
+        Encoder(bundle.load_bundle(copy))
 
 
 def test_a_vocabulary_of_another_network(copy):
@@ -71,19 +71,19 @@ def test_a_vocabulary_of_another_network(copy):
     manifest = json.loads((copy / "manifest.json").read_text())
     reseal(copy, input={**manifest["input"], "vocab_size": 300}, self_test={**manifest["self_test"], "ids": [[1], [2]]})
     with pytest.raises(DataError, match="tokens and its network"):
-        Encoder(bundle.load(copy))
+        Encoder(bundle.load_bundle(copy))
 
 
 def test_rows_have_bounds(tiny):
     """No text gives no ids or more than header_tokens and window_tokens."""
-    encoder = Encoder(bundle.load(tiny))
+    encoder = Encoder(bundle.load_bundle(tiny))
     long = "word " * 5000
     assert [len(row) for row in encoder.encode(["", f"⟦body⟧ {long}", f"{long}⟦body⟧ {long}"])] == [1, 161, 256]
 
 
 def test_unknown_text(tiny):
     """Letters that the vocabulary has never seen are unknown, words that it knows are not."""
-    encoder = Encoder(bundle.load(tiny))
+    encoder = Encoder(bundle.load_bundle(tiny))
     assert encoder.is_unknown(encoder.encode(["⟦body⟧ " + "这是一个测试" * 10]))
     assert not encoder.is_unknown(encoder.encode(["⟦body⟧ cheap pills for the meeting today and more"]))
     assert not encoder.is_unknown(encoder.encode([""]))

@@ -30,16 +30,16 @@ def test_numbers_in_order_and_each_once(raw, rows):
 
 def test_a_tagged_copy_has_the_same(tiny):
     """What was learned of a message holds for the file that the filter itself has written, and for what IMAP makes."""
-    base = Classifier.open(tiny, prints=True)
+    base = Classifier.open(tiny, personal_features=True)
     raw = mail("a meeting about the garden, and of nothing else", subject="garden").replace(b"\r", b"")
     plain, tagged = base.assess(raw), base.assess(b"X-Spam-Status: Yes, score=9\r\n" + raw.replace(b"\n", b"\r\n"))
     assert len(plain.tokens) > 20
-    assert (plain.prints == tagged.prints).all()
+    assert (plain.personal_features == tagged.personal_features).all()
 
 
 def test_what_a_message_is_about_counts_however_it_was_encoded(tiny):
     """Of a letter in base64 no run of the text is left, but its tokens are."""
-    base = Classifier.open(tiny, prints=True)
+    base = Classifier.open(tiny, personal_features=True)
     head, text = mail(" ".join(f"word{number} other" for number in range(60)), subject="garden").split(b"\r\n\r\n", 1)
     encoded = head.replace(b"8bit", b"base64") + b"\r\n\r\n" + encodebytes(text)
     plain, other = (unpacked_tokens(base.assess(raw).tokens) for raw in (head + b"\r\n\r\n" + text, encoded))

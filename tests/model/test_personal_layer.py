@@ -5,7 +5,7 @@ import random
 import pytest
 
 from spamlstm.model import personal_layer
-from spamlstm.model.personal_features import Prints, runs
+from spamlstm.model.personal_features import PersonalFeatures, runs
 from spamlstm.model.personal_layer import PersonalLayer
 
 # What all mail of one mailbox has in common; beside it each message has words of its own.
@@ -13,7 +13,7 @@ SERVER = b"Received: from relay.example.org by mx.example.org with ESMTPS for <m
 SURE, FAIRLY = 6.0, 3.0
 
 
-def mail(rng: random.Random, words: bytes) -> Prints:
+def mail(rng: random.Random, words: bytes) -> PersonalFeatures:
     own = b" ".join(b"%s%d" % (words, rng.randrange(400)) for _ in range(60))
     return runs(b"From: someone@example.org\nSubject: " + own[:30] + b"\nX-Way: " + SERVER + b"\n\n" + own)
 

@@ -76,8 +76,8 @@ def test_dearer_false_positives_raise_the_bar_for_spam(cost, factor):
 
 def test_the_usual_costs():
     """Contract 6: 10 : 1 : 0.2."""
-    bars = thresholds_from_costs(Costs())
-    assert (bars.ham, bars.spam) == pytest.approx((0.2, 0.98))
+    thresholds = thresholds_from_costs(Costs())
+    assert (thresholds.ham, thresholds.spam) == pytest.approx((0.2, 0.98))
 
 
 def test_what_sets_the_thresholds():

@@ -9,7 +9,7 @@ import sys
 import pytest
 from tiny_bundle import make
 
-from spamlstm.config.places import models_dir
+from spamlstm.config.locations import models_dir
 from spamlstm.errors import DataError, NoInputError, UserError
 from spamlstm.model import registry
 from spamlstm.model.classifier import Classifier

@@ -19,7 +19,7 @@ from dovecot import running
 from watching import DELIVERIES, deliver, message, number_of, numbers, until, watching
 
 from spamlstm.daemon.control_socket import ask
-from spamlstm.learning.label_store import Labels
+from spamlstm.learning.label_store import LabelStore
 from spamlstm.maildir.headers import untag
 
 pytestmark = [
@@ -52,13 +52,13 @@ def learned(daemon, tmp_path):
         before = ask(state)["learning"]["rounds"]
         daemon.process.send_signal(signal.SIGHUP)
         until(lambda: ask(state)["learning"]["rounds"] > before)
-        labels = Labels.find(state)
+        labels = LabelStore.find(state)
         if labels is None:
             return {}
         with contextlib.closing(labels):
             said = {one.id: str(one.label) for one in labels.last()}
-            lessons = list(labels.lessons(after=0, most_bytes=1000))
-        return {number_of(one.raw): said[one.id] for one in lessons}
+            examples = list(labels.examples(after=0, most_bytes=1000))
+        return {number_of(one.raw): said[one.id] for one in examples}
 
     until(lambda: ask(state)["learning"]["rounds"])
     return look

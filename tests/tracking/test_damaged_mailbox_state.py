@@ -28,9 +28,9 @@ class Houses:
 
     def close(self):
         self.count = self.now.count
-        for store in self.now.learners._stores.values():
-            store.learner.labels.close()  # without keeping 14 MB of what was learned
-        self.now.places.close()
+        for store in self.now.label_stores._stores.values():
+            store.trainer.labels.close()  # without keeping 14 MB of what was learned
+        self.now.mailbox_state.close()
         OPENED.remove(self.now.journal)
         self.now.journal.close()
         # What the first one left stays, and what others brought goes: else each takes longer than the one before.
@@ -132,7 +132,7 @@ def test_damage_of_one_maildir_leaves_the_others(houses, tmp_path):
     content = raw("words", 77)
     one.put(content, other)
     one.look()
-    one.places._connection.execute(
+    one.mailbox_state._connection.execute(
         "UPDATE messages SET place = 'zz' WHERE maildir = (SELECT id FROM maildirs WHERE path = ?)", (ours.encode(),)
     )
     one.move(content, f"{other}/.Junk")
@@ -145,13 +145,13 @@ def test_damage_of_one_maildir_leaves_the_others(houses, tmp_path):
 def test_a_file_that_is_damaged_while_it_is_in_use(houses, tmp_path, caplog):
     """It is removed and made anew, without a restart."""
     one = houses.open(tmp_path / "state")
-    one.places._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    one.mailbox_state._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     path = tmp_path / "state" / NAME
     size = path.stat().st_size
     with path.open("r+b") as file:
         file.seek(4096)
         file.write(b"\xff" * (size - 4096))
-    one.places._connection.execute("PRAGMA shrink_memory")
+    one.mailbox_state._connection.execute("PRAGMA shrink_memory")
     one.deliver("words")
     one.run()
     one.look()

@@ -8,13 +8,13 @@ import pytest
 from house import Clock, raw
 from learning_house import Base
 
-from spamlstm.config import Layer
-from spamlstm.config.places import LABELS, personal_dir
+from spamlstm.config import LabelScope
+from spamlstm.config.locations import LABELS, personal_dir
 from spamlstm.learning import bounds, trainer
-from spamlstm.learning.label import Label, Mail
-from spamlstm.learning.label_store import Labels
+from spamlstm.learning.label import Label, LabelRequest
+from spamlstm.learning.label_store import LabelStore
 from spamlstm.maildir.content_id import content_id
-from spamlstm.tracking.label_stores import FIRST_DELAY, Learners, NotNowError
+from spamlstm.tracking.label_stores import FIRST_DELAY, LabelStores, StoreUnavailableError
 
 
 @pytest.fixture
@@ -23,12 +23,12 @@ def clock():
 
 
 @pytest.fixture
-def learners(tmp_path, clock):
+def label_stores(tmp_path, clock):
     """Of a state folder that is not there yet."""
     made = []
 
-    def build(layer=Layer.SHARED, **more):
-        made.append(Learners(tmp_path / "state", base=Base(), layer=layer, clock=clock, monotonic=clock, **more))
+    def build(layer=LabelScope.SHARED, **more):
+        made.append(LabelStores(tmp_path / "state", base=Base(), layer=layer, clock=clock, monotonic=clock, **more))
         return made[-1]
 
     yield build
@@ -36,13 +36,13 @@ def learners(tmp_path, clock):
         one.close()
 
 
-def say(learners, maildir, number, label=Label.SPAM):
-    return learners.say(maildir, raw("words", number), label)
+def say(label_stores, maildir, number, label=Label.SPAM):
+    return label_stores.add_label(maildir, raw("words", number), label)
 
 
-def test_nobody_has_said_anything(learners, tmp_path):
+def test_nobody_has_said_anything(label_stores, tmp_path):
     """Then nothing is made on disk, and the layer is empty."""
-    one = learners()
+    one = label_stores()
     assert one.layer("/mail/ann").labels == 0
     assert one.label("/mail/ann", content_id(raw("words", 1))) is None
     one.tally()
@@ -50,23 +50,23 @@ def test_nobody_has_said_anything(learners, tmp_path):
 
 
 @pytest.mark.parametrize("opened", [False, True])
-def test_another_base(learners, tmp_path, opened):
+def test_another_base(label_stores, tmp_path, opened):
     """What was learned rests on its scores from then on, whether the store is open by then or not."""
-    one = learners()
+    one = label_stores()
     say(one, "/mail/ann", 1)
     if not opened:
         one.close()
-    one.reconfigure(layer=Layer.SHARED, base=Base("words 2", score=-3.0))
+    one.reconfigure(layer=LabelScope.SHARED, base=Base("words 2", score=-3.0))
 
     assert one.layer("/mail/ann").labels == 1
-    store = Labels.find(tmp_path / "state")
+    store = LabelStore.find(tmp_path / "state")
     assert [(said.prior, said.model) for said in store.last()] == [(-3.0, "words 2")]
     store.close()
 
 
-def test_one_layer_for_all(learners):
+def test_one_layer_for_all(label_stores):
     """What is said of mail in one Maildir counts in the others."""
-    one = learners()
+    one = label_stores()
     assert say(one, "/mail/ann", 1)
     assert not say(one, "/mail/ann", 1)
     assert one.layer("/mail/bob") is one.layer("/mail/ann")
@@ -76,9 +76,9 @@ def test_one_layer_for_all(learners):
     assert one.status.last is not None
 
 
-def test_a_layer_each(learners, tmp_path):
+def test_a_layer_each(label_stores, tmp_path):
     """What one says is nobody else's."""
-    one = learners(Layer.MAILDIR)
+    one = label_stores(LabelScope.PER_MAILDIR)
     say(one, "/mail/ann", 1)
     say(one, "/mail/bob", 1, Label.HAM)
     assert [one.label(box, content_id(raw("words", 1))) for box in ("/mail/ann", "/mail/bob", "/mail/carl")] == [
@@ -90,9 +90,9 @@ def test_a_layer_each(learners, tmp_path):
     assert not (tmp_path / "state" / LABELS).exists()
 
 
-def test_few_are_in_memory(learners):
+def test_few_are_in_memory(label_stores):
     """Those that were used last; the others are the same again when they are asked for."""
-    one = learners(Layer.MAILDIR, most=2)
+    one = label_stores(LabelScope.PER_MAILDIR, most=2)
     for number in range(5):
         say(one, f"/mail/{number}", number)
     assert len(one._stores) == 2
@@ -101,13 +101,13 @@ def test_few_are_in_memory(learners):
         assert len(one._stores) == 2
 
 
-def test_what_others_said_counts(learners, tmp_path):
+def test_what_others_said_counts(label_stores, tmp_path):
     """Another process says something, forgets it, and purges all; each is true with the next question."""
-    one = learners()
+    one = label_stores()
     say(one, "/mail/ann", 1)
-    other = Labels.open(tmp_path / "state")
+    other = LabelStore.open(tmp_path / "state")
     content = content_id(raw("words", 2))
-    other.said(Mail(content, raw("words", 2), "x", 0.0, "m"), Label.HAM)
+    other.add(LabelRequest(content, raw("words", 2), "x", 0.0, "m"), Label.HAM)
     assert one.layer("/mail/ann").labels == 2
     other.forget(content)
     assert one.layer("/mail/ann").labels == 1
@@ -116,9 +116,9 @@ def test_what_others_said_counts(learners, tmp_path):
     other.close()
 
 
-def test_a_store_that_is_removed_or_put_in_another_place(learners, tmp_path):
+def test_a_store_that_is_removed_or_put_in_another_place(label_stores, tmp_path):
     """The file that is there now is the one that holds."""
-    one = learners()
+    one = label_stores()
     say(one, "/mail/ann", 1)
     state = tmp_path / "state"
     for path in state.glob(f"{LABELS}*"):
@@ -129,9 +129,9 @@ def test_a_store_that_is_removed_or_put_in_another_place(learners, tmp_path):
     assert one.layer("/mail/ann").labels == 2
 
 
-def test_a_store_that_cannot_be_used(learners, clock, tmp_path, caplog):
+def test_a_store_that_cannot_be_used(label_stores, clock, tmp_path, caplog):
     """What was learned goes on to count; it is told, and asked again later, and later again."""
-    one = learners()
+    one = label_stores()
     say(one, "/mail/ann", 1)
     breaking = sqlite3.connect(tmp_path / "state" / LABELS)
     breaking.execute("ALTER TABLE epoch RENAME TO hidden")
@@ -139,39 +139,39 @@ def test_a_store_that_cannot_be_used(learners, clock, tmp_path, caplog):
         assert one.layer("/mail/ann").labels == 1
         assert one.layer("/mail/ann").labels == 1
     assert caplog.text.count("not-learned") == 1
-    with pytest.raises(NotNowError):
+    with pytest.raises(StoreUnavailableError):
         say(one, "/mail/ann", 2)
     clock.now += FIRST_DELAY + 1
     one.layer("/mail/ann")
     breaking.execute("ALTER TABLE hidden RENAME TO epoch")
     breaking.close()
     clock.now += FIRST_DELAY + 1
-    with pytest.raises(NotNowError):
+    with pytest.raises(StoreUnavailableError):
         say(one, "/mail/ann", 2)
     clock.now += FIRST_DELAY
     assert say(one, "/mail/ann", 2)
     assert one.status.failed == 2
 
 
-def test_a_file_that_is_no_store(learners, clock, tmp_path):
+def test_a_file_that_is_no_store(label_stores, clock, tmp_path):
     """Mail is judged by the base alone, and not even that is an error."""
     (tmp_path / "state").mkdir()
     (tmp_path / "state" / LABELS).write_bytes(b"none of ours" * 1000)
-    one = learners()
+    one = label_stores()
     assert one.layer("/mail/ann") is one.nothing
-    with pytest.raises(NotNowError):
+    with pytest.raises(StoreUnavailableError):
         say(one, "/mail/ann", 1)
     one.tally()
     assert one.status.failed == 1
 
 
-def test_another_configuration(learners):
+def test_another_configuration(label_stores):
     """From one for all to one each, and back: nothing is lost, and nothing is mixed."""
-    one = learners()
+    one = label_stores()
     say(one, "/mail/ann", 1)
-    one.reconfigure(layer=Layer.MAILDIR, base=Base())
+    one.reconfigure(layer=LabelScope.PER_MAILDIR, base=Base())
     assert one.layer("/mail/ann").labels == 0
-    one.reconfigure(layer=Layer.SHARED, base=Base())
+    one.reconfigure(layer=LabelScope.SHARED, base=Base())
     assert one.layer("/mail/ann").labels == 1
 
 
@@ -199,9 +199,9 @@ def damage(folder, table, change):
 
 
 @pytest.mark.parametrize(("table", "change"), DAMAGE)
-def test_a_damaged_store_is_paused_and_the_others_go_on(learners, tmp_path, caplog, table, change):
+def test_a_damaged_store_is_paused_and_the_others_go_on(label_stores, tmp_path, caplog, table, change):
     """One line with the file and what to do; the base alone judges its user's mail; status names the Maildir."""
-    one = learners(Layer.MAILDIR)
+    one = label_stores(LabelScope.PER_MAILDIR)
     for maildir in ("/mail/ann", "/mail/bob"):
         say(one, maildir, 1)
     one.close()
@@ -211,7 +211,7 @@ def test_a_damaged_store_is_paused_and_the_others_go_on(learners, tmp_path, capl
     for _ in range(3):
         assert one.layer("/mail/ann") is one.nothing
         assert one.layer("/mail/bob").labels == 1
-    with pytest.raises(NotNowError):
+    with pytest.raises(StoreUnavailableError):
         say(one, "/mail/ann", 2)
     assert say(one, "/mail/bob", 2)
     assert caplog.text.count("not-learned") == 1
@@ -223,9 +223,9 @@ def test_a_damaged_store_is_paused_and_the_others_go_on(learners, tmp_path, capl
     assert "bug" not in caplog.text
 
 
-def test_a_store_that_is_damaged_while_it_is_open(learners, tmp_path, clock):
+def test_a_store_that_is_damaged_while_it_is_open(label_stores, tmp_path, clock):
     """What was learned before still counts; once the store is whole, all that was said does, and no pause is shown."""
-    one = learners()
+    one = label_stores()
     say(one, "/mail/ann", 1)
     say(one, "/mail/ann", 2)
     damage(tmp_path / "state", "labels", "label = 'maybe' WHERE id = 2")
@@ -242,9 +242,9 @@ def test_a_store_that_is_damaged_while_it_is_open(learners, tmp_path, clock):
     assert one.status.snapshot()["paused_stores"] == 0
 
 
-def test_an_unexpected_error_is_one_store_s_own(learners, tmp_path, monkeypatch, caplog):
+def test_an_unexpected_error_is_one_store_s_own(label_stores, tmp_path, monkeypatch, caplog):
     """Whatever comes up in one store, it is told as a bug without words of a message, and the others go on."""
-    one = learners(Layer.MAILDIR)
+    one = label_stores(LabelScope.PER_MAILDIR)
     for maildir in ("/mail/ann", "/mail/bob"):
         say(one, maildir, 1)
     ann = one._stores[personal_dir(tmp_path / "state", "/mail/ann")]
@@ -252,7 +252,7 @@ def test_an_unexpected_error_is_one_store_s_own(learners, tmp_path, monkeypatch,
     def fails():
         raise ZeroDivisionError("Dear Ann")
 
-    monkeypatch.setattr(ann.learner, "catch_up", fails)
+    monkeypatch.setattr(ann.trainer, "catch_up", fails)
     assert one.layer("/mail/ann").labels == 1
     assert one.layer("/mail/bob").labels == 1
     assert "ZeroDivisionError" in caplog.text
@@ -260,9 +260,9 @@ def test_an_unexpected_error_is_one_store_s_own(learners, tmp_path, monkeypatch,
     assert "Dear" not in str(one.status.snapshot())
 
 
-def test_a_suspended_layer(learners, clock):
+def test_a_suspended_layer(label_stores, clock):
     """Where judging failed with a layer the base alone judges for a while, and then the layer is read again."""
-    one = learners(Layer.MAILDIR)
+    one = label_stores(LabelScope.PER_MAILDIR)
     for maildir in ("/mail/ann", "/mail/bob"):
         say(one, maildir, 1)
     one.suspend("/mail/ann", ZeroDivisionError())
@@ -277,25 +277,25 @@ def test_a_suspended_layer(learners, clock):
 def test_a_pause_is_no_longer_under_a_wrong_clock(tmp_path, clock, years):
     """Only the monotonic clock says when a store is asked again."""
     monotonic = Clock(0.0)
-    one = Learners(tmp_path / "state", base=Base(), layer=Layer.SHARED, clock=clock, monotonic=monotonic)
+    one = LabelStores(tmp_path / "state", base=Base(), layer=LabelScope.SHARED, clock=clock, monotonic=monotonic)
     say(one, "/mail/ann", 1)
     damage(tmp_path / "state", "epoch", "number = 'x'")
     one.layer("/mail/ann")
     clock.now += years * 365 * 86_400
     monotonic.now += FIRST_DELAY - 1
     damage(tmp_path / "state", "epoch", "number = 1")
-    with pytest.raises(NotNowError):
+    with pytest.raises(StoreUnavailableError):
         say(one, "/mail/ann", 2)
     monotonic.now += 2
     assert say(one, "/mail/ann", 2)
     one.close()
 
 
-def test_moves_do_not_fill_the_store(learners, monkeypatch, caplog):
+def test_moves_do_not_fill_the_store(label_stores, monkeypatch, caplog):
     """What users do with mail is bounded as what they say by a command: the first labels go, and that is told."""
     monkeypatch.setattr(bounds, "MOST_LABELS", 8)
     monkeypatch.setattr(trainer, "KEEP_EVERY", 4)
-    one = learners()
+    one = label_stores()
     for number in range(20):
         say(one, "/mail/ann", number)
         assert one.layer("/mail/ann").labels <= 12

@@ -11,12 +11,12 @@ import pytest
 from house import make, raw
 from learning_house import LearningHouse
 
-from spamlstm.config import Layer
-from spamlstm.config.places import personal_dir
+from spamlstm.config import LabelScope
+from spamlstm.config.locations import personal_dir
 from spamlstm.filtering.outcome import Status
-from spamlstm.filtering.recovery import Ledger
+from spamlstm.filtering.recovery import Recovery
 from spamlstm.filtering.undo import undo
-from spamlstm.learning.label_store import Labels
+from spamlstm.learning.label_store import LabelStore
 from spamlstm.maildir import names, opened
 from spamlstm.tracking import listing, tracker
 
@@ -41,8 +41,8 @@ def house(tmp_path):
 
     yield build
     for one in opened:
-        one.learners.close()
-        one.places.close()
+        one.label_stores.close()
+        one.mailbox_state.close()
 
 
 def delivered(house, body, *, read=True):
@@ -66,14 +66,14 @@ def test_into_the_junk_folder_is_spam(house, how):
 
 
 @HOW
-@pytest.mark.parametrize("home", ["", ".Archive"])
-def test_out_of_the_junk_folder_is_ham(house, how, home):
+@pytest.mark.parametrize("mailbox", ["", ".Archive"])
+def test_out_of_the_junk_folder_is_ham(house, how, mailbox):
     """What we filed and its user takes back, to the inbox or elsewhere, read or not; and it stays there."""
     house = house()
     wrong = delivered(house, "spam")
     assert [entry.folder for entry in house.where(wrong)] == [house.junk]
     assert house.labels() == {}
-    target = os.path.join(house.root, home)
+    target = os.path.join(house.root, mailbox)
     house.move(wrong, target, how=how, flags="")
     house.look()
     assert house.label_of(wrong) == "ham"
@@ -88,8 +88,8 @@ def test_our_own_moves_say_nothing(house):
         house.deliver("spam")
     house.run()
     house.look()
-    ledger = Ledger(house.journal, counters=house.counters, clock=house.clock)
-    list(undo(house.journal, ledger, since=0, dry=False, clock=house.clock))
+    recovery = Recovery(house.journal, counters=house.counters, clock=house.clock)
+    list(undo(house.journal, recovery, since=0, dry=False, clock=house.clock))
     house.look()
     assert len(house.names(house.root)) == 3
     assert house.labels() == {}
@@ -197,7 +197,7 @@ def test_what_was_said_comes_before_filing_and_answering(house):
     """Only a move into or out of the junk folder takes a word back."""
     house = house()
     content = delivered(house, "ham")
-    house.learners.say(house.root, content, "spam")
+    house.label_stores.add_label(house.root, content, "spam")
     house.flag(content, "RS")
     house.look()
     house.move(content, house.archive)
@@ -368,8 +368,8 @@ def test_what_is_learned_is_the_mail_as_it_was_delivered(house):
     assert b"X-Spam-Flag: YES" in on_disk.content(house.where(content)[0].path)
     house.move(content, house.root)
     house.look()
-    labels = Labels.open(house.state)
-    (lesson,) = labels.lessons(after=0, most_bytes=10_000)
+    labels = LabelStore.open(house.state)
+    (lesson,) = labels.examples(after=0, most_bytes=10_000)
     labels.close()
     assert lesson.raw == content
     assert lesson.prior == 0.5
@@ -379,25 +379,25 @@ def test_a_label_store_that_fails_is_tried_again(house, caplog):
     """It stops nothing, is told, and what was owed is said when it works again; also after a restart."""
     house = house()
     missed = delivered(house, "ham")
-    labels = Labels.open(house.state)
+    labels = LabelStore.open(house.state)
     labels._connection.execute("ALTER TABLE labels RENAME TO hidden")
     house.move(missed, house.junk)
     house.look()
-    assert house.learners.status.failed == 1
+    assert house.label_stores.status.failed == 1
     assert "not-learned" in caplog.text
     house.again()
     labels._connection.execute("ALTER TABLE hidden RENAME TO labels")
     labels.close()
     house.look()
     assert house.label_of(missed) == "spam"
-    assert house.learners.status.moved == {"spam": 1}
+    assert house.label_stores.status.moved == {"spam": 1}
 
 
 def test_what_is_owed_for_what_is_gone(house):
     """Removed by its user before it could be said: then there is nothing more to say, now or ever."""
     house = house()
     missed = delivered(house, "ham")
-    labels = Labels.open(house.state)
+    labels = LabelStore.open(house.state)
     labels._connection.execute("ALTER TABLE labels RENAME TO hidden")
     target = house.move(missed, house.junk)
     house.look()
@@ -407,13 +407,13 @@ def test_what_is_owed_for_what_is_gone(house):
     house.clock.now += 1000
     house.look()
     assert house.labels() == {}
-    assert house.places.owed(house.root) == []
+    assert house.mailbox_state.pending(house.root) == []
 
 
 def test_a_damaged_store_of_places_is_begun_anew(house):
     """What is in it can be had again: filtering starts."""
     house = house()
-    house.places.close()
+    house.mailbox_state.close()
     (house.state / "places.sqlite").write_bytes(b"no database at all" * 1000)
     house.again()
     house.look()
@@ -430,15 +430,15 @@ def test_a_look_at_rest_asks_nothing(house):
     house.later = 10.0
     house.look()
     house.look()
-    house.places.close()
+    house.mailbox_state.close()
     house.look()
-    assert house.learners.status.failed == 0
-    house.places._connection = sqlite3.connect(":memory:")
+    assert house.label_stores.status.failed == 0
+    house.mailbox_state._connection = sqlite3.connect(":memory:")
 
 
 def test_the_maildirs_of_two_people(house, tmp_path):
     """With a layer each, what one says is nobody else's: in a folder of its own, readable by nobody else."""
-    LearningHouse.layer, before = Layer.MAILDIR, LearningHouse.layer
+    LearningHouse.layer, before = LabelScope.PER_MAILDIR, LearningHouse.layer
     try:
         house = house()
         missed = delivered(house, "ham")
@@ -450,8 +450,8 @@ def test_the_maildirs_of_two_people(house, tmp_path):
     assert not (house.state / "labels.sqlite").exists()
     assert [(path.stat().st_mode & 0o777) for path in (folder, folder.parent)] == [0o700, 0o700]
     assert folder.joinpath("labels.sqlite").stat().st_mode & 0o777 == 0o600
-    assert house.learners.layer(house.root).labels == 1
-    assert house.learners.layer(str(tmp_path / "other")).labels == 0
+    assert house.label_stores.layer(house.root).labels == 1
+    assert house.label_stores.layer(str(tmp_path / "other")).labels == 0
 
 
 def test_old_names_are_forgotten(house):
@@ -465,11 +465,11 @@ def test_old_names_are_forgotten(house):
     os.unlink(target)
     house.look()
     count = "SELECT count(*) FROM messages"
-    assert house.places._connection.execute(count).fetchone()[0] == 1
+    assert house.mailbox_state._connection.execute(count).fetchone()[0] == 1
     house.later = 100 * 86_400
     house.put(raw("ham", 67), house.root)
     house.look()
-    assert house.places._connection.execute(count).fetchone()[0] == 0
+    assert house.mailbox_state._connection.execute(count).fetchone()[0] == 0
 
 
 @pytest.mark.parametrize("looked", [True, False])
@@ -479,12 +479,12 @@ def test_a_step_reads_few_bytes(house, monkeypatch, looked):
     steps = []
 
     def counting(folder, one):
-        content = listing.read(folder, one)
+        content = listing.read_listed(folder, one)
         steps[-1] += len(content)
         return content
 
     monkeypatch.setattr(tracker, "STEP_BYTES", 30_000)
-    monkeypatch.setattr(tracker, "read", counting)
+    monkeypatch.setattr(tracker, "read_listed", counting)
     for number in range(40):
         house.put(raw("x" * 10_000, number), house.junk)
     looks = house.moves.round([house.root])

@@ -7,7 +7,7 @@ from house import OPENED, make, raw
 from killing import calls_of, can_trace, killed_before
 from learning_house import LearningHouse
 
-from spamlstm.learning.label_store import Labels
+from spamlstm.learning.label_store import LabelStore
 
 # Other tests may have left threads, which the copies of the process that are killed here do without.
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
@@ -33,8 +33,8 @@ def prepared(path):
 
 
 def close(house):
-    house.learners.close()
-    house.places.close()
+    house.label_stores.close()
+    house.mailbox_state.close()
     while OPENED:
         OPENED.pop().close()
 
@@ -44,7 +44,7 @@ def looking(house):
 
     def work(start):
         mine = LearningHouse.__new__(LearningHouse)
-        mine.__dict__.update({key: value for key, value in house.__dict__.items() if key != "places"})
+        mine.__dict__.update({key: value for key, value in house.__dict__.items() if key != "mailbox_state"})
         mine.open_quietly()
         start()
         mine.look()
@@ -61,7 +61,7 @@ def test_kill(tmp_path, share):
     calls = calls_of(looking(prepared(tmp_path / "counted")))
     house = prepared(Path(tmp_path))
     assert killed_before(round(share * calls), looking(house))
-    house.__dict__.pop("places")
+    house.__dict__.pop("mailbox_state")
     house.open()
     house.look()
     assert (house.label_of(raw("ham", 1)), house.label_of(raw("spam", 2))) == ("spam", "ham")
@@ -70,12 +70,12 @@ def test_kill(tmp_path, share):
     house.look()
     assert [said.time for said in said_last(house)] == before
     assert [entry.folder for entry in house.where(raw("ham", 1))] == [house.junk]
-    assert house.learners.layer(house.root).labels == 2
+    assert house.label_stores.layer(house.root).labels == 2
     close(house)
 
 
 def said_last(house):
-    labels = Labels.open(house.state)
+    labels = LabelStore.open(house.state)
     said = list(labels.last())
     labels.close()
     assert len(said) == 2

@@ -11,20 +11,20 @@ from learning_house import LearningHouse
 from mailbox_machine import CALLS, Mailbox
 
 from spamlstm.maildir.content_id import content_id
-from spamlstm.maildir.folders import Kind
+from spamlstm.maildir.folders import FolderRole
 from spamlstm.maildir.names import Name
-from spamlstm.tracking.listing import listed
-from spamlstm.tracking.rule import Sight, meaning
-from spamlstm.tracking.state import Mark, Owed
+from spamlstm.tracking.listing import list_files
+from spamlstm.tracking.rule import Observation, infer_label
+from spamlstm.tracking.state import FlagSet, Pending
 
 
 @dataclass(frozen=True)
 class Seen:
     """A message as it lay at the last look."""
 
-    kind: Kind
+    kind: FolderRole
     base: str
-    marks: Mark
+    marks: FlagSet
 
 
 class Taught(Mailbox):
@@ -44,14 +44,14 @@ class Taught(Mailbox):
 
     def __init__(self):
         super().__init__()
-        self.place: dict[int, Kind] = {}
+        self.place: dict[int, FolderRole] = {}
         self.seen: dict[int, Seen] = {}
         self.expected: dict[int, str] = {}
         self.house.look()
 
     def teardown(self):
-        self.house.learners.close()
-        self.house.places.close()
+        self.house.label_stores.close()
+        self.house.mailbox_state.close()
         super().teardown()
 
     # What we do; Mailbox has what users do.
@@ -113,15 +113,15 @@ class Taught(Mailbox):
         return _OurDoing(self)
 
     def _is_known(self, number):
-        return number in self.judged or self.place.get(number) is Kind.JUNK
+        return number in self.judged or self.place.get(number) is FolderRole.JUNK
 
     def _sights(self):
         found = {}
         for number in self.mails:
             for entry in self._where(number):
                 folder = Path(entry.folder).name
-                kind = {".Junk": Kind.JUNK, ".Archive": Kind.FILED}.get(folder, Kind.INBOX)
-                (marks,) = {one.marks for one in listed(on_disk.opened(entry.folder)) if one.name == entry.name}
+                kind = {".Junk": FolderRole.JUNK, ".Archive": FolderRole.FILED}.get(folder, FolderRole.INBOX)
+                (marks,) = {one.marks for one in list_files(on_disk.opened(entry.folder)) if one.name == entry.name}
                 found[number] = Seen(kind, Name.parse(entry.name).base, marks)
         return found
 
@@ -134,15 +134,15 @@ class Taught(Mailbox):
             self.seen[number] = sight
             if last == sight:
                 continue
-            before = self.place.get(number, Kind.INBOX if number in judged else None)
+            before = self.place.get(number, FolderRole.INBOX if number in judged else None)
             again = last is not None and (last.kind, last.base) == (sight.kind, sight.base)
-            answered = bool(sight.marks & Mark.ANSWERED) and not (again and last.marks & Mark.ANSWERED)
+            answered = bool(sight.marks & FlagSet.ANSWERED) and not (again and last.marks & FlagSet.ANSWERED)
             lay = sight.kind if again else None
-            meant = meaning(Sight(before or lay, sight.kind, sight.marks, answered=answered))
-            if meant.owed is Owed.ALWAYS or (meant.owed is Owed.IF_NONE and number not in self.expected):
+            meant = infer_label(Observation(before or lay, sight.kind, sight.marks, answered=answered))
+            if meant.pending is Pending.ALWAYS or (meant.pending is Pending.IF_NONE and number not in self.expected):
                 self.expected[number] = str(meant.label)
             # Mail that was never judged, and of which nothing was said where it lay, counts as lying nowhere yet.
-            if before is not None or meant.label is not None or meant.place is not Kind.INBOX:
+            if before is not None or meant.label is not None or meant.place is not FolderRole.INBOX:
                 self.place[number] = meant.place
 
 

@@ -7,7 +7,7 @@ import pytest
 from spamlstm.config import Config, LearningConfig
 from spamlstm.tracking import rounds as module
 from spamlstm.tracking.label_stores import LearningStatus
-from spamlstm.tracking.rounds import LONGEST_PAUSE, REST_SECONDS, Feedback
+from spamlstm.tracking.rounds import LONGEST_PAUSE, REST_SECONDS, LearningRounds
 
 
 class Steps:
@@ -46,7 +46,7 @@ def moved():
 @pytest.fixture
 def feedback(clock, moved, monkeypatch):
     monkeypatch.setattr(module.time, "thread_time", clock)
-    learners = SimpleNamespace(status=LearningStatus(), tally=lambda: None, reconfigure=lambda **_: None)
+    label_stores = SimpleNamespace(status=LearningStatus(), tally=lambda: None, reconfigure=lambda **_: None)
 
     def take():
         taken = list(moved)
@@ -54,8 +54,8 @@ def feedback(clock, moved, monkeypatch):
         return taken
 
     steps = Steps(clock)
-    made = Feedback(
-        learners=learners,
+    made = LearningRounds(
+        label_stores=label_stores,
         moves=steps,
         classifier=None,
         config=Config(),
@@ -77,7 +77,7 @@ def finish(feedback):
 def test_a_round_goes_by_slices_and_comes_again(feedback, clock):
     """Between two slices mail has its turn; the next round waits for the scan's interval."""
     assert finish(feedback) == 4
-    assert feedback.learners.status.rounds == 1
+    assert feedback.label_stores.status.rounds == 1
     assert not feedback.work()
     assert 1000 + 44 < feedback.due() <= 1000 + 45
     clock.now = feedback.due()
@@ -112,12 +112,12 @@ def test_a_move_is_looked_at_soon(feedback, clock, moved):
     moved.append("b")
     feedback.work()
     assert feedback.due() == pytest.approx(clock.now + 0.03 / 0.05)
-    assert feedback.learners.status.rounds == 1
+    assert feedback.label_stores.status.rounds == 1
 
 
 def test_nothing_is_looked_at_where_that_is_not_wanted(feedback, moved):
     moved.append("b")
-    feedback.reconfigure(config=Config(learning=LearningConfig(moves=False)), classifier=None)
+    feedback.reconfigure(config=Config(learning=LearningConfig(learn_from_moves=False)), classifier=None)
     assert not feedback.work()
     assert feedback.due() == float("inf")
     assert feedback.steps.rounds == []
@@ -129,4 +129,4 @@ def test_another_configuration_begins_a_round_at_once(feedback):
     feedback.reconfigure(config=Config(), classifier=None)
     finish(feedback)
     assert len(feedback.steps.rounds) == 2
-    assert feedback.learners.status.rounds == 1
+    assert feedback.label_stores.status.rounds == 1

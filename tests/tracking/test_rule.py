@@ -5,43 +5,43 @@ import itertools
 import pytest
 
 from spamlstm.learning.label import Label
-from spamlstm.maildir.folders import Kind
-from spamlstm.tracking.rule import Meaning, Sight, meaning
-from spamlstm.tracking.state import Mark, Owed
+from spamlstm.maildir.folders import FolderRole
+from spamlstm.tracking.rule import Inference, Observation, infer_label
+from spamlstm.tracking.state import FlagSet, Pending
 
-INBOX, JUNK, FILED = Kind.INBOX, Kind.JUNK, Kind.FILED
+INBOX, JUNK, FILED = FolderRole.INBOX, FolderRole.JUNK, FolderRole.FILED
 SPAM, HAM = Label.SPAM, Label.HAM
 
 
 @pytest.mark.parametrize(
     ("sight", "said"),
     [
-        (Sight(INBOX, JUNK, Mark.NONE), Meaning(JUNK, SPAM, Owed.ALWAYS)),
-        (Sight(FILED, JUNK, Mark.SEEN), Meaning(JUNK, SPAM, Owed.ALWAYS)),
-        (Sight(None, JUNK, Mark.NONE), Meaning(JUNK, SPAM, Owed.ALWAYS)),
-        (Sight(None, JUNK, Mark.NONE, brought=True), Meaning(JUNK)),
-        (Sight(INBOX, JUNK, Mark.NONE, brought=True), Meaning(JUNK, SPAM, Owed.ALWAYS)),
-        (Sight(INBOX, JUNK, Mark.NONE, ours=True), Meaning(JUNK)),
-        (Sight(JUNK, JUNK, Mark.ANSWERED, answered=True), Meaning(JUNK)),
-        (Sight(JUNK, INBOX, Mark.NONE), Meaning(INBOX, HAM, Owed.ALWAYS)),
-        (Sight(JUNK, FILED, Mark.NONE), Meaning(FILED, HAM, Owed.ALWAYS)),
-        (Sight(INBOX, FILED, Mark.SEEN), Meaning(FILED, HAM, Owed.IF_NONE)),
-        (Sight(INBOX, FILED, Mark.NONE), Meaning(INBOX)),
-        (Sight(None, FILED, Mark.SEEN), Meaning(FILED)),
-        (Sight(FILED, INBOX, Mark.SEEN), Meaning(INBOX)),
-        (Sight(INBOX, INBOX, Mark.SEEN), Meaning(INBOX)),
-        (Sight(INBOX, INBOX, Mark.ANSWERED, answered=True), Meaning(INBOX, HAM, Owed.IF_NONE)),
-        (Sight(FILED, FILED, Mark.ANSWERED, answered=True), Meaning(FILED, HAM, Owed.IF_NONE)),
-        (Sight(None, INBOX, Mark.ANSWERED, answered=True), Meaning(INBOX)),
+        (Observation(INBOX, JUNK, FlagSet.NONE), Inference(JUNK, SPAM, Pending.ALWAYS)),
+        (Observation(FILED, JUNK, FlagSet.SEEN), Inference(JUNK, SPAM, Pending.ALWAYS)),
+        (Observation(None, JUNK, FlagSet.NONE), Inference(JUNK, SPAM, Pending.ALWAYS)),
+        (Observation(None, JUNK, FlagSet.NONE, brought=True), Inference(JUNK)),
+        (Observation(INBOX, JUNK, FlagSet.NONE, brought=True), Inference(JUNK, SPAM, Pending.ALWAYS)),
+        (Observation(INBOX, JUNK, FlagSet.NONE, ours=True), Inference(JUNK)),
+        (Observation(JUNK, JUNK, FlagSet.ANSWERED, answered=True), Inference(JUNK)),
+        (Observation(JUNK, INBOX, FlagSet.NONE), Inference(INBOX, HAM, Pending.ALWAYS)),
+        (Observation(JUNK, FILED, FlagSet.NONE), Inference(FILED, HAM, Pending.ALWAYS)),
+        (Observation(INBOX, FILED, FlagSet.SEEN), Inference(FILED, HAM, Pending.IF_NONE)),
+        (Observation(INBOX, FILED, FlagSet.NONE), Inference(INBOX)),
+        (Observation(None, FILED, FlagSet.SEEN), Inference(FILED)),
+        (Observation(FILED, INBOX, FlagSet.SEEN), Inference(INBOX)),
+        (Observation(INBOX, INBOX, FlagSet.SEEN), Inference(INBOX)),
+        (Observation(INBOX, INBOX, FlagSet.ANSWERED, answered=True), Inference(INBOX, HAM, Pending.IF_NONE)),
+        (Observation(FILED, FILED, FlagSet.ANSWERED, answered=True), Inference(FILED, HAM, Pending.IF_NONE)),
+        (Observation(None, INBOX, FlagSet.ANSWERED, answered=True), Inference(INBOX)),
     ],
 )
 def test_the_rule(sight, said):
-    assert meaning(sight) == said
+    assert infer_label(sight) == said
 
 
 def test_a_second_look_says_nothing():
     """Whatever a look came to, the next one at the same place comes to nothing more."""
-    kinds, marks = (None, *Kind), (Mark.NONE, Mark.SEEN)
+    kinds, marks = (None, *FolderRole), (FlagSet.NONE, FlagSet.SEEN)
     for before, now, seen in itertools.product(kinds, (INBOX, JUNK, FILED), marks):
-        place = meaning(Sight(before, now, seen)).place
-        assert meaning(Sight(place, now, seen)) == Meaning(place)
+        place = infer_label(Observation(before, now, seen)).place
+        assert infer_label(Observation(place, now, seen)) == Inference(place)

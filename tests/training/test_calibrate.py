@@ -55,22 +55,22 @@ def test_no_source_loses_more_than_one_percent_of_its_ham(seed):
     rng = np.random.default_rng(seed)
     left = join([_simulated(rng, scale=0.6, shift=bias, count=900, source=str(bias))[0] for bias in (-4.0, 0.0, 1.0)])
     calibration = calibrate(left)
-    bars = thresholds(left, calibration, COSTS)
+    found = thresholds(left, calibration, COSTS)
 
     chance = np.array([calibration.probability(calibration.score(logit)) for logit in left.logits])
     for source in np.unique(left.source):
         ham = chance[(left.source == source) & ~left.spam]
-        assert np.mean(ham >= bars.spam) <= 0.01
-    assert 0 <= bars.ham <= bars.spam <= HIGHEST
+        assert np.mean(ham >= found.spam) <= 0.01
+    assert 0 <= found.ham <= found.spam <= HIGHEST
 
 
 def test_counting_agrees_with_right_probabilities():
     """Where the probabilities are right, the bars found by counting are those that follow from the costs."""
     left, _ = _simulated(np.random.default_rng(5), scale=1.5, shift=0.0, count=200_000)
-    bars, expected = thresholds(left, calibrate(left), COSTS), thresholds_from_costs(COSTS)
+    found, expected = thresholds(left, calibrate(left), COSTS), thresholds_from_costs(COSTS)
 
-    assert bars.spam == pytest.approx(expected.spam, abs=0.01)
-    assert bars.ham == pytest.approx(expected.ham, abs=0.04)
+    assert found.spam == pytest.approx(expected.spam, abs=0.01)
+    assert found.ham == pytest.approx(expected.ham, abs=0.04)
 
 
 def test_crowded_logits_are_told_apart_by_counting():
@@ -100,6 +100,6 @@ def test_a_source_with_little_ham_has_no_say(count, heard):
     spam = (np.arange(8000 + count) >= 4000) & (np.arange(8000 + count) < 8000)
     source = np.array(["a"] * 8000 + ["b"] * count)
     line = Calibration(1.0, 0.0)
-    bars = thresholds(LeftOut(source, spam, logits), line, COSTS)
+    found = thresholds(LeftOut(source, spam, logits), line, COSTS)
 
-    assert (bars.spam > line.probability(line.score(3.5))) == heard
+    assert (found.spam > line.probability(line.score(3.5))) == heard

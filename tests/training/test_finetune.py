@@ -13,15 +13,15 @@ import small_corpus
 import torch
 from tiny_bundle import make
 
-from spamlstm.corpus.paths import Place
+from spamlstm.corpus.paths import FileMessage
 from spamlstm.errors import DataError
 from spamlstm.learning import snapshot
 from spamlstm.learning.label import Label
-from spamlstm.learning.label_store import Labels
-from spamlstm.learning.trainer import Learner
+from spamlstm.learning.label_store import LabelStore
+from spamlstm.learning.trainer import Trainer
 from spamlstm.model import bundle as bundles
 from spamlstm.model.classifier import Classifier
-from spamlstm.model.network import Scorer
+from spamlstm.model.network import Network
 from training import finetune, fit, weights
 from training.finetune import Task
 
@@ -51,10 +51,10 @@ def task(base, tmp_path):
     for number, (label, raw) in enumerate(turned(80, seed=7)):
         path = tmp_path / "mail" / f"{number}.eml"
         path.write_bytes(raw)
-        mail.append((Place(str(number), str(path)), label if number < 40 else ""))
+        mail.append((FileMessage(str(number), str(path)), label if number < 40 else ""))
         if number >= 40:
             targets[str(number)] = 4.0 if label == "spam" else -4.0
-    folder = snapshot.write(mail, targets, into=tmp_path / "work")
+    folder = snapshot.write_training_folder(mail, targets, into=tmp_path / "work")
     return Task(base, folder, tmp_path / "made", "2", {"labels": {"ham": 20, "spam": 20}}, say=lambda _: None)
 
 
@@ -68,13 +68,13 @@ def test_it_learns_what_it_is_told(task, base):
     """The bundle judges by the new labels, is whole, and says whose child it is."""
     assert shares_right(base, turned(60, seed=8)) < 0.1
     finetune.finetune(replace(task, rate=1e-2, wide_rate=1.0))  # the letters are short: few steps
-    made = bundles.load(task.out)
+    made = bundles.load_bundle(task.out)
     bundles.verify(made)
-    Scorer(made).self_test()
+    Network(made).self_test()
     assert shares_right(task.out, turned(60, seed=8)) > 0.3
     assert made.label == "retrained-2"
     assert made.manifest["retrained"] == {"parent": "small-1", "labels": {"ham": 20, "spam": 20}}
-    assert made.manifest["corpora"] == bundles.load(base).manifest["corpora"]
+    assert made.manifest["corpora"] == bundles.load_bundle(base).manifest["corpora"]
     assert sorted(path.name for path in task.out.parent.iterdir()) == ["made", "mail", "work"]
 
 
@@ -102,10 +102,10 @@ def test_a_foreign_network_is_refused(task, tmp_path):
 
 def test_a_slim_bundle_has_its_weights_too(base, tmp_path):
     """Those that it judges by, up to what int8 loses."""
-    exact = weights.load(bundles.load(base))
+    exact = weights.load(bundles.load_bundle(base))
     (base / "weights.safetensors").rename(tmp_path / "weights")
     try:
-        shipped = weights.load(bundles.load(base))
+        shipped = weights.load(bundles.load_bundle(base))
     finally:
         (tmp_path / "weights").rename(base / "weights.safetensors")
     for name, value in exact.state_dict().items():
@@ -136,12 +136,12 @@ def test_it_makes_no_code_at_run_time(task, root):
 def test_the_command_from_labels_to_a_model_in_use(base, tmp_path, root):
     """`spamlstm retrain` with the real training: a user whose spam is our ham is understood in the end."""
     environment = {**os.environ, "XDG_DATA_HOME": str(tmp_path / "data"), "PYTHONPATH": str(root)}
-    classifier = Classifier.open(base, prints=True)
-    with contextlib.closing(Labels.open(tmp_path / "state")) as labels:
-        learner = Learner(labels)
+    classifier = Classifier.open(base, personal_features=True)
+    with contextlib.closing(LabelStore.open(tmp_path / "state")) as labels:
+        trainer = Trainer(labels)
         for label, raw in turned(240, seed=11):
             said = classifier.assess(raw)
-            learner.say(raw, Label(label), prior=said.prior, tokens=said.tokens, model=classifier.bundle.label)
+            trainer.add_label(raw, Label(label), prior=said.prior, tokens=said.tokens, model=classifier.bundle.label)
     command = [sys.executable, "-m", "spamlstm", "retrain", "--json", "--model", str(base)]
     done = subprocess.run(
         [*command, "--state", str(tmp_path / "state")], env=environment, capture_output=True, text=True, check=False

@@ -14,7 +14,7 @@ from safetensors.numpy import load_file
 from spamlstm.errors import DataError, NoInputError, UserError
 from spamlstm.model import bundle as bundles
 from spamlstm.model.classifier import Classifier
-from spamlstm.model.network import Scorer
+from spamlstm.model.network import Network
 from spamlstm.verdict import Verdict
 from training import __main__ as command
 from training import bundle, experiment, fit
@@ -54,9 +54,9 @@ def job(recipe, limits, tmp_path):
 def test_fit_makes_a_bundle_that_judges(three, job):
     """The bundle loads, passes its self-test, says what it is made of, and judges letters it never saw."""
     made = fit.fit(three, job)
-    loaded = bundles.load(job.out)
+    loaded = bundles.load_bundle(job.out)
     bundles.verify(loaded)
-    Scorer(loaded).self_test()
+    Network(loaded).self_test()
 
     assert made.path == job.out
     assert loaded.label == "small-3"
@@ -120,7 +120,7 @@ def test_a_bundle_is_replaced_and_other_things_are_not(three, job):
     (job.out / "thesis.txt").rename(job.out / bundles.MANIFEST)
     fit.fit(three, replace(job, folds=(), slim=True, recipe=replace(job.recipe, epochs=1)))
     assert not (job.out / "weights.safetensors").exists()
-    assert bundles.load(job.out).name == "small"
+    assert bundles.load_bundle(job.out).name == "small"
 
 
 def test_disagreement_leaves_nothing(three, job, monkeypatch):
@@ -169,7 +169,7 @@ def test_the_command_makes_a_bundle(tmp_path, capsys):
     status = _run("fit", "--corpus", corpus, "--out", tmp_path / "made", *TINY)
 
     assert status == 0
-    Scorer(bundles.load(tmp_path / "made")).self_test()
+    Network(bundles.load_bundle(tmp_path / "made")).self_test()
     assert "epoch 2/2" in capsys.readouterr().err
 
 

@@ -112,7 +112,7 @@ def test_a_loss_that_is_no_number_is_said(task):
 
 def test_hiding_in_words():
     """`--hide NAME=CHANCE` changes that chance alone; an unknown name or no chance is a sentence."""
-    assert hiding(["fashion=0", "trace=0.25"]) == Hiding(fashion=0, trace=0.25)
-    for wish in ("nonsense=0.5", "fashion", "fashion=2", "fashion=x"):
+    assert hiding(["style=0", "trace=0.25"]) == Hiding(style=0, trace=0.25)
+    for options in ("nonsense=0.5", "style", "style=2", "style=x"):
         with pytest.raises(UserError, match="--hide"):
-            hiding([wish])
+            hiding([options])

@@ -30,14 +30,14 @@ from spamlstm.learning.label_rows import MOST_KEPT
 from spamlstm.maildir import transfer
 from spamlstm.maildir.arrival import arrived
 from spamlstm.maildir.content_id import content_id
-from spamlstm.maildir.folders import Kind, folders, kind
+from spamlstm.maildir.folders import FolderRole, folders, role_of
 from spamlstm.maildir.headers import is_tagged
 from spamlstm.maildir.names import GoneError, Name
 from spamlstm.maildir.opened import Entry, OpenFolder, OpenMaildir
 from spamlstm.maildir.transfer import TooLargeError
 
 MONTH = 30 * 86_400.0
-UNSAID = 1000
+UNLABELLED = 1000
 # What the store has room for, with the user's own words, so that nothing that is adopted has to go again: in number,
 # and in bytes, as what is kept of mail is half as large compressed, or smaller.
 MOST = MOST_LABELS * 9 // 10
@@ -48,7 +48,7 @@ HAM_FOR_SPAM = 10
 SPAM_FOR_HAM = 3
 
 
-class Evidence(StrEnum):
+class AdoptionEvidence(StrEnum):
     """Why a message is taken for what it is."""
 
     ANSWERED = "answered"
@@ -60,7 +60,7 @@ class Evidence(StrEnum):
     @property
     def label(self) -> Label:
         """What it is evidence of."""
-        return Label.SPAM if self is Evidence.JUNK else Label.HAM
+        return Label.SPAM if self is AdoptionEvidence.JUNK else Label.HAM
 
 
 class Without(StrEnum):
@@ -76,11 +76,11 @@ class Without(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Witness:
+class Sample:
     """A message that is evidence; `delivered` in seconds since 1970."""
 
     entry: Entry
-    evidence: Evidence
+    evidence: AdoptionEvidence
     delivered: float
     content: str
 
@@ -93,23 +93,23 @@ class Witness:
 class Survey:
     """What a mailbox has to say: who is heard, in the order of delivery, and how many are not, and why."""
 
-    witnesses: tuple[Witness, ...] = ()
+    samples: tuple[Sample, ...] = ()
     messages: int = 0
     found: Counter[Label] = field(default_factory=Counter)
     """Of how many there is evidence, heard or not."""
     without: Counter[Without] = field(default_factory=Counter)
     unreadable: list[tuple[str, str]] = field(default_factory=list)
     """Paths, each with the reason."""
-    unsaid: list[Entry] = field(default_factory=list)
+    unlabelled: list[Entry] = field(default_factory=list)
     """The newest of what lies in the inbox and says nothing: unread, or not old enough."""
 
-    def counts(self) -> Counter[Evidence]:
+    def counts(self) -> Counter[AdoptionEvidence]:
         """How many are heard, by their evidence."""
-        return Counter(one.evidence for one in self.witnesses)
+        return Counter(one.evidence for one in self.samples)
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class KnownLabels:
     """What is known of the mailbox from elsewhere: content ids."""
 
     filed: Collection[str] = ()
@@ -118,36 +118,36 @@ class Known:
     """What the user himself said something of."""
 
 
-def evidence_of(place: Kind, flags: str, *, age: float) -> Evidence | None:
+def adoption_evidence(place: FolderRole, flags: str, *, age: float) -> AdoptionEvidence | None:
     """What a folder, the flags there and the age in seconds say of a message."""
-    if place is Kind.SILENT or "T" in flags or "D" in flags:
+    if place is FolderRole.SILENT or "T" in flags or "D" in flags:
         return None
-    if place is Kind.JUNK:
-        return None if "R" in flags or "F" in flags else Evidence.JUNK
+    if place is FolderRole.JUNK:
+        return None if "R" in flags or "F" in flags else AdoptionEvidence.JUNK
     if "R" in flags:
-        return Evidence.ANSWERED
+        return AdoptionEvidence.ANSWERED
     if "F" in flags:
-        return Evidence.FLAGGED
+        return AdoptionEvidence.FLAGGED
     if "S" not in flags:
         return None
-    if place is Kind.FILED:
-        return Evidence.FILED
-    return Evidence.KEPT if age >= MONTH else None
+    if place is FolderRole.FILED:
+        return AdoptionEvidence.FILED
+    return AdoptionEvidence.KEPT if age >= MONTH else None
 
 
 @dataclass(frozen=True, slots=True)
-class Names:
+class FolderNames:
     """What the configuration calls the junk folder, and which further folders say nothing."""
 
     junk: str = AUTO
-    silent: tuple[str, ...] = ()
+    ignore_folders: tuple[str, ...] = ()
 
 
-def survey(
-    home: OpenMaildir,
+def survey_mailbox(
+    mailbox: OpenMaildir,
     *,
-    names: Names,
-    known: Known,
+    names: FolderNames,
+    known: KnownLabels,
     now: float,
     most: int = MOST,
     progress: Callable[[int], None] = lambda _: None,
@@ -160,40 +160,40 @@ def survey(
     most = max(most - len(known.said), 2)
     hearing = _Hearing(known, now)
     result = hearing.survey
-    for number, (entry, place, stored) in enumerate(_newest_first(home, names, result), start=1):
+    for number, (entry, place, stored) in enumerate(_newest_first(mailbox, names, result), start=1):
         progress(number)
         # A program that fetched it may have given it the date of that day, so that its age is asked of the mail itself.
-        evidence = evidence_of(place, Name.parse(entry.name).flags, age=math.inf)
+        evidence = adoption_evidence(place, Name.parse(entry.name).flags, age=math.inf)
         if evidence is None:
             hearing.pass_over(entry, place)
         elif result.found[evidence.label] >= most or hearing.size[evidence.label] >= MOST_READ // 2:
             result.without[Without.BEYOND] += 1
         else:
             hearing.hear(entry, evidence, stored)
-    result.witnesses = _balanced(list(hearing.heard.values()), most)
-    result.without[Without.BEYOND] += len(hearing.heard) - len(result.witnesses)
+    result.samples = _balanced(list(hearing.heard.values()), most)
+    result.without[Without.BEYOND] += len(hearing.heard) - len(result.samples)
     return result
 
 
 class _Hearing:
     """Reads what may be evidence, and tells what is."""
 
-    def __init__(self, known: Known, now: float) -> None:
+    def __init__(self, known: KnownLabels, now: float) -> None:
         self.survey = Survey()
-        self.heard: dict[str, Witness] = {}
+        self.heard: dict[str, Sample] = {}
         self.size: Counter[Label] = Counter()
         """Bytes of what is heard, as far as they would be kept."""
         self._known = known
         self._now = now
         self._disputed: set[str] = set()
 
-    def pass_over(self, entry: Entry, place: Kind) -> None:
+    def pass_over(self, entry: Entry, place: FolderRole) -> None:
         """One message that says nothing."""
         self.survey.without[Without.EVIDENCE] += 1
-        if place is Kind.INBOX and len(self.survey.unsaid) < UNSAID:
-            self.survey.unsaid.append(entry)
+        if place is FolderRole.INBOX and len(self.survey.unlabelled) < UNLABELLED:
+            self.survey.unlabelled.append(entry)
 
-    def hear(self, entry: Entry, evidence: Evidence, stored: float) -> None:
+    def hear(self, entry: Entry, evidence: AdoptionEvidence, stored: float) -> None:
         """One message that is evidence by where it lies, if it is old enough."""
         try:
             raw, here = _read(entry)
@@ -204,20 +204,20 @@ class _Hearing:
             self.survey.unreadable.append((entry.path, reason_of(error)))
             return
         delivered, content = arrived(raw, stored=stored), content_id(raw)
-        if evidence is Evidence.KEPT and self._now - delivered < MONTH:
-            self.pass_over(here, Kind.INBOX)
+        if evidence is AdoptionEvidence.KEPT and self._now - delivered < MONTH:
+            self.pass_over(here, FolderRole.INBOX)
             return
         reason = self._unheard(content, evidence, raw)
         if reason is not None:
             self.survey.without[reason] += 1
             return
-        self.heard[content] = Witness(here, evidence, delivered, content)
+        self.heard[content] = Sample(here, evidence, delivered, content)
         self.survey.found[evidence.label] += 1
         self.size[evidence.label] += min(len(raw), MOST_KEPT)
 
-    def _unheard(self, content: str, evidence: Evidence, raw: bytes) -> Without | None:
+    def _unheard(self, content: str, evidence: AdoptionEvidence, raw: bytes) -> Without | None:
         # What carries our headers and is not in the journal was filed by us all the same: the journal does not last.
-        if evidence is Evidence.JUNK and (content in self._known.filed or is_tagged(raw)):
+        if evidence is AdoptionEvidence.JUNK and (content in self._known.filed or is_tagged(raw)):
             return Without.OURS
         if content in self._known.said:
             return Without.SAID
@@ -232,9 +232,9 @@ class _Hearing:
         return Without.DISPUTED if content in self._disputed else None
 
 
-def _balanced(witnesses: Sequence[Witness], most: int) -> tuple[Witness, ...]:
+def _balanced(samples: Sequence[Sample], most: int) -> tuple[Sample, ...]:
     """The newest of either kind, as many as may be heard, in the order of delivery."""
-    newest = sorted(witnesses, key=lambda one: (one.delivered, one.entry.name), reverse=True)
+    newest = sorted(samples, key=lambda one: (one.delivered, one.entry.name), reverse=True)
     ham = [one for one in newest if one.evidence.label is Label.HAM]
     spam = [one for one in newest if one.evidence.label is Label.SPAM]
     n_ham, n_spam = balance(len(ham), len(spam), most=most)
@@ -248,11 +248,13 @@ def balance(ham: int, spam: int, *, most: int) -> tuple[int, int]:
     return min(ham, max(half, most - spam)), min(spam, max(half, most - ham))
 
 
-def _newest_first(home: OpenMaildir, names: Names, result: Survey) -> Iterator[tuple[Entry, Kind, float]]:
-    listed: list[tuple[Entry, Kind, float]] = []
-    for folder in folders(home):
-        place = kind(folder.name, junk=names.junk, silent=names.silent)
-        opened = home.folder(folder.name)
+def _newest_first(
+    mailbox: OpenMaildir, names: FolderNames, result: Survey
+) -> Iterator[tuple[Entry, FolderRole, float]]:
+    listed: list[tuple[Entry, FolderRole, float]] = []
+    for folder in folders(mailbox):
+        place = role_of(folder.name, junk=names.junk, ignore_folders=names.ignore_folders)
+        opened = mailbox.folder(folder.name)
         try:
             listed += [(entry, place, stored) for entry, stored in _dated(opened)]
         except OSError as error:
@@ -273,10 +275,10 @@ def _dated(folder: OpenFolder) -> Iterator[tuple[Entry, float]]:
 def _read(entry: Entry) -> tuple[bytes, Entry]:
     try:
         try:
-            return transfer.read(entry, most=MOST_MAIL_BYTES)[0], entry
+            return transfer.read_message(entry, most=MOST_MAIL_BYTES)[0], entry
         except GoneError:
             for now in entry.folder.find(Name.parse(entry.name).base):
-                return transfer.read(now, most=MOST_MAIL_BYTES)[0], now
+                return transfer.read_message(now, most=MOST_MAIL_BYTES)[0], now
             raise
     except TooLargeError as error:
         raise OSError(errno.EFBIG, str(error), entry.path) from error

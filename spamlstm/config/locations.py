@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from spamlstm.config.values import Layer
+from spamlstm.config.values import LabelScope
 
 SYSTEM = Path("/etc/spamlstm/config.toml")
 SYSTEM_STATE = Path("/var/lib/spamlstm")
@@ -23,9 +23,9 @@ def personal_dir(state: Path, maildir: str) -> Path:
     return state / PERSONAL / hashlib.blake2b(os.fsencode(maildir), digest_size=16).hexdigest()
 
 
-def labels_dir(state: Path, layer: Layer, maildir: str) -> Path:
+def labels_dir(state: Path, layer: LabelScope, maildir: str) -> Path:
     """Where the labels lie that count for mail of this Maildir: in the state folder, unless each has its own."""
-    return state if layer is Layer.SHARED else personal_dir(state, maildir)
+    return state if layer is LabelScope.SHARED else personal_dir(state, maildir)
 
 
 def make_private(folder: Path) -> None:
@@ -56,16 +56,16 @@ def _xdg(variable: str, default: str) -> Path:
     return Path(home, "spamlstm")
 
 
-def places() -> tuple[Path, ...]:
+def config_files() -> tuple[Path, ...]:
     """The files that are looked for, in this order; the first that exists is the configuration, alone."""
     return (user_file(), SYSTEM)
 
 
-def find(named: Path | None = None) -> Path | None:
+def find_config_file(named: Path | None = None) -> Path | None:
     """The file to read: the one named, whether it exists or not, else the first of `places` that does, else None."""
     if named is not None:
         return named
-    return next((place for place in places() if os.path.exists(place)), None)  # noqa: PTH110  raises for no place
+    return next((place for place in config_files() if os.path.exists(place)), None)  # noqa: PTH110  raises for no place
 
 
 def state_dir() -> Path:

@@ -9,22 +9,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny_bundle import mail
 
-from spamlstm.learning import mailbox as module
+from spamlstm.learning import survey as module
 from spamlstm.learning.label import Label
-from spamlstm.learning.mailbox import (
+from spamlstm.learning.survey import (
     HAM_FOR_SPAM,
     MONTH,
     SPAM_FOR_HAM,
-    Evidence,
-    Known,
-    Names,
+    AdoptionEvidence,
+    FolderNames,
+    KnownLabels,
     Without,
+    adoption_evidence,
     balance,
-    evidence_of,
-    survey,
+    survey_mailbox,
 )
 from spamlstm.maildir.content_id import content_id
-from spamlstm.maildir.folders import Kind
+from spamlstm.maildir.folders import FolderRole
 from spamlstm.maildir.headers import tag
 from spamlstm.verdict import Judgement, Verdict
 
@@ -34,10 +34,10 @@ OLD = NOW - 2 * MONTH
 
 def put(root: Path, folder: str, raw: bytes, *, flags: str = "S", when: float = OLD) -> Path:
     """Deliver into a folder, as read unless told otherwise."""
-    home = root / folder
+    mailbox = root / folder
     for part in ("new", "cur", "tmp"):
-        (home / part).mkdir(parents=True, exist_ok=True)
-    path = home / "cur" / f"{content_id(raw)[:12]}.{folder.strip('.') or 'in'}:2,{flags}"
+        (mailbox / part).mkdir(parents=True, exist_ok=True)
+    path = mailbox / "cur" / f"{content_id(raw)[:12]}.{folder.strip('.') or 'in'}:2,{flags}"
     path.write_bytes(raw)
     os.utime(path, (when, when))
     return path
@@ -52,32 +52,34 @@ def root(tmp_path):
 
 
 def look(root, **how):
-    known = Known(how.pop("filed", ()), how.pop("said", ()))
-    return survey(on_disk.opened(root).home, names=how.pop("names", Names()), known=known, now=NOW, **how)
+    known = KnownLabels(how.pop("filed", ()), how.pop("said", ()))
+    return survey_mailbox(
+        on_disk.opened(root).mailbox, names=how.pop("names", FolderNames()), known=known, now=NOW, **how
+    )
 
 
 @pytest.mark.parametrize(
     ("place", "flags", "age", "evidence"),
     [
-        (Kind.INBOX, "", 2 * MONTH, None),
-        (Kind.INBOX, "S", MONTH - 1, None),
-        (Kind.INBOX, "S", MONTH, Evidence.KEPT),
-        (Kind.INBOX, "RS", 0, Evidence.ANSWERED),
-        (Kind.INBOX, "F", 0, Evidence.FLAGGED),
-        (Kind.INBOX, "ST", 2 * MONTH, None),
-        (Kind.FILED, "S", 0, Evidence.FILED),
-        (Kind.FILED, "", 2 * MONTH, None),
-        (Kind.FILED, "DS", 0, None),
-        (Kind.JUNK, "", 0, Evidence.JUNK),
-        (Kind.JUNK, "S", 0, Evidence.JUNK),
-        (Kind.JUNK, "RS", 0, None),
-        (Kind.JUNK, "FS", 0, None),
-        (Kind.SILENT, "FRS", 2 * MONTH, None),
+        (FolderRole.INBOX, "", 2 * MONTH, None),
+        (FolderRole.INBOX, "S", MONTH - 1, None),
+        (FolderRole.INBOX, "S", MONTH, AdoptionEvidence.KEPT),
+        (FolderRole.INBOX, "RS", 0, AdoptionEvidence.ANSWERED),
+        (FolderRole.INBOX, "F", 0, AdoptionEvidence.FLAGGED),
+        (FolderRole.INBOX, "ST", 2 * MONTH, None),
+        (FolderRole.FILED, "S", 0, AdoptionEvidence.FILED),
+        (FolderRole.FILED, "", 2 * MONTH, None),
+        (FolderRole.FILED, "DS", 0, None),
+        (FolderRole.JUNK, "", 0, AdoptionEvidence.JUNK),
+        (FolderRole.JUNK, "S", 0, AdoptionEvidence.JUNK),
+        (FolderRole.JUNK, "RS", 0, None),
+        (FolderRole.JUNK, "FS", 0, None),
+        (FolderRole.SILENT, "FRS", 2 * MONTH, None),
     ],
 )
 def test_only_what_a_user_did_is_evidence(place, flags, age, evidence):
     """Unread, new, thrown away, sent, or filed by a rule and never read: nothing follows from that."""
-    assert evidence_of(place, flags, age=age) is evidence
+    assert adoption_evidence(place, flags, age=age) is evidence
 
 
 def test_all_folders_are_looked_through(root):
@@ -89,13 +91,13 @@ def test_all_folders_are_looked_through(root):
     for folder in (".Trash", ".Sent", ".Entw&APw-rfe", ".INBOX.Papierkorb"):
         put(root, folder, mail(folder))
     found = look(root)
-    assert [(one.evidence, one.content) for one in found.witnesses] == [
-        (Evidence.FILED, content_id(filed)),
-        (Evidence.JUNK, content_id(junk)),
-        (Evidence.KEPT, content_id(kept)),
+    assert [(one.evidence, one.content) for one in found.samples] == [
+        (AdoptionEvidence.FILED, content_id(filed)),
+        (AdoptionEvidence.JUNK, content_id(junk)),
+        (AdoptionEvidence.KEPT, content_id(kept)),
     ]
     assert (found.messages, found.without[Without.EVIDENCE]) == (7, 4)
-    assert [one.read() for one in found.witnesses] == [filed, junk, kept]
+    assert [one.read() for one in found.samples] == [filed, junk, kept]
 
 
 def test_the_configuration_names_folders(root):
@@ -103,20 +105,20 @@ def test_the_configuration_names_folders(root):
     put(root, ".Quarant", mail("junk"))
     put(root, ".Receipts", mail("receipt"))
     put(root, ".Keep", mail("keep"))
-    found = look(root, names=Names("Quarant", ("Receipts",)))
-    assert sorted(one.evidence for one in found.witnesses) == ["filed", "junk"]
+    found = look(root, names=FolderNames("Quarant", ("Receipts",)))
+    assert sorted(one.evidence for one in found.samples) == ["filed", "junk"]
 
 
 def test_our_own_verdicts_are_no_evidence(root):
     """What the journal says we filed, and what carries our headers without being in the journal."""
     ours, tagged, theirs = mail("ours"), mail("tagged"), mail("theirs")
     verdict = Judgement(Verdict.SPAM, 0.99, 5.0, "score", "tiny-1")
-    put(root, ".Junk", tag(ours, verdict, version="1", bar=0.9))
-    put(root, ".Junk", tag(tagged, verdict, version="1", bar=0.9))
+    put(root, ".Junk", tag(ours, verdict, version="1", spam_threshold=0.9))
+    put(root, ".Junk", tag(tagged, verdict, version="1", spam_threshold=0.9))
     put(root, ".Junk", b"X-Spam-Flag: YES\nX-Spam-Checker-Version: SpamAssassin 4.0.0\n" + theirs)
     put(root, "", mail("friend"))
     found = look(root, filed={content_id(ours)})
-    assert [one.content for one in found.witnesses if one.evidence is Evidence.JUNK] == [content_id(theirs)]
+    assert [one.content for one in found.samples if one.evidence is AdoptionEvidence.JUNK] == [content_id(theirs)]
     assert found.without[Without.OURS] == 2
 
 
@@ -126,7 +128,7 @@ def test_what_the_user_said_is_left_to_him(root):
     put(root, ".Junk", mail("said"))
     put(root, "", mail("friend"))
     found = look(root, said={content_id(mail("said"))})
-    assert len(found.witnesses) == 2
+    assert len(found.samples) == 2
     assert found.without[Without.SAID] == 1
 
 
@@ -138,7 +140,7 @@ def test_copies_count_once_and_contradictions_not_at_all(root):
         put(root, folder, mail("disputed"))
     put(root, ".Junk", mail("junk"))
     found = look(root)
-    assert sorted(one.content for one in found.witnesses) == sorted(map(content_id, (mail("copied"), mail("junk"))))
+    assert sorted(one.content for one in found.samples) == sorted(map(content_id, (mail("copied"), mail("junk"))))
     assert (found.without[Without.DOUBLE], found.without[Without.DISPUTED]) == (2, 3)
     assert found.found == {Label.HAM: 1, Label.SPAM: 1}
 
@@ -148,7 +150,7 @@ def test_the_newest_are_heard(root):
     for number in range(30):
         put(root, "" if number % 3 else ".Junk", mail(f"letter {number}"), when=OLD + number)
     found = look(root, most=10)
-    heard = {one.content for one in found.witnesses}
+    heard = {one.content for one in found.samples}
     newest = [number for number in range(30) if number % 3][-5:] + [number for number in range(30) if not number % 3][
         -5:
     ]
@@ -160,9 +162,9 @@ def test_there_is_room_for_what_the_user_said(root, monkeypatch):
     """Of a bound on all labels his own words take their part; and large mail is less of it."""
     for number in range(20):
         put(root, ".Junk" if number % 2 else "", mail(f"letter {number} " + "x" * 1000), when=OLD + number)
-    assert len(look(root, most=10, said={str(number) for number in range(4)}).witnesses) == 6
+    assert len(look(root, most=10, said={str(number) for number in range(4)}).samples) == 6
     monkeypatch.setattr(module, "MOST_READ", 6 * 1150)
-    assert len(look(root).witnesses) == 6
+    assert len(look(root).samples) == 6
 
 
 @given(ham=st.integers(0, 50_000), spam=st.integers(0, 50_000), most=st.integers(2, 20_000))
@@ -181,8 +183,13 @@ def test_the_server_s_date_orders_what_was_copied_without_dates(root):
     for number, folder in enumerate((".Junk", "", ".Junk", "")):
         received = f"Received: by mx; Thu, 0{number + 1} Jan 2026 21:20:00 +0000\r\n".encode()
         put(root, folder, received + mail(f"letter {number}"), flags="FS" if not folder else "S", when=NOW)
-    evidences = [one.evidence for one in look(root).witnesses]
-    assert evidences == [Evidence.JUNK, Evidence.FLAGGED, Evidence.JUNK, Evidence.FLAGGED]
+    evidences = [one.evidence for one in look(root).samples]
+    assert evidences == [
+        AdoptionEvidence.JUNK,
+        AdoptionEvidence.FLAGGED,
+        AdoptionEvidence.JUNK,
+        AdoptionEvidence.FLAGGED,
+    ]
 
 
 def test_fetched_today_is_not_new(root):
@@ -191,15 +198,15 @@ def test_fetched_today_is_not_new(root):
     for name, when in (("old", "Thu, 6 Nov 2026"), ("new", "Thu, 14 Jan 2027")):
         put(root, "", f"Received: by mx; {when} 21:20:00 +0000\r\n".encode() + mail(name), when=NOW)
     found = look(root)
-    assert [one.evidence for one in found.witnesses] == [Evidence.KEPT, Evidence.JUNK]
-    assert (found.without[Without.EVIDENCE], len(found.unsaid)) == (1, 1)
+    assert [one.evidence for one in found.samples] == [AdoptionEvidence.KEPT, AdoptionEvidence.JUNK]
+    assert (found.without[Without.EVIDENCE], len(found.unlabelled)) == (1, 1)
 
 
 def test_what_its_reader_renames_is_found(root):
     """Between the look and the reading a flag may come or go."""
     put(root, ".Junk", mail("junk"))
     path = put(root, "", mail("friend"), flags="RS")
-    (_, friend) = sorted(look(root).witnesses, key=lambda one: one.evidence is Evidence.ANSWERED)
+    (_, friend) = sorted(look(root).samples, key=lambda one: one.evidence is AdoptionEvidence.ANSWERED)
     path.rename(str(path) + "X")
     assert friend.read() == mail("friend")
 
@@ -217,6 +224,6 @@ def test_what_goes_or_cannot_be_read_stops_nothing(root):
             link.symlink_to("/etc/passwd")
 
     found = look(root, progress=meanwhile)
-    assert len(found.witnesses) == 2
+    assert len(found.samples) == 2
     assert found.without[Without.GONE] == 1
     assert found.unreadable == [(str(link), f"{link.name} is no regular file")]

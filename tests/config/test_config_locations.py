@@ -5,7 +5,7 @@ from pathlib import Path
 import platformdirs
 import pytest
 
-from spamlstm.config import places
+from spamlstm.config import locations
 
 
 @pytest.mark.parametrize("xdg", ["", "/somewhere/else"])
@@ -14,33 +14,34 @@ def test_the_place_is_that_of_platformdirs(monkeypatch, xdg):
     monkeypatch.setenv("XDG_CONFIG_HOME", xdg)
     monkeypatch.setenv("XDG_STATE_HOME", xdg)
     monkeypatch.delenv("STATE_DIRECTORY", raising=False)
-    assert places.user_file().parent == Path(platformdirs.user_config_dir("spamlstm"))
-    assert places.state_dir() == Path(platformdirs.user_state_dir("spamlstm"))
+    assert locations.user_file().parent == Path(platformdirs.user_config_dir("spamlstm"))
+    assert locations.state_dir() == Path(platformdirs.user_state_dir("spamlstm"))
 
 
 def test_a_relative_xdg_is_ignored(monkeypatch):
     """As its specification says."""
     monkeypatch.setenv("XDG_CONFIG_HOME", "here")
     monkeypatch.setenv("HOME", "/home/ann")
-    assert places.user_file() == Path("/home/ann/.config/spamlstm/config.toml")
+    assert locations.user_file() == Path("/home/ann/.config/spamlstm/config.toml")
 
 
 def test_the_first_that_exists(monkeypatch, tmp_path):
     """The named one whatever it is, then the user's, then the machine's, then none."""
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(places, "SYSTEM", tmp_path / "etc.toml")
-    assert places.find() is None
+    monkeypatch.setattr(locations, "SYSTEM", tmp_path / "etc.toml")
+    assert locations.find_config_file() is None
     (tmp_path / "etc.toml").touch()
-    assert places.find() == tmp_path / "etc.toml"
-    places.user_file().parent.mkdir(parents=True)
-    places.user_file().touch()
-    assert places.find() == places.user_file() == places.places()[0]
-    assert places.find(tmp_path / "none") == tmp_path / "none"
+    assert locations.find_config_file() == tmp_path / "etc.toml"
+    locations.user_file().parent.mkdir(parents=True)
+    locations.user_file().touch()
+    assert locations.find_config_file() == locations.user_file() == locations.config_files()[0]
+    assert locations.find_config_file(tmp_path / "none") == tmp_path / "none"
 
 
 def test_without_a_file_nothing_is_loaded_for_it(python):
     """A start without a configuration pays for no TOML."""
-    loaded = python("import spamlstm.config.places as p, sys; p.find(); p.state_dir(); print(*sys.modules)").split()
+    script = "import spamlstm.config.locations as p, sys; p.find_config_file(); p.state_dir(); print(*sys.modules)"
+    loaded = python(script).split()
     assert {"tomllib", "difflib", "platformdirs", "glob", "spamlstm.config.reading"}.isdisjoint(loaded)
 
 
@@ -48,7 +49,7 @@ def test_what_is_made_is_private_with_all_that_is_made_above_it(tmp_path):
     """What was there keeps its mode, and to make it again changes nothing."""
     tmp_path.chmod(0o755)
     for _ in range(2):
-        places.make_private(tmp_path / "a" / "b" / "c")
+        locations.make_private(tmp_path / "a" / "b" / "c")
     made = [tmp_path / "a", tmp_path / "a" / "b", tmp_path / "a" / "b" / "c"]
     assert [path.stat().st_mode & 0o777 for path in (tmp_path, *made)] == [0o755, 0o700, 0o700, 0o700]
 
@@ -58,4 +59,4 @@ def test_nothing_is_made_below_a_file(tmp_path):
     (tmp_path / "file").touch()
     for below in ("file/x", "file/x/y"):
         with pytest.raises(NotADirectoryError):
-            places.make_private(tmp_path / below)
+            locations.make_private(tmp_path / below)

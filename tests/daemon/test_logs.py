@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from spamlstm.daemon.log_output import Line, is_journal, set_up
+from spamlstm.daemon.logs import Line, is_journal, set_up
 
 
 def record(text, *arguments, level=logging.INFO, error=None):
@@ -39,7 +39,7 @@ def test_a_bug_is_told_by_its_place_and_not_by_its_words():
     except ValueError as error:
         shown = Line(journal=True).format(record("this is a bug", level=logging.ERROR, error=error))
     assert "(ValueError at " in shown
-    assert "test_log_output.py:" in shown
+    assert "test_logs.py:" in shown
     assert "Ann" not in shown
 
 

@@ -1,4 +1,4 @@
-"""The folders of one Maildir, and what it tells of a message that it lies in one of them."""
+"""The folders of a Maildir: how they are listed, and what each is for."""
 
 import itertools
 import os
@@ -13,10 +13,10 @@ from spamlstm.maildir.imap_names import decoded
 from spamlstm.maildir.names import PARTS
 from spamlstm.maildir.opened import OpenFolder, OpenMaildir
 
-# What nobody has by hand: a name is given by whoever owns the Maildir, and a loop of mounts has no end.
+# More than people have. The owner of a Maildir chooses its folders, and a loop of mounts has no end.
 MOST_FOLDERS = 2000
 MOST_LEVELS = 8
-# Names that are looked at in one directory for folders among them, and in all directories of a Maildir: 20 and 50 ms.
+# Directory entries that are read in one directory and in all directories of a Maildir: 20 and 50 ms.
 MOST_ENTRIES = 20_000
 MOST_ENTRIES_IN_ALL = 50_000
 
@@ -27,15 +27,15 @@ class FolderRole(StrEnum):
     INBOX = "inbox"
     JUNK = "junk"
     FILED = "filed"
-    """A folder in which somebody keeps mail."""
+    """A folder in which a user keeps mail."""
 
     SILENT = "silent"
-    """Trash, Sent, Drafts and their like: that a message lies there says nothing."""
+    """Trash, Sent, Drafts and the like: no label follows from a message there."""
 
 
-# In the languages in which mail programs name them. A Trash that goes by a name that is not here would make ham of what
-# is deleted; the configuration can name it.
-_JUNK = """junk, spam, junk e-mail, junk email, junk mail, bulk mail, bulk, junk-e-mail, spamverdacht, unerwünscht,
+# The one table of folder names for filing, learning and `adopt`, in the languages in which mail programs name folders.
+# A Trash under a name that is not here would turn deleted mail into ham; the configuration can add it (ignore_folders).
+_JUNK = """junk, spam, junk e-mail, bulk mail, junk email, junk mail, bulk, junk-e-mail, spamverdacht, unerwünscht,
 werbung, courrier indésirable, indésirables, pourriel, correo no deseado, posta indesiderata, ongewenste e-mail,
 ongewenst, lixo eletrônico, lixo electrónico, nevyžádaná pošta, nevyžiadaná pošta, wiadomości-śmieci, niechciane,
 skräppost, uønsket, uønsket e-post, roskaposti, levélszemét, спам, нежелательная почта, 垃圾邮件, 垃圾郵件, 迷惑メール,
@@ -61,47 +61,56 @@ roskakori, poistetut, lähetetyt, luonnokset, kuka, elküldött, piszkozatok, t�
 已删除, 已删除邮件, 废纸篓, 已发送, 已发送邮件, 草稿, 草稿箱, 發件箱, ゴミ箱, 削除済みアイテム,
 送信済み, 送信済みアイテム, 下書き, 휴지통, 보낸메일함, 보낸 편지함, 임시보관함"""
 
-_JUNK_NAMES = frozenset(" ".join(name.split()) for name in _JUNK.split(","))
-_SILENT_NAMES = frozenset(" ".join(name.split()) for name in _SILENT.split(","))
+
+def _names(table: str) -> tuple[str, ...]:
+    return tuple(" ".join(name.split()) for name in table.split(","))
+
+
+JUNK_NAMES = _names(_JUNK)
+"""The names of junk folders, case-folded, in the order in which filing prefers them."""
+
+_ROLES = dict.fromkeys(_names(_SILENT), FolderRole.SILENT) | dict.fromkeys(JUNK_NAMES, FolderRole.JUNK)
 
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """A folder as it was when looked at: its name on disk below the Maildir ("" is the inbox), which it is, and when
-    something came into its parts or left them, in nanoseconds.
-    """
+    """A folder at the time of a walk."""
 
     name: str
-    which: int
+    """Its path on disk below the Maildir; "" is the inbox."""
+    inode: int
+    """The inode number of its cur, which a rename keeps."""
     new_ns: int
+    """The modification time of new in nanoseconds: of the last name that was added or removed."""
     cur_ns: int
+    """The same of cur."""
 
 
 def folders(mailbox: OpenMaildir) -> Iterator[Folder]:
-    """The inbox first, then all that lies below it, in both layouts; an OSError if the inbox cannot be looked at.
+    """Yield the inbox, then all folders below it, in Maildir++ and fs layout. Links are not followed.
 
-    Links are not followed.
+    OSError if the inbox cannot be read.
     """
     # Each change to the owner's identity and back takes as long as ten looks.
     with mailbox.owner.acting():
-        inbox = _looked_at(mailbox, "")
+        inbox = _status(mailbox, "")
         if inbox is None:
             raise FileNotFoundError(2, "it is no Maildir", mailbox.path)
-        found = [folder for name in _names(mailbox) if (folder := _looked_at(mailbox, name)) is not None]
+        found = [folder for name in _walk(mailbox) if (folder := _status(mailbox, name)) is not None]
     yield inbox
     yield from found
 
 
 def below(mailbox: OpenMaildir) -> Iterator[OpenFolder]:
-    """The same folders, to look at what lies in them. Some of them may have no new, cur or tmp."""
+    """Yield the same folders, opened when used. Some may lack new, cur or tmp."""
     yield mailbox.folder()
     with mailbox.owner.acting():
-        names = list(_names(mailbox))
+        names = list(_walk(mailbox))
     yield from map(mailbox.folder, names)
 
 
 def is_folder(mailbox: OpenMaildir, name: str) -> bool:
-    """Whether a directory below the Maildir has new, cur and tmp, as far as it seems; nothing is opened."""
+    """Whether the directory `name` below the Maildir has new, cur and tmp. Links count as missing."""
     try:
         with mailbox.owner.acting():
             parts = [os.stat(f"{name}/{part}", dir_fd=mailbox.handle, follow_symlinks=False) for part in PARTS]
@@ -110,52 +119,51 @@ def is_folder(mailbox: OpenMaildir, name: str) -> bool:
     return all(stat.S_ISDIR(part.st_mode) for part in parts)
 
 
-def _names(mailbox: OpenMaildir) -> Iterator[str]:
+def _walk(mailbox: OpenMaildir) -> Iterator[str]:
     return itertools.islice(_below(mailbox, "", 0, _Budget(MOST_ENTRIES_IN_ALL)), MOST_FOLDERS)
 
 
 @dataclass(slots=True)
 class _Budget:
-    """How many names one look may still read: somebody may have a thousand directories with ten thousand each."""
+    """Directory entries that one walk may still read: a Maildir may have a thousand directories with 10,000 each."""
 
     left: int
 
 
 def _below(mailbox: OpenMaildir, name: str, level: int, budget: _Budget) -> Iterator[str]:
-    """Maildir++ keeps all its folders beside each other; below what has no dot there may be more."""
-    for inner in _subfolders(mailbox, name, budget, dotted=not name):
+    try:
+        inner_names = subfolders(mailbox, name, budget)
+    except OSError:
+        return
+    for inner in inner_names:
         path = f"{name}/{inner}" if name else inner
         yield path
-        if not inner.startswith(".") and level < MOST_LEVELS:
+        # Maildir++ keeps all folders side by side at the top. mbsync's Legacy layout has `Lists/.sub/.subsub`.
+        if (name or not inner.startswith(".")) and level < MOST_LEVELS:
             yield from _below(mailbox, path, level + 1, budget)
 
 
-def _subfolders(mailbox: OpenMaildir, name: str, budget: _Budget, *, dotted: bool) -> list[str]:
-    if budget.left <= 0:
+def subfolders(mailbox: OpenMaildir, name: str, budget: _Budget | None = None) -> list[str]:
+    """Return the names of the directories in the directory `name`, sorted, without new, cur and tmp.
+
+    At most MOST_ENTRIES entries are read, and no more than `budget` has left. OSError if the directory cannot be read.
+    """
+    most = min(MOST_ENTRIES, budget.left) if budget else MOST_ENTRIES
+    if most <= 0:
         return []
-    try:
-        handle = mailbox.enter(name)
-    except OSError:
-        return []
+    handle = mailbox.enter(name)
     try:
         with mailbox.owner.acting(), os.scandir(handle) as listed:
-            entries = list(itertools.islice(listed, min(MOST_ENTRIES, budget.left)))
-            budget.left -= len(entries)
-            return sorted(
-                entry.name
-                for entry in entries
-                if entry.name not in PARTS
-                and (dotted or not entry.name.startswith("."))
-                and entry.is_dir(follow_symlinks=False)
-            )
-    except OSError:
-        return []
+            entries = list(itertools.islice(listed, most))
+            if budget:
+                budget.left -= len(entries)
+            return sorted(one.name for one in entries if one.name not in PARTS and one.is_dir(follow_symlinks=False))
     finally:
         os.close(handle)
 
 
-def _looked_at(mailbox: OpenMaildir, name: str) -> Folder | None:
-    """A folder by its times alone. A user who puts a link in its place meanwhile changes what he is told himself."""
+def _status(mailbox: OpenMaildir, name: str) -> Folder | None:
+    """Return the folder, or None if it is none. It is not opened: a link on the way harms only the Maildir's owner."""
     path = f"{name}/" if name else ""
     try:
         with mailbox.owner.acting():
@@ -169,35 +177,33 @@ def _looked_at(mailbox: OpenMaildir, name: str) -> Folder | None:
 
 
 def role_of(name: str, *, junk: str, ignore_folders: Iterable[str] = ()) -> FolderRole:
-    """What the folder of this name on disk is for. `junk` is what the configuration calls the junk folder, or "auto".
+    """Return the role of the folder of this name on disk. `junk` is the configured name of the junk folder, or "auto".
 
-    Folders that people call Junk or Spam are that, whichever of them mail is filed to; what lies below says nothing.
+    Every folder with a junk name is a junk folder, whichever of them mail is filed to. Folders below it are SILENT.
     """
-    return _kind(name, junk, tuple(ignore_folders))
+    return _role(name, junk, tuple(ignore_folders))
 
 
 @lru_cache(maxsize=4096)
-def _kind(name: str, junk: str, ignore_folders: tuple[str, ...]) -> FolderRole:
+def _role(name: str, junk: str, ignore_folders: tuple[str, ...]) -> FolderRole:
     if not name:
         return FolderRole.INBOX
-    levels = display_levels(name)
-    whole = "/".join(levels)
-    if whole in {"/".join(display_levels(one)) for one in ignore_folders}:
+    *upper, last = display_levels(name)
+    shown = "/".join((*upper, last))
+    if shown in {"/".join(display_levels(one)) for one in ignore_folders}:
         return FolderRole.SILENT
-    if junk != "auto" and whole == "/".join(display_levels(junk)):
+    if junk != "auto" and shown == "/".join(display_levels(junk)):
         return FolderRole.JUNK
-    if _SILENT_NAMES & set(levels):
-        return FolderRole.SILENT
-    at = next((index for index, level in enumerate(levels) if level in _JUNK_NAMES), None)
-    if at is None:
-        return FolderRole.FILED
-    return FolderRole.JUNK if at == len(levels) - 1 else FolderRole.SILENT
+    return FolderRole.SILENT if any(level in _ROLES for level in upper) else _ROLES.get(last, FolderRole.FILED)
 
 
+@lru_cache(maxsize=4096)
 def display_levels(name: str) -> tuple[str, ...]:
-    """The levels of a folder's name on disk as mail programs show them, without regard to case."""
+    """Return the levels of a folder's name on disk as mail programs show them, case-folded and without INBOX."""
     dotted = name.startswith(".")
     levels = decoded(name.lstrip(".")).casefold().split("." if dotted else "/")
     if len(levels) == 1 and levels[0].startswith("inbox."):
         levels = levels[0].split(".")
+    if not dotted:
+        levels = [level.removeprefix(".") for level in levels]
     return tuple(levels[1:] if levels[0] == "inbox" and len(levels) > 1 else levels)

@@ -29,4 +29,4 @@ def decoded(name: str) -> str:
         except (binascii.Error, UnicodeDecodeError):
             return match[0]
 
-    return _ENCODED.sub(word, name)
+    return _ENCODED.sub(word, name) if "&" in name else name

@@ -1,29 +1,33 @@
-"""Where spam is filed to: the junk folder of a Maildir, found or made, in the layout that is there."""
+"""The junk folder of a Maildir: found, or made in the layout of the other folders."""
 
+import contextlib
 import itertools
 import os
 import stat
-from collections.abc import Iterator
 
 from spamlstm.errors import NoInputError, UserError
-from spamlstm.maildir.folders import MOST_ENTRIES, MOST_FOLDERS, is_folder
+from spamlstm.maildir.folders import JUNK_NAMES, MOST_FOLDERS, display_levels, is_folder, subfolders
 from spamlstm.maildir.imap_names import encoded
 from spamlstm.maildir.opened import PARTS, OpenFolder, OpenMaildir
 from spamlstm.maildir.transfer import dress
 
-# What clients and servers call the folder, the likeliest first. Translated names are left to the configuration.
-JUNK_NAMES = ("Junk", "Spam", "Junk E-mail", "Bulk Mail")
-# So many folders tell in which layout a Maildir is kept; a Maildir may have 20,000.
+# The folder that is made where there is none.
+_NEW_FOLDER = "Junk"
+# Folders that may hold a junk folder one level down: Dovecot with LAYOUT=fs and Courier keep everything below INBOX;
+# Gmail keeps its own folders below the other two.
+_ABOVE = (("inbox",), ("[gmail]",), ("[google mail]",))
+_RANKS = {name: rank for rank, name in enumerate(JUNK_NAMES)}
+# The number of folders that are looked at to find the layout of a Maildir; a Maildir may have 20,000.
 _MOST_FOR_LAYOUT = 100
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def junk_folder(mailbox: OpenMaildir, configured: str = "auto") -> OpenFolder:
-    """The folder that spam of a Maildir is filed to, whether it exists yet or not.
+    """Return the folder that spam of a Maildir is filed to, whether it exists yet or not.
 
-    'auto' takes the first of JUNK_NAMES that exists, in any case of its letters, also below INBOX, and else plans a
-    `Junk` in the layout that is there. Any other wish is a folder's name, on disk or as mail programs show it
-    (`Junk`, `INBOX.Junk`, `Lists/Junk`). NoInputError if it is no Maildir, UserError if the wish leads out of it.
+    `configured` is a folder's name, on disk or as mail programs show it (`Junk`, `INBOX.Junk`, `Lists/Junk`), or
+    'auto': the first of JUNK_NAMES that exists, at the top or below INBOX or [Gmail], else a `Junk` in the layout of
+    this Maildir. NoInputError if it is no Maildir, UserError if the name leads out of it.
     """
     if not mailbox.folder().exists():
         raise NoInputError(f"{mailbox.path} is no Maildir: it lacks new, cur or tmp")
@@ -33,59 +37,47 @@ def junk_folder(mailbox: OpenMaildir, configured: str = "auto") -> OpenFolder:
 
 
 def _detected(mailbox: OpenMaildir) -> str:
-    names = _names(mailbox, "")
-    # Dovecot with LAYOUT=fs and Courier may keep everything below INBOX, which then is no message folder of its own.
-    inner = _names(mailbox, "INBOX") if "INBOX" in names else []
-    shown = {_shown(name): f"INBOX/{name}" for name in reversed(inner) if _is_junk(name)}
-    shown |= {_shown(name): name for name in reversed(names) if _is_junk(name)}
-    for wanted in JUNK_NAMES:
-        name = shown.get(wanted.casefold())
-        if name is not None and is_folder(mailbox, name):
-            return name
-    folders = list(itertools.islice(_folders(mailbox, names), _MOST_FOR_LAYOUT))
+    names = subfolders(mailbox, "")
+    found = next((name for name in _junk_names(mailbox, names) if is_folder(mailbox, name)), None)
+    if found is not None:
+        return found
+    folders = _layout(mailbox, names)
     if _is_fs(folders):
-        return JUNK_NAMES[0]
+        return _NEW_FOLDER
     below_inbox = bool(folders) and all(name.startswith(".INBOX.") for name in folders)
-    return (".INBOX." if below_inbox else ".") + JUNK_NAMES[0]
+    return (".INBOX." if below_inbox else ".") + _NEW_FOLDER
+
+
+def _junk_names(mailbox: OpenMaildir, names: list[str]) -> list[str]:
+    """Return the directories that are called a junk folder: in the order of JUNK_NAMES, those at the top first."""
+    inner = []
+    for name in names:
+        if (name.casefold(),) in _ABOVE:
+            with contextlib.suppress(OSError):  # it is a link, or somebody else's
+                inner += [f"{name}/{below}" for below in subfolders(mailbox, name)]
+    ranks = {name: rank for name in (*names, *inner) if (rank := _rank(name)) is not None}
+    return sorted(ranks, key=ranks.__getitem__)
+
+
+def _rank(name: str) -> int | None:
+    """Return the place in JUNK_NAMES of a folder's name on disk, or None."""
+    levels = display_levels(name)
+    rank = _RANKS.get(levels[-1])
+    # Mail programs do not show a name that begins with two dots.
+    if rank is None or name.startswith("..") or (levels[:-1] and levels[:-1] not in _ABOVE):
+        return None
+    return rank
+
+
+def _layout(mailbox: OpenMaildir, names: list[str]) -> list[str]:
+    """Return some folders that show the layout, the dotted ones first."""
+    ordered = sorted(names, key=lambda name: not name.startswith("."))[:MOST_FOLDERS]
+    return list(itertools.islice((name for name in ordered if is_folder(mailbox, name)), _MOST_FOR_LAYOUT))
 
 
 def _is_fs(folders: list[str]) -> bool:
     """Whether folders are kept as `Junk` (fs) and not as `.Junk` (Maildir++, also where there are none yet)."""
     return bool(folders) and not any(name.startswith(".") for name in folders)
-
-
-def _folders(mailbox: OpenMaildir, names: list[str]) -> Iterator[str]:
-    """Those that are Maildirs, the dotted ones first: one of them tells the layout. So many are looked at."""
-    ordered = sorted(names, key=lambda name: not name.startswith("."))[:MOST_FOLDERS]
-    return (name for name in ordered if is_folder(mailbox, name))
-
-
-def _names(mailbox: OpenMaildir, name: str) -> list[str]:
-    """The directories right below a folder, sorted; none if it cannot be looked at, or is a link."""
-    try:
-        handle = mailbox.enter(name)
-    except OSError:
-        return []
-    try:
-        with mailbox.owner.acting(), os.scandir(handle) as entries:
-            return sorted(
-                entry.name
-                for entry in itertools.islice(entries, MOST_ENTRIES)
-                if entry.name not in PARTS and entry.is_dir(follow_symlinks=False)
-            )
-    finally:
-        os.close(handle)
-
-
-def _is_junk(name: str) -> bool:
-    return _shown(name) in _SHOWN
-
-
-def _shown(name: str) -> str:
-    return name.removeprefix(".").removeprefix("INBOX.").casefold()
-
-
-_SHOWN = frozenset(map(_shown, JUNK_NAMES))
 
 
 def _configured(mailbox: OpenMaildir, configured: str) -> str:
@@ -102,8 +94,9 @@ def _configured(mailbox: OpenMaildir, configured: str) -> str:
     for name in (configured, dotted, encoded(configured), encoded(dotted)):
         if _is_directory(mailbox, name):
             return name
-    folders = list(itertools.islice(_folders(mailbox, _names(mailbox, "")), _MOST_FOR_LAYOUT))
-    return encoded(configured if _is_fs(folders) and not configured.startswith(".") else dotted)
+    if not configured.startswith(".") and _is_fs(_layout(mailbox, subfolders(mailbox, ""))):
+        return encoded(configured)
+    return encoded(dotted)
 
 
 def _is_directory(mailbox: OpenMaildir, name: str) -> bool:

@@ -114,10 +114,10 @@ class MailboxState:
 
     def add_folder(self, maildir: str, folder: Folder, kind: FolderRole) -> KnownFolder:
         """One more, of which nothing is read yet."""
-        unread = Folder(folder.name, folder.which, -1, -1)
+        unread = Folder(folder.name, folder.inode, -1, -1)
         done = self._connection.execute(
             "INSERT INTO folders (maildir, name, kind, which, new_ns, cur_ns) VALUES (?, ?, ?, ?, -1, -1)",
-            (self._number(maildir), os.fsencode(folder.name), kind, signed(folder.which)),
+            (self._number(maildir), os.fsencode(folder.name), kind, signed(folder.inode)),
         )
         return KnownFolder(int(done.lastrowid or 0), unread, kind)
 
@@ -125,7 +125,7 @@ class MailboxState:
         """How it was when last read, under whichever name. Of another kind than before, so are the messages in it."""
         self._connection.execute(
             "UPDATE folders SET name = ?, kind = ?, which = ?, new_ns = ?, cur_ns = ? WHERE id = ?",
-            (os.fsencode(folder.name), kind, signed(folder.which), folder.new_ns, folder.cur_ns, known.id),
+            (os.fsencode(folder.name), kind, signed(folder.inode), folder.new_ns, folder.cur_ns, known.id),
         )
         if kind is not known.kind:
             self._connection.execute(

@@ -159,7 +159,7 @@ class Tracker:
         found = self._found(mailbox)
         for folder, which in found:
             if which is FolderRole.JUNK:
-                self._watch(maildir, f"{mailbox.folder(folder.name).path}/cur", folder.which)
+                self._watch(maildir, f"{mailbox.folder(folder.name).path}/cur", folder.inode)
         state = hash(tuple(found))
         if self._rest.get(maildir) == state:
             if maildir in self._owing:
@@ -220,9 +220,9 @@ class Tracker:
             self._mailbox_state.begin(maildir, now=self._clock())
             before = {known.folder.name: known for known in self._mailbox_state.folders(maildir)}
             here = {folder.name for folder, _ in found}
-            lost = {known.folder.which: known for name, known in before.items() if name not in here}
+            lost = {known.folder.inode: known for name, known in before.items() if name not in here}
             for folder, which in found:
-                known = before.get(folder.name) or lost.pop(folder.which, None)
+                known = before.get(folder.name) or lost.pop(folder.inode, None)
                 is_new = known is None
                 if known is None:
                     known = self._mailbox_state.add_folder(maildir, folder, which)

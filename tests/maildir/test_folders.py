@@ -16,7 +16,13 @@ def make(path):
 
 
 @pytest.mark.parametrize(
-    "names", [[".Archive", ".Archive.2024", ".Junk"], ["Archive", "Archive/2024", "Junk"], ["INBOX/Lists", "Junk"]]
+    "names",
+    [
+        [".Archive", ".Archive.2024", ".Junk"],
+        ["Archive", "Archive/2024", "Junk"],
+        ["INBOX/Lists", "Junk"],
+        ["Lists/.a/.b", "[Gmail]/.Spam"],
+    ],
 )
 def test_all_folders_are_found(tmp_path, names):
     """The inbox first; a folder may lie in a plain directory, and what is none is passed over."""
@@ -61,7 +67,7 @@ def test_times_tell_of_what_comes_and_goes(tmp_path):
     (before,) = folders(on_disk.opened(tmp_path).mailbox)
     (tmp_path / "cur" / "1:2,").write_text("")
     (after,) = folders(on_disk.opened(tmp_path).mailbox)
-    assert (before.which, before.new_ns) == (after.which, after.new_ns)
+    assert (before.inode, before.new_ns) == (after.inode, after.new_ns)
     assert before.cur_ns == 1 != after.cur_ns
 
 
@@ -73,6 +79,8 @@ def test_times_tell_of_what_comes_and_goes(tmp_path):
         (".INBOX.Spam", FolderRole.JUNK),
         ("Junk", FolderRole.JUNK),
         ("INBOX/Junk E-mail", FolderRole.JUNK),
+        ("[Gmail]/Spam", FolderRole.JUNK),
+        ("[Gmail]/.Spam", FolderRole.JUNK),
         (".Courrier ind&AOk-sirable", FolderRole.JUNK),
         (".Junk.2024", FolderRole.SILENT),
         (".Trash", FolderRole.SILENT),

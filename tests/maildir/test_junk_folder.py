@@ -4,6 +4,7 @@
 # ruff: noqa: PTH101, PTH102, PTH103, PTH104, PTH110, PTH116, PTH118, PTH208
 
 import os
+import shutil
 import stat
 import tempfile
 from pathlib import Path
@@ -20,6 +21,8 @@ from readers_and_kills import (
 
 from spamlstm.errors import NoInputError, UserError
 from spamlstm.maildir import junk_folder, names
+from spamlstm.maildir.folders import JUNK_NAMES, FolderRole, role_of
+from spamlstm.maildir.imap_names import encoded
 
 # Other tests may have left threads, which the copies of the process that are killed here do without.
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
@@ -46,16 +49,50 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
         (["Sent"], "Lists/Junk", "Lists/Junk"),
         ([".Junk"], "Indésirable & co", ".Ind&AOk-sirable &- co"),
         (["Ind&AOk-sirable"], "Indésirable", "Ind&AOk-sirable"),
+        # Names that only learning knew once; the four of filing still go first, in their order.
+        ([".Junk-E-Mail"], "auto", ".Junk-E-Mail"),
+        ([".Bulk", ".Spamverdacht", ".Bulk Mail"], "auto", ".Bulk Mail"),
+        ([".Spamverdacht", ".Bulk"], "auto", ".Bulk"),
+        ([".&BCEEPwQwBDw-", ".Sent"], "auto", ".&BCEEPwQwBDw-"),
+        (["INBOX/Courrier ind&AOk-sirable", "Sent"], "auto", "INBOX/Courrier ind&AOk-sirable"),
+        ([".inbox.Spam"], "auto", ".inbox.Spam"),
+        # Gmail as mbsync writes it, with SubFolders Verbatim, Maildir++ and Legacy.
+        (["[Gmail]/Spam", "Archive"], "auto", "[Gmail]/Spam"),
+        ([".[Gmail].Spam"], "auto", ".[Gmail].Spam"),
+        (["[Gmail]/.Spam", "Archive"], "auto", "[Gmail]/.Spam"),
+        (["[Gmail]/Spam", "Spam"], "auto", "Spam"),
+        (["INBOX/Spam", "Junk"], "auto", "Junk"),
+        # A folder of the user's own, and one that mail programs do not show.
+        ([".Lists.Spam"], "auto", ".Junk"),
+        (["..Junk"], "auto", ".Junk"),
     ],
 )
 def test_junk_folder(root, tmp_path, there, configured, chosen):
-    """What is there is used, and what is not is named as the others are."""
+    """An existing junk folder is used; a new one is named in the layout of the others."""
     for name in there:
         (tmp_path / "Maildir" / name).mkdir(parents=True)
         for part in names.PARTS:
             (tmp_path / "Maildir" / name / part).mkdir()
 
     assert junk_folder.junk_folder(on_disk.opened(root).mailbox, configured).path == os.path.join(root, chosen)
+
+
+def test_a_directory_that_is_no_folder(root):
+    """The next best folder is taken where a directory has the best name but no new, cur and tmp."""
+    os.makedirs(os.path.join(root, ".Junk"))
+    make(Path(root, "Junk"))
+    assert junk_folder.junk_folder(on_disk.opened(root).mailbox).name == "Junk"
+
+
+@pytest.mark.parametrize("name", JUNK_NAMES)
+def test_filing_and_learning_agree(root, name):
+    """Spam is filed to a folder that learning takes for a junk folder, under each name and in both layouts."""
+    for made in (f".{encoded(name)}", f"INBOX/{encoded(name)}"):
+        os.makedirs(os.path.join(root, os.path.dirname(made)), exist_ok=True)  # noqa: PTH120
+        make(Path(root, made))
+        found = junk_folder.junk_folder(on_disk.opened(root).mailbox).name
+        assert (found, role_of(found, junk="auto")) == (made, FolderRole.JUNK)
+        shutil.rmtree(os.path.join(root, made))
 
 
 @pytest.mark.parametrize("configured", ["", " ", "..", "../x", "/etc", "a//b", "cur", "a/../b", "a..b", "a\0"])

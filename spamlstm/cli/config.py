@@ -12,6 +12,7 @@ from spamlstm.config.reading import ProblemsError
 from spamlstm.config.values import AUTO
 from spamlstm.config.writing import to_toml, write_default
 from spamlstm.errors import ConfigError
+from spamlstm.maildir.names import is_maildir
 
 # More Maildirs than this are counted, not listed.
 _LISTED = 10
@@ -57,7 +58,7 @@ def _watched(config: Config) -> str:
 def _sections(config: Config) -> Iterator[str]:
     found: dict[int, list[Path]] = {id(section): [] for section in config.maildirs}
     for path, section in expand_maildirs(config.maildirs).items():
-        if _is_maildir(path):
+        if is_maildir(str(path)):
             found[id(section)].append(path)
     for section in config.maildirs:
         yield f"  {section.path}: {_count(len(found[id(section)]))}{_done(config, section)}"
@@ -66,10 +67,6 @@ def _sections(config: Config) -> Iterator[str]:
             yield f"    and {len(found[id(section)]) - _LISTED} more"
     if config.learning.labels is LabelScope.SHARED and sum(map(len, found.values())) > 1:
         yield '  Labels in one Maildir judge the mail of all. For several people set [learning] labels = "per-maildir".'
-
-
-def _is_maildir(path: Path) -> bool:
-    return all((path / part).is_dir() for part in ("new", "cur"))
 
 
 def _count(number: int) -> str:

@@ -3,14 +3,14 @@
 import itertools
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 
 from spamlstm.database import MOST_INTEGER
 from spamlstm.maildir.imap_names import decoded
-from spamlstm.maildir.names import PARTS
+from spamlstm.maildir.names import DELIVERED, PARTS, AnyPart
 from spamlstm.maildir.opened import OpenFolder, OpenMaildir
 
 # More than people have. The owner of a Maildir chooses its folders, and a loop of mounts has no end.
@@ -111,12 +111,21 @@ def below(mailbox: OpenMaildir) -> Iterator[OpenFolder]:
 
 def is_folder(mailbox: OpenMaildir, name: str) -> bool:
     """Whether the directory `name` below the Maildir has new, cur and tmp. Links count as missing."""
+    return _stat_parts(mailbox, name, PARTS) is not None
+
+
+def _stat_parts(mailbox: OpenMaildir, name: str, parts: Sequence[AnyPart]) -> list[os.stat_result] | None:
+    """Return the status of each part, or None if one is no directory.
+
+    Nothing is opened: a link on the way to a part harms only the owner of the Maildir.
+    """
+    above = f"{name}/" if name else ""
     try:
         with mailbox.owner.acting():
-            parts = [os.stat(f"{name}/{part}", dir_fd=mailbox.handle, follow_symlinks=False) for part in PARTS]
+            found = [os.stat(above + part, dir_fd=mailbox.handle, follow_symlinks=False) for part in parts]
     except OSError:
-        return False
-    return all(stat.S_ISDIR(part.st_mode) for part in parts)
+        return None
+    return found if all(stat.S_ISDIR(one.st_mode) for one in found) else None
 
 
 def _walk(mailbox: OpenMaildir) -> Iterator[str]:
@@ -163,16 +172,10 @@ def subfolders(mailbox: OpenMaildir, name: str, budget: _Budget | None = None) -
 
 
 def _status(mailbox: OpenMaildir, name: str) -> Folder | None:
-    """Return the folder, or None if it is none. It is not opened: a link on the way harms only the Maildir's owner."""
-    path = f"{name}/" if name else ""
-    try:
-        with mailbox.owner.acting():
-            new = os.stat(f"{path}new", dir_fd=mailbox.handle, follow_symlinks=False)
-            cur = os.stat(f"{path}cur", dir_fd=mailbox.handle, follow_symlinks=False)
-    except OSError:
+    found = _stat_parts(mailbox, name, DELIVERED)
+    if found is None:
         return None
-    if not (stat.S_ISDIR(new.st_mode) and stat.S_ISDIR(cur.st_mode)):
-        return None
+    new, cur = found
     return Folder(name, cur.st_ino, new.st_mtime_ns & MOST_INTEGER, cur.st_mtime_ns & MOST_INTEGER)
 
 

@@ -8,7 +8,8 @@ import stat
 from spamlstm.errors import NoInputError, UserError
 from spamlstm.maildir.folders import JUNK_NAMES, MOST_FOLDERS, display_levels, is_folder, subfolders
 from spamlstm.maildir.imap_names import encoded
-from spamlstm.maildir.opened import PARTS, OpenFolder, OpenMaildir
+from spamlstm.maildir.names import PARTS
+from spamlstm.maildir.opened import OpenFolder, OpenMaildir
 from spamlstm.maildir.transfer import dress
 
 # The folder that is made where there is none.

@@ -6,16 +6,17 @@
 import itertools
 import os
 import re
-import secrets
-import socket
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal, Self
 
 Part = Literal["new", "cur"]
+AnyPart = Literal["new", "cur", "tmp"]
 
-PARTS = ("new", "cur", "tmp")
+DELIVERED: tuple[Part, ...] = ("new", "cur")
+"""The parts of a folder that hold its messages; those in new were not seen by a mail program yet."""
+PARTS: tuple[AnyPart, ...] = ("new", "cur", "tmp")
 # What the file systems of Linux take (NAME_MAX).
 MOST_NAME_BYTES = 255
 
@@ -127,8 +128,8 @@ class Name:
 def unique() -> str:
     """A base name that no delivery has had: time, process, count, chance and host, as maildir.5 asks."""
     now = time.time_ns() // 1000
-    count, chance = next(_deliveries), secrets.token_hex(4)
-    return f"{now // 1_000_000}.M{now % 1_000_000:06}P{os.getpid()}Q{count}R{chance}.{_host(socket.gethostname())}"
+    count, chance = next(_deliveries), os.urandom(4).hex()
+    return f"{now // 1_000_000}.M{now % 1_000_000:06}P{os.getpid()}Q{count}R{chance}.{_host(os.uname().nodename)}"
 
 
 def _host(name: str) -> str:
@@ -138,5 +139,5 @@ def _host(name: str) -> str:
 
 
 def is_maildir(path: str) -> bool:
-    """Whether new, cur and tmp are there. A hint for messages to users; what is worked on is opened."""
+    """Whether the directory at `path` has new, cur and tmp. For messages to users; work on an OpenMaildir."""
     return all(os.path.isdir(os.path.join(path, part)) for part in PARTS)

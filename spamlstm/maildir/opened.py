@@ -17,11 +17,8 @@ from typing import Literal, Self
 
 from spamlstm.files import walk
 from spamlstm.maildir.descriptors import DIRECTORY, RefusedError, is_link, open_plain
-from spamlstm.maildir.names import GoneError, Name, Part
+from spamlstm.maildir.names import DELIVERED, PARTS, AnyPart, GoneError, Name, Part
 from spamlstm.maildir.owner import Owner
-
-AnyPart = Literal["new", "cur", "tmp"]
-PARTS: tuple[AnyPart, ...] = ("new", "cur", "tmp")
 
 # Folders whose descriptors are open at the same time; adopting a mailbox goes through 2,000.
 MOST_OPEN = 16
@@ -196,7 +193,7 @@ class OpenFolder:
         """The file of this name, there or not."""
         return Entry(self, part, name)
 
-    def messages(self, parts: Iterable[Part] = ("new", "cur")) -> "Iterator[Entry]":
+    def messages(self, parts: Iterable[Part] = DELIVERED) -> "Iterator[Entry]":
         """What lies in new and cur, or in one of them. A folder that is not there is an OSError and never an empty one.
 
         new is listed first: a message that a reader takes to cur meanwhile is then seen twice, and never not at all.
@@ -214,7 +211,7 @@ class OpenFolder:
         """Where the message of this base name lies now, whatever its flags: mostly one place, or none."""
         # Of a hundred thousand names nearly all are told apart without taking them apart.
         near = [
-            Entry(self, part, entry.name) for part in PARTS[:2] for entry in self._entries(part, base, most=MOST_PASSED)
+            Entry(self, part, entry.name) for part in DELIVERED for entry in self._entries(part, base, most=MOST_PASSED)
         ]
         return [entry for entry in near if Name.parse(entry.name).base == base]
 

@@ -17,8 +17,8 @@ from typing import Self
 from spamlstm.database import MOST_INTEGER
 from spamlstm.maildir.descriptors import RefusedError
 from spamlstm.maildir.folders import below
-from spamlstm.maildir.names import GoneError, Name
-from spamlstm.maildir.opened import AnyPart, Entry, OpenFolder
+from spamlstm.maildir.names import AnyPart, GoneError, Name
+from spamlstm.maildir.opened import Entry, OpenFolder
 from spamlstm.message.head import end_of_head
 
 # How often a link to a message in the tmp of another folder is looked at again while a server still moves it.

@@ -48,7 +48,7 @@ def test_init_then_check(spamlstm, home):
 def test_check_asks_whose_mail_it_is(spamlstm, home):
     """Where several Maildirs learn together: one line, which another word in the configuration answers."""
     for name in ("ann", "bob"):
-        for part in ("new", "cur"):
+        for part in ("new", "cur", "tmp"):
             (home / "mail" / name / part).mkdir(parents=True)
     path = home / "c.toml"
     path.write_text(f'[[maildir]]\npath = "{home}/mail/*"\n')
@@ -101,6 +101,7 @@ def test_check_lists_ten_of_many(spamlstm, home):
     for number in range(12):
         (home / "mail" / str(number) / "new").mkdir(parents=True)
         (home / "mail" / str(number) / "cur").mkdir()
+        (home / "mail" / str(number) / "tmp").mkdir()
     (home / "mail" / "no-maildir").mkdir()
     text = '[[maildir]]\npath = "~/mail/*"\njunk = "Spam"\nunsure = []\n[daemon]\ndry_run = true\n'
     (home / "c.toml").write_text(text)

@@ -1,6 +1,7 @@
 """Labelled mail is read in its order from every shape it comes in, and damage is a sentence."""
 
 import io
+import os
 import tarfile
 from pathlib import Path
 
@@ -136,7 +137,7 @@ def test_folder_with_an_index(tmp_path: Path) -> None:
 
 
 def test_folder_sorted_by_label(tmp_path: Path) -> None:
-    """ham/ and spam/ hold files, Maildirs and mboxes at any depth; tmp, dot files and links to folders are left."""
+    """ham/ and spam/ hold files, Maildirs and mboxes at any depth; each folder is read once, other files never."""
     for folder in ("ham/deep/er", "ham/box/cur", "ham/box/new", "ham/box/tmp", "ham/box/.Sub/cur", "ham/box/.Sub/new"):
         (tmp_path / folder).mkdir(parents=True)
     (tmp_path / "spam").mkdir()
@@ -146,6 +147,8 @@ def test_folder_sorted_by_label(tmp_path: Path) -> None:
     (tmp_path / "ham/box/dovecot-uidlist").write_bytes(b"1")
     (tmp_path / "ham/box/.Sub/new/4").write_bytes(mail(4))
     (tmp_path / "ham/deep/.hidden").write_bytes(mail(5))
+    (tmp_path / "ham/deep/cmds").write_bytes(b"mv a b\n")
+    os.mkfifo(tmp_path / "ham/deep/pipe")
     (tmp_path / "ham/deep/loop").symlink_to(tmp_path / "ham")
     (tmp_path / "spam/old").write_bytes(b"From a Mon Jan  1 00:00:00 2024\n" + mail(6) + b"\nFrom b 1:02\n" + mail(7))
     found = {one.id: one for one in labelled_mail.read_labelled(tmp_path)}
@@ -161,7 +164,7 @@ def test_mbox_by_label(tmp_path: Path) -> None:
     body = b"Subject: x\n\nFrom here on it is text.\n>From the start\n>>From twice\n"
     box.write_bytes(b"From a@b Mon Jan  1 00:00:00 2024\n" + body + b"\nFrom c@d Tue Jan  2 00:00:00 2024\n" + mail(2))
     first, second = labelled_mail.read_labelled(Path(f"{box}:spam"))
-    assert first.raw == b"Subject: x\n\nFrom here on it is text.\nFrom the start\n>From twice\n\n"
+    assert first.raw == b"Subject: x\n\nFrom here on it is text.\nFrom the start\n>From twice\n"
     assert (second.id, second.label, second.source, second.raw) == ("in:box#2", "spam", "in:box", mail(2))
     assert [one.label for one in labelled_mail.read_labelled(box, "ham")] == ["ham", "ham"]
     with pytest.raises(DataError, match="junk"):

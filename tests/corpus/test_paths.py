@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from tiny_bundle import HAM, SPAM
 
-from spamlstm.corpus import paths
+from spamlstm.corpus import mbox, paths
 from spamlstm.corpus.paths import FileMessage, GivenMessage, UnreadablePath, find_messages
 
 SEPARATOR = b"From ann@x.org Mon Jan  5 10:00:00 2026\n"
@@ -95,19 +95,19 @@ def test_a_link_to_itself(tmp_path):
     assert [type(found) for found in find_messages([str(tmp_path)])] == [FileMessage, UnreadablePath]
 
 
-@pytest.mark.parametrize("filler", [b"", b"x" * (paths._BLOCK - 300), b"line\n" * 500_000])
+@pytest.mark.parametrize("filler", [b"", b"x" * (mbox._BLOCK - 300) + b"\n", b"line\n" * 500_000])
 def test_an_mbox(tmp_path, filler):
-    """Each message in full, wherever the blocks of reading end; a paragraph that begins with From is no separator."""
-    messages = [HAM + filler + b"\n", SPAM + b"\nFrom here on it goes on.\n\n", HAM]
+    """Each message is read in full and without its separator, wherever the blocks of reading end."""
+    messages = [HAM + filler, SPAM + b"\nFrom here on it goes on.\n", HAM]
     box = tmp_path / "box"
-    box.write_bytes(b"".join(SEPARATOR + message for message in messages))
+    box.write_bytes(b"\n".join(SEPARATOR + message for message in messages))
     found = list(find_messages([str(box)]))
-    assert [one.read() for one in found] == [SEPARATOR + message for message in messages]
+    assert [one.read() for one in found] == messages
     assert [one.name for one in found] == [f"{box}#1", f"{box}#2", f"{box}#3"]
 
 
 def test_an_mbox_of_one(tmp_path):
-    """One message with a From line is one message, under its own name."""
+    """The only message of an mbox has the name of the file."""
     (tmp_path / "one").write_bytes(SEPARATOR + HAM)
     assert names(tmp_path / "one") == [str(tmp_path / "one")]
 

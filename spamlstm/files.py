@@ -1,53 +1,69 @@
-"""Opening what anyone may have made: nothing here waits for a FIFO or a device, and links have owners."""
+"""Opening, making and replacing files and folders: no FIFO is waited for, and no link is followed unasked."""
 
+import contextlib
 import errno
 import os
+import re
 import stat
+import time
+from collections.abc import Iterator
 from dataclasses import dataclass
-from io import FileIO
+from io import BufferedWriter, FileIO
 from pathlib import Path
 
-# As the kernel: more links than this in one path are a loop.
+# The kernel's own limit: a path with more links is a loop.
 MOST_LINKS = 40
+# A temporary file of `replacement` that is older than this was left by a crash.
+LEFTOVER_SECONDS = 3600.0
 
+DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _PLACE = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
 
-def open_regular(path: str | Path, *, follow: bool = True) -> FileIO:
-    """A regular file, opened for reading without a buffer; an OSError for all else, such as a FIFO or a folder.
+# --- reading --------------------------------------------------------------------------------------------------------
 
-    Unless `follow`, a symbolic link is an OSError too.
+
+def open_regular(path: str | Path, *, follow: bool = True) -> FileIO:
+    """Open a regular file for reading, without a buffer. OSError for anything else, such as a FIFO or a folder.
+
+    Unless `follow`, a symbolic link is an OSError (ELOOP) too.
     """
-    handle = _open(path, follow=follow)
+    return open(regular_descriptor(path, follow=follow), "rb", buffering=0)
+
+
+def regular_descriptor(path: str | Path, *, follow: bool = True, dir_fd: int | None = None) -> int:
+    """Return a descriptor of a regular file, as `open_regular` does; `dir_fd` is that of the folder it lies in."""
+    handle = _open(path, follow=follow, dir_fd=dir_fd)
     if not stat.S_ISREG(os.fstat(handle).st_mode):
         os.close(handle)
         raise OSError(errno.EINVAL, "it is not a regular file", str(path))
-    return open(handle, "rb", buffering=0)  # noqa: PTH123  it is open already
+    return handle
 
 
 def open_any(path: str | Path) -> FileIO:
-    """What a user named himself, which may be a pipe (`<(command)`). A FIFO that nobody writes to is empty.
+    """Open what a user named, which may be a pipe (`<(command)`). A FIFO without a writer is empty.
 
-    An OSError if it is a folder or cannot be read.
+    OSError if it is a folder or cannot be read.
     """
     handle = _open(path, follow=True)
-    # The opening does not wait for a writer; reading waits for one that is there.
+    # Opening did not wait for a writer. Reading waits for the data of one.
     os.set_blocking(handle, True)
-    return open(handle, "rb", buffering=0)  # noqa: PTH123
+    return open(handle, "rb", buffering=0)  # noqa: PTH123  it is open already
 
 
-def _open(path: str | Path, *, follow: bool) -> int:
+def _open(path: str | Path, *, follow: bool, dir_fd: int | None = None) -> int:
     try:
-        return os.open(path, _READ if follow else _READ | os.O_NOFOLLOW)
+        return os.open(path, _READ if follow else _READ | os.O_NOFOLLOW, dir_fd=dir_fd)
     except OSError as error:
         if error.errno == errno.ENXIO:  # a socket
             raise OSError(errno.EINVAL, "it is not a regular file", str(path)) from error
         raise
 
 
-def walk(path: str) -> tuple[int, set[int]]:
-    """A descriptor (O_PATH) of the directory at `path`, and the owners of the symbolic links that led there."""
+def open_directory(path: str) -> tuple[int, set[int]]:
+    """Return a descriptor (O_PATH) of the directory at `path`, and the owners of the symbolic links on the way."""
     handle = os.open("/" if path.startswith("/") else ".", _PLACE)
     pending = path.split("/")[::-1]
     owners: list[int] = []
@@ -56,7 +72,7 @@ def walk(path: str) -> tuple[int, set[int]]:
             level = pending.pop()
             if level in ("", "."):
                 continue
-            below, link = _stepped(handle, level, path)
+            below, link = _step(handle, level, path)
             if link is not None:
                 owners.append(link.owner)
                 pending += link.target.split("/")[::-1]
@@ -80,8 +96,8 @@ class _Link:
     owner: int
 
 
-def _stepped(above: int, level: str, path: str) -> tuple[int | None, _Link | None]:
-    """Where one level of a path leads: the directory to go on from (None: the same), and the link that it is."""
+def _step(above: int, level: str, path: str) -> tuple[int | None, _Link | None]:
+    """Return the directory that one level of a path leads to (None: the same as before), and the link that it is."""
     below = os.open(level, _PLACE, dir_fd=above)
     status = os.fstat(below)
     if stat.S_ISDIR(status.st_mode):
@@ -93,3 +109,71 @@ def _stepped(above: int, level: str, path: str) -> tuple[int | None, _Link | Non
     finally:
         os.close(below)
     return os.open("/", _PLACE) if link.target.startswith("/") else None, link
+
+
+# --- writing --------------------------------------------------------------------------------------------------------
+
+
+def make_private(folder: Path) -> None:
+    """Make a folder and those above it that are missing, each with mode 0700; mkdir's mode holds for the last only."""
+    if not folder.parent.exists():
+        make_private(folder.parent)
+    folder.mkdir(mode=0o700, exist_ok=True)
+
+
+def sync_folder(folder: str | Path) -> None:
+    """Bring the names in a folder to disk."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def write_file(path: Path, text: str, *, mode: int | None = None, durable: bool = True) -> None:
+    """Write a text in UTF-8 to the file at `path`, as `replacement` does."""
+    with replacement(path, mode=mode, durable=durable) as out:
+        out.write(text.encode())
+
+
+@contextlib.contextmanager
+def replacement(path: Path, *, mode: int | None = None, durable: bool = True) -> Iterator[BufferedWriter]:
+    """Yield a new file that takes the place of `path` when the block ends; on an error `path` stays as it was.
+
+    Readers, also after a crash, find the old file or the new one, whole. If `durable`, the new one is on disk at the
+    end. `mode` is that of the file; the umask decides without it. Others may write to the folder: no link is followed,
+    neither at `path` nor under the temporary name, which cannot be guessed. OSError if the file cannot be written.
+    """
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        _remove_leftovers(folder, path.name)
+        temporary = f".{path.name}.{os.urandom(8).hex()}"
+        handle = os.open(temporary, CREATE, 0o666 if mode is None else 0o600, dir_fd=folder)
+        try:
+            with open(handle, "wb") as out:  # noqa: PTH123  it is open already
+                yield out
+                out.flush()
+                if mode is not None:
+                    os.fchmod(handle, mode)
+                if durable:
+                    os.fsync(handle)
+            os.rename(temporary, path.name, src_dir_fd=folder, dst_dir_fd=folder)
+        except BaseException:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(temporary, dir_fd=folder)
+            raise
+        if durable:
+            os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _remove_leftovers(folder: int, name: str) -> None:
+    """Remove the temporary files of `name` that a crash left: regular files of this user, and none that is in use."""
+    pattern = re.compile(rf"\.{re.escape(name)}\.[0-9a-f]{{16}}")
+    for found in filter(pattern.fullmatch, os.listdir(folder)):
+        with contextlib.suppress(FileNotFoundError):
+            status = os.stat(found, dir_fd=folder, follow_symlinks=False)
+            is_ours = stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid()
+            if is_ours and status.st_mtime < time.time() - LEFTOVER_SECONDS:
+                os.unlink(found, dir_fd=folder)

@@ -28,13 +28,6 @@ def labels_dir(state: Path, layer: LabelScope, maildir: str) -> Path:
     return state if layer is LabelScope.SHARED else personal_dir(state, maildir)
 
 
-def make_private(folder: Path) -> None:
-    """Make a folder and what is missing above it, each for its owner alone: mkdir's mode holds for the last only."""
-    if not folder.parent.exists():
-        make_private(folder.parent)
-    folder.mkdir(mode=0o700, exist_ok=True)
-
-
 def user_file() -> Path:
     """Where platformdirs puts it: $XDG_CONFIG_HOME/spamlstm/config.toml, ~/.config without that variable."""
     return _xdg("XDG_CONFIG_HOME", "~/.config") / "config.toml"

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from spamlstm.config.values import MaildirConfig
-from spamlstm.files import walk
+from spamlstm.files import open_directory
 
 Glob = Callable[[str], Iterable[str]]
 
@@ -87,7 +87,7 @@ def _rank(name: str, which: tuple[int, int]) -> int:
     Its user may change it meanwhile, so the folder that it leads to is looked at once more; 2 if it is another.
     """
     try:
-        handle, owners = walk(name)
+        handle, owners = open_directory(name)
     except (OSError, ValueError):
         return 2
     try:

@@ -4,8 +4,8 @@ import os
 import stat
 from pathlib import Path
 
-from spamlstm.config.locations import make_private
 from spamlstm.errors import ConfigError
+from spamlstm.files import DIRECTORY, make_private
 
 
 def secured(folder: Path) -> bool:
@@ -32,7 +32,7 @@ def secured(folder: Path) -> bool:
         )
     if not status.st_mode & 0o077:
         return False
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    handle = os.open(folder, DIRECTORY)
     try:
         os.fchmod(handle, 0o700)
     finally:

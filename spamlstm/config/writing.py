@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator
 from importlib import resources
 from pathlib import Path
 
-from spamlstm.config.locations import make_private
 from spamlstm.config.values import AUTO, Action, Config, MaildirConfig
 from spamlstm.errors import UserError
+from spamlstm.files import CREATE, make_private
 
 
 def default_text() -> str:
@@ -23,7 +23,7 @@ def write_default(path: Path) -> None:
     """
     make_private(path.parent)
     try:
-        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        file = os.open(path, CREATE, 0o600)
     except FileExistsError as error:
         raise UserError(f"{path} is there already and is left as it is; --path FILE writes another") from error
     try:

@@ -1,25 +1,21 @@
 """The numbers for Prometheus: as text, in a file for node_exporter, and at an address of this machine."""
 
 import contextlib
-import os
 import re
 import socket
-import stat
-import time
 from collections.abc import Callable, Iterator
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 from spamlstm.daemon.server import serving
+from spamlstm.files import write_file
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 # A scrape is asked for and taken within milliseconds.
 CLIENT_SECONDS = 5.0
 # Prometheus asks in some 300 bytes.
 MOST_REQUEST = 8192
-# A file beside the textfile that is older than this is what a crash left.
-LEFTOVER_SECONDS = 3600.0
 
 # Name, kind, where in the snapshot, the label of a table's keys, help.
 _ROWS = (
@@ -96,39 +92,8 @@ def _escaped(value: str) -> str:
 
 
 def write_textfile(path: Path, text: str) -> None:
-    """Put the text into a file that others read while it is written: they see the old one or the new one, whole.
-
-    Others may write in the folder too, as node_exporter's often is: no link is followed, neither one in place of the
-    file nor one under the name beside it, which cannot be guessed.
-    """
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        _remove_leftovers(folder, path.name)
-        beside = f".{path.name}.{os.urandom(8).hex()}"
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        out = os.open(beside, flags, 0o600, dir_fd=folder)
-        try:
-            with open(out, "w", encoding="utf-8") as stream:  # noqa: PTH123  it is open already
-                stream.write(text)
-                os.fchmod(out, 0o644)  # node_exporter is another user
-            os.rename(beside, path.name, src_dir_fd=folder, dst_dir_fd=folder)
-        except BaseException:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(beside, dir_fd=folder)
-            raise
-    finally:
-        os.close(folder)
-
-
-def _remove_leftovers(folder: int, name: str) -> None:
-    """Remove what a crash left beside the file of that name: regular files of our own, and none that may be in use."""
-    pattern = re.compile(rf"\.{re.escape(name)}\.[0-9a-f]{{16}}")
-    for found in filter(pattern.fullmatch, os.listdir(folder)):
-        with contextlib.suppress(FileNotFoundError):
-            status = os.stat(found, dir_fd=folder, follow_symlinks=False)
-            is_ours = stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid()
-            if is_ours and status.st_mtime < time.time() - LEFTOVER_SECONDS:
-                os.unlink(found, dir_fd=folder)
+    """Write the numbers to the file at `path`, whole at any time and readable for node_exporter, another user."""
+    write_file(path, text, mode=0o644, durable=False)
 
 
 @contextlib.contextmanager

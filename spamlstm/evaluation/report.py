@@ -2,8 +2,6 @@
 
 import json
 import math
-import os
-import tempfile
 from collections.abc import Sequence
 from html import escape
 from importlib.resources import files
@@ -20,6 +18,7 @@ from spamlstm.errors import UserError
 from spamlstm.evaluation import metrics, plots
 from spamlstm.evaluation.evaluate import FIGURES, Evaluation, Outcomes, Summary
 from spamlstm.evaluation.metrics import Figure
+from spamlstm.files import write_file
 from spamlstm.verdict import Verdict
 
 TITLES = {
@@ -126,30 +125,11 @@ def write_report(evaluation: Evaluation, path: Path) -> None:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Write beside and rename, so that a reader, or a Ctrl-C, never meets half a file."""
-    name = ""
+    """Write a file, whole or not at all. UserError if it cannot be written."""
     try:
-        with tempfile.NamedTemporaryFile(
-            "w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}.", delete=False
-        ) as file:
-            name = file.name
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).chmod(0o666 & ~_umask())  # a temporary file is for its owner alone; a report is for sharing
-        Path(name).replace(path)
-        name = ""
+        write_file(path, text)
     except OSError as error:
         raise UserError(f"{path}: cannot be written ({error.strerror})") from error
-    finally:
-        if name:
-            Path(name).unlink(missing_ok=True)
-
-
-def _umask() -> int:
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return mask
 
 
 # --- the page -------------------------------------------------------------------------------------------------------

@@ -28,8 +28,9 @@ from pathlib import Path
 from typing import Any
 
 from spamlstm.config import Config
-from spamlstm.config.locations import make_private, models_dir
+from spamlstm.config.locations import models_dir
 from spamlstm.errors import TemporaryError, UnavailableError
+from spamlstm.files import make_private, write_file
 from spamlstm.learning import comparison, snapshot
 from spamlstm.learning.comparison import Comparison, Figures, Sides
 from spamlstm.learning.label import Label
@@ -334,10 +335,8 @@ def _seen(state: Path) -> dict[str, str]:
 
 
 def _write(path: Path, value: object) -> None:
-    """Whole or not at all."""
-    beside = path.with_name(f".{path.name}")
-    beside.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", "utf-8")
-    beside.replace(path)
+    """Write `value` as JSON in place of the file at `path`."""
+    write_file(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
 
 
 def _fresh_name() -> str:

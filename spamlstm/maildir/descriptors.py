@@ -1,16 +1,14 @@
-"""Directories and files that are opened without following the links of others."""
+"""Files in a Maildir, opened without following links."""
 
 import errno
 import os
 import stat
 
-DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-# A FIFO or a device never keeps us waiting, and a link is an error (ELOOP).
-_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+from spamlstm.files import regular_descriptor
 
 
 class RefusedError(OSError):
-    """A name in a Maildir is a symbolic link, belongs to somebody else, or has too much in it.
+    """A name in a Maildir is a symbolic link or no regular file, belongs to another user, or has too many entries.
 
     `strerror` says which name and why.
     """
@@ -20,22 +18,18 @@ class RefusedError(OSError):
 
 
 def open_plain(name: str, above: int, *, shown: str) -> int:
-    """A descriptor of the regular file `name` in the directory `above`. RefusedError for all else, such as a FIFO."""
+    """Return a descriptor of the regular file `name` in the directory `above`. RefusedError for anything else."""
     try:
-        handle = os.open(name, _READ, dir_fd=above)
+        return regular_descriptor(name, follow=False, dir_fd=above)
     except OSError as error:
-        # ELOOP is a link, ENXIO a socket or a FIFO.
-        if error.errno in (errno.ELOOP, errno.ENXIO):
+        # ELOOP is a link.
+        if error.errno in (errno.ELOOP, errno.EINVAL):
             raise RefusedError(shown, "is no regular file") from error
         raise
-    if not stat.S_ISREG(os.fstat(handle).st_mode):
-        os.close(handle)
-        raise RefusedError(shown, "is no regular file")
-    return handle
 
 
 def is_link(name: str, above: int) -> bool:
-    """Whether `name` in the directory `above` is a symbolic link; False if that cannot be known."""
+    """Whether `name` in the directory `above` is a symbolic link; False if that cannot be found out."""
     try:
         return stat.S_ISLNK(os.stat(name, dir_fd=above, follow_symlinks=False).st_mode)
     except OSError:

@@ -6,6 +6,7 @@ import os
 import stat
 
 from spamlstm.errors import NoInputError, UserError
+from spamlstm.files import CREATE
 from spamlstm.maildir.folders import JUNK_NAMES, MOST_FOLDERS, display_levels, is_folder, subfolders
 from spamlstm.maildir.imap_names import encoded
 from spamlstm.maildir.names import PARTS
@@ -20,7 +21,6 @@ _ABOVE = (("inbox",), ("[gmail]",), ("[google mail]",))
 _RANKS = {name: rank for rank, name in enumerate(JUNK_NAMES)}
 # The number of folders that are looked at to find the layout of a Maildir; a Maildir may have 20,000.
 _MOST_FOR_LAYOUT = 100
-_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def junk_folder(mailbox: OpenMaildir, configured: str = "auto") -> OpenFolder:
@@ -151,7 +151,7 @@ def _make_folder(mailbox: OpenMaildir, above: str, name: str, like: os.stat_resu
 
 def _make_marker(above: int, like: os.stat_result) -> None:
     try:
-        handle = os.open("maildirfolder", _CREATE, 0o600, dir_fd=above)
+        handle = os.open("maildirfolder", CREATE, 0o600, dir_fd=above)
     except FileExistsError:
         return
     try:

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Literal, Self
 
-from spamlstm.files import walk
-from spamlstm.maildir.descriptors import DIRECTORY, RefusedError, is_link, open_plain
+from spamlstm.files import CREATE, DIRECTORY, open_directory
+from spamlstm.maildir.descriptors import RefusedError, is_link, open_plain
 from spamlstm.maildir.names import DELIVERED, PARTS, AnyPart, GoneError, Name, Part
 from spamlstm.maildir.owner import Owner
 
@@ -33,8 +33,6 @@ MOST_SEARCHED = 200_000
 MOST_LISTED = 200_000
 # Names that are passed through in search of one message: a third of a second.
 MOST_PASSED = 1_000_000
-
-_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class OpenMaildir:
@@ -61,7 +59,7 @@ class OpenMaildir:
         A symbolic link on the way is followed if it belongs to root, to the user who runs this, or to the owner of the
         directory that the path ends in: nobody else decides whose mail is judged under this name.
         """
-        place, link_owners = walk(path)
+        place, link_owners = open_directory(path)
         try:
             owner = os.fstat(place).st_uid
             if link_owners - {0, os.geteuid(), owner}:
@@ -263,7 +261,7 @@ class Entry:
     def create(self) -> int:
         """Make the file, for its owner alone; gives a descriptor to write to. FileExistsError if it is there."""
         with self.folder.mailbox.owner.acting():
-            return os.open(self.name, _CREATE, 0o600, dir_fd=self.folder.handle(self.part))
+            return os.open(self.name, CREATE, 0o600, dir_fd=self.folder.handle(self.part))
 
     def exists(self) -> bool:
         """Whether there is anything of this name."""

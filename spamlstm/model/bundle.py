@@ -23,6 +23,7 @@ from typing import Any, BinaryIO
 from spamlstm.config import Costs, Thresholds
 from spamlstm.errors import DataError
 from spamlstm.features.render import TEXT_VERSION
+from spamlstm.files import write_file
 from spamlstm.model import bundle_files
 from spamlstm.model.bundle_files import CARD, MANIFEST, NETWORK, TOKENIZER, WEIGHTS, WIDE
 from spamlstm.model.manifest import FORMAT, Calibration, FileEntry, InputSpec, Manifest, SelfTest
@@ -151,19 +152,11 @@ def seal(path: Path, manifest: Mapping[str, Any]) -> None:
 
     The manifest appears by one rename, so a directory without one is never a finished bundle.
     """
-    import tempfile  # 3 ms, that no start of the filter need pay
-
     files = sorted(
         entry for entry in path.iterdir() if entry.is_file() and entry.name[0] != "." and entry.name != MANIFEST
     )
     sealed = {**manifest, "format": FORMAT, "files": {entry.name: _describe(entry) for entry in files}}
-    with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path, prefix=".", delete=False) as out:
-        json.dump(sealed, out, indent=1, ensure_ascii=False)
-        out.write("\n")
-        out.flush()
-        os.fchmod(out.fileno(), 0o644)
-        os.fsync(out.fileno())
-    Path(out.name).replace(path / MANIFEST)
+    write_file(path / MANIFEST, json.dumps(sealed, indent=1, ensure_ascii=False) + "\n", mode=0o644)
 
 
 def _describe(path: Path) -> dict[str, Any]:

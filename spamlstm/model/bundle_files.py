@@ -15,12 +15,12 @@ import contextlib
 import errno
 import os
 import re
-import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 from spamlstm.errors import DataError, NoInputError
+from spamlstm.files import regular_descriptor
 
 MANIFEST = "manifest.json"
 NETWORK = "model.onnx"
@@ -58,23 +58,17 @@ def open_file(folder: Path, name: str) -> Iterator[BinaryIO]:
     it cannot be read, a NoInputError.
     """
     try:
-        handle = _open(folder, name)
+        handle = regular_descriptor(folder / name, follow=False)
     except FileNotFoundError:
         raise
     except OSError as error:
-        if error.errno == errno.ELOOP:
-            raise _refused(folder, name, "is a link") from error
+        if error.errno in (errno.ELOOP, errno.EINVAL):
+            raise _refused(folder, name, "is a link" if error.errno == errno.ELOOP else "is no regular file") from error
         raise NoInputError(f"{folder / name} cannot be read: {error.strerror or error}") from error
-    try:
-        status = os.fstat(handle)
-        if not stat.S_ISREG(status.st_mode):
-            raise _refused(folder, name, "is no regular file")
-        if status.st_size > most_bytes(name):
+    with open(handle, "rb") as stream:  # noqa: PTH123  it is open already
+        if os.fstat(handle).st_size > most_bytes(name):
             raise _refused(folder, name, f"is larger than the {most_bytes(name):,} bytes that it may have")
-        with open(handle, "rb", closefd=False) as stream:
-            yield stream
-    finally:
-        os.close(handle)
+        yield stream
 
 
 def read_file(folder: Path, name: str) -> bytes:
@@ -82,15 +76,6 @@ def read_file(folder: Path, name: str) -> bytes:
     with open_file(folder, name) as stream:
         # A file that grows meanwhile is read no further; its size and its hash are for the caller to check.
         return stream.read(most_bytes(name))
-
-
-def _open(folder: Path, name: str) -> int:
-    place = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        # A FIFO without a writer is opened at once, to be refused.
-        return os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=place)
-    finally:
-        os.close(place)
 
 
 def _refused(folder: Path, name: str, why: str) -> DataError:

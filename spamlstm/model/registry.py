@@ -13,8 +13,9 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from spamlstm.config.locations import make_private, models_dir
+from spamlstm.config.locations import models_dir
 from spamlstm.errors import DataError, NoInputError
+from spamlstm.files import make_private, sync_folder
 from spamlstm.model import bundle as bundles
 from spamlstm.model.bundle import MANIFEST, Bundle
 
@@ -138,11 +139,7 @@ def _link(link: str, name: str) -> None:
     beside.unlink(missing_ok=True)
     beside.symlink_to(name)
     beside.replace(own / link)
-    handle = os.open(own, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    sync_folder(own)
 
 
 def _is_name(name: str) -> bool:

@@ -43,20 +43,3 @@ def test_without_a_file_nothing_is_loaded_for_it(python):
     script = "import spamlstm.config.locations as p, sys; p.find_config_file(); p.state_dir(); print(*sys.modules)"
     loaded = python(script).split()
     assert {"tomllib", "difflib", "platformdirs", "glob", "spamlstm.config.reading"}.isdisjoint(loaded)
-
-
-def test_what_is_made_is_private_with_all_that_is_made_above_it(tmp_path):
-    """What was there keeps its mode, and to make it again changes nothing."""
-    tmp_path.chmod(0o755)
-    for _ in range(2):
-        locations.make_private(tmp_path / "a" / "b" / "c")
-    made = [tmp_path / "a", tmp_path / "a" / "b", tmp_path / "a" / "b" / "c"]
-    assert [path.stat().st_mode & 0o777 for path in (tmp_path, *made)] == [0o755, 0o700, 0o700, 0o700]
-
-
-def test_nothing_is_made_below_a_file(tmp_path):
-    """It is told that this is no folder, however deep below it the wish lies."""
-    (tmp_path / "file").touch()
-    for below in ("file/x", "file/x/y"):
-        with pytest.raises(NotADirectoryError):
-            locations.make_private(tmp_path / below)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from spamlstm.config import Costs
 from spamlstm.errors import DataError, UserError
 from spamlstm.evaluation.metrics import one_minus_roca_pct, sm_at_hm
+from spamlstm.files import replacement
 from spamlstm.model import bundle as bundles
 from spamlstm.model import tokenizer
 from spamlstm.model.bundle import MANIFEST
@@ -133,9 +134,8 @@ def _fold(
         trained = train(data, split(data, left=held | excluded), _shorter(job), kept.with_suffix(".pt"))
         which = evenly(np.flatnonzero(held), MOST_JUDGED)
         part = judge(data, trained.network, trained.vocabulary, which, job)
-        new = kept.with_name("new.npz")
-        np.savez(new, source=part.source, spam=part.spam, logits=part.logits)
-        new.replace(kept)
+        with replacement(kept) as out:
+            np.savez(out, source=part.source, spam=part.spam, logits=part.logits)
     with np.load(kept) as saved:
         part = calibrate.LeftOut(saved["source"], saved["spam"], saved["logits"])
     figure = one_minus_roca_pct(part.spam, part.logits)
@@ -172,9 +172,7 @@ def words(data: Dataset, part: Split, recipe: Recipe, *, path: Path) -> Vocabula
     if not path.exists():
         chosen = vocabulary_sample(data, part.train, recipe.seed)
         texts = (text for index in chosen for text in data.rows[index].windows[:2])
-        new = path.with_suffix(".new")
-        Vocabulary(vocabulary.train(texts, size=recipe.network.vocabulary)).save(new)
-        new.replace(path)
+        Vocabulary(vocabulary.train(texts, size=recipe.network.vocabulary)).save(path)
     return Vocabulary.load(path)
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from spamlstm.errors import DataError
+from spamlstm.files import replacement
 from training.batches import Batch, Example, Hiding, Views, batches, collate, cut, rows
 from training.network import Judge, Network, NetworkConfig
 from training.progress import silent
@@ -198,7 +199,6 @@ def _message_logits(network: Judge, batch: Batch, device: str) -> Tensor:
 
 
 def _save(state: _State, recipe: Recipe, path: Path) -> None:
-    beside = path.with_suffix(".new")
     saved = {
         "recipe": repr(recipe),
         "network": state.network.state_dict(),
@@ -207,8 +207,8 @@ def _save(state: _State, recipe: Recipe, path: Path) -> None:
         "best_weights": state.best_weights,
         "numbers": {"epoch": state.epoch, "steps": state.steps, "best": state.best, "since_best": state.since_best},
     }
-    torch.save(saved, beside)
-    beside.replace(path)
+    with replacement(path) as out:
+        torch.save(saved, out)
 
 
 def _resume(state: _State, recipe: Recipe, path: Path) -> None:

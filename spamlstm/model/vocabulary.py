@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from spamlstm.features.render import BODY
+from spamlstm.files import write_file
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -48,7 +49,7 @@ class Vocabulary:
 
     def save(self, path: Path) -> None:
         """Write the `tokenizer.json` that `load` reads."""
-        self._tokenizer.save(str(path))
+        write_file(path, self._tokenizer.to_str(pretty=True))
 
     def __len__(self) -> int:
         size: int = self._tokenizer.get_vocab_size()

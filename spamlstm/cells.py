@@ -1,6 +1,6 @@
-"""The cells of a database row, checked: SQLite keeps any value in any column, and a disk may give back another one.
+"""Checks for the cells of a database row: SQLite stores any value in any column, and a damaged disk may change it.
 
-Each function returns the cell in its Python type. It raises CellError, which names the column, for a value that this
+Each function returns the cell in its Python type, or raises CellError, which names the column, for a value that this
 program never writes there.
 """
 
@@ -8,15 +8,15 @@ import math
 from enum import Enum
 from typing import Any, TypeVar
 
-# The largest row number that is taken for one of ours. Above it SQLite soon has no number left for the next row.
+# The largest valid row number. Above it SQLite soon has no number for the next row.
 MOST_ROWS = 1 << 62
-_LATEST = 253_402_300_800.0  # the year 10000, in seconds since 1970: no calendar shows what comes after
+_LATEST = 253_402_300_800.0  # the year 10000 in seconds since 1970; Python shows no later date
 
 E = TypeVar("E", bound=Enum)
 
 
 class CellError(ValueError):
-    """A cell holds what this program does not write there."""
+    """A cell has a value that this program does not write there."""
 
     def __init__(self, column: str, cell: object) -> None:
         shown = f"{len(cell)} bytes" if isinstance(cell, bytes) else ascii(cell)[:40]
@@ -24,42 +24,42 @@ class CellError(ValueError):
 
 
 def whole(cell: Any, column: str, *, least: int = 0, most: int = MOST_ROWS) -> int:
-    """A whole number within bounds."""
+    """Return a whole number from `least` to `most`."""
     if type(cell) is not int or not least <= cell <= most:
         raise CellError(column, cell)
     return cell
 
 
 def real(cell: Any, column: str) -> float:
-    """A finite number."""
+    """Return a finite number."""
     if type(cell) not in (int, float) or not math.isfinite(cell):
         raise CellError(column, cell)
     return float(cell)
 
 
 def moment(cell: Any, column: str) -> float:
-    """A time in seconds since 1970 that a calendar can show."""
+    """Return a time in seconds since 1970, before the year 10000."""
     if not 0 <= real(cell, column) < _LATEST:
         raise CellError(column, cell)
     return float(cell)
 
 
 def text(cell: Any, column: str, *, most: int = 1000) -> str:
-    """A text of at most so many characters."""
+    """Return a text of at most `most` characters."""
     if type(cell) is not str or len(cell) > most:
         raise CellError(column, cell)
     return cell
 
 
 def blob(cell: Any, column: str, *, most: int, length: int | None = None) -> bytes:
-    """Bytes: at most so many, or exactly so many."""
+    """Return at most `most` bytes, or exactly `length`."""
     if type(cell) is not bytes or len(cell) > most or len(cell) != (len(cell) if length is None else length):
         raise CellError(column, cell)
     return cell
 
 
 def word(cell: Any, column: str, kind: type[E]) -> E:
-    """A member of an enumeration, by its value."""
+    """Return the member of the enumeration `kind` with this value."""
     try:
         return kind(cell)
     except ValueError:

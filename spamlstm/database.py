@@ -1,4 +1,4 @@
-"""A SQLite database in the state folder: opened durable and private, with its tables, or a sentence why not."""
+"""SQLite databases in the state folder: private files, tables and upgrades, transactions, errors as sentences."""
 
 import contextlib
 import os
@@ -11,10 +11,10 @@ from spamlstm.cells import CellError
 from spamlstm.config.ownership import open_private, secured
 from spamlstm.errors import DataError, TemporaryError, UserError
 
-# The largest row is a learned state, 14 MB. A damaged length must not make SQLite take a gigabyte for one.
+# The largest row is a learned state, 14 MB. A damaged length must not make SQLite allocate a gigabyte.
 MOST_ROW_BYTES = 64 << 20
-# SQLite's results that say nothing of the file: another process holds a lock, a disk is full, read-only or fails.
-_PASSING = frozenset(
+# Result codes that do not mean a damaged file: another process holds a lock, the disk is full, read-only or fails.
+_TEMPORARY = frozenset(
     (
         sqlite3.SQLITE_PERM,
         sqlite3.SQLITE_BUSY,
@@ -29,34 +29,34 @@ _PASSING = frozenset(
     )
 )
 
-# What SQLite can store. Dates of files and folders may be larger.
+# The largest integer of SQLite. Dates of files and folders may be larger.
 MOST_INTEGER = (1 << 63) - 1
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """What one kind of database is."""
+    """The tables and settings of one kind of database."""
 
     version: int
     schema: str
-    """Statements, each ended by a semicolon."""
+    """SQL statements, each with a semicolon at the end."""
     pragmas: tuple[str, ...]
-    """What holds for each connection, beside WAL."""
+    """Settings of each connection, beside WAL."""
     loss: str
-    """The end of the sentence that says to move a damaged one away: what is lost with it."""
+    """What is lost with the file: the end of the sentence that says to move a damaged one away."""
     upgrades: Mapping[int, str] = field(default_factory=dict)
-    """By an earlier version, the statements that make the next of it, each ended by a semicolon."""
+    """For each earlier version, the statements that upgrade it to the next one."""
 
 
 def open_in(state: Path, name: str, layout: Layout) -> sqlite3.Connection:
-    """Open the database of that name in a state folder; both are made, for their owner alone, if they are not there.
+    """Open the database `name` in a state folder. Both are created, for this user alone, if they are missing.
 
-    TemporaryError if another process keeps it from being opened, DataError if it is none of ours, ConfigError if others
-    could change the folder.
+    TemporaryError if another process keeps it locked, DataError if it is damaged or of another version, ConfigError if
+    others could change the folder.
     """
     secured(state)
     path = state / name
-    # SQLite gives its further files the mode of this one.
+    # SQLite gives its other files the mode of this one.
     os.close(open_private(path))
     with Explained(str(path), layout.loss):
         connection = connect(path)
@@ -64,7 +64,7 @@ def open_in(state: Path, name: str, layout: Layout) -> sqlite3.Connection:
 
 
 def connect(database: Path | str) -> sqlite3.Connection:
-    """A connection that begins and ends its transactions by what it is told, and waits its turn for five seconds."""
+    """Return a connection without automatic transactions, which waits five seconds for locks."""
     connection = sqlite3.connect(database, timeout=5.0, isolation_level=None)
     connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MOST_ROW_BYTES)
     return connection
@@ -72,9 +72,9 @@ def connect(database: Path | str) -> sqlite3.Connection:
 
 @contextlib.contextmanager
 def transaction(connection: sqlite3.Connection, *, durable: bool) -> Iterator[None]:
-    """All that is done in the block or nothing; if `durable`, on disk when the block is left. In WAL mode.
+    """Commit all changes of the block, or none on an error. If `durable`, they are on disk at the end. In WAL mode.
 
-    sqlite3.Error where that is impossible, such as with a full disk.
+    sqlite3.Error if they cannot be committed, for example on a full disk.
     """
     connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
     connection.execute("BEGIN IMMEDIATE")
@@ -88,7 +88,7 @@ def transaction(connection: sqlite3.Connection, *, durable: bool) -> Iterator[No
 
 
 def prepared(connection: sqlite3.Connection, shown: str, layout: Layout) -> sqlite3.Connection:
-    """The connection, checked and with its tables; closed by whatever error `open_in` speaks of."""
+    """Check the database, create its tables and return the connection. It is closed on the errors of `open_in`."""
     try:
         with Explained(shown, layout.loss):
             _prepare(connection, shown, layout)
@@ -99,33 +99,33 @@ def prepared(connection: sqlite3.Connection, shown: str, layout: Layout) -> sqli
 
 
 def is_damage(error: sqlite3.Error) -> bool:
-    """Whether an error of SQLite says that the file is damaged, so that the same fails again later."""
+    """Whether an error of SQLite means that the file is damaged, so that the same call fails again later."""
     if not isinstance(error, sqlite3.DatabaseError) or isinstance(error, sqlite3.ProgrammingError):
         return False  # a mistake of the caller
-    # Python gives no code where it finds by itself that a text is not UTF-8.
+    # Python sets no code for a text that is not UTF-8.
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)
-    return code & 0xFF not in _PASSING
+    return code & 0xFF not in _TEMPORARY
 
 
 @dataclass(frozen=True, slots=True)
 class Explained:
-    """Turns what SQLite and `cells` raise in the block into a sentence: DataError for damage, else TemporaryError.
+    """Turns errors of SQLite and `cells` in its block into sentences: DataError for damage, else TemporaryError.
 
-    `shown` names the file; `loss` is that of its Layout. It can be used again, as each question of a store asks for it:
-    a generator would take 5 us.
+    `shown` names the file; `loss` is that of its Layout. Stores use one instance again for each query: a generator
+    would take 5 us.
     """
 
     shown: str
     loss: str
 
     def __enter__(self) -> None:
-        """Nothing is to be done."""
+        """Do nothing."""
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        """Raise the sentence in place of the error."""
+        """Raise the sentence instead of the error."""
         if error is None:
             return
-        # Python cannot read SQLite's own message where that quotes a damaged name of a table.
+        # Python cannot decode a message of SQLite that quotes a damaged table name.
         unread = isinstance(error, CellError | UnicodeDecodeError)
         if unread or (isinstance(error, sqlite3.Error) and is_damage(error)):
             raise DataError(f"{self.shown} is damaged ({error}); move it away to begin anew{self.loss}") from error
@@ -141,7 +141,7 @@ def _prepare(connection: sqlite3.Connection, shown: str, layout: Layout) -> None
         raise DataError(f"{shown} was written by another version of spamlstm; move it away to begin anew")
     if version != layout.version:
         connection.execute("BEGIN IMMEDIATE")
-        # Another process may just have done it.
+        # Another process may have done it meanwhile.
         while (version := _version(connection)) != layout.version:
             _run(connection, layout.upgrades[version] if version else layout.schema)
             connection.execute(f"PRAGMA user_version = {version + 1 if version else layout.version}")

@@ -1,1 +1,1 @@
-"""Maildirs: names, folders, opened by descriptors, and the one way in which a message is moved."""
+"""Maildirs: file names, folders, descriptors, headers, and the transfer of messages."""

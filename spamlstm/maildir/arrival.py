@@ -1,4 +1,4 @@
-"""When a message came, by the word of the server that took it in."""
+"""The time at which a message arrived, from the Received header of the server that delivered it."""
 
 import re
 from datetime import UTC
@@ -6,18 +6,19 @@ from email.utils import parsedate_to_datetime
 
 from spamlstm.message.head import end_of_head
 
-_LOOK = 16 << 10
-# The topmost is that of the server that delivered, and so none that a sender could write. With its folded lines.
+_HEAD_BYTES = 16 << 10
+# The topmost one, with its folded lines. The delivering server wrote it, so no sender could forge it.
 _RECEIVED = re.compile(rb"^received:([^\n]*+(?:\n[ \t][^\n]*+)*+)", re.IGNORECASE | re.MULTILINE)
-_LEEWAY = 86_400.0
+# Seconds by which the clock of a server may be ahead of ours.
+_TOLERANCE = 86_400.0
 
 
 def arrived(raw: bytes, *, stored: float) -> float:
-    """Seconds since 1970 at which the message was taken in: what its first Received says, else when it was stored.
+    """Return the arrival time in seconds since 1970: the date in the first Received header, else `stored`.
 
-    A file's date is that of its delivery, unless a program that fetches or copies mail lost it; then it is later.
+    `stored` is the date of the file. It is that of the delivery, or later if a program that copies mail lost it.
     """
-    head = raw[:_LOOK]
+    head = raw[:_HEAD_BYTES]
     match = _RECEIVED.search(head, 0, end_of_head(head))
     if match is None:
         return stored
@@ -26,4 +27,4 @@ def arrived(raw: bytes, *, stored: float) -> float:
         moment = (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
     except (ValueError, TypeError, OverflowError, IndexError):
         return stored
-    return moment if 0 < moment <= stored + _LEEWAY else stored
+    return moment if 0 < moment <= stored + _TOLERANCE else stored

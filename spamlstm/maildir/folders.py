@@ -91,7 +91,7 @@ def folders(mailbox: OpenMaildir) -> Iterator[Folder]:
 
     OSError if the inbox cannot be read.
     """
-    # Each change to the owner's identity and back takes as long as ten looks.
+    # A change to the owner's identity and back takes as long as ten calls of stat.
     with mailbox.owner.acting():
         inbox = _status(mailbox, "")
         if inbox is None:

@@ -1,16 +1,14 @@
-"""The headers that tell other programs what was decided: written at the top of a message, and taken out again.
+"""The X-Spam headers: written at the top of a message for sieve rules and mail programs, and removed again.
 
-For a user's sieve rule or mail program:
-
-| header | when | for whom |
+| header | when | for |
 |---|---|---|
-| `X-Spam-Flag: YES` | spam | the simple test that most filters and readers make |
-| `X-Spam-Unsure: YES` | unsure | its counterpart, for those who want a folder to look through |
+| `X-Spam-Flag: YES` | spam | the simple test of most filters and mail programs |
+| `X-Spam-Unsure: YES` | unsure | rules that file unsure mail to a folder of its own |
 | `X-Spam-Status: Yes, score=8.7 required=5.0 tests=…` | always; Yes for spam, else No | Dovecot, Thunderbird |
-| `X-Spam-Level: ********` | from 1 point on; a star each, 50 at most | `:contains "*****"` where sieve lacks numbers |
-| `X-Spam-Checker-Version: spamlstm 1.0 (model)` | always | whoever wonders who wrote this |
+| `X-Spam-Level: ********` | from 1 point on; one star each, at most 50 | `:contains "*****"` in sieve without numbers |
+| `X-Spam-Checker-Version: spamlstm 1.0 (model)` | always | people who ask which program wrote the headers |
 
-The Subject, and every other byte of the message, stays as it is.
+The Subject and every other byte of the message stay as they are.
 """
 
 import io
@@ -22,15 +20,15 @@ from collections.abc import Iterable
 from spamlstm.message.head import HeaderNames, end_of_head, end_of_header
 from spamlstm.verdict import Judgement, Verdict
 
-# SpamAssassin's own bar, which rules that users bring along are written for.
+# SpamAssassin's threshold, for which users have rules.
 REQUIRED = 5.0
 MOST_STARS = 50
-# Log-odds beyond this say nothing more, and columns of mail programs are narrow.
+# Higher log-odds mean nothing more, and columns of mail programs are narrow.
 MOST_POINTS = 99.9
-# The reasons of spamlstm.model.policy that speak of the probability; with any other the verdict alone counts.
+# The reasons of spamlstm.model.policy for which points follow the probability; for all others, the verdict alone.
 _BY_MODEL = ("score", "labels")
 
-# Ours, and a bare X-Spam, which some rules look for: what comes in under these names is forged.
+# The headers that `tag` writes, and X-Spam, which some rules test. Those that a message arrives with are forged.
 _OURS = HeaderNames(
     "x-spam",
     *(f"x-spam-{rest}" for rest in ("flag", "unsure", "status", "level", "checker-version")),
@@ -42,11 +40,11 @@ _NOT_PRINTED = re.compile(r"[^ -~]+")
 
 
 def tag(raw: bytes, judgement: Judgement, *, version: str, spam_threshold: float, required: float = REQUIRED) -> bytes:
-    """`raw` with what was decided on top of its headers, and without any such headers that it came with.
+    """Return `raw` with the headers for `judgement` at the top, and without those that it had.
 
-    `bar` is the probability from which on the policy says spam, `version` that of this program. Never raises on mail;
-    tagging twice is tagging once. Lines end as those of the message do. Bytes that are no more than one folded line
-    without an end have no place for a header and come back as they are.
+    `spam_threshold` is the probability from which on the policy says spam, `version` that of this program. Lines end as
+    in the message. Tagging a tagged message replaces its headers. A message that is one folded line without a line end
+    has no place for a header and is returned without any. Never raises on mail.
     """
     end = end_of_head(raw)
     top = _OURS.skip(raw, 0, end)
@@ -62,10 +60,9 @@ def tag(raw: bytes, judgement: Judgement, *, version: str, spam_threshold: float
 
 
 def untag(raw: bytes) -> bytes:
-    """`raw` without the headers that `tag` writes, from whomever they are: `untag(tag(raw))` is `untag(raw)`.
+    """Return `raw` without the headers that `tag` writes, whoever wrote them.
 
-    So it is `raw` itself if that came with none of them. Only the top headers are touched, up to the first blank line;
-    all of them, however many there are.
+    So `untag(tag(raw))` equals `untag(raw)`. Only headers up to the first blank line are removed, however many.
     """
     end = end_of_head(raw)
     first = _OURS.find(raw, 0, end)
@@ -76,14 +73,14 @@ def untag(raw: bytes) -> bytes:
 
 
 def is_tagged(raw: bytes) -> bool:
-    """Whether the message carries what `tag` writes, be it from us or from someone who wants to look so."""
+    """Whether the message has the headers that `tag` writes. A sender can forge them."""
     return _CHECKER.search(raw, 0, end_of_head(raw)) is not None
 
 
 def _place(raw: bytes, top: int, end: int) -> int:
-    """Where in the header block raw[top:end] our headers go.
+    """Return the offset in the header block raw[top:end] at which our headers are inserted.
 
-    An mbox separator stays the first line; and a folded line without a header must not become part of ours.
+    An mbox separator stays the first line, and a folded line without a header does not become part of our headers.
     """
     separator = _SEPARATOR.match(raw, top, end)
     place = separator.end() if separator else top
@@ -91,7 +88,7 @@ def _place(raw: bytes, top: int, end: int) -> int:
 
 
 def _joined(pieces: Iterable[bytes | memoryview]) -> bytes:
-    """One after the other, in the memory of the result alone: a list of the pieces would take as much again."""
+    """Join the pieces without a list of them, which would take as much memory again."""
     result = io.BytesIO()
     for piece in pieces:
         result.write(piece)
@@ -101,7 +98,7 @@ def _joined(pieces: Iterable[bytes | memoryview]) -> bytes:
 def headers(
     judgement: Judgement, *, version: str, spam_threshold: float, required: float = REQUIRED
 ) -> tuple[tuple[str, str], ...]:
-    """The headers that tell of `judgement`, name and value, each one line of printable ASCII whatever it holds."""
+    """Return the headers for `judgement` as (name, value), each one line of printable ASCII."""
     shown = points(judgement, spam_threshold=spam_threshold, required=required)
     spam, unsure = judgement.verdict is Verdict.SPAM, judgement.verdict is Verdict.UNSURE
     status = (
@@ -120,16 +117,16 @@ def headers(
 
 
 def points(judgement: Judgement, *, spam_threshold: float, required: float = REQUIRED) -> float:
-    """The score as other filters count: from 0 up, with one decimal, and at least `required` exactly for spam.
+    """Return the score on the scale of other filters: 0 or more, with one decimal, from `required` on for spam only.
 
-    With p the probability of spam and b the bar: required · p / b below the bar, required + logit(p) - logit(b) from
-    it on, to 99.9 at most. It grows with p and never is negative, which sieve could not compare. Where not the
-    probability decided (allow and deny lists, GTUBE, nothing to read) ham is 0, unsure half of `required`, and
-    spam `required`: a rule that deletes from some high score on must not meet what only a list says.
+    With p the probability of spam and t the threshold: required · p / t below t, else required + logit(p) - logit(t),
+    at most 99.9. It grows with p and is never negative, which sieve could not compare. Where the probability did not
+    decide (allow and deny lists, GTUBE, no text), ham has 0, unsure half of `required` and spam `required`, so that a
+    rule that deletes mail with high scores never deletes mail that is only on a list.
     """
     least = _tenths(required)
     tenths = _model_tenths(judgement, spam_threshold=spam_threshold, least=least)
-    # The verdict has the last word, over rounding and over a bar that has changed since.
+    # The verdict decides, whatever rounding or a threshold that changed meanwhile would give.
     if judgement.verdict is Verdict.SPAM:
         return max(tenths, least) / 10
     return min(tenths, least - 1) / 10
@@ -145,9 +142,9 @@ def _model_tenths(judgement: Judgement, *, spam_threshold: float, least: int) ->
         return {Verdict.HAM: 0, Verdict.UNSURE: least // 2, Verdict.SPAM: least}[judgement.verdict]
     if p < spam_threshold:
         return int(least * p / spam_threshold)
-    # Near certainty p has no digits left to tell, and the log-odds still do.
+    # Near 1, p has too few digits; the log-odds have enough.
     odds = score if score is not None and not math.isnan(score) else _logit(p)
-    # Infinite odds over an infinite bar are no number.
+    # Infinite log-odds minus an infinite threshold are not a number.
     over = odds - _logit(spam_threshold) if math.isfinite(_logit(spam_threshold)) else 0.0
     most = max(round(MOST_POINTS * 10), least)
     return int(min(least + 10 * max(over, 0.0), most))
@@ -160,5 +157,5 @@ def _logit(p: float) -> float:
 
 
 def _printed(text: str) -> str:
-    """No line end, and nothing else that would take encoding, gets into a header by way of a name."""
+    """Return a text as printable ASCII on one line, at most 60 characters, for use in a header."""
     return _NOT_PRINTED.sub("_", text)[:60].strip() or "unknown"

@@ -1,4 +1,4 @@
-"""The names of folders on disk, which servers write as IMAP sends them: in the UTF-7 of RFC 3501, 5.1.3."""
+"""Folder names on disk, which servers encode as in IMAP: in the modified UTF-7 of RFC 3501, section 5.1.3."""
 
 import base64
 import binascii
@@ -9,7 +9,7 @@ _ENCODED = re.compile(r"&([A-Za-z0-9+,]*)-")
 
 
 def encoded(name: str) -> str:
-    """A folder's name as servers write it on disk."""
+    """Return a folder's name as servers write it on disk."""
 
     def word(match: re.Match[str]) -> str:
         encoded = base64.b64encode(match[0].encode("utf-16-be", "surrogatepass"), b"+,")
@@ -19,7 +19,7 @@ def encoded(name: str) -> str:
 
 
 def decoded(name: str) -> str:
-    """A folder's name on disk as people read it."""
+    """Return a folder's name on disk as people read it. What is not encoded correctly stays as it is."""
 
     def word(match: re.Match[str]) -> str:
         if not match[1]:

@@ -32,7 +32,7 @@ def junk_folder(mailbox: OpenMaildir, configured: str = "auto") -> OpenFolder:
     """
     if not mailbox.folder().exists():
         raise NoInputError(f"{mailbox.path} is no Maildir: it lacks new, cur or tmp")
-    # Each change to the owner's identity and back takes as long as ten looks at folders.
+    # A change to the owner's identity and back takes as long as ten calls of stat.
     with mailbox.owner.acting():
         return mailbox.folder(_configured(mailbox, configured) if configured != "auto" else _detected(mailbox))
 
@@ -77,7 +77,7 @@ def _layout(mailbox: OpenMaildir, names: list[str]) -> list[str]:
 
 
 def _is_fs(folders: list[str]) -> bool:
-    """Whether folders are kept as `Junk` (fs) and not as `.Junk` (Maildir++, also where there are none yet)."""
+    """Whether folders are named `Junk` (fs layout), not `.Junk` (Maildir++, also if there are none yet)."""
     return bool(folders) and not any(name.startswith(".") for name in folders)
 
 
@@ -85,12 +85,12 @@ def _configured(mailbox: OpenMaildir, configured: str) -> str:
     pieces = configured.split("/")
     if not configured.strip() or "\0" in configured or any(piece in ("", ".", "..", *PARTS) for piece in pieces):
         raise UserError(
-            f"'{configured}' is no name of a folder below {mailbox.path}; write it like 'Junk' or 'Lists/Junk'"
+            f"'{configured}' is no folder name for {mailbox.path}; write a name such as 'Junk' or 'Lists/Junk'"
         )
     dotted = "." + configured.replace("/", ".").removeprefix(".")
     if ".." in dotted:
         raise UserError(
-            f"'{configured}' is no name of a folder below {mailbox.path}; write it without empty levels, like 'Junk'"
+            f"'{configured}' is no folder name for {mailbox.path}; write a name without empty levels, such as 'Junk'"
         )
     for name in (configured, dotted, encoded(configured), encoded(dotted)):
         if _is_directory(mailbox, name):
@@ -101,7 +101,7 @@ def _configured(mailbox: OpenMaildir, configured: str) -> str:
 
 
 def _is_directory(mailbox: OpenMaildir, name: str) -> bool:
-    """Whether it is there. A link is not taken for one that is missing: it is a RefusedError."""
+    """Whether the directory exists. RefusedError if it is a link."""
     try:
         os.close(mailbox.enter(name))
     except (FileNotFoundError, NotADirectoryError):
@@ -110,11 +110,11 @@ def _is_directory(mailbox: OpenMaildir, name: str) -> bool:
 
 
 def create_folder(folder: OpenFolder) -> None:
-    """Make a folder with new, cur, tmp and `maildirfolder`; what exists is left as it is.
+    """Create a folder with new, cur, tmp and `maildirfolder`, as far as they are missing, and bring it to disk.
 
-    Owner, group and mode are those of the Maildir, so that the mail server can use it; all is on disk when this
-    returns. Subscriptions are the user's and are not touched. Safe to repeat, and beside a server that makes the same
-    folder. An OSError, a RefusedError among them, if one of its levels is a link or something else than a folder.
+    Owner, group and mode are those of the Maildir, so that the mail server can use the folder. Subscriptions are the
+    user's and stay as they are. It is safe to repeat this, and to run it while a server creates the same folder.
+    OSError, a RefusedError among them, if a level of the path is a link or no folder.
     """
     mailbox = folder.mailbox
     like = os.fstat(mailbox.handle)
@@ -123,10 +123,10 @@ def create_folder(folder: OpenFolder) -> None:
     with mailbox.owner.acting():
         for depth in range(1, len(levels) + 1):
             _make_folder(mailbox, "/".join(levels[: depth - 1]), levels[depth - 1], like)
-        # new and cur come last: only with them it is a Maildir to others, and then tmp is there to deliver into.
+        # new and cur come last: with them others take it for a Maildir, and need tmp to deliver to it.
         for part in ("tmp", "new", "cur"):
             _make_folder(mailbox, folder.name, part, like)
-        # The Maildir++ specification wants it in every folder but the root; Dovecot makes it in the fs layout as well.
+        # Maildir++ requires it in every folder but the root. Dovecot creates it in the fs layout as well.
         _make_marker(folder.handle(), like)
         for depth in range(len(levels), -1, -1):
             _sync(mailbox, "/".join(levels[:depth]))
@@ -137,7 +137,7 @@ def _make_folder(mailbox: OpenMaildir, above: str, name: str, like: os.stat_resu
     try:
         os.mkdir(name, 0o700, dir_fd=parent)
     except FileExistsError:
-        # An error if it is something else than a folder.
+        # Raises if it is no folder.
         os.close(mailbox.enter(f"{above}/{name}" if above else name))
         return
     finally:
@@ -169,9 +169,9 @@ def _sync(mailbox: OpenMaildir, name: str) -> None:
 
 
 def is_whole(folder: OpenFolder) -> bool:
-    """Whether a folder needs no `create_folder`: it has its parts and its marker.
+    """Whether a folder has its parts and its marker, and so needs no `create_folder`.
 
-    Without the marker it may be what a crash left of a folder of ours, of which not all is on disk.
+    Without the marker it may be one that a crash left half made, and not all of it is on disk.
     """
     if not folder.exists():
         return False
@@ -184,12 +184,12 @@ def is_whole(folder: OpenFolder) -> bool:
 
 
 def check_one_file_system(*folders: OpenFolder) -> None:
-    """A UserError unless new, cur and tmp of all `folders` are on one file system, where a move is one rename."""
+    """Raise a UserError unless new, cur and tmp of all `folders` are on one file system, where a rename moves mail."""
     first, *others = [(folder, part) for folder in folders for part in PARTS]
     device = os.fstat(first[0].handle("new")).st_dev
     for folder, part in others:
         if os.fstat(folder.handle(part)).st_dev != device:
             raise UserError(
-                f"{first[0].path}/new and {folder.path}/{part} are on different file systems, and mail can only be"
-                " moved safely within one; choose a junk folder on the same one"
+                f"{first[0].path}/new and {folder.path}/{part} are on different file systems, between which mail"
+                " cannot be moved safely; choose a junk folder on the same file system"
             )

@@ -1,6 +1,8 @@
-"""The words behind the lower-case flag letters: each folder has its own list, which Dovecot keeps. Only read here."""
+"""IMAP keywords: each folder has a list of those that its lower-case flag letters stand for.
 
-# To write it takes Dovecot's own lock, and a word that only we gave a letter would show as unknown elsewhere.
+Dovecot keeps the list. It is only read here: writing it takes Dovecot's own lock, and other programs would show a
+keyword that we add as unknown.
+"""
 
 import os
 import string
@@ -9,16 +11,16 @@ from collections.abc import Sequence
 from spamlstm.maildir.descriptors import open_plain
 from spamlstm.maildir.opened import OpenFolder
 
-# One line a word; Dovecot's own lists have 26 lines at most.
+# One line for each keyword; Dovecot's lists have at most 26.
 _MOST_BYTES = 1 << 16
 
-# What clients call it: the registered word (RFC 5788) first, then Thunderbird's.
+# The registered keyword (RFC 5788) first, then Thunderbird's.
 SPAM_WORDS = ("$Junk", "Junk")
 HAM_WORDS = ("$NotJunk", "NonJunk")
 
 
 def keyword_names(folder: OpenFolder) -> dict[str, str]:
-    """What each letter means in `folder`; empty without a list, or where it cannot be read."""
+    """Return the keyword of each letter in `folder`; empty if there is no list or it cannot be read."""
     try:
         lines = _list(folder).decode("utf-8", "replace").splitlines()
     except OSError:
@@ -41,12 +43,12 @@ def _list(folder: OpenFolder) -> bytes:
 
 
 def letter(folder: OpenFolder, wanted: Sequence[str]) -> str | None:
-    """The letter of the first of these words that `folder` knows, in any case of its letters."""
+    """Return the letter of the first of these keywords that `folder` has, in upper or lower case."""
     known = {word.casefold(): sign for sign, word in keyword_names(folder).items()}
     return next((known[word.casefold()] for word in wanted if word.casefold() in known), None)
 
 
 def mapping(source: OpenFolder, target: OpenFolder) -> dict[str, str]:
-    """For a move: the letter there for each letter here, where both folders know the word."""
+    """Return for each letter in `source` the one of the same keyword in `target`, if it has that keyword."""
     there = {word: sign for sign, word in keyword_names(target).items()}
     return {sign: there[word] for sign, word in keyword_names(source).items() if word in there}

@@ -1,4 +1,4 @@
-"""The names of messages in a Maildir: what they say, and how a fresh one is made."""
+"""File names of messages in a Maildir: parsed, changed for another folder, and made unique."""
 
 # os keeps names as they were given:
 # ruff: noqa: PTH112, PTH118
@@ -15,9 +15,9 @@ Part = Literal["new", "cur"]
 AnyPart = Literal["new", "cur", "tmp"]
 
 DELIVERED: tuple[Part, ...] = ("new", "cur")
-"""The parts of a folder that hold its messages; those in new were not seen by a mail program yet."""
+"""The parts of a folder that hold messages; no mail program has seen those in new."""
 PARTS: tuple[AnyPart, ...] = ("new", "cur", "tmp")
-# What the file systems of Linux take (NAME_MAX).
+# The limit of Linux file systems (NAME_MAX).
 MOST_NAME_BYTES = 255
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
@@ -25,15 +25,15 @@ _deliveries = itertools.count()
 
 
 class GoneError(Exception):
-    """The message is no longer under its name: a reader renamed it, or a user removed it. Normal; look again."""
+    """The message no longer has its name: a mail program renamed it, or a user removed it. Normal; look again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Name:
-    """A message's file name in its pieces: `base[,field]...[:info]`. `str()` gives back exactly what was parsed.
+    """A parsed file name, `base[,field]...[:info]`. `str()` returns exactly the name that was parsed.
 
-    `fields` stand in the order found, each with its letter (`S=123`); `info` is all behind the first colon, None
-    without one, which in `new` is the rule.
+    `fields` keep their order, each with its letter (`S=123`). `info` is all after the first colon, None without one;
+    names in new have none.
     """
 
     base: str
@@ -42,7 +42,7 @@ class Name:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Take any file name apart; none is refused."""
+        """Parse a file name; every name is valid."""
         stem, colon, info = text.partition(":")
         base, *fields = stem.split(",")
         return cls(base, tuple(fields), info if colon else None)
@@ -53,29 +53,29 @@ class Name:
 
     @property
     def size(self) -> int | None:
-        """What `S=` says: the size of the file in bytes."""
+        """The size of the file in bytes, from `S=`; None without it."""
         return self._number("S=")
 
     @property
     def wire_size(self) -> int | None:
-        """What `W=` says: the size with each line ended by CRLF."""
+        """The size with CRLF line ends, from `W=`; None without it."""
         return self._number("W=")
 
     @property
     def flags(self) -> str:
-        """The standard flags (upper-case letters), in ASCII order, each once."""
+        """The standard flags (upper-case letters), sorted, without duplicates."""
         return "".join(sorted({letter for letter in self._letters if "A" <= letter <= "Z"}))
 
     @property
     def keywords(self) -> str:
-        """The letters that stand for keywords in the `dovecot-keywords` of this one folder, in order, each once."""
+        """The keyword letters (lower case), sorted; the folder's `dovecot-keywords` lists their keywords."""
         return "".join(sorted({letter for letter in self._letters if "a" <= letter <= "z"}))
 
     def elsewhere(self, *, base: str, keywords: Mapping[str, str] | None = None) -> Self:
-        """The name for another folder, under the fresh `base`.
+        """Return the name for another folder, with the new `base`.
 
-        `U=` goes, as mbsync numbers messages by folder. Keyword letters mean other words there, so they are put
-        through `keywords` (letter here to letter there) and dropped where that has none.
+        `U=` is dropped, as mbsync numbers messages by folder. Each keyword letter is replaced by the one that
+        `keywords` has for it, as letters stand for other keywords there, and dropped if it has none.
         """
         info = self.info
         if info is not None and info.startswith("2,"):
@@ -85,18 +85,18 @@ class Name:
         return replace(self, base=base, fields=self._without("U="), info=info)
 
     def rewritten(self, *, base: str, size: int, wire_size: int) -> Self:
-        """The name for a fresh file of other bytes in the same folder: `S=` and `W=` true, `U=` gone, flags kept."""
+        """Return the name for a new file in the same folder: with true `S=` and `W=`, without `U=`, flags kept."""
         sizes = (f"S={size}", f"W={wire_size}")
         return replace(self, base=base, fields=(*sizes, *self._without("S=", "W=", "U=")))
 
     def within(self, part: Part) -> Self:
-        """The name as it has to be in `part`: in cur every name has flags, if only none."""
+        """Return the name as `part` needs it: in cur every name ends in `:2,` and its flags."""
         return replace(self, info="2,") if part == "cur" and self.info is None else self
 
     def fitting(self) -> Self:
-        """The name, cut to what a directory takes: the last fields go first, of the sizes none, then foreign flags.
+        """Return the name cut to MOST_NAME_BYTES: its last fields go first, then unknown flags, then the sizes.
 
-        The base and the flags stay. A sender or a client may have used up all 255 bytes before we add to them.
+        Base and flags stay. The name may have all 255 bytes before we add to it.
         """
         name = self
         while len(os.fsencode(str(name))) > MOST_NAME_BYTES:
@@ -114,7 +114,7 @@ class Name:
 
     @property
     def _letters(self) -> str:
-        # Behind a second comma other programs keep what is their own.
+        # Other programs keep data of their own after a second comma.
         return self.info[2:].partition(",")[0] if self.info and self.info.startswith("2,") else ""
 
     def _number(self, key: str) -> int | None:
@@ -126,14 +126,14 @@ class Name:
 
 
 def unique() -> str:
-    """A base name that no delivery has had: time, process, count, chance and host, as maildir.5 asks."""
+    """Return a base name that no delivery has had: time, process, count, random digits and host, as in maildir(5)."""
     now = time.time_ns() // 1000
-    count, chance = next(_deliveries), os.urandom(4).hex()
-    return f"{now // 1_000_000}.M{now % 1_000_000:06}P{os.getpid()}Q{count}R{chance}.{_host(os.uname().nodename)}"
+    count, digits = next(_deliveries), os.urandom(4).hex()
+    return f"{now // 1_000_000}.M{now % 1_000_000:06}P{os.getpid()}Q{count}R{digits}.{_host(os.uname().nodename)}"
 
 
 def _host(name: str) -> str:
-    """maildir.5 escapes / and : in octal; a comma would look like a field, and other signs help nobody."""
+    """Escape a host name: / and : in octal as in maildir(5), a comma as it separates fields, all other signs too."""
     escaped = _UNSAFE.sub(lambda match: "".join(f"\\{byte:03o}" for byte in match[0].encode("utf-8", "replace")), name)
     return escaped[:64] or "localhost"
 

@@ -1,8 +1,8 @@
-"""A Maildir opened by descriptors, so that no name that changes meanwhile leads out of it.
+"""A Maildir opened by descriptors, so that no change of a name leads out of it.
 
-Whoever owns a Maildir may replace any of its folders by a symbolic link at any moment. So a Maildir is opened once per
-visit, each folder below it by a descriptor that follows no link, and each file by its name in the descriptor of its
-folder. As root, each of these calls is made as the owner of the Maildir: see docs/decisions/0017-maildirs-of-others.md.
+The owner of a Maildir may replace any of its folders by a symbolic link at any moment. So a Maildir is opened once per
+visit, each folder below it by a descriptor without following links, and each file by its name in the open folder. As
+root, each of these calls is made as the owner of the Maildir: see docs/decisions/0017-maildirs-of-others.md.
 """
 
 import contextlib
@@ -20,44 +20,44 @@ from spamlstm.maildir.descriptors import RefusedError, is_link, open_plain
 from spamlstm.maildir.names import DELIVERED, PARTS, AnyPart, GoneError, Name, Part
 from spamlstm.maildir.owner import Owner
 
-# Folders whose descriptors are open at the same time; adopting a mailbox goes through 2,000.
+# Folders with open descriptors; adopting a mailbox visits 2,000.
 MOST_OPEN = 16
-# Seconds that one visit waits in all for links in tmp. A server that moves many messages links each to tmp first, which
-# takes milliseconds; a link that a server left there when it died must not keep the mail of others waiting.
+# Seconds that one visit waits in all for links in tmp. A server that moves many messages links each to tmp first, for
+# milliseconds. A link that a crashed server left there must not delay the mail of others.
 PATIENCE = 0.5
-# A tenth of a second, and more messages than most Maildirs have.
+# Names that one visit reads in search of further links: a tenth of a second. Most Maildirs have fewer messages.
 MOST_SEARCHED = 200_000
 
-# Names in one part of a folder that are listed: 100 MB and two seconds of a scan, and more messages than people have in
-# one folder. Links to one file cost whoever makes them nothing: with two million the daemon had no memory left.
+# Names that are listed in one part of a folder: 100 MB and two seconds of a scan. People have fewer messages in a
+# folder. Links to one file cost their maker nothing: two million of them took all memory of the daemon.
 MOST_LISTED = 200_000
-# Names that are passed through in search of one message: a third of a second.
+# Names that are read in search of one message: a third of a second.
 MOST_PASSED = 1_000_000
 
 
 class OpenMaildir:
-    """One Maildir for the time of one visit. Used in `with`; not for two threads at once."""
+    """A Maildir, open for one visit. Use it in `with`, in one thread at a time."""
 
     def __init__(self, path: str, handle: int) -> None:
-        """`path` is for messages and the journal; `handle` is a descriptor of the directory, closed with this."""
+        """Take over `handle`, a descriptor of the directory; `path` is for messages and the journal."""
         self.path = path
         self.handle = handle
         status = os.fstat(handle)
         self.identity = status.st_dev, status.st_ino
         self.owner = Owner.of(status)
         self.patience = PATIENCE
-        """Seconds that this visit may still wait for a mail server that has linked but not yet moved a message."""
+        """Seconds that this visit may still wait for servers that have linked a message to tmp but not moved it yet."""
         self.search = MOST_SEARCHED
-        """Names that this visit may still look at in search of the further links of messages."""
+        """Names that this visit may still read in search of further links of messages."""
         self._folders: dict[str, OpenFolder] = {}
         self._open: OrderedDict[str, OpenFolder] = OrderedDict()
 
     @classmethod
     def open(cls, path: str) -> Self:
-        """Open the Maildir at `path`; an OSError if that is no directory or, by a link, somebody else's.
+        """Open the Maildir at `path`. OSError if it is no directory.
 
-        A symbolic link on the way is followed if it belongs to root, to the user who runs this, or to the owner of the
-        directory that the path ends in: nobody else decides whose mail is judged under this name.
+        A symbolic link on the way is followed if it belongs to root, to the user of this process, or to the owner of
+        the directory that it leads to; else RefusedError. Nobody else decides which mail is judged under this name.
         """
         place, link_owners = open_directory(path)
         try:
@@ -71,13 +71,13 @@ class OpenMaildir:
         return cls(path, handle)
 
     def folder(self, name: str = "") -> "OpenFolder":
-        """The folder of this name (`.Junk`, `Lists/Junk`), "" being the inbox. It is opened when it is used."""
+        """Return the folder of this name (`.Junk`, `Lists/Junk`; "" is the inbox). It is opened when it is used."""
         if name not in self._folders:
             self._folders[name] = OpenFolder(self, name)
         return self._folders[name]
 
     def folder_at(self, path: str) -> "OpenFolder":
-        """The folder at a path that the journal holds. RefusedError if the path leads out of this Maildir."""
+        """Return the folder at a path from the journal. RefusedError if the path leads out of this Maildir."""
         if path == self.path:
             return self.folder()
         name = path.removeprefix(self.path + "/")
@@ -86,7 +86,7 @@ class OpenMaildir:
         return self.folder(name)
 
     def entry_at(self, path: str) -> "Entry":
-        """The file at a path that the journal holds. RefusedError if the path leads out of this Maildir."""
+        """Return the file at a path from the journal. RefusedError if it is no message's path in this Maildir."""
         above, name = os.path.split(path)
         folder, part = os.path.split(above)
         if part not in PARTS or name in ("", ".", ".."):
@@ -94,9 +94,9 @@ class OpenMaildir:
         return Entry(self.folder_at(folder), part, name)
 
     def enter(self, name: str) -> int:
-        """A descriptor of the directory `name` below the Maildir. No link is followed; an OSError if it is not there.
+        """Return a descriptor of the directory `name` below the Maildir. OSError if it is missing.
 
-        As root, RefusedError if a directory on the way is not the owner's.
+        RefusedError if a directory on the way is a link or, for root, does not belong to the owner of the Maildir.
         """
         if not name:
             return os.dup(self.handle)
@@ -113,11 +113,11 @@ class OpenMaildir:
         return above
 
     def step(self, above: int, level: str, path: str) -> int:
-        """The same from a directory that is open, one level down; `path` is for the error."""
+        """Return a descriptor of the directory `level` in an open one, as `enter` does; `path` is for the error."""
         try:
             handle = os.open(level, DIRECTORY, dir_fd=above)
         except NotADirectoryError as error:
-            # So the kernel also says of a link, where no link is to be followed.
+            # The kernel's error for a link with O_DIRECTORY | O_NOFOLLOW is the same.
             if is_link(level, above):
                 raise RefusedError(path, "is a symbolic link, and links in a Maildir are not followed") from error
             raise
@@ -127,7 +127,7 @@ class OpenMaildir:
         return handle
 
     def used(self, folder: "OpenFolder") -> None:
-        """Note that the descriptors of a folder are in use; those that were not for longest are closed."""
+        """Mark the descriptors of a folder as used, and close those that were not used for longest."""
         self._open[folder.name] = folder
         self._open.move_to_end(folder.name)
         while len(self._open) > MOST_OPEN:
@@ -150,7 +150,7 @@ class OpenMaildir:
 
 
 class OpenFolder:
-    """One folder of an opened Maildir: what lies in it. Its descriptors are opened when first needed."""
+    """A folder of an open Maildir. Its descriptors are opened when first needed."""
 
     def __init__(self, mailbox: OpenMaildir, name: str) -> None:
         self.mailbox = mailbox
@@ -159,7 +159,7 @@ class OpenFolder:
         self._handles: dict[str, int] = {}
 
     def handle(self, part: AnyPart | Literal[""] = "") -> int:
-        """The descriptor of new, cur or tmp, or of the folder itself. An OSError if it is not there."""
+        """Return the descriptor of new, cur or tmp, or of the folder itself. OSError if it is missing."""
         found = self._handles.get(part)
         if found is None:
             found = self._handles[part] = self._opened(part)
@@ -175,7 +175,7 @@ class OpenFolder:
             return mailbox.step(above, part, f"{self.path}/{part}")
 
     def exists(self) -> bool:
-        """Whether new, cur and tmp are there. RefusedError if one is a link."""
+        """Whether the folder has new, cur and tmp. RefusedError if one is a link."""
         try:
             self.open_all()
         except (FileNotFoundError, NotADirectoryError):
@@ -183,31 +183,30 @@ class OpenFolder:
         return True
 
     def open_all(self) -> None:
-        """Open new, cur and tmp. Several threads may use the folder from then on, for as long as none opens another."""
+        """Open new, cur and tmp. From then on several threads may use this folder, until one opens another folder."""
         for part in PARTS:
             self.handle(part)
 
     def entry(self, part: AnyPart, name: str) -> "Entry":
-        """The file of this name, there or not."""
+        """Return the file of this name, whether it exists or not."""
         return Entry(self, part, name)
 
     def messages(self, parts: Iterable[Part] = DELIVERED) -> "Iterator[Entry]":
-        """What lies in new and cur, or in one of them. A folder that is not there is an OSError and never an empty one.
+        """Yield the messages in new and cur, or in one of them: the regular files. OSError if the part is missing.
 
-        new is listed first: a message that a reader takes to cur meanwhile is then seen twice, and never not at all.
-        Only regular files count.
+        new is listed first: a message that a mail program moves to cur meanwhile is then found twice, and never missed.
         """
         for part in parts:
             for entry in self.listed(part):
                 yield Entry(self, part, entry.name)
 
     def listed(self, part: AnyPart) -> list[os.DirEntry[str]]:
-        """The regular files in a part that are messages by their names. RefusedError if there are too many names."""
+        """Return the regular files in a part whose names begin with no dot. RefusedError if there are too many."""
         return self._entries(part, "", most=MOST_LISTED)
 
     def find(self, base: str) -> "list[Entry]":
-        """Where the message of this base name lies now, whatever its flags: mostly one place, or none."""
-        # Of a hundred thousand names nearly all are told apart without taking them apart.
+        """Return the files with this base name, whatever their flags: mostly one, or none."""
+        # Parsing only names that begin with it: a folder may have a hundred thousand.
         near = [
             Entry(self, part, entry.name) for part in DELIVERED for entry in self._entries(part, base, most=MOST_PASSED)
         ]
@@ -226,18 +225,18 @@ class OpenFolder:
         return found
 
     def sync(self, part: AnyPart | Literal[""]) -> None:
-        """Bring the names in one part to disk."""
+        """Bring the names in a part to disk."""
         os.fsync(self.handle(part))
 
     def close(self) -> None:
-        """Close the descriptors; they are opened again when needed."""
+        """Close the descriptors. They are opened again when needed."""
         while self._handles:
             _close(self._handles.popitem()[1])
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One name in one part of an opened folder; by now its message may have another name, or be gone."""
+    """A file name in a part of an open folder. The message may have another name by now, or be gone."""
 
     folder: OpenFolder
     part: AnyPart
@@ -245,26 +244,26 @@ class Entry:
 
     @property
     def path(self) -> str:
-        """The path, for messages and for the journal; nothing is opened by it."""
+        """The path, for messages and the journal; never used to open the file."""
         return f"{self.folder.path}/{self.part}/{self.name}"
 
     def status(self) -> os.stat_result:
-        """Its status, not that of what a link leads to. FileNotFoundError if the name is nobody's."""
+        """Return the file's status; a link is not followed. FileNotFoundError if there is no such name."""
         with self.folder.mailbox.owner.acting():
             return os.stat(self.name, dir_fd=self.folder.handle(self.part), follow_symlinks=False)
 
     def open(self) -> int:
-        """A descriptor to read from. RefusedError for what is no regular file, FileNotFoundError if it is gone."""
+        """Return a descriptor for reading. RefusedError if it is no regular file, FileNotFoundError if it is gone."""
         with self.folder.mailbox.owner.acting():
             return open_plain(self.name, self.folder.handle(self.part), shown=self.path)
 
     def create(self) -> int:
-        """Make the file, for its owner alone; gives a descriptor to write to. FileExistsError if it is there."""
+        """Create the file with mode 0600 and return a descriptor for writing. FileExistsError if it exists."""
         with self.folder.mailbox.owner.acting():
             return os.open(self.name, CREATE, 0o600, dir_fd=self.folder.handle(self.part))
 
     def exists(self) -> bool:
-        """Whether there is anything of this name."""
+        """Whether there is a file, a link or anything else of this name."""
         try:
             self.status()
         except FileNotFoundError:
@@ -272,7 +271,7 @@ class Entry:
         return True
 
     def rename(self, target: "Entry") -> None:
-        """Rename it within its Maildir. GoneError if it is gone, FileExistsError if the name is taken."""
+        """Rename the file within its Maildir. GoneError if it is gone, FileExistsError if the new name is taken."""
         if target.exists():
             raise FileExistsError(errno.EEXIST, "the name is taken", target.path)
         there, here = target.folder.handle(target.part), self.folder.handle(self.part)
@@ -280,25 +279,25 @@ class Entry:
             try:
                 os.rename(self.name, target.name, src_dir_fd=here, dst_dir_fd=there)
             except FileNotFoundError as error:
-                # The kernel says the same where the target folder was removed: that is no message that is gone.
+                # The kernel's error is the same if the target folder was removed; then the message is not gone.
                 if os.fstat(there).st_nlink:
                     raise GoneError(self.path) from error
                 raise
 
     def unlink(self) -> None:
-        """Remove the name. FileNotFoundError if it is nobody's."""
+        """Remove the name. FileNotFoundError if there is no such name."""
         with self.folder.mailbox.owner.acting():
             os.unlink(self.name, dir_fd=self.folder.handle(self.part))
 
 
 def _close(handle: int) -> None:
-    """Close the descriptor of a directory. An error loses nothing: a directory has no unwritten data."""
+    """Close the descriptor of a directory. Errors do not matter: a directory has no unwritten data."""
     with contextlib.suppress(OSError):
         os.close(handle)
 
 
 def _is_plain(entry: os.DirEntry[str]) -> bool:
-    """Where the folder does not tell the type of its entries this asks the file, which may be gone by now."""
+    """Whether it is a regular file. Some file systems have no types in listings; then the file may be gone by now."""
     try:
         return entry.is_file(follow_symlinks=False)
     except OSError:

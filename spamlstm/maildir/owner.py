@@ -1,4 +1,4 @@
-"""Whose Maildir it is, and acting as that user where this process is root."""
+"""The owner of a Maildir, and acting as that user if this process is root."""
 
 import contextlib
 import os
@@ -19,30 +19,30 @@ class Owner:
     uid: int
     gid: int
     by_root: bool
-    """Whether this process is root, and so must take care whose files it touches."""
+    """Whether this process is root, which must act as the owner."""
 
     @classmethod
     def of(cls, status: os.stat_result) -> Self:
-        """The owner of a directory. Root's own group is never taken for a user: on his Maildir it is nobody's."""
+        """Return the owner of a directory. Never root's group for another user: the group is then nobody's."""
         gid = status.st_gid or _NOBODY if status.st_uid else 0
         return cls(status.st_uid, gid, os.getuid() == 0)
 
     def acting(self) -> contextlib.AbstractContextManager[None]:
-        """In the block the process has the rights of this user and group and no others, if it is root; else its own.
+        """Return a context in which a root process has the rights of this user and group and no others.
 
-        An UnavailableError if root may not change its identity.
+        UnavailableError if root may not change its identity.
         """
         if not self.by_root or not self.uid or os.geteuid() == self.uid:
             return _UNCHANGED
         return _Acting(self)
 
     def owns(self, handle: int) -> bool:
-        """Whether the directory of a descriptor is this user's. Not asked unless this is root: the kernel decides."""
+        """Whether an open directory is this user's. Always true unless this is root: then the kernel decides."""
         return not self.by_root or os.fstat(handle).st_uid == self.uid
 
 
 class _Acting:
-    """Takes the effective user and group of an owner, and gives them back. They are those of all threads."""
+    """Takes the effective user and group of an owner and gives them back, for all threads of the process."""
 
     def __init__(self, owner: Owner) -> None:
         self._owner = owner
@@ -68,7 +68,7 @@ class _Acting:
 
     def _give_back(self) -> None:
         groups, gid = self._before
-        # The user first: only root may change the groups.
+        # The user first, as only root may change the groups.
         os.seteuid(0)
         os.setegid(gid)
         with contextlib.suppress(PermissionError):

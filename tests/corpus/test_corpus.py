@@ -1,4 +1,4 @@
-"""Labelled mail is read in its order from every shape it comes in, and damage is a sentence."""
+"""Labelled mail is read in order from archives, folders and mboxes; damage is an error with a clear message."""
 
 import io
 import os
@@ -48,7 +48,7 @@ MAILS = [("mail/a.eml", mail(1)), ("mail/b.eml", mail(2)), ("mail/c.eml", mail(3
 def test_archive_in_any_order_is_read_in_the_order_of_its_index(
     tmp_path: Path, members: list[tuple[str, bytes]], suffix: str, mode: str
 ) -> None:
-    """The stream order is the index's, wherever in the archive the index and the mail lie."""
+    """The order is that of the index, wherever in the archive the index and the mail are."""
     path = archive(tmp_path / f"some.{suffix}", members, mode)
     assert list(labelled_mail.read_labelled(path)) == [
         labelled_mail.Labelled("a", "spam", "mine/x", "2020-01-01", mail(1)),
@@ -59,32 +59,32 @@ def test_archive_in_any_order_is_read_in_the_order_of_its_index(
 
 @pytest.mark.parametrize("kept", [0.0, 0.1, 0.5, 0.9, 0.99])
 @pytest.mark.parametrize(("suffix", "mode"), [("tar.xz", "w:xz"), ("tar.gz", "w:gz"), ("tar", "w")])
-def test_cut_archive_is_a_sentence(tmp_path: Path, suffix: str, mode: str, kept: float) -> None:
-    """However an archive is cut short, reading it to the end says so and never passes it off as whole."""
+def test_truncated_archive(tmp_path: Path, suffix: str, mode: str, kept: float) -> None:
+    """Reading a truncated archive to its end is an error, wherever it ends."""
     noise = [(f"mail/{n}.eml", bytes((n * 7 + k * k) % 251 for k in range(3000))) for n in range(9)]
     lines = index(*(f"{n}\tham\ts\t" for n in range(9)))
     whole = archive(tmp_path / "whole", [("index.tsv", lines), *noise], mode).read_bytes()
     path = tmp_path / f"cut.{suffix}"
-    end = len(whole) if mode != "w" else 512 * (2 + 9 * 7)  # after it a plain tar has padding that nobody misses
+    end = len(whole) if mode != "w" else 512 * (2 + 9 * 7)  # only padding follows in a plain tar
     path.write_bytes(whole[: int(end * kept)])
     with pytest.raises(DataError, match=r"cut\.tar"):
         list(labelled_mail.read_labelled(path))
 
 
 def test_member_missing_from_an_archive_is_named(tmp_path: Path) -> None:
-    """An index that promises more than the archive holds names the first message that is not there."""
+    """The error names the first message of the index that the archive lacks."""
     with pytest.raises(DataError, match=r"mail/b\.eml"):
         list(labelled_mail.read_labelled(archive(tmp_path / "x.tar.xz", [("index.tsv", THREE), MAILS[0], MAILS[2]])))
 
 
 def test_archive_without_index_says_so(tmp_path: Path) -> None:
-    """An archive that is not a corpus is refused by the name of what it lacks."""
+    """An archive without an index is refused, and the error names the index."""
     with pytest.raises(DataError, match=r"has no index\.tsv"):
         list(labelled_mail.read_labelled(archive(tmp_path / "x.tar.xz", MAILS)))
 
 
-def test_file_that_is_no_archive_is_a_sentence(tmp_path: Path) -> None:
-    """A picture by the name of an archive, an empty file, a folder of nothing: DataError each."""
+def test_file_that_is_no_archive(tmp_path: Path) -> None:
+    """A picture named like an archive, an empty file, an empty folder and a text are a DataError each."""
     (tmp_path / "x.tar.xz").write_bytes(b"\xff\xd8\xff\xe0 JFIF" * 100)
     (tmp_path / "empty.tar").write_bytes(b"")
     (tmp_path / "folder").mkdir()
@@ -107,13 +107,13 @@ def test_file_that_is_no_archive_is_a_sentence(tmp_path: Path) -> None:
     ],
 )
 def test_bad_index_names_the_line(tmp_path: Path, content: bytes, word: str) -> None:
-    """What is wrong with an index is said with the place where it is wrong."""
+    """The error names the line of the index that is wrong."""
     with pytest.raises(DataError, match=word):
         list(labelled_mail.read_labelled(archive(tmp_path / "x.tar.xz", [("index.tsv", content), *MAILS])))
 
 
 def test_missing_path_is_known_before_reading(tmp_path: Path) -> None:
-    """A mistyped path is an error of the call, not of the first message, so that nothing is loaded in vain."""
+    """A mistyped path is an error of the call, before anything else is loaded."""
     with pytest.raises(NoInputError, match="nowhere"):
         labelled_mail.read_labelled(tmp_path / "nowhere")
     with pytest.raises(NoInputError, match="nowhere"):
@@ -121,7 +121,7 @@ def test_missing_path_is_known_before_reading(tmp_path: Path) -> None:
 
 
 def test_folder_with_an_index(tmp_path: Path) -> None:
-    """An extracted archive reads as the archive does; a file it lacks is named."""
+    """An extracted archive is read like the archive; the error names a missing file."""
     (tmp_path / "mail").mkdir()
     (tmp_path / "index.tsv").write_bytes(THREE)
     for name, raw in MAILS:
@@ -137,7 +137,7 @@ def test_folder_with_an_index(tmp_path: Path) -> None:
 
 
 def test_folder_sorted_by_label(tmp_path: Path) -> None:
-    """ham/ and spam/ hold files, Maildirs and mboxes at any depth; each folder is read once, other files never."""
+    """Mail of ham/ and spam/ is read from files, Maildirs and mboxes at any depth, once; other files are skipped."""
     for folder in ("ham/deep/er", "ham/box/cur", "ham/box/new", "ham/box/tmp", "ham/box/.Sub/cur", "ham/box/.Sub/new"):
         (tmp_path / folder).mkdir(parents=True)
     (tmp_path / "spam").mkdir()
@@ -159,7 +159,7 @@ def test_folder_sorted_by_label(tmp_path: Path) -> None:
 
 
 def test_mbox_by_label(tmp_path: Path) -> None:
-    """One mbox or Maildir is of the label after its name; '>From ' is unquoted; a sentence with From stays text."""
+    """A label after the name of an mbox holds for all its mail; '>From ' is unquoted, text with 'From ' stays."""
     box = tmp_path / "in:box"
     body = b"Subject: x\n\nFrom here on it is text.\n>From the start\n>>From twice\n"
     box.write_bytes(b"From a@b Mon Jan  1 00:00:00 2024\n" + body + b"\nFrom c@d Tue Jan  2 00:00:00 2024\n" + mail(2))
@@ -172,14 +172,14 @@ def test_mbox_by_label(tmp_path: Path) -> None:
 
 
 def test_archive_takes_no_label(tmp_path: Path) -> None:
-    """An archive is never read as one mail file because someone put ':ham' after it."""
+    """An archive with ':ham' after its name is an error; it is not read as one message."""
     path = archive(tmp_path / "x.tar.xz", [("index.tsv", THREE), *MAILS])
     with pytest.raises(DataError, match="its own labels"):
         labelled_mail.read_labelled(Path(f"{path}:ham"))
 
 
-def test_path_without_mail_is_a_sentence(tmp_path: Path) -> None:
-    """A labelled place with no mail in it is an error, not an empty corpus."""
+def test_path_without_mail(tmp_path: Path) -> None:
+    """A labelled folder without mail is an error, and no empty corpus."""
     (tmp_path / "ham").mkdir()
     with pytest.raises(DataError, match="no mail"):
         list(labelled_mail.read_labelled(tmp_path))
@@ -187,7 +187,7 @@ def test_path_without_mail_is_a_sentence(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("first", [True, False])
 def test_count(tmp_path: Path, *, first: bool) -> None:
-    """A progress bar knows its end where the index comes first, and does without elsewhere."""
+    """The number of messages is known before reading only if the index comes first."""
     members = [("index.tsv", THREE), *MAILS]
     path = archive(tmp_path / "x.tar.xz", members if first else members[::-1])
     assert labelled_mail.count_labelled(path) == (3 if first else None)

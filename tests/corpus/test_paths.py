@@ -1,4 +1,4 @@
-"""From named paths to messages: all of them, each once, and a word for what is none."""
+"""All messages under the paths that a user names are found, each once; other paths are reported."""
 
 import io
 import os
@@ -18,7 +18,7 @@ def names(*given) -> list[str]:
 
 
 def test_a_maildir(tmp_path):
-    """New and cur are read; tmp, dot files and folders are not messages; a subfolder is a Maildir of its own."""
+    """The files in new and cur are messages, but no dot files and folders; a subfolder is a Maildir of its own."""
     for folder in ("new", "cur", "tmp", ".Junk/new", ".Junk/cur", ".Junk/tmp"):
         (tmp_path / folder).mkdir(parents=True)
         (tmp_path / folder / "1.host").write_bytes(HAM)
@@ -30,7 +30,7 @@ def test_a_maildir(tmp_path):
 
 
 def test_a_plain_folder(tmp_path):
-    """Mail at any depth, sorted; what is no mail is passed over in a folder, but not when it is named."""
+    """Mail is found at any depth, sorted; other files are skipped in a folder, but read if they are named."""
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / "two.eml").write_bytes(SPAM)
     (tmp_path / "one").write_bytes(HAM)
@@ -42,7 +42,7 @@ def test_a_plain_folder(tmp_path):
 
 @pytest.mark.parametrize("written", [None, HAM])
 def test_a_pipe_that_is_named(tmp_path, written):
-    """It is read if somebody writes to it (`<(command)`), and keeps nobody waiting if not."""
+    """A named pipe is read if it has a writer (`<(command)`), and is empty at once if not."""
     os.mkfifo(tmp_path / "pipe")
     reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
     if written is not None:
@@ -55,7 +55,7 @@ def test_a_pipe_that_is_named(tmp_path, written):
 
 
 def test_no_pipe_in_a_folder_is_opened(tmp_path):
-    """Whatever it is called, and wherever it lies; nor is a link in a Maildir."""
+    """A pipe in a folder is never opened, and a link in a Maildir is no message."""
     for folder in ("new", "cur", "tmp", "plain"):
         (tmp_path / folder).mkdir()
         os.mkfifo(tmp_path / folder / "pipe.eml")
@@ -68,7 +68,7 @@ def test_no_pipe_in_a_folder_is_opened(tmp_path):
 
 
 def test_a_message_that_is_swapped_for_a_link(tmp_path):
-    """Between the listing and the reading: it is not followed."""
+    """A link that replaces a message between listing and reading is not followed."""
     for folder in ("new", "cur", "tmp"):
         (tmp_path / folder).mkdir()
     (tmp_path / "new" / "1").write_bytes(HAM)
@@ -81,7 +81,7 @@ def test_a_message_that_is_swapped_for_a_link(tmp_path):
 
 
 def test_loops_of_links_end(tmp_path):
-    """A folder is read once, however many links lead to it."""
+    """Each folder is read once, however many links lead to it."""
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "a.eml").write_bytes(HAM)
     (tmp_path / "in" / "again").symlink_to(tmp_path)
@@ -89,7 +89,7 @@ def test_loops_of_links_end(tmp_path):
 
 
 def test_a_link_to_itself(tmp_path):
-    """It is reported, and what lies beside it is read."""
+    """A link to itself is reported, and the files beside it are read."""
     (tmp_path / "a.eml").write_bytes(HAM)
     (tmp_path / "self").symlink_to(tmp_path / "self")
     assert [type(found) for found in find_messages([str(tmp_path)])] == [FileMessage, UnreadablePath]
@@ -113,7 +113,7 @@ def test_an_mbox_of_one(tmp_path):
 
 
 def test_what_cannot_be_read(tmp_path):
-    """A missing file and a folder without mail say so, and do not stop what follows."""
+    """A missing file and a folder without mail are reported, and later paths are read."""
     (tmp_path / "empty").mkdir()
     (tmp_path / "a.eml").write_bytes(HAM)
     found = list(find_messages([str(tmp_path / "none"), str(tmp_path / "empty"), str(tmp_path / "a.eml")]))
@@ -123,7 +123,7 @@ def test_what_cannot_be_read(tmp_path):
 
 
 def test_standard_input(monkeypatch):
-    """One message, and never more of it than the bound and a byte."""
+    """Standard input is one message, read up to the limit and one byte."""
     assert list(find_messages(["-"], stdin=io.BytesIO(HAM))) == [GivenMessage("-", HAM)]
     monkeypatch.setattr(paths, "MOST_BYTES", 10)
     assert list(find_messages(["-"], stdin=io.BytesIO(HAM))) == [GivenMessage("-", HAM[:11])]
@@ -132,7 +132,7 @@ def test_standard_input(monkeypatch):
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a link of another user")
 @pytest.mark.parametrize("part", ["", "Maildir"])
 def test_links_of_another_user(tmp_path, part):
-    """Root reads nothing for the owner of a folder that he could not read; what is his own is found as before."""
+    """Root follows no link of a user to files of others; links to the user's own files are followed."""
     for name in ("secret/new", "secret/cur", "own", f"ann/{part}/new", f"ann/{part}/cur"):
         (tmp_path / name).mkdir(parents=True)
     (tmp_path / "secret" / "new" / "1").write_bytes(HAM)

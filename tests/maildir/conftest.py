@@ -1,4 +1,4 @@
-"""The Maildir that each test has of its own."""
+"""Each test has a Maildir of its own."""
 
 import pytest
 from readers_and_kills import make

@@ -1,4 +1,4 @@
-"""When a message came: by its server's word, never later than it was stored, and never an error."""
+"""The arrival time of a message comes from its server, is never after the date of the file, and never an error."""
 
 import pytest
 from hypothesis import given
@@ -18,8 +18,8 @@ STORED = 1_700_000_000.0
         b"by mx (x; y); 10 Jan 2008 21:20 GMT",
     ],
 )
-def test_the_first_received_tells(received):
-    """As servers write it, folded or not; the lines below are other servers', and those of the body anyone's."""
+def test_the_first_received_counts(received):
+    """The first Received header has the date, folded or not; later ones and those in the body do not count."""
     raw = (
         b"Return-Path: <a@b.org>\nReceived: " + received + b"\nReceived: by x; Thu, 10 Jan 2002 21:20:00 +0000\n\nhi\n"
     )
@@ -38,8 +38,8 @@ def test_the_first_received_tells(received):
         b"Received: by mx; Thu, 10 Jan 1066 21:20:00 +0000\n\n",
     ],
 )
-def test_else_the_file_s_date_counts(raw):
-    """Where there is no such line, or a date that cannot be."""
+def test_the_date_of_the_file_counts(raw):
+    """The date of the file counts if there is no Received header or its date is impossible."""
     assert arrived(raw, stored=STORED) == STORED
 
 
@@ -49,5 +49,5 @@ def test_else_the_file_s_date_counts(raw):
     | st.text().map(lambda text: f"Received: ;{text}".encode())
 )
 def test_any_bytes_have_a_date(raw):
-    """Mail comes from anyone."""
+    """Any bytes give a date near or before that of the file."""
     assert 0 < arrived(raw, stored=STORED) <= STORED + 86_400

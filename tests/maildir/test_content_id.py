@@ -1,4 +1,4 @@
-"""One message has one content id, whatever was done to its file; two messages have two."""
+"""A message keeps its content id whatever is done to its file; two messages have two."""
 
 import hypothesis.strategies as st
 import pytest
@@ -33,16 +33,16 @@ verdicts = st.sampled_from(list(Verdict))
 @example(b"", Verdict.SPAM)
 @example(b" folded\nX-Spam: y", Verdict.SPAM)
 @example(b"From a\n folded\nX-Spam: y\n\nFrom b", Verdict.UNSURE)
-def test_tagging_leaves_it(raw, verdict):
-    """The tagged message is the same message, and so is the one whose tags were taken out again, for any bytes."""
+def test_tagging_keeps_the_id(raw, verdict):
+    """A tagged message and an untagged one have the id of the original, for any bytes."""
     tagged = tag(raw, Judgement(verdict, 0.9, 2.0, "score", "m 1"), version="1", spam_threshold=0.5)
 
     assert content_id(tagged) == content_id(raw) == content_id(untag(raw))
 
 
 @given(raws)
-def test_line_ends_leave_it(raw):
-    """What IMAP sends is stored by mbsync with other line ends."""
+def test_line_ends_keep_the_id(raw):
+    """CRLF and LF give the same id: mbsync stores mail from IMAP with other line ends."""
     plain = raw.replace(b"\r", b"")
 
     assert content_id(plain.replace(b"\n", b"\r\n")) == content_id(plain)
@@ -64,20 +64,20 @@ def test_line_ends_leave_it(raw):
     ],
 )
 def test_headers_that_are_added(header):
-    """What filters and mail programs write into a message does not make another of it, at the top or further down."""
+    """Headers that filters and mail programs add keep the id, at the top or further down."""
     lines = MAIL.split(b"\n")
 
     assert content_id(header + b"\n" + MAIL) == content_id(MAIL)
     assert content_id(b"\n".join([*lines[:2], header, *lines[2:]])) == content_id(MAIL)
 
 
-def test_an_mbox_keeps_it():
-    """A separator before and an empty line behind come and go with mboxes."""
+def test_an_mbox_keeps_the_id():
+    """The separator before a message and the blank line after it, which mboxes add, keep the id."""
     assert content_id(b"From ann@x.org Mon Jan  1 00:00:00 2024\n" + MAIL + b"\n") == content_id(MAIL)
 
 
 def test_a_separator_below_a_forged_header():
-    """A sender cannot make another message of one by tagging: what is untagged begins with the separator."""
+    """A forged header above an mbox separator keeps the id: `untag` removes it, and the separator is first again."""
     forged = b"X-Spam-Checker-Version: x\nFrom ann@x.org Mon Jan  1 00:00:00 2024\n" + MAIL
     assert content_id(forged) == content_id(untag(forged)) == content_id(MAIL)
 
@@ -93,6 +93,6 @@ def test_a_separator_below_a_forged_header():
         MAIL.replace(b"From:", b"X-Statuses: a\nFrom:"),
     ],
 )
-def test_another_message_has_another(other):
-    """Every other byte counts, also a header's name in the body, and a header that only begins like one."""
+def test_another_message_has_another_id(other):
+    """Every other byte counts, also a header in the body and a header whose name only begins like one left out."""
     assert content_id(other) != content_id(MAIL)

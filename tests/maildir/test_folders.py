@@ -1,4 +1,4 @@
-"""Folders: found in both layouts, and told apart by names in many languages."""
+"""Folders are found in both layouts, and their roles by names in many languages."""
 
 import os
 
@@ -25,7 +25,7 @@ def make(path):
     ],
 )
 def test_all_folders_are_found(tmp_path, names):
-    """The inbox first; a folder may lie in a plain directory, and what is none is passed over."""
+    """The inbox comes first; a folder may lie in a plain directory; other directories are skipped."""
     make(tmp_path)
     for name in names:
         make(tmp_path / name)
@@ -35,7 +35,7 @@ def test_all_folders_are_found(tmp_path, names):
 
 
 def test_links_are_not_followed(tmp_path):
-    """Neither a folder nor a part of one."""
+    """A link in place of a folder or of a part of it is no folder."""
     make(tmp_path / "other")
     make(tmp_path / "Maildir")
     (tmp_path / "Maildir" / ".Linked").symlink_to(tmp_path / "other")
@@ -44,8 +44,8 @@ def test_links_are_not_followed(tmp_path):
     assert [folder.name for folder in folders(on_disk.opened(tmp_path / "Maildir").mailbox)] == [""]
 
 
-def test_there_is_an_end(tmp_path):
-    """However deep somebody nests folders, the look at them ends."""
+def test_the_walk_ends(tmp_path):
+    """The walk ends however deep folders are nested."""
     make(tmp_path)
     path = tmp_path
     for _ in range(30):
@@ -55,13 +55,13 @@ def test_there_is_an_end(tmp_path):
 
 
 def test_what_is_no_maildir(tmp_path):
-    """It cannot be mistaken for an empty one."""
+    """A directory that is no Maildir is an error, and no empty Maildir."""
     with pytest.raises(OSError, match="no Maildir"):
         list(folders(on_disk.opened(tmp_path).mailbox))
 
 
-def test_times_tell_of_what_comes_and_goes(tmp_path):
-    """A name more in a part shows in its time."""
+def test_a_new_message_changes_the_time_of_its_part(tmp_path):
+    """The time of a part changes with its names; the inode stays."""
     make(tmp_path)
     os.utime(tmp_path / "cur", ns=(1, 1))
     (before,) = folders(on_disk.opened(tmp_path).mailbox)
@@ -97,7 +97,8 @@ def test_times_tell_of_what_comes_and_goes(tmp_path):
         (".Lists.noise", FolderRole.SILENT),
     ],
 )
-def test_what_a_folder_is_for(name, expected):
+def test_role_of(name, expected):
+    """The role follows from the name as mail programs show it, and from `ignore_folders`."""
     assert role_of(name, junk="auto", ignore_folders=("Receipts", "Lists/noise")) is expected
 
 
@@ -105,18 +106,19 @@ def test_what_a_folder_is_for(name, expected):
     ("name", "configured"), [(".Ads", "Ads"), ("Lists/Junque", "Lists/Junque"), (".&ANw-ble", "Üble")]
 )
 def test_the_junk_folder_as_configured(name, configured):
-    """By whichever name, on disk or as mail programs show it."""
+    """The configured name may be the one on disk or the one that mail programs show."""
     assert role_of(name, junk=configured) is FolderRole.JUNK
     assert role_of(name, junk="auto") is FolderRole.FILED
 
 
-def test_a_wish_in_dots():
+def test_the_junk_folder_as_configured_in_dots():
+    """Slashes and dots separate levels alike."""
     assert role_of(".Lists.Ads", junk="Lists/Ads") is FolderRole.JUNK
     assert role_of(".INBOX.Ads", junk=".INBOX.Ads") is FolderRole.JUNK
 
 
 def test_names_are_counted_in_all_directories(tmp_path, monkeypatch):
-    """Many directories with many names each: the look at them ends, and what lies beside each other is found."""
+    """With many names in many directories the walk ends, and still finds all folders at the top."""
     make(tmp_path)
     for number in range(30):
         make(tmp_path / f"{number:02}" / "inner")
@@ -133,7 +135,7 @@ def test_names_are_counted_in_all_directories(tmp_path, monkeypatch):
     "look", [lambda mailbox: list(folders(mailbox)), lambda mailbox: list(below(mailbox)), junk_folder]
 )
 def test_root_changes_its_identity_once_for_all_folders(tmp_path, monkeypatch, look):
-    """Each change takes as long as ten looks, and somebody may have 20,000 folders."""
+    """Not once for each: a change takes as long as ten calls of stat, and a Maildir may have 20,000 folders."""
     for one in (tmp_path, *tmp_path.parents[:2]):
         one.chmod(0o755)
     for number in range(100):

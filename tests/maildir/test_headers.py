@@ -1,4 +1,4 @@
-"""Tags tell what was decided, in headers that nobody else could have written, and leave the mail as it is."""
+"""Tags are headers with the verdict; forged copies of them go, and the rest of the message stays as it is."""
 
 import re
 
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from spamlstm.maildir.headers import MOST_STARS, headers, is_tagged, points, tag, untag
 from spamlstm.verdict import Judgement, Verdict
 
-BAR = 0.98
+THRESHOLD = 0.98
 MAIL = b"From: a@x.org\nSubject: hello\n\nX-Spam-Flag: YES\nbody\n"
 OURS = ("x-spam", "x-spam-flag", "x-spam-unsure", "x-spam-status", "x-spam-level", "x-spam-checker-version")
 
@@ -19,12 +19,12 @@ def judged(verdict=Verdict.SPAM, p=0.9995, *, score=None, reason="score", model=
 
 
 def tagged(raw=MAIL, judgement=None, *, version="1.0", required=5.0):
-    return tag(raw, judgement or judged(), version=version, spam_threshold=BAR, required=required)
+    return tag(raw, judgement or judged(), version=version, spam_threshold=THRESHOLD, required=required)
 
 
-def by_bar(p):
-    """The verdict that the policy gives, with bars of 0.2 and BAR."""
-    return Verdict.SPAM if p >= BAR else Verdict.HAM if p <= 0.2 else Verdict.UNSURE
+def policy_verdict(p):
+    """The verdict that the policy gives, with thresholds of 0.2 and THRESHOLD."""
+    return Verdict.SPAM if p >= THRESHOLD else Verdict.HAM if p <= 0.2 else Verdict.UNSURE
 
 
 judgements = st.builds(
@@ -35,7 +35,7 @@ judgements = st.builds(
     st.sampled_from(["score", "allow", "deny"]) | st.text(),
     st.text(),
 )
-# Mail-like bytes: lines that matter to headers, in any order, ended in any way; and bytes that are nothing at all.
+# Bytes like mail: lines that concern headers, in any order, with any line ends; and any other bytes.
 lines = st.sampled_from(
     [b"From x Mon Jan 1", b">From y", b"Subject: hi", b" folded", b"\tfolded", b"", b" ", b"\r", b"\xff: \x80"]
 ) | st.binary(max_size=12)
@@ -60,7 +60,7 @@ def body(raw):
 
 
 def test_spam():
-    """Spam carries what afew, OpenSMTPD, Dovecot and Thunderbird look for, above its own headers."""
+    """Spam gets the headers that afew, OpenSMTPD, Dovecot and Thunderbird test, above its own headers."""
     assert (
         tagged()
         == (
@@ -74,14 +74,14 @@ def test_spam():
 
 
 def test_unsure():
-    """Unsure is not spam to those who only know two answers, and has one header of its own for the others."""
+    """Unsure mail is not spam in the common headers, and has a header of its own."""
     assert tagged(judgement=judged(Verdict.UNSURE, 0.5)).startswith(
         b"X-Spam-Unsure: YES\nX-Spam-Status: No, score=2.5 required=5.0 tests=SPAMLSTM_SCORE\nX-Spam-Level: **\n"
     )
 
 
 def test_ham():
-    """Ham has no flag and, below one point, no star."""
+    """Ham has no flag, and no stars below one point."""
     assert tagged(judgement=judged(Verdict.HAM, 0.01)).startswith(
         b"X-Spam-Status: No, score=0.0 required=5.0 tests=SPAMLSTM_SCORE\nX-Spam-Checker-Version:"
     )
@@ -103,7 +103,7 @@ def test_ham():
 )
 @pytest.mark.parametrize("place", [0, 14])
 def test_forged_copies_go(copy, place):
-    """What comes in under our names goes, folded lines and all, wherever it stands in the header."""
+    """Headers with our names are removed with their folded lines, wherever in the head they are."""
     assert tagged(MAIL[:place] + copy + MAIL[place:]) == tagged(MAIL)
 
 
@@ -111,19 +111,19 @@ def test_forged_copies_go(copy, place):
     "other", [b"X-Spam-Score: 3\n", b"X-Spamming: 1\n", b"Subject: X-Spam-Flag: YES\n", b"A: b\n X-Spam: c\n"]
 )
 def test_others_stay(other):
-    """Headers that we do not write are not ours to remove, and a folded line is part of its own header."""
+    """Other headers stay, and a folded line belongs to its own header."""
     assert untag(other + MAIL) == other + MAIL
     assert tagged(other + MAIL).endswith(other + MAIL)
 
 
 def test_mbox_line_stays_first():
-    """Our headers come behind an mbox separator, which is no header."""
+    """Our headers come after an mbox separator, which is no header."""
     assert tagged(b"From a@x.org Mon Jan  1 10:00:00 2024\n" + MAIL).startswith(
         b"From a@x.org Mon Jan  1 10:00:00 2024\nX-Spam-Flag: YES\n"
     )
 
 
-def test_line_ends_are_the_message_s():
+def test_line_ends():
     """A message with CRLF gets headers with CRLF."""
     crlf = MAIL.replace(b"\n", b"\r\n")
 
@@ -131,24 +131,24 @@ def test_line_ends_are_the_message_s():
 
 
 def test_a_folded_line_at_the_top_stays_its_own():
-    """A line that continues nothing must not continue our last header."""
+    """A folded line without a header does not become part of our last header."""
     raw = b" stray\nSubject: x\n\nbody"
 
     assert tagged(raw).startswith(b" stray\nX-Spam-Flag: YES\n")
     assert untag(tagged(raw)) == raw
 
 
-def test_lists_say_no_more_than_the_verdict():
-    """The allow list gives 0 whatever the model thinks; the deny list the bar, which no rule for high scores meets."""
-    assert points(judged(Verdict.HAM, 0.99999, reason="allow"), spam_threshold=BAR) == 0.0
-    assert points(judged(Verdict.SPAM, 0.001, reason="deny"), spam_threshold=BAR) == 5.0
-    assert points(judged(Verdict.SPAM, None, reason="gtube"), spam_threshold=BAR) == 5.0
-    assert points(judged(Verdict.UNSURE, None, reason="no-text"), spam_threshold=BAR) == 2.5
+def test_points_without_a_probability():
+    """The allow list gives 0 whatever the model says; the deny list gives what spam needs, and no high score."""
+    assert points(judged(Verdict.HAM, 0.99999, reason="allow"), spam_threshold=THRESHOLD) == 0.0
+    assert points(judged(Verdict.SPAM, 0.001, reason="deny"), spam_threshold=THRESHOLD) == 5.0
+    assert points(judged(Verdict.SPAM, None, reason="gtube"), spam_threshold=THRESHOLD) == 5.0
+    assert points(judged(Verdict.UNSURE, None, reason="no-text"), spam_threshold=THRESHOLD) == 2.5
 
 
-def test_stars_and_points_have_an_end():
-    """A sure verdict fills no line."""
-    shown = dict(headers(judged(Verdict.SPAM, 1.0, score=5000.0), version="1", spam_threshold=BAR))
+def test_stars_and_points_are_limited():
+    """The highest score has at most 50 stars and 99.9 points."""
+    shown = dict(headers(judged(Verdict.SPAM, 1.0, score=5000.0), version="1", spam_threshold=THRESHOLD))
 
     assert shown["X-Spam-Level"] == "*" * MOST_STARS
     assert "score=99.9 " in shown["X-Spam-Status"]
@@ -157,14 +157,14 @@ def test_stars_and_points_have_an_end():
 @given(st.floats(0, 1), st.floats(0, 1))
 def test_points_grow_with_the_probability(one, other):
     """More probable spam never has fewer points."""
-    low, high = (points(judged(by_bar(p), p), spam_threshold=BAR) for p in sorted((one, other)))
+    low, high = (points(judged(policy_verdict(p), p), spam_threshold=THRESHOLD) for p in sorted((one, other)))
 
     assert low <= high
 
 
 @given(judgements, st.floats(0, 1), st.floats(0.1, 200))
 def test_points_agree_with_the_verdict(judgement, spam_threshold, required):
-    """Spam if and only if the score reaches what is required, as printed; and no number is negative."""
+    """The printed score reaches the required one for spam and for nothing else, and is never negative."""
     shown = dict(headers(judgement, version="1", spam_threshold=spam_threshold, required=required))
     numbers = re.fullmatch(r"(Yes|No), score=(\d+\.\d) required=(\d+\.\d) tests=\w+", shown["X-Spam-Status"])
 
@@ -174,27 +174,27 @@ def test_points_agree_with_the_verdict(judgement, spam_threshold, required):
 
 
 @given(plain_mail, judgements)
-def test_untag_takes_it_all_back(raw, judgement):
-    """Mail without forged copies comes back to the byte."""
+def test_untag_restores_the_message(raw, judgement):
+    """Mail without forged copies is restored to the byte."""
     assert untag(raw) == raw
     assert untag(tagged(raw, judgement)) == raw
 
 
 @given(any_mail, judgements, judgements)
 def test_tagging_twice_is_tagging_once(raw, judgement, other):
-    """The last judgement stands, once."""
+    """Only the headers of the last judgement are there."""
     assert tagged(tagged(raw, other), judgement) == tagged(raw, judgement)
 
 
 @given(any_mail, judgements)
 def test_the_body_stays(raw, judgement):
-    """No byte behind the first blank line changes."""
+    """No byte after the first blank line changes."""
     assert body(tagged(raw, judgement)) == body(raw)
 
 
 @given(any_mail, judgements)
 def test_no_forged_copy_survives(raw, judgement):
-    """Each of our names stands at most once in the header of what was tagged."""
+    """A tagged message has each of our headers at most once."""
     header = re.split(rb"(?m)^\r?\n", tagged(raw, judgement), maxsplit=1)[0]
 
     names = re.findall(rb"(?m)^(x-spam[a-z-]*)[ \t]*:", header.lower())
@@ -204,15 +204,15 @@ def test_no_forged_copy_survives(raw, judgement):
 
 @given(judgements, st.text())
 def test_nothing_is_injected(judgement, version):
-    """Names and reasons, whatever they hold, stay on their line, in printable ASCII."""
+    """Each header is one line of printable ASCII, whatever names and reasons contain."""
     added = tagged(b"", judgement, version=version).decode("ascii")
 
-    assert added.count("\n") == len(headers(judgement, version=version, spam_threshold=BAR))
+    assert added.count("\n") == len(headers(judgement, version=version, spam_threshold=THRESHOLD))
     assert all(re.fullmatch(r"X-Spam-[A-Za-z-]+: [ -~]+", line) for line in added.splitlines())
 
 
-def test_what_was_tagged_is_known():
-    """By our own name among the headers, whatever the verdict; not another filter's, nor what a body says."""
+def test_is_tagged():
+    """Our name in the checker header counts, for each verdict; that of another filter or in the body does not."""
     assert is_tagged(tagged())
     assert is_tagged(tagged(judgement=judged(Verdict.HAM)).replace(b"\n", b"\r\n"))
     assert not is_tagged(MAIL)

@@ -1,6 +1,6 @@
-"""The junk folder: found or made, whole after any crash."""
+"""The junk folder is found or created, and whole after any crash."""
 
-# The tests speak the language of the module, which is that of os:
+# As in the module, paths are handled by os:
 # ruff: noqa: PTH101, PTH102, PTH103, PTH104, PTH110, PTH116, PTH118, PTH208
 
 import os
@@ -24,7 +24,7 @@ from spamlstm.maildir import junk_folder, names
 from spamlstm.maildir.folders import JUNK_NAMES, FolderRole, role_of
 from spamlstm.maildir.imap_names import encoded
 
-# Other tests may have left threads, which the copies of the process that are killed here do without.
+# Other tests may have left threads, which the forked processes that are killed here do not need.
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 
 
@@ -49,7 +49,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
         (["Sent"], "Lists/Junk", "Lists/Junk"),
         ([".Junk"], "Indésirable & co", ".Ind&AOk-sirable &- co"),
         (["Ind&AOk-sirable"], "Indésirable", "Ind&AOk-sirable"),
-        # Names that only learning knew once; the four of filing still go first, in their order.
+        # Junk, Spam, Junk E-mail and Bulk Mail come first, in this order; then the other names of the table.
         ([".Junk-E-Mail"], "auto", ".Junk-E-Mail"),
         ([".Bulk", ".Spamverdacht", ".Bulk Mail"], "auto", ".Bulk Mail"),
         ([".Spamverdacht", ".Bulk"], "auto", ".Bulk"),
@@ -96,20 +96,21 @@ def test_filing_and_learning_agree(root, name):
 
 
 @pytest.mark.parametrize("configured", ["", " ", "..", "../x", "/etc", "a//b", "cur", "a/../b", "a..b", "a\0"])
-def test_no_wish_leads_out(root, configured):
-    """A folder is below its Maildir, and is a folder of mail."""
+def test_no_configured_name_leads_out(root, configured):
+    """A name that is not that of a folder below the Maildir is a UserError."""
     with pytest.raises(UserError):
         junk_folder.junk_folder(on_disk.opened(root).mailbox, configured)
 
 
-def test_junk_of_what_is_no_maildir(tmp_path):
+def test_junk_folder_of_no_maildir(tmp_path):
+    """A directory without new, cur and tmp is a NoInputError."""
     with pytest.raises(NoInputError):
         junk_folder.junk_folder(on_disk.opened(tmp_path).mailbox)
 
 
 @pytest.mark.parametrize("name", [".Junk", "Lists/Junk"])
 def test_create_folder(root, name):
-    """A whole Maildir with its marker, with the mode of its root, whatever the umask; and nothing the second time."""
+    """A new folder has all parts, its marker and the mode of the Maildir; a second call changes nothing."""
     os.chmod(root, 0o2770)  # noqa: S103  a group that shares its mail has it so
     folder = os.path.join(root, name)
     on_disk.create_folder(root, folder)
@@ -124,7 +125,7 @@ def test_create_folder(root, name):
 
 
 def test_create_folder_survives_a_crash(root):
-    """Cut short at any point, it is made whole by the next attempt."""
+    """After a kill at any point, the next call completes the folder."""
     for number in range(1, 1000):
         folder = os.path.join(root, f".Junk{number}")
         killed = killed_before(number, lambda folder=folder: on_disk.create_folder(root, folder))
@@ -137,7 +138,7 @@ def test_create_folder_survives_a_crash(root):
 
 
 def test_one_file_system(root, tmp_path):
-    """One is fine; two are a sentence."""
+    """Folders on two file systems are a UserError."""
     junk_folder.check_one_file_system(on_disk.opened(root), on_disk.opened(make(tmp_path / "Other")))
     memory = "/dev/shm"  # noqa: S108  the one other file system that most machines have
     if not os.access(memory, os.W_OK) or os.stat(memory).st_dev == os.stat(root).st_dev:
@@ -150,7 +151,7 @@ def test_one_file_system(root, tmp_path):
 
 
 def test_many_folders(root, monkeypatch):
-    """A Maildir may have 20,000 folders: to find the junk folder takes a listing, and no look at each."""
+    """Finding the junk folder lists the Maildir once and does not look at each of 20,000 folders."""
     looks, real = [], os.stat
     for number in range(500):
         os.makedirs(os.path.join(root, f".F{number}", "new"))

@@ -1,6 +1,6 @@
-"""One Maildir folder: the names of its messages, and what lies in it."""
+"""File names of messages, and the messages that a folder lists."""
 
-# The tests speak the language of the module, which is that of os:
+# As in the module, paths are handled by os:
 # ruff: noqa: PTH102, PTH104, PTH118, PTH211
 
 import os
@@ -24,12 +24,13 @@ file_names = st.text(st.sampled_from("aZ01.,:;=SWU2_") | st.characters(exclude_c
 
 
 @given(file_names)
-def test_any_name_comes_back_as_it_was(text):
-    """Parsing a name loses nothing, whatever wrote it."""
+def test_any_name_is_restored(text):
+    """Parsing any name loses nothing."""
     assert str(Name.parse(text)) == text
 
 
 def test_the_pieces_of_a_name():
+    """Base, fields, sizes, flags and keywords are told apart."""
     name = Name.parse("1.M2P3.host,S=123,X=y,W=130,U=7:2,Sab")
 
     assert (name.base, name.fields) == ("1.M2P3.host", ("S=123", "X=y", "W=130", "U=7"))
@@ -48,13 +49,13 @@ def test_the_pieces_of_a_name():
     ],
 )
 def test_flags(name, flags, keywords):
-    """Flags are sorted and each there once; what stands behind a second comma is no flag."""
+    """Flags are sorted, without duplicates; letters after a second comma are no flags."""
     assert (Name.parse(name).flags, Name.parse(name).keywords) == (flags, keywords)
 
 
 @pytest.mark.parametrize("field", ["S=", "S=x", "S=²", "S=-1", "S=" + "9" * 30])
 def test_a_size_that_is_no_number(field):
-    """It counts as none."""
+    """It counts as no size."""
     assert Name.parse(f"a,{field}").size is None
 
 
@@ -70,17 +71,17 @@ def test_a_size_that_is_no_number(field):
     ],
 )
 def test_a_name_elsewhere(name, moved):
-    """The number of mbsync and the keywords of the old folder stay behind; sizes, flags and strange fields go along."""
+    """The number of mbsync and the keywords of the old folder are dropped; sizes, flags and unknown fields stay."""
     assert str(Name.parse(name).elsewhere(base="new")) == moved
 
 
 def test_keywords_can_be_mapped():
-    """What the other folder knows by another letter gets that one; flags end up in ASCII order."""
+    """Keyword letters change to those of the other folder; flags are in ASCII order."""
     assert str(Name.parse("a:2,Scba").elsewhere(base="b", keywords={"c": "a", "a": "d"})) == "b:2,Sad"
 
 
 def test_a_name_for_other_bytes():
-    """S and W tell the size of the new bytes, W with each line ended by CRLF; flags and keywords stay, U goes."""
+    """S and W are the sizes of the new bytes, W with CRLF line ends; flags and keywords stay, U is dropped."""
     name = transfer.sized(Name.parse("a,S=1,X=y,W=1,U=7:2,Sa"), b"a\nb\r\nc", base="b")
 
     assert str(name) == "b,S=6,W=7,X=y:2,Sa"
@@ -88,7 +89,7 @@ def test_a_name_for_other_bytes():
 
 @given(file_names)
 def test_a_name_elsewhere_stays_put(text):
-    """The second move of a name changes no more than its base."""
+    """A second move changes only the base of a name."""
     once = Name.parse(text).elsewhere(base="b")
 
     assert once.elsewhere(base="b") == once
@@ -97,7 +98,7 @@ def test_a_name_elsewhere_stays_put(text):
 
 
 def test_unique_names():
-    """No two are alike, here or in a process that begins as a copy of this one, and all are plain base names."""
+    """All are different, also in a forked process, and all are valid base names."""
     readable, writable = os.pipe()
     child = os.fork()
     if child == 0:
@@ -117,7 +118,7 @@ def test_unique_names():
     ("host", "escaped"), [("a/b:c,d", "a\\057b\\072c\\054d"), ("", "localhost"), ("é", "\\303\\251")]
 )
 def test_the_host_in_a_name(host, escaped):
-    """Signs that mean something in a name are escaped in octal (maildir.5)."""
+    """Characters with a meaning in a name are escaped in octal, as in maildir(5)."""
     assert names._host(host) == escaped
 
 
@@ -125,7 +126,7 @@ def test_the_host_in_a_name(host, escaped):
 
 
 def test_messages(root):
-    """All in new and cur, but for hidden names, folders and links."""
+    """The files in new and cur are listed, but no hidden names, folders and links."""
     deliver(root, "a")
     deliver(root, "b:2,S", part="cur")
     deliver(root, ".hidden")
@@ -140,12 +141,13 @@ def test_messages(root):
 
 
 def test_a_missing_folder_is_not_an_empty_one(tmp_path):
+    """Listing a folder that does not exist is an error."""
     with pytest.raises(FileNotFoundError):
         list(on_disk.opened(tmp_path / "gone").messages())
 
 
 def test_names_that_are_not_utf_8(root):
-    """A name is bytes to the file system, and is found again."""
+    """A name of any bytes is listed, read and kept as it is."""
     os.rename(os.fsencode(deliver(root)), os.fsencode(root) + b"/new/1.h\xff,S=3")
 
     (entry,) = on_disk.opened(root).messages()

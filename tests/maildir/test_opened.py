@@ -1,6 +1,6 @@
-"""An opened Maildir: no name in it leads out of it, and as root it is worked on as its owner."""
+"""No name in an open Maildir leads out of it, and root works on it as its owner."""
 
-# The tests speak the language of the module, which is that of os:
+# As in the module, paths are handled by os:
 # ruff: noqa: PTH101, PTH104, PTH116, PTH118, PTH123, PTH208, PTH211
 
 import os
@@ -24,7 +24,7 @@ as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can make files
 
 
 def give(path, user):
-    """Make all below a path a user's."""
+    """Change the owner of all below a path."""
     for above, folders, files in os.walk(path):
         for name in ("", *folders, *files):
             os.chown(os.path.join(above, name), user, user, follow_symlinks=False)
@@ -32,7 +32,7 @@ def give(path, user):
 
 @pytest.mark.parametrize("name", ["new", "cur", "tmp", ".Junk", ".Junk/new", "Lists", "Lists/Junk"])
 def test_no_link_is_followed(root, tmp_path, name):
-    """Neither in place of a part, nor of a folder, nor of a directory above one."""
+    """A link in place of a part, a folder or a directory above one is refused."""
     elsewhere = make(tmp_path / "elsewhere")
     make(Path(elsewhere, "Junk"))
     path = Path(root, name)
@@ -50,8 +50,8 @@ def test_no_link_is_followed(root, tmp_path, name):
 
 
 @pytest.mark.parametrize(("link", "configured"), [(".Junk", "auto"), (".Junk", "Junk"), ("Lists", "Lists/Junk")])
-def test_nothing_is_made_where_a_link_leads(root, tmp_path, link, configured):
-    """A folder that is a link is an error, and not a place for folders of ours."""
+def test_nothing_is_created_where_a_link_leads(root, tmp_path, link, configured):
+    """No folder is created behind a link, for any configured name."""
     target = tmp_path / "elsewhere"
     target.mkdir()
     make(Path(root, "Sent"))
@@ -68,8 +68,8 @@ def test_nothing_is_made_where_a_link_leads(root, tmp_path, link, configured):
     assert os.listdir(target) == []
 
 
-def test_what_was_opened_stays_what_it_is(root, tmp_path):
-    """A directory that is swapped for a link after it was opened changes nothing: it goes on with the one opened."""
+def test_an_open_directory_stays_what_it_is(root, tmp_path):
+    """After an open directory is replaced by a link, calls still use the open one."""
     other = make(tmp_path / "other")
     deliver(other, "1.host", content=b"secret")
     source = on_disk.entry(deliver(root))
@@ -85,7 +85,7 @@ def test_what_was_opened_stays_what_it_is(root, tmp_path):
 
 @pytest.mark.parametrize("kind", ["link", "fifo", "socket", "folder"])
 def test_only_a_regular_file_is_read(root, kind, tmp_path):
-    """A FIFO keeps nobody waiting, a link leads nowhere, as a message or as a list of keywords."""
+    """Neither a message nor a list of keywords is read from a link, a FIFO, a socket or a folder, at once."""
     for path in (Path(root, "new", "x"), Path(root, "dovecot-keywords")):
         if kind == "link":
             (tmp_path / "secret").write_text("0 $Junk\n")
@@ -105,20 +105,21 @@ def test_only_a_regular_file_is_read(root, kind, tmp_path):
 
 
 @pytest.mark.parametrize("path", ["/etc/passwd", "{}/../x/new/1", "{}/new/..", "{}/new", "{}x/new/1", "{}/etc/1"])
-def test_the_journal_leads_nowhere_else(root, path):
-    """A path of the journal that is not that of a message in the Maildir is refused."""
+def test_paths_of_messages_in_the_journal(root, path):
+    """A path from the journal that is not that of a message in the Maildir is refused."""
     with pytest.raises(RefusedError):
         on_disk.opened(root).mailbox.entry_at(path.format(root))
 
 
 @pytest.mark.parametrize("path", ["/etc", "{}/..", "{}/../other", "{}/a/../..", "{}x", "{}/./x", "{}/"])
-def test_no_folder_of_the_journal_is_elsewhere(root, path):
+def test_paths_of_folders_in_the_journal(root, path):
+    """A path from the journal that is not that of a folder in the Maildir is refused."""
     with pytest.raises(RefusedError):
         on_disk.opened(root).mailbox.folder_at(path.format(root))
 
 
 def test_a_file_that_grows_while_it_is_read(root, monkeypatch):
-    """No more than the limit and one byte are read, whatever its size was a moment ago."""
+    """At most the limit and one byte are read, whatever the size was before."""
     path = deliver(root)
     real, asked = os.fstat, []
 
@@ -138,7 +139,7 @@ def test_a_file_that_grows_while_it_is_read(root, monkeypatch):
 
 @pytest.mark.parametrize("size", [0, 1, 99, 100, 101])
 def test_a_message_is_read_to_its_limit(root, size):
-    """All of it, or none."""
+    """A message up to the limit is read whole, a longer one not at all."""
     entry = on_disk.entry(deliver(root, content=b"x" * size))
     if size > 100:
         with pytest.raises(transfer.TooLargeError):
@@ -148,7 +149,7 @@ def test_a_message_is_read_to_its_limit(root, size):
 
 
 def test_headers_without_end(root, monkeypatch):
-    """A message that is all headers is not read: it would take seconds to find the forged ones among 64 MB."""
+    """A message of headers only is not read: finding forged ones in 64 MB takes seconds."""
     monkeypatch.setattr(transfer, "MOST_HEAD_BYTES", 1000)
     lines = b"X-A: b\n" * 200
     with pytest.raises(transfer.TooLargeError, match="headers"):
@@ -157,7 +158,7 @@ def test_headers_without_end(root, monkeypatch):
 
 
 def test_a_copy_has_no_set_id_bits(root):
-    """A mail with such a mode must not become a program of whoever rewrites it."""
+    """Set-id bits of a message do not pass to its copy, which may belong to another user."""
     source = deliver(root)
     os.chmod(source, 0o6755)  # noqa: S103  that is what is tested
     entry = on_disk.entry(source)
@@ -168,7 +169,7 @@ def test_a_copy_has_no_set_id_bits(root):
 
 
 def test_descriptors_are_few(root):
-    """However many folders are looked at, so many are open."""
+    """The number of open descriptors is limited, however many folders are visited."""
     for number in range(3 * opened.MOST_OPEN):
         make(Path(root, f".F{number}"))
     before = len(os.listdir("/proc/self/fd"))
@@ -182,7 +183,7 @@ def test_descriptors_are_few(root):
 
 @pytest.mark.parametrize("target", ["relative", "absolute"])
 def test_a_maildir_may_be_a_link_of_ones_own(root, tmp_path, target):
-    """~/Maildir may lie on another disk."""
+    """A user's own link to a Maildir is followed; ~/Maildir may be on another disk."""
     link = tmp_path / "link"
     link.symlink_to("Maildir" if target == "relative" else root)
     with OpenMaildir.open(str(link)) as mailbox:
@@ -191,7 +192,7 @@ def test_a_maildir_may_be_a_link_of_ones_own(root, tmp_path, target):
 
 
 def test_a_link_to_itself(tmp_path):
-    """It ends."""
+    """Links in a circle are an error."""
     (tmp_path / "a").symlink_to("b")
     (tmp_path / "b").symlink_to("a")
     with pytest.raises(OSError, match="symbolic links"):
@@ -201,7 +202,7 @@ def test_a_link_to_itself(tmp_path):
 @as_root
 @pytest.mark.parametrize(("owner", "refused"), [(0, False), (BOB, False), (ANN, True)])
 def test_whose_link_is_followed(tmp_path, owner, refused):
-    """That of root and of the owner of the mail; nobody else decides under which name a Maildir is judged."""
+    """Links of root and of the owner of the mail are followed, those of others refused."""
     bobs = make(tmp_path / "bob")
     give(bobs, BOB)
     link = tmp_path / "link"
@@ -217,7 +218,7 @@ def test_whose_link_is_followed(tmp_path, owner, refused):
 
 @as_root
 def test_root_does_not_enter_what_is_not_the_owners(tmp_path):
-    """A folder of somebody else in a Maildir was put there by a trick, or by mistake."""
+    """A folder of another user in a Maildir is refused."""
     anns = make(tmp_path / "ann")
     give(anns, ANN)
     tmp_path.chmod(0o755)
@@ -229,7 +230,7 @@ def test_root_does_not_enter_what_is_not_the_owners(tmp_path):
 
 @as_root
 def test_root_acts_as_the_owner(tmp_path):
-    """With the rights of the user and with no others, and as itself again when it is done, or has failed."""
+    """Root has only the rights of the user in the block, and its own after it, also after an error."""
     before = os.geteuid(), os.getegid(), os.getgroups()
     with Owner(ANN, ANN, by_root=True).acting():
         assert (os.geteuid(), os.getegid(), os.getgroups()) == (ANN, ANN, [])
@@ -248,7 +249,7 @@ def test_root_acts_as_the_owner(tmp_path):
 
 @as_root
 def test_the_group_of_root_is_not_taken(tmp_path):
-    """A user's Maildir that was made by root may have root's group."""
+    """For a user's Maildir with root's group, root takes another group."""
     path = tmp_path / "x"
     path.mkdir()
     os.chown(path, ANN, 0)
@@ -257,8 +258,8 @@ def test_the_group_of_root_is_not_taken(tmp_path):
 
 
 @as_root
-def test_what_root_makes_is_the_owners(tmp_path):
-    """Files and folders alike, without giving anything away by chown."""
+def test_what_root_creates_is_the_owners(tmp_path):
+    """New files and folders belong to the owner of the Maildir."""
     tmp_path.chmod(0o755)
     anns = make(tmp_path / "ann")
     source = deliver(anns)
@@ -284,12 +285,12 @@ def test_what_root_makes_is_the_owners(tmp_path):
     ],
 )
 def test_a_name_fits(name, short):
-    """Names may be 255 bytes long; what matters least goes first."""
+    """A name is cut to 255 bytes; fields go first, flags never."""
     assert str(Name.parse(name).fitting()) == short
 
 
 def test_names_without_end_are_not_listed(root, monkeypatch):
-    """Hidden names count: links to one file cost nothing, and a list of them memory. What is looked for is found."""
+    """Too many names in a part, hidden ones too, are refused; one message is still found among them."""
     monkeypatch.setattr(opened, "MOST_LISTED", 5)
     for number in range(5):
         Path(root, "new", f".{number}").touch()

@@ -120,7 +120,7 @@ class KnownLabels:
 
 def adoption_evidence(place: FolderRole, flags: str, *, age: float) -> AdoptionEvidence | None:
     """What a folder, the flags there and the age in seconds say of a message."""
-    if place is FolderRole.SILENT or "T" in flags or "D" in flags:
+    if place is FolderRole.IGNORED or "T" in flags or "D" in flags:
         return None
     if place is FolderRole.JUNK:
         return None if "R" in flags or "F" in flags else AdoptionEvidence.JUNK

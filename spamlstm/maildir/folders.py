@@ -29,7 +29,7 @@ class FolderRole(StrEnum):
     FILED = "filed"
     """A folder in which a user keeps mail."""
 
-    SILENT = "silent"
+    IGNORED = "ignored"
     """Trash, Sent, Drafts and the like: no label follows from a message there."""
 
 
@@ -40,7 +40,7 @@ werbung, courrier indésirable, indésirables, pourriel, correo no deseado, post
 ongewenst, lixo eletrônico, lixo electrónico, nevyžádaná pošta, nevyžiadaná pošta, wiadomości-śmieci, niechciane,
 skräppost, uønsket, uønsket e-post, roskaposti, levélszemét, спам, нежелательная почта, 垃圾邮件, 垃圾郵件, 迷惑メール,
 스팸메일함"""
-_SILENT = """trash, deleted, deleted items, deleted messages, bin, wastebasket, sent, sent items, sent messages,
+_IGNORED = """trash, deleted, deleted items, deleted messages, bin, wastebasket, sent, sent items, sent messages,
 sent mail, sent-mail, drafts, draft, outbox, unsent messages, templates, notes, all mail, important, starred, flagged,
 papierkorb, gelöscht, gelöschte elemente, gelöschte objekte, gesendet, gesendete elemente, gesendete objekte,
 gesendete nachrichten, entwürfe, postausgang, vorlagen, alle nachrichten, wichtig, markiert,
@@ -69,7 +69,7 @@ def _names(table: str) -> tuple[str, ...]:
 JUNK_NAMES = _names(_JUNK)
 """The names of junk folders, case-folded, in the order in which filing prefers them."""
 
-_ROLES = dict.fromkeys(_names(_SILENT), FolderRole.SILENT) | dict.fromkeys(JUNK_NAMES, FolderRole.JUNK)
+_ROLES = dict.fromkeys(_names(_IGNORED), FolderRole.IGNORED) | dict.fromkeys(JUNK_NAMES, FolderRole.JUNK)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,15 +160,11 @@ def subfolders(mailbox: OpenMaildir, name: str, budget: _Budget | None = None) -
     most = min(MOST_ENTRIES, budget.left) if budget else MOST_ENTRIES
     if most <= 0:
         return []
-    handle = mailbox.enter(name)
-    try:
-        with mailbox.owner.acting(), os.scandir(handle) as listed:
-            entries = list(itertools.islice(listed, most))
-            if budget:
-                budget.left -= len(entries)
-            return sorted(one.name for one in entries if one.name not in PARTS and one.is_dir(follow_symlinks=False))
-    finally:
-        os.close(handle)
+    with mailbox.entered(name) as handle, mailbox.owner.acting(), os.scandir(handle) as listed:
+        entries = list(itertools.islice(listed, most))
+        if budget:
+            budget.left -= len(entries)
+        return sorted(one.name for one in entries if one.name not in PARTS and one.is_dir(follow_symlinks=False))
 
 
 def _status(mailbox: OpenMaildir, name: str) -> Folder | None:
@@ -182,7 +178,7 @@ def _status(mailbox: OpenMaildir, name: str) -> Folder | None:
 def role_of(name: str, *, junk: str, ignore_folders: Iterable[str] = ()) -> FolderRole:
     """Return the role of the folder of this name on disk. `junk` is the configured name of the junk folder, or "auto".
 
-    Every folder with a junk name is a junk folder, whichever of them mail is filed to. Folders below it are SILENT.
+    Every folder with a junk name is a junk folder, whichever of them mail is filed to. Folders below it are IGNORED.
     """
     return _role(name, junk, tuple(ignore_folders))
 
@@ -194,10 +190,10 @@ def _role(name: str, junk: str, ignore_folders: tuple[str, ...]) -> FolderRole:
     *upper, last = display_levels(name)
     shown = "/".join((*upper, last))
     if shown in {"/".join(display_levels(one)) for one in ignore_folders}:
-        return FolderRole.SILENT
+        return FolderRole.IGNORED
     if junk != "auto" and shown == "/".join(display_levels(junk)):
         return FolderRole.JUNK
-    return FolderRole.SILENT if any(level in _ROLES for level in upper) else _ROLES.get(last, FolderRole.FILED)
+    return FolderRole.IGNORED if any(level in _ROLES for level in upper) else _ROLES.get(last, FolderRole.FILED)
 
 
 @lru_cache(maxsize=4096)

@@ -129,24 +129,21 @@ def create_folder(folder: OpenFolder) -> None:
         # Maildir++ requires it in every folder but the root. Dovecot creates it in the fs layout as well.
         _make_marker(folder.handle(), like)
         for depth in range(len(levels), -1, -1):
-            _sync(mailbox, "/".join(levels[:depth]))
+            with mailbox.entered("/".join(levels[:depth])) as handle:
+                os.fsync(handle)
 
 
 def _make_folder(mailbox: OpenMaildir, above: str, name: str, like: os.stat_result) -> None:
-    parent = mailbox.enter(above)
-    try:
-        os.mkdir(name, 0o700, dir_fd=parent)
-    except FileExistsError:
-        # Raises if it is no folder.
-        os.close(mailbox.enter(f"{above}/{name}" if above else name))
-        return
-    finally:
-        os.close(parent)
-    handle = mailbox.enter(f"{above}/{name}" if above else name)
-    try:
-        dress(handle, like, stat.S_IMODE(like.st_mode))
-    finally:
-        os.close(handle)
+    exists = False
+    with mailbox.entered(above) as parent:
+        try:
+            os.mkdir(name, 0o700, dir_fd=parent)
+        except FileExistsError:
+            exists = True
+    # Raises if what exists is no folder.
+    with mailbox.entered(f"{above}/{name}" if above else name) as handle:
+        if not exists:
+            dress(handle, like, stat.S_IMODE(like.st_mode))
 
 
 def _make_marker(above: int, like: os.stat_result) -> None:
@@ -156,14 +153,6 @@ def _make_marker(above: int, like: os.stat_result) -> None:
         return
     try:
         dress(handle, like, like.st_mode & 0o666)
-    finally:
-        os.close(handle)
-
-
-def _sync(mailbox: OpenMaildir, name: str) -> None:
-    handle = mailbox.enter(name)
-    try:
-        os.fsync(handle)
     finally:
         os.close(handle)
 

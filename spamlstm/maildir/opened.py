@@ -112,6 +112,15 @@ class OpenMaildir:
                 above = below
         return above
 
+    @contextlib.contextmanager
+    def entered(self, name: str) -> Iterator[int]:
+        """Yield the descriptor that `enter` returns, and close it at the end."""
+        handle = self.enter(name)
+        try:
+            yield handle
+        finally:
+            os.close(handle)
+
     def step(self, above: int, level: str, path: str) -> int:
         """Return a descriptor of the directory `level` in an open one, as `enter` does; `path` is for the error."""
         try:

@@ -195,7 +195,7 @@ class Tracker:
             for folder in folders(mailbox)
         ]
         return sorted(
-            ((folder, which) for folder, which in found if which is not FolderRole.SILENT),
+            ((folder, which) for folder, which in found if which is not FolderRole.IGNORED),
             key=lambda one: one[1] is FolderRole.JUNK,
         )
 

@@ -74,7 +74,7 @@ def look(root, **how):
         (FolderRole.JUNK, "S", 0, AdoptionEvidence.JUNK),
         (FolderRole.JUNK, "RS", 0, None),
         (FolderRole.JUNK, "FS", 0, None),
-        (FolderRole.SILENT, "FRS", 2 * MONTH, None),
+        (FolderRole.IGNORED, "FRS", 2 * MONTH, None),
     ],
 )
 def test_only_what_a_user_did_is_evidence(place, flags, age, evidence):

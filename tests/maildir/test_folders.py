@@ -4,15 +4,11 @@ import os
 
 import on_disk
 import pytest
+from maildirs import make
 
 from spamlstm.maildir import folders as mail_folders
 from spamlstm.maildir.folders import MOST_FOLDERS, FolderRole, below, folders, role_of
 from spamlstm.maildir.junk_folder import junk_folder
-
-
-def make(path):
-    for part in ("tmp", "new", "cur"):
-        (path / part).mkdir(parents=True)
 
 
 @pytest.mark.parametrize(
@@ -82,19 +78,19 @@ def test_a_new_message_changes_the_time_of_its_part(tmp_path):
         ("[Gmail]/Spam", FolderRole.JUNK),
         ("[Gmail]/.Spam", FolderRole.JUNK),
         (".Courrier ind&AOk-sirable", FolderRole.JUNK),
-        (".Junk.2024", FolderRole.SILENT),
-        (".Trash", FolderRole.SILENT),
-        (".Trash.old", FolderRole.SILENT),
-        (".Entw&APw-rfe", FolderRole.SILENT),
-        (".Papierkorb", FolderRole.SILENT),
-        ("[Gmail]/All Mail", FolderRole.SILENT),
-        (".INBOX.Sent Messages", FolderRole.SILENT),
+        (".Junk.2024", FolderRole.IGNORED),
+        (".Trash", FolderRole.IGNORED),
+        (".Trash.old", FolderRole.IGNORED),
+        (".Entw&APw-rfe", FolderRole.IGNORED),
+        (".Papierkorb", FolderRole.IGNORED),
+        ("[Gmail]/All Mail", FolderRole.IGNORED),
+        (".INBOX.Sent Messages", FolderRole.IGNORED),
         (".Archive", FolderRole.FILED),
         ("Lists/announce", FolderRole.FILED),
         (".R&-D", FolderRole.FILED),
         (".&bad&-", FolderRole.FILED),
-        (".Receipts", FolderRole.SILENT),
-        (".Lists.noise", FolderRole.SILENT),
+        (".Receipts", FolderRole.IGNORED),
+        (".Lists.noise", FolderRole.IGNORED),
     ],
 )
 def test_role_of(name, expected):

@@ -194,7 +194,7 @@ def work(scene: Scene, options: str) -> None:
     scene.check(taken_away=True)
     scene.check_log()
     house.label_stores.close()
-    house.places.close()
+    house.mailbox_state.close()
     house.journal.close()
 
 

@@ -122,7 +122,7 @@ def ask(scene: Scene) -> None:
 def close(house: LearningHouse) -> None:
     """The end of the process."""
     house.label_stores.close()
-    house.places.close()
+    house.mailbox_state.close()
     house.journal.close()
 
 

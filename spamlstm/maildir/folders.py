@@ -119,13 +119,17 @@ def _stat_parts(mailbox: OpenMaildir, name: str, parts: Sequence[AnyPart]) -> li
 
     Nothing is opened: a link on the way to a part harms only the owner of the Maildir.
     """
-    above = f"{name}/" if name else ""
+    above, found = f"{name}/" if name else "", []
     try:
         with mailbox.owner.acting():
-            found = [os.stat(above + part, dir_fd=mailbox.handle, follow_symlinks=False) for part in parts]
+            for part in parts:
+                status = os.stat(above + part, dir_fd=mailbox.handle, follow_symlinks=False)
+                if not stat.S_ISDIR(status.st_mode):
+                    return None
+                found.append(status)
     except OSError:
         return None
-    return found if all(stat.S_ISDIR(one.st_mode) for one in found) else None
+    return found
 
 
 def _walk(mailbox: OpenMaildir) -> Iterator[str]:

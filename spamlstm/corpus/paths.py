@@ -1,7 +1,7 @@
 """Find the messages under the paths that a user names: files, folders, Maildirs, mboxes, standard input."""
 
 # os lists a folder of 10,000 many times as fast as pathlib, and keeps names as they were given:
-# ruff: noqa: PTH112, PTH116, PTH118, PTH119, PTH120
+# ruff: noqa: PTH112, PTH116, PTH118, PTH120
 
 import os
 import re
@@ -123,9 +123,8 @@ def _file(path: str) -> Iterator[Found]:
 
 def _of_file(path: str, head: bytes) -> Iterator[Found]:
     """Yield the messages of the file at `path`, which begins with `head`. One alone in an mbox has the file's name."""
-    # A single message may begin with a 'From ' line too: one with this ending, or delivered to a Maildir.
-    single = path.endswith(".eml") or os.path.basename(os.path.dirname(path)) in DELIVERED
-    if single or not mbox.is_mbox(head):
+    # A single message may begin with a 'From ' line too.
+    if path.endswith(".eml") or _is_delivered(path) or not mbox.is_mbox(head):
         yield FileMessage(path, path)
         return
     try:
@@ -136,6 +135,12 @@ def _of_file(path: str, head: bytes) -> Iterator[Found]:
                 yield FileMessage(path if len(first) == 1 else f"{path}#{number}", path, start, length)
     except OSError as error:
         yield UnreadablePath(path, reason_of(error))
+
+
+def _is_delivered(path: str) -> bool:
+    """Whether the file is in new or cur of a Maildir."""
+    folder, part = os.path.split(os.path.dirname(path))
+    return part in DELIVERED and all(os.path.isdir(os.path.join(folder, one)) for one in DELIVERED)
 
 
 def _folder(path: str) -> Iterator[Found]:

@@ -121,7 +121,7 @@ class Evaluation:
 def evaluate_model(
     corpora: Sequence[Path], *, model: Path | None = None, progress: Progress = lambda _: None
 ) -> Evaluation:
-    """Judge all mail of `corpora` (see `corpus.labelled_mail.read`) with the model at `model`, else the default one.
+    """Judge all mail of `corpora` (see `read_labelled`) with the model at `model`, else the default one.
 
     `progress` is called with the number of messages done. Memory holds a few numbers a message, and no mail.
     Raises the UserErrors of reading and of opening a model; an error in the last message is an error of the whole.

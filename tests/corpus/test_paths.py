@@ -112,6 +112,15 @@ def test_an_mbox_of_one(tmp_path):
     assert names(tmp_path / "one") == [str(tmp_path / "one")]
 
 
+@pytest.mark.parametrize(("name", "count"), [("box", 2), ("box.eml", 1), ("new/1", 2), ("Maildir/cur/1:2,S", 1)])
+def test_a_message_that_looks_like_an_mbox(tmp_path, name, count):
+    """A file that ends in .eml or lies in a Maildir is one message, whatever its lines."""
+    for folder in ("new", "Maildir/new", "Maildir/cur"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / name).write_bytes((SEPARATOR + HAM + b"\n") * 2)
+    assert len(names(tmp_path / name)) == count
+
+
 def test_what_cannot_be_read(tmp_path):
     """A missing file and a folder without mail are reported, and later paths are read."""
     (tmp_path / "empty").mkdir()

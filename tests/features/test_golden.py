@@ -1,0 +1,30 @@
+"""The rendering changes only together with TEXT_VERSION, which binds each bundle to the text it was trained on."""
+
+import json
+
+import pytest
+
+from spamlstm.features.render import MARKS, TEXT_VERSION
+from tests.features.golden import COMMAND, FILE, MESSAGES, rendered
+
+KEPT = json.loads(FILE.read_text("utf-8"))
+ADVICE = f"raise TEXT_VERSION in spamlstm/features and regenerate with `{COMMAND}`"
+# Values that are listed, so that the ids of trained bundles stay as they are, but that no message leads to.
+NEVER = {"reply:signer", "path:signer", "id:signer", "subject:short", "odd:spaced", "gap", "own", "quote"}
+
+
+def test_version():
+    """The golden texts are those of the present TEXT_VERSION."""
+    assert KEPT["text_version"] == TEXT_VERSION, f"golden.json is of another version: run `{COMMAND}`"
+
+
+@pytest.mark.parametrize("name", MESSAGES)
+def test_golden(name):
+    """Each message renders as its golden text."""
+    assert rendered(MESSAGES[name]) == KEPT["texts"].get(name), f"the rendering of {name!r} has changed: {ADVICE}"
+
+
+def test_coverage():
+    """Every mark stands in a golden text, so that a change to any fact is noticed."""
+    text = json.dumps(KEPT["texts"], ensure_ascii=False)
+    assert {mark.strip("⟦⟧") for mark in MARKS if mark not in text} == NEVER

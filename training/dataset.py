@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from spamlstm.corpus import labelled_mail
 from spamlstm.errors import DataError, NoInputError
-from spamlstm.features.render import BODY, render, windows
+from spamlstm.features.render import BODY, render
+from spamlstm.features.windows import cut_windows
 from spamlstm.message.message import parse_message
 from spamlstm.model.near_duplicates import groups
 from spamlstm.model.vocabulary import Vocabulary
@@ -175,7 +176,7 @@ def _render(mails: list[_Mail], limits: Limits) -> list[Row]:
             place=one.place,
             spam=one.mail.label == "spam",
             windows=tuple(
-                windows(
+                cut_windows(
                     render(parse_message(one.mail.raw)),
                     size=limits.window_bytes,
                     most=limits.windows,

@@ -1,27 +1,31 @@
-"""Facts of relation: how the names, addresses, hosts and links of a message belong together.
+"""Facts of alignment: how the names, addresses, hosts and links of a message relate to its sender.
 
-Does the reply address belong to the organisation in From? What such facts say holds across servers and years.
+Does the reply address belong to the organisation in From? The answer means the same across servers and years.
 """
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from spamlstm.features.bucket import bucket
 from spamlstm.features.domains import FREEMAIL, MAIL_SERVICES, OPEN_HOSTING, SHARED_DOMAINS, organisational_domain
+from spamlstm.features.facts import Fact, bucket
+from spamlstm.features.links import is_lying, shown_host, url_host
 from spamlstm.message.message import Message, address
 
-_WHOSE = ("none", "same", "own", "signer", "service", "free", "other")
+# Who a host belongs to: the organisation of the sender (same) or of the recipient (own), the signer of the message, a
+# service that sends for others, a mailbox provider (free), or somebody else.
+_OWNERS = ("none", "same", "own", "signer", "service", "free", "other")
 _AUTH = ("absent", "pass", "fail", "soft", "none", "error")
 
+# The order gives the marks their token ids in trained models, so a value that no message has any more keeps its place.
 ALIGNMENT: dict[str, tuple[str, ...]] = {
     "from": ("none", "org", "free", "own", "self"),
     "name": ("none", "match", "address", "foreign", "plain"),
     "local": ("none", "noreply", "role", "odd", "plain"),
     "domain": ("none", "plain", "odd", "long", "idn", "number"),
     "zone": ("none", "com", "net", "org", "public", "country", "new"),
-    "reply": _WHOSE,
-    "path": (*_WHOSE, "null"),
-    "id": (*_WHOSE, "bad"),
+    "reply": _OWNERS,
+    "path": (*_OWNERS, "null"),
+    "id": (*_OWNERS, "bad"),
     "sign": ("none", "same", "own", "service", "free", "other"),
     "spf": _AUTH,
     "dkim": _AUTH,
@@ -45,151 +49,109 @@ _ROLE = re.compile(
     re.IGNORECASE,
 )
 _NOREPLY = re.compile(r"no[-_.]?reply|do[-_.]?not[-_.]?reply|mailer-daemon|nepasrepondre|noresponder", re.IGNORECASE)
-_BEFORE_HOST = re.compile(r"https?://|www\.", re.IGNORECASE)
-_HOST, _HOST_SIGNS = re.compile(r"[a-z0-9.-]+\.[a-z]{2,}", re.IGNORECASE), re.compile(r"[a-z0-9.-]*", re.IGNORECASE)
-_URL_HOST = re.compile(r"^(?:https?:)?//(?:[^/@?#]*@)?([^/:?#\s]+)", re.IGNORECASE)
-# In two steps, as `re` finds a sign that is the same in both cases five times as fast as a letter in either case.
-_TEXT_HOST, _SCHEME = re.compile(r"://([a-z0-9.-]+)", re.IGNORECASE), re.compile(r"https?\Z", re.IGNORECASE)
 _IP_HOST = re.compile(r"[\d.]+|0x[0-9a-f]+")
 _WORDS, _LETTERS = re.compile(r"[a-z0-9]+"), re.compile(r"[a-z]+")
 _LONGER_WORDS, _NO_WORD = re.compile(r"\w{4,}"), re.compile(r"[^\w]+")
+# Digits between letters, long numbers, or more consonants in a row than words have.
 _RANDOM = re.compile(r"[a-z]\d+[a-z]|\d{4,}|[bcdfghjklmnpqrstvwxz]{5,}")
-_LEAVE = re.compile(r"https?://([^/:?#\s>]+)")
+_UNSUBSCRIBE_HOST = re.compile(r"https?://([^/:?#\s>]+)")
 _ANSWER = re.compile(r"(?:re|aw|sv|antw|回复|答复)\s*(?:\[\d+\])?:", re.IGNORECASE)
 _RESULT = re.compile(r"\b(spf|dkim|dmarc)\s*=\s*([a-z]+)", re.IGNORECASE)
 _RESULTS = {
-    "pass": "pass",
-    "fail": "fail",
-    "hardfail": "fail",
-    "reject": "fail",
-    "softfail": "soft",
-    "neutral": "soft",
-    "bestguesspass": "pass",
+    **dict.fromkeys(("pass", "bestguesspass"), "pass"),
+    **dict.fromkeys(("fail", "hardfail", "reject"), "fail"),
+    **dict.fromkeys(("softfail", "neutral"), "soft"),
     "none": "none",
 }
 _PUBLIC = frozenset("edu gov mil int".split())
+_NO_NAMES = frozenset("undisclosed recipients info mail list phishing".split())
 
 
-def alignment(message: Message, hosts: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """(name, value) of each that holds, in a fixed order. `hosts` is where the links lead, see `link_hosts`."""
-    around = _Organisations(message)
-    yield from _who(message, around)
-    yield from _authentication(message, around)
-    yield from _links(message, around, hosts)
-    yield from _audience(message, around)
-
-
-def link_hosts(message: Message) -> list[str]:
-    """The distinct hosts that the message's links lead to, in order; plain text counts where there is no page."""
-    hosts: dict[str, None] = {}
-    for link in message.page.links:
-        if match := _URL_HOST.match(link.url):
-            hosts[match[1].lower()] = None
-    if not hosts:
-        for host in _hosts_of_text(message.text[:100_000]):
-            hosts[host] = None
-            if len(hosts) > 50:
-                break
-    return list(hosts)
-
-
-def _hosts_of_text(text: str) -> Iterator[str]:
-    end = 0
-    for match in _TEXT_HOST.finditer(text):
-        start = match.start()
-        if _SCHEME.search(text, max(end, start - 5), start):
-            end = match.end()
-            yield match[1].lower()
+def alignment(message: Message, hosts: Sequence[str]) -> Iterator[Fact]:
+    """Yield each fact that holds, in a fixed order. `hosts` is the result of `link_hosts`."""
+    organisations = _Organisations(message)
+    yield from _sender(message, organisations)
+    yield from _authentication(message, organisations)
+    yield from _links(message, organisations, hosts)
+    yield from _audience(message, organisations)
 
 
 class _Organisations:
-    """The organisations around one message: its sender's and its recipients'."""
+    """The organisations of the sender, of the recipient, and of those that answer for the delivery."""
 
     def __init__(self, message: Message) -> None:
         self.sender = organisational_domain(message.sender)
         first = message.first
-        # Delivered-To and its like come from the receiving server; To is what the sender claims.
+        # The receiving server adds Delivered-To, X-Original-To and Envelope-To; the sender writes To.
         to = first.get("delivered-to") or first.get("x-original-to") or first.get("envelope-to") or first.get("to", "")
         self.recipient = address(to)
-        self.own = (
-            organisational_domain(self.recipient) if organisational_domain(self.recipient) not in FREEMAIL else ""
-        )
+        own = organisational_domain(self.recipient)
+        self.own = "" if own in FREEMAIL else own
         signature = _SIGNER.search(first.get("dkim-signature", "")[:1000])
         self.signer = signature[1] if signature else ""
-        # Who answers for the delivery: a letter written for others by a service that no list of ours knows.
-        self.vouching = {
-            organisational_domain(self.signer),
-            organisational_domain(address(first.get("return-path", ""))),
-        } - {""}
+        # Mail that a service sends for its customers is signed by the service, or bounces to it.
+        bounces = address(first.get("return-path", ""))
+        self.signers = {organisational_domain(self.signer), organisational_domain(bounces)}
 
-    def whose(self, host: str) -> str:
-        """How a host or address relates to the sender: one of _WHOSE, but for 'signer'."""
-        return self._whose(organisational_domain(host))
+    def owner(self, host: str, *, signers: bool = False) -> str:
+        """Return the owner of a host or address, one of _OWNERS; 'signer' only if `signers` is set."""
+        return self._owner(organisational_domain(host), signers=signers)
 
-    def places(self, hosts: Iterable[str]) -> set[str]:
-        """How hosts in the text relate to the sender and to who vouches for it, each one of _WHOSE.
+    def link_owners(self, hosts: Iterable[str]) -> set[str]:
+        """Return the owners of hosts in the text, without the domains that mail of all kinds links to."""
+        return {self._owner(domain, signers=True) for domain in set(map(organisational_domain, hosts)) - SHARED_DOMAINS}
 
-        But for those that letters of all kinds point at.
-        """
-        return {self._place(found) for found in set(map(organisational_domain, hosts)) - SHARED_DOMAINS}
-
-    def place(self, host: str) -> str:
-        """The same for one host, whoever points at it."""
-        return self._place(organisational_domain(host))
-
-    def _place(self, found: str) -> str:
-        whose = self._whose(found)
-        return "signer" if whose == "other" and found in self.vouching else whose
-
-    def _whose(self, found: str) -> str:
-        if not found:
+    def _owner(self, domain: str, *, signers: bool) -> str:
+        if not domain:
             return "none"
-        if found == self.sender:
+        if domain == self.sender:
             return "same"
-        if found == self.own:
+        if domain == self.own:
             return "own"
-        if found in FREEMAIL:
+        if domain in FREEMAIL:
             return "free"
-        return "service" if found in MAIL_SERVICES else "other"
+        if domain in MAIL_SERVICES:
+            return "service"
+        return "signer" if signers and domain in self.signers else "other"
 
 
-def _who(message: Message, around: _Organisations) -> Iterator[tuple[str, str]]:
+def _sender(message: Message, organisations: _Organisations) -> Iterator[Fact]:
     sender = message.sender
     local, _, host = sender.partition("@")
     if not sender:
         yield "from", "none"
-    elif sender == around.recipient:
+    elif sender == organisations.recipient:
         yield "from", "self"
-    elif around.sender in FREEMAIL:
+    elif organisations.sender in FREEMAIL:
         yield "from", "free"
     else:
-        yield "from", "own" if around.sender and around.sender == around.own else "org"
-    yield "name", _name(message.sender_name, sender, around.sender)
+        yield "from", "own" if organisations.sender and organisations.sender == organisations.own else "org"
+    yield "name", _name(message.sender_name, sender, organisations.sender)
     yield "local", _local(local)
-    yield "domain", _domain(around.sender, host)
+    yield "domain", _domain(organisations.sender, host)
     yield "zone", _zone(host)
-    reply = message.first.get("reply-to", "")
-    yield "reply", around.whose(address(reply)) if address(reply) != sender else "same"
+    reply = address(message.first.get("reply-to", ""))
+    yield "reply", organisations.owner(reply) if reply != sender else "same"
     path = message.first.get("return-path", "")
-    yield "path", "null" if path.strip() == "<>" else around.whose(address(path))
+    yield "path", "null" if path.strip() == "<>" else organisations.owner(address(path))
     identity = message.first.get("message-id", "")
-    yield "id", around.whose(identity.strip("<> ")) if "@" in identity else ("bad" if identity else "none")
+    yield "id", organisations.owner(identity.strip("<> ")) if "@" in identity else ("bad" if identity else "none")
 
 
-def _name(name: str, sender: str, org: str) -> str:
-    """How the display name relates to the address: a phisher's name claims what the address does not."""
+def _name(name: str, sender: str, domain: str) -> str:
+    """Return how the display name relates to the address: phishers put into the name what the address lacks."""
     if not name:
         return "none"
     low = name.lower()
-    if "@" in low or _host_in_text(low):
+    if "@" in low or shown_host(low):
         return "address" if sender in low else "foreign"
-    label = org.partition(".")[0].replace("-", "")
+    label = domain.partition(".")[0].replace("-", "")
     words = _WORDS.findall(low)
     if len(label) > 2 and (label in "".join(words) or any(len(word) > 3 and word in label for word in words)):
         return "match"
     local = "".join(_LETTERS.findall(sender.partition("@")[0]))
-    if any(len(word) > 2 and word in local for word in _LETTERS.findall(low)):
-        return "plain" if org not in FREEMAIL else "match"
+    if domain in FREEMAIL and any(len(word) > 2 and word in local for word in _LETTERS.findall(low)):
+        return "match"
     return "plain"
 
 
@@ -200,25 +162,20 @@ def _local(local: str) -> str:
         return "noreply"
     if _ROLE.match(local):
         return "role"
-    return "odd" if _is_random(local) else "plain"
+    return "odd" if _RANDOM.search(local) else "plain"
 
 
-def _domain(org: str, host: str) -> str:
-    label = org.partition(".")[0]
+def _domain(domain: str, host: str) -> str:
+    label = domain.partition(".")[0]
     if not label:
         return "none"
     if label.startswith("xn--") or not label.isascii():
         return "idn"
     if label.isdigit():
         return "number"
-    if _is_random(label):
+    if _RANDOM.search(label):
         return "odd"
     return "long" if len(label) > 18 or host.count(".") > 3 or label.count("-") > 1 else "plain"
-
-
-def _is_random(word: str) -> bool:
-    """Whether a name looks drawn by lot: digits among its letters, or more consonants in a row than people write."""
-    return _RANDOM.search(word) is not None
 
 
 def _zone(host: str) -> str:
@@ -232,8 +189,8 @@ def _zone(host: str) -> str:
     return "country" if len(zone) == 2 else "new"
 
 
-def _authentication(message: Message, around: _Organisations) -> Iterator[tuple[str, str]]:
-    """What the receiving server found; only the topmost result of each kind, as those below came with the mail."""
+def _authentication(message: Message, organisations: _Organisations) -> Iterator[Fact]:
+    """Yield what the receiving server found: the topmost result of each kind, as the sender may forge those below."""
     found: dict[str, str] = {}
     for name in ("authentication-results", "arc-authentication-results"):
         for kind, result in _RESULT.findall(message.first.get(name, "")[:2000]):
@@ -241,78 +198,51 @@ def _authentication(message: Message, around: _Organisations) -> Iterator[tuple[
     spf = message.first.get("received-spf", "").strip().partition(" ")[0].lower()
     if spf and "spf" not in found:
         found["spf"] = _RESULTS.get(spf, "error")
-    yield "sign", around.whose(around.signer)
+    yield "sign", organisations.owner(organisations.signer)
     for kind in ("spf", "dkim", "dmarc"):
         yield kind, found.get(kind, "absent")
 
 
-def _links(message: Message, around: _Organisations, hosts: Sequence[str]) -> Iterator[tuple[str, str]]:
-    yield "links", _links_whose(hosts, around)
+def _links(message: Message, organisations: _Organisations, hosts: Sequence[str]) -> Iterator[Fact]:
+    yield "links", _link_owner(hosts, organisations)
     yield "linkhosts", bucket(len(hosts), (1, "0"), (2, "1"), (5, "few"), last="many")
-    if any(
-        organisational_domain(host) in OPEN_HOSTING or ".".join(host.split(".")[-2:]) in OPEN_HOSTING for host in hosts
-    ):
+    # Some of these services are public suffixes, so the last two labels of a host are looked up as well.
+    if any({organisational_domain(host), ".".join(host.split(".")[-2:])} & OPEN_HOSTING for host in hosts):
         yield "openhost", "yes"
-    if any(_lies(link.url, link.text) for link in message.page.links):
+    if any(map(is_lying, message.page.links)):
         yield "lying", "yes"
-    yield "images", _images(message, around)
+    yield "images", _image_owner(message.page.images, organisations)
     if message.page.forms:
         yield "form", "yes"
 
 
-def _links_whose(hosts: Sequence[str], around: _Organisations) -> str:
+def _link_owner(hosts: Sequence[str], organisations: _Organisations) -> str:
     if not hosts:
         return "none"
     if any(map(_IP_HOST.fullmatch, hosts)):
         return "ip"
-    whose = around.places(hosts)
-    if "same" in whose or (not whose and hosts):
-        return "mixed" if "other" in whose else "same"
-    if "signer" in whose:
-        return "signer"
-    return "service" if whose and whose <= {"service", "own", "none"} else "other"
+    owners = organisations.link_owners(hosts)
+    return _known_owner(owners) or ("service" if owners <= {"service", "own", "none"} else "other")
 
 
-def _host_in_text(text: str) -> str:
-    """The first host that a text shows, which stands behind `http://` or `www.` and ends in a domain; else ''."""
-    end = 0
-    for before in _BEFORE_HOST.finditer(text):
-        # Where one run of letters and dots holds no host, neither does what follows another `www.` in it.
-        if before.end() < end:
-            continue
-        if host := _HOST.match(text, before.end()):
-            return host[0]
-        signs = _HOST_SIGNS.match(text, before.end())
-        end = signs.end() if signs else end
-    return ""
-
-
-def _lies(url: str, text: str) -> bool:
-    """Whether the text of a link shows one organisation's address and the link leads to another's."""
-    claimed = _host_in_text(text)
-    real = _URL_HOST.match(url)
-    if not claimed or not real:
-        return False
-    lead = organisational_domain(real[1])
-    return organisational_domain(claimed) != lead and lead not in MAIL_SERVICES
-
-
-def _images(message: Message, around: _Organisations) -> str:
-    sources = message.page.images
+def _image_owner(sources: Sequence[str], organisations: _Organisations) -> str:
     if not sources:
         return "none"
-    hosts = [match[1] for source in sources if (match := _URL_HOST.match(source))]
+    hosts = list(filter(None, map(url_host, sources)))
     if not hosts:
         return "inside"
-    whose = around.places(hosts)
-    if "same" in whose or not whose:
-        return "mixed" if "other" in whose else "same"
-    if "signer" in whose:
-        return "signer"
-    return "mixed" if "service" in whose else "other"
+    owners = organisations.link_owners(hosts)
+    return _known_owner(owners) or ("mixed" if "service" in owners else "other")
 
 
-def _audience(message: Message, around: _Organisations) -> Iterator[tuple[str, str]]:
+def _known_owner(owners: set[str]) -> str:
+    """Return same, mixed or signer, or '' if nothing belongs to the sender or to a signer. No owner counts as same."""
+    if not owners or "same" in owners:
+        return "mixed" if "other" in owners else "same"
+    return "signer" if "signer" in owners else ""
+
+
+def _audience(message: Message, organisations: _Organisations) -> Iterator[Fact]:
     first = message.first
     to = first.get("to")
     if to is None:
@@ -320,40 +250,32 @@ def _audience(message: Message, around: _Organisations) -> Iterator[tuple[str, s
     elif "undisclosed" in to.lower() or "unlisted" in to.lower():
         yield "to", "hidden"
     else:
-        yield (
-            "to",
-            bucket(to.count("@") + first.get("cc", "").count("@"), (1, "none"), (2, "one"), (6, "few"), last="many"),
-        )
-    yield "greet", _greeting(message, around)
+        recipients = to.count("@") + first.get("cc", "").count("@")
+        yield "to", bucket(recipients, (1, "none"), (2, "one"), (6, "few"), last="many")
+    yield "greet", _greeting(message, organisations)
     if "list-id" in first or "list-post" in first or "mailing-list" in first:
         yield "list", "list"
     else:
         yield "list", "bulk" if "list-unsubscribe" in first or "bulk" in first.get("precedence", "").lower() else "none"
     leave = first.get("list-unsubscribe", "")
-    match = _LEAVE.search(leave)
-    whose = around.place(match[1]) if match else ""
-    yield (
-        "leave",
-        (whose if whose in ALIGNMENT["leave"] else "other") if match else ("mail" if "mailto" in leave else "none"),
-    )
-    answered = bool(first.get("in-reply-to") or first.get("references"))
-    claims = _ANSWER.match(message.subject.strip())
-    yield "thread", "reply" if answered else ("forged" if claims else "new")
+    if match := _UNSUBSCRIBE_HOST.search(leave):
+        owner = organisations.owner(match[1], signers=True)
+        yield "leave", owner if owner in ALIGNMENT["leave"] else "other"
+    else:
+        yield "leave", "mail" if "mailto" in leave else "none"
+    if first.get("in-reply-to") or first.get("references"):
+        yield "thread", "reply"
+    else:
+        yield "thread", "forged" if _ANSWER.match(message.subject.strip()) else "new"
 
 
-def _greeting(message: Message, around: _Organisations) -> str:
-    """Whether the letter knows its reader: a name of the recipient's stands in the subject or near the top."""
-    names = {word for word in _NO_WORD.split(around.recipient.partition("@")[0].lower()) if len(word) > 3}
-    names |= {
-        word
-        for word in _LONGER_WORDS.findall(message.first.get("to", "").partition("<")[0][:100].lower())
-        if "@" not in word
-    }
-    names -= {"undisclosed", "recipients", "info", "mail", "list", "phishing"}
-    if not names:
-        return "no"
-    subject = message.subject[:1000].lower()
-    if any(name in subject for name in names):
-        return "subject"
-    top = message.text[:400].lower()
-    return "body" if any(name in top for name in names) else "no"
+def _greeting(message: Message, organisations: _Organisations) -> str:
+    """Return where a name of the recipient stands: in the subject, near the top of the text, or in neither."""
+    names = {word for word in _NO_WORD.split(organisations.recipient.partition("@")[0]) if len(word) > 3}
+    names.update(_LONGER_WORDS.findall(message.first.get("to", "").partition("<")[0][:100].lower()))
+    names -= _NO_NAMES
+    for place, text in (("subject", message.subject[:1000]), ("body", message.text[:400])):
+        low = text.lower()
+        if any(name in low for name in names):
+            return place
+    return "no"

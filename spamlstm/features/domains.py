@@ -1,10 +1,10 @@
-"""Whose a host name is: the registrable domain, by the public suffix list."""
+"""The organisation behind a host name: its registrable domain, by the public suffix list; and well-known domains."""
 
 from functools import cache, lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 
-# Mailbox providers for everybody: an address there says nothing about an organisation.
+# Mailbox providers for everybody: an address there belongs to no organisation.
 FREEMAIL = frozenset(
     "gmail.com googlemail.com yahoo.com ymail.com rocketmail.com hotmail.com outlook.com live.com msn.com aol.com "
     "aim.com icloud.com me.com mac.com gmx.de gmx.net gmx.com gmx.at gmx.ch web.de t-online.de freenet.de mail.ru "
@@ -18,7 +18,10 @@ FREEMAIL = frozenset(
     "hotmail.de hotmail.it hotmail.es live.co.uk live.fr outlook.de outlook.fr netzero.net walla.com mail.bg".split()
 )
 
-# Services that send or track on behalf of others; that a letter passes through one is no foreign relation.
+# Services that send or track for their customers. Their hosts in a message are no sign of a foreign sender.
+# Known mistakes, to be mended with the next TEXT_VERSION: list-manage.com stands here as two names, and names that are
+# no registrable domain match nothing (protection.outlook.com here; docs.google.com, sites.google.com and
+# schemas.microsoft.com below).
 MAIL_SERVICES = frozenset(
     "amazonses.com sendgrid.net sendgrid.com mcsv.net mcdlv.net rsgsv.net mailchimp.com mailchimpapp.net list- "
     "manage.com mandrillapp.com mailgun.org mailgun.net mailgun.info sparkpostmail.com sparkpost.com exacttarget.com "
@@ -34,7 +37,7 @@ MAIL_SERVICES = frozenset(
     "outlook.com office365.com google.com onmicrosoft.com protection.outlook.com 1e100.net".split()
 )
 
-# Where anybody can put a page, or hide an address behind a short one.
+# Hosts where anybody can publish a page or shorten a URL.
 OPEN_HOSTING = frozenset(
     "bit.ly tinyurl.com t.co goo.gl ow.ly is.gd rebrand.ly cutt.ly rb.gy t.ly shorturl.at buff.ly lnkd.in tiny.cc "
     "googleapis.com blogspot.com weebly.com wixsite.com webflow.io github.io netlify.app vercel.app pages.dev "
@@ -44,7 +47,7 @@ OPEN_HOSTING = frozenset(
     "freewebs.com".split()
 )
 
-# Pages that letters of all kinds point at: social networks, app stores, maps, standards.
+# Domains that mail of all kinds links to: social networks, app stores, maps, standards.
 SHARED_DOMAINS = frozenset(
     "facebook.com twitter.com x.com instagram.com linkedin.com youtube.com youtu.be pinterest.com tiktok.com "
     "apple.com google.com w3.org schemas.microsoft.com microsoft.com gstatic.com googleusercontent.com fbcdn.net "
@@ -54,8 +57,8 @@ SHARED_DOMAINS = frozenset(
 
 @cache
 def _rules() -> frozenset[str]:
-    """The lines of the public suffix list, as the package publicsuffixlist has it. 3 ms; its own parser takes 75."""
-    # importlib.resources would do the same, and load a dozen modules for it.
+    """Return the rules of the public suffix list in the package publicsuffixlist: 3 ms, its own parser takes 75 ms."""
+    # importlib.resources does the same and loads a dozen modules for it.
     package = find_spec("publicsuffixlist")
     folder = package.submodule_search_locations if package else None
     text = Path(*(folder or ())[:1], "public_suffix_list.dat").read_text("utf-8")
@@ -63,11 +66,11 @@ def _rules() -> frozenset[str]:
 
 
 def organisational_domain(host: str) -> str:
-    """The registrable domain of a host or address (`a@mail.shop.co.uk` → `shop.co.uk`), '' if there is none.
+    """Return the registrable domain of a host or address (`a@mail.shop.co.uk` gives `shop.co.uk`), or ''.
 
-    An address of numbers is its own organisation. See https://publicsuffix.org/list/ for the algorithm.
+    An IP address is its own organisation. https://publicsuffix.org/list/ has the algorithm.
     """
-    # A host name has at most 253 characters; longer ones must not fill the cache, nor what stands before an @.
+    # A host name has at most 253 characters. Neither longer ones nor local parts of addresses may fill the cache.
     return _registrable(host[-260:].rpartition("@")[2])
 
 

@@ -1,14 +1,15 @@
-"""Facts of fashion: how a message travelled and what it is made of, which tells the year and the place as well."""
+"""Facts of style: how a message travelled and what it is made of, which tells the year and the server as well."""
 
 import re
 from collections.abc import Iterator
 from datetime import date
 from string import ascii_letters
 
-from spamlstm.features.bucket import bucket
 from spamlstm.features.domains import organisational_domain
+from spamlstm.features.facts import Fact, bucket
 from spamlstm.message.message import Message
 
+# The order gives the marks their token ids in trained models, so a value that no message has any more keeps its place.
 STYLE: dict[str, tuple[str, ...]] = {
     "hops": ("0", "1", "2", "few", "many"),
     "helo": ("none", "host", "bare", "ip", "local"),
@@ -28,17 +29,19 @@ STYLE: dict[str, tuple[str, ...]] = {
 }
 
 _FROM_HOP = re.compile(r"^from\s+(\S+)(?:\s+\(([^()]*(?:\([^()]*\)[^()]*)?)\))?", re.IGNORECASE)
-_SECURE = re.compile(r"esmtps|tls|cipher", re.IGNORECASE)
+_TLS = re.compile(r"esmtps|tls|cipher", re.IGNORECASE)
 _LOCALHOST = ("localhost", "127.0.0.1", "[::1]", "(::1)")
 _IP, _IP_IN_BRACKETS = re.compile(r"\[?[\d.:a-f]+\]?"), re.compile(r"[\[(]?[\d.:a-f]+[\])]?")
 _POOL = re.compile(r"\d[-.x]\d+[-.x]\d|dsl|dynamic|dhcp|ppp|cable|pool|dial", re.IGNORECASE)
-# A date as nearly all are written; email.utils reads this and all others, in twice the time.
+# The usual form of a date; email.utils reads this form and all others, in twice the time.
 _USUAL_DATE = re.compile(
     r"\s*(?:[A-Za-z]{3},\s+)?([0-9]{1,2})\s+(Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)\s+([12][0-9]{3})\s+"
     r"([0-9]{2}):([0-9]{2}):([0-9]{2})\s+([+-])([0-9]{2})([0-9]{2})(?!\S)"
 )
 _MONTHS = {name: number for number, name in enumerate("Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(), 1)}
 _BEFORE_1970 = date(1970, 1, 2).toordinal() * 86400
+# The first multipart or text subtype of `Message.structure`.
+_PARTS = {"html": "page", **{name: name for name in "plain alternative related mixed signed report".split()}}
 _FILES = {
     "document": "pdf doc docx docm xls xlsx xlsm ppt pptx rtf odt ods txt csv",
     "archive": "zip rar 7z gz tgz bz2 xz iso img cab arj ace z",
@@ -48,10 +51,10 @@ _FILES = {
     "calendar": "ics vcf",
     "message": "eml msg patch diff asc p7s sig",
 }
-_KIND_OF_FILE = {ending: kind for kind, endings in _FILES.items() for ending in endings.split()}
+_FILE_BY_ENDING = {ending: kind for kind, endings in _FILES.items() for ending in endings.split()}
 _PICTURE = re.compile("[\u2190-\u2bff\U0001f000-\U0001faff]")
 _ASCII, _ASCII_LETTER, _ASCII_LETTERS = re.compile(r"[\0-\x7f]+"), re.compile(r"[A-Za-z]"), ascii_letters.encode()
-# The letters of each alphabet but ASCII, and how much one of them tells.
+# The letters of each alphabet outside ASCII, and the weight of one of them.
 _ALPHABETS = {
     "latin": (re.compile(r"[\u00c0-\u024f]"), 1),
     "cyrillic": (re.compile(r"[\u0400-\u04ff]"), 1),
@@ -61,64 +64,64 @@ _ALPHABETS = {
 }
 
 
-def style(message: Message) -> Iterator[tuple[str, str]]:
-    """(name, value) of each that holds, in a fixed order."""
-    yield from _journey(message)
-    yield from _shape(message)
+def style(message: Message) -> Iterator[Fact]:
+    """Yield each fact that holds, in a fixed order."""
+    yield from _delivery(message)
+    yield from _content(message)
 
 
-def _journey(message: Message) -> Iterator[tuple[str, str]]:
-    """The shape of the Received chain, read from its first hop between two hosts that are not the same machine."""
+def _delivery(message: Message) -> Iterator[Fact]:
+    """Yield what the Received chain says; details come from its topmost hop between two different machines."""
     chain = message.all("received")
     yield "hops", bucket(len(chain), (1, "0"), (2, "1"), (3, "2"), (6, "few"), last="many")
-    helo, reverse, secure = "none", "none", False
+    helo, reverse, tls = "none", "none", False
     for hop in chain[:8]:
         match = _FROM_HOP.match(hop)
         if match is None or any(local in match[0] for local in _LOCALHOST):
             continue
         helo, reverse = _hop(match[1], match[2] or "")
-        secure = _SECURE.search(hop) is not None
+        tls = _TLS.search(hop) is not None
         break
     yield "helo", helo
     yield "reverse", reverse
-    if secure:
+    if tls:
         yield "tls", "yes"
     yield "date", _date(message, chain)
 
 
 def _hop(helo: str, details: str) -> tuple[str, str]:
-    """(kind of the name it gave in HELO, kind of the name its address has) of the host that handed the mail over."""
+    """Return the facts `helo` (the name that the sending host gave itself) and `reverse` (the name of its address)."""
     if _IP.fullmatch(helo):
-        said = "ip"
+        kind = "ip"
     elif "." not in helo:
-        said = "bare"
+        kind = "bare"
     else:
-        said = "local" if helo.endswith((".local", ".localdomain", ".lan", ".internal")) else "host"
-    name = details.replace("HELO", " ").split()
-    named = next((word.strip("[].,") for word in name if "." in word and not _IP_IN_BRACKETS.fullmatch(word)), "")
-    if not named or "unknown" in details.lower():
-        return said, "unknown" if details else "none"
-    if _POOL.search(named[:255]):
-        return said, "pool"
-    return said, "same" if organisational_domain(named) == organisational_domain(helo) else "other"
+        kind = "local" if helo.endswith((".local", ".localdomain", ".lan", ".internal")) else "host"
+    words = details.replace("HELO", " ").split()
+    name = next((word.strip("[].,") for word in words if "." in word and not _IP_IN_BRACKETS.fullmatch(word)), "")
+    if not name or "unknown" in details.lower():
+        return kind, "unknown" if details else "none"
+    if _POOL.search(name[:255]):
+        return kind, "pool"
+    return kind, "same" if organisational_domain(name) == organisational_domain(helo) else "other"
 
 
 def _date(message: Message, chain: list[str]) -> str:
-    """How the sender's clock stands to the receiver's: more than twelve hours off is no honest clock."""
+    """Return whether the date of the sender is within twelve hours of the date of the receiver."""
     value = message.first.get("date")
     if not value:
         return "none"
     sent = _seconds(value)
     if sent is None:
         return "bad"
-    got = _seconds(chain[0].rpartition(";")[2]) if chain else None
-    if got is None or abs(sent - got) < 12 * 3600:
+    received = _seconds(chain[0].rpartition(";")[2]) if chain else None
+    if received is None or abs(sent - received) < 12 * 3600:
         return "near"
-    return "ahead" if sent > got else "behind"
+    return "ahead" if sent > received else "behind"
 
 
 def _seconds(value: str) -> int | None:
-    """The seconds since 1970 that a date means, or None."""
+    """Return the seconds from 1970 to a date, or None if it cannot be read."""
     match = _USUAL_DATE.match(value, 0, 100)
     if match is None:
         return _unusual_seconds(value)
@@ -130,7 +133,7 @@ def _seconds(value: str) -> int | None:
 
 
 def _unusual_seconds(value: str) -> int | None:
-    from email.utils import mktime_tz, parsedate_tz  # 9 ms, which usual mail need not pay
+    from email.utils import mktime_tz, parsedate_tz  # 9 ms, which usual dates need not pay
 
     try:
         parsed = parsedate_tz(value[:100])
@@ -139,8 +142,9 @@ def _unusual_seconds(value: str) -> int | None:
         return None
 
 
-def _shape(message: Message) -> Iterator[tuple[str, str]]:
-    yield "parts", _parts(message.structure)
+def _content(message: Message) -> Iterator[Fact]:
+    """Yield what the message is made of."""
+    yield "parts", _PARTS.get(message.structure.partition(" ")[0], "other")
     text = len(message.text)
     yield "text", bucket(text, (1, "0"), (60, "tiny"), (300, "short"), (1500, "middle"), (6000, "long"), last="huge")
     page = message.page
@@ -150,38 +154,25 @@ def _shape(message: Message) -> Iterator[tuple[str, str]]:
         yield "hidden", "little" if len(page.hidden) < max(200, text // 4) else "much"
     if page.scripts:
         yield "script", "yes"
-    for kind in sorted({_kind_of(part.name, part.type) for part in message.attachments}):
+    for kind in sorted({_file(part.name, part.type) for part in message.attachments}):
         yield "file", kind
     yield "letters", _letters(message.subject + " " + message.text[:2000])
-    yield from (("subject", value) for value in _subject(message))
+    for value in _subject(message):
+        yield "subject", value
     if message.defects:
         yield "odd", "defect"
 
 
-def _parts(structure: str) -> str:
-    top = structure.partition(" ")[0]
-    return {
-        "plain": "plain",
-        "html": "page",
-        "alternative": "alternative",
-        "related": "related",
-        "mixed": "mixed",
-        "signed": "signed",
-        "report": "report",
-    }.get(top, "other")
-
-
-def _kind_of(name: str, kind: str) -> str:
-    ending = name.lower().rpartition(".")[2]
-    if ending in _KIND_OF_FILE:
-        return _KIND_OF_FILE[ending]
-    return "image" if kind.startswith("image/") else "document" if kind == "application/pdf" else "other"
+def _file(name: str, mime_type: str) -> str:
+    if kind := _FILE_BY_ENDING.get(name.lower().rpartition(".")[2]):
+        return kind
+    return "image" if mime_type.startswith("image/") else "document" if mime_type == "application/pdf" else "other"
 
 
 def _letters(text: str) -> str:
     if text.isascii():
         return "latin" if _ASCII_LETTER.search(text) else "none"
-    # Of most text in another alphabet than ASCII only a few signs are not ASCII: those are looked at one by one.
+    # Most such text has few characters outside ASCII, and only those are looked at one by one.
     foreign = _ASCII.sub("", text)
     counts = {kind: weight * len(letters.findall(foreign)) for kind, (letters, weight) in _ALPHABETS.items()}
     plain = text.encode("ascii", "ignore")

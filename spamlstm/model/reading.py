@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
 from spamlstm.corpus.paths import MOST_BYTES, begins_like_mail
 from spamlstm.errors import reason_of
-from spamlstm.features import render
+from spamlstm.features.render import render
+from spamlstm.features.windows import cut_windows
 from spamlstm.message.message import Message, parse_message
 from spamlstm.model.policy import NO_EVIDENCE, Evidence
 
@@ -90,11 +91,11 @@ class MessageReader:
         if not_mail(raw):
             return (), Evidence(not_mail=True), ("not mail", *more)
         message = parse_message(raw[:MOST_BYTES] if cut else raw)
-        rendered = render.render(message)
+        rendered = render(message)
         evidence = evidence_of(message)
         if evidence.no_text:
             return (), evidence, (*message.defects, *more)
-        windows = render.windows(rendered, size=self.window_bytes, most=self.max_windows, style=self.style)
+        windows = cut_windows(rendered, size=self.window_bytes, most=self.max_windows, style=self.style)
         return tuple(windows), evidence, (*message.defects, *more)
 
 

@@ -11,7 +11,8 @@ import re
 import sys
 from pathlib import Path
 
-from spamlstm.features.render import BODY, TEXT_VERSION, render, windows
+from spamlstm.features.render import BODY, TEXT_VERSION, render
+from spamlstm.features.windows import cut_windows
 from spamlstm.message.message import parse_message
 
 FILE = Path(__file__).with_name("golden.json")
@@ -260,7 +261,7 @@ MESSAGES: dict[str, bytes] = {
 def rendered(raw: bytes) -> dict[str, list[str]]:
     """Return the text of a message, cut into lines that a diff can show, and its windows if it has many."""
     text = render(parse_message(raw))
-    cut, plain = (windows(text, size=WINDOW_BYTES, most=MAX_WINDOWS, style=style) for style in (True, False))
+    cut, plain = (cut_windows(text, size=WINDOW_BYTES, most=MAX_WINDOWS, style=style) for style in (True, False))
     found = {"text": _SECTION.split(text)}
     if len(cut) > 1:
         found["windows"] = [window.partition(BODY)[2] for window in cut]

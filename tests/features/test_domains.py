@@ -29,17 +29,17 @@ from spamlstm.features.domains import organisational_domain
     ],
 )
 def test_organisation(host, org):
-    """The registrable domain by the public suffix list, with its wildcards and exceptions."""
+    """A host has the registrable domain of the public suffix list, with its wildcards and exceptions."""
     assert organisational_domain(host) == org
 
 
 @given(st.text(max_size=80))
 def test_any_text(host):
-    """Any text has an organisation or none."""
+    """No text raises."""
     organisational_domain(host)
     organisational_domain("xn--" + host + ".com")
 
 
 def test_memory():
-    """Hosts of any length leave little behind."""
+    """The domain of a very long host is short, so it cannot fill the cache."""
     assert len(organisational_domain("a." * 100_000 + "example.org")) < 300

@@ -1,30 +1,31 @@
 from email.utils import mktime_tz, parsedate_tz
 
 import pytest
+from hostile_text import limit
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spamlstm.features.alignment import link_hosts
-from spamlstm.features.facts import VALUES, facts
+from spamlstm.features.links import link_hosts
+from spamlstm.features.render import FACTS, facts
 from spamlstm.features.style import _seconds
 from spamlstm.message.message import parse_message
 
 
-def found(headers: str, body: str = "hello", *, page: bool = False) -> dict[str, str]:
+def facts_of(headers: str, body: str = "hello", *, page: bool = False) -> dict[str, str]:
     kind = "Content-Type: text/html\n" if page else ""
     message = parse_message(f"{headers.strip()}\n{kind}\n{body}".encode())
     return dict(facts(message, link_hosts(message)))
 
 
-def test_closed():
-    """Every fact that is told is listed, with its value."""
+def test_facts_are_listed():
+    """Every fact and its value are listed in FACTS."""
     for raw in (
         b"",
         b"From: a@b.org\nReceived: from x (y [1.2.3.4]) by z; Mon, 1 Jan 2024 00:00:00 +0000\n\nhi",
         b"<a href=//1.2.3.4/>x",
     ):
         message = parse_message(raw)
-        assert all(value in VALUES[name] for name, value in facts(message, link_hosts(message)))
+        assert all(value in FACTS[name] for name, value in facts(message, link_hosts(message)))
 
 
 @pytest.mark.parametrize(
@@ -49,8 +50,8 @@ def test_closed():
     ],
 )
 def test_header(headers, name, value):
-    """Facts of relation say whose an address is, by the public suffix list."""
-    assert found(headers)[name] == value
+    """A header yields the fact that compares it with the sender."""
+    assert facts_of(headers)[name] == value
 
 
 @given(
@@ -64,8 +65,8 @@ def test_header(headers, name, value):
         st.sampled_from(["", " " * 90]),
     ).map("".join)
 )
-def test_dates_are_those_of_the_standard_library(value):
-    """The usual form is read here, for speed, and means what email.utils says of it."""
+def test_dates_as_the_standard_library(value):
+    """A date has the seconds that email.utils gives, also in the usual form, which is read without email.utils."""
     try:
         parsed = parsedate_tz(value[:100])
         expected = mktime_tz(parsed) if parsed else None
@@ -75,15 +76,15 @@ def test_dates_are_those_of_the_standard_library(value):
 
 
 def test_lying_link():
-    """A link that shows one organisation and leads to another's lies."""
+    """A link that shows the host of one organisation and leads to another is lying."""
     lie = '<a href="http://evil.example/">http://bank.example.org/</a>'
     truth = '<a href="http://www.example.org/">http://bank.example.org/</a>'
-    assert found("From: a@example.org", lie, page=True).get("lying") == "yes"
-    assert "lying" not in found("From: a@example.org", truth, page=True)
+    assert facts_of("From: a@example.org", lie, page=True).get("lying") == "yes"
+    assert "lying" not in facts_of("From: a@example.org", truth, page=True)
 
 
 def test_link_hosts():
-    """Hosts come once, in order, without user names that pretend to be one."""
+    """Hosts come once and in order; a user name in a URL is not taken for its host."""
     message = parse_message(
         b"Content-Type: text/html\n\n<a href=http://bank.example@evil.example/>x</a><a href=//evil.example/y>z</a>"
     )
@@ -108,9 +109,6 @@ def test_link_hosts():
     ],
 )
 def test_hostile_header(headers):
-    """Headers of any length are looked at in bounded time."""
-    import time
-
-    start = time.process_time()
-    found(f"From: a@example.org\n{headers}")
-    assert time.process_time() - start < 1
+    """Long headers take less than a second of processor time."""
+    with limit(1):
+        facts_of(f"From: a@example.org\n{headers}")

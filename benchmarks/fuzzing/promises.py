@@ -9,7 +9,8 @@ from functools import partial
 from spamlstm.features.render import MARKS
 from spamlstm.maildir import arrival, headers
 from spamlstm.maildir.content_id import content_id
-from spamlstm.message import html
+from spamlstm.message.html import read_page
+from spamlstm.message.page import Page
 from spamlstm.model import personal_features
 from spamlstm.model.reading import MessageReader, Reading
 from spamlstm.verdict import Judgement, Verdict
@@ -45,9 +46,9 @@ def tag(raw: bytes) -> bytes:
     return headers.tag(raw, SPAM, version="1.0", spam_threshold=0.98)
 
 
-def as_page(raw: bytes) -> html.Page:
+def as_page(raw: bytes) -> Page:
     """The bytes read as one HTML page, without the parts that lie before it in a message."""
-    return html.read_page(raw.decode("utf-8", "replace"))
+    return read_page(raw.decode("utf-8", "replace"))
 
 
 STEPS: dict[str, Callable[[bytes], object]] = {

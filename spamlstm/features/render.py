@@ -10,7 +10,7 @@ from spamlstm.features.links import link_hosts
 from spamlstm.features.normalise import BRACKETS, normalise
 from spamlstm.features.style import STYLE, style
 from spamlstm.message.message import Message
-from spamlstm.message.mime import MAX_VALUE
+from spamlstm.message.mime_headers import MAX_VALUE
 
 # Raised with every change to what `render` or `cut_windows` give for any message: a bundle is bound to one version.
 # tests/features/golden.py has the golden outputs.

@@ -1,4 +1,4 @@
-"""Bytes of mail to text, whatever charset they claim: never raises, and says when it had to guess."""
+"""Bytes of mail to text, in the charset that they claim or a guessed one. No input raises an exception."""
 
 import binascii
 import codecs
@@ -7,7 +7,7 @@ import sys
 from encodings.aliases import aliases
 from functools import lru_cache
 
-# What senders call a charset and what their bytes are: each right-hand side is a superset that real mail needs.
+# Senders label supersets of a charset with its name: the codec on the right reads both.
 _SUPERSETS = {
     "ascii": "utf-8",
     "iso8859-1": "cp1252",
@@ -18,8 +18,8 @@ _SUPERSETS = {
     "big5": "big5hkscs",
     "iso8859-9": "cp1254",
 }
-# Labels that Python has no alias for, and codecs that stand in no alias table.
-_MORE = {
+# Labels that Python does not know, and codecs that are missing in its table of aliases.
+_MORE_LABELS = {
     "windows_874": "cp874",
     "x_sjis": "cp932",
     "x_gbk": "gb18030",
@@ -27,27 +27,29 @@ _MORE = {
     "utf8mb4": "utf-8",
     **{name: name for name in ("koi8_u", "koi8_t", "utf_8_sig", "cp720", "cp737", "cp856", "cp874", "cp1006")},
 }
-# Asking Python for a codec that it lacks searches the disk and is remembered for ever: only known names may ask.
+# A lookup of an unknown codec searches the disk, and Python keeps the result for ever: only known names are looked up.
 _KNOWN = frozenset(aliases) | frozenset(aliases.values())
-# Codecs that are no charset of mail, or whose cost is not linear, or that make halves of characters.
+# Codecs that are no charset of mail, whose cost is not linear, or that yield surrogates.
 _REFUSED = {"idna", "punycode", "unicode_escape", "raw_unicode_escape", "undefined", "mbcs", "oem", "utf-7"}
 _SEPARATORS = re.compile(r"[^a-z0-9.]+")
 _ENCODED_WORD = re.compile(r"=\?([^?*\s]{1,40})(?:\*[^?\s]{0,20})?\?([bBqQ])\?([^?]*)\?=(\s+(?==\?))?")
+# Encoded words are decoded in so many characters of a value.
 _MAX_WORDS = 20_000
-# What only its own charset looks like, of bytes that are not UTF-8: pairs of one lead byte and what follows it.
+# For bytes that are not UTF-8: pairs of a lead byte and a trail byte that are typical of a codec, and the share of the
+# bytes above 127 that they must make up.
 _PAIRS = (
     ("cp932", re.compile(rb"[\x82\x83][\x40-\xf1]"), 0.4),
     ("euc_jp", re.compile(rb"[\xa4\xa5][\xa1-\xf6]"), 0.4),
     ("cp949", re.compile(rb"[\xa1-\xa3\xb0-\xc8][\xa1-\xfe]"), 0.9),
     ("gb18030", re.compile(rb"[\xa1-\xf7][\xa1-\xfe]"), 0.9),
 )
-# Cyrillic fills the upper 64 values, word for word; western letters there stand alone or in pairs.
+# Cyrillic words consist of the upper 64 values; western letters there stand alone or in pairs.
 _CYRILLIC = re.compile(rb"[\xc0-\xff]{3,}")
-_ASCII = bytes(range(0x80))
+ASCII = bytes(range(0x80))
 _NOT_BASE64 = bytes(set(range(0x100)) - set(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"))
-# Python makes an exception of each byte that a codec of one byte a letter, UTF-16 or UTF-32 cannot read: 1 s for a MB.
+# Python raises an exception for each byte that a single-byte codec, UTF-16 or UTF-32 cannot read: 1 s for 1 MB.
 _MAX_UNREADABLE, _PIECE = 10_000, 4096
-_MARKS = {
+_BYTE_ORDER_MARKS = {
     "utf-16": (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE),
     "utf-32": (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE),
 }
@@ -55,10 +57,10 @@ _MARKS = {
 
 @lru_cache(maxsize=256)
 def codec_name(charset: str) -> str | None:
-    """The Python codec that reads mail labelled `charset`, or None if there is none that may be used."""
+    """Return the Python codec that reads mail labelled `charset`, or None if there is none that may be used."""
     key = _SEPARATORS.sub("_", charset[:60].lower()).strip("_")
-    if key in _MORE:
-        return _MORE[key]
+    if key in _MORE_LABELS:
+        return _MORE_LABELS[key]
     if key not in _KNOWN and key.replace(".", "_") not in _KNOWN:
         return None
     try:
@@ -71,11 +73,11 @@ def codec_name(charset: str) -> str | None:
 
 
 def decode(data: bytes, charset: str = "", *, cut: bool = False) -> tuple[str, bool]:
-    """`data` as text, and whether the label was right (False: it was missing or wrong and the charset was guessed).
+    """Return `data` as text, and whether the label was right. If it is missing or wrong, the charset is guessed.
 
-    `cut` allows for a character that is split at either end.
+    `cut` allows for a split character at either end.
     """
-    if data.isascii() and not (charset and _hides_in_ascii(data, charset.lower())):
+    if data.isascii() and not (charset and _differs_from_ascii(data, charset.lower())):
         return data.decode("ascii"), True
     name = codec_name(charset) if charset else None
     if name:
@@ -88,40 +90,43 @@ def decode(data: bytes, charset: str = "", *, cut: bool = False) -> tuple[str, b
     return guess(data, name), False
 
 
-def _hides_in_ascii(data: bytes, charset: str) -> bool:
-    """Whether bytes below 128 may be other letters than those of ASCII."""
+def _differs_from_ascii(data: bytes, charset: str) -> bool:
+    """Return whether bytes below 128 may stand for other characters than those of ASCII."""
     return charset.startswith(("iso-2022", "hz")) or (charset.startswith(("utf-16", "utf-32")) and b"\0" in data)
 
 
 def guess(data: bytes, claimed: str | None = None) -> str:
-    """UTF-16 by its marks, UTF-8 if it is, else the codec `claimed`, else what the pairs of bytes look like."""
+    """Decode as UTF-16 if its marks or NULs stand in `data`, or as UTF-8 if valid, or with the codec `claimed`.
+
+    Without `claimed`, the bytes suggest a codec.
+    """
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return _replaced(data, "utf-16")
     nuls = data[:400].count(0)
     if nuls * 3 > min(len(data), 400):
         return _replaced(data, "utf-16-le" if data[1:2] == b"\0" else "utf-16-be")
-    # A cut may have split the last character; up to three bytes of it are no evidence against UTF-8.
+    # A cut may split the last character: up to three bytes at the end may be wrong in UTF-8.
     for end in (len(data), len(data) - 1, len(data) - 2, len(data) - 3):
         try:
             return data[:end].decode("utf-8")
         except UnicodeDecodeError:
             continue
     if claimed == "utf-8":
-        # Holes in UTF-8 are damage; where nearly all is holes, the label is wrong.
+        # A few unreadable bytes are damage. If half of the bytes above 127 are unreadable, the label is wrong.
         text = _replaced(data, claimed)
-        if text.count("\ufffd") * 2 < len(data.translate(None, _ASCII)):
+        if text.count("\ufffd") * 2 < len(data.translate(None, ASCII)):
             return text
         claimed = None
     return _replaced(data, claimed or _looks_like(data[:2000]))
 
 
 def _replaced(data: bytes, name: str) -> str:
-    """`data` by a codec, with U+FFFD for what it cannot read. UTF-16 and UTF-32 of little else are cut."""
+    """Decode with U+FFFD for unreadable bytes. UTF-16 and UTF-32 with too many of those are cut."""
     if table := _table(name):
         return codecs.charmap_decode(data, "strict", table)[0]
     if not name.startswith(("utf-16", "utf-32")):
         return data.decode(name, "replace")
-    if name in _MARKS and not data.startswith(_MARKS[name]):
+    if name in _BYTE_ORDER_MARKS and not data.startswith(_BYTE_ORDER_MARKS[name]):
         name += "-le" if sys.byteorder == "little" else "-be"
     decoder = codecs.getincrementaldecoder(name)("replace")
     pieces: list[str] = []
@@ -136,7 +141,7 @@ def _replaced(data: bytes, name: str) -> str:
 
 @lru_cache(maxsize=64)
 def _table(name: str) -> str:
-    """What each byte means in a codec of one byte a letter, U+FFFD where it means nothing; '' for other codecs."""
+    """Return the character of each byte in a single-byte codec (U+FFFD if unassigned), or '' for other codecs."""
     from importlib import import_module
 
     if codecs.lookup(name).name in ("utf-8", "ascii", "iso8859-1"):
@@ -147,18 +152,18 @@ def _table(name: str) -> str:
 
 
 def _looks_like(data: bytes) -> str:
-    """The codec of unlabelled text; western European unless the bytes say otherwise."""
-    high = data.translate(None, _ASCII)
+    """Return a codec for unlabelled text: western European unless the bytes suggest another."""
+    high = data.translate(None, ASCII)
     if len(high) < 8 or len(high) * 3 < len(data.translate(None, b" \r\n\t0123456789.,-")):
         return "cp1252"
     if sum(map(len, _CYRILLIC.findall(data))) >= 0.8 * len(high):
-        # KOI8-R has its small letters in the lower half of these, Windows-1251 in the upper.
+        # KOI8-R has its small letters in the lower half of these values, Windows-1251 in the upper.
         return "koi8_r" if sum(map(high.count, range(0xC0, 0xE0))) * 2 > len(high) else "cp1251"
     return next((name for name, pair, share in _PAIRS if 2 * len(pair.findall(data)) >= share * len(high)), "cp1252")
 
 
 def decode_words(value: str) -> str:
-    """A header value with its RFC 2047 encoded words read; words that cannot be read stay as they are."""
+    """Decode the RFC 2047 encoded words of a header value; words that cannot be read stay as they are."""
     if "=?" not in value:
         return value
     out: list[str] = []
@@ -166,24 +171,23 @@ def decode_words(value: str) -> str:
     for match in _ENCODED_WORD.finditer(value[:_MAX_WORDS]):
         between = value[last : match.start()]
         last = match.end()
-        # Characters may be split between two adjacent words of one charset, so bytes are joined before decoding.
+        # Two adjacent words of one charset may share a character, so their bytes are joined before decoding.
         if pending and (between or match[1].lower() != charset):
             out.append(decode(pending, charset)[0])
             pending = b""
         out.append(between)
         charset = match[1].lower()
-        pending += decode_base64(match[3].encode("ascii", "ignore")) if match[2] in "bB" else _decode_q(match[3])
+        if match[2] in "bB":
+            pending += decode_base64(match[3].encode("ascii", "ignore"))
+        else:
+            pending += binascii.a2b_qp(match[3].encode("utf-8", "replace"), header=True)
     if pending:
         out.append(decode(pending, charset)[0])
     return "".join(out) + value[last:]
 
 
-def _decode_q(text: str) -> bytes:
-    return binascii.a2b_qp(text.encode("utf-8", "replace"), header=True)
-
-
 def decode_base64(data: bytes) -> bytes:
-    """As many bytes as broken base64 still holds: foreign characters are skipped, missing padding is supplied."""
+    """Decode base64, also broken: foreign characters are skipped, missing padding is supplied."""
     try:
         return binascii.a2b_base64(data)
     except binascii.Error:

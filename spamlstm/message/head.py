@@ -1,13 +1,13 @@
-"""The header block at the top of raw mail: where it ends, and how headers of some names are left out of it.
+"""The header block of raw mail: where it ends, and the block without headers of certain names.
 
-A message of 64 MB may be headers to its last byte. So time grows with the number of bytes only, and no object is made
-for each header or each line: the block is taken in pieces, and one pattern deals with a whole piece.
+A message of 64 MB may consist of headers. So time grows with the number of bytes only, and no object is made for each
+header or line: the block is read in pieces, and one pattern handles a whole piece.
 """
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-# The size of a piece. A header that is larger is a piece of its own.
+# The size of a piece. A larger header is a piece of its own.
 BLOCK = 256 << 10
 
 _HEADER_START = re.compile(rb"\n[^ \t]")
@@ -15,10 +15,10 @@ _LAST_HEADER_START = re.compile(rb".*\n(?=[^ \t])", re.DOTALL)
 
 
 def end_of_head(raw: bytes, start: int = 0) -> int:
-    """Where the first blank line at or behind `start` begins; `len(raw)` if there is none. A line begins at `start`."""
+    """Return where the first blank line at or after `start`, the beginning of a line, begins; or `len(raw)`."""
     if raw.startswith((b"\n", b"\r\n"), start):
         return start
-    # Piece by piece: a body with line ends of one kind is not searched to its end for those of the other kind.
+    # In pieces, so that a body with line ends of one kind is not searched to its end for those of the other kind.
     for at in range(start, len(raw), BLOCK):
         unix = raw.find(b"\n\n", at, at + BLOCK + 1)
         dos = raw.find(b"\n\r\n", at, (at + BLOCK if unix < 0 else unix) + 2)
@@ -28,16 +28,13 @@ def end_of_head(raw: bytes, start: int = 0) -> int:
 
 
 def end_of_header(raw: bytes, start: int, end: int) -> int:
-    """Where the header, or the folded line, that begins at `start` ends with all folded lines behind it."""
+    """Return where the header, or folded line, at `start` ends together with the folded lines after it."""
     found = _HEADER_START.search(raw, start, end)
     return found.start() + 1 if found else end
 
 
 class HeaderNames:
-    """Headers of certain names, as a part of a header block; upper and lower case are alike.
-
-    A name that ends in `*` stands for all names that begin so.
-    """
+    """Names of headers, in any case, and the search for such headers. `x-a*` stands for all names that begin so."""
 
     def __init__(self, *names: str) -> None:
         name = _any_of(names).encode()
@@ -47,14 +44,14 @@ class HeaderNames:
         self._several = re.compile(rb"\n(?:" + name + rb"[ \t]*+:[^\n]*+(?:\n[ \t][^\n]*+)*+\n?+)++")
 
     def find(self, raw: bytes, start: int, end: int) -> int:
-        """Where the first of these headers in raw[start:end] begins; `end` if there is none."""
+        """Return where the first of these headers in raw[start:end] begins, or `end`."""
         if self._first.match(raw, start, end):
             return start
         found = self._next.search(raw, start, end)
         return found.start() + 1 if found else end
 
     def skip(self, raw: bytes, start: int, end: int) -> int:
-        """The first place at or behind `start` where none of these headers begins."""
+        """Return the first place at or after `start` where none of these headers begins."""
         for at, stop in _pieces(raw, start, end):
             if stop - at > BLOCK:
                 if not self._first.match(raw, at, end):
@@ -67,7 +64,7 @@ class HeaderNames:
         return end
 
     def left_out(self, raw: bytes, start: int, end: int) -> Iterator[memoryview]:
-        """raw[start:end] without these headers, in pieces; a header begins at `start`, and `end` ends one."""
+        """Yield raw[start:end], which is whole headers, without these headers and in pieces."""
         view = memoryview(raw)
         first = self.find(raw, start, end)
         yield view[start:first]
@@ -80,7 +77,7 @@ class HeaderNames:
 
 
 def _pieces(raw: bytes, start: int, end: int) -> Iterator[tuple[int, int]]:
-    """raw[start:end] in pieces of whole headers: where each begins and ends; none but a single header is over BLOCK."""
+    """Yield the start and end of pieces of whole headers. Only a piece of one header is larger than BLOCK."""
     while start < end:
         if end - start <= BLOCK:
             stop = end
@@ -93,7 +90,7 @@ def _pieces(raw: bytes, start: int, end: int) -> Iterator[tuple[int, int]]:
 
 
 def _any_of(names: Sequence[str], *, top: bool = True) -> str:
-    """A pattern of these names, as a tree: `re` tries many alternatives of the same beginning one after the other."""
+    """Return a pattern of these names as a tree, as `re` tries alternatives with the same beginning one by one."""
     rests: dict[str, list[str]] = {}
     for name in names:
         rests.setdefault(name[:1], []).append(name[1:])
@@ -104,7 +101,7 @@ def _any_of(names: Sequence[str], *, top: bool = True) -> str:
     options += [""] if ends else []
     if len(options) == 1:
         return options[0]
-    # One look at the next letter, or two, before each alternative is tried; unless the name may end here.
+    # A look at the next letter, or two, before the alternatives are tried; unless the name may end here.
     ahead = "" if ends else f"(?={_one_of(rests)}{_one_of(name[1] for name in names) if top else ''})"
     return f"{ahead}(?:{'|'.join(options)})"
 

@@ -1,8 +1,8 @@
-"""HTML to what a reader sees, and apart from it what is there but not seen, where links lead, forms and images.
+"""HTML to a Page: what a reader sees, and apart from it the hidden text, where links lead, forms and images.
 
-The tree is lexbor's, which is as patient as a browser: a page of 44 KB can make it allocate 1.6 GB, one of 400 KB can
-keep it busy for 12 seconds. So a page is tamed first, and what its tree costs is estimated; beyond the budget of its
-message it is read as plain text. docs/decisions/0002-own-parser.md has the cases.
+lexbor builds the tree, without limits: a page of 44 KB can make it allocate 1.6 GB, and one of 400 KB can keep it busy
+for 12 seconds. So a page is tamed first and the cost of its tree is estimated. A page beyond the budget of its message
+is read as plain text. docs/decisions/0002-own-parser.md has the cases.
 """
 
 from collections.abc import Iterable
@@ -11,27 +11,24 @@ from typing import Any
 from spamlstm.message.html_cost import Budget, TooComplexError, pay, shorten, tame
 from spamlstm.message.html_hidden import take_hidden
 from spamlstm.message.html_plain import read_plain
-from spamlstm.message.page import EMPTY, MAX_LINKS, Link, Page, join, part_blocks, tidy
+from spamlstm.message.page import MAX_LINKS, UNSEEN, Link, Page, part_blocks, tidy
 
-__all__ = ["EMPTY", "MAX_LINKS", "Budget", "Link", "Page", "join", "read_page"]
+# Fewer visible characters than this, without images, mean that colours were misread.
+_MIN_VISIBLE = 100
 
-MIN_LETTER = 100
-
-_UNSEEN = ["script", "style", "title", "noscript", "template"]
 _LEADING = "a[href], area[href], form, input[type=password], img"
 _LINKING = ("a", "area", "form")
-# lexbor's option that keeps scripts' view of changes out: the selected option of a list is looked for again with each
-# option added, which costs the square of their number.
+# An option of lexbor that sends no events to scripts. With events it searches for the selected option of a list again
+# with each option added, which costs the square of their number.
 _WITHOUT_EVENTS = 1
 # Steps (see html_cost) for each tag that the text of a link may walk over.
 _PER_LINK = 2
 
 
 def read_page(source: str, budget: Budget | None = None) -> Page:
-    """One HTML part. Whatever is no HTML comes back as the text it is.
+    """Return an HTML part as a Page. Text that is no HTML comes back unchanged.
 
-    `budget` is shared by the pages of one message. A page that would cost more steps than are left is read as plain
-    text, and `complex` says so.
+    The pages of one message share `budget`. A page that would cost more steps than are left is read as plain text.
     """
     size = len(source)
     shown, short = shorten(source)
@@ -53,7 +50,7 @@ def _read_tree(source: bytes, budget: Budget, *, size: int, cut: bool) -> Page:
     tree: Any = LexborHTMLParser(part_blocks(source), options=_WITHOUT_EVENTS)
     scripts = len(tree.css("script"))
     sheet = b"<style" in low and _paints(low)
-    tree.strip_tags(_UNSEEN)
+    tree.strip_tags(list(UNSEEN))
     leading = [(node.tag, node) for node in tree.css(_LEADING)]
     linking = [node for tag, node in leading if tag in _LINKING][:MAX_LINKS]
     budget.spend(len(linking) * low.count(b"<") * _PER_LINK)
@@ -63,14 +60,14 @@ def _read_tree(source: bytes, budget: Budget, *, size: int, cut: bool) -> Page:
     hidden, faint = take_hidden(tree, budget, sheet=sheet)
     body = tree.body
     visible = tidy(body.text(deep=True, separator="")) if body is not None else ""
-    if faint and len(visible) < MIN_LETTER and not images:
-        # Colours that would leave the reader nothing were misread: a style sheet or a picture lies below.
+    if faint and len(visible) < _MIN_VISIBLE and not images:
+        # Almost nothing else is visible, so a style sheet or a picture must paint another background.
         hidden, visible = hidden[len(faint) :].lstrip("\n"), f"{faint}\n{visible}".strip()
     return Page(visible, hidden, links, images, forms, scripts, size, cut)
 
 
 def _paints(low: bytes) -> bool:
-    """Whether a page in lower case names a background before its last style sheet ends, if one ends at all."""
+    """Return whether a page in lower case names a background before the end of a style sheet, or has no such end."""
     named = low.find(b"background")
     return named >= 0 and (low.find(b"</style", named) >= 0 or b"</style" not in low)
 

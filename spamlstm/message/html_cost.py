@@ -1,45 +1,45 @@
-"""What it costs to build the tree of a page, estimated before the tree is built, and the budget that pays for it.
+"""The cost of the tree of a page, estimated before the tree is built, and the budget that it is taken from.
 
-lexbor builds the tree of a browser, and parts of that work grow with the square of the page. They can't be interrupted,
-so the estimate counts what they depend on, from above. docs/decisions/0002-own-parser.md has the cases.
+lexbor builds the tree of a browser. Parts of that work grow with the square of the page and cannot be interrupted, so
+the estimate is an upper bound. docs/decisions/0002-own-parser.md has the cases.
 """
 
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable
 
-# One step is about 5 ns of processor time: a look at one open element. This is 240 ms for all pages of a message.
+# One step is a look at one open element, about 5 ns of processor time: 240 ms for all pages of a message.
 MAX_STEPS = 48_000_000
 
-# Characters of one page that are read; Gmail shows 102 KB.
+# The characters of one page that are read, in its head and its tail; Gmail shows 102 KB.
 PAGE_HEAD, PAGE_TAIL = 192 * 1024, 64 * 1024
-# Fewer tags than this need no taming.
+# A page with fewer tags need not be tamed.
 MIN_TAGS = 1_200
 MAX_TAG = 8_000
 _WINDOW = MAX_TAG // 2
-# Every formatting tag left open is made again in each block that follows: distinct ones times tags is the cost.
+# Each block reopens every formatting tag that is left open: the cost is the distinct formatting tags times the tags.
 MAX_REOPENED = 100_000
 
-# Steps for each tag and each character, whatever the page does: the parser and our own passes.
+# Steps for each tag and each character of any page, for the parser and our own passes.
 _PER_TAG, _PER_CHARACTER = 400, 2
-# Steps for one formatting element that is made again, for each attribute of it, and the characters copied in one step.
+# Steps for one reopened formatting element, for each of its attributes, and the characters copied in one step.
 _REOPENED, _REOPENED_ATTRIBUTE, _COPIED = 90, 60, 4
-# Stretches of this many characters are looked at for a place where a tag ends, however its quotes are read.
+# The page is searched in stretches of so many characters for places where a tag ends, however its quotes are read.
 _STRETCH = 1_000
-# A tag that covers no such stretch lies in two of them. It takes three characters for an attribute unlike the others.
+# A tag that covers no stretch lies in two of them. Each attribute that differs from the others takes three characters.
 _MOST_IN_STRETCHES = 2 * _STRETCH // 3
-# A tag up to this length has too few attributes to be compared with each other.
+# The attributes of a tag up to this length are too few for their comparison to count.
 _SHORT_TAG = 128
-# So many attributes are not worth a closer count, and so many steps are not.
+# Fewer attributes, or steps, are not worth a closer count.
 _FEW, _FEW_STEPS = 20, 1_000_000
-# A page from this size has too many attributes for the roughest estimate.
+# A page of this size has too many attributes for the roughest estimate.
 _LARGE = 32_000
-# Tags are searched for again from each `<` when quotes hide their ends; this often the characters of the page.
+# If quotes hide the ends of tags, each tag is searched for from its `<`: in all, over so many times the page.
 _MOST_SEARCHED = 8
 
 _FORMATTING_NAMES = r"<(?:b|big|code|em|font|i|nobr|s|small|strike|strong|tt|u)\b"
 _FORMATTING = re.compile(_FORMATTING_NAMES, re.IGNORECASE)
-# A formatting tag that is written so plainly that any two which differ do so in their letters.
+# A formatting tag without syntax errors: two of them are the same formatting only if their text is the same.
 _PLAIN_FORMATTING = re.compile(
     _FORMATTING_NAMES + r"(?:\s++[\w:-]++(?:\s*+=\s*+(?:\"[^\"<>]*+\"|'[^'<>]*+'|[\w#%.:;+-]++))?+)*+\s*+>",
     re.IGNORECASE,
@@ -47,10 +47,10 @@ _PLAIN_FORMATTING = re.compile(
 _ANY_FORMATTING = re.compile(_FORMATTING_NAMES.replace("<", "</?") + r"[^<>]*>?", re.IGNORECASE)
 _ROOT = re.compile(r"<(?:body|html)\b", re.IGNORECASE)
 
-# These are for pages in lower case. Links are made again as well; attributes of a second <body> go to the first.
+# For pages in lower case. Links are reopened like formatting; the attributes of a second <body> go to the first.
 _REOPENING = re.compile(rb"(?:[abisu]|big|code|em|font|nobr|small|str(?:ike|ong)|tt)(?![^\s/>])")
 _MERGED = re.compile(rb"(?:body|html)(?![^\s/>])")
-# How the names of both begin. Nearly all tags of a page are sorted out by this.
+# The beginnings of both: nearly all other tags of a page are sorted out by these.
 _BEGINNINGS = frozenset(
     [
         name + end
@@ -61,7 +61,7 @@ _BEGINNINGS = frozenset(
 )
 _NO_SEPARATORS = bytes(set(range(256)) - set(b" \t\n\f\r/\"'"))
 _LETTER = re.compile(rb"/?[a-z]")
-# Attributes of end tags count as well: they are read and thrown away.
+# End tags count as well: their attributes are read and thrown away.
 _START = re.compile(rb"<(?=/?[a-z])")
 # A start tag and its attributes as the HTML standard reads them.
 _ATTRIBUTE_TEXT = (
@@ -70,44 +70,44 @@ _ATTRIBUTE_TEXT = (
 )
 _ATTRIBUTE = re.compile(_ATTRIBUTE_TEXT)
 _WHOLE_TAG = re.compile(rb"</?[a-z][^ \t\n\f\r/>]*+(?:" + _ATTRIBUTE_TEXT + rb")*+[ \t\n\f\r/]*+>")
-# The end of a tag, whatever stands before it, but for a value in single quotes.
+# The end of a tag, unless a value in single quotes is open.
 _SURE_END = re.compile(rb"=\"[^\"'<>=]*+\">")
 _SINGLE_QUOTED = re.compile(rb"=[ \t\n\f\r]*+'")
-# A quote that begins a value which does not end in its tag, where tags are put together with `<` between them.
+# In tags joined by `<`: a quote that opens a value which does not end in its tag.
 _HIDDEN_END = re.compile(rb"=[ \t\n\f\r]*+(?:\"[^\"<]*+(?:<|\Z)|'[^'<]*+(?:<|\Z))")
-# The value of an attribute, with its equals sign, where tags are put together with `<` between them; and what is then
-# left of a value that does not end in its tag.
+# In tags joined by `<`: the value of an attribute with its equals sign, and what is left of a value without an end once
+# the others are removed.
 _VALUE = re.compile(rb"(?<![ \t\n\f\r/\"'])=[ \t\n\f\r]*+(?:\"[^\"<]*+\"|'[^'<]*+'|[^ \t\n\f\r>\"'<][^ \t\n\f\r><]*+)")
 _UNCLOSED = re.compile(rb"=[ \t\n\f\r]*+[\"']")
 
 
 class TooComplexError(Exception):
-    """The pages of a message cost more steps than there are."""
+    """The pages of a message cost more steps than are left."""
 
 
 class Budget:
-    """The steps that all pages of one message may take together. Without it 500 pages could each take their fill."""
+    """The steps that all pages of one message may take together, as a message may have 500 pages."""
 
     def __init__(self, steps: int = MAX_STEPS) -> None:
         self.left = steps
 
     def spend(self, steps: int) -> None:
-        """Take `steps`, or none and raise TooComplexError if fewer are left."""
+        """Take `steps`, or raise TooComplexError and take none if fewer are left."""
         if steps > self.left:
             raise TooComplexError
         self.left -= steps
 
 
 def shorten(source: str) -> tuple[str, bool]:
-    """The head and the tail of a page that is too long, and whether it was."""
+    """Return the page, or the head and the tail of one that is too long, and whether it was shortened."""
     if len(source) <= PAGE_HEAD + PAGE_TAIL:
         return source, False
     return f"{source[:PAGE_HEAD]}\n{source[-PAGE_TAIL:]}", True
 
 
 def tame(source: str) -> tuple[str, bool]:
-    """The page with what would cost lexbor the square of its length cut out, and whether anything was."""
-    # A piece that is too long holds one of these windows whole.
+    """Return the page without what would cost lexbor the square of its length, and whether anything was cut."""
+    # A text between two `<` that is too long contains one of these windows.
     long = any(source.find("<", begin, begin + _WINDOW) < 0 for begin in range(0, len(source) - _WINDOW + 1, _WINDOW))
     if not long and source.count("<") < MIN_TAGS - 1:
         return source, False
@@ -128,7 +128,7 @@ def tame(source: str) -> tuple[str, bool]:
 
 
 def _end_tag(piece: str) -> str:
-    """What follows a `<`; a tag that does not end is ended, whatever quotes it has open."""
+    """Return the text after a `<`, with an end and closed quotes for a tag that has no end."""
     if ">" in piece[:MAX_TAG]:
         return piece
     _, end, rest = piece.partition(">")
@@ -136,22 +136,21 @@ def _end_tag(piece: str) -> str:
 
 
 def pay(low: bytes, budget: Budget) -> None:
-    """Take from the budget the steps that the tree of a page takes at most. `low` is the page in UTF-8 and lower case.
+    """Take the most steps that the tree of a page may cost from the budget. `low` is the page in UTF-8 and lower case.
 
-    The estimate holds however the page is read, as what looks like a tag may lie in a comment, a script or a quote:
-    everything that could be a tag counts. The estimate that takes the least time comes first, and will do if it is
-    small beside what is left.
+    What looks like a tag may lie in a comment, a script or a quote, so everything that could be a tag counts. The
+    fastest estimate comes first and is used if it is small compared with what is left.
 
     Raises:
         TooComplexError: fewer steps are left.
 
     """
     tags, size = low.count(b"<"), len(low)
-    # Each tag may look at each open element, and with no tag ever closed there are as many of those.
+    # Each tag may look at each open element, which may be as many as there are tags.
     budget.spend(tags * (tags + _PER_TAG) + size * _PER_CHARACTER)
     attributes = _most_attributes(low)
     if size < _LARGE:
-        # At worst half of the tags are formatting that the others make again, and all attributes are those of one tag.
+        # At worst half of the tags are formatting that the others reopen, and all attributes belong to one tag.
         reopened = tags * (tags * _REOPENED // 4 + attributes * _REOPENED_ATTRIBUTE // 2)
         worst = reopened + attributes**2 // 2 + _looked_up(attributes)
         if worst <= budget.left * 3 // 4:
@@ -168,9 +167,9 @@ def pay(low: bytes, budget: Budget) -> None:
 
 
 def _likely(low: bytes, tags: int, steps: int, most: int) -> int:
-    """`steps` and those for attributes and formatting, from above, of a page without tricks; 0 if it may have any.
+    """Return a bound for `steps` and those for attributes and formatting, or 0 if quotes may hide the ends of tags.
 
-    Also 0 if they are more than `most`, as a closer count may find fewer.
+    The result is also 0 if the bound is above `most`, as a closer count may find fewer.
     """
     if steps > most or (b"'" in low and _SINGLE_QUOTED.search(low)):
         return 0
@@ -183,17 +182,17 @@ def _likely(low: bytes, tags: int, steps: int, most: int) -> int:
 
 
 def _are_whole(tags: list[bytes]) -> bool:
-    """Whether what looks like tags ends where it seems to, and no quote hides the end of any."""
+    """Return whether all these tags end where they seem to: no quote hides an end."""
     return not _HIDDEN_END.search(b"<".join(tags)) or all(
         _WHOLE_TAG.fullmatch(b"<%b>" % tag) for tag in tags if _HIDDEN_END.search(tag)
     )
 
 
 def _compared_in_stretches(low: bytes) -> int:
-    """At least what `_compared` says of all tags, if no value is in single quotes.
+    """Return at least the result of `_compared` for all tags, if no value is in single quotes.
 
-    A stretch in which a tag surely ends lies in no single tag. One without double quotes adds nothing to a tag that has
-    a value open, and ends any other.
+    A stretch in which a tag surely ends does not lie within one tag. A stretch without double quotes adds no attribute
+    to a tag with an open value, and ends any other tag.
     """
     steps = len(low) * _MOST_IN_STRETCHES**2 // (4 * _STRETCH)
     open_since = -1
@@ -209,26 +208,26 @@ def _compared_in_stretches(low: bytes) -> int:
 
 
 def _compared_in(stretches: bytes) -> int:
-    """What `_compared` says if it is all one tag, with those stretches that it begins and ends in."""
+    """Return the result of `_compared` if the stretches, and those before and after them, are one tag."""
     return (_most_attributes(stretches) + _MOST_IN_STRETCHES) ** 2 // 2
 
 
 def _all_tags(low: bytes) -> tuple[list[bytes], int]:
-    """What follows each `<`, to the end of the tag that it may begin, without the `>`; and the attributes of all."""
+    """Return the text after each `<` up to the `>` of the tag that may begin there, and the attributes of all tags."""
     parted = [piece.partition(b">") for piece in low.split(b"<")[1:]]
     every = [tag for tag, _, _ in parted]
     bare = _VALUE.sub(b"", b"<".join(every))
     if any(not end and _LETTER.match(tag) for tag, end, _ in parted) or (
         _UNCLOSED.search(bare) and any(_LETTER.match(tag) and not _WHOLE_TAG.fullmatch(b"<%b>" % tag) for tag in every)
     ):
-        # A tag may go on behind the next `<`, or a quote hide the end of one.
+        # A tag may go on after the next `<`, or a quote may hide its end.
         every = list(_every_tag(low))
         return every, sum(map(_about, every))
     return every, _most_attributes(bare)
 
 
 def _every_tag(low: bytes) -> Iterable[bytes]:
-    """What follows each `<` that begins a tag, to the end of the tag."""
+    """Yield the text after each `<` that begins a tag, up to the end of the tag."""
     room = len(low) * _MOST_SEARCHED
     for start in _START.finditer(low):
         tag = _WHOLE_TAG.match(low, start.start())
@@ -240,28 +239,28 @@ def _every_tag(low: bytes) -> Iterable[bytes]:
 
 
 def _attributes(tag: bytes) -> int:
-    """How many attributes a tag has. The pattern finds the name of the tag as well."""
+    """Return how many attributes a tag has. The pattern also finds the name of the tag."""
     return len(_ATTRIBUTE.findall(tag)) - 1
 
 
 def _about(tag: bytes) -> int:
-    """How many attributes a tag has, or a few more."""
+    """Return how many attributes a tag has, or a few more."""
     most = _most_attributes(tag)
     return most if most < _FEW else _attributes(tag)
 
 
 def _most_attributes(tag: bytes) -> int:
-    """At least as many as a tag has, in a tenth of the time: each stands behind white space, a slash or a quote."""
+    """Return a bound for the attributes in a tenth of the time: each follows white space, a slash or a quote."""
     return len(tag.translate(None, _NO_SEPARATORS))
 
 
 def _compared(tags: list[bytes]) -> int:
-    """Each attribute of a tag is compared with those before it."""
+    """Return the steps to compare each attribute of a tag with those before it."""
     return sum(_about(tag) ** 2 for tag in tags) // 2
 
 
 def _moved(some: list[bytes], tags: int) -> int:
-    """The steps for attributes that go to the first <body> or <html>, and for formatting that is made again."""
+    """Return the steps for attributes that go to the first <body> or <html>, and for reopened formatting."""
     merged = list(filter(_MERGED.match, some))
     starts = list(filter(_REOPENING.match, some))
     steps = _compared([b" ".join(merged)]) if len(merged) > 2 else 0
@@ -270,9 +269,9 @@ def _moved(some: list[bytes], tags: int) -> int:
 
 
 def _reopened(starts: list[bytes], tags: int, attributes: Callable[[bytes], int]) -> int:
-    """Formatting left open is made again once a tag has closed it: up to three of the same kind, one link at a time.
+    """Return the steps to reopen formatting that a tag has closed: up to three tags of the same kind, and one link.
 
-    Of the tags that begin formatting only links and <nobr> close any.
+    Of the tags that begin formatting, only links and <nobr> close others.
     """
     links = [tag for tag in starts if tag[:1] == b"a"]
     most, longest = max(map(attributes, links), default=0), max(map(len, links), default=0)
@@ -285,5 +284,5 @@ def _reopened(starts: list[bytes], tags: int, attributes: Callable[[bytes], int]
 
 
 def _looked_up(attributes: int) -> int:
-    """The name of each attribute is looked up in one of 128 chains, which a page can choose to be the same."""
+    """Return the steps to look up each name in one of 128 chains; a page can choose names of the same chain."""
     return attributes**2 // 4

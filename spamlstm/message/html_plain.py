@@ -1,31 +1,29 @@
-"""A page read as plain text: no tree, one scan from the beginning to the end, at a cost that grows with its length.
+"""A page read as plain text, without a tree: the cost grows with its length, not with the square of it.
 
-What a reader sees and where links lead is kept, as well as the tags alone can tell.
+The visible text and the links are those that the tags alone can tell.
 """
 
 import re
 from functools import lru_cache
 from html import unescape
 
-from spamlstm.message.page import MAX_LINKS, Link, Page, next_block, part_blocks, tidy
+from spamlstm.message.page import MAX_HIDDEN_TEXT, MAX_LINKS, UNSEEN, Link, Page, next_block, part_blocks, tidy
 
-# More hidden text than this is layout that was misread, as in html_hidden.
-_MAX_HIDDEN_TEXT = 50_000
-# Character references of one page that are decoded.
+# Character references that are decoded in one text.
 _MAX_REFERENCES = 50_000
-# The ends of hidden elements are searched for in this many characters, as a multiple of those of the page.
+# The search for the ends of hidden elements looks at this many times the characters of the page.
 _MOST_SEARCHED = 4
 
-# No pattern looks past the next `<`, so the work of all matches together is linear.
+# No pattern looks past the next `<`, so the work for all matches together is linear.
 _ATTRIBUTES = (
     r"(?:[\s/]*+[^\s/<>][^\s/<>=]*+(?:\s*+=\s*+(?:\"[^\"<]*+\"|'[^'<]*+'|[^\s<>\"'][^\s<>]*+)?+)?+)*+[\s/]*+>?"
 )
 _TAG = re.compile(rf"<(?:[/!?][^<>]*+>?|[a-z][^\s/<>]*+{_ATTRIBUTES})", re.IGNORECASE)
 _NAME = re.compile(r"<(/?)([a-z][^\s/<>]*)", re.IGNORECASE)
-_UNSEEN = re.compile(r"<(?:!--|(script|style|title|noscript|template)(?![^\s/>]))", re.IGNORECASE)
+_UNSEEN = re.compile(rf"<(?:!--|({'|'.join(UNSEEN)})(?![^\s/>]))", re.IGNORECASE)
 _UNSEEN_END = {
     "": re.compile("--!?>"),
-    **{name: re.compile(f"</{name}", re.IGNORECASE) for name in ("script", "style", "title", "noscript", "template")},
+    **{name: re.compile(f"</{name}", re.IGNORECASE) for name in UNSEEN},
 }
 _HIDING = re.compile(
     r"<([a-z][^\s/<>]*+)[^<>]*?(?:\shidden(?![^\s/>=])|display\s*+:\s*+none|visibility\s*+:\s*+hidden"
@@ -41,24 +39,23 @@ _LINK = re.compile(
 _IMAGE = re.compile(r"<img(?![^\s/>])(?:[^<>]*?\bsrc\s*+=\s*+[\"']?([^\"'\s<>]++))?", re.IGNORECASE)
 _FORM = re.compile(r"<form(?![^\s/>])|<input\s[^<>]*?\btype\s*+=\s*+[\"']?password", re.IGNORECASE)
 _REFERENCE = re.compile(r"&(?:#[0-9]{1,7};?|#x[0-9a-f]{1,6};?|[a-z][a-z0-9]{1,30};)", re.IGNORECASE)
-# These hold nothing, or the whole page.
+# Elements that hold nothing, or the whole page.
 _NOT_HIDING = frozenset("area base body br col embed hr html img input link meta source track wbr".split())
 
 
 def read_plain(source: str, *, size: int, cut: bool) -> Page:
-    """The page as plain text, marked as too complex."""
+    """Return the page read as plain text, marked as too complex."""
     source, scripts = _without_unseen(source)
-    seen, hidden = _apart(source)
-    visible, concealed = _text(seen), _text(hidden)
-    if len(concealed) >= _MAX_HIDDEN_TEXT:
-        visible, concealed = _text(source), ""
+    visible, hidden = map(_text, _apart(source))
+    if len(hidden) >= MAX_HIDDEN_TEXT:
+        visible, hidden = _text(source), ""
     links = [
         Link(_decoded(match[1] or match[2] or match[3] or "").strip()[:300], _text(match[4])[:300])
         for match in _first(_LINK, source)
     ]
     return Page(
         visible=visible,
-        hidden=concealed,
+        hidden=hidden,
         links=tuple(link for link in links if link.url and link.url[0] != "#"),
         images=tuple(_decoded(match[1] or "")[:300] for match in _first(_IMAGE, source)),
         forms=len(_FORM.findall(source)),
@@ -74,7 +71,7 @@ def _first(pattern: re.Pattern[str], source: str) -> list[re.Match[str]]:
 
 
 def _without_unseen(source: str) -> tuple[str, int]:
-    """The page without comments and elements that no reader sees, and the number of scripts."""
+    """Return the page without comments and elements that no reader sees, and the number of scripts."""
     kept: list[str] = []
     unclosed: set[str] = set()
     position = scripts = 0
@@ -88,7 +85,7 @@ def _without_unseen(source: str) -> tuple[str, int]:
         if end:
             position = end.end()
         else:
-            # What is never closed is not searched for again, and its text is kept.
+            # The end of such an element is not searched for again, and its text is kept.
             unclosed.add(name)
         if name:
             kept.append("</")  # what follows is the rest of a tag
@@ -96,7 +93,7 @@ def _without_unseen(source: str) -> tuple[str, int]:
 
 
 def _apart(source: str) -> tuple[str, str]:
-    """What is shown of a page, and what lies in elements whose own style hides them."""
+    """Return the visible source of a page, and the source of elements whose own style hides them."""
     shown: list[str] = []
     hidden: list[str] = []
     room = len(source) * _MOST_SEARCHED
@@ -108,7 +105,7 @@ def _apart(source: str) -> tuple[str, str]:
         if name not in _NOT_HIDING:
             end, searched = _end_of(name, source, position)
             room -= searched
-        # An element that holds nearly the whole letter under font-size:0 (to close gaps between images) is layout.
+        # font-size:0 around paragraphs, cells or links is layout that closes the gaps between images.
         if end == position or (match[2] and _CONTENT.search(source, match.start(), end)):
             shown.append(match[0])
         else:
@@ -118,7 +115,7 @@ def _apart(source: str) -> tuple[str, str]:
 
 
 def _end_of(name: str, source: str, start: int) -> tuple[int, int]:
-    """Where an element ends, with its end tag or else where the next block begins; and how far was searched."""
+    """Return where an element ends (at its end tag or the next block), and how many characters were searched."""
     depth = 1
     for tag in _NAME.finditer(source, start):
         if tag[2].lower() == name:

@@ -1,6 +1,6 @@
-"""Raw bytes of one mail to a Message. Never raises on mail; time and memory are bounded for any input.
+"""The bytes of one mail to a Message. No input raises an exception; time and memory are bounded for any input.
 
-The parser is our own: the standard library's raises RecursionError on deep nesting, is quadratic on some hostile
+The parser of the standard library raises RecursionError on deep nesting, takes the square of the length on some hostile
 input, and decodes attachments that nobody reads (docs/decisions/0002-own-parser.md has the figures).
 """
 
@@ -8,59 +8,58 @@ import io
 import re
 from dataclasses import dataclass, field
 
-from spamlstm.message import html
 from spamlstm.message.charset import decode_words
-from spamlstm.message.mime import MAX_VALUE, Headers, MimeReader, Part
+from spamlstm.message.head import BLOCK
+from spamlstm.message.mime import MimeReader, Part
+from spamlstm.message.mime_headers import MAX_VALUE, Headers
+from spamlstm.message.page import Page, join_pages
 
-__all__ = ["Headers", "Message", "Part", "address", "display_name", "parse_message"]
-
-# Header values are read to this length.
-MAX_HEADER = 20_000
-# The lookbehind lets an address begin only where a word does, or long words would cost the square of their length.
+_MAX_SUBJECT = 20_000
+# The lookbehind lets an address begin only where a word does. Without it long words cost the square of their length.
 _ADDRESS = re.compile(r"(?<![^\s<>\"(),:;@])[^\s<>\"(),:;@]++@[^\s<>\"(),:;@]+")
 _COMMENT = re.compile(r"\(([^()]*)\)")
-_BLOCK = 256 << 10
 _LINE_ENDS = bytes.maketrans(b"\r", b"\n")
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One mail, read. `defects` names what was wrong with it; all text is decoded, none is normalised.
+    """One parsed mail. Its text is decoded, but not normalised. What the headers do not say is ''.
 
-    `first` has of the headers of each name (lower case) the topmost. What the headers do not say is ''.
+    `defects` names what is wrong with the mail. `structure` lists the subtypes of its parts. `first` maps the name of
+    each header, in lower case, to the value of the topmost.
     """
 
     headers: Headers
     parts: tuple[Part, ...]
     structure: str
     plain: str
-    page: html.Page
+    page: Page
     size: int
     defects: tuple[str, ...]
     first: dict[str, str] = field(repr=False, compare=False)
     text: str
-    """What a reader sees: the page if there is one that says anything, else the plain part."""
+    """What a reader sees: the visible text of the page, or the plain part if that is empty."""
     subject: str
-    """Encoded words read."""
+    """With encoded words decoded."""
     sender: str
-    """The address in From, lower case."""
+    """The address in From, in lower case."""
     sender_name: str
-    """The display name in From, encoded words read."""
+    """The display name in From, with encoded words decoded."""
     list_id: str
-    """What stands between the angle brackets of List-Id, lower case."""
+    """What stands between the angle brackets of List-Id, in lower case."""
 
     def all(self, name: str) -> list[str]:
-        """The raw values of every header called `name` (lower case), topmost first."""
+        """Return the raw values of every header called `name` (in lower case), topmost first."""
         return [value for key, value in self.headers if key == name]
 
     @property
     def attachments(self) -> tuple[Part, ...]:
-        """The leaves that are files rather than text to read."""
+        """The parts that are files rather than text."""
         return tuple(part for part in self.parts if part.attached)
 
 
 def address(value: str) -> str:
-    """The first address of a header value, lower case, or ''. The one in angle brackets wins over one in a name."""
+    """Return the address of a header value in lower case, or ''. One in angle brackets wins over one in a name."""
     value = value[:MAX_VALUE]
     bracketed = value.rfind("<")
     match = (bracketed >= 0 and _ADDRESS.search(value, bracketed)) or _ADDRESS.search(value)
@@ -68,7 +67,7 @@ def address(value: str) -> str:
 
 
 def display_name(value: str) -> str:
-    """The name beside the address of a header value, encoded words read, or ''."""
+    """Return the name beside the address of a header value, with encoded words decoded, or ''."""
     value = value[:MAX_VALUE]
     if "<" in value:
         name = value[: value.rfind("<")]
@@ -79,39 +78,39 @@ def display_name(value: str) -> str:
 
 
 def parse_message(raw: bytes) -> Message:
-    """Any bytes as a Message."""
+    """Return any bytes as a Message."""
     size = len(raw)
     if b"\n" not in raw[:65536] and b"\r" in raw[:65536]:
-        raw = _with_line_ends(raw)
+        raw = _with_newlines(raw)
     reader = MimeReader(raw)
-    headers, start = reader.headers(_skip_mbox_line(raw), top=True)
+    headers, start = reader.headers.read(_start_of_head(raw), top=True)
     reader.walk(headers, start)
     first = dict(reversed(headers))
-    plain, page = "\n".join(reader.plain), html.join(reader.pages)
+    plain, page = "\n".join(reader.plain), join_pages(reader.pages)
     sender = first.get("from", "")
     return Message(
         headers=headers,
         parts=tuple(reader.parts),
-        structure=" ".join(reader.shape),
+        structure=" ".join(reader.structure),
         plain=plain,
         page=page,
         size=size,
         defects=tuple(reader.defects),
         first=first,
         text=page.visible or plain,
-        subject=decode_words(first.get("subject", "")[:MAX_HEADER]).strip(),
+        subject=decode_words(first.get("subject", "")[:_MAX_SUBJECT]).strip(),
         sender=address(sender),
         sender_name=display_name(sender),
         list_id=_in_brackets(first.get("list-id", "")),
     )
 
 
-def _with_line_ends(raw: bytes) -> bytes:
-    """Mail whose lines end in carriage returns, with the line ends of others; in blocks, as it may have 64 MB."""
+def _with_newlines(raw: bytes) -> bytes:
+    """Return mail whose lines end in carriage returns with newlines instead; in blocks, as it may have 64 MB."""
     result, carriage = io.BytesIO(), b""
-    for at in range(0, len(raw), _BLOCK):
-        block = carriage + raw[at : at + _BLOCK]
-        # The line end may go on in the next block.
+    for at in range(0, len(raw), BLOCK):
+        block = carriage + raw[at : at + BLOCK]
+        # A newline may follow in the next block.
         carriage = b"\r" if block.endswith(b"\r") else b""
         result.write((block[:-1] if carriage else block).replace(b"\r\n", b"\n").translate(_LINE_ENDS))
     result.write(carriage.translate(_LINE_ENDS))
@@ -122,8 +121,8 @@ def _in_brackets(value: str) -> str:
     return (value.rpartition("<")[2].partition(">")[0] or value).strip().lower()
 
 
-def _skip_mbox_line(raw: bytes) -> int:
-    """Where the headers begin: behind an mbox `From ` line and blank lines at the top, if they are there."""
+def _start_of_head(raw: bytes) -> int:
+    """Return where the headers begin: behind blank lines and an mbox `From ` line at the top."""
     start = len(raw[:1024]) - len(raw[:1024].lstrip())
     if raw.startswith((b"From ", b">From "), start):
         return raw.find(b"\n", start) + 1 or len(raw)

@@ -1,14 +1,19 @@
-"""What a page of a message says: the text a reader sees, the text that is there but hidden, links, images and forms."""
+"""A page of a message, as a reader would see it; and what all readers of HTML need to know of blocks and spaces."""
 
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
+# Links, and images, of one page.
 MAX_LINKS = 200
+# A hidden element with more text is visible layout that was misread.
+MAX_HIDDEN_TEXT = 50_000
+# Elements whose content no reader sees.
+UNSEEN = ("script", "style", "title", "noscript", "template")
 
 _SPACES = re.compile("  +")
-# Closing a block, or a line break, separates words; closing an inline tag (V<span>ia</span>gra) must not.
+# The end of a block, or a line break, separates words; the end of an inline tag (V<span>ia</span>gra) must not.
 _BLOCKS = (
     r"<(?=/?(?:t(?:[dhr]|able|itle)|p(?:re)?|div|br|[uo]l|li|h(?:[1-6r]|eader)"
     r"|blockquote|center|option|section|article|footer)(?![\w\x80-\xff]))"
@@ -17,7 +22,7 @@ _BLOCK, _BLOCK_BYTES = re.compile(_BLOCKS, re.IGNORECASE), re.compile(_BLOCKS.en
 
 
 class Link(NamedTuple):
-    """`url` is where a click leads, `text` what the reader sees (both cut at 300 characters)."""
+    """A link: `url` is where a click leads, `text` what the reader sees, both cut at 300 characters."""
 
     url: str
     text: str
@@ -27,8 +32,8 @@ class Link(NamedTuple):
 class Page:
     """What one HTML part shows, hides, links to and asks for. `size` is its length in characters.
 
-    `cut` tells that it was too large or too tangled to be read as it is. `complex` tells that a tree of it would cost
-    more steps than the budget of the message allows, so that it was read as plain text.
+    `cut` means that the page was too large or too tangled to be read as it is. `complex` means that its tree would
+    cost more steps than the budget of the message, so it was read as plain text.
     """
 
     visible: str = ""
@@ -45,8 +50,8 @@ class Page:
 EMPTY = Page()
 
 
-def join(pages: Iterable[Page]) -> Page:
-    """Several HTML parts of one message as one page."""
+def join_pages(pages: Iterable[Page]) -> Page:
+    """Return the HTML parts of one message as one page."""
     pages = list(pages)
     if len(pages) < 2:
         return pages[0] if pages else EMPTY
@@ -64,19 +69,19 @@ def join(pages: Iterable[Page]) -> Page:
 
 
 def part_blocks(source: bytes) -> bytes:
-    """The source of a page, in UTF-8, with a line break before each tag that begins or ends a block."""
+    """Return a page in UTF-8 with a line break before each tag that begins or ends a block."""
     return _BLOCK_BYTES.sub(b"\n<", source)
 
 
 def next_block(source: str, start: int) -> int:
-    """Where the next block begins or ends behind `start`; the end of the source if there is none."""
+    """Return where the next block after `start` begins or ends, or the end of the page."""
     match = _BLOCK.search(source, start)
     return match.start() if match else len(source)
 
 
 def tidy(text: str) -> str:
-    """Runs of spaces and empty lines made one."""
-    for odd in "\t\r\f\v\xa0":
-        text = text.replace(odd, " ")
+    """Return `text` with single spaces and without empty lines."""
+    for space in "\t\r\f\v\xa0":
+        text = text.replace(space, " ")
     text = "\n".join(filter(None, map(str.strip, text.split("\n"))))
     return _SPACES.sub(" ", text) if "  " in text else text

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spamlstm.message.html import EMPTY, Link, Page, join, read_page
+from spamlstm.message.html import read_page
+from spamlstm.message.page import EMPTY, Link, Page, join_pages
 
 
 @pytest.mark.parametrize(
@@ -161,8 +162,8 @@ def test_forms_and_images():
 
 def test_join():
     """Pages join in order; none is the empty page."""
-    both = join([read_page("<p>a"), read_page("<p>b<div hidden>c</div>")])
-    assert (join([]), both.visible, both.hidden) == (EMPTY, "a\nb", "c")
+    both = join_pages([read_page("<p>a"), read_page("<p>b<div hidden>c</div>")])
+    assert (join_pages([]), both.visible, both.hidden) == (EMPTY, "a\nb", "c")
 
 
 @given(st.text(max_size=300))

@@ -1,20 +1,20 @@
-"""The errors that a user can meet: each a sentence and an exit status from sysexits.h, never a traceback."""
+"""Errors shown to users: each is a sentence and an exit status of sysexits.h, without a traceback."""
 
 
 def reason_of(error: OSError) -> str:
-    """What the system says of it, as the end of a sentence and without the names of files."""
-    said = error.strerror or str(error)
-    return said[:1].lower() + said[1:]
+    """Return the message of the operating system as the end of a sentence, without file names."""
+    message = error.strerror or str(error)
+    return message[:1].lower() + message[1:]
 
 
 class UserError(Exception):
-    """Something the user can mend; the message says what is wrong and what to do."""
+    """An error that the user can mend. The message says what is wrong and what to do."""
 
     exit_status = 64  # EX_USAGE: a wrong argument
 
 
 class DataError(UserError):
-    """An input is there but is not what it should be (EX_DATAERR)."""
+    """An input exists but has the wrong content (EX_DATAERR)."""
 
     exit_status = 65
 
@@ -26,13 +26,13 @@ class NoInputError(UserError):
 
 
 class UnavailableError(UserError):
-    """Something the work needs is not installed or does not answer (EX_UNAVAILABLE)."""
+    """A required program or service is not installed or does not answer (EX_UNAVAILABLE)."""
 
     exit_status = 69
 
 
 class TemporaryError(UserError):
-    """It may work later: a lock is held, a disk is full (EX_TEMPFAIL)."""
+    """A failure that may pass: a lock is held, a disk is full (EX_TEMPFAIL)."""
 
     exit_status = 75
 

@@ -1,11 +1,11 @@
-"""What the policy decides about one message, kept apart from what the model said of it."""
+"""The decision of the policy about one message, kept apart from the score of the model."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 
 class Verdict(StrEnum):
-    """The three answers. Unsure is an answer: mail that cannot be judged is never guessed at."""
+    """The three verdicts. A message that cannot be judged is unsure, never guessed."""
 
     HAM = "ham"
     UNSURE = "unsure"
@@ -16,9 +16,9 @@ class Verdict(StrEnum):
 class Judgement:
     """A verdict with its evidence.
 
-    `score` is the calibrated log-odds of spam in nats (0 is even odds) and `probability` its logistic; both are
-    None when the model was not asked. `reason` is one of the names in `spamlstm.model.policy`. `defects` lists what
-    was wrong with the message itself.
+    `score` is the calibrated log-odds of spam in nats (0 means even odds), and `probability` is its logistic. Both are
+    None if the model was not used. `reason` is a name in `spamlstm.model.policy`. `defects` lists what is wrong with
+    the message itself.
     """
 
     verdict: Verdict

@@ -1,4 +1,4 @@
-"""No regular expression that mail reaches takes time that grows faster than the mail, whatever a sender writes."""
+"""No regular expression that is used on mail takes time that grows faster than the mail."""
 
 import ast
 import importlib
@@ -11,20 +11,20 @@ from hostile_text import slow_on
 
 import spamlstm
 
-# What mail, or text made of it, passes through. A pattern of these modules is found by itself.
+# The packages that use patterns on mail, or on text made of it.
 ROOMS = ("message", "features", "maildir", "corpus", "model", "evaluation", "learning")
 MAIL = tuple(f"spamlstm.{room}." for room in ROOMS)
 FUNCTIONS = {"match", "fullmatch", "search", "sub", "subn", "split", "findall", "finditer"}
 
 
 def patterns():
-    """(module, name) → pattern, for each that a module holds: alone, in a table, or in an object of ours."""
+    """Return each pattern of a module by (module, name, ...): alone, in a table, or in an object of spamlstm."""
     found = {}
     for module in pkgutil.walk_packages(spamlstm.__path__, "spamlstm."):
         if module.name.startswith(MAIL):
             for name, value in vars(importlib.import_module(module.name)).items():
                 found.update({(module.name, *path): one for path, one in _within(value, (name,))})
-    # What is imported from elsewhere is found where it is made.
+    # An imported pattern is found in the module that assigns it.
     return {path: one for path, one in found.items() if path[1] in _assigned(path[0])}
 
 
@@ -53,7 +53,7 @@ def _assigned(module):
 
 
 def _uses():
-    """Of each name, or attribute, the methods that are asked of it anywhere in the package."""
+    """Return the methods of patterns that are called on each name or attribute, anywhere in the package."""
     uses = {}
     for module in pkgutil.walk_packages(spamlstm.__path__, "spamlstm."):
         for node in ast.walk(_tree(module.name)):
@@ -72,7 +72,7 @@ PATTERNS = patterns()
 
 @pytest.mark.parametrize("path", PATTERNS, ids=".".join)
 def test_time_grows_with_the_length(path):
-    """1 MB of the worst text that is found for a pattern takes less than a second of the processor."""
+    """1 MB of the worst text for a pattern takes less than a second of processor time."""
     used = USES.get(path[-1], FUNCTIONS)
 
     assert slow_on(PATTERNS[path], anchored=used <= {"match", "fullmatch"}) is None
@@ -93,13 +93,13 @@ def test_time_grows_with_the_length(path):
     ],
 )
 def test_slow_patterns_are_found(pattern, anchored):
-    """Patterns that take the square of the length, or more, do not pass: ours of earlier times among them."""
+    """Patterns that take the square of the length, or more, are found; some were once in use here."""
     assert slow_on(re.compile(pattern), anchored=anchored) is not None
 
 
 def test_each_pattern_has_a_name():
-    """No module that mail reaches uses a pattern without a name, where the tests would not see it."""
-    unseen = [
+    """No pattern in these packages is without a name, as the test would not find it."""
+    unnamed = [
         f"{module.name}:{node.lineno}"
         for module in pkgutil.walk_packages(spamlstm.__path__, "spamlstm.")
         if module.name.startswith(MAIL[:-2])
@@ -111,4 +111,4 @@ def test_each_pattern_has_a_name():
     ]
 
     assert len(PATTERNS) > 80
-    assert unseen == []
+    assert unnamed == []

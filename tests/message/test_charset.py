@@ -29,7 +29,7 @@ GERMAN = "Über größere Äpfel und Öl für fünf Jahre"
     ],
 )
 def test_guess(text, charset):
-    """Unlabelled text is read in the charsets that mail comes in."""
+    """Unlabelled text is read in the charsets that are common in mail."""
     assert guess(text.encode(charset)).lstrip("\ufeff") == text
 
 
@@ -57,27 +57,27 @@ def test_guess(text, charset):
     ],
 )
 def test_codec_name(label, codec):
-    """Labels lead to the superset that real mail needs, and to no codec that is no charset or costs too much."""
+    """A label gives the superset that real mail needs, and never a codec that is no charset or costs too much."""
     assert codec_name(label) == codec
 
 
-def test_unknown_labels_leave_nothing_behind():
-    """Labels drawn at random do not fill Python's memory of codecs."""
+def test_unknown_labels_are_not_cached():
+    """Unknown labels do not fill Python's cache of codecs."""
     import encodings
 
     before = len(encodings._cache)
     for number in range(1000):
-        codec_name(f"drawn-{number}")
+        codec_name(f"unknown-{number}")
     assert len(encodings._cache) == before
 
 
 def test_ascii_labelled_utf16():
-    """ASCII under the label UTF-16 is ASCII."""
+    """ASCII text that is labelled UTF-16 is read as ASCII."""
     assert decode(b"plain text", "utf-16") == ("plain text", True)
 
 
 def test_cut():
-    """A character split by a cut is dropped, and the label still counts as right."""
+    """A character that a cut splits is dropped, and the label still counts as right."""
     assert decode("äö".encode()[1:-1], "utf-8", cut=True) == ("", True)
     assert decode("aäöb".encode()[:4], "utf-8", cut=True) == ("aä", True)
 
@@ -98,7 +98,7 @@ def test_cut():
     ],
 )
 def test_words(value, text):
-    """Encoded words are read, also split ones, and what is none stays as it is."""
+    """Encoded words are decoded, also split ones; other text stays as it is."""
     assert decode_words(value) == text
 
 
@@ -107,7 +107,7 @@ def test_words(value, text):
     st.sampled_from(["", "utf-8", "utf-16", "gb2312", "iso-2022-jp", "hz", "big5", "euc-jp", "koi8-r", "cp037", "x"]),
 )
 def test_any_bytes(data, charset):
-    """Any bytes under any label are text without halves of characters."""
+    """Any bytes under any label give text without surrogates."""
     decode(data, charset)[0].encode()
     decode(data, charset, cut=True)[0].encode()
     guess(data).encode()
@@ -115,14 +115,14 @@ def test_any_bytes(data, charset):
 
 @given(st.text(max_size=200))
 def test_any_words(value):
-    """Any header value is read."""
+    """No header value raises."""
     decode_words(value)
     decode_words(f"=?{value}?q?{value}?=")
 
 
 @given(st.binary(max_size=200))
 def test_base64(data):
-    """Base64 survives lost padding and foreign characters; any bytes give bytes."""
+    """Base64 without its padding is decoded, and no bytes raise."""
     import base64
 
     assert decode_base64(base64.b64encode(data).rstrip(b"=")) == data

@@ -1,4 +1,4 @@
-"""Header blocks of any size are cut, searched and thinned as small ones are, in pieces, without much memory."""
+"""Header blocks of any size give the same content ids and tags as small ones, in pieces and with little memory."""
 
 import hashlib
 import re
@@ -15,8 +15,8 @@ from spamlstm.verdict import Judgement, Verdict
 QUARTER = 1 << 18
 JUDGEMENT = Judgement(Verdict.SPAM, 0.99, 5.0, "score", "m 1")
 
-# The content id and the tags as they were written first: one pattern over the whole header block. The ids lie in the
-# journals and label stores of users, so they may never change.
+# The first implementation of content ids and tags: one pattern over the whole header block. Users' journals and label
+# stores contain the ids, so the ids must not change.
 _LEFT_OUT = re.compile(
     rb"^(?:x-spam(?:d|bayes|probe)?(?:-[!-9;-~]*+)?|x-rspamd-[!-9;-~]*+|x-bogosity|x-(?:dspam|crm114)-[!-9;-~]*+"
     rb"|(?:x-)?status|x-(?:keywords|uid|imap|imapbase)|content-length|lines|x-mozilla-(?:status2?|keys)|x-label|x-tuid"
@@ -96,7 +96,7 @@ blocks = st.sampled_from([1, 2, 3, 5, 8, 16, 64, head.BLOCK])
 @example(b"X-Spam: c\nX-Spam: d\n e\nA: b\r\n\r\n\r\n", 3)
 @settings(max_examples=400)
 def test_as_by_one_pattern(raw, block):
-    """Content ids and tags are those of one pattern over the whole header block, wherever the pieces end."""
+    """Content ids and tags are those of one pattern over the whole block, wherever the pieces end."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(head, "BLOCK", block)
         patch.setattr(content_id, "BLOCK", block)
@@ -123,7 +123,7 @@ LARGE = {
 
 @pytest.mark.parametrize("name", LARGE)
 def test_large_mail(name):
-    """Mail of 1 MB keeps its content id, loses each forged header and gets tags; the result alone takes memory."""
+    """Mail of 1 MB keeps its content id, loses forged headers and gets tags; only the result takes memory."""
     raw = LARGE[name]()
 
     assert content_id.content_id(raw) == content_id.content_id(tag(raw)) == first_content_id(raw)
@@ -138,6 +138,6 @@ def test_large_mail(name):
         assert tracemalloc.get_traced_memory()[1] < QUARTER
         tracemalloc.reset_peak()
         result = tag(raw)
-        # The buffer that grows holds an eighth more than it needs, which is never touched.
+        # A growing buffer allocates an eighth more than it uses.
         assert tracemalloc.get_traced_memory()[1] < len(result) * 9 / 8 + QUARTER
         tracemalloc.stop()

@@ -1,4 +1,4 @@
-"""Mail that is written to keep a filter busy does not; benchmarks/hostile.py measures the same at other sizes."""
+"""Mail written to keep a filter busy takes little time; benchmarks/hostile.py measures the same at other sizes."""
 
 import re
 import sys
@@ -25,7 +25,7 @@ READER = MessageReader(4096, 3, style=True, runs=True)
 
 @pytest.mark.parametrize("name", CASES)
 def test_hostile_mail(name):
-    """256 KB of each kind take less than a second of the processor on the way to a tag; at most 0.1 s were measured."""
+    """Judging and tagging 256 KB of each kind takes less than a second of processor time; 0.1 s were measured."""
     raw = CASES[name](SIZE)
 
     with limit(SECONDS):
@@ -40,7 +40,7 @@ def test_hostile_mail(name):
 
 
 def test_too_much_is_noticed(monkeypatch):
-    """The pattern that once took the square of a run of spaces fails."""
+    """The limit of time stops a pattern that takes the square of a run of spaces."""
     monkeypatch.setattr("spamlstm.model.reading._DATA", re.compile(r"\s*[A-Za-z0-9+/=]{48,}+\s*"))
 
     with limit(0.2):

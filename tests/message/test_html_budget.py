@@ -1,9 +1,9 @@
-"""What a page may cost: steps are counted, and a page beyond the budget of its message is read as plain text."""
+"""The steps of a page are counted, and a page beyond the budget of its message is read as plain text."""
 
 import resource
-import time
 
 import pytest
+from hostile_text import limit
 
 from benchmarks.hostile_pages import MESSAGES, PAGES, attributes, fill, numbered, page
 from spamlstm.message.html import read_page
@@ -12,7 +12,7 @@ from spamlstm.message.message import parse_message
 from spamlstm.message.page import Link
 
 SIZE = 100_000
-# Far more than the slowest takes: 0.3 s on a busy machine of 2026.
+# The slowest takes 0.3 s on a busy machine of 2026.
 MOST_SECONDS, MOST_KILOBYTES = 1.5, 150_000
 
 
@@ -23,21 +23,21 @@ def _warm():
 
 @pytest.mark.parametrize("name", MESSAGES)
 def test_bounded(name):
-    """A message takes little time and memory, whatever its pages do."""
+    """A message takes little time and memory, whatever its pages contain."""
     raw = MESSAGES[name](SIZE)
-    before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
-    parse_message(raw)
-    assert time.process_time() - start < MOST_SECONDS
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with limit(MOST_SECONDS):
+        parse_message(raw)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < MOST_KILOBYTES
 
 
 @pytest.mark.parametrize("name", PAGES)
 def test_steps(name):
-    """No page takes more steps than its message has, and one that is not too complex takes some."""
+    """No page takes more steps than the budget has, and a page that is not too complex takes some."""
     budget = Budget()
-    seen = read_page(PAGES[name](SIZE).decode().partition("\n\n")[2], budget)
+    found = read_page(PAGES[name](SIZE).decode().partition("\n\n")[2], budget)
     assert 0 <= budget.left <= MAX_STEPS
-    assert seen.complex or budget.left < MAX_STEPS
+    assert found.complex or budget.left < MAX_STEPS
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_steps(name):
     ],
 )
 def test_square(name, less, more):
-    """What costs lexbor the square of the size is counted as that."""
+    """Work of lexbor that grows with the square of the size is counted so."""
 
     def steps(source: str) -> int:
         budget = Budget(10**12)
@@ -74,7 +74,7 @@ def test_square(name, less, more):
     ],
 )
 def test_hidden_end(tag):
-    """Attributes count wherever a quote or a bracket hides the end of their tag."""
+    """Attributes count even if a quote or a bracket hides the end of their tag."""
     budget = Budget()
     many = attributes(40_000)
     with pytest.raises(TooComplexError):
@@ -82,15 +82,15 @@ def test_hidden_end(tag):
 
 
 def test_budget_is_shared():
-    """The pages of a message share one budget; what none of them pays for is left for those that follow."""
+    """The pages of a message share one budget; a page that is too complex leaves the rest to the next."""
     budget = Budget(30_000_000)
     large = fill(20_000, "<div>") + "x"
-    seen = [read_page(large, budget).complex, read_page(large, budget).complex, read_page("<p>small", budget)]
-    assert (seen[0], seen[1], seen[2].visible, seen[2].complex) == (False, True, "small", False)
+    found = [read_page(large, budget).complex, read_page(large, budget).complex, read_page("<p>small", budget)]
+    assert (found[0], found[1], found[2].visible, found[2].complex) == (False, True, "small", False)
 
 
 def test_spend():
-    """A budget is never overdrawn, and what it refuses is not taken from it."""
+    """A budget is never overdrawn, and refused steps are not taken from it."""
     budget = Budget(10)
     budget.spend(4)
     with pytest.raises(TooComplexError):
@@ -99,15 +99,15 @@ def test_spend():
 
 
 def test_defect():
-    """A message says when one of its pages was too complex, and an ordinary one says nothing."""
+    """A page that is too complex is a defect of its message; an ordinary page is none."""
     assert parse_message(page(fill(60_000, "<div>") + "x")).defects == ("page too complex",)
     assert parse_message(page("<div hidden>" * 20 + "x")).defects == ()
 
 
 def _complex(source: str):
-    seen = read_page(source, Budget(0))
-    assert seen.complex
-    return seen
+    found = read_page(source, Budget(0))
+    assert found.complex
+    return found
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def _complex(source: str):
     ],
 )
 def test_plain_text(source, visible):
-    """The words of a page that is too complex are read, those of comments and scripts are not."""
+    """A page that is too complex yields its words, without those of comments and scripts."""
     assert _complex(source).visible == visible
 
 
@@ -147,28 +147,28 @@ def test_plain_text(source, visible):
     ],
 )
 def test_plain_hidden(source, visible, hidden):
-    """Text that a style hides is kept apart in a page that is too complex as well."""
-    seen = _complex(source)
-    assert (seen.visible.split(), seen.hidden) == (visible.split(), hidden)
+    """A page that is too complex yields its hidden text apart."""
+    found = _complex(source)
+    assert (found.visible.split(), found.hidden) == (visible.split(), hidden)
 
 
 def test_plain_links():
-    """Links, images and forms of a page that is too complex are found."""
-    seen = _complex(
+    """A page that is too complex yields its links, images and forms."""
+    found = _complex(
         "<a class=b href=' http://evil.example/x?a=1&amp;b=2 '><b>www.bank</b>.example</a><a href='#top'>up</a>"
         "<form action=http://a.example/>Pin <input type=password></form><img src=1><img alt=x><script>y</script>"
     )
-    assert seen.links == (
+    assert found.links == (
         Link("http://evil.example/x?a=1&b=2", "www.bank.example"),
         Link("http://a.example/", "Pin"),
     )
-    assert (seen.images, seen.forms, seen.scripts) == (("1", ""), 2, 1)
+    assert (found.images, found.forms, found.scripts) == (("1", ""), 2, 1)
 
 
-def test_expense_hides_nothing():
-    """A spammer who makes a page expensive hides no word and no link with it."""
+def test_complexity_hides_nothing():
+    """Making a page too complex hides none of its words and links."""
     spam = "<p>Buy <b>pills</b> at <a href=http://pills.example/>our shop</a></p>"
-    seen = parse_message(page(spam + fill(60_000, "<div hidden><i></i>") + spam))
-    assert seen.page.complex
-    assert seen.text.startswith("Buy pills at our shop")
-    assert seen.page.links[0] == Link("http://pills.example/", "our shop")
+    found = parse_message(page(spam + fill(60_000, "<div hidden><i></i>") + spam))
+    assert found.page.complex
+    assert found.text.startswith("Buy pills at our shop")
+    assert found.page.links[0] == Link("http://pills.example/", "our shop")

@@ -1,8 +1,8 @@
-import time
 from email import message_from_bytes
 from email.message import EmailMessage
 
 import pytest
+from hostile_text import limit
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -28,17 +28,17 @@ def read(headers: str, body: bytes = b"text") -> Message:
 
 
 class TestPromises:
-    """parse and render never raise, and their time and size are bounded."""
+    """parse_message and render never raise, and their time and size are bounded."""
 
     @given(st.binary(max_size=2000))
     def test_any_bytes(self, raw):
-        """Any bytes are a Message whose text can be written as UTF-8."""
+        """Any bytes give a Message whose text can be encoded as UTF-8."""
         render(parse_message(raw)).encode()
 
     @given(st.data())
     @settings(max_examples=200)
     def test_damaged_mail(self, data):
-        """A letter with bytes cut out, doubled or changed is still a Message."""
+        """Mail with bytes removed or changed still gives a Message."""
         raw = bytearray(LETTER)
         for _ in range(data.draw(st.integers(1, 8))):
             at = data.draw(st.integers(0, len(raw)))
@@ -83,14 +83,14 @@ class TestPromises:
     )
     @settings(max_examples=300)
     def test_structured_mail(self, headers, lines):
-        """Headers and boundaries in any order and with any values are a Message."""
+        """Headers and boundaries in any order and with any values give a Message."""
         raw = b"".join(name + b": " + value + b"\n" for name, value in headers) + b"\n" + b"\n".join(lines)
         render(parse_message(raw)).encode()
 
     @pytest.mark.parametrize("depth", [10, 200, 400, 3000, 100_000])
     @pytest.mark.parametrize("kind", ["multipart", "message"])
     def test_depth(self, kind, depth):
-        """What lies at the bottom of any nesting is read; the standard library ends with RecursionError."""
+        """The innermost part of any nesting is read; the standard library raises RecursionError."""
         if kind == "message":
             raw = (TOP + b"Content-Type: message/rfc822\n\n") * depth
         else:
@@ -124,52 +124,51 @@ class TestPromises:
         ids=lambda item: item[0],
     )
     def test_hostile(self, raw):
-        """The worst that we could think of takes a few seconds at most."""
-        start = time.process_time()
-        message = parse_message(raw[1])
-        assert time.process_time() - start < 5
+        """The worst known mail takes less than five seconds of processor time."""
+        with limit(5):
+            message = parse_message(raw[1])
         assert len(message.plain) < 3_000_000
         assert len(message.headers) <= mime_headers.MAX_HEADERS
 
 
 class TestHeaders:
-    """The header is read as people's mail programs read it."""
+    """Headers are read as mail programs read them."""
 
-    def test_encoded_words_share_a_letter(self):
-        """A character split between two encoded words is whole."""
+    def test_encoded_words_share_a_character(self):
+        """A character split between two encoded words is joined."""
         assert read("Subject: =?utf-8?b?5Lg=?=\n =?utf-8?B?reaWhw==?=").subject == "中文"
 
     def test_unlabelled(self):
-        """8-bit headers are read as UTF-8, or as the body says, and told as a defect."""
+        """8-bit headers are read as UTF-8 or in the charset of the body, and are a defect."""
         assert parse_message("Subject: größe\n\n".encode()).subject == "größe"
         raw = "Subject: Добрый день\nContent-Type: text/plain; charset=koi8-r\n\n".encode("koi8-r")
         assert parse_message(raw).subject == "Добрый день"
         assert parse_message(raw).defects == ("8-bit header",)
 
     def test_mbox_line_and_blank_top(self):
-        """An mbox separator and blank lines above the header are passed."""
+        """An mbox separator and blank lines above the headers are skipped."""
         for top in (b"From ann@example.org Mon Jan  1 00:00:00 2024\n", b"\r\n\n", b"   \n"):
             assert parse_message(top + LETTER).sender == "ann@example.org"
 
     def test_no_header(self):
-        """Text without a header is all body."""
+        """Text without headers is all body."""
         message = parse_message(b"hello there, friend\n\nsecond")
         assert (message.plain, message.defects) == ("hello there, friend\n\nsecond", ("no headers",))
 
     def test_line_ends(self):
-        """CRLF, LF and bare CR give the same."""
+        """CRLF, LF and bare CR give the same text."""
         texts = {parse_message(LETTER.replace(b"\n", end)).page.visible for end in (b"\n", b"\r\n", b"\r")}
         assert texts == {"page"}
 
-    def test_boundary_at_once(self):
-        """A boundary without the blank line above it ends the header."""
+    def test_boundary_without_blank_line(self):
+        """A boundary without a blank line above it ends the headers."""
         message = parse_message(
             TOP + b"Content-Type: multipart/mixed; boundary=q\n--q\nContent-Type: text/html\n\n<p>x\n--q--\n"
         )
         assert (message.structure, message.page.visible) == ("mixed html", "x")
 
     def test_first_type_counts(self):
-        """Of two Content-Type fields the upper one counts."""
+        """Of two Content-Type headers the upper one counts."""
         assert read("Content-Type: text/html\nContent-Type: text/plain", b"<b>x</b>").page.visible == "x"
 
     @pytest.mark.parametrize(
@@ -184,15 +183,15 @@ class TestHeaders:
         ],
     )
     def test_address(self, value, found, name):
-        """The address in angle brackets wins over one that the name pretends."""
+        """The address in angle brackets wins over one in the name."""
         assert (address(value), display_name(value)) == (found, name)
 
 
 class TestBody:
-    """Each part is decoded by what it is and not only by what it says."""
+    """Each part is decoded by its content and not only by its labels."""
 
     def test_tree(self):
-        """Leaves come in order, with names of RFC 2231 and their type."""
+        """Parts come in order, with their types and their names of RFC 2231."""
         message = parse_message(LETTER)
         assert message.structure == "mixed alternative plain html attached"
         assert [part.name for part in message.parts] == ["", "", "bö.pdf"]
@@ -230,12 +229,12 @@ class TestBody:
         assert (message.plain, message.defects) == (text, ())
 
     def test_wrong_charset(self):
-        """A wrong label is noticed and the text is read all the same."""
+        """Text with a wrong label is read, and the label is a defect."""
         message = read("Content-Type: text/plain; charset=us-ascii", "größer".encode("cp1252"))
         assert (message.plain, message.defects) == ("größer", ("wrong charset",))
 
     def test_cut_keeps_characters(self):
-        """A cut in the middle of a character, or of base64, spoils neither head nor tail."""
+        """A cut within a character, or within base64, damages neither head nor tail."""
         import base64
 
         text = "äöü日本" * 400_000
@@ -258,7 +257,7 @@ class TestBody:
         ],
     )
     def test_base64(self, body, text):
-        """Broken base64 gives what it holds, and a footer in the clear behind it is kept."""
+        """Broken base64 is decoded as far as possible, and a plain footer after it is kept."""
         assert read("Content-Transfer-Encoding: base64", body).plain == text
 
     def test_quoted_printable(self):
@@ -267,7 +266,7 @@ class TestBody:
 
     @pytest.mark.parametrize(("delsp", "text"), [("", "one two\n-- \nme"), ("; delsp=yes", "onetwo\n-- \nme")])
     def test_flowed(self, delsp, text):
-        """format=flowed is joined, by DelSp without the space, and the signature stays apart."""
+        """format=flowed lines are joined, with DelSp without the space, and the signature stays apart."""
         assert read(f"Content-Type: text/plain; format=flowed{delsp}", b"one \ntwo\n-- \nme").plain == text
 
     def test_wrong_boundary(self):
@@ -278,22 +277,22 @@ class TestBody:
 
     @pytest.mark.parametrize("headers", ["Content-Type: multipart/mixed", "Content-Type: multipart/mixed; boundary=q"])
     def test_multipart_without_parts(self, headers):
-        """A multipart that never shows its boundary is read as text."""
+        """A multipart without its boundary is read as text."""
         assert read(headers, b"inline --q here").plain == "inline --q here"
 
     def test_forwarded(self):
-        """A forwarded message shows its subject and its text."""
+        """A forwarded message yields its subject and its text."""
         assert read("Content-Type: message/rfc822", b"Subject: inner\n\nhello").plain == "inner\nhello"
 
     def test_page_in_file(self):
-        """A page that is attached as a file is read, as a credential form would travel."""
+        """An attached page is read, as phishing sends its forms so."""
         message = read(
             "Content-Type: application/octet-stream; name=login.HTML", b"<form action=http://example.org/>Pin</form>"
         )
         assert (message.page.visible, message.page.forms, message.parts[0].attached) == ("Pin", 1, True)
 
     def test_nul(self):
-        """NULs go, and are told."""
+        """NULs are removed and are a defect."""
         assert (read("A: b", b"a\0b").plain, read("A: b", b"a\0b").defects) == ("ab", ("NUL in text",))
 
     @given(
@@ -303,12 +302,12 @@ class TestBody:
         )
     )
     def test_as_the_standard_library_writes(self, text):
-        """What the standard library writes, we read as it does."""
-        letter = EmailMessage()
-        letter["Subject"] = "x"
-        letter.set_content(f"x{text}\n")
-        letter.add_attachment(b"data", maintype="application", subtype="pdf", filename="a b.pdf")
-        raw = letter.as_bytes()
+        """Mail that the standard library writes is read as the standard library reads it."""
+        mail = EmailMessage()
+        mail["Subject"] = "x"
+        mail.set_content(f"x{text}\n")
+        mail.add_attachment(b"data", maintype="application", subtype="pdf", filename="a b.pdf")
+        raw = mail.as_bytes()
         first = message_from_bytes(raw).get_payload()[0]
         assert parse_message(raw).plain.strip("\n") == first.get_payload(decode=True).decode().strip("\n")
         assert [part.name for part in parse_message(raw).attachments] == ["a b.pdf"]

@@ -63,7 +63,6 @@ _RESULTS = {
     **dict.fromkeys(("softfail", "neutral"), "soft"),
     "none": "none",
 }
-_PUBLIC = frozenset("edu gov mil int".split())
 _NO_NAMES = frozenset("undisclosed recipients info mail list phishing".split())
 
 
@@ -180,11 +179,9 @@ def _domain(domain: str, host: str) -> str:
 
 def _zone(host: str) -> str:
     zone = host.rpartition(".")[2]
-    if not zone:
-        return "none"
-    if zone in ("com", "net", "org"):
-        return zone
-    if zone in _PUBLIC:
+    if zone in ("", "com", "net", "org"):
+        return zone or "none"
+    if zone in ("edu", "gov", "mil", "int"):
         return "public"
     return "country" if len(zone) == 2 else "new"
 

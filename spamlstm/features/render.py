@@ -7,7 +7,7 @@ from spamlstm.features.alignment import ALIGNMENT, alignment
 from spamlstm.features.domains import organisational_domain
 from spamlstm.features.facts import Fact
 from spamlstm.features.links import link_hosts
-from spamlstm.features.normalise import BRACKETS, normalise
+from spamlstm.features.normalise import BRACKETS, SCHEME_END, normalise
 from spamlstm.features.style import STYLE, style
 from spamlstm.message.message import Message
 from spamlstm.message.mime_headers import MAX_VALUE
@@ -29,7 +29,6 @@ BODY = "⟦body⟧"
 # A body longer than this is read in passages: this much of its head, of its tail, and so many passages between.
 _MAX_BODY = 12_000
 _HEAD, _TAIL, _PASSAGE, _PASSAGES = 4_000, 3_000, 1_000, 5
-_LINK = re.compile("://")
 _TAG = re.compile(r"^((?:re|fwd?|aw|wg)\s*:\s*)*\[[^\]]{2,40}\]", re.IGNORECASE)
 # One letter for each header that sending programs write. Headers that servers and lists add later are left out.
 _INITIALS = {
@@ -78,7 +77,7 @@ def _body(message: Message) -> tuple[str, set[str]]:
 def _passages(text: str) -> str:
     """Return the head and the tail of a long text, and between them passages around links or at equal distances."""
     end = len(text) - _TAIL
-    links = [match.start() for match in _LINK.finditer(text, _HEAD, end)]
+    links = [match.start() for match in SCHEME_END.finditer(text, _HEAD, end)]
     places = links if len(links) >= _PASSAGES else range(_HEAD, end, -(-(end - _HEAD) // _PASSAGES))
     chosen = [places[len(places) * number // _PASSAGES] for number in range(min(_PASSAGES, len(places)))]
     starts = [max(_HEAD, place - _PASSAGE // 2) for place in chosen]

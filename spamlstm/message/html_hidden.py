@@ -79,8 +79,8 @@ def take_hidden(tree: Any, budget: Budget, *, sheet: bool) -> tuple[str, str]:
 
 def _take(elements: list[tuple[Any, str]], budget: Budget) -> tuple[str, str]:
     """Remove the hidden elements with their text. Each is (node, how its style hides it, or '' if by its colour)."""
-    found: list[str] = []
-    faint: list[str] = []
+    by_style: list[str] = []
+    by_colour: list[str] = []
     misread = 0
     # The last comes first: an element must not be used once the element around it is removed.
     for node, hiding in reversed(elements):
@@ -96,13 +96,12 @@ def _take(elements: list[tuple[Any, str]], budget: Budget) -> tuple[str, str]:
             if misread == _MAX_MISREAD:
                 break
         elif text:
-            (found if hiding else faint).append(text)
+            (by_style if hiding else by_colour).append(text)
             node.decompose()
         else:
             # White space stays, as it may separate words.
             node.replace_with(raw)
-    pale = "\n".join(reversed(faint))
-    return "\n".join([pale] * bool(pale) + found[::-1]), pale
+    return "\n".join([*by_style, *by_colour][::-1]), "\n".join(by_colour[::-1])
 
 
 def _look(style: str, colour: str, background: str) -> Look:
@@ -181,8 +180,7 @@ class _Surroundings:
         """Return the background that an element paints, or '' for none."""
         attributes = node.attributes
         style, colour = attributes.get("style") or "", attributes.get("bgcolor") or ""
-        if (style or colour) and (
-            painted := (_cached_look if len(style) <= _MAX_CACHED else _look)(style, "", colour)[2]
-        ):
+        looking = _cached_look if len(style) <= _MAX_CACHED else _look
+        if painted := looking(style, "", colour)[2]:
             return painted
         return "unknown" if attributes.get("background") or (self._sheet and attributes.get("class")) else ""

@@ -25,6 +25,7 @@ MAX_VALUE = 4_000
 _FOLD, _FOLD_CR = re.compile(r"\n[ \t]+"), re.compile(r"\r?\n[ \t]+")
 _HEADER_NAME = re.compile(rb"[!-9;-~]+[ \t]*:")
 _CHARSET = re.compile(rb"charset\s*=\s*\"?([\w.:-]+)", re.IGNORECASE)
+# Characters that a wrong charset yields: private ones and controls.
 _PRIVATE = re.compile("[\ue000-\uf8ff\x80-\x9f]")
 # The groups: a name, and a value in quotes or a value without.
 _PARAMETER = re.compile(r';\s*+([^\s=;"]++)\s*+=\s*+(?:("(?:[^"\\]++|\\.)*+")|([^;]*+))')
@@ -36,7 +37,7 @@ Headers = tuple[tuple[str, str], ...]
 
 
 class HeaderReader:
-    """Reads header blocks of one message. The limits hold for all blocks together."""
+    """Reads header blocks of one message. Most limits hold for all blocks together."""
 
     def __init__(self, raw: bytes, defects: dict[str, None]) -> None:
         self._raw = raw

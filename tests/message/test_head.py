@@ -66,23 +66,8 @@ def tag(raw):
 
 pieces = st.sampled_from(
     [
-        *(
-            b"\n",
-            b"\n",
-            b"\n",
-            b"\r\n",
-            b"\r",
-            b" ",
-            b"\t",
-            b"From ",
-            b">From ",
-            b"a",
-            b":",
-            b"x-",
-            b"-",
-            b"\xff",
-            b"\0",
-        ),
+        *(b"\n", b"\n", b"\n", b"\r\n", b"\r", b" ", b"\t", b"From ", b">From "),
+        *(b"a", b":", b"x-", b"-", b"\xff", b"\0"),
         *(b"X-Spam", b"x-spam:", b"X-Spam-Flag: YES", b"x-SPAM-status : No,\n a\n\tb", b"x-spamd-", b"x-rspamd-a"),
         *(b"Status: RO", b"lines:", b"Content-Length:1", b"X-Mozilla-Status2: 1", b"X-IMAPbase: 1", b"Subject: x"),
     ]

@@ -96,10 +96,7 @@ def _differs_from_ascii(data: bytes, charset: str) -> bool:
 
 
 def guess(data: bytes, claimed: str | None = None) -> str:
-    """Decode as UTF-16 if its marks or NULs stand in `data`, or as UTF-8 if valid, or with the codec `claimed`.
-
-    Without `claimed`, the bytes suggest a codec.
-    """
+    """Decode as UTF-16 if marks or NULs suggest it, as UTF-8 if that is valid, else by `claimed` or a guessed codec."""
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return _replaced(data, "utf-16")
     nuls = data[:400].count(0)

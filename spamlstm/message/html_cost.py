@@ -1,4 +1,4 @@
-"""The cost of the tree of a page, estimated before the tree is built, and the budget that it is taken from.
+"""The cost of the tree of a page, estimated before it is built, and the budget of a message that pays for it.
 
 lexbor builds the tree of a browser. Parts of that work grow with the square of the page and cannot be interrupted, so
 the estimate is an upper bound. docs/decisions/0002-own-parser.md has the cases.
@@ -11,22 +11,13 @@ from collections.abc import Callable, Iterable
 # One step is a look at one open element, about 5 ns of processor time: 240 ms for all pages of a message.
 MAX_STEPS = 48_000_000
 
-# The characters of one page that are read, in its head and its tail; Gmail shows 102 KB.
-PAGE_HEAD, PAGE_TAIL = 192 * 1024, 64 * 1024
-# A page with fewer tags need not be tamed.
-MIN_TAGS = 1_200
-MAX_TAG = 8_000
-_WINDOW = MAX_TAG // 2
-# Each block reopens every formatting tag that is left open: the cost is the distinct formatting tags times the tags.
-MAX_REOPENED = 100_000
-
 # Steps for each tag and each character of any page, for the parser and our own passes.
 _PER_TAG, _PER_CHARACTER = 400, 2
 # Steps for one reopened formatting element, for each of its attributes, and the characters copied in one step.
 _REOPENED, _REOPENED_ATTRIBUTE, _COPIED = 90, 60, 4
 # The page is searched in stretches of so many characters for places where a tag ends, however its quotes are read.
 _STRETCH = 1_000
-# A tag that covers no stretch lies in two of them. Each attribute that differs from the others takes three characters.
+# A tag that covers no stretch lies in two of them. An attribute unlike the others takes three characters or more.
 _MOST_IN_STRETCHES = 2 * _STRETCH // 3
 # The attributes of a tag up to this length are too few for their comparison to count.
 _SHORT_TAG = 128
@@ -37,20 +28,10 @@ _LARGE = 32_000
 # If quotes hide the ends of tags, each tag is searched for from its `<`: in all, over so many times the page.
 _MOST_SEARCHED = 8
 
-_FORMATTING_NAMES = r"<(?:b|big|code|em|font|i|nobr|s|small|strike|strong|tt|u)\b"
-_FORMATTING = re.compile(_FORMATTING_NAMES, re.IGNORECASE)
-# A formatting tag without syntax errors: two of them are the same formatting only if their text is the same.
-_PLAIN_FORMATTING = re.compile(
-    _FORMATTING_NAMES + r"(?:\s++[\w:-]++(?:\s*+=\s*+(?:\"[^\"<>]*+\"|'[^'<>]*+'|[\w#%.:;+-]++))?+)*+\s*+>",
-    re.IGNORECASE,
-)
-_ANY_FORMATTING = re.compile(_FORMATTING_NAMES.replace("<", "</?") + r"[^<>]*>?", re.IGNORECASE)
-_ROOT = re.compile(r"<(?:body|html)\b", re.IGNORECASE)
-
 # For pages in lower case. Links are reopened like formatting; the attributes of a second <body> go to the first.
 _REOPENING = re.compile(rb"(?:[abisu]|big|code|em|font|nobr|small|str(?:ike|ong)|tt)(?![^\s/>])")
 _MERGED = re.compile(rb"(?:body|html)(?![^\s/>])")
-# The beginnings of both: nearly all other tags of a page are sorted out by these.
+# How both begin, in two bytes; nearly all other tags begin otherwise.
 _BEGINNINGS = frozenset(
     [
         name + end
@@ -98,43 +79,6 @@ class Budget:
         self.left -= steps
 
 
-def shorten(source: str) -> tuple[str, bool]:
-    """Return the page, or the head and the tail of one that is too long, and whether it was shortened."""
-    if len(source) <= PAGE_HEAD + PAGE_TAIL:
-        return source, False
-    return f"{source[:PAGE_HEAD]}\n{source[-PAGE_TAIL:]}", True
-
-
-def tame(source: str) -> tuple[str, bool]:
-    """Return the page without what would cost lexbor the square of its length, and whether anything was cut."""
-    # A text between two `<` that is too long contains one of these windows.
-    long = any(source.find("<", begin, begin + _WINDOW) < 0 for begin in range(0, len(source) - _WINDOW + 1, _WINDOW))
-    if not long and source.count("<") < MIN_TAGS - 1:
-        return source, False
-    pieces = source.split("<")
-    cut, long = False, long and max(map(len, pieces)) > MAX_TAG
-    if len(pieces) < MIN_TAGS and not long:
-        return source, cut
-    if long:
-        source = "<".join([pieces[0], *(piece if len(piece) <= MAX_TAG else _end_tag(piece) for piece in pieces[1:])])
-    formatting = len(_FORMATTING.findall(source)) if len(pieces) ** 2 > MAX_REOPENED else 0
-    if formatting * len(pieces) > MAX_REOPENED:
-        plain = _PLAIN_FORMATTING.findall(source)
-        if (formatting - len(plain) + len(set(plain))) * len(pieces) > MAX_REOPENED:
-            source, cut = _ANY_FORMATTING.sub("", source), True
-    if len(pieces) >= MIN_TAGS and len(_ROOT.findall(source)) > 20:
-        source, cut = _ROOT.sub("<div ", source), True
-    return source, cut
-
-
-def _end_tag(piece: str) -> str:
-    """Return the text after a `<`, with an end and closed quotes for a tag that has no end."""
-    if ">" in piece[:MAX_TAG]:
-        return piece
-    _, end, rest = piece.partition(">")
-    return piece[: MAX_TAG // 2] + "'\">" + (rest if end else "")
-
-
 def pay(low: bytes, budget: Budget) -> None:
     """Take the most steps that the tree of a page may cost from the budget. `low` is the page in UTF-8 and lower case.
 
@@ -148,25 +92,25 @@ def pay(low: bytes, budget: Budget) -> None:
     tags, size = low.count(b"<"), len(low)
     # Each tag may look at each open element, which may be as many as there are tags.
     budget.spend(tags * (tags + _PER_TAG) + size * _PER_CHARACTER)
-    attributes = _most_attributes(low)
+    attributes = _attribute_bound(low)
     if size < _LARGE:
         # At worst half of the tags are formatting that the others reopen, and all attributes belong to one tag.
         reopened = tags * (tags * _REOPENED // 4 + attributes * _REOPENED_ATTRIBUTE // 2)
-        worst = reopened + attributes**2 // 2 + _looked_up(attributes)
+        worst = reopened + attributes**2 // 2 + _lookup_steps(attributes)
         if worst <= budget.left * 3 // 4:
             budget.spend(worst)
             return
     budget.spend(tags * _PER_TAG + size * _PER_CHARACTER)
-    if likely := _likely(low, tags, _looked_up(attributes), budget.left * 3 // 4):
+    if likely := _likely_steps(low, tags, _lookup_steps(attributes), budget.left * 3 // 4):
         budget.spend(likely)
         return
     every, attributes = _all_tags(low)
-    budget.spend(size * _SHORT_TAG // 4 + _compared([tag for tag in every if len(tag) > _SHORT_TAG]))
-    budget.spend(_looked_up(attributes))
-    budget.spend(_moved([tag for tag in every if tag[:2] in _BEGINNINGS], tags))
+    budget.spend(size * _SHORT_TAG // 4 + _compare_steps([tag for tag in every if len(tag) > _SHORT_TAG]))
+    budget.spend(_lookup_steps(attributes))
+    budget.spend(_move_steps([tag for tag in every if tag[:2] in _BEGINNINGS], tags))
 
 
-def _likely(low: bytes, tags: int, steps: int, most: int) -> int:
+def _likely_steps(low: bytes, tags: int, steps: int, most: int) -> int:
     """Return a bound for `steps` and those for attributes and formatting, or 0 if quotes may hide the ends of tags.
 
     The result is also 0 if the bound is above `most`, as a closer count may find fewer.
@@ -177,7 +121,7 @@ def _likely(low: bytes, tags: int, steps: int, most: int) -> int:
     special = [tag for tag, end, _ in parted if end]
     if len(special) < len(parted) or not _are_whole(special):
         return 0
-    steps += _compared_in_stretches(low) + _moved(special, tags)
+    steps += _compare_steps_in_stretches(low) + _move_steps(special, tags)
     return steps if steps <= most else 0
 
 
@@ -188,8 +132,8 @@ def _are_whole(tags: list[bytes]) -> bool:
     )
 
 
-def _compared_in_stretches(low: bytes) -> int:
-    """Return at least the result of `_compared` for all tags, if no value is in single quotes.
+def _compare_steps_in_stretches(low: bytes) -> int:
+    """Return at least the result of `_compare_steps` for all tags, if no value is in single quotes.
 
     A stretch in which a tag surely ends does not lie within one tag. A stretch without double quotes adds no attribute
     to a tag with an open value, and ends any other tag.
@@ -200,16 +144,16 @@ def _compared_in_stretches(low: bytes) -> int:
         stretch = low[begin : begin + _STRETCH]
         if _SURE_END.search(stretch):
             if open_since >= 0:
-                steps += _compared_in(low[open_since:begin])
+                steps += _compare_steps_within(low[open_since:begin])
             open_since = -1
         elif open_since < 0 and (b'"' in stretch or b">" not in stretch):
             open_since = begin
-    return steps + (_compared_in(low[open_since:]) if open_since >= 0 else 0)
+    return steps + (_compare_steps_within(low[open_since:]) if open_since >= 0 else 0)
 
 
-def _compared_in(stretches: bytes) -> int:
-    """Return the result of `_compared` if the stretches, and those before and after them, are one tag."""
-    return (_most_attributes(stretches) + _MOST_IN_STRETCHES) ** 2 // 2
+def _compare_steps_within(stretches: bytes) -> int:
+    """Return the result of `_compare_steps` if the stretches, and those before and after them, are one tag."""
+    return (_attribute_bound(stretches) + _MOST_IN_STRETCHES) ** 2 // 2
 
 
 def _all_tags(low: bytes) -> tuple[list[bytes], int]:
@@ -222,8 +166,8 @@ def _all_tags(low: bytes) -> tuple[list[bytes], int]:
     ):
         # A tag may go on after the next `<`, or a quote may hide its end.
         every = list(_every_tag(low))
-        return every, sum(map(_about, every))
-    return every, _most_attributes(bare)
+        return every, sum(map(_attribute_estimate, every))
+    return every, _attribute_bound(bare)
 
 
 def _every_tag(low: bytes) -> Iterable[bytes]:
@@ -243,32 +187,32 @@ def _attributes(tag: bytes) -> int:
     return len(_ATTRIBUTE.findall(tag)) - 1
 
 
-def _about(tag: bytes) -> int:
+def _attribute_estimate(tag: bytes) -> int:
     """Return how many attributes a tag has, or a few more."""
-    most = _most_attributes(tag)
+    most = _attribute_bound(tag)
     return most if most < _FEW else _attributes(tag)
 
 
-def _most_attributes(tag: bytes) -> int:
+def _attribute_bound(tag: bytes) -> int:
     """Return a bound for the attributes in a tenth of the time: each follows white space, a slash or a quote."""
     return len(tag.translate(None, _NO_SEPARATORS))
 
 
-def _compared(tags: list[bytes]) -> int:
+def _compare_steps(tags: list[bytes]) -> int:
     """Return the steps to compare each attribute of a tag with those before it."""
-    return sum(_about(tag) ** 2 for tag in tags) // 2
+    return sum(_attribute_estimate(tag) ** 2 for tag in tags) // 2
 
 
-def _moved(some: list[bytes], tags: int) -> int:
+def _move_steps(some: list[bytes], tags: int) -> int:
     """Return the steps for attributes that go to the first <body> or <html>, and for reopened formatting."""
     merged = list(filter(_MERGED.match, some))
     starts = list(filter(_REOPENING.match, some))
-    steps = _compared([b" ".join(merged)]) if len(merged) > 2 else 0
-    most = _reopened(starts, tags, _most_attributes)
-    return steps + (most if most < _FEW_STEPS else _reopened(starts, tags, _attributes))
+    steps = _compare_steps([b" ".join(merged)]) if len(merged) > 2 else 0
+    most = _reopen_steps(starts, tags, _attribute_bound)
+    return steps + (most if most < _FEW_STEPS else _reopen_steps(starts, tags, _attributes))
 
 
-def _reopened(starts: list[bytes], tags: int, attributes: Callable[[bytes], int]) -> int:
+def _reopen_steps(starts: list[bytes], tags: int, attributes: Callable[[bytes], int]) -> int:
     """Return the steps to reopen formatting that a tag has closed: up to three tags of the same kind, and one link.
 
     Of the tags that begin formatting, only links and <nobr> close others.
@@ -283,6 +227,6 @@ def _reopened(starts: list[bytes], tags: int, attributes: Callable[[bytes], int]
     return closing * steps
 
 
-def _looked_up(attributes: int) -> int:
+def _lookup_steps(attributes: int) -> int:
     """Return the steps to look up each name in one of 128 chains; a page can choose names of the same chain."""
     return attributes**2 // 4

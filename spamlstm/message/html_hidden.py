@@ -180,7 +180,8 @@ class _Surroundings:
         """Return the background that an element paints, or '' for none."""
         attributes = node.attributes
         style, colour = attributes.get("style") or "", attributes.get("bgcolor") or ""
-        looking = _cached_look if len(style) <= _MAX_CACHED else _look
-        if painted := looking(style, "", colour)[2]:
-            return painted
+        if style or colour:
+            looking = _cached_look if len(style) <= _MAX_CACHED else _look
+            if painted := looking(style, "", colour)[2]:
+                return painted
         return "unknown" if attributes.get("background") or (self._sheet and attributes.get("class")) else ""

@@ -21,10 +21,7 @@ _ATTRIBUTES = (
 _TAG = re.compile(rf"<(?:[/!?][^<>]*+>?|[a-z][^\s/<>]*+{_ATTRIBUTES})", re.IGNORECASE)
 _NAME = re.compile(r"<(/?)([a-z][^\s/<>]*)", re.IGNORECASE)
 _UNSEEN = re.compile(rf"<(?:!--|({'|'.join(UNSEEN)})(?![^\s/>]))", re.IGNORECASE)
-_UNSEEN_END = {
-    "": re.compile("--!?>"),
-    **{name: re.compile(f"</{name}", re.IGNORECASE) for name in UNSEEN},
-}
+_UNSEEN_END = {"": re.compile("--!?>"), **{name: re.compile(f"</{name}", re.IGNORECASE) for name in UNSEEN}}
 _HIDING = re.compile(
     r"<([a-z][^\s/<>]*+)[^<>]*?(?:\shidden(?![^\s/>=])|display\s*+:\s*+none|visibility\s*+:\s*+hidden"
     r"|(?:max-height|opacity)\s*+:\s*+0(?!\.?\d)|(font-size)\s*+:\s*+(?:0(?!\.?\d)|1(?:px|pt|%)))",

@@ -3,13 +3,13 @@
 import json
 
 import pytest
+from golden import COMMAND, FILE, MESSAGES, rendered
 
 from spamlstm.features.render import MARKS, TEXT_VERSION
-from tests.features.golden import COMMAND, FILE, MESSAGES, rendered
 
 KEPT = json.loads(FILE.read_text("utf-8"))
 ADVICE = f"raise TEXT_VERSION in spamlstm/features and regenerate with `{COMMAND}`"
-# Values that are listed, so that the ids of trained bundles stay as they are, but that no message leads to.
+# Marks that no message leads to; they stay in MARKS so that the token ids of trained models stay the same.
 NEVER = {"reply:signer", "path:signer", "id:signer", "subject:short", "odd:spaced", "gap", "own", "quote"}
 
 

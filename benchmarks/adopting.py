@@ -212,8 +212,8 @@ def judged(mailbox: Mailbox, folder: Path, model: Path | None) -> Iterable[tuple
     deliver(told, folder / "Maildir")
     adopt(folder, model)
     yield "base alone", ours(rest, Classifier.open(model))
-    taught = Classifier.open(model, personal=learned_layer(folder / "state"))
-    yield "adopted", ours(rest, taught)
+    taught = Classifier.open(model, personal_features=True)
+    yield "adopted", ours(rest, taught, learned_layer(folder / "state"))
     if shutil.which("bogofilter"):
         yield "bogofilter", bogofilter(told, rest, folder)
 
@@ -234,10 +234,10 @@ def adopt(folder: Path, model: Path | None) -> None:
     )
 
 
-def ours(rest: Sequence[Labelled], classifier: Classifier) -> Summary:
+def ours(rest: Sequence[Labelled], classifier: Classifier, layer: PersonalLayer | None = None) -> Summary:
     columns = Columns()
     keys = ((Key(one.id, one.source, one.label == "spam"), one.raw) for one in rest)
-    for done in classifier.judge_many(keys, readers=0):
+    for done in classifier.judge_many(keys, layer_of=lambda _: layer, readers=0):
         columns.add(done.key, done.judgement)
     return evaluate.summarise(columns.close())
 
@@ -274,7 +274,7 @@ def balance(arguments: argparse.Namespace) -> None:
     Caught is the spam that is judged spam.
     """
     chance = random.Random(0)
-    classifier = Classifier.open(arguments.model, personal=PersonalLayer())
+    classifier = Classifier.open(arguments.model, personal_features=True)
     mail = list(itertools.islice(labelled_mail.read_labelled(arguments.corpora[0]), MOST))
     if arguments.shuffle:
         random.Random(1).shuffle(mail)
@@ -285,12 +285,10 @@ def balance(arguments: argparse.Namespace) -> None:
     for ham, spam in PROPORTIONS:
         told = [*sample(first, ham, chance, spam=False), *sample(first, spam, chance, spam=True)]
         told.sort(key=lambda one: place[id(one)])
-        classifier.personal = (
-            labelled(told, [mail[place[id(one)]].raw for one in told]) if arguments.blocks else adopted(told)
-        )
+        layer = labelled(told, [mail[place[id(one)]].raw for one in told]) if arguments.blocks else adopted(told)
         columns = Columns()
         for one in rest:
-            columns.add(one.key, classifier.judge(one).judgement)
+            columns.add(one.key, classifier.judge(one, layer).judgement)
         outcomes = columns.close()
         figures = evaluate.summarise(outcomes).figures
         cells = "".join(f"{figures[key].value:>20.3f}" for key in SHOWN)

@@ -15,7 +15,6 @@ from spamlstm.corpus import labelled_mail
 from spamlstm.maildir.content_id import content_id
 from spamlstm.maildir.headers import tag
 from spamlstm.model.classifier import Classifier
-from spamlstm.model.personal_layer import PersonalLayer
 
 NAMES = ("id", "content id", "text", "verdict", "score", "tagged", "personal features")
 
@@ -37,7 +36,7 @@ def main() -> None:
 
 def answered(archive: Path, most: int) -> Iterator[tuple[str, ...]]:
     """The answers for each message of an archive, in the order of NAMES."""
-    classifier = Classifier.open(personal=PersonalLayer())
+    classifier = Classifier.open(personal_features=True)
     for one in itertools.islice(labelled_mail.read_labelled(archive), most):
         judgement = classifier.classify(one.raw)
         reading = classifier.reader.read(one.raw)

@@ -27,7 +27,6 @@ from spamlstm.maildir.headers import tag
 from spamlstm.maildir.opened import OpenMaildir
 from spamlstm.maildir.transfer import TooLargeError, read_message
 from spamlstm.model.classifier import Classifier
-from spamlstm.model.personal_layer import PersonalLayer
 
 MB = 1 << 20
 SIZES = {"100 KB": 100 << 10, "1 MB": MB, "63 MB": 63 * MB}
@@ -75,7 +74,7 @@ def main() -> int:
 
 
 def warm(model: Path | None = None) -> Classifier:
-    classifier = Classifier.open(model, personal=PersonalLayer())
+    classifier = Classifier.open(model, personal_features=True)
     judge_usual(classifier)
     return classifier
 

@@ -8,7 +8,6 @@ twice for each message where labels are told all along, so give it `--most` or a
 
 import argparse
 import contextlib
-import copy
 import dataclasses
 import itertools
 import shutil
@@ -55,10 +54,10 @@ def main() -> int:
     arguments = parser.parse_args()
     mail = itertools.islice(labelled_mail.read_labelled(arguments.corpus), arguments.most)
     if arguments.what == "one":
-        one(mail, Classifier.open(arguments.model, personal=PersonalLayer()))
+        one(mail, Classifier.open(arguments.model, personal_features=True))
         return 0
     if arguments.what == "slips":
-        slips(mail, Classifier.open(arguments.model, personal=PersonalLayer()))
+        slips(mail, Classifier.open(arguments.model, personal_features=True))
         return 0
     if not arguments.alone and shutil.which("bogofilter") is None:
         sys.exit("bogofilter is not installed (apt-get install bogofilter)")
@@ -72,8 +71,8 @@ def main() -> int:
 def tasks(arguments: argparse.Namespace, feedbacks: list[Feedback]) -> None:
     """Print a row for each task and filter."""
     mail = itertools.islice(labelled_mail.read_labelled(arguments.corpus), arguments.most)
-    base = Classifier.open(arguments.model, personal=PersonalLayer())
-    followers = [Follower(with_layer(base), feedback) for feedback in feedbacks]
+    base = Classifier.open(arguments.model, personal_features=True)
+    followers = [Follower(base, feedback) for feedback in feedbacks]
     alone = Columns()
     for assessed in base.assess_many(keyed(mail)):
         alone.add(assessed.key, base.judge(assessed).judgement)
@@ -100,16 +99,16 @@ def tasks(arguments: argparse.Namespace, feedbacks: list[Feedback]) -> None:
 def slips(mail: Iterable[labelled_mail.Labelled], base: Classifier, *, wrong: float = 0.05, draws: int = 5) -> None:
     """Print a row for right labels, rows for labels of which that share is flipped at random, and the mean of those."""
     sides = [
-        (share, np.random.default_rng(seed), with_layer(base), Columns())
+        (share, np.random.default_rng(seed), PersonalLayer(), Columns())
         # The parameters were chosen with seeds from 1 on.
         for seed, share in enumerate([0.0] + [wrong] * draws, start=100)
     ]
     for assessed in base.assess_many(keyed(mail)):
-        for share, random, classifier, columns in sides:
-            columns.add(assessed.key, classifier.judge(assessed).judgement)
-            if classifier.personal is not None and assessed.personal_features is not None:
+        for share, random, layer, columns in sides:
+            columns.add(assessed.key, base.judge(assessed, layer).judgement)
+            if assessed.personal_features is not None:
                 said = assessed.key.spam is not (random.random() < share)
-                classifier.personal.learn(assessed.personal_features, prior=assessed.prior, spam=said)
+                layer.learn(assessed.personal_features, prior=assessed.prior, spam=said)
     areas = []
     for share, _, _, columns in sides:
         outcomes = columns.close()
@@ -118,13 +117,6 @@ def slips(mail: Iterable[labelled_mail.Labelled], base: Classifier, *, wrong: fl
         areas.append(summary.figures["one_minus_roca_pct"].value)
     right, mean = areas[0], statistics.mean(areas[1:])
     print(f"{wrong:.0%} wrong, the mean: {mean:.4f}, {mean / right:.2f} times the error")
-
-
-def with_layer(base: Classifier) -> Classifier:
-    """The same base with an empty layer of its own."""
-    classifier = copy.copy(base)
-    classifier.personal = PersonalLayer()
-    return classifier
 
 
 def row(feedback: str, name: str, told: int, summary: Summary) -> None:
@@ -170,9 +162,8 @@ def one(
         layer = PersonalLayer()
         for known in assessed[:before]:
             layer.learn(known.personal_features, prior=known.prior, spam=known.key.spam)
-        classifier.personal = layer
         rest = assessed[before:]
-        then = [verdict(classifier, mail) for mail in rest]
+        then = [verdict(classifier, layer, mail) for mail in rest]
         kept = layer.dump()
         chosen = [at for at, mail in enumerate(rest) if is_corrected(then[at], mail.key.spam, kind)]
         chosen = [chosen[at] for at in random.permutation(len(chosen))[:tries]]
@@ -180,14 +171,14 @@ def one(
         for correction in (rest[at] for at in chosen):
             common = in_common(rest, correction)
             layer.learn(correction.personal_features, prior=correction.prior, spam=correction.key.spam)
-            effects.right += verdict(classifier, correction) is wanted(correction)
+            effects.right += verdict(classifier, layer, correction) is wanted(correction)
             for at in random.permutation(len(rest))[:others]:
                 if common[at] < UNLIKE:
-                    effects.see(then[at], verdict(classifier, rest[at]), wanted(rest[at]))
+                    effects.see(then[at], verdict(classifier, layer, rest[at]), wanted(rest[at]))
             like = [rest[at] for at in np.flatnonzero(common >= LIKE) if rest[at] is not correction]
             like = [mail for mail in like if mail.key.spam is correction.key.spam]
             effects.near += len(like)
-            effects.near_right += sum(verdict(classifier, mail) is wanted(correction) for mail in like)
+            effects.near_right += sum(verdict(classifier, layer, mail) is wanted(correction) for mail in like)
             layer.load(kept)
         print(f"{before:>6,} labels before, {len(chosen):>3} {kind}: {effects}", flush=True)
     times(classifier, raws, assessed)
@@ -231,8 +222,8 @@ def is_corrected(judged: Verdict | None, spam: bool, kind: str) -> bool:  # noqa
     return (judged is Verdict.SPAM) is not spam
 
 
-def verdict(classifier: Classifier, assessed: Assessed[Key]) -> Verdict | None:
-    judgement = classifier.judge(assessed).judgement
+def verdict(classifier: Classifier, layer: PersonalLayer, assessed: Assessed[Key]) -> Verdict | None:
+    judgement = classifier.judge(assessed, layer).judgement
     return judgement.verdict if judgement else None
 
 

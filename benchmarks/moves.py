@@ -18,7 +18,6 @@ from spamlstm.learning.label import Label
 from spamlstm.maildir.junk_folder import create_folder
 from spamlstm.maildir.opened import OpenMaildir
 from spamlstm.model.classifier import Classifier
-from spamlstm.model.personal_layer import PersonalLayer
 from spamlstm.tracking.label_stores import LabelStores
 from spamlstm.tracking.mailbox_state import MailboxState
 from spamlstm.tracking.tracker import Tracker
@@ -64,7 +63,7 @@ def look(folder: Path, arguments: argparse.Namespace) -> None:
         for number in range(arguments.messages):
             path = box / "cur" / f"{number}.old,S=5000:2,S"
             path.write_bytes(message(number)[:3000])
-    classifier = Classifier.open(personal=PersonalLayer())
+    classifier = Classifier.open(personal_features=True)
     with contextlib.ExitStack() as stack:
         journal, places = Journal.open(folder / "state"), MailboxState.open(folder / "state")
         label_stores = LabelStores(folder / "state", base=classifier, layer=LabelScope.SHARED)
@@ -97,7 +96,7 @@ def look(folder: Path, arguments: argparse.Namespace) -> None:
 
 
 def layers(folder: Path, arguments: argparse.Namespace) -> None:
-    classifier = Classifier.open(personal=PersonalLayer())
+    classifier = Classifier.open(personal_features=True)
     with contextlib.closing(LabelStores(folder, base=classifier, layer=LabelScope.PER_MAILDIR)) as label_stores:
         names = [f"/mail/{number}" for number in range(arguments.maildirs)]
         for number in range(arguments.labels):

@@ -82,10 +82,9 @@ def learned(options: AdoptOptions) -> tuple[list[tuple[str, str]], AdoptReport]:
         survey = _survey(home, FolderNames(config.maildirs[0].junk, learning.ignore_folders), known, console)
         bootstrap.check_evidence(survey, where=str(options.maildir))
         with opened(store, dry_run=options.dry_run) as labels:
-            taken, conclusion = _learn(
-                Trainer(labels, tell=note), classifier, survey, learning.max_false_positive_rate, source=path
-            )
-            unlabelled = bootstrap.judge_unlabelled(survey, classifier)
+            trainer = Trainer(labels, tell=note)
+            taken, conclusion = _learn(trainer, classifier, survey, learning.max_false_positive_rate, source=path)
+            unlabelled = bootstrap.judge_unlabelled(survey, classifier, trainer.layer)
     report = AdoptReport(
         str(options.maildir), survey, taken, conclusion, unlabelled, learning.max_false_positive_rate, options.dry_run
     )
@@ -95,7 +94,7 @@ def learned(options: AdoptOptions) -> tuple[list[tuple[str, str]], AdoptReport]:
 def _learn(
     trainer: Trainer, classifier: Classifier, survey: Survey, max_false_positive_rate: float, *, source: str
 ) -> tuple[AdoptedCounts, Conclusion]:
-    """Make labels of the survey and learn them; from then on the classifier judges by them."""
+    """Make labels of the survey and learn them."""
     console = Console(stderr=True)
     with progress.show_progress(console, "adopted", len(survey.samples)) as tell:
         taken = bootstrap.adopt_labels(trainer, classifier, survey.samples, source=source, progress=tell)
@@ -103,7 +102,6 @@ def _learn(
         conclusion = bootstrap.find_adopted_thresholds(
             trainer, classifier, max_false_positive_rate=max_false_positive_rate, progress=tell
         )
-    classifier.personal = trainer.layer
     return taken, conclusion
 
 

@@ -69,9 +69,10 @@ def classify_paths(options: ClassifyOptions) -> int:
     tally = _Tally(set())
     found = readable(paths, lambda name, why: tally.fail(name, why, NoInputError.exit_status))
     with _readers(found) as (mails, readers), printer(sys.stdout, json=options.json) as show:
-        classifier = Classifier.open(options.model, config=config, personal=_personal(options.labels))
-        for judged in classifier.judge_many(((one, one) for one in mails), readers=readers):
-            row = _row(judged, classifier, options, tally)
+        layer = _personal(options.labels)
+        classifier = Classifier.open(options.model, config=config, personal_features=layer is not None)
+        for judged in classifier.judge_many(((one, one) for one in mails), layer_of=lambda _: layer, readers=readers):
+            row = _row(judged, classifier, layer, options, tally)
             if row is not None:
                 show(row)
     return tally.status(by_verdict=options.exit_code)
@@ -113,7 +114,13 @@ def _only_stdin() -> list[str]:
     return [STDIN]
 
 
-def _row(judged: Judged[Mail], classifier: Classifier, options: ClassifyOptions, tally: _Tally) -> Row | None:
+def _row(
+    judged: Judged[Mail],
+    classifier: Classifier,
+    layer: "PersonalLayer | None",
+    options: ClassifyOptions,
+    tally: _Tally,
+) -> Row | None:
     name, judgement = judged.key.name, judged.judgement
     if judgement is None:
         tally.fail(name, judged.failure, NoInputError.exit_status)
@@ -125,5 +132,5 @@ def _row(judged: Judged[Mail], classifier: Classifier, options: ClassifyOptions,
     if options.explain:
         from spamlstm.model.explain import explain
 
-        pulls = explain(classifier, judged.key.read(), name=lambda number: _label(options.labels, number))
+        pulls = explain(classifier, judged.key.read(), layer=layer, name=lambda number: _label(options.labels, number))
     return Row(name, judgement, judged.ms, pulls)

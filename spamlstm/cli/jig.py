@@ -35,8 +35,9 @@ def initialize(state: Path | None) -> None:
 def classify(file: Path, *, model: Path | None, state: Path | None) -> None:
     """Print the class, spam from even odds on, and the score."""
     _initialized(state)
-    classifier = Classifier.open(model, personal=learned_layer(_folder(state)))
-    score = classifier.classify(_bytes(file)).score or 0.0
+    layer = learned_layer(_folder(state))
+    classifier = Classifier.open(model, personal_features=layer is not None)
+    score = classifier.classify(_bytes(file), layer=layer).score or 0.0
     sys.stdout.write(f"class={Label.SPAM if score > 0 else Label.HAM} score={score:.6f}\n")
 
 

@@ -30,7 +30,6 @@ from spamlstm.filtering.journal import Journal
 from spamlstm.filtering.log import emit
 from spamlstm.filtering.pipeline import Pipeline
 from spamlstm.model.classifier import Classifier
-from spamlstm.model.personal_layer import PersonalLayer
 from spamlstm.model.registry import stamp
 from spamlstm.tracking.label_stores import LabelStores
 from spamlstm.tracking.mailbox_state import MailboxState
@@ -59,8 +58,7 @@ class RunOptions:
 
     def open(self, config: Config) -> Classifier:
         """The model in use, checked. A UserError says what is wrong with it."""
-        # Whose layer counts is said with each message.
-        classifier = Classifier.open(self.model, config=config, personal=PersonalLayer())
+        classifier = Classifier.open(self.model, config=config, personal_features=True)
         # Whatever is loaded by the first message (30 ms) is loaded now, that message is somebody's.
         classifier.classify(_FIRST)
         return classifier
@@ -100,13 +98,13 @@ def run_daemon(options: RunOptions, *, state: Path | None) -> None:
             journal=journal,
             counters=Counters(),
             moved=moves.knows,
+            layer_of=label_stores.layer,
             open_maildir=locks.opened,
             beat=notifier.beat,
         )
         feedback = LearningRounds(
             label_stores=label_stores,
             moves=moves,
-            classifier=classifier,
             config=config,
             present=watcher.present,
             moved=hints.take_moved,

@@ -42,9 +42,9 @@ def scan_maildir(options: ScanOptions) -> int:
     config, path = choose_one(options.config, options.maildir, dry_run=options.dry_run)
     state = options.state or state_dir()
     with opened(state, dry_run=options.dry_run) as journal, contextlib.ExitStack() as stack:
-        classifier = Classifier.open(options.model, config=config, personal=PersonalLayer())
+        classifier = Classifier.open(options.model, config=config, personal_features=True)
         labels = labels_dir(state, config.learning.labels, path)
-        classifier.personal = _layer_upon(classifier, labels, dry_run=options.dry_run)
+        layer = _layer_upon(classifier, labels, dry_run=options.dry_run)
         locks = stack.enter_context(MaildirLocks())
         if not options.dry_run:
             locks.lock(path)
@@ -53,6 +53,7 @@ def scan_maildir(options: ScanOptions) -> int:
             classifier=classifier,
             journal=journal,
             counters=Counters(),
+            layer_of=lambda _: layer,
             moved=_moved(state, stack),
             open_maildir=locks.opened,
         )
@@ -71,11 +72,11 @@ def _moved(state: Path, stack: contextlib.ExitStack) -> Callable[[str, str], boo
     return stack.enter_context(contextlib.closing(MailboxState.open(state))).knows
 
 
-def _layer_upon(base: Classifier, folder: Path, *, dry_run: bool) -> PersonalLayer:
+def _layer_upon(base: Classifier, folder: Path, *, dry_run: bool) -> PersonalLayer | None:
     """What was learned from the labels in a folder, in step with this base; a dry run leaves no trace of that."""
     labels = LabelStore.copy(folder) if dry_run else LabelStore.find(folder)
     if labels is None:
-        return PersonalLayer()
+        return None
     with contextlib.closing(labels):
         rescore_labels(labels, base)
         trainer = Trainer(labels, tell=note)

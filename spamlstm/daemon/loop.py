@@ -142,17 +142,16 @@ class Daemon:
         maildir = next(iter(self._suspected))
         del self._suspected[maildir]
         self._process(
-            maildir, self._scan(maildir, WHOLE), stop=lambda *turn: self._is_turn_over(*turn) or bool(self.hints)
+            maildir, self._scan(maildir, WHOLE), stop=lambda began: self._is_turn_over(began) or bool(self.hints)
         )
         return True
 
-    def _process(self, maildir: str, candidates: list[Candidate], *, stop: Callable[[str, float], bool]) -> None:
+    def _process(self, maildir: str, candidates: list[Candidate], *, stop: Callable[[float], bool]) -> None:
         if not candidates:
             return
         began = self.clock()
-        self._attend(maildir)
         try:
-            outcomes = self.pipeline.process(candidates, stop=lambda: stop(maildir, began))
+            outcomes = self.pipeline.process(candidates, stop=lambda: stop(began))
         except Exception as error:
             # The pipeline lives through all that it expects. If it was this user's layer, the base alone judges next.
             if self.feedback is not None:
@@ -183,14 +182,9 @@ class Daemon:
         self._begun.add(maildir)
         return CatchUp.UNSEEN
 
-    def _attend(self, maildir: str) -> None:
-        if self.feedback is not None:
-            self.feedback.attend(maildir)
-
-    def _is_turn_over(self, maildir: str, began: float) -> bool:
+    def _is_turn_over(self, began: float) -> bool:
         """Asked by the pipeline between messages: the loop turns, if slowly."""
         self.notifier.beat()
-        self._attend(maildir)
         if self._stopping or self._reload_asked:
             return True
         return self.clock() - began > TURN_SECONDS and (bool(self.hints) or self._is_look_due())

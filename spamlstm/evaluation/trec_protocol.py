@@ -45,10 +45,11 @@ class ProtocolResult:
 
 
 class Follower:
-    """One filter on its way along a stream: judges a message, and then learns the labels that it is told."""
+    """One filter and its personal layer, empty at first: judges each message of a stream, then learns its label."""
 
     def __init__(self, classifier: Classifier, feedback: Feedback, *, names: tuple[str, ...] = ()) -> None:
         self._classifier, self._feedback, self._names = classifier, feedback, names
+        self._layer = PersonalLayer()
         self._teacher = Teacher[Assessed[Key]](feedback)
         self._columns = Columns()
         self._labelled: list[int] = []
@@ -56,13 +57,11 @@ class Follower:
     def take(self, assessed: Assessed[Key]) -> None:
         """The next message, as the base sees it."""
         key, columns = assessed.key, self._columns
-        columns.add(key, self._classifier.judge(assessed).judgement)
+        columns.add(key, self._classifier.judge(assessed, self._layer).judgement)
         verdict, score = evaluate.VERDICTS[columns.verdict[-1]], columns.score[-1]
         for labelled in self._teacher.after(assessed, spam=key.spam, verdict=verdict, score=score):
-            if self._classifier.personal is not None and labelled.personal_features is not None:
-                self._classifier.personal.learn(
-                    labelled.personal_features, prior=labelled.prior, spam=labelled.key.spam
-                )
+            if labelled.personal_features is not None:
+                self._layer.learn(labelled.personal_features, prior=labelled.prior, spam=labelled.key.spam)
         self._labelled.append(self._teacher.labelled)
 
     def end(self) -> ProtocolResult:
@@ -85,7 +84,7 @@ def run_protocol(
 ) -> ProtocolResult:
     """Follow the mail of `corpora` in its order, with an empty personal layer upon the model at `model`."""
     streams = [labelled_mail.read_labelled(path) for path in corpora]
-    classifier = Classifier.open(model, personal=PersonalLayer())
+    classifier = Classifier.open(model, personal_features=True)
     follower = Follower(classifier, feedback, names=tuple(str(path) for path in corpora))
     mail = (labelled for stream in streams for labelled in stream)
     for done, assessed in enumerate(classifier.assess_many(keyed(mail)), start=1):

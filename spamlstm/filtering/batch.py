@@ -40,7 +40,6 @@ class Batch:
     """The means that a group is dealt with by."""
 
     config: Config
-    spam_threshold: float
     journal: Journal
     recovery: Recovery
     clock: Callable[[], float]
@@ -72,7 +71,7 @@ class Batch:
             failed = replace(outcome, status=Status.FAILED, kind=FailureKind.UNREADABLE, failure=judged.failure)
             return failed, None
         try:
-            planned, dry = self._plan(mail, judgement, junks)
+            planned, dry = self._plan(mail, judgement, junks, judged.spam_threshold)
         except UserError as error:
             return replace(outcome, status=Status.FAILED, kind=FailureKind.FOLDER, failure=str(error)), None
         except Exception as error:  # noqa: BLE001  contract 7: whatever it is, the next message goes on
@@ -83,7 +82,9 @@ class Batch:
         status = Status.DRY if dry else Status.DONE
         return replace(outcome, status=status, actions=planned.actions, folder=folder), None if dry else planned
 
-    def _plan(self, mail: Delivery, judgement: Judgement, junks: JunkFolders) -> tuple[Plan | None, bool]:
+    def _plan(
+        self, mail: Delivery, judgement: Judgement, junks: JunkFolders, spam_threshold: float
+    ) -> tuple[Plan | None, bool]:
         mailbox = mail.entry.folder.mailbox
         section = section_of(self.config.maildirs, Path(mailbox.path))
         actions = wanted(section, judgement) if section is not None else ()
@@ -100,7 +101,7 @@ class Batch:
             raw=mail.raw,
             expected=mail.identity,
             junk=junk,
-            spam_threshold=self.spam_threshold,
+            spam_threshold=spam_threshold,
         )
         return planned, dry
 

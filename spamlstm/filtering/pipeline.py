@@ -55,10 +55,10 @@ from spamlstm.maildir.names import GoneError, Part
 from spamlstm.maildir.opened import Entry, OpenMaildir
 from spamlstm.maildir.transfer import TooLargeError
 from spamlstm.model.classifier import Judged
-from spamlstm.model.policy import Policy
 
 if TYPE_CHECKING:
     from spamlstm.model.bundle import Bundle
+    from spamlstm.model.personal_layer import PersonalLayer
 
 # Messages that share a transaction and an fsync. More gain little; this many are done in a tenth of a second.
 GROUP = 64
@@ -75,15 +75,11 @@ class Judge(Protocol):
         """The model, by its label."""
         ...
 
-    @property
-    def policy(self) -> Policy:
-        """What decides."""
-        ...
-
     def judge_many(
         self,
         mails: Iterable[tuple[Delivery, bytes]],
         *,
+        layer_of: "Callable[[Delivery], PersonalLayer | None]",
         readers: int | None = None,
         beat: Callable[[], None] = lambda: None,
     ) -> Iterator[Judged[Delivery]]:
@@ -104,12 +100,14 @@ class Pipeline:
         readers: int | None = None,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
+        layer_of: "Callable[[str], PersonalLayer | None]" = lambda _maildir: None,
         moved: Callable[[str, str], bool] = lambda _maildir, _content: False,
         open_maildir: Callable[[str], OpenMaildir] = OpenMaildir.open,
         beat: Callable[[], None] = lambda: None,
     ) -> None:
         """`clock` is what is noted of acts, `monotonic` what waiting goes by.
 
+        `layer_of` gives the personal layer that judges the mail of a Maildir; None without labels.
         `moved` tells whether a message (Maildir, content id) is where it is by its user's will, as far as he moved
         it between folders; what was judged is known without. `open_maildir` opens the Maildir at a path for one visit.
         `beat` is called while work goes on, for a watchdog.
@@ -121,6 +119,7 @@ class Pipeline:
         self._readers = readers
         self._clock = clock
         self._monotonic = monotonic
+        self._layer_of = layer_of
         self._moved = moved
         # A visit begins with a scan and ends with the pass that follows.
         self._maildirs = OpenMaildirs(open_maildir)
@@ -212,11 +211,12 @@ class Pipeline:
     ) -> Iterator[Outcome]:
         """Judge what is judged beside other mail; the rest goes to `alone`, if there is such a list."""
         early: list[Outcome] = []
-        spam_threshold = self.classifier.policy.thresholds.spam
-        group = Batch(self.config, spam_threshold, self.journal, self._recovery, self._clock, self._knows, self._guard)
+        group = Batch(self.config, self.journal, self._recovery, self._clock, self._knows, self._guard)
         mails = self._read(self._guard.runs(candidates, early, alone), early, stop, taken)
         # Left before its end, this generator ends its threads and processes when it goes out of scope.
-        judged = self.classifier.judge_many(mails, readers=self._readers, beat=self._beat)
+        judged = self.classifier.judge_many(
+            mails, layer_of=lambda mail: self._layer_of(mail.candidate.maildir), readers=self._readers, beat=self._beat
+        )
         more = True
         while more:
             batch, more = _batch(judged)

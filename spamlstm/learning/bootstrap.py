@@ -23,6 +23,7 @@ from spamlstm.maildir.names import GoneError
 from spamlstm.maildir.opened import Entry
 from spamlstm.maildir.transfer import TooLargeError
 from spamlstm.model.classifier import Assessed, Classifier
+from spamlstm.model.personal_layer import PersonalLayer
 from spamlstm.verdict import Verdict
 
 Progress = Callable[[int], None]
@@ -145,10 +146,10 @@ def find_adopted_thresholds(
     return Conclusion(finding, rehearsal, model, classifier.policy.chosen)
 
 
-def judge_unlabelled(survey: Survey, taught: Classifier) -> dict[Verdict, int]:
+def judge_unlabelled(survey: Survey, classifier: Classifier, layer: PersonalLayer) -> dict[Verdict, int]:
     """What would become of the mail in the inbox of which its user has said nothing; nobody learned from it."""
     counts = dict.fromkeys(Verdict, 0)
-    for judged in taught.judge_many(_bytes_of(survey.unlabelled)):
+    for judged in classifier.judge_many(_bytes_of(survey.unlabelled), layer_of=lambda _: layer):
         if judged.judgement is not None:
             counts[judged.judgement.verdict] += 1
     return counts

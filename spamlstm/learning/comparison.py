@@ -15,6 +15,7 @@ from spamlstm.config import Costs
 from spamlstm.corpus.paths import FileMessage
 from spamlstm.evaluation import metrics
 from spamlstm.model.classifier import Assessed, Classifier
+from spamlstm.model.personal_layer import PersonalLayer
 from spamlstm.verdict import Verdict
 
 # Of unlabelled mail that is judged ham now, at most so much may turn to spam; one message always may.
@@ -104,11 +105,13 @@ def figures(verdicts: Sequence[Verdict], scores: Sequence[float], spam: Sequence
     return Figures(len(spam) - sum(spam), sum(spam), lost, missed, unsure, cost, area.value if area else None)
 
 
-def judged(classifier: Classifier, assessed: Iterable[Assessed[Any]]) -> tuple[list[Verdict], list[float]]:
-    """(verdicts, scores) by what the classifier's layer knows; what could not be judged is unsure."""
+def judged(
+    classifier: Classifier, assessed: Iterable[Assessed[Any]], layer: PersonalLayer | None
+) -> tuple[list[Verdict], list[float]]:
+    """(verdicts, scores) with the labels in `layer`; what could not be judged is unsure."""
     verdicts, scores = [], []
     for one in assessed:
-        judgement = classifier.judge(one).judgement
+        judgement = classifier.judge(one, layer).judgement
         verdicts.append(judgement.verdict if judgement else Verdict.UNSURE)
         scores.append((judgement.score if judgement else None) or 0.0)
     return verdicts, scores

@@ -11,7 +11,6 @@ empties. So a kill at any moment leaves the model in use as it is. What stays is
 `retrain` of the state folder the last report and which labels it saw.
 """
 
-import copy
 import fcntl
 import importlib.util
 import json
@@ -112,7 +111,7 @@ class _Run:
 
     def __init__(self, options: RetrainSettings, labels: LabelStore, work: Path, *, lock: int) -> None:
         self._options, self._labels, self._work, self._lock = options, labels, work, lock
-        self._running = Classifier.open(options.model, config=options.config, personal=PersonalLayer())
+        self._running = Classifier.open(options.model, config=options.config, personal_features=True)
         self._costs = options.config.policy.costs or self._running.bundle.costs
         self._name = _fresh_name()
 
@@ -157,7 +156,7 @@ class _Run:
         aside = list(comparison.assess(running, taken.aside))
         knows_some = _layer(labelled, taken.train)
         self._train("trial", taken.train, targets=_targets(running, wild, knows_some), taken=taken)
-        trial = Classifier.open(self._made("trial"), config=options.config, personal=PersonalLayer())
+        trial = Classifier.open(self._made("trial"), config=options.config, personal_features=True)
         tried = list(comparison.assess(trial, [one.mail for one in taken.all]))
         sides = [
             (self._figures(running, labelled, taken, layer=known), self._figures(trial, tried, taken, layer=mine))
@@ -169,10 +168,10 @@ class _Run:
         del trial, tried
         knows_all = _layer(labelled, taken.all)
         self._train("candidate", taken.all, targets=_targets(running, wild, knows_all), taken=taken)
-        candidate = Classifier.open(self._made("candidate"), config=options.config, personal=PersonalLayer())
+        candidate = Classifier.open(self._made("candidate"), config=options.config, personal_features=True)
         learned = _layer(list(comparison.assess(candidate, [one.mail for one in taken.all])), taken.all)
-        before, _ = comparison.judged(_with(running, knows_all), aside)
-        after, _ = comparison.judged(_with(candidate, learned), comparison.assess(candidate, taken.aside))
+        before, _ = comparison.judged(running, aside, knows_all)
+        after, _ = comparison.judged(candidate, comparison.assess(candidate, taken.aside), learned)
         return replace(
             found,
             unlabelled=len(aside),
@@ -184,7 +183,7 @@ class _Run:
         self, classifier: Classifier, assessed: list[Assessed[str]], taken: Snapshot, *, layer: PersonalLayer | None
     ) -> Figures:
         """Of the labels held back, which are the last in `assessed`."""
-        verdicts, scores = comparison.judged(_with(classifier, layer), assessed[len(taken.train) :])
+        verdicts, scores = comparison.judged(classifier, assessed[len(taken.train) :], layer)
         return comparison.figures(verdicts, scores, [one.spam for one in taken.held], self._costs)
 
     def _made(self, what: str) -> Path:
@@ -236,16 +235,9 @@ def _layer(assessed: Sequence[Assessed[str]], labelled: Sequence[LabelledMail]) 
     return layer
 
 
-def _with(classifier: Classifier, layer: PersonalLayer | None) -> Classifier:
-    other = copy.copy(classifier)
-    other.personal = layer
-    return other
-
-
 def _targets(running: Classifier, wild: Iterable[Assessed[str]], layer: PersonalLayer) -> dict[str, float]:
     """What the filter in use says of each message, personal layer and all: what that knows, the network is to learn."""
-    classifier = _with(running, layer)
-    scores = ((one.key, classifier.judged_score(one)) for one in wild if not one.failure)
+    scores = ((one.key, running.judged_score(one, layer)) for one in wild if not one.failure)
     return {name: score for name, score in scores if score is not None}
 
 

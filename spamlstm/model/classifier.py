@@ -24,12 +24,12 @@ if TYPE_CHECKING:
     from spamlstm.model.personal_layer import PersonalLayer
     from spamlstm.model.workers import ReaderPool, Task
 
-# Enough for the scorer to find rows of like length, little enough to show progress and hold in memory.
+# Messages in a chunk: enough to find rows of similar length, few enough to show progress and to hold in memory.
 CHUNK = 64
-# Raw mail in a chunk: it ends early where its messages are large, and a message of more is a chunk of its own. A chunk
-# is read to its end while the mail of others waits, and a hostile megabyte may take half a second.
+# Raw mail in a chunk. A larger message is a chunk of its own: a chunk is read to its end while the mail of other users
+# waits, and a hostile megabyte can take half a second.
 CHUNK_BYTES = 1 << 20
-# Reader processes take 0.1 s to start: fewer messages than this are done as soon without.
+# Reader processes take 0.1 s to start; fewer messages than this are judged as soon without them.
 HELP_AFTER = 128
 
 K = TypeVar("K")
@@ -37,19 +37,24 @@ K = TypeVar("K")
 
 @dataclass(frozen=True, slots=True)
 class Judged(Generic[K]):
-    """The outcome for one message: a judgement, or why there is none. `ms` is its own share of the time it took."""
+    """The result for one message: a judgement, or the reason why there is none.
+
+    `spam_threshold` is the probability of spam from which on the verdict is spam, for this message's user. `ms` is the
+    message's share of the time that judging took.
+    """
 
     key: K
     judgement: Judgement | None
     failure: str = ""
     ms: float = 0.0
+    spam_threshold: float = 1.0
 
 
 class Assessed(NamedTuple, Generic[K]):
-    """What the base says of one message, and all else that a judgement follows from; or why there is nothing.
+    """What the model says about one message, before any labels count; or the reason why it says nothing.
 
-    `prior` is the calibrated score, None where the network had no words to read. `prints` are there if they were asked
-    for.
+    `prior` is the calibrated score, None if the network had no words to read. `personal_features` is None unless the
+    classifier was opened with `personal_features=True`.
     """
 
     key: K
@@ -62,11 +67,11 @@ class Assessed(NamedTuple, Generic[K]):
 
     @property
     def tokens(self) -> bytes:
-        """What the base read, as the label store keeps it; ValueError if nobody asked for prints."""
+        """The tokens that the model read, as the label store keeps them. ValueError without personal features."""
         if self.failure:
             return b""
         if self.personal_features is None:
-            raise ValueError("this classifier was opened without prints")
+            raise ValueError("this classifier was opened without personal features")
         from spamlstm.model.personal_features import packed_tokens
 
         return packed_tokens(self.personal_features)
@@ -74,35 +79,33 @@ class Assessed(NamedTuple, Generic[K]):
 
 @dataclass(slots=True)
 class _Slot(Generic[K]):
-    """A chunk of mail with its keys, and how many bytes of mail are in memory for it."""
+    """A chunk of mail with its keys, and the number of bytes of mail that it holds in memory."""
 
     keys: list[K] = field(default_factory=list)
     sources: list[bytes | Source] = field(default_factory=list)
     size: int = 0
 
 
+def _no_layer(_key: object) -> None:
+    """Judge by the model alone."""
+
+
 class Classifier:
-    """A bundle ready to judge. Build one with `open` and keep it: opening costs more than a hundred messages."""
+    """A bundle that is ready to judge. Build one with `open` and keep it: opening takes as long as a hundred messages.
+
+    A classifier holds nothing about any user. A user's labels reach a judgement only as the personal layer that the
+    caller passes with the message, so that one user's labels cannot judge another user's mail.
+    """
 
     def __init__(
-        self,
-        *,
-        bundle: Bundle,
-        encoder: Encoder,
-        scorer: Network,
-        policy: Policy,
-        personal: "PersonalLayer | None" = None,
-        personal_features: bool = False,
+        self, *, bundle: Bundle, encoder: Encoder, scorer: Network, policy: Policy, personal_features: bool = False
     ) -> None:
         self.bundle = bundle
-        self._policy = policy
+        self.policy = policy
         self.encoder = encoder
         self.scorer = scorer
-        self.personal = personal
         limits = bundle.input
-        self.reader = MessageReader(
-            limits.window_bytes, limits.max_windows, style=limits.style, runs=personal_features or personal is not None
-        )
+        self.reader = MessageReader(limits.window_bytes, limits.max_windows, style=limits.style, runs=personal_features)
 
     @classmethod
     def open(
@@ -110,99 +113,89 @@ class Classifier:
         path: Path | None = None,
         *,
         config: Config | None = None,
-        personal: "PersonalLayer | None" = None,
         personal_features: bool = False,
         threads: int = 1,
     ) -> Self:
         """Load the bundle at `path` (or the one in use), check that it gives its reference answers, apply `config`.
 
-        With a `personal` layer its part is added to each score; what that layer learns counts from the next message.
-        What such a layer learns from is found of each message if there is one, and for whoever asks for `prints`.
-        Raises a UserError with one sentence where the model or the configuration cannot be used.
+        `personal_features` is needed to judge with personal layers and to learn from messages; without it no layer
+        counts, and reading is faster. Raises a UserError if the model or the configuration cannot be used.
         """
-        # Encoder and scorer check the hashes of what they read.
+        # The encoder and the network check the hashes of the files that they read.
         bundle = bundles.load_bundle(find_bundle(path), hashes=False)
         policy = Policy.of((config or Config()).policy, thresholds=bundle.thresholds)
-        # The encoder first: what the vocabulary's file takes while it is read, 8 MB, is free again for the network.
+        # The encoder first: reading the vocabulary takes 8 MB, which are free again when the network is loaded.
         encoder = Encoder(bundle)
         scorer = Network(bundle, threads=threads)
         scorer.self_test()
-        return cls(
-            bundle=bundle,
-            encoder=encoder,
-            scorer=scorer,
-            policy=policy,
-            personal=personal,
-            personal_features=personal_features,
-        )
+        return cls(bundle=bundle, encoder=encoder, scorer=scorer, policy=policy, personal_features=personal_features)
 
-    @property
-    def policy(self) -> Policy:
-        """What decides: with the bars that were found for this user's mail, unless the configuration speaks of bars."""
-        thresholds = None if self.personal is None else self.personal.thresholds.get(self.bundle.label)
-        return (
-            self._policy if thresholds is None or self._policy.chosen else replace(self._policy, thresholds=thresholds)
-        )
+    def policy_for(self, layer: "PersonalLayer | None") -> Policy:
+        """Return the policy for a user: with the thresholds found for their mail, unless the configuration sets any."""
+        thresholds = None if layer is None else layer.thresholds.get(self.bundle.label)
+        return self.policy if thresholds is None or self.policy.chosen else replace(self.policy, thresholds=thresholds)
 
-    def classify(self, raw: bytes) -> Judgement:
-        """Judge one message, of any bytes. What cannot be judged is unsure, with the failure as its last defect."""
-        return self._always(self.judge(self.assess(raw)))
+    def classify(self, raw: bytes, *, layer: "PersonalLayer | None" = None) -> Judgement:
+        """Judge one message, of any bytes. A message that cannot be judged is unsure; its last defect says why."""
+        judged = self.judge(self.assess(raw), layer)
+        if judged.judgement is not None:
+            return judged.judgement
+        return Judgement(Verdict.UNSURE, None, None, Reason.UNREADABLE, self.bundle.label, (judged.failure,))
 
     def assess(self, raw: bytes) -> Assessed[None]:
-        """What the base says of one message, of any bytes."""
+        """Return what the model says about one message, of any bytes."""
         return self._assess_all([None], [self.reader.read(raw)])[0]
-
-    def classify_many(self, raws: Iterable[bytes], *, readers: "int | ReaderPool | None" = None) -> Iterator[Judgement]:
-        """Judge raw messages lazily, in their order: as `classify`, and faster; `readers` as in `judge_many`."""
-        return map(self._always, self.judge_many(((None, raw) for raw in raws), readers=readers))
 
     def judge_many(
         self,
         mails: Iterable[tuple[K, bytes | Source]],
         *,
+        layer_of: "Callable[[K], PersonalLayer | None]" = _no_layer,
         readers: "int | ReaderPool | None" = None,
         beat: Callable[[], None] = lambda: None,
     ) -> Iterator[Judged[K]]:
-        """Judge (key, mail) pairs lazily, in their order; a mail is raw bytes or something with `read() -> bytes`.
+        """Judge (key, mail) pairs lazily, in their order; a mail is raw bytes or an object with `read() -> bytes`.
 
-        What cannot be read or judged gives a failure in its place and the next goes on. When there are more than a
-        hundred, `readers` further processes (as a rule one for each other core) read beside this one, or those of a
-        pool that has been started; to them a mail must be picklable.
+        `layer_of` gives the personal layer that judges the message of a key, and is asked when that message's judgement
+        is taken. A message that cannot be read or judged gives a failure in its place. Of more than HELP_AFTER messages
+        `readers` further processes (by default one for each other core) or those of a started pool read some; the mails
+        must be picklable then.
 
         `beat` is called between messages and between batches of the network, so that the caller can tell a watchdog
-        that work goes on. Of mail given as bytes at most 16 MiB and one message are in memory at once, beside what the
+        that work goes on. Of mail given as bytes, at most 16 MiB and one message are in memory at once, beside what the
         caller keeps.
         """
-        return map(self.judge, self.assess_many(mails, readers=readers, beat=beat))
 
-    def judge(self, assessed: Assessed[K]) -> Judged[K]:
-        """The judgement that follows from what the base says and from what the personal layer knows at this moment."""
+        def judged(assessed: Assessed[K]) -> Judged[K]:
+            return self.judge(assessed, layer_of(assessed.key))
+
+        # A generator expression would keep the last message in memory while the next is read.
+        return map(judged, self.assess_many(mails, readers=readers, beat=beat))
+
+    def judge(self, assessed: Assessed[K], layer: "PersonalLayer | None" = None) -> Judged[K]:
+        """Judge what the model said about a message, with the labels that `layer` knows at this moment.
+
+        None judges by the model alone, as an empty layer does.
+        """
         if assessed.failure:
             return Judged(assessed.key, None, assessed.failure, assessed.ms)
-        score, evidence = self.judged_score(assessed), assessed.evidence
-        if (evidence.no_text or evidence.unknown_text) and self._has_labels_for(assessed):
-            # There are no words, or none that the network knows; but the user has labelled such mail.
+        score, evidence, policy = self.judged_score(assessed, layer), assessed.evidence, self.policy_for(layer)
+        if (evidence.no_text or evidence.unknown_text) and _has_labels_for(assessed, layer):
+            # The network knows no word of it, but the user has labelled mail like it.
             evidence = evidence._replace(no_text=False, unknown_text=False)
         probability = _probability(score)
-        verdict, reason = self.policy.decide(probability, evidence)
-        if self.personal is not None and reason is Reason.SCORE:
-            alone, _ = self._policy.decide(_probability(assessed.prior), assessed.evidence)
+        verdict, reason = policy.decide(probability, evidence)
+        if layer is not None and reason is Reason.SCORE:
+            alone, _ = self.policy.decide(_probability(assessed.prior), assessed.evidence)
             reason = Reason.LABELS if alone != verdict else reason
         judgement = Judgement(verdict, probability, score, reason, self.bundle.label, assessed.defects)
-        return Judged(assessed.key, judgement, ms=assessed.ms)
+        return Judged(assessed.key, judgement, ms=assessed.ms, spam_threshold=policy.thresholds.spam)
 
-    def judged_score(self, assessed: Assessed[Any]) -> float | None:
-        """The score that counts: the base's, and what the personal layer adds."""
-        if self.personal is None or assessed.personal_features is None:
+    def judged_score(self, assessed: Assessed[Any], layer: "PersonalLayer | None") -> float | None:
+        """Return the score that is judged: the model's, corrected by the personal layer."""
+        if layer is None or assessed.personal_features is None:
             return assessed.prior
-        return self.personal.score(assessed.personal_features, assessed.prior)
-
-    def _has_labels_for(self, assessed: Assessed[Any]) -> bool:
-        return (
-            self.personal is not None
-            and assessed.personal_features is not None
-            and self.personal.knows(assessed.personal_features)
-        )
+        return layer.score(assessed.personal_features, assessed.prior)
 
     def assess_many(
         self,
@@ -211,7 +204,7 @@ class Classifier:
         readers: "int | ReaderPool | None" = None,
         beat: Callable[[], None] = lambda: None,
     ) -> Iterator[Assessed[K]]:
-        """As `judge_many`, but what the base says: for whoever learns between one judgement and the next."""
+        """Assess (key, mail) pairs as `judge_many` judges them: for callers that learn between two judgements."""
         chunks = _chunks(mails)
         if not (readers is None or isinstance(readers, int)):
             yield from self._side_by_side(chunks, readers, beat)
@@ -224,27 +217,23 @@ class Classifier:
                 yield from self._side_by_side(itertools.chain([next_slot], chunks), pool, beat)
 
     def score(self, logits: Sequence[float]) -> float | None:
-        """The calibrated score of a message from the logits of its windows; None if it has none."""
+        """Return the calibrated score of a message from the logits of its windows; None without windows."""
         return self.bundle.calibration.score(message_logit(logits)) if logits else None
-
-    def _always(self, judged: Judged[Any]) -> Judgement:
-        if judged.judgement is not None:
-            return judged.judgement
-        return Judgement(Verdict.UNSURE, None, None, Reason.UNREADABLE, self.bundle.label, (judged.failure,))
 
     def _in_turn(self, chunks: Iterator[_Slot[K]], beat: Callable[[], None]) -> Iterator[Assessed[K]]:
         while (slot := next(chunks, None)) is not None:
             assessed = self._assess_all(slot.keys, read_chunk(self.reader, slot.sources, beat=beat), beat)
-            del slot  # or its mail would stay in memory while the next chunk is read
+            del slot  # or its mail stays in memory while the next chunk is read
             yield from assessed
             del assessed
 
     def _side_by_side(
         self, chunks: Iterator[_Slot[K]], pool: "ReaderPool", beat: Callable[[], None]
     ) -> Iterator[Assessed[K]]:
-        """Chunks in their order. The readers never run dry; this process scores what is read, else it reads too.
+        """Assess chunks in their order, with other processes that read.
 
-        So all cores are busy, whichever of the two takes longer.
+        The readers always have a chunk to read. This process scores the chunks that are read, and reads one itself if
+        none is: all cores are busy, whichever of reading and scoring takes longer.
         """
         from spamlstm.model.workers import MOST_BYTES
 
@@ -254,7 +243,7 @@ class Classifier:
             may_read = more and len(line) < pool.most_tasks and size < MOST_BYTES
             if may_read and (pool.has_room() or not line or not line[0][1].is_done()):
                 if slot := next(chunks, None):
-                    # To send a large message to another process takes as long as to read it, and more memory.
+                    # Sending a large message to another process takes as long as reading it, and more memory.
                     here = slot.size > CHUNK_BYTES
                     line.append((slot, pool.give(self.reader, slot.sources, here=here, beat=beat)))
                     size += slot.size
@@ -273,7 +262,7 @@ class Classifier:
         start = time.perf_counter()
         try:
             assessed = self._score(keys, readings, beat)
-        except Exception as error:  # noqa: BLE001  contract 7: find the one that does it, judge the others
+        except Exception as error:  # noqa: BLE001  contract 9: find the message that causes it, and judge the others
             if len(readings) == 1:
                 failure = f"it could not be scored, which is a bug in spamlstm ({type(error).__name__}: {error})"
                 return [_failed(keys[0], readings[0], failure)]
@@ -299,16 +288,17 @@ class Classifier:
         evidence = reading.evidence
         if self.encoder.is_unknown(rows):
             evidence = evidence._replace(unknown_text=True)
-        return Assessed(key, self.score(logits), evidence, _prints(reading, rows), reading.defects)
+        features = None
+        if reading.runs is not None:
+            from spamlstm.model.personal_features import joined, tokens  # numpy, which the network has loaded
+
+            features = joined(reading.runs, tokens(rows))
+        return Assessed(key, self.score(logits), evidence, features, reading.defects)
 
 
-def _prints(reading: Reading, rows: list[Ids]) -> "PersonalFeatures | None":
-    """What a personal layer learns from, if there is one."""
-    if reading.runs is None:
-        return None
-    from spamlstm.model.personal_features import joined, tokens  # numpy, which is there by now
-
-    return joined(reading.runs, tokens(rows))
+def _has_labels_for(assessed: Assessed[Any], layer: "PersonalLayer | None") -> bool:
+    features = assessed.personal_features
+    return layer is not None and features is not None and layer.knows(features)
 
 
 def _failed(key: K, reading: Reading, why: str) -> Assessed[K]:
@@ -320,7 +310,7 @@ def _probability(score: float | None) -> float | None:
 
 
 def _first(chunks: Iterator[_Slot[K]], messages: int) -> Iterator[_Slot[K]]:
-    """The chunks of so many messages; those behind them are left in `chunks`."""
+    """Take the chunks of the first `messages` messages; the others are left in `chunks`."""
     given = 0
     while given < messages and (slot := next(chunks, None)) is not None:
         given += len(slot.keys)

@@ -11,9 +11,13 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from spamlstm.model.classifier import Classifier
 from spamlstm.model.network import message_logit
+
+if TYPE_CHECKING:
+    from spamlstm.model.personal_layer import PersonalLayer
 
 # Longer mail is explained by what its most spam-like window holds; 400 re-scorings take about half a second.
 MOST_CANDIDATES = 400
@@ -43,7 +47,12 @@ class Cause:
 
 
 def explain(
-    classifier: Classifier, raw: bytes, *, most: int = 12, name: Callable[[int], str] = "label {}".format
+    classifier: Classifier,
+    raw: bytes,
+    *,
+    layer: "PersonalLayer | None" = None,
+    most: int = 12,
+    name: Callable[[int], str] = "label {}".format,
 ) -> list[Cause]:
     """The part of the user's own labels, if there is any, and the `most` strongest pulls on what the base says.
 
@@ -52,16 +61,16 @@ def explain(
     """
     reading = classifier.reader.read(raw)
     pulls = _pulls(classifier, reading.windows)[:most] if reading.windows else []
-    own = _own(classifier, raw, name)
+    own = None if layer is None else _own(classifier, raw, layer, name)
     return pulls if own is None else [own, *pulls]
 
 
-def _own(classifier: Classifier, raw: bytes, name: Callable[[int], str]) -> Cause | None:
-    assessed, personal = classifier.assess(raw), classifier.personal
-    score = classifier.judged_score(assessed)
-    if personal is None or assessed.personal_features is None or score is None or score == assessed.prior:
+def _own(classifier: Classifier, raw: bytes, layer: "PersonalLayer", name: Callable[[int], str]) -> Cause | None:
+    assessed = classifier.assess(raw)
+    score = classifier.judged_score(assessed, layer)
+    if assessed.personal_features is None or score is None or score == assessed.prior:
         return None
-    near = personal.near(assessed.personal_features)
+    near = layer.near(assessed.personal_features)
     like = f", above all {name(near.label)}: {near.share:.0%} is the same" if near.pull else ""
     return Cause(CauseKind.LABELS, f"what you labelled{like}", round(score - (assessed.prior or 0.0), 3))
 

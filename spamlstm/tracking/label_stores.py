@@ -115,8 +115,6 @@ class LabelStores:
     ) -> None:
         """What is learned rests on the scores of `base`; `beat` is called now and then where something takes long."""
         self.status = LearningStatus()
-        self.nothing = PersonalLayer()
-        """The layer of those who have said nothing: the base alone speaks."""
         self._state = state
         self._base = base
         self._layer = layer
@@ -151,8 +149,8 @@ class LabelStores:
         """The label of the model whose scores the learned rests on."""
         return self._base.bundle.label
 
-    def layer(self, maildir: str) -> PersonalLayer:
-        """What counts for mail of this Maildir: with all that was said up to this moment, by whatever process."""
+    def layer(self, maildir: str) -> PersonalLayer | None:
+        """Return what was learned from the labels that judge this Maildir, up to now; None if there are none."""
         folder = self._folder(maildir)
         trainer = None
         with contextlib.suppress(StoreUnavailableError), self._failing_open(maildir):
@@ -161,7 +159,7 @@ class LabelStores:
                 trainer.catch_up()
         if trainer is None and folder in self._stores:
             trainer = self._stores[folder].trainer
-        return trainer.layer if trainer else self.nothing
+        return trainer.layer if trainer else None
 
     def suspend(self, maildir: str, error: Exception) -> None:
         """Judge mail of this Maildir by the base alone for a while: with its layer an unexpected error came up."""

@@ -30,7 +30,6 @@ class LearningRounds:
         *,
         label_stores: LabelStores,
         moves: Tracker,
-        classifier: Classifier,
         config: Config,
         present: Callable[[], list[str]],
         moved: Callable[[], list[str]] = list,
@@ -38,7 +37,6 @@ class LearningRounds:
     ) -> None:
         self.label_stores = label_stores
         self._moves = moves
-        self._classifier = classifier
         self._config = config
         self._present = present
         self._moved = moved
@@ -50,10 +48,6 @@ class LearningRounds:
         self._began = 0.0
         self._cost = 0.0
         self._next = 0.0
-
-    def attend(self, maildir: str) -> None:
-        """From the next message on what was said up to now counts for this Maildir; nothing goes wrong in it."""
-        self._classifier.personal = self.label_stores.layer(maildir)
 
     def suspend(self, maildir: str, error: Exception) -> None:
         """Judge mail of this Maildir by the base alone for a while, as an unexpected error came up with its layer."""
@@ -122,6 +116,5 @@ class LearningRounds:
         self._next = 0.0
         self._waiting.clear()
         self._config = config
-        self._classifier = classifier
         self.label_stores.reconfigure(layer=config.learning.labels, base=classifier)
         self._moves.reconfigure(config)

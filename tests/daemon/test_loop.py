@@ -305,9 +305,6 @@ def test_the_layer_of_a_user_with_whose_mail_something_failed_is_suspended(house
     suspended, failing = [], [True]
 
     class Feedback:
-        def attend(self, maildir):
-            pass
-
         def suspend(self, maildir, error):
             suspended.append((maildir, type(error)))
             failing.clear()

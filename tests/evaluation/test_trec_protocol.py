@@ -11,7 +11,6 @@ from spamlstm.errors import DataError, UserError
 from spamlstm.evaluation.feedback import Feedback, FeedbackKind, Teacher
 from spamlstm.evaluation.trec_protocol import Follower, keyed, picture
 from spamlstm.model.classifier import Classifier
-from spamlstm.model.personal_layer import PersonalLayer
 from spamlstm.verdict import Verdict
 
 
@@ -36,7 +35,7 @@ def stream(number: int = 60) -> list[Labelled]:
 
 
 def followed(bundle, feedback: str, mail: list[Labelled]):
-    classifier = Classifier.open(bundle, personal=PersonalLayer())
+    classifier = Classifier.open(bundle, personal_features=True)
     follower = Follower(classifier, Feedback.parse(feedback))
     for assessed in classifier.assess_many(keyed(mail), readers=0):
         follower.take(assessed)

@@ -170,8 +170,8 @@ def test_what_cannot_be_judged_stays(house):
 def test_what_is_no_mail_stays(house):
     """Unsure by its reason, but headers have no place in other kinds of files."""
     one = house()
-    one.judge.judge_many = lambda mails, **_: (
-        replace_reason(judged, "not-mail") for judged in WordJudge().judge_many(mails)
+    one.judge.judge_many = lambda mails, **how: (
+        replace_reason(judged, "not-mail") for judged in WordJudge().judge_many(mails, **how)
     )
     one.deliver("unsure")
     assert statuses(one.run()) == [Status.LEFT]

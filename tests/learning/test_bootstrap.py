@@ -68,16 +68,16 @@ def scores(state) -> list[float]:
 def test_the_filter_knows_its_user_s_mail(root, tmp_path, bundle, classifier):
     """Before, all such mail is unsure; afterwards new mail of these senders is told apart."""
     raws = [letter(100, spam=False), letter(101, spam=True)]
-    assert [one.verdict for one in classifier.classify_many(raws)] == [Verdict.UNSURE] * 2
+    assert [classifier.classify(one).verdict for one in raws] == [Verdict.UNSURE] * 2
     with contextlib.closing(LabelStore.open(tmp_path)) as labels:
         taken, conclusion = adopted(root, labels, classifier)
     assert (taken.new, taken.known, taken.failed) == (80, 0, [])
-    taught = Classifier.open(bundle, personal=learned_layer(tmp_path))
-    ham, spam = taught.classify_many(raws)
+    layer = learned_layer(tmp_path)
+    ham, spam = (classifier.classify(one, layer=layer) for one in raws)
     assert ham.verdict is Verdict.HAM
     # The bar lies as high as the model's: forty letters do not show that a lower one is safe.
     assert spam.score > 1
-    assert taught.policy.thresholds == conclusion.finding.thresholds
+    assert classifier.policy_for(layer).thresholds == conclusion.finding.thresholds
     assert conclusion.finding.ham == 40
     rehearsed = conclusion.rehearsal
     assert [sum(rehearsed[label].values()) for label in Label] == [40, 40]
@@ -141,8 +141,7 @@ def test_undo_leaves_what_the_user_said(root, tmp_path, bundle, classifier):
         assert undone == 77
         assert labels.thresholds() == {}
     assert scores(state) == scores(tmp_path / "straight")
-    taught = Classifier.open(bundle, personal=learned_layer(state))
-    assert taught.policy.thresholds == classifier.bundle.thresholds
+    assert classifier.policy_for(learned_layer(state)).thresholds == classifier.bundle.thresholds
 
 
 def test_undo_of_one_of_two(root, tmp_path, classifier):

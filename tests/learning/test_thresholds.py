@@ -97,8 +97,8 @@ def bundle(tmp_path_factory):
 
 
 def judged(bundle, layer, raw, policy=None):
-    classifier = Classifier.open(bundle, config=Config(policy=policy or PolicyConfig()), personal=layer)
-    return classifier.classify(raw)
+    classifier = Classifier.open(bundle, config=Config(policy=policy or PolicyConfig()), personal_features=True)
+    return classifier.classify(raw, layer=layer)
 
 
 def layer_with(thresholds) -> PersonalLayer:

@@ -89,11 +89,10 @@ def test_many_is_lazy(classifier):
 
     def endless():
         while True:
-            yield SPAM
+            yield None, SPAM
 
-    stream = classifier.classify_many(endless(), readers=1)
-    assert [next(stream).verdict for _ in range(400)] == [Verdict.SPAM] * 400
-    stream.close() if hasattr(stream, "close") else None
+    stream = classifier.judge_many(endless(), readers=1)
+    assert [next(stream).judgement.verdict for _ in range(400)] == [Verdict.SPAM] * 400
 
 
 def test_a_reader_that_dies_costs_nothing(classifier):
@@ -183,8 +182,12 @@ def test_one_bad_reading_does_not_stop_the_next(tiny):
             return encode(windows)
 
     broken.encoder = Encoder()
-    verdicts = [one.verdict for one in broken.classify_many([SPAM, mail("a line with dynamite in it"), HAM])]
-    assert verdicts == [Verdict.SPAM, Verdict.UNSURE, Verdict.HAM]
+    bad = mail("a line with dynamite in it")
+    spam, failed, ham = broken.judge_many((None, raw) for raw in (SPAM, bad, HAM))
+    assert (spam.judgement.verdict, failed.judgement, ham.judgement.verdict) == (Verdict.SPAM, None, Verdict.HAM)
+    assert "bug in spamlstm (ValueError: boom)" in failed.failure
+    judged = broken.classify(bad)
+    assert (judged.verdict, judged.reason, judged.defects) == (Verdict.UNSURE, Reason.UNREADABLE, (failed.failure,))
 
 
 def test_a_reader_travels():

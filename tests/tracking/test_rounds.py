@@ -57,7 +57,6 @@ def feedback(clock, moved, monkeypatch):
     made = LearningRounds(
         label_stores=label_stores,
         moves=steps,
-        classifier=None,
         config=Config(),
         present=lambda: ["a", "b"],
         moved=take,

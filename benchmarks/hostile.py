@@ -24,8 +24,8 @@ from spamlstm.corpus.paths import MOST_BYTES
 from spamlstm.maildir.arrival import arrived
 from spamlstm.maildir.content_id import content_id
 from spamlstm.maildir.headers import tag
+from spamlstm.maildir.message_file import TooLargeError, read_message
 from spamlstm.maildir.opened import OpenMaildir
-from spamlstm.maildir.transfer import TooLargeError, read_message
 from spamlstm.model.classifier import Classifier
 
 MB = 1 << 20

@@ -20,8 +20,8 @@ from types import FrameType
 
 import spamlstm
 from spamlstm.config import Config, LabelScope, MaildirConfig
-from spamlstm.filtering.counters import Counters
 from spamlstm.filtering.journal import Journal
+from spamlstm.filtering.outcome import Counters
 from spamlstm.filtering.pipeline import Pipeline
 from spamlstm.learning.label import Label
 from spamlstm.model.classifier import Classifier
@@ -56,7 +56,8 @@ def one_delivery(root: Path, pipeline: Pipeline, name: str) -> None:
     path = root / "new" / name
     path.write_text(f"Received: by mx id {name}\nFrom: Ann <ann@example.org>\nSubject: a letter\n\n{GTUBE}\n")
     (outcome,) = pipeline.process(pipeline.scan(str(root)))
-    assert outcome.actions == ("tag", "file")
+    if outcome.actions != ("tag", "file"):
+        raise SystemExit(f"the message was not tagged and filed: {outcome}")
 
 
 def measured(state: Path, *, labels: bool) -> list[str]:

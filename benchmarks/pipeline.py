@@ -16,8 +16,8 @@ from pathlib import Path
 
 from spamlstm.config import Action, Config, MaildirConfig
 from spamlstm.corpus import labelled_mail
-from spamlstm.filtering.counters import Counters
 from spamlstm.filtering.journal import Journal
+from spamlstm.filtering.outcome import Counters
 from spamlstm.filtering.pipeline import Pipeline
 from spamlstm.maildir import names
 from spamlstm.model.classifier import Classifier

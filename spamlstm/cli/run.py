@@ -25,9 +25,9 @@ from spamlstm.daemon.status import DaemonStatus
 from spamlstm.daemon.wakeup import Wakeup
 from spamlstm.daemon.watch import Watcher
 from spamlstm.errors import ConfigError
-from spamlstm.filtering.counters import Counters
 from spamlstm.filtering.journal import Journal
 from spamlstm.filtering.log import emit
+from spamlstm.filtering.outcome import Counters
 from spamlstm.filtering.pipeline import Pipeline
 from spamlstm.model.classifier import Classifier
 from spamlstm.model.registry import stamp

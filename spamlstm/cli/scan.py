@@ -14,9 +14,8 @@ from spamlstm.config.locations import labels_dir, state_dir
 from spamlstm.daemon.maildir_locks import MaildirLocks
 from spamlstm.daemon.state_lock import hold
 from spamlstm.errors import TemporaryError
-from spamlstm.filtering.counters import Counters
 from spamlstm.filtering.journal import Journal
-from spamlstm.filtering.outcome import Outcome, Status
+from spamlstm.filtering.outcome import Counters, Outcome, Status
 from spamlstm.filtering.pipeline import Pipeline
 from spamlstm.learning.label_store import LabelStore
 from spamlstm.learning.trainer import Trainer, rescore_labels

@@ -13,8 +13,8 @@ from spamlstm.cli.scan import opened
 from spamlstm.config.locations import state_dir
 from spamlstm.daemon.maildir_locks import MaildirLocks
 from spamlstm.errors import DataError, TemporaryError, UserError
-from spamlstm.filtering.counters import Counters
-from spamlstm.filtering.journal import UnreadableAct
+from spamlstm.filtering.acts import UnreadableAct
+from spamlstm.filtering.outcome import Counters
 from spamlstm.filtering.recovery import Recovery
 from spamlstm.filtering.undo import UndoResult, UndoStatus, undo
 from spamlstm.maildir.opened import OpenMaildir

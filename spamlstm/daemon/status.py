@@ -9,8 +9,7 @@ from typing import Any
 
 from spamlstm import __version__
 from spamlstm.daemon.watch import Coverage, limit
-from spamlstm.filtering.counters import Counters
-from spamlstm.filtering.outcome import Outcome, Status
+from spamlstm.filtering.outcome import Counters, Outcome, Status
 from spamlstm.tracking.label_stores import LearningStatus
 
 

@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self, cast
 
 from spamlstm.daemon.hints import Hints
-from spamlstm.filtering.mounts import remote_devices
+from spamlstm.maildir.message_file import remote_devices
 
 if TYPE_CHECKING:
     from watchdog.observers.inotify_c import InotifyEvent

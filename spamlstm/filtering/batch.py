@@ -1,25 +1,52 @@
-"""What is done with a group of judged messages that share a transaction and an fsync."""
+"""The way of a message, from top to bottom: read, judged, planned, journaled, carried out, and journaled again.
 
+| step | function | a message ends here if |
+|---|---|---|
+| 1 read | `Pass._read` | it is gone, known, too old, too large, or still being written |
+| 2 judge | `Judge.judge_many` | it cannot be judged |
+| 3 plan | `Pass._plan` | its verdict asks for nothing, it is a dry run, or the junk folder cannot be used |
+| 4 journal | `Pass._record` | the journal cannot be written |
+| 5 carry out | `perform` | a reader or a user was there first, or the disk refuses |
+| 6 journal | `perform` | |
+
+A message that ends early goes on as an `Outcome` among the others, in its place. Steps 3 to 6 are done for a batch at a
+time: one transaction is on disk before the first message of the batch is touched, and files are synced together.
+"""
+
+import logging
 import sqlite3
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from spamlstm.config import Action, Config
 from spamlstm.config.maildirs import section_of
+from spamlstm.corpus.paths import MOST_BYTES
 from spamlstm.errors import UserError
-from spamlstm.filtering.actions import Work
-from spamlstm.filtering.crash_guard import CrashGuard
+from spamlstm.filtering.crash_guard import CrashGuard, GuardedCandidate
 from spamlstm.filtering.failures import FailureKind, kind_of, sentence
-from spamlstm.filtering.journal import Journal
-from spamlstm.filtering.junk_folders import JunkFolders
+from spamlstm.filtering.log import emit
 from spamlstm.filtering.outcome import Candidate, Outcome, Status
-from spamlstm.filtering.plan import Plan, plan, wanted
-from spamlstm.filtering.recovery import JournaledPlan, Recovery
-from spamlstm.maildir.opened import Entry
-from spamlstm.maildir.transfer import Identity, TransferResult
+from spamlstm.filtering.plan import Plan, plan, wanted_actions
+from spamlstm.filtering.recovery import Recovery
+from spamlstm.maildir import junk_folder, message_file, transfer
+from spamlstm.maildir.content_id import content_id
+from spamlstm.maildir.message_file import Identity, TooLargeError
+from spamlstm.maildir.names import GoneError
+from spamlstm.maildir.opened import Entry, OpenFolder, OpenMaildir
+from spamlstm.maildir.transfer import Attempt, TransferResult
 from spamlstm.model.classifier import Judged
 from spamlstm.verdict import Judgement
+
+if TYPE_CHECKING:
+    from spamlstm.model.bundle import Bundle
+    from spamlstm.model.personal_layer import PersonalLayer
+
+# Messages that share a transaction and an fsync. More gain little; this many take a tenth of a second.
+BATCH = 64
+# Raw mail in a batch; tagged copies of it may take as much again.
+BATCH_BYTES = 16 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,68 +59,190 @@ class Delivery:
     identity: Identity
     content: str
     delivered: float
-    """When it came to be where it was found, in seconds since 1970."""
+    """When it came to where it was found, in seconds since 1970."""
+
+
+ReadResult: TypeAlias = Delivery | Outcome
+
+
+class Judge(Protocol):
+    """What filtering needs of a `Classifier`."""
+
+    @property
+    def bundle(self) -> "Bundle":
+        """The model; its label is recorded with each judgement."""
+        ...
+
+    def judge_many(
+        self,
+        mails: Iterable[tuple[ReadResult, bytes | None]],
+        *,
+        layer_of: "Callable[[ReadResult], PersonalLayer | None]",
+        readers: int | None = None,
+        beat: Callable[[], None] = lambda: None,
+    ) -> Iterator[Judged[ReadResult]]:
+        """Judge raw messages lazily, in their order; an item without one comes back in its place.
+
+        `layer_of` gives the personal layer of an item's Maildir. `beat` is called at least once for each message.
+        """
+        ...
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
-    """The means that a group is dealt with by."""
+class JournaledPlan:
+    """A plan whose intent is in the journal, on disk."""
+
+    act: int
+    maildir: str
+    plan: Plan
+
+
+@dataclass(slots=True)
+class Pass:
+    """One pass over candidates, with all that it needs."""
 
     config: Config
-    journal: Journal
+    classifier: Judge
     recovery: Recovery
-    clock: Callable[[], float]
-    knows: Callable[[str, str], bool]
-    """Whether a message (Maildir, content id) needs no judging."""
     guard: CrashGuard
+    opened: Callable[[str], OpenMaildir]
+    layer_of: "Callable[[str], PersonalLayer | None]"
+    moved: Callable[[str, str], bool]
+    """Whether the user of a Maildir has moved the message of a content id."""
+    remote: frozenset[int]
+    """The devices on which `is_being_written` must not be asked."""
+    readers: int | None
+    beat: Callable[[], None]
+    stop: Callable[[], bool]
+    _taken: set[tuple[str, str]] = field(default_factory=set)
 
-    def deal(self, judged: Sequence[Judged[Delivery]], early: Sequence[Outcome]) -> list[Outcome]:
-        """The outcomes of the judged messages, behind the `early` ones, which need no more than to be noted."""
-        junks = JunkFolders()
-        planned = [*((outcome, None) for outcome in early), *(self._planned(one, junks) for one in judged)]
-        if not planned:
-            return []
+    def run(self, guarded: Iterable[GuardedCandidate]) -> Iterator[list[Outcome]]:
+        """Yield the outcomes of each batch when it is done; end early, after a batch, when `stop()` is true."""
+        mails = self._read_all(self.guard.start(guarded))
+        # If this is left before its end, the threads and processes end when `judged` goes out of scope.
+        judged = self.classifier.judge_many(
+            mails,
+            layer_of=lambda item: self.layer_of(item.candidate.maildir),
+            readers=self.readers,
+            beat=self.beat,
+        )
+        more = True
+        while more:
+            batch, more = _next_batch(judged)
+            outcomes = self._act(batch)
+            del batch  # or its mail stays in memory until the next batch is read
+            yield outcomes
+            more = more and not self.stop()
+
+    # 1: read
+
+    def _read_all(self, runs: Iterable[list[Candidate | Outcome]]) -> Iterator[tuple[ReadResult, bytes | None]]:
+        stopped = False
+        for run in runs:
+            for one in run:
+                if isinstance(one, Outcome):
+                    yield one, None
+                elif not (stopped := stopped or self.stop()):
+                    item = self._read(one)
+                    yield item, item.raw if isinstance(item, Delivery) else None
+                    del item  # or its mail stays in memory while the next is read
+            if stopped:
+                return
+
+    def _read(self, candidate: Candidate) -> ReadResult:
         try:
-            noted = self._note(planned)
+            found = self._delivery(candidate)
+        except GoneError:
+            return Outcome(candidate, Status.GONE)
+        except TooLargeError as error:
+            return Outcome(candidate, Status.FAILED, kind=FailureKind.TOO_LARGE, failure=str(error))
+        except Exception as error:  # noqa: BLE001  contract 9: whatever it is, the next message goes on
+            return Outcome(candidate, Status.FAILED, kind=kind_of(error), failure=sentence(error))
+        if isinstance(found, Delivery):
+            if (candidate.maildir, found.content) in self._taken:
+                return Outcome(candidate, Status.KNOWN, content=found.content)
+            self._taken.add((candidate.maildir, found.content))
+        return found
+
+    def _delivery(self, candidate: Candidate) -> ReadResult:
+        if (candidate.maildir, candidate.base) in self.recovery.unsettled:
+            failure = "an earlier act on it could not be settled yet"
+            return Outcome(candidate, Status.FAILED, kind=FailureKind.UNSETTLED, failure=failure)
+        entry = self.opened(candidate.maildir).folder().entry(candidate.part, candidate.name)
+        try:
+            status = entry.status()
+        except FileNotFoundError as error:
+            raise GoneError(candidate.path) from error
+        index, now = self.recovery.journal.index, self.recovery.clock()
+        if candidate.part == "cur" and status.st_mtime < index.since(candidate.maildir, now=now):
+            return Outcome(candidate, Status.OLD)
+        if status.st_dev not in self.remote and message_file.is_being_written(entry):
+            return Outcome(candidate, Status.FAILED, kind=FailureKind.UNFINISHED, failure="it is still being written")
+        raw, identity = message_file.read_message(entry, most=MOST_BYTES)
+        content = content_id(raw)
+        # A message that its user is moving is judged with the next scan, if it is still here and nowhere else then.
+        if self._knows(candidate.maildir, content) or message_file.is_moving(entry, identity):
+            return Outcome(candidate, Status.KNOWN, content=content)
+        # A file's ctime is that of its link or rename into new; its mtime is what it claims.
+        return Delivery(candidate, entry, raw, identity, content, delivered=status.st_ctime)
+
+    def _knows(self, maildir: str, content: str) -> bool:
+        return self.recovery.journal.knows(maildir, content) or self.moved(maildir, content)
+
+    # 3 to 6: act
+
+    def _act(self, batch: Sequence[Judged[ReadResult]]) -> list[Outcome]:
+        """Return the outcomes of a batch when all is done."""
+        if not batch:
+            return []
+        junk_folders = _JunkFolders()
+        planned = [self._plan(one, junk_folders) for one in batch]
+        try:
+            journaled = self._record(planned)
         except sqlite3.Error as error:
             return [_failed(outcome, error) for outcome, _ in planned]
-        works = iter(self.recovery.perform([one for one in noted if one is not None]))
+        attempts = iter(perform([one for one in journaled if one is not None], self.recovery))
         return [
-            outcome if one is None else _worked(outcome, next(works))
-            for (outcome, _), one in zip(planned, noted, strict=True)
+            outcome if one is None else _ended(outcome, next(attempts))
+            for (outcome, _), one in zip(planned, journaled, strict=True)
         ]
 
-    def _planned(self, judged: Judged[Delivery], junks: JunkFolders) -> tuple[Outcome, Plan | None]:
-        """What would become of it, and how."""
+    # 3: plan
+
+    def _plan(self, judged: Judged[ReadResult], junk_folders: "_JunkFolders") -> tuple[Outcome, Plan | None]:
+        """Return what is to become of a message, and the plan if it is to be carried out."""
         mail, judgement = judged.key, judged.judgement
-        outcome = Outcome(mail.candidate, Status.LEFT, judgement, content=mail.content, ms=judged.ms)
+        if isinstance(mail, Outcome):
+            return mail, None
+        outcome = Outcome(
+            mail.candidate, Status.LEFT, judgement, content=mail.content, ms=judged.ms, delivered=mail.delivered
+        )
         if judgement is None:
-            failed = replace(outcome, status=Status.FAILED, kind=FailureKind.UNREADABLE, failure=judged.failure)
-            return failed, None
+            why = judged.failure
+            return replace(outcome, status=Status.FAILED, kind=FailureKind.UNREADABLE, failure=why), None
         try:
-            planned, dry = self._plan(mail, judgement, junks, judged.spam_threshold)
+            planned, dry = self._planned(mail, judgement, judged.spam_threshold, junk_folders)
         except UserError as error:
             return replace(outcome, status=Status.FAILED, kind=FailureKind.FOLDER, failure=str(error)), None
-        except Exception as error:  # noqa: BLE001  contract 7: whatever it is, the next message goes on
+        except Exception as error:  # noqa: BLE001  contract 9: whatever it is, the next message goes on
             return _failed(outcome, error), None
         if planned is None:
             return outcome, None
-        folder = planned.target.folder.path if Action.FILE in planned.actions else ""
+        folder = planned.transfer.target.folder.path if Action.FILE in planned.actions else ""
         status = Status.DRY if dry else Status.DONE
         return replace(outcome, status=status, actions=planned.actions, folder=folder), None if dry else planned
 
-    def _plan(
-        self, mail: Delivery, judgement: Judgement, junks: JunkFolders, spam_threshold: float
+    def _planned(
+        self, mail: Delivery, judgement: Judgement, spam_threshold: float, junk_folders: "_JunkFolders"
     ) -> tuple[Plan | None, bool]:
+        """Return the plan, and whether it is only to be reported."""
         mailbox = mail.entry.folder.mailbox
         section = section_of(self.config.maildirs, Path(mailbox.path))
-        actions = wanted(section, judgement) if section is not None else ()
+        actions = wanted_actions(section, judgement) if section is not None else ()
         if section is None or not actions:
             return None, False
-        junk = junks.folder(mailbox, section.junk) if Action.FILE in actions else None
         dry = self.config.is_dry(section)
-        if junk is not None and not dry:
-            junks.make_ready(junk)
+        junk = junk_folders.folder(mailbox, section.junk, create=not dry) if Action.FILE in actions else None
         planned = plan(
             actions,
             mail.entry,
@@ -105,49 +254,93 @@ class Batch:
         )
         return planned, dry
 
-    def _note(self, planned: Sequence[tuple[Outcome, Plan | None]]) -> list[JournaledPlan | None]:
-        """One transaction: the judgements, the intents, which names need no further look, and that none is in progress.
+    # 4: journal
 
-        A message on which there is an act to come is not noted as seen: if the act fails, it comes back.
-        """
-        now = self.clock()
+    def _record(self, planned: Sequence[tuple[Outcome, Plan | None]]) -> list[JournaledPlan | None]:
+        """Record, in one transaction: judgements, intents, names that need no further look, what is not in progress."""
         outcomes = [outcome for outcome, _ in planned]
-        with self.journal.group(durable=any(step is not None for _, step in planned)):
+        with self.recovery.journal.transaction(durable=any(step is not None for _, step in planned)):
             self.guard.finish(outcomes)
-            noted = [self._note_one(outcome, step, now) for outcome, step in planned]
+            journaled = [self._record_one(outcome, step) for outcome, step in planned]
         self.guard.forget(outcomes)
-        return noted
+        return journaled
 
-    def _note_one(self, outcome: Outcome, step: Plan | None, now: float) -> JournaledPlan | None:
+    def _record_one(self, outcome: Outcome, step: Plan | None) -> JournaledPlan | None:
+        journal, now = self.recovery.journal, self.recovery.clock()
         candidate, judgement = outcome.candidate, outcome.judgement
-        known = outcome.status is Status.KNOWN and self.knows(candidate.maildir, outcome.content)
-        if known or outcome.status is Status.OLD:
-            self._see(candidate, now)
+        act = None
         if outcome.status is Status.FAILED or judgement is None:
-            return None
-        number = self.journal.judged(
-            candidate.maildir,
-            outcome.content,
-            base=candidate.base,
-            judgement=judgement,
-            stands=step is None,
-            now=now,
-        )
-        if step is None:
-            self._see(candidate, now)
-            return None
-        return JournaledPlan(self.journal.intend(number, step.intent, now=now), candidate.maildir, step)
-
-    def _see(self, candidate: Candidate, now: float) -> None:
-        self.journal.index.add(candidate.maildir, [(candidate.key, candidate.inode)], now=now)
+            known = outcome.status is Status.KNOWN and self._knows(candidate.maildir, outcome.content)
+            is_done = known or outcome.status is Status.OLD
+        else:
+            is_done = step is None
+            number = journal.add_judgement(
+                candidate.maildir, outcome.content, base=candidate.base, judgement=judgement, complete=is_done, now=now
+            )
+            if step is not None:
+                act = JournaledPlan(journal.add_intent(number, step.intent, now=now), candidate.maildir, step)
+        # A message with an act to come is not added to the index: if the act fails, it comes back.
+        if is_done:
+            journal.index.add(candidate.maildir, [(candidate.key, candidate.inode)], now=now)
+        return act
 
 
-def _worked(outcome: Outcome, work: Work) -> Outcome:
-    if work.outcome is TransferResult.DONE:
+def perform(journaled: Sequence[JournaledPlan], recovery: Recovery) -> list[Attempt]:
+    """Carry out plans whose intents are on disk, and record what became of them."""
+    attempts = transfer.carry_out(one.plan.transfer for one in journaled)
+    unsettled = [one for one, attempt in zip(journaled, attempts, strict=True) if attempt.result is None]
+    try:
+        # No fsync: what a power failure loses here, `Recovery.settle` finds out by what is on disk.
+        with recovery.journal.transaction(durable=False):
+            for one, attempt in zip(journaled, attempts, strict=True):
+                if attempt.result is not None:
+                    recovery.journal.end(one.act, one.maildir, one.plan.intent, attempt.result, now=recovery.clock())
+    except sqlite3.Error as error:
+        emit(logging.ERROR, "journal", kind=kind_of(error), error=sentence(error))
+        unsettled = list(journaled)
+    recovery.unsettled.update((one.maildir, base) for one in unsettled for base in one.plan.intent.bases)
+    return attempts
+
+
+class _JunkFolders:
+    """The junk folders of one batch, each looked up once. Before the next batch, users may rename or remove them."""
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[str, str], OpenFolder] = {}
+        self._ready: set[str] = set()
+
+    def folder(self, mailbox: OpenMaildir, configured: str, *, create: bool) -> OpenFolder:
+        """Return the junk folder, made if it is not there and `create`; UserError or OSError if it cannot be used."""
+        key = mailbox.path, configured
+        if key not in self._found:
+            self._found[key] = junk_folder.junk_folder(mailbox, configured)
+        folder = self._found[key]
+        if create and folder.path not in self._ready:
+            # A folder that is whole needs no fsync.
+            if not junk_folder.is_whole(folder):
+                junk_folder.create_folder(folder)
+            junk_folder.check_one_file_system(mailbox.folder(), folder)
+            self._ready.add(folder.path)
+        return folder
+
+
+def _next_batch(judged: Iterator[Judged[ReadResult]]) -> tuple[list[Judged[ReadResult]], bool]:
+    """Return the next messages that share a transaction, and whether there may be more."""
+    batch, size = [], 0
+    for one in judged:
+        batch.append(one)
+        size += len(one.key.raw) if isinstance(one.key, Delivery) else 0
+        if len(batch) == BATCH or size > BATCH_BYTES:
+            return batch, True
+    return batch, False
+
+
+def _ended(outcome: Outcome, attempt: Attempt) -> Outcome:
+    if attempt.result is TransferResult.DONE:
         return outcome
-    if work.outcome is TransferResult.GONE:
+    if attempt.result is TransferResult.GONE:
         return replace(outcome, status=Status.GONE, actions=(), folder="")
-    return _failed(outcome, work.error or OSError("it could not be settled"))
+    return _failed(outcome, attempt.error or OSError("it could not be settled"))
 
 
 def _failed(outcome: Outcome, error: Exception) -> Outcome:

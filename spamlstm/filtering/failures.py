@@ -1,4 +1,4 @@
-"""What went wrong with messages: by what name it is counted, and when they are tried again."""
+"""What can go wrong with a message: the kinds under which failures are counted, and when a message is tried again."""
 
 import errno
 import sqlite3
@@ -9,11 +9,10 @@ from enum import StrEnum
 from spamlstm.errors import DataError, TemporaryError, UserError
 from spamlstm.filtering.outcome import Candidate
 
-# Seconds. A full disk should not keep mail waiting for long once there is room; a message that cannot be read should
-# not be read for ever.
+# Seconds. After a full disk has room again, mail should not wait long; an unreadable message should be read rarely.
 FIRST_DELAY = 10.0
 LONGEST_DELAY = 900.0
-# More failed messages than this are not remembered one by one; what is forgotten is tried with the next scan.
+# Failed messages that are remembered one by one; what is forgotten is tried with the next scan.
 _MOST = 20_000
 
 
@@ -27,14 +26,14 @@ class FailureKind(StrEnum):
     IO = "io"
     JOURNAL = "journal"
     FOLDER = "folder"
-    """The junk folder cannot be used: a name that leads out of the Maildir, another file system."""
+    """The junk folder cannot be used: its name leads out of the Maildir, or it is on another file system."""
     TOO_LARGE = "too-large"
     UNREADABLE = "unreadable"
-    """It could not be judged."""
+    """The message could not be judged."""
     UNSETTLED = "unsettled"
-    """An act on it was cut short, and it cannot be seen how far it came."""
+    """An act on it was cut short, and it cannot be found out how far it came."""
     UNFINISHED = "unfinished"
-    """It is still being written, in new itself. The next scan looks again, and its end brings one."""
+    """It is still being written, in new itself. The end of the writing brings the next scan."""
     BUG = "bug"
 
 
@@ -53,14 +52,14 @@ _KINDS = {
 
 
 def kind_of(error: Exception) -> FailureKind:
-    """The name for an error that a system call or a database gave."""
+    """Return the kind of an error that a system call or a database raised."""
     if isinstance(error, sqlite3.Error | DataError | TemporaryError):
         return FailureKind.JOURNAL
     return _KINDS.get(error.errno or 0, FailureKind.IO) if isinstance(error, OSError) else FailureKind.BUG
 
 
 def sentence(error: Exception) -> str:
-    """What to tell of it, without the names of files, which may come from anyone."""
+    """Return what to report about an error, without the names of files, which anyone may have chosen."""
     if isinstance(error, UserError):
         return str(error)
     if isinstance(error, OSError) and error.strerror:
@@ -70,16 +69,16 @@ def sentence(error: Exception) -> str:
 
 @dataclass(slots=True)
 class Retries:
-    """Which messages failed, and from when on they may be tried again: 10 s, 20 s, … up to 15 minutes later.
+    """Which messages failed, and when each may be tried again: 10 s, 20 s, … up to 15 minutes later.
 
-    `clock` is monotonic: one that is put back would keep them waiting.
+    `clock` is monotonic: a clock that is put back would keep them waiting.
     """
 
     clock: Callable[[], float]
     _waiting: dict[tuple[str, str], tuple[float, float]] = field(default_factory=dict)
 
     def failed(self, candidate: Candidate) -> None:
-        """Put off the next try, twice as long as the last time."""
+        """Put off the next try, for twice as long as the last time."""
         key = candidate.maildir, candidate.base
         delay = min(2 * self._waiting.pop(key, (0.0, FIRST_DELAY / 2))[1], LONGEST_DELAY)
         if len(self._waiting) >= _MOST:
@@ -92,6 +91,6 @@ class Retries:
             self._waiting.pop((candidate.maildir, candidate.base), None)
 
     def due(self, candidate: Candidate) -> bool:
-        """Whether it may be tried now."""
+        """Return whether it may be tried now."""
         waiting = self._waiting.get((candidate.maildir, candidate.base)) if self._waiting else None
         return waiting is None or waiting[0] <= self.clock()

@@ -1,9 +1,9 @@
-"""Which messages are being judged at this moment, so that one that ends the process is found at the next start.
+"""Which messages are being judged now, so that a message that ends the process is found at the next start.
 
-A row says that a file is in progress, or that it was when the process ended. It is written before the file is read and
-removed with the transaction that records the outcome, so a row in progress at the start of a process tells of a crash:
-a signal from the watchdog, from the kernel for want of memory, a fault in a library. The row is not synced to disk,
-because a process that ends leaves what it wrote with the kernel. Reasons: docs/decisions/0016-messages-that-kill.md.
+A row says that a file is in progress, or was when the process ended. It is written before the file is read and removed
+with the transaction that records the outcome, so a row in progress at the start of a process tells of a crash: a signal
+from the watchdog, the kernel's out-of-memory killer, a fault in a library. The row is not synced to disk, because what
+a process wrote stays with the kernel when the process ends. Reasons: docs/decisions/0016-messages-that-kill.md.
 """
 
 import sqlite3
@@ -23,9 +23,9 @@ CREATE TABLE IF NOT EXISTS in_progress (maildir INTEGER NOT NULL, name INTEGER N
 
 
 class Item(NamedTuple):
-    """One file to be judged, or one message to be learned: the hash of its base name, or of its content id.
+    """A file to be judged, or a message to be learned, by the hash of its base name or of its content id.
 
-    Inode, size and time of change tell a file from another that has its name later; they are 0 for a message.
+    Inode, size and mtime tell a file from another that has its name later; they are 0 for a message to be learned.
     """
 
     maildir: str
@@ -36,13 +36,13 @@ class Item(NamedTuple):
 
 
 def labelling(maildir: str, content: str) -> Item:
-    """The work of learning a message of this content id. A null byte keeps its hash apart from those of file names."""
+    """Return the item for learning the message of a content id. The null byte keeps its hash apart from file names."""
     return Item(maildir, name_hash(f"\0{content}"))
 
 
 @dataclass(frozen=True, slots=True)
 class _Suspect:
-    """A file that was in progress when the process ended, and how often it was the only one."""
+    """A file that was in progress at a crash, and the number of crashes at which it was the only one."""
 
     file: tuple[int, int, int]
     version: str
@@ -55,32 +55,32 @@ class InProgress:
     def __init__(self, connection: sqlite3.Connection, index: InboxIndex) -> None:
         self._connection = connection
         self._index = index
-        # Few rows, asked for with every message. None: to be read.
+        # Few rows, looked up for every message. None if they are still to be read.
         self._suspects: dict[tuple[int | None, int], _Suspect] | None = None
 
     def rolled_back(self) -> None:
-        """Forget what may have been read of a transaction that came to nothing."""
+        """Forget what may have been read in a transaction that was rolled back."""
         self._suspects = None
 
     def is_suspect(self, maildir: str, name: int) -> bool:
-        """Whether a file of this name was in progress when the process ended; another file may have the name now."""
-        suspects = self._known()
+        """Return whether a file of this name was in progress at a crash; another file may have the name now."""
+        suspects = self._read()
         return bool(suspects) and (self._index.number(maildir), name) in suspects
 
     def crashes(self, item: Item, *, version: str) -> int | None:
-        """How often the process ended while this version had this file, and no other, in progress.
+        """Return how often the process ended while this version had this file, and no other, in progress.
 
         None if the file was in progress at no crash.
         """
-        suspect = self._known().get((self._index.number(item.maildir), item.name)) if self._known() else None
+        suspect = self._read().get((self._index.number(item.maildir), item.name)) if self._read() else None
         if suspect is None or suspect.file != _file(item):
             return None
         return suspect.crashes if suspect.version == version else 0
 
     def start(self, items: Iterable[Item], *, version: str, since: float, now: float) -> None:
-        """Note what is about to be read. `since` is in seconds since the machine started (CLOCK_BOOTTIME).
+        """Record what is about to be read. `since` is in seconds since the machine started (CLOCK_BOOTTIME).
 
-        What lies in a Maildir that the journal does not know is left out.
+        Items of a Maildir that the journal does not know are left out.
         """
         rows = [
             (number, item.name, *_file(item), version, 1, since, self.crashes(item, version=version), now)
@@ -98,16 +98,16 @@ class InProgress:
                 self._suspects.pop(key, None)
 
     def stop(self, items: Iterable[Item]) -> None:
-        """Note that files are no longer in progress although they have no outcome; their crashes stay counted."""
+        """Record that files are no longer in progress although they have no outcome; their crashes stay counted."""
         keys = self._keys(items)
         self._connection.executemany("UPDATE in_progress SET running = 0 WHERE maildir = ? AND name = ?", keys)
         self._connection.executemany("DELETE FROM in_progress WHERE maildir = ? AND name = ? AND crashes IS NULL", keys)
 
     def recover(self, *, since: float) -> int:
-        """Count a crash for each file in progress, at the start of a process; gives how many files there were.
+        """Count a crash for each file in progress, at the start of a process; returns how many files there were.
 
         A file that was alone in progress is charged with the crash. One that was not alone becomes a suspect, and so
-        does one of a machine that has restarted since (its clock is at `since` now): it may have lost power.
+        does one if the machine has restarted since (its clock is at `since` now): the machine may have lost power.
         """
         (running,) = self._connection.execute("SELECT count(*) FROM in_progress WHERE running").fetchone()
         self._connection.execute(
@@ -117,8 +117,8 @@ class InProgress:
         self._suspects = None
         return int(running)
 
-    def has_ended(self) -> bool:
-        """Whether files are in progress: at the start of a process, that the one before ended while it judged them."""
+    def has_crashed(self) -> bool:
+        """Return whether files are in progress; at the start of a process this says that the one before crashed."""
         return self._connection.execute("SELECT 1 FROM in_progress WHERE running LIMIT 1").fetchone() is not None
 
     def prune(self, *, now: float) -> None:
@@ -129,7 +129,7 @@ class InProgress:
     def _keys(self, items: Iterable[Item]) -> list[tuple[int | None, int]]:
         return [(self._index.number(item.maildir), item.name) for item in items]
 
-    def _known(self) -> dict[tuple[int | None, int], _Suspect]:
+    def _read(self) -> dict[tuple[int | None, int], _Suspect]:
         if self._suspects is None:
             rows = self._connection.execute(
                 "SELECT maildir, name, inode, size, mtime_ns, version, crashes FROM in_progress"
@@ -138,11 +138,11 @@ class InProgress:
             self._suspects = {
                 (maildir, name): _Suspect((inode, size, mtime_ns), version, crashes)
                 for maildir, name, inode, size, mtime_ns, version, crashes in rows
-                if isinstance(crashes, int)  # a damaged row makes nobody a suspect
+                if isinstance(crashes, int)  # a damaged row makes no file a suspect
             }
         return self._suspects
 
 
 def _file(item: Item) -> tuple[int, int, int]:
-    # A time of change may be far beyond what 63 bits hold (the year 2262).
+    # An mtime may be beyond what 63 bits hold (the year 2262).
     return signed(item.inode), item.size, item.mtime_ns & MOST_INTEGER

@@ -1,7 +1,7 @@
-"""Which file names of which inbox need no look any more."""
+"""The inbox index: the names of the files in each inbox that need no further look."""
 
-# A row is 24 bytes or so: names are kept as hashes of 64 bits, as an inbox of 100,000 has 100,000 rows. That a new
-# name meets an old hash of its own inbox then has odds of 1 in 10^14.
+# Names are kept as 64-bit hashes, 24 bytes a row, as an inbox of 100,000 messages has 100,000 rows. The odds that a new
+# name has the hash of another name in its inbox are then 1 in 10^14.
 
 import hashlib
 import os
@@ -10,35 +10,38 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 DAY = 86_400.0
-# As long as a message's content is remembered, a file that was given the name of another is noticed and judged.
+# Seconds. As long as the content of a message is remembered, a file that was given the name of another is judged.
 REMEMBERED = 90 * DAY
-# Up to so many names are asked for one by one; for more, all that is known of the inbox is read.
+# Up to this many names are looked up one by one; for more, the whole index of the inbox is read.
 _FEW = 500
 
 SCHEMA = """
-CREATE TABLE IF NOT EXISTS maildirs (id INTEGER PRIMARY KEY, path BLOB NOT NULL UNIQUE, since REAL NOT NULL,
-    tidied REAL NOT NULL);
-CREATE TABLE IF NOT EXISTS seen (maildir INTEGER NOT NULL, name INTEGER NOT NULL, inode INTEGER NOT NULL,
+CREATE TABLE IF NOT EXISTS maildirs (id INTEGER PRIMARY KEY, path BLOB NOT NULL UNIQUE, watched_since REAL NOT NULL,
+    pruned REAL NOT NULL);
+CREATE TABLE IF NOT EXISTS inbox_index (maildir INTEGER NOT NULL, name INTEGER NOT NULL, inode INTEGER NOT NULL,
     time INTEGER NOT NULL, PRIMARY KEY (maildir, name)) WITHOUT ROWID;
 """
 
 
 class InboxIndex:
-    """The names that were judged, or lay there before the Maildir was watched; part of a journal, in its groups."""
+    """The names that were judged, or were there before the Maildir was watched. It is part of a journal.
+
+    All methods that change it are called within a transaction of the journal.
+    """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
-        # Asked for with every scan of each of perhaps 10,000 Maildirs.
+        # Asked for with every scan of perhaps 10,000 Maildirs.
         self._numbers: dict[str, int] = {}
-        self._tidied: dict[str, float] = {}
+        self._pruned: dict[str, float] = {}
 
     def rolled_back(self) -> None:
-        """Forget what may have been read of a group that came to nothing."""
+        """Forget what may have been read in a transaction that was rolled back."""
         self._numbers.clear()
-        self._tidied.clear()
+        self._pruned.clear()
 
     def number(self, maildir: str) -> int | None:
-        """The number of a Maildir that is watched, else None."""
+        """Return the number of a Maildir that is watched, else None."""
         if maildir not in self._numbers:
             found = self._connection.execute("SELECT id FROM maildirs WHERE path = ?", (os.fsencode(maildir),))
             row = found.fetchone()
@@ -48,99 +51,101 @@ class InboxIndex:
         return self._numbers[maildir]
 
     def since(self, maildir: str, *, now: float) -> float:
-        """What `begin` was told, in seconds since 1970.
+        """Return since when a Maildir is watched, in seconds since 1970.
 
-        If that is damaged or lies ahead, as it was noted under a wrong clock, it is `now` from now on: else all that
-        comes to lie in cur would be left alone until then.
+        If that is damaged or in the future, because the clock was wrong then, it is `now` from now on. Otherwise all
+        mail that comes to cur would be left alone until that time.
         """
-        number = self._known(maildir)
-        since = self._noted_of(number, "since")
+        number = self._watched(maildir)
+        since = self._cell(number, "watched_since")
         if isinstance(since, float) and since <= now + DAY:
             return since
-        self._connection.execute("UPDATE maildirs SET since = ? WHERE id = ?", (now, number))
+        self._connection.execute("UPDATE maildirs SET watched_since = ? WHERE id = ?", (now, number))
         return now
 
     def begin(self, maildir: str, bases: Iterable[str], *, since: float, now: float) -> None:
-        """Watch a Maildir from now on; the messages of these base names are none of our business.
+        """Watch a Maildir from now on; the messages with these base names are not to be judged.
 
-        What turns up in cur with a delivery date before `since` was put there by its user, and isn't either.
+        A message in cur that was delivered before `since` was put there by its user, and is not judged either.
         """
         self._connection.execute(
-            "INSERT INTO maildirs (path, since, tidied) VALUES (?, ?, ?)", (os.fsencode(maildir), since, now)
+            "INSERT INTO maildirs (path, watched_since, pruned) VALUES (?, ?, ?)", (os.fsencode(maildir), since, now)
         )
-        # Without their inodes: that a restored backup has others must not make an archive look like new mail.
+        # Without inodes: a restored backup has other inodes, and must not make an archive look like new mail.
         self.add(maildir, ((base, 0) for base in bases), now=now)
 
     def add(self, maildir: str, names: Iterable[tuple[str, int]], *, now: float) -> None:
-        """Note base names, each with the inode of its file or 0."""
-        number = self._known(maildir)
+        """Add base names, each with the inode of its file or 0."""
+        number = self._watched(maildir)
         rows = ((number, name_hash(base), signed(inode), int(now)) for base, inode in names)
-        self._connection.executemany("INSERT OR REPLACE INTO seen VALUES (?, ?, ?, ?)", rows)
+        self._connection.executemany("INSERT OR REPLACE INTO inbox_index VALUES (?, ?, ?, ?)", rows)
 
-    def unseen(self, maildir: str, names: Mapping[str, int], *, now: float) -> set[str]:
-        """Which of these base names, each with the inode of its file or 0, are not noted.
+    def missing(self, maildir: str, names: Mapping[str, int], *, now: float) -> set[str]:
+        """Return those of these base names, each with the inode of its file or 0, that are not in the index.
 
-        A name that was noted with another inode is that of another message: procmail uses names again.
+        A name that is there with another inode is that of another message: procmail reuses names.
         """
         hashes = {name_hash(base): base for base in names}
-        noted = self._noted(self._known(maildir), list(hashes))
+        known = self._known(self._watched(maildir), list(hashes))
         oldest = now - REMEMBERED
-        return {base for key, base in hashes.items() if key not in noted or _differs(names[base], noted[key], oldest)}
+        return {base for key, base in hashes.items() if key not in known or _differs(names[base], known[key], oldest)}
 
-    def is_untidy(self, maildir: str, *, now: float) -> bool:
-        """Whether it is a day since `tidy`, or that was noted under a clock that was ahead."""
-        if maildir not in self._tidied:
-            tidied = self._noted_of(self._known(maildir), "tidied")
-            self._tidied[maildir] = tidied if isinstance(tidied, float) else 0.0
-        return abs(now - self._tidied[maildir]) >= DAY
+    def needs_pruning(self, maildir: str, *, now: float) -> bool:
+        """Return whether `prune` was last called a day ago, or under a clock that was ahead."""
+        if maildir not in self._pruned:
+            pruned = self._cell(self._watched(maildir), "pruned")
+            self._pruned[maildir] = pruned if isinstance(pruned, float) else 0.0
+        return abs(now - self._pruned[maildir]) >= DAY
 
-    def tidy(self, maildir: str, bases: set[str], *, now: float) -> None:
-        """Forget names of more than a day ago that are not among `bases`, those of all that lies in the inbox now."""
-        number = self._known(maildir)
+    def prune(self, maildir: str, bases: set[str], *, now: float) -> None:
+        """Forget names of more than a day ago that are not among `bases`, the names of all files in the inbox now."""
+        number = self._watched(maildir)
         here = set(map(name_hash, bases))
-        found = self._connection.execute("SELECT name FROM seen WHERE maildir = ? AND time < ?", (number, now - DAY))
+        found = self._connection.execute(
+            "SELECT name FROM inbox_index WHERE maildir = ? AND time < ?", (number, now - DAY)
+        )
         gone = [(number, name) for (name,) in found if name not in here]
-        self._connection.executemany("DELETE FROM seen WHERE maildir = ? AND name = ?", gone)
-        self._connection.execute("UPDATE maildirs SET tidied = ? WHERE id = ?", (now, number))
-        self._tidied[maildir] = now
+        self._connection.executemany("DELETE FROM inbox_index WHERE maildir = ? AND name = ?", gone)
+        self._connection.execute("UPDATE maildirs SET pruned = ? WHERE id = ?", (now, number))
+        self._pruned[maildir] = now
 
-    def _known(self, maildir: str) -> int:
+    def _watched(self, maildir: str) -> int:
         number = self.number(maildir)
         if number is None:
             raise KeyError(maildir)
         return number
 
-    def _noted_of(self, number: int, column: str) -> Any:
-        """What is noted of a watched Maildir; a DatabaseError if an index knows a Maildir that the table does not."""
+    def _cell(self, number: int, column: str) -> Any:
+        """Return a cell of a watched Maildir. A DatabaseError if SQLite's index lists a row that the table lacks."""
         row = self._connection.execute(f"SELECT {column} FROM maildirs WHERE id = ?", (number,)).fetchone()  # noqa: S608  ours
         if row is None:
             raise sqlite3.DatabaseError("the table of Maildirs and its index differ")
         return row[0]
 
-    def _noted(self, number: int, hashes: list[int]) -> dict[int, tuple[Any, Any]]:
+    def _known(self, number: int, hashes: list[int]) -> dict[int, tuple[Any, Any]]:
         if len(hashes) > _FEW:
-            rows = self._connection.execute("SELECT name, inode, time FROM seen WHERE maildir = ?", (number,))
+            rows = self._connection.execute("SELECT name, inode, time FROM inbox_index WHERE maildir = ?", (number,))
         else:
             marks = ",".join("?" * len(hashes))
             rows = self._connection.execute(
-                f"SELECT name, inode, time FROM seen WHERE maildir = ? AND name IN ({marks})",  # noqa: S608  marks only
+                f"SELECT name, inode, time FROM inbox_index WHERE maildir = ? AND name IN ({marks})",  # noqa: S608  marks only
                 (number, *hashes),
             )
         return {name: (inode, time) for name, inode, time in rows}
 
 
-def _differs(inode: int, noted: tuple[Any, Any], oldest: float) -> bool:
-    before, time = noted
+def _differs(inode: int, known: tuple[Any, Any], oldest: float) -> bool:
+    before, time = known
     if not (isinstance(before, int) and isinstance(time, int)):
-        return False  # it is damaged: the name is noted, and that is all that counts
+        return False  # a damaged row: the name is in the index, and that is enough
     return bool(inode and before) and signed(inode) != before and time > oldest
 
 
 def name_hash(base: str) -> int:
-    """64 bits for a base name, as SQLite's signed integers hold them."""
+    """Return a 64-bit hash of a base name, as SQLite's signed integers hold it."""
     return int.from_bytes(hashlib.blake2b(os.fsencode(base), digest_size=8).digest(), "big", signed=True)
 
 
 def signed(inode: int) -> int:
-    """SQLite's integers are signed, inodes of some file systems use all 64 bits."""
+    """Return an inode as SQLite's signed integers hold it: some file systems use all 64 bits."""
     return inode - (1 << 64) if inode >= 1 << 63 else inode

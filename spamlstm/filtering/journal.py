@@ -1,39 +1,39 @@
-"""What was judged, and what is done about it: written down before it is done.
+"""The journal: judgements, and the acts that follow from them, recorded before they are carried out.
 
-One SQLite database in the state folder, in WAL mode. A transaction that holds an intent is on disk (fsync) before the
-act; one that only tells of what happened needs no fsync, as a loss of it is made good: an act that looks unfinished is
-settled by what lies on disk, and a message that looks new is judged once more.
+It is one SQLite database in the state folder, in WAL mode. A transaction with an intent is on disk (fsync) before the
+act. One that only records results needs no fsync, as its loss is made good: an act that looks unfinished is settled by
+what is on disk, and a message that looks new is judged again.
 """
 
 import contextlib
 import os
 import sqlite3
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from spamlstm import database
-from spamlstm.cells import MOST_ROWS, CellError, blob, moment, text, whole, word
+from spamlstm.cells import CellError
 from spamlstm.config import Action
 from spamlstm.database import Layout
-from spamlstm.filtering import in_progress
+from spamlstm.filtering import in_progress, inbox_index
+from spamlstm.filtering.acts import Act, Intent, LastAct, UnreadableAct, read_act, read_actions, read_path
 from spamlstm.filtering.in_progress import InProgress
-from spamlstm.filtering.inbox_index import DAY, REMEMBERED, SCHEMA, InboxIndex
-from spamlstm.maildir.transfer import Identity, TransferResult
+from spamlstm.filtering.inbox_index import DAY, REMEMBERED, InboxIndex
+from spamlstm.maildir.transfer import TransferResult
 from spamlstm.verdict import Judgement, Verdict
 
 NAME = "journal.sqlite"
-# About 300 MB. The oldest go first; `undo` and the knowledge of a message that comes back reach as far as they do.
+# About 300 MB. The oldest are forgotten first: then `undo` cannot reach them, and their messages look new.
 MOST_JUDGEMENTS = 1_000_000
 
 _LAYOUT = Layout(
-    version=2,
-    schema=SCHEMA
+    version=3,
+    schema=inbox_index.SCHEMA
     + in_progress.SCHEMA
     + """
 CREATE TABLE IF NOT EXISTS judgements (id INTEGER PRIMARY KEY, maildir INTEGER NOT NULL, content BLOB NOT NULL,
-    base BLOB NOT NULL, time REAL NOT NULL, stands INTEGER NOT NULL, verdict TEXT NOT NULL, probability REAL,
+    base BLOB NOT NULL, time REAL NOT NULL, complete INTEGER NOT NULL, verdict TEXT NOT NULL, probability REAL,
     score REAL, reason TEXT NOT NULL, model TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS judgements_content ON judgements (maildir, content);
 CREATE TABLE IF NOT EXISTS acts (id INTEGER PRIMARY KEY,
@@ -44,14 +44,20 @@ CREATE INDEX IF NOT EXISTS acts_judgement ON acts (judgement);
 CREATE INDEX IF NOT EXISTS acts_open ON acts (state) WHERE state = 'open';
 """,
     pragmas=("foreign_keys = ON",),
-    upgrades={1: in_progress.SCHEMA},
-    loss=": mail that lies in the inboxes then counts as judged, and undo has nothing to take back",
+    upgrades={
+        1: in_progress.SCHEMA,
+        2: """ALTER TABLE seen RENAME TO inbox_index;
+ALTER TABLE maildirs RENAME COLUMN since TO watched_since;
+ALTER TABLE maildirs RENAME COLUMN tidied TO pruned;
+ALTER TABLE judgements RENAME COLUMN stands TO complete;
+""",
+    },
+    loss=": mail in the inboxes then counts as judged, and undo has nothing to take back",
 )
 _OPEN = "open"
 _TAKEN_BACK = "taken back"
-# The state of an act that cannot be read: nobody will know what became of it.
+# The state of an act that cannot be read: it stays unknown what became of it.
 _UNKNOWN = "unknown"
-_MOST_PATH = 4096
 _ACTS = (
     "SELECT acts.id, maildirs.path, judgement, undoes, actions, source, folder, name, inode, mtime_ns, size, acts.time,"
     " judgements.content FROM acts JOIN judgements ON judgements.id = judgement"
@@ -59,72 +65,24 @@ _ACTS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Intent:
-    """An act on one message, as it is noted before it is made: enough to settle it, and to take it back."""
-
-    source: str
-    """The path of the message."""
-    expected: Identity
-    """What lies there."""
-    folder: str
-    """The folder that it will be in: its own, or the junk folder."""
-    name: str
-    """The file name that it will have there: the base is fresh, unless only a keyword is set."""
-    actions: tuple[Action, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Act:
-    """An intent that is in the journal."""
-
-    id: int
-    maildir: str
-    judgement: int
-    undoes: int | None
-    intent: Intent
-    time: float
-    content: str
-
-
-@dataclass(frozen=True, slots=True)
-class UnreadableAct:
-    """An act in the journal that this program did not write so: it is never carried out, settled or taken back."""
-
-    id: int
-    maildir: str
-    why: str
-
-
-@dataclass(frozen=True, slots=True)
-class LastAct:
-    """What we did last with a message, as far as it tells whose doing its place is."""
-
-    id: int
-    folder: str
-    """Where we put it, or left it."""
-    flagged: bool
-    """Whether it carries our headers as spam, by which a rule of its user may move it."""
-
-
 class Journal:
-    """The record of one state folder. For one thread: the one that opened it."""
+    """The journal of one state folder. For one thread: the one that opened it."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
-        # A text that is not UTF-8 is one damaged cell, not a question that fails.
+        # A text that is not UTF-8 is one damaged cell, and must not make a whole query fail.
         connection.text_factory = lambda text: text.decode("utf-8", "replace")
         self.index = InboxIndex(connection)
         self.in_progress = InProgress(connection, self.index)
 
     @classmethod
     def open(cls, state: Path) -> Self:
-        """Open the journal of a state folder; raises and makes as `database.open_in` does."""
+        """Open the journal of a state folder, or make it. Raises what `database.open_in` raises."""
         return cls(database.open_in(state, NAME, _LAYOUT))
 
     @classmethod
     def copy(cls, state: Path) -> Self:
-        """The journal of a state folder as it is now, in memory: for a dry run, which leaves no trace."""
+        """Return a copy of a state folder's journal in memory, for a dry run, which leaves no trace."""
         path = state / NAME
         memory = database.connect(":memory:")
         if not path.is_file():
@@ -134,14 +92,14 @@ class Journal:
         return cls(database.prepared(memory, str(path), _LAYOUT))
 
     def close(self) -> None:
-        """Bring all to disk and let go of it."""
+        """Write everything to disk and close it."""
         with contextlib.suppress(sqlite3.Error):
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         self._connection.close()
 
     @contextlib.contextmanager
-    def group(self, *, durable: bool) -> Iterator[None]:
-        """All that is noted in the block, together or not at all: a `database.transaction`."""
+    def transaction(self, *, durable: bool) -> Iterator[None]:
+        """Record everything in the block together or not at all: a `database.transaction`."""
         try:
             with database.transaction(self._connection, durable=durable):
                 yield
@@ -151,24 +109,27 @@ class Journal:
             raise
 
     def knows(self, maildir: str, content: str) -> bool:
-        """Whether a message of this content was judged there, and all was done that had to be."""
+        """Return whether a message of this content was judged in a Maildir, and all actions on it were done."""
         found = self._connection.execute(
-            "SELECT 1 FROM judgements WHERE maildir = ? AND content = ? AND stands LIMIT 1",
+            "SELECT 1 FROM judgements WHERE maildir = ? AND content = ? AND complete LIMIT 1",
             (self.index.number(maildir), bytes.fromhex(content)),
         )
         return found.fetchone() is not None
 
-    def judged(self, maildir: str, content: str, *, base: str, judgement: Judgement, stands: bool, now: float) -> int:
-        """Note a judgement; gives its number. It `stands` if nothing is to be done, or else once `end` says so."""
+    def add_judgement(
+        self, maildir: str, content: str, *, base: str, judgement: Judgement, complete: bool, now: float
+    ) -> int:
+        """Record a judgement; returns its number. It is `complete` if no act follows, or else once `end` says so."""
         done = self._connection.execute(
-            "INSERT INTO judgements (maildir, content, base, time, stands, verdict, probability, score, reason, model)"
+            "INSERT INTO judgements"
+            " (maildir, content, base, time, complete, verdict, probability, score, reason, model)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 self.index.number(maildir),
                 bytes.fromhex(content),
                 os.fsencode(base),
                 now,
-                stands,
+                complete,
                 judgement.verdict,
                 judgement.probability,
                 judgement.score,
@@ -178,9 +139,12 @@ class Journal:
         )
         return int(done.lastrowid or 0)
 
-    def intend(self, judgement: int, intent: Intent, *, now: float, undoes: int | None = None) -> int:
-        """Note what is about to be done, or taken back (`undoes` is the act); gives its number. In a durable group."""
-        known = intent.expected
+    def add_intent(self, judgement: int, intent: Intent, *, now: float, undoes: int | None = None) -> int:
+        """Record an act that is about to be carried out, in a durable transaction; returns its number.
+
+        `undoes` is the number of the act that it takes back.
+        """
+        expected = intent.expected
         done = self._connection.execute(
             "INSERT INTO acts (judgement, undoes, state, actions, source, folder, name, inode, mtime_ns, size, time)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -192,41 +156,44 @@ class Journal:
                 os.fsencode(intent.source),
                 os.fsencode(intent.folder),
                 os.fsencode(intent.name),
-                str(known.inode),
-                known.mtime_ns,
-                known.size,
+                str(expected.inode),
+                expected.mtime_ns,
+                expected.size,
                 now,
             ),
         )
         return int(done.lastrowid or 0)
 
-    def end(self, act: int, outcome: TransferResult) -> None:
-        """Note what became of an act. Done, its judgement stands, or what it undoes is taken back."""
-        self._connection.execute("UPDATE acts SET state = ? WHERE id = ?", (outcome, act))
-        if outcome is not TransferResult.DONE:
+    def end(self, act: int, maildir: str, intent: Intent, result: TransferResult, *, now: float) -> None:
+        """Record what became of an act. If it is done, its judgement is complete, and the act that it undoes undone."""
+        self._connection.execute("UPDATE acts SET state = ? WHERE id = ?", (result, act))
+        if result is not TransferResult.DONE:
             return
         (judgement, undoes) = self._connection.execute(
             "SELECT judgement, undoes FROM acts WHERE id = ?", (act,)
         ).fetchone()
-        self._connection.execute("UPDATE judgements SET stands = 1 WHERE id = ?", (judgement,))
+        self._connection.execute("UPDATE judgements SET complete = 1 WHERE id = ?", (judgement,))
         if undoes is not None:
             self._connection.execute("UPDATE acts SET state = ? WHERE id = ?", (_TAKEN_BACK, undoes))
+        if intent.folder == maildir:
+            _, base = intent.bases
+            self.index.add(maildir, [(base, 0)], now=now)
 
     def set_aside(self, act: int) -> None:
-        """Note of an unreadable act that it is left alone, so that it is told once."""
+        """Record that an unreadable act is left alone, so that it is reported once."""
         self._connection.execute("UPDATE acts SET state = ? WHERE id = ?", (_UNKNOWN, act))
 
     def open_acts(self) -> list[Act | UnreadableAct]:
-        """The acts of which nobody knows yet what became of them."""
+        """Return the acts whose result is not known yet."""
         return self._acts("state = ?", _OPEN)
 
     def acts(self, *, since: float) -> list[Act | UnreadableAct]:
-        """What was done since then and not taken back, the latest first."""
+        """Return the acts that were done since then and not taken back, the latest first."""
         wanted = "state = ? AND undoes IS NULL AND acts.time >= ? ORDER BY acts.time DESC, acts.id DESC"
         return self._acts(wanted, TransferResult.DONE, since)
 
     def filed(self) -> set[str]:
-        """The content ids of what we filed to junk folders, and have not taken back."""
+        """Return the content ids of the messages that were filed to junk folders and not taken back."""
         found = self._connection.execute(
             "SELECT DISTINCT content FROM acts JOIN judgements ON judgements.id = judgement"
             " WHERE undoes IS NULL AND state IN (?, ?) AND instr(actions, ?)",
@@ -235,10 +202,10 @@ class Journal:
         return {content.hex() for (content,) in found if isinstance(content, bytes)}
 
     def last_act(self, maildir: str, content: str) -> LastAct | None:
-        """The last act on a message of this content that was made, or is being made; None if there is none.
+        """Return the last act on a message of this content that was or is being carried out, or None.
 
-        One that was taken back is followed by that act, so that it is never the last. Of one that cannot be read
-        nothing follows: it counts as ours, and as one that left the message in the inbox.
+        An act that was taken back is followed by the act that took it back, and is never the last. A damaged act counts
+        as one that left the message in the inbox, tagged as spam.
         """
         row = self._connection.execute(
             "SELECT acts.id, folder, actions, verdict, undoes FROM acts JOIN judgements ON judgements.id = judgement"
@@ -249,16 +216,16 @@ class Journal:
             return None
         number, folder, actions, verdict, undoes = row
         try:
-            tagged = Action.TAG in _actions(actions) and verdict == Verdict.SPAM and undoes is None
-            return LastAct(number, _path(folder, "folder"), tagged)
+            tagged = Action.TAG in read_actions(actions) and verdict == Verdict.SPAM and undoes is None
+            return LastAct(number, read_path(folder, "folder"), tagged)
         except CellError:
             return LastAct(number, maildir, flagged=True)
 
     def prune(self) -> None:
-        """Forget judgements, and the acts that followed, that are too old or too many.
+        """Forget judgements that are too old or too many, with their acts.
 
-        Old is what was judged before the last 90 days on which anything was judged. Days are counted, by the times that
-        were noted, and not subtracted: a clock that is years wrong is one more day, and makes nothing old.
+        Old are those from before the last 90 days on which anything was judged. Days are counted by the recorded times,
+        not subtracted: a clock that is years wrong adds one day, and makes nothing old.
         """
         days = self._connection.execute(
             "SELECT max(id), count(*) FROM judgements GROUP BY CAST(time / ? AS INTEGER) ORDER BY max(id) DESC", (DAY,)
@@ -272,71 +239,7 @@ class Journal:
             self._connection.execute("DELETE FROM judgements WHERE id <= ?", (max(forget),))
 
     def _acts(self, condition: str, *values: object) -> list[Act | UnreadableAct]:
-        return [_act(row) for row in self._connection.execute(_ACTS + condition, values)]
-
-
-def _act(row: tuple[Any, ...]) -> Act | UnreadableAct:
-    number, path = row[:2]
-    try:
-        maildir = _path(path, "path")
-        return Act(number, maildir, *_checked(row[2:], maildir))
-    except CellError as error:
-        return UnreadableAct(number, os.fsdecode(path) if isinstance(path, bytes) else "", str(error))
-
-
-def _checked(row: tuple[Any, ...], maildir: str) -> tuple[int, int | None, Intent, float, str]:
-    """The rest of an act; CellError unless it is one within its Maildir."""
-    judgement, undoes, actions, source, folder, name, inode, mtime_ns, size, time, content = row
-    intent = Intent(
-        source=_path(source, "source"),
-        expected=Identity(_inode(inode), whole(mtime_ns, "mtime_ns", least=-MOST_ROWS), whole(size, "size")),
-        folder=_path(folder, "folder"),
-        name=_path(name, "name"),
-        actions=_actions(actions),
-    )
-    if "/" in intent.name or intent.name in (".", ".."):
-        raise CellError("name", name)
-    if not _is_within(maildir, intent.folder):
-        raise CellError("folder (it is not in the Maildir)", folder)
-    mailbox, part, base = (*intent.source.rsplit("/", 2), "", "")[:3]
-    if not _is_within(maildir, mailbox) or part not in ("new", "cur") or base in (".", ".."):
-        raise CellError("source (it is not in the Maildir)", source)
-    return (
-        whole(judgement, "judgement"),
-        None if undoes is None else whole(undoes, "undoes"),
-        intent,
-        moment(time, "time"),
-        blob(content, "content", most=16, length=16).hex(),
-    )
-
-
-def _is_within(maildir: str, folder: str) -> bool:
-    """Whether a folder is the Maildir or below it, by its path."""
-    below = folder.removeprefix(maildir)
-    return folder.startswith(maildir) and (not below or below[0] == "/") and not _climbs(below)
-
-
-def _climbs(below: str) -> bool:
-    return any(part in ("", ".", "..") for part in below.split("/")[1:])
-
-
-def _path(cell: Any, column: str) -> str:
-    path = os.fsdecode(blob(cell, column, most=_MOST_PATH))
-    if not path or "\0" in path:
-        raise CellError(column, cell)
-    return path
-
-
-def _actions(cell: Any) -> tuple[Action, ...]:
-    return tuple(word(one, "actions", Action) for one in text(cell, "actions").split())
-
-
-def _inode(cell: Any) -> int:
-    """64 bits, more than SQLite's numbers have: a text."""
-    number = text(cell, "inode", most=20)
-    if not (number.isascii() and number.isdecimal()):
-        raise CellError("inode", cell)
-    return int(number)
+        return [read_act(row) for row in self._connection.execute(_ACTS + condition, values)]
 
 
 def _quoted(path: Path) -> str:

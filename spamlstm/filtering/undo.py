@@ -1,26 +1,29 @@
-"""Our acts, taken back: each message to where it was, without our headers and our keyword."""
+"""Taking acts back: each message goes to where it was, without our headers and our keyword."""
 
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import assert_never
 
 from spamlstm.config import Action
 from spamlstm.corpus.paths import MOST_BYTES
 from spamlstm.errors import UserError
+from spamlstm.filtering.acts import Act, UnreadableAct
+from spamlstm.filtering.batch import BATCH, JournaledPlan, perform
 from spamlstm.filtering.failures import kind_of, sentence
-from spamlstm.filtering.journal import Act, Journal, UnreadableAct
+from spamlstm.filtering.journal import Journal
 from spamlstm.filtering.plan import Plan, without_keyword
-from spamlstm.filtering.recovery import JournaledPlan, Recovery
-from spamlstm.filtering.visits import OpenMaildirs
-from spamlstm.maildir import keywords, names, transfer
+from spamlstm.filtering.recovery import Recovery
+from spamlstm.filtering.scan import OpenMaildirs
+from spamlstm.maildir import keywords, names
 from spamlstm.maildir.headers import untag
+from spamlstm.maildir.message_file import TooLargeError, read_message, sized
 from spamlstm.maildir.names import GoneError, Name
-from spamlstm.maildir.opened import Entry, OpenMaildir
-from spamlstm.maildir.transfer import TooLargeError, TransferResult
+from spamlstm.maildir.opened import Entry, OpenFolder, OpenMaildir
+from spamlstm.maildir.transfer import Transfer, TransferResult
 
-_GROUP = 64
-# What our headers may have added to a message.
+# Bytes that our headers may have added to a message.
 MOST_ADDED = 16 << 10
 
 
@@ -28,7 +31,7 @@ class UndoStatus(StrEnum):
     """What became of an act that was to be taken back."""
 
     UNDONE = "undone"
-    """The message is back as it was, but for flags that it got since; in a dry run it would be."""
+    """The message is as it was, except for flags that it got since; in a dry run it would be."""
 
     ELSEWHERE = "elsewhere"
     """Its user moved, copied or removed it since: it is left alone."""
@@ -39,7 +42,7 @@ class UndoStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class UndoResult:
-    """One act and what became of it. `home` is the folder that the message went back to."""
+    """One act and what became of it. `mailbox` is the folder that the message went back to."""
 
     act: Act
     status: UndoStatus
@@ -56,27 +59,27 @@ def undo(
     clock: Callable[[], float],
     open_maildir: Callable[[str], OpenMaildir] = OpenMaildir.open,
 ) -> Iterator[UndoResult | UnreadableAct]:
-    """Take back what was done since then (seconds since 1970), the latest first; if `dry`, only say so.
+    """Take back the acts done since then (seconds since 1970), the latest first; if `dry`, only report them.
 
-    An act that cannot be read is given as it is and left alone. `open_maildir` opens the Maildir at a path; what it
-    refuses by a UserError fails alone.
+    Yields a damaged act as it is; it is left alone. `open_maildir` opens the Maildir at a path; the acts in a Maildir
+    that it refuses by a UserError fail, and no others.
 
-    A message is taken back from where we put it: under the name that we gave it, in that folder, whatever flags it has
-    by now. That content stays known, so that the message is not judged again. Safe to repeat, and at a crash each
-    message is as we left it or taken back.
+    A message is taken back if it is where we put it, under the base name that we gave it, whatever flags it has by now.
+    Its content stays known, so that it is not judged again. Safe to repeat; after a crash each message is as we left it
+    or taken back.
     """
     found = journal.acts(since=since)
     yield from (act for act in found if isinstance(act, UnreadableAct))
     acts = [act for act in found if isinstance(act, Act)]
-    for start in range(0, len(acts), _GROUP):
-        some = acts[start : start + _GROUP]
+    for start in range(0, len(acts), BATCH):
+        some = acts[start : start + BATCH]
         with OpenMaildirs(open_maildir) as maildirs:
             yield from _done(some, [_planned(act, maildirs) for act in some], journal, recovery, dry=dry, now=clock())
 
 
 def _done(
     acts: Sequence[Act],
-    planned: Sequence["Plan | UndoResult"],
+    planned: Sequence[Plan | UndoResult],
     journal: Journal,
     recovery: Recovery,
     *,
@@ -85,7 +88,7 @@ def _done(
 ) -> Iterator[UndoResult]:
     plans = [(act, step) for act, step in zip(acts, planned, strict=True) if isinstance(step, Plan)]
     if dry:
-        results = {act.id: UndoResult(act, UndoStatus.UNDONE, step.target.folder.path) for act, step in plans}
+        results = {act.id: UndoResult(act, UndoStatus.UNDONE, _folder(step)) for act, step in plans}
     else:
         results = _carried_out(plans, journal, recovery, now)
     for act, step in zip(acts, planned, strict=True):
@@ -96,23 +99,27 @@ def _carried_out(
     plans: Sequence[tuple[Act, Plan]], journal: Journal, recovery: Recovery, now: float
 ) -> dict[int, UndoResult]:
     try:
-        with journal.group(durable=True):
-            noted = [
-                JournaledPlan(journal.intend(act.judgement, step.intent, now=now, undoes=act.id), act.maildir, step)
+        with journal.transaction(durable=True):
+            journaled = [
+                JournaledPlan(journal.add_intent(act.judgement, step.intent, now=now, undoes=act.id), act.maildir, step)
                 for act, step in plans
             ]
     except sqlite3.Error as error:
         return {act.id: UndoResult(act, UndoStatus.FAILED, failure=sentence(error)) for act, _ in plans}
     results = {}
-    for (act, step), work in zip(plans, recovery.perform(noted), strict=True):
-        if work.outcome is TransferResult.DONE:
-            results[act.id] = UndoResult(act, UndoStatus.UNDONE, step.target.folder.path)
-        elif work.outcome is TransferResult.GONE:
+    for (act, step), attempt in zip(plans, perform(journaled, recovery), strict=True):
+        if attempt.result is TransferResult.DONE:
+            results[act.id] = UndoResult(act, UndoStatus.UNDONE, _folder(step))
+        elif attempt.result is TransferResult.GONE:
             results[act.id] = UndoResult(act, UndoStatus.ELSEWHERE)
         else:
-            why = sentence(work.error) if work.error else "it could not be settled"
+            why = sentence(attempt.error) if attempt.error else "it could not be settled"
             results[act.id] = UndoResult(act, UndoStatus.FAILED, failure=why)
     return results
+
+
+def _folder(plan: Plan) -> str:
+    return plan.transfer.target.folder.path
 
 
 def _planned(act: Act, maildirs: OpenMaildirs) -> Plan | UndoResult:
@@ -127,27 +134,38 @@ def _planned(act: Act, maildirs: OpenMaildirs) -> Plan | UndoResult:
     except OSError as error:
         return UndoResult(act, UndoStatus.FAILED, failure=f"{sentence(error)} ({kind_of(error)})")
     except UserError as error:
-        # This Maildir is refused, perhaps by what its user does; the others are not.
+        # This Maildir is refused, perhaps for what its user did there; the others are not.
         return UndoResult(act, UndoStatus.FAILED, failure=str(error))
 
 
 def _plan(act: Act, mailbox: OpenMaildir, entry: Entry) -> Plan:
-    """The way back. A message that was read since loses our headers too, as its user asks for it: as a fresh file."""
-    raw, identity = transfer.read_message(entry, most=MOST_BYTES + MOST_ADDED)
+    """Plan the way back. A message that was read since loses our headers too, as its user asks for it: a fresh file."""
+    raw, identity = read_message(entry, most=MOST_BYTES + MOST_ADDED)
     actions, inbox, folder = act.intent.actions, mailbox.folder(), entry.folder
-    name = Name.parse(entry.name)
-    if Action.KEYWORD in actions:
-        ours = {word.casefold() for word in (*keywords.SPAM_WORDS, *keywords.HAM_WORDS)}
-        for letter, word in keywords.keyword_names(folder).items():
-            name = without_keyword(name, letter) if word.casefold() in ours else name
-    part = entry.part
+    name, content = Name.parse(entry.name), raw
+    for action in actions:
+        match action:
+            case Action.TAG:
+                content = untag(raw)
+            case Action.KEYWORD:
+                name = _without_our_keyword(name, folder)
+            case Action.FILE:
+                pass  # the target is the inbox in any case
+            case _:
+                assert_never(action)
     if actions == (Action.KEYWORD,):
-        return Plan(actions, entry, identity, inbox.entry(part, str(name)))
+        return Plan(actions, Transfer(entry, identity, inbox.entry(entry.part, str(name))))
     base = names.unique()
-    untagged = untag(raw) if Action.TAG in actions else raw
-    content = untagged if untagged != raw else None
-    if content is not None:
-        name = transfer.sized(name, content, base=base)
+    if content != raw:
+        name = sized(name, content, base=base)
     if inbox is not folder:
         name = name.elsewhere(base=base, keywords=keywords.mapping(folder, inbox))
-    return Plan(actions, entry, identity, inbox.entry(part, str(replace(name, base=base).fitting())), content)
+    target = inbox.entry(entry.part, str(replace(name, base=base).fitting()))
+    return Plan(actions, Transfer(entry, identity, target, content if content != raw else None))
+
+
+def _without_our_keyword(name: Name, folder: OpenFolder) -> Name:
+    ours = {word.casefold() for word in (*keywords.SPAM_WORDS, *keywords.HAM_WORDS)}
+    for letter, word in keywords.keyword_names(folder).items():
+        name = without_keyword(name, letter) if word.casefold() in ours else name
+    return name

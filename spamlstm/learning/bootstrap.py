@@ -18,10 +18,10 @@ from spamlstm.learning.label import Label, LabelRequest, Origin
 from spamlstm.learning.survey import Sample, Survey
 from spamlstm.learning.thresholds import Finding, Rehearsal, Trial, find_thresholds, rehearse
 from spamlstm.learning.trainer import GROUP, Trainer, label_request, rescore_labels
-from spamlstm.maildir import transfer
+from spamlstm.maildir import message_file
+from spamlstm.maildir.message_file import TooLargeError
 from spamlstm.maildir.names import GoneError
 from spamlstm.maildir.opened import Entry
-from spamlstm.maildir.transfer import TooLargeError
 from spamlstm.model.classifier import Assessed, Classifier
 from spamlstm.model.personal_layer import PersonalLayer
 from spamlstm.verdict import Verdict
@@ -158,7 +158,7 @@ def judge_unlabelled(survey: Survey, classifier: Classifier, layer: PersonalLaye
 def _bytes_of(entries: Iterable[Entry]) -> Iterator[tuple[None, bytes]]:
     for entry in entries:
         with contextlib.suppress(GoneError, TooLargeError, OSError):
-            yield None, transfer.read_message(entry, most=MOST_BYTES)[0]
+            yield None, message_file.read_message(entry, most=MOST_BYTES)[0]
 
 
 def forget_adopted(

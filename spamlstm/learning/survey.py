@@ -27,14 +27,14 @@ from spamlstm.errors import reason_of
 from spamlstm.learning.bounds import MOST_BYTES, MOST_LABELS
 from spamlstm.learning.label import Label
 from spamlstm.learning.label_rows import MOST_KEPT
-from spamlstm.maildir import transfer
+from spamlstm.maildir import message_file
 from spamlstm.maildir.arrival import arrived
 from spamlstm.maildir.content_id import content_id
 from spamlstm.maildir.folders import FolderRole, folders, role_of
 from spamlstm.maildir.headers import is_tagged
+from spamlstm.maildir.message_file import TooLargeError
 from spamlstm.maildir.names import GoneError, Name
 from spamlstm.maildir.opened import Entry, OpenFolder, OpenMaildir
-from spamlstm.maildir.transfer import TooLargeError
 
 MONTH = 30 * 86_400.0
 UNLABELLED = 1000
@@ -275,10 +275,10 @@ def _dated(folder: OpenFolder) -> Iterator[tuple[Entry, float]]:
 def _read(entry: Entry) -> tuple[bytes, Entry]:
     try:
         try:
-            return transfer.read_message(entry, most=MOST_MAIL_BYTES)[0], entry
+            return message_file.read_message(entry, most=MOST_MAIL_BYTES)[0], entry
         except GoneError:
             for now in entry.folder.find(Name.parse(entry.name).base):
-                return transfer.read_message(now, most=MOST_MAIL_BYTES)[0], now
+                return message_file.read_message(now, most=MOST_MAIL_BYTES)[0], now
             raise
     except TooLargeError as error:
         raise OSError(errno.EFBIG, str(error), entry.path) from error

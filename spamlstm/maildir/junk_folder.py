@@ -9,9 +9,9 @@ from spamlstm.errors import NoInputError, UserError
 from spamlstm.files import CREATE
 from spamlstm.maildir.folders import JUNK_NAMES, MOST_FOLDERS, display_levels, is_folder, subfolders
 from spamlstm.maildir.imap_names import encoded
+from spamlstm.maildir.message_file import copy_owner
 from spamlstm.maildir.names import PARTS
 from spamlstm.maildir.opened import OpenFolder, OpenMaildir
-from spamlstm.maildir.transfer import dress
 
 # The folder that is made where there is none.
 _NEW_FOLDER = "Junk"
@@ -143,7 +143,7 @@ def _make_folder(mailbox: OpenMaildir, above: str, name: str, like: os.stat_resu
     # Raises if what exists is no folder.
     with mailbox.entered(f"{above}/{name}" if above else name) as handle:
         if not exists:
-            dress(handle, like, stat.S_IMODE(like.st_mode))
+            copy_owner(handle, like, stat.S_IMODE(like.st_mode))
 
 
 def _make_marker(above: int, like: os.stat_result) -> None:
@@ -152,7 +152,7 @@ def _make_marker(above: int, like: os.stat_result) -> None:
     except FileExistsError:
         return
     try:
-        dress(handle, like, like.st_mode & 0o666)
+        copy_owner(handle, like, like.st_mode & 0o666)
     finally:
         os.close(handle)
 

@@ -13,7 +13,7 @@ from spamlstm.model import bundle as bundles
 from spamlstm.model.bundle import Bundle, Calibration
 from spamlstm.model.encoder import Encoder
 from spamlstm.model.network import Network, message_logit
-from spamlstm.model.policy import Evidence, Policy, Reason
+from spamlstm.model.policy import NO_EVIDENCE, Evidence, Policy, Reason
 from spamlstm.model.reading import MessageReader, Reading, Source, read_chunk
 from spamlstm.model.registry import find_bundle
 from spamlstm.model.vocabulary import Ids
@@ -84,6 +84,14 @@ class _Slot(Generic[K]):
     keys: list[K] = field(default_factory=list)
     sources: list[bytes | Source] = field(default_factory=list)
     size: int = 0
+    without: list[tuple[int, K]] = field(default_factory=list)
+    """The keys that came without mail, each with its place among all keys, in order."""
+
+    def in_order(self, assessed: "list[Assessed[K]]") -> "list[Assessed[K]]":
+        """Return what the mail was assessed as, with the keys that came without mail in their places."""
+        for place, key in self.without:
+            assessed.insert(place, Assessed(key, None, NO_EVIDENCE, None, (), "there is no mail to judge"))
+        return assessed
 
 
 def _no_layer(_key: object) -> None:
@@ -148,13 +156,15 @@ class Classifier:
 
     def judge_many(
         self,
-        mails: Iterable[tuple[K, bytes | Source]],
+        mails: Iterable[tuple[K, bytes | Source | None]],
         *,
         layer_of: "Callable[[K], PersonalLayer | None]" = _no_layer,
         readers: "int | ReaderPool | None" = None,
         beat: Callable[[], None] = lambda: None,
     ) -> Iterator[Judged[K]]:
         """Judge (key, mail) pairs lazily, in their order; a mail is raw bytes or an object with `read() -> bytes`.
+
+        A key with None for its mail comes back in its place, without a judgement.
 
         `layer_of` gives the personal layer that judges the message of a key, and is asked when that message's judgement
         is taken. A message that cannot be read or judged gives a failure in its place. Of more than HELP_AFTER messages
@@ -167,7 +177,7 @@ class Classifier:
         """
 
         def judged(assessed: Assessed[K]) -> Judged[K]:
-            return self.judge(assessed, layer_of(assessed.key))
+            return self.judge(assessed, None if assessed.failure else layer_of(assessed.key))
 
         # A generator expression would keep the last message in memory while the next is read.
         return map(judged, self.assess_many(mails, readers=readers, beat=beat))
@@ -199,7 +209,7 @@ class Classifier:
 
     def assess_many(
         self,
-        mails: Iterable[tuple[K, bytes | Source]],
+        mails: Iterable[tuple[K, bytes | Source | None]],
         *,
         readers: "int | ReaderPool | None" = None,
         beat: Callable[[], None] = lambda: None,
@@ -222,7 +232,8 @@ class Classifier:
 
     def _in_turn(self, chunks: Iterator[_Slot[K]], beat: Callable[[], None]) -> Iterator[Assessed[K]]:
         while (slot := next(chunks, None)) is not None:
-            assessed = self._assess_all(slot.keys, read_chunk(self.reader, slot.sources, beat=beat), beat)
+            readings = read_chunk(self.reader, slot.sources, beat=beat)
+            assessed = slot.in_order(self._assess_all(slot.keys, readings, beat))
             del slot  # or its mail stays in memory while the next chunk is read
             yield from assessed
             del assessed
@@ -251,7 +262,7 @@ class Classifier:
             else:
                 slot, task = line.popleft()
                 size -= slot.size
-                assessed = self._assess_all(slot.keys, task.readings(), beat)
+                assessed = slot.in_order(self._assess_all(slot.keys, task.readings(), beat))
                 del slot, task  # as in _in_turn
                 yield from assessed
                 del assessed
@@ -317,19 +328,22 @@ def _first(chunks: Iterator[_Slot[K]], messages: int) -> Iterator[_Slot[K]]:
         yield slot
 
 
-def _chunks(mails: Iterable[tuple[K, bytes | Source]]) -> Iterator[_Slot[K]]:
+def _chunks(mails: Iterable[tuple[K, bytes | Source | None]]) -> Iterator[_Slot[K]]:
     slot: _Slot[K] = _Slot()
     for key, source in mails:
         size = len(source) if isinstance(source, bytes) else 0
         if slot.keys and slot.size + size > CHUNK_BYTES:
             yield slot
             slot = _Slot()
-        slot.keys.append(key)
-        slot.sources.append(source)
+        if source is None:
+            slot.without.append((len(slot.keys) + len(slot.without), key))
+        else:
+            slot.keys.append(key)
+            slot.sources.append(source)
         slot.size += size
         del key, source
-        if len(slot.keys) == CHUNK or slot.size > CHUNK_BYTES:
+        if len(slot.keys) + len(slot.without) == CHUNK or slot.size > CHUNK_BYTES:
             yield slot
             slot = _Slot()
-    if slot.keys:
+    if slot.keys or slot.without:
         yield slot

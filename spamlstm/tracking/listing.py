@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from spamlstm.corpus.paths import MOST_BYTES
-from spamlstm.maildir import transfer
+from spamlstm.maildir import message_file
+from spamlstm.maildir.message_file import TooLargeError
 from spamlstm.maildir.names import GoneError, Part
 from spamlstm.maildir.opened import OpenFolder
-from spamlstm.maildir.transfer import TooLargeError
 from spamlstm.tracking.mailbox_state import name_hash
 from spamlstm.tracking.state import FlagSet
 
@@ -76,7 +76,7 @@ def list_files(folder: OpenFolder, parts: Sequence[Part] = _BOTH) -> Iterator[Li
 def read_listed(folder: OpenFolder, one: ListedFile) -> bytes | None:
     """Its bytes; None if it is gone, unreadable, or too large to be read as a message."""
     try:
-        return transfer.read_message(folder.entry(one.part, one.name), most=MOST_BYTES)[0]
+        return message_file.read_message(folder.entry(one.part, one.name), most=MOST_BYTES)[0]
     except (GoneError, TooLargeError, OSError):
         return None
 

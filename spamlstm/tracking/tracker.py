@@ -17,10 +17,11 @@ from typing import TypeVar
 
 from spamlstm.config import Config
 from spamlstm.config.maildirs import section_of
+from spamlstm.filtering.acts import LastAct
 from spamlstm.filtering.crash_guard import CrashGuard
 from spamlstm.filtering.failures import FailureKind, kind_of, sentence
 from spamlstm.filtering.in_progress import labelling
-from spamlstm.filtering.journal import Journal, LastAct
+from spamlstm.filtering.journal import Journal
 from spamlstm.filtering.log import emit, logger
 from spamlstm.filtering.scan import is_settled
 from spamlstm.maildir.content_id import content_id

@@ -17,8 +17,7 @@ from spamlstm.daemon.status import DaemonStatus
 from spamlstm.daemon.wakeup import Wakeup
 from spamlstm.daemon.watch import Watcher
 from spamlstm.errors import ConfigError, TemporaryError
-from spamlstm.filtering.counters import Counters
-from spamlstm.filtering.outcome import Candidate, Outcome, Status
+from spamlstm.filtering.outcome import Candidate, Counters, Outcome, Status
 from spamlstm.verdict import Judgement, Verdict
 
 SPAM = Judgement(Verdict.SPAM, 0.99, 4.6, "score", "tiny 1")

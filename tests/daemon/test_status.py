@@ -14,8 +14,7 @@ from spamlstm.daemon.control_socket import answering, ask
 from spamlstm.daemon.status import DaemonStatus
 from spamlstm.daemon.watch import Coverage
 from spamlstm.errors import UnavailableError
-from spamlstm.filtering.counters import Counters
-from spamlstm.filtering.outcome import Candidate, Outcome, Status
+from spamlstm.filtering.outcome import Candidate, Counters, Outcome, Status
 from spamlstm.tracking.label_stores import LearningStatus, Pause
 from spamlstm.verdict import Judgement, Verdict
 

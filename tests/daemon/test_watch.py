@@ -15,7 +15,7 @@ from spamlstm.daemon import watch
 from spamlstm.daemon.hints import NEW, WHOLE, Hints
 from spamlstm.daemon.wakeup import Wakeup
 from spamlstm.daemon.watch import Watcher, _open_inotify, limit
-from spamlstm.filtering.mounts import remote_devices
+from spamlstm.maildir.message_file import remote_devices
 
 
 @pytest.fixture

@@ -9,14 +9,14 @@ from damage import FEW, cells, columns
 from house import OPENED, House
 
 from spamlstm.errors import DataError, UserError
-from spamlstm.filtering.counters import Counters
 from spamlstm.filtering.inbox_index import name_hash
 from spamlstm.filtering.journal import NAME, Act, Journal, UnreadableAct
+from spamlstm.filtering.outcome import Counters
 from spamlstm.filtering.recovery import Recovery
 from spamlstm.filtering.undo import UndoStatus, undo
 from spamlstm.maildir.content_id import content_id
 
-TABLES = {"maildirs": 4, "seen": 4, "judgements": 11, "acts": 12, "in_progress": 10}
+TABLES = {"maildirs": 4, "inbox_index": 4, "judgements": 11, "acts": 12, "in_progress": 10}
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """The record: private, bounded, whole or not there, and refused when it is not ours."""
 
+import contextlib
 import sqlite3
 import stat
 from dataclasses import replace
@@ -10,9 +11,11 @@ from house import judgement
 from spamlstm.config import Action
 from spamlstm.errors import DataError
 from spamlstm.filtering import journal as journals
-from spamlstm.filtering.inbox_index import DAY
-from spamlstm.filtering.journal import NAME, Intent, Journal
-from spamlstm.maildir.transfer import Identity, TransferResult
+from spamlstm.filtering.acts import Intent
+from spamlstm.filtering.inbox_index import DAY, name_hash
+from spamlstm.filtering.journal import NAME, Journal
+from spamlstm.maildir.message_file import Identity
+from spamlstm.maildir.transfer import TransferResult
 from spamlstm.verdict import Verdict
 
 CONTENT = "0123456789abcdef" * 2
@@ -22,7 +25,7 @@ SPAM = judgement(Verdict.SPAM)
 @pytest.fixture
 def journal(tmp_path):
     one = Journal.open(tmp_path / "state")
-    with one.group(durable=True):
+    with one.transaction(durable=True):
         one.index.begin("/m", [], since=0.0, now=1.0)
     yield one
     one.close()
@@ -33,19 +36,19 @@ def intent(name="b", inode=1):
 
 
 def noted(journal, *, content=CONTENT, now=10.0, **how):
-    with journal.group(durable=True):
-        number = journal.judged("/m", content, base="a", judgement=SPAM, stands=False, now=now)
-        return journal.intend(number, intent(**how), now=now)
+    with journal.transaction(durable=True):
+        number = journal.add_judgement("/m", content, base="a", judgement=SPAM, complete=False, now=now)
+        return journal.add_intent(number, intent(**how), now=now)
 
 
-def end(journal, act, outcome):
-    with journal.group(durable=False):
-        journal.end(act, outcome)
+def end(journal, act, result):
+    with journal.transaction(durable=False):
+        journal.end(act, "/m", intent(), result, now=10.0)
 
 
 def test_it_is_private(tmp_path, journal):
     """Who got mail when is nobody else's business, whatever the umask."""
-    with journal.group(durable=True):
+    with journal.transaction(durable=True):
         journal.index.add("/m", [("x", 1)], now=1.0)
     assert stat.S_IMODE((tmp_path / "state").stat().st_mode) == 0o700
     assert {stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "state").iterdir()} == {0o600}
@@ -72,8 +75,8 @@ def test_taken_back(journal):
     act = noted(journal)
     end(journal, act, TransferResult.DONE)
     for outcome, left in ((TransferResult.UNDONE, [act]), (TransferResult.DONE, [])):
-        with journal.group(durable=True):
-            back = journal.intend(journal.acts(since=0)[0].judgement, intent(), now=11.0, undoes=act)
+        with journal.transaction(durable=True):
+            back = journal.add_intent(journal.acts(since=0)[0].judgement, intent(), now=11.0, undoes=act)
         end(journal, back, outcome)
         assert [one.id for one in journal.acts(since=0)] == left
     assert journal.knows("/m", CONTENT)
@@ -83,10 +86,10 @@ def test_inodes_of_64_bits(journal):
     """Some file systems use all of them, and SQLite's numbers have a sign."""
     inode = (1 << 64) - 5
     noted(journal, inode=inode)
-    with journal.group(durable=True):
+    with journal.transaction(durable=True):
         journal.index.add("/m", [("x", inode)], now=1.0)
     assert journal.open_acts()[0].intent.expected.inode == inode
-    assert journal.index.unseen("/m", {"x": inode}, now=1.0) == set()
+    assert journal.index.missing("/m", {"x": inode}, now=1.0) == set()
 
 
 def test_a_group_is_whole_or_nothing(journal):
@@ -94,23 +97,23 @@ def test_a_group_is_whole_or_nothing(journal):
         pass
 
     def fails():
-        with journal.group(durable=True):
+        with journal.transaction(durable=True):
             journal.index.add("/m", [("x", 1)], now=1.0)
             journal.index.begin("/other", ["y"], since=0.0, now=1.0)
             raise StopError
 
     with pytest.raises(StopError):
         fails()
-    assert journal.index.unseen("/m", {"x": 1}, now=1.0) == {"x"}
+    assert journal.index.missing("/m", {"x": 1}, now=1.0) == {"x"}
     assert journal.index.number("/other") is None
 
 
 def test_many_names(journal):
     """More than fit into one question."""
     names = dict.fromkeys(map(str, range(2000)), 0)
-    with journal.group(durable=True):
+    with journal.transaction(durable=True):
         journal.index.add("/m", list(names.items())[:1500], now=1.0)
-    assert journal.index.unseen("/m", names, now=1.0) == set(map(str, range(1500, 2000)))
+    assert journal.index.missing("/m", names, now=1.0) == set(map(str, range(1500, 2000)))
 
 
 def test_what_is_old_goes(journal, monkeypatch):
@@ -139,7 +142,7 @@ def test_a_wrong_clock_makes_nothing_old(journal, wrong):
 
 
 def pruned(journal):
-    with journal.group(durable=False):
+    with journal.transaction(durable=False):
         journal.prune()
 
 
@@ -156,6 +159,56 @@ def test_no_journal_of_ours(tmp_path):
     other.close()
     with pytest.raises(DataError, match="another version"):
         Journal.open(state)
+
+
+# The tables of version 2, the first that was released. Version 1 had no table in_progress.
+VERSION_2 = """
+CREATE TABLE maildirs (id INTEGER PRIMARY KEY, path BLOB NOT NULL UNIQUE, since REAL NOT NULL, tidied REAL NOT NULL);
+CREATE TABLE seen (maildir INTEGER NOT NULL, name INTEGER NOT NULL, inode INTEGER NOT NULL, time INTEGER NOT NULL,
+    PRIMARY KEY (maildir, name)) WITHOUT ROWID;
+CREATE TABLE in_progress (maildir INTEGER NOT NULL, name INTEGER NOT NULL, inode INTEGER NOT NULL,
+    size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, version TEXT NOT NULL, running INTEGER NOT NULL,
+    since REAL NOT NULL, crashes INTEGER, time REAL NOT NULL, PRIMARY KEY (maildir, name)) WITHOUT ROWID;
+CREATE TABLE judgements (id INTEGER PRIMARY KEY, maildir INTEGER NOT NULL, content BLOB NOT NULL,
+    base BLOB NOT NULL, time REAL NOT NULL, stands INTEGER NOT NULL, verdict TEXT NOT NULL, probability REAL,
+    score REAL, reason TEXT NOT NULL, model TEXT NOT NULL);
+CREATE INDEX judgements_content ON judgements (maildir, content);
+CREATE TABLE acts (id INTEGER PRIMARY KEY,
+    judgement INTEGER NOT NULL REFERENCES judgements ON DELETE CASCADE, undoes INTEGER, state TEXT NOT NULL,
+    actions TEXT NOT NULL, source BLOB NOT NULL, folder BLOB NOT NULL, name BLOB NOT NULL, inode TEXT NOT NULL,
+    mtime_ns INTEGER NOT NULL, size INTEGER NOT NULL, time REAL NOT NULL);
+CREATE INDEX acts_judgement ON acts (judgement);
+CREATE INDEX acts_open ON acts (state) WHERE state = 'open';
+INSERT INTO maildirs VALUES (1, CAST('/m' AS BLOB), 5.0, 6.0);
+INSERT INTO judgements VALUES (1, 1, x'0123456789abcdef0123456789abcdef', x'61', 10.0, 1, 'spam', 0.9, 1.0,
+    'score', 'm');
+INSERT INTO acts VALUES (1, 1, NULL, 'done', 'tag file', CAST('/m/new/a' AS BLOB), CAST('/m/.Junk' AS BLOB),
+    CAST('b' AS BLOB), '1', 2, 3, 10.0);
+PRAGMA user_version = 2;
+"""
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_journal_of_an_earlier_version(tmp_path, version):
+    """It opens with all that it knows: Maildirs, names, judgements and acts."""
+    state = tmp_path / "old"
+    state.mkdir(mode=0o700)
+    with contextlib.closing(sqlite3.connect(state / NAME)) as database:
+        database.executescript(VERSION_2)
+        database.execute("INSERT INTO seen VALUES (1, ?, 7, 10)", (name_hash("a"),))
+        if version == 1:
+            database.executescript("DROP TABLE in_progress; PRAGMA user_version = 1;")
+        database.commit()
+
+    for _ in range(2):
+        with contextlib.closing(Journal.open(state)) as journal:
+            assert journal.index.since("/m", now=20.0) == 5.0
+            assert not journal.index.needs_pruning("/m", now=20.0)
+            assert journal.index.missing("/m", {"a": 7, "b": 7}, now=20.0) == {"b"}
+            assert journal.knows("/m", CONTENT)
+            assert [(one.id, one.intent.folder) for one in journal.acts(since=0)] == [(1, "/m/.Junk")]
+            assert not journal.in_progress.has_crashed()
+            noted(journal)
 
 
 def test_a_copy_changes_nothing(journal, tmp_path):
@@ -177,12 +230,12 @@ def test_what_we_filed_is_known(journal):
     end(journal, act, TransferResult.DONE)
     noted(journal, content=other)
     end(journal, noted(journal, content=third), TransferResult.UNDONE)
-    with journal.group(durable=True):
-        number = journal.judged("/m", "d" * 32, base="a", judgement=SPAM, stands=False, now=1.0)
-        journal.intend(number, replace(intent(), actions=(Action.TAG,)), now=1.0)
+    with journal.transaction(durable=True):
+        number = journal.add_judgement("/m", "d" * 32, base="a", judgement=SPAM, complete=False, now=1.0)
+        journal.add_intent(number, replace(intent(), actions=(Action.TAG,)), now=1.0)
     assert journal.filed() == {CONTENT, other}
-    with journal.group(durable=True):
+    with journal.transaction(durable=True):
         (done,) = journal.acts(since=0.0)
-        back = journal.intend(done.judgement, intent("c"), now=11.0, undoes=act)
+        back = journal.add_intent(done.judgement, intent("c"), now=11.0, undoes=act)
     end(journal, back, TransferResult.DONE)
     assert journal.filed() == {other}

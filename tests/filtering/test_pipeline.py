@@ -299,21 +299,21 @@ def test_the_order_on_disk(house, monkeypatch):
     """The intent is on disk before the first change of a Maildir; the fresh message before the old one goes."""
     one = house()
     one.deliver()
-    seen = []
+    calls = []
     for name in ("fsync", "rename", "unlink"):
         real = getattr(os, name)
-        monkeypatch.setattr(os, name, lambda *a, real=real, name=name, **k: seen.append(name) or real(*a, **k))
-    real_group = one.journal.group
+        monkeypatch.setattr(os, name, lambda *a, real=real, name=name, **k: calls.append(name) or real(*a, **k))
+    real = one.journal.transaction
     monkeypatch.setattr(
-        one.journal, "group", lambda *, durable: seen.append(f"group {durable}") or real_group(durable=durable)
+        one.journal, "transaction", lambda *, durable: calls.append(f"durable {durable}") or real(durable=durable)
     )
     on_disk.create_folder(one.root, one.junk)
     candidates = one.pipeline.scan(one.root)
-    seen.clear()
+    calls.clear()
     one.pipeline.process(candidates)
 
-    before = ["group False"]  # what is in progress
-    assert seen == [*before, "group True", "fsync", "rename", "fsync", "unlink", "fsync", "group False"]
+    before = ["durable False"]  # what is in progress
+    assert calls == [*before, "durable True", "fsync", "rename", "fsync", "unlink", "fsync", "durable False"]
 
 
 def test_an_act_that_cannot_be_settled(house):

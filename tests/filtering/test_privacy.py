@@ -10,8 +10,8 @@ from tiny_bundle import make as make_bundle
 
 from spamlstm.config import Config, LabelScope, MaildirConfig, Thresholds
 from spamlstm.config.locations import personal_dir
-from spamlstm.filtering.counters import Counters
 from spamlstm.filtering.journal import Journal
+from spamlstm.filtering.outcome import Counters
 from spamlstm.filtering.pipeline import Pipeline
 from spamlstm.learning.label import Label
 from spamlstm.learning.label_store import LabelStore

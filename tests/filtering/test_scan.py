@@ -216,7 +216,7 @@ def test_names_that_left_are_forgotten(house):
     one.clock.now += 100_000
     one.run()
 
-    assert one.journal.index.unseen(one.root, {"gone": 0, "stays": 0}, now=one.clock.now) == {"gone"}
+    assert one.journal.index.missing(one.root, {"gone": 0, "stays": 0}, now=one.clock.now) == {"gone"}
 
 
 def test_links_and_hidden_names(house):
@@ -234,8 +234,8 @@ def test_links_and_hidden_names(house):
         max_size=8,
     )
 )
-def test_unseen_is_the_difference(names):
-    """Whatever names there are: those that were added are not unseen, all others are."""
+def test_missing_is_the_difference(names):
+    """Whatever names there are: those that were added are in the index, all others are missing."""
     import sqlite3
 
     from spamlstm.filtering.inbox_index import SCHEMA, InboxIndex
@@ -246,9 +246,9 @@ def test_unseen_is_the_difference(names):
     index.begin("/m", names[::2], since=0.0, now=1.0)
     index.add("/m", [(name, 5) for name in names[1::4]], now=1.0)
 
-    unseen = index.unseen("/m", dict.fromkeys(names, 5), now=2.0)
+    missing = index.missing("/m", dict.fromkeys(names, 5), now=2.0)
     connection.close()
-    assert unseen == set(names) - set(names[::2]) - set(names[1::4])
+    assert missing == set(names) - set(names[::2]) - set(names[1::4])
 
 
 def test_listed_is_in_order(house):
@@ -295,7 +295,7 @@ def test_a_link_that_a_server_left(house, monkeypatch):
     """A second name in the tmp of another folder, for good: one visit waits for its end in all half a second."""
     one = house()
     slept = []
-    monkeypatch.setattr("spamlstm.maildir.transfer.time.sleep", slept.append)
+    monkeypatch.setattr("spamlstm.maildir.message_file.time.sleep", slept.append)
     on_disk.create_folder(one.root, os.path.join(one.root, ".Archive"))
     for number in range(5):
         path = one.deliver("spam")

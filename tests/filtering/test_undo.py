@@ -141,7 +141,7 @@ def test_an_open_act_in_a_maildir_that_is_refused(house):
     one = house()
     one.deliver()
     one.run()
-    with one.journal.group(durable=False):
+    with one.journal.transaction(durable=False):
         one.journal._connection.execute("UPDATE acts SET state = 'open'")
     refused = [TemporaryError("another spamlstm is at work there")]
 

@@ -14,7 +14,7 @@ from readers_and_kills import (
     deliver,
 )
 
-from spamlstm.maildir import names, transfer
+from spamlstm.maildir import message_file, names
 from spamlstm.maildir.names import Name
 
 # Names
@@ -81,8 +81,8 @@ def test_keywords_can_be_mapped():
 
 
 def test_a_name_for_other_bytes():
-    """S and W are the sizes of the new bytes, W with CRLF line ends; flags and keywords stay, U is dropped."""
-    name = transfer.sized(Name.parse("a,S=1,X=y,W=1,U=7:2,Sa"), b"a\nb\r\nc", base="b")
+    """S and W tell the size of the new bytes, W with each line ended by CRLF; flags and keywords stay, U goes."""
+    name = message_file.sized(Name.parse("a,S=1,X=y,W=1,U=7:2,Sa"), b"a\nb\r\nc", base="b")
 
     assert str(name) == "b,S=6,W=7,X=y:2,Sa"
 
@@ -152,5 +152,5 @@ def test_names_that_are_not_utf_8(root):
 
     (entry,) = on_disk.opened(root).messages()
 
-    assert transfer.read_message(entry, most=100)[0] == OLD
+    assert message_file.read_message(entry, most=100)[0] == OLD
     assert str(Name.parse(entry.name)) == entry.name

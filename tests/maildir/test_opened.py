@@ -13,11 +13,13 @@ import pytest
 from readers_and_kills import OLD, deliver, make
 
 from spamlstm.errors import UserError
-from spamlstm.maildir import junk_folder, keywords, opened, transfer
+from spamlstm.maildir import junk_folder, keywords, message_file, opened, transfer
 from spamlstm.maildir.descriptors import RefusedError
+from spamlstm.maildir.message_file import file_identity
 from spamlstm.maildir.names import Name
 from spamlstm.maildir.opened import OpenMaildir
 from spamlstm.maildir.owner import Owner
+from spamlstm.maildir.transfer import Transfer
 
 ANN, BOB = 20_001, 20_002
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can make files of two users")
@@ -77,7 +79,7 @@ def test_an_open_directory_stays_what_it_is(root, tmp_path):
     os.rename(os.path.join(root, "new"), os.path.join(root, "away"))
     os.symlink(os.path.join(other, "new"), os.path.join(root, "new"))
 
-    assert transfer.read_message(source, most=100)[0] == OLD
+    assert message_file.read_message(source, most=100)[0] == OLD
     source.unlink()
     assert os.listdir(os.path.join(root, "away")) == []
     assert os.listdir(os.path.join(other, "new")) == ["1.host"]
@@ -99,7 +101,7 @@ def test_only_a_regular_file_is_read(root, kind, tmp_path):
                 one.bind(str(path))
 
     with pytest.raises(RefusedError):
-        transfer.read_message(on_disk.entry(os.path.join(root, "new", "x")), most=100)
+        message_file.read_message(on_disk.entry(os.path.join(root, "new", "x")), most=100)
     assert keywords.keyword_names(on_disk.opened(root)) == {}
     assert list(on_disk.opened(root).messages()) == []
 
@@ -129,11 +131,11 @@ def test_a_file_that_grows_while_it_is_read(root, monkeypatch):
             stream.truncate(1 << 30)
         return status
 
-    monkeypatch.setattr(transfer.os, "fstat", grow)
+    monkeypatch.setattr(message_file.os, "fstat", grow)
     read = os.read
-    monkeypatch.setattr(transfer.os, "read", lambda handle, most: asked.append(most) or read(handle, most))
-    with pytest.raises(transfer.TooLargeError):
-        transfer.read_message(on_disk.entry(path), most=100_000)
+    monkeypatch.setattr(message_file.os, "read", lambda handle, most: asked.append(most) or read(handle, most))
+    with pytest.raises(message_file.TooLargeError):
+        message_file.read_message(on_disk.entry(path), most=100_000)
     assert sum(asked) <= 3 * 100_001
 
 
@@ -142,19 +144,21 @@ def test_a_message_is_read_to_its_limit(root, size):
     """A message up to the limit is read whole, a longer one not at all."""
     entry = on_disk.entry(deliver(root, content=b"x" * size))
     if size > 100:
-        with pytest.raises(transfer.TooLargeError):
-            transfer.read_message(entry, most=100)
+        with pytest.raises(message_file.TooLargeError):
+            message_file.read_message(entry, most=100)
     else:
-        assert transfer.read_message(entry, most=100)[0] == b"x" * size
+        assert message_file.read_message(entry, most=100)[0] == b"x" * size
 
 
 def test_headers_without_end(root, monkeypatch):
-    """A message of headers only is not read: finding forged ones in 64 MB takes seconds."""
-    monkeypatch.setattr(transfer, "MOST_HEAD_BYTES", 1000)
+    """A message that is all headers is not read: it would take seconds to find the forged ones among 64 MB."""
+    monkeypatch.setattr(message_file, "MOST_HEAD_BYTES", 1000)
     lines = b"X-A: b\n" * 200
-    with pytest.raises(transfer.TooLargeError, match="headers"):
-        transfer.read_message(on_disk.entry(deliver(root, content=lines)), most=1 << 20)
-    assert transfer.read_message(on_disk.entry(deliver(root, "2.host", content=b"X-A: b\n\n" + lines)), most=1 << 20)
+    with pytest.raises(message_file.TooLargeError, match="headers"):
+        message_file.read_message(on_disk.entry(deliver(root, content=lines)), most=1 << 20)
+    assert message_file.read_message(
+        on_disk.entry(deliver(root, "2.host", content=b"X-A: b\n\n" + lines)), most=1 << 20
+    )
 
 
 def test_a_copy_has_no_set_id_bits(root):
@@ -163,7 +167,7 @@ def test_a_copy_has_no_set_id_bits(root):
     os.chmod(source, 0o6755)  # noqa: S103  that is what is tested
     entry = on_disk.entry(source)
 
-    transfer.replace_with(entry, b"x", entry.folder.entry("new", "fresh"), expected=transfer.file_identity(entry))
+    transfer.carry_out([Transfer(entry, file_identity(entry), entry.folder.entry("new", "fresh"), b"x")])
 
     assert stat.S_IMODE(os.stat(os.path.join(root, "new", "fresh")).st_mode) == 0o644
 
@@ -267,7 +271,7 @@ def test_what_root_creates_is_the_owners(tmp_path):
     junk = junk_folder.junk_folder(on_disk.opened(anns).mailbox)
     junk_folder.create_folder(junk)
     entry = junk.mailbox.folder().entry("new", os.path.basename(source))  # noqa: PTH119
-    transfer.replace_with(entry, b"x", junk.entry("new", "fresh"), expected=transfer.file_identity(entry))
+    transfer.carry_out([Transfer(entry, file_identity(entry), junk.entry("new", "fresh"), b"x")])
 
     made = [Path(above, name) for above, folders, files in os.walk(anns) for name in (*folders, *files)]
     assert {(one.stat().st_uid, one.stat().st_gid) for one in made} == {(ANN, ANN)}

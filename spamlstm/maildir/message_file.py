@@ -1,0 +1,212 @@
+"""The file of one message: what identifies it, how it is read, and whether others are writing or moving it."""
+
+import contextlib
+import fcntl
+import os
+import signal
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+from spamlstm.database import MOST_INTEGER
+from spamlstm.maildir.descriptors import RefusedError
+from spamlstm.maildir.folders import below
+from spamlstm.maildir.names import AnyPart, GoneError, Name
+from spamlstm.maildir.opened import Entry, OpenFolder
+from spamlstm.message.head import end_of_head
+
+# Mail servers cut headers at a fraction of this (Postfix at 100 KB). Finding forged ones among 64 MB takes seconds.
+MOST_HEAD_BYTES = 16 << 20
+_BLOCK = 1 << 20
+# Seconds between two looks at a link in the tmp of another folder, while a mail server still moves the message.
+_TICK = 0.02
+# inotify and leases only know what this kernel does. On these file systems another host, or a program behind FUSE,
+# writes unnoticed.
+REMOTE = frozenset("9p afs ceph cifs fuse.glusterfs fuse.sshfs gfs2 lustre ncpfs nfs nfs4 ocfs2 smb3 smbfs".split())
+MOUNT_TABLE = Path("/proc/self/mountinfo")
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What tells a file from another that is later given its name, as procmail does. A rename keeps all of it.
+
+    `links` is the number of names that the file had when it was looked at, None if that was not recorded. It does not
+    tell files apart.
+    """
+
+    inode: int
+    mtime_ns: int
+    size: int
+    links: int | None = field(default=None, compare=False)
+
+    @classmethod
+    def of(cls, status: os.stat_result) -> Self:
+        """Return the identity of the file with this status."""
+        # A date beyond the year 2262 is more than the journal can hold.
+        return cls(status.st_ino, status.st_mtime_ns & MOST_INTEGER, status.st_size, status.st_nlink)
+
+
+class TooLargeError(Exception):
+    """The message is too large to be read. The text says why, as a sentence about the message."""
+
+
+def file_identity(entry: Entry) -> Identity | None:
+    """Return the identity of the file at `entry`, or None if there is none. Raises other OSErrors."""
+    try:
+        return Identity.of(entry.status())
+    except FileNotFoundError:
+        return None
+
+
+def read_message(entry: Entry, *, most: int) -> tuple[bytes, Identity]:
+    """Return a message's bytes and its identity, both from one descriptor.
+
+    GoneError if it is gone, TooLargeError above `most` bytes or MOST_HEAD_BYTES of headers. At most one byte more than
+    `most` is read, as a file may grow meanwhile.
+    """
+    try:
+        handle = entry.open()
+    except FileNotFoundError as error:
+        raise GoneError(entry.path) from error
+    try:
+        known = Identity.of(os.fstat(handle))
+        content = _read(handle, known.size, most) if known.size <= most else b""
+    finally:
+        os.close(handle)
+    if max(known.size, len(content)) > most:
+        raise TooLargeError(f"it has more than {most >> 20} MiB")
+    if len(content) > MOST_HEAD_BYTES and end_of_head(content) > MOST_HEAD_BYTES:
+        raise TooLargeError(f"its headers have more than {MOST_HEAD_BYTES >> 20} MiB")
+    return content, known
+
+
+def _read(handle: int, size: int, most: int) -> bytes:
+    """Read a file of about `size` bytes, at most `most` and one."""
+    pieces: list[bytes] = []
+    left, ask = most + 1, size + 1
+    while left > 0 and (piece := os.read(handle, min(ask, left))):
+        pieces.append(piece)
+        left -= len(piece)
+        ask = _BLOCK
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+def is_being_written(entry: Entry) -> bool:
+    """Return whether a process has this file open for writing; False if the kernel cannot tell or the file is gone.
+
+    A proper delivery is complete when it is linked or renamed into new. But scripts do run `cat > Maildir/new/x`, and
+    replacing such a file half-way would lose the rest. The kernel grants a read lease on a file that nobody has open
+    for writing, to its owner and to root. Do not ask for files on REMOTE file systems: there a refusal means nothing.
+    """
+    try:
+        handle = entry.open()
+    except OSError:
+        return False
+    try:
+        with entry.folder.mailbox.owner.acting():
+            # If a writer comes between the two calls, the kernel sends a signal: this one is ignored by default.
+            fcntl.fcntl(handle, fcntl.F_SETSIG, signal.SIGURG)
+            fcntl.fcntl(handle, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+            fcntl.fcntl(handle, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(handle)
+    return False
+
+
+def is_moving(entry: Entry, expected: Identity) -> bool:
+    """Return whether a message that was just read is also in another folder: its user is moving or copying it."""
+    if expected.links is None or expected.links < 2:
+        return False
+    # Postfix delivers by a link from tmp, which for a moment is a second name as well.
+    now = file_identity(entry)
+    return now is not None and (now.links or 0) > 1 and is_linked_elsewhere(entry, expected)
+
+
+def was_linked(status: os.stat_result, expected: Identity, *, less: int = 0) -> bool:
+    """Return whether a file has more names than when it was read; `less` of them we have removed ourselves."""
+    return expected.links is not None and status.st_nlink > expected.links - less
+
+
+def is_linked_elsewhere(entry: Entry, expected: Identity) -> bool:
+    """Return whether a message has a name in another folder or part of its Maildir than `entry`.
+
+    Servers and clients move by link or rename: the inode stays. Dovecot first links it to the tmp of the other folder.
+    That link may still be given up, so this waits until it is gone, for as long as this visit's patience lasts: a
+    server that died may have left such a link for good. The tmp of the inbox does not count: servers deliver from it.
+    """
+    mailbox = entry.folder.mailbox
+    # Changing to the owner's identity and back takes as long as ten looks; there is no waiting inside.
+    with mailbox.owner.acting():
+        folders = list(below(mailbox))
+        # Names go from tmp to new and cur: looked at in this order, none is missed.
+        linked = list(_names([folder for folder in folders if folder.name], ("tmp",), expected))
+    for one in linked:
+        while mailbox.patience > 0 and file_identity(one) == expected:
+            mailbox.patience -= _TICK
+            time.sleep(_TICK)
+    with mailbox.owner.acting():
+        return any(one.path != entry.path for one in _names(folders, ("new", "cur"), expected))
+
+
+def _names(folders: Iterable[OpenFolder], parts: Sequence[AnyPart], expected: Identity) -> Iterator[Entry]:
+    """The names of a message in these parts of folders, for as long as this visit may go on searching."""
+    for folder in folders:
+        for part in parts:
+            if folder.mailbox.search <= 0:
+                return
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError, RefusedError):
+                folder.mailbox.search -= 1
+                listed = folder.listed(part)
+                folder.mailbox.search -= len(listed)
+                same = [folder.entry(part, one.name) for one in listed if one.inode() == expected.inode]
+                yield from (one for one in same if file_identity(one) == expected)
+
+
+def remote_devices(table: Path = MOUNT_TABLE) -> frozenset[int]:
+    """Return the device numbers (st_dev) of the mounted REMOTE file systems; none if the table cannot be read.
+
+    One look at the mount table serves any number of folders; asking each folder would ask its server.
+    """
+    try:
+        lines = table.read_text("utf-8", "surrogateescape").splitlines()
+    except OSError:
+        return frozenset()
+    return frozenset(device for line in lines if (device := _remote(line)) is not None)
+
+
+def _remote(line: str) -> int | None:
+    """Parse `36 35 98:0 /root /at options [optional fields] - type source options`, see proc(5)."""
+    before, _, after = line.partition(" - ")
+    fields, kind = before.split(), after.partition(" ")[0]
+    if len(fields) < 3 or kind not in REMOTE:
+        return None
+    major, _, minor = fields[2].partition(":")
+    return os.makedev(int(major), int(minor)) if major.isdecimal() and minor.isdecimal() else None
+
+
+def copy_owner(handle: int, like: os.stat_result, mode: int) -> None:
+    """Give an open file or folder the owner and the group of `like`, and `mode`.
+
+    The owner first, as a change of owner removes mode bits.
+    """
+    mine = os.fstat(handle)
+    if (mine.st_uid, mine.st_gid) != (like.st_uid, like.st_gid):
+        try:
+            os.fchown(handle, like.st_uid, like.st_gid)
+        except PermissionError:
+            # Only root may give files away. Others run as the owner, and at most cannot keep a group.
+            if os.geteuid() == 0:
+                raise
+    os.fchmod(handle, mode)
+
+
+def sized(name: Name, content: bytes, *, base: str) -> Name:
+    """Return `name` for a fresh file with this content in the same folder; `elsewhere` makes it one for another."""
+    bare = content.count(b"\n") - content.count(b"\r\n")
+    return name.rewritten(base=base, size=len(content), wire_size=len(content) + bare)

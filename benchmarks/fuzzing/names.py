@@ -12,7 +12,7 @@ from house import House
 from spamlstm.config import Action
 from spamlstm.filtering.plan import with_keyword, without_keyword
 from spamlstm.filtering.recovery import Recovery
-from spamlstm.filtering.undo import undo
+from spamlstm.filtering.undo import undo_acts
 from spamlstm.maildir import junk_folder, names
 from spamlstm.maildir.names import MOST_NAME_BYTES, Name
 from spamlstm.maildir.opened import OpenMaildir
@@ -164,7 +164,7 @@ def take_back(scene: Scene, house: House) -> None:
 
     def undone() -> None:
         recovery = Recovery(house.journal, counters=house.counters, clock=house.clock)
-        list(undo(house.journal, recovery, since=0, dry=False, clock=house.clock))
+        list(undo_acts(house.journal, recovery, since=0, dry=False, clock=house.clock))
 
     if scene.chance.random() < 0.3 and scene.interrupted(undone):
         house.again()

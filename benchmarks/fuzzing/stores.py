@@ -13,7 +13,7 @@ from learning_house import LearningHouse
 from spamlstm.config import Action
 from spamlstm.errors import UserError
 from spamlstm.filtering.recovery import Recovery
-from spamlstm.filtering.undo import undo
+from spamlstm.filtering.undo import undo_acts
 from spamlstm.learning.label_store import LabelStore
 
 STORES = ("journal.sqlite", "places.sqlite", "labels.sqlite")
@@ -103,7 +103,7 @@ def take_back(scene: Scene, house: LearningHouse) -> None:
     """Undo; what it cannot read of a damaged journal may be an error that a user is told of."""
     recovery = Recovery(house.journal, counters=house.counters, clock=house.clock)
     with scene.step("undo"), contextlib.suppress(UserError, OSError, sqlite3.Error):
-        list(undo(house.journal, recovery, since=0, dry=scene.chance.random() < 0.3, clock=house.clock))
+        list(undo_acts(house.journal, recovery, since=0, dry=scene.chance.random() < 0.3, clock=house.clock))
 
 
 def ask(scene: Scene) -> None:

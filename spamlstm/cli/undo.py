@@ -16,7 +16,7 @@ from spamlstm.errors import DataError, TemporaryError, UserError
 from spamlstm.filtering.acts import UnreadableAct
 from spamlstm.filtering.outcome import Counters
 from spamlstm.filtering.recovery import Recovery
-from spamlstm.filtering.undo import UndoResult, UndoStatus, undo
+from spamlstm.filtering.undo import UndoResult, UndoStatus, undo_acts
 from spamlstm.maildir.opened import OpenMaildir
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
@@ -42,7 +42,7 @@ def undo_since(since: str, *, dry_run: bool, json: bool, state: Path | None) -> 
         recovery = Recovery(journal, counters=Counters(), clock=time.time, opened=open_maildir)
         if not dry_run:
             recovery.settle(all_open=True)
-        for one in undo(journal, recovery, since=moment, dry=dry_run, clock=time.time, open_maildir=open_maildir):
+        for one in undo_acts(journal, recovery, since=moment, dry=dry_run, clock=time.time, open_maildir=open_maildir):
             if isinstance(one, UnreadableAct):
                 unreadable = True
                 complain(f"act {one.id} of the journal", f"it is damaged and left alone ({one.why})")

@@ -1,19 +1,10 @@
-"""What can go wrong with a message: the kinds under which failures are counted, and when a message is tried again."""
+"""What can go wrong with a message: the kinds under which failures are counted, and what is reported about them."""
 
 import errno
 import sqlite3
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from enum import StrEnum
 
 from spamlstm.errors import DataError, TemporaryError, UserError
-from spamlstm.filtering.outcome import Candidate
-
-# Seconds. After a full disk has room again, mail should not wait long; an unreadable message should be read rarely.
-FIRST_DELAY = 10.0
-LONGEST_DELAY = 900.0
-# Failed messages that are remembered one by one; what is forgotten is tried with the next scan.
-_MOST = 20_000
 
 
 class FailureKind(StrEnum):
@@ -65,32 +56,3 @@ def sentence(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror[0].lower() + error.strerror[1:]
     return f"{type(error).__name__}: {error}"
-
-
-@dataclass(slots=True)
-class Retries:
-    """Which messages failed, and when each may be tried again: 10 s, 20 s, … up to 15 minutes later.
-
-    `clock` is monotonic: a clock that is put back would keep them waiting.
-    """
-
-    clock: Callable[[], float]
-    _waiting: dict[tuple[str, str], tuple[float, float]] = field(default_factory=dict)
-
-    def failed(self, candidate: Candidate) -> None:
-        """Put off the next try, for twice as long as the last time."""
-        key = candidate.maildir, candidate.base
-        delay = min(2 * self._waiting.pop(key, (0.0, FIRST_DELAY / 2))[1], LONGEST_DELAY)
-        if len(self._waiting) >= _MOST:
-            del self._waiting[next(iter(self._waiting))]
-        self._waiting[key] = self.clock() + delay, delay
-
-    def succeeded(self, candidate: Candidate) -> None:
-        """Forget that it failed."""
-        if self._waiting:
-            self._waiting.pop((candidate.maildir, candidate.base), None)
-
-    def due(self, candidate: Candidate) -> bool:
-        """Return whether it may be tried now."""
-        waiting = self._waiting.get((candidate.maildir, candidate.base)) if self._waiting else None
-        return waiting is None or waiting[0] <= self.clock()

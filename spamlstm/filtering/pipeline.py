@@ -1,7 +1,7 @@
 """From 'there may be new mail' to 'it is judged, and all actions on it are done'.
 
 This is the protocol for whoever watches folders. All of it is called from one thread, the one that opened the journal,
-and no other process works with the same state folder (`spamlstm.daemon.state_lock`).
+and no other process works with the same state folder (`spamlstm.daemon` holds a lock on it).
 
     journal = Journal.open(state)
     pipeline = Pipeline(config=config, classifier=classifier, journal=journal, counters=Counters())
@@ -38,9 +38,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from spamlstm.config import CatchUp, Config
+from spamlstm.filtering.backoff import Backoff
 from spamlstm.filtering.batch import Judge, Pass
 from spamlstm.filtering.crash_guard import CrashGuard, GuardedCandidate
-from spamlstm.filtering.failures import FailureKind, Retries, kind_of, sentence
+from spamlstm.filtering.failures import FailureKind, kind_of, sentence
 from spamlstm.filtering.inbox_index import DAY
 from spamlstm.filtering.journal import Journal
 from spamlstm.filtering.log import emit
@@ -97,7 +98,7 @@ class Pipeline:
         self._guard = CrashGuard(journal, clock=clock, status=self._status)
         self._guard.model = classifier.bundle.label
         self._recovery = Recovery(journal, counters=counters, clock=clock, opened=open_maildir, beat=beat)
-        self._retries = Retries(monotonic)
+        self._retries: Backoff[tuple[str, str]] = Backoff(monotonic)
         # Maildirs in which messages went from new to cur before they could be acted on: the next scan looks there too.
         self._doubtful: set[str] = set()
         self._pruned = -math.inf
@@ -138,7 +139,9 @@ class Pipeline:
             found = []
         else:
             self._doubtful.discard(path)
-        due = [one for one in found if self._retries.due(one) and not self._guard.is_reported(one)]
+        due = [
+            one for one in found if self._retries.is_due((one.maildir, one.base)) and not self._guard.is_reported(one)
+        ]
         if not due:
             self._maildirs.close()
         return due
@@ -192,9 +195,9 @@ class Pipeline:
             for outcome in outcomes:
                 candidate = outcome.candidate
                 if outcome.status is Status.FAILED and outcome.kind != FailureKind.UNFINISHED:
-                    self._retries.failed(candidate)
+                    self._retries.failed((candidate.maildir, candidate.base))
                 else:
-                    self._retries.succeeded(candidate)
+                    self._retries.succeeded((candidate.maildir, candidate.base))
                 if outcome.status is Status.GONE:
                     self._doubtful.add(candidate.maildir)
                 is_new = candidate.part == "new" and outcome.delivered is not None

@@ -7,8 +7,6 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from types import TracebackType
-from typing import Self
 
 from spamlstm.config import CatchUp
 from spamlstm.filtering.inbox_index import DAY
@@ -47,12 +45,6 @@ class OpenMaildirs:
         """End the visit: close all of them. They may be asked for again."""
         while self._maildirs:
             self._maildirs.popitem()[1].close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.close()
 
 
 class Scanner:

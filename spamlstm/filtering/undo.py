@@ -1,5 +1,6 @@
 """Taking acts back: each message goes to where it was, without our headers and our keyword."""
 
+import contextlib
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -50,7 +51,7 @@ class UndoResult:
     failure: str = ""
 
 
-def undo(
+def undo_acts(
     journal: Journal,
     recovery: Recovery,
     *,
@@ -73,7 +74,7 @@ def undo(
     acts = [act for act in found if isinstance(act, Act)]
     for start in range(0, len(acts), BATCH):
         some = acts[start : start + BATCH]
-        with OpenMaildirs(open_maildir) as maildirs:
+        with contextlib.closing(OpenMaildirs(open_maildir)) as maildirs:
             yield from _done(some, [_planned(act, maildirs) for act in some], journal, recovery, dry=dry, now=clock())
 
 

@@ -13,7 +13,7 @@ from spamlstm.filtering.inbox_index import name_hash
 from spamlstm.filtering.journal import NAME, Act, Journal, UnreadableAct
 from spamlstm.filtering.outcome import Counters
 from spamlstm.filtering.recovery import Recovery
-from spamlstm.filtering.undo import UndoStatus, undo
+from spamlstm.filtering.undo import UndoStatus, undo_acts
 from spamlstm.maildir.content_id import content_id
 
 TABLES = {"maildirs": 4, "inbox_index": 4, "judgements": 11, "acts": 12, "in_progress": 10}
@@ -47,7 +47,7 @@ def restarted(one, state):
 
 def undone(one, *, dry=True):
     recovery = Recovery(one.journal, counters=Counters(), clock=one.clock)
-    return list(undo(one.journal, recovery, since=0, dry=dry, clock=one.clock))
+    return list(undo_acts(one.journal, recovery, since=0, dry=dry, clock=one.clock))
 
 
 def test_all_columns_are_tried(used, tmp_path):

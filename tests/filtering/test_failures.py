@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 from house import Clock, House, make, raw
 
-from spamlstm.filtering.failures import FIRST_DELAY, LONGEST_DELAY, FailureKind, Retries, kind_of
-from spamlstm.filtering.outcome import Candidate, Status
+from spamlstm.filtering.backoff import FIRST_DELAY, LONGEST_DELAY, Backoff
+from spamlstm.filtering.failures import FailureKind, kind_of
+from spamlstm.filtering.outcome import Status
 
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a small disk")
 LATER = 1000
@@ -231,19 +232,18 @@ def test_kinds():
 def test_retries_grow():
     """Twice the time after each failure, up to a bound; and from the beginning after a success."""
     now = 0.0
-    retries = Retries(lambda: now)
-    candidate = Candidate("/m", "new", "a")
+    retries = Backoff(lambda: now)
     waits = []
     for _ in range(10):
-        retries.failed(candidate)
-        assert not retries.due(candidate)
+        retries.failed("a")
+        assert not retries.is_due("a")
         begun = now
-        while not retries.due(candidate):
+        while not retries.is_due("a"):
             now += 5
         waits.append(now - begun)
     assert (waits[:3], waits[-1]) == ([FIRST_DELAY, 2 * FIRST_DELAY, 4 * FIRST_DELAY], LONGEST_DELAY)
-    retries.succeeded(candidate)
-    assert retries.due(candidate)
+    retries.succeeded("a")
+    assert retries.is_due("a")
 
 
 @pytest.mark.parametrize("years", [10, -10])
@@ -265,7 +265,7 @@ def test_a_wrong_clock_keeps_no_message_waiting(house, years):
 
 def test_retries_are_bounded():
     """A hundred thousand failures do not fill the memory."""
-    retries = Retries(lambda: 0.0)
+    retries = Backoff(lambda: 0.0)
     for number in range(50_000):
-        retries.failed(Candidate("/m", "new", str(number)))
+        retries.failed(number)
     assert len(retries._waiting) <= 20_000

@@ -11,7 +11,7 @@ import pytest
 from spamlstm.config import Action
 from spamlstm.errors import TemporaryError
 from spamlstm.filtering.recovery import Recovery
-from spamlstm.filtering.undo import UndoStatus, undo
+from spamlstm.filtering.undo import UndoStatus, undo_acts
 from spamlstm.maildir.names import Name
 from spamlstm.maildir.opened import OpenMaildir
 
@@ -20,7 +20,7 @@ TAG, FILE, KEYWORD = Action.TAG, Action.FILE, Action.KEYWORD
 
 def take_back(one, *, since=0.0, dry=False):
     recovery = Recovery(one.journal, counters=one.counters, clock=one.clock)
-    return [undone.status for undone in undo(one.journal, recovery, since=since, dry=dry, clock=one.clock)]
+    return [undone.status for undone in undo_acts(one.journal, recovery, since=since, dry=dry, clock=one.clock)]
 
 
 def path_of(one, folder):
@@ -129,7 +129,7 @@ def test_a_maildir_that_is_refused(house):
         return OpenMaildir.open(path)
 
     recovery = Recovery(one.journal, counters=one.counters, clock=one.clock)
-    undone = list(undo(one.journal, recovery, since=0.0, dry=False, clock=one.clock, open_maildir=open_maildir))
+    undone = list(undo_acts(one.journal, recovery, since=0.0, dry=False, clock=one.clock, open_maildir=open_maildir))
 
     assert [each.status for each in undone] == [UndoStatus.FAILED, UndoStatus.UNDONE]
     assert undone[0].failure == "another spamlstm is at work there"

@@ -125,16 +125,16 @@ class CrashGuard:
                 items[one.candidate] = one.item
                 size += one.item.size
             if len(run) == CHUNK or size > CHUNK_BYTES:
-                yield self._started(run, items)
+                self._start(items)
+                yield run
                 run, items, size = [], {}, 0
-        if run:
-            yield self._started(run, items)
+        self._start(items)
+        yield run
 
-    def _started(self, run: list[Candidate | Outcome], items: dict[Candidate, Item]) -> list[Candidate | Outcome]:
+    def _start(self, items: dict[Candidate, Item]) -> None:
         if items:
             self._running.update(items)
             self._record(items.values())
-        return run
 
     def _crashes(self, item: Item) -> int | None:
         try:

@@ -8,7 +8,6 @@ a process wrote stays with the kernel when the process ends. Reasons: docs/decis
 
 import sqlite3
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from spamlstm.database import MOST_INTEGER
@@ -40,23 +39,15 @@ def labelling(maildir: str, content: str) -> Item:
     return Item(maildir, name_hash(f"\0{content}"))
 
 
-@dataclass(frozen=True, slots=True)
-class _Suspect:
-    """A file that was in progress at a crash, and the number of crashes at which it was the only one."""
-
-    file: tuple[int, int, int]
-    version: str
-    crashes: int
-
-
 class InProgress:
     """The table of one journal. All methods that change it are called within a transaction of the journal."""
 
     def __init__(self, connection: sqlite3.Connection, index: InboxIndex) -> None:
         self._connection = connection
         self._index = index
+        # By Maildir and name: the file that was in progress at a crash, the version, and the crashes with it alone.
         # Few rows, looked up for every message. None if they are still to be read.
-        self._suspects: dict[tuple[int | None, int], _Suspect] | None = None
+        self._suspects: dict[tuple[int | None, int], tuple[tuple[int, int, int], str, int]] | None = None
 
     def rolled_back(self) -> None:
         """Forget what may have been read in a transaction that was rolled back."""
@@ -72,10 +63,12 @@ class InProgress:
 
         None if the file was in progress at no crash.
         """
-        suspect = self._read().get((self._index.number(item.maildir), item.name)) if self._read() else None
-        if suspect is None or suspect.file != _file(item):
+        suspects = self._read()
+        suspect = suspects.get((self._index.number(item.maildir), item.name)) if suspects else None
+        if suspect is None or suspect[0] != _file(item):
             return None
-        return suspect.crashes if suspect.version == version else 0
+        _, with_version, crashes = suspect
+        return crashes if with_version == version else 0
 
     def start(self, items: Iterable[Item], *, version: str, since: float, now: float) -> None:
         """Record what is about to be read. `since` is in seconds since the machine started (CLOCK_BOOTTIME).
@@ -129,14 +122,14 @@ class InProgress:
     def _keys(self, items: Iterable[Item]) -> list[tuple[int | None, int]]:
         return [(self._index.number(item.maildir), item.name) for item in items]
 
-    def _read(self) -> dict[tuple[int | None, int], _Suspect]:
+    def _read(self) -> dict[tuple[int | None, int], tuple[tuple[int, int, int], str, int]]:
         if self._suspects is None:
             rows = self._connection.execute(
                 "SELECT maildir, name, inode, size, mtime_ns, version, crashes FROM in_progress"
                 " WHERE crashes IS NOT NULL"
             )
             self._suspects = {
-                (maildir, name): _Suspect((inode, size, mtime_ns), version, crashes)
+                (maildir, name): ((inode, size, mtime_ns), version, crashes)
                 for maildir, name, inode, size, mtime_ns, version, crashes in rows
                 if isinstance(crashes, int)  # a damaged row makes no file a suspect
             }

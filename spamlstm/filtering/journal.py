@@ -83,11 +83,14 @@ class Journal:
     @classmethod
     def copy(cls, state: Path) -> Self:
         """Return a copy of a state folder's journal in memory, for a dry run, which leaves no trace."""
+        from urllib.parse import quote_from_bytes
+
         path = state / NAME
         memory = database.connect(":memory:")
         if not path.is_file():
             return cls(database.prepared(memory, "memory", _LAYOUT))
-        with contextlib.closing(sqlite3.connect(f"file:{_quoted(path)}?mode=ro", uri=True)) as original:
+        quoted = quote_from_bytes(os.fsencode(path.absolute()))
+        with contextlib.closing(sqlite3.connect(f"file:{quoted}?mode=ro", uri=True)) as original:
             original.backup(memory)
         return cls(database.prepared(memory, str(path), _LAYOUT))
 
@@ -120,22 +123,13 @@ class Journal:
         self, maildir: str, content: str, *, base: str, judgement: Judgement, complete: bool, now: float
     ) -> int:
         """Record a judgement; returns its number. It is `complete` if no act follows, or else once `end` says so."""
+        message = self.index.number(maildir), bytes.fromhex(content), os.fsencode(base)
+        result = judgement.verdict, judgement.probability, judgement.score, judgement.reason, judgement.model
         done = self._connection.execute(
             "INSERT INTO judgements"
             " (maildir, content, base, time, complete, verdict, probability, score, reason, model)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                self.index.number(maildir),
-                bytes.fromhex(content),
-                os.fsencode(base),
-                now,
-                complete,
-                judgement.verdict,
-                judgement.probability,
-                judgement.score,
-                judgement.reason,
-                judgement.model,
-            ),
+            (*message, now, complete, *result),
         )
         return int(done.lastrowid or 0)
 
@@ -144,23 +138,12 @@ class Journal:
 
         `undoes` is the number of the act that it takes back.
         """
-        expected = intent.expected
+        paths = map(os.fsencode, (intent.source, intent.folder, intent.name))
+        file = str(intent.expected.inode), intent.expected.mtime_ns, intent.expected.size
         done = self._connection.execute(
             "INSERT INTO acts (judgement, undoes, state, actions, source, folder, name, inode, mtime_ns, size, time)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                judgement,
-                undoes,
-                _OPEN,
-                " ".join(intent.actions),
-                os.fsencode(intent.source),
-                os.fsencode(intent.folder),
-                os.fsencode(intent.name),
-                str(expected.inode),
-                expected.mtime_ns,
-                expected.size,
-                now,
-            ),
+            (judgement, undoes, _OPEN, " ".join(intent.actions), *paths, *file, now),
         )
         return int(done.lastrowid or 0)
 
@@ -169,15 +152,13 @@ class Journal:
         self._connection.execute("UPDATE acts SET state = ? WHERE id = ?", (result, act))
         if result is not TransferResult.DONE:
             return
-        (judgement, undoes) = self._connection.execute(
-            "SELECT judgement, undoes FROM acts WHERE id = ?", (act,)
-        ).fetchone()
+        found = self._connection.execute("SELECT judgement, undoes FROM acts WHERE id = ?", (act,))
+        judgement, undoes = found.fetchone()
         self._connection.execute("UPDATE judgements SET complete = 1 WHERE id = ?", (judgement,))
         if undoes is not None:
             self._connection.execute("UPDATE acts SET state = ? WHERE id = ?", (_TAKEN_BACK, undoes))
         if intent.folder == maildir:
-            _, base = intent.bases
-            self.index.add(maildir, [(base, 0)], now=now)
+            self.index.add(maildir, [(intent.bases[1], 0)], now=now)
 
     def set_aside(self, act: int) -> None:
         """Record that an unreadable act is left alone, so that it is reported once."""
@@ -240,9 +221,3 @@ class Journal:
 
     def _acts(self, condition: str, *values: object) -> list[Act | UnreadableAct]:
         return [read_act(row) for row in self._connection.execute(_ACTS + condition, values)]
-
-
-def _quoted(path: Path) -> str:
-    from urllib.parse import quote_from_bytes
-
-    return quote_from_bytes(os.fsencode(path.absolute()))

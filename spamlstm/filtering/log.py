@@ -14,17 +14,17 @@ logger = logging.getLogger("spamlstm.daemon")
 def emit(level: int, event: str, /, **fields: Any) -> None:
     """Log one event. Fields that are None or empty are left out, floats are rounded."""
     if logger.isEnabledFor(level):
-        kept = {name: _rounded(value) for name, value in fields.items() if value is not None and value != ""}
+        kept = {
+            name: round(value, 3) if isinstance(value, float) else value
+            for name, value in fields.items()
+            if value is not None and value != ""
+        }
         logger.log(level, "%s", line(event, kept), extra={"event": event, "fields": kept})
 
 
 def line(event: str, fields: dict[str, Any]) -> str:
     """Return the event and its fields as one line, whatever the values contain."""
     return " ".join((event, *(f"{name}={_shown(value)}" for name, value in fields.items())))
-
-
-def _rounded(value: Any) -> Any:
-    return round(value, 3) if isinstance(value, float) else value
 
 
 def _shown(value: Any) -> str:

@@ -117,6 +117,10 @@ class Histogram:
                 return bound
         return float("inf")
 
+    def snapshot(self) -> dict[str, Any]:
+        """Return it as JSON can hold it."""
+        return {"bounds": list(self.bounds), "counts": list(self.counts), "sum": self.total}
+
 
 @dataclass(slots=True)
 class Counters:
@@ -137,8 +141,8 @@ class Counters:
     judging: Histogram = field(default_factory=Histogram)
     """Seconds of judging per message."""
 
-    def count(self, outcome: Outcome, *, waited: float | None) -> None:
-        """Count one outcome; `waited` is the time in seconds since the message's delivery, if known."""
+    def count(self, outcome: Outcome, *, now: float) -> None:
+        """Count one outcome, and the time since its delivery if the message was new."""
         if outcome.status is Status.FAILED:
             self.failed[outcome.kind] += 1
         self.known += outcome.status in (Status.KNOWN, Status.OLD)
@@ -149,12 +153,11 @@ class Counters:
         self.judging.observe(outcome.ms / 1000)
         if outcome.status is Status.DONE:
             self.acted.update(outcome.actions)
-        if waited is not None:
-            self.latency.observe(waited)
+        if outcome.candidate.part == "new" and outcome.delivered is not None:
+            self.latency.observe(now - outcome.delivered)
 
     def snapshot(self) -> dict[str, Any]:
         """Return all of it as JSON can hold it."""
-        histograms = {"latency": self.latency, "judging": self.judging}
         return {
             "judged": dict(self.judged),
             "acted": dict(self.acted),
@@ -162,10 +165,8 @@ class Counters:
             "gone": self.gone,
             "failed": dict(self.failed),
             "settled": dict(self.settled),
-            **{
-                name: {"bounds": list(one.bounds), "counts": list(one.counts), "sum": one.total}
-                for name, one in histograms.items()
-            },
+            "latency": self.latency.snapshot(),
+            "judging": self.judging.snapshot(),
         }
 
 

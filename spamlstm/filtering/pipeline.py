@@ -35,6 +35,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from spamlstm.config import CatchUp, Config
@@ -86,18 +87,24 @@ class Pipeline:
         self.classifier = classifier
         self.journal = journal
         self.counters = counters
-        self._readers = readers
         self._clock = clock
         self._monotonic = monotonic
-        self._layer_of = layer_of
-        self._moved = moved
         # A visit begins with a scan and ends with the pass that follows.
         self._maildirs = OpenMaildirs(open_maildir)
         self._scanner = Scanner(journal, clock=clock, opened=self._maildirs.opened)
-        self._beat = beat
         self._guard = CrashGuard(journal, clock=clock, status=self._status)
         self._guard.model = classifier.bundle.label
         self._recovery = Recovery(journal, counters=counters, clock=clock, opened=open_maildir, beat=beat)
+        self._pass = partial(
+            Pass,
+            recovery=self._recovery,
+            guard=self._guard,
+            opened=self._maildirs.opened,
+            layer_of=layer_of,
+            moved=moved,
+            readers=readers,
+            beat=beat,
+        )
         self._retries: Backoff[tuple[str, str]] = Backoff(monotonic)
         # Maildirs in which messages went from new to cur before they could be acted on: the next scan looks there too.
         self._doubtful: set[str] = set()
@@ -158,19 +165,7 @@ class Pipeline:
         """Do what `process` does, and yield each outcome when it came about; work goes on as more are asked for."""
         if self._recovery.unsettled:
             self._recovery.settle()
-        work = Pass(
-            config=self.config,
-            classifier=self.classifier,
-            recovery=self._recovery,
-            guard=self._guard,
-            opened=self._maildirs.opened,
-            layer_of=self._layer_of,
-            moved=self._moved,
-            remote=remote_devices(),
-            readers=self._readers,
-            beat=self._beat,
-            stop=stop,
-        )
+        work = self._pass(config=self.config, classifier=self.classifier, remote=remote_devices(), stop=stop)
         alone: list[GuardedCandidate] = []
         try:
             yield from self._reported(work.run(_beside_others(map(self._guard.look, candidates), alone)))
@@ -194,14 +189,11 @@ class Pipeline:
             now = self._clock()
             for outcome in outcomes:
                 candidate = outcome.candidate
-                if outcome.status is Status.FAILED and outcome.kind != FailureKind.UNFINISHED:
-                    self._retries.failed((candidate.maildir, candidate.base))
-                else:
-                    self._retries.succeeded((candidate.maildir, candidate.base))
+                has_failed = outcome.status is Status.FAILED and outcome.kind != FailureKind.UNFINISHED
+                (self._retries.failed if has_failed else self._retries.succeeded)((candidate.maildir, candidate.base))
                 if outcome.status is Status.GONE:
                     self._doubtful.add(candidate.maildir)
-                is_new = candidate.part == "new" and outcome.delivered is not None
-                self.counters.count(outcome, waited=now - (outcome.delivered or 0.0) if is_new else None)
+                self.counters.count(outcome, now=now)
             log_outcomes(outcomes)
             yield from outcomes
 

@@ -73,27 +73,12 @@ def undo_acts(
     yield from (act for act in found if isinstance(act, UnreadableAct))
     acts = [act for act in found if isinstance(act, Act)]
     for start in range(0, len(acts), BATCH):
-        some = acts[start : start + BATCH]
         with contextlib.closing(OpenMaildirs(open_maildir)) as maildirs:
-            yield from _done(some, [_planned(act, maildirs) for act in some], journal, recovery, dry=dry, now=clock())
-
-
-def _done(
-    acts: Sequence[Act],
-    planned: Sequence[Plan | UndoResult],
-    journal: Journal,
-    recovery: Recovery,
-    *,
-    dry: bool,
-    now: float,
-) -> Iterator[UndoResult]:
-    plans = [(act, step) for act, step in zip(acts, planned, strict=True) if isinstance(step, Plan)]
-    if dry:
-        results = {act.id: UndoResult(act, UndoStatus.UNDONE, _folder(step)) for act, step in plans}
-    else:
-        results = _carried_out(plans, journal, recovery, now)
-    for act, step in zip(acts, planned, strict=True):
-        yield step if isinstance(step, UndoResult) else results[act.id]
+            planned = [(act, _planned(act, maildirs)) for act in acts[start : start + BATCH]]
+            plans = [(act, step) for act, step in planned if isinstance(step, Plan)]
+            results = {} if dry else _carried_out(plans, journal, recovery, clock())
+        for act, step in planned:
+            yield step if isinstance(step, UndoResult) else results.get(act.id) or _undone(act, step)
 
 
 def _carried_out(
@@ -110,7 +95,7 @@ def _carried_out(
     results = {}
     for (act, step), attempt in zip(plans, perform(journaled, recovery), strict=True):
         if attempt.result is TransferResult.DONE:
-            results[act.id] = UndoResult(act, UndoStatus.UNDONE, _folder(step))
+            results[act.id] = _undone(act, step)
         elif attempt.result is TransferResult.GONE:
             results[act.id] = UndoResult(act, UndoStatus.ELSEWHERE)
         else:
@@ -119,8 +104,8 @@ def _carried_out(
     return results
 
 
-def _folder(plan: Plan) -> str:
-    return plan.transfer.target.folder.path
+def _undone(act: Act, plan: Plan) -> UndoResult:
+    return UndoResult(act, UndoStatus.UNDONE, plan.transfer.target.folder.path)
 
 
 def _planned(act: Act, maildirs: OpenMaildirs) -> Plan | UndoResult:

@@ -77,12 +77,13 @@ class Attempt:
     """The fresh file in tmp."""
 
     @property
-    def _is_running(self) -> bool:
+    def is_running(self) -> bool:
+        """Whether nothing has ended it so far."""
         return self.result is None and self.error is None
 
     def step(self, act: Callable[["Attempt"], None]) -> None:
         """Do the next step unless an earlier one ended the attempt."""
-        if self._is_running:
+        if self.is_running:
             try:
                 act(self)
             except GoneError:
@@ -198,7 +199,7 @@ def _sync(attempts: Sequence[Attempt], entry_of: Callable[[Transfer], Entry]) ->
     """
     concerned: dict[tuple[str, str], list[Attempt]] = {}
     for one in attempts:
-        if one._is_running:  # noqa: SLF001  ours
+        if one.is_running:
             entry = entry_of(one.transfer)
             concerned.setdefault((entry.folder.path, entry.part), []).append(one)
     for some in concerned.values():

@@ -1,4 +1,4 @@
-"""A house for each test that asks for one."""
+"""An inbox for each test that asks for one."""
 
 import pytest
 from house import OPENED, House, make

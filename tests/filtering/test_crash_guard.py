@@ -31,11 +31,11 @@ KILLED = -9
 
 
 class CrashError(BaseException):
-    """The process ends here; `crashed` then puts the journal back to what was on record at that moment."""
+    """The end of the process; `crashed` then restores the journal as it was at that moment."""
 
 
 class CrashingJudge(WordJudge):
-    """Crashes at what says 'kill', and wherever `others` asks it to."""
+    """Crashes at a message that says 'kill', and whenever `others` returns true."""
 
     def __init__(self, others=lambda house: False):
         super().__init__()
@@ -53,14 +53,14 @@ class CrashingJudge(WordJudge):
 
 
 def crash(house):
-    """Keep what is on record now, as a process that is killed does nothing more, while this one unwinds."""
+    """Save the journal as it is now: a killed process writes nothing more, while this one still unwinds."""
     with contextlib.closing(sqlite3.connect(house.state / "crashed")) as target:
         house.journal._connection.backup(target)
     raise CrashError
 
 
 def crashed(house, work):
-    """Whether `work` ends in a crash; if so the next process has started."""
+    """Return whether `work` ends in a crash; if so, start the next process."""
     try:
         work()
     except CrashError:
@@ -82,7 +82,7 @@ def crashing_house(path, **how):
 
 @pytest.fixture
 def house(tmp_path):
-    """One Maildir, and a judge that crashes at what says 'kill'."""
+    """One Maildir, and a judge that crashes at a message that says 'kill'."""
     return crashing_house(tmp_path)
 
 
@@ -97,7 +97,7 @@ def rows(house):
 
 
 def serve(house):
-    """Run until there is no crash; gives the outcomes, and how many crashes there were."""
+    """Run until there is no crash; returns the outcomes and the number of crashes."""
     outcomes, crashes = [], 0
     while crashed(house, lambda: outcomes.extend(house.pipeline.follow(house.pipeline.scan(house.root)))):
         crashes += 1
@@ -160,7 +160,7 @@ def test_in_a_real_process(tmp_path):
     st.lists(st.booleans(), max_size=30),
 )
 def test_no_innocent_message_is_set_aside(batches, kills):
-    """Whatever crashes: deadly messages among others, and kills from outside, none twice at one message alone.
+    """Deadly messages among others, and kills from outside, at most one of them at any message that is alone.
 
     Each deadly message is set aside after three crashes at most, and all other mail is judged.
     """
@@ -197,7 +197,7 @@ def test_no_innocent_message_is_set_aside(batches, kills):
 
 
 def test_it_is_said_once(house, caplog):
-    """In the log, the counters and the outcomes, with a sentence; later scans open no file."""
+    """It is in the log, the counters and the outcomes, with a sentence; later scans open no file."""
     path = house.deliver("kill")
     with caplog.at_level(logging.DEBUG, "spamlstm"):
         (outcome,), crashes = serve(house)
@@ -213,7 +213,7 @@ def test_it_is_said_once(house, caplog):
 
 
 def test_a_message_that_changes_is_judged(house):
-    """Another file under the name, or the same one with another time; its reader's rename is no change."""
+    """Another file under the name is judged, and so is the file with another mtime; a reader's rename is no change."""
     path = house.deliver("kill", name="1.host")
     serve(house)
     moved = os.path.join(house.root, "cur", "1.host:2,S")
@@ -228,7 +228,7 @@ def test_a_message_that_changes_is_judged(house):
 
 
 def test_another_version_tries_again(house, monkeypatch):
-    """Of the program or of the model: what the message did to another one says little."""
+    """Another version of the program or of the model judges the message again."""
     house.deliver("kill")
     serve(house)
     house.judge.bundle = SimpleNamespace(label="words 2")
@@ -240,7 +240,7 @@ def test_another_version_tries_again(house, monkeypatch):
 
 
 def test_a_clean_end_leaves_no_suspect(house):
-    """By a signal between two messages, an error, or a caller who asks for no more outcomes."""
+    """A signal between two messages, an error, or a caller that stops early leaves nothing in progress."""
     for _ in range(9):
         house.deliver("ham")
     stops = iter([False, False, True])
@@ -267,7 +267,7 @@ def test_a_clean_end_leaves_no_suspect(house):
 
 
 def test_a_clean_end_forgets_no_crash(house):
-    """What is stopped before a suspect is judged leaves it a suspect."""
+    """A pass that is stopped before a suspect is judged leaves it a suspect."""
     house.deliver("kill")
     assert crashed(house, house.run)
     house.pipeline.process(house.pipeline.scan(house.root), stop=lambda: True)
@@ -277,7 +277,7 @@ def test_a_clean_end_forgets_no_crash(house):
 
 
 def test_one_crash_is_no_proof(house):
-    """An administrator's kill at ordinary mail: the message is judged at the next start, and nothing is remembered."""
+    """After one kill at ordinary mail, the message is judged at the next start, and nothing is remembered."""
     house.deliver("ham")
     kills = iter([True])
     house.judge.others = lambda one: next(kills, False)
@@ -287,7 +287,7 @@ def test_one_crash_is_no_proof(house):
 
 
 def test_a_restart_of_the_machine_is_no_crash(tmp_path):
-    """The clock since the start of the machine went back: it may have lost power, and the message may be innocent."""
+    """If the machine has restarted, it may have lost power: the message is not charged with the crash."""
     house = crashing_house(tmp_path)
     item = Item(house.root, 1, 2, 3, 4)
     for boot, crashes in ((50.0, 0), (49.0, 0), (60.0, 1)):
@@ -307,7 +307,7 @@ def test_a_file_of_any_date(house):
 
 
 def test_suspects_are_forgotten_with_the_journal(house):
-    """After ninety days, like judgements."""
+    """Suspects are forgotten after ninety days, like judgements."""
     house.deliver("kill")
     assert crashed(house, house.run)
     os.rename(os.path.join(house.root, "new", "1.host"), os.path.join(house.root, "tmp", "1.host"))
@@ -320,7 +320,7 @@ def test_suspects_are_forgotten_with_the_journal(house):
 
 
 def test_a_dry_run_knows_what_is_set_aside(house):
-    """On its copy of the journal, while the daemon has the original."""
+    """A dry run leaves suspects alone too, in its copy of the journal, while the daemon uses the original."""
     house.deliver("kill")
     house.deliver("ham", name="2")
     serve(house)
@@ -337,7 +337,7 @@ def test_a_dry_run_knows_what_is_set_aside(house):
 
 
 def test_a_journal_that_cannot_be_written(house, monkeypatch):
-    """Then mail is judged without a guard, and what cannot be recorded fails as it did."""
+    """Then mail is judged without the guard, and messages that cannot be recorded fail as before."""
     house.deliver("ham")
     house.journal._connection.execute("PRAGMA query_only = 1")
     assert [one.kind for one in house.run()] == ["journal"]
@@ -347,7 +347,7 @@ def test_a_journal_that_cannot_be_written(house, monkeypatch):
 
 
 def test_a_message_that_ends_the_process_when_it_is_learned(tmp_path, caplog):
-    """After two crashes its label is given up; what users do with other mail is learned."""
+    """After two crashes its label is given up; labels of other mail are learned."""
     house = LearningHouse(make(tmp_path / "Maildir"), tmp_path / "state", {"spam": (), "unsure": ()}).watch()
     mails = [raw("ham", number) for number in range(2)]
     for content in mails:

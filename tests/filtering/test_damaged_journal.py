@@ -1,4 +1,4 @@
-"""A journal in which any cell holds anything: the daemon starts, mail is filed, and no act leaves its Maildir."""
+"""A journal in which a cell is damaged: the daemon starts, mail is filed, and no act leaves its Maildir."""
 
 import contextlib
 import os
@@ -21,7 +21,7 @@ TABLES = {"maildirs": 4, "inbox_index": 4, "judgements": 11, "acts": 12, "in_pro
 
 @pytest.fixture
 def used(house, tmp_path):
-    """A house with spam that was filed, ham that was left, and an act that is open; its journal is closed."""
+    """An inbox with spam that was filed, ham that was left, and an act that is open; its journal is closed."""
     one = house()
     one.deliver("spam")
     one.deliver("words")
@@ -57,7 +57,7 @@ def test_all_columns_are_tried(used, tmp_path):
 
 @pytest.mark.parametrize("table", TABLES)
 def test_any_cell(used, tmp_path, table):
-    """Whatever one cell holds: what was cut short is settled or set aside, and what comes then is judged and filed."""
+    """Whatever one cell holds, open acts are settled or set aside, and new mail is judged and filed."""
     path = tmp_path / "state" / NAME
     for _, column in (one for one in columns(path) if one[0] == table):
         for value, state in cells(path, table, column, copies=tmp_path / "copies", values=FEW):
@@ -91,7 +91,7 @@ def change(state, statement, *values):
 
 
 def test_an_unknown_act_is_told_once_and_never_made(used, tmp_path, caplog):
-    """It is logged with its number, counted, and closed; the other acts and the mail go on."""
+    """A damaged open act is logged with its number, counted, and closed; other acts and mail go on."""
     state = tmp_path / "state"
     change(state, "UPDATE acts SET actions = 'evil' WHERE id = 2")
     before = used.names(), used.names(used.junk)
@@ -126,7 +126,7 @@ OUTSIDE = [
 
 @pytest.mark.parametrize(("column", "path"), OUTSIDE)
 def test_no_act_leaves_its_maildir(used, tmp_path, column, path):
-    """An act whose message, target or name is elsewhere is refused by recovery and by undo: nothing there changes."""
+    """Recovery and undo refuse an act whose message, target or name is outside the Maildir: nothing there changes."""
     victim, state = tmp_path / "victim", tmp_path / "state"
     for part in ("new", "cur", "tmp"):
         (victim / part).mkdir(parents=True)
@@ -146,7 +146,7 @@ def test_no_act_leaves_its_maildir(used, tmp_path, column, path):
 
 
 def test_what_is_whole_is_still_taken_back(used, tmp_path):
-    """One damaged act among others: these are undone."""
+    """The acts beside a damaged one are undone."""
     change(tmp_path / "state", "UPDATE acts SET size = 'x' WHERE id = 2")
     change(tmp_path / "state", "UPDATE acts SET state = 'done'")
     one = restarted(used, tmp_path / "state")
@@ -156,7 +156,7 @@ def test_what_is_whole_is_still_taken_back(used, tmp_path):
 
 
 def test_a_watch_that_began_under_a_wrong_clock(house):
-    """What a reader took to cur while the date of the beginning lies ahead is judged once the clock is right."""
+    """If the watch began under a clock that was ahead, mail in cur is judged once the clock is right."""
     one = house(watched=False)
     right = one.clock.now
     one.clock.now += 4 * 365 * 86_400
@@ -171,7 +171,7 @@ def test_a_watch_that_began_under_a_wrong_clock(house):
 
 
 def test_the_journal_of_another_program(tmp_path):
-    """Tables of ours that lack a column are damage, in one sentence."""
+    """A table that lacks a column is reported as damage, in one sentence."""
     from spamlstm.errors import DataError
 
     (tmp_path / "state").mkdir()
@@ -182,14 +182,14 @@ def test_the_journal_of_another_program(tmp_path):
 
 
 def test_a_fifo_in_its_place_is_a_sentence(tmp_path):
-    """What SQLite says when it opens a file is told as a UserError too."""
+    """An error of SQLite at the opening of the file is a UserError too."""
     os.mkfifo(tmp_path / NAME)
     with pytest.raises(UserError):
         Journal.open(tmp_path)
 
 
 def test_a_schema_that_is_not_utf8(used, tmp_path):
-    """SQLite's message then quotes bytes that Python cannot read: that the file is damaged is said all the same."""
+    """If SQLite's message quotes bytes that Python cannot decode, the file is reported as damaged all the same."""
     path = tmp_path / "state" / NAME
     before = path.read_bytes()
     path.write_bytes(before.replace(b"CREATE TABLE judgements (", b"CREATE TABLE judge \xff\xff\xff\xff ("))
@@ -199,7 +199,7 @@ def test_a_schema_that_is_not_utf8(used, tmp_path):
 
 
 def test_an_index_that_knows_what_its_table_does_not(used, tmp_path):
-    """A scan of that Maildir raises nothing: it is a failure of the journal, and the mail stays where it is."""
+    """A scan of that Maildir raises nothing: it counts as a failure of the journal, and the mail stays."""
     state = tmp_path / "state"
     change(state, "CREATE TABLE empty (id INTEGER PRIMARY KEY, path BLOB, since REAL, tidied REAL)")
     with contextlib.closing(sqlite3.connect(state / NAME)) as database:

@@ -1,4 +1,4 @@
-"""Disks and folders that refuse: mail stays as it was, it is said and counted, and work goes on when it is over."""
+"""Disks and folders that refuse: mail stays as it was, the failure is counted and logged, and work goes on."""
 
 # ruff: noqa: PTH101  as in maildir
 
@@ -37,14 +37,14 @@ def statuses(outcomes):
 
 
 def fill(disk, *, left):
-    """Take all room but for some bytes."""
+    """Fill the disk except for some bytes."""
     free = os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize
     (disk / "filler").write_bytes(b"x" * (free - left))
 
 
 @root_only
 def test_a_full_disk(disk, tmp_path):
-    """No room for the tagged copy: the message stays, what needs no room goes on, and it is done when there is some."""
+    """Without room for the tagged copy the message stays, and is tagged when there is room; ham is judged meanwhile."""
     one = House(make(disk / "Maildir"), tmp_path / "state").watch()
     path = one.deliver(content=raw("spam " * 20_000))
     small = one.deliver("ham")
@@ -64,7 +64,7 @@ def test_a_full_disk(disk, tmp_path):
 
 @root_only
 def test_no_room_for_the_junk_folder(disk, tmp_path):
-    """The folder itself cannot be made, as there are no inodes: the same."""
+    """The same if the folder cannot be made, as there are no inodes."""
     subprocess.run(["mount", "-o", "remount,nr_inodes=12", disk], check=True)
     one = House(make(disk / "Maildir"), tmp_path / "state").watch()
     one.deliver()
@@ -86,7 +86,7 @@ def test_no_room_for_the_junk_folder(disk, tmp_path):
 
 @root_only
 def test_no_room_for_the_journal(disk, tmp_path):
-    """What cannot be noted is not done."""
+    """An act that cannot be recorded is not carried out."""
     one = House(make(tmp_path / "Maildir"), disk / "state").watch()
     for _ in range(300):
         one.deliver()
@@ -118,7 +118,7 @@ def test_a_disk_that_is_read_only(disk, tmp_path):
 
 @root_only
 def test_another_file_system(disk, tmp_path, house):
-    """A junk folder on another disk cannot be reached by a rename: that is said, and nothing is copied."""
+    """A junk folder on another disk cannot be reached by a rename: that is reported, and nothing is copied."""
     one = house(junk="Junk")
     shutil.copytree(make(tmp_path / "Empty"), disk / "Junk")
     Path(one.junk).mkdir()
@@ -134,7 +134,7 @@ def test_another_file_system(disk, tmp_path, house):
 
 @contextmanager
 def as_nobody():
-    """Root may do everything, so the test works as somebody else."""
+    """Root may do everything, so the test works as another user."""
     nobody = 65534
     if os.geteuid() != 0:
         yield
@@ -148,7 +148,7 @@ def as_nobody():
 
 @pytest.fixture
 def shared():
-    """A folder that everyone may reach and write to, unlike those of pytest."""
+    """A folder that everyone may enter and write to, unlike those of pytest."""
     path = Path(tempfile.mkdtemp())
     path.chmod(0o1777)
     yield path
@@ -160,7 +160,7 @@ def shared():
 
 @pytest.mark.parametrize(("part", "spam"), [("tmp", ("tag",)), ("new", ("tag",)), ("new", ("file",))])
 def test_a_folder_that_may_not_be_written(shared, part, spam):
-    """The message stays, and the next one in another Maildir is done."""
+    """The message stays, and the next one, in another Maildir, is filed."""
     with as_nobody():
         from spamlstm.config import Action
 
@@ -190,7 +190,7 @@ def test_a_message_that_may_not_be_read(shared):
 
 
 def test_a_folder_that_vanishes(house):
-    """Between two groups the junk folder is removed by its user: it is made again."""
+    """If a user removes the junk folder between two batches, it is made again."""
     one = house()
     one.deliver()
     one.run()
@@ -212,7 +212,7 @@ def test_a_part_that_vanished(house):
 
 @root_only
 def test_a_link_that_leads_away(house, tmp_path):
-    """As root no mail is moved along a link that its user made, who could so reach where only root may write."""
+    """Root moves no mail along a link that a user made, who could so write where only root may."""
     one = house()
     make(tmp_path / "Elsewhere")
     Path(one.junk).symlink_to(tmp_path / "Elsewhere")
@@ -223,14 +223,14 @@ def test_a_link_that_leads_away(house, tmp_path):
 
 
 def test_kinds():
-    """What nobody thought of has a name too."""
+    """Every error has a kind, unexpected ones too."""
     assert kind_of(OSError(28, "")) is FailureKind.DISK_FULL
     assert kind_of(OSError(9999, "")) is FailureKind.IO
     assert kind_of(ValueError()) is FailureKind.BUG
 
 
 def test_retries_grow():
-    """Twice the time after each failure, up to a bound; and from the beginning after a success."""
+    """The delay doubles with each failure, up to a bound, and starts again after a success."""
     now = 0.0
     retries = Backoff(lambda: now)
     waits = []
@@ -248,7 +248,7 @@ def test_retries_grow():
 
 @pytest.mark.parametrize("years", [10, -10])
 def test_a_wrong_clock_keeps_no_message_waiting(house, years):
-    """A message that failed is tried again when its time is over by the monotonic clock."""
+    """A message that failed is tried again after its delay by the monotonic clock."""
     one = house()
     one.monotonic = Clock()
     one.again()

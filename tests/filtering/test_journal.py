@@ -1,4 +1,4 @@
-"""The record: private, bounded, whole or not there, and refused when it is not ours."""
+"""The journal: private, bounded, written whole or not at all, and refused when another program wrote it."""
 
 import contextlib
 import sqlite3
@@ -47,7 +47,7 @@ def end(journal, act, result):
 
 
 def test_it_is_private(tmp_path, journal):
-    """Who got mail when is nobody else's business, whatever the umask."""
+    """Nobody else can read who got mail when, whatever the umask."""
     with journal.transaction(durable=True):
         journal.index.add("/m", [("x", 1)], now=1.0)
     assert stat.S_IMODE((tmp_path / "state").stat().st_mode) == 0o700
@@ -56,7 +56,7 @@ def test_it_is_private(tmp_path, journal):
 
 @pytest.mark.parametrize("outcome", TransferResult)
 def test_the_life_of_an_act(journal, outcome):
-    """Open until its end is noted; only what was done makes the content known."""
+    """An act is open until its result is recorded; only an act that was done makes the content known."""
     act = noted(journal)
     (found,) = journal.open_acts()
     assert (found.id, found.maildir, found.content, found.intent) == (act, "/m", CONTENT, intent())
@@ -71,7 +71,7 @@ def test_the_life_of_an_act(journal, outcome):
 
 
 def test_taken_back(journal):
-    """An act that was undone is not undone again; one whose undoing failed can be."""
+    """An act that was taken back is not taken back again; one for which that failed can be."""
     act = noted(journal)
     end(journal, act, TransferResult.DONE)
     for outcome, left in ((TransferResult.UNDONE, [act]), (TransferResult.DONE, [])):
@@ -83,7 +83,7 @@ def test_taken_back(journal):
 
 
 def test_inodes_of_64_bits(journal):
-    """Some file systems use all of them, and SQLite's numbers have a sign."""
+    """Inodes that use all 64 bits are kept, though SQLite's integers are signed."""
     inode = (1 << 64) - 5
     noted(journal, inode=inode)
     with journal.transaction(durable=True):
@@ -92,7 +92,7 @@ def test_inodes_of_64_bits(journal):
     assert journal.index.missing("/m", {"x": inode}, now=1.0) == set()
 
 
-def test_a_group_is_whole_or_nothing(journal):
+def test_a_transaction_is_whole_or_nothing(journal):
     class StopError(Exception):
         pass
 
@@ -109,7 +109,7 @@ def test_a_group_is_whole_or_nothing(journal):
 
 
 def test_many_names(journal):
-    """More than fit into one question."""
+    """More names than fit into one query."""
     names = dict.fromkeys(map(str, range(2000)), 0)
     with journal.transaction(durable=True):
         journal.index.add("/m", list(names.items())[:1500], now=1.0)
@@ -117,7 +117,7 @@ def test_many_names(journal):
 
 
 def test_what_is_old_goes(journal, monkeypatch):
-    """After 90 days with mail, or beyond a number; acts go with their judgement."""
+    """Judgements are forgotten after 90 days with mail, or beyond a number, and their acts with them."""
     old = noted(journal)
     end(journal, old, TransferResult.DONE)
     for day in range(90):
@@ -132,7 +132,7 @@ def test_what_is_old_goes(journal, monkeypatch):
 
 @pytest.mark.parametrize("wrong", [4 * 365 * DAY, -4 * 365 * DAY])
 def test_a_wrong_clock_makes_nothing_old(journal, wrong):
-    """Judgements under a clock four years ahead or behind: neither they nor those before and after are forgotten."""
+    """No judgement is forgotten because the clock was four years ahead or behind for a time."""
     today = 20_000 * DAY
     times = [today, today + wrong, today + wrong + 1, today + 2]
     for number, now in enumerate(times):
@@ -147,7 +147,7 @@ def pruned(journal):
 
 
 def test_no_journal_of_ours(tmp_path):
-    """Damaged, or of another version: a sentence, and the file is left as it is."""
+    """A damaged file, or one of an unknown version, gives a sentence and is left as it is."""
     state = tmp_path / "state"
     state.mkdir()
     (state / NAME).write_bytes(b"This is no database, and is long enough to show that. " * 40)
@@ -190,7 +190,7 @@ PRAGMA user_version = 2;
 
 @pytest.mark.parametrize("version", [1, 2])
 def test_a_journal_of_an_earlier_version(tmp_path, version):
-    """It opens with all that it knows: Maildirs, names, judgements and acts."""
+    """A journal of an earlier version opens with its Maildirs, names, judgements and acts."""
     state = tmp_path / "old"
     state.mkdir(mode=0o700)
     with contextlib.closing(sqlite3.connect(state / NAME)) as database:
@@ -212,7 +212,7 @@ def test_a_journal_of_an_earlier_version(tmp_path, version):
 
 
 def test_a_copy_changes_nothing(journal, tmp_path):
-    """A dry run knows all that is known, and its notes are thrown away; without a state folder it makes none."""
+    """A dry run knows what the journal knows, and what it records is discarded; it makes no state folder."""
     act = noted(journal)
     copy = Journal.copy(tmp_path / "state")
     assert [one.id for one in copy.open_acts()] == [act]
@@ -224,7 +224,7 @@ def test_a_copy_changes_nothing(journal, tmp_path):
 
 
 def test_what_we_filed_is_known(journal):
-    """Once it is done or begun, until it is taken back; what was only tagged is not filed."""
+    """A message counts as filed once filing has begun, until it is taken back; one that was only tagged does not."""
     other, third = "f" * 32, "e" * 32
     act = noted(journal)
     end(journal, act, TransferResult.DONE)

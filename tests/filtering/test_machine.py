@@ -1,4 +1,4 @@
-"""Deliveries, readers, users, crashes and the pipeline over one Maildir: each message is there once, unchanged."""
+"""Deliveries, readers, users, crashes and the pipeline in one Maildir: each message is there once, unchanged."""
 
 from hypothesis import HealthCheck, settings
 from mailbox_machine import Mailbox

@@ -1,4 +1,4 @@
-"""How many bytes of mail are in memory at once, counted by the interpreter: no machine's memory decides."""
+"""The bytes of mail that are in memory at once, counted by the interpreter, so that the machine does not matter."""
 
 import tracemalloc
 
@@ -35,7 +35,7 @@ Content-Transfer-Encoding: base64
 
 
 def peak(work):
-    """The most bytes that were allocated at once while `work` ran, and what it gave."""
+    """Return the most bytes that were allocated at once while `work` ran, and its result."""
     tracemalloc.start()
     try:
         done = work()
@@ -54,12 +54,12 @@ def classifier(tmp_path_factory):
     [
         # A batch of 16 MiB, as many tagged copies, and a chunk.
         (MB, 60, 50 * MB),
-        # One at a time: its bytes, its tagged copy, and what finding its content id takes.
+        # One message at a time: its bytes, its tagged copy, and the memory for its content id.
         (6 * MB, 8, 5 * 6 * MB),
     ],
 )
 def test_large_mail_that_waits(tmp_path, classifier, size, count, most):
-    """However many large messages wait, and all are tagged: memory is bounded by a batch, or by one message."""
+    """However many large messages wait to be tagged, memory is bounded by a batch, or by one message."""
     house = House(
         make(tmp_path / "Maildir"),
         tmp_path / "state",
@@ -76,7 +76,7 @@ def test_large_mail_that_waits(tmp_path, classifier, size, count, most):
 
 
 def test_large_mail_that_is_moved(tmp_path):
-    """Messages that a user moves together are in memory one at a time, unless they are small; all are learned."""
+    """Large messages that a user moves together are in memory one at a time; all are learned."""
     house = LearningHouse(make(tmp_path / "Maildir"), tmp_path / "state", {"spam": (), "unsure": ()}).watch()
     mails = [large(number, 3 * MB if number else 1000) for number in range(13)]
     for content in mails:

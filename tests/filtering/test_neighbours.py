@@ -1,4 +1,4 @@
-"""Root over the Maildirs of users: whatever one of them does with his own folders, nobody else's are touched."""
+"""Root works in the Maildirs of users: whatever one user does with their folders, no other user's are touched."""
 
 # ruff: noqa: PTH116, PTH118
 
@@ -18,7 +18,7 @@ ANN, BOB = 20_001, 20_002
 
 
 def give(path, user):
-    """Make all below a path a user's."""
+    """Give everything below a path to a user."""
     for above, folders, files in os.walk(path):
         for name in ("", *folders, *files):
             os.chown(os.path.join(above, name), user, user, follow_symlinks=False)
@@ -45,7 +45,7 @@ class Ann:
         self.before = self.others()
 
     def others(self):
-        """All that is not Ann's, to the last byte, owner and mode."""
+        """Everything that is not Ann's: bytes, owners and modes."""
         found = {}
         for folder in (self.bob, self.secret):
             for above, folders, files in os.walk(folder):
@@ -64,7 +64,7 @@ class Ann:
 
 @pytest.fixture(params=["bob", "secret"])
 def victim(request):
-    """Whose folder it is that Ann makes a link to."""
+    """The owner of the folder that Ann makes a link to."""
     return request.param
 
 
@@ -75,7 +75,7 @@ def ann(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", ["new", "cur", "tmp", ".Junk", ".Junk/new", ".Junk/tmp", ".Junk/cur", "INBOX"])
 def test_a_link_in_place_of_a_folder(ann, victim, name):
-    """It is an error of Ann's mail alone, with a sentence that names it."""
+    """The link is an error for Ann's mail alone, with a sentence that names it."""
     one = ann()
     path = one.root / name
     if name.startswith(".Junk/"):
@@ -100,7 +100,7 @@ def test_a_link_in_place_of_a_folder(ann, victim, name):
     "spam", [(Action.TAG,), (Action.FILE,), (Action.TAG, Action.FILE)], ids=["tag", "file", "both"]
 )
 def test_a_link_that_comes_at_any_moment(ann, victim, name, spam):
-    """Before any system call Ann swaps a folder for a link: her mail is there once, and nothing of others changes."""
+    """Ann swaps a folder for a link before any system call: her mail is there once, and nothing of others changes."""
     one = ann(spam)
     make(one.root / ".Junk")
     (one.root / ".Junk" / "maildirfolder").touch()
@@ -148,7 +148,7 @@ def test_a_maildir_that_is_a_link_to_anothers(ann):
 
 
 def test_root_files_the_mail_of_users(ann):
-    """What it makes and moves is theirs, and has their rights."""
+    """Files and folders that root makes in a user's Maildir belong to the user."""
     one = ann()
     delivered = one.deliver()
     (outcome,) = one.house.run()

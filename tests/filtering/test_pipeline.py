@@ -1,4 +1,4 @@
-"""What is done to one message, and what is said of it."""
+"""The actions on one message, and what is reported about it."""
 
 # ruff: noqa: PTH104, PTH108, PTH116, PTH118  as in maildir
 
@@ -50,7 +50,7 @@ def test_the_defaults(house):
 
 
 def test_a_filed_message(house):
-    """The junk folder is made, as mail servers make it; sizes are true; date and mode are those of the message."""
+    """The junk folder is made as mail servers make it; the sizes are true; date and mode are those of the message."""
     one = house()
     one.deliver(name="1.host,S=9,W=9,U=7")
     one.run()
@@ -89,7 +89,7 @@ def test_what_a_reader_had_keeps_its_bytes(house):
     ],
 )
 def test_a_keyword(house, actions, where, name, done):
-    """Only cur has flags, so the message goes there; alone, a keyword leaves its base name as it was."""
+    """Only cur has flags, so the message goes there; a keyword alone keeps the base name."""
     one = house(spam=actions)
     Path(one.root, "dovecot-keywords").write_text("2 $Junk\n")
     one.deliver(name="1.host")
@@ -102,7 +102,7 @@ def test_a_keyword(house, actions, where, name, done):
 
 
 def test_no_keyword_without_a_letter(house):
-    """Dovecot's list is never written to."""
+    """Dovecot's list of keywords is never written to."""
     one = house(spam=(KEYWORD,))
     one.deliver()
     assert statuses(one.run()) == [Status.LEFT]
@@ -110,7 +110,7 @@ def test_no_keyword_without_a_letter(house):
 
 
 def test_a_dry_run_only_says(house):
-    """Nothing is moved or made, and what was said is not said again."""
+    """Nothing is moved or made, and a message is reported once."""
     one = house(dry_run=True)
     path = one.deliver()
 
@@ -125,7 +125,7 @@ def test_a_dry_run_only_says(house):
 
 @pytest.mark.parametrize("how", ["rename", "copy"])
 def test_what_a_user_moves_back_stays(house, how):
-    """By whatever means, tagged as it is: it is known by its content."""
+    """Moved back by whatever means, and tagged, a message is known by its content."""
     one = house()
     one.deliver()
     one.run()
@@ -145,7 +145,7 @@ def test_what_a_user_moves_back_stays(house, how):
 
 
 def test_the_same_content_twice_at_once(house):
-    """One of the two is judged, the other is its copy; neither is lost."""
+    """One of the two is judged, the other is taken for its copy; neither is lost."""
     one = house()
     for name in ("a", "b"):
         one.deliver(name=name, content=raw("spam"))
@@ -157,7 +157,7 @@ def test_the_same_content_twice_at_once(house):
 
 
 def test_what_cannot_be_judged_stays(house):
-    """And does not stop the next."""
+    """A message that cannot be judged stays, and does not stop the next."""
     one = house()
     path = one.deliver("broken")
     one.deliver("spam")
@@ -168,7 +168,7 @@ def test_what_cannot_be_judged_stays(house):
 
 
 def test_what_is_no_mail_stays(house):
-    """Unsure by its reason, but headers have no place in other kinds of files."""
+    """A file that is no mail gets no headers, although it is unsure."""
     one = house()
     one.judge.judge_many = lambda mails, **how: (
         replace_reason(judged, "not-mail") for judged in WordJudge().judge_many(mails, **how)
@@ -184,7 +184,7 @@ def replace_reason(judged, reason):
 
 
 def test_too_large_to_read(house, monkeypatch):
-    """What would fill the memory is not read."""
+    """A file that would fill the memory is not read."""
     one = house()
     path = one.deliver()
     os.truncate(path, (64 << 20) + 1)
@@ -194,7 +194,7 @@ def test_too_large_to_read(house, monkeypatch):
 
 
 def test_gone_before_it_was_read(house):
-    """A reader or a user was faster; what a reader took to cur is found there, though only new was asked for."""
+    """A message that a reader took to cur meanwhile is found there by the next scan, even if that asks for new only."""
     one = house()
     kept, removed = one.deliver("spam", name="a"), one.deliver("spam", name="b")
     candidates = one.pipeline.scan(one.root)
@@ -206,7 +206,7 @@ def test_gone_before_it_was_read(house):
 
 
 def test_stop(house):
-    """It is asked between groups; what was not reached comes with the next scan."""
+    """`stop` is asked between batches; messages that were not reached come with the next scan."""
     one = house()
     for _ in range(150):
         one.deliver("ham")
@@ -219,7 +219,7 @@ def test_stop(house):
 
 
 def test_each_outcome_when_it_has_come_about(house):
-    """Who follows the outcomes of much mail hears of the first while the last is not yet judged."""
+    """`follow` yields the first outcomes while the last messages are not judged yet."""
     one = house()
     for _ in range(150):
         one.deliver("ham")
@@ -232,7 +232,7 @@ def test_each_outcome_when_it_has_come_about(house):
 
 
 def test_another_configuration(house):
-    """From one call of process to the next."""
+    """Another configuration counts from the next call of process."""
     one = house()
     config = Config(maildirs=(MaildirConfig(one.root, spam=()),))
     one.pipeline.reconfigure(config=config, classifier=one.judge)
@@ -249,7 +249,7 @@ def test_a_maildir_that_is_not_configured_any_more(house):
 
 
 def test_the_log_tells_no_secrets(house, caplog):
-    """Ids, folders, scores and reasons; nothing from the message itself."""
+    """The log has ids, folders, scores and reasons, and nothing from the message itself."""
     one = house()
     one.deliver(content=b"From: secret@x.org\nSubject: secret\n\nsecret spam\n")
     one.deliver(content=b"From: secret@x.org\nSubject: secret\n\nsecret broken\n")
@@ -264,7 +264,7 @@ def test_the_log_tells_no_secrets(house, caplog):
 
 
 def test_a_name_cannot_forge_a_line_of_the_log(house, caplog):
-    """A local user may call a file what he likes."""
+    """A local user can choose any file name."""
     one = house()
     one.deliver("ham", name='1\ndone verdict=ham maildir="x')
     with caplog.at_level(logging.INFO, "spamlstm"):
@@ -273,7 +273,7 @@ def test_a_name_cannot_forge_a_line_of_the_log(house, caplog):
 
 
 def test_counters(house):
-    """They can be sent as JSON, and the latency counts from the delivery, whatever date the message has."""
+    """Counters can be sent as JSON; the latency counts from the delivery, whatever date the message has."""
     one = house()
     path = one.deliver()
     one.clock.now = os.stat(path).st_ctime + 0.03
@@ -285,7 +285,7 @@ def test_counters(house):
 
 
 def test_an_unexpected_error_is_one_messages_own(house, monkeypatch):
-    """Contract 7: a bug of ours leaves that message, and the next is judged."""
+    """Contract 9: a bug leaves that message as it is, and the next is judged."""
     one = house(spam=(TAG,))
     one.deliver("spam")
     one.deliver("ham")
@@ -296,7 +296,7 @@ def test_an_unexpected_error_is_one_messages_own(house, monkeypatch):
 
 
 def test_the_order_on_disk(house, monkeypatch):
-    """The intent is on disk before the first change of a Maildir; the fresh message before the old one goes."""
+    """The intent is on disk before the Maildir changes, and the fresh message before the old one is removed."""
     one = house()
     one.deliver()
     calls = []
@@ -317,7 +317,7 @@ def test_the_order_on_disk(house, monkeypatch):
 
 
 def test_an_act_that_cannot_be_settled(house):
-    """Where the Maildir is not there at the restart, the act stays open; it is settled when the Maildir is back."""
+    """If the Maildir is not there at the restart, the act stays open, and is settled when the Maildir is back."""
     one = house(spam=(TAG,))
     left_open = 0
     for number in range(100):
@@ -341,7 +341,7 @@ def test_an_act_that_cannot_be_settled(house):
 
 
 def test_a_maildir_that_is_renamed_in_mid_act(house):
-    """Before any call: the act is done in the directory that was opened, whatever its name is by then."""
+    """Renamed before any call: the act is done in the directory that was opened, whatever its name is by then."""
     one = house(spam=(TAG,))
     for number in range(100):
         before = Path(one.deliver()).read_bytes()
@@ -361,7 +361,7 @@ def test_a_maildir_that_is_renamed_in_mid_act(house):
 
 @pytest.mark.model
 def test_with_the_shipped_model(tmp_path, root):
-    """The real thing, once: the test string that every filter calls spam is filed, a short letter is not."""
+    """With the shipped model, the test string that every filter calls spam is filed, and a short letter is not."""
     from house import House, make
 
     from spamlstm.model.classifier import Classifier

@@ -1,4 +1,4 @@
-"""Nobody's labels judge the mail of another user of the same server."""
+"""No user's labels judge the mail of another user of the same server."""
 
 import contextlib
 from pathlib import Path
@@ -59,7 +59,7 @@ def deliver(pipeline, maildirs, mail):
 
 
 def judged(pipeline, maildirs, mail):
-    """What became of ten such letters to each user, judged in one batch: a set of (verdict, reason) by user."""
+    """Judge ten such letters to each user in one batch; returns the set of (verdict, reason) by user."""
     outcomes = pipeline.process(deliver(pipeline, maildirs, mail))
     assert len(outcomes) == 10 * len(maildirs)
     names = {path: user for user, path in maildirs.items()}

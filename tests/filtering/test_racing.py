@@ -1,4 +1,4 @@
-"""A reader at work all the time: nothing lost, nothing doubled, no error."""
+"""Beside a reader that is always at work, nothing is lost or doubled, and there is no error."""
 
 import os
 import time
@@ -12,7 +12,7 @@ from spamlstm.maildir.headers import untag
 
 
 def race(path: Path, count: int) -> tuple[House, dict[str, int], int]:
-    """Deliver messages beside a reader, and judge them; gives the house, the outcomes and the reader's changes."""
+    """Deliver and judge messages beside a reader; returns the inbox, the outcomes and how often the reader renamed."""
     one = House(make(path / "Maildir"), path / "state", clock=time.time).watch()
     reader = racing.start(one.root)
     outcomes: dict[str, int] = {}
@@ -24,7 +24,7 @@ def race(path: Path, count: int) -> tuple[House, dict[str, int], int]:
             written.unlink()
             if number % 16 == 0 or number == count:
                 _count(one, outcomes)
-        # What the reader took from new to cur meanwhile.
+        # Mail that the reader took from new to cur meanwhile.
         while _count(one, outcomes):
             pass
     finally:
@@ -40,7 +40,7 @@ def _count(one: House, outcomes: dict[str, int]) -> int:
 
 
 def wrong(one: House, count: int) -> list[str]:
-    """What is not as it should be."""
+    """List what is wrong."""
     found = sorted(untag(content) for folder in (one.root, one.junk) for content in one.contents(folder))
     wanted = sorted(raw("spam" if number % 2 else "ham", number) for number in range(1, count + 1))
     problems = [] if found == wanted else [f"{len(wanted)} delivered, {len(found)} there"]

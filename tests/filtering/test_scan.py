@@ -1,4 +1,4 @@
-"""What a scan finds: all that is not judged, nothing twice, and at no cost where nothing changed."""
+"""A scan finds all mail that is not judged, nothing twice, and at no cost where nothing changed."""
 
 # ruff: noqa: PTH104, PTH118  as in maildir
 
@@ -29,7 +29,7 @@ def bases(candidates):
     [(CatchUp.NEW, []), (CatchUp.UNSEEN, ["new", "unread"]), (CatchUp.ALL, ["new", "read", "unread"])],
 )
 def test_what_lay_there_before(house, catch_up, judged):
-    """The archive is judged only when that is asked for; mail that comes later is, in any case."""
+    """Mail that was there before is judged only if the configuration asks for it; mail that comes later always is."""
     one = house(watched=False, catch_up=catch_up)
     one.deliver(name="new")
     one.deliver(part="cur", name="unread:2,F")
@@ -42,7 +42,7 @@ def test_what_lay_there_before(house, catch_up, judged):
 
 
 def test_what_came_while_stopped(house):
-    """Also what a reader took to cur meanwhile is judged after the restart, and the old archive still is not."""
+    """Mail that came while it was stopped is judged after the restart, in cur too; older mail is not."""
     one = house(watched=False)
     one.deliver("ham", part="cur", name="old:2,S")
     one.watch().journal.close()
@@ -54,7 +54,7 @@ def test_what_came_while_stopped(house):
 
 
 def test_old_mail_that_a_user_moves_in(house):
-    """What was delivered before the watch began and turns up in cur is none of our business; in new it is."""
+    """Mail in cur from before the watch began was put there by its user and is left alone; in new it is judged."""
     one = house()
     for part, name in (("cur", "a:2,S"), ("new", "b")):
         os.utime(one.deliver("spam", part=part, name=name), (1e9, 1e9))
@@ -64,7 +64,7 @@ def test_old_mail_that_a_user_moves_in(house):
 
 
 def test_a_second_look_does_nothing(house):
-    """Neither after a change of flags, nor after a move from new to cur, nor after a restart."""
+    """No message is judged again after a change of flags, a move from new to cur, or a restart."""
     one = house(ham=())
     path = one.deliver("ham", name="a,S=9")
     one.run()
@@ -76,7 +76,7 @@ def test_a_second_look_does_nothing(house):
 
 
 def test_a_name_that_is_used_again(house):
-    """Procmail gives names away twice: another file of the same name is another message."""
+    """Procmail reuses names: another file of the same name is another message."""
     one = house()
     first = one.deliver("ham", name="a")
     one.run()
@@ -88,7 +88,7 @@ def test_a_name_that_is_used_again(house):
 
 
 def test_a_restored_backup(house):
-    """All files have other inodes then: what was judged is known by its content, what lay there before by its name."""
+    """All files have other inodes then: judged mail is known by its content, mail from before the watch by its name."""
     one = house(watched=False)
     one.deliver("spam", part="cur", name="archive:2,S")
     one.watch()
@@ -121,7 +121,7 @@ def test_nothing_changed_costs_two_calls(house, monkeypatch):
 
 
 def test_a_change_within_one_tick(house):
-    """A folder that changed just now is read again: two deliveries may share one time of change."""
+    """A folder that changed just now is read again: two deliveries may share one mtime."""
     one = house()
     new = os.path.join(one.root, "new")
     one.deliver("ham")
@@ -136,7 +136,7 @@ def test_a_change_within_one_tick(house):
 
 @pytest.mark.parametrize("years", [1, 20])
 def test_a_folder_from_the_future(house, monkeypatch, years):
-    """Under a clock that was put back not every scan reads the inbox, and what comes is found."""
+    """Under a clock that was set back, not every scan reads the inbox, and new mail is found."""
     one = house()
     one.clock.now = os.stat(one.root).st_mtime - years * 365 * 86_400  # noqa: PTH116
     one.deliver("ham")
@@ -152,14 +152,14 @@ def test_a_folder_from_the_future(house, monkeypatch, years):
 
 
 def test_a_folder_of_a_server_whose_clock_is_a_little_ahead(house):
-    """Such a time of change may be that of two changes."""
+    """Two changes may share such an mtime."""
     now = 1_700_000_000.0
     for ahead, settled in ((-3, True), (-1, False), (0, False), (60, False), (3600, False), (90_000, True)):
         assert scan.is_settled(int((now + ahead) * 1e9), now=now) is settled
 
 
 def test_what_failed_comes_back(house):
-    """Though nothing changed in the folder; but not at once."""
+    """A message that failed comes back later, though nothing changed in the folder."""
     one = house()
     one.deliver("broken")
     one.clock.now = os.stat(os.path.join(one.root, "new")).st_mtime + 10  # noqa: PTH116
@@ -172,7 +172,7 @@ def test_what_failed_comes_back(house):
 
 
 def test_a_message_in_both(house):
-    """A reader takes a message to cur between the two listings: it is there once, under its later name."""
+    """A message that a reader takes to cur between the two listings is found once, under its later name."""
     one = house()
     path = one.deliver("ham", name="a")
     one.deliver("ham", part="cur", name="z:2,")
@@ -187,7 +187,7 @@ def test_a_message_in_both(house):
 
 
 def test_only_new(house):
-    """For an event in new there is no need to read a large cur."""
+    """An event in new does not make the scan read a large cur."""
     one = house()
     one.deliver("ham", name="a")
     one.deliver("ham", part="cur", name="b:2,")
@@ -196,7 +196,7 @@ def test_only_new(house):
 
 
 def test_a_vanished_maildir(house):
-    """It is reported and counted; when it is back, work goes on."""
+    """A Maildir that is missing is reported and counted; when it is back, work goes on."""
     one = house()
     os.rename(one.root, one.root + ".away")
     assert one.run() == []
@@ -207,7 +207,7 @@ def test_a_vanished_maildir(house):
 
 
 def test_names_that_left_are_forgotten(house):
-    """The journal keeps no names for ever: a day after they left the inbox they go, and those that are there stay."""
+    """The index forgets names a day after they left the inbox, and keeps those that are there."""
     one = house()
     gone = one.deliver("ham", name="gone")
     one.deliver("ham", name="stays")
@@ -220,7 +220,7 @@ def test_names_that_left_are_forgotten(house):
 
 
 def test_links_and_hidden_names(house):
-    """Neither is a message."""
+    """Links and names that begin with a dot are not messages."""
     one = house()
     one.deliver("ham", name=".hidden")
     Path(one.root, "new", "link").symlink_to("/etc/passwd")
@@ -261,7 +261,7 @@ def test_listed_is_in_order(house):
 
 
 def test_two_files_of_one_base(house):
-    """Names that differ in their comma fields only: each file is judged, and once."""
+    """Files whose names differ in their comma fields only are judged, each once."""
     one = house(spam=())
     for name in ("a,1", "a,2"):
         one.deliver("spam", name=name)
@@ -273,7 +273,7 @@ def test_two_files_of_one_base(house):
 
 
 def test_one_base_in_new_and_in_cur(house):
-    """Two files are two messages there too."""
+    """Two files with one base name, in new and in cur, are two messages."""
     one = house(spam=())
     one.deliver("spam", name="a,S=10")
     one.deliver("spam", name="a,S=11:2,S", part="cur")
@@ -283,7 +283,7 @@ def test_one_base_in_new_and_in_cur(house):
 
 
 def test_a_name_that_is_full(house):
-    """Fields may fill a name to its 255 bytes: it is tagged and filed all the same, without the fields."""
+    """A message whose name fields fill 255 bytes is tagged and filed, without the fields."""
     one = house()
     one.deliver("spam", name="8," + "A" * 253)
     one.deliver("unsure", name="9," + "B" * 253)
@@ -292,7 +292,7 @@ def test_a_name_that_is_full(house):
 
 
 def test_a_link_that_a_server_left(house, monkeypatch):
-    """A second name in the tmp of another folder, for good: one visit waits for its end in all half a second."""
+    """If a server left a link in the tmp of another folder for good, one visit waits half a second in all."""
     one = house()
     slept = []
     monkeypatch.setattr("spamlstm.maildir.message_file.time.sleep", slept.append)
@@ -314,7 +314,7 @@ def test_a_copy_in_another_folder_is_left_to_its_user(house):
 
 @given(st.text("ab,:2S", max_size=9))
 def test_the_base_of_a_candidate(name):
-    """It is that of its name, whatever stands there."""
+    """The base of a candidate is that of `Name.parse`, for any name."""
     assert Candidate("/m", "cur", name).base == Name.parse(name).base
 
 

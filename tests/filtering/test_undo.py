@@ -1,4 +1,4 @@
-"""What was done is taken back, and only that."""
+"""Undo takes back what was done, and nothing else."""
 
 # ruff: noqa: PTH104, PTH118  as in maildir
 
@@ -31,7 +31,7 @@ def path_of(one, folder):
 @pytest.mark.parametrize("actions", [(TAG,), (FILE,), (KEYWORD,), (TAG, FILE), (TAG, KEYWORD), (TAG, KEYWORD, FILE)])
 @pytest.mark.parametrize("read", [False, True])
 def test_there_and_back(house, actions, read):
-    """Whatever was done: the message is in the inbox with its bytes, and with the flags that it got since."""
+    """Whatever the actions were, the message is back in the inbox with its bytes, and with the flags since then."""
     one = house(spam=actions)
     on_disk.create_folder(one.root, one.junk)
     Path(one.root, "dovecot-keywords").write_text("0 $Junk\n1 work\n")
@@ -61,7 +61,7 @@ def test_there_and_back(house, actions, read):
 
 
 def test_what_a_user_moved_is_his(house):
-    """To another folder, or out of the world: it is left alone and said so, each time."""
+    """A message that its user moved to another folder or removed is left alone, and that is reported each time."""
     one = house()
     archive = os.path.join(one.root, ".Archive")
     on_disk.create_folder(one.root, archive)
@@ -77,7 +77,7 @@ def test_what_a_user_moved_is_his(house):
 
 
 def test_since(house):
-    """The latest first, no further back than asked, and nothing in a dry run."""
+    """Undo goes back no further than asked, and changes nothing in a dry run."""
     one = house()
     for _ in range(3):
         one.deliver()
@@ -91,7 +91,7 @@ def test_since(house):
     assert (len(one.names(one.junk)), len(one.names())) == (1, 2)
 
 
-def test_more_than_a_group(house):
+def test_more_than_a_batch(house):
     one = house()
     for _ in range(150):
         one.deliver()
@@ -101,7 +101,7 @@ def test_more_than_a_group(house):
 
 
 def test_a_place_that_is_gone(house):
-    """Where the message cannot go back to its place, it stays where we put it."""
+    """A message that cannot go back to its folder stays where we put it."""
     one = house(spam=(FILE,))
     one.deliver()
     one.run()
@@ -115,7 +115,7 @@ def test_a_place_that_is_gone(house):
 
 
 def test_a_maildir_that_is_refused(house):
-    """Its user may hold the lock: his messages stay where they are, and those of the others are taken back."""
+    """If one Maildir is refused, its messages stay where they are, and those of the others are taken back."""
     one = house()
     for _ in range(2):
         one.deliver()
@@ -137,7 +137,7 @@ def test_a_maildir_that_is_refused(house):
 
 
 def test_an_open_act_in_a_maildir_that_is_refused(house):
-    """It stays open, and the next that asks brings it to its end."""
+    """An open act in a Maildir that is refused stays open, and is settled the next time."""
     one = house()
     one.deliver()
     one.run()

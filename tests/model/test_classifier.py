@@ -37,7 +37,7 @@ from spamlstm.verdict import Verdict
     ],
 )
 def test_kinds_of_mail(classifier, raw, verdict, reason):
-    """Each kind gets its verdict for its reason."""
+    """Each kind of mail gets its verdict and its reason."""
     judged = classifier.classify(raw)
     assert (judged.verdict, judged.reason, judged.model) == (verdict, reason, "tiny-1")
 
@@ -50,7 +50,7 @@ def test_score_and_probability(classifier):
 
 
 def test_spam_behind_innocent_text_is_seen(classifier):
-    """Contract 4: the most spam-like window speaks for the message, here the last of many."""
+    """Contract 6: the most spam-like window decides, here the last of many."""
     raw = mail("an innocent line of text\n" * 2000 + "buy cheap pills and more pills")
     assert classifier.classify(raw).verdict is Verdict.SPAM
 
@@ -64,13 +64,13 @@ def test_lists_of_the_configuration(tiny):
 
 @given(st.binary(max_size=300))
 def test_any_bytes(classifier, raw):
-    """Contract 3 from the outside: nothing that can be sent makes it raise."""
+    """Contract 3: no message makes it raise."""
     assert classifier.classify(raw).verdict in Verdict
 
 
 @pytest.mark.parametrize("readers", [0, 2])
 def test_many_keep_their_order(classifier, readers, tmp_path):
-    """With and without reader processes: each message its own judgement, in order, bad ones in their place."""
+    """With and without reader processes, each message gets its own judgement, in order, and a bad one its failure."""
     kinds = [(SPAM, Verdict.SPAM), (HAM, Verdict.HAM), (UNSURE, Verdict.UNSURE)]
     mails = [(number, GivenMessage("-", kinds[number % 3][0])) for number in range(700)]
     mails[500] = (500, FileMessage("gone", str(tmp_path / "gone")))
@@ -85,7 +85,7 @@ def test_many_keep_their_order(classifier, readers, tmp_path):
 
 
 def test_many_is_lazy(classifier):
-    """An endless stream can be judged; what is asked for comes."""
+    """An endless stream is judged as far as results are asked for."""
 
     def endless():
         while True:
@@ -96,7 +96,7 @@ def test_many_is_lazy(classifier):
 
 
 def test_a_reader_that_dies_costs_nothing(classifier):
-    """Its chunks are read in this process: the one that it had, and those that are given to it later."""
+    """If a reader dies, this process reads its chunks: the one that it had, and those that come later."""
     with ReaderPool(1) as pool:
         had = pool.give(classifier.reader, [SPAM, HAM])
         pool._all[0]._process.kill()
@@ -106,7 +106,7 @@ def test_a_reader_that_dies_costs_nothing(classifier):
 
 
 def test_a_reader_that_is_stuck_is_ended(classifier, monkeypatch):
-    """Nobody waits for it for ever, and a watchdog hears of the waiting only as long as that lasts."""
+    """Waiting for a reader that is stuck has an end, and only during the waiting the watchdog gets beats."""
     monkeypatch.setattr("spamlstm.model.workers.TICK", 0.001)
     beats = []
     with ReaderPool(1) as pool:
@@ -119,7 +119,7 @@ def test_a_reader_that_is_stuck_is_ended(classifier, monkeypatch):
 
 @pytest.mark.parametrize("readers", [0, 1])
 def test_the_heart_beats_with_each_message(classifier, readers):
-    """Chunks of 64 messages may take minutes; a watchdog hears of each message, or of each second of waiting."""
+    """A chunk of 64 messages may take minutes; the watchdog gets a beat for each message, or each second of waiting."""
     beats = []
     list(classifier.judge_many(((None, SPAM) for _ in range(100)), readers=readers, beat=lambda: beats.append(None)))
     assert len(beats) >= 100
@@ -128,7 +128,7 @@ def test_the_heart_beats_with_each_message(classifier, readers):
 @pytest.mark.parametrize("readers", [0, 2])
 @pytest.mark.parametrize("megabytes", [1, 6])
 def test_many_large_messages_are_not_in_memory_together(classifier, readers, megabytes):
-    """Chunks on their way hold 16 MiB at most, and of messages that are larger than a chunk one is read at a time."""
+    """The chunks that are being read hold 16 MiB at most, and messages larger than a chunk are read one by one."""
     size = megabytes << 20
 
     def mails():
@@ -150,7 +150,7 @@ def test_many_large_messages_are_not_in_memory_together(classifier, readers, meg
 
 
 def test_chunks_larger_than_any_buffer(classifier):
-    """Many large chunks and their answers are on their way at once, and neither side waits for the other for ever."""
+    """Many large chunks and answers can be on their way at once without a deadlock."""
     with ReaderPool(1) as pool:
         raw = mail("a line of text, and another one\n" * 2000)
         tasks = [pool.give(classifier.reader, [raw] * 64) for _ in range(8)]
@@ -158,7 +158,7 @@ def test_chunks_larger_than_any_buffer(classifier):
 
 
 def test_who_has_enough_to_do_gets_no_more(classifier):
-    """What no reader has room for is read at once."""
+    """A chunk that no reader has room for is read at once."""
     with ReaderPool(1) as pool:
         tasks = []
         while pool.has_room():
@@ -169,7 +169,7 @@ def test_who_has_enough_to_do_gets_no_more(classifier):
 
 
 def test_one_bad_reading_does_not_stop_the_next(tiny):
-    """Contract 7: a message that breaks the scorer gets a failure, those around it their judgement."""
+    """Contract 9: a message that breaks the network gets a failure, those around it their judgement."""
     broken = Classifier.open(tiny)
     encode = broken.encoder.encode
 
@@ -202,7 +202,7 @@ def test_text_without_a_header_is_mail():
 
 
 def test_explain(classifier):
-    """The two words that the network knows are what pulled, each its own way, with what they weigh in all."""
+    """The two words that the network knows are the causes, each with its sign and its whole weight."""
     pulls = explain(classifier, mail("pills pills at the meeting"))
     assert [(pull.kind, pull.text, pull.pull) for pull in pulls] == [
         (CauseKind.WORD, "pills", pytest.approx(12.0, abs=1e-3)),

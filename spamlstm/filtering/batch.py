@@ -9,7 +9,7 @@
 | 5 carry out | `perform` | a reader or a user was there first, or the disk refuses |
 | 6 journal | `perform` | |
 
-A message that ends early goes on as an `Outcome` among the others, in its place. Steps 3 to 6 are done for a batch at a
+A message that ends early travels on as an `Outcome` among the others, in order. Steps 3 to 6 are done for a batch at a
 time: one transaction is on disk before the first message of the batch is touched, and files are synced together.
 """
 
@@ -81,9 +81,9 @@ class Judge(Protocol):
         readers: int | None = None,
         beat: Callable[[], None] = lambda: None,
     ) -> Iterator[Judged[ReadResult]]:
-        """Judge raw messages lazily, in their order; an item without one comes back in its place.
+        """Judge raw messages lazily, in their order; an item without one is returned in order.
 
-        `layer_of` gives the personal layer of an item's Maildir. `beat` is called at least once for each message.
+        `layer_of` returns the personal layer of an item's Maildir. `beat` is called at least once for each message.
         """
         ...
 

@@ -1,4 +1,4 @@
-"""From a verdict to the actions on one message and its way to its new place. Decides only; `batch` carries it out.
+"""From a verdict to the actions on one message and its new place. This only decides; `batch` carries it out.
 
 A new action needs a member of `Action`, a case in `plan` here and one in `undo`: mypy fails (`assert_never`) until both
 are there. An input that is not a Maildir (a pipe, a milter, IMAP) needs of this module only `wanted_actions`.

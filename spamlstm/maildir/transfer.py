@@ -46,12 +46,12 @@ class TransferResult(StrEnum):
     """The message is as it was, and can be transferred again."""
 
     GONE = "gone"
-    """It is in neither place: a user moved or removed it meanwhile."""
+    """It is neither here nor there: a user moved or removed it meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
 class Transfer:
-    """One message's way to its new place: as a fresh file with `content`, or by a rename if that is None.
+    """A message and its new place: a fresh file with `content` there, or a rename if that is None.
 
     `expected` is the identity that `read_message` gave for `source`. The name of `target` has a base from
     `names.unique`, as a rename overwrites; only the rename that sets a keyword keeps the base.

@@ -85,12 +85,12 @@ class _Slot(Generic[K]):
     sources: list[bytes | Source] = field(default_factory=list)
     size: int = 0
     without: list[tuple[int, K]] = field(default_factory=list)
-    """The keys that came without mail, each with its place among all keys, in order."""
+    """The keys without mail, each with its index among all keys, in order."""
 
     def in_order(self, assessed: "list[Assessed[K]]") -> "list[Assessed[K]]":
-        """Return what the mail was assessed as, with the keys that came without mail in their places."""
-        for place, key in self.without:
-            assessed.insert(place, Assessed(key, None, NO_EVIDENCE, None, (), "there is no mail to judge"))
+        """Insert the keys without mail among the assessed messages, in the order in which all came."""
+        for at, key in self.without:
+            assessed.insert(at, Assessed(key, None, NO_EVIDENCE, None, (), "there is no mail to judge"))
         return assessed
 
 
@@ -164,12 +164,11 @@ class Classifier:
     ) -> Iterator[Judged[K]]:
         """Judge (key, mail) pairs lazily, in their order; a mail is raw bytes or an object with `read() -> bytes`.
 
-        A key with None for its mail comes back in its place, without a judgement.
+        A key with None for its mail is returned in order, without a judgement. A message that cannot be read or judged
+        has a failure. `layer_of` returns the personal layer for a key; it is called when the message is judged.
 
-        `layer_of` gives the personal layer that judges the message of a key, and is asked when that message's judgement
-        is taken. A message that cannot be read or judged gives a failure in its place. Of more than HELP_AFTER messages
-        `readers` further processes (by default one for each other core) or those of a started pool read some; the mails
-        must be picklable then.
+        Of more than HELP_AFTER messages, `readers` further processes (by default one for each other core) or those of a
+        started pool read some; the mails must be picklable then.
 
         `beat` is called between messages and between batches of the network, so that the caller can tell a watchdog
         that work goes on. Of mail given as bytes, at most 16 MiB and one message are in memory at once, beside what the

@@ -132,8 +132,8 @@ def test_no_act_leaves_its_maildir(used, tmp_path, column, path):
         (victim / part).mkdir(parents=True)
     for part in ("cur", "tmp"):
         (victim / part / "name").write_bytes(b"From: x@y\n\nvictim")
-    told = path.format(victim=victim, root=used.root)
-    change(state, f"UPDATE acts SET {column} = ?", os.fsencode(told))  # noqa: S608  ours
+    written = path.format(victim=victim, root=used.root)
+    change(state, f"UPDATE acts SET {column} = ?", os.fsencode(written))  # noqa: S608  ours
     before = used.names(), used.names(used.junk)
 
     one = restarted(used, state)

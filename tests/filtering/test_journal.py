@@ -35,7 +35,7 @@ def intent(name="b", inode=1):
     return Intent("/m/new/\udcff", Identity(inode, 2, 3), "/m/.Junk", name, (Action.TAG, Action.FILE))
 
 
-def noted(journal, *, content=CONTENT, now=10.0, **how):
+def journaled(journal, *, content=CONTENT, now=10.0, **how):
     with journal.transaction(durable=True):
         number = journal.add_judgement("/m", content, base="a", judgement=SPAM, complete=False, now=now)
         return journal.add_intent(number, intent(**how), now=now)
@@ -57,7 +57,7 @@ def test_it_is_private(tmp_path, journal):
 @pytest.mark.parametrize("outcome", TransferResult)
 def test_the_life_of_an_act(journal, outcome):
     """An act is open until its result is recorded; only an act that was done makes the content known."""
-    act = noted(journal)
+    act = journaled(journal)
     (found,) = journal.open_acts()
     assert (found.id, found.maildir, found.content, found.intent) == (act, "/m", CONTENT, intent())
     assert not journal.knows("/m", CONTENT)
@@ -72,7 +72,7 @@ def test_the_life_of_an_act(journal, outcome):
 
 def test_taken_back(journal):
     """An act that was taken back is not taken back again; one for which that failed can be."""
-    act = noted(journal)
+    act = journaled(journal)
     end(journal, act, TransferResult.DONE)
     for outcome, left in ((TransferResult.UNDONE, [act]), (TransferResult.DONE, [])):
         with journal.transaction(durable=True):
@@ -85,7 +85,7 @@ def test_taken_back(journal):
 def test_inodes_of_64_bits(journal):
     """Inodes that use all 64 bits are kept, though SQLite's integers are signed."""
     inode = (1 << 64) - 5
-    noted(journal, inode=inode)
+    journaled(journal, inode=inode)
     with journal.transaction(durable=True):
         journal.index.add("/m", [("x", inode)], now=1.0)
     assert journal.open_acts()[0].intent.expected.inode == inode
@@ -118,10 +118,10 @@ def test_many_names(journal):
 
 def test_what_is_old_goes(journal, monkeypatch):
     """Judgements are forgotten after 90 days with mail, or beyond a number, and their acts with them."""
-    old = noted(journal)
+    old = journaled(journal)
     end(journal, old, TransferResult.DONE)
     for day in range(90):
-        end(journal, noted(journal, content=f"{day:032}", now=(day + 1) * DAY), TransferResult.DONE)
+        end(journal, journaled(journal, content=f"{day:032}", now=(day + 1) * DAY), TransferResult.DONE)
     pruned(journal)
     assert not journal.knows("/m", CONTENT)
     assert len(journal.acts(since=0)) == 90
@@ -136,7 +136,7 @@ def test_a_wrong_clock_makes_nothing_old(journal, wrong):
     today = 20_000 * DAY
     times = [today, today + wrong, today + wrong + 1, today + 2]
     for number, now in enumerate(times):
-        end(journal, noted(journal, content=f"{number:032}", now=now), TransferResult.DONE)
+        end(journal, journaled(journal, content=f"{number:032}", now=now), TransferResult.DONE)
         pruned(journal)
     assert all(journal.knows("/m", f"{number:032}") for number in range(len(times)))
 
@@ -161,7 +161,7 @@ def test_no_journal_of_ours(tmp_path):
         Journal.open(state)
 
 
-# The tables of version 2, the first that was released. Version 1 had no table in_progress.
+# The tables of version 2. Version 1 had no table in_progress.
 VERSION_2 = """
 CREATE TABLE maildirs (id INTEGER PRIMARY KEY, path BLOB NOT NULL UNIQUE, since REAL NOT NULL, tidied REAL NOT NULL);
 CREATE TABLE seen (maildir INTEGER NOT NULL, name INTEGER NOT NULL, inode INTEGER NOT NULL, time INTEGER NOT NULL,
@@ -208,12 +208,12 @@ def test_a_journal_of_an_earlier_version(tmp_path, version):
             assert journal.knows("/m", CONTENT)
             assert [(one.id, one.intent.folder) for one in journal.acts(since=0)] == [(1, "/m/.Junk")]
             assert not journal.in_progress.has_crashed()
-            noted(journal)
+            journaled(journal)
 
 
 def test_a_copy_changes_nothing(journal, tmp_path):
     """A dry run knows what the journal knows, and what it records is discarded; it makes no state folder."""
-    act = noted(journal)
+    act = journaled(journal)
     copy = Journal.copy(tmp_path / "state")
     assert [one.id for one in copy.open_acts()] == [act]
     end(copy, act, TransferResult.DONE)
@@ -226,10 +226,10 @@ def test_a_copy_changes_nothing(journal, tmp_path):
 def test_what_we_filed_is_known(journal):
     """A message counts as filed once filing has begun, until it is taken back; one that was only tagged does not."""
     other, third = "f" * 32, "e" * 32
-    act = noted(journal)
+    act = journaled(journal)
     end(journal, act, TransferResult.DONE)
-    noted(journal, content=other)
-    end(journal, noted(journal, content=third), TransferResult.UNDONE)
+    journaled(journal, content=other)
+    end(journal, journaled(journal, content=third), TransferResult.UNDONE)
     with journal.transaction(durable=True):
         number = journal.add_judgement("/m", "d" * 32, base="a", judgement=SPAM, complete=False, now=1.0)
         journal.add_intent(number, replace(intent(), actions=(Action.TAG,)), now=1.0)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import on_disk
 from fuzzing.scene import BrokenPromiseError, Scene
-from house import House
+from inbox import Inbox
 
 from spamlstm.config import Action
 from spamlstm.filtering.plan import with_keyword, without_keyword
@@ -91,7 +91,7 @@ def on_disk_case(scene: Scene) -> None:
     """Deliveries, passes, a reader who renames, crashes, and all taken back."""
     chance = scene.chance
     section = {verdict: _some_actions(chance) for verdict in ("spam", "unsure", "ham")}
-    house = House(scene.root, scene.state, section).watch()
+    house = Inbox(scene.root, scene.state, section).watch()
     if chance.random() < 0.5:
         with OpenMaildir.open(house.root) as home:
             junk_folder.create_folder(home.folder(".Junk"))
@@ -113,7 +113,7 @@ def _some_actions(chance: random.Random) -> tuple[Action, ...]:
     return tuple(action for action in Action if chance.random() < 0.6)
 
 
-def deliver(scene: Scene, house: House) -> None:
+def deliver(scene: Scene, house: Inbox) -> None:
     """Some messages, in new or in cur; never one over another."""
     for _ in range(scene.chance.randrange(1, 6)):
         part, name = scene.chance.choice(("new", "new", "cur")), any_name(scene.chance)
@@ -122,13 +122,13 @@ def deliver(scene: Scene, house: House) -> None:
             scene.sent(house.deliver(body, part=part, name=name))
 
 
-def work(scene: Scene, house: House) -> None:
+def work(scene: Scene, house: Inbox) -> None:
     """A pass."""
     with scene.step("pass"):
         house.run()
 
 
-def rename(scene: Scene, house: House) -> None:
+def rename(scene: Scene, house: Inbox) -> None:
     """A reader takes messages to cur, or changes their flags."""
     for folder in filter(names.is_maildir, (house.root, house.junk)):
         for one in on_disk.messages(folder):
@@ -141,25 +141,25 @@ def rename(scene: Scene, house: House) -> None:
                         os.rename(one.path, target)  # noqa: PTH104
 
 
-def crashed(scene: Scene, house: House) -> None:
+def crashed(scene: Scene, house: Inbox) -> None:
     """A pass that ends with the process, and a restart."""
     if scene.interrupted(house.run):
         house.again()
 
 
-def restart(_scene: Scene, house: House) -> None:
+def restart(_scene: Scene, house: Inbox) -> None:
     """A restart."""
     house.again()
 
 
-def later(scene: Scene, house: House) -> None:
+def later(scene: Scene, house: Inbox) -> None:
     """A day later all that failed is due again."""
     house.clock.now += 90_000
     work(scene, house)
     work(scene, house)
 
 
-def take_back(scene: Scene, house: House) -> None:
+def take_back(scene: Scene, house: Inbox) -> None:
     """All that was done, perhaps with a crash on the way."""
 
     def undone() -> None:

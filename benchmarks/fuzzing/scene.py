@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from house import make
+from inbox import make
 from interruption import CrashError, Interruption, crash
 
 from spamlstm.maildir.headers import untag

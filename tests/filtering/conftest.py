@@ -1,7 +1,7 @@
 """An inbox for each test that asks for one."""
 
 import pytest
-from house import OPENED, House, make
+from inbox import OPENED, Inbox, make
 
 
 @pytest.fixture(autouse=True)
@@ -13,12 +13,12 @@ def _closed():
 
 
 @pytest.fixture
-def house(tmp_path):
+def inbox(tmp_path):
     """A watched Maildir, with the actions that are the default unless others are given."""
 
     def build(*, watched=True, **config):
         daemon = {key: config.pop(key) for key in ("catch_up", "dry_run") if key in config}
-        one = House(make(tmp_path / "Maildir"), tmp_path / "state", config, daemon)
+        one = Inbox(make(tmp_path / "Maildir"), tmp_path / "state", config, daemon)
         return one.watch() if watched else one
 
     return build

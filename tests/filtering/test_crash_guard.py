@@ -13,9 +13,9 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from house import OPENED, House, WordJudge, make, raw
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from inbox import OPENED, Inbox, WordJudge, make, raw
 from learning_house import LearningHouse
 
 from spamlstm.config import Config, MaildirConfig
@@ -37,69 +37,69 @@ class CrashError(BaseException):
 class CrashingJudge(WordJudge):
     """Crashes at a message that says 'kill', and whenever `others` returns true."""
 
-    def __init__(self, others=lambda house: False):
+    def __init__(self, others=lambda inbox: False):
         super().__init__()
-        self.house = None
+        self.inbox = None
         self.others = others
 
     def judge_many(self, mails, **how):
         def live(mails):
             for key, content in mails:
-                if (content and b"kill" in content) or self.others(self.house):
-                    crash(self.house)
+                if (content and b"kill" in content) or self.others(self.inbox):
+                    crash(self.inbox)
                 yield key, content
 
         return super().judge_many(live(mails), **how)
 
 
-def crash(house):
+def crash(inbox):
     """Save the journal as it is now: a killed process writes nothing more, while this one still unwinds."""
-    with contextlib.closing(sqlite3.connect(house.state / "crashed")) as target:
-        house.journal._connection.backup(target)
+    with contextlib.closing(sqlite3.connect(inbox.state / "crashed")) as target:
+        inbox.journal._connection.backup(target)
     raise CrashError
 
 
-def crashed(house, work):
+def crashed(inbox, work):
     """Return whether `work` ends in a crash; if so, start the next process."""
     try:
         work()
     except CrashError:
-        house.journal.close()
+        inbox.journal.close()
         for suffix in ("-wal", "-shm"):
-            (house.state / (NAME + suffix)).unlink(missing_ok=True)
-        (house.state / "crashed").rename(house.state / NAME)
-        house.open()
+            (inbox.state / (NAME + suffix)).unlink(missing_ok=True)
+        (inbox.state / "crashed").rename(inbox.state / NAME)
+        inbox.open()
         return True
     return False
 
 
-def crashing_house(path, **how):
+def crashing_inbox(path, **how):
     judge = CrashingJudge(**how)
-    house = House(make(path / "Maildir"), path / "state", {"spam": (), "unsure": ()}, judge=judge)
-    judge.house = house
-    return house.watch()
+    inbox = Inbox(make(path / "Maildir"), path / "state", {"spam": (), "unsure": ()}, judge=judge)
+    judge.inbox = inbox
+    return inbox.watch()
 
 
 @pytest.fixture
-def house(tmp_path):
+def inbox(tmp_path):
     """One Maildir, and a judge that crashes at a message that says 'kill'."""
-    return crashing_house(tmp_path)
+    return crashing_inbox(tmp_path)
 
 
-def running(house):
-    (count,) = house.journal._connection.execute("SELECT count(*) FROM in_progress WHERE running").fetchone()
+def running(inbox):
+    (count,) = inbox.journal._connection.execute("SELECT count(*) FROM in_progress WHERE running").fetchone()
     return count
 
 
-def rows(house):
-    (count,) = house.journal._connection.execute("SELECT count(*) FROM in_progress").fetchone()
+def rows(inbox):
+    (count,) = inbox.journal._connection.execute("SELECT count(*) FROM in_progress").fetchone()
     return count
 
 
-def serve(house):
+def serve(inbox):
     """Run until there is no crash; returns the outcomes and the number of crashes."""
     outcomes, crashes = [], 0
-    while crashed(house, lambda: outcomes.extend(house.pipeline.follow(house.pipeline.scan(house.root)))):
+    while crashed(inbox, lambda: outcomes.extend(inbox.pipeline.follow(inbox.pipeline.scan(inbox.root)))):
         crashes += 1
         assert crashes < 50
     return outcomes, crashes
@@ -166,26 +166,26 @@ def test_no_innocent_message_is_set_aside(batches, kills):
     """
     kills, hit = iter(kills), set()
 
-    def killed(house):
+    def killed(inbox):
         if not next(kills, False):
             return False
-        alone = running(house) == 1
-        files = house.journal._connection.execute("SELECT name FROM in_progress WHERE running").fetchall()
+        alone = running(inbox) == 1
+        files = inbox.journal._connection.execute("SELECT name FROM in_progress WHERE running").fetchall()
         if alone and files[0] in hit:
             return False
         hit.update(files if alone else [])
         return True
 
     with tempfile.TemporaryDirectory() as folder:
-        house = crashing_house(Path(folder), others=killed)
+        inbox = crashing_inbox(Path(folder), others=killed)
         outcomes, crashes = [], 0
         for bodies in batches:
             for number, body in enumerate(bodies):
-                house.deliver(body, name=f"{house.count}.{number}.{body}")
-            more, times = serve(house)
+                inbox.deliver(body, name=f"{inbox.count}.{number}.{body}")
+            more, times = serve(inbox)
             outcomes, crashes = outcomes + more, crashes + times
-        house.clock.now += DAY
-        assert house.run() == []
+        inbox.clock.now += DAY
+        assert inbox.run() == []
         while OPENED:
             OPENED.pop().close()
     wanted = [body for bodies in batches for body in bodies]
@@ -196,181 +196,181 @@ def test_no_innocent_message_is_set_aside(batches, kills):
     assert crashes <= 3 * wanted.count("kill") + 30
 
 
-def test_it_is_said_once(house, caplog):
+def test_it_is_said_once(inbox, caplog):
     """It is in the log, the counters and the outcomes, with a sentence; later scans open no file."""
-    path = house.deliver("kill")
+    path = inbox.deliver("kill")
     with caplog.at_level(logging.DEBUG, "spamlstm"):
-        (outcome,), crashes = serve(house)
-        house.clock.now += DAY
-        assert house.run() == []
+        (outcome,), crashes = serve(inbox)
+        inbox.clock.now += DAY
+        assert inbox.run() == []
     assert (outcome.kind, outcome.failure, crashes) == ("unreadable", WHY, MOST_CRASHES)
-    assert house.counters.failed == {"unreadable": 1}
+    assert inbox.counters.failed == {"unreadable": 1}
     warnings = [one.event for one in caplog.records if one.levelno == logging.WARNING]
     assert warnings == ["ended-while-judging"] * MOST_CRASHES + ["failed"]
     os.chmod(path, 0)  # noqa: PTH101  nobody reads it
-    house.again()
-    assert [one.failure for one in house.run()] == [WHY]
+    inbox.again()
+    assert [one.failure for one in inbox.run()] == [WHY]
 
 
-def test_a_message_that_changes_is_judged(house):
+def test_a_message_that_changes_is_judged(inbox):
     """Another file under the name is judged, and so is the file with another mtime; a reader's rename is no change."""
-    path = house.deliver("kill", name="1.host")
-    serve(house)
-    moved = os.path.join(house.root, "cur", "1.host:2,S")
+    path = inbox.deliver("kill", name="1.host")
+    serve(inbox)
+    moved = os.path.join(inbox.root, "cur", "1.host:2,S")
     os.rename(path, moved)
-    house.clock.now += DAY
-    assert house.run() == []
+    inbox.clock.now += DAY
+    assert inbox.run() == []
     Path(moved).write_bytes(raw("ham", 2))
-    os.utime(moved, (house.clock.now,) * 2)
-    house.clock.now += DAY
-    assert [one.status for one in house.run()] == [Status.LEFT]
-    assert rows(house) == 0
+    os.utime(moved, (inbox.clock.now,) * 2)
+    inbox.clock.now += DAY
+    assert [one.status for one in inbox.run()] == [Status.LEFT]
+    assert rows(inbox) == 0
 
 
-def test_another_version_tries_again(house, monkeypatch):
+def test_another_version_tries_again(inbox, monkeypatch):
     """Another version of the program or of the model judges the message again."""
-    house.deliver("kill")
-    serve(house)
-    house.judge.bundle = SimpleNamespace(label="words 2")
-    house.again()
-    assert serve(house)[1] == MOST_CRASHES
+    inbox.deliver("kill")
+    serve(inbox)
+    inbox.judge.bundle = SimpleNamespace(label="words 2")
+    inbox.again()
+    assert serve(inbox)[1] == MOST_CRASHES
     monkeypatch.setattr("spamlstm.filtering.crash_guard.__version__", "99")
-    house.again()
-    assert serve(house)[1] == MOST_CRASHES
+    inbox.again()
+    assert serve(inbox)[1] == MOST_CRASHES
 
 
-def test_a_clean_end_leaves_no_suspect(house):
+def test_a_clean_end_leaves_no_suspect(inbox):
     """A signal between two messages, an error, or a caller that stops early leaves nothing in progress."""
     for _ in range(9):
-        house.deliver("ham")
+        inbox.deliver("ham")
     stops = iter([False, False, True])
-    house.pipeline.process(house.pipeline.scan(house.root), stop=lambda: next(stops, True))
-    assert rows(house) == 0
+    inbox.pipeline.process(inbox.pipeline.scan(inbox.root), stop=lambda: next(stops, True))
+    assert rows(inbox) == 0
 
-    house.judge.others = lambda one: 1 / 0
+    inbox.judge.others = lambda one: 1 / 0
     with pytest.raises(ZeroDivisionError):
-        house.run()
-    assert rows(house) == 0
+        inbox.run()
+    assert rows(inbox) == 0
 
-    house.judge.others = lambda one: False
+    inbox.judge.others = lambda one: False
     for number in range(2):
-        house.deliver(
+        inbox.deliver(
             "ham" + "x" * 600_000, name=f"0{number}"
         )  # a run of two, so that the first batch ends in the second
     for _ in range(100):
-        house.deliver("ham")
-    following = house.pipeline.follow(house.pipeline.scan(house.root))
+        inbox.deliver("ham")
+    following = inbox.pipeline.follow(inbox.pipeline.scan(inbox.root))
     next(following)
-    assert rows(house) > 0
+    assert rows(inbox) > 0
     following.close()
-    assert rows(house) == 0
+    assert rows(inbox) == 0
 
 
-def test_a_clean_end_forgets_no_crash(house):
+def test_a_clean_end_forgets_no_crash(inbox):
     """A pass that is stopped before a suspect is judged leaves it a suspect."""
-    house.deliver("kill")
-    assert crashed(house, house.run)
-    house.pipeline.process(house.pipeline.scan(house.root), stop=lambda: True)
-    assert (rows(house), running(house)) == (1, 0)
-    assert crashed(house, house.run)
-    assert [one.failure for one in house.run()] == [WHY]
+    inbox.deliver("kill")
+    assert crashed(inbox, inbox.run)
+    inbox.pipeline.process(inbox.pipeline.scan(inbox.root), stop=lambda: True)
+    assert (rows(inbox), running(inbox)) == (1, 0)
+    assert crashed(inbox, inbox.run)
+    assert [one.failure for one in inbox.run()] == [WHY]
 
 
-def test_one_crash_is_no_proof(house):
+def test_one_crash_is_no_proof(inbox):
     """After one kill at ordinary mail, the message is judged at the next start, and nothing is remembered."""
-    house.deliver("ham")
+    inbox.deliver("ham")
     kills = iter([True])
-    house.judge.others = lambda one: next(kills, False)
-    assert crashed(house, house.run)
-    assert [one.status for one in house.run()] == [Status.LEFT]
-    assert rows(house) == 0
+    inbox.judge.others = lambda one: next(kills, False)
+    assert crashed(inbox, inbox.run)
+    assert [one.status for one in inbox.run()] == [Status.LEFT]
+    assert rows(inbox) == 0
 
 
 def test_a_restart_of_the_machine_is_no_crash(tmp_path):
     """If the machine has restarted, it may have lost power: the message is not charged with the crash."""
-    house = crashing_house(tmp_path)
-    item = Item(house.root, 1, 2, 3, 4)
+    inbox = crashing_inbox(tmp_path)
+    item = Item(inbox.root, 1, 2, 3, 4)
     for boot, crashes in ((50.0, 0), (49.0, 0), (60.0, 1)):
-        guard = CrashGuard(house.journal, clock=house.clock, since_boot=lambda: 50.0)
+        guard = CrashGuard(inbox.journal, clock=inbox.clock, since_boot=lambda: 50.0)
         guard._record([item])
-        CrashGuard(house.journal, clock=house.clock, since_boot=lambda boot=boot: boot - 0.5).recover()
+        CrashGuard(inbox.journal, clock=inbox.clock, since_boot=lambda boot=boot: boot - 0.5).recover()
         assert guard._crashes(item) == crashes
 
 
-def test_a_file_of_any_date(house):
+def test_a_file_of_any_date(inbox):
     """Inode and time may use 64 bits, as on XFS in the year 2400."""
-    item = Item(house.root, 1, (1 << 64) - 5, 3, 1 << 63)
-    guard = CrashGuard(house.journal, clock=house.clock)
+    item = Item(inbox.root, 1, (1 << 64) - 5, 3, 1 << 63)
+    guard = CrashGuard(inbox.journal, clock=inbox.clock)
     guard._record([item])
     guard.recover()
     assert guard._crashes(item) == 1
 
 
-def test_suspects_are_forgotten_with_the_journal(house):
+def test_suspects_are_forgotten_with_the_journal(inbox):
     """Suspects are forgotten after ninety days, like judgements."""
-    house.deliver("kill")
-    assert crashed(house, house.run)
-    os.rename(os.path.join(house.root, "new", "1.host"), os.path.join(house.root, "tmp", "1.host"))
-    house.clock.now += REMEMBERED - DAY
-    house.run()
-    assert rows(house) == 1
-    house.clock.now += 2 * DAY
-    house.run()
-    assert rows(house) == 0
+    inbox.deliver("kill")
+    assert crashed(inbox, inbox.run)
+    os.rename(os.path.join(inbox.root, "new", "1.host"), os.path.join(inbox.root, "tmp", "1.host"))
+    inbox.clock.now += REMEMBERED - DAY
+    inbox.run()
+    assert rows(inbox) == 1
+    inbox.clock.now += 2 * DAY
+    inbox.run()
+    assert rows(inbox) == 0
 
 
-def test_a_dry_run_knows_what_is_set_aside(house):
+def test_a_dry_run_knows_what_is_set_aside(inbox):
     """A dry run leaves suspects alone too, in its copy of the journal, while the daemon uses the original."""
-    house.deliver("kill")
-    house.deliver("ham", name="2")
-    serve(house)
-    house.deliver("ham", name="3")
-    copy = Journal.copy(house.state)
+    inbox.deliver("kill")
+    inbox.deliver("ham", name="2")
+    serve(inbox)
+    inbox.deliver("ham", name="3")
+    copy = Journal.copy(inbox.state)
     OPENED.append(copy)
-    config = Config(maildirs=(MaildirConfig(house.root, spam=()),))
-    dry = Pipeline(config=config, classifier=house.judge, journal=copy, counters=Counters(), clock=house.clock)
-    assert {one.candidate.name: one.status for one in dry.process(dry.scan(house.root))} == {
+    config = Config(maildirs=(MaildirConfig(inbox.root, spam=()),))
+    dry = Pipeline(config=config, classifier=inbox.judge, journal=copy, counters=Counters(), clock=inbox.clock)
+    assert {one.candidate.name: one.status for one in dry.process(dry.scan(inbox.root))} == {
         "1.host": Status.FAILED,
         "3": Status.LEFT,
     }
-    assert [one.status for one in house.run()] == [Status.LEFT]
+    assert [one.status for one in inbox.run()] == [Status.LEFT]
 
 
-def test_a_journal_that_cannot_be_written(house, monkeypatch):
+def test_a_journal_that_cannot_be_written(inbox, monkeypatch):
     """Then mail is judged without the guard, and messages that cannot be recorded fail as before."""
-    house.deliver("ham")
-    house.journal._connection.execute("PRAGMA query_only = 1")
-    assert [one.kind for one in house.run()] == ["journal"]
-    house.journal._connection.execute("PRAGMA query_only = 0")
-    house.clock.now += DAY
-    assert [one.status for one in house.run()] == [Status.LEFT]
+    inbox.deliver("ham")
+    inbox.journal._connection.execute("PRAGMA query_only = 1")
+    assert [one.kind for one in inbox.run()] == ["journal"]
+    inbox.journal._connection.execute("PRAGMA query_only = 0")
+    inbox.clock.now += DAY
+    assert [one.status for one in inbox.run()] == [Status.LEFT]
 
 
 def test_a_message_that_ends_the_process_when_it_is_learned(tmp_path, caplog):
     """After two crashes its label is given up; labels of other mail are learned."""
-    house = LearningHouse(make(tmp_path / "Maildir"), tmp_path / "state", {"spam": (), "unsure": ()}).watch()
+    inbox = LearningHouse(make(tmp_path / "Maildir"), tmp_path / "state", {"spam": (), "unsure": ()}).watch()
     mails = [raw("ham", number) for number in range(2)]
     for content in mails:
-        house.deliver(content=content)
-    house.run()
-    junk = house.folder(".Junk")
-    house.look()
+        inbox.deliver(content=content)
+    inbox.run()
+    junk = inbox.folder(".Junk")
+    inbox.look()
     for content in mails:
-        house.move(content, junk)
+        inbox.move(content, junk)
 
     def look():
-        said = house.label_stores.add_label
+        said = inbox.label_stores.add_label
 
         def say(maildir, content, label):
             if content == mails[0]:
-                crash(house)
+                crash(inbox)
             return said(maildir, content, label)
 
-        house.label_stores.add_label = say
-        house.look()
+        inbox.label_stores.add_label = say
+        inbox.look()
 
-    assert [crashed(house, look) for _ in range(3)] == [True, True, False]
-    assert (house.label_of(mails[0]), house.label_of(mails[1])) == (None, "spam")
+    assert [crashed(inbox, look) for _ in range(3)] == [True, True, False]
+    assert (inbox.label_of(mails[0]), inbox.label_of(mails[1])) == (None, "spam")
     assert "not-learned" in caplog.text
     caplog.clear()
     look()

@@ -6,7 +6,7 @@ import sqlite3
 
 import pytest
 from damage import FEW, cells, columns
-from house import OPENED, House
+from inbox import OPENED, Inbox
 
 from spamlstm.errors import DataError, UserError
 from spamlstm.filtering.inbox_index import name_hash
@@ -20,9 +20,9 @@ TABLES = {"maildirs": 4, "inbox_index": 4, "judgements": 11, "acts": 12, "in_pro
 
 
 @pytest.fixture
-def used(house, tmp_path):
+def used(inbox, tmp_path):
     """An inbox with spam that was filed, ham that was left, and an act that is open; its journal is closed."""
-    one = house()
+    one = inbox()
     one.deliver("spam")
     one.deliver("words")
     one.run()
@@ -40,7 +40,7 @@ def used(house, tmp_path):
 
 def restarted(one, state):
     """The same Maildir with the journal of another state folder."""
-    again = House(one.root, state, clock=one.clock)
+    again = Inbox(one.root, state, clock=one.clock)
     again.count = one.count
     return again
 
@@ -155,9 +155,9 @@ def test_what_is_whole_is_still_taken_back(used, tmp_path):
     assert [act.status for act in undone(one, dry=False) if not isinstance(act, UnreadableAct)] == [UndoStatus.UNDONE]
 
 
-def test_a_watch_that_began_under_a_wrong_clock(house):
+def test_a_watch_that_began_under_a_wrong_clock(inbox):
     """If the watch began under a clock that was ahead, mail in cur is judged once the clock is right."""
-    one = house(watched=False)
+    one = inbox(watched=False)
     right = one.clock.now
     one.clock.now += 4 * 365 * 86_400
     one.watch()

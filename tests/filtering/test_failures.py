@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from house import Clock, House, make, raw
+from inbox import Clock, Inbox, make, raw
 
 from spamlstm.filtering.backoff import FIRST_DELAY, LONGEST_DELAY, Backoff
 from spamlstm.filtering.failures import FailureKind, kind_of
@@ -45,7 +45,7 @@ def fill(disk, *, left):
 @root_only
 def test_a_full_disk(disk, tmp_path):
     """Without room for the tagged copy the message stays, and is tagged when there is room; ham is judged meanwhile."""
-    one = House(make(disk / "Maildir"), tmp_path / "state").watch()
+    one = Inbox(make(disk / "Maildir"), tmp_path / "state").watch()
     path = one.deliver(content=raw("spam " * 20_000))
     small = one.deliver("ham")
     fill(disk, left=8192)
@@ -66,7 +66,7 @@ def test_a_full_disk(disk, tmp_path):
 def test_no_room_for_the_junk_folder(disk, tmp_path):
     """The same if the folder cannot be made, as there are no inodes."""
     subprocess.run(["mount", "-o", "remount,nr_inodes=12", disk], check=True)
-    one = House(make(disk / "Maildir"), tmp_path / "state").watch()
+    one = Inbox(make(disk / "Maildir"), tmp_path / "state").watch()
     one.deliver()
     count = 0
     try:
@@ -87,7 +87,7 @@ def test_no_room_for_the_junk_folder(disk, tmp_path):
 @root_only
 def test_no_room_for_the_journal(disk, tmp_path):
     """An act that cannot be recorded is not carried out."""
-    one = House(make(tmp_path / "Maildir"), disk / "state").watch()
+    one = Inbox(make(tmp_path / "Maildir"), disk / "state").watch()
     for _ in range(300):
         one.deliver()
     fill(disk, left=0)
@@ -104,7 +104,7 @@ def test_no_room_for_the_journal(disk, tmp_path):
 
 @root_only
 def test_a_disk_that_is_read_only(disk, tmp_path):
-    one = House(make(disk / "Maildir"), tmp_path / "state").watch()
+    one = Inbox(make(disk / "Maildir"), tmp_path / "state").watch()
     path = one.deliver()
     before = Path(path).read_bytes()
     subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
@@ -117,9 +117,9 @@ def test_a_disk_that_is_read_only(disk, tmp_path):
 
 
 @root_only
-def test_another_file_system(disk, tmp_path, house):
+def test_another_file_system(disk, tmp_path, inbox):
     """A junk folder on another disk cannot be reached by a rename: that is reported, and nothing is copied."""
-    one = house(junk="Junk")
+    one = inbox(junk="Junk")
     shutil.copytree(make(tmp_path / "Empty"), disk / "Junk")
     Path(one.junk).mkdir()
     subprocess.run(["mount", "--bind", disk / "Junk", one.junk], check=True)
@@ -164,7 +164,7 @@ def test_a_folder_that_may_not_be_written(shared, part, spam):
     with as_nobody():
         from spamlstm.config import Action
 
-        one = House(make(shared / "Maildir"), shared / "state", {"spam": tuple(map(Action, spam))}).watch()
+        one = Inbox(make(shared / "Maildir"), shared / "state", {"spam": tuple(map(Action, spam))}).watch()
         path = one.deliver()
         before = Path(path).read_bytes()
         folder = Path(one.root, part)
@@ -181,7 +181,7 @@ def test_a_folder_that_may_not_be_written(shared, part, spam):
 
 def test_a_message_that_may_not_be_read(shared):
     with as_nobody():
-        one = House(make(shared / "Maildir"), shared / "state").watch()
+        one = Inbox(make(shared / "Maildir"), shared / "state").watch()
         os.chmod(one.deliver(), 0)
         one.deliver("ham")
         assert sorted(statuses(one.run())) == [Status.FAILED, Status.LEFT]
@@ -189,9 +189,9 @@ def test_a_message_that_may_not_be_read(shared):
         one.journal.close()
 
 
-def test_a_folder_that_vanishes(house):
+def test_a_folder_that_vanishes(inbox):
     """If a user removes the junk folder between two batches, it is made again."""
-    one = house()
+    one = inbox()
     one.deliver()
     one.run()
     shutil.rmtree(one.junk)
@@ -200,9 +200,9 @@ def test_a_folder_that_vanishes(house):
     assert len(one.names(one.junk)) == 1
 
 
-def test_a_part_that_vanished(house):
+def test_a_part_that_vanished(inbox):
     """A junk folder without its tmp is made whole."""
-    one = house()
+    one = inbox()
     one.deliver()
     one.run()
     Path(one.junk, "tmp").rmdir()
@@ -211,9 +211,9 @@ def test_a_part_that_vanished(house):
 
 
 @root_only
-def test_a_link_that_leads_away(house, tmp_path):
+def test_a_link_that_leads_away(inbox, tmp_path):
     """Root moves no mail along a link that a user made, who could so write where only root may."""
-    one = house()
+    one = inbox()
     make(tmp_path / "Elsewhere")
     Path(one.junk).symlink_to(tmp_path / "Elsewhere")
     one.deliver()
@@ -247,9 +247,9 @@ def test_retries_grow():
 
 
 @pytest.mark.parametrize("years", [10, -10])
-def test_a_wrong_clock_keeps_no_message_waiting(house, years):
+def test_a_wrong_clock_keeps_no_message_waiting(inbox, years):
     """A message that failed is tried again after its delay by the monotonic clock."""
-    one = house()
+    one = inbox()
     one.monotonic = Clock()
     one.again()
     Path(one.root, ".Junk").mkdir()

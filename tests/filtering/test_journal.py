@@ -6,7 +6,7 @@ import stat
 from dataclasses import replace
 
 import pytest
-from house import judgement
+from inbox import judgement
 
 from spamlstm.config import Action
 from spamlstm.errors import DataError

@@ -3,7 +3,7 @@
 import tracemalloc
 
 import pytest
-from house import House, make
+from inbox import Inbox, make
 from learning_house import LearningHouse
 from tiny_bundle import make as make_bundle
 
@@ -60,34 +60,34 @@ def classifier(tmp_path_factory):
 )
 def test_large_mail_that_waits(tmp_path, classifier, size, count, most):
     """However many large messages wait to be tagged, memory is bounded by a batch, or by one message."""
-    house = House(
+    inbox = Inbox(
         make(tmp_path / "Maildir"),
         tmp_path / "state",
         {"ham": (Action.TAG,), "unsure": (Action.TAG,)},
         judge=classifier,
     ).watch()
-    house.deliver(content=large(count, 1000))
-    house.run()  # loads what is loaded with the first message
+    inbox.deliver(content=large(count, 1000))
+    inbox.run()  # loads what is loaded with the first message
     for number in range(count):
-        house.deliver(content=large(number, size))
-    used, outcomes = peak(house.run)
+        inbox.deliver(content=large(number, size))
+    used, outcomes = peak(inbox.run)
     assert [one.status for one in outcomes] == [Status.DONE] * count
     assert used < most
 
 
 def test_large_mail_that_is_moved(tmp_path):
     """Large messages that a user moves together are in memory one at a time; all are learned."""
-    house = LearningHouse(make(tmp_path / "Maildir"), tmp_path / "state", {"spam": (), "unsure": ()}).watch()
+    inbox = LearningHouse(make(tmp_path / "Maildir"), tmp_path / "state", {"spam": (), "unsure": ()}).watch()
     mails = [large(number, 3 * MB if number else 1000) for number in range(13)]
     for content in mails:
-        house.deliver("ham", content=content)
-    house.run()
-    junk = house.folder(".Junk")
-    house.look()
-    house.move(mails[0], junk)
-    house.look()  # the store and the layer, which is 14 MB
+        inbox.deliver("ham", content=content)
+    inbox.run()
+    junk = inbox.folder(".Junk")
+    inbox.look()
+    inbox.move(mails[0], junk)
+    inbox.look()  # the store and the layer, which is 14 MB
     for content in mails[1:]:
-        house.move(content, junk)
-    used, _ = peak(house.look)
-    assert set(house.labels()) == set(map(content_id, mails))
+        inbox.move(content, junk)
+    used, _ = peak(inbox.look)
+    assert set(inbox.labels()) == set(map(content_id, mails))
     assert used < 6 * 3 * MB

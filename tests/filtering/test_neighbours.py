@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
-from house import House, make, raw
+from inbox import Inbox, make, raw
 from interruption import Interruption
 
 from spamlstm.config import Action
@@ -30,8 +30,8 @@ class Ann:
     def __init__(self, tmp_path, monkeypatch, spam):
         for one in (tmp_path, *tmp_path.parents[:2]):
             one.chmod(0o755)
-        self.house = House(make(tmp_path / "ann"), tmp_path / "state", {"spam": spam})
-        self.root = Path(self.house.root)
+        self.inbox = Inbox(make(tmp_path / "ann"), tmp_path / "state", {"spam": spam})
+        self.root = Path(self.inbox.root)
         self.bob = Path(make(tmp_path / "bob"))
         self.secret = tmp_path / "secret"
         make(self.secret)
@@ -41,7 +41,7 @@ class Ann:
                 (folder / part / "passwd").write_text("root")
         give(self.root, ANN)
         give(self.bob, BOB)
-        self.house.watch()
+        self.inbox.watch()
         self.before = self.others()
 
     def others(self):
@@ -57,7 +57,7 @@ class Ann:
         return found
 
     def deliver(self, name="1.host"):
-        path = self.house.deliver(name=name)
+        path = self.inbox.deliver(name=name)
         os.chown(path, ANN, ANN)
         return Path(path).read_bytes()
 
@@ -87,7 +87,7 @@ def test_a_link_in_place_of_a_folder(ann, victim, name):
     if name != "new":
         one.deliver()
 
-    outcomes = one.house.run()
+    outcomes = one.inbox.run()
 
     assert one.others() == one.before
     if name not in ("new", "cur", "INBOX"):
@@ -119,17 +119,17 @@ def test_a_link_that_comes_at_any_moment(ann, victim, name, spam):
     for number in range(200):
         delivered = one.deliver()
         with Interruption(number, swap) as interruption:
-            one.house.run()
+            one.inbox.run()
         if interruption.happened:
             path.unlink()
             away.rename(path)
         assert one.others() == one.before
-        found = one.house.contents() + one.house.contents(one.house.junk)
+        found = one.inbox.contents() + one.inbox.contents(one.inbox.junk)
         assert list(map(untag, found)) == [untag(delivered)]
-        one.house.clock.now += 1000
-        one.house.run()
-        for folder in (one.house.root, one.house.junk):
-            for part, message in one.house.names(folder):
+        one.inbox.clock.now += 1000
+        one.inbox.run()
+        for folder in (one.inbox.root, one.inbox.junk):
+            for part, message in one.inbox.names(folder):
                 os.unlink(os.path.join(folder, part, message))  # noqa: PTH108
         if not interruption.happened:
             break
@@ -143,7 +143,7 @@ def test_a_maildir_that_is_a_link_to_anothers(ann):
     one.root.symlink_to(one.bob)
     os.lchown(one.root, ANN, ANN)
 
-    assert one.house.run() == []
+    assert one.inbox.run() == []
     assert one.others() == one.before
 
 
@@ -151,10 +151,10 @@ def test_root_files_the_mail_of_users(ann):
     """Files and folders that root makes in a user's Maildir belong to the user."""
     one = ann()
     delivered = one.deliver()
-    (outcome,) = one.house.run()
+    (outcome,) = one.inbox.run()
 
     assert outcome.status is Status.DONE
-    assert [untag(found) for found in one.house.contents(one.house.junk)] == [untag(delivered)]
+    assert [untag(found) for found in one.inbox.contents(one.inbox.junk)] == [untag(delivered)]
     for above, folders, files in os.walk(one.root):
         for name in (*folders, *files):
             assert os.stat(os.path.join(above, name)).st_uid == ANN

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import on_disk
 import pytest
-from house import DATE, WordJudge, judgement, raw
+from inbox import DATE, WordJudge, judgement, raw
 from interruption import CrashError, Interruption, crash
 
 from spamlstm import __version__
@@ -32,9 +32,9 @@ def statuses(outcomes):
     return [outcome.status for outcome in outcomes]
 
 
-def test_the_defaults(house):
+def test_the_defaults(inbox):
     """Spam is tagged and filed, unsure is tagged, ham is left untouched."""
-    one = house()
+    one = inbox()
     contents = [Path(one.deliver(body)).read_bytes() for body in ("spam", "unsure", "ham")]
 
     outcomes = one.run()
@@ -49,9 +49,9 @@ def test_the_defaults(house):
     assert one.run() == []
 
 
-def test_a_filed_message(house):
+def test_a_filed_message(inbox):
     """The junk folder is made as mail servers make it; the sizes are true; date and mode are those of the message."""
-    one = house()
+    one = inbox()
     one.deliver(name="1.host,S=9,W=9,U=7")
     one.run()
 
@@ -65,9 +65,9 @@ def test_a_filed_message(house):
     assert Path(one.junk, "maildirfolder").exists()
 
 
-def test_what_a_reader_had_keeps_its_bytes(house):
+def test_what_a_reader_had_keeps_its_bytes(inbox):
     """In cur a message is filed by a rename, with its flags, and never tagged: readers remember its size."""
-    one = house(catch_up="all")
+    one = inbox(catch_up="all")
     Path(one.root, "dovecot-keywords").write_text("0 work\n1 home\n")
     on_disk.create_folder(one.root, one.junk)
     Path(one.junk, "dovecot-keywords").write_text("3 home\n")
@@ -88,9 +88,9 @@ def test_what_a_reader_had_keeps_its_bytes(house):
         ((TAG, KEYWORD), "cur", None, (TAG, KEYWORD)),
     ],
 )
-def test_a_keyword(house, actions, where, name, done):
+def test_a_keyword(inbox, actions, where, name, done):
     """Only cur has flags, so the message goes there; a keyword alone keeps the base name."""
-    one = house(spam=actions)
+    one = inbox(spam=actions)
     Path(one.root, "dovecot-keywords").write_text("2 $Junk\n")
     one.deliver(name="1.host")
 
@@ -101,17 +101,17 @@ def test_a_keyword(house, actions, where, name, done):
     assert one.run() == []
 
 
-def test_no_keyword_without_a_letter(house):
+def test_no_keyword_without_a_letter(inbox):
     """Dovecot's list of keywords is never written to."""
-    one = house(spam=(KEYWORD,))
+    one = inbox(spam=(KEYWORD,))
     one.deliver()
     assert statuses(one.run()) == [Status.LEFT]
     assert not Path(one.root, "dovecot-keywords").exists()
 
 
-def test_a_dry_run_only_says(house):
+def test_a_dry_run_only_says(inbox):
     """Nothing is moved or made, and a message is reported once."""
-    one = house(dry_run=True)
+    one = inbox(dry_run=True)
     path = one.deliver()
 
     (outcome,) = one.run()
@@ -124,9 +124,9 @@ def test_a_dry_run_only_says(house):
 
 
 @pytest.mark.parametrize("how", ["rename", "copy"])
-def test_what_a_user_moves_back_stays(house, how):
+def test_what_a_user_moves_back_stays(inbox, how):
     """Moved back by whatever means, and tagged, a message is known by its content."""
-    one = house()
+    one = inbox()
     one.deliver()
     one.run()
     ((part, text),) = one.names(one.junk)
@@ -144,9 +144,9 @@ def test_what_a_user_moves_back_stays(house, how):
     assert one.run() == []
 
 
-def test_the_same_content_twice_at_once(house):
+def test_the_same_content_twice_at_once(inbox):
     """One of the two is judged, the other is taken for its copy; neither is lost."""
-    one = house()
+    one = inbox()
     for name in ("a", "b"):
         one.deliver(name=name, content=raw("spam"))
 
@@ -156,9 +156,9 @@ def test_the_same_content_twice_at_once(house):
     assert (len(one.names()), len(one.names(one.junk))) == (1, 1)
 
 
-def test_what_cannot_be_judged_stays(house):
+def test_what_cannot_be_judged_stays(inbox):
     """A message that cannot be judged stays, and does not stop the next."""
-    one = house()
+    one = inbox()
     path = one.deliver("broken")
     one.deliver("spam")
 
@@ -167,9 +167,9 @@ def test_what_cannot_be_judged_stays(house):
     assert one.counters.failed == {"unreadable": 1}
 
 
-def test_what_is_no_mail_stays(house):
+def test_what_is_no_mail_stays(inbox):
     """A file that is no mail gets no headers, although it is unsure."""
-    one = house()
+    one = inbox()
     one.judge.judge_many = lambda mails, **how: (
         replace_reason(judged, "not-mail") for judged in WordJudge().judge_many(mails, **how)
     )
@@ -183,9 +183,9 @@ def replace_reason(judged, reason):
     return replace(judged, judgement=replace(judged.judgement, reason=reason))
 
 
-def test_too_large_to_read(house, monkeypatch):
+def test_too_large_to_read(inbox, monkeypatch):
     """A file that would fill the memory is not read."""
-    one = house()
+    one = inbox()
     path = one.deliver()
     os.truncate(path, (64 << 20) + 1)
 
@@ -193,9 +193,9 @@ def test_too_large_to_read(house, monkeypatch):
     assert one.judge.asked == 0
 
 
-def test_gone_before_it_was_read(house):
+def test_gone_before_it_was_read(inbox):
     """A message that a reader took to cur meanwhile is found there by the next scan, even if that asks for new only."""
-    one = house()
+    one = inbox()
     kept, removed = one.deliver("spam", name="a"), one.deliver("spam", name="b")
     candidates = one.pipeline.scan(one.root)
     os.rename(kept, os.path.join(one.root, "cur", "a:2,"))
@@ -205,9 +205,9 @@ def test_gone_before_it_was_read(house):
     assert statuses(one.run(parts=("new",))) == [Status.DONE]
 
 
-def test_stop(house):
+def test_stop(inbox):
     """`stop` is asked between batches; messages that were not reached come with the next scan."""
-    one = house()
+    one = inbox()
     for _ in range(150):
         one.deliver("ham")
     candidates = one.pipeline.scan(one.root)
@@ -218,9 +218,9 @@ def test_stop(house):
     assert len(one.pipeline.scan(one.root)) == 150 - 64
 
 
-def test_each_outcome_when_it_has_come_about(house):
+def test_each_outcome_when_it_has_come_about(inbox):
     """`follow` yields the first outcomes while the last messages are not judged yet."""
-    one = house()
+    one = inbox()
     for _ in range(150):
         one.deliver("ham")
 
@@ -231,26 +231,26 @@ def test_each_outcome_when_it_has_come_about(house):
     assert len(list(following)) == 149
 
 
-def test_another_configuration(house):
+def test_another_configuration(inbox):
     """Another configuration counts from the next call of process."""
-    one = house()
+    one = inbox()
     config = Config(maildirs=(MaildirConfig(one.root, spam=()),))
     one.pipeline.reconfigure(config=config, classifier=one.judge)
     one.deliver()
     assert statuses(one.run()) == [Status.LEFT]
 
 
-def test_a_maildir_that_is_not_configured_any_more(house):
-    one = house()
+def test_a_maildir_that_is_not_configured_any_more(inbox):
+    one = inbox()
     one.deliver()
     one.pipeline.reconfigure(config=Config(), classifier=one.judge)
     assert statuses(one.run()) == [Status.LEFT]
     assert one.names(one.junk) == []
 
 
-def test_the_log_tells_no_secrets(house, caplog):
+def test_the_log_tells_no_secrets(inbox, caplog):
     """The log has ids, folders, scores and reasons, and nothing from the message itself."""
-    one = house()
+    one = inbox()
     one.deliver(content=b"From: secret@x.org\nSubject: secret\n\nsecret spam\n")
     one.deliver(content=b"From: secret@x.org\nSubject: secret\n\nsecret broken\n")
     with caplog.at_level(logging.DEBUG, "spamlstm"):
@@ -263,18 +263,18 @@ def test_the_log_tells_no_secrets(house, caplog):
     assert "verdict=spam" in done.getMessage()
 
 
-def test_a_name_cannot_forge_a_line_of_the_log(house, caplog):
+def test_a_name_cannot_forge_a_line_of_the_log(inbox, caplog):
     """A local user can choose any file name."""
-    one = house()
+    one = inbox()
     one.deliver("ham", name='1\ndone verdict=ham maildir="x')
     with caplog.at_level(logging.INFO, "spamlstm"):
         one.run()
     assert all("\n" not in record.getMessage() for record in caplog.records)
 
 
-def test_counters(house):
+def test_counters(inbox):
     """Counters can be sent as JSON; the latency counts from the delivery, whatever date the message has."""
-    one = house()
+    one = inbox()
     path = one.deliver()
     one.clock.now = os.stat(path).st_ctime + 0.03
     one.run()
@@ -284,9 +284,9 @@ def test_counters(house):
     assert one.counters.latency.quantile(0.5) == 0.05
 
 
-def test_an_unexpected_error_is_one_messages_own(house, monkeypatch):
+def test_an_unexpected_error_is_one_messages_own(inbox, monkeypatch):
     """Contract 9: a bug leaves that message as it is, and the next is judged."""
-    one = house(spam=(TAG,))
+    one = inbox(spam=(TAG,))
     one.deliver("spam")
     one.deliver("ham")
     monkeypatch.setattr("spamlstm.filtering.plan.tag", None)
@@ -295,9 +295,9 @@ def test_an_unexpected_error_is_one_messages_own(house, monkeypatch):
     assert one.counters.failed == {"bug": 1}
 
 
-def test_the_order_on_disk(house, monkeypatch):
+def test_the_order_on_disk(inbox, monkeypatch):
     """The intent is on disk before the Maildir changes, and the fresh message before the old one is removed."""
-    one = house()
+    one = inbox()
     one.deliver()
     calls = []
     for name in ("fsync", "rename", "unlink"):
@@ -316,9 +316,9 @@ def test_the_order_on_disk(house, monkeypatch):
     assert calls == [*before, "durable True", "fsync", "rename", "fsync", "unlink", "fsync", "durable False"]
 
 
-def test_an_act_that_cannot_be_settled(house):
+def test_an_act_that_cannot_be_settled(inbox):
     """If the Maildir is not there at the restart, the act stays open, and is settled when the Maildir is back."""
-    one = house(spam=(TAG,))
+    one = inbox(spam=(TAG,))
     left_open = 0
     for number in range(100):
         before = Path(one.deliver()).read_bytes()
@@ -340,9 +340,9 @@ def test_an_act_that_cannot_be_settled(house):
     assert left_open > 5
 
 
-def test_a_maildir_that_is_renamed_in_mid_act(house):
+def test_a_maildir_that_is_renamed_in_mid_act(inbox):
     """Renamed before any call: the act is done in the directory that was opened, whatever its name is by then."""
-    one = house(spam=(TAG,))
+    one = inbox(spam=(TAG,))
     for number in range(100):
         before = Path(one.deliver()).read_bytes()
         candidates = one.pipeline.scan(one.root)
@@ -362,13 +362,13 @@ def test_a_maildir_that_is_renamed_in_mid_act(house):
 @pytest.mark.model
 def test_with_the_shipped_model(tmp_path, root):
     """With the shipped model, the test string that every filter calls spam is filed, and a short letter is not."""
-    from house import House, make
+    from inbox import Inbox, make
 
     from spamlstm.model.classifier import Classifier
     from spamlstm.model.reading import GTUBE
 
     classifier = Classifier.open(root / "models/default")
-    one = House(make(tmp_path / "Maildir"), tmp_path / "state", judge=classifier).watch()
+    one = Inbox(make(tmp_path / "Maildir"), tmp_path / "state", judge=classifier).watch()
     one.deliver(GTUBE)
     one.deliver("Dear Bob, the minutes of our meeting of Thursday are attached. Kind regards, Ann")
 

@@ -4,7 +4,7 @@ import contextlib
 from pathlib import Path
 
 import pytest
-from house import make
+from inbox import make
 from tiny_bundle import SPAM, UNSURE
 from tiny_bundle import make as make_bundle
 

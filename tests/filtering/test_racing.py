@@ -5,15 +5,15 @@ import time
 from pathlib import Path
 
 import racing
-from house import House, make, raw
+from inbox import Inbox, make, raw
 
 from spamlstm.filtering.outcome import Status
 from spamlstm.maildir.headers import untag
 
 
-def race(path: Path, count: int) -> tuple[House, dict[str, int], int]:
+def race(path: Path, count: int) -> tuple[Inbox, dict[str, int], int]:
     """Deliver and judge messages beside a reader; returns the inbox, the outcomes and how often the reader renamed."""
-    one = House(make(path / "Maildir"), path / "state", clock=time.time).watch()
+    one = Inbox(make(path / "Maildir"), path / "state", clock=time.time).watch()
     reader = racing.start(one.root)
     outcomes: dict[str, int] = {}
     try:
@@ -32,14 +32,14 @@ def race(path: Path, count: int) -> tuple[House, dict[str, int], int]:
     return one, outcomes, changes
 
 
-def _count(one: House, outcomes: dict[str, int]) -> int:
+def _count(one: Inbox, outcomes: dict[str, int]) -> int:
     done = one.run()
     for outcome in done:
         outcomes[outcome.status] = outcomes.get(outcome.status, 0) + 1
     return len(done)
 
 
-def wrong(one: House, count: int) -> list[str]:
+def wrong(one: Inbox, count: int) -> list[str]:
     """List what is wrong."""
     found = sorted(untag(content) for folder in (one.root, one.junk) for content in one.contents(folder))
     wanted = sorted(raw("spam" if number % 2 else "ham", number) for number in range(1, count + 1))

@@ -28,9 +28,9 @@ def bases(candidates):
     ("catch_up", "judged"),
     [(CatchUp.NEW, []), (CatchUp.UNSEEN, ["new", "unread"]), (CatchUp.ALL, ["new", "read", "unread"])],
 )
-def test_what_lay_there_before(house, catch_up, judged):
+def test_what_lay_there_before(inbox, catch_up, judged):
     """Mail that was there before is judged only if the configuration asks for it; mail that comes later always is."""
-    one = house(watched=False, catch_up=catch_up)
+    one = inbox(watched=False, catch_up=catch_up)
     one.deliver(name="new")
     one.deliver(part="cur", name="unread:2,F")
     one.deliver(part="cur", name="read:2,S")
@@ -41,9 +41,9 @@ def test_what_lay_there_before(house, catch_up, judged):
     assert bases(one.pipeline.scan(one.root)) == ["later"]
 
 
-def test_what_came_while_stopped(house):
+def test_what_came_while_stopped(inbox):
     """Mail that came while it was stopped is judged after the restart, in cur too; older mail is not."""
-    one = house(watched=False)
+    one = inbox(watched=False)
     one.deliver("ham", part="cur", name="old:2,S")
     one.watch().journal.close()
     one.deliver("ham", name="a")
@@ -53,9 +53,9 @@ def test_what_came_while_stopped(house):
     assert bases(one.pipeline.scan(one.root)) == ["a", "b"]
 
 
-def test_old_mail_that_a_user_moves_in(house):
+def test_old_mail_that_a_user_moves_in(inbox):
     """Mail in cur from before the watch began was put there by its user and is left alone; in new it is judged."""
-    one = house()
+    one = inbox()
     for part, name in (("cur", "a:2,S"), ("new", "b")):
         os.utime(one.deliver("spam", part=part, name=name), (1e9, 1e9))
     assert sorted(outcome.status for outcome in one.run()) == ["done", "old"]
@@ -63,9 +63,9 @@ def test_old_mail_that_a_user_moves_in(house):
     assert one.run() == []
 
 
-def test_a_second_look_does_nothing(house):
+def test_a_second_look_does_nothing(inbox):
     """No message is judged again after a change of flags, a move from new to cur, or a restart."""
-    one = house(ham=())
+    one = inbox(ham=())
     path = one.deliver("ham", name="a,S=9")
     one.run()
     os.rename(path, os.path.join(one.root, "cur", "a,S=9:2,FS"))
@@ -75,9 +75,9 @@ def test_a_second_look_does_nothing(house):
     assert one.judge.asked == 1
 
 
-def test_a_name_that_is_used_again(house):
+def test_a_name_that_is_used_again(inbox):
     """Procmail reuses names: another file of the same name is another message."""
-    one = house()
+    one = inbox()
     first = one.deliver("ham", name="a")
     one.run()
     os.rename(first, os.path.join(one.root, "keeps-its-inode"))
@@ -87,9 +87,9 @@ def test_a_name_that_is_used_again(house):
     assert one.run() == []
 
 
-def test_a_restored_backup(house):
+def test_a_restored_backup(inbox):
     """All files have other inodes then: judged mail is known by its content, mail from before the watch by its name."""
-    one = house(watched=False)
+    one = inbox(watched=False)
     one.deliver("spam", part="cur", name="archive:2,S")
     one.watch()
     one.deliver("ham", name="a")
@@ -104,9 +104,9 @@ def test_a_restored_backup(house):
     assert one.run() == []
 
 
-def test_nothing_changed_costs_two_calls(house, monkeypatch):
+def test_nothing_changed_costs_two_calls(inbox, monkeypatch):
     """Two calls of stat for an inbox that was at rest for a while, and no listing."""
-    one = house()
+    one = inbox()
     one.deliver("ham")
     one.run()
     one.clock.now = os.stat(os.path.join(one.root, "new")).st_mtime + 10  # noqa: PTH116
@@ -120,9 +120,9 @@ def test_nothing_changed_costs_two_calls(house, monkeypatch):
     assert calls == [os.path.join(one.root, part) for part in ("new", "cur")]
 
 
-def test_a_change_within_one_tick(house):
+def test_a_change_within_one_tick(inbox):
     """A folder that changed just now is read again: two deliveries may share one mtime."""
-    one = house()
+    one = inbox()
     new = os.path.join(one.root, "new")
     one.deliver("ham")
     one.clock.now = os.stat(new).st_mtime + 0.001  # noqa: PTH116
@@ -135,9 +135,9 @@ def test_a_change_within_one_tick(house):
 
 
 @pytest.mark.parametrize("years", [1, 20])
-def test_a_folder_from_the_future(house, monkeypatch, years):
+def test_a_folder_from_the_future(inbox, monkeypatch, years):
     """Under a clock that was set back, not every scan reads the inbox, and new mail is found."""
-    one = house()
+    one = inbox()
     one.clock.now = os.stat(one.root).st_mtime - years * 365 * 86_400  # noqa: PTH116
     one.deliver("ham")
     one.run()
@@ -151,16 +151,16 @@ def test_a_folder_from_the_future(house, monkeypatch, years):
     assert [outcome.judgement.verdict for outcome in one.run()] == ["spam"]
 
 
-def test_a_folder_of_a_server_whose_clock_is_a_little_ahead(house):
+def test_a_folder_of_a_server_whose_clock_is_a_little_ahead(inbox):
     """Two changes may share such an mtime."""
     now = 1_700_000_000.0
     for ahead, settled in ((-3, True), (-1, False), (0, False), (60, False), (3600, False), (90_000, True)):
         assert scan.is_settled(int((now + ahead) * 1e9), now=now) is settled
 
 
-def test_what_failed_comes_back(house):
+def test_what_failed_comes_back(inbox):
     """A message that failed comes back later, though nothing changed in the folder."""
-    one = house()
+    one = inbox()
     one.deliver("broken")
     one.clock.now = os.stat(os.path.join(one.root, "new")).st_mtime + 10  # noqa: PTH116
     assert [outcome.status for outcome in one.run()] == ["failed"]
@@ -171,9 +171,9 @@ def test_what_failed_comes_back(house):
     assert one.run() == []
 
 
-def test_a_message_in_both(house):
+def test_a_message_in_both(inbox):
     """A message that a reader takes to cur between the two listings is found once, under its later name."""
-    one = house()
+    one = inbox()
     path = one.deliver("ham", name="a")
     one.deliver("ham", part="cur", name="z:2,")
 
@@ -186,18 +186,18 @@ def test_a_message_in_both(house):
     assert [(candidate.part, candidate.name) for candidate in found] == [("cur", "a:2,"), ("cur", "z:2,")]
 
 
-def test_only_new(house):
+def test_only_new(inbox):
     """An event in new does not make the scan read a large cur."""
-    one = house()
+    one = inbox()
     one.deliver("ham", name="a")
     one.deliver("ham", part="cur", name="b:2,")
 
     assert bases(one.pipeline.scan(one.root, parts=("new",))) == ["a"]
 
 
-def test_a_vanished_maildir(house):
+def test_a_vanished_maildir(inbox):
     """A Maildir that is missing is reported and counted; when it is back, work goes on."""
-    one = house()
+    one = inbox()
     os.rename(one.root, one.root + ".away")
     assert one.run() == []
     assert one.counters.failed == {"vanished": 1}
@@ -206,9 +206,9 @@ def test_a_vanished_maildir(house):
     assert [outcome.status for outcome in one.run()] == ["left"]
 
 
-def test_names_that_left_are_forgotten(house):
+def test_names_that_left_are_forgotten(inbox):
     """The index forgets names a day after they left the inbox, and keeps those that are there."""
-    one = house()
+    one = inbox()
     gone = one.deliver("ham", name="gone")
     one.deliver("ham", name="stays")
     one.run()
@@ -219,9 +219,9 @@ def test_names_that_left_are_forgotten(house):
     assert one.journal.index.missing(one.root, {"gone": 0, "stays": 0}, now=one.clock.now) == {"gone"}
 
 
-def test_links_and_hidden_names(house):
+def test_links_and_hidden_names(inbox):
     """Links and names that begin with a dot are not messages."""
-    one = house()
+    one = inbox()
     one.deliver("ham", name=".hidden")
     Path(one.root, "new", "link").symlink_to("/etc/passwd")
     assert one.pipeline.scan(one.root) == []
@@ -251,18 +251,18 @@ def test_missing_is_the_difference(names):
     assert missing == set(names) - set(names[::2]) - set(names[1::4])
 
 
-def test_listed_is_in_order(house):
+def test_listed_is_in_order(inbox):
     """Mail is judged in the order of its names, mostly that of its delivery."""
-    one = house()
+    one = inbox()
     for name in ("3", "1", "2"):
         one.deliver("ham", name=name)
     listed = scan.list_candidates(on_disk.opened(one.root).mailbox, "new")
     assert [Name.parse(candidate.name).base for candidate in listed] == ["1", "2", "3"]
 
 
-def test_two_files_of_one_base(house):
+def test_two_files_of_one_base(inbox):
     """Files whose names differ in their comma fields only are judged, each once."""
-    one = house(spam=())
+    one = inbox(spam=())
     for name in ("a,1", "a,2"):
         one.deliver("spam", name=name)
     assert [outcome.status for outcome in one.run()] == ["left", "left"]
@@ -272,9 +272,9 @@ def test_two_files_of_one_base(house):
     assert one.run() == []
 
 
-def test_one_base_in_new_and_in_cur(house):
+def test_one_base_in_new_and_in_cur(inbox):
     """Two files with one base name, in new and in cur, are two messages."""
-    one = house(spam=())
+    one = inbox(spam=())
     one.deliver("spam", name="a,S=10")
     one.deliver("spam", name="a,S=11:2,S", part="cur")
     assert [outcome.status for outcome in one.run()] == ["left", "left"]
@@ -282,18 +282,18 @@ def test_one_base_in_new_and_in_cur(house):
     assert {outcome.status for outcome in one.run()} <= {"known"}
 
 
-def test_a_name_that_is_full(house):
+def test_a_name_that_is_full(inbox):
     """A message whose name fields fill 255 bytes is tagged and filed, without the fields."""
-    one = house()
+    one = inbox()
     one.deliver("spam", name="8," + "A" * 253)
     one.deliver("unsure", name="9," + "B" * 253)
     assert [outcome.status for outcome in one.run()] == ["done", "done"]
     assert len(one.names(one.junk)) == len(one.names()) == 1
 
 
-def test_a_link_that_a_server_left(house, monkeypatch):
+def test_a_link_that_a_server_left(inbox, monkeypatch):
     """If a server left a link in the tmp of another folder for good, one visit waits half a second in all."""
-    one = house()
+    one = inbox()
     slept = []
     monkeypatch.setattr("spamlstm.maildir.message_file.time.sleep", slept.append)
     on_disk.create_folder(one.root, os.path.join(one.root, ".Archive"))
@@ -304,9 +304,9 @@ def test_a_link_that_a_server_left(house, monkeypatch):
     assert 0.4 < sum(slept) < 0.6
 
 
-def test_a_copy_in_another_folder_is_left_to_its_user(house):
+def test_a_copy_in_another_folder_is_left_to_its_user(inbox):
     """A message that its user has linked to another folder meanwhile is not judged."""
-    one = house()
+    one = inbox()
     on_disk.create_folder(one.root, os.path.join(one.root, ".Archive"))
     os.link(one.deliver("spam"), os.path.join(one.root, ".Archive", "cur", "1:2,S"))
     assert [outcome.status for outcome in one.run()] == ["known"]
@@ -318,9 +318,9 @@ def test_the_base_of_a_candidate(name):
     assert Candidate("/m", "cur", name).base == Name.parse(name).base
 
 
-def test_dates_that_no_database_holds(house):
+def test_dates_that_no_database_holds(inbox):
     """A message and a folder may have any date that the file system takes: they are judged, and nothing fails."""
-    one = house()
+    one = inbox()
     far = 20_000_000_000 * 10**9
     os.utime(one.deliver("spam"), ns=(far, far))
     os.utime(os.path.join(one.root, "new"), ns=(far, far))

@@ -30,9 +30,9 @@ def path_of(one, folder):
 
 @pytest.mark.parametrize("actions", [(TAG,), (FILE,), (KEYWORD,), (TAG, FILE), (TAG, KEYWORD), (TAG, KEYWORD, FILE)])
 @pytest.mark.parametrize("read", [False, True])
-def test_there_and_back(house, actions, read):
+def test_there_and_back(inbox, actions, read):
     """Whatever the actions were, the message is back in the inbox with its bytes, and with the flags since then."""
-    one = house(spam=actions)
+    one = inbox(spam=actions)
     on_disk.create_folder(one.root, one.junk)
     Path(one.root, "dovecot-keywords").write_text("0 $Junk\n1 work\n")
     Path(one.junk, "dovecot-keywords").write_text("0 work\n1 $Junk\n")
@@ -60,9 +60,9 @@ def test_there_and_back(house, actions, read):
     assert one.run() == []
 
 
-def test_what_a_user_moved_is_his(house):
+def test_what_a_user_moved_is_his(inbox):
     """A message that its user moved to another folder or removed is left alone, and that is reported each time."""
-    one = house()
+    one = inbox()
     archive = os.path.join(one.root, ".Archive")
     on_disk.create_folder(one.root, archive)
     one.deliver()
@@ -76,9 +76,9 @@ def test_what_a_user_moved_is_his(house):
     assert (one.names(), len(one.names(archive))) == ([], 1)
 
 
-def test_since(house):
+def test_since(inbox):
     """Undo goes back no further than asked, and changes nothing in a dry run."""
-    one = house()
+    one = inbox()
     for _ in range(3):
         one.deliver()
         one.run()
@@ -91,8 +91,8 @@ def test_since(house):
     assert (len(one.names(one.junk)), len(one.names())) == (1, 2)
 
 
-def test_more_than_a_batch(house):
-    one = house()
+def test_more_than_a_batch(inbox):
+    one = inbox()
     for _ in range(150):
         one.deliver()
     one.run()
@@ -100,9 +100,9 @@ def test_more_than_a_batch(house):
     assert (len(one.names(one.junk)), len(one.names())) == (0, 150)
 
 
-def test_a_place_that_is_gone(house):
+def test_a_place_that_is_gone(inbox):
     """A message that cannot go back to its folder stays where we put it."""
-    one = house(spam=(FILE,))
+    one = inbox(spam=(FILE,))
     one.deliver()
     one.run()
     filed = Path(path_of(one, one.junk)).read_bytes()
@@ -114,9 +114,9 @@ def test_a_place_that_is_gone(house):
     assert take_back(one) == [UndoStatus.UNDONE]
 
 
-def test_a_maildir_that_is_refused(house):
+def test_a_maildir_that_is_refused(inbox):
     """If one Maildir is refused, its messages stay where they are, and those of the others are taken back."""
-    one = house()
+    one = inbox()
     for _ in range(2):
         one.deliver()
         one.run()
@@ -136,9 +136,9 @@ def test_a_maildir_that_is_refused(house):
     assert (len(one.names(one.junk)), len(one.names())) == (1, 1)
 
 
-def test_an_open_act_in_a_maildir_that_is_refused(house):
+def test_an_open_act_in_a_maildir_that_is_refused(inbox):
     """An open act in a Maildir that is refused stays open, and is settled the next time."""
-    one = house()
+    one = inbox()
     one.deliver()
     one.run()
     with one.journal.transaction(durable=False):

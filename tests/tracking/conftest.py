@@ -1,7 +1,7 @@
 """A house for each test that asks for one."""
 
 import pytest
-from house import OPENED, House, make
+from inbox import OPENED, Inbox, make
 
 
 @pytest.fixture(autouse=True)
@@ -18,7 +18,7 @@ def house(tmp_path):
 
     def build(*, watched=True, **config):
         daemon = {key: config.pop(key) for key in ("catch_up", "dry_run") if key in config}
-        one = House(make(tmp_path / "Maildir"), tmp_path / "state", config, daemon)
+        one = Inbox(make(tmp_path / "Maildir"), tmp_path / "state", config, daemon)
         return one.watch() if watched else one
 
     return build

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from damage import FEW, cells, columns
-from house import OPENED, make, raw
+from inbox import OPENED, make, raw
 from learning_house import LearningHouse
 
 from spamlstm.tracking.mailbox_state import NAME

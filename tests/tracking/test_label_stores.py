@@ -5,7 +5,7 @@ import logging
 import sqlite3
 
 import pytest
-from house import Clock, raw
+from inbox import Clock, raw
 from learning_house import Base
 
 from spamlstm.config import LabelScope

@@ -8,7 +8,7 @@ import sqlite3
 
 import on_disk
 import pytest
-from house import make, raw
+from inbox import make, raw
 from learning_house import LearningHouse
 
 from spamlstm.config import LabelScope

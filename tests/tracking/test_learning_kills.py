@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from house import OPENED, make, raw
+from inbox import OPENED, make, raw
 from killing import calls_of, can_trace, killed_before
 from learning_house import LearningHouse
 

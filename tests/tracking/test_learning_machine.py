@@ -47,11 +47,11 @@ class Taught(Mailbox):
         self.place: dict[int, FolderRole] = {}
         self.seen: dict[int, Seen] = {}
         self.expected: dict[int, str] = {}
-        self.house.look()
+        self.inbox.look()
 
     def teardown(self):
-        self.house.label_stores.close()
-        self.house.mailbox_state.close()
+        self.inbox.label_stores.close()
+        self.inbox.mailbox_state.close()
         super().teardown()
 
     # What we do; Mailbox has what users do.
@@ -71,7 +71,7 @@ class Taught(Mailbox):
     @precondition(lambda self: self.up)
     @rule()
     def look(self):
-        self.house.look()
+        self.inbox.look()
         self._expect()
 
     @precondition(lambda self: self.up)
@@ -80,31 +80,31 @@ class Taught(Mailbox):
         """A part of it is read, perhaps a label is said; the look after the restart makes it whole."""
         with Interruption(call, crash):
             try:
-                self.house.look()
+                self.inbox.look()
             except CrashError:
                 self.up = False
         if not self.up:
-            self.house.again()
+            self.inbox.again()
             self.up = True
-            self.house.look()
+            self.inbox.look()
         self._expect()
 
     @precondition(lambda self: self.up)
     @rule()
     def look_again_and_again(self):
         """After a restart too."""
-        self.house.again()
-        self.house.look()
+        self.inbox.again()
+        self.inbox.look()
         self._expect()
-        before = self.house.labels()
-        self.house.look()
-        assert self.house.labels() == before
+        before = self.inbox.labels()
+        self.inbox.look()
+        assert self.inbox.labels() == before
 
     # What always holds, once somebody has looked.
 
     @invariant()
     def labels_follow_from_what_users_did(self):
-        labels = self.house.labels()
+        labels = self.inbox.labels()
         if self.up:
             told = {number: labels.get(content_id(raw)) for number, raw in self.mails.items()}
             assert told == {number: self.expected.get(number) for number in self.mails}
@@ -127,7 +127,7 @@ class Taught(Mailbox):
 
     def _expect(self):
         judged = {
-            number for number, raw in self.mails.items() if self.house.journal.knows(self.house.root, content_id(raw))
+            number for number, raw in self.mails.items() if self.inbox.journal.knows(self.inbox.root, content_id(raw))
         }
         for number, sight in self._sights().items():
             last = self.seen.get(number)

@@ -65,22 +65,22 @@ def look(folder: Path, arguments: argparse.Namespace) -> None:
             path.write_bytes(message(number)[:3000])
     classifier = Classifier.open(personal_features=True)
     with contextlib.ExitStack() as stack:
-        journal, places = Journal.open(folder / "state"), MailboxState.open(folder / "state")
+        journal, mailbox_state = Journal.open(folder / "state"), MailboxState.open(folder / "state")
         label_stores = LabelStores(folder / "state", base=classifier, layer=LabelScope.SHARED)
-        for one in (journal, places, label_stores):
+        for one in (journal, mailbox_state, label_stores):
             stack.callback(one.close)
         config = Config(maildirs=(MaildirConfig(str(root)),))
         # Ahead of the files, so that times of folders are trusted at once.
-        moves = Tracker(
+        tracker = Tracker(
             config=config,
-            places=places,
+            mailbox_state=mailbox_state,
             journal=journal,
             label_stores=label_stores,
             clock=lambda: time.time() + 10,
         )
 
         def once() -> None:
-            for _ in moves.look(str(root)):
+            for _ in tracker.visit(str(root)):
                 pass
 
         print("the first look           ", milliseconds(once))
@@ -91,8 +91,8 @@ def look(folder: Path, arguments: argparse.Namespace) -> None:
         for number in range(3):
             (root / "new" / f"{number}.mx").rename(root / ".Junk" / "cur" / f"{number}.mx:2,S")
             print("after a move, with label ", milliseconds(once))
-        size = sum(path.stat().st_size for path in (folder / "state").glob("places.sqlite*"))
-        print(f"places take {size / 1e6:.1f} MB for {3 * arguments.messages} messages")
+        size = sum(path.stat().st_size for path in (folder / "state").glob("mailbox_state.sqlite*"))
+        print(f"the mailbox state takes {size / 1e6:.1f} MB for {3 * arguments.messages} messages")
 
 
 def layers(folder: Path, arguments: argparse.Namespace) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import on_disk
 from fuzzing.scene import BrokenPromiseError, Scene
-from learning_house import LearningHouse
+from tracked_maildir import TrackedMaildir
 
 from spamlstm.config import Action
 from spamlstm.errors import UserError
@@ -175,7 +175,7 @@ def work(scene: Scene, options: str) -> None:
     """Spam is filed and moves are learned from, while folders change; at the end all mail must be somewhere."""
     chance = scene.chance
     section = {"spam": chance.choice([(Action.TAG, Action.FILE), (Action.FILE,)]), "junk": options}
-    house = LearningHouse(scene.root, scene.state, section).watch()
+    house = TrackedMaildir(scene.root, scene.state, section).watch()
     for _ in range(chance.randrange(1, 5)):
         for _ in range(chance.randrange(4)):
             scene.sent(house.deliver(chance.choice(("spam", "spam", "words"))))

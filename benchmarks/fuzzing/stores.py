@@ -1,4 +1,4 @@
-"""Journals, places and label stores in which anything may stand: the mail that they speak of is there all the same."""
+"""With anything in the cells of journals, mailbox states and label stores, all mail is still there."""
 
 import contextlib
 import os
@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from fuzzing.scene import Scene
-from learning_house import LearningHouse
+from tracked_maildir import TrackedMaildir
 
 from spamlstm.config import Action
 from spamlstm.errors import UserError
@@ -16,7 +16,7 @@ from spamlstm.filtering.recovery import Recovery
 from spamlstm.filtering.undo import undo_acts
 from spamlstm.learning.label_store import LabelStore
 
-STORES = ("journal.sqlite", "places.sqlite", "labels.sqlite")
+STORES = ("journal.sqlite", "mailbox_state.sqlite", "labels.sqlite")
 PAGE = 4096
 # As SQL, so that a text that is not UTF-8 can be among them.
 _VALUES = (
@@ -31,7 +31,7 @@ def case(scene: Scene) -> None:
     """A household's mail, its stores damaged, and the mail of the next days."""
     chance = scene.chance
     actions = chance.choice([(Action.TAG, Action.FILE), (Action.FILE,), (Action.TAG,)])
-    house = LearningHouse(scene.root, scene.state, {"spam": actions}).watch()
+    house = TrackedMaildir(scene.root, scene.state, {"spam": actions}).watch()
     live(scene, house)
     if scene.interrupted(house.run):
         house.again()
@@ -54,7 +54,7 @@ def case(scene: Scene) -> None:
 # --- what happens ---------------------------------------------------------------------------------------------------
 
 
-def live(scene: Scene, house: LearningHouse) -> None:
+def live(scene: Scene, house: TrackedMaildir) -> None:
     """Mail comes and is judged, some is moved, and moves are learned from. None of it raises."""
     for _ in range(scene.chance.randrange(1, 4)):
         path = house.deliver(scene.chance.choice(("spam", "spam", "words")))
@@ -75,7 +75,7 @@ def live(scene: Scene, house: LearningHouse) -> None:
         house.label_stores.tally()
 
 
-def reopen(scene: Scene, house: LearningHouse) -> None:
+def reopen(scene: Scene, house: TrackedMaildir) -> None:
     """Start again; of a store that is refused with a sentence the user makes a new one."""
     for _ in range(len(STORES) + 1):
         try:
@@ -88,7 +88,7 @@ def reopen(scene: Scene, house: LearningHouse) -> None:
             return
 
 
-def _move_away(scene: Scene, house: LearningHouse) -> None:
+def _move_away(scene: Scene, house: TrackedMaildir) -> None:
     with contextlib.suppress(AttributeError):  # it was not opened
         house.journal.close()
     for name in STORES[:2]:
@@ -99,7 +99,7 @@ def _move_away(scene: Scene, house: LearningHouse) -> None:
             path.unlink(missing_ok=True)
 
 
-def take_back(scene: Scene, house: LearningHouse) -> None:
+def take_back(scene: Scene, house: TrackedMaildir) -> None:
     """Undo; what it cannot read of a damaged journal may be an error that a user is told of."""
     recovery = Recovery(house.journal, counters=house.counters, clock=house.clock)
     with scene.step("undo"), contextlib.suppress(UserError, OSError, sqlite3.Error):
@@ -119,7 +119,7 @@ def ask(scene: Scene) -> None:
                 labels.put_in_turns()
 
 
-def close(house: LearningHouse) -> None:
+def close(house: TrackedMaildir) -> None:
     """The end of the process."""
     house.label_stores.close()
     house.mailbox_state.close()

@@ -84,7 +84,7 @@ def run_daemon(options: RunOptions, *, state: Path | None) -> None:
         hints = Hints(wakeup.ring)
         watcher = stack.enter_context(Watcher(hints))
         locks = stack.enter_context(MaildirLocks())
-        moves = Tracker(
+        tracker = Tracker(
             config=config,
             mailbox_state=mailbox_state,
             journal=journal,
@@ -97,14 +97,14 @@ def run_daemon(options: RunOptions, *, state: Path | None) -> None:
             classifier=classifier,
             journal=journal,
             counters=Counters(),
-            moved=moves.knows,
+            moved=tracker.was_moved,
             layer_of=label_stores.layer,
             open_maildir=locks.opened,
             beat=notifier.beat,
         )
         feedback = LearningRounds(
             label_stores=label_stores,
-            moves=moves,
+            tracker=tracker,
             config=config,
             present=watcher.present,
             moved=hints.take_moved,

@@ -21,7 +21,7 @@ from spamlstm.learning.label_store import LabelStore
 from spamlstm.learning.trainer import Trainer, rescore_labels
 from spamlstm.model.classifier import Classifier
 from spamlstm.model.personal_layer import PersonalLayer
-from spamlstm.tracking.mailbox_state import NAME, MailboxState
+from spamlstm.tracking.mailbox_state import MailboxState
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +66,10 @@ def scan_maildir(options: ScanOptions) -> int:
 
 def _moved(state: Path, stack: contextlib.ExitStack) -> Callable[[str, str], bool]:
     """What the daemon knows of moves, if one was ever at work there."""
-    if not (state / NAME).is_file():
+    mailbox_state = MailboxState.find(state)
+    if mailbox_state is None:
         return lambda _maildir, _content: False
-    return stack.enter_context(contextlib.closing(MailboxState.open(state))).knows
+    return stack.enter_context(contextlib.closing(mailbox_state)).was_moved
 
 
 def _layer_upon(base: Classifier, folder: Path, *, dry_run: bool) -> PersonalLayer | None:

@@ -1,18 +1,17 @@
-"""Where the messages of the Maildirs lay when last looked at, so that a difference tells what their users did.
+"""Which folder each message was in when its Maildir was last visited: a difference shows what the user did.
 
-One SQLite database in the state folder. What is in it can be had again by looking: without it, what lies there now is
-the state to start from. A label that follows from a difference is noted with it, in one transaction that is on disk
-before it is said: so that a crash between the two loses nothing, and says nothing twice.
+One SQLite database in the state folder. It can be made anew from what the folders hold now; only moves since the last
+visit are lost then. A label that follows from a difference is recorded as pending in the transaction that records the
+difference, before the label store gets it: a crash between the two neither loses the label nor adds it twice.
 """
 
 import contextlib
-import hashlib
 import logging
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Self
+from typing import Any, Self, TypeVar
 
 from spamlstm import database
 from spamlstm.cells import CellError
@@ -21,280 +20,297 @@ from spamlstm.errors import DataError
 from spamlstm.filtering.inbox_index import DAY, REMEMBERED, signed
 from spamlstm.filtering.log import emit
 from spamlstm.maildir.folders import Folder, FolderRole
-from spamlstm.tracking import state_rows
-from spamlstm.tracking.state import FlagSet, KnownFolder, TrackedFile, TrackedMessage
-from spamlstm.tracking.state_rows import KNOWN, MESSAGE
+from spamlstm.tracking import state
+from spamlstm.tracking.state import FOLDER_COLUMNS, MESSAGE_COLUMNS, FlagSet, KnownFolder, TrackedFile, TrackedMessage
 
-NAME = "places.sqlite"
+NAME = "mailbox_state.sqlite"
+FORMER_NAME = "places.sqlite"
+"""The file's name up to layout 1."""
 
 _LAYOUT = Layout(
-    version=1,
+    version=2,
     schema="""
-CREATE TABLE maildirs (id INTEGER PRIMARY KEY, path BLOB NOT NULL UNIQUE, tidied REAL NOT NULL);
-CREATE TABLE folders (id INTEGER PRIMARY KEY, maildir INTEGER NOT NULL, name BLOB NOT NULL, kind TEXT NOT NULL,
-    which INTEGER NOT NULL, new_ns INTEGER NOT NULL, cur_ns INTEGER NOT NULL, UNIQUE (maildir, name));
-CREATE TABLE files (folder INTEGER NOT NULL, base INTEGER NOT NULL, marks INTEGER NOT NULL, content BLOB,
+CREATE TABLE maildirs (id INTEGER PRIMARY KEY, path BLOB NOT NULL UNIQUE, pruned REAL NOT NULL);
+CREATE TABLE folders (id INTEGER PRIMARY KEY, maildir INTEGER NOT NULL, name BLOB NOT NULL, role TEXT NOT NULL,
+    inode INTEGER NOT NULL, new_ns INTEGER NOT NULL, cur_ns INTEGER NOT NULL, UNIQUE (maildir, name));
+CREATE TABLE files (folder INTEGER NOT NULL, base INTEGER NOT NULL, flags INTEGER NOT NULL, content BLOB,
     PRIMARY KEY (folder, base)) WITHOUT ROWID;
 CREATE INDEX files_content ON files (content) WHERE content IS NOT NULL;
-CREATE TABLE messages (maildir INTEGER NOT NULL, content BLOB NOT NULL, place TEXT NOT NULL, act INTEGER NOT NULL,
-    moved INTEGER NOT NULL, said TEXT, owed INTEGER NOT NULL, time REAL NOT NULL,
+CREATE TABLE messages (maildir INTEGER NOT NULL, content BLOB NOT NULL, role TEXT NOT NULL, act INTEGER NOT NULL,
+    moved INTEGER NOT NULL, label TEXT, pending INTEGER NOT NULL, updated REAL NOT NULL,
     PRIMARY KEY (maildir, content)) WITHOUT ROWID;
-CREATE INDEX messages_owed ON messages (maildir) WHERE owed;
+CREATE INDEX messages_pending ON messages (maildir) WHERE pending;
 """,
     pragmas=(),
-    loss=": what lies in the folders now is then where learning from moves begins",
+    loss="; learning from moves then starts from what the folders hold now",
+    upgrades={
+        1: """
+DROP INDEX messages_owed;
+ALTER TABLE maildirs RENAME COLUMN tidied TO pruned;
+ALTER TABLE folders RENAME COLUMN kind TO role;
+ALTER TABLE folders RENAME COLUMN which TO inode;
+ALTER TABLE files RENAME COLUMN marks TO flags;
+ALTER TABLE messages RENAME COLUMN place TO role;
+ALTER TABLE messages RENAME COLUMN said TO label;
+ALTER TABLE messages RENAME COLUMN owed TO pending;
+ALTER TABLE messages RENAME COLUMN time TO updated;
+CREATE INDEX messages_pending ON messages (maildir) WHERE pending;
+"""
+    },
 )
 
 
+_Record = TypeVar("_Record")
+
+
 class DamagedStateError(DataError):
-    """What is noted of a Maildir cannot be read: `begin_anew` makes it anew."""
+    """The state of a Maildir cannot be read; `MailboxState.reset` discards it."""
 
 
 class MailboxState:
-    """The places of one state folder; for one thread."""
+    """The mailbox state of one state folder. For one thread."""
 
-    def __init__(self, connection: sqlite3.Connection, state: Path) -> None:
-        self._state = state
+    def __init__(self, connection: sqlite3.Connection, folder: Path) -> None:
+        self._folder = folder
         self._connection = connection
-        self._numbers: dict[str, int] = {}
+        self._ids: dict[str, int] = {}
 
     @classmethod
-    def open(cls, state: Path) -> Self:
-        """Open those of a state folder; raises and makes as `database.open_in` does, but a damaged one is made anew."""
-        return cls(_opened(state), state)
+    def open(cls, folder: Path) -> Self:
+        """Open the database, or create it; a damaged one is replaced. Raises as `database.open_in` does."""
+        return cls(_opened(folder), folder)
+
+    @classmethod
+    def find(cls, folder: Path) -> Self | None:
+        """Open the database of a state folder if there is one."""
+        return cls.open(folder) if any((folder / name).is_file() for name in (NAME, FORMER_NAME)) else None
 
     def close(self) -> None:
-        """Let go of them."""
+        """Close the database."""
         self._connection.close()
 
     @contextlib.contextmanager
     def change(self, *, durable: bool = False) -> Iterator[None]:
-        """All of it or nothing: a `database.transaction`. DamagedPlacesError if the file is damaged."""
+        """Run the block in a `database.transaction`; DamagedStateError if the file is damaged."""
         try:
-            with self._explained(), database.transaction(self._connection, durable=durable):
+            with self._damage_named(), database.transaction(self._connection, durable=durable):
                 yield
         except BaseException:
-            self._numbers.clear()
+            self._ids.clear()
             raise
 
-    def begin_anew(self, maildir: str) -> None:
-        """Forget what is noted of one Maildir, as it is damaged; of all of them, if the file itself is."""
-        emit(logging.WARNING, "places-lost", maildir=maildir, error=f"damaged{_LAYOUT.loss}")
+    def reset(self, maildir: str) -> None:
+        """Discard the damaged state of one Maildir; of all Maildirs if the file itself is damaged."""
+        emit(logging.WARNING, "mailbox-state-lost", maildir=maildir, error=f"damaged{_LAYOUT.loss}")
         try:
             with self.change(durable=True):
-                number = (self._number(maildir),)
-                folders = "DELETE FROM files WHERE folder IN (SELECT id FROM folders WHERE maildir = ?)"
-                self._connection.execute(folders, number)
-                for table in ("folders", "messages"):
-                    self._connection.execute(f"DELETE FROM {table} WHERE maildir = ?", number)  # noqa: S608  ours
+                number = (self._id(maildir),)
+                self._connection.execute(
+                    "DELETE FROM files WHERE folder IN (SELECT id FROM folders WHERE maildir = ?)", number
+                )
+                self._connection.execute("DELETE FROM folders WHERE maildir = ?", number)
+                self._connection.execute("DELETE FROM messages WHERE maildir = ?", number)
                 self._connection.execute("DELETE FROM maildirs WHERE id = ?", number)
         except DamagedStateError:
             self._connection.close()
-            _remove(self._state)
-            self._connection = _opened(self._state)
-        self._numbers.clear()
+            _remove(self._folder)
+            self._connection = _opened(self._folder)
+        self._ids.clear()
 
     # --- Maildirs and their folders ---------------------------------------------------------------------------------
 
-    def begun(self, maildir: str) -> bool:
-        """Whether this Maildir was ever looked at."""
-        return self._number(maildir) is not None
+    def is_tracked(self, maildir: str) -> bool:
+        """Whether this Maildir was visited before."""
+        return self._id(maildir) is not None
 
-    def begin(self, maildir: str, *, now: float) -> None:
-        """From now on it is."""
+    def track(self, maildir: str, *, now: float) -> None:
+        """Record that this Maildir is visited."""
         self._connection.execute(
-            "INSERT OR IGNORE INTO maildirs (path, tidied) VALUES (?, ?)", (os.fsencode(maildir), now)
+            "INSERT OR IGNORE INTO maildirs (path, pruned) VALUES (?, ?)", (os.fsencode(maildir), now)
         )
 
     def folders(self, maildir: str) -> list[KnownFolder]:
-        """Its folders when last read."""
-        with self._explained():
-            statement = f"SELECT {KNOWN} FROM folders WHERE maildir = ?"  # noqa: S608  ours
-            return list(map(state_rows.known, self._connection.execute(statement, (self._number(maildir),))))
+        """Return the folders of a Maildir as last read."""
+        statement = f"SELECT {FOLDER_COLUMNS} FROM folders WHERE maildir = ?"  # noqa: S608  ours
+        return self._read(state.folder_from, statement, self._id(maildir))
 
-    def add_folder(self, maildir: str, folder: Folder, kind: FolderRole) -> KnownFolder:
-        """One more, of which nothing is read yet."""
+    def add_folder(self, maildir: str, folder: Folder, role: FolderRole) -> KnownFolder:
+        """Record a folder of which nothing is read yet."""
         unread = Folder(folder.name, folder.inode, -1, -1)
         done = self._connection.execute(
-            "INSERT INTO folders (maildir, name, kind, which, new_ns, cur_ns) VALUES (?, ?, ?, ?, -1, -1)",
-            (self._number(maildir), os.fsencode(folder.name), kind, signed(folder.inode)),
+            "INSERT INTO folders (maildir, name, role, inode, new_ns, cur_ns) VALUES (?, ?, ?, ?, -1, -1)",
+            (self._id(maildir), os.fsencode(folder.name), role, signed(folder.inode)),
         )
-        return KnownFolder(int(done.lastrowid or 0), unread, kind)
+        return KnownFolder(int(done.lastrowid or 0), unread, role)
 
-    def note_folder(self, known: KnownFolder, folder: Folder, kind: FolderRole) -> None:
-        """How it was when last read, under whichever name. Of another kind than before, so are the messages in it."""
+    def update_folder(self, known: KnownFolder, folder: Folder, role: FolderRole) -> None:
+        """Record how a folder was when read. If its role changed, so does that of the messages in it."""
         self._connection.execute(
-            "UPDATE folders SET name = ?, kind = ?, which = ?, new_ns = ?, cur_ns = ? WHERE id = ?",
-            (os.fsencode(folder.name), kind, signed(folder.inode), folder.new_ns, folder.cur_ns, known.id),
+            "UPDATE folders SET name = ?, role = ?, inode = ?, new_ns = ?, cur_ns = ? WHERE id = ?",
+            (os.fsencode(folder.name), role, signed(folder.inode), folder.new_ns, folder.cur_ns, known.id),
         )
-        if kind is not known.kind:
+        if role is not known.role:
             self._connection.execute(
-                "UPDATE messages SET place = ?, moved = 1 WHERE place = ? AND maildir ="
+                "UPDATE messages SET role = ?, moved = 1 WHERE role = ? AND maildir ="
                 " (SELECT maildir FROM folders WHERE id = ?) AND content IN"
                 " (SELECT content FROM files WHERE folder = ? AND content IS NOT NULL)",
-                (kind, known.kind, known.id, known.id),
+                (role, known.role, known.id, known.id),
             )
 
     def drop_folder(self, known: KnownFolder) -> None:
-        """It is gone, or has become one that says nothing."""
+        """Forget a folder that is gone or is ignored now."""
         self._connection.execute("DELETE FROM files WHERE folder = ?", (known.id,))
         self._connection.execute("DELETE FROM folders WHERE id = ?", (known.id,))
 
     # --- files ------------------------------------------------------------------------------------------------------
 
-    def marks(self, folder: int, *, new: bool = False) -> dict[int, FlagSet]:
-        """The files of a folder by the hash of their base, or those of them that lie in new."""
+    def flags(self, folder: int, *, new: bool = False) -> dict[int, FlagSet]:
+        """Return the flags of a folder's files by base; with `new` only of the files in `new`."""
         least = FlagSet.NEW if new else -(1 << 63)
-        with self._explained():
-            return state_rows.all_marked(
-                self._connection.execute(
-                    "SELECT base, marks FROM files WHERE folder = ? AND marks >= ?", (folder, least)
-                )
-            )
+        statement = "SELECT base, flags FROM files WHERE folder = ? AND flags >= ?"
+        with self._damage_named():
+            return state.flags_from(self._connection.execute(statement, (folder, least)))
 
     def unread(self, folder: int) -> set[int]:
-        """Those of a folder whose content is not known."""
-        with self._explained():
-            rows = self._connection.execute("SELECT base FROM files WHERE folder = ? AND content IS NULL", (folder,))
-            return {base for (base,) in rows}
+        """Return the bases of a folder's files whose content is unknown."""
+        statement = "SELECT base FROM files WHERE folder = ? AND content IS NULL"
+        return {base for (base,) in self._read(tuple, statement, folder)}
 
     def content(self, folder: int, base: int) -> str | None:
-        """The content of a file, if that is known."""
-        with self._explained():
-            row = self._connection.execute(
-                "SELECT content FROM files WHERE folder = ? AND base = ?", (folder, base)
-            ).fetchone()
-            return state_rows.content(row) if row else None
+        """Return the content id of a file, if known."""
+        statement = "SELECT content FROM files WHERE folder = ? AND base = ?"
+        return next(iter(self._read(state.content_from, statement, folder, base)), None)
 
-    def note_files(self, files: Iterable[TrackedFile]) -> None:
-        """What lies there, read or not."""
+    def put_files(self, files: Iterable[TrackedFile]) -> None:
+        """Record files, in place of what was recorded of them."""
         self._connection.executemany(
-            "INSERT OR REPLACE INTO files (folder, base, marks, content) VALUES (?, ?, ?, ?)",
-            ((one.folder, one.base, one.marks, bytes.fromhex(one.content) if one.content else None) for one in files),
+            "INSERT OR REPLACE INTO files (folder, base, flags, content) VALUES (?, ?, ?, ?)",
+            ((one.folder, one.base, one.flags, bytes.fromhex(one.content) if one.content else None) for one in files),
         )
 
     def drop_file(self, folder: int, base: int) -> None:
-        """It lies there no more."""
+        """Forget a file that is gone."""
         self._connection.execute("DELETE FROM files WHERE folder = ? AND base = ?", (folder, base))
 
     def copies(self, maildir: str, content: str) -> list[tuple[KnownFolder, TrackedFile]]:
-        """The files of one message that are not marked as deleted."""
-        with self._explained():
-            rows = self._connection.execute(
-                f"SELECT {KNOWN}, base, marks FROM files"  # noqa: S608  ours
-                " JOIN folders ON folders.id = folder WHERE content = ? AND maildir = ?",
-                (bytes.fromhex(content), self._number(maildir)),
-            )
-            found = [state_rows.copy(row, content) for row in rows]
-        return [(folder, file) for folder, file in found if not file.marks & FlagSet.DELETED]
+        """Return the files of one message, without those flagged as deleted."""
+        statement = (
+            f"SELECT {FOLDER_COLUMNS}, base, flags, content FROM files"  # noqa: S608  ours
+            " JOIN folders ON folders.id = folder WHERE content = ? AND maildir = ?"
+        )
+        found = self._read(state.copy_from, statement, bytes.fromhex(content), self._id(maildir))
+        return [(folder, file) for folder, file in found if not file.flags & FlagSet.DELETED]
 
     # --- messages ---------------------------------------------------------------------------------------------------
 
-    def knows(self, maildir: str, content: str) -> bool:
-        """Whether a message lies or lay in another folder than the inbox: then it is there by its user's will."""
+    def was_moved(self, maildir: str, content: str) -> bool:
+        """Whether a message is, or ever was, in another folder than the inbox: then its user decides where it is."""
         message = self.message(maildir, content)
         if message is not None and message.moved:
             return True
-        return any(folder.kind is not FolderRole.INBOX for folder, _ in self.copies(maildir, content))
+        return any(folder.role is not FolderRole.INBOX for folder, _ in self.copies(maildir, content))
 
     def message(self, maildir: str, content: str) -> TrackedMessage | None:
-        """What is known of a message there."""
-        with self._explained():
-            row = self._connection.execute(
-                f"SELECT {MESSAGE} FROM messages WHERE maildir = ? AND content = ?",  # noqa: S608  ours
-                (self._number(maildir), bytes.fromhex(content)),
-            ).fetchone()
-            return state_rows.message(row) if row else None
+        """Return what is recorded of a message."""
+        statement = f"SELECT {MESSAGE_COLUMNS} FROM messages WHERE maildir = ? AND content = ?"  # noqa: S608  ours
+        return next(iter(self._read(state.message_from, statement, self._id(maildir), bytes.fromhex(content))), None)
 
-    def note(self, maildir: str, message: TrackedMessage, *, now: float) -> None:
-        """What is known of it from now on."""
+    def put_message(self, maildir: str, message: TrackedMessage, *, now: float) -> None:
+        """Record a message, in place of what was recorded of it."""
         self._connection.execute(
-            "INSERT OR REPLACE INTO messages (maildir, content, place, act, moved, said, owed, time)"
+            "INSERT OR REPLACE INTO messages (maildir, content, role, act, moved, label, pending, updated)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             (
-                self._number(maildir),
+                self._id(maildir),
                 bytes.fromhex(message.content),
-                message.place,
+                message.role,
                 message.act,
                 message.moved,
-                message.said,
+                message.label,
                 message.pending,
                 now,
             ),
         )
 
     def pending(self, maildir: str) -> list[TrackedMessage]:
-        """The messages there of which a label is yet to be said."""
-        with self._explained():
-            statement = f"SELECT {MESSAGE} FROM messages WHERE maildir = ? AND owed"  # noqa: S608  ours
-            return list(map(state_rows.message, self._connection.execute(statement, (self._number(maildir),))))
+        """Return the messages with a label that the label store does not have yet."""
+        statement = f"SELECT {MESSAGE_COLUMNS} FROM messages WHERE maildir = ? AND pending"  # noqa: S608  ours
+        return self._read(state.message_from, statement, self._id(maildir))
 
-    def paid(self, maildir: str, content: str) -> None:
-        """It was said, or cannot be any more."""
+    def clear_pending(self, maildir: str, content: str) -> None:
+        """Record that the label store has the label of a message, or cannot get it any more."""
         self._connection.execute(
-            "UPDATE messages SET owed = 0 WHERE maildir = ? AND content = ?",
-            (self._number(maildir), bytes.fromhex(content)),
+            "UPDATE messages SET pending = 0 WHERE maildir = ? AND content = ?",
+            (self._id(maildir), bytes.fromhex(content)),
         )
 
-    def tidy(self, maildir: str, *, now: float) -> None:
-        """Once a day forget messages that lie nowhere, 90 days after they were last noted.
+    def prune(self, maildir: str, *, now: float) -> None:
+        """Once a day, forget messages without a file, 90 days after they were last recorded.
 
-        Under a clock that is ahead they go early, which loses nothing: the journal knows what was judged, and the label
-        store what was said.
+        If the clock is ahead they go early. Nothing is lost by that: the journal knows what was judged, and the label
+        store the labels.
         """
-        number = self._number(maildir)
+        number = self._id(maildir)
         with self.change():
-            row = self._connection.execute("SELECT tidied FROM maildirs WHERE id = ?", (number,)).fetchone()
-            # A day that lies ahead was noted under a wrong clock.
+            row = self._connection.execute("SELECT pruned FROM maildirs WHERE id = ?", (number,)).fetchone()
+            # A date in the future was recorded under a wrong clock.
             if row is None or (isinstance(row[0], float) and abs(now - row[0]) < DAY):
                 return
-            self._connection.execute("UPDATE maildirs SET tidied = ? WHERE id = ?", (now, number))
+            self._connection.execute("UPDATE maildirs SET pruned = ? WHERE id = ?", (now, number))
             self._connection.execute(
-                "DELETE FROM messages WHERE maildir = ? AND time < ? AND NOT owed"
+                "DELETE FROM messages WHERE maildir = ? AND updated < ? AND NOT pending"
                 " AND NOT EXISTS (SELECT 1 FROM files WHERE files.content = messages.content)",
                 (number, now - REMEMBERED),
             )
 
-    def _number(self, maildir: str) -> int | None:
-        if maildir not in self._numbers:
-            with self._explained():
-                row = self._connection.execute(
-                    "SELECT id FROM maildirs WHERE path = ?", (os.fsencode(maildir),)
-                ).fetchone()
-            if row is None:
+    def _id(self, maildir: str) -> int | None:
+        if maildir not in self._ids:
+            rows = self._read(tuple, "SELECT id FROM maildirs WHERE path = ?", os.fsencode(maildir))
+            if not rows:
                 return None
-            self._numbers[maildir] = row[0]
-        return self._numbers[maildir]
+            self._ids[maildir] = rows[0][0]
+        return self._ids[maildir]
+
+    def _read(self, from_row: Callable[[tuple[Any, ...]], _Record], statement: str, *values: Any) -> list[_Record]:
+        with self._damage_named():
+            return list(map(from_row, self._connection.execute(statement, values)))
 
     @contextlib.contextmanager
-    def _explained(self) -> Iterator[None]:
-        """What says that the file or a row is damaged is a DamagedPlacesError."""
+    def _damage_named(self) -> Iterator[None]:
+        """Turn an error that says that the file or a cell is damaged into a DamagedStateError."""
         try:
             yield
         except (CellError, sqlite3.DatabaseError) as error:
             if isinstance(error, sqlite3.Error) and not is_damage(error):
                 raise
-            damage = f"{self._state / NAME} is damaged ({error}); move it away to begin anew{_LAYOUT.loss}"
+            damage = f"{self._folder / NAME} is damaged ({error}); move it away to begin anew{_LAYOUT.loss}"
             raise DamagedStateError(damage) from error
 
 
-def name_hash(base: str) -> int:
-    """64 bits for a base name: that two in one folder have the same has odds of 1 in 10^10 where there are 50,000."""
-    return int.from_bytes(hashlib.blake2b(os.fsencode(base), digest_size=8).digest(), "big", signed=True)
-
-
-def _opened(state: Path) -> sqlite3.Connection:
+def _opened(folder: Path) -> sqlite3.Connection:
     try:
-        connection = database.open_in(state, NAME, _LAYOUT)
+        _rename_former(folder)
+        connection = database.open_in(folder, NAME, _LAYOUT)
     except DataError as error:
-        emit(logging.WARNING, "places-lost", error=str(error))
-        _remove(state)
-        connection = database.open_in(state, NAME, _LAYOUT)
-    # A text that is not UTF-8 is one damaged cell, not a question that fails.
+        emit(logging.WARNING, "mailbox-state-lost", error=str(error))
+        _remove(folder)
+        connection = database.open_in(folder, NAME, _LAYOUT)
+    # Text that is not UTF-8 is one damaged cell, not a query that fails.
     connection.text_factory = lambda text: text.decode("utf-8", "replace")
     return connection
 
 
-def _remove(state: Path) -> None:
-    for suffix in ("", "-wal", "-shm"):
-        (state / f"{NAME}{suffix}").unlink(missing_ok=True)
+def _rename_former(folder: Path) -> None:
+    """Give a database with the former name the present one. SQLite finds its log by name, so that is merged first."""
+    former = folder / FORMER_NAME
+    if (folder / NAME).exists() or not former.is_file():
+        return
+    with database.Explained(str(former), _LAYOUT.loss), contextlib.closing(database.connect(former)) as connection:
+        connection.execute("PRAGMA journal_mode = DELETE")
+    former.rename(folder / NAME)
+
+
+def _remove(folder: Path) -> None:
+    for name in (NAME, FORMER_NAME):
+        for suffix in ("", "-wal", "-shm"):
+            (folder / f"{name}{suffix}").unlink(missing_ok=True)

@@ -29,14 +29,14 @@ class LearningRounds:
         self,
         *,
         label_stores: LabelStores,
-        moves: Tracker,
+        tracker: Tracker,
         config: Config,
         present: Callable[[], list[str]],
         moved: Callable[[], list[str]] = list,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.label_stores = label_stores
-        self._moves = moves
+        self._tracker = tracker
         self._config = config
         self._present = present
         self._moved = moved
@@ -73,7 +73,7 @@ class LearningRounds:
         self._whole = now >= self._next
         if not self._whole and (not self._waiting or now < self._next_at_once):
             return False
-        self._round = self._moves.round(self._present() if self._whole else list(self._waiting))
+        self._round = self._tracker.round(self._present() if self._whole else list(self._waiting))
         self._waiting.clear()
         self._began, self._cost = now, 0.0
         return True
@@ -117,4 +117,4 @@ class LearningRounds:
         self._waiting.clear()
         self._config = config
         self.label_stores.reconfigure(layer=config.learning.labels, base=classifier)
-        self._moves.reconfigure(config)
+        self._tracker.reconfigure(config)

@@ -1,4 +1,4 @@
-"""What it says of a message that its user has it where he has it: the rule, and nothing else."""
+"""The rule that infers a label from where a user keeps a message. Pure: no files, no database."""
 
 from dataclasses import dataclass
 
@@ -9,49 +9,49 @@ from spamlstm.tracking.state import FlagSet, Pending
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What a look shows of one message, and what was known of it."""
+    """What one visit shows of a message, and what was known about the message before."""
 
     before: FolderRole | None
-    """Where it lay, None if it was never seen."""
+    """The folder the message was in; None if the message was never seen."""
     now: FolderRole
-    marks: FlagSet
+    flags: FlagSet
     answered: bool = False
-    """Whether it was answered since."""
-    ours: bool = False
-    """Whether it carries our headers as spam and nothing followed from its moves yet: a rule may have moved it."""
-    brought: bool = False
-    """Whether it came among many."""
+    """Whether the message was answered since the last visit."""
+    tagged: bool = False
+    """Whether our headers mark it as spam and no move gave it a label yet: a mail rule may have moved it."""
+    bulk: bool = False
+    """Whether the message arrived in the folder among many others."""
 
 
 @dataclass(frozen=True, slots=True)
 class Inference:
-    """Where it counts as lying from now on, and what that says of it."""
+    """The folder that a message counts as being in from now on, and the label that follows."""
 
-    place: FolderRole
+    role: FolderRole
     label: Label | None = None
     pending: Pending = Pending.NOTHING
 
 
-def infer_label(sight: Observation) -> Inference:
-    """What a user says of a message by where he has it; pure, and nothing where nothing has changed.
+def infer_label(message: Observation) -> Inference:
+    """Infer a label from the folder a user moved a message to. Nothing follows where nothing changed.
 
-    | it was | it is | it says |
+    | before | now | label |
     |---|---|---|
-    | anywhere else, or unknown | in the junk folder | spam; nothing, if a rule may have moved it there by our headers |
-    | in the junk folder | in the inbox or filed | ham |
-    | in the inbox | filed, and read | ham, if nothing was said of it before |
-    | in the inbox or filed | there, and answered since | the same |
+    | any other folder, or unknown | junk | spam, unless a mail rule may have moved it or unknown mail came in bulk |
+    | junk | inbox or filed | ham |
+    | inbox | filed and read | ham, unless the message has a label |
+    | inbox or filed | the same, answered since | ham, unless the message has a label |
 
-    Filed and unread it still counts as lying in the inbox, as rules of mail programs file what nobody has read.
+    A message that is filed unread still counts as being in the inbox: rules of mail programs file unread mail.
     """
-    before, now = sight.before, sight.now
+    before, now = message.before, message.now
     if now is FolderRole.JUNK:
-        silent = before is FolderRole.JUNK or sight.ours or (sight.brought and before is None)
-        return Inference(now) if silent else Inference(now, Label.SPAM, Pending.ALWAYS)
+        no_evidence = before is FolderRole.JUNK or message.tagged or (message.bulk and before is None)
+        return Inference(now) if no_evidence else Inference(now, Label.SPAM, Pending.ALWAYS)
     if before is FolderRole.JUNK:
         return Inference(now, Label.HAM, Pending.ALWAYS)
     filed = before is FolderRole.INBOX and now is FolderRole.FILED
-    place = FolderRole.INBOX if filed and not sight.marks & FlagSet.SEEN else now
-    if (filed and place is now) or (sight.answered and before is not None):
-        return Inference(place, Label.HAM, Pending.IF_NONE)
-    return Inference(place)
+    role = FolderRole.INBOX if filed and not message.flags & FlagSet.SEEN else now
+    if (filed and role is now) or (message.answered and before is not None):
+        return Inference(role, Label.HAM, Pending.IF_NONE)
+    return Inference(role)

@@ -12,7 +12,7 @@ from spamlstm.cli.translate import run
 from spamlstm.config.locations import LABELS
 from spamlstm.filtering.journal import NAME as JOURNAL
 from spamlstm.maildir import names
-from spamlstm.tracking.mailbox_state import NAME as PLACES
+from spamlstm.tracking.mailbox_state import NAME as MAILBOX_STATE
 
 LABEL_COMMANDS = {
     "label": ("label", "spam", "{mail}"),
@@ -152,7 +152,7 @@ def test_a_table_that_is_not_there(spamlstm, home, table, name):
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-@pytest.mark.parametrize("file", [LABELS, JOURNAL, PLACES])
+@pytest.mark.parametrize("file", [LABELS, JOURNAL, MAILBOX_STATE])
 def test_a_file_that_is_no_database(spamlstm, home, file, name):
     """Overwritten from its beginning: a sentence, or the command has no need of it, or makes it anew."""
     path = home / "state" / file

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from inbox import OPENED, Inbox, WordJudge, make, raw
-from learning_house import LearningHouse
+from tracked_maildir import TrackedMaildir
 
 from spamlstm.config import Config, MaildirConfig
 from spamlstm.filtering.crash_guard import MOST_CRASHES, WHY, CrashGuard
@@ -348,7 +348,7 @@ def test_a_journal_that_cannot_be_written(inbox, monkeypatch):
 
 def test_a_message_that_ends_the_process_when_it_is_learned(tmp_path, caplog):
     """After two crashes its label is given up; labels of other mail are learned."""
-    inbox = LearningHouse(make(tmp_path / "Maildir"), tmp_path / "state", {"spam": (), "unsure": ()}).watch()
+    inbox = TrackedMaildir(make(tmp_path / "Maildir"), tmp_path / "state", {"spam": (), "unsure": ()}).watch()
     mails = [raw("ham", number) for number in range(2)]
     for content in mails:
         inbox.deliver(content=content)

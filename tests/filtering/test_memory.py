@@ -4,8 +4,8 @@ import tracemalloc
 
 import pytest
 from inbox import Inbox, make
-from learning_house import LearningHouse
 from tiny_bundle import make as make_bundle
+from tracked_maildir import TrackedMaildir
 
 from spamlstm.config import Action
 from spamlstm.filtering.outcome import Status
@@ -77,7 +77,7 @@ def test_large_mail_that_waits(tmp_path, classifier, size, count, most):
 
 def test_large_mail_that_is_moved(tmp_path):
     """Large messages that a user moves together are in memory one at a time; all are learned."""
-    inbox = LearningHouse(make(tmp_path / "Maildir"), tmp_path / "state", {"spam": (), "unsure": ()}).watch()
+    inbox = TrackedMaildir(make(tmp_path / "Maildir"), tmp_path / "state", {"spam": (), "unsure": ()}).watch()
     mails = [large(number, 3 * MB if number else 1000) for number in range(13)]
     for content in mails:
         inbox.deliver("ham", content=content)

@@ -1,24 +1,12 @@
-"""A house for each test that asks for one."""
+"""What the tests of tracking share."""
 
 import pytest
-from inbox import OPENED, Inbox, make
+from inbox import OPENED
 
 
 @pytest.fixture(autouse=True)
 def _closed():
-    """No journal is left open."""
+    """Close every journal that a test opened."""
     yield
     while OPENED:
         OPENED.pop().close()
-
-
-@pytest.fixture
-def house(tmp_path):
-    """A watched Maildir, with the actions that are the default unless others are given."""
-
-    def build(*, watched=True, **config):
-        daemon = {key: config.pop(key) for key in ("catch_up", "dry_run") if key in config}
-        one = Inbox(make(tmp_path / "Maildir"), tmp_path / "state", config, daemon)
-        return one.watch() if watched else one
-
-    return build

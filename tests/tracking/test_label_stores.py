@@ -6,7 +6,7 @@ import sqlite3
 
 import pytest
 from inbox import Clock, raw
-from learning_house import Base
+from tracked_maildir import Base
 
 from spamlstm.config import LabelScope
 from spamlstm.config.locations import LABELS, personal_dir

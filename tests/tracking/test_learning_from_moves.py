@@ -1,4 +1,4 @@
-"""What users do with their mail becomes labels, and nothing else does."""
+"""Moves and answers of users become labels, and nothing else does."""
 
 # ruff: noqa: PTH104, PTH108, PTH118  as in maildir
 
@@ -9,7 +9,7 @@ import sqlite3
 import on_disk
 import pytest
 from inbox import make, raw
-from learning_house import LearningHouse
+from tracked_maildir import TrackedMaildir
 
 from spamlstm.config import LabelScope
 from spamlstm.config.locations import personal_dir
@@ -18,23 +18,25 @@ from spamlstm.filtering.recovery import Recovery
 from spamlstm.filtering.undo import undo_acts
 from spamlstm.learning.label_store import LabelStore
 from spamlstm.maildir import names, opened
-from spamlstm.tracking import listing, tracker
+from spamlstm.maildir.content_id import content_id
+from spamlstm.tracking import folder_reader, listing
+from spamlstm.tracking.mailbox_state import NAME
 
 HOW = pytest.mark.parametrize("how", ["rename", "link", "copy"])
 
 
 @pytest.fixture
-def house(tmp_path):
-    """Watched and looked at once, with an archive; nothing in it."""
+def maildir(tmp_path):
+    """Build an empty Maildir with an archive, already scanned and visited once."""
     opened = []
 
-    def build(*, looked=True, junk=True, **section):
-        one = LearningHouse(make(tmp_path / "Maildir"), tmp_path / "state", section)
+    def build(*, visited=True, junk=True, **section):
+        one = TrackedMaildir(make(tmp_path / "Maildir"), tmp_path / "state", section)
         opened.append(one)
         one.archive = one.folder(".Archive")
         if junk:
             one.folder(".Junk")
-        if looked:
+        if visited:
             one.watch()
             one.look()
         return one
@@ -45,437 +47,442 @@ def house(tmp_path):
         one.mailbox_state.close()
 
 
-def delivered(house, body, *, read=True):
-    """Delivered and dealt with, then read: its bytes as they were delivered."""
-    house.deliver(body)
-    content = raw(body, house.count)
-    house.run()
+def delivered(maildir, body, *, read=True):
+    """Deliver a message, judge it and mark it as read; return its bytes as delivered."""
+    maildir.deliver(body)
+    content = raw(body, maildir.count)
+    maildir.run()
     if read and body != "spam":
-        house.flag(content, "S")
-    house.look()
+        maildir.flag(content, "S")
+    maildir.look()
     return content
 
 
 @HOW
-def test_into_the_junk_folder_is_spam(house, how):
-    house = house()
-    missed = delivered(house, "ham")
-    house.move(missed, house.junk, how=how)
-    house.look()
-    assert house.label_of(missed) == "spam"
+def test_into_the_junk_folder_is_spam(maildir, how):
+    """Whichever way the client moves the message."""
+    maildir = maildir()
+    missed = delivered(maildir, "ham")
+    maildir.move(missed, maildir.junk, how=how)
+    maildir.look()
+    assert maildir.label_of(missed) == "spam"
 
 
 @HOW
 @pytest.mark.parametrize("mailbox", ["", ".Archive"])
-def test_out_of_the_junk_folder_is_ham(house, how, mailbox):
-    """What we filed and its user takes back, to the inbox or elsewhere, read or not; and it stays there."""
-    house = house()
-    wrong = delivered(house, "spam")
-    assert [entry.folder for entry in house.where(wrong)] == [house.junk]
-    assert house.labels() == {}
-    target = os.path.join(house.root, mailbox)
-    house.move(wrong, target, how=how, flags="")
-    house.look()
-    assert house.label_of(wrong) == "ham"
-    assert {outcome.status for outcome in house.run()} <= {Status.KNOWN}
-    assert [entry.folder.rstrip("/") for entry in house.where(wrong)] == [target.rstrip("/")]
+def test_out_of_the_junk_folder_is_ham(maildir, how, mailbox):
+    """A message that we filed and its user moves back, to the inbox or elsewhere, is ham and stays there."""
+    maildir = maildir()
+    wrong = delivered(maildir, "spam")
+    assert [entry.folder for entry in maildir.where(wrong)] == [maildir.junk]
+    assert maildir.labels() == {}
+    target = os.path.join(maildir.root, mailbox)
+    maildir.move(wrong, target, how=how, flags="")
+    maildir.look()
+    assert maildir.label_of(wrong) == "ham"
+    assert [outcome.status for outcome in maildir.run()] == ([] if mailbox else [Status.KNOWN])
+    assert [entry.folder.rstrip("/") for entry in maildir.where(wrong)] == [target.rstrip("/")]
 
 
-def test_our_own_moves_say_nothing(house):
-    """Nor do those of undo, also where nobody has looked in between."""
-    house = house()
+def test_our_own_moves_say_nothing(maildir):
+    """Filing and undo give no label, even without a visit between them; a later move by the user does."""
+    maildir = maildir()
     for _ in range(3):
-        house.deliver("spam")
-    house.run()
-    house.look()
-    recovery = Recovery(house.journal, counters=house.counters, clock=house.clock)
-    list(undo_acts(house.journal, recovery, since=0, dry=False, clock=house.clock))
-    house.look()
-    assert len(house.names(house.root)) == 3
-    assert house.labels() == {}
+        maildir.deliver("spam")
+    maildir.run()
+    maildir.look()
+    recovery = Recovery(maildir.journal, counters=maildir.counters, clock=maildir.clock)
+    list(undo_acts(maildir.journal, recovery, since=0, dry=False, clock=maildir.clock))
+    maildir.look()
+    assert len(maildir.names(maildir.root)) == 3
+    assert maildir.labels() == {}
     again = raw("spam", 1)
-    house.move(again, house.junk)
-    house.look()
-    assert house.labels() == dict.fromkeys(house.labels(), "spam")
-    assert len(house.labels()) == 1
+    maildir.move(again, maildir.junk)
+    maildir.look()
+    assert maildir.labels() == {content_id(again): "spam"}
 
 
 @HOW
-def test_what_others_put_into_junk_and_its_user_takes_out(house, how):
-    """Sieve filed it, nobody judged it; taken out it is ham, and is not judged and filed again."""
-    house = house()
+def test_what_others_put_into_junk_and_its_user_takes_out(maildir, how):
+    """A message that sieve filed and its user moves out is ham, and is not judged and filed again."""
+    maildir = maildir()
     content = raw("spam", 77)
-    house.put(content, house.junk, part="new")
-    house.look()
-    assert house.label_of(content) == "spam"
-    house.move(content, house.root, how=how)
-    assert [outcome.status for outcome in house.run()] == [Status.KNOWN]
-    house.look()
-    assert house.label_of(content) == "ham"
-    house.again()
-    assert house.run() == []
-    assert [entry.folder for entry in house.where(content)] == [house.root]
+    maildir.put(content, maildir.junk, part="new")
+    maildir.look()
+    assert maildir.label_of(content) == "spam"
+    maildir.move(content, maildir.root, how=how)
+    assert [outcome.status for outcome in maildir.run()] == [Status.KNOWN]
+    maildir.look()
+    assert maildir.label_of(content) == "ham"
+    maildir.again()
+    assert maildir.run() == []
+    assert [entry.folder for entry in maildir.where(content)] == [maildir.root]
 
 
-def test_taken_out_before_anybody_looked(house):
-    """Between two looks we file, and its user takes it back: still that is his word."""
-    house = house()
-    house.deliver("spam")
+def test_moved_out_before_the_first_visit(maildir):
+    """We file a message and its user moves it back between two visits: it is ham all the same."""
+    maildir = maildir()
+    maildir.deliver("spam")
     content = raw("spam", 1)
-    house.run()
-    house.move(content, house.root, how="link")
-    house.look()
-    assert house.label_of(content) == "ham"
+    maildir.run()
+    maildir.move(content, maildir.root, how="link")
+    maildir.look()
+    assert maildir.label_of(content) == "ham"
 
 
-def test_back_and_forth(house):
-    """The last word counts, however often; and looking again changes nothing."""
-    house = house()
-    content = delivered(house, "ham")
-    for target, label in [(house.junk, "spam"), (house.root, "ham"), (house.junk, "spam"), (house.archive, "ham")]:
-        house.move(content, target, how="link")
-        house.look()
-        assert house.label_of(content) == label
-        house.look()
-        house.again()
-        house.look()
-        assert house.label_of(content) == label
-    assert len(house.labels()) == 1
+def test_back_and_forth(maildir):
+    """The last move counts, however many there were; a further visit changes nothing."""
+    maildir = maildir()
+    content = delivered(maildir, "ham")
+    for target, label in [
+        (maildir.junk, "spam"),
+        (maildir.root, "ham"),
+        (maildir.junk, "spam"),
+        (maildir.archive, "ham"),
+    ]:
+        maildir.move(content, target, how="link")
+        maildir.look()
+        assert maildir.label_of(content) == label
+        maildir.look()
+        maildir.again()
+        maildir.look()
+        assert maildir.label_of(content) == label
+    assert len(maildir.labels()) == 1
 
 
-def test_there_and_back_between_two_looks(house):
-    """What nobody saw did not happen."""
-    house = house()
-    content = delivered(house, "ham")
-    house.move(content, house.junk, how="link")
-    house.move(content, house.root, how="link")
-    house.look()
-    assert house.labels() == {}
+def test_there_and_back_between_two_visits(maildir):
+    """A move that is undone before the next visit gives no label."""
+    maildir = maildir()
+    content = delivered(maildir, "ham")
+    maildir.move(content, maildir.junk, how="link")
+    maildir.move(content, maildir.root, how="link")
+    maildir.look()
+    assert maildir.labels() == {}
 
 
-def test_filed_by_hand_is_ham_once_it_is_read(house):
-    """Rules of mail programs file what nobody has read; that says nothing until somebody has."""
-    house = house()
-    first, second = delivered(house, "ham"), delivered(house, "unsure", read=False)
-    house.move(first, house.archive)
-    house.move(second, house.archive, flags="")
-    house.look()
-    assert (house.label_of(first), house.label_of(second)) == ("ham", None)
-    house.flag(second, "S")
-    house.look()
-    assert house.label_of(second) == "ham"
+def test_filed_by_hand_is_ham_once_it_is_read(maildir):
+    """Mail that is filed unread, as rules of mail programs do, gives no label until it is read."""
+    maildir = maildir()
+    first, second = delivered(maildir, "ham"), delivered(maildir, "unsure", read=False)
+    maildir.move(first, maildir.archive)
+    maildir.move(second, maildir.archive, flags="")
+    maildir.look()
+    assert (maildir.label_of(first), maildir.label_of(second)) == ("ham", None)
+    maildir.flag(second, "S")
+    maildir.look()
+    assert maildir.label_of(second) == "ham"
 
 
-def test_answered_unread_is_ham(house):
-    """Also what its user filed before anybody had judged or seen it in the inbox."""
-    house = house()
+def test_answered_unread_is_ham(maildir):
+    """Also mail that was filed before it was judged or seen in the inbox."""
+    maildir = maildir()
     content = raw("spam", 89)
-    house.put(content, house.root, part="new")
-    house.move(content, house.archive, flags="")
-    house.look()
-    house.flag(content, "R")
-    house.look()
-    assert house.label_of(content) == "ham"
+    maildir.put(content, maildir.root, part="new")
+    maildir.move(content, maildir.archive, flags="")
+    maildir.look()
+    maildir.flag(content, "R")
+    maildir.look()
+    assert maildir.label_of(content) == "ham"
 
 
-def test_answered_is_ham(house):
-    """In the inbox or where it was filed at its delivery; in the junk folder it says nothing."""
-    house = house()
-    content, junked = delivered(house, "ham"), delivered(house, "spam")
+def test_answered_is_ham(maildir):
+    """In the inbox or in the folder that it was delivered to; in the junk folder an answer gives no label."""
+    maildir = maildir()
+    content, junked = delivered(maildir, "ham"), delivered(maildir, "spam")
     listed = raw("ham", 88)
-    house.put(listed, house.archive, part="new")
-    house.look()
-    assert house.labels() == {}
+    maildir.put(listed, maildir.archive, part="new")
+    maildir.look()
+    assert maildir.labels() == {}
     for one in (content, junked):
-        house.flag(one, "RS")
-    house.flag(listed, "RS")
-    house.look()
-    assert (house.label_of(content), house.label_of(listed), house.label_of(junked)) == ("ham", "ham", None)
+        maildir.flag(one, "RS")
+    maildir.flag(listed, "RS")
+    maildir.look()
+    assert (maildir.label_of(content), maildir.label_of(listed), maildir.label_of(junked)) == ("ham", "ham", None)
 
 
-def test_what_was_said_comes_before_filing_and_answering(house):
-    """Only a move into or out of the junk folder takes a word back."""
-    house = house()
-    content = delivered(house, "ham")
-    house.label_stores.add_label(house.root, content, "spam")
-    house.flag(content, "RS")
-    house.look()
-    house.move(content, house.archive)
-    house.look()
-    assert house.label_of(content) == "spam"
+def test_a_label_outranks_filing_and_answering(maildir):
+    """Only a move into or out of the junk folder changes a label."""
+    maildir = maildir()
+    content = delivered(maildir, "ham")
+    maildir.label_stores.add_label(maildir.root, content, "spam")
+    maildir.flag(content, "RS")
+    maildir.look()
+    maildir.move(content, maildir.archive)
+    maildir.look()
+    assert maildir.label_of(content) == "spam"
 
 
 @pytest.mark.parametrize("name", [".Trash", ".Sent", ".Drafts", ".Papierkorb", ".Junk.old"])
-def test_some_folders_say_nothing(house, name):
-    """What is thrown away is neither ham nor spam, read or not; and from there to the inbox it is not news either."""
-    house = house()
-    target = house.folder(name)
-    content, wrong = delivered(house, "ham"), delivered(house, "spam")
+def test_some_folders_give_no_label(maildir, name):
+    """Deleted mail is neither ham nor spam; moving it back to the inbox gives no label unless it came from junk."""
+    maildir = maildir()
+    target = maildir.folder(name)
+    content, wrong = delivered(maildir, "ham"), delivered(maildir, "spam")
     for one in (content, wrong):
-        house.move(one, target, flags="S")
-    house.look()
-    assert house.labels() == {}
-    house.move(content, house.root)
-    house.look()
-    assert house.labels() == {}
-    house.move(wrong, house.root)
-    house.look()
-    assert house.label_of(wrong) == "ham"
+        maildir.move(one, target, flags="S")
+    maildir.look()
+    assert maildir.labels() == {}
+    maildir.move(content, maildir.root)
+    maildir.look()
+    assert maildir.labels() == {}
+    maildir.move(wrong, maildir.root)
+    maildir.look()
+    assert maildir.label_of(wrong) == "ham"
 
 
-def test_unread_mail_and_mail_that_is_only_read(house):
-    """That mail lies in the inbox is no evidence."""
-    house = house()
-    delivered(house, "ham", read=False)
-    content = delivered(house, "ham")
-    house.flag(content, "FS")
-    house.look()
-    assert house.labels() == {}
+def test_unread_mail_and_mail_that_is_only_read(maildir):
+    """Mail that stays in the inbox gets no label, read or unread."""
+    maildir = maildir()
+    delivered(maildir, "ham", read=False)
+    content = delivered(maildir, "ham")
+    maildir.flag(content, "FS")
+    maildir.look()
+    assert maildir.labels() == {}
 
 
-def test_what_was_there_before_we_came(house):
-    """The first look is where it begins; from then on that mail speaks by moving too."""
-    house = house(looked=False)
+def test_mail_from_before_the_first_visit(maildir):
+    """It gets no label at the first visit; when it is moved later, it does."""
+    maildir = maildir(visited=False)
     old, kept, junked = raw("ham", 901), raw("ham", 902), raw("spam", 903)
-    house.put(old, house.root, flags="RS")
-    house.put(kept, house.archive, flags="RS")
-    house.put(junked, house.junk)
-    house.watch()
-    house.look()
-    assert house.labels() == {}
-    house.move(old, house.junk, how="link")
-    house.move(kept, house.junk, how="copy")
-    house.move(junked, house.root, how="link")
-    house.run()
-    house.look()
-    assert [house.label_of(one) for one in (old, kept, junked)] == ["spam", "spam", "ham"]
+    maildir.put(old, maildir.root, flags="RS")
+    maildir.put(kept, maildir.archive, flags="RS")
+    maildir.put(junked, maildir.junk)
+    maildir.watch()
+    maildir.look()
+    assert maildir.labels() == {}
+    maildir.move(old, maildir.junk, how="link")
+    maildir.move(kept, maildir.junk, how="copy")
+    maildir.move(junked, maildir.root, how="link")
+    maildir.run()
+    maildir.look()
+    assert [maildir.label_of(one) for one in (old, kept, junked)] == ["spam", "spam", "ham"]
 
 
-def test_copies(house):
-    """Of a message that lies in two folders the last one tells, and when that is gone the other."""
-    house = house()
-    content = delivered(house, "ham")
-    (entry,) = house.where(content)
-    copy = os.path.join(house.junk, "cur", f"{names.unique()}:2,S")
+def test_copies(maildir):
+    """The last copy of a message decides its label; when that copy is deleted, the other one does."""
+    maildir = maildir()
+    content = delivered(maildir, "ham")
+    (entry,) = maildir.where(content)
+    copy = os.path.join(maildir.junk, "cur", f"{names.unique()}:2,S")
     shutil.copy2(entry.path, copy)
-    house.look()
-    assert house.label_of(content) == "spam"
+    maildir.look()
+    assert maildir.label_of(content) == "spam"
     os.unlink(copy)
-    house.look()
-    assert house.label_of(content) == "ham"
+    maildir.look()
+    assert maildir.label_of(content) == "ham"
 
 
-def test_a_copy_and_a_mark_is_a_move(house):
-    """Clients that know no MOVE copy, mark the first as deleted, and remove it some day; so do undo's of such."""
-    house = house()
-    content = delivered(house, "ham")
-    (entry,) = house.where(content)
-    os.link(entry.path, os.path.join(house.junk, "cur", f"{names.unique()}:2,S"))
+def test_a_copy_and_a_mark_is_a_move(maildir):
+    """Clients without MOVE copy a message and flag the first one as deleted; they undo that by removing the flag."""
+    maildir = maildir()
+    content = delivered(maildir, "ham")
+    (entry,) = maildir.where(content)
+    os.link(entry.path, os.path.join(maildir.junk, "cur", f"{names.unique()}:2,S"))
     base = entry.name.partition(":")[0]
-    os.rename(entry.path, os.path.join(house.root, "cur", f"{base}:2,ST"))
-    house.look()
-    assert house.label_of(content) == "spam"
-    (junked,) = [one for one in house.where(content) if one.folder == house.junk]
+    os.rename(entry.path, os.path.join(maildir.root, "cur", f"{base}:2,ST"))
+    maildir.look()
+    assert maildir.label_of(content) == "spam"
+    (junked,) = [one for one in maildir.where(content) if one.folder == maildir.junk]
     os.unlink(junked.path)
-    house.look()
-    assert house.label_of(content) == "spam"
-    os.rename(os.path.join(house.root, "cur", f"{base}:2,ST"), os.path.join(house.root, "cur", f"{base}:2,S"))
-    house.look()
-    assert house.label_of(content) == "ham"
+    maildir.look()
+    assert maildir.label_of(content) == "spam"
+    os.rename(os.path.join(maildir.root, "cur", f"{base}:2,ST"), os.path.join(maildir.root, "cur", f"{base}:2,S"))
+    maildir.look()
+    assert maildir.label_of(content) == "ham"
 
 
-def test_folders_that_are_renamed(house):
-    """Nobody has moved the messages in it; not even where it becomes, or ceases to be, the junk folder."""
-    house = house()
-    kept, junked = delivered(house, "ham"), delivered(house, "spam")
-    house.move(kept, house.archive)
-    house.look()
-    assert house.label_of(kept) == "ham"
+def test_folders_that_are_renamed(maildir):
+    """Renaming a folder gives its messages no label, even if it becomes or ceases to be the junk folder."""
+    maildir = maildir()
+    kept, junked = delivered(maildir, "ham"), delivered(maildir, "spam")
+    maildir.move(kept, maildir.archive)
+    maildir.look()
+    assert maildir.label_of(kept) == "ham"
     for old, new in [(".Archive", ".Old"), (".Old", ".Spam"), (".Junk", ".Lists"), (".Spam", ".Old")]:
-        os.rename(os.path.join(house.root, old), os.path.join(house.root, new))
-        house.look()
-        assert (house.label_of(kept), house.label_of(junked)) == ("ham", None)
+        os.rename(os.path.join(maildir.root, old), os.path.join(maildir.root, new))
+        maildir.look()
+        assert (maildir.label_of(kept), maildir.label_of(junked)) == ("ham", None)
 
 
-def test_a_folder_that_is_deleted(house):
-    """What lay in it is forgotten as what is deleted is; what we have learned stays."""
-    house = house()
-    missed = delivered(house, "ham")
-    house.move(missed, house.junk)
-    house.look()
-    shutil.rmtree(house.junk)
-    house.look()
-    assert house.label_of(missed) == "spam"
+def test_a_folder_that_is_deleted(maildir):
+    """The labels of the messages in it stay."""
+    maildir = maildir()
+    missed = delivered(maildir, "ham")
+    maildir.move(missed, maildir.junk)
+    maildir.look()
+    shutil.rmtree(maildir.junk)
+    maildir.look()
+    assert maildir.label_of(missed) == "spam"
 
 
-def test_the_first_spam_of_all_in_a_junk_folder_made_for_it(house):
-    """A client makes the folder with the first message that is moved to it."""
-    house = house(junk=False)
-    missed = delivered(house, "ham")
-    house.folder(".Junk")
-    house.move(missed, house.junk)
-    house.look()
-    assert house.label_of(missed) == "spam"
+def test_a_junk_folder_created_with_the_first_move(maildir):
+    """The message that a client moves to a folder that it has just created is spam."""
+    maildir = maildir(junk=False)
+    missed = delivered(maildir, "ham")
+    maildir.folder(".Junk")
+    maildir.move(missed, maildir.junk)
+    maildir.look()
+    assert maildir.label_of(missed) == "spam"
 
 
-def test_another_junk_folder_by_configuration(house):
-    """What lies in the folder that now is the junk folder was moved by nobody; what comes then was."""
-    house = house(junk=False)
-    ads = house.folder(".Ads")
-    first, second = delivered(house, "ham"), delivered(house, "ham")
-    house.move(first, ads)
-    house.look()
-    assert house.label_of(first) == "ham"
-    house.section["junk"] = "Ads"
-    house.again()
-    house.look()
-    assert house.label_of(first) == "ham"
-    house.move(second, ads)
-    house.look()
-    assert (house.label_of(first), house.label_of(second)) == ("ham", "spam")
+def test_another_junk_folder_by_configuration(maildir):
+    """If a folder becomes the junk folder, mail in it gets no label; mail that is moved there later does."""
+    maildir = maildir(junk=False)
+    ads = maildir.folder(".Ads")
+    first, second = delivered(maildir, "ham"), delivered(maildir, "ham")
+    maildir.move(first, ads)
+    maildir.look()
+    assert maildir.label_of(first) == "ham"
+    maildir.section["junk"] = "Ads"
+    maildir.again()
+    maildir.look()
+    assert maildir.label_of(first) == "ham"
+    maildir.move(second, ads)
+    maildir.look()
+    assert (maildir.label_of(first), maildir.label_of(second)) == ("ham", "spam")
 
 
-def test_what_is_brought_in_bulk_says_nothing(house):
-    """A backup or a first sync of hundreds of messages into the junk folder is the past, which is for `adopt`."""
-    house = house()
+def test_a_bulk_copy_gives_no_label(maildir):
+    """Hundreds of messages that a backup or a first sync brings into the junk folder are left to `adopt`."""
+    maildir = maildir()
     for number in range(150):
-        house.put(raw("spam", 5000 + number), house.junk)
-    house.look()
-    assert house.labels() == {}
+        maildir.put(raw("spam", 5000 + number), maildir.junk)
+    maildir.look()
+    assert maildir.labels() == {}
     content = raw("spam", 5007)
-    house.move(content, house.root)
-    house.look()
-    assert house.label_of(content) == "ham"
+    maildir.move(content, maildir.root)
+    maildir.look()
+    assert maildir.label_of(content) == "ham"
 
 
-def test_a_rule_that_goes_by_our_headers_is_no_user(house):
-    """Where spam is only tagged, whoever moves it to the junk folder may be a program that believes us."""
-    house = house(spam=("tag",))
-    content = delivered(house, "spam")
-    house.move(content, house.junk)
-    house.look()
-    assert house.labels() == {}
-    for target, label in [(house.root, "ham"), (house.junk, "spam")]:
-        house.move(content, target)
-        house.look()
-        assert house.label_of(content) == label
+def test_a_mail_rule_that_uses_our_headers_is_no_user(maildir):
+    """Where spam is only tagged, a mail rule may move it to junk by our headers: only later moves give labels."""
+    maildir = maildir(spam=("tag",))
+    content = delivered(maildir, "spam")
+    maildir.move(content, maildir.junk)
+    maildir.look()
+    assert maildir.labels() == {}
+    for target, label in [(maildir.root, "ham"), (maildir.junk, "spam")]:
+        maildir.move(content, target)
+        maildir.look()
+        assert maildir.label_of(content) == label
 
 
-def test_what_is_learned_is_the_mail_as_it_was_delivered(house):
-    """Without the headers that we have written."""
-    house = house()
-    content = delivered(house, "spam")
-    assert b"X-Spam-Flag: YES" in on_disk.content(house.where(content)[0].path)
-    house.move(content, house.root)
-    house.look()
-    labels = LabelStore.open(house.state)
-    (lesson,) = labels.examples(after=0, most_bytes=10_000)
+def test_the_message_is_learned_as_delivered(maildir):
+    """Without the headers that we wrote."""
+    maildir = maildir()
+    content = delivered(maildir, "spam")
+    assert b"X-Spam-Flag: YES" in on_disk.content(maildir.where(content)[0].path)
+    maildir.move(content, maildir.root)
+    maildir.look()
+    labels = LabelStore.open(maildir.state)
+    (example,) = labels.examples(after=0, most_bytes=10_000)
     labels.close()
-    assert lesson.raw == content
-    assert lesson.prior == 0.5
+    assert example.raw == content
+    assert example.prior == 0.5
 
 
-def test_a_label_store_that_fails_is_tried_again(house, caplog):
-    """It stops nothing, is told, and what was owed is said when it works again; also after a restart."""
-    house = house()
-    missed = delivered(house, "ham")
-    labels = LabelStore.open(house.state)
+def test_a_label_store_that_fails_is_tried_again(maildir, caplog):
+    """The failure is logged, and the pending label is added when the store works again, also after a restart."""
+    maildir = maildir()
+    missed = delivered(maildir, "ham")
+    labels = LabelStore.open(maildir.state)
     labels._connection.execute("ALTER TABLE labels RENAME TO hidden")
-    house.move(missed, house.junk)
-    house.look()
-    assert house.label_stores.status.failed == 1
+    maildir.move(missed, maildir.junk)
+    maildir.look()
+    assert maildir.label_stores.status.failed == 1
     assert "not-learned" in caplog.text
-    house.again()
+    maildir.again()
     labels._connection.execute("ALTER TABLE hidden RENAME TO labels")
     labels.close()
-    house.look()
-    assert house.label_of(missed) == "spam"
-    assert house.label_stores.status.moved == {"spam": 1}
+    maildir.look()
+    assert maildir.label_of(missed) == "spam"
+    assert maildir.label_stores.status.moved == {"spam": 1}
 
 
-def test_what_is_owed_for_what_is_gone(house):
-    """Removed by its user before it could be said: then there is nothing more to say, now or ever."""
-    house = house()
-    missed = delivered(house, "ham")
-    labels = LabelStore.open(house.state)
+def test_a_pending_label_of_a_deleted_message(maildir):
+    """If the message is deleted before its label could be added, the label is dropped."""
+    maildir = maildir()
+    missed = delivered(maildir, "ham")
+    labels = LabelStore.open(maildir.state)
     labels._connection.execute("ALTER TABLE labels RENAME TO hidden")
-    target = house.move(missed, house.junk)
-    house.look()
+    target = maildir.move(missed, maildir.junk)
+    maildir.look()
     labels._connection.execute("ALTER TABLE hidden RENAME TO labels")
     labels.close()
     os.unlink(target)
-    house.clock.now += 1000
-    house.look()
-    assert house.labels() == {}
-    assert house.mailbox_state.pending(house.root) == []
+    maildir.clock.now += 1000
+    maildir.look()
+    assert maildir.labels() == {}
+    assert maildir.mailbox_state.pending(maildir.root) == []
 
 
-def test_a_damaged_store_of_places_is_begun_anew(house):
-    """What is in it can be had again: filtering starts."""
-    house = house()
-    house.mailbox_state.close()
-    (house.state / "places.sqlite").write_bytes(b"no database at all" * 1000)
-    house.again()
-    house.look()
-    missed = delivered(house, "ham")
-    house.move(missed, house.junk)
-    house.look()
-    assert house.label_of(missed) == "spam"
+def test_a_damaged_mailbox_state_is_replaced(maildir):
+    """Tracking begins anew with what lies in the folders, and later moves are learned."""
+    maildir = maildir()
+    maildir.mailbox_state.close()
+    (maildir.state / NAME).write_bytes(b"no database at all" * 1000)
+    maildir.again()
+    maildir.look()
+    missed = delivered(maildir, "ham")
+    maildir.move(missed, maildir.junk)
+    maildir.look()
+    assert maildir.label_of(missed) == "spam"
 
 
-def test_a_look_at_rest_asks_nothing(house):
-    """No listing and no question to the database where nothing has changed."""
-    house = house()
-    delivered(house, "ham")
-    house.later = 10.0
-    house.look()
-    house.look()
-    house.mailbox_state.close()
-    house.look()
-    assert house.label_stores.status.failed == 0
-    house.mailbox_state._connection = sqlite3.connect(":memory:")
+def test_a_visit_of_an_unchanged_maildir_is_cheap(maildir):
+    """If nothing changed, no folder is listed and the database is not queried."""
+    maildir = maildir()
+    delivered(maildir, "ham")
+    maildir.later = 10.0
+    maildir.look()
+    maildir.look()
+    maildir.mailbox_state.close()
+    maildir.look()
+    assert maildir.label_stores.status.failed == 0
+    maildir.mailbox_state._connection = sqlite3.connect(":memory:")
 
 
-def test_the_maildirs_of_two_people(house, tmp_path):
-    """With a layer each, what one says is nobody else's: in a folder of its own, readable by nobody else."""
-    LearningHouse.layer, before = LabelScope.PER_MAILDIR, LearningHouse.layer
+def test_the_maildirs_of_two_people(maildir, tmp_path):
+    """With labels per Maildir, each has a store of its own in a private folder, and no effect on the others."""
+    TrackedMaildir.layer, before = LabelScope.PER_MAILDIR, TrackedMaildir.layer
     try:
-        house = house()
-        missed = delivered(house, "ham")
-        house.move(missed, house.junk)
-        house.look()
+        maildir = maildir()
+        missed = delivered(maildir, "ham")
+        maildir.move(missed, maildir.junk)
+        maildir.look()
     finally:
-        LearningHouse.layer = before
-    folder = personal_dir(house.state, house.root)
-    assert not (house.state / "labels.sqlite").exists()
+        TrackedMaildir.layer = before
+    folder = personal_dir(maildir.state, maildir.root)
+    assert not (maildir.state / "labels.sqlite").exists()
     assert [(path.stat().st_mode & 0o777) for path in (folder, folder.parent)] == [0o700, 0o700]
     assert folder.joinpath("labels.sqlite").stat().st_mode & 0o777 == 0o600
-    assert house.label_stores.layer(house.root).labels == 1
-    assert house.label_stores.layer(str(tmp_path / "other")) is None
+    assert maildir.label_stores.layer(maildir.root).labels == 1
+    assert maildir.label_stores.layer(str(tmp_path / "other")).labels == 0
 
 
-def test_old_names_are_forgotten(house):
-    """What lies nowhere is remembered as long as the journal remembers, and no longer."""
-    house = house()
-    missed = delivered(house, "ham")
-    os.unlink(house.move(missed, house.junk))
+def test_old_records_are_pruned(maildir):
+    """A message without a file is forgotten after as many days as in the journal."""
+    maildir = maildir()
+    missed = delivered(maildir, "ham")
+    os.unlink(maildir.move(missed, maildir.junk))
     content = raw("spam", 66)
-    target = house.put(content, house.junk)
-    house.look()
+    target = maildir.put(content, maildir.junk)
+    maildir.look()
     os.unlink(target)
-    house.look()
+    maildir.look()
     count = "SELECT count(*) FROM messages"
-    assert house.mailbox_state._connection.execute(count).fetchone()[0] == 1
-    house.later = 100 * 86_400
-    house.put(raw("ham", 67), house.root)
-    house.look()
-    assert house.mailbox_state._connection.execute(count).fetchone()[0] == 0
+    assert maildir.mailbox_state._connection.execute(count).fetchone()[0] == 1
+    maildir.later = 100 * 86_400
+    maildir.put(raw("ham", 67), maildir.root)
+    maildir.look()
+    assert maildir.mailbox_state._connection.execute(count).fetchone()[0] == 0
 
 
-@pytest.mark.parametrize("looked", [True, False])
-def test_a_step_reads_few_bytes(house, monkeypatch, looked):
-    """Mail that comes in waits for one step: however large what a user moves, it ends soon after so many bytes."""
-    house = house(looked=looked)
+@pytest.mark.parametrize("visited", [True, False])
+def test_a_step_reads_few_bytes(maildir, monkeypatch, visited):
+    """New mail waits for one step, so a step ends soon after STEP_BYTES however large the moved messages are."""
+    maildir = maildir(visited=visited)
     steps = []
 
     def counting(folder, one):
@@ -483,26 +490,26 @@ def test_a_step_reads_few_bytes(house, monkeypatch, looked):
         steps[-1] += len(content)
         return content
 
-    monkeypatch.setattr(tracker, "STEP_BYTES", 30_000)
-    monkeypatch.setattr(tracker, "read_listed", counting)
+    monkeypatch.setattr(folder_reader, "STEP_BYTES", 30_000)
+    monkeypatch.setattr(folder_reader, "read_listed", counting)
     for number in range(40):
-        house.put(raw("x" * 10_000, number), house.junk)
-    looks = house.moves.round([house.root])
+        maildir.put(raw("x" * 10_000, number), maildir.junk)
+    steps_left = maildir.tracker.round([maildir.root])
     while True:
         steps.append(0)
-        if next(looks, looks) is looks:
+        if next(steps_left, steps_left) is steps_left:
             break
     assert 400_000 < sum(steps) < 420_000
     assert max(steps) < 45_000
 
 
-def test_a_folder_with_too_many_names(house, monkeypatch):
-    """It is passed over; what its user says in the others is heard."""
-    house = house()
-    missed = delivered(house, "ham")
+def test_a_folder_with_too_many_names(maildir, monkeypatch):
+    """The folder is skipped, and moves between the other folders are learned."""
+    maildir = maildir()
+    missed = delivered(maildir, "ham")
     monkeypatch.setattr(opened, "MOST_LISTED", 5)
     for number in range(6):
-        house.put(raw("ham", 100 + number), house.archive)
-    house.move(missed, house.junk)
-    house.look()
-    assert house.label_of(missed) == "spam"
+        maildir.put(raw("ham", 100 + number), maildir.archive)
+    maildir.move(missed, maildir.junk)
+    maildir.look()
+    assert maildir.label_of(missed) == "spam"

@@ -1,4 +1,4 @@
-"""Users, crashes and looks in any order: what holds as labels is a function of what users did between the looks."""
+"""Moves, crashes and visits in any order: the labels follow from what users did between visits."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,8 +7,8 @@ import on_disk
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import invariant, precondition, rule
 from interruption import CrashError, Interruption, crash
-from learning_house import LearningHouse
 from mailbox_machine import CALLS, Mailbox
+from tracked_maildir import TrackedMaildir
 
 from spamlstm.maildir.content_id import content_id
 from spamlstm.maildir.folders import FolderRole
@@ -19,23 +19,23 @@ from spamlstm.tracking.state import FlagSet, Pending
 
 
 @dataclass(frozen=True)
-class Seen:
-    """A message as it lay at the last look."""
+class LastSeen:
+    """A message as it was at the last visit."""
 
-    kind: FolderRole
+    role: FolderRole
     base: str
-    marks: FlagSet
+    flags: FlagSet
 
 
-class Taught(Mailbox):
-    """A mailbox in which somebody looks now and then.
+class TrackedMailbox(Mailbox):
+    """A mailbox that the tracker visits now and then.
 
-    `place` is where each message counts as lying: where the last look saw it, or we put it since. `expected` follows
-    from that by the rule alone, without journal, databases or files.
+    `role` is that of the folder each message counts as being in: where the last visit found it, or where we put it
+    since. `expected` follows from that by the rule alone, without journal, databases or files.
     """
 
-    kind = LearningHouse
-    # Whose move it was, where a user and we move the same message at the same moment, is for tests of the journal.
+    kind = TrackedMaildir
+    # Who moved a message that a user and we move at the same moment is for the tests of the journal.
     work_beside_a_mover = None
     work_beside_a_reader = None
     work_beside_a_deleter = None
@@ -44,8 +44,8 @@ class Taught(Mailbox):
 
     def __init__(self):
         super().__init__()
-        self.place: dict[int, FolderRole] = {}
-        self.seen: dict[int, Seen] = {}
+        self.role: dict[int, FolderRole] = {}
+        self.last: dict[int, LastSeen] = {}
         self.expected: dict[int, str] = {}
         self.inbox.look()
 
@@ -54,30 +54,30 @@ class Taught(Mailbox):
         self.inbox.mailbox_state.close()
         super().teardown()
 
-    # What we do; Mailbox has what users do.
+    # Our acts; Mailbox has those of users.
 
     @precondition(lambda self: self.up)
     @rule()
     def work(self):
-        with self._our_doing():
+        with _OurActs(self):
             super().work()
 
     @precondition(lambda self: self.up)
     @rule()
     def take_back(self):
-        with self._our_doing():
+        with _OurActs(self):
             super().take_back()
 
     @precondition(lambda self: self.up)
     @rule()
-    def look(self):
+    def visit(self):
         self.inbox.look()
         self._expect()
 
     @precondition(lambda self: self.up)
     @rule(call=CALLS)
-    def crash_while_looking(self, call):
-        """A part of it is read, perhaps a label is said; the look after the restart makes it whole."""
+    def crash_during_a_visit(self, call):
+        """The visit after the restart completes the one that was interrupted."""
         with Interruption(call, crash):
             try:
                 self.inbox.look()
@@ -91,8 +91,8 @@ class Taught(Mailbox):
 
     @precondition(lambda self: self.up)
     @rule()
-    def look_again_and_again(self):
-        """After a restart too."""
+    def visit_again(self):
+        """A second visit changes no label, even after a restart."""
         self.inbox.again()
         self.inbox.look()
         self._expect()
@@ -100,66 +100,67 @@ class Taught(Mailbox):
         self.inbox.look()
         assert self.inbox.labels() == before
 
-    # What always holds, once somebody has looked.
+    # What holds at any time.
 
     @invariant()
     def labels_follow_from_what_users_did(self):
         labels = self.inbox.labels()
         if self.up:
-            told = {number: labels.get(content_id(raw)) for number, raw in self.mails.items()}
-            assert told == {number: self.expected.get(number) for number in self.mails}
-
-    def _our_doing(self):
-        return _OurDoing(self)
+            found = {number: labels.get(content_id(raw)) for number, raw in self.mails.items()}
+            assert found == {number: self.expected.get(number) for number in self.mails}
 
     def _is_known(self, number):
-        return number in self.judged or self.place.get(number) is FolderRole.JUNK
+        return number in self.judged or self.role.get(number) is FolderRole.JUNK
 
-    def _sights(self):
+    def observe(self):
         found = {}
         for number in self.mails:
             for entry in self._where(number):
                 folder = Path(entry.folder).name
-                kind = {".Junk": FolderRole.JUNK, ".Archive": FolderRole.FILED}.get(folder, FolderRole.INBOX)
-                (marks,) = {one.marks for one in list_files(on_disk.opened(entry.folder)) if one.name == entry.name}
-                found[number] = Seen(kind, Name.parse(entry.name).base, marks)
+                role = {".Junk": FolderRole.JUNK, ".Archive": FolderRole.FILED}.get(folder, FolderRole.INBOX)
+                (flags,) = {one.flags for one in list_files(on_disk.opened(entry.folder)) if one.name == entry.name}
+                found[number] = LastSeen(role, Name.parse(entry.name).base, flags)
         return found
 
     def _expect(self):
         judged = {
             number for number, raw in self.mails.items() if self.inbox.journal.knows(self.inbox.root, content_id(raw))
         }
-        for number, sight in self._sights().items():
-            last = self.seen.get(number)
-            self.seen[number] = sight
-            if last == sight:
+        for number, now in self.observe().items():
+            last = self.last.get(number)
+            self.last[number] = now
+            if last == now:
                 continue
-            before = self.place.get(number, FolderRole.INBOX if number in judged else None)
-            again = last is not None and (last.kind, last.base) == (sight.kind, sight.base)
-            answered = bool(sight.marks & FlagSet.ANSWERED) and not (again and last.marks & FlagSet.ANSWERED)
-            lay = sight.kind if again else None
-            meant = infer_label(Observation(before or lay, sight.kind, sight.marks, answered=answered))
-            if meant.pending is Pending.ALWAYS or (meant.pending is Pending.IF_NONE and number not in self.expected):
-                self.expected[number] = str(meant.label)
-            # Mail that was never judged, and of which nothing was said where it lay, counts as lying nowhere yet.
-            if before is not None or meant.label is not None or meant.place is not FolderRole.INBOX:
-                self.place[number] = meant.place
+            before = self.role.get(number, FolderRole.INBOX if number in judged else None)
+            same = last is not None and (last.role, last.base) == (now.role, now.base)
+            answered = bool(now.flags & FlagSet.ANSWERED) and not (same and last.flags & FlagSet.ANSWERED)
+            before_or_same = before or (now.role if same else None)
+            inferred = infer_label(Observation(before_or_same, now.role, now.flags, answered=answered))
+            if inferred.pending is Pending.ALWAYS or (
+                inferred.pending is Pending.IF_NONE and number not in self.expected
+            ):
+                self.expected[number] = str(inferred.label)
+            # Mail that was never judged and gave no label has no role yet.
+            if before is not None or inferred.label is not None or inferred.role is not FolderRole.INBOX:
+                self.role[number] = inferred.role
 
 
-class _OurDoing:
-    """Within it all that moves is moved by us."""
+class _OurActs:
+    """In the block all moves are ours."""
 
     def __init__(self, machine):
         self.machine = machine
 
     def __enter__(self):
-        self.before = self.machine._sights()
+        self.before = self.machine.observe()
 
     def __exit__(self, *_):
-        for number, sight in self.machine._sights().items():
-            if number in self.before and self.before[number].kind is not sight.kind:
-                self.machine.place[number] = sight.kind
+        for number, now in self.machine.observe().items():
+            if number in self.before and self.before[number].role is not now.role:
+                self.machine.role[number] = now.role
 
 
-TestTaught = Taught.TestCase
-TestTaught.settings = settings(max_examples=40, stateful_step_count=30, suppress_health_check=[HealthCheck.too_slow])
+TestTrackedMailbox = TrackedMailbox.TestCase
+TestTrackedMailbox.settings = settings(
+    max_examples=40, stateful_step_count=30, suppress_health_check=[HealthCheck.too_slow]
+)

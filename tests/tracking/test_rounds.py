@@ -1,4 +1,4 @@
-"""When folders are looked at: in slices, in rounds that cost little, and soon after the kernel tells of a move."""
+"""When Maildirs are visited: in slices, in rounds of low cost, and soon after an event in a junk folder."""
 
 from types import SimpleNamespace
 
@@ -11,7 +11,7 @@ from spamlstm.tracking.rounds import LONGEST_PAUSE, REST_SECONDS, LearningRounds
 
 
 class Steps:
-    """A reading of moves in which each step takes a hundredth of a second by the clock."""
+    """A tracker in which each step takes 10 ms."""
 
     def __init__(self, clock):
         self.clock, self.rounds, self.steps = clock, [], 3
@@ -56,7 +56,7 @@ def feedback(clock, moved, monkeypatch):
     steps = Steps(clock)
     made = LearningRounds(
         label_stores=label_stores,
-        moves=steps,
+        tracker=steps,
         config=Config(),
         present=lambda: ["a", "b"],
         moved=take,
@@ -74,7 +74,7 @@ def finish(feedback):
 
 
 def test_a_round_goes_by_slices_and_comes_again(feedback, clock):
-    """Between two slices mail has its turn; the next round waits for the scan's interval."""
+    """Mail is judged between two slices; the next round starts after the scan interval."""
     assert finish(feedback) == 4
     assert feedback.label_stores.status.rounds == 1
     assert not feedback.work()
@@ -84,8 +84,8 @@ def test_a_round_goes_by_slices_and_comes_again(feedback, clock):
     assert feedback.steps.rounds == [["a", "b"]] * 2
 
 
-def test_what_takes_long_is_done_more_rarely(feedback, clock):
-    """But not for ever; and the first look, which reads much, does not count."""
+def test_slow_rounds_are_rarer(feedback, clock):
+    """A round that takes long is followed by a longer pause, up to a bound; the first round does not count."""
     feedback.steps.steps = 50
     finish(feedback)
     assert feedback.due() == pytest.approx(1045)
@@ -98,8 +98,8 @@ def test_what_takes_long_is_done_more_rarely(feedback, clock):
     assert feedback.due() == pytest.approx(clock.now + LONGEST_PAUSE)
 
 
-def test_a_move_is_looked_at_soon(feedback, clock, moved):
-    """One Maildir, once its client is done; many moves in a row take their share of the time and no more."""
+def test_a_move_causes_a_visit_soon(feedback, clock, moved):
+    """After a move that Maildir alone is visited, once its client had time; many moves take a bounded share of time."""
     finish(feedback)
     clock.now += 10
     moved.append("b")
@@ -114,7 +114,8 @@ def test_a_move_is_looked_at_soon(feedback, clock, moved):
     assert feedback.label_stores.status.rounds == 1
 
 
-def test_nothing_is_looked_at_where_that_is_not_wanted(feedback, moved):
+def test_no_visits_with_learn_from_moves_off(feedback, moved):
+    """Events in junk folders cause none either."""
     moved.append("b")
     feedback.reconfigure(config=Config(learning=LearningConfig(learn_from_moves=False)), classifier=None)
     assert not feedback.work()
@@ -122,8 +123,8 @@ def test_nothing_is_looked_at_where_that_is_not_wanted(feedback, moved):
     assert feedback.steps.rounds == []
 
 
-def test_another_configuration_begins_a_round_at_once(feedback):
-    """The round under way is no more."""
+def test_a_reload_starts_a_round_at_once(feedback):
+    """The round in progress is dropped."""
     assert feedback.work()
     feedback.reconfigure(config=Config(), classifier=None)
     finish(feedback)

@@ -1,4 +1,4 @@
-"""The rule: what it says of a message that its user has it where he has it."""
+"""The rule that infers a label from the folder a user moved a message to."""
 
 import itertools
 
@@ -14,14 +14,14 @@ SPAM, HAM = Label.SPAM, Label.HAM
 
 
 @pytest.mark.parametrize(
-    ("sight", "said"),
+    ("observation", "inference"),
     [
         (Observation(INBOX, JUNK, FlagSet.NONE), Inference(JUNK, SPAM, Pending.ALWAYS)),
         (Observation(FILED, JUNK, FlagSet.SEEN), Inference(JUNK, SPAM, Pending.ALWAYS)),
         (Observation(None, JUNK, FlagSet.NONE), Inference(JUNK, SPAM, Pending.ALWAYS)),
-        (Observation(None, JUNK, FlagSet.NONE, brought=True), Inference(JUNK)),
-        (Observation(INBOX, JUNK, FlagSet.NONE, brought=True), Inference(JUNK, SPAM, Pending.ALWAYS)),
-        (Observation(INBOX, JUNK, FlagSet.NONE, ours=True), Inference(JUNK)),
+        (Observation(None, JUNK, FlagSet.NONE, bulk=True), Inference(JUNK)),
+        (Observation(INBOX, JUNK, FlagSet.NONE, bulk=True), Inference(JUNK, SPAM, Pending.ALWAYS)),
+        (Observation(INBOX, JUNK, FlagSet.NONE, tagged=True), Inference(JUNK)),
         (Observation(JUNK, JUNK, FlagSet.ANSWERED, answered=True), Inference(JUNK)),
         (Observation(JUNK, INBOX, FlagSet.NONE), Inference(INBOX, HAM, Pending.ALWAYS)),
         (Observation(JUNK, FILED, FlagSet.NONE), Inference(FILED, HAM, Pending.ALWAYS)),
@@ -35,13 +35,14 @@ SPAM, HAM = Label.SPAM, Label.HAM
         (Observation(None, INBOX, FlagSet.ANSWERED, answered=True), Inference(INBOX)),
     ],
 )
-def test_the_rule(sight, said):
-    assert infer_label(sight) == said
+def test_infer_label(observation, inference):
+    """Each row of the rule's table, and the exceptions that it names."""
+    assert infer_label(observation) == inference
 
 
-def test_a_second_look_says_nothing():
-    """Whatever a look came to, the next one at the same place comes to nothing more."""
-    kinds, marks = (None, *FolderRole), (FlagSet.NONE, FlagSet.SEEN)
-    for before, now, seen in itertools.product(kinds, (INBOX, JUNK, FILED), marks):
-        place = infer_label(Observation(before, now, seen)).place
-        assert infer_label(Observation(place, now, seen)) == Inference(place)
+def test_a_second_visit_infers_nothing():
+    """If a message stays where it was, no label follows."""
+    roles, flags = (None, *FolderRole), (FlagSet.NONE, FlagSet.SEEN)
+    for before, now, seen in itertools.product(roles, (INBOX, JUNK, FILED), flags):
+        role = infer_label(Observation(before, now, seen)).role
+        assert infer_label(Observation(role, now, seen)) == Inference(role)

@@ -1,0 +1,212 @@
+"""Reads one folder: compares its listing with the last one and infers labels from what arrived, changed or went."""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from spamlstm.filtering.journal import Journal
+from spamlstm.filtering.scan import is_settled
+from spamlstm.maildir.content_id import content_id
+from spamlstm.maildir.folders import Folder, FolderRole
+from spamlstm.maildir.opened import OpenFolder, OpenMaildir
+from spamlstm.tracking.listing import ListedFile, chunks, compare_listing, list_files, read_listed
+from spamlstm.tracking.mailbox_state import MailboxState
+from spamlstm.tracking.message_update import NO_CONTENT, FileUpdate, file_update, updated_message
+from spamlstm.tracking.pending_labels import PendingLabels
+from spamlstm.tracking.state import FlagSet, KnownFolder, TrackedFile, TrackedMessage
+
+# Messages that are read in one step, and names that are recorded in one: a few milliseconds each.
+READS = 16
+NAMES = 2000
+# No further message is read in one step after so many bytes, which take a tenth of a second: new mail waits meanwhile.
+STEP_BYTES = 16 << 20
+# More unknown messages than this in one listing were copied in bulk (a backup, a first sync), not moved by hand.
+MOST_MOVED = 100
+
+_Item = TypeVar("_Item")
+
+
+@dataclass(frozen=True, slots=True)
+class FolderVisit:
+    """A folder that is being read: as it was when last read, and as it is now."""
+
+    mailbox: OpenMaildir
+    known: KnownFolder
+    folder: Folder
+    is_new: bool
+
+    @property
+    def maildir(self) -> str:
+        """The path of the Maildir."""
+        return self.mailbox.path
+
+    @property
+    def opened(self) -> OpenFolder:
+        """The folder, opened."""
+        return self.mailbox.folder(self.folder.name)
+
+
+def settled_times(folder: Folder, *, now: float) -> Folder:
+    """Return the folder with -1 in place of each time too recent to be trusted."""
+    new_ns, cur_ns = (ns if is_settled(ns, now=now) else -1 for ns in (folder.new_ns, folder.cur_ns))
+    return replace(folder, new_ns=new_ns, cur_ns=cur_ns)
+
+
+class FolderReader:
+    """Reads folders in steps of some milliseconds: each `yield` is the end of a step. For the journal's thread."""
+
+    def __init__(
+        self, *, mailbox_state: MailboxState, journal: Journal, labels: PendingLabels, clock: Callable[[], float]
+    ) -> None:
+        self._mailbox_state = mailbox_state
+        self._journal = journal
+        self._labels = labels
+        self._clock = clock
+        self._step_bytes = 0  # read in the present step
+
+    def read(self, visit: FolderVisit, *, first: bool, gone: set[str]) -> Iterator[None]:
+        """Read a folder. With `first`, at the first visit of the Maildir, what lies there is recorded only.
+
+        The content ids of files that went are added to `gone`.
+        """
+        known, folder = visit.known, visit.folder
+        if (known.folder.new_ns, known.folder.cur_ns) != (folder.new_ns, folder.cur_ns):
+            # If cur is as it was, only new has changed, which is small.
+            only_new = known.folder.cur_ns == folder.cur_ns
+            difference = (
+                compare_listing(visit.opened, self._mailbox_state.flags(known.id, new=True), ("new",))
+                if only_new
+                else None
+            )
+            if difference is None or difference.gone:
+                # What is gone from new may have gone to cur since.
+                difference = compare_listing(visit.opened, self._mailbox_state.flags(known.id))
+            yield
+            bulk = len(difference.arrived) > MOST_MOVED
+            if first or (visit.is_new and bulk):
+                yield from self._record_unread(known, difference.arrived)
+            else:
+                yield from self._read_arrived(visit, difference.arrived, bulk=bulk)
+            yield from self._read_changed(visit, difference.changed, gone)
+            yield from self._drop(known, difference.gone, gone)
+            with self._mailbox_state.change():
+                self._mailbox_state.update_folder(known, settled_times(folder, now=self._clock()), known.role)
+        if known.role is FolderRole.JUNK:
+            yield from self._read_junk(visit)
+
+    def read_remaining(self, maildir: str, gone: Iterable[str]) -> Iterator[None]:
+        """Infer labels for messages of which a file is gone: another file of them may be elsewhere."""
+        for contents in chunks(sorted(gone), READS):
+            updates = [self._remaining(maildir, content) for content in contents]
+            self._labels.record(maildir, [update for update in updates if update is not None])
+            yield
+
+    def _record_unread(self, known: KnownFolder, arrived: Sequence[ListedFile]) -> Iterator[None]:
+        for chunk in chunks(arrived, NAMES):
+            with self._mailbox_state.change():
+                self._mailbox_state.put_files(TrackedFile(known.id, one.base, one.flags, None) for one in chunk)
+            yield
+
+    def _read_junk(self, visit: FolderVisit) -> Iterator[None]:
+        """Read what lay in the junk folder before the first visit, so that a message is recognized when it leaves."""
+        unread = self._mailbox_state.unread(visit.known.id)
+        if not unread:
+            return
+        for chunk in self._steps([file for file in list_files(visit.opened) if file.base in unread]):
+            with self._mailbox_state.change():
+                for file in chunk:
+                    raw = self._bytes(visit.opened, file)
+                    content = NO_CONTENT if raw is None else content_id(raw)
+                    self._mailbox_state.put_files([TrackedFile(visit.known.id, file.base, file.flags, content)])
+                    if content != NO_CONTENT and self._mailbox_state.message(visit.maildir, content) is None:
+                        act = self._journal.last_act(visit.maildir, content)
+                        message = TrackedMessage(content, FolderRole.JUNK, act=act.id if act else 0, moved=True)
+                        self._mailbox_state.put_message(visit.maildir, message, now=self._clock())
+            yield
+
+    def _read_arrived(self, visit: FolderVisit, arrived: Sequence[ListedFile], *, bulk: bool) -> Iterator[None]:
+        for chunk in self._steps(arrived):
+            updates: list[FileUpdate] = []
+            updated: dict[str, TrackedMessage] = {}
+            for listed in chunk:
+                raw = self._bytes(visit.opened, listed)
+                if raw is None:
+                    continue  # gone again, or unreadable: the next visit finds out
+                content = content_id(raw)
+                file = TrackedFile(visit.known.id, listed.base, listed.flags, content)
+                message = updated.get(content) or self._mailbox_state.message(visit.maildir, content)
+                answered = bool(listed.flags & FlagSet.ANSWERED)
+                after = updated_message(
+                    self._journal, visit.maildir, file, message, visit.known.role, answered=answered, bulk=bulk
+                )
+                if after is not None:
+                    updated[content] = after
+                updates.append(file_update(file, after, raw))
+                del raw  # or there are two in memory while the next one is read
+            yield from self._labels.record_and_add(visit.maildir, updates)
+
+    def _read_changed(
+        self, visit: FolderVisit, changed: Sequence[tuple[ListedFile, FlagSet]], gone: set[str]
+    ) -> Iterator[None]:
+        for chunk in self._steps(changed):
+            updates = [self._changed(visit, listed, before, gone) for listed, before in chunk]
+            yield from self._labels.record_and_add(visit.maildir, [one for one in updates if one is not None])
+
+    def _changed(self, visit: FolderVisit, listed: ListedFile, before: FlagSet, gone: set[str]) -> FileUpdate | None:
+        """Return the update for a file with changed flags; None if the file is gone meanwhile."""
+        content = self._mailbox_state.content(visit.known.id, listed.base)
+        answered = bool(listed.flags & FlagSet.ANSWERED and not before & FlagSet.ANSWERED)
+        undeleted = bool(before & FlagSet.DELETED and not listed.flags & FlagSet.DELETED)
+        raw = None
+        if content is None and (answered or undeleted):
+            raw = self._bytes(visit.opened, listed)
+            content = content_id(raw) if raw is not None else None
+        file = TrackedFile(visit.known.id, listed.base, listed.flags, content)
+        if content is None:
+            return FileUpdate(file)
+        if listed.flags & FlagSet.DELETED:
+            gone.add(content)
+            return FileUpdate(file)
+        message, role = self._mailbox_state.message(visit.maildir, content), visit.known.role
+        after = updated_message(self._journal, visit.maildir, file, message, role, earlier=role, answered=answered)
+        if after is None or not after.pending:
+            return FileUpdate(file, after)
+        raw = raw if raw is not None else self._bytes(visit.opened, listed)
+        return None if raw is None else file_update(file, after, raw)
+
+    def _remaining(self, maildir: str, content: str) -> FileUpdate | None:
+        message = self._mailbox_state.message(maildir, content)
+        copies = self._mailbox_state.copies(maildir, content)
+        if message is None or not copies or message.role in {known.role for known, _ in copies}:
+            return None
+        known, file = copies[0]
+        after = updated_message(self._journal, maildir, file, message, known.role)
+        return FileUpdate(file, after) if after is not None else None
+
+    def _drop(self, known: KnownFolder, bases: Iterable[int], gone: set[str]) -> Iterator[None]:
+        for chunk in chunks(sorted(bases), NAMES):
+            with self._mailbox_state.change():
+                for base in chunk:
+                    if (content := self._mailbox_state.content(known.id, base)) is not None:
+                        gone.add(content)
+                    self._mailbox_state.drop_file(known.id, base)
+            yield
+
+    def _steps(self, items: Iterable[_Item]) -> Iterator[Iterator[_Item]]:
+        """Yield the items in portions that one step may read; use up each portion before asking for the next."""
+        left = deque(items)
+        while left:
+            yield self._step(left)
+
+    def _step(self, left: deque[_Item]) -> Iterator[_Item]:
+        self._step_bytes = 0
+        for _ in range(READS):
+            if not left or self._step_bytes > STEP_BYTES:
+                return
+            yield left.popleft()
+
+    def _bytes(self, folder: OpenFolder, file: ListedFile) -> bytes | None:
+        raw = read_listed(folder, file)
+        self._step_bytes += len(raw or b"")
+        return raw

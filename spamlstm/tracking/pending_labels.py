@@ -1,0 +1,110 @@
+"""Labels on their way from the mailbox state to the label store: recorded as pending, added, and cleared."""
+
+import contextlib
+import logging
+from collections.abc import Callable, Iterator, Sequence
+
+from spamlstm.filtering.crash_guard import CrashGuard
+from spamlstm.filtering.in_progress import labelling
+from spamlstm.filtering.journal import Journal
+from spamlstm.filtering.log import emit
+from spamlstm.maildir.content_id import content_id
+from spamlstm.maildir.opened import OpenMaildir
+from spamlstm.tracking.label_stores import LabelStores, StoreUnavailableError
+from spamlstm.tracking.listing import list_files, read_listed
+from spamlstm.tracking.mailbox_state import MailboxState
+from spamlstm.tracking.message_update import FileUpdate
+from spamlstm.tracking.state import Pending, TrackedMessage
+
+
+class PendingLabels:
+    """Adds the labels that the mailbox state records as pending to the label stores. For the journal's thread."""
+
+    def __init__(
+        self,
+        *,
+        mailbox_state: MailboxState,
+        journal: Journal,
+        label_stores: LabelStores,
+        clock: Callable[[], float],
+    ) -> None:
+        self.maildirs: set[str] = set()
+        """The Maildirs that may have pending labels, as far as this process knows."""
+        self._mailbox_state = mailbox_state
+        self._label_stores = label_stores
+        self._guard = CrashGuard(journal, clock=clock)
+        self._clock = clock
+
+    def record(self, maildir: str, updates: Sequence[FileUpdate]) -> None:
+        """Record files, messages and pending labels in one transaction; it is on disk if there is a label in it."""
+        messages = [one.message for one in updates if one.message is not None]
+        pending = any(message.pending for message in messages)
+        with self._mailbox_state.change(durable=pending):
+            self._mailbox_state.put_files(one.file for one in updates)
+            for message in messages:
+                self._mailbox_state.put_message(maildir, message, now=self._clock())
+        if pending:
+            self.maildirs.add(maildir)
+
+    def record_and_add(self, maildir: str, updates: Sequence[FileUpdate]) -> Iterator[None]:
+        """Record updates, then add the labels of those messages whose bytes are at hand."""
+        self.record(maildir, updates)
+        yield
+        # A message with two files has two updates: the last one counts.
+        for message, raw in {one.message.content: (one.message, one.raw) for one in updates if one.message}.values():
+            if message.pending and raw:
+                self._add(maildir, message, raw)
+                yield
+
+    def add_all(self, mailbox: OpenMaildir) -> Iterator[None]:
+        """Add the labels that are still pending: after a crash, or because the label store could not be used."""
+        maildir = mailbox.path
+        self.maildirs.discard(maildir)
+        for message in self._mailbox_state.pending(maildir):
+            raw = self._find(mailbox, message.content)
+            if raw is None:
+                # Deleted since, so that there is nothing to learn from; or moved, then the next visit finds it.
+                if not self._mailbox_state.copies(maildir, message.content):
+                    self._clear(maildir, message)
+            elif not self._add(maildir, message, raw):
+                return
+            del raw  # or there are two in memory while the next one is read
+            yield
+
+    def _add(self, maildir: str, message: TrackedMessage, raw: bytes) -> bool:
+        """Add a pending label; False if the label store cannot be used now."""
+        label = message.label
+        assert label is not None  # noqa: S101  a pending label is a label
+        self._guard.model = self._label_stores.model
+        item = labelling(maildir, message.content)
+        if self._guard.is_set_aside(item):
+            why = "the program ended twice while it learned this message"
+            emit(logging.WARNING, "not-learned", maildir=maildir, id=message.content, error=why)
+            self._clear(maildir, message)
+            return True
+        try:
+            wanted = message.pending is Pending.ALWAYS or self._label_stores.label(maildir, message.content) is None
+            with self._guard.attempt(item):
+                new = wanted and self._label_stores.add_label(maildir, raw, label)
+        except StoreUnavailableError:
+            self.maildirs.add(maildir)
+            return False
+        self._clear(maildir, message)
+        level = logging.INFO if new else logging.DEBUG
+        emit(level, "learned", maildir=maildir, id=message.content, label=label, folder=message.role)
+        return True
+
+    def _clear(self, maildir: str, message: TrackedMessage) -> None:
+        with self._mailbox_state.change():
+            self._mailbox_state.clear_pending(maildir, message.content)
+
+    def _find(self, mailbox: OpenMaildir, content: str) -> bytes | None:
+        """Return the bytes of a message from any of its files, or None."""
+        for known, tracked in self._mailbox_state.copies(mailbox.path, content):
+            folder = mailbox.folder(known.folder.name)
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                for file in list_files(folder):
+                    raw = read_listed(folder, file) if file.base == tracked.base else None
+                    if raw is not None and content_id(raw) == content:
+                        return raw
+        return None

@@ -66,7 +66,7 @@ def look(folder: Path, arguments: argparse.Namespace) -> None:
     classifier = Classifier.open(personal_features=True)
     with contextlib.ExitStack() as stack:
         journal, mailbox_state = Journal.open(folder / "state"), MailboxState.open(folder / "state")
-        label_stores = LabelStores(folder / "state", base=classifier, layer=LabelScope.SHARED)
+        label_stores = LabelStores(folder / "state", base=classifier, scope=LabelScope.SHARED)
         for one in (journal, mailbox_state, label_stores):
             stack.callback(one.close)
         config = Config(maildirs=(MaildirConfig(str(root)),))
@@ -97,7 +97,7 @@ def look(folder: Path, arguments: argparse.Namespace) -> None:
 
 def layers(folder: Path, arguments: argparse.Namespace) -> None:
     classifier = Classifier.open(personal_features=True)
-    with contextlib.closing(LabelStores(folder, base=classifier, layer=LabelScope.PER_MAILDIR)) as label_stores:
+    with contextlib.closing(LabelStores(folder, base=classifier, scope=LabelScope.PER_MAILDIR)) as label_stores:
         names = [f"/mail/{number}" for number in range(arguments.maildirs)]
         for number in range(arguments.labels):
             for name in names[:1] if number else names:

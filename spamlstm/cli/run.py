@@ -76,7 +76,7 @@ def run_daemon(options: RunOptions, *, state: Path | None) -> None:
         journal = Journal.open(state)
         stack.callback(journal.close)
         notifier = Notifier(os.environ)
-        label_stores = LabelStores(state, base=classifier, layer=config.learning.labels, beat=notifier.beat)
+        label_stores = LabelStores(state, base=classifier, scope=config.learning.labels, beat=notifier.beat)
         stack.callback(label_stores.close)
         mailbox_state = MailboxState.open(state)
         stack.callback(mailbox_state.close)

@@ -1,7 +1,7 @@
-"""The personal layers of the Maildirs, kept in step with what users say by moves and by commands.
+"""The label stores and personal layers of the Maildirs, kept up to date with moves and with `spamlstm label`.
 
-Whatever is wrong with a label store, filtering goes on with what was learned before, or with the base alone. The store
-is paused: that is logged once a try, counted, shown by `spamlstm status`, and tried again later.
+Whatever is wrong with a label store, filtering goes on with the layer as it was, or with the model alone. The store is
+paused: a line of the log for each try, a counter, a row of `spamlstm status`, and another try later.
 """
 
 import contextlib
@@ -11,13 +11,14 @@ import sqlite3
 import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from spamlstm.config import LabelScope
 from spamlstm.config.locations import LABELS, labels_dir
 from spamlstm.errors import UserError
+from spamlstm.filtering.backoff import Backoff
 from spamlstm.filtering.failures import sentence
 from spamlstm.filtering.log import emit, logger
 from spamlstm.learning.label import Label, Origin
@@ -26,62 +27,52 @@ from spamlstm.learning.trainer import Base, Trainer, rescore_labels
 from spamlstm.maildir.headers import untag
 from spamlstm.model.personal_layer import PersonalLayer
 
-# A layer is 14 MB, and is there again in a tenth of a second.
+# A layer takes 14 MB, and a tenth of a second to load again.
 MOST_LAYERS = 24
-# Seconds until a store that failed is asked again, twice as many each time: a lock may cost five seconds of waiting.
-FIRST_DELAY = 10.0
-LONGEST_DELAY = 900.0
 
 
 class StoreUnavailableError(Exception):
-    """The label store cannot be used now; that has been told."""
+    """The label store cannot be used now; the log says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """A label store that could not be used and is left alone for a while."""
+    """A label store that could not be used and is not tried for a while."""
 
-    maildir: str
-    """Whose it is; empty if all Maildirs share it."""
+    maildir: str | None
+    """The Maildir whose labels it holds; None if all Maildirs share the store."""
     state: str
-    """The folder that it lies in."""
+    """The folder of the store."""
     why: str
     delay: float
     """Seconds from the last try to the next."""
-    until: float
-    """When it is tried again, by the monotonic clock."""
-
-    def snapshot(self) -> dict[str, Any]:
-        """What is told of it."""
-        return {"maildir": self.maildir or None, "state": self.state, "why": self.why, "delay": self.delay}
 
 
 @dataclass(slots=True)
 class LearningStatus:
-    """What was learned, for `spamlstm status`. One thread writes; a look from another may be a label late."""
+    """What was learned, for `spamlstm status`. One thread writes; a reader in another may be one label behind."""
 
     labels: dict[str, int] = field(default_factory=dict)
-    """In the shared store, by label; empty where each Maildir has its own."""
+    """Number of labels in the shared store, by label; empty if each Maildir has a store of its own."""
     moved: Counter[str] = field(default_factory=Counter)
-    """Since the start, by what users did with mail; by label."""
+    """Labels that followed from moves since the start, by label."""
     failed: int = 0
-    """Times that a store could not be used."""
+    """How often a store or a folder could not be used."""
     paused: tuple[Pause, ...] = ()
-    """The stores that cannot be used now."""
     last: float | None = None
-    """When the last label was said, in seconds since 1970."""
+    """When the last label was added, in seconds since 1970."""
     rounds: int = 0
-    """Looks at the folders of all Maildirs."""
+    """Completed visits of all Maildirs."""
     round_seconds: float = 0.0
-    """Processor time of the last one."""
+    """Processor time of the last round."""
 
     def snapshot(self) -> dict[str, Any]:
-        """All of it, as JSON can hold it."""
+        """Return all values in types that JSON has."""
         return {
             "labels": dict(self.labels),
             "moved": dict(self.moved),
             "failed": self.failed,
-            "paused": [pause.snapshot() for pause in self.paused],
+            "paused": [asdict(pause) for pause in self.paused],
             "paused_stores": len(self.paused),
             "last": self.last,
             "rounds": self.rounds,
@@ -90,70 +81,69 @@ class LearningStatus:
 
 
 @dataclass(slots=True)
-class _Open:
-    """A store that is open: its learner, and which file it is."""
-
+class _OpenStore:
     trainer: Trainer
-    which: tuple[int, int]
+    identity: tuple[int, int]
+    """Device and inode of the file."""
     model: str = ""
-    """The base whose scores it rests on, as far as that was looked at."""
+    """The label of the model whose scores the labels have."""
 
 
 class LabelStores:
-    """The learners of one state folder: one for all Maildirs, or one for each, by `layer`. For one thread."""
+    """The label stores of one state folder: one for all Maildirs or one for each, by `scope`. For one thread."""
 
     def __init__(
         self,
         state: Path,
         *,
         base: Base,
-        layer: LabelScope,
+        scope: LabelScope,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
         most: int = MOST_LAYERS,
         beat: Callable[[], None] = lambda: None,
     ) -> None:
-        """What is learned rests on the scores of `base`; `beat` is called now and then where something takes long."""
+        """Learn upon the scores of `base`; call `beat` now and then during long work."""
         self.status = LearningStatus()
         self._state = state
         self._base = base
-        self._layer = layer
+        self._scope = scope
         self._clock = clock
-        self._monotonic = monotonic
         self._most = most
         self._beat = beat
-        self._stores: OrderedDict[Path, _Open] = OrderedDict()
+        self._stores: OrderedDict[Path, _OpenStore] = OrderedDict()  # the one used last is the last
+        self._backoff: Backoff[Path] = Backoff(monotonic)
         self._pauses: dict[Path, Pause] = {}
-        self._counted = (-1, -1)
+        self._tallied = (-1, -1)
 
     def close(self) -> None:
-        """Let go of the stores."""
+        """Save the layers and close the stores."""
         while self._stores:
-            _, store = self._stores.popitem()
-            _let_go(store.trainer)
+            _close(self._stores.popitem()[1].trainer)
 
-    def reconfigure(self, *, layer: LabelScope, base: Base) -> None:
-        """Go on with layers of this kind, upon this base: each store is brought in step with it when it is used.
-
-        That is a millisecond for each label that another base has scored.
-        """
-        if layer is not self._layer:
+    def reconfigure(self, *, scope: LabelScope, base: Base) -> None:
+        """Use another scope or model. Each store is rescored when next used, a millisecond for each label."""
+        if scope is not self._scope:
             self.close()
-            self._layer = layer
+            self._scope = scope
+            self._backoff.clear()
             self._pauses.clear()
             self.status.paused = ()
         self._base = base
 
     @property
     def model(self) -> str:
-        """The label of the model whose scores the learned rests on."""
+        """The label of the model whose scores the layers rest on."""
         return self._base.bundle.label
 
     def layer(self, maildir: str) -> PersonalLayer | None:
-        """Return what was learned from the labels that judge this Maildir, up to now; None if there are none."""
+        """Return the layer that judges this Maildir's mail, with all labels added so far by any process.
+
+        None if there are no labels.
+        """
         folder = self._folder(maildir)
         trainer = None
-        with contextlib.suppress(StoreUnavailableError), self._failing_open(maildir):
+        with contextlib.suppress(StoreUnavailableError), self._pausing(maildir):
             trainer = self._trainer(folder)
             if trainer is not None:
                 trainer.catch_up()
@@ -162,26 +152,26 @@ class LabelStores:
         return trainer.layer if trainer else None
 
     def suspend(self, maildir: str, error: Exception) -> None:
-        """Judge mail of this Maildir by the base alone for a while: with its layer an unexpected error came up."""
+        """Judge this Maildir's mail by the model alone for a while, after an unexpected error with its layer."""
         store = self._stores.pop(self._folder(maildir), None)
         if store is not None:
             store.trainer.labels.close()
         self._pause(maildir, error)
 
     def label(self, maildir: str, content: str) -> Label | None:
-        """What was last said of a message. NotNowError if that cannot be known now."""
-        with self._failing_open(maildir):
+        """Return the label of a message, if it has one. StoreUnavailableError if the store cannot be used now."""
+        with self._pausing(maildir):
             trainer = self._trainer(self._folder(maildir))
             return trainer.labels.label(content) if trainer else None
 
     def add_label(self, maildir: str, raw: bytes, label: Label) -> bool:
-        """Note what its user says of a message by what he did with it, and learn it; False if it was said before.
+        """Store a label that followed from a move, and learn it; False if the message has this label already.
 
-        It is on disk when this returns. NotNowError if that is impossible now.
+        It is on disk when this returns. StoreUnavailableError if the store cannot be used now.
         """
-        with self._failing_open(maildir):
+        with self._pausing(maildir):
             trainer = self._trainer(self._folder(maildir), create=True)
-            assert trainer is not None  # noqa: S101  it was to be created
+            assert trainer is not None  # noqa: S101  it was created
             mail, model = untag(raw), self._base.bundle.label
             base = self._base.assess(mail)
             new = trainer.add_label(mail, label, prior=base.prior, tokens=base.tokens, model=model, origin=Origin.MOVED)
@@ -195,42 +185,41 @@ class LabelStores:
         return new
 
     def tally(self) -> None:
-        """Count the labels of the shared store, if there are others than when they were last counted."""
-        if self._layer is not LabelScope.SHARED:
+        """Count the labels of the shared store for the status, if they changed since the last count."""
+        if self._scope is not LabelScope.SHARED:
             self.status.labels = {}
             return
         self.layer("")
         store = self._stores.get(self._state)
         if store is None or self._state in self._pauses:
             return
-        with contextlib.suppress(StoreUnavailableError), self._failing_open(""):
+        with contextlib.suppress(StoreUnavailableError), self._pausing(""):
             labels = store.trainer.labels
-            now = store.trainer.layer.labels, labels.epoch
-            if now != self._counted:
+            version = store.trainer.layer.labels, labels.epoch
+            if version != self._tallied:
                 self.status.labels = {str(label): count for label, count in labels.counts().items()}
-                self.status.last = max((said.time for said in labels.last(1)), default=None)
-                self._counted = now
+                self.status.last = max((one.time for one in labels.last(1)), default=None)
+                self._tallied = version
 
     def _folder(self, maildir: str) -> Path:
-        return labels_dir(self._state, self._layer, maildir)
+        return labels_dir(self._state, self._scope, maildir)
 
     def _trainer(self, folder: Path, *, create: bool = False) -> Trainer | None:
-        """The learner of a folder, if anything was said there or it is to be created."""
+        """Return the trainer of a store; None if there is no store and `create` is false."""
         store = self._stores.get(folder)
-        which = _which(folder / LABELS)
-        if store is not None and which == store.which:
+        identity = _identity(folder / LABELS)
+        if store is not None and identity == store.identity:
             self._stores.move_to_end(folder)
-            self._keep_in_step(store)
+            self._rescore(store)
             return store.trainer
-        if which is None and not create:
-            if store is not None:
-                # Somebody has removed the file: nothing was ever said.
+        if identity is None and not create:
+            if store is not None:  # somebody has removed the file
                 self._stores.pop(folder).trainer.labels.close()
             return None
         labels = LabelStore.open(folder)
         try:
-            opened = _Open(Trainer(labels, tell=_tell), _which(folder / LABELS) or (0, 0))
-            self._keep_in_step(opened)
+            opened = _OpenStore(Trainer(labels, tell=_warn), _identity(folder / LABELS) or (0, 0))
+            self._rescore(opened)
             opened.trainer.catch_up()
         except BaseException:
             labels.close()
@@ -240,53 +229,49 @@ class LabelStores:
         self._stores[folder] = opened
         self._stores.move_to_end(folder)
         while len(self._stores) > self._most:
-            _, oldest = self._stores.popitem(last=False)
-            _let_go(oldest.trainer)
+            _close(self._stores.popitem(last=False)[1].trainer)
         return opened.trainer
 
-    def _keep_in_step(self, store: _Open) -> None:
+    def _rescore(self, store: _OpenStore) -> None:
         if store.model != self._base.bundle.label:
             rescore_labels(store.trainer.labels, self._base, tell=lambda _done: self._beat())
             store.model = self._base.bundle.label
 
     @contextlib.contextmanager
-    def _failing_open(self, maildir: str) -> Iterator[None]:
-        """What goes wrong with a store is a NotNowError, and so is each question until it is asked again."""
+    def _pausing(self, maildir: str) -> Iterator[None]:
+        """Pause the store of a Maildir on any error. StoreUnavailableError then, and until the next try is due."""
         folder = self._folder(maildir)
-        pause = self._pauses.get(folder)
-        if pause is not None and self._monotonic() < pause.until:
+        if not self._backoff.is_due(folder):
             raise StoreUnavailableError
         try:
             yield
         except Exception as error:
-            # Whatever it is, even a bug of ours: the mail of others, and of this user, goes on.
+            # Even a bug of ours must not stop this user's mail, or that of others.
             self._pause(maildir, error)
             raise StoreUnavailableError from error
-        if pause is not None:
-            del self._pauses[folder]
+        if self._pauses.pop(folder, None) is not None:
+            self._backoff.succeeded(folder)
             self.status.paused = tuple(self._pauses.values())
 
     def _pause(self, maildir: str, error: Exception) -> None:
-        """Leave a store alone, for twice as long as the last time, and tell why."""
         folder = self._folder(maildir)
-        before = self._pauses.get(folder)
-        delay = min(2 * before.delay, LONGEST_DELAY) if before else FIRST_DELAY
+        delay = self._backoff.failed(folder)
         expected = isinstance(error, sqlite3.Error | OSError | UserError)
-        why = sentence(error) if expected else type(error).__name__  # what else it says may be words of a message
-        whose = maildir if self._layer is not LabelScope.SHARED else ""
-        self._pauses[folder] = Pause(whose, str(folder), why, delay, self._monotonic() + delay)
+        why = sentence(error) if expected else type(error).__name__  # its text may quote a message
+        owner = maildir if self._scope is not LabelScope.SHARED else ""
+        self._pauses[folder] = Pause(owner or None, str(folder), why, delay)
         self.status.paused = tuple(self._pauses.values())
         self.status.failed += 1
         if not expected:
-            logger.error("bug: a label store is left alone for a while", exc_info=error)
-        emit(logging.WARNING, "not-learned", maildir=whose, state=folder, error=why, again=delay)
+            logger.error("bug: a label store is paused", exc_info=error)
+        emit(logging.WARNING, "not-learned", maildir=owner, state=folder, error=why, again=delay)
 
 
-def _tell(sentence: str) -> None:
+def _warn(sentence: str) -> None:
     emit(logging.WARNING, "label-store", note=sentence)
 
 
-def _which(path: Path) -> tuple[int, int] | None:
+def _identity(path: Path) -> tuple[int, int] | None:
     try:
         status = os.stat(path)  # noqa: PTH116  asked for with every message
     except FileNotFoundError:
@@ -294,7 +279,7 @@ def _which(path: Path) -> tuple[int, int] | None:
     return status.st_dev, status.st_ino
 
 
-def _let_go(trainer: Trainer) -> None:
+def _close(trainer: Trainer) -> None:
     with contextlib.suppress(sqlite3.Error, OSError, UserError):
         trainer.keep(always=True)
     trainer.labels.close()

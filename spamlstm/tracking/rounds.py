@@ -1,6 +1,6 @@
-"""When what users say is heard, and that it counts: the part of the loop that learns.
+"""When Maildirs are visited to learn from moves: in rounds over all of them, and soon after an event in a junk folder.
 
-The kernel tells of most moves at once, as it tells of deliveries (`moved`). But the truth is a round over all Maildirs.
+Events are hints, as for deliveries; a round finds every move.
 """
 
 import time
@@ -11,19 +11,19 @@ from spamlstm.model.classifier import Classifier
 from spamlstm.tracking.label_stores import LabelStores
 from spamlstm.tracking.tracker import Tracker
 
-# Mail that comes in waits for no longer than this, or one step: one label, or a listing of a large folder.
+# New mail waits at most this long, or for one step: one label, or the listing of a large folder.
 SLICE_SECONDS = 0.005
-# Of one core, for looking at all folders of all Maildirs: where that takes long it is done more rarely.
+# The share of one core for rounds: where a round takes long, rounds are rarer.
 SHARE = 0.005
-# But no more rarely than this. The first round, which reads much, says nothing of what the next one takes.
+# But no rarer than this. The first round reads much and says nothing about the next one, so it is not counted.
 LONGEST_PAUSE = 180.0
-# After something was moved its client may have more to do; and how much of one core goes to looks at that moment.
+# After an event the client may go on moving mail. And the share of one core for visits after events.
 REST_SECONDS = 0.5
-SHARE_AT_ONCE = 0.05
+SHARE_AFTER_EVENTS = 0.05
 
 
 class LearningRounds:
-    """Looks at the Maildirs that are `present` in rounds, by slices. For the loop's thread."""
+    """Visits the Maildirs that `present` returns, in slices. For the loop's thread."""
 
     def __init__(
         self,
@@ -35,6 +35,7 @@ class LearningRounds:
         moved: Callable[[], list[str]] = list,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """`moved` returns the Maildirs with events in their junk folders since the last call."""
         self.label_stores = label_stores
         self._tracker = tracker
         self._config = config
@@ -42,44 +43,44 @@ class LearningRounds:
         self._moved = moved
         self._clock = clock
         self._round: Iterator[None] | None = None
-        self._whole = False
-        self._waiting: dict[str, None] = {}
-        self._next_at_once = 0.0
+        self._is_full = False  # over all Maildirs, not only those with events
+        self._waiting: dict[str, None] = {}  # a set in order: Maildirs with events
+        self._next_after_event = 0.0
         self._began = 0.0
         self._cost = 0.0
-        self._next = 0.0
+        self._next_round = 0.0
 
     def suspend(self, maildir: str, error: Exception) -> None:
-        """Judge mail of this Maildir by the base alone for a while, as an unexpected error came up with its layer."""
+        """Judge this Maildir's mail by the model alone for a while, after an unexpected error with its layer."""
         self.label_stores.suspend(maildir, error)
 
     def work(self) -> bool:
-        """Go on looking for some milliseconds; whether there is more to do now."""
+        """Visit Maildirs for some milliseconds; return whether there is more to do now."""
         if not self._config.learning.learn_from_moves:
             return False
-        self._listen()
-        if self._round is None and not self._begin():
+        self._take_events()
+        if self._round is None and not self._start():
             return False
-        return self._go_on()
+        return self._continue()
 
-    def _listen(self) -> None:
+    def _take_events(self) -> None:
         moved = self._moved()
         if moved and not self._waiting:
-            self._next_at_once = max(self._next_at_once, self._clock() + REST_SECONDS)
+            self._next_after_event = max(self._next_after_event, self._clock() + REST_SECONDS)
         self._waiting.update(dict.fromkeys(moved))
 
-    def _begin(self) -> bool:
+    def _start(self) -> bool:
         now = self._clock()
-        self._whole = now >= self._next
-        if not self._whole and (not self._waiting or now < self._next_at_once):
+        self._is_full = now >= self._next_round
+        if not self._is_full and (not self._waiting or now < self._next_after_event):
             return False
-        self._round = self._tracker.round(self._present() if self._whole else list(self._waiting))
+        self._round = self._tracker.round(self._present() if self._is_full else list(self._waiting))
         self._waiting.clear()
         self._began, self._cost = now, 0.0
         return True
 
-    def _go_on(self) -> bool:
-        assert self._round is not None  # noqa: S101  it has begun
+    def _continue(self) -> bool:
+        assert self._round is not None  # noqa: S101  it was started
         began, used = self._clock(), time.thread_time()
         more = False
         for _ in self._round:
@@ -93,28 +94,28 @@ class LearningRounds:
 
     def _end(self) -> None:
         self._round = None
-        now = self._clock()
-        self._next_at_once = now + min(self._cost / SHARE_AT_ONCE, LONGEST_PAUSE)
-        if self._whole:
-            pause = min(self._cost / SHARE, LONGEST_PAUSE) if self.label_stores.status.rounds else 0.0
-            self._next = max(self._began + self._config.daemon.scan_seconds, now + pause)
-            self.label_stores.status.rounds += 1
-            self.label_stores.status.round_seconds = self._cost
+        now, status = self._clock(), self.label_stores.status
+        self._next_after_event = now + min(self._cost / SHARE_AFTER_EVENTS, LONGEST_PAUSE)
+        if self._is_full:
+            pause = min(self._cost / SHARE, LONGEST_PAUSE) if status.rounds else 0.0
+            self._next_round = max(self._began + self._config.daemon.scan_seconds, now + pause)
+            status.rounds += 1
+            status.round_seconds = self._cost
         self.label_stores.tally()
 
     def due(self) -> float:
-        """When there is something to do, by the clock; infinity if never."""
+        """Return when `work` has something to do, by the clock; infinity if never."""
         if not self._config.learning.learn_from_moves:
             return float("inf")
         if self._round is not None:
             return 0.0
-        return min(self._next, self._next_at_once) if self._waiting else self._next
+        return min(self._next_round, self._next_after_event) if self._waiting else self._next_round
 
     def reconfigure(self, *, config: Config, classifier: Classifier) -> None:
-        """Go on with another configuration or model; the next round begins anew, and at once."""
+        """Use another configuration or model; the next round starts anew, and at once."""
         self._round = None
-        self._next = 0.0
+        self._next_round = 0.0
         self._waiting.clear()
         self._config = config
-        self.label_stores.reconfigure(layer=config.learning.labels, base=classifier)
+        self.label_stores.reconfigure(scope=config.learning.labels, base=classifier)
         self._tracker.reconfigure(config)

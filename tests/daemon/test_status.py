@@ -87,7 +87,7 @@ def test_who_does_not_read_stops_nobody(tmp_path, status):
 
 def test_paused_label_stores_are_counted(status):
     """How many cannot be used; whose they are is told to the owner only."""
-    pause = Pause("/mail/ann", "/state/maildirs/1", "it is damaged", 10.0, 0.0)
+    pause = Pause("/mail/ann", "/state/maildirs/1", "it is damaged", 10.0)
     status.learning = LearningStatus(paused=(pause,)).snapshot
     assert status.snapshot()["learning"]["paused"] == [
         {"maildir": "/mail/ann", "state": "/state/maildirs/1", "why": "it is damaged", "delay": 10.0}

@@ -30,7 +30,7 @@ def classifier(tmp_path_factory):
 
 @pytest.fixture
 def stores(tmp_path, classifier):
-    with contextlib.closing(LabelStores(tmp_path / "state", base=classifier, layer=LabelScope.PER_MAILDIR)) as one:
+    with contextlib.closing(LabelStores(tmp_path / "state", base=classifier, scope=LabelScope.PER_MAILDIR)) as one:
         yield one
 
 

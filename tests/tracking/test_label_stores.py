@@ -1,4 +1,4 @@
-"""The layers of the Maildirs: each in step with what was said, few in memory, and never in the way of mail."""
+"""Label stores: layers have all labels, few are in memory, and no error of a store stops mail."""
 
 import contextlib
 import logging
@@ -10,11 +10,12 @@ from tracked_maildir import Base
 
 from spamlstm.config import LabelScope
 from spamlstm.config.locations import LABELS, personal_dir
+from spamlstm.filtering.backoff import FIRST_DELAY
 from spamlstm.learning import bounds, trainer
 from spamlstm.learning.label import Label, LabelRequest
 from spamlstm.learning.label_store import LabelStore
 from spamlstm.maildir.content_id import content_id
-from spamlstm.tracking.label_stores import FIRST_DELAY, LabelStores, StoreUnavailableError
+from spamlstm.tracking.label_stores import LabelStores, StoreUnavailableError
 
 
 @pytest.fixture
@@ -24,11 +25,11 @@ def clock():
 
 @pytest.fixture
 def label_stores(tmp_path, clock):
-    """Of a state folder that is not there yet."""
+    """Build label stores for a state folder that does not exist yet."""
     made = []
 
-    def build(layer=LabelScope.SHARED, **more):
-        made.append(LabelStores(tmp_path / "state", base=Base(), layer=layer, clock=clock, monotonic=clock, **more))
+    def build(scope=LabelScope.SHARED, **more):
+        made.append(LabelStores(tmp_path / "state", base=Base(), scope=scope, clock=clock, monotonic=clock, **more))
         return made[-1]
 
     yield build
@@ -36,12 +37,12 @@ def label_stores(tmp_path, clock):
         one.close()
 
 
-def say(label_stores, maildir, number, label=Label.SPAM):
+def add(label_stores, maildir, number, label=Label.SPAM):
     return label_stores.add_label(maildir, raw("words", number), label)
 
 
-def test_nobody_has_said_anything(label_stores, tmp_path):
-    """Then nothing is made on disk, and there is no layer."""
+def test_without_labels(label_stores, tmp_path):
+    """Nothing is created on disk, and there is no layer."""
     one = label_stores()
     assert one.layer("/mail/ann") is None
     assert one.label("/mail/ann", content_id(raw("words", 1))) is None
@@ -51,24 +52,24 @@ def test_nobody_has_said_anything(label_stores, tmp_path):
 
 @pytest.mark.parametrize("opened", [False, True])
 def test_another_base(label_stores, tmp_path, opened):
-    """What was learned rests on its scores from then on, whether the store is open by then or not."""
+    """A new model rescores the labels, whether the store is open or not."""
     one = label_stores()
-    say(one, "/mail/ann", 1)
+    add(one, "/mail/ann", 1)
     if not opened:
         one.close()
-    one.reconfigure(layer=LabelScope.SHARED, base=Base("words 2", score=-3.0))
+    one.reconfigure(scope=LabelScope.SHARED, base=Base("words 2", score=-3.0))
 
     assert one.layer("/mail/ann").labels == 1
     store = LabelStore.find(tmp_path / "state")
-    assert [(said.prior, said.model) for said in store.last()] == [(-3.0, "words 2")]
+    assert [(one.prior, one.model) for one in store.last()] == [(-3.0, "words 2")]
     store.close()
 
 
 def test_one_layer_for_all(label_stores):
-    """What is said of mail in one Maildir counts in the others."""
+    """With a shared store, labels from one Maildir count in the others."""
     one = label_stores()
-    assert say(one, "/mail/ann", 1)
-    assert not say(one, "/mail/ann", 1)
+    assert add(one, "/mail/ann", 1)
+    assert not add(one, "/mail/ann", 1)
     assert one.layer("/mail/bob") is one.layer("/mail/ann")
     assert one.label("/mail/bob", content_id(raw("words", 1))) is Label.SPAM
     one.tally()
@@ -77,10 +78,10 @@ def test_one_layer_for_all(label_stores):
 
 
 def test_a_layer_each(label_stores, tmp_path):
-    """What one says is nobody else's."""
+    """With a store for each Maildir, labels of one do not count in another."""
     one = label_stores(LabelScope.PER_MAILDIR)
-    say(one, "/mail/ann", 1)
-    say(one, "/mail/bob", 1, Label.HAM)
+    add(one, "/mail/ann", 1)
+    add(one, "/mail/bob", 1, Label.HAM)
     assert [one.label(box, content_id(raw("words", 1))) for box in ("/mail/ann", "/mail/bob", "/mail/carl")] == [
         Label.SPAM,
         Label.HAM,
@@ -91,20 +92,20 @@ def test_a_layer_each(label_stores, tmp_path):
 
 
 def test_few_are_in_memory(label_stores):
-    """Those that were used last; the others are the same again when they are asked for."""
+    """The layers used last stay in memory; the others are loaded again when needed."""
     one = label_stores(LabelScope.PER_MAILDIR, most=2)
     for number in range(5):
-        say(one, f"/mail/{number}", number)
+        add(one, f"/mail/{number}", number)
     assert len(one._stores) == 2
     for number in range(5):
         assert one.layer(f"/mail/{number}").labels == 1
         assert len(one._stores) == 2
 
 
-def test_what_others_said_counts(label_stores, tmp_path):
-    """Another process says something, forgets it, and purges all; each is true with the next question."""
+def test_labels_of_other_processes_count(label_stores, tmp_path):
+    """A label that another process adds, forgets or purges counts, or not, for the next message."""
     one = label_stores()
-    say(one, "/mail/ann", 1)
+    add(one, "/mail/ann", 1)
     other = LabelStore.open(tmp_path / "state")
     content = content_id(raw("words", 2))
     other.add(LabelRequest(content, raw("words", 2), "x", 0.0, "m"), Label.HAM)
@@ -116,23 +117,23 @@ def test_what_others_said_counts(label_stores, tmp_path):
     other.close()
 
 
-def test_a_store_that_is_removed_or_put_in_another_place(label_stores, tmp_path):
-    """The file that is there now is the one that holds."""
+def test_a_store_that_is_removed_or_replaced(label_stores, tmp_path):
+    """The file that exists now is used."""
     one = label_stores()
-    say(one, "/mail/ann", 1)
+    add(one, "/mail/ann", 1)
     state = tmp_path / "state"
     for path in state.glob(f"{LABELS}*"):
         path.rename(path.with_name("old-" + path.name))
     assert one.layer("/mail/ann") is None
-    say(one, "/mail/ann", 2)
-    say(one, "/mail/ann", 3)
+    add(one, "/mail/ann", 2)
+    add(one, "/mail/ann", 3)
     assert one.layer("/mail/ann").labels == 2
 
 
 def test_a_store_that_cannot_be_used(label_stores, clock, tmp_path, caplog):
-    """What was learned goes on to count; it is told, and asked again later, and later again."""
+    """The layer stays in use, one line is logged for each try, and tries become rarer."""
     one = label_stores()
-    say(one, "/mail/ann", 1)
+    add(one, "/mail/ann", 1)
     breaking = sqlite3.connect(tmp_path / "state" / LABELS)
     breaking.execute("ALTER TABLE epoch RENAME TO hidden")
     with caplog.at_level(logging.WARNING):
@@ -140,38 +141,38 @@ def test_a_store_that_cannot_be_used(label_stores, clock, tmp_path, caplog):
         assert one.layer("/mail/ann").labels == 1
     assert caplog.text.count("not-learned") == 1
     with pytest.raises(StoreUnavailableError):
-        say(one, "/mail/ann", 2)
+        add(one, "/mail/ann", 2)
     clock.now += FIRST_DELAY + 1
     one.layer("/mail/ann")
     breaking.execute("ALTER TABLE hidden RENAME TO epoch")
     breaking.close()
     clock.now += FIRST_DELAY + 1
     with pytest.raises(StoreUnavailableError):
-        say(one, "/mail/ann", 2)
+        add(one, "/mail/ann", 2)
     clock.now += FIRST_DELAY
-    assert say(one, "/mail/ann", 2)
+    assert add(one, "/mail/ann", 2)
     assert one.status.failed == 2
 
 
 def test_a_file_that_is_no_store(label_stores, clock, tmp_path):
-    """Mail is judged by the base alone, and not even that is an error."""
+    """Mail is judged by the model alone."""
     (tmp_path / "state").mkdir()
     (tmp_path / "state" / LABELS).write_bytes(b"none of ours" * 1000)
     one = label_stores()
     assert one.layer("/mail/ann") is None
     with pytest.raises(StoreUnavailableError):
-        say(one, "/mail/ann", 1)
+        add(one, "/mail/ann", 1)
     one.tally()
     assert one.status.failed == 1
 
 
 def test_another_configuration(label_stores):
-    """From one for all to one each, and back: nothing is lost, and nothing is mixed."""
+    """Changing the scope and changing it back neither loses nor mixes labels."""
     one = label_stores()
-    say(one, "/mail/ann", 1)
-    one.reconfigure(layer=LabelScope.PER_MAILDIR, base=Base())
+    add(one, "/mail/ann", 1)
+    one.reconfigure(scope=LabelScope.PER_MAILDIR, base=Base())
     assert one.layer("/mail/ann") is None
-    one.reconfigure(layer=LabelScope.SHARED, base=Base())
+    one.reconfigure(scope=LabelScope.SHARED, base=Base())
     assert one.layer("/mail/ann").labels == 1
 
 
@@ -190,7 +191,7 @@ DAMAGE = [
 
 
 def damage(folder, table, change):
-    """Change what a store holds, as a disk might."""
+    """Write a value into a store that this program never writes."""
     with contextlib.closing(sqlite3.connect(folder / LABELS)) as database:
         database.execute("INSERT OR IGNORE INTO bars VALUES ('words 1', 0.2, 0.9, 0)")
         database.execute("DELETE FROM learned")
@@ -200,10 +201,10 @@ def damage(folder, table, change):
 
 @pytest.mark.parametrize(("table", "change"), DAMAGE)
 def test_a_damaged_store_is_paused_and_the_others_go_on(label_stores, tmp_path, caplog, table, change):
-    """One line with the file and what to do; the base alone judges its user's mail; status names the Maildir."""
+    """One line names the file and what to do, the model alone judges that Maildir's mail, and status names it."""
     one = label_stores(LabelScope.PER_MAILDIR)
     for maildir in ("/mail/ann", "/mail/bob"):
-        say(one, maildir, 1)
+        add(one, maildir, 1)
     one.close()
     folder = personal_dir(tmp_path / "state", "/mail/ann")
     damage(folder, table, change)
@@ -212,8 +213,8 @@ def test_a_damaged_store_is_paused_and_the_others_go_on(label_stores, tmp_path, 
         assert one.layer("/mail/ann") is None
         assert one.layer("/mail/bob").labels == 1
     with pytest.raises(StoreUnavailableError):
-        say(one, "/mail/ann", 2)
-    assert say(one, "/mail/bob", 2)
+        add(one, "/mail/ann", 2)
+    assert add(one, "/mail/bob", 2)
     assert caplog.text.count("not-learned") == 1
     assert "maildir=/mail/ann" in caplog.text
     (paused,) = one.status.snapshot()["paused"]
@@ -224,10 +225,10 @@ def test_a_damaged_store_is_paused_and_the_others_go_on(label_stores, tmp_path, 
 
 
 def test_a_store_that_is_damaged_while_it_is_open(label_stores, tmp_path, clock):
-    """What was learned before still counts; once the store is whole, all that was said does, and no pause is shown."""
+    """The layer learned so far stays in use; once the store is mended all labels count and the pause ends."""
     one = label_stores()
-    say(one, "/mail/ann", 1)
-    say(one, "/mail/ann", 2)
+    add(one, "/mail/ann", 1)
+    add(one, "/mail/ann", 2)
     damage(tmp_path / "state", "labels", "label = 'maybe' WHERE id = 2")
     assert one.layer("/mail/ann").labels == 2  # row 2 is learned already
     damage(tmp_path / "state", "bars", "ham = 0.9, spam = 0.1")
@@ -243,10 +244,10 @@ def test_a_store_that_is_damaged_while_it_is_open(label_stores, tmp_path, clock)
 
 
 def test_an_unexpected_error_is_one_store_s_own(label_stores, tmp_path, monkeypatch, caplog):
-    """Whatever comes up in one store, it is told as a bug without words of a message, and the others go on."""
+    """It is logged as a bug without text of a message, and the other stores are used."""
     one = label_stores(LabelScope.PER_MAILDIR)
     for maildir in ("/mail/ann", "/mail/bob"):
-        say(one, maildir, 1)
+        add(one, maildir, 1)
     ann = one._stores[personal_dir(tmp_path / "state", "/mail/ann")]
 
     def fails():
@@ -261,10 +262,10 @@ def test_an_unexpected_error_is_one_store_s_own(label_stores, tmp_path, monkeypa
 
 
 def test_a_suspended_layer(label_stores, clock):
-    """Where judging failed with a layer the base alone judges for a while, and then the layer is read again."""
+    """After a failure the model alone judges for a while; then the layer is loaded again."""
     one = label_stores(LabelScope.PER_MAILDIR)
     for maildir in ("/mail/ann", "/mail/bob"):
-        say(one, maildir, 1)
+        add(one, maildir, 1)
     one.suspend("/mail/ann", ZeroDivisionError())
     assert one.layer("/mail/ann") is None
     assert one.layer("/mail/bob").labels == 1
@@ -275,29 +276,29 @@ def test_a_suspended_layer(label_stores, clock):
 
 @pytest.mark.parametrize("years", [4, -4])
 def test_a_pause_is_no_longer_under_a_wrong_clock(tmp_path, clock, years):
-    """Only the monotonic clock says when a store is asked again."""
+    """The monotonic clock alone decides when a store is tried again."""
     monotonic = Clock(0.0)
-    one = LabelStores(tmp_path / "state", base=Base(), layer=LabelScope.SHARED, clock=clock, monotonic=monotonic)
-    say(one, "/mail/ann", 1)
+    one = LabelStores(tmp_path / "state", base=Base(), scope=LabelScope.SHARED, clock=clock, monotonic=monotonic)
+    add(one, "/mail/ann", 1)
     damage(tmp_path / "state", "epoch", "number = 'x'")
     one.layer("/mail/ann")
     clock.now += years * 365 * 86_400
     monotonic.now += FIRST_DELAY - 1
     damage(tmp_path / "state", "epoch", "number = 1")
     with pytest.raises(StoreUnavailableError):
-        say(one, "/mail/ann", 2)
+        add(one, "/mail/ann", 2)
     monotonic.now += 2
-    assert say(one, "/mail/ann", 2)
+    assert add(one, "/mail/ann", 2)
     one.close()
 
 
 def test_moves_do_not_fill_the_store(label_stores, monkeypatch, caplog):
-    """What users do with mail is bounded as what they say by a command: the first labels go, and that is told."""
+    """Labels from moves are bounded as those of commands: the oldest are forgotten, with a line in the log."""
     monkeypatch.setattr(bounds, "MOST_LABELS", 8)
     monkeypatch.setattr(trainer, "KEEP_EVERY", 4)
     one = label_stores()
     for number in range(20):
-        say(one, "/mail/ann", number)
+        add(one, "/mail/ann", number)
         assert one.layer("/mail/ann").labels <= 12
     assert "label-store" in caplog.text
     assert "are forgotten" in caplog.text

@@ -445,20 +445,20 @@ def test_a_visit_of_an_unchanged_maildir_is_cheap(maildir):
 
 def test_the_maildirs_of_two_people(maildir, tmp_path):
     """With labels per Maildir, each has a store of its own in a private folder, and no effect on the others."""
-    TrackedMaildir.layer, before = LabelScope.PER_MAILDIR, TrackedMaildir.layer
+    TrackedMaildir.scope, before = LabelScope.PER_MAILDIR, TrackedMaildir.scope
     try:
         maildir = maildir()
         missed = delivered(maildir, "ham")
         maildir.move(missed, maildir.junk)
         maildir.look()
     finally:
-        TrackedMaildir.layer = before
+        TrackedMaildir.scope = before
     folder = personal_dir(maildir.state, maildir.root)
     assert not (maildir.state / "labels.sqlite").exists()
     assert [(path.stat().st_mode & 0o777) for path in (folder, folder.parent)] == [0o700, 0o700]
     assert folder.joinpath("labels.sqlite").stat().st_mode & 0o777 == 0o600
     assert maildir.label_stores.layer(maildir.root).labels == 1
-    assert maildir.label_stores.layer(str(tmp_path / "other")).labels == 0
+    assert maildir.label_stores.layer(str(tmp_path / "other")) is None
 
 
 def test_old_records_are_pruned(maildir):

@@ -1,4 +1,4 @@
-"""The units: systemd itself says that they are right, and how much they close."""
+"""The units are valid, and their sandbox is rated as tight, by systemd itself."""
 
 import os
 import re
@@ -15,7 +15,7 @@ systemd = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="sy
 
 @pytest.fixture
 def unit(root, tmp_path):
-    """A unit with a program that exists, as verify looks for it."""
+    """Copy a unit, with a program that exists, as verify checks that."""
 
     def copy(name):
         text = (root / "systemd" / name).read_text()
@@ -33,27 +33,33 @@ def analyze(*arguments, tmp_path):
 
 @systemd
 @pytest.mark.parametrize("name", UNITS)
-def test_the_unit_is_right(unit, tmp_path, name):
-    """No unknown setting, no value that is none."""
+def test_the_unit_is_valid(unit, tmp_path, name):
+    """Each setting and value is known to systemd."""
     scope = "--user" if "user" in name else "--system"
     done = analyze(scope, "verify", "--man=no", unit(name), tmp_path=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_no_unit_names_documentation_that_does_not_exist(root):
+    """A Documentation= line leads to a file or page that exists; there is none now."""
+    for path in (root / "systemd").iterdir():
+        assert "Documentation=http" not in path.read_text()
+
+
 @systemd
 @pytest.mark.parametrize("name", UNITS)
-def test_little_is_left_open(root, tmp_path, name):
-    """The aim is an exposure of 1.2 at most; a setting that is lost by accident shows here."""
+def test_the_sandbox_is_tight(root, tmp_path, name):
+    """The exposure is at most 1.2, so that a lost setting is noticed."""
     done = analyze("security", "--offline=yes", root / "systemd" / name, tmp_path=tmp_path)
-    told = re.search(r"Overall exposure level for \S+: ([0-9.]+)", done.stdout)
-    assert told, done.stderr
-    assert float(told[1]) <= 1.2
+    level = re.search(r"Overall exposure level for \S+: ([0-9.]+)", done.stdout)
+    assert level, done.stderr
+    assert float(level[1]) <= 1.2
 
 
 @systemd
 @pytest.mark.parametrize("scope", ["--user", "--system"])
-def test_the_timer_is_right(unit, root, tmp_path, scope):
-    """It fits both services, which it finds by their common name."""
+def test_the_timer_is_valid(unit, root, tmp_path, scope):
+    """It works with both services, which have the same name once installed."""
     copied = unit("spamlstm-retrain.timer")
     service = unit("spamlstm-retrain-user.service" if scope == "--user" else "spamlstm-retrain.service")
     service.rename(tmp_path / "spamlstm-retrain.service")
@@ -63,19 +69,19 @@ def test_the_timer_is_right(unit, root, tmp_path, scope):
 
 @pytest.mark.parametrize("name", UNITS)
 def test_the_unit_runs_a_command_that_exists(root, name):
-    """The options in ExecStart are those of the program."""
+    """The program has each option in ExecStart."""
     (line,) = re.findall(r"(?m)^ExecStart=\S+/spamlstm (\w+)(.*)$", (root / "systemd" / name).read_text())
     command, options = line
-    told = subprocess.run(
+    shown = subprocess.run(
         [sys.executable, "-m", "spamlstm", command, "--help"], cwd=root, capture_output=True, text=True, check=False
     ).stdout
-    assert [one for one in re.findall(r"--[a-z-]+", options) if one not in told] == []
+    assert [one for one in re.findall(r"--[a-z-]+", options) if one not in shown] == []
 
 
 @systemd
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give folders away")
 def test_users_and_folders(root, tmp_path):
-    """The pair is in the words of sysusers.d and tmpfiles.d."""
+    """The two files are accepted by systemd-sysusers and systemd-tmpfiles."""
     (tmp_path / "etc").mkdir()
     users = ["systemd-sysusers", f"--root={tmp_path}", str(root / "systemd/sysusers.conf")]
     assert subprocess.run(users, capture_output=True, text=True, check=False).returncode == 0

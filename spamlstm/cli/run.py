@@ -1,4 +1,4 @@
-"""`spamlstm run`: puts the daemon together and lets it turn."""
+"""`spamlstm run`: builds the daemon and runs it."""
 
 import contextlib
 import logging
@@ -19,8 +19,7 @@ from spamlstm.daemon.loop import Daemon
 from spamlstm.daemon.maildir_locks import MaildirLocks
 from spamlstm.daemon.model_reload import ModelReload
 from spamlstm.daemon.sd_notify import Notifier
-from spamlstm.daemon.state_folder import StateFolder
-from spamlstm.daemon.state_lock import hold
+from spamlstm.daemon.state_folder import StateFolder, hold
 from spamlstm.daemon.status import DaemonStatus
 from spamlstm.daemon.wakeup import Wakeup
 from spamlstm.daemon.watch import Watcher
@@ -36,12 +35,12 @@ from spamlstm.tracking.mailbox_state import MailboxState
 from spamlstm.tracking.rounds import LearningRounds
 from spamlstm.tracking.tracker import Tracker
 
-_FIRST = b"From: a@example.org\nContent-Type: text/html\n\n<p>Three words of http://example.org text</p>\n"
+_WARM_UP = b"From: a@example.org\nContent-Type: text/html\n\n<p>Three words of http://example.org text</p>\n"
 
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """What the command line asked for."""
+    """The options of the command line."""
 
     maildirs: list[Path]
     dry_run: bool
@@ -49,23 +48,23 @@ class RunOptions:
     config: Path | None
 
     def configuration(self) -> Config:
-        """What holds for this run. A UserError says what is wrong with it."""
+        """Return the configuration of this run. A UserError says what is wrong with it."""
         config = choose(self.config, self.maildirs, dry_run=self.dry_run)
         if not config.maildirs:
             where = self.config or find_config_file() or ", ".join(map(str, config_files()))
-            raise ConfigError(f"there is nothing to watch: name a Maildir, or write a [[maildir]] section ({where})")
+            raise ConfigError(f"there is nothing to watch: name a Maildir, or write a [[maildir]] section into {where}")
         return config
 
     def open(self, config: Config) -> Classifier:
-        """The model in use, checked. A UserError says what is wrong with it."""
+        """Load and check the model in use. A UserError says what is wrong with it."""
         classifier = Classifier.open(self.model, config=config, personal_features=True)
-        # Whatever is loaded by the first message (30 ms) is loaded now, that message is somebody's.
-        classifier.classify(_FIRST)
+        # Load now what the first message would load (30 ms).
+        classifier.classify(_WARM_UP)
         return classifier
 
 
 def run_daemon(options: RunOptions, *, state: Path | None) -> None:
-    """Watch and work until SIGTERM or SIGINT."""
+    """Watch and filter until SIGTERM or SIGINT."""
     logs.set_up(sys.stderr)
     config = options.configuration()
     model = ModelReload(stamp=lambda: stamp(options.model), open=options.open)
@@ -81,7 +80,7 @@ def run_daemon(options: RunOptions, *, state: Path | None) -> None:
         mailbox_state = MailboxState.open(state)
         stack.callback(mailbox_state.close)
         wakeup = stack.enter_context(Wakeup())
-        hints = Hints(wakeup.ring)
+        hints = Hints(wakeup.wake)
         watcher = stack.enter_context(Watcher(hints))
         locks = stack.enter_context(MaildirLocks())
         tracker = Tracker(
@@ -102,7 +101,7 @@ def run_daemon(options: RunOptions, *, state: Path | None) -> None:
             open_maildir=locks.opened,
             beat=notifier.beat,
         )
-        feedback = LearningRounds(
+        learning = LearningRounds(
             label_stores=label_stores,
             tracker=tracker,
             config=config,
@@ -119,7 +118,7 @@ def run_daemon(options: RunOptions, *, state: Path | None) -> None:
             notifier,
             status,
             load=lambda: _load(options, model),
-            feedback=feedback,
+            learning=learning,
             model=model,
             locks=locks,
             check_state=StateFolder(state).check,
@@ -149,4 +148,4 @@ def _listen_to_signals(daemon: Daemon, wakeup: Wakeup) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: daemon.stop())
     signal.signal(signal.SIGHUP, lambda *_: daemon.reload())
-    wakeup.ring_at_signals()
+    wakeup.wake_on_signals()

@@ -12,7 +12,7 @@ from spamlstm.cli.output import Row, complain, note, printer
 from spamlstm.config import CatchUp
 from spamlstm.config.locations import labels_dir, state_dir
 from spamlstm.daemon.maildir_locks import MaildirLocks
-from spamlstm.daemon.state_lock import hold
+from spamlstm.daemon.state_folder import hold
 from spamlstm.errors import TemporaryError
 from spamlstm.filtering.journal import Journal
 from spamlstm.filtering.outcome import Counters, Outcome, Status

@@ -34,9 +34,10 @@ def _lines(answer: dict[str, Any]) -> Iterator[str]:
     dry = "; dry run: mail is only reported on" if answer["dry_run"] else ""
     up, model = _span(answer["uptime"]), answer["model"]
     yield f"spamlstm {answer['version']}, process {answer['pid']}, up {up}, model {model}{dry}"
+    refused = f", {maildirs['refused']} refused" if maildirs["refused"] else ""
     yield _row(
         "Maildirs",
-        f"{maildirs['watched']} watched, {maildirs['polled']} looked at now and then, {maildirs['missing']} not there"
+        f"{maildirs['watched']} watched, {maildirs['polled']} polled, {maildirs['missing']} missing{refused}"
         f" ({maildirs['watched']}{_of(maildirs['most_watches'])} inotify watches)",
     )
     yield from (_row("", remark) for remark in answer["remarks"])

@@ -1,4 +1,4 @@
-"""The socket in the state folder at which a running daemon tells how it is."""
+"""The socket in the state folder on which a running daemon answers with its status."""
 
 import contextlib
 import json
@@ -13,39 +13,39 @@ from spamlstm.daemon.server import serving
 from spamlstm.errors import UnavailableError
 
 NAME = "status.sock"
-# Both ends are on one machine, and the answer is some kilobytes.
-PATIENCE = 2.0
-# Of 10,000 Maildirs a megabyte.
+# Both ends are on one machine, and an answer has some kilobytes; with 10,000 Maildirs a megabyte.
+TIMEOUT_SECONDS = 2.0
 MOST_ANSWER = 64 << 20
 
 
 @contextlib.contextmanager
 def answering(state: Path, snapshot: Callable[[], dict[str, Any]]) -> Iterator[None]:
-    """Answer each who connects with one JSON object, from a thread that sleeps until then. For the owner alone.
+    """Answer each client with one JSON object, from a thread. The socket is for its owner alone.
 
-    Whoever calls this holds the lock of the state folder, so that a socket that lies there is a dead one's.
+    The caller holds the lock of the state folder, so a socket that exists there is left over from a dead process.
     """
-    with _at(state) as place, socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as ear:
-        with contextlib.suppress(FileNotFoundError):
-            (state / NAME).unlink()
-        os.fchmod(ear.fileno(), 0o600)  # on Linux the mode with which bind makes the file
-        ear.bind(place)
-        ear.listen(64)
+    with _socket(state) as (listener, path):
+        (state / NAME).unlink(missing_ok=True)
+        os.fchmod(listener.fileno(), 0o600)  # on Linux the mode with which bind creates the file
+        listener.bind(path)
+        listener.listen(64)
         try:
-            with serving(ear, lambda _: json.dumps(snapshot()).encode() + b"\n", name="status", seconds=PATIENCE):
+            with serving(
+                listener, lambda _: json.dumps(snapshot()).encode() + b"\n", name="status", seconds=TIMEOUT_SECONDS
+            ):
                 yield
         finally:
             (state / NAME).unlink(missing_ok=True)
 
 
 def ask(state: Path) -> dict[str, Any]:
-    """What the daemon of a state folder says; an UnavailableError if none answers."""
+    """Return the status of the daemon of a state folder; an UnavailableError if none answers."""
     try:
-        with _at(state) as place, socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as line:
-            line.settimeout(PATIENCE)
-            line.connect(place)
-            told: dict[str, Any] = json.loads(_all_of(line))
-            return told
+        with _socket(state) as (client, path):
+            client.settimeout(TIMEOUT_SECONDS)
+            client.connect(path)
+            status: dict[str, Any] = json.loads(_read_all(client))
+            return status
     except PermissionError as error:
         raise UnavailableError(
             f"the daemon with the state folder {state} answers only its own user and root"
@@ -54,23 +54,24 @@ def ask(state: Path) -> dict[str, Any]:
         raise UnavailableError(f"no spamlstm runs with the state folder {state}; spamlstm run starts one") from error
 
 
-def _all_of(line: socket.socket) -> bytes:
-    """What the other end says until it closes. TimeoutError if that takes too long, ValueError if it is too much."""
-    answer, end = bytearray(), time.monotonic() + 5 * PATIENCE
-    while some := line.recv(1 << 16):
+def _read_all(client: socket.socket) -> bytes:
+    """Read until the other end closes. TimeoutError if that takes too long, ValueError if the answer is too large."""
+    answer, end = bytearray(), time.monotonic() + 5 * TIMEOUT_SECONDS
+    while some := client.recv(1 << 16):
         answer += some
         if time.monotonic() > end:
             raise TimeoutError
         if len(answer) > MOST_ANSWER:
-            raise ValueError("no daemon says so much")
+            raise ValueError("the answer is too large")
     return bytes(answer)
 
 
 @contextlib.contextmanager
-def _at(state: Path) -> Iterator[str]:
-    """The socket's path in a form of few letters: the kernel takes 107, and a state folder may be deeper."""
+def _socket(state: Path) -> Iterator[tuple[socket.socket, str]]:
+    """Give a socket and a short path for it: the kernel takes 107 bytes, and a state folder may lie deeper."""
     folder = os.open(state, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        yield f"/proc/self/fd/{folder}/{NAME}"
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as opened:
+            yield opened, f"/proc/self/fd/{folder}/{NAME}"
     finally:
         os.close(folder)

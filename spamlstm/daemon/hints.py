@@ -1,7 +1,8 @@
-"""Which Maildirs want a look, as far as watching noticed. A hint may be wrong, late or lost; a scan is the truth."""
+"""Which Maildirs to scan, as reported by watching. A hint may be wrong, late or missing; a scan finds the truth."""
 
+import contextlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from spamlstm.maildir.names import Part
 
@@ -10,55 +11,46 @@ WHOLE: tuple[Part, ...] = ("new", "cur")
 
 
 class Hints:
-    """Maildirs where something arrived, and Maildirs in doubt. Threads put in, the loop takes out.
+    """A queue of Maildirs that threads fill and the loop empties.
 
-    A Maildir is there once, however much happens in it: that bounds the memory, and makes one look of a burst. What
-    arrived goes first. `ring` is called when there is something after there was nothing. Apart from that stands where
-    users may have moved mail, which waits for all that arrived.
+    A Maildir is queued once, however many events it has: that bounds the memory and makes one scan of a burst.
+    Maildirs with deliveries come first. Those in which users may have moved mail are kept apart, as they wait for all
+    deliveries. `wake` is called when something is queued and nothing was before.
     """
 
-    def __init__(self, ring: Callable[[], None]) -> None:
-        self._ring = ring
+    def __init__(self, wake: Callable[[], None]) -> None:
+        self._wake = wake
         self._lock = threading.Lock()
-        self._arrived: dict[str, None] = {}  # sets that keep the order
-        self._doubtful: dict[str, None] = {}
+        self._arrived: dict[str, None] = {}  # sets in order
+        self._rescans: dict[str, None] = {}
         self._moved: dict[str, None] = {}
         self._all = False
 
     def arrived(self, maildir: str) -> None:
-        """Something was delivered to its `new`."""
-        with self._lock:
-            quiet = self._quiet()
+        """Queue a Maildir because something was delivered to its `new`."""
+        with self._waking():
             self._arrived[maildir] = None
-        if quiet:
-            self._ring()
 
-    def doubt(self, maildir: str) -> None:
-        """Something in this Maildir may have been missed."""
-        with self._lock:
-            quiet = self._quiet()
-            self._doubtful[maildir] = None
-        if quiet:
-            self._ring()
+    def rescan(self, maildir: str) -> None:
+        """Queue a Maildir because an event may have been missed."""
+        with self._waking():
+            self._rescans[maildir] = None
 
-    def doubt_all(self) -> None:
-        """The kernel has dropped events, of whichever Maildirs."""
-        with self._lock:
-            quiet = self._quiet()
+    def rescan_all(self) -> None:
+        """Ask for a scan of all Maildirs: the kernel dropped events of unknown ones."""
+        with self._waking():
             self._all = True
-        if quiet:
-            self._ring()
 
     def moved(self, maildir: str) -> None:
-        """Something came into its junk folder or left it, by whoever's hand."""
+        """Note that a file came into the junk folder of a Maildir or left it."""
         with self._lock:
             first = not self._moved
             self._moved[maildir] = None
         if first:
-            self._ring()
+            self._wake()
 
     def take_moved(self) -> list[str]:
-        """Where that was so since the last question."""
+        """Return the Maildirs noted by `moved` since the last call."""
         if not self._moved:
             return []
         with self._lock:
@@ -66,42 +58,50 @@ class Hints:
             return moved
 
     def take(self) -> tuple[str, tuple[Part, ...]] | None:
-        """The Maildir that has waited longest and the parts of it to look at; from now on it no longer waits."""
+        """Remove the Maildir that has waited longest; return it and the parts to scan, or None."""
         with self._lock:
-            maildir = next(iter(self._arrived), None) or next(iter(self._doubtful), None)
+            maildir = next(iter(self._arrived), None) or next(iter(self._rescans), None)
             if maildir is None:
                 return None
-            whole = maildir in self._doubtful
+            whole = maildir in self._rescans
             self._arrived.pop(maildir, None)
-            self._doubtful.pop(maildir, None)
+            self._rescans.pop(maildir, None)
             return maildir, WHOLE if whole else NEW
 
     def take_all(self) -> bool:
-        """Whether everything is in doubt; from now on it no longer is, and a look at all must follow."""
+        """Return whether a scan of all was asked for; the caller does it."""
         with self._lock:
             everything, self._all = self._all, False
             return everything
 
-    def is_all_in_doubt(self) -> bool:
-        """Whether `take_all` would be true."""
+    def is_full_scan_wanted(self) -> bool:
+        """Whether `take_all` would return true."""
         return self._all
 
     def clear(self) -> None:
-        """Forget all, as a look at all is to come."""
+        """Empty the queue, before a scan of all Maildirs."""
         with self._lock:
             self._arrived.clear()
-            self._doubtful.clear()
+            self._rescans.clear()
             self._all = False
 
     def __len__(self) -> int:
-        """How many Maildirs wait."""
+        """Return the number of Maildirs to scan."""
         with self._lock:
-            return len(self._arrived.keys() | self._doubtful.keys())
+            return len(self._arrived.keys() | self._rescans.keys())
 
     def __bool__(self) -> bool:
-        """Whether there is anything to do."""
+        """Whether there is anything to scan."""
         with self._lock:
-            return not self._quiet()
+            return not self._is_idle()
 
-    def _quiet(self) -> bool:
-        return not (self._arrived or self._doubtful or self._all)
+    @contextlib.contextmanager
+    def _waking(self) -> Iterator[None]:
+        with self._lock:
+            idle = self._is_idle()
+            yield
+        if idle:
+            self._wake()
+
+    def _is_idle(self) -> bool:
+        return not (self._arrived or self._rescans or self._all)

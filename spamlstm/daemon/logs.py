@@ -1,4 +1,4 @@
-"""The log: one line an event on standard error, for people or for the journal. Never a subject, an address or text."""
+"""The log on standard error: one line for each event, for people or for the journal."""
 
 import logging
 import os
@@ -10,19 +10,19 @@ from typing import TextIO
 
 ROOT = "spamlstm"
 
-# Levels of logging as those of syslog(3), which the journal reads at the start of a line.
+# Levels of syslog(3), which the journal reads at the start of a line.
 _PRIORITIES = ((logging.CRITICAL, 2), (logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6))
 
 
 class Line(logging.Formatter):
-    """Time and sentence; for the journal, which knows the time, `<priority>` instead. Always one line."""
+    """Formats a record as one line: with the time for people, with `<priority>` for the journal."""
 
     def __init__(self, *, journal: bool) -> None:
         super().__init__()
         self._journal = journal
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line, without its end."""
+        """Return the line, without its end."""
         text = record.getMessage() + (_place(record.exc_info[1]) if record.exc_info else "")
         shown = text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
         if self._journal:
@@ -32,20 +32,20 @@ class Line(logging.Formatter):
 
 
 def set_up(stream: TextIO, *, environment: Mapping[str, str] = os.environ) -> logging.Handler:
-    """Let the log of this program go to `stream`; gives the handler, for whoever wants to take it away again."""
+    """Write the log of this program to `stream`; return the handler, to be removed by the caller."""
     handler = logging.StreamHandler(stream)
     handler.setFormatter(Line(journal=is_journal(stream, environment)))
     root = logging.getLogger(ROOT)
     root.addHandler(handler)
     root.setLevel(logging.INFO)
     root.propagate = False
-    # It warns of a full queue and of folders that are gone, both of which we hear and tell ourselves.
+    # It warns of a full queue and of removed folders, which we handle and report ourselves.
     logging.getLogger("watchdog").setLevel(logging.CRITICAL)
     return handler
 
 
 def is_journal(stream: TextIO, environment: Mapping[str, str]) -> bool:
-    """Whether the stream is the journal's: $JOURNAL_STREAM names its device and inode, systemd.exec(5)."""
+    """Whether the stream is connected to the journal: $JOURNAL_STREAM has its device and inode, systemd.exec(5)."""
     try:
         status = os.fstat(stream.fileno())
     except (OSError, ValueError):
@@ -58,7 +58,7 @@ def _priority(level: int) -> int:
 
 
 def _place(error: BaseException | None) -> str:
-    """What kind of error and where, but not its words, which may be those of a message."""
+    """Return the type of an error and where it was raised, but not its text, which may quote a message."""
     if error is None:
         return ""
     frames = traceback.extract_tb(error.__traceback__)

@@ -1,48 +1,50 @@
-"""The loop: from a hint to a scan to the pipeline, and all that a long life asks for."""
+"""The daemon's loop: takes hints, scans Maildirs, runs the pipeline, and reloads configuration and model."""
 
 import contextlib
 import logging
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from spamlstm.config import CatchUp, Config
-from spamlstm.config.maildirs import absolute, expand_maildirs
-from spamlstm.daemon import prometheus
+from spamlstm.config.maildirs import expand_maildirs
+from spamlstm.daemon.coverage import Coverage
 from spamlstm.daemon.hints import WHOLE, Hints
 from spamlstm.daemon.maildir_locks import MaildirLocks
 from spamlstm.daemon.model_reload import ModelReload
+from spamlstm.daemon.prometheus import Metrics
 from spamlstm.daemon.sd_notify import Notifier
 from spamlstm.daemon.status import DaemonStatus
 from spamlstm.daemon.wakeup import Wakeup
-from spamlstm.daemon.watch import Coverage, Watcher
+from spamlstm.daemon.watch import Watcher
 from spamlstm.errors import UserError
 from spamlstm.filtering.log import emit, logger
 from spamlstm.filtering.outcome import Candidate, Status
 from spamlstm.filtering.pipeline import Pipeline
+from spamlstm.maildir.folders import linked_folders
 from spamlstm.maildir.names import Part
+from spamlstm.maildir.opened import OpenMaildir
 from spamlstm.model.classifier import Classifier
 from spamlstm.tracking.rounds import LearningRounds
 
-# How often Maildirs without a watch are looked at; and the share of one core that this may take at most.
+# How often Maildirs without a watch are polled, and the largest share of one core that this may take.
 POLL_SECONDS = 5.0
 POLL_SHARE = 0.001
-# While others wait, no Maildir has the pipeline for longer, however many messages it got at once.
+# While other Maildirs wait, none has the pipeline for longer, however many messages it received at once.
 TURN_SECONDS = 0.4
-
-
-Setup = Callable[[], tuple[Config, Classifier]]
+# Linked folders that a warning names; more are only counted.
+MOST_LINKS_NAMED = 5
 
 
 @dataclass
 class Daemon:
-    """Turns until `stop`. `load` reads configuration and model anew; if it fails, those that are in use stay.
+    """Runs until `stop`. `load` reads configuration and model anew; if it fails, those in use stay.
 
-    Without `feedback` nothing is learned, without `model` another one is only loaded by `reload`, without `locks` other
-    programs may work on the same Maildirs. What `check_state` raises, asked before each look at all Maildirs, ends it.
+    Without `learning` nothing is learned; without `model` only `reload` loads another one; without `locks` other
+    programs may work on the same Maildirs. `check_state` is called before each scan of all Maildirs; what it raises
+    ends the daemon.
 
-    All but `stop` and `reload` is for the thread that opened the pipeline's journal.
+    All methods but `stop` and `reload` are for the thread that opened the pipeline's journal.
     """
 
     pipeline: Pipeline
@@ -51,34 +53,34 @@ class Daemon:
     wakeup: Wakeup
     notifier: Notifier
     status: DaemonStatus
-    load: Setup
-    feedback: LearningRounds | None = None
+    load: Callable[[], tuple[Config, Classifier]]
+    learning: LearningRounds | None = None
     model: ModelReload | None = None
     locks: MaildirLocks | None = None
     check_state: Callable[[], None] = lambda: None
     clock: Callable[[], float] = time.monotonic
     _stopping: bool = False
-    _reload_asked: bool = False
-    _next_look: float = 0.0
+    _reload_wanted: bool = False
+    _next_full_scan: float = 0.0
     _next_poll: float = 0.0
-    _look_cost: float | None = None  # of the look under way
-    _begun: set[str] = field(default_factory=set)  # the Maildirs that were scanned
+    _full_scan_cost: float | None = None  # processor time of the full scan in progress
+    _scanned: set[str] = field(default_factory=set)  # Maildirs that were scanned at least once
     _suspected: dict[str, None] = field(default_factory=dict)  # Maildirs with mail that was in progress at a crash
-    _serving: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
+    _reported: Coverage | None = None
 
     def stop(self) -> None:
-        """End after the message in hand. For signals: safe at any time."""
+        """End after the message in progress. Safe to call from a signal handler."""
         self._stopping = True
-        self.wakeup.ring()
+        self.wakeup.wake()
 
     def reload(self) -> None:
-        """Read configuration and model anew after the message in hand. For signals: safe at any time."""
-        self._reload_asked = True
-        self.wakeup.ring()
+        """Read configuration and model anew after the message in progress. Safe to call from a signal handler."""
+        self._reload_wanted = True
+        self.wakeup.wake()
 
     def run(self) -> None:
-        """Bring what was cut short to its end, then watch and work until `stop`."""
-        with self._serving:
+        """Complete what was interrupted, then watch and filter until `stop`."""
+        with contextlib.closing(Metrics(self.status.snapshot)) as self._metrics:
             self.pipeline.recover()
             self._begin()
             while not self._stopping:
@@ -87,43 +89,54 @@ class Daemon:
         emit(logging.INFO, "stopped", status=self.status.line())
 
     def _begin(self) -> None:
-        """Take up a configuration: when this is over, whatever is delivered to its Maildirs is new mail."""
-        self._serve()
-        self._look_at_all()
+        """Start with a configuration. After this, whatever is delivered to its Maildirs is new mail."""
+        self._metrics.serve(self.pipeline.config.metrics)
+        self._start_full_scan()
         for maildir in self.watcher.present():
             if self._stopping:
                 return
             self.notifier.beat()
-            with self._surviving():
-                # The first scan of a Maildir notes what lies there; what is to be judged comes again with the next.
+            with self._logging_bugs():
+                self._warn_of_links(maildir)
+                # The first scan of a Maildir records what lies there; the next one finds what is to be judged.
                 self.pipeline.scan(maildir)
-                self._begun.add(maildir)
+                self._scanned.add(maildir)
         emit(logging.INFO, "ready", status=self.status.line(), model=self.status.model)
         self.notifier.ready(self.status.line())
 
+    def _warn_of_links(self, maildir: str) -> None:
+        open_maildir = OpenMaildir.open if self.locks is None else self.locks.opened
+        names: list[str] = []
+        with contextlib.suppress(OSError, UserError), open_maildir(maildir) as mailbox:
+            names = linked_folders(mailbox)
+        if names:
+            some = ", ".join(names[:MOST_LINKS_NAMED])
+            why = "symbolic links are not followed: mail in these folders is neither judged nor learned from"
+            emit(logging.WARNING, "linked-folders", maildir=maildir, count=len(names), folders=some, why=why)
+
     def _turn(self) -> None:
         self.notifier.beat()
-        if self._is_look_due():
+        if self._is_full_scan_due():
             self.check_state()
-        with self._surviving():
-            if self._reload_asked:
+        with self._logging_bugs():
+            if self._reload_wanted:
                 self._reload()
-            if self._is_look_due():
-                self._renew_model()
-                self._look_at_all()
+            if self._is_full_scan_due():
+                self._load_changed_model()
+                self._start_full_scan()
             if self.watcher.polls and self.clock() >= self._next_poll:
                 self._poll()
-        # Apart from that, so that whatever goes wrong above the loop still sleeps.
-        with self._surviving():
+        # In a block of its own: after a bug in the one above the loop still has to sleep.
+        with self._logging_bugs():
             if not self._work():
-                self._end_look()
-                self._renew_model()
-                # What users did with their mail waits for mail that comes in.
-                if self.feedback is None or not self.feedback.work():
-                    self.wakeup.wait(self._patience())
+                self._end_full_scan()
+                self._load_changed_model()
+                # Learning from moves waits for new mail.
+                if self.learning is None or not self.learning.work():
+                    self.wakeup.wait(self._sleep_seconds())
 
     def _work(self) -> bool:
-        """Look at the Maildir that has waited longest and do what there is to do; False if none waits."""
+        """Scan the Maildir that has waited longest and process its mail; False if none waits."""
         taken = self.hints.take()
         if taken is None:
             return self._work_on_suspects()
@@ -136,14 +149,13 @@ class Daemon:
         return True
 
     def _work_on_suspects(self) -> bool:
-        """When no other mail waits: the mail of one Maildir that may end this process; False if there is none."""
+        """Process one Maildir's mail that may end this process, when no other mail waits; False if there is none."""
         if not self._suspected:
             return False
         maildir = next(iter(self._suspected))
         del self._suspected[maildir]
-        self._process(
-            maildir, self._scan(maildir, WHOLE), stop=lambda began: self._is_turn_over(began) or bool(self.hints)
-        )
+        candidates = self._scan(maildir, WHOLE)
+        self._process(maildir, candidates, stop=lambda began: self._is_turn_over(began) or bool(self.hints))
         return True
 
     def _process(self, maildir: str, candidates: list[Candidate], *, stop: Callable[[float], bool]) -> None:
@@ -153,49 +165,48 @@ class Daemon:
         try:
             outcomes = self.pipeline.process(candidates, stop=lambda: stop(began))
         except Exception as error:
-            # The pipeline lives through all that it expects. If it was this user's layer, the base alone judges next.
-            if self.feedback is not None:
-                self.feedback.suspend(maildir, error)
+            # The pipeline handles expected errors. If this user's layer is to blame, the model alone judges next time.
+            if self.learning is not None:
+                self.learning.suspend(maildir, error)
             raise
         for outcome in outcomes:
-            self.status.note(outcome)
+            self.status.count(outcome)
         if len(outcomes) < len(candidates) or any(outcome.status is Status.GONE for outcome in outcomes):
-            # Asked again, a scan knows better what is left than a list of ours would, and takes no memory. And
-            # what is gone from new has mostly gone to cur.
-            self.hints.doubt(maildir)
+            # A scan finds what is left, and takes no memory; what is gone from new has mostly gone to cur.
+            self.hints.rescan(maildir)
 
     def _scan(self, maildir: str, parts: tuple[Part, ...]) -> list[Candidate]:
         began = time.thread_time()
         candidates = self.pipeline.scan(maildir, parts=parts, catch_up=self._catch_up(maildir))
-        if self._look_cost is not None and parts == WHOLE:
-            self._look_cost += time.thread_time() - began
+        if self._full_scan_cost is not None and parts == WHOLE:
+            self._full_scan_cost += time.thread_time() - began
         return candidates
 
     def _catch_up(self, maildir: str) -> CatchUp | None:
-        """What to begin with; None is as configured.
+        """Return what the first scan of a Maildir starts with; None for what the configuration says.
 
-        Many servers make a Maildir for its first message, which is then no archive: of one that appears while we run,
-        all that lies unread is new mail.
+        Many servers create a Maildir for its first message, so in one that appears while we run, all unread mail is
+        new.
         """
-        if maildir in self._begun or self.pipeline.config.daemon.catch_up is not CatchUp.NEW:
+        if maildir in self._scanned or self.pipeline.config.daemon.catch_up is not CatchUp.NEW:
             return None
-        self._begun.add(maildir)
+        self._scanned.add(maildir)
         return CatchUp.UNSEEN
 
     def _is_turn_over(self, began: float) -> bool:
-        """Asked by the pipeline between messages: the loop turns, if slowly."""
+        """Whether the pipeline should stop after this message. It asks between messages, so the loop is alive."""
         self.notifier.beat()
-        if self._stopping or self._reload_asked:
+        if self._stopping or self._reload_wanted:
             return True
-        return self.clock() - began > TURN_SECONDS and (bool(self.hints) or self._is_look_due())
+        return self.clock() - began > TURN_SECONDS and (bool(self.hints) or self._is_full_scan_due())
 
-    def _is_look_due(self) -> bool:
-        return self.clock() >= self._next_look or self.hints.is_all_in_doubt() or self.watcher.has_died()
+    def _is_full_scan_due(self) -> bool:
+        return self.clock() >= self._next_full_scan or self.hints.is_full_scan_wanted() or self.watcher.has_died()
 
-    def _look_at_all(self) -> None:
-        """Find the Maildirs that the configuration means now, watch them, and put all of them in doubt."""
+    def _start_full_scan(self) -> None:
+        """Find the Maildirs of the configuration, watch them, and queue all of them."""
         config = self.pipeline.config
-        self._next_look = self.clock() + config.daemon.scan_seconds
+        self._next_full_scan = self.clock() + config.daemon.scan_seconds
         self.status.dry_run = bool(config.maildirs) and all(map(config.is_dry, config.maildirs))
         began = time.thread_time()
         self.hints.take_all()
@@ -205,16 +216,17 @@ class Daemon:
         if self.locks is not None:
             coverage = coverage.without(self.locks.refused)
         for maildir in self.watcher.present():
-            self.hints.doubt(maildir)
-        self._look_cost = time.thread_time() - began
-        self._tell_coverage(coverage)
-        self._publish()
+            self.hints.rescan(maildir)
+        self._full_scan_cost = time.thread_time() - began
+        self._report(coverage)
+        self.notifier.status(self.status.line())
+        self._metrics.write(config.metrics)
 
-    def _end_look(self) -> None:
-        if self._look_cost is not None:
+    def _end_full_scan(self) -> None:
+        if self._full_scan_cost is not None:
             self.status.scans += 1
-            self.status.scan_seconds = self._look_cost
-            self._look_cost = None
+            self.status.scan_seconds = self._full_scan_cost
+            self._full_scan_cost = None
 
     def _poll(self) -> None:
         began = self.clock()
@@ -222,88 +234,72 @@ class Daemon:
         now = self.clock()
         self._next_poll = now + max(POLL_SECONDS, (now - began) / POLL_SHARE)
 
-    def _patience(self) -> float:
-        """How long nothing needs to be done unless something happens."""
-        until = min(self._next_look, self._next_poll) if self.watcher.polls else self._next_look
-        until = until if self.feedback is None else min(until, self.feedback.due())
-        wait = until - self.clock()
-        return wait if self.notifier.interval is None else min(wait, self.notifier.interval)
+    def _sleep_seconds(self) -> float:
+        """Return for how long there is nothing to do unless something happens."""
+        until = min(self._next_full_scan, self._next_poll) if self.watcher.polls else self._next_full_scan
+        until = until if self.learning is None else min(until, self.learning.due())
+        seconds = until - self.clock()
+        return seconds if self.notifier.interval is None else min(seconds, self.notifier.interval)
 
     @contextlib.contextmanager
-    def _surviving(self) -> Iterator[None]:
-        """A bug of ours leaves the mail where it is, is told, and does not stop the next message."""
+    def _logging_bugs(self) -> Iterator[None]:
+        """Log an unexpected error and go on: the mail stays where it is, and the next message is not to blame."""
         try:
             yield
-        except Exception:  # noqa: BLE001  whatever it is, the next message is not to blame
+        except Exception:  # noqa: BLE001  see above
             self.status.errors += 1
             logger.exception("bug: the mail stays where it is until the next scan")
 
     def _reload(self) -> None:
-        self._reload_asked = False
+        self._reload_wanted = False
         self.notifier.reloading()
         try:
             config, classifier = self.load()
-        except Exception as error:  # noqa: BLE001  whatever is wrong with what is new, what is in use is not
-            why = str(error) if isinstance(error, UserError) else type(error).__name__
-            emit(logging.ERROR, "not-reloaded", error=why, in_use="the old configuration and model")
-            self.notifier.ready(f"not reloaded: {why.splitlines()[0]}")
+        except Exception as error:  # noqa: BLE001  whatever is wrong with the new ones, those in use are not
+            why = _sentence(error)
+            emit(logging.ERROR, "reload-failed", error=why, in_use="the old configuration and model")
+            self.notifier.ready(f"reload failed: {why.splitlines()[0]}")
             return
-        self._go_on_with(config, classifier)
+        self._use(config, classifier)
         self.hints.clear()
         self._begin()
 
-    def _renew_model(self) -> None:
-        """Between two messages: if another model has come to be in use, it is loaded, checked, and takes over."""
+    def _load_changed_model(self) -> None:
+        """Load and check the model that is in use now, if it is another than the one loaded, and use it."""
         if self.model is None:
             return
         config = self.pipeline.config
         try:
             classifier = self.model.newer(config)
-        except Exception as error:  # noqa: BLE001  as with a reload
-            why = str(error) if isinstance(error, UserError) else type(error).__name__
-            emit(logging.ERROR, "model-not-loaded", error=why, in_use=self.status.model)
+        except Exception as error:  # noqa: BLE001  as in _reload
+            emit(logging.ERROR, "model-load-failed", error=_sentence(error), in_use=self.status.model)
             return
         if classifier is not None:
-            self._go_on_with(config, classifier)
+            self._use(config, classifier)
             emit(logging.INFO, "model-loaded", model=self.status.model)
 
-    def _go_on_with(self, config: Config, classifier: Classifier) -> None:
+    def _use(self, config: Config, classifier: Classifier) -> None:
         self.pipeline.reconfigure(config=config, classifier=classifier)
-        if self.feedback is not None:
-            self.feedback.reconfigure(config=config, classifier=classifier)
+        if self.learning is not None:
+            self.learning.reconfigure(config=config, classifier=classifier)
         self.status.reloads += 1
         self.status.model = classifier.bundle.label
 
-    def _serve(self) -> None:
-        """Open the address of the metrics, in place of one that was open."""
-        self._serving.close()
-        address = self.pipeline.config.metrics.address()
-        if address is None:
-            return
-        try:
-            self._serving.enter_context(prometheus.served(address, lambda: prometheus.to_text(self.status.snapshot())))
-        except OSError as error:
-            listen = self.pipeline.config.metrics.listen
-            emit(logging.WARNING, "metrics-failed", listen=listen, error=error.strerror)
-
-    def _publish(self) -> None:
-        self.notifier.status(self.status.line())
-        target = self.pipeline.config.metrics.textfile
-        if target is None:
-            return
-        try:
-            prometheus.write_textfile(Path(absolute(target)), prometheus.to_text(self.status.snapshot()))
-        except OSError as error:
-            emit(logging.WARNING, "metrics-failed", textfile=target, error=error.strerror)
-
-    def _tell_coverage(self, coverage: Coverage) -> None:
-        if coverage == self.status.coverage:
+    def _report(self, coverage: Coverage) -> None:
+        """Log how many Maildirs are watched, if that has changed."""
+        before, self._reported = self._reported, coverage
+        self.status.coverage = coverage
+        if coverage == before:
             return
         for remark in coverage.remarks:
-            if remark not in self.status.coverage.remarks:
+            if before is None or remark not in before.remarks:
                 emit(logging.WARNING, "not-watched", why=remark)
-        counts = {"watched": coverage.watched, "polled": coverage.polled, "missing": coverage.missing}
-        if coverage.refused:
-            counts["refused"] = coverage.refused
-        emit(logging.INFO, "maildirs", **counts)
-        self.status.coverage = coverage
+        if coverage.watched + coverage.polled:
+            emit(logging.INFO, "maildirs", **coverage.counts())
+        else:
+            why = "there is nothing to watch: create a Maildir, or correct the paths in [[maildir]]"
+            emit(logging.WARNING, "maildirs", **coverage.counts(), why=why)
+
+
+def _sentence(error: Exception) -> str:
+    return str(error) if isinstance(error, UserError) else type(error).__name__

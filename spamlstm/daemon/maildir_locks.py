@@ -1,8 +1,8 @@
-"""One program at a time over one Maildir, whichever state folder it has.
+"""Locks that keep two programs with different state folders from working on the same Maildir.
 
-Two programs with a state folder each do not know each other's moves: each takes those of the other for the user's, and
-a message that both tag is there twice. The lock is on the directory itself (flock), so that it is the same whatever
-path or user leads to it; the kernel gives it back when the process ends.
+Such programs do not know each other's moves: each would take those of the other for the user's, and a message that both
+tag would be there twice. The lock is on the directory itself (flock), so it is the same for every path and user; the
+kernel drops it when the process ends.
 """
 
 import contextlib
@@ -20,33 +20,33 @@ from spamlstm.config.maildirs import folder_identity
 from spamlstm.errors import NoInputError, TemporaryError, UserError, reason_of
 from spamlstm.maildir.opened import OpenMaildir
 
-# Descriptors that are left for all else.
+# Descriptors that are kept free for everything else.
 RESERVED = 256
 MOST_FILES = 1 << 20
 _NOBODY = -1
 
 
 @dataclass(slots=True)
-class _Held:
+class _Lock:
     handle: int
     identity: tuple[int, int]
 
 
 class MaildirLocks:
-    """The Maildirs that this process works on. For one thread."""
+    """The Maildirs that this process has locked. For one thread."""
 
     def __init__(self, *, most: int | None = None) -> None:
-        """`most` is how many Maildirs are locked at a time; as many as files may be open, unless it is given."""
+        """Lock at most `most` Maildirs; by default as many as this process may have files open."""
         self.refused: dict[str, UserError] = {}
-        """Those that cannot be used as of the last `keep`, each with the reason."""
-        self._held: dict[str, _Held] = {}
+        """The Maildirs that could not be used at the last `keep`, each with the reason."""
+        self._held: dict[str, _Lock] = {}
         self._most = _raised_limit() - RESERVED if most is None else most
 
     def keep(self, maildirs: Iterable[str]) -> list[str]:
-        """Lock these and no others; gives those that may be worked on, in their order. What is not there is among them.
+        """Lock these Maildirs and no others; return those that may be used, in their order, missing ones included.
 
-        A Maildir beyond what the limit of open files allows is worked on without a lock, and so is one on a file
-        system that has none, or on which another user holds it.
+        A Maildir is used without a lock if the limit of open files is reached, if its file system has no locks, or if
+        only processes of other users hold the lock.
         """
         wanted = list(maildirs)
         for gone in self._held.keys() - set(wanted):
@@ -55,7 +55,7 @@ class MaildirLocks:
         return [maildir for maildir in wanted if self._keep(maildir)]
 
     def lock(self, maildir: str) -> None:
-        """Lock one more Maildir. TemporaryError if another program is at work there, NoInputError if it is refused."""
+        """Lock one more Maildir. TemporaryError if another process has locked it, NoInputError if it cannot be used."""
         if not self._keep(maildir):
             raise self.refused[maildir]
 
@@ -87,19 +87,19 @@ class MaildirLocks:
                 return False
             except OSError:
                 return True  # NFS has no locks on directories
-            # A duplicate is the same open file, and holds the lock when the other is closed.
-            self._held[maildir] = _Held(os.dup(mailbox.handle), mailbox.identity)
+            # A duplicate is the same open file: it keeps the lock when the other is closed.
+            self._held[maildir] = _Lock(os.dup(mailbox.handle), mailbox.identity)
         return True
 
     def opened(self, maildir: str) -> OpenMaildir:
-        """Open a Maildir for one visit as `OpenMaildir.open` does: the one that is locked, if it still lies there."""
+        """Open a Maildir as `OpenMaildir.open` does: the one that is locked, if it still has this path."""
         held = self._held.get(maildir)
         if held is not None and held.identity == folder_identity(maildir):
             return OpenMaildir(maildir, os.dup(held.handle))
         return OpenMaildir.open(maildir)
 
     def close(self) -> None:
-        """Give all locks back."""
+        """Drop all locks."""
         while self._held:
             os.close(self._held.popitem()[1].handle)
 
@@ -111,10 +111,9 @@ class MaildirLocks:
 
 
 def is_held_by_strangers(mailbox: OpenMaildir) -> bool:
-    """Whether only processes of other users hold the lock of a Maildir: who may list a directory may lock it.
+    """Whether only processes of other users hold the lock of a Maildir: any user who may list a directory may lock it.
 
-    It counts who started a process: neither its owner nor root, nor the user who runs this. False where the kernel does
-    not say whose it is.
+    Other users are all but its owner, root, and the user of this process. False if the kernel does not show the holder.
     """
     device, inode = mailbox.identity
     where = f"{os.major(device):02x}:{os.minor(device):02x}:{inode}"
@@ -124,7 +123,7 @@ def is_held_by_strangers(mailbox: OpenMaildir) -> bool:
 
 
 def _locks(table: Path = Path("/proc/locks")) -> Iterator[list[str]]:
-    """The rows of `/proc/locks`: `1: FLOCK ADVISORY WRITE 4711 08:01:1234 0 EOF`; `->` in the second marks a waiter."""
+    """Yield the rows of `/proc/locks`: `1: FLOCK ADVISORY WRITE 4711 08:01:1234 0 EOF`; `->` marks a waiter."""
     try:
         text = table.read_text("utf-8", "replace")
     except OSError:
@@ -133,7 +132,7 @@ def _locks(table: Path = Path("/proc/locks")) -> Iterator[list[str]]:
 
 
 def _users(process: str) -> set[int]:
-    """The real, effective, saved and file system user of a process; nobody's number if it has ended or is hidden."""
+    """Return the real, effective, saved and file system user of a process; -1 if it has ended or is hidden."""
     try:
         text = Path("/proc", process, "status").read_text("utf-8", "replace")
     except OSError:
@@ -142,16 +141,16 @@ def _users(process: str) -> set[int]:
 
 
 def _held_elsewhere(mailbox: OpenMaildir) -> str:
-    told = f"another spamlstm is at work on {mailbox.path}, with another state folder; stop one of the two"
+    sentence = f"another process holds a lock on {mailbox.path}: stop it if it is a spamlstm with another state folder"
     if os.fstat(mailbox.handle).st_mode & (stat.S_IRGRP | stat.S_IROTH):
-        told += f". If there is none, another user holds the lock: run chmod 700 {mailbox.path}"
-    return told
+        sentence += f"; if it is another user's, run chmod 700 {mailbox.path}"
+    return sentence
 
 
 def _raised_limit() -> int:
-    """The most files that this process may have open, raised as far as it may raise it: each lock is one."""
+    """Raise the limit of open files as far as allowed, since each lock is one, and return it."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    # The units forbid it (@resources) and set LimitNOFILE themselves.
+    # The systemd units forbid this (@resources) and set LimitNOFILE.
     with contextlib.suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
         soft = hard

@@ -1,4 +1,4 @@
-"""What systemd is told (sd_notify(3)): ready, alive, reloading, stopping. Elsewhere nothing happens."""
+"""Tells systemd the state of the daemon (sd_notify(3)): ready, alive, reloading, stopping. Does nothing elsewhere."""
 
 import contextlib
 import os
@@ -8,15 +8,15 @@ from collections.abc import Callable, Mapping
 
 
 class Notifier:
-    """Speaks to the service manager that the environment names, if there is one.
+    """Sends messages to the service manager that the environment names, if there is one.
 
-    `interval` is how often `beat` wants to be called, in seconds: half of what the unit's WatchdogSec allows, None
-    where nobody listens for it. A manager that cannot be reached is no reason to stop filtering mail.
+    `interval` is the time between two calls of `beat` in seconds: half of the unit's WatchdogSec, or None without a
+    watchdog. A manager that cannot be reached does not stop the daemon.
     """
 
     def __init__(self, environment: Mapping[str, str], *, clock: Callable[[], float] = time.monotonic) -> None:
         name = environment.get("NOTIFY_SOCKET", "")
-        # A leading @ stands for the null byte of the abstract name space.
+        # A leading @ stands for the null byte of an abstract socket.
         self._address = f"\0{name[1:]}" if name.startswith("@") else name
         self._clock = clock
         self._last = -float("inf")
@@ -25,23 +25,23 @@ class Notifier:
         self.interval = int(wait) / 2e6 if mine and wait.isdecimal() and int(wait) and name else None
 
     def ready(self, status: str) -> None:
-        """The start, or a reload, is over."""
+        """Tell that the start, or a reload, is complete."""
         self._send("READY=1", f"STATUS={status}")
 
     def status(self, status: str) -> None:
-        """One line for `systemctl status`."""
+        """Set the line that `systemctl status` shows."""
         self._send(f"STATUS={status}")
 
     def reloading(self) -> None:
-        """A reload begins; Type=notify-reload compares the time with that of its signal."""
+        """Tell that a reload begins; Type=notify-reload compares the time with that of its signal."""
         self._send("RELOADING=1", f"MONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}")
 
     def stopping(self) -> None:
-        """The end begins."""
+        """Tell that the daemon is about to end."""
         self._send("STOPPING=1")
 
     def beat(self) -> None:
-        """Still alive. Call it from the loop itself, as often as it turns; it is sent once an `interval`."""
+        """Tell that the loop is alive. To be called in each turn of the loop; sends one message per `interval`."""
         if self.interval is not None and self._clock() - self._last >= self.interval:
             self._last = self._clock()
             self._send("WATCHDOG=1")

@@ -1,4 +1,4 @@
-"""Short answers to whoever connects to a socket: one thread for all clients, and none of them keeps another waiting."""
+"""Serves short answers on a socket: one thread for all clients, of which none delays another."""
 
 import contextlib
 import select
@@ -10,23 +10,23 @@ from dataclasses import dataclass, field
 
 from spamlstm.filtering.log import logger
 
-# As many clients at once. One more, and the oldest of them has to go: an honest one is gone within milliseconds.
+# The most clients at once. For one more, the oldest is dropped: a well-behaved client takes milliseconds.
 MOST_CLIENTS = 32
-# After an error of accept, such as too many open files, nobody is let in for so long.
+# Seconds without new clients after an error of accept, such as too many open files.
 PAUSE_SECONDS = 1.0
 
 Answer = Callable[[bytes], bytes | None]
-"""From all bytes that a client has sent so far to the whole answer, or to None while the request is not complete."""
+"""Takes all bytes that a client has sent so far; returns the answer, or None if the request is incomplete."""
 
 
 @contextlib.contextmanager
-def serving(ear: socket.socket, answer: Answer, *, name: str, seconds: float) -> Iterator[None]:
-    """Answer the clients of a listening socket, from a thread that sleeps until one connects.
+def serving(listener: socket.socket, answer: Answer, *, name: str, seconds: float) -> Iterator[None]:
+    """Answer the clients of a listening socket from a thread during the block.
 
-    A client has so many seconds in all, however it spreads its bytes over them. `answer` has to bound what it takes
-    for a request.
+    A client has `seconds` in all, however it spreads its bytes over them. `answer` has to limit the length of
+    a request.
     """
-    server = Server(ear, answer, seconds=seconds)
+    server = Server(listener, answer, seconds=seconds)
     thread = threading.Thread(target=server.run, name=name, daemon=True)
     thread.start()
     try:
@@ -38,32 +38,32 @@ def serving(ear: socket.socket, answer: Answer, *, name: str, seconds: float) ->
 
 @dataclass(slots=True)
 class _Client:
-    """One connection: until when it is waited for, what it has sent, and what of its answer is yet to be sent."""
+    """A connection: when it ends at the latest, what the client has sent, and the rest of its answer."""
 
-    line: socket.socket
+    connection: socket.socket
     until: float
-    asked: bytes = b""
+    request: bytes = b""
     answer: memoryview = field(default_factory=lambda: memoryview(b""))
 
 
 class Server:
-    """The loop of that thread. All but `end` is for it alone."""
+    """The loop of that thread. All methods but `end` are for this thread alone."""
 
     def __init__(
-        self, ear: socket.socket, answer: Answer, *, seconds: float, clock: Callable[[], float] = time.monotonic
+        self, listener: socket.socket, answer: Answer, *, seconds: float, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._ear = ear
+        self._listener = listener
         self._answer = answer
         self._seconds = seconds
         self._clock = clock
         self._clients: dict[int, _Client] = {}  # by descriptor, the oldest first
-        self._answers: dict[bytes, bytes] = {}  # of this turn: who asks the same at once gets the same
-        self._deaf_until = 0.0
+        self._answers: dict[bytes, bytes] = {}  # of this turn: equal requests get the same answer
+        self._accepts_from = 0.0
         self._ends = False
-        ear.settimeout(0)
+        listener.settimeout(0)
 
     def run(self) -> None:
-        """Turn until `end`."""
+        """Serve until `end`."""
         try:
             while not self._ends:
                 self._turn()
@@ -72,14 +72,14 @@ class Server:
                 self._drop_oldest()
 
     def end(self) -> None:
-        """Let `run` end; from any thread."""
+        """Make `run` return; from any thread."""
         self._ends = True
         with contextlib.suppress(OSError):
-            self._ear.shutdown(socket.SHUT_RDWR)  # wakes poll
+            self._listener.shutdown(socket.SHUT_RDWR)  # wakes poll
 
     def _turn(self) -> None:
         for number in self._ready():
-            if number == self._ear.fileno():
+            if number == self._listener.fileno():
                 self._accept_all()
             elif (client := self._clients.get(number)) is not None:
                 self._serve(client)
@@ -89,41 +89,41 @@ class Server:
             self._drop_oldest()
 
     def _ready(self) -> list[int]:
-        """Wait until somebody can be served, or until the oldest client has had its time; gives descriptors."""
+        """Wait for events or for the end of the oldest client's time; return the descriptors with events."""
         poll, now, ends = select.poll(), self._clock(), [client.until for client in self._clients.values()]
-        if now < self._deaf_until:
-            ends.append(self._deaf_until)
+        if now < self._accepts_from:
+            ends.append(self._accepts_from)
         else:
-            poll.register(self._ear, select.POLLIN)
+            poll.register(self._listener, select.POLLIN)
         for number, client in self._clients.items():
             poll.register(number, select.POLLOUT if client.answer else select.POLLIN)
-        # Rounded up: a millisecond too early the loop would turn for nothing.
+        # Rounded up: a millisecond too early, the loop would wake up for nothing.
         return [number for number, _ in poll.poll(1000 * max(0.0, min(ends) - now) + 1 if ends else None)]
 
     def _accept_all(self) -> None:
-        """Let in who waits, as many as there may be in one turn."""
+        """Accept the clients that wait, at most MOST_CLIENTS in one turn."""
         try:
             for _ in range(MOST_CLIENTS):
-                self._accept(self._ear.accept()[0])
+                self._accept(self._listener.accept()[0])
         except (BlockingIOError, ConnectionAbortedError):
             return
         except OSError:
-            self._deaf_until = self._clock() + PAUSE_SECONDS
+            self._accepts_from = self._clock() + PAUSE_SECONDS
 
-    def _accept(self, line: socket.socket) -> None:
-        line.settimeout(0)
+    def _accept(self, connection: socket.socket) -> None:
+        connection.settimeout(0)
         if len(self._clients) >= MOST_CLIENTS:
             self._drop_oldest()
-        client = self._clients[line.fileno()] = _Client(line, self._clock() + self._seconds)
+        client = self._clients[connection.fileno()] = _Client(connection, self._clock() + self._seconds)
         self._reply(client)
         if client.answer:
             self._serve(client)
 
     def _serve(self, client: _Client) -> None:
-        """Take what the client sends, or send it what it can take; it is dropped at the end and after any error."""
+        """Receive from the client, or send it what it can take. It is dropped at the end and after any error."""
         with contextlib.suppress(BlockingIOError):
             try:
-                done = self._send(client) if client.answer else self._hear(client)
+                done = self._send(client) if client.answer else self._receive(client)
             except BlockingIOError:
                 raise
             except OSError:
@@ -131,22 +131,22 @@ class Server:
             if done:
                 self._drop(client)
 
-    def _hear(self, client: _Client) -> bool:
-        some = client.line.recv(4096)
-        client.asked += some
+    def _receive(self, client: _Client) -> bool:
+        some = client.connection.recv(4096)
+        client.request += some
         self._reply(client)
         return not some or (bool(client.answer) and self._send(client))
 
     def _send(self, client: _Client) -> bool:
-        client.answer = client.answer[client.line.send(client.answer) :]
+        client.answer = client.answer[client.connection.send(client.answer) :]
         return not client.answer
 
     def _reply(self, client: _Client) -> None:
         try:
-            if client.asked not in self._answers:
-                self._answers[client.asked] = self._answer(client.asked) or b""
-            client.answer = memoryview(self._answers[client.asked])
-        except Exception:  # noqa: BLE001  a bug of ours costs one answer, and not the thread
+            if client.request not in self._answers:
+                self._answers[client.request] = self._answer(client.request) or b""
+            client.answer = memoryview(self._answers[client.request])
+        except Exception:  # noqa: BLE001  a bug costs one answer, not the thread
             logger.exception("bug: a client got no answer")
             client.until = self._clock()
 
@@ -154,5 +154,5 @@ class Server:
         self._drop(next(iter(self._clients.values())))
 
     def _drop(self, client: _Client) -> None:
-        del self._clients[client.line.fileno()]
-        client.line.close()
+        del self._clients[client.connection.fileno()]
+        client.connection.close()

@@ -1,4 +1,4 @@
-"""What a running daemon knows of itself, for `spamlstm status` and for Prometheus."""
+"""The status of a running daemon, for `spamlstm status` and for Prometheus."""
 
 import os
 import time
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from spamlstm import __version__
-from spamlstm.daemon.watch import Coverage, limit
+from spamlstm.daemon.coverage import Coverage, inotify_limit
 from spamlstm.filtering.outcome import Counters, Outcome, Status
 from spamlstm.tracking.label_stores import LearningStatus
 
@@ -25,19 +25,19 @@ class DaemonStatus:
     overflows: Callable[[], int] = lambda: 0
     restarts: Callable[[], int] = lambda: 0
     scans: int = 0
-    """Looks at all Maildirs."""
+    """Scans of all Maildirs."""
     scan_seconds: float = 0.0
-    """Processor time of the last one, without that of judging what it found."""
+    """Processor time of the last scan of all Maildirs, without the time to judge what it found."""
     learning: Callable[[], dict[str, Any]] = dict
     reloads: int = 0
     errors: int = 0
-    """Bugs that the loop lived through."""
+    """Unexpected errors that did not stop the loop."""
     by_maildir: dict[str, Counter[str]] = field(default_factory=dict)
-    """For each Maildir with mail since the start: messages by verdict, and those moved and failed."""
+    """For each Maildir with mail since the start, the number of messages by verdict, and of those moved and failed."""
     started: float = field(default_factory=time.time)
 
-    def note(self, outcome: Outcome) -> None:
-        """Count what became of a message for its Maildir."""
+    def count(self, outcome: Outcome) -> None:
+        """Count an outcome for its Maildir."""
         tally = self.by_maildir.setdefault(outcome.candidate.maildir, Counter())
         if outcome.judgement is not None and outcome.status is not Status.FAILED:
             tally[outcome.judgement.verdict] += 1
@@ -47,13 +47,14 @@ class DaemonStatus:
             tally["failed"] += 1
 
     def line(self) -> str:
-        """The short form, for `systemctl status`."""
+        """Return one line for `systemctl status`."""
         judged, moved = self.counters.judged.total(), self.counters.acted["file"]
-        dry = "dry run, " if self.dry_run else ""
-        return f"{dry}{self.coverage.watched + self.coverage.polled} Maildirs, {judged} judged, {moved} filed"
+        maildirs = self.coverage.watched + self.coverage.polled
+        dry, plural = "dry run, " if self.dry_run else "", "" if maildirs == 1 else "s"
+        return f"{dry}{maildirs} Maildir{plural}, {judged} judged, {moved} filed"
 
     def snapshot(self) -> dict[str, Any]:
-        """All of it, as JSON can hold it. Times are in seconds."""
+        """Return all values in types that JSON has. Times are in seconds."""
         latency = self.counters.latency
         return {
             "version": __version__,
@@ -67,7 +68,7 @@ class DaemonStatus:
                 "polled": self.coverage.polled,
                 "missing": self.coverage.missing,
                 "refused": self.coverage.refused,
-                "most_watches": limit("max_user_watches"),
+                "most_watches": inotify_limit("max_user_watches"),
             },
             "remarks": list(self.coverage.remarks),
             "waiting": self.waiting(),
@@ -86,5 +87,5 @@ class DaemonStatus:
 
 
 def _finite(value: float | None) -> float | None:
-    """JSON knows no infinity: above all bounds nothing is known."""
+    """Return None for infinity, which JSON does not have: the value is above all bounds of the histogram."""
     return None if value in (None, float("inf")) else value

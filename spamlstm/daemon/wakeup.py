@@ -1,4 +1,4 @@
-"""How the loop sleeps: until something happens or a time is over, with no turn in between."""
+"""How the loop sleeps: until something happens or a time is over, without polling."""
 
 import contextlib
 import os
@@ -9,39 +9,39 @@ from typing import Self
 
 
 class Wakeup:
-    """A bell that threads and signals can ring and that one loop waits for. A ring while nobody waits is kept."""
+    """Wakes one loop from other threads and from signals. A wake-up while it is awake is kept for its next wait."""
 
     def __init__(self) -> None:
-        self._ear, self._bell = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._reader, self._writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._poll = select.poll()
-        self._poll.register(self._ear, select.POLLIN)
+        self._poll.register(self._reader, select.POLLIN)
 
-    def ring(self) -> None:
+    def wake(self) -> None:
         """Wake the loop; from any thread, and from a signal's handler."""
-        # A full pipe rings already.
+        # A full pipe wakes the loop already.
         with contextlib.suppress(BlockingIOError):
-            os.write(self._bell, b"!")
+            os.write(self._writer, b"!")
 
     def wait(self, seconds: float) -> bool:
-        """Sleep until the next ring, at most so long; whether it rang. The rings up to now are answered by this."""
-        rang = bool(self._poll.poll(max(0.0, seconds) * 1000))
-        if rang:
+        """Sleep until `wake` is called, at most so long; return whether it was. Clears all wake-ups so far."""
+        awake = bool(self._poll.poll(max(0.0, seconds) * 1000))
+        if awake:
             with contextlib.suppress(BlockingIOError):
-                while len(os.read(self._ear, 4096)) == 4096:
+                while len(os.read(self._reader, 4096)) == 4096:
                     pass
-        return rang
+        return awake
 
-    def ring_at_signals(self) -> None:
-        """Let each signal that has a handler ring too: Python's own handlers wait for the main thread to turn."""
-        signal.set_wakeup_fd(self._bell, warn_on_full_buffer=False)
+    def wake_on_signals(self) -> None:
+        """Wake the loop for each signal that has a handler: Python runs handlers only when the main thread runs."""
+        signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
 
     def close(self) -> None:
-        """Give the pipe back."""
-        with contextlib.suppress(ValueError):  # not in the main thread, so that it was never set either
-            if signal.set_wakeup_fd(-1) not in (-1, self._bell):
-                raise RuntimeError("signals rang another bell")
-        os.close(self._ear)
-        os.close(self._bell)
+        """Close the pipe."""
+        with contextlib.suppress(ValueError):  # not in the main thread, so it was never set either
+            if signal.set_wakeup_fd(-1) not in (-1, self._writer):
+                raise RuntimeError("signals wrote to another descriptor")
+        os.close(self._reader)
+        os.close(self._writer)
 
     def __enter__(self) -> Self:
         return self

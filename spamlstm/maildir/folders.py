@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import re
 import stat
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -210,3 +211,22 @@ def display_levels(name: str) -> tuple[str, ...]:
     if not dotted:
         levels = [level.removeprefix(".") for level in levels]
     return tuple(levels[1:] if levels[0] == "inbox" and len(levels) > 1 else levels)
+
+
+# Folders of both layouts; but not Dovecot's files, nor the sieve scripts that lie in a Maildir that is a home folder.
+_FOLDER_NAME = re.compile(r"\.(?!dovecot|.*\.sieve$).+|[A-Z][^.]*")
+
+
+def linked_folders(mailbox: OpenMaildir) -> list[str]:
+    """Return the symbolic links directly below the Maildir that are named like folders. `folders` skips them.
+
+    By their names alone: a look at what a link leads to might take for ever. At most MOST_ENTRIES names are read; an
+    OSError if they cannot be.
+    """
+    handle = mailbox.enter("")
+    try:
+        with mailbox.owner.acting(), os.scandir(handle) as listed:
+            entries = itertools.islice(listed, MOST_ENTRIES)
+            return sorted(entry.name for entry in entries if entry.is_symlink() and _FOLDER_NAME.fullmatch(entry.name))
+    finally:
+        os.close(handle)

@@ -9,7 +9,7 @@ import tiny_bundle
 
 from spamlstm.cli.translate import run
 from spamlstm.cli.undo import when
-from spamlstm.daemon.state_lock import hold
+from spamlstm.daemon.state_folder import hold
 from spamlstm.errors import UserError
 from spamlstm.maildir import names
 

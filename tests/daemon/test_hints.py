@@ -1,4 +1,4 @@
-"""Hints: each Maildir once, what arrived first, and the loop is woken when there is something to do."""
+"""Each Maildir is queued once, deliveries come first, and the loop is woken when the queue was empty."""
 
 import pytest
 
@@ -6,53 +6,55 @@ from spamlstm.daemon.hints import NEW, WHOLE, Hints
 
 
 @pytest.fixture
-def rings():
+def calls():
     return []
 
 
 @pytest.fixture
-def hints(rings):
-    return Hints(lambda: rings.append(1))
+def hints(calls):
+    return Hints(lambda: calls.append(1))
 
 
-def test_a_burst_is_one_look(hints, rings):
-    """Thousands of deliveries cost no more memory than one, and wake the loop once."""
+def test_a_burst_is_one_scan(hints, calls):
+    """Many deliveries to a Maildir take no more memory than one, and wake the loop once."""
     for _ in range(3):
         hints.arrived("/a")
     hints.arrived("/b")
-    assert (len(hints), rings) == (2, [1])
+    assert (len(hints), calls) == (2, [1])
     assert [hints.take(), hints.take(), hints.take()] == [("/a", NEW), ("/b", NEW), None]
     assert not hints
 
 
-def test_what_is_taken_may_come_again(hints, rings):
-    """A delivery during the look at the one before is not forgotten."""
+def test_what_is_taken_may_come_again(hints, calls):
+    """A delivery during the scan for an earlier one is queued again."""
     hints.arrived("/a")
     hints.take()
     hints.arrived("/a")
     assert hints.take() == ("/a", NEW)
-    assert rings == [1, 1]
+    assert calls == [1, 1]
 
 
-def test_mail_goes_before_doubt(hints):
-    """A scan of ten thousand Maildirs does not delay the message that came just now; one look answers both."""
+def test_deliveries_come_before_rescans(hints):
+    """A scan of all Maildirs does not delay new mail, and one scan serves both reasons."""
     for maildir in ("/a", "/b", "/c"):
-        hints.doubt(maildir)
+        hints.rescan(maildir)
     hints.arrived("/b")
     hints.arrived("/d")
     assert [hints.take() for _ in range(5)] == [("/b", WHOLE), ("/d", NEW), ("/a", WHOLE), ("/c", WHOLE), None]
 
 
-def test_doubt_in_everything_is_answered_once(hints, rings):
-    hints.doubt_all()
-    hints.doubt_all()
-    assert (bool(hints), rings, hints.take()) == (True, [1], None)
+def test_a_full_scan_is_asked_for_once(hints, calls):
+    """Two requests are one scan, and wake the loop once."""
+    hints.rescan_all()
+    hints.rescan_all()
+    assert (bool(hints), calls, hints.take()) == (True, [1], None)
     assert [hints.take_all(), hints.take_all(), bool(hints)] == [True, False, False]
 
 
 def test_clear_forgets_all(hints):
+    """A scan of all Maildirs follows, so nothing is lost."""
     hints.arrived("/a")
-    hints.doubt("/b")
-    hints.doubt_all()
+    hints.rescan("/b")
+    hints.rescan_all()
     hints.clear()
     assert not hints

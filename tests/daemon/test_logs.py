@@ -1,4 +1,4 @@
-"""The log's lines: for people, and for the journal."""
+"""The lines of the log, for people and for the journal."""
 
 import io
 import logging
@@ -16,7 +16,7 @@ def record(text, *arguments, level=logging.INFO, error=None):
 
 
 def test_the_journal_gets_priorities():
-    """sd-daemon(3): the number of syslog in angle brackets."""
+    """Each line starts with the priority in angle brackets, sd-daemon(3)."""
     line = Line(journal=True).format
     assert line(record("ready")) == "<6>ready"
     assert line(record("late", level=logging.WARNING)) == "<4>late"
@@ -24,16 +24,17 @@ def test_the_journal_gets_priorities():
 
 
 def test_people_get_the_time():
+    """And the level, from warning on."""
     assert Line(journal=False).format(record("late by %d s", 3, level=logging.WARNING))[8:] == " warning: late by 3 s"
 
 
-def test_one_event_is_one_line_and_moves_no_cursor():
-    """File names come from anyone."""
+def test_one_event_is_one_line_without_control_characters():
+    """File names may hold anything."""
     assert Line(journal=True).format(record("name=%s", "a\nb\x1b[2J\udcff")) == "<6>name=a\\nb\\x1b[2J\\udcff"
 
 
-def test_a_bug_is_told_by_its_place_and_not_by_its_words():
-    """An exception's text may be that of a message."""
+def test_a_bug_is_logged_by_its_place_not_its_text():
+    """An exception's text may quote a message."""
     try:
         int("Dear Ann")
     except ValueError as error:
@@ -43,8 +44,8 @@ def test_a_bug_is_told_by_its_place_and_not_by_its_words():
     assert "Ann" not in shown
 
 
-def test_the_journal_is_known_by_device_and_inode(tmp_path):
-    """The variable is inherited by programs whose standard error goes elsewhere."""
+def test_the_journal_is_recognized_by_device_and_inode(tmp_path):
+    """Programs whose standard error goes elsewhere inherit the variable too."""
     with (tmp_path / "log").open("w") as stream:
         status = os.fstat(stream.fileno())
         assert is_journal(stream, {"JOURNAL_STREAM": f"{status.st_dev}:{status.st_ino}"})
@@ -54,7 +55,8 @@ def test_the_journal_is_known_by_device_and_inode(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["spamlstm", "spamlstm.filtering.pipeline"])
-def test_all_of_our_log_goes_there(name):
+def test_all_of_our_log_goes_to_the_stream(name):
+    """Of each logger of this program."""
     stream = io.StringIO()
     handler = set_up(stream, environment={})
     try:

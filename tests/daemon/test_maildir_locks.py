@@ -1,4 +1,4 @@
-"""One program at a time over one Maildir."""
+"""One program at a time works on a Maildir."""
 
 import fcntl
 import os
@@ -31,7 +31,7 @@ def box(tmp_path):
 
 @pytest.fixture
 def elsewhere():
-    """Another process that holds the lock of a Maildir until it is ended."""
+    """Start another process that holds the lock of a Maildir until it is ended."""
     running = []
 
     def hold(box):
@@ -53,12 +53,12 @@ def elsewhere():
 
 
 def test_two_processes(box, elsewhere, tmp_path):
-    """The second is told, whatever path it takes; a kill gives the lock back."""
+    """The second process is refused, whatever path it uses; a kill drops the lock."""
     (tmp_path / "link").symlink_to(box)
     first = elsewhere(box)
     with MaildirLocks() as locks:
         for path in (box, str(tmp_path / "link")):
-            with pytest.raises(TemporaryError, match="another spamlstm is at work on"):
+            with pytest.raises(TemporaryError, match="another process holds a lock on"):
                 locks.lock(path)
         assert locks.keep([box]) == []
         assert list(locks.refused) == [box]
@@ -69,28 +69,28 @@ def test_two_processes(box, elsewhere, tmp_path):
 
 
 def test_a_maildir_that_is_made_anew(box, tmp_path):
-    """Its user may move it away; the one that is there now is locked and opened."""
+    """If its user moves a Maildir away and makes another, the new one is locked and opened."""
     with MaildirLocks() as locks:
         locks.lock(box)
         Path(box).rename(tmp_path / "away")
         assert locks.keep([box]) == [box]
         make(Path(box))
-        with locks.opened(box) as home:
-            assert home.identity == (os.stat(box).st_dev, os.stat(box).st_ino)  # noqa: PTH116  as the identity
+        with locks.opened(box) as opened:
+            assert opened.identity == (os.stat(box).st_dev, os.stat(box).st_ino)  # noqa: PTH116  as the identity
         assert locks.keep([box]) == [box]
         with MaildirLocks() as others:
             assert others.keep([box, str(tmp_path / "away")]) == [str(tmp_path / "away")]
 
 
 def test_what_is_not_there_is_not_refused(tmp_path):
-    """A Maildir may be made later: it is missing, and no more."""
+    """A missing Maildir is not refused, as it may be created later."""
     with MaildirLocks() as locks:
         assert locks.keep([str(tmp_path / "none")]) == [str(tmp_path / "none")]
         assert locks.refused == {}
 
 
-def test_what_is_not_wanted_any_more_is_let_go(box):
-    """A configuration that is read anew may name others."""
+def test_maildirs_that_are_not_kept_are_unlocked(box):
+    """A reloaded configuration may name other Maildirs."""
     with MaildirLocks() as locks, MaildirLocks() as others:
         locks.lock(box)
         assert others.keep([box]) == []
@@ -99,7 +99,7 @@ def test_what_is_not_wanted_any_more_is_let_go(box):
 
 
 def test_as_many_as_files_may_be_open(tmp_path):
-    """Beyond that Maildirs are worked on without a lock, and nothing fails."""
+    """Further Maildirs are used without a lock, and nothing fails."""
     boxes = [make(tmp_path / str(number)) for number in range(5)]
     with MaildirLocks(most=3) as locks, MaildirLocks() as others:
         assert locks.keep(boxes) == boxes
@@ -108,7 +108,7 @@ def test_as_many_as_files_may_be_open(tmp_path):
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a link of another user")
 def test_a_link_of_another_user(box, tmp_path):
-    """It is refused with a sentence, and the others are not."""
+    """A Maildir that is a link of another user is refused with a sentence; the others are used."""
     link = tmp_path / "link"
     link.symlink_to(box)
     os.chown(link, 20_001, 20_001, follow_symlinks=False)
@@ -120,11 +120,11 @@ def test_a_link_of_another_user(box, tmp_path):
 
 @pytest.fixture
 def stranger():
-    """Another user's process that holds the lock of a directory; ended by the test's end."""
+    """Start another user's process that holds the lock of a directory until the test ends."""
     running = []
 
     def hold(box, user):
-        # As who has no right but that to list: Python itself may lie where only root may read.
+        # Forked, not started: Python itself may be in a folder that only root can read.
         reader, writer = os.pipe()
         child = os.fork()
         if child == 0:
@@ -148,9 +148,9 @@ def stranger():
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can start a process of another user")
-@pytest.mark.skipif(not os.access("/proc/locks", os.R_OK), reason="nobody says here who holds a lock")
+@pytest.mark.skipif(not os.access("/proc/locks", os.R_OK), reason="the kernel does not show here who holds a lock")
 def test_a_lock_of_another_user(box, stranger):
-    """Who may list a neighbour's Maildir may lock it too, and does not stop his mail by that."""
+    """A user who locks a neighbour's Maildir does not stop the neighbour's mail; the owner's own lock counts."""
     os.chown(box, 20_001, 20_001)
     stranger(box, 20_002)
     with MaildirLocks() as locks:
@@ -160,11 +160,11 @@ def test_a_lock_of_another_user(box, stranger):
         assert locks.keep([box]) == []
 
 
-def test_where_nobody_says_who_holds_it(box, elsewhere, monkeypatch):
-    """The units hide /proc/locks: the sentence says what to do if it is not another spamlstm."""
+def test_a_lock_whose_holder_is_hidden(box, elsewhere, monkeypatch):
+    """The units hide /proc/locks: the sentence says what to do about a lock of another user."""
     monkeypatch.setattr(maildir_locks, "_locks", lambda: iter(()))
     elsewhere(box)
-    for mode, words in ((0o700, "stop one of the two$"), (0o755, "chmod 700")):
+    for mode, words in ((0o700, "with another state folder$"), (0o755, "chmod 700")):
         os.chmod(box, mode)  # noqa: PTH101
         with MaildirLocks() as locks, pytest.raises(TemporaryError, match=words):
             locks.lock(box)

@@ -1,4 +1,4 @@
-"""Clients that are slow, many or wrong keep no other waiting, and take nothing that does not end."""
+"""Slow, many or malformed clients delay no other client, and use bounded resources."""
 
 import contextlib
 import errno
@@ -21,8 +21,8 @@ class Clock:
         return self.now
 
 
-class Ear:
-    """A listening socket whose `accept` fails as often as a test wants, and waits while it holds the gate."""
+class Listener:
+    """A listening socket whose `accept` raises the errors in `failures`, and waits while `gate` is held."""
 
     def __init__(self, real):
         self._real, self.failures, self.gate = real, [], threading.Lock()
@@ -38,24 +38,26 @@ class Ear:
 
 
 class Running:
-    """A server of metrics with a clock that stands still, and the clients that a test opens."""
+    """A server of metrics with a clock that the test moves, and the clients that the test opens."""
 
     def __init__(self, stack):
         self.clock, self.text = Clock(), lambda: "x 1\n"
-        self.ear = Ear(stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=128)))
-        self.server = Server(self.ear, lambda asked: prometheus.answer(asked, self.text), seconds=5.0, clock=self.clock)
+        self.listener = Listener(stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=128)))
+        self.server = Server(
+            self.listener, lambda request: prometheus.answer(request, self.text), seconds=5.0, clock=self.clock
+        )
         self.thread = threading.Thread(target=self.server.run)
         self._stack = stack
 
-    def client(self, asked=b""):
-        line = self._stack.enter_context(socket.create_connection(self.ear.getsockname()))
+    def client(self, request=b""):
+        line = self._stack.enter_context(socket.create_connection(self.listener.getsockname()))
         line.settimeout(3.0)
-        line.sendall(asked)
+        line.sendall(request)
         return line
 
-    def scrape(self, asked=REQUEST):
-        with self.client(asked) as line:
-            return heard(line)
+    def scrape(self, request=REQUEST):
+        with self.client(request) as line:
+            return received(line)
 
 
 @pytest.fixture
@@ -69,8 +71,8 @@ def running():
         assert not one.thread.is_alive()
 
 
-def heard(line):
-    """All that the server says until it hangs up."""
+def received(line):
+    """Return all that the server sends until it closes."""
     parts = []
     with contextlib.suppress(ConnectionResetError):
         while part := line.recv(4096):
@@ -79,45 +81,45 @@ def heard(line):
 
 
 def test_a_slow_client_keeps_nobody_waiting(running):
-    """Others are answered while one sends a byte now and then."""
+    """Others are answered while one sends a byte at a time."""
     slow = running.client(b"G")
     for byte in b"ET /metrics":
         assert running.scrape().endswith(b"\r\n\r\nx 1\n")
         slow.sendall(bytes([byte]))
 
 
-def test_a_client_has_its_time_in_all(running):
-    """However it spreads its bytes: each byte begins no new wait."""
+def test_a_client_has_a_time_limit_in_all(running):
+    """A further byte does not extend the limit."""
     slow = running.client(b"G")
-    assert running.scrape()  # the slow one, who came first, has been let in
+    assert running.scrape()  # by now the slow client, which came first, is accepted
     for byte in b"ET /":
         running.clock.now += 1.3
         slow.sendall(bytes([byte]))
         assert running.scrape()
-    assert heard(slow) == b""
+    assert received(slow) == b""
 
 
-def test_as_many_clients_as_there_may_be(running):
-    """Hundreds that say nothing take no more than their share of descriptors, and the oldest make room."""
+def test_the_number_of_clients_is_bounded(running):
+    """Of many silent clients the oldest are dropped to make room for new ones."""
     silent = [running.client(b"G") for _ in range(3 * MOST_CLIENTS)]
     assert running.scrape().endswith(b"x 1\n")
     assert len(running.server._clients) <= MOST_CLIENTS
-    assert heard(silent[0]) == b""
+    assert received(silent[0]) == b""
 
 
-def test_who_does_not_read_keeps_nobody_waiting(running):
-    """An answer that is larger than what the kernel holds is sent to the one who reads, beside the one who does not."""
+def test_a_client_that_does_not_read_delays_nobody(running):
+    """A client that reads gets a large answer while another one does not read its own."""
     running.text = lambda: "x" * (32 << 20)
-    deaf = running.client(REQUEST)  # let in before the next one
+    idle = running.client(REQUEST)  # accepted before the next one
     assert len(running.scrape()) > 32 << 20
     running.clock.now += 6.0
     running.text = lambda: "x 1\n"
     running.scrape()
-    assert len(heard(deaf)) < 32 << 20
+    assert len(received(idle)) < 32 << 20
 
 
 @pytest.mark.parametrize(
-    ("asked", "status"),
+    ("request_", "status"),
     [
         (b"GET /metrics?x=1 HTTP/1.0\n\n", b"200 OK"),
         (b"GET / HTTP/1.1\r\n\r\n", b"404 Not Found"),
@@ -128,26 +130,26 @@ def test_who_does_not_read_keeps_nobody_waiting(running):
         (b"GET /metrics HTTP/1.1\r\n" + b"x" * 9000, b"431 Request Header Fields Too Large"),
     ],
 )
-def test_each_request_has_an_answer(running, asked, status):
-    """What is no request for the metrics is told so, and nothing of it is repeated."""
-    line, _, body = running.scrape(asked).partition(b"\r\n")
+def test_each_request_has_an_answer(running, request_, status):
+    """Any other request gets an HTTP error that does not repeat it."""
+    line, _, body = running.scrape(request_).partition(b"\r\n")
     assert line == b"HTTP/1.0 " + status
     assert b"passwd" not in body
 
 
-def test_who_asks_at_once_gets_one_answer(running):
-    """Clients that wait together cost one look at the numbers; who comes later gets newer ones."""
-    looks = []
-    running.text = lambda: f"x {looks.append(1) or len(looks)}\n"
-    with running.ear.gate:
+def test_simultaneous_requests_share_one_answer(running):
+    """The metrics are read once for clients that wait together, and again for later ones."""
+    reads = []
+    running.text = lambda: f"x {reads.append(1) or len(reads)}\n"
+    with running.listener.gate:
         together = [running.client(REQUEST) for _ in range(5)]
-    assert {heard(line)[-4:] for line in together} == {b"x 1\n"}
-    assert len(looks) == 1
+    assert {received(line)[-4:] for line in together} == {b"x 1\n"}
+    assert len(reads) == 1
     assert running.scrape().endswith(b"x 2\n")
 
 
 def test_a_bug_costs_one_answer(running, caplog):
-    """The thread lives on, and the log says what happened."""
+    """The thread goes on, and the error is logged."""
 
     def broken():
         raise ZeroDivisionError
@@ -160,8 +162,8 @@ def test_a_bug_costs_one_answer(running, caplog):
 
 
 def test_too_many_open_files(running, monkeypatch):
-    """While nobody can be let in the loop waits; then the same client is answered."""
+    """The server waits until it can accept the client, and then answers it."""
     monkeypatch.setattr(server, "PAUSE_SECONDS", 0.0)
-    running.ear.failures = [OSError(errno.EMFILE, "Too many open files")] * 3
+    running.listener.failures = [OSError(errno.EMFILE, "Too many open files")] * 3
     assert running.scrape().endswith(b"x 1\n")
-    assert running.ear.failures == []
+    assert running.listener.failures == []

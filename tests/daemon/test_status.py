@@ -1,4 +1,4 @@
-"""What a daemon tells of itself: to its owner by a socket, to Prometheus as text."""
+"""The daemon's status: for its owner on a socket, for Prometheus as text."""
 
 import contextlib
 import os
@@ -11,8 +11,8 @@ import pytest
 
 from spamlstm.daemon import prometheus
 from spamlstm.daemon.control_socket import answering, ask
+from spamlstm.daemon.coverage import Coverage
 from spamlstm.daemon.status import DaemonStatus
-from spamlstm.daemon.watch import Coverage
 from spamlstm.errors import UnavailableError
 from spamlstm.filtering.outcome import Candidate, Counters, Outcome, Status
 from spamlstm.tracking.label_stores import LearningStatus, Pause
@@ -30,28 +30,28 @@ def status():
     counters.latency.observe(0.3)
     one = DaemonStatus(counters, model='ti"ny 1', coverage=Coverage(watched=3, missing=1))
     candidate = Candidate("/mail/ann", "new", "1")
-    one.note(Outcome(candidate, Status.DONE, SPAM, folder="/mail/ann/.Junk"))
-    one.note(Outcome(candidate, Status.FAILED, SPAM, kind="disk-full", failure="the disk is full"))
-    one.note(Outcome(candidate, Status.GONE))
+    one.count(Outcome(candidate, Status.DONE, SPAM, folder="/mail/ann/.Junk"))
+    one.count(Outcome(candidate, Status.FAILED, SPAM, kind="disk-full", failure="the disk is full"))
+    one.count(Outcome(candidate, Status.GONE))
     return one
 
 
 def test_the_owner_can_ask(tmp_path, status):
-    """One JSON object a connection, again and again, also in a folder with a path too long for a socket's name."""
+    """Each connection gets one JSON object, also if the folder's path is too long for a socket."""
     state = tmp_path / ("long" * 30)
     state.mkdir()
     with answering(state, status.snapshot):
         assert (state / "status.sock").stat().st_mode & 0o777 == 0o600
         for _ in range(2):
-            told = ask(state)
-        assert told["mail"]["judged"] == {"spam": 2}
-        assert (told["p50"], told["p99"]) == (0.005, 0.5)
-        assert told["by_maildir"] == {"/mail/ann": {"spam": 1, "moved": 1, "failed": 1}}
+            answer = ask(state)
+        assert answer["mail"]["judged"] == {"spam": 2}
+        assert (answer["p50"], answer["p99"]) == (0.005, 0.5)
+        assert answer["by_maildir"] == {"/mail/ann": {"spam": 1, "moved": 1, "failed": 1}}
     assert list(state.iterdir()) == []
 
 
 def test_a_dead_daemons_socket_is_replaced(tmp_path, status):
-    """After kill -9 the file still lies there; to ask it is told from a living one, and the next start takes it."""
+    """The socket that a kill leaves behind answers nobody, and the next start replaces it."""
     with socket.socket(socket.AF_UNIX) as dead:
         dead.bind(str(tmp_path / "status.sock"))
     with pytest.raises(UnavailableError, match="no spamlstm runs with the state folder"):
@@ -61,12 +61,13 @@ def test_a_dead_daemons_socket_is_replaced(tmp_path, status):
 
 
 def test_without_a_daemon_there_is_a_sentence(tmp_path):
+    """It says how to start one."""
     with pytest.raises(UnavailableError, match="spamlstm run starts one"):
         ask(tmp_path / "nowhere")
 
 
-def test_who_connects_and_says_nothing_stops_nobody(tmp_path, status):
-    """The answer needs no question, so there is nothing to wait for."""
+def test_a_silent_client_delays_nobody(tmp_path, status):
+    """The server does not wait for a request."""
     with (
         answering(tmp_path, status.snapshot),
         socket.socket(socket.AF_UNIX) as silent,
@@ -75,8 +76,8 @@ def test_who_connects_and_says_nothing_stops_nobody(tmp_path, status):
         assert ask(tmp_path)["version"]
 
 
-def test_who_does_not_read_stops_nobody(tmp_path, status):
-    """Clients that connect and never read: the next one is answered at once, however much there is to say."""
+def test_clients_that_do_not_read_delay_nobody(tmp_path, status):
+    """The next client is answered, however long the answer is."""
     status.by_maildir = {f"/mail/{'x' * 200}/{number}": Counter(ham=1) for number in range(2_000)}
     with answering(tmp_path, status.snapshot), contextlib.ExitStack() as stack:
         for _ in range(40):
@@ -86,7 +87,7 @@ def test_who_does_not_read_stops_nobody(tmp_path, status):
 
 
 def test_paused_label_stores_are_counted(status):
-    """How many cannot be used; whose they are is told to the owner only."""
+    """Their number is a metric; whose they are is shown to the owner only."""
     pause = Pause("/mail/ann", "/state/maildirs/1", "it is damaged", 10.0)
     status.learning = LearningStatus(paused=(pause,)).snapshot
     assert status.snapshot()["learning"]["paused"] == [
@@ -97,8 +98,14 @@ def test_paused_label_stores_are_counted(status):
     assert "/mail/ann" not in text
 
 
+@pytest.mark.parametrize(("watched", "line"), [(1, "1 Maildir, "), (2, "2 Maildirs, ")])
+def test_the_status_line(watched, line):
+    """`systemctl status` shows the number of Maildirs in correct English."""
+    assert DaemonStatus(Counters(), coverage=Coverage(watched=watched)).line().startswith(line)
+
+
 def test_prometheus_text(status):
-    """Its format: help, type and value of each; histograms add up from bucket to bucket; no Maildir is named."""
+    """Each metric has help, type and value; buckets of histograms add up; no Maildir is named."""
     text = prometheus.to_text(status.snapshot())
     lines = text.splitlines()
     assert 'spamlstm_info{version="' in lines[2]
@@ -115,8 +122,8 @@ def test_prometheus_text(status):
     assert all(float(line.rpartition(" ")[2]) >= 0 for line in samples)
 
 
-def test_the_textfile_is_whole_at_any_time(tmp_path):
-    """It is put in place by a rename, readable for node_exporter; and nothing else is left there."""
+def test_the_textfile_is_replaced_at_once(tmp_path):
+    """It is a new file with mode 644, and nothing else is left in the folder."""
     path = tmp_path / "x.prom"
     prometheus.write_textfile(path, "old\n")
     before = path.stat().st_ino
@@ -127,7 +134,7 @@ def test_the_textfile_is_whole_at_any_time(tmp_path):
 
 
 def test_the_textfile_follows_no_link(tmp_path):
-    """In a folder of others, a link in place of the file is replaced, and what it leads to stays as it is."""
+    """A link in place of the file is replaced, and its target stays as it is."""
     secret = tmp_path / "secret"
     secret.write_text("root:x:0:0")
     secret.chmod(0o600)
@@ -138,8 +145,8 @@ def test_the_textfile_follows_no_link(tmp_path):
     assert (path.is_symlink(), path.read_text()) == (False, "new\n")
 
 
-def test_the_name_beside_the_textfile_cannot_be_guessed(tmp_path, monkeypatch):
-    """It is another one each time; where somebody was there first nothing is written, and what was there stays."""
+def test_the_temporary_name_cannot_be_guessed(tmp_path, monkeypatch):
+    """It is another one each time; if it exists already nothing is written, and what exists stays."""
     path = tmp_path / "x.prom"
     names = []
     rename = os.rename
@@ -154,7 +161,7 @@ def test_the_name_beside_the_textfile_cannot_be_guessed(tmp_path, monkeypatch):
     assert (path.read_text(), (tmp_path / "elsewhere").exists()) == ("2\n", False)
 
 
-def test_what_a_crash_left_beside_the_textfile_is_removed(tmp_path):
+def test_temporary_files_of_a_crash_are_removed(tmp_path):
     """After an hour, and only regular files of our own with such a name."""
     path = tmp_path / "x.prom"
     old, new, other = (tmp_path / f".x.prom.{letter * 16}" for letter in "abc")
@@ -170,7 +177,7 @@ def test_what_a_crash_left_beside_the_textfile_is_removed(tmp_path):
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
 def test_the_listener_serves_metrics_and_nothing_else(host):
-    """On both loopback addresses, and it ends at once."""
+    """On both loopback addresses; after the block nothing listens."""
     shown = f"[{host}]" if ":" in host else host
     with prometheus.served((host, 0), lambda: "x 1\n") as port:
         with urllib.request.urlopen(f"http://{shown}:{port}/metrics", timeout=5) as answer:

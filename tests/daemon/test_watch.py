@@ -1,4 +1,4 @@
-"""Watching real folders: what arrives is told at once, and what may have been missed is put in doubt."""
+"""Watching real folders: a delivery gives a hint at once, and a Maildir with missed events is rescanned."""
 
 import contextlib
 import errno
@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 from maildirs import by_link, by_rename, by_writing, make
 
-from spamlstm.daemon import watch
+from spamlstm.daemon import coverage as coverage_module
+from spamlstm.daemon.coverage import inotify_limit
 from spamlstm.daemon.hints import NEW, WHOLE, Hints
 from spamlstm.daemon.wakeup import Wakeup
-from spamlstm.daemon.watch import Watcher, _open_inotify, limit
+from spamlstm.daemon.watch import Watcher, _open_inotify
 from spamlstm.maildir.message_file import remote_devices
 
 
@@ -25,13 +26,13 @@ def box(tmp_path):
 
 @pytest.fixture
 def wakeup():
-    with Wakeup() as bell:
-        yield bell
+    with Wakeup() as one:
+        yield one
 
 
 @pytest.fixture
 def hints(wakeup):
-    return Hints(wakeup.ring)
+    return Hints(wakeup.wake)
 
 
 @pytest.fixture
@@ -41,14 +42,14 @@ def watcher(hints):
 
 
 def cover(watcher, *maildirs):
-    """Cover them, and forget the doubt that a new watch brings."""
+    """Cover the Maildirs, and drop the rescans that new watches ask for."""
     coverage = watcher.cover(maildirs)
     watcher.hints.clear()
     return coverage
 
 
 def until(wakeup, ask):
-    """Wait for the hint that makes `ask` give something."""
+    """Wait for a hint until `ask` returns something, and return that."""
     for _ in range(100):
         if answer := ask():
             return answer
@@ -56,21 +57,21 @@ def until(wakeup, ask):
     raise AssertionError("no hint came")
 
 
-def told(wakeup, hints):
-    """The next Maildir that wants a look."""
+def next_hint(wakeup, hints):
+    """Return the next Maildir to scan."""
     return until(wakeup, hints.take)
 
 
 @pytest.mark.parametrize("way", [by_link, by_rename, by_writing])
 def test_a_delivery_is_noticed(way, box, watcher, wakeup, hints):
-    """In each of the ways that deliveries are made."""
+    """In each of the ways in which programs deliver."""
     assert cover(watcher, box).watched == 1
     way(box, "1.a")
-    assert told(wakeup, hints) == (box, NEW)
+    assert next_hint(wakeup, hints) == (box, NEW)
 
 
-def test_what_readers_do_is_no_hint(box, tmp_path, watcher, wakeup, hints):
-    """A message that goes to cur, gets flags, is read or is removed wakes nobody; nor do hidden files."""
+def test_readers_cause_no_hint(box, tmp_path, watcher, wakeup, hints):
+    """A message that is moved to cur, flagged, read or removed wakes nobody; nor do hidden files."""
     one, two = by_link(box, "1.a"), by_link(box, "2.b")
     second = make(tmp_path / "second")
     cover(watcher, box, second)
@@ -78,44 +79,44 @@ def test_what_readers_do_is_no_hint(box, tmp_path, watcher, wakeup, hints):
     one.rename(f"{box}/cur/1.a:2,").rename(f"{box}/cur/1.a:2,S")
     two.unlink()
     by_link(box, ".hidden")
-    by_link(second, "3.c")  # the kernel keeps the order: once this is told, the rest was
-    assert told(wakeup, hints) == (second, NEW)
+    by_link(second, "3.c")  # the kernel keeps the order: with this hint all events before are handled
+    assert next_hint(wakeup, hints) == (second, NEW)
     assert not hints
 
 
 def test_many_folders_need_one_thread(tmp_path, watcher, wakeup, hints):
-    """Ten thousand Maildirs must not be ten thousand threads."""
+    """Watching 10,000 Maildirs must not take 10,000 threads."""
     boxes = [make(tmp_path / f"{number:03}") for number in range(100)]
     before = threading.active_count()
     assert cover(watcher, *boxes).watched == 100
     assert threading.active_count() == before + 1
     by_link(boxes[42], "1.a")
-    assert told(wakeup, hints) == (boxes[42], NEW)
+    assert next_hint(wakeup, hints) == (boxes[42], NEW)
 
 
-def test_a_new_watch_is_a_doubt(box, tmp_path, watcher, hints):
-    """What was delivered before the watch was there is found by a scan of that Maildir, and of no other."""
+def test_a_new_watch_asks_for_a_rescan(box, tmp_path, watcher, hints):
+    """A scan of that Maildir alone finds what was delivered before it was watched."""
     cover(watcher, box)
     watcher.cover([box, make(tmp_path / "second")])
     assert [hints.take(), hints.take()] == [(str(tmp_path / "second"), WHOLE), None]
 
 
 def test_a_folder_that_vanishes_and_returns(box, watcher, wakeup, hints):
-    """Deleted and made again, as a restored backup is: in doubt at once, watched again at the next look."""
+    """A Maildir that is deleted and created again, as from a backup, is rescanned and watched again."""
     cover(watcher, box)
     shutil.rmtree(box)
-    assert told(wakeup, hints) == (box, WHOLE)
+    assert next_hint(wakeup, hints) == (box, WHOLE)
     watcher.poll()
     make(Path(box))
     watcher.poll()
     assert hints.take() == (box, WHOLE)
     assert not watcher.polls
     by_rename(box, "1.a")
-    assert told(wakeup, hints) == (box, NEW)
+    assert next_hint(wakeup, hints) == (box, NEW)
 
 
-def test_a_maildir_that_was_exchanged(box, tmp_path, watcher, wakeup, hints):
-    """Moved away with all in it, and another in its place: no event tells of that, the next cover does."""
+def test_a_maildir_that_was_replaced(box, tmp_path, watcher, wakeup, hints):
+    """No event reports that a Maildir was moved away and another took its place; the next `cover` finds it."""
     cover(watcher, box)
     Path(box).rename(tmp_path / "old")
     make(tmp_path / "Maildir")
@@ -124,32 +125,33 @@ def test_a_maildir_that_was_exchanged(box, tmp_path, watcher, wakeup, hints):
     by_link(str(tmp_path / "old"), "0.old")
     assert not hints
     by_link(box, "1.a")
-    assert told(wakeup, hints) == (box, NEW)
+    assert next_hint(wakeup, hints) == (box, NEW)
 
 
 def test_a_folder_moved_away_and_back(box, watcher, wakeup, hints):
-    """The kernel's watch follows the folder; ours ends and begins anew, without a warning from watchdog."""
+    """The kernel's watch follows the folder; ours ends and starts anew, without a warning from watchdog."""
     cover(watcher, box)
     Path(box, "new").rename(f"{box}/away")
-    assert told(wakeup, hints) == (box, WHOLE)
+    assert next_hint(wakeup, hints) == (box, WHOLE)
     Path(box, "away").rename(f"{box}/new")
     assert cover(watcher, box).watched == 1
     by_link(box, "1.a")
-    assert told(wakeup, hints) == (box, NEW)
+    assert next_hint(wakeup, hints) == (box, NEW)
 
 
-def test_what_is_no_longer_wanted_is_let_go(box, tmp_path, watcher, wakeup, hints):
+def test_a_maildir_that_is_not_covered_any_more(box, tmp_path, watcher, wakeup, hints):
+    """Its deliveries give no hint."""
     second = make(tmp_path / "second")
     cover(watcher, box, second)
     assert cover(watcher, second).watched == 1
     by_link(box, "1.a")
     by_link(second, "2.b")
-    assert told(wakeup, hints) == (second, NEW)
+    assert next_hint(wakeup, hints) == (second, NEW)
     assert not hints
 
 
 def test_a_dead_thread_is_replaced(box, watcher, wakeup, hints):
-    """Its death is seen, another is started, and whatever happened between is in doubt."""
+    """Another thread is started, and a rescan finds what was delivered in between."""
     cover(watcher, box)
     watcher._inotify.stop()
     watcher._inotify.join()
@@ -159,13 +161,13 @@ def test_a_dead_thread_is_replaced(box, watcher, wakeup, hints):
     assert hints.take() == (box, WHOLE)
     assert (watcher.restarts, watcher.has_died()) == (1, False)
     by_link(box, "2.b")
-    assert told(wakeup, hints) == (box, NEW)
+    assert next_hint(wakeup, hints) == (box, NEW)
 
 
-def test_an_overflow_puts_everything_in_doubt(box, watcher, wakeup, hints):
-    """More deliveries than the kernel's queue holds while we stand still: it says so, and we hear it."""
+def test_an_overflow_asks_for_a_full_scan(box, watcher, wakeup, hints):
+    """If more events come than the kernel's queue holds, all Maildirs are scanned."""
     cover(watcher, box)
-    most = limit("max_queued_events")
+    most = inotify_limit("max_queued_events")
     with watcher._inotify._lock:  # watchdog's thread waits for this before it reads again
         message = by_rename(box, "0")
         for number in range(most + 3000):  # one read may be under way, of at most 2,000 or so
@@ -177,14 +179,14 @@ def test_an_overflow_puts_everything_in_doubt(box, watcher, wakeup, hints):
 @pytest.mark.parametrize(
     ("error", "words"),
     [
-        (errno.ENOSPC, "sysctl fs.inotify.max_user_watches=65536 would do"),
+        (errno.ENOSPC, "sysctl fs.inotify.max_user_watches=65536"),
         (errno.EACCES, r"2 of 3 Maildirs cannot be watched \(Permission denied\)"),
     ],
 )
-def test_refused_watches_become_looks(error, words, tmp_path, hints):
-    """The kernel's limit is told in one sentence, once for all, and deliveries are found all the same."""
+def test_maildirs_without_a_watch_are_polled(error, words, tmp_path, hints):
+    """One remark for all of them gives the kernel's limit, and deliveries are found all the same."""
     boxes = [make(tmp_path / name) for name in "abc"]
-    with Watcher(hints, open_inotify=lambda: Grudging(_open_inotify(), most=1, error=error)) as watcher:
+    with Watcher(hints, open_inotify=lambda: LimitedInotify(_open_inotify(), most=1, error=error)) as watcher:
         coverage = watcher.cover(boxes)
         assert (coverage.watched, coverage.polled) == (1, 2)
         assert len(coverage.remarks) == 1
@@ -197,8 +199,8 @@ def test_refused_watches_become_looks(error, words, tmp_path, hints):
         assert [hints.take(), hints.take()] == [(boxes[2], WHOLE), None]
 
 
-class Grudging:
-    """The real thing, but for a limit of its own."""
+class LimitedInotify:
+    """Inotify that refuses watches after `most`."""
 
     def __init__(self, real, *, most, error):
         self._real, self._left, self._error = real, most, error
@@ -215,8 +217,8 @@ class Grudging:
         return self._real.add_callback(*arguments)
 
 
-def test_without_inotify_all_is_looked_at(box, hints):
-    """No instance left, or another kernel: a sentence, and polling."""
+def test_without_inotify_all_maildirs_are_polled(box, hints):
+    """Without an inotify instance a remark says why, and deliveries are found by polling."""
 
     def refuse():
         raise OSError(errno.EMFILE, "inotify instance limit reached")
@@ -231,8 +233,8 @@ def test_without_inotify_all_is_looked_at(box, hints):
         assert hints.take() == (box, WHOLE)
 
 
-def test_where_other_hosts_write_it_is_looked_at(box, hints):
-    """NFS tells nothing of what another client does, so that no watch is taken for one."""
+def test_remote_file_systems_are_polled(box, hints):
+    """NFS reports no events of other clients, so a watch would not suffice."""
     device = Path(box).stat().st_dev
     with Watcher(hints, remote=lambda: frozenset([device])) as watcher:
         coverage = watcher.cover([box])
@@ -240,8 +242,8 @@ def test_where_other_hosts_write_it_is_looked_at(box, hints):
         assert "NFS" in coverage.remarks[0]
 
 
-def test_the_mount_table_tells_which_are_remote(tmp_path):
-    """By the kind of file system, whatever optional fields stand before it."""
+def test_remote_devices(tmp_path):
+    """The mount table gives them by type of file system, whatever optional fields come before it."""
     table = tmp_path / "mountinfo"
     table.write_text(
         "22 1 254:0 / / rw,relatime - ext4 /dev/vda rw\n"
@@ -254,7 +256,7 @@ def test_the_mount_table_tells_which_are_remote(tmp_path):
 
 
 def test_a_folder_without_new_is_missing(tmp_path, watcher, hints):
-    """A glob may match what is no Maildir; it is no error, and is picked up when it becomes one."""
+    """A folder that is no Maildir yet is no error, and is watched once it is one."""
     (tmp_path / "box").mkdir()
     box = str(tmp_path / "box")
     assert watcher.cover([box]).missing == 1
@@ -264,6 +266,7 @@ def test_a_folder_without_new_is_missing(tmp_path, watcher, hints):
 
 
 def test_close_ends_the_thread(box, hints):
+    """No thread is left."""
     before = threading.active_count()
     with contextlib.closing(Watcher(hints)) as watcher:
         watcher.cover([box])
@@ -271,14 +274,14 @@ def test_close_ends_the_thread(box, hints):
 
 
 def junk(watcher, box):
-    """A junk folder that is watched, and its cur."""
+    """Make a junk folder and watch it; return its cur."""
     cur = Path(make(Path(box, ".Junk")), "cur")
     watcher.watch_junk(box, str(cur), cur.stat().st_ino)
     return cur
 
 
 def test_moves_into_and_out_of_the_junk_folder(watcher, hints, wakeup, box):
-    """Each gives a hint, apart from those of deliveries; what comes of several at once is one."""
+    """Each move gives a hint of another kind than deliveries."""
     cover(watcher, box)
     cur = junk(watcher, box)
     (cur / "1:2,").write_bytes(b"mail")
@@ -289,41 +292,41 @@ def test_moves_into_and_out_of_the_junk_folder(watcher, hints, wakeup, box):
 
 
 def test_a_junk_folder_that_is_made_anew(watcher, hints, wakeup, box):
-    """Its end is a hint, and it can be watched again; to say the same folder twice is to say it once."""
+    """Its removal gives a hint, and it can be watched again; a second watch of the same folder is not added."""
     cover(watcher, box)
     cur = junk(watcher, box)
-    numbers = dict(watcher._junk_of)
+    numbers = dict(watcher._junk_maildirs)
     watcher.watch_junk(box, str(cur), cur.stat().st_ino)
-    assert watcher._junk_of == numbers
+    assert watcher._junk_maildirs == numbers
     shutil.rmtree(cur.parent)
     assert until(wakeup, hints.take_moved) == [box]
-    assert watcher._junk_of == {}
+    assert watcher._junk_maildirs == {}
     junk(watcher, box)
     (cur / "1:2,").write_bytes(b"mail")
     assert until(wakeup, hints.take_moved) == [box]
 
 
 def test_deliveries_come_first_where_watches_are_few(watcher, box, tmp_path):
-    """Junk folders get no more than what deliveries leave of half of the kernel's watches; nor do those of nobody."""
+    """Junk folders get at most half of the kernel's watches, and none without a watch of their Maildir."""
     cover(watcher, box)
     watcher._most = 2
     junk(watcher, box)
-    assert watcher._junk_of == {}
+    assert watcher._junk_maildirs == {}
     watcher._most = 100
     junk(watcher, make(tmp_path / "other"))
-    assert watcher._junk_of == {}
+    assert watcher._junk_maildirs == {}
 
 
-def test_a_maildir_that_is_covered_no_more(watcher, box, tmp_path):
-    """Its junk folder is watched no more either."""
+def test_the_junk_folder_of_a_maildir_that_is_not_covered_any_more(watcher, box, tmp_path):
+    """Its watch ends too."""
     cover(watcher, box)
     junk(watcher, box)
     cover(watcher, make(tmp_path / "other"))
-    assert watcher._junk_of == {}
+    assert watcher._junk_maildirs == {}
 
 
 def test_a_link_to_a_folder_that_is_watched_for_another(box, tmp_path, watcher, wakeup, hints):
-    """Who puts a link to a neighbour's Maildir in place of his own takes none of his hints, nor ends his watch."""
+    """A user whose Maildir is a link to a neighbour's neither gets the neighbour's hints nor ends the watch."""
     other = tmp_path / "another"
     other.mkdir()
     cover(watcher, str(other), box)
@@ -333,15 +336,15 @@ def test_a_link_to_a_folder_that_is_watched_for_another(box, tmp_path, watcher, 
     watcher.poll()
     hints.clear()
     by_link(box, "1.a")
-    assert told(wakeup, hints) == (box, NEW)
+    assert next_hint(wakeup, hints) == (box, NEW)
     assert cover(watcher, box).watched == 1
     by_link(box, "2.b")
-    assert told(wakeup, hints) == (box, NEW)
+    assert next_hint(wakeup, hints) == (box, NEW)
     assert hints.take() is None
 
 
 def test_a_link_to_a_junk_folder_that_is_watched_for_another(watcher, hints, wakeup, box, tmp_path):
-    """The same of what users move."""
+    """The same holds for junk folders."""
     second = make(tmp_path / "second")
     (tmp_path / "second" / ".Junk").symlink_to(f"{box}/.Junk")
     cover(watcher, box, second)
@@ -354,27 +357,27 @@ def test_a_link_to_a_junk_folder_that_is_watched_for_another(watcher, hints, wak
 @pytest.fixture
 def hidden(monkeypatch, tmp_path):
     """The kernel's limits cannot be read, as under systemd's ProcSubset=pid."""
-    monkeypatch.setattr(watch, "LIMITS", tmp_path / "none")
+    monkeypatch.setattr(coverage_module, "LIMITS", tmp_path / "none")
 
 
 def test_an_unknown_limit_is_no_limit(hidden, watcher, hints, wakeup, box):
-    """Where /proc/sys is hidden, junk folders are watched as elsewhere, so that moves are learned from at once."""
+    """If /proc/sys is hidden, junk folders are watched all the same, so that moves are learned at once."""
     cover(watcher, box)
     cur = junk(watcher, box)
     (cur / "1:2,").write_bytes(b"mail")
     assert until(wakeup, hints.take_moved) == [box]
-    assert limit("max_user_watches") is None
+    assert inotify_limit("max_user_watches") is None
 
 
-def test_the_units_hide_what_is_tested_here(root):
+def test_the_units_hide_the_limits(root):
     """The units of the daemon set ProcSubset=pid."""
     units = ("spamlstm.service", "spamlstm-user.service")
     assert all("\nProcSubset=pid\n" in (root / "systemd" / name).read_text() for name in units)
 
 
 def test_deliveries_come_first_where_the_limit_is_unknown(hidden, hints, tmp_path):
-    """A junk folder gives its watch to a Maildir that the kernel refuses one, and asks for no other."""
-    kernel = Counting(_open_inotify(), most=4)
+    """If the kernel refuses a Maildir's watch, a junk folder gives up its own and gets no other."""
+    kernel = CountingInotify(_open_inotify(), most=4)
     with Watcher(hints, open_inotify=lambda: kernel) as watcher:
         boxes = [make(tmp_path / name) for name in "abc"]
         watcher.cover(boxes[:2])
@@ -382,13 +385,13 @@ def test_deliveries_come_first_where_the_limit_is_unknown(hidden, hints, tmp_pat
             junk(watcher, box)
         coverage = watcher.cover(boxes)
         assert (coverage.watched, coverage.polled, coverage.remarks) == (3, 0, ())
-        assert list(watcher._junk_of.values()) == [boxes[1]]
+        assert list(watcher._junk_maildirs.values()) == [boxes[1]]
         watcher.watch_junk(boxes[0], f"{boxes[0]}/.Junk/cur", Path(boxes[0], ".Junk", "cur").stat().st_ino)
-        assert list(watcher._junk_of.values()) == [boxes[1]]
+        assert list(watcher._junk_maildirs.values()) == [boxes[1]]
 
 
-class Counting:
-    """The real thing, which refuses a watch while as many as `most` are there."""
+class CountingInotify:
+    """Inotify that refuses a watch while there are `most` of them."""
 
     def __init__(self, real, *, most):
         self._real, self._left = real, most
@@ -407,9 +410,9 @@ class Counting:
         self._real.remove_callbacks(callbacks)
 
 
-def test_a_refusal_without_a_known_limit_is_told(hidden, hints, tmp_path):
-    """The sentence names no number that nobody knows."""
+def test_a_refusal_with_an_unknown_limit(hidden, hints, tmp_path):
+    """The remark gives no number."""
     boxes = [make(tmp_path / name) for name in "ab"]
-    with Watcher(hints, open_inotify=lambda: Grudging(_open_inotify(), most=1, error=errno.ENOSPC)) as watcher:
+    with Watcher(hints, open_inotify=lambda: LimitedInotify(_open_inotify(), most=1, error=errno.ENOSPC)) as watcher:
         (remark,) = watcher.cover(boxes).remarks
-    assert remark.startswith("the kernel takes no more watches from this user, too few for 1 of 2 Maildirs")
+    assert remark.startswith("the kernel allows this user no more inotify watches, too few for 1 of 2 Maildirs")

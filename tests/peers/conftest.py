@@ -1,4 +1,4 @@
-"""The tiny bundle, for the daemon beside other programs."""
+"""A small model for the daemon in tests with other programs."""
 
 from pathlib import Path
 

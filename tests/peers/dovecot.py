@@ -1,4 +1,4 @@
-"""A Dovecot of our own: its configuration, sockets, log and mail are in one folder, and it ends with the test."""
+"""A Dovecot for one test, with its configuration, sockets, log and mail in one folder."""
 
 import contextlib
 import grp
@@ -64,7 +64,7 @@ service anvil {{
 
 @dataclass(frozen=True)
 class Dovecot:
-    """A server with one mailbox, of the user `ann`."""
+    """A server with the mailbox of the user `ann`."""
 
     folder: Path
     port: int
@@ -77,15 +77,15 @@ class Dovecot:
 
     @contextlib.contextmanager
     def session(self) -> Iterator[imaplib.IMAP4]:
-        """A client that is logged in."""
+        """Give a client that is logged in."""
         with imaplib.IMAP4("127.0.0.1", self.port, timeout=30) as client:
             client.login("ann", "secret")
             yield client
 
     def complaints(self) -> list[str]:
-        """The lines of the log that are worse than information."""
+        """Return the warnings and errors in the log."""
         words = ("Error:", "Warning:", "Fatal:", "Panic:")
-        # That its clock seems to jump says only that the machine has no time for it.
+        # A jump of the clock only means that the machine is busy.
         return [
             line
             for line in (self.folder / "dovecot.log").read_text().splitlines()
@@ -95,8 +95,8 @@ class Dovecot:
 
 @contextlib.contextmanager
 def running() -> Iterator[Dovecot]:
-    """Start it; mail belongs to another user than root, as Dovecot serves none of root's."""
-    # A short path, as sockets have short names, and one that the owner of the mail may enter.
+    """Run a server. Its mail belongs to another user than root, as Dovecot refuses root's mail."""
+    # The path is short, as that of a socket must be, and the owner of the mail may enter the folder.
     folder = Path(tempfile.mkdtemp(prefix="dc-", dir="/tmp"))
     try:
         folder.chmod(0o755)
@@ -115,7 +115,7 @@ def running() -> Iterator[Dovecot]:
             process.terminate()
             try:
                 process.communicate(timeout=20)
-            except subprocess.TimeoutExpired:  # it waits for clients that a failed test has left behind
+            except subprocess.TimeoutExpired:  # it waits for clients that a failed test has left
                 process.kill()
                 process.communicate()
     finally:

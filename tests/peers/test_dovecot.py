@@ -1,7 +1,7 @@
-"""A real Dovecot on the Maildir that we watch: while mail arrives, clients read, flag and move it.
+"""A real Dovecot on a watched Maildir: clients read, flag and move mail while it arrives and is filed.
 
-Each message is there once, for the client and on disk; headers and bodies are right; what we do not touch keeps its
-UID; and Dovecot has nothing to complain of. `DELIVERIES=2001 pytest -m peers tests/peers` does more of it.
+Each message exists once, for clients and on disk, with correct headers and body; messages that we do not touch keep
+their UID; and Dovecot logs no warning. `DELIVERIES=2001 pytest -m peers tests/peers` runs more deliveries.
 """
 
 import contextlib
@@ -38,17 +38,17 @@ def dovecot():
 
 @pytest.fixture
 def daemon(dovecot, tiny, tmp_path):
-    """Our side, ready."""
+    """Our daemon, ready."""
     with watching(dovecot.maildir, model=tiny, folder=tmp_path) as ours:
         yield ours
 
 
 @pytest.fixture
-def learned(daemon, tmp_path):
-    """Let the daemon look at all folders now; gives the labels that there are then, by the marks of the messages."""
+def visited(daemon, tmp_path):
+    """Make the daemon visit all folders; return the labels by the marks of the messages."""
     state = tmp_path / "spamlstm"
 
-    def look():
+    def visit():
         before = ask(state)["learning"]["rounds"]
         daemon.process.send_signal(signal.SIGHUP)
         until(lambda: ask(state)["learning"]["rounds"] > before)
@@ -56,21 +56,21 @@ def learned(daemon, tmp_path):
         if labels is None:
             return {}
         with contextlib.closing(labels):
-            said = {one.id: str(one.label) for one in labels.last()}
+            labels_by_id = {one.id: str(one.label) for one in labels.last()}
             examples = list(labels.examples(after=0, most_bytes=1000))
-        return {number_of(one.raw): said[one.id] for one in examples}
+        return {number_of(one.raw): labels_by_id[one.id] for one in examples}
 
     until(lambda: ask(state)["learning"]["rounds"])
-    return look
+    return visit
 
 
 def deliver_to(server, number, folder=""):
-    """For the owner of the mail."""
+    """Deliver a message that belongs to the owner of the mailbox."""
     deliver(server.maildir / folder, number, owner=(server.uid, server.gid))
 
 
 class Client(threading.Thread):
-    """A mail program that does one thing over and over until told to stop, and then once more."""
+    """A mail program that repeats one act until `over` is set, and then does it once more."""
 
     def __init__(self, server, act):
         super().__init__(daemon=True)
@@ -90,7 +90,7 @@ class Client(threading.Thread):
 
 
 def marks(session):
-    """UID and mark of each message in the folder that is selected, by reading its headers."""
+    """Return the mark of each message in the selected folder by UID, read from the headers."""
     _, answer = session.uid("FETCH", "1:*", "(BODY.PEEK[HEADER.FIELDS (X-Mark)])")
     found = {}
     for part in answer:
@@ -100,7 +100,7 @@ def marks(session):
 
 
 def read_and_flag(client, session):
-    """Reads each message whole, once, and answers some."""
+    """Read each message once, and flag it as answered or flagged."""
     for uid, mark in marks(session).items():
         if mark % 3 == 0:
             assert client.uids.setdefault(mark, uid) == uid, "a message that we do not touch has another UID"
@@ -115,12 +115,12 @@ def read_and_flag(client, session):
 
 
 def bodies(answer):
-    """The literals in an answer, between which the server may tell of other things."""
+    """Return the literals of an answer; the server may send other things between them."""
     return [part[1] for part in answer if isinstance(part, tuple)]
 
 
 def move(client, session):
-    """Takes messages of every kind away, at any moment: before, while and after we act on them."""
+    """Move messages of each verdict to Archive: before, while and after we act on them."""
     wanted = [str(uid) for uid, mark in marks(session).items() if mark % 4 == 3]
     if wanted:
         session.uid("MOVE", ",".join(wanted), "Archive")
@@ -129,7 +129,7 @@ def move(client, session):
 
 @pytest.mark.timeout(240 + DELIVERIES)
 def test_a_reader_and_a_mover_during_deliveries(dovecot, daemon):
-    """Nobody loses a message, sees it twice or gets another's bytes."""
+    """No message is lost or doubled, and readers get the right bytes."""
     clients = [Client(dovecot, read_and_flag), Client(dovecot, move)]
     for client in clients:
         client.start()
@@ -142,7 +142,7 @@ def test_a_reader_and_a_mover_during_deliveries(dovecot, daemon):
         client.join(60)
         assert client.error is None
         assert not client.is_alive()
-    # What a listing missed, ours or that of this test, as a client renamed it at that moment, the next scan finds.
+    # A listing may miss a file that a client renames at that moment; the next scan finds it.
     until(lambda: not [number for number in numbers(dovecot.maildir) if number % 3 == 1])
     with dovecot.session() as session:
         found = {folder: contents(session, folder) for folder in ("INBOX", "Junk", "Archive")}
@@ -163,7 +163,7 @@ MOVES = pytest.mark.parametrize("how", ["MOVE", "COPY"])
 
 
 def moved(session, folder, mark, target, how):
-    """A client moves one message: by MOVE, or by COPY, a mark and EXPUNGE."""
+    """Move one message by MOVE, or by COPY, a flag and EXPUNGE."""
     session.select(folder)
     (uid,) = [uid for uid, one in marks(session).items() if one == mark]
     assert session.uid(how, str(uid), target)[0] == "OK"
@@ -175,28 +175,28 @@ def moved(session, folder, mark, target, how):
 
 @pytest.mark.timeout(240)
 @MOVES
-def test_a_client_moves_and_we_learn(dovecot, daemon, learned, how):
-    """Into the junk folder is spam, out of it ham, within one look; what is taken out is not filed again.
+def test_a_client_moves_and_we_learn(dovecot, daemon, visited, how):
+    """A move into junk is spam and one out of it ham, after one visit; mail that is moved out is not filed again.
 
-    Message 1 is spam that we file, 0 ham, 2 unsure; 4 is spam that a rule of sieve's puts into the junk folder itself.
+    Message 0 is ham, 1 spam that we file, 2 unsure; 4 is spam that a sieve rule files.
     """
     for number in range(3):
         deliver_to(dovecot, number)
     until(lambda: numbers(dovecot.maildir / ".Junk") == [1] and sorted(numbers(dovecot.maildir)) == [0, 2])
     deliver_to(dovecot, 4, ".Junk")
-    assert learned() == {4: "spam"}
+    assert visited() == {4: "spam"}
     with dovecot.session() as session:
         moved(session, "INBOX", 2, "Junk", how)
-        assert learned() == {4: "spam", 2: "spam"}
+        assert visited() == {4: "spam", 2: "spam"}
         moved(session, "Junk", 1, "INBOX", how)
         moved(session, "Junk", 4, "INBOX", how)
-        assert learned() == {4: "ham", 2: "spam", 1: "ham"}
+        assert visited() == {4: "ham", 2: "spam", 1: "ham"}
         moved(session, "Junk", 2, "Archive", how)
-        assert learned() == {4: "ham", 2: "ham", 1: "ham"}
+        assert visited() == {4: "ham", 2: "ham", 1: "ham"}
         moved(session, "INBOX", 0, "Trash", how)
-        deliver_to(dovecot, 6)  # behind it all that came before was looked at
+        deliver_to(dovecot, 6)  # when this is judged, all earlier mail was scanned
         until(lambda: 6 in numbers(dovecot.maildir))
-        assert learned() == {4: "ham", 2: "ham", 1: "ham"}
+        assert visited() == {4: "ham", 2: "ham", 1: "ham"}
         session.select("INBOX")
         assert sorted(marks(session).values()) == [1, 4, 6]
     assert numbers(dovecot.maildir / ".Junk") == []
@@ -205,13 +205,13 @@ def test_a_client_moves_and_we_learn(dovecot, daemon, learned, how):
 
 
 def contents(session, folder):
-    """Mark and bytes of each message in a folder, as the server gives them."""
+    """Return mark and bytes of each message in a folder, from the server."""
     session.select(folder, readonly=True)
     _, answer = session.uid("FETCH", "1:*", "(BODY.PEEK[])")
     return [(number_of(raw), raw) for raw in bodies(answer)]
 
 
 def headers_are_right(mark, raw):
-    """What was tagged says so; what a reader had taken to cur before is filed as it is."""
-    told = email.message_from_bytes(raw, policy=policy.default)
-    return told["X-Spam-Flag"] in ("YES", None) and told["X-Mark"] == str(mark)
+    """Whether a message is tagged as spam, or not at all: a reader may have moved it to cur before it was filed."""
+    parsed = email.message_from_bytes(raw, policy=policy.default)
+    return parsed["X-Spam-Flag"] in ("YES", None) and parsed["X-Mark"] == str(mark)

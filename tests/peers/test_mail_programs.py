@@ -1,7 +1,7 @@
-"""Programs that people keep beside a Maildir, at work while mail arrives and we file it: mbsync, mutt and notmuch.
+"""mbsync, mutt and notmuch work on a Maildir while mail arrives and we file it.
 
-At the end each message is there once, with its bytes, where it belongs, and the program has nothing to complain of.
-`DELIVERIES=2001 pytest -m peers tests/peers` does more of it.
+At the end each message exists once, with its bytes, in the right folder, and the program reports no error.
+`DELIVERIES=2001 pytest -m peers tests/peers` runs more deliveries.
 """
 
 import contextlib
@@ -39,10 +39,10 @@ def box(tmp_path):
 
 @contextlib.contextmanager
 def arriving(maildir, *, owner=(-1, -1)):
-    """Deliveries go on in the block; gives what tells whether there will be more.
+    """Deliver during the block; give a function that returns whether more will come.
 
-    In a process of their own: a program that is started from here would hold a file that is being written for a
-    moment, and the daemon would wait for it.
+    Another process delivers: a program started from this one would inherit a file that is being written, and the daemon
+    would wait for that file.
     """
     server = multiprocessing.get_context("spawn").Process(target=deliver_all, args=(maildir, owner), daemon=True)
     server.start()
@@ -51,9 +51,9 @@ def arriving(maildir, *, owner=(-1, -1)):
 
 
 def verdicts(folder):
-    """How many messages of each verdict lie in a folder; none of them twice, and each with its bytes.
+    """Return the number of messages of each verdict in a folder; check that each exists once and has its bytes.
 
-    But for what mbsync and mutt write into their copies, which the content id leaves out as it does our headers.
+    Headers that mbsync, mutt and we write are ignored, as the content id leaves them out.
     """
     raws = {number_of(raw): raw for raw in on_disk(folder)}
     assert len(raws) == len(on_disk(folder)), "a message is there twice"
@@ -62,7 +62,7 @@ def verdicts(folder):
 
 
 def all_filed(box):
-    """Whether all the spam there will be is in the junk folder."""
+    """Whether all spam is in the junk folder."""
     return sum(number % 3 == SPAM for number in set(numbers(box / ".Junk"))) == DELIVERIES // 3
 
 
@@ -89,14 +89,14 @@ Create Both
 Expunge Both
 SyncState *
 """
-# It says so of each login without TLS.
-ALWAYS_SAID = "*** IMAP Warning *** Password is being sent in the clear\n"
+# mbsync prints this at each login without TLS.
+NO_TLS = "*** IMAP Warning *** Password is being sent in the clear\n"
 
 
 @needs("mbsync")
 @needs("dovecot")
 def test_mbsync(box, tiny, tmp_path):
-    """What we file in the copy is filed on the server too; neither side has a message twice."""
+    """A message that we file in the local copy is filed on the server too; neither side has one twice."""
     with running() as server:
         config = tmp_path / "mbsyncrc"
         config.write_text(MBSYNC.format(port=server.port, box=box))
@@ -104,7 +104,7 @@ def test_mbsync(box, tiny, tmp_path):
         def sync():
             command = ["mbsync", "--quiet", "--all", "--config", str(config)]
             done = subprocess.run(command, capture_output=True, text=True, check=False)
-            assert (done.returncode, done.stdout, done.stderr.replace(ALWAYS_SAID, "")) == (0, "", "")
+            assert (done.returncode, done.stdout, done.stderr.replace(NO_TLS, "")) == (0, "", "")
 
         sync()
         with watching(box, model=tiny, folder=tmp_path) as daemon:
@@ -133,10 +133,10 @@ MUTT = (
 
 @needs("mutt")
 def test_mutt(box, tiny, tmp_path):
-    """It flags all that it sees, and saves the ham to a folder of its own.
+    """All messages are flagged by mutt, and the ham is saved to another folder.
 
-    Only the ham: to save is to copy and then to remove the name that was copied. If an act of ours falls between the
-    two, the copy stays and the message also; there is no telling such a copy from one that was wanted.
+    Only the ham: mutt saves a message by copying it and then removing the old name. If we rename the message in
+    between, both stay, and such a copy cannot be told from a wanted one.
     """
     archive = box / ".Archive"
     shutil.copytree(box, archive)
@@ -155,10 +155,10 @@ def test_mutt(box, tiny, tmp_path):
 
 
 def mutt(config, box):
-    """One session, on a terminal of its own.
+    """Run one session on a pseudo-terminal.
 
-    If a message that it has listed went while it wrote the flags, mutt says so, forgets the keys and waits: its user
-    then types them again.
+    If a listed message vanishes while mutt writes flags, mutt reports it, drops the remaining keys and waits: then they
+    are sent again.
     """
     ours, theirs = pty.openpty()
     command = ["mutt", "-n", "-F", str(config), "-f", str(box)]
@@ -166,7 +166,7 @@ def mutt(config, box):
     with subprocess.Popen(command, env={**os.environ, "TERM": "vt100"}, **terminal) as process:
         os.close(theirs)
         shown = bytearray()
-        with contextlib.suppress(OSError):  # Linux tells the end of a terminal so
+        with contextlib.suppress(OSError):  # this is how Linux reports the end of a terminal
             for _ in range(30):
                 while select.select([ours], [], [], 1)[0]:
                     shown += os.read(ours, 1 << 16)
@@ -179,7 +179,7 @@ def mutt(config, box):
 
 # --- notmuch ----------------------------------------------------------------------------------------------------------
 
-# Its users tell it of the empty file that marks a folder of Maildir++.
+# notmuch has to be told to ignore the empty file that marks a folder of Maildir++.
 NOTMUCH = """
 [database]
 path={box}
@@ -197,10 +197,9 @@ TRY_AGAIN = 75
 
 @needs("notmuch")
 def test_notmuch(box, tiny, tmp_path):
-    """Its index is that of the messages, one file for each; it flags all of them, which renames them.
+    """The index of notmuch has one file for each message, also after notmuch flagged, and so renamed, all of them.
 
-    While messages move, one that it has listed may be gone when it comes to read it: then it says 'try again', as
-    it does beside every mail program.
+    If a listed message is moved before notmuch reads it, notmuch exits with 'try again', as with any mail program.
     """
     config = tmp_path / "notmuch-config"
     config.write_text(NOTMUCH.format(box=box))
@@ -223,7 +222,7 @@ def test_notmuch(box, tiny, tmp_path):
                 index(allowed=(0, TRY_AGAIN))
         until(lambda: all_filed(box))
         index(allowed=(0, TRY_AGAIN))
-    # It goes by the times of folders, also of one that it gave up half-way: what it passed over then it looks for so.
+    # notmuch skips folders with old times, even one that it read in part: a full scan finds the rest.
     index("--full-scan")
     assert verdicts(box) == {HAM: DELIVERIES // 3, UNSURE: DELIVERIES // 3}
     assert verdicts(box / ".Junk") == {SPAM: DELIVERIES // 3}

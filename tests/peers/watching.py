@@ -1,4 +1,4 @@
-"""Our side of a test with other programs: the daemon as a user starts it, and mail of the three verdicts."""
+"""The daemon as a user starts it, and mail of the three verdicts, for tests with other programs."""
 
 import contextlib
 import os
@@ -21,19 +21,19 @@ _MARK = re.compile(rb"X-Mark: (\d+)")
 
 @dataclass(frozen=True)
 class Daemon:
-    """Our daemon at work, and its log."""
+    """A running daemon and its log."""
 
     process: subprocess.Popen[bytes]
     log: Path
 
     def failures(self) -> list[str]:
-        """The lines that tell of mail that could not be dealt with, or of a bug."""
+        """Return the lines of the log about failed messages and bugs."""
         return re.findall(r"(?m)^.* (?:failed|bug:) .*$", self.log.read_text())
 
 
 @contextlib.contextmanager
 def watching(maildir: Path, *, model: Path, folder: Path) -> Iterator[Daemon]:
-    """The daemon over one Maildir, ready. State and log are in `folder`."""
+    """Run the daemon on one Maildir until it is ready; state and log are in `folder`."""
     environment = {**os.environ, "SPAMLSTM_MODEL": str(model), "XDG_STATE_HOME": str(folder)}
     command = [sys.executable, "-m", "spamlstm", "run", str(maildir)]
     log = folder / "log"
@@ -46,7 +46,7 @@ def watching(maildir: Path, *, model: Path, folder: Path) -> Iterator[Daemon]:
 
 
 def until(ask: Callable[[], object], seconds: float = 120) -> None:
-    """Look again until it is so."""
+    """Call `ask` again until it returns true; fail after `seconds`."""
     end = time.monotonic() + seconds
     while not ask():
         assert time.monotonic() < end
@@ -54,20 +54,20 @@ def until(ask: Callable[[], object], seconds: float = 120) -> None:
 
 
 def message(number: int) -> bytes:
-    """The three verdicts in turn, each delivery with a mark."""
+    """Return a message with its number as mark; the three verdicts take turns."""
     name, raw = KINDS[number % 3]
     return b"X-Mark: %d\r\nReceived: by mx id %d\r\nMessage-ID: <%d.%s@mx>\r\n%s" % (number, number, number, name, raw)
 
 
 def number_of(raw: bytes) -> int:
-    """The number of the message, by its mark."""
+    """Return the number of a message from its mark."""
     found = _MARK.search(raw)
     assert found, "a message without its mark"
     return int(found[1])
 
 
 def deliver(maildir: Path, number: int, *, owner: tuple[int, int] = (-1, -1)) -> None:
-    """By link and by rename in turn, for the owner of the mail."""
+    """Deliver a message that belongs to `owner`, by link and by rename in turn."""
     name = f"{1_700_000_000 + number}.M1P1.mx"
     written, delivered = maildir / "tmp" / name, maildir / "new" / name
     written.write_bytes(message(number))
@@ -80,14 +80,14 @@ def deliver(maildir: Path, number: int, *, owner: tuple[int, int] = (-1, -1)) ->
 
 
 def deliver_all(maildir: Path, owner: tuple[int, int]) -> None:
-    """One after the other, some milliseconds apart."""
+    """Deliver all messages, some milliseconds apart."""
     for number in range(DELIVERIES):
         deliver(maildir, number, owner=owner)
         time.sleep(0.005)
 
 
 def on_disk(maildir: Path) -> list[bytes]:
-    """The messages in a folder, past every program."""
+    """Return the messages in a folder, read from disk."""
     found = []
     for path in [path for part in ("new", "cur") for path in (maildir / part).glob("*")]:
         with contextlib.suppress(FileNotFoundError):
@@ -96,5 +96,5 @@ def on_disk(maildir: Path) -> list[bytes]:
 
 
 def numbers(maildir: Path) -> list[int]:
-    """Their numbers."""
+    """Return the numbers of the messages in a folder."""
     return [number_of(raw) for raw in on_disk(maildir)]

@@ -1,9 +1,9 @@
-"""The daemon, from outside: how long from delivery to done, how fast a burst, what idleness and a long life cost.
+"""The running daemon: time from delivery to done, speed in a burst, cost when idle, memory over time.
 
-latency   one message at a time, each delivered when the one before is done
-burst     deliveries while the process is stopped (SIGSTOP), then continued
-idle      processor time and wake-ups while nothing happens, with one Maildir or with many
-memory    resident memory as messages pass through
+latency   messages delivered one at a time, each after the one before is done
+burst     messages delivered while the process is stopped (SIGSTOP), which then continues
+idle      processor time and wake-ups without mail, with one Maildir or many
+memory    resident memory while messages are processed
 """
 
 import argparse
@@ -34,23 +34,23 @@ def main() -> None:
     parser.add_argument("what", choices=["latency", "burst", "idle", "memory"])
     parser.add_argument("--count", type=int, help="messages (latency 500, burst 30000, memory 100000)")
     parser.add_argument("--maildirs", type=int, default=1)
-    parser.add_argument("--seconds", type=float, default=600.0, help="of idleness")
+    parser.add_argument("--seconds", type=float, default=600.0, help="how long to measure when idle")
     parser.add_argument(
-        "--mixed", action="store_true", help="all of the demo mail; else spam, which is tagged and filed"
+        "--mixed", action="store_true", help="all demo mail, instead of spam only, which is tagged and filed"
     )
     parser.add_argument("--folders", type=int, default=0, help="folders beside the inbox, in each Maildir")
     parser.add_argument("--messages", type=int, default=0, help="old messages in each folder, the inbox among them")
-    parser.add_argument("--folder", type=Path, help="where to put the Maildirs, to try another disk")
+    parser.add_argument("--folder", type=Path, help="parent folder of the Maildirs, to measure another disk")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="spamlstm-", dir=arguments.folder) as name:
-        house = House(Path(name), arguments.maildirs, MAIL if arguments.mixed else SPAM)
-        house.furnish(arguments.folders, arguments.messages)
-        with house.running():
-            {"latency": latency, "burst": burst, "idle": idle, "memory": memory}[arguments.what](house, arguments)
+        setup = Setup(Path(name), arguments.maildirs, MAIL if arguments.mixed else SPAM)
+        setup.add_folders(arguments.folders, arguments.messages)
+        with setup.running():
+            {"latency": latency, "burst": burst, "idle": idle, "memory": memory}[arguments.what](setup, arguments)
 
 
-class House:
-    """Maildirs, the daemon over them, and the server that delivers."""
+class Setup:
+    """Maildirs, a daemon that watches them, and a server that delivers."""
 
     def __init__(self, folder: Path, maildirs: int, mail: list[Path]) -> None:
         self.state = folder / "state"
@@ -65,8 +65,8 @@ class House:
         self.mail = [path.read_bytes() for path in mail]
         self.delivered = 0
 
-    def furnish(self, folders: int, messages: int) -> None:
-        """Give each Maildir folders with old mail, the junk folder among them."""
+    def add_folders(self, folders: int, messages: int) -> None:
+        """Create folders with old mail in each Maildir, a junk folder among them."""
         names = ["", *[".Junk", *(f".Folder{number}" for number in range(1, folders))][:folders]]
         first = self.state.parent / "old"
         for maildir in self.maildirs if folders or messages else []:
@@ -74,7 +74,7 @@ class House:
                 for part in ("tmp", "new", "cur"):
                     (maildir / name / part).mkdir(parents=True, exist_ok=True)
                 for number in range(messages):
-                    if number % 10_000 == 0:  # a file has 65,000 names at most
+                    if number % 10_000 == 0:  # a file can have 65,000 names
                         first.unlink(missing_ok=True)
                         first.write_bytes(self.mail[0])
                     os.link(first, maildir / name / "cur" / f"1{number:09}.M{number}P1.host,S=5000:2,S")
@@ -97,7 +97,7 @@ class House:
             print(f"ended after {time.perf_counter() - began:.2f} s with {process.returncode}")
 
     def deliver(self) -> str:
-        """As Postfix does, each message with a Received line of its own."""
+        """Deliver as Postfix does, each message with a Received line of its own."""
         self.delivered += 1
         mark = f"m{self.delivered}"
         raw = f"Received: by mx with id {mark}\n".encode() + self.mail[self.delivered % len(self.mail)]
@@ -107,20 +107,20 @@ class House:
         written.unlink()
         return mark
 
-    def told(self) -> dict:
+    def status(self) -> dict:
         with contextlib.suppress(UnavailableError):
             return ask(self.state)
         return {"mail": {"judged": {}}}
 
     def judged(self) -> int:
-        return sum(self.told()["mail"]["judged"].values())
+        return sum(self.status()["mail"]["judged"].values())
 
     def wait_for(self, count: int) -> None:
         while self.judged() < count:
             time.sleep(0.2)
 
     def resident(self) -> float:
-        """MB, of the daemon and what it has started."""
+        """Return the memory of the daemon and its children in MB."""
         pages = 0
         for path in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
@@ -130,7 +130,7 @@ class House:
         return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
     def used(self) -> tuple[float, int]:
-        """Processor seconds, and times that one of its threads fell asleep."""
+        """Return the processor time in seconds, and how often its threads went to sleep."""
         fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
         sleeps = 0
         for task in Path(f"/proc/{self.pid}/task").iterdir():
@@ -138,8 +138,8 @@ class House:
             sleeps += int(re.search(r"\nvoluntary_ctxt_switches:\s+(\d+)", status)[1])
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK"), sleeps
 
-    def places(self) -> Counter[str]:
-        """How often each message lies anywhere in the Maildir."""
+    def count_copies(self) -> Counter[str]:
+        """Count the files of each message in the Maildir."""
         return Counter(
             _MARK.search(path.read_bytes())[1].decode()
             for folder in (self.maildir, self.maildir / ".Junk")
@@ -149,22 +149,22 @@ class House:
         )
 
     def check(self) -> None:
-        wrong = [mark for mark, times in self.places().items() if times != 1]
-        lost = self.delivered - len(self.places())
+        wrong = [mark for mark, times in self.count_copies().items() if times != 1]
+        lost = self.delivered - len(self.count_copies())
         print(f"{self.delivered} delivered, {lost} lost, {len(wrong)} doubled, {self.judged()} judged")
 
 
-def latency(house: House, arguments: argparse.Namespace) -> None:
+def latency(setup: Setup, arguments: argparse.Namespace) -> None:
     took = []
-    with house.log.open() as log:
+    with setup.log.open() as log:
         log.seek(0, os.SEEK_END)
         for _ in range(arguments.count or 500):
             began = time.perf_counter()
-            mark = house.deliver()
+            mark = setup.deliver()
             line = ""
             while f"base={mark} " not in line:
                 piece = log.readline()
-                # It may be read before it is whole.
+                # A line may be read before it is complete.
                 line = piece if line.endswith("\n") else line + piece
                 if not piece:
                     time.sleep(0.0005)
@@ -172,53 +172,53 @@ def latency(house: House, arguments: argparse.Namespace) -> None:
             time.sleep(0.02)
     cuts = statistics.quantiles(took, n=100)
     print(f"delivery to done, {len(took)} messages: p50 {cuts[49]:.1f} ms, p90 {cuts[89]:.1f}, p99 {cuts[98]:.1f}")
-    house.check()
+    setup.check()
 
 
-def burst(house: House, arguments: argparse.Namespace) -> None:
+def burst(setup: Setup, arguments: argparse.Namespace) -> None:
     count = arguments.count or 30_000
-    os.kill(house.pid, signal.SIGSTOP)
+    os.kill(setup.pid, signal.SIGSTOP)
     for _ in range(count):
-        house.deliver()
+        setup.deliver()
     began = time.perf_counter()
-    os.kill(house.pid, signal.SIGCONT)
-    house.wait_for(count)
+    os.kill(setup.pid, signal.SIGCONT)
+    setup.wait_for(count)
     took = time.perf_counter() - began
-    told = house.told()
-    print(f"{count} in {took:.1f} s, {count / took:.0f}/s; the kernel dropped events {told['overflows']} times")
-    print(f"{house.resident():.0f} MB afterwards")
-    house.check()
+    status = setup.status()
+    print(f"{count} in {took:.1f} s, {count / took:.0f}/s; the kernel dropped events {status['overflows']} times")
+    print(f"{setup.resident():.0f} MB afterwards")
+    setup.check()
 
 
-def idle(house: House, arguments: argparse.Namespace) -> None:
+def idle(setup: Setup, arguments: argparse.Namespace) -> None:
     began = time.perf_counter()
-    while not house.told().get("learning", {"rounds": 1})["rounds"]:
+    while not setup.status().get("learning", {"rounds": 1})["rounds"]:
         time.sleep(0.1)
-    print(
-        f"all folders looked at for the first time after {time.perf_counter() - began:.1f} s, {house.resident():.0f} MB"
-    )
+    print(f"first visit of all folders after {time.perf_counter() - began:.1f} s, {setup.resident():.0f} MB")
     time.sleep(3.0)
-    cpu, sleeps = house.used()
+    cpu, sleeps = setup.used()
     time.sleep(arguments.seconds)
-    later, more = house.used()
+    later, more = setup.used()
     share = (later - cpu) / arguments.seconds
-    print(f"{len(house.maildirs)} Maildirs, {arguments.seconds:.0f} s: {100 * share:.3f} % of a core")
-    print(f"{(more - sleeps) / arguments.seconds:.2f} wake-ups/s, {house.resident():.0f} MB")
-    told = house.told()
-    if learning := told.get("learning"):
+    print(f"{len(setup.maildirs)} Maildirs, {arguments.seconds:.0f} s: {100 * share:.3f} % of a core")
+    print(f"{(more - sleeps) / arguments.seconds:.2f} wake-ups/s, {setup.resident():.0f} MB")
+    status = setup.status()
+    if learning := status.get("learning"):
         print(f"{learning['rounds']} rounds over all folders, the last took {learning['round_seconds']:.3f} s")
-    print(f"{told['maildirs']['watched']} watched; {told['scans']} scans, the last took {told['scan_seconds']:.3f} s")
+    print(
+        f"{status['maildirs']['watched']} watched; {status['scans']} scans, the last took {status['scan_seconds']:.3f} s"
+    )
 
 
-def memory(house: House, arguments: argparse.Namespace) -> None:
+def memory(setup: Setup, arguments: argparse.Namespace) -> None:
     count = arguments.count or 100_000
     for end in range(count // 20, count + 1, count // 20):
-        while house.delivered < end:
-            house.deliver()
-        house.wait_for(end)
-        for path in (house.maildir / ".Junk" / "new").iterdir():
+        while setup.delivered < end:
+            setup.deliver()
+        setup.wait_for(end)
+        for path in (setup.maildir / ".Junk" / "new").iterdir():
             path.unlink()
-        print(f"{end:7} messages: {house.resident():.0f} MB", flush=True)
+        print(f"{end:7} messages: {setup.resident():.0f} MB", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""The reading of moves, without a daemon around it: processor time in milliseconds.
+"""Learning from moves, without the daemon: processor time in milliseconds.
 
-look    one Maildir with old mail in its folders: the first look, one at rest, one after a delivery, one after a move
-layers  many Maildirs with labels of their own, asked in turn: what it takes where a layer is not in memory any more
+visit   one Maildir with old mail: the first visit, and visits without change, after a delivery and after a move
+layers  many Maildirs with label stores of their own: the time to get a layer that is not in memory
 """
 
 import argparse
@@ -28,16 +28,16 @@ MAIL = [path.read_bytes() for path in sorted((ROOT / "docs/demo").glob("*.eml"))
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["look", "layers"])
+    parser.add_argument("what", choices=["visit", "layers"])
     parser.add_argument(
         "--messages", type=int, default=50_000, help="in each of the inbox, the junk folder, an archive"
     )
     parser.add_argument("--maildirs", type=int, default=30)
     parser.add_argument("--labels", type=int, default=200, help="of each Maildir")
-    parser.add_argument("--folder", type=Path, help="where to put it all, to try another disk")
+    parser.add_argument("--folder", type=Path, help="parent folder of all files, to measure another disk")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="spamlstm-", dir=arguments.folder) as name:
-        {"look": look, "layers": layers}[arguments.what](Path(name), arguments)
+        {"visit": visit, "layers": layers}[arguments.what](Path(name), arguments)
 
 
 def message(number: int) -> bytes:
@@ -51,15 +51,15 @@ def milliseconds(act: Callable[[], object]) -> str:
     return f"{cpu:9.2f} ms of processor time, {wall:9.2f} by the clock"
 
 
-def look(folder: Path, arguments: argparse.Namespace) -> None:
+def visit(folder: Path, arguments: argparse.Namespace) -> None:
     root = folder / "Maildir"
     for part in ("tmp", "new", "cur"):
         (root / part).mkdir(parents=True)
     boxes = [root, root / ".Junk", root / ".Archive"]
     for box in boxes:
         if box != root:
-            with OpenMaildir.open(str(root)) as home:
-                create_folder(home.folder(box.name))
+            with OpenMaildir.open(str(root)) as mailbox:
+                create_folder(mailbox.folder(box.name))
         for number in range(arguments.messages):
             path = box / "cur" / f"{number}.old,S=5000:2,S"
             path.write_bytes(message(number)[:3000])
@@ -70,7 +70,7 @@ def look(folder: Path, arguments: argparse.Namespace) -> None:
         for one in (journal, mailbox_state, label_stores):
             stack.callback(one.close)
         config = Config(maildirs=(MaildirConfig(str(root)),))
-        # Ahead of the files, so that times of folders are trusted at once.
+        # The clock is ahead of the files, so that times of folders are trusted at once.
         tracker = Tracker(
             config=config,
             mailbox_state=mailbox_state,
@@ -83,8 +83,8 @@ def look(folder: Path, arguments: argparse.Namespace) -> None:
             for _ in tracker.visit(str(root)):
                 pass
 
-        print("the first look           ", milliseconds(once))
-        print("at rest                  ", milliseconds(once))
+        print("first visit              ", milliseconds(once))
+        print("without change           ", milliseconds(once))
         for number in range(3):
             (root / "new" / f"{number}.mx").write_bytes(message(900_000 + number))
             print("after a delivery         ", milliseconds(once))
@@ -102,7 +102,7 @@ def layers(folder: Path, arguments: argparse.Namespace) -> None:
         for number in range(arguments.labels):
             for name in names[:1] if number else names:
                 label_stores.add_label(name, message(number), (Label.SPAM, Label.HAM)[number % 2])
-        # All but the first have one label; what is held is asked for again and again, the first rarely.
+        # All but the first have one label. The first layer is rarely used, so that it leaves the memory.
         took = []
         for _ in range(5):
             for name in names[1:]:

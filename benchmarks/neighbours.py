@@ -1,9 +1,8 @@
-"""What one user's attacks cost the others: a daemon of root over two Maildirs, one of them an attacker's.
+"""Attacks of one user on the mail of another: a daemon of root watches the Maildirs of both.
 
-While Ann attacks, mail is delivered to Bob, and each message is timed from its delivery to the junk folder. A third
-folder belongs to root. At the end of each attack everything in Bob's Maildir and in root's folder must be as it should
-be. Only root can run it. The exit status is 1 if an attack delays Bob's mail beyond the bound or touches anything of
-others.
+While Ann attacks, mail is delivered to Bob, and the time from each delivery to the junk folder is measured. A third
+folder belongs to root. After each attack Bob's mail must be filed and root's folder unchanged. Only root can run this.
+The exit status is 1 if an attack delays Bob's mail beyond the bound or changes files of others.
 """
 
 import argparse
@@ -29,13 +28,13 @@ HTML = b"Subject: hello there friend\nContent-Type: text/html\n\n"
 _count = itertools.count()
 
 Attack = Callable[[Path, Path], Iterator[float]]
-"""Given Ann's Maildir and a folder to link to: does one step and yields the seconds until the next."""
+"""Takes Ann's Maildir and a folder to link to; does one step and yields the seconds until the next."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("attacks", nargs="*", help=f"which of {', '.join(ATTACKS)}; all without any")
-    parser.add_argument("--messages", type=int, default=60, help="to Bob, for each attack, one each 0.5 s")
+    parser.add_argument("attacks", nargs="*", help=f"which of {', '.join(ATTACKS)}; default: all")
+    parser.add_argument("--messages", type=int, default=60, help="messages to Bob for each attack, one every 0.5 s")
     arguments = parser.parse_args()
     if os.geteuid() != 0:
         sys.exit("only root can run the daemon over the Maildirs of two users")
@@ -48,7 +47,7 @@ def main() -> None:
 
 
 def measure(name: str, folder: Path, messages: int) -> bool:
-    """Run one attack and print its row; whether Bob's mail was in time and nothing of others was touched."""
+    """Run one attack and print a row; return whether Bob's mail was in time and no files of others changed."""
     folder.chmod(0o755)
     ann, bob, secret = (make(folder / user / "Maildir", uid) for user, uid in (("ann", ANN), ("bob", BOB), ("root", 0)))
     for part in ("new", "cur", "tmp"):
@@ -63,7 +62,7 @@ def measure(name: str, folder: Path, messages: int) -> bool:
     intact = contents(secret) == before and filed == messages and not list((bob / "new").iterdir())
     print(
         f"{name:<16}{statistics.median(waits):>7.3f}s{p99:>7.3f}s{waits[-1]:>7.3f}s{peak:>7.0f}MB  "
-        f"{'intact' if intact else 'TOUCHED'}",
+        f"{'intact' if intact else 'CHANGED'}",
         flush=True,
     )
     return p99 <= BOUND and intact
@@ -100,7 +99,7 @@ def running(folder: Path) -> Iterator[int]:
 
 @contextlib.contextmanager
 def attacking(attack: Attack, ann: Path, target: Path) -> Iterator[None]:
-    """Run the attack in a process of Ann's."""
+    """Run the attack in a process of Ann."""
     child = os.fork()
     if child == 0:
         os.setgroups([])
@@ -118,7 +117,7 @@ def attacking(attack: Attack, ann: Path, target: Path) -> Iterator[None]:
 
 
 def deliver(bob: Path) -> float:
-    """Deliver spam to Bob; seconds until it is filed, a minute at most."""
+    """Deliver spam to Bob; return the seconds until it is filed, at most 60."""
     time.sleep(0.5)
     name = f"{next(_count)}.host"
     junk = bob / ".Junk/new"
@@ -137,12 +136,12 @@ def deliver(bob: Path) -> float:
 
 
 def resident(pid: int) -> float:
-    """The most memory that the daemon had, in MB."""
+    """Return the peak memory of the daemon in MB."""
     status = Path(f"/proc/{pid}/status").read_text()
     return int(status.partition("VmHWM:")[2].split()[0]) / 1000
 
 
-# --- what Ann does ---------------------------------------------------------------------------------------------------
+# --- Ann's attacks ---------------------------------------------------------------------------------------------------
 
 
 def put(ann: Path, body: bytes, *, name: str = "", part: str = "new") -> Path:
@@ -158,7 +157,7 @@ def nothing(_ann: Path, _target: Path) -> Iterator[float]:
 
 
 def sending(body: bytes, *, pause: float) -> Attack:
-    """Deliver the same body to herself again and again, the last few at a time."""
+    """Deliver the same body to Ann again and again, and keep the last 40."""
 
     def attack(ann: Path, _target: Path) -> Iterator[float]:
         sent: list[Path] = []
@@ -174,7 +173,7 @@ def sending(body: bytes, *, pause: float) -> Attack:
 
 
 def growing(ann: Path, _target: Path) -> Iterator[float]:
-    """Files that become two gigabytes (sparse) as soon as they are delivered."""
+    """Deliver files that grow to two gigabytes (sparse) at once."""
     while True:
         path = put(ann, b"\nhello my dear friend\n")
         for _ in range(20):
@@ -185,7 +184,7 @@ def growing(ann: Path, _target: Path) -> Iterator[float]:
 
 
 def swapping(name: str) -> Attack:
-    """Swap a folder and a link (renameat2, RENAME_EXCHANGE) as fast as possible, beside deliveries of spam."""
+    """Swap a folder and a link (renameat2, RENAME_EXCHANGE) as fast as possible, while spam is delivered."""
 
     def attack(ann: Path, target: Path) -> Iterator[float]:
         libc = ctypes.CDLL(None, use_errno=True)
@@ -206,7 +205,7 @@ def swapping(name: str) -> Attack:
 
 
 def linked(name: str) -> Attack:
-    """A link in place of a folder, for good, and spam."""
+    """Replace a folder by a link, and deliver spam."""
 
     def attack(ann: Path, target: Path) -> Iterator[float]:
         path = ann / name
@@ -222,7 +221,7 @@ def linked(name: str) -> Attack:
 
 
 def maildir_link(ann: Path, target: Path) -> Iterator[float]:
-    """Her Maildir becomes a link to Bob's, and a folder again, each half second."""
+    """Replace Ann's Maildir by a link to Bob's, and back, every half second."""
     away = ann.with_name("away")
     while True:
         ann.rename(away)
@@ -234,7 +233,7 @@ def maildir_link(ann: Path, target: Path) -> Iterator[float]:
 
 
 def special_files(ann: Path, _target: Path) -> Iterator[float]:
-    """FIFOs, sockets and folders where files are expected, and mail that makes the daemon look at them."""
+    """Put FIFOs, sockets and folders where files are expected, and deliver mail that makes the daemon meet them."""
     os.mkfifo(ann / "dovecot-keywords")
     os.mkfifo(ann / "subscriptions")
     for number in itertools.count():
@@ -257,7 +256,7 @@ def many_folders(ann: Path, _target: Path) -> Iterator[float]:
 
 
 def stale_links(ann: Path, _target: Path) -> Iterator[float]:
-    """A second name of each message in the tmp of another folder, as a server that died leaves it."""
+    """Put a second name of each message into the tmp of another folder, as a server leaves it that is killed."""
     for part in ("new", "cur", "tmp"):
         (ann / ".Archive" / part).mkdir(parents=True)
     for number in range(50_000):

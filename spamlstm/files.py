@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from io import BufferedWriter, FileIO
 from pathlib import Path
+from typing import Self
 
 # The kernel's own limit: a path with more links is a loop.
 MOST_LINKS = 40
@@ -177,3 +178,17 @@ def _remove_leftovers(folder: int, name: str) -> None:
             is_ours = stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid()
             if is_ours and status.st_mtime < time.time() - LEFTOVER_SECONDS:
                 os.unlink(found, dir_fd=folder)
+
+
+class Closable:
+    """Something that `close` ends, also at the end of a `with` block."""
+
+    def close(self) -> None:
+        """Release what is open."""
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()

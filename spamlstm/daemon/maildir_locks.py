@@ -13,11 +13,10 @@ import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from spamlstm.config.maildirs import folder_identity
 from spamlstm.errors import NoInputError, TemporaryError, UserError, reason_of
+from spamlstm.files import Closable
 from spamlstm.maildir.opened import OpenMaildir
 
 # Descriptors that are kept free for everything else.
@@ -32,7 +31,7 @@ class _Lock:
     identity: tuple[int, int]
 
 
-class MaildirLocks:
+class MaildirLocks(Closable):
     """The Maildirs that this process has locked. For one thread."""
 
     def __init__(self, *, most: int | None = None) -> None:
@@ -102,12 +101,6 @@ class MaildirLocks:
         """Drop all locks."""
         while self._held:
             os.close(self._held.popitem()[1].handle)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.close()
 
 
 def is_held_by_strangers(mailbox: OpenMaildir) -> bool:

@@ -4,11 +4,11 @@ import contextlib
 import os
 import select
 import signal
-from types import TracebackType
-from typing import Self
+
+from spamlstm.files import Closable
 
 
-class Wakeup:
+class Wakeup(Closable):
     """Wakes one loop from other threads and from signals. A wake-up while it is awake is kept for its next wait."""
 
     def __init__(self) -> None:
@@ -42,9 +42,3 @@ class Wakeup:
                 raise RuntimeError("signals wrote to another descriptor")
         os.close(self._reader)
         os.close(self._writer)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.close()

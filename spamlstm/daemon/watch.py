@@ -10,11 +10,11 @@ import errno
 import os
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Protocol, Self, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from spamlstm.daemon.coverage import Coverage, inotify_limit, watch_remarks
 from spamlstm.daemon.hints import Hints
+from spamlstm.files import Closable
 from spamlstm.maildir.message_file import remote_devices
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def _open_inotify() -> _Inotify:
 
 
 @dataclass
-class Watcher:
+class Watcher(Closable):
     """Puts a hint into `hints` for each delivery to the Maildirs given to `cover`.
 
     A delivery is missed while its folder is not watched yet, when the kernel's queue is full, and where another host
@@ -169,12 +169,6 @@ class Watcher:
         self._folders.clear()
         self._junks.clear()
         self._junk_maildirs.clear()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.close()
 
     # Callbacks: watchdog calls these in its thread.
 

@@ -217,20 +217,12 @@ class MailboxState:
 
     def put_message(self, maildir: str, message: TrackedMessage, *, now: float) -> None:
         """Record a message, in place of what was recorded of it."""
-        self._connection.execute(
+        statement = (
             "INSERT OR REPLACE INTO messages (maildir, content, role, act, moved, label, pending, updated)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                self._id(maildir),
-                bytes.fromhex(message.content),
-                message.role,
-                message.act,
-                message.moved,
-                message.label,
-                message.pending,
-                now,
-            ),
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
         )
+        values = message.role, message.act, message.moved, message.label, message.pending
+        self._connection.execute(statement, (self._id(maildir), bytes.fromhex(message.content), *values, now))
 
     def pending(self, maildir: str) -> list[TrackedMessage]:
         """Return the messages with a label that the label store does not have yet."""

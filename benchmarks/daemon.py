@@ -205,9 +205,8 @@ def idle(setup: Setup, arguments: argparse.Namespace) -> None:
     status = setup.status()
     if learning := status.get("learning"):
         print(f"{learning['rounds']} rounds over all folders, the last took {learning['round_seconds']:.3f} s")
-    print(
-        f"{status['maildirs']['watched']} watched; {status['scans']} scans, the last took {status['scan_seconds']:.3f} s"
-    )
+    watched, scans = status["maildirs"]["watched"], status["scans"]
+    print(f"{watched} watched; {scans} scans, the last took {status['scan_seconds']:.3f} s")
 
 
 def memory(setup: Setup, arguments: argparse.Namespace) -> None:

@@ -111,7 +111,7 @@ class Daemon:
             names = linked_folders(mailbox)
         if names:
             some = ", ".join(names[:MOST_LINKS_NAMED])
-            why = "symbolic links are not followed: mail in these folders is neither judged nor learned from"
+            why = "symbolic links are not followed: nothing is learned from these folders, nor filed into them"
             emit(logging.WARNING, "linked-folders", maildir=maildir, count=len(names), folders=some, why=why)
 
     def _turn(self) -> None:

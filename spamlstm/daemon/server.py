@@ -23,8 +23,8 @@ Answer = Callable[[bytes], bytes | None]
 def serving(listener: socket.socket, answer: Answer, *, name: str, seconds: float) -> Iterator[None]:
     """Answer the clients of a listening socket from a thread during the block.
 
-    A client has `seconds` in all, however it spreads its bytes over them. `answer` has to limit the length of
-    a request.
+    A client has `seconds` in all, however it spreads its bytes over them. `answer` must limit the length of a
+    request.
     """
     server = Server(listener, answer, seconds=seconds)
     thread = threading.Thread(target=server.run, name=name, daemon=True)
@@ -47,7 +47,7 @@ class _Client:
 
 
 class Server:
-    """The loop of that thread. All methods but `end` are for this thread alone."""
+    """The loop that serves the clients of one socket. All methods but `end` are for its thread alone."""
 
     def __init__(
         self, listener: socket.socket, answer: Answer, *, seconds: float, clock: Callable[[], float] = time.monotonic

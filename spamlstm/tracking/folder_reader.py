@@ -59,7 +59,7 @@ class FolderReader:
     def __init__(
         self, *, mailbox_state: MailboxState, journal: Journal, labels: PendingLabels, clock: Callable[[], float]
     ) -> None:
-        self._mailbox_state = mailbox_state
+        self._state = mailbox_state
         self._journal = journal
         self._labels = labels
         self._clock = clock
@@ -72,16 +72,12 @@ class FolderReader:
         """
         known, folder = visit.known, visit.folder
         if (known.folder.new_ns, known.folder.cur_ns) != (folder.new_ns, folder.cur_ns):
-            # If cur is as it was, only new has changed, which is small.
-            only_new = known.folder.cur_ns == folder.cur_ns
-            difference = (
-                compare_listing(visit.opened, self._mailbox_state.flags(known.id, new=True), ("new",))
-                if only_new
-                else None
-            )
+            difference = None
+            if known.folder.cur_ns == folder.cur_ns:  # only new has changed, which is small
+                difference = compare_listing(visit.opened, self._state.flags(known.id, new=True), ("new",))
             if difference is None or difference.gone:
                 # What is gone from new may have gone to cur since.
-                difference = compare_listing(visit.opened, self._mailbox_state.flags(known.id))
+                difference = compare_listing(visit.opened, self._state.flags(known.id))
             yield
             bulk = len(difference.arrived) > MOST_MOVED
             if first or (visit.is_new and bulk):
@@ -90,8 +86,8 @@ class FolderReader:
                 yield from self._read_arrived(visit, difference.arrived, bulk=bulk)
             yield from self._read_changed(visit, difference.changed, gone)
             yield from self._drop(known, difference.gone, gone)
-            with self._mailbox_state.change():
-                self._mailbox_state.update_folder(known, settled_times(folder, now=self._clock()), known.role)
+            with self._state.change():
+                self._state.update_folder(known, settled_times(folder, now=self._clock()), known.role)
         if known.role is FolderRole.JUNK:
             yield from self._read_junk(visit)
 
@@ -104,25 +100,25 @@ class FolderReader:
 
     def _record_unread(self, known: KnownFolder, arrived: Sequence[ListedFile]) -> Iterator[None]:
         for chunk in chunks(arrived, NAMES):
-            with self._mailbox_state.change():
-                self._mailbox_state.put_files(TrackedFile(known.id, one.base, one.flags, None) for one in chunk)
+            with self._state.change():
+                self._state.put_files(TrackedFile(known.id, one.base, one.flags, None) for one in chunk)
             yield
 
     def _read_junk(self, visit: FolderVisit) -> Iterator[None]:
         """Read what lay in the junk folder before the first visit, so that a message is recognized when it leaves."""
-        unread = self._mailbox_state.unread(visit.known.id)
+        unread = self._state.unread(visit.known.id)
         if not unread:
             return
         for chunk in self._steps([file for file in list_files(visit.opened) if file.base in unread]):
-            with self._mailbox_state.change():
+            with self._state.change():
                 for file in chunk:
                     raw = self._bytes(visit.opened, file)
                     content = NO_CONTENT if raw is None else content_id(raw)
-                    self._mailbox_state.put_files([TrackedFile(visit.known.id, file.base, file.flags, content)])
-                    if content != NO_CONTENT and self._mailbox_state.message(visit.maildir, content) is None:
+                    self._state.put_files([TrackedFile(visit.known.id, file.base, file.flags, content)])
+                    if content != NO_CONTENT and self._state.message(visit.maildir, content) is None:
                         act = self._journal.last_act(visit.maildir, content)
                         message = TrackedMessage(content, FolderRole.JUNK, act=act.id if act else 0, moved=True)
-                        self._mailbox_state.put_message(visit.maildir, message, now=self._clock())
+                        self._state.put_message(visit.maildir, message, now=self._clock())
             yield
 
     def _read_arrived(self, visit: FolderVisit, arrived: Sequence[ListedFile], *, bulk: bool) -> Iterator[None]:
@@ -135,7 +131,7 @@ class FolderReader:
                     continue  # gone again, or unreadable: the next visit finds out
                 content = content_id(raw)
                 file = TrackedFile(visit.known.id, listed.base, listed.flags, content)
-                message = updated.get(content) or self._mailbox_state.message(visit.maildir, content)
+                message = updated.get(content) or self._state.message(visit.maildir, content)
                 answered = bool(listed.flags & FlagSet.ANSWERED)
                 after = updated_message(
                     self._journal, visit.maildir, file, message, visit.known.role, answered=answered, bulk=bulk
@@ -155,7 +151,7 @@ class FolderReader:
 
     def _changed(self, visit: FolderVisit, listed: ListedFile, before: FlagSet, gone: set[str]) -> FileUpdate | None:
         """Return the update for a file with changed flags; None if the file is gone meanwhile."""
-        content = self._mailbox_state.content(visit.known.id, listed.base)
+        content = self._state.content(visit.known.id, listed.base)
         answered = bool(listed.flags & FlagSet.ANSWERED and not before & FlagSet.ANSWERED)
         undeleted = bool(before & FlagSet.DELETED and not listed.flags & FlagSet.DELETED)
         raw = None
@@ -168,7 +164,7 @@ class FolderReader:
         if listed.flags & FlagSet.DELETED:
             gone.add(content)
             return FileUpdate(file)
-        message, role = self._mailbox_state.message(visit.maildir, content), visit.known.role
+        message, role = self._state.message(visit.maildir, content), visit.known.role
         after = updated_message(self._journal, visit.maildir, file, message, role, earlier=role, answered=answered)
         if after is None or not after.pending:
             return FileUpdate(file, after)
@@ -176,8 +172,8 @@ class FolderReader:
         return None if raw is None else file_update(file, after, raw)
 
     def _remaining(self, maildir: str, content: str) -> FileUpdate | None:
-        message = self._mailbox_state.message(maildir, content)
-        copies = self._mailbox_state.copies(maildir, content)
+        message = self._state.message(maildir, content)
+        copies = self._state.copies(maildir, content)
         if message is None or not copies or message.role in {known.role for known, _ in copies}:
             return None
         known, file = copies[0]
@@ -186,11 +182,11 @@ class FolderReader:
 
     def _drop(self, known: KnownFolder, bases: Iterable[int], gone: set[str]) -> Iterator[None]:
         for chunk in chunks(sorted(bases), NAMES):
-            with self._mailbox_state.change():
+            with self._state.change():
                 for base in chunk:
-                    if (content := self._mailbox_state.content(known.id, base)) is not None:
+                    if (content := self._state.content(known.id, base)) is not None:
                         gone.add(content)
-                    self._mailbox_state.drop_file(known.id, base)
+                    self._state.drop_file(known.id, base)
             yield
 
     def _steps(self, items: Iterable[_Item]) -> Iterator[Iterator[_Item]]:

@@ -21,16 +21,11 @@ class PendingLabels:
     """Adds the labels that the mailbox state records as pending to the label stores. For the journal's thread."""
 
     def __init__(
-        self,
-        *,
-        mailbox_state: MailboxState,
-        journal: Journal,
-        label_stores: LabelStores,
-        clock: Callable[[], float],
+        self, *, mailbox_state: MailboxState, journal: Journal, label_stores: LabelStores, clock: Callable[[], float]
     ) -> None:
         self.maildirs: set[str] = set()
         """The Maildirs that may have pending labels, as far as this process knows."""
-        self._mailbox_state = mailbox_state
+        self._state = mailbox_state
         self._label_stores = label_stores
         self._guard = CrashGuard(journal, clock=clock)
         self._clock = clock
@@ -39,10 +34,10 @@ class PendingLabels:
         """Record files, messages and pending labels in one transaction; it is on disk if there is a label in it."""
         messages = [one.message for one in updates if one.message is not None]
         pending = any(message.pending for message in messages)
-        with self._mailbox_state.change(durable=pending):
-            self._mailbox_state.put_files(one.file for one in updates)
+        with self._state.change(durable=pending):
+            self._state.put_files(one.file for one in updates)
             for message in messages:
-                self._mailbox_state.put_message(maildir, message, now=self._clock())
+                self._state.put_message(maildir, message, now=self._clock())
         if pending:
             self.maildirs.add(maildir)
 
@@ -60,11 +55,11 @@ class PendingLabels:
         """Add the labels that are still pending: after a crash, or because the label store could not be used."""
         maildir = mailbox.path
         self.maildirs.discard(maildir)
-        for message in self._mailbox_state.pending(maildir):
+        for message in self._state.pending(maildir):
             raw = self._find(mailbox, message.content)
             if raw is None:
                 # Deleted since, so that there is nothing to learn from; or moved, then the next visit finds it.
-                if not self._mailbox_state.copies(maildir, message.content):
+                if not self._state.copies(maildir, message.content):
                     self._clear(maildir, message)
             elif not self._add(maildir, message, raw):
                 return
@@ -95,12 +90,12 @@ class PendingLabels:
         return True
 
     def _clear(self, maildir: str, message: TrackedMessage) -> None:
-        with self._mailbox_state.change():
-            self._mailbox_state.clear_pending(maildir, message.content)
+        with self._state.change():
+            self._state.clear_pending(maildir, message.content)
 
     def _find(self, mailbox: OpenMaildir, content: str) -> bytes | None:
         """Return the bytes of a message from any of its files, or None."""
-        for known, tracked in self._mailbox_state.copies(mailbox.path, content):
+        for known, tracked in self._state.copies(mailbox.path, content):
             folder = mailbox.folder(known.folder.name)
             with contextlib.suppress(FileNotFoundError, NotADirectoryError):
                 for file in list_files(folder):

@@ -46,7 +46,7 @@ class Tracker:
         """
         self._open = open_maildir
         self._config = config
-        self._mailbox_state = mailbox_state
+        self._state = mailbox_state
         self._label_stores = label_stores
         self._clock = clock
         self._watch = watch
@@ -66,7 +66,7 @@ class Tracker:
     def was_moved(self, maildir: str, content: str) -> bool:
         """`MailboxState.was_moved`; False if the mailbox state cannot be read now."""
         try:
-            return self._mailbox_state.was_moved(maildir, content)
+            return self._state.was_moved(maildir, content)
         except DamagedStateError as error:
             # The state is reset by the next round: a visit may be under way.
             if maildir not in self._damaged:
@@ -91,7 +91,7 @@ class Tracker:
 
     def _reset_if_damaged(self, maildir: str) -> None:
         if maildir in self._damaged:
-            self._mailbox_state.reset(maildir)
+            self._state.reset(maildir)
             self._damaged.discard(maildir)
             self._unchanged.pop(maildir, None)
             self._labels.maildirs.discard(maildir)
@@ -113,7 +113,7 @@ class Tracker:
                 yield from self._labels.add_all(mailbox)
             return
         self._unchanged.pop(maildir, None)
-        first = not self._mailbox_state.is_tracked(maildir)
+        first = not self._state.is_tracked(maildir)
         visits = self._match_folders(mailbox, found)
         yield
         gone: set[str] = set()
@@ -124,7 +124,7 @@ class Tracker:
                 self._report(maildir, error)  # the other folders are read
         yield from self._reader.read_remaining(maildir, gone)
         yield from self._labels.add_all(mailbox)
-        self._mailbox_state.prune(maildir, now=self._clock())
+        self._state.prune(maildir, now=self._clock())
         if all(settled_times(folder, now=self._clock()) == folder for folder, _ in found):
             self._unchanged[maildir] = state
 
@@ -150,25 +150,25 @@ class Tracker:
         the configuration), so does that of its messages: nobody moved them.
         """
         visits, maildir = [], mailbox.path
-        with self._mailbox_state.change():
-            self._mailbox_state.track(maildir, now=self._clock())
-            before = {known.folder.name: known for known in self._mailbox_state.folders(maildir)}
+        with self._state.change():
+            self._state.track(maildir, now=self._clock())
+            before = {known.folder.name: known for known in self._state.folders(maildir)}
             present = {folder.name for folder, _ in found}
             missing = {known.folder.inode: known for name, known in before.items() if name not in present}
             for folder, role in found:
                 known = before.get(folder.name) or missing.pop(folder.inode, None)
                 is_new = known is None
                 if known is None:
-                    known = self._mailbox_state.add_folder(maildir, folder, role)
+                    known = self._state.add_folder(maildir, folder, role)
                 elif (known.folder.name, known.role) != (folder.name, role):
                     renamed = replace(known.folder, name=folder.name)
                     if known.role is not role:
                         renamed = replace(renamed, new_ns=-1, cur_ns=-1)  # read it again
-                    self._mailbox_state.update_folder(known, renamed, role)
+                    self._state.update_folder(known, renamed, role)
                     known = replace(known, folder=renamed, role=role)
                 visits.append(FolderVisit(mailbox, known, folder, is_new))
             for known in missing.values():
-                self._mailbox_state.drop_folder(known)
+                self._state.drop_folder(known)
         return visits
 
     def _report(self, maildir: str, error: Exception) -> None:

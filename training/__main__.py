@@ -13,13 +13,14 @@ from rich.console import Console
 
 from spamlstm.errors import UserError
 from spamlstm.model.bundle import MANIFEST
-from training import progress
+
+from . import progress
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from training.dataset import Dataset, Limits
-    from training.learn import Recipe
+    from .dataset import Dataset, Limits
+    from .learn import Recipe
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 console = Console(stderr=True)
@@ -73,9 +74,9 @@ def fit(
     network: Annotated[Path | None, typer.Option(help="Take this bundle's network; only calibrate it anew.")] = None,
 ) -> None:
     """Train a bundle from CORPUS and put it at OUT. Broken off, the same command goes on where it was."""
-    from training import fit as fitting
-    from training import workplace
-    from training.batches import hiding
+    from . import fit as fitting
+    from . import workplace
+    from .batches import hiding
 
     workplace.refuse(out, holds=MANIFEST)
     recipe = _recipe(epochs=epochs, per_epoch=per_epoch, vocabulary=vocabulary, share=synthetic_share, seed=seed)
@@ -120,9 +121,9 @@ def leave_out(
     device: Device = "auto",
 ) -> None:
     """Train one network without some sources and write how it judges them: the experiment behind a decision."""
-    from training import experiment
-    from training import fit as fitting
-    from training.batches import hiding
+    from . import experiment
+    from . import fit as fitting
+    from .batches import hiding
 
     recipe = _recipe(epochs=epochs, per_epoch=per_epoch, vocabulary=vocabulary, share=synthetic_share, seed=seed)
     recipe = replace(recipe, hiding=hiding(hide or ()))
@@ -158,7 +159,7 @@ def compare_cells(
     device: Device = "auto",
 ) -> None:
     """Train a perceptron, an RNN, a GRU, a one-way and the two-way LSTM on the same mail; write table and plot."""
-    from training import compare, workplace
+    from . import compare, workplace
 
     workplace.refuse(out, holds=compare.DATA)
     recipe = _recipe(epochs=epochs, per_epoch=per_epoch, vocabulary=vocabulary, share=0, seed=seed)
@@ -184,7 +185,7 @@ def finetune(
     """Teach a bundle's network the labels of one user, from where it stands; `spamlstm retrain` starts this."""
     import torch
 
-    from training import finetune as tuning
+    from . import finetune as tuning
 
     if threads:
         torch.set_num_threads(threads)
@@ -207,8 +208,8 @@ def finetune(
 
 
 def _recipe(*, epochs: int, per_epoch: int, vocabulary: int, share: float, seed: int) -> Recipe:
-    from training.learn import Recipe
-    from training.network import NetworkConfig
+    from .learn import Recipe
+    from .network import NetworkConfig
 
     shape = NetworkConfig(vocabulary=vocabulary)
     return replace(Recipe(shape), epochs=epochs, per_epoch=per_epoch, synthetic=share, seed=seed)
@@ -219,7 +220,7 @@ def _load(
 ) -> tuple[Dataset, Limits]:
     import torch
 
-    from training import dataset
+    from . import dataset
 
     if threads:
         torch.set_num_threads(threads)
@@ -253,7 +254,7 @@ def main() -> None:
 def run(arguments: Sequence[str]) -> int:
     """Run one command line and give its exit status: errors become a sentence, and Ctrl-C leaves a checkpoint."""
     try:
-        app(args=list(arguments), prog_name="python -m training", standalone_mode=False)
+        app(args=list(arguments), prog_name=f"python -m {__package__}", standalone_mode=False)
     except UserError as error:
         return _fail(str(error), error.exit_status)
     except ClickError as error:

@@ -18,8 +18,9 @@ from spamlstm.evaluation.metrics import one_minus_roca_pct, sm_at_hm
 from spamlstm.features.render import TEXT_VERSION
 from spamlstm.model import bundle as bundles
 from spamlstm.model.wide import Wide
-from training import calibrate, card, export, learn
-from training.batches import Example, collate, rows
+
+from . import calibrate, card, export, learn
+from .batches import Example, collate, rows
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -28,10 +29,11 @@ if TYPE_CHECKING:
     from spamlstm.model.bundle import Calibration
     from spamlstm.model.vocabulary import Vocabulary
     from spamlstm.model.wide import WideSpec
-    from training.dataset import Dataset
-    from training.fit import Job
-    from training.network import Network
-    from training.sampling import Split
+
+    from .dataset import Dataset
+    from .fit import Job
+    from .network import Network
+    from .sampling import Split
 
 PARITY_MESSAGES = 1_000
 # float32 sums in another order differ in the sixth digit; int8 weights in the second. A logit of 0.1 moves a

@@ -15,13 +15,14 @@ from numpy.typing import NDArray
 
 from spamlstm.errors import UserError
 from spamlstm.evaluation.metrics import Figure, one_minus_roca_pct, sm_at_hm_pct
-from training import export, fit, learn, plot, workplace
-from training.batches import SECTION_IDS, Example, collate, rows
-from training.dataset import Dataset, Limits
-from training.learn import Recipe
-from training.network import Cell, Network
-from training.progress import silent
-from training.sampling import Split, split
+
+from . import export, fit, learn, plot, workplace
+from .batches import SECTION_IDS, Example, collate, rows
+from .dataset import Dataset, Limits
+from .learn import Recipe
+from .network import Cell, Network
+from .progress import silent
+from .sampling import Split, split
 
 # Each is one step from its neighbour: a memory, gates, a cell state apart from the output, the way back. Each alone,
 # without the wide part, which would hide how they differ.

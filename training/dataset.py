@@ -19,7 +19,8 @@ from spamlstm.features.windows import cut_windows
 from spamlstm.message.message import parse_message
 from spamlstm.model.near_duplicates import groups
 from spamlstm.model.vocabulary import Vocabulary
-from training.batches import Example
+
+from .batches import Example
 
 SYNTHETIC = "synthetic"
 _CHUNK = 400
@@ -161,7 +162,7 @@ def _numbered(path: Path) -> Iterator[_Mail]:
 def _written(count: int, seed: int) -> Iterator[_Mail]:
     if not count:
         return
-    from training.synthetic import generate
+    from .synthetic import generate
 
     for place, (label, raw, _) in enumerate(generate(seed=seed, count=count)):
         yield _Mail(place, labelled_mail.Labelled(f"{place:06}", label, SYNTHETIC, "", raw))

@@ -5,11 +5,12 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from spamlstm.evaluation.metrics import one_minus_roca_pct, sm_at_hm
-from training import workplace
-from training.calibrate import LeftOut
-from training.dataset import Dataset
-from training.fit import Job, check_sources, judge, left_out, train
-from training.sampling import split
+
+from . import workplace
+from .calibrate import LeftOut
+from .dataset import Dataset
+from .fit import Job, check_sources, judge, left_out, train
+from .sampling import split
 
 HEADER = ("judged by", "source", "ham", "spam", "(1-ROCA)%", "sm % at hm 0.5 %", "sm % at hm 1 %", "sm % at hm 3 %")
 

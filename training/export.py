@@ -19,7 +19,8 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
 from spamlstm.model import wide
-from training.network import PAIR, Deep, Wide
+
+from .network import PAIR, Deep, Wide
 
 if TYPE_CHECKING:
     import onnxruntime

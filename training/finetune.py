@@ -20,17 +20,18 @@ from spamlstm.model import bundle as bundles
 from spamlstm.model import tokenizer
 from spamlstm.model.bundle import MANIFEST, Bundle, Calibration
 from spamlstm.model.vocabulary import Vocabulary
-from training import bundle, dataset, learn, weights, workplace
-from training.batches import NOTHING, Example
-from training.dataset import Dataset, Limits
-from training.learn import Recipe
-from training.progress import silent
-from training.sampling import COPIES_POWER
+
+from . import bundle, dataset, learn, weights, workplace
+from .batches import NOTHING, Example
+from .dataset import Dataset, Limits
+from .learn import Recipe
+from .progress import silent
+from .sampling import COPIES_POWER
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from training.network import Network
+    from .network import Network
 
 LABELLED = "label"
 """The source, in the index of the mail, of what the user labelled; of all else there is a target."""

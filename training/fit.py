@@ -17,13 +17,14 @@ from spamlstm.model import tokenizer
 from spamlstm.model.bundle import MANIFEST
 from spamlstm.model.bundle_files import is_plain
 from spamlstm.model.vocabulary import Vocabulary
-from training import bundle, calibrate, learn, vocabulary, workplace
-from training.batches import Example
-from training.dataset import SYNTHETIC, Dataset, Limits
-from training.learn import Recipe
-from training.network import Judge, Network, NetworkConfig
-from training.progress import silent
-from training.sampling import Split, split, weights
+
+from . import bundle, calibrate, learn, vocabulary, workplace
+from .batches import Example
+from .dataset import SYNTHETIC, Dataset, Limits
+from .learn import Recipe
+from .network import Judge, Network, NetworkConfig
+from .progress import silent
+from .sampling import Split, split, weights
 
 # Each is left out once, before the shipped model is trained on all. The last is the proxy for modern mail: ham that
 # consumers get and the year's phishing, neither of which the rest of the corpora has.

@@ -14,9 +14,10 @@ from torch import Tensor, nn
 
 from spamlstm.errors import DataError
 from spamlstm.files import replacement
-from training.batches import Batch, Example, Hiding, Views, batches, collate, cut, rows
-from training.network import Judge, Network, NetworkConfig
-from training.progress import silent
+
+from .batches import Batch, Example, Hiding, Views, batches, collate, cut, rows
+from .network import Judge, Network, NetworkConfig
+from .progress import silent
 
 Floats = NDArray[np.float64]
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.axis import Axis
 
-    from training.compare import Result
+    from .compare import Result
 
 # A log axis has no zero: an error of no pair in ten thousand stands at its foot.
 LEAST = 1e-2

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from training.dataset import SYNTHETIC, Dataset
+from .dataset import SYNTHETIC, Dataset
 
 # Of each source the last twentieth of each class, in the order of its stream, validates.
 VALIDATION = 0.05

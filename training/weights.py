@@ -17,8 +17,9 @@ from onnx import numpy_helper
 from spamlstm.errors import DataError
 from spamlstm.model import bundle as bundles
 from spamlstm.model.wide import Wide
-from training.export import GATES
-from training.network import Network, NetworkConfig
+
+from .export import GATES
+from .network import Network, NetworkConfig
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

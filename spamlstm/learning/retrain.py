@@ -51,7 +51,6 @@ KEPT = 3
 # Resident memory is within what may be written to; measured in benchmarks/retraining.py.
 MOST_BYTES = 1_500 << 20
 CORES = 2
-TRAINER = (sys.executable, "-m", "training", "finetune")
 _NEEDED = ("torch", "onnx", "safetensors")
 _FOLDER, _REPORT, _SEEN, _LOCK = "retrain", "report.json", "labels.json", "lock"
 _NAME = "retrained"
@@ -66,7 +65,7 @@ class RetrainSettings:
     maildirs: tuple[Path, ...] = ()
     model: Path | None = None
     now: bool = False
-    trainer: Sequence[str] = TRAINER
+    trainer: Sequence[str] = field(default_factory=lambda: (sys.executable, "-m", trainer_module(), "finetune"))
     say: Callable[[str], None] = print
 
 
@@ -273,6 +272,12 @@ def _lower(process: int) -> None:
         # It may have ended; and a sandbox that forbids one of these sets bounds of its own.
         with suppress(ProcessLookupError, PermissionError):
             bound()
+
+
+def trainer_module() -> str:
+    """Return the name of the trainer's package: `spamlstm_training` in an installation, `training` in a checkout."""
+    beside_spamlstm = Path(__file__).parents[2]
+    return "spamlstm_training" if (beside_spamlstm / "spamlstm_training").is_dir() else "training"
 
 
 def _check_installed() -> None:

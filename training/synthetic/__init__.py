@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from random import Random
 
-from training.synthetic.compose import Specimen, specimen
+from .compose import Specimen, specimen
 
 __all__ = ["Specimen", "generate", "specimens"]
 

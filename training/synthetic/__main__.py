@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from training.synthetic import generate
+from . import generate
 
 
 def main() -> None:
     """Write a folder of generated mail."""
-    parser = argparse.ArgumentParser(prog="python -m training.synthetic", description=main.__doc__)
+    parser = argparse.ArgumentParser(prog=f"python -m {__package__}", description=main.__doc__)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--count", type=int, default=20)
     parser.add_argument("--out", type=Path, required=True)

@@ -7,16 +7,16 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from random import Random
 
-from training.synthetic import headers, mime, shells
-from training.synthetic.dishonest import spam_bulk, spam_person
-from training.synthetic.honest import ham_bulk, ham_person
-from training.synthetic.kinds import FORMS, KINDS, Kind
-from training.synthetic.organisations import Organisation, coin, organisation
-from training.synthetic.people import Person, person, slug
-from training.synthetic.relations import Relation
-from training.synthetic.texts import Language, Scene, language
-from training.synthetic.tokens import Weighted, chance, digits, uuid
-from training.synthetic.writing import available, disguise, forget_recipient, scene_for, words, write
+from . import headers, mime, shells
+from .dishonest import spam_bulk, spam_person
+from .honest import ham_bulk, ham_person
+from .kinds import FORMS, KINDS, Kind
+from .organisations import Organisation, coin, organisation
+from .people import Person, person, slug
+from .relations import Relation
+from .texts import Language, Scene, language
+from .tokens import Weighted, chance, digits, uuid
+from .writing import available, disguise, forget_recipient, scene_for, words, write
 
 LANGUAGES = Weighted(
     {

@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from random import Random
 
-from training.synthetic.tokens import Weighted, alnum, digits, hexes, letters, urlsafe, uuid
+from .tokens import Weighted, alnum, digits, hexes, letters, urlsafe, uuid
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from random import Random
 
-from training.synthetic.delivery import SERVICES, Service, fill
-from training.synthetic.honest import ham_person
-from training.synthetic.links import BAIT, MILD_TLDS, ODD_TLDS, SOCIAL, foreign_link, own_link, throwaway, tracked_link
-from training.synthetic.organisations import Organisation, coin, invented
-from training.synthetic.people import FREEMAIL, Person, person, slug
-from training.synthetic.relations import (
+from .delivery import SERVICES, Service, fill
+from .honest import ham_person
+from .links import BAIT, MILD_TLDS, ODD_TLDS, SOCIAL, foreign_link, own_link, throwaway, tracked_link
+from .organisations import Organisation, coin, invented
+from .people import FREEMAIL, Person, person, slug
+from .relations import (
     MAILBOXES,
     SELECTORS,
     Relation,
@@ -19,8 +19,8 @@ from training.synthetic.relations import (
     message_id_host_of,
     quoted,
 )
-from training.synthetic.texts import Language
-from training.synthetic.tokens import Weighted, alnum, chance, digits, hexes, letters, public_ip
+from .texts import Language
+from .tokens import Weighted, alnum, chance, digits, hexes, letters, public_ip
 
 
 def _address_spam(rng: Random, recipient: Person, sender: str) -> str:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from training.synthetic.organisations import coin
-from training.synthetic.texts import Scene
-from training.synthetic.tokens import ALNUM, digits, hexes
+from .organisations import coin
+from .texts import Scene
+from .tokens import ALNUM, digits, hexes
 
 UPPER = ALNUM[26:]
 

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from random import Random
 
-from training.synthetic.delivery import fill
-from training.synthetic.people import Person
-from training.synthetic.relations import Relation, quoted
-from training.synthetic.tokens import Weighted, alnum, base64, chance, digits, folded, hexes, letters, public_ip, uuid
+from .delivery import fill
+from .people import Person
+from .relations import Relation, quoted
+from .tokens import Weighted, alnum, base64, chance, digits, folded, hexes, letters, public_ip, uuid
 
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from random import Random
 
-from training.synthetic.delivery import SERVICES, Service, fill
-from training.synthetic.links import SOCIAL, click_link, own_link, tracked_link
-from training.synthetic.organisations import TLDS, Organisation, coin
-from training.synthetic.people import FREEMAIL, Person, person, slug
-from training.synthetic.relations import (
+from .delivery import SERVICES, Service, fill
+from .links import SOCIAL, click_link, own_link, tracked_link
+from .organisations import TLDS, Organisation, coin
+from .people import FREEMAIL, Person, person, slug
+from .relations import (
     SELECTORS,
     Relation,
     address_of,
@@ -18,8 +18,8 @@ from training.synthetic.relations import (
     message_id_host_of,
     quoted,
 )
-from training.synthetic.texts import Language
-from training.synthetic.tokens import Weighted, alnum, chance, digits, hexes, letters, public_ip
+from .texts import Language
+from .tokens import Weighted, alnum, chance, digits, hexes, letters, public_ip
 
 
 def _subdomain(rng: Random, domain: str) -> str:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from random import Random
 
-from training.synthetic.delivery import SERVICES, Service, fill
-from training.synthetic.organisations import coin
-from training.synthetic.people import slug
-from training.synthetic.tokens import Weighted, alnum, chance, digits, hexes, letters, public_ip, urlsafe
+from .delivery import SERVICES, Service, fill
+from .organisations import coin
+from .people import slug
+from .tokens import Weighted, alnum, chance, digits, hexes, letters, public_ip, urlsafe
 
 MILD_TLDS = ("com", "com", "com", "net", "org", "info", "co", "io", "online", "de", "fr", "ru", "com.br", "in", "us")
 

@@ -6,8 +6,8 @@ import binascii
 from dataclasses import dataclass
 from random import Random
 
-from training.synthetic.headers import encoded
-from training.synthetic.tokens import Weighted, alnum, base64, digits, hexes
+from .headers import encoded
+from .tokens import Weighted, alnum, base64, digits, hexes
 
 _WESTERN = ("en", "de", "fr", "es", "it", "pt", "nl", "sv")
 _NATIVE = {"ja": "iso-2022-jp", "zh": "gb2312", "ru": "koi8-r", "pl": "iso-8859-2"}

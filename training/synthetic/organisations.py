@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from functools import cache
 from random import Random
 
-from training.synthetic.people import slug
-from training.synthetic.texts import Language, Scene, read_text
-from training.synthetic.tokens import chance
+from .people import slug
+from .texts import Language, Scene, read_text
+from .tokens import chance
 
 STARTS = ("vel", "nor", "kin", "bra", "lum", "ori", "tal", "mar", "sol", "fen", "gra", "hel", "jun", "kal", "lin", "mon",
           "nex", "pal", "qui", "ros", "san", "tri", "ula", "ver", "wel", "zan", "ard", "bel", "cor", "dal", "eld", "far",

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from functools import cache
 from random import Random
 
-from training.synthetic.texts import Language
-from training.synthetic.tokens import Weighted
+from .texts import Language
+from .tokens import Weighted
 
 FREEMAIL = Weighted(
     {

@@ -8,12 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from random import Random
 
-from training.synthetic.delivery import Service, fill
-from training.synthetic.links import Link
-from training.synthetic.organisations import Organisation
-from training.synthetic.people import person, slug
-from training.synthetic.texts import Language
-from training.synthetic.tokens import chance, public_ip
+from .delivery import Service, fill
+from .links import Link
+from .organisations import Organisation
+from .people import person, slug
+from .texts import Language
+from .tokens import chance, public_ip
 
 MAILBOXES = (
     "info",

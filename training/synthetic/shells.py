@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from html import escape
 from random import Random
 
-from training.synthetic.tokens import Weighted, alnum, chance, hexes, letters
+from .tokens import Weighted, alnum, chance, hexes, letters
 
 
 @dataclass

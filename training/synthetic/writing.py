@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from random import Random
 
-from training.synthetic.facts import MAKERS
-from training.synthetic.kinds import Kind
-from training.synthetic.organisations import Organisation
-from training.synthetic.people import Person
-from training.synthetic.relations import Relation
-from training.synthetic.shells import Content
-from training.synthetic.texts import KindText, Language, Scene
-from training.synthetic.tokens import chance, hexes, letters
+from .facts import MAKERS
+from .kinds import Kind
+from .organisations import Organisation
+from .people import Person
+from .relations import Relation
+from .shells import Content
+from .texts import KindText, Language, Scene
+from .tokens import chance, hexes, letters
 
 EMOJI = "🎉🔥✨❤️🎁📦⏰✅🌟💥🚀🌸☀️🎄💌👀🛒⚡🍂🎈😍💸🔔📢"
 # What folding by confusables maps back; senders use it against word lists

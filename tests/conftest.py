@@ -1,5 +1,6 @@
-"""What every test may ask for: where the project lies, a patient wait, a Python as clean as a user's."""
+"""Fixtures for every test: the checkout, a clean user account, a wait without sleeps, a fresh interpreter."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -11,13 +12,40 @@ import hypothesis
 import on_disk
 import pytest
 
-# A machine that is busy with other things fails no test; what may take how long is measured in benchmarks/. And a run
-# tells of the change that it tests, not of its luck: `pytest --hypothesis-profile search` looks for new examples.
+# No deadline: a busy machine must not fail a test; benchmarks/ measures time. Derandomized: a failure is due to the
+# change under test; `pytest --hypothesis-profile search` looks for new examples.
 hypothesis.settings.register_profile("search", deadline=None)
 hypothesis.settings.register_profile("steady", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("steady")
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+# What a user's session may set that would change what the program finds or where it writes.
+INHERITED = ("SPAMLSTM_", "XDG_", "STATE_DIRECTORY", "NOTIFY_SOCKET", "WATCHDOG_", "JOURNAL_STREAM")
+
+
+def _new_account(patch: pytest.MonkeyPatch, home: Path) -> None:
+    """Make `home` the home folder, empty as after `useradd`, for this process and all that it starts."""
+    patch.setenv("HOME", str(home))
+    for name in ("CONFIG", "STATE", "DATA", "CACHE"):
+        patch.setenv(f"XDG_{name}_HOME", str(home / name.lower()))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _account_for_shared_fixtures(tmp_path_factory) -> Iterator[None]:
+    """Fixtures that several tests share do not find the configuration, labels or models of whoever runs the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith(INHERITED)]:
+            patch.delenv(name)
+        _new_account(patch, tmp_path_factory.mktemp("home"))
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _account(tmp_path_factory, monkeypatch) -> None:
+    """Each test runs as a user who has no configuration, labels or models, and leaves none to the next test."""
+    _new_account(monkeypatch, tmp_path_factory.mktemp("home"))
 
 
 @pytest.fixture(autouse=True)
@@ -29,27 +57,19 @@ def _closed_maildirs() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def root() -> Path:
-    """The root of the checkout."""
+    """Return the root of the checkout."""
     return ROOT
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _no_configuration(tmp_path_factory) -> Iterator[None]:
-    """Tests, and what they start, do not find the configuration of whoever runs them."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("xdg")))
-        yield
-
-
-@pytest.fixture(scope="session", autouse=True)
 def _interruptible() -> None:
-    """What tests start can be interrupted: a shell that runs them in its background lets all of them ignore Ctrl-C."""
+    """Processes that tests start react to Ctrl-C, even where the shell started pytest with SIGINT ignored."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
 def python() -> Callable[[str], str]:
-    """Run a script in a fresh interpreter that writes no bytecode; gives its output, raises if it fails."""
+    """Run a script in a fresh interpreter that writes no bytecode; returns its output, raises if it fails."""
 
     def run(script: str) -> str:
         done = subprocess.run(
@@ -64,14 +84,14 @@ def python() -> Callable[[str], str]:
 
 @pytest.fixture
 def wait():
-    """Look again until it is so, for some seconds."""
+    """Call a condition every 10 ms until it is true; fails after 5 s."""
     tick = threading.Event()
 
-    def until(ask):
+    def until(condition):
         for _ in range(500):
-            if ask():
+            if condition():
                 return
             tick.wait(0.01)
-        raise AssertionError("it never came to be")
+        raise AssertionError("the condition did not become true within 5 s")
 
     return until

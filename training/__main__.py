@@ -1,4 +1,4 @@
-"""`python -m training`: train a model from labelled mail, and show what the choice of network is worth."""
+"""`python -m training`: train a model on labelled mail, fine-tune one, and compare networks."""
 
 from __future__ import annotations
 
@@ -28,24 +28,25 @@ console = Console(stderr=True)
 EX_USAGE = 64
 EX_IOERR = 74
 BY_SIGNAL = 128
-# Typer gives no name to the parent of its usage errors, and which module it is in changes with its version.
+# The base class of Typer's usage errors is not public, and its module depends on the version.
 ClickError: type[typer.BadParameter] = typer.BadParameter.__mro__[2]
 
 Corpora = Annotated[list[Path], typer.Option("--corpus", help="Archive, folder of mail, or folder of archives.")]
-Out = Annotated[Path, typer.Option("--out", help="Where the result is put, whole or not at all.")]
-Without = Annotated[list[str] | None, typer.Option("--without", help="A source to leave out (NAME or NAME@YEAR).")]
-First = Annotated[int | None, typer.Option("--first", min=1, help="Only so many messages of each corpus.")]
-Epochs = Annotated[int, typer.Option(min=1, help="At most so many epochs.")]
-Patience = Annotated[int, typer.Option(min=0, help="Stop after so many epochs that got no better; 0: never.")]
-PerEpoch = Annotated[int, typer.Option(min=100, help="Messages drawn in an epoch.")]
-Words = Annotated[int, typer.Option(min=600, max=60_000, help="Size of the vocabulary.")]
-Synthetic = Annotated[int, typer.Option(min=0, help="How many messages of our own writing to add.")]
-Share = Annotated[float, typer.Option(min=0, max=0.9, help="Their share of each class in training.")]
-Hide = Annotated[list[str] | None, typer.Option(help="NAME=CHANCE: how often a part of a message is hidden.")]
-WideRate = Annotated[float, typer.Option(min=0, help="Rate at which weights of tokens and pairs learn.")]
-Seed = Annotated[int, typer.Option(help="Two runs of one seed on one machine give one model.")]
+Out = Annotated[Path, typer.Option("--out", help="Path of the result; an earlier result is replaced at the end.")]
+Without = Annotated[list[str] | None, typer.Option("--without", help="Source to leave out: NAME or NAME@YEAR.")]
+LeftOut = Annotated[list[str], typer.Option("--without", help="Source to leave out and judge: NAME or NAME@YEAR.")]
+First = Annotated[int | None, typer.Option("--first", min=1, help="Read only the first N messages of each corpus.")]
+Epochs = Annotated[int, typer.Option(min=1, help="Maximum number of epochs.")]
+Patience = Annotated[int, typer.Option(min=0, help="Stop after N epochs without improvement; 0: never.")]
+PerEpoch = Annotated[int, typer.Option(min=100, help="Messages per epoch.")]
+Vocabulary = Annotated[int, typer.Option(min=600, max=60_000, help="Size of the vocabulary.")]
+Synthetic = Annotated[int, typer.Option(min=0, help="Number of generated messages to add.")]
+Share = Annotated[float, typer.Option(min=0, max=0.9, help="Share of generated messages in each class.")]
+Hide = Annotated[list[str] | None, typer.Option(help="NAME=PROBABILITY: how often to hide a part of a message.")]
+WideRate = Annotated[float, typer.Option(min=0, help="Learning rate of the weights of tokens and pairs.")]
+Seed = Annotated[int, typer.Option(help="Random seed; same seed, same machine, same model.")]
 Device = Annotated[str, typer.Option(help="cpu, cuda, or auto.")]
-Threads = Annotated[int, typer.Option(min=0, help="Threads of PyTorch; 0: one for each core.")]
+Threads = Annotated[int, typer.Option(min=0, help="Threads of PyTorch; 0: one per core.")]
 
 
 @app.command()
@@ -57,7 +58,7 @@ def fit(
     first: First = None,
     epochs: Epochs = 6,
     per_epoch: PerEpoch = 50_000,
-    vocabulary: Words = 16_000,
+    vocabulary: Vocabulary = 16_000,
     synthetic: Synthetic = 30_000,
     synthetic_share: Share = 0.3,
     hide: Hide = None,
@@ -68,19 +69,24 @@ def fit(
     name: Annotated[str, typer.Option(help="The model's name.")] = "default",
     version: Annotated[str, typer.Option(help="The model's version.")] = "1",
     device: Device = "auto",
-    folds: Annotated[bool, typer.Option(help="Leave archives out first, to calibrate on them.")] = True,
-    fold: Annotated[list[str] | None, typer.Option(help="Sources to leave out, A,B,C; instead of the usual.")] = None,
-    slim: Annotated[bool, typer.Option(help="Only what judging needs: no weights for fine-tuning.")] = False,
-    network: Annotated[Path | None, typer.Option(help="Take this bundle's network; only calibrate it anew.")] = None,
+    folds: Annotated[bool, typer.Option(help="Calibrate on sources that are left out of training.")] = True,
+    fold: Annotated[list[str] | None, typer.Option(help="Sources A,B,C to leave out instead of the defaults.")] = None,
+    slim: Annotated[bool, typer.Option(help="Write no exact weights; fine-tuning then starts from int8.")] = False,
+    network: Annotated[Path | None, typer.Option(help="Bundle whose network to reuse; only calibrate.")] = None,
 ) -> None:
-    """Train a bundle from CORPUS and put it at OUT. Broken off, the same command goes on where it was."""
-    from . import fit as fitting
-    from . import workplace
-    from .batches import hiding
+    """Train a bundle on labelled mail and write it to OUT.
 
-    workplace.refuse(out, holds=MANIFEST)
+    If interrupted, the same command continues after the last finished epoch.
+
+    Example: python -m training fit --corpus ~/Maildir-labelled --out my-model
+    """
+    from . import fit as fitting
+    from . import run_folder
+    from .batches import parse_hiding
+
+    run_folder.check_replaceable(out, holds=MANIFEST)
     recipe = _recipe(epochs=epochs, per_epoch=per_epoch, vocabulary=vocabulary, share=synthetic_share, seed=seed)
-    recipe = replace(recipe, hiding=hiding(hide or ()), wide_rate=wide_rate, patience=patience)
+    recipe = replace(recipe, hiding=parse_hiding(hide or ()), wide_rate=wide_rate, patience=patience)
     data, limits = _load(corpus, first=first, synthetic=synthetic, seed=seed, threads=threads)
     with progress.shown(console, "training", each=per_epoch) as tick:
         job = fitting.Job(
@@ -100,7 +106,7 @@ def fit(
         )
         made = fitting.fit(data, job)
     gap = made.parity["logit_gap"]["int8"]["mean"]
-    _say(f"{out} is ready; int8 differs from PyTorch by {gap:.3f} in the mean logit")
+    _say(f"wrote {out}; the logits in int8 differ from PyTorch's by {gap:.3f} on average")
 
 
 @app.command(name="leave-out")
@@ -108,25 +114,28 @@ def leave_out(
     *,
     corpus: Corpora,
     out: Out,
-    without: Annotated[list[str], typer.Option("--without", help="The sources that are judged.")],
+    without: LeftOut,
     epochs: Epochs = 3,
     per_epoch: PerEpoch = 50_000,
-    vocabulary: Words = 16_000,
+    vocabulary: Vocabulary = 16_000,
     synthetic: Synthetic = 30_000,
     synthetic_share: Share = 0.3,
     hide: Hide = None,
-    style: Annotated[bool, typer.Option(help="Let the network see the facts of fashion and the trace.")] = True,
+    style: Annotated[bool, typer.Option(help="Include the style facts and the trace in the input.")] = True,
     seed: Seed = 1,
     threads: Threads = 0,
     device: Device = "auto",
 ) -> None:
-    """Train one network without some sources and write how it judges them: the experiment behind a decision."""
+    """Train without some sources and write a table of how they are judged to OUT.
+
+    Example: python -m training leave-out --corpus corpus --without lists --out table.md
+    """
     from . import experiment
     from . import fit as fitting
-    from .batches import hiding
+    from .batches import parse_hiding
 
     recipe = _recipe(epochs=epochs, per_epoch=per_epoch, vocabulary=vocabulary, share=synthetic_share, seed=seed)
-    recipe = replace(recipe, hiding=hiding(hide or ()))
+    recipe = replace(recipe, hiding=parse_hiding(hide or ()))
     data, limits = _load(corpus, first=None, synthetic=synthetic, seed=seed, threads=threads, style=style)
     with progress.shown(console, "training", each=per_epoch) as tick:
         job = fitting.Job(
@@ -149,47 +158,50 @@ def compare_cells(
     *,
     corpus: Corpora,
     out: Out,
-    without: Annotated[list[str], typer.Option("--without", help="The sources that are judged.")],
+    without: LeftOut,
     first: First = None,
     epochs: Epochs = 3,
     per_epoch: PerEpoch = 50_000,
-    vocabulary: Words = 16_000,
+    vocabulary: Vocabulary = 16_000,
     seed: Seed = 1,
     threads: Threads = 0,
     device: Device = "auto",
 ) -> None:
-    """Train a perceptron, an RNN, a GRU, a one-way and the two-way LSTM on the same mail; write table and plot."""
-    from . import compare, workplace
+    """Compare a perceptron, RNN, GRU, LSTM and BiLSTM on the same mail; write table and plot.
 
-    workplace.refuse(out, holds=compare.DATA)
+    Example: python -m training compare-cells --corpus corpus --without trec07p --out cells
+    """
+    from . import compare, run_folder
+
+    run_folder.check_replaceable(out, holds=compare.DATA)
     recipe = _recipe(epochs=epochs, per_epoch=per_epoch, vocabulary=vocabulary, share=0, seed=seed)
     data, limits = _load(corpus, first=first, synthetic=0, seed=seed, threads=threads)
     with progress.shown(console, "training", each=per_epoch) as tick:
         compare.compare(data, recipe, limits, without=without, out=out, device=_device(device), say=_say, tick=tick)
-    _say(f"the comparison is in {out}")
+    _say(f"wrote {out}")
 
 
 @app.command()
 def finetune(
     *,
-    parent: Annotated[Path, typer.Option("--from", help="The bundle whose network is taught.")],
-    mail: Annotated[Path, typer.Option(help="A corpus folder, with targets.json; see training/finetune.py.")],
+    parent: Annotated[Path, typer.Option("--from", help="Bundle whose network to train further.")],
+    mail: Annotated[Path, typer.Option(help="Corpus folder with targets.json (see training/finetune.py).")],
     out: Out,
     version: Annotated[str, typer.Option(help="The model's version.")],
-    origin: Annotated[str, typer.Option(help="JSON that the manifest is to say of the labels.")] = "{}",
-    rate: Annotated[float, typer.Option(min=0, help="Rate of the deep part.")] = 5e-4,
+    origin: Annotated[str, typer.Option(help="JSON about the labels, for the manifest.")] = "{}",
+    rate: Annotated[float, typer.Option(min=0, help="Learning rate of the deep part.")] = 5e-4,
     wide_rate: WideRate = 0.3,
     seed: Seed = 1,
     threads: Threads = 0,
 ) -> None:
-    """Teach a bundle's network the labels of one user, from where it stands; `spamlstm retrain` starts this."""
+    """Train a bundle's network further on the labels of one user; `spamlstm retrain` starts this."""
     import torch
 
     from . import finetune as tuning
 
     if threads:
         torch.set_num_threads(threads)
-    # oneDNN makes machine code at run time, which systemd/spamlstm-retrain.service forbids; without it this is as fast.
+    # oneDNN generates machine code at run time, which systemd/spamlstm-retrain.service forbids. It is as fast without.
     torch.backends.mkldnn.enabled = False  # type: ignore[assignment]
     with progress.shown(console, "retraining") as tick:
         task = tuning.Task(
@@ -235,24 +247,24 @@ def _say(line: str) -> None:
     progress.say(console, line)
 
 
-def _device(options: str) -> str:
+def _device(name: str) -> str:
     import torch
 
-    there = ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",)
-    if options == "auto":
-        return there[-1]
-    if options not in there:
-        raise UserError(f"--device {options}: PyTorch finds no such device here; there is {' and '.join(there)}")
-    return options
+    available = ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",)
+    if name == "auto":
+        return available[-1]
+    if name not in available:
+        raise UserError(f"--device {name}: PyTorch has no such device here; use {' or '.join(available)}")
+    return name
 
 
 def main() -> None:
-    """Run the command line of this process."""
+    """Run the command line of this process and exit."""
     sys.exit(run(sys.argv[1:]))
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run one command line and give its exit status: errors become a sentence, and Ctrl-C leaves a checkpoint."""
+    """Run one command line and return its exit status. An error is printed as one sentence."""
     try:
         app(args=list(arguments), prog_name=f"python -m {__package__}", standalone_mode=False)
     except UserError as error:
@@ -261,7 +273,7 @@ def run(arguments: Sequence[str]) -> int:
         error.show()
         return EX_USAGE
     except (KeyboardInterrupt, typer.Abort):
-        return _fail("broken off; the same command goes on from the last epoch", BY_SIGNAL + 2)
+        return _fail("interrupted; the same command continues after the last finished epoch", BY_SIGNAL + 2)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         return _fail(f"{where}{error.strerror or error}", EX_IOERR)

@@ -1,4 +1,4 @@
-"""Writing a bundle: the network in int8, proven to agree with PyTorch on real mail, with its manifest and its card."""
+"""Write a bundle: the network in int8, checked against PyTorch on real mail, with its manifest and its card."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from spamlstm.model.wide import Wide
 
 from . import calibrate, card, export, learn
 from .batches import Example, collate, rows
+from .sampling import evenly
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -36,18 +37,18 @@ if TYPE_CHECKING:
     from .sampling import Split
 
 PARITY_MESSAGES = 1_000
-# float32 sums in another order differ in the sixth digit; int8 weights in the second. A logit of 0.1 moves a
-# probability by 2.5 points at most, and the verdicts themselves are compared too.
+# float32 sums in another order differ in the sixth digit, int8 weights in the second. A difference of 0.1 in the logit
+# changes a probability by at most 2.5 points; the verdicts are compared too.
 MOST_FLOAT_GAP = 1e-3
 MOST_MEAN_GAP = 0.1
-MOST_FLIPS = 5  # of the thousand, and of fewer
+MOST_FLIPS = 5  # changed verdicts among PARITY_MESSAGES, or among fewer if there are fewer
 SELF_TEST_ROWS = 2
 SELF_TEST_TOLERANCE = 0.05
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
-    """A bundle that was written, and the figures in its manifest."""
+class WrittenBundle:
+    """The path of a new bundle, and figures from its manifest."""
 
     path: Path
     parity: dict[str, Any]
@@ -64,10 +65,10 @@ def write(
     job: Job,
     how: str,
     into: Path,
-) -> Made:
-    """Write everything but the rename into the empty folder `into`. DataError if ONNX and PyTorch do not agree.
+) -> WrittenBundle:
+    """Write a complete bundle into the empty folder `into`. DataError if ONNX and PyTorch disagree.
 
-    `how` says in words how the messages of `left` were judged.
+    `how` says in words which network judged the messages of `left`.
     """
     vocabulary.save(into / bundles.TOKENIZER)
     calibration = calibrate.calibrate(left)
@@ -96,10 +97,10 @@ def write(
         "corpora": _corpora(data, part),
         "without": list(job.without),
         **exported,
-        **made_now(job.device),
+        **provenance(job.device),
     }
     seal(into, manifest)
-    return Made(into, manifest["parity"], metrics)
+    return WrittenBundle(into, manifest["parity"], metrics)
 
 
 def write_network(
@@ -111,9 +112,9 @@ def write_network(
     slim: bool,
     into: Path,
 ) -> dict[str, Any]:
-    """Write the files of a network into `into`; gives what the manifest says of them.
+    """Write the files of a network into `into` and return their part of the manifest.
 
-    DataError if ONNX and PyTorch do not agree about `sample`.
+    DataError if ONNX and PyTorch disagree on `sample`.
     """
     plain = into.parent / "float.onnx"
     onnx.save(export.graph(network.deep), plain)
@@ -130,8 +131,8 @@ def write_network(
     return {**({"wide": asdict(spec)} if spec else {}), "parity": parity, "self_test": _self_test(sample, shipped)}
 
 
-def made_now(device: str) -> dict[str, Any]:
-    """What a manifest says of when and with what it was made."""
+def provenance(device: str) -> dict[str, Any]:
+    """Return the manifest's record of when and with which versions a bundle is made."""
     return {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "trained_with": {"torch": torch.__version__, "python": platform.python_version(), "device": device},
@@ -139,27 +140,26 @@ def made_now(device: str) -> dict[str, Any]:
 
 
 def seal(into: Path, manifest: dict[str, Any]) -> None:
-    """The last of a bundle: its card, and the manifest that vouches for all files."""
+    """Complete a bundle: write its card, and the manifest with the hashes of all files."""
     (into / bundles.CARD).write_text(card.text(manifest), "utf-8")
     bundles.seal(into, manifest)
 
 
 def _sample(data: Dataset, vocabulary: Vocabulary, part: Split, job: Job) -> list[Example]:
-    """Real messages, drawn evenly from what was trained on and what was not."""
-    everything = np.concatenate((part.validation, part.train))
-    chosen = everything[np.linspace(0, len(everything) - 1, min(PARITY_MESSAGES, len(everything))).astype(int)]
+    """Return messages of the validation and the training part, at equal distances."""
+    chosen = evenly(np.concatenate((part.validation, part.train)), PARITY_MESSAGES)
     return [data.encode_one(index, vocabulary, job.limits) for index in chosen]
 
 
 @dataclass(frozen=True, slots=True)
 class _Exported:
-    """A network as it is run without PyTorch."""
+    """A network that runs without PyTorch."""
 
     deep: Path
     wide: Wide | None
 
     def logits(self, sample: list[Example]) -> NDArray[np.float64]:
-        """(N,) the logit of the first window of each message."""
+        """Return (N,) the logit of the first window of each message."""
         session = export.session(self.deep)
         found = np.zeros(len(sample))
         for start in range(0, len(sample), 32):
@@ -189,7 +189,7 @@ def _parity(
     calibration: Calibration,
     thresholds: Thresholds,
 ) -> dict[str, Any]:
-    """How far the exported networks are from PyTorch's; DataError if further than they may be."""
+    """Return how far the exported networks differ from PyTorch's; DataError if by more than the bounds above."""
     torch_logits = learn.logits(network, sample, windows=1)
     gaps, flips = {}, 0
     for name, exported in (("float32", exact), ("int8", shipped)):
@@ -202,50 +202,52 @@ def _parity(
             )
         )
     if gaps["float32"]["max"] > MOST_FLOAT_GAP:
-        raise DataError(f"ONNX and PyTorch disagree by {gaps['float32']['max']:.2g} in a logit: nothing was written")
+        raise DataError(f"ONNX and PyTorch differ by {gaps['float32']['max']:.2g} in a logit; no bundle was written")
     if gaps["int8"]["mean"] > MOST_MEAN_GAP or flips > MOST_FLIPS:
         raise DataError(
-            f"int8 and PyTorch disagree by {gaps['int8']['mean']:.2g} in the mean logit and in {flips} of "
-            f"{len(sample):,} verdicts: nothing was written"
+            f"int8 and PyTorch differ by {gaps['int8']['mean']:.2g} in the mean logit and in {flips} of "
+            f"{len(sample):,} verdicts; no bundle was written"
         )
     return {"messages": len(sample), "logit_gap": gaps, "other_verdict_pct": 100 * flips / len(sample)}
 
 
 def _verdicts(logits: NDArray[np.float64], calibration: Calibration, thresholds: Thresholds) -> NDArray[np.int64]:
-    chance = 1 / (1 + np.exp(-(calibration.scale * logits + calibration.shift)))
-    return np.digitize(chance, [thresholds.ham, thresholds.spam])
+    probability = 1 / (1 + np.exp(-(calibration.scale * logits + calibration.shift)))
+    return np.digitize(probability, [thresholds.ham, thresholds.spam])
 
 
 def _self_test(sample: list[Example], shipped: _Exported) -> dict[str, Any]:
     chosen = [sample[0], sample[-1]][:SELF_TEST_ROWS]
     ids = [rows(example, 1)[0][:64].tolist() for example in chosen]
     short = [Example(np.array(row, np.uint16), (np.array([], np.uint16),), spam=False) for row in ids]
-    # Each alone, as the filter asks them again: rows of one batch share the scale of what is quantized on the way.
+    # One at a time, as the filter repeats the test: int8 activations of one batch share a scale.
     logits = [float(shipped.logits([one])[0]) for one in short]
     return {"ids": ids, "logits": logits, "tolerance": SELF_TEST_TOLERANCE}
 
 
 def _left_out(left: calibrate.LeftOut) -> dict[str, Any]:
-    return {str(name): _figures(left, left.source == name) for name in np.unique(left.source)}
+    sources = {str(name): left.source == name for name in np.unique(left.source)}
+    return {name: _figures(left.spam[members], left.logits[members]) for name, members in sources.items()}
 
 
-def _figures(left: calibrate.LeftOut, mine: NDArray[np.bool_]) -> dict[str, Any]:
-    figure = one_minus_roca_pct(left.spam[mine], left.logits[mine])
+def _figures(spam: NDArray[np.bool_], logits: NDArray[np.float64]) -> dict[str, Any]:
+    figure = one_minus_roca_pct(spam, logits)
     return {
-        "n_ham": int(np.count_nonzero(~left.spam[mine])),
-        "n_spam": int(np.count_nonzero(left.spam[mine])),
+        "n_ham": int(np.count_nonzero(~spam)),
+        "n_spam": int(np.count_nonzero(spam)),
         "one_minus_roca_pct": None if figure is None else figure.value,
-        "sm_at_hm_1_pct": sm_at_hm(left.spam[mine], left.logits[mine], 1.0),
+        "sm_at_hm_1_pct": sm_at_hm(spam, logits, 1.0),
     }
 
 
 def _corpora(data: Dataset, part: Split) -> list[dict[str, Any]]:
-    seen = np.concatenate((part.train, part.validation))
+    used = np.concatenate((part.train, part.validation))
+    source, spam = data.source[used], data.spam[used]
     return [
         {
             "name": str(name),
-            "ham": int(np.count_nonzero((data.source[seen] == name) & ~data.spam[seen])),
-            "spam": int(np.count_nonzero((data.source[seen] == name) & data.spam[seen])),
+            "ham": int(np.count_nonzero((source == name) & ~spam)),
+            "spam": int(np.count_nonzero((source == name) & spam)),
         }
-        for name in np.unique(data.source[seen])
+        for name in np.unique(source)
     ]

@@ -1,4 +1,4 @@
-"""From logits to probabilities that hold on mail of another source, and the bars between the verdicts."""
+"""Calibration: from logits to probabilities that hold for mail of other sources, and the thresholds of the verdicts."""
 
 import math
 from collections.abc import Sequence
@@ -14,15 +14,16 @@ from spamlstm.model.bundle import Calibration
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
-# Of any source with at least FEWEST ham messages, no more than this share may be judged spam when it was left out.
+# Of a left-out source with at least FEWEST ham messages, at most this share of the ham may be judged spam.
 MOST_LOST_PCT = 1.0
 FEWEST = 90
 HIGHEST = 0.9999
+"""The highest threshold: one that no message reaches would switch the filter off."""
 
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """How a network judged sources that it never saw: aligned arrays."""
+    """The logits of messages whose sources the network was not trained on: aligned arrays."""
 
     source: NDArray[np.str_]
     spam: Bools
@@ -30,7 +31,7 @@ class LeftOut:
 
 
 def join(parts: Sequence[LeftOut]) -> LeftOut:
-    """Several left-out judgements as one."""
+    """Concatenate several."""
     return LeftOut(
         np.concatenate([part.source for part in parts]),
         np.concatenate([part.spam for part in parts]),
@@ -39,25 +40,25 @@ def join(parts: Sequence[LeftOut]) -> LeftOut:
 
 
 def calibrate(left: LeftOut) -> Calibration:
-    """Platt scaling (Platt 1999) by Newton's method; sources count by the root of their size, the classes alike.
+    """Fit scale and shift of the logits by Platt scaling (Platt 1999), with the weights of `_weights`.
 
-    With his targets (one message more of each class than there is), so that logits which part the classes without a
-    mistake do not ask for an infinite scale, and steps halved until they help (Lin, Lin & Weng 2007). Of one class
-    alone nothing can be learned: the logits stay as they are.
+    The targets are Platt's (as if each class had one message more), so that logits which separate the classes without
+    an error do not lead to an infinite scale. Newton steps are halved until they help (Lin, Lin & Weng 2007). With one
+    class only, the result is the identity.
     """
     if left.spam.all() or not left.spam.any():
         return Calibration(scale=1.0, shift=0.0)
     weight = _weights(left)
-    doubt = np.where(left.spam, 1 / (np.count_nonzero(left.spam) + 2), 1 / (np.count_nonzero(~left.spam) + 2))
-    target = np.where(left.spam, 1 - doubt, doubt)
+    margin = np.where(left.spam, 1 / (np.count_nonzero(left.spam) + 2), 1 / (np.count_nonzero(~left.spam) + 2))
+    target = np.where(left.spam, 1 - margin, margin)
     scale, shift = 1.0, 0.0
     for _ in range(100):
-        chance = _logistic(scale * left.logits + shift)
-        slack = weight * (chance - target)
-        gradient = np.array([slack @ left.logits, slack.sum()])
-        curve = weight * chance * (1 - chance)
-        cross = curve @ left.logits
-        hessian = np.array([[curve @ left.logits**2, cross], [cross, curve.sum()]]) + 1e-9 * np.eye(2)
+        probability = _logistic(scale * left.logits + shift)
+        residual = weight * (probability - target)
+        gradient = np.array([residual @ left.logits, residual.sum()])
+        curvature = weight * probability * (1 - probability)
+        cross = curvature @ left.logits
+        hessian = np.array([[curvature @ left.logits**2, cross], [cross, curvature.sum()]]) + 1e-9 * np.eye(2)
         step = np.linalg.solve(hessian, gradient)
         before = _loss(left, weight, target, (scale, shift))
         while np.abs(step).max() > 1e-9 and _loss(left, weight, target, (scale - step[0], shift - step[1])) > before:
@@ -74,54 +75,54 @@ def _loss(left: LeftOut, weight: Floats, target: Floats, line: tuple[float, floa
 
 
 def _logistic(score: Floats) -> Floats:
-    chance: Floats = 1 / (1 + np.exp(-np.clip(score, -50, 50)))
-    return chance
+    probability: Floats = 1 / (1 + np.exp(-np.clip(score, -50, 50)))
+    return probability
 
 
 def thresholds(left: LeftOut, calibration: Calibration, costs: Costs) -> Thresholds:
-    """The bars that cost least on the left-out mail itself, the upper raised until no source loses too much of its ham.
+    """Return the thresholds with the lowest cost on the left-out mail.
 
-    They are found by counting, not from the probabilities: the network's logits are crowded at both ends, where two
-    numbers of Platt's cannot tell 98 % from 99.9 %. The upper bar is raised until the worst source loses at most
-    MOST_LOST_PCT, but to HIGHEST at most: a bar that nothing reaches would be no filter.
+    They are found by counting errors, not from the probabilities: logits crowd at both ends, where Platt scaling cannot
+    tell 98 % from 99.9 %. The spam threshold is then raised, to HIGHEST at most, until each source with enough ham
+    loses at most MOST_LOST_PCT of it.
     """
     weight = _weights(left)
-    lower = _bar(-left.logits, ~left.spam, weight, mistake=costs.false_negative, unsure=costs.unsure)
-    upper = _bar(left.logits, left.spam, weight, mistake=costs.false_positive, unsure=costs.unsure)
+    lower = _cheapest(-left.logits, ~left.spam, weight, mistake=costs.false_negative, unsure=costs.unsure)
+    upper = _cheapest(left.logits, left.spam, weight, mistake=costs.false_positive, unsure=costs.unsure)
     ham, spam = (calibration.probability(calibration.score(logit)) for logit in (-lower, upper))
     for source in np.unique(left.source):
-        mine = left.source == source
-        if np.count_nonzero(mine & ~left.spam) < FEWEST:
+        members = left.source == source
+        if np.count_nonzero(members & ~left.spam) < FEWEST:
             continue
-        kept = threshold_at_hm(left.spam[mine], left.logits[mine], MOST_LOST_PCT)
+        kept = threshold_at_hm(left.spam[members], left.logits[members], MOST_LOST_PCT)
         if kept is not None:
-            # That is the logit of a ham that must be kept, and the bar itself is spam already.
+            # `kept` is the logit of a ham message that must not be lost; a message at the threshold is spam.
             spam = max(spam, math.nextafter(calibration.probability(calibration.score(kept)), 1.0))
     return Thresholds(ham=min(ham, spam, HIGHEST), spam=min(spam, HIGHEST))
 
 
-def _bar(logits: Floats, right: Bools, weight: Floats, *, mistake: float, unsure: float) -> float:
-    """The logit from which on it costs least to decide: each message beyond saves `unsure`, a wrong one is a `mistake`.
+def _cheapest(logits: Floats, right: Bools, weight: Floats, *, mistake: float, unsure: float) -> float:
+    """Return the logit from which deciding costs least: a right decision saves `unsure`, a wrong one costs `mistake`.
 
-    Where nothing is worth deciding, a bar beyond all.
+    If no decision pays, the result is above all logits.
     """
     order = np.argsort(-logits, kind="stable")
     change = np.where(right, -unsure, mistake - unsure)[order] * weight[order]
     total = np.cumsum(change)
-    # Messages of one logit are decided alike, so only the last of them is a place to stop.
+    # Messages with equal logits are decided alike, so the threshold can only follow the last of them.
     ends = np.append(np.diff(logits[order]) != 0, True)
     best = int(np.argmin(np.where(ends, total, np.inf)))
     return float(logits[order][best]) if total[best] < 0 else math.nextafter(float(logits.max()), math.inf)
 
 
 def _weights(left: LeftOut) -> Floats:
+    """Return the weight of each message: each class sums to 1, a source weighs the square root of its size in it."""
     weight = np.zeros(len(left.logits))
     for label in (False, True):
         sources = np.unique(left.source[left.spam == label])
         for source in sources:
-            mine = (left.spam == label) & (left.source == source)
-            # By the root of its size: a source of a hundred messages must not outvote one of ten thousand.
-            weight[mine] = 1 / np.sqrt(np.count_nonzero(mine))
+            members = (left.spam == label) & (left.source == source)
+            weight[members] = 1 / np.sqrt(np.count_nonzero(members))
         if len(sources):
             weight[left.spam == label] /= weight[left.spam == label].sum()
     return weight

@@ -1,4 +1,4 @@
-"""What the choice of cell is worth: the simpler relatives beside the BiLSTM, on the same mail, by the same recipe."""
+"""Compare recurrent cells: simpler networks beside the BiLSTM, trained on the same mail by the same recipe."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from numpy.typing import NDArray
 from spamlstm.errors import UserError
 from spamlstm.evaluation.metrics import Figure, one_minus_roca_pct, sm_at_hm_pct
 
-from . import export, fit, learn, plot, workplace
+from . import export, fit, learn, plot, run_folder
 from .batches import SECTION_IDS, Example, collate, rows
 from .dataset import Dataset, Limits
 from .learn import Recipe
 from .network import Cell, Network
 from .progress import silent
-from .sampling import Split, split
+from .sampling import Split, evenly, split
 
-# Each is one step from its neighbour: a memory, gates, a cell state apart from the output, the way back. Each alone,
-# without the wide part, which would hide how they differ.
+# Each adds one thing to the one before: recurrence, gates, a cell state of its own, the backward direction. All without
+# the wide part, which would hide the differences.
 CELLS: tuple[tuple[str, Cell, bool], ...] = (
     ("perceptron", "mean", True),
     ("RNN", "rnn", True),
@@ -33,10 +33,11 @@ CELLS: tuple[tuple[str, Cell, bool], ...] = (
     ("one-way LSTM", "lstm", True),
     ("BiLSTM", "lstm", False),
 )
-# Messages judged, evenly over the stream, and among them those of the experiment with the distance.
+# At most this many messages are judged, at equal distances; and of those, for the distance experiment.
 MOST_JUDGED = 20_000
 MOST_PROBES = 3_000
-# A body of so many tokens tells its class in few words; the innocent words behind it put them far from the end.
+# The distance experiment takes bodies of 8 to 60 tokens and puts ham behind them, so that the words that decide are far
+# from the end.
 SHORT = (8, 60)
 DISTANCES = (0, 25, 50, 100, 200)
 TIMED = 300
@@ -46,7 +47,11 @@ TABLE, DATA, PICTURE = "comparison.md", "comparison.json", "comparison.png"
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One network's figures. `by_distance` is (1-ROCA)% for each of DISTANCES; None where a class has no message."""
+    """The figures of one network.
+
+    `by_distance` is (1-ROCA)% for each of DISTANCES. A figure is None where one class has no message. `ms` is
+    milliseconds per message.
+    """
 
     name: str
     parameters: int
@@ -59,7 +64,7 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class _Task:
-    """What every network gets: `judged` in whole, and `probes`, one list for each distance."""
+    """What all networks share. They judge `judged`, and `probes`: a list of messages for each distance."""
 
     data: Dataset
     part: Split
@@ -67,7 +72,7 @@ class _Task:
     judged: list[Example]
     probes: list[list[Example]]
     job: fit.Job
-    beside: Path
+    folder: Path
 
 
 def compare(
@@ -81,27 +86,27 @@ def compare(
     device: str = "cpu",
     tick: Callable[[int], None] = silent,
 ) -> list[Result]:
-    """Train each of CELLS without the sources `without`, judge those, write table, figures and picture to `out`.
+    """Train each of CELLS without the sources `without`, judge these, and write table, data and picture to `out`.
 
-    The three appear together, by one rename. UserError for a source that is not there, or without both classes.
+    The three files appear together, by one rename. UserError for an unknown source, or if only one class is left out.
     """
     fit.check_sources(data, without)
     part = split(data, left=fit.left_out(data, without))
     if len(set(data.spam[part.held])) < 2:
-        raise UserError(f"{', '.join(without)} has mail of one class only, which ranks nothing; judge other sources")
+        raise UserError(f"--without {', '.join(without)}: this mail is of one class only; leave out both ham and spam")
     identity = repr(("compare", recipe, limits, tuple(without), data.fingerprint()))
-    beside = workplace.begin(out, holds=DATA, identity=identity)
-    known = fit.words(data, part, recipe, path=beside / "vocabulary.json")
-    examples = data.encode(known, limits)
-    recipe = replace(recipe, network=replace(recipe.network, vocabulary=len(known)))
+    folder = run_folder.open_run_folder(out, holds=DATA, identity=identity)
+    vocabulary = fit.train_vocabulary(data, part, recipe, path=folder / "vocabulary.json")
+    examples = data.encode(vocabulary, limits)
+    recipe = replace(recipe, network=replace(recipe.network, vocabulary=len(vocabulary)))
     job = fit.Job(recipe, limits, out, name="", version="", device=device, corpora=(), say=say, tick=tick)
-    judged = [examples[index] for index in _evenly(part.held, MOST_JUDGED)]
-    probes = probes_of(judged, _innocent(data, part, examples), distances=_distances(limits), seed=recipe.seed)
-    task = _Task(data, part, examples, judged, probes, job, beside)
+    judged = [examples[index] for index in evenly(part.held, MOST_JUDGED)]
+    probes = make_probes(judged, _filler(data, part, examples), distances=_distances(limits), seed=recipe.seed)
+    task = _Task(data, part, examples, judged, probes, job, folder)
     results = [_result(task, name, cell=cell, one_way=one_way) for name, cell, one_way in CELLS]
-    into = workplace.fresh(beside, "result")
-    _write(results, _about(task, without), into)
-    workplace.finish(into, out, beside=beside)
+    into = run_folder.empty_folder(folder, "result")
+    _write(results, _metadata(task, without), into)
+    run_folder.publish(into, out, folder=folder)
     return results
 
 
@@ -112,20 +117,20 @@ def _result(task: _Task, name: str, *, cell: Cell, one_way: bool) -> Result:
     shape = replace(task.job.recipe.network, cell=cell, one_way=one_way, buckets=0)
     job = replace(task.job, recipe=replace(task.job.recipe, network=shape))
     job.say(f"{name}:")
-    checkpoint = task.beside / f"{name.replace(' ', '-')}.pt"
+    checkpoint = task.folder / f"{name.replace(' ', '-')}.pt"
     network = fit.train_network(task.data, task.part, task.examples, job, checkpoint=checkpoint)
-    path = _exported(network, checkpoint.with_suffix(".onnx"))
+    path = _export(network, checkpoint.with_suffix(".onnx"))
     spam, logits = _judge(network, task.judged, windows=job.limits.windows)
     result = Result(
         name=name,
         parameters=sum(tensor.numel() for tensor in network.parameters()),
         int8_bytes=path.stat().st_size,
-        ms=milliseconds(path, [rows(task.judged[i], job.limits.windows) for i in _evenly(_all(task.judged), TIMED)]),
+        ms=milliseconds(path, [rows(example, job.limits.windows) for example in _sample(task.judged, TIMED)]),
         one_minus_roca_pct=one_minus_roca_pct(spam, logits),
         sm_at_hm_1_pct=sm_at_hm_pct(spam, logits, 1.0),
         by_distance=[one_minus_roca_pct(*_judge(network, probes, windows=1)) for probes in task.probes],
     )
-    job.say(f"{name}: (1-ROCA)% {_words(result.one_minus_roca_pct)}, {result.ms:.2f} ms a message")
+    job.say(f"{name}: (1-ROCA)% {_with_interval(result.one_minus_roca_pct)}, {result.ms:.2f} ms per message")
     return result
 
 
@@ -134,7 +139,7 @@ def _judge(network: Network, examples: list[Example], *, windows: int) -> tuple[
     return spam, learn.logits(network, examples, windows=windows) if examples else np.zeros(0)
 
 
-def _exported(network: Network, path: Path) -> Path:
+def _export(network: Network, path: Path) -> Path:
     plain = path.with_suffix(".float.onnx")
     onnx.save(export.graph(network.deep), plain)
     export.quantize(plain, path)
@@ -142,10 +147,10 @@ def _exported(network: Network, path: Path) -> Path:
 
 
 def milliseconds(path: Path, messages: Sequence[Sequence[NDArray[np.uint16]]]) -> float:
-    """Mean time for one message, its windows as one batch, ONNX Runtime on one thread; the best of three rounds."""
+    """Return the mean time per message on one thread, its windows as one batch; the best of three rounds."""
     session = export.session(path, threads=1)
-    made = [collate([message], [False]) for message in messages]
-    inputs = [{"ids": batch.ids, "lengths": batch.lengths} for batch in made]
+    batches = [collate([message], [False]) for message in messages]
+    inputs = [{"ids": batch.ids, "lengths": batch.lengths} for batch in batches]
     rounds = []
     for _ in range(3):
         start = time.perf_counter()
@@ -158,33 +163,33 @@ def milliseconds(path: Path, messages: Sequence[Sequence[NDArray[np.uint16]]]) -
 # --- the distance ---------------------------------------------------------------------------------------------------
 
 
-def probes_of(
-    judged: Sequence[Example], innocent: NDArray[np.uint16], *, distances: Sequence[int], seed: int
+def make_probes(
+    judged: Sequence[Example], filler: NDArray[np.uint16], *, distances: Sequence[int], seed: int
 ) -> list[list[Example]]:
-    """For each distance the short messages of `judged`, body only, with so many tokens of `innocent` behind.
+    """Return, for each distance, the short messages of `judged` without header, with that much of `filler` behind.
 
-    The words behind one message at a smaller distance begin those at a larger one, and are the same for every
-    network. No messages where `innocent` is too short to draw from.
+    The filler of a message at a smaller distance is the start of that at a larger one, and the same for every network.
+    The lists are empty if `filler` is too short.
     """
     rng = np.random.default_rng(seed)
     most = max(distances, default=0)
     short = [each for each in judged if len(each.windows) == 1 and SHORT[0] <= len(each.windows[0]) <= SHORT[1]]
-    if len(innocent) < most:
+    if len(filler) < most:
         return [[] for _ in distances]
-    chosen = [short[index] for index in _evenly(_all(short), MOST_PROBES)]
-    starts = rng.integers(0, len(innocent) - most + 1, len(chosen))
+    chosen = _sample(short, MOST_PROBES)
+    starts = rng.integers(0, len(filler) - most + 1, len(chosen))
     header = np.array([SECTION_IDS["body"]], np.uint16)
     return [
         [
-            Example(header, (np.concatenate((each.windows[0], innocent[start : start + distance])),), each.spam)
+            Example(header, (np.concatenate((each.windows[0], filler[start : start + distance])),), each.spam)
             for each, start in zip(chosen, starts, strict=True)
         ]
         for distance in distances
     ]
 
 
-def _innocent(data: Dataset, part: Split, examples: Sequence[Example]) -> NDArray[np.uint16]:
-    """The bodies of ham that no network was trained on, one after the other."""
+def _filler(data: Dataset, part: Split, examples: Sequence[Example]) -> NDArray[np.uint16]:
+    """Return the concatenated bodies of the validation ham, on which no network is trained."""
     ham = part.validation[~data.spam[part.validation]]
     bodies = [examples[index].windows[0] for index in ham]
     return np.concatenate(bodies) if bodies else np.zeros(0, np.uint16)
@@ -194,10 +199,10 @@ def _distances(limits: Limits) -> list[int]:
     return [distance for distance in DISTANCES if SHORT[1] + distance <= limits.window]
 
 
-# --- what is written ------------------------------------------------------------------------------------------------
+# --- output ---------------------------------------------------------------------------------------------------------
 
 
-def _about(task: _Task, without: Sequence[str]) -> dict[str, Any]:
+def _metadata(task: _Task, without: Sequence[str]) -> dict[str, Any]:
     spam = [example.spam for example in task.judged]
     return {
         "judged": {"sources": list(without), "ham": spam.count(False), "spam": spam.count(True)},
@@ -210,57 +215,53 @@ def _about(task: _Task, without: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _write(results: Sequence[Result], about: dict[str, Any], into: Path) -> None:
-    (into / TABLE).write_text(table(results, about), "utf-8")
+def _write(results: Sequence[Result], metadata: dict[str, Any], into: Path) -> None:
+    (into / TABLE).write_text(table(results, metadata), "utf-8")
     cells = [asdict(result) for result in results]
-    (into / DATA).write_text(json.dumps({**about, "cells": cells}, indent=1) + "\n", "utf-8")
-    plot.draw(results, about["distances"], into / PICTURE)
+    (into / DATA).write_text(json.dumps({**metadata, "cells": cells}, indent=1) + "\n", "utf-8")
+    plot.draw(results, metadata["distances"], into / PICTURE)
 
 
-def table(results: Sequence[Result], about: dict[str, Any]) -> str:
-    """The comparison in Markdown."""
-    judged, recipe = about["judged"], about["recipe"]
+def table(results: Sequence[Result], metadata: dict[str, Any]) -> str:
+    """Return the comparison in Markdown."""
+    judged, recipe = metadata["judged"], metadata["recipe"]
     lines = [
-        "# The cells compared",
+        "# Comparison of recurrent cells",
         "",
         "Made by `python -m training compare-cells`. All networks have the same vocabulary, embedding, pooling, mail",
-        f"and recipe: {recipe['epochs']} epochs of {recipe['per_epoch']:,} out of {about['trained_on']:,} messages.",
-        f"Judged: {', '.join(judged['sources'])}, which none was trained on,",
+        f"and recipe: {recipe['epochs']} epochs of {recipe['per_epoch']:,} out of {metadata['trained_on']:,} messages.",
+        f"They judge {', '.join(judged['sources'])}, which is left out of training:",
         f"{judged['ham']:,} ham and {judged['spam']:,} spam.",
-        "In brackets the 95 % interval. Size and time are those of the int8 network in ONNX",
-        "Runtime, one thread, a message with all its windows; of a GRU and an RNN it keeps the cell itself in float.",
+        "95 % intervals are in brackets. Size and time are those of the int8 network in ONNX Runtime on one thread,",
+        "for a message with all its windows; int8 leaves the cell of a GRU or RNN in float.",
         "",
-        "| cell | (1-ROCA)% | sm % at hm 1 % | parameters | bytes | ms a message |",
+        "| cell | (1-ROCA)% | sm % at hm 1 % | parameters | bytes | ms per message |",
         "|---|---:|---:|---:|---:|---:|",
     ]
     lines += [
-        f"| {one.name} | {_words(one.one_minus_roca_pct)} | {_words(one.sm_at_hm_1_pct)} | {one.parameters:,} "
-        f"| {one.int8_bytes:,} | {one.ms:.2f} |"
+        f"| {one.name} | {_with_interval(one.one_minus_roca_pct)} | {_with_interval(one.sm_at_hm_1_pct)} "
+        f"| {one.parameters:,} | {one.int8_bytes:,} | {one.ms:.2f} |"
         for one in results
     ]
-    head = " | ".join(f"{distance} tokens" for distance in about["distances"])
+    head = " | ".join(f"{distance} tokens" for distance in metadata["distances"])
     lines += [
         "",
-        "## Error against the distance of the telling words from the end",
+        "## Error by distance of the deciding words from the end",
         "",
-        f"(1-ROCA)% on {about['distance_messages']:,} short messages ({SHORT[0]} to {SHORT[1]} tokens), the body",
-        "alone, with so many tokens of other people's ham behind them, the same for each network.",
+        f"(1-ROCA)% on {metadata['distance_messages']:,} short messages ({SHORT[0]} to {SHORT[1]} tokens) without",
+        "header, followed by this many tokens of other ham, which are the same for each network.",
         "",
         f"| cell | {head} |",
-        "|---|" + "---:|" * len(about["distances"]),
+        "|---|" + "---:|" * len(metadata["distances"]),
     ]
-    lines += [f"| {one.name} | {' | '.join(_words(figure) for figure in one.by_distance)} |" for one in results]
-    return "\n".join([*lines, "", f"![The two tables as a picture]({PICTURE})", ""])
+    lines += [f"| {one.name} | {' | '.join(_with_interval(figure) for figure in one.by_distance)} |" for one in results]
+    return "\n".join([*lines, "", f"![Plot of both tables]({PICTURE})", ""])
 
 
-def _words(figure: Figure | None) -> str:
+def _with_interval(figure: Figure | None) -> str:
     return "–" if figure is None else f"{figure.value:.3g} ({figure.low:.3g} to {figure.high:.3g})"
 
 
-def _all(values: Sequence[object]) -> NDArray[np.int64]:
-    return np.arange(len(values))
-
-
-def _evenly(values: NDArray[np.int64], most: int) -> NDArray[np.int64]:
-    """At most so many of `values`, at equal distances."""
-    return values[np.linspace(0, len(values) - 1, min(most, len(values))).astype(int)]
+def _sample(examples: Sequence[Example], most: int) -> list[Example]:
+    """Return at most `most` of `examples`, at equal distances."""
+    return [examples[index] for index in evenly(np.arange(len(examples)), most)]

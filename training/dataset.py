@@ -1,4 +1,4 @@
-"""Corpora in, messages as the text path renders them out, with what a fair split needs to know of each."""
+"""The training data: corpora as rendered text, with the source, date and near-duplicate group of each message."""
 
 import hashlib
 import os
@@ -24,17 +24,17 @@ from .batches import Example
 
 SYNTHETIC = "synthetic"
 _CHUNK = 400
-# So many chunks are rendered in this process before others are started to help.
 _ALONE = 2
-# Chunks read ahead of those that are rendered: each holds raw mail, so not many.
+"""Chunks that are rendered in this process before others are started."""
 _AHEAD = 12
-# A group needs words to be told by; of a body with less than this the header takes part.
-_TELLING = 60
+"""Chunks of raw mail that are read ahead of rendering; few, to save memory."""
+_SHORT_BODY = 60
+"""Near-duplicates with a body of fewer characters are recognized by the header too."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much of a message is read: header and window in tokens, a window in UTF-8 bytes, windows of one message."""
+    """How much of a message is read: tokens of header and window, UTF-8 bytes of a window, windows of a message."""
 
     header: int = 144
     window: int = 288
@@ -45,7 +45,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One rendered message. `source` is the first component of the corpus's own, `place` its order in the corpus."""
+    """One rendered message. `source` is the first component of the source in the corpus, `place` its index there."""
 
     id: str
     source: str
@@ -57,7 +57,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Dataset:
-    """All messages; arrays are aligned with `rows`."""
+    """All messages. The arrays are aligned with `rows`; `group` numbers groups of near-duplicates."""
 
     rows: Sequence[Row]
     group: NDArray[np.int64]
@@ -68,18 +68,18 @@ class Dataset:
         return len(self.rows)
 
     def fingerprint(self) -> str:
-        """The same for the same messages with the same labels in the same order, as they are rendered."""
+        """Return a hash of the ids, sources, dates, labels and rendered texts of all messages, in order."""
         digest = hashlib.blake2b(digest_size=16)
         for row in self.rows:
             digest.update(repr((row.id, row.source, row.date, row.spam, row.windows)).encode("utf-8", "replace"))
         return digest.hexdigest()
 
     def encode_one(self, index: int, vocabulary: Vocabulary, limits: Limits) -> Example:
-        """One message as ids."""
+        """Return one message as token ids."""
         return _encode(self.rows[index], vocabulary, limits)
 
     def encode(self, vocabulary: Vocabulary, limits: Limits) -> list[Example]:
-        """Every message as ids."""
+        """Return all messages as token ids."""
         return [_encode(row, vocabulary, limits) for row in self.rows]
 
 
@@ -88,18 +88,18 @@ def load(
 ) -> Dataset:
     """Read, render and group the corpora at `paths`: archives, folders, or a folder of archives.
 
-    `first` takes only so many messages of each corpus, from its beginning; `synthetic` adds so many messages that
-    we wrote ourselves. `tick` is told how many more messages are done.
+    Only the first `first` messages of each corpus are read, and `synthetic` generated messages are added. `tick` gets
+    the number of further messages done. DataError if there is no mail.
     """
     rows: list[Row] = []
     for done in _rendered(_chunks(paths, first=first, synthetic=synthetic, seed=seed), limits):
         rows += done
         tick(len(done))
     if not rows:
-        raise DataError("there is no mail to train on; name archives or folders with --corpus")
+        raise DataError("there is no mail to train on; name other archives or folders with --corpus")
     return Dataset(
         rows=rows,
-        group=groups(_telling(row) for row in rows),
+        group=groups(_distinctive(row) for row in rows),
         spam=np.array([row.spam for row in rows]),
         source=np.array([row.source for row in rows]),
     )
@@ -112,18 +112,18 @@ class _Mail:
 
 
 def _chunks(paths: Sequence[Path], *, first: int | None, synthetic: int, seed: int) -> Iterator[list[_Mail]]:
-    for mails in (*map(_numbered, list(_archives(paths))), _written(synthetic, seed)):
-        some = islice(mails, first)
-        while chunk := list(islice(some, _CHUNK)):
+    for corpus in (*map(_numbered, list(_archives(paths))), _generated(synthetic, seed)):
+        mails = islice(corpus, first)
+        while chunk := list(islice(mails, _CHUNK)):
             yield chunk
 
 
 def _rendered(chunks: Iterator[list[_Mail]], limits: Limits) -> Iterator[list[Row]]:
-    """The rows of each chunk, in order: by all cores as soon as there is enough for them to do."""
-    few = list(islice(chunks, _ALONE))
-    for chunk in few:
+    """Yield the rows of each chunk, in order. After the first chunks, all cores render."""
+    head = list(islice(chunks, _ALONE))
+    for chunk in head:
         yield _render(chunk, limits)
-    if len(few) < _ALONE:
+    if len(head) < _ALONE:
         return
     with ProcessPoolExecutor(len(os.sched_getaffinity(0))) as pool:
         waiting: deque[Future[list[Row]]] = deque()
@@ -134,23 +134,23 @@ def _rendered(chunks: Iterator[list[_Mail]], limits: Limits) -> Iterator[list[Ro
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
-        finally:  # broken off: what nobody waits for need not be done
+        finally:  # interrupted: drop what has not been started
             pool.shutdown(cancel_futures=True)
 
 
 def _archives(paths: Sequence[Path]) -> Iterator[Path]:
-    """A folder of archives stands for the archives in it."""
+    """Yield each corpus; a folder of archives stands for the archives in it. NoInputError if a path has no mail."""
     for path in paths:
         marks = (labelled_mail.INDEX, *labelled_mail.LABELS)
         if not path.is_dir() or any((path / mark).exists() for mark in marks):
-            labelled_mail.split_label(path)  # says so now, not after an hour of other corpora, if there is nothing
+            labelled_mail.split_label(path)  # fails now, not after an hour of reading other corpora
             yield path
             continue
         inside = sorted(entry for entry in path.iterdir() if labelled_mail.ARCHIVE_NAME.search(entry.name))
         if not inside:
             raise NoInputError(
-                f"{path}: no archive, no index.tsv and no ham/ and spam/ in it; name another --corpus, "
-                f"or say '{path}:ham' or ':spam' if its mail is all of one kind"
+                f"{path} has no archive, no index.tsv and no ham/ and spam/; name another --corpus, "
+                f"or write '{path}:ham' or ':spam' if all its mail is of one class"
             )
         yield from inside
 
@@ -159,7 +159,7 @@ def _numbered(path: Path) -> Iterator[_Mail]:
     return (_Mail(place, mail) for place, mail in enumerate(labelled_mail.read_labelled(path)))
 
 
-def _written(count: int, seed: int) -> Iterator[_Mail]:
+def _generated(count: int, seed: int) -> Iterator[_Mail]:
     if not count:
         return
     from .synthetic import generate
@@ -189,9 +189,10 @@ def _render(mails: list[_Mail], limits: Limits) -> list[Row]:
     ]
 
 
-def _telling(row: Row) -> str:
+def _distinctive(row: Row) -> str:
+    """Return the text by which near-duplicates are recognized: the body, and From: and what follows if it is short."""
     header, _, body = row.windows[0].partition(BODY)
-    return body if len(body) >= _TELLING else f"{header[header.find('⟦from⟧') :]} {body}"
+    return body if len(body) >= _SHORT_BODY else f"{header[header.find('⟦from⟧') :]} {body}"
 
 
 def _encode(row: Row, vocabulary: Vocabulary, limits: Limits) -> Example:

@@ -1,4 +1,4 @@
-"""One experiment: a network trained without some sources, and how it judges them. What decisions are made by."""
+"""The leave-out experiment behind decisions: train without some sources, then judge them."""
 
 from collections.abc import Iterable, Sequence
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from spamlstm.evaluation.metrics import one_minus_roca_pct, sm_at_hm
 
-from . import workplace
+from . import run_folder
 from .calibrate import LeftOut
 from .dataset import Dataset
 from .fit import Job, check_sources, judge, left_out, train
@@ -16,30 +16,33 @@ HEADER = ("judged by", "source", "ham", "spam", "(1-ROCA)%", "sm % at hm 0.5 %",
 
 
 def leave_out(data: Dataset, job: Job, names: Sequence[str]) -> str:
-    """Train without `names`, judge them by the network and by each part of it, and give the figures in Markdown."""
+    """Train without the sources `names`, judge them by the network and each of its parts; return a Markdown table.
+
+    The table is also written to `job.out`.
+    """
     check_sources(data, names)
     held = left_out(data, names)
     identity = repr((job.recipe, job.limits, tuple(names), data.fingerprint()))
-    beside = workplace.begin(job.out, holds=".", identity=identity)
-    trained = train(data, split(data, left=held), job, beside / "network.pt")
+    folder = run_folder.open_run_folder(job.out, holds=".", identity=identity)
+    trained = train(data, split(data, left=held), job, folder / "network.pt")
     rows = [HEADER, tuple("-" * 3 for _ in HEADER)]
     for name, part in trained.network.parts().items():
         rows += _rows(name, judge(data, part, trained.vocabulary, np.flatnonzero(held), job))
     table = "\n".join(f"| {' | '.join(row)} |" for row in rows) + "\n"
-    result = beside / "table.md"
+    result = folder / "table.md"
     result.write_text(table, "utf-8")
-    workplace.finish(result, job.out, beside=beside)
+    run_folder.publish(result, job.out, folder=folder)
     return table
 
 
-def _rows(judge: str, part: LeftOut) -> Iterable[tuple[str, ...]]:
+def _rows(network: str, part: LeftOut) -> Iterable[tuple[str, ...]]:
     for source in np.unique(part.source):
-        yield judge, *_row(str(source), part, part.source == source)
-    yield judge, *_row("together", part, np.ones(len(part.spam), bool))
+        yield network, *_row(str(source), part, part.source == source)
+    yield network, *_row("together", part, np.ones(len(part.spam), bool))
 
 
-def _row(name: str, part: LeftOut, mine: np.ndarray) -> tuple[str, ...]:
-    spam, logits = part.spam[mine], part.logits[mine]
+def _row(name: str, part: LeftOut, members: np.ndarray) -> tuple[str, ...]:
+    spam, logits = part.spam[members], part.logits[members]
     figure = one_minus_roca_pct(spam, logits)
     missed = (sm_at_hm(spam, logits, share) for share in (0.5, 1.0, 3.0))
     numbers = (None if figure is None else figure.value, *(value if figure else None for value in missed))

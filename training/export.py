@@ -1,7 +1,7 @@
-"""The network as an ONNX graph, written node by node, and its int8 form.
+"""Export the network: the deep part as an ONNX graph in int8, the wide part as a table in int8.
 
-The graph is built from the weights rather than traced: ONNX's own LSTM takes the length of each row, so that padding
-is masked exactly and one graph serves every batch and length (docs/decisions/0006-export.md).
+The graph is built node by node from the weights, not traced: ONNX's LSTM takes the length of each row, so that padding
+is masked exactly and one graph serves every batch size and length (docs/decisions/0006-export.md).
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ if TYPE_CHECKING:
 
 OPSET = 17
 _KINDS = {"lstm": "LSTM", "gru": "GRU", "rnn": "RNN"}
-# The order of the gates in ONNX's weights, as places in PyTorch's: LSTM i o f c from i f g o, GRU z r h from r z n.
+# For each gate in ONNX's order, its index in PyTorch's: LSTM i o f c from i f g o, GRU z r h from r z n.
 GATES = {"lstm": (0, 3, 1, 2), "gru": (1, 0, 2), "rnn": (0,)}
 Floats = NDArray[np.float32]
 
 
 @dataclass
 class _Graph:
-    """The nodes and weights gathered so far."""
+    """The nodes and weights so far."""
 
     nodes: list[onnx.NodeProto]
     weights: list[onnx.TensorProto]
@@ -49,22 +49,24 @@ class _Graph:
 
 
 def graph(deep: Deep) -> onnx.ModelProto:
-    """`ids` int64 (B, T) padded with 0 and `lengths` int64 (B,) → `logit` float32 (B,) of the deep part."""
+    """Return the graph of the deep part: int64 `ids` (B, T) padded with 0 and `lengths` (B,) → float32 `logit` (B,)."""
     made = _Graph([], [])
     for name, value in (("zero", 0), ("one", 1), ("two", 2)):
         made.weight(name, np.array([value], np.int64))
-    made.node("Where", [_before(made, "ids", "lengths"), "ids", "zero"], "seen")  # (B, T): what is padding, is 0
+    made.node(
+        "Where", [_within(made, "ids", "lengths"), "ids", "zero"], "seen"
+    )  # (B, T), 0 as padding; the name is that in shipped models
     _deep(made, deep)
     return _model(made)
 
 
 def exact(part: Wide) -> wide.Wide:
-    """The wide part without PyTorch, its weights as they are."""
+    """Return the wide part without PyTorch, with its exact weights."""
     return wide.Wide(_spec(part, scale=1.0), _array(part.table.weight)[:, 0])
 
 
 def table(part: Wide) -> tuple[NDArray[np.int8], wide.WideSpec]:
-    """The weights of the wide part as int8, and how they are counted."""
+    """Return the weights of the wide part as int8, and their spec."""
     weights = _array(part.table.weight)[:, 0]
     scale = float(np.abs(weights).max()) / 127 or 1.0
     return np.round(weights / scale).astype(np.int8), _spec(part, scale=scale)
@@ -82,7 +84,7 @@ def _deep(made: _Graph, deep: Deep) -> None:
     steps = made.node("Div", [less, stride], "steps")  # (B,)
     ids = _strides(made, deep.config.stride)  # (B, S, stride)
     states = _states(made, deep, ids)  # (B, S, F)
-    mask = _before(made, states, steps)  # (B, S)
+    mask = _within(made, states, steps)  # (B, S)
     low = made.weight("low", np.array(-1e9, np.float32))
     attention = made.weight("attention", _array(deep.attention.weight).T)
     scores = made.node("MatMul", [states, attention], "scores_3d")  # (B, S, 1)
@@ -98,7 +100,7 @@ def _deep(made: _Graph, deep: Deep) -> None:
 
 
 def _strides(made: _Graph, stride: int) -> str:
-    """(B, S, stride): the ids with as many zeros behind as make whole strides."""
+    """(B, S, stride): the ids, padded with zeros to whole strides."""
     longest = made.node("Slice", [made.node("Shape", ["seen"], "shape"), "one", "two"], "longest")  # (1,)
     missing = made.node("Mod", [made.node("Neg", [longest], "less_longest"), "stride"], "missing")
     pads = made.node("Concat", ["zero", "zero", "zero", missing], "pads", axis=0)
@@ -145,8 +147,8 @@ def _gates(layer: nn.Module, name: str, cell: str) -> Floats:
     return np.concatenate([blocks[place] for place in GATES[cell]])
 
 
-def _before(made: _Graph, rows: str, lengths: str) -> str:
-    """(B, T): which positions of `rows` (B, T, …) stand before the end of their row."""
+def _within(made: _Graph, rows: str, lengths: str) -> str:
+    """(B, T): a mask of the positions of `rows` (B, T, …) that are within the length of their row."""
     start = made.weight(f"{rows}_start", np.array(0, np.int64))
     step = made.weight(f"{rows}_step", np.array(1, np.int64))
     longest = made.node("Gather", [made.node("Shape", [rows], f"{rows}_shape"), step], f"{rows}_longest", axis=0)
@@ -168,7 +170,7 @@ def _model(made: _Graph) -> onnx.ModelProto:
     proto = helper.make_graph(made.nodes, "spamlstm", inputs, outputs, initializer=made.weights)
     model = helper.make_model(proto, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=9)
     onnx.checker.check_model(model)
-    # What the quantizer would ask to be done first (inferred shapes, constants folded) has been done by hand.
+    # Tells the quantizer that shapes are inferred and constants folded; otherwise it asks for a pre-processing step.
     helper.set_model_props(model, {"onnx.quant.pre_process": "onnxruntime.quant"})
     return model
 
@@ -179,8 +181,8 @@ def _array(tensor: Tensor) -> Floats:
 
 
 def session(path: Path, *, threads: int = 0) -> onnxruntime.InferenceSession:
-    """An exported graph, ready to run on so many threads (0: as many as there are cores)."""
-    # It reports to its makers unless told not to before it is loaded.
+    """Load an exported graph, to run on `threads` threads (0: one per core)."""
+    # ONNX Runtime sends usage data unless this is set before it is imported.
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     import onnxruntime
 
@@ -191,7 +193,7 @@ def session(path: Path, *, threads: int = 0) -> onnxruntime.InferenceSession:
 
 
 def quantize(source: Path, target: Path) -> None:
-    """The graph at `source` with int8 weights: a quarter of the size, and faster from about 100 tokens on."""
+    """Write the graph at `source` with int8 weights: a quarter of the size, and faster from about 100 tokens on."""
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     from onnxruntime.quantization import QuantType, quantize_dynamic
 

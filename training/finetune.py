@@ -1,8 +1,8 @@
-"""A network taught a user's own labels, from where it stands: what `spamlstm retrain` starts as a process.
+"""Fine-tune the network of a bundle on a user's labels; `spamlstm retrain` starts this as a process.
 
-Labels say what is right. What the running filter says of the user's unlabelled mail are soft targets beside them, so
-that what was known is not forgotten (learning without forgetting, Li and Hoiem 2016) and what the personal layer knows
-is taken over (docs/decisions/0013-retraining.md has the figures).
+The labels are the targets of labelled mail. The scores of the running filter are soft targets of unlabelled mail, so
+that the network does not forget what it knew (learning without forgetting, Li and Hoiem 2016) and takes over what the
+personal layer knows. Figures: docs/decisions/0013-retraining.md.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from spamlstm.model import tokenizer
 from spamlstm.model.bundle import MANIFEST, Bundle, Calibration
 from spamlstm.model.vocabulary import Vocabulary
 
-from . import bundle, dataset, learn, weights, workplace
+from . import bundle, dataset, learn, run_folder, weights
 from .batches import NOTHING, Example
 from .dataset import Dataset, Limits
 from .learn import Recipe
 from .progress import silent
-from .sampling import COPIES_POWER
+from .sampling import evenly, group_weights
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -34,13 +34,13 @@ if TYPE_CHECKING:
     from .network import Network
 
 LABELLED = "label"
-"""The source, in the index of the mail, of what the user labelled; of all else there is a target."""
+"""The source of labelled mail in the index of the mail folder; every other message has a target."""
 TARGETS = "targets.json"
-"""Beside that index: by id, the score in log-odds that is to be learned."""
+"""Beside that index: for each id of unlabelled mail, the score in log-odds that is its target."""
 
-# What counts how much in training.
 SHARES = {LABELLED: 0.4, "unlabelled": 0.6}
-# Messages drawn for each label, within bounds: four looks at each.
+"""The shares of labelled and unlabelled mail in training."""
+# Messages sampled in all: DRAWS for each label, but at least FEWEST and at most MOST, in ROUNDS epochs.
 DRAWS, FEWEST, MOST = 10, 2_000, 40_000
 ROUNDS = 4
 PARITY_MESSAGES = 500
@@ -48,7 +48,7 @@ PARITY_MESSAGES = 500
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What one call of `finetune` is asked to make. `origin` is what the manifest is to say of the labels."""
+    """The arguments of `finetune`. `origin` goes into the manifest, beside the name of the parent."""
 
     parent: Path
     mail: Path
@@ -64,33 +64,43 @@ class Task:
 
 
 def finetune(task: Task) -> Path:
-    """Train the parent's network further on a folder of mail; the bundle appears at `out` by one rename.
+    """Train the parent's network further on a folder of mail. The complete bundle appears at `out` by one rename.
 
-    DataError if the parent cannot be trained on, if there are not both ham and spam among the labels, or if ONNX and
-    PyTorch do not agree.
+    DataError if the parent cannot be trained further, if the labels lack ham or spam, or if ONNX and PyTorch disagree.
     """
-    workplace.refuse(task.out, holds=MANIFEST)
+    run_folder.check_replaceable(task.out, holds=MANIFEST)
     parent = bundles.load_bundle(task.parent)
     network = weights.load(parent)
     vocabulary = Vocabulary(tokenizer.of(parent))
     data = dataset.load([task.mail], limits=_limits(parent), first=None, synthetic=0, seed=task.seed, tick=silent)
-    examples = _targeted(data, data.encode(vocabulary, _limits(parent)), parent.calibration, task)
+    examples = _with_targets(data, data.encode(vocabulary, _limits(parent)), parent.calibration, task)
     draws = min(max(DRAWS * int(np.count_nonzero(data.source == LABELLED)), FEWEST), MOST)
     recipe = _recipe(task, network, per_epoch=draws // ROUNDS)
-    taught = learn.train(
-        recipe, examples, chances(data), [], checkpoint=None, device="cpu", say=task.say, tick=task.tick, start=network
+    trained = learn.train(
+        recipe,
+        examples,
+        sampling_probabilities(data),
+        [],
+        checkpoint=None,
+        device="cpu",
+        say=task.say,
+        tick=task.tick,
+        start=network,
     )
-    beside = workplace.begin(task.out, holds=MANIFEST, identity=f"{task}")
-    into = workplace.fresh(beside, "bundle")
+    folder = run_folder.open_run_folder(task.out, holds=MANIFEST, identity=f"{task}")
+    into = run_folder.empty_folder(folder, "bundle")
     vocabulary.save(into / bundles.TOKENIZER)
-    _write(parent, taught, examples, recipe, task=task, into=into)
-    workplace.finish(into, task.out, beside=beside)
+    _write(parent, trained, examples, recipe, task=task, into=into)
+    run_folder.publish(into, task.out, folder=folder)
     return task.out
 
 
-def chances(data: Dataset) -> NDArray[np.float64]:
-    """How often each message is drawn: by SHARES, the labelled classes alike, copies of one message nearly once."""
-    chance = np.zeros(len(data))
+def sampling_probabilities(data: Dataset) -> NDArray[np.float64]:
+    """Return the probability with which each message is sampled: by SHARES, both labelled classes equal.
+
+    Near-duplicates weigh little more than one message. DataError if the labels lack ham or spam.
+    """
+    probability = np.zeros(len(data))
     labelled = data.source == LABELLED
     if len(set(data.spam[labelled])) < 2:
         raise DataError("the labels need both ham and spam")
@@ -98,20 +108,19 @@ def chances(data: Dataset) -> NDArray[np.float64]:
     parts += [(data.source == name, share) for name, share in SHARES.items() if name != LABELLED]
     for part, share in parts:
         if part.any():
-            _, place, copies = np.unique(data.group[part], return_inverse=True, return_counts=True)
-            each = copies[place] ** (COPIES_POWER - 1)
-            chance[part] = share * each / each.sum()
-    normal: NDArray[np.float64] = chance / chance.sum()
-    return normal
+            weight, _ = group_weights(data.group[part])
+            probability[part] = share * weight / weight.sum()
+    normalized: NDArray[np.float64] = probability / probability.sum()
+    return normalized
 
 
-def _targeted(data: Dataset, examples: list[Example], calibration: Calibration, task: Task) -> list[Example]:
-    """The examples with their soft targets where there is no label."""
+def _with_targets(data: Dataset, examples: list[Example], calibration: Calibration, task: Task) -> list[Example]:
+    """Give the examples without a label their soft targets."""
     scores: dict[str, float] = json.loads((task.mail / TARGETS).read_text())
-    for at, row in enumerate(data.rows):
+    for index, row in enumerate(data.rows):
         if row.source != LABELLED:
             logit = (scores[row.id] - calibration.shift) / calibration.scale
-            examples[at] = replace(examples[at], spam=Calibration.probability(logit))
+            examples[index] = replace(examples[index], spam=Calibration.probability(logit))
     return examples
 
 
@@ -132,23 +141,23 @@ def _recipe(task: Task, network: Network, *, per_epoch: int) -> Recipe:
 
 
 def _limits(parent: Bundle) -> Limits:
-    given = parent.input
-    return Limits(given.header_tokens, given.window_tokens, given.window_bytes, given.max_windows, given.style)
+    limits = parent.input
+    return Limits(limits.header_tokens, limits.window_tokens, limits.window_bytes, limits.max_windows, limits.style)
 
 
 def _write(
     parent: Bundle, network: Network, examples: list[Example], recipe: Recipe, *, task: Task, into: Path
 ) -> None:
-    evenly = np.linspace(0, len(examples) - 1, min(PARITY_MESSAGES, len(examples))).astype(int)
+
     exported = bundle.write_network(
         network,
-        [examples[at] for at in evenly],
+        [examples[index] for index in evenly(np.arange(len(examples)), PARITY_MESSAGES)],
         calibration=parent.calibration,
         thresholds=parent.thresholds,
         slim=False,
         into=into,
     )
     inherited = {key: value for key, value in parent.manifest.items() if key != "files"}
-    made = {"name": task.name, "version": task.version, "recipe": learn.describe(recipe)}
+    own = {"name": task.name, "version": task.version, "recipe": learn.describe(recipe)}
     origin = {"retrained": {"parent": parent.label, **task.origin}}
-    bundle.seal(into, {**inherited, **made, **origin, **exported, **bundle.made_now("cpu")})
+    bundle.seal(into, {**inherited, **own, **origin, **exported, **bundle.provenance("cpu")})

@@ -1,11 +1,10 @@
-"""From corpora to a bundle: leave archives out to learn what to believe, calibrate on them, train on all, export."""
+"""From corpora to a bundle: calibrate on sources that a network was not trained on, train on all, export."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-import safetensors.torch
 from numpy.typing import NDArray
 
 from spamlstm.config import Costs
@@ -18,31 +17,31 @@ from spamlstm.model.bundle import MANIFEST
 from spamlstm.model.bundle_files import is_plain
 from spamlstm.model.vocabulary import Vocabulary
 
-from . import bundle, calibrate, learn, vocabulary, workplace
+from . import bundle, calibrate, learn, run_folder, vocabulary, weights
 from .batches import Example
 from .dataset import SYNTHETIC, Dataset, Limits
 from .learn import Recipe
-from .network import Judge, Network, NetworkConfig
+from .network import Judge, Network
 from .progress import silent
-from .sampling import Split, split, weights
+from .sampling import Split, evenly, probabilities, split
 
-# Each is left out once, before the shipped model is trained on all. The last is the proxy for modern mail: ham that
-# consumers get and the year's phishing, neither of which the rest of the corpora has.
+# Each fold is left out once, before the model is trained on all mail. The last fold stands for modern mail: consumer
+# ham and recent phishing, which the other corpora lack.
 FOLDS: tuple[tuple[str, ...], ...] = (
     ("trec07p",),
     ("spamassassin", "csdmc2010"),
     ("lists",),
     ("newsletters2019", "ham-notices", "phishing_pot@2024"),
 )
-# A text sample of this many groups from each source trains the vocabulary.
 VOCABULARY_SAMPLE = 8_000
-# So many of the messages left out are judged, at equal distances: enough for three digits.
+"""The vocabulary is trained on one message of each of at most this many groups per source."""
 MOST_JUDGED = 25_000
+"""At most this many left-out messages of a fold are judged, at equal distances: enough for three digits."""
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What one call of `fit` is asked to make."""
+    """The arguments of `fit`."""
 
     recipe: Recipe
     limits: Limits
@@ -55,21 +54,21 @@ class Job:
     without: tuple[str, ...] = ()
     costs: Costs = field(default_factory=Costs)
     slim: bool = False
-    network: Path | None = None  # a bundle whose network is taken as it is: only calibrate and export
+    network: Path | None = None  # reuse the network of this bundle: only calibrate and export
     say: Callable[[str], None] = print
     tick: Callable[[int], None] = silent
 
 
 def check_sources(data: Dataset, names: Sequence[str]) -> None:
-    """A UserError that lists the sources there are, if one of `names` is none of them or has no message."""
+    """Raise UserError, listing the sources of `data`, if one of `names` selects no message."""
     for name in names:
         if not left_out(data, [name]).any():
-            there = ", ".join(map(str, np.unique(data.source)))
-            raise UserError(f"--without {name}: there is no such mail; the sources are {there} (or NAME@YEAR of one)")
+            known = ", ".join(map(str, np.unique(data.source)))
+            raise UserError(f"--without {name}: no such mail; the sources are {known} (or NAME@YEAR of one)")
 
 
 def left_out(data: Dataset, names: Sequence[str]) -> NDArray[np.bool_]:
-    """Which messages belong to the named sources; `NAME@YEAR` is a source from that year on."""
+    """Return a mask of the messages of the named sources; `NAME@YEAR` is a source from that year on."""
     marked = np.zeros(len(data), bool)
     dates = np.array([row.date for row in data.rows])
     for name in names:
@@ -78,63 +77,64 @@ def left_out(data: Dataset, names: Sequence[str]) -> NDArray[np.bool_]:
     return marked
 
 
-def fit(data: Dataset, job: Job) -> bundle.Made:
-    """Train, calibrate, export; the bundle appears at `job.out` by one rename, whole or not at all."""
+def fit(data: Dataset, job: Job) -> bundle.WrittenBundle:
+    """Train, calibrate and export. The complete bundle appears at `job.out` by one rename."""
     if not is_plain(job.name) or not is_plain(job.version):
-        raise UserError(f"a model's name and version are words of letters, digits and '._+-', not {job.name!r}")
+        raise UserError(f"--name and --version take letters, digits and '._+-' only, not {job.name!r}, {job.version!r}")
     check_sources(data, job.without)
     identity = repr((job.recipe, job.limits, job.without, data.fingerprint()))
-    beside = workplace.begin(job.out, holds=MANIFEST, identity=identity)
+    folder = run_folder.open_run_folder(job.out, holds=MANIFEST, identity=identity)
     excluded = left_out(data, job.without)
-    judged = [part for fold in job.folds if (part := _fold(data, job, fold, excluded, beside)) is not None]
-    job.say(f"taking the network of {job.network}" if job.network else "training on all of it")
-    sides = split(data, left=excluded)
-    trained = _taken(job.network, sides) if job.network else train(data, sides, job, beside / "final.pt")
+    judged = [part for fold in job.folds if (part := _judge_fold(data, job, fold, excluded, folder)) is not None]
+    job.say(f"taking the network of {job.network}" if job.network else "training on all mail")
+    parts = split(data, left=excluded)
+    trained = _reuse(job.network, parts) if job.network else train(data, parts, job, folder / "final.pt")
     how = "each source judged by a network trained without it (and half as long)"
     if not judged:
-        job.say("no source was left out, so the calibration rests on the validation part of the training mail")
-        how = "no source was left out: the validation part of each, judged by this very network; expect worse elsewhere"
+        job.say("no source was left out, so the validation part of the training mail is used for calibration")
+        how = "no source was left out: validation part of each source, judged by this network; expect worse elsewhere"
         judged = [judge(data, trained.network, trained.vocabulary, trained.split.validation, job)]
     left = calibrate.join(judged)
-    into = workplace.fresh(beside, "bundle")
+    into = run_folder.empty_folder(folder, "bundle")
     made = bundle.write(data, trained.network, trained.vocabulary, trained.split, left, job=job, how=how, into=into)
-    workplace.finish(into, job.out, beside=beside)
+    run_folder.publish(into, job.out, folder=folder)
     return replace(made, path=job.out)
 
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """A network, the vocabulary it reads by, and what it was trained on."""
+    """A network, its vocabulary, and the split that it was trained on."""
 
     network: Network
     vocabulary: Vocabulary
     split: Split
 
 
-def _taken(path: Path, part: Split) -> Trained:
-    """The network of a bundle that was made of the same mail; DataError if it has no weights."""
+def _reuse(path: Path, parts: Split) -> Trained:
+    """Return the network of a bundle made from the same mail. DataError if it has no exact weights."""
     found = bundles.load_bundle(path)
     bundles.verify(found)
     if not found.has(bundles.WEIGHTS):
-        raise DataError(f"{path} has no {bundles.WEIGHTS}, so its network cannot be taken; train it again")
-    network = Network(NetworkConfig(**found.manifest["network"]))
-    network.load_state_dict(safetensors.torch.load(found.read(bundles.WEIGHTS)))
-    return Trained(network.eval(), Vocabulary(tokenizer.of(found)), part)
+        raise DataError(f"{path} has no {bundles.WEIGHTS}, so its network cannot be reused; train without --network")
+    return Trained(weights.load(found), Vocabulary(tokenizer.of(found)), parts)
 
 
-def _fold(
-    data: Dataset, job: Job, names: Sequence[str], excluded: NDArray[np.bool_], beside: Path
+def _judge_fold(
+    data: Dataset, job: Job, names: Sequence[str], excluded: NDArray[np.bool_], folder: Path
 ) -> calibrate.LeftOut | None:
-    """Train without `names` and judge them; None if none of them is there. Kept on disk, for a run broken off."""
+    """Train without the sources `names` and judge them; None if `data` has none of them or one class is missing.
+
+    The result is kept in `folder` for a run that continues an interrupted one.
+    """
     held = left_out(data, names) & ~excluded
-    if not held.any() or len(set(data.spam[~held & ~excluded])) < 2:  # both classes must remain
+    if not held.any() or len(set(data.spam[~held & ~excluded])) < 2:
         return None
-    kept = beside / f"without-{'-'.join(names)}.npz"
+    kept = folder / f"without-{'-'.join(names)}.npz"
     if not kept.exists():
         job.say(f"leaving out {', '.join(names)}: {np.count_nonzero(held):,} messages")
-        trained = train(data, split(data, left=held | excluded), _shorter(job), kept.with_suffix(".pt"))
-        which = evenly(np.flatnonzero(held), MOST_JUDGED)
-        part = judge(data, trained.network, trained.vocabulary, which, job)
+        trained = train(data, split(data, left=held | excluded), _half_as_long(job), kept.with_suffix(".pt"))
+        sample = evenly(np.flatnonzero(held), MOST_JUDGED)
+        part = judge(data, trained.network, trained.vocabulary, sample, job)
         with replacement(kept) as out:
             np.savez(out, source=part.source, spam=part.spam, logits=part.logits)
     with np.load(kept) as saved:
@@ -146,30 +146,28 @@ def _fold(
     return part
 
 
-def evenly(which: NDArray[np.int64], most: int) -> NDArray[np.int64]:
-    """At most `most` of `which`, at equal distances."""
-    return which[np.linspace(0, len(which) - 1, min(most, len(which))).astype(int)]
-
-
-def _shorter(job: Job) -> Job:
-    """Leave-out trainings tell what to believe at half the cost."""
+def _half_as_long(job: Job) -> Job:
+    """Return the job with half the epochs, which is enough for calibration."""
     return replace(job, recipe=replace(job.recipe, epochs=max(1, job.recipe.epochs // 2)))
 
 
 def train(data: Dataset, part: Split, job: Job, checkpoint: Path) -> Trained:
-    """A vocabulary and a network from the training part of a split; a run broken off goes on from `checkpoint`."""
-    known = words(data, part, job.recipe, path=checkpoint.with_suffix(".json"))
-    # Of few messages BPE may find fewer words than it was asked for.
-    recipe = replace(job.recipe, network=replace(job.recipe.network, vocabulary=len(known)))
-    examples = data.encode(known, job.limits)
+    """Train a vocabulary and a network on the training part of a split, continuing from `checkpoint` if it exists."""
+    learned = train_vocabulary(data, part, job.recipe, path=checkpoint.with_suffix(".json"))
+    # On few messages BPE may find fewer tokens than asked for.
+    recipe = replace(job.recipe, network=replace(job.recipe.network, vocabulary=len(learned)))
+    examples = data.encode(learned, job.limits)
     network = train_network(data, part, examples, replace(job, recipe=recipe), checkpoint=checkpoint)
-    return Trained(network, known, part)
+    return Trained(network, learned, part)
 
 
-def words(data: Dataset, part: Split, recipe: Recipe, *, path: Path) -> Vocabulary:
-    """The vocabulary of the training part, kept at `path`. DataError unless that part has both ham and spam."""
+def train_vocabulary(data: Dataset, part: Split, recipe: Recipe, *, path: Path) -> Vocabulary:
+    """Return the vocabulary at `path`, trained on the training part if there is none yet.
+
+    DataError unless that part has both ham and spam.
+    """
     if len(set(data.spam[part.train])) < 2:
-        raise DataError("the training part needs both ham and spam; add a corpus that has what is missing")
+        raise DataError("the training part needs both ham and spam; add a corpus of the missing class with --corpus")
     if not path.exists():
         chosen = vocabulary_sample(data, part.train, recipe.seed)
         texts = (text for index in chosen for text in data.rows[index].windows[:2])
@@ -178,11 +176,11 @@ def words(data: Dataset, part: Split, recipe: Recipe, *, path: Path) -> Vocabula
 
 
 def train_network(data: Dataset, part: Split, examples: Sequence[Example], job: Job, *, checkpoint: Path) -> Network:
-    """One network by the recipe of `job`; `examples` are those of the whole of `data`."""
+    """Train one network by the recipe of `job`. `examples` has an entry for every message of `data`."""
     return learn.train(
         job.recipe,
         [examples[index] for index in part.train],
-        weights(data, part.train, synthetic=job.recipe.synthetic),
+        probabilities(data, part.train, synthetic=job.recipe.synthetic),
         [examples[index] for index in part.validation],
         checkpoint=checkpoint,
         device=job.device,
@@ -192,7 +190,10 @@ def train_network(data: Dataset, part: Split, examples: Sequence[Example], job: 
 
 
 def vocabulary_sample(data: Dataset, train: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
-    """One message of a group, of each source at most VOCABULARY_SAMPLE; what we wrote ourselves teaches no words."""
+    """Return the messages that train the vocabulary: one of each group, at most VOCABULARY_SAMPLE of each source.
+
+    Generated mail is left out unless there is no other.
+    """
     order = np.random.default_rng(seed).permutation(train)
     _, firsts = np.unique(data.group[order], return_index=True)
     singles = order[np.sort(firsts)]
@@ -200,8 +201,10 @@ def vocabulary_sample(data: Dataset, train: NDArray[np.int64], seed: int) -> NDA
     return np.concatenate([singles[data.source[singles] == name][:VOCABULARY_SAMPLE] for name in real])
 
 
-def judge(data: Dataset, judge: Judge, vocabulary: Vocabulary, which: NDArray[np.int64], job: Job) -> calibrate.LeftOut:
-    """The logits of some messages, as the classifier would find them."""
-    chosen = replace(data, rows=[data.rows[index] for index in which])
-    found = learn.logits(judge, chosen.encode(vocabulary, job.limits), windows=job.limits.windows)
-    return calibrate.LeftOut(data.source[which], data.spam[which], found)
+def judge(
+    data: Dataset, network: Judge, vocabulary: Vocabulary, indices: NDArray[np.int64], job: Job
+) -> calibrate.LeftOut:
+    """Return the logits of some messages, as the classifier would compute them."""
+    chosen = replace(data, rows=[data.rows[index] for index in indices])
+    found = learn.logits(network, chosen.encode(vocabulary, job.limits), windows=job.limits.windows)
+    return calibrate.LeftOut(data.source[indices], data.spam[indices], found)

@@ -1,4 +1,4 @@
-"""One training of one network: epochs, early stopping, checkpoints that a later run goes on from."""
+"""Train one network: epochs, early stopping, and checkpoints from which an interrupted run continues."""
 
 import copy
 import math
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from spamlstm.errors import DataError
 from spamlstm.files import replacement
 
-from .batches import Batch, Example, Hiding, Views, batches, collate, cut, rows
+from .batches import Batch, Example, Hiding, Views, batches, collate, rows, split_by_tokens
 from .network import Judge, Network, NetworkConfig
 from .progress import silent
 
@@ -24,25 +24,27 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """Everything that decides how a training goes; a checkpoint of another recipe is not gone on from."""
+    """All hyperparameters of a training. A checkpoint of another recipe is ignored."""
 
     network: NetworkConfig
     epochs: int = 6
     per_epoch: int = 50_000
-    patience: int = 3  # so many epochs without a better validation end it early; 0: never, and the last weights count
+    patience: int = (
+        3  # stop after this many epochs without a lower validation loss; 0: never, and keep the last weights
+    )
     batch_tokens: int = 16_000
-    rate: float = 2e-3  # of AdamW, for the deep part
+    rate: float = 2e-3  # learning rate of AdamW, for the deep part
     decay: float = 0.01
-    wide_rate: float = 0.3  # of Adagrad, for the table of the wide part
-    average: float = 0.998  # of the weights over steps: what is judged and shipped
-    synthetic: float = 0.3
+    wide_rate: float = 0.3  # learning rate of Adagrad, for the table of the wide part
+    average: float = 0.998  # decay of the moving average of the weights, which is validated and returned
+    synthetic: float = 0.3  # share of generated mail in each class
     seed: int = 1
     hiding: Hiding = field(default_factory=Hiding)
 
 
 @dataclass
 class _State:
-    """What changes while training; saved after each epoch."""
+    """The state of a training, saved after each epoch."""
 
     network: Network
     average: Network
@@ -57,7 +59,7 @@ class _State:
 def train(
     recipe: Recipe,
     examples: Sequence[Example],
-    chance: Floats,
+    probability: Floats,
     validation: Sequence[Example],
     *,
     checkpoint: Path | None,
@@ -66,48 +68,49 @@ def train(
     tick: Callable[[int], None] = silent,
     start: Network | None = None,
 ) -> Network:
-    """A trained network, or `start` trained further. `chance` is how often each example is drawn.
+    """Return a trained network; `start`, if given, is trained further. Its weights are the moving average.
 
-    `say` gets a line for each epoch, when its checkpoint is safe; `tick` is told how many more messages are done.
+    `probability` is the chance of each example to be sampled. `say` gets a line per epoch, after its checkpoint is
+    written; `tick` gets the number of further messages done. DataError if the loss becomes infinite or NaN.
     """
     state = _begin(recipe, device, start)
     if checkpoint is not None and checkpoint.exists():
         _resume(state, recipe, checkpoint)
         if state.epoch:
-            say(f"going on from epoch {state.epoch}")
+            say(f"continuing after epoch {state.epoch}")
     while state.epoch < recipe.epochs and (not recipe.patience or state.since_best < recipe.patience):
-        loss = _epoch(recipe, state, examples, chance, device=device, tick=tick)
-        now = validation_loss(state.average, validation, device) if validation and math.isfinite(loss) else loss
+        loss = _epoch(recipe, state, examples, probability, device=device, tick=tick)
+        validated = validation_loss(state.average, validation, device) if validation and math.isfinite(loss) else loss
         state.epoch += 1
         state.since_best += 1
-        if now < state.best or (not recipe.patience and math.isfinite(now)):
-            state.best, state.since_best = now, 0
+        if validated < state.best or (not recipe.patience and math.isfinite(validated)):
+            state.best, state.since_best = validated, 0
             state.best_weights = copy.deepcopy(state.average.state_dict())
         if checkpoint is not None:
             _save(state, recipe, checkpoint)
-        say(f"epoch {state.epoch}/{recipe.epochs}: loss {loss:.4f}, validation {now:.4f}")
+        say(f"epoch {state.epoch}/{recipe.epochs}: loss {loss:.4f}, validation {validated:.4f}")
     if not state.best_weights:
-        raise DataError("the training came to nothing: its loss is not a number; train with a lower rate")
+        raise DataError("the loss is not a finite number; train with a lower learning rate")
     state.average.load_state_dict(state.best_weights)
     return state.average.cpu().eval()
 
 
 def logits(network: Judge, examples: Sequence[Example], *, windows: int, device: str = "cpu") -> Floats:
-    """(N,) the logit of each message, as the classifier would find it from at most `windows` windows."""
+    """Return (N,) the logit of each message, as the classifier would compute it from at most `windows` windows."""
     network.eval()
     found = np.zeros(len(examples))
     all_rows = [rows(example, windows) for example in examples]
     order = np.argsort([max(map(len, message)) for message in all_rows], kind="stable")
     with torch.no_grad():
-        for places in cut([all_rows[place] for place in order], 32_000):
-            chosen = order[places]
-            batch = collate([all_rows[place] for place in chosen], [False] * len(chosen))
+        for part in split_by_tokens([all_rows[index] for index in order], 32_000):
+            chosen = order[part]
+            batch = collate([all_rows[index] for index in chosen], [False] * len(chosen))
             found[chosen] = _message_logits(network, batch, device).cpu().numpy()
     return found
 
 
 def validation_loss(network: Network, validation: Sequence[Example], device: str) -> float:
-    """Mean cross-entropy in nats, of both classes alike, with the whole of each message in sight."""
+    """Return the mean cross-entropy in nats on whole messages; both classes weigh the same."""
     found = logits(network, validation, windows=2, device=device)
     spam = np.array([example.spam > 0.5 for example in validation])
     losses = np.logaddexp(0.0, np.where(spam, -found, found))
@@ -122,8 +125,8 @@ def _begin(recipe: Recipe, device: str, start: Network | None) -> _State:
         torch.optim.AdamW(dense, lr=recipe.rate, weight_decay=recipe.decay),
     ]
     if network.wide is not None:
-        torch.sparse.check_sparse_tensor_invariants.disable()  # said aloud, or Adagrad's own gradients warn
-        # One step for each weight by its own history: a rare pair learns as much from its few messages as a common one.
+        torch.sparse.check_sparse_tensor_invariants.disable()  # explicitly, or the gradients of Adagrad cause a warning
+        # Adagrad adapts the step of each weight: a rare pair learns as much from its few messages as a common one.
         table = network.wide.table.parameters()
         optimizers.append(torch.optim.Adagrad(table, lr=recipe.wide_rate, initial_accumulator_value=1e-6))
     return _State(network, copy.deepcopy(network), tuple(optimizers))
@@ -133,38 +136,41 @@ def _epoch(
     recipe: Recipe,
     state: _State,
     examples: Sequence[Example],
-    chance: Floats,
+    probability: Floats,
     *,
     device: str,
     tick: Callable[[int], None],
 ) -> float:
-    # Seeded by epoch, so that a training that was broken off and gone on with is the same training.
+    # Seeded by epoch, so that a continued training gives the same result as an uninterrupted one.
     rng = np.random.default_rng((recipe.seed, state.epoch))
     torch.manual_seed(recipe.seed * 1000 + state.epoch)
-    order = rng.choice(len(examples), recipe.per_epoch, p=chance)
-    total, seen = 0.0, 0
+    order = rng.choice(len(examples), recipe.per_epoch, p=probability)
+    total, done = 0.0, 0
     state.network.train()
     for batch in batches(examples, order, tokens=recipe.batch_tokens, rng=rng, hiding=recipe.hiding):
-        _set_rate(recipe, state, seen)
+        _set_rate(recipe, state, done)
         loss = _step(recipe, state, batch, device)
         messages = len(batch.whole.labels)
         total += loss * messages
-        seen += messages
+        done += messages
         tick(messages)
-    return total / seen
+    return total / done
 
 
-def _set_rate(recipe: Recipe, state: _State, seen: int) -> None:
-    """A short warm-up, then straight down to a hundredth."""
-    done = (state.epoch + seen / recipe.per_epoch) / recipe.epochs
-    share = min(1.0, (done + 1e-3) / 0.02, max(1 - done, 0.01))
+def _set_rate(recipe: Recipe, state: _State, done: int) -> None:
+    """Set the learning rates: a warm-up over the first 2 %, then linear decay to a hundredth.
+
+    `done` is the number of messages of this epoch so far.
+    """
+    progress = (state.epoch + done / recipe.per_epoch) / recipe.epochs
+    factor = min(1.0, (progress + 1e-3) / 0.02, max(1 - progress, 0.01))
     for optimizer, rate in zip(state.optimizers, (recipe.rate, recipe.wide_rate), strict=False):
-        for group in optimizer.param_groups:
-            group["lr"] = rate * share
+        for parameters in optimizer.param_groups:
+            parameters["lr"] = rate * factor
 
 
 def _step(recipe: Recipe, state: _State, views: Views, device: str) -> float:
-    """One step of each part by its own loss, so that neither leans on the other."""
+    """Train each part on one batch by a loss of its own, so that neither relies on the other; return the mean loss."""
     network = state.network
     losses = [
         nn.functional.binary_cross_entropy_with_logits(
@@ -179,8 +185,8 @@ def _step(recipe: Recipe, state: _State, views: Views, device: str) -> float:
     nn.utils.clip_grad_norm_(network.deep.parameters(), 1.0)
     for optimizer in state.optimizers:
         optimizer.step()
-    # Early on the average looks back over a tenth of the steps so far, or the first weights, drawn at random, would
-    # be nearly half of it after 400 steps.
+    # At first the average covers only the last tenth of the steps; otherwise the random initial weights would make up
+    # nearly half of it after 400 steps.
     share = max(1 - recipe.average, 9 / (10 + state.steps))
     state.steps += 1
     with torch.no_grad():
@@ -190,7 +196,7 @@ def _step(recipe: Recipe, state: _State, views: Views, device: str) -> float:
 
 
 def _message_logits(network: Judge, batch: Batch, device: str) -> Tensor:
-    """(B,) the logit of each message from those of its rows, as `spamlstm.model.network.message_logit` has it."""
+    """Return (B,) the logit of each message from those of its rows, as `spamlstm.model.network.message_logit` does."""
     of_rows = network(torch.from_numpy(batch.ids).to(device), torch.from_numpy(batch.lengths).to(device))  # (R,)
     message = torch.from_numpy(batch.message).to(device)
     empty = torch.zeros(len(batch.labels), device=device)
@@ -226,5 +232,5 @@ def _resume(state: _State, recipe: Recipe, path: Path) -> None:
 
 
 def describe(recipe: Recipe) -> dict[str, Any]:
-    """A recipe as it stands in the manifest."""
+    """Return a recipe as plain values, for the manifest."""
     return asdict(recipe)

@@ -1,11 +1,11 @@
-"""The network: two readers of the same ids that are trained apart and vote together.
+"""The network: a deep and a wide part that read the same token ids, are trained separately and add their logits.
 
-The deep one is the bidirectional LSTM, which reads words in their order: embedding → recurrent layer both ways →
-attention and max pooling → Dense(16, ReLU) → logit. The wide one knows single tokens and pairs of neighbours, each
-with one weight. Wide holds better on mail of other years and places, deep adds what only order tells; together they
-err less than either (docs/decisions/0011-wide-and-deep.md; the words are those of Cheng et al. 2016).
+The deep part is the bidirectional LSTM: embedding → recurrent layer in both directions → attention and max pooling →
+Dense(16, ReLU) → logit. The wide part has one weight for each token and pair of neighbouring tokens. The wide part
+generalizes better to mail of other years and places, the deep part uses the order of words; together they make fewer
+errors than either (docs/decisions/0011-wide-and-deep.md; the terms are those of Cheng et al. 2016).
 
-The simpler relatives that `compare-cells` shows beside it are the same classes with another `cell`.
+The simpler networks of `compare-cells` are the same classes with another `cell`.
 """
 
 from dataclasses import asdict, dataclass
@@ -19,49 +19,48 @@ from spamlstm.model import wide
 
 Cell = Literal["lstm", "gru", "rnn", "mean"]
 
-# A pair of tokens a, b has the weight number 1 + (a · PAIR[0] + b · PAIR[1]) mod (buckets - 1): primes, so that
-# neither token alone decides.
 PAIR = (1_000_003, 7_919)
+"""A pair of tokens a, b has the weight at index 1 + (a · PAIR[0] + b · PAIR[1]) mod (buckets - 1). Both are primes."""
 
 
 @dataclass(frozen=True, slots=True)
 class NetworkConfig:
-    """The shape of a network; saved with its weights.
+    """The shape of a network, saved with its weights.
 
-    `cell` 'mean' has no recurrence: a perceptron over embeddings. `buckets` is how many weights the wide part has;
-    0 is the deep part alone.
+    With `cell` 'mean' there is no recurrence: a perceptron over embeddings. `buckets` is the number of weights of the
+    wide part; with 0 there is only the deep part.
     """
 
     vocabulary: int
     embedding: int = 16
-    stride: int = 8  # so many neighbouring tokens make one step of the recurrent layer
+    stride: int = 8  # neighbouring tokens per step of the recurrent layer
     hidden: int = 32
     dense: int = 16
     cell: Cell = "lstm"
     one_way: bool = False
     dropout: float = 0.2
     buckets: int = 2**18
-    deep_vote: float = 0.2  # what the deep part's logit counts beside the wide part's
+    deep_vote: float = 0.2  # factor of the deep part's logit
 
     @property
     def step(self) -> int:
-        """The width of what the recurrent layer reads at one step."""
+        """The input width of the recurrent layer."""
         return self.stride * self.embedding
 
     @property
     def features(self) -> int:
-        """The width of one step's output."""
+        """The output width of one step."""
         if self.cell == "mean":
             return self.step
         return self.hidden if self.one_way else 2 * self.hidden
 
     def as_dict(self) -> dict[str, Any]:
-        """As it stands in a manifest."""
+        """Return the config as plain values, for the manifest."""
         return asdict(self)
 
 
 class Network(nn.Module):
-    """Token ids to the logit of spam."""
+    """The whole network: token ids → logit of spam."""
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
@@ -70,17 +69,17 @@ class Network(nn.Module):
         self.wide = Wide(config) if config.buckets else None
 
     def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:
-        """(B, T) ids padded with 0, (B,) lengths ≥ 1 → (B,) logits. Padding has no influence, to the last bit."""
+        """(B, T) ids padded with 0, (B,) lengths ≥ 1 → (B,) logits. Padding does not change a bit of them."""
         deep: Tensor = self.deep(ids, lengths)
         return deep if self.wide is None else self.wide(ids, lengths) + self.config.deep_vote * deep
 
     def parts(self) -> "dict[str, Judge]":
-        """The network, and its two parts where it has them, by name: each can judge by itself."""
+        """Return the network and, if it has a wide part, its two parts, by name. Each gives logits of its own."""
         return {"network": self} if self.wide is None else {"network": self, "wide": self.wide, "deep": self.deep}
 
 
 class Deep(nn.Module):
-    """The reader of words in their order."""
+    """The recurrent part, which uses the order of tokens."""
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
@@ -101,13 +100,13 @@ class Deep(nn.Module):
     def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:
         """(B, T) ids, (B,) lengths → (B,) logits."""
         stride = self.config.stride
-        ids = torch.where(_places(ids) < lengths[:, None], ids, 0)
+        ids = torch.where(_positions(ids) < lengths[:, None], ids, 0)
         ids = functional.pad(ids, (0, -ids.shape[1] % stride))
         embedded = self.dropout(self.embedding(ids)).reshape(len(ids), -1, self.config.step)  # (B, S, stride * E)
         steps = (lengths + stride - 1) // stride
-        place = _places(embedded[..., 0])  # (1, S)
-        valid = place < steps[:, None]  # (B, S)
-        states = self.states(embedded, steps, place)  # (B, S, F)
+        position = _positions(embedded[..., 0])  # (1, S)
+        valid = position < steps[:, None]  # (B, S)
+        states = self.states(embedded, steps, position)  # (B, S, F)
         scores = self.attention(states).squeeze(-1).masked_fill(~valid, -1e9)  # (B, S)
         attended = torch.einsum("bt,btf->bf", scores.softmax(-1), states)  # (B, F)
         highest = states.masked_fill(~valid[..., None], -1e9).amax(1)  # (B, F)
@@ -115,10 +114,10 @@ class Deep(nn.Module):
         logits: Tensor = self.out(torch.relu(self.dense(pooled))).squeeze(-1)  # (B,)
         return logits
 
-    def states(self, embedded: Tensor, steps: Tensor, place: Tensor) -> Tensor:
-        """(B, S, stride * E) → (B, S, F): each step with what stands before it, and behind it.
+    def states(self, embedded: Tensor, steps: Tensor, position: Tensor) -> Tensor:
+        """(B, S, stride * E) → (B, S, F), the states of the forward and the backward layer.
 
-        The way back runs over each row turned round within its own length: a packed sequence would do the same, but
+        For the backward layer, each row is reversed within its own length. A packed sequence gives the same result but
         takes several times as long on a CPU.
         """
         if self.ahead is None:
@@ -126,13 +125,14 @@ class Deep(nn.Module):
         ahead = self.ahead(embedded)[0]  # (B, S, H)
         if self.back is None:
             return ahead
-        turned = torch.where(place < steps[:, None], steps[:, None] - 1 - place, place)[..., None]  # (B, S, 1)
-        back = self.back(embedded.gather(1, turned.expand(-1, -1, embedded.shape[-1])))[0]
-        return torch.cat((ahead, back.gather(1, turned.expand(-1, -1, back.shape[-1]))), -1)
+        last = steps[:, None] - 1
+        reverse = torch.where(position <= last, last - position, position)[..., None]  # (B, S, 1)
+        back = self.back(embedded.gather(1, reverse.expand(-1, -1, embedded.shape[-1])))[0]
+        return torch.cat((ahead, back.gather(1, reverse.expand(-1, -1, back.shape[-1]))), -1)
 
 
 class Wide(nn.Module):
-    """The reader of tokens and pairs: each that occurs in a row counts once, with its own weight."""
+    """The part with a weight for each token and pair of tokens; those that occur more than once in a row count once."""
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
@@ -143,22 +143,22 @@ class Wide(nn.Module):
         self.bias = nn.Parameter(torch.zeros(1))
 
     def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:
-        """(B, T) ids, (B,) lengths → (B,) logits: the sum of the weights by the root of their number."""
+        """(B, T) ids, (B,) lengths → (B,) logits: the sum of the weights divided by the square root of their number."""
         found = self.features(ids, lengths)  # (B, 2T - 1)
         count = (found > 0).sum(1).clamp(min=1)
         logits: Tensor = self.table(found).squeeze(-1).sum(1) / count.sqrt() + self.bias
         return logits
 
     def features(self, ids: Tensor, lengths: Tensor) -> Tensor:
-        """(B, T) ids, (B,) lengths → (B, 2T - 1) places in the table, as the filter finds them."""
+        """(B, T) ids, (B,) lengths → (B, 2T - 1) indices into the table, as the filter computes them."""
         found = wide.features(ids.cpu().numpy(), lengths.cpu().numpy(), buckets=self.buckets, pair=PAIR)
         return torch.from_numpy(found).to(ids.device)
 
 
 Judge = Network | Wide | Deep
-"""What takes ids and lengths and gives logits."""
+"""A module that takes ids and lengths and returns logits."""
 
 
-def _places(rows: Tensor) -> Tensor:
-    """(1, T) 0, 1, 2 … for (B, T)."""
+def _positions(rows: Tensor) -> Tensor:
+    """(B, T) → (1, T): 0, 1, 2 …"""
     return torch.arange(rows.shape[1], device=rows.device)[None, :]

@@ -1,4 +1,4 @@
-"""The comparison of cells as a picture."""
+"""The plot of the comparison of cells."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
     from .compare import Result
 
-# A log axis has no zero: an error of no pair in ten thousand stands at its foot.
 LEAST = 1e-2
+"""Smaller errors are drawn here: a logarithmic axis has no zero. 0.01 % is one wrong pair in ten thousand."""
 MARKERS = "osD^v*"
 
 
 def draw(results: Sequence[Result], distances: Sequence[int], path: Path) -> None:
-    """Two panels: error by cell with its interval, and error against the distance of the telling words."""
+    """Draw two panels: error by cell with its interval, and error by distance of the deciding words from the end."""
     picture = Picture(figsize=(10, 4), layout="constrained")
     FigureCanvasAgg(picture)
     left, right = picture.subplots(1, 2)
@@ -32,41 +32,41 @@ def draw(results: Sequence[Result], distances: Sequence[int], path: Path) -> Non
 
 
 def _by_cell(axes: Axes, results: Sequence[Result]) -> None:
-    for place, result in enumerate(results):
+    for row, result in enumerate(results):
         figure = result.one_minus_roca_pct
         if figure is not None:
-            axes.plot([_shown(figure.low), _shown(figure.high)], [place, place], color=f"C{place}", linewidth=2)
-            axes.plot(_shown(figure.value), place, marker=MARKERS[place % len(MARKERS)], color=f"C{place}")
+            axes.plot([_clip(figure.low), _clip(figure.high)], [row, row], color=f"C{row}", linewidth=2)
+            axes.plot(_clip(figure.value), row, marker=MARKERS[row % len(MARKERS)], color=f"C{row}")
     axes.set_yticks(range(len(results)), [result.name for result in results])
     axes.invert_yaxis()
     axes.set_xscale("log")
-    _plain(axes.xaxis)
+    _format(axes.xaxis)
     axes.set_xlabel("(1-ROCA)% on mail of sources left out, 95 % interval")
     axes.grid(visible=True, axis="x", which="both", alpha=0.3)
 
 
 def _by_distance(axes: Axes, results: Sequence[Result], distances: Sequence[int]) -> None:
-    for place, result in enumerate(results):
+    for row, result in enumerate(results):
         known = [(at, figure) for at, figure in zip(distances, result.by_distance, strict=True) if figure is not None]
         if known:
-            values = [_shown(figure.value) for _, figure in known]
-            marker = MARKERS[place % len(MARKERS)]
-            axes.plot([at for at, _ in known], values, marker=marker, color=f"C{place}", label=result.name)
+            values = [_clip(figure.value) for _, figure in known]
+            marker = MARKERS[row % len(MARKERS)]
+            axes.plot([at for at, _ in known], values, marker=marker, color=f"C{row}", label=result.name)
     if axes.lines:
         axes.set_yscale("log")
-        _plain(axes.yaxis)
+        _format(axes.yaxis)
         axes.legend()
-    axes.set_xlabel("innocent tokens behind the telling words")
-    axes.set_ylabel("(1-ROCA)% of short messages, body alone")
+    axes.set_xlabel("tokens of other ham behind the deciding words")
+    axes.set_ylabel("(1-ROCA)% on short messages without header")
     axes.grid(visible=True, which="both", alpha=0.3)
 
 
-def _plain(axis: Axis) -> None:
-    """Percentages as people write them, at 1, 2 and 5 of each decade."""
+def _format(axis: Axis) -> None:
+    """Label 1, 2 and 5 of each decade as plain decimals."""
     axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.set_minor_formatter(FuncFormatter(lambda _value, _: ""))
 
 
-def _shown(value: float) -> float:
+def _clip(value: float) -> float:
     return max(value, LEAST)

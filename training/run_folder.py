@@ -1,4 +1,4 @@
-"""Where a long run keeps what it has so far: a folder beside its result, which takes the result's place at the end."""
+"""The folder in which a long run keeps its intermediate results: OUT.partial, beside the result at OUT."""
 
 import hashlib
 import shutil
@@ -9,51 +9,52 @@ from spamlstm.errors import UserError
 _IDENTITY = "run"
 
 
-def refuse(out: Path, *, holds: str) -> None:
-    """A UserError if something stands at `out` that is not an earlier result, known by the file `holds` in it.
+def check_replaceable(out: Path, *, holds: str) -> None:
+    """Raise UserError if `out` exists and is neither an empty folder nor an earlier result.
 
-    It would be replaced in the end, and nobody's mail or work may be.
+    An earlier result is a folder with the file `holds` in it. Anything else could be mail or work of the user, and the
+    end of the run would replace it.
     """
     if out.exists() and not (out / holds).is_file() and not (out.is_dir() and not any(out.iterdir())):
-        raise UserError(f"{out} is there already and has no {holds} in it, so it stays; name another --out")
+        raise UserError(f"{out} already exists and has no {holds} in it, so it is not replaced; name another --out")
 
 
-def begin(out: Path, *, holds: str, identity: str) -> Path:
-    """The folder `OUT.partial`, with what an earlier run of the same `identity` left in it; another's is thrown away.
+def open_run_folder(out: Path, *, holds: str, identity: str) -> Path:
+    """Return the folder `OUT.partial`, with what an interrupted run of the same `identity` left in it.
 
-    Refuses an `out` that may not be replaced.
+    The files of any other run are deleted. Raises UserError if `out` may not be replaced (see `check_replaceable`).
     """
-    refuse(out, holds=holds)
-    beside = out.absolute().with_name(out.absolute().name + ".partial")
-    mine = hashlib.sha256(identity.encode("utf-8", "replace")).hexdigest()
-    if _written_by(beside) != mine:
-        shutil.rmtree(beside, ignore_errors=True)
-        beside.mkdir(parents=True)
-        (beside / _IDENTITY).write_text(mine)
-    return beside
+    check_replaceable(out, holds=holds)
+    folder = out.absolute().with_name(out.absolute().name + ".partial")
+    digest = hashlib.sha256(identity.encode("utf-8", "replace")).hexdigest()
+    if _identity_of(folder) != digest:
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        (folder / _IDENTITY).write_text(digest)
+    return folder
 
 
-def fresh(beside: Path, name: str) -> Path:
-    """An empty folder in the workplace."""
-    path = beside / name
+def empty_folder(folder: Path, name: str) -> Path:
+    """Return an empty folder inside a run folder."""
+    path = folder / name
     shutil.rmtree(path, ignore_errors=True)
     path.mkdir()
     return path
 
 
-def finish(result: Path, out: Path, *, beside: Path) -> None:
-    """`result` in the place of `out`; the old one is gone only when the new one stands, the workplace after that."""
+def publish(result: Path, out: Path, *, folder: Path) -> None:
+    """Move `result` to `out`. The old `out` is deleted after that, and the run folder last."""
     old = out.absolute().with_name(out.absolute().name + ".old")
     shutil.rmtree(old, ignore_errors=True)
     if out.exists():
         out.rename(old)
     result.rename(out)
     shutil.rmtree(old, ignore_errors=True)
-    shutil.rmtree(beside)
+    shutil.rmtree(folder)
 
 
-def _written_by(beside: Path) -> str:
+def _identity_of(folder: Path) -> str:
     try:
-        return (beside / _IDENTITY).read_text()
+        return (folder / _IDENTITY).read_text()
     except OSError:
         return ""

@@ -1,4 +1,4 @@
-"""Which messages train, which validate, and how often each is drawn: by group, by time, by source."""
+"""The split into training and validation, and how often each message is sampled: by group, time and source."""
 
 import math
 from collections.abc import Collection
@@ -9,17 +9,17 @@ from numpy.typing import NDArray
 
 from .dataset import SYNTHETIC, Dataset
 
-# Of each source the last twentieth of each class, in the order of its stream, validates.
+# The last twentieth of each class of each source, in the order of its corpus, validates.
 VALIDATION = 0.05
-# A source counts by the root of how many groups it has: sqrt keeps large archives useful and small ones heard.
+# A source weighs the square root of its number of groups, so that large archives do not drown small ones.
 SOURCE_POWER = 0.5
-# A campaign of n copies counts as n to this power.
+# A group of n near-duplicates, such as a spam campaign, weighs n to this power.
 COPIES_POWER = 0.2
 
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Indices into a Dataset. `held` are the messages of the sources that were left out altogether."""
+    """Indices into a Dataset. `held` are the messages of the sources that were left out."""
 
     train: NDArray[np.int64]
     validation: NDArray[np.int64]
@@ -27,41 +27,52 @@ class Split:
 
 
 def split(data: Dataset, *, leave_out: Collection[str] = (), left: NDArray[np.bool_] | None = None) -> Split:
-    """Leave out whole sources (or the messages marked in `left`); no group stands on two sides."""
+    """Split `data`, leaving out whole sources (or the messages marked in `left`). No group is in two parts."""
     held = np.isin(data.source, list(leave_out)) if left is None else left
-    # What was left out was seen if a near-duplicate trains.
-    known = np.unique(data.group[held])
-    free = ~held & ~np.isin(data.group, known)
+    # The network must not train on a near-duplicate of a message that is left out.
+    held_groups = np.unique(data.group[held])
+    free = ~held & ~np.isin(data.group, held_groups)
     late = np.zeros(len(data), bool)
-    # Class by class: a folder of ham/ and spam/ has its spam last, and both must be on either side.
+    # Class by class: a folder of ham/ and spam/ has its spam last, and both parts need both classes.
     for source in np.unique(data.source[free]):
         for label in (False, True):
-            mine = np.flatnonzero(free & (data.source == source) & (data.spam == label))
-            late[mine[math.ceil(len(mine) * (1 - VALIDATION)) :]] = True
-    # A group that began before the cut stays in training, whole.
+            members = np.flatnonzero(free & (data.source == source) & (data.spam == label))
+            late[members[math.ceil(len(members) * (1 - VALIDATION)) :]] = True
+    # A group that begins before the cut stays in training as a whole.
     early = np.unique(data.group[free & ~late])
     validation = late & ~np.isin(data.group, early)
     return Split(np.flatnonzero(free & ~validation), np.flatnonzero(validation), np.flatnonzero(held))
 
 
-def weights(data: Dataset, train: NDArray[np.int64], *, synthetic: float) -> NDArray[np.float64]:
-    """The chance of each message of `train` to be drawn: classes even, sources by their root, groups nearly even.
+def evenly(indices: NDArray[np.int64], most: int) -> NDArray[np.int64]:
+    """Return at most `most` of `indices`, at equal distances."""
+    return indices[np.linspace(0, len(indices) - 1, min(most, len(indices))).astype(int)]
 
-    `synthetic` is the share that mail we wrote ourselves has in each class, if there is any.
+
+def group_weights(group: NDArray[np.int64]) -> tuple[NDArray[np.float64], int]:
+    """Return a weight for each message, such that a group of n weighs n ** COPIES_POWER, and the number of groups."""
+    _, index, copies = np.unique(group, return_inverse=True, return_counts=True)
+    return np.asarray(copies[index] ** (COPIES_POWER - 1), np.float64), len(copies)
+
+
+def probabilities(data: Dataset, train: NDArray[np.int64], *, synthetic: float) -> NDArray[np.float64]:
+    """Return the probability with which each message of `train` is sampled; their sum is 1.
+
+    The two classes are equal, a source weighs the square root of its number of groups, and groups are nearly equal.
+    `synthetic` is the share of generated mail in each class, if there is any.
     """
-    chance = np.zeros(len(train))
+    probability = np.zeros(len(train))
     spam, source, group = data.spam[train], data.source[train], data.group[train]
     for label in (False, True):
         for name in np.unique(source[spam == label]):
-            cell = np.flatnonzero((spam == label) & (source == name))
-            _, place, copies = np.unique(group[cell], return_inverse=True, return_counts=True)
-            each = copies[place] ** (COPIES_POWER - 1)
-            chance[cell] = each / each.sum() * len(copies) ** SOURCE_POWER
-        written = (spam == label) & (source == SYNTHETIC)
-        real = (spam == label) & ~written
-        share = synthetic if written.any() and real.any() else float(written.any())
-        for part, total in ((real, 1 - share), (written, share)):
+            members = np.flatnonzero((spam == label) & (source == name))
+            weight, groups = group_weights(group[members])
+            probability[members] = weight / weight.sum() * groups**SOURCE_POWER
+        generated = (spam == label) & (source == SYNTHETIC)
+        real = (spam == label) & ~generated
+        share = synthetic if generated.any() and real.any() else float(generated.any())
+        for part, total in ((real, 1 - share), (generated, share)):
             if part.any():
-                chance[part] *= total / chance[part].sum()
-    normal: NDArray[np.float64] = chance / chance.sum()
-    return normal
+                probability[part] *= total / probability[part].sum()
+    normalized: NDArray[np.float64] = probability / probability.sum()
+    return normalized

@@ -1,4 +1,4 @@
-"""Training the byte-level BPE: Hugging Face tokenizers, on the training part only."""
+"""Train the byte-level BPE vocabulary, with Hugging Face tokenizers."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -13,7 +13,7 @@ _MARK = re.compile("⟦[^⟧]*⟧")
 
 
 def train(texts: Iterable[str], *, size: int, progress: bool = False) -> Tokenizer:
-    """A tokenizer of `size` tokens; id 0 is padding, the marks of the rendering follow, then bytes and merges."""
+    """Return a tokenizer of at most `size` tokens: padding (id 0), the marks of the rendering, bytes, merges."""
     tokenizer = Tokenizer(models.BPE())
     split = pre_tokenizers.Split(Regex(PIECE.pattern), behavior="isolated")
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(

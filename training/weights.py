@@ -1,7 +1,7 @@
-"""The network of a bundle, back in PyTorch: what fine-tuning starts from.
+"""Load the network of a bundle into PyTorch, from where fine-tuning starts.
 
-A slim bundle has no `weights.safetensors`; but what it judges by are the same weights in int8, and a training that goes
-on from there begins at the very answers that the filter gives.
+A slim bundle has no `weights.safetensors`. Its network is then read from the int8 weights of `model.onnx` and
+`wide.npy`, so that the training starts from the scores that the filter gives.
 """
 
 from __future__ import annotations
@@ -29,37 +29,37 @@ if TYPE_CHECKING:
 
 
 def load(bundle: Bundle) -> Network:
-    """The network as it was trained, or, of a slim bundle, as it judges. DataError if this trainer did not make it."""
+    """Return the exact network, or that of the int8 weights for a slim bundle. DataError if its layout is unknown."""
     try:
         network = Network(NetworkConfig(**bundle.manifest["network"]))
-        kept = bundle.read(bundles.WEIGHTS) if bundle.has(bundles.WEIGHTS) else None
-        state = _shipped(bundle, network.config) if kept is None else safetensors.torch.load(kept)
+        exact = bundle.read(bundles.WEIGHTS) if bundle.has(bundles.WEIGHTS) else None
+        state = _dequantize(bundle, network.config) if exact is None else safetensors.torch.load(exact)
         network.load_state_dict(state)
     except (KeyError, TypeError, RuntimeError, ValueError) as error:
         raise DataError(
-            f"the network of {bundle.path} cannot be trained on; it is of another make ({error})"
+            f"the network of {bundle.path} cannot be trained further: this version has another layout ({error})"
         ) from error
     return network.eval()
 
 
-def _shipped(bundle: Bundle, config: NetworkConfig) -> dict[str, Tensor]:
+def _dequantize(bundle: Bundle, config: NetworkConfig) -> dict[str, Tensor]:
     model = onnx.load_model_from_string(bundle.read(bundles.NETWORK))
     found = {one.name: numpy_helper.to_array(one) for one in model.graph.initializer}
     state = {
         "embedding.weight": _float(found, "embedding"),
         "attention.weight": found["attention"].T,
         **{f"{name}.bias": found[f"{name}_bias"] for name in ("dense", "out")},
-        # The quantizer turned them round.
+        # The quantizer transposes these.
         **{
             f"{name}.weight": found[f"{name}_weight"].reshape(-1, found[f"{name}_bias"].size).T
             for name in ("dense", "out")
         },
     }
-    for place, layer in enumerate(("ahead",) if config.one_way else ("ahead", "back")):
-        parts = dict(zip(("bias_ih_l0", "bias_hh_l0"), np.split(found["biases"][place], 2), strict=True))
+    for direction, layer in enumerate(("ahead",) if config.one_way else ("ahead", "back")):
+        parts = dict(zip(("bias_ih_l0", "bias_hh_l0"), np.split(found["biases"][direction], 2), strict=True))
         for part, name in (("weight_ih_l0", "input_weights"), ("weight_hh_l0", "state_weights")):
-            parts[part] = _float(found, name)[place].T
-        state |= {f"{layer}.{part}": _ungated(value, config.cell) for part, value in parts.items()}
+            parts[part] = _float(found, name)[direction].T
+        state |= {f"{layer}.{part}": _torch_gates(value, config.cell) for part, value in parts.items()}
     tensors = {f"deep.{name}": torch.from_numpy(np.array(value, np.float32)) for name, value in state.items()}
     return tensors | _wide(bundle)
 
@@ -73,7 +73,7 @@ def _wide(bundle: Bundle) -> dict[str, Tensor]:
 
 
 def _float(found: dict[str, NDArray], name: str) -> NDArray:
-    """int8 back to float; scales and zeros are for the whole, or (D, outputs) for (D, inputs, outputs)."""
+    """Convert int8 weights to float. Scale and zero are scalars, or (D, outputs) for weights (D, inputs, outputs)."""
     scale, zero = (
         np.expand_dims(found[f"{name}_{part}"], -2) if found[f"{name}_{part}"].ndim else found[f"{name}_{part}"]
         for part in ("scale", "zero_point")
@@ -81,6 +81,7 @@ def _float(found: dict[str, NDArray], name: str) -> NDArray:
     return (found[f"{name}_quantized"].astype(np.float32) - zero.astype(np.float32)) * scale
 
 
-def _ungated(value: NDArray, cell: str) -> NDArray:
+def _torch_gates(value: NDArray, cell: str) -> NDArray:
+    """Bring the gates from ONNX's order into PyTorch's."""
     blocks = np.split(value, len(GATES[cell]))
-    return np.concatenate([blocks[GATES[cell].index(place)] for place in range(len(blocks))])
+    return np.concatenate([blocks[GATES[cell].index(gate)] for gate in range(len(blocks))])

@@ -1,4 +1,4 @@
-"""Small mail to train on, read once for all tests."""
+"""Small corpora to train on, read once for all tests."""
 
 import pytest
 import small_corpus
@@ -8,7 +8,7 @@ torch = pytest.importorskip("torch", reason="the train extra is not installed")
 
 @pytest.fixture(scope="session", autouse=True)
 def _one_thread():
-    """Networks this small are faster on one core, by far where another process wants the second one."""
+    """Small networks train faster on one core, much faster if another process uses the second one."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -24,26 +24,26 @@ def limits():
 
 @pytest.fixture(scope="session")
 def load(limits):
-    """Read a corpus as the command does."""
+    """Read a corpus as the command line does."""
     from training import dataset
 
     def load(*paths, **more):
-        wishes = {"first": None, "synthetic": 0, "seed": 1, "tick": lambda _: None, **more}
-        return dataset.load(paths, limits=limits, **wishes)
+        options = {"first": None, "synthetic": 0, "seed": 1, "tick": lambda _: None, **more}
+        return dataset.load(paths, limits=limits, **options)
 
     return load
 
 
 @pytest.fixture(scope="session")
 def three(tmp_path_factory, load):
-    """Three sources, a, b and c, in one corpus."""
+    """A corpus with the three sources a, b and c."""
     path = tmp_path_factory.mktemp("three") / "corpus"
     return load(small_corpus.indexed(path, {"a": 320, "b": 200, "c": 200}))
 
 
 @pytest.fixture(scope="session")
 def recipe():
-    """A training of seconds that learns what there is to learn."""
+    """A training that takes seconds and learns the small corpora."""
     from training.batches import Hiding
     from training.learn import Recipe
     from training.network import NetworkConfig

@@ -1,4 +1,4 @@
-"""Small made-up corpora: short letters of two kinds, told apart by a few words among many that both share."""
+"""Small made-up corpora: short letters whose class shows in a few words among many that both classes share."""
 
 import random
 from collections.abc import Iterator
@@ -13,13 +13,13 @@ SPAMMY = "pills prize winner casino lottery cheap discount miracle urgent transf
 
 
 def letters(*, seed: int, count: int, telling: float = 0.2) -> Iterator[tuple[str, bytes]]:
-    """(label, raw message) of `count` letters, ham and spam in turn; `telling` of their words give them away."""
+    """Yield `count` pairs (label, raw message), ham and spam in turn; the share `telling` of words shows the class."""
     rng = random.Random(seed)
     for number in range(count):
         label = "spam" if number % 2 else "ham"
         words = SPAMMY if label == "spam" else HAMMY
-        drawn = [rng.choice(words if rng.random() < telling else SHARED) for _ in range(rng.randint(15, 40))]
-        yield label, _mail(rng, drawn)
+        chosen = [rng.choice(words if rng.random() < telling else SHARED) for _ in range(rng.randint(15, 40))]
+        yield label, _mail(rng, chosen)
 
 
 def _mail(rng: random.Random, words: list[str]) -> bytes:
@@ -36,7 +36,7 @@ def _mail(rng: random.Random, words: list[str]) -> bytes:
 
 
 def folder(path: Path, *, seed: int = 1, count: int = 300, labels: tuple[str, ...] = ("ham", "spam")) -> Path:
-    """A folder with ham/ and spam/; its source is the folder's name."""
+    """Write a folder with ham/ and spam/; the source is its name."""
     for number, (label, raw) in enumerate(letters(seed=seed, count=count)):
         if label in labels:
             file = path / label / f"{number:04}.eml"
@@ -46,7 +46,7 @@ def folder(path: Path, *, seed: int = 1, count: int = 300, labels: tuple[str, ..
 
 
 def indexed(path: Path, sources: dict[str, int], *, seed: int = 1) -> Path:
-    """A folder with an index: so many letters of each source, in the order of the index."""
+    """Write a folder with an index and the given number of letters of each source, in that order."""
     (path / "mail").mkdir(parents=True)
     lines = ["id\tlabel\tsource\tdate"]
     for place, (source, count) in enumerate(sources.items()):

@@ -1,4 +1,4 @@
-"""Probabilities and bars that hold for sources never seen."""
+"""Probabilities and thresholds that hold for left-out sources."""
 
 import numpy as np
 import pytest
@@ -12,19 +12,19 @@ COSTS = Costs()
 
 
 def _simulated(rng, *, scale, shift, count=40_000, source="a"):
-    """Logits whose class is drawn with the chance that the line gives, and as many of each class."""
+    """Return logits with equally many of each class, drawn from the probabilities of a line, and the right shift."""
     logits = rng.normal(0, 3, 3 * count)
     spam = rng.random(3 * count) < 1 / (1 + np.exp(-(scale * logits + shift)))
     half = count // 2
     chosen = np.concatenate((np.flatnonzero(spam)[:half], np.flatnonzero(~spam)[:half]))
-    # Even classes move the odds by those that there were.
-    moved = np.log((~spam).mean() / spam.mean())
-    return LeftOut(np.full(len(chosen), source), spam[chosen], logits[chosen]), shift + moved
+    # Balancing the classes shifts the log-odds.
+    offset = np.log((~spam).mean() / spam.mean())
+    return LeftOut(np.full(len(chosen), source), spam[chosen], logits[chosen]), shift + offset
 
 
 @pytest.mark.parametrize(("scale", "shift"), [(1.0, 0.0), (0.4, 1.5), (2.5, -2.0)])
-def test_it_recovers_the_line_that_made_the_classes(scale, shift):
-    """Given logits whose odds are a known line, Platt scaling finds that line."""
+def test_it_recovers_the_true_line(scale, shift):
+    """If the log-odds are a known line in the logits, Platt scaling finds that line."""
     left, expected = _simulated(np.random.default_rng(3), scale=scale, shift=shift)
     found = calibrate(left)
 
@@ -32,8 +32,8 @@ def test_it_recovers_the_line_that_made_the_classes(scale, shift):
     assert found.shift == pytest.approx(expected, abs=0.08)
 
 
-def test_perfect_logits_ask_for_no_infinite_scale():
-    """Where no ham is above any spam the line stays finite, and says so with the certainty of the count."""
+def test_separable_logits_give_a_finite_scale():
+    """If no ham is above any spam, the scale stays finite."""
     spam = np.arange(20) >= 10
     found = calibrate(LeftOut(np.full(20, "a"), spam, np.where(spam, 2.0, -2.0)))
 
@@ -42,8 +42,8 @@ def test_perfect_logits_ask_for_no_infinite_scale():
 
 
 @pytest.mark.parametrize("spam", [True, False])
-def test_one_class_alone_teaches_nothing(spam):
-    """Then the logits are taken as they are."""
+def test_one_class_gives_the_identity(spam):
+    """With one class only, the logits stay as they are."""
     left = LeftOut(np.full(5, "a"), np.full(5, spam), np.arange(5.0))
 
     assert calibrate(left) == Calibration(1.0, 0.0)
@@ -51,21 +51,21 @@ def test_one_class_alone_teaches_nothing(spam):
 
 @pytest.mark.parametrize("seed", range(6))
 def test_no_source_loses_more_than_one_percent_of_its_ham(seed):
-    """Whatever the costs ask for: of each source that has ham enough to tell, 99 % stay below the bar of spam."""
+    """For each source with enough ham, 99 % of it stay below the spam threshold, whatever the costs."""
     rng = np.random.default_rng(seed)
     left = join([_simulated(rng, scale=0.6, shift=bias, count=900, source=str(bias))[0] for bias in (-4.0, 0.0, 1.0)])
     calibration = calibrate(left)
     found = thresholds(left, calibration, COSTS)
 
-    chance = np.array([calibration.probability(calibration.score(logit)) for logit in left.logits])
+    probability = np.array([calibration.probability(calibration.score(logit)) for logit in left.logits])
     for source in np.unique(left.source):
-        ham = chance[(left.source == source) & ~left.spam]
+        ham = probability[(left.source == source) & ~left.spam]
         assert np.mean(ham >= found.spam) <= 0.01
     assert 0 <= found.ham <= found.spam <= HIGHEST
 
 
-def test_counting_agrees_with_right_probabilities():
-    """Where the probabilities are right, the bars found by counting are those that follow from the costs."""
+def test_counted_thresholds_agree_with_exact_probabilities():
+    """If the probabilities are exact, the counted thresholds are those that follow from the costs."""
     left, _ = _simulated(np.random.default_rng(5), scale=1.5, shift=0.0, count=200_000)
     found, expected = thresholds(left, calibrate(left), COSTS), thresholds_from_costs(COSTS)
 
@@ -73,8 +73,8 @@ def test_counting_agrees_with_right_probabilities():
     assert found.ham == pytest.approx(expected.ham, abs=0.04)
 
 
-def test_crowded_logits_are_told_apart_by_counting():
-    """Spam at 4 and ham up to 3: whatever probability Platt's line gives to 4, it is spam, as no ham lies there."""
+def test_counting_separates_crowded_logits():
+    """With ham up to 3, a logit of 4 is spam, whatever probability Platt scaling gives it."""
     rng = np.random.default_rng(1)
     ham, spam = np.minimum(rng.normal(-2, 2, 5000), 3.0), np.minimum(rng.normal(3, 2, 5000), 4.0)
     left = LeftOut(np.full(10_000, "a"), np.arange(10_000) >= 5000, np.concatenate((ham, spam)))
@@ -83,8 +83,8 @@ def test_crowded_logits_are_told_apart_by_counting():
     assert thresholds(left, line, COSTS).spam <= line.probability(line.score(4.0))
 
 
-def test_ties_at_the_bar_are_kept():
-    """A hundred ham of one and the same score are not lost for the bar that lies just there."""
+def test_tied_ham_stays_below_the_threshold():
+    """A hundred ham messages with equal scores are not lost to a threshold at that score."""
     logits = np.concatenate((np.full(100, 3.0), np.full(100, 4.0)))
     left = LeftOut(np.full(200, "a"), np.arange(200) >= 100, logits)
     line = Calibration(scale=2.0, shift=0.0)
@@ -92,9 +92,9 @@ def test_ties_at_the_bar_are_kept():
     assert thresholds(left, line, COSTS).spam > line.probability(line.score(3.0))
 
 
-@pytest.mark.parametrize(("count", "heard"), [(40, False), (400, True)])
-def test_a_source_with_little_ham_has_no_say(count, heard):
-    """One percent of forty messages is nothing that could be measured; of four hundred it is."""
+@pytest.mark.parametrize(("count", "counts"), [(40, False), (400, True)])
+def test_a_source_with_little_ham_is_ignored(count, counts):
+    """One percent of 40 messages cannot be measured, one percent of 400 can."""
     odd = np.where(np.arange(count) % 40 == 0, 3.5, -3.0)
     logits = np.concatenate((np.full(4000, -3.0), np.full(4000, 3.0), odd))
     spam = (np.arange(8000 + count) >= 4000) & (np.arange(8000 + count) < 8000)
@@ -102,4 +102,4 @@ def test_a_source_with_little_ham_has_no_say(count, heard):
     line = Calibration(1.0, 0.0)
     found = thresholds(LeftOut(source, spam, logits), line, COSTS)
 
-    assert (found.spam > line.probability(line.score(3.5))) == heard
+    assert (found.spam > line.probability(line.score(3.5))) == counts

@@ -1,4 +1,4 @@
-"""The comparison of cells is fair, whole, and readable."""
+"""The comparison of recurrent cells."""
 
 import json
 from dataclasses import replace
@@ -13,7 +13,7 @@ from training.batches import SECTION_IDS, Example
 
 @pytest.fixture
 def quick(recipe):
-    """Enough to compare, not to learn."""
+    """A training that is too short to learn anything."""
     return replace(recipe, epochs=1, per_epoch=100)
 
 
@@ -22,8 +22,8 @@ def _run(data, recipe, limits, *, without=("c",), out, say=lambda _: None):
 
 
 @pytest.mark.train
-def test_it_writes_table_figures_and_picture(three, quick, limits, tmp_path):
-    """Every cell has its row with all figures, and nothing but the three files is left."""
+def test_it_writes_table_data_and_plot(three, quick, limits, tmp_path):
+    """Every cell has a row with all figures, and only the three files are left."""
     limits = replace(limits, window=270)
     _run(three, quick, limits, out=tmp_path / "cells")
     written = json.loads((tmp_path / "cells" / "comparison.json").read_text())
@@ -46,8 +46,8 @@ def test_it_writes_table_figures_and_picture(three, quick, limits, tmp_path):
 
 
 @pytest.mark.train
-def test_broken_off_it_goes_on(three, quick, limits, tmp_path):
-    """Ctrl-C leaves nothing at OUT; the cells that were done are not trained again."""
+def test_an_interrupted_comparison_continues(three, quick, limits, tmp_path):
+    """Ctrl-C leaves nothing at OUT; cells that are finished are not trained again."""
 
     def stop(line):
         if line.startswith("GRU"):
@@ -59,12 +59,12 @@ def test_broken_off_it_goes_on(three, quick, limits, tmp_path):
     lines = []
     _run(three, quick, limits, out=tmp_path / "cells", say=lines.append)
 
-    assert sum("going on from epoch 1" in line for line in lines) == 2
+    assert sum("continuing after epoch 1" in line for line in lines) == 2
     assert (tmp_path / "cells" / "comparison.md").exists()
 
 
-def test_what_cannot_be_judged_is_said(three, quick, limits, tmp_path):
-    """A source that is not there is answered with those that are, and one class alone with a sentence."""
+def test_sources_that_cannot_be_judged_are_errors(three, quick, limits, tmp_path):
+    """An unknown source raises UserError with the known ones; so do sources of one class."""
     with pytest.raises(UserError, match="the sources are a, b, c"):
         _run(three, quick, limits, without=("trec",), out=tmp_path / "cells")
     one_class = replace(three, spam=three.spam | (three.source == "c"))
@@ -74,12 +74,12 @@ def test_what_cannot_be_judged_is_said(three, quick, limits, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_the_same_innocent_words_stand_behind_each_message_at_every_distance():
-    """A probe is the body alone, then the first words of its own stretch of innocent text."""
+def test_the_filler_is_the_same_at_every_distance():
+    """A probe is the body, followed by the start of a stretch of filler of its own."""
     header = np.array([2, 4, SECTION_IDS["body"]], np.uint16)
     judged = [Example(header, (np.full(size, 9, np.uint16),), spam=size % 2 == 0) for size in range(1, 100)]
-    innocent = np.arange(1000, 3000).astype(np.uint16)
-    probes = compare.probes_of(judged, innocent, distances=(0, 25, 100), seed=1)
+    filler = np.arange(1000, 3000).astype(np.uint16)
+    probes = compare.make_probes(judged, filler, distances=(0, 25, 100), seed=1)
 
     short, long = compare.SHORT
     assert [len(each) for each in probes] == [long - short + 1] * 3
@@ -91,8 +91,8 @@ def test_the_same_innocent_words_stand_behind_each_message_at_every_distance():
         assert none.spam == some.spam == many.spam
 
 
-def test_without_innocent_text_there_is_no_experiment():
-    """A validation part without ham leaves the second table empty instead of failing after all trainings."""
+def test_without_filler_there_is_no_distance_experiment():
+    """Without ham in the validation part the second table is empty; it is no error after all trainings."""
     judged = [Example(np.array([2], np.uint16), (np.full(20, 9, np.uint16),), spam=True)]
 
-    assert compare.probes_of(judged, np.zeros(3, np.uint16), distances=(0, 25), seed=1) == [[], []]
+    assert compare.make_probes(judged, np.zeros(3, np.uint16), distances=(0, 25), seed=1) == [[], []]

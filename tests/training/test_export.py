@@ -1,4 +1,4 @@
-"""The exported network is the trained one."""
+"""The exported network gives the logits of the trained one."""
 
 import numpy as np
 import onnx
@@ -18,7 +18,7 @@ VOCABULARY = 300
 
 
 def _network(cell, one_way):
-    """The deep part alone, as that is what is exported."""
+    """A network without a wide part: only the deep part becomes an ONNX graph."""
     torch.manual_seed(5)
     shape = NetworkConfig(VOCABULARY, embedding=12, stride=4, hidden=9, dense=7, cell=cell, one_way=one_way, buckets=0)
     return Network(shape).eval()
@@ -60,7 +60,7 @@ def exported(tmp_path):
 
 @each_shape
 def test_onnx_agrees_with_pytorch(exported, cell, one_way):
-    """For every cell, one way or both, a batch of rows of all lengths gets the logits that PyTorch gives."""
+    """For every cell and direction, a batch of rows of all lengths gets PyTorch's logits."""
     network, batch = _network(cell, one_way), _batch()
     found = _run(exported(network), batch.ids, batch.lengths)
 
@@ -70,7 +70,7 @@ def test_onnx_agrees_with_pytorch(exported, cell, one_way):
 
 @each_shape
 def test_one_graph_serves_every_batch_and_length(exported, cell, one_way):
-    """A row alone, without padding, gets what it gets among longer ones."""
+    """A row alone, without padding, gets the same logit as among longer rows."""
     network, batch = _network(cell, one_way), _batch()
     path = exported(network)
     together = _run(path, batch.ids, batch.lengths)
@@ -81,7 +81,7 @@ def test_one_graph_serves_every_batch_and_length(exported, cell, one_way):
 
 @each_shape
 def test_padding_has_no_influence(exported, cell, one_way):
-    """Whatever stands behind the end of a row, the logit stays the same to the last bit, in ONNX and in PyTorch."""
+    """The ids behind the end of a row do not change a bit of the logit, in ONNX and in PyTorch."""
     network, batch = _network(cell, one_way), _batch()
     path = exported(network)
     padding = np.arange(batch.ids.shape[1])[None, :] >= batch.lengths[:, None]
@@ -95,7 +95,7 @@ def test_padding_has_no_influence(exported, cell, one_way):
 
 @each_shape
 def test_int8_is_close(exported, cell, one_way):
-    """Quantized weights move a logit by a few hundredths of the range of logits, and keep their order."""
+    """int8 weights change logits by a few hundredths of their range, and correlate with the exact ones."""
     network, batch = _network(cell, one_way), _batch()
     found = _run(exported(network, int8=True), batch.ids, batch.lengths)
     exact = _torch_logits(network, batch.ids, batch.lengths)
@@ -106,7 +106,7 @@ def test_int8_is_close(exported, cell, one_way):
 
 @pytest.mark.parametrize("int8", [False, True])
 def test_the_wide_part_without_pytorch_agrees_with_it(int8):
-    """Tokens and pairs count the same in the filter as in training; int8 weights move a logit by little."""
+    """The filter computes the same wide logits as the trainer; int8 weights change them little."""
     torch.manual_seed(5)
     part = Wide(NetworkConfig(VOCABULARY, buckets=500))
     torch.nn.init.normal_(part.table.weight[1:])
@@ -118,8 +118,8 @@ def test_the_wide_part_without_pytorch_agrees_with_it(int8):
     assert np.ptp(exact) > 1
 
 
-def test_a_message_is_judged_as_the_classifier_judges_it():
-    """Training and use make one logit of several windows, each read behind its header, by the same rule."""
+def test_a_message_of_several_windows_gets_the_logit_of_the_classifier():
+    """The trainer and the classifier combine the logits of windows by the same rule."""
     network = _network("lstm", one_way=False)
     parts = _examples(6)
     whole = Example(parts[0].header, tuple(part.windows[0] for part in parts), spam=False)

@@ -1,4 +1,4 @@
-"""A network is taught further from a bundle, and what comes of it is a bundle too."""
+"""Fine-tuning: a bundle is trained further on labels and becomes a new bundle."""
 
 import contextlib
 import json
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.train
 
 @pytest.fixture(scope="module")
 def base(three, recipe, limits, tmp_path_factory):
-    """A bundle that knows the letters of `small_corpus`."""
+    """A bundle trained on the letters of `small_corpus`."""
     out = tmp_path_factory.mktemp("base") / "base"
     job = fit.Job(recipe, limits, out, "small", "1", "cpu", ("three",), folds=(), say=lambda _: None)
     fit.fit(three, job)
@@ -38,14 +38,14 @@ def base(three, recipe, limits, tmp_path_factory):
 
 
 def turned(count, *, seed):
-    """Letters whose user sees it the other way round: what was spam is ham."""
+    """Letters with opposite labels: what the base knows as spam is ham."""
     for label, raw in small_corpus.letters(seed=seed, count=count):
         yield ("ham" if label == "spam" else "spam"), raw
 
 
 @pytest.fixture
 def task(base, tmp_path):
-    """To teach the base the opposite of what it knows, with 40 labels and 40 soft targets."""
+    """Train the base on the opposite of what it knows, with 40 labels and 40 soft targets."""
     (tmp_path / "mail").mkdir()
     mail, targets = [], {}
     for number, (label, raw) in enumerate(turned(80, seed=7)):
@@ -64,8 +64,8 @@ def shares_right(path, letters):
     return np.mean(found)
 
 
-def test_it_learns_what_it_is_told(task, base):
-    """The bundle judges by the new labels, is whole, and says whose child it is."""
+def test_it_learns_the_labels(task, base):
+    """The new bundle judges by the labels, is complete, and names its parent."""
     assert shares_right(base, turned(60, seed=8)) < 0.1
     finetune.finetune(replace(task, rate=1e-2, wide_rate=1.0))  # the letters are short: few steps
     made = bundles.load_bundle(task.out)
@@ -78,15 +78,15 @@ def test_it_learns_what_it_is_told(task, base):
     assert sorted(path.name for path in task.out.parent.iterdir()) == ["made", "mail", "work"]
 
 
-def test_with_rates_of_nothing_it_stays_as_it_is(task, base):
-    """It goes on from the very weights of its parent."""
+def test_it_starts_from_the_weights_of_the_parent(task, base):
+    """With learning rates of 0 the scores stay the same."""
     finetune.finetune(replace(task, rate=0.0, wide_rate=0.0))
     raw = next(turned(1, seed=9))[1]
     found = [Classifier.open(path).assess(raw).prior for path in (base, task.out)]
     assert found[0] == pytest.approx(found[1], abs=1e-6)
 
 
-def test_labels_of_one_kind_teach_nothing(task):
+def test_labels_of_one_class_are_refused(task):
     index = task.mail / "index.tsv"
     index.write_text(index.read_text().replace("\tspam\tlabel", "\tham\tlabel"))
     with pytest.raises(DataError, match="both ham and spam"):
@@ -94,14 +94,14 @@ def test_labels_of_one_kind_teach_nothing(task):
 
 
 def test_a_foreign_network_is_refused(task, tmp_path):
-    """One that this trainer did not make: a sentence, and nothing is written."""
-    with pytest.raises(DataError, match="cannot be trained on"):
+    """A network of another layout raises DataError, and nothing is written."""
+    with pytest.raises(DataError, match="cannot be trained further"):
         finetune.finetune(replace(task, parent=make(tmp_path / "tiny")))
     assert not task.out.exists()
 
 
-def test_a_slim_bundle_has_its_weights_too(base, tmp_path):
-    """Those that it judges by, up to what int8 loses."""
+def test_a_slim_bundle_can_be_trained_further(base, tmp_path):
+    """Its int8 weights are the exact ones up to rounding."""
     exact = weights.load(bundles.load_bundle(base))
     (base / "weights.safetensors").rename(tmp_path / "weights")
     try:
@@ -122,8 +122,8 @@ os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
 """
 
 
-def test_it_makes_no_code_at_run_time(task, root):
-    """What MemoryDenyWriteExecute= of the unit forbids, the kernel forbids here (Linux 6.3 and later)."""
+def test_it_generates_no_code_at_run_time(task, root):
+    """It runs under what MemoryDenyWriteExecute= of the unit forbids (Linux 6.3 and later)."""
     command = [sys.executable, "-c", FORBIDDEN, "-m", "training", "finetune", "--from", str(task.parent)]
     command += ["--mail", str(task.mail), "--out", str(task.out), "--version", "2", "--threads", "1"]
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
@@ -134,7 +134,7 @@ def test_it_makes_no_code_at_run_time(task, root):
 
 
 def test_the_command_from_labels_to_a_model_in_use(base, tmp_path, root):
-    """`spamlstm retrain` with the real training: a user whose spam is our ham is understood in the end."""
+    """`spamlstm retrain` with the real trainer adopts labels that are the opposite of what the base knows."""
     environment = {**os.environ, "XDG_DATA_HOME": str(tmp_path / "data"), "PYTHONPATH": str(root)}
     classifier = Classifier.open(base, personal_features=True)
     with contextlib.closing(LabelStore.open(tmp_path / "state")) as labels:

@@ -1,4 +1,4 @@
-"""From mail to a bundle: whole, or not at all."""
+"""Training a bundle from mail: the bundle is complete, or there is none."""
 
 import json
 import lzma
@@ -23,8 +23,8 @@ pytestmark = pytest.mark.train
 TINY = ["--vocabulary", "700", "--epochs", "2", "--per-epoch", "300", "--synthetic", "0"]
 
 
-class BrokenOff:
-    """Says nothing, and breaks off as Ctrl-C does when it is told of `line`."""
+class InterruptAt:
+    """Interrupts, as Ctrl-C does, at the first message that starts with `line`."""
 
     def __init__(self, line):
         self.line = line
@@ -36,7 +36,7 @@ class BrokenOff:
 
 @pytest.fixture
 def job(recipe, limits, tmp_path):
-    """What to make of the three sources: b is left out once, c for good."""
+    """A training on three sources: b is left out for calibration, c altogether."""
     return fit.Job(
         recipe=recipe,
         limits=limits,
@@ -52,7 +52,7 @@ def job(recipe, limits, tmp_path):
 
 
 def test_fit_makes_a_bundle_that_judges(three, job):
-    """The bundle loads, passes its self-test, says what it is made of, and judges letters it never saw."""
+    """The bundle loads, passes its self-test, names its corpora, and judges new letters right."""
     made = fit.fit(three, job)
     loaded = bundles.load_bundle(job.out)
     bundles.verify(loaded)
@@ -66,7 +66,7 @@ def test_fit_makes_a_bundle_that_judges(three, job):
     assert loaded.manifest["parity"]["messages"] == 520
     assert loaded.manifest["parity"]["logit_gap"]["float32"]["max"] < 1e-4
     assert "| a |" in loaded.card()
-    assert "Not trained on, on purpose: c" in loaded.card()
+    assert "Left out of training on purpose: c" in loaded.card()
     assert sorted(entry.name for entry in job.out.parent.iterdir()) == ["made"]
     _judges(job.out)
 
@@ -79,38 +79,38 @@ def _judges(path):
     assert np.mean(right) > 0.9
 
 
-def test_broken_off_it_goes_on_to_the_same_bundle(three, job, tmp_path):
-    """Ctrl-C after an epoch leaves nothing at OUT; the same command then ends where an unbroken run ends."""
+def test_an_interrupted_run_continues_to_the_same_bundle(three, job, tmp_path):
+    """Ctrl-C after an epoch leaves nothing at OUT; the same command then gives the bundle of an uninterrupted run."""
     job = replace(job, folds=())
     with pytest.raises(KeyboardInterrupt):
-        fit.fit(three, replace(job, say=BrokenOff("epoch 1/")))
+        fit.fit(three, replace(job, say=InterruptAt("epoch 1/")))
     assert not job.out.exists()
     lines = []
     fit.fit(three, replace(job, say=lines.append))
-    unbroken = replace(job, out=tmp_path / "unbroken")
-    fit.fit(three, unbroken)
+    uninterrupted = replace(job, out=tmp_path / "uninterrupted")
+    fit.fit(three, uninterrupted)
 
-    assert "going on from epoch 1" in lines
-    one, other = (load_file(path / "weights.safetensors") for path in (job.out, unbroken.out))
+    assert "continuing after epoch 1" in lines
+    one, other = (load_file(path / "weights.safetensors") for path in (job.out, uninterrupted.out))
     assert one.keys() == other.keys()
     assert all((one[name] == other[name]).all() for name in one)
     for name in ("model.onnx", "tokenizer.json"):
-        assert (job.out / name).read_bytes() == (unbroken.out / name).read_bytes()
+        assert (job.out / name).read_bytes() == (uninterrupted.out / name).read_bytes()
 
 
-def test_what_another_run_left_is_not_gone_on_from(three, job):
-    """Other mail or another recipe starts anew, vocabulary and all."""
+def test_files_of_another_run_are_not_used(three, job):
+    """Other mail or another recipe starts from scratch, with a new vocabulary."""
     job = replace(job, folds=())
     with pytest.raises(KeyboardInterrupt):
-        fit.fit(three, replace(job, say=BrokenOff("epoch 1/")))
+        fit.fit(three, replace(job, say=InterruptAt("epoch 1/")))
     lines = []
     fit.fit(three, replace(job, without=("b",), recipe=replace(job.recipe, epochs=1), say=lines.append))
 
-    assert not any("going on" in line for line in lines)
+    assert not any("continuing" in line for line in lines)
 
 
-def test_a_bundle_is_replaced_and_other_things_are_not(three, job):
-    """OUT may hold an earlier bundle; somebody's files are refused before anything is trained, and stay."""
+def test_a_bundle_is_replaced_and_other_files_are_not(three, job):
+    """An earlier bundle at OUT is replaced; other files there are an error before training, and stay."""
     job.out.mkdir()
     (job.out / "thesis.txt").write_text("years of work")
     with pytest.raises(UserError, match="already"):
@@ -124,16 +124,16 @@ def test_a_bundle_is_replaced_and_other_things_are_not(three, job):
 
 
 def test_disagreement_leaves_nothing(three, job, monkeypatch):
-    """If ONNX and PyTorch disagree by more than they may it is a DataError, and there is no bundle."""
+    """If ONNX and PyTorch differ by more than the bound, DataError is raised and there is no bundle."""
     monkeypatch.setattr(bundle, "MOST_FLOAT_GAP", -1.0)
-    with pytest.raises(DataError, match="disagree"):
+    with pytest.raises(DataError, match="differ"):
         fit.fit(three, replace(job, folds=(), recipe=replace(job.recipe, epochs=1)))
 
     assert not job.out.exists()
 
 
-def test_one_class_teaches_nothing(tmp_path, load, job):
-    """Mail of one kind only is refused with a sentence."""
+def test_one_class_is_refused(tmp_path, load, job):
+    """Mail of one class only raises DataError."""
     data = load(small_corpus.folder(tmp_path / "mail", labels=("ham",)))
     with pytest.raises(DataError, match="both ham and spam"):
         fit.fit(data, replace(job, without=()))
@@ -141,14 +141,14 @@ def test_one_class_teaches_nothing(tmp_path, load, job):
     assert not job.out.exists()
 
 
-def test_a_source_that_is_not_there_is_named_with_those_that_are(three, job):
-    """A slip in --without is no training of an hour on the mail that was to be left out."""
+def test_an_unknown_source_is_an_error_that_lists_the_known_ones(three, job):
+    """A mistyped --without does not train for an hour on the mail that was to be left out."""
     with pytest.raises(UserError, match="the sources are a, b, c"):
         fit.fit(three, replace(job, without=("trec07",)))
 
 
-def test_a_source_may_be_left_out_from_a_year_on(three):
-    """NAME@YEAR marks what is of that year or later."""
+def test_a_source_can_be_left_out_from_a_year_on(three):
+    """NAME@YEAR selects mail of that year or later."""
     marked = fit.left_out(three, ["a@2022"])
     years = {row.date[:4] for row, left in zip(three.rows, marked, strict=True) if left}
 
@@ -164,7 +164,7 @@ def _run(*arguments):
 
 
 def test_the_command_makes_a_bundle(tmp_path, capsys):
-    """`python -m training fit` on a folder of ham/ and spam/ ends well, and says how far it is."""
+    """`python -m training fit` on a folder with ham/ and spam/ writes a bundle and shows progress."""
     corpus = small_corpus.folder(tmp_path / "mail")
     status = _run("fit", "--corpus", corpus, "--out", tmp_path / "made", *TINY)
 
@@ -173,15 +173,15 @@ def test_the_command_makes_a_bundle(tmp_path, capsys):
     assert "epoch 2/2" in capsys.readouterr().err
 
 
-def test_a_wrong_corpus_path_is_a_sentence(tmp_path, capsys):
-    """Status 66, and the path that is wrong."""
+def test_a_wrong_corpus_path_is_an_error(tmp_path, capsys):
+    """The status is 66, and the message has the path."""
     assert _run("fit", "--corpus", tmp_path / "nowhere", "--out", tmp_path / "made", *TINY) == NoInputError.exit_status
     assert "nowhere" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
 
 
-def test_an_archive_cut_short_is_a_sentence(tmp_path, capsys):
-    """Status 65, and nothing half-written."""
+def test_a_truncated_archive_is_an_error(tmp_path, capsys):
+    """The status is 65, and no bundle is written."""
     small_corpus.indexed(tmp_path / "whole", {"a": 100})
     with tarfile.open(tmp_path / "whole.tar.xz", "w:xz") as archive:
         archive.add(tmp_path / "whole", "whole")
@@ -194,8 +194,8 @@ def test_an_archive_cut_short_is_a_sentence(tmp_path, capsys):
     assert not (tmp_path / "made").exists()
 
 
-def test_an_out_that_may_not_be_replaced_is_said_at_once(tmp_path, capsys):
-    """Not after the corpus was read, which takes minutes."""
+def test_an_out_that_may_not_be_replaced_is_an_early_error(tmp_path, capsys):
+    """The error comes before the corpus is read, which takes minutes."""
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "letter").touch()
 
@@ -204,13 +204,13 @@ def test_an_out_that_may_not_be_replaced_is_said_at_once(tmp_path, capsys):
 
 
 def test_a_wrong_option_is_a_usage_error(tmp_path, capsys):
-    """Status 64, as everywhere in spamlstm."""
+    """The status is 64, as for every command of spamlstm."""
     assert _run("fit", "--corpse", tmp_path) == 64
     capsys.readouterr()
 
 
 def test_a_folder_of_archives_stands_for_each_of_them(tmp_path, load):
-    """`--corpus FOLDER` reads what lies in it, in order, at most `first` of each."""
+    """`--corpus FOLDER` reads the archives in it by name, at most `first` messages of each."""
     for name in ("one", "two"):
         small_corpus.indexed(tmp_path / name, {name: 30})
         (tmp_path / "all").mkdir(exist_ok=True)
@@ -222,7 +222,7 @@ def test_a_folder_of_archives_stands_for_each_of_them(tmp_path, load):
 
 
 def test_many_messages_are_read_by_all_cores_in_order(tmp_path, load, monkeypatch):
-    """Others help with a large corpus, and the order stays that of the corpus."""
+    """Several processes render a large corpus; the rows keep its order."""
     from training import dataset
 
     monkeypatch.setattr(dataset, "_ALONE", 1)
@@ -235,7 +235,7 @@ def test_many_messages_are_read_by_all_cores_in_order(tmp_path, load, monkeypatc
 
 
 def test_the_manifest_says_how_the_text_is_read(three, job):
-    """Lengths are those of the training, so that judging reads the same rows."""
+    """The manifest has the lengths of the training, so that the filter reads the same rows."""
     fit.fit(three, replace(job, folds=(), recipe=replace(job.recipe, epochs=1)))
     manifest = json.loads((job.out / bundles.MANIFEST).read_text())
 
@@ -251,8 +251,8 @@ def test_the_manifest_says_how_the_text_is_read(three, job):
     assert expected.items() <= manifest["input"].items()
 
 
-def test_an_experiment_shows_what_each_part_is_worth(three, job):
-    """`leave-out` judges the mail left out by the network and by each of its parts, and keeps the table it gives."""
+def test_leave_out_shows_the_figures_of_each_part(three, job):
+    """`leave-out` judges left-out mail by the network and each of its parts, and writes the table that it prints."""
     table = experiment.leave_out(three, job, ["b"])
     rows = [line.strip("| ").split(" | ") for line in table.splitlines()[2:]]
 

@@ -1,4 +1,4 @@
-"""A network learns what there is to learn, and the same thing each time."""
+"""Training learns, is repeatable, and continues from a checkpoint."""
 
 import re
 from dataclasses import replace
@@ -9,27 +9,28 @@ import torch
 
 from spamlstm.errors import DataError, UserError
 from training import fit, learn
-from training.batches import Hiding, hiding
-from training.sampling import split, weights
+from training.batches import Hiding, parse_hiding
+from training.sampling import probabilities, split
 
 pytestmark = pytest.mark.train
 
 
 @pytest.fixture(scope="module")
 def task(three, limits, recipe, tmp_path_factory):
-    """Examples that train and that validate, and the recipe that fits their vocabulary."""
+    """Training and validation examples, and a recipe with the size of their vocabulary."""
     part = split(three)
-    known = fit.words(three, part, recipe, path=tmp_path_factory.mktemp("words") / "vocabulary.json")
-    examples = three.encode(known, limits)
-    training, validation = ([examples[index] for index in side] for side in (part.train, part.validation))
-    recipe = replace(recipe, network=replace(recipe.network, vocabulary=len(known)))
-    return training, weights(three, part.train, synthetic=0.0), validation, recipe
+    path = tmp_path_factory.mktemp("vocabulary") / "vocabulary.json"
+    vocabulary = fit.train_vocabulary(three, part, recipe, path=path)
+    examples = three.encode(vocabulary, limits)
+    training, validation = ([examples[index] for index in members] for members in (part.train, part.validation))
+    recipe = replace(recipe, network=replace(recipe.network, vocabulary=len(vocabulary)))
+    return training, probabilities(three, part.train, synthetic=0.0), validation, recipe
 
 
 def _train(task, *, recipe=None, checkpoint=None, say=lambda _: None, **more):
-    training, chance, validation, usual = task
+    training, probability, validation, default = task
     return learn.train(
-        recipe or usual, training, chance, validation, checkpoint=checkpoint, device="cpu", say=say, **more
+        recipe or default, training, probability, validation, checkpoint=checkpoint, device="cpu", say=say, **more
     )
 
 
@@ -40,7 +41,7 @@ def _same(one, other):
 
 @pytest.mark.parametrize("average", [0.9, 0.998])
 def test_training_learns(task, average):
-    """The loss falls, and nearly every held-out letter is judged right, however long a memory the average has."""
+    """The loss falls and nearly all validation letters are judged right, with a short and a long moving average."""
     lines = []
     network = _train(task, recipe=replace(task[3], average=average), say=lines.append)
     losses = [float(re.search(r"loss ([\d.]+)", line)[1]) for line in lines]
@@ -51,8 +52,8 @@ def test_training_learns(task, average):
     assert np.mean(found == [example.spam for example in held]) > 0.9
 
 
-def test_each_message_drawn_is_counted(task):
-    """Who watches is told of each message of each epoch."""
+def test_progress_counts_each_sampled_message(task):
+    """The progress callback gets every message of every epoch."""
     done = []
     recipe = replace(task[3], epochs=2, per_epoch=100)
     _train(task, recipe=recipe, tick=done.append)
@@ -61,7 +62,7 @@ def test_each_message_drawn_is_counted(task):
 
 
 def test_one_seed_gives_one_network(task):
-    """Two trainings of one seed end with the same weights to the last bit; another seed's are others."""
+    """Two trainings with one seed give the same weights to the last bit; another seed gives others."""
     recipe = replace(task[3], epochs=1, per_epoch=150)
     first = _train(task, recipe=recipe)
 
@@ -69,20 +70,20 @@ def test_one_seed_gives_one_network(task):
     assert not _same(first, _train(task, recipe=replace(recipe, seed=2)))
 
 
-def test_a_checkpoint_of_another_recipe_is_not_gone_on_from(task, tmp_path):
-    """A changed recipe starts anew instead of mixing two trainings."""
+def test_a_checkpoint_of_another_recipe_is_ignored(task, tmp_path):
+    """With a changed recipe, training starts from scratch."""
     recipe = replace(task[3], epochs=1, per_epoch=150)
     _train(task, recipe=recipe, checkpoint=tmp_path / "one.pt")
     lines = []
     other = replace(recipe, rate=1e-3)
     network = _train(task, recipe=other, checkpoint=tmp_path / "one.pt", say=lines.append)
 
-    assert not any("going on" in line for line in lines)
+    assert not any("continuing" in line for line in lines)
     assert _same(network, _train(task, recipe=other))
 
 
-def test_it_stops_when_it_gets_no_better(task):
-    """With no rate to learn at, patience ends the training early."""
+def test_patience_stops_a_training_without_improvement(task):
+    """With a learning rate of 0, patience ends the training early."""
     lines = []
     _train(
         task,
@@ -93,8 +94,8 @@ def test_it_stops_when_it_gets_no_better(task):
     assert len(lines) == 2
 
 
-def test_without_patience_it_goes_to_the_end(task, tmp_path):
-    """Patience 0 trains every epoch, though the mean loss of none is better, and gives the weights of the last."""
+def test_without_patience_all_epochs_are_trained(task, tmp_path):
+    """With patience 0, every epoch is trained, even without improvement, and the last weights are returned."""
     lines = []
     recipe = replace(task[3], epochs=4, per_epoch=100, rate=0.0, wide_rate=0.3, decay=0.0, patience=0)
     network = _train(task, recipe=recipe, checkpoint=tmp_path / "one.pt", say=lines.append)
@@ -104,15 +105,15 @@ def test_without_patience_it_goes_to_the_end(task, tmp_path):
     assert all(torch.equal(value, last[name]) for name, value in network.state_dict().items())
 
 
-def test_a_loss_that_is_no_number_is_said(task):
-    """A training that blew up gives a sentence, and no network."""
+def test_a_diverging_training_is_an_error(task):
+    """A loss that is not finite raises DataError, and no network is returned."""
     with pytest.raises(DataError, match="rate"):
         _train(task, recipe=replace(task[3], epochs=1, per_epoch=200, rate=1e30))
 
 
-def test_hiding_in_words():
-    """`--hide NAME=CHANCE` changes that chance alone; an unknown name or no chance is a sentence."""
-    assert hiding(["style=0", "trace=0.25"]) == Hiding(style=0, trace=0.25)
-    for options in ("nonsense=0.5", "style", "style=2", "style=x"):
+def test_hide_options():
+    """`--hide NAME=PROBABILITY` changes one probability; an unknown name or a bad number raises UserError."""
+    assert parse_hiding(["style=0", "trace=0.25"]) == Hiding(style=0, trace=0.25)
+    for option in ("nonsense=0.5", "style", "style=2", "style=x"):
         with pytest.raises(UserError, match="--hide"):
-            hiding([options])
+            parse_hiding([option])

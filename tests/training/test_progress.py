@@ -1,4 +1,4 @@
-"""Who watches sees a bar, a log gets lines."""
+"""Progress is a bar on a terminal and lines in a log."""
 
 import io
 
@@ -13,7 +13,7 @@ def _console(*, terminal):
 
 
 def test_lines_stand_in_a_log_as_they_are():
-    """No markup, no wrapping, no colour: a path in brackets stays a path."""
+    """A log line has no markup, wrapping or colour: a path in brackets stays as it is."""
     console = _console(terminal=False)
     progress.say(console, "[bold] " + "long " * 50)
 
@@ -22,7 +22,7 @@ def test_lines_stand_in_a_log_as_they_are():
 
 @pytest.mark.parametrize("terminal", [True, False])
 def test_counting_is_shown(terminal, monkeypatch):
-    """Both ways take counts of any size; a log tells the total and the speed now and then."""
+    """The bar and the log accept counts of any size; the log shows total and speed."""
     monkeypatch.setattr(progress, "LOG_EVERY_SECONDS", 0.0)
     console = _console(terminal=terminal)
     with progress.shown(console, "reading", each=100) as tick:

@@ -1,11 +1,11 @@
-"""What trains, what validates, and how often each message is drawn."""
+"""The split into training and validation, and how often each message is sampled."""
 
 import numpy as np
 import pytest
 import small_corpus
 
 from training.dataset import SYNTHETIC, Dataset, Row
-from training.sampling import split, weights
+from training.sampling import probabilities, split
 
 
 def _dataset(rng, sources=("a", "b", "c", SYNTHETIC), count=400, groups=800):
@@ -16,8 +16,8 @@ def _dataset(rng, sources=("a", "b", "c", SYNTHETIC), count=400, groups=800):
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_no_group_stands_on_two_sides(seed):
-    """Training, validation and what is left out share no near-duplicates, and no message is in two of them."""
+def test_no_group_is_in_two_parts(seed):
+    """Training, validation and left-out mail share no message and no near-duplicate."""
     data = _dataset(np.random.default_rng(seed))
     part = split(data, leave_out=["c"])
 
@@ -30,7 +30,7 @@ def test_no_group_stands_on_two_sides(seed):
 
 
 def test_validation_is_the_last_of_each_class(tmp_path, load):
-    """Of a folder whose spam comes after its ham both classes validate, and the last of each."""
+    """In a folder whose spam follows its ham, the last messages of both classes validate."""
     data = load(small_corpus.folder(tmp_path / "mail", count=200))
     part = split(data)
 
@@ -41,7 +41,7 @@ def test_validation_is_the_last_of_each_class(tmp_path, load):
 
 
 def test_a_source_of_one_message_trains():
-    """What is too little to be shared is used for training."""
+    """A source that is too small to be split is used for training."""
     rows = [Row(str(n), "a", "", n, bool(n), ("",)) for n in range(2)]
     part = split(Dataset(rows, np.arange(2), np.array([False, True]), np.array(["a", "a"])))
 
@@ -49,26 +49,26 @@ def test_a_source_of_one_message_trains():
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_classes_are_even_and_chances_sum_to_one(seed):
-    """Each class is drawn half of the time, and our own mail takes just the share of each that it was given."""
+def test_classes_are_equal_and_probabilities_sum_to_one(seed):
+    """Each class is sampled half of the time, and generated mail has exactly the given share of each."""
     rng = np.random.default_rng(seed)
     data = _dataset(rng)
     train = np.flatnonzero(rng.random(len(data)) < 0.8)
-    chance = weights(data, train, synthetic=0.15)
+    probability = probabilities(data, train, synthetic=0.15)
 
-    spam, written = data.spam[train], data.source[train] == SYNTHETIC
-    assert chance.sum() == pytest.approx(1)
-    assert (chance > 0).all()
-    assert chance[spam].sum() == pytest.approx(0.5)
-    assert chance[spam & written].sum() == pytest.approx(0.075)
-    assert chance[~spam & written].sum() == pytest.approx(0.075)
+    spam, generated = data.spam[train], data.source[train] == SYNTHETIC
+    assert probability.sum() == pytest.approx(1)
+    assert (probability > 0).all()
+    assert probability[spam].sum() == pytest.approx(0.5)
+    assert probability[spam & generated].sum() == pytest.approx(0.075)
+    assert probability[~spam & generated].sum() == pytest.approx(0.075)
 
 
-def test_a_campaign_counts_little_more_than_a_letter():
-    """A hundred copies of one message are drawn less often than ten messages of their own."""
+def test_a_campaign_weighs_little_more_than_one_message():
+    """A hundred copies of one message are sampled less often than ten different messages."""
     group = np.concatenate((np.zeros(100, np.int64), np.arange(100, 110), np.arange(110, 120)))
     spam = np.arange(120) < 110
     rows = [Row(str(n), "a", "", n, bool(spam[n]), ("",)) for n in range(120)]
-    chance = weights(Dataset(rows, group, spam, np.full(120, "a")), np.arange(120), synthetic=0.15)
+    probability = probabilities(Dataset(rows, group, spam, np.full(120, "a")), np.arange(120), synthetic=0.15)
 
-    assert chance[:100].sum() < chance[100:110].sum()
+    assert probability[:100].sum() < probability[100:110].sum()

@@ -1,4 +1,4 @@
-"""One whole message: draws the kind, the people, the relation and the look, and puts the bytes together."""
+"""Generate one message: draw its kind, people, alignment and layout, and assemble the bytes."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from random import Random
 
-from . import headers, mime, shells
-from .dishonest import spam_bulk, spam_person
-from .honest import ham_bulk, ham_person
+from . import headers, layouts, mime, receiver_headers
+from .alignment import Alignment
+from .ham_alignment import ham_bulk, ham_person
 from .kinds import FORMS, KINDS, Kind
 from .organisations import Organisation, coin, organisation
 from .people import Person, person, slug
-from .relations import Relation
+from .spam_alignment import spam_bulk, spam_person
 from .texts import Language, Scene, language
 from .tokens import Weighted, chance, digits, uuid
 from .writing import available, disguise, forget_recipient, scene_for, words, write
@@ -36,7 +36,7 @@ LANGUAGES = Weighted(
 )
 _FORM = Weighted(FORMS)
 _YEAR = Weighted(dict(zip(range(2015, 2027), (2, 2, 2, 3, 5, 7, 9, 12, 14, 16, 16, 12), strict=True)))
-# (structure, weight): drawn by form alone, so that a structure says nothing about the label
+# Structure and weight: drawn by form alone, so that the structure does not depend on the label.
 _STRUCTURE = {
     "bulk": Weighted({"alternative": 56.0, "html": 34.0, "related": 4.0, "plain": 6.0}),
     "person": Weighted({"alternative": 46.0, "html": 10.0, "related": 4.0, "plain": 40.0}),
@@ -57,13 +57,13 @@ _FILES = {
 
 
 @dataclass(frozen=True)
-class Specimen:
-    """A generated message, with what was drawn for it."""
+class Sample:
+    """A generated message, with the choices made for it."""
 
     label: str
     kind: str
     language: str
-    shell: str  # empty where there is no HTML
+    layout: str  # empty if there is no HTML
     style: str
     structure: str
     case: str
@@ -72,46 +72,44 @@ class Specimen:
 
 @cache
 def _kinds(label: str, form: str, code: str) -> Weighted[Kind]:
-    """The kinds of a label and form that a language has words for."""
-    found = {
+    """Return the kinds of a label and form for which a language has text."""
+    weights = {
         kind: kind.weight
         for kind in KINDS
         if kind.label == label and kind.form == form and available(language(code), kind)
     }
-    return Weighted(found)
+    return Weighted(weights)
 
 
-def specimen(rng: Random, label: str) -> Specimen:
-    """A message of that label ('ham' or 'spam')."""
-    words_of = language(LANGUAGES.draw(rng))
-    form, style = _FORM.draw(rng), headers.draw_style(rng)
-    shell, structure = shells.draw_shell(rng, form), _STRUCTURE[form].draw(rng)
-    kind = _kinds(label, form, words_of.code).draw(rng)
+def sample(rng: Random, label: str) -> Sample:
+    """Generate a message of a label, 'ham' or 'spam'."""
+    speech = language(LANGUAGES.draw(rng))
+    form, style = _FORM.draw(rng), receiver_headers.draw_style(rng)
+    layout, structure = layouts.draw_layout(rng, form), _STRUCTURE[form].draw(rng)
+    kind = _kinds(label, form, speech.code).draw(rng)
     arrived = _moment(rng)
     recipient = person(
-        rng, words_of, f"{slug(coin(rng))}.{rng.choice(('net', 'org', 'de', 'com', 'name', 'me', 'eu', 'fr'))}"
+        rng, speech, f"{slug(coin(rng))}.{rng.choice(('net', 'org', 'de', 'com', 'name', 'me', 'eu', 'fr'))}"
     )
-    org = organisation(rng, words_of, rng.choice(kind.sectors), kind.real)
+    org = organisation(rng, speech, rng.choice(kind.sectors), kind.real)
     writer = person(
         rng,
-        words_of,
+        speech,
         None if chance(rng, 0.5) else f"{slug(coin(rng))}.{rng.choice(('com', 'net', 'de', 'org', 'eu', 'co.uk'))}",
     )
-    relation = _relation(rng, kind, org=org, writer=writer, recipient=recipient, words_of=words_of)
-    scene = scene_for(rng, words_of, org=org, writer=writer, recipient=recipient, now=arrived.strftime("%Y-%m-%d"))
+    alignment = _alignment(rng, kind, org=org, writer=writer, recipient=recipient, speech=speech)
+    scene = scene_for(rng, speech, org=org, writer=writer, recipient=recipient, now=arrived.strftime("%Y-%m-%d"))
     if label == "spam" and form != "person":
         forget_recipient(scene, rng)
-    subject, content = write(scene, kind, relation, words(scene, words_of, kind))
+    subject, content = write(scene, kind, alignment, words(scene, speech, kind))
     if label == "spam":
         subject = disguise(scene, subject, content)
-    letter = headers.Letter(relation, recipient, arrived, subject, bulk=form != "person")
-    body = _body(rng, kind, content, shell=shell, structure=structure, scene=scene)
-    lines = [*headers.stored(rng, letter, style), "MIME-Version: 1.0", *body.headers]
+    letter = headers.Letter(alignment, recipient, arrived, subject, bulk=form != "person")
+    body = _body(rng, kind, content, layout=layout, structure=structure, scene=scene)
+    lines = [*receiver_headers.as_stored(rng, letter, style), "MIME-Version: 1.0", *body.headers]
     raw = "\r\n".join(lines).encode("utf-8", "replace") + b"\r\n\r\n" + body.body
-    shown = "" if structure == "plain" else shell
-    return Specimen(
-        label, kind.name, words_of.code, shown, style, structure, relation.case, raw.replace(b"\r\n", b"\n")
-    )
+    shown = "" if structure == "plain" else layout
+    return Sample(label, kind.name, speech.code, shown, style, structure, alignment.case, raw.replace(b"\r\n", b"\n"))
 
 
 def _moment(rng: Random) -> datetime:
@@ -119,59 +117,64 @@ def _moment(rng: Random) -> datetime:
     return start + timedelta(days=rng.randrange(365), seconds=rng.randrange(70_000))
 
 
-def _relation(
-    rng: Random, kind: Kind, *, org: Organisation, writer: Person, recipient: Person, words_of: Language
-) -> Relation:
+def _alignment(
+    rng: Random, kind: Kind, *, org: Organisation, writer: Person, recipient: Person, speech: Language
+) -> Alignment:
     if kind.form == "person":
         make = ham_person if kind.label == "ham" else spam_person
-        return make(rng, writer, recipient, words_of)
+        return make(rng, writer, recipient, speech)
     if kind.label == "spam":
-        if kind.name == "spam/mailbox" and chance(rng, 0.5):  # 'your own postmaster' is the usual claim
+        if kind.name == "spam/mailbox" and chance(
+            rng, 0.5
+        ):  # such mail often claims to be from the recipient's postmaster
             org = Organisation(recipient.domain, recipient.domain, "mailhost", real=False)
-        return spam_bulk(rng, org, recipient, words_of, kind.claims)
-    relation = ham_bulk(rng, org, recipient, words_of)
-    _notice_manners(rng, kind, relation, writer=writer)
-    return relation
+        return spam_bulk(rng, org, recipient, speech, kind.claims)
+    alignment = ham_bulk(rng, org, recipient, speech)
+    _as_notice(rng, kind, alignment, writer=writer)
+    return alignment
 
 
-def _notice_manners(rng: Random, kind: Kind, relation: Relation, *, writer: Person) -> None:
-    """What machines that write notices do differently from shops."""
+def _as_notice(rng: Random, kind: Kind, alignment: Alignment, *, writer: Person) -> None:
+    """Change what automatic notices do differently from shops."""
     if kind.name == "ham/bounce":
-        relation.display, relation.sender, relation.envelope = (
+        alignment.display, alignment.sender, alignment.envelope = (
             "Mail Delivery System",
-            f"MAILER-DAEMON@{relation.domain}",
+            f"MAILER-DAEMON@{alignment.domain}",
             "",
         )
-        relation.reply_to = ""
+        alignment.reply_to = ""
     elif kind.name == "ham/out-of-office":
-        relation.display, relation.sender = writer.name, f"{writer.local}@{relation.domain}"
-        relation.envelope, relation.threaded = rng.choice(("", relation.sender)), chance(rng, 0.8)
+        alignment.display, alignment.sender = writer.name, f"{writer.local}@{alignment.domain}"
+        alignment.envelope, alignment.threaded = rng.choice(("", alignment.sender)), chance(rng, 0.8)
     elif kind.name in ("ham/code-host", "ham/tracker", "ham/forum", "ham/calendar", "ham/shared-file") and chance(
         rng, 0.6
     ):
-        relation.display = writer.name if chance(rng, 0.7) else f"{writer.name} ({relation.display})"
-        relation.threaded = chance(rng, 0.5)
+        alignment.display = writer.name if chance(rng, 0.7) else f"{writer.name} ({alignment.display})"
+        alignment.threaded = chance(rng, 0.5)
     elif kind.name == "ham/support":
-        relation.threaded = chance(rng, 0.6)
+        alignment.threaded = chance(rng, 0.6)
 
 
-def _body(rng: Random, kind: Kind, content: shells.Content, *, shell: str, structure: str, scene: Scene) -> mime.Part:
-    """The MIME tree of the structure, with the attachments of the kind around it."""
+def _body(rng: Random, kind: Kind, content: layouts.Content, *, layout: str, structure: str, scene: Scene) -> mime.Part:
+    """Return the MIME tree of a structure, with the attachments of the kind."""
     code = content.language
     content.photo = "jpg" in kind.attach and structure == "related"
     inline = mime.inline_id(rng) if structure == "related" else ""
     content.inline_image = inline
-    layout = shells.SHELLS[kind.form][shell]
 
     def markup() -> mime.Part:
-        return mime.text_part(rng, shells.html(rng, content, layout, shells.look(rng)), "html", code)
+        return mime.text_part(
+            rng, layouts.html(rng, content, layouts.LAYOUTS[kind.form][layout], layouts.draw_theme(rng)), "html", code
+        )
 
     if structure == "plain":
-        part = mime.text_part(rng, shells.plain(content), "plain", code)
+        part = mime.text_part(rng, layouts.plain(content), "plain", code)
     elif structure == "html":
         part = markup()
     else:
-        part = mime.multipart(rng, "alternative", [mime.text_part(rng, shells.plain(content), "plain", code), markup()])
+        part = mime.multipart(
+            rng, "alternative", [mime.text_part(rng, layouts.plain(content), "plain", code), markup()]
+        )
     if inline:
         picture = mime.Attachment("image001.png", "image/png", mime.filler(rng, "image/png"), inline)
         part = mime.multipart(rng, "related", [part, mime.attachment_part(picture)])

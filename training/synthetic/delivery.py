@@ -1,5 +1,5 @@
 # ruff: noqa: E501  # a table: one service, two lines
-"""Delivery services: the infrastructures that both honest and dishonest bulk mail goes through."""
+"""Delivery services, which send bulk mail of both labels."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .tokens import Weighted, alnum, digits, hexes, letters, urlsafe, uuid
 
 @dataclass(frozen=True)
 class Service:
-    """How one service names its hosts; `{d}` is the customer's domain, `{h}` and `{n}` are random."""
+    """How one service names its hosts. `{d}` is the customer's domain; `fill` replaces the other slots at random."""
 
     name: str
     envelope: str
@@ -68,7 +68,7 @@ SERVICES: Weighted[Service] = Weighted(dict(_ALL))
 
 
 def fill(rng: Random, pattern: str, domain: str) -> str:
-    """A host, address or path of a service, its random parts drawn anew."""
+    """Return a host, address or path of a service, with fresh random parts."""
     out = pattern.replace("{d}", domain)
     for key, make in _RANDOM.items():
         while key in out:

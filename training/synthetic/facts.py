@@ -1,4 +1,4 @@
-"""The facts that a sentence may name: prices, dates, order numbers, cities."""
+"""The facts that a sentence can have slots for: prices, dates, order numbers, cities."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .tokens import ALNUM, digits, hexes
 
 UPPER = ALNUM[26:]
 
-# {} is the number as that language writes it
+# {} is the number in the notation of the language.
 MONEY = {
     "en": ("${}", "${}", "${}", "£{}", "€{}", "USD {}", "A${}"),
     "de": ("{} €", "{} €", "{} EUR", "€ {}", "CHF {}"),
@@ -45,7 +45,7 @@ DATES = {
 
 
 def number(code: str, cents: int) -> str:
-    """An amount given in hundredths, with the language's separators."""
+    """Return an amount given in hundredths, with the separators of the language."""
     whole, rest = divmod(cents, 100)
     if code in ("en", "zh"):
         return f"{whole:,}.{rest:02}"
@@ -65,7 +65,7 @@ def _money(scene: Scene, low: int, high: int) -> str:
 
 
 def written_date(scene: Scene, days: int) -> str:
-    """A day that far from the message's own, as the language writes it; the message keeps one way of writing."""
+    """Return the date `days` after the message's, in the language's notation, which stays the same within a message."""
     when = datetime.fromisoformat(scene.facts["now"]) + timedelta(days=days)
     code = scene.language.code
     pattern = scene.facts.get("datestyle") or scene.facts.setdefault("datestyle", scene.rng.choice(DATES[code]))
@@ -128,7 +128,7 @@ def _between(low: int, high: int) -> Callable[[Scene], str]:
 
 
 def _listed(name: str) -> Callable[[Scene], str]:
-    """An item of a list that the message then keeps, without its Latin spelling."""
+    """Draw an item of a list, without its Latin spelling; the message keeps it."""
     return lambda scene: scene.pick(name).partition("=")[0]
 
 

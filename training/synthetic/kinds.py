@@ -1,5 +1,5 @@
 # ruff: noqa: E501  # a table: one kind, one line
-"""The kinds of mail, how often each comes, and what belongs to it."""
+"""The kinds of mail, their frequencies, senders and attachments."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 class Kind:
     """One kind of mail."""
 
-    name: str  # 'ham/receipt': also the name of its section in the texts
+    name: str  # such as 'ham/receipt'; also the name of its section in the texts
     form: str  # bulk, person or notice
     weight: float
     sectors: tuple[str, ...] = ("shop",)
@@ -18,8 +18,10 @@ class Kind:
     attach: tuple[str, ...] = ()  # file types that may be attached
     attach_chance: float = 0.0
     items: float = 0.0  # chance of a list of goods
-    claims: str = "other"  # spam: 'other' pretends to be somebody, 'own' is an unwanted sender's own offer
-    texts: tuple[str, ...] = ()  # sections whose words it borrows; its own where empty
+    claims: str = (
+        "other"  # spam: 'other' impersonates an organisation, 'own' is an unwanted offer under the sender's name
+    )
+    texts: tuple[str, ...] = ()  # sections whose text it uses; its own section if empty
 
     @property
     def label(self) -> str:

@@ -1,4 +1,4 @@
-"""Where links lead: the sender's own pages, click counters that anybody rents, and hosts of nobody named."""
+"""Links: to the sender's own pages, through click trackers of services, and to unrelated hosts."""
 
 from __future__ import annotations
 
@@ -12,98 +12,29 @@ from .tokens import Weighted, alnum, chance, digits, hexes, letters, public_ip, 
 
 MILD_TLDS = ("com", "com", "com", "net", "org", "info", "co", "io", "online", "de", "fr", "ru", "com.br", "in", "us")
 
-ODD_TLDS = (
-    "top",
-    "xyz",
-    "shop",
-    "click",
-    "site",
-    "live",
-    "icu",
-    "buzz",
-    "cn",
-    "ru",
-    "store",
-    "info",
-    "biz",
-    "sbs",
-    "us",
-)
+ODD_TLDS = """
+top xyz shop click site live icu buzz cn ru store info biz sbs us
+""".split()
 
-BAIT = (
-    "secure",
-    "login",
-    "account",
-    "update",
-    "verify",
-    "service",
-    "support",
-    "info",
-    "alert",
-    "notice",
-    "customer",
-    "online",
-    "billing",
-    "delivery",
-    "parcel",
-    "client",
-    "portal",
-    "confirm",
-    "help",
-    "pay",
-    "refund",
-    "news",
-)
+BAIT = """
+secure login account update verify service support info alert notice customer online billing delivery parcel
+client portal confirm help pay refund news
+""".split()
 
-SOCIAL = (
-    "www.facebook.com",
-    "twitter.com",
-    "www.instagram.com",
-    "www.linkedin.com",
-    "www.youtube.com",
-    "x.com",
-    "www.pinterest.com",
-    "www.tiktok.com",
-    "apps.apple.com",
-    "play.google.com",
-)
+SOCIAL = """
+www.facebook.com twitter.com www.instagram.com www.linkedin.com www.youtube.com x.com www.pinterest.com
+www.tiktok.com apps.apple.com play.google.com
+""".split()
 
-SHORTENERS = (
-    "bit.ly",
-    "t.co",
-    "tinyurl.com",
-    "is.gd",
-    "cutt.ly",
-    "rebrand.ly",
-    "t.ly",
-    "ow.ly",
-    "goo.gl",
-    "s.id",
-    "qrco.de",
-    "rb.gy",
-    "lnkd.in",
-    "shorturl.at",
-    "n9.cl",
-)
+SHORTENERS = """
+bit.ly t.co tinyurl.com is.gd cutt.ly rebrand.ly t.ly ow.ly goo.gl s.id qrco.de rb.gy lnkd.in shorturl.at n9.cl
+""".split()
 
-FREE_HOSTS = (
-    "{h}.blogspot.com",
-    "{h}.web.app",
-    "{h}.weebly.com",
-    "{h}.netlify.app",
-    "{h}.workers.dev",
-    "{h}.wixsite.com",
-    "{h}.s3.amazonaws.com",
-    "{h}.firebaseapp.com",
-    "{h}.pages.dev",
-    "{h}.herokuapp.com",
-    "{h}.godaddysites.com",
-    "{h}.azurewebsites.net",
-    "{h}.glitch.me",
-    "{h}.r2.dev",
-    "{h}.vercel.app",
-    "{h}.blob.core.windows.net",
-)
+FREE_HOSTS = """
+{h}.blogspot.com {h}.web.app {h}.weebly.com {h}.netlify.app {h}.workers.dev {h}.wixsite.com {h}.s3.amazonaws.com
+{h}.firebaseapp.com {h}.pages.dev {h}.herokuapp.com {h}.godaddysites.com {h}.azurewebsites.net {h}.glitch.me
+{h}.r2.dev {h}.vercel.app {h}.blob.core.windows.net
+""".split()
 
 PATHS = (
     "",
@@ -133,7 +64,7 @@ Link = Callable[[], str]
 
 
 def own_link(rng: Random, domain: str) -> Link:
-    """Links into a site, with the query strings that marketing adds."""
+    """Return a maker of links into a site, with marketing query strings."""
     prefix = rng.choice(("www.", "www.", "www.", "", "shop.", "my."))
     utm = rng.choice(
         (
@@ -156,14 +87,14 @@ def own_link(rng: Random, domain: str) -> Link:
 
 
 def tracked_link(rng: Random, service: Service, domain: str) -> Link:
-    """Links through a delivery service's click counter; one host a message."""
+    """Return a maker of links through a service's click tracker; all have one host."""
     host = fill(rng, service.tracker, domain)
     scheme = "http" if chance(rng, 0.15) else "https"
     return lambda: f"{scheme}://{host}{fill(rng, service.path, domain)}"
 
 
 def click_link(rng: Random, domain: str) -> Link:
-    """Links through the sender's own click counter."""
+    """Return a maker of links through the sender's own click tracker."""
     host = (
         rng.choice(("click", "links", "e", "t", "go", "link", "track", "email", "mail", "trk", "lnk", "l"))
         + "."
@@ -173,7 +104,7 @@ def click_link(rng: Random, domain: str) -> Link:
 
 
 def foreign_link(rng: Random) -> Link:
-    """Links to a host that has nothing to do with anybody named in the message."""
+    """Return a maker of links to a host unrelated to anyone named in the message."""
     host_maker = _FOREIGN.draw(rng)
     host = host_maker(rng)
     tail = rng.choice(
@@ -192,7 +123,7 @@ def _hacked(rng: Random) -> str:
 
 
 def throwaway(rng: Random) -> str:
-    """A domain bought for a day."""
+    """Draw a throw-away domain."""
     stem = rng.choice(
         (
             lambda: slug(coin(rng)),

@@ -1,4 +1,4 @@
-"""Bodies: parts, transfer encodings and the trees that they form."""
+"""MIME parts, transfer encodings and multipart trees."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _ENCODING = Weighted({"quoted-printable": 55, "base64": 25, "8bit": 20})
 
 @dataclass(frozen=True)
 class Attachment:
-    """A file that travels with a message."""
+    """A file attached to a message."""
 
     name: str
     mime: str
@@ -26,14 +26,14 @@ class Attachment:
 
 @dataclass(frozen=True)
 class Part:
-    """A finished MIME entity: its header lines and its bytes."""
+    """A complete MIME entity: header lines and body."""
 
     headers: tuple[str, ...]
     body: bytes
 
 
 def charset(rng: Random, language: str) -> str:
-    """A charset as mailers of that language use; mostly UTF-8."""
+    """Draw a charset in use for a language, mostly UTF-8."""
     draw = rng.random()
     if draw < 0.78:
         return "utf-8" if draw < 0.5 else "UTF-8"
@@ -43,7 +43,7 @@ def charset(rng: Random, language: str) -> str:
 
 
 def text_part(rng: Random, text: str, subtype: str, language: str) -> Part:
-    """A text entity in some charset and transfer encoding that can carry it."""
+    """Return a text part in a charset and transfer encoding that can represent it."""
     name = charset(rng, language)
     try:
         data = text.encode(name)
@@ -67,7 +67,7 @@ def text_part(rng: Random, text: str, subtype: str, language: str) -> Part:
 
 
 def transfer(data: bytes, encoding: str) -> bytes:
-    """The bytes as they stand in the message."""
+    """Return the bytes in a transfer encoding."""
     if encoding == "base64":
         return base64_lines(data)
     if encoding == "quoted-printable":
@@ -76,13 +76,13 @@ def transfer(data: bytes, encoding: str) -> bytes:
 
 
 def base64_lines(data: bytes) -> bytes:
-    """Base64 in lines of 76."""
+    """Return base64 in lines of 76 characters."""
     line = binascii.b2a_base64(data, newline=False)
     return b"\r\n".join(line[i : i + 76] for i in range(0, len(line), 76))
 
 
 def attachment_part(attachment: Attachment) -> Part:
-    """An attached or inline file."""
+    """Return the part of an attached or inline file."""
     name = encoded(attachment.name)
     place = "inline" if attachment.inline_id else "attachment"
     headers = [
@@ -96,7 +96,7 @@ def attachment_part(attachment: Attachment) -> Part:
 
 
 def multipart(rng: Random, subtype: str, parts: list[Part]) -> Part:
-    """Several entities under one boundary."""
+    """Return several parts as one multipart entity."""
     boundary = rng.choice(
         (
             f"----=_Part_{digits(rng, 6)}_{digits(rng, 9)}",
@@ -116,7 +116,7 @@ def multipart(rng: Random, subtype: str, parts: list[Part]) -> Part:
 
 
 def filler(rng: Random, mime: str) -> bytes:
-    """Bytes that begin as a file of that type begins; the rest is noise, for nobody opens it."""
+    """Return bytes with the magic number of a file type, followed by noise."""
     start = {
         "application/pdf": b"%PDF-1.5\n%\xe2\xe3\xcf\xd3\n1 0 obj\n<</Type/Catalog/Pages 2 0 R>>\nendobj\n",
         "image/jpeg": b"\xff\xd8\xff\xe0\x00\x10JFIF\x00\x01",
@@ -127,7 +127,7 @@ def filler(rng: Random, mime: str) -> bytes:
 
 
 def inline_id(rng: Random) -> str:
-    """A Content-ID as mail programs make them."""
+    """Draw a Content-ID in the form of some mail program."""
     return rng.choice(
         (
             f"image001.png@01D{hexes(rng, 5).upper()}.{hexes(rng, 8).upper()}",

@@ -1,7 +1,7 @@
 # ruff: noqa: E501  # the syllables stand in rows
-"""Organisations: invented ones without number, and the well-known ones that both classes name.
+"""Organisations: invented ones, and well-known brands, which occur in both labels.
 
-A real brand is the genuine sender of ham and the claim of phishing, so that its name tells nothing by itself.
+A brand is the genuine sender of ham and the claimed sender of phishing, so that its name alone is no evidence.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ TLDS = {
 
 @dataclass(frozen=True)
 class Organisation:
-    """Who mail is from, or says it is from."""
+    """The real or claimed sender of mail."""
 
     name: str
     domain: str
     sector: str
     real: bool
-    mail_domains: tuple[str, ...] = ()  # other domains that it truly sends from
+    mail_domains: tuple[str, ...] = ()  # other domains that it sends from
 
 
 @cache
@@ -67,17 +67,17 @@ def _brands() -> tuple[tuple[Organisation, frozenset[str]], ...]:
 
 @cache
 def brands(sector: str, code: str) -> tuple[Organisation, ...]:
-    """The real brands of a sector that write in that language."""
+    """Return the brands of a sector that write in a language."""
     return tuple(org for org, codes in _brands() if org.sector == sector and (code in codes or "*" in codes))
 
 
 def coin(rng: Random) -> str:
-    """An invented word that could be a company's name."""
+    """Draw an invented word that could be the name of a company."""
     return (rng.choice(STARTS) + rng.choice(MIDDLES) + rng.choice(ENDS)).capitalize()
 
 
 def invented(rng: Random, language: Language, sector: str) -> Organisation:
-    """A company, club or office that does not exist, with a domain made of its name."""
+    """Return an invented company, club or office, with a domain made from its name."""
     pattern = "org." + sector
     scene = Scene(rng, language, _NAMING)
     name = scene.pick(pattern) if pattern in language.lists else scene.fact("coin")
@@ -85,7 +85,7 @@ def invented(rng: Random, language: Language, sector: str) -> Organisation:
 
 
 def _native(name: str) -> Callable[[Scene], str]:
-    """An item of a list without its Latin spelling."""
+    """Return a maker of items of a list, without their Latin spelling."""
     return lambda scene: scene.pick(name).partition("=")[0]
 
 
@@ -96,7 +96,7 @@ _NAMING: dict[str, Callable[[Scene], str]] = {
 
 
 def domain_of(rng: Random, name: str, code: str) -> str:
-    """A domain that an organisation of that name could own."""
+    """Draw a domain that an organisation of this name could own."""
     words = [word for word in (slug(word) for word in name.replace("-", " ").split()) if len(word) > 1]
     if not words:
         words = [slug(coin(rng))]
@@ -113,7 +113,7 @@ def domain_of(rng: Random, name: str, code: str) -> str:
 
 
 def organisation(rng: Random, language: Language, sector: str, real: float) -> Organisation:
-    """An organisation of a sector; with probability `real` one that exists, if the sector has one in that language."""
+    """Draw an organisation of a sector: a brand with probability `real`, if the language has one there."""
     known = brands(sector, language.code)
     if known and chance(rng, real):
         return rng.choice(known)

@@ -1,4 +1,4 @@
-"""People: invented names, and the addresses that they read mail at."""
+"""People: invented names and mail addresses."""
 
 from __future__ import annotations
 
@@ -57,33 +57,33 @@ class Person:
 
     @property
     def local(self) -> str:
-        """What stands before the @."""
+        """The part before the @."""
         return self.address.partition("@")[0]
 
     @property
     def domain(self) -> str:
-        """What stands behind the @."""
+        """The part after the @."""
         return self.address.partition("@")[2]
 
 
 @cache
 def slug(text: str) -> str:
-    """Lower-case ASCII letters and digits of a text, for addresses and domains; may be empty."""
+    """Return a text as lower-case ASCII letters and digits, for addresses and domains; may be empty."""
     text = "".join(_FOLDS.get(letter, letter) for letter in text.lower())
     folded = unicodedata.normalize("NFKD", text)
     return "".join(letter for letter in folded if letter.isascii() and letter.isalnum())
 
 
-def _half(item: str) -> tuple[str, str]:
-    """A name and its Latin spelling: `田中=tanaka`, or just `Anna`."""
+def _spellings(item: str) -> tuple[str, str]:
+    """Split an item such as `田中=tanaka` or `Anna` into the name and its Latin spelling."""
     native, _, latin = item.partition("=")
     return native, latin or slug(native)
 
 
 def person(rng: Random, language: Language, domain: str | None = None) -> Person:
-    """Somebody with a name usual in that language, at a domain or at a free provider."""
-    first, first_latin = _half(rng.choice(language.lists["first"]))
-    last, last_latin = _half(rng.choice(language.lists["last"]))
+    """Draw a person with a name of a language, at `domain` or a free provider."""
+    first, first_latin = _spellings(rng.choice(language.lists["first"]))
+    last, last_latin = _spellings(rng.choice(language.lists["last"]))
     if language.code in ("ja", "zh"):
         name = f"{last}{' ' if language.code == 'ja' else ''}{first}"
     else:

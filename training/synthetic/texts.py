@@ -1,9 +1,9 @@
-"""The words of one language, and the small grammar that makes sentences of them.
+"""The texts of a language, and the small template grammar that makes sentences of them.
 
 A file `texts/CODE.txt` holds lists (`@ name`, items separated by `;`) and kinds (`= ham/receipt`), whose lines start
 with one letter: s subject, o opening, b body sentence, r row of facts (`label = value`), c call to action, x closing.
-In a sentence `[a|b|]` is a choice and `{slot}` a fact of the message or an item of the list of that name;
-⟦ ⟧ are brackets that stay.
+In a sentence, `[a|b|]` is a choice, and `{slot}` is a fact of the message or an item of the list of that name.
+⟦ ⟧ stand for literal brackets.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ Template = tuple[Part, ...]
 
 @dataclass(frozen=True)
 class KindText:
-    """The sentences of one kind of mail, by the letter of their role."""
+    """The sentences of one kind of mail, by role letter."""
 
     lines: Mapping[str, tuple[str, ...]]
 
     def of(self, role: str) -> tuple[str, ...]:
-        """All lines of a role; empty where there are none."""
+        """Return all lines of a role; empty if there are none."""
         return self.lines.get(role, ())
 
 
 @dataclass(frozen=True)
 class Language:
-    """One language's lists and kinds."""
+    """The lists and kinds of one language."""
 
     code: str
     lists: Mapping[str, tuple[str, ...]]
@@ -39,13 +39,13 @@ class Language:
 
 
 def read_text(name: str) -> str:
-    """A data file of this package."""
+    """Return a data file of this package."""
     return files(__package__).joinpath("texts", name).read_text(encoding="utf-8")
 
 
 @cache
 def language(code: str) -> Language:
-    """The words of a language, read once."""
+    """Return the texts of a language; each file is read once."""
     lists: dict[str, list[str]] = {}
     kinds: dict[str, dict[str, list[str]]] = {}
     items: list[str] = []
@@ -71,7 +71,7 @@ def language(code: str) -> Language:
 
 @cache
 def template(text: str) -> Template:
-    """`text` parsed: strings, ('{', slot) and ('[', options)."""
+    """Parse a template into strings, ('{', slot) and ('[', options). ValueError if brackets are unbalanced."""
     parts, end = _parse(text, 0, "")
     if end != len(text):
         message = f"unbalanced bracket in {text!r}"
@@ -80,7 +80,7 @@ def template(text: str) -> Template:
 
 
 def _parse(text: str, start: int, stops: str) -> tuple[Template, int]:
-    """The parts from `start` up to one of `stops` that is not inside a bracket, and where that is."""
+    """Return the parts from `start` up to one of `stops` outside brackets, and its position."""
     parts: list[Part] = []
     plain = at = start
     while at < len(text) and text[at] not in stops:
@@ -98,7 +98,7 @@ def _parse(text: str, start: int, stops: str) -> tuple[Template, int]:
 
 
 def _literal(text: str) -> str:
-    """Brackets that stand for themselves are written ⟦ ⟧ in the files."""
+    """Replace ⟦ ⟧ by the literal brackets that they stand for."""
     return text.replace("⟦", "[").replace("⟧", "]")
 
 
@@ -117,7 +117,7 @@ def _options(text: str, at: int) -> tuple[Part, int]:
 
 @dataclass
 class Scene:
-    """The facts of one message while it is being written; a fact, once named, stays the same."""
+    """The facts of one message. A fact keeps its value once it is drawn."""
 
     rng: Random
     language: Language
@@ -125,7 +125,7 @@ class Scene:
     facts: dict[str, str] = field(default_factory=dict)
 
     def say(self, text: str) -> str:
-        """One sentence from a template."""
+        """Return one sentence from a template."""
         out: list[str] = []
         self._expand(template(text), out)
         return "".join(out)
@@ -140,7 +140,7 @@ class Scene:
                 self._expand(self.rng.choice(part[1]), out)  # type: ignore[arg-type]  # … and an option's, templates
 
     def fact(self, name: str) -> str:
-        """The fact of that name: known, made now and kept, or an item of a list (fresh each time)."""
+        """Return the fact `name`, drawing it if needed; without a maker, a fresh item of the list `name`."""
         known = self.facts.get(name)
         if known is not None:
             return known
@@ -151,6 +151,6 @@ class Scene:
         return made
 
     def pick(self, name: str) -> str:
-        """An expanded item of a list of the language; empty where the language has no such list."""
+        """Draw and expand an item of a list; empty if the language has no such list."""
         items = self.language.lists.get(name)
         return self.say(self.rng.choice(items)) if items else ""

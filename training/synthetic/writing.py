@@ -1,20 +1,20 @@
-"""From a kind and a relation to the words: subject, greeting, sentences, footer."""
+"""Write subject, greeting, sentences and footer for a kind and an alignment."""
 
 from __future__ import annotations
 
 from random import Random
 
+from .alignment import Alignment
 from .facts import MAKERS
 from .kinds import Kind
+from .layouts import Content
 from .organisations import Organisation
 from .people import Person
-from .relations import Relation
-from .shells import Content
 from .texts import KindText, Language, Scene
 from .tokens import chance, hexes, letters
 
 EMOJI = "🎉🔥✨❤️🎁📦⏰✅🌟💥🚀🌸☀️🎄💌👀🛒⚡🍂🎈😍💸🔔📢"
-# What folding by confusables maps back; senders use it against word lists
+# Look-alike letters, which spammers use against word lists
 _CONFUSABLE = str.maketrans(
     {"a": "а", "e": "е", "o": "о", "p": "р", "c": "с", "i": "і", "x": "х", "y": "у", "S": "Ѕ", "A": "А"}
 )
@@ -25,7 +25,7 @@ _BOLD = {letter: chr(0x1D5D4 + i) for i, letter in enumerate("ABCDEFGHIJKLMNOPQR
 def scene_for(
     rng: Random, language: Language, *, org: Organisation, writer: Person, recipient: Person, now: str
 ) -> Scene:
-    """A scene that knows who writes to whom, and when."""
+    """Return a scene with the facts of sender, recipient and date."""
     facts = {
         "org": org.name,
         "domain": org.domain,
@@ -42,7 +42,7 @@ def scene_for(
 
 
 def forget_recipient(scene: Scene, rng: Random) -> None:
-    """Let the scene know the recipient as a stranger does: by address, by a title, or not at all."""
+    """Address the recipient as a stranger does: by local part, address or a general title; sometimes by name."""
     draw = rng.random()
     if draw < 0.15:
         return
@@ -56,34 +56,34 @@ def forget_recipient(scene: Scene, rng: Random) -> None:
 
 
 def words(scene: Scene, language: Language, kind: Kind) -> KindText:
-    """The sentences of the kind; of one of the kinds it borrows from, if it does."""
+    """Return the sentences of the kind, or of one of the sections that it uses instead."""
     names = [name for name in (kind.texts or (kind.name,)) if name in language.kinds]
     return language.kinds[scene.rng.choice(names)]
 
 
 def available(language: Language, kind: Kind) -> bool:
-    """Whether the language has words for that kind."""
+    """Return whether the language has text for the kind."""
     return any(name in language.kinds for name in (kind.texts or (kind.name,)))
 
 
-def write(scene: Scene, kind: Kind, relation: Relation, text: KindText) -> tuple[str, Content]:
-    """(subject, content) of a message."""
+def write(scene: Scene, kind: Kind, alignment: Alignment, text: KindText) -> tuple[str, Content]:
+    """Return (subject, content) of a message."""
     rng = scene.rng
     content = Content(
-        scene.language.code, scene.facts["org"], link=relation.other, cta_url=relation.cta(), images=relation.images
+        scene.language.code, scene.facts["org"], link=alignment.other, cta_url=alignment.cta(), images=alignment.images
     )
     subject = scene.say(rng.choice(text.of("s")))
     content.paragraphs = _paragraphs(scene, text)
     if kind.form == "person":
-        _personal(scene, content, relation, text)
+        _personal(scene, content, alignment, text)
     else:
-        _business(scene, content, relation, kind, text)
+        _business(scene, content, alignment, kind, text)
     if text.of("x"):
         content.closing.insert(0, scene.say(rng.choice(text.of("x"))))
     if kind.form == "bulk" and chance(rng, 0.1):
         emoji = rng.choice(EMOJI)
         subject = f"{emoji} {subject}" if chance(rng, 0.7) else f"{subject} {emoji}"
-    if relation.threaded:
+    if alignment.threaded:
         subject = f"{rng.choice(('Re: ', 'RE: ', 'Re: ', 'AW: ' if scene.language.code == 'de' else 'Re: '))}{subject}"
     return subject, content
 
@@ -92,16 +92,16 @@ def _paragraphs(scene: Scene, text: KindText) -> list[str]:
     rng, body = scene.rng, text.of("b")
     out = [scene.say(rng.choice(text.of("o")))] if text.of("o") else []
     count = min(len(body), rng.choice((1, 2, 2, 3, 3, 4, 5)))
-    # in the order of the file, so that a story stays a story
+    # in the order of the file, so that a story keeps its order
     out += [scene.say(body[i]) for i in sorted(rng.sample(range(len(body)), count))]
-    if len(out) > 2 and chance(rng, 0.4):  # some writers make one paragraph of two
+    if len(out) > 2 and chance(rng, 0.4):  # some writers join two paragraphs
         at = rng.randrange(len(out) - 1)
         joint = "" if scene.language.code in ("ja", "zh") else " "
         out[at : at + 2] = [out[at] + joint + out[at + 1]]
     return out
 
 
-def _personal(scene: Scene, content: Content, relation: Relation, text: KindText) -> None:
+def _personal(scene: Scene, content: Content, alignment: Alignment, text: KindText) -> None:
     rng = scene.rng
     content.greeting = scene.pick("hello") if chance(rng, 0.8) else ""
     content.closing = (
@@ -117,14 +117,14 @@ def _personal(scene: Scene, content: Content, relation: Relation, text: KindText
         content.footer = [scene.pick("sentfrom")]
     if text.of("c"):
         content.cta = scene.say(rng.choice(text.of("c")))
-    if relation.threaded and chance(rng, 0.75):
+    if alignment.threaded and chance(rng, 0.75):
         source = scene.language.kinds.get("ham/work") or text
         content.quoted = [scene.pick("wrote")] + [
             scene.say(line) for line in rng.sample(source.of("b"), min(3, len(source.of("b"))))
         ]
 
 
-def _business(scene: Scene, content: Content, relation: Relation, kind: Kind, text: KindText) -> None:
+def _business(scene: Scene, content: Content, alignment: Alignment, kind: Kind, text: KindText) -> None:
     rng = scene.rng
     draw = rng.random()
     if draw < 0.55:
@@ -145,36 +145,36 @@ def _business(scene: Scene, content: Content, relation: Relation, kind: Kind, te
         content.cta = scene.say(rng.choice(text.of("c")))
     if chance(rng, 0.5):
         content.closing = [scene.pick("team")]
-    _footer(scene, content, relation)
+    _footer(scene, content, alignment)
 
 
-def _footer(scene: Scene, content: Content, relation: Relation) -> None:
+def _footer(scene: Scene, content: Content, alignment: Alignment) -> None:
     rng = scene.rng
     lines = scene.language.lists["footer"]
     content.footer = [scene.say(line) for line in rng.sample(lines, min(len(lines), rng.choice((0, 1, 1, 2, 2, 3, 4))))]
-    content.extra = relation.extra
-    if relation.unsubscribe and chance(rng, 0.85):
-        content.unsubscribe, content.unsubscribe_url = scene.pick("unsub"), relation.unsubscribe()
+    content.extra = alignment.extra
+    if alignment.unsubscribe and chance(rng, 0.85):
+        content.unsubscribe, content.unsubscribe_url = scene.pick("unsub"), alignment.unsubscribe()
     if chance(rng, 0.4):
         content.browser = scene.pick("browser")
     if chance(rng, 0.5):
-        host = (relation.unsubscribe or relation.other)().split("/")[2]
+        host = (alignment.unsubscribe or alignment.other)().split("/")[2]
         path = rng.choice(("open", "wf/open", "o", "track/open.php", "q"))
         content.pixel = f"https://{host}/{path}?{letters(rng, 1)}={hexes(rng, 24)}"
 
 
-# ---------------------------------------------------------------- what only spam does
+# --- only in spam ----------------------------------------------------------------------------------------------------
 
 
 def disguise(scene: Scene, subject: str, content: Content) -> str:
-    """Hide words from word lists, as part of the spam does; returns the subject."""
+    """Obfuscate words, as some spam does, against word lists; return the subject."""
     rng = scene.rng
     draw = rng.random()
     if draw < 0.07:
-        content.hidden = [_salad(scene)]
+        content.hidden = [_ham_sentences(scene)]
     elif draw < 0.11:
-        content.paragraphs = [_spell(rng, text) for text in content.paragraphs]
-        subject = _spell(rng, subject)
+        content.paragraphs = [_obfuscated(rng, text) for text in content.paragraphs]
+        subject = _obfuscated(rng, subject)
     elif draw < 0.13:
         subject = "".join(_BOLD.get(letter, letter) for letter in subject)
     elif draw < 0.145:
@@ -186,8 +186,8 @@ def disguise(scene: Scene, subject: str, content: Content) -> str:
     return subject
 
 
-def _salad(scene: Scene) -> str:
-    """Innocent sentences of other mail, put where only filters read them."""
+def _ham_sentences(scene: Scene) -> str:
+    """Return sentences of ham, which are hidden from readers and seen by filters."""
     out: list[str] = []
     for name in ("ham/newsletter", "ham/work", "ham/chat"):
         if name in scene.language.kinds:
@@ -196,7 +196,7 @@ def _salad(scene: Scene) -> str:
     return " ".join(out)
 
 
-def _spell(rng: Random, text: str) -> str:
+def _obfuscated(rng: Random, text: str) -> str:
     if chance(rng, 0.5):
         mark = rng.choice(_INVISIBLE)
         return "".join(letter + mark if chance(rng, 0.15) else letter for letter in text)

@@ -1,16 +1,12 @@
-"""The relations of wanted mail: the one who signs is the one who is named, and links lead home."""
+"""The alignment of ham: the domain of From: signs the mail, and links lead to the sender's own sites."""
 
 from __future__ import annotations
 
 from random import Random
 
-from .delivery import SERVICES, Service, fill
-from .links import SOCIAL, click_link, own_link, tracked_link
-from .organisations import TLDS, Organisation, coin
-from .people import FREEMAIL, Person, person, slug
-from .relations import (
+from .alignment import (
     SELECTORS,
-    Relation,
+    Alignment,
     address_of,
     display_of,
     helo_of,
@@ -18,6 +14,10 @@ from .relations import (
     message_id_host_of,
     quoted,
 )
+from .delivery import SERVICES, Service, fill
+from .links import SOCIAL, click_link, own_link, tracked_link
+from .organisations import TLDS, Organisation, coin
+from .people import FREEMAIL, Person, person, slug
 from .texts import Language
 from .tokens import Weighted, alnum, chance, digits, hexes, letters, public_ip
 
@@ -35,16 +35,16 @@ def _address_ham(rng: Random, recipient: Person) -> str:
     return f"{quoted(recipient.address)} <{recipient.address}>"
 
 
-def ham_bulk(rng: Random, org: Organisation, recipient: Person, language: Language) -> Relation:
-    """Mail of an organisation about its own business, sent as organisations send."""
+def ham_bulk(rng: Random, org: Organisation, recipient: Person, language: Language) -> Alignment:
+    """Return the alignment of bulk mail from an organisation."""
     domain = rng.choice(org.mail_domains) if org.mail_domains and chance(rng, 0.4) else org.domain
     case = (_KNOWN_CASES if org.real else _HAM_CASES).draw(rng)
-    if case == "other-domain":  # a holding, a shop system or a service whose own domain stands in From
+    if case == "other-domain":  # From: has the domain of a parent company or shop system
         domain = f"{slug(coin(rng))}.{rng.choice(TLDS[language.code])}"
     service = SERVICES.draw(rng) if case in ("service", "other-domain", "service-shared") else None
     sender_domain = _subdomain(rng, domain) if chance(rng, 0.25) else domain
     sender = f"{mailbox_of(rng, org)}@{sender_domain}"
-    relation = Relation(
+    alignment = Alignment(
         display=display_of(rng, org, language),
         sender=sender,
         case=case,
@@ -59,27 +59,27 @@ def ham_bulk(rng: Random, org: Organisation, recipient: Person, language: Langua
         footer_host=org.domain,
         service=service,
     )
-    _ham_links(rng, relation, org, service)
-    _ham_auth(rng, relation, service, domain)
+    _ham_links(rng, alignment, org, service)
+    _ham_auth(rng, alignment, service, domain)
     if chance(rng, 0.3):
-        relation.reply_to = f"{rng.choice(('service', 'reply', 'support', 'info', 'kontakt', 'hello'))}@{org.domain}"
-    if case == "small" and chance(rng, 0.25):  # club secretaries write to themselves and everybody else in Bcc
-        relation.to = rng.choice(("undisclosed-recipients:;", sender))
-    return relation
+        alignment.reply_to = f"{rng.choice(('service', 'reply', 'support', 'info', 'kontakt', 'hello'))}@{org.domain}"
+    if case == "small" and chance(rng, 0.25):  # clubs write to themselves, with the members in Bcc:
+        alignment.to = rng.choice(("undisclosed-recipients:;", sender))
+    return alignment
 
 
 _HAM_CASES = Weighted({"service": 50, "service-shared": 6, "own": 20, "small": 10, "other-domain": 14})
 
-_KNOWN_CASES = Weighted({"service": 62, "own": 38})  # a household name sends from its own domains
+_KNOWN_CASES = Weighted({"service": 62, "own": 38})  # well-known brands send from their own domains
 
 
-def _ham_links(rng: Random, relation: Relation, org: Organisation, service: Service | None) -> None:
+def _ham_links(rng: Random, alignment: Alignment, org: Organisation, service: Service | None) -> None:
     if service and chance(rng, 0.6):
-        relation.cta = relation.other = tracked_link(rng, service, org.domain)
+        alignment.cta = alignment.other = tracked_link(rng, service, org.domain)
     elif chance(rng, 0.3):
-        relation.cta = relation.other = click_link(rng, org.domain)
+        alignment.cta = alignment.other = click_link(rng, org.domain)
     if service and chance(rng, 0.25):
-        relation.images = rng.choice(
+        alignment.images = rng.choice(
             (
                 f"mcusercontent.com/{hexes(rng, 24)}",
                 f"image.e.{org.domain}",
@@ -90,28 +90,28 @@ def _ham_links(rng: Random, relation: Relation, org: Organisation, service: Serv
             )
         )
     if chance(rng, 0.75):
-        relation.unsubscribe = relation.other
-    relation.extra = [f"https://{host}/{slug(org.name)[:12]}" for host in rng.sample(SOCIAL, rng.randrange(5))]
+        alignment.unsubscribe = alignment.other
+    alignment.extra = [f"https://{host}/{slug(org.name)[:12]}" for host in rng.sample(SOCIAL, rng.randrange(5))]
 
 
-def _ham_auth(rng: Random, relation: Relation, service: Service | None, domain: str) -> None:
-    relation.policy = rng.choice(("NONE", "NONE", "QUARANTINE", "REJECT", "REJECT"))
-    if relation.case == "small":
-        relation.spf = rng.choice(("pass", "pass", "none", "neutral", "softfail"))
+def _ham_auth(rng: Random, alignment: Alignment, service: Service | None, domain: str) -> None:
+    alignment.policy = rng.choice(("NONE", "NONE", "QUARANTINE", "REJECT", "REJECT"))
+    if alignment.case == "small":
+        alignment.spf = rng.choice(("pass", "pass", "none", "neutral", "softfail"))
         if chance(rng, 0.45):
-            relation.signed = [(domain, rng.choice(SELECTORS), "pass")]
-        relation.dmarc = "pass" if relation.signed and chance(rng, 0.5) else "none"
-        relation.policy = "NONE"
+            alignment.signed = [(domain, rng.choice(SELECTORS), "pass")]
+        alignment.dmarc = "pass" if alignment.signed and chance(rng, 0.5) else "none"
+        alignment.policy = "NONE"
         return
     result = "pass" if chance(rng, 0.97) else rng.choice(("temperror", "neutral", "fail", "permerror"))
-    relation.spf = "pass" if chance(rng, 0.96) else rng.choice(("none", "neutral", "temperror", "softfail"))
-    aligned = relation.case != "service-shared"
+    alignment.spf = "pass" if chance(rng, 0.96) else rng.choice(("none", "neutral", "temperror", "softfail"))
+    aligned = alignment.case != "service-shared"
     if aligned and chance(rng, 0.97):
-        relation.signed.append((domain if chance(rng, 0.75) else relation.domain, rng.choice(SELECTORS), result))
+        alignment.signed.append((domain if chance(rng, 0.75) else alignment.domain, rng.choice(SELECTORS), result))
     if service and (not aligned or chance(rng, 0.6)):
-        relation.signed.append((fill(rng, service.dkim, domain), rng.choice(SELECTORS), result))
-    passed = relation.signed and result == "pass" and aligned
-    relation.dmarc = "pass" if passed and chance(rng, 0.9) else "none" if passed or chance(rng, 0.6) else "fail"
+        alignment.signed.append((fill(rng, service.dkim, domain), rng.choice(SELECTORS), result))
+    passed = alignment.signed and result == "pass" and aligned
+    alignment.dmarc = "pass" if passed and chance(rng, 0.9) else "none" if passed or chance(rng, 0.6) else "fail"
 
 
 def _own_envelope(rng: Random, sender: str, domain: str) -> str:
@@ -123,11 +123,11 @@ def _own_envelope(rng: Random, sender: str, domain: str) -> str:
     return f"www-data@web{rng.randrange(9)}.{domain}" if draw < 0.96 else ""
 
 
-def ham_person(rng: Random, writer: Person, recipient: Person, language: Language) -> Relation:
-    """Mail that one person wrote to another."""
+def ham_person(rng: Random, writer: Person, recipient: Person, language: Language) -> Alignment:
+    """Return the alignment of mail from one person to another."""
     domain = writer.domain
     big = domain in FREEMAIL.values
-    relation = Relation(
+    alignment = Alignment(
         display=writer.name if chance(rng, 0.93) else writer.first,
         sender=writer.address,
         envelope=writer.address,
@@ -143,12 +143,12 @@ def ham_person(rng: Random, writer: Person, recipient: Person, language: Languag
         case="person",
     )
     if big or chance(rng, 0.6):
-        relation.signed = [(domain, rng.choice(SELECTORS), "pass" if chance(rng, 0.97) else "fail")]
-    relation.spf = "pass" if big or chance(rng, 0.75) else rng.choice(("none", "neutral", "softfail"))
-    relation.dmarc = "pass" if relation.signed and chance(rng, 0.8) else "none"
+        alignment.signed = [(domain, rng.choice(SELECTORS), "pass" if chance(rng, 0.97) else "fail")]
+    alignment.spf = "pass" if big or chance(rng, 0.75) else rng.choice(("none", "neutral", "softfail"))
+    alignment.dmarc = "pass" if alignment.signed and chance(rng, 0.8) else "none"
     if chance(rng, 0.05):
-        relation.reply_to = person(rng, language).address
-    return relation
+        alignment.reply_to = person(rng, language).address
+    return alignment
 
 
 def _person_id_host(rng: Random, domain: str) -> str:

@@ -1,6 +1,6 @@
-"""Who a message says it is from, and who it really is from: the part in which ham and spam differ.
+"""Alignment: who a message claims to be from, who really sends it, and where it leads. Here ham and spam differ.
 
-What both sides share stands here; `honest` and `dishonest` fill it.
+This module has what both labels share; `ham_alignment` and `spam_alignment` draw the values.
 """
 
 from __future__ import annotations
@@ -15,64 +15,21 @@ from .people import person, slug
 from .texts import Language
 from .tokens import chance, public_ip
 
-MAILBOXES = (
-    "info",
-    "noreply",
-    "no-reply",
-    "service",
-    "news",
-    "newsletter",
-    "hello",
-    "contact",
-    "mail",
-    "support",
-    "notifications",
-    "notification",
-    "team",
-    "donotreply",
-    "kontakt",
-    "account",
-    "updates",
-    "shop",
-    "orders",
-    "office",
-    "admin",
-    "do-not-reply",
-    "marketing",
-    "offers",
-    "email",
-    "customer.service",
-    "billing",
-)
+MAILBOXES = """
+info noreply no-reply service news newsletter hello contact mail support notifications notification team
+donotreply kontakt account updates shop orders office admin do-not-reply marketing offers email customer.service
+billing
+""".split()
 
-SELECTORS = (
-    "s1",
-    "s2",
-    "k1",
-    "default",
-    "mail",
-    "dkim",
-    "selector1",
-    "google",
-    "20210112",
-    "mandrill",
-    "scph0220",
-    "cm",
-    "200608",
-    "ses",
-    "key1",
-    "pm",
-    "zoho",
-    "dk1024",
-    "sig1",
-    "fm1",
-    "mxvault",
-)
+SELECTORS = """
+s1 s2 k1 default mail dkim selector1 google 20210112 mandrill scph0220 cm 200608 ses key1 pm zoho dk1024 sig1 fm1
+mxvault
+""".split()
 
 
 @dataclass
-class Relation:
-    """Every name, address and host of one message, before it has any words."""
+class Alignment:
+    """All names, addresses, hosts and authentication results of one message."""
 
     display: str
     sender: str
@@ -104,17 +61,17 @@ class Relation:
 
 
 def quoted(name: str) -> str:
-    """A display name, quoted where RFC 5322 asks for it."""
+    """Return a display name, quoted where RFC 5322 requires it."""
     return f'"{name}"' if any(mark in name for mark in '.,@()<>:;"&+') and name.isascii() else name
 
 
 def mailbox_of(rng: Random, org: Organisation) -> str:
-    """What stands before the @ in an organisation's From."""
+    """Draw the local part of an organisation's From: address."""
     return rng.choice(MAILBOXES) if chance(rng, 0.85) else slug(org.name)[:12] or "info"
 
 
 def display_of(rng: Random, org: Organisation, language: Language) -> str:
-    """How an organisation writes its own name in From."""
+    """Draw the display name in an organisation's From:."""
     draw = rng.random()
     if draw < 0.72:
         return org.name
@@ -126,7 +83,7 @@ def display_of(rng: Random, org: Organisation, language: Language) -> str:
 
 
 def message_id_host_of(rng: Random, service: Service | None, domain: str) -> str:
-    """The host in Message-IDs of a service or of a domain of its own."""
+    """Draw the host of the Message-ID, of a service or of the sender's own domain."""
     if service is None or chance(rng, 0.6):
         return rng.choice((domain, domain, "mail." + domain, f"app{rng.randrange(20)}.{domain}", f"smtp.{domain}"))
     return rng.choice(
@@ -140,14 +97,14 @@ def message_id_host_of(rng: Random, service: Service | None, domain: str) -> str
 
 
 def helo_of(rng: Random, service: Service | None, domain: str) -> str:
-    """The name that the sending host greets with."""
+    """Draw the HELO name of the sending host."""
     if service:
         return fill(rng, service.helo, domain)
     return rng.choice(("mail.", "smtp.", "mx1.", "mta3.", "out2.", "mailout.", "web01.", "")) + domain
 
 
 def address_of(rng: Random, service: Service | None) -> str:
-    """The address of the sending host."""
+    """Draw the IP address of the sending host."""
     if service is None:
         return public_ip(rng)
     return f"{service.address}.{rng.randrange(256)}.{rng.randrange(1, 255)}"

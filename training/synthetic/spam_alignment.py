@@ -1,24 +1,24 @@
-"""The relations of unwanted mail: somebody else's name, somebody else's host, or a sender whom nobody asked."""
+"""The alignment of spam: a false name, a foreign host, or an uninvited sender under its own name."""
 
 from __future__ import annotations
 
 from random import Random
 
-from .delivery import SERVICES, Service, fill
-from .honest import ham_person
-from .links import BAIT, MILD_TLDS, ODD_TLDS, SOCIAL, foreign_link, own_link, throwaway, tracked_link
-from .organisations import Organisation, coin, invented
-from .people import FREEMAIL, Person, person, slug
-from .relations import (
+from .alignment import (
     MAILBOXES,
     SELECTORS,
-    Relation,
+    Alignment,
     address_of,
     display_of,
     helo_of,
     message_id_host_of,
     quoted,
 )
+from .delivery import SERVICES, Service, fill
+from .ham_alignment import ham_person
+from .links import BAIT, MILD_TLDS, ODD_TLDS, SOCIAL, foreign_link, own_link, throwaway, tracked_link
+from .organisations import Organisation, coin, invented
+from .people import FREEMAIL, Person, person, slug
 from .texts import Language
 from .tokens import Weighted, alnum, chance, digits, hexes, letters, public_ip
 
@@ -36,8 +36,8 @@ def _address_spam(rng: Random, recipient: Person, sender: str) -> str:
     return sender if draw < 0.93 else "" if draw < 0.96 else f"{letters(rng, 6)}@{recipient.domain}"
 
 
-def spam_bulk(rng: Random, org: Organisation, recipient: Person, language: Language, claims: str) -> Relation:
-    """Mail that names `org` and comes from somebody else; for `claims` 'own', from a sender whom nobody asked."""
+def spam_bulk(rng: Random, org: Organisation, recipient: Person, language: Language, claims: str) -> Alignment:
+    """Return the alignment of bulk spam: it impersonates `org`, or for `claims` 'own' is an offer of `org` itself."""
     case = (_SELLER_CASES if claims == "own" else _SPAM_CASES).draw(rng)
     domain, display, mailbox = _spam_sender(rng, case, org, language)
     service = (
@@ -46,7 +46,7 @@ def spam_bulk(rng: Random, org: Organisation, recipient: Person, language: Langu
         else None
     )
     sender = f"{mailbox}@{domain}"
-    relation = Relation(
+    alignment = Alignment(
         display=display,
         sender=sender,
         case=case,
@@ -62,11 +62,11 @@ def spam_bulk(rng: Random, org: Organisation, recipient: Person, language: Langu
         service=service,
         skew=rng.choice((0, 0, 0, 0, 0, -3600, 7200, -40000, 90000, 600)),
     )
-    _spam_links(rng, relation, org, domain)
-    _spam_auth(rng, relation, case, service, domain)
+    _spam_links(rng, alignment, org, domain)
+    _spam_auth(rng, alignment, case, service, domain)
     if chance(rng, 0.3):
-        relation.reply_to = _elsewhere(rng, language)
-    return relation
+        alignment.reply_to = _other_address(rng, language)
+    return alignment
 
 
 _SPAM_CASES = Weighted({"throwaway": 36, "lookalike": 14, "spoof": 13, "hacked": 14, "freemail": 7, "service": 16})
@@ -79,7 +79,7 @@ def _spam_sender(rng: Random, case: str, org: Organisation, language: Language) 
     mailbox = (
         rng.choice(MAILBOXES) if chance(rng, 0.7) else rng.choice((letters(rng, 7), slug(org.name)[:12] or "info"))
     )
-    display = display_of(rng, org, language) if chance(rng, 0.85) else _shout(rng, org)
+    display = display_of(rng, org, language) if chance(rng, 0.85) else _decorated(rng, org)
     if case == "seller":
         return (org.domain if chance(rng, 0.6) else _side_domain(rng, org)), display_of(rng, org, language), mailbox
     if case == "lookalike":
@@ -98,7 +98,7 @@ def _spam_sender(rng: Random, case: str, org: Organisation, language: Language) 
     return throwaway(rng), display, mailbox
 
 
-def _shout(rng: Random, org: Organisation) -> str:
+def _decorated(rng: Random, org: Organisation) -> str:
     return rng.choice(
         (
             org.name.upper(),
@@ -113,7 +113,7 @@ def _shout(rng: Random, org: Organisation) -> str:
 
 
 def _side_domain(rng: Random, org: Organisation) -> str:
-    """A second domain that mass marketers keep so that the first keeps its name."""
+    """Return a second domain, which mass marketers use to protect the reputation of the first."""
     stem = slug(org.name)[:14] or slug(coin(rng))
     return rng.choice(
         (f"get{stem}.com", f"try{stem}.com", f"{stem}-mail.com", f"{stem}hq.co", f"{stem}offers.info", f"go{stem}.io")
@@ -121,7 +121,7 @@ def _side_domain(rng: Random, org: Organisation) -> str:
 
 
 def lookalike(rng: Random, org: Organisation) -> str:
-    """A domain that looks like the claimed one's at a glance."""
+    """Return a domain that resembles that of the claimed organisation."""
     stem = org.domain.partition(".")[0]
     swaps = [
         (a, b)
@@ -143,7 +143,7 @@ def lookalike(rng: Random, org: Organisation) -> str:
             )
         )
         + "."
-        + rng.choice(MILD_TLDS + ODD_TLDS)
+        + rng.choice((*MILD_TLDS, *ODD_TLDS))
     )
 
 
@@ -195,20 +195,20 @@ def _spam_helo(rng: Random, service: Service | None, domain: str) -> str:
     )
 
 
-def _spam_links(rng: Random, relation: Relation, org: Organisation, domain: str) -> None:
-    case, service = relation.case, relation.service
+def _spam_links(rng: Random, alignment: Alignment, org: Organisation, domain: str) -> None:
+    case, service = alignment.case, alignment.service
     if case == "seller":
-        relation.cta = relation.other = (
+        alignment.cta = alignment.other = (
             tracked_link(rng, service, domain) if service and chance(rng, 0.6) else own_link(rng, domain)
         )
-        relation.images = "www." + domain
+        alignment.images = "www." + domain
     elif case in ("throwaway", "lookalike", "service", "hacked") and chance(rng, 0.45):
-        relation.cta = relation.other = tracked_link(rng, service, domain) if service else own_link(rng, domain)
-    if case != "seller" and org.real and chance(rng, 0.5):  # phishing borrows the genuine pictures and help pages
-        relation.images = rng.choice(("www.", "images.", "static.", "cdn.")) + org.domain
-        relation.other = own_link(rng, org.domain)
+        alignment.cta = alignment.other = tracked_link(rng, service, domain) if service else own_link(rng, domain)
+    if case != "seller" and org.real and chance(rng, 0.5):  # phishing uses the genuine pictures and help pages
+        alignment.images = rng.choice(("www.", "images.", "static.", "cdn.")) + org.domain
+        alignment.other = own_link(rng, org.domain)
     elif chance(rng, 0.3):
-        relation.images = rng.choice(
+        alignment.images = rng.choice(
             (
                 "i.imgur.com",
                 "i.ibb.co",
@@ -219,56 +219,56 @@ def _spam_links(rng: Random, relation: Relation, org: Organisation, domain: str)
             )
         )
     if chance(rng, 0.6):
-        relation.unsubscribe = relation.cta if chance(rng, 0.5) else relation.other
-    relation.extra = (
+        alignment.unsubscribe = alignment.cta if chance(rng, 0.5) else alignment.other
+    alignment.extra = (
         [f"https://{host}/{slug(org.name)[:12]}" for host in rng.sample(SOCIAL, rng.randrange(4))]
         if chance(rng, 0.5)
         else []
     )
 
 
-def _spam_auth(rng: Random, relation: Relation, case: str, service: Service | None, domain: str) -> None:
-    relation.policy = "NONE" if chance(rng, 0.7) else rng.choice(("QUARANTINE", "REJECT"))
+def _spam_auth(rng: Random, alignment: Alignment, case: str, service: Service | None, domain: str) -> None:
+    alignment.policy = "NONE" if chance(rng, 0.7) else rng.choice(("QUARANTINE", "REJECT"))
     if case == "spoof":
-        relation.spf = rng.choice(("fail", "softfail", "softfail", "none", "pass", "neutral"))
-        relation.dmarc = rng.choice(("fail", "fail", "fail", "none"))
+        alignment.spf = rng.choice(("fail", "softfail", "softfail", "none", "pass", "neutral"))
+        alignment.dmarc = rng.choice(("fail", "fail", "fail", "none"))
         return
-    if case == "freemail" or chance(rng, 0.68 if case != "seller" else 0.9):  # modern spam authenticates
-        relation.signed = [(domain, rng.choice(SELECTORS), "pass")]
+    if case == "freemail" or chance(rng, 0.68 if case != "seller" else 0.9):  # most modern spam passes authentication
+        alignment.signed = [(domain, rng.choice(SELECTORS), "pass")]
         if service and chance(rng, 0.6):
-            relation.signed.append((fill(rng, service.dkim, domain), rng.choice(SELECTORS), "pass"))
-        relation.dmarc = "pass" if chance(rng, 0.7) else "none"
+            alignment.signed.append((fill(rng, service.dkim, domain), rng.choice(SELECTORS), "pass"))
+        alignment.dmarc = "pass" if chance(rng, 0.7) else "none"
         return
-    relation.spf = rng.choice(("pass", "pass", "none", "softfail", "fail", "neutral", "permerror"))
+    alignment.spf = rng.choice(("pass", "pass", "none", "softfail", "fail", "neutral", "permerror"))
     if chance(rng, 0.2):
-        relation.signed = [(domain, rng.choice(SELECTORS), rng.choice(("fail", "permerror", "neutral")))]
-    relation.dmarc = rng.choice(("none", "none", "fail"))
+        alignment.signed = [(domain, rng.choice(SELECTORS), rng.choice(("fail", "permerror", "neutral")))]
+    alignment.dmarc = rng.choice(("none", "none", "fail"))
 
 
-def _elsewhere(rng: Random, language: Language) -> str:
+def _other_address(rng: Random, language: Language) -> str:
     return person(rng, language, None if chance(rng, 0.6) else throwaway(rng)).address
 
 
-def spam_person(rng: Random, writer: Person, recipient: Person, language: Language) -> Relation:
-    """Mail from a person who isn't one, or isn't this one."""
-    relation = ham_person(rng, writer, recipient, language)
-    relation.case, relation.threaded = "fake-person", chance(rng, 0.06)
-    relation.to = _address_spam(rng, recipient, relation.sender)
-    relation.cta = relation.other = foreign_link(rng)
-    relation.skew = rng.choice((0, 0, 0, 0, -3600, 18000))
+def spam_person(rng: Random, writer: Person, recipient: Person, language: Language) -> Alignment:
+    """Return the alignment of mail under the name of an invented or impersonated person."""
+    alignment = ham_person(rng, writer, recipient, language)
+    alignment.case, alignment.threaded = "fake-person", chance(rng, 0.06)
+    alignment.to = _address_spam(rng, recipient, alignment.sender)
+    alignment.cta = alignment.other = foreign_link(rng)
+    alignment.skew = rng.choice((0, 0, 0, 0, -3600, 18000))
     if chance(rng, 0.45):
-        relation.reply_to = _elsewhere(rng, language)
+        alignment.reply_to = _other_address(rng, language)
     draw = rng.random()
-    if draw < 0.35:  # a hacked mailbox or a rented server: somebody else's domain, which may sign or not
-        relation.sender = f"{rng.choice(MAILBOXES)}@{throwaway(rng)}"
-        relation.envelope = relation.sender if chance(rng, 0.7) else f"{letters(rng, 7)}@{throwaway(rng)}"
-        relation.helo, relation.message_id_host = (
-            _spam_helo(rng, None, relation.domain),
-            _spam_id_host(rng, None, relation.domain, recipient),
+    if draw < 0.35:  # a hacked mailbox or rented server, whose domain may or may not sign
+        alignment.sender = f"{rng.choice(MAILBOXES)}@{throwaway(rng)}"
+        alignment.envelope = alignment.sender if chance(rng, 0.7) else f"{letters(rng, 7)}@{throwaway(rng)}"
+        alignment.helo, alignment.message_id_host = (
+            _spam_helo(rng, None, alignment.domain),
+            _spam_id_host(rng, None, alignment.domain, recipient),
         )
-        relation.signed = []
-        _spam_auth(rng, relation, "throwaway", None, relation.domain)
+        alignment.signed = []
+        _spam_auth(rng, alignment, "throwaway", None, alignment.domain)
     elif draw < 0.5:
-        relation.signed, relation.spf, relation.dmarc = [], rng.choice(("softfail", "fail", "none")), "fail"
-        relation.helo = _spam_helo(rng, None, throwaway(rng))
-    return relation
+        alignment.signed, alignment.spf, alignment.dmarc = [], rng.choice(("softfail", "fail", "none")), "fail"
+        alignment.helo = _spam_helo(rng, None, throwaway(rng))
+    return alignment

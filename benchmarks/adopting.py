@@ -1,10 +1,10 @@
-"""Adopting a mailbox that is there already: how good the filter is on the mail that comes next, and what it costs.
+"""Adopt an existing mailbox: how well the filter judges the mail that follows, and what adopting costs.
 
-`half`: a mailbox is made of the first half of some corpora, by date: ham as its user would have kept it, spam in the
-junk folder. It is adopted, and the second half is judged as it is shipped; so are the base alone, and bogofilter taught
-the same half. `households`: the same with many small mailboxes, cut one behind the other from one corpus.
-`balance`: what becomes of the next mail where much more of one kind than of the other was learned; the rule of adopting
-that keeps them near each other is left out. `many`: how long adopting a large mailbox takes, and how much memory.
+`half`: a mailbox has the first half of some corpora, by date: ham as a user would have kept it, spam in the junk
+folder. It is adopted, and the second half is judged; for comparison also by the base alone, and by bogofilter trained
+on the same half. `households`: the same with many small mailboxes, cut one after the other from one corpus.
+`balance`: accuracy on the following mail after learning much more of one class than of the other, without the rule of
+`adopt` that keeps the classes balanced. `many`: time and memory of adopting a large mailbox.
 """
 
 import argparse
@@ -15,13 +15,10 @@ import json
 import os
 import random
 import re
-import resource
 import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -29,11 +26,22 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
 
+import bogofilter
 import numpy as np
-from beside_bogofilter import SAMPLE_SECONDS, Run, family, memory_of, spamlstm, teach
+from measurement import (
+    argument_parser,
+    cells,
+    extract,
+    header,
+    judge,
+    make_maildir,
+    model_option,
+    read_mail,
+    run_watched,
+    spamlstm_command,
+)
 
 from spamlstm.cli import translate
-from spamlstm.corpus import labelled_mail
 from spamlstm.corpus.labelled_mail import Labelled
 from spamlstm.evaluation import evaluate
 from spamlstm.evaluation.evaluate import Columns, Key, Summary
@@ -43,68 +51,64 @@ from spamlstm.learning.label_store import LabelStore
 from spamlstm.learning.trainer import Trainer, learned_layer
 from spamlstm.model.classifier import Assessed, Classifier
 from spamlstm.model.personal_layer import PersonalLayer
-from spamlstm.verdict import Judgement, Verdict
+from spamlstm.verdict import Verdict
 
 DAY = 86_400
 FIRST = datetime(2025, 3, 3, 12, tzinfo=UTC)
-PARTS = ("new", "cur", "tmp")
-# What users do with ham: read and kept, filed, answered, flagged.
+# Folder and flags of ham: read, moved to a folder, answered, flagged.
 HAM_PLACES = (("", "S"), ("", "S"), (".Keep", "S"), ("", "RS"), ("", "FS"))
-BOGOFILTER_SAYS = {"H": Verdict.HAM, "U": Verdict.UNSURE, "S": Verdict.SPAM}
-# Of a corpus in `balance`: three quarters are learned from, the rest is judged.
+# Messages of the corpus of `balance`: three quarters are learned, the rest is judged.
 MOST = 16_000
 EVEN = ((0, 0), (1000, 1000))
 PROPORTIONS = (*EVEN, (1000, 100), (1000, 20), (1000, 5), (1000, 0), (300, 1000), (100, 1000), (20, 1000), (0, 1000))
 SHOWN = ("one_minus_roca_pct", "hm_pct", "sm_pct", "unsure_pct")
-# With --bare only these stay: what another server, or another year, wrote into mail tells the corpora apart.
+# The headers that --bare keeps. Those of other servers and years would give the corpus away.
 SENT = re.compile(rb"^(?:from|subject|reply-to|content-[a-z-]+|mime-version|list-unsubscribe):", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class Mailbox:
-    """Labelled mail in the order in which it came; the first `told` is there when the filter comes."""
+    """Labelled mail in order of arrival; the first `adopted` messages are there when the filter is installed."""
 
     mail: Sequence[Labelled]
-    told: int
+    adopted: int
 
 
 def main() -> int:
     arguments = _parser().parse_args()
     with tempfile.TemporaryDirectory(dir=arguments.temp) as folder:
-        if arguments.what == "many":
-            many(arguments, Path(folder))
-        elif arguments.what == "balance":
-            balance(arguments)
-        else:
-            accuracy(arguments, Path(folder))
+        commands = {"half": accuracy, "households": accuracy, "balance": balance, "many": many}
+        commands[arguments.what](arguments, Path(folder))
     return 0
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argument_parser(__doc__)
     commands = parser.add_subparsers(dest="what", required=True)
     for name in ("half", "households", "balance", "many"):
         command = commands.add_parser(name)
         command.add_argument("corpora", type=Path, nargs="+", help="corpus archives or folders")
-        command.add_argument("--model", type=Path, help="a bundle that has not seen that mail")
-        command.add_argument("--temp", type=Path, help="where to put the mailbox; else the system's temporary folder")
+        command.add_argument("--model", type=Path, help="a bundle that was not trained on this mail")
+        command.add_argument("--temp", type=Path, help="where to put the mailbox [default: the temporary folder]")
     for name in ("half", "households"):
         command = commands.choices[name]
-        command.add_argument("--spam", type=float, help="thin out spam to this share of all, at random")
+        command.add_argument("--spam", type=float, help="keep only so much spam, at random, that it is this share")
         command.add_argument("--seed", type=int, default=0)
     half, households = commands.choices["half"], commands.choices["households"]
-    half.add_argument("--most", type=int, help="only the first so many messages of each corpus")
-    half.add_argument("--interleave", action="store_true", help="run the corpora beside each other, each by its dates")
-    half.add_argument("--bare", action="store_true", help="only with headers that a sender writes, by one server")
-    households.add_argument("--size", type=int, default=534, help="messages of a mailbox, half of them told")
-    households.add_argument("--most", type=int, default=20, help="mailboxes")
+    half.add_argument("--most", type=int, help="only the first MOST messages of each corpus")
+    half.add_argument("--interleave", action="store_true", help="mix the corpora, each in its own order")
+    half.add_argument("--bare", action="store_true", help="only headers that senders write, and one server's Received")
+    households.add_argument(
+        "--size", type=int, default=534, help="messages of a mailbox, half of them adopted [default: 534]"
+    )
+    households.add_argument("--most", type=int, default=20, help="number of mailboxes [default: 20]")
     commands.choices["balance"].add_argument(
-        "--shuffle", action="store_true", help="in any order: for a corpus that is not in the order of time"
+        "--shuffle", action="store_true", help="in random order, for a corpus that is not sorted by date"
     )
     commands.choices["balance"].add_argument(
-        "--blocks", action="store_true", help="label a folder of ham, and then one of spam, by command"
+        "--blocks", action="store_true", help="label ham by one command, then spam by another"
     )
-    commands.choices["many"].add_argument("--most", type=int, default=50_000, help="messages")
+    commands.choices["many"].add_argument("--most", type=int, default=50_000, help="messages [default: 50000]")
     return parser
 
 
@@ -112,14 +116,16 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def mailboxes(arguments: argparse.Namespace) -> list[Mailbox]:
-    chance = random.Random(arguments.seed)
+    random_choice = random.Random(arguments.seed)
     if arguments.what == "half":
-        mails = [itertools.islice(labelled_mail.read_labelled(path), arguments.most) for path in arguments.corpora]
-        streams = [sorted(one, key=lambda mail: mail.date) for one in mails]
-        mail = thinned(list(itertools.chain(*streams)), arguments.spam, chance)
+        corpora = [read_mail(path, most=arguments.most) for path in arguments.corpora]
+        streams = [sorted(corpus, key=lambda mail: mail.date) for corpus in corpora]
+        mail = thinned(list(itertools.chain(*streams)), arguments.spam, random_choice)
         if arguments.interleave:
             ranks = {
-                id(one): (at + chance.random()) / len(stream) for stream in streams for at, one in enumerate(stream)
+                id(one): (at + random_choice.random()) / len(stream)
+                for stream in streams
+                for at, one in enumerate(stream)
             }
             mail.sort(key=lambda one: ranks[id(one)])
         else:
@@ -128,28 +134,27 @@ def mailboxes(arguments: argparse.Namespace) -> list[Mailbox]:
             mail = [redelivered(one, number, only_sent=arguments.bare) for number, one in enumerate(mail)]
         return [Mailbox(mail, len(mail) // 2)]
     (path,) = arguments.corpora
-    stream, size = thinned(list(labelled_mail.read_labelled(path)), arguments.spam, chance), arguments.size
-    # Spread over the whole corpus.
+    stream, size = thinned(list(read_mail(path)), arguments.spam, random_choice), arguments.size
     starts = np.linspace(0, len(stream) - size, arguments.most).astype(int).tolist()
     cut = [Mailbox(stream[start : start + size], size // 2) for start in starts]
     return [one for one in cut if all(len({mail.label for mail in half}) == 2 for half in halves(one))]
 
 
 def halves(mailbox: Mailbox) -> tuple[Sequence[Labelled], Sequence[Labelled]]:
-    return mailbox.mail[: mailbox.told], mailbox.mail[mailbox.told :]
+    return mailbox.mail[: mailbox.adopted], mailbox.mail[mailbox.adopted :]
 
 
-def thinned(mail: list[Labelled], share: float | None, chance: random.Random) -> list[Labelled]:
-    """With so much of the spam that it makes up this share."""
+def thinned(mail: list[Labelled], share: float | None, random_choice: random.Random) -> list[Labelled]:
+    """Return the mail with only so much spam that it makes up a share of all."""
     if share is None:
         return mail
     ham = sum(one.label == "ham" for one in mail)
     kept = min(1.0, ham * share / (1 - share) / max(len(mail) - ham, 1))
-    return [one for one in mail if one.label == "ham" or chance.random() < kept]
+    return [one for one in mail if one.label == "ham" or random_choice.random() < kept]
 
 
 def redelivered(mail: Labelled, number: int, *, only_sent: bool) -> Labelled:
-    """The message as one server would have delivered it, minute by minute; if asked, without what others had added."""
+    """Return a message as if one server delivered all mail, one message a minute; if asked, with sent headers only."""
     head, end, body = mail.raw.replace(b"\r\n", b"\n").partition(b"\n\n")
     lines = re.split(rb"\n(?![ \t])", head)
     kept = [line for line in lines if SENT.match(line) or not only_sent]
@@ -159,10 +164,9 @@ def redelivered(mail: Labelled, number: int, *, only_sent: bool) -> Labelled:
 
 
 def deliver(mail: Iterable[Labelled], root: Path) -> None:
-    """Lay mail down as it lies in a mailbox that its user has had for a while."""
+    """Fill a mailbox with mail as its user would have filed it over time."""
     for folder in ("", ".Keep", ".Junk"):
-        for part in PARTS:
-            (root / folder / part).mkdir(parents=True, exist_ok=True)
+        make_maildir(root / folder)
     ham = 0
     now = time.time()
     for number, one in enumerate(mail):
@@ -170,198 +174,148 @@ def deliver(mail: Iterable[Labelled], root: Path) -> None:
         ham += one.label == "ham"
         path = root / folder / "cur" / f"{number:06}.host:2,{flags}"
         path.write_bytes(one.raw)
-        # What came when is the order here; the Received lines of a corpus of another year would say the same.
+        # The modification time is the time of delivery.
         os.utime(path, (now - 400 * DAY + 60 * number,) * 2)
 
 
-# --- how good -------------------------------------------------------------------------------------------------------
+# --- accuracy -------------------------------------------------------------------------------------------------------
 
 
 def accuracy(arguments: argparse.Namespace, folder: Path) -> None:
-    """Print a row for each filter: of one mailbox its figures, of many their mean, median and sums."""
+    """Print a row for each filter, with the figures over all mailboxes."""
     results: dict[str, list[Summary]] = {}
     found = mailboxes(arguments)
     for number, mailbox in enumerate(found):
-        place = folder / str(number)
-        for name, summary in judged(mailbox, place, arguments.model):
+        for name, summary in judge_rest(mailbox, folder / str(number), arguments.model):
             results.setdefault(name, []).append(summary)
-        shutil.rmtree(place)
-    told, rest = (sum(len(part) for part in parts) for parts in zip(*map(halves, found), strict=True))
+        shutil.rmtree(folder / str(number))
+    adopted, rest = (sum(len(part) for part in parts) for parts in zip(*map(halves, found), strict=True))
     ham = sum(one.label == "ham" for mailbox in found for one in halves(mailbox)[0])
-    print(f"{len(found)} mailboxes, {told:,} messages adopted ({ham:,} ham), the next {rest:,} judged")
-    print(f"{'':14}" + "".join(f"{name:>20}" for name in SHOWN) + f"{'worst hm_pct':>16}{'median roca':>14}")
+    print(f"{len(found)} mailboxes, {adopted:,} messages adopted ({ham:,} ham), the next {rest:,} judged")
+    print(f"{'':14}{header(SHOWN)}{'worst hm_pct':>16}{'median roca':>14}")
     for name, summaries in results.items():
         row(name, summaries)
 
 
 def row(name: str, summaries: list[Summary]) -> None:
-    """The mean of the mailboxes; of ham lost, all of it against all ham."""
-    cells = []
+    """Print the means over the mailboxes; the mean of hm_pct is weighted by ham, so it is the share of all ham."""
+    means = []
     for key in SHOWN:
         figures = [(one.figures[key], one) for one in summaries]
         values = [(figure.value, one.n_ham if key == "hm_pct" else 1) for figure, one in figures if figure]
-        cells.append(f"{sum(v * w for v, w in values) / sum(w for _, w in values):>20.3f}" if values else f"{'-':>20}")
+        means.append(f"{sum(v * w for v, w in values) / sum(w for _, w in values):>20.3f}" if values else f"{'-':>20}")
     lost = [figure.value for one in summaries if (figure := one.figures["hm_pct"])]
     areas = [figure.value for one in summaries if (figure := one.figures["one_minus_roca_pct"])]
-    print(f"{name:14}{''.join(cells)}{max(lost, default=0):>16.3f}{statistics.median(areas):>14.3f}", flush=True)
+    print(f"{name:14}{''.join(means)}{max(lost, default=0):>16.3f}{statistics.median(areas):>14.3f}", flush=True)
 
 
-def judged(mailbox: Mailbox, folder: Path, model: Path | None) -> Iterable[tuple[str, Summary]]:
-    """(filter, figures) of the second half."""
-    told, rest = halves(mailbox)
-    deliver(told, folder / "Maildir")
+def judge_rest(mailbox: Mailbox, folder: Path, model: Path | None) -> Iterable[tuple[str, Summary]]:
+    """Yield (filter, figures) on the second half of a mailbox."""
+    first, rest = halves(mailbox)
+    deliver(first, folder / "Maildir")
     adopt(folder, model)
-    yield "base alone", ours(rest, Classifier.open(model))
-    taught = Classifier.open(model, personal_features=True)
-    yield "adopted", ours(rest, taught, learned_layer(folder / "state"))
-    if shutil.which("bogofilter"):
-        yield "bogofilter", bogofilter(told, rest, folder)
+    yield "base alone", evaluate.summarise(judge(rest, Classifier.open(model), readers=0))
+    classifier, layer = Classifier.open(model, personal_features=True), learned_layer(folder / "state")
+    yield "adopted", evaluate.summarise(judge(rest, classifier, layer=layer, readers=0))
+    if bogofilter.is_installed():
+        training = [(path, one.label) for path, one in extract(first, folder / "training")]
+        bogofilter.train(folder / "words", training)
+        yield "bogofilter", evaluate.summarise(bogofilter.judge(folder / "words", list(extract(rest, folder / "rest"))))
 
 
 def adopt(folder: Path, model: Path | None) -> None:
-    """As a user says it."""
-    command = ["adopt", str(folder / "Maildir"), "--state", str(folder / "state"), "--json"]
-    said = io.StringIO()
-    with contextlib.redirect_stdout(said):
-        status = translate.run([*command, *(["--model", str(model)] if model else [])])
+    """Run `spamlstm adopt`."""
+    command = ["adopt", str(folder / "Maildir"), "--state", str(folder / "state"), "--json", *model_option(model)]
+    output = io.StringIO()
+    with contextlib.redirect_stdout(output):
+        status = translate.run(command)
     if status:
         sys.exit(f"adopt ended with {status}")
-    told = json.loads(said.getvalue())
-    thresholds = told["bars"]
+    report = json.loads(output.getvalue())
+    found = report["bars"]
     print(
-        f"adopted {told['new']:,}; spam threshold {thresholds['spam']:.5f}, model's {thresholds['model']['spam']:.5f}",
+        f"adopted {report['new']:,}; spam threshold {found['spam']:.5f}, model's {found['model']['spam']:.5f}",
         flush=True,
     )
 
 
-def ours(rest: Sequence[Labelled], classifier: Classifier, layer: PersonalLayer | None = None) -> Summary:
-    columns = Columns()
-    keys = ((Key(one.id, one.source, one.label == "spam"), one.raw) for one in rest)
-    for done in classifier.judge_many(keys, layer_of=lambda _: layer, readers=0):
-        columns.add(done.key, done.judgement)
-    return evaluate.summarise(columns.close())
+# --- balance --------------------------------------------------------------------------------------------------------
 
 
-def bogofilter(told: Sequence[Labelled], rest: Sequence[Labelled], folder: Path) -> Summary:
-    """Taught the first half at once, as it is best at."""
-    paths = [written(one, folder / "told" / f"{number}.eml") for number, one in enumerate(told)]
-    teach(folder / "words", list(zip(paths, (one.label for one in told), strict=True)))
-    asked = [str(written(one, folder / "rest" / f"{number}.eml")) for number, one in enumerate(rest)]
-    command = ["bogofilter", "-d", str(folder / "words"), "-T", "-b"]
-    done = subprocess.run(command, input="\n".join(asked) + "\n", text=True, stdout=subprocess.PIPE, check=False)
-    columns = Columns()
-    for one, path, line in zip(rest, asked, done.stdout.splitlines(), strict=True):
-        name, verdict, score = line.rsplit(" ", 2)
-        if name != path:
-            sys.exit("bogofilter did not answer for each message in order")
-        judgement = Judgement(BOGOFILTER_SAYS[verdict], float(score), float(score), "score", "bogofilter")
-        columns.add(Key(one.id, one.source, one.label == "spam"), judgement)
-    return evaluate.summarise(columns.close())
+def balance(arguments: argparse.Namespace, _folder: Path) -> None:
+    """Print a row for each proportion of ham and spam learned from the first part of the corpus, as `adopt` learns.
 
-
-def written(mail: Labelled, path: Path) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(mail.raw)
-    return path
-
-
-# --- how much of either kind ----------------------------------------------------------------------------------------
-
-
-def balance(arguments: argparse.Namespace) -> None:
-    """Print a row for each proportion: learned from the corpus's first part as `adopt` does, judged what comes then.
-
-    Caught is the spam that is judged spam.
+    caught_pct is the share of the spam that is judged spam.
     """
-    chance = random.Random(0)
+    random_choice = random.Random(0)
     classifier = Classifier.open(arguments.model, personal_features=True)
-    mail = list(itertools.islice(labelled_mail.read_labelled(arguments.corpora[0]), MOST))
+    mail = list(read_mail(arguments.corpora[0], most=MOST))
     if arguments.shuffle:
         random.Random(1).shuffle(mail)
     assessed = list(classifier.assess_many(keyed(mail)))
     first, rest = assessed[: len(mail) * 3 // 4], assessed[len(mail) * 3 // 4 :]
-    place = {id(one): at for at, one in enumerate(first)}
-    print(f"{'ham:spam':>12}" + "".join(f"{name:>20}" for name in (*SHOWN, "caught_pct")))
+    index = {id(one): number for number, one in enumerate(first)}
+    print(f"{'ham:spam':>12}{header((*SHOWN, 'caught_pct'))}")
     for ham, spam in PROPORTIONS:
-        told = [*sample(first, ham, chance, spam=False), *sample(first, spam, chance, spam=True)]
-        told.sort(key=lambda one: place[id(one)])
-        layer = labelled(told, [mail[place[id(one)]].raw for one in told]) if arguments.blocks else adopted(told)
+        chosen = [*sample(first, ham, random_choice, spam=False), *sample(first, spam, random_choice, spam=True)]
+        chosen.sort(key=lambda one: index[id(one)])
+        layer = (
+            learn_blocks(chosen, [mail[index[id(one)]].raw for one in chosen]) if arguments.blocks else learn(chosen)
+        )
         columns = Columns()
         for one in rest:
             columns.add(one.key, classifier.judge(one, layer).judgement)
         outcomes = columns.close()
-        figures = evaluate.summarise(outcomes).figures
-        cells = "".join(f"{figures[key].value:>20.3f}" for key in SHOWN)
-        caught = np.mean(outcomes.are(Verdict.SPAM)[outcomes.spam])
-        print(f"{f'{ham}:{spam}':>12}{cells}{100 * caught:>20.3f}", flush=True)
+        caught = 100 * np.mean(outcomes.are(Verdict.SPAM)[outcomes.spam])
+        row = cells(evaluate.summarise(outcomes), SHOWN, digits=3)
+        print(f"{f'{ham}:{spam}':>12}{row}{caught:>20.3f}", flush=True)
 
 
-def adopted(told: Sequence[Assessed[Key]]) -> PersonalLayer:
-    """What is learned of history, in its order."""
+def learn(mail: Sequence[Assessed[Key]]) -> PersonalLayer:
+    """Learn labels in the order of the mail, as `adopt` does."""
     layer = PersonalLayer()
-    for one in told:
+    for one in mail:
         layer.learn(one.personal_features, prior=one.prior, spam=one.key.spam, history=True)
     return layer
 
 
-def labelled(told: Sequence[Assessed[Key]], raws: Sequence[bytes]) -> PersonalLayer:
-    """What is learned where the ham is labelled by one command and then the spam by another."""
+def learn_blocks(mail: Sequence[Assessed[Key]], raws: Sequence[bytes]) -> PersonalLayer:
+    """Learn labels of which one command gives those of ham and another one those of spam."""
     with tempfile.TemporaryDirectory() as folder, contextlib.closing(LabelStore.open(Path(folder))) as labels:
         trainer = Trainer(labels)
         for label in Label:
-            pairs = zip(told, raws, strict=True)
-            mail = [one._replace(key=raw) for one, raw in pairs if one.key.spam is (label is Label.SPAM)]
-            for _ in trainer.add_labels(mail, label, model="m"):
+            pairs = zip(mail, raws, strict=True)
+            block = [one._replace(key=raw) for one, raw in pairs if one.key.spam is (label is Label.SPAM)]
+            for _ in trainer.add_labels(block, label, model="m"):
                 pass
         return trainer.layer
 
 
-def sample(assessed: Sequence[Assessed[Key]], most: int, chance: random.Random, *, spam: bool) -> list[Assessed[Key]]:
-    of = [one for one in assessed if one.key.spam is spam and one.personal_features is not None]
-    return chance.sample(of, min(most, len(of)))
+def sample(
+    assessed: Sequence[Assessed[Key]], most: int, random_choice: random.Random, *, spam: bool
+) -> list[Assessed[Key]]:
+    members = [one for one in assessed if one.key.spam is spam and one.personal_features is not None]
+    return random_choice.sample(members, min(most, len(members)))
 
 
-# --- how long -------------------------------------------------------------------------------------------------------
+# --- cost -----------------------------------------------------------------------------------------------------------
 
 
 def many(arguments: argparse.Namespace, folder: Path) -> None:
-    """Print seconds and memory of adopting, of adopting again, and of taking it back, each a process."""
-    streams = itertools.chain(*(labelled_mail.read_labelled(path) for path in arguments.corpora))
-    deliver(itertools.islice(streams, arguments.most), folder / "Maildir")
-    command = [*spamlstm(), "adopt", str(folder / "Maildir"), "--state", str(folder / "state"), "--json"]
-    command += ["--model", str(arguments.model)] if arguments.model else []
+    """Print seconds and memory of adopting, of adopting again, and of undoing it, each as a process."""
+    deliver(read_mail(*arguments.corpora, most=arguments.most), folder / "Maildir")
+    command = [*spamlstm_command(), "adopt", str(folder / "Maildir"), "--state", str(folder / "state"), "--json"]
+    command += model_option(arguments.model)
     for name, more in (("adopt", []), ("again", []), ("undo", ["--undo"])):
-        run, peak, said = timed([*command, *more])
-        told = json.loads(said)
-        number = told.get("new", told.get("taken_back"))
-        times = f"{run.wall:8.1f} s by the clock, {run.cpu:6.1f} s of the processors"
-        print(f"{name:8}{times}, {peak:6.0f} MB (RSS, all processes), {number:,} labels", flush=True)
+        time_taken, memory, output = run_watched([*command, *more])
+        report = json.loads(output)
+        number = report.get("new", report.get("taken_back"))
+        times = f"{time_taken.wall:8.1f} s wall time, {time_taken.cpu:6.1f} s processor time"
+        print(f"{name:8}{times}, peak {memory.rss:6.0f} MB (RSS, all processes), {number:,} labels", flush=True)
         if name == "adopt":
-            print("       ", json.dumps({key: told[key] for key in ("evidence", "bars", "ham_filed", "last")}))
+            print("       ", json.dumps({key: report[key] for key in ("evidence", "bars", "ham_filed", "last")}))
             size = sum(path.stat().st_size for path in (folder / "state").iterdir())
-            print(f"        the store has {size >> 20} MB")
-
-
-def timed(command: Sequence[str]) -> tuple[Run, float, str]:
-    """(time, MB at most of all its processes together, what it printed)."""
-    before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    peaks, ended = [0.0], threading.Event()
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-
-    def watch() -> None:
-        while not ended.wait(SAMPLE_SECONDS):
-            peaks.append(memory_of(family(process.pid)).rss)
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    said = process.communicate()[0]
-    wall, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
-    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    ended.set()
-    watcher.join()
-    if process.returncode:
-        sys.exit(f"{' '.join(command)} ended with {process.returncode}")
-    return Run(wall, cpu), max(peaks), said
+            print(f"        the label store has {size >> 20} MB")
 
 
 if __name__ == "__main__":

@@ -1,17 +1,17 @@
-"""Whether two versions of the program give the same answers: what each message reads as, its score, verdict and tags.
+"""Compare the answers of two versions of the program: rendered text, score, verdict and tagged copy of each message.
 
-answers.py write FILE ARCHIVE...     note the answers of this version, a line for each message
-answers.py compare FILE ARCHIVE...   hold those of this version against them; the exit status is 1 if one differs
+answers.py write FILE ARCHIVE...     write the answers of this version, a line for each message
+answers.py compare FILE ARCHIVE...   compare them with those of this version; the exit status is 1 if any differs
 """
 
-import argparse
 import hashlib
 import itertools
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from spamlstm.corpus import labelled_mail
+from measurement import argument_parser, read_mail
+
 from spamlstm.maildir.content_id import content_id
 from spamlstm.maildir.headers import tag
 from spamlstm.model.classifier import Classifier
@@ -20,13 +20,13 @@ NAMES = ("id", "content id", "text", "verdict", "score", "tagged", "personal fea
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argument_parser(__doc__)
     parser.add_argument("what", choices=["write", "compare"])
     parser.add_argument("file", type=Path)
     parser.add_argument("archives", type=Path, nargs="+")
-    parser.add_argument("--most", type=int, default=4_000, help="messages of each archive")
+    parser.add_argument("--most", type=int, default=4_000, help="messages of each archive [default: 4000]")
     arguments = parser.parse_args()
-    answers = (one for archive in arguments.archives for one in answered(archive, arguments.most))
+    answers = (one for archive in arguments.archives for one in answers_for(archive, arguments.most))
     if arguments.what == "write":
         with arguments.file.open("w") as out:
             out.writelines("\t".join(one) + "\n" for one in answers)
@@ -34,12 +34,13 @@ def main() -> None:
         sys.exit(not compare(arguments.file, answers))
 
 
-def answered(archive: Path, most: int) -> Iterator[tuple[str, ...]]:
-    """The answers for each message of an archive, in the order of NAMES."""
+def answers_for(archive: Path, most: int) -> Iterator[tuple[str, ...]]:
+    """Yield the answers for each message of an archive, in the order of NAMES."""
     classifier = Classifier.open(personal_features=True)
-    for one in itertools.islice(labelled_mail.read_labelled(archive), most):
+    for one in read_mail(archive, most=most):
         judgement = classifier.classify(one.raw)
         reading = classifier.reader.read(one.raw)
+        features = classifier.assess(one.raw).personal_features
         yield (
             f"{archive.name}/{one.id}",
             content_id(one.raw),
@@ -47,18 +48,12 @@ def answered(archive: Path, most: int) -> Iterator[tuple[str, ...]]:
             f"{judgement.verdict} {judgement.reason}",
             f"{judgement.score!r}",
             digest(repr(tag(one.raw, judgement, version="1", spam_threshold=0.979))),
-            digest(
-                repr(
-                    ()
-                    if (personal_features := classifier.assess(one.raw).personal_features) is None
-                    else personal_features.tolist()
-                )
-            ),
+            digest(repr(() if features is None else features.tolist())),
         )
 
 
 def compare(before: Path, answers: Iterator[tuple[str, ...]]) -> bool:
-    """Print what differs; whether nothing does."""
+    """Print the differences; return whether there are none."""
     same = differing = 0
     with before.open() as lines:
         for line, now in itertools.zip_longest(lines, answers):
@@ -68,11 +63,11 @@ def compare(before: Path, answers: Iterator[tuple[str, ...]]) -> bool:
                 continue
             differing += 1
             if then is None or now is None or then[0] != now[0]:
-                print(f"other messages than before: {then and then[0]} and {now and now[0]}")
+                print(f"the messages differ: {then and then[0]} and {now and now[0]}")
                 return False
             names = [name for name, a, b in zip(NAMES, then, now, strict=True) if a != b]
             print(f"{now[0]}: {', '.join(names)}")
-    print(f"{same:,} messages have the same answers, {differing:,} do not")
+    print(f"{same:,} messages have the same answers, {differing:,} have others")
     return not differing
 
 

@@ -1,11 +1,11 @@
-"""A fuzz of Maildirs and of what is known of them: no exception, and each message there once with its bytes.
+"""Fuzz Maildirs and databases: no exception is raised, and each message is there once, unchanged.
 
     .venv/bin/python benchmarks/fuzz_maildirs.py
     .venv/bin/python benchmarks/fuzz_maildirs.py --only names --seed 4711 --cases 1
 
-Three kinds of cases, drawn by chance from their numbers: `names` of messages that are any bytes, with readers and
-crashes in between; `folders` of any name, with links and files in their place, that change while they are worked in;
-and `stores`, which are a journal, places and labels that are damaged. Exit status 1 if anything was found.
+There are three kinds of cases, each determined by its seed. `names`: message names of any bytes, with readers and
+crashes. `folders`: folders of any name, links and files in place of folders, which change during the work. `stores`:
+damaged journal, mailbox state and labels. The exit status is 1 if there are findings.
 """
 
 import argparse
@@ -28,9 +28,10 @@ sys.path.insert(1, str(Path(__file__).resolve().parent.parent / "tests"))
 sys.path.insert(2, str(Path(__file__).resolve().parent.parent / "tests/fixtures"))
 
 from fuzzing.findings import Findings
+from measurement import argument_parser
 
 KINDS = ("names", "folders", "stores")
-# No step of a case may take longer, in processor time; and no case in all, by the clock.
+# Bounds: processor time of a step, and wall time of a case.
 MOST_SECONDS, PATIENCE = 0.5, 120
 
 
@@ -42,15 +43,15 @@ def main() -> int:
     cases = load(arguments.only)
     seconds: dict[str, Counter[str]] = {kind: Counter() for kind in KINDS}
     count: Counter[str] = Counter()
-    for kind, seed in draw(arguments):
+    for kind, seed in cases_of(arguments):
         count[kind] += 1
-        # In memory, where fsync costs nothing.
+        # In memory, where fsync is free.
         with tempfile.TemporaryDirectory(prefix="fuzz-", dir="/dev/shm", ignore_cleanup_errors=True) as place:
-            told = in_a_process(partial(one, cases[kind], kind, seed, findings, Path(place)))
-        if told is None:
+            step_seconds = in_a_process(partial(one, cases[kind], kind, seed, findings, Path(place)))
+        if step_seconds is None:
             findings.add(f"{kind}: the process ended", command(kind, seed))
         else:
-            seconds[kind] |= Counter(told)
+            seconds[kind] |= Counter(step_seconds)
     for kind, number in count.items():
         step, most = max(seconds[kind].items(), key=lambda pair: pair[1], default=("none", 0.0))
         print(f"{kind:8} {number:7,} cases; slowest step: {step}, {most:.3f} s")
@@ -58,22 +59,22 @@ def main() -> int:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=1200.0, help="how long in all (default: 1200)")
-    parser.add_argument("--seed", type=int, default=0, help="the number of the first case (default: 0)")
-    parser.add_argument("--cases", type=int, default=10**9, help="how many cases at most")
-    parser.add_argument("--only", nargs="+", choices=KINDS, default=KINDS, help="only cases of these kinds")
-    parser.add_argument("--findings", type=Path, help="where to save what is found (default: a new folder)")
+    parser = argument_parser(__doc__)
+    parser.add_argument("--seconds", type=float, default=1200.0, help="total time [default: 1200]")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the first case [default: 0]")
+    parser.add_argument("--cases", type=int, default=10**9, help="maximum number of cases")
+    parser.add_argument("--only", nargs="+", choices=KINDS, default=KINDS, help="kinds of cases [default: all]")
+    parser.add_argument("--findings", type=Path, help="folder for findings [default: a new one]")
     return parser.parse_args()
 
 
 def load(kinds: Sequence[str]) -> dict[str, Callable[..., None]]:
-    """What each kind does with a scene. Loaded once, as each case runs in a copy of this process."""
+    """Return the function of each kind. They are loaded once, as each case runs in a fork of this process."""
     return {kind: import_module(f"fuzzing.{kind}").case for kind in kinds}
 
 
-def draw(arguments: argparse.Namespace) -> Iterator[tuple[str, int]]:
-    """The cases, as long as there is time."""
+def cases_of(arguments: argparse.Namespace) -> Iterator[tuple[str, int]]:
+    """Yield (kind, seed) of each case until the time is over."""
     end = time.monotonic() + arguments.seconds
     for number in range(arguments.cases):
         if time.monotonic() >= end:
@@ -83,18 +84,18 @@ def draw(arguments: argparse.Namespace) -> Iterator[tuple[str, int]]:
 
 
 def command(kind: str, seed: int) -> str:
-    """What repeats a case."""
+    """Return the command that repeats a case."""
     return f".venv/bin/python benchmarks/fuzz_maildirs.py --only {kind} --seed {seed} --cases 1"
 
 
 def one(case: Callable[..., None], kind: str, seed: int, findings: Findings, place: Path) -> dict[str, float]:
-    """One case in an empty folder; gives the seconds of its steps."""
-    from fuzzing.scene import Scene  # noqa: PLC0415  as above
+    """Run one case in an empty folder; return the seconds of its steps."""
+    from fuzzing.scene import Scene  # noqa: PLC0415  after `load`
 
     scene = Scene(place, random.Random(f"{kind} {seed}"))
     try:
         case(scene)
-    except Exception as error:  # noqa: BLE001  all are findings, and none ends the fuzz
+    except Exception as error:  # noqa: BLE001  every exception is a finding, and none ends the fuzzing
         findings.add_error(kind, error, more=command(kind, seed))
     for step, spent in scene.seconds.items():
         if spent > MOST_SECONDS:
@@ -103,7 +104,7 @@ def one(case: Callable[..., None], kind: str, seed: int, findings: Findings, pla
 
 
 def in_a_process(work: Callable[[], dict[str, float]]) -> dict[str, float] | None:
-    """What some work gives, done in a copy of this process; None if that did not come to its end."""
+    """Return the result of `work` in a fork of this process; None if the fork did not finish."""
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
@@ -115,9 +116,9 @@ def in_a_process(work: Callable[[], dict[str, float]]) -> dict[str, float] | Non
         os._exit(0)
     os.close(writing)
     with open(reading) as pipe:  # noqa: PTH123
-        told = pipe.read()
+        result = pipe.read()
     os.waitpid(child, 0)
-    return dict(json.loads(told)) if told else None
+    return dict(json.loads(result)) if result else None
 
 
 if __name__ == "__main__":

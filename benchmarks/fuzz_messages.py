@@ -1,11 +1,11 @@
-"""A fuzz of all that is done with the bytes of a message: no exception, no promise broken, half a second a megabyte.
+"""Fuzz everything that reads a message: no exception, no broken promise, at most half a second per megabyte.
 
     .venv/bin/pip install -e '.[fuzz]'
     .venv/bin/python benchmarks/fuzz_messages.py
 
-In three steps: atheris, guided by the coverage of spamlstm, changes the messages of the tests and the demo; pieces of
-what it found worth keeping are repeated up to a megabyte, in search of work that grows faster than the message; and two
-processes with other hash seeds read all of it, which must come to the same. Exit status 1 if anything was found.
+In three steps: atheris, guided by the coverage of spamlstm, mutates the messages of the tests and the demo. Parts
+of its corpus are repeated up to a megabyte, in search of time that grows faster than the size. Two processes with
+different hash seeds read the corpus, and must give the same result. The exit status is 1 if there are findings.
 """
 
 import argparse
@@ -25,13 +25,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from fuzzing.findings import Findings
 from fuzzing.seeds import hostile, seeds
 from fuzzing.slow import COMPARED, Search
+from measurement import argument_parser
 
-# Of the whole time, what the coverage-guided step takes; the rest is for the search for slow messages.
+# The share of the time for the coverage-guided step; the rest is for the search for slow messages.
 SHARE = 0.7
 MOST_BYTES = 16 << 10
-# Of those that other benchmarks make, which are repetitions.
+# Size of the hostile messages of other benchmarks, which are repetitions.
 MOST_SEED = 2 << 10
-# Beyond these libFuzzer ends the process, and the input is a finding.
+# libFuzzer ends the process beyond these limits; the input is a finding.
 LIMITS = ("-timeout=20", "-rss_limit_mb=3000")
 _PROGRESS = re.compile(rb"^#(\d+)\s.* cov: (\d+)", re.MULTILINE)
 
@@ -43,7 +44,7 @@ def main() -> int:
     if arguments.digests:
         return print_digests(arguments.digests)
     if importlib.util.find_spec("atheris") is None:
-        sys.exit("this needs atheris: .venv/bin/pip install -e '.[fuzz]'")
+        sys.exit("atheris is not installed: .venv/bin/pip install -e '.[fuzz]'")
     folder = arguments.findings or Path(tempfile.mkdtemp(prefix="fuzz-messages-"))
     corpus = arguments.corpus or folder / "corpus"
     findings = Findings(folder)
@@ -56,17 +57,19 @@ def main() -> int:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=1200.0, help="how long in all (default: 1200)")
-    parser.add_argument("--corpus", type=Path, help="what was worth keeping, also of earlier runs")
-    parser.add_argument("--findings", type=Path, help="where to save what is found (default: a new folder)")
+    parser = argument_parser(__doc__)
+    parser.add_argument("--seconds", type=float, default=1200.0, help="total time [default: 1200]")
+    parser.add_argument(
+        "--corpus", type=Path, help="folder of the corpus, also of earlier runs [default: in the folder of findings]"
+    )
+    parser.add_argument("--findings", type=Path, help="folder for findings [default: a new one]")
     parser.add_argument("--child", nargs="+", help=argparse.SUPPRESS)
     parser.add_argument("--digests", type=Path, help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
 def begin_corpus(corpus: Path) -> None:
-    """Put the seeds in."""
+    """Write the seeds into the corpus."""
     corpus.mkdir(parents=True, exist_ok=True)
     for raw in (*seeds(), *hostile(MOST_SEED).values()):
         (corpus / hashlib.sha1(raw, usedforsecurity=False).hexdigest()).write_bytes(raw)
@@ -76,7 +79,7 @@ def begin_corpus(corpus: Path) -> None:
 
 
 def fuzz(corpus: Path, folder: Path, findings: Findings, *, seconds: float) -> None:
-    """Fuzz in a process of its own, which is started again whenever an input ends it."""
+    """Fuzz in a child process, which is restarted when an input ends it."""
     end = time.monotonic() + seconds
     runs = edges = 0
     while (left := int(end - time.monotonic())) > 0:
@@ -86,17 +89,17 @@ def fuzz(corpus: Path, folder: Path, findings: Findings, *, seconds: float) -> N
             done = subprocess.run([*command, str(left)], stdout=output, stderr=output, check=False)
         progress = _PROGRESS.findall(log.read_bytes())
         if not progress:
-            sys.exit(f"atheris did not begin: see {log}")
+            sys.exit(f"atheris did not start; see {log}")
         runs, edges = runs + int(progress[-1][0]), max(edges, int(progress[-1][1]))
         report_ends(folder, findings, log)
         if done.returncode == 0:
             break
     print(f"guided by coverage: {runs:,} runs, {edges:,} edges, {len(list(corpus.iterdir())):,} messages in the corpus")
-    print(f"slowest, with the cost of coverage: {_slowest(folder)}", flush=True)
+    print(f"slowest, including the cost of coverage: {_slowest(folder)}", flush=True)
 
 
 def report_ends(folder: Path, findings: Findings, log: Path) -> None:
-    """What libFuzzer saved of an input that ended the process: a crash, a timeout, too much memory."""
+    """Report each input that ended the process by a crash, a timeout or too much memory, as saved by libFuzzer."""
     for path in folder.glob("end-*"):
         findings.add(
             f"{path.name.split('-')[1]} {path.name[-8:]}", log.read_text(errors="replace")[-4000:], path.read_bytes()
@@ -110,11 +113,11 @@ def _slowest(folder: Path) -> str:
 
 
 def fuzz_here(corpus: Path, folder: Path, *, limits: list[str]) -> int:
-    """The whole life of the process that fuzzes."""
-    import atheris  # noqa: PLC0415  only here
+    """Fuzz in this process, the child."""
+    import atheris  # noqa: PLC0415  only the child needs it
 
     with atheris.instrument_imports(include=["spamlstm", "email"]):
-        from fuzzing import promises  # noqa: PLC0415  with what it imports, for its coverage
+        from fuzzing import promises  # noqa: PLC0415  imported here for coverage
     from fuzzing.mutations import mutate  # noqa: PLC0415
 
     findings, slow, others = Findings(folder), SlowInputs(folder / "slow"), seeds()
@@ -123,9 +126,9 @@ def fuzz_here(corpus: Path, folder: Path, *, limits: list[str]) -> int:
         start = time.process_time()
         try:
             promises.check(raw, twice=raw[-1:] < b"\x40")
-        except Exception as error:  # noqa: BLE001  all are findings, and none ends the fuzz
+        except Exception as error:  # noqa: BLE001  every exception is a finding, and none ends the fuzzing
             findings.add_error("message", error, raw)
-        slow.note(raw, time.process_time() - start)
+        slow.add(raw, time.process_time() - start)
 
     def mutator(raw: bytes, most: int, seed: int) -> bytes:
         chance = random.Random(seed)
@@ -140,7 +143,7 @@ def fuzz_here(corpus: Path, folder: Path, *, limits: list[str]) -> int:
 
 
 class SlowInputs:
-    """The slowest inputs of a fuzz, as files that begin with their seconds, whose process may end at any time."""
+    """The slowest inputs, as files whose names start with the seconds. The process may end at any time."""
 
     most = 40
 
@@ -149,8 +152,8 @@ class SlowInputs:
         self._folder = folder
         self._kept = sorted((float(path.name.partition("-")[0]), path) for path in folder.iterdir())
 
-    def note(self, raw: bytes, seconds: float) -> None:
-        """Keep it if it is one of the slowest."""
+    def add(self, raw: bytes, seconds: float) -> None:
+        """Keep an input if it is among the slowest."""
         if len(self._kept) >= self.most and seconds <= self._kept[0][0]:
             return
         path = self._folder / f"{seconds:.4f}-{hashlib.sha1(raw, usedforsecurity=False).hexdigest()[:8]}"
@@ -160,14 +163,14 @@ class SlowInputs:
             self._kept.pop(0)[1].unlink(missing_ok=True)
 
 
-# --- repeated, and read again ---------------------------------------------------------------------------------------
+# --- slow messages and hash seeds -----------------------------------------------------------------------------------
 
 
 def search(corpus: Path, findings: Findings, *, seconds: float) -> None:
-    """Measure the hostile messages, and pieces of the corpus and of the slowest inputs repeated up to a megabyte."""
+    """Measure the hostile messages, then parts of the corpus and of the slowest inputs, repeated up to a megabyte."""
     slow = [path.read_bytes() for path in (findings.folder / "slow").iterdir()]
     kept = [path.read_bytes() for path in corpus.iterdir()]
-    # The slowest are drawn as often as all others together.
+    # The slowest inputs are chosen as often as all others together.
     sources = [raw for raw in kept + slow * (1 + len(kept) // max(1, len(slow))) if raw]
     found = Search(sources, findings)
     for name, raw in hostile(COMPARED).items():
@@ -179,11 +182,11 @@ def search(corpus: Path, findings: Findings, *, seconds: float) -> None:
 
 
 def compare(corpus: Path, findings: Findings) -> None:
-    """Have all of the corpus read by two processes with other hash seeds."""
+    """Read the corpus in two processes with different hash seeds, and report differences."""
     one, other = (_digests(corpus, hash_seed) for hash_seed in ("1", "2"))
     for name in sorted(set(one) | set(other)):
         if one.get(name) != other.get(name):
-            findings.add("message: another process reads something else", name, (corpus / name).read_bytes())
+            findings.add("message: another hash seed gives another result", name, (corpus / name).read_bytes())
     print(f"read by two processes: {len(one):,} messages")
 
 
@@ -195,12 +198,12 @@ def _digests(corpus: Path, hash_seed: str) -> dict[str, str]:
 
 
 def print_digests(corpus: Path) -> int:
-    from fuzzing.promises import digest  # noqa: PLC0415  the other steps do not load spamlstm
+    from fuzzing.promises import digest  # noqa: PLC0415  other steps do not load spamlstm
 
     for path in sorted(corpus.iterdir()):
         try:
             print(path.name, digest(path.read_bytes()))
-        except Exception as error:  # noqa: BLE001  the first step has reported it
+        except Exception as error:  # noqa: BLE001  reported by the first step
             print(path.name, type(error).__name__)
     return 0
 

@@ -1,7 +1,7 @@
-"""Mail that hostile senders could write to keep a filter busy: each case makes a message of about a given size.
+"""Mail that hostile senders could write to keep a filter busy. Each case makes a message of about a given size.
 
-A family is a function that returns its cases by name. A new case is a line in one of them, a new family a line in
-FAMILIES; the large families are also made at 64 MB.
+A family is a function that returns its cases by name. A new case is a line in a family, a new family a line in
+FAMILIES. The families in LARGE are also measured at 63 MB.
 """
 
 import random
@@ -18,12 +18,12 @@ PLAIN = b"From: a@b.org\nContent-Type: text/plain; charset=%s\nContent-Transfer-
 
 
 def repeated(unit: bytes, *, before: bytes = TOP + b"\n", behind: bytes = b"") -> Make:
-    """`before`, the unit again and again, `behind`: of the size that is asked for."""
+    """Return a maker of `before`, many copies of `unit`, and `behind`."""
     return lambda size: before + unit * max(1, (size - len(before) - len(behind)) // len(unit)) + behind
 
 
 def numbered(unit: bytes, *, before: bytes = TOP + b"\n", behind: bytes = b"") -> Make:
-    """The same with a unit that holds %d, which counts."""
+    """Return a maker like `repeated`, with a number in place of %d in each copy of `unit`."""
 
     def make(size: int) -> bytes:
         return before + b"".join(unit % number for number in range(size // len(unit % 10**5) + 1)) + behind
@@ -32,27 +32,27 @@ def numbered(unit: bytes, *, before: bytes = TOP + b"\n", behind: bytes = b"") -
 
 
 def text(unit: str, charset: str = "utf-8") -> Make:
-    """A body of these letters in a charset."""
+    """Return a maker of a body that repeats a text in a charset."""
     return repeated(unit.encode(charset), before=PLAIN % (charset.encode(), b"8bit"))
 
 
 def noise(charset: bytes, transfer: bytes = b"8bit", *, seed: int = 1) -> Make:
-    """A body of random bytes under a charset."""
+    """Return a maker of a body of random bytes in a declared charset."""
     return lambda size: PLAIN % (charset, transfer) + random.Random(seed).randbytes(1000) * (size // 1000)
 
 
 def headers() -> dict[str, Make]:
-    """Header blocks: many, long, folded, forged, without an end."""
+    """Header blocks: many, long, folded or forged headers, with and without an end."""
     body = b"\nA text of a few words.\n"
     units = {
         "short headers": b"a:\n",
         "lines without a colon": b"x\n",
-        "lines that begin like a header left out": b"x-\n",
+        "lines that begin like an ignored header": b"x-\n",
         "forged headers": b"X-Spam-Flag: YES\n",
         "short forged headers": b"x-spam:\n",
-        "one forged header in two": b"a:\nx-spam:\n",
-        "one header left out in two": b"a:\nlines:\n",
-        "names that only begin like forged ones": b"x-spam-aaaaaaaaaa\n",
+        "every second header forged": b"a:\nx-spam:\n",
+        "every second header ignored": b"a:\nlines:\n",
+        "names that begin like forged ones": b"x-spam-aaaaaaaaaa\n",
         "Received headers": b"Received: from a.example (b.example [192.0.2.1]) by c; Mon, 1 Jan 2024 00:00:00 +0000\n",
         "Authentication-Results": b"Authentication-Results: x; spf=pass; dkim=fail; dmarc=none\n",
         "DKIM-Signature": b"DKIM-Signature: v=1; d=example.org; d = x; b=" + b"A" * 70 + b"\n\t" + b"B" * 70 + b"\n",
@@ -62,7 +62,7 @@ def headers() -> dict[str, Make]:
         "CRLF": b"a: b\r\n",
         "NULs": b"a:\0\n",
         "mbox separators": b"From a 1:11 2020\n",
-        "Content-Type again and again": b'Content-Type: text/x; a="b"; c=d\n',
+        "repeated Content-Type": b'Content-Type: text/x; a="b"; c=d\n',
     }
     long = {
         "folded Subject": (b"Subject: ", b"x\n "),
@@ -94,7 +94,7 @@ def headers() -> dict[str, Make]:
 
 
 def bodies() -> dict[str, Make]:
-    """Bodies of one part: what is decoded, cut, or searched for links, dates and data."""
+    """Bodies of one part: text that is decoded, cut, or searched for links, dates and encoded data."""
     data = b"From: a@b.org\n\n" + b"A" * 60
     units = {
         "lines": b"hello world this\n",
@@ -109,8 +109,8 @@ def bodies() -> dict[str, Make]:
         "dashes": b"\n-",
         "uuencoded": b"M" + b"0" * 60 + b"\n",
         "links": b"http://a.b/c ",
-        "beginnings of links": b"http://",
-        "signs of links": b"://",
+        "starts of links": b"http://",
+        "separators of links": b"://",
         "distinct hosts": b"http://a.b.c.d.e.f.g.h.i.j/ ",
         "at signs": b"a@",
         "long numbers": b"12345678 ",
@@ -139,7 +139,7 @@ def bodies() -> dict[str, Make]:
 
 
 def parts() -> dict[str, Make]:
-    """Trees of parts, and what their headers cost."""
+    """Trees of parts, and costly headers of parts."""
     open_part, kind = b"--b\nContent-Type: text/x", b"Content-Type: multipart/mixed; boundary="
     cyrillic = b"--b\nContent-Type: text/plain; charset=cp1255\n\n" + b"\xdf " * 999
     forwarded = b"Content-Type: message/rfc822\n"
@@ -166,12 +166,12 @@ def parts() -> dict[str, Make]:
         "nested multiparts": numbered(b"--b\n" + kind + b"c%d\n\n", before=MULTIPART),
         "nested messages": repeated(forwarded + b"\n", before=TOP),
         "subjects of nested messages": repeated(forwarded + b"Subject: " + b"=?q?q?a?=" * 400 + b"\n\n", before=TOP),
-        "boundaries that begin alike": repeated(b"--" + long + b"\n", before=TOP + kind + long + b"b\n\n"),
+        "boundaries with a common prefix": repeated(b"--" + long + b"\n", before=TOP + kind + long + b"b\n\n"),
     }
 
 
 def letters() -> dict[str, Make]:
-    """Unicode: what normalisation, look-alike words and the vocabulary make of it, and charsets that do not fit."""
+    """Unicode that is costly to normalize or tokenize, and wrong charsets."""
     marks = "\u0345\u0301\u031b\u0334"
     charsets = (
         "utf-8 utf-16 utf-32 cp1252 cp1255 cp874 iso-8859-8 cp424 koi8-r shift_jis euc-jp iso-2022-jp gb18030 big5 "
@@ -179,8 +179,8 @@ def letters() -> dict[str, Make]:
     )
     unreadable = {"cp1252": 0x81, "cp1255": 0xDF, "iso-8859-8": 0xBF, "utf-8": 0xFF, "utf-16": 0xD9, "utf-32": 0xD9}
     return {
-        "marks in no order": text("a" + "".join(mark * 3000 for mark in marks)),
-        "two marks by turns": text("a" + "\u0301\u0334" * 6000),
+        "marks in random order": text("a" + "".join(mark * 3000 for mark in marks)),
+        "two alternating marks": text("a" + "\u0301\u0334" * 6000),
         "half-width sound marks": text("\u30ab" + "\u0301\uff9e\u0334" * 4000),
         "ligatures that become 18 letters": text("\ufdfa"),
         "ligatures in words": text("\ufdfa "),

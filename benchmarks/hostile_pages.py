@@ -1,4 +1,4 @@
-"""Messages whose HTML is made to keep a parser busy: a dict of name -> function(size in bytes) -> a whole message."""
+"""Messages with HTML that keeps a parser busy: by name, functions from a size in bytes to a message."""
 
 import itertools
 from collections.abc import Callable, Iterable
@@ -9,39 +9,39 @@ _WORDS = "abcdefghijklmnopqrstuvwxyz"
 
 
 def page(html: str) -> bytes:
-    """A message that is one HTML part."""
+    """Return a message of one HTML part."""
     return _TOP + b"Content-Type: text/html; charset=utf-8\n\n" + html.encode() + b"\n"
 
 
 def parts(html: str, count: int) -> bytes:
-    """A message of so many HTML parts, all the same."""
+    """Return a message of `count` equal HTML parts."""
     part = b"--b\nContent-Type: text/html; charset=utf-8\n\n" + html.encode() + b"\n"
     return _TOP + b'Content-Type: multipart/mixed; boundary="b"\n\n' + part * count + b"--b--\n"
 
 
 def fill(size: int, fragment: str) -> str:
-    """So many of the fragment that it makes up the size."""
+    """Return copies of a fragment, of `size` characters in all."""
     return fragment * max(1, size // len(fragment))
 
 
 def names(count: int) -> Iterable[str]:
-    """So many short attribute names, each unlike the others."""
+    """Return `count` different short attribute names."""
     every = ("".join(letters) for length in itertools.count(1) for letters in itertools.product(_WORDS, repeat=length))
     return itertools.islice(every, max(1, count))
 
 
 def attributes(size: int) -> str:
-    """So many bytes of attributes without values."""
+    """Return `size` characters of attributes without values."""
     return " ".join(names(size // 5))[:size]
 
 
 def numbered(size: int, fragment: str) -> str:
-    """The fragment until it makes up the size, `%s` in it a name that comes once only."""
+    """Return copies of a fragment, of `size` characters in all, with a different name in place of each `%s`."""
     return "".join(fragment % name for name in names(size // (len(fragment) + 2)))
 
 
 def _chain_of(name: bytes) -> int:
-    """The one of 128 chains that lexbor looks for a name in."""
+    """Return the index of the hash chain, of 128, in which lexbor looks for a name."""
     key = 0
     for letter in name:
         key = (key + letter) * 1025 & 0xFFFFFFFF
@@ -52,14 +52,14 @@ def _chain_of(name: bytes) -> int:
 
 
 @cache
-def _names_of_one_chain() -> list[str]:
+def _colliding_names() -> list[str]:
     return [name for name in names(400_000) if not _chain_of(name.encode())]
 
 
-def _chained(size: int) -> str:
-    alike = _names_of_one_chain()[: max(1, size // 12)]
-    first = "".join(f"<br {' '.join(alike[begin : begin + 90])}>" for begin in range(0, len(alike), 90))
-    return first + fill(max(1, size - len(first)), f"<br {alike[-1]}>")
+def _collisions(size: int) -> str:
+    colliding = _colliding_names()[: max(1, size // 12)]
+    first = "".join(f"<br {' '.join(colliding[begin : begin + 90])}>" for begin in range(0, len(colliding), 90))
+    return first + fill(max(1, size - len(first)), f"<br {colliding[-1]}>")
 
 
 def _repeated(fragment: str, head: str = "", tail: str = "") -> Callable[[int], bytes]:
@@ -79,7 +79,7 @@ PAGES: dict[str, Callable[[int], bytes]] = {
     "hidden, nested, with text": _repeated("<div style='display:none'>x"),
     "hidden, nested, large": lambda size: page(fill(size // 2, "<p style='display:none'><i>") + fill(size // 2, "y ")),
     "hidden, side by side": _repeated("<p hidden>x</p>"),
-    "hidden, never the same style": lambda size: page(numbered(size, "<p style='display:none;%s:0'>x")),
+    "hidden, different styles": lambda size: page(numbered(size, "<p style='display:none;%s:0'>x")),
     "hidden, never closed, and lone brackets": lambda size: page(
         fill(size // 4, "<td hidden>") + "<" * (size * 3 // 4)
     ),
@@ -94,7 +94,7 @@ PAGES: dict[str, Callable[[int], bytes]] = {
     "attributes behind many quoted brackets": lambda size: page("<a " + numbered(size, '%s=">" ') + ">x"),
     "attributes with brackets in their names": lambda size: page("<a " + numbered(size, "<%s ") + ">x"),
     "attributes behind a quote in a name": lambda size: page(f'<a x"=">" {attributes(size)}>x'),
-    "attributes whose names lie in one chain": lambda size: page(_chained(size)),
+    "attributes with colliding names": lambda size: page(_collisions(size)),
     "attributes in an end tag": lambda size: page(f"<p>x</p x='>' {attributes(size)}>"),
     "attributes of many bodies": lambda size: page(_bodies(size)),
     "attributes of many bodies, pale text": lambda size: page(
@@ -124,7 +124,7 @@ PAGES: dict[str, Callable[[int], bytes]] = {
     "options with content selected": lambda size: page(
         "<select><button><selectedcontent></button>" + fill(size, "<option selected><b>x</b>")
     ),
-    "text taken up again": lambda size: page("y" * (size // 2) + fill(size // 2, "x</i>")),
+    "text in reopened formatting": lambda size: page("y" * (size // 2) + fill(size // 2, "x</i>")),
     "svg": lambda size: page("<svg>" + fill(size, "<g>")),
     "math": lambda size: page("<math>" + fill(size, "<mi><p>")),
     "templates": _repeated("<template>"),
@@ -144,7 +144,7 @@ PAGES: dict[str, Callable[[int], bytes]] = {
     "spaces": lambda size: page("<p>" + " \u3000" * (size // 4) + "x"),
     "plaintext": lambda size: page("<plaintext>" + fill(size, "<b>")),
 }
-# The same in 2, 30 and 500 parts: the budget is that of the message.
+# Some also in 2, 30 and 500 parts, as the budget is one of the whole message.
 MESSAGES: dict[str, Callable[[int], bytes]] = {
     **PAGES,
     **{
@@ -154,11 +154,11 @@ MESSAGES: dict[str, Callable[[int], bytes]] = {
             "div, nested": lambda size: fill(size, "<div>"),
             "hidden, nested": lambda size: fill(size, "<div hidden>"),
             "size zero, nested": lambda size: fill(size, "<div style=font-size:0>"),
-            "hidden, never the same style": lambda size: numbered(size, "<p style='display:none;%s:0'>x"),
+            "hidden, different styles": lambda size: numbered(size, "<p style='display:none;%s:0'>x"),
             "many bodies, pale text": lambda size: _bodies(size // 2) + fill(size // 2, "<p style=color:#fff>x"),
             "attributes behind a quoted bracket": lambda size: f"<a x='>' {attributes(size)}>x",
             "formatting left open": lambda size: numbered(size, "<li><em id=%s>"),
-            "names in one chain": _chained,
+            "colliding names": _collisions,
             "links": lambda size: fill(size, "<a href=http://a.example/>x</a>"),
             "references": lambda size: fill(size, "&a"),
             "comments": lambda size: fill(size, "<!---->x"),

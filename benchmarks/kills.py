@@ -1,8 +1,8 @@
-"""Kill -9 at every system call of tag, file, undo and restart: how many kills, and what was lost, doubled or mistaken.
+"""Kill the process with SIGKILL at every system call of tag, file, undo and restart, and count lost or doubled mail.
 
     python benchmarks/kills.py
 
-The scenarios, and what is checked after each restart, are in tests/fixtures/kills.py; CI takes every fifth call.
+The scenarios and the checks after each restart are in tests/fixtures/kills.py. CI takes every fifth call.
 """
 
 import sys
@@ -19,10 +19,10 @@ from kills import SCENARIOS, kill
 
 def main() -> int:
     if not can_trace():
-        sys.exit("this machine forbids ptrace, which stops a process at a system call")
+        sys.exit("ptrace, which stops a process at a system call, is forbidden on this machine")
     total = wrong = 0
     begun = time.perf_counter()
-    # What a kill leaves is in the memory of the kernel, so that any file system will do, and this one is quick.
+    # SIGKILL loses nothing that the kernel has, so a file system in memory serves as well, and is fast.
     with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
         for name, scenario in SCENARIOS.items():
             call, alive = 0, True
@@ -38,7 +38,7 @@ def main() -> int:
                     print(f"{name}, call {call}: {error}")
             print(f"{name:30} {call - 1:5} kills  {bad} wrong")
             total, wrong = total + call - 1, wrong + bad
-    print(f"{'in all':30} {total:5} kills  {wrong} wrong  {time.perf_counter() - begun:.0f} s")
+    print(f"{'total':30} {total:5} kills  {wrong} wrong  {time.perf_counter() - begun:.0f} s")
     return 1 if wrong else 0
 
 

@@ -1,15 +1,14 @@
-"""By how much does the memory of the daemon grow with large mail, and is that below the bounds?
+"""How much the memory of the daemon grows with large mail, and whether that is within the bounds.
 
     python benchmarks/memory_bound.py [waiting] [one] [moved]
 
-waiting   50 messages of 25 MB that were delivered while the daemon was stopped
-one       one message of 64 MB, the largest that is judged
+waiting   50 messages of 25 MB, delivered while the daemon is stopped
+one       one message of 64 MB, the largest size that is judged
 moved     16 messages of 60 MB that a user moves to the junk folder together
 
-Peaks are those of the kernel (VmHWM), which is reset before each. The exit status is 1 if one is above its bound.
+The peak is the kernel's (VmHWM), reset before each case. The exit status is 1 if one exceeds its bound.
 """
 
-import argparse
 import base64
 import os
 import shutil
@@ -20,50 +19,52 @@ import time
 from pathlib import Path
 
 from daemon import MAIL, House
+from measurement import argument_parser, make_maildir, memory_field, reset_peak_memory
 
 MB = 1_000_000
-# MB of growth. Most is copies of one message: its bytes, those without the attachment's line ends, a tagged copy.
+# MB of growth: mostly copies of one message (its bytes, the attachment without line ends, the tagged copy).
 BOUNDS = {"waiting": 250, "one": 150, "moved": 250}
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argument_parser(__doc__)
     parser.add_argument("what", nargs="*", choices=[*BOUNDS, []], default=[])
-    parser.add_argument("--folder", type=Path, help="where to put the Maildirs; 1.3 GB are needed")
+    parser.add_argument(
+        "--folder", type=Path, help="where to put the Maildirs, which need 1.3 GB [default: the temporary folder]"
+    )
     arguments = parser.parse_args()
-    above = False
+    exceeded = False
     for what in arguments.what or BOUNDS:
         with tempfile.TemporaryDirectory(prefix="spamlstm-", dir=arguments.folder) as name:
             house = House(Path(name), 1, MAIL)
-            for part in ("tmp", "new", "cur"):
-                (house.maildir / ".Junk" / part).mkdir(parents=True)
+            make_maildir(house.maildir / ".Junk")
             with house.running():
                 house.deliver()
                 house.wait_for(1)
                 before = house.resident()
                 begun = time.perf_counter()
                 {"waiting": waiting, "one": one, "moved": moved}[what](house)
-                growth = resident(house, "VmHWM") - before
+                growth = memory_field("VmHWM", pid=house.pid) * (1 << 20) / MB - before
                 print(
                     f"{what}: {before:.0f} MB before, {growth:.0f} MB more at the peak (bound {BOUNDS[what]}),"
                     f" {time.perf_counter() - begun:.1f} s",
                     flush=True,
                 )
-                above = above or growth > BOUNDS[what]
-    return 1 if above else 0
+                exceeded = exceeded or growth > BOUNDS[what]
+    return 1 if exceeded else 0
 
 
 def waiting(house: House) -> None:
     os.kill(house.pid, signal.SIGSTOP)
     for number in range(50):
         deliver(house, number, 25 * MB)
-    Path(f"/proc/{house.pid}/clear_refs").write_text("5")
+    reset_peak_memory(house.pid)
     os.kill(house.pid, signal.SIGCONT)
     house.wait_for(51)
 
 
 def one(house: House) -> None:
-    Path(f"/proc/{house.pid}/clear_refs").write_text("5")
+    reset_peak_memory(house.pid)
     deliver(house, 0, 64 * MB)
     house.wait_for(2)
 
@@ -72,7 +73,7 @@ def moved(house: House) -> None:
     for number in range(16):
         deliver(house, number, 60 * MB)
         house.wait_for(2 + number)
-    Path(f"/proc/{house.pid}/clear_refs").write_text("5")
+    reset_peak_memory(house.pid)
     junk = house.maildir / ".Junk"
     for part in ("new", "cur"):
         for path in (house.maildir / part).iterdir():
@@ -83,7 +84,7 @@ def moved(house: House) -> None:
 
 
 def deliver(house: House, number: int, size: int) -> None:
-    """Mail with an attachment of random bytes, of about `size` bytes in all."""
+    """Deliver a message of about `size` bytes with an attachment of random bytes."""
     head = (
         f"Received: by mx with id large{number}\nFrom: ann@example.org\nSubject: the pictures of day {number}\n"
         "MIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=b\n\n--b\n\nHere are the pictures that I took.\n"
@@ -95,12 +96,6 @@ def deliver(house: House, number: int, size: int) -> None:
         out.write(base64.encodebytes(os.urandom(size * 57 // 77 - 500)))
         out.write(b"--b--\n")
     shutil.move(written, house.maildir / "new" / written.name)
-
-
-def resident(house: House, which: str) -> float:
-    """MB of the daemon itself, as the kernel counts them."""
-    status = Path(f"/proc/{house.pid}/status").read_text()
-    return int(status.partition(f"{which}:")[2].split()[0]) * 1024 / MB
 
 
 if __name__ == "__main__":

@@ -67,7 +67,7 @@ def measured(state: Path, *, labels: bool) -> list[str]:
         (root / part).mkdir(parents=True)
     classifier = Classifier.open(personal_features=True)
     with contextlib.ExitStack() as stack:
-        stores = LabelStores(state, base=classifier, layer=LabelScope.SHARED)
+        stores = LabelStores(state, base=classifier, scope=LabelScope.SHARED)
         stack.callback(stores.close)
         journal = Journal.open(state)
         stack.callback(journal.close)

@@ -1,4 +1,4 @@
-"""How long parsing takes, ours and the standard library's, on real mail and on what hostile senders would send."""
+"""The time of parsing, by spamlstm and by the standard library, on real and on hostile mail."""
 
 import argparse
 import email
@@ -18,24 +18,24 @@ from spamlstm.message.message import parse_message
 TOP = b"From: a@example.org\nSubject: x\nMIME-Version: 1.0\n"
 PAGE = TOP + b"Content-Type: text/html\n\n"
 HOSTILE = {
-    "2,000 multiparts, one in the other": lambda: b"".join(
+    "2,000 nested multiparts": lambda: b"".join(
         b"Content-Type: multipart/mixed; boundary=b%d\n\n--b%d\n" % (i, i) for i in range(2000)
     ),
-    "2,000 forwarded messages, one in the other": lambda: (TOP + b"Content-Type: message/rfc822\n\n") * 2000,
+    "2,000 nested forwarded messages": lambda: (TOP + b"Content-Type: message/rfc822\n\n") * 2000,
     "400 nested multiparts around 40,000 lines": lambda: (
         b"".join(b"Content-Type: multipart/mixed; boundary=b%d\n\n--b%d\n" % (i, i) for i in range(400))
         + b"\n--x\n" * 40_000
     ),
     "1,000,000 parts": lambda: TOP + b"Content-Type: multipart/mixed; boundary=q\n\n" + b"--q\n\nx\n" * 1_000_000,
     "a message of 50 MB": lambda: TOP + b"\n" + b"hello world this is text\n" * 2_000_000,
-    "100,000 <div> inside each other": lambda: PAGE + b"<div>" * 100_000,
+    "100,000 nested <div>": lambda: PAGE + b"<div>" * 100_000,
     "3,000 <i id=N> left open": lambda: PAGE + b"".join(b"<p><i id=%d>x" % i for i in range(3000)),
 }
 
 
 def standard(raw: bytes) -> None:
-    """What `parse` does, with the standard library and an untamed lexbor: headers, parts, text, and pages to text."""
-    from selectolax.lexbor import LexborHTMLParser  # noqa: PLC0415  as late as in `parse`
+    """Do what `parse_message` does, with the standard library and lexbor without budget: headers, parts, text, HTML."""
+    from selectolax.lexbor import LexborHTMLParser  # noqa: PLC0415  loaded late, as by parse_message
 
     message = email.message_from_bytes(raw)
     list(message.items())
@@ -53,8 +53,8 @@ PARSERS: dict[str, Callable[[bytes], object]] = {"ours": parse_message, "standar
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("corpora", nargs="*", type=Path, help="archives or folders of labelled mail")
-    parser.add_argument("--most", type=int, default=1000, help="messages of each, drawn at random")
-    parser.add_argument("--rounds", type=int, default=5, help="the fastest round counts: the machine may be busy")
+    parser.add_argument("--most", type=int, default=1000, help="messages of each, sampled at random [default: 1000]")
+    parser.add_argument("--rounds", type=int, default=5, help="rounds, of which the fastest counts [default: 5]")
     parser.add_argument("--one", nargs=2, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one:
@@ -63,7 +63,7 @@ def main() -> None:
     if arguments.corpora:
         print("| corpus | standard library | ours |\n|---|---|---|")
     for path in arguments.corpora:
-        raws = draw(path, arguments.most)
+        raws = sample(path, arguments.most)
         theirs, ours = (per_message(read, raws, arguments.rounds) for read in (standard, parse_message))
         print(f"| {path.name} | {theirs} | {ours} |")
     print("\n| hostile | standard library | ours |\n|---|---|---|")
@@ -71,20 +71,20 @@ def main() -> None:
         print(f"| {name} | {alone('standard library', name)} | {alone('ours', name)} |")
 
 
-def draw(path: Path, most: int) -> list[bytes]:
-    """At most `most` messages, the same ones each time."""
+def sample(path: Path, most: int) -> list[bytes]:
+    """Return a random sample of at most `most` messages, the same at each run."""
     order = random.Random(1)
     kept: list[bytes] = []
-    for seen, message in enumerate(labelled_mail.read_labelled(path)):
+    for number, message in enumerate(labelled_mail.read_labelled(path)):
         if len(kept) < most:
             kept.append(message.raw)
-        elif (place := order.randrange(seen + 1)) < most:
-            kept[place] = message.raw
+        elif (index := order.randrange(number + 1)) < most:
+            kept[index] = message.raw
     return kept
 
 
 def per_message(read: Callable[[bytes], object], raws: list[bytes], rounds: int) -> str:
-    """Milliseconds of processor time a message, in the fastest round."""
+    """Return the processor time per message in the fastest round."""
     times = []
     for _ in range(rounds):
         start = time.process_time()
@@ -92,13 +92,13 @@ def per_message(read: Callable[[bytes], object], raws: list[bytes], rounds: int)
             try:
                 read(raw)
             except (LookupError, ValueError, TypeError, AttributeError):
-                continue  # the standard library's ways to fail on real mail
+                continue  # the standard library fails with these on real mail
         times.append(time.process_time() - start)
     return f"{min(times) / len(raws) * 1000:.2f} ms"
 
 
 def alone(which: str, name: str) -> str:
-    """Time and memory of one hostile message in a process of its own, ended after a minute."""
+    """Return time and memory of one hostile message in a process of its own, which is ended after a minute."""
     command = [sys.executable, __file__, "--one", which, name]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)

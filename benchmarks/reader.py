@@ -1,9 +1,9 @@
-"""A reader takes mail from new to cur and changes flags all the time while messages arrive: is any lost, or doubled?
+"""Count mail that is lost or doubled while a reader moves it from new to cur and changes flags all the time.
 
     python benchmarks/reader.py [COUNT]
 
-10,000 messages by default, every second one spam, which is tagged and filed. The judge is a stub, so that the race is
-one of moves. The work is that of tests/filtering/test_racing.py.
+By default there are 10,000 messages. Every second one is spam, which is tagged and filed. The classifier is a stub, so
+that moves race with moves. The code is that of tests/filtering/test_racing.py.
 """
 
 import logging
@@ -12,7 +12,7 @@ import tempfile
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests/fixtures"))
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests/filtering"))
 
 from test_racing import race, wrong
@@ -27,7 +27,7 @@ def main() -> int:
         problems = wrong(one, count)
         shown = ", ".join(f"{number} {status}" for status, number in sorted(outcomes.items()))
         print(f"{count} messages in {time.perf_counter() - begun:.0f} s beside {changes} renames: {shown}")
-        print("; ".join(problems) or "each is there once, with its bytes; no errors")
+        print("; ".join(problems) or "each message is there once, unchanged; no errors")
         one.journal.close()
     return 1 if problems else 0
 

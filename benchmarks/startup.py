@@ -1,6 +1,5 @@
-"""How long one message takes from a standing start, in how much memory, and how much disk the light install takes."""
+"""The time and memory of one message from a cold start, and the size of the light installation."""
 
-import argparse
 import os
 import statistics
 import subprocess
@@ -9,6 +8,8 @@ import tempfile
 import time
 import venv
 from pathlib import Path
+
+from measurement import argument_parser, model_option, spamlstm_command
 
 ROOT = Path(__file__).resolve().parent.parent
 MAIL = b"""From: Ann Example <ann@example.org>
@@ -26,54 +27,47 @@ Ann
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=20)
-    parser.add_argument("--model", type=Path, help="a bundle; else the one in use")
-    parser.add_argument("--install", action="store_true", help="install into a fresh venv, weigh it and time that one")
+    parser = argument_parser(__doc__)
+    parser.add_argument("--rounds", type=int, default=20, help="[default: 20]")
+    parser.add_argument("--model", type=Path, help="a bundle [default: the model in use]")
+    parser.add_argument("--install", action="store_true", help="measure a fresh installation in a new venv")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        command = installed(folder / "venv") if arguments.install else present()
+        command = installed(folder / "venv") if arguments.install else spamlstm_command()
         mail = folder / "one.eml"
         mail.write_bytes(MAIL)
-        model = ["--model", str(arguments.model)] if arguments.model else []
-        start_up([*command, "classify", *model, str(mail)], arguments.rounds)
+        start_up([*command, "classify", *model_option(arguments.model), str(mail)], arguments.rounds)
     return 0
 
 
-def present() -> list[str]:
-    """The command beside this Python, else the checkout."""
-    script = Path(sys.executable).with_name("spamlstm")
-    return [str(script)] if script.exists() else [sys.executable, "-c", "from spamlstm.cli import main; main()"]
-
-
 def installed(folder: Path) -> list[str]:
-    """The command of a fresh light install, whose size is printed."""
+    """Install the light package into a new venv, print its size, and return its command."""
     venv.create(folder, with_pip=True)
     empty = size(folder)
     constraints = ["-c", str(ROOT / "constraints.txt")] if (ROOT / "constraints.txt").exists() else []
     subprocess.run([folder / "bin/pip", "install", "-qq", *constraints, str(ROOT)], check=True)
     whole = size(folder)
-    print(f"light install: {whole / 1e6:.0f} MB on disk, of which {empty / 1e6:.0f} MB are pip and the empty venv")
+    print(f"light install: {whole / 1e6:.0f} MB on disk, of which {empty / 1e6:.0f} MB are the empty venv with pip")
     return [str(folder / "bin/spamlstm")]
 
 
 def size(folder: Path) -> int:
-    """Bytes on disk, as du counts them."""
+    """Return the bytes on disk below a folder, as du counts them."""
     return sum(512 * file.lstat().st_blocks for file in folder.rglob("*"))
 
 
 def start_up(command: list[str], rounds: int) -> None:
-    """Print the median wall time and the peak memory; the first run fills the file cache and is told apart."""
+    """Print the median wall time and the peak memory; the first run fills the file cache and is shown apart."""
     first, *rest = [once(command) for _ in range(rounds + 1)]
     walls = sorted(wall for wall, _ in rest)
-    print(f"the first start: {first[0]:.3f} s")
-    print(f"then: median {statistics.median(walls):.3f} s of {rounds} ({walls[0]:.3f} to {walls[-1]:.3f})")
+    print(f"first start: {first[0]:.3f} s")
+    print(f"then: median {statistics.median(walls):.3f} s of {rounds} starts ({walls[0]:.3f} to {walls[-1]:.3f})")
     print(f"peak resident memory: {max(memory for _, memory in rest):.0f} MB")
 
 
 def once(command: list[str]) -> tuple[float, float]:
-    """(seconds by the clock, peak resident MB) of one run."""
+    """Return (wall seconds, peak resident MB) of one run."""
     start = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     _, status, used = os.wait4(process.pid, 0)

@@ -1,4 +1,4 @@
-"""Folders of any name, in any layout, with links and files in their place, which change while they are worked on."""
+"""Folders of any name and layout, with links and files in place of folders, which change during the work."""
 
 import contextlib
 import os
@@ -6,7 +6,8 @@ import random
 from pathlib import Path
 
 import on_disk
-from fuzzing.scene import BrokenPromiseError, Scene
+from fuzzing.findings import BrokenPromiseError, require
+from fuzzing.scene import Scene
 from tracked_maildir import TrackedMaildir
 
 from spamlstm.config import Action
@@ -34,9 +35,9 @@ _NAMES = (
     *("&2AA-", ".&AOQ", ".&,,,-", "..", "...", ".", "-", " ", ". ", ".Junk.", "new", "cur", "tmp", "maildirfolder"),
     *("\n", "é", ".Spamverdacht", ".\udcff", "x" * 255, "." + "y" * 254, "dovecot-keywords", "~", "*", "a:2,S"),
 )
-# Where spam goes unless something else is found.
+# The usual names of the junk folder.
 _LIKELY = ("Junk", ".Junk", ".INBOX.Junk", ".Spam")
-_WISHES = (
+_JUNK_SETTINGS = (
     *(
         "auto",
         "auto",
@@ -56,9 +57,9 @@ _PARTS = ("new", "cur", "tmp")
 
 
 def case(scene: Scene) -> None:
-    """A tree, looked at, then worked in while it changes."""
+    """Inspect a tree of folders, then work in it while it changes."""
     chance = scene.chance
-    options = chance.choice((*_WISHES, any_name(chance)))
+    options = chance.choice((*_JUNK_SETTINGS, any_name(chance)))
     _check_imap_name("".join(chr(chance.choice((*range(1, 0x500), 0x1F4A9, 0x2028))) for _ in range(9)))
     for _ in range(chance.randrange(10)):
         grow(scene)
@@ -68,27 +69,25 @@ def case(scene: Scene) -> None:
 
 
 def any_name(chance: random.Random) -> str:
-    """The name of a folder: one of those that mean something, or any bytes."""
+    """Return the name of a folder: one with a meaning, or any bytes."""
     data = bytes(chance.choices(range(1, 256), k=chance.randrange(1, 9))).replace(b"/", b"_")
     return chance.choice(chance.choice((_LIKELY, _NAMES, (os.fsdecode(data), "." + os.fsdecode(data)))))
 
 
 def _check_imap_name(text: str) -> None:
-    if not text.isascii() and decoded(encoded(text)) != text:
-        error = BrokenPromiseError("a folder's name is another one when it is decoded")
-        error.add_note(repr(text))
-        raise error
+    same = text.isascii() or decoded(encoded(text)) == text
+    require(same, "a folder name changes when it is encoded and decoded", text)
 
 
 # --- the tree -------------------------------------------------------------------------------------------------------
 
 
 def grow(scene: Scene) -> None:
-    """One thing more in the Maildir, or in a folder of it: a folder, a part of one, a file, a FIFO or a link."""
+    """Add a folder, a part of one, a file, a FIFO or a link to the Maildir or a folder of it."""
     chance = scene.chance
     above = Path(chance.choice([scene.root, *_directories(scene)]))
     path = above / any_name(chance)
-    with contextlib.suppress(OSError):  # its name is too long, or on the way is a file
+    with contextlib.suppress(OSError):  # the name is too long, or a parent is a file
         if os.path.lexists(path):
             return
         match chance.choice(("folder", "folder", "folder", "part", "file", "fifo", "link", "deep")):
@@ -107,26 +106,26 @@ def grow(scene: Scene) -> None:
 
 
 def maildir_at(path: Path) -> None:
-    """A folder with its parts."""
+    """Create a folder with new, cur and tmp."""
     for part in _PARTS:
         (path / part).mkdir(parents=True)
 
 
 def _directories(scene: Scene) -> list[str]:
-    """All directories in the Maildir but the parts of the inbox."""
+    """Return all directories in the Maildir except the parts of the inbox."""
     inbox = {os.path.join(scene.root, part) for part in _PARTS}  # noqa: PTH118  as in maildir
     found = (os.path.join(path, name) for path, names, _ in os.walk(scene.root) for name in sorted(names))  # noqa: PTH118
     return [path for path in found if path not in inbox and not os.path.islink(path)]  # noqa: PTH114
 
 
 def _targets(scene: Scene) -> list[str]:
-    """Where links lead."""
+    """Return possible targets of links."""
     victim = str(scene.outside / "victim")
     return [*[victim] * 5, str(scene.outside / "file"), "nowhere", ".", scene.root, "/", "cur"]
 
 
 def change(scene: Scene) -> None:
-    """Take a folder or a part of one away, and perhaps put something else in its place."""
+    """Move away a folder or a part of one, and perhaps put something else in its place."""
     directories = _directories(scene)
     if not directories or scene.chance.random() < 0.2:
         grow(scene)
@@ -147,11 +146,11 @@ def change(scene: Scene) -> None:
                 maildir_at(path)
 
 
-# --- what is done in it ---------------------------------------------------------------------------------------------
+# --- work -----------------------------------------------------------------------------------------------------------
 
 
 def look(scene: Scene, options: str) -> None:
-    """All that is asked of a tree; what is wrong with it is a UserError or an OSError."""
+    """Run all queries of a tree; a problem of the tree is a UserError or an OSError."""
     ignore_folders = [any_name(scene.chance)]
     with contextlib.suppress(OSError), OpenMaildir.open(scene.root) as home:
         for folder in folders(home):
@@ -166,13 +165,13 @@ def look(scene: Scene, options: str) -> None:
 
 def _check_junk(scene: Scene, again: str, path: str, *, whole: bool) -> None:
     if not whole or again != path:
-        raise BrokenPromiseError("a junk folder that was made is not found again")
+        raise BrokenPromiseError("a created junk folder is not found again")
     if os.path.realpath(path) != os.path.join(os.path.realpath(scene.root), os.path.relpath(path, scene.root)):  # noqa: PTH118
-        raise BrokenPromiseError("a junk folder lies behind a link")
+        raise BrokenPromiseError("a junk folder is behind a link")
 
 
 def work(scene: Scene, options: str) -> None:
-    """Spam is filed and moves are learned from, while folders change; at the end all mail must be somewhere."""
+    """File spam and learn from moves while folders change; at the end, all mail must be somewhere."""
     chance = scene.chance
     section = {"spam": chance.choice([(Action.TAG, Action.FILE), (Action.FILE,)]), "junk": options}
     house = TrackedMaildir(scene.root, scene.state, section).watch()
@@ -199,14 +198,14 @@ def work(scene: Scene, options: str) -> None:
 
 
 def _move(scene: Scene) -> None:
-    """A user moves a message from one folder to another."""
-    places = [path for path in [scene.root, *_directories(scene)] if _is_plain(path)]
-    source, target = scene.chance.choice(places), scene.chance.choice(places)
+    """Move a message from one folder to another, as a user does."""
+    folders_without_links = [path for path in [scene.root, *_directories(scene)] if _is_plain(path)]
+    source, target = (scene.chance.choice(folders_without_links) for _ in range(2))
     with contextlib.suppress(OSError):
         for one in list(on_disk.messages(source))[:1]:
             Path(one.path).rename(Path(target, "cur", f"{names.unique()}:2,S"))
 
 
 def _is_plain(path: str) -> bool:
-    """Whether it is a folder without links; users may follow theirs, but the mail is then out of our sight."""
+    """Return whether a path is a folder without links, which the filter does not follow."""
     return names.is_maildir(path) and not any(Path(path, part).is_symlink() for part in _PARTS)

@@ -1,4 +1,4 @@
-"""Changes to the bytes of a message by what mail is made of: headers, parts, encodings, pages and line ends."""
+"""Mutations of a message by the elements of mail: headers, parts, encodings, HTML and line ends."""
 
 import base64
 import binascii
@@ -72,7 +72,7 @@ FRAGMENTS = (
 
 
 def header(raw: bytes, chance: random.Random) -> bytes:
-    """One header more, on top or between the lines."""
+    """Insert a header, at the top or between lines."""
     value = chance.choice((*VALUES, _encoded_word(chance), bytes(chance.choices(range(256), k=chance.randrange(40)))))
     line = chance.choice(HEADERS).encode() + chance.choice((b": ", b":", b" : ", b":\n ")) + value + b"\n"
     at = 0 if chance.random() < 0.6 else _line_start(raw, chance)
@@ -80,20 +80,20 @@ def header(raw: bytes, chance: random.Random) -> bytes:
 
 
 def fragment(raw: bytes, chance: random.Random) -> bytes:
-    """A piece of syntax, somewhere."""
+    """Insert a piece of syntax anywhere."""
     at = chance.randrange(len(raw) + 1)
     return raw[:at] + chance.choice(FRAGMENTS) + raw[at:]
 
 
 def repeat(raw: bytes, chance: random.Random) -> bytes:
-    """A short piece many times."""
+    """Repeat a short piece many times."""
     at = chance.randrange(len(raw) + 1)
     piece = raw[at : at + chance.choice((1, 2, 5, 20, 80))]
     return raw[:at] + piece * chance.choice((2, 3, 10, 100)) + raw[at:]
 
 
 def element(raw: bytes, chance: random.Random) -> bytes:
-    """An HTML element, or some of the same within each other, perhaps left open."""
+    """Insert an HTML element, or several nested ones, perhaps unclosed."""
     name = chance.choice(TAGS).encode()
     styled = b' style="' + chance.choice(STYLES) + b'"' if chance.random() < 0.5 else b""
     opened = (
@@ -105,13 +105,13 @@ def element(raw: bytes, chance: random.Random) -> bytes:
 
 
 def page(raw: bytes, chance: random.Random) -> bytes:
-    """The body as a page."""
+    """Declare the body as HTML."""
     head, body = _split(raw)
     return b"Content-Type: text/html; charset=" + chance.choice(CHARSETS).encode() + b"\n" + head + body
 
 
 def multipart(raw: bytes, chance: random.Random) -> bytes:
-    """The body as a part of a multipart."""
+    """Make the body a part of a multipart."""
     head, body = _split(raw)
     mark = chance.choice((b"q", b"=_q", b"q--", b" q", b"--"))
     kind = chance.choice((b"mixed", b"alternative", b"related", b"digest", b"x"))
@@ -121,12 +121,12 @@ def multipart(raw: bytes, chance: random.Random) -> bytes:
 
 
 def forwarded(raw: bytes, _chance: random.Random) -> bytes:
-    """The message as one that another one carries."""
+    """Wrap the message into a forwarding message."""
     return b"Subject: fwd\nContent-Type: message/rfc822\n\n" + raw
 
 
 def encoded(raw: bytes, chance: random.Random) -> bytes:
-    """The body in base64 or quoted-printable."""
+    """Encode the body in base64 or quoted-printable."""
     head, body = _split(raw)
     if chance.random() < 0.5:
         return b"Content-Transfer-Encoding: base64\n" + head + b"\n" + base64.encodebytes(body)
@@ -134,7 +134,7 @@ def encoded(raw: bytes, chance: random.Random) -> bytes:
 
 
 def charset(raw: bytes, chance: random.Random) -> bytes:
-    """Another charset, and perhaps a body that is written in it."""
+    """Declare another charset, and perhaps encode the body in it."""
     head, body = _split(raw)
     name = chance.choice(CHARSETS)
     if chance.random() < 0.5:
@@ -146,19 +146,19 @@ def charset(raw: bytes, chance: random.Random) -> bytes:
 
 
 def line_ends(raw: bytes, chance: random.Random) -> bytes:
-    """Other line ends, everywhere or in one place."""
+    """Replace line ends, everywhere or in a few places."""
     old, new = chance.sample((b"\n", b"\r\n", b"\r", b"\n\n"), 2)
     return raw.replace(old, new, chance.choice((-1, 1, 5)))
 
 
 def cut(raw: bytes, chance: random.Random) -> bytes:
-    """A piece less."""
+    """Delete a piece."""
     at = chance.randrange(len(raw) + 1)
     return raw[:at] + raw[at + chance.choice((1, 3, 30, 300)) :]
 
 
 def swap_lines(raw: bytes, chance: random.Random) -> bytes:
-    """Two lines in each other's place."""
+    """Swap two lines."""
     lines = raw.split(b"\n")
     one, other = chance.randrange(len(lines)), chance.randrange(len(lines))
     lines[one], lines[other] = lines[other], lines[one]
@@ -166,7 +166,7 @@ def swap_lines(raw: bytes, chance: random.Random) -> bytes:
 
 
 def noise(raw: bytes, chance: random.Random) -> bytes:
-    """A few bytes that are anything."""
+    """Insert a few random bytes."""
     at = chance.randrange(len(raw) + 1)
     return raw[:at] + bytes(chance.choices(range(256), k=chance.choice((1, 4, 16)))) + raw[at:]
 
@@ -178,7 +178,7 @@ ALL: tuple[Mutation, ...] = (
 
 
 def mutate(raw: bytes, chance: random.Random, others: Sequence[bytes]) -> bytes:
-    """One to four changes; now and then the head of one message before the rest of another."""
+    """Apply one to four mutations; sometimes join the start of one message with the end of another."""
     for _ in range(chance.randrange(1, 5)):
         if others and chance.random() < 0.1:
             other = chance.choice(others)
@@ -198,6 +198,6 @@ def _line_start(raw: bytes, chance: random.Random) -> int:
 
 
 def _split(raw: bytes) -> tuple[bytes, bytes]:
-    """The head with its last line end, and the body with the blank line before it."""
+    """Return the head with its last line end, and the body with the blank line before it."""
     at = raw.find(b"\n\n") + 1
     return (raw[:at], raw[at:]) if at else (raw, b"\n")

@@ -1,4 +1,4 @@
-"""Names of messages that are any bytes: taken apart and put together, and on disk under a real pipeline."""
+"""Message names of any bytes: parsed and rebuilt, and on disk with a real pipeline."""
 
 import contextlib
 import os
@@ -6,7 +6,8 @@ import random
 from pathlib import Path
 
 import on_disk
-from fuzzing.scene import BrokenPromiseError, Scene
+from fuzzing.findings import require
+from fuzzing.scene import Scene
 from inbox import Inbox
 
 from spamlstm.config import Action
@@ -38,7 +39,7 @@ _KEYWORDS = ("0 $Junk\n1 work\n", "0 work\n1 NonJunk\n2 Junk\n", "junk", "0 \udc
 
 
 def any_name(chance: random.Random) -> str:
-    """A file name: none of '', '.' and '..', and of at most 255 bytes."""
+    """Return a file name of at most 255 bytes, but not '', '.' or '..'."""
     base = chance.choice((*_BASES, f"{chance.randrange(10)}.host", _any_bytes(chance, 12), "x" * chance.randrange(255)))
     fields = "".join(chance.choices(_FIELDS, k=chance.choice((0, 0, 1, 3, 20))))
     text = (base + fields + chance.choice(_INFOS) + chance.choice(("", "", _any_bytes(chance, 5)))).lstrip(".")
@@ -51,44 +52,41 @@ def _any_bytes(chance: random.Random, most: int) -> str:
 
 
 def case(scene: Scene) -> None:
-    """Names by themselves, then a Maildir full of them."""
+    """Check names alone, then a Maildir full of them."""
     with scene.step("names"):
         for _ in range(20):
             check_name(any_name(scene.chance), scene.chance)
     on_disk_case(scene)
 
 
+def _check(kept: bool, text: str) -> None:  # noqa: FBT001  as assert
+    require(kept, "a name breaks a promise", text)
+
+
 def check_name(text: str, chance: random.Random) -> None:
-    """Raise unless a name and all that is made of it keep what they promise."""
+    """Raise unless a name and all names derived from it keep their promises."""
     name = Name.parse(text)
     fresh = names.unique()
     letter = chance.choice("abz")
     size = chance.randrange(1 << 40)
     moved = name.elsewhere(base=fresh, keywords={"a": letter})
     rewritten = name.rewritten(base=fresh, size=size, wire_size=size + 1)
-    _demand(str(name) == text, text)
-    _demand(moved.base == fresh and moved.flags == name.flags and set(moved.keywords) <= {letter}, text)
-    _demand((rewritten.size, rewritten.wire_size, rewritten.info) == (size, size + 1, name.info), text)
-    _demand(name.within("cur").info is not None and name.within("new") == name, text)
+    _check(str(name) == text, text)
+    _check(moved.base == fresh and moved.flags == name.flags and set(moved.keywords) <= {letter}, text)
+    _check((rewritten.size, rewritten.wire_size, rewritten.info) == (size, size + 1, name.info), text)
+    _check(name.within("cur").info is not None and name.within("new") == name, text)
     for one in (name, moved, rewritten, rewritten.elsewhere(base=fresh)):
         fitting = one.fitting()
-        _demand((fitting.base, fitting.flags) == (one.base, one.flags), text)
-        _demand(len(os.fsencode(str(fitting))) <= MOST_NAME_BYTES or one.base == name.base, text)
-        _demand(Name.parse(str(fitting)) == fitting, text)
+        _check((fitting.base, fitting.flags) == (one.base, one.flags), text)
+        _check(len(os.fsencode(str(fitting))) <= MOST_NAME_BYTES or one.base == name.base, text)
+        _check(Name.parse(str(fitting)) == fitting, text)
         marked = with_keyword(one, letter)
-        _demand(letter in marked.keywords and marked.flags == one.flags, text)
-        _demand(letter not in without_keyword(marked, letter).keywords, text)
-
-
-def _demand(kept: bool, text: str) -> None:  # noqa: FBT001  as assert
-    if not kept:
-        error = BrokenPromiseError("a name does not keep what it promises")
-        error.add_note(repr(text))
-        raise error
+        _check(letter in marked.keywords and marked.flags == one.flags, text)
+        _check(letter not in without_keyword(marked, letter).keywords, text)
 
 
 def on_disk_case(scene: Scene) -> None:
-    """Deliveries, passes, a reader who renames, crashes, and all taken back."""
+    """Deliveries, passes, a reader that renames, crashes, and undo of everything."""
     chance = scene.chance
     section = {verdict: _some_actions(chance) for verdict in ("spam", "unsure", "ham")}
     house = Inbox(scene.root, scene.state, section).watch()
@@ -114,7 +112,7 @@ def _some_actions(chance: random.Random) -> tuple[Action, ...]:
 
 
 def deliver(scene: Scene, house: Inbox) -> None:
-    """Some messages, in new or in cur; never one over another."""
+    """Deliver some messages to new or cur, never over an existing one."""
     for _ in range(scene.chance.randrange(1, 6)):
         part, name = scene.chance.choice(("new", "new", "cur")), any_name(scene.chance)
         if not os.path.lexists(os.path.join(house.root, part, name)):  # noqa: PTH118  as in maildir
@@ -123,13 +121,13 @@ def deliver(scene: Scene, house: Inbox) -> None:
 
 
 def work(scene: Scene, house: Inbox) -> None:
-    """A pass."""
+    """Run a pass."""
     with scene.step("pass"):
         house.run()
 
 
 def rename(scene: Scene, house: Inbox) -> None:
-    """A reader takes messages to cur, or changes their flags."""
+    """Move messages to cur or change their flags, as a reader does."""
     for folder in filter(names.is_maildir, (house.root, house.junk)):
         for one in on_disk.messages(folder):
             if scene.chance.random() < 0.3:
@@ -137,30 +135,30 @@ def rename(scene: Scene, house: Inbox) -> None:
                 info = "2," + "".join(sorted(set(scene.chance.choices("FRSTab", k=2))))
                 target = os.path.join(folder, "cur", str(Name(name.base, name.fields, info)))  # noqa: PTH118
                 if not os.path.lexists(target):
-                    with contextlib.suppress(OSError):  # the name is too long with flags
+                    with contextlib.suppress(OSError):  # with flags the name may be too long
                         os.rename(one.path, target)  # noqa: PTH104
 
 
 def crashed(scene: Scene, house: Inbox) -> None:
-    """A pass that ends with the process, and a restart."""
+    """Crash in a pass, and restart."""
     if scene.interrupted(house.run):
         house.again()
 
 
 def restart(_scene: Scene, house: Inbox) -> None:
-    """A restart."""
+    """Restart."""
     house.again()
 
 
 def later(scene: Scene, house: Inbox) -> None:
-    """A day later all that failed is due again."""
+    """Run passes a day later, when everything that failed is due again."""
     house.clock.now += 90_000
     work(scene, house)
     work(scene, house)
 
 
 def take_back(scene: Scene, house: Inbox) -> None:
-    """All that was done, perhaps with a crash on the way."""
+    """Undo everything, perhaps with a crash in between."""
 
     def undone() -> None:
         recovery = Recovery(house.journal, counters=house.counters, clock=house.clock)

@@ -1,4 +1,4 @@
-"""What is promised of any bytes that come as mail, and what each step costs."""
+"""The promises about any bytes that arrive as mail, and the cost of each step."""
 
 import math
 import re
@@ -6,11 +6,11 @@ import time
 from collections.abc import Callable
 from functools import partial
 
+from fuzzing.findings import BrokenPromiseError, require
+
 from spamlstm.features.render import MARKS
 from spamlstm.maildir import arrival, headers
 from spamlstm.maildir.content_id import content_id
-from spamlstm.message.html import read_page
-from spamlstm.message.page import Page
 from spamlstm.model import personal_features
 from spamlstm.model.reading import MessageReader, Reading
 from spamlstm.verdict import Judgement, Verdict
@@ -19,21 +19,17 @@ NOW = 2_000_000_000.0
 # The windows of the shipped model.
 READER = MessageReader(window_bytes=1000, max_windows=6, style=True, runs=True)
 SPAM = Judgement(Verdict.SPAM, 0.999, 6.9, "score", "fuzz 1")
-# A field name may be long. The sections of the header are not cut to the size of a window.
+# The header sections of a window are not limited by the window size, and a field name may be long.
 MOST_WINDOW_CHARACTERS = 20_000
 
 _MARK = re.compile("⟦[^⟦⟧]*⟧")
 _BRACKETS = re.compile("[⟦⟧]")
-# A window of text without spaces may begin or end in the middle of a mark.
+# A window of text without spaces may start or end within a mark.
 _CUT_MARK = re.compile(r"(?<=⟦body⟧ )[a-z]*⟧|⟦[a-z]*\Z")
 
 
-class BrokenPromiseError(AssertionError):
-    """A result that a docstring of the project rules out."""
-
-
 def read(raw: bytes) -> Reading:
-    """What is read of a message; `Reader.read` itself turns our mistakes into a sentence."""
+    """Read a message, and raise the exceptions that `MessageReader.read` turns into a failure."""
     reading = READER.read(raw)
     if reading.failure:
         READER._read(raw)  # noqa: SLF001  for the exception itself
@@ -42,13 +38,13 @@ def read(raw: bytes) -> Reading:
 
 
 def tag(raw: bytes) -> bytes:
-    """The message as it is delivered to a junk folder."""
+    """Return the message as it is filed into a junk folder."""
     return headers.tag(raw, SPAM, version="1.0", spam_threshold=0.98)
 
 
-def as_page(raw: bytes) -> Page:
-    """The bytes read as one HTML page, without the parts that lie before it in a message."""
-    return read_page(raw.decode("utf-8", "replace"))
+def as_page(raw: bytes) -> html.Page:
+    """Read all bytes as one HTML page."""
+    return html.read_page(raw.decode("utf-8", "replace"))
 
 
 STEPS: dict[str, Callable[[bytes], object]] = {
@@ -63,7 +59,7 @@ STEPS: dict[str, Callable[[bytes], object]] = {
 
 
 def costs(raw: bytes) -> dict[str, float]:
-    """Seconds of processor time that each step takes."""
+    """Return the processor time of each step."""
     found = {}
     for name, step in STEPS.items():
         start = time.process_time()
@@ -73,20 +69,20 @@ def costs(raw: bytes) -> dict[str, float]:
 
 
 def check(raw: bytes, *, twice: bool) -> None:
-    """Raise unless all promises are kept; `twice` also asks whether a second reading gives the same."""
+    """Raise unless all promises are kept; with `twice`, a second reading must give the same result."""
     reading = read(raw)
     _check_reading(reading)
     if twice:
-        _demand(read(raw)[:3] == reading[:3], "a second reading gives something else")
+        require(read(raw)[:3] == reading[:3], "a second reading gives another result")
     _check_tags(raw)
     _check_content(raw)
     moment = arrival.arrived(raw, stored=NOW)
-    _demand(math.isfinite(moment) and 0 < moment <= NOW + 86_400, "it arrived at no time, or in the future")
+    require(math.isfinite(moment) and 0 < moment <= NOW + 86_400, "the arrival is not a time, or in the future")
     as_page(raw)
 
 
 def digest(raw: bytes) -> str:
-    """All that is read of a message, for a comparison with what another process reads."""
+    """Return a digest of everything read from a message, to compare with another process."""
     reading = read(raw)
     return content_id(
         repr((reading.windows, reading.evidence, reading.defects, as_page(raw))).encode("utf-8", "replace")
@@ -94,39 +90,34 @@ def digest(raw: bytes) -> str:
 
 
 def _check_reading(reading: Reading) -> None:
-    _demand(len(reading.windows) <= READER.max_windows, "there are too many windows")
+    require(len(reading.windows) <= READER.max_windows, "too many windows")
     for window in reading.windows:
-        _demand(len(window) <= MOST_WINDOW_CHARACTERS, "a window is too long")
+        require(len(window) <= MOST_WINDOW_CHARACTERS, "a window is too long")
         foreign = sorted(set(_MARK.findall(window)) - set(MARKS))
-        _demand(not foreign, "a mark is not one of ours")
-        _demand(
-            not _BRACKETS.search(_MARK.sub("", _CUT_MARK.sub("", window))), "a bracket of a mark came in by the message"
+        require(not foreign, "an unknown mark")
+        require(
+            not _BRACKETS.search(_MARK.sub("", _CUT_MARK.sub("", window))), "a mark's bracket comes from the message"
         )
         window.encode()
 
 
 def _check_tags(raw: bytes) -> None:
     bare, tagged = headers.untag(raw), tag(raw)
-    _demand(headers.untag(tagged) == bare, "untag(tag(raw)) is not untag(raw)")
-    _demand(headers.untag(bare) == bare, "untagging twice is not untagging once")
-    _demand(tag(tagged) == tagged, "tagging twice is not tagging once")
-    _demand(tagged == bare or headers.is_tagged(tagged), "a tagged message does not say so")
+    require(headers.untag(tagged) == bare, "untag(tag(raw)) is not untag(raw)")
+    require(headers.untag(bare) == bare, "untagging twice is not untagging once")
+    require(tag(tagged) == tagged, "tagging twice is not tagging once")
+    require(tagged == bare or headers.is_tagged(tagged), "a tagged message is not recognized")
 
 
 def _check_content(raw: bytes) -> None:
     known, bare, tagged = content_id(raw), headers.untag(raw), tag(raw)
-    _demand(content_id(tagged) == known, "a tagged message has another content id")
-    _demand(content_id(bare) == known, "an untagged message has another content id")
-    # A carriage return at the end would become part of it, and a head without a body ends with its own.
+    require(content_id(tagged) == known, "a tagged message has another content id")
+    require(content_id(bare) == known, "an untagged message has another content id")
+    # Not after a carriage return, with which the line end would combine, and not in a head without body.
     if b"\n\n" in raw and not raw.endswith(b"\r"):
-        _demand(content_id(raw + b"\n") == known, "a line end more makes another content id")
+        require(content_id(raw + b"\n") == known, "a further line end changes the content id")
     if b"\r" not in raw:
-        _demand(content_id(raw.replace(b"\n", b"\r\n")) == known, "other line ends make another content id")
-    _demand(
+        require(content_id(raw.replace(b"\n", b"\r\n")) == known, "other line ends change the content id")
+    require(
         list(personal_features.runs(tagged)) == list(personal_features.runs(raw)), "a tagged message has other runs"
     )
-
-
-def _demand(kept: bool, otherwise: str) -> None:  # noqa: FBT001  as assert
-    if not kept:
-        raise BrokenPromiseError(otherwise)

@@ -1,6 +1,7 @@
-"""A search for messages that cost more than their size allows: a piece of a message, repeated up to a megabyte."""
+"""Search for messages that cost too much for their size: a piece of a message, repeated up to a megabyte.
 
-# Quadratic work does not show in the small inputs of a fuzz, so each pattern is measured as a large message.
+Quadratic time does not show in the small inputs of a fuzzer, so each pattern is measured as a large message.
+"""
 
 import contextlib
 import multiprocessing
@@ -11,32 +12,32 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
-from pathlib import Path
 
 from fuzzing.findings import Findings
 from fuzzing.mutations import mutate
+from measurement import memory_field, reset_peak_memory
 
-# Any message of up to a megabyte is read within half a second, in so much memory.
+# Bounds for any message of up to LARGEST bytes.
 LARGEST, MOST_SECONDS, MOST_MIB = 1 << 20, 0.5, 150
-# Patterns are compared at this size; who costs more than this there is measured at the largest too.
+# Patterns are compared at this size; one that takes longer than SUSPECT_SECONDS is measured at LARGEST too.
 COMPARED, SUSPECT_SECONDS = 1 << 17, 0.04
 POPULATION = 40
 PATIENCE = 30.0
-# Patterns that are saved of those that are slow in the same step.
 MOST_ALIKE = 5
+"""Findings that are saved for each step that is slow."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What a message took: seconds by step, the peak of memory above that of a small message, and what went wrong."""
+    """The cost of a message: seconds by step, peak memory above that of a small message, and what went wrong."""
 
     steps: dict[str, float]
     mib: float = 0.0
-    trouble: str = ""
+    problem: str = ""
 
     @property
     def seconds(self) -> float:
-        """What a delivery takes, or a page alone if that is more."""
+        """The time of a delivery, or of its HTML step if that is more."""
         page = self.steps.get("html", 0.0)
         return max(sum(self.steps.values()) - page, page)
 
@@ -46,7 +47,7 @@ class Cost:
 
 
 class Meter:
-    """A process that measures messages, and is started again after one that it did not survive."""
+    """A process that measures messages, and is restarted if a message ends it."""
 
     def __init__(self) -> None:
         self._start()
@@ -59,17 +60,17 @@ class Meter:
         theirs.close()
 
     def cost(self, raw: bytes) -> Cost:
-        """What a message takes; PATIENCE seconds if it takes longer."""
-        trouble = "the process ended"
+        """Return the cost of a message; PATIENCE seconds if it takes longer."""
+        problem = "the process ended"
         with contextlib.suppress(OSError, EOFError):
             self._channel.send_bytes(raw)
             if self._channel.poll(PATIENCE):
                 cost: Cost = self._channel.recv()
                 return cost
-            trouble = f"it took more than {PATIENCE:.0f} s"
+            problem = f"it took more than {PATIENCE:.0f} s"
         self.close()
         self._start()
-        return Cost({"unknown": PATIENCE}, trouble=trouble)
+        return Cost({"unknown": PATIENCE}, problem=problem)
 
     def close(self) -> None:
         """End the process."""
@@ -79,44 +80,37 @@ class Meter:
 
 
 def _serve(channel: Connection) -> None:
-    from fuzzing.promises import costs  # noqa: PLC0415  the process that fuzzes has its own, which tells its coverage
+    from fuzzing.promises import costs  # noqa: PLC0415  the fuzzing process imports it with coverage
 
-    costs(b"From: a@b.example\nContent-Type: text/html\n\n<p>what is loaded late is loaded")
+    costs(b"From: a@b.example\nContent-Type: text/html\n\n<p>loads what is loaded on first use")
     resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
-    small = _status("VmRSS")
+    small = memory_field("VmRSS")
     with contextlib.suppress(EOFError):
         while True:
             raw = channel.recv_bytes()
-            # The kernel forgets the peak of memory.
-            Path("/proc/self/clear_refs").write_text("5")
+            reset_peak_memory()
             try:
-                channel.send(Cost(costs(raw), (_status("VmHWM") - small) / 1024))
-            except Exception as error:  # noqa: BLE001  it is what is looked for
-                channel.send(Cost({"unknown": 0.0}, trouble=repr(error)[:300]))
-
-
-def _status(key: str) -> int:
-    """A line of the status of this process, in KiB."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(key))
+                channel.send(Cost(costs(raw), memory_field("VmHWM") - small))
+            except Exception as error:  # noqa: BLE001  an exception is a finding
+                channel.send(Cost({"unknown": 0.0}, problem=repr(error)[:300]))
 
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """A message around a piece that can be repeated."""
+    """A message with a piece that can be repeated."""
 
     before: bytes
     piece: bytes
     after: bytes
 
-    def of(self, size: int) -> bytes:
-        """The message at about this size."""
+    def at_size(self, size: int) -> bytes:
+        """Return a message of about `size` bytes."""
         room = size - len(self.before) - len(self.after)
         return self.before + self.piece * max(1, room // len(self.piece)) + self.after
 
 
-def drawn(sources: Sequence[bytes], chance: random.Random) -> Pattern:
-    """A piece of a message, in its place."""
+def random_pattern(sources: Sequence[bytes], chance: random.Random) -> Pattern:
+    """Return a random piece of a message, with what surrounds it."""
     raw = chance.choice(sources)
     start = chance.randrange(len(raw) + 1)
     if chance.random() < 0.4:
@@ -127,8 +121,8 @@ def drawn(sources: Sequence[bytes], chance: random.Random) -> Pattern:
     return Pattern(raw[:start][:20_000], raw[start:end] or b"x", raw[end:][:20_000])
 
 
-def changed(pattern: Pattern, sources: Sequence[bytes], chance: random.Random) -> Pattern:
-    """The pattern with one of its pieces changed."""
+def mutated(pattern: Pattern, sources: Sequence[bytes], chance: random.Random) -> Pattern:
+    """Return the pattern with one of its three parts mutated."""
     which = chance.choice(("piece", "piece", "before", "after"))
     now = mutate(getattr(pattern, which), chance, sources)
     if which == "piece":
@@ -137,7 +131,7 @@ def changed(pattern: Pattern, sources: Sequence[bytes], chance: random.Random) -
 
 
 class Search:
-    """Looks for costly patterns; the costliest are changed further."""
+    """Search for costly patterns; the costliest are mutated further."""
 
     def __init__(self, sources: Sequence[bytes], findings: Findings, *, seed: int = 0) -> None:
         self._sources = sources
@@ -151,42 +145,42 @@ class Search:
         self.most_mib = 0.0
 
     def run(self, seconds: float) -> None:
-        """Search for so long."""
+        """Search for `seconds`."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             self._try(self._next())
         self._meter.close()
 
     def measure(self, name: str, raw: bytes) -> Cost:
-        """What one message takes, reported if that is too much. Of a slow one the best of three counts."""
+        """Return the cost of a message, and report it if it exceeds the bounds. A slow one is measured three times."""
         cost = self._meter.cost(raw)
         for _ in range(2):
-            if cost.seconds > MOST_SECONDS and not cost.trouble:
+            if cost.seconds > MOST_SECONDS and not cost.problem:
                 cost = min(cost, self._meter.cost(raw), key=lambda one: one.seconds)
         self.most = max(self.most, cost, key=lambda one: one.seconds)
         self.most_mib = max(self.most_mib, cost.mib)
-        if cost.trouble or cost.seconds > MOST_SECONDS or cost.mib > MOST_MIB:
+        if cost.problem or cost.seconds > MOST_SECONDS or cost.mib > MOST_MIB:
             self._report(name, raw, cost)
         return cost
 
     def _next(self) -> Pattern:
         if self._best and self._chance.random() < 0.6:
-            return changed(self._chance.choice(self._best)[1], self._sources, self._chance)
-        return drawn(self._sources, self._chance)
+            return mutated(self._chance.choice(self._best)[1], self._sources, self._chance)
+        return random_pattern(self._sources, self._chance)
 
     def _try(self, pattern: Pattern) -> None:
         self.tried += 1
-        raw = pattern.of(COMPARED)
+        raw = pattern.at_size(COMPARED)
         cost = self.measure("pattern", raw)
         if SUSPECT_SECONDS < cost.seconds < MOST_SECONDS:
-            self.measure("pattern", pattern.of(LARGEST))
-        # What is reported already must not be all that is tried from then on.
+            self.measure("pattern", pattern.at_size(LARGEST))
+        # Patterns that are reported leave the population, or the search would stay with them.
         if cost.seconds < MOST_SECONDS:
             self._best = sorted((*self._best, (cost.seconds, pattern)), key=lambda one: -one[0])[:POPULATION]
 
     def _report(self, name: str, raw: bytes, cost: Cost) -> None:
         step = max(cost.steps, key=lambda one: cost.steps[one])
-        what = cost.trouble or ("memory" if cost.seconds <= MOST_SECONDS else f"slow in {step}")
+        what = cost.problem or ("memory" if cost.seconds <= MOST_SECONDS else f"slow in {step}")
         self._alike[f"{name}: {what}"] += 1
         number = self._alike[f"{name}: {what}"]
         if number <= MOST_ALIKE:

@@ -18,7 +18,7 @@ from spamlstm.learning.label_store import LabelStore
 
 STORES = ("journal.sqlite", "mailbox_state.sqlite", "labels.sqlite")
 PAGE = 4096
-# As SQL, so that a text that is not UTF-8 can be among them.
+# SQL expressions, so that text that is not UTF-8 can be among them.
 _VALUES = (
     *("NULL", "''", "'x'", "'done'", "'open'", "'file tag'", "'spam'", "CAST(x'ff' AS TEXT)", "x''", "x'01'", "x'00'"),
     *("zeroblob(100000)", "0", "1", "2", "-1", "9223372036854775807", "-9223372036854775808", "0.5", "9e999", "-9e999"),
@@ -28,7 +28,7 @@ Damage = Callable[[Path, random.Random], None]
 
 
 def case(scene: Scene) -> None:
-    """A household's mail, its stores damaged, and the mail of the next days."""
+    """Handle some mail, damage the databases, and handle the mail of the next days."""
     chance = scene.chance
     actions = chance.choice([(Action.TAG, Action.FILE), (Action.FILE,), (Action.TAG,)])
     house = TrackedMaildir(scene.root, scene.state, {"spam": actions}).watch()
@@ -51,11 +51,11 @@ def case(scene: Scene) -> None:
     close(house)
 
 
-# --- what happens ---------------------------------------------------------------------------------------------------
+# --- work -----------------------------------------------------------------------------------------------------------
 
 
 def live(scene: Scene, house: TrackedMaildir) -> None:
-    """Mail comes and is judged, some is moved, and moves are learned from. None of it raises."""
+    """Deliver and judge mail, move some, and learn from the moves. Nothing raises."""
     for _ in range(scene.chance.randrange(1, 4)):
         path = house.deliver(scene.chance.choice(("spam", "spam", "words")))
         scene.sent(path)
@@ -76,20 +76,20 @@ def live(scene: Scene, house: TrackedMaildir) -> None:
 
 
 def reopen(scene: Scene, house: TrackedMaildir) -> None:
-    """Start again; of a store that is refused with a sentence the user makes a new one."""
+    """Restart; if a database is refused with a UserError, the user moves it away."""
     for _ in range(len(STORES) + 1):
         try:
             with scene.step("start"):
                 house.open()
         except (UserError, OSError):
-            # Which one is told by the sentence, which a script does not read.
+            # The message names the database, but is not parsed here.
             _move_away(scene, house)
         else:
             return
 
 
 def _move_away(scene: Scene, house: TrackedMaildir) -> None:
-    with contextlib.suppress(AttributeError):  # it was not opened
+    with contextlib.suppress(AttributeError):  # not opened
         house.journal.close()
     for name in STORES[:2]:
         for suffix in ("", "-wal", "-shm"):
@@ -100,14 +100,14 @@ def _move_away(scene: Scene, house: TrackedMaildir) -> None:
 
 
 def take_back(scene: Scene, house: TrackedMaildir) -> None:
-    """Undo; what it cannot read of a damaged journal may be an error that a user is told of."""
+    """Undo; a damaged journal may be a reported error."""
     recovery = Recovery(house.journal, counters=house.counters, clock=house.clock)
     with scene.step("undo"), contextlib.suppress(UserError, OSError, sqlite3.Error):
         list(undo_acts(house.journal, recovery, since=0, dry=scene.chance.random() < 0.3, clock=house.clock))
 
 
 def ask(scene: Scene) -> None:
-    """What the commands read of the labels; a damaged store is an error that a user is told of."""
+    """Read the labels as the commands do; a damaged store may be a reported error."""
     with scene.step("labels"), contextlib.suppress(UserError, OSError, sqlite3.Error):
         labels = LabelStore.find(scene.state)
         if labels is not None:
@@ -120,7 +120,7 @@ def ask(scene: Scene) -> None:
 
 
 def close(house: TrackedMaildir) -> None:
-    """The end of the process."""
+    """Close all databases."""
     house.label_stores.close()
     house.mailbox_state.close()
     house.journal.close()
@@ -130,13 +130,13 @@ def close(house: TrackedMaildir) -> None:
 
 
 def damage(path: Path, chance: random.Random) -> None:
-    """One kind of damage, which what is damaged already may not take."""
+    """Damage a file in one way; a file that is damaged already may refuse it."""
     with contextlib.suppress(sqlite3.Error, UnicodeDecodeError):
         chance.choice(DAMAGES)(path, chance)
 
 
 def cell(path: Path, chance: random.Random) -> None:
-    """Other values in a few cells, or a value of another row, against every constraint."""
+    """Change a few cells, also to values of other rows, ignoring constraints."""
     with contextlib.closing(sqlite3.connect(path)) as database:
         _allow_all(database)
     with contextlib.closing(sqlite3.connect(path)) as database:
@@ -147,21 +147,21 @@ def cell(path: Path, chance: random.Random) -> None:
             if chance.random() < 0.3:
                 value = f"(SELECT {column} FROM {table} LIMIT 1 OFFSET {chance.randrange(4)})"  # noqa: S608  ours
             rows = "" if chance.random() < 0.3 else _one_row(table, column, chance)
-            # An index of unique values, or a row without a number, takes no such value.
+            # A unique index or a row id may refuse the value.
             with contextlib.suppress(sqlite3.Error):
                 database.execute(f"UPDATE OR IGNORE {table} SET {column} = {value}{rows}")  # noqa: S608  ours
         database.commit()
 
 
 def _allow_all(database: sqlite3.Connection) -> None:
-    """A disk asks for no constraint."""
+    """Remove NOT NULL constraints, which do not apply to damage on disk."""
     database.execute("PRAGMA writable_schema = ON")
     database.execute("UPDATE sqlite_master SET sql = replace(sql, ' NOT NULL', '') WHERE type = 'table'")
     database.commit()
 
 
 def _columns(database: sqlite3.Connection) -> Sequence[tuple[str, str]]:
-    """The tables with their columns; an error if there are none."""
+    """Return (table, column) pairs; raise sqlite3.DatabaseError if there are none."""
     found = database.execute(
         "SELECT m.name, c.name FROM sqlite_master AS m, pragma_table_info(m.name) AS c WHERE m.type = 'table'"
         " AND m.name NOT LIKE 'sqlite_%' ORDER BY 1, 2"
@@ -176,7 +176,7 @@ def _one_row(table: str, column: str, chance: random.Random) -> str:
 
 
 def structure(path: Path, chance: random.Random) -> None:
-    """A table or an index less, another version, or a column of another name."""
+    """Drop a table, change a version, rename a column or empty a table."""
     with contextlib.closing(sqlite3.connect(path)) as database:
         table, column = chance.choice(_columns(database))
         statement = chance.choice(
@@ -193,13 +193,13 @@ def structure(path: Path, chance: random.Random) -> None:
         database.commit()
 
 
-def shortened(path: Path, chance: random.Random) -> None:
-    """A file that ends too early."""
+def truncated(path: Path, chance: random.Random) -> None:
+    """Truncate the file."""
     os.truncate(path, chance.choice((0, 1, 100, PAGE, chance.randrange(path.stat().st_size + 1))))
 
 
 def pages(path: Path, chance: random.Random) -> None:
-    """Two pages in each other's place, or one that is empty or there twice."""
+    """Swap two pages, duplicate one, or empty one."""
     data = bytearray(path.read_bytes())
     count = len(data) // PAGE
     if count < 2:
@@ -216,7 +216,7 @@ def pages(path: Path, chance: random.Random) -> None:
 
 
 def bits(path: Path, chance: random.Random) -> None:
-    """A few other bytes."""
+    """Change a few bytes."""
     data = bytearray(path.read_bytes())
     for _ in range(chance.choice((1, 3, 30))):
         if data:
@@ -224,15 +224,15 @@ def bits(path: Path, chance: random.Random) -> None:
     path.write_bytes(data)
 
 
-def beside(path: Path, chance: random.Random) -> None:
-    """Nonsense in the files that SQLite keeps beside it."""
+def sidecar(path: Path, chance: random.Random) -> None:
+    """Write garbage into a file that SQLite keeps beside the database."""
     Path(f"{path}{chance.choice(('-wal', '-shm', '-journal'))}").write_bytes(
         chance.randbytes(chance.choice((0, 32, 5000)))
     )
 
 
 def replaced(path: Path, chance: random.Random) -> None:
-    """Something else in its place."""
+    """Replace the file by something else."""
     path.unlink()
     match chance.choice(("folder", "fifo", "text", "link")):
         case "folder":
@@ -245,4 +245,4 @@ def replaced(path: Path, chance: random.Random) -> None:
             path.symlink_to("nowhere")
 
 
-DAMAGES: tuple[Damage, ...] = (cell, cell, cell, cell, structure, shortened, pages, pages, bits, beside, replaced)
+DAMAGES: tuple[Damage, ...] = (cell, cell, cell, cell, structure, truncated, pages, pages, bits, sidecar, replaced)

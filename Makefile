@@ -1,4 +1,4 @@
-# One word for each thing that a newcomer wants. `make help` lists them.
+# The commands of a checkout; `make help` lists them.
 PYTHON ?= python3
 CORPUS ?= ../shared/corpus
 VENV   := .venv
@@ -7,32 +7,32 @@ PIP    := $(VENV)/bin/pip install -qq --disable-pip-version-check -c constraints
 .PHONY: help run test train clean
 .DEFAULT_GOAL := help
 
-help: ## this list
+help: ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
 
-# MAILDIR counts only where it was typed: some export it for other programs.
-run: $(VENV)/light ## watch a demo Maildir; MAILDIR=~/Maildir watches that one (a dry run, unless DRY_RUN=no)
+# MAILDIR counts only on the command line, as some users export it for other programs.
+run: $(VENV)/light ## watch a demo Maildir, or MAILDIR=~/Maildir (a dry run, unless DRY_RUN=no)
 ifeq ($(origin MAILDIR),command line)
 	$(VENV)/bin/spamlstm run $(if $(filter no,$(DRY_RUN)),,--dry-run) $(MAILDIR)
 else
 	$(VENV)/bin/python docs/demo/run.py
 endif
 
-test: $(VENV)/dev ## format, lint, types, import contract, tests
+test: $(VENV)/dev ## check format, lint, types and import layers, and run the tests
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 	$(VENV)/bin/pytest -q
 
-train: $(VENV)/dev ## train the shipped model anew (CORPUS=folder of archives)
+train: $(VENV)/dev ## train the shipped model (CORPUS=folder of archives)
 	$(VENV)/bin/python -m training fit --corpus $(CORPUS) --version 2 --out models/default
 
 clean: ## remove the virtual environment, caches and builds
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# The two stamps: the environment is made again, from nothing, only when what it is made of has changed.
+# Stamp files: the environment is created again only when one of these files has changed.
 $(VENV)/light: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "spamlstm needs Python 3.11 or newer")'
 	$(PYTHON) -m venv --clear $(VENV)

@@ -4,6 +4,8 @@ No message is in a corpus or in the generator of `training/synthetic`. This is a
 measurement: the figures on held-out mail are in the README.
 """
 
+import json
+
 import pytest
 
 from spamlstm.model.classifier import Classifier
@@ -188,3 +190,12 @@ def test_ham_is_judged_ham_by_its_score(classifier, kind):
     judgement = classifier.classify(_message(HAM[kind]))
 
     assert (judgement.verdict, judgement.reason) == (Verdict.HAM, "score")
+
+
+@pytest.mark.parametrize("name", ["default", "without-trec07p"])
+def test_the_card_is_generated_from_the_manifest(root, name):
+    """The README of a shipped bundle is what the trainer writes for its manifest, so that the two agree."""
+    from training import card
+
+    folder = root / "models" / name
+    assert (folder / "README.md").read_text() == card.text(json.loads((folder / "manifest.json").read_text()))

@@ -17,16 +17,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from measurement import (
-    argument_parser,
-    cells,
-    header,
-    judge,
-    make_maildir,
-    model_option,
-    read_mail,
-    run_watched,
-)
+from measurement import argument_parser, cells, header, judge, make_maildir, model_option, read_mail, run_watched
 
 from spamlstm.corpus import labelled_mail
 from spamlstm.corpus.labelled_mail import Labelled

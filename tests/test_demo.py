@@ -30,11 +30,7 @@ VERDICTS = {
 }
 REASONS = {"13-gtube": "gtube", "14-empty": "no-text"}
 """Every other verdict comes from the model's score."""
-DONE = {
-    "ham": ("nothing", "new"),
-    "unsure": ("tag", "new"),
-    "spam": ("tag, file", ".Junk/new"),
-}
+DONE = {"ham": ("nothing", "new"), "unsure": ("tag", "new"), "spam": ("tag, file", ".Junk/new")}
 """By verdict: the actions, and the folder in which the message is found afterwards."""
 _ROW = re.compile(
     r"^ *(\d\d-\S+) +(?:link \(Postfix\)|rename \(OpenSMTPD\)|all at once) +(\w+) +(.+?) +(\S+) +\d+ *$", re.MULTILINE

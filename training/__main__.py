@@ -22,7 +22,13 @@ if TYPE_CHECKING:
     from .dataset import Dataset, Limits
     from .learn import Recipe
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+app = typer.Typer(
+    help="Train a model on labelled mail, fine-tune one, or compare networks.",
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 console = Console(stderr=True)
 
 EX_USAGE = 64
@@ -126,7 +132,7 @@ def leave_out(
     threads: Threads = 0,
     device: Device = "auto",
 ) -> None:
-    """Train without some sources and write a table of how they are judged to OUT.
+    """Train without some sources, judge them, and write a table.
 
     Example: python -m training leave-out --corpus corpus --without lists --out table.md
     """
@@ -167,7 +173,9 @@ def compare_cells(
     threads: Threads = 0,
     device: Device = "auto",
 ) -> None:
-    """Compare a perceptron, RNN, GRU, LSTM and BiLSTM on the same mail; write table and plot.
+    """Compare five kinds of networks on the same mail.
+
+    They are a perceptron, an RNN, a GRU, an LSTM and a BiLSTM. Table, data and plot are written to OUT.
 
     Example: python -m training compare-cells --corpus corpus --without trec07p --out cells
     """
@@ -194,7 +202,10 @@ def finetune(
     seed: Seed = 1,
     threads: Threads = 0,
 ) -> None:
-    """Train a bundle's network further on the labels of one user; `spamlstm retrain` starts this."""
+    """Train a bundle's network further on one user's labels.
+
+    `spamlstm retrain` starts this command.
+    """
     import torch
 
     from . import finetune as tuning

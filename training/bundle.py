@@ -104,13 +104,7 @@ def write(
 
 
 def write_network(
-    network: Network,
-    sample: list[Example],
-    *,
-    calibration: Calibration,
-    thresholds: Thresholds,
-    slim: bool,
-    into: Path,
+    network: Network, sample: list[Example], *, calibration: Calibration, thresholds: Thresholds, slim: bool, into: Path
 ) -> dict[str, Any]:
     """Write the files of a network into `into` and return their part of the manifest.
 

@@ -198,9 +198,5 @@ def quantize(source: Path, target: Path) -> None:
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     quantize_dynamic(
-        source,
-        target,
-        op_types_to_quantize=["Gather", "LSTM"],
-        per_channel=True,
-        weight_type=QuantType.QInt8,
+        source, target, op_types_to_quantize=["Gather", "LSTM"], per_channel=True, weight_type=QuantType.QInt8
     )

@@ -121,9 +121,7 @@ def _begin(recipe: Recipe, device: str, start: Network | None) -> _State:
     torch.manual_seed(recipe.seed)
     network = (Network(recipe.network) if start is None else copy.deepcopy(start)).to(device)
     dense = [value for name, value in network.named_parameters() if name != "wide.table.weight"]
-    optimizers: list[torch.optim.Optimizer] = [
-        torch.optim.AdamW(dense, lr=recipe.rate, weight_decay=recipe.decay),
-    ]
+    optimizers: list[torch.optim.Optimizer] = [torch.optim.AdamW(dense, lr=recipe.rate, weight_decay=recipe.decay)]
     if network.wide is not None:
         torch.sparse.check_sparse_tensor_invariants.disable()  # explicitly, or the gradients of Adagrad cause a warning
         # Adagrad adapts the step of each weight: a rare pair learns as much from its few messages as a common one.

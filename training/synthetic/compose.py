@@ -18,22 +18,10 @@ from .texts import Language, Scene, language
 from .tokens import Weighted, chance, digits, uuid
 from .writing import available, disguise, forget_recipient, scene_for, words, write
 
-LANGUAGES = Weighted(
-    {
-        "en": 50.0,
-        "de": 11.0,
-        "fr": 8.0,
-        "es": 8.0,
-        "it": 4.0,
-        "pt": 4.0,
-        "nl": 3.0,
-        "pl": 2.5,
-        "sv": 2.0,
-        "ja": 3.0,
-        "zh": 2.5,
-        "ru": 2.0,
-    }
-)
+LANGUAGES = Weighted({
+    "en": 50.0, "de": 11.0, "fr": 8.0, "es": 8.0, "it": 4.0, "pt": 4.0, "nl": 3.0, "pl": 2.5, "sv": 2.0, "ja": 3.0,
+    "zh": 2.5, "ru": 2.0,
+})  # fmt: skip
 _FORM = Weighted(FORMS)
 _YEAR = Weighted(dict(zip(range(2015, 2027), (2, 2, 2, 3, 5, 7, 9, 12, 14, 16, 16, 12), strict=True)))
 # Structure and weight: drawn by form alone, so that the structure does not depend on the label.

@@ -4,16 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
-from .alignment import (
-    SELECTORS,
-    Alignment,
-    address_of,
-    display_of,
-    helo_of,
-    mailbox_of,
-    message_id_host_of,
-    quoted,
-)
+from .alignment import SELECTORS, Alignment, address_of, display_of, helo_of, mailbox_of, message_id_host_of, quoted
 from .delivery import SERVICES, Service, fill
 from .links import SOCIAL, click_link, own_link, tracked_link
 from .organisations import TLDS, Organisation, coin

@@ -29,32 +29,19 @@ class Kind:
         return self.name.partition("/")[0]
 
 
+# fmt: off
 FORMS = {"bulk": 66.0, "person": 22.0, "notice": 12.0}  # the same for both labels
 
 _PDF = ("pdf",)
 _OFFICE = ("pdf", "docx", "xlsx", "jpg")
 _HAM = (
-    Kind(
-        "ham/promo",
-        "bulk",
-        26,
-        ("shop", "shop", "shop", "travel", "food", "telecom", "streaming", "software", "ticket"),
-        items=0.55,
-    ),
+    Kind("ham/promo", "bulk", 26, ("shop", "shop", "shop", "travel", "food", "telecom", "streaming", "software", "ticket"), items=0.55),
     Kind("ham/promo-short", "bulk", 11, ("shop", "shop", "food", "travel", "streaming"), items=0.5),
     Kind("ham/newsletter", "bulk", 13, ("media", "media", "club", "software", "office", "food"), 0.1),
     Kind("ham/campaign", "bulk", 4, ("party",), 0.0),
     Kind("ham/charity", "bulk", 4, ("charity",), 0.3),
     Kind("ham/club", "bulk", 4, ("club",), 0.0),
-    Kind(
-        "ham/receipt",
-        "bulk",
-        9,
-        ("shop", "shop", "food", "software", "travel"),
-        attach=_PDF,
-        attach_chance=0.2,
-        items=0.7,
-    ),
+    Kind("ham/receipt", "bulk", 9, ("shop", "shop", "food", "software", "travel"), attach=_PDF, attach_chance=0.2, items=0.7),
     Kind("ham/shipping", "bulk", 7, ("parcel", "shop"), 0.5),
     Kind("ham/invoice", "bulk", 5, ("telecom", "utility", "software", "shop"), attach=_PDF, attach_chance=0.5),
     Kind("ham/statement", "bulk", 5, ("bank", "bank", "insurance"), 0.5, attach=_PDF, attach_chance=0.1),
@@ -97,7 +84,7 @@ _HAM = (
 
 _MANY = ("shop", "bank", "software", "telecom", "streaming", "travel", "insurance")
 _CLONES = ("ham/receipt", "ham/shipping", "ham/invoice", "ham/statement", "ham/login-code", "ham/new-device", "ham/terms", "ham/payment-problem",
-           "ham/renewal", "ham/office", "ham/password-reset", "ham/points", "ham/feedback")  # fmt: skip
+           "ham/renewal", "ham/office", "ham/password-reset", "ham/points", "ham/feedback")
 _SPAM = (
     Kind("spam/phishing-parcel", "bulk", 8, ("parcel",), 0.85),
     Kind("spam/phishing-bank", "bulk", 8, ("bank", "bank", "crypto"), 0.85),
@@ -115,39 +102,15 @@ _SPAM = (
     Kind("spam/loan", "bulk", 4, ("offers",), 0.0),
     Kind("spam/dating", "bulk", 3, ("dating",), 0.0),
     Kind("spam/b2b", "bulk", 6, ("b2b",), 0.0, claims="own"),
-    Kind(
-        "spam/list-promo",
-        "bulk",
-        14,
-        ("shop", "offers", "travel", "b2b"),
-        0.0,
-        claims="own",
-        items=0.4,
-        texts=("ham/promo", "ham/promo-short", "spam/offer"),
-    ),
+    Kind("spam/list-promo", "bulk", 14, ("shop", "offers", "travel", "b2b"), 0.0, claims="own", items=0.4, texts=("ham/promo", "ham/promo-short", "spam/offer")),
     Kind("spam/offer", "bulk", 6, ("offers", "shop"), 0.1, claims="own", items=0.3),
     Kind("spam/fake-promo", "bulk", 5, ("shop",), 0.7, items=0.5, texts=("ham/promo", "ham/promo-short")),
     Kind("spam/clone", "bulk", 10, _MANY, 0.75, texts=_CLONES, items=0.1, attach=_PDF, attach_chance=0.08),
     Kind("spam/mailbox", "notice", 12, ("mailhost",), 0.2),
     Kind("spam/voicemail", "notice", 4, ("mailhost", "telecom"), 0.3, attach=("htm",), attach_chance=0.5),
     Kind("spam/shared-document", "notice", 6, ("software",), 0.8, attach=("htm", "pdf"), attach_chance=0.35),
-    Kind(
-        "spam/malware",
-        "notice",
-        8,
-        ("b2b",),
-        0.1,
-        attach=("zip", "htm", "pdf", "iso", "docm", "rar"),
-        attach_chance=0.95,
-    ),
-    Kind(
-        "spam/clone-notice",
-        "notice",
-        4,
-        ("software", "shop"),
-        0.5,
-        texts=("ham/support", "ham/shared-file", "ham/bounce"),
-    ),
+    Kind("spam/malware", "notice", 8, ("b2b",), 0.1, attach=("zip", "htm", "pdf", "iso", "docm", "rar"), attach_chance=0.95),
+    Kind("spam/clone-notice", "notice", 4, ("software", "shop"), 0.5, texts=("ham/support", "ham/shared-file", "ham/bounce")),
     Kind("spam/advance-fee", "person", 15),
     Kind("spam/sextortion", "person", 9),
     Kind("spam/seo", "person", 10),
@@ -157,4 +120,5 @@ _SPAM = (
     Kind("spam/investment", "person", 7),
     Kind("spam/thread", "person", 4, attach=("zip", "htm"), attach_chance=0.5, texts=("ham/work", "ham/trade")),
 )
+# fmt: on
 KINDS: tuple[Kind, ...] = _HAM + _SPAM

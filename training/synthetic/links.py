@@ -37,28 +37,9 @@ FREE_HOSTS = """
 """.split()
 
 PATHS = (
-    "",
-    "account",
-    "orders",
-    "my",
-    "shop/new",
-    "news",
-    "sale",
-    "p/{n}",
-    "products/{h}",
-    "item/{n}",
-    "login",
-    "c/{h}",
-    "view",
-    "blog/{n}",
-    "track",
-    "details?id={n}",
-    "settings",
-    "angebote",
-    "help",
-    "collections/{h}",
-    "u/{n}",
-)
+    "", "account", "orders", "my", "shop/new", "news", "sale", "p/{n}", "products/{h}", "item/{n}", "login", "c/{h}",
+    "view", "blog/{n}", "track", "details?id={n}", "settings", "angebote", "help", "collections/{h}", "u/{n}",
+)  # fmt: skip
 
 Link = Callable[[], str]
 

@@ -10,38 +10,13 @@ from random import Random
 from .texts import Language
 from .tokens import Weighted
 
-FREEMAIL = Weighted(
-    {
-        "gmail.com": 50,
-        "outlook.com": 12,
-        "hotmail.com": 10,
-        "yahoo.com": 8,
-        "icloud.com": 7,
-        "gmx.de": 5,
-        "web.de": 4,
-        "orange.fr": 3,
-        "mail.ru": 3,
-        "libero.it": 2,
-        "proton.me": 3,
-        "aol.com": 3,
-        "gmx.net": 2,
-        "live.com": 2,
-        "qq.com": 2,
-        "163.com": 1,
-        "yandex.ru": 1,
-        "t-online.de": 2,
-        "free.fr": 1,
-        "wp.pl": 1,
-        "o2.pl": 1,
-        "uol.com.br": 1,
-        "hotmail.fr": 1,
-        "hotmail.es": 1,
-        "ziggo.nl": 1,
-        "telia.com": 1,
-        "docomo.ne.jp": 1,
-        "btinternet.com": 1,
-    }
-)
+FREEMAIL = Weighted({
+    "gmail.com": 50, "outlook.com": 12, "hotmail.com": 10, "yahoo.com": 8, "icloud.com": 7, "gmx.de": 5, "web.de": 4,
+    "orange.fr": 3, "mail.ru": 3, "libero.it": 2, "proton.me": 3, "aol.com": 3, "gmx.net": 2, "live.com": 2,
+    "qq.com": 2, "163.com": 1, "yandex.ru": 1, "t-online.de": 2, "free.fr": 1, "wp.pl": 1, "o2.pl": 1,
+    "uol.com.br": 1, "hotmail.fr": 1, "hotmail.es": 1, "ziggo.nl": 1, "telia.com": 1, "docomo.ne.jp": 1,
+    "btinternet.com": 1,
+})  # fmt: skip
 
 _FOLDS = {"ß": "ss", "ø": "o", "ł": "l", "æ": "ae", "đ": "d", "ä": "ae", "ö": "oe", "ü": "ue"}
 

@@ -12,27 +12,11 @@ from .tokens import alnum, base64, chance, digits, folded, hexes, letters, publi
 
 ZONES = ("+0000", "+0000", "-0700", "-0500", "-0400", "+0100", "+0200", "+0900", "+0300", "-0300", "+0800", "+1000")
 MAILERS = (
-    "PHPMailer 6.1.8 (https://github.com/PHPMailer/PHPMailer)",
-    "Microsoft Outlook 16.0",
-    "nodemailer (2.3.2)",
-    "Apple Mail (2.3445.104.11)",
-    "iPhone Mail (17F75)",
-    "Zoho Mail",
-    "aspNetEmail ver 3.7.0.0",
-    "WPMailSMTP/Mailer/smtp 2.2",
-    "Microsoft CDO for Windows 2000",
-    "Roundcube Webmail/1.3.8",
-    "eM Client/8.2",
-    "Shopware",
-    "Odoo",
-    "MagnewsMail",
-    "YMail",
-    "Thunderbird 91.4",
-    "SMF",
-    "EC-Messenger",
-    "Mailtrain",
-    "dotdigital",
-)
+    "PHPMailer 6.1.8 (https://github.com/PHPMailer/PHPMailer)", "Microsoft Outlook 16.0", "nodemailer (2.3.2)",
+    "Apple Mail (2.3445.104.11)", "iPhone Mail (17F75)", "Zoho Mail", "aspNetEmail ver 3.7.0.0",
+    "WPMailSMTP/Mailer/smtp 2.2", "Microsoft CDO for Windows 2000", "Roundcube Webmail/1.3.8", "eM Client/8.2",
+    "Shopware", "Odoo", "MagnewsMail", "YMail", "Thunderbird 91.4", "SMF", "EC-Messenger", "Mailtrain", "dotdigital",
+)  # fmt: skip
 
 
 def sent_headers(rng: Random, letter: Letter) -> list[str]:

@@ -4,16 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
-from .alignment import (
-    MAILBOXES,
-    SELECTORS,
-    Alignment,
-    address_of,
-    display_of,
-    helo_of,
-    message_id_host_of,
-    quoted,
-)
+from .alignment import MAILBOXES, SELECTORS, Alignment, address_of, display_of, helo_of, message_id_host_of, quoted
 from .delivery import SERVICES, Service, fill
 from .ham_alignment import ham_person
 from .links import BAIT, MILD_TLDS, ODD_TLDS, SOCIAL, foreign_link, own_link, throwaway, tracked_link

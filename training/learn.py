@@ -29,9 +29,7 @@ class Recipe:
     network: NetworkConfig
     epochs: int = 6
     per_epoch: int = 50_000
-    patience: int = (
-        3  # stop after this many epochs without a lower validation loss; 0: never, and keep the last weights
-    )
+    patience: int = 3  # stop after 3 epochs without a lower validation loss; 0: never, and keep the last weights
     batch_tokens: int = 16_000
     rate: float = 2e-3  # learning rate of AdamW, for the deep part
     decay: float = 0.01

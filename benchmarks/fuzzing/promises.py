@@ -11,6 +11,8 @@ from fuzzing.findings import BrokenPromiseError, require
 from spamlstm.features.render import MARKS
 from spamlstm.maildir import arrival, headers
 from spamlstm.maildir.content_id import content_id
+from spamlstm.message.html import read_page
+from spamlstm.message.page import Page
 from spamlstm.model import personal_features
 from spamlstm.model.reading import MessageReader, Reading
 from spamlstm.verdict import Judgement, Verdict
@@ -42,9 +44,9 @@ def tag(raw: bytes) -> bytes:
     return headers.tag(raw, SPAM, version="1.0", spam_threshold=0.98)
 
 
-def as_page(raw: bytes) -> html.Page:
+def as_page(raw: bytes) -> Page:
     """Read all bytes as one HTML page."""
-    return html.read_page(raw.decode("utf-8", "replace"))
+    return read_page(raw.decode("utf-8", "replace"))
 
 
 STEPS: dict[str, Callable[[bytes], object]] = {

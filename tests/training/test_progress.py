@@ -22,7 +22,7 @@ def test_lines_stand_in_a_log_as_they_are():
 
 @pytest.mark.parametrize("terminal", [True, False])
 def test_counting_is_shown(terminal, monkeypatch):
-    """The bar and the log accept counts of any size; the log shows total and speed."""
+    """Both ways take counts of any size; a log tells the total and the speed now and then."""
     monkeypatch.setattr(progress, "LOG_EVERY_SECONDS", 0.0)
     console = _console(terminal=terminal)
     with progress.shown(console, "reading", each=100) as tick:

@@ -24,12 +24,15 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """All hyperparameters of a training. A checkpoint of another recipe is ignored."""
+    """All hyperparameters of a training. A checkpoint of another recipe is ignored.
+
+    With `patience` 0, the result has the weights of the last epoch instead of those of the best.
+    """
 
     network: NetworkConfig
     epochs: int = 6
     per_epoch: int = 50_000
-    patience: int = 3  # stop after 3 epochs without a lower validation loss; 0: never, and keep the last weights
+    patience: int = 3  # epochs without a lower validation loss that end the training; 0: none do
     batch_tokens: int = 16_000
     rate: float = 2e-3  # learning rate of AdamW, for the deep part
     decay: float = 0.01

@@ -11,7 +11,7 @@ from .dataset import SYNTHETIC, Dataset
 
 # The last twentieth of each class of each source, in the order of its corpus, validates.
 VALIDATION = 0.05
-# A source weighs the square root of its number of groups, so that large archives do not drown small ones.
+# A source weighs the square root of its number of groups, so that large archives do not outweigh small ones.
 SOURCE_POWER = 0.5
 # A group of n near-duplicates, such as a spam campaign, weighs n to this power.
 COPIES_POWER = 0.2

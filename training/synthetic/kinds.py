@@ -18,9 +18,7 @@ class Kind:
     attach: tuple[str, ...] = ()  # file types that may be attached
     attach_chance: float = 0.0
     items: float = 0.0  # chance of a list of goods
-    claims: str = (
-        "other"  # spam: 'other' impersonates an organisation, 'own' is an unwanted offer under the sender's name
-    )
+    claims: str = "other"  # spam: 'other' impersonates an organisation, 'own' is an offer in the sender's name
     texts: tuple[str, ...] = ()  # sections whose text it uses; its own section if empty
 
     @property

@@ -18,19 +18,8 @@ from spamlstm.maildir.imap_names import decoded, encoded
 from spamlstm.maildir.opened import OpenMaildir
 
 _NAMES = (
-    *(
-        "Junk",
-        ".Junk",
-        ".junk",
-        ".Spam",
-        "Spam",
-        ".INBOX.Junk",
-        "INBOX",
-        ".INBOX",
-        "INBOX.Junk",
-        ".Junk E-mail",
-        ".Sent",
-    ),
+    *("Junk", ".Junk", ".junk", ".Spam", "Spam", ".INBOX.Junk", "INBOX", ".INBOX", "INBOX.Junk"),
+    *(".Junk E-mail", ".Sent"),
     *("Trash", ".Trash", ".Archive", "Lists", ".Lists.Junk", "Bulk Mail", ".&BCEEPwQwBDw-", ".&-", ".&", "&AAAA-"),
     *("&2AA-", ".&AOQ", ".&,,,-", "..", "...", ".", "-", " ", ". ", ".Junk.", "new", "cur", "tmp", "maildirfolder"),
     *("\n", "é", ".Spamverdacht", ".\udcff", "x" * 255, "." + "y" * 254, "dovecot-keywords", "~", "*", "a:2,S"),
@@ -38,19 +27,8 @@ _NAMES = (
 # The usual names of the junk folder.
 _LIKELY = ("Junk", ".Junk", ".INBOX.Junk", ".Spam")
 _JUNK_SETTINGS = (
-    *(
-        "auto",
-        "auto",
-        "auto",
-        "Junk",
-        ".Junk",
-        "INBOX.Junk",
-        "Lists/Junk",
-        "Lists.Junk",
-        "Junk/",
-        "/Junk",
-        "../outside",
-    ),
+    *("auto", "auto", "auto", "Junk", ".Junk", "INBOX.Junk", "Lists/Junk", "Lists.Junk", "Junk/", "/Junk"),
+    "../outside",
     *("a/../b", "", " ", "\0", "new", "Junk/new", "é", "Спам", "a/b/c/d/e/f/g/h/i/j/k", "&", "&AOQ-", "x" * 300, "."),
 )
 _PARTS = ("new", "cur", "tmp")

@@ -21,19 +21,8 @@ from spamlstm.maildir.opened import OpenMaildir
 _BASES = ("1.host", "1", "2.host", "Q", "-x", "~", " ", "\n", "a b", "é", "日本", "%2e", "..", "*", "cur", "\udcff")
 _FIELDS = (",S=12", ",S=", ",S=-1", ",S=99999999999999999999", ",W=12", ",W=٣", ",U=7", ",", ",X", ",S=1,S=2", "=,")
 _INFOS = (
-    "",
-    ":2,",
-    ":2,S",
-    ":2,FRST",
-    ":2,Sab",
-    ":2,zzz",
-    ":1,S",
-    ":",
-    "::2,S",
-    ":2,S,x=y,",
-    ":2",
-    ":2,é\udcfe",
-    ";2,S",
+    *("", ":2,", ":2,S", ":2,FRST", ":2,Sab", ":2,zzz", ":1,S", ":", "::2,S", ":2,S,x=y,", ":2"),
+    *(":2,é\udcfe", ";2,S"),
 )
 _KEYWORDS = ("0 $Junk\n1 work\n", "0 work\n1 NonJunk\n2 Junk\n", "junk", "0 \udcff\n99 x\n٣ y\n", "")
 

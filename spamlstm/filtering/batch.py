@@ -28,7 +28,7 @@ from spamlstm.filtering.crash_guard import CrashGuard, GuardedCandidate
 from spamlstm.filtering.failures import FailureKind, kind_of, sentence
 from spamlstm.filtering.log import emit
 from spamlstm.filtering.outcome import Candidate, Outcome, Status
-from spamlstm.filtering.plan import Plan, plan, wanted_actions
+from spamlstm.filtering.plan import JournaledPlan, Plan, plan, wanted_actions
 from spamlstm.filtering.recovery import Recovery
 from spamlstm.maildir import junk_folder, message_file, transfer
 from spamlstm.maildir.content_id import content_id
@@ -86,15 +86,6 @@ class Judge(Protocol):
         `layer_of` returns the personal layer of an item's Maildir. `beat` is called at least once for each message.
         """
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class JournaledPlan:
-    """A plan whose intent is in the journal, on disk."""
-
-    act: int
-    maildir: str
-    plan: Plan
 
 
 @dataclass(slots=True)
@@ -165,7 +156,8 @@ class Pass:
         return found
 
     def _delivery(self, candidate: Candidate) -> ReadResult:
-        if (candidate.maildir, candidate.base) in self.recovery.unsettled:
+        unsettled = self.recovery.unsettled
+        if unsettled and (candidate.maildir, candidate.base) in unsettled:
             failure = "an earlier act on it could not be settled yet"
             return Outcome(candidate, Status.FAILED, kind=FailureKind.UNSETTLED, failure=failure)
         entry = self.opened(candidate.maildir).folder().entry(candidate.part, candidate.name)
@@ -173,9 +165,10 @@ class Pass:
             status = entry.status()
         except FileNotFoundError as error:
             raise GoneError(candidate.path) from error
-        index, now = self.recovery.journal.index, self.recovery.clock()
-        if candidate.part == "cur" and status.st_mtime < index.since(candidate.maildir, now=now):
-            return Outcome(candidate, Status.OLD)
+        if candidate.part == "cur":
+            since = self.recovery.journal.index.since(candidate.maildir, now=self.recovery.clock())
+            if status.st_mtime < since:
+                return Outcome(candidate, Status.OLD)
         if status.st_dev not in self.remote and message_file.is_being_written(entry):
             return Outcome(candidate, Status.FAILED, kind=FailureKind.UNFINISHED, failure="it is still being written")
         raw, identity = message_file.read_message(entry, most=MOST_BYTES)
@@ -258,15 +251,15 @@ class Pass:
 
     def _record(self, planned: Sequence[tuple[Outcome, Plan | None]]) -> list[JournaledPlan | None]:
         """Record, in one transaction: judgements, intents, names that need no further look, what is not in progress."""
-        outcomes = [outcome for outcome, _ in planned]
+        outcomes, now = [outcome for outcome, _ in planned], self.recovery.clock()
         with self.recovery.journal.transaction(durable=any(step is not None for _, step in planned)):
             self.guard.finish(outcomes)
-            journaled = [self._record_one(outcome, step) for outcome, step in planned]
+            journaled = [self._record_one(outcome, step, now) for outcome, step in planned]
         self.guard.forget(outcomes)
         return journaled
 
-    def _record_one(self, outcome: Outcome, step: Plan | None) -> JournaledPlan | None:
-        journal, now = self.recovery.journal, self.recovery.clock()
+    def _record_one(self, outcome: Outcome, step: Plan | None, now: float) -> JournaledPlan | None:
+        journal = self.recovery.journal
         candidate, judgement = outcome.candidate, outcome.judgement
         act = None
         if outcome.status is Status.FAILED or judgement is None:
@@ -289,12 +282,13 @@ def perform(journaled: Sequence[JournaledPlan], recovery: Recovery) -> list[Atte
     """Carry out plans whose intents are on disk, and record what became of them."""
     attempts = transfer.carry_out(one.plan.transfer for one in journaled)
     unsettled = [one for one, attempt in zip(journaled, attempts, strict=True) if attempt.result is None]
+    now = recovery.clock()
     try:
         # No fsync: what a power failure loses here, `Recovery.settle` finds out by what is on disk.
         with recovery.journal.transaction(durable=False):
             for one, attempt in zip(journaled, attempts, strict=True):
                 if attempt.result is not None:
-                    recovery.journal.end(one.act, one.maildir, one.plan.intent, attempt.result, now=recovery.clock())
+                    recovery.journal.end(one.act, one.maildir, one.plan.intent, attempt.result, now=now)
     except sqlite3.Error as error:
         emit(logging.ERROR, "journal", kind=kind_of(error), error=sentence(error))
         unsettled = list(journaled)

@@ -36,6 +36,15 @@ class Plan:
         return Intent(source.path, self.transfer.expected, target.folder.path, target.name, self.actions)
 
 
+@dataclass(frozen=True, slots=True)
+class JournaledPlan:
+    """A plan whose intent is in the journal, on disk."""
+
+    act: int
+    maildir: str
+    plan: Plan
+
+
 def wanted_actions(section: MaildirConfig, judgement: Judgement) -> tuple[Action, ...]:
     """Return the actions that are configured for a judgement; none for what could not be judged or is no mail."""
     if judgement.reason in (Reason.UNREADABLE, Reason.NOT_MAIL):

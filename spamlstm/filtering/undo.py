@@ -11,10 +11,10 @@ from spamlstm.config import Action
 from spamlstm.corpus.paths import MOST_BYTES
 from spamlstm.errors import UserError
 from spamlstm.filtering.acts import Act, UnreadableAct
-from spamlstm.filtering.batch import BATCH, JournaledPlan, perform
+from spamlstm.filtering.batch import BATCH, perform
 from spamlstm.filtering.failures import kind_of, sentence
 from spamlstm.filtering.journal import Journal
-from spamlstm.filtering.plan import Plan, without_keyword
+from spamlstm.filtering.plan import JournaledPlan, Plan, without_keyword
 from spamlstm.filtering.recovery import Recovery
 from spamlstm.filtering.scan import OpenMaildirs
 from spamlstm.maildir import keywords, names

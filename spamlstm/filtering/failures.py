@@ -4,7 +4,7 @@ import errno
 import sqlite3
 from enum import StrEnum
 
-from spamlstm.errors import DataError, TemporaryError, UserError
+from spamlstm.errors import DataError, TemporaryError, UserError, reason_of
 
 
 class FailureKind(StrEnum):
@@ -54,5 +54,5 @@ def sentence(error: Exception) -> str:
     if isinstance(error, UserError):
         return str(error)
     if isinstance(error, OSError) and error.strerror:
-        return error.strerror[0].lower() + error.strerror[1:]
+        return reason_of(error)
     return f"{type(error).__name__}: {error}"

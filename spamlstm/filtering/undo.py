@@ -49,6 +49,8 @@ class UndoResult:
     status: UndoStatus
     mailbox: str = ""
     failure: str = ""
+    path: str = ""
+    """The file of the message now; "" if it is elsewhere or the undo failed."""
 
 
 def undo_acts(
@@ -59,11 +61,13 @@ def undo_acts(
     dry: bool,
     clock: Callable[[], float],
     open_maildir: Callable[[str], OpenMaildir] = OpenMaildir.open,
+    content: str | None = None,
 ) -> Iterator[UndoResult | UnreadableAct]:
     """Take back the acts done since then (seconds since 1970), the latest first; if `dry`, only report them.
 
     Yields a damaged act as it is; it is left alone. `open_maildir` opens the Maildir at a path; the acts in a Maildir
-    that it refuses by a UserError fail, and no others.
+    that it refuses by a UserError fail, and no others. With `content`, only acts on the message of that content id are
+    taken back.
 
     A message is taken back if it is where we put it, under the base name that we gave it, whatever flags it has by now.
     Its content stays known, so that it is not judged again. Safe to repeat; after a crash each message is as we left it
@@ -71,14 +75,14 @@ def undo_acts(
     """
     found = journal.acts(since=since)
     yield from (act for act in found if isinstance(act, UnreadableAct))
-    acts = [act for act in found if isinstance(act, Act)]
+    acts = [act for act in found if isinstance(act, Act) and content in (None, act.content)]
     for start in range(0, len(acts), BATCH):
         with contextlib.closing(OpenMaildirs(open_maildir)) as maildirs:
             planned = [(act, _planned(act, maildirs)) for act in acts[start : start + BATCH]]
             plans = [(act, step) for act, step in planned if isinstance(step, Plan)]
             results = {} if dry else _carried_out(plans, journal, recovery, clock())
         for act, step in planned:
-            yield step if isinstance(step, UndoResult) else results.get(act.id) or _undone(act, step)
+            yield step if isinstance(step, UndoResult) else results.get(act.id) or _undone(act, step, dry=True)
 
 
 def _carried_out(
@@ -95,7 +99,7 @@ def _carried_out(
     results = {}
     for (act, step), attempt in zip(plans, perform(journaled, recovery), strict=True):
         if attempt.result is TransferResult.DONE:
-            results[act.id] = _undone(act, step)
+            results[act.id] = _undone(act, step, dry=False)
         elif attempt.result is TransferResult.GONE:
             results[act.id] = UndoResult(act, UndoStatus.ELSEWHERE)
         else:
@@ -104,8 +108,9 @@ def _carried_out(
     return results
 
 
-def _undone(act: Act, plan: Plan) -> UndoResult:
-    return UndoResult(act, UndoStatus.UNDONE, plan.transfer.target.folder.path)
+def _undone(act: Act, plan: Plan, *, dry: bool) -> UndoResult:
+    source, target = plan.transfer.source, plan.transfer.target
+    return UndoResult(act, UndoStatus.UNDONE, target.folder.path, path=(source if dry else target).path)
 
 
 def _planned(act: Act, maildirs: OpenMaildirs) -> Plan | UndoResult:

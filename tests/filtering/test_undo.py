@@ -91,6 +91,23 @@ def test_since(inbox):
     assert (len(one.names(one.junk)), len(one.names())) == (1, 2)
 
 
+@pytest.mark.parametrize("dry", [True, False])
+def test_one_message(inbox, dry):
+    """With a content id, only the acts on that message are taken back; the result names its file."""
+    one = inbox()
+    for _ in range(2):
+        one.deliver()
+    first, _ = one.run()
+    recovery = Recovery(one.journal, counters=one.counters, clock=one.clock)
+
+    (result,) = undo_acts(one.journal, recovery, since=0, dry=dry, clock=one.clock, content=first.content)
+
+    assert (result.status, result.act.content) == (UndoStatus.UNDONE, first.content)
+    assert (len(one.names()), len(one.names(one.junk))) == ((0, 2) if dry else (1, 1))
+    assert os.path.dirname(os.path.dirname(result.path)) == (one.junk if dry else one.root)  # noqa: PTH120
+    assert Path(result.path).is_file()
+
+
 def test_more_than_a_batch(inbox):
     one = inbox()
     for _ in range(150):

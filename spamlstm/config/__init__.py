@@ -1,4 +1,4 @@
-"""What a user configures: one TOML file, read once by the entry point and passed in as frozen values."""
+"""The configuration: one TOML file, which the entry point reads once and passes on as frozen values."""
 
 from pathlib import Path
 
@@ -35,13 +35,13 @@ __all__ = [
 
 
 def load_config(path: Path) -> Config:
-    """Read a configuration file whole; a ConfigError names every problem in it, each with its line and key."""
-    from spamlstm.config.reading import load_file  # with tomllib 6 ms, which a start without a file need not pay
+    """Return the configuration in a file. ConfigError names every problem in the file, each with its key."""
+    from spamlstm.config.reading import load_file  # 6 ms with tomllib, which a start without a file saves
 
     return load_file(path)
 
 
 def load_found_config(named: Path | None) -> Config:
-    """What the file named says, else the one in the usual places, else the defaults; a ConfigError as `load` has it."""
+    """Return the configuration of the named or else the default file, or the defaults; raises as `load_config`."""
     file = find_config_file(named)
     return load_config(file) if file else Config()

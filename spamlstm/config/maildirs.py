@@ -1,4 +1,4 @@
-"""Which Maildirs a path in the configuration means: ~ and globs, and what holds where several match."""
+"""Resolve the paths of `[[maildir]]` sections: ~, wildcards, and which section applies to a Maildir."""
 
 import fnmatch
 import glob
@@ -13,20 +13,20 @@ Glob = Callable[[str], Iterable[str]]
 
 
 def absolute(path: str) -> str:
-    """`path` with ~ and ~user resolved, without doubled or trailing slashes; unchanged if there is no such user."""
+    """Return `path` with ~ and ~user resolved and slashes normalised; ~user stays if there is no such user."""
     return os.path.normpath(os.path.expanduser(path))  # noqa: PTH111  pathlib raises for an unknown user
 
 
 def has_magic(path: str) -> bool:
-    """Whether there are globs in it."""
+    """Return whether a path has wildcards."""
     return glob.has_magic(path)
 
 
 def covers(pattern: str, path: str) -> bool:
-    """Whether each path that `path` means (it may have globs too) is one that `pattern` means; both are `absolute`.
+    """Return whether `pattern` matches every path that `path` matches (it may have wildcards); both are `absolute`.
 
-    As in a shell: *, ? and [] stand for no slash, and for a leading dot only where the dot is written. No file is
-    looked at. Of two parts with globs only equal ones, and any below *, are known to cover.
+    As in a shell, *, ? and [] match no slash, and no leading dot. No file is read. A part with wildcards is known to
+    be covered only by an equal part and by *; other cases return False.
     """
     wanted, given = pattern.split("/"), path.split("/")
     return len(wanted) == len(given) and all(map(_covers_part, wanted, given))
@@ -39,7 +39,7 @@ def _covers_part(pattern: str, part: str) -> bool:
 
 
 def section_of(maildirs: Iterable[MaildirConfig], path: Path) -> MaildirConfig | None:
-    """The section that holds for a Maildir: the first that matches its path, whole; later ones add nothing to it."""
+    """Return the section that applies to a Maildir: the first that matches its path. Sections are not merged."""
     return next((section for section in maildirs if _matches(absolute(section.path), str(path))), None)
 
 
@@ -56,35 +56,35 @@ def _matches_part(pattern: str, name: str) -> bool:
 def expand_maildirs(
     maildirs: Iterable[MaildirConfig], *, find: Glob = glob.iglob, beat: Callable[[], None] = lambda: None
 ) -> dict[Path, MaildirConfig]:
-    """The folders that the sections mean now, in the order of the sections and sorted by name within each.
+    """Return the existing folders that the sections match, in the order of the sections and then by name.
 
-    Whether a folder is a Maildir is not asked. A folder that several sections match belongs to the first; one that
-    has several names is there once, by the first that leads there without a symbolic link, else by the first whose
-    links are all of root, of this user or of the folder's owner: who makes a link to somebody's Maildir neither gets it
-    judged under his name nor keeps it from being judged. What cannot be looked at is left out.
-    `beat` is called before each look: there may be 10,000, on a slow disk.
+    The folders need not be Maildirs. A folder that several sections match belongs to the first section. A folder with
+    several names appears once: under the first name without a symbolic link, else under the first name whose links all
+    belong to root, to this user or to the owner of the folder. So a user who links to the Maildir of another gains no
+    control over it and cannot hide it. Folders that cannot be read are left out. `beat` is called before each folder:
+    there may be 10,000, on a slow disk.
     """
     found: dict[Path, MaildirConfig] = {}
     names: dict[tuple[int, int], str] = {}
     for section in maildirs:
         for name in sorted(find(absolute(section.path))):
             beat()
-            which = folder_identity(name)
-            if which is None:
+            identity = folder_identity(name)
+            if identity is None:
                 continue
-            before = names.get(which)
-            if before is None or _rank(name, which) < _rank(before, which):
+            before = names.get(identity)
+            if before is None or _rank(name, identity) < _rank(before, identity):
                 if before is not None:
                     del found[Path(before)]
-                names[which] = name
+                names[identity] = name
                 found[Path(name)] = section
     return found
 
 
-def _rank(name: str, which: tuple[int, int]) -> int:
-    """How good a name it is for this folder: 0 without a link, 1 with links, 2 along a link of another user.
+def _rank(name: str, identity: tuple[int, int]) -> int:
+    """Rank a name of a folder: 0 without a link, 1 with links, 2 with a link of another user (lower is better).
 
-    Its user may change it meanwhile, so the folder that it leads to is looked at once more; 2 if it is another.
+    Its owner may have changed the link meanwhile: 2 if the name leads to another folder now.
     """
     try:
         handle, owners = open_directory(name)
@@ -94,13 +94,13 @@ def _rank(name: str, which: tuple[int, int]) -> int:
         status = os.fstat(handle)
     finally:
         os.close(handle)
-    if (status.st_dev, status.st_ino) != which or owners - {0, os.geteuid(), status.st_uid}:
+    if (status.st_dev, status.st_ino) != identity or owners - {0, os.geteuid(), status.st_uid}:
         return 2
     return int(bool(owners))
 
 
 def folder_identity(name: str) -> tuple[int, int] | None:
-    """Device and inode of the directory that a path leads to; None if it cannot be looked at."""
+    """Return device and inode of the directory at a path, or None if there is none."""
     try:
         status = os.stat(name)  # noqa: PTH116  half the time of Path, and there may be 10,000
     except (OSError, ValueError):

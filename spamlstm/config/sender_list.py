@@ -1,10 +1,10 @@
-"""The entries of the allow and deny lists, as users write them."""
+"""Entries of the allow and deny lists."""
 
 from enum import Enum
 
 
 class SenderKind(Enum):
-    """What an entry names."""
+    """Whether an entry names an address, a domain or a mailing list."""
 
     ADDRESS = 1
     DOMAIN = 2
@@ -12,17 +12,17 @@ class SenderKind(Enum):
 
 
 def parse_sender(entry: str) -> tuple[SenderKind, str]:
-    """The kind of an entry and what it names, in lower case; a ValueError tells what is wrong with one of no kind.
+    """Return the kind of an entry and what it names, in lower case. ValueError says how to write the entry.
 
-    `friend@x.org` is that address, `@x.org` any address at x.org or below it, `list:announce.x.org` the mailing list
-    of that List-Id.
+    `friend@x.org` names one address, `@x.org` all addresses of x.org and its subdomains, and `list:announce.x.org` the
+    mailing list with that List-Id.
     """
     wanted = entry.strip().lower()
     local, at, domain = wanted.rpartition("@")
     if wanted.startswith("list:") and wanted[5:].strip():
         return SenderKind.LIST, wanted[5:].strip().strip("<>")
     if not at or not domain.strip(".") or any(c.isspace() for c in wanted):
-        raise ValueError(f"{entry!r} is no allow or deny entry: {_hint(wanted)}")
+        raise ValueError(f"{entry!r} is not an allow or deny entry: {_hint(wanted)}")
     return (SenderKind.ADDRESS, wanted) if local else (SenderKind.DOMAIN, domain.strip("."))
 
 

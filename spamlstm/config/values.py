@@ -1,4 +1,4 @@
-"""The values of a configuration and their defaults: frozen, and right by themselves."""
+"""The values of a configuration and their defaults, as frozen dataclasses that check themselves."""
 
 import math
 from dataclasses import dataclass, field
@@ -7,33 +7,33 @@ from enum import StrEnum
 from spamlstm.verdict import Verdict
 
 AUTO = "auto"
-"""The junk folder is the one that the Maildir already has, under whichever of the usual names."""
+"""The junk folder is the folder of the Maildir that has one of the usual names."""
 
 
 class Action(StrEnum):
-    """What is done to a message for its verdict. None of them is `()`, written `[]` or `["none"]`."""
+    """What to do with a message for its verdict. No action is `()`, written `[]` or `["none"]`."""
 
     TAG = "tag"
-    """The headers that other tools read are set."""
+    """Set the headers that other tools read."""
 
     KEYWORD = "keyword"
-    """The folder's own junk keyword is set, only where the folder already maps it."""
+    """Set the junk keyword of the folder, if the folder already has one."""
 
     FILE = "file"
-    """The message is moved to the junk folder."""
+    """Move the message to the junk folder."""
 
 
 class CatchUp(StrEnum):
     """Which mail of a Maildir that is watched for the first time is judged."""
 
     NEW = "new"
-    """What is delivered from then on; also what comes while the daemon is stopped later."""
+    """Mail delivered from then on, also while the daemon is stopped later."""
 
     UNSEEN = "unseen"
-    """That, and what lies in the inbox unread."""
+    """New mail, and unread mail in the inbox."""
 
     ALL = "all"
-    """That, and everything else in the inbox."""
+    """New mail, and all mail in the inbox."""
 
 
 class LabelScope(StrEnum):
@@ -48,7 +48,7 @@ class LabelScope(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """The bars between the verdicts, as probabilities of spam: p <= ham is ham, p >= spam is spam, between is unsure.
+    """Thresholds between the verdicts, as probabilities of spam: p <= ham is ham, p >= spam is spam, else unsure.
 
     Raises ValueError with a sentence unless 0 <= ham <= spam <= 1.
     """
@@ -57,12 +57,12 @@ class Thresholds:
     spam: float
 
     def __post_init__(self) -> None:
-        """Refuse bars that would contradict each other."""
+        """Refuse thresholds that contradict each other."""
         if not 0.0 <= self.ham <= self.spam <= 1.0:
             raise ValueError(f"the thresholds must satisfy 0 <= ham <= spam <= 1, not ham={self.ham}, spam={self.spam}")
 
     def verdict(self, probability: float) -> Verdict:
-        """Hold a calibrated probability of spam against the bars."""
+        """Return the verdict for a calibrated probability of spam."""
         if probability <= self.ham:
             return Verdict.HAM
         return Verdict.SPAM if probability >= self.spam else Verdict.UNSURE
@@ -80,7 +80,7 @@ class Costs:
     unsure: float = 0.2
 
     def __post_init__(self) -> None:
-        """Refuse costs that no threshold follows from."""
+        """Refuse costs that determine no threshold."""
         wrong = self.false_positive <= 0 or self.false_negative <= 0 or self.unsure < 0
         if wrong or not all(map(math.isfinite, (self.false_positive, self.false_negative, self.unsure))):
             raise ValueError("the costs must be finite, false_positive and false_negative above 0, unsure not below 0")
@@ -88,7 +88,7 @@ class Costs:
 
 @dataclass(frozen=True, slots=True)
 class PolicyConfig:
-    """The `[policy]` table. None means: as the model's bundle says."""
+    """The `[policy]` table. None means the value of the model's bundle."""
 
     allow: tuple[str, ...] = ()
     deny: tuple[str, ...] = ()
@@ -98,10 +98,10 @@ class PolicyConfig:
 
 @dataclass(frozen=True, slots=True)
 class MaildirConfig:
-    """One `[[maildir]]`: which Maildirs, and what is done there for each verdict.
+    """One `[[maildir]]` section: which Maildirs, and what to do there for each verdict.
 
-    `path` is as the user wrote it, with ~ and with *, ? and [] (`maildirs.expand` resolves it). The actions are
-    in the order of `Action`, each once. `dry_run` None means: as `[daemon]` says.
+    `path` is as the user wrote it, with ~ and wildcards (`maildirs.expand_maildirs` resolves it). The actions are in
+    the order of `Action`, each once. `dry_run` None means the value of `[daemon]`.
     """
 
     path: str
@@ -114,7 +114,7 @@ class MaildirConfig:
 
 @dataclass(frozen=True, slots=True)
 class DaemonConfig:
-    """The `[daemon]` table: how `spamlstm run` works, the same for all Maildirs."""
+    """The `[daemon]` table: settings of `spamlstm run` for all Maildirs."""
 
     scan_seconds: float = 45.0
     catch_up: CatchUp = CatchUp.NEW
@@ -123,22 +123,22 @@ class DaemonConfig:
 
 @dataclass(frozen=True, slots=True)
 class LearningConfig:
-    """The `[learning]` table: what is learned from, and for whom."""
+    """The `[learning]` table: what spamlstm learns from, and for which Maildirs."""
 
     learn_from_moves: bool = True
-    """Whether the daemon takes what users move into and out of folders, and answer, for what they say of it."""
+    """Whether the daemon infers labels from messages that users move or answer."""
 
     labels: LabelScope = LabelScope.SHARED
     max_false_positive_rate: float = 0.001
-    """The share of ham that may be filed as spam, by which `spamlstm adopt` sets the bars."""
+    """The share of ham that may be filed as spam; `spamlstm adopt` sets the thresholds by it."""
 
     ignore_folders: tuple[str, ...] = ()
-    """Further folders that say nothing of the mail in them, as Trash, Sent and Drafts say nothing."""
+    """Folders that imply no label, besides Trash, Sent and Drafts."""
 
 
 @dataclass(frozen=True, slots=True)
 class MetricsConfig:
-    """The `[metrics]` table: where the numbers go for Prometheus. None is nowhere."""
+    """The `[metrics]` table: where to write metrics for Prometheus. None is nowhere."""
 
     textfile: str | None = None
     """A file for node_exporter's textfile collector, as the user wrote it, with ~."""
@@ -147,14 +147,14 @@ class MetricsConfig:
     """Address and port on this machine, `127.0.0.1:9469` or `[::1]:9469`."""
 
     def address(self) -> tuple[str, int] | None:
-        """`listen` as a socket wants it."""
+        """Return `listen` as the address of a socket, or None."""
         host, _, port = (self.listen or "").rpartition(":")
         return (host.strip("[]"), int(port)) if self.listen else None
 
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """Everything that a configuration file can say. Of the Maildirs, the first that matches a path holds for it."""
+    """A whole configuration. The first section of `maildirs` that matches a path applies to it."""
 
     policy: PolicyConfig = field(default_factory=PolicyConfig)
     maildirs: tuple[MaildirConfig, ...] = ()
@@ -163,5 +163,5 @@ class Config:
     learning: LearningConfig = field(default_factory=LearningConfig)
 
     def is_dry(self, maildir: MaildirConfig) -> bool:
-        """Whether mail there is only reported on: the Maildir's own word, else the daemon's."""
+        """Return whether mail is only reported on there: the value of the section, else of `[daemon]`."""
         return self.daemon.dry_run if maildir.dry_run is None else maildir.dry_run

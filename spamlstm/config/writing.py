@@ -1,31 +1,45 @@
-"""Configurations as TOML: the file that a user begins with, and the one that says what holds."""
+"""Write configurations as TOML: the commented first file of a user, and the effective configuration.
+
+tomli-w is not used: it writes no comments, and it leaves characters as they are that could control a terminal.
+"""
 
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
-from spamlstm.config.values import AUTO, Action, Config, MaildirConfig
+from spamlstm.config.values import Config
 from spamlstm.errors import UserError
 from spamlstm.files import CREATE, make_private
 
+_UNSET = {
+    "thresholds": "from the costs, else those of the model in use (spamlstm model show)",
+    "costs": "those of the model in use",
+    "textfile": "none",
+    "listen": "none",
+    "dry_run": "as in [daemon]",
+}
+"""What applies if an optional setting has no value."""
+
 
 def default_text() -> str:
-    """A configuration for one ~/Maildir, with each setting, its default and what it means in comments."""
+    """Return a configuration for one ~/Maildir, with each setting, its default and its meaning in comments."""
     return resources.files("spamlstm.config").joinpath("default.toml").read_text("utf-8")
 
 
 def write_default(path: Path) -> None:
-    """Write `default_text` to a new file of mode 0600, with the folders above it. If that fails, no file is left.
+    """Write `default_text` to a new file of mode 0600, and make missing folders. If that fails, no file is left.
 
-    A file that is there already is never touched: that is a UserError.
+    Raises UserError if the file exists; it is not changed.
     """
     make_private(path.parent)
     try:
         file = os.open(path, CREATE, 0o600)
     except FileExistsError as error:
-        raise UserError(f"{path} is there already and is left as it is; --path FILE writes another") from error
+        raise UserError(f"{path} exists already and is not changed; use --path FILE to write another") from error
     try:
         with open(file, "w", encoding="utf-8") as out:  # noqa: PTH123  it is open already
             out.write(default_text())
@@ -35,77 +49,31 @@ def write_default(path: Path) -> None:
 
 
 def to_toml(config: Config) -> str:
-    """All that `config` says, defaults too; reading it gives an equal Config. What the bundle decides is a comment."""
-    blocks = [_daemon(config), _policy(config), _learning(config), _metrics(config), *map(_maildir, config.maildirs)]
-    return "\n".join("".join(f"{line}\n" for line in block) for block in blocks)
+    """Return all settings of `config`, with defaults, as TOML that reads back as an equal Config."""
+    tables = [(f"[{name}]", getattr(config, name)) for name in ("daemon", "policy", "learning", "metrics")]
+    tables += [("[[maildir]]", section) for section in config.maildirs]
+    return "\n".join("".join(f"{line}\n" for line in (header, *_settings(table))) for header, table in tables)
 
 
-def _daemon(config: Config) -> Iterator[str]:
-    yield "[daemon]"
-    yield f"scan_seconds = {_number(config.daemon.scan_seconds)}"
-    yield f"catch_up = {_string(config.daemon.catch_up)}"
-    yield f"dry_run = {_boolean(config.daemon.dry_run)}"
+def _settings(table: Any) -> Iterator[str]:
+    for field in fields(table):
+        value = getattr(table, field.name)
+        yield f"# {field.name}: {_UNSET[field.name]}" if value is None else f"{field.name} = {_value(value)}"
 
 
-def _policy(config: Config) -> Iterator[str]:
-    policy = config.policy
-    yield "[policy]"
-    yield f"allow = {_strings(policy.allow)}"
-    yield f"deny = {_strings(policy.deny)}"
-    if policy.costs is not None:
-        costs = policy.costs
-        yield (
-            f"costs = {{ false_positive = {_number(costs.false_positive)}, "
-            f"false_negative = {_number(costs.false_negative)}, unsure = {_number(costs.unsure)} }}"
-        )
-    if policy.thresholds is not None:
-        thresholds = policy.thresholds
-        yield f"thresholds = {{ ham = {_number(thresholds.ham)}, spam = {_number(thresholds.spam)} }}"
-    if policy.costs is None and policy.thresholds is None:
-        yield "# thresholds: those of the model in use (spamlstm model show)"
-
-
-def _learning(config: Config) -> Iterator[str]:
-    learning = config.learning
-    yield "[learning]"
-    yield f"learn_from_moves = {_boolean(learning.learn_from_moves)}"
-    yield f"labels = {_string(learning.labels)}"
-    yield f"max_false_positive_rate = {_number(learning.max_false_positive_rate)}"
-    yield f"ignore_folders = {_strings(learning.ignore_folders)}"
-
-
-def _metrics(config: Config) -> Iterator[str]:
-    metrics = config.metrics
-    yield "[metrics]"
-    yield "# textfile: none" if metrics.textfile is None else f"textfile = {_string(metrics.textfile)}"
-    yield "# listen: nowhere" if metrics.listen is None else f"listen = {_string(metrics.listen)}"
-
-
-def _maildir(section: MaildirConfig) -> Iterator[str]:
-    yield "[[maildir]]"
-    yield f"path = {_string(section.path)}"
-    yield f"junk = {_string(section.junk)}" + ("  # the folder that is there" if section.junk == AUTO else "")
-    yield f"spam = {_actions(section.spam)}"
-    yield f"unsure = {_actions(section.unsure)}"
-    yield f"ham = {_actions(section.ham)}"
-    yield "# dry_run: as in [daemon]" if section.dry_run is None else f"dry_run = {_boolean(section.dry_run)}"
+def _value(value: Any) -> str:
+    if is_dataclass(value):
+        return "{ " + ", ".join(_settings(value)) + " }"
+    if isinstance(value, tuple):
+        return "[" + ", ".join(map(_value, value)) + "]"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return _string(value) if isinstance(value, str) else _number(value)
 
 
 def _string(value: str) -> str:
-    # JSON's strings are TOML's, but for what JSON lets stand as it is; a terminal should see none of that either.
+    # A JSON string is a TOML string too. Characters that could control a terminal are escaped.
     return "".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in json.dumps(value, ensure_ascii=False))
-
-
-def _strings(values: Iterable[str]) -> str:
-    return "[" + ", ".join(map(_string, values)) + "]"
-
-
-def _actions(actions: tuple[Action, ...]) -> str:
-    return _strings(actions)
-
-
-def _boolean(value: bool) -> str:  # noqa: FBT001  there is nothing else to name
-    return "true" if value else "false"
 
 
 def _number(value: float) -> str:

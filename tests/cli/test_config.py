@@ -64,19 +64,16 @@ def test_init_overwrites_nothing(spamlstm, home):
     path.write_text("# mine")
     status, _, err = spamlstm("config", "init", "--path", path)
     assert (status, path.read_text()) == (64, "# mine")
-    assert "is there already" in err
+    assert "exists already" in err
 
 
 def test_check_tells_every_problem(spamlstm, home):
-    """One line each, which an editor can jump to, and 78."""
+    """Each problem is a line with file and key, and the exit status is 78."""
     (home / "c.toml").write_text("[policy]\nalow = []\n[daemon]\ndry_run = 3\n[spamd]\n")
     status, out, _ = spamlstm("config", "check", "--config", home / "c.toml")
     assert status == 78
-    assert [line.split(": ")[:2] for line in out.splitlines()] == [
-        [f"{home}/c.toml:2", "policy.alow"],
-        [f"{home}/c.toml:4", "daemon.dry_run"],
-        [f"{home}/c.toml:5", "spamd"],
-    ]
+    problems = [line.split(": ")[:2] for line in out.splitlines()]
+    assert problems == [[f"{home}/c.toml", key] for key in ("policy.alow", "daemon.dry_run", "spamd")]
 
 
 def test_check_tells_who_could_change_it(spamlstm, home):
@@ -135,4 +132,4 @@ def test_classify_finds_the_configuration(spamlstm, home):
     path.write_text("[polcy]")
     status, _, err = spamlstm("classify", home / "spam.eml")
     assert status == 78
-    assert f"{path}:1: polcy: " in err
+    assert f"{path}: polcy: " in err

@@ -1,4 +1,4 @@
-"""Where the file is looked for: the user's before the machine's, and nothing is loaded for the question."""
+"""Default paths: the user's file before the system's, found without loading anything."""
 
 from pathlib import Path
 
@@ -9,8 +9,8 @@ from spamlstm.config import locations
 
 
 @pytest.mark.parametrize("xdg", ["", "/somewhere/else"])
-def test_the_place_is_that_of_platformdirs(monkeypatch, xdg):
-    """Written out for speed, it must not drift from what others expect."""
+def test_the_paths_are_those_of_platformdirs(monkeypatch, xdg):
+    """The paths are written out for speed and agree with platformdirs."""
     monkeypatch.setenv("XDG_CONFIG_HOME", xdg)
     monkeypatch.setenv("XDG_STATE_HOME", xdg)
     monkeypatch.delenv("STATE_DIRECTORY", raising=False)
@@ -19,14 +19,14 @@ def test_the_place_is_that_of_platformdirs(monkeypatch, xdg):
 
 
 def test_a_relative_xdg_is_ignored(monkeypatch):
-    """As its specification says."""
+    """A relative XDG directory is ignored, as the specification says."""
     monkeypatch.setenv("XDG_CONFIG_HOME", "here")
     monkeypatch.setenv("HOME", "/home/ann")
     assert locations.user_file() == Path("/home/ann/.config/spamlstm/config.toml")
 
 
-def test_the_first_that_exists(monkeypatch, tmp_path):
-    """The named one whatever it is, then the user's, then the machine's, then none."""
+def test_the_first_existing_file_is_used(monkeypatch, tmp_path):
+    """The named file comes first, existing or not; then the user's; then the system's; then none."""
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "home"))
     monkeypatch.setattr(locations, "SYSTEM", tmp_path / "etc.toml")
     assert locations.find_config_file() is None
@@ -39,7 +39,7 @@ def test_the_first_that_exists(monkeypatch, tmp_path):
 
 
 def test_without_a_file_nothing_is_loaded_for_it(python):
-    """A start without a configuration pays for no TOML."""
+    """A start without a configuration loads no TOML parser."""
     script = "import spamlstm.config.locations as p, sys; p.find_config_file(); p.state_dir(); print(*sys.modules)"
     loaded = python(script).split()
     assert {"tomllib", "difflib", "platformdirs", "glob", "spamlstm.config.reading"}.isdisjoint(loaded)

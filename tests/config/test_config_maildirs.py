@@ -1,4 +1,4 @@
-"""Paths of the configuration: what they mean, and which section holds."""
+"""Paths of `[[maildir]]` sections: which folders they match, and which section applies."""
 
 import os
 from pathlib import Path
@@ -10,7 +10,7 @@ from spamlstm.config.maildirs import absolute, covers, expand_maildirs, section_
 
 
 def test_home_is_resolved(monkeypatch):
-    """~ is the user's home; slashes too many don't matter."""
+    """~ is the user's home directory; extra slashes are removed."""
     monkeypatch.setenv("HOME", "/home/ann")
     assert absolute("~//Maildir/") == "/home/ann/Maildir"
     assert absolute("~root/Maildir").endswith("root/Maildir")
@@ -31,13 +31,13 @@ def test_home_is_resolved(monkeypatch):
         ("/v/ann", "/v/Ann", False),
     ],
 )
-def test_what_a_path_covers(pattern, path, covered):
-    """As a shell would, without a look at the disk."""
+def test_coverage_of_patterns(pattern, path, covered):
+    """A pattern covers what a shell would match, without reading the disk."""
     assert covers(pattern, path) is covered
 
 
-def test_the_first_section_that_matches_holds(tmp_path):
-    """An exception stands before the rule; expanding and asking for one path agree."""
+def test_the_first_matching_section_applies(tmp_path):
+    """`expand_maildirs` and `section_of` agree on the section of each folder."""
     for name in ("b", "a", "c", ".hidden"):
         (tmp_path / name).mkdir()
     sections = [MaildirConfig(f"{tmp_path}/b", junk="Spam"), MaildirConfig(f"{tmp_path}/*")]
@@ -53,7 +53,7 @@ def test_the_first_section_that_matches_holds(tmp_path):
 
 
 def test_a_folder_with_two_names_is_watched_once(tmp_path):
-    """By the name that is no link: else whoever makes one would have the mail judged by his labels."""
+    """The name without a link is used: otherwise who makes a link would have the mail judged by their labels."""
     (tmp_path / "b").mkdir()
     (tmp_path / "a").symlink_to("b")
     assert list(expand_maildirs([MaildirConfig(f"{tmp_path}/*")])) == [tmp_path / "b"]
@@ -61,14 +61,14 @@ def test_a_folder_with_two_names_is_watched_once(tmp_path):
 
 
 def test_a_link_alone_is_watched(tmp_path):
-    """~/Maildir may be a link to another disk."""
+    """A link is used if it is the only name, such as ~/Maildir on another disk."""
     (tmp_path / "b").mkdir()
     (tmp_path / "a").symlink_to("b")
     assert list(expand_maildirs([MaildirConfig(f"{tmp_path}/a")])) == [tmp_path / "a"]
 
 
-def test_what_is_not_there_is_left_out(tmp_path):
-    """A broken link, a name that vanished, a pattern without a match: no error, nothing to watch."""
+def test_missing_folders_are_left_out(tmp_path):
+    """A broken link, a vanished name and a pattern without a match cause no error."""
     (tmp_path / "link").symlink_to("nowhere")
     gone = os.fspath(tmp_path / "gone")
     assert expand_maildirs([MaildirConfig(f"{tmp_path}/*"), MaildirConfig("/x")], find=lambda _: [gone]) == {}
@@ -76,15 +76,15 @@ def test_what_is_not_there_is_left_out(tmp_path):
 
 
 def test_odd_names_are_only_names():
-    """Brackets in the name of a folder are no globs when a path is asked for."""
+    """Brackets in the name of a folder are not wildcards."""
     section = MaildirConfig("/v/*")
     assert section_of([section], Path("/v/[a]")) is section
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a link of another user")
 @pytest.mark.parametrize("victim", ["b", "real"])
-def test_a_link_of_another_user_takes_nobodys_place(tmp_path, victim):
-    """Where a Maildir lies behind a link of its own, a link that somebody else makes to it does not hide it."""
+def test_a_link_of_another_user_hides_no_maildir(tmp_path, victim):
+    """A Maildir behind a link of its owner stays visible if another user makes a second link to it."""
     (tmp_path / "real").mkdir()
     (tmp_path / "b").symlink_to("real")
     (tmp_path / "a").symlink_to(victim)
@@ -93,19 +93,19 @@ def test_a_link_of_another_user_takes_nobodys_place(tmp_path, victim):
     assert list(expand_maildirs(sections)) == [tmp_path / "b"]
 
 
-def test_a_name_that_leads_elsewhere_by_now(tmp_path, monkeypatch):
-    """Somebody swaps his link for a folder behind the first look: the other name of what it led to is still there."""
+def test_a_link_that_is_replaced_meanwhile(tmp_path, monkeypatch):
+    """A user replaces a link by a folder after the first look: the other name of its target is still found."""
     (tmp_path / "real").mkdir()
     (tmp_path / "b").symlink_to("real")
     (tmp_path / "a").symlink_to("real")
     looked_at = maildirs.folder_identity
 
     def swapping(name):
-        which = looked_at(name)
+        identity = looked_at(name)
         if name == f"{tmp_path}/a":
             (tmp_path / "a").unlink()
             (tmp_path / "a").mkdir()
-        return which
+        return identity
 
     monkeypatch.setattr(maildirs, "folder_identity", swapping)
     sections = [MaildirConfig(f"{tmp_path}/a"), MaildirConfig(f"{tmp_path}/b")]

@@ -1,4 +1,4 @@
-"""Writing: the first file of a user, and the configuration that holds."""
+"""Writing a configuration: the first file of a user, and the effective configuration."""
 
 import re
 import stat
@@ -26,8 +26,8 @@ from spamlstm.config.writing import default_text, to_toml, write_default
 from spamlstm.errors import UserError
 
 
-def test_the_default_file_says_what_holds_without_it():
-    """Its one section is all that differs from no file; and what it shows in comments are the defaults."""
+def test_the_default_file_shows_the_defaults():
+    """Without comments the file has one section and no other setting; its comments show the defaults."""
     plain = Config(maildirs=(MaildirConfig("~/Maildir"),))
     assert read_config(default_text().encode()) == (plain, [])
     uncommented = re.sub(r"^# (\w+ = )", r"\1", default_text(), flags=re.MULTILINE)
@@ -39,7 +39,7 @@ def test_the_default_file_says_what_holds_without_it():
 
 
 def test_the_file_is_private_and_its_folders_are_made(tmp_path):
-    """Who is on an allow list is nobody else's business."""
+    """Only the owner can read an allow list."""
     path = tmp_path / "new" / "spamlstm" / "config.toml"
     write_default(path)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -48,12 +48,12 @@ def test_the_file_is_private_and_its_folders_are_made(tmp_path):
 
 
 def test_a_file_is_never_overwritten(tmp_path):
-    """Nor is one that a dangling link names created."""
+    """An existing file stays as it is, and no file is created through a dangling link."""
     path, link = tmp_path / "config.toml", tmp_path / "link.toml"
     path.write_text("mine")
     link.symlink_to("nowhere")
     for one in (path, link):
-        with pytest.raises(UserError, match="there already"):
+        with pytest.raises(UserError, match="exists already"):
             write_default(one)
     assert path.read_text() == "mine"
     assert not (tmp_path / "nowhere").exists()
@@ -70,14 +70,14 @@ MAILDIRS = st.builds(
     ham=ACTIONS.map(lambda some: tuple(one for one in some if one is not Action.FILE)),
     dry_run=st.sampled_from([None, True, False]),
 )
-BARS = st.tuples(st.floats(0, 1), st.floats(0, 1)).map(sorted).map(lambda thresholds: Thresholds(*thresholds))
+THRESHOLDS = st.tuples(st.floats(0, 1), st.floats(0, 1)).map(sorted).map(lambda thresholds: Thresholds(*thresholds))
 POSITIVE = st.floats(1e-300, 1e300)
 CONFIGS = st.builds(
     Config,
     policy=st.builds(
         PolicyConfig,
         allow=st.lists(NAMES.filter(str.isalnum).map("@{}".format), max_size=3).map(tuple),
-        thresholds=st.none() | BARS,
+        thresholds=st.none() | THRESHOLDS,
         costs=st.none() | st.builds(Costs, POSITIVE, POSITIVE, POSITIVE),
     ),
     maildirs=st.lists(MAILDIRS, max_size=3, unique_by=lambda one: one.path).map(tuple),
@@ -99,7 +99,7 @@ CONFIGS = st.builds(
 
 @given(CONFIGS)
 def test_what_is_shown_reads_back(config):
-    """`show` prints a file that means the same, whatever is in it, on lines that leave a terminal alone."""
+    """The TOML of any configuration reads back as that configuration, and holds no control characters."""
     text = to_toml(config)
     assert read_config(text.encode()) == (config, [])
     assert text.replace("\n", "").isprintable()

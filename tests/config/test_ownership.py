@@ -1,4 +1,4 @@
-"""A state folder or configuration that others could change is refused, with what to do."""
+"""A state folder or configuration that others can change is refused with a sentence that says what to do."""
 
 import os
 import pwd
@@ -11,7 +11,7 @@ from spamlstm.config.ownership import open_private, secured
 from spamlstm.errors import ConfigError
 
 ROOT = os.geteuid() == 0
-# Another user than the one of the tests, who need not exist.
+# A user other than the one who runs the tests; need not exist.
 OTHER = 20_001
 
 only_root = pytest.mark.skipif(not ROOT, reason="only root can give files to another user")
@@ -37,15 +37,15 @@ def mode(path):
     return path.stat().st_mode & 0o7777
 
 
-def test_a_new_one_is_private(tmp_path):
-    """With what is missing above it."""
+def test_a_new_folder_is_private(tmp_path):
+    """Mode 0700, also for missing folders above it."""
     assert secured(tmp_path / "a" / "b") is False
     assert (mode(tmp_path / "a"), mode(tmp_path / "a" / "b")) == (0o700, 0o700)
 
 
 @pytest.mark.parametrize("bits", [0o755, 0o750, 0o711, 0o2755])
-def test_what_others_could_read_is_closed(state, bits):
-    """They could change nothing, so that what lies there is ours; once is enough."""
+def test_a_readable_folder_is_closed(state, bits):
+    """Others could only read the folder, so its contents are trusted and its mode becomes 0700."""
     state.chmod(bits)
     assert secured(state) is True
     assert mode(state) & 0o777 == 0o700
@@ -53,8 +53,8 @@ def test_what_others_could_read_is_closed(state, bits):
 
 
 @pytest.mark.parametrize("bits", [0o777, 0o707, 0o1777, 0o702])
-def test_what_others_could_write_to_is_refused(state, bits):
-    """Whatever lies there may be theirs, so that to close it is not enough: its owner has to look."""
+def test_a_writable_folder_is_refused(state, bits):
+    """Others may have put files there, so the user has to check before anything is changed."""
     state.chmod(bits)
     with pytest.raises(ConfigError, match=rf"{bits:04o}.*chmod 700 {state}"):
         secured(state)
@@ -62,22 +62,22 @@ def test_what_others_could_write_to_is_refused(state, bits):
 
 
 def test_a_link_is_refused(state, tmp_path):
-    """Whoever made it may lead us elsewhere tomorrow."""
+    """A symbolic link is refused: its owner could change its target."""
     (tmp_path / "link").symlink_to(state)
-    with pytest.raises(ConfigError, match="is a link"):
+    with pytest.raises(ConfigError, match="is a symbolic link"):
         secured(tmp_path / "link")
 
 
 @only_root
-def test_what_belongs_to_another_is_refused(state):
-    """By root too: its owner could put links there."""
+def test_a_folder_of_another_user_is_refused(state):
+    """Also by root: the owner could put links there."""
     os.chown(state, OTHER, OTHER)
     with pytest.raises(ConfigError, match=f"belongs to user {OTHER}"):
         secured(state)
 
 
-def test_a_folder_above_that_others_may_write_to(tmp_path):
-    """They could put another state folder in its place; in a sticky folder they could not."""
+def test_a_writable_parent_is_refused(tmp_path):
+    """Others could replace the state folder, except in a sticky folder."""
     (tmp_path / "open").mkdir()
     (tmp_path / "open").chmod(0o777)
     with pytest.raises(ConfigError, match=rf"chmod go-w {tmp_path}/open"):
@@ -86,8 +86,8 @@ def test_a_folder_above_that_others_may_write_to(tmp_path):
     secured(tmp_path / "open" / "state")
 
 
-def test_nothing_is_made_where_it_is_refused(tmp_path):
-    """Not even the folders above it: the way there may lead along somebody's link, to a place that is not his."""
+def test_a_refused_folder_is_not_made(tmp_path):
+    """Nor are the folders above it: the path may follow a link of another user."""
     (tmp_path / "open").mkdir()
     (tmp_path / "open").chmod(0o777)
     with pytest.raises(ConfigError, match="others may write"):
@@ -95,8 +95,8 @@ def test_nothing_is_made_where_it_is_refused(tmp_path):
     assert list((tmp_path / "open").iterdir()) == []
 
 
-def test_a_folder_above_by_way_of_a_link(tmp_path, state):
-    """Both the folder in which the link lies and the one that it leads to count."""
+def test_parents_through_a_link(tmp_path, state):
+    """The parents of a link and of its target are both checked."""
     (tmp_path / "open").mkdir()
     (tmp_path / "open" / "link").symlink_to(tmp_path)
     secured(tmp_path / "open" / "link" / "state")
@@ -106,15 +106,16 @@ def test_a_folder_above_by_way_of_a_link(tmp_path, state):
 
 
 @only_root
-def test_a_folder_above_that_belongs_to_another(tmp_path):
+def test_a_parent_of_another_user_is_refused(tmp_path):
+    """The owner of a folder above could replace the state folder."""
     (tmp_path / "hers").mkdir(mode=0o755)
     os.chown(tmp_path / "hers", OTHER, OTHER)
     with pytest.raises(ConfigError, match=f"belongs to user {OTHER}, who could put another in its place"):
         secured(tmp_path / "hers" / "state")
 
 
-def test_a_group_of_ones_own_is_nobody_else(state, monkeypatch):
-    """Many systems give each user a group and let it write; any other group is others."""
+def test_a_private_group_may_write(state, monkeypatch):
+    """Many systems give each user a group of their own; write access for any other group is refused."""
     state.chmod(0o770)
     monkeypatch.setattr(ownership, "_is_own_group", lambda user, group: True)
     assert secured(state) is True
@@ -124,16 +125,16 @@ def test_a_group_of_ones_own_is_nobody_else(state, monkeypatch):
         secured(state)
 
 
-def test_which_group_is_ones_own():
-    """Of root's name, and with nobody else in it; a group that does not exist is not."""
+def test_which_group_is_private():
+    """A private group has the name of its user and no other member; an unknown group is not private."""
     root = pwd.getpwuid(0)
     assert ownership._is_own_group(0, root.pw_gid)
     assert not ownership._is_own_group(0, 54_321)
     assert not ownership._is_own_group(OTHER, OTHER)
 
 
-def test_a_file_of_ours_is_a_regular_file(state, tmp_path):
-    """A link is not followed, and a FIFO keeps nobody waiting."""
+def test_state_files_are_regular_files(state, tmp_path):
+    """A link is not followed, and a FIFO is refused without waiting."""
     os.close(open_private(state / "new"))
     assert mode(state / "new") == 0o600
     (state / "link").symlink_to(tmp_path / "elsewhere")
@@ -145,7 +146,8 @@ def test_a_file_of_ours_is_a_regular_file(state, tmp_path):
 
 
 @only_root
-def test_a_file_of_another_is_not_ours(state):
+def test_a_state_file_of_another_user_is_refused(state):
+    """ConfigError says to move the file away."""
     (state / "theirs").touch()
     os.chown(state / "theirs", OTHER, OTHER)
     with pytest.raises(ConfigError, match="move it away"):
@@ -155,28 +157,30 @@ def test_a_file_of_another_is_not_ours(state):
 # --- the configuration -----------------------------------------------------------------------------------------------
 
 
-def test_ones_own_is_read(config):
+def test_a_configuration_that_others_can_read_is_used(config):
+    """Only write access matters."""
     config.chmod(0o644)
     assert load_config(config).daemon.scan_seconds == 30
 
 
 @pytest.mark.parametrize("bits", [0o666, 0o602, 0o646])
-def test_a_configuration_that_others_could_change(config, bits):
+def test_a_configuration_that_others_can_change(config, bits):
+    """Refused, with the chmod command that helps."""
     config.chmod(bits)
     with pytest.raises(ConfigError, match=rf"{bits:04o}.*chmod go-w {config}"):
         load_config(config)
 
 
-def test_a_configuration_in_a_folder_of_others(config):
-    """Where they may write they could put another in its place."""
+def test_a_configuration_in_a_writable_folder(config):
+    """Others could replace the file."""
     config.parent.chmod(0o777)
     with pytest.raises(ConfigError, match=rf"chmod go-w {config.parent}"):
         load_config(config)
 
 
 @only_root
-def test_a_configuration_of_another(config):
-    """Neither the file nor the folder may be."""
+def test_a_configuration_of_another_user(config):
+    """Neither the file nor its folder may belong to another user."""
     os.chown(config, OTHER, OTHER)
     with pytest.raises(ConfigError, match=f"belongs to user {OTHER}.*chown root {config}"):
         load_config(config)
@@ -187,7 +191,7 @@ def test_a_configuration_of_another(config):
 
 
 def test_a_link_to_a_configuration(config, tmp_path):
-    """Many keep theirs elsewhere; what counts is what the link leads to, and both folders."""
+    """A link is accepted; its target and both folders are checked."""
     (tmp_path / "link.toml").symlink_to(config)
     assert load_config(tmp_path / "link.toml").daemon.scan_seconds == 30
     config.chmod(0o666)
@@ -195,12 +199,13 @@ def test_a_link_to_a_configuration(config, tmp_path):
         load_config(tmp_path / "link.toml")
 
 
-def test_what_is_no_file_was_chosen_by_whoever_named_it():
-    """/dev/null, which all may write to, is no configuration at all."""
+def test_a_device_is_accepted():
+    """/dev/null is writable for all and means an empty configuration."""
     load_config(Path("/dev/null"))
 
 
 def test_a_configuration_has_bounds(config):
+    """A file of more than 4 MiB is refused."""
     os.truncate(config, 5 << 20)
     with pytest.raises(ConfigError, match="larger than"):
         load_config(config)

@@ -1,0 +1,230 @@
+"""Check the value of one setting, and convert it.
+
+Each reader takes the value that tomllib read and its location. It returns the value in its Python type, raises
+ValueError with a sentence, or reports problems in parts of the value at their own locations and returns None.
+"""
+
+import difflib
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, TypeVar
+
+from spamlstm.config import sender_list
+from spamlstm.config.maildirs import absolute
+from spamlstm.config.values import AUTO, Action, CatchUp, LabelScope
+
+NONE = "none"
+"""The word in a list of actions for no action."""
+
+SCAN_SECONDS = (30, 60)
+"""A scan finds what lost notifications missed. More than 60 s is late; less than 30 s costs more and finds nothing."""
+
+MOST_FALSE_POSITIVE_RATE = 0.1
+"""A user who writes more than a tenth has mistaken a percentage for a share."""
+
+PER_MAILDIR = LabelScope.PER_MAILDIR
+
+_Word = TypeVar("_Word", bound=StrEnum)
+
+
+class UnusableError(ValueError):
+    """A value that cannot be used; the message continues a sentence that begins with its key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """The path of keys to a value in the file, and the problems of the whole file so far: (key, sentence)."""
+
+    path: tuple[str | int, ...] = ()
+    problems: list[tuple[str, str]] = field(default_factory=list)
+
+    def below(self, key: str | int) -> "Location":
+        """Return the location of a key of this table, or of an entry of this list by its index from 0."""
+        return Location((*self.path, key), self.problems)
+
+    @property
+    def key(self) -> str:
+        """The path as text; entries of a list are counted from 1: `maildir[2].junk`."""
+        parts = (f"[{key + 1}]" if isinstance(key, int) else f".{_quoted(key)}" for key in self.path)
+        return "".join(parts).removeprefix(".")
+
+    def report(self, sentence: str) -> None:
+        """Add a problem with the value at this location."""
+        self.problems.append((self.key, sentence))
+
+
+Reader = Callable[[Any, Location], Any]
+
+
+def check_path(value: Any, _at: Location) -> str:
+    """Check the path of a Maildir, which may have wildcards."""
+    if not isinstance(value, str) or not value.startswith(("/", "~")) or "\0" in value:
+        raise UnusableError('must be a path that begins with / or ~, such as "~/Maildir" or "/var/vmail/*/*/Maildir"')
+    if "**" in value:
+        raise UnusableError("has '**' in it, which would search whole trees; write one * for each level of folders")
+    if value.startswith("~") and not absolute(value).startswith("/"):
+        raise UnusableError(f"there is no user with the home directory {shown(value.split('/')[0])}")
+    return value
+
+
+def check_textfile(value: Any, _at: Location) -> str:
+    """Check the path of a file for node_exporter."""
+    usable = isinstance(value, str) and absolute(value).startswith("/") and "\0" not in value
+    if not usable or not value.endswith(".prom"):
+        raise UnusableError(
+            "must be the path of a file that ends in .prom, such as"
+            ' "/var/lib/prometheus/node-exporter/spamlstm.prom" (node_exporter reads no other)'
+        )
+    return str(value)
+
+
+def check_listen(value: Any, _at: Location) -> str:
+    """Check a loopback address with a port."""
+    host, _, port = value.rpartition(":") if isinstance(value, str) else ("", "", "")
+    if host not in ("127.0.0.1", "[::1]") or not re.fullmatch(r"[0-9]{1,5}", port) or not 0 < int(port) < 65536:
+        raise UnusableError(
+            'must be a loopback address with a port, such as "127.0.0.1:9469" or "[::1]:9469"; for access from other'
+            " machines use a proxy that authenticates"
+        )
+    return str(value)
+
+
+def check_junk(value: Any, _at: Location) -> str:
+    """Check the name of a junk folder."""
+    parts = value.split("/") if isinstance(value, str) else [""]
+    if not all(parts) or not str(value).isprintable() or {".", ".."} & set(parts):
+        raise UnusableError(f'must be "{AUTO}" or the name of a folder, such as "Junk"')
+    if str(value).strip(".").lower() in ("inbox", "new", "cur", "tmp"):
+        raise UnusableError(
+            f'{shown(value)} cannot be the junk folder; write "{AUTO}" or the name of a folder, such as "Junk"'
+        )
+    return str(value)
+
+
+def check_actions(value: Any, at: Location) -> tuple[Action, ...] | None:
+    """Check a list of actions; they are returned in the order of `Action`."""
+    known = (*Action, NONE)
+    if not isinstance(value, list):
+        raise UnusableError(f'must be a list of actions, such as ["tag", "file"]; {_known(known)}')
+    wrong = [index for index, one in enumerate(value) if not isinstance(one, str) or one not in known]
+    for index in wrong:
+        at.below(index).report(_no_action(value[index], known))
+    if wrong:
+        return None
+    if len(set(value)) < len(value):
+        raise UnusableError("has an action twice")
+    if NONE in value and len(value) > 1:
+        raise UnusableError(f"'{NONE}' contradicts the other actions; remove it or them")
+    return tuple(action for action in Action if action in value)
+
+
+def _no_action(value: Any, known: tuple[str, ...]) -> str:
+    if not isinstance(value, str):
+        return f"an action is a word in quotes; {_known(known)}"
+    return f"{shown(value)} is not an action; {suggestion(value, known)}"
+
+
+def check_ham_actions(value: Any, at: Location) -> tuple[Action, ...] | None:
+    """Check the actions for ham, which is never filed."""
+    found = check_actions(value, at)
+    if found is not None and Action.FILE in found:
+        raise UnusableError("'file' would move ham to the junk folder; ham can have 'tag' and 'keyword'")
+    return found
+
+
+def check_senders(value: Any, at: Location) -> tuple[str, ...]:
+    """Check an allow or deny list."""
+    if not isinstance(value, list) or not all(isinstance(entry, str) for entry in value):
+        raise UnusableError('must be a list of strings, such as ["friend@example.org", "@example.net"]')
+    for index, entry in enumerate(value):
+        try:
+            sender_list.parse_sender(entry)
+        except ValueError as error:
+            at.below(index).report(str(error))
+    return tuple(value)
+
+
+def check_ignore_folders(value: Any, at: Location) -> tuple[str, ...]:
+    """Check a list of folder names."""
+    if not isinstance(value, list):
+        raise UnusableError('must be a list of names of folders, such as ["Receipts", "Lists/announce"]')
+    for index, one in enumerate(value):
+        if not isinstance(one, str) or not all(one.split("/")) or not one.isprintable():
+            at.below(index).report('must be the name of a folder, such as "Lists/announce"')
+    return tuple(value)
+
+
+def check_number(value: Any, _at: Location) -> float:
+    """Check a number."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise UnusableError("must be a number")
+    try:
+        return float(value)
+    except OverflowError as error:
+        raise UnusableError("is too large a number") from error
+
+
+def check_scan_seconds(value: Any, at: Location) -> float:
+    """Check the time between two scans."""
+    low, high = SCAN_SECONDS
+    seconds = check_number(value, at)
+    if not low <= seconds <= high:
+        raise UnusableError(f"must be from {low} to {high}")
+    return seconds
+
+
+def check_max_false_positive_rate(value: Any, at: Location) -> float:
+    """Check a share of ham."""
+    share = check_number(value, at)
+    if not 0 <= share <= MOST_FALSE_POSITIVE_RATE:
+        raise UnusableError(
+            f"must be a share from 0 to {MOST_FALSE_POSITIVE_RATE}, such as 0.001 for one of a thousand"
+        )
+    return share
+
+
+def check_boolean(value: Any, _at: Location) -> bool:
+    """Check a truth value."""
+    if not isinstance(value, bool):
+        raise UnusableError("must be true or false, without quotes")
+    return value
+
+
+def check_catch_up(value: Any, _at: Location) -> CatchUp:
+    """Check which mail of a new Maildir is judged."""
+    return _one_of(CatchUp, value)
+
+
+def check_label_scope(value: Any, _at: Location) -> LabelScope:
+    """Check which Maildirs share their labels."""
+    if value == "maildir":
+        raise UnusableError(f'"maildir" is now called "{PER_MAILDIR}"')
+    return _one_of(LabelScope, value)
+
+
+def _one_of(words: type[_Word], value: Any) -> _Word:
+    if not isinstance(value, str) or value not in tuple(words):
+        raise UnusableError("must be one of " + ", ".join(f'"{one}"' for one in words))
+    return words(value)
+
+
+def suggestion(word: str, known: tuple[str, ...]) -> str:
+    """Return a question with the known word that is most like this one, else the list of known words."""
+    near = difflib.get_close_matches(word.lower(), known, 1)
+    return f"did you mean '{near[0]}'?" if near else _known(known)
+
+
+def _known(known: tuple[str, ...]) -> str:
+    return "known are: " + ", ".join(known)
+
+
+def shown(text: str) -> str:
+    """Quote what the user wrote, on one line and at most 60 characters long."""
+    return repr(text if len(text) <= 60 else text[:59] + "…")
+
+
+def _quoted(key: str) -> str:
+    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else json.dumps(key)

@@ -232,7 +232,7 @@ def adopt(folder: Path, model: Path | None) -> None:
     if status:
         sys.exit(f"adopt ended with {status}")
     report = json.loads(output.getvalue())
-    found = report["bars"]
+    found = report["thresholds"]
     print(
         f"adopted {report['new']:,}; spam threshold {found['spam']:.5f}, model's {found['model']['spam']:.5f}",
         flush=True,
@@ -309,11 +309,12 @@ def many(arguments: argparse.Namespace, folder: Path) -> None:
     for name, more in (("adopt", []), ("again", []), ("undo", ["--undo"])):
         time_taken, memory, output = run_watched([*command, *more])
         report = json.loads(output)
-        number = report.get("new", report.get("taken_back"))
+        number = report.get("new", report.get("removed"))
         times = f"{time_taken.wall:8.1f} s wall time, {time_taken.cpu:6.1f} s processor time"
         print(f"{name:8}{times}, peak {memory.rss:6.0f} MB (RSS, all processes), {number:,} labels", flush=True)
         if name == "adopt":
-            print("       ", json.dumps({key: report[key] for key in ("evidence", "bars", "ham_filed", "last")}))
+            shown = ("evidence", "thresholds", "false_positive_rate", "rehearsal")
+            print("       ", json.dumps({key: report[key] for key in shown}))
             size = sum(path.stat().st_size for path in (folder / "state").iterdir())
             print(f"        the label store has {size >> 20} MB")
 

@@ -1,14 +1,17 @@
 """Errors shown to users: each is a sentence and an exit status of sysexits.h, without a traceback."""
 
+import os
+
 
 def reason_of(error: OSError) -> str:
-    """Return the message of the operating system as the end of a sentence, without file names."""
-    message = error.strerror or str(error)
-    return message[:1].lower() + message[1:]
+    """Return the reason of a failed system call, as the end of a sentence and without the names of files."""
+    reason = error.strerror or str(error)
+    # A reason of our own may begin with the name of a folder.
+    return reason[:1].lower() + reason[1:] if error.errno and reason == os.strerror(error.errno) else reason
 
 
 class UserError(Exception):
-    """An error that the user can mend. The message says what is wrong and what to do."""
+    """Something the user can correct; the message says what is wrong and what to do."""
 
     exit_status = 64  # EX_USAGE: a wrong argument
 

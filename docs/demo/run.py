@@ -1,6 +1,6 @@
-"""The demo: a Maildir of its own, the daemon on it, and mail that arrives as servers deliver it.
+"""The demo: deliver mail to a temporary Maildir as mail servers do, and show what the daemon does with it.
 
-`make run` starts it. Nothing outside a temporary folder is read or written, and that is removed at the end.
+`make run` starts it. It reads and writes only in a temporary folder, which is removed at the end.
 """
 
 import contextlib
@@ -24,29 +24,33 @@ from rich.table import Table
 
 MAIL = Path(__file__).resolve().parent
 BURST = 100
+"""Messages of the burst."""
 PATIENCE = 30.0
+"""Seconds without a log line after which the demo gives up."""
 COLOURS = {"ham": "green", "unsure": "yellow", "spam": "red"}
 _FIELD = re.compile(r"(\w+)=(\S+)")
 
 
 @dataclass
 class Delivery:
-    """A message on its way. `mark` stands in a Received line of its own, as each server writes one."""
+    """A message to deliver. `mark` identifies it: it is in a Received line, such as each server adds."""
 
     source: Path
     how: str
     mark: str
     began: float = 0.0
     ended: float = 0.0
-    told: dict[str, str] = field(default_factory=dict)
+    logged: dict[str, str] = field(default_factory=dict)
+    """The fields of the log line about it."""
 
     @property
     def ms(self) -> float:
+        """Return the time from delivery to log line, in milliseconds."""
         return 1000 * (self.ended - self.began)
 
 
-class Post:
-    """The server that delivers into one Maildir."""
+class MailServer:
+    """A mail server that delivers into one Maildir."""
 
     def __init__(self, maildir: Path) -> None:
         self.maildir = maildir
@@ -55,25 +59,25 @@ class Post:
         self._count = itertools.count(1)
 
     def write(self, source: Path, how: str) -> Delivery:
-        """Write it in tmp; readers do not look there."""
+        """Write a message to tmp, which the daemon does not read."""
         mark = f"demo{next(self._count):04}"
         received = f"Received: by the demo with id {mark}\n".encode()
         (self.maildir / "tmp" / mark).write_bytes(received + source.read_bytes())
         return Delivery(source, how, mark)
 
     def link(self, one: Delivery) -> None:
-        """As Postfix: a second name in new, then the first one goes."""
+        """Deliver as Postfix does: link into new, then remove from tmp."""
         one.began = time.perf_counter()
         os.link(self.maildir / "tmp" / one.mark, self.maildir / "new" / one.mark)
         (self.maildir / "tmp" / one.mark).unlink()
 
     def rename(self, one: Delivery) -> None:
-        """As OpenSMTPD and Dovecot."""
+        """Deliver as OpenSMTPD and Dovecot do: rename into new."""
         one.began = time.perf_counter()
         (self.maildir / "tmp" / one.mark).rename(self.maildir / "new" / one.mark)
 
     def find(self, one: Delivery) -> str:
-        """Where it is now, by the mark in it and not by what the daemon says."""
+        """Return the folders of the files that contain the mark: the log is not trusted."""
         found = [
             path.parent.relative_to(self.maildir)
             for path in self.maildir.rglob("*")
@@ -82,8 +86,8 @@ class Post:
         return ", ".join(map(str, found)) or "lost!"
 
 
-class Watching:
-    """A daemon that runs, and what its log says."""
+class RunningDaemon:
+    """A daemon process and its log."""
 
     def __init__(self, command: list[str], environment: dict[str, str]) -> None:
         self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)  # noqa: S603  ours
@@ -96,17 +100,18 @@ class Watching:
         self._lines.put((time.perf_counter(), ""))
 
     def lines(self) -> Iterator[tuple[float, str]]:
-        """Each line of the log with its time, as they come."""
+        """Yield each line of the log with its time, as it arrives."""
         while True:
             try:
                 when, line = self._lines.get(timeout=PATIENCE)
             except queue.Empty:
-                sys.exit(f"the daemon said nothing for {PATIENCE:.0f} s")
+                sys.exit(f"the daemon logged nothing for {PATIENCE:.0f} s")
             if not line:
-                sys.exit("the daemon ended; its last words are above")
+                sys.exit("the daemon ended; see its log above")
             yield when, line
 
     def wait_until_ready(self) -> None:
+        """Wait until the daemon watches the Maildir; print other lines of the log."""
         for _, line in self.lines():
             if " ready " in line:
                 return
@@ -114,24 +119,24 @@ class Watching:
                 sys.stderr.write(line)
 
     def wait_for(self, deliveries: list[Delivery]) -> None:
-        """Until the log has a line for each of them."""
+        """Wait until the log has a line for each message."""
         waiting = {one.mark: one for one in deliveries}
         for when, line in self.lines():
-            told = dict(_FIELD.findall(line))
-            one = waiting.pop(told.get("base", ""), None)
+            fields = dict(_FIELD.findall(line))
+            one = waiting.pop(fields.get("base", ""), None)
             if one is not None:
-                one.ended, one.told = when, told
+                one.ended, one.logged = when, fields
             if not waiting:
                 return
 
 
 @contextlib.contextmanager
-def watching(folder: Path, maildir: Path) -> Iterator[Watching]:
-    """The daemon as `make run MAILDIR=…` starts it, but with nothing of the user's."""
+def running_daemon(folder: Path, maildir: Path) -> Iterator[RunningDaemon]:
+    """Run the daemon with its own configuration and state, not the user's."""
     config = folder / "config.toml"
     config.write_text(f'[[maildir]]\npath = "{maildir}"\n', "utf-8")
     options = ["--config", str(config), "--state", str(folder / "state")]
-    daemon = Watching([sys.executable, "-m", "spamlstm", "run", *options], dict(os.environ))
+    daemon = RunningDaemon([sys.executable, "-m", "spamlstm", "run", *options], dict(os.environ))
     try:
         yield daemon
     finally:
@@ -140,35 +145,38 @@ def watching(folder: Path, maildir: Path) -> Iterator[Watching]:
 
 
 def one_by_one(
-    sources: list[Path], how: str, post: Post, deliver: Callable[[Delivery], None], daemon: Watching
+    sources: list[Path], how: str, server: MailServer, deliver: Callable[[Delivery], None], daemon: RunningDaemon
 ) -> list[Delivery]:
+    """Deliver each message when the one before it is done."""
     done = []
     for source in sources:
-        one = post.write(source, how)
+        one = server.write(source, how)
         deliver(one)
         daemon.wait_for([one])
         done.append(one)
     return done
 
 
-def at_once(sources: list[Path], how: str, post: Post, daemon: Watching) -> list[Delivery]:
-    deliveries = [post.write(source, how) for source in sources]
+def at_once(sources: list[Path], how: str, server: MailServer, daemon: RunningDaemon) -> list[Delivery]:
+    """Deliver all messages, then wait for all."""
+    deliveries = [server.write(source, how) for source in sources]
     for one in deliveries:
-        post.rename(one)
+        server.rename(one)
     daemon.wait_for(deliveries)
     return deliveries
 
 
-def table(deliveries: list[Delivery], post: Post) -> Table:
+def table(deliveries: list[Delivery], server: MailServer) -> Table:
+    """Return a table with verdict, actions and present folder of each message."""
     shown = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for name in ("message", "delivered", "verdict", "done", "now in"):
         shown.add_column(name, no_wrap=True)
     shown.add_column("ms", justify="right")
     for one in deliveries:
-        verdict = one.told.get("verdict", "-")
+        verdict = one.logged.get("verdict", "-")
         colour = COLOURS.get(verdict, "")
-        done = one.told.get("actions", "nothing").replace(",", ", ")
-        shown.add_row(one.source.stem, one.how, f"[{colour}]{verdict}[/]", done, post.find(one), f"{one.ms:.0f}")
+        done = one.logged.get("actions", "nothing").replace(",", ", ")
+        shown.add_row(one.source.stem, one.how, f"[{colour}]{verdict}[/]", done, server.find(one), f"{one.ms:.0f}")
     return shown
 
 
@@ -177,27 +185,26 @@ def main() -> None:
     sources = sorted(MAIL.glob("*.eml"))
     with tempfile.TemporaryDirectory(prefix="spamlstm-demo-") as name:
         folder = Path(name).resolve()
-        post = Post(folder / "Maildir")
-        console.print(f"A Maildir for the demo: {post.maildir}", soft_wrap=True)
-        with watching(folder, post.maildir) as daemon:
+        server = MailServer(folder / "Maildir")
+        console.print(f"A Maildir for the demo: {server.maildir}", soft_wrap=True)
+        with running_daemon(folder, server.maildir) as daemon:
             daemon.wait_until_ready()
-            seen = [
-                *one_by_one(sources[:5], "link (Postfix)", post, post.link, daemon),
-                *one_by_one(sources[5:10], "rename (OpenSMTPD)", post, post.rename, daemon),
-                *at_once(sources[10:], "all at once", post, daemon),
+            deliveries = [
+                *one_by_one(sources[:5], "link (Postfix)", server, server.link, daemon),
+                *one_by_one(sources[5:10], "rename (OpenSMTPD)", server, server.rename, daemon),
+                *at_once(sources[10:], "all at once", server, daemon),
             ]
-            console.print(table(seen, post))
-            burst = at_once([sources[number % len(sources)] for number in range(BURST)], "burst", post, daemon)
+            console.print(table(deliveries, server))
+            burst = at_once([sources[number % len(sources)] for number in range(BURST)], "burst", server, daemon)
             took = max(one.ended for one in burst) - burst[0].began
-            places = Counter(post.find(one) for one in burst)
-        where = ", ".join(f"{count} in {place}" for place, count in sorted(places.items()))
-        console.print(
-            f" and {BURST} more in one burst: done in {took:.2f} s, each is there once: {where}", soft_wrap=True
-        )
-        if set(places) - {"new", ".Junk/new"}:
-            sys.exit("that is not right; please tell us")
+            folders = Counter(server.find(one) for one in burst)
+        where = ", ".join(f"{count} in {name}" for name, count in sorted(folders.items()))
+        console.print(f" {BURST} more in one burst took {took:.2f} s; each exists once: {where}", soft_wrap=True)
+        if set(folders) - {"new", ".Junk/new"}:
+            sys.exit("this is not the expected result; please report it")
     console.print(
-        " The demo's Maildir is gone again. On your own mail: make run MAILDIR=~/Maildir (a dry run)", soft_wrap=True
+        " The Maildir of the demo is removed. To try your own mail: make run MAILDIR=~/Maildir (a dry run)",
+        soft_wrap=True,
     )
 
 

@@ -1,4 +1,4 @@
-"""`spamlstm classify`: judge what the paths name and print it."""
+"""`spamlstm classify`: judge the mail under some paths and print the judgements."""
 
 import contextlib
 import itertools
@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from spamlstm.cli.named import readable
-from spamlstm.cli.output import Row, complain, local_time, note, printer
+from spamlstm.cli.exit_status import ExitStatus
+from spamlstm.cli.judgements import Row, judgement_printer
+from spamlstm.cli.mail_paths import readable
+from spamlstm.cli.terminal import complain, local_time, note
 from spamlstm.config import load_found_config
 from spamlstm.config.locations import LABELS
 from spamlstm.corpus.paths import STDIN, FileMessage, GivenMessage
-from spamlstm.errors import DataError, NoInputError, UserError
+from spamlstm.errors import UserError
 from spamlstm.model.classifier import HELP_AFTER, Classifier, Judged
 from spamlstm.model.policy import Reason
 from spamlstm.verdict import Verdict
@@ -24,12 +26,12 @@ if TYPE_CHECKING:
 
 Mail: TypeAlias = GivenMessage | FileMessage
 
-_STATUS = {Verdict.HAM: 0, Verdict.SPAM: 1, Verdict.UNSURE: 2}
+_STATUS = {Verdict.SPAM: ExitStatus.SPAM, Verdict.UNSURE: ExitStatus.UNSURE}
 
 
 @dataclass(frozen=True, slots=True)
 class ClassifyOptions:
-    """What the command line asked for."""
+    """The options of `spamlstm classify`. `labels` is the folder of the label store."""
 
     paths: list[str]
     json: bool
@@ -38,12 +40,11 @@ class ClassifyOptions:
     model: Path | None
     config: Path | None
     labels: Path
-    """The folder of the labels that count."""
 
 
 @dataclass(slots=True)
-class _Tally:
-    """What the exit status depends on."""
+class _Summary:
+    """The verdicts and failures so far."""
 
     verdicts: set[Verdict]
     failed: int = 0
@@ -52,35 +53,32 @@ class _Tally:
         complain(name, why)
         self.failed = max(self.failed, status)
 
-    def status(self, *, by_verdict: bool) -> int:
-        """A failure before all; then, if asked for, spam before unsure before ham."""
+    def exit_status(self, *, by_verdict: bool) -> int:
+        """Return the status of a failure; else, with `by_verdict`, that of the worst verdict: spam, unsure, ham."""
         if self.failed or not by_verdict:
             return self.failed
-        for verdict in (Verdict.SPAM, Verdict.UNSURE):
-            if verdict in self.verdicts:
-                return _STATUS[verdict]
-        return _STATUS[Verdict.HAM]
+        return next((status for verdict, status in _STATUS.items() if verdict in self.verdicts), ExitStatus.OK)
 
 
 def classify_paths(options: ClassifyOptions) -> int:
-    """Judge and print each message under the paths; gives the exit status."""
+    """Judge and print each message under the paths; return the exit status."""
     paths = options.paths or _only_stdin()
     config = load_found_config(options.config)
-    tally = _Tally(set())
-    found = readable(paths, lambda name, why: tally.fail(name, why, NoInputError.exit_status))
-    with _readers(found) as (mails, readers), printer(sys.stdout, json=options.json) as show:
-        layer = _personal(options.labels)
+    summary = _Summary(set())
+    found = readable(paths, lambda name, why: summary.fail(name, why, ExitStatus.NO_INPUT))
+    with _readers(found) as (mails, readers), judgement_printer(json=options.json) as show:
+        layer = _personal_layer(options.labels)
         classifier = Classifier.open(options.model, config=config, personal_features=layer is not None)
         for judged in classifier.judge_many(((one, one) for one in mails), layer_of=lambda _: layer, readers=readers):
-            row = _row(judged, classifier, layer, options, tally)
+            row = _row(judged, classifier, layer, options, summary)
             if row is not None:
                 show(row)
-    return tally.status(by_verdict=options.exit_code)
+    return summary.exit_status(by_verdict=options.exit_code)
 
 
 @contextlib.contextmanager
 def _readers(found: Iterator[Mail]) -> "Iterator[tuple[Iterator[Mail], ReaderPool | None]]":
-    """The same mail, and where it is much processes to read it, which start while the model is loaded."""
+    """Yield the mail, and for a lot of mail also processes that read it; they start while the model is loaded."""
     first = list(itertools.islice(found, HELP_AFTER))
     if len(first) < HELP_AFTER:
         yield iter(first), None
@@ -91,26 +89,26 @@ def _readers(found: Iterator[Mail]) -> "Iterator[tuple[Iterator[Mail], ReaderPoo
         yield itertools.chain(first, found), pool
 
 
-def _personal(state: Path) -> "PersonalLayer | None":
-    """What was learned from the labels in a folder, if there are any. The folder stays as it is."""
-    if not (state / LABELS).is_file():
+def _personal_layer(labels: Path) -> "PersonalLayer | None":
+    """Return what was learned from the labels in a folder, or None without labels. The folder is not changed."""
+    if not (labels / LABELS).is_file():
         return None
     from spamlstm.learning.trainer import learned_layer
 
-    return learned_layer(state, tell=note)
+    return learned_layer(labels, tell=note)
 
 
-def _label(state: Path, number: int) -> str:
-    """A label in words that tell nothing of its message's text."""
+def _label_name(labels: Path, number: int) -> str:
+    """Describe a label without the text of its message."""
     from spamlstm.learning.trainer import nth_label
 
-    said = nth_label(state, number)
-    return f"{said.content} ({said.label}, {local_time(said.time)})" if said else f"label {number}"
+    label = nth_label(labels, number)
+    return f"{label.content} ({label.label}, {local_time(label.time)})" if label else f"label {number}"
 
 
 def _only_stdin() -> list[str]:
-    if sys.stdin is None or sys.stdin.isatty():
-        raise UserError("name what to classify: mail files, folders, Maildirs or mboxes, or - for standard input")
+    if sys.stdin.isatty():
+        raise UserError("name the mail to classify: files, folders, Maildirs or mboxes, or - for standard input")
     return [STDIN]
 
 
@@ -119,18 +117,20 @@ def _row(
     classifier: Classifier,
     layer: "PersonalLayer | None",
     options: ClassifyOptions,
-    tally: _Tally,
+    summary: _Summary,
 ) -> Row | None:
     name, judgement = judged.key.name, judged.judgement
     if judgement is None:
-        tally.fail(name, judged.failure, NoInputError.exit_status)
+        summary.fail(name, judged.failure, ExitStatus.NO_INPUT)
         return None
     if judgement.reason == Reason.NOT_MAIL:
-        tally.fail(name, "this is not mail but data of another kind", DataError.exit_status)
-    tally.verdicts.add(judgement.verdict)
-    pulls = None
+        summary.fail(name, "this is not mail but data of another kind", ExitStatus.DATA)
+    summary.verdicts.add(judgement.verdict)
+    causes = None
     if options.explain:
         from spamlstm.model.explain import explain
 
-        pulls = explain(classifier, judged.key.read(), layer=layer, name=lambda number: _label(options.labels, number))
-    return Row(name, judgement, judged.ms, pulls)
+        causes = explain(
+            classifier, judged.key.read(), layer=layer, name=lambda number: _label_name(options.labels, number)
+        )
+    return Row(name, judgement, judged.ms, causes)

@@ -1,87 +1,112 @@
-"""`spamlstm config`: begin a configuration, check it, and show what holds."""
+"""`spamlstm config`: write, check and show the configuration."""
 
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import assert_never
 
-from spamlstm.cli.output import plain
+from spamlstm.cli.exit_status import ExitStatus
+from spamlstm.cli.terminal import print_lines
 from spamlstm.config import Action, Config, LabelScope, MaildirConfig, load_config
 from spamlstm.config.locations import config_files, find_config_file, user_file
 from spamlstm.config.maildirs import expand_maildirs
 from spamlstm.config.reading import ProblemsError
 from spamlstm.config.values import AUTO
 from spamlstm.config.writing import to_toml, write_default
-from spamlstm.errors import ConfigError
+from spamlstm.errors import ConfigError, UserError, reason_of
 from spamlstm.maildir.names import is_maildir
+from spamlstm.maildir.opened import OpenMaildir
 
-# More Maildirs than this are counted, not listed.
 _LISTED = 10
+"""Maildirs of a section that are listed; more are counted."""
 
 
-def begin(path: Path | None) -> None:
-    """Write the commented default file, to the user's place if none is named; an existing file is left as it is."""
+def init_config(path: Path | None) -> None:
+    """Write the commented default file, by default to the user's path. An existing file is not changed."""
     target = path or user_file()
     write_default(target)
-    _print(f"{target} is written; change it to your needs, then run: spamlstm config check")
+    print_lines(f"{target} written; adapt it to your needs, then run: spamlstm config check")
 
 
-def check(named: Path | None) -> int:
-    """Print every problem of the configuration, or else what it watches; gives the exit status."""
+def check_config(named: Path | None) -> int:
+    """Print every problem of the configuration, or else what it watches; return the exit status."""
     path = find_config_file(named)
     if path is None:
-        raise ConfigError(f"there is no configuration file ({_looked()}); spamlstm config init writes one")
+        raise ConfigError(f"there is no configuration file ({_searched()}); spamlstm config init writes one")
     try:
         config = load_config(path)
     except ProblemsError as error:
-        _print(*error.lines())
-        return error.exit_status
-    _print(f"{path} is right. {_watched(config)}", *_sections(config))
-    return 0
+        print_lines(*error.lines())
+        return ExitStatus.CONFIG
+    watches = "It watches:" if config.maildirs else "It watches nothing: there is no [[maildir]] section."
+    print_lines(f"{path} has no problems. {watches}", *_sections(config))
+    return ExitStatus.OK
 
 
-def show(named: Path | None) -> None:
-    """Print the configuration that holds, with its defaults, as TOML that can be read again."""
+def show_config(named: Path | None) -> None:
+    """Print the configuration that applies, with defaults, as TOML that can be read again."""
     path = find_config_file(named)
-    origin = f"from {path}" if path else f"there is no configuration file ({_looked()}); these are the defaults"
+    origin = f"from {path}" if path else f"there is no configuration file ({_searched()}); these are the defaults"
     config = load_config(path) if path else Config()
-    _print(f"# {origin}", "", *to_toml(config).rstrip("\n").split("\n"))
+    print_lines(f"# {origin}", "")
+    sys.stdout.write(to_toml(config))
 
 
-def _looked() -> str:
-    return "looked for: " + ", ".join(map(str, config_files()))
-
-
-def _watched(config: Config) -> str:
-    return "It watches:" if config.maildirs else "It watches nothing: it has no [[maildir]]."
+def _searched() -> str:
+    return "searched: " + ", ".join(map(str, config_files()))
 
 
 def _sections(config: Config) -> Iterator[str]:
-    found: dict[int, list[Path]] = {id(section): [] for section in config.maildirs}
+    usable: dict[int, list[Path]] = {id(section): [] for section in config.maildirs}
+    refused: dict[int, list[str]] = {id(section): [] for section in config.maildirs}
     for path, section in expand_maildirs(config.maildirs).items():
-        if is_maildir(str(path)):
-            found[id(section)].append(path)
+        why = _refusal(path)
+        if why:
+            refused[id(section)].append(why)
+        elif is_maildir(str(path)):
+            usable[id(section)].append(path)
     for section in config.maildirs:
-        yield f"  {section.path}: {_count(len(found[id(section)]))}{_done(config, section)}"
-        yield from (f"    {path}" for path in found[id(section)][:_LISTED])
-        if len(found[id(section)]) > _LISTED:
-            yield f"    and {len(found[id(section)]) - _LISTED} more"
-    if config.learning.labels is LabelScope.SHARED and sum(map(len, found.values())) > 1:
+        found = usable[id(section)]
+        yield f"  {section.path}: {_count(len(found))}; {_actions(config, section)}"
+        yield from (f"    {path}" for path in found[:_LISTED])
+        if len(found) > _LISTED:
+            yield f"    and {len(found) - _LISTED} more"
+        yield from (f"    not used: {why}" for why in refused[id(section)])
+    if config.learning.labels is LabelScope.SHARED and sum(map(len, usable.values())) > 1:
         yield '  Labels in one Maildir judge the mail of all. For several people set [learning] labels = "per-maildir".'
 
 
+def _refusal(path: Path) -> str:
+    """Return why the daemon refuses a Maildir; empty if it does not."""
+    try:
+        with OpenMaildir.open(str(path)):
+            return ""
+    except OSError as error:
+        return f"{path} ({reason_of(error)})"
+    except UserError as error:
+        return str(error)
+
+
 def _count(number: int) -> str:
-    return "no Maildir is there now" if not number else "1 Maildir" if number == 1 else f"{number} Maildirs"
+    return "no Maildir exists now" if not number else "1 Maildir" if number == 1 else f"{number} Maildirs"
 
 
-def _done(config: Config, section: MaildirConfig) -> str:
-    target = "the junk folder that is there" if section.junk == AUTO else section.junk
-    words = {Action.TAG: "tag", Action.KEYWORD: "set the junk keyword", Action.FILE: f"file to {target}"}
+def _actions(config: Config, section: MaildirConfig) -> str:
     verdicts = {"spam": section.spam, "unsure": section.unsure, "ham": section.ham}
-    parts = [f"{name}: {', '.join(words[one] for one in todo) or 'nothing'}" for name, todo in verdicts.items()]
-    return f"; {'; '.join(parts)}" + ("; dry run: only reported" if config.is_dry(section) else "")
+    parts = [
+        f"{name}: {', '.join(_action(one, section) for one in actions) or 'nothing'}"
+        for name, actions in verdicts.items()
+    ]
+    return "; ".join(parts) + ("; dry run: only reported" if config.is_dry(section) else "")
 
 
-def _print(*lines: str) -> None:
-    for line in lines:
-        # A file name may be no UTF-8.
-        sys.stdout.write(plain(line).encode("utf-8", "backslashreplace").decode() + "\n")
+def _action(action: Action, section: MaildirConfig) -> str:
+    match action:
+        case Action.TAG:
+            return "tag"
+        case Action.KEYWORD:
+            return "set the junk keyword"
+        case Action.FILE:
+            return f"file to {'the existing junk folder' if section.junk == AUTO else section.junk}"
+        case _:
+            assert_never(action)

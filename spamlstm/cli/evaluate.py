@@ -1,10 +1,9 @@
-"""`spamlstm evaluate`: judge labelled mail and print, and if asked for write, the figures."""
+"""`spamlstm evaluate`: judge labelled mail, and print and write the results."""
 
 import json as jsons
 from pathlib import Path
 
-from rich.console import Console
-
+from spamlstm.cli.terminal import console, error_console
 from spamlstm.corpus import labelled_mail
 from spamlstm.errors import NoInputError
 from spamlstm.evaluation import evaluate, report
@@ -12,19 +11,19 @@ from spamlstm.learning import progress
 
 
 def evaluate_corpora(corpora: list[Path], *, model: Path | None, json: Path | None, html: Path | None) -> None:
-    """Evaluate and print; the files appear whole or not at all."""
-    _refuse_lost_work(json, html)
-    with progress.show_progress(Console(stderr=True), "judged", _count(corpora)) as tell:
+    """Evaluate and print; each file is written whole or not at all."""
+    _check_targets(json, html)
+    with progress.show_progress(error_console(), "judged", _count(corpora)) as tell:
         evaluation = evaluate.evaluate_model(corpora, model=model, progress=tell)
-    report.print_table(evaluation, Console())
+    report.print_table(evaluation, console())
     if json is not None:
         report.write_json(evaluation, json)
     if html is not None:
         report.write_report(evaluation, html)
 
 
-def _refuse_lost_work(*targets: Path | None) -> None:
-    """A run takes minutes; that its result has no place to go is said before."""
+def _check_targets(*targets: Path | None) -> None:
+    """Raise NoInputError if a file cannot be written: a run takes minutes, so this is checked first."""
     for target in targets:
         if target is not None and not target.parent.is_dir():
             raise NoInputError(f"{target} cannot be written: there is no folder {target.parent}")
@@ -38,16 +37,16 @@ def _count(corpora: list[Path]) -> int | None:
 def evaluate_online(
     corpora: list[Path], *, feedback: str, model: Path | None, json: Path | None, plot: Path | None
 ) -> None:
-    """Follow the mail in its order, telling labels as `feedback` says, and print; files appear whole or not at all."""
+    """Judge and learn the mail in its order, and print; each file is written whole or not at all."""
     from spamlstm.evaluation import trec_protocol
     from spamlstm.evaluation.feedback import Feedback
 
     task = Feedback.parse(feedback)
-    _refuse_lost_work(json, plot)
-    with progress.show_progress(Console(stderr=True), "judged", _count(corpora)) as tell:
+    _check_targets(json, plot)
+    with progress.show_progress(error_console(), "judged", _count(corpora)) as tell:
         result = trec_protocol.run_protocol(corpora, task, model=model, progress=tell)
-    report.print_table(result.evaluation, Console())
-    Console(stderr=True).print(f"feedback {task}: {result.labelled} labels told", highlight=False)
+    report.print_table(result.evaluation, console())
+    error_console().print(f"feedback {task}: {result.labelled} labels learned")
     if json is not None:
         report.write_whole(json, jsons.dumps(result.as_json(), indent=2, ensure_ascii=False) + "\n")
     if plot is not None:

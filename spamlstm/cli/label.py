@@ -1,4 +1,4 @@
-"""`spamlstm label`, `forget` and `labels`: what the user says of mail, taken in, taken back and shown."""
+"""`spamlstm label`, `forget` and `labels`: add, remove and list the user's labels."""
 
 import contextlib
 import json as jsons
@@ -7,96 +7,118 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import Console
-
-from spamlstm.cli.named import readable
-from spamlstm.cli.output import complain, local_time, note, plain
-from spamlstm.config.locations import state_dir
-from spamlstm.errors import NoInputError, UserError, reason_of
+from spamlstm.cli.exit_status import ExitStatus
+from spamlstm.cli.mail_paths import readable
+from spamlstm.cli.terminal import complain, error_console, local_time, note, print_rows
+from spamlstm.errors import UserError, reason_of
 from spamlstm.learning import progress
 from spamlstm.learning.label import Label, StoredLabel
 from spamlstm.learning.label_store import LabelStore
 from spamlstm.learning.trainer import Trainer, rescore_labels
 from spamlstm.maildir.content_id import content_id
 from spamlstm.model.classifier import Classifier
+from spamlstm.model.reading import not_mail
 
 SHOWN = 20
+"""Labels that `spamlstm labels` lists."""
 
 
 @dataclass(slots=True)
 class _Paths:
-    """What lies under the paths; what cannot be read is said at once and counted."""
+    """The mail under some paths. What cannot be read is reported and determines the exit status."""
 
     paths: list[str]
     failed: int = 0
 
-    def mail(self) -> Iterator[tuple[str, bytes]]:
+    def mail(self, *, check: bool = False) -> Iterator[bytes]:
+        """Yield the messages; with `check` only what can be labelled: no empty pipe, no /dev/zero, no picture."""
         for found in readable(self.paths, self.fail):
             try:
-                yield found.name, found.read()
+                raw = found.read()
             except OSError as error:
                 self.fail(found.name, reason_of(error))
+                continue
+            if check and (not raw.strip() or not_mail(raw)):
+                self.fail(found.name, "this is not mail, and gets no label", ExitStatus.DATA)
+            else:
+                yield raw
 
-    def fail(self, name: str, why: str) -> None:
+    def fail(self, name: str, why: str, status: int = ExitStatus.NO_INPUT) -> None:
         complain(name, why)
-        self.failed = NoInputError.exit_status
+        self.failed = max(self.failed, status)
 
 
-def label_paths(what: str, paths: list[str], *, model: Path | None, state: Path | None) -> int:
-    """Label all mail under the paths, and say how much of it was news; gives the exit status."""
+def label_paths(what: str, paths: list[str], *, model: Path | None, state: Path) -> int:
+    """Label all mail under the paths, and print how many labels are new; return the exit status."""
     if what not in tuple(Label):
-        raise UserError(f"say 'spamlstm label spam PATHS' or 'spamlstm label ham PATHS', not '{what}'")
+        raise UserError(f"the label is 'spam' or 'ham', not '{what}': spamlstm label spam PATHS")
     label, named = Label(what), _Paths(paths)
     new = known = 0
-    with _trainer(state or state_dir()) as trainer:
+    with _trainer(state) as trainer:
         classifier = Classifier.open(model, personal_features=True)
         if model is None:
             rescore_labels(trainer.labels, classifier)
-        mail = ((raw, raw) for _, raw in named.mail())
-        with progress.show_progress(Console(stderr=True), "labelled") as tell:
-            for one in trainer.add_labels(classifier.assess_many(mail), label, model=classifier.bundle.label):
-                new, known = new + one, known + (not one)
+        mail = ((raw, raw) for raw in named.mail(check=True))
+        with progress.show_progress(error_console(), "labelled") as tell:
+            for is_new in trainer.add_labels(classifier.assess_many(mail), label, model=classifier.bundle.label):
+                new, known = new + is_new, known + (not is_new)
                 tell(new + known)
-    sys.stdout.write(f"{new} labelled {label}" + (f", {known} were so already" if known else "") + "\n")
+    sys.stdout.write(f"{new} labelled {label}" + (f", {known} had that label already" if known else "") + "\n")
     return named.failed
 
 
-def forget_paths(paths: list[str], *, state: Path | None) -> int:
-    """Take back what was said of all mail under the paths; gives the exit status."""
+def forget_paths(paths: list[str], *, state: Path) -> int:
+    """Remove the labels of all mail under the paths; return the exit status."""
     named = _Paths(paths)
-    forgotten = unknown = 0
-    with _trainer(state or state_dir()) as trainer:
-        for _, raw in named.mail():
+    removed = unknown = 0
+    with _trainer(state) as trainer:
+        for raw in named.mail():
             known = trainer.labels.forget(content_id(raw))
-            forgotten, unknown = forgotten + known, unknown + (not known)
+            removed, unknown = removed + known, unknown + (not known)
         trainer.catch_up()
         trainer.keep()
-    sys.stdout.write(f"{forgotten} forgotten" + (f", {unknown} had no label" if unknown else "") + "\n")
+    sys.stdout.write(f"{_labels(removed)} removed" + (f", {unknown} had no label" if unknown else "") + "\n")
     return named.failed
 
 
-def show_labels(*, json: bool, state: Path | None) -> None:
-    """Print how many labels there are and the last of them; as JSON all, an object a line."""
+def show_labels(*, json: bool, state: Path) -> None:
+    """Print the number of labels and the last of them; with `json` all, one object per line."""
     with contextlib.ExitStack() as stack:
-        labels = LabelStore.find(state or state_dir())
+        labels = LabelStore.find(state)
         if labels is not None:
             stack.enter_context(contextlib.closing(labels))
-        said = labels.last(-1 if json else SHOWN) if labels else iter(())
-        if not json:
-            counts = labels.counts() if labels else dict.fromkeys(Label, 0)
-            sys.stdout.write(", ".join(f"{counts[label]} {label}" for label in Label) + "\n")
-        for one in said:
-            sys.stdout.write((_json(one) if json else _line(one)) + "\n")
+        last = labels.last(-1 if json else SHOWN) if labels else iter(())
+        if json:
+            for one in last:
+                sys.stdout.write(_json(one) + "\n")
+            return
+        counts = labels.counts() if labels else dict.fromkeys(Label, 0)
+        sys.stdout.write(", ".join(f"{counts[label]} {label}" for label in Label) + "\n")
+        print_rows(("time", "label", "score", "id", "subject"), map(_row, last))
 
 
-def purge_labels(*, state: Path | None) -> None:
-    """Forget everything that was ever said, and the mail that was kept for it."""
+def purge_labels(*, state: Path, yes: bool) -> None:
+    """Remove all labels and the mail kept for them; ask first, unless `yes`."""
+    labels = LabelStore.find(state)
     number = 0
-    labels = LabelStore.find(state or state_dir())
     if labels is not None:
         with contextlib.closing(labels):
-            number = labels.purge()
-    sys.stdout.write(f"{number} forgotten\n")
+            if yes or _confirm(sum(labels.counts().values())):
+                number = labels.purge()
+    sys.stdout.write(f"{_labels(number)} removed\n")
+
+
+def _confirm(number: int) -> bool:
+    """Ask whether to remove the labels. Raises UserError if standard input is not a terminal."""
+    if not sys.stdin.isatty():
+        raise UserError(f"this removes {_labels(number)} for good; add --yes to do it")
+    sys.stderr.write(f"Remove {_labels(number)}, and the mail that was kept for them? [y/N] ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+def _labels(number: int) -> str:
+    return "1 label" if number == 1 else f"{number} labels"
 
 
 @contextlib.contextmanager
@@ -105,20 +127,20 @@ def _trainer(state: Path) -> Iterator[Trainer]:
         yield Trainer(labels, tell=note)
 
 
-def _line(said: StoredLabel) -> str:
-    base = "-" if said.prior is None else f"{said.prior:+.2f}"
-    return "\t".join((local_time(said.time), said.label, base, said.content, plain(said.subject)))
+def _row(label: StoredLabel) -> tuple[str, ...]:
+    score = "-" if label.prior is None else f"{label.prior:+.2f}"
+    return local_time(label.time), label.label, score, label.content, label.subject
 
 
-def _json(said: StoredLabel) -> str:
+def _json(label: StoredLabel) -> str:
     return jsons.dumps(
         {
-            "id": said.content,
-            "label": said.label,
-            "origin": said.origin,
-            "time": round(said.time, 3),
-            "subject": said.subject,
-            "base": None if said.prior is None else round(said.prior, 4),
-            "model": said.model,
+            "id": label.content,
+            "label": label.label,
+            "origin": label.origin,
+            "time": round(label.time, 3),
+            "subject": label.subject,
+            "model_score": None if label.prior is None else round(label.prior, 4),
+            "model": label.model,
         }
     )

@@ -1,4 +1,4 @@
-"""`spamlstm model`: the installed models, which is in use, and how another takes its place."""
+"""`spamlstm model`: list and show the installed models, and change the model in use."""
 
 import json as jsons
 import os
@@ -7,9 +7,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
-from spamlstm.cli.output import plain, plain_lines
+from spamlstm.cli.terminal import console, encodable, error_console, is_terminal, note, plain, plain_lines, print_rows
 from spamlstm.config.locations import state_dir
 from spamlstm.errors import UserError
 from spamlstm.learning import progress
@@ -21,58 +19,62 @@ from spamlstm.model.classifier import Classifier
 
 
 def show_model(name: str | None, path: Path | None) -> None:
-    """Print what the manifest says of a model, by its name or its folder, else of the one in use, and its card."""
+    """Print facts of the manifest and the card of a model, by its name or its folder; else of the model in use."""
+    if name and path:
+        raise UserError("name a model or --model DIR, not both")
     bundle = load_bundle(registry.folder(name) if name else registry.find_bundle(path))
     facts, card = _facts(bundle), bundle.card()
-    if sys.stdout.isatty():
-        _pretty(facts, card)
+    if is_terminal(sys.stdout):
+        _print_card(facts, card)
     else:
-        _write(f"{facts}\n{plain_lines(card)}")
+        sys.stdout.write(f"{facts}\n{plain_lines(card)}")
 
 
 def list_models(*, json: bool) -> None:
-    """Print a line for each installed model: its mark (* in use, - the one before), name, version, date, origin."""
-    for name in registry.names():
-        row = _row(name)
-        _write((jsons.dumps(row) if json else _line(row)) + "\n")
-    _warn_of_environment()
+    """Print each installed model: its mark (* in use, - the previous one), name, version, date, origin."""
+    rows = map(_row, registry.names())
+    if json:
+        sys.stdout.write("".join(jsons.dumps(row) + "\n" for row in rows))
+    else:
+        print_rows(("", "name", "version", "created", "origin"), map(_columns, rows))
+    _note_environment()
 
 
 def use_model(name: str, *, state: Path | None) -> None:
     """Check an installed model and use it from now on."""
-    _took_over(registry.use(name), state)
+    _report_change(registry.use(name), state)
 
 
 def roll_back(*, state: Path | None) -> None:
     """Use the model that was in use before."""
-    _took_over(registry.rollback(), state)
+    _report_change(registry.rollback(), state)
 
 
-def _took_over(bundle: Bundle, state: Path | None) -> None:
+def _report_change(bundle: Bundle, state: Path | None) -> None:
     sys.stdout.write(f"{registry.current()} is in use: {bundle.label}\n")
-    _warn_of_environment()
+    _note_environment()
     labels = LabelStore.find(state or state_dir())
     if labels is not None:
-        with closing(labels), progress.show_progress(Console(stderr=True), "labels") as tell:
+        with closing(labels), progress.show_progress(error_console(), "labels") as tell:
             rescore_labels(labels, Classifier.open(personal_features=True), tell=tell)
 
 
-def _warn_of_environment() -> None:
+def _note_environment() -> None:
     if named := os.environ.get(registry.ENVIRONMENT):
-        sys.stderr.write(f"spamlstm: here ${registry.ENVIRONMENT} names {named}, and that goes before all of these\n")
+        note(f"${registry.ENVIRONMENT} selects {named}, which takes precedence over all of these")
 
 
 def _row(name: str) -> dict[str, Any]:
     row: dict[str, Any] = {
         "name": name,
         "in_use": name == registry.current(),
-        "before": name == registry.previous(),
+        "previous": name == registry.previous(),
     }
     try:
         bundle = load_bundle(registry.folder(name))
     except UserError as error:
         return {**row, "error": str(error)}
-    origin = _table(bundle.manifest.get("retrained"))
+    origin = _object(bundle.manifest.get("retrained"))
     return {
         **row,
         "version": bundle.version,
@@ -82,23 +84,23 @@ def _row(name: str) -> dict[str, Any]:
     }
 
 
-def _table(value: Any) -> dict[str, Any]:
-    """An object of the manifest; nothing where there is something else, as nobody has checked this part of it."""
+def _object(value: Any) -> dict[str, Any]:
+    """Return an object of the manifest; empty for anything else, as this part of the manifest is not validated."""
     return value if isinstance(value, dict) else {}
 
 
-def _line(row: dict[str, Any]) -> str:
-    mark = "*" if row["in_use"] else "-" if row["before"] else " "
+def _columns(row: dict[str, Any]) -> tuple[str, ...]:
+    mark = "*" if row["in_use"] else "-" if row["previous"] else " "
     if "error" in row:
-        return "\t".join((mark, row["name"], plain(row["error"])))
-    labels = _table(row["labels"])
+        return mark, row["name"], row["error"]
+    labels = _object(row["labels"])
     ham, spam = (f"{count:,}" if isinstance(count := labels.get(kind, 0), int) else "?" for kind in ("ham", "spam"))
-    told = f"{ham} ham and {spam} spam upon {_short(row['parent'], 130)}" if labels else ""
-    return "\t".join((mark, row["name"], row["version"], _short(row["created"] or "-", 19), told)).rstrip()
+    origin = f"{ham} ham and {spam} spam upon {_short(row['parent'], 130)}" if labels else ""
+    return mark, row["name"], row["version"], _short(row["created"] or "-", 19), origin
 
 
 def _short(value: Any, most: int) -> str:
-    """The beginning of what a manifest says, such as a date without its time zone."""
+    """Return the first `most` characters of a value of the manifest, such as a date without its time zone."""
     return plain(str(value)[:most])
 
 
@@ -113,24 +115,14 @@ def _facts(bundle: Bundle) -> str:
     return "".join(f"{name + ':':10}{value}\n" for name, value in lines.items())
 
 
-def _write(text: str) -> None:
-    sys.stdout.write(_encodable(text))
-
-
-def _encodable(text: str) -> str:
-    """A path, and a text in JSON, may hold what is no letter in UTF-8."""
-    return text.encode("utf-8", "backslashreplace").decode()
-
-
-def _pretty(facts: str, card: str) -> None:
-    from rich.console import Console
+def _print_card(facts: str, card: str) -> None:
     from rich.markdown import Markdown
     from rich.segment import Segment, Segments
 
-    console = Console(highlight=False)
-    console.print(_encodable(facts), markup=False)
-    # After Markdown has been read: it has spellings of its own for any character, and makes links of a terminal's.
-    shown = console.render(Markdown(card, hyperlinks=False))
-    console.print(
-        Segments(Segment(_encodable(plain_lines(one.text)), one.style) for one in shown if not one.control), end=""
+    out = console()
+    out.print(encodable(facts), markup=False)
+    # Escaped after Markdown is parsed: Markdown can spell any character, and make links of the terminal.
+    shown = out.render(Markdown(card, hyperlinks=False))
+    out.print(
+        Segments(Segment(encodable(plain_lines(one.text)), one.style) for one in shown if not one.control), end=""
     )

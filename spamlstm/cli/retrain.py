@@ -1,4 +1,4 @@
-"""`spamlstm retrain`: the labels taught to the network, and what came of it."""
+"""`spamlstm retrain`: train the network on the labels, and print the report."""
 
 import json as jsons
 import os
@@ -6,8 +6,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import Console
-
+from spamlstm.cli.terminal import error_console, note
 from spamlstm.config import load_found_config
 from spamlstm.config.maildirs import expand_maildirs
 from spamlstm.learning import retrain
@@ -17,7 +16,7 @@ from spamlstm.model import registry
 
 @dataclass(frozen=True, slots=True)
 class RetrainOptions:
-    """The command line."""
+    """The options of `spamlstm retrain`. `state` is the folder of the label store."""
 
     now: bool
     mail: list[Path]
@@ -25,13 +24,12 @@ class RetrainOptions:
     model: Path | None
     config: Path | None
     state: Path
-    """Where the labels lie."""
 
 
 def retrain_model(options: RetrainOptions) -> None:
     """Retrain, and print the report."""
     config = load_found_config(options.config)
-    console = Console(stderr=True)
+    console = error_console()
     report = retrain.retrain(
         RetrainSettings(
             state=options.state,
@@ -39,15 +37,15 @@ def retrain_model(options: RetrainOptions) -> None:
             maildirs=tuple(options.mail or expand_maildirs(config.maildirs)),
             model=options.model,
             now=options.now,
-            say=lambda line: console.print(line, markup=False, highlight=False, soft_wrap=True),
+            say=lambda line: console.print(line, markup=False, soft_wrap=True),
         )
     )
-    sys.stdout.write(f"{jsons.dumps(report.as_json())}\n" if options.json else _told(report))
+    sys.stdout.write(f"{jsons.dumps(report.as_json())}\n" if options.json else _text(report))
     if report.promoted and (named := os.environ.get(registry.ENVIRONMENT)):
-        sys.stderr.write(f"spamlstm: here ${registry.ENVIRONMENT} names {named}, and that goes before {report.model}\n")
+        note(f"${registry.ENVIRONMENT} selects {named}, which takes precedence over {report.model}")
 
 
-def _told(report: RetrainReport) -> str:
+def _text(report: RetrainReport) -> str:
     why = "; ".join(report.why)
     if report.model is None:
         return f"not retrained: {why}\n"

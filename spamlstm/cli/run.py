@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from spamlstm import __version__
-from spamlstm.cli.chosen import choose
+from spamlstm.cli.selection import choose
 from spamlstm.config import Config
 from spamlstm.config.locations import config_files, find_config_file, state_dir
 from spamlstm.daemon import logs

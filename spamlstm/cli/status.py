@@ -1,4 +1,4 @@
-"""`spamlstm status`: what the running daemon tells of itself."""
+"""`spamlstm status`: what the running daemon reports."""
 
 import json as jsons
 import sys
@@ -6,21 +6,23 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from spamlstm.cli.output import plain
+from spamlstm.cli.terminal import print_lines
 from spamlstm.config.locations import SYSTEM_STATE, state_dir
 from spamlstm.daemon.control_socket import ask
 from spamlstm.errors import UnavailableError
 
 
 def show_status(*, json: bool, state: Path | None) -> None:
-    """Print it, for people or as one JSON object. An UnavailableError if no daemon answers."""
+    """Print the status, for people or as one JSON object. Raises UnavailableError if no daemon answers."""
     answer = _ask() if state is None else ask(state)
-    text = jsons.dumps(answer) if json else "\n".join(map(plain, _lines(answer)))
-    sys.stdout.write(text + "\n")
+    if json:
+        sys.stdout.write(jsons.dumps(answer) + "\n")
+    else:
+        print_lines(*_lines(answer))
 
 
 def _ask() -> dict[str, Any]:
-    """The user's own daemon, else the machine's."""
+    """Ask the user's own daemon, else that of the system."""
     try:
         return ask(state_dir())
     except UnavailableError:
@@ -31,7 +33,7 @@ def _ask() -> dict[str, Any]:
 
 def _lines(answer: dict[str, Any]) -> Iterator[str]:
     mail, maildirs = answer["mail"], answer["maildirs"]
-    dry = "; dry run: mail is only reported on" if answer["dry_run"] else ""
+    dry = "; dry run: mail is not changed" if answer["dry_run"] else ""
     up, model = _span(answer["uptime"]), answer["model"]
     yield f"spamlstm {answer['version']}, process {answer['pid']}, up {up}, model {model}{dry}"
     refused = f", {maildirs['refused']} refused" if maildirs["refused"] else ""
@@ -42,24 +44,24 @@ def _lines(answer: dict[str, Any]) -> Iterator[str]:
     )
     yield from (_row("", remark) for remark in answer["remarks"])
     yield _row("judged", _counts(mail["judged"]))
-    yield _row("done", _counts(mail["acted"]))
-    yield _row("left alone", f"{mail['known']} known from before, {mail['gone']} gone meanwhile")
+    yield _row("actions", _counts(mail["acted"]))
+    yield _row("left alone", f"{mail['known']} judged before, {mail['gone']} removed meanwhile")
     yield _row("failed", _counts(mail["failed"]))
-    yield _row("delivery to done", _latency(answer))
+    yield _row("latency", _latency(answer))
     yield _row("learned", _learned(answer["learning"], now=answer["started"] + answer["uptime"]))
     yield from (_row("paused", _paused(one)) for one in answer["learning"].get("paused", ()))
-    yield _row("waiting", f"{answer['waiting']} of the Maildirs")
+    yield _row("waiting", f"{answer['waiting']} Maildirs")
     yield _row(
         "scans",
         f"{answer['scans']}, the last took {answer['scan_seconds']:.3f} s of processor time; the kernel dropped events"
         f" {answer['overflows']} times",
     )
     if answer["errors"] or answer["restarts"]:
-        yield _row("trouble", f"{answer['errors']} bugs, {answer['restarts']} restarts of the watcher; see the log")
+        yield _row("errors", f"{answer['errors']} bugs, {answer['restarts']} restarts of the watcher; see the log")
 
 
 def _of(most: int | None) -> str:
-    """How many there may be, where the kernel says so."""
+    """Return the limit, if the kernel reports one."""
     return "" if most is None else f" of {most}"
 
 
@@ -74,14 +76,14 @@ def _counts(table: dict[str, int]) -> str:
 def _learned(answer: dict[str, Any], *, now: float) -> str:
     labels = f"{_counts(answer['labels'])}; " if answer["labels"] else ""
     last = f"; the last {_span(max(0.0, now - answer['last']))} ago" if answer["last"] is not None else ""
-    failed = f"; {answer['failed']} times impossible, see the log" if answer["failed"] else ""
-    return f"{labels}since the start {_counts(answer['moved'])} from what was done with mail{last}{failed}"
+    failed = f"; {answer['failed']} failures, see the log" if answer["failed"] else ""
+    return f"{labels}{_counts(answer['moved'])} from moves since the start{last}{failed}"
 
 
 def _paused(answer: dict[str, Any]) -> str:
-    """One label store that cannot be used."""
+    """Describe a label store that cannot be used."""
     whose = f"the labels of {answer['maildir']}" if answer["maildir"] else "the labels"
-    return f"{whose}, asked again every {answer['delay']:g} s: {answer['why']}"
+    return f"{whose}, tried again every {answer['delay']:g} s: {answer['why']}"
 
 
 def _latency(answer: dict[str, Any]) -> str:

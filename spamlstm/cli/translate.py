@@ -1,89 +1,157 @@
-"""The one place that turns errors into words and exit statuses."""
+"""Run a command line, and turn every error into a sentence and an exit status."""
 
+import contextlib
 import gc
 import os
+import signal
 import sys
 from collections.abc import Sequence
+from types import FrameType
+from typing import TYPE_CHECKING
 
 from spamlstm.errors import UserError
 
-EX_USAGE = 64
-EX_DATAERR = 65
-EX_SOFTWARE = 70
-EX_IOERR = 74
-EX_TEMPFAIL = 75
-BY_SIGNAL = 128
+if TYPE_CHECKING:
+    import typer
 
 TRACEBACK = "SPAMLSTM_TRACEBACK"
+"""If set in the environment, a bug is shown with its traceback, as with --verbose."""
+
+_interrupts: list[int] = []
+"""The SIGINTs of this process. An interrupted import can raise any error, so its type does not show the cause."""
 
 
 def main() -> None:
-    """Run the command line of this process and leave with its exit status."""
-    # Imports make many objects and no garbage: collecting among them takes a tenth of the start.
+    """Run the command line of this process, and exit with its status."""
+    # A shell lets its background jobs ignore SIGINT: that stays so.
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _interrupt)
+    # Imports create many objects and little garbage: collecting meanwhile takes a tenth of the start.
     gc.set_threshold(50_000)
+    _open_standard_streams()
     status = run(sys.argv[1:])
-    # What the commands opened needs no orderly end, and the interpreter's takes 20 ms.
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(status)
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    finally:
+        # No command needs the interpreter's own shutdown, which takes 20 ms.
+        os._exit(status)
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run one command line and give its exit status; whatever goes wrong is a sentence on standard error."""
-    from spamlstm.cli.app import Abort, ClickError, app
+    """Run one command line and return its exit status. Every error becomes a sentence on standard error."""
+    from spamlstm.cli.exit_status import ExitStatus
 
     try:
-        status = app(args=list(arguments), prog_name="spamlstm", standalone_mode=False)
+        status = _run(arguments)
         sys.stdout.flush()
-    except UserError as error:
-        return _say(str(error), error.exit_status)
-    except ClickError as error:
-        error.show()
-        return EX_USAGE
-    except (KeyboardInterrupt, Abort):
-        return _say("interrupted", BY_SIGNAL + 2)
-    except (BrokenPipeError, SystemExit):
-        # The only reason for which typer exits by itself here is a broken pipe.
-        return _without_reader()
-    except OSError as error:
-        return _say(_os_sentence(error), EX_IOERR)
-    except Exception as error:  # noqa: BLE001  the last place where it can become words
-        return _bug(error)
-    return status if isinstance(status, int) else 0
-
-
-def _say(sentence: str, status: int) -> int:
-    from spamlstm.cli.output import plain_lines  # only where something is wrong
-
-    # What the sentence names may come from anybody.
-    sys.stderr.write(f"spamlstm: {plain_lines(sentence)}\n")
+    except (KeyboardInterrupt, BrokenPipeError, SystemExit, Exception) as error:  # noqa: BLE001  the last place
+        status = _translate(error)
+    if status == ExitStatus.INTERRUPTED:
+        _say("interrupted")
     return status
 
 
-def _without_reader() -> int:
-    """Whoever read our output has seen enough (`| head`): nothing to say, and nothing more to flush."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return BY_SIGNAL + 13
+def _run(arguments: Sequence[str]) -> int:
+    from spamlstm.cli import terminal
+    from spamlstm.cli.app import app
+
+    terminal.reset()
+    status = app(args=list(arguments), prog_name="spamlstm", standalone_mode=False)
+    return status if isinstance(status, int) else 0
 
 
-def _os_sentence(error: OSError) -> str:
-    where = f"{error.filename}: " if error.filename else ""
-    return f"{where}{error.strerror or error}"
+def _translate(error: BaseException) -> int:
+    from spamlstm.cli.exit_status import ExitStatus
+
+    if isinstance(error, UserError):
+        _say(str(error))
+        return error.exit_status
+    if isinstance(error, BrokenPipeError | SystemExit):
+        # typer exits by itself only if a pipe is broken.
+        _discard_output()
+        return ExitStatus.BROKEN_PIPE
+    if _interrupts or isinstance(error, KeyboardInterrupt):
+        return ExitStatus.INTERRUPTED
+    from spamlstm.cli.app import Abort, ClickError
+
+    if isinstance(error, Abort):
+        return ExitStatus.INTERRUPTED
+    if isinstance(error, ClickError):
+        _say_usage(error)
+        return ExitStatus.USAGE
+    if isinstance(error, OSError):
+        _say(f"{f'{error.filename}: ' if error.filename else ''}{error.strerror or error}")
+        return ExitStatus.IO
+    return _database_error(error) or _bug(error)
 
 
-def _bug(error: Exception) -> int:
-    import sqlite3  # whoever has an error of it has loaded it
+def _say(sentence: str) -> None:
+    from spamlstm.cli.terminal import plain_lines  # only loaded for errors
 
-    if isinstance(error, sqlite3.Error):
-        from spamlstm.database import is_damage
+    with contextlib.suppress(OSError):  # standard error may be a broken pipe
+        # The sentence may hold names that come from anyone.
+        sys.stderr.write(f"spamlstm: {plain_lines(sentence)}\n")
 
-        if is_damage(error):
-            return _say(f"a database in the state folder is damaged ({error}); move it away to begin anew", EX_DATAERR)
-        if isinstance(error, sqlite3.OperationalError):
-            return _say(f"a database in the state folder cannot be used now: {error}", EX_TEMPFAIL)
-    if os.environ.get(TRACEBACK):
+
+def _say_usage(error: "typer.BadParameter") -> None:
+    context = error.ctx
+    command = context.command_path if context else "spamlstm"
+    message = error.format_message()
+    if "\n" in message:  # a group without a command: the message is its help
+        error.show()
+    else:
+        end = " See" if message.endswith("?") else "; see"
+        _say(f"{message[:1].lower()}{message[1:].rstrip('.')}{end} '{command} --help'")
+
+
+def _database_error(error: BaseException) -> int:
+    """Report an error of SQLite, and return its exit status; 0 for any other error."""
+    import sqlite3  # loaded already, if there is such an error
+
+    from spamlstm.cli.exit_status import ExitStatus
+
+    if not isinstance(error, sqlite3.Error):
+        return 0
+    from spamlstm.database import is_damage
+
+    if is_damage(error):
+        _say(f"a database in the state folder is damaged ({error}); move it away to begin anew")
+        return ExitStatus.DATA
+    if isinstance(error, sqlite3.OperationalError):
+        _say(f"a database in the state folder cannot be used now: {error}")
+        return ExitStatus.TEMPORARY
+    return 0
+
+
+def _bug(error: BaseException) -> int:
+    from spamlstm.cli.exit_status import ExitStatus
+    from spamlstm.cli.terminal import settings
+
+    if settings.verbose or os.environ.get(TRACEBACK):
         import traceback
 
         traceback.print_exception(error)
-    kind = type(error).__name__
-    return _say(f"this is a bug: {kind}: {error}; {TRACEBACK}=1 in the environment shows where", EX_SOFTWARE)
+    _say(f"this is a bug: {type(error).__name__}: {error}; --verbose shows where")
+    return ExitStatus.SOFTWARE
+
+
+def _interrupt(number: int, _frame: FrameType | None) -> None:
+    _interrupts.append(number)
+    raise KeyboardInterrupt
+
+
+def _open_standard_streams() -> None:
+    """Open /dev/null for each closed standard stream: otherwise a database could get the descriptor of a stream."""
+    while (handle := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(handle)
+    # Python has None for a stream that was closed at its start.
+    sys.stdin = sys.stdin or open(0, encoding="utf-8", closefd=False)  # noqa: SIM115  for the whole process
+    sys.stdout = sys.stdout or open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+    sys.stderr = sys.stderr or open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+
+
+def _discard_output() -> None:
+    """Send further output nowhere: its reader is gone."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,38 +1,50 @@
-"""`spamlstm undo`: what was done to mail, taken back."""
+"""`spamlstm undo`: move filed mail back, without the headers that were added."""
 
 import json as jsons
 import re
 import sys
 import time
 from collections import Counter
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from spamlstm.cli.output import complain, local_time, plain
-from spamlstm.cli.scan import opened
+from spamlstm.cli.exit_status import ExitStatus
+from spamlstm.cli.scan import open_journal
+from spamlstm.cli.terminal import complain, is_terminal, local_time, log_to_stderr, print_rows
 from spamlstm.config.locations import state_dir
 from spamlstm.daemon.maildir_locks import MaildirLocks
-from spamlstm.errors import DataError, TemporaryError, UserError
+from spamlstm.errors import NoInputError, UserError, reason_of
+from spamlstm.files import open_regular
 from spamlstm.filtering.acts import UnreadableAct
 from spamlstm.filtering.outcome import Counters
 from spamlstm.filtering.recovery import Recovery
 from spamlstm.filtering.undo import UndoResult, UndoStatus, undo_acts
+from spamlstm.maildir.content_id import content_id
 from spamlstm.maildir.opened import OpenMaildir
+from spamlstm.message.message import parse_message
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
 _WORDS = {
-    UndoStatus.UNDONE: "taken back",
-    UndoStatus.ELSEWHERE: "moved or removed since and left alone",
+    UndoStatus.UNDONE: "undone",
+    UndoStatus.ELSEWHERE: "moved or removed since, and left alone",
     UndoStatus.FAILED: "failed",
 }
+_HEADER_BYTES = 64 << 10
+"""How much of a message is read for its subject."""
 
 
-def undo_since(since: str, *, dry_run: bool, json: bool, state: Path | None) -> int:
-    """Take back and print; gives the exit status."""
-    moment = when(since, now=time.time())
-    statuses: Counter[UndoStatus] = Counter()
+def undo_messages(message: str | None, *, since: str | None, dry_run: bool, json: bool, state: Path | None) -> int:
+    """Undo all acts since a time, or those on one message, and print each; return the exit status."""
+    content = None if message is None else _content(message)
+    moment = parse_time(since or "1d", now=time.time()) if since or content is None else 0.0
+    results: list[UndoResult] = []
     unreadable = False
-    with opened(state or state_dir(), dry_run=dry_run) as journal, MaildirLocks() as locks:
+    with (
+        open_journal(state or state_dir(), dry_run=dry_run) as journal,
+        MaildirLocks() as locks,
+        log_to_stderr(without=["failed", "journal"]),
+    ):
 
         def open_maildir(path: str) -> OpenMaildir:
             if not dry_run:
@@ -42,59 +54,97 @@ def undo_since(since: str, *, dry_run: bool, json: bool, state: Path | None) -> 
         recovery = Recovery(journal, counters=Counters(), clock=time.time, opened=open_maildir)
         if not dry_run:
             recovery.settle(all_open=True)
-        for one in undo_acts(journal, recovery, since=moment, dry=dry_run, clock=time.time, open_maildir=open_maildir):
+        for one in undo_acts(
+            journal,
+            recovery,
+            since=moment,
+            dry=dry_run,
+            clock=time.time,
+            open_maildir=open_maildir,
+            content=content,
+        ):
             if isinstance(one, UnreadableAct):
                 unreadable = True
                 complain(f"act {one.id} of the journal", f"it is damaged and left alone ({one.why})")
                 continue
-            statuses[one.status] += 1
-            _print(one, json=json)
+            results.append(one)
+            if json:
+                sys.stdout.write(_json(one) + "\n")
     if not json:
-        words = [
-            f"{statuses[status]} {'would be ' if dry_run and status is UndoStatus.UNDONE else ''}{_WORDS[status]}"
-            for status in UndoStatus
-            if statuses[status]
-        ]
-        if words or not unreadable:
-            sys.stdout.write((", ".join(words) or f"nothing was done since {local_time(moment)}") + "\n")
+        _print(results)
+        if results or not unreadable:
+            sys.stdout.write(_summary(results, moment, dry_run=dry_run) + "\n")
     if unreadable:
-        return DataError.exit_status
-    return TemporaryError.exit_status if statuses[UndoStatus.FAILED] else 0
+        return ExitStatus.DATA
+    return ExitStatus.TEMPORARY if any(one.status is UndoStatus.FAILED for one in results) else ExitStatus.OK
 
 
-def when(text: str, *, now: float) -> float:
-    """Seconds since 1970 of what the user wrote: a time span before now, or a date with or without a time of day."""
+def _content(message: str) -> str:
+    """Return the content id of a message that is named by its id or its file."""
+    if re.fullmatch(r"[0-9a-f]{32}", message):
+        return message
+    try:
+        with open_regular(message) as stream:
+            return content_id(stream.read())
+    except OSError as error:
+        raise NoInputError(f"{message}: {reason_of(error)}") from error
+
+
+def parse_time(text: str, *, now: float) -> float:
+    """Return seconds since 1970 for a time span before `now` or for a date with or without a time of day."""
     span = re.fullmatch(r"(\d{1,9})\s*([smhdw])", text.strip().lower())
     if span:
         return now - int(span[1]) * _SECONDS[span[2]]
     try:
         return datetime.fromisoformat(text.strip()).astimezone(UTC).timestamp()
     except (ValueError, OverflowError) as error:
-        raise UserError(
-            f"'{text}' is no time: write 30m, 2h, 1d, 1w, or a date and time like 2026-11-20T18:30"
-        ) from error
+        raise UserError(f"'{text}' is not a time: write 30m, 2h, 1d, 1w, or a time like 2026-11-20T18:30") from error
 
 
-def _print(one: UndoResult, *, json: bool) -> None:
+def _summary(results: Sequence[UndoResult], moment: float, *, dry_run: bool) -> str:
+    counts = Counter(one.status for one in results)
+    would = "would be " if dry_run else ""
+    words = [
+        f"{counts[status]} {would if status is UndoStatus.UNDONE else ''}{_WORDS[status]}"
+        for status in UndoStatus
+        if counts[status]
+    ]
+    return ", ".join(words) or (f"nothing was done since {local_time(moment)}" if moment else "nothing was done to it")
+
+
+def _print(results: Sequence[UndoResult]) -> None:
+    """Print the results: with file and subject on a terminal, without text of the mail otherwise."""
+    if is_terminal(sys.stdout):
+        header = ("time", "result", "subject", "file", "failure")
+        print_rows(header, ((*_columns(one)[:2], _subject(one.path), one.path, one.failure) for one in results))
+    else:
+        print_rows((), map(_columns, results))
+
+
+def _columns(one: UndoResult) -> tuple[str, ...]:
     intent = one.act.intent
-    if json:
-        shown = {
-            "id": one.act.content,
-            "time": round(one.act.time, 3),
-            "fate": one.status,
-            "actions": list(intent.actions),
-            "from": intent.folder,
-            "to": one.mailbox,
-            "failure": one.failure,
-        }
-        sys.stdout.write(jsons.dumps(shown) + "\n")
-        return
-    columns = (
-        local_time(one.act.time),
-        one.status,
-        ",".join(intent.actions),
-        intent.folder,
-        one.failure or one.mailbox,
-    )
-    text = "\t".join(map(plain, columns)) + "\n"
-    sys.stdout.write(text.encode("utf-8", "backslashreplace").decode())
+    return local_time(one.act.time), one.status, ",".join(intent.actions), intent.folder, one.failure or one.mailbox
+
+
+def _subject(path: str) -> str:
+    """Return the subject of the message in a file; empty if there is no such file any more."""
+    try:
+        with open_regular(path, follow=False) as stream:
+            return parse_message(stream.read(_HEADER_BYTES)).subject
+    except OSError:
+        return ""
+
+
+def _json(one: UndoResult) -> str:
+    intent = one.act.intent
+    shown = {
+        "id": one.act.content,
+        "time": round(one.act.time, 3),
+        "status": one.status,
+        "actions": list(intent.actions),
+        "from": intent.folder,
+        "to": one.mailbox,
+        "file": one.path,
+        "failure": one.failure,
+    }
+    return jsons.dumps(shown)

@@ -41,14 +41,14 @@ _RENAMED: dict[tuple[str | int, ...], str] = {
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One problem in a file: a sentence, and the key it is about; or the line, where the file is not TOML."""
+    """One problem in a file: a sentence, and the key; or the line, if the file is not TOML."""
 
     sentence: str
     key: str = ""
     line: int | None = None
 
     def __str__(self) -> str:
-        """One line that follows the name of the file: `: policy.alow: is not a setting` or `:3: not valid TOML`."""
+        """Return what follows the name of the file: `: policy.alow: is not a setting` or `:3: not valid TOML`."""
         return f":{self.line}: {self.sentence}" if self.line else f": {self.key}: {self.sentence}"
 
 
@@ -107,7 +107,7 @@ def read_config(raw: bytes) -> tuple[Config, list[Problem]]:
 
 
 def _syntax(message: str, text: str) -> Problem:
-    """A message of tomllib, which ends with `(at line 3, column 5)` or `(at end of document)`."""
+    """Convert a message of tomllib, which ends with `(at line 3, column 5)` or `(at end of document)`."""
     position = re.search(r" ?\(at (?:line (\d+), column \d+|end of document)\)$", message)
     line = int(position[1]) if position and position[1] else text.count("\n") + 1 if position else 1
     sentence = message[: position.start()] if position else message

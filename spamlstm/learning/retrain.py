@@ -283,7 +283,7 @@ def trainer_module() -> str:
 def _check_installed() -> None:
     if missing := [name for name in _NEEDED if importlib.util.find_spec(name) is None]:
         raise UnavailableError(
-            f"retraining needs {' and '.join(missing)}, which judging does not: pip install 'spamlstm[train]'"
+            f"retraining needs {' and '.join(missing)}; to install, run in the checkout: pip install '.[train]'"
         )
 
 

@@ -1,10 +1,10 @@
-"""Which words and facts pulled a verdict which way, by leaving each out and asking the network again.
+"""Explain a verdict: how much each word and fact of a message contributes to its score.
 
-Occlusion: the pull of a word is the score of the message less the score of the same message without that word,
-everywhere it stands. It is exact for the network that ships, in the unit of the score (log-odds), with a sign, and
-takes no second model. Attention weights were not used: they show where the pooling looked, but neither which way
-nor how much it moved the answer, and each position of a BiLSTM already holds its neighbours (Jain and Wallace 2019,
-'Attention is not explanation'). What occlusion cannot show: of two words that each suffice, each alone pulls nothing.
+The method is occlusion: the contribution of a word is the score of the message minus its score without that word,
+wherever the word occurs. It is exact for the network in use, in the unit of the score (log-odds), has a sign, and needs
+no second model. Attention weights are not used: they show where the pooling looked, but not in which direction or how
+far it changed the score, and each position of a BiLSTM already includes its neighbours (Jain and Wallace 2019,
+'Attention is not explanation'). Limit of occlusion: if either of two words is enough, each alone contributes nothing.
 """
 
 import re
@@ -14,36 +14,48 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from spamlstm.model.classifier import Classifier
+from spamlstm.model.fact_sentences import fact_sentence
 from spamlstm.model.network import message_logit
 
 if TYPE_CHECKING:
     from spamlstm.model.personal_layer import PersonalLayer
 
-# Longer mail is explained by what its most spam-like window holds; 400 re-scorings take about half a second.
 MOST_CANDIDATES = 400
+"""Words and facts that are tried, those of the most spam-like window first; 400 take about half a second."""
 
-# Marks that only say where a section begins carry no evidence of their own; facts have a colon.
-_FACT = re.compile(r"⟦[^⟦⟧:]+:[^⟦⟧]*⟧")
-# A mark as a whole, which is no word; a word; or a run of signs.
+FINGERPRINT = "the order and form of the headers, which depend on the sending program"
+
+# Facts have a colon. Marks without one only begin a section, and are no evidence.
+_FACT = re.compile(r"⟦([^⟦⟧:]+:[^⟦⟧]*)⟧")
+# A whole mark, which is not a word; a word; or a run of punctuation.
 _WORD = re.compile(r"⟦[^⟦⟧]*⟧|\b[^\W_](?:[\w'’.-]*\w)?|[^\w\s⟦⟧]{2,}")
+# The section with the shapes of headers: letters that are not words.
+_TRACE = re.compile(r"(?<=⟦trace⟧)[^⟦]*")
 
 
 class CauseKind(StrEnum):
-    """What was left out."""
+    """What a contribution belongs to."""
 
     WORD = "word"
     FACT = "fact"
     LABELS = "labels"
-    """Nothing of the message, but all that was learned from the user's own labels."""
+    """All of the user's own labels together."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """How much one word or fact moved the score: above zero towards spam, below towards ham, in log-odds."""
+    """The contribution of one word or fact to the score, in log-odds: above zero towards spam, below towards ham."""
 
     kind: CauseKind
     text: str
-    pull: float
+    """A word, or a sentence."""
+    contribution: float
+    code: str | None = None
+    """For a fact of the headers or structure: its name and value, as the model reads them (`reply:other`)."""
+
+
+_Candidate = tuple[CauseKind, str]
+"""A word; or the code of a fact, "" for the fingerprint of the headers."""
 
 
 def explain(
@@ -54,68 +66,90 @@ def explain(
     most: int = 12,
     name: Callable[[int], str] = "label {}".format,
 ) -> list[Cause]:
-    """The part of the user's own labels, if there is any, and the `most` strongest pulls on what the base says.
+    """Return the contribution of the user's labels, if there is one, and the `most` strongest of words and facts.
 
-    The strongest come first; there are none where the model was not asked. Where the message is much like a labelled
-    one, that label is named by its number, from 1 on in the order of learning.
+    The strongest come first. The list is empty if the model was not asked. If the message is nearly the same as a
+    labelled one, `name` names that label by its number, from 1 in the order of learning.
     """
     reading = classifier.reader.read(raw)
-    pulls = _pulls(classifier, reading.windows)[:most] if reading.windows else []
-    own = None if layer is None else _own(classifier, raw, layer, name)
-    return pulls if own is None else [own, *pulls]
+    causes = _causes(classifier, reading.windows)[:most] if reading.windows else []
+    labels = None if layer is None else _labels(classifier, raw, layer, name)
+    return causes if labels is None else [labels, *causes]
 
 
-def _own(classifier: Classifier, raw: bytes, layer: "PersonalLayer", name: Callable[[int], str]) -> Cause | None:
+def _labels(classifier: Classifier, raw: bytes, layer: "PersonalLayer", name: Callable[[int], str]) -> Cause | None:
     assessed = classifier.assess(raw)
     score = classifier.judged_score(assessed, layer)
     if assessed.personal_features is None or score is None or score == assessed.prior:
         return None
     near = layer.near(assessed.personal_features)
-    like = f", above all {name(near.label)}: {near.share:.0%} is the same" if near.pull else ""
-    return Cause(CauseKind.LABELS, f"what you labelled{like}", round(score - (assessed.prior or 0.0), 3))
+    most = f", most of all {name(near.label)}: {near.share:.0%} of the text is the same" if near.pull else ""
+    return Cause(CauseKind.LABELS, f"your labels{most}", round(score - (assessed.prior or 0.0), 3))
 
 
-def _pulls(classifier: Classifier, windows: Sequence[str]) -> list[Cause]:
+def _causes(classifier: Classifier, windows: Sequence[str]) -> list[Cause]:
     logits = _logits(classifier, windows)
     base = message_logit(logits)
-    # The most spam-like window weighs most in the score, so what is in it comes first where not all can be tried.
+    # If there are more candidates than can be tried, those of the most spam-like window come first.
     order = sorted(range(len(windows)), key=lambda index: -logits[index])
     candidates = _candidates([windows[index] for index in order])
     variants = [_without(windows, logits, candidate) for candidate in candidates]
     rescored = iter(_logits(classifier, [window for changed, _ in variants for window in changed]))
     scale = classifier.bundle.calibration.scale
-    pulls = []
-    for (kind, text), (changed, untouched) in zip(candidates, variants, strict=True):
-        left = message_logit([next(rescored) for _ in changed] + untouched)
-        pulls.append(Cause(kind, text, round(scale * (base - left), 3)))
-    return sorted((pull for pull in pulls if pull.pull), key=lambda pull: -abs(pull.pull))
+    causes = []
+    for candidate, (changed, unchanged) in zip(candidates, variants, strict=True):
+        remaining = message_logit([next(rescored) for _ in changed] + unchanged)
+        causes.append(_cause(candidate, round(scale * (base - remaining), 3)))
+    return sorted((cause for cause in causes if cause.contribution), key=lambda cause: -abs(cause.contribution))
 
 
-def _candidates(windows: Sequence[str]) -> list[tuple[CauseKind, str]]:
-    """What can be left out, each once, in order of appearance."""
-    found: dict[tuple[CauseKind, str], None] = {}
+def _cause(candidate: _Candidate, contribution: float) -> Cause:
+    kind, text = candidate
+    if kind is CauseKind.WORD:
+        return Cause(kind, text, contribution)
+    return Cause(kind, fact_sentence(text) if text else FINGERPRINT, contribution, text or "trace")
+
+
+def _candidates(windows: Sequence[str]) -> list[_Candidate]:
+    """Return what can be left out, each once: facts, the fingerprint of the headers, then words as they appear."""
+    found: dict[_Candidate, None] = {}
     for window in windows:
-        found.update(((CauseKind.FACT, match[0]), None) for match in _FACT.finditer(window))
+        found.update(((CauseKind.FACT, match[1]), None) for match in _FACT.finditer(window))
+        if trace := _TRACE.search(window):
+            found.update({(CauseKind.FACT, ""): None} if trace[0].strip() else {})
     for window in windows:
-        words = (match[0] for match in _WORD.finditer(window))
+        words = (match[0] for match in _WORD.finditer(_TRACE.sub("", window)))
         found.update(((CauseKind.WORD, word), None) for word in words if not word.startswith("⟦"))
     return list(found)[:MOST_CANDIDATES]
 
 
-def _without(
-    windows: Sequence[str], logits: Sequence[float], candidate: tuple[CauseKind, str]
-) -> tuple[list[str], list[float]]:
-    """The windows that change when a candidate is left out, changed; and the logits of those that do not."""
-    kind, text = candidate
-    pattern = _FACT if kind is CauseKind.FACT else _WORD
-    changed, untouched = [], []
+def _without(windows: Sequence[str], logits: Sequence[float], candidate: _Candidate) -> tuple[list[str], list[float]]:
+    """Return the windows that change without a candidate, changed, and the logits of the windows that do not."""
+    changed, unchanged = [], []
     for window, logit in zip(windows, logits, strict=True):
-        less = pattern.sub(lambda match: "" if match[0] == text else match[0], window) if text in window else window
+        less = _removed(window, candidate)
         if less == window:
-            untouched.append(logit)
+            unchanged.append(logit)
         else:
             changed.append(less)
-    return changed, untouched
+    return changed, unchanged
+
+
+def _removed(window: str, candidate: _Candidate) -> str:
+    kind, text = candidate
+    if not text:
+        return _TRACE.sub(" ", window)
+    if text not in window:
+        return window
+    if kind is CauseKind.FACT:
+        return window.replace(f"⟦{text}⟧", "")
+    trace = _TRACE.search(window)
+    start, end = trace.span() if trace else (0, 0)
+    return _word_removed(window[:start], text) + window[start:end] + _word_removed(window[end:], text)
+
+
+def _word_removed(text: str, word: str) -> str:
+    return _WORD.sub(lambda match: "" if match[0] == word else match[0], text)
 
 
 def _logits(classifier: Classifier, windows: Sequence[str]) -> list[float]:

@@ -1,11 +1,61 @@
-"""The tiny bundle, for the commands."""
+"""Fixtures of the command-line tests: a tiny model, and a function that runs a command line."""
 
+import os
+import pty
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from tiny_bundle import make
 
+from spamlstm.cli import translate
+
 
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory) -> Path:
     return make(tmp_path_factory.mktemp("models") / "tiny")
+
+
+@pytest.fixture
+def state(tmp_path_factory) -> Path:
+    """The state folder of the test, which does not exist yet."""
+    return tmp_path_factory.mktemp("state") / "new"
+
+
+@pytest.fixture
+def spamlstm(tiny, state, capfd, monkeypatch, tmp_path_factory):
+    """Run a command line in this process, with its own state and models; gives (status, output, complaints)."""
+    monkeypatch.setenv("SPAMLSTM_MODEL", str(tiny))
+    monkeypatch.setenv("STATE_DIRECTORY", str(state))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path_factory.mktemp("data")))
+
+    def run(*arguments):
+        capfd.readouterr()
+        status = translate.run([str(one) for one in arguments])
+        return status, *capfd.readouterr()
+
+    return run
+
+
+@pytest.fixture
+def on_terminal(spamlstm):
+    """Run a command line with a terminal as standard input and output; gives (status, what the terminal shows)."""
+
+    def run(*arguments, answer=b""):
+        ours, theirs = pty.openpty()
+        command = [sys.executable, "-m", "spamlstm", *map(str, arguments)]
+        environment = {**os.environ, "COLUMNS": "200", "TERM": "xterm"}
+        with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=environment) as process:
+            os.close(theirs)
+            os.write(ours, answer)
+            shown = b""
+            try:
+                while block := os.read(ours, 4096):
+                    shown += block
+            except OSError:
+                pass  # Linux reports the end of a terminal so
+        os.close(ours)
+        return process.returncode, shown.decode().replace("\r\n", "\n")
+
+    return run

@@ -1,9 +1,8 @@
-"""The command line: what it prints, what it leaves with, and that no mistake ends in a traceback."""
+"""`spamlstm classify`, and what all commands share: output, exit status, errors."""
 
 import fcntl
 import json
 import os
-import pty
 import signal
 import struct
 import subprocess
@@ -27,25 +26,13 @@ def folder(tmp_path):
     return tmp_path
 
 
-@pytest.fixture
-def spamlstm(tiny, capfd, monkeypatch):
-    """Run a command line in this process: gives (status, output, complaints)."""
-    monkeypatch.setenv("SPAMLSTM_MODEL", str(tiny))
-
-    def run(*arguments):
-        status = translate.run([str(one) for one in arguments])
-        return status, *capfd.readouterr()
-
-    return run
-
-
 def start(*arguments, tiny, **options):
     command = [sys.executable, "-m", "spamlstm", *map(str, arguments)]
     return subprocess.Popen(command, env={**os.environ, "SPAMLSTM_MODEL": str(tiny)}, **options)
 
 
 def test_lines(spamlstm, folder):
-    """Not on a terminal: one line a message, parted by tabs."""
+    """Not on a terminal: one line per message, separated by tabs."""
     status, out, err = spamlstm("classify", folder)
     lines = [line.split("\t") for line in out.splitlines()]
     assert (status, err) == (0, "")
@@ -54,7 +41,7 @@ def test_lines(spamlstm, folder):
 
 
 def test_a_large_folder(spamlstm, tmp_path):
-    """More than one process reads: each message is there once, in order, and each complaint is made once."""
+    """Several processes read: each message appears once, in order, and each complaint once."""
     kinds = [(HAM, "ham"), (SPAM, "spam"), (UNSURE, "unsure")]
     for number in range(300):
         (tmp_path / f"{number:03}.eml").write_bytes(kinds[number % 3][0])
@@ -68,7 +55,7 @@ def test_a_large_folder(spamlstm, tmp_path):
 
 
 def test_json(spamlstm, folder):
-    """One object a line, with the keys that are promised."""
+    """One object per line, with the promised keys."""
     status, out, _ = spamlstm("classify", "--json", folder)
     rows = [json.loads(line) for line in out.splitlines()]
     assert status == 0
@@ -77,11 +64,15 @@ def test_json(spamlstm, folder):
 
 
 def test_explain(spamlstm, folder):
-    """The word that did it is shown, with its pull."""
+    """The decisive word is shown with its contribution."""
     _, out, _ = spamlstm("classify", "--explain", folder / "b-spam.eml")
     assert "\t+12.00\tword\tpills" in out
     _, out, _ = spamlstm("classify", "--explain", "--json", folder / "b-spam.eml")
-    assert json.loads(out)["explain"][0] == {"kind": "word", "text": "pills", "pull": pytest.approx(12, abs=1e-3)}
+    assert json.loads(out)["explain"][0] == {
+        "kind": "word",
+        "text": "pills",
+        "contribution": pytest.approx(12, abs=1e-3),
+    }
 
 
 @pytest.mark.parametrize(
@@ -96,24 +87,24 @@ def test_explain(spamlstm, folder):
     ],
 )
 def test_exit_code(spamlstm, folder, names, status):
-    """0 ham, 1 spam, 2 unsure, the worst of several; a file that cannot be read comes before all."""
+    """0 ham, 1 spam, 2 unsure, the worst of several; 66 if a file cannot be read."""
     assert spamlstm("classify", "--exit-code", *(folder / name for name in names))[0] == status
 
 
 def test_without_exit_code(spamlstm, folder):
-    """0 says that it ran, whatever the verdict."""
+    """Without --exit-code the status is 0 for any verdict."""
     assert spamlstm("classify", folder / "b-spam.eml")[0] == 0
 
 
 def test_one_missing_file(spamlstm, folder):
-    """It is reported, the others are judged, and the status says so."""
+    """A missing file is reported, the others are judged, and the status is 66."""
     status, out, err = spamlstm("classify", folder / "none.eml", folder)
     assert (status, out.count("\n")) == (66, 3)
     assert err == f"spamlstm: {folder / 'none.eml'}: no such file or directory\n"
 
 
 def test_not_mail(spamlstm, folder):
-    """A picture gets a sentence and the status for wrong data, and is never called ham or spam."""
+    """A picture is reported, is unsure, and the status is 65."""
     (folder / "photo.jpg").write_bytes(JPEG)
     status, out, err = spamlstm("classify", folder / "photo.jpg")
     assert (status, out.split("\t")[0]) == (65, "unsure")
@@ -121,7 +112,7 @@ def test_not_mail(spamlstm, folder):
 
 
 def test_a_folder_without_mail(spamlstm, tmp_path):
-    """It says so instead of printing nothing."""
+    """A folder without mail is reported, and the status is 66."""
     status, out, err = spamlstm("classify", tmp_path)
     assert (status, out) == (66, "")
     assert "no mail" in err
@@ -132,21 +123,22 @@ def test_a_folder_without_mail(spamlstm, tmp_path):
     [["classify", "--nonsense"], ["clasify"], ["classify", "--config"], ["model", "nonsense"], ["evaluate"]],
 )
 def test_usage(spamlstm, arguments):
-    """A wrong command line is 64 and words."""
+    """A wrong command line is one sentence that names the help, and status 64."""
     status, out, err = spamlstm(*arguments)
-    assert (status, out) == (64, "")
-    assert err.strip()
+    assert (status, out, err.count("\n")) == (64, "", 1)
+    assert err.startswith("spamlstm: ")
+    assert err.endswith("--help'\n")
 
 
 def test_a_missing_model(spamlstm, folder):
-    """Status and sentence for a model that is not there."""
+    """A missing model is one sentence and status 66."""
     status, _, err = spamlstm("classify", "--model", folder / "none", folder)
     assert status == 66
     assert err.startswith("spamlstm: there is no model at ")
 
 
 def test_a_wrong_configuration(spamlstm, folder):
-    """78 is the status for configuration."""
+    """A wrong configuration is reported with status 78."""
     (folder / "c.toml").write_text("[policy]\nalow = []")
     status, _, err = spamlstm("classify", "--config", folder / "c.toml", folder)
     assert status == 78
@@ -154,14 +146,14 @@ def test_a_wrong_configuration(spamlstm, folder):
 
 
 def test_an_allow_list(spamlstm, folder):
-    """The configuration reaches the verdict."""
+    """The allow list of the configuration decides."""
     (folder / "c.toml").write_text('[policy]\nallow = ["ann@x.org"]')
     _, out, _ = spamlstm("classify", "--config", folder / "c.toml", folder / "b-spam.eml")
     assert out.split("\t")[0::3] == ["ham", "allow"]
 
 
 def test_model_show(spamlstm):
-    """The card of the model in use, behind what its manifest says."""
+    """`model show` prints facts of the manifest and the card."""
     status, out, _ = spamlstm("model", "show")
     assert status == 0
     assert "tiny-1" in out
@@ -169,7 +161,7 @@ def test_model_show(spamlstm):
 
 
 def test_a_bug_is_called_one(spamlstm, folder, monkeypatch):
-    """What nobody expected is one line that says how to see more."""
+    """An unexpected error is one line that says how to see more; with --verbose there is a traceback."""
 
     def broken(_options):
         raise ZeroDivisionError("oh")
@@ -179,10 +171,11 @@ def test_a_bug_is_called_one(spamlstm, folder, monkeypatch):
     assert status == 70
     assert err.count("\n") == 1
     assert "bug" in err
+    assert "Traceback" in spamlstm("classify", "--verbose", folder)[2]
 
 
 def test_names_cannot_move_the_cursor(spamlstm, tmp_path):
-    """A file name is anyone's: control characters in it are shown, not sent."""
+    """Control characters in a file name are escaped."""
     (tmp_path / "a\x1b[2J\tb\n.eml").write_bytes(HAM)
     _, out, _ = spamlstm("classify", tmp_path)
     assert out.count("\n") == 1
@@ -190,7 +183,7 @@ def test_names_cannot_move_the_cursor(spamlstm, tmp_path):
 
 
 def test_standard_input(tiny):
-    """A message by pipe, with - and without."""
+    """A message is read from a pipe, with - and without."""
     for arguments in (["classify", "-"], ["classify"]):
         with start(*arguments, tiny=tiny, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
             out, _ = process.communicate(SPAM)
@@ -198,7 +191,7 @@ def test_standard_input(tiny):
 
 
 def test_an_endless_standard_input(tiny):
-    """/dev/zero by pipe ends, with a sentence."""
+    """/dev/zero on standard input is reported as not mail."""
     with open("/dev/zero", "rb") as zero:  # noqa: PTH123
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         with start("classify", "-", tiny=tiny, stdin=zero, **pipes) as process:
@@ -208,7 +201,7 @@ def test_an_endless_standard_input(tiny):
 
 
 def test_a_reader_that_has_seen_enough(tiny, tmp_path):
-    """`| head` ends it without a word."""
+    """A command whose reader is gone (`| head`) ends silently with 141."""
     for number in range(300):
         (tmp_path / f"{number}.eml").write_bytes(HAM)
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
@@ -219,13 +212,13 @@ def test_a_reader_that_has_seen_enough(tiny, tmp_path):
 
 
 def test_interrupted(tiny, wait):
-    """Ctrl-C is 130, not a traceback and not a bug."""
+    """Ctrl-C ends a command with 130, without a traceback."""
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with start("classify", "-", tiny=tiny, **pipes) as process:
-        # More than a pipe holds: when it is through, the command reads.
+        # More than a pipe holds: when all is written, the command is reading.
         process.stdin.write(b"x" * (1 << 20))
         process.stdin.flush()
-        # CPython heeds a signal at once while it waits for more, but not in the step before.
+        # CPython handles a signal at once while it waits for more, but not in the step before.
         wait(lambda: _waits(process))
         process.send_signal(signal.SIGINT)
         assert process.stderr.read() in (b"", b"spamlstm: interrupted\n")
@@ -233,27 +226,79 @@ def test_interrupted(tiny, wait):
 
 
 def _waits(process):
-    """Whether it has read all that its standard input holds, and sleeps."""
+    """Return whether the process has read all of its standard input, and sleeps."""
     left = struct.unpack("i", fcntl.ioctl(process.stdin, termios.FIONREAD, b"\0" * 4))[0]
     state = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0]
     return left == 0 and state == "S"
 
 
-def test_on_a_terminal(tiny, folder):
-    """A table with a summary."""
-    ours, theirs = pty.openpty()
-    with start("classify", folder, tiny=tiny, stdout=theirs) as process:
-        os.close(theirs)
-        shown = b""
-        try:
-            while block := os.read(ours, 4096):
-                shown += block
-        except OSError:
-            pass  # Linux tells the end of a terminal so
-    os.close(ours)
-    assert process.returncode == 0
-    assert b"verdict" in shown
-    assert b"3 messages: 1 ham, 1 unsure, 1 spam" in shown
+def test_on_a_terminal(on_terminal, folder):
+    """On a terminal: a table with a summary."""
+    status, shown = on_terminal("classify", folder)
+    assert status == 0
+    assert "verdict" in shown
+    assert "3 messages: 1 ham, 1 unsure, 1 spam" in shown
+
+
+def test_color(on_terminal, spamlstm, folder, monkeypatch):
+    """--color and $NO_COLOR control colours; --color always also applies to a pipe."""
+    path = folder / "b-spam.eml"
+    assert "\x1b[31mspam" in on_terminal("classify", path)[1]
+    assert "\x1b[" not in on_terminal("classify", "--color", "never", path)[1]
+    assert "\x1b[31mspam" in spamlstm("--color", "always", "classify", path)[1]
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "\x1b[31m" not in on_terminal("classify", path)[1]
+    status, _, err = spamlstm("classify", "--color", "blue", path)
+    assert (status, "auto, always, never" in err) == (64, True)
+
+
+def test_verbose_and_quiet(spamlstm, folder):
+    """--verbose reports the files in use; together with --quiet it is refused, before or after the command."""
+    _, _, err = spamlstm("classify", "--verbose", folder)
+    assert "spamlstm: configuration: none" in err
+    assert "spamlstm: state directory: " in err
+    for arguments in (("-q", "classify", "-v"), ("classify", "-q", "-v")):
+        assert spamlstm(*arguments, folder)[0] == 64
+
+
+def test_a_closed_standard_output(tiny, folder):
+    """A command with closed standard streams does its work, and its exit status counts."""
+    command = f"{sys.executable} -m spamlstm classify --exit-code {folder}/b-spam.eml >&- 2>&- <&-"
+    done = subprocess.run(command, shell=True, env={**os.environ, "SPAMLSTM_MODEL": str(tiny)}, check=False)  # noqa: S602
+    assert done.returncode == 1
+
+
+def test_a_full_standard_output(tiny, folder):
+    """Output that cannot be written is one sentence and status 74."""
+    with (
+        open("/dev/full", "wb") as full,  # noqa: PTH123
+        start("classify", folder, tiny=tiny, stdout=full, stderr=subprocess.PIPE) as process,
+    ):
+        _, err = process.communicate()
+    assert (process.returncode, err) == (74, b"spamlstm: No space left on device\n")
+
+
+def test_an_ascii_standard_output(tiny, tmp_path):
+    """Characters that the encoding of standard output lacks are escaped; bytes of file names stay as they are."""
+    (tmp_path / "gr\u00fc\u00dfe").mkdir()
+    (tmp_path / "gr\u00fc\u00dfe" / os.fsdecode(b"\xff.eml")).write_bytes(HAM)
+    environment = {**os.environ, "SPAMLSTM_MODEL": str(tiny), "PYTHONIOENCODING": "ascii"}
+    command = [sys.executable, "-m", "spamlstm", "classify", str(tmp_path)]
+    done = subprocess.run(command, env=environment, capture_output=True, check=True)
+    assert done.stdout.endswith(b"gr\\xfc\\xdfe/\xff.eml\n")
+
+
+def test_ctrl_c_while_loading_is_no_bug(spamlstm, monkeypatch, folder):
+    """An import that fails because of Ctrl-C ends with 130, whatever it raises."""
+
+    def interrupted(_options):
+        translate._interrupts.append(signal.SIGINT)
+        raise ImportError("numpy could not be loaded")
+
+    monkeypatch.setattr("spamlstm.cli.classify.classify_paths", interrupted)
+    monkeypatch.setattr(translate, "_interrupts", [])
+    status, _, err = spamlstm("classify", folder)
+    assert (status, err) == (130, "spamlstm: interrupted\n")
 
 
 def test_the_command_is_light(python):
@@ -263,7 +308,7 @@ def test_the_command_is_light(python):
 
 
 def test_one_message_loads_no_more_than_it_needs(python, tiny, folder):
-    """A cold start is a promise: rich, processes and TOML wait until they are used."""
+    """A cold start loads neither rich nor processes nor TOML until they are used."""
     script = (
         "import sys; from spamlstm.cli import translate; "
         f"translate.run(['classify', '--model', {str(tiny)!r}, {str(folder / 'a-ham.eml')!r}]); "
@@ -273,7 +318,7 @@ def test_one_message_loads_no_more_than_it_needs(python, tiny, folder):
 
 
 def test_hostile_mail_is_judged(spamlstm, tmp_path):
-    """A message with defects keeps them in its row."""
+    """The defects of a message are listed in its row."""
     raw = mail("pills pills").replace(b"8bit", b"base64").replace(b"pills pills", b"!!!not base64===")
     (tmp_path / "x.eml").write_bytes(raw)
     status, out, _ = spamlstm("classify", "--json", tmp_path)

@@ -1,43 +1,31 @@
-"""`spamlstm config`, and that `classify` finds the file by itself."""
+"""`spamlstm config`, and that `classify` finds the file."""
 
+import os
 import tomllib
 
 import pytest
 from tiny_bundle import SPAM
 
-from spamlstm.cli import translate
 from spamlstm.config import locations
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def home(tmp_path, monkeypatch):
-    """An empty home."""
+    """An empty home directory."""
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "xdg"))
     monkeypatch.setattr(locations, "SYSTEM", tmp_path / "etc" / "config.toml")
     return tmp_path
 
 
-@pytest.fixture
-def spamlstm(tiny, home, capfd, monkeypatch):
-    """Run a command line in this process: gives (status, output, complaints)."""
-    monkeypatch.setenv("SPAMLSTM_MODEL", str(tiny))
-
-    def run(*arguments):
-        status = translate.run([str(one) for one in arguments])
-        return status, *capfd.readouterr()
-
-    return run
-
-
 def test_init_then_check(spamlstm, home):
-    """The first file is right, and check says what it would watch."""
+    """The file that `init` writes has no problems, and `check` lists what it watches."""
     status, out, err = spamlstm("config", "init")
     assert (status, err) == (0, "")
-    assert out.startswith(f"{home}/xdg/spamlstm/config.toml is written")
+    assert out.startswith(f"{home}/xdg/spamlstm/config.toml written")
     status, out, _ = spamlstm("config", "check")
     assert status == 0
-    assert "~/Maildir: no Maildir is there now; spam: tag, file to the junk folder that is there;" in out
+    assert "~/Maildir: no Maildir exists now; spam: tag, file to the existing junk folder;" in out
     for part in ("new", "cur", "tmp"):
         (home / "Maildir" / part).mkdir(parents=True)
     _, out, _ = spamlstm("config", "check")
@@ -45,8 +33,8 @@ def test_init_then_check(spamlstm, home):
     assert f"\n    {home}/Maildir\n" in out
 
 
-def test_check_asks_whose_mail_it_is(spamlstm, home):
-    """Where several Maildirs learn together: one line, which another word in the configuration answers."""
+def test_check_warns_of_shared_labels(spamlstm, home):
+    """If several Maildirs share their labels, a line says so."""
     for name in ("ann", "bob"):
         for part in ("new", "cur", "tmp"):
             (home / "mail" / name / part).mkdir(parents=True)
@@ -58,7 +46,7 @@ def test_check_asks_whose_mail_it_is(spamlstm, home):
 
 
 def test_init_overwrites_nothing(spamlstm, home):
-    """A sentence, a status, and the old file."""
+    """An existing file is an error and stays as it is."""
     path = home / "mine.toml"
     assert spamlstm("config", "init", "--path", path)[0] == 0
     path.write_text("# mine")
@@ -67,7 +55,7 @@ def test_init_overwrites_nothing(spamlstm, home):
     assert "exists already" in err
 
 
-def test_check_tells_every_problem(spamlstm, home):
+def test_check_reports_every_problem(spamlstm, home):
     """Each problem is a line with file and key, and the exit status is 78."""
     (home / "c.toml").write_text("[policy]\nalow = []\n[daemon]\ndry_run = 3\n[spamd]\n")
     status, out, _ = spamlstm("config", "check", "--config", home / "c.toml")
@@ -76,8 +64,8 @@ def test_check_tells_every_problem(spamlstm, home):
     assert problems == [[f"{home}/c.toml", key] for key in ("policy.alow", "daemon.dry_run", "spamd")]
 
 
-def test_check_tells_who_could_change_it(spamlstm, home):
-    """It is not even read, and the sentence says how to mend it."""
+def test_check_reports_who_could_change_it(spamlstm, home):
+    """A file that others can change is not read, and the sentence has the command that helps."""
     (home / "c.toml").write_text("[policy]\n")
     (home / "c.toml").chmod(0o666)
     status, out, err = spamlstm("config", "check", "--config", home / "c.toml")
@@ -86,7 +74,7 @@ def test_check_tells_who_could_change_it(spamlstm, home):
 
 
 def test_check_without_a_file(spamlstm, home):
-    """It says where it looked and how to begin."""
+    """`check` names the default files and `config init`."""
     status, _, err = spamlstm("config", "check")
     assert status == 78
     assert f"{home}/xdg/spamlstm/config.toml, {home}/etc/config.toml" in err
@@ -94,11 +82,10 @@ def test_check_without_a_file(spamlstm, home):
 
 
 def test_check_lists_ten_of_many(spamlstm, home):
-    """Nobody reads the names of 10,000 Maildirs."""
+    """Ten Maildirs are listed, further ones counted."""
     for number in range(12):
-        (home / "mail" / str(number) / "new").mkdir(parents=True)
-        (home / "mail" / str(number) / "cur").mkdir()
-        (home / "mail" / str(number) / "tmp").mkdir()
+        for part in ("new", "cur", "tmp"):
+            (home / "mail" / str(number) / part).mkdir(parents=True)
     (home / "mail" / "no-maildir").mkdir()
     text = '[[maildir]]\npath = "~/mail/*"\njunk = "Spam"\nunsure = []\n[daemon]\ndry_run = true\n'
     (home / "c.toml").write_text(text)
@@ -109,9 +96,9 @@ def test_check_lists_ten_of_many(spamlstm, home):
 
 
 def test_show(spamlstm, home):
-    """What holds, where it comes from, as TOML."""
+    """The configuration that applies is printed as TOML, with its origin."""
     _, out, _ = spamlstm("config", "show")
-    assert out.startswith("# there is no configuration file (looked for: ")
+    assert out.startswith("# there is no configuration file (searched: ")
     assert tomllib.loads(out)["daemon"] == {"scan_seconds": 45, "catch_up": "new", "dry_run": False}
     (home / "etc").mkdir()
     (home / "etc" / "config.toml").write_text('[[maildir]]\npath = "~/Maildir"\nspam = ["none"]\n')
@@ -121,7 +108,7 @@ def test_show(spamlstm, home):
 
 
 def test_classify_finds_the_configuration(spamlstm, home):
-    """The user's allow list holds without an option; --config puts another file in its place."""
+    """The user's file is used without an option; --config names another."""
     (home / "spam.eml").write_bytes(SPAM)
     assert spamlstm("classify", home / "spam.eml")[1].startswith("spam")
     path = locations.user_file()
@@ -133,3 +120,17 @@ def test_classify_finds_the_configuration(spamlstm, home):
     status, _, err = spamlstm("classify", home / "spam.eml")
     assert status == 78
     assert f"{path}: polcy: " in err
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a link of another user")
+def test_check_names_what_the_daemon_refuses(spamlstm, home):
+    """A Maildir behind the link of another user is listed as not used, with the reason."""
+    for part in ("new", "cur", "tmp"):
+        (home / "real" / part).mkdir(parents=True)
+    (home / "link").symlink_to("real")
+    os.chown(home / "link", 20_001, 20_001, follow_symlinks=False)
+    (home / "c.toml").write_text(f'[[maildir]]\npath = "{home}/link"\n')
+    status, out, _ = spamlstm("config", "check", "--config", home / "c.toml")
+    assert status == 0
+    assert "no Maildir exists now" in out
+    assert f"    not used: {home}/link (link leads along a symbolic link of another user" in out

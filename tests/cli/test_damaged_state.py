@@ -1,4 +1,4 @@
-"""Commands upon a damaged state folder: one sentence with what to do, exit status 65, and never a traceback."""
+"""Commands with a damaged state folder: one sentence that says what to do, status 65, no traceback."""
 
 import contextlib
 import os
@@ -27,7 +27,7 @@ LABEL_COMMANDS = {
     "undo of adopt": ("adopt", "--undo", "{root}"),
     "scan": ("scan", "{root}"),
     "dry scan": ("scan", "--dry-run", "{root}"),
-    "purge": ("labels", "purge"),
+    "purge": ("labels", "purge", "--yes"),
 }
 COMMANDS = {**LABEL_COMMANDS, "undo": ("undo",), "dry undo": ("undo", "--dry-run"), "status": ("status",)}
 DAMAGE = (
@@ -45,7 +45,7 @@ DAMAGE = (
 
 @pytest.fixture(scope="module")
 def used(tmp_path_factory, tiny):
-    """A home with a Maildir in use, some of its mail labelled and some filed; and a copy of it all."""
+    """A home directory with a Maildir, some mail labelled and some filed; and a copy of it."""
     home = tmp_path_factory.mktemp("used") / "home"
     path = home / "Maildir"
     for part in names.PARTS:
@@ -77,7 +77,7 @@ def environment(home, tiny):
 
 @pytest.fixture
 def home(used, tiny, monkeypatch):
-    """That home, as it was: the journal goes by paths."""
+    """The home directory, restored at the same path, which the journal contains."""
     for name, value in environment(used[0], tiny).items():
         monkeypatch.setenv(name, str(value))
     shutil.rmtree(used[0])
@@ -91,7 +91,7 @@ def root(home):
 
 @pytest.fixture
 def spamlstm(root, home, capfd):
-    """Run a command by its name; gives the exit status and the lines of what it complained of."""
+    """Run a command by its name; gives the exit status and the lines of standard error."""
 
     def command(name):
         capfd.readouterr()
@@ -112,7 +112,7 @@ def change(path, statement):
 
 @pytest.mark.parametrize("damage", DAMAGE)
 def test_a_damaged_row_of_labels(spamlstm, home, damage):
-    """Commands that read what is damaged end with 65 and name the file; those that need not read it do what they do."""
+    """Commands that read the damaged row end with 65 and name the file; others work."""
     store = home / "state" / LABELS
     change(store, "DELETE FROM learned")
     change(store, f"UPDATE labels SET {damage} WHERE id = 1")  # noqa: S608  ours
@@ -132,7 +132,7 @@ def test_a_damaged_row_of_labels(spamlstm, home, damage):
 
 @pytest.mark.parametrize("name", [name for name in LABEL_COMMANDS if name != "purge"])
 def test_an_unknown_label(spamlstm, home, name):
-    """A word that is no label concerns each command that reads labels."""
+    """An unknown label stops each command that reads labels, with status 65."""
     change(home / "state" / LABELS, "DELETE FROM learned")
     change(home / "state" / LABELS, "UPDATE labels SET label = 'maybe'")
     status, complaints = spamlstm(name)
@@ -141,8 +141,8 @@ def test_an_unknown_label(spamlstm, home, name):
 
 @pytest.mark.parametrize("table", ["labels", "learned", "bars", "epoch"])
 @pytest.mark.parametrize("name", ["label", "labels", "classify", "adopt", "scan", "purge"])
-def test_a_table_that_is_not_there(spamlstm, home, table, name):
-    """Damage of the whole file, as SQLite finds it while it works."""
+def test_a_missing_table(spamlstm, home, table, name):
+    """A missing table is reported as damage."""
     change(home / "state" / LABELS, f"DROP TABLE {table}")
     status, complaints = spamlstm(name)
     assert status in (0, 65, 66, 69)
@@ -153,8 +153,8 @@ def test_a_table_that_is_not_there(spamlstm, home, table, name):
 
 @pytest.mark.parametrize("name", COMMANDS)
 @pytest.mark.parametrize("file", [LABELS, JOURNAL, MAILBOX_STATE])
-def test_a_file_that_is_no_database(spamlstm, home, file, name):
-    """Overwritten from its beginning: a sentence, or the command has no need of it, or makes it anew."""
+def test_a_file_that_is_not_a_database(spamlstm, home, file, name):
+    """A command reports the file, does not need it, or makes a new one."""
     path = home / "state" / file
     for suffix in ("-wal", "-shm"):
         path.with_name(path.name + suffix).unlink(missing_ok=True)
@@ -173,7 +173,7 @@ def test_a_file_that_is_no_database(spamlstm, home, file, name):
     "damage", ["actions = 'evil'", "folder = x'2f'", "source = NULL || 'x'", "name = x''", "size = 'x'"]
 )
 def test_a_damaged_act(spamlstm, root, home, damage, name):
-    """`undo` says which act it leaves alone and ends with 65; nothing is moved."""
+    """`undo` reports the damaged act with status 65; nothing is moved."""
     change(home / "state" / JOURNAL, f"UPDATE OR IGNORE acts SET {damage}")  # noqa: S608  ours
     before = sorted(os.listdir(root / ".Junk" / "cur") + os.listdir(root / ".Junk" / "new"))  # noqa: PTH208
     status, complaints = spamlstm(name)
@@ -188,7 +188,7 @@ def test_a_damaged_act(spamlstm, root, home, damage, name):
 
 
 def test_a_journal_without_a_table(spamlstm, home):
-    """What SQLite itself finds damaged while a command works is a sentence too."""
+    """Damage that SQLite finds while a command runs is one sentence too."""
     change(home / "state" / JOURNAL, "DROP TABLE acts")
     status, complaints = spamlstm("undo")
     assert (status, len(complaints)) == (65, 1)
@@ -196,7 +196,7 @@ def test_a_journal_without_a_table(spamlstm, home):
 
 
 def test_a_learned_state_that_is_damaged(spamlstm, home):
-    """It is told once, made anew, and no command fails."""
+    """A damaged learned state is reported once and rebuilt, and no command fails."""
     change(home / "state" / LABELS, "INSERT INTO learned SELECT 3, '5', x'00', 7")
     status, complaints = spamlstm("classify")
     assert status == 0
@@ -205,8 +205,8 @@ def test_a_learned_state_that_is_damaged(spamlstm, home):
     assert spamlstm("classify") == (0, [])
 
 
-def test_what_is_pruned_is_told(spamlstm, home, monkeypatch):
-    """A note on standard error says how many labels are forgotten."""
+def test_pruning_is_reported(spamlstm, home, monkeypatch):
+    """A note says how many labels were removed."""
     from spamlstm.learning import bounds
 
     monkeypatch.setattr(bounds, "MOST_LABELS", 2)

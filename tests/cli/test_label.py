@@ -1,28 +1,15 @@
-"""Labels on the command line: they count at once, are shown, and can be taken back."""
+"""`spamlstm label`, `forget`, `labels` and `trec-jig`."""
 
 import json
 import mailbox
+import os
 import random
 import string
 
 import pytest
 from tiny_bundle import HAM, SPAM, UNSURE, mail
 
-from spamlstm.cli import translate
 from spamlstm.maildir.content_id import content_id
-
-
-@pytest.fixture
-def spamlstm(tiny, capfd, monkeypatch, tmp_path_factory):
-    """Run a command line in this process, with a state folder of its own: gives (status, output, complaints)."""
-    monkeypatch.setenv("SPAMLSTM_MODEL", str(tiny))
-    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path_factory.mktemp("state") / "new"))
-
-    def run(*arguments):
-        status = translate.run([str(one) for one in arguments])
-        return status, *capfd.readouterr()
-
-    return run
 
 
 @pytest.fixture
@@ -37,22 +24,22 @@ def verdict(spamlstm, path) -> list[str]:
     return out.split("\t")[:4]
 
 
-def test_a_label_counts_at_once_and_can_be_taken_back(spamlstm, message):
-    """From unsure to spam by one word, to ham by another, and back to what the base says by `forget`."""
+def test_a_label_takes_effect_at_once(spamlstm, message):
+    """A label changes the verdict at once; `forget` restores the verdict of the model."""
     before = verdict(spamlstm, message)
     assert before[0] == "unsure"
     assert spamlstm("label", "spam", message)[:2] == (0, "1 labelled spam\n")
     assert (verdict(spamlstm, message)[0], verdict(spamlstm, message)[3]) == ("spam", "labels")
-    assert spamlstm("label", "spam", message)[:2] == (0, "0 labelled spam, 1 were so already\n")
+    assert spamlstm("label", "spam", message)[:2] == (0, "0 labelled spam, 1 had that label already\n")
     assert spamlstm("label", "ham", message)[:2] == (0, "1 labelled ham\n")
     assert verdict(spamlstm, message)[0] == "ham"
-    assert spamlstm("forget", message)[:2] == (0, "1 forgotten\n")
+    assert spamlstm("forget", message)[:2] == (0, "1 label removed\n")
     assert verdict(spamlstm, message) == before
-    assert spamlstm("forget", message)[:2] == (0, "0 forgotten, 1 had no label\n")
+    assert spamlstm("forget", message)[:2] == (0, "0 labels removed, 1 had no label\n")
 
 
 def test_mail_without_words_is_judged_by_its_label(spamlstm, tmp_path):
-    """The network cannot read a picture; the user can."""
+    """A message without words is judged by its label."""
     path = tmp_path / "picture.eml"
     path.write_bytes(b"From: x@y.org\nSubject: \nContent-Type: image/png\n\niVBORw0KGgo\n")
     assert verdict(spamlstm, path)[0] == "unsure"
@@ -61,16 +48,16 @@ def test_mail_without_words_is_judged_by_its_label(spamlstm, tmp_path):
 
 
 def test_explain_shows_the_part_of_the_labels(spamlstm, message):
-    """It stands first, in the unit of the score."""
+    """The contribution of the labels comes first, in the unit of the score."""
     spamlstm("label", "spam", message)
     _, out, _ = spamlstm("classify", "--explain", "--json", message)
     row = json.loads(out)
     assert row["explain"][0]["kind"] == "labels"
-    assert row["explain"][0]["pull"] == pytest.approx(row["score"], abs=0.01)  # the base's score is 0
+    assert row["explain"][0]["contribution"] == pytest.approx(row["score"], abs=0.01)  # the score of the model is 0
 
 
 def test_explain_names_the_label_of_a_near_duplicate(spamlstm, tmp_path):
-    """By its content id, and what was said: never by its text."""
+    """A near-duplicate is named by content id and label, never by its text."""
     paths = [tmp_path / f"{name}.eml" for name in ("one", "other", "like")]
     texts = ["".join(random.Random(seed).choices(string.ascii_letters, k=1500)) for seed in (1, 2)]
     for path, text in zip(paths, (*texts, texts[0][:-20]), strict=True):
@@ -79,11 +66,11 @@ def test_explain_names_the_label_of_a_near_duplicate(spamlstm, tmp_path):
     spamlstm("label", "ham", paths[1])
     _, out, _ = spamlstm("classify", "--explain", "--json", paths[2])
     text = json.loads(out)["explain"][0]["text"]
-    assert text.startswith(f"what you labelled, above all {content_id(paths[0].read_bytes())} (spam, ")
+    assert text.startswith(f"your labels, most of all {content_id(paths[0].read_bytes())} (spam, ")
 
 
 def test_without_labels_no_state_is_made(spamlstm, message, tmp_path, monkeypatch):
-    """Judging writes nothing."""
+    """Judging and listing write nothing."""
     monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path / "none"))
     spamlstm("classify", message)
     assert spamlstm("labels")[:2] == (0, "0 ham, 0 spam\n")
@@ -91,7 +78,7 @@ def test_without_labels_no_state_is_made(spamlstm, message, tmp_path, monkeypatc
 
 
 def test_bulk_import(spamlstm, tmp_path):
-    """A Maildir, an mbox and a folder at once; what cannot be read is told, and the rest is labelled."""
+    """A Maildir, an mbox and a folder are labelled together; what cannot be read is reported."""
     maildir = mailbox.Maildir(tmp_path / "Maildir")
     maildir.add(mail("one"))
     box = mailbox.mbox(tmp_path / "box")
@@ -109,8 +96,8 @@ def test_bulk_import(spamlstm, tmp_path):
     assert spamlstm("labels")[1].splitlines()[0] == "4 ham, 0 spam"
 
 
-def test_labels_lists_what_was_said(spamlstm, tmp_path):
-    """The last first: time, label, the base's score, content id, subject; as JSON all of it."""
+def test_labels_lists_the_newest(spamlstm, tmp_path):
+    """The newest come first: time, label, score of the model, content id, subject; as JSON all labels."""
     for name, raw in (("a", HAM), ("b", SPAM)):
         (tmp_path / name).write_bytes(raw)
     spamlstm("label", "ham", tmp_path / "a")
@@ -119,46 +106,46 @@ def test_labels_lists_what_was_said(spamlstm, tmp_path):
     assert counts == "1 ham, 1 spam"
     assert [line.split("\t")[1:3] for line in (first, second)] == [["spam", "+12.00"], ["ham", "-12.00"]]
     rows = [json.loads(line) for line in spamlstm("labels", "--json")[1].splitlines()]
-    assert list(rows[0]) == ["id", "label", "origin", "time", "subject", "base", "model"]
+    assert list(rows[0]) == ["id", "label", "origin", "time", "subject", "model_score", "model"]
     assert rows[0]["subject"] == "a plain subject line"
-    assert spamlstm("labels", "purge")[:2] == (0, "2 forgotten\n")
+    assert spamlstm("labels", "purge", "--yes")[:2] == (0, "2 labels removed\n")
     assert spamlstm("labels")[1] == "0 ham, 0 spam\n"
 
 
 def test_what_is_no_label(spamlstm, message):
-    """One sentence that says what to say."""
+    """A wrong label is one sentence with the right words."""
     status, _, err = spamlstm("label", "junk", message)
     assert status == 64
-    assert "label spam PATHS" in err
+    assert "'spam' or 'ham'" in err
 
 
-def test_jig(spamlstm, message, tmp_path, monkeypatch):
-    """The four programs of the TREC toolkit, with a state of their own."""
+def test_trec_jig(spamlstm, message, tmp_path, monkeypatch):
+    """The four programs of the TREC jig share a state folder of their own."""
     monkeypatch.chdir(tmp_path)
-    assert spamlstm("jig", "classify", message)[0] == 66
-    assert spamlstm("jig", "initialize")[0] == 0
-    assert spamlstm("jig", "classify", message)[1].startswith("class=ham score=")
-    assert spamlstm("jig", "train", "spam", message)[0] == 0
-    assert spamlstm("jig", "classify", message)[1].startswith("class=spam score=")
-    assert spamlstm("jig", "finalize")[0] == 0
-    assert spamlstm("jig", "initialize")[0] == 0
-    assert spamlstm("jig", "classify", message)[1].startswith("class=ham score=")
+    assert spamlstm("trec-jig", "classify", message)[0] == 66
+    assert spamlstm("trec-jig", "initialize")[0] == 0
+    assert spamlstm("trec-jig", "classify", message)[1].startswith("class=ham score=")
+    assert spamlstm("trec-jig", "train", "spam", message)[0] == 0
+    assert spamlstm("trec-jig", "classify", message)[1].startswith("class=spam score=")
+    assert spamlstm("trec-jig", "finalize")[0] == 0
+    assert spamlstm("trec-jig", "initialize")[0] == 0
+    assert spamlstm("trec-jig", "classify", message)[1].startswith("class=ham score=")
     (tmp_path / "precious").mkdir()
     (tmp_path / "precious" / "letter").write_text("dear")
-    assert spamlstm("jig", "initialize", "--state", tmp_path / "precious")[0] == 64
+    assert spamlstm("trec-jig", "initialize", "--state", tmp_path / "precious")[0] == 64
     assert spamlstm("labels")[1] == "0 ham, 0 spam\n"
 
 
-def test_what_is_no_maildir_has_no_labels(spamlstm, message, tmp_path):
-    """It is said, also where all share their labels and it would make no difference."""
+def test_maildir_must_be_a_maildir(spamlstm, message, tmp_path):
+    """--maildir with another folder is an error, also if all Maildirs share their labels."""
     for command in (("labels",), ("label", "spam", message), ("classify", message)):
         status, _, err = spamlstm(*command, "--maildir", tmp_path)
         assert status == 66
-        assert "is no Maildir" in err
+        assert "is not a Maildir" in err
 
 
 def test_the_labels_of_one_maildir(spamlstm, message, tmp_path):
-    """Where each has its own, whose they are must be said; then they are apart, and private."""
+    """If each Maildir has its own labels, --maildir is needed, and the labels are separate."""
     config = tmp_path / "config.toml"
     config.write_text(f'[learning]\nlabels = "per-maildir"\n[[maildir]]\npath = "{tmp_path}/mail/*"\n')
     boxes = [tmp_path / "mail" / name for name in ("ann", "bob")]
@@ -167,14 +154,57 @@ def test_the_labels_of_one_maildir(spamlstm, message, tmp_path):
             (box / part).mkdir(parents=True)
     status, _, err = spamlstm("label", "spam", message, "--config", config)
     assert status == 64
-    assert "say --maildir DIR" in err
+    assert "add --maildir DIR" in err
     of_ann, of_bob = (("--config", config, "--maildir", box) for box in boxes)
     assert spamlstm("label", "spam", message, *of_ann)[:2] == (0, "1 labelled spam\n")
     assert spamlstm("labels", *of_ann)[1].splitlines()[0] == "0 ham, 1 spam"
     assert spamlstm("labels", *of_bob)[1] == "0 ham, 0 spam\n"
-    heard = [spamlstm("classify", message, *whose)[1].split("\t")[0] for whose in (of_ann, of_bob)]
-    assert heard == ["spam", "unsure"]
-    assert spamlstm("forget", message, *of_bob)[1] == "0 forgotten, 1 had no label\n"
-    assert spamlstm("forget", message, *of_ann)[1] == "1 forgotten\n"
-    assert spamlstm("labels", "purge", *of_ann)[1] == "0 forgotten\n"
+    verdicts = [spamlstm("classify", message, *options)[1].split("\t")[0] for options in (of_ann, of_bob)]
+    assert verdicts == ["spam", "unsure"]
+    assert spamlstm("forget", message, *of_bob)[1] == "0 labels removed, 1 had no label\n"
+    assert spamlstm("forget", message, *of_ann)[1] == "1 label removed\n"
+    assert spamlstm("labels", "purge", "--yes", *of_ann)[1] == "0 labels removed\n"
     assert spamlstm("labels", "--config", config, "--maildir", tmp_path)[0] == 66
+
+
+def test_what_gets_no_label(spamlstm, tmp_path):
+    """An empty pipe, /dev/zero and a picture are reported, not labelled, and the status is 65."""
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "photo.jpg").write_bytes(b"\xff\xd8\xff\xe0" + bytes(range(256)) * 9)
+    for path in (tmp_path / "fifo", "/dev/zero", tmp_path / "photo.jpg"):
+        status, out, err = spamlstm("label", "spam", path)
+        assert (status, out) == (65, "0 labelled spam\n")
+        assert "is not mail" in err
+    assert spamlstm("labels")[1] == "0 ham, 0 spam\n"
+
+
+def test_purge_asks(spamlstm, on_terminal, message):
+    """On a terminal `purge` asks, elsewhere it needs --yes; without consent no label is removed."""
+    spamlstm("label", "spam", message)
+    status, _, err = spamlstm("labels", "purge")
+    assert (status, "add --yes" in err) == (64, True)
+    assert "0 labels removed" in on_terminal("labels", "purge", answer=b"n\n")[1]
+    assert spamlstm("labels")[1].startswith("0 ham, 1 spam\n")
+    status, shown = on_terminal("labels", "purge", answer=b"y\n")
+    assert (status, "1 label removed" in shown) == (0, True)
+
+
+def test_labels_on_a_terminal(spamlstm, on_terminal, message):
+    """On a terminal the labels are a table."""
+    spamlstm("label", "spam", message)
+    _, shown = on_terminal("labels", "--color", "never")
+    assert shown.splitlines()[1].split() == ["time", "label", "score", "id", "subject"]
+
+
+def test_options_before_purge_are_refused(spamlstm, tmp_path):
+    """An option of `labels` before `purge` would be lost: it is an error."""
+    assert spamlstm("labels", "--state", tmp_path, "purge", "--yes")[0] == 64
+
+
+def test_an_option_without_effect_is_reported(spamlstm, message, tmp_path):
+    """--maildir where all Maildirs share their labels is noted, except with --quiet."""
+    for part in ("tmp", "new", "cur"):
+        (tmp_path / "box" / part).mkdir(parents=True)
+    arguments = ("label", "spam", message, "--maildir", tmp_path / "box")
+    assert "--maildir has no effect" in spamlstm(*arguments)[2]
+    assert spamlstm(*arguments, "--quiet")[2] == ""

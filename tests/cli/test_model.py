@@ -1,4 +1,4 @@
-"""The commands about installed models."""
+"""`spamlstm model`."""
 
 import json
 import re
@@ -14,7 +14,7 @@ from spamlstm.model.bundle import seal
 
 @pytest.fixture
 def models(tmp_path, monkeypatch, tiny):
-    """'a', and 'tiny' in the place of the shipped one."""
+    """The folder of the user's models with 'a'; the shipped model is 'tiny'."""
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path / "state"))
     monkeypatch.delenv(registry.ENVIRONMENT, raising=False)
@@ -23,27 +23,29 @@ def models(tmp_path, monkeypatch, tiny):
     return models_dir()
 
 
-def test_the_list_marks_what_is_in_use(models, capsys):
-    """As lines for people and as JSON."""
+def test_list(models, capsys):
+    """`model list` marks the model in use and the previous one, as lines and as JSON."""
     assert run(["model", "use", "a"]) == 0
     assert capsys.readouterr().out == "a is in use: tiny-1\n"
     run(["model", "list"])
     assert capsys.readouterr().out == "-\tdefault\t1\t2026-01-01\n*\ta\t1\t2026-01-01\n"
     run(["model", "list", "--json"])
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [(row["name"], row["in_use"], row["before"]) for row in rows] == [
+    assert [(row["name"], row["in_use"], row["previous"]) for row in rows] == [
         ("default", False, True),
         ("a", True, False),
     ]
 
 
-def test_back(models, capsys):
+def test_rollback(models, capsys):
+    """`rollback` returns to the previous model."""
     run(["model", "use", "a"])
     assert run(["model", "rollback"]) == 0
     assert capsys.readouterr().out.endswith("default is in use: tiny-1\n")
 
 
-def test_a_damaged_one_is_listed_as_such(models, capsys):
+def test_a_damaged_model(models, capsys):
+    """A damaged model is listed as damaged, and cannot be used."""
     (models / "a" / "model.onnx").write_bytes(b"")
     assert run(["model", "list"]) == 0
     assert "is damaged" in capsys.readouterr().out
@@ -52,13 +54,15 @@ def test_a_damaged_one_is_listed_as_such(models, capsys):
 
 
 def test_show_takes_a_name(models, capsys):
+    """A model is named, or its folder is given; both together are an error."""
+    assert run(["model", "show", "a", "--model", str(models / "a")]) == 64
     assert run(["model", "show", "a"]) == 0
     assert str(models / "a") in capsys.readouterr().out
     assert run(["model", "show", "b"]) == 66
 
 
 def hostile(path):
-    """A bundle whose maker has put the codes of a terminal wherever there is text."""
+    """Put terminal control codes wherever a bundle has text."""
     strange = {"created": "\x1b[2J\r\n\u202e", "retrained": {"parent": "\x1b[31m\ud800", "labels": {"ham": "\x07"}}}
     (path / "README.md").write_text("# card \x1b]0;title\x07\x1b[2J\n\n[a](http://x.org/\x1b[31m) &#8238;b &#27;c\n")
     seal(path, json.loads((path / "manifest.json").read_text()))
@@ -70,8 +74,8 @@ def controls(text):
     return [c for c in text if not c.isprintable() and c not in "\n\t"]
 
 
-def test_what_a_bundle_says_moves_no_cursor(models, capsys):
-    """Its card and its manifest are shown with all control characters escaped."""
+def test_control_codes_are_escaped(models, capsys):
+    """Card and manifest are shown with all control characters escaped."""
     hostile(models / "a")
     assert run(["model", "show", "a"]) == 0
     assert run(["model", "list"]) == 0
@@ -81,8 +85,8 @@ def test_what_a_bundle_says_moves_no_cursor(models, capsys):
     assert "? ham and 0 spam upon \\x1b[31m\\ud800" in out
 
 
-def test_nor_on_a_terminal(models, monkeypatch, capsys):
-    """There Markdown is drawn, which has spellings of its own for characters; all codes are those of the drawing."""
+def test_control_codes_are_escaped_on_a_terminal(models, monkeypatch, capsys):
+    """Rendered Markdown, which can spell any character, contains no control codes but those of the rendering."""
     hostile(models / "a")
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     monkeypatch.setenv("TERM", "xterm")
@@ -94,14 +98,14 @@ def test_nor_on_a_terminal(models, monkeypatch, capsys):
 
 @pytest.mark.parametrize("name", ["../..", "../../etc", "/etc", ".", "a/../a", "a/", "", "current", "\x1b[2J\n"])
 def test_only_names_are_names(models, capsys, name):
-    """Nothing outside the folder of the models is shown or used, and the name is repeated without its codes."""
+    """A path is not a model name; the error repeats it without control codes."""
     for command in (["show"], ["use"]):
         assert run(["model", *command, "--", name]) in (66, 0 if not name and command == ["show"] else 66)
         assert controls(capsys.readouterr().err) == []
 
 
 def test_a_link_is_no_model(models, tmp_path, capsys):
-    """Neither listed nor shown nor used, wherever it leads."""
+    """A symbolic link is not listed, shown or used."""
     (models / "a").rename(tmp_path / "elsewhere")
     (models / "a").symlink_to(tmp_path / "elsewhere")
     run(["model", "list"])
@@ -111,14 +115,15 @@ def test_a_link_is_no_model(models, tmp_path, capsys):
         assert "a is a link" in capsys.readouterr().err
 
 
-def test_the_environment_goes_first_and_that_is_said(models, tiny, monkeypatch, capsys):
+def test_the_environment_takes_precedence(models, tiny, monkeypatch, capsys):
+    """A note says that the environment variable selects the model."""
     monkeypatch.setenv(registry.ENVIRONMENT, str(tiny))
     run(["model", "use", "a"])
-    assert "goes before" in capsys.readouterr().err
+    assert "takes precedence over" in capsys.readouterr().err
 
 
-def test_the_labels_follow(models, tmp_path, tiny, capsys):
-    """What was learned rests on the model in use, at once."""
+def test_labels_follow_the_model(models, tmp_path, tiny, capsys):
+    """Labels are rescored when the model in use changes."""
     mail = tmp_path / "spam.eml"
     mail.write_bytes(SPAM)
     make(models / "b", version="2")
@@ -128,3 +133,9 @@ def test_the_labels_follow(models, tmp_path, tiny, capsys):
         capsys.readouterr()
         run(["labels", "--json"])
         assert json.loads(capsys.readouterr().out)["model"] == label
+
+
+def test_list_on_a_terminal(models, on_terminal):
+    """On a terminal the models are a table with a header."""
+    _, shown = on_terminal("model", "list", "--color", "never")
+    assert shown.splitlines()[0].split() == ["name", "version", "created", "origin"]

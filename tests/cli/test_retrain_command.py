@@ -1,4 +1,4 @@
-"""The command that retrains, as far as it needs no training."""
+"""`spamlstm retrain` without training."""
 
 import json
 import sys
@@ -11,35 +11,35 @@ from spamlstm.cli.translate import run
 
 @pytest.fixture
 def state(tmp_path, monkeypatch, tiny):
-    """A state folder of the test, and the user's own models; 'tiny' is the model."""
+    """A state folder and a models folder for the test; 'tiny' is the model."""
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     monkeypatch.setenv("SPAMLSTM_MODEL", str(tiny))
     return tmp_path / "state"
 
 
 def test_with_few_labels_it_says_so(state, tmp_path, capsys):
-    """That is no error: a timer asks every night."""
+    """With few labels the command says so, with status 0, because a timer runs it every night."""
     assert run(["retrain", "--state", str(state)]) == 0
     assert capsys.readouterr().out == "not retrained: nothing was labelled yet\n"
     (tmp_path / "ham.eml").write_bytes(HAM)
     run(["label", "ham", str(tmp_path / "ham.eml"), "--state", str(state)])
     capsys.readouterr()
     assert run(["retrain", "--now", "--json", "--state", str(state)]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert (told["promoted"], told["model"]) == (False, None)
-    assert told["why"] == ["there are 1 ham and 0 spam; it takes 20 of each"]
+    report = json.loads(capsys.readouterr().out)
+    assert (report["promoted"], report["model"]) == (False, None)
+    assert report["why"] == ["there are 1 ham and 0 spam; it takes 20 of each"]
 
 
 def test_without_the_extra(state, monkeypatch, capsys):
-    """One sentence, and the status for what is not available."""
+    """Without PyTorch one sentence says how to install it from a checkout, with status 69."""
     monkeypatch.setitem(sys.modules, "torch", None)
     assert run(["retrain", "--state", str(state)]) == 69
     (line,) = capsys.readouterr().err.splitlines()
-    assert "pip install 'spamlstm[train]'" in line
+    assert "run in the checkout: pip install '.[train]'" in line
 
 
-def test_each_maildir_its_own_labels(state, tmp_path, capsys):
-    """Then it asks whose; and takes those."""
+def test_labels_per_maildir(state, tmp_path, capsys):
+    """If each Maildir has its own labels, --maildir is needed and selects them."""
     box = tmp_path / "box"
     for part in ("tmp", "new", "cur"):
         (box / part).mkdir(parents=True)

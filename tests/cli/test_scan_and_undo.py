@@ -1,4 +1,4 @@
-"""`spamlstm scan` and `spamlstm undo`: one pass over a Maildir, and its way back."""
+"""`spamlstm scan` and `spamlstm undo`."""
 
 import json
 import os
@@ -8,7 +8,7 @@ import pytest
 import tiny_bundle
 
 from spamlstm.cli.translate import run
-from spamlstm.cli.undo import when
+from spamlstm.cli.undo import parse_time
 from spamlstm.daemon.state_folder import hold
 from spamlstm.errors import UserError
 from spamlstm.maildir import names
@@ -32,7 +32,7 @@ def root(tmp_path, monkeypatch):
 
 @pytest.fixture
 def spamlstm(tiny, root, capsys):
-    """Run a command line; gives the exit status, the lines it printed, and what it complained of."""
+    """Run a command line; gives the exit status, the lines of output, and the complaints."""
 
     def command(*arguments):
         capsys.readouterr()
@@ -53,8 +53,8 @@ def everything(root):
     )
 
 
-def test_a_pass(spamlstm, root):
-    """Spam is tagged and filed, unsure tagged, ham and what was read before is left; a second pass does nothing."""
+def test_scan(spamlstm, root):
+    """Spam is tagged and filed, unsure tagged, ham and read mail left; a second scan does nothing."""
     status, lines, _ = spamlstm("scan", root)
 
     assert status == 0
@@ -69,7 +69,7 @@ def test_a_pass(spamlstm, root):
 
 
 def test_a_dry_run_leaves_no_trace(spamlstm, root, tmp_path):
-    """Neither in the Maildir nor in the state folder; the next real pass does what was said."""
+    """A dry run changes neither Maildir nor state folder; the next scan does what it reported."""
     before = everything(root)
     status, lines, _ = spamlstm("scan", "--dry-run", "--json", root)
 
@@ -82,31 +82,32 @@ def test_a_dry_run_leaves_no_trace(spamlstm, root, tmp_path):
 
 
 def test_undo(spamlstm, root):
-    """All is as it was; the dry run said so before, and the next pass leaves what was taken back alone."""
+    """`undo` restores the Maildir as its dry run reported, and the next scan leaves those messages alone."""
     before = everything(root)
     spamlstm("scan", root)
     after = everything(root)
     status, lines, _ = spamlstm("undo", "--dry-run")
-    assert (status, lines[-1], everything(root)) == (0, "2 would be taken back", after)
+    assert (status, lines[-1], everything(root)) == (0, "2 would be undone", after)
 
     status, lines, _ = spamlstm("undo", "--since", "1h")
 
-    assert (status, lines[-1]) == (0, "2 taken back")
+    assert (status, lines[-1]) == (0, "2 undone")
     assert everything(root) == before
     assert spamlstm("scan", root)[1] == []
     assert spamlstm("undo")[1][-1].startswith("nothing was done since ")
 
 
 def test_undo_as_json(spamlstm, root):
+    """--json prints one object for each message."""
     spamlstm("scan", root)
     rows = [json.loads(line) for line in spamlstm("undo", "--json")[1]]
 
-    assert [(row["fate"], row["actions"]) for row in rows] == [("undone", ["tag"]), ("undone", ["tag", "file"])]
+    assert [(row["status"], row["actions"]) for row in rows] == [("undone", ["tag"]), ("undone", ["tag", "file"])]
     assert {row["to"] for row in rows} == {str(root)}
 
 
-def test_it_heeds_the_configuration(spamlstm, root, tmp_path):
-    """The section that means this Maildir holds, by whatever name it is called here."""
+def test_the_configuration_applies(spamlstm, root, tmp_path):
+    """The section of the Maildir applies, also if the command names it by a link."""
     config = tmp_path / "config.toml"
     config.write_text(f'[[maildir]]\npath = "{tmp_path}/Mail*"\njunk = "Spam"\nspam = ["file"]\nunsure = []\n')
     (tmp_path / "link").symlink_to(root)
@@ -117,14 +118,15 @@ def test_it_heeds_the_configuration(spamlstm, root, tmp_path):
     assert spamlstm("scan", root, "--config", config) == (0, [], "")
 
 
-def test_no_maildir(spamlstm, tmp_path):
+def test_not_a_maildir(spamlstm, tmp_path):
+    """Another folder is an error with status 66."""
     status, _, err = spamlstm("scan", tmp_path)
-    assert (status, "is no Maildir" in err) == (66, True)
+    assert (status, "is not a Maildir" in err) == (66, True)
 
 
 @pytest.mark.parametrize("command", ["scan", "undo"])
 def test_beside_the_daemon(spamlstm, root, tmp_path, command):
-    """Two that act on the same mail would settle each other's acts: the second is told to wait, a dry run is not."""
+    """While the daemon runs, the status is 75; a dry run works."""
     state = tmp_path / "state" / "spamlstm"
     state.mkdir(parents=True)
     arguments = (command, root) if command == "scan" else (command,)
@@ -133,13 +135,14 @@ def test_beside_the_daemon(spamlstm, root, tmp_path, command):
         assert spamlstm(*arguments, "--dry-run")[0] == 0
 
 
-def test_a_failure_is_told(spamlstm, root):
-    """A junk folder that cannot be made: the message stays, the others are dealt with, the status says try later."""
+def test_a_failure_is_reported(spamlstm, root):
+    """If the junk folder cannot be made, the message stays, is reported once, others are handled; status 75."""
     (root / ".Junk").write_text("not a folder")
 
     status, lines, err = spamlstm("scan", root)
 
     assert (status, len(lines)) == (75, 2)
+    assert err.count("\n") == 1
     assert "1.h" in err
     assert (root / "new" / "1.h").read_bytes() == tiny_bundle.SPAM
 
@@ -147,20 +150,72 @@ def test_a_failure_is_told(spamlstm, root):
 @pytest.mark.parametrize(
     ("text", "moment"), [("30m", 8200.0), ("2h", 2800.0), (" 1D ", -76_400.0), ("1970-01-01T00:00:01+00:00", 1.0)]
 )
-def test_when(text, moment):
-    """Spans count back from now, dates are as written."""
-    assert when(text, now=10_000.0) == moment
+def test_times(text, moment):
+    """A span counts back from now; a date is taken as written."""
+    assert parse_time(text, now=10_000.0) == moment
 
 
 @pytest.mark.parametrize("text", ["", "yesterday", "1y", "-1h", "12"])
 def test_no_time(text):
+    """Other text is a usage error."""
     with pytest.raises(UserError):
-        when(text, now=0.0)
+        parse_time(text, now=0.0)
 
 
-def test_a_maildir_that_cannot_be_looked_at(spamlstm, root):
-    """What cannot be scanned is a failure to be tried again, and not an empty inbox."""
+def test_a_maildir_that_cannot_be_read(spamlstm, root):
+    """A Maildir that cannot be scanned is reported with status 75, and is not an empty inbox."""
     (root / "new").rename(root / "away")
     (root / "new").symlink_to("away")
-    status, _, _ = spamlstm("scan", root)
+    status, _, err = spamlstm("scan", root)
     assert status == 75
+    assert err.startswith("spamlstm: scan-failed maildir=")
+
+
+def test_a_folder_of_a_maildir_is_refused(spamlstm, root):
+    """`scan X/.Junk` would make a junk folder within the junk folder: the sentence names the Maildir."""
+    spamlstm("scan", root)
+    status, _, err = spamlstm("scan", root / ".Junk")
+    assert status == 66
+    assert f"is a folder of the Maildir {root}" in err
+    assert not (root / ".Junk" / ".Junk").exists()
+
+
+@pytest.mark.parametrize("by_file", [True, False])
+def test_undo_of_one_message(spamlstm, root, by_file):
+    """A message is named by its file or its id; others stay as they are."""
+    spamlstm("scan", root)
+    (filed,) = on_disk.messages(str(root / ".Junk"))
+    rows = [json.loads(line) for line in spamlstm("undo", "--dry-run", "--json")[1]]
+    (row,) = [row for row in rows if row["file"] == filed.path]
+    assert spamlstm("undo", filed.path if by_file else row["id"])[1][-1] == "1 undone"
+    assert list(on_disk.messages(str(root / ".Junk"))) == []
+    assert spamlstm("undo")[1][-1] == "1 undone"
+
+
+def test_undo_of_a_missing_file(spamlstm, root):
+    """A file that cannot be read is an error with status 66."""
+    assert spamlstm("undo", root / "none")[0] == 66
+
+
+def test_undo_on_a_terminal(spamlstm, on_terminal, root, monkeypatch):
+    """On a terminal `undo` shows the subject and the file of each message."""
+    spamlstm("scan", root)
+    status, shown = on_terminal("undo", "--state", root.parent / "state" / "spamlstm", "--color", "never")
+    assert (status, "a plain subject line" in shown) == (0, True)
+    assert f"{root}/new/" in shown
+
+
+def test_verbose_scan(spamlstm, root):
+    """--verbose adds the events of the log; the default reports nothing but failures."""
+    assert spamlstm("scan", "--dry-run", root)[2] == ""
+    err = spamlstm("scan", root, "-v")[2]
+    assert "verdict=spam" in err
+    assert all(line.startswith("spamlstm: ") for line in err.splitlines())
+
+
+def test_a_folder_keeps_its_name_in_a_sentence(spamlstm, root, tmp_path):
+    """A reason that begins with the name of a folder is not lower-cased."""
+    (root / "Junk").symlink_to(tmp_path)
+    (tmp_path / "config.toml").write_text(f'[[maildir]]\npath = "{root}"\njunk = "Junk"\n')
+    err = spamlstm("scan", root, "--config", tmp_path / "config.toml")[2]
+    assert err == f"spamlstm: {root}/new/1.h: Junk is a symbolic link, and links in a Maildir are not followed\n"

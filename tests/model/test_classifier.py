@@ -202,9 +202,9 @@ def test_text_without_a_header_is_mail():
 
 
 def test_explain(classifier):
-    """The two words that the network knows are the causes, each with its sign and its whole weight."""
-    pulls = explain(classifier, mail("pills pills at the meeting"))
-    assert [(pull.kind, pull.text, pull.pull) for pull in pulls] == [
+    """The two words that the network knows are what pulled, each its own way, with what they weigh in all."""
+    causes = explain(classifier, mail("pills pills at the meeting"))
+    assert [(cause.kind, cause.text, cause.contribution) for cause in causes] == [
         (CauseKind.WORD, "pills", pytest.approx(12.0, abs=1e-3)),
         (CauseKind.WORD, "meeting", pytest.approx(-6.0, abs=1e-3)),
     ]

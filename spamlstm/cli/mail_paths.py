@@ -1,4 +1,4 @@
-"""The mail under the paths that a command line names."""
+"""The mail under the paths of a command line."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -7,7 +7,7 @@ from spamlstm.corpus.paths import STDIN, FileMessage, GivenMessage, UnreadablePa
 
 
 def readable(paths: list[str], fail: Callable[[str, str], None]) -> Iterator[GivenMessage | FileMessage]:
-    """Each message under the paths, `-` among them; `fail` is told the name of what is none, and why."""
+    """Yield each message under the paths, `-` being standard input; `fail` gets the name and reason of others."""
     for found in find_messages(paths, stdin=sys.stdin.buffer if STDIN in paths else None):
         if isinstance(found, UnreadablePath):
             fail(found.name, found.why)

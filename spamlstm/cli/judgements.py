@@ -1,0 +1,150 @@
+"""Print judgements: as a table for people, as lines for tools, as JSON for programs."""
+
+import contextlib
+import json as jsons
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from spamlstm.cli.terminal import console, encodable, is_terminal, plain
+from spamlstm.verdict import Judgement, Verdict
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from spamlstm.model.explain import Cause
+
+COLOURS = {Verdict.HAM: "green", Verdict.UNSURE: "yellow", Verdict.SPAM: "red"}
+
+# A long run prints a table after this many rows; a shorter one prints one table.
+_BLOCK = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One judged message. `ms` is the time that judging it took, in milliseconds."""
+
+    path: str
+    judgement: Judgement
+    ms: float
+    causes: "list[Cause] | None" = None
+    done: str | None = None
+    """What was done with the message, for commands that act."""
+
+
+Show = Callable[[Row], None]
+
+
+def judgement_printer(*, json: bool) -> AbstractContextManager[Show]:
+    """Return a context manager that gives a function to print one row; leaving it prints pending rows."""
+    if json:
+        return contextlib.nullcontext(lambda row: _write(_json(row)))
+    if is_terminal(sys.stdout):
+        return _tables()
+    return contextlib.nullcontext(lambda row: _write(_lines(row)))
+
+
+def _write(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+
+
+def _json(row: Row) -> str:
+    judgement = row.judgement
+    shown: dict[str, Any] = {
+        "path": row.path,
+        "verdict": judgement.verdict,
+        "probability": _rounded(judgement.probability, 6),
+        "score": _rounded(judgement.score, 4),
+        "reason": judgement.reason,
+        "model": judgement.model,
+        "defects": list(judgement.defects),
+        "ms": round(row.ms, 2),
+    }
+    if row.done is not None:
+        shown["done"] = row.done
+    if row.causes is not None:
+        shown["explain"] = [
+            {"kind": cause.kind, "text": cause.text, "contribution": cause.contribution}
+            | ({} if cause.code is None else {"code": cause.code})
+            for cause in row.causes
+        ]
+    return jsons.dumps(shown)
+
+
+def _rounded(value: float | None, digits: int) -> float | None:
+    return None if value is None else round(value, digits)
+
+
+def _number(value: float | None, form: str) -> str:
+    return "-" if value is None else format(value, form)
+
+
+def _lines(row: Row) -> str:
+    """Return verdict, probability, score, reason, path and action, separated by tabs; causes are indented by a tab."""
+    judgement = row.judgement
+    first = (
+        judgement.verdict,
+        _number(judgement.probability, ".4f"),
+        _number(judgement.score, "+.2f"),
+        judgement.reason,
+        plain(row.path),
+        *(() if row.done is None else (plain(row.done),)),
+    )
+    causes = [f"\t{cause.contribution:+.2f}\t{cause.kind}\t{plain(cause.text)}" for cause in row.causes or ()]
+    return "\n".join(["\t".join(first), *causes])
+
+
+@contextlib.contextmanager
+def _tables() -> Iterator[Show]:
+    out = console()
+    rows: list[Row] = []
+    counts: Counter[Verdict] = Counter()
+
+    def flush() -> None:
+        if rows:
+            out.print(_table(rows, header=counts.total() <= _BLOCK))
+            rows.clear()
+
+    def show(row: Row) -> None:
+        rows.append(row)
+        counts[row.judgement.verdict] += 1
+        if len(rows) == _BLOCK or row.causes is not None:
+            flush()
+
+    yield show
+    flush()
+    if counts.total() > 1:
+        summary = ", ".join(f"{counts[verdict]} {verdict}" for verdict in COLOURS if counts[verdict])
+        out.print(f" {counts.total()} messages: {summary}")
+
+
+def _table(rows: list[Row], *, header: bool) -> "Table":
+    """Return a table with fixed column widths, so that all tables of a long run are aligned."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(
+        box=box.SIMPLE_HEAD if header else None, show_header=header, expand=True, padding=(0, 1), pad_edge=True
+    )
+    table.add_column("verdict", width=7)
+    table.add_column("spam", width=6, justify="right")
+    table.add_column("reason", width=12)
+    table.add_column("path", ratio=1, overflow="fold")
+    if any(row.done is not None for row in rows):
+        table.add_column("done", width=18, overflow="fold")
+    for row in rows:
+        judgement = row.judgement
+        share = "-" if judgement.probability is None else f"{100 * judgement.probability:.1f}%"
+        done = () if row.done is None else (Text(plain(row.done)),)
+        path = Text(encodable(plain(row.path)))
+        table.add_row(Text(judgement.verdict, COLOURS[judgement.verdict]), share, judgement.reason, path, *done)
+        for cause in row.causes or ():
+            colour = COLOURS[Verdict.SPAM if cause.contribution > 0 else Verdict.HAM]
+            table.add_row(
+                "", Text(f"{cause.contribution:+.2f}", colour), cause.kind, Text(encodable(plain(cause.text)))
+            )
+    return table

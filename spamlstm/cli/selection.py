@@ -1,0 +1,74 @@
+"""Combine the configuration file with the arguments of the command line."""
+
+import glob
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from spamlstm.cli.terminal import note
+from spamlstm.config import Config, LabelScope, MaildirConfig, load_found_config
+from spamlstm.config.locations import personal_dir, state_dir
+from spamlstm.config.maildirs import expand_maildirs
+from spamlstm.errors import NoInputError, UserError
+from spamlstm.maildir.names import is_maildir
+
+
+def choose(named: Path | None, maildirs: Sequence[Path] = (), *, dry_run: bool = False) -> Config:
+    """Return the configuration of a file, limited to `maildirs` if there are any, each with the section for it.
+
+    A Maildir without a section has the defaults. `dry_run` overrides all sections. Raises NoInputError if one of
+    `maildirs` is not a Maildir.
+    """
+    config = load_found_config(named)
+    for maildir in maildirs:
+        _check(maildir)
+    sections = tuple(_section(config, one)[0] for one in maildirs) if maildirs else config.maildirs
+    return replace(config, maildirs=_dry(sections) if dry_run else sections)
+
+
+def choose_one(named: Path | None, maildir: Path, *, dry_run: bool) -> tuple[Config, str]:
+    """Return the configuration limited to one Maildir, and the path by which the daemon and the journal know it."""
+    _check(maildir)
+    config = load_found_config(named)
+    section, path = _section(config, maildir)
+    return replace(config, maildirs=_dry((section,)) if dry_run else (section,)), path
+
+
+def label_folder(state: Path | None, maildir: Path | None, *, named: Path | None) -> Path:
+    """Return the folder of the labels: the state folder, or that of one Maildir if each has its own labels.
+
+    Raises UserError if a Maildir is needed and none is given, NoInputError if it is not a Maildir.
+    """
+    state = state or state_dir()
+    config = load_found_config(named)
+    if maildir is not None:
+        _check(maildir)
+    if config.learning.labels is LabelScope.SHARED:
+        if maildir is not None:
+            note("--maildir has no effect: all Maildirs share their labels ([learning] labels)")
+        return state
+    if maildir is None:
+        raise UserError('each Maildir has its own labels ([learning] labels = "per-maildir"); add --maildir DIR')
+    return personal_dir(state, _section(config, maildir)[1])
+
+
+def _check(maildir: Path) -> None:
+    if not is_maildir(str(maildir)):
+        raise NoInputError(f"{maildir} is not a Maildir: it lacks new, cur or tmp")
+    above = Path(os.path.abspath(maildir)).parent  # noqa: PTH100  follows no links
+    if is_maildir(str(above)):
+        raise NoInputError(f"{maildir} is a folder of the Maildir {above}; name that Maildir instead")
+
+
+def _section(config: Config, maildir: Path) -> tuple[MaildirConfig, str]:
+    """Return the section for a Maildir, limited to it, and the path of the Maildir there."""
+    matching = (
+        (str(path), section) for path, section in expand_maildirs(config.maildirs).items() if path.samefile(maildir)
+    )
+    path, section = next(matching, (os.path.abspath(maildir), MaildirConfig("")))  # noqa: PTH100  follows no links
+    return replace(section, path=glob.escape(path)), path
+
+
+def _dry(sections: tuple[MaildirConfig, ...]) -> tuple[MaildirConfig, ...]:
+    return tuple(replace(section, dry_run=True) for section in sections)

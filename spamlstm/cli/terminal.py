@@ -1,0 +1,168 @@
+"""What all commands share when they write to standard output and standard error."""
+
+import codecs
+import contextlib
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, TextIO
+
+from spamlstm.errors import UserError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+COLOR_MODES = ("auto", "always", "never")
+
+
+class OutputSettings:
+    """The options --verbose, --quiet and --color of this command line."""
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Return to the defaults."""
+        self.verbose, self.quiet, self.color = False, False, "auto"
+
+    def check(self) -> None:
+        """Raise UserError if the options contradict each other or are unknown."""
+        if self.verbose and self.quiet:
+            raise UserError("--verbose and --quiet exclude each other")
+        if self.color not in COLOR_MODES:
+            raise UserError(f"--color must be one of {', '.join(COLOR_MODES)}, not '{self.color}'")
+
+
+settings = OutputSettings()
+"""The settings of this process; `translate.run` resets them before each command line."""
+
+
+def reset() -> None:
+    """Return to the defaults, and make standard output accept any character."""
+    settings.reset()
+    codecs.register_error("spamlstm", _encode)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="spamlstm")
+
+
+def _encode(error: UnicodeError) -> tuple[str | bytes, int]:
+    """Encode what the stream cannot: a byte of a file name that is not UTF-8 as it is, other characters as escapes."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    character = error.object[error.start]
+    if "\udc80" <= character <= "\udcff":
+        return bytes([ord(character) - 0xDC00]), error.start + 1
+    return character.encode("ascii", "backslashreplace").decode(), error.start + 1
+
+
+def is_terminal(stream: TextIO) -> bool:
+    """Return whether to write for a person: to a terminal, or with --color always."""
+    return settings.color == "always" or stream.isatty()
+
+
+def console(stream: TextIO | None = None, *, quiet: bool = False) -> "Console":
+    """Return a rich console for a stream, by default standard output, that obeys --color and $NO_COLOR."""
+    from rich.console import Console
+
+    return Console(
+        file=stream or sys.stdout,
+        highlight=False,
+        quiet=quiet,
+        force_terminal=True if settings.color == "always" else None,
+        color_system=None if settings.color == "never" else "auto",
+    )
+
+
+def error_console() -> "Console":
+    """Return a console for progress on standard error; it prints nothing with --quiet."""
+    return console(sys.stderr, quiet=settings.quiet)
+
+
+def print_rows(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print rows of plain text: a table on a terminal, otherwise lines with tabs and without the header."""
+    if not is_terminal(sys.stdout):
+        for row in rows:
+            sys.stdout.write("\t".join(map(plain, row)).rstrip() + "\n")
+        return
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for name in header:
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(encodable(plain(cell))) for cell in row))
+    if table.row_count:
+        console().print(table)
+
+
+def print_lines(*lines: str) -> None:
+    """Print lines of text that may come from anyone."""
+    sys.stdout.write("".join(f"{plain(line)}\n" for line in lines))
+
+
+def plain(text: str) -> str:
+    """Escape characters that move the cursor of a terminal or break a line: mail and file names come from anyone."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or "\udc80" <= c <= "\udcff" else repr(c)[1:-1] for c in text)
+
+
+def plain_lines(text: str) -> str:
+    """Escape as `plain` does, but keep line feeds."""
+    return "\n".join(map(plain, text.split("\n")))
+
+
+def encodable(text: str) -> str:
+    """Replace what rich cannot print: the bytes of a file name that are not UTF-8."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def complain(name: str, why: str) -> None:
+    """Report on standard error what is wrong with one message or file."""
+    sys.stderr.write(f"spamlstm: {plain(name)}: {why}\n")
+
+
+def note(sentence: str) -> None:
+    """Report on standard error what happened besides what the user asked for; nothing with --quiet."""
+    if not settings.quiet:
+        sys.stderr.write(f"spamlstm: {plain(sentence)}\n")
+
+
+def local_time(moment: float) -> str:
+    """Return seconds since 1970 as local date and time."""
+    from datetime import UTC, datetime
+
+    return datetime.fromtimestamp(moment, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+@contextlib.contextmanager
+def log_to_stderr(*, without: Sequence[str]) -> Iterator[None]:
+    """Write warnings of the log to standard error; with --verbose every event.
+
+    Events in `without` are left out: the command reports them itself.
+    """
+    import logging
+
+    from spamlstm.filtering.log import logger
+
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("spamlstm: %(message)s"))
+    handler.addFilter(lambda record: getattr(record, "event", "") not in without)
+    set_log_level()
+    logger.addHandler(handler)
+    logger.propagate = False
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.propagate = True
+
+
+def set_log_level() -> None:
+    """Apply --verbose and --quiet to the log: every event, or warnings only. The default is that of the command."""
+    import logging
+
+    from spamlstm.filtering.log import logger
+
+    logger.setLevel(logging.DEBUG if settings.verbose else logging.WARNING if settings.quiet else logging.NOTSET)

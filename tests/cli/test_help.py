@@ -1,0 +1,72 @@
+"""--help: panels, whole summaries, an example for each command; and the closed table of exit statuses."""
+
+import pytest
+import typer
+
+from spamlstm import errors
+from spamlstm.cli.app import app
+from spamlstm.cli.exit_status import MEANINGS, ExitStatus
+from spamlstm.errors import UserError
+
+
+def commands():
+    """All command lines of commands, and of groups that are commands too."""
+
+    def below(command, path):
+        for name, one in getattr(command, "commands", {}).items():
+            yield (*path, name)
+            yield from below(one, (*path, name))
+
+    return list(below(typer.main.get_command(app), ()))
+
+
+@pytest.fixture
+def help_of(spamlstm, monkeypatch):
+    """Return the help of a command, as a terminal of 80 columns shows it."""
+    monkeypatch.setenv("COLUMNS", "80")
+    return lambda *command: spamlstm(*command, "--help")[1]
+
+
+@pytest.mark.parametrize("group", [(), ("config",), ("labels",), ("model",), ("trec-jig",)])
+def test_no_summary_is_truncated(help_of, group):
+    """Each command has one line of at most 80 columns."""
+    text = help_of(*group)
+    assert "..." not in text.replace("[ARGS]...", "")
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def test_the_panels(help_of):
+    """The commands are listed in four panels, in this order."""
+    titles = [line[:-1] for line in help_of().splitlines() if line.endswith(":") and not line.startswith(" ")]
+    assert titles == ["Options", "Filter mail", "Learn", "Model", "Measure", "Examples", "Exit status"]
+
+
+@pytest.mark.parametrize("command", commands(), ids=" ".join)
+def test_each_command_has_an_example(help_of, command):
+    """The help of a command shows an example of it, and the options of all commands."""
+    text = help_of(*command)
+    group = command in (("config",), ("model",), ("trec-jig",))
+    assert group or f"Examples:\n  spamlstm {' '.join(command)}" in text
+    assert "-v, --verbose" in text
+
+
+@pytest.mark.parametrize("command", [("classify",), ("scan",), ("run",), ("adopt",), ("retrain",)])
+def test_defaults_are_real_paths(help_of, command):
+    """--state, --config and --model show their defaults."""
+    text = " ".join(help_of(*command).split())
+    assert "~/.local/state/spamlstm]" in text
+    assert "~/.config/spamlstm/config.toml, else /etc/spamlstm/config.toml]" in text
+    assert "[default: the model in use" in text
+
+
+@pytest.mark.parametrize("flag", ["-V", "--version"])
+def test_version(spamlstm, flag):
+    """-V prints the version."""
+    assert spamlstm(flag)[1].startswith("spamlstm 0")
+
+
+def test_the_exit_statuses_are_a_closed_table():
+    """Each status has a meaning, and each error of the package has a status of the table."""
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, UserError)]
+    assert set(MEANINGS) == set(ExitStatus)
+    assert {kind.exit_status for kind in kinds} <= set(ExitStatus)

@@ -44,8 +44,7 @@ from measurement import (
 from spamlstm.cli import translate
 from spamlstm.corpus.labelled_mail import Labelled
 from spamlstm.evaluation import evaluate
-from spamlstm.evaluation.evaluate import Columns, Key, Summary
-from spamlstm.evaluation.trec_protocol import keyed
+from spamlstm.evaluation.evaluate import Columns, Key, Summary, keyed
 from spamlstm.learning.label import Label
 from spamlstm.learning.label_store import LabelStore
 from spamlstm.learning.trainer import Trainer, learned_layer

@@ -30,10 +30,10 @@ from measurement import (
 )
 from rich.console import Console
 
+from spamlstm import progress
 from spamlstm.corpus import labelled_mail
 from spamlstm.evaluation import evaluate
 from spamlstm.evaluation.evaluate import Summary
-from spamlstm.learning import progress
 from spamlstm.model.classifier import Classifier
 
 SHOWN = ("one_minus_roca_pct", "sm_at_hm_0_1_pct", "sm_at_hm_1_pct", "hm_pct", "sm_pct", "unsure_pct")

@@ -26,9 +26,8 @@ from numpy.typing import NDArray
 
 from spamlstm.corpus import labelled_mail
 from spamlstm.evaluation import evaluate
-from spamlstm.evaluation.evaluate import Columns, Key, Summary
-from spamlstm.evaluation.feedback import Feedback, Teacher
-from spamlstm.evaluation.trec_protocol import Follower, keyed
+from spamlstm.evaluation.evaluate import Columns, Key, Summary, keyed
+from spamlstm.evaluation.trec_protocol import Feedback, Follower, Teacher
 from spamlstm.learning.label import Label
 from spamlstm.learning.label_store import LabelStore
 from spamlstm.learning.trainer import Trainer

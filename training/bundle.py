@@ -86,7 +86,7 @@ def write(
             "window_tokens": job.limits.window,
             "window_bytes": job.limits.window_bytes,
             "max_windows": job.limits.windows,
-            "fashion": job.limits.style,
+            "style": job.limits.style,
             "vocab_size": len(vocabulary),
         },
         "calibration": asdict(calibration),

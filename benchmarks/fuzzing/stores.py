@@ -114,9 +114,9 @@ def ask(scene: Scene) -> None:
             with contextlib.closing(labels):
                 list(labels.last())
                 labels.counts()
-                labels.own()
+                labels.labelled_by_user()
                 labels.prune()
-                labels.put_in_turns()
+                labels.interleave_bulk()
 
 
 def close(house: TrackedMaildir) -> None:

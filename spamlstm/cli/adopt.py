@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from spamlstm import progress
 from spamlstm.cli.adopt_report import AdoptReport, print_report
 from spamlstm.cli.exit_status import ExitStatus
 from spamlstm.cli.selection import choose_one
@@ -17,7 +18,7 @@ from spamlstm.config.locations import labels_dir, state_dir
 from spamlstm.errors import NoInputError, reason_of
 from spamlstm.filtering.journal import NAME as JOURNAL
 from spamlstm.filtering.journal import Journal
-from spamlstm.learning import bootstrap, progress, survey
+from spamlstm.learning import bootstrap, survey
 from spamlstm.learning.bootstrap import AdoptedCounts, Conclusion
 from spamlstm.learning.label_store import LabelStore
 from spamlstm.learning.survey import FolderNames, KnownLabels, Survey
@@ -139,7 +140,7 @@ def _labelled(state: Path) -> set[str]:
     if labels is None:
         return set()
     with contextlib.closing(labels):
-        return labels.own()
+        return labels.labelled_by_user()
 
 
 @contextlib.contextmanager

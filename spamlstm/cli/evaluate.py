@@ -3,11 +3,11 @@
 import json as jsons
 from pathlib import Path
 
+from spamlstm import progress
 from spamlstm.cli.terminal import console, error_console
 from spamlstm.corpus import labelled_mail
 from spamlstm.errors import NoInputError
 from spamlstm.evaluation import evaluate, report
-from spamlstm.learning import progress
 
 
 def evaluate_corpora(corpora: list[Path], *, model: Path | None, json: Path | None, html: Path | None) -> None:
@@ -39,7 +39,7 @@ def evaluate_online(
 ) -> None:
     """Judge and learn the mail in its order, and print; each file is written whole or not at all."""
     from spamlstm.evaluation import trec_protocol
-    from spamlstm.evaluation.feedback import Feedback
+    from spamlstm.evaluation.trec_protocol import Feedback
 
     task = Feedback.parse(feedback)
     _check_targets(json, plot)

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from spamlstm import progress
 from spamlstm.cli.exit_status import ExitStatus
 from spamlstm.cli.mail_paths import readable
 from spamlstm.cli.terminal import complain, error_console, local_time, note, print_rows
 from spamlstm.errors import UserError, reason_of
-from spamlstm.learning import progress
 from spamlstm.learning.label import Label, StoredLabel
 from spamlstm.learning.label_store import LabelStore
 from spamlstm.learning.trainer import Trainer, rescore_labels

@@ -7,10 +7,10 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from spamlstm import progress
 from spamlstm.cli.terminal import console, encodable, error_console, is_terminal, note, plain, plain_lines, print_rows
 from spamlstm.config.locations import state_dir
 from spamlstm.errors import UserError
-from spamlstm.learning import progress
 from spamlstm.learning.label_store import LabelStore
 from spamlstm.learning.trainer import rescore_labels
 from spamlstm.model import registry

@@ -51,13 +51,13 @@ def _text(report: RetrainReport) -> str:
         return f"not retrained: {why}\n"
     lines = [
         f"{report.model} is in use: {why}" if report.promoted else f"refused, {report.parent} stays in use: {why}",
-        f"learned from {retrain.outcome_sentence(report.labels)} in {report.seconds:.0f} s",
+        f"learned from {report.labels_in_words()} in {report.seconds:.0f} s",
         *(
             f"contradictory labels: {count} {what.replace('_', ' ')}"
             for what, count in report.contradictions.items()
             if count
         ),
         "",
-        *retrain.comparison_table(report),
+        *report.table(),
     ]
     return "\n".join(lines) + "\n"

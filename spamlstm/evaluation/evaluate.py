@@ -1,13 +1,14 @@
-"""Judge labelled mail with a model and say how well it did: per source and in all, each figure with its interval."""
+"""Evaluation of a model on labelled mail: figures with 95 % intervals, for all mail and for each source."""
 
 import math
 import sys
 import time
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from types import MappingProxyType
+from typing import Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +20,7 @@ from spamlstm.evaluation.metrics import Figure
 from spamlstm.model.classifier import Classifier, Judged
 from spamlstm.verdict import Judgement, Verdict
 
-# The figures in the order in which they are shown; the names are the keys of the JSON.
+# The figures in the order of display; the names are keys of the JSON.
 FIGURES = (
     "one_minus_roca_pct",
     "hm_pct",
@@ -32,13 +33,15 @@ FIGURES = (
     "messages_per_second",
 )
 VERDICTS = (Verdict.HAM, Verdict.UNSURE, Verdict.SPAM)
-LAP = 256  # messages over which a speed is taken: several batches, so that one batch's turn at the clock evens out
+LAP = 256  # messages over which a speed is measured: several batches, so that the steps of single batches even out
 Progress = Callable[[int], None]
+Seconds: TypeAlias = "array[float]"
+"""The time that each message of a source took."""
 
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """What is remembered of a message while it is judged."""
+    """The id, source and label of a message while it is judged."""
 
     id: str
     source: str
@@ -46,19 +49,19 @@ class Key:
 
 
 class Judges(Protocol):
-    """What an evaluation needs of a classifier: a judgement for each message, in order."""
+    """A classifier, as far as an evaluation needs it."""
 
     def judge_many(self, mails: Iterable[tuple[Key, bytes]], /) -> Iterator[Judged[Key]]:
-        """As `Classifier.judge_many`."""
+        """Judge messages in order, as `Classifier.judge_many` does."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Outcomes:
-    """What became of each message, as columns of equal length; the mail itself is gone.
+    """The outcome of each message, as columns of equal length.
 
-    `score` is the model's, and 0.0 (even odds) where it gave none, as for mail without words.
-    `probability` is NaN there. `verdict` counts in `VERDICTS`.
+    For a message without a score, such as one without words, `score` is 0.0 (even odds) and `probability` is NaN.
+    `verdict` is an index into `VERDICTS`.
     """
 
     id: tuple[str, ...]
@@ -69,7 +72,7 @@ class Outcomes:
     probability: NDArray[np.float64]
 
     def of(self, chosen: NDArray[np.bool_]) -> "Outcomes":
-        """The same columns for the chosen messages."""
+        """Return the outcomes of the chosen messages."""
         at = np.flatnonzero(chosen)
         return Outcomes(
             tuple(self.id[i] for i in at),
@@ -81,13 +84,13 @@ class Outcomes:
         )
 
     def are(self, verdict: Verdict) -> NDArray[np.bool_]:
-        """Which messages were judged so."""
+        """Return which messages got this verdict."""
         return np.equal(self.verdict, VERDICTS.index(verdict))
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """The figures of one source, or of all. A figure that does not exist is None."""
+    """The figures of one source, or of all mail. A figure that does not exist is None."""
 
     n: int
     n_ham: int
@@ -95,7 +98,7 @@ class Summary:
     figures: dict[str, Figure | None]
 
     def as_json(self) -> dict[str, object]:
-        """Values under the names in `FIGURES`, and `intervals` with [low, high] under the same names."""
+        """Return the values by the names in `FIGURES`, and `intervals` with [low, high] by the same names."""
         values = {name: figure and _plain(figure.value) for name, figure in self.figures.items()}
         intervals = {
             name: figure and [_plain(figure.low), _plain(figure.high)] for name, figure in self.figures.items()
@@ -105,7 +108,7 @@ class Summary:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """A finished evaluation: the figures, and the outcomes they were taken from."""
+    """A finished evaluation: the figures, and the outcomes that they were computed from."""
 
     model: str
     corpora: tuple[str, ...]
@@ -114,21 +117,20 @@ class Evaluation:
     outcomes: Outcomes
 
     def as_json(self) -> dict[str, object]:
-        """The figures alone: `{"all": {...}, "sources": {NAME: {...}}}`."""
+        """Return the figures: `{"all": {...}, "sources": {NAME: {...}}}`."""
         return {"all": self.all.as_json(), "sources": {name: one.as_json() for name, one in self.sources.items()}}
 
 
 def evaluate_model(
     corpora: Sequence[Path], *, model: Path | None = None, progress: Progress = lambda _: None
 ) -> Evaluation:
-    """Judge all mail of `corpora` (see `read_labelled`) with the model at `model`, else the default one.
+    """Judge all mail of `corpora` (see `labelled_mail.read_labelled`) with the model at `model`, else the one in use.
 
-    `progress` is called with the number of messages done. Memory holds a few numbers a message, and no mail.
-    Raises the UserErrors of reading and of opening a model; an error in the last message is an error of the whole.
+    `progress` is called with the number of messages done. Memory holds a few numbers for each message, and no mail.
+    Raises the UserErrors of reading mail, also for the last message, and of opening a model.
     """
-    streams = [
-        labelled_mail.read_labelled(path) for path in corpora
-    ]  # first: a mistyped path shows before the model is loaded
+    # The corpora first, so that a wrong path is reported before the model is loaded.
+    streams = [labelled_mail.read_labelled(path) for path in corpora]
     mail = (labelled for stream in streams for labelled in stream)
     return judge(mail, Classifier.open(model), names=[str(path) for path in corpora], progress=progress)
 
@@ -140,19 +142,30 @@ def judge(
     names: Sequence[str] = (),
     progress: Progress = lambda _: None,
 ) -> Evaluation:
-    """The evaluation of any stream of labelled mail; `names` say where it is from."""
-    name, outcomes, speeds = _judge(mail, classifier, progress)
+    """Evaluate a stream of labelled mail; `names` are those of its corpora."""
+    model, outcomes, seconds = _judge(mail, classifier, progress)
     if not outcomes.id:
         raise DataError(f"{', '.join(names) or 'no corpus'}: there is no mail in it")
+    speeds = {source: _speed([part]) for source, part in seconds.items()}
+    return evaluation_of(outcomes, model=model, names=names, speed=_speed(seconds.values()), speeds=speeds)
+
+
+def evaluation_of(
+    outcomes: Outcomes,
+    *,
+    model: str,
+    names: Sequence[str],
+    speed: Figure | None = None,
+    speeds: Mapping[str, Figure | None] = MappingProxyType({}),
+) -> Evaluation:
+    """Return the figures of all outcomes and of each source, with these speeds if known."""
     source = np.array(outcomes.source)
-    sources = {
-        one: summarise(outcomes.of(source == one), speeds[one].figure()) for one in dict.fromkeys(source.tolist())
-    }
-    return Evaluation(name, tuple(names), summarise(outcomes, _joint(speeds.values())), sources, outcomes)
+    sources = {one: summarise(outcomes.of(source == one), speeds.get(one)) for one in dict.fromkeys(source.tolist())}
+    return Evaluation(model, tuple(names), summarise(outcomes, speed), sources, outcomes)
 
 
 def summarise(outcomes: Outcomes, speed: Figure | None = None) -> Summary:
-    """All figures of these messages. hm is ham judged spam and sm spam judged ham; unsure is neither."""
+    """Return all figures of these messages. hm is ham judged spam, sm is spam judged ham; unsure mail is in neither."""
     spam, score = outcomes.spam, outcomes.score
     n_spam = int(spam.sum())
     n_ham = len(spam) - n_spam
@@ -177,7 +190,7 @@ def summarise(outcomes: Outcomes, speed: Figure | None = None) -> Summary:
 
 
 class Columns:
-    """Outcomes while they grow, a few dozen bytes a message."""
+    """Outcomes under construction, a few dozen bytes for each message."""
 
     def __init__(self) -> None:
         self.id: list[str] = []
@@ -188,8 +201,8 @@ class Columns:
         self.probability = array("d")
 
     def add(self, key: Key, judgement: Judgement | None) -> None:
-        """One more message."""
-        verdict, score, probability = Verdict.UNSURE, None, None  # so is mail that could not be judged at all
+        """Add one message; one that could not be judged is unsure."""
+        verdict, score, probability = Verdict.UNSURE, None, None
         if judgement is not None:
             verdict, score, probability = judgement.verdict, judgement.score, judgement.probability
         self.id.append(key.id)
@@ -200,7 +213,7 @@ class Columns:
         self.probability.append(math.nan if probability is None else probability)
 
     def close(self) -> Outcomes:
-        """What has grown."""
+        """Return the outcomes."""
         return Outcomes(
             tuple(self.id),
             tuple(self.source),
@@ -211,68 +224,55 @@ class Columns:
         )
 
 
-class _Speed:
-    """Messages and seconds of one source, lap by lap."""
+def _speed(sources: Iterable[Seconds]) -> Figure | None:
+    """Return messages per second from the seconds of each message; the interval is that of a ratio of means over laps.
 
-    def __init__(self) -> None:
-        self.laps: list[tuple[int, float]] = []
-        self._count, self._seconds = 0, 0.0
-
-    def add(self, seconds: float) -> None:
-        self._count, self._seconds = self._count + 1, self._seconds + seconds
-        if self._count == LAP:
-            self.laps.append((self._count, self._seconds))
-            self._count, self._seconds = 0, 0.0
-
-    def all_laps(self) -> list[tuple[int, float]]:
-        return [*self.laps, (self._count, self._seconds)] if self._count else self.laps
-
-    def figure(self) -> Figure | None:
-        return _rate(self.all_laps())
-
-
-def _joint(speeds: Iterable[_Speed]) -> Figure | None:
-    return _rate([lap for speed in speeds for lap in speed.all_laps()])
-
-
-def _rate(laps: list[tuple[int, float]]) -> Figure | None:
-    """Messages a second; the interval is that of a ratio of two means over the laps, and open with one lap."""
-    counts, seconds = (np.array(column, dtype=np.float64) for column in zip(*laps, strict=True)) if laps else ((), ())
-    total = float(np.sum(seconds))
+    With a single lap the interval is open.
+    """
+    laps = [(len(lap), float(lap.sum())) for source in sources for lap in _laps(np.array(source, dtype=np.float64))]
+    counts, seconds = np.array(laps, dtype=np.float64).reshape(-1, 2).T
+    total = float(seconds.sum())
     if total <= 0:
         return None
-    rate = float(np.sum(counts)) / total
+    rate = float(counts.sum()) / total
     if len(laps) == 1:
         return Figure(rate, 0.0, math.inf)
-    residuals = np.asarray(counts) - rate * np.asarray(seconds)
+    residuals = counts - rate * seconds
     half = metrics.Z95 * math.sqrt(float(np.sum(residuals**2)) * len(laps) / (len(laps) - 1)) / total
     return Figure(rate, max(rate - half, 0.0), rate + half)
 
 
+def _laps(seconds: NDArray[np.float64]) -> Iterator[NDArray[np.float64]]:
+    return (seconds[start : start + LAP] for start in range(0, len(seconds), LAP))
+
+
 def _judge(
-    mail: Iterable[labelled_mail.Labelled],
-    classifier: Judges,
-    progress: Progress,
-) -> tuple[str, Outcomes, dict[str, _Speed]]:
-    """(name of the model, outcomes, speed of each source). The time includes reading the corpus, not loading."""
+    mail: Iterable[labelled_mail.Labelled], classifier: Judges, progress: Progress
+) -> tuple[str, Outcomes, dict[str, Seconds]]:
+    """Return (label of the model, outcomes, seconds by source). Times include reading the corpus."""
     columns, model = Columns(), ""
-    speeds: dict[str, _Speed] = {}
+    seconds: dict[str, Seconds] = {}
     before = time.perf_counter()
-    keyed = ((Key(one.id, source_of(one), one.label == "spam"), one.raw) for one in mail)
-    for done, judged in enumerate(classifier.judge_many(keyed), start=1):
+    for done, judged in enumerate(classifier.judge_many(keyed(mail)), start=1):
         columns.add(judged.key, judged.judgement)
         now = time.perf_counter()
-        speeds.setdefault(judged.key.source, _Speed()).add(now - before)
+        seconds.setdefault(judged.key.source, array("d")).append(now - before)
         before, model = now, judged.judgement.model if judged.judgement else model
         progress(done)
-    return model, columns.close(), speeds
+    return model, columns.close(), seconds
+
+
+def keyed(mail: Iterable[labelled_mail.Labelled]) -> Iterator[tuple[Key, bytes]]:
+    """Yield labelled mail as a classifier takes it."""
+    for one in mail:
+        yield Key(one.id, source_of(one), one.label == "spam"), one.raw
 
 
 def source_of(message: labelled_mail.Labelled) -> str:
-    """The first path component of the index's source column, one string object for each name."""
+    """Return the first path component of the source, interned to save memory."""
     return sys.intern(message.source.split("/", 1)[0])
 
 
 def _plain(value: float) -> float | None:
-    """A number that JSON has; an open end is null."""
+    """Return a number for JSON, null for an infinite one."""
     return round(value, 6) if math.isfinite(value) else None

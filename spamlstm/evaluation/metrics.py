@@ -1,7 +1,7 @@
-"""How good a filter is, in the figures of the TREC spam track, each with its 95 % interval.
+"""The metrics of the TREC spam track, each with its 95 % interval.
 
-All functions are pure. `labels` is a bool array, True for spam; `scores` an array of any scale, higher for spam.
-A figure that does not exist (one class only) is None, and so is its interval. Percentages run from 0 to 100.
+All functions are pure. `labels` is a bool array, True for spam; `scores` is an array on any scale, higher for spam.
+A figure that does not exist, such as with one class only, is None. Percentages are from 0 to 100.
 """
 
 import math
@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from spamlstm.logistic import logistic
 
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
@@ -29,7 +31,7 @@ class Figure(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Bin:
-    """One bin of a calibration diagram: what was said on average, what came true, of how many."""
+    """One bin of a calibration diagram: mean probability, share of spam, number of messages."""
 
     predicted: float
     observed: float
@@ -40,7 +42,7 @@ class Bin:
 
 
 def rate_pct(hits: int, total: int) -> Figure | None:
-    """`hits` of `total` in percent, with Wilson's score interval (Wilson 1927), which holds near 0 and 100 too."""
+    """Return `hits` of `total` in percent, with Wilson's score interval (1927), which is valid near 0 and 100 too."""
     if total == 0:
         return None
     share, z2 = hits / total, Z95**2
@@ -52,11 +54,11 @@ def rate_pct(hits: int, total: int) -> Figure | None:
 
 
 def lam_pct(*, ham_lost: int, n_ham: int, spam_missed: int, n_spam: int) -> Figure | None:
-    """Logistic average misclassification: logit⁻¹ of the mean of the logits of hm and sm, in percent.
+    """Return the logistic average misclassification: the logistic of the mean of the logits of hm and sm, in percent.
 
-    Each rate is (errors + 0.5) / (messages + 1), as the TREC toolkit has it so that no logit is infinite (Cormack &
-    Lynam, "TREC 2005 Spam Track Overview", section on evaluation measures). The interval takes each smoothed logit
-    as normal with variance 1/(errors + 0.5) + 1/(right + 0.5).
+    Each rate is (errors + 0.5) / (messages + 1), as in the TREC toolkit, so that no logit is infinite (Cormack & Lynam,
+    "TREC 2005 Spam Track Overview", section on evaluation measures). The interval assumes each smoothed logit to be
+    normal with variance 1/(errors + 0.5) + 1/(right + 0.5).
     """
     if n_ham == 0 or n_spam == 0:
         return None
@@ -64,32 +66,28 @@ def lam_pct(*, ham_lost: int, n_ham: int, spam_missed: int, n_spam: int) -> Figu
     right = np.array([n_ham - ham_lost, n_spam - spam_missed]) + 0.5
     mean = float(np.mean(np.log(wrong / right)))
     half = Z95 * math.sqrt(float(np.sum(1 / wrong + 1 / right))) / 2
-    return Figure(100 * _logistic(mean), 100 * _logistic(mean - half), 100 * _logistic(mean + half))
-
-
-def _logistic(logit: float) -> float:
-    return 1 / (1 + math.exp(-min(max(logit, -700.0), 700.0)))  # beyond that exp overflows
+    return Figure(100 * logistic(mean), 100 * logistic(mean - half), 100 * logistic(mean + half))
 
 
 # --- ranking --------------------------------------------------------------------------------------------------------
 
 
 def roca(labels: Bools, scores: Floats) -> float | None:
-    """Area under the ROC curve: the chance that a spam scores above a ham, ties counted half (Mann-Whitney U)."""
+    """Return the area under the ROC curve: the probability that a spam scores above a ham, with ties counted half."""
     labels, scores = _arrays(labels, scores)
     n_spam = int(labels.sum())
     n_ham = len(labels) - n_spam
     if not n_spam or not n_ham:
         return None
-    above = float(_midranks(scores)[labels].sum()) - n_spam * (n_spam + 1) / 2
-    return above / (n_spam * n_ham)
+    mann_whitney_u = float(_midranks(scores)[labels].sum()) - n_spam * (n_spam + 1) / 2
+    return mann_whitney_u / (n_spam * n_ham)
 
 
 def one_minus_roca_pct(labels: Bools, scores: Floats) -> Figure | None:
-    """(1-ROCA)%, with DeLong's interval on the logit scale, where it stays inside 0 to 100.
+    """Return (1-ROCA)% with DeLong's interval on the logit scale, which keeps it within 0 to 100.
 
-    The variance is DeLong's in its O(n log n) form by midranks (Sun & Xu 2014). Where it is 0 it says nothing (no pair
-    or every pair ranked wrong, one score for all); the interval then is Newcombe's of 2006, part 2, method 5.
+    The variance is DeLong's in its O(n log n) form by midranks (Sun & Xu 2014). If it is 0 (no pair or every pair is
+    ranked wrong, or all scores are equal), the interval is Newcombe's (2006, part 2, method 5).
     """
     labels, scores = _arrays(labels, scores)
     area = roca(labels, scores)
@@ -102,12 +100,12 @@ def one_minus_roca_pct(labels: Bools, scores: Floats) -> Figure | None:
         low, high = (_newcombe_bound(error, end, len(spam), len(ham)) for end in (0.0, 1.0))
     else:
         centre, half = math.log(error / area), Z95 * math.sqrt(variance) / (error * area)
-        low, high = _logistic(centre - half), _logistic(centre + half)
+        low, high = logistic(centre - half), logistic(centre + half)
     return Figure(100 * error, 100 * low, 100 * high)
 
 
 def _delong_variance(spam: Floats, ham: Floats) -> float:
-    """Variance of the area: that of each message's own share of pairs ranked right, over both classes."""
+    """Return the variance of the area: that of each message's share of pairs ranked right, over both classes."""
     ranks = _midranks(np.concatenate([spam, ham]))
     above_ham = (ranks[: len(spam)] - _midranks(spam)) / len(ham)
     below_spam = 1 - (ranks[len(spam) :] - _midranks(ham)) / len(spam)
@@ -115,7 +113,7 @@ def _delong_variance(spam: Floats, ham: Floats) -> float:
 
 
 def _newcombe_bound(error: float, end: float, n_spam: int, n_ham: int) -> float:
-    """The value between `error` and `end` (0 or 1) whose own 95 % range just reaches `error`, by bisection."""
+    """Return the value between `error` and `end` (0 or 1) whose own 95 % range just reaches `error`, by bisection."""
     inside, outside = error, end
     for _ in range(60):
         middle = (inside + outside) / 2
@@ -127,24 +125,24 @@ def _newcombe_bound(error: float, end: float, n_spam: int, n_ham: int) -> float:
 
 
 def _hanley_variance(area: float, n_spam: int, n_ham: int) -> float:
-    """Hanley & McNeil's (1982), symmetric in area and 1 - area by taking half the messages for each class."""
+    """Return Hanley & McNeil's variance (1982), made symmetric in area and 1 - area by half the messages per class."""
     others = (n_spam + n_ham) / 2 - 1
     spread = 1 + others * (1 - area) / (2 - area) + others * area / (1 + area)
     return area * (1 - area) * spread / (n_spam * n_ham)
 
 
 def _midranks(values: Floats) -> Floats:
-    """Ranks from 1, equal values sharing the mean of theirs."""
+    """Return ranks from 1, where equal values share the mean of their ranks."""
     _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
     last = np.cumsum(counts)
     return np.asarray((last - (counts - 1) / 2)[inverse.reshape(-1)], dtype=np.float64)
 
 
 def threshold_at_hm(labels: Bools, scores: Floats, hm_pct: float) -> float | None:
-    """The lowest score such that calling spam all that scores *above* it loses at most `hm_pct` % of the ham.
+    """Return the lowest threshold that loses at most `hm_pct` % of the ham, where spam is what scores *above* it.
 
-    It is the score of a ham, so a spam that ties with it is missed: ties are resolved against the filter, since at a
-    threshold just below them all the tied ham would be lost too. None without ham; -inf where all ham may be lost.
+    The threshold is the score of a ham, so a spam with the same score is missed: just below it, all ham with that score
+    would be lost too. None without ham; -inf if all ham may be lost.
     """
     labels, scores = _arrays(labels, scores)
     ham = np.sort(scores[~labels])
@@ -152,15 +150,15 @@ def threshold_at_hm(labels: Bools, scores: Floats, hm_pct: float) -> float | Non
 
 
 def _threshold(sorted_ham: Floats, hm_pct: float) -> float:
-    # The tiny term keeps 0.1 % of 1,000 one message: 0.1 * 1000 / 100 is below 1 in binary for some such products.
+    # The added term makes 0.1 % of 1,000 one message, as such products may be slightly below 1 in binary.
     allowed = math.floor(hm_pct * len(sorted_ham) / 100 + 1e-9)
     return float(sorted_ham[-1 - allowed]) if allowed < len(sorted_ham) else -math.inf
 
 
 def sm_at_hm(labels: Bools, scores: Floats, hm_pct: float) -> float | None:
-    """Share of spam in percent missed at the threshold where at most `hm_pct` % of ham is lost (`threshold_at_hm`).
+    """Return the share of spam in percent that is missed at `threshold_at_hm`.
 
-    With fewer than 100 / hm_pct ham messages that means that no ham at all is lost.
+    With fewer than 100 / hm_pct ham messages no ham is lost at that threshold.
     """
     labels, scores = _arrays(labels, scores)
     threshold = threshold_at_hm(labels, scores, hm_pct)
@@ -170,11 +168,11 @@ def sm_at_hm(labels: Bools, scores: Floats, hm_pct: float) -> float | None:
 
 
 def sm_at_hm_pct(labels: Bools, scores: Floats, hm_pct: float, *, seed: int = 0) -> Figure | None:
-    """`sm_at_hm` with a percentile bootstrap over both classes, for its threshold is itself an estimate.
+    """Return `sm_at_hm` with a percentile bootstrap over both classes, because its threshold is an estimate too.
 
-    Each of the 400 resamples draws only the rank of the ham that sets the threshold (an order statistic, through a beta
-    variate) and the share of spam missed at it (Jeffreys' posterior, so that 0 % and 100 % have an interval too): it
-    costs O(log n).
+    Each of the 400 resamples samples only the rank of the ham that sets the threshold (an order statistic, by a beta
+    variate) and the share of spam missed (Jeffreys' posterior, so that 0 % and 100 % have an interval too), which takes
+    O(log n).
     """
     value = sm_at_hm(labels, scores, hm_pct)
     if value is None:
@@ -185,17 +183,17 @@ def sm_at_hm_pct(labels: Bools, scores: Floats, hm_pct: float, *, seed: int = 0)
     if allowed >= len(ham):
         return Figure(value, value, value)
     random = np.random.default_rng(seed)
-    # The k-th largest of n draws with replacement is the ham at the quantile Beta(n - allowed, allowed + 1).
+    # The k-th largest of n samples with replacement is the ham at the quantile Beta(n - allowed, allowed + 1).
     quantile = random.beta(len(ham) - allowed, allowed + 1, RESAMPLES)
     thresholds = ham[np.minimum((quantile * len(ham)).astype(np.int64), len(ham) - 1)]
     missed = np.searchsorted(spam, thresholds, side="right")
-    drawn = 100 * random.beta(missed + 0.5, len(spam) - missed + 0.5)
-    low, high = np.percentile(drawn, [2.5, 97.5])
+    resampled = 100 * random.beta(missed + 0.5, len(spam) - missed + 0.5)
+    low, high = np.percentile(resampled, [2.5, 97.5])
     return Figure(value, min(float(low), value), max(float(high), value))
 
 
 def roc_points(labels: Bools, scores: Floats) -> tuple[Floats, Floats]:
-    """(share of ham lost, share of spam missed) at each distinct threshold, from the strictest to the loosest."""
+    """Return (share of ham lost, share of spam missed) at each distinct threshold, from the highest to the lowest."""
     labels, scores = _arrays(labels, scores)
     order = np.argsort(-scores, kind="stable")
     ends = np.flatnonzero(np.diff(scores[order], append=-np.inf) != 0)
@@ -210,10 +208,10 @@ def roc_points(labels: Bools, scores: Floats) -> tuple[Floats, Floats]:
 
 
 def calibration_bins(labels: Bools, probabilities: Floats, bins: int = CALIBRATION_BINS) -> list[Bin]:
-    """The messages in order of probability, cut into at most `bins` bins of equal count.
+    """Sort the messages by probability and cut them into at most `bins` bins of equal count.
 
-    Where a run of equal probabilities crosses a cut, each of its messages counts with the run's mean outcome, so
-    that the order in which equal messages arrive changes nothing.
+    Messages of equal probability all count with their mean outcome, so that their order does not matter where they fall
+    into two bins.
     """
     labels, probabilities = _arrays(labels, probabilities)
     observed = _mean_outcome(labels, probabilities)
@@ -229,29 +227,29 @@ def _mean_outcome(labels: Bools, probabilities: Floats) -> Floats:
 
 
 def calibration_error(labels: Bools, probabilities: Floats, bins: int = CALIBRATION_BINS) -> Figure | None:
-    """Expected calibration error over bins of equal count, 0 to 1: mean distance of said and observed.
+    """Return the expected calibration error over bins of equal count, 0 to 1: the mean of |predicted - observed|.
 
-    The interval holds the bins and the probabilities fixed and draws the share of spam of each bin anew (400 draws of
-    Jeffreys' posterior, fixed seed), then is shifted by the draws' mean excess: a distance is estimated too far.
+    For the interval, the share of spam of each bin is sampled 400 times from Jeffreys' posterior (fixed seed), with
+    bins and probabilities fixed. The interval is shifted by the mean excess of the samples, as sampling adds distance.
     """
-    cells = calibration_bins(labels, probabilities, bins)
-    if not cells:
+    parts = calibration_bins(labels, probabilities, bins)
+    if not parts:
         return None
-    counts = np.array([cell.count for cell in cells])
-    predicted = np.array([cell.predicted for cell in cells])
-    observed = np.clip([cell.observed for cell in cells], 0.0, 1.0)
+    counts = np.array([part.count for part in parts])
+    predicted = np.array([part.predicted for part in parts])
+    observed = np.clip([part.observed for part in parts], 0.0, 1.0)
     weights = counts / counts.sum()
     value = float(np.sum(weights * np.abs(predicted - observed)))
-    drawn = np.random.default_rng(0).beta(
-        observed * counts + 0.5, (1 - observed) * counts + 0.5, (RESAMPLES, len(cells))
+    resampled = np.random.default_rng(0).beta(
+        observed * counts + 0.5, (1 - observed) * counts + 0.5, (RESAMPLES, len(parts))
     )
-    errors = np.abs(drawn - predicted) @ weights
+    errors = np.abs(resampled - predicted) @ weights
     low, high = np.percentile(errors, [2.5, 97.5]) - (float(errors.mean()) - value)
     return Figure(value, min(max(float(low), 0.0), value), max(min(float(high), 1.0), value))
 
 
 def _arrays(labels: Bools, scores: Floats) -> tuple[Bools, Floats]:
-    """As arrays of equal length. ValueError when they are not, or a score is not a number: it would rank anyhow."""
+    """Return both as arrays. ValueError if their lengths differ, or if a score is NaN, which would rank arbitrarily."""
     labels, scores = np.asarray(labels, dtype=np.bool_), np.asarray(scores, dtype=np.float64)
     if labels.shape != scores.shape or labels.ndim != 1:
         raise ValueError(f"labels {labels.shape} and scores {scores.shape} must be vectors of one length")

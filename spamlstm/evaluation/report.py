@@ -1,4 +1,4 @@
-"""An evaluation in words and pictures: a table, JSON, one HTML page that needs nothing else."""
+"""The results of an evaluation as a table, as JSON, and as one HTML page that needs no other file."""
 
 import json
 import math
@@ -34,16 +34,18 @@ TITLES = {
 }
 HEADLINES = ("one_minus_roca_pct", "hm_pct", "sm_pct", "unsure_pct", "sm_at_hm_0_1_pct", "messages_per_second")
 MISTAKES_SHOWN = 25
-CELL = 22  # a value, its interval and the space between columns
+CELL = 22  # columns of a value, its interval and the space between
+
+Rows = Sequence[tuple[str, Summary]]
 
 
 # --- text -----------------------------------------------------------------------------------------------------------
 
 
 def print_table(evaluation: Evaluation, console: Console) -> None:
-    """A table on a terminal, as many sources beside each other as fit; else lines for awk.
+    """Print a table on a terminal, with as many sources side by side as fit; else lines of tab-separated columns.
 
-    A line is source, figure, value, low and high, parted by tabs, '-' where a figure does not exist.
+    The columns are source, figure, value, low and high, with '-' for a figure that does not exist.
     """
     rows = _rows(evaluation)
     if not console.is_terminal:
@@ -55,16 +57,16 @@ def print_table(evaluation: Evaluation, console: Console) -> None:
         console.print(_table(rows[start : start + beside]))
 
 
-def _rows(evaluation: Evaluation) -> list[tuple[str, Summary]]:
-    """All and each source; the one source alone, where it is all."""
+def _rows(evaluation: Evaluation) -> Rows:
+    """Return the summary of all mail and of each source; a single source alone."""
     sources = list(evaluation.sources.items())
     return sources if len(sources) == 1 else [("all", evaluation.all), *sources]
 
 
-def _lines(rows: Sequence[tuple[str, Summary]]) -> list[str]:
+def _lines(rows: Rows) -> list[str]:
     lines = []
     for name, summary in rows:
-        lines += [f"{name}\t{what}\t{count}\t-\t-" for what, count in _counts(summary)]
+        lines += [f"{name}\t{key}\t{getattr(summary, key)}\t-\t-" for key in ("n", "n_ham", "n_spam")]
         for key in FIGURES:
             figure = summary.figures[key]
             numbers = [f"{number:.6g}" for number in figure] if figure else ["-"] * 3
@@ -72,17 +74,13 @@ def _lines(rows: Sequence[tuple[str, Summary]]) -> list[str]:
     return lines
 
 
-def _counts(summary: Summary) -> list[tuple[str, int]]:
-    return [("n", summary.n), ("n_ham", summary.n_ham), ("n_spam", summary.n_spam)]
-
-
-def _table(rows: Sequence[tuple[str, Summary]]) -> Table:
+def _table(rows: Rows) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("", style="dim")
     for name, _ in rows:
         table.add_column(Text(name), justify="right")
-    for what, number in (("messages", 0), ("ham", 1), ("spam", 2)):
-        table.add_row(what, *(f"{_counts(summary)[number][1]:,}" for _, summary in rows))
+    for title, key in (("messages", "n"), ("ham", "n_ham"), ("spam", "n_spam")):
+        table.add_row(title, *(f"{getattr(summary, key):,}" for _, summary in rows))
     for key in FIGURES:
         table.add_row(TITLES[key], *(_cell(key, summary.figures[key]) for _, summary in rows))
     return table
@@ -100,7 +98,7 @@ def _interval(key: str, figure: Figure) -> str:
 
 
 def _number(key: str, value: float) -> str:
-    """With three digits that count, and none after the point for speed."""
+    """Return a number with three significant digits, and without decimals for a speed."""
     if key == "messages_per_second":
         return f"{value:,.0f}"
     if value >= 99.95:
@@ -115,17 +113,17 @@ def _number(key: str, value: float) -> str:
 
 
 def write_json(evaluation: Evaluation, path: Path) -> None:
-    """`{"all": {...}, "sources": {NAME: {...}}}`, whole or not at all. UserError where it cannot be written."""
+    """Write `{"all": {...}, "sources": {NAME: {...}}}`. Raises as `write_whole` does."""
     write_whole(path, json.dumps(evaluation.as_json(), indent=2, ensure_ascii=False) + "\n")
 
 
 def write_report(evaluation: Evaluation, path: Path) -> None:
-    """One HTML page with table, pictures and mistakes, that loads nothing from anywhere; whole or not at all."""
+    """Write one HTML page with table, plots and mistakes, which loads nothing. Raises as `write_whole` does."""
     write_whole(path, _page(evaluation))
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Write a file, whole or not at all. UserError if it cannot be written."""
+    """Write a file completely or not at all. UserError if it cannot be written."""
     try:
         write_file(path, text)
     except OSError as error:
@@ -136,8 +134,8 @@ def write_whole(path: Path, text: str) -> None:
 
 
 def _page(evaluation: Evaluation) -> str:
-    template = Template(files("spamlstm.learning").joinpath("report.html").read_text(encoding="utf-8"))
-    outcomes = evaluation.outcomes
+    template = Template(files("spamlstm.evaluation").joinpath("report.html").read_text(encoding="utf-8"))
+    outcomes, rows = evaluation.outcomes, _rows(evaluation)
     curves = _curves(evaluation)
     known = ~np.isnan(outcomes.probability)
     bins = metrics.calibration_bins(outcomes.spam[known], outcomes.probability[known])
@@ -148,11 +146,11 @@ def _page(evaluation: Evaluation) -> str:
         n_ham=f"{evaluation.all.n_ham:,}",
         n_spam=f"{evaluation.all.n_spam:,}",
         cards="".join(_card(key, evaluation.all.figures[key]) for key in HEADLINES),
-        table=_html_table(_rows(evaluation)),
-        roc=plots.roc(curves, _lowest_pct(evaluation.all)) if curves else "<p>It takes both ham and spam.</p>",
+        table=_html_table(rows),
+        roc=plots.roc(curves, _lowest_pct(evaluation.all)) if curves else "<p>A ROC curve needs both ham and spam.</p>",
         legend=_legend([(name, f"c{number % plots.COLOURS}") for number, (name, _, _) in enumerate(curves)]),
         calibration=plots.calibration(bins),
-        histograms=_histograms(evaluation),
+        histograms=_histograms(evaluation, rows),
         mistakes=_mistakes(outcomes),
     )
 
@@ -162,7 +160,7 @@ def _card(key: str, figure: Figure | None) -> str:
     return f'<div class="card"><span>{escape(TITLES[key])}</span><b>{value}</b><span>{interval}</span></div>'
 
 
-def _html_table(rows: Sequence[tuple[str, Summary]]) -> str:
+def _html_table(rows: Rows) -> str:
     titles = "".join(f"<th>{escape(title)}</th>" for title in ("source", "ham", "spam", *TITLES.values()))
     lines = [
         f'<tr class="{"all" if name == "all" and len(rows) > 1 else "one"}"><td>{escape(name)}</td>'
@@ -181,22 +179,21 @@ def _html_cell(key: str, figure: Figure | None) -> str:
 
 
 def _curves(evaluation: Evaluation) -> list[tuple[str, NDArray[np.float64], NDArray[np.float64]]]:
-    """All first, then the largest sources that have both classes, as many as there are colours."""
+    """Return the ROC points of all mail, then of the largest sources with both classes, one for each colour."""
     both = [(name, one) for name, one in _rows(evaluation) if one.n_ham and one.n_spam]
-    first, rest = both[:1], sorted(both[1:], key=lambda row: -row[1].n)
-    chosen = [name for name, _ in first + rest[: plots.COLOURS - 1]]
-    parts = [(name, _part(evaluation, name)) for name in chosen]
+    largest = sorted(both[1:], key=lambda row: -row[1].n)[: plots.COLOURS - 1]
+    parts = [(name, _part(evaluation, name)) for name, _ in both[:1] + largest]
     return [(name, *metrics.roc_points(part.spam, part.score)) for name, part in parts]
 
 
 def _part(evaluation: Evaluation, name: str) -> Outcomes:
-    """The outcomes behind a row of the table."""
+    """Return the outcomes of a row of the table."""
     outcomes = evaluation.outcomes
     return outcomes.of(np.array(outcomes.source) == name) if name in evaluation.sources else outcomes
 
 
 def _lowest_pct(summary: Summary) -> float:
-    """The decade below one message of the smaller class: finer than that nothing can be seen."""
+    """Return the decade below the share of one message in the smaller class, the resolution of the data."""
     decade = math.floor(math.log10(100 / max(min(summary.n_ham, summary.n_spam), 1)))
     return 10.0 ** min(max(decade, -4), 1)
 
@@ -206,18 +203,16 @@ def _legend(names: Sequence[tuple[str, str]]) -> str:
     return f'<ul class="legend">{"".join(items)}</ul>'
 
 
-def _histograms(evaluation: Evaluation) -> str:
-    """One for all and one for each source."""
-    rows = _rows(evaluation)
-    span = plots.score_span(evaluation.outcomes.score)  # the same for all, so that they can be compared
-    pictures = "".join(_histogram(name, _part(evaluation, name), span) for name, _ in rows)
-    key = _legend([("ham", "ham"), ("spam", "spam")])
-    return f'{key}<div class="{"three" if len(rows) > 1 else "pair"}">{pictures}</div>'
-
-
-def _histogram(name: str, part: Outcomes, span: tuple[float, float]) -> str:
-    picture = plots.histogram(part.score[~part.spam], part.score[part.spam], span)
-    return f"<figure><h3>{escape(name)}</h3>{picture}</figure>"
+def _histograms(evaluation: Evaluation, rows: Rows) -> str:
+    """Return histograms of all mail and of each source, with the same axis for comparison."""
+    span = plots.score_span(evaluation.outcomes.score)
+    figures = []
+    for name, _ in rows:
+        part = _part(evaluation, name)
+        picture = plots.histogram(part.score[~part.spam], part.score[part.spam], span)
+        figures.append(f"<figure><h3>{escape(name)}</h3>{picture}</figure>")
+    legend = _legend([("ham", "ham"), ("spam", "spam")])
+    return f'{legend}<div class="{"three" if len(rows) > 1 else "pair"}">{"".join(figures)}</div>'
 
 
 def _mistakes(outcomes: Outcomes) -> str:
@@ -232,7 +227,7 @@ def _mistake_table(title: str, part: Outcomes, *, worst_first: NDArray[np.intp])
     worst = worst_first[:MISTAKES_SHOWN].tolist()
     lines = "".join(
         f'<tr><td>{escape(part.id[i])}</td><td class="text">{escape(part.source[i])}</td>'
-        f"<td>{part.score[i]:+.2f}</td><td>{_share(part.probability[i])}</td></tr>"
+        f"<td>{part.score[i]:+.2f}</td><td>{_percent(part.probability[i])}</td></tr>"
         for i in worst
     )
     titles = '<th>file id</th><th class="text">source</th><th>score</th><th>probability of spam</th>'
@@ -242,5 +237,5 @@ def _mistake_table(title: str, part: Outcomes, *, worst_first: NDArray[np.intp])
     return f"<div><h3>{escape(title)} <small>({shown})</small></h3><div class=scroll>{body}</div></div>"
 
 
-def _share(probability: float) -> str:
+def _percent(probability: float) -> str:
     return "none" if math.isnan(probability) else f"{100 * probability:.2f} %"

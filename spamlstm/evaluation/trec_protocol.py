@@ -1,25 +1,135 @@
-"""The TREC protocol: each message of a stream is judged, and then perhaps its label is told and learned."""
+"""The TREC protocol: each message of a stream is judged, then its label is learned if the feedback provides it.
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+The kinds of feedback are the tasks of the TREC spam track.
+"""
+
+import math
+import re
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from enum import StrEnum
 from pathlib import Path
+from typing import Generic, Self, TypeVar
 
 import numpy as np
 
 from spamlstm.corpus import labelled_mail
-from spamlstm.errors import DataError
+from spamlstm.errors import DataError, UserError
 from spamlstm.evaluation import evaluate, metrics, plots
-from spamlstm.evaluation.evaluate import Columns, Evaluation, Key, Outcomes, Progress
-from spamlstm.evaluation.feedback import Feedback, Teacher
+from spamlstm.evaluation.evaluate import Columns, Evaluation, Key, Outcomes, Progress, keyed
 from spamlstm.model.classifier import Assessed, Classifier
 from spamlstm.model.personal_layer import PersonalLayer
+from spamlstm.verdict import Verdict
 
-POINTS = 40
+POINTS = 40  # of a learning curve
+# An active learner asks for labels of messages with scores within this, in log-odds: probabilities of 5 % to 95 %.
+ASK_WITHIN = 3.0
+
+T = TypeVar("T")
+
+
+class FeedbackKind(StrEnum):
+    """The tasks. Those with a number N are written with it, such as `first:10000`."""
+
+    IMMEDIATE = "immediate"
+    """Each label, after its message is judged."""
+
+    FIRST = "first"
+    """The first N labels."""
+
+    EACH = "each"
+    """The first N labels of ham and the first N of spam."""
+
+    DELAYED = "delayed"
+    """Each label, after N more messages are judged."""
+
+    ACTIVE = "active"
+    """N labels of messages that the filter is unsure about."""
+
+    MISTAKES = "mistakes"
+    """The labels of ham judged spam and of spam not judged spam, which a user would move out of and into junk."""
+
+    ERRORS = "errors"
+    """The first N labels that differ from the verdict, which includes all unsure mail (train on error)."""
+
+    EACH_THEN_MISTAKES = "each-then-mistakes"
+    """The first N labels of ham and the first N of spam, then mistakes."""
+
+
+_WITHOUT_NUMBER = (FeedbackKind.IMMEDIATE, FeedbackKind.MISTAKES)
 
 
 @dataclass(frozen=True, slots=True)
-class Point:
-    """How well it went from the beginning to here."""
+class Feedback:
+    """One task."""
+
+    kind: FeedbackKind = FeedbackKind.IMMEDIATE
+    number: int = 0
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Parse the form that `str` gives. UserError with all forms for any other text."""
+        match = re.fullmatch(r"([a-z-]+)(?::([\d_]+))?", text)
+        if (
+            match
+            and match[1] in tuple(FeedbackKind)
+            and (FeedbackKind(match[1]) in _WITHOUT_NUMBER) is (match[2] is None)
+        ):
+            return cls(FeedbackKind(match[1]), int(match[2] or 0))
+        forms = ", ".join(kind if kind in _WITHOUT_NUMBER else f"{kind}:N" for kind in FeedbackKind)
+        raise UserError(f"'{text}' is no feedback; use one of {forms}")
+
+    @property
+    def ends(self) -> bool:
+        """Whether only the beginning of the stream is labelled, so that only the rest is evaluated."""
+        return self.kind in (FeedbackKind.FIRST, FeedbackKind.EACH)
+
+    def __str__(self) -> str:
+        return str(self.kind) if self.kind in _WITHOUT_NUMBER else f"{self.kind}:{self.number}"
+
+
+class Teacher(Generic[T]):
+    """Decides after each message of one stream which labels are learned; `labelled` is their number so far."""
+
+    def __init__(self, feedback: Feedback) -> None:
+        self._feedback = feedback
+        self._judged = 0
+        self._waiting: deque[T] = deque()
+        self._judged_of = {True: 0, False: 0}
+        self.labelled = 0
+
+    def after(self, message: T, *, spam: bool, verdict: Verdict, score: float) -> Iterator[T]:
+        """Yield the messages whose labels are learned after this message got this verdict and score."""
+        self._judged += 1
+        number = self._feedback.number
+        self._judged_of[spam] += 1
+        mistaken = (verdict is Verdict.SPAM) is not spam
+        match self._feedback.kind:
+            case FeedbackKind.DELAYED:
+                self._waiting.append(message)
+                labelled = [self._waiting.popleft()] if len(self._waiting) > number else []
+            case FeedbackKind.FIRST:
+                labelled = [message] if self._judged <= number else []
+            case FeedbackKind.EACH:
+                labelled = [message] if self._judged_of[spam] <= number else []
+            case FeedbackKind.ACTIVE:
+                labelled = [message] if self.labelled < number and abs(score) < ASK_WITHIN else []
+            case FeedbackKind.MISTAKES:
+                labelled = [message] if mistaken else []
+            case FeedbackKind.ERRORS:
+                labelled = [message] if self.labelled < number and (mistaken or verdict is Verdict.UNSURE) else []
+            case FeedbackKind.EACH_THEN_MISTAKES:
+                labelled = [message] if mistaken or self._judged_of[spam] <= number else []
+            case FeedbackKind.IMMEDIATE:
+                labelled = [message]
+        self.labelled += len(labelled)
+        yield from labelled
+
+
+@dataclass(frozen=True, slots=True)
+class CurvePoint:
+    """A point of the learning curve: the figures from the beginning of the stream to here."""
 
     messages: int
     labelled: int
@@ -28,20 +138,21 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class ProtocolResult:
-    """A stream that was followed: the figures of what was judged, and how they came about."""
+    """The result of one stream: figures, number of labels learned, and learning curve."""
 
     feedback: Feedback
     labelled: int
     evaluation: Evaluation
-    curve: tuple[Point, ...]
+    curve: tuple[CurvePoint, ...]
 
     def as_json(self) -> dict[str, object]:
-        """The figures of `evaluate`, and the feedback, the number of labels told and the learning curve."""
-        curve = [
-            {"messages": point.messages, "told": point.labelled, "one_minus_roca_pct": point.one_minus_roca_pct}
-            for point in self.curve
-        ]
-        return {"feedback": str(self.feedback), "told": self.labelled, **self.evaluation.as_json(), "curve": curve}
+        """Return the figures of the evaluation, the feedback, the number of labels learned and the learning curve."""
+        return {
+            "feedback": str(self.feedback),
+            "labelled": self.labelled,
+            **self.evaluation.as_json(),
+            "curve": [asdict(point) for point in self.curve],
+        }
 
 
 class Follower:
@@ -55,7 +166,7 @@ class Follower:
         self._labelled: list[int] = []
 
     def take(self, assessed: Assessed[Key]) -> None:
-        """The next message, as the base sees it."""
+        """Judge the next message, and learn the labels that the feedback then provides."""
         key, columns = assessed.key, self._columns
         columns.add(key, self._classifier.judge(assessed, self._layer).judgement)
         verdict, score = evaluate.VERDICTS[columns.verdict[-1]], columns.score[-1]
@@ -65,15 +176,16 @@ class Follower:
         self._labelled.append(self._teacher.labelled)
 
     def end(self) -> ProtocolResult:
-        """How it went: the figures of all, or, where labels are told at the beginning only, of what came after."""
+        """Return the result: of all messages, or of those after the labelled beginning. DataError if there are none."""
         outcomes, number = self._columns.close(), len(self._labelled)
         if not number:
             raise DataError(f"{', '.join(self._names) or 'no corpus'}: there is no mail in it")
         last = self._labelled.index(self._teacher.labelled) + 1 if self._feedback.ends else 0
         counted = np.arange(number) >= last
         if not counted.any():
-            raise DataError(f"there are only {number} messages, and {self._feedback} tells the labels of them all")
-        evaluation = _evaluation(outcomes.of(counted), self._classifier.bundle.label, self._names)
+            raise DataError(f"no message is left to evaluate: {self._feedback} labels all {number} messages")
+        label = self._classifier.bundle.label
+        evaluation = evaluate.evaluation_of(outcomes.of(counted), model=label, names=self._names)
         return ProtocolResult(
             self._feedback, self._teacher.labelled, evaluation, tuple(_curve(outcomes, self._labelled))
         )
@@ -82,7 +194,7 @@ class Follower:
 def run_protocol(
     corpora: list[Path], feedback: Feedback, *, model: Path | None = None, progress: Progress = lambda _: None
 ) -> ProtocolResult:
-    """Follow the mail of `corpora` in its order, with an empty personal layer upon the model at `model`."""
+    """Run the protocol on the mail of `corpora` in order, from an empty personal layer on the model at `model`."""
     streams = [labelled_mail.read_labelled(path) for path in corpora]
     classifier = Classifier.open(model, personal_features=True)
     follower = Follower(classifier, feedback, names=tuple(str(path) for path in corpora))
@@ -93,38 +205,24 @@ def run_protocol(
     return follower.end()
 
 
-def keyed(mail: Iterable[labelled_mail.Labelled]) -> Iterator[tuple[Key, bytes]]:
-    """Labelled mail as a classifier takes it."""
-    for one in mail:
-        yield Key(one.id, evaluate.source_of(one), one.label == "spam"), one.raw
-
-
-def _evaluation(outcomes: Outcomes, model: str, names: tuple[str, ...]) -> Evaluation:
-    source = np.array(outcomes.source)
-    sources = {one: evaluate.summarise(outcomes.of(source == one)) for one in dict.fromkeys(source.tolist())}
-    return Evaluation(model, names, evaluate.summarise(outcomes), sources, outcomes)
-
-
-def _curve(outcomes: Outcomes, labelled: list[int]) -> Iterator[Point]:
-    """At numbers of messages that grow by equal factors."""
+def _curve(outcomes: Outcomes, labelled: list[int]) -> Iterator[CurvePoint]:
+    """Yield points at numbers of messages that grow by equal factors."""
     ends = np.unique(np.geomspace(min(100, len(labelled)), len(labelled), POINTS).astype(int))
     for end in ends.tolist():
         area = metrics.roca(outcomes.spam[:end], outcomes.score[:end])
-        yield Point(end, labelled[end - 1], None if area is None else round(100 * (1 - area), 6))
+        yield CurvePoint(end, labelled[end - 1], None if area is None else round(100 * (1 - area), 6))
 
 
-def picture(online: ProtocolResult) -> str:
-    """The learning curve as one SVG file: (1-ROCA)% of all mail so far, against how much mail that was."""
-    known = [point for point in online.curve if point.one_minus_roca_pct is not None]
-    most = max((point.messages for point in known), default=100)
-    across = plots.decades("messages", 100, most)
-    plot = plots.Plot(across, plots.logarithmic("(1-ROCA) %, so far", 0.001, 100))
+def picture(result: ProtocolResult) -> str:
+    """Return the learning curve as one SVG file: (1-ROCA)% of all mail so far against the number of messages."""
+    known = [point for point in result.curve if point.one_minus_roca_pct is not None]
+    most = max([1000, *(point.messages for point in known)])
+    messages = plots.logarithmic("messages", 100, 10 ** math.ceil(math.log10(most)), label="{:,.0f}")
+    plot = plots.Plot(messages, plots.logarithmic("(1-ROCA) %, so far", 0.001, 100))
     points = [(point.messages, point.one_minus_roca_pct or 0.0) for point in known]
     dots = [
-        plot.dot(
-            place, 2.5, "fill:var(--c0)", f"{point.messages:,} messages, {point.labelled:,} told: {place[1]:.4g} %"
-        )
-        for place, point in zip(points, known, strict=True)
+        plot.dot(at, 2.5, "fill:var(--c0)", f"{point.messages:,} messages, {point.labelled:,} labels: {at[1]:.4g} %")
+        for at, point in zip(points, known, strict=True)
     ]
     line = plot.line(points, "stroke:var(--c0);stroke-width:2")
-    return plots.alone(plot.svg(f"Learning curve, feedback {online.feedback}", line, *dots))
+    return plots.standalone(plot.svg(f"Learning curve, feedback {result.feedback}", line, *dots))

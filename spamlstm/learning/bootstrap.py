@@ -1,7 +1,7 @@
-"""Learning from a mailbox that is there already: its messages become labels, and the bars follow from them.
+"""Adoption of an existing mailbox: its messages become labels, and thresholds are found with them.
 
-All that is kept is rows of the label store, of the origin `adopted`, and the bars. So to adopt again is to say the same
-again, which changes nothing; what was cut short goes on where it was; and to take it back is to remove those rows.
+All that is stored is rows of the label store with the origin `adopted`, and the thresholds. To adopt again therefore
+changes nothing, an interrupted adoption continues where it stopped, and to undo an adoption is to remove its rows.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ from spamlstm.errors import DataError, NoInputError, reason_of
 from spamlstm.learning.label import Label, LabelRequest, Origin
 from spamlstm.learning.survey import Sample, Survey
 from spamlstm.learning.thresholds import Finding, Rehearsal, Trial, find_thresholds, rehearse
-from spamlstm.learning.trainer import GROUP, Trainer, label_request, rescore_labels
+from spamlstm.learning.trainer import BATCH, Trainer, label_request, rescore_labels
 from spamlstm.maildir import message_file
 from spamlstm.maildir.message_file import TooLargeError
 from spamlstm.maildir.names import GoneError
@@ -31,7 +31,7 @@ Progress = Callable[[int], None]
 
 @dataclass(slots=True)
 class AdoptedCounts:
-    """What became of the messages that were evidence: how many are new labels, and what could not be read, and why."""
+    """The outcome of adopting samples: new labels, labels known before, and unreadable paths with the reason."""
 
     new: int = 0
     known: int = 0
@@ -40,82 +40,85 @@ class AdoptedCounts:
 
 @dataclass(frozen=True, slots=True)
 class Conclusion:
-    """What follows from the adopted labels: the bars, and how the last thousand messages would have fared."""
+    """The thresholds that follow from the adopted labels, and the verdicts that the latest messages would have got."""
 
     finding: Finding
     rehearsal: Rehearsal
     model: Thresholds
-    """The model's own bars."""
+    """The model's thresholds."""
     chosen: bool
-    """Whether the configuration speaks of bars, so that those found are not used."""
+    """Whether the configuration sets thresholds or costs, so that those found are not used."""
 
 
 def check_evidence(survey: Survey, *, where: str) -> None:
-    """NoInputError for a mailbox without evidence, DataError for one with evidence of one kind only.
+    """Raise NoInputError for a mailbox without evidence, DataError for one with evidence of one kind only.
 
-    Taught ham only, the layer takes all mail for ham; taught spam only, it files the ham.
+    A layer that learned only ham judges all mail ham; one that learned only spam files ham as spam.
     """
     if survey.samples:
         return
     ham, spam = survey.found[Label.HAM], survey.found[Label.SPAM]
     if ham:
         raise DataError(
-            f"{where} has {ham:,} messages that are ham but no junk that this filter did not file itself, and from one"
-            " kind alone nothing can be learned; move spam to the junk folder for a while, then say this again"
+            f"{where} has {ham:,} ham messages but no junk that this filter did not file itself, and nothing can be"
+            " learned from one kind alone; move spam to the junk folder for a while, then run this command again"
         )
     if spam:
         raise DataError(
             f"{where} has {spam:,} messages in the junk folder but none that was answered, flagged, filed in a folder"
-            " or kept read for a month, and from one kind alone nothing can be learned; say this again when it has"
+            " or kept read for a month, and nothing can be learned from one kind alone; run this command again later"
         )
     if survey.messages:
-        raise NoInputError(f"none of the {survey.messages:,} messages in {where} says what its user thinks of it")
-    raise NoInputError(f"there is no mail in {where}")
+        raise NoInputError(
+            f"none of the {survey.messages:,} messages in {where} shows what its user thinks of it; label some with"
+            " 'spamlstm label'"
+        )
+    raise NoInputError(f"there is no mail in {where}; name another Maildir")
 
 
 def adopt_labels(
     trainer: Trainer, classifier: Classifier, samples: Sequence[Sample], *, source: str, progress: Progress
 ) -> AdoptedCounts:
-    """Make the witnesses labels, in their order; `source` is their Maildir.
+    """Store labels for the samples of the Maildir `source`, in order.
 
-    A hundred at a time are on disk; cut short, the next call goes on behind them.
+    Each batch is one transaction; after an interruption the next call continues behind the last one.
     """
     labels = trainer.labels
     rescore_labels(labels, classifier)
     fresh = [one for one in samples if labels.origin(one.content) != (one.evidence.label, Origin.ADOPTED)]
-    taken = AdoptedCounts(known=len(samples) - len(fresh))
-    assessed = classifier.assess_many(_read(fresh, taken))
-    done = taken.known
-    while group := list(itertools.islice(assessed, GROUP)):
-        pairs = [pair for one in group if (pair := _pair(one, classifier, source, taken)) is not None]
-        taken.new += sum(labels.add_pairs(pairs))
-        done += len(group)
+    counts = AdoptedCounts(known=len(samples) - len(fresh))
+    assessed = classifier.assess_many(_read(fresh, counts))
+    done = counts.known
+    while batch := list(itertools.islice(assessed, BATCH)):
+        pairs = [pair for one in batch if (pair := _pair(one, classifier, source, counts)) is not None]
+        counts.new += sum(labels.add_pairs(pairs))
+        done += len(batch)
         progress(done)
     trainer.prune()
-    return taken
+    return counts
 
 
-def _read(samples: Sequence[Sample], taken: AdoptedCounts) -> Iterator[tuple[Sample, bytes]]:
-    """Each message with its bytes. Those that are gone by now are left out, those that cannot be read are noted."""
+def _read(samples: Sequence[Sample], counts: AdoptedCounts) -> Iterator[tuple[Sample, bytes]]:
+    """Yield samples with their bytes; leave out those that are gone, and record those that cannot be read."""
     for one in samples:
         try:
             yield one, one.read()
         except GoneError:
             continue
         except OSError as error:
-            taken.failed.append((one.entry.path, reason_of(error)))
+            counts.failed.append((one.entry.path, reason_of(error)))
 
 
 def _pair(
-    assessed: Assessed[Sample], classifier: Classifier, source: str, taken: AdoptedCounts
+    assessed: Assessed[Sample], classifier: Classifier, source: str, counts: AdoptedCounts
 ) -> tuple[LabelRequest, Label] | None:
-    """The row of one message; None if it is gone by now, and noted if it cannot be read or is no mail."""
+    """Return the label of one sample for the store; None if it is gone, cannot be read or is no mail."""
     sample = assessed.key
     if assessed.failure or assessed.evidence.not_mail:
-        taken.failed.append((sample.entry.path, assessed.failure or "this is not mail but data of another kind"))
+        counts.failed.append((sample.entry.path, assessed.failure or "this is not mail but data of another kind"))
         return None
-    # Read once more, as a hundred messages may be too large to be kept until they are all noted.
-    raw = next((raw for _, raw in _read([sample], taken)), None)
+    # Read again, because a batch of large messages may not fit in memory.
+    raw = next((raw for _, raw in _read([sample], counts)), None)
     if raw is None:
         return None
     model = classifier.bundle.label
@@ -128,11 +131,11 @@ def _pair(
 def find_adopted_thresholds(
     trainer: Trainer, classifier: Classifier, *, max_false_positive_rate: float, progress: Progress
 ) -> Conclusion:
-    """Learn all labels anew, in their order, find the bars on the way, and keep both."""
+    """Learn all labels again, find thresholds by the scores that adopted mail had before it was learned, store both."""
     spam, scores = [], []
     for number, (example, score) in enumerate(trainer.relearn(), start=1):
         progress(number)
-        # The user's own words are mostly corrections: they tell of the mail that was judged wrong.
+        # The user's own labels are mostly corrections, and so no sample of all mail.
         if example.origin is Origin.ADOPTED:
             spam.append(example.spam)
             scores.append(np.nan if score is None else score)
@@ -147,7 +150,7 @@ def find_adopted_thresholds(
 
 
 def judge_unlabelled(survey: Survey, classifier: Classifier, layer: PersonalLayer) -> dict[Verdict, int]:
-    """What would become of the mail in the inbox of which its user has said nothing; nobody learned from it."""
+    """Count the verdicts on mail in the inbox that has no evidence and was not learned."""
     counts = dict.fromkeys(Verdict, 0)
     for judged in classifier.judge_many(_bytes_of(survey.unlabelled), layer_of=lambda _: layer):
         if judged.judgement is not None:
@@ -164,9 +167,9 @@ def _bytes_of(entries: Iterable[Entry]) -> Iterator[tuple[None, bytes]]:
 def forget_adopted(
     trainer: Trainer, classifier: Classifier, *, source: str, max_false_positive_rate: float, progress: Progress
 ) -> int:
-    """Be as if this Maildir had never been adopted; gives how many labels that were.
+    """Undo the adoption of one Maildir, as if it had never been; return the number of labels removed.
 
-    What was adopted from others stays, and the bars then rest on that.
+    Labels adopted from other Maildirs stay, and thresholds are found again with them.
     """
     number = trainer.labels.forget_adopted(source)
     if number and trainer.labels.adopted():

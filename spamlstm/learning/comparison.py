@@ -1,12 +1,12 @@
-"""A candidate beside the model in use, on the same mail; and what must be so that it may take its place.
+"""The comparison of a candidate with the model in use on the same mail, and the conditions for a promotion.
 
-Both judge as the filter does: by the shipped ONNX path, with the policy configured and the personal layer. Of the
-labels, both layers know only those that the candidate was trained on.
+Both judge as the filter does: by ONNX Runtime, with the configured policy and a personal layer. Both layers learned
+only the labels that the candidate was trained on.
 """
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -18,13 +18,13 @@ from spamlstm.model.classifier import Assessed, Classifier
 from spamlstm.model.personal_layer import PersonalLayer
 from spamlstm.verdict import Verdict
 
-# Of unlabelled mail that is judged ham now, at most so much may turn to spam; one message always may.
+# The largest share of unlabelled ham that may become spam; one message always may.
 MOST_TURNED_PCT = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What one filter makes of the labels held back. `cost` is by what mistakes cost, summed over the messages."""
+    """The verdicts of one filter on held-out mail; `cost` is the sum of what its mistakes cost."""
 
     ham: int
     spam: int
@@ -36,15 +36,10 @@ class Figures:
     cost: float
     one_minus_roca_pct: float | None
 
-    @property
-    def hm_pct(self) -> float:
-        """The share of ham that is judged spam."""
-        return 100 * self.lost / max(self.ham, 1)
-
 
 @dataclass(frozen=True, slots=True)
 class Sides:
-    """The same mail, judged by the model in use and by the candidate."""
+    """The figures of the model in use and of the candidate on the same mail."""
 
     running: Figures
     candidate: Figures
@@ -52,50 +47,63 @@ class Sides:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """All that the gate looks at. `turned` counts unlabelled messages by 'ham→spam' and the like."""
+    """All figures that decide on a promotion. `turned` counts changed verdicts on unlabelled mail, as in 'ham→spam'."""
 
     filters: Sides
+    """With the personal layers."""
     networks: Sides
-    """The same without the personal layer."""
+    """Without them."""
     unlabelled: int = 0
     judged_ham: int = 0
     turned: dict[str, int] = field(default_factory=dict)
 
-    def as_json(self) -> dict[str, Any]:
-        """All of it, as plain values."""
-        return asdict(self)
-
 
 def objections(comparison: Comparison) -> list[str]:
-    """Why the candidate may not take the place of the model in use; none if it may. False positives come first."""
-    filters, networks = comparison.filters, comparison.networks
+    """Return the reasons against a promotion, lost ham first; none if the candidate may be promoted."""
     found = []
-    for what, sides in (("with the labels", filters), ("by itself", networks)):
-        was, now = sides.running, sides.candidate
-        if now.lost > was.lost:
-            found.append(f"{what} it judges {now.lost} of {now.ham} held-back ham to be spam, and {was.lost} are now")
-        if now.cost > was.cost + 1e-9:
+    for what, sides in (("with your labels", comparison.filters), ("alone", comparison.networks)):
+        current, new = sides.running, sides.candidate
+        if new.lost > current.lost:
             found.append(
-                f"{what} its mistakes on the labels held back cost {now.cost:.1f}, and those of now {was.cost:.1f}"
+                f"{what}, it judges {new.lost} of {new.ham} held-out ham messages as spam; now it is {current.lost}"
+            )
+        if new.cost > current.cost + 1e-9:
+            found.append(
+                f"{what}, its mistakes on held-out labels cost {new.cost:.1f}; of the model in use, {current.cost:.1f}"
             )
     turned = comparison.turned.get("ham→spam", 0)
     if turned > max(1, MOST_TURNED_PCT / 100 * comparison.judged_ham):
-        found.append(
-            f"{turned} of {comparison.judged_ham} messages without a label that are judged ham now would be spam"
-        )
-    if not found and not _better(networks):
-        found.append("on the labels held back it is no better than the model in use")
+        found.append(f"{turned} of {comparison.judged_ham} unlabelled messages that are judged ham now would be spam")
+    if not found and not _is_better(comparison.networks):
+        found.append("it is no better than the model in use on held-out labels")
     return found
 
 
-def _better(networks: Sides) -> bool:
-    was, now = networks.running, networks.candidate
-    ranks = (now.one_minus_roca_pct or 0.0) < (was.one_minus_roca_pct or 0.0)
-    return now.cost < was.cost or (now.cost == was.cost and ranks)
+def comparison_table(comparison: Comparison) -> list[str]:
+    """Return the comparison as the lines of a table in Markdown."""
+    rows = [
+        "| held-out labels | ham lost | spam missed | unsure | cost | (1-ROCA)% |",
+        "|---|---:|---:|---:|---:|---:|",
+    ]
+    for what, sides in (("filter", comparison.filters), ("network", comparison.networks)):
+        for which, one in (("in use", sides.running), ("new", sides.candidate)):
+            area = "–" if one.one_minus_roca_pct is None else f"{one.one_minus_roca_pct:.3f}"
+            rows.append(
+                f"| {what}, {which} | {one.lost} of {one.ham} | {one.missed} of {one.spam} | {one.unsure} "
+                f"| {one.cost:.1f} | {area} |"
+            )
+    changes = ", ".join(f"{count} {change}" for change, count in comparison.turned.items()) or "none"
+    return [*rows, "", f"Changed verdicts on {comparison.unlabelled:,} unlabelled messages: {changes}."]
+
+
+def _is_better(networks: Sides) -> bool:
+    current, new = networks.running, networks.candidate
+    ranks_better = (new.one_minus_roca_pct or 0.0) < (current.one_minus_roca_pct or 0.0)
+    return new.cost < current.cost or (new.cost == current.cost and ranks_better)
 
 
 def figures(verdicts: Sequence[Verdict], scores: Sequence[float], spam: Sequence[bool], costs: Costs) -> Figures:
-    """The figures of what was judged so, with these scores; even odds for what has none."""
+    """Return the figures of these verdicts and scores; a message without a score counts as 0 (even odds)."""
     pairs = Counter(zip(spam, verdicts, strict=True))
     lost, missed = pairs[False, Verdict.SPAM], pairs[True, Verdict.HAM]
     unsure = pairs[False, Verdict.UNSURE] + pairs[True, Verdict.UNSURE]
@@ -108,7 +116,7 @@ def figures(verdicts: Sequence[Verdict], scores: Sequence[float], spam: Sequence
 def judged(
     classifier: Classifier, assessed: Iterable[Assessed[Any]], layer: PersonalLayer | None
 ) -> tuple[list[Verdict], list[float]]:
-    """(verdicts, scores) with the labels in `layer`; what could not be judged is unsure."""
+    """Return (verdicts, scores) with a personal layer, or none; a message that cannot be judged is unsure."""
     verdicts, scores = [], []
     for one in assessed:
         judgement = classifier.judge(one, layer).judgement
@@ -118,11 +126,11 @@ def judged(
 
 
 def turned(before: Sequence[Verdict], after: Sequence[Verdict]) -> dict[str, int]:
-    """How many verdicts changed from what to what."""
+    """Return the number of changed verdicts by kind of change."""
     changes = Counter(f"{was}→{now}" for was, now in zip(before, after, strict=True) if was is not now)
     return dict(sorted(changes.items()))
 
 
 def assess(classifier: Classifier, mail: Iterable[FileMessage]) -> Iterator[Assessed[str]]:
-    """What the base says of each, by name; in this process alone, to keep the memory in bounds."""
+    """Assess mail by name, in this process alone, which bounds the memory."""
     return classifier.assess_many(((one.name, one) for one in mail), readers=0)

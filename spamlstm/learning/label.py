@@ -1,5 +1,6 @@
-"""One label: what is said of a message, how that came to be, and what the store gives and takes of it."""
+"""Labels: what a user says of a message, where a label comes from, and in which order labels are learned."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -12,45 +13,44 @@ class Label(StrEnum):
 
 
 class Origin(StrEnum):
-    """How a label came to be. All but what was adopted is the user's word: its latest counts, and before the other."""
+    """How a label came to be. A label that the user gave replaces an adopted one, and is not replaced by it."""
 
-    SAID = "said"
-    """By a command."""
+    COMMAND = "command"
+    """The user named the message in a command."""
 
     MOVED = "moved"
-    """By moving the message."""
+    """The user moved the message."""
 
     ADOPTED = "adopted"
-    """By what a mailbox looked like that was there already."""
+    """Evidence in an existing mailbox."""
 
     BULK = "bulk"
-    """By a command that named a whole folder or more."""
+    """The user named a folder, or many messages, in a command."""
 
     @property
     def is_history(self) -> bool:
-        """Whether it was said of many messages at once, and of none of them by itself."""
+        """Whether the label was given to many messages at once."""
         return self in (Origin.ADOPTED, Origin.BULK)
 
 
 @dataclass(frozen=True, slots=True)
 class LabelRequest:
-    """A message as it is when something is said of it: its bytes, and what the model named makes of them."""
+    """A message to be labelled, with the base score (`prior`) and the packed tokens that the model `model` gave it."""
 
     content: str
     raw: bytes
     subject: str
     prior: float | None
     model: str
-    origin: Origin = Origin.SAID
+    origin: Origin = Origin.COMMAND
     source: str = ""
-    """The Maildir that it was adopted from."""
+    """The Maildir that an adopted label comes from."""
     tokens: bytes = b""
-    """What the model read, packed."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoredLabel:
-    """One row: what was said of which message, when; and what the base had thought of it."""
+    """One row of the store without the mail; `time` in seconds since 1970."""
 
     id: int
     content: str
@@ -59,27 +59,40 @@ class StoredLabel:
     prior: float | None
     model: str
     subject: str
-    origin: Origin = Origin.SAID
+    origin: Origin = Origin.COMMAND
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """What learning needs of one row; `raw` is the beginning of the message, as far as was asked for.
-
-    `tokens` is what the base read of it, packed.
-    """
+    """One row as learning needs it. `raw` is the beginning of the message, `tokens` what the base read, packed."""
 
     id: int
     spam: bool
     prior: float | None
     raw: bytes
-    origin: Origin = Origin.SAID
+    origin: Origin = Origin.COMMAND
     tokens: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
 class SavedLayer:
-    """What was made of all rows up to and including `last`."""
+    """The state of a personal layer that learned all rows up to and including `last`."""
 
     last: int
     state: bytes
+
+
+OrderedRow = tuple[int, Label, Origin]
+"""The id, label and origin of a row."""
+
+
+def interleave(rows: Sequence[OrderedRow]) -> list[OrderedRow]:
+    """Interleave bulk ham and spam labels evenly, in place of the first bulk label; other rows keep their order."""
+    bulk = [row for row in rows if row[2] == Origin.BULK]
+    if not bulk:
+        return list(rows)
+    kinds = [[row for row in bulk if row[1] == label] for label in Label]
+    spread = [((index + 0.5) / len(kind), row[1], row) for kind in kinds for index, row in enumerate(kind)]
+    before = [row for row in rows if row[0] < bulk[0][0]]
+    after = [row for row in rows if row[0] > bulk[0][0] and row[2] != Origin.BULK]
+    return [*before, *(row for *_, row in sorted(spread)), *after]

@@ -1,6 +1,6 @@
-"""The tables of the label store, and their rows decoded and checked.
+"""The tables of the label store, and functions that decode and check their rows.
 
-The functions raise CellError where a cell holds what the store never writes.
+The functions raise CellError for a cell that the store never writes.
 """
 
 import zlib
@@ -11,56 +11,59 @@ import numpy as np
 from spamlstm.cells import MOST_ROWS, CellError, blob, moment, real, text, whole, word
 from spamlstm.config import Thresholds
 from spamlstm.database import Layout
-from spamlstm.learning.label import Example, Label, Origin, SavedLayer, StoredLabel
+from spamlstm.learning.bounds import SizedRow
+from spamlstm.learning.label import Example, Label, OrderedRow, Origin, SavedLayer, StoredLabel
 from spamlstm.model.personal_layer import SHAPE
 
-# Of one message: retraining reads windows of text, which lies before what is attached.
+# Bytes of one message that are stored: retraining reads windows of text, which comes before attachments.
 MOST_KEPT = 64 << 10
 MOST_SUBJECT = 200
-# There are no more tokens than two bytes can tell, and the store keeps each once.
+# Tokens are numbers of two bytes, each stored once.
 _MOST_TOKENS = 2 << 16
-# What zlib adds to bytes that it cannot compress, and more.
+# More than zlib adds to bytes that it cannot compress.
 _MOST_PACKED = MOST_KEPT + (4 << 10)
 _CONTENT_BYTES = 16
 _BLOCK = 1024  # words of eight bytes
 
-_THRESHOLDS = "CREATE TABLE bars (model TEXT PRIMARY KEY, ham REAL NOT NULL, spam REAL NOT NULL, time REAL NOT NULL);"
+_THRESHOLDS = " (model TEXT PRIMARY KEY, ham REAL NOT NULL, spam REAL NOT NULL, time REAL NOT NULL);"
 _LEARNED = (
     "CREATE TABLE learned (last INTEGER PRIMARY KEY, shape TEXT NOT NULL, state BLOB NOT NULL,"
     " checksum INTEGER NOT NULL);"
 )
 LAYOUT = Layout(
-    version=4,
+    version=5,
     schema="""
 CREATE TABLE labels (id INTEGER PRIMARY KEY AUTOINCREMENT, content BLOB NOT NULL UNIQUE, label TEXT NOT NULL,
     time REAL NOT NULL, prior REAL, model TEXT NOT NULL, subject TEXT NOT NULL, mail BLOB NOT NULL,
-    origin TEXT NOT NULL DEFAULT 'said', source BLOB NOT NULL DEFAULT x'', tokens BLOB NOT NULL DEFAULT x'');
+    origin TEXT NOT NULL, source BLOB NOT NULL DEFAULT x'', tokens BLOB NOT NULL DEFAULT x'');
 CREATE TABLE epoch (number INTEGER NOT NULL);
 INSERT INTO epoch VALUES (0);
 """
     + _LEARNED
+    + "CREATE TABLE thresholds"
     + _THRESHOLDS,
-    # On disk when said, and erased when taken back.
+    # A label is on disk when a command ends, and is erased from the file when it is forgotten.
     pragmas=("synchronous = FULL", "secure_delete = ON"),
     loss=", without what you labelled",
     upgrades={
         1: "ALTER TABLE labels ADD COLUMN origin TEXT NOT NULL DEFAULT 'said';"
-        "ALTER TABLE labels ADD COLUMN source BLOB NOT NULL DEFAULT x'';" + _THRESHOLDS,
-        # A base that is asked for its scores anew tells what it read, too.
+        "ALTER TABLE labels ADD COLUMN source BLOB NOT NULL DEFAULT x''; CREATE TABLE bars" + _THRESHOLDS,
+        # With no model named, all labels are scored again, which gives the tokens too.
         2: "ALTER TABLE labels ADD COLUMN tokens BLOB NOT NULL DEFAULT x''; UPDATE labels SET model = '';",
-        # States without a checksum are made anew from the labels.
+        # States without a checksum are learned again from the labels.
         3: "DROP TABLE learned;" + _LEARNED,
+        4: "ALTER TABLE bars RENAME TO thresholds; UPDATE labels SET origin = 'command' WHERE origin = 'said';",
     },
 )
 
 STORED_LABEL = "id, content, label, time, prior, model, subject, origin"
-"""The columns of `said`."""
+"""The columns for `stored_label`."""
 EXAMPLE = "id, label, prior, mail, origin, tokens"
-"""The columns of `lesson`."""
+"""The columns for `example`."""
 
 
 def stored_label(row: tuple[Any, ...]) -> StoredLabel:
-    """One row of the columns SAID."""
+    """Decode a row of the columns STORED_LABEL."""
     number, content, label, time, prior, model, subject, origin = row
     return StoredLabel(
         whole(number, "id", least=-MOST_ROWS),
@@ -75,13 +78,13 @@ def stored_label(row: tuple[Any, ...]) -> StoredLabel:
 
 
 def kept(row: tuple[Any, ...]) -> tuple[StoredLabel, bytes]:
-    """One row of the columns SAID and the mail."""
+    """Decode a row of the columns STORED_LABEL and the mail."""
     *columns, mail = row
     return stored_label(tuple(columns)), unpacked(mail, MOST_KEPT)
 
 
 def example(row: tuple[Any, ...], *, most_bytes: int) -> Example:
-    """One row of the columns LESSON, with at most so many bytes of its mail."""
+    """Decode a row of the columns EXAMPLE, with at most `most_bytes` of its mail."""
     number, label, prior, mail, origin, tokens = row
     if len(blob(tokens, "tokens", most=_MOST_TOKENS)) % 2:
         raise CellError("tokens", tokens)
@@ -96,51 +99,51 @@ def example(row: tuple[Any, ...], *, most_bytes: int) -> Example:
 
 
 def origin(row: tuple[Any, ...]) -> tuple[Label, Origin]:
-    """One row of the columns label and origin."""
+    """Decode a row of the columns label and origin."""
     return word(row[0], "label", Label), word(row[1], "origin", Origin)
 
 
-def weight(row: tuple[Any, ...]) -> tuple[int, int, float, bool]:
-    """One row of the columns id, bytes and time, and whether it was adopted."""
+def sized_row(row: tuple[Any, ...]) -> SizedRow:
+    """Decode a row of the columns id, bytes and time, and whether it was adopted."""
     number, size, time, adopted = row
     return whole(number, "id", least=-MOST_ROWS), whole(size, "mail"), moment(time, "time"), bool(adopted)
 
 
-def turn(row: tuple[Any, ...]) -> tuple[int, Label, Origin]:
-    """One row of the columns id, label and origin."""
+def ordered_row(row: tuple[Any, ...]) -> OrderedRow:
+    """Decode a row of the columns id, label and origin."""
     return whole(row[0], "id", least=-MOST_ROWS), *origin(row[1:])
 
 
 def label_count(row: tuple[Any, ...]) -> tuple[Label, int]:
-    """One label and how many there are of it."""
+    """Decode a label and its number of rows."""
     return word(row[0], "label", Label), whole(row[1], "count")
 
 
 def thresholds(row: tuple[Any, ...]) -> tuple[str, Thresholds]:
-    """One row of the columns model, ham and spam of the bars."""
+    """Decode a row of the columns model, ham and spam of the thresholds."""
     model, ham, spam = row
     try:
-        return text(model, "bars: model"), Thresholds(real(ham, "bars: ham"), real(spam, "bars: spam"))
+        return text(model, "model"), Thresholds(real(ham, "ham"), real(spam, "spam"))
     except CellError:
         raise
     except ValueError as error:
-        raise CellError(f"bars ({error})", model) from error
+        raise CellError(f"thresholds ({error})", model) from error
 
 
 def saved_layer(row: tuple[Any, ...]) -> SavedLayer:
-    """One row of the columns last, state and checksum of the states; CellError if that is not the sum of the state."""
+    """Decode a row of the columns last, state and checksum; CellError if the checksum is wrong."""
     last, state, sum_ = row
-    found = SavedLayer(whole(last, "learned: last"), blob(state, "learned: state", most=1 << 30))
-    if sum_ != checksum(found):
+    saved = SavedLayer(whole(last, "learned: last"), blob(state, "learned: state", most=1 << 30))
+    if sum_ != checksum(saved):
         raise CellError("learned: checksum", sum_)
-    return found
+    return saved
 
 
 def checksum(learned: SavedLayer) -> int:
-    """32 bits that tell a kept state from a damaged one, and from one of another row or shape.
+    """Return 32 bits that detect a damaged state, and a state of another row or shape.
 
-    The CRC of the sums of its blocks of 8 KiB: a CRC of all 14 MB takes 8 ms, a tenth of a start, and this 0.8 ms. Any
-    change of one word shows, as does a block in another place.
+    This is the CRC of the sums of 8 KiB blocks: a CRC of all 14 MB takes 8 ms, a tenth of a start, and this 0.8 ms. It
+    detects any change of one word, and blocks in another order.
     """
     words = len(learned.state) // 8 // _BLOCK * _BLOCK
     sums = np.frombuffer(learned.state, np.uint64, words).reshape(-1, _BLOCK).sum(axis=1)
@@ -149,12 +152,12 @@ def checksum(learned: SavedLayer) -> int:
 
 
 def stored_content_id(cell: Any) -> str:
-    """A content id."""
+    """Decode a content id."""
     return blob(cell, "content", most=_CONTENT_BYTES, length=_CONTENT_BYTES).hex()
 
 
 def unpacked(cell: Any, most: int) -> bytes:
-    """The first `most` bytes of a kept mail."""
+    """Return the first `most` bytes of a stored mail."""
     unpacker = zlib.decompressobj()
     try:
         raw = unpacker.decompress(blob(cell, "mail", most=_MOST_PACKED), most)

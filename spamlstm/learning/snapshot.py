@@ -1,7 +1,7 @@
-"""What one retraining starts from: the labels as they are now, parted by time and by near-duplicates, in files.
+"""The snapshot that a retraining starts from: labels and mail at one moment, split into training and held-out data.
 
-The newest labels are held back to judge by. A campaign that came on both sides of the cut is one piece of evidence and
-stays with the older side. Labels that contradict each other teach nothing and are set aside.
+The newest labels are held out. Near-duplicates on both sides of the split are one piece of evidence, so the later ones
+are used for training. Labels that contradict each other are set aside.
 """
 
 import json
@@ -20,20 +20,20 @@ from spamlstm.maildir.content_id import content_id
 from spamlstm.model.near_duplicates import groups
 from spamlstm.model.reading import MessageReader
 
-# The newest labels are learned from; older ones the network has had its chance with.
+# Only the newest labels are used; earlier retrainings have learned the older ones.
 MOST_LABELS = 5_000
 MOST_UNLABELLED = 4_000
-# Of each kind the newest of so much are held back.
+# The share of the labels of each kind that are held out, the newest.
 HELD_SHARE = 0.2
-# Of near-duplicates that were said to be both, what fewer than this share say is set aside.
+# Of near-duplicates with both labels, a label that fewer than this share have is set aside.
 AGREED = 2 / 3
-# Of mail without a label every so many-th is kept from training, to see what changes.
+# Every ASIDE-th unlabelled message is not trained on, to see which verdicts change.
 ASIDE = 4
 
 
 @dataclass(frozen=True, slots=True)
 class LabelledMail:
-    """One labelled message: its row in the store, what was said, the first of its near-duplicates, and its mail."""
+    """One labelled message: its row in the store, its content id, the group of its near-duplicates, and its mail."""
 
     row: int
     content: str
@@ -44,41 +44,41 @@ class LabelledMail:
 
     @property
     def spam(self) -> bool:
-        """What the label says."""
+        """Whether the label is spam."""
         return self.label is Label.SPAM
 
 
 @dataclass(frozen=True, slots=True)
 class Contradictions:
-    """Slips, or somebody who plays tricks: what was said both ways."""
+    """Numbers of labels that contradict others, by mistake or on purpose."""
 
     relabelled: int
-    """Messages of which the opposite was said when the last retraining looked."""
+    """Messages that had the other label at the last retraining."""
     near_duplicates: int
-    """Messages set aside, as most of their near-duplicates have the other label, or as many."""
+    """Messages set aside because too many of their near-duplicates have the other label."""
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The labels of one moment. `train` and `held` are all of them but those that were set aside."""
+    """The labels and mail at one moment. `train` and `held` are all labels except those that were set aside."""
 
     train: tuple[LabelledMail, ...]
     held: tuple[LabelledMail, ...]
     contradictions: Contradictions
     unlabelled: tuple[FileMessage, ...]
-    """Mail whose soft targets are learned."""
+    """Mail to be trained on with soft targets."""
     aside: tuple[FileMessage, ...]
-    """Mail that is only looked at, for what changes."""
-    seen: dict[str, str]
-    """Each label that was there, by content, also of what was set aside."""
+    """Unlabelled mail that is not trained on."""
+    labels: dict[str, str]
+    """All labels by content id, also those that were set aside."""
 
     @property
     def all(self) -> tuple[LabelledMail, ...]:
-        """Every label that is learned from in the end."""
+        """The labels that the candidate learns."""
         return (*self.train, *self.held)
 
     def counts(self) -> dict[str, int]:
-        """How many of each label."""
+        """Return the number of messages with each label."""
         found = Counter(one.label for one in self.all)
         return {label.value: found[label] for label in Label}
 
@@ -86,86 +86,86 @@ class Snapshot:
 def take_snapshot(
     labels: LabelStore, reader: MessageReader, maildirs: Iterable[Path], *, before: Mapping[str, str], into: Path
 ) -> Snapshot:
-    """Write the mail of the newest labels below `into`, and choose mail without a label.
+    """Write the mail of the newest labels and a sample of unlabelled mail below `into`.
 
-    `before` are the labels that an earlier retraining saw, by content. Holds one message in memory at a time.
+    `before` are the labels at the last retraining, by content id. Holds one message in memory at a time.
     """
     (into / "mail").mkdir(parents=True)
     labelled, texts = [], []
-    for said, raw in labels.kept(MOST_LABELS):
-        place = into / "mail" / f"{said.content}.eml"
-        place.write_bytes(raw)
-        labelled.append(
-            LabelledMail(said.id, said.content, said.label, 0, FileMessage(said.content, str(place)), said.origin)
-        )
-        texts.append(_telling(reader, raw))
+    for stored, raw in labels.kept(MOST_LABELS):
+        path = into / "mail" / f"{stored.content}.eml"
+        path.write_bytes(raw)
+        mail = FileMessage(stored.content, str(path))
+        labelled.append(LabelledMail(stored.id, stored.content, stored.label, 0, mail, stored.origin))
+        texts.append(_text_to_compare(reader, raw))
     labelled = [replace(one, group=int(group)) for one, group in zip(labelled, groups(texts), strict=True)]
     relabelled = sum(before.get(one.content, one.label) != one.label for one in labelled)
     agreed = _agreed(labelled)
-    train, held = split(agreed)
-    wild = sample(maildirs, known={one.content for one in labelled}, into=into)
+    train, held = split_labels(agreed)
+    unlabelled = sample_unlabelled(maildirs, known={one.content for one in labelled}, into=into)
     return Snapshot(
         train,
         held,
         Contradictions(relabelled, len(labelled) - len(agreed)),
-        unlabelled=tuple(one for number, one in enumerate(wild) if number % ASIDE),
-        aside=tuple(wild[::ASIDE]),
-        seen={one.content: one.label.value for one in labelled},
+        unlabelled=tuple(one for number, one in enumerate(unlabelled) if number % ASIDE),
+        aside=tuple(unlabelled[::ASIDE]),
+        labels={one.content: one.label.value for one in labelled},
     )
 
 
-def split(labelled: Sequence[LabelledMail]) -> tuple[tuple[LabelledMail, ...], tuple[LabelledMail, ...]]:
-    """(older, newest): the newest of each label are held back, but for near-duplicates of older ones."""
-    late: set[int] = set()
+def split_labels(labelled: Sequence[LabelledMail]) -> tuple[tuple[LabelledMail, ...], tuple[LabelledMail, ...]]:
+    """Return (training, held-out): the newest of each label are held out, except near-duplicates of older messages."""
+    newest: set[int] = set()
     for label in Label:
         rows = [one.row for one in labelled if one.label is label]
-        late.update(rows[len(rows) - int(len(rows) * HELD_SHARE) :])
-    early = {one.group for one in labelled if one.row not in late}
-    held = tuple(one for one in labelled if one.row in late and one.group not in early)
-    back = {one.row for one in held}
-    return tuple(one for one in labelled if one.row not in back), held
+        newest.update(rows[len(rows) - int(len(rows) * HELD_SHARE) :])
+    older_groups = {one.group for one in labelled if one.row not in newest}
+    held = tuple(one for one in labelled if one.row in newest and one.group not in older_groups)
+    held_rows = {one.row for one in held}
+    return tuple(one for one in labelled if one.row not in held_rows), held
 
 
-def sample(maildirs: Iterable[Path], *, known: Collection[str], into: Path) -> list[FileMessage]:
-    """Mail of these folders that has no label: at most MOST_UNLABELLED, drawn alike from all, as files of ours.
+def sample_unlabelled(maildirs: Iterable[Path], *, known: Collection[str], into: Path) -> list[FileMessage]:
+    """Copy a random sample of MOST_UNLABELLED messages without a label from these folders below `into`.
 
-    What cannot be read is passed over.
+    Messages that cannot be read are left out.
     """
     random_ = random.Random(1)
-    drawn: list[FileMessage] = []
+    sample: list[FileMessage] = []
     count = 0
     for found in find_messages([str(path) for path in maildirs]):
         if not isinstance(found, FileMessage):
             continue
-        # Reservoir sampling (Vitter 1985): a mailbox of a million takes no more memory.
+        # Reservoir sampling (Vitter 1985): memory does not grow with the mailbox.
         count += 1
-        if len(drawn) < MOST_UNLABELLED:
-            drawn.append(found)
-        elif (at := random_.randrange(count)) < MOST_UNLABELLED:
-            drawn[at] = found
-    random_.shuffle(drawn)
-    return [kept for place in drawn if (kept := _kept(place, known, into)) is not None]
+        if len(sample) < MOST_UNLABELLED:
+            sample.append(found)
+        elif (index := random_.randrange(count)) < MOST_UNLABELLED:
+            sample[index] = found
+    random_.shuffle(sample)
+    return [copy for mail in sample if (copy := _copied(mail, known, into)) is not None]
 
 
 def write_training_folder(mail: Iterable[tuple[FileMessage, str]], targets: Mapping[str, float], *, into: Path) -> Path:
-    """A folder that training reads: (mail, its label or '') in an index beside the mail, and the soft targets.
+    """Write the folder that training reads: an index of (mail, label or '') beside the mail, and soft targets.
 
-    `targets` are scores in log-odds, by the names of the mail that has no label.
+    `targets` are scores in log-odds, by the names of the unlabelled mail.
     """
     into.mkdir()
     (into / "mail").symlink_to("../mail")
     lines = ["id\tlabel\tsource\tdate"]
-    for place, label in mail:
-        if label or place.name in targets:
-            lines.append(f"{place.name}\t{label or Label.HAM}\t{'label' if label else 'unlabelled'}\t")
+    for one, label in mail:
+        if label or one.name in targets:
+            lines.append(f"{one.name}\t{label or Label.HAM}\t{'label' if label else 'unlabelled'}\t")
     (into / "index.tsv").write_text("\n".join(lines) + "\n")
     (into / "targets.json").write_text(json.dumps(targets))
     return into
 
 
-def _kept(place: FileMessage, known: Collection[str], into: Path) -> FileMessage | None:
+def _copied(mail: FileMessage, known: Collection[str], into: Path) -> FileMessage | None:
+    """Copy one message; None if it cannot be read, has a label, or was copied before."""
     try:
-        raw = place.read()
+        raw = mail.read()
     except OSError:
         return None
     name = content_id(raw)
@@ -177,14 +177,14 @@ def _kept(place: FileMessage, known: Collection[str], into: Path) -> FileMessage
 
 
 def _agreed(labelled: Sequence[LabelledMail]) -> list[LabelledMail]:
-    """Without what most of its near-duplicates contradict; with as many on either side, without both."""
+    """Return the labels that at least AGREED of their near-duplicates share."""
     votes = Counter((one.group, one.label) for one in labelled)
     total = Counter(one.group for one in labelled)
     return [one for one in labelled if votes[one.group, one.label] >= AGREED * total[one.group]]
 
 
-def _telling(reader: MessageReader, raw: bytes) -> str:
-    """What near-duplicates are told by: the body, and of a short one the subject and the sender too."""
+def _text_to_compare(reader: MessageReader, raw: bytes) -> str:
+    """Return the text that near-duplicates share: the body, with subject and sender if it is short."""
     windows = reader.read(raw).windows
     if not windows:
         return content_id(raw)

@@ -1,16 +1,16 @@
-"""What a mailbox that is there already says of its mail: positive evidence only.
+"""A survey of an existing mailbox for positive evidence of ham and spam.
 
-| evidence | label | what its user did |
+| evidence | label | what the user did |
 |---|---|---|
-| answered | ham | replied to it (flag R) |
+| answered | ham | replied to the message (flag R) |
 | flagged | ham | put a star on it (flag F) |
-| filed | ham | read it and put it into a folder of his own |
+| filed | ham | read it and put it into one of their folders |
 | kept | ham | read it and left it in the inbox for a month |
 | junk | spam | left it in the junk folder, or moved it there |
 
-All else says nothing: what is unread or new in the inbox, thrown away, sent or begun, what a rule filed and nobody
-read, junk that was answered or flagged, and what the filter itself filed. A message of which two places say different
-things says nothing either.
+Everything else is no evidence: unread or new mail in the inbox, trash, sent mail and drafts, mail that a rule filed and
+nobody read, junk that was answered or flagged, and mail that this filter filed. A message whose copies have evidence of
+both kinds is not used.
 """
 
 import contextlib
@@ -38,18 +38,18 @@ from spamlstm.maildir.opened import Entry, OpenFolder, OpenMaildir
 
 MONTH = 30 * 86_400.0
 UNLABELLED = 1000
-# What the store has room for, with the user's own words, so that nothing that is adopted has to go again: in number,
-# and in bytes, as what is kept of mail is half as large compressed, or smaller.
+# What the store has room for beside the user's own labels, so that adopted labels are not removed again: in number, and
+# in bytes of mail, which the store compresses to half or less.
 MOST = MOST_LABELS * 9 // 10
 MOST_READ = 2 * MOST_BYTES
-# Of one kind so many for each of the other, the newest: beyond that the layer takes all mail for what it saw more of
-# (docs/decisions/0012-adopt.md). Ham judged spam is worse than spam judged ham, and so there is less room for spam.
+# The most samples of one kind for each of the other: with more, the layer judges all mail to be of the more frequent
+# kind (docs/decisions/0012-adopt.md). A lost letter is worse than missed spam, so the ratio for spam is lower.
 HAM_FOR_SPAM = 10
 SPAM_FOR_HAM = 3
 
 
 class AdoptionEvidence(StrEnum):
-    """Why a message is taken for what it is."""
+    """What shows that a message is ham or spam."""
 
     ANSWERED = "answered"
     FLAGGED = "flagged"
@@ -59,7 +59,7 @@ class AdoptionEvidence(StrEnum):
 
     @property
     def label(self) -> Label:
-        """What it is evidence of."""
+        """The label that the evidence stands for."""
         return Label.SPAM if self is AdoptionEvidence.JUNK else Label.HAM
 
 
@@ -68,7 +68,7 @@ class Without(StrEnum):
 
     EVIDENCE = "no evidence"
     OURS = "filed by this filter"
-    SAID = "labelled by you"
+    LABELLED = "labelled by you"
     DISPUTED = "in two places that disagree"
     DOUBLE = "a copy of another"
     GONE = "gone meanwhile"
@@ -77,7 +77,7 @@ class Without(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A message that is evidence; `delivered` in seconds since 1970."""
+    """A message with evidence; `delivered` in seconds since 1970, `content` its content id."""
 
     entry: Entry
     evidence: AdoptionEvidence
@@ -85,44 +85,42 @@ class Sample:
     content: str
 
     def read(self) -> bytes:
-        """The raw message, wherever its reader renamed it to in its folder. OSError or GoneError if it is gone."""
+        """Return the raw message, also if it was renamed in its folder. OSError or GoneError if it is gone."""
         return _read(self.entry)[0]
 
 
 @dataclass(slots=True)
 class Survey:
-    """What a mailbox has to say: who is heard, in the order of delivery, and how many are not, and why."""
+    """The samples of a mailbox in the order of delivery, and how many messages are not used, by reason."""
 
     samples: tuple[Sample, ...] = ()
     messages: int = 0
     found: Counter[Label] = field(default_factory=Counter)
-    """Of how many there is evidence, heard or not."""
+    """The number of messages with evidence, also those beyond the bounds."""
     without: Counter[Without] = field(default_factory=Counter)
     unreadable: list[tuple[str, str]] = field(default_factory=list)
     """Paths, each with the reason."""
     unlabelled: list[Entry] = field(default_factory=list)
-    """The newest of what lies in the inbox and says nothing: unread, or not old enough."""
+    """The newest messages of the inbox without evidence: unread, or not old enough."""
 
     def counts(self) -> Counter[AdoptionEvidence]:
-        """How many are heard, by their evidence."""
+        """Return the number of samples by their evidence."""
         return Counter(one.evidence for one in self.samples)
 
 
 @dataclass(frozen=True, slots=True)
 class KnownLabels:
-    """What is known of the mailbox from elsewhere: content ids."""
+    """Content ids of messages that the filter put into the junk folder (`filed`) or that the user labelled."""
 
     filed: Collection[str] = ()
-    """What the filter itself put into the junk folder."""
-    said: Collection[str] = ()
-    """What the user himself said something of."""
+    labelled: Collection[str] = ()
 
 
-def adoption_evidence(place: FolderRole, flags: str, *, age: float) -> AdoptionEvidence | None:
-    """What a folder, the flags there and the age in seconds say of a message."""
-    if place is FolderRole.IGNORED or "T" in flags or "D" in flags:
+def adoption_evidence(role: FolderRole, flags: str, *, age: float) -> AdoptionEvidence | None:
+    """Return the evidence of a message with these flags and age in seconds, in a folder of this role."""
+    if role is FolderRole.IGNORED or "T" in flags or "D" in flags:
         return None
-    if place is FolderRole.JUNK:
+    if role is FolderRole.JUNK:
         return None if "R" in flags or "F" in flags else AdoptionEvidence.JUNK
     if "R" in flags:
         return AdoptionEvidence.ANSWERED
@@ -130,14 +128,14 @@ def adoption_evidence(place: FolderRole, flags: str, *, age: float) -> AdoptionE
         return AdoptionEvidence.FLAGGED
     if "S" not in flags:
         return None
-    if place is FolderRole.FILED:
+    if role is FolderRole.FILED:
         return AdoptionEvidence.FILED
     return AdoptionEvidence.KEPT if age >= MONTH else None
 
 
 @dataclass(frozen=True, slots=True)
 class FolderNames:
-    """What the configuration calls the junk folder, and which further folders say nothing."""
+    """The configured name of the junk folder, and further folders to ignore."""
 
     junk: str = AUTO
     ignore_folders: tuple[str, ...] = ()
@@ -152,49 +150,49 @@ def survey_mailbox(
     most: int = MOST,
     progress: Callable[[int], None] = lambda _: None,
 ) -> Survey:
-    """Look through all folders of a Maildir; an OSError if its inbox cannot be looked at.
+    """Survey all folders of a Maildir, which is not changed; OSError if its inbox cannot be read.
 
-    The messages found are read by way of `home`, which stays open for as long as they are used.
-    Heard are the newest `most`, as many of either kind where there are, and never much more of one. Nothing is changed.
+    Samples are read through `mailbox`, which must stay open while they are used. They are the newest `most`, half of
+    each kind if there are enough, within the ratios HAM_FOR_SPAM and SPAM_FOR_HAM.
     """
-    most = max(most - len(known.said), 2)
-    hearing = _Hearing(known, now)
-    result = hearing.survey
-    for number, (entry, place, stored) in enumerate(_newest_first(mailbox, names, result), start=1):
+    most = max(most - len(known.labelled), 2)
+    collector = _SampleCollector(known, now)
+    result = collector.survey
+    for number, (entry, role, stored) in enumerate(_newest_first(mailbox, names, result), start=1):
         progress(number)
-        # A program that fetched it may have given it the date of that day, so that its age is asked of the mail itself.
-        evidence = adoption_evidence(place, Name.parse(entry.name).flags, age=math.inf)
+        # The date of a file may be the day on which it was fetched, so `add` takes the age from the mail itself.
+        evidence = adoption_evidence(role, Name.parse(entry.name).flags, age=math.inf)
         if evidence is None:
-            hearing.pass_over(entry, place)
-        elif result.found[evidence.label] >= most or hearing.size[evidence.label] >= MOST_READ // 2:
+            collector.add_without_evidence(entry, role)
+        elif result.found[evidence.label] >= most or collector.size[evidence.label] >= MOST_READ // 2:
             result.without[Without.BEYOND] += 1
         else:
-            hearing.hear(entry, evidence, stored)
-    result.samples = _balanced(list(hearing.heard.values()), most)
-    result.without[Without.BEYOND] += len(hearing.heard) - len(result.samples)
+            collector.add(entry, evidence, stored)
+    result.samples = _balanced(list(collector.samples.values()), most)
+    result.without[Without.BEYOND] += len(collector.samples) - len(result.samples)
     return result
 
 
-class _Hearing:
-    """Reads what may be evidence, and tells what is."""
+class _SampleCollector:
+    """Reads messages that may have evidence, and collects samples."""
 
     def __init__(self, known: KnownLabels, now: float) -> None:
         self.survey = Survey()
-        self.heard: dict[str, Sample] = {}
+        self.samples: dict[str, Sample] = {}
         self.size: Counter[Label] = Counter()
-        """Bytes of what is heard, as far as they would be kept."""
+        """Bytes of the samples that would be stored."""
         self._known = known
         self._now = now
         self._disputed: set[str] = set()
 
-    def pass_over(self, entry: Entry, place: FolderRole) -> None:
-        """One message that says nothing."""
+    def add_without_evidence(self, entry: Entry, role: FolderRole) -> None:
+        """Count one message without evidence."""
         self.survey.without[Without.EVIDENCE] += 1
-        if place is FolderRole.INBOX and len(self.survey.unlabelled) < UNLABELLED:
+        if role is FolderRole.INBOX and len(self.survey.unlabelled) < UNLABELLED:
             self.survey.unlabelled.append(entry)
 
-    def hear(self, entry: Entry, evidence: AdoptionEvidence, stored: float) -> None:
-        """One message that is evidence by where it lies, if it is old enough."""
+    def add(self, entry: Entry, evidence: AdoptionEvidence, stored: float) -> None:
+        """Read one message with evidence, and make it a sample if nothing speaks against that."""
         try:
             raw, here = _read(entry)
         except GoneError:
@@ -205,35 +203,35 @@ class _Hearing:
             return
         delivered, content = arrived(raw, stored=stored), content_id(raw)
         if evidence is AdoptionEvidence.KEPT and self._now - delivered < MONTH:
-            self.pass_over(here, FolderRole.INBOX)
+            self.add_without_evidence(here, FolderRole.INBOX)
             return
-        reason = self._unheard(content, evidence, raw)
+        reason = self._reason_against(content, evidence, raw)
         if reason is not None:
             self.survey.without[reason] += 1
             return
-        self.heard[content] = Sample(here, evidence, delivered, content)
+        self.samples[content] = Sample(here, evidence, delivered, content)
         self.survey.found[evidence.label] += 1
         self.size[evidence.label] += min(len(raw), MOST_KEPT)
 
-    def _unheard(self, content: str, evidence: AdoptionEvidence, raw: bytes) -> Without | None:
-        # What carries our headers and is not in the journal was filed by us all the same: the journal does not last.
+    def _reason_against(self, content: str, evidence: AdoptionEvidence, raw: bytes) -> Without | None:
+        # The journal is kept for a limited time, so a message with our headers was filed by us even if it is not there.
         if evidence is AdoptionEvidence.JUNK and (content in self._known.filed or is_tagged(raw)):
             return Without.OURS
-        if content in self._known.said:
-            return Without.SAID
-        before = self.heard.get(content)
+        if content in self._known.labelled:
+            return Without.LABELLED
+        before = self.samples.get(content)
         if before is not None and before.evidence.label is evidence.label:
             return Without.DOUBLE
         if before is not None:
             self._disputed.add(content)
-            del self.heard[content]
+            del self.samples[content]
             self.survey.found[before.evidence.label] -= 1
             self.survey.without[Without.DISPUTED] += 1
         return Without.DISPUTED if content in self._disputed else None
 
 
 def _balanced(samples: Sequence[Sample], most: int) -> tuple[Sample, ...]:
-    """The newest of either kind, as many as may be heard, in the order of delivery."""
+    """Return the newest samples of each kind within the bounds, in the order of delivery."""
     newest = sorted(samples, key=lambda one: (one.delivered, one.entry.name), reverse=True)
     ham = [one for one in newest if one.evidence.label is Label.HAM]
     spam = [one for one in newest if one.evidence.label is Label.SPAM]
@@ -242,7 +240,7 @@ def _balanced(samples: Sequence[Sample], most: int) -> tuple[Sample, ...]:
 
 
 def balance(ham: int, spam: int, *, most: int) -> tuple[int, int]:
-    """How many ham and spam are heard, where there are so many and `most` may be: half of each, or what there is."""
+    """Return how many of so many ham and spam samples to use: at most `most`, half of each if there are enough."""
     ham, spam = min(ham, HAM_FOR_SPAM * spam), min(spam, SPAM_FOR_HAM * ham)
     half = most // 2
     return min(ham, max(half, most - spam)), min(spam, max(half, most - ham))
@@ -253,10 +251,10 @@ def _newest_first(
 ) -> Iterator[tuple[Entry, FolderRole, float]]:
     listed: list[tuple[Entry, FolderRole, float]] = []
     for folder in folders(mailbox):
-        place = role_of(folder.name, junk=names.junk, ignore_folders=names.ignore_folders)
+        role = role_of(folder.name, junk=names.junk, ignore_folders=names.ignore_folders)
         opened = mailbox.folder(folder.name)
         try:
-            listed += [(entry, place, stored) for entry, stored in _dated(opened)]
+            listed += [(entry, role, stored) for entry, stored in _dated(opened)]
         except OSError as error:
             result.unreadable.append((opened.path, reason_of(error)))
     result.messages = len(listed)
@@ -264,9 +262,9 @@ def _newest_first(
 
 
 def _dated(folder: OpenFolder) -> Iterator[tuple[Entry, float]]:
-    """The messages of a folder with the dates of their files; those that are too large to be judged are left out."""
+    """Yield the messages of a folder with the dates of their files, except those that are too large to be judged."""
     for entry in folder.messages():
-        with contextlib.suppress(FileNotFoundError):  # its reader renamed it just now
+        with contextlib.suppress(FileNotFoundError):  # a mail program has just renamed it
             status = entry.status()
             if status.st_size <= MOST_MAIL_BYTES:
                 yield entry, status.st_mtime

@@ -1,8 +1,8 @@
-"""The personal layer, kept in step with what the user says.
+"""The trainer: keeps a personal layer up to date with a label store.
 
-The layer is what comes of learning the rows of the label store one after the other, from nothing. So undo is exact: to
-forget a message is to learn the others anew. What makes that quick is that the layer is kept now and then, with the
-number of the last row in it: whoever forgets something recent goes back no further than to before it.
+The layer is the result of learning all rows of the store in order, from an empty layer. Undo is therefore exact: to
+forget a label, the others are learned again. To make that fast, the layer is saved now and then with the id of the last
+row it learned, and after a change learning resumes from the latest saved layer that is still valid.
 """
 
 import contextlib
@@ -23,39 +23,40 @@ from spamlstm.model.classifier import Assessed
 from spamlstm.model.personal_features import READ_BYTES, PersonalFeatures, joined, runs, unpacked_tokens
 from spamlstm.model.personal_layer import PersonalLayer
 
-# Rows that are learned anew at a start at most, and twice as many when one of the latest is forgotten: 80 ms each.
+# At most this many rows are learned again at a start, which takes 80 ms, and twice as many after a recent label is
+# forgotten.
 KEEP_EVERY = 512
 KEPT = 2
-# Messages that share a transaction; a kill loses no more than the last ones that were not yet reported.
-GROUP = 128
-# As many labels by one command are no corrections.
+# Messages in one transaction. A kill loses at most those that were not reported yet.
+BATCH = 128
+# From this many labels in one command on, they are history and not corrections.
 MANY = 20
 
 
 class Base(Protocol):
-    """What is asked of a `Classifier`, opened with prints, whose scores the layer adds to."""
+    """The base model: a `Classifier` opened with personal features."""
 
     bundle: Bundle
 
     def assess(self, raw: bytes) -> Assessed[None]:
-        """What the base says of one message."""
+        """Return the base score and features of one message."""
         ...
 
     def assess_many(self, mails: Iterable[tuple[int, bytes]], *, readers: int | None = None) -> Iterator[Assessed[int]]:
-        """What it says of many, each with a number."""
+        """Yield the base score and features of many messages, each with its key."""
         ...
 
 
 class Trainer:
-    """The layer of one label store; `layer` is always the same object, and `catch_up` changes what it knows.
+    """The trainer of one label store. `layer` is always the same object, which `catch_up` updates.
 
-    Where the labels raise an error, so does each method: DataError for a damaged store, TemporaryError for one that
-    cannot be used now. What was learned before still counts then, unless a label was taken back meanwhile: as that
-    would still be in it, nothing counts.
+    All methods raise the errors of the store: DataError if it is damaged, TemporaryError if it cannot be used now. The
+    layer then keeps what it learned before, unless a label was removed meanwhile: then it is empty, because it would
+    still contain that label.
     """
 
     def __init__(self, labels: LabelStore, *, tell: Callable[[str], None] = lambda _: None) -> None:
-        """`tell` is told in a sentence what of the store is dropped: labels past its bounds, a damaged state."""
+        """Use a store; `tell` gets a sentence when labels exceed the bounds or a saved layer is damaged."""
         self.labels = labels
         self._tell = tell
         self.layer = PersonalLayer()
@@ -70,107 +71,107 @@ class Trainer:
         prior: float | None,
         model: str,
         tokens: bytes = b"",
-        origin: Origin = Origin.SAID,
+        origin: Origin = Origin.COMMAND,
     ) -> bool:
-        """Note what the user says of a message, and learn it; False if it was said before."""
+        """Store the label of a message and learn it; False if the message has it already."""
         new = self.labels.add(label_request(raw, prior, model, origin, tokens=tokens), label)
         self.catch_up()
         return new
 
     def add_labels(self, assessed: Iterable[Assessed[bytes]], label: Label, *, model: str) -> Iterator[bool]:
-        """The same of any number of messages, a hundred at a time; the key of each is its bytes.
+        """Store one label for many messages, whose keys are their bytes; yield for each whether it is new.
 
-        Many together are history rather than corrections, and are learned in turns with those said of the other kind.
+        MANY or more labels are bulk labels, which are interleaved with those of the other kind.
         """
-        stream, origin = iter(assessed), Origin.SAID
+        stream, origin = iter(assessed), Origin.COMMAND
 
-        def mail(one: Assessed[bytes]) -> LabelRequest:
-            # Only what the store keeps of it, or a hundred messages may be gigabytes.
-            kept = label_request(one.key, one.prior, model, origin, tokens=one.tokens)
-            return replace(kept, raw=one.key[:MOST_KEPT])
+        def request(one: Assessed[bytes]) -> LabelRequest:
+            # Cut to what the store keeps, because a batch of large messages may be gigabytes.
+            whole = label_request(one.key, one.prior, model, origin, tokens=one.tokens)
+            return replace(whole, raw=one.key[:MOST_KEPT])
 
-        while group := list(map(mail, itertools.islice(stream, GROUP))):
-            if len(group) >= MANY:
+        while batch := list(map(request, itertools.islice(stream, BATCH))):
+            if len(batch) >= MANY:
                 origin = Origin.BULK
-            yield from self.labels.add_all([replace(one, origin=origin) for one in group], label)
+            yield from self.labels.add_pairs([(replace(one, origin=origin), label) for one in batch])
         self.prune()
         if origin is Origin.BULK:
-            self.labels.put_in_turns()
+            self.labels.interleave_bulk()
         self.catch_up()
         self.keep()
 
     def forget(self, raw: bytes) -> bool:
-        """Be as if nothing had ever been said of a message; False if nothing was."""
+        """Remove the label of a message, as if it had never been given; False if it has none."""
         known = self.labels.forget(content_id(raw))
         self.catch_up()
         return known
 
     def prune(self) -> None:
-        """Keep the labels within their bounds; what goes is told. The next `catch_up` learns what is left."""
-        gone = self.labels.prune()
-        if gone:
-            self._tell(f"{self.labels.shown}: {gone:,} labels were too old or too many and are forgotten")
+        """Remove labels beyond the store's bounds, and report how many. `catch_up` then learns the rest again."""
+        removed = self.labels.prune()
+        if removed:
+            self._tell(f"{self.labels.shown}: {removed:,} labels were too old or too many and have been removed")
 
     def catch_up(self) -> None:
-        """Learn what was said since, by whatever process, and nothing that was taken back."""
+        """Update the layer to the store's present rows, whichever process changed them."""
         epoch = self.labels.epoch
-        # Where another process has learned much it is quicker to take over what that kept.
+        # If another process has learned much, it is faster to load the layer that it saved.
         if epoch != self._epoch or self.labels.learned_until() - self._last >= KEEP_EVERY:
-            self._begin_anew(epoch)
+            self._reload(epoch)
         else:
-            self._learn_rest()
+            self._learn_new()
         self.layer.thresholds = self.labels.thresholds()
 
-    def _begin_anew(self, epoch: int) -> None:
-        """Learn all that is not in what was kept. An error on the way leaves nothing: half of the labels mislead."""
+    def _reload(self, epoch: int) -> None:
+        """Load the saved layer and learn the rows after it. An error empties the layer: some labels alone mislead."""
         self._epoch = -1
         try:
-            self._take_kept()
-            self._learn_rest()
+            self._load_saved()
+            self._learn_new()
         except BaseException:
             self._clear()
             raise
         self._epoch = epoch
 
-    def _learn_rest(self) -> None:
+    def _learn_new(self) -> None:
         for example in self.labels.examples(after=self._last, most_bytes=READ_BYTES):
-            self._learn(example, _prints(example))
+            self._learn(example, _features(example))
 
     def relearn(self) -> Iterator[tuple[Example, float | None]]:
-        """Learn all rows anew, and give each with the score that its message had before it was learned."""
+        """Learn all rows again, and yield each with the score of its message just before it was learned."""
         self._epoch = self.labels.epoch
         self._clear()
         for example in self.labels.examples(after=0, most_bytes=READ_BYTES):
-            found = _prints(example)
-            yield example, self.layer.score(found, example.prior)
-            self._learn(example, found)
+            features = _features(example)
+            yield example, self.layer.score(features, example.prior)
+            self._learn(example, features)
 
     @property
     def is_worth_keeping(self) -> bool:
-        """Whether so much was learned since the last state was kept that a start would take long."""
+        """Whether enough was learned since the layer was last saved."""
         return self._last - self.labels.learned_until() >= KEEP_EVERY
 
     def keep(self, *, always: bool = False) -> None:
-        """Save the next start some learning, where that is worth writing 13 MB; nothing is lost without."""
+        """Save the layer (13 MB) if that is worth it, so that the next start has less to learn."""
         if self.is_worth_keeping or (always and self._last > self.labels.learned_until()):
-            learned = SavedLayer(self._last, self.layer.dump())
-            self.labels.keep(learned, epoch=self._epoch, most=KEPT)
+            saved = SavedLayer(self._last, self.layer.dump())
+            self.labels.keep(saved, epoch=self._epoch, most=KEPT)
 
-    def _learn(self, example: Example, found: PersonalFeatures) -> None:
-        self.layer.learn(found, prior=example.prior, spam=example.spam, history=example.origin.is_history)
+    def _learn(self, example: Example, features: PersonalFeatures) -> None:
+        self.layer.learn(features, prior=example.prior, spam=example.spam, history=example.origin.is_history)
         self._last = example.id
 
-    def _take_kept(self) -> None:
-        """Be what was kept last: what was learned since may not hold any more, or somebody was faster."""
+    def _load_saved(self) -> None:
+        """Load the latest saved layer; an empty one if there is none or it is damaged."""
         try:
-            if (learned := self.labels.learned()) is not None:
-                self.layer.load(learned.state)
-                self._last = learned.last
+            if (saved := self.labels.learned()) is not None:
+                self.layer.load(saved.state)
+                self._last = saved.last
                 return
         except (DataError, ValueError):
             with contextlib.suppress(TemporaryError):
                 self.labels.drop_learned()
-            self._tell(f"{self.labels.shown}: the learned state is damaged and is made anew from the labels")
+            self._tell(f"{self.labels.shown}: the saved personal layer is damaged and is learned again from the labels")
         self._clear()
 
     def _clear(self) -> None:
@@ -178,12 +179,12 @@ class Trainer:
         self._last = 0
 
 
-def _prints(example: Example) -> PersonalFeatures:
+def _features(example: Example) -> PersonalFeatures:
     return joined(runs(example.raw), unpacked_tokens(example.tokens))
 
 
 def learned_layer(state: Path, *, tell: Callable[[str], None] = lambda _: None) -> PersonalLayer | None:
-    """What was learned from the labels in a state folder; None if there are none. `tell` as in `Learner`."""
+    """Return the layer learned from the labels of a state folder; None without labels. `tell` as in `Trainer`."""
     labels = LabelStore.find(state)
     if labels is None:
         return None
@@ -194,27 +195,27 @@ def learned_layer(state: Path, *, tell: Callable[[str], None] = lambda _: None) 
 
 
 def rescore_labels(labels: LabelStore, base: Base, *, tell: Callable[[int], None] | None = None) -> int:
-    """Let all labels rest on the scores of this base: the layer adds to them, and another base gives others.
+    """Score the stored mail with this base where its base scores are by another model; return how many labels.
 
-    For whoever opens a learner, or holds one, with a base that may be new; any learner of this store learns anew at its
-    next `catch_up`. Scores come from the mail that the store keeps, in one transaction: a kill leaves the old ones.
-    Gives how many labels there were to score; `tell` is told how many are done. A millisecond for each.
+    To be called before a store is used with a base that may be new; trainers of the store learn again at their next
+    `catch_up`. The new scores are stored in one transaction. `tell` gets the number of labels done; each takes a
+    millisecond.
     """
     model = base.bundle.label
     if labels.priors_from(model):
         return 0
-    mail = ((said.id, raw) for said, raw in labels.kept() if said.model != model)
-    views: dict[int, tuple[float | None, bytes]] = {}
+    mail = ((stored.id, raw) for stored, raw in labels.kept() if stored.model != model)
+    bases: dict[int, tuple[float | None, bytes]] = {}
     for assessed in base.assess_many(mail, readers=0):
-        views[assessed.key] = assessed.prior, assessed.tokens
+        bases[assessed.key] = assessed.prior, assessed.tokens
         if tell is not None:
-            tell(len(views))
-    labels.rescore(views, model=model)
-    return len(views)
+            tell(len(bases))
+    labels.rescore(bases, model=model)
+    return len(bases)
 
 
 def nth_label(state: Path, number: int) -> StoredLabel | None:
-    """What was said as the label of that number, from 1 on in the order of learning, if it still stands."""
+    """Return the label of a number, from 1 in the order of learning; None if there are fewer labels."""
     labels = LabelStore.find(state)
     if labels is None:
         return None
@@ -233,7 +234,7 @@ def label_request(
     source: str = "",
     content: str = "",
 ) -> LabelRequest:
-    """A message as the store takes it; `content` is its content id, if that is known."""
+    """Return a message as the store takes it; `content` is its content id, if known."""
     head, _ = lasting(raw[:READ_BYTES])
     return LabelRequest(
         content or content_id(raw), raw, parse_message(head).subject, prior, model, origin, source, tokens

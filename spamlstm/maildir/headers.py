@@ -17,6 +17,7 @@ import math
 import re
 from collections.abc import Iterable
 
+from spamlstm.logistic import logit
 from spamlstm.message.head import HeaderNames, end_of_head, end_of_header
 from spamlstm.verdict import Judgement, Verdict
 
@@ -143,17 +144,11 @@ def _model_tenths(judgement: Judgement, *, spam_threshold: float, least: int) ->
     if p < spam_threshold:
         return int(least * p / spam_threshold)
     # Near 1, p has too few digits; the log-odds have enough.
-    odds = score if score is not None and not math.isnan(score) else _logit(p)
+    odds = score if score is not None and not math.isnan(score) else logit(p)
     # Infinite log-odds minus an infinite threshold are not a number.
-    over = odds - _logit(spam_threshold) if math.isfinite(_logit(spam_threshold)) else 0.0
+    over = odds - logit(spam_threshold) if math.isfinite(logit(spam_threshold)) else 0.0
     most = max(round(MOST_POINTS * 10), least)
     return int(min(least + 10 * max(over, 0.0), most))
-
-
-def _logit(p: float) -> float:
-    if 0.0 < p < 1.0:
-        return math.log(p) - math.log1p(-p)
-    return math.inf if p >= 1.0 else -math.inf
 
 
 def _printed(text: str) -> str:

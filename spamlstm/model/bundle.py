@@ -1,15 +1,15 @@
-"""A model in a directory: manifest.json says what it is and how it must be used, and vouches for the other files.
+"""A bundle: a model in a folder. Its manifest.json says how the model is used and has the hashes of the other files.
 
-| file | what | needed for |
+| file | content | used for |
 |---|---|---|
 | manifest.json | lengths, padding id, calibration, thresholds, figures, hashes | everything |
 | model.onnx, tokenizer.json | the network, the vocabulary | scoring |
-| wide.npy | the weights of its wide part, if the manifest says that it has one | the same |
-| weights.safetensors | the weights as trained | fine-tuning only |
-| README.md | the card | people |
+| wide.npy | the weights of the wide part, if the manifest has a table `wide` | scoring |
+| weights.safetensors | the weights as trained | fine-tuning |
+| README.md | the model card | people |
 
-A bundle may come from anybody. A file is read only if the manifest lists it, only within the bounds of
-`model.bundle_files`, and only if it has the hash that the manifest states.
+A bundle is untrusted input. A file is read only if the manifest lists it, only within the bounds of `bundle_files`, and
+only if it has the hash in the manifest.
 """
 
 import hashlib
@@ -52,10 +52,7 @@ SCORING_FILES = (NETWORK, TOKENIZER)
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """A verified bundle. `manifest` is the whole of manifest.json, for what is shown and not used.
-
-    Name and version are plain words; of the rest of `manifest` nothing is checked.
-    """
+    """A verified bundle. `manifest` is all of manifest.json, for display; its unused parts are unchecked."""
 
     path: Path
     name: str
@@ -71,15 +68,15 @@ class Bundle:
 
     @property
     def label(self) -> str:
-        """Name and version in one word, as it stands in each judgement."""
+        """Name and version in one word, as in each judgement."""
         return f"{self.name}-{self.version}"
 
     def has(self, name: str) -> bool:
-        """Whether it has a file of that name, which the manifest lists."""
+        """Return whether the manifest lists a file of that name and the file exists."""
         return name in self.files and os.path.lexists(self.path / name)
 
     def read(self, name: str) -> bytes:
-        """The bytes of one of its files. Raises as `load` does, also if they are not what the manifest's hash says."""
+        """Return the bytes of one file. Raises as `load_bundle` does, also if they do not have the manifest's hash."""
         try:
             raw = bundle_files.read_file(self.path, name)
         except FileNotFoundError as error:
@@ -88,11 +85,11 @@ class Bundle:
         return raw
 
     def card(self) -> str:
-        """The model card, empty if the manifest lists none. It is whoever made the bundle that speaks there."""
+        """Return the model card, or '' if the manifest lists none. Its text is untrusted."""
         return self.read(CARD).decode("utf-8", errors="replace") if CARD in self.files else ""
 
     def check_file(self, name: str) -> None:
-        """Refuse a file that is missing, unlisted, of another size, or of another hash than the manifest says."""
+        """Raise DataError for a file that is missing or unlisted, or whose size or hash is not that in the manifest."""
         try:
             with bundle_files.open_file(self.path, name) as stream:
                 size = os.fstat(stream.fileno()).st_size
@@ -105,21 +102,22 @@ class Bundle:
         if entry is None:
             raise Manifest(self.path, {}).wrong(f"files.{name}", "an object with 'sha256' and 'bytes'")
         if size != entry.size:
-            how = "cut short" if size < entry.size else "longer than it should be"
+            how = "cut short" if size < entry.size else "too long"
             raise DataError(
                 f"the model {self.path} is damaged: {name} is {how} ({size:,} of {entry.size:,} bytes); "
                 "install it again"
             )
         if sha256 != entry.sha256:
-            raise DataError(f"the model {self.path} is damaged: {name} is not what its hash says; install it again")
+            raise DataError(
+                f"the model {self.path} is damaged: {name} does not have the hash in {MANIFEST}; install it again"
+            )
 
 
 def load_bundle(path: Path, *, text_version: int = TEXT_VERSION, hashes: bool = True) -> Bundle:
-    """Read and verify the bundle at `path`: its format, its text version, each value used, and the files that score.
+    """Read and verify the bundle at `path`: its format, its text version, each value used, and its scoring files.
 
-    Raises NoInputError where nothing can be read and DataError where what is read is wrong, each with one sentence
-    that says what to do. Hashing a 5 MB network takes about 4 ms, so it is done each time; whoever reads the files that
-    score at once, by `Bundle.read`, which does it then, says `hashes=False`.
+    Raises NoInputError if it cannot be read and DataError if it is wrong. Hashing a 5 MB network takes about 4 ms;
+    `hashes=False` leaves that out for a caller that reads the files by `Bundle.read`, which checks them too.
     """
     manifest = Manifest.read(path)
     manifest.check_versions(text_version)
@@ -142,15 +140,15 @@ def load_bundle(path: Path, *, text_version: int = TEXT_VERSION, hashes: bool = 
 
 
 def verify(bundle: Bundle) -> None:
-    """Check every file that the manifest names, also those that scoring does not use; raises as `load` does."""
+    """Check every file in the manifest, also those that scoring does not use; raises as `load_bundle` does."""
     for name in bundle.files:
         bundle.check_file(name)
 
 
 def seal(path: Path, manifest: Mapping[str, Any]) -> None:
-    """Write manifest.json for the files that lie in `path`, with their sizes and hashes; the last step of an export.
+    """Write manifest.json for the files in the folder `path`, with their sizes and hashes: the last step of an export.
 
-    The manifest appears by one rename, so a directory without one is never a finished bundle.
+    The manifest appears by one rename, so a folder with a manifest is always a finished bundle.
     """
     files = sorted(
         entry for entry in path.iterdir() if entry.is_file() and entry.name[0] != "." and entry.name != MANIFEST
@@ -166,7 +164,7 @@ def _describe(path: Path) -> dict[str, Any]:
 
 
 def _sha256(stream: BinaryIO, *, most: int) -> str:
-    """Of at most so many bytes and one piece, whether or not the file grows meanwhile."""
+    """Return the hash of about the first `most` bytes, so that reading ends even if the file grows meanwhile."""
     digest = hashlib.sha256()
     while most >= 0 and (piece := stream.read(1 << 20)):
         digest.update(piece)

@@ -1,4 +1,4 @@
-"""The files of a bundle: regular files with plain names in one folder, each no larger than it may be.
+"""Access to the files of a bundle: regular files with plain names in one folder, each of a bounded size.
 
 | file | at most |
 |---|---|
@@ -13,6 +13,7 @@
 
 import contextlib
 import errno
+import io
 import os
 import re
 from collections.abc import Iterator
@@ -20,7 +21,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from spamlstm.errors import DataError, NoInputError
-from spamlstm.files import regular_descriptor
+from spamlstm.files import open_regular
 
 MANIFEST = "manifest.json"
 NETWORK = "model.onnx"
@@ -37,48 +38,49 @@ _MOST_BYTES = {
     WIDE: 17 << 20,
     WEIGHTS: 256 << 20,
 }
+_KINDS = {errno.ELOOP: "is a link", errno.EINVAL: "is no regular file"}
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}", re.ASCII)
 
 
 def is_plain(name: str) -> bool:
-    """Whether it is a word that may stand in a header, a log or a file's name: ASCII letters, digits and `._+-`."""
+    """Return whether `name` is safe in headers, logs and file names: ASCII letters, digits and `._+-`."""
     return _PLAIN.fullmatch(name) is not None
 
 
 def most_bytes(name: str) -> int:
-    """How large a file of that name may be."""
+    """Return the largest allowed size of a file of that name."""
     return _MOST_BYTES.get(name, 16 << 20)
 
 
 @contextlib.contextmanager
 def open_file(folder: Path, name: str) -> Iterator[BinaryIO]:
-    """One file of a bundle, open to be read.
+    """Open one file of a bundle for reading.
 
-    FileNotFoundError if it is missing. Else, where it is no regular file, is a link or is too large, a DataError; where
-    it cannot be read, a NoInputError.
+    FileNotFoundError if it is missing, DataError if it is a link, no regular file or too large, NoInputError if it
+    cannot be read.
     """
     try:
-        handle = regular_descriptor(folder / name, follow=False)
+        stream = open_regular(folder / name, follow=False)
     except FileNotFoundError:
         raise
     except OSError as error:
-        if error.errno in (errno.ELOOP, errno.EINVAL):
-            raise _refused(folder, name, "is a link" if error.errno == errno.ELOOP else "is no regular file") from error
+        if error.errno in _KINDS:
+            raise _refused(folder, name, _KINDS[error.errno]) from error
         raise NoInputError(f"{folder / name} cannot be read: {error.strerror or error}") from error
-    with open(handle, "rb") as stream:  # noqa: PTH123  it is open already
-        if os.fstat(handle).st_size > most_bytes(name):
-            raise _refused(folder, name, f"is larger than the {most_bytes(name):,} bytes that it may have")
-        yield stream
+    with stream, io.BufferedReader(stream) as buffered:
+        if os.fstat(stream.fileno()).st_size > most_bytes(name):
+            raise _refused(folder, name, f"is larger than {most_bytes(name):,} bytes")
+        yield buffered
 
 
 def read_file(folder: Path, name: str) -> bytes:
-    """All bytes of one file; errors as `opened` has them."""
+    """Return all bytes of one file; raises as `open_file` does."""
     with open_file(folder, name) as stream:
-        # A file that grows meanwhile is read no further; its size and its hash are for the caller to check.
+        # The bound holds if the file grows meanwhile; the caller checks size and hash.
         return stream.read(most_bytes(name))
 
 
 def _refused(folder: Path, name: str, why: str) -> DataError:
     return DataError(
-        f"the model {folder} cannot be used: {name} {why}, and a model is a folder of regular files; install it again"
+        f"the model {folder} cannot be used: {name} {why}; a model is a folder of regular files, so install it again"
     )

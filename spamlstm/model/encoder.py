@@ -1,4 +1,4 @@
-"""From the windows of a text to token ids, by the bundle's own vocabulary."""
+"""The encoder: windows of text to token ids, by the vocabulary of a bundle."""
 
 from array import array
 from collections.abc import Sequence
@@ -9,11 +9,11 @@ from spamlstm.model import tokenizer
 from spamlstm.model.bundle import TOKENIZER, Bundle
 from spamlstm.model.vocabulary import BYTE_LETTERS, Ids, Vocabulary
 
-# Text is unknown where more than this share of its tokens are pieces of letters. Of a language in the vocabulary
-# fewer than a tenth are, of a script that the training never saw nearly all.
+# Text is unknown if more than this share of its tokens are parts of letters. In a language of the vocabulary fewer than
+# a tenth are, in a script that training never saw nearly all.
 UNKNOWN_SHARE = 0.6
 
-# Fewer tokens than this tell nothing about the language.
+# Fewer tokens than this do not show the language.
 FEWEST_TOKENS = 8
 
 
@@ -29,43 +29,42 @@ class Encoder:
             )
         self._vocabulary = Vocabulary(self._tokenizer)
         self._header, self._window = bundle.input.header_tokens, bundle.input.window_tokens
-        self._nothing = array("I", [bundle.input.pad_id])
+        self._padding = array("I", [bundle.input.pad_id])
         self._body = self._vocabulary.ids(BODY)[-1]
         ids = map(self._tokenizer.token_to_id, BYTE_LETTERS[0x80:])
-        self._strange = frozenset(one for one in ids if one is not None)
+        self._letter_parts = frozenset(one for one in ids if one is not None)
 
     def check_ids(self) -> None:
-        """DataError if a token has an id that the network has no row for. Looking at all takes some milliseconds."""
+        """Raise DataError if a token has an id without a row in the network. Takes some milliseconds."""
         size = self._tokenizer.get_vocab_size()
         if any(self._tokenizer.id_to_token(one) is None for one in range(size)):
             raise DataError(f"the ids in the {TOKENIZER} of this model are not 0 to {size - 1}; use another model")
 
     def encode(self, windows: Sequence[str]) -> list[Ids]:
-        """The ids of each window: of its header at most header_tokens, then of its body at most window_tokens.
+        """Return the ids of each window: at most header_tokens of its header, then at most window_tokens of its body.
 
-        At least one, as the network cannot read nothing.
+        A row has at least one id, because the network cannot read an empty row.
         """
-        known, rows = self._vocabulary, []
-        last, header = None, self._nothing
+        vocabulary, rows = self._vocabulary, []
+        last, header = None, self._padding
         for window in windows:
             *start, body = window.partition(BODY)
             # The windows of a message share one header.
             if start != last:
-                last, header = start, known.header_ids(*start, most=self._header)
-            rows.append(header + known.body_ids(body, most=self._window) or self._nothing)
+                last, header = start, vocabulary.header_ids(*start, most=self._header)
+            rows.append(header + vocabulary.body_ids(body, most=self._window) or self._padding)
         return rows
 
     def is_unknown(self, rows: Sequence[Ids]) -> bool:
-        """Whether most of the body's tokens are no words, and no letters either, to this vocabulary.
+        """Return whether most of the body's tokens are only parts of letters in this vocabulary.
 
-        A byte-level vocabulary spells what it never learned in single bytes; those at 0x80 and above are pieces of
-        a letter. So this counts them.
+        A byte-level vocabulary spells unknown text in single bytes, and those from 0x80 on are parts of letters.
         """
-        if all(map(self._strange.isdisjoint, rows)):
+        if all(map(self._letter_parts.isdisjoint, rows)):
             return False
-        strange, total = 0, 0
+        parts, total = 0, 0
         for row in rows:
             body = row[row.index(self._body) + 1 :] if self._body in row else row
             total += len(body)
-            strange += sum(map(self._strange.__contains__, body))
-        return total >= FEWEST_TOKENS and strange > UNKNOWN_SHARE * total
+            parts += sum(map(self._letter_parts.__contains__, body))
+        return total >= FEWEST_TOKENS and parts > UNKNOWN_SHARE * total

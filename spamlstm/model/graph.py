@@ -1,8 +1,8 @@
-"""What may stand in the file of a network: the operators that our trainer writes, and every weight in the file itself.
+"""A check of a network's ONNX file: only operators that our trainer writes, and all weights in the file itself.
 
-An ONNX file is a program, and a bundle may come from anybody. Weights kept in another file would be covered by no hash,
-and could be any file that the user can read; loops and subgraphs would let a small file run without end. The protobuf
-is read as far as is needed to refuse those (onnx.proto has the numbers of the fields).
+An ONNX file is a program, and a bundle is untrusted input. Weights in another file would have no hash and could be any
+file that the user can read; loops and subgraphs would let a small file run without end. This module reads as much of
+the protobuf as it takes to refuse those (onnx.proto has the field numbers).
 """
 
 from collections.abc import Iterator
@@ -14,23 +14,17 @@ OPERATORS = {
     ),
     "com.microsoft": frozenset(["DynamicQuantizeLSTM"]),
 }
-# Ours have a thousand; reading so many takes a tenth of a second.
+# Our networks have a thousand fields; reading 50,000 takes a tenth of a second.
 MOST_FIELDS = 50_000
 
-# Of ModelProto, GraphProto, NodeProto, AttributeProto and TensorProto: the fields that are looked into, and those that
-# are refused, with what stands in them.
+# Field numbers of ModelProto, GraphProto, NodeProto, AttributeProto and TensorProto that are followed, and those that
+# are refused, with their content.
 _GRAPH, _MODEL_REFUSED = 7, {20: "a training graph", 25: "functions"}
 _NODE, _INITIALIZER, _GRAPH_REFUSED = 1, 5, {15: "sparse weights"}
 _OPERATOR, _ATTRIBUTE, _DOMAIN = 4, 5, 7
 _TENSOR, _ATTRIBUTE_REFUSED = (
     5,
-    {
-        6: "a subgraph",
-        10: "lists of weights",
-        11: "subgraphs",
-        22: "sparse weights",
-        23: "sparse weights",
-    },
+    {6: "a subgraph", 10: "lists of weights", 11: "subgraphs", 22: "sparse weights", 23: "sparse weights"},
 )
 _EXTERNAL_DATA, _DATA_LOCATION = 13, 14
 
@@ -38,12 +32,12 @@ Value = memoryview | int
 
 
 def check_graph(raw: bytes) -> None:
-    """ValueError with the end of a sentence, 'it has …', if the network in these bytes is not to be run."""
+    """Raise ValueError with the end of the sentence 'it has …' if the network in these bytes must not be run."""
     _Reader().model(memoryview(raw))
 
 
 class _Reader:
-    """One pass over the file, which counts the fields that it has read."""
+    """One pass over the file, bounded in the number of fields."""
 
     def __init__(self) -> None:
         self._left = MOST_FIELDS
@@ -100,13 +94,13 @@ class _Reader:
             else:
                 raise ValueError("no protobuf in it")
             if at + size > len(data):
-                raise ValueError("an end before its time")
+                raise ValueError("a field beyond its end")
             yield number, data[at : at + size]
             at += size
 
 
 def _varint(data: memoryview, at: int) -> tuple[int, int]:
-    """The number that begins at `at`, in groups of seven bits, the lowest first; and where it ends."""
+    """Return the base-128 varint at `at`, and where it ends."""
     value = shift = 0
     while shift < 70 and at < len(data):
         byte = data[at]

@@ -1,7 +1,6 @@
-"""manifest.json: what a bundle says of itself, each value within its bounds before anything uses it."""
+"""The manifest of a bundle, manifest.json, read with a check of each value's type and bounds."""
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,14 +8,16 @@ from typing import Any
 
 from spamlstm.config import Costs, Thresholds
 from spamlstm.errors import DataError, NoInputError
+from spamlstm.logistic import logistic
 from spamlstm.model import bundle_files as files
 from spamlstm.model.bundle_files import MANIFEST
 from spamlstm.model.wide import WideSpec
 
-FORMAT = 1
+# Format 2 renamed 'input.fashion' to 'input.style'.
+FORMAT = 2
 
 MOST_FILES = 32
-# Sizes of an input, from and to. Of windows: what is below leaves no room for a word, what is above is no window.
+# Bounds of the sizes in `input`. A window below its bound has no room for a word.
 SIZES = {
     "header_tokens": (1, 4096),
     "window_tokens": (1, 4096),
@@ -25,18 +26,18 @@ SIZES = {
     "vocab_size": (1, 65_536),
 }
 MOST_BUCKETS = 1 << 24
-# With ids of 16 bits a pair's place is found in 64 bits.
+# With ids of 16 bits, the table index of a pair is then computed in 64 bits.
 MOST_FACTOR = (1 << 31) - 1
 MOST_TEST_ROWS = 64
-# A logit that is off by this much moves a probability by 2.5 points at most.
+# A logit that differs by this much moves a probability by at most 2.5 percentage points.
 MOST_TOLERANCE = 0.1
-# Scores are log-odds: beyond some hundreds the logistic is 0 or 1.
+# Scores are log-odds; beyond some hundreds the probability is 0 or 1.
 MOST_NUMBER = 1e6
 
 
 @dataclass(frozen=True, slots=True)
 class InputSpec:
-    """How a text becomes the network's input. Lengths are in tokens and UTF-8 bytes."""
+    """How a text becomes the network's input. Lengths are in tokens and UTF-8 bytes; `style` adds style facts."""
 
     pad_id: int
     header_tokens: int
@@ -60,16 +61,13 @@ class Calibration:
 
     @staticmethod
     def probability(score: float) -> float:
-        """The logistic of a score, without overflow at either end."""
-        if score >= 0:
-            return 1.0 / (1.0 + math.exp(-score))
-        odds = math.exp(max(score, -700.0))
-        return odds / (1.0 + odds)
+        """Return the probability of spam with this score."""
+        return logistic(score)
 
 
 @dataclass(frozen=True, slots=True)
 class SelfTest:
-    """Reference inputs with the logits that the exported network gave for them."""
+    """Reference inputs, and the logits that the exported network gave for them."""
 
     ids: tuple[tuple[int, ...], ...]
     logits: tuple[float, ...]
@@ -78,7 +76,7 @@ class SelfTest:
 
 @dataclass(frozen=True, slots=True)
 class FileEntry:
-    """What the manifest says of one file."""
+    """The hash and size that the manifest states for one file."""
 
     sha256: str
     size: int
@@ -86,14 +84,14 @@ class FileEntry:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """Typed access to one manifest; every complaint names the bundle, the key, and what to do."""
+    """Typed access to one manifest. Each error names the bundle, the key, and what to do."""
 
     path: Path
     data: dict[str, Any]
 
     @classmethod
     def read(cls, path: Path) -> "Manifest":
-        """The manifest of the bundle at `path`. NoInputError or DataError, with one sentence, if there is none."""
+        """Read the manifest of the bundle at `path`. NoInputError or DataError if there is none."""
         if not path.exists():
             raise NoInputError(f"there is no model at {path}; name the folder of a bundle with --model")
         if not path.is_dir():
@@ -105,23 +103,24 @@ class Manifest:
         return cls(path, _parsed(path, raw))
 
     def check_versions(self, text_version: int) -> None:
-        """DataError unless this program reads such a bundle and renders text as it was trained on."""
+        """Raise DataError unless this program reads the format and renders text as the model was trained on."""
         found = self.data["format"]
         if found != FORMAT:
             shown = repr(found) if _is_integer(found) and abs(found) < 10**9 else "unknown"
+            renamed = " ('input.fashion' is now called 'input.style')" if found == 1 else ""
             raise DataError(
-                f"the model {self.path} is of format {shown} and this spamlstm reads format {FORMAT}; "
-                "use a spamlstm that fits it, or another model"
+                f"the model {self.path} is of format {shown} and this spamlstm reads format {FORMAT}{renamed}; "
+                "use another model, or the spamlstm it came with"
             )
         written = self.integer(self.data, "text_version", most=10**9)
         if written != text_version:
             raise DataError(
                 f"the model {self.path} was trained on text version {written} and this spamlstm renders version "
-                f"{text_version}, so its scores would be wrong; train it again or use the spamlstm it came with"
+                f"{text_version}, so its scores would be wrong; train it again, or use the spamlstm it came with"
             )
 
     def files(self) -> dict[str, FileEntry]:
-        """Which files the bundle has, by name."""
+        """Return the files of the bundle by name."""
         table = self.table("files")
         if len(table) > MOST_FILES:
             raise self.wrong("files", f"{MOST_FILES} files at most")
@@ -139,45 +138,47 @@ class Manifest:
         return FileEntry(entry["sha256"].lower(), entry["bytes"])
 
     def input(self) -> InputSpec:
-        """The table `input`."""
+        """Return the table `input`."""
         table = self.table("input")
         sizes = {
             key: self.integer(table, key, "input.", least=least, most=most) for key, (least, most) in SIZES.items()
         }
-        if not isinstance(table.get("fashion"), bool):
-            raise self.wrong("input.fashion", "true or false")
+        if "fashion" in table:
+            raise self.wrong("input.style", "used in place of 'input.fashion', its former name")
+        if not isinstance(table.get("style"), bool):
+            raise self.wrong("input.style", "true or false")
         pad_id = self.integer(table, "pad_id", "input.", most=sizes["vocab_size"] - 1)
-        return InputSpec(pad_id=pad_id, style=table["fashion"], **sizes)
+        return InputSpec(pad_id=pad_id, style=table["style"], **sizes)
 
     def calibration(self) -> Calibration:
-        """The table `calibration`."""
-        table = self.table("calibration")
-        scale = self.number(table, "scale", "calibration.")
-        if scale < 1 / MOST_NUMBER:
+        """Return the table `calibration`."""
+        calibration = Calibration(**self.numbers("calibration", "scale", "shift"))
+        if calibration.scale < 1 / MOST_NUMBER:
             raise self.wrong("calibration.scale", "a number above 0")
-        return Calibration(scale=scale, shift=self.number(table, "shift", "calibration."))
+        return calibration
 
     def thresholds(self) -> Thresholds:
-        """The table `thresholds`."""
-        table = self.table("thresholds")
-        thresholds = {key: self.number(table, key, "thresholds.") for key in ("ham", "spam")}
+        """Return the table `thresholds`."""
+        thresholds = self.numbers("thresholds", "ham", "spam")
         try:
             return Thresholds(**thresholds)
         except ValueError as error:
             raise self.wrong("thresholds", f"in order ({error})") from error
 
     def costs(self) -> Costs:
-        """The costs that the thresholds follow from."""
+        """Return the costs that the thresholds follow from."""
         table = self.table("thresholds").get("costs", {})
         if not isinstance(table, dict) or not table.keys() <= {"false_positive", "false_negative", "unsure"}:
             raise self.wrong("thresholds.costs", "an object with false_positive, false_negative and unsure")
+        if not all(map(_is_number, table.values())):
+            raise self.wrong("thresholds.costs", "finite numbers")
         try:
-            return Costs(**{key: self.number(table, key, "thresholds.costs.") for key in table})
+            return Costs(**{key: float(value) for key, value in table.items()})
         except ValueError as error:
             raise self.wrong("thresholds.costs", f"false_positive, false_negative and unsure ({error})") from error
 
     def self_test(self) -> SelfTest:
-        """The table `self_test`."""
+        """Return the table `self_test`."""
         table, limits = self.table("self_test"), self.input()
         rows, logits = table.get("ids"), table.get("logits")
         if not isinstance(rows, list) or not isinstance(logits, list) or not rows or len(rows) != len(logits):
@@ -192,13 +193,13 @@ class Manifest:
                 raise self.wrong("self_test.ids", f"rows of token ids below {limits.vocab_size}")
         if not all(map(_is_number, logits)):
             raise self.wrong("self_test.logits", "finite numbers")
-        tolerance = self.number(table, "tolerance", "self_test.")
+        tolerance = self.numbers("self_test", "tolerance")["tolerance"]
         if not 0 <= tolerance <= MOST_TOLERANCE:
             raise self.wrong("self_test.tolerance", f"from 0 to {MOST_TOLERANCE}")
         return SelfTest(tuple(map(tuple, rows)), tuple(map(float, logits)), tolerance)
 
     def wide(self) -> WideSpec | None:
-        """The table `wide`, if there is one."""
+        """Return the table `wide`, or None if the model has no wide part."""
         if "wide" not in self.data:
             return None
         table = self.table("wide")
@@ -212,39 +213,40 @@ class Manifest:
         return WideSpec(
             buckets=self.integer(table, "buckets", "wide.", least=2, most=MOST_BUCKETS),
             pair=(pair[0], pair[1]),
-            **{key: self.number(table, key, "wide.") for key in ("scale", "bias", "deep_vote")},
+            **self.numbers("wide", "scale", "bias", "deep_vote"),
         )
 
     def table(self, key: str) -> dict[str, Any]:
-        """An object of the manifest."""
+        """Return an object of the manifest."""
         value = self.data.get(key)
         if not isinstance(value, dict):
             raise self.wrong(key, "an object")
         return value
 
     def word(self, key: str) -> str:
-        """A word that may stand in headers, logs and names of files."""
+        """Return a word that is safe in headers, logs and file names."""
         value = self.data.get(key)
         if not isinstance(value, str) or not files.is_plain(value):
             raise self.wrong(key, "a word of at most 64 letters, digits and '._+-', that begins with a letter or digit")
         return value
 
     def integer(self, table: Mapping[str, Any], key: str, prefix: str = "", *, least: int = 0, most: int) -> int:
-        """A whole number within bounds."""
+        """Return a whole number from `least` to `most`."""
         value: Any = table.get(key)
         if not _is_integer(value) or not least <= value <= most:
             raise self.wrong(prefix + key, f"a whole number from {least} to {most}")
         return int(value)
 
-    def number(self, table: Mapping[str, Any], key: str, prefix: str = "") -> float:
-        """A finite number, of a size that sums and products of it stay finite."""
-        value: Any = table.get(key)
-        if not _is_number(value):
-            raise self.wrong(prefix + key, f"a finite number, from -{MOST_NUMBER:g} to {MOST_NUMBER:g}")
-        return float(value)
+    def numbers(self, name: str, *keys: str) -> dict[str, float]:
+        """Return numbers of a table, small enough that sums and products of such numbers are finite."""
+        table = self.table(name)
+        for key in keys:
+            if not _is_number(table.get(key)):
+                raise self.wrong(f"{name}.{key}", f"a finite number, from -{MOST_NUMBER:g} to {MOST_NUMBER:g}")
+        return {key: float(table[key]) for key in keys}
 
     def wrong(self, key: str, expected: str) -> DataError:
-        """The complaint about one value."""
+        """Return the error about one value, which must be `expected`."""
         return DataError(f"the model {self.path} cannot be used: '{key}' in its {MANIFEST} must be {expected}")
 
 
@@ -256,7 +258,7 @@ def _parsed(path: Path, raw: bytes) -> dict[str, Any]:
             f"{path / MANIFEST} is not valid JSON ({error}): cut short or garbled; install the model again"
         ) from error
     if not isinstance(manifest, dict) or "format" not in manifest:
-        raise DataError(f"{path / MANIFEST} is not the manifest of a spamlstm model: it states no 'format'")
+        raise DataError(f"{path / MANIFEST} is not the manifest of a spamlstm model: it has no 'format'")
     return manifest
 
 

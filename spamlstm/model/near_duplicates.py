@@ -1,7 +1,7 @@
-"""Near-duplicates as groups: a campaign that repeats a thousand times is one piece of evidence, in one split.
+"""Groups of near-duplicate texts: a campaign of a thousand copies is one piece of evidence, on one side of a split.
 
-MinHash over word trigrams (Broder 1997), banded (Leskovec, Rajaraman, Ullman, 'Mining of Massive Datasets', 3.4):
-with 5 bands of 4 rows two texts of similarity 0.8 meet with probability 0.93, of 0.3 with 0.04.
+MinHash over word trigrams (Broder 1997) with banding (Leskovec, Rajaraman, Ullman, 'Mining of Massive Datasets', 3.4):
+with 5 bands of 4 rows two texts of similarity 0.8 share a group with probability 0.93, of similarity 0.3 with 0.04.
 """
 
 import zlib
@@ -17,15 +17,15 @@ _FACTORS = _random.integers(1, 2**61 - 1, BANDS * ROWS, dtype=np.uint64) | np.ui
 
 
 def groups(texts: Iterable[str]) -> NDArray[np.int64]:
-    """For each text the index of the first text of its group."""
+    """Return for each text the index of the first text of its group."""
     parent: list[int] = []
-    seen: dict[tuple[int, bytes], int] = {}
+    first_with: dict[tuple[int, bytes], int] = {}
     for index, text in enumerate(texts):
         parent.append(index)
         signature = _signature(text)
         for band in range(BANDS):
             key = (band, signature[band * ROWS : (band + 1) * ROWS].tobytes())
-            _join(parent, seen.setdefault(key, index), index)
+            _join(parent, first_with.setdefault(key, index), index)
     return np.array([_root(parent, index) for index in range(len(parent))])
 
 

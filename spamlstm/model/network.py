@@ -1,4 +1,4 @@
-"""The network, run by ONNX Runtime. The one place that imports it."""
+"""The network, run by ONNX Runtime: the only module that imports it."""
 
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -13,16 +13,16 @@ if TYPE_CHECKING:
     import numpy as np
     import onnxruntime
 
-# Larger batches gain nothing on a CPU: of an int8 BiLSTM(64) a row of 320 tokens takes 0.7 ms of one core at 1,024
-# tokens and at 8,192, while the process grows by 5 MB at the one and by 40 MB at the other.
+# Larger batches gain nothing on a CPU: a row of 320 tokens takes an int8 BiLSTM(64) 0.7 ms of one core in batches of
+# 1,024 tokens and of 8,192, while the process grows by 5 MB with the former and by 40 MB with the latter.
 BATCH_TOKENS = 4096
 
 
 def message_logit(windows: Sequence[float]) -> float:
-    """The logit of a message from those of its windows: half way between the highest and their mean.
+    """Return the logit of a message from those of its windows: the mean of their maximum and their mean.
 
-    The highest alone lets one odd window of a long letter speak for all; the mean lets spam hide behind innocent text
-    (docs/decisions/0007-windows.md has the figures).
+    With the maximum alone one odd window decides on a long letter; with the mean alone spam can hide behind innocent
+    text (docs/decisions/0007-windows.md has the figures).
     """
     return (max(windows) + sum(windows) / len(windows)) / 2
 
@@ -36,10 +36,10 @@ class Network:
         self._wide = _wide(bundle)
 
     def logits(self, rows: "Sequence[Sequence[int]]", *, beat: Callable[[], None] = lambda: None) -> "np.ndarray":
-        """The logit of each row of token ids, float32 (N,), in the order given; `beat` is called before each batch.
+        """Return the logit of each row of token ids, float32 (N,), in order; calls `beat` before each batch.
 
-        Rows of like length are run together, so that little is padded. The result is that of running each alone; for
-        a network quantized dynamically, whose activations share one scale in a batch, up to that rounding.
+        Rows of similar length share a batch, so there is little padding. The result is that of running each row alone,
+        up to rounding for a dynamically quantized network, whose activations share one scale in a batch.
         """
         import numpy as np
 
@@ -50,7 +50,7 @@ class Network:
         return logits
 
     def self_test(self) -> None:
-        """Score the bundle's reference inputs, each alone; a DataError says so if the answers are not the export's."""
+        """Score the bundle's reference inputs, each alone; DataError if the logits are not those of the export."""
         import numpy as np
 
         test = self._bundle.self_test
@@ -58,7 +58,7 @@ class Network:
         worst = float(np.max(np.abs(found - np.asarray(test.logits, np.float32))))
         if not worst <= test.tolerance:
             raise DataError(
-                f"the model {self._bundle.path} gives other answers here than where it was made (logits differ by "
+                f"the model {self._bundle.path} fails its self-test on this machine (logits differ by "
                 f"{worst:.3g}, allowed is {test.tolerance:.3g}); upgrade onnxruntime or use another model"
             )
 
@@ -76,7 +76,7 @@ class Network:
 
 
 def buckets(lengths: Sequence[int], *, budget: int = BATCH_TOKENS) -> Iterator[list[int]]:
-    """Indices in groups of like length, each group at most `budget` padded tokens (or one row alone)."""
+    """Group row indices by similar length into batches of at most `budget` padded tokens, or one row."""
     batch: list[int] = []
     for index in sorted(range(len(lengths)), key=lengths.__getitem__):
         if batch and lengths[index] * (len(batch) + 1) > budget:
@@ -99,9 +99,9 @@ def _session(bundle: Bundle, threads: int) -> "onnxruntime.InferenceSession":
         graph.check_graph(raw)
     except ValueError as error:
         raise DataError(f"{path} is not a network that spamlstm runs: it has {error}; use another model") from error
-    # Left alone it reports to its makers over the network, from a thread of its own; it asks this while it is loaded.
+    # ONNX Runtime would send telemetry over the network, from a thread; it reads this variable while it is loaded.
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"
-    # numpy, which comes with it, starts a thread for each core that spins for 30 ms; nothing here multiplies matrices.
+    # numpy's OpenBLAS would start a thread for each core that spins for 30 ms; nothing here multiplies matrices.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     import onnxruntime
 
@@ -109,20 +109,20 @@ def _session(bundle: Bundle, threads: int) -> "onnxruntime.InferenceSession":
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
-    # What the arena once took it keeps, for each thread; without it nothing is slower.
+    # The arena never returns memory, for each thread; scoring is as fast without it.
     options.enable_cpu_mem_arena = False
     options.enable_mem_pattern = False
-    # Idle threads that spin take the cores which read the next messages.
+    # Idle threads would spin on the cores that read the next messages.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    # Nor any other format, which nobody has looked at.
+    # check_graph knows only this format.
     options.add_session_config_entry("session.load_model_format", "ONNX")
     try:
-        # The very bytes that were hashed and looked at.
+        # The same bytes that were hashed and checked.
         session = onnxruntime.InferenceSession(raw, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # the C++ side has an exception class for each status, with no common parent
         first = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
         raise DataError(f"{path} is not a network that ONNX Runtime can open ({first}); install it again") from error
     names = {value.name for value in session.get_inputs()}, {value.name for value in session.get_outputs()}
     if names != ({"ids", "lengths"}, {"logit"}):
-        raise DataError(f"{path} is a foreign network: it must take 'ids' and 'lengths' and give 'logit'")
+        raise DataError(f"{path} is no network of spamlstm: its inputs must be 'ids' and 'lengths', its output 'logit'")
     return session

@@ -1,9 +1,9 @@
-"""What a personal layer learns from: the features of a message, each once, as ascending numbers below FEATURES.
+"""The features that a personal layer learns from: ascending numbers below FEATURES, each at most once in a message.
 
-There are two kinds. The runs of four bytes at the beginning of what lasts of a message tell by whom and by what way it
-came; they need no model. The tokens that the base read, and the pairs of neighbours, tell what it is about, however it
-was encoded, and what the base concludes from its header; they come with the base's score, and are kept beside that.
-What either is worth is measured in docs/decisions/0010-personal-layer.md.
+There are two kinds. Runs (byte 4-grams) from the beginning of the message, without headers that change after delivery,
+tell who sent it and by which way; they need no model. Tokens and token bigrams of the text that the base model read
+tell what the message is about, however it was encoded, and which header facts the base saw; they come with the base
+score and are stored beside it. docs/decisions/0010-personal-layer.md has what either kind is worth.
 """
 
 from collections.abc import Sequence
@@ -16,12 +16,13 @@ from spamlstm.model.vocabulary import Ids
 
 PersonalFeatures = NDArray[np.uint32]
 
-# As much of a message is looked at, to find these first bytes of what lasts: headers mostly, then text.
+# Runs are taken from the first RUN_TEXT_BYTES that `lasting` leaves of the first READ_BYTES of a message: headers
+# mostly, then text.
 READ_BYTES = 16 << 10
-PRINT_BYTES = 3000
+RUN_TEXT_BYTES = 3000
 RUN = 4
 _RUN_BITS, _TOKEN_BITS = 20, 16
-# Runs come first, and the tokens behind them.
+# Runs are numbered below RUNS, tokens and bigrams from there on.
 RUNS = 1 << _RUN_BITS
 FEATURES = RUNS + (1 << _TOKEN_BITS)
 
@@ -32,53 +33,54 @@ _NONE: PersonalFeatures = np.empty(0, np.uint32)
 
 
 def runs(raw: bytes) -> PersonalFeatures:
-    """The runs of a message: the same for its tagged, moved or copied self."""
-    text = b"".join(lasting(raw[:READ_BYTES]))[:PRINT_BYTES]
+    """Return the runs of a message: the same for a tagged, moved or copied file of it."""
+    text = b"".join(lasting(raw[:READ_BYTES]))[:RUN_TEXT_BYTES]
     if len(text) < RUN:
         return _NONE
-    found = np.ndarray((len(text) - RUN + 1,), "<u4", text, strides=(1,)) * _SPREAD
-    found ^= found >> np.uint32(15)
-    found *= _MIX
-    found >>= np.uint32(32 - _RUN_BITS)
-    return _each_once(found)
+    hashes = np.ndarray((len(text) - RUN + 1,), "<u4", text, strides=(1,)) * _SPREAD
+    hashes ^= hashes >> np.uint32(15)
+    hashes *= _MIX
+    hashes >>= np.uint32(32 - _RUN_BITS)
+    return _unique(hashes)
 
 
 def tokens(rows: Sequence[Ids]) -> PersonalFeatures:
-    """The tokens and the pairs of neighbours in what a base read, a row for each window."""
+    """Return the tokens and token bigrams in the ids that a base model read, a row for each window."""
     if not rows:
         return _NONE
     parts: list[PersonalFeatures] = []
     for row in rows:
         ids = np.frombuffer(row, np.uint32)
         parts += ids * _SPREAD, (ids[:-1] * _MIX + ids[1:]) * _SPREAD
-    found = np.concatenate(parts)
-    found >>= np.uint32(32 - _TOKEN_BITS)
-    return _each_once(found) + _FIRST_TOKEN
+    hashes = np.concatenate(parts)
+    hashes >>= np.uint32(32 - _TOKEN_BITS)
+    return _unique(hashes) + _FIRST_TOKEN
 
 
 def joined(of_runs: PersonalFeatures, of_tokens: PersonalFeatures) -> PersonalFeatures:
-    """All features of a message."""
+    """Return all features of a message."""
     return np.concatenate((of_runs, of_tokens))
 
 
-def runs_of(found: PersonalFeatures) -> PersonalFeatures:
-    """The runs among the features of a message."""
-    return found[: found.searchsorted(_FIRST_TOKEN)]
+def runs_of(features: PersonalFeatures) -> PersonalFeatures:
+    """Return the runs among the features of a message."""
+    return features[: features.searchsorted(_FIRST_TOKEN)]
 
 
-def packed_tokens(found: PersonalFeatures) -> bytes:
-    """The tokens among the features of a message, two bytes each, for `unpacked_tokens`."""
-    return (found[found.searchsorted(_FIRST_TOKEN) :] - _FIRST_TOKEN).astype("<u2").tobytes()
+def packed_tokens(features: PersonalFeatures) -> bytes:
+    """Return the tokens and bigrams among the features of a message, two bytes each, for `unpacked_tokens`."""
+    return (features[features.searchsorted(_FIRST_TOKEN) :] - _FIRST_TOKEN).astype("<u2").tobytes()
 
 
 def unpacked_tokens(packed: bytes) -> PersonalFeatures:
-    """What was packed."""
+    """Return the features that `packed_tokens` packed."""
     return np.frombuffer(packed, "<u2") + _FIRST_TOKEN
 
 
-def _each_once(found: PersonalFeatures) -> PersonalFeatures:
-    found.sort()
-    first = np.empty(len(found), np.bool_)
-    first[0] = True
-    np.not_equal(found[1:], found[:-1], out=first[1:])
-    return found[first]
+def _unique(hashes: PersonalFeatures) -> PersonalFeatures:
+    """Return the distinct values in ascending order; sorts in place, as `np.unique` does not."""
+    hashes.sort()
+    is_first = np.empty(len(hashes), np.bool_)
+    is_first[0] = True
+    np.not_equal(hashes[1:], hashes[:-1], out=is_first[1:])
+    return hashes[is_first]

@@ -1,9 +1,9 @@
-"""The personal layer: what a user's own labels add to the base's score, learned one message at a time.
+"""The personal layer: what a user's labels add to the base score of a message, learned one label at a time.
 
-Two things are learned. A logistic regression over the features of `prints`, with the base's score as its prior,
-speaks of all mail that resembles what was labelled; no single label moves it far. And the latest labelled messages
-themselves are remembered: what was said of one holds at once for its near-duplicates. Which runs are read, how fast it
-learns and what that is worth is measured in docs/decisions/0010-personal-layer.md.
+The layer has two parts. An online logistic regression over the features of `personal_features`, with the base score as
+its prior, generalises to mail that resembles labelled mail; no single label moves it far. `recent_labels` gives a label
+at once to near-duplicates of the labelled message. docs/decisions/0010-personal-layer.md has the measurements behind
+the features, the learning rate and the other constants.
 """
 
 import hashlib
@@ -11,351 +11,295 @@ import itertools
 import math
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spamlstm.config import Thresholds
+from spamlstm.logistic import logistic, logit
 from spamlstm.model.personal_features import FEATURES, RUNS, PersonalFeatures, runs_of
+from spamlstm.model.recent_labels import NearMatch, RecentLabels
 
-# What the state of a layer depends on besides the labels; another version learns them anew.
+# The version of what is learned from a label. A saved layer of another version is discarded and learned again.
 SHAPE = "5"
 
-# The first labels move much, later ones less, so that 200 corrections teach as well as 10,000 labels do; but mail keeps
-# changing, and so it never stops.
+# The learning rate falls with the number of labels, so that 200 corrections teach as well as 10,000 labels do. Mail
+# keeps changing, so it never falls below LEAST_RATE.
 RATE = 0.015
 FULL_RATE_LABELS = 300
 LEAST_RATE = 0.0055
-# What a feature counts, in a score and in a step: the root of so many by the number in its message, or by the second
-# number where that is larger. So a long message says no more than a short one and, labelled wrongly, spoils no more.
+# Weight of each of n features of a message, in scores and gradients: sqrt(TYPICAL / max(n, FEWEST)). A long message
+# counts no more than a short one, and spoils no more if its label is wrong.
 TYPICAL, FEWEST = 1500, 1000
-# What slows a feature down before anything was learned with it.
+# The squared gradient (AdaGrad) that every feature starts with.
 INITIAL_SQUARED_GRADIENT = 0.2
-# What speaks are not these eager weights: whenever a label is learned, those of its message go one part of so many
-# towards them. So labels that agree move mail at the full rate, and one that is alone, or wrong, hardly does. History
-# is many labels at once, of what lay undisputed.
+# Scores use averaged weights. Each label moves those of its message by 1 / AVERAGING of their distance to the fast
+# weights: labels that agree move a score at the full rate, a single or wrong one hardly does. Labels of whole folders
+# and adopted mailboxes (history) are many at once and rarely disputed, so they are averaged less.
 AVERAGING = 5
 AVERAGING_OF_HISTORY = 2
 
-# Beyond this the base is never taken at its word. How much of its word counts in the end, and after how many errors of
-# it on labelled mail (each from 0 to 1) half of the rest does: where it has been right it keeps its say.
-PRIOR_MOST = 8.0
+# The base score is clipped to this. The more often it was wrong about labelled mail, the less it counts there: after
+# errors that sum to HALF_TRUST (each from 0 to 1) half of the way from 1 to LEAST_TRUST.
+MOST_PRIOR = 8.0
 LEAST_TRUST = 0.2
 HALF_TRUST = 25.0
-# Labels are no sample of mail: who files much says ham, who has a full Junk folder says spam, and what is learned leans
-# to the commoner. Beyond three of it for one of the other the layer's part is put right by their odds. Only labels
-# count that said what the score said already: corrections are of the kind that the filter errs on, and end its lean.
+# Labels are no random sample of mail: a user who files much labels ham, a user with a full junk folder labels spam, and
+# the weights lean to the more frequent label. The log of the odds between the labels is subtracted from the score, as
+# far as these odds exceed USUAL_ODDS. Only labels that agree with the score are counted: corrections are of the kind
+# that the filter gets wrong, and end the lean by themselves. FEW_LABELS is added to both counts.
 USUAL_ODDS = 3.0
 FEW_LABELS = 10
-# And labels of one kind say what that is like, but not what tells it from the other. Where to ten of these of one kind
-# there is less than one label of the other, of the latest (each counts half after so many more), all count less in that
-# measure: what was learned last is believed most. A few of one kind do no harm, and where all labels together are of
-# both kinds no more than half is lost. Near-duplicates are drawn all the same.
+# Labels of one kind show what that kind is like, but not what distinguishes it from the other kind. Where there are
+# more than ONE_SIDED labels of one kind for each of the other, the weights count less in proportion. Recent labels are
+# what the weights follow, so a label counts half after LATELY further ones; if the labels as a whole are balanced, the
+# weights keep at least LEAST_LATELY of their say. HARMLESS is added to all counts, as a few labels do no harm.
+# Near-duplicates are not affected.
 ONE_SIDED = 10.0
 HARMLESS = 5.0
 LATELY = 200
 LEAST_LATELY = 0.5
 
-# What a user has said of this very message is beyond doubt: it scores past the bars that follow from the usual costs.
-# To learn until the weights alone say so would be to believe slips: with 5 % of labels wrong, 50 times the error.
+# The least score, in log-odds, of a message that the user labelled spam, and of ham with the sign reversed: past the
+# thresholds that follow from the usual costs. Training the weights until they give these scores would follow mistakes:
+# with 5 % wrong labels, 50 times the error.
 SPAM_TARGET = 5.0
 HAM_TARGET = 2.0
-# And by this much, in log-odds, past the bars that were found for this user.
+# Targets are also this far, in log-odds, past thresholds that were found for this user.
 PAST = 0.5
-# The labels speak of a message by a power of the share of it that was in labelled mail too, and the base's word
-# counts less in the same measure: of what resembles no labelled mail the base alone speaks. It keeps the first
-# corrections, which move most, from turning the verdicts on all that came by the same server; the power falls as the
-# labels grow, for by then what all mail has in common hardly moves.
+# Relevance of the labels to a message: the share of its features that occur in labelled mail, to a power. The base
+# score counts less in the same measure, so that it alone decides on mail that resembles no labelled mail. The power
+# keeps the first corrections, which move most, from changing the verdict on all mail of one server; it falls as labels
+# accumulate, because the weights of what all mail has in common hardly move by then.
 SHARPNESS = 6.0
 HALF_SHARPNESS = 50
 LEAST_SHARPNESS = 0.5
-# A message of which the labelled mail holds this share is one that the user's labels speak of.
+# From this share on, the user's labels apply to a message whose text the base cannot judge.
 KNOWN = 0.5
 
-# So many of the latest labelled messages are remembered, each by the least of its runs. As they are hashes, the share
-# of those that two messages have in common is that of all runs of the longer one, give or take 0.04.
-MEMORY = 2048
-SKETCH = 64
-HALF = SKETCH // 2
-# What shares less than the first is unlike, what shares the second is a near-duplicate; here 0.79 and 0.86 are 0.65
-# and 0.75 of what both hold together (Jaccard).
-UNLIKE, ALIKE = 0.79, 0.86
-# How far, in log-odds, a near-duplicate is drawn towards what was said. The more labels there are the surer the layer
-# is without, and the likelier it is that the one message nearby was labelled wrongly: then the draw falls, unless the
-# score says the same by itself, so far, and only was not sure enough.
-DRAW = 10.0
-HALF_DRAW = 200
-SAYS_THE_SAME = 2.0
+# How far, in log-odds, a near-duplicate moves towards the label. With more labels the weights are more reliable, and a
+# single similar message is more likely to be labelled wrongly, so the shift falls to half after HALF_SHIFT_LABELS. It
+# stays whole where the score exceeds AGREES in favour of the label: then the score only was not certain enough.
+SHIFT = 10.0
+HALF_SHIFT_LABELS = 200
+AGREES = 2.0
 
-_FINGER_BYTES = 8
-# Which message, and whether it was said to be spam.
-_SAID = struct.Struct(f"<{_FINGER_BYTES}s?")
-# How many labels, the base's errors, and the counts.
+_FINGERPRINT_BYTES = 8
+# The fingerprint of a labelled message, and whether its label is spam.
+_LABEL = struct.Struct(f"<{_FINGERPRINT_BYTES}s?")
+# The number of labels, the sum of base errors, and the counts of labels.
 _HEAD = struct.Struct("<qd8d")
 
-
-Kept = NDArray[Any]
-"""One part of a kept state, flat."""
-
-
-@dataclass(frozen=True, slots=True)
-class Near:
-    """What the remembered labels say of a message: `pull` from -1 (ham) to 1 (spam), where nothing is like it 0.
-
-    `share` is what it has in common with the most like of them, 0 to 1; `label` the number of that one's label, from 1
-    on in the order in which they were learned.
-    """
-
-    pull: float
-    share: float
-    label: int
-
-
-NOTHING_NEAR = Near(0.0, 0.0, 0)
+SavedPart = NDArray[Any]
+"""One array of a saved state, flat."""
 
 
 class PersonalLayer:
-    """What was learned from a user's labels, one after the other: empty at first, and then the base alone speaks.
+    """What was learned from a user's labels, in their order. An empty layer leaves the base score as it is.
 
-    Three numbers for each feature: the weight that is learned, the one that speaks, and the sum of the
-    squared errors that it was there for, which slows it down (AdaGrad, Duchi et al. 2011): what all mail has in common
-    soon hardly moves. And of the labelled messages themselves, what was said.
+    Each feature has a fast weight, an averaged weight, and a squared gradient, which slows the learning of features
+    that are frequent (AdaGrad, Duchi et al. 2011): those that all mail has in common soon hardly move.
     """
 
     def __init__(self) -> None:
-        self._said: dict[bytes, bool] = {}
-        self._learned = 0
-        self._misled = 0.0
-        # Ever and lately: all labels and those that said what the score said, of ham and of spam.
+        self._labels: dict[bytes, bool] = {}
+        self._base_errors = 0.0
+        # (all time or recent, all labels or those that agree with the score, ham or spam)
         self._counts = np.zeros((2, 2, 2))
-        self._fast, self._weights, self._squared_gradients = np.zeros((3, FEATURES), np.float32)
-        # A column for each remembered message; a feature that no message has stands where one has too few.
-        self._sketches = np.full((SKETCH, MEMORY), RUNS, np.uint32)
-        self._signs = np.zeros(MEMORY, np.int8)
-        self._marks = np.zeros(RUNS + 1, np.uint8)
+        self._fast, self._averaged, self._squared_gradients = np.zeros((3, FEATURES), np.float32)
+        self._recent = RecentLabels()
         self._thresholds: Mapping[str, Thresholds] = {}
         self._targets = HAM_TARGET, SPAM_TARGET
 
     @property
     def thresholds(self) -> Mapping[str, Thresholds]:
-        """The bars that were found for this user's mail, by the label of the base that they were found with."""
+        """The thresholds found for this user's mail, by the label of the base model that they hold for."""
         return self._thresholds
 
     @thresholds.setter
     def thresholds(self, thresholds: Mapping[str, Thresholds]) -> None:
         self._thresholds = thresholds
-        ham = max((-_logit(one.ham) + PAST for one in thresholds.values()), default=HAM_TARGET)
-        spam = max((_logit(one.spam) + PAST for one in thresholds.values()), default=SPAM_TARGET)
+        ham = max((-_finite_logit(one.ham) + PAST for one in thresholds.values()), default=HAM_TARGET)
+        spam = max((_finite_logit(one.spam) + PAST for one in thresholds.values()), default=SPAM_TARGET)
         self._targets = max(HAM_TARGET, ham), max(SPAM_TARGET, spam)
 
     @property
     def labels(self) -> int:
-        """How many labels were learned."""
-        return self._learned
+        """The number of labels learned."""
+        return self._recent.count
 
-    def score(self, found: PersonalFeatures, prior: float | None) -> float | None:
-        """The score in log-odds, of a message with these features to which the base gave this one."""
+    def score(self, features: PersonalFeatures, prior: float | None) -> float | None:
+        """Return the score of a message in log-odds, given its features and its base score.
+
+        None if the base gives no score (`prior` is None) and no labels apply either.
+        """
         if not self.labels:
             return prior
-        if prior is None and not self.knows(found):
+        if prior is None and not self.knows(features):
             return None
-        score, pull = self._weighed(found, prior), self.near(found).pull
-        score = self._drawn(score, far=pull * self._draw(score if pull > 0 else -score))
-        match self._said.get(_fingerprint(found)):
+        score = self._shifted(self._score_by_weights(features, prior), pull=self.near(features).pull)
+        match self._labels.get(_fingerprint(features)):
             case True:
                 return max(score, self._targets[1])
             case False:
                 return min(score, -self._targets[0])
         return score
 
-    def _weighed(self, found: PersonalFeatures, prior: float | None) -> float:
-        """The score by the weights and the base, each in its measure."""
-        relevance = self._relevance(found)
-        trust = 1 - relevance * (1 - self._trust)
-        return trust * _base(prior) + relevance * (_says(self._weights[found]) - self._lean)
-
-    def knows(self, found: PersonalFeatures) -> bool:
-        """Whether the user has said something of this message, or of mail that shares most of what is in it."""
+    def knows(self, features: PersonalFeatures) -> bool:
+        """Return whether the user labelled this message, or mail that has most of its features."""
         if not self.labels:
             return False
-        return self._share(found) >= KNOWN or _fingerprint(found) in self._said
+        return self._share_in_labelled(features) >= KNOWN or _fingerprint(features) in self._labels
 
-    def near(self, found: PersonalFeatures) -> Near:
-        """Which remembered message is most like this one, and what those that are like it say, weighed by likeness."""
-        sketch, filled = runs_of(found)[:SKETCH], min(self.labels, MEMORY)
-        if len(sketch) < SKETCH or not filled:
-            return NOTHING_NEAR
-        self._marks[sketch] = 1
-        # Of most all is told by half: too much is missing there already.
-        half = self._marks.take(self._sketches[:HALF, :filled]).sum(axis=0, dtype=np.uint8)
-        may_be = np.flatnonzero(half > UNLIKE * SKETCH - HALF)
-        rest = self._marks.take(self._sketches[HALF:, may_be]).sum(axis=0, dtype=np.uint8)
-        self._marks[sketch] = 0
-        common = half[may_be] + rest
-        near = common > UNLIKE * SKETCH
-        like = may_be[near]
-        if not len(like):
-            return NOTHING_NEAR
-        shares = common[near] / SKETCH
-        ages = (self.labels - 1 - like) % MEMORY
-        best = np.argmax(shares * MEMORY - ages / MEMORY)
-        likeness = np.minimum((shares - UNLIKE) / (ALIKE - UNLIKE), 1)
-        pull = likeness[best] * (likeness @ self._signs[like]) / likeness.sum()
-        return Near(float(pull), float(shares[best]), self.labels - int(ages[best]))
+    def near(self, features: PersonalFeatures) -> NearMatch:
+        """Return the recently labelled messages that this message resembles; NO_MATCH if there are none."""
+        return self._recent.nearest(features)
 
-    def learn(self, found: PersonalFeatures, *, prior: float | None, spam: bool, history: bool = False) -> None:
-        """Take one label in; afterwards the score of this very message is beyond its label's target.
+    def learn(self, features: PersonalFeatures, *, prior: float | None, spam: bool, history: bool = False) -> None:
+        """Learn one label. Afterwards the score of this very message is past the target of its label.
 
-        `history` is said of what a mailbox shows that was there already. What is learned from is the larger of two
-        errors: that of the whole score, since it is the one to be put right, and that of the layer alone, since the
-        base may be right about this message and wrong about the next like it.
+        `history` marks the label of a whole folder or an adopted mailbox. The gradient is the larger of two errors:
+        that of the whole score, which has to be corrected, and that of the layer alone, since the base may be right
+        about this message and wrong about the next one like it.
         """
         sign = 1.0 if spam else -1.0
-        fast, weights = self._fast[found], self._weights[found]
-        own, base = sign * _says(fast), sign * _base(prior)
-        error = _logistic(-min(own, own + self._trust * base))
-        self._count(self._weighed(found, prior), base, spam=spam)
+        fast, averaged = self._fast[features], self._averaged[features]
+        by_layer, by_base = sign * _dot(fast), sign * _clipped(prior)
+        error = logistic(-min(by_layer, by_layer + self._trust * by_base))
+        self._count(self._score_by_weights(features, prior), by_base, spam=spam)
         rate = max(RATE / math.sqrt(1 + self.labels / FULL_RATE_LABELS), LEAST_RATE)
-        step = sign * error * rate * _count_of_each(len(found))
-        squared_gradients = self._squared_gradients[found] + np.float32(error * error)
+        step = sign * error * rate * _feature_weight(len(features))
+        squared_gradients = self._squared_gradients[features] + np.float32(error * error)
         fast += np.float32(step) / np.sqrt(np.float32(INITIAL_SQUARED_GRADIENT) + squared_gradients)
-        self._squared_gradients[found], self._fast[found] = squared_gradients, fast
-        self._weights[found] = weights + (fast - weights) / np.float32(AVERAGING_OF_HISTORY if history else AVERAGING)
-        self._remember(found, sign)
-        self._said[_fingerprint(found)] = spam
-        self._learned += 1
+        self._squared_gradients[features], self._fast[features] = squared_gradients, fast
+        averaging = np.float32(AVERAGING_OF_HISTORY if history else AVERAGING)
+        self._averaged[features] = averaged + (fast - averaged) / averaging
+        self._labels[_fingerprint(features)] = spam
+        self._recent.add(features, sign)
 
-    def _count(self, score: float, base: float, *, spam: bool) -> None:
-        """Count one label, whether it said what the score said, and how wrong the base was.
+    def _count(self, score: float, by_base: float, *, spam: bool) -> None:
+        """Count one label, whether it agrees with the score, and the error of the base, whose score favours it so far.
 
-        `base` is the base's score for the label. The score is held against the usual targets, not this user's: those
-        may change, and labels are learned anew at times.
+        The score is compared with the usual targets and not with this user's, which may change between two times that
+        the labels are learned.
         """
-        agreed = score > SPAM_TARGET if spam else score < -HAM_TARGET
-        self._misled += _logistic(-base)
+        agrees = score > SPAM_TARGET if spam else score < -HAM_TARGET
+        self._base_errors += logistic(-by_base)
         self._counts[1] *= 0.5 ** (1 / LATELY)
-        self._counts[:, :, int(spam)] += 1, agreed
+        self._counts[:, :, int(spam)] += 1, agrees
 
-    def _remember(self, found: PersonalFeatures, sign: float) -> None:
-        """In the place of the oldest."""
-        place = self.labels % MEMORY
-        sketch = runs_of(found)[:SKETCH]
-        self._sketches[:, place] = RUNS
-        self._sketches[: len(sketch), place] = sketch
-        self._signs[place] = sign
+    def _score_by_weights(self, features: PersonalFeatures, prior: float | None) -> float:
+        """Return the score by the averaged weights and the base, without near-duplicates."""
+        relevance = self._relevance(features)
+        trust = 1 - relevance * (1 - self._trust)
+        return trust * _clipped(prior) + relevance * (_dot(self._averaged[features]) - self._lean)
 
     @property
     def _trust(self) -> float:
-        """How much the base's score still counts for mail such as was labelled: less, the more it was wrong of that."""
-        return LEAST_TRUST + (1 - LEAST_TRUST) / (1 + self._misled / HALF_TRUST)
+        """The weight of the base score for mail that resembles labelled mail."""
+        return LEAST_TRUST + (1 - LEAST_TRUST) / (1 + self._base_errors / HALF_TRUST)
 
     @property
     def _lean(self) -> float:
-        """How far, in log-odds, the weights lean to spam only because more spam was labelled; to ham if negative."""
+        """The bias of the weights, in log-odds, towards spam (above 0) or ham by the numbers of labels alone."""
         ham, spam = self._counts[0, 1].tolist()
         odds = math.log((spam + FEW_LABELS) / (ham + FEW_LABELS))
         return math.copysign(max(abs(odds) - math.log(USUAL_ODDS), 0.0), odds)
 
-    def _draw(self, agreed: float) -> float:
-        """How far a near-duplicate is drawn, upon a score that says so much for what was said of its like."""
-        return DRAW if agreed > SAYS_THE_SAME else DRAW / (1 + self.labels / HALF_DRAW)
-
-    def _drawn(self, score: float, *, far: float) -> float:
-        """The score drawn so far towards a label's target, up for spam and down for ham, and never beyond."""
+    def _shifted(self, score: float, *, pull: float) -> float:
+        """Return the score of a near-duplicate, moved towards the target of spam (pull > 0) or ham, not past it."""
+        agrees = (score if pull > 0 else -score) > AGREES
+        shift = pull * (SHIFT if agrees else SHIFT / (1 + self.labels / HALF_SHIFT_LABELS))
         ham, spam = self._targets
-        if far > 0:
-            return max(score, min(score + far, spam))
-        return min(score, max(score + far, -ham))
+        return max(score, min(score + shift, spam)) if shift > 0 else min(score, max(score + shift, -ham))
 
-    def _relevance(self, found: PersonalFeatures) -> float:
-        """How much the labels have to say of a message, 0 to 1."""
+    def _relevance(self, features: PersonalFeatures) -> float:
+        """Return the weight of the labels for a message, 0 to 1."""
         sharpness = max(SHARPNESS / (1 + self.labels / HALF_SHARPNESS), LEAST_SHARPNESS)
-        return self._both * math.pow(self._share(found), sharpness)
+        return self._balance * math.pow(self._share_in_labelled(features), sharpness)
 
     @property
-    def _both(self) -> float:
-        """How far the latest labels are of both kinds, and a little how far all are, 0 to 1."""
-        ever, lately = map(_of_both, self._counts)
-        return max(LEAST_LATELY * ever, lately)
+    def _balance(self) -> float:
+        """How balanced the labels are between ham and spam, recent ones above all, 0 to 1."""
+        all_time, recent = map(_balance_of, self._counts)
+        return max(LEAST_LATELY * all_time, recent)
 
-    def _share(self, found: PersonalFeatures) -> float:
-        """How much of a message was in labelled mail too, 0 to 1."""
-        return int(np.count_nonzero(self._squared_gradients[found])) / max(len(found), 1)
+    def _share_in_labelled(self, features: PersonalFeatures) -> float:
+        """Return the share of a message's features that occur in labelled mail, 0 to 1."""
+        return int(np.count_nonzero(self._squared_gradients[features])) / max(len(features), 1)
 
     def dump(self) -> bytes:
-        """All of it, for `load`."""
-        said = b"".join(print_ + bytes([spam]) for print_, spam in self._said.items())
-        head = _HEAD.pack(self._learned, self._misled, *self._counts.flat)
-        return b"".join((head, *(part.tobytes() for part in self._parts()), said))
+        """Return the state of the layer, which `load` restores."""
+        labels = b"".join(fingerprint + bytes([spam]) for fingerprint, spam in self._labels.items())
+        head = _HEAD.pack(self.labels, self._base_errors, *self._counts.flat)
+        return b"".join((head, *(part.tobytes() for part in self._parts()), labels))
 
     def load(self, state: bytes) -> None:
-        """Be as the layer was that was dumped; without a state, empty.
+        """Restore a dumped state; an empty `state` empties the layer.
 
-        ValueError for what no layer gives, which is all by which a score could fail or be NaN; the layer is then as it
-        was.
+        ValueError for a state that no layer dumps, which includes all with which a score could fail or be NaN; the
+        layer then stays as it was.
         """
         state = state or PersonalLayer().dump()
-        at = _HEAD.size + sum(part.nbytes for part in self._parts())
-        if len(state) < at or (len(state) - at) % _SAID.size:
+        end = _HEAD.size + sum(part.nbytes for part in self._parts())
+        if len(state) < end or (len(state) - end) % _LABEL.size:
             raise ValueError(f"a state of {len(state)} bytes")
-        learned, misled, *counts = _HEAD.unpack_from(state)
-        if learned < 0 or not all(math.isfinite(one) and one >= 0 for one in (misled, *counts)):
-            raise ValueError("a count that is not one")
-        said, parts = memoryview(state)[at:], self._parts()
-        sizes = itertools.accumulate((part.nbytes for part in parts[:-1]), initial=_HEAD.size)
-        kept = [np.frombuffer(state, part.dtype, part.size, at) for part, at in zip(parts, sizes, strict=True)]
-        _check(*kept)
-        self._learned, self._misled = learned, misled
+        number, base_errors, *counts = _HEAD.unpack_from(state)
+        if number < 0 or not all(math.isfinite(one) and one >= 0 for one in (base_errors, *counts)):
+            raise ValueError("a count is negative or not finite")
+        labels, parts = memoryview(state)[end:], self._parts()
+        starts = itertools.accumulate((part.nbytes for part in parts[:-1]), initial=_HEAD.size)
+        saved = [np.frombuffer(state, part.dtype, part.size, at) for part, at in zip(parts, starts, strict=True)]
+        _check(*saved)
+        self._recent.count, self._base_errors = number, base_errors
         self._counts[:] = np.reshape(counts, self._counts.shape)
-        for part, values in zip(parts, kept, strict=True):
+        for part, values in zip(parts, saved, strict=True):
             part[:] = values.reshape(part.shape)
-        self._said = dict(_SAID.iter_unpack(said))
+        self._labels = dict(_LABEL.iter_unpack(labels))
 
     def _parts(self) -> tuple[NDArray[np.generic], ...]:
-        return self._fast, self._weights, self._squared_gradients, self._sketches, self._signs
+        return self._fast, self._averaged, self._squared_gradients, self._recent.sketches, self._recent.signs
 
 
-def _check(fast: Kept, weights: Kept, squared_gradients: Kept, sketches: Kept, signs: Kept) -> None:
-    """ValueError for numbers that no layer learns."""
+def _check(
+    fast: SavedPart, averaged: SavedPart, squared_gradients: SavedPart, sketches: SavedPart, signs: SavedPart
+) -> None:
+    """Raise ValueError for values that no layer learns."""
     # A sum of finite numbers as small as these is finite, and takes a tenth of the time of a look at each.
-    if not all(math.isfinite(part.sum()) for part in (fast, weights, squared_gradients)) or squared_gradients.min() < 0:
-        raise ValueError("a weight that is not finite")
+    if (
+        not all(math.isfinite(part.sum()) for part in (fast, averaged, squared_gradients))
+        or squared_gradients.min() < 0
+    ):
+        raise ValueError("a weight is not finite")
     if sketches.max() > RUNS or signs.min() < -1 or signs.max() > 1:
-        raise ValueError("a memory of no message")
+        raise ValueError("a sketch holds no features")
 
 
-def _of_both(counts: NDArray[np.float64]) -> float:
-    """How far labels are of both kinds, 0 to 1: (2, 2) all and those that agreed, of ham and of spam."""
-    (ham, spam), (agreed_ham, agreed_spam) = (counts + HARMLESS).tolist()
-    return float(min(ONE_SIDED * spam / agreed_ham, ONE_SIDED * ham / agreed_spam, 1.0))
+def _balance_of(counts: NDArray[np.float64]) -> float:
+    """Return how balanced labels are, 0 to 1, from counts of (all or agreeing, ham or spam)."""
+    (ham, spam), (agreeing_ham, agreeing_spam) = (counts + HARMLESS).tolist()
+    return float(min(ONE_SIDED * spam / agreeing_ham, ONE_SIDED * ham / agreeing_spam, 1.0))
 
 
-def _says(weights: NDArray[np.float32]) -> float:
-    """What the features of a message say together, each of which has one of these weights."""
-    return float(weights.sum(dtype=np.float64)) * _count_of_each(len(weights))
+def _dot(weights: NDArray[np.float32]) -> float:
+    """Return the score of a message whose features have these weights."""
+    return float(weights.sum(dtype=np.float64)) * _feature_weight(len(weights))
 
 
-def _count_of_each(number: int) -> float:
-    """What each of so many features counts."""
+def _feature_weight(number: int) -> float:
     return math.sqrt(TYPICAL / max(number, FEWEST))
 
 
-def _base(prior: float | None) -> float:
-    """What the base says; where it had no words to judge, it has no opinion."""
-    return 0.0 if prior is None else min(max(prior, -PRIOR_MOST), PRIOR_MOST)
+def _clipped(prior: float | None) -> float:
+    """Return the base score within its bounds; 0 where the base had no words to judge."""
+    return 0.0 if prior is None else min(max(prior, -MOST_PRIOR), MOST_PRIOR)
 
 
-def _fingerprint(found: PersonalFeatures) -> bytes:
-    """Which message this is, as far as the layer reads it."""
-    return hashlib.blake2b(runs_of(found).tobytes(), digest_size=_FINGER_BYTES).digest()
+def _fingerprint(features: PersonalFeatures) -> bytes:
+    """Return a hash of the message's runs, by which a labelled message is recognised."""
+    return hashlib.blake2b(runs_of(features).tobytes(), digest_size=_FINGERPRINT_BYTES).digest()
 
 
-def _logistic(value: float) -> float:
-    return 1 / (1 + math.exp(-min(max(value, -700.0), 700.0)))  # beyond that exp overflows
-
-
-def _logit(probability: float) -> float:
-    inside = min(max(probability, 1e-15), 1 - 1e-15)
-    return math.log(inside) - math.log1p(-inside)
+def _finite_logit(probability: float) -> float:
+    return logit(min(max(probability, 1e-15), 1 - 1e-15))

@@ -1,4 +1,4 @@
-"""From what the model says to what is done about it: a verdict with a named reason."""
+"""The policy: probability and evidence to a verdict with a named reason."""
 
 import math
 from dataclasses import dataclass, field
@@ -11,38 +11,38 @@ from spamlstm.verdict import Verdict
 
 
 class Reason(StrEnum):
-    """Why a verdict is what it is; the first that applies, in this order."""
+    """The reason of a verdict: the first of these that applies."""
 
     UNREADABLE = "unreadable"
-    """The message could not be read or scored at all, so no policy was asked: unsure (and left where it is)."""
+    """The message could not be read or scored: unsure, and the message stays where it is."""
 
     ALLOW = "allow"
-    """The sender or the mailing list is on the user's allow list: ham, whatever else is true."""
+    """The sender or the mailing list is on the user's allow list: always ham."""
 
     DENY = "deny"
     """The sender or the mailing list is on the user's deny list: spam."""
 
     GTUBE = "gtube"
-    """The text holds the test string that every filter must call spam."""
+    """The text contains the test string that every filter must call spam."""
 
     NOT_MAIL = "not-mail"
-    """The bytes are some other kind of file: unsure."""
+    """The bytes are another kind of file: unsure."""
 
     NO_TEXT = "no-text"
-    """There are no words to judge (empty, or only pictures): unsure."""
+    """There are no words to judge (the message is empty or has only pictures): unsure."""
 
     UNKNOWN_TEXT = "unknown-text"
-    """Most of the text is in letters or words that the model never learned: unsure."""
+    """Most of the text is in a script or a language that the model never learned: unsure."""
 
     SCORE = "score"
-    """The model's probability, held against the thresholds."""
+    """The probability by the model, compared with the thresholds."""
 
     LABELS = "labels"
-    """The same, but without what the user has labelled the verdict would have been another."""
+    """The same, and the verdict would be another without the user's labels."""
 
 
 class Evidence(NamedTuple):
-    """What the policy looks at besides the probability."""
+    """What the policy considers besides the probability."""
 
     sender: str = ""
     list_id: str = ""
@@ -56,25 +56,24 @@ NO_EVIDENCE = Evidence()
 
 
 def thresholds_from_costs(costs: Costs) -> Thresholds:
-    """The bars that make the expected cost of each verdict least, given a calibrated probability p of spam.
+    """Return the thresholds with the least expected cost, given a calibrated probability p of spam.
 
-    The expected costs are: spam fp·(1-p), ham fn·p, unsure u. Ham beats unsure where p <= u/fn, spam beats unsure
-    where p >= 1 - u/fp, and ham and spam are even at p = fp/(fp+fn). Where unsure costs so much that it never is the
-    cheapest, the first two cross and both bars are the third. 10 : 1 : 0.2 gives ham up to 0.2, spam from 0.98.
+    The expected costs are fp·(1-p) for spam, fn·p for ham, u for unsure. Ham is cheaper than unsure if p <= u/fn, spam
+    if p >= 1 - u/fp, and ham costs as much as spam at p = fp/(fp+fn). If unsure is never the cheapest, the first two
+    cross and both thresholds are the third. 10 : 1 : 0.2 gives ham up to 0.2 and spam from 0.98.
     """
     even = costs.false_positive / (costs.false_positive + costs.false_negative)
     return Thresholds(
-        ham=min(costs.unsure / costs.false_negative, even),
-        spam=max(1.0 - costs.unsure / costs.false_positive, even),
+        ham=min(costs.unsure / costs.false_negative, even), spam=max(1.0 - costs.unsure / costs.false_positive, even)
     )
 
 
 @dataclass(frozen=True, slots=True)
 class SenderList:
-    """A list of senders in the user's words, made ready to be asked.
+    """The user's allow or deny list.
 
-    `friend@x.org` is that address, `@x.org` any address at x.org or below it, `list:announce.x.org` the mailing list
-    of that List-Id. Case does not matter. Addresses are the message's own claim (its From), not proven.
+    `friend@x.org` is that address, `@x.org` any address at x.org or a subdomain, `list:announce.x.org` the mailing list
+    with that List-Id. Case does not matter. Addresses are compared with From, which a sender can forge.
     """
 
     addresses: frozenset[str] = frozenset()
@@ -83,7 +82,7 @@ class SenderList:
 
     @classmethod
     def of(cls, entries: tuple[str, ...]) -> Self:
-        """Sort the entries by kind; a ConfigError tells what is wrong with one that is of none."""
+        """Return the list with these entries. ConfigError for an entry of no known form."""
         named: dict[sender_list.SenderKind, set[str]] = {kind: set() for kind in sender_list.SenderKind}
         for entry in entries:
             try:
@@ -94,7 +93,7 @@ class SenderList:
         return cls(*(frozenset(named[kind]) for kind in sender_list.SenderKind))
 
     def covers(self, *, sender: str, list_id: str) -> bool:
-        """Whether the address or the mailing list is on this list."""
+        """Return whether the address or the mailing list is on this list."""
         sender, list_id = sender.lower(), list_id.lower()
         if (sender and sender in self.addresses) or (list_id and list_id in self.lists):
             return True
@@ -104,33 +103,26 @@ class SenderList:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What is decided when. `decide` is pure: the same probability and evidence give the same verdict."""
+    """The rules for a verdict. `decide` is pure: the same probability and evidence give the same verdict."""
 
     thresholds: Thresholds
     allow: SenderList = field(default_factory=SenderList)
     deny: SenderList = field(default_factory=SenderList)
     chosen: bool = False
-    """Whether the user's configuration speaks of the thresholds, so that no others take their place."""
+    """Whether the configuration sets thresholds or costs, so that thresholds found by `adopt` are not used."""
 
     @classmethod
     def of(cls, config: PolicyConfig, *, thresholds: Thresholds) -> Self:
-        """The user's policy: thresholds as configured, else from the costs configured, else these of the bundle."""
-        chosen_thresholds = config.thresholds
-        if chosen_thresholds is None:
-            chosen_thresholds = thresholds if config.costs is None else thresholds_from_costs(config.costs)
+        """Return the configured policy: its thresholds, else those from its costs, else `thresholds` of the bundle."""
+        if config.thresholds is not None:
+            thresholds = config.thresholds
+        elif config.costs is not None:
+            thresholds = thresholds_from_costs(config.costs)
         chosen = config.thresholds is not None or config.costs is not None
-        return cls(chosen_thresholds, SenderList.of(config.allow), SenderList.of(config.deny), chosen)
+        return cls(thresholds, SenderList.of(config.allow), SenderList.of(config.deny), chosen)
 
     def decide(self, probability: float | None, evidence: Evidence) -> tuple[Verdict, Reason]:
-        """The verdict and the first reason that applies; without a finite probability it is never a guess."""
-        verdict, reason = self._by_evidence(evidence)
-        if reason is not Reason.SCORE:
-            return verdict, reason
-        if probability is None or not math.isfinite(probability):
-            return Verdict.UNSURE, Reason.NO_TEXT
-        return self.thresholds.verdict(probability), reason
-
-    def _by_evidence(self, evidence: Evidence) -> tuple[Verdict, Reason]:
+        """Return the verdict and its reason; without a finite probability the verdict is unsure."""
         cases = (
             (self.allow.covers(sender=evidence.sender, list_id=evidence.list_id), Verdict.HAM, Reason.ALLOW),
             (self.deny.covers(sender=evidence.sender, list_id=evidence.list_id), Verdict.SPAM, Reason.DENY),
@@ -142,4 +134,6 @@ class Policy:
         for applies, verdict, reason in cases:
             if applies:
                 return verdict, reason
-        return Verdict.UNSURE, Reason.SCORE
+        if probability is None or not math.isfinite(probability):
+            return Verdict.UNSURE, Reason.NO_TEXT
+        return self.thresholds.verdict(probability), Reason.SCORE

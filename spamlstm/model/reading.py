@@ -1,7 +1,8 @@
-"""From raw bytes to what the network and the policy need of them: the part of judging that needs no network."""
+"""Reading: raw mail to windows of text for the network and evidence for the policy, here or in a reader process."""
 
 import contextlib
 import gc
+import itertools
 import re
 import signal
 import sys
@@ -25,13 +26,13 @@ if TYPE_CHECKING:
 
 GTUBE = "XJS*C4JDBQADN1.NSBN3*2IDNEN*GTUBE-STANDARD-ANTI-UBE-TEST-EMAIL*C.34X"
 
-# Below this many words in subject and body together there is nothing that a verdict could rest on.
+# With fewer words than this in subject and body together, there is nothing to judge.
 FEWEST_WORDS = 3
 
-# A run of letters; of the scripts that write without spaces each sign is a word.
+# A run of letters, or one sign of a script that is written without spaces.
 _WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\u0e00-\u0e7f]|[^\W\d_]+")
-# A line of base64, as it stands where data lost its header or never had one, with the spaces around it. It is looked
-# for where a run of spaces or letters begins and nowhere within it: else long runs cost the square of their length.
+# A line of base64 that has lost its header, with the spaces around it. It matches only at the beginning of a run of
+# spaces or letters, or else long runs would take quadratic time.
 _DATA = re.compile(r"(?:(?<!\s)\s++)?+(?<![A-Za-z0-9+/=])[A-Za-z0-9+/=]{48,}+\s*+")
 _CONTROLS = bytes(sorted({*range(32), 127} - {*b"\t\n\r\f\x1b"}))
 _LOOK = 4096
@@ -41,20 +42,20 @@ class Source(Protocol):
     """Something that a raw message can be read from, here or in another process; `read` may raise OSError."""
 
     def read(self) -> bytes:
-        """The raw message."""
+        """Return the raw message."""
         ...
 
 
 Chunk = Sequence[bytes | Source]
-Given: TypeAlias = "tuple[MessageReader, Chunk] | None"
-"""What a reader process is to read, None when there will be no more."""
+ChunkTask: TypeAlias = "tuple[MessageReader, Chunk] | None"
+"""A chunk for a reader process, and how to read it; None when there are no more."""
 
 
 class Reading(NamedTuple):
-    """One message, read: its windows for the network, and what the policy asks. `failure` is why it could not be.
+    """One message as read: windows for the network, evidence for the policy; `failure` is why it could not be read.
 
-    `runs` is what a personal layer asks for, if there is one. A tuple, as it travels between processes: pickle takes
-    twice as long for a dataclass.
+    `runs` are features for a personal layer, if asked for. A NamedTuple, because pickling a dataclass to another
+    process takes twice as long.
     """
 
     windows: tuple[str, ...] = ()
@@ -67,7 +68,7 @@ class Reading(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class MessageReader:
-    """Reads messages for one bundle, whose window sizes it holds. Small enough to be sent to another process."""
+    """Reads messages as one bundle needs them; small, because it is sent to reader processes."""
 
     window_bytes: int
     max_windows: int
@@ -75,12 +76,16 @@ class MessageReader:
     runs: bool = False
 
     def read(self, raw: bytes) -> Reading:
-        """The windows and the evidence of one message; takes any bytes, and never raises."""
+        """Read one message, of any bytes; never raises."""
         start = time.perf_counter()
         try:
             windows, evidence, defects = self._read(raw)
-            runs = _runs(raw) if self.runs else None
-        except Exception as error:  # noqa: BLE001  contract 7: one bad message never stops the next, whatever our mistake is
+            runs = None
+            if self.runs:
+                from spamlstm.model import personal_features  # loads numpy, which most readers do not need
+
+                runs = personal_features.runs(raw)
+        except Exception as error:  # noqa: BLE001  contract 9: one bad message never stops the next
             failure = f"it could not be read, which is a bug in spamlstm ({type(error).__name__}: {error})"
             return Reading(failure=failure, ms=_since(start))
         return Reading(windows, evidence, defects, ms=_since(start), runs=runs)
@@ -100,75 +105,66 @@ class MessageReader:
 
 
 def serve() -> None:
-    """The whole life of a reader process: chunks come through the socket that its argument names, readings go back."""
+    """Run a reader process: take chunks from the socket whose number is its argument, and answer with readings."""
     from multiprocessing.connection import Connection
     from queue import SimpleQueue
     from threading import Thread
 
-    # Ctrl-C reaches the whole terminal; the process that gives the work decides when it ends.
+    # Ctrl-C reaches all processes of a terminal; the parent decides when its readers end.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # Reading leaves next to no cycles behind.
+    # Reading makes hardly any reference cycles.
     gc.set_threshold(50_000)
-    given: SimpleQueue[Given] = SimpleQueue()
-    read: SimpleQueue[list[Reading]] = SimpleQueue()
+    tasks: SimpleQueue[ChunkTask] = SimpleQueue()
+    answers: SimpleQueue[list[Reading]] = SimpleQueue()
     with Connection(int(sys.argv[1])) as channel:
-        # Chunks are taken at once, or two processes could each wait for the other to take what it sends; and no answer
-        # keeps the next chunk waiting, as it may be larger than what a socket holds.
-        Thread(target=_take, args=(channel, given), daemon=True).start()
-        Thread(target=_answer, args=(channel, given, read), daemon=True).start()
-        while task := given.get():
-            read.put(read_chunk(*task))
-            del task  # its mail need not stay in memory until the next chunk comes
+        # Two threads, so that this process always receives while it sends: an answer may be larger than the buffer of
+        # the socket, and two processes that both wait to send would wait for ever.
+        Thread(target=_receive, args=(channel, tasks), daemon=True).start()
+        Thread(target=_send, args=(channel, tasks, answers), daemon=True).start()
+        while task := tasks.get():
+            answers.put(read_chunk(*task))
+            del task  # frees its mail before the next chunk arrives
 
 
-def _take(channel: "Connection", given: "SimpleQueue[Given]") -> None:
+def _receive(channel: "Connection", tasks: "SimpleQueue[ChunkTask]") -> None:
     try:
         with contextlib.suppress(EOFError, OSError):
             while True:
-                given.put(channel.recv())
+                tasks.put(channel.recv())
     finally:
-        given.put(None)
+        tasks.put(None)
 
 
-def _answer(channel: "Connection", given: "SimpleQueue[Given]", read: "SimpleQueue[list[Reading]]") -> None:
+def _send(channel: "Connection", tasks: "SimpleQueue[ChunkTask]", answers: "SimpleQueue[list[Reading]]") -> None:
     try:
         with contextlib.suppress(OSError):
             while True:
-                channel.send(read.get())
+                channel.send(answers.get())
     finally:
-        given.put(None)
-
-
-def _runs(raw: bytes) -> "PersonalFeatures":
-    from spamlstm.model.personal_features import runs  # numpy, which reader processes without a layer need not load
-
-    return runs(raw)
+        tasks.put(None)
 
 
 def read_chunk(reader: MessageReader, chunk: Chunk, *, beat: Callable[[], None] = lambda: None) -> list[Reading]:
-    """Read each message of a chunk; one that cannot be read says why and does not stop the next.
+    """Read each message of a chunk; one that cannot be read has a `failure` and does not stop the next.
 
-    `beat` is called before each message, for a caller who must show that the process makes progress.
+    Calls `beat` before each message, for a caller that has to show progress to a watchdog.
     """
     readings = []
     for source in chunk:
         beat()
-        readings.append(_read_one(reader, source))
+        try:
+            raw = source if isinstance(source, bytes) else source.read()
+        except OSError as error:
+            readings.append(Reading(failure=reason_of(error)))
+        except MemoryError:
+            readings.append(Reading(failure="there is not enough memory to read it"))
+        else:
+            readings.append(reader.read(raw))
     return readings
 
 
-def _read_one(reader: MessageReader, source: bytes | Source) -> Reading:
-    try:
-        raw = source if isinstance(source, bytes) else source.read()
-    except OSError as error:
-        return Reading(failure=reason_of(error))
-    except MemoryError:
-        return Reading(failure="there is not enough memory to read it")
-    return reader.read(raw)
-
-
 def evidence_of(message: Message) -> Evidence:
-    """What the policy asks of a message, but for what only the vocabulary can tell."""
+    """Return the evidence for the policy, except for `unknown_text`, which needs the vocabulary."""
     return Evidence(
         sender=message.sender,
         list_id=message.list_id,
@@ -178,9 +174,9 @@ def evidence_of(message: Message) -> Evidence:
 
 
 def not_mail(raw: bytes) -> bool:
-    """Whether the bytes are binary data of another kind: no header at the top, and control characters in the text.
+    """Return whether the bytes are other binary data: no header at the top, and control characters in the text.
 
-    Text without a header is mail still, as is UTF-16 text; a picture, a program or /dev/zero is not.
+    Text without a header counts as mail, as does UTF-16 text; a picture, a program or /dev/zero does not.
     """
     start = raw[:_LOOK]
     if begins_like_mail(start) or start.startswith((b"\xff\xfe", b"\xfe\xff")):
@@ -189,19 +185,14 @@ def not_mail(raw: bytes) -> bool:
 
 
 def _is_data(message: Message) -> bool:
-    """Whether there is nothing but data written in letters: it has no words, whatever it looks like."""
+    """Return whether the message is only data in base64, which looks like words and has none."""
     text = message.text
     return not message.subject and _DATA.match(text) is not None and len(_DATA.sub("", text)) < len(text) / 10
 
 
 def _words(passage: str) -> int:
-    """How many words there are, counted no further than FEWEST_WORDS."""
-    count = 0
-    for _ in _WORD.finditer(passage):
-        count += 1
-        if count == FEWEST_WORDS:
-            break
-    return count
+    """Return the number of words, counted up to FEWEST_WORDS."""
+    return sum(1 for _ in itertools.islice(_WORD.finditer(passage), FEWEST_WORDS))
 
 
 def _since(start: float) -> float:

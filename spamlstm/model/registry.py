@@ -1,12 +1,12 @@
-"""Which models are installed, which is meant, and how another takes its place.
+"""The registry of installed models: which one is in use, and how to change that.
 
-| in `models_dir()` | what it is |
+| in `models_dir()` | content |
 |---|---|
-| `NAME/` | a bundle of the user's own, whole: it came by one rename |
-| `current` | a link to the one in use, `NAME`; `default`, or no link at all, means the one that ships |
-| `previous` | a link to the one that was in use before, for `rollback` |
+| `NAME/` | a bundle of the user's, complete: it appears by one rename |
+| `current` | a link to the model in use, `NAME`; `default`, or no link, is the shipped model |
+| `previous` | a link to the model in use before, for `rollback` |
 
-A link is made beside its place and renamed into it, so that at any moment, also after a kill, there is a model in use.
+A link is made under another name and renamed into place, so that a model is in use at any moment, also after a kill.
 """
 
 import os
@@ -25,15 +25,15 @@ CURRENT, PREVIOUS = "current", "previous"
 _RESERVED = (DEFAULT, CURRENT, PREVIOUS)
 
 _PACKAGE = Path(__file__).resolve().parents[1]
-# In a wheel the shipped model lies inside the package, in a checkout beside it.
+# The shipped model is inside the package in a wheel, and temporary it in a checkout.
 _SHIPPED = (_PACKAGE / "_models" / DEFAULT, _PACKAGE.parent / "models" / DEFAULT)
 
 
 def find_bundle(path: Path | None) -> Path:
-    """The bundle's folder: the one named, else the one $SPAMLSTM_MODEL names, else the user's own, else the shipped.
+    """Return the folder of the bundle to use: `path`, else $SPAMLSTM_MODEL, else the model in use.
 
-    A path that is named is taken as it is; whether it is a bundle is for `bundle.load` to say. The user's own is
-    never given as `current`: a link that is swapped while a bundle is loaded would mix two.
+    Whether the folder is a bundle is for `load_bundle` to check. The link `current` is resolved first: if it changed
+    while a bundle is loaded, the files of two models would be mixed.
     """
     if path is not None:
         return path
@@ -41,14 +41,14 @@ def find_bundle(path: Path | None) -> Path:
         return Path(named)
     found = folder(current())
     if not found.is_dir():
-        raise NoInputError("no model is installed with this spamlstm; name the folder of one with --model")
+        raise NoInputError("this spamlstm was installed without a model; name the folder of one with --model")
     return found
 
 
 def stamp(path: Path | None = None) -> object:
-    """Something that is equal as long as `find_bundle(path)` means the same bundle with the same content; None if none.
+    """Return a value that changes when `find_bundle(path)` gives another bundle or other content; None without one.
 
-    It looks at three names: cheap enough for a daemon that asks with each message whether it has to load another.
+    It reads three file names, so a daemon can call it with each message to see whether to load another model.
     """
     try:
         found = find_bundle(path)
@@ -59,18 +59,18 @@ def stamp(path: Path | None = None) -> object:
 
 
 def current() -> str:
-    """The name of the model in use; one that is gone gives way to the one that ships."""
+    """Return the name of the model in use; the shipped one if the chosen one is gone."""
     name = _target(CURRENT)
     return name if name and (models_dir() / name).is_dir() else DEFAULT
 
 
 def previous() -> str | None:
-    """The name of the one that was in use before, if there was one."""
+    """Return the name of the model in use before, or None."""
     return _target(PREVIOUS)
 
 
 def names() -> Iterator[str]:
-    """The shipped model, then the user's own by name."""
+    """Yield the shipped model, then the user's models by name."""
     yield DEFAULT
     own = models_dir()
     if own.is_dir():
@@ -78,45 +78,45 @@ def names() -> Iterator[str]:
 
 
 def folder(name: str) -> Path:
-    """The folder of an installed model. NoInputError, with the names there are, if none is called so.
+    """Return the folder of an installed model. NoInputError if none has that name.
 
-    A DataError if there is a link of that name: where that leads may change between two looks.
+    DataError for a link of that name, whose target could change while the model is loaded.
     """
     if name == DEFAULT:
         return next((place for place in _SHIPPED if place.is_dir()), _SHIPPED[0])
     if _is_name(name) and (models_dir() / name).is_symlink():
-        raise DataError(f"{models_dir() / name} is a link, and a model is a folder; put the folder itself there")
+        raise DataError(f"{models_dir() / name} is a link, and a model must be a folder; put the folder itself there")
     if name not in names():
-        raise NoInputError(f"no model is called {name}; there is {', '.join(names())}")
+        raise NoInputError(f"no model is called {name}; the installed models are: {', '.join(names())}")
     return models_dir() / name
 
 
 def use(name: str) -> Bundle:
-    """From now on this installed model is the one in use; the one before is kept for `rollback`.
+    """Put an installed model in use; the one before is kept for `rollback`.
 
-    It is checked whole first, and must give its reference answers. A UserError says what is wrong, and nothing changed.
+    The model is verified and self-tested first; with a UserError nothing changes.
     """
     bundle = checked(folder(name))
     before = current()
     if name != before:
-        # In this order: a kill between the two leaves the old one in use, and no way back to what it replaced.
+        # In this order a kill between the two leaves the old model in use.
         _link(PREVIOUS, before)
         _link(CURRENT, name)
     return bundle
 
 
 def rollback() -> Bundle:
-    """Use the model that was in use before; called again, it takes itself back. DataError if there was none."""
+    """Put the previous model in use; called again, it undoes itself. DataError if there is none."""
     before = previous()
     if before is None or before == current():
-        raise DataError(f"{current()} is in use, and none was before it; 'spamlstm model use NAME' takes another")
+        raise DataError(f"no model was in use before {current()}; choose one with 'spamlstm model use NAME'")
     return use(before)
 
 
 def checked(path: Path) -> Bundle:
-    """The bundle in a folder, each file of it as its hash says, and its reference answers found again here."""
+    """Return the bundle in a folder after a check of all its files, its token ids and its self-test."""
     from spamlstm.model.encoder import Encoder
-    from spamlstm.model.network import Network  # numpy and ONNX Runtime, for those who only look
+    from spamlstm.model.network import Network  # loads numpy and ONNX Runtime, which listing models does not need
 
     bundle = bundles.load_bundle(path)
     bundles.verify(bundle)
@@ -135,15 +135,15 @@ def _target(link: str) -> str | None:
 def _link(link: str, name: str) -> None:
     own = models_dir()
     make_private(own)
-    beside = own / f".{link}.{os.getpid()}"
-    beside.unlink(missing_ok=True)
-    beside.symlink_to(name)
-    beside.replace(own / link)
+    temporary = own / f".{link}.{os.getpid()}"
+    temporary.unlink(missing_ok=True)
+    temporary.symlink_to(name)
+    temporary.replace(own / link)
     sync_folder(own)
 
 
 def _is_name(name: str) -> bool:
-    """Whether a model of the user's own may be called so: by one printable name of a folder, and none of ours."""
+    """Return whether a model of the user's may have this name: printable, one path component, not reserved."""
     return name.isprintable() and "/" not in name and name[:1] not in ("", ".") and name not in _RESERVED
 
 

@@ -1,7 +1,7 @@
-"""The tokenizers library, with a vocabulary of the one kind that our trainer writes.
+"""The tokenizer of a bundle: a vocabulary of the one kind that our trainer writes, for the tokenizers library.
 
-Its file format holds programs too: patterns that take exponential time, normalizers, post-processors. A bundle may come
-from anybody, so that all of them are refused.
+The library's file format can hold regular expressions of exponential time, normalizers and post-processors. A bundle is
+untrusted input, so all of these are refused.
 """
 
 import json
@@ -16,8 +16,7 @@ from spamlstm.model.vocabulary import PIECE
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-# What the library splits text by: PIECE, and the form that it had when the first models were trained. Both find the
-# same words.
+# The regular expressions that text is split by: PIECE, and its form in the first models. Both find the same words.
 PATTERNS = (PIECE.pattern, r"⟦[a-z0-9:]+⟧| ?\w+| ?[^\w\s⟦]+")
 MOST_MARKS = 1000
 _PATTERNS_AS_JSON = tuple(json.dumps(pattern, ensure_ascii=False).encode() for pattern in PATTERNS)
@@ -37,17 +36,17 @@ _MODEL = {
 
 
 def of(bundle: Bundle) -> "Tokenizer":
-    """The tokenizer of a bundle. DataError if it cannot be read or is of another kind."""
+    """Return the tokenizer of a bundle. DataError if it cannot be read or is of another kind."""
     try:
         return read_tokenizer(bundle.read(TOKENIZER))
     except ValueError as error:
         raise DataError(
-            f"{bundle.path / TOKENIZER} is not a vocabulary that spamlstm uses: it {error}; use another model"
+            f"{bundle.path / TOKENIZER} is no vocabulary of spamlstm: it {error}; use another model"
         ) from error
 
 
 def read_tokenizer(raw: bytes) -> "Tokenizer":
-    """The tokenizer in the bytes of a tokenizer.json. ValueError, with a sentence's end, if it is of another kind."""
+    """Return the tokenizer in the bytes of a tokenizer.json. ValueError, the end of a sentence 'it …', if refused."""
     from tokenizers import Tokenizer
 
     _check_patterns(raw)
@@ -60,21 +59,21 @@ def read_tokenizer(raw: bytes) -> "Tokenizer":
 
 
 def _check_patterns(raw: bytes) -> None:
-    """Before the library sees the file: it compiles each pattern while it reads, however large that is."""
-    for at in _places(raw, b"\\", step=2):
-        # The library writes no such letter; a key could be spelt with it so that it is not found here.
+    """Refuse foreign patterns before the library sees the file, as it compiles each pattern while it reads."""
+    for at in _positions(raw, b"\\", step=2):
+        # The library never writes \u escapes, by which a key could be hidden from the search below.
         if raw[at + 1 : at + 2] == b"u":
-            raise ValueError("has letters that are spelt as numbers")
-    for at in _places(raw, _REGEX[1:2], step=1):
+            raise ValueError("has escaped letters")
+    for at in _positions(raw, _REGEX[1:2], step=1):
         if raw[at - 1 : at - 1 + len(_REGEX)] == _REGEX:
-            found = _TEXT_BEHIND.match(raw, at - 1 + len(_REGEX))
-            # Without a text behind it, it is a word of the vocabulary.
-            if found and found[1] not in _PATTERNS_AS_JSON:
-                raise ValueError("splits text by a pattern that is not ours")
+            value = _TEXT_BEHIND.match(raw, at - 1 + len(_REGEX))
+            # Without a string after it, it is a word of the vocabulary.
+            if value and value[1] not in _PATTERNS_AS_JSON:
+                raise ValueError("splits text by an unknown pattern")
 
 
-def _places(raw: bytes, byte: bytes, *, step: int) -> Iterator[int]:
-    """Where a byte stands, from `step` behind the one before. Single bytes are found twenty times as fast as words."""
+def _positions(raw: bytes, byte: bytes, *, step: int) -> Iterator[int]:
+    """Yield the positions of a byte, the next from `step` after the last. Bytes are found 20 times as fast as words."""
     at = raw.find(byte)
     while at >= 0:
         yield at
@@ -87,20 +86,20 @@ def _check(tokenizer: "Tokenizer") -> None:
     if not isinstance(tokenizer.model, BPE):
         raise ValueError("is no byte-pair encoding")  # noqa: TRY004  the file is wrong, not the caller
     if any(getattr(tokenizer.model, key) != value for key, value in _MODEL.items()):
-        raise ValueError("encodes pairs in a way that is not ours")
+        raise ValueError("has unknown options for merges")
     parts = (tokenizer.normalizer, tokenizer.post_processor, tokenizer.truncation, tokenizer.padding)
     if any(part is not None for part in parts):
-        raise ValueError("changes the text or the tokens in a way that is not ours")
+        raise ValueError("has a normalizer, post-processor, truncation or padding")
     split: Any = tokenizer.pre_tokenizer
     if split is None or json.loads(split.__getstate__()) not in map(_split, PATTERNS):
-        raise ValueError("splits text in a way that is not ours")
+        raise ValueError("splits text in an unknown way")
     marks = tokenizer.get_added_tokens_decoder().values()
     if len(marks) > MOST_MARKS or not all(map(_is_mark, marks)):
-        raise ValueError("has marks that are not ours")
+        raise ValueError("has unknown marks")
 
 
 def _split(pattern: str) -> dict[str, Any]:
-    """What the library says of the way in which our trainer lets it split text, by one of its patterns."""
+    """Return the library's description of the pre-tokenizer that our trainer writes, with one of the patterns."""
     by_pattern = {"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated", "invert": False}
     to_bytes = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False}
     return {"type": "Sequence", "pretokenizers": [by_pattern, to_bytes]}

@@ -1,6 +1,6 @@
-"""The wide part of a network: a weight for each token and each pair of neighbours, whatever their order.
+"""The wide part of a network: a linear model with a weight for each token and each token bigram of a message.
 
-It needs no ONNX: numpy sorts and adds up a row in a tenth of the time that the same takes as a graph
+It runs in numpy, which takes a tenth of the time of the same computation as an ONNX graph
 (docs/decisions/0011-wide-and-deep.md).
 """
 
@@ -23,9 +23,10 @@ _HEADER = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class WideSpec:
-    """How the weights are found and counted; stands in the manifest.
+    """The parameters of the wide part, from the manifest.
 
-    `pair` are the factors of a pair's two ids; weights are `scale` times what is in the table.
+    `buckets` is the size of the weight table, `pair` the hash factors of a bigram's two ids. A weight is `scale` times
+    its table entry. `deep_vote` is the weight of the logit of the network beside it.
     """
 
     buckets: int
@@ -33,28 +34,27 @@ class WideSpec:
     scale: float
     bias: float
     deep_vote: float
-    """What the logit of the network beside it counts."""
 
 
 def features(ids: "np.ndarray", lengths: "np.ndarray", *, buckets: int, pair: tuple[int, int]) -> "np.ndarray":
-    """(B, T) ids, (B,) lengths → int32 (B, 2T - 1) places in the table: each of a row's once, 0 elsewhere."""
+    """(B, T) ids, (B,) lengths → int32 (B, 2T - 1) table indices: each distinct one of a row once, 0 elsewhere."""
     import numpy as np
 
-    beyond = np.arange(ids.shape[1]) >= lengths[:, None]
-    found = np.empty((len(ids), 2 * ids.shape[1] - 1), np.int32)
-    single, double = found[:, : ids.shape[1]], found[:, ids.shape[1] :]
-    single[:] = (ids - 1) % (buckets - 1) + 1
-    double[:] = (ids[:, :-1] * pair[0] + ids[:, 1:] * pair[1]) % (buckets - 1) + 1
-    single[beyond] = 0
-    double[beyond[:, 1:]] = 0
-    found.sort(1)
-    again = found[:, 1:] == found[:, :-1]
-    found[:, 1:][again] = 0
-    return found
+    padding = np.arange(ids.shape[1]) >= lengths[:, None]
+    indices = np.empty((len(ids), 2 * ids.shape[1] - 1), np.int32)
+    tokens, bigrams = indices[:, : ids.shape[1]], indices[:, ids.shape[1] :]
+    tokens[:] = (ids - 1) % (buckets - 1) + 1
+    bigrams[:] = (ids[:, :-1] * pair[0] + ids[:, 1:] * pair[1]) % (buckets - 1) + 1
+    tokens[padding] = 0
+    bigrams[padding[:, 1:]] = 0
+    indices.sort(1)
+    repeated = indices[:, 1:] == indices[:, :-1]
+    indices[:, 1:][repeated] = 0
+    return indices
 
 
 class Wide:
-    """The weights of one network, ready to judge."""
+    """The weights of the wide part of one network."""
 
     def __init__(self, spec: WideSpec, table: "np.ndarray") -> None:
         self.spec = spec
@@ -62,9 +62,9 @@ class Wide:
 
     @classmethod
     def read(cls, raw: bytes, spec: WideSpec, *, shown: str) -> Self:
-        """The table in the bytes of a .npy file that is `shown` so; DataError if it is none that fits.
+        """Return the table in the bytes of the .npy file `shown`; DataError if it does not fit `spec`.
 
-        One form of header is known here; NumPy would take others too, and allocate whatever they speak of.
+        Only one form of header is accepted; NumPy would accept others, and allocate whatever size they state.
         """
         import numpy as np
 
@@ -74,15 +74,15 @@ class Wide:
             or header.end() != 10 + int.from_bytes(header["length"], "little")
             or (int(header["count"]), len(raw)) != (spec.buckets, header.end() + spec.buckets)
         ):
-            raise DataError(f"{shown} is not the table that the model speaks of; install the model again")
+            raise DataError(f"{shown} is not the table that the manifest describes; install the model again")
         return cls(spec, np.frombuffer(raw, np.int8, offset=header.end()))
 
     def logits(self, ids: "np.ndarray", lengths: "np.ndarray") -> "np.ndarray":
-        """(B, T) ids, (B,) lengths → (B,) logits: the sum of the weights by the root of their number."""
+        """(B, T) ids, (B,) lengths → (B,) logits: the sum of the weights divided by the root of their number."""
         import numpy as np
 
-        found = features(ids, lengths, buckets=self.spec.buckets, pair=self.spec.pair)
-        count = np.maximum(np.count_nonzero(found, axis=1), 1)
-        total = self.table.take(found).sum(1, dtype=np.int32 if self.table.dtype == np.int8 else np.float64)
+        indices = features(ids, lengths, buckets=self.spec.buckets, pair=self.spec.pair)
+        count = np.maximum(np.count_nonzero(indices, axis=1), 1)
+        total = self.table.take(indices).sum(1, dtype=np.int32 if self.table.dtype == np.int8 else np.float64)
         logits: np.ndarray = self.spec.scale * total / np.sqrt(count) + self.spec.bias
         return logits

@@ -1,8 +1,8 @@
-"""Other processes that read mail beside this one, which reads too but also scores.
+"""Reader processes, which parse and render mail on further cores while this process reads too and scores.
 
-Reading is Python and holds the interpreter, so threads would not help. One process with the network and a light one for
-each further core keep all cores at work, in less memory than a network in each would take. A reader gets chunks through
-a socket and answers them in their order. One that dies costs nothing but speed: its chunks are read here.
+Reading holds Python's global interpreter lock, so threads would not help. One process with the network and a small one
+for each further core use all cores in less memory than a network in each process. A reader gets chunks through a socket
+and answers in order. If it dies, this process reads its chunks.
 """
 
 import contextlib
@@ -18,15 +18,15 @@ from typing import Self
 from spamlstm.model.reading import Chunk, MessageReader, Reading, read_chunk
 
 MOST_READERS = 3
-# Chunks that a reader has at once: it must not run dry while this process reads or scores one itself.
+# Chunks that a reader has at once, so that it has work while this process reads or scores a chunk itself.
 AHEAD = 3
-# Chunks that are out or read and not scored yet, for each process: those read may wait for one before them.
+# Chunks for each process that are not scored yet: those that are read may have to wait for an earlier one.
 MOST_TASKS = 6
-# Raw mail in all those chunks, in bytes. It is read to its end before the daemon turns to the mail of others,
-# and a hostile megabyte may take half a second.
+# Raw mail in all those chunks, in bytes. The daemon reads all of it before it turns to the mail of other users, and a
+# hostile megabyte may take half a second.
 MOST_BYTES = 1 << 20
-# Seconds between two heartbeats while an answer is waited for, and how many a reader has for one chunk. Ordinary mail
-# takes a tenth of a second. A reader that takes longer is ended and its chunks are read here, message by message, so
+# Seconds between two heartbeats while this process waits for an answer, and the number of these waits for one chunk.
+# Ordinary mail takes a tenth of a second. A slower reader is ended and its chunks are read here, message by message, so
 # that a message that never ends stops the heartbeats of this process.
 TICK, MOST_TICKS = 1.0, 20
 
@@ -34,13 +34,14 @@ _START = "from spamlstm.model.reading import serve; serve()"
 
 
 class ReaderProcess:
-    """One light process that reads chunks; each that it was given gets an answer, in their order."""
+    """One small process that reads chunks and answers them in order."""
 
     def __init__(self) -> None:
         self._channel, theirs = Pipe()
         with theirs:
             self._process = subprocess.Popen(  # noqa: S603  our own interpreter and code
-                [sys.executable, "-c", _START, str(theirs.fileno())],
+                # -P: without it `-c` would import modules from the current folder first.
+                [sys.executable, "-P", "-c", _START, str(theirs.fileno())],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
@@ -49,20 +50,20 @@ class ReaderProcess:
         self.unanswered = 0
 
     def give(self, reader: MessageReader, chunk: Chunk) -> None:
-        """Send a chunk and how to read it. Where that fails the answer will say so."""
+        """Send a chunk and how to read it. If that fails, `answer` returns None."""
         self.unanswered += 1
         with contextlib.suppress(OSError):
             self._channel.send((reader, chunk))
 
     def has_answered(self, *, within: float = 0.0) -> bool:
-        """Whether `answer` would not wait, or will not after so many seconds. False if the channel is closed."""
+        """Return whether an answer has arrived, or arrives `within` so many seconds. False if the channel is closed."""
         try:
             return self._channel.poll(within)
         except OSError:
             return False
 
     def answer(self, *, beat: Callable[[], None] = lambda: None) -> list[Reading] | None:
-        """What was read of each message of the chunk that was given first; None if the process is gone, or stuck.
+        """Return the readings of the oldest unanswered chunk; None if the process is gone or stuck.
 
         Waits for at most MOST_TICKS ticks, with a heartbeat before each, and then ends the process.
         """
@@ -73,7 +74,7 @@ class ReaderProcess:
                 break
         else:
             self._process.kill()
-        # An answer that ends in its middle is no pickle.
+        # UnpicklingError: the process died in the middle of its answer.
         with contextlib.suppress(OSError, EOFError, pickle.UnpicklingError):
             readings: list[Reading] = self._channel.recv()
             return readings
@@ -87,7 +88,7 @@ class ReaderProcess:
 
 
 class Task:
-    """A chunk that was given to somebody to be read."""
+    """A chunk that is read by a reader process, or was read in this process."""
 
     def __init__(
         self,
@@ -107,11 +108,11 @@ class Task:
             process.give(reader, chunk)
 
     def is_done(self) -> bool:
-        """Whether `readings` would not wait."""
+        """Return whether `readings` would return at once."""
         return self._process is None or self._process.has_answered()
 
     def readings(self) -> list[Reading]:
-        """What was read. Of the tasks of one pool in the order in which they were given, and once."""
+        """Return the readings. To be called once for each task of a pool, in the order in which they were given."""
         if self._process is None:
             return self._read
         readings = self._process.answer(beat=self._beat)
@@ -119,42 +120,54 @@ class Task:
 
 
 class ReaderPool:
-    """A few reader processes, which begin to start with it; with a count of 0, none. Used in `with`."""
+    """A context manager for `count` reader processes, which may be 0. The processes start in the background."""
 
     def __init__(self, count: int) -> None:
         self._all: list[ReaderProcess] = []
         self.most_tasks = MOST_TASKS * max(1, count)
         for _ in range(count):
-            # Without leave to start a process all is read here.
+            # If no process may be started, this process reads everything.
             with contextlib.suppress(OSError):
                 self._all.append(ReaderProcess())
 
     def has_room(self) -> bool:
-        """Whether a process has too little to do."""
+        """Return whether a process can take another chunk."""
         return any(process.unanswered < AHEAD for process in self._all)
 
     def give(
         self, reader: MessageReader, chunk: Chunk, *, here: bool = False, beat: Callable[[], None] = lambda: None
     ) -> Task:
-        """Have a chunk read: by a process that has too little to do, else (or if `here`) in this process and now."""
+        """Let a process read a chunk that can take it, else (or if `here`) read it in this process now."""
         process = min(self._all, key=lambda one: one.unanswered) if not here and self.has_room() else None
         return Task(reader, chunk, process, beat=beat)
 
     def __enter__(self) -> Self:
-        """Itself."""
+        """Return the pool."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """End all readers, however the work ended."""
+        """End all reader processes."""
         for process in self._all:
             process.close()
 
 
 def same_modules() -> dict[str, str]:
-    """The environment in which another Python finds the modules that this one finds."""
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path)}
+    """Return the environment in which another Python finds the same modules as this one.
+
+    The current folder is left out unless PYTHONPATH names it or spamlstm is imported from it: Python puts it first in
+    some cases, and then any file there can take the place of a module.
+    """
+    try:
+        here = Path.cwd()
+    except FileNotFoundError:  # somebody has removed it
+        here = None
+    named = (Path(path).resolve() for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path)
+    wanted = {Path(__file__).resolve().parents[2], *named}
+    paths = dict.fromkeys(Path(path).resolve() if path else here for path in sys.path)
+    kept = [str(path) for path in paths if path and (path != here or path in wanted)]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(kept)}
 
 
 def further_cores() -> int:
-    """How many reader processes are of use on this machine."""
+    """Return how many reader processes are of use on this machine."""
     return max(0, min(MOST_READERS, len(os.sched_getaffinity(0)) - 1))

@@ -139,7 +139,7 @@ def test_an_unknown_label(spamlstm, home, name):
     assert (status, len(complaints)) == (65, 1)
 
 
-@pytest.mark.parametrize("table", ["labels", "learned", "bars", "epoch"])
+@pytest.mark.parametrize("table", ["labels", "learned", "thresholds", "epoch"])
 @pytest.mark.parametrize("name", ["label", "labels", "classify", "adopt", "scan", "purge"])
 def test_a_missing_table(spamlstm, home, table, name):
     """A missing table is reported as damage."""
@@ -201,7 +201,7 @@ def test_a_learned_state_that_is_damaged(spamlstm, home):
     status, complaints = spamlstm("classify")
     assert status == 0
     assert len(complaints) == 1
-    assert "made anew from the labels" in complaints[0]
+    assert "learned again from the labels" in complaints[0]
     assert spamlstm("classify") == (0, [])
 
 
@@ -213,4 +213,4 @@ def test_pruning_is_reported(spamlstm, home, monkeypatch):
     status, complaints = spamlstm("label")
     assert status == 0
     assert len(complaints) == 1
-    assert "labels were too old or too many and are forgotten" in complaints[0]
+    assert "labels were too old or too many and have been removed" in complaints[0]

@@ -1,4 +1,4 @@
-"""An evaluation says what happened to each message, in figures, JSON, a table and a page."""
+"""An evaluation: the outcome of each message as figures, JSON, a table and a page."""
 
 import io
 import json
@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from spamlstm import progress
 from spamlstm.corpus import labelled_mail
 from spamlstm.corpus.labelled_mail import Labelled
 from spamlstm.errors import DataError, NoInputError, UserError
 from spamlstm.evaluation import evaluate, report
 from spamlstm.evaluation.evaluate import Evaluation, Key
-from spamlstm.learning import progress
 from spamlstm.model.classifier import Judged
 from spamlstm.verdict import Judgement, Verdict
 
@@ -72,7 +72,7 @@ def mixed() -> Evaluation:
 
 
 def test_hm_and_sm_leave_unsure_apart(mixed: Evaluation) -> None:
-    """The rate hm is ham judged spam of all ham, sm spam judged ham of all spam; unsure and failed are neither."""
+    """The rate hm is the share of ham judged spam, sm that of spam judged ham; unsure mail is in neither."""
     figures = mixed.all.figures
     values = {name: figure and figure.value for name, figure in figures.items()}
     assert values["hm_pct"] == 50
@@ -81,7 +81,7 @@ def test_hm_and_sm_leave_unsure_apart(mixed: Evaluation) -> None:
 
 
 def test_mail_without_a_score_ranks_as_even_odds(mixed: Evaluation) -> None:
-    """It takes part in the ranking at 0, and in no calibration."""
+    """It is ranked at 0, and is in no calibration bin."""
     assert mixed.outcomes.score.tolist() == [-3, 4, 3, -2, 2, 0, 0]
     right = [1, 1, 1, 1, 1] + [0] * 5  # each spam against the ham at -3, then against the ham at 4
     assert mixed.all.figures["one_minus_roca_pct"].value == pytest.approx(100 - 100 * sum(right) / 10)
@@ -97,7 +97,7 @@ def test_sources_are_the_first_path_component(mixed: Evaluation) -> None:
 
 
 def test_json_has_exactly_its_keys(mixed: Evaluation, tmp_path: Path) -> None:
-    """The contract that scripts rely on: these keys, numbers or null, and an interval for each figure."""
+    """Scripts rely on these keys, with numbers or null, and an interval for each figure."""
     report.write_json(mixed, tmp_path / "out.json")
     written = json.loads((tmp_path / "out.json").read_text())
     assert set(written) == {"all", "sources"}
@@ -118,19 +118,19 @@ def test_figures_of_one_class_are_null(mixed: Evaluation) -> None:
 
 
 def test_empty_stream_is_an_error() -> None:
-    """Nothing judged is not a perfect score."""
+    """An empty corpus is an error and not a perfect score."""
     with pytest.raises(DataError, match="no mail"):
         evaluate.judge([], Oracle(), names=["there"])
 
 
 def test_missing_corpus_shows_before_the_model(tmp_path: Path) -> None:
-    """The path that is wrong first is the one that is named, though the model is missing too."""
+    """A wrong path is reported before the model is loaded."""
     with pytest.raises(NoInputError, match="nowhere"):
         evaluate.evaluate_model([tmp_path / "nowhere"], model=tmp_path / "no model")
 
 
 def test_cut_archive_ends_the_evaluation(tmp_path: Path) -> None:
-    """Half an archive gives no figures, for they would be of other mail than it says."""
+    """A cut archive gives no figures, as they would be of other mail."""
     with tarfile.open(tmp_path / "cut.tar", "w") as tar:
         info = tarfile.TarInfo("index.tsv")
         lines = b"id\tlabel\tsource\tdate\na\tham\ts\t\n"
@@ -141,7 +141,7 @@ def test_cut_archive_ends_the_evaluation(tmp_path: Path) -> None:
 
 
 def test_speed_counts_every_message() -> None:
-    """Laps of 256 and the rest are all in the rate; one lap alone has no spread, so its interval is open."""
+    """All messages count in the speed; for one lap alone the interval is open."""
     many = evaluate.judge(stream(*[("ham", "s", "-2")] * 600), Oracle()).all.figures["messages_per_second"]
     assert many is not None
     assert 0 <= many.low <= many.value <= many.high < math.inf
@@ -149,7 +149,7 @@ def test_speed_counts_every_message() -> None:
     assert few.as_json()["intervals"]["messages_per_second"][1] is None
 
 
-def test_progress_is_told_of_each_message() -> None:
+def test_progress_is_called_for_each_message() -> None:
     """The counter ends at the number of messages."""
     labelled: list[int] = []
     evaluate.judge(MIXED, Oracle(), progress=labelled.append)
@@ -157,7 +157,7 @@ def test_progress_is_told_of_each_message() -> None:
 
 
 def test_progress_in_a_log_is_lines_and_on_a_terminal_a_bar() -> None:
-    """A log of a short run stays empty; a terminal's bar is wiped when done."""
+    """The log of a short run stays empty; a bar on a terminal is removed at the end."""
     log, screen = io.StringIO(), io.StringIO()
     with progress.show_progress(Console(file=log, force_terminal=False), "judging", 7) as tell:
         tell(1)
@@ -168,7 +168,7 @@ def test_progress_in_a_log_is_lines_and_on_a_terminal_a_bar() -> None:
 
 
 def test_plain_lines_are_for_awk(mixed: Evaluation) -> None:
-    """Without a terminal: five columns parted by tabs, '-' where there is no figure."""
+    """Without a terminal there are five tab-separated columns, with '-' for a missing figure."""
     out = io.StringIO()
     report.print_table(mixed, Console(file=out, force_terminal=False, width=40))
     rows = [line.split("\t") for line in out.getvalue().splitlines()]
@@ -180,7 +180,7 @@ def test_plain_lines_are_for_awk(mixed: Evaluation) -> None:
 
 @pytest.mark.parametrize("width", [30, 80, 200])
 def test_table_fits_the_terminal(mixed: Evaluation, width: int) -> None:
-    """Sources that do not fit beside each other go below; every one is shown."""
+    """Sources that do not fit side by side follow below; none is left out."""
     out = io.StringIO()
     report.print_table(mixed, Console(file=out, force_terminal=True, width=width, no_color=True))
     assert all(name in out.getvalue() for name in ("all", "one", "two", "(1-ROCA) %"))
@@ -208,7 +208,7 @@ class _Links(HTMLParser):
 
 
 def test_report_is_one_page_that_loads_nothing(mixed: Evaluation, tmp_path: Path) -> None:
-    """Pictures inline, mistakes by file id, no address of anything else."""
+    """The page has inline plots and mistakes by file id, and no URL."""
     report.write_report(mixed, tmp_path / "r.html")
     page = (tmp_path / "r.html").read_text()
     links = _Links()
@@ -221,7 +221,7 @@ def test_report_is_one_page_that_loads_nothing(mixed: Evaluation, tmp_path: Path
 
 
 def test_report_escapes_what_mail_brings(tmp_path: Path) -> None:
-    """A file name that is markup stays text."""
+    """A file name with markup is shown as text."""
     name = "<script>alert(1)</script>&$model"
     evil = evaluate.judge([Labelled(name, "ham", name, "", b"5")], Oracle(), names=[name])
     report.write_report(evil, tmp_path / "r.html")
@@ -232,19 +232,19 @@ def test_report_escapes_what_mail_brings(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("label", ["ham", "spam"])
 def test_report_of_one_class(tmp_path: Path, label: str) -> None:
-    """Without the other class there is no ROC, and the page says why instead."""
+    """Without one class there is no ROC curve, and the page says why."""
     report.write_report(evaluate.judge(stream((label, "s", "0")), Oracle()), tmp_path / "r.html")
-    assert "both ham and spam" in (tmp_path / "r.html").read_text()
+    assert "needs both ham and spam" in (tmp_path / "r.html").read_text()
 
 
 def test_report_of_mail_that_never_got_a_score(tmp_path: Path) -> None:
-    """All empty mail has no probabilities; that is a page all the same."""
+    """Without any probability there is still a page."""
     report.write_report(evaluate.judge(stream(("ham", "s", "empty"), ("spam", "s", "empty")), Oracle()), tmp_path / "r")
     assert "<svg" in (tmp_path / "r").read_text()
 
 
 def test_file_is_whole_or_not_there(mixed: Evaluation, tmp_path: Path) -> None:
-    """What stood there stays until the new one is complete; nothing else is left behind."""
+    """The old file stays until the new one is complete, and no other file is left."""
     report.write_json(mixed, tmp_path / "out.json")
     with pytest.raises(UnicodeEncodeError):
         report.write_whole(tmp_path / "out.json", "half \udc80 of it")

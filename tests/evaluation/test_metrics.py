@@ -1,4 +1,4 @@
-"""Each figure against the definition of it, computed the slow way."""
+"""Each metric against a slow computation by its definition."""
 
 import math
 
@@ -46,7 +46,7 @@ def test_delong_variance_is_the_one_by_placements() -> None:
 
 @pytest.mark.parametrize("shift", [0.5, 2.0])
 def test_roca_interval_holds_the_truth_19_times_of_20(shift: float) -> None:
-    """On samples of two normals, whose area is known, the interval covers it about as often as it says."""
+    """On samples of two normals, whose area is known, the interval covers it about as often as it should."""
     random = np.random.default_rng(0)
     truth = 100 * 0.5 * math.erfc(shift / 2)  # the chance that a ham of N(0,1) is above a spam of N(shift,1)
     hits = 0
@@ -59,7 +59,7 @@ def test_roca_interval_holds_the_truth_19_times_of_20(shift: float) -> None:
 
 @pytest.mark.parametrize("size", [1, 2, 20, 200])
 def test_perfect_ranking_still_has_an_interval(size: int) -> None:
-    """No wrong pair among few is weak evidence, and less weak among many."""
+    """No wrong pair among few messages is weak evidence, and stronger among many."""
     labels = np.arange(2 * size) < size
     perfect = metrics.one_minus_roca_pct(labels, labels.astype(float))
     larger = metrics.one_minus_roca_pct(np.arange(8 * size) < 4 * size, (np.arange(8 * size) < 4 * size).astype(float))
@@ -71,7 +71,7 @@ def test_perfect_ranking_still_has_an_interval(size: int) -> None:
 
 @given(BOTH, st.sampled_from([0.0, 0.1, 1.0, 10.0, 25.0, 50.0, 100.0]))
 def test_sm_at_hm_is_the_best_threshold_that_is_allowed(rows: list[tuple[bool, int]], hm_pct: float) -> None:
-    """Of all thresholds that lose at most so much ham, the least spam is missed at the one chosen."""
+    """Of all thresholds that lose at most so much ham, the chosen one misses the least spam."""
     labels, scores = columns(rows)
     ham, spam = scores[~labels], scores[labels]
     allowed = [
@@ -84,7 +84,7 @@ def test_sm_at_hm_is_the_best_threshold_that_is_allowed(rows: list[tuple[bool, i
 
 
 def test_sm_at_hm_counts_whole_messages() -> None:
-    """0.1 % of a thousand ham is one message, and of 999 none; a spam that ties with a lost ham is missed."""
+    """0.1 % of a thousand ham is one message, of 999 none; a spam with the score of a lost ham is missed."""
     labels = np.array([False] * 1000 + [True] * 4)
     scores = np.concatenate([np.arange(1000.0), [999.5, 999.0, 998.5, 998.0]])
     assert metrics.sm_at_hm(labels, scores, 0.1) == 25
@@ -92,22 +92,22 @@ def test_sm_at_hm_counts_whole_messages() -> None:
 
 
 def test_sm_at_hm_interval_is_that_of_a_plain_bootstrap() -> None:
-    """Drawing only the order statistic gives the spread that resampling all the messages gives."""
+    """Sampling only the order statistic gives the same spread as resampling all messages."""
     random = np.random.default_rng(5)
     ham, spam = random.normal(0, 1, 2000), random.normal(3, 1, 3000)
-    drawn = []
+    resampled = []
     for _ in range(300):
         threshold = np.sort(random.choice(ham, 2000))[-1 - 20]
-        drawn.append(100 * np.mean(random.choice(spam, 3000) <= threshold))
+        resampled.append(100 * np.mean(random.choice(spam, 3000) <= threshold))
     figure = metrics.sm_at_hm_pct(np.arange(5000) >= 2000, np.concatenate([ham, spam]), 1.0)
     assert figure is not None
-    low, high = np.percentile(drawn, [2.5, 97.5])
+    low, high = np.percentile(resampled, [2.5, 97.5])
     assert (figure.low, figure.high) == (pytest.approx(low, abs=1.5), pytest.approx(high, abs=1.5))
 
 
 @given(MESSAGES)
 def test_one_class_has_no_figure(rows: list[tuple[bool, int]]) -> None:
-    """What needs both classes is None with one of them, and never a number that means nothing."""
+    """A figure that needs both classes is None with one of them."""
     labels, scores = columns(rows)
     labels = np.ones_like(labels)
     assert metrics.roca(labels, scores) is None
@@ -119,7 +119,7 @@ def test_one_class_has_no_figure(rows: list[tuple[bool, int]]) -> None:
 
 @given(st.integers(0, 200).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
 def test_rate_solves_wilsons_equation(hits_of: tuple[int, int]) -> None:
-    """Each end is the rate whose own normal range just reaches what was seen."""
+    """Each end of the interval is the rate whose own normal range just reaches the observed rate."""
     hits, total = hits_of
     figure = metrics.rate_pct(hits, total)
     if figure is None:
@@ -132,7 +132,7 @@ def test_rate_solves_wilsons_equation(hits_of: tuple[int, int]) -> None:
 
 
 def test_lam_is_the_logistic_mean() -> None:
-    """Equal rates give themselves (but for the half message), and no error at all is not a rate of nothing."""
+    """Equal rates give that rate (up to the half message), and no error at all is not a rate of 0."""
     figure = metrics.lam_pct(ham_lost=100, n_ham=10_000, spam_missed=100, n_spam=10_000)
     assert figure is not None
     assert figure.value == pytest.approx(100 * 100.5 / 10_001)
@@ -144,7 +144,7 @@ def test_lam_is_the_logistic_mean() -> None:
 
 @given(MESSAGES)
 def test_calibration_bins_hold_every_message_once(rows: list[tuple[bool, int]]) -> None:
-    """Bins of equal count, whose counts and outcomes add up, whatever the order of the messages."""
+    """Bins have equal counts, and counts and outcomes add up, whatever the order of the messages."""
     labels, scores = columns(rows)
     probabilities = (scores + 4) / 8
     bins = metrics.calibration_bins(labels, probabilities)
@@ -158,7 +158,7 @@ def test_calibration_bins_hold_every_message_once(rows: list[tuple[bool, int]]) 
 
 
 def test_calibration_error_tells_right_from_wrong() -> None:
-    """Probabilities that come true are nearly without error; those half as sure of spam are not."""
+    """Correct probabilities have almost no error; probabilities half as certain have one."""
     random = np.random.default_rng(1)
     probabilities = random.random(20_000)
     labels = random.random(20_000) < probabilities
@@ -171,7 +171,7 @@ def test_calibration_error_tells_right_from_wrong() -> None:
 
 @given(BOTH)
 def test_roc_points_are_the_rates_at_every_threshold(rows: list[tuple[bool, int]]) -> None:
-    """From nothing called spam to everything, a point for each distinct score."""
+    """There is a point for each distinct score, from nothing judged spam to everything."""
     labels, scores = columns(rows)
     lost, missed = metrics.roc_points(labels, scores)
     expected = [
@@ -182,7 +182,7 @@ def test_roc_points_are_the_rates_at_every_threshold(rows: list[tuple[bool, int]
 
 
 def test_scores_that_are_no_numbers_are_refused() -> None:
-    """A NaN would be ranked somewhere, silently."""
+    """A NaN is refused, as it would be ranked arbitrarily."""
     with pytest.raises(ValueError, match="NaN"):
         metrics.roca(np.array([True, False]), np.array([math.nan, 0.0]))
     with pytest.raises(ValueError, match="length"):

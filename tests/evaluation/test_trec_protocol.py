@@ -1,4 +1,4 @@
-"""The TREC protocol: what is told when, that judging comes before learning, and that the figures say so."""
+"""The TREC protocol: which labels are learned when, judging before learning, and the figures."""
 
 import json
 
@@ -8,8 +8,8 @@ from tiny_bundle import make
 from spamlstm.cli import translate
 from spamlstm.corpus.labelled_mail import Labelled
 from spamlstm.errors import DataError, UserError
-from spamlstm.evaluation.feedback import Feedback, FeedbackKind, Teacher
-from spamlstm.evaluation.trec_protocol import Follower, keyed, picture
+from spamlstm.evaluation.evaluate import keyed
+from spamlstm.evaluation.trec_protocol import Feedback, FeedbackKind, Follower, Teacher, picture
 from spamlstm.model.classifier import Classifier
 from spamlstm.verdict import Verdict
 
@@ -20,7 +20,7 @@ def bundle(tmp_path_factory):
 
 
 def stream(number: int = 60) -> list[Labelled]:
-    """Mail of which the base knows nothing, and the senders tell all."""
+    """Return mail that the base knows nothing of, and whose sender shows what it is."""
     return [
         Labelled(
             str(at),
@@ -52,17 +52,17 @@ def test_immediate_feedback_learns(bundle):
 
 
 def test_the_first_are_not_counted(bundle):
-    """Where labels are told at the beginning only, the figures are of what came after."""
+    """If only the beginning is labelled, the figures are of the rest."""
     assert followed(bundle, "first:20", stream()).evaluation.all.n == 40
     done = followed(bundle, "each:5", stream())
     assert (done.labelled, done.evaluation.all.n) == (10, 50)
-    with pytest.raises(DataError, match="labels of them all"):
+    with pytest.raises(DataError, match="labels all 60 messages"):
         followed(bundle, "first:60", stream())
 
 
-def test_who_tells_what():
-    """Delayed labels come late and in order; an active learner asks where it is unsure, within its budget; a user
-    corrects ham in the junk folder and spam that is not there; an error is also what the filter had no opinion on.
+def test_which_labels_are_learned():
+    """Delayed labels come late and in order; an active learner asks where it is unsure, within its budget; `mistakes`
+    are ham judged spam and spam not judged spam; `errors` include unsure mail.
     """
     delayed = Teacher[int](Feedback(FeedbackKind.DELAYED, 2))
     labelled = [list(delayed.after(at, spam=True, verdict=Verdict.SPAM, score=9.0)) for at in range(4)]
@@ -84,7 +84,7 @@ def test_who_tells_what():
 
 @pytest.mark.parametrize("text", ["", "later", "first", "first:", "immediate:3", "delayed:-1", "first:x"])
 def test_what_is_no_feedback(text):
-    """A sentence names the forms that there are."""
+    """The error names all forms."""
     with pytest.raises(UserError, match="first:N"):
         Feedback.parse(text)
 
@@ -94,18 +94,19 @@ def test_what_is_no_feedback(text):
     ["immediate", "mistakes", "errors:9", "first:10", "each:100", "delayed:5", "active:7", "each-then-mistakes:9"],
 )
 def test_feedback_is_written_as_it_is_read(text):
+    """`str` and `parse` are inverse."""
     assert str(Feedback.parse(text)) == text
 
 
 def test_the_picture_is_a_file_of_its_own(bundle):
-    """An SVG that any browser opens, with a point for each part of the way."""
+    """The SVG is a complete file with points of the curve."""
     svg = picture(followed(bundle, "immediate", stream(120)))
     assert svg.startswith('<svg xmlns="http://www.w3.org/2000/svg"')
     assert svg.count("<circle") > 1
 
 
 def test_the_command(bundle, tmp_path, capfd):
-    """Figures on standard output, JSON and the picture where they were asked for."""
+    """Figures are on standard output, JSON and the picture in files if asked for."""
     for one in stream():
         path = tmp_path / "corpus" / one.label / f"{int(one.id):03}.eml"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -115,6 +116,6 @@ def test_the_command(bundle, tmp_path, capfd):
     assert translate.run([str(word) for word in options + files]) == 0
     assert "one_minus_roca_pct" in capfd.readouterr().out
     figures = json.loads((tmp_path / "figures.json").read_text())
-    assert (figures["feedback"], figures["told"], figures["all"]["n"]) == ("immediate", 60, 60)
+    assert (figures["feedback"], figures["labelled"], figures["all"]["n"]) == ("immediate", 60, 60)
     assert (tmp_path / "curve.svg").read_text().startswith("<svg")
     assert translate.run(["evaluate", "--feedback", "first:3", str(tmp_path / "corpus")]) == 64

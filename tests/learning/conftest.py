@@ -1,4 +1,4 @@
-"""The tiny bundle, models that are less sure or wrong, and a user who has labelled mail."""
+"""The tiny bundle, models that are less certain or wrong, and a user with labels."""
 
 import contextlib
 from pathlib import Path
@@ -21,7 +21,7 @@ def tiny(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def unsure(tmp_path, monkeypatch) -> Path:
-    """What ships, here: a model that is sure of nothing. The user's own models are in a folder of the test."""
+    """A shipped model that is certain of nothing; the user's own models are in a folder of the test."""
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     monkeypatch.delenv(registry.ENVIRONMENT, raising=False)
     path = make(tmp_path / "unsure", weight=0.3, version="0")
@@ -31,7 +31,7 @@ def unsure(tmp_path, monkeypatch) -> Path:
 
 @pytest.fixture
 def labelled(tmp_path, unsure) -> Path:
-    """A state folder with 40 ham and 40 spam."""
+    """A state folder with 40 ham and 40 spam labels."""
     classifier = Classifier.open(unsure, personal_features=True)
     with contextlib.closing(LabelStore.open(tmp_path / "state")) as labels:
         trainer = Trainer(labels)
@@ -45,7 +45,7 @@ def labelled(tmp_path, unsure) -> Path:
 
 @pytest.fixture
 def maildir(tmp_path) -> Path:
-    """Sixty messages without a label."""
+    """A Maildir with sixty unlabelled messages."""
     for part in ("new", "cur", "tmp"):
         (tmp_path / "mail" / part).mkdir(parents=True)
     for number in range(1000, 1060):

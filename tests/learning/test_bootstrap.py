@@ -1,4 +1,4 @@
-"""A mailbox adopted: what follows is a function of the mailbox, however often and however broken off it was told."""
+"""Adoption: the result depends on the mailbox alone, however often it is adopted or interrupted."""
 
 import contextlib
 
@@ -22,7 +22,7 @@ SIGNATURES = (
 
 
 def letter(number: int, *, spam: bool) -> bytes:
-    """Mail of which the base knows nothing, and the senders tell all."""
+    """Return mail that the base knows nothing of, and whose sender shows what it is."""
     sender = "crook@evil.example" if spam else "friend@good.example"
     text = f"Some words of letter number {number}.\n{SIGNATURES[spam]}\n"
     return f"From: {sender}\nTo: me@x.org\nSubject: letter {number}\n\n{text}".encode()
@@ -40,7 +40,7 @@ def classifier(bundle):
 
 @pytest.fixture
 def root(tmp_path):
-    """A mailbox of forty letters of either kind in turns."""
+    """A mailbox of forty ham and forty spam letters, alternating."""
     maildir = tmp_path / "Maildir"
     for number in range(80):
         spam = bool(number % 2)
@@ -49,7 +49,7 @@ def root(tmp_path):
 
 
 def adopted(root, labels, classifier, *, progress=lambda _: None):
-    found = look(root, said=labels.own())
+    found = look(root, labelled=labels.labelled_by_user())
     taken = bootstrap.adopt_labels(Trainer(labels), classifier, found.samples, source=str(root), progress=progress)
     return taken, bootstrap.find_adopted_thresholds(
         Trainer(labels), classifier, max_false_positive_rate=0.001, progress=lambda _: None
@@ -57,7 +57,7 @@ def adopted(root, labels, classifier, *, progress=lambda _: None):
 
 
 def all_of(labels) -> list[tuple]:
-    return [(said.content, said.label, said.prior, said.origin) for said in labels.last()]
+    return [(stored.content, stored.label, stored.prior, stored.origin) for stored in labels.last()]
 
 
 def scores(state) -> list[float]:
@@ -66,7 +66,7 @@ def scores(state) -> list[float]:
 
 
 def test_the_filter_knows_its_user_s_mail(root, tmp_path, bundle, classifier):
-    """Before, all such mail is unsure; afterwards new mail of these senders is told apart."""
+    """Before an adoption such mail is unsure; afterwards new mail of these senders is told apart."""
     raws = [letter(100, spam=False), letter(101, spam=True)]
     assert [classifier.classify(one).verdict for one in raws] == [Verdict.UNSURE] * 2
     with contextlib.closing(LabelStore.open(tmp_path)) as labels:
@@ -75,7 +75,7 @@ def test_the_filter_knows_its_user_s_mail(root, tmp_path, bundle, classifier):
     layer = learned_layer(tmp_path)
     ham, spam = (classifier.classify(one, layer=layer) for one in raws)
     assert ham.verdict is Verdict.HAM
-    # The bar lies as high as the model's: forty letters do not show that a lower one is safe.
+    # The threshold is the model's: forty letters do not show that a lower one is safe.
     assert spam.score > 1
     assert classifier.policy_for(layer).thresholds == conclusion.finding.thresholds
     assert conclusion.finding.ham == 40
@@ -87,7 +87,7 @@ def test_the_filter_knows_its_user_s_mail(root, tmp_path, bundle, classifier):
 
 
 def test_twice_is_once(root, tmp_path, classifier):
-    """The second time there is nothing new: no row, no bar and no score is another."""
+    """A second adoption changes no row, no threshold and no score."""
     with contextlib.closing(LabelStore.open(tmp_path)) as labels:
         _, first = adopted(root, labels, classifier)
         before = all_of(labels), labels.thresholds(), labels.epoch, scores(tmp_path)
@@ -99,8 +99,8 @@ def test_twice_is_once(root, tmp_path, classifier):
 
 @pytest.mark.parametrize("groups", [0, 1, 5, 9])
 def test_cut_short_it_goes_on(root, tmp_path, classifier, monkeypatch, groups):
-    """After Ctrl-C behind any group what was done is kept, and in the end all is as if it had not been."""
-    monkeypatch.setattr(bootstrap, "GROUP", 8)
+    """After Ctrl-C behind any batch, what was done is kept, and the end result is the same."""
+    monkeypatch.setattr(bootstrap, "BATCH", 8)
     with contextlib.closing(LabelStore.open(tmp_path / "straight")) as labels:
         adopted(root, labels, classifier)
         wanted = all_of(labels), labels.thresholds()
@@ -118,8 +118,8 @@ def test_cut_short_it_goes_on(root, tmp_path, classifier, monkeypatch, groups):
     assert scores(tmp_path / "state") == scores(tmp_path / "straight")
 
 
-def test_undo_leaves_what_the_user_said(root, tmp_path, bundle, classifier):
-    """His words, before and after, for and against what lies where, and no trace of the rest: not in a score."""
+def test_undo_leaves_the_user_s_labels(root, tmp_path, bundle, classifier):
+    """An undo leaves the user's own labels, given before or after, and no trace of the adoption in any score."""
     before, agreed, against, after = (letter(number, spam=True) for number in (1, 3, 5, 201))
     with contextlib.closing(LabelStore.open(tmp_path / "straight")) as labels:
         trainer = Trainer(labels)
@@ -130,7 +130,7 @@ def test_undo_leaves_what_the_user_said(root, tmp_path, bundle, classifier):
         trainer = Trainer(labels)
         trainer.add_label(before, Label.HAM, prior=0.0, model="tiny-1")
         adopted(root, labels, classifier)
-        assert labels.origin(content_id(before)) == (Label.HAM, Origin.SAID)
+        assert labels.origin(content_id(before)) == (Label.HAM, Origin.COMMAND)
         for raw, label in ((agreed, Label.SPAM), (against, Label.HAM), (after, Label.SPAM)):
             trainer.add_label(raw, label, prior=0.0, model="tiny-1")
         taken, _ = adopted(root, labels, classifier)
@@ -145,7 +145,7 @@ def test_undo_leaves_what_the_user_said(root, tmp_path, bundle, classifier):
 
 
 def test_undo_of_one_of_two(root, tmp_path, classifier):
-    """What was adopted from another Maildir stays, and the bars rest on that alone."""
+    """Labels from another Maildir stay, and thresholds are found with them alone."""
     other = tmp_path / "Other"
     for number in range(300, 320):
         put(other, ".Spam" if number % 2 else "", letter(number, spam=bool(number % 2)), when=OLD + number)
@@ -168,7 +168,7 @@ def test_undo_of_one_of_two(root, tmp_path, classifier):
 
 
 def test_what_moved_since_is_adopted_anew(root, tmp_path, classifier):
-    """A message that its user takes out of the junk folder is ham the next time."""
+    """A message that the user takes out of the junk folder is ham at the next adoption."""
     with contextlib.closing(LabelStore.open(tmp_path)) as labels:
         adopted(root, labels, classifier)
         (path,) = [path for path in (root / ".Junk" / "cur").iterdir() if path.read_bytes() == letter(1, spam=True)]
@@ -179,15 +179,13 @@ def test_what_moved_since_is_adopted_anew(root, tmp_path, classifier):
 
 
 def test_with_another_base_all_is_scored_anew(root, tmp_path, classifier):
-    """Scores of two bases are not comparable: rows that another one scored get this one's scores, and their bars go
-    unused; what has left the mailbox meanwhile stays learned.
-    """
+    """Scores of two base models are not comparable: all labels get scores, and new thresholds, of the base in use."""
     with contextlib.closing(LabelStore.open(tmp_path / "straight")) as straight:
         adopted(root, straight, classifier)
         wanted = all_of(straight)
     with contextlib.closing(LabelStore.open(tmp_path / "state")) as labels:
         adopted(root, labels, classifier)
-        labels.rescore({said.id: (7.0, b"") for said in labels.last()}, model="tiny-0")
+        labels.rescore({stored.id: (7.0, b"") for stored in labels.last()}, model="tiny-0")
         next((root / ".Junk" / "cur").iterdir()).unlink()
         taken, _ = adopted(root, labels, classifier)
         assert (taken.new, taken.known) == (0, 79)
@@ -195,8 +193,8 @@ def test_with_another_base_all_is_scored_anew(root, tmp_path, classifier):
     assert scores(tmp_path / "state") == scores(tmp_path / "straight")
 
 
-def test_what_is_no_mail_is_told(root, tmp_path, classifier):
-    """A picture in the inbox teaches nothing, and all else is learned."""
+def test_what_is_no_mail_is_reported(root, tmp_path, classifier):
+    """A picture in the inbox is reported and not learned, and all other mail is."""
     path = put(root, "", b"\x89PNG\r\n\x1a\n" + bytes(range(32)) * 50)
     with contextlib.closing(LabelStore.open(tmp_path)) as labels:
         taken, _ = adopted(root, labels, classifier)
@@ -205,5 +203,5 @@ def test_what_is_no_mail_is_told(root, tmp_path, classifier):
 
 
 def test_now_is_after_what_is_old():
-    """The dates of these tests say 'kept for a month'."""
+    """The dates of these tests mean 'kept for a month'."""
     assert NOW - OLD > 30 * 86_400

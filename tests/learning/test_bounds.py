@@ -1,4 +1,4 @@
-"""What goes from a label store that holds too much: what is old by many labels, never by one clock."""
+"""The bounds of the label store: labels are too old by the number of later months, never by one wrong clock."""
 
 import contextlib
 
@@ -16,42 +16,42 @@ YEAR = 365 * 86_400.0
 
 
 def rows(times):
-    """Rows as the store gives them, the last that was said first; `times` are in the order of saying."""
+    """Return rows as the store gives them, the latest first; `times` are in the order of labelling."""
     return [(number, 100, time, False) for number, time in enumerate(times, start=1)][::-1]
 
 
 def test_what_is_older_than_36_months_of_labels_goes():
-    """One label a month for four years: the last 36 months stay."""
+    """Of one label a month for four years, those of the last 36 months stay."""
     times = [START + month * MONTH for month in range(48)]
     assert sorted(surplus(rows(times))) == list(range(1, 48 - MOST_MONTHS + 1))
 
 
 def test_who_labels_rarely_keeps_labels_longer():
-    """Ten labels in ten years are no burden."""
+    """Ten labels in ten years all stay."""
     assert surplus(rows([START + year * YEAR for year in range(10)])) == []
 
 
 @pytest.mark.parametrize("wrong", [START + 4 * YEAR, START + 400 * YEAR, 0.0, START - 9 * YEAR])
 @pytest.mark.parametrize("number", [1, 500])
-@pytest.mark.parametrize("place", [0, 20, 40])
-def test_a_wrong_clock_costs_no_label(wrong, number, place):
-    """However many labels were said under a clock that is years wrong, and when, neither they nor others are old."""
+@pytest.mark.parametrize("index", [0, 20, 40])
+def test_a_wrong_clock_costs_no_label(wrong, number, index):
+    """Labels under a clock that is wrong by years, however many and whenever, are not too old, nor are others."""
     times = [START + day * 86_400 for day in range(40)]
-    times[place:place] = [wrong + second for second in range(number)]
+    times[index:index] = [wrong + second for second in range(number)]
     assert surplus(rows(times)) == []
 
 
 def test_labels_after_a_wrong_clock_are_not_old_beside_it():
-    """Months of right labels after one from the future: all stay, as do those before it."""
+    """Months of labels after one that is dated in the future all stay, as do those before it."""
     times = [START, START + 4 * YEAR, *(START + month * MONTH for month in range(MOST_MONTHS - 2))]
     assert surplus(rows(times)) == []
 
 
 def test_a_label_under_a_wrong_clock_through_the_store(tmp_path):
-    """One label four years ahead leaves the forty of today, at that moment and after the clock is right again."""
-    now, told = [START], []
+    """One label dated four years ahead removes none of the others, then or after the clock is right again."""
+    now, notes = [START], []
     with contextlib.closing(LabelStore.open(tmp_path, clock=lambda: now[0])) as labels:
-        trainer = Trainer(labels, tell=told.append)
+        trainer = Trainer(labels, tell=notes.append)
 
         def say(number):
             raw = b"Subject: %d\n\n" % number
@@ -65,18 +65,18 @@ def test_a_label_under_a_wrong_clock_through_the_store(tmp_path):
         now[0] -= 4 * YEAR
         say(41)
         assert labels.counts()[Label.HAM] == 42
-    assert told == []
+    assert notes == []
 
 
-def test_what_goes_is_told(tmp_path, monkeypatch):
-    """Labels are never forgotten without a word: the sentence has the store and how many went."""
+def test_what_is_removed_is_reported(tmp_path, monkeypatch):
+    """When labels are removed, a sentence names the store and their number."""
     monkeypatch.setattr(bounds, "MOST_LABELS", 10)
-    told = []
+    notes = []
     with contextlib.closing(LabelStore.open(tmp_path)) as labels:
-        trainer = Trainer(labels, tell=told.append)
+        trainer = Trainer(labels, tell=notes.append)
         for number in range(12):
             raw = b"Subject: %d\n\n" % number
             labels.add(LabelRequest(content_id(raw), raw, "", 0.0, "m"), Label.HAM)
         trainer.prune()
-    assert len(told) == 1
-    assert "labels.sqlite: 3 labels" in told[0]
+    assert len(notes) == 1
+    assert "labels.sqlite: 3 labels" in notes[0]

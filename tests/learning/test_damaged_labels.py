@@ -1,4 +1,4 @@
-"""A label store in which any cell holds anything: each question is answered or refused with one sentence."""
+"""A damaged label store: with any value in any cell, each query is answered or refused with one sentence."""
 
 import contextlib
 import itertools
@@ -24,23 +24,23 @@ MAILS = [f"From: a@x.org\nSubject: about {number}\n\nSome words on {number}.\n".
 # A state has 14 MB: it is there only where it is damaged.
 COLUMNS = {
     "labels": ("id", "content", "label", "time", "prior", "model", "subject", "mail", "origin", "source", "tokens"),
-    "bars": ("model", "ham", "spam", "time"),
+    "thresholds": ("model", "ham", "spam", "time"),
     "epoch": ("number",),
     "learned": ("last", "shape", "state", "checksum"),
 }
 CASES = [(table, column) for table, columns in COLUMNS.items() for column in columns]
 
 
-def mail(number, origin=Origin.SAID):
+def mail(number, origin=Origin.COMMAND):
     return LabelRequest(
         content_id(MAILS[number]), MAILS[number], "about it", 0.5, "m", origin, "/mail/ann", b"\1\0\2\0"
     )
 
 
 def fill(state, *, keep):
-    """Five labels, of each origin, and bars."""
+    """Write five labels, of each origin, and thresholds."""
     with contextlib.closing(LabelStore.open(state)) as labels:
-        for number, origin in enumerate((*Origin, Origin.SAID)):
+        for number, origin in enumerate((*Origin, Origin.COMMAND)):
             labels.add(mail(number, origin), Label.SPAM if number % 2 else Label.HAM)
         labels.set_thresholds("m", Thresholds(0.2, 0.9))
         if keep:
@@ -52,13 +52,13 @@ def fill(state, *, keep):
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
-    """A store without a learned state."""
+    """A store without a saved layer."""
     return fill(tmp_path_factory.mktemp("store"), keep=False)
 
 
 @pytest.fixture(scope="module")
 def learned(tmp_path_factory):
-    """One with."""
+    """A store with a saved layer."""
     return fill(tmp_path_factory.mktemp("learned"), keep=True)
 
 
@@ -77,11 +77,11 @@ QUESTIONS = {
     "label": lambda labels: labels.label(content_id(MAILS[0])),
     "labels": lambda labels: list(labels.last()),
     "kept": lambda labels: list(labels.kept()),
-    "counts": lambda labels: (labels.counts(), labels.own(), labels.adopted(), labels.priors_from("m")),
-    "turns": lambda labels: labels.put_in_turns(),
+    "counts": lambda labels: (labels.counts(), labels.labelled_by_user(), labels.adopted(), labels.priors_from("m")),
+    "interleave": lambda labels: labels.interleave_bulk(),
     "prune": lambda labels: labels.prune(),
     "rescore": lambda labels: labels.rescore({1: (0.5, b"")}, model="n"),
-    "set bars": lambda labels: labels.set_thresholds("m", Thresholds(0.1, 0.8)),
+    "set thresholds": lambda labels: labels.set_thresholds("m", Thresholds(0.1, 0.8)),
     "forget": lambda labels: labels.forget(content_id(MAILS[1])),
     "forget adopted": lambda labels: labels.forget_adopted("/mail/ann"),
     "backup": lambda labels: labels.backup(sqlite3.connect(":memory:")),
@@ -92,7 +92,7 @@ QUESTIONS = {
 @pytest.mark.parametrize(("table", "column"), CASES)
 @pytest.mark.filterwarnings("ignore:unclosed database:ResourceWarning")
 def test_any_cell(store, learned, tmp_path, table, column):
-    """Whatever one cell holds, each question is answered, with finite scores, or refused by a UserError."""
+    """With any value in one cell, each query is answered, with finite scores, or refused by a UserError."""
     for value, state in cells(learned if table == "learned" else store, table, column, copies=tmp_path):
         with contextlib.closing(LabelStore.open(state)) as labels:
             labels._connection.execute("PRAGMA synchronous = OFF")
@@ -107,7 +107,7 @@ def test_any_cell(store, learned, tmp_path, table, column):
 
 
 def test_all_columns_are_tried(learned):
-    """The test above knows each column that there is."""
+    """The test above covers every column."""
     with contextlib.closing(sqlite3.connect(learned)) as database:
         for table, columns in COLUMNS.items():
             found = database.execute("SELECT name FROM pragma_table_info(?)", (table,))
@@ -130,7 +130,7 @@ def test_all_columns_are_tried(learned):
     ],
 )
 def test_what_is_damaged_is_named(store, tmp_path, column, value, words):
-    """The sentence has the file, the column, and what to do; what learning does not read does not stop it."""
+    """The sentence names file and column and says what to do; damage that learning does not read is ignored."""
     copy = tmp_path / LABELS
     copy.write_bytes(store.read_bytes())
     plant(copy, "labels", column, value)
@@ -145,7 +145,7 @@ def test_what_is_damaged_is_named(store, tmp_path, column, value, words):
 
 
 def test_a_mail_that_unpacks_to_much_is_read_no_further_than_asked(store, tmp_path):
-    """A cell of 60 KB that unpacks to 60 MB takes no more memory than a mail."""
+    """A cell of 60 KB that unpacks to 60 MB takes no more memory than any mail."""
     copy = tmp_path / LABELS
     copy.write_bytes(store.read_bytes())
     with contextlib.closing(sqlite3.connect(copy)) as database:
@@ -160,7 +160,7 @@ def test_a_mail_that_unpacks_to_much_is_read_no_further_than_asked(store, tmp_pa
 
 
 def damaged(state, kind):
-    """A kept state with damage of that kind."""
+    """Return a saved state with damage of this kind."""
     match kind:
         case "empty":
             return b""
@@ -178,27 +178,27 @@ def damaged(state, kind):
 
 
 @pytest.mark.parametrize("kind", ["empty", "cut", "long", "bit", "page", "swapped"])
-def test_a_damaged_state_is_made_anew(tmp_path, kind):
-    """It is dropped, told once, and what is learned is what the labels say."""
+def test_a_damaged_state_is_learned_again(tmp_path, kind):
+    """It is dropped, reported once, and learned again from the labels."""
     expected = PersonalLayer()
     with contextlib.closing(LabelStore.open(fill(tmp_path, keep=True).parent)) as labels:
         good = labels.learned()
         bad = damaged(good.state, kind)
         assert bad != good.state
         labels._connection.execute("UPDATE learned SET state = ?", (bad,))
-        told = []
+        notes = []
         for _ in range(2):
-            trainer = Trainer(labels, tell=told.append)
+            trainer = Trainer(labels, tell=notes.append)
             trainer.catch_up()
             assert trainer.layer.dump() == good.state != expected.dump()
-        assert len(told) == 1
-        assert "made anew" in told[0]
+        assert len(notes) == 1
+        assert "learned again" in notes[0]
         assert labels.learned() is None
 
 
 @pytest.mark.parametrize(("column", "value"), [("last", 3), ("checksum", 0)])
 def test_a_state_of_other_rows_is_not_used(tmp_path, column, value):
-    """The checksum covers after which row the state was kept too, so that no label is left out or learned twice."""
+    """The checksum covers the last row of a state, so that no label is left out or learned twice."""
     with contextlib.closing(LabelStore.open(fill(tmp_path, keep=True).parent)) as labels:
         good = labels.learned()
         labels._connection.execute(f"UPDATE learned SET {column} = ?", (value,))  # noqa: S608  ours
@@ -208,7 +208,7 @@ def test_a_state_of_other_rows_is_not_used(tmp_path, column, value):
 
 
 def broken_layers():
-    """States that no layer gives, though each has the right length."""
+    """Yield states of the right length that no layer dumps."""
     good = PersonalLayer()
     for number in range(3):
         layer = PersonalLayer()
@@ -220,15 +220,17 @@ def broken_layers():
     layer._squared_gradients[5] = -1
     yield layer.dump()
     layer = PersonalLayer()
-    layer._sketches[0, 0] = 1 << 31
+    layer._recent.sketches[0, 0] = 1 << 31
     yield layer.dump()
     layer = PersonalLayer()
-    layer._signs[0] = -128
+    layer._recent.signs[0] = -128
     yield layer.dump()
-    for field in ("_learned", "_misled"):
-        layer = PersonalLayer()
-        setattr(layer, field, -1)
-        yield layer.dump()
+    layer = PersonalLayer()
+    layer._recent.count = -1
+    yield layer.dump()
+    layer = PersonalLayer()
+    layer._base_errors = -1
+    yield layer.dump()
     layer = PersonalLayer()
     layer._counts[0, 0, 0] = np.nan
     yield layer.dump()
@@ -236,7 +238,7 @@ def broken_layers():
 
 
 def test_a_state_with_a_right_checksum_and_wrong_numbers(tmp_path):
-    """What would make scores NaN or fail is refused by the layer, which stays as it was; the learner makes it anew."""
+    """Values with which scores would fail or be NaN are refused; the layer stays as it was and is learned again."""
     fill(tmp_path, keep=False)
     with contextlib.closing(LabelStore.open(tmp_path)) as labels:
         trainer = Trainer(labels)
@@ -252,8 +254,8 @@ def test_a_state_with_a_right_checksum_and_wrong_numbers(tmp_path):
         assert again.layer.dump() == good
 
 
-def test_half_of_the_labels_never_speak(tmp_path):
-    """Where a label was taken back and another row is damaged, the base alone speaks until that is mended."""
+def test_some_labels_alone_are_never_used(tmp_path):
+    """After a label is removed while another row is damaged, the base alone decides until the row is mended."""
     fill(tmp_path, keep=False)
     with contextlib.closing(LabelStore.open(tmp_path)) as labels:
         trainer = Trainer(labels)
@@ -273,5 +275,5 @@ def test_half_of_the_labels_never_speak(tmp_path):
 
 
 def test_tokens_fit_their_bound():
-    """A message with all tokens that there are is no damage."""
+    """A message with all possible tokens is within the bound."""
     assert len(packed_tokens(np.arange(1 << 20, (1 << 20) + (1 << 16), dtype=np.uint32))) == 2 << 16

@@ -1,4 +1,4 @@
-"""The layer rests on the scores of the base in use."""
+"""The base scores in the label store are those of the model in use."""
 
 import contextlib
 import sqlite3
@@ -17,21 +17,21 @@ from spamlstm.model.personal_layer import PersonalLayer
 
 @pytest.fixture
 def other(tmp_path):
-    """A base that is surer."""
+    """A base model that is more certain."""
     return Classifier.open(make(tmp_path / "other", weight=2, version="2"), personal_features=True)
 
 
 def test_another_base_scores_all_labels_anew(labelled, other):
-    """The layer is then what it would be if all had been said with that base."""
+    """The layer is then the same as if all labels had been given with that base."""
     with contextlib.closing(LabelStore.open(labelled)) as labels:
         trainer = Trainer(labels)
         trainer.catch_up()
         trainer.keep(always=True)
         assert rescore_labels(labels, other) == 80
-        assert {said.model for said in labels.last()} == {"tiny-2"}
+        assert {stored.model for stored in labels.last()} == {"tiny-2"}
         trainer.catch_up()
-        with contextlib.closing(LabelStore.open(labelled / "anew")) as anew:
-            expected = Trainer(anew)
+        with contextlib.closing(LabelStore.open(labelled / "anew")) as fresh:
+            expected = Trainer(fresh)
             for number in range(80):
                 raw = letter(number, spam=number % 2 == 1)
                 label = Label.SPAM if number % 2 else Label.HAM
@@ -41,23 +41,24 @@ def test_another_base_scores_all_labels_anew(labelled, other):
 
 
 def test_what_the_base_read_is_learned_too(labelled, unsure):
-    """From the store the layer learns to the bit what it would learn from the messages as they are judged."""
+    """The layer learns from the store exactly what it would learn from the messages."""
     base, straight = Classifier.open(unsure, personal_features=True), PersonalLayer()
     with contextlib.closing(LabelStore.open(labelled)) as labels:
         trainer = Trainer(labels)
         trainer.catch_up()
     for number in range(80):
-        said = base.assess(letter(number, spam=number % 2 == 1))
-        straight.learn(said.personal_features, prior=said.prior, spam=number % 2 == 1)
+        stored = base.assess(letter(number, spam=number % 2 == 1))
+        straight.learn(stored.personal_features, prior=stored.prior, spam=number % 2 == 1)
     assert trainer.layer.dump() == straight.dump()
-    assert len(said.tokens) > 100
+    assert len(stored.tokens) > 100
 
 
 def test_a_store_of_version_2_learns_what_the_base_read(labelled, unsure):
-    """What was said before there were tokens: at the first use with a base each label has its own."""
+    """Labels without tokens get them at the first use with a base."""
     with contextlib.closing(sqlite3.connect(labelled / LABELS)) as old:
         wanted = old.execute("SELECT tokens FROM labels ORDER BY id").fetchall()
         old.execute("ALTER TABLE labels DROP COLUMN tokens")
+        old.execute("ALTER TABLE thresholds RENAME TO bars")
         old.execute("PRAGMA user_version = 2")
     with contextlib.closing(LabelStore.open(labelled)) as labels:
         assert rescore_labels(labels, Classifier.open(unsure, personal_features=True)) == 80
@@ -65,7 +66,7 @@ def test_a_store_of_version_2_learns_what_the_base_read(labelled, unsure):
 
 
 def test_the_same_base_changes_nothing(labelled, unsure):
-    """It costs one look."""
+    """With the same base, nothing is scored again."""
     with contextlib.closing(LabelStore.open(labelled)) as labels:
         epoch = labels.epoch
         assert rescore_labels(labels, Classifier.open(unsure)) == 0
@@ -73,9 +74,9 @@ def test_the_same_base_changes_nothing(labelled, unsure):
 
 
 def test_all_or_none(labelled, other):
-    """What breaks off in the middle leaves every score as it was."""
+    """An error in the middle leaves every score as it was."""
     with contextlib.closing(LabelStore.open(labelled)) as labels:
-        before = [(said.prior, said.model) for said in labels.last()]
+        before = [(stored.prior, stored.model) for stored in labels.last()]
         with pytest.raises(sqlite3.Error):
             labels.rescore({1: (1.0, b""), 2: (object(), b"")}, model="tiny-2")
-        assert [(said.prior, said.model) for said in labels.last()] == before
+        assert [(stored.prior, stored.model) for stored in labels.last()] == before

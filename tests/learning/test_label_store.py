@@ -1,4 +1,4 @@
-"""The label store and what is learned from it: a function of what the user says now, whatever came before."""
+"""The label store, and what is learned from it: a function of the present labels, whatever came before."""
 
 import contextlib
 import itertools
@@ -19,23 +19,25 @@ from spamlstm.errors import DataError
 from spamlstm.learning import bounds
 from spamlstm.learning import label_store as module
 from spamlstm.learning import trainer as label_stores
-from spamlstm.learning.label import Label, LabelRequest, Origin
+from spamlstm.learning.label import Label, LabelRequest, Origin, interleave
 from spamlstm.learning.label_rows import MOST_KEPT
 from spamlstm.learning.label_store import LabelStore
 from spamlstm.learning.trainer import Trainer
-from spamlstm.learning.turns import interleave
 from spamlstm.maildir.content_id import content_id
-from spamlstm.model import personal_layer
+from spamlstm.model import recent_labels
 from spamlstm.model.classifier import Assessed
 from spamlstm.model.personal_features import runs
-from spamlstm.model.personal_layer import HAM_TARGET, NOTHING_NEAR, SPAM_TARGET, PersonalLayer
+from spamlstm.model.personal_layer import HAM_TARGET, SPAM_TARGET, PersonalLayer
 from spamlstm.model.policy import NO_EVIDENCE
+from spamlstm.model.recent_labels import NO_MATCH
 
 MAILS = [f"From: {name}@x.org\nSubject: about {name}\n\nSome words on {name}.\n".encode() for name in "abcdef"]
 HAM, SPAM = Label.HAM, Label.SPAM
 
 
-def says(labels: LabelStore, raw: bytes, label: Label, prior: float | None = 0.5, origin: Origin = Origin.SAID) -> bool:
+def add(
+    labels: LabelStore, raw: bytes, label: Label, prior: float | None = 0.5, origin: Origin = Origin.COMMAND
+) -> bool:
     return labels.add(LabelRequest(content_id(raw), raw, "about it", prior, "tiny-1", origin), label)
 
 
@@ -46,18 +48,18 @@ def labels(tmp_path):
 
 
 def test_the_same_twice_is_once(labels):
-    """Contract 9: a rescan, a copy and a tagged copy of what was labelled change nothing."""
-    assert says(labels, MAILS[0], SPAM)
-    assert not says(labels, MAILS[0], SPAM)
-    assert not says(labels, b"X-Spam-Flag: YES\n" + MAILS[0].replace(b"\n", b"\r\n"), SPAM)
+    """Contract 11: the same label of a message, of a copy or of a tagged copy changes nothing."""
+    assert add(labels, MAILS[0], SPAM)
+    assert not add(labels, MAILS[0], SPAM)
+    assert not add(labels, b"X-Spam-Flag: YES\n" + MAILS[0].replace(b"\n", b"\r\n"), SPAM)
     assert labels.counts() == {HAM: 0, SPAM: 1}
 
 
-def test_the_last_word_counts(labels):
-    """A message has one label, and relabelling puts it last."""
+def test_the_latest_label_counts(labels):
+    """A message has one label, and a new one puts it last."""
     for raw, label in ((MAILS[0], SPAM), (MAILS[1], SPAM), (MAILS[0], HAM)):
-        assert says(labels, raw, label)
-    assert [(said.content, said.label) for said in labels.last()] == [
+        assert add(labels, raw, label)
+    assert [(stored.content, stored.label) for stored in labels.last()] == [
         (content_id(MAILS[0]), HAM),
         (content_id(MAILS[1]), SPAM),
     ]
@@ -66,15 +68,15 @@ def test_the_last_word_counts(labels):
 
 
 def test_only_the_owner_reads_it(labels, tmp_path):
-    """What the user said, and the mail with it, is nobody else's business."""
-    says(labels, MAILS[0], SPAM)
+    """The files of the store are readable by their owner only."""
+    add(labels, MAILS[0], SPAM)
     assert {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()} == {0o600}
 
 
 def test_purge_leaves_no_mail_in_the_file(labels, tmp_path):
-    """After a purge there is nothing to be read, even in the free pages of the file."""
+    """After a purge no mail can be read, not even in free pages of the file."""
     secret = os.urandom(3000)
-    says(labels, MAILS[0] + secret, SPAM)
+    add(labels, MAILS[0] + secret, SPAM)
     trainer = Trainer(labels)
     trainer.catch_up()
     trainer.keep(always=True)
@@ -85,39 +87,39 @@ def test_purge_leaves_no_mail_in_the_file(labels, tmp_path):
 
 
 def test_bounded_in_number_size_and_age(tmp_path, monkeypatch):
-    """The oldest labels go when there are too many, when their mail is too much, and when they are too old."""
+    """Old labels are removed when there are too many, when their mail takes too much, and when they are too old."""
     now = [1e9]
     with contextlib.closing(LabelStore.open(tmp_path, clock=lambda: now[0])) as labels:
         monkeypatch.setattr(bounds, "MOST_LABELS", 100)
         for number in range(101):
-            says(labels, b"Subject: %d\n\n" % number, HAM)
+            add(labels, b"Subject: %d\n\n" % number, HAM)
         assert labels.prune() == 11
         assert labels.prune() == 0
         assert next(labels.last()).content == content_id(b"Subject: 100\n\n")
 
         monkeypatch.setattr(bounds, "MOST_BYTES", 25_000)
         for number in range(3):
-            says(labels, b"Subject: big %d\n\n" % number + os.urandom(10_000), HAM)
+            add(labels, b"Subject: big %d\n\n" % number + os.urandom(10_000), HAM)
         assert labels.prune() > 0
         assert labels.counts()[HAM] == 2
 
         for number in range(bounds.MOST_MONTHS):
             now[0] += bounds.MONTH
-            says(labels, b"Subject: month %d\n\n" % number, HAM)
+            add(labels, b"Subject: month %d\n\n" % number, HAM)
         assert labels.prune() == 2
 
 
 def test_no_more_of_a_message_is_kept_than_needed(labels):
-    """A large attachment does not fill the state folder, and learning reads the beginning only."""
+    """A large attachment is not stored, and learning reads only the beginning."""
     raw = b"Subject: large\n\n" + os.urandom(1 << 20)
-    says(labels, raw, SPAM)
+    add(labels, raw, SPAM)
     (example,) = labels.examples(after=0, most_bytes=1000)
     assert example.raw == raw[:1000]
     assert labels._connection.execute("SELECT length(mail) FROM labels").fetchone()[0] < MOST_KEPT + 100
 
 
-def test_a_foreign_or_damaged_file_is_told(tmp_path):
-    """One sentence, and nothing is overwritten."""
+def test_a_foreign_or_damaged_file_is_refused(tmp_path):
+    """It is refused with one sentence, and not overwritten."""
     path = tmp_path / LABELS
     path.write_bytes(b"this is no database, however long it may be" * 100)
     with pytest.raises(DataError, match="damaged"):
@@ -141,7 +143,7 @@ PRAGMA user_version = 1;
 
 
 def test_a_store_of_version_1_goes_on(tmp_path):
-    """What was said before there were origins was said; nothing is lost, and new labels have theirs."""
+    """A store without origins is upgraded: its labels are by command, and none is lost."""
     with contextlib.closing(sqlite3.connect(tmp_path / LABELS)) as old:
         old.executescript(FIRST)
         mail = zlib.compress(MAILS[0])
@@ -150,23 +152,25 @@ def test_a_store_of_version_1_goes_on(tmp_path):
         old.commit()
     for _ in range(2):  # the upgrade, and what it left
         with contextlib.closing(LabelStore.open(tmp_path)) as labels:
-            says(labels, MAILS[1], HAM, origin=Origin.MOVED)
-            assert [(said.id, said.label, said.origin) for said in labels.last()] == [
+            add(labels, MAILS[1], HAM, origin=Origin.MOVED)
+            assert [(stored.id, stored.label, stored.origin) for stored in labels.last()] == [
                 (8, HAM, "moved"),
-                (7, SPAM, "said"),
+                (7, SPAM, "command"),
             ]
             assert [example.raw for example in labels.examples(after=0, most_bytes=9999)] == MAILS[:2]
             assert labels.thresholds() == {}
 
 
 def test_a_store_of_version_3_goes_on(tmp_path):
-    """A learned state without a checksum is made anew from the labels; no label is lost."""
+    """A saved layer without a checksum is learned again from the labels; none is lost."""
     trainer = Trainer(LabelStore.open(tmp_path))
     trainer.add_label(MAILS[0], SPAM, prior=0.0, model="m")
     trainer.keep(always=True)
     trainer.labels.close()
     with contextlib.closing(sqlite3.connect(tmp_path / LABELS)) as old:
-        old.executescript("ALTER TABLE learned DROP COLUMN checksum; PRAGMA user_version = 3;")
+        old.executescript(
+            "ALTER TABLE learned DROP COLUMN checksum; ALTER TABLE thresholds RENAME TO bars; PRAGMA user_version = 3;"
+        )
     with contextlib.closing(LabelStore.open(tmp_path)) as labels:
         assert labels.learned() is None
         again = Trainer(labels)
@@ -175,20 +179,55 @@ def test_a_store_of_version_3_goes_on(tmp_path):
         assert labels.learned().state == again.layer.dump() == trainer.layer.dump()
 
 
-@pytest.mark.parametrize("own", [Origin.SAID, Origin.MOVED])
+# What version 4 had in place of the present tables; it wrote the origin 'said' for 'command'.
+FOURTH = """
+CREATE TABLE old (id INTEGER PRIMARY KEY AUTOINCREMENT, content BLOB NOT NULL UNIQUE, label TEXT NOT NULL,
+    time REAL NOT NULL, prior REAL, model TEXT NOT NULL, subject TEXT NOT NULL, mail BLOB NOT NULL,
+    origin TEXT NOT NULL DEFAULT 'said', source BLOB NOT NULL DEFAULT x'', tokens BLOB NOT NULL DEFAULT x'');
+INSERT INTO old SELECT * FROM labels;
+DROP TABLE labels;
+ALTER TABLE old RENAME TO labels;
+UPDATE labels SET origin = 'said' WHERE origin = 'command';
+ALTER TABLE thresholds RENAME TO bars;
+PRAGMA user_version = 4;
+"""
+
+
+def test_a_store_of_version_4_is_upgraded_without_loss(tmp_path):
+    """Labels, their origins, the thresholds and the saved layer are as before, and new labels can be added."""
+    with contextlib.closing(LabelStore.open(tmp_path)) as labels:
+        trainer = Trainer(labels)
+        for raw, origin in zip(MAILS, (*Origin, *Origin), strict=False):
+            trainer.add_label(raw, SPAM, prior=0.5, model="m", tokens=b"\1\0", origin=origin)
+        labels.set_thresholds("m", Thresholds(0.1, 0.9))
+        trainer.keep(always=True)
+        before = list(labels.kept()), list(labels.examples(after=0, most_bytes=9999)), labels.learned()
+    with contextlib.closing(sqlite3.connect(tmp_path / LABELS)) as old:
+        old.executescript(FOURTH)
+    for _ in range(2):  # the upgrade, and the upgraded store
+        with contextlib.closing(LabelStore.open(tmp_path)) as labels:
+            after = list(labels.kept()), list(labels.examples(after=0, most_bytes=9999)), labels.learned()
+            assert after == before
+            assert labels.thresholds() == {"m": Thresholds(0.1, 0.9)}
+    with contextlib.closing(LabelStore.open(tmp_path)) as labels:
+        assert add(labels, b"Subject: new\n\n", HAM)
+        assert next(labels.last()).origin is Origin.COMMAND
+
+
+@pytest.mark.parametrize("own", [Origin.COMMAND, Origin.MOVED])
 def test_what_the_user_says_wins_over_what_was_adopted(labels, own):
-    """Whichever came first, and whether they agree or not; and to take back what was adopted leaves it."""
-    for raw, adopted, said in ((MAILS[0], SPAM, HAM), (MAILS[1], SPAM, SPAM)):
-        assert says(labels, raw, adopted, origin=Origin.ADOPTED)
-        assert says(labels, raw, said, origin=own) is (adopted is not said)
-        assert not says(labels, raw, adopted, origin=Origin.ADOPTED)
-        assert labels.origin(content_id(raw)) == (said, own)
-    says(labels, MAILS[2], HAM, origin=own)
-    assert not says(labels, MAILS[2], SPAM, origin=Origin.ADOPTED)
-    assert says(labels, MAILS[3], SPAM, origin=Origin.ADOPTED)
-    assert says(labels, MAILS[3], HAM, origin=Origin.ADOPTED)
+    """The user's label replaces an adopted one and is not replaced by one, in any order, and survives an undo."""
+    for raw, adopted, stored in ((MAILS[0], SPAM, HAM), (MAILS[1], SPAM, SPAM)):
+        assert add(labels, raw, adopted, origin=Origin.ADOPTED)
+        assert add(labels, raw, stored, origin=own) is (adopted is not stored)
+        assert not add(labels, raw, adopted, origin=Origin.ADOPTED)
+        assert labels.origin(content_id(raw)) == (stored, own)
+    add(labels, MAILS[2], HAM, origin=own)
+    assert not add(labels, MAILS[2], SPAM, origin=Origin.ADOPTED)
+    assert add(labels, MAILS[3], SPAM, origin=Origin.ADOPTED)
+    assert add(labels, MAILS[3], HAM, origin=Origin.ADOPTED)
     assert labels.forget_adopted("") == 1
-    assert {said.content: said.label for said in labels.last()} == {
+    assert {stored.content: stored.label for stored in labels.last()} == {
         content_id(MAILS[0]): HAM,
         content_id(MAILS[1]): SPAM,
         content_id(MAILS[2]): HAM,
@@ -196,12 +235,12 @@ def test_what_the_user_says_wins_over_what_was_adopted(labels, own):
 
 
 def test_taking_back_what_was_adopted_leaves_no_trace(tmp_path):
-    """Scores become, to the last bit, those of the user's own labels; the bars go too."""
+    """After an undo, scores are exactly those of the user's own labels, and the thresholds are gone."""
     trainer, straight = Trainer(LabelStore.open(tmp_path)), Trainer(LabelStore.open(tmp_path / "straight"))
     for number, raw in enumerate(MAILS):
-        origin = Origin.ADOPTED if number % 2 else Origin.SAID
+        origin = Origin.ADOPTED if number % 2 else Origin.COMMAND
         trainer.add_label(raw, SPAM, prior=0.5, model="tiny-1", origin=origin)
-        if origin is Origin.SAID:
+        if origin is Origin.COMMAND:
             straight.add_label(raw, SPAM, prior=0.5, model="tiny-1")
     trainer.keep(always=True)
     trainer.labels.set_thresholds("tiny-1", Thresholds(0.1, 0.9))
@@ -215,14 +254,14 @@ def test_taking_back_what_was_adopted_leaves_no_trace(tmp_path):
 
 
 def test_what_was_adopted_goes_first(tmp_path, monkeypatch):
-    """Where the store is full, no word of the user's own goes while there is something adopted, however old it is."""
+    """In a full store, all adopted labels are removed before any of the user's own, however old that is."""
     monkeypatch.setattr(bounds, "MOST_LABELS", 10)
     with contextlib.closing(LabelStore.open(tmp_path)) as labels:
         for number in range(14):
-            origin = Origin.SAID if number < 5 else Origin.ADOPTED
-            says(labels, b"Subject: %d\n\n" % number, HAM, origin=origin)
+            origin = Origin.COMMAND if number < 5 else Origin.ADOPTED
+            add(labels, b"Subject: %d\n\n" % number, HAM, origin=origin)
         assert labels.prune() == 5
-        assert [said.id for said in labels.last()] == [14, 13, 12, 11, 5, 4, 3, 2, 1]
+        assert [stored.id for stored in labels.last()] == [14, 13, 12, 11, 5, 4, 3, 2, 1]
 
 
 # --- what is learned ------------------------------------------------------------------------------------------------
@@ -235,22 +274,22 @@ def scores(trainer: Trainer) -> list[float]:
 
 
 def final(acts) -> list[tuple[int, Label]]:
-    """What stands at the end, in the order in which it was last said."""
-    said: dict[int, Label] = {}
+    """Return the labels at the end, in the order in which they were last given."""
+    stored: dict[int, Label] = {}
     for number, act in acts:
         if act is None:
-            said.pop(number, None)
-        elif isinstance(act, Label) and said.get(number) is not act:
-            said.pop(number, None)
-            said[number] = act
-    return list(said.items())
+            stored.pop(number, None)
+        elif isinstance(act, Label) and stored.get(number) is not act:
+            stored.pop(number, None)
+            stored[number] = act
+    return list(stored.items())
 
 
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(acts=st.lists(Act, max_size=12))
 def test_any_history_equals_its_end(tmp_path_factory, acts):
-    """Labelling, relabelling, forgetting and restarting in any order: the scores are, to the last bit, those of
-    learning what stands at the end, in its order. In particular `forget` is as if never learned.
+    """After labelling, relabelling, forgetting and restarting in any order, scores are exactly those of learning the
+    remaining labels in order. In particular `forget` is as if the label had never been given.
     """
     state, fresh = tmp_path_factory.mktemp("state"), tmp_path_factory.mktemp("fresh")
     trainer = Trainer(LabelStore.open(state))
@@ -274,13 +313,13 @@ def test_any_history_equals_its_end(tmp_path_factory, acts):
 
 
 def folder(trainer: Trainer, label: Label, numbers: range) -> None:
-    """Label a folder whole, as the command does."""
+    """Label a whole folder, as the command does."""
     assessed = [Assessed(letter(number), 0.5, NO_EVIDENCE, runs(letter(number)), ()) for number in numbers]
     assert all(trainer.add_labels(assessed, label, model="tiny-1"))
 
 
-def test_folders_are_learned_in_turns(tmp_path):
-    """Whichever was named first, ham or spam, of however many; and single words, said before or after, come last."""
+def test_bulk_labels_are_interleaved(tmp_path):
+    """Whichever of ham and spam came first, and however many, they are interleaved; single labels come last."""
     ham, spam, single = range(70), range(100, 130), letter(500)
     first, second = Trainer(LabelStore.open(tmp_path / "1")), Trainer(LabelStore.open(tmp_path / "2"))
     folder(first, HAM, ham)
@@ -292,9 +331,9 @@ def test_folders_are_learned_in_turns(tmp_path):
     folder(second, HAM, ham)
     assert first.layer.dump() == second.layer.dump()
     for trainer in (first, second):
-        said = [one.label for one in trainer.labels.last()][::-1]
-        assert said[-1] is SPAM
-        assert max(len(list(same)) for _, same in itertools.groupby(said[:-1])) <= 3
+        stored = [one.label for one in trainer.labels.last()][::-1]
+        assert stored[-1] is SPAM
+        assert max(len(list(same)) for _, same in itertools.groupby(stored[:-1])) <= 3
         again = Trainer(trainer.labels)
         again.catch_up()
         assert again.layer.dump() == trainer.layer.dump()
@@ -302,8 +341,8 @@ def test_folders_are_learned_in_turns(tmp_path):
 
 
 @given(rows=st.lists(st.tuples(st.sampled_from([*Label]), st.sampled_from([*Origin])), max_size=30))
-def test_turns_lose_no_row(rows):
-    """Each row stays, those of a kind in their order, and a second time nothing changes."""
+def test_interleaving_loses_no_row(rows):
+    """Each row stays, rows of one kind keep their order, and a second time changes nothing."""
     numbered = [(number, *row) for number, row in enumerate(rows)]
     turned = interleave(numbered)
     assert sorted(turned) == numbered
@@ -319,15 +358,15 @@ def test_turns_lose_no_row(rows):
 
 
 def test_a_few_files_are_corrections(tmp_path):
-    """What is named on one command line by hand is learned as what is moved by hand."""
+    """A few files named in one command are learned like single corrections."""
     trainer = Trainer(LabelStore.open(tmp_path))
     folder(trainer, SPAM, range(label_stores.MANY - 1))
-    assert {said.origin for said in trainer.labels.last()} == {Origin.SAID}
+    assert {stored.origin for stored in trainer.labels.last()} == {Origin.COMMAND}
     trainer.labels.close()
 
 
 def test_two_processes(tmp_path):
-    """What another process labels or forgets is known after `catch_up`; what an ended epoch made is not kept."""
+    """`catch_up` learns what another process labelled or forgot; a layer of an ended epoch is not saved."""
     one, other = Trainer(LabelStore.open(tmp_path)), Trainer(LabelStore.open(tmp_path))
     one.add_label(MAILS[0], SPAM, prior=0.0, model="m")
     one.add_label(MAILS[1], HAM, prior=0.0, model="m")
@@ -345,7 +384,7 @@ def test_two_processes(tmp_path):
 
 
 def test_what_another_process_learned_is_taken_over(tmp_path, monkeypatch):
-    """One that was far behind is, to the last bit, where it would be if it had learned all of it."""
+    """A trainer that loads a layer saved by another process has exactly the same scores."""
     monkeypatch.setattr(label_stores, "KEEP_EVERY", 3)
     one, other = Trainer(LabelStore.open(tmp_path)), Trainer(LabelStore.open(tmp_path))
     one.add_label(MAILS[0], SPAM, prior=0.0, model="m")
@@ -362,7 +401,7 @@ def test_what_another_process_learned_is_taken_over(tmp_path, monkeypatch):
 
 
 def test_a_kept_layer_of_another_shape_is_not_used(tmp_path, monkeypatch):
-    """After an upgrade that learns otherwise, all is learned anew."""
+    """After an upgrade that learns in another way, all labels are learned again."""
     trainer = Trainer(LabelStore.open(tmp_path))
     trainer.add_label(MAILS[0], SPAM, prior=0.0, model="m")
     trainer.keep(always=True)
@@ -372,8 +411,8 @@ def test_a_kept_layer_of_another_shape_is_not_used(tmp_path, monkeypatch):
     trainer.labels.close()
 
 
-def test_after_one_word_the_message_is_judged_so():
-    """However sure the base was, and for mail of any length."""
+def test_after_one_label_the_message_is_judged_so():
+    """One label decides on its message, whatever the base score, and for mail of any length."""
     for raw in (*MAILS, b"", b"a", b"\n\n", np.random.default_rng(0).bytes(9000)):
         found = runs(raw)
         for spam, prior in ((True, -30.0), (False, 30.0), (True, None)):
@@ -383,19 +422,19 @@ def test_after_one_word_the_message_is_judged_so():
             assert (score >= SPAM_TARGET) if spam else (score <= -HAM_TARGET)
 
 
-def test_an_empty_layer_says_what_the_base_says():
-    """Without labels nothing changes, whatever the base's score."""
+def test_an_empty_layer_leaves_the_base_score():
+    """Without labels, the score is the base score."""
     assert PersonalLayer().score(runs(MAILS[0]), 12.5) == 12.5
 
 
 def test_bytes_of_mail_do_not_depend_on_what_filters_add():
-    """Our own verdict is no feature, nor is anyone's who tags mail after its delivery."""
+    """Headers that filters add after delivery, ours included, are not features."""
     tagged = b"From x Sun Apr  8 13:09:29 2007\r\nX-Spam-Status: Yes, score=9\r\n" + MAILS[0].replace(b"\n", b"\r\n")
     assert (runs(tagged) == runs(MAILS[0])).all()
 
 
 def test_the_state_folder_is_made(tmp_path):
-    """The first label makes it, for its owner alone; `find` makes nothing."""
+    """`open` makes the state folder, for its owner alone; `find` makes nothing."""
     state = tmp_path / "a" / "b"
     assert LabelStore.find(state) is None
     assert not state.exists()
@@ -407,7 +446,7 @@ def test_the_state_folder_is_made(tmp_path):
 
 
 def letter(seed: int, *, changed: int = 0) -> bytes:
-    """1,500 random characters, of which the last so many are others."""
+    """Return 1,500 random characters, of which the last `changed` are others."""
     text = np.random.default_rng(seed).integers(97, 123, 1500).astype(np.uint8)
     text[len(text) - changed :] = np.random.default_rng(seed + 1000).integers(97, 123, changed)
     return b"Subject: a letter\n\n" + text.tobytes()
@@ -415,7 +454,7 @@ def letter(seed: int, *, changed: int = 0) -> bytes:
 
 @pytest.mark.parametrize("spam", [True, False])
 def test_a_near_duplicate_follows_at_once(spam):
-    """After one word on a message, its like is judged so though the base was wrong; what is unlike it stays put."""
+    """After one label, near-duplicates are judged so although the base was wrong; other mail keeps its score."""
     layer, prior = PersonalLayer(), -3.0 if spam else 3.0
     for number in range(1, 6):
         layer.learn(runs(letter(number)), prior=prior, spam=number == 3 if spam else number != 3)
@@ -425,12 +464,12 @@ def test_a_near_duplicate_follows_at_once(spam):
     assert near.share == pytest.approx(0.96, abs=0.06)
     score = layer.score(like, prior)
     assert score >= SPAM_TARGET if spam else score <= -HAM_TARGET
-    assert layer.near(unlike) == NOTHING_NEAR
+    assert layer.near(unlike) == NO_MATCH
     assert layer.score(unlike, prior) == pytest.approx(prior, abs=0.01)
 
 
 def test_after_thousands_of_labels_too_where_the_score_only_was_not_sure_enough():
-    """One word on a piece of a campaign that was unsure takes its like along, but not against what the base says."""
+    """With many labels, one label of an unsure campaign still moves its copies, but not against the base score."""
     layer = PersonalLayer()
     for number in range(1000):
         layer.learn(runs(letter(number)), prior=-3.0 if number % 2 else 3.0, spam=number % 2 == 0)
@@ -440,17 +479,17 @@ def test_after_thousands_of_labels_too_where_the_score_only_was_not_sure_enough(
 
 
 def test_labels_that_contradict_each_other_cancel():
-    """Of like messages, as many called ham as spam, nothing is said of another like them."""
+    """Near-duplicates with as many ham as spam labels do not move another one."""
     layer = PersonalLayer()
     for at in range(4):
         layer.learn(runs(letter(3, changed=at)), prior=0.0, spam=at % 2 == 0)
     assert layer.near(runs(letter(3, changed=5))).pull == 0
 
 
-def test_the_oldest_memories_go_and_the_rest_survives_a_dump(monkeypatch):
-    """Memory is bounded, is the same to the last bit after it was kept, and counts the labels before it too."""
-    monkeypatch.setattr(personal_layer, "MEMORY", 4)
-    layer, again = personal_layer.PersonalLayer(), personal_layer.PersonalLayer()
+def test_the_oldest_sketches_are_replaced_and_the_rest_survives_a_dump(monkeypatch):
+    """Memory is bounded, survives a dump exactly, and numbers labels from the first one learned."""
+    monkeypatch.setattr(recent_labels, "MEMORY", 4)
+    layer, again = PersonalLayer(), PersonalLayer()
     for number in range(1, 8):
         layer.learn(runs(letter(number)), prior=0.0, spam=True)
     again.load(layer.dump())
@@ -458,4 +497,4 @@ def test_the_oldest_memories_go_and_the_rest_survives_a_dump(monkeypatch):
     known = [again.near(runs(letter(number, changed=5))).label for number in range(1, 8)]
     assert known == [0, 0, 0, 4, 5, 6, 7]
     again.load(b"")
-    assert again.dump() == personal_layer.PersonalLayer().dump()
+    assert again.dump() == PersonalLayer().dump()

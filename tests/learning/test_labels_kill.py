@@ -1,4 +1,4 @@
-"""A kill -9 at any moment loses no label that was answered for, and leaves a store that opens."""
+"""A kill -9 at any moment loses no label that was reported, and leaves a store that opens."""
 
 import contextlib
 import os
@@ -32,7 +32,7 @@ for number in range(1000):
 
 
 def killed(script: str, state: Path, root: Path, *, after: int) -> list[int]:
-    """What a script answered for that was killed after so many answers; it may have given some more by then."""
+    """Return the numbers that a script reported; it is killed after `after` of them."""
     command = [sys.executable, "-c", script, str(state)]
     with subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, text=True) as process:
         answered = [int(next(process.stdout)) for _ in range(after)]
@@ -42,21 +42,21 @@ def killed(script: str, state: Path, root: Path, *, after: int) -> list[int]:
 
 @pytest.mark.parametrize("after", [1, 4, 9])
 def test_kill(tmp_path, root, after):
-    """Whatever was said to be learned is there after a kill, and the layer is that of these labels."""
+    """After a kill all reported labels are there, and the layer is that of these labels."""
     answered = killed(SCRIPT, tmp_path, root, after=after)
     with contextlib.closing(LabelStore.open(tmp_path)) as labels:
-        stored = sorted(said.subject for said in labels.last())
+        stored = sorted(stored.subject for stored in labels.last())
         assert {f"number {number}" for number in answered} <= set(stored)
         found = runs(b"Subject: number 0\n\nsome words\n")
         after_kill = Trainer(labels)
         after_kill.catch_up()
         assert after_kill.layer.labels == len(stored)
     with contextlib.closing(LabelStore.open(tmp_path / "anew")) as labels:
-        anew = Trainer(labels)
+        fresh = Trainer(labels)
         for number in range(len(stored)):
             label = Label.SPAM if number % 2 else Label.HAM
-            anew.add_label(b"Subject: number %d\n\nsome words\n" % number, label, prior=0.0, model="m")
-        assert anew.layer.score(found, 0.0) == after_kill.layer.score(found, 0.0)
+            fresh.add_label(b"Subject: number %d\n\nsome words\n" % number, label, prior=0.0, model="m")
+        assert fresh.layer.score(found, 0.0) == after_kill.layer.score(found, 0.0)
 
 
 FOLDERS = """
@@ -80,14 +80,14 @@ for folder in range(1000):
 
 
 @pytest.mark.parametrize("after", [1, 2, 5])
-def test_kill_while_folders_are_put_in_turns(tmp_path, root, after):
-    """Every folder that was answered for is there whole, and what is learned is what its rows, in their order, say."""
+def test_kill_while_folders_are_interleaved(tmp_path, root, after):
+    """Each reported folder is complete, and the saved layer is what the rows, in their order, give."""
     answered = killed(FOLDERS, tmp_path, root, after=after)
     with contextlib.closing(LabelStore.open(tmp_path)) as labels:
-        said = {int(one.subject.split()[1]): one.label for one in labels.last()}
+        stored = {int(one.subject.split()[1]): one.label for one in labels.last()}
         for number in range(30 * (answered[-1] + 1)):
-            assert said[number] is (Label.SPAM if number // 30 % 2 else Label.HAM)
-        kept, anew = Trainer(labels), Trainer(labels)
+            assert stored[number] is (Label.SPAM if number // 30 % 2 else Label.HAM)
+        kept, fresh = Trainer(labels), Trainer(labels)
         kept.catch_up()
-        assert len(list(anew.relearn())) == len(said)
-        assert kept.layer.dump() == anew.layer.dump()
+        assert len(list(fresh.relearn())) == len(stored)
+        assert kept.layer.dump() == fresh.layer.dump()

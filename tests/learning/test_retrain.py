@@ -1,6 +1,6 @@
-"""Retraining: what is better is promoted, what loses ham is not, and a kill at any moment harms nothing.
+"""Retraining: a better model is promoted, one that loses ham is not, and a kill at any moment does no harm.
 
-The training itself is stood in for here (fake_trainer.py); tests/training has the real one.
+The training is replaced by fixtures/fake_trainer.py here; tests/training has the real one.
 """
 
 import contextlib
@@ -33,7 +33,7 @@ TRAINER = Path(__file__).resolve().parents[1] / "fixtures" / "fake_trainer.py"
 
 @pytest.fixture(scope="module")
 def trainer(tmp_path_factory):
-    """The stand-in, making a model of some weight."""
+    """Return the command of a fake trainer, which makes a model of some weight."""
     made = tmp_path_factory.mktemp("made")
 
     def command(weight, *more):
@@ -47,12 +47,12 @@ def trainer(tmp_path_factory):
 
 @pytest.fixture
 def options(labelled, maildir, trainer):
-    """Retrain by the stand-in, which makes a good model."""
+    """Retrain with the fake trainer, which makes a good model."""
     return RetrainSettings(labelled, maildirs=(maildir,), trainer=trainer(6), say=lambda _: None)
 
 
 def test_what_is_better_is_promoted(options, labelled):
-    """It is in use, says where it comes from and what it was worth, and the one before is a command away."""
+    """The new model is in use, has its origin and figures, and one command rolls it back."""
     report = retrain.retrain(options)
     assert report.promoted
     assert (report.parent, report.labels) == ("tiny-0", {"ham": 40, "spam": 40})
@@ -68,26 +68,26 @@ def test_what_is_better_is_promoted(options, labelled):
 
 
 def test_the_layer_rests_on_the_new_base(options, labelled):
-    """After a promotion each label has the score of the model in use."""
+    """After a promotion all base scores are by the new model."""
     retrain.retrain(options)
     label = Classifier.open().bundle.label
     with contextlib.closing(LabelStore.open(labelled)) as labels:
-        assert {said.model for said in labels.last()} == {label}
+        assert {stored.model for stored in labels.last()} == {label}
 
 
 @pytest.mark.parametrize("weight", [-6, 0.3, 0.0])
 def test_what_is_no_better_is_refused(options, weight, unsure, trainer):
-    """A model that loses ham, or is as good as the one in use: nothing is installed, and the report says why."""
+    """A model that loses ham, or is no better, is not installed, and the report has the reasons."""
     report = retrain.retrain(replace(options, trainer=trainer(weight)))
     assert not report.promoted
     assert report.why
-    assert any("held-back ham to be spam" in why for why in report.why) == (weight == -6)
+    assert any("held-out ham messages as spam" in why for why in report.why) == (weight == -6)
     assert registry.find_bundle(None) == unsure
     assert [path.name for path in models_dir().iterdir()] == [".retrain"]
 
 
 def test_nothing_new_is_nothing_to_do(options):
-    """Asked again, it does nothing until something is labelled or --now is said."""
+    """Without new labels nothing is done, unless --now is given."""
     retrain.retrain(options)
     assert retrain.retrain(options).why == ("nothing was labelled since the last time; --now retrains all the same",)
     assert retrain.retrain(replace(options, now=True)).model
@@ -97,21 +97,24 @@ def test_nothing_new_is_nothing_to_do(options):
 
 
 def test_few_labels_are_not_enough(tmp_path, unsure):
+    """Without enough labels of each kind nothing is done, and the report says so."""
     state = tmp_path / "few"
     assert "nothing was labelled" in retrain.retrain(RetrainSettings(state)).why[0]
     with contextlib.closing(LabelStore.open(state)) as labels:
         Trainer(labels).add_label(letter(0, spam=False), Label.HAM, prior=None, model="m")
-    assert retrain.retrain(RetrainSettings(state, now=True)).why == ("there are 1 ham and 0 spam; it takes 20 of each",)
+    assert retrain.retrain(RetrainSettings(state, now=True)).why == (
+        "there are 1 ham and 0 spam labels; it takes 20 of each",
+    )
 
 
 def test_contradictions_are_counted_and_teach_nothing(options):
-    """A copy with the other label, and a message that was said to be the opposite last time."""
+    """A near-duplicate with the other label is set aside, and a changed label is counted."""
     retrain.retrain(options)
     with contextlib.closing(LabelStore.open(options.state)) as labels:
-        learner = Trainer(labels)
+        taught = Trainer(labels)
         copy = letter(3, spam=True).replace(b"From: Ann", b"From: Bea")
-        learner.add_label(copy, Label.HAM, prior=None, model="tiny-0")
-        learner.add_label(letter(8, spam=False), Label.SPAM, prior=None, model="tiny-0")
+        taught.add_label(copy, Label.HAM, prior=None, model="tiny-0")
+        taught.add_label(letter(8, spam=False), Label.SPAM, prior=None, model="tiny-0")
     report = retrain.retrain(options)
     assert report.contradictions == {"relabelled": 1, "near_duplicates": 2}
     assert report.labels == {"ham": 39, "spam": 40}
@@ -119,12 +122,14 @@ def test_contradictions_are_counted_and_teach_nothing(options):
 
 
 def test_without_the_extra_it_says_how_to_get_it(options, monkeypatch):
+    """Without torch, the error names the extra to install."""
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(UnavailableError, match=r"torch.*pip install 'spamlstm\[train\]'"):
         retrain.retrain(options)
 
 
 def test_a_training_that_fails_changes_nothing(options, unsure):
+    """After a failed training the model in use stays, and the next run works."""
     with pytest.raises(TemporaryError, match="ended with status 3"):
         retrain.retrain(replace(options, trainer=(sys.executable, "-c", "raise SystemExit(3)")))
     assert registry.find_bundle(None) == unsure
@@ -132,7 +137,7 @@ def test_a_training_that_fails_changes_nothing(options, unsure):
 
 
 def test_the_training_is_bounded_and_behind_all_else(options, tmp_path):
-    """Lowest priority, two cores, and memory: what asks for more is refused it."""
+    """The trainer has the lowest priority, two cores and bounded memory."""
     script = """
 import os, resource, sys, time
 end = time.monotonic() + 10
@@ -148,7 +153,7 @@ bytearray(1600 << 20)
 
 
 def test_old_models_go(options):
-    """The last three stay, and those in use and before."""
+    """The last three retrained models stay, and those in use and before."""
     own = models_dir()
     for number in range(4):
         shutil.copytree(registry.find_bundle(None), own / f"retrained-2026010{number}-000000")
@@ -208,9 +213,9 @@ def start(options, shipped, root, *, left, trainer):
 
 @pytest.mark.parametrize("step", range(1, CHANGES + 2))
 def test_a_kill_anywhere(options, unsure, root, step):
-    """Before whichever change: a model is in use, whole, no label is lost, and the next run does what is left.
+    """After a kill before any change, a complete model is in use, no label is lost, and the next run does the rest.
 
-    There are so many changes; one more, and the run comes to its end.
+    A run makes CHANGES changes; with one more allowed, it comes to its end.
     """
     process = start(options, unsure, root, left=step, trainer=options.trainer)
     assert process.wait() == (-signal.SIGKILL if step <= CHANGES else 0)
@@ -218,9 +223,9 @@ def test_a_kill_anywhere(options, unsure, root, step):
     with contextlib.closing(LabelStore.open(options.state)) as labels:
         assert labels.counts() == {Label.HAM: 40, Label.SPAM: 40}
         rescore_labels(labels, classifier)
-        learner = Trainer(labels)
-        learner.catch_up()
-        assert learner.layer.labels == 80
+        taught = Trainer(labels)
+        taught.catch_up()
+        assert taught.layer.labels == 80
     was_done = registry.current() != "default"
     # Of two equal models the second is no better.
     assert retrain.retrain(replace(options, now=True)).promoted is not was_done
@@ -228,8 +233,8 @@ def test_a_kill_anywhere(options, unsure, root, step):
     assert [path.name for path in (models_dir() / ".retrain").iterdir()] == ["lock"]
 
 
-def test_a_training_that_outlives_its_master(options, unsure, root, wait, trainer):
-    """Until it has ended no other begins, which would meet it in the same folders."""
+def test_a_trainer_that_outlives_its_parent(options, unsure, root, wait, trainer):
+    """No other retraining begins before it has ended, as they would use the same folders."""
     with start(options, unsure, root, left=-1, trainer=trainer(6, options.state)) as process:
         wait((options.state / "waits").exists)
         process.kill()

@@ -1,4 +1,4 @@
-"""What a mailbox says of its mail: positive evidence only, and never the filter's own verdicts."""
+"""A survey of a mailbox: positive evidence only, and never the filter's own verdicts."""
 
 import os
 from pathlib import Path
@@ -33,7 +33,7 @@ OLD = NOW - 2 * MONTH
 
 
 def put(root: Path, folder: str, raw: bytes, *, flags: str = "S", when: float = OLD) -> Path:
-    """Deliver into a folder, as read unless told otherwise."""
+    """Deliver into a folder, as read unless stated otherwise."""
     mailbox = root / folder
     for part in ("new", "cur", "tmp"):
         (mailbox / part).mkdir(parents=True, exist_ok=True)
@@ -52,14 +52,14 @@ def root(tmp_path):
 
 
 def look(root, **how):
-    known = KnownLabels(how.pop("filed", ()), how.pop("said", ()))
+    known = KnownLabels(how.pop("filed", ()), how.pop("labelled", ()))
     return survey_mailbox(
         on_disk.opened(root).mailbox, names=how.pop("names", FolderNames()), known=known, now=NOW, **how
     )
 
 
 @pytest.mark.parametrize(
-    ("place", "flags", "age", "evidence"),
+    ("role", "flags", "age", "evidence"),
     [
         (FolderRole.INBOX, "", 2 * MONTH, None),
         (FolderRole.INBOX, "S", MONTH - 1, None),
@@ -77,13 +77,13 @@ def look(root, **how):
         (FolderRole.IGNORED, "FRS", 2 * MONTH, None),
     ],
 )
-def test_only_what_a_user_did_is_evidence(place, flags, age, evidence):
-    """Unread, new, thrown away, sent, or filed by a rule and never read: nothing follows from that."""
-    assert adoption_evidence(place, flags, age=age) is evidence
+def test_only_what_a_user_did_is_evidence(role, flags, age, evidence):
+    """Mail that is unread, new, in the trash, sent, or filed by a rule and never read is no evidence."""
+    assert adoption_evidence(role, flags, age=age) is evidence
 
 
-def test_all_folders_are_looked_through(root):
-    """In the order of delivery, whatever folder they are in; Trash and Sent say nothing, in other languages too."""
+def test_all_folders_are_surveyed(root):
+    """Samples of all folders are in the order of delivery; trash and sent mail are no evidence, in any language."""
     kept, filed, junk = mail("kept"), mail("filed"), mail("junk")
     put(root, "", kept, when=OLD + 2)
     put(root, ".Lists.Work", filed, when=OLD)
@@ -101,7 +101,7 @@ def test_all_folders_are_looked_through(root):
 
 
 def test_the_configuration_names_folders(root):
-    """Its junk folder is the one, and what it calls silent says nothing."""
+    """The configured junk folder is used, and ignored folders have no evidence."""
     put(root, ".Quarant", mail("junk"))
     put(root, ".Receipts", mail("receipt"))
     put(root, ".Keep", mail("keep"))
@@ -110,7 +110,7 @@ def test_the_configuration_names_folders(root):
 
 
 def test_our_own_verdicts_are_no_evidence(root):
-    """What the journal says we filed, and what carries our headers without being in the journal."""
+    """Mail that the journal lists as filed, and mail with our headers, is no evidence of spam."""
     ours, tagged, theirs = mail("ours"), mail("tagged"), mail("theirs")
     verdict = Judgement(Verdict.SPAM, 0.99, 5.0, "score", "tiny-1")
     put(root, ".Junk", tag(ours, verdict, version="1", spam_threshold=0.9))
@@ -122,18 +122,18 @@ def test_our_own_verdicts_are_no_evidence(root):
     assert found.without[Without.OURS] == 2
 
 
-def test_what_the_user_said_is_left_to_him(root):
-    """His own words are in the store already."""
+def test_what_the_user_labelled_is_left_out(root):
+    """Messages that the user labelled are in the store already."""
     put(root, ".Junk", mail("junk"))
-    put(root, ".Junk", mail("said"))
+    put(root, ".Junk", mail("labelled"))
     put(root, "", mail("friend"))
-    found = look(root, said={content_id(mail("said"))})
+    found = look(root, labelled={content_id(mail("labelled"))})
     assert len(found.samples) == 2
-    assert found.without[Without.SAID] == 1
+    assert found.without[Without.LABELLED] == 1
 
 
 def test_copies_count_once_and_contradictions_not_at_all(root):
-    """A message in two folders is one; one that lies in the junk folder and in another says nothing."""
+    """A message in two folders counts once; one in the junk folder and in another is not used."""
     for folder in ("", ".Keep", ".Keep.Too"):
         put(root, folder, mail("copied"))
     for folder in (".Junk", ".Keep", ".Spam"):
@@ -145,31 +145,31 @@ def test_copies_count_once_and_contradictions_not_at_all(root):
     assert found.found == {Label.HAM: 1, Label.SPAM: 1}
 
 
-def test_the_newest_are_heard(root):
-    """Where there are more than can be learned, half of either kind."""
+def test_the_newest_are_used(root):
+    """If there are too many messages, the newest of each kind are used, half of each."""
     for number in range(30):
         put(root, "" if number % 3 else ".Junk", mail(f"letter {number}"), when=OLD + number)
     found = look(root, most=10)
-    heard = {one.content for one in found.samples}
+    used = {one.content for one in found.samples}
     newest = [number for number in range(30) if number % 3][-5:] + [number for number in range(30) if not number % 3][
         -5:
     ]
-    assert heard == {content_id(mail(f"letter {number}")) for number in newest}
+    assert used == {content_id(mail(f"letter {number}")) for number in newest}
     assert found.without[Without.BEYOND] == 20
 
 
-def test_there_is_room_for_what_the_user_said(root, monkeypatch):
-    """Of a bound on all labels his own words take their part; and large mail is less of it."""
+def test_there_is_room_for_the_user_s_labels(root, monkeypatch):
+    """The user's own labels take up a part of the bound, and so do the bytes of large mail."""
     for number in range(20):
         put(root, ".Junk" if number % 2 else "", mail(f"letter {number} " + "x" * 1000), when=OLD + number)
-    assert len(look(root, most=10, said={str(number) for number in range(4)}).samples) == 6
+    assert len(look(root, most=10, labelled={str(number) for number in range(4)}).samples) == 6
     monkeypatch.setattr(module, "MOST_READ", 6 * 1150)
     assert len(look(root).samples) == 6
 
 
 @given(ham=st.integers(0, 50_000), spam=st.integers(0, 50_000), most=st.integers(2, 20_000))
 def test_never_much_more_of_one_kind(ham, spam, most):
-    """Within the bounds of number and of proportion, and no fewer than these leave room for."""
+    """The balance keeps the bounds of number and ratio, and uses as many messages as these allow."""
     n_ham, n_spam = balance(ham, spam, most=most)
     assert n_ham <= min(ham, HAM_FOR_SPAM * spam)
     assert n_spam <= min(spam, SPAM_FOR_HAM * ham)
@@ -179,7 +179,7 @@ def test_never_much_more_of_one_kind(ham, spam, most):
 
 
 def test_the_server_s_date_orders_what_was_copied_without_dates(root):
-    """A program that fetched all of it today gave all files the same date."""
+    """Mail that was fetched today, with today's date on all files, is ordered by the server's date."""
     for number, folder in enumerate((".Junk", "", ".Junk", "")):
         received = f"Received: by mx; Thu, 0{number + 1} Jan 2026 21:20:00 +0000\r\n".encode()
         put(root, folder, received + mail(f"letter {number}"), flags="FS" if not folder else "S", when=NOW)
@@ -193,7 +193,7 @@ def test_the_server_s_date_orders_what_was_copied_without_dates(root):
 
 
 def test_fetched_today_is_not_new(root):
-    """What its server took in two months ago was kept for a month, whatever the date of its file."""
+    """Mail that the server received two months ago counts as kept for a month, whatever the date of its file."""
     put(root, ".Junk", mail("junk"))
     for name, when in (("old", "Thu, 6 Nov 2026"), ("new", "Thu, 14 Jan 2027")):
         put(root, "", f"Received: by mx; {when} 21:20:00 +0000\r\n".encode() + mail(name), when=NOW)
@@ -202,8 +202,8 @@ def test_fetched_today_is_not_new(root):
     assert (found.without[Without.EVIDENCE], len(found.unlabelled)) == (1, 1)
 
 
-def test_what_its_reader_renames_is_found(root):
-    """Between the look and the reading a flag may come or go."""
+def test_a_renamed_message_is_found(root):
+    """A message whose flags change between the survey and the reading is still read."""
     put(root, ".Junk", mail("junk"))
     path = put(root, "", mail("friend"), flags="RS")
     (_, friend) = sorted(look(root).samples, key=lambda one: one.evidence is AdoptionEvidence.ANSWERED)
@@ -212,7 +212,7 @@ def test_what_its_reader_renames_is_found(root):
 
 
 def test_what_goes_or_cannot_be_read_stops_nothing(root):
-    """What its user removes meanwhile is left out, what cannot be read is told, and the rest is heard."""
+    """A message that is removed meanwhile is left out, an unreadable one is reported, and the rest is used."""
     put(root, ".Junk", mail("junk"))
     put(root, "", mail("friend"))
     gone, link = put(root, "", mail("gone")), put(root, "", mail("link"))

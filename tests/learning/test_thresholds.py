@@ -1,4 +1,4 @@
-"""Bars for one user's mail: found in time, no lower than the ham allows, and used only where they hold."""
+"""Thresholds for one user's mail: no lower than the ham allows, and used only with their base model."""
 
 import math
 
@@ -27,7 +27,7 @@ def trial(ham, spam=()) -> Trial:
 
 
 def spam_threshold(found) -> float:
-    """As log-odds."""
+    """Return the spam threshold as log-odds."""
     return math.log(found.thresholds.spam / (1 - found.thresholds.spam))
 
 
@@ -36,8 +36,8 @@ Scores = st.lists(st.floats(-20, 20) | st.just(math.nan), max_size=60)
 
 @given(ham=Scores, spam=Scores, wanted=st.sampled_from([0.0, 0.001, 0.1, 0.3]))
 def test_no_more_ham_is_filed_than_wanted(ham, spam, wanted):
-    """Of the ham tried no more than the share wanted is above the bar; and where so much ham cannot show that share,
-    none is, and the bar is not below the model's. The bar for ham never is above that for spam.
+    """At most the wanted share of ham is above the threshold. With too little ham to show that share, none is, and the
+    threshold is not below the model's. The ham threshold is never above the spam threshold.
     """
     found = find_thresholds(trial(ham, spam), max_false_positive_rate=wanted, model=MODEL)
     known = [score for score in ham if not math.isnan(score)]
@@ -52,8 +52,8 @@ def test_no_more_ham_is_filed_than_wanted(ham, spam, wanted):
     assert found.thresholds.ham == min(MODEL.ham, found.thresholds.spam)
 
 
-def test_little_ham_keeps_the_model_s_bar_or_raises_it():
-    """Ten messages cannot lower it; one of them above it raises it past that, with a margin."""
+def test_little_ham_keeps_or_raises_the_model_s_threshold():
+    """Ten messages cannot lower the threshold; one of them above it raises it past that message, with a margin."""
     assert find_thresholds(trial([-5.0] * 10), max_false_positive_rate=0.001, model=MODEL).thresholds == MODEL
     assert spam_threshold(
         find_thresholds(trial([-5.0] * 9 + [ODDS + 2]), max_false_positive_rate=0.001, model=MODEL)
@@ -61,8 +61,8 @@ def test_little_ham_keeps_the_model_s_bar_or_raises_it():
     assert find_thresholds(trial([]), max_false_positive_rate=0.001, model=MODEL).thresholds == MODEL
 
 
-def test_much_ham_lowers_it():
-    """With 10,000 ham messages a few may be above it, and never is it lower than even odds."""
+def test_much_ham_lowers_the_threshold():
+    """With 10,000 ham messages a few may be above the threshold, which is never below 0.5."""
     ham = [*np.linspace(-9, 1, 9990), *range(2, 12)]
     found = find_thresholds(trial(ham), max_false_positive_rate=0.001, model=MODEL)
     assert found.bound <= 0.001
@@ -72,7 +72,7 @@ def test_much_ham_lowers_it():
 
 
 def test_a_rehearsal_knows_no_more_than_was_known_then():
-    """The bars of a block rest on what came before it: one spam-like ham is filed once, and then its like is not."""
+    """Each block is judged by thresholds from earlier mail only: one spam-like ham is filed, and the next is not."""
     ham = [-5.0] * 1500
     for at in (700, 900):  # in two blocks of the last thousand
         ham[at] = ODDS + 1
@@ -82,7 +82,7 @@ def test_a_rehearsal_knows_no_more_than_was_known_then():
 
 
 def test_without_a_score_it_is_unsure():
-    """A picture without words, unlike all that is known."""
+    """A message without a score counts as unsure."""
     assert rehearse(trial([math.nan]), max_false_positive_rate=0.001, model=MODEL)[Label.HAM][Verdict.UNSURE] == 1
 
 
@@ -107,22 +107,22 @@ def layer_with(thresholds) -> PersonalLayer:
     return layer
 
 
-def test_bars_hold_with_their_base_only(bundle):
-    """They are used where the base is the one that they were found with, and without its layer they are not known."""
+def test_thresholds_hold_with_their_base_only(bundle):
+    """Thresholds are used only with the base model that they were found with, and only with their layer."""
     assert judged(bundle, layer_with({"tiny-1": HIGH}), SPAM).verdict is Verdict.UNSURE
     assert judged(bundle, layer_with({"tiny-2": HIGH}), SPAM).verdict is Verdict.SPAM
     assert judged(bundle, None, SPAM).verdict is Verdict.SPAM
 
 
 @pytest.mark.parametrize("policy", [PolicyConfig(thresholds=MODEL), PolicyConfig(costs=Costs())])
-def test_the_configuration_s_own_bars_come_before(bundle, policy):
-    """Whoever sets thresholds or costs means them."""
+def test_the_configured_thresholds_come_first(bundle, policy):
+    """Configured thresholds or costs precede those that were found."""
     assert judged(bundle, layer_with({"tiny-1": HIGH}), SPAM, policy).verdict is Verdict.SPAM
 
 
 @pytest.mark.parametrize("spam", [True, False])
-def test_what_the_user_says_is_past_any_bar(bundle, spam):
-    """However far out the bars are, a message that he labelled is judged so, also after a change of bars."""
+def test_a_labelled_message_is_past_any_threshold(bundle, spam):
+    """A labelled message gets the verdict of its label with any thresholds, also after these change."""
     layer = layer_with({"tiny-1": HIGH})
     layer.learn(runs(UNSURE), prior=0.0, spam=spam)
     assert judged(bundle, layer, UNSURE).verdict is (Verdict.SPAM if spam else Verdict.HAM)

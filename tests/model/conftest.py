@@ -1,4 +1,4 @@
-"""The tiny bundle, made once; a test that spoils it gets a copy."""
+"""The tiny bundle, made once; a test that changes it gets a copy."""
 
 import shutil
 from pathlib import Path
@@ -16,7 +16,7 @@ def tiny(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def copy(tiny, tmp_path) -> Path:
-    """A bundle of one's own, to break."""
+    """A bundle that the test may break."""
     return shutil.copytree(tiny, tmp_path / "copy")
 
 

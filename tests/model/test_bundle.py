@@ -1,4 +1,4 @@
-"""A bundle is used whole and right, or refused with a sentence that says what is wrong."""
+"""A bundle is used if it is complete and correct, else refused with a sentence that says what is wrong."""
 
 import json
 import shutil
@@ -11,7 +11,7 @@ from spamlstm.model.bundle import Calibration
 
 
 def edit(path, change) -> None:
-    """Change the manifest as a careless hand would, without sealing it again."""
+    """Change the manifest without sealing it again."""
     manifest = json.loads((path / "manifest.json").read_text())
     change(manifest)
     (path / "manifest.json").write_text(json.dumps(manifest))
@@ -24,29 +24,29 @@ def refusal(path, kind=DataError) -> str:
 
 
 def test_a_sealed_bundle_loads(tiny):
-    """What `seal` wrote, `load` takes, with its values."""
+    """`load_bundle` reads what `seal` wrote."""
     loaded = bundle.load_bundle(tiny)
     assert (loaded.label, loaded.input.window_tokens, loaded.thresholds.spam) == ("tiny-1", 160, 0.98)
     bundle.verify(loaded)
 
 
 def test_a_missing_folder(tmp_path):
-    """No model there is no input, and the sentence names the option."""
+    """A missing folder is a NoInputError that names the option."""
     assert "--model" in refusal(tmp_path / "none", NoInputError)
 
 
 def test_a_file_for_a_folder(tiny):
-    """Naming the network file instead of its folder is understood."""
+    """For a file in place of a folder, the error asks for the folder."""
     assert "name that folder" in refusal(tiny / "model.onnx")
 
 
 def test_a_foreign_folder(tmp_path):
-    """A folder of something else is told from a damaged model."""
+    """A folder without a manifest is no model, as against a damaged model."""
     assert "it has no manifest.json" in refusal(tmp_path)
 
 
 def test_a_cut_manifest(copy):
-    """A manifest that ends too early is garbled, not a traceback."""
+    """A manifest that ends too early is an error without a traceback."""
     whole = (copy / "manifest.json").read_bytes()
     (copy / "manifest.json").write_bytes(whole[: len(whole) // 2])
     assert "not valid JSON" in refusal(copy)
@@ -60,9 +60,18 @@ def test_a_foreign_manifest(copy, content):
 
 
 def test_another_format(copy):
-    """A bundle of the future says that the program is too old for it."""
-    edit(copy, lambda manifest: manifest.update(format=2))
-    assert "format 2" in refusal(copy)
+    """A bundle of a later format is refused, with both format numbers."""
+    edit(copy, lambda manifest: manifest.update(format=3))
+    assert "of format 3 and this spamlstm reads format 2;" in refusal(copy)
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_renamed_key(copy, number):
+    """A manifest with the former name of a key is refused, and the error has the new name."""
+    edit(copy, lambda manifest: manifest.update(format=number))
+    edit(copy, lambda manifest: manifest["input"].update(fashion=manifest["input"].pop("style")))
+    assert "'input.fashion'" in refusal(copy)
+    assert "'input.style'" in refusal(copy)
 
 
 def test_another_text_version(copy):
@@ -73,13 +82,13 @@ def test_another_text_version(copy):
 
 @pytest.mark.parametrize("name", bundle.SCORING_FILES)
 def test_a_missing_file(copy, name):
-    """A file that is gone is named."""
+    """A missing file is named."""
     (copy / name).unlink()
     assert f"{name} is missing" in refusal(copy)
 
 
 def test_a_truncated_file(copy):
-    """A file that a copy cut short is told by its size."""
+    """A file that was cut is found by its size."""
     whole = (copy / "model.onnx").read_bytes()
     (copy / "model.onnx").write_bytes(whole[:-10])
     assert "cut short" in refusal(copy)
@@ -94,7 +103,7 @@ def test_a_garbled_file(copy):
 
 
 def test_a_garbled_file_for_fine_tuning(copy):
-    """Scoring does not read the weights, so only `verify` does."""
+    """`verify` checks the weights too, which scoring does not read."""
     (copy / "weights.safetensors").write_bytes(b"x")
     loaded = bundle.load_bundle(copy)
     with pytest.raises(DataError, match=r"weights\.safetensors"):
@@ -118,13 +127,13 @@ def test_a_garbled_file_for_fine_tuning(copy):
     ],
 )
 def test_a_wrong_value(copy, key, value):
-    """Each value that is used is checked before it is used, and named when it is wrong."""
+    """Each value that is used is checked first, and named if it is wrong."""
     edit(copy, lambda manifest: manifest.update({key: value}))
     assert f"'{key}" in refusal(copy)
 
 
 def test_seal_leaves_nothing_behind(tiny, tmp_path):
-    """The manifest comes by a rename; no temporary file stays in the bundle."""
+    """No temporary file stays in the bundle."""
     path = shutil.copytree(tiny, tmp_path / "sealed")
     bundle.seal(path, json.loads((path / "manifest.json").read_text()))
     assert sorted(one.name for one in path.iterdir()) == sorted(one.name for one in tiny.iterdir())

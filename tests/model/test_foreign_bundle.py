@@ -1,4 +1,4 @@
-"""A bundle may come from anybody: each part is bounded and read by its hash, or the whole is refused in a sentence."""
+"""A bundle is untrusted input: each part is bounded and read by its hash, or the bundle is refused in one sentence."""
 
 import contextlib
 import json
@@ -23,14 +23,14 @@ SHIPPED = ("default", "without-trec07p")
 
 
 def edit(path, change) -> None:
-    """Change the manifest, as whoever made the bundle could."""
+    """Change the manifest, as its author could."""
     manifest = json.loads((path / MANIFEST).read_text())
     change(manifest)
     (path / MANIFEST).write_text(json.dumps(manifest))
 
 
 def reseal(path) -> None:
-    """Let the manifest vouch for the files as they are now."""
+    """Give the manifest the hashes of the files as they are now."""
     bundle.seal(path, json.loads((path / MANIFEST).read_text()))
 
 
@@ -44,7 +44,7 @@ def refusal(path) -> str:
 @pytest.mark.model
 @pytest.mark.parametrize("name", SHIPPED)
 def test_what_ships_is_within_all_bounds(root, name):
-    """The same rules hold for our own bundles; their cards are hashed."""
+    """The shipped bundles obey the same rules, and their cards have hashes."""
     shipped = registry.checked(root / "models" / name)
     assert CARD in shipped.files
     assert shipped.card().startswith("# ")
@@ -57,12 +57,13 @@ def test_what_ships_is_within_all_bounds(root, name):
     "name", ["../secret", "/etc/passwd", "a/b", ".hidden", "..", "", "x" * 65, "\u00e9", "a\nb", "\u202ea", "a b"]
 )
 def test_the_names_of_files_are_plain(copy, name):
-    """Nothing outside the folder can be named, and nothing that a terminal or a header would mistake."""
+    """No name leads outside the folder, or could mislead a terminal or a header."""
     edit(copy, lambda manifest: manifest["files"].update({name: {"sha256": "0" * 64, "bytes": 1}}))
     assert "'files'" in refusal(copy)
 
 
 def test_there_are_not_many_files(copy):
+    """The number of files is bounded."""
     entry = {"sha256": "0" * 64, "bytes": 1}
     edit(copy, lambda manifest: manifest["files"].update({f"f{number}": entry for number in range(40)}))
     assert "32 files at most" in refusal(copy)
@@ -70,7 +71,7 @@ def test_there_are_not_many_files(copy):
 
 @pytest.mark.parametrize("name", [MANIFEST, NETWORK, TOKENIZER, CARD, WEIGHTS])
 def test_a_link_is_not_followed(copy, tmp_path, name):
-    """Not even where what it leads to has the right hash."""
+    """A link is refused even if its target has the right hash."""
     (copy / name).rename(tmp_path / "elsewhere")
     (copy / name).symlink_to(tmp_path / "elsewhere")
     assert f"{name} is a link" in refusal(copy)
@@ -79,7 +80,7 @@ def test_a_link_is_not_followed(copy, tmp_path, name):
 @pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
 @pytest.mark.parametrize("name", [MANIFEST, NETWORK, TOKENIZER, CARD, WEIGHTS])
 def test_only_regular_files_are_read(copy, name, make):
-    """A FIFO keeps nobody waiting."""
+    """A FIFO or a folder is refused, without waiting."""
     (copy / name).unlink()
     make(copy / name)
     assert f"{name} is no regular file" in refusal(copy)
@@ -87,7 +88,7 @@ def test_only_regular_files_are_read(copy, name, make):
 
 @pytest.mark.parametrize("name", [MANIFEST, NETWORK, TOKENIZER, CARD, WEIGHTS])
 def test_a_file_has_bounds(copy, name):
-    """It is refused by its size, before it is read."""
+    """A file that is too large is refused before it is read."""
     size = bundle_files.most_bytes(name) + 1
     if name == WEIGHTS:
         edit(copy, lambda manifest: manifest["files"][name].update(bytes=size))
@@ -101,21 +102,22 @@ def test_what_is_read_is_what_was_hashed(copy):
     """A file that changes after the bundle was loaded is not used."""
     loaded = bundle.load_bundle(copy)
     (copy / NETWORK).write_bytes(b"x" * (copy / NETWORK).stat().st_size)
-    with pytest.raises(DataError, match="not what its hash says"):
+    with pytest.raises(DataError, match="does not have the hash"):
         Network(loaded)
 
 
 def test_a_card_that_is_not_listed_is_not_read(copy):
-    """The card has a hash like everything else."""
+    """A card without a hash in the manifest is not shown."""
     edit(copy, lambda manifest: manifest["files"].pop(CARD))
     (copy / CARD).write_text("# Forged")
     assert bundle.load_bundle(copy).card() == ""
 
 
 def test_a_card_that_was_changed_is_not_shown(copy):
+    """A card that does not have the hash in the manifest is an error."""
     loaded = bundle.load_bundle(copy)
     (copy / CARD).write_text("# tiny\n\nKnows two worms.\n")
-    with pytest.raises(DataError, match="not what its hash says"):
+    with pytest.raises(DataError, match="does not have the hash"):
         loaded.card()
 
 
@@ -135,7 +137,7 @@ def test_a_card_that_was_changed_is_not_shown(copy):
         ("input", "pad_id", 10**9),
         ("input", "pad_id", -1),
         ("input", "vocab_size", 10**9),
-        ("input", "fashion", 1),
+        ("input", "style", 1),
         ("calibration", "scale", 1e308),
         ("calibration", "scale", 1e-308),
         ("calibration", "scale", 10**400),
@@ -161,13 +163,14 @@ def test_a_card_that_was_changed_is_not_shown(copy):
     ],
 )
 def test_a_number_has_bounds(copy, table, key, value):
-    """Each is refused by its name before anything is allocated or computed with it."""
+    """A number out of bounds is refused by its name before anything is allocated or computed with it."""
     wide = {"buckets": 8, "pair": [3, 5], "scale": 1.0, "bias": 0.0, "deep_vote": 1.0}
     edit(copy, lambda manifest: {"wide": manifest.setdefault("wide", wide), **manifest}[table].update({key: value}))
     assert f"'{table}" in refusal(copy)
 
 
 def test_not_many_reference_answers(copy):
+    """The number of reference inputs is bounded."""
     edit(copy, lambda manifest: manifest["self_test"].update(ids=[[1]] * 100, logits=[0.0] * 100))
     assert "64 rows at most" in refusal(copy)
 
@@ -175,14 +178,14 @@ def test_not_many_reference_answers(copy):
 @pytest.mark.parametrize("key", ["name", "version"])
 @pytest.mark.parametrize("value", ["m\x1b[31m\r\nX-Evil: yes", 'a"}', "a b", "../a", "", "x" * 65, 7, "\u043c"])
 def test_the_name_is_a_plain_word(copy, key, value):
-    """It stands in headers, logs, metrics and tables."""
+    """Name and version are safe in headers, logs, metrics and tables."""
     edit(copy, lambda manifest: manifest.update({key: value}))
     assert f"'{key}'" in refusal(copy)
 
 
 @pytest.mark.parametrize("value", ["\x1b[31m", [[]] * 1000, 10**4000, None, 1.5])
 def test_a_strange_format(copy, value):
-    """What stands there is not repeated."""
+    """A format that is no small number is refused without being repeated."""
     edit(copy, lambda manifest: manifest.update(format=value))
     assert "of format unknown" in refusal(copy)
 
@@ -192,7 +195,7 @@ def test_a_strange_format(copy, value):
 
 @pytest.fixture
 def network(copy):
-    """Change the network of a copy and seal it again; gives the copy."""
+    """Return a function that changes the network of a copy and seals it again."""
 
     def change(how):
         model = onnx.load(copy / NETWORK)
@@ -204,9 +207,9 @@ def network(copy):
     return change
 
 
-@pytest.mark.parametrize("place", ["inside.bin", "../outside.bin", "absolute", "link.bin"])
-def test_weights_in_another_file_are_refused(network, copy, tmp_path, monkeypatch, place):
-    """No file is read that has no hash, wherever it lies: neither in the bundle nor where the program was started."""
+@pytest.mark.parametrize("location", ["inside.bin", "../outside.bin", "absolute", "link.bin"])
+def test_weights_in_another_file_are_refused(network, copy, tmp_path, monkeypatch, location):
+    """No file without a hash is read, neither in the bundle nor in the current folder."""
     monkeypatch.chdir(copy)
 
     def outward(model):
@@ -217,14 +220,14 @@ def test_weights_in_another_file_are_refused(network, copy, tmp_path, monkeypatc
         weights.ClearField("raw_data")
         weights.data_location = TensorProto.EXTERNAL
         entry = weights.external_data.add()
-        entry.key, entry.value = "location", str(tmp_path / "outside.bin") if place == "absolute" else place
+        entry.key, entry.value = "location", str(tmp_path / "outside.bin") if location == "absolute" else location
 
     with pytest.raises(DataError, match="weights in another file"):
         Network(bundle.load_bundle(network(outward)))
 
 
 def test_external_weights_in_a_constant_are_refused(network):
-    """A tensor may also be the attribute of a node."""
+    """The same for a tensor that is an attribute of a node."""
 
     def hide(model):
         tensor = helper.make_tensor("t", TensorProto.FLOAT, [1], [1.0])
@@ -239,13 +242,13 @@ def test_external_weights_in_a_constant_are_refused(network):
     "kind", ["Loop", "If", "Scan", "ConstantOfShape", "Expand", "Tile", "RandomNormal", "Evil\x1b"]
 )
 def test_only_operators_that_we_write(network, kind, domain):
-    """Loops run without end and others make much of little."""
+    """Other operators are refused: loops may run without end, and others may use much memory."""
     node = helper.make_node(kind, ["ids"], ["more"], domain=domain)
     assert "the operator" in refusal(network(lambda model: model.graph.node.append(node)))
 
 
 def test_no_subgraphs(network):
-    """Nor under an operator that has none."""
+    """Subgraphs are refused under any operator."""
 
     def nest(model):
         inner = helper.make_graph([], "inner", [], [])
@@ -255,19 +258,20 @@ def test_no_subgraphs(network):
 
 
 def test_no_functions(network):
+    """Functions are refused."""
     function = helper.make_function("", "Add", ["a"], ["b"], [], [helper.make_opsetid("", 17)])
     assert "functions" in refusal(network(lambda model: model.functions.append(function)))
 
 
 def test_not_many_fields():
-    """Many small fields take longer to look at than few large ones."""
+    """The number of fields is bounded, because many small ones take long to check."""
     with pytest.raises(ValueError, match="too many fields"):
         graph.check_graph(b"\x08\x01" * 60_000)
 
 
 @given(st.binary(max_size=200))
-def test_any_bytes_can_be_looked_at(raw):
-    """Whatever the bytes, the check ends, with the error that it promises or with none."""
+def test_any_bytes_can_be_checked(raw):
+    """For any bytes the check ends, with its own error or with none."""
     with contextlib.suppress(ValueError):
         graph.check_graph(raw)
 
@@ -286,12 +290,14 @@ def wide(copy):
 
 
 def test_a_wide_part_is_read_by_its_hash(wide):
+    """A changed weight table is refused."""
     registry.checked(wide)
     (wide / WIDE).write_bytes((wide / WIDE).read_bytes()[:-1] + b"\x55")
-    assert "not what its hash says" in refusal(wide)
+    assert "does not have the hash" in refusal(wide)
 
 
 def test_a_wide_part_that_is_a_link(wide, tmp_path):
+    """A weight table that is a link is refused."""
     shutil.move(wide / WIDE, tmp_path / "w")
     (wide / WIDE).symlink_to(tmp_path / "w")
     with pytest.raises(DataError, match="is a link"):
@@ -302,7 +308,7 @@ def test_a_wide_part_that_is_a_link(wide, tmp_path):
 
 
 def test_ids_have_no_gaps(copy):
-    """An id that the network has no row for is found before the model is taken into use."""
+    """An id without a row in the network is found before the model is put in use."""
     whole = json.loads((copy / TOKENIZER).read_text())
     last = max(whole["model"]["vocab"], key=whole["model"]["vocab"].get)
     whole["model"]["vocab"][last] = 10**9

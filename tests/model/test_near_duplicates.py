@@ -1,4 +1,4 @@
-"""Copies of a campaign are found; letters that only share a language are not."""
+"""Near-duplicates: copies of a campaign share a group, letters that only share a language do not."""
 
 import random
 
@@ -17,13 +17,13 @@ def _text(rng: random.Random, length: int = 120) -> str:
 
 def _with_changes(text: str, rng: random.Random, changes: int) -> str:
     words = text.split()
-    for place in rng.sample(range(len(words)), changes):
-        words[place] = f"other{rng.randint(0, 99)}"
+    for index in rng.sample(range(len(words)), changes):
+        words[index] = f"other{rng.randint(0, 99)}"
     return " ".join(words)
 
 
-def test_copies_with_a_few_words_changed_mostly_meet():
-    """Of a hundred copies with three of 120 words changed nine in ten join the first."""
+def test_copies_with_a_few_words_changed_mostly_share_a_group():
+    """Of a hundred copies with three of 120 words changed, nine in ten join the group of the first."""
     rng = random.Random(7)
     first = _text(rng)
     found = groups([first, *(_with_changes(first, rng, 3) for _ in range(100))])
@@ -41,9 +41,9 @@ def test_texts_that_share_words_but_no_sentences_stay_apart():
 @settings(max_examples=40)
 @given(st.lists(st.text(alphabet="ab ", max_size=30), max_size=12))
 def test_groups_are_named_by_their_first_text(texts):
-    """Equal texts share a group, and a group's name is the place of its first text, for any texts."""
+    """Equal texts share a group, and a group is the index of its first text, for any texts."""
     found = groups(texts)
 
     assert len(found) == len(texts)
-    assert all(found[name] == name <= place for place, name in enumerate(found))
-    assert all(found[texts.index(text)] == found[place] for place, text in enumerate(texts))
+    assert all(found[name] == name <= index for index, name in enumerate(found))
+    assert all(found[texts.index(text)] == found[index] for index, text in enumerate(texts))

@@ -1,4 +1,4 @@
-"""What a personal layer learns from: the same for a message and its copies, and the same in memory and in the store."""
+"""Personal features are the same for a message and its copies, and the same in memory and in the store."""
 
 from array import array
 from base64 import encodebytes
@@ -19,7 +19,7 @@ Rows = st.lists(
 
 @given(raw=st.binary(max_size=5000), rows=Rows)
 def test_numbers_in_order_and_each_once(raw, rows):
-    """Of any bytes and any ids: the runs first, then the tokens; and tokens come back from the store as they were."""
+    """For any bytes and ids, features are ascending and distinct, runs before tokens, and tokens survive packing."""
     found = joined(runs(raw), tokens(rows))
     assert found.dtype == np.uint32
     assert (np.diff(found.astype(np.int64)) > 0).all()
@@ -29,7 +29,7 @@ def test_numbers_in_order_and_each_once(raw, rows):
 
 
 def test_a_tagged_copy_has_the_same(tiny):
-    """What was learned of a message holds for the file that the filter itself has written, and for what IMAP makes."""
+    """A file that the filter has tagged, and one with CRLF as IMAP has, has the same features."""
     base = Classifier.open(tiny, personal_features=True)
     raw = mail("a meeting about the garden, and of nothing else", subject="garden").replace(b"\r", b"")
     plain, tagged = base.assess(raw), base.assess(b"X-Spam-Status: Yes, score=9\r\n" + raw.replace(b"\n", b"\r\n"))
@@ -38,7 +38,7 @@ def test_a_tagged_copy_has_the_same(tiny):
 
 
 def test_what_a_message_is_about_counts_however_it_was_encoded(tiny):
-    """Of a letter in base64 no run of the text is left, but its tokens are."""
+    """A letter in base64 has other runs, but the same tokens."""
     base = Classifier.open(tiny, personal_features=True)
     head, text = mail(" ".join(f"word{number} other" for number in range(60)), subject="garden").split(b"\r\n\r\n", 1)
     encoded = head.replace(b"8bit", b"base64") + b"\r\n\r\n" + encodebytes(text)
@@ -47,7 +47,7 @@ def test_what_a_message_is_about_counts_however_it_was_encoded(tiny):
     assert len(np.intersect1d(runs(text), runs(encodebytes(text)))) < 0.05 * len(runs(text))
 
 
-def test_who_did_not_ask_is_told(tiny):
-    """A label whose message was looked at without prints would silently lose what the base read."""
-    with pytest.raises(ValueError, match="without prints"):
+def test_tokens_without_features_are_an_error(tiny):
+    """Without personal features, `tokens` is an error and not an empty result, which would lose what the base read."""
+    with pytest.raises(ValueError, match="without personal features"):
         _ = Classifier.open(tiny).assess(mail("a meeting")).tokens

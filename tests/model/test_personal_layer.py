@@ -1,4 +1,4 @@
-"""What labels change in the score of other mail, and what they leave as it was."""
+"""The personal layer: what labels change in the score of other mail, and what they leave as it was."""
 
 import random
 
@@ -19,7 +19,7 @@ def mail(rng: random.Random, words: bytes) -> PersonalFeatures:
 
 
 def taught(labels: list[tuple[bytes, bool, float]], seed: int = 1) -> tuple[PersonalLayer, random.Random]:
-    """A layer that was told of messages: the words in each, whether it is spam, and what the base said."""
+    """Return a layer that learned messages, given the words in each, whether it is spam, and its base score."""
     rng, layer = random.Random(seed), PersonalLayer()
     rng.shuffle(labels)
     for words, spam, prior in labels:
@@ -29,7 +29,7 @@ def taught(labels: list[tuple[bytes, bool, float]], seed: int = 1) -> tuple[Pers
 
 @pytest.mark.parametrize(("many", "few"), [(True, False), (False, True)], ids=["much spam", "much ham"])
 def test_where_the_base_was_right_many_labels_of_one_kind_do_not_turn_the_other(many, few):
-    """Who adopts 400 of one kind and 20 of the other still has the other judged by the base, which is right."""
+    """After 400 labels of one kind and 20 of the other, the base still decides on new mail of the other kind."""
     signs = {True: SURE, False: -SURE}
     layer, rng = taught([(b"usual", many, signs[many])] * 400 + [(b"rare", few, signs[few])] * 20)
     scores = [(layer.score(mail(rng, b"else"), signs[few]) or 0) * (1 if few else -1) for _ in range(50)]
@@ -38,7 +38,7 @@ def test_where_the_base_was_right_many_labels_of_one_kind_do_not_turn_the_other(
 
 @pytest.mark.parametrize("spam", [True, False], ids=["spam", "ham"])
 def test_labels_of_one_kind_alone_leave_the_other_as_it_is(spam):
-    """Three hundred messages thrown into the junk folder, and no word on any ham: ham is ham still; and so of spam."""
+    """After 300 labels of spam alone, ham is still ham, and the other way round."""
     sign = 1 if spam else -1
     layer, rng = taught([(b"usual", spam, sign * FAIRLY)] * 300)
     scores = [-sign * (layer.score(mail(rng, b"else"), -sign * FAIRLY) or 0) for _ in range(50)]
@@ -47,7 +47,7 @@ def test_labels_of_one_kind_alone_leave_the_other_as_it_is(spam):
 
 
 def test_one_kind_after_the_other():
-    """A thousand letters moved one by one, then a thousand of spam: ham like neither is nearer to ham still."""
+    """After a thousand labels of ham and then a thousand of spam, ham unlike either still scores nearer to ham."""
     layer, rng = taught([(b"usual", False, -FAIRLY)] * 1000)
     for _ in range(1000):
         layer.learn(mail(rng, b"rare"), prior=FAIRLY, spam=True)
@@ -56,21 +56,21 @@ def test_one_kind_after_the_other():
     assert all((layer.score(mail(rng, b"rare"), FAIRLY) or 0) > FAIRLY for _ in range(50))
 
 
-def test_where_the_base_was_wrong_its_word_gives_way():
-    """After 200 letters of a kind that the base takes for spam, the next is ham, whatever the base says."""
+def test_where_the_base_was_wrong_it_counts_less():
+    """After 200 letters that the base takes for spam, the next is ham."""
     layer, rng = taught([(b"letter", False, SURE)] * 200 + [(b"offer", True, SURE)] * 200)
     assert all((layer.score(mail(rng, b"letter"), SURE) or 0) < -personal_layer.HAM_TARGET for _ in range(20))
     assert all((layer.score(mail(rng, b"offer"), SURE) or 0) > 0 for _ in range(20))
 
 
 def test_corrections_of_one_kind_are_believed():
-    """Spam that the base never sees, corrected time after time: the next is spam, though no ham was labelled."""
+    """After 60 corrections of spam that the base misses, the next is spam, though no ham was labelled."""
     layer, rng = taught([(b"offer", True, -1.0)] * 60)
     assert all((layer.score(mail(rng, b"offer"), -1.0) or 0) > 0 for _ in range(20))
 
 
 def test_a_layer_that_was_kept_is_the_same():
-    """What is dumped and loaded scores and learns as if it had never been away."""
+    """A layer that was dumped and loaded scores and learns as before."""
     labels = [(b"usual", False, -SURE)] * 80 + [(b"rare", True, 1.0)] * 9
     layer, rng = taught(labels)
     again = PersonalLayer()
@@ -83,7 +83,7 @@ def test_a_layer_that_was_kept_is_the_same():
 
 
 def test_a_long_message_teaches_no_more_than_a_short_one():
-    """Wrongly labelled, four times as many words spoil no more: what shares them all is moved as far."""
+    """A wrong label of a message with four times as many words changes the scores of other mail no further."""
     moved = []
     for words in (60, 240):
         rng, layer = random.Random(3), PersonalLayer()
@@ -94,5 +94,5 @@ def test_a_long_message_teaches_no_more_than_a_short_one():
         before = layer.score(wrong, -FAIRLY)
         layer.learn(wrong, prior=-FAIRLY, spam=True)
         like = wrong[len(wrong) // 5 :]
-        moved.append(layer._weighed(like, -FAIRLY) - before)
+        moved.append(layer._score_by_weights(like, -FAIRLY) - before)
     assert moved[1] < 1.2 * moved[0]

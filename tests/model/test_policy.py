@@ -9,7 +9,7 @@ from spamlstm.errors import ConfigError
 from spamlstm.model.policy import Evidence, Policy, Reason, SenderList, thresholds_from_costs
 from spamlstm.verdict import Verdict
 
-BARS = Thresholds(ham=0.2, spam=0.98)
+THRESHOLDS = Thresholds(ham=0.2, spam=0.98)
 probabilities = st.one_of(st.none(), st.floats(0, 1))
 costs = st.builds(Costs, st.floats(0.01, 1e4), st.floats(0.01, 1e4), st.floats(0, 1e4))
 evidences = st.builds(
@@ -24,21 +24,21 @@ evidences = st.builds(
 
 
 def policy(allow=(), deny=()) -> Policy:
-    return Policy.of(PolicyConfig(allow=tuple(allow), deny=tuple(deny)), thresholds=BARS)
+    return Policy.of(PolicyConfig(allow=tuple(allow), deny=tuple(deny)), thresholds=THRESHOLDS)
 
 
 @given(
     probabilities, evidences, st.sampled_from(["friend@x.org", "@x.org", "@org", "list:announce.x.org", "Friend@X.ORG"])
 )
 def test_allow_always_wins(probability, evidence, entry):
-    """Whatever else is true of a message, and though it is denied as well: allowed is ham."""
+    """A message of an allowed sender is ham, whatever else is true of it, and even if the sender is denied too."""
     found = policy(allow=[entry], deny=["@x.org"]).decide(probability, evidence)
     assert found == (Verdict.HAM, Reason.ALLOW)
 
 
 @given(probabilities, evidences)
 def test_text_that_cannot_be_judged_is_never_ham_or_spam_by_score(probability, evidence):
-    """Contract 5: a verdict by score means that there was text and a probability."""
+    """Contract 7: a verdict by score requires text and a probability."""
     verdict, reason = policy().decide(probability, evidence)
     if reason is Reason.SCORE:
         assert probability is not None
@@ -49,7 +49,7 @@ def test_text_that_cannot_be_judged_is_never_ham_or_spam_by_score(probability, e
 
 @given(st.floats(0, 1), st.floats(0, 1))
 def test_more_probable_spam_is_never_judged_milder(one, other):
-    """The verdict rises with the probability."""
+    """A higher probability never gives a milder verdict."""
     order = [Verdict.HAM, Verdict.UNSURE, Verdict.SPAM]
     low, high = (order.index(policy().thresholds.verdict(p)) for p in sorted((one, other)))
     assert low <= high
@@ -68,25 +68,25 @@ def test_thresholds_give_the_cheapest_verdict(cost, probability):
 
 
 @given(costs, st.floats(1, 10))
-def test_dearer_false_positives_raise_the_bar_for_spam(cost, factor):
-    """Monotone: who fears losing ham more, sees less judged spam."""
+def test_costlier_false_positives_raise_the_spam_threshold(cost, factor):
+    """The higher the cost of lost ham, the less mail is judged spam."""
     dearer = Costs(cost.false_positive * factor, cost.false_negative, cost.unsure)
     assert thresholds_from_costs(dearer).spam >= thresholds_from_costs(cost).spam - 1e-12
 
 
 def test_the_usual_costs():
-    """Contract 6: 10 : 1 : 0.2."""
+    """Contract 8: the default costs are 10 : 1 : 0.2."""
     thresholds = thresholds_from_costs(Costs())
     assert (thresholds.ham, thresholds.spam) == pytest.approx((0.2, 0.98))
 
 
 def test_what_sets_the_thresholds():
-    """Thresholds configured before costs configured before the bundle's."""
-    assert Policy.of(PolicyConfig(), thresholds=BARS).thresholds == BARS
-    by_costs = Policy.of(PolicyConfig(costs=Costs(1, 1, 1)), thresholds=BARS).thresholds
+    """Configured thresholds precede configured costs, and these precede the thresholds of the bundle."""
+    assert Policy.of(PolicyConfig(), thresholds=THRESHOLDS).thresholds == THRESHOLDS
+    by_costs = Policy.of(PolicyConfig(costs=Costs(1, 1, 1)), thresholds=THRESHOLDS).thresholds
     assert by_costs == Thresholds(0.5, 0.5)
     own = Thresholds(0.1, 0.9)
-    assert Policy.of(PolicyConfig(thresholds=own, costs=Costs()), thresholds=BARS).thresholds == own
+    assert Policy.of(PolicyConfig(thresholds=own, costs=Costs()), thresholds=THRESHOLDS).thresholds == own
 
 
 @pytest.mark.parametrize(
@@ -102,13 +102,13 @@ def test_what_sets_the_thresholds():
         ("@x.org", "", False),
     ],
 )
-def test_the_meaning_of_an_entry(entry, sender, covered):
-    """One obvious meaning: an address is itself, a domain is itself and what is below it."""
+def test_what_an_entry_covers(entry, sender, covered):
+    """An address covers itself, a domain covers itself and its subdomains."""
     assert SenderList.of((entry,)).covers(sender=sender, list_id="") is covered
 
 
 @pytest.mark.parametrize("entry", ["x.org", "", "@", "list:", "a b@x.org", "friend", "@."])
 def test_an_entry_of_no_kind_is_refused(entry):
-    """A typo in a list is told at the start, not ignored."""
+    """A mistyped entry is reported at the start and not ignored."""
     with pytest.raises(ConfigError, match="no allow or deny entry"):
         SenderList.of((entry,))

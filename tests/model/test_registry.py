@@ -1,4 +1,4 @@
-"""Which model is in use, and that another takes its place whole or not at all."""
+"""The registry: one model is in use at any moment, and another replaces it completely or not at all."""
 
 import os
 import shutil
@@ -17,7 +17,7 @@ from spamlstm.model.classifier import Classifier
 
 @pytest.fixture
 def models(tmp_path, monkeypatch, tiny):
-    """The user's own models: 'a' and 'b', and 'tiny' in the place of the shipped one."""
+    """The user's own models 'a' and 'b', and 'tiny' in place of the shipped one."""
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     monkeypatch.delenv(registry.ENVIRONMENT, raising=False)
     monkeypatch.setattr(registry, "_SHIPPED", (tiny,))
@@ -28,13 +28,14 @@ def models(tmp_path, monkeypatch, tiny):
 
 
 def test_what_ships_is_in_use_until_another_is(models, tiny):
+    """The shipped model is in use until the user chooses another."""
     assert (registry.current(), registry.previous()) == ("default", None)
     assert registry.find_bundle(None) == tiny
     assert list(registry.names()) == ["default", "a", "b"]
 
 
 def test_use_and_back_again(models, tiny):
-    """Each use keeps the one before, and the way back is a use too."""
+    """Each use keeps the previous model, and a rollback is a use too."""
     registry.use("a")
     assert registry.find_bundle(None) == models / "a"
     registry.use("b")
@@ -47,27 +48,29 @@ def test_use_and_back_again(models, tiny):
 
 
 def test_to_use_what_is_in_use_loses_no_way_back(models):
+    """To use the model that is in use already keeps the previous one."""
     registry.use("a")
     registry.use("a")
     assert (registry.current(), registry.previous()) == ("a", "default")
 
 
 def test_nothing_to_go_back_to(models):
-    with pytest.raises(DataError, match="none was before"):
+    """A rollback without a previous model is an error."""
+    with pytest.raises(DataError, match="no model was in use before"):
         registry.rollback()
 
 
 def test_a_name_that_is_none(models):
-    """What there is, is said; nothing outside the folder is reached, nor is what a rename has not finished."""
+    """An unknown name is refused with the names there are; no path outside the folder or unfinished model is used."""
     make(models / ".partial")
     for name in ("c", "../a", "current", ".partial", ""):
-        with pytest.raises(NoInputError, match="there is default, a, b"):
+        with pytest.raises(NoInputError, match="the installed models are: default, a, b"):
             registry.use(name)
 
 
 @pytest.mark.parametrize("file", ["model.onnx", "weights.safetensors", "manifest.json"])
 def test_a_damaged_model_is_not_used(models, file):
-    """Also a file that only fine-tuning reads."""
+    """A model with a damaged file is refused, also if only fine-tuning reads that file."""
     registry.use("a")
     with (models / "b" / file).open("r+b") as stream:
         stream.seek(-20, os.SEEK_END)
@@ -78,32 +81,33 @@ def test_a_damaged_model_is_not_used(models, file):
 
 
 def test_a_model_that_answers_otherwise_is_not_used(models):
-    """The hashes are right, the reference answers are not."""
+    """A model that fails its self-test is refused though its hashes are right."""
     path = models / "b" / "manifest.json"
     path.write_text(path.read_text().replace("-6.0", "-5.0"))
-    with pytest.raises(DataError, match="other answers"):
+    with pytest.raises(DataError, match="fails its self-test"):
         registry.use("b")
     assert registry.current() == "default"
 
 
 def test_a_model_that_is_gone_gives_way_to_what_ships(models, tiny):
+    """If the chosen model is removed, the shipped one is used."""
     registry.use("a")
     shutil.rmtree(models / "a")
     assert (registry.current(), registry.find_bundle(None)) == ("default", tiny)
 
 
 def test_the_stamp_tells_when_another_is_in_use(models, tmp_path):
-    """Equal while nothing changes; another after each use, and when a bundle is made anew under its name."""
-    seen = [registry.stamp()]
-    assert registry.stamp() == seen[0]
+    """The stamp stays equal while nothing changes, and changes with each use and when a bundle is replaced."""
+    stamps = [registry.stamp()]
+    assert registry.stamp() == stamps[0]
     for name in ("a", "b"):
         registry.use(name)
-        seen.append(registry.stamp())
+        stamps.append(registry.stamp())
     make(tmp_path / "new")
     shutil.rmtree(models / "b")
     (tmp_path / "new").rename(models / "b")
-    seen.append(registry.stamp())
-    assert len(set(seen)) == 4
+    stamps.append(registry.stamp())
+    assert len(set(stamps)) == 4
     assert registry.stamp(tmp_path / "none") is None
 
 
@@ -127,7 +131,7 @@ registry.use("b")
 
 @pytest.mark.parametrize("steps", range(7))
 def test_a_kill_leaves_a_model_in_use(models, tiny, root, steps):
-    """Before whichever change to the folder the process ends: the old or the new one is in use, and another can be."""
+    """After a kill before any change in the folder, the old or the new model is in use, and another can be used."""
     registry.use("a")
     done = subprocess.run([sys.executable, "-c", USE, str(tiny), str(steps)], cwd=root, check=False)
     assert done.returncode == (-signal.SIGKILL if steps < 6 else 0)

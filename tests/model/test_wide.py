@@ -1,4 +1,4 @@
-"""The wide part: each token and pair of a row counts once, wherever it stands and however often."""
+"""The wide part: each token and bigram of a row counts once, however often it occurs."""
 
 import io
 import itertools
@@ -24,22 +24,22 @@ def padded(rows):
 
 
 def expected(row):
-    places = {(one - 1) % (BUCKETS - 1) + 1 for one in row}
-    return places | {
+    indices = {(one - 1) % (BUCKETS - 1) + 1 for one in row}
+    return indices | {
         (first * PAIR[0] + second * PAIR[1]) % (BUCKETS - 1) + 1 for first, second in itertools.pairwise(row)
     }
 
 
 @given(ROWS)
 def test_what_occurs_counts_once(rows):
-    """The places of a row are those of its tokens and pairs, each once, with zeros for the rest and for padding."""
+    """The indices of a row are those of its tokens and bigrams, each once, with zeros for the rest and for padding."""
     for row, found in zip(rows, features(*padded(rows), buckets=BUCKETS, pair=PAIR), strict=True):
         assert sorted(found[found > 0].tolist()) == sorted(expected(row))
 
 
 @given(ROWS)
 def test_the_logit_is_the_sum_by_the_root_of_the_count(rows):
-    """Together or alone, each row gets the scaled sum of its weights by the root of their number, and the bias."""
+    """In a batch or alone, a row gets the sum of its weights divided by the root of their number, plus the bias."""
     table = (np.arange(BUCKETS) * 37 % 255 - 127).astype(np.int8)
     table[0] = 0
     wide = Wide(WideSpec(BUCKETS, PAIR, scale=0.25, bias=-1.0, deep_vote=0.5), table)
@@ -49,7 +49,7 @@ def test_the_logit_is_the_sum_by_the_root_of_the_count(rows):
 
 @pytest.mark.parametrize("table", [np.zeros(3, np.int8), np.zeros(BUCKETS), np.zeros((BUCKETS, 1), np.int8)])
 def test_a_table_that_does_not_fit_is_refused(table):
-    """Another size, type or shape than the manifest speaks of is a sentence."""
+    """A table of another size, type or shape than in the manifest is refused with one sentence."""
     with pytest.raises(DataError, match="not the table"):
         read(saved(table))
 
@@ -65,12 +65,13 @@ def read(raw):
 
 
 def test_what_was_saved_is_read():
+    """A table saved by NumPy is read."""
     table = np.arange(BUCKETS).astype(np.int8)
     np.testing.assert_array_equal(read(saved(table)).table, table)
 
 
 def test_a_table_of_objects_is_not_made():
-    """Whatever a pickle in it would run is not run."""
+    """A pickle in the file is never run."""
 
     class Trap:
         def __reduce__(self):
@@ -82,7 +83,7 @@ def test_a_table_of_objects_is_not_made():
 
 @pytest.mark.parametrize("count", [10**15, BUCKETS + 1, BUCKETS - 1])
 def test_a_header_that_lies_about_the_size_is_refused(count):
-    """Before so much is allocated."""
+    """A wrong size in the header is refused before memory is allocated."""
     raw = saved(np.zeros(BUCKETS, np.int8))
     lie = f"'shape': ({count},), }}".encode()
     start = raw.index(b"'shape'")
@@ -92,5 +93,6 @@ def test_a_header_that_lies_about_the_size_is_refused(count):
 
 @pytest.mark.parametrize("raw", [b"", b"no array", b"\x93NUMPY\x01\x00\xff\xff" + b"(" * 70_000])
 def test_what_is_no_table_is_refused(raw):
+    """Any other file is refused."""
     with pytest.raises(DataError, match="not the table"):
         read(raw)

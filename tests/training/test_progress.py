@@ -23,7 +23,7 @@ def test_lines_stand_in_a_log_as_they_are():
 @pytest.mark.parametrize("terminal", [True, False])
 def test_counting_is_shown(terminal, monkeypatch):
     """Both ways take counts of any size; a log tells the total and the speed now and then."""
-    monkeypatch.setattr(progress, "LOG_EVERY_SECONDS", 0.0)
+    monkeypatch.setattr("spamlstm.progress.LOG_EVERY_SECONDS", 0.0)
     console = _console(terminal=terminal)
     with progress.shown(console, "reading", each=100) as tick:
         for _ in range(3):

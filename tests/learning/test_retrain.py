@@ -124,7 +124,7 @@ def test_contradictions_are_counted_and_teach_nothing(options):
 def test_without_the_extra_it_says_how_to_get_it(options, monkeypatch):
     """Without torch, the error names the extra to install."""
     monkeypatch.setitem(sys.modules, "torch", None)
-    with pytest.raises(UnavailableError, match=r"torch.*pip install 'spamlstm\[train\]'"):
+    with pytest.raises(UnavailableError, match=r"torch.*pip install '\.\[train\]'"):
         retrain.retrain(options)
 
 

@@ -1,7 +1,9 @@
-"""Adoption of an existing mailbox: its messages become labels, and thresholds are found with them.
+"""Adoption of an existing mailbox: label messages by evidence, and find thresholds with these labels.
 
-All that is stored is rows of the label store with the origin `adopted`, and the thresholds. To adopt again therefore
-changes nothing, an interrupted adoption continues where it stopped, and to undo an adoption is to remove its rows.
+Evidence is a user action that shows whether a message is ham or spam, see `survey`. A label created from evidence is
+called adopted. Adoption only writes rows with the origin `adopted` to the label store, and the thresholds. Adopting
+again therefore changes nothing, an interrupted adoption continues where it stopped, and removing the adopted rows
+undoes it.
 """
 
 import contextlib
@@ -31,7 +33,10 @@ Progress = Callable[[int], None]
 
 @dataclass(slots=True)
 class AdoptedCounts:
-    """The outcome of adopting samples: new labels, labels known before, and unreadable paths with the reason."""
+    """The result of adopting samples: numbers of new and known labels, and the failures.
+
+    `failed` has the path of each message that could not be used, with the reason.
+    """
 
     new: int = 0
     known: int = 0
@@ -40,37 +45,41 @@ class AdoptedCounts:
 
 @dataclass(frozen=True, slots=True)
 class Conclusion:
-    """The thresholds that follow from the adopted labels, and the verdicts that the latest messages would have got."""
+    """The thresholds found with the adopted labels, and the verdicts that the latest messages would have got."""
 
     finding: Finding
     rehearsal: Rehearsal
     model: Thresholds
-    """The model's thresholds."""
+    """The default thresholds of the model."""
     chosen: bool
-    """Whether the configuration sets thresholds or costs, so that those found are not used."""
+    """True if the configuration sets thresholds or costs. The thresholds found are then not used."""
 
 
 def check_evidence(survey: Survey, *, where: str) -> None:
-    """Raise NoInputError for a mailbox without evidence, DataError for one with evidence of one kind only.
+    """Check that a mailbox has evidence of both ham and spam. `where` is its name in error messages.
 
-    A layer that learned only ham judges all mail ham; one that learned only spam files ham as spam.
+    A personal layer that learned only ham classifies all mail as ham. A layer that learned only spam files ham as spam.
+
+    Raises NoInputError if there is no evidence, and DataError if all evidence is of one kind.
     """
     if survey.samples:
         return
     ham, spam = survey.found[Label.HAM], survey.found[Label.SPAM]
     if ham:
         raise DataError(
-            f"{where} has {ham:,} ham messages but no junk that this filter did not file itself, and nothing can be"
-            " learned from one kind alone; move spam to the junk folder for a while, then run this command again"
+            f"{where} has {ham:,} ham messages but no spam to learn from, because messages that this filter filed are"
+            " not used; learning needs both kinds, so move spam to the junk folder for a while, then run this command"
+            " again"
         )
     if spam:
         raise DataError(
-            f"{where} has {spam:,} messages in the junk folder but none that was answered, flagged, filed in a folder"
-            " or kept read for a month, and nothing can be learned from one kind alone; run this command again later"
+            f"{where} has {spam:,} spam messages but no ham to learn from (mail that was answered, flagged, filed in a"
+            " folder, or read and left in the inbox for a month); learning needs both kinds, so run this command again"
+            " later"
         )
     if survey.messages:
         raise NoInputError(
-            f"none of the {survey.messages:,} messages in {where} shows what its user thinks of it; label some with"
+            f"none of the {survey.messages:,} messages in {where} shows whether it is ham or spam; label some with"
             " 'spamlstm label'"
         )
     raise NoInputError(f"there is no mail in {where}; name another Maildir")
@@ -79,9 +88,9 @@ def check_evidence(survey: Survey, *, where: str) -> None:
 def adopt_labels(
     trainer: Trainer, classifier: Classifier, samples: Sequence[Sample], *, source: str, progress: Progress
 ) -> AdoptedCounts:
-    """Store labels for the samples of the Maildir `source`, in order.
+    """Store labels for samples of the Maildir `source`, in order, and return how many.
 
-    Each batch is one transaction; after an interruption the next call continues behind the last one.
+    Each batch is one transaction. After an interruption, the next call continues after the last stored batch.
     """
     labels = trainer.labels
     rescore_labels(labels, classifier)
@@ -99,7 +108,7 @@ def adopt_labels(
 
 
 def _read(samples: Sequence[Sample], counts: AdoptedCounts) -> Iterator[tuple[Sample, bytes]]:
-    """Yield samples with their bytes; leave out those that are gone, and record those that cannot be read."""
+    """Yield each sample with its message. Skip messages that are gone, and record those that cannot be read."""
     for one in samples:
         try:
             yield one, one.read()
@@ -112,12 +121,15 @@ def _read(samples: Sequence[Sample], counts: AdoptedCounts) -> Iterator[tuple[Sa
 def _pair(
     assessed: Assessed[Sample], classifier: Classifier, source: str, counts: AdoptedCounts
 ) -> tuple[LabelRequest, Label] | None:
-    """Return the label of one sample for the store; None if it is gone, cannot be read or is no mail."""
+    """Return the label of one sample as the label store takes it.
+
+    Return None if the message is gone, cannot be read or is not mail. Failures are recorded in `counts`.
+    """
     sample = assessed.key
     if assessed.failure or assessed.evidence.not_mail:
         counts.failed.append((sample.entry.path, assessed.failure or "this is not mail but data of another kind"))
         return None
-    # Read again, because a batch of large messages may not fit in memory.
+    # The message is read a second time, because a batch of large messages may not fit in memory.
     raw = next((raw for _, raw in _read([sample], counts)), None)
     if raw is None:
         return None
@@ -131,11 +143,14 @@ def _pair(
 def find_adopted_thresholds(
     trainer: Trainer, classifier: Classifier, *, max_false_positive_rate: float, progress: Progress
 ) -> Conclusion:
-    """Learn all labels again, find thresholds by the scores that adopted mail had before it was learned, store both."""
+    """Learn all labels again, find thresholds for the user's mail, and store the layer and the thresholds.
+
+    The thresholds are found with the scores that adopted messages had just before each was learned.
+    """
     spam, scores = [], []
     for number, (example, score) in enumerate(trainer.relearn(), start=1):
         progress(number)
-        # The user's own labels are mostly corrections, and so no sample of all mail.
+        # Labels that the user gave are mostly corrections, so they are not a representative sample of all mail.
         if example.origin is Origin.ADOPTED:
             spam.append(example.spam)
             scores.append(np.nan if score is None else score)
@@ -150,7 +165,7 @@ def find_adopted_thresholds(
 
 
 def judge_unlabelled(survey: Survey, classifier: Classifier, layer: PersonalLayer) -> dict[Verdict, int]:
-    """Count the verdicts on mail in the inbox that has no evidence and was not learned."""
+    """Return the number of inbox messages without evidence, by verdict. The layer has not learned these messages."""
     counts = dict.fromkeys(Verdict, 0)
     for judged in classifier.judge_many(_bytes_of(survey.unlabelled), layer_of=lambda _: layer):
         if judged.judgement is not None:
@@ -167,9 +182,9 @@ def _bytes_of(entries: Iterable[Entry]) -> Iterator[tuple[None, bytes]]:
 def forget_adopted(
     trainer: Trainer, classifier: Classifier, *, source: str, max_false_positive_rate: float, progress: Progress
 ) -> int:
-    """Undo the adoption of one Maildir, as if it had never been; return the number of labels removed.
+    """Undo the adoption of the Maildir `source`, and return the number of labels removed.
 
-    Labels adopted from other Maildirs stay, and thresholds are found again with them.
+    Labels adopted from other Maildirs are kept, and the thresholds are found again with them.
     """
     number = trainer.labels.forget_adopted(source)
     if number and trainer.labels.adopted():

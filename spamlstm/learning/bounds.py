@@ -1,29 +1,30 @@
-"""The bounds of the label store, and which rows are removed when they are exceeded.
+"""The bounds of the label store: number, bytes and age of its labels, and the choice of rows to remove.
 
-Age is the number of months in which something was labelled later: a label is too old after 36 of them. A clock that is
-wrong by years, in either direction, therefore counts as one more month, and costs no label. Users who label rarely keep
-their labels longer.
+The age of a label is the number of later months in which the user labelled at least one message. A label is too old at
+an age of 36 months. A clock that is wrong by years adds one month to these ages and removes no labels. Users who label
+rarely keep their labels longer.
 """
 
 import itertools
 from collections.abc import Sequence
 
-# 20,000 labels are learned again in about six seconds, and the stored mail usually takes 90 MB.
+# Learning 20,000 labels again takes about six seconds. Their stored mail usually takes 90 MB.
 MOST_LABELS = 20_000
 MOST_BYTES = 256 << 20
 MOST_MONTHS = 36
 MONTH = 30.5 * 86_400
-# A full store is cut to this share of its bounds, because everything is learned again after a cut.
+# A store that exceeds a bound is reduced to this share of it. All labels are learned again after each reduction.
 _ROOM = 0.9
 
 SizedRow = tuple[int, int, float, bool]
-"""The id of a row, its bytes, its time in seconds since 1970, and whether it was adopted."""
+"""The id of a row, its size in bytes, its time in seconds since 1970, and whether its label was adopted."""
 
 
 def surplus(rows: Sequence[SizedRow]) -> list[int]:
-    """Return the ids of the rows to remove, given all rows with the latest first.
+    """Return the ids of the rows to remove. `rows` are all rows of the store, the latest first.
 
-    Rows that are too old go first, then adopted ones, then the user's own, the oldest of each kind first.
+    Rows that are too old are removed first, then adopted labels, then labels that the user gave. Within each kind the
+    oldest rows are removed first.
     """
     kept = sorted(_recent(rows), key=lambda row: row[3])
     if len(kept) > MOST_LABELS:

@@ -1,7 +1,9 @@
-"""The comparison of a candidate with the model in use on the same mail, and the conditions for a promotion.
+"""Comparison of a candidate model with the model in use on the same mail, and the conditions for a promotion.
 
-Both judge as the filter does: by ONNX Runtime, with the configured policy and a personal layer. Both layers learned
-only the labels that the candidate was trained on.
+A candidate is a retrained model, and promoting it means putting it in use. Both models classify mail as the filter
+does, by ONNX Runtime with the configured policy. They are compared with and without a personal layer, which corrects
+the score of a model by the user's labels. The personal layers of both models learned only the labels that the candidate
+was trained on.
 """
 
 from collections import Counter
@@ -18,20 +20,20 @@ from spamlstm.model.classifier import Assessed, Classifier
 from spamlstm.model.personal_layer import PersonalLayer
 from spamlstm.verdict import Verdict
 
-# The largest share of unlabelled ham that may become spam; one message always may.
+# The largest share of unlabelled ham, in percent, that may become spam. One message is always allowed.
 MOST_TURNED_PCT = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """The verdicts of one filter on held-out mail; `cost` is the sum of what its mistakes cost."""
+    """The figures of one filter on held-out mail. `cost` is the total cost of mistakes and unsure verdicts."""
 
     ham: int
     spam: int
     lost: int
-    """Ham judged spam."""
+    """The number of ham messages classified as spam."""
     missed: int
-    """Spam judged ham."""
+    """The number of spam messages classified as ham."""
     unsure: int
     cost: float
     one_minus_roca_pct: float | None
@@ -47,40 +49,47 @@ class Sides:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """All figures that decide on a promotion. `turned` counts changed verdicts on unlabelled mail, as in 'ham→spam'."""
+    """All figures that decide on a promotion.
+
+    `unlabelled` is the number of unlabelled messages, and `judged_ham` the number of them that the model in use
+    classifies as ham. `turned` counts the verdicts on unlabelled mail that change, by kinds of change such as
+    'ham→spam'.
+    """
 
     filters: Sides
-    """With the personal layers."""
+    """The figures with the personal layers."""
     networks: Sides
-    """Without them."""
+    """The figures without the personal layers."""
     unlabelled: int = 0
     judged_ham: int = 0
     turned: dict[str, int] = field(default_factory=dict)
 
 
 def objections(comparison: Comparison) -> list[str]:
-    """Return the reasons against a promotion, lost ham first; none if the candidate may be promoted."""
+    """Return the reasons against a promotion, lost ham first. The list is empty if the candidate may be promoted."""
     found = []
-    for what, sides in (("with your labels", comparison.filters), ("alone", comparison.networks)):
+    for what, sides in (("with your labels", comparison.filters), ("without your labels", comparison.networks)):
         current, new = sides.running, sides.candidate
         if new.lost > current.lost:
             found.append(
-                f"{what}, it judges {new.lost} of {new.ham} held-out ham messages as spam; now it is {current.lost}"
+                f"{what}, it classifies {new.lost} of {new.ham} held-out ham messages as spam;"
+                f" the model in use classifies {current.lost} as spam"
             )
         if new.cost > current.cost + 1e-9:
             found.append(
-                f"{what}, its mistakes on held-out labels cost {new.cost:.1f}; of the model in use, {current.cost:.1f}"
+                f"{what}, its mistakes on held-out labels cost {new.cost:.1f};"
+                f" those of the model in use cost {current.cost:.1f}"
             )
     turned = comparison.turned.get("ham→spam", 0)
     if turned > max(1, MOST_TURNED_PCT / 100 * comparison.judged_ham):
-        found.append(f"{turned} of {comparison.judged_ham} unlabelled messages that are judged ham now would be spam")
+        found.append(f"{turned} of {comparison.judged_ham} unlabelled messages that are ham now would become spam")
     if not found and not _is_better(comparison.networks):
-        found.append("it is no better than the model in use on held-out labels")
+        found.append("it is not better than the model in use on held-out labels")
     return found
 
 
 def comparison_table(comparison: Comparison) -> list[str]:
-    """Return the comparison as the lines of a table in Markdown."""
+    """Return the comparison as the lines of a Markdown table, and a line on changed verdicts."""
     rows = [
         "| held-out labels | ham lost | spam missed | unsure | cost | (1-ROCA)% |",
         "|---|---:|---:|---:|---:|---:|",
@@ -103,7 +112,7 @@ def _is_better(networks: Sides) -> bool:
 
 
 def figures(verdicts: Sequence[Verdict], scores: Sequence[float], spam: Sequence[bool], costs: Costs) -> Figures:
-    """Return the figures of these verdicts and scores; a message without a score counts as 0 (even odds)."""
+    """Return the figures for the given verdicts and scores. `spam` tells which messages are spam."""
     pairs = Counter(zip(spam, verdicts, strict=True))
     lost, missed = pairs[False, Verdict.SPAM], pairs[True, Verdict.HAM]
     unsure = pairs[False, Verdict.UNSURE] + pairs[True, Verdict.UNSURE]
@@ -116,7 +125,11 @@ def figures(verdicts: Sequence[Verdict], scores: Sequence[float], spam: Sequence
 def judged(
     classifier: Classifier, assessed: Iterable[Assessed[Any]], layer: PersonalLayer | None
 ) -> tuple[list[Verdict], list[float]]:
-    """Return (verdicts, scores) with a personal layer, or none; a message that cannot be judged is unsure."""
+    """Return the verdicts and the scores of messages, with the personal layer `layer` if there is one.
+
+    The verdict on a message that cannot be classified is unsure. A message without a score gets the score 0 (even
+    odds).
+    """
     verdicts, scores = [], []
     for one in assessed:
         judgement = classifier.judge(one, layer).judgement
@@ -126,11 +139,14 @@ def judged(
 
 
 def turned(before: Sequence[Verdict], after: Sequence[Verdict]) -> dict[str, int]:
-    """Return the number of changed verdicts by kind of change."""
+    """Return the number of changed verdicts by kind of change, such as 'ham→spam'."""
     changes = Counter(f"{was}→{now}" for was, now in zip(before, after, strict=True) if was is not now)
     return dict(sorted(changes.items()))
 
 
 def assess(classifier: Classifier, mail: Iterable[FileMessage]) -> Iterator[Assessed[str]]:
-    """Assess mail by name, in this process alone, which bounds the memory."""
+    """Yield the base scores and features of messages, with the message name as key.
+
+    The messages are read in this process without helper processes, which limits memory use.
+    """
     return classifier.assess_many(((one.name, one) for one in mail), readers=0)

@@ -1,4 +1,4 @@
-"""Labels: what a user says of a message, where a label comes from, and in which order labels are learned."""
+"""Labels of messages, their origins, and the order in which they are learned."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,14 +6,17 @@ from enum import StrEnum
 
 
 class Label(StrEnum):
-    """What a user says of a message."""
+    """The class of a message according to the user."""
 
     HAM = "ham"
     SPAM = "spam"
 
 
 class Origin(StrEnum):
-    """How a label came to be. A label that the user gave replaces an adopted one, and is not replaced by it."""
+    """The way in which a label was created.
+
+    A label that the user gave replaces an adopted label. An adopted label never replaces a label that the user gave.
+    """
 
     COMMAND = "command"
     """The user named the message in a command."""
@@ -22,20 +25,25 @@ class Origin(StrEnum):
     """The user moved the message."""
 
     ADOPTED = "adopted"
-    """Evidence in an existing mailbox."""
+    """The label was adopted: an existing mailbox showed whether the message is ham or spam."""
 
     BULK = "bulk"
     """The user named a folder, or many messages, in a command."""
 
     @property
     def is_history(self) -> bool:
-        """Whether the label was given to many messages at once."""
+        """Return whether labels of this origin are given to many messages in one run."""
         return self in (Origin.ADOPTED, Origin.BULK)
 
 
 @dataclass(frozen=True, slots=True)
 class LabelRequest:
-    """A message to be labelled, with the base score (`prior`) and the packed tokens that the model `model` gave it."""
+    """A message to be labelled.
+
+    `content` is its content id. `prior` is its base score, the score of the model before personal labels, and None if
+    the message has no score. `model` is the identifier of that model, and `tokens` are the packed tokens that the model
+    read.
+    """
 
     content: str
     raw: bytes
@@ -44,13 +52,13 @@ class LabelRequest:
     model: str
     origin: Origin = Origin.COMMAND
     source: str = ""
-    """The Maildir that an adopted label comes from."""
+    """The Maildir of an adopted label, otherwise empty."""
     tokens: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
 class StoredLabel:
-    """One row of the store without the mail; `time` in seconds since 1970."""
+    """One row of the label store without the mail. `time` is in seconds since 1970."""
 
     id: int
     content: str
@@ -64,7 +72,11 @@ class StoredLabel:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One row as learning needs it. `raw` is the beginning of the message, `tokens` what the base read, packed."""
+    """One row of the label store in the form needed for learning.
+
+    `prior` is the base score. `raw` is the beginning of the message. `tokens` are the packed tokens that the base model
+    read.
+    """
 
     id: int
     spam: bool
@@ -76,7 +88,7 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class SavedLayer:
-    """The state of a personal layer that learned all rows up to and including `last`."""
+    """The saved state of a personal layer that learned all rows up to and including the row with the id `last`."""
 
     last: int
     state: bytes
@@ -87,7 +99,10 @@ OrderedRow = tuple[int, Label, Origin]
 
 
 def interleave(rows: Sequence[OrderedRow]) -> list[OrderedRow]:
-    """Interleave bulk ham and spam labels evenly, in place of the first bulk label; other rows keep their order."""
+    """Return the rows with bulk ham and bulk spam labels evenly interleaved.
+
+    The interleaved labels take the place of the first bulk label. All other rows keep their order.
+    """
     bulk = [row for row in rows if row[2] == Origin.BULK]
     if not bulk:
         return list(rows)

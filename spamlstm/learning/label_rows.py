@@ -1,6 +1,6 @@
 """The tables of the label store, and functions that decode and check their rows.
 
-The functions raise CellError for a cell that the store never writes.
+The functions raise CellError if a cell has a value that the store never writes.
 """
 
 import zlib
@@ -15,15 +15,15 @@ from spamlstm.learning.bounds import SizedRow
 from spamlstm.learning.label import Example, Label, OrderedRow, Origin, SavedLayer, StoredLabel
 from spamlstm.model.personal_layer import SHAPE
 
-# Bytes of one message that are stored: retraining reads windows of text, which comes before attachments.
+# The number of bytes stored of each message. Retraining reads only text, which comes before attachments.
 MOST_KEPT = 64 << 10
 MOST_SUBJECT = 200
-# Tokens are numbers of two bytes, each stored once.
+# The most bytes of tokens. Tokens are two-byte numbers, and each number is stored at most once.
 _MOST_TOKENS = 2 << 16
-# More than zlib adds to bytes that it cannot compress.
+# The most bytes of a compressed message. The margin exceeds what zlib adds to bytes that it cannot compress.
 _MOST_PACKED = MOST_KEPT + (4 << 10)
 _CONTENT_BYTES = 16
-_BLOCK = 1024  # words of eight bytes
+_BLOCK = 1024  # in words of eight bytes
 
 _THRESHOLDS = " (model TEXT PRIMARY KEY, ham REAL NOT NULL, spam REAL NOT NULL, time REAL NOT NULL);"
 _LEARNED = (
@@ -42,24 +42,24 @@ INSERT INTO epoch VALUES (0);
     + _LEARNED
     + "CREATE TABLE thresholds"
     + _THRESHOLDS,
-    # A label is on disk when a command ends, and is erased from the file when it is forgotten.
+    # FULL makes a label durable before its command ends. secure_delete erases a forgotten label from the file.
     pragmas=("synchronous = FULL", "secure_delete = ON"),
-    loss=", without what you labelled",
+    loss=", without your labels",
     upgrades={
         1: "ALTER TABLE labels ADD COLUMN origin TEXT NOT NULL DEFAULT 'said';"
         "ALTER TABLE labels ADD COLUMN source BLOB NOT NULL DEFAULT x''; CREATE TABLE bars" + _THRESHOLDS,
-        # With no model named, all labels are scored again, which gives the tokens too.
+        # An empty model identifier causes all labels to be scored again, which also stores their tokens.
         2: "ALTER TABLE labels ADD COLUMN tokens BLOB NOT NULL DEFAULT x''; UPDATE labels SET model = '';",
-        # States without a checksum are learned again from the labels.
+        # Saved layers without a checksum are dropped and learned again from the labels.
         3: "DROP TABLE learned;" + _LEARNED,
         4: "ALTER TABLE bars RENAME TO thresholds; UPDATE labels SET origin = 'command' WHERE origin = 'said';",
     },
 )
 
 STORED_LABEL = "id, content, label, time, prior, model, subject, origin"
-"""The columns for `stored_label`."""
+"""The columns that `stored_label` decodes."""
 EXAMPLE = "id, label, prior, mail, origin, tokens"
-"""The columns for `example`."""
+"""The columns that `example` decodes."""
 
 
 def stored_label(row: tuple[Any, ...]) -> StoredLabel:
@@ -78,13 +78,13 @@ def stored_label(row: tuple[Any, ...]) -> StoredLabel:
 
 
 def kept(row: tuple[Any, ...]) -> tuple[StoredLabel, bytes]:
-    """Decode a row of the columns STORED_LABEL and the mail."""
+    """Decode a row of the columns STORED_LABEL followed by the mail."""
     *columns, mail = row
     return stored_label(tuple(columns)), unpacked(mail, MOST_KEPT)
 
 
 def example(row: tuple[Any, ...], *, most_bytes: int) -> Example:
-    """Decode a row of the columns EXAMPLE, with at most `most_bytes` of its mail."""
+    """Decode a row of the columns EXAMPLE, with at most `most_bytes` bytes of its mail."""
     number, label, prior, mail, origin, tokens = row
     if len(blob(tokens, "tokens", most=_MOST_TOKENS)) % 2:
         raise CellError("tokens", tokens)
@@ -104,7 +104,7 @@ def origin(row: tuple[Any, ...]) -> tuple[Label, Origin]:
 
 
 def sized_row(row: tuple[Any, ...]) -> SizedRow:
-    """Decode a row of the columns id, bytes and time, and whether it was adopted."""
+    """Decode a row of the columns id, bytes and time, and whether its label was adopted."""
     number, size, time, adopted = row
     return whole(number, "id", least=-MOST_ROWS), whole(size, "mail"), moment(time, "time"), bool(adopted)
 
@@ -115,12 +115,12 @@ def ordered_row(row: tuple[Any, ...]) -> OrderedRow:
 
 
 def label_count(row: tuple[Any, ...]) -> tuple[Label, int]:
-    """Decode a label and its number of rows."""
+    """Decode a row of a label and its number of messages."""
     return word(row[0], "label", Label), whole(row[1], "count")
 
 
 def thresholds(row: tuple[Any, ...]) -> tuple[str, Thresholds]:
-    """Decode a row of the columns model, ham and spam of the thresholds."""
+    """Decode a row of the columns model, ham and spam of the table `thresholds`."""
     model, ham, spam = row
     try:
         return text(model, "model"), Thresholds(real(ham, "ham"), real(spam, "spam"))
@@ -131,7 +131,7 @@ def thresholds(row: tuple[Any, ...]) -> tuple[str, Thresholds]:
 
 
 def saved_layer(row: tuple[Any, ...]) -> SavedLayer:
-    """Decode a row of the columns last, state and checksum; CellError if the checksum is wrong."""
+    """Decode a row of the columns last, state and checksum. Raises CellError if the checksum is wrong."""
     last, state, sum_ = row
     saved = SavedLayer(whole(last, "learned: last"), blob(state, "learned: state", most=1 << 30))
     if sum_ != checksum(saved):
@@ -140,10 +140,10 @@ def saved_layer(row: tuple[Any, ...]) -> SavedLayer:
 
 
 def checksum(learned: SavedLayer) -> int:
-    """Return 32 bits that detect a damaged state, and a state of another row or shape.
+    """Return a 32-bit checksum of a saved layer, which detects a damaged state and a state of another row or shape.
 
-    This is the CRC of the sums of 8 KiB blocks: a CRC of all 14 MB takes 8 ms, a tenth of a start, and this 0.8 ms. It
-    detects any change of one word, and blocks in another order.
+    The checksum is the CRC of the sums of 8 KiB blocks and takes 0.8 ms. A CRC of all 14 MB would take 8 ms, a tenth of
+    the time of a start. The checksum detects any change of a single word, and blocks in another order.
     """
     words = len(learned.state) // 8 // _BLOCK * _BLOCK
     sums = np.frombuffer(learned.state, np.uint64, words).reshape(-1, _BLOCK).sum(axis=1)
@@ -157,7 +157,7 @@ def stored_content_id(cell: Any) -> str:
 
 
 def unpacked(cell: Any, most: int) -> bytes:
-    """Return the first `most` bytes of a stored mail."""
+    """Return the first `most` bytes of a stored message. Raises CellError if the stored message is damaged."""
     unpacker = zlib.decompressobj()
     try:
         raw = unpacker.decompress(blob(cell, "mail", most=_MOST_PACKED), most)

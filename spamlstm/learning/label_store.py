@@ -1,9 +1,13 @@
-"""The label store: a user's labels, from which everything that was learned can be computed again.
+"""The label store: the user's labels, from which everything that was learned can be computed again.
 
-It is one SQLite database in the state folder, readable by its owner only. Messages are identified by content id, so
-copies and moved files are the same message. Each labelled message has one row with its latest label, and ids give the
-order of the labels. What is learned is a function of these rows (contract 11): the same label again changes nothing,
-the opposite label replaces the first, and to forget a label is as if it had never been given.
+The store is one SQLite database in the state folder, which only its owner can read. A message is identified by its
+content id, so copies and moved files count as one message. Each labelled message has one row with its latest label, and
+the ids of the rows give the order of the labels. The learned state depends only on these rows (contract 11). Giving the
+current label again changes nothing, and the opposite label replaces the current label. Forgetting a label has the
+effect that the label was never given.
+
+The base score of a message (`prior`) is the score of the model before personal labels. The personal layer is learned
+from the labels and corrects base scores. An adopted label was created from evidence in an existing mailbox.
 """
 
 import contextlib
@@ -31,16 +35,17 @@ T = TypeVar("T")
 
 
 class LabelStore:
-    """The labels of one state folder, for one thread; several processes may have them open.
+    """The labels of one state folder. An instance is for one thread, but several processes may have the store open.
 
-    All methods raise DataError if the store is damaged, and TemporaryError if it cannot be read or written now. A
-    change is on disk when its method returns.
+    A change is durable when its method returns.
+
+    All methods raise DataError if the store is damaged, and TemporaryError if it cannot be read or written now.
     """
 
     def __init__(
         self, connection: sqlite3.Connection, *, clock: Callable[[], float] = time.time, shown: str = "memory"
     ) -> None:
-        """Use an open database; `shown` is its name in messages."""
+        """Use an open database. `shown` is the name of the database in error messages."""
         self._connection = connection
         self._clock = clock
         self.shown = shown
@@ -48,9 +53,9 @@ class LabelStore:
 
     @classmethod
     def open(cls, state: Path, *, clock: Callable[[], float] = time.time) -> Self:
-        """Open the labels of a state folder; creates both, for their owner alone, if they do not exist.
+        """Open the labels of a state folder. A missing folder or database is created, and only its owner has access.
 
-        TemporaryError if another process holds a lock, DataError if the file is not a label store.
+        Raises TemporaryError if another process holds a lock, and DataError if the file is not a label store.
         """
         return cls(database.open_in(state, LABELS, LAYOUT), clock=clock, shown=str(state / LABELS))
 
@@ -65,11 +70,11 @@ class LabelStore:
 
     @classmethod
     def find(cls, state: Path) -> Self | None:
-        """Open the labels of a state folder; None if it has none."""
+        """Open the labels of a state folder. Return None if the folder has no label store."""
         return cls.open(state) if (state / LABELS).is_file() else None
 
     def backup(self, target: sqlite3.Connection) -> None:
-        """Copy the store into another database."""
+        """Copy the store into the database `target`."""
         with self._explained:
             self._connection.backup(target)
 
@@ -80,21 +85,28 @@ class LabelStore:
     # --- changes ----------------------------------------------------------------------------------------------------
 
     def add(self, mail: LabelRequest, label: Label) -> bool:
-        """Store the label of a message; False if the message has it already."""
+        """Store the label of a message. Return whether a new label was stored, see `add_pairs`."""
         return self.add_pairs([(mail, label)])[0]
 
     def add_pairs(self, pairs: Sequence[tuple[LabelRequest, Label]]) -> list[bool]:
-        """Store several labels, all or none: a transaction costs as much as a hundred rows."""
+        """Store several labels in one transaction. Return for each whether a new label was stored.
+
+        The result is False if the message already has this label, or if an adopted label would replace a label that the
+        user gave. The labels share a transaction because a transaction takes as long as storing a hundred rows.
+        """
         with self._change():
             return [self._add(mail, label) for mail, label in pairs]
 
     def forget(self, content: str) -> bool:
-        """Remove the label of a message; False if it has none."""
+        """Remove the label of the message with the content id `content`. Return whether the message had a label."""
         with self._change():
             return self._remove(content)
 
     def purge(self) -> int:
-        """Remove everything, and leave nothing of the mail in the file; return the number of labels removed."""
+        """Remove all labels, thresholds and saved layers, and erase all mail from the file.
+
+        Return the number of labels removed.
+        """
         with self._change():
             number = self._connection.execute("DELETE FROM labels").rowcount
             self._connection.execute("DELETE FROM thresholds")
@@ -105,7 +117,7 @@ class LabelStore:
         return number
 
     def prune(self) -> int:
-        """Remove labels beyond the `bounds`; return how many, for the caller to report."""
+        """Remove the labels that exceed the `bounds`. Return their number, for the caller to report."""
         with self._change():
             rows = self._connection.execute(
                 "SELECT id, length(mail) + length(tokens), time, origin = 'adopted' FROM labels ORDER BY id DESC"
@@ -117,23 +129,26 @@ class LabelStore:
         return len(removed)
 
     def interleave_bulk(self) -> None:
-        """Interleave bulk ham and spam labels, and put the labels of single messages after them.
+        """Interleave bulk ham and spam labels, and put labels of single messages that come later after them.
 
-        Users name folders one after the other, and learning follows the latest labels: ham that was all learned before
-        any spam would count less.
+        Users label one folder after the other, and later labels have more influence on what is learned. Ham that was
+        learned completely before any spam would have too little weight.
         """
         with self._change():
             rows = list(self._decoded(label_rows.ordered_row, "SELECT id, label, origin FROM labels ORDER BY id"))
             pairs = zip(interleave(rows), rows, strict=True)
             moved = [row[0] for row, _ in itertools.dropwhile(lambda pair: pair[0] == pair[1], pairs)]
             if moved:
-                # The ids give the order. All of them are new, because no two rows may have the same id at any time.
+                # The ids give the order. All moved rows get unused ids, because two rows never may have the same id.
                 numbers = zip(itertools.count(max(moved) + 1), moved, strict=False)
                 self._connection.executemany("UPDATE labels SET id = ? WHERE id = ?", numbers)
                 self._invalidate(first=min(moved))
 
     def forget_adopted(self, source: str) -> int:
-        """Remove the labels that were adopted from one Maildir, and the thresholds; return the number of labels."""
+        """Remove the labels adopted from the Maildir `source`, and all thresholds.
+
+        Return the number of labels removed.
+        """
         with self._change():
             removed = self._connection.execute(
                 "DELETE FROM labels WHERE origin = ? AND source = ? RETURNING id", (Origin.ADOPTED, os.fsencode(source))
@@ -144,7 +159,7 @@ class LabelStore:
         return len(removed)
 
     def set_thresholds(self, model: str, thresholds: Thresholds) -> None:
-        """Store the thresholds found for this mail with the base model of this label."""
+        """Store the thresholds found for this user's mail. `model` is the identifier of the base model they are for."""
         with self._change():
             self._connection.execute(
                 "INSERT OR REPLACE INTO thresholds (model, ham, spam, time) VALUES (?, ?, ?, ?)",
@@ -158,7 +173,7 @@ class LabelStore:
         return self._first(_number, "SELECT count(*) FROM labels WHERE origin = ?", Origin.ADOPTED) or 0
 
     def labelled_by_user(self) -> set[str]:
-        """Return the content ids of all messages that the user labelled, as against adopted ones."""
+        """Return the content ids of all messages that the user labelled, without messages that have adopted labels."""
         return set(
             self._decoded(
                 lambda row: label_rows.stored_content_id(row[0]),
@@ -168,18 +183,18 @@ class LabelStore:
         )
 
     def label(self, content: str) -> Label | None:
-        """Return the label of a message."""
+        """Return the label of the message with the content id `content`. Return None if it has no label."""
         known = self.origin(content)
         return known[0] if known else None
 
     def origin(self, content: str) -> tuple[Label, Origin] | None:
-        """Return the label of a message and its origin."""
+        """Return the label of a message and its origin. Return None if the message has no label."""
         return self._first(
             label_rows.origin, "SELECT label, origin FROM labels WHERE content = ?", bytes.fromhex(content)
         )
 
     def thresholds(self) -> dict[str, Thresholds]:
-        """Return the thresholds found for this mail, by the label of the base model that they hold for."""
+        """Return the thresholds found for this user's mail, by the identifier of the base model they are for."""
         return dict(self._decoded(label_rows.thresholds, "SELECT model, ham, spam FROM thresholds"))
 
     def counts(self) -> dict[Label, int]:
@@ -188,12 +203,15 @@ class LabelStore:
         return {label: rows.get(label, 0) for label in Label}
 
     def last(self, most: int = -1) -> Iterator[StoredLabel]:
-        """Yield the last `most` labels, or all, the latest first."""
+        """Yield at most `most` labels, the latest first. All labels are yielded by default."""
         latest = f"SELECT {STORED_LABEL} FROM labels ORDER BY id DESC LIMIT ?"  # noqa: S608  constant columns
         return self._decoded(label_rows.stored_label, latest, most)
 
     def kept(self, most: int = -1) -> Iterator[tuple[StoredLabel, bytes]]:
-        """Yield the last `most` labels, or all, in order, each with the first MOST_KEPT bytes of its mail."""
+        """Yield the latest labels in order, at most `most`, each with the first MOST_KEPT bytes of its mail.
+
+        All labels are yielded by default.
+        """
         return self._decoded(
             label_rows.kept,
             f"SELECT {STORED_LABEL}, mail FROM labels"  # noqa: S608  constant columns
@@ -204,7 +222,7 @@ class LabelStore:
     # --- learning ---------------------------------------------------------------------------------------------------
 
     def examples(self, *, after: int, most_bytes: int) -> Iterator[Example]:
-        """Yield the rows with ids above `after` in order, each with at most `most_bytes` of its mail."""
+        """Yield the rows with ids above `after` in order, each with at most `most_bytes` bytes of its mail."""
         return self._decoded(
             functools.partial(label_rows.example, most_bytes=most_bytes),
             f"SELECT {EXAMPLE} FROM labels WHERE id > ? ORDER BY id",  # noqa: S608  constant columns
@@ -213,11 +231,14 @@ class LabelStore:
 
     @property
     def epoch(self) -> int:
-        """A number that changes whenever rows that may have been learned are removed or changed."""
+        """Return a number that changes whenever rows that may have been learned are removed or changed."""
         return self._first(_number, "SELECT coalesce((SELECT number FROM epoch), '')") or 0
 
     def learned(self) -> SavedLayer | None:
-        """Return the latest saved layer; DataError if it is damaged."""
+        """Return the latest saved layer. Return None if no layer of the current version is saved.
+
+        Raises DataError if the saved layer is damaged.
+        """
         return self._first(
             label_rows.saved_layer,
             "SELECT last, state, checksum FROM learned WHERE shape = ? ORDER BY last DESC LIMIT 1",
@@ -225,16 +246,20 @@ class LabelStore:
         )
 
     def drop_learned(self) -> None:
-        """Delete the saved layers, which can be learned again."""
+        """Delete the saved layers. They can be learned again from the labels."""
         with self._change():
             self._connection.execute("DELETE FROM learned")
 
     def learned_until(self) -> int:
-        """Return the id of the last row that the latest saved layer learned; 0 without one."""
+        """Return the id of the last row that the latest saved layer learned. Return 0 without a saved layer."""
         return self._first(_number, "SELECT coalesce(max(last), 0) FROM learned WHERE shape = ?", SHAPE) or 0
 
     def keep(self, learned: SavedLayer, *, epoch: int, most: int) -> None:
-        """Save a layer that was learned in `epoch`, unless that has changed, and keep the `most` latest layers."""
+        """Save a layer that was learned in `epoch`, and delete all but the `most` latest saved layers.
+
+        Nothing is saved if the epoch of the store has changed, because the layer may have learned rows that were
+        removed.
+        """
         with self._change():
             if self.epoch != epoch:
                 return
@@ -248,11 +273,14 @@ class LabelStore:
             )
 
     def priors_from(self, model: str) -> bool:
-        """Return whether all base scores are by this model."""
+        """Return whether all stored base scores were computed by `model`, the identifier of a model."""
         return self._first(_number, "SELECT 1 FROM labels WHERE model != ? LIMIT 1", model) is None
 
     def rescore(self, bases: Mapping[int, tuple[float | None, bytes]], *, model: str) -> None:
-        """Replace the base scores and tokens of rows by those of another model, all or none."""
+        """Replace the base scores and tokens of several rows in one transaction.
+
+        `bases` has the new base score and tokens by row id. `model` is the identifier of the model that computed them.
+        """
         with self._change():
             self._connection.executemany(
                 "UPDATE labels SET prior = ?, tokens = ?, model = ? WHERE id = ?",
@@ -264,18 +292,18 @@ class LabelStore:
 
     @contextlib.contextmanager
     def _change(self) -> Iterator[None]:
-        """Run a durable transaction."""
+        """Run the block in a durable transaction."""
         with self._explained, database.transaction(self._connection, durable=True):
             yield
 
     def _decoded(self, decode: Callable[[tuple[Any, ...]], T], statement: str, *values: object) -> Iterator[T]:
-        """Yield the rows that a statement returns, decoded."""
+        """Yield the decoded rows that a statement returns."""
         with self._explained:
             for row in self._connection.execute(statement, values):
                 yield decode(row)
 
     def _first(self, decode: Callable[[tuple[Any, ...]], T], statement: str, *values: object) -> T | None:
-        """Return the first row of a statement, decoded; None without one."""
+        """Return the decoded first row that a statement returns. Return None if it returns no rows."""
         with self._explained:
             row = self._connection.execute(statement, values).fetchone()
             return None if row is None else decode(row)
@@ -287,7 +315,7 @@ class LabelStore:
                 return False
             if current is label:
                 if origin is Origin.ADOPTED and mail.origin is not Origin.ADOPTED:
-                    # The label is the user's own now; what was learned from it stays the same.
+                    # The user has confirmed an adopted label. What was learned from the label is unchanged.
                     self._connection.execute(
                         "UPDATE labels SET origin = ?, source = x'' WHERE content = ?",
                         (mail.origin, bytes.fromhex(mail.content)),
@@ -322,11 +350,11 @@ class LabelStore:
         return True
 
     def _invalidate(self, *, first: int) -> None:
-        """Delete saved layers that learned rows from id `first` on, because these rows have changed."""
+        """Delete the saved layers that learned rows from the id `first` on, because these rows have changed."""
         self._connection.execute("DELETE FROM learned WHERE last >= ?", (first,))
         self._connection.execute("UPDATE epoch SET number = number + 1")
 
 
 def _number(row: tuple[Any, ...]) -> int:
-    """Decode a row of one column, a number."""
+    """Decode a row with one column, which is a whole number."""
     return whole(row[0], "number", least=-MOST_ROWS)

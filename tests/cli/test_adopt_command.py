@@ -157,7 +157,7 @@ def test_mail_filed_by_the_filter_is_no_evidence(spamlstm, maildir):
     assert len(list((maildir / ".Junk").rglob("*.*"))) == 2
     status, _, err = spamlstm("adopt", maildir)
     assert status == 65
-    assert "no junk that this filter did not file itself" in err
+    assert "no spam to learn from" in err
     put(maildir, ".Junk", 9)
     report = json.loads(spamlstm("adopt", maildir, "--json")[1])
     assert (report["evidence"]["junk"], report["not_learned_from"]["filed by this filter"]) == (1, 2)
@@ -168,8 +168,8 @@ def test_mail_filed_by_the_filter_is_no_evidence(spamlstm, maildir):
     [
         ([], (66, "there is no mail in")),
         ([("", "")], (66, "none of the 1 messages in")),
-        ([("", "S")] * 3, (65, "no junk")),
-        ([(".Junk", "S")] * 3, (65, "none that was answered, flagged, filed in a folder or kept read")),
+        ([("", "S")] * 3, (65, "no spam to learn from")),
+        ([(".Junk", "S")] * 3, (65, "no ham to learn from (mail that was answered, flagged")),
     ],
 )
 def test_what_cannot_be_adopted(spamlstm, maildir, state, letters, complaint):

@@ -1,10 +1,12 @@
-"""Retraining: the network learns the labels, and the new model is promoted only if it is better.
+"""Retraining: train the network with the user's labels, and promote the new model only if it is better.
 
-    labels ─► snapshot ─► trial, without held-out labels ─► comparison on these ─► candidate, with all ─► promoted
-                                                        └─► refused                             └─► refused
+    labels ─► snapshot ─► trial (no held-out labels) ─► comparison ─► candidate (all labels) ─► comparison ─► promoted
+                                                            └─► refused                             └─► refused
 
-A model that has learned every label leaves none to evaluate it with. Therefore the same training runs twice: the trial
-shows on held-out labels what it is worth, and the candidate shows on unlabelled mail which verdicts would change.
+A model that was trained with all labels has no labels left for its evaluation. The same training therefore runs twice.
+The first model, the trial, is trained without the held-out labels, which then measure its quality. The second model,
+the candidate, is trained with all labels, and unlabelled mail shows which verdicts would change. To promote the
+candidate means to put it in use.
 """
 
 import json
@@ -33,26 +35,34 @@ from spamlstm.model.personal_layer import PersonalLayer
 from spamlstm.verdict import Verdict
 
 FEWEST = 20
-"""The least number of labels of each kind for a retraining."""
+"""The minimum number of labels of each kind (ham, spam) for a retraining."""
 
 
 @dataclass(frozen=True, slots=True)
 class RetrainSettings:
-    """What to retrain: `maildirs` have unlabelled mail, `model` is the base, by default the model in use."""
+    """The settings of a retraining.
+
+    `maildirs` contain unlabelled mail. `model` is the model to start from, by default the model in use. `say` is called
+    with messages about the progress.
+    """
 
     state: Path
     config: Config = field(default_factory=Config)
     maildirs: tuple[Path, ...] = ()
     model: Path | None = None
     now: bool = False
-    """Retrain even if nothing was labelled since the last time."""
+    """True to retrain even if nothing was labelled since the last retraining."""
     trainer: Sequence[str] = field(default_factory=trainer_command)
     say: Callable[[str], None] = print
 
 
 @dataclass(frozen=True, slots=True)
 class RetrainReport:
-    """The outcome and its reasons. `model` is the name of the candidate, None if nothing was trained."""
+    """The result of a retraining and the reasons for it.
+
+    `model` is the name of the candidate, or None if nothing was trained. `parent` is the identifier of the model that
+    it was trained from.
+    """
 
     promoted: bool
     why: tuple[str, ...]
@@ -64,7 +74,7 @@ class RetrainReport:
     seconds: float = 0.0
 
     def as_json(self) -> dict[str, Any]:
-        """Return the report as plain values."""
+        """Return the report as a JSON-serializable dict."""
         return asdict(self)
 
     def labels_in_words(self) -> str:
@@ -72,15 +82,17 @@ class RetrainReport:
         return " and ".join(f"{count:,} {label}" for label, count in self.labels.items())
 
     def table(self) -> list[str]:
-        """Return the comparison as the lines of a table in Markdown; none if there was no comparison."""
+        """Return the comparison as the lines of a Markdown table. The list is empty if there was no comparison."""
         return comparison.comparison_table(self.comparison) if self.comparison else []
 
 
 def retrain(settings: RetrainSettings) -> RetrainReport:
-    """Retrain if there are new labels, and promote a better model. An error leaves everything as it was.
+    """Retrain if there are new labels, and promote the new model if it is better.
 
-    UnavailableError without the train extra, TemporaryError if another retraining is running, DataError if the model
-    cannot be trained on.
+    An error leaves the model in use unchanged.
+
+    Raises UnavailableError if the train extra is not installed, TemporaryError if another retraining is running or the
+    training fails, and DataError if the model cannot be used for training.
     """
     start = time.monotonic()
     check_installed()
@@ -95,18 +107,20 @@ def retrain(settings: RetrainSettings) -> RetrainReport:
 
 
 def _reason_to_skip(labels: LabelStore, state: Path, *, now: bool) -> str:
-    """Return why there is nothing to do; '' if there is."""
+    """Return why a retraining would be useless, or '' if it would be useful."""
     counts = labels.counts()
     if min(counts.values()) < FEWEST:
-        return f"there are {counts[Label.HAM]} ham and {counts[Label.SPAM]} spam labels; it takes {FEWEST} of each"
+        return (
+            f"there are {counts[Label.HAM]} ham and {counts[Label.SPAM]} spam labels; retraining needs {FEWEST} of each"
+        )
     before = retrain_files.labels_before(state)
     if not now and all(before.get(one.content) == one.label for one in labels.last(snapshot.MOST_LABELS)):
-        return "nothing was labelled since the last time; --now retrains all the same"
+        return "nothing was labelled since the last retraining; use --now to retrain anyway"
     return ""
 
 
 class _Retraining:
-    """One retraining."""
+    """One run of a retraining."""
 
     def __init__(self, settings: RetrainSettings, labels: LabelStore, work: Path, *, lock: int) -> None:
         self._settings, self._labels, self._work, self._lock = settings, labels, work, lock
@@ -115,7 +129,7 @@ class _Retraining:
         self._name = retrain_files.unused_name()
 
     def run(self, start: float) -> RetrainReport:
-        """Train, compare, promote and save the report."""
+        """Train the models, compare them, promote the candidate if it is better, and save the report."""
         settings = self._settings
         settings.say("reading labels and mail")
         before = retrain_files.labels_before(settings.state)
@@ -130,7 +144,7 @@ class _Retraining:
         why = comparison.objections(compared)
         report = RetrainReport(
             promoted=not why,
-            why=tuple(why) or ("it is better on held-out labels, and loses no more ham",),
+            why=tuple(why) or ("it is better on held-out labels and does not lose more ham",),
             model=self._name,
             parent=self._running.bundle.label,
             labels=taken.counts(),
@@ -140,12 +154,15 @@ class _Retraining:
         )
         if report.promoted:
             self._promote(report)
-        # Last, so that a run that was killed is repeated.
+        # The outcome is saved last, so that a run that was killed is repeated.
         retrain_files.save_outcome(settings.state, report=report.as_json(), labels=taken.labels)
         return report
 
     def _compare(self, taken: Snapshot) -> Comparison:
-        """Train the trial, then the candidate if the trial is good enough, and compare them with the model in use."""
+        """Compare the trial, and then the candidate, with the model in use.
+
+        The candidate is trained only if the trial gives no reason against a promotion.
+        """
         running = self._running
         labelled = list(comparison.assess(running, [one.mail for one in taken.all]))
         unlabelled = list(comparison.assess(running, taken.unlabelled))
@@ -183,7 +200,7 @@ class _Retraining:
     def _train(
         self, what: str, labelled: Iterable[LabelledMail], *, targets: dict[str, float], taken: Snapshot
     ) -> Classifier:
-        """Run the training to its end, as a process of its own, and open the model that it made."""
+        """Run a training in its own process, wait for its end, and open the model that it made."""
         self._settings.say(f"training the {what}")
         mail = [(one.mail, one.label.value) for one in labelled]
         folder = snapshot.write_training_folder(
@@ -201,7 +218,7 @@ class _Retraining:
         return Classifier.open(self._made(what), config=self._settings.config, personal_features=True)
 
     def _made(self, what: str) -> Path:
-        """Return the folder for the bundle that a training makes."""
+        """Return the folder for the model that the training `what` makes."""
         return self._work / f"{what}.model"
 
     def _promote(self, report: RetrainReport) -> None:
@@ -212,7 +229,7 @@ class _Retraining:
         manifest = dict(bundles.load_bundle(made).manifest)
         manifest["retrained"] = {**manifest.get("retrained", {}), "comparison": asdict(report)["comparison"]}
         bundles.seal(made, manifest)
-        os.sync()  # the model must be on disk before the link to it
+        os.sync()  # the model must be on disk before the link to it is
         made.rename(models_dir() / self._name)
         registry.use(self._name)
         rescore_labels(self._labels, Classifier.open(personal_features=True))
@@ -220,7 +237,10 @@ class _Retraining:
 
 
 def _learned(assessed: Sequence[Assessed[str]], labelled: Sequence[LabelledMail]) -> PersonalLayer:
-    """Return a layer that learned these labels in order; `assessed` has the base scores of this and other mail."""
+    """Return a personal layer that learned the given labels in order.
+
+    `assessed` has the base scores (scores before personal labels) and features of these messages and perhaps of others.
+    """
     by_content = {one.key: one for one in assessed}
     layer = PersonalLayer()
     for one in sorted(labelled, key=lambda labelled: labelled.row):
@@ -231,7 +251,10 @@ def _learned(assessed: Sequence[Assessed[str]], labelled: Sequence[LabelledMail]
 
 
 def _targets(running: Classifier, unlabelled: Iterable[Assessed[str]], layer: PersonalLayer) -> dict[str, float]:
-    """Return the scores of unlabelled mail with the layer: soft targets, by which the network learns what it knows."""
+    """Return the scores of unlabelled messages with the personal layer, by message name.
+
+    The scores are soft targets. By training on them, the network learns what the layer knows.
+    """
     scores = ((one.key, running.judged_score(one, layer)) for one in unlabelled if not one.failure)
     return {name: score for name, score in scores if score is not None}
 

@@ -1,7 +1,7 @@
 """The files of retraining: a work folder for one run at a time, the last report, and the retrained models.
 
-A run makes everything in a hidden folder beside the user's models, which the next run empties. A kill at any moment
-therefore leaves the model in use as it is.
+A run creates all files in a hidden folder in the folder of the user's models, and the next run empties this folder. A
+kill at any moment therefore leaves the model in use unchanged.
 """
 
 import fcntl
@@ -19,7 +19,7 @@ from spamlstm.files import make_private, write_file
 from spamlstm.model import registry
 
 KEPT = 3
-"""Retrained models that stay installed, beside the model in use and the one before."""
+"""The number of retrained models that stay installed, in addition to the model in use and the previous model."""
 REPORT = "report.json"
 NAME = "retrained"
 _FOLDER, _LABELS, _LOCK = "retrain", "labels.json", "lock"
@@ -27,14 +27,16 @@ _FOLDER, _LABELS, _LOCK = "retrain", "labels.json", "lock"
 
 @contextmanager
 def work_folder() -> Generator[tuple[Path, int]]:
-    """Give an empty folder on the file system of the user's models and a lock, an open file; remove it at the end.
+    """Yield an empty work folder and the file descriptor of the lock on it. The work folder is removed at the end.
 
-    TemporaryError if another retraining holds the lock.
+    The work folder is on the file system of the user's models, so that a model can be installed by one rename.
+
+    Raises TemporaryError if another retraining holds the lock.
     """
     folder = models_dir() / f".{_FOLDER}"
     make_private(folder)
     work = folder / "work"
-    # The lock belongs to the open file, which a training process that outlives this one has open too.
+    # The lock belongs to the open file. A training process inherits the open file and may outlive this process.
     with (folder / _LOCK).open("ab") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -49,7 +51,7 @@ def work_folder() -> Generator[tuple[Path, int]]:
 
 
 def labels_before(state: Path) -> dict[str, str]:
-    """Return the labels at the last retraining, by content id."""
+    """Return the labels at the last retraining, by content id. The dict is empty if they cannot be read."""
     try:
         labels: dict[str, str] = json.loads((state / _FOLDER / _LABELS).read_text())
     except (OSError, ValueError):
@@ -58,7 +60,9 @@ def labels_before(state: Path) -> dict[str, str]:
 
 
 def save_outcome(state: Path, *, report: Mapping[str, Any], labels: Mapping[str, str]) -> None:
-    """Save the report, then the labels, in the state folder; after a kill in between, the run is repeated."""
+    """Save the report, then the labels, in the state folder. After a kill between the two, the next run retrains
+    again.
+    """
     folder = state / _FOLDER
     make_private(folder)
     save_json(folder / REPORT, report)
@@ -66,12 +70,12 @@ def save_outcome(state: Path, *, report: Mapping[str, Any], labels: Mapping[str,
 
 
 def save_json(path: Path, value: object) -> None:
-    """Write a file as JSON, completely or not at all."""
+    """Write a JSON file, completely or not at all."""
     write_file(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
 
 
 def unused_name() -> str:
-    """Return a name for a model by the time, which no installed model has."""
+    """Return a model name with the current time, which is not the name of an installed model."""
     moment = time.time()
     while (name := f"{NAME}-{time.strftime('%Y%m%d-%H%M%S', time.gmtime(moment))}") in registry.names():
         moment += 1
@@ -79,7 +83,10 @@ def unused_name() -> str:
 
 
 def remove_old_models(work: Path) -> None:
-    """Keep the newest retrained models, the one in use and the one before. Each is moved into `work` by one rename."""
+    """Move old retrained models into `work`, each by one rename.
+
+    The newest KEPT retrained models, the model in use and the previous model are kept.
+    """
     own = [name for name in registry.names() if name.startswith(f"{NAME}-")]
     for name in own[:-KEPT]:
         if name not in (registry.current(), registry.previous()):

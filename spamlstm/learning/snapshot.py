@@ -1,7 +1,8 @@
-"""The snapshot that a retraining starts from: labels and mail at one moment, split into training and held-out data.
+"""The snapshot for a retraining: labels and mail at one moment, split into training and held-out data.
 
-The newest labels are held out. Near-duplicates on both sides of the split are one piece of evidence, so the later ones
-are used for training. Labels that contradict each other are set aside.
+The newest labels are held out. Near-duplicates (messages with almost the same text) count as one piece of evidence, so
+a near-duplicate of an older message is used for training. Labels are excluded if too many near-duplicates have the
+other label.
 """
 
 import json
@@ -20,20 +21,22 @@ from spamlstm.maildir.content_id import content_id
 from spamlstm.model.near_duplicates import groups
 from spamlstm.model.reading import MessageReader
 
-# Only the newest labels are used; earlier retrainings have learned the older ones.
+# Only the newest labels are used. Earlier retrainings have learned the older labels.
 MOST_LABELS = 5_000
 MOST_UNLABELLED = 4_000
-# The share of the labels of each kind that are held out, the newest.
+# The share of the labels of each kind that is held out. The newest labels are taken.
 HELD_SHARE = 0.2
-# Of near-duplicates with both labels, a label that fewer than this share have is set aside.
+# A label is excluded if less than this share of its group of near-duplicates has the same label.
 AGREED = 2 / 3
-# Every ASIDE-th unlabelled message is not trained on, to see which verdicts change.
+# Every ASIDE-th unlabelled message is not trained on. These messages show which verdicts change.
 ASIDE = 4
 
 
 @dataclass(frozen=True, slots=True)
 class LabelledMail:
-    """One labelled message: its row in the store, its content id, the group of its near-duplicates, and its mail."""
+    """One labelled message: its row in the label store, its content id, the group of its near-duplicates, and its
+    mail.
+    """
 
     row: int
     content: str
@@ -44,41 +47,43 @@ class LabelledMail:
 
     @property
     def spam(self) -> bool:
-        """Whether the label is spam."""
+        """Return whether the label is spam."""
         return self.label is Label.SPAM
 
 
 @dataclass(frozen=True, slots=True)
 class Contradictions:
-    """Numbers of labels that contradict others, by mistake or on purpose."""
+    """Numbers of labels that contradict other labels, by mistake or on purpose."""
 
     relabelled: int
-    """Messages that had the other label at the last retraining."""
+    """The number of messages that had the other label at the last retraining."""
     near_duplicates: int
-    """Messages set aside because too many of their near-duplicates have the other label."""
+    """The number of messages excluded because too many of their near-duplicates have the other label."""
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The labels and mail at one moment. `train` and `held` are all labels except those that were set aside."""
+    """The labels and mail at one moment. `train` and `held` are the training and held-out labels without excluded
+    labels.
+    """
 
     train: tuple[LabelledMail, ...]
     held: tuple[LabelledMail, ...]
     contradictions: Contradictions
     unlabelled: tuple[FileMessage, ...]
-    """Mail to be trained on with soft targets."""
+    """Unlabelled mail to be trained on with soft targets (scores instead of labels)."""
     aside: tuple[FileMessage, ...]
-    """Unlabelled mail that is not trained on."""
+    """Unlabelled mail that is not trained on, to count changed verdicts."""
     labels: dict[str, str]
-    """All labels by content id, also those that were set aside."""
+    """All labels by content id, including excluded labels."""
 
     @property
     def all(self) -> tuple[LabelledMail, ...]:
-        """The labels that the candidate learns."""
+        """Return the labels that the candidate learns: training and held-out labels."""
         return (*self.train, *self.held)
 
     def counts(self) -> dict[str, int]:
-        """Return the number of messages with each label."""
+        """Return the number of messages with each label, without excluded labels."""
         found = Counter(one.label for one in self.all)
         return {label.value: found[label] for label in Label}
 
@@ -86,9 +91,9 @@ class Snapshot:
 def take_snapshot(
     labels: LabelStore, reader: MessageReader, maildirs: Iterable[Path], *, before: Mapping[str, str], into: Path
 ) -> Snapshot:
-    """Write the mail of the newest labels and a sample of unlabelled mail below `into`.
+    """Write the mail of the newest labels and a sample of unlabelled mail below `into`, and return the snapshot.
 
-    `before` are the labels at the last retraining, by content id. Holds one message in memory at a time.
+    `before` are the labels at the last retraining, by content id. One message at a time is in memory.
     """
     (into / "mail").mkdir(parents=True)
     labelled, texts = [], []
@@ -114,7 +119,10 @@ def take_snapshot(
 
 
 def split_labels(labelled: Sequence[LabelledMail]) -> tuple[tuple[LabelledMail, ...], tuple[LabelledMail, ...]]:
-    """Return (training, held-out): the newest of each label are held out, except near-duplicates of older messages."""
+    """Return the training labels and the held-out labels.
+
+    The newest labels of each kind are held out, except near-duplicates of older messages.
+    """
     newest: set[int] = set()
     for label in Label:
         rows = [one.row for one in labelled if one.label is label]
@@ -126,9 +134,10 @@ def split_labels(labelled: Sequence[LabelledMail]) -> tuple[tuple[LabelledMail, 
 
 
 def sample_unlabelled(maildirs: Iterable[Path], *, known: Collection[str], into: Path) -> list[FileMessage]:
-    """Copy a random sample of MOST_UNLABELLED messages without a label from these folders below `into`.
+    """Copy a random sample of unlabelled messages from the Maildirs below `into`.
 
-    Messages that cannot be read are left out.
+    The sample has at most MOST_UNLABELLED messages. `known` are the content ids of labelled messages. Messages that
+    cannot be read are left out.
     """
     random_ = random.Random(1)
     sample: list[FileMessage] = []
@@ -136,7 +145,7 @@ def sample_unlabelled(maildirs: Iterable[Path], *, known: Collection[str], into:
     for found in find_messages([str(path) for path in maildirs]):
         if not isinstance(found, FileMessage):
             continue
-        # Reservoir sampling (Vitter 1985): memory does not grow with the mailbox.
+        # Reservoir sampling (Vitter 1985), so that memory does not grow with the mailbox.
         count += 1
         if len(sample) < MOST_UNLABELLED:
             sample.append(found)
@@ -147,9 +156,10 @@ def sample_unlabelled(maildirs: Iterable[Path], *, known: Collection[str], into:
 
 
 def write_training_folder(mail: Iterable[tuple[FileMessage, str]], targets: Mapping[str, float], *, into: Path) -> Path:
-    """Write the folder that training reads: an index of (mail, label or '') beside the mail, and soft targets.
+    """Write the folder that the training reads, and return its path.
 
-    `targets` are scores in log-odds, by the names of the unlabelled mail.
+    It contains an index, a link to the mail, and the soft targets. The label of a message in `mail` is '' if the
+    message is unlabelled. `targets` are scores in log-odds by the names of unlabelled messages.
     """
     into.mkdir()
     (into / "mail").symlink_to("../mail")
@@ -163,7 +173,7 @@ def write_training_folder(mail: Iterable[tuple[FileMessage, str]], targets: Mapp
 
 
 def _copied(mail: FileMessage, known: Collection[str], into: Path) -> FileMessage | None:
-    """Copy one message; None if it cannot be read, has a label, or was copied before."""
+    """Copy one message below `into`. Return None if it cannot be read, has a label, or was copied before."""
     try:
         raw = mail.read()
     except OSError:
@@ -177,14 +187,14 @@ def _copied(mail: FileMessage, known: Collection[str], into: Path) -> FileMessag
 
 
 def _agreed(labelled: Sequence[LabelledMail]) -> list[LabelledMail]:
-    """Return the labels that at least AGREED of their near-duplicates share."""
+    """Return the labels that at least the share AGREED of their group of near-duplicates has."""
     votes = Counter((one.group, one.label) for one in labelled)
     total = Counter(one.group for one in labelled)
     return [one for one in labelled if votes[one.group, one.label] >= AGREED * total[one.group]]
 
 
 def _text_to_compare(reader: MessageReader, raw: bytes) -> str:
-    """Return the text that near-duplicates share: the body, with subject and sender if it is short."""
+    """Return the text by which near-duplicates are found: the body, with sender and subject if the body is short."""
     windows = reader.read(raw).windows
     if not windows:
         return content_id(raw)

@@ -27,7 +27,7 @@ def test_with_few_labels_it_says_so(state, tmp_path, capsys):
     assert run(["retrain", "--now", "--json", "--state", str(state)]) == 0
     report = json.loads(capsys.readouterr().out)
     assert (report["promoted"], report["model"]) == (False, None)
-    assert report["why"] == ["there are 1 ham and 0 spam labels; it takes 20 of each"]
+    assert report["why"] == ["there are 1 ham and 0 spam labels; retraining needs 20 of each"]
 
 
 def test_without_the_extra(state, monkeypatch, capsys):

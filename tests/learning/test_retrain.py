@@ -89,7 +89,9 @@ def test_what_is_no_better_is_refused(options, weight, unsure, trainer):
 def test_nothing_new_is_nothing_to_do(options):
     """Without new labels nothing is done, unless --now is given."""
     retrain.retrain(options)
-    assert retrain.retrain(options).why == ("nothing was labelled since the last time; --now retrains all the same",)
+    assert retrain.retrain(options).why == (
+        "nothing was labelled since the last retraining; use --now to retrain anyway",
+    )
     assert retrain.retrain(replace(options, now=True)).model
     with contextlib.closing(LabelStore.open(options.state)) as labels:
         Trainer(labels).add_label(letter(100, spam=True), Label.SPAM, prior=None, model="tiny-0")
@@ -103,7 +105,7 @@ def test_few_labels_are_not_enough(tmp_path, unsure):
     with contextlib.closing(LabelStore.open(state)) as labels:
         Trainer(labels).add_label(letter(0, spam=False), Label.HAM, prior=None, model="m")
     assert retrain.retrain(RetrainSettings(state, now=True)).why == (
-        "there are 1 ham and 0 spam labels; it takes 20 of each",
+        "there are 1 ham and 0 spam labels; retraining needs 20 of each",
     )
 
 

@@ -1,4 +1,4 @@
-"""Progress of a long run: a bar on a terminal, a line now and then in a log."""
+"""Progress reports for long runs: a bar on a terminal, periodic lines in a log."""
 
 import time
 from collections.abc import Callable, Generator
@@ -8,16 +8,16 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 LOG_EVERY_SECONDS = 10.0
-REDRAW_EVERY = 64  # messages; a call of rich for each of 75,000 takes a tenth of the run
+REDRAW_EVERY = 64  # in messages; calling rich for each of 75,000 messages takes a tenth of the run
 
 
 @contextmanager
 def show_progress(
     console: Console, what: str, total: int | None = None, *, rounds: bool = False
 ) -> Generator[Callable[[int], None], None, None]:
-    """Yield a function to call with the number of messages done. `console` is the one of standard error.
+    """Yield a function to call with the number of messages done. `console` is the console for standard error.
 
-    With `rounds` the run repeats: `total` is the length of a round, and the bar starts again after each.
+    With `rounds` the run consists of repeated rounds of `total` messages, and the bar starts again after each round.
     """
     if not console.is_terminal:
         yield _lines(console, what, None if rounds else total)

@@ -1,1 +1,1 @@
-"""How good a model is: metrics, protocols, reports."""
+"""Evaluation of models: metrics, protocols and reports."""

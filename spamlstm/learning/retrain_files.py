@@ -60,8 +60,9 @@ def labels_before(state: Path) -> dict[str, str]:
 
 
 def save_outcome(state: Path, *, report: Mapping[str, Any], labels: Mapping[str, str]) -> None:
-    """Save the report, then the labels, in the state folder. After a kill between the two, the next run retrains
-    again.
+    """Save the report, then the labels, in the state folder.
+
+    After a kill between these two steps, the next run retrains again.
     """
     folder = state / _FOLDER
     make_private(folder)

@@ -34,8 +34,9 @@ ASIDE = 4
 
 @dataclass(frozen=True, slots=True)
 class LabelledMail:
-    """One labelled message: its row in the label store, its content id, the group of its near-duplicates, and its
-    mail.
+    """One labelled message. `row` is its row id in the label store, `content` its content id.
+
+    `group` is the number of its group of near-duplicates.
     """
 
     row: int
@@ -63,9 +64,7 @@ class Contradictions:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The labels and mail at one moment. `train` and `held` are the training and held-out labels without excluded
-    labels.
-    """
+    """The labels and mail at one moment. `train` are the training labels, and `held` are the held-out labels."""
 
     train: tuple[LabelledMail, ...]
     held: tuple[LabelledMail, ...]

@@ -1,4 +1,4 @@
-"""A survey of an existing mailbox for positive evidence of ham and spam.
+"""A survey of an existing mailbox for evidence: user actions that show whether a message is ham or spam.
 
 | evidence | label | what the user did |
 |---|---|---|
@@ -8,9 +8,9 @@
 | kept | ham | read it and left it in the inbox for a month |
 | junk | spam | left it in the junk folder, or moved it there |
 
-Everything else is no evidence: unread or new mail in the inbox, trash, sent mail and drafts, mail that a rule filed and
-nobody read, junk that was answered or flagged, and mail that this filter filed. A message whose copies have evidence of
-both kinds is not used.
+All other mail has no evidence: unread or new mail in the inbox, trash, sent mail and drafts, mail that a rule filed and
+nobody read, junk that was answered or flagged, and mail that this filter filed. A message is not used if copies of it
+have evidence of both kinds. The messages that are used are called samples.
 """
 
 import contextlib
@@ -38,18 +38,19 @@ from spamlstm.maildir.opened import Entry, OpenFolder, OpenMaildir
 
 MONTH = 30 * 86_400.0
 UNLABELLED = 1000
-# What the store has room for beside the user's own labels, so that adopted labels are not removed again: in number, and
-# in bytes of mail, which the store compresses to half or less.
+# Limits for samples, in messages and in bytes of mail. They leave room in the label store for the labels that the user
+# gives, so that adopted labels are not removed again. The store compresses mail to half of its size or less.
 MOST = MOST_LABELS * 9 // 10
 MOST_READ = 2 * MOST_BYTES
-# The most samples of one kind for each of the other: with more, the layer judges all mail to be of the more frequent
-# kind (docs/decisions/0012-adopt.md). A lost letter is worse than missed spam, so the ratio for spam is lower.
+# The most samples of one kind for each sample of the other kind. With more, the personal layer classifies all mail as
+# the more frequent kind (docs/decisions/0012-adopt.md). Lost ham is worse than missed spam, so the ratio for spam is
+# lower.
 HAM_FOR_SPAM = 10
 SPAM_FOR_HAM = 3
 
 
 class AdoptionEvidence(StrEnum):
-    """What shows that a message is ham or spam."""
+    """The kind of evidence that a message is ham or spam."""
 
     ANSWERED = "answered"
     FLAGGED = "flagged"
@@ -59,12 +60,12 @@ class AdoptionEvidence(StrEnum):
 
     @property
     def label(self) -> Label:
-        """The label that the evidence stands for."""
+        """Return the label that follows from the evidence."""
         return Label.SPAM if self is AdoptionEvidence.JUNK else Label.HAM
 
 
 class Without(StrEnum):
-    """Why a message is not learned from."""
+    """The reason why a message is not learned from."""
 
     EVIDENCE = "no evidence"
     OURS = "filed by this filter"
@@ -77,7 +78,7 @@ class Without(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A message with evidence; `delivered` in seconds since 1970, `content` its content id."""
+    """A message with evidence. `delivered` is in seconds since 1970, and `content` is its content id."""
 
     entry: Entry
     evidence: AdoptionEvidence
@@ -85,39 +86,48 @@ class Sample:
     content: str
 
     def read(self) -> bytes:
-        """Return the raw message, also if it was renamed in its folder. OSError or GoneError if it is gone."""
+        """Return the raw message, even if it was renamed in its folder.
+
+        Raises GoneError if the message is gone, and OSError if it cannot be read.
+        """
         return _read(self.entry)[0]
 
 
 @dataclass(slots=True)
 class Survey:
-    """The samples of a mailbox in the order of delivery, and how many messages are not used, by reason."""
+    """The samples of a mailbox in order of delivery, and the numbers of messages that are not used, by reason.
+
+    `messages` is the number of messages in all folders.
+    """
 
     samples: tuple[Sample, ...] = ()
     messages: int = 0
     found: Counter[Label] = field(default_factory=Counter)
-    """The number of messages with evidence, also those beyond the bounds."""
+    """The number of messages with evidence, including those that exceed the limits."""
     without: Counter[Without] = field(default_factory=Counter)
     unreadable: list[tuple[str, str]] = field(default_factory=list)
-    """Paths, each with the reason."""
+    """The paths of files and folders that cannot be read, each with the reason."""
     unlabelled: list[Entry] = field(default_factory=list)
-    """The newest messages of the inbox without evidence: unread, or not old enough."""
+    """The newest messages of the inbox without evidence, which are unread or not old enough."""
 
     def counts(self) -> Counter[AdoptionEvidence]:
-        """Return the number of samples by their evidence."""
+        """Return the number of samples by kind of evidence."""
         return Counter(one.evidence for one in self.samples)
 
 
 @dataclass(frozen=True, slots=True)
 class KnownLabels:
-    """Content ids of messages that the filter put into the junk folder (`filed`) or that the user labelled."""
+    """The messages that the filter moved to the junk folder (`filed`) or that the user labelled, by content id."""
 
     filed: Collection[str] = ()
     labelled: Collection[str] = ()
 
 
 def adoption_evidence(role: FolderRole, flags: str, *, age: float) -> AdoptionEvidence | None:
-    """Return the evidence of a message with these flags and age in seconds, in a folder of this role."""
+    """Return the evidence of a message from its flags, its age in seconds and the role of its folder.
+
+    Return None if there is no evidence.
+    """
     if role is FolderRole.IGNORED or "T" in flags or "D" in flags:
         return None
     if role is FolderRole.JUNK:
@@ -135,7 +145,7 @@ def adoption_evidence(role: FolderRole, flags: str, *, age: float) -> AdoptionEv
 
 @dataclass(frozen=True, slots=True)
 class FolderNames:
-    """The configured name of the junk folder, and further folders to ignore."""
+    """The configured name of the junk folder, and additional folders to ignore."""
 
     junk: str = AUTO
     ignore_folders: tuple[str, ...] = ()
@@ -150,17 +160,20 @@ def survey_mailbox(
     most: int = MOST,
     progress: Callable[[int], None] = lambda _: None,
 ) -> Survey:
-    """Survey all folders of a Maildir, which is not changed; OSError if its inbox cannot be read.
+    """Survey all folders of a Maildir, without changing it.
 
-    Samples are read through `mailbox`, which must stay open while they are used. They are the newest `most`, half of
-    each kind if there are enough, within the ratios HAM_FOR_SPAM and SPAM_FOR_HAM.
+    Samples are read through `mailbox`, which must stay open as long as they are used. The survey takes the newest
+    `most` messages with evidence, half of each kind if there are enough, within the ratios HAM_FOR_SPAM and
+    SPAM_FOR_HAM. The labels that the user gave are subtracted from `most`.
+
+    Raises OSError if the inbox cannot be read.
     """
     most = max(most - len(known.labelled), 2)
     collector = _SampleCollector(known, now)
     result = collector.survey
     for number, (entry, role, stored) in enumerate(_newest_first(mailbox, names, result), start=1):
         progress(number)
-        # The date of a file may be the day on which it was fetched, so `add` takes the age from the mail itself.
+        # The file may have the date on which it was fetched. Therefore `add` takes the age from the message itself.
         evidence = adoption_evidence(role, Name.parse(entry.name).flags, age=math.inf)
         if evidence is None:
             collector.add_without_evidence(entry, role)
@@ -180,19 +193,19 @@ class _SampleCollector:
         self.survey = Survey()
         self.samples: dict[str, Sample] = {}
         self.size: Counter[Label] = Counter()
-        """Bytes of the samples that would be stored."""
+        """The total size of the samples in bytes, by label. Only the bytes that the label store keeps are counted."""
         self._known = known
         self._now = now
         self._disputed: set[str] = set()
 
     def add_without_evidence(self, entry: Entry, role: FolderRole) -> None:
-        """Count one message without evidence."""
+        """Count a message without evidence, and remember it if it is in the inbox and there is room."""
         self.survey.without[Without.EVIDENCE] += 1
         if role is FolderRole.INBOX and len(self.survey.unlabelled) < UNLABELLED:
             self.survey.unlabelled.append(entry)
 
     def add(self, entry: Entry, evidence: AdoptionEvidence, stored: float) -> None:
-        """Read one message with evidence, and make it a sample if nothing speaks against that."""
+        """Read one message with evidence, and make it a sample unless there is a reason against this."""
         try:
             raw, here = _read(entry)
         except GoneError:
@@ -214,7 +227,7 @@ class _SampleCollector:
         self.size[evidence.label] += min(len(raw), MOST_KEPT)
 
     def _reason_against(self, content: str, evidence: AdoptionEvidence, raw: bytes) -> Without | None:
-        # The journal is kept for a limited time, so a message with our headers was filed by us even if it is not there.
+        # The journal is kept for a limited time. A message with our headers was filed by us even if it is not listed.
         if evidence is AdoptionEvidence.JUNK and (content in self._known.filed or is_tagged(raw)):
             return Without.OURS
         if content in self._known.labelled:
@@ -231,7 +244,7 @@ class _SampleCollector:
 
 
 def _balanced(samples: Sequence[Sample], most: int) -> tuple[Sample, ...]:
-    """Return the newest samples of each kind within the bounds, in the order of delivery."""
+    """Return the newest samples of each kind within the limits, in order of delivery."""
     newest = sorted(samples, key=lambda one: (one.delivered, one.entry.name), reverse=True)
     ham = [one for one in newest if one.evidence.label is Label.HAM]
     spam = [one for one in newest if one.evidence.label is Label.SPAM]
@@ -240,7 +253,10 @@ def _balanced(samples: Sequence[Sample], most: int) -> tuple[Sample, ...]:
 
 
 def balance(ham: int, spam: int, *, most: int) -> tuple[int, int]:
-    """Return how many of so many ham and spam samples to use: at most `most`, half of each if there are enough."""
+    """Return the numbers of ham and spam samples to use, from `ham` and `spam` samples.
+
+    The sum is at most `most`, with half of each kind if there are enough.
+    """
     ham, spam = min(ham, HAM_FOR_SPAM * spam), min(spam, SPAM_FOR_HAM * ham)
     half = most // 2
     return min(ham, max(half, most - spam)), min(spam, max(half, most - ham))
@@ -262,9 +278,12 @@ def _newest_first(
 
 
 def _dated(folder: OpenFolder) -> Iterator[tuple[Entry, float]]:
-    """Yield the messages of a folder with the dates of their files, except those that are too large to be judged."""
+    """Yield the messages of a folder with the dates of their files.
+
+    Messages that are too large to be classified are skipped.
+    """
     for entry in folder.messages():
-        with contextlib.suppress(FileNotFoundError):  # a mail program has just renamed it
+        with contextlib.suppress(FileNotFoundError):  # a mail program has just renamed the file
             status = entry.status()
             if status.st_size <= MOST_MAIL_BYTES:
                 yield entry, status.st_mtime

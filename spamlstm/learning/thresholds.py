@@ -1,7 +1,7 @@
-"""Thresholds between the verdicts for one user's mail, found by progressive validation.
+"""Thresholds between the verdicts for the mail of one user, found by progressive validation.
 
-Each message is scored by a layer that learned only earlier messages, which costs nothing while the layer learns. The
-verdicts that a threshold would have given to all of them then show what it will do with new mail.
+Each message is scored by a personal layer that learned only earlier messages. These scores are a by-product of
+learning. The verdicts that a threshold would have given to all messages therefore show its effect on new mail.
 """
 
 import math
@@ -17,9 +17,10 @@ from spamlstm.learning.label import Label
 from spamlstm.logistic import logistic
 from spamlstm.verdict import Verdict
 
-# With too little ham the threshold is this far above the highest, in log-odds: about as far as scores move in a week.
+# With too little ham, the threshold is this far in log-odds above the highest ham score. Scores move about as far in a
+# week.
 MARGIN = 0.5
-# A rehearsal covers this many messages at the end, and finds thresholds again after each block.
+# A rehearsal covers the last REHEARSED messages and finds thresholds again after each block of BLOCK messages.
 REHEARSED = 1000
 BLOCK = 100
 
@@ -29,7 +30,7 @@ Rehearsal = dict[Label, dict[Verdict, int]]
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """The scores of messages before they were learned, in order; `score` is NaN for a message without one."""
+    """The scores of messages just before they were learned, in order. `score` is NaN for a message without a score."""
 
     spam: NDArray[np.bool_]  # (N,)
     score: NDArray[np.float64]  # (N,), log-odds
@@ -41,23 +42,24 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Thresholds, and the ham that they were found with."""
+    """The thresholds, and figures of the ham that they were found with."""
 
     thresholds: Thresholds
     ham: int
     """The number of ham messages with a score."""
     filed: int
-    """The number of these that would have been filed as spam."""
+    """The number of ham messages with a score that these thresholds would have filed as spam."""
     bound: float
-    """The upper 95 % bound of the share of ham filed as spam (Wilson); 1 without ham."""
+    """The upper 95 % bound (Wilson) of the share of ham filed as spam. It is 1 without ham."""
 
 
 def find_thresholds(trial: Trial, *, max_false_positive_rate: float, model: Thresholds) -> Finding:
-    """Return the lowest spam threshold that files at most `max_false_positive_rate` of ham, and the model's for ham.
+    """Return the lowest spam threshold that files at most `max_false_positive_rate` of ham, and the ham threshold.
 
-    If there is so much ham that the 95 % bound of Wilson's interval can be below that rate (3,838 messages for 0.1 %),
-    this is the lowest threshold that keeps the bound below it, but at least 0.5. With less ham it is above the highest
-    ham score, and not below the model's threshold.
+    With enough ham, the 95 % bound of Wilson's interval can be below the given rate (3,838 messages for 0.1 %). The
+    spam threshold is then the lowest threshold that keeps the bound below the rate, but at least 0.5. With less ham the
+    spam threshold is above the highest ham score, and at least the threshold of `model`. The ham threshold is the
+    threshold of `model`, but at most the spam threshold.
     """
     ham = np.sort(trial.score[~trial.spam & ~np.isnan(trial.score)])[::-1]
     allowed = _allowed(len(ham), max_false_positive_rate)
@@ -77,7 +79,10 @@ def find_thresholds(trial: Trial, *, max_false_positive_rate: float, model: Thre
 
 
 def _allowed(ham: int, max_false_positive_rate: float) -> int | None:
-    """Return how many of `ham` messages may be filed for the bound to hold; None if it fails even with none filed."""
+    """Return how many of `ham` messages may be filed as spam so that the 95 % bound stays within the rate.
+
+    Return None if the bound exceeds the rate even if no messages are filed.
+    """
     allowed = None
     for filed in range(ham):
         figure = rate_pct(filed, ham)
@@ -88,7 +93,10 @@ def _allowed(ham: int, max_false_positive_rate: float) -> int | None:
 
 
 def rehearse(trial: Trial, *, max_false_positive_rate: float, model: Thresholds) -> Rehearsal:
-    """Count the verdicts on the last messages, each judged by thresholds found with earlier messages only."""
+    """Return the number of verdicts on the last messages, by label.
+
+    Each block of messages is classified with thresholds found with earlier messages only.
+    """
     counts = {label: dict.fromkeys(Verdict, 0) for label in Label}
     for start, end in _blocks(len(trial.spam)):
         thresholds = find_thresholds(
@@ -105,5 +113,5 @@ def _blocks(number: int) -> Iterator[tuple[int, int]]:
 
 
 def verdict_of(score: float, thresholds: Thresholds) -> Verdict:
-    """Return the verdict by a score alone; unsure for NaN."""
+    """Return the verdict for a score in log-odds, which is unsure for NaN."""
     return Verdict.UNSURE if math.isnan(score) else thresholds.verdict(logistic(float(score)))

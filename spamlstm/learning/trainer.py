@@ -1,8 +1,9 @@
-"""The trainer: keeps a personal layer up to date with a label store.
+"""The trainer: updates a personal layer from a label store.
 
-The layer is the result of learning all rows of the store in order, from an empty layer. Undo is therefore exact: to
-forget a label, the others are learned again. To make that fast, the layer is saved now and then with the id of the last
-row it learned, and after a change learning resumes from the latest saved layer that is still valid.
+The personal layer corrects the base score of a message (the score of the model before personal labels). The layer is
+the result of learning all rows of the store in order, from an empty layer. Undo is therefore exact, because after a
+label is forgotten the other labels are learned again. To make this fast, the layer is saved periodically with the id of
+the last row that it learned. After a change, learning resumes from the latest saved layer that is still valid.
 """
 
 import contextlib
@@ -23,18 +24,18 @@ from spamlstm.model.classifier import Assessed
 from spamlstm.model.personal_features import READ_BYTES, PersonalFeatures, joined, runs, unpacked_tokens
 from spamlstm.model.personal_layer import PersonalLayer
 
-# At most this many rows are learned again at a start, which takes 80 ms, and twice as many after a recent label is
-# forgotten.
+# The layer is saved after this many rows, so that a start learns at most this many rows again, which takes 80 ms. After
+# a recent label is forgotten, at most twice as many rows are learned again.
 KEEP_EVERY = 512
 KEPT = 2
-# Messages in one transaction. A kill loses at most those that were not reported yet.
+# The number of messages in one transaction. A kill loses only messages that were not reported yet.
 BATCH = 128
-# From this many labels in one command on, they are history and not corrections.
+# This many labels or more in one command are bulk labels and not corrections.
 MANY = 20
 
 
 class Base(Protocol):
-    """The base model: a `Classifier` opened with personal features."""
+    """The base model, which is a `Classifier` opened with personal features."""
 
     bundle: Bundle
 
@@ -50,13 +51,13 @@ class Base(Protocol):
 class Trainer:
     """The trainer of one label store. `layer` is always the same object, which `catch_up` updates.
 
-    All methods raise the errors of the store: DataError if it is damaged, TemporaryError if it cannot be used now. The
-    layer then keeps what it learned before, unless a label was removed meanwhile: then it is empty, because it would
-    still contain that label.
+    All methods raise DataError if the store is damaged, and TemporaryError if it cannot be used now. After an error the
+    layer keeps what it learned before. It is empty, however, if a label was removed meanwhile, because it would still
+    contain this label.
     """
 
     def __init__(self, labels: LabelStore, *, tell: Callable[[str], None] = lambda _: None) -> None:
-        """Use a store; `tell` gets a sentence when labels exceed the bounds or a saved layer is damaged."""
+        """Use a store. `tell` gets a sentence if labels exceed the bounds or if a saved layer is damaged."""
         self.labels = labels
         self._tell = tell
         self.layer = PersonalLayer()
@@ -73,20 +74,24 @@ class Trainer:
         tokens: bytes = b"",
         origin: Origin = Origin.COMMAND,
     ) -> bool:
-        """Store the label of a message and learn it; False if the message has it already."""
+        """Store the label of a message and learn it. Return whether a new label was stored.
+
+        `prior` is the base score, and `model` is the identifier of the model that computed it. `tokens` are its packed
+        tokens.
+        """
         new = self.labels.add(label_request(raw, prior, model, origin, tokens=tokens), label)
         self.catch_up()
         return new
 
     def add_labels(self, assessed: Iterable[Assessed[bytes]], label: Label, *, model: str) -> Iterator[bool]:
-        """Store one label for many messages, whose keys are their bytes; yield for each whether it is new.
+        """Store one label for many messages, whose keys are their bytes. Yield for each whether a new label was stored.
 
-        MANY or more labels are bulk labels, which are interleaved with those of the other kind.
+        MANY or more labels are bulk labels. They are interleaved with bulk labels of the other kind.
         """
         stream, origin = iter(assessed), Origin.COMMAND
 
         def request(one: Assessed[bytes]) -> LabelRequest:
-            # Cut to what the store keeps, because a batch of large messages may be gigabytes.
+            # Messages are cut to the bytes that the store keeps, because a batch of large messages may be gigabytes.
             whole = label_request(one.key, one.prior, model, origin, tokens=one.tokens)
             return replace(whole, raw=one.key[:MOST_KEPT])
 
@@ -101,21 +106,24 @@ class Trainer:
         self.keep()
 
     def forget(self, raw: bytes) -> bool:
-        """Remove the label of a message, as if it had never been given; False if it has none."""
+        """Remove the label of a message, as if it had never been given. Return whether the message had a label."""
         known = self.labels.forget(content_id(raw))
         self.catch_up()
         return known
 
     def prune(self) -> None:
-        """Remove labels beyond the store's bounds, and report how many. `catch_up` then learns the rest again."""
+        """Remove labels that exceed the bounds of the store, and report how many.
+
+        The remaining labels are learned again by the next `catch_up`.
+        """
         removed = self.labels.prune()
         if removed:
-            self._tell(f"{self.labels.shown}: {removed:,} labels were too old or too many and have been removed")
+            self._tell(f"{self.labels.shown}: {removed:,} labels were removed because they were too old or too many")
 
     def catch_up(self) -> None:
-        """Update the layer to the store's present rows, whichever process changed them."""
+        """Update the layer to the current rows of the store, even if another process changed them."""
         epoch = self.labels.epoch
-        # If another process has learned much, it is faster to load the layer that it saved.
+        # If another process has learned many rows, loading the layer that it saved is faster.
         if epoch != self._epoch or self.labels.learned_until() - self._last >= KEEP_EVERY:
             self._reload(epoch)
         else:
@@ -123,7 +131,10 @@ class Trainer:
         self.layer.thresholds = self.labels.thresholds()
 
     def _reload(self, epoch: int) -> None:
-        """Load the saved layer and learn the rows after it. An error empties the layer: some labels alone mislead."""
+        """Load the saved layer and learn the rows after it.
+
+        An error empties the layer, because a layer that learned only some of the labels would be misleading.
+        """
         self._epoch = -1
         try:
             self._load_saved()
@@ -138,7 +149,7 @@ class Trainer:
             self._learn(example, _features(example))
 
     def relearn(self) -> Iterator[tuple[Example, float | None]]:
-        """Learn all rows again, and yield each with the score of its message just before it was learned."""
+        """Learn all rows again. Yield each row with the score of its message just before it was learned."""
         self._epoch = self.labels.epoch
         self._clear()
         for example in self.labels.examples(after=0, most_bytes=READ_BYTES):
@@ -148,11 +159,14 @@ class Trainer:
 
     @property
     def is_worth_keeping(self) -> bool:
-        """Whether enough was learned since the layer was last saved."""
+        """Return whether enough was learned since the layer was last saved."""
         return self._last - self.labels.learned_until() >= KEEP_EVERY
 
     def keep(self, *, always: bool = False) -> None:
-        """Save the layer (13 MB) if that is worth it, so that the next start has less to learn."""
+        """Save the layer (13 MB) if this is worthwhile, so that the next start has less to learn.
+
+        With `always` the layer is saved whenever it learned a row after the last saved layer.
+        """
         if self.is_worth_keeping or (always and self._last > self.labels.learned_until()):
             saved = SavedLayer(self._last, self.layer.dump())
             self.labels.keep(saved, epoch=self._epoch, most=KEPT)
@@ -162,7 +176,7 @@ class Trainer:
         self._last = example.id
 
     def _load_saved(self) -> None:
-        """Load the latest saved layer; an empty one if there is none or it is damaged."""
+        """Load the latest saved layer. The layer is empty if none is saved or if the saved layer is damaged."""
         try:
             if (saved := self.labels.learned()) is not None:
                 self.layer.load(saved.state)
@@ -184,7 +198,7 @@ def _features(example: Example) -> PersonalFeatures:
 
 
 def learned_layer(state: Path, *, tell: Callable[[str], None] = lambda _: None) -> PersonalLayer | None:
-    """Return the layer learned from the labels of a state folder; None without labels. `tell` as in `Trainer`."""
+    """Return the layer learned from the labels of a state folder, or None without labels. `tell` is as in `Trainer`."""
     labels = LabelStore.find(state)
     if labels is None:
         return None
@@ -195,11 +209,11 @@ def learned_layer(state: Path, *, tell: Callable[[str], None] = lambda _: None) 
 
 
 def rescore_labels(labels: LabelStore, base: Base, *, tell: Callable[[int], None] | None = None) -> int:
-    """Score the stored mail with this base where its base scores are by another model; return how many labels.
+    """Score the stored messages whose base scores were computed by another model, and return their number.
 
-    To be called before a store is used with a base that may be new; trainers of the store learn again at their next
-    `catch_up`. The new scores are stored in one transaction. `tell` gets the number of labels done; each takes a
-    millisecond.
+    Call this before a store is used with a model that may be new. Trainers of the store learn the new scores at their
+    next `catch_up`. The new scores are stored in one transaction. `tell` gets the number of labels done. Each label
+    takes a millisecond.
     """
     model = base.bundle.label
     if labels.priors_from(model):
@@ -215,7 +229,10 @@ def rescore_labels(labels: LabelStore, base: Base, *, tell: Callable[[int], None
 
 
 def nth_label(state: Path, number: int) -> StoredLabel | None:
-    """Return the label of a number, from 1 in the order of learning; None if there are fewer labels."""
+    """Return the label number `number`, counted from 1 in the order of learning.
+
+    Return None if there are fewer labels.
+    """
     labels = LabelStore.find(state)
     if labels is None:
         return None
@@ -234,7 +251,7 @@ def label_request(
     source: str = "",
     content: str = "",
 ) -> LabelRequest:
-    """Return a message as the store takes it; `content` is its content id, if known."""
+    """Return a message in the form that the label store takes. `content` is the content id of the message, if known."""
     head, _ = lasting(raw[:READ_BYTES])
     return LabelRequest(
         content or content_id(raw), raw, parse_message(head).subject, prior, model, origin, source, tokens

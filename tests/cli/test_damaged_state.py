@@ -213,4 +213,4 @@ def test_pruning_is_reported(spamlstm, home, monkeypatch):
     status, complaints = spamlstm("label")
     assert status == 0
     assert len(complaints) == 1
-    assert "labels were too old or too many and have been removed" in complaints[0]
+    assert "labels were removed because they were too old or too many" in complaints[0]

@@ -1,4 +1,7 @@
-"""Evaluation of a model on labelled mail: figures with 95 % intervals, for all mail and for each source."""
+"""Evaluation of a model on labelled mail: figures with 95 % intervals, for all mail and for each source.
+
+A source is a part of a corpus: the first component of the source path of a message.
+"""
 
 import math
 import sys
@@ -20,7 +23,7 @@ from spamlstm.evaluation.metrics import Figure
 from spamlstm.model.classifier import Classifier, Judged
 from spamlstm.verdict import Judgement, Verdict
 
-# The figures in the order of display; the names are keys of the JSON.
+# The figures in the order of display. The names are the keys of the JSON.
 FIGURES = (
     "one_minus_roca_pct",
     "hm_pct",
@@ -33,15 +36,15 @@ FIGURES = (
     "messages_per_second",
 )
 VERDICTS = (Verdict.HAM, Verdict.UNSURE, Verdict.SPAM)
-LAP = 256  # messages over which a speed is measured: several batches, so that the steps of single batches even out
+LAP = 256  # messages per measurement of the speed; several batches, so that jumps between batches average out
 Progress = Callable[[int], None]
 Seconds: TypeAlias = "array[float]"
-"""The time that each message of a source took."""
+"""The time in seconds for each message of a source."""
 
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """The id, source and label of a message while it is judged."""
+    """The id, source and label of a message during its classification."""
 
     id: str
     source: str
@@ -49,19 +52,19 @@ class Key:
 
 
 class Judges(Protocol):
-    """A classifier, as far as an evaluation needs it."""
+    """The part of the interface of `Classifier` that an evaluation uses."""
 
     def judge_many(self, mails: Iterable[tuple[Key, bytes]], /) -> Iterator[Judged[Key]]:
-        """Judge messages in order, as `Classifier.judge_many` does."""
+        """Classify messages in order, as `Classifier.judge_many` does."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Outcomes:
-    """The outcome of each message, as columns of equal length.
+    """The results for all messages, as columns of equal length.
 
-    For a message without a score, such as one without words, `score` is 0.0 (even odds) and `probability` is NaN.
-    `verdict` is an index into `VERDICTS`.
+    `verdict` is an index into `VERDICTS`. For a message without a score, such as a message without words, `score` is
+    0.0 (even odds) and `probability` is NaN.
     """
 
     id: tuple[str, ...]
@@ -72,7 +75,7 @@ class Outcomes:
     probability: NDArray[np.float64]
 
     def of(self, chosen: NDArray[np.bool_]) -> "Outcomes":
-        """Return the outcomes of the chosen messages."""
+        """Return the results for the messages for which `chosen` is true."""
         at = np.flatnonzero(chosen)
         return Outcomes(
             tuple(self.id[i] for i in at),
@@ -84,13 +87,13 @@ class Outcomes:
         )
 
     def are(self, verdict: Verdict) -> NDArray[np.bool_]:
-        """Return which messages got this verdict."""
+        """Return for each message whether it got this verdict."""
         return np.equal(self.verdict, VERDICTS.index(verdict))
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """The figures of one source, or of all mail. A figure that does not exist is None."""
+    """The figures of one source, or of all mail. A figure that is undefined is None."""
 
     n: int
     n_ham: int
@@ -98,7 +101,10 @@ class Summary:
     figures: dict[str, Figure | None]
 
     def as_json(self) -> dict[str, object]:
-        """Return the values by the names in `FIGURES`, and `intervals` with [low, high] by the same names."""
+        """Return the numbers of messages, the values by the names in `FIGURES`, and the 95 % intervals.
+
+        The key `intervals` has [low, high] by the names in `FIGURES`.
+        """
         values = {name: figure and _plain(figure.value) for name, figure in self.figures.items()}
         intervals = {
             name: figure and [_plain(figure.low), _plain(figure.high)] for name, figure in self.figures.items()
@@ -108,7 +114,7 @@ class Summary:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """A finished evaluation: the figures, and the outcomes that they were computed from."""
+    """A complete evaluation: the figures, and the results for each message that they were computed from."""
 
     model: str
     corpora: tuple[str, ...]
@@ -117,19 +123,21 @@ class Evaluation:
     outcomes: Outcomes
 
     def as_json(self) -> dict[str, object]:
-        """Return the figures: `{"all": {...}, "sources": {NAME: {...}}}`."""
+        """Return the figures as `{"all": {...}, "sources": {NAME: {...}}}`."""
         return {"all": self.all.as_json(), "sources": {name: one.as_json() for name, one in self.sources.items()}}
 
 
 def evaluate_model(
     corpora: Sequence[Path], *, model: Path | None = None, progress: Progress = lambda _: None
 ) -> Evaluation:
-    """Judge all mail of `corpora` (see `labelled_mail.read_labelled`) with the model at `model`, else the one in use.
+    """Evaluate the model at `model` (default: the model in use) on all mail of `corpora`.
 
-    `progress` is called with the number of messages done. Memory holds a few numbers for each message, and no mail.
-    Raises the UserErrors of reading mail, also for the last message, and of opening a model.
+    See `labelled_mail.read_labelled` for the format of a corpus. `progress` is called with the number of messages done.
+    Only a few numbers for each message are kept in memory, not the mail.
+
+    Raises the UserErrors of reading mail, even for the last message, and of opening a model.
     """
-    # The corpora first, so that a wrong path is reported before the model is loaded.
+    # The corpora are opened first, so that a wrong path is reported before the model is loaded.
     streams = [labelled_mail.read_labelled(path) for path in corpora]
     mail = (labelled for stream in streams for labelled in stream)
     return judge(mail, Classifier.open(model), names=[str(path) for path in corpora], progress=progress)
@@ -142,7 +150,10 @@ def judge(
     names: Sequence[str] = (),
     progress: Progress = lambda _: None,
 ) -> Evaluation:
-    """Evaluate a stream of labelled mail; `names` are those of its corpora."""
+    """Evaluate a classifier on a stream of labelled mail. `names` are the names of the corpora.
+
+    Raises DataError if there is no mail.
+    """
     model, outcomes, seconds = _judge(mail, classifier, progress)
     if not outcomes.id:
         raise DataError(f"{', '.join(names) or 'no corpus'}: there is no mail in it")
@@ -158,14 +169,18 @@ def evaluation_of(
     speed: Figure | None = None,
     speeds: Mapping[str, Figure | None] = MappingProxyType({}),
 ) -> Evaluation:
-    """Return the figures of all outcomes and of each source, with these speeds if known."""
+    """Return the figures of all messages and of each source, with the measured speeds if given."""
     source = np.array(outcomes.source)
     sources = {one: summarise(outcomes.of(source == one), speeds.get(one)) for one in dict.fromkeys(source.tolist())}
     return Evaluation(model, tuple(names), summarise(outcomes, speed), sources, outcomes)
 
 
 def summarise(outcomes: Outcomes, speed: Figure | None = None) -> Summary:
-    """Return all figures of these messages. hm is ham judged spam, sm is spam judged ham; unsure mail is in neither."""
+    """Return all figures of the given messages.
+
+    The rate hm is the share of ham classified as spam, and sm is the share of spam classified as ham. Neither counts
+    unsure mail.
+    """
     spam, score = outcomes.spam, outcomes.score
     n_spam = int(spam.sum())
     n_ham = len(spam) - n_spam
@@ -190,7 +205,7 @@ def summarise(outcomes: Outcomes, speed: Figure | None = None) -> Summary:
 
 
 class Columns:
-    """Outcomes under construction, a few dozen bytes for each message."""
+    """The results of an evaluation in progress. Each message takes a few dozen bytes."""
 
     def __init__(self) -> None:
         self.id: list[str] = []
@@ -201,7 +216,7 @@ class Columns:
         self.probability = array("d")
 
     def add(self, key: Key, judgement: Judgement | None) -> None:
-        """Add one message; one that could not be judged is unsure."""
+        """Add the result for one message. The verdict is unsure if the message could not be classified."""
         verdict, score, probability = Verdict.UNSURE, None, None
         if judgement is not None:
             verdict, score, probability = judgement.verdict, judgement.score, judgement.probability
@@ -213,7 +228,7 @@ class Columns:
         self.probability.append(math.nan if probability is None else probability)
 
     def close(self) -> Outcomes:
-        """Return the outcomes."""
+        """Return the collected results."""
         return Outcomes(
             tuple(self.id),
             tuple(self.source),
@@ -225,9 +240,9 @@ class Columns:
 
 
 def _speed(sources: Iterable[Seconds]) -> Figure | None:
-    """Return messages per second from the seconds of each message; the interval is that of a ratio of means over laps.
+    """Return the messages per second, with the interval of a ratio of means over laps (groups of LAP messages).
 
-    With a single lap the interval is open.
+    `sources` has the seconds of each message. With a single lap the interval is from 0 to infinity.
     """
     laps = [(len(lap), float(lap.sum())) for source in sources for lap in _laps(np.array(source, dtype=np.float64))]
     counts, seconds = np.array(laps, dtype=np.float64).reshape(-1, 2).T
@@ -249,7 +264,7 @@ def _laps(seconds: NDArray[np.float64]) -> Iterator[NDArray[np.float64]]:
 def _judge(
     mail: Iterable[labelled_mail.Labelled], classifier: Judges, progress: Progress
 ) -> tuple[str, Outcomes, dict[str, Seconds]]:
-    """Return (label of the model, outcomes, seconds by source). Times include reading the corpus."""
+    """Return the identifier of the model, the results, and the seconds by source. Times include reading the corpus."""
     columns, model = Columns(), ""
     seconds: dict[str, Seconds] = {}
     before = time.perf_counter()
@@ -263,16 +278,16 @@ def _judge(
 
 
 def keyed(mail: Iterable[labelled_mail.Labelled]) -> Iterator[tuple[Key, bytes]]:
-    """Yield labelled mail as a classifier takes it."""
+    """Yield labelled mail in the form that a classifier takes."""
     for one in mail:
         yield Key(one.id, source_of(one), one.label == "spam"), one.raw
 
 
 def source_of(message: labelled_mail.Labelled) -> str:
-    """Return the first path component of the source, interned to save memory."""
+    """Return the first path component of the source of a message, interned to save memory."""
     return sys.intern(message.source.split("/", 1)[0])
 
 
 def _plain(value: float) -> float | None:
-    """Return a number for JSON, null for an infinite one."""
+    """Return a rounded number for JSON, or None if it is infinite."""
     return round(value, 6) if math.isfinite(value) else None

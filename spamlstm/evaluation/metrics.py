@@ -1,7 +1,9 @@
 """The metrics of the TREC spam track, each with its 95 % interval.
 
-All functions are pure. `labels` is a bool array, True for spam; `scores` is an array on any scale, higher for spam.
-A figure that does not exist, such as with one class only, is None. Percentages are from 0 to 100.
+All functions are pure. `labels` is a bool array that is True for spam. `scores` is an array on any scale, with higher
+scores for spam. Metrics are None if undefined, for example if all messages are of one class. Percentages are from 0 to
+100. The rate hm is the percentage of ham lost (classified as spam), and sm is the percentage of spam missed (classified
+as ham).
 """
 
 import math
@@ -31,7 +33,7 @@ class Figure(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Bin:
-    """One bin of a calibration diagram: mean probability, share of spam, number of messages."""
+    """One bin of a calibration diagram: the mean probability, the share of spam and the number of messages."""
 
     predicted: float
     observed: float
@@ -54,11 +56,11 @@ def rate_pct(hits: int, total: int) -> Figure | None:
 
 
 def lam_pct(*, ham_lost: int, n_ham: int, spam_missed: int, n_spam: int) -> Figure | None:
-    """Return the logistic average misclassification: the logistic of the mean of the logits of hm and sm, in percent.
+    """Return the logistic average misclassification in percent.
 
-    Each rate is (errors + 0.5) / (messages + 1), as in the TREC toolkit, so that no logit is infinite (Cormack & Lynam,
-    "TREC 2005 Spam Track Overview", section on evaluation measures). The interval assumes each smoothed logit to be
-    normal with variance 1/(errors + 0.5) + 1/(right + 0.5).
+    It is the logistic of the mean of the logits of hm and sm. Each rate is (errors + 0.5) / (messages + 1), as in the
+    TREC toolkit, so that no logit is infinite (Cormack & Lynam, "TREC 2005 Spam Track Overview", section on evaluation
+    measures). The interval assumes that each smoothed logit is normal with variance 1/(errors + 0.5) + 1/(right + 0.5).
     """
     if n_ham == 0 or n_spam == 0:
         return None
@@ -73,7 +75,10 @@ def lam_pct(*, ham_lost: int, n_ham: int, spam_missed: int, n_spam: int) -> Figu
 
 
 def roca(labels: Bools, scores: Floats) -> float | None:
-    """Return the area under the ROC curve: the probability that a spam scores above a ham, with ties counted half."""
+    """Return the area under the ROC curve: the probability that a random spam scores above a random ham.
+
+    Ties count half.
+    """
     labels, scores = _arrays(labels, scores)
     n_spam = int(labels.sum())
     n_ham = len(labels) - n_spam
@@ -84,10 +89,11 @@ def roca(labels: Bools, scores: Floats) -> float | None:
 
 
 def one_minus_roca_pct(labels: Bools, scores: Floats) -> Figure | None:
-    """Return (1-ROCA)% with DeLong's interval on the logit scale, which keeps it within 0 to 100.
+    """Return (1-ROCA)% with DeLong's interval on the logit scale, which keeps the interval within 0 to 100.
 
-    The variance is DeLong's in its O(n log n) form by midranks (Sun & Xu 2014). If it is 0 (no pair or every pair is
-    ranked wrong, or all scores are equal), the interval is Newcombe's (2006, part 2, method 5).
+    The variance is DeLong's, in its O(n log n) form with midranks (Sun & Xu 2014). If the variance is 0 (none or all of
+    the pairs are ranked wrong, or all scores are equal) or a class has only one message, the interval is Newcombe's
+    (2006, part 2, method 5).
     """
     labels, scores = _arrays(labels, scores)
     area = roca(labels, scores)
@@ -105,7 +111,10 @@ def one_minus_roca_pct(labels: Bools, scores: Floats) -> Figure | None:
 
 
 def _delong_variance(spam: Floats, ham: Floats) -> float:
-    """Return the variance of the area: that of each message's share of pairs ranked right, over both classes."""
+    """Return DeLong's variance of the area under the ROC curve.
+
+    It is the sum of the variances, for both classes, of each message's share of correctly ranked pairs.
+    """
     ranks = _midranks(np.concatenate([spam, ham]))
     above_ham = (ranks[: len(spam)] - _midranks(spam)) / len(ham)
     below_spam = 1 - (ranks[len(spam) :] - _midranks(ham)) / len(spam)
@@ -125,14 +134,17 @@ def _newcombe_bound(error: float, end: float, n_spam: int, n_ham: int) -> float:
 
 
 def _hanley_variance(area: float, n_spam: int, n_ham: int) -> float:
-    """Return Hanley & McNeil's variance (1982), made symmetric in area and 1 - area by half the messages per class."""
+    """Return Hanley & McNeil's variance (1982), symmetric in area and 1 - area.
+
+    The symmetry comes from using half of all messages as the number of messages in each class.
+    """
     others = (n_spam + n_ham) / 2 - 1
     spread = 1 + others * (1 - area) / (2 - area) + others * area / (1 + area)
     return area * (1 - area) * spread / (n_spam * n_ham)
 
 
 def _midranks(values: Floats) -> Floats:
-    """Return ranks from 1, where equal values share the mean of their ranks."""
+    """Return the ranks, from 1. Equal values share the mean of their ranks."""
     _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
     last = np.cumsum(counts)
     return np.asarray((last - (counts - 1) / 2)[inverse.reshape(-1)], dtype=np.float64)
@@ -141,8 +153,8 @@ def _midranks(values: Floats) -> Floats:
 def threshold_at_hm(labels: Bools, scores: Floats, hm_pct: float) -> float | None:
     """Return the lowest threshold that loses at most `hm_pct` % of the ham, where spam is what scores *above* it.
 
-    The threshold is the score of a ham, so a spam with the same score is missed: just below it, all ham with that score
-    would be lost too. None without ham; -inf if all ham may be lost.
+    The threshold is the score of a ham, so a spam with the same score is missed. With a threshold just below this
+    score, all ham with this score would be lost too. Return None without ham, and -inf if all ham may be lost.
     """
     labels, scores = _arrays(labels, scores)
     ham = np.sort(scores[~labels])
@@ -150,13 +162,13 @@ def threshold_at_hm(labels: Bools, scores: Floats, hm_pct: float) -> float | Non
 
 
 def _threshold(sorted_ham: Floats, hm_pct: float) -> float:
-    # The added term makes 0.1 % of 1,000 one message, as such products may be slightly below 1 in binary.
+    # The added term makes 0.1 % of 1,000 messages exactly one, because binary products may be slightly below 1.
     allowed = math.floor(hm_pct * len(sorted_ham) / 100 + 1e-9)
     return float(sorted_ham[-1 - allowed]) if allowed < len(sorted_ham) else -math.inf
 
 
 def sm_at_hm(labels: Bools, scores: Floats, hm_pct: float) -> float | None:
-    """Return the share of spam in percent that is missed at `threshold_at_hm`.
+    """Return the percentage of spam that is missed at `threshold_at_hm`.
 
     With fewer than 100 / hm_pct ham messages no ham is lost at that threshold.
     """
@@ -168,11 +180,11 @@ def sm_at_hm(labels: Bools, scores: Floats, hm_pct: float) -> float | None:
 
 
 def sm_at_hm_pct(labels: Bools, scores: Floats, hm_pct: float, *, seed: int = 0) -> Figure | None:
-    """Return `sm_at_hm` with a percentile bootstrap over both classes, because its threshold is an estimate too.
+    """Return `sm_at_hm` with a percentile bootstrap interval over both classes.
 
-    Each of the 400 resamples samples only the rank of the ham that sets the threshold (an order statistic, by a beta
-    variate) and the share of spam missed (Jeffreys' posterior, so that 0 % and 100 % have an interval too), which takes
-    O(log n).
+    The threshold is an estimate too, so both classes are resampled. Each of the 400 resamples takes O(log n) time. It
+    draws only two numbers: the rank of the ham that sets the threshold (an order statistic, by a beta variate) and the
+    share of spam missed (Jeffreys' posterior, so that 0 % and 100 % also have an interval).
     """
     value = sm_at_hm(labels, scores, hm_pct)
     if value is None:
@@ -183,7 +195,8 @@ def sm_at_hm_pct(labels: Bools, scores: Floats, hm_pct: float, *, seed: int = 0)
     if allowed >= len(ham):
         return Figure(value, value, value)
     random = np.random.default_rng(seed)
-    # The k-th largest of n samples with replacement is the ham at the quantile Beta(n - allowed, allowed + 1).
+    # The k-th largest of n samples with replacement, where k is allowed + 1, is the ham at the quantile
+    # Beta(n - allowed, allowed + 1).
     quantile = random.beta(len(ham) - allowed, allowed + 1, RESAMPLES)
     thresholds = ham[np.minimum((quantile * len(ham)).astype(np.int64), len(ham) - 1)]
     missed = np.searchsorted(spam, thresholds, side="right")
@@ -193,7 +206,7 @@ def sm_at_hm_pct(labels: Bools, scores: Floats, hm_pct: float, *, seed: int = 0)
 
 
 def roc_points(labels: Bools, scores: Floats) -> tuple[Floats, Floats]:
-    """Return (share of ham lost, share of spam missed) at each distinct threshold, from the highest to the lowest."""
+    """Return the shares of ham lost and of spam missed at each distinct threshold, from the highest to the lowest."""
     labels, scores = _arrays(labels, scores)
     order = np.argsort(-scores, kind="stable")
     ends = np.flatnonzero(np.diff(scores[order], append=-np.inf) != 0)
@@ -208,10 +221,10 @@ def roc_points(labels: Bools, scores: Floats) -> tuple[Floats, Floats]:
 
 
 def calibration_bins(labels: Bools, probabilities: Floats, bins: int = CALIBRATION_BINS) -> list[Bin]:
-    """Sort the messages by probability and cut them into at most `bins` bins of equal count.
+    """Sort the messages by probability and divide them into at most `bins` bins of equal count.
 
-    Messages of equal probability all count with their mean outcome, so that their order does not matter where they fall
-    into two bins.
+    All messages with the same probability count with their mean outcome, so that their order does not matter if they
+    are in two bins.
     """
     labels, probabilities = _arrays(labels, probabilities)
     observed = _mean_outcome(labels, probabilities)
@@ -227,10 +240,11 @@ def _mean_outcome(labels: Bools, probabilities: Floats) -> Floats:
 
 
 def calibration_error(labels: Bools, probabilities: Floats, bins: int = CALIBRATION_BINS) -> Figure | None:
-    """Return the expected calibration error over bins of equal count, 0 to 1: the mean of |predicted - observed|.
+    """Return the expected calibration error from 0 to 1: the mean of |predicted - observed| over bins of equal count.
 
     For the interval, the share of spam of each bin is sampled 400 times from Jeffreys' posterior (fixed seed), with
-    bins and probabilities fixed. The interval is shifted by the mean excess of the samples, as sampling adds distance.
+    bins and probabilities fixed. The interval is shifted by the mean excess of the samples, because sampling adds
+    distance.
     """
     parts = calibration_bins(labels, probabilities, bins)
     if not parts:
@@ -249,7 +263,10 @@ def calibration_error(labels: Bools, probabilities: Floats, bins: int = CALIBRAT
 
 
 def _arrays(labels: Bools, scores: Floats) -> tuple[Bools, Floats]:
-    """Return both as arrays. ValueError if their lengths differ, or if a score is NaN, which would rank arbitrarily."""
+    """Return the labels and the scores as arrays.
+
+    Raises ValueError if their lengths differ, or if a score is NaN, which would have an arbitrary rank.
+    """
     labels, scores = np.asarray(labels, dtype=np.bool_), np.asarray(scores, dtype=np.float64)
     if labels.shape != scores.shape or labels.ndim != 1:
         raise ValueError(f"labels {labels.shape} and scores {scores.shape} must be vectors of one length")

@@ -1,6 +1,6 @@
-"""The plots of a report as inline SVG: ROC curves, a calibration diagram, a histogram of scores.
+"""The plots of an evaluation report as inline SVG: ROC curves, a calibration diagram and a histogram of scores.
 
-Colours are CSS variables of the page (`--ham`, `--spam`, `--c0` … `--c7`), so that plots follow its dark mode.
+Colours are CSS variables of the page (`--ham`, `--spam`, `--c0` … `--c7`), so that plots adapt to its dark mode.
 """
 
 import math
@@ -25,7 +25,7 @@ Tick = tuple[float, str]
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """An axis: its ticks, and `position`, which maps data to 0..1; values outside the range are drawn at the edge."""
+    """An axis of a plot. `position` maps data to 0..1, and values outside the range are drawn at the edge."""
 
     title: str
     ticks: tuple[Tick, ...]
@@ -33,7 +33,7 @@ class Axis:
 
 
 def logarithmic(title: str, low: float, high: float, *, label: str = "{:g} %") -> Axis:
-    """Return a logarithmic axis with a tick for each decade from `low` to `high`, which are powers of 10."""
+    """Return a logarithmic axis with a tick for each power of 10 from `low` to `high`, which are powers of 10 too."""
     first, last = round(math.log10(low)), round(math.log10(high))
     ticks = tuple((10.0**power, label.format(10.0**power)) for power in range(first, last + 1))
     span = math.log10(high / low)
@@ -53,7 +53,7 @@ def _clip(share: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Plot:
-    """Two axes; the methods return pieces of SVG. `title` is the tooltip of a piece."""
+    """A plot with two axes. Its methods return pieces of SVG, and `title` is the tooltip of a piece."""
 
     x: Axis
     y: Axis
@@ -64,7 +64,7 @@ class Plot:
         return LEFT + across * (WIDTH - LEFT - RIGHT), HEIGHT - BOTTOM - up * (HEIGHT - TOP - BOTTOM)
 
     def line(self, points: Sequence[Point], style: str, title: str = "") -> str:
-        """Return a line through points."""
+        """Return a line through the points."""
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in map(self.at, points))
         return _shape("polyline", f'points="{path}" fill="none"', style, title)
 
@@ -75,12 +75,12 @@ class Plot:
         return _shape("rect", f'x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}"', style, title)
 
     def dot(self, point: Point, radius: float, style: str, title: str = "") -> str:
-        """Return a dot with a radius in units of the picture."""
+        """Return a dot whose radius is in units of the picture."""
         x, y = self.at(point)
         return _shape("circle", f'cx="{x:.1f}" cy="{y:.1f}" r="{radius:.1f}"', style, title)
 
     def svg(self, name: str, *pieces: str) -> str:
-        """Return the picture: grid, pieces and axis titles. `name` is for screen readers."""
+        """Return the complete picture: the grid, the pieces and the axis titles. `name` is for screen readers."""
         content = "".join((*self._grid(), *pieces, *self._titles()))
         return f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(name)}">{content}</svg>'
 
@@ -114,7 +114,7 @@ def _shape(tag: str, attributes: str, style: str, title: str) -> str:
 
 
 def standalone(svg: str) -> str:
-    """Return a picture as a file of its own, in the light colours of the report."""
+    """Return a picture as a complete SVG file, in the light colours of the report."""
     style = (
         "svg{background:#fff;font:12px sans-serif;--c0:#2563eb}text{fill:#57606a}"
         ".axis{fill:#24292f;font-size:13px}.grid{stroke:#e4e7eb}"
@@ -127,9 +127,9 @@ def standalone(svg: str) -> str:
 
 
 def roc(curves: Sequence[tuple[str, NDArray[np.float64], NDArray[np.float64]]], lowest_pct: float) -> str:
-    """Plot spam missed against ham lost (shares, from `metrics.roc_points`), both logarithmic; lower left is better.
+    """Plot the spam missed against the ham lost, as shares from `metrics.roc_points`, both on logarithmic axes.
 
-    The first curve has the thickest line.
+    Curves nearer to the lower left are better. The first curve has the thickest line.
     """
     plot = Plot(logarithmic("ham lost", lowest_pct, 100), logarithmic("spam missed", lowest_pct, 100))
     pieces = [
@@ -144,7 +144,7 @@ def roc(curves: Sequence[tuple[str, NDArray[np.float64], NDArray[np.float64]]], 
 
 
 def _thinned(plot: Plot, x: NDArray[np.float64], y: NDArray[np.float64]) -> list[Point]:
-    """Return the corners of a falling step function, without those in the same pixel as the one before."""
+    """Return the corners of a falling step function. Points in the same pixel as the previous point are left out."""
     points: list[Point] = []
     last = (-1, -1)
     before = float(y[0])
@@ -161,17 +161,17 @@ def _thinned(plot: Plot, x: NDArray[np.float64], y: NDArray[np.float64]) -> list
 
 
 def calibration(bins: Sequence[Bin]) -> str:
-    """Plot the share of spam observed against the probability predicted, a dot for each bin with its 95 % interval.
+    """Plot the observed share of spam against the predicted probability. Each bin is a dot with its 95 % interval.
 
     Both axes are in log-odds, because nearly all mail and all thresholds are near 0 % and 100 %.
     """
-    plot = Plot(log_odds("probability of spam given"), log_odds("share of spam observed"))
+    plot = Plot(log_odds("predicted probability of spam"), log_odds("observed share of spam"))
     pieces = [plot.line([(0, 0), (1, 1)], DASHED)]
     pieces.append(plot.line([(one.predicted, one.observed) for one in bins], "stroke:var(--c0);stroke-width:1.5"))
     for one in bins:
         figure = rate_pct(round(one.observed * one.count), one.count)
         interval = [(one.predicted, figure.low / 100), (one.predicted, figure.high / 100)] if figure else []
-        tooltip = f"given {one.predicted:.2%}, observed {one.observed:.2%} of {one.count:,}"
+        tooltip = f"predicted {one.predicted:.2%}, observed {one.observed:.2%} of {one.count:,} messages"
         pieces += [
             plot.line(interval, "stroke:var(--c0);stroke-width:1.5;opacity:.45"),
             plot.dot((one.predicted, one.observed), 4, "fill:var(--c0)", tooltip),
@@ -183,9 +183,9 @@ def calibration(bins: Sequence[Bin]) -> str:
 
 
 def histogram(ham: NDArray[np.float64], spam: NDArray[np.float64], span: tuple[float, float], bins: int = 60) -> str:
-    """Plot the counts of ham and, half transparent over them, of spam by score; scores outside `span` at its ends.
+    """Plot the counts of ham by score, with the counts of spam half transparent over them.
 
-    The count axis is logarithmic, to show the tails.
+    Scores outside `span` are shown at its ends. The count axis is logarithmic, to show the tails.
     """
     low, high = span
     edges = np.linspace(low, high, bins + 1)
@@ -206,7 +206,7 @@ def histogram(ham: NDArray[np.float64], spam: NDArray[np.float64], span: tuple[f
 
 
 def score_span(scores: NDArray[np.float64]) -> tuple[float, float]:
-    """Return the range of scores to show: all but the outermost thousandth at each end, and at least -1 to 1."""
+    """Return the range of scores to show, without the outermost thousandth at each end, and at least -1 to 1."""
     finite = scores[np.isfinite(scores)]
     low, high = np.quantile(finite, [0.001, 0.999]) if len(finite) else (0.0, 0.0)
     return math.floor(min(float(low), -1)), math.ceil(max(float(high), 1))
@@ -221,7 +221,7 @@ def _score_axis(low: float, high: float) -> Axis:
 
 
 def _count_axis(highest: int) -> Axis:
-    """Return a logarithmic axis of counts with a place for 0, so that a count of 1 has some height."""
+    """Return a logarithmic axis of counts with a position for 0, so that a count of 1 has some height."""
     top = math.log10(2 * max(highest, 1)) + 0.3
     ticks = tuple((10.0**power, f"{10**power:,}") for power in range(math.floor(math.log10(max(highest, 1))) + 1))
     return Axis("messages", ticks, lambda count: _clip((math.log10(count) + 0.3) / top) if count > 0 else 0.0)

@@ -1,4 +1,4 @@
-"""The results of an evaluation as a table, as JSON, and as one HTML page that needs no other file."""
+"""The results of an evaluation as a table, as JSON, and as an HTML page that does not load other files."""
 
 import json
 import math
@@ -34,7 +34,7 @@ TITLES = {
 }
 HEADLINES = ("one_minus_roca_pct", "hm_pct", "sm_pct", "unsure_pct", "sm_at_hm_0_1_pct", "messages_per_second")
 MISTAKES_SHOWN = 25
-CELL = 22  # columns of a value, its interval and the space between
+CELL = 22  # width, in characters, of a value, its interval and the space between them
 
 Rows = Sequence[tuple[str, Summary]]
 
@@ -43,14 +43,15 @@ Rows = Sequence[tuple[str, Summary]]
 
 
 def print_table(evaluation: Evaluation, console: Console) -> None:
-    """Print a table on a terminal, with as many sources side by side as fit; else lines of tab-separated columns.
+    """Print the figures as a table on a terminal, and otherwise as lines of tab-separated columns.
 
-    The columns are source, figure, value, low and high, with '-' for a figure that does not exist.
+    The table has as many sources side by side as fit. The columns of the lines are source, figure, value, low and high,
+    with '-' for a figure that is undefined.
     """
     rows = _rows(evaluation)
     if not console.is_terminal:
         for line in _lines(rows):
-            console.file.write(line + "\n")  # not console.out, which turns tabs into spaces
+            console.file.write(line + "\n")  # not by console.out, which replaces tabs with spaces
         return
     beside = max(1, (console.width - CELL) // CELL)
     for start in range(0, len(rows), beside):
@@ -58,7 +59,7 @@ def print_table(evaluation: Evaluation, console: Console) -> None:
 
 
 def _rows(evaluation: Evaluation) -> Rows:
-    """Return the summary of all mail and of each source; a single source alone."""
+    """Return the summary of all mail and of each source. With a single source, return only this source."""
     sources = list(evaluation.sources.items())
     return sources if len(sources) == 1 else [("all", evaluation.all), *sources]
 
@@ -98,7 +99,7 @@ def _interval(key: str, figure: Figure) -> str:
 
 
 def _number(key: str, value: float) -> str:
-    """Return a number with three significant digits, and without decimals for a speed."""
+    """Return a number with three significant digits. A speed is shown without decimals."""
     if key == "messages_per_second":
         return f"{value:,.0f}"
     if value >= 99.95:
@@ -113,17 +114,23 @@ def _number(key: str, value: float) -> str:
 
 
 def write_json(evaluation: Evaluation, path: Path) -> None:
-    """Write `{"all": {...}, "sources": {NAME: {...}}}`. Raises as `write_whole` does."""
+    """Write the figures as JSON: `{"all": {...}, "sources": {NAME: {...}}}`.
+
+    Raises UserError if the file cannot be written.
+    """
     write_whole(path, json.dumps(evaluation.as_json(), indent=2, ensure_ascii=False) + "\n")
 
 
 def write_report(evaluation: Evaluation, path: Path) -> None:
-    """Write one HTML page with table, plots and mistakes, which loads nothing. Raises as `write_whole` does."""
+    """Write an HTML page with the table, plots and mistakes. The page loads no other files.
+
+    Raises UserError if the page cannot be written.
+    """
     write_whole(path, _page(evaluation))
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Write a file completely or not at all. UserError if it cannot be written."""
+    """Write a file completely or not at all. Raises UserError if the file cannot be written."""
     try:
         write_file(path, text)
     except OSError as error:
@@ -179,7 +186,10 @@ def _html_cell(key: str, figure: Figure | None) -> str:
 
 
 def _curves(evaluation: Evaluation) -> list[tuple[str, NDArray[np.float64], NDArray[np.float64]]]:
-    """Return the ROC points of all mail, then of the largest sources with both classes, one for each colour."""
+    """Return the ROC points of all mail, then those of the largest sources with both classes.
+
+    There is one curve for each colour, at most.
+    """
     both = [(name, one) for name, one in _rows(evaluation) if one.n_ham and one.n_spam]
     largest = sorted(both[1:], key=lambda row: -row[1].n)[: plots.COLOURS - 1]
     parts = [(name, _part(evaluation, name)) for name, _ in both[:1] + largest]
@@ -187,13 +197,16 @@ def _curves(evaluation: Evaluation) -> list[tuple[str, NDArray[np.float64], NDAr
 
 
 def _part(evaluation: Evaluation, name: str) -> Outcomes:
-    """Return the outcomes of a row of the table."""
+    """Return the results for a row of the table, which is all mail or one source."""
     outcomes = evaluation.outcomes
     return outcomes.of(np.array(outcomes.source) == name) if name in evaluation.sources else outcomes
 
 
 def _lowest_pct(summary: Summary) -> float:
-    """Return the decade below the share of one message in the smaller class, the resolution of the data."""
+    """Return the power of 10, in percent, below the share of one message in the smaller class.
+
+    This share is the resolution of the data.
+    """
     decade = math.floor(math.log10(100 / max(min(summary.n_ham, summary.n_spam), 1)))
     return 10.0 ** min(max(decade, -4), 1)
 
@@ -204,7 +217,7 @@ def _legend(names: Sequence[tuple[str, str]]) -> str:
 
 
 def _histograms(evaluation: Evaluation, rows: Rows) -> str:
-    """Return histograms of all mail and of each source, with the same axis for comparison."""
+    """Return histograms of all mail and of each source, with the same score axis for comparison."""
     span = plots.score_span(evaluation.outcomes.score)
     figures = []
     for name, _ in rows:
@@ -218,9 +231,9 @@ def _histograms(evaluation: Evaluation, rows: Rows) -> str:
 def _mistakes(outcomes: Outcomes) -> str:
     lost = outcomes.of(outcomes.are(Verdict.SPAM) & ~outcomes.spam)
     missed = outcomes.of(outcomes.are(Verdict.HAM) & outcomes.spam)
-    return _mistake_table("Ham judged spam", lost, worst_first=np.argsort(-lost.score, kind="stable")) + _mistake_table(
-        "Spam judged ham", missed, worst_first=np.argsort(missed.score, kind="stable")
-    )
+    return _mistake_table(
+        "Ham classified as spam", lost, worst_first=np.argsort(-lost.score, kind="stable")
+    ) + _mistake_table("Spam classified as ham", missed, worst_first=np.argsort(missed.score, kind="stable"))
 
 
 def _mistake_table(title: str, part: Outcomes, *, worst_first: NDArray[np.intp]) -> str:

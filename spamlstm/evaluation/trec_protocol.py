@@ -1,6 +1,6 @@
-"""The TREC protocol: each message of a stream is judged, then its label is learned if the feedback provides it.
+"""The TREC protocol: each message of a stream is classified, then its label is learned if the feedback provides it.
 
-The kinds of feedback are the tasks of the TREC spam track.
+Feedback decides which labels the filter gets, and when. The kinds of feedback are the tasks of the TREC spam track.
 """
 
 import math
@@ -22,39 +22,43 @@ from spamlstm.model.classifier import Assessed, Classifier
 from spamlstm.model.personal_layer import PersonalLayer
 from spamlstm.verdict import Verdict
 
-POINTS = 40  # of a learning curve
-# An active learner asks for labels of messages with scores within this, in log-odds: probabilities of 5 % to 95 %.
+POINTS = 40  # the number of points of a learning curve
+# An active learner asks for the labels of messages with scores, in log-odds, between -ASK_WITHIN and ASK_WITHIN. The
+# probabilities of these messages are from 5 % to 95 %.
 ASK_WITHIN = 3.0
 
 T = TypeVar("T")
 
 
 class FeedbackKind(StrEnum):
-    """The tasks. Those with a number N are written with it, such as `first:10000`."""
+    """The kinds of feedback (tasks). Kinds with a number N are written with the number, such as `first:10000`."""
 
     IMMEDIATE = "immediate"
-    """Each label, after its message is judged."""
+    """Each label, after its message is classified."""
 
     FIRST = "first"
     """The first N labels."""
 
     EACH = "each"
-    """The first N labels of ham and the first N of spam."""
+    """The first N labels of ham and the first N labels of spam."""
 
     DELAYED = "delayed"
-    """Each label, after N more messages are judged."""
+    """Each label, after N further messages are classified."""
 
     ACTIVE = "active"
     """N labels of messages that the filter is unsure about."""
 
     MISTAKES = "mistakes"
-    """The labels of ham judged spam and of spam not judged spam, which a user would move out of and into junk."""
+    """The labels of ham classified as spam and of spam not classified as spam.
+
+    A user would move such ham out of the junk folder and such spam into it.
+    """
 
     ERRORS = "errors"
-    """The first N labels that differ from the verdict, which includes all unsure mail (train on error)."""
+    """The first N labels that differ from the verdict, including all unsure mail (train on error)."""
 
     EACH_THEN_MISTAKES = "each-then-mistakes"
-    """The first N labels of ham and the first N of spam, then mistakes."""
+    """The first N labels of ham and the first N labels of spam, then the labels of mistakes."""
 
 
 _WITHOUT_NUMBER = (FeedbackKind.IMMEDIATE, FeedbackKind.MISTAKES)
@@ -62,14 +66,17 @@ _WITHOUT_NUMBER = (FeedbackKind.IMMEDIATE, FeedbackKind.MISTAKES)
 
 @dataclass(frozen=True, slots=True)
 class Feedback:
-    """One task."""
+    """The feedback of one run: its kind and its number N, if it has one."""
 
     kind: FeedbackKind = FeedbackKind.IMMEDIATE
     number: int = 0
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Parse the form that `str` gives. UserError with all forms for any other text."""
+        """Return the feedback written in `text`, in the form that `str` produces.
+
+        Raises UserError, with a list of all forms, if the text is not one of them.
+        """
         match = re.fullmatch(r"([a-z-]+)(?::([\d_]+))?", text)
         if (
             match
@@ -78,11 +85,11 @@ class Feedback:
         ):
             return cls(FeedbackKind(match[1]), int(match[2] or 0))
         forms = ", ".join(kind if kind in _WITHOUT_NUMBER else f"{kind}:N" for kind in FeedbackKind)
-        raise UserError(f"'{text}' is no feedback; use one of {forms}")
+        raise UserError(f"'{text}' is not a kind of feedback; use one of {forms}")
 
     @property
     def ends(self) -> bool:
-        """Whether only the beginning of the stream is labelled, so that only the rest is evaluated."""
+        """Return whether only the beginning of the stream is labelled, so that only the rest is evaluated."""
         return self.kind in (FeedbackKind.FIRST, FeedbackKind.EACH)
 
     def __str__(self) -> str:
@@ -90,7 +97,7 @@ class Feedback:
 
 
 class Teacher(Generic[T]):
-    """Decides after each message of one stream which labels are learned; `labelled` is their number so far."""
+    """Decides after each message of one stream which labels are learned. `labelled` is the number of labels so far."""
 
     def __init__(self, feedback: Feedback) -> None:
         self._feedback = feedback
@@ -100,7 +107,7 @@ class Teacher(Generic[T]):
         self.labelled = 0
 
     def after(self, message: T, *, spam: bool, verdict: Verdict, score: float) -> Iterator[T]:
-        """Yield the messages whose labels are learned after this message got this verdict and score."""
+        """Yield the messages whose labels are learned after `message` got this verdict and score."""
         self._judged += 1
         number = self._feedback.number
         self._judged_of[spam] += 1
@@ -129,7 +136,7 @@ class Teacher(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class CurvePoint:
-    """A point of the learning curve: the figures from the beginning of the stream to here."""
+    """A point of the learning curve, with the figures from the beginning of the stream to this point."""
 
     messages: int
     labelled: int
@@ -138,7 +145,7 @@ class CurvePoint:
 
 @dataclass(frozen=True, slots=True)
 class ProtocolResult:
-    """The result of one stream: figures, number of labels learned, and learning curve."""
+    """The result for one stream: the figures, the number of labels learned, and the learning curve."""
 
     feedback: Feedback
     labelled: int
@@ -156,7 +163,10 @@ class ProtocolResult:
 
 
 class Follower:
-    """One filter and its personal layer, empty at first: judges each message of a stream, then learns its label."""
+    """A filter that classifies each message of a stream and then learns labels.
+
+    Its personal layer, which learns the labels and corrects the scores of the model, is empty at first.
+    """
 
     def __init__(self, classifier: Classifier, feedback: Feedback, *, names: tuple[str, ...] = ()) -> None:
         self._classifier, self._feedback, self._names = classifier, feedback, names
@@ -166,7 +176,7 @@ class Follower:
         self._labelled: list[int] = []
 
     def take(self, assessed: Assessed[Key]) -> None:
-        """Judge the next message, and learn the labels that the feedback then provides."""
+        """Classify the next message, and learn the labels that the feedback then provides."""
         key, columns = assessed.key, self._columns
         columns.add(key, self._classifier.judge(assessed, self._layer).judgement)
         verdict, score = evaluate.VERDICTS[columns.verdict[-1]], columns.score[-1]
@@ -176,14 +186,17 @@ class Follower:
         self._labelled.append(self._teacher.labelled)
 
     def end(self) -> ProtocolResult:
-        """Return the result: of all messages, or of those after the labelled beginning. DataError if there are none."""
+        """Return the result for all messages, or for those after the labelled beginning if `feedback.ends`.
+
+        Raises DataError if there are no such messages.
+        """
         outcomes, number = self._columns.close(), len(self._labelled)
         if not number:
             raise DataError(f"{', '.join(self._names) or 'no corpus'}: there is no mail in it")
         last = self._labelled.index(self._teacher.labelled) + 1 if self._feedback.ends else 0
         counted = np.arange(number) >= last
         if not counted.any():
-            raise DataError(f"no message is left to evaluate: {self._feedback} labels all {number} messages")
+            raise DataError(f"all {number} messages are labelled by {self._feedback}, so there are none to evaluate")
         label = self._classifier.bundle.label
         evaluation = evaluate.evaluation_of(outcomes.of(counted), model=label, names=self._names)
         return ProtocolResult(
@@ -194,7 +207,10 @@ class Follower:
 def run_protocol(
     corpora: list[Path], feedback: Feedback, *, model: Path | None = None, progress: Progress = lambda _: None
 ) -> ProtocolResult:
-    """Run the protocol on the mail of `corpora` in order, from an empty personal layer on the model at `model`."""
+    """Run the protocol on the mail of `corpora`, in order. The personal layer is empty at first.
+
+    `model` is the path of the model, by default the model in use.
+    """
     streams = [labelled_mail.read_labelled(path) for path in corpora]
     classifier = Classifier.open(model, personal_features=True)
     follower = Follower(classifier, feedback, names=tuple(str(path) for path in corpora))
@@ -206,7 +222,7 @@ def run_protocol(
 
 
 def _curve(outcomes: Outcomes, labelled: list[int]) -> Iterator[CurvePoint]:
-    """Yield points at numbers of messages that grow by equal factors."""
+    """Yield points of the learning curve at numbers of messages that grow by equal factors."""
     ends = np.unique(np.geomspace(min(100, len(labelled)), len(labelled), POINTS).astype(int))
     for end in ends.tolist():
         area = metrics.roca(outcomes.spam[:end], outcomes.score[:end])
@@ -214,7 +230,7 @@ def _curve(outcomes: Outcomes, labelled: list[int]) -> Iterator[CurvePoint]:
 
 
 def picture(result: ProtocolResult) -> str:
-    """Return the learning curve as one SVG file: (1-ROCA)% of all mail so far against the number of messages."""
+    """Return the learning curve as an SVG file: (1-ROCA)% of all mail so far against the number of messages."""
     known = [point for point in result.curve if point.one_minus_roca_pct is not None]
     most = max([1000, *(point.messages for point in known)])
     messages = plots.logarithmic("messages", 100, 10 ** math.ceil(math.log10(most)), label="{:,.0f}")

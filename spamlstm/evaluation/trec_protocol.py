@@ -196,7 +196,7 @@ class Follower:
         last = self._labelled.index(self._teacher.labelled) + 1 if self._feedback.ends else 0
         counted = np.arange(number) >= last
         if not counted.any():
-            raise DataError(f"all {number} messages are labelled by {self._feedback}, so there are none to evaluate")
+            raise DataError(f"{self._feedback} labels all {number} messages, so there are none to evaluate")
         label = self._classifier.bundle.label
         evaluation = evaluate.evaluation_of(outcomes.of(counted), model=label, names=self._names)
         return ProtocolResult(

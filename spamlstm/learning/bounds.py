@@ -1,8 +1,8 @@
 """The bounds of the label store: number, bytes and age of its labels, and the choice of rows to remove.
 
 The age of a label is the number of later months in which the user labelled at least one message. A label is too old at
-an age of 36 months. A clock that is wrong by years adds one month to these ages and removes no labels. Users who label
-rarely keep their labels longer.
+an age of 36 months. A clock that is wrong by years therefore adds one month to these ages and removes no labels. Users
+who label rarely keep their labels longer.
 """
 
 import itertools

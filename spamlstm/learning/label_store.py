@@ -3,8 +3,8 @@
 The store is one SQLite database in the state folder, which only its owner can read. A message is identified by its
 content id, so copies and moved files count as one message. Each labelled message has one row with its latest label, and
 the ids of the rows give the order of the labels. The learned state depends only on these rows (contract 11). Giving the
-current label again changes nothing, and the opposite label replaces the current label. Forgetting a label has the
-effect that the label was never given.
+current label again changes nothing, and the opposite label replaces the current label. After a label is forgotten, the
+learned state is as if the label had never been given.
 
 The base score of a message (`prior`) is the score of the model before personal labels. The personal layer is learned
 from the labels and corrects base scores. An adopted label was created from evidence in an existing mailbox.
@@ -129,7 +129,7 @@ class LabelStore:
         return len(removed)
 
     def interleave_bulk(self) -> None:
-        """Interleave bulk ham and spam labels, and put labels of single messages that come later after them.
+        """Interleave bulk ham and bulk spam labels, and move single-message labels from between them to the end.
 
         Users label one folder after the other, and later labels have more influence on what is learned. Ham that was
         learned completely before any spam would have too little weight.
@@ -159,7 +159,7 @@ class LabelStore:
         return len(removed)
 
     def set_thresholds(self, model: str, thresholds: Thresholds) -> None:
-        """Store the thresholds found for this user's mail. `model` is the identifier of the base model they are for."""
+        """Store the thresholds found for this user's mail, for use with the base model with the identifier `model`."""
         with self._change():
             self._connection.execute(
                 "INSERT OR REPLACE INTO thresholds (model, ham, spam, time) VALUES (?, ?, ?, ?)",
@@ -194,7 +194,7 @@ class LabelStore:
         )
 
     def thresholds(self) -> dict[str, Thresholds]:
-        """Return the thresholds found for this user's mail, by the identifier of the base model they are for."""
+        """Return the thresholds found for this user's mail, by the identifier of the base model that they apply to."""
         return dict(self._decoded(label_rows.thresholds, "SELECT model, ham, spam FROM thresholds"))
 
     def counts(self) -> dict[Label, int]:
@@ -303,7 +303,7 @@ class LabelStore:
                 yield decode(row)
 
     def _first(self, decode: Callable[[tuple[Any, ...]], T], statement: str, *values: object) -> T | None:
-        """Return the decoded first row that a statement returns. Return None if it returns no rows."""
+        """Return the decoded first row that a statement returns. Return None if there are no rows."""
         with self._explained:
             row = self._connection.execute(statement, values).fetchone()
             return None if row is None else decode(row)

@@ -1,1 +1,1 @@
-"""What always runs: the loop, watching, sockets, status."""
+"""The daemon: its main loop, the watching of Maildirs, its sockets and its status."""

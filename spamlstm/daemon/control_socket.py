@@ -1,4 +1,4 @@
-"""The socket in the state folder on which a running daemon answers with its status."""
+"""The status socket in the state folder: a running daemon sends its status to each client that connects."""
 
 import contextlib
 import json
@@ -13,20 +13,21 @@ from spamlstm.daemon.server import serving
 from spamlstm.errors import UnavailableError
 
 NAME = "status.sock"
-# Both ends are on one machine, and an answer has some kilobytes; with 10,000 Maildirs a megabyte.
+# Server and client run on the same machine. An answer has some kilobytes, or about a megabyte with 10,000 Maildirs.
 TIMEOUT_SECONDS = 2.0
 MOST_ANSWER = 64 << 20
 
 
 @contextlib.contextmanager
 def answering(state: Path, snapshot: Callable[[], dict[str, Any]]) -> Iterator[None]:
-    """Answer each client with one JSON object, from a thread. The socket is for its owner alone.
+    """Send each client the status as one JSON object, from a thread, during the block. Only the owner can connect.
 
-    The caller holds the lock of the state folder, so a socket that exists there is left over from a dead process.
+    `snapshot` returns the status. The caller must hold the lock of the state folder, so an existing socket file there
+    was left by a dead process and is removed.
     """
     with _socket(state) as (listener, path):
         (state / NAME).unlink(missing_ok=True)
-        os.fchmod(listener.fileno(), 0o600)  # on Linux the mode with which bind creates the file
+        os.fchmod(listener.fileno(), 0o600)  # on Linux, bind creates the socket file with this mode
         listener.bind(path)
         listener.listen(64)
         try:
@@ -39,7 +40,10 @@ def answering(state: Path, snapshot: Callable[[], dict[str, Any]]) -> Iterator[N
 
 
 def ask(state: Path) -> dict[str, Any]:
-    """Return the status of the daemon of a state folder; an UnavailableError if none answers."""
+    """Return the status of the daemon that uses the state folder `state`.
+
+    Raises UnavailableError if no daemon answers.
+    """
     try:
         with _socket(state) as (client, path):
             client.settimeout(TIMEOUT_SECONDS)
@@ -55,7 +59,11 @@ def ask(state: Path) -> dict[str, Any]:
 
 
 def _read_all(client: socket.socket) -> bytes:
-    """Read until the other end closes. TimeoutError if that takes too long, ValueError if the answer is too large."""
+    """Return all bytes that the server sends until it closes the connection.
+
+    Raises TimeoutError if the answer takes longer than five times TIMEOUT_SECONDS. Raises ValueError if the answer has
+    more than MOST_ANSWER bytes.
+    """
     answer, end = bytearray(), time.monotonic() + 5 * TIMEOUT_SECONDS
     while some := client.recv(1 << 16):
         answer += some
@@ -68,7 +76,10 @@ def _read_all(client: socket.socket) -> bytes:
 
 @contextlib.contextmanager
 def _socket(state: Path) -> Iterator[tuple[socket.socket, str]]:
-    """Give a socket and a short path for it: the kernel takes 107 bytes, and a state folder may lie deeper."""
+    """Yield a Unix socket and a short path to the socket file in the state folder.
+
+    The kernel accepts at most 107 bytes for such a path, and the path of the state folder may be longer.
+    """
     folder = os.open(state, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as opened:

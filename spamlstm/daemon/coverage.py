@@ -1,4 +1,4 @@
-"""How many Maildirs are watched, and sentences for the administrator about those that are not."""
+"""The number of watched Maildirs, and the reasons why other Maildirs are not watched, for the administrator."""
 
 import errno
 import os
@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
-# Refused Maildirs are named one by one in the log, up to this number; more are only counted.
+# The log names at most this number of refused Maildirs. Further refused Maildirs are only counted.
 MOST_NAMED = 20
 LIMITS = Path("/proc/sys/fs/inotify")
 
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """How many Maildirs the kernel reports on, how many are polled, are missing, or cannot be used.
+    """Numbers of Maildirs that are watched by inotify, polled, missing or refused (not usable).
 
     `remarks` are sentences for the administrator, one for each reason why Maildirs are polled or refused.
     """
@@ -26,22 +26,29 @@ class Coverage:
     refused: int = 0
 
     def without(self, refused: Mapping[str, Exception]) -> Self:
-        """Return the coverage with these refused Maildirs, by path; the first ones are named in the remarks."""
+        """Return a copy of the coverage with the refused Maildirs added: their number, and the first errors as remarks.
+
+        `refused` has the error by Maildir path.
+        """
         reasons = [str(error) for _, error in zip(range(MOST_NAMED), refused.values(), strict=False)]
         return replace(self, refused=len(refused), remarks=(*self.remarks, *reasons))
 
     def counts(self) -> dict[str, int]:
-        """Return the numbers by name; refused only if there are any."""
+        """Return the numbers by name. The number of refused Maildirs is left out if it is 0."""
         counts = {"watched": self.watched, "polled": self.polled, "missing": self.missing, "refused": self.refused}
         return {name: count for name, count in counts.items() if count or name != "refused"}
 
 
 def watch_remarks(error: int, *, unwatched: int, remote: int, total: int) -> Iterator[str]:
-    """Yield why Maildirs are polled: `remote` ones, and `unwatched` ones refused with the errno `error`."""
+    """Yield a sentence for each reason why Maildirs are polled instead of watched.
+
+    `remote` Maildirs are on network file systems. The kernel refused watches for `unwatched` Maildirs, with the errno
+    `error`. `total` is the number of existing Maildirs.
+    """
     instead = "they are polled every few seconds instead"
     if remote:
         yield (
-            f"{remote} of {total} Maildirs are on file systems where other hosts deliver without notice (NFS, …): "
+            f"{remote} of {total} Maildirs are on file systems (NFS, …) that do not report deliveries by other hosts: "
             f"{instead}"
         )
     if unwatched <= 0:
@@ -65,7 +72,10 @@ def watch_remarks(error: int, *, unwatched: int, remote: int, total: int) -> Ite
 
 
 def inotify_limit(name: str) -> int | None:
-    """Return the kernel's limit `max_user_watches` or `max_user_instances`; None if it cannot be read."""
+    """Return the inotify limit of the kernel with this name, or None if the limit cannot be read.
+
+    `name` is `max_user_watches` or `max_user_instances`.
+    """
     try:
         return int((LIMITS / name).read_text())
     except (OSError, ValueError):

@@ -1,4 +1,7 @@
-"""Which Maildirs to scan, as reported by watching. A hint may be wrong, late or missing; a scan finds the truth."""
+"""Hints: notes by the watching thread that a Maildir may have new or moved mail and should be scanned.
+
+A hint may be wrong, late or missing. Only a scan finds what really changed.
+"""
 
 import contextlib
 import threading
@@ -11,17 +14,18 @@ WHOLE: tuple[Part, ...] = ("new", "cur")
 
 
 class Hints:
-    """A queue of Maildirs that threads fill and the loop empties.
+    """A queue of Maildirs to scan. Other threads fill the queue and the daemon's loop empties it.
 
-    A Maildir is queued once, however many events it has: that bounds the memory and makes one scan of a burst.
-    Maildirs with deliveries come first. Those in which users may have moved mail are kept apart, as they wait for all
-    deliveries. `wake` is called when something is queued and nothing was before.
+    A Maildir is in the queue at most once, however many events it has. This limits the memory, and a burst of
+    deliveries causes only one scan. Maildirs with deliveries come first. Maildirs in which users may have moved mail
+    are kept in a separate list, because they wait until all deliveries are processed. `wake` is called when the first
+    Maildir enters the empty queue or the empty list of moves.
     """
 
     def __init__(self, wake: Callable[[], None]) -> None:
         self._wake = wake
         self._lock = threading.Lock()
-        self._arrived: dict[str, None] = {}  # sets in order
+        self._arrived: dict[str, None] = {}  # dicts used as ordered sets
         self._rescans: dict[str, None] = {}
         self._moved: dict[str, None] = {}
         self._all = False
@@ -37,12 +41,12 @@ class Hints:
             self._rescans[maildir] = None
 
     def rescan_all(self) -> None:
-        """Ask for a scan of all Maildirs: the kernel dropped events of unknown ones."""
+        """Request a scan of all Maildirs, because the kernel dropped events and does not say of which Maildirs."""
         with self._waking():
             self._all = True
 
     def moved(self, maildir: str) -> None:
-        """Note that a file came into the junk folder of a Maildir or left it."""
+        """Record that a file entered or left the junk folder of a Maildir."""
         with self._lock:
             first = not self._moved
             self._moved[maildir] = None
@@ -50,7 +54,7 @@ class Hints:
             self._wake()
 
     def take_moved(self) -> list[str]:
-        """Return the Maildirs noted by `moved` since the last call."""
+        """Return the Maildirs recorded by `moved` since the last call of `take_moved`."""
         if not self._moved:
             return []
         with self._lock:
@@ -58,7 +62,10 @@ class Hints:
             return moved
 
     def take(self) -> tuple[str, tuple[Part, ...]] | None:
-        """Remove the Maildir that has waited longest; return it and the parts to scan, or None."""
+        """Remove the next Maildir from the queue. Return the Maildir and the parts to scan; None if the queue is empty.
+
+        Maildirs with deliveries come first, then rescans, each in the order in which they were queued.
+        """
         with self._lock:
             maildir = next(iter(self._arrived), None) or next(iter(self._rescans), None)
             if maildir is None:
@@ -69,17 +76,17 @@ class Hints:
             return maildir, WHOLE if whole else NEW
 
     def take_all(self) -> bool:
-        """Return whether a scan of all was asked for; the caller does it."""
+        """Return whether a scan of all Maildirs was requested, and clear the request. The caller must do the scan."""
         with self._lock:
             everything, self._all = self._all, False
             return everything
 
     def is_full_scan_wanted(self) -> bool:
-        """Whether `take_all` would return true."""
+        """Return whether `take_all` would return True."""
         return self._all
 
     def clear(self) -> None:
-        """Empty the queue, before a scan of all Maildirs."""
+        """Empty the queue before a scan of all Maildirs. The list of moves is left unchanged."""
         with self._lock:
             self._arrived.clear()
             self._rescans.clear()
@@ -91,7 +98,7 @@ class Hints:
             return len(self._arrived.keys() | self._rescans.keys())
 
     def __bool__(self) -> bool:
-        """Whether there is anything to scan."""
+        """Return whether a Maildir is queued or a scan of all Maildirs is requested."""
         with self._lock:
             return not self._is_idle()
 

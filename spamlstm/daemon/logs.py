@@ -1,4 +1,7 @@
-"""The log on standard error: one line for each event, for people or for the journal."""
+"""The log on standard error: one line for each event, for a terminal or for the systemd journal.
+
+In this module, "journal" means the systemd journal.
+"""
 
 import logging
 import os
@@ -10,19 +13,19 @@ from typing import TextIO
 
 ROOT = "spamlstm"
 
-# Levels of syslog(3), which the journal reads at the start of a line.
+# Priorities of syslog(3). The journal reads the priority at the start of a line.
 _PRIORITIES = ((logging.CRITICAL, 2), (logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6))
 
 
 class Line(logging.Formatter):
-    """Formats a record as one line: with the time for people, with `<priority>` for the journal."""
+    """A formatter that writes a record as one line. The line begins with the time or, for the journal, `<priority>`."""
 
     def __init__(self, *, journal: bool) -> None:
         super().__init__()
         self._journal = journal
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line, without its end."""
+        """Return the line without a line end. Characters that are not printable are escaped."""
         text = record.getMessage() + (_place(record.exc_info[1]) if record.exc_info else "")
         shown = text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
         if self._journal:
@@ -32,20 +35,23 @@ class Line(logging.Formatter):
 
 
 def set_up(stream: TextIO, *, environment: Mapping[str, str] = os.environ) -> logging.Handler:
-    """Write the log of this program to `stream`; return the handler, to be removed by the caller."""
+    """Write the log of this program to `stream`. Return the log handler, which the caller must remove."""
     handler = logging.StreamHandler(stream)
     handler.setFormatter(Line(journal=is_journal(stream, environment)))
     root = logging.getLogger(ROOT)
     root.addHandler(handler)
     root.setLevel(logging.INFO)
     root.propagate = False
-    # It warns of a full queue and of removed folders, which we handle and report ourselves.
+    # watchdog warns of a full queue and of removed folders. This program handles and reports both cases.
     logging.getLogger("watchdog").setLevel(logging.CRITICAL)
     return handler
 
 
 def is_journal(stream: TextIO, environment: Mapping[str, str]) -> bool:
-    """Whether the stream is connected to the journal: $JOURNAL_STREAM has its device and inode, systemd.exec(5)."""
+    """Return whether the stream is connected to the journal.
+
+    systemd then sets $JOURNAL_STREAM to the device and inode of the stream, see systemd.exec(5).
+    """
     try:
         status = os.fstat(stream.fileno())
     except (OSError, ValueError):
@@ -58,7 +64,7 @@ def _priority(level: int) -> int:
 
 
 def _place(error: BaseException | None) -> str:
-    """Return the type of an error and where it was raised, but not its text, which may quote a message."""
+    """Return the type of an error and where it was raised. The text is omitted because it may quote a message."""
     if error is None:
         return ""
     frames = traceback.extract_tb(error.__traceback__)

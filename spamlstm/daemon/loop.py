@@ -1,4 +1,12 @@
-"""The daemon's loop: takes hints, scans Maildirs, runs the pipeline, and reloads configuration and model."""
+"""The daemon's main loop: takes hints, scans Maildirs, runs the pipeline, and reloads configuration and model.
+
+Terms:
+- A hint is a note by the watching thread that a Maildir may have new mail (`daemon.hints`).
+- A scan lists the inbox of a Maildir and returns its candidates, the messages that are not classified yet.
+- A full scan is a scan of all Maildirs; it finds mail for which there was no hint.
+- A suspect is a message that was in progress when the process crashed.
+- A personal layer adapts the model to the labels of one user.
+"""
 
 import contextlib
 import logging
@@ -27,24 +35,25 @@ from spamlstm.maildir.opened import OpenMaildir
 from spamlstm.model.classifier import Classifier
 from spamlstm.tracking.rounds import LearningRounds
 
-# How often Maildirs without a watch are polled, and the largest share of one core that this may take.
+# The interval between two polls of Maildirs without a watch, and the largest share of one core for polling.
 POLL_SECONDS = 5.0
 POLL_SHARE = 0.001
-# While other Maildirs wait, none has the pipeline for longer, however many messages it received at once.
+# While other Maildirs wait, the pipeline processes one Maildir for at most this time.
 TURN_SECONDS = 0.4
-# Linked folders that a warning names; more are only counted.
+# A warning names at most this number of linked folders. Further folders are only counted.
 MOST_LINKS_NAMED = 5
 
 
 @dataclass
 class Daemon:
-    """Runs until `stop`. `load` reads configuration and model anew; if it fails, those in use stay.
+    """The daemon: `run` filters mail until `stop` is called.
 
-    Without `learning` nothing is learned; without `model` only `reload` loads another one; without `locks` other
-    programs may work on the same Maildirs. `check_state` is called before each scan of all Maildirs; what it raises
-    ends the daemon.
+    `load` reads configuration and model again. If `load` fails, the current configuration and model stay in use.
+    Without `learning`, the daemon does not learn. Without `model`, only `reload` loads a changed model. Without
+    `locks`, other programs may work on the same Maildirs. `check_state` is called before each full scan; an error that
+    it raises ends the daemon.
 
-    All methods but `stop` and `reload` are for the thread that opened the pipeline's journal.
+    Only the thread that opened the pipeline's journal may call the methods, except `stop` and `reload`.
     """
 
     pipeline: Pipeline
@@ -63,23 +72,23 @@ class Daemon:
     _reload_wanted: bool = False
     _next_full_scan: float = 0.0
     _next_poll: float = 0.0
-    _full_scan_cost: float | None = None  # processor time of the full scan in progress
+    _full_scan_cost: float | None = None  # processor seconds of the full scan in progress; None between full scans
     _scanned: set[str] = field(default_factory=set)  # Maildirs that were scanned at least once
-    _suspected: dict[str, None] = field(default_factory=dict)  # Maildirs with mail that was in progress at a crash
+    _suspected: dict[str, None] = field(default_factory=dict)  # Maildirs with suspects, as an ordered set
     _reported: Coverage | None = None
 
     def stop(self) -> None:
-        """End after the message in progress. Safe to call from a signal handler."""
+        """Make `run` return after the current message. Safe to call from a signal handler."""
         self._stopping = True
         self.wakeup.wake()
 
     def reload(self) -> None:
-        """Read configuration and model anew after the message in progress. Safe to call from a signal handler."""
+        """Read configuration and model again after the current message. Safe to call from a signal handler."""
         self._reload_wanted = True
         self.wakeup.wake()
 
     def run(self) -> None:
-        """Complete what was interrupted, then watch and filter until `stop`."""
+        """Complete or undo interrupted acts (changes of messages), then watch Maildirs and filter mail until `stop`."""
         with contextlib.closing(Metrics(self.status.snapshot)) as self._metrics:
             self.pipeline.recover()
             self._begin()
@@ -89,7 +98,10 @@ class Daemon:
         emit(logging.INFO, "stopped", status=self.status.line())
 
     def _begin(self) -> None:
-        """Start with a configuration. After this, whatever is delivered to its Maildirs is new mail."""
+        """Start to work with the current configuration: watch its Maildirs and scan each of them once.
+
+        Mail that is delivered afterwards is new mail.
+        """
         self._metrics.serve(self.pipeline.config.metrics)
         self._start_full_scan()
         for maildir in self.watcher.present():
@@ -98,7 +110,7 @@ class Daemon:
             self.notifier.beat()
             with self._logging_bugs():
                 self._warn_of_links(maildir)
-                # The first scan of a Maildir records what lies there; the next one finds what is to be judged.
+                # The first scan of a Maildir records the existing messages; the next scan returns the candidates.
                 self.pipeline.scan(maildir)
                 self._scanned.add(maildir)
         emit(logging.INFO, "ready", status=self.status.line(), model=self.status.model)
@@ -111,7 +123,7 @@ class Daemon:
             names = linked_folders(mailbox)
         if names:
             some = ", ".join(names[:MOST_LINKS_NAMED])
-            why = "symbolic links are not followed: nothing is learned from these folders, nor filed into them"
+            why = "symbolic links are not followed, so no mail is learned from these folders or filed into them"
             emit(logging.WARNING, "linked-folders", maildir=maildir, count=len(names), folders=some, why=why)
 
     def _turn(self) -> None:
@@ -126,17 +138,17 @@ class Daemon:
                 self._start_full_scan()
             if self.watcher.polls and self.clock() >= self._next_poll:
                 self._poll()
-        # In a block of its own: after a bug in the one above the loop still has to sleep.
+        # This is a separate block because the loop must sleep even after a bug in the block above.
         with self._logging_bugs():
             if not self._work():
                 self._end_full_scan()
                 self._load_changed_model()
-                # Learning from moves waits for new mail.
+                # New mail comes before learning from moves.
                 if self.learning is None or not self.learning.work():
                     self.wakeup.wait(self._sleep_seconds())
 
     def _work(self) -> bool:
-        """Scan the Maildir that has waited longest and process its mail; False if none waits."""
+        """Scan the next queued Maildir and process its mail. Return False if no Maildir and no suspect waits."""
         taken = self.hints.take()
         if taken is None:
             return self._work_on_suspects()
@@ -149,7 +161,10 @@ class Daemon:
         return True
 
     def _work_on_suspects(self) -> bool:
-        """Process one Maildir's mail that may end this process, when no other mail waits; False if there is none."""
+        """Process the suspects of one Maildir, which may crash this process again. Return False if there are none.
+
+        Called only when no other mail waits.
+        """
         if not self._suspected:
             return False
         maildir = next(iter(self._suspected))
@@ -165,14 +180,14 @@ class Daemon:
         try:
             outcomes = self.pipeline.process(candidates, stop=lambda: stop(began))
         except Exception as error:
-            # The pipeline handles expected errors. If this user's layer is to blame, the model alone judges next time.
+            # The pipeline handles expected errors. The personal layer may be the cause, so the next try is without it.
             if self.learning is not None:
                 self.learning.suspend(maildir, error)
             raise
         for outcome in outcomes:
             self.status.count(outcome)
         if len(outcomes) < len(candidates) or any(outcome.status is Status.GONE for outcome in outcomes):
-            # A scan finds what is left, and takes no memory; what is gone from new has mostly gone to cur.
+            # A rescan finds the remaining messages without keeping them in memory. Mail that left new is mostly in cur.
             self.hints.rescan(maildir)
 
     def _scan(self, maildir: str, parts: tuple[Part, ...]) -> list[Candidate]:
@@ -183,10 +198,10 @@ class Daemon:
         return candidates
 
     def _catch_up(self, maildir: str) -> CatchUp | None:
-        """Return what the first scan of a Maildir starts with; None for what the configuration says.
+        """Return which mail the first scan of a Maildir classifies; None stands for the configured value.
 
-        Many servers create a Maildir for its first message, so in one that appears while we run, all unread mail is
-        new.
+        Many servers create a Maildir when its first message arrives. So all unread mail is new in a Maildir that
+        appears while the daemon runs.
         """
         if maildir in self._scanned or self.pipeline.config.daemon.catch_up is not CatchUp.NEW:
             return None
@@ -194,7 +209,10 @@ class Daemon:
         return CatchUp.UNSEEN
 
     def _is_turn_over(self, began: float) -> bool:
-        """Whether the pipeline should stop after this message. It asks between messages, so the loop is alive."""
+        """Return whether the pipeline should stop after the current message.
+
+        The pipeline calls this method between messages, so it also reports to the watchdog that the loop is alive.
+        """
         self.notifier.beat()
         if self._stopping or self._reload_wanted:
             return True
@@ -204,7 +222,7 @@ class Daemon:
         return self.clock() >= self._next_full_scan or self.hints.is_full_scan_wanted() or self.watcher.has_died()
 
     def _start_full_scan(self) -> None:
-        """Find the Maildirs of the configuration, watch them, and queue all of them."""
+        """Find the Maildirs of the configuration, watch them, and queue every existing Maildir."""
         config = self.pipeline.config
         self._next_full_scan = self.clock() + config.daemon.scan_seconds
         self.status.dry_run = bool(config.maildirs) and all(map(config.is_dry, config.maildirs))
@@ -235,7 +253,7 @@ class Daemon:
         self._next_poll = now + max(POLL_SECONDS, (now - began) / POLL_SHARE)
 
     def _sleep_seconds(self) -> float:
-        """Return for how long there is nothing to do unless something happens."""
+        """Return the longest time in seconds that the loop may sleep without an event."""
         until = min(self._next_full_scan, self._next_poll) if self.watcher.polls else self._next_full_scan
         until = until if self.learning is None else min(until, self.learning.due())
         seconds = until - self.clock()
@@ -243,7 +261,10 @@ class Daemon:
 
     @contextlib.contextmanager
     def _logging_bugs(self) -> Iterator[None]:
-        """Log an unexpected error and go on: the mail stays where it is, and the next message is not to blame."""
+        """Log an unexpected error of the block and continue, so that one bug does not stop the other mail.
+
+        The affected mail stays where it is until the next scan.
+        """
         try:
             yield
         except Exception:  # noqa: BLE001  see above
@@ -255,9 +276,9 @@ class Daemon:
         self.notifier.reloading()
         try:
             config, classifier = self.load()
-        except Exception as error:  # noqa: BLE001  whatever is wrong with the new ones, those in use are not
+        except Exception as error:  # noqa: BLE001  after any error, the current configuration and model stay in use
             why = _sentence(error)
-            emit(logging.ERROR, "reload-failed", error=why, in_use="the old configuration and model")
+            emit(logging.ERROR, "reload-failed", error=why, in_use="the previous configuration and model")
             self.notifier.ready(f"reload failed: {why.splitlines()[0]}")
             return
         self._use(config, classifier)
@@ -265,7 +286,7 @@ class Daemon:
         self._begin()
 
     def _load_changed_model(self) -> None:
-        """Load and check the model that is in use now, if it is another than the one loaded, and use it."""
+        """Load, check and use the selected model if it differs from the loaded model."""
         if self.model is None:
             return
         config = self.pipeline.config
@@ -286,7 +307,7 @@ class Daemon:
         self.status.model = classifier.bundle.label
 
     def _report(self, coverage: Coverage) -> None:
-        """Log how many Maildirs are watched, if that has changed."""
+        """Log the numbers of Maildirs and the reasons for polling if the coverage has changed."""
         before, self._reported = self._reported, coverage
         self.status.coverage = coverage
         if coverage == before:

@@ -1,8 +1,8 @@
 """Locks that keep two programs with different state folders from working on the same Maildir.
 
-Such programs do not know each other's moves: each would take those of the other for the user's, and a message that both
-tag would be there twice. The lock is on the directory itself (flock), so it is the same for every path and user; the
-kernel drops it when the process ends.
+Such programs do not know which messages the other program moved. Each would mistake the moves of the other for moves by
+the user, and a message that both tag would exist twice. The lock is on the directory itself (flock), so every path and
+every user refers to the same lock. The kernel releases the lock when the process ends.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ from spamlstm.errors import NoInputError, TemporaryError, UserError, reason_of
 from spamlstm.files import Closable
 from spamlstm.maildir.opened import OpenMaildir
 
-# Descriptors that are kept free for everything else.
+# The number of file descriptors that locks leave free for other uses.
 RESERVED = 256
 MOST_FILES = 1 << 20
 _NOBODY = -1
@@ -32,20 +32,20 @@ class _Lock:
 
 
 class MaildirLocks(Closable):
-    """The Maildirs that this process has locked. For one thread."""
+    """The locks of this process on Maildirs. Only one thread may use an instance."""
 
     def __init__(self, *, most: int | None = None) -> None:
-        """Lock at most `most` Maildirs; by default as many as this process may have files open."""
+        """Lock at most `most` Maildirs. By default, the limit is that of open files minus RESERVED."""
         self.refused: dict[str, UserError] = {}
-        """The Maildirs that could not be used at the last `keep`, each with the reason."""
+        """The error for each Maildir that could not be used since the last `keep` began."""
         self._held: dict[str, _Lock] = {}
         self._most = _raised_limit() - RESERVED if most is None else most
 
     def keep(self, maildirs: Iterable[str]) -> list[str]:
-        """Lock these Maildirs and no others; return those that may be used, in their order, missing ones included.
+        """Lock exactly these Maildirs, release all other locks, and return the usable Maildirs in their order.
 
-        A Maildir is used without a lock if the limit of open files is reached, if its file system has no locks, or if
-        only processes of other users hold the lock.
+        Missing Maildirs are returned too. A Maildir is used without a lock if the limit of locks is reached, if its
+        file system does not support locks, or if only processes of other users hold the lock.
         """
         wanted = list(maildirs)
         for gone in self._held.keys() - set(wanted):
@@ -54,7 +54,10 @@ class MaildirLocks(Closable):
         return [maildir for maildir in wanted if self._keep(maildir)]
 
     def lock(self, maildir: str) -> None:
-        """Lock one more Maildir. TemporaryError if another process has locked it, NoInputError if it cannot be used."""
+        """Lock one more Maildir.
+
+        Raises TemporaryError if another process holds the lock. Raises NoInputError if the Maildir cannot be used.
+        """
         if not self._keep(maildir):
             raise self.refused[maildir]
 
@@ -85,28 +88,29 @@ class MaildirLocks(Closable):
                 self.refused[maildir] = TemporaryError(_held_elsewhere(mailbox))
                 return False
             except OSError:
-                return True  # NFS has no locks on directories
-            # A duplicate is the same open file: it keeps the lock when the other is closed.
+                return True  # NFS does not support locks on directories
+            # The duplicated descriptor refers to the same open file, so the lock remains when `mailbox` is closed.
             self._held[maildir] = _Lock(os.dup(mailbox.handle), mailbox.identity)
         return True
 
     def opened(self, maildir: str) -> OpenMaildir:
-        """Open a Maildir as `OpenMaildir.open` does: the one that is locked, if it still has this path."""
+        """Open a Maildir like `OpenMaildir.open`. Opens the locked directory if it still has this path."""
         held = self._held.get(maildir)
         if held is not None and held.identity == folder_identity(maildir):
             return OpenMaildir(maildir, os.dup(held.handle))
         return OpenMaildir.open(maildir)
 
     def close(self) -> None:
-        """Drop all locks."""
+        """Release all locks."""
         while self._held:
             os.close(self._held.popitem()[1].handle)
 
 
 def is_held_by_strangers(mailbox: OpenMaildir) -> bool:
-    """Whether only processes of other users hold the lock of a Maildir: any user who may list a directory may lock it.
+    """Return whether only processes of other users hold the lock of a Maildir.
 
-    Other users are all but its owner, root, and the user of this process. False if the kernel does not show the holder.
+    Any user who may list a directory may lock it. Other users are all users except the owner of the Maildir, root and
+    the user of this process. Returns False if the kernel does not show which process holds the lock.
     """
     device, inode = mailbox.identity
     where = f"{os.major(device):02x}:{os.minor(device):02x}:{inode}"
@@ -116,7 +120,10 @@ def is_held_by_strangers(mailbox: OpenMaildir) -> bool:
 
 
 def _locks(table: Path = Path("/proc/locks")) -> Iterator[list[str]]:
-    """Yield the rows of `/proc/locks`: `1: FLOCK ADVISORY WRITE 4711 08:01:1234 0 EOF`; `->` marks a waiter."""
+    """Yield the fields of each row of `/proc/locks`.
+
+    A row looks like `1: FLOCK ADVISORY WRITE 4711 08:01:1234 0 EOF`. A `->` in it marks a process that waits.
+    """
     try:
         text = table.read_text("utf-8", "replace")
     except OSError:
@@ -125,7 +132,7 @@ def _locks(table: Path = Path("/proc/locks")) -> Iterator[list[str]]:
 
 
 def _users(process: str) -> set[int]:
-    """Return the real, effective, saved and file system user of a process; -1 if it has ended or is hidden."""
+    """Return the real, effective, saved and file system user ids of a process; -1 if it has ended or is hidden."""
     try:
         text = Path("/proc", process, "status").read_text("utf-8", "replace")
     except OSError:
@@ -136,14 +143,14 @@ def _users(process: str) -> set[int]:
 def _held_elsewhere(mailbox: OpenMaildir) -> str:
     sentence = f"another process holds a lock on {mailbox.path}: stop it if it is a spamlstm with another state folder"
     if os.fstat(mailbox.handle).st_mode & (stat.S_IRGRP | stat.S_IROTH):
-        sentence += f"; if it is another user's, run chmod 700 {mailbox.path}"
+        sentence += f"; if it belongs to another user, run chmod 700 {mailbox.path}"
     return sentence
 
 
 def _raised_limit() -> int:
-    """Raise the limit of open files as far as allowed, since each lock is one, and return it."""
+    """Raise the limit of open files as far as allowed and return the limit. Each lock needs one open file."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    # The systemd units forbid this (@resources) and set LimitNOFILE.
+    # Under the systemd units this call is forbidden (@resources); the units set LimitNOFILE instead.
     with contextlib.suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
         soft = hard

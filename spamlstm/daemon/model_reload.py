@@ -1,4 +1,4 @@
-"""Notices that another model is in use than the one that is loaded."""
+"""Detection and loading of a changed model: the selected model differs from the loaded model."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,22 +9,27 @@ from spamlstm.model.classifier import Classifier
 
 @dataclass
 class ModelReload:
-    """`stamp` returns equal values while the same model is in use; `open` loads it, or raises a UserError."""
+    """Loads the selected model, and loads it again when it changes.
+
+    `stamp` returns equal values while the same model is selected, and None if there is no model. `open` loads the
+    selected model or raises UserError.
+    """
 
     stamp: Callable[[], object]
     open: Callable[[Config], Classifier]
     _stamp: object = None
 
     def load(self, config: Config) -> Classifier:
-        """Load the model in use."""
-        # The stamp is taken first: a change while the model is opened is noticed the next time.
+        """Load the selected model."""
+        # The stamp is read first, so that the next call notices a change during the loading.
         self._stamp = self.stamp()
         return self.open(config)
 
     def newer(self, config: Config) -> Classifier | None:
-        """Load the model in use if it has changed since the last call; a UserError if it cannot be used.
+        """Load the selected model if it has changed since the last call; return None if it has not changed.
 
-        Each model is tried once. None is loaded while there is none, as when one is being put in its place.
+        Each model is tried once. Returns None also while the model is missing, for example during its replacement.
+        Raises UserError if the model cannot be used.
         """
         stamp = self.stamp()
         if stamp is None or stamp == self._stamp:

@@ -1,4 +1,4 @@
-"""Metrics for Prometheus: as text, in a file for node_exporter, and served on an address of this machine."""
+"""Metrics for Prometheus, written to a file for node_exporter and served by HTTP on an address of this machine."""
 
 import contextlib
 import logging
@@ -16,43 +16,43 @@ from spamlstm.files import write_file
 from spamlstm.filtering.log import emit
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-# A scrape takes milliseconds.
+# Seconds for one client in all. A scrape takes milliseconds.
 CLIENT_SECONDS = 5.0
-# A request of Prometheus has some 300 bytes.
+# Bytes of the longest accepted request. A request of Prometheus has about 300 bytes.
 MOST_REQUEST = 8192
 
-# Name, kind, path in the snapshot, label of the keys of a table, help.
+# Metric name, metric type, key path in the snapshot, Prometheus label for the keys of a table, help text.
 _ROWS = (
-    ("judged_total", "counter", "mail.judged", "verdict", "Messages judged."),
-    ("acted_total", "counter", "mail.acted", "action", "What was done to messages."),
-    ("failed_total", "counter", "mail.failed", "kind", "Messages that could not be read, judged or acted on."),
-    ("settled_total", "counter", "mail.settled", "outcome", "Interrupted acts that were completed or undone."),
-    ("known_total", "counter", "mail.known", "", "Messages that were judged before and left alone."),
-    ("gone_total", "counter", "mail.gone", "", "Messages that other programs moved or removed first."),
-    ("labels", "gauge", "learning.labels", "label", "Labels in the shared label store."),
-    ("learned_total", "counter", "learning.moved", "label", "Labels that followed from moves by users."),
-    ("not_learned_total", "counter", "learning.failed", "", "Times that labels or folders could not be read."),
-    ("paused_label_stores", "gauge", "learning.paused_stores", "", "Label stores that cannot be used now."),
-    ("learning_rounds_total", "counter", "learning.rounds", "", "Visits of the folders of all Maildirs."),
-    ("learning_round_cpu_seconds", "gauge", "learning.round_seconds", "", "Processor time of the last such round."),
+    ("judged_total", "counter", "mail.judged", "verdict", "Messages classified."),
+    ("acted_total", "counter", "mail.acted", "action", "Actions done to messages."),
+    ("failed_total", "counter", "mail.failed", "kind", "Messages that could not be read, classified, tagged or moved."),
+    ("settled_total", "counter", "mail.settled", "outcome", "Interrupted changes that were completed or undone."),
+    ("known_total", "counter", "mail.known", "", "Messages that were classified before and left unchanged."),
+    ("gone_total", "counter", "mail.gone", "", "Messages that were moved or removed before they could be processed."),
+    ("labels", "gauge", "learning.labels", "label", "Ham and spam labels in the shared label store."),
+    ("learned_total", "counter", "learning.moved", "label", "Labels learned because users moved messages."),
+    ("not_learned_total", "counter", "learning.failed", "", "Failures to use a label store or a folder."),
+    ("paused_label_stores", "gauge", "learning.paused_stores", "", "Label stores that are paused because of an error."),
+    ("learning_rounds_total", "counter", "learning.rounds", "", "Visits of all Maildirs to learn from moves."),
+    ("learning_round_cpu_seconds", "gauge", "learning.round_seconds", "", "Processor time of the last round."),
     ("maildirs", "gauge", "maildirs", "how", "Maildirs that are watched, polled, missing or refused."),
     ("waiting_maildirs", "gauge", "waiting", "", "Maildirs that wait to be scanned."),
     ("scans_total", "counter", "scans", "", "Scans of all Maildirs."),
     ("scan_cpu_seconds", "gauge", "scan_seconds", "", "Processor time of the last scan of all Maildirs."),
-    ("overflows_total", "counter", "overflows", "", "Times that the kernel dropped events."),
-    ("watcher_restarts_total", "counter", "restarts", "", "Times that the watching thread was restarted."),
-    ("reloads_total", "counter", "reloads", "", "Times that configuration and model were read again."),
+    ("overflows_total", "counter", "overflows", "", "Number of times that the kernel dropped inotify events."),
+    ("watcher_restarts_total", "counter", "restarts", "", "Number of restarts of the watching thread."),
+    ("reloads_total", "counter", "reloads", "", "Number of reloads of configuration and model."),
     ("errors_total", "counter", "errors", "", "Unexpected errors that did not stop the daemon."),
-    ("start_time_seconds", "gauge", "started", "", "When the daemon started, in seconds since 1970."),
+    ("start_time_seconds", "gauge", "started", "", "Start time of the daemon in seconds since 1970."),
 )
 _HISTOGRAMS = (
-    ("delivery_to_done_seconds", "mail.latency", "Time from delivery to the last act."),
-    ("judging_seconds", "mail.judging", "Time to judge one message."),
+    ("delivery_to_done_seconds", "mail.latency", "Time from delivery to the last action on a message."),
+    ("judging_seconds", "mail.judging", "Time to classify one message."),
 )
 
 
 def to_text(snapshot: dict[str, Any]) -> str:
-    """Return a snapshot in Prometheus' text format. No Maildir is named, as their names are those of users."""
+    """Return a status snapshot in the text format of Prometheus. Maildirs are not named, because they name users."""
     info = f'version="{_escaped(snapshot["version"])}",model="{_escaped(snapshot["model"])}"'
     lines = ["# HELP spamlstm_info Version and model.", "# TYPE spamlstm_info gauge", f"spamlstm_info{{{info}}} 1"]
     for name, kind, path, label, words in _ROWS:
@@ -90,19 +90,22 @@ def _escaped(value: str) -> str:
 
 
 def write_textfile(path: Path, text: str) -> None:
-    """Replace the file at once: others read it at any time. It is readable for node_exporter, which is another user."""
+    """Replace the file at `path` atomically, because other programs may read it at any time.
+
+    All users may read the file, because node_exporter runs as another user.
+    """
     write_file(path, text, mode=0o644, durable=False)
 
 
 class Metrics:
-    """The metrics of a running daemon, served and written as the configuration says. `snapshot` returns the values."""
+    """The metrics of a running daemon, served and written as configured. `snapshot` returns the status values."""
 
     def __init__(self, snapshot: Callable[[], dict[str, Any]]) -> None:
         self._snapshot = snapshot
         self._listener = contextlib.ExitStack()
 
     def serve(self, config: MetricsConfig) -> None:
-        """Listen on the configured address, instead of the one before; what is wrong with it is logged."""
+        """Stop listening on the previous address and listen on the configured address, if any. Errors are logged."""
         self._listener.close()
         address = config.address()
         if address is None:
@@ -113,7 +116,7 @@ class Metrics:
             emit(logging.WARNING, "metrics-failed", listen=config.listen, error=error.strerror)
 
     def write(self, config: MetricsConfig) -> None:
-        """Write the configured file, if any; what is wrong with it is logged."""
+        """Write the configured file, if any. Errors are logged."""
         if config.textfile is None:
             return
         try:
@@ -128,7 +131,10 @@ class Metrics:
 
 @contextlib.contextmanager
 def served(address: tuple[str, int], text: Callable[[], str]) -> Iterator[int]:
-    """Serve the text at /metrics from a thread; give the port. An OSError if the address is in use."""
+    """Serve the text at /metrics from a thread during the block. Yield the port.
+
+    Raises OSError if the address cannot be used, for example because another program listens on it.
+    """
     with socket.socket(socket.AF_INET6 if ":" in address[0] else socket.AF_INET) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
@@ -139,7 +145,7 @@ def served(address: tuple[str, int], text: Callable[[], str]) -> Iterator[int]:
 
 
 def answer(request: bytes, text: Callable[[], str]) -> bytes | None:
-    """Return the HTTP response to what a client has sent so far; None if the header is not complete."""
+    """Return the HTTP response to the bytes that a client has sent so far, or None if the header is incomplete."""
     if len(request) > MOST_REQUEST:
         return _response(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
     if not re.search(rb"\n\r?\n", request):

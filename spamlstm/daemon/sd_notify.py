@@ -1,4 +1,7 @@
-"""Tells systemd the state of the daemon (sd_notify(3)): ready, alive, reloading, stopping. Does nothing elsewhere."""
+"""Messages to systemd about the state of the daemon: ready, alive, reloading, stopping (sd_notify(3)).
+
+Without systemd, no messages are sent.
+"""
 
 import contextlib
 import os
@@ -8,15 +11,15 @@ from collections.abc import Callable, Mapping
 
 
 class Notifier:
-    """Sends messages to the service manager that the environment names, if there is one.
+    """A sender of messages to the service manager that the environment variables name, if any.
 
-    `interval` is the time between two calls of `beat` in seconds: half of the unit's WatchdogSec, or None without a
-    watchdog. A manager that cannot be reached does not stop the daemon.
+    `interval` is the time in seconds between two watchdog messages: half of the unit's WatchdogSec, or None without a
+    watchdog. Errors in sending are ignored, so that they do not stop the daemon.
     """
 
     def __init__(self, environment: Mapping[str, str], *, clock: Callable[[], float] = time.monotonic) -> None:
         name = environment.get("NOTIFY_SOCKET", "")
-        # A leading @ stands for the null byte of an abstract socket.
+        # A leading @ stands for the null byte at the start of an abstract socket address.
         self._address = f"\0{name[1:]}" if name.startswith("@") else name
         self._clock = clock
         self._last = -float("inf")
@@ -25,7 +28,7 @@ class Notifier:
         self.interval = int(wait) / 2e6 if mine and wait.isdecimal() and int(wait) and name else None
 
     def ready(self, status: str) -> None:
-        """Tell that the start, or a reload, is complete."""
+        """Report that the start or a reload is complete."""
         self._send("READY=1", f"STATUS={status}")
 
     def status(self, status: str) -> None:
@@ -33,15 +36,15 @@ class Notifier:
         self._send(f"STATUS={status}")
 
     def reloading(self) -> None:
-        """Tell that a reload begins; Type=notify-reload compares the time with that of its signal."""
+        """Report that a reload begins. With Type=notify-reload, systemd compares the times of signal and report."""
         self._send("RELOADING=1", f"MONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}")
 
     def stopping(self) -> None:
-        """Tell that the daemon is about to end."""
+        """Report that the daemon is about to end."""
         self._send("STOPPING=1")
 
     def beat(self) -> None:
-        """Tell that the loop is alive. To be called in each turn of the loop; sends one message per `interval`."""
+        """Report that the loop is alive, at most once per `interval`. Must be called in each turn of the loop."""
         if self.interval is not None and self._clock() - self._last >= self.interval:
             self._last = self._clock()
             self._send("WATCHDOG=1")
@@ -53,5 +56,5 @@ class Notifier:
             contextlib.suppress(OSError),
             socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as out,
         ):
-            out.settimeout(0)  # a full queue of the manager must not stop the mail
+            out.settimeout(0)  # a full queue of the service manager must not delay the mail
             out.sendto("\n".join(lines).encode(), self._address)

@@ -1,4 +1,4 @@
-"""Serves short answers on a socket: one thread for all clients, of which none delays another."""
+"""A server of short answers on a socket. One thread serves all clients, and a slow client does not delay the others."""
 
 import contextlib
 import select
@@ -10,20 +10,20 @@ from dataclasses import dataclass, field
 
 from spamlstm.filtering.log import logger
 
-# The most clients at once. For one more, the oldest is dropped: a well-behaved client takes milliseconds.
+# The largest number of connected clients. A further client replaces the oldest. A normal client takes milliseconds.
 MOST_CLIENTS = 32
-# Seconds without new clients after an error of accept, such as too many open files.
+# Seconds in which no clients are accepted after an error of accept, for example too many open files.
 PAUSE_SECONDS = 1.0
 
 Answer = Callable[[bytes], bytes | None]
-"""Takes all bytes that a client has sent so far; returns the answer, or None if the request is incomplete."""
+"""A function from all bytes that a client has sent so far to the answer, or to None if the request is incomplete."""
 
 
 @contextlib.contextmanager
 def serving(listener: socket.socket, answer: Answer, *, name: str, seconds: float) -> Iterator[None]:
     """Answer the clients of a listening socket from a thread during the block.
 
-    A client has `seconds` in all, however it spreads its bytes over them. `answer` must limit the length of a
+    A client is dropped `seconds` after it connected, even if it is still sending. `answer` must limit the length of a
     request.
     """
     server = Server(listener, answer, seconds=seconds)
@@ -38,7 +38,7 @@ def serving(listener: socket.socket, answer: Answer, *, name: str, seconds: floa
 
 @dataclass(slots=True)
 class _Client:
-    """A connection: when it ends at the latest, what the client has sent, and the rest of its answer."""
+    """A connection to a client: its latest end, the bytes received, and the rest of the answer."""
 
     connection: socket.socket
     until: float
@@ -47,7 +47,7 @@ class _Client:
 
 
 class Server:
-    """The loop that serves the clients of one socket. All methods but `end` are for its thread alone."""
+    """The loop that serves the clients of one socket. Only the thread of `run` may call methods other than `end`."""
 
     def __init__(
         self, listener: socket.socket, answer: Answer, *, seconds: float, clock: Callable[[], float] = time.monotonic
@@ -57,7 +57,7 @@ class Server:
         self._seconds = seconds
         self._clock = clock
         self._clients: dict[int, _Client] = {}  # by descriptor, the oldest first
-        self._answers: dict[bytes, bytes] = {}  # of this turn: equal requests get the same answer
+        self._answers: dict[bytes, bytes] = {}  # of this turn, by request: equal requests get the same answer
         self._accepts_from = 0.0
         self._ends = False
         listener.settimeout(0)
@@ -72,10 +72,10 @@ class Server:
                 self._drop_oldest()
 
     def end(self) -> None:
-        """Make `run` return; from any thread."""
+        """Make `run` return. May be called from any thread."""
         self._ends = True
         with contextlib.suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)  # wakes poll
+            self._listener.shutdown(socket.SHUT_RDWR)  # makes the poll in `_ready` return
 
     def _turn(self) -> None:
         for number in self._ready():
@@ -89,7 +89,10 @@ class Server:
             self._drop_oldest()
 
     def _ready(self) -> list[int]:
-        """Wait for events or for the end of the oldest client's time; return the descriptors with events."""
+        """Return the descriptors with events. Wait until there is an event or the time of the oldest client ends.
+
+        After an error of accept, the wait also ends when clients may be accepted again.
+        """
         poll, now, ends = select.poll(), self._clock(), [client.until for client in self._clients.values()]
         if now < self._accepts_from:
             ends.append(self._accepts_from)
@@ -97,11 +100,11 @@ class Server:
             poll.register(self._listener, select.POLLIN)
         for number, client in self._clients.items():
             poll.register(number, select.POLLOUT if client.answer else select.POLLIN)
-        # Rounded up: a millisecond too early, the loop would wake up for nothing.
+        # One millisecond is added, so that the loop does not wake up too early.
         return [number for number, _ in poll.poll(1000 * max(0.0, min(ends) - now) + 1 if ends else None)]
 
     def _accept_all(self) -> None:
-        """Accept the clients that wait, at most MOST_CLIENTS in one turn."""
+        """Accept the waiting clients, at most MOST_CLIENTS in one turn."""
         try:
             for _ in range(MOST_CLIENTS):
                 self._accept(self._listener.accept()[0])
@@ -120,7 +123,7 @@ class Server:
             self._serve(client)
 
     def _serve(self, client: _Client) -> None:
-        """Receive from the client, or send it what it can take. It is dropped at the end and after any error."""
+        """Receive bytes from the client or send it a part of the answer. Drop the client at the end or on an error."""
         with contextlib.suppress(BlockingIOError):
             try:
                 done = self._send(client) if client.answer else self._receive(client)
@@ -146,7 +149,7 @@ class Server:
             if client.request not in self._answers:
                 self._answers[client.request] = self._answer(client.request) or b""
             client.answer = memoryview(self._answers[client.request])
-        except Exception:  # noqa: BLE001  a bug costs one answer, not the thread
+        except Exception:  # noqa: BLE001  a bug must not end the thread
             logger.exception("bug: a client got no answer")
             client.until = self._clock()
 

@@ -1,4 +1,4 @@
-"""The state folder of a running program: locked for it alone, and checked for having been removed or replaced."""
+"""The lock on the state folder of a running program, and checks whether the folder was removed or replaced."""
 
 import contextlib
 import fcntl
@@ -19,12 +19,14 @@ FILES = (LOCK, journal.NAME, mailbox_state.NAME)
 
 @contextlib.contextmanager
 def hold(state: Path) -> Iterator[None]:
-    """Lock the state folder for the block; a TemporaryError names the process that has locked it already.
+    """Hold the lock on the state folder during the block.
 
-    The folder is created, for its owner alone, if it is missing. A ConfigError says what to do if others can change it.
+    A missing folder is created with access for its owner only. The kernel releases the lock when the process ends, so
+    locks are never stale. The lock file is never removed. Otherwise a third program could lock a new file while a
+    second program waits with the old file open.
 
-    The kernel drops the lock when its process ends, so no lock is ever stale. The file is never removed: otherwise a
-    third program could lock a new file while a second one waits with the old one open.
+    Raises TemporaryError, which names the other process, if another process holds the lock. Raises ConfigError, which
+    says what to do, if other users can change the folder.
     """
     if secured(state):
         emit(logging.INFO, "state-made-private", state=state, why="other users could read it")
@@ -38,7 +40,7 @@ def hold(state: Path) -> Iterator[None]:
             os.ftruncate(handle, 0)
             os.pwrite(handle, f"{os.getpid()}\n".encode("ascii"), 0)
         except OSError as error:
-            # Errors of calls with a descriptor name no file.
+            # Errors of calls with a descriptor do not name the file, so the path is added.
             raise OSError(error.errno, error.strerror, str(state / LOCK)) from error
         yield
     finally:
@@ -51,20 +53,20 @@ def _holder(handle: int) -> str:
 
 
 class StateFolder:
-    """The identities of the state folder and its files at the start.
+    """The identities (device and inode) of the state folder and its files at the start.
 
-    A removed file lives on for the process that has it open, but nothing written to it is found again: no undo, no
-    label, and a second daemon could start. So the daemon checks them from time to time.
+    A process can still write to a removed file that it has open, but the written data is lost: undo and labels would
+    not work, and a second daemon could start. So the daemon periodically checks the identities.
     """
 
     def __init__(self, state: Path) -> None:
-        """Take the identities in a state folder that is locked and whose databases are open."""
+        """Read the identities. The state folder must be locked and its databases must be open."""
         self._identities = {path: _identity(path) for path in (state, *(state / name for name in FILES))}
 
     def check(self) -> None:
-        """Raise a TemporaryError if the folder or a file in it was removed or replaced since the start.
+        """Raise TemporaryError if the folder or a file in it was removed or replaced since the start.
 
-        The caller should end and be started again, so that everything is opened in order.
+        The process should then end and be started again, so that all files are opened anew.
         """
         for path, identity in self._identities.items():
             if _identity(path) != identity:

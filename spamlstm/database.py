@@ -1,4 +1,4 @@
-"""SQLite databases in the state folder: private files, tables and upgrades, transactions, errors as sentences."""
+"""SQLite databases in the state folder: private files, tables and upgrades, transactions, readable error messages."""
 
 import contextlib
 import os
@@ -11,9 +11,9 @@ from spamlstm.cells import CellError
 from spamlstm.config.ownership import open_private, secured
 from spamlstm.errors import DataError, TemporaryError, UserError
 
-# The largest row is a learned state, 14 MB. A damaged length must not make SQLite allocate a gigabyte.
+# The largest row is a saved personal layer of 14 MB. A damaged length must not make SQLite allocate a gigabyte.
 MOST_ROW_BYTES = 64 << 20
-# Result codes that do not mean a damaged file: another process holds a lock, the disk is full, read-only or fails.
+# SQLite result codes of errors other than a damaged file: a lock of another process, a full or read-only disk, …
 _TEMPORARY = frozenset(
     (
         sqlite3.SQLITE_PERM,
@@ -29,7 +29,7 @@ _TEMPORARY = frozenset(
     )
 )
 
-# The largest integer of SQLite. Dates of files and folders may be larger.
+# The largest integer in SQLite. Modification times of files and folders may be larger.
 MOST_INTEGER = (1 << 63) - 1
 
 
@@ -41,22 +41,23 @@ class Layout:
     schema: str
     """SQL statements, each with a semicolon at the end."""
     pragmas: tuple[str, ...]
-    """Settings of each connection, beside WAL."""
+    """PRAGMA settings for each connection, in addition to WAL mode."""
     loss: str
-    """What is lost with the file: the end of the sentence that says to move a damaged one away."""
+    """The data that is lost with a damaged file: the end of the error message that says to move the file away."""
     upgrades: Mapping[int, str] = field(default_factory=dict)
     """For each earlier version, the statements that upgrade it to the next one."""
 
 
 def open_in(state: Path, name: str, layout: Layout) -> sqlite3.Connection:
-    """Open the database `name` in a state folder. Both are created, for this user alone, if they are missing.
+    """Open the database `name` in the state folder `state` and return the connection.
 
-    TemporaryError if another process keeps it locked, DataError if it is damaged or of another version, ConfigError if
-    others could change the folder.
+    A missing folder or database is created with access for this user only. Raises TemporaryError if another process
+    keeps the database locked. Raises DataError if the database is damaged or has an unknown version. Raises ConfigError
+    if other users can change the folder.
     """
     secured(state)
     path = state / name
-    # SQLite gives its other files the mode of this one.
+    # SQLite gives its additional files (WAL, …) the mode of the database file.
     os.close(open_private(path))
     with Explained(str(path), layout.loss):
         connection = connect(path)
@@ -64,7 +65,7 @@ def open_in(state: Path, name: str, layout: Layout) -> sqlite3.Connection:
 
 
 def connect(database: Path | str) -> sqlite3.Connection:
-    """Return a connection without automatic transactions, which waits five seconds for locks."""
+    """Return a connection that starts no transactions automatically and waits up to five seconds for locks."""
     connection = sqlite3.connect(database, timeout=5.0, isolation_level=None)
     connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MOST_ROW_BYTES)
     return connection
@@ -72,9 +73,10 @@ def connect(database: Path | str) -> sqlite3.Connection:
 
 @contextlib.contextmanager
 def transaction(connection: sqlite3.Connection, *, durable: bool) -> Iterator[None]:
-    """Commit all changes of the block, or none on an error. If `durable`, they are on disk at the end. In WAL mode.
+    """Run the block in a transaction: commit all changes, or undo all changes on any error.
 
-    sqlite3.Error if they cannot be committed, for example on a full disk.
+    If `durable`, the committed changes are durable (fsynced) at the end. The database must be in WAL mode. Raises
+    sqlite3.Error if the changes cannot be committed, for example on a full disk.
     """
     connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
     connection.execute("BEGIN IMMEDIATE")
@@ -88,7 +90,11 @@ def transaction(connection: sqlite3.Connection, *, durable: bool) -> Iterator[No
 
 
 def prepared(connection: sqlite3.Connection, shown: str, layout: Layout) -> sqlite3.Connection:
-    """Check the database, create its tables and return the connection. It is closed on the errors of `open_in`."""
+    """Check the database, create or upgrade its tables, and return the connection.
+
+    `shown` names the database in error messages. The connection is closed on an error. Raises TemporaryError if another
+    process keeps the database locked. Raises DataError if the database is damaged or has an unknown version.
+    """
     try:
         with Explained(shown, layout.loss):
             _prepare(connection, shown, layout)
@@ -99,20 +105,21 @@ def prepared(connection: sqlite3.Connection, shown: str, layout: Layout) -> sqli
 
 
 def is_damage(error: sqlite3.Error) -> bool:
-    """Whether an error of SQLite means that the file is damaged, so that the same call fails again later."""
+    """Return whether an SQLite error means that the file is damaged, so that a later try would fail again."""
     if not isinstance(error, sqlite3.DatabaseError) or isinstance(error, sqlite3.ProgrammingError):
-        return False  # a mistake of the caller
-    # Python sets no code for a text that is not UTF-8.
+        return False  # an error in the calling code
+    # Python does not set an error code for a text that is not UTF-8.
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)
     return code & 0xFF not in _TEMPORARY
 
 
 @dataclass(frozen=True, slots=True)
 class Explained:
-    """Turns errors of SQLite and `cells` in its block into sentences: DataError for damage, else TemporaryError.
+    """A context manager that replaces errors of SQLite and of `cells` in its block by errors with a readable message.
 
-    `shown` names the file; `loss` is that of its Layout. Stores use one instance again for each query: a generator
-    would take 5 us.
+    A damaged file raises DataError, any other database error raises TemporaryError. `shown` names the file, `loss` is
+    the field of its Layout. Stores reuse one instance for all queries, because a generator-based context manager would
+    take 5 µs for each.
     """
 
     shown: str
@@ -122,10 +129,10 @@ class Explained:
         """Do nothing."""
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        """Raise the sentence instead of the error."""
+        """Raise DataError if `error` means damage. Raise TemporaryError for other errors of the database."""
         if error is None:
             return
-        # Python cannot decode a message of SQLite that quotes a damaged table name.
+        # UnicodeDecodeError: Python cannot decode an SQLite message that quotes a damaged table name.
         unread = isinstance(error, CellError | UnicodeDecodeError)
         if unread or (isinstance(error, sqlite3.Error) and is_damage(error)):
             raise DataError(f"{self.shown} is damaged ({error}); move it away to begin anew{self.loss}") from error
@@ -141,7 +148,7 @@ def _prepare(connection: sqlite3.Connection, shown: str, layout: Layout) -> None
         raise DataError(f"{shown} was written by another version of spamlstm; move it away to begin anew")
     if version != layout.version:
         connection.execute("BEGIN IMMEDIATE")
-        # Another process may have done it meanwhile.
+        # Another process may have created or upgraded the tables in the meantime.
         while (version := _version(connection)) != layout.version:
             _run(connection, layout.upgrades[version] if version else layout.schema)
             connection.execute(f"PRAGMA user_version = {version + 1 if version else layout.version}")

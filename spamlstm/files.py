@@ -1,4 +1,4 @@
-"""Opening, making and replacing files and folders: no FIFO is waited for, and no link is followed unasked."""
+"""Opening, creating and replacing files and folders, without waiting for FIFOs and without unwanted links."""
 
 import contextlib
 import errno
@@ -12,9 +12,9 @@ from io import BufferedWriter, FileIO
 from pathlib import Path
 from typing import Self
 
-# The kernel's own limit: a path with more links is a loop.
+# The limit of the kernel. A path with more links is treated as a loop.
 MOST_LINKS = 40
-# A temporary file of `replacement` that is older than this was left by a crash.
+# A temporary file of `replacement` that is older than this number of seconds was left by a crash.
 LEFTOVER_SECONDS = 3600.0
 
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -27,15 +27,19 @@ _READ = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
 
 def open_regular(path: str | Path, *, follow: bool = True) -> FileIO:
-    """Open a regular file for reading, without a buffer. OSError for anything else, such as a FIFO or a folder.
+    """Open a regular file for reading, without a buffer.
 
-    Unless `follow`, a symbolic link is an OSError (ELOOP) too.
+    Raises OSError if the path is not a regular file, for example a FIFO or a folder. Raises OSError (ELOOP) if the path
+    is a symbolic link and `follow` is false.
     """
     return open(regular_descriptor(path, follow=follow), "rb", buffering=0)
 
 
 def regular_descriptor(path: str | Path, *, follow: bool = True, dir_fd: int | None = None) -> int:
-    """Return a descriptor of a regular file, as `open_regular` does; `dir_fd` is that of the folder it lies in."""
+    """Return a descriptor of a regular file.
+
+    `dir_fd` is the descriptor of the folder to which a relative `path` refers. Raises OSError like `open_regular`.
+    """
     handle = _open(path, follow=follow, dir_fd=dir_fd)
     if not stat.S_ISREG(os.fstat(handle).st_mode):
         os.close(handle)
@@ -44,14 +48,14 @@ def regular_descriptor(path: str | Path, *, follow: bool = True, dir_fd: int | N
 
 
 def open_any(path: str | Path) -> FileIO:
-    """Open what a user named, which may be a pipe (`<(command)`). A FIFO without a writer is empty.
+    """Open a path given by the user for reading. The path may name a pipe, such as `<(command)`.
 
-    OSError if it is a folder or cannot be read.
+    A FIFO without a writer is empty. Raises OSError if the path is a folder or cannot be read.
     """
     handle = _open(path, follow=True)
-    # Opening did not wait for a writer. Reading waits for the data of one.
+    # Opening did not wait for a writer of a pipe. Reading must wait for the data of the writer.
     os.set_blocking(handle, True)
-    return open(handle, "rb", buffering=0)  # noqa: PTH123  it is open already
+    return open(handle, "rb", buffering=0)  # noqa: PTH123  a descriptor is opened here, not a path
 
 
 def _open(path: str | Path, *, follow: bool, dir_fd: int | None = None) -> int:
@@ -64,7 +68,10 @@ def _open(path: str | Path, *, follow: bool, dir_fd: int | None = None) -> int:
 
 
 def open_directory(path: str) -> tuple[int, set[int]]:
-    """Return a descriptor (O_PATH) of the directory at `path`, and the owners of the symbolic links on the way."""
+    """Return a descriptor (O_PATH) of the directory at `path`, and the owners of all symbolic links that were followed.
+
+    Raises OSError (ELOOP) if there are more than MOST_LINKS links.
+    """
     handle = os.open("/" if path.startswith("/") else ".", _PLACE)
     pending = path.split("/")[::-1]
     owners: list[int] = []
@@ -98,7 +105,12 @@ class _Link:
 
 
 def _step(above: int, level: str, path: str) -> tuple[int | None, _Link | None]:
-    """Return the directory that one level of a path leads to (None: the same as before), and the link that it is."""
+    """Follow one component of a path: `level` in the directory `above`. Return a directory and a link.
+
+    A directory is returned as its descriptor, without a link. For a symbolic link, the link is returned, and with it
+    the directory in which to continue: the root directory if the target is absolute, or None for `above`.
+    Raises NotADirectoryError if the component is neither a directory nor a symbolic link.
+    """
     below = os.open(level, _PLACE, dir_fd=above)
     status = os.fstat(below)
     if stat.S_ISDIR(status.st_mode):
@@ -116,14 +128,17 @@ def _step(above: int, level: str, path: str) -> tuple[int | None, _Link | None]:
 
 
 def make_private(folder: Path) -> None:
-    """Make a folder and those above it that are missing, each with mode 0700; mkdir's mode holds for the last only."""
+    """Create a folder and all missing parents, each with mode 0700.
+
+    Path.mkdir(parents=True) would use the mode only for the last folder.
+    """
     if not folder.parent.exists():
         make_private(folder.parent)
     folder.mkdir(mode=0o700, exist_ok=True)
 
 
 def sync_folder(folder: str | Path) -> None:
-    """Bring the names in a folder to disk."""
+    """Make the file names in a folder durable (fsync)."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(handle)
@@ -132,18 +147,20 @@ def sync_folder(folder: str | Path) -> None:
 
 
 def write_file(path: Path, text: str, *, mode: int | None = None, durable: bool = True) -> None:
-    """Write a text in UTF-8 to the file at `path`, as `replacement` does."""
+    """Write a text in UTF-8 to the file at `path`, which is replaced atomically as by `replacement`."""
     with replacement(path, mode=mode, durable=durable) as out:
         out.write(text.encode())
 
 
 @contextlib.contextmanager
 def replacement(path: Path, *, mode: int | None = None, durable: bool = True) -> Iterator[BufferedWriter]:
-    """Yield a new file that takes the place of `path` when the block ends; on an error `path` stays as it was.
+    """Yield a new file that replaces the file at `path` atomically when the block ends.
 
-    Readers, also after a crash, find the old file or the new one, whole. If `durable`, the new one is on disk at the
-    end. `mode` is that of the file; the umask decides without it. Others may write to the folder: no link is followed,
-    neither at `path` nor under the temporary name, which cannot be guessed. OSError if the file cannot be written.
+    On an error the file at `path` is left unchanged. Readers find either the complete old file or the complete new
+    file, even after a crash. If `durable`, the new file is durable (fsynced) at the end. `mode` is the mode of the new
+    file; by default the umask determines the mode. Other users may have write access to the folder, so the temporary
+    name cannot be guessed, and links at `path` or at the temporary name are not followed. Raises OSError if the file
+    cannot be written.
     """
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -151,7 +168,7 @@ def replacement(path: Path, *, mode: int | None = None, durable: bool = True) ->
         temporary = f".{path.name}.{os.urandom(8).hex()}"
         handle = os.open(temporary, CREATE, 0o666 if mode is None else 0o600, dir_fd=folder)
         try:
-            with open(handle, "wb") as out:  # noqa: PTH123  it is open already
+            with open(handle, "wb") as out:  # noqa: PTH123  a descriptor is opened here, not a path
                 yield out
                 out.flush()
                 if mode is not None:
@@ -170,7 +187,10 @@ def replacement(path: Path, *, mode: int | None = None, durable: bool = True) ->
 
 
 def _remove_leftovers(folder: int, name: str) -> None:
-    """Remove the temporary files of `name` that a crash left: regular files of this user, and none that is in use."""
+    """Remove the temporary files of `name` that a crash left: old regular files of this user.
+
+    Files younger than LEFTOVER_SECONDS are kept because another process may be writing to them.
+    """
     pattern = re.compile(rf"\.{re.escape(name)}\.[0-9a-f]{{16}}")
     for found in filter(pattern.fullmatch, os.listdir(folder)):
         with contextlib.suppress(FileNotFoundError):
@@ -181,10 +201,10 @@ def _remove_leftovers(folder: int, name: str) -> None:
 
 
 class Closable:
-    """Something that `close` ends, also at the end of a `with` block."""
+    """A base class for objects with a `close` method, which is also called at the end of a `with` block."""
 
     def close(self) -> None:
-        """Release what is open."""
+        """Release all resources."""
         raise NotImplementedError
 
     def __enter__(self) -> Self:

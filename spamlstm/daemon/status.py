@@ -15,7 +15,7 @@ from spamlstm.tracking.label_stores import LearningStatus
 
 @dataclass(slots=True)
 class DaemonStatus:
-    """Written by the loop; `snapshot` may be called from any thread."""
+    """The status of a running daemon. The loop changes the status; any thread may call `snapshot`."""
 
     counters: Counters
     model: str = ""
@@ -25,19 +25,19 @@ class DaemonStatus:
     overflows: Callable[[], int] = lambda: 0
     restarts: Callable[[], int] = lambda: 0
     scans: int = 0
-    """Scans of all Maildirs."""
+    """Number of completed scans of all Maildirs."""
     scan_seconds: float = 0.0
-    """Processor time of the last scan of all Maildirs, without the time to judge what it found."""
+    """Processor seconds of the last scan of all Maildirs, without the time to classify the found messages."""
     learning: Callable[[], dict[str, Any]] = dict
     reloads: int = 0
     errors: int = 0
-    """Unexpected errors that did not stop the loop."""
+    """Number of unexpected errors that did not stop the loop."""
     by_maildir: dict[str, Counter[str]] = field(default_factory=dict)
-    """For each Maildir with mail since the start, the number of messages by verdict, and of those moved and failed."""
+    """For each Maildir with mail since the start, the number of messages by verdict, moved and failed."""
     started: float = field(default_factory=time.time)
 
     def count(self, outcome: Outcome) -> None:
-        """Count an outcome for its Maildir."""
+        """Count the outcome of one message for its Maildir."""
         tally = self.by_maildir.setdefault(outcome.candidate.maildir, Counter())
         if outcome.judgement is not None and outcome.status is not Status.FAILED:
             tally[outcome.judgement.verdict] += 1
@@ -47,14 +47,14 @@ class DaemonStatus:
             tally["failed"] += 1
 
     def line(self) -> str:
-        """Return one line for `systemctl status`."""
+        """Return a summary in one line, for `systemctl status`."""
         judged, moved = self.counters.judged.total(), self.counters.acted["file"]
         maildirs = self.coverage.watched + self.coverage.polled
         dry, plural = "dry run, " if self.dry_run else "", "" if maildirs == 1 else "s"
-        return f"{dry}{maildirs} Maildir{plural}, {judged} judged, {moved} filed"
+        return f"{dry}{maildirs} Maildir{plural}, {judged} classified, {moved} filed"
 
     def snapshot(self) -> dict[str, Any]:
-        """Return all values in types that JSON has. Times are in seconds."""
+        """Return all values as a JSON-serializable dict. Times are in seconds."""
         latency = self.counters.latency
         return {
             "version": __version__,
@@ -87,5 +87,5 @@ class DaemonStatus:
 
 
 def _finite(value: float | None) -> float | None:
-    """Return None for infinity, which JSON does not have: the value is above all bounds of the histogram."""
+    """Return `value`, or None for infinity. JSON has no infinity, which means a value above all histogram bounds."""
     return None if value in (None, float("inf")) else value

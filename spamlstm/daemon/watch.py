@@ -1,9 +1,10 @@
-"""Watching the `new` of many Maildirs, and their junk folders, with one inotify instance and one thread of watchdog.
+"""Watching of the `new` folders and junk folders of many Maildirs with one inotify instance and one watchdog thread.
 
-Why not watchdog's Observer, which takes a thread for each folder: docs/decisions/0009-watching.md.
+A watch is the kernel's subscription to events of one folder. A junk folder is watched at its `cur`.
+docs/decisions/0009-watching.md says why watchdog's Observer is not used, which needs a thread for each folder.
 """
 
-# A list of 10,000 folders is checked often, and os is many times as fast as pathlib:
+# Up to 10,000 folders are checked often, and os is much faster than pathlib:
 # ruff: noqa: PTH116, PTH118
 
 import errno
@@ -20,9 +21,10 @@ from spamlstm.maildir.message_file import remote_devices
 if TYPE_CHECKING:
     from watchdog.observers.inotify_c import InotifyEvent
 
-# Deliveries by link (Postfix: IN_CREATE) and by rename (OpenSMTPD, Dovecot: IN_MOVED_TO), the end of writing by
-# programs that break the rules and write in `new` itself, and the removal of the folder. Nothing else: the events of
-# readers would fill the kernel's queue. A symbolic link in place of the folder is not followed, see maildir.opened.
+# The watched events are deliveries by link (Postfix: IN_CREATE) and by rename (OpenSMTPD, Dovecot: IN_MOVED_TO), the
+# end of writing by programs that break the Maildir rules and write directly into `new`, and the removal of the folder.
+# Other events are not watched, because the events of readers would fill the kernel's queue. A symbolic link in place of
+# the folder is not followed, see maildir.opened.
 IN_CLOSE_WRITE, IN_MOVED_TO, IN_CREATE = 0x8, 0x80, 0x100
 IN_MOVED_FROM, IN_DELETE = 0x40, 0x200
 IN_DELETE_SELF, IN_MOVE_SELF, IN_UNMOUNT = 0x400, 0x800, 0x2000
@@ -36,19 +38,19 @@ JUNK_MASK |= IN_ONLYDIR | IN_DONT_FOLLOW
 
 @dataclass(slots=True)
 class _NewFolder:
-    """The `new` of one Maildir when last checked: device and inode, change time, and its watch, if any."""
+    """The `new` folder of one Maildir at the last check: device and inode, modification time, and its watch, if any."""
 
     identity: tuple[int, int]
     changed_ns: int
     watch: int | None = None
 
     def differs(self, other: "_NewFolder | None") -> bool:
-        """Whether this is another folder, or something came or went since."""
+        """Return whether `other` is None, a different folder, or the folder at another modification time."""
         return other is None or (self.identity, self.changed_ns) != (other.identity, other.changed_ns)
 
 
 class _Inotify(Protocol):
-    """The part of watchdog's InotifyFD that we use: one inotify instance and the thread that reads it."""
+    """The methods of watchdog's InotifyFD used here. It is one inotify instance with the thread that reads events."""
 
     def start(self) -> None: ...
     def stop(self) -> None: ...
@@ -59,21 +61,22 @@ class _Inotify(Protocol):
 
 
 def _open_inotify() -> _Inotify:
-    """Return a new instance. An OSError if there is no inotify, whatever the reason."""
+    """Return a new inotify instance. Raises OSError if inotify cannot be used for any reason."""
     try:
-        from watchdog.observers.inotify_c import InotifyFD  # ctypes: 10 ms, not for other commands
-    except Exception as error:  # its own error for a foreign libc, ImportError, AttributeError
-        raise OSError(errno.ENOSYS, f"there is no inotify here ({error})") from error
-    opened: _Inotify = cast("Any", InotifyFD())  # it has a type of its own for each kind of int
+        from watchdog.observers.inotify_c import InotifyFD  # imported here, because its ctypes import takes 10 ms
+    except Exception as error:  # ImportError, AttributeError, or an error of watchdog for an unknown libc
+        raise OSError(errno.ENOSYS, f"inotify is not available ({error})") from error
+    opened: _Inotify = cast("Any", InotifyFD())  # the cast is needed because watchdog uses its own integer types
     return opened
 
 
 @dataclass
 class Watcher(Closable):
-    """Puts a hint into `hints` for each delivery to the Maildirs given to `cover`.
+    """A watcher that puts a hint into `hints` for each delivery to the Maildirs given to `cover`.
 
-    A delivery is missed while its folder is not watched yet, when the kernel's queue is full, and where another host
-    writes; then a hint asks for a rescan. All methods but the callbacks are for one thread.
+    inotify misses a delivery while the folder is not watched yet, while the kernel's queue is full, and if another host
+    delivers. In these cases a hint requests a rescan later. One thread may call the methods; the callbacks are called
+    by watchdog's thread.
     """
 
     hints: Hints
@@ -82,20 +85,20 @@ class Watcher(Closable):
     overflows: int = 0
     restarts: int = 0
     _inotify: _Inotify | None = None
-    _folders: dict[str, _NewFolder | None] = field(default_factory=dict)  # by Maildir; None: missing
-    _maildirs: dict[int, str] = field(default_factory=dict)  # Maildir by watch of its new
-    _junks: dict[str, tuple[int, int]] = field(default_factory=dict)  # by path of the cur: inode and watch
-    _junk_maildirs: dict[int, str] = field(default_factory=dict)  # Maildir by watch of its junk folder
+    _folders: dict[str, _NewFolder | None] = field(default_factory=dict)  # by Maildir; None if the folder is missing
+    _maildirs: dict[int, str] = field(default_factory=dict)  # Maildir by the watch of its `new`
+    _junks: dict[str, tuple[int, int]] = field(default_factory=dict)  # inode and watch by path of the `cur`
+    _junk_maildirs: dict[int, str] = field(default_factory=dict)  # Maildir by the watch of its junk folder
     _remote: frozenset[int] = frozenset()
-    _most: int | None = None  # watches that the kernel allows; None if unknown
+    _most: int | None = None  # number of watches that the kernel allows; None if unknown
     _error: int = 0  # errno of the last watch that the kernel refused
 
     def cover(self, maildirs: Collection[str], *, beat: Callable[[], None] = lambda: None) -> Coverage:
-        """Watch these Maildirs and no others. A watch of an unchanged folder goes on.
+        """Watch exactly these Maildirs, end all other watches, and return the coverage. Existing watches are kept.
 
-        Folders that were replaced or moved, or whose watch ended, are watched again. A Maildir with a new watch is
-        rescanned, since earlier deliveries were missed. Call this at each scan of all; `beat` is called before each
-        Maildir.
+        Folders that were replaced or moved, or whose watch ended, get a new watch. A rescan is requested for a Maildir
+        with a new watch, because its earlier deliveries were missed. The daemon calls this method at each scan of all
+        Maildirs. `beat` is called before each Maildir.
         """
         if not self.is_alive():
             self._start()
@@ -113,9 +116,10 @@ class Watcher(Closable):
         return self._coverage()
 
     def watch_junk(self, maildir: str, path: str, inode: int) -> None:
-        """Put a hint when a file comes into this `cur` of a junk folder, or leaves it.
+        """Watch the `cur` of a junk folder, so that a file that enters or leaves the folder causes a hint.
 
-        This only speeds up learning: without a watch, because deliveries need them, the next round finds the move.
+        `path` is the path of `cur` and `inode` is its inode number. The watch only speeds up learning. If deliveries
+        need all watches, there is no watch here, and the next learning round finds the move.
         """
         before = self._junks.get(path)
         if before is not None and before[0] == inode and before[1] in self._junk_maildirs:
@@ -128,7 +132,7 @@ class Watcher(Closable):
         try:
             watch = self._add(inotify, path, JUNK_MASK, maildir)
         except OSError as error:
-            # Not reported: where the watch of a delivery folder is refused, that is.
+            # This error is not reported. A refused watch of a delivery folder is reported by `cover`.
             if error.errno == errno.ENOSPC:
                 self._learn_most()
             return
@@ -137,7 +141,10 @@ class Watcher(Closable):
             self._junk_maildirs[watch] = maildir
 
     def poll(self, *, beat: Callable[[], None] = lambda: None) -> None:
-        """Check Maildirs without a watch: the folder's time shows deliveries, and a watch may be possible now."""
+        """Check all Maildirs without a watch. Request a rescan if the folder has changed.
+
+        Also tries to watch each of these Maildirs, because a watch may have become possible.
+        """
         for maildir in list(self._unwatched()):
             beat()
             self._check(maildir)
@@ -148,19 +155,22 @@ class Watcher(Closable):
 
     @property
     def polls(self) -> bool:
-        """Whether any Maildir has no watch."""
+        """Return whether at least one Maildir has no watch, so that `poll` must be called."""
         return len(self._maildirs) < len(self._folders)
 
     def is_alive(self) -> bool:
-        """Whether the thread that reads events runs."""
+        """Return whether the thread that reads events is running."""
         return self._inotify is not None and self._inotify.is_alive()
 
     def has_died(self) -> bool:
-        """Whether that thread ended by itself; the next `cover` starts another and asks for rescans."""
+        """Return whether the thread that reads events ended unexpectedly.
+
+        The next `cover` then starts a new thread and requests rescans.
+        """
         return self._inotify is not None and not self._inotify.is_alive()
 
     def close(self) -> None:
-        """End all watches."""
+        """End all watches and the thread that reads events."""
         if self._inotify is not None:
             self._inotify.stop()
             self._inotify.join(timeout=1.0)
@@ -170,46 +180,49 @@ class Watcher(Closable):
         self._junks.clear()
         self._junk_maildirs.clear()
 
-    # Callbacks: watchdog calls these in its thread.
+    # The following callbacks are called by watchdog in its thread.
 
     def on_event(self, event: "InotifyEvent") -> None:
-        """Handle an event in a folder, or of the folder itself."""
+        """Handle an event in a watched folder or of the folder itself."""
         maildir = self._maildirs.get(event.wd)
         if maildir is None:
             if (owner := self._junk_maildirs.get(event.wd)) is not None:
                 if event.mask & ENDS:
                     self._end(event.wd)
                 self.hints.moved(owner)
-            return  # the watch is so new that a rescan is still to be asked for, or it has just ended
+            return  # the watch has just ended, or is so new that a rescan will be requested
         if event.mask & ENDS:
             self._lose(event.wd)
         elif event.mask & ARRIVES and event.name and not event.name.startswith(b"."):
             self.hints.arrived(maildir)
 
     def on_watch_deleted(self, wd: int) -> None:
-        """Handle the end of a watch: the kernel ends it when the folder is gone."""
+        """Handle the end of a watch. The kernel ends a watch when the folder is removed."""
         self._lose(wd)
 
     def on_queue_overflow(self) -> None:
-        """Handle a full queue of the kernel: events of unknown Maildirs are lost."""
+        """Handle a full event queue of the kernel. Events were lost, so a scan of all Maildirs is requested."""
         self.overflows += 1
         self.hints.rescan_all()
 
     def _lose(self, watch: int) -> None:
         maildir = self._maildirs.get(watch)
-        # The folder keeps the number of a watch that no longer exists, so the next check finds it unwatched.
+        # `_folders` keeps the number of the ended watch, so the next check finds that the folder is not watched.
         self._end(watch)
         if maildir is not None:
             self.hints.rescan(maildir)
 
     def _end(self, watch: int) -> None:
-        """End a watch. Both threads may call this for one watch; only the one that removes the number ends it."""
+        """End a watch. May be called from both threads.
+
+        Only the thread that removes the number of the watch from the tables ends the watch.
+        """
         inotify = self._inotify
         maildir = self._maildirs.pop(watch, None) or self._junk_maildirs.pop(watch, None)
         if maildir is not None and inotify is not None:
             inotify.remove_callbacks([(watch, hash(maildir))])
 
-    # The rest is for the caller's thread.
+    # The following methods are called in the caller's thread.
 
     def _start(self) -> None:
         self.restarts += self._inotify is not None
@@ -224,14 +237,15 @@ class Watcher(Closable):
         self._most = inotify_limit("max_user_watches")
 
     def _has_spare_watches(self) -> bool:
-        """Whether junk folders may have a further watch: deliveries keep half of what the kernel allows.
+        """Return whether a further junk folder may be watched.
 
-        If the limit is unknown (systemd's ProcSubset=pid hides /proc/sys) they may until the kernel refuses one.
+        Half of the watches that the kernel allows are reserved for deliveries. If the limit is unknown (systemd's
+        ProcSubset=pid hides /proc/sys), junk folders may be watched until the kernel refuses a watch.
         """
         return self._most is None or 2 * (len(self._maildirs) + len(self._junk_maildirs)) < self._most
 
     def _learn_most(self) -> None:
-        """Take the present number of watches for the unknown limit, as the kernel has refused a further one."""
+        """Set an unknown limit to the current number of watches, because the kernel has refused a further watch."""
         if self._most is None:
             self._most = len(self._maildirs) + len(self._junk_maildirs)
 
@@ -255,7 +269,7 @@ class Watcher(Closable):
             self.hints.rescan(maildir)
 
     def _is_watched(self, folder: _NewFolder, maildir: str) -> bool:
-        """Whether the folder has a watch, and the watch is for this Maildir."""
+        """Return whether the folder has a watch that belongs to this Maildir."""
         return folder.watch is not None and self._maildirs.get(folder.watch) == maildir
 
     def _release(self, folder: _NewFolder | None, maildir: str) -> None:
@@ -276,17 +290,17 @@ class Watcher(Closable):
                 return self._watch(maildir)
             self._error = error.errno or errno.EIO
             return None
-        if watch < 0:  # watchdog's way to report that permission is denied
+        if watch < 0:  # watchdog returns a negative number if permission is denied
             self._error = errno.EACCES
             return None
         self._maildirs[watch] = maildir
         return watch
 
     def _add(self, inotify: _Inotify, path: str, mask: int, maildir: str) -> int:
-        """Return the number of a new watch; negative if permission is denied.
+        """Add a watch and return its number; the number is negative if permission is denied.
 
-        A FileNotFoundError if the folder is watched for another Maildir, as a link in the path may lead there: that
-        watch stays as it is.
+        A link in `path` may lead to the folder of another Maildir. The watch of the other Maildir is left unchanged.
+        Raises FileNotFoundError if the folder is already watched for another Maildir.
         """
         watch = inotify.add_callback(os.fsencode(path), mask, self, hash(maildir))
         if (self._maildirs.get(watch) or self._junk_maildirs.get(watch) or maildir) != maildir:

@@ -63,11 +63,11 @@ def watch_remarks(error: int, *, unwatched: int, remote: int, total: int) -> Ite
     elif error == errno.EMFILE:
         most = inotify_limit("max_user_instances")
         yield (
-            f"the kernel gives this user no further inotify instance{'' if most is None else f' of its {most}'}: "
+            f"the kernel allows this user no further inotify instance{'' if most is None else f' beyond {most}'}: "
             f"{instead}; raise the limit with sysctl fs.inotify.max_user_instances"
         )
     else:
-        reason = os.strerror(error) if error else "they vanish"
+        reason = os.strerror(error) if error else "they disappeared"
         yield f"{unwatched} of {total} Maildirs cannot be watched ({reason}): {instead}"
 
 

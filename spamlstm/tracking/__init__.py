@@ -1,1 +1,1 @@
-"""What users do with their mail, turned into labels."""
+"""Tracking of messages between folders: labels (ham or spam) are inferred from what users do with their mail."""

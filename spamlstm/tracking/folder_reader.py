@@ -1,4 +1,12 @@
-"""Reads one folder: compares its listing with the last one and infers labels from what arrived, changed or went."""
+"""The reader of one folder: compares the folder with the last listing and infers labels from the differences.
+
+Terms:
+- A visit lists the folders of one Maildir to find what its user did with the mail since the last visit.
+- The journal records the acts (changes of messages) of this program. Other changes were made by the user.
+- The mailbox state is the database with the folders, files and messages as seen by the last visit.
+- A pending label is inferred and recorded in the mailbox state, but not yet added to the label store.
+- The base of a file is the hash of its base name, which stays unchanged when the flags of the file change.
+"""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -16,12 +24,12 @@ from spamlstm.tracking.message_update import NO_CONTENT, FileUpdate, file_update
 from spamlstm.tracking.pending_labels import PendingLabels
 from spamlstm.tracking.state import FlagSet, KnownFolder, TrackedFile, TrackedMessage
 
-# Messages that are read in one step, and names that are recorded in one: a few milliseconds each.
+# The number of messages read in one step, and of names recorded in one step. Each step takes a few milliseconds.
 READS = 16
 NAMES = 2000
-# No further message is read in one step after so many bytes, which take a tenth of a second: new mail waits meanwhile.
+# A step reads no further message after this number of bytes, which take 0.1 s. New mail waits during a step.
 STEP_BYTES = 16 << 20
-# More unknown messages than this in one listing were copied in bulk (a backup, a first sync), not moved by hand.
+# More arrived messages than this in one listing are a bulk copy (a backup, a first sync) and were not moved by hand.
 MOST_MOVED = 100
 
 _Item = TypeVar("_Item")
@@ -29,7 +37,7 @@ _Item = TypeVar("_Item")
 
 @dataclass(frozen=True, slots=True)
 class FolderVisit:
-    """A folder that is being read: as it was when last read, and as it is now."""
+    """One folder during a visit: `known` is the folder when last read, `folder` is the folder now."""
 
     mailbox: OpenMaildir
     known: KnownFolder
@@ -38,23 +46,29 @@ class FolderVisit:
 
     @property
     def maildir(self) -> str:
-        """The path of the Maildir."""
+        """Return the path of the Maildir."""
         return self.mailbox.path
 
     @property
     def opened(self) -> OpenFolder:
-        """The folder, opened."""
+        """Return the opened folder."""
         return self.mailbox.folder(self.folder.name)
 
 
 def settled_times(folder: Folder, *, now: float) -> Folder:
-    """Return the folder with -1 in place of each time too recent to be trusted."""
+    """Return the folder with -1 in place of each modification time that is not settled.
+
+    A time is not settled if it is so recent that a further change could give the folder an equal time.
+    """
     new_ns, cur_ns = (ns if is_settled(ns, now=now) else -1 for ns in (folder.new_ns, folder.cur_ns))
     return replace(folder, new_ns=new_ns, cur_ns=cur_ns)
 
 
 class FolderReader:
-    """Reads folders in steps of some milliseconds: each `yield` is the end of a step. For the journal's thread."""
+    """A reader of folders in steps of some milliseconds.
+
+    The methods yield at the end of each step. Only the thread of the journal may use an instance.
+    """
 
     def __init__(
         self, *, mailbox_state: MailboxState, journal: Journal, labels: PendingLabels, clock: Callable[[], float]
@@ -63,20 +77,21 @@ class FolderReader:
         self._journal = journal
         self._labels = labels
         self._clock = clock
-        self._step_bytes = 0  # read in the present step
+        self._step_bytes = 0  # bytes read in the current step
 
     def read(self, visit: FolderVisit, *, first: bool, gone: set[str]) -> Iterator[None]:
-        """Read a folder. With `first`, at the first visit of the Maildir, what lies there is recorded only.
+        """Read a folder, record its changes and infer labels; yields between steps.
 
-        The content ids of files that went are added to `gone`.
+        `first` is true at the first visit of the Maildir. The existing files are then only recorded. The content ids of
+        removed files are added to `gone`.
         """
         known, folder = visit.known, visit.folder
         if (known.folder.new_ns, known.folder.cur_ns) != (folder.new_ns, folder.cur_ns):
             difference = None
-            if known.folder.cur_ns == folder.cur_ns:  # only new has changed, which is small
+            if known.folder.cur_ns == folder.cur_ns:  # only `new` has changed, and `new` has few files
                 difference = compare_listing(visit.opened, self._state.flags(known.id, new=True), ("new",))
             if difference is None or difference.gone:
-                # What is gone from new may have gone to cur since.
+                # A file that is missing in `new` may have been moved to `cur` in the meantime.
                 difference = compare_listing(visit.opened, self._state.flags(known.id))
             yield
             bulk = len(difference.arrived) > MOST_MOVED
@@ -92,7 +107,11 @@ class FolderReader:
             yield from self._read_junk(visit)
 
     def read_remaining(self, maildir: str, gone: Iterable[str]) -> Iterator[None]:
-        """Infer labels for messages of which a file is gone: another file of them may be elsewhere."""
+        """Infer labels for messages of which a file was removed; yields between steps.
+
+        A message may have a further file in another folder, which then decides about the role of the message. `gone`
+        are content ids.
+        """
         for contents in chunks(sorted(gone), READS):
             updates = [self._remaining(maildir, content) for content in contents]
             self._labels.record(maildir, [update for update in updates if update is not None])
@@ -105,7 +124,10 @@ class FolderReader:
             yield
 
     def _read_junk(self, visit: FolderVisit) -> Iterator[None]:
-        """Read what lay in the junk folder before the first visit, so that a message is recognized when it leaves."""
+        """Read the messages that were in the junk folder before the first visit; yields between steps.
+
+        A message can be recognized after it left the junk folder only if its content id was recorded.
+        """
         unread = self._state.unread(visit.known.id)
         if not unread:
             return
@@ -128,7 +150,7 @@ class FolderReader:
             for listed in chunk:
                 raw = self._bytes(visit.opened, listed)
                 if raw is None:
-                    continue  # gone again, or unreadable: the next visit finds out
+                    continue  # the file was removed or is unreadable; the next visit tries again
                 content = content_id(raw)
                 file = TrackedFile(visit.known.id, listed.base, listed.flags, content)
                 message = updated.get(content) or self._state.message(visit.maildir, content)
@@ -139,7 +161,7 @@ class FolderReader:
                 if after is not None:
                     updated[content] = after
                 updates.append(file_update(file, after, raw))
-                del raw  # or there are two in memory while the next one is read
+                del raw  # otherwise two messages are in memory while the next message is read
             yield from self._labels.record_and_add(visit.maildir, updates)
 
     def _read_changed(
@@ -150,7 +172,7 @@ class FolderReader:
             yield from self._labels.record_and_add(visit.maildir, [one for one in updates if one is not None])
 
     def _changed(self, visit: FolderVisit, listed: ListedFile, before: FlagSet, gone: set[str]) -> FileUpdate | None:
-        """Return the update for a file with changed flags; None if the file is gone meanwhile."""
+        """Return the update for a file with changed flags, or None if the file cannot be read any more."""
         content = self._state.content(visit.known.id, listed.base)
         answered = bool(listed.flags & FlagSet.ANSWERED and not before & FlagSet.ANSWERED)
         undeleted = bool(before & FlagSet.DELETED and not listed.flags & FlagSet.DELETED)
@@ -190,7 +212,7 @@ class FolderReader:
             yield
 
     def _steps(self, items: Iterable[_Item]) -> Iterator[Iterator[_Item]]:
-        """Yield the items in portions that one step may read; use up each portion before asking for the next."""
+        """Yield the items in portions, one for each step. The caller must exhaust each portion before the next."""
         left = deque(items)
         while left:
             yield self._step(left)

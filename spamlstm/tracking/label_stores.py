@@ -1,7 +1,14 @@
-"""The label stores and personal layers of the Maildirs, kept up to date with moves and with `spamlstm label`.
+"""The label stores and personal layers of the Maildirs, updated with labels from moves and from `spamlstm label`.
 
-Whatever is wrong with a label store, filtering goes on with the layer as it was, or with the model alone. The store is
-paused: a line of the log for each try, a counter, a row of `spamlstm status`, and another try later.
+Terms:
+- A label says that a user considers a message to be ham or spam.
+- A label store is the database with the labels of one Maildir, or of all Maildirs.
+- The base model classifies the mail of all users; the base score of a message is its score by this model.
+- A personal layer is learned from the labels of one store and corrects the base scores.
+
+If a label store cannot be used, filtering continues with the current personal layer, or with the base model only. The
+store is then paused: it is tried again later, each failed try is logged and counted, and `spamlstm status` shows the
+store.
 """
 
 import contextlib
@@ -27,47 +34,50 @@ from spamlstm.learning.trainer import Base, Trainer, rescore_labels
 from spamlstm.maildir.headers import untag
 from spamlstm.model.personal_layer import PersonalLayer
 
-# A layer takes 14 MB, and a tenth of a second to load again.
+# The largest number of layers in memory. A layer takes 14 MB, and 0.1 s to load again.
 MOST_LAYERS = 24
 
 
 class StoreUnavailableError(Exception):
-    """The label store cannot be used now; the log says why."""
+    """An error for a label store that cannot be used now. The log says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """A label store that could not be used and is not tried for a while."""
+    """A label store that could not be used and will be tried again later."""
 
     maildir: str | None
-    """The Maildir whose labels it holds; None if all Maildirs share the store."""
+    """The Maildir whose labels are in the store, or None if all Maildirs share the store."""
     state: str
     """The folder of the store."""
     why: str
     delay: float
-    """Seconds from the last try to the next."""
+    """Seconds from the last try to the next try."""
 
 
 @dataclass(slots=True)
 class LearningStatus:
-    """What was learned, for `spamlstm status`. One thread writes; a reader in another may be one label behind."""
+    """The status of learning, for `spamlstm status`.
+
+    Only one thread changes the status. A reader in another thread may miss the newest label.
+    """
 
     labels: dict[str, int] = field(default_factory=dict)
-    """Number of labels in the shared store, by label; empty if each Maildir has a store of its own."""
+    """Number of labels in the shared store, by label. Empty if each Maildir has its own store."""
     moved: Counter[str] = field(default_factory=Counter)
-    """Labels that followed from moves since the start, by label."""
+    """Number of labels learned from moves since the start, by label."""
     failed: int = 0
-    """How often a store or a folder could not be used."""
+    """Number of times that a store or a folder could not be used."""
     paused: tuple[Pause, ...] = ()
     last: float | None = None
-    """When the last label was added, in seconds since 1970."""
+    """Time of the last added label in seconds since 1970, or None."""
     rounds: int = 0
-    """Completed visits of all Maildirs."""
+    """Number of completed rounds. A round visits all Maildirs."""
     round_seconds: float = 0.0
-    """Processor time of the last round."""
+    """Processor seconds of the last round."""
 
     def snapshot(self) -> dict[str, Any]:
-        """Return all values in types that JSON has."""
+        """Return all values as a JSON-serializable dict."""
         return {
             "labels": dict(self.labels),
             "moved": dict(self.moved),
@@ -84,13 +94,16 @@ class LearningStatus:
 class _OpenStore:
     trainer: Trainer
     identity: tuple[int, int]
-    """Device and inode of the file."""
+    """Device and inode of the store's file."""
     model: str = ""
-    """The label of the model whose scores the labels have."""
+    """The identifier of the model that computed the base scores in the store; empty if unknown."""
 
 
 class LabelStores:
-    """The label stores of one state folder: one for all Maildirs or one for each, by `scope`. For one thread."""
+    """The label stores of one state folder. Only one thread may use an instance.
+
+    `scope` selects one shared store for all Maildirs or one store for each Maildir.
+    """
 
     def __init__(
         self,
@@ -103,7 +116,7 @@ class LabelStores:
         most: int = MOST_LAYERS,
         beat: Callable[[], None] = lambda: None,
     ) -> None:
-        """Learn upon the scores of `base`; call `beat` now and then during long work."""
+        """Use the scores of the base model `base`. `beat` is called periodically during long work."""
         self.status = LearningStatus()
         self._state = state
         self._base = base
@@ -111,18 +124,22 @@ class LabelStores:
         self._clock = clock
         self._most = most
         self._beat = beat
-        self._stores: OrderedDict[Path, _OpenStore] = OrderedDict()  # the one used last is the last
+        self._stores: OrderedDict[Path, _OpenStore] = OrderedDict()  # the most recently used store is the last
         self._backoff: Backoff[Path] = Backoff(monotonic)
         self._pauses: dict[Path, Pause] = {}
         self._tallied = (-1, -1)
 
     def close(self) -> None:
-        """Save the layers and close the stores."""
+        """Save the personal layers and close all stores."""
         while self._stores:
             _close(self._stores.popitem()[1].trainer)
 
     def reconfigure(self, *, scope: LabelScope, base: Base) -> None:
-        """Use another scope or model. Each store is rescored when next used, a millisecond for each label."""
+        """Use another scope or another base model.
+
+        With another model, the base scores in each store are computed again at its next use. This takes one millisecond
+        for each label.
+        """
         if scope is not self._scope:
             self.close()
             self._scope = scope
@@ -133,13 +150,13 @@ class LabelStores:
 
     @property
     def model(self) -> str:
-        """The label of the model whose scores the layers rest on."""
+        """Return the identifier of the model whose scores the personal layers use."""
         return self._base.bundle.label
 
     def layer(self, maildir: str) -> PersonalLayer | None:
-        """Return the layer that judges this Maildir's mail, with all labels added so far by any process.
+        """Return the personal layer for the mail of this Maildir. It contains all labels added so far by any process.
 
-        None if there are no labels.
+        Returns None if there is no label store. If the store cannot be used now, returns the layer in memory, if any.
         """
         folder = self._folder(maildir)
         trainer = None
@@ -152,26 +169,33 @@ class LabelStores:
         return trainer.layer if trainer else None
 
     def suspend(self, maildir: str, error: Exception) -> None:
-        """Judge this Maildir's mail by the model alone for a while, after an unexpected error with its layer."""
+        """Classify the mail of this Maildir without its personal layer until the next try.
+
+        Called after the unexpected error `error`, which the layer may have caused.
+        """
         store = self._stores.pop(self._folder(maildir), None)
         if store is not None:
             store.trainer.labels.close()
         self._pause(maildir, error)
 
     def label(self, maildir: str, content: str) -> Label | None:
-        """Return the label of a message, if it has one. StoreUnavailableError if the store cannot be used now."""
+        """Return the label of the message with the content id `content`, or None.
+
+        Raises StoreUnavailableError if the store cannot be used now.
+        """
         with self._pausing(maildir):
             trainer = self._trainer(self._folder(maildir))
             return trainer.labels.label(content) if trainer else None
 
     def add_label(self, maildir: str, raw: bytes, label: Label) -> bool:
-        """Store a label that followed from a move, and learn it; False if the message has this label already.
+        """Store a label that was inferred from a move, and learn it. Return False if the label is not new.
 
-        It is on disk when this returns. StoreUnavailableError if the store cannot be used now.
+        The label is durable (fsynced) when this method returns. Raises StoreUnavailableError if the store cannot be
+        used now.
         """
         with self._pausing(maildir):
             trainer = self._trainer(self._folder(maildir), create=True)
-            assert trainer is not None  # noqa: S101  it was created
+            assert trainer is not None  # noqa: S101  `create` is true
             mail, model = untag(raw), self._base.bundle.label
             base = self._base.assess(mail)
             new = trainer.add_label(mail, label, prior=base.prior, tokens=base.tokens, model=model, origin=Origin.MOVED)
@@ -185,7 +209,7 @@ class LabelStores:
         return new
 
     def tally(self) -> None:
-        """Count the labels of the shared store for the status, if they changed since the last count."""
+        """Update the numbers of labels in the status if the labels of the shared store changed since the last count."""
         if self._scope is not LabelScope.SHARED:
             self.status.labels = {}
             return
@@ -205,7 +229,7 @@ class LabelStores:
         return labels_dir(self._state, self._scope, maildir)
 
     def _trainer(self, folder: Path, *, create: bool = False) -> Trainer | None:
-        """Return the trainer of a store; None if there is no store and `create` is false."""
+        """Return the trainer of the store in `folder`, or None if the store does not exist and `create` is false."""
         store = self._stores.get(folder)
         identity = _identity(folder / LABELS)
         if store is not None and identity == store.identity:
@@ -213,7 +237,7 @@ class LabelStores:
             self._rescore(store)
             return store.trainer
         if identity is None and not create:
-            if store is not None:  # somebody has removed the file
+            if store is not None:  # the file was removed while it was open
                 self._stores.pop(folder).trainer.labels.close()
             return None
         labels = LabelStore.open(folder)
@@ -239,14 +263,17 @@ class LabelStores:
 
     @contextlib.contextmanager
     def _pausing(self, maildir: str) -> Iterator[None]:
-        """Pause the store of a Maildir on any error. StoreUnavailableError then, and until the next try is due."""
+        """Pause the store of a Maildir on any error in the block.
+
+        Raises StoreUnavailableError if the block fails or the next try is not due yet.
+        """
         folder = self._folder(maildir)
         if not self._backoff.is_due(folder):
             raise StoreUnavailableError
         try:
             yield
         except Exception as error:
-            # Even a bug of ours must not stop this user's mail, or that of others.
+            # Even a bug in this program must not stop the mail of this user or of other users.
             self._pause(maildir, error)
             raise StoreUnavailableError from error
         if self._pauses.pop(folder, None) is not None:
@@ -257,7 +284,7 @@ class LabelStores:
         folder = self._folder(maildir)
         delay = self._backoff.failed(folder)
         expected = isinstance(error, sqlite3.Error | OSError | UserError)
-        why = sentence(error) if expected else type(error).__name__  # its text may quote a message
+        why = sentence(error) if expected else type(error).__name__  # the text of the error may quote a message
         owner = maildir if self._scope is not LabelScope.SHARED else ""
         self._pauses[folder] = Pause(owner or None, str(folder), why, delay)
         self.status.paused = tuple(self._pauses.values())
@@ -273,7 +300,7 @@ def _warn(sentence: str) -> None:
 
 def _identity(path: Path) -> tuple[int, int] | None:
     try:
-        status = os.stat(path)  # noqa: PTH116  asked for with every message
+        status = os.stat(path)  # noqa: PTH116  os.stat is faster, and this runs for every message
     except FileNotFoundError:
         return None
     return status.st_dev, status.st_ino

@@ -1,4 +1,7 @@
-"""The files of one folder by the hash of their base names, and what changed since the last listing."""
+"""Listings of one folder, and the differences between two listings.
+
+A file is identified by the hash of its base name (the file name without the flags), called `base`.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -20,7 +23,10 @@ _Item = TypeVar("_Item")
 
 @dataclass(frozen=True, slots=True)
 class ListedFile:
-    """A file in a listing. Two base names of 50,000 have the same hash with odds of 1 in 10^10."""
+    """A file in a listing. `base` is the hash of its base name.
+
+    With 50,000 files, the probability that two base names have equal hashes is 1 in 10^10.
+    """
 
     base: int
     flags: FlagSet
@@ -30,19 +36,19 @@ class ListedFile:
 
 @dataclass(slots=True)
 class Difference:
-    """What changed in a folder since the last listing."""
+    """The differences between the current listing of a folder and the last listing."""
 
     arrived: list[ListedFile] = field(default_factory=list)
     changed: list[tuple[ListedFile, FlagSet]] = field(default_factory=list)
-    """Files with other flags, each with its flags in the last listing."""
+    """Files with changed flags, each with its flags in the last listing."""
     gone: set[int] = field(default_factory=set)
 
 
 def compare_listing(folder: OpenFolder, before: dict[int, FlagSet], parts: Sequence[Part] = _BOTH) -> Difference:
-    """Return what changed in these parts of the folder; an OSError if they cannot be read.
+    """Return the differences between `before` and the current files in these parts of the folder.
 
-    A listing may miss a name that changes while the directory is read, so a file counts as gone only if two listings
-    miss it.
+    `before` has the flags by base in the last listing. A listing may miss a file that is renamed while the directory is
+    read, so a file is reported as gone only if two listings miss the file. Raises OSError if a part cannot be read.
     """
     difference = _compare(folder, before, parts)
     return _compare(folder, before, parts) if difference.gone else difference
@@ -64,7 +70,7 @@ def _compare(folder: OpenFolder, before: dict[int, FlagSet], parts: Sequence[Par
 
 
 def list_files(folder: OpenFolder, parts: Sequence[Part] = _BOTH) -> Iterator[ListedFile]:
-    """Yield the messages of a folder. Names are not parsed as `Name` does, which is slow for 50,000 of them."""
+    """Yield the message files of a folder. File names are not parsed by `Name`, which is too slow for 50,000 names."""
     for entry in folder.messages(parts):
         stem, _, info = entry.name.partition(":2,")
         flags = 8 if entry.part == "new" else 0
@@ -76,7 +82,7 @@ def list_files(folder: OpenFolder, parts: Sequence[Part] = _BOTH) -> Iterator[Li
 
 
 def read_listed(folder: OpenFolder, file: ListedFile) -> bytes | None:
-    """Return the bytes of a file; None if it is gone, unreadable, or larger than MOST_BYTES."""
+    """Return the bytes of a file, or None if the file is missing, unreadable or larger than MOST_BYTES."""
     try:
         return message_file.read_message(folder.entry(file.part, file.name), most=MOST_BYTES)[0]
     except (GoneError, TooLargeError, OSError):

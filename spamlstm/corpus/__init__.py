@@ -1,1 +1,1 @@
-"""Labelled and unlabelled mail from archives, folders, Maildirs and mboxes."""
+"""Readers of labelled and unlabelled mail in archives, folders, Maildirs and mboxes."""

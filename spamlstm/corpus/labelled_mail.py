@@ -1,4 +1,8 @@
-"""Read labelled mail: corpus archives, folders with an index or sorted by label, Maildirs, mboxes."""
+"""A reader of labelled mail (ham or spam) in corpus archives, folders, Maildirs and mboxes.
+
+A corpus archive is a tar file with an index (`index.tsv`) and a file `mail/ID.eml` for each message. The index has a line
+for each message, with its id, label, source and date. A corpus may also be a folder with the same files.
+"""
 
 import gzip
 import lzma
@@ -19,13 +23,13 @@ from spamlstm.files import open_regular
 LABELS = ("ham", "spam")
 INDEX = "index.tsv"
 ARCHIVE_NAME = re.compile(r"\.(tar|tar\.(xz|gz|bz2)|txz|tgz)$")
-# What decompressors and tarfile raise on damage. A truncated gzip or xz file is an EOFError, a tar file a ReadError.
+# The errors for damaged files. A truncated gzip or xz file raises EOFError, a truncated tar file raises ReadError.
 _DAMAGE = (tarfile.TarError, EOFError, lzma.LZMAError, zlib.error, gzip.BadGzipFile)
 
 
 @dataclass(frozen=True, slots=True)
 class Labelled:
-    """A message and its label, 'ham' or 'spam'; `date` is in ISO format, or empty if unknown."""
+    """A message with its label, which is 'ham' or 'spam'. `date` is in ISO format, or empty if unknown."""
 
     id: str
     label: str
@@ -35,14 +39,14 @@ class Labelled:
 
 
 def read_labelled(path: Path, label: str | None = None) -> Iterator[Labelled]:
-    """Yield the labelled mail at `path`, in the order of its index; without an index as `find_messages` orders it.
+    """Yield the labelled mail at `path` in the order of the index, or without an index in the order of `find_messages`.
 
-    `path` is an archive in the corpus format (index.tsv and mail/ID.eml), a folder with the same files, or a folder
-    with ham/ and spam/, in which mail files, Maildirs and mboxes lie at any depth. With `label`, or with ':ham' or
-    ':spam' after the path, it may also be one Maildir, one mbox, one folder of mail files or one mail file.
+    `path` is a corpus archive (index.tsv and mail/ID.eml), a folder with the same files, or a folder with ham/ and
+    spam/. These two folders contain mail files, Maildirs and mboxes at any depth. With `label`, or with ':ham' or
+    ':spam' at its end, `path` may also be one Maildir, one mbox, one folder of mail files or one mail file.
 
-    Raises NoInputError at once if there is nothing to read, and DataError if it is not labelled mail: at once where
-    that shows, else on the way. Holds the index and one message in memory.
+    Only the index and one message are in memory. Raises NoInputError immediately if `path` does not exist. Raises
+    DataError if `path` is not labelled mail, immediately if possible and otherwise during the iteration.
     """
     path, label = split_label(path, label)
     archive = path.is_file() and ARCHIVE_NAME.search(path.name)
@@ -55,12 +59,15 @@ def read_labelled(path: Path, label: str | None = None) -> Iterator[Labelled]:
     if archive:
         return _archive(path)
     raise DataError(
-        f"{path}: no archive or folder of labelled mail; if all its mail has one label, write '{path}:ham' or ':spam'"
+        f"{path}: not an archive or folder of labelled mail; if all mail has one label, write '{path}:ham' or ':spam'"
     )
 
 
 def count_labelled(path: Path) -> int | None:
-    """Return the number of messages that `read_labelled` yields if an index comes first, else None. Never raises."""
+    """Return the number of messages that `read_labelled` yields, or None if no index can be read first.
+
+    Does not raise errors for unreadable or damaged input.
+    """
     try:
         if (path / INDEX).is_file():
             return len(_parse_index(_bytes(path / INDEX), where="", source=""))
@@ -68,14 +75,17 @@ def count_labelled(path: Path) -> int | None:
             name, raw = next(_members(path), ("", b""))
             return len(_parse_index(raw, where="", source="")) if name == INDEX else None
     except UserError:
-        pass  # `read_labelled` reports it
+        pass  # `read_labelled` raises the error again
     return None
 
 
 def split_label(path: Path, label: str | None = None) -> tuple[Path, str | None]:
-    """Split 'PATH:ham' into path and label, unless a file of that name exists. NoInputError if `path` is missing."""
+    """Return the path and the label of 'PATH:ham' or 'PATH:spam'. A path that exists with this name is not split.
+
+    Raises DataError if `label` is given and is neither ham nor spam. Raises NoInputError if the path does not exist.
+    """
     if label is not None and label not in LABELS:
-        raise DataError(f"{path}: '{label}' is no label; use ham or spam")
+        raise DataError(f"{path}: '{label}' is not a label; use ham or spam")
     stem, colon, tail = str(path).rpartition(":")
     if label is None and colon and stem and tail in LABELS and not path.exists():
         path, label = Path(stem), tail
@@ -88,7 +98,10 @@ def split_label(path: Path, label: str | None = None) -> tuple[Path, str | None]
 
 
 class _Spool:
-    """Messages that came before their turn, in an unnamed file: an archive in any order needs little memory."""
+    """A store in an unnamed file for messages that come in the archive before their turn in the index.
+
+    So an archive in any order needs little memory.
+    """
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -107,7 +120,7 @@ class _Spool:
 
 
 def _archive(path: Path) -> Iterator[Labelled]:
-    """Yield the mail of an archive in the order of its index, in one pass, wherever in the archive the index is."""
+    """Yield the mail of an archive in the order of its index, in one pass. The index may be anywhere in the archive."""
     index: list[Labelled] | None = None
     done = 0
     with tempfile.TemporaryFile() as file:
@@ -124,30 +137,30 @@ def _archive(path: Path) -> Iterator[Labelled]:
                 yield replace(index[done], raw=early)
                 done += 1
     if index is None:
-        raise DataError(f"{path}: has no {INDEX}; it is no corpus archive, or it is cut short")
+        raise DataError(f"{path}: has no {INDEX}; it is not a corpus archive, or it is truncated")
     if done < len(index):
-        raise DataError(f"{path}: mail/{index[done].id}.eml of its {INDEX} is missing; the archive is not whole")
+        raise DataError(f"{path}: mail/{index[done].id}.eml is in its {INDEX} but missing; the archive is incomplete")
 
 
 def _members(path: Path) -> Iterator[tuple[str, bytes]]:
-    """Yield (INDEX or the id of a message, content) of each index and message, in the order of the archive."""
+    """Yield the name and the content of each index and message in the archive. The name is INDEX or a message id."""
     try:
-        # Not the stream mode "r|", which takes a truncated compressed file for a whole one.
+        # The stream mode "r|" is not used, because it does not detect a truncated compressed file.
         with tarfile.open(path, "r:*") as archive:
             while (member := archive.next()) is not None:
-                archive.members.clear()  # type: ignore[attr-defined]  # else it keeps all members in memory
+                archive.members.clear()  # type: ignore[attr-defined]  # otherwise all members stay in memory
                 name = _member_name(member)
                 if name is not None and (content := archive.extractfile(member)) is not None:
                     yield name, content.read()
             _read_out(archive)
     except _DAMAGE as error:
-        raise DataError(f"{path}: the archive is damaged or cut short ({error})") from error
+        raise DataError(f"{path}: the archive is damaged or truncated ({error})") from error
     except OSError as error:
         raise NoInputError(f"{path}: cannot be read ({error.strerror or error})") from error
 
 
 def _read_out(archive: tarfile.TarFile) -> None:
-    """Read what follows the last member: the checksum of a compressed archive is at its end."""
+    """Read the rest of the archive after the last member, so that the checksum at its end is verified."""
     while archive.fileobj.read(1 << 16):
         pass
 
@@ -171,7 +184,10 @@ def _stem(path: Path) -> str:
 
 
 def _parse_index(content: bytes, *, where: str, source: str) -> list[Labelled]:
-    """Return the entries of an index, without mail. DataError names the line that is wrong."""
+    """Return the entries of an index, without the mail. `where` names the index in error messages.
+
+    Raises DataError, which names the wrong line if there is one, if the index is invalid.
+    """
     lines = content.decode("utf-8", "replace").splitlines()
     columns = lines[0].split("\t") if lines else []
     if not {"id", "label"} <= set(columns):
@@ -182,7 +198,7 @@ def _parse_index(content: bytes, *, where: str, source: str) -> list[Labelled]:
         if line.strip()
     ]
     if not entries:
-        raise DataError(f"{where}: lists no message")
+        raise DataError(f"{where}: there is no message in the index")
     known: set[str] = set()
     for entry in entries:
         if entry.id in known:
@@ -209,7 +225,7 @@ def _folder(path: Path) -> Iterator[Labelled]:
     found = [label for label in LABELS if (path / label).is_dir()]
     if not found:
         raise DataError(
-            f"{path}: no labelled mail: it has neither {INDEX} and mail/ nor ham/ and spam/; "
+            f"{path}: there is no labelled mail, neither {INDEX} and mail/ nor ham/ and spam/; "
             f"for a Maildir or a folder with one label write '{path}:ham' or '{path}:spam'"
         )
     return _sorted_by_label(path, found)
@@ -230,7 +246,10 @@ def _unsorted(path: Path, label: str) -> Iterator[Labelled]:
 
 
 def _all_of(path: Path, label: str, *, source: str, above: Path) -> Iterator[Labelled]:
-    """Yield all mail at or below `path` as `label`, with paths below `above` as ids. DataError if there is none."""
+    """Yield all mail at or below `path` with the label `label`. The ids are paths relative to `above`.
+
+    Raises DataError if there is no mail. Raises NoInputError if a path cannot be read.
+    """
     for found in find_messages([str(path)]):
         if isinstance(found, UnreadablePath):
             if found.why == NO_MAIL:
@@ -248,6 +267,6 @@ def _bytes(file: Path) -> bytes:
         with open_regular(file) as stream:
             return stream.read()
     except FileNotFoundError as error:
-        raise DataError(f"{file}: the index names it, but it is missing") from error
+        raise DataError(f"{file}: this file is in the index but does not exist") from error
     except OSError as error:
         raise NoInputError(f"{file}: cannot be read ({error.strerror})") from error

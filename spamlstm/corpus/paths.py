@@ -1,6 +1,6 @@
-"""Find the messages under the paths that a user names: files, folders, Maildirs, mboxes, standard input."""
+"""A search for messages at paths given by the user: files, folders, Maildirs, mboxes, standard input."""
 
-# os lists a folder of 10,000 many times as fast as pathlib, and keeps names as they were given:
+# For folders with 10,000 files, os is much faster than pathlib, and os does not normalize the given paths:
 # ruff: noqa: PTH112, PTH116, PTH118, PTH120
 
 import os
@@ -16,12 +16,12 @@ from spamlstm.errors import reason_of
 from spamlstm.files import open_any, open_regular
 from spamlstm.maildir.names import DELIVERED, PARTS
 
-# Mail servers refuse far smaller messages. A longer one is cut, which is one of its defects.
+# The largest size of a message; mail servers accept far less. A larger message is truncated and marked as defective.
 MOST_BYTES = 64 << 20
 STDIN = "-"
 NO_MAIL = "there is no mail in this folder"
 
-# Most mail fits in one. A larger one takes longer, as its memory is allocated for each read.
+# Bytes of one read. Most messages fit into one block. A larger block is slower, as each read allocates its memory.
 _BLOCK = 64 << 10
 _FOREIGN = "it is a symbolic link of another user, which is not followed"
 _HEADER_LINE = re.compile(rb"[!-9;-~]{1,256}[ \t]*:")
@@ -29,9 +29,9 @@ _HEADER_LINE = re.compile(rb"[!-9;-~]{1,256}[ \t]*:")
 
 @dataclass(frozen=True, slots=True)
 class FileMessage:
-    """A message in a file: the whole file, or `length` bytes from `start` of an mbox.
+    """A message in a file: the whole file, or `length` bytes of an mbox from the offset `start`.
 
-    `delivered` is true for a file in a Maildir, where links are not followed.
+    `delivered` is true for a file in a Maildir. Symbolic links are not followed there.
     """
 
     name: str
@@ -41,14 +41,14 @@ class FileMessage:
     delivered: bool = False
 
     def read(self) -> bytes:
-        """Return the raw message, cut to MOST_BYTES + 1. Raises OSError."""
+        """Return the raw message, truncated to MOST_BYTES + 1 bytes. Raises OSError if the file cannot be read."""
         most = MOST_BYTES + 1 if self.length is None else min(self.length, MOST_BYTES + 1)
         with open_regular(self.path, follow=not self.delivered) as stream:
             if not self.start:
                 return _read_most(stream, most)
             stream.seek(self.start)
             raw = _read_most(stream, most)
-            # A message that is cut keeps its length, by which others know it.
+            # A truncated message is not unquoted, because callers recognize it by its length of MOST_BYTES + 1.
             return raw if len(raw) > MOST_BYTES else mbox.unquoted(raw)
 
 
@@ -66,7 +66,7 @@ class GivenMessage:
 
 @dataclass(frozen=True, slots=True)
 class UnreadablePath:
-    """A path without mail; `why` ends a sentence that begins with its name."""
+    """A path at which no mail can be read. `why` is the reason, to be shown after the name."""
 
     name: str
     why: str
@@ -76,11 +76,13 @@ Found = FileMessage | GivenMessage | UnreadablePath
 
 
 def find_messages(paths: list[str], *, stdin: BinaryIO | None = None) -> Iterator[Found]:
-    """Yield each message under `paths`: paths in the order given, what lies below one sorted by name. Never raises.
+    """Yield all messages at or below `paths`, in the given order of the paths. Each folder is sorted by name.
 
-    A file is one message, or several if it is an mbox; `-` is one message from `stdin`. Of a Maildir, the regular files
-    in new and cur are messages. Of any other folder, the files are that end in .eml or look like mail. In it links are
-    followed and each folder is read once; a link of another user is followed only to that user's own files.
+    A file is one message, or several messages if the file is an mbox. `-` is one message read from `stdin`. In a
+    Maildir, the regular files in `new` and `cur` are messages. In any other folder, files that end in .eml or look like
+    mail are messages. In such a folder, links are followed and each folder is read once. A link of another user
+    (except root) is followed only to a file that the owner of the link owns. Errors are yielded as UnreadablePath and
+    are not raised.
     """
     for path in paths:
         if path == STDIN and stdin is not None:
@@ -107,11 +109,11 @@ def _read_most(stream: BinaryIO, most: int) -> bytes:
 
 
 def _file(path: str) -> Iterator[Found]:
-    """Yield the messages of a file that the user named: one at least, whatever it contains."""
+    """Yield the messages of a file given by the user. A file with any contents is at least one message."""
     try:
         with open_any(path) as stream:
             if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
-                # A pipe can be opened only once.
+                # A pipe can be opened only once, so it is read immediately.
                 yield GivenMessage(path, _read_most(stream, MOST_BYTES + 1))
                 return
             head = stream.read(mbox.HEAD)
@@ -122,8 +124,11 @@ def _file(path: str) -> Iterator[Found]:
 
 
 def _of_file(path: str, head: bytes) -> Iterator[Found]:
-    """Yield the messages of the file at `path`, which begins with `head`. One alone in an mbox has the file's name."""
-    # A single message may begin with a 'From ' line too.
+    """Yield the messages of the file at `path`, which begins with `head`.
+
+    Several messages of an mbox are named PATH#1, PATH#2, …; a single message is named PATH.
+    """
+    # A file with a single message may begin with a 'From ' line too, so the name or folder decides first.
     if path.endswith(".eml") or _is_delivered(path) or not mbox.is_mbox(head):
         yield FileMessage(path, path)
         return
@@ -138,7 +143,7 @@ def _of_file(path: str, head: bytes) -> Iterator[Found]:
 
 
 def _is_delivered(path: str) -> bool:
-    """Whether the file is in new or cur of a Maildir."""
+    """Return whether the file is in `new` or `cur` of a Maildir."""
     folder, part = os.path.split(os.path.dirname(path))
     return part in DELIVERED and all(os.path.isdir(os.path.join(folder, one)) for one in DELIVERED)
 
@@ -153,7 +158,10 @@ def _folder(path: str) -> Iterator[Found]:
 
 
 def _below(path: str, known: set[tuple[int, int]]) -> Iterator[Found]:
-    """Yield the messages of a folder and of those in it, without the folders in `known`, to which all are added."""
+    """Yield the messages in a folder and its subfolders.
+
+    Folders in `known` are skipped, and each folder that is read is added to `known` (device and inode).
+    """
     try:
         status = os.stat(path)
         if (status.st_dev, status.st_ino) in known:
@@ -166,7 +174,7 @@ def _below(path: str, known: set[tuple[int, int]]) -> Iterator[Found]:
         return
     yield from (UnreadablePath(os.path.join(path, name), _FOREIGN) for name, _, is_foreign in listed if is_foreign)
     folders = [name for name, is_folder, is_foreign in listed if is_folder and not is_foreign]
-    # A backup of a Maildir may lack tmp, which is empty.
+    # `tmp` is not required, because backups of Maildirs may omit this empty folder.
     maildir = set(DELIVERED) <= set(folders)
     if maildir:
         for part in DELIVERED:
@@ -179,21 +187,24 @@ def _below(path: str, known: set[tuple[int, int]]) -> Iterator[Found]:
 
 
 def _is_foreign(entry: os.DirEntry[str]) -> bool:
-    """Whether it is a link of a user to what another owns: as root we would read for them what they may not read."""
+    """Return whether an entry is a symbolic link of another user, except root, to a file of a different owner.
+
+    If root followed such a link, the owner of the link could make root read files that they may not read.
+    """
     try:
         if not entry.is_symlink():
             return False
         owner = entry.stat(follow_symlinks=False).st_uid
         return owner not in (0, os.geteuid(), entry.stat().st_uid)
     except OSError:
-        return False  # a broken link; the error shows when it is read
+        return False  # a broken link; reading the entry reports the error
 
 
 def _is_directory(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir()
     except OSError:
-        return False  # a link to itself; the error shows when it is read
+        return False  # a link to itself; reading the entry reports the error
 
 
 def _delivered(path: str) -> Iterator[Found]:
@@ -210,7 +221,7 @@ def _delivered(path: str) -> Iterator[Found]:
 
 
 def _files(path: str, names: list[str]) -> Iterator[Found]:
-    """Yield the messages in the files of a plain folder that end in .eml or look like mail; an index is skipped."""
+    """Yield the messages in an ordinary folder: files that end in .eml or look like mail, except hidden files."""
     for name in names:
         full = os.path.join(path, name)
         if name.startswith("."):
@@ -235,6 +246,6 @@ def _if_mail(path: str) -> Iterator[Found]:
 
 
 def begins_like_mail(raw: bytes) -> bool:
-    """Whether the first line that is not blank is a header field or an mbox separator."""
+    """Return whether the first line that is not blank is a header field or an mbox separator."""
     start = raw[:1024].lstrip()
     return bool(_HEADER_LINE.match(start)) or start.startswith((b"From ", b">From "))

@@ -1,8 +1,14 @@
-"""Which folder each message was in when its Maildir was last visited: a difference shows what the user did.
+"""The mailbox state: the folder of each message at the last visit of its Maildir, in one SQLite database.
 
-One SQLite database in the state folder. It can be made anew from what the folders hold now; only moves since the last
-visit are lost then. A label that follows from a difference is recorded as pending in the transaction that records the
-difference, before the label store gets it: a crash between the two neither loses the label nor adds it twice.
+A visit lists the folders of a Maildir. Differences between the mailbox state and the folders show what the user did
+since the last visit. If the database is lost, it is built again from the current folders, and only the moves since the
+last visit are lost.
+
+A label that is inferred from a difference is recorded as pending in the same transaction as the difference. Then the
+label is added to the label store. So a crash between the two steps neither loses the label nor adds the label twice.
+
+A file is identified by its folder and its `base`, the hash of its base name (the file name without the flags). The key
+of a message is its Maildir and its content id.
 """
 
 import contextlib
@@ -25,7 +31,7 @@ from spamlstm.tracking.state import FOLDER_COLUMNS, MESSAGE_COLUMNS, FlagSet, Kn
 
 NAME = "mailbox_state.sqlite"
 FORMER_NAME = "places.sqlite"
-"""The file's name up to layout 1."""
+"""The name of the database file up to layout version 1."""
 
 _LAYOUT = Layout(
     version=2,
@@ -42,7 +48,7 @@ CREATE TABLE messages (maildir INTEGER NOT NULL, content BLOB NOT NULL, role TEX
 CREATE INDEX messages_pending ON messages (maildir) WHERE pending;
 """,
     pragmas=(),
-    loss="; learning from moves then starts from what the folders hold now",
+    loss="; learning from moves then starts from the current contents of the folders",
     upgrades={
         1: """
 DROP INDEX messages_owed;
@@ -64,11 +70,11 @@ _Record = TypeVar("_Record")
 
 
 class DamagedStateError(DataError):
-    """The state of a Maildir cannot be read; `MailboxState.reset` discards it."""
+    """An error for a damaged state of a Maildir, which can be discarded by `MailboxState.reset`."""
 
 
 class MailboxState:
-    """The mailbox state of one state folder. For one thread."""
+    """The mailbox state in one state folder. Only one thread may use an instance."""
 
     def __init__(self, connection: sqlite3.Connection, folder: Path) -> None:
         self._folder = folder
@@ -77,12 +83,15 @@ class MailboxState:
 
     @classmethod
     def open(cls, folder: Path) -> Self:
-        """Open the database, or create it; a damaged one is replaced. Raises as `database.open_in` does."""
+        """Open the database in `folder`. A missing database is created, and a damaged database is replaced.
+
+        Raises TemporaryError or ConfigError like `database.open_in`.
+        """
         return cls(_opened(folder), folder)
 
     @classmethod
     def find(cls, folder: Path) -> Self | None:
-        """Open the database of a state folder if there is one."""
+        """Open the database in `folder`, or return None if there is no database."""
         return cls.open(folder) if any((folder / name).is_file() for name in (NAME, FORMER_NAME)) else None
 
     def close(self) -> None:
@@ -91,7 +100,7 @@ class MailboxState:
 
     @contextlib.contextmanager
     def change(self, *, durable: bool = False) -> Iterator[None]:
-        """Run the block in a `database.transaction`; DamagedStateError if the file is damaged."""
+        """Run the block in a `database.transaction`. Raises DamagedStateError if the file is damaged."""
         try:
             with self._damage_named(), database.transaction(self._connection, durable=durable):
                 yield
@@ -100,7 +109,7 @@ class MailboxState:
             raise
 
     def reset(self, maildir: str) -> None:
-        """Discard the damaged state of one Maildir; of all Maildirs if the file itself is damaged."""
+        """Discard the damaged state of one Maildir. If the file itself is damaged, discard all states."""
         emit(logging.WARNING, "mailbox-state-lost", maildir=maildir, error=f"damaged{_LAYOUT.loss}")
         try:
             with self.change(durable=True):
@@ -120,22 +129,22 @@ class MailboxState:
     # --- Maildirs and their folders ---------------------------------------------------------------------------------
 
     def is_tracked(self, maildir: str) -> bool:
-        """Whether this Maildir was visited before."""
+        """Return whether this Maildir was visited before."""
         return self._id(maildir) is not None
 
     def track(self, maildir: str, *, now: float) -> None:
-        """Record that this Maildir is visited."""
+        """Record that this Maildir was visited."""
         self._connection.execute(
             "INSERT OR IGNORE INTO maildirs (path, pruned) VALUES (?, ?)", (os.fsencode(maildir), now)
         )
 
     def folders(self, maildir: str) -> list[KnownFolder]:
-        """Return the folders of a Maildir as last read."""
-        statement = f"SELECT {FOLDER_COLUMNS} FROM folders WHERE maildir = ?"  # noqa: S608  ours
+        """Return the recorded folders of a Maildir, as they were when last read."""
+        statement = f"SELECT {FOLDER_COLUMNS} FROM folders WHERE maildir = ?"  # noqa: S608  the columns are a constant
         return self._read(state.folder_from, statement, self._id(maildir))
 
     def add_folder(self, maildir: str, folder: Folder, role: FolderRole) -> KnownFolder:
-        """Record a folder of which nothing is read yet."""
+        """Record a new folder whose files have not been read yet."""
         unread = Folder(folder.name, folder.inode, -1, -1)
         done = self._connection.execute(
             "INSERT INTO folders (maildir, name, role, inode, new_ns, cur_ns) VALUES (?, ?, ?, ?, -1, -1)",
@@ -144,7 +153,7 @@ class MailboxState:
         return KnownFolder(int(done.lastrowid or 0), unread, role)
 
     def update_folder(self, known: KnownFolder, folder: Folder, role: FolderRole) -> None:
-        """Record how a folder was when read. If its role changed, so does that of the messages in it."""
+        """Record the state of a folder when it was read. A new role of the folder applies to its messages too."""
         self._connection.execute(
             "UPDATE folders SET name = ?, role = ?, inode = ?, new_ns = ?, cur_ns = ? WHERE id = ?",
             (os.fsencode(folder.name), role, signed(folder.inode), folder.new_ns, folder.cur_ns, known.id),
@@ -158,44 +167,44 @@ class MailboxState:
             )
 
     def drop_folder(self, known: KnownFolder) -> None:
-        """Forget a folder that is gone or is ignored now."""
+        """Remove a folder that was deleted, or that is ignored now, from the database."""
         self._connection.execute("DELETE FROM files WHERE folder = ?", (known.id,))
         self._connection.execute("DELETE FROM folders WHERE id = ?", (known.id,))
 
     # --- files ------------------------------------------------------------------------------------------------------
 
     def flags(self, folder: int, *, new: bool = False) -> dict[int, FlagSet]:
-        """Return the flags of a folder's files by base; with `new` only of the files in `new`."""
+        """Return the flags of the files in a folder by base. With `new`, return only the files in `new`."""
         least = FlagSet.NEW if new else -(1 << 63)
         statement = "SELECT base, flags FROM files WHERE folder = ? AND flags >= ?"
         with self._damage_named():
             return state.flags_from(self._connection.execute(statement, (folder, least)))
 
     def unread(self, folder: int) -> set[int]:
-        """Return the bases of a folder's files whose content is unknown."""
+        """Return the bases of the files in a folder that have not been read."""
         statement = "SELECT base FROM files WHERE folder = ? AND content IS NULL"
         return {base for (base,) in self._read(tuple, statement, folder)}
 
     def content(self, folder: int, base: int) -> str | None:
-        """Return the content id of a file, if known."""
+        """Return the content id of a file, or None if the file is unknown or has not been read."""
         statement = "SELECT content FROM files WHERE folder = ? AND base = ?"
         return next(iter(self._read(state.content_from, statement, folder, base)), None)
 
     def put_files(self, files: Iterable[TrackedFile]) -> None:
-        """Record files, in place of what was recorded of them."""
+        """Record files. Existing records of the files are replaced."""
         self._connection.executemany(
             "INSERT OR REPLACE INTO files (folder, base, flags, content) VALUES (?, ?, ?, ?)",
             ((one.folder, one.base, one.flags, bytes.fromhex(one.content) if one.content else None) for one in files),
         )
 
     def drop_file(self, folder: int, base: int) -> None:
-        """Forget a file that is gone."""
+        """Remove the record of a file."""
         self._connection.execute("DELETE FROM files WHERE folder = ? AND base = ?", (folder, base))
 
     def copies(self, maildir: str, content: str) -> list[tuple[KnownFolder, TrackedFile]]:
-        """Return the files of one message, without those flagged as deleted."""
+        """Return the files of one message with their folders, except files flagged as deleted."""
         statement = (
-            f"SELECT {FOLDER_COLUMNS}, base, flags, content FROM files"  # noqa: S608  ours
+            f"SELECT {FOLDER_COLUMNS}, base, flags, content FROM files"  # noqa: S608  the columns are a constant
             " JOIN folders ON folders.id = folder WHERE content = ? AND maildir = ?"
         )
         found = self._read(state.copy_from, statement, bytes.fromhex(content), self._id(maildir))
@@ -204,19 +213,22 @@ class MailboxState:
     # --- messages ---------------------------------------------------------------------------------------------------
 
     def was_moved(self, maildir: str, content: str) -> bool:
-        """Whether a message is, or ever was, in another folder than the inbox: then its user decides where it is."""
+        """Return whether a message is or was in a folder other than the inbox.
+
+        The filter leaves such a message unchanged, because its user may have decided where the message is.
+        """
         message = self.message(maildir, content)
         if message is not None and message.moved:
             return True
         return any(folder.role is not FolderRole.INBOX for folder, _ in self.copies(maildir, content))
 
     def message(self, maildir: str, content: str) -> TrackedMessage | None:
-        """Return what is recorded of a message."""
-        statement = f"SELECT {MESSAGE_COLUMNS} FROM messages WHERE maildir = ? AND content = ?"  # noqa: S608  ours
+        """Return the record of a message, or None."""
+        statement = f"SELECT {MESSAGE_COLUMNS} FROM messages WHERE maildir = ? AND content = ?"  # noqa: S608  the columns are a constant
         return next(iter(self._read(state.message_from, statement, self._id(maildir), bytes.fromhex(content))), None)
 
     def put_message(self, maildir: str, message: TrackedMessage, *, now: float) -> None:
-        """Record a message, in place of what was recorded of it."""
+        """Record a message. An existing record of the message is replaced."""
         statement = (
             "INSERT OR REPLACE INTO messages (maildir, content, role, act, moved, label, pending, updated)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
@@ -225,27 +237,27 @@ class MailboxState:
         self._connection.execute(statement, (self._id(maildir), bytes.fromhex(message.content), *values, now))
 
     def pending(self, maildir: str) -> list[TrackedMessage]:
-        """Return the messages with a label that the label store does not have yet."""
-        statement = f"SELECT {MESSAGE_COLUMNS} FROM messages WHERE maildir = ? AND pending"  # noqa: S608  ours
+        """Return the messages with a pending label, which has not been added to the label store yet."""
+        statement = f"SELECT {MESSAGE_COLUMNS} FROM messages WHERE maildir = ? AND pending"  # noqa: S608  the columns are a constant
         return self._read(state.message_from, statement, self._id(maildir))
 
     def clear_pending(self, maildir: str, content: str) -> None:
-        """Record that the label store has the label of a message, or cannot get it any more."""
+        """Record that the label of a message is not pending any more."""
         self._connection.execute(
             "UPDATE messages SET pending = 0 WHERE maildir = ? AND content = ?",
             (self._id(maildir), bytes.fromhex(content)),
         )
 
     def prune(self, maildir: str, *, now: float) -> None:
-        """Once a day, forget messages without a file, 90 days after they were last recorded.
+        """Remove messages without a file 90 days after their last record. Does nothing more than once a day.
 
-        If the clock is ahead they go early. Nothing is lost by that: the journal knows what was judged, and the label
-        store the labels.
+        If the clock is ahead, the messages are removed early. This does no harm, because the classified messages are
+        recorded in the journal and the labels are in the label store.
         """
         number = self._id(maildir)
         with self.change():
             row = self._connection.execute("SELECT pruned FROM maildirs WHERE id = ?", (number,)).fetchone()
-            # A date in the future was recorded under a wrong clock.
+            # A time in the future was recorded while the clock was wrong.
             if row is None or (isinstance(row[0], float) and abs(now - row[0]) < DAY):
                 return
             self._connection.execute("UPDATE maildirs SET pruned = ? WHERE id = ?", (now, number))
@@ -269,7 +281,7 @@ class MailboxState:
 
     @contextlib.contextmanager
     def _damage_named(self) -> Iterator[None]:
-        """Turn an error that says that the file or a cell is damaged into a DamagedStateError."""
+        """Replace an error that means a damaged file or cell by a DamagedStateError."""
         try:
             yield
         except (CellError, sqlite3.DatabaseError) as error:
@@ -287,13 +299,16 @@ def _opened(folder: Path) -> sqlite3.Connection:
         emit(logging.WARNING, "mailbox-state-lost", error=str(error))
         _remove(folder)
         connection = database.open_in(folder, NAME, _LAYOUT)
-    # Text that is not UTF-8 is one damaged cell, not a query that fails.
+    # Text that is not UTF-8 must damage only one cell and must not make the query fail.
     connection.text_factory = lambda text: text.decode("utf-8", "replace")
     return connection
 
 
 def _rename_former(folder: Path) -> None:
-    """Give a database with the former name the present one. SQLite finds its log by name, so that is merged first."""
+    """Rename a database with the former name to the current name.
+
+    SQLite finds the write-ahead log by the name of the database, so the log is merged into the database first.
+    """
     former = folder / FORMER_NAME
     if (folder / NAME).exists() or not former.is_file():
         return

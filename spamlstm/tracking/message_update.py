@@ -1,4 +1,8 @@
-"""What a file that was read changes in the record of its message."""
+"""Computation of the new record of a message after one of its files was read.
+
+A record (`TrackedMessage`) has the role of the folder of a message and the last inferred label. An act is a journaled
+change of one message by this program. A label is pending until it is added to the label store.
+"""
 
 from dataclasses import dataclass
 
@@ -8,16 +12,20 @@ from spamlstm.maildir.folders import FolderRole
 from spamlstm.tracking.rule import Observation, infer_label
 from spamlstm.tracking.state import FlagSet, Pending, TrackedFile, TrackedMessage
 
-# Messages of at most this size are kept in memory until their labels are recorded: 16 MiB for one step. Larger ones are
-# read once more, one at a time.
+# Messages of at most this size stay in memory until their labels are recorded, at most 16 MiB for one step. Larger
+# messages are read a second time, one after the other.
 KEPT_BYTES = 1 << 20
-# Recorded as content id of a file that cannot be read, so that it is not read again and again. No message has it.
+# The content id that is recorded for an unreadable file, so that the file is not read at each visit.
 NO_CONTENT = "00"
 
 
 @dataclass(frozen=True, slots=True)
 class FileUpdate:
-    """A file to record, the new record of its message (None: unchanged), and its bytes if a label is pending."""
+    """A change to record after a file was read.
+
+    `message` is the new record of the file's message, or None if the record is unchanged. `raw` is the message if its
+    label is pending and the message is small enough to keep.
+    """
 
     file: TrackedFile
     message: TrackedMessage | None = None
@@ -25,7 +33,7 @@ class FileUpdate:
 
 
 def file_update(file: TrackedFile, message: TrackedMessage | None, raw: bytes) -> FileUpdate:
-    """Return the update, with the bytes only if they are needed for a label and few."""
+    """Return the update. It contains the bytes only if a label is pending and they are at most KEPT_BYTES."""
     keep = message is not None and message.pending and len(raw) <= KEPT_BYTES
     return FileUpdate(file, message, raw if keep else b"")
 
@@ -41,10 +49,11 @@ def updated_message(
     answered: bool = False,
     bulk: bool = False,
 ) -> TrackedMessage | None:
-    """Return the new record of a message with a file in a folder of this role; None if there is nothing to record.
+    """Return the new record of the message of `file`, or None if there is nothing to record.
 
-    `message` is the record so far. `earlier` is the role of the folder in which this file was last seen: all that may
-    be known of mail that was never judged or moved.
+    `role` is the role of the file's folder. `message` is the record so far. `earlier` is the role of the folder in
+    which this file was last seen. It is used for mail of which neither the record nor the journal knows the folder.
+    `answered` says that the message was answered since the last visit, `bulk` that the file arrived among many others.
     """
     content = file.content or NO_CONTENT
     if file.flags & FlagSet.DELETED:
@@ -54,7 +63,7 @@ def updated_message(
     tagged = act is not None and act.flagged and (message is None or message.label is None)
     found = infer_label(Observation(before, role, file.flags, answered=answered, tagged=tagged, bulk=bulk))
     if found.label is None and message is None and FolderRole.JUNK not in (found.role, before):
-        return None  # the journal knows as much
+        return None  # the journal has the same information
     return TrackedMessage(
         content,
         found.role,
@@ -70,7 +79,11 @@ def updated_message(
 def _role_before(
     journal: Journal, maildir: str, content: str, message: TrackedMessage | None, act: LastAct | None
 ) -> FolderRole | None:
-    """Return the role of the folder a message was last seen in, or in which we have put it since."""
+    """Return the role of the folder in which a message was before this visit, or None if it is unknown.
+
+    This is the folder into which this program moved the message since the last visit, or else the folder at the last
+    visit, or else the inbox if the message was classified there.
+    """
     if act is not None and (message is None or act.id > message.act):
         return FolderRole.INBOX if act.folder == maildir else FolderRole.JUNK
     if message is not None:

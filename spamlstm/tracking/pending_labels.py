@@ -1,4 +1,8 @@
-"""Labels on their way from the mailbox state to the label store: recorded as pending, added, and cleared."""
+"""Pending labels: labels that are recorded in the mailbox state but not yet added to the label store.
+
+A label is first recorded as pending, then added to the label store, and then the pending mark is cleared. So a crash
+neither loses a label nor adds a label twice.
+"""
 
 import contextlib
 import logging
@@ -18,20 +22,20 @@ from spamlstm.tracking.state import Pending, TrackedMessage
 
 
 class PendingLabels:
-    """Adds the labels that the mailbox state records as pending to the label stores. For the journal's thread."""
+    """Adds pending labels to the label stores. Only the thread of the journal may use an instance."""
 
     def __init__(
         self, *, mailbox_state: MailboxState, journal: Journal, label_stores: LabelStores, clock: Callable[[], float]
     ) -> None:
         self.maildirs: set[str] = set()
-        """The Maildirs that may have pending labels, as far as this process knows."""
+        """The Maildirs in which this process left pending labels."""
         self._state = mailbox_state
         self._label_stores = label_stores
         self._guard = CrashGuard(journal, clock=clock)
         self._clock = clock
 
     def record(self, maildir: str, updates: Sequence[FileUpdate]) -> None:
-        """Record files, messages and pending labels in one transaction; it is on disk if there is a label in it."""
+        """Record files, messages and pending labels in one transaction; with a label it is durable (fsynced)."""
         messages = [one.message for one in updates if one.message is not None]
         pending = any(message.pending for message in messages)
         with self._state.change(durable=pending):
@@ -42,38 +46,44 @@ class PendingLabels:
             self.maildirs.add(maildir)
 
     def record_and_add(self, maildir: str, updates: Sequence[FileUpdate]) -> Iterator[None]:
-        """Record updates, then add the labels of those messages whose bytes are at hand."""
+        """Record updates, then add the pending labels of messages whose bytes were kept; yields between steps."""
         self.record(maildir, updates)
         yield
-        # A message with two files has two updates: the last one counts.
+        # A message with two files has two updates. The last update is used.
         for message, raw in {one.message.content: (one.message, one.raw) for one in updates if one.message}.values():
             if message.pending and raw:
                 self._add(maildir, message, raw)
                 yield
 
     def add_all(self, mailbox: OpenMaildir) -> Iterator[None]:
-        """Add the labels that are still pending: after a crash, or because the label store could not be used."""
+        """Add all pending labels of a Maildir; yields after each message.
+
+        A label may still be pending after a crash, after an error of the label store, or because the message is large.
+        """
         maildir = mailbox.path
         self.maildirs.discard(maildir)
         for message in self._state.pending(maildir):
             raw = self._find(mailbox, message.content)
             if raw is None:
-                # Deleted since, so that there is nothing to learn from; or moved, then the next visit finds it.
+                # A deleted message cannot be learned. A moved message is found at the next visit.
                 if not self._state.copies(maildir, message.content):
                     self._clear(maildir, message)
             elif not self._add(maildir, message, raw):
                 return
-            del raw  # or there are two in memory while the next one is read
+            del raw  # otherwise two messages are in memory while the next message is read
             yield
 
     def _add(self, maildir: str, message: TrackedMessage, raw: bytes) -> bool:
-        """Add a pending label; False if the label store cannot be used now."""
+        """Add a pending label and clear its pending mark. Return False if the label store cannot be used now.
+
+        A message during whose learning the program ended twice is not learned.
+        """
         label = message.label
-        assert label is not None  # noqa: S101  a pending label is a label
+        assert label is not None  # noqa: S101  a message with a pending label has a label
         self._guard.model = self._label_stores.model
         item = labelling(maildir, message.content)
         if self._guard.is_set_aside(item):
-            why = "the program ended twice while it learned this message"
+            why = "the program crashed twice while it learned this message"
             emit(logging.WARNING, "not-learned", maildir=maildir, id=message.content, error=why)
             self._clear(maildir, message)
             return True
@@ -94,7 +104,7 @@ class PendingLabels:
             self._state.clear_pending(maildir, message.content)
 
     def _find(self, mailbox: OpenMaildir, content: str) -> bytes | None:
-        """Return the bytes of a message from any of its files, or None."""
+        """Return the bytes of a message from any of its recorded files, or None if no file can be read."""
         for known, tracked in self._state.copies(mailbox.path, content):
             folder = mailbox.folder(known.folder.name)
             with contextlib.suppress(FileNotFoundError, NotADirectoryError):

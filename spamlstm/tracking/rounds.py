@@ -1,6 +1,7 @@
-"""When Maildirs are visited to learn from moves: in rounds over all of them, and soon after an event in a junk folder.
+"""The schedule of visits of Maildirs to learn from moves: rounds over all Maildirs, and visits after events.
 
-Events are hints, as for deliveries; a round finds every move.
+A visit lists the folders of one Maildir and infers labels from moved messages. An event is a change in a junk folder
+that the kernel reports; the Maildir is then visited soon. Events may be missed, but a full round finds every move.
 """
 
 import time
@@ -11,19 +12,22 @@ from spamlstm.model.classifier import Classifier
 from spamlstm.tracking.label_stores import LabelStores
 from spamlstm.tracking.tracker import Tracker
 
-# New mail waits at most this long, or for one step: one label, or the listing of a large folder.
+# The length of one slice of work. New mail waits for one slice, or for one longer step such as a label or a listing.
 SLICE_SECONDS = 0.005
-# The share of one core for rounds: where a round takes long, rounds are rarer.
+# The largest share of one core for full rounds. If a round takes long, the pause after it is longer.
 SHARE = 0.005
-# But no rarer than this. The first round reads much and says nothing about the next one, so it is not counted.
+# The longest pause in seconds. After the first round there is no such pause, because only this round reads much mail.
 LONGEST_PAUSE = 180.0
-# After an event the client may go on moving mail. And the share of one core for visits after events.
+# Seconds from an event to the visit, as the client may move more mail. The largest share of one core for such visits.
 REST_SECONDS = 0.5
 SHARE_AFTER_EVENTS = 0.05
 
 
 class LearningRounds:
-    """Visits the Maildirs that `present` returns, in slices. For the loop's thread."""
+    """Visits Maildirs in slices of a few milliseconds. Only the thread of the daemon's loop may use an instance.
+
+    `present` returns the Maildirs to visit in a full round.
+    """
 
     def __init__(
         self,
@@ -35,7 +39,7 @@ class LearningRounds:
         moved: Callable[[], list[str]] = list,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`moved` returns the Maildirs with events in their junk folders since the last call."""
+        """Visit the Maildirs that `present` returns; `moved` returns the Maildirs with events since its last call."""
         self.label_stores = label_stores
         self._tracker = tracker
         self._config = config
@@ -43,19 +47,19 @@ class LearningRounds:
         self._moved = moved
         self._clock = clock
         self._round: Iterator[None] | None = None
-        self._is_full = False  # over all Maildirs, not only those with events
-        self._waiting: dict[str, None] = {}  # a set in order: Maildirs with events
+        self._is_full = False  # whether the current round is over all Maildirs and not only over Maildirs with events
+        self._waiting: dict[str, None] = {}  # Maildirs with events; a dict used as an ordered set
         self._next_after_event = 0.0
         self._began = 0.0
         self._cost = 0.0
         self._next_round = 0.0
 
     def suspend(self, maildir: str, error: Exception) -> None:
-        """Judge this Maildir's mail by the model alone for a while, after an unexpected error with its layer."""
+        """Classify the mail of this Maildir without its personal layer for some time, after the unexpected `error`."""
         self.label_stores.suspend(maildir, error)
 
     def work(self) -> bool:
-        """Visit Maildirs for some milliseconds; return whether there is more to do now."""
+        """Visit Maildirs for some milliseconds. Return whether there is more to do now."""
         if not self._config.learning.learn_from_moves:
             return False
         self._take_events()
@@ -80,7 +84,7 @@ class LearningRounds:
         return True
 
     def _continue(self) -> bool:
-        assert self._round is not None  # noqa: S101  it was started
+        assert self._round is not None  # noqa: S101  a round was started before
         began, used = self._clock(), time.thread_time()
         more = False
         for _ in self._round:
@@ -104,7 +108,7 @@ class LearningRounds:
         self.label_stores.tally()
 
     def due(self) -> float:
-        """Return when `work` has something to do, by the clock; infinity if never."""
+        """Return the time (of `clock`) at which `work` has something to do; infinity if learning is switched off."""
         if not self._config.learning.learn_from_moves:
             return float("inf")
         if self._round is not None:
@@ -112,7 +116,7 @@ class LearningRounds:
         return min(self._next_round, self._next_after_event) if self._waiting else self._next_round
 
     def reconfigure(self, *, config: Config, classifier: Classifier) -> None:
-        """Use another configuration or model; the next round starts anew, and at once."""
+        """Use another configuration or model. The current round ends, and the next full round starts immediately."""
         self._round = None
         self._next_round = 0.0
         self._waiting.clear()

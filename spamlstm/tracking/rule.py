@@ -1,4 +1,4 @@
-"""The rule that infers a label from where a user keeps a message. Pure: no files, no database."""
+"""The rule that infers a label from the folder of a message. Does not access files or the database."""
 
 from dataclasses import dataclass
 
@@ -9,23 +9,23 @@ from spamlstm.tracking.state import FlagSet, Pending
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What one visit shows of a message, and what was known about the message before."""
+    """The state of a message before a visit of its Maildir and at the visit."""
 
     before: FolderRole | None
-    """The folder the message was in; None if the message was never seen."""
+    """The role of the previous folder of the message, or None if the message was never seen."""
     now: FolderRole
     flags: FlagSet
     answered: bool = False
     """Whether the message was answered since the last visit."""
     tagged: bool = False
-    """Whether our headers mark it as spam and no move gave it a label yet: a mail rule may have moved it."""
+    """Whether a mail rule may have moved the message: our headers mark it as spam, and it has no label yet."""
     bulk: bool = False
-    """Whether the message arrived in the folder among many others."""
+    """Whether the message arrived in the folder together with many other messages."""
 
 
 @dataclass(frozen=True, slots=True)
 class Inference:
-    """The folder that a message counts as being in from now on, and the label that follows."""
+    """The new role of a message, and the label inferred from its move, if any."""
 
     role: FolderRole
     label: Label | None = None
@@ -33,16 +33,17 @@ class Inference:
 
 
 def infer_label(message: Observation) -> Inference:
-    """Infer a label from the folder a user moved a message to. Nothing follows where nothing changed.
+    """Return the role of a message and the label inferred from its move. Without a change, no label is inferred.
 
     | before | now | label |
     |---|---|---|
     | any other folder, or unknown | junk | spam, unless a mail rule may have moved it or unknown mail came in bulk |
     | junk | inbox or filed | ham |
     | inbox | filed and read | ham, unless the message has a label |
-    | inbox or filed | the same, answered since | ham, unless the message has a label |
+    | inbox or filed | unchanged, but answered since | ham, unless the message has a label |
 
-    A message that is filed unread still counts as being in the inbox: rules of mail programs file unread mail.
+    An unread message that was moved from the inbox to another folder keeps the role `inbox`, because the rules of mail
+    programs file unread mail.
     """
     before, now = message.before, message.now
     if now is FolderRole.JUNK:

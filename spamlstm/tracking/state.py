@@ -1,6 +1,7 @@
-"""Folders, files and messages as the mailbox state records them, and the database rows that they are read from.
+"""The records of the mailbox state (folders, files and messages), and functions that read them from database rows.
 
-The functions that read rows raise CellError for a cell with a value that this program never writes.
+The mailbox state is the database with what the last visit of each Maildir found. The functions that read rows raise
+CellError if a cell has a value that this program never writes.
 """
 
 import os
@@ -18,19 +19,19 @@ _CONTENT_BYTES = 16
 
 
 class FlagSet(IntFlag):
-    """The flags in a file's name that matter for learning, and whether the file is in `new`."""
+    """The flags of a file that matter for learning: three flags of its name, and whether the file is in `new`."""
 
     NONE = 0
     ANSWERED = 1
     SEEN = 2
     DELETED = 4
-    """Counts as removed: a client copied the message to another folder and has not expunged it here yet."""
+    """The file is treated as removed. A client has copied the message elsewhere and will later remove this file."""
     NEW = 8
-    """The file is in `new`. Recorded so that a delivery to a large inbox does not make us list `cur`."""
+    """The file is in `new`. This flag is recorded so that `cur` is not listed after a delivery to a large inbox."""
 
 
 class Pending(IntFlag):
-    """Whether a label has to be added to the label store: no, only if the message has none there, or always."""
+    """Whether a label must be added to the label store: no, only if the message has no label there, or always."""
 
     NOTHING = 0
     IF_NONE = 1
@@ -39,7 +40,10 @@ class Pending(IntFlag):
 
 @dataclass(frozen=True, slots=True)
 class KnownFolder:
-    """A folder as last read. Its times are -1 where they cannot be trusted."""
+    """A folder as it was when last read, and its row number `id`.
+
+    A modification time of -1 means that the folder must be read again.
+    """
 
     id: int
     folder: Folder
@@ -48,40 +52,40 @@ class KnownFolder:
 
 @dataclass(frozen=True, slots=True)
 class TrackedFile:
-    """One file in a folder; `content` is None if the file was not read."""
+    """One file in the folder with the row number `folder`. `content` is the content id, or None if not read yet."""
 
     folder: int
     base: int
-    """Hash of the base name, see `filtering.inbox_index.name_hash`."""
+    """The hash of the base name, see `filtering.inbox_index.name_hash`."""
     flags: FlagSet
     content: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class TrackedMessage:
-    """One message of a Maildir: the folder it counts as being in, and the label that followed."""
+    """One message of a Maildir: its content id, the role of its folder, and the label inferred last."""
 
     content: str
     role: FolderRole
     act: int = 0
-    """Journal number of our last act on the message that `role` takes into account."""
+    """The number in the journal of the last act (change of the message by this program) that `role` reflects, or 0."""
     moved: bool = False
-    """Whether the message was ever found outside the inbox."""
+    """Whether the message was ever found in a folder other than the inbox."""
     label: Label | None = None
-    """The label inferred last."""
+    """The last inferred label, or None."""
     pending: Pending = Pending.NOTHING
 
 
 FOLDER_COLUMNS = "folders.id, name, inode, new_ns, cur_ns, role"
-"""The columns that `folder_from` reads."""
+"""The columns of a row for `folder_from`."""
 MESSAGE_COLUMNS = "content, role, act, moved, label, pending"
-"""The columns that `message_from` reads."""
+"""The columns of a row for `message_from`."""
 
 _FLAGS = {number: FlagSet(number) for number in range(16)}
 
 
 def folder_from(row: tuple[Any, ...]) -> KnownFolder:
-    """Return the folder in a row of FOLDER_COLUMNS."""
+    """Return the folder in a row with FOLDER_COLUMNS."""
     number, name, inode, new_ns, cur_ns, role = row
     folder = Folder(
         os.fsdecode(blob(name, "name", most=4096)),
@@ -93,7 +97,7 @@ def folder_from(row: tuple[Any, ...]) -> KnownFolder:
 
 
 def copy_from(row: tuple[Any, ...]) -> tuple[KnownFolder, TrackedFile]:
-    """Return folder and file from a row of FOLDER_COLUMNS, base, flags and content."""
+    """Return the folder and the file in a row with FOLDER_COLUMNS, base, flags and content."""
     *columns, base, flags, content = row
     folder = folder_from(tuple(columns))
     flags = FlagSet(whole(flags, "flags", most=15))
@@ -101,7 +105,7 @@ def copy_from(row: tuple[Any, ...]) -> tuple[KnownFolder, TrackedFile]:
 
 
 def flags_from(rows: Iterable[tuple[Any, ...]]) -> dict[int, FlagSet]:
-    """Return the flags by base from rows of base and flags: a folder may have a hundred thousand."""
+    """Return the flags by base from rows with base and flags. Optimized, as a folder may have 100,000 files."""
     rows = list(rows)
     if set(map(type, (base for base, _ in rows))) - {int}:
         raise CellError("base", "not a number")
@@ -112,12 +116,12 @@ def flags_from(rows: Iterable[tuple[Any, ...]]) -> dict[int, FlagSet]:
 
 
 def content_from(row: tuple[Any, ...]) -> str | None:
-    """Return the content id in a row of the column content of files; None if the file was not read."""
+    """Return the content id in a row with the column content, or None if the file was not read."""
     return None if row[0] is None else _hex(row[0])
 
 
 def message_from(row: tuple[Any, ...]) -> TrackedMessage:
-    """Return the message in a row of MESSAGE_COLUMNS."""
+    """Return the message in a row with MESSAGE_COLUMNS."""
     content, role, act, moved, label, pending = row
     found = TrackedMessage(
         _hex(content),
@@ -137,12 +141,12 @@ def _integer(cell: Any, column: str) -> int:
 
 
 def _unsigned(inode: int) -> int:
-    """Return the inode that `filtering.inbox_index.signed` was given."""
+    """Return the inode for a value returned by `filtering.inbox_index.signed`."""
     return inode + (1 << 64) if inode < 0 else inode
 
 
 def _hex(cell: Any) -> str:
-    """Return a content id; one byte stands for a file that cannot be read."""
+    """Return the content id in a cell as hexadecimal digits. A content id of one byte stands for an unreadable file."""
     found = blob(cell, "content", most=_CONTENT_BYTES)
     if len(found) not in (1, _CONTENT_BYTES):
         raise CellError("content", cell)

@@ -1,8 +1,8 @@
-"""Infers labels from what users do with their mail, by visiting their folders.
+"""The tracker infers labels from what users do with their mail, by visits of their Maildirs.
 
-Nothing is watched here. A visit compares what lies in the folders now with what lay there at the last visit and with
-our own acts (the journal). So it makes no difference how often Maildirs are visited, in which order, or after which
-crash. What counts as a label, and why: docs/decisions/0014-moves.md.
+A visit compares the folders of a Maildir with the mailbox state (the folders, files and messages at the last visit) and
+with the journal (the acts of this program, which are changes of single messages). So the inferred labels do not depend
+on the order of visits, on events or on crashes. docs/decisions/0014-moves.md explains which changes lead to a label.
 """
 
 import logging
@@ -27,7 +27,10 @@ from spamlstm.tracking.pending_labels import PendingLabels
 
 
 class Tracker:
-    """Visits Maildirs one after the other, in steps of some milliseconds. For the journal's thread."""
+    """Visits Maildirs one after the other, in steps of some milliseconds.
+
+    The methods yield between steps. Only the thread of the journal may use an instance.
+    """
 
     def __init__(
         self,
@@ -40,9 +43,10 @@ class Tracker:
         watch: Callable[[str, str, int], None] = lambda _maildir, _cur, _inode: None,
         open_maildir: Callable[[str], OpenMaildir] = OpenMaildir.open,
     ) -> None:
-        """Visit Maildirs opened by `open_maildir`.
+        """Prepare visits of Maildirs, which are opened by `open_maildir`.
 
-        `watch` is called for each junk folder found, with the Maildir, the path of the folder's cur, and its inode.
+        `watch` is called for each found junk folder, with the path of the Maildir and with path and inode of the `cur`
+        in the junk folder.
         """
         self._open = open_maildir
         self._config = config
@@ -54,21 +58,21 @@ class Tracker:
             mailbox_state=mailbox_state, journal=journal, label_stores=label_stores, clock=clock
         )
         self._reader = FolderReader(mailbox_state=mailbox_state, journal=journal, labels=self._labels, clock=clock)
-        # A hash of the folders of each Maildir that was read completely: while it is the same, nothing has changed.
+        # For each completely read Maildir, a hash of its folders. An unchanged hash means that no folder has changed.
         self._unchanged: dict[str, int] = {}
         self._damaged: set[str] = set()
 
     def reconfigure(self, config: Config) -> None:
-        """Use another configuration; not called between the steps of one round."""
+        """Use another configuration. Must not be called between the steps of a round."""
         self._config = config
         self._unchanged.clear()
 
     def was_moved(self, maildir: str, content: str) -> bool:
-        """`MailboxState.was_moved`; False if the mailbox state cannot be read now."""
+        """Return the result of `MailboxState.was_moved`, or False if the mailbox state cannot be read now."""
         try:
             return self._state.was_moved(maildir, content)
         except DamagedStateError as error:
-            # The state is reset by the next round: a visit may be under way.
+            # The next round resets the state. It is not reset here, because a visit may be in progress.
             if maildir not in self._damaged:
                 self._damaged.add(maildir)
                 self._report(maildir, error)
@@ -78,12 +82,12 @@ class Tracker:
             return False
 
     def round(self, present: Iterable[str]) -> Iterator[None]:
-        """Visit these Maildirs, in steps. What fails is reported and tried again by the next round."""
+        """Visit the Maildirs `present`; yields between steps. Failed visits are logged and tried again next round."""
         for maildir in present:
             try:
                 self._reset_if_damaged(maildir)
                 yield from self.visit(maildir)
-            except Exception as error:  # noqa: BLE001  whatever it is, the other Maildirs are not to blame
+            except Exception as error:  # noqa: BLE001  no error may stop the visits of the other Maildirs
                 self._report(maildir, error)
                 if isinstance(error, DamagedStateError):
                     self._damaged.add(maildir)
@@ -97,7 +101,10 @@ class Tracker:
             self._labels.maildirs.discard(maildir)
 
     def visit(self, maildir: str) -> Iterator[None]:
-        """Visit one Maildir, in steps. The first visit only records what lies there: no label follows."""
+        """Visit one Maildir; yields between steps.
+
+        The first visit only records the existing messages and creates no labels.
+        """
         with self._open(maildir) as mailbox:
             yield from self._visit(mailbox)
 
@@ -121,7 +128,7 @@ class Tracker:
             try:
                 yield from self._reader.read(visit, first=first, gone=gone)
             except RefusedError as error:
-                self._report(maildir, error)  # the other folders are read
+                self._report(maildir, error)  # the other folders are still read
         yield from self._reader.read_remaining(maildir, gone)
         yield from self._labels.add_all(mailbox)
         self._state.prune(maildir, now=self._clock())
@@ -129,7 +136,10 @@ class Tracker:
             self._unchanged[maildir] = state
 
     def _find_folders(self, mailbox: OpenMaildir) -> list[tuple[Folder, FolderRole]]:
-        """Return the folders that matter, the junk folder last: it decides about a message that is in two folders."""
+        """Return the folders that are not ignored, with their roles. The junk folder is the last.
+
+        So the junk folder determines the role of a message that is in two folders.
+        """
         section = section_of(self._config.maildirs, Path(mailbox.path))
         if section is None:
             return []
@@ -144,10 +154,11 @@ class Tracker:
         )
 
     def _match_folders(self, mailbox: OpenMaildir, found: Sequence[tuple[Folder, FolderRole]]) -> list[FolderVisit]:
-        """Pair each folder with what was recorded of it.
+        """Return a `FolderVisit` for each found folder, with the record of the folder in the mailbox state.
 
-        A folder that was renamed is recognized by the inode of its cur. If its role changed (renamed to Junk, or by
-        the configuration), so does that of its messages: nobody moved them.
+        A missing record is created, and records of removed folders are removed. A renamed folder is recognized by the
+        inode of its `cur`. If the role of a folder changed, because it was renamed to Junk or the configuration
+        changed, its messages get the new role. No labels are inferred, because the messages were not moved.
         """
         visits, maildir = [], mailbox.path
         with self._state.change():
@@ -175,6 +186,6 @@ class Tracker:
         self._label_stores.status.failed += 1
         kind, why = kind_of(error), sentence(error)
         if kind == FailureKind.BUG:
-            why = type(error).__name__  # its text may quote a message
+            why = type(error).__name__  # the text of the error may quote a message
             logger.error("bug: the folders of a Maildir are visited again later", exc_info=error)
         emit(logging.WARNING, "visit-failed", maildir=maildir, kind=kind, error=why)

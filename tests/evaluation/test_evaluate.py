@@ -136,7 +136,7 @@ def test_cut_archive_ends_the_evaluation(tmp_path: Path) -> None:
         lines = b"id\tlabel\tsource\tdate\na\tham\ts\t\n"
         info.size = len(lines)
         tar.addfile(info, io.BytesIO(lines))
-    with pytest.raises(DataError, match="not whole"):
+    with pytest.raises(DataError, match="incomplete"):
         evaluate.judge(labelled_mail.read_labelled(tmp_path / "cut.tar"), Oracle())
 
 

@@ -9,7 +9,7 @@ import math
 from enum import Enum
 from typing import Any, TypeVar
 
-# The largest valid row number. With larger numbers, SQLite could soon not number a further row.
+# The largest valid row number. Above this number, SQLite would soon run out of row numbers.
 MOST_ROWS = 1 << 62
 _LATEST = 253_402_300_800.0  # the year 10000 in seconds since 1970; Python does not support later dates
 

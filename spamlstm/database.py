@@ -45,7 +45,7 @@ class Layout:
     loss: str
     """The data that is lost with a damaged file: the end of the error message that says to move the file away."""
     upgrades: Mapping[int, str] = field(default_factory=dict)
-    """For each earlier version, the statements that upgrade it to the next one."""
+    """For each earlier version, the SQL statements that upgrade the database to the next version."""
 
 
 def open_in(state: Path, name: str, layout: Layout) -> sqlite3.Connection:

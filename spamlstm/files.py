@@ -62,7 +62,7 @@ def _open(path: str | Path, *, follow: bool, dir_fd: int | None = None) -> int:
     try:
         return os.open(path, _READ if follow else _READ | os.O_NOFOLLOW, dir_fd=dir_fd)
     except OSError as error:
-        if error.errno == errno.ENXIO:  # a socket
+        if error.errno == errno.ENXIO:  # the path is a socket
             raise OSError(errno.EINVAL, "it is not a regular file", str(path)) from error
         raise
 
@@ -105,11 +105,11 @@ class _Link:
 
 
 def _step(above: int, level: str, path: str) -> tuple[int | None, _Link | None]:
-    """Follow one component of a path: `level` in the directory `above`. Return a directory and a link.
+    """Return a descriptor of the next directory on a path, and the symbolic link to follow, if any.
 
-    A directory is returned as its descriptor, without a link. For a symbolic link, the link is returned, and with it
-    the directory in which to continue: the root directory if the target is absolute, or None for `above`.
-    Raises NotADirectoryError if the component is neither a directory nor a symbolic link.
+    `level` is the next component of the path, in the directory `above`. If `level` is a symbolic link, the descriptor
+    is that of the root directory for an absolute target, or None for a target relative to `above`. Raises
+    NotADirectoryError if `level` is neither a directory nor a symbolic link.
     """
     below = os.open(level, _PLACE, dir_fd=above)
     status = os.fstat(below)

@@ -1,7 +1,7 @@
 """A reader of labelled mail (ham or spam) in corpus archives, folders, Maildirs and mboxes.
 
-A corpus archive is a tar file with an index (`index.tsv`) and a file `mail/ID.eml` for each message. The index has a line
-for each message, with its id, label, source and date. A corpus may also be a folder with the same files.
+A corpus archive is a tar file with an index (`index.tsv`) and a file `mail/ID.eml` for each message. The index has one
+line for each message with its id, label, source and date. A corpus may also be a folder with the same files.
 """
 
 import gzip

@@ -31,7 +31,7 @@ class Hints:
         self._all = False
 
     def arrived(self, maildir: str) -> None:
-        """Queue a Maildir because something was delivered to its `new`."""
+        """Queue a Maildir because a message was delivered to its `new`."""
         with self._waking():
             self._arrived[maildir] = None
 

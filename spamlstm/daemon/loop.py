@@ -267,7 +267,7 @@ class Daemon:
         """
         try:
             yield
-        except Exception:  # noqa: BLE001  see above
+        except Exception:  # noqa: BLE001  the error is logged
             self.status.errors += 1
             logger.exception("bug: the mail stays where it is until the next scan")
 
@@ -292,7 +292,7 @@ class Daemon:
         config = self.pipeline.config
         try:
             classifier = self.model.newer(config)
-        except Exception as error:  # noqa: BLE001  as in _reload
+        except Exception as error:  # noqa: BLE001  the current model stays in use
             emit(logging.ERROR, "model-load-failed", error=_sentence(error), in_use=self.status.model)
             return
         if classifier is not None:

@@ -1,8 +1,8 @@
 """Locks that keep two programs with different state folders from working on the same Maildir.
 
-Such programs do not know which messages the other program moved. Each would mistake the moves of the other for moves by
-the user, and a message that both tag would exist twice. The lock is on the directory itself (flock), so every path and
-every user refers to the same lock. The kernel releases the lock when the process ends.
+Such programs do not know which messages the other program moved. Each would mistake the moves of the other program
+for moves by the user, and a message that both programs tag would exist twice. The lock is on the directory itself
+(flock), so every path and every user refers to the same lock. The kernel releases the lock when the process ends.
 """
 
 import contextlib

@@ -9,7 +9,7 @@ from spamlstm.model.classifier import Classifier
 
 @dataclass
 class ModelReload:
-    """Loads the selected model, and loads it again when it changes.
+    """A loader of the selected model, which loads the model again after a change.
 
     `stamp` returns equal values while the same model is selected, and None if there is no model. `open` loads the
     selected model or raises UserError.

@@ -63,7 +63,7 @@ class Server:
         listener.settimeout(0)
 
     def run(self) -> None:
-        """Serve until `end`."""
+        """Serve clients until `end` is called."""
         try:
             while not self._ends:
                 self._turn()
@@ -150,7 +150,7 @@ class Server:
                 self._answers[client.request] = self._answer(client.request) or b""
             client.answer = memoryview(self._answers[client.request])
         except Exception:  # noqa: BLE001  a bug must not end the thread
-            logger.exception("bug: a client got no answer")
+            logger.exception("bug: a client did not get an answer")
             client.until = self._clock()
 
     def _drop_oldest(self) -> None:

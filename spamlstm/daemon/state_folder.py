@@ -71,8 +71,8 @@ class StateFolder:
         for path, identity in self._identities.items():
             if _identity(path) != identity:
                 raise TemporaryError(
-                    f"{path} was removed or replaced while spamlstm was running; spamlstm stops, because what it writes"
-                    " there would be lost: start it again"
+                    f"{path} was removed or replaced while spamlstm was running; spamlstm stops, because data written"
+                    " there would be lost; start spamlstm again"
                 )
 
 

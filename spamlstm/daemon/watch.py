@@ -94,11 +94,11 @@ class Watcher(Closable):
     _error: int = 0  # errno of the last watch that the kernel refused
 
     def cover(self, maildirs: Collection[str], *, beat: Callable[[], None] = lambda: None) -> Coverage:
-        """Watch exactly these Maildirs, end all other watches, and return the coverage. Existing watches are kept.
+        """Watch exactly these Maildirs, end all other watches, and return the coverage.
 
-        Folders that were replaced or moved, or whose watch ended, get a new watch. A rescan is requested for a Maildir
-        with a new watch, because its earlier deliveries were missed. The daemon calls this method at each scan of all
-        Maildirs. `beat` is called before each Maildir.
+        The watch of an unchanged folder is kept. A folder that was replaced or moved, or whose watch ended, gets a new
+        watch. A rescan is requested for a Maildir with a new watch, because its earlier deliveries were missed. The
+        daemon calls this method at each scan of all Maildirs. `beat` is called before each Maildir.
         """
         if not self.is_alive():
             self._start()

@@ -22,7 +22,7 @@ from spamlstm.tracking.state import Pending, TrackedMessage
 
 
 class PendingLabels:
-    """Adds pending labels to the label stores. Only the thread of the journal may use an instance."""
+    """A recorder of pending labels that adds them to the label stores. Only the thread of the journal may use it."""
 
     def __init__(
         self, *, mailbox_state: MailboxState, journal: Journal, label_stores: LabelStores, clock: Callable[[], float]

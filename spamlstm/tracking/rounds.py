@@ -24,7 +24,7 @@ SHARE_AFTER_EVENTS = 0.05
 
 
 class LearningRounds:
-    """Visits Maildirs in slices of a few milliseconds. Only the thread of the daemon's loop may use an instance.
+    """A scheduler of visits, which run in slices of some milliseconds. Only the thread of the daemon's loop may use it.
 
     `present` returns the Maildirs to visit in a full round.
     """

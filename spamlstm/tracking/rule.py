@@ -18,7 +18,7 @@ class Observation:
     answered: bool = False
     """Whether the message was answered since the last visit."""
     tagged: bool = False
-    """Whether a mail rule may have moved the message: our headers mark it as spam, and it has no label yet."""
+    """Whether a mail rule may have moved the message, because this program tagged it as spam and it has no label."""
     bulk: bool = False
     """Whether the message arrived in the folder together with many other messages."""
 

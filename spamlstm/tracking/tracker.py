@@ -27,7 +27,7 @@ from spamlstm.tracking.pending_labels import PendingLabels
 
 
 class Tracker:
-    """Visits Maildirs one after the other, in steps of some milliseconds.
+    """A visitor of Maildirs, one after the other, in steps of some milliseconds.
 
     The methods yield between steps. Only the thread of the journal may use an instance.
     """
@@ -174,7 +174,7 @@ class Tracker:
                 elif (known.folder.name, known.role) != (folder.name, role):
                     renamed = replace(known.folder, name=folder.name)
                     if known.role is not role:
-                        renamed = replace(renamed, new_ns=-1, cur_ns=-1)  # read it again
+                        renamed = replace(renamed, new_ns=-1, cur_ns=-1)  # the folder must be read again
                     self._state.update_folder(known, renamed, role)
                     known = replace(known, folder=renamed, role=role)
                 visits.append(FolderVisit(mailbox, known, folder, is_new))
@@ -187,5 +187,5 @@ class Tracker:
         kind, why = kind_of(error), sentence(error)
         if kind == FailureKind.BUG:
             why = type(error).__name__  # the text of the error may quote a message
-            logger.error("bug: the folders of a Maildir are visited again later", exc_info=error)
+            logger.error("bug: the visit of a Maildir failed and will be repeated", exc_info=error)
         emit(logging.WARNING, "visit-failed", maildir=maildir, kind=kind, error=why)

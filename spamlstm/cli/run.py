@@ -66,6 +66,7 @@ class RunOptions:
 def run_daemon(options: RunOptions, *, state: Path | None) -> None:
     """Watch and filter until SIGTERM or SIGINT."""
     logs.set_up(sys.stderr)
+    reload_requests = _listen_while_starting()
     config = options.configuration()
     model = ModelReload(stamp=lambda: stamp(options.model), open=options.open)
     classifier = model.load(config)
@@ -124,6 +125,8 @@ def run_daemon(options: RunOptions, *, state: Path | None) -> None:
             check_state=StateFolder(state).check,
         )
         _listen_to_signals(daemon, wakeup)
+        if reload_requests:
+            daemon.reload()
         emit(logging.INFO, "started", version=__version__, model=status.model, state=state)
         daemon.run()
 
@@ -142,6 +145,15 @@ def _status(pipeline: Pipeline, model: str, hints: Hints, watcher: Watcher, labe
         restarts=lambda: watcher.restarts,
         learning=label_stores.status.snapshot,
     )
+
+
+def _listen_while_starting() -> list[int]:
+    """End the start with status 0 at SIGTERM and SIGINT; return a list to which each SIGHUP is appended."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: sys.exit(0))
+    requests: list[int] = []
+    signal.signal(signal.SIGHUP, lambda number, _: requests.append(number))
+    return requests
 
 
 def _listen_to_signals(daemon: Daemon, wakeup: Wakeup) -> None:

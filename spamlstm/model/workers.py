@@ -8,6 +8,7 @@ and answers in order. If it dies, this process reads its chunks.
 import contextlib
 import os
 import pickle
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -38,7 +39,10 @@ class ReaderProcess:
 
     def __init__(self) -> None:
         self._channel, theirs = Pipe()
-        with theirs:
+        # The process inherits the blocked signal: Ctrl-C ends the command, which then ends its readers.
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        with theirs, contextlib.ExitStack() as unblock:
+            unblock.callback(signal.pthread_sigmask, signal.SIG_SETMASK, blocked)
             self._process = subprocess.Popen(  # noqa: S603  our own interpreter and code
                 # -P: without it `-c` would import modules from the current folder first.
                 [sys.executable, "-P", "-c", _START, str(theirs.fileno())],

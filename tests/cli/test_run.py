@@ -452,3 +452,20 @@ def test_the_state_is_private(daemon, maildir, tmp_path):
     state = tmp_path / "state" / "spamlstm"
     assert state.stat().st_mode & 0o777 == 0o700
     assert {path.stat().st_mode & 0o077 for path in Path(state).iterdir()} == {0}
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signals_during_the_start(root, number):
+    """SIGHUP requests a reload instead of ending the process; SIGTERM and SIGINT end it with status 0."""
+    script = f"""
+import os
+from spamlstm.cli.run import _listen_while_starting
+
+requests = _listen_while_starting()
+os.kill(os.getpid(), {int(signal.SIGHUP)})
+print(len(requests), flush=True)
+os.kill(os.getpid(), {int(number)})
+print("still running")
+"""
+    done = subprocess.run([sys.executable, "-c", script], cwd=root, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "1\n", "")

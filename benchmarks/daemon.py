@@ -20,7 +20,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from spamlstm.daemon.control_socket import ask
+from spamlstm.daemon.server import ask
 from spamlstm.errors import UnavailableError
 
 ROOT = Path(__file__).resolve().parent.parent

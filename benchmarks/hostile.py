@@ -21,8 +21,7 @@ from hostile_mail import FAMILIES, LARGE, Make
 from measurement import argument_parser, memory_field, reset_peak_memory
 
 from spamlstm.corpus.paths import MOST_BYTES
-from spamlstm.maildir.arrival import arrived
-from spamlstm.maildir.content_id import content_id
+from spamlstm.maildir.content_id import arrived, content_id
 from spamlstm.maildir.headers import tag
 from spamlstm.maildir.message_file import TooLargeError, read_message
 from spamlstm.maildir.opened import OpenMaildir

@@ -1,13 +1,15 @@
 """SQLite databases in the state folder: private files, tables and upgrades, transactions, readable error messages."""
 
 import contextlib
+import math
 import os
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 from pathlib import Path
+from typing import Any, TypeVar
 
-from spamlstm.cells import CellError
 from spamlstm.config.ownership import open_private, secured
 from spamlstm.errors import DataError, TemporaryError, UserError
 
@@ -72,11 +74,14 @@ def connect(database: Path | str) -> sqlite3.Connection:
 
 
 @contextlib.contextmanager
-def transaction(connection: sqlite3.Connection, *, durable: bool) -> Iterator[None]:
+def transaction(
+    connection: sqlite3.Connection, *, durable: bool, rolled_back: Callable[[], None] = lambda: None
+) -> Iterator[None]:
     """Run the block in a transaction: commit all changes, or undo all changes on any error.
 
-    If `durable`, the committed changes are durable (fsynced) at the end. The database must be in WAL mode. Raises
-    sqlite3.Error if the changes cannot be committed, for example on a full disk.
+    If `durable`, the committed changes are durable (fsynced) at the end. The database must be in WAL mode.
+    `rolled_back` is called after an error in the block. Raises sqlite3.Error if the changes cannot be committed, for
+    example on a full disk.
     """
     connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
     connection.execute("BEGIN IMMEDIATE")
@@ -86,6 +91,7 @@ def transaction(connection: sqlite3.Connection, *, durable: bool) -> Iterator[No
     except BaseException:
         with contextlib.suppress(sqlite3.Error):
             connection.execute("ROLLBACK")
+        rolled_back()
         raise
 
 
@@ -115,7 +121,7 @@ def is_damage(error: sqlite3.Error) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Explained:
-    """A context manager that replaces errors of SQLite and of `cells` in its block by errors with a readable message.
+    """A context manager that replaces errors of SQLite and CellErrors in its block by errors with a readable message.
 
     A damaged file raises DataError, any other database error raises TemporaryError. `shown` names the file, `loss` is
     the field of its Layout. Stores reuse one instance for all queries, because a generator-based context manager would
@@ -162,3 +168,66 @@ def _run(connection: sqlite3.Connection, statements: str) -> None:
 
 def _version(connection: sqlite3.Connection) -> int:
     return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+# --- the cells of a row -----------------------------------------------------------------------------------------------
+
+# SQLite stores any value in any column, and a damaged disk may change it. Each function returns the cell in its Python
+# type, or raises CellError, which names the column, for a value that this program never writes there.
+
+# The largest valid row number. Above this number, SQLite would soon run out of row numbers.
+MOST_ROWS = 1 << 62
+_LATEST = 253_402_300_800.0  # the year 10000 in seconds since 1970; Python does not support later dates
+
+E = TypeVar("E", bound=Enum)
+
+
+class CellError(ValueError):
+    """An error for a cell with a value that this program never writes into the column."""
+
+    def __init__(self, column: str, cell: object) -> None:
+        shown = f"{len(cell)} bytes" if isinstance(cell, bytes) else ascii(cell)[:40]
+        super().__init__(f"{column}: {shown}")
+
+
+def whole(cell: Any, column: str, *, least: int = 0, most: int = MOST_ROWS) -> int:
+    """Return the cell as an integer from `least` to `most`."""
+    if type(cell) is not int or not least <= cell <= most:
+        raise CellError(column, cell)
+    return cell
+
+
+def real(cell: Any, column: str) -> float:
+    """Return the cell as a finite float."""
+    if type(cell) not in (int, float) or not math.isfinite(cell):
+        raise CellError(column, cell)
+    return float(cell)
+
+
+def moment(cell: Any, column: str) -> float:
+    """Return the cell as a time in seconds since 1970, before the year 10000."""
+    if not 0 <= real(cell, column) < _LATEST:
+        raise CellError(column, cell)
+    return float(cell)
+
+
+def text(cell: Any, column: str, *, most: int = 1000) -> str:
+    """Return the cell as a text of at most `most` characters."""
+    if type(cell) is not str or len(cell) > most:
+        raise CellError(column, cell)
+    return cell
+
+
+def blob(cell: Any, column: str, *, most: int, length: int | None = None) -> bytes:
+    """Return the cell as at most `most` bytes, or as exactly `length` bytes if `length` is given."""
+    if type(cell) is not bytes or len(cell) > most or len(cell) != (len(cell) if length is None else length):
+        raise CellError(column, cell)
+    return cell
+
+
+def word(cell: Any, column: str, kind: type[E]) -> E:
+    """Return the member of the enumeration `kind` whose value is the cell."""
+    try:
+        return kind(cell)
+    except ValueError:
+        raise CellError(column, cell) from None

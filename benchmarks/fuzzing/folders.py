@@ -13,8 +13,7 @@ from tracked_maildir import TrackedMaildir
 from spamlstm.config import Action
 from spamlstm.errors import UserError
 from spamlstm.maildir import junk_folder, names
-from spamlstm.maildir.folders import below, folders, role_of
-from spamlstm.maildir.imap_names import decoded, encoded
+from spamlstm.maildir.folders import below, decoded, encoded, folders, role_of
 from spamlstm.maildir.opened import OpenMaildir
 
 _NAMES = (
@@ -138,7 +137,9 @@ def look(scene: Scene, options: str) -> None:
             junk = junk_folder.junk_folder(home, options)
             junk_folder.create_folder(junk)
             junk_folder.check_one_file_system(home.folder(), junk)
-            _check_junk(scene, junk_folder.junk_folder(home, options).path, junk.path, whole=junk_folder.is_whole(junk))
+            _check_junk(
+                scene, junk_folder.junk_folder(home, options).path, junk.path, whole=junk_folder.is_complete(junk)
+            )
 
 
 def _check_junk(scene: Scene, again: str, path: str, *, whole: bool) -> None:

@@ -11,8 +11,7 @@ from fuzzing.scene import Scene
 from inbox import Inbox
 
 from spamlstm.config import Action
-from spamlstm.filtering.plan import with_keyword, without_keyword
-from spamlstm.filtering.recovery import Recovery
+from spamlstm.filtering.acts import Recovery, with_keyword, without_keyword
 from spamlstm.filtering.undo import undo_acts
 from spamlstm.maildir import junk_folder, names
 from spamlstm.maildir.names import MOST_NAME_BYTES, Name
@@ -62,7 +61,7 @@ def check_name(text: str, chance: random.Random) -> None:
     rewritten = name.rewritten(base=fresh, size=size, wire_size=size + 1)
     _check(str(name) == text, text)
     _check(moved.base == fresh and moved.flags == name.flags and set(moved.keywords) <= {letter}, text)
-    _check((rewritten.size, rewritten.wire_size, rewritten.info) == (size, size + 1, name.info), text)
+    _check((rewritten.fields[:2], rewritten.info) == ((f"S={size}", f"W={size + 1}"), name.info), text)
     _check(name.within("cur").info is not None and name.within("new") == name, text)
     for one in (name, moved, rewritten, rewritten.elsewhere(base=fresh)):
         fitting = one.fitting()

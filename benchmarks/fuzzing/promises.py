@@ -9,8 +9,8 @@ from functools import partial
 from fuzzing.findings import BrokenPromiseError, require
 
 from spamlstm.features.render import MARKS
-from spamlstm.maildir import arrival, headers
-from spamlstm.maildir.content_id import content_id
+from spamlstm.maildir import headers
+from spamlstm.maildir.content_id import arrived, content_id
 from spamlstm.message.html import read_page
 from spamlstm.message.page import Page
 from spamlstm.model import personal_features
@@ -55,7 +55,7 @@ STEPS: dict[str, Callable[[bytes], object]] = {
     "runs": personal_features.runs,
     "untag": headers.untag,
     "tag": tag,
-    "arrived": partial(arrival.arrived, stored=NOW),
+    "arrived": partial(arrived, stored=NOW),
     "html": as_page,
 }
 
@@ -78,7 +78,7 @@ def check(raw: bytes, *, twice: bool) -> None:
         require(read(raw)[:3] == reading[:3], "a second reading gives another result")
     _check_tags(raw)
     _check_content(raw)
-    moment = arrival.arrived(raw, stored=NOW)
+    moment = arrived(raw, stored=NOW)
     require(math.isfinite(moment) and 0 < moment <= NOW + 86_400, "the arrival is not a time, or in the future")
     as_page(raw)
 

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from fuzzing.findings import require
-from inbox import make
 from interruption import CrashError, Interruption, crash
+from maildirs import make
 
 from spamlstm.maildir.headers import untag
 

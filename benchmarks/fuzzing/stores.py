@@ -12,7 +12,7 @@ from tracked_maildir import TrackedMaildir
 
 from spamlstm.config import Action
 from spamlstm.errors import UserError
-from spamlstm.filtering.recovery import Recovery
+from spamlstm.filtering.acts import Recovery
 from spamlstm.filtering.undo import undo_acts
 from spamlstm.learning.label_store import LabelStore
 

@@ -13,19 +13,17 @@ from spamlstm.cli.selection import choose
 from spamlstm.config import Config
 from spamlstm.config.locations import config_files, find_config_file, state_dir
 from spamlstm.daemon import logs
-from spamlstm.daemon.control_socket import answering
-from spamlstm.daemon.hints import Hints
-from spamlstm.daemon.loop import Daemon
+from spamlstm.daemon.hints import Hints, Wakeup
+from spamlstm.daemon.loop import Daemon, ModelReload
 from spamlstm.daemon.maildir_locks import MaildirLocks
-from spamlstm.daemon.model_reload import ModelReload
 from spamlstm.daemon.sd_notify import Notifier
+from spamlstm.daemon.server import answering
 from spamlstm.daemon.state_folder import StateFolder, hold
 from spamlstm.daemon.status import DaemonStatus
-from spamlstm.daemon.wakeup import Wakeup
 from spamlstm.daemon.watch import Watcher
 from spamlstm.errors import ConfigError
+from spamlstm.filtering.failures import emit
 from spamlstm.filtering.journal import Journal
-from spamlstm.filtering.log import emit
 from spamlstm.filtering.outcome import Counters
 from spamlstm.filtering.pipeline import Pipeline
 from spamlstm.model.classifier import Classifier

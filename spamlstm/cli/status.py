@@ -8,7 +8,7 @@ from typing import Any
 
 from spamlstm.cli.terminal import print_lines
 from spamlstm.config.locations import SYSTEM_STATE, state_dir
-from spamlstm.daemon.control_socket import ask
+from spamlstm.daemon.server import ask
 from spamlstm.errors import UnavailableError
 
 

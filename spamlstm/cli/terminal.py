@@ -144,7 +144,7 @@ def log_to_stderr(*, without: Sequence[str]) -> Iterator[None]:
     """
     import logging
 
-    from spamlstm.filtering.log import logger
+    from spamlstm.filtering.failures import logger
 
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("spamlstm: %(message)s"))
@@ -163,6 +163,6 @@ def set_log_level() -> None:
     """Apply --verbose and --quiet to the log: every event, or warnings only. The default is that of the command."""
     import logging
 
-    from spamlstm.filtering.log import logger
+    from spamlstm.filtering.failures import logger
 
     logger.setLevel(logging.DEBUG if settings.verbose else logging.WARNING if settings.quiet else logging.NOTSET)

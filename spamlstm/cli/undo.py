@@ -16,9 +16,9 @@ from spamlstm.config.locations import state_dir
 from spamlstm.daemon.maildir_locks import MaildirLocks
 from spamlstm.errors import NoInputError, UserError, reason_of
 from spamlstm.files import open_regular
-from spamlstm.filtering.acts import UnreadableAct
+from spamlstm.filtering.acts import Recovery
+from spamlstm.filtering.journal import UnreadableAct
 from spamlstm.filtering.outcome import Counters
-from spamlstm.filtering.recovery import Recovery
 from spamlstm.filtering.undo import UndoResult, UndoStatus, undo_acts
 from spamlstm.maildir.content_id import content_id
 from spamlstm.maildir.opened import OpenMaildir

@@ -4,7 +4,6 @@
 # ruff: noqa: PTH112, PTH116, PTH118, PTH120
 
 import os
-import re
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from spamlstm.corpus import mbox
 from spamlstm.errors import reason_of
 from spamlstm.files import open_any, open_regular
 from spamlstm.maildir.names import DELIVERED, PARTS
+from spamlstm.message.head import begins_like_mail
 
 # The largest size of a message; mail servers accept far less. A larger message is truncated and marked as defective.
 MOST_BYTES = 64 << 20
@@ -24,7 +24,6 @@ NO_MAIL = "there is no mail in this folder"
 # Bytes of one read. Most messages fit into one block. A larger block is slower, as each read allocates its memory.
 _BLOCK = 64 << 10
 _FOREIGN = "it is a symbolic link of another user, which is not followed"
-_HEADER_LINE = re.compile(rb"[!-9;-~]{1,256}[ \t]*:")
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,9 +242,3 @@ def _if_mail(path: str) -> Iterator[Found]:
         return
     if begins_like_mail(head):
         yield from _of_file(path, head)
-
-
-def begins_like_mail(raw: bytes) -> bool:
-    """Return whether the first line that is not blank is a header field or an mbox separator."""
-    start = raw[:1024].lstrip()
-    return bool(_HEADER_LINE.match(start)) or start.startswith((b"From ", b">From "))

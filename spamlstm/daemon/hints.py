@@ -1,16 +1,19 @@
-"""Hints: notes by the watching thread that a Maildir may have new or moved mail and should be scanned.
+"""Hints: notes by the watching thread that a Maildir may have new or moved mail, and the wake-up of the loop.
 
 A hint may be wrong, late or missing. Only a scan finds what really changed.
 """
 
 import contextlib
+import os
+import select
+import signal
 import threading
 from collections.abc import Callable, Iterator
 
-from spamlstm.maildir.names import Part
+from spamlstm.files import Closable
+from spamlstm.maildir.names import DELIVERED, Part
 
 NEW: tuple[Part, ...] = ("new",)
-WHOLE: tuple[Part, ...] = ("new", "cur")
 
 
 class Hints:
@@ -73,7 +76,7 @@ class Hints:
             whole = maildir in self._rescans
             self._arrived.pop(maildir, None)
             self._rescans.pop(maildir, None)
-            return maildir, WHOLE if whole else NEW
+            return maildir, DELIVERED if whole else NEW
 
     def take_all(self) -> bool:
         """Return whether a scan of all Maildirs was requested, and clear the request. The caller must do the scan."""
@@ -112,3 +115,45 @@ class Hints:
 
     def _is_idle(self) -> bool:
         return not (self._arrived or self._rescans or self._all)
+
+
+class Wakeup(Closable):
+    """A pipe by which other threads and signals wake one loop.
+
+    A wake-up while the loop is awake makes its next `wait` return immediately.
+    """
+
+    def __init__(self) -> None:
+        self._reader, self._writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._poll = select.poll()
+        self._poll.register(self._reader, select.POLLIN)
+
+    def wake(self) -> None:
+        """Wake the loop. May be called from any thread and from a signal handler."""
+        # If the pipe is full, the loop is woken anyway.
+        with contextlib.suppress(BlockingIOError):
+            os.write(self._writer, b"!")
+
+    def wait(self, seconds: float) -> bool:
+        """Sleep until a wake-up, at most `seconds`. Return whether there was a wake-up. Clears all earlier wake-ups."""
+        awake = bool(self._poll.poll(max(0.0, seconds) * 1000))
+        if awake:
+            with contextlib.suppress(BlockingIOError):
+                while len(os.read(self._reader, 4096)) == 4096:
+                    pass
+        return awake
+
+    def wake_on_signals(self) -> None:
+        """Wake the loop for each signal that has a handler.
+
+        Python runs signal handlers only when the main thread runs, so the loop must be woken.
+        """
+        signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
+
+    def close(self) -> None:
+        """Close the pipe."""
+        with contextlib.suppress(ValueError):  # raised outside of the main thread, where the descriptor was never set
+            if signal.set_wakeup_fd(-1) not in (-1, self._writer):
+                raise RuntimeError("the signal wakeup descriptor belongs to other code")
+        os.close(self._reader)
+        os.close(self._writer)

@@ -16,21 +16,18 @@ from dataclasses import dataclass, field
 
 from spamlstm.config import CatchUp, Config
 from spamlstm.config.maildirs import expand_maildirs
-from spamlstm.daemon.coverage import Coverage
-from spamlstm.daemon.hints import WHOLE, Hints
+from spamlstm.daemon.hints import Hints, Wakeup
 from spamlstm.daemon.maildir_locks import MaildirLocks
-from spamlstm.daemon.model_reload import ModelReload
 from spamlstm.daemon.prometheus import Metrics
 from spamlstm.daemon.sd_notify import Notifier
-from spamlstm.daemon.status import DaemonStatus
-from spamlstm.daemon.wakeup import Wakeup
+from spamlstm.daemon.status import Coverage, DaemonStatus
 from spamlstm.daemon.watch import Watcher
 from spamlstm.errors import UserError
-from spamlstm.filtering.log import emit, logger
+from spamlstm.filtering.failures import emit, logger
 from spamlstm.filtering.outcome import Candidate, Status
 from spamlstm.filtering.pipeline import Pipeline
 from spamlstm.maildir.folders import linked_folders
-from spamlstm.maildir.names import Part
+from spamlstm.maildir.names import DELIVERED, Part
 from spamlstm.maildir.opened import OpenMaildir
 from spamlstm.model.classifier import Classifier
 from spamlstm.tracking.rounds import LearningRounds
@@ -42,6 +39,31 @@ POLL_SHARE = 0.001
 TURN_SECONDS = 0.4
 # A warning names at most this number of linked folders. Further folders are only counted.
 MOST_LINKS_NAMED = 5
+
+
+@dataclass
+class ModelReload:
+    """A loader of the selected model: calls `open` if `stamp` returns a new value. None means no model."""
+
+    stamp: Callable[[], object]
+    open: Callable[[Config], Classifier]
+    _stamp: object = None
+
+    def load(self, config: Config) -> Classifier:
+        """Load the selected model."""
+        # The stamp is read first, so that the next call notices a change during the loading.
+        self._stamp = self.stamp()
+        return self.open(config)
+
+    def newer(self, config: Config) -> Classifier | None:
+        """Load the selected model if it has changed since the last call. UserError if it cannot be used.
+
+        Returns None if it is unchanged, or missing, for example during its replacement. Each model is tried once.
+        """
+        stamp = self.stamp()
+        if stamp is None or stamp == self._stamp:
+            return None
+        return self.load(config)
 
 
 @dataclass
@@ -169,7 +191,7 @@ class Daemon:
             return False
         maildir = next(iter(self._suspected))
         del self._suspected[maildir]
-        candidates = self._scan(maildir, WHOLE)
+        candidates = self._scan(maildir, DELIVERED)
         self._process(maildir, candidates, stop=lambda began: self._is_turn_over(began) or bool(self.hints))
         return True
 
@@ -182,7 +204,7 @@ class Daemon:
         except Exception as error:
             # The pipeline handles expected errors. The personal layer may be the cause, so the next try is without it.
             if self.learning is not None:
-                self.learning.suspend(maildir, error)
+                self.learning.label_stores.suspend(maildir, error)
             raise
         for outcome in outcomes:
             self.status.count(outcome)
@@ -193,7 +215,7 @@ class Daemon:
     def _scan(self, maildir: str, parts: tuple[Part, ...]) -> list[Candidate]:
         began = time.thread_time()
         candidates = self.pipeline.scan(maildir, parts=parts, catch_up=self._catch_up(maildir))
-        if self._full_scan_cost is not None and parts == WHOLE:
+        if self._full_scan_cost is not None and parts == DELIVERED:
             self._full_scan_cost += time.thread_time() - began
         return candidates
 

@@ -1,19 +1,32 @@
-"""A server of short answers on a socket. One thread serves all clients, and a slow client does not delay the others."""
+"""A server of short answers on a socket, and the status socket of a running daemon.
+
+One thread serves all clients, and a slow client does not delay the others.
+"""
 
 import contextlib
+import json
+import os
 import select
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
-from spamlstm.filtering.log import logger
+from spamlstm.errors import UnavailableError
+from spamlstm.filtering.failures import logger
 
 # The largest number of connected clients. A further client replaces the oldest. A normal client takes milliseconds.
 MOST_CLIENTS = 32
 # Seconds in which no clients are accepted after an error of accept, for example too many open files.
 PAUSE_SECONDS = 1.0
+
+STATUS_SOCKET = "status.sock"
+# Server and client run on the same machine. An answer has some kilobytes, or about a megabyte with 10,000 Maildirs.
+STATUS_SECONDS = 2.0
+MOST_ANSWER = 64 << 20
 
 Answer = Callable[[bytes], bytes | None]
 """A function from all bytes that a client has sent so far to the answer, or to None if the request is incomplete."""
@@ -159,3 +172,76 @@ class Server:
     def _drop(self, client: _Client) -> None:
         del self._clients[client.connection.fileno()]
         client.connection.close()
+
+
+# --- the socket in the state folder, on which a running daemon answers with its status -----------------------------
+
+
+@contextlib.contextmanager
+def answering(state: Path, snapshot: Callable[[], dict[str, Any]]) -> Iterator[None]:
+    """Send each client the status as one JSON object, from a thread, during the block. Only the owner can connect.
+
+    `snapshot` returns the status. The caller must hold the lock of the state folder, so an existing socket file there
+    was left by a dead process and is removed.
+    """
+    with _socket(state) as (listener, path):
+        (state / STATUS_SOCKET).unlink(missing_ok=True)
+        os.fchmod(listener.fileno(), 0o600)  # on Linux, bind creates the socket file with this mode
+        listener.bind(path)
+        listener.listen(64)
+        try:
+            with serving(
+                listener, lambda _: json.dumps(snapshot()).encode() + b"\n", name="status", seconds=STATUS_SECONDS
+            ):
+                yield
+        finally:
+            (state / STATUS_SOCKET).unlink(missing_ok=True)
+
+
+def ask(state: Path) -> dict[str, Any]:
+    """Return the status of the daemon that uses the state folder `state`.
+
+    Raises UnavailableError if no daemon answers.
+    """
+    try:
+        with _socket(state) as (client, path):
+            client.settimeout(STATUS_SECONDS)
+            client.connect(path)
+            status: dict[str, Any] = json.loads(_read_all(client))
+            return status
+    except PermissionError as error:
+        raise UnavailableError(
+            f"the daemon with the state folder {state} answers only its own user and root"
+        ) from error
+    except (OSError, ValueError) as error:
+        raise UnavailableError(f"no spamlstm runs with the state folder {state}; start it with spamlstm run") from error
+
+
+def _read_all(client: socket.socket) -> bytes:
+    """Return all bytes that the server sends until it closes the connection.
+
+    Raises TimeoutError if the answer takes longer than five times STATUS_SECONDS. Raises ValueError if the answer has
+    more than MOST_ANSWER bytes.
+    """
+    answer, end = bytearray(), time.monotonic() + 5 * STATUS_SECONDS
+    while some := client.recv(1 << 16):
+        answer += some
+        if time.monotonic() > end:
+            raise TimeoutError
+        if len(answer) > MOST_ANSWER:
+            raise ValueError("the answer is too large")
+    return bytes(answer)
+
+
+@contextlib.contextmanager
+def _socket(state: Path) -> Iterator[tuple[socket.socket, str]]:
+    """Yield a Unix socket and a short path to the socket file in the state folder.
+
+    The kernel accepts at most 107 bytes for such a path, and the path of the state folder may be longer.
+    """
+    folder = os.open(state, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as opened:
+            yield opened, f"/proc/self/fd/{folder}/{STATUS_SOCKET}"
+    finally:
+        os.close(folder)

@@ -10,7 +10,7 @@ from pathlib import Path
 from spamlstm.config.ownership import open_private, secured
 from spamlstm.errors import TemporaryError
 from spamlstm.filtering import journal
-from spamlstm.filtering.log import emit
+from spamlstm.filtering.failures import emit
 from spamlstm.tracking import mailbox_state
 
 LOCK = "lock"

@@ -13,8 +13,8 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from spamlstm.daemon.coverage import Coverage, inotify_limit, watch_remarks
 from spamlstm.daemon.hints import Hints
+from spamlstm.daemon.status import Coverage, inotify_limit, watch_remarks
 from spamlstm.files import Closable
 from spamlstm.maildir.message_file import remote_devices
 

@@ -1,131 +1,222 @@
-"""An act on one message, as the journal keeps it: written before it is carried out, and checked when it is read."""
+"""Acts: what is done to one message, planned for its verdict, carried out, and settled if it was cut short.
 
-import os
-from dataclasses import dataclass
-from typing import Any
+A new action needs a member of `Action`, a case in `plan` and one in `undo`: mypy fails (`assert_never`) until both
+are there. An input that is not a Maildir (a pipe, a milter, IMAP) needs only `wanted_actions`.
+"""
 
-from spamlstm.cells import MOST_ROWS, CellError, blob, moment, text, whole, word
-from spamlstm.config import Action
-from spamlstm.maildir.message_file import Identity
-from spamlstm.maildir.names import Name
+import logging
+import sqlite3
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import assert_never
 
-_MOST_PATH = 4096
+from spamlstm import __version__
+from spamlstm.config import Action, MaildirConfig
+from spamlstm.errors import UserError
+from spamlstm.filtering.failures import FailureKind, emit, kind_of, sentence
+from spamlstm.filtering.journal import Act, Intent, Journal, UnreadableAct
+from spamlstm.filtering.outcome import Counters
+from spamlstm.maildir import folders, names
+from spamlstm.maildir.headers import tag
+from spamlstm.maildir.message_file import Identity, sized
+from spamlstm.maildir.names import Name, Part
+from spamlstm.maildir.opened import Entry, OpenFolder, OpenMaildir
+from spamlstm.maildir.transfer import Attempt, Transfer, TransferResult, carry_out, settle
+from spamlstm.model.policy import Reason
+from spamlstm.verdict import Judgement, Verdict
+
+_KEYWORDS = {Verdict.SPAM: folders.SPAM_WORDS, Verdict.HAM: folders.HAM_WORDS, Verdict.UNSURE: ()}
 
 
 @dataclass(frozen=True, slots=True)
-class Intent:
-    """An act before it is carried out: enough to settle it after a crash, and to take it back."""
+class Plan:
+    """The actions on one message, and the transfer that does them all at once."""
 
-    source: str
-    """The path of the message."""
-    expected: Identity
-    """The identity of the file at that path."""
-    folder: str
-    """The folder that the message will be in: its own, or the junk folder."""
-    name: str
-    """The file name that it will have there. Its base is fresh, unless only a keyword is set."""
     actions: tuple[Action, ...]
+    transfer: Transfer
 
     @property
-    def bases(self) -> tuple[str, str]:
-        """The base names of the message before and after the act."""
-        return Name.parse(self.source.rpartition("/")[2]).base, Name.parse(self.name).base
+    def intent(self) -> Intent:
+        """The intent that the journal records before the transfer."""
+        source, target = self.transfer.source, self.transfer.target
+        return Intent(source.path, self.transfer.expected, target.folder.path, target.name, self.actions)
 
 
 @dataclass(frozen=True, slots=True)
-class Act:
-    """An intent that is in the journal."""
+class JournaledPlan:
+    """A plan whose intent is in the journal, on disk."""
 
-    id: int
+    act: int
     maildir: str
-    judgement: int
-    undoes: int | None
-    intent: Intent
-    time: float
-    content: str
+    plan: Plan
 
 
-@dataclass(frozen=True, slots=True)
-class UnreadableAct:
-    """A damaged act in the journal. It is never carried out, settled or taken back."""
-
-    id: int
-    maildir: str
-    why: str
+def wanted_actions(section: MaildirConfig, judgement: Judgement) -> tuple[Action, ...]:
+    """Return the actions that are configured for a judgement; none for what could not be judged or is no mail."""
+    if judgement.reason in (Reason.UNREADABLE, Reason.NOT_MAIL):
+        return ()
+    return {Verdict.SPAM: section.spam, Verdict.UNSURE: section.unsure, Verdict.HAM: section.ham}[judgement.verdict]
 
 
-@dataclass(frozen=True, slots=True)
-class LastAct:
-    """The last act on a message: it tells whether we put the message where it is."""
+def plan(
+    actions: tuple[Action, ...],
+    source: Entry,
+    judgement: Judgement,
+    *,
+    raw: bytes,
+    expected: Identity,
+    junk: OpenFolder | None,
+    spam_threshold: float,
+) -> Plan | None:
+    """Plan how to carry out `actions` on a message; None if none of them is possible or needed.
 
-    id: int
-    folder: str
-    """The folder that the act left the message in."""
-    flagged: bool
-    """Whether the message carries our headers as spam, by which a rule of its user may move it."""
+    `junk` is the folder to file to, `spam_threshold` the probability from which on the message is spam.
 
-
-def read_act(row: tuple[Any, ...]) -> Act | UnreadableAct:
-    """Read a row: id, maildir, judgement, undoes, actions, source, folder, name, inode, mtime_ns, size, time, content.
-
-    The act is unreadable unless each cell is one that this program writes, and all paths are within the Maildir.
+    - Only a message in new is tagged: once a reader took it to cur, the reader may have cached its headers and size.
+    - Tagging and filing are one replacement, straight into the junk folder.
+    - A message that was new is new in the junk folder too; a message that has flags keeps them.
+    - A keyword is set if the folder that the message ends up in has a letter for it. Only names in cur have flags.
     """
-    number, path = row[:2]
+    old = Name.parse(source.name)
+    folder = junk if Action.FILE in actions and junk is not None else source.folder
+    content: bytes | None = None
+    letter: str | None = None
+    planned = []
+    for action in actions:
+        match action:
+            case Action.TAG:
+                if source.part == "new":
+                    tagged = tag(raw, judgement, version=__version__, spam_threshold=spam_threshold)
+                    content = tagged if tagged != raw else None
+                possible = content is not None
+            case Action.KEYWORD:
+                letter = folders.keyword_letter(folder, _KEYWORDS[judgement.verdict])
+                if letter and folder is source.folder and letter in old.keywords:
+                    letter = None
+                possible = letter is not None
+            case Action.FILE:
+                possible = folder is not source.folder
+            case _:
+                assert_never(action)
+        if possible:
+            planned.append(action)
+    if not planned:
+        return None
+    name = _name(old, source.folder, folder, content)
+    part: Part = "cur" if letter or source.part != "new" else "new"
+    if letter:
+        name = with_keyword(name, letter)
+    target = folder.entry(part, str(name.within(part).fitting()))
+    return Plan(tuple(planned), Transfer(source, expected, target, content))
+
+
+def with_keyword(name: Name, letter: str) -> Name:
+    """Return the name with one more flag or keyword letter."""
+    info = name.info if name.info is not None and name.info.startswith("2,") else "2,"
+    letters, comma, more = info[2:].partition(",")
+    return replace(name, info="2," + "".join(sorted({*letters, letter})) + comma + more)
+
+
+def without_keyword(name: Name, letter: str) -> Name:
+    """Return the name without that letter."""
+    if name.info is None or not name.info.startswith("2,"):
+        return name
+    letters, comma, more = name.info[2:].partition(",")
+    return replace(name, info="2," + letters.replace(letter, "") + comma + more)
+
+
+def _name(old: Name, source: OpenFolder, folder: OpenFolder, content: bytes | None) -> Name:
+    if folder is source and content is None:
+        return old  # a message that only gets a keyword keeps its base name
+    base = names.unique()
+    name = old if content is None else sized(old, content, base=base)
+    if folder is source:
+        return name
+    return name.elsewhere(base=base, keywords=folders.keyword_mapping(source, folder) if name.keywords else None)
+
+
+class Recovery:
+    """The acts of one journal whose result is not known yet. For the journal's thread."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        *,
+        counters: Counters,
+        clock: Callable[[], float],
+        opened: Callable[[str], OpenMaildir] = OpenMaildir.open,
+        beat: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`opened` opens the Maildir at a path for one visit.
+
+        `beat` is called before each act that is settled: after a crash there may be many.
+        """
+        self.journal = journal
+        self.clock = clock
+        self.unsettled: set[tuple[str, str]] = set()
+        """The Maildir and base name, old or fresh, of each message with an act whose result is not known."""
+        self._counters = counters
+        self._opened = opened
+        self._beat = beat
+
+    def settle(self, *, all_open: bool = False) -> None:
+        """Settle the unsettled acts, or if `all_open` also those of a process that crashed.
+
+        An act that cannot be settled now, because its folder cannot be read, stays open for the next call.
+        """
+        if not self.unsettled and not all_open:
+            return
+        try:
+            found = self.journal.open_acts()
+            results = [(act, self._settled(act)) for act in found if isinstance(act, Act)]
+            unreadable = [act for act in found if isinstance(act, UnreadableAct)]
+            with self.journal.transaction(durable=True):
+                for act, result in results:
+                    if result is not None:
+                        self.journal.end(act.id, act.maildir, act.intent, result, now=self.clock())
+                for one in unreadable:
+                    self.journal.set_aside(one.id)
+        except sqlite3.Error as error:
+            emit(logging.ERROR, "journal", kind=kind_of(error), error=sentence(error))
+            return
+        self.unsettled = {(act.maildir, base) for act, result in results if result is None for base in act.intent.bases}
+        for one in unreadable:
+            self._counters.settled["unknown"] += 1
+            why = f"it is damaged and left alone, and so is its message ({one.why})"
+            emit(logging.WARNING, "act-unreadable", maildir=one.maildir, act=one.id, error=why)
+        for act, result in results:
+            if result is not None:
+                self._counters.settled[result] += 1
+                emit(logging.INFO, "settled", maildir=act.maildir, id=act.content, outcome=result)
+
+    def _settled(self, act: Act) -> TransferResult | None:
+        self._beat()
+        intent = act.intent
+        try:
+            with self._opened(act.maildir) as mailbox:
+                source, folder = mailbox.entry_at(intent.source), mailbox.folder_at(intent.folder)
+                return settle(source, folder, Name.parse(intent.name), expected=intent.expected)
+        except OSError as error:
+            kind = kind_of(error)
+        except UserError:
+            kind = FailureKind.FOLDER  # this Maildir is refused, and the others are not
+        emit(logging.WARNING, "unsettled", maildir=act.maildir, id=act.content, kind=kind)
+        return None
+
+
+def perform(journaled: Sequence[JournaledPlan], recovery: Recovery) -> list[Attempt]:
+    """Carry out plans whose intents are on disk, and record what became of them."""
+    attempts = carry_out(one.plan.transfer for one in journaled)
+    unsettled = [one for one, attempt in zip(journaled, attempts, strict=True) if attempt.result is None]
+    now = recovery.clock()
     try:
-        maildir = read_path(path, "path")
-        return Act(number, maildir, *_checked(row[2:], maildir))
-    except CellError as error:
-        return UnreadableAct(number, os.fsdecode(path) if isinstance(path, bytes) else "", str(error))
-
-
-def read_path(cell: Any, column: str) -> str:
-    """Read a path. CellError if it is none."""
-    path = os.fsdecode(blob(cell, column, most=_MOST_PATH))
-    if not path or "\0" in path:
-        raise CellError(column, cell)
-    return path
-
-
-def read_actions(cell: Any) -> tuple[Action, ...]:
-    """Read the actions of an act. CellError if one is unknown."""
-    return tuple(word(one, "actions", Action) for one in text(cell, "actions").split())
-
-
-def _checked(row: tuple[Any, ...], maildir: str) -> tuple[int, int | None, Intent, float, str]:
-    judgement, undoes, actions, source, folder, name, inode, mtime_ns, size, time, content = row
-    intent = Intent(
-        source=read_path(source, "source"),
-        expected=Identity(_inode(inode), whole(mtime_ns, "mtime_ns", least=-MOST_ROWS), whole(size, "size")),
-        folder=read_path(folder, "folder"),
-        name=read_path(name, "name"),
-        actions=read_actions(actions),
-    )
-    if "/" in intent.name or intent.name in (".", ".."):
-        raise CellError("name", name)
-    if not _is_within(maildir, intent.folder):
-        raise CellError("folder (it is not in the Maildir)", folder)
-    mailbox, part, base = (*intent.source.rsplit("/", 2), "", "")[:3]
-    if not _is_within(maildir, mailbox) or part not in ("new", "cur") or base in (".", ".."):
-        raise CellError("source (it is not in the Maildir)", source)
-    return (
-        whole(judgement, "judgement"),
-        None if undoes is None else whole(undoes, "undoes"),
-        intent,
-        moment(time, "time"),
-        blob(content, "content", most=16, length=16).hex(),
-    )
-
-
-def _is_within(maildir: str, folder: str) -> bool:
-    """Return whether a folder is the Maildir or below it, by its path."""
-    below = folder.removeprefix(maildir)
-    levels = below.split("/")[1:]
-    return folder.startswith(maildir) and below[:1] in ("", "/") and not {"", ".", ".."} & set(levels)
-
-
-def _inode(cell: Any) -> int:
-    """Read an inode: 64 bits are more than SQLite's integers hold, so it is a text."""
-    number = text(cell, "inode", most=20)
-    if not (number.isascii() and number.isdecimal()):
-        raise CellError("inode", cell)
-    return int(number)
+        # No fsync: what a power failure loses here, `Recovery.settle` finds out by what is on disk.
+        with recovery.journal.transaction(durable=False):
+            for one, attempt in zip(journaled, attempts, strict=True):
+                if attempt.result is not None:
+                    recovery.journal.end(one.act, one.maildir, one.plan.intent, attempt.result, now=now)
+    except sqlite3.Error as error:
+        emit(logging.ERROR, "journal", kind=kind_of(error), error=sentence(error))
+        unsettled = list(journaled)
+    recovery.unsettled.update((one.maildir, base) for one in unsettled for base in one.plan.intent.bases)
+    return attempts

@@ -1,19 +1,18 @@
-"""The way of a message, from top to bottom: read, judged, planned, journaled, carried out, and journaled again.
+"""The steps for a message: it is read, judged, planned, journaled, carried out, and journaled again.
 
-| step | function | a message ends here if |
+| step | function | a message goes no further if |
 |---|---|---|
 | 1 read | `Pass._read` | it is gone, known, too old, too large, or still being written |
 | 2 judge | `Judge.judge_many` | it cannot be judged |
 | 3 plan | `Pass._plan` | its verdict asks for nothing, it is a dry run, or the junk folder cannot be used |
 | 4 journal | `Pass._record` | the journal cannot be written |
-| 5 carry out | `perform` | a reader or a user was there first, or the disk refuses |
-| 6 journal | `perform` | |
+| 5 carry out | `acts.perform` | a reader or a user was there first, or the disk refuses |
+| 6 journal | `acts.perform` | |
 
 A message that ends early travels on as an `Outcome` among the others, in order. Steps 3 to 6 are done for a batch at a
 time: one transaction is on disk before the first message of the batch is touched, and files are synced together.
 """
 
-import logging
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -24,13 +23,11 @@ from spamlstm.config import Action, Config
 from spamlstm.config.maildirs import section_of
 from spamlstm.corpus.paths import MOST_BYTES
 from spamlstm.errors import UserError
+from spamlstm.filtering.acts import JournaledPlan, Plan, Recovery, perform, plan, wanted_actions
 from spamlstm.filtering.crash_guard import CrashGuard, GuardedCandidate
 from spamlstm.filtering.failures import FailureKind, kind_of, sentence
-from spamlstm.filtering.log import emit
 from spamlstm.filtering.outcome import Candidate, Outcome, Status
-from spamlstm.filtering.plan import JournaledPlan, Plan, plan, wanted_actions
-from spamlstm.filtering.recovery import Recovery
-from spamlstm.maildir import junk_folder, message_file, transfer
+from spamlstm.maildir import junk_folder, message_file
 from spamlstm.maildir.content_id import content_id
 from spamlstm.maildir.message_file import Identity, TooLargeError
 from spamlstm.maildir.names import GoneError
@@ -59,14 +56,14 @@ class Delivery:
     identity: Identity
     content: str
     delivered: float
-    """When it came to where it was found, in seconds since 1970."""
+    """The time at which it came to the folder it was found in, in seconds since 1970."""
 
 
 ReadResult: TypeAlias = Delivery | Outcome
 
 
 class Judge(Protocol):
-    """What filtering needs of a `Classifier`."""
+    """The part of `Classifier` that filtering uses."""
 
     @property
     def bundle(self) -> "Bundle":
@@ -81,7 +78,7 @@ class Judge(Protocol):
         readers: int | None = None,
         beat: Callable[[], None] = lambda: None,
     ) -> Iterator[Judged[ReadResult]]:
-        """Judge raw messages lazily, in their order; an item without one is returned in order.
+        """Judge raw messages lazily, in their order; an item without raw mail is yielded in its place.
 
         `layer_of` returns the personal layer of an item's Maildir. `beat` is called at least once for each message.
         """
@@ -90,7 +87,7 @@ class Judge(Protocol):
 
 @dataclass(slots=True)
 class Pass:
-    """One pass over candidates, with all that it needs."""
+    """One pass over candidates: reads, judges and plans them, and carries the plans out."""
 
     config: Config
     classifier: Judge
@@ -99,7 +96,7 @@ class Pass:
     opened: Callable[[str], OpenMaildir]
     layer_of: "Callable[[str], PersonalLayer | None]"
     moved: Callable[[str, str], bool]
-    """Whether the user of a Maildir has moved the message of a content id."""
+    """Returns whether the user of a Maildir has moved the message of a content id."""
     remote: frozenset[int]
     """The devices on which `is_being_written` must not be asked."""
     readers: int | None
@@ -108,14 +105,11 @@ class Pass:
     _taken: set[tuple[str, str]] = field(default_factory=set)
 
     def run(self, guarded: Iterable[GuardedCandidate]) -> Iterator[list[Outcome]]:
-        """Yield the outcomes of each batch when it is done; end early, after a batch, when `stop()` is true."""
+        """Yield the outcomes of each batch when it is done. End after a batch if `stop()` is true."""
         mails = self._read_all(self.guard.start(guarded))
         # If this is left before its end, the threads and processes end when `judged` goes out of scope.
         judged = self.classifier.judge_many(
-            mails,
-            layer_of=lambda item: self.layer_of(item.candidate.maildir),
-            readers=self.readers,
-            beat=self.beat,
+            mails, layer_of=lambda item: self.layer_of(item.candidate.maildir), readers=self.readers, beat=self.beat
         )
         more = True
         while more:
@@ -147,7 +141,7 @@ class Pass:
             return Outcome(candidate, Status.GONE)
         except TooLargeError as error:
             return Outcome(candidate, Status.FAILED, kind=FailureKind.TOO_LARGE, failure=str(error))
-        except Exception as error:  # noqa: BLE001  contract 9: whatever it is, the next message goes on
+        except Exception as error:  # noqa: BLE001  contract 9: the next message goes on after any error
             return Outcome(candidate, Status.FAILED, kind=kind_of(error), failure=sentence(error))
         if isinstance(found, Delivery):
             if (candidate.maildir, found.content) in self._taken:
@@ -185,7 +179,7 @@ class Pass:
     # 3 to 6: act
 
     def _act(self, batch: Sequence[Judged[ReadResult]]) -> list[Outcome]:
-        """Return the outcomes of a batch when all is done."""
+        """Plan, journal and carry out the acts on a batch; return its outcomes."""
         if not batch:
             return []
         junk_folders = _JunkFolders()
@@ -203,7 +197,7 @@ class Pass:
     # 3: plan
 
     def _plan(self, judged: Judged[ReadResult], junk_folders: "_JunkFolders") -> tuple[Outcome, Plan | None]:
-        """Return what is to become of a message, and the plan if it is to be carried out."""
+        """Return the outcome that a message will have, and its plan unless that is only reported."""
         mail, judgement = judged.key, judged.judgement
         if isinstance(mail, Outcome):
             return mail, None
@@ -217,7 +211,7 @@ class Pass:
             planned, dry = self._planned(mail, judgement, judged.spam_threshold, junk_folders)
         except UserError as error:
             return replace(outcome, status=Status.FAILED, kind=FailureKind.FOLDER, failure=str(error)), None
-        except Exception as error:  # noqa: BLE001  contract 9: whatever it is, the next message goes on
+        except Exception as error:  # noqa: BLE001  contract 9: the next message goes on after any error
             return _failed(outcome, error), None
         if planned is None:
             return outcome, None
@@ -228,7 +222,7 @@ class Pass:
     def _planned(
         self, mail: Delivery, judgement: Judgement, spam_threshold: float, junk_folders: "_JunkFolders"
     ) -> tuple[Plan | None, bool]:
-        """Return the plan, and whether it is only to be reported."""
+        """Return the plan, and whether it is a dry run, which only reports it."""
         mailbox = mail.entry.folder.mailbox
         section = section_of(self.config.maildirs, Path(mailbox.path))
         actions = wanted_actions(section, judgement) if section is not None else ()
@@ -250,7 +244,7 @@ class Pass:
     # 4: journal
 
     def _record(self, planned: Sequence[tuple[Outcome, Plan | None]]) -> list[JournaledPlan | None]:
-        """Record, in one transaction: judgements, intents, names that need no further look, what is not in progress."""
+        """Record in one transaction judgements, intents, names for the inbox index, and that nothing is in progress."""
         outcomes, now = [outcome for outcome, _ in planned], self.recovery.clock()
         with self.recovery.journal.transaction(durable=any(step is not None for _, step in planned)):
             self.guard.finish(outcomes)
@@ -278,24 +272,6 @@ class Pass:
         return act
 
 
-def perform(journaled: Sequence[JournaledPlan], recovery: Recovery) -> list[Attempt]:
-    """Carry out plans whose intents are on disk, and record what became of them."""
-    attempts = transfer.carry_out(one.plan.transfer for one in journaled)
-    unsettled = [one for one, attempt in zip(journaled, attempts, strict=True) if attempt.result is None]
-    now = recovery.clock()
-    try:
-        # No fsync: what a power failure loses here, `Recovery.settle` finds out by what is on disk.
-        with recovery.journal.transaction(durable=False):
-            for one, attempt in zip(journaled, attempts, strict=True):
-                if attempt.result is not None:
-                    recovery.journal.end(one.act, one.maildir, one.plan.intent, attempt.result, now=now)
-    except sqlite3.Error as error:
-        emit(logging.ERROR, "journal", kind=kind_of(error), error=sentence(error))
-        unsettled = list(journaled)
-    recovery.unsettled.update((one.maildir, base) for one in unsettled for base in one.plan.intent.bases)
-    return attempts
-
-
 class _JunkFolders:
     """The junk folders of one batch, each looked up once. Before the next batch, users may rename or remove them."""
 
@@ -304,14 +280,14 @@ class _JunkFolders:
         self._ready: set[str] = set()
 
     def folder(self, mailbox: OpenMaildir, configured: str, *, create: bool) -> OpenFolder:
-        """Return the junk folder, made if it is not there and `create`; UserError or OSError if it cannot be used."""
+        """Return the junk folder, made if `create` and it is missing. UserError or OSError if it cannot be used."""
         key = mailbox.path, configured
         if key not in self._found:
             self._found[key] = junk_folder.junk_folder(mailbox, configured)
         folder = self._found[key]
         if create and folder.path not in self._ready:
-            # A folder that is whole needs no fsync.
-            if not junk_folder.is_whole(folder):
+            # A complete folder needs no fsync.
+            if not junk_folder.is_complete(folder):
                 junk_folder.create_folder(folder)
             junk_folder.check_one_file_system(mailbox.folder(), folder)
             self._ready.add(folder.path)

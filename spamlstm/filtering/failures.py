@@ -1,10 +1,21 @@
-"""What can go wrong with a message: the kinds under which failures are counted, and what is reported about them."""
+"""Failures: the kinds under which they are counted, what is logged, and when what failed is tried again.
+
+A log line has an event and its fields, for programs and for people: `judged verdict=spam score=4.21 folder=.Junk`. The
+record carries the fields as `fields` too. Fields are names of folders and files, ids, numbers and reasons; never a
+subject, an address or text from a message.
+"""
 
 import errno
+import json
+import logging
 import sqlite3
+from collections.abc import Callable, Hashable
 from enum import StrEnum
+from typing import Any, Generic, TypeVar
 
 from spamlstm.errors import DataError, TemporaryError, UserError, reason_of
+
+logger = logging.getLogger("spamlstm.daemon")
 
 
 class FailureKind(StrEnum):
@@ -50,9 +61,73 @@ def kind_of(error: Exception) -> FailureKind:
 
 
 def sentence(error: Exception) -> str:
-    """Return what to report about an error, without the names of files, which anyone may have chosen."""
+    """Return a sentence for an error, without names of files, which others may have chosen."""
     if isinstance(error, UserError):
         return str(error)
     if isinstance(error, OSError) and error.strerror:
         return reason_of(error)
     return f"{type(error).__name__}: {error}"
+
+
+def emit(level: int, event: str, /, **fields: Any) -> None:
+    """Log one event. Fields that are None or empty are left out, floats are rounded."""
+    if logger.isEnabledFor(level):
+        kept = {
+            name: round(value, 3) if isinstance(value, float) else value
+            for name, value in fields.items()
+            if value is not None and value != ""
+        }
+        logger.log(level, "%s", log_line(event, kept), extra={"event": event, "fields": kept})
+
+
+def log_line(event: str, fields: dict[str, Any]) -> str:
+    """Return the event and its fields as one line; values with other than plain characters are quoted as in JSON."""
+    return " ".join((event, *(f"{name}={_shown(value)}" for name, value in fields.items())))
+
+
+def _shown(value: Any) -> str:
+    text = str(value)
+    plain = text.isascii() and text.isprintable() and not set(text) & {" ", '"', "="}
+    return text if plain and text else json.dumps(text)
+
+
+# Seconds. A full disk should not delay mail for long once there is room. What stays broken should not be tried often: a
+# try may wait five seconds for a locked database.
+FIRST_DELAY = 10.0
+LONGEST_DELAY = 900.0
+# The most keys to remember. A key that is forgotten is due at once.
+MOST_KEYS = 20_000
+
+K = TypeVar("K", bound=Hashable)
+
+
+class Backoff(Generic[K]):
+    """The keys that failed, each with the time of its next try: 10 s later, then 20 s, 40 s, … up to 15 minutes.
+
+    `clock` is monotonic, in seconds: a clock that is set back would delay the next try.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._waiting: dict[K, tuple[float, float]] = {}  # time of the next try, delay
+
+    def failed(self, key: K) -> float:
+        """Double the delay before the next try of the key, and return it in seconds."""
+        delay = min(2 * self._waiting.pop(key, (0.0, FIRST_DELAY / 2))[1], LONGEST_DELAY)
+        if len(self._waiting) >= MOST_KEYS:
+            del self._waiting[next(iter(self._waiting))]
+        self._waiting[key] = self._clock() + delay, delay
+        return delay
+
+    def succeeded(self, key: K) -> None:
+        """Forget that the key failed."""
+        self._waiting.pop(key, None)
+
+    def is_due(self, key: K) -> bool:
+        """Return whether the key may be tried now."""
+        waiting = self._waiting.get(key)
+        return waiting is None or waiting[0] <= self._clock()
+
+    def clear(self) -> None:
+        """Forget all failures."""
+        self._waiting.clear()

@@ -8,18 +8,17 @@ what is on disk, and a message that looks new is judged again.
 import contextlib
 import os
 import sqlite3
-from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from spamlstm import database
-from spamlstm.cells import CellError
 from spamlstm.config import Action
-from spamlstm.database import Layout
-from spamlstm.filtering import in_progress, inbox_index
-from spamlstm.filtering.acts import Act, Intent, LastAct, UnreadableAct, read_act, read_actions, read_path
-from spamlstm.filtering.in_progress import InProgress
-from spamlstm.filtering.inbox_index import DAY, REMEMBERED, InboxIndex
+from spamlstm.database import MOST_ROWS, CellError, Layout, blob, moment, text, whole, word
+from spamlstm.filtering.crash_guard import IN_PROGRESS_SCHEMA, InProgress
+from spamlstm.filtering.inbox import DAY, INBOX_SCHEMA, REMEMBERED, InboxIndex
+from spamlstm.maildir.message_file import Identity
+from spamlstm.maildir.names import DELIVERED, Name
 from spamlstm.maildir.transfer import TransferResult
 from spamlstm.verdict import Judgement, Verdict
 
@@ -29,8 +28,8 @@ MOST_JUDGEMENTS = 1_000_000
 
 _LAYOUT = Layout(
     version=3,
-    schema=inbox_index.SCHEMA
-    + in_progress.SCHEMA
+    schema=INBOX_SCHEMA
+    + IN_PROGRESS_SCHEMA
     + """
 CREATE TABLE IF NOT EXISTS judgements (id INTEGER PRIMARY KEY, maildir INTEGER NOT NULL, content BLOB NOT NULL,
     base BLOB NOT NULL, time REAL NOT NULL, complete INTEGER NOT NULL, verdict TEXT NOT NULL, probability REAL,
@@ -45,7 +44,7 @@ CREATE INDEX IF NOT EXISTS acts_open ON acts (state) WHERE state = 'open';
 """,
     pragmas=("foreign_keys = ON",),
     upgrades={
-        1: in_progress.SCHEMA,
+        1: IN_PROGRESS_SCHEMA,
         2: """ALTER TABLE seen RENAME TO inbox_index;
 ALTER TABLE maildirs RENAME COLUMN since TO watched_since;
 ALTER TABLE maildirs RENAME COLUMN tidied TO pruned;
@@ -56,13 +55,135 @@ ALTER TABLE judgements RENAME COLUMN stands TO complete;
 )
 _OPEN = "open"
 _TAKEN_BACK = "taken back"
-# The state of an act that cannot be read: it stays unknown what became of it.
+# The state of an act that cannot be read: its result stays unknown.
 _UNKNOWN = "unknown"
 _ACTS = (
     "SELECT acts.id, maildirs.path, judgement, undoes, actions, source, folder, name, inode, mtime_ns, size, acts.time,"
     " judgements.content FROM acts JOIN judgements ON judgements.id = judgement"
     " JOIN maildirs ON maildirs.id = judgements.maildir WHERE "
 )
+
+
+_MOST_PATH = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """An act before it is carried out, with all that is needed to settle it after a crash and to take it back."""
+
+    source: str
+    """The path of the message."""
+    expected: Identity
+    """The identity of the file at that path."""
+    folder: str
+    """The folder that the message will be in: its own, or the junk folder."""
+    name: str
+    """The file name that it will have there. Its base is fresh, unless only a keyword is set."""
+    actions: tuple[Action, ...]
+
+    @property
+    def bases(self) -> tuple[str, str]:
+        """The base names of the message before and after the act."""
+        return Name.parse(self.source.rpartition("/")[2]).base, Name.parse(self.name).base
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """An intent that is in the journal."""
+
+    id: int
+    maildir: str
+    judgement: int
+    undoes: int | None
+    intent: Intent
+    time: float
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadableAct:
+    """A damaged act in the journal. It is never carried out, settled or taken back."""
+
+    id: int
+    maildir: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class LastAct:
+    """The last act on a message, which shows whether the filter put the message where it is."""
+
+    id: int
+    folder: str
+    """The folder that the act left the message in."""
+    flagged: bool
+    """True if the message has our headers as spam: a mail rule of its user may move it."""
+
+
+def read_act(row: tuple[Any, ...]) -> Act | UnreadableAct:
+    """Read a row: id, maildir, judgement, undoes, actions, source, folder, name, inode, mtime_ns, size, time, content.
+
+    The act is unreadable unless each cell is one that this program writes, and all paths are within the Maildir.
+    """
+    number, path = row[:2]
+    try:
+        maildir = read_path(path, "path")
+        return Act(number, maildir, *_checked(row[2:], maildir))
+    except CellError as error:
+        return UnreadableAct(number, os.fsdecode(path) if isinstance(path, bytes) else "", str(error))
+
+
+def read_path(cell: Any, column: str) -> str:
+    """Return the path in a cell. CellError if it is none."""
+    path = os.fsdecode(blob(cell, column, most=_MOST_PATH))
+    if not path or "\0" in path:
+        raise CellError(column, cell)
+    return path
+
+
+def read_actions(cell: Any) -> tuple[Action, ...]:
+    """Return the actions in a cell. CellError if one is unknown."""
+    return tuple(word(one, "actions", Action) for one in text(cell, "actions").split())
+
+
+def _checked(row: tuple[Any, ...], maildir: str) -> tuple[int, int | None, Intent, float, str]:
+    judgement, undoes, actions, source, folder, name, inode, mtime_ns, size, time, content = row
+    intent = Intent(
+        source=read_path(source, "source"),
+        expected=Identity(_inode(inode), whole(mtime_ns, "mtime_ns", least=-MOST_ROWS), whole(size, "size")),
+        folder=read_path(folder, "folder"),
+        name=read_path(name, "name"),
+        actions=read_actions(actions),
+    )
+    if "/" in intent.name or intent.name in (".", ".."):
+        raise CellError("name", name)
+    if not _is_within(maildir, intent.folder):
+        raise CellError("folder (it is not in the Maildir)", folder)
+    mailbox, part, base = (*intent.source.rsplit("/", 2), "", "")[:3]
+    if not _is_within(maildir, mailbox) or part not in DELIVERED or base in (".", ".."):
+        raise CellError("source (it is not in the Maildir)", source)
+    return (
+        whole(judgement, "judgement"),
+        None if undoes is None else whole(undoes, "undoes"),
+        intent,
+        moment(time, "time"),
+        blob(content, "content", most=16, length=16).hex(),
+    )
+
+
+def _is_within(maildir: str, folder: str) -> bool:
+    """Return whether the path of a folder is that of the Maildir or below it."""
+    below = folder.removeprefix(maildir)
+    levels = below.split("/")[1:]
+    return folder.startswith(maildir) and below[:1] in ("", "/") and not {"", ".", ".."} & set(levels)
+
+
+def _inode(cell: Any) -> int:
+    """Return the inode in a cell. It is a text, as its 64 bits are more than SQLite's integers hold."""
+    number = text(cell, "inode", most=20)
+    if not (number.isascii() and number.isdecimal()):
+        raise CellError("inode", cell)
+    return int(number)
 
 
 class Journal:
@@ -100,16 +221,13 @@ class Journal:
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         self._connection.close()
 
-    @contextlib.contextmanager
-    def transaction(self, *, durable: bool) -> Iterator[None]:
-        """Record everything in the block together or not at all: a `database.transaction`."""
-        try:
-            with database.transaction(self._connection, durable=durable):
-                yield
-        except BaseException:
-            self.index.rolled_back()
-            self.in_progress.rolled_back()
-            raise
+    def transaction(self, *, durable: bool) -> contextlib.AbstractContextManager[None]:
+        """Return a `database.transaction`: everything in the block is recorded together or not at all."""
+        return database.transaction(self._connection, durable=durable, rolled_back=self._rolled_back)
+
+    def _rolled_back(self) -> None:
+        self.index.rolled_back()
+        self.in_progress.rolled_back()
 
     def knows(self, maildir: str, content: str) -> bool:
         """Return whether a message of this content was judged in a Maildir, and all actions on it were done."""
@@ -148,7 +266,7 @@ class Journal:
         return int(done.lastrowid or 0)
 
     def end(self, act: int, maildir: str, intent: Intent, result: TransferResult, *, now: float) -> None:
-        """Record what became of an act. If it is done, its judgement is complete, and the act that it undoes undone."""
+        """Record the result of an act. DONE completes its judgement and marks the act that it undoes as taken back."""
         self._connection.execute("UPDATE acts SET state = ? WHERE id = ?", (result, act))
         if result is not TransferResult.DONE:
             return

@@ -1,4 +1,4 @@
-"""Messages that may be judged, and what became of each: as a value, in counters and in the log."""
+"""Candidates, messages that may be judged, and the outcome of each: as a value, in counters and in the log."""
 
 import logging
 import os
@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Any
 
 from spamlstm.config import Action
-from spamlstm.filtering.log import emit
+from spamlstm.filtering.failures import emit
 from spamlstm.maildir.names import Part
 from spamlstm.verdict import Judgement
 
@@ -28,11 +28,11 @@ class Candidate:
     inode: int = 0
     """The file's inode in the listing, to tell it from an earlier file of the same name; 0 if unknown."""
     shares_base: bool = False
-    """Whether another file in the same listing has the same base name."""
+    """True if another file in the same listing has the same base name."""
 
     @property
     def path(self) -> str:
-        """The file."""
+        """The path of the file."""
         return os.path.join(self.maildir, self.part, self.name)  # noqa: PTH118  names are kept as they were given
 
     @property
@@ -48,33 +48,27 @@ class Candidate:
 
 
 class Status(StrEnum):
-    """What became of a candidate."""
+    """The outcome of a candidate in one word."""
 
     DONE = "done"
     """It was judged, and the actions for its verdict are done."""
-
     LEFT = "left"
     """It was judged, and its verdict asks for no action."""
-
     DRY = "dry"
     """It was judged in a dry run; the actions for its verdict are only reported."""
-
     KNOWN = "known"
     """The same message was judged before: its user moved, copied or restored it. It is left alone."""
-
     OLD = "old"
     """It is in cur and older than the watch of its Maildir, so its user put it there. It is left alone."""
-
     GONE = "gone"
     """A reader renamed it or a user removed it meanwhile. The next scan finds it if it is still there."""
-
     FAILED = "failed"
     """It could not be read, judged or acted on, and is as it was. A later scan tries again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one candidate, and why. `failure` is a sentence for FAILED, `kind` its `FailureKind`."""
+    """The outcome of one candidate. For FAILED, `failure` is a sentence and `kind` a `FailureKind`."""
 
     candidate: Candidate
     status: Status
@@ -90,12 +84,12 @@ class Outcome:
     ms: float = 0.0
     """The time that judging it took."""
     delivered: float | None = None
-    """When it came to where it was found, in seconds since 1970, if it was read."""
+    """The time at which it came to the folder it was found in, in seconds since 1970; None if it was not read."""
 
 
 @dataclass(slots=True)
 class Histogram:
-    """How many values were at most each bound, as Prometheus counts; `counts` has one more item for all above."""
+    """Counts of values by upper bound; the last item of `counts` is for values above all bounds."""
 
     bounds: tuple[float, ...] = BOUNDS
     counts: list[int] = field(default_factory=lambda: [0] * (len(BOUNDS) + 1))
@@ -118,13 +112,13 @@ class Histogram:
         return float("inf")
 
     def snapshot(self) -> dict[str, Any]:
-        """Return it as JSON can hold it."""
+        """Return the histogram in types that JSON has."""
         return {"bounds": list(self.bounds), "counts": list(self.counts), "sum": self.total}
 
 
 @dataclass(slots=True)
 class Counters:
-    """Totals since the start. One thread writes; a look from another thread is off by one message at most."""
+    """Totals since the start. One thread writes; another thread may read values that are one message behind."""
 
     judged: Counter[str] = field(default_factory=Counter)
     """By verdict."""
@@ -157,7 +151,7 @@ class Counters:
             self.latency.observe(now - outcome.delivered)
 
     def snapshot(self) -> dict[str, Any]:
-        """Return all of it as JSON can hold it."""
+        """Return all values in types that JSON has."""
         return {
             "judged": dict(self.judged),
             "acted": dict(self.acted),
@@ -173,7 +167,7 @@ class Counters:
 def log_outcomes(outcomes: Sequence[Outcome]) -> None:
     """Log one line for each message, and one warning for each kind of failure.
 
-    A full disk with 30,000 messages is one thing to know.
+    A full disk fails 30,000 messages, and gives one warning.
     """
     kinds: dict[str, list[Outcome]] = {}
     for outcome in outcomes:

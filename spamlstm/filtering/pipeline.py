@@ -1,7 +1,7 @@
-"""From 'there may be new mail' to 'it is judged, and all actions on it are done'.
+"""The pipeline: scans inboxes for new mail, judges it, and does the actions for each verdict.
 
-This is the protocol for whoever watches folders. All of it is called from one thread, the one that opened the journal,
-and no other process works with the same state folder (`spamlstm.daemon` holds a lock on it).
+This is the protocol for a program that watches folders. All of it is called from one thread, the one that opened the
+journal, and no other process works with the same state folder (`spamlstm.daemon` holds a lock on it).
 
     journal = Journal.open(state)
     pipeline = Pipeline(config=config, classifier=classifier, journal=journal, counters=Counters())
@@ -11,12 +11,12 @@ and no other process works with the same state folder (`spamlstm.daemon` holds a
     pipeline.process(pipeline.scan(maildir, parts=("new",)))      # after a delivery there
     journal.close()
 
-- `scan` is the truth and may be called at any time, for any reason: what was judged does not come back, and a folder in
-  which nothing changed costs two calls of stat. The first scan of a Maildir records since when it is watched.
+- `scan` may be called at any time: messages that were judged do not come back, and an inbox in which nothing changed
+  costs two calls of stat. The first scan of a Maildir records the time from which on it is watched.
 - `process` takes any number of candidates and returns when each has an outcome, or soon after `stop()` is true, which
   is asked before each message and after each batch. Candidates without an outcome come with the next scan.
-- Neither raises for what is wrong with a message, a folder or a disk: that is an outcome, a counter and a line in the
-  log. A message that failed stays where it is, and scans bring it again, at growing intervals.
+- Neither raises for errors of a message, a folder or a disk: they are outcomes, counters and lines in the log. What
+  failed stays where it is, and scans return it again, at growing intervals.
 - A message that ends the process, or for which a watchdog ends it, is judged alone after the next start, and set aside
   after the second time (`spamlstm.filtering.crash_guard`). `urgent` tells which candidates need not wait for that.
 - At most BATCH_BYTES of raw mail and one message are in memory, beside what reader processes hold.
@@ -24,7 +24,7 @@ and no other process works with the same state folder (`spamlstm.daemon` holds a
   a user's move or copy; so is one that its user took out of a folder that others had put it into (`moved`). Tests that
   deliver one message twice have to give it two Received lines, as mail servers do.
 
-`spamlstm.filtering.batch` has the way of one message. Input that is not a Maildir needs no pipeline: it calls
+`spamlstm.filtering.batch` has the steps for one message. Input that is not a Maildir needs no pipeline: it calls
 `Classifier.classify`, `plan.wanted_actions` and `maildir.headers.tag`.
 """
 
@@ -39,24 +39,19 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from spamlstm.config import CatchUp, Config
-from spamlstm.filtering.backoff import Backoff
+from spamlstm.filtering.acts import Recovery
 from spamlstm.filtering.batch import Judge, Pass
 from spamlstm.filtering.crash_guard import CrashGuard, GuardedCandidate
-from spamlstm.filtering.failures import FailureKind, kind_of, sentence
-from spamlstm.filtering.inbox_index import DAY
+from spamlstm.filtering.failures import Backoff, FailureKind, emit, kind_of, sentence
+from spamlstm.filtering.inbox import DAY, OpenMaildirs, Scanner
 from spamlstm.filtering.journal import Journal
-from spamlstm.filtering.log import emit
 from spamlstm.filtering.outcome import Candidate, Counters, Outcome, Status, log_outcomes
-from spamlstm.filtering.recovery import Recovery
-from spamlstm.filtering.scan import OpenMaildirs, Scanner
 from spamlstm.maildir.message_file import remote_devices
-from spamlstm.maildir.names import Part
+from spamlstm.maildir.names import DELIVERED, Part
 from spamlstm.maildir.opened import OpenMaildir
 
 if TYPE_CHECKING:
     from spamlstm.model.personal_layer import PersonalLayer
-
-_BOTH: tuple[Part, ...] = ("new", "cur")
 
 
 class Pipeline:
@@ -111,7 +106,7 @@ class Pipeline:
         self._pruned = -math.inf
 
     def reconfigure(self, *, config: Config, classifier: Judge) -> None:
-        """Go on with another configuration or model. Not called while `process` runs."""
+        """Use another configuration or model from now on. Not called while `process` runs."""
         self.config = config
         self.classifier = classifier
         self._guard.model = classifier.bundle.label
@@ -125,11 +120,7 @@ class Pipeline:
         self._guard.recover()
 
     def scan(
-        self,
-        maildir: str | os.PathLike[str],
-        *,
-        parts: Sequence[Part] = _BOTH,
-        catch_up: CatchUp | None = None,
+        self, maildir: str | os.PathLike[str], *, parts: Sequence[Part] = DELIVERED, catch_up: CatchUp | None = None
     ) -> list[Candidate]:
         """Return the messages in the inbox of `maildir` to be judged; none if the Maildir cannot be looked at.
 
@@ -137,7 +128,7 @@ class Pipeline:
         """
         path = os.fspath(maildir)
         self._maildirs.close()
-        wanted = _BOTH if path in self._doubtful else parts
+        wanted = DELIVERED if path in self._doubtful else parts
         try:
             found = self._scanner.scan(path, parts=wanted, catch_up=catch_up or self.config.daemon.catch_up)
         except (OSError, sqlite3.Error) as error:
@@ -154,15 +145,15 @@ class Pipeline:
         return due
 
     def urgent(self, candidates: Sequence[Candidate]) -> list[Candidate]:
-        """Return those that were not in progress at a crash; the others wait for all mail of all Maildirs."""
+        """Return the candidates that were not in progress at a crash; the others wait for all mail of all Maildirs."""
         return [one for one in candidates if not self._guard.is_suspect(one)]
 
     def process(self, candidates: Sequence[Candidate], *, stop: Callable[[], bool] = lambda: False) -> list[Outcome]:
-        """Judge the candidates and act; returns the outcomes in the order in which they came about."""
+        """Judge the candidates and act; return the outcomes in the order in which the messages were done."""
         return list(self.follow(candidates, stop=stop))
 
     def follow(self, candidates: Sequence[Candidate], *, stop: Callable[[], bool] = lambda: False) -> Iterator[Outcome]:
-        """Do what `process` does, and yield each outcome when it came about; work goes on as more are asked for."""
+        """Do what `process` does, but lazily: yield each outcome when it is known."""
         if self._recovery.unsettled:
             self._recovery.settle()
         work = self._pass(config=self.config, classifier=self.classifier, remote=remote_devices(), stop=stop)
@@ -209,7 +200,7 @@ class Pipeline:
 
 
 def _beside_others(guarded: Iterable[GuardedCandidate], alone: list[GuardedCandidate]) -> Iterator[GuardedCandidate]:
-    """Yield the candidates that are judged beside others; the rest is left in `alone`."""
+    """Yield the candidates that are judged beside others; append those that are judged alone to `alone`."""
     for one in guarded:
         if one.is_alone:
             alone.append(one)

@@ -1,6 +1,5 @@
 """Taking acts back: each message goes to where it was, without our headers and our keyword."""
 
-import contextlib
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -10,14 +9,12 @@ from typing import assert_never
 from spamlstm.config import Action
 from spamlstm.corpus.paths import MOST_BYTES
 from spamlstm.errors import UserError
-from spamlstm.filtering.acts import Act, UnreadableAct
-from spamlstm.filtering.batch import BATCH, perform
+from spamlstm.filtering.acts import JournaledPlan, Plan, Recovery, perform, without_keyword
+from spamlstm.filtering.batch import BATCH
 from spamlstm.filtering.failures import kind_of, sentence
-from spamlstm.filtering.journal import Journal
-from spamlstm.filtering.plan import JournaledPlan, Plan, without_keyword
-from spamlstm.filtering.recovery import Recovery
-from spamlstm.filtering.scan import OpenMaildirs
-from spamlstm.maildir import keywords, names
+from spamlstm.filtering.inbox import OpenMaildirs
+from spamlstm.filtering.journal import Act, Journal, UnreadableAct
+from spamlstm.maildir import folders, names
 from spamlstm.maildir.headers import untag
 from spamlstm.maildir.message_file import TooLargeError, read_message, sized
 from spamlstm.maildir.names import GoneError, Name
@@ -29,21 +26,19 @@ MOST_ADDED = 16 << 10
 
 
 class UndoStatus(StrEnum):
-    """What became of an act that was to be taken back."""
+    """The result of taking back an act."""
 
     UNDONE = "undone"
     """The message is as it was, except for flags that it got since; in a dry run it would be."""
-
     ELSEWHERE = "elsewhere"
     """Its user moved, copied or removed it since: it is left alone."""
-
     FAILED = "failed"
     """It could not be taken back now, and is as we left it."""
 
 
 @dataclass(frozen=True, slots=True)
 class UndoResult:
-    """One act and what became of it. `mailbox` is the folder that the message went back to."""
+    """An act and the result of taking it back. `mailbox` is the folder that the message went back to."""
 
     act: Act
     status: UndoStatus
@@ -69,7 +64,7 @@ def undo_acts(
     that it refuses by a UserError fail, and no others. With `content`, only acts on the message of that content id are
     taken back.
 
-    A message is taken back if it is where we put it, under the base name that we gave it, whatever flags it has by now.
+    A message is taken back if it still has the folder and the base name that we gave it, with any flags.
     Its content stays known, so that it is not judged again. Safe to repeat; after a crash each message is as we left it
     or taken back.
     """
@@ -77,7 +72,7 @@ def undo_acts(
     yield from (act for act in found if isinstance(act, UnreadableAct))
     acts = [act for act in found if isinstance(act, Act) and content in (None, act.content)]
     for start in range(0, len(acts), BATCH):
-        with contextlib.closing(OpenMaildirs(open_maildir)) as maildirs:
+        with OpenMaildirs(open_maildir) as maildirs:
             planned = [(act, _planned(act, maildirs)) for act in acts[start : start + BATCH]]
             plans = [(act, step) for act, step in planned if isinstance(step, Plan)]
             results = {} if dry else _carried_out(plans, journal, recovery, clock())
@@ -130,7 +125,7 @@ def _planned(act: Act, maildirs: OpenMaildirs) -> Plan | UndoResult:
 
 
 def _plan(act: Act, mailbox: OpenMaildir, entry: Entry) -> Plan:
-    """Plan the way back. A message that was read since loses our headers too, as its user asks for it: a fresh file."""
+    """Plan to take an act back. Our headers are removed even from a message that was read since, in a fresh file."""
     raw, identity = read_message(entry, most=MOST_BYTES + MOST_ADDED)
     actions, inbox, folder = act.intent.actions, mailbox.folder(), entry.folder
     name, content = Name.parse(entry.name), raw
@@ -150,13 +145,13 @@ def _plan(act: Act, mailbox: OpenMaildir, entry: Entry) -> Plan:
     if content != raw:
         name = sized(name, content, base=base)
     if inbox is not folder:
-        name = name.elsewhere(base=base, keywords=keywords.mapping(folder, inbox))
+        name = name.elsewhere(base=base, keywords=folders.keyword_mapping(folder, inbox))
     target = inbox.entry(entry.part, str(replace(name, base=base).fitting()))
     return Plan(actions, Transfer(entry, identity, target, content if content != raw else None))
 
 
 def _without_our_keyword(name: Name, folder: OpenFolder) -> Name:
-    ours = {word.casefold() for word in (*keywords.SPAM_WORDS, *keywords.HAM_WORDS)}
-    for letter, word in keywords.keyword_names(folder).items():
+    ours = {word.casefold() for word in (*folders.SPAM_WORDS, *folders.HAM_WORDS)}
+    for letter, word in folders.keyword_names(folder).items():
         name = without_keyword(name, letter) if word.casefold() in ours else name
     return name

@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from spamlstm.cells import MOST_ROWS, CellError, blob, moment, real, text, whole, word
 from spamlstm.config import Thresholds
-from spamlstm.database import Layout
+from spamlstm.database import MOST_ROWS, CellError, Layout, blob, moment, real, text, whole, word
 from spamlstm.learning.bounds import SizedRow
 from spamlstm.learning.label import Example, Label, OrderedRow, Origin, SavedLayer, StoredLabel
 from spamlstm.model.personal_layer import SHAPE

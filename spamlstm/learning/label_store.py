@@ -22,9 +22,9 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from spamlstm import database
-from spamlstm.cells import MOST_ROWS, whole
 from spamlstm.config import Thresholds
 from spamlstm.config.locations import LABELS
+from spamlstm.database import MOST_ROWS, whole
 from spamlstm.learning import label_rows
 from spamlstm.learning.bounds import surplus
 from spamlstm.learning.label import Example, Label, LabelRequest, Origin, SavedLayer, StoredLabel, interleave

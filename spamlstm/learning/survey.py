@@ -28,8 +28,7 @@ from spamlstm.learning.bounds import MOST_BYTES, MOST_LABELS
 from spamlstm.learning.label import Label
 from spamlstm.learning.label_rows import MOST_KEPT
 from spamlstm.maildir import message_file
-from spamlstm.maildir.arrival import arrived
-from spamlstm.maildir.content_id import content_id
+from spamlstm.maildir.content_id import arrived, content_id
 from spamlstm.maildir.folders import FolderRole, folders, role_of
 from spamlstm.maildir.headers import is_tagged
 from spamlstm.maildir.message_file import TooLargeError

@@ -1,8 +1,10 @@
-"""The content id of a message: a hash of what does not change after delivery, whatever its file is called."""
+"""What stays the same after the delivery of a message: its content id, and the time at which it arrived."""
 
 import hashlib
 import re
 from collections.abc import Iterable, Iterator
+from datetime import UTC
+from email.utils import parsedate_to_datetime
 
 from spamlstm.message.head import BLOCK, HeaderNames, end_of_head
 
@@ -27,6 +29,12 @@ _LEFT_OUT = HeaderNames(
 )
 _SEPARATOR = re.compile(rb">?From [^\n]*+\n")
 
+_MOST_RECEIVED_BYTES = 16 << 10
+# The first Received header, with its folded lines. The server that delivered the message wrote it: no sender forges it.
+_RECEIVED = re.compile(rb"^received:([^\n]*+(?:\n[ \t][^\n]*+)*+)", re.IGNORECASE | re.MULTILINE)
+# Seconds by which the clock of a server may be ahead of ours.
+_TOLERANCE = 86_400.0
+
 
 def content_id(raw: bytes) -> str:
     """Return 32 hexadecimal digits that stay the same when the message is tagged, untagged, moved or copied.
@@ -45,7 +53,7 @@ def content_id(raw: bytes) -> str:
 
 
 def lasting(raw: bytes) -> tuple[bytes, bytes]:
-    """Return the head, and the body with the blank line before it, as `content_id` hashes them, with LF line ends."""
+    """Return the head without headers added after delivery, and the body from the blank line on, with LF line ends."""
     start, end = _head(raw)
     return b"".join(_unix(_LEFT_OUT.left_out(raw, start, end))), b"".join(_unix([memoryview(raw)[end:]]))
 
@@ -71,7 +79,7 @@ def _unix(pieces: Iterable[memoryview]) -> Iterator[bytes]:
 
 
 def _without_last_ends(blocks: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield these blocks without the line ends after the last line."""
+    """Yield these blocks without the blank lines and the line end at the end of the message."""
     ends = 0
     for block in blocks:
         kept = block.rstrip(b"\n")
@@ -80,3 +88,20 @@ def _without_last_ends(blocks: Iterable[bytes]) -> Iterator[bytes]:
             yield kept
             ends = 0
         ends += len(block) - len(kept)
+
+
+def arrived(raw: bytes, *, stored: float) -> float:
+    """Return the arrival time in seconds since 1970: the date in the first Received header, else `stored`.
+
+    `stored` is the date of the file: the time of the delivery, or a later one if a program copied the file without it.
+    """
+    head = raw[:_MOST_RECEIVED_BYTES]
+    match = _RECEIVED.search(head, 0, end_of_head(head))
+    if match is None:
+        return stored
+    try:
+        date = parsedate_to_datetime(match[1].rpartition(b";")[2].decode("ascii", "replace").strip())
+        moment = (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, TypeError, OverflowError, IndexError):
+        return stored
+    return moment if 0 < moment <= stored + _TOLERANCE else stored

@@ -1,18 +1,20 @@
-"""The folders of a Maildir: how they are listed, and what each is for."""
+"""The folders of a Maildir: listed, with their roles, names on disk and IMAP keywords."""
 
+import base64
+import binascii
 import itertools
 import os
 import re
 import stat
+import string
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 
 from spamlstm.database import MOST_INTEGER
-from spamlstm.maildir.imap_names import decoded
 from spamlstm.maildir.names import DELIVERED, PARTS, AnyPart
-from spamlstm.maildir.opened import OpenFolder, OpenMaildir
+from spamlstm.maildir.opened import OpenFolder, OpenMaildir, open_plain
 
 # More than people have. The owner of a Maildir chooses its folders, and a loop of mounts has no end.
 MOST_FOLDERS = 2000
@@ -23,13 +25,12 @@ MOST_ENTRIES_IN_ALL = 50_000
 
 
 class FolderRole(StrEnum):
-    """What a folder is for."""
+    """The role of a folder in filtering and learning."""
 
     INBOX = "inbox"
     JUNK = "junk"
     FILED = "filed"
     """A folder in which a user keeps mail."""
-
     IGNORED = "ignored"
     """Trash, Sent, Drafts and the like: no label follows from a message there."""
 
@@ -75,7 +76,7 @@ _ROLES = dict.fromkeys(_names(_IGNORED), FolderRole.IGNORED) | dict.fromkeys(JUN
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """A folder at the time of a walk."""
+    """A folder as a walk through the Maildir found it."""
 
     name: str
     """Its path on disk below the Maildir; "" is the inbox."""
@@ -103,7 +104,7 @@ def folders(mailbox: OpenMaildir) -> Iterator[Folder]:
 
 
 def below(mailbox: OpenMaildir) -> Iterator[OpenFolder]:
-    """Yield the same folders, opened when used. Some may lack new, cur or tmp."""
+    """Yield the folders that `folders` finds, and those that lack new, cur or tmp, each opened when it is used."""
     yield mailbox.folder()
     with mailbox.owner.acting():
         names = list(_walk(mailbox))
@@ -111,14 +112,14 @@ def below(mailbox: OpenMaildir) -> Iterator[OpenFolder]:
 
 
 def is_folder(mailbox: OpenMaildir, name: str) -> bool:
-    """Whether the directory `name` below the Maildir has new, cur and tmp. Links count as missing."""
+    """Return whether the directory `name` below the Maildir has new, cur and tmp. Links count as missing."""
     return _stat_parts(mailbox, name, PARTS) is not None
 
 
 def _stat_parts(mailbox: OpenMaildir, name: str, parts: Sequence[AnyPart]) -> list[os.stat_result] | None:
     """Return the status of each part, or None if one is no directory.
 
-    Nothing is opened: a link on the way to a part harms only the owner of the Maildir.
+    Nothing is opened. A link above a part is followed, which misleads only the owner of the Maildir, who made it.
     """
     above, found = f"{name}/" if name else "", []
     try:
@@ -183,7 +184,7 @@ def _status(mailbox: OpenMaildir, name: str) -> Folder | None:
 def role_of(name: str, *, junk: str, ignore_folders: Iterable[str] = ()) -> FolderRole:
     """Return the role of the folder of this name on disk. `junk` is the configured name of the junk folder, or "auto".
 
-    Every folder with a junk name is a junk folder, whichever of them mail is filed to. Folders below it are IGNORED.
+    Every folder with a junk name is JUNK, also if mail is filed to another one. Folders below it are IGNORED.
     """
     return _role(name, junk, tuple(ignore_folders))
 
@@ -220,13 +221,86 @@ _FOLDER_NAME = re.compile(r"\.(?!dovecot|.*\.sieve$).+|[A-Z][^.]*")
 def linked_folders(mailbox: OpenMaildir) -> list[str]:
     """Return the symbolic links directly below the Maildir that are named like folders. `folders` skips them.
 
-    By their names alone: a look at what a link leads to might take for ever. At most MOST_ENTRIES names are read; an
-    OSError if they cannot be.
+    Only their names are looked at, as the target of a link may be on a server that does not answer. At most
+    MOST_ENTRIES names are read. OSError if they cannot be read.
     """
-    handle = mailbox.enter("")
+    with mailbox.entered("") as handle, mailbox.owner.acting(), os.scandir(handle) as listed:
+        entries = itertools.islice(listed, MOST_ENTRIES)
+        return sorted(entry.name for entry in entries if entry.is_symlink() and _FOLDER_NAME.fullmatch(entry.name))
+
+
+# --- names on disk: IMAP's modified UTF-7 (RFC 3501, section 5.1.3) ------------------------------------------------
+
+_NOT_ASCII = re.compile(r"[^\x20-\x7e]+")
+_ENCODED = re.compile(r"&([A-Za-z0-9+,]*)-")
+
+
+def encoded(name: str) -> str:
+    """Return a folder's name as servers write it on disk."""
+
+    def word(match: re.Match[str]) -> str:
+        encoded = base64.b64encode(match[0].encode("utf-16-be", "surrogatepass"), b"+,")
+        return f"&{encoded.decode().rstrip('=')}-"
+
+    return name if name.isascii() else _NOT_ASCII.sub(word, name.replace("&", "&-"))
+
+
+def decoded(name: str) -> str:
+    """Return a folder's name on disk as people read it. What is not encoded correctly stays as it is."""
+
+    def word(match: re.Match[str]) -> str:
+        if not match[1]:
+            return "&"
+        try:
+            return base64.b64decode(match[1] + "=" * (-len(match[1]) % 4), b"+,").decode("utf-16-be")
+        except (binascii.Error, UnicodeDecodeError):
+            return match[0]
+
+    return _ENCODED.sub(word, name) if "&" in name else name
+
+
+# --- IMAP keywords ----------------------------------------------------------------------------------------------------
+
+# In `dovecot-keywords` each folder has a list of the keywords that its lower-case flag letters stand for. It is only
+# read here: writing it takes Dovecot's own lock, and other programs would show a keyword that we add as unknown.
+# The list has one line for each keyword, at most 26.
+_MOST_KEYWORD_BYTES = 1 << 16
+
+# The registered keyword (RFC 5788) first, then Thunderbird's.
+SPAM_WORDS = ("$Junk", "Junk")
+HAM_WORDS = ("$NotJunk", "NonJunk")
+
+
+def keyword_names(folder: OpenFolder) -> dict[str, str]:
+    """Return the keyword of each letter in `folder`; empty if there is no list or it cannot be read."""
     try:
-        with mailbox.owner.acting(), os.scandir(handle) as listed:
-            entries = itertools.islice(listed, MOST_ENTRIES)
-            return sorted(entry.name for entry in entries if entry.is_symlink() and _FOLDER_NAME.fullmatch(entry.name))
+        lines = _keyword_list(folder).decode("utf-8", "replace").splitlines()
+    except OSError:
+        return {}
+    found = {}
+    for line in lines:
+        number, _, word = line.partition(" ")
+        if word and number.isascii() and number.isdecimal() and len(number) < 3 and int(number) < 26:
+            found[string.ascii_lowercase[int(number)]] = word
+    return found
+
+
+def _keyword_list(folder: OpenFolder) -> bytes:
+    with folder.mailbox.owner.acting():
+        handle = open_plain("dovecot-keywords", folder.handle(), shown=f"{folder.path}/dovecot-keywords")
+    try:
+        return os.read(handle, _MOST_KEYWORD_BYTES)
     finally:
         os.close(handle)
+
+
+def keyword_letter(folder: OpenFolder, wanted: Sequence[str]) -> str | None:
+    """Return the letter of the first of these keywords that `folder` has, in upper or lower case."""
+    known = {word.casefold(): sign for sign, word in keyword_names(folder).items()}
+    return next((known[word.casefold()] for word in wanted if word.casefold() in known), None)
+
+
+def keyword_mapping(source: OpenFolder, target: OpenFolder) -> dict[str, str]:
+    """Return a table from letters in `source` to the letters of the same keywords in `target`, where it has them."""
+    there = {word: sign for sign, word in keyword_names(target).items()}
+    return {sign: there[word] for sign, word in keyword_names(source).items() if word in there}

@@ -21,7 +21,7 @@ from spamlstm.logistic import logit
 from spamlstm.message.head import HeaderNames, end_of_head, end_of_header
 from spamlstm.verdict import Judgement, Verdict
 
-# SpamAssassin's threshold, for which users have rules.
+# The points of spam: SpamAssassin's threshold, for which users have rules.
 REQUIRED = 5.0
 MOST_STARS = 50
 # Higher log-odds mean nothing more, and columns of mail programs are narrow.
@@ -30,17 +30,14 @@ MOST_POINTS = 99.9
 _BY_MODEL = ("score", "labels")
 
 # The headers that `tag` writes, and X-Spam, which some rules test. Those that a message arrives with are forged.
-_OURS = HeaderNames(
-    "x-spam",
-    *(f"x-spam-{rest}" for rest in ("flag", "unsure", "status", "level", "checker-version")),
-)
+_OURS = HeaderNames("x-spam", *(f"x-spam-{rest}" for rest in ("flag", "unsure", "status", "level", "checker-version")))
 _CHECKER = re.compile(rb"^x-spam-checker-version[ \t]*+:[ \t]*+spamlstm\b", re.IGNORECASE | re.MULTILINE)
 _SEPARATOR = re.compile(rb">?From [^\n]*+\n")
 _NOT_WORD = re.compile(r"[^A-Za-z0-9_]+")
 _NOT_PRINTED = re.compile(r"[^ -~]+")
 
 
-def tag(raw: bytes, judgement: Judgement, *, version: str, spam_threshold: float, required: float = REQUIRED) -> bytes:
+def tag(raw: bytes, judgement: Judgement, *, version: str, spam_threshold: float) -> bytes:
     """Return `raw` with the headers for `judgement` at the top, and without those that it had.
 
     `spam_threshold` is the probability from which on the policy says spam, `version` that of this program. Lines end as
@@ -54,7 +51,7 @@ def tag(raw: bytes, judgement: Judgement, *, version: str, spam_threshold: float
         return untag(raw)
     first = raw.find(b"\n", top)
     line_end = b"\r\n" if first > top and raw[first - 1 : first] == b"\r" else b"\n"
-    lines = headers(judgement, version=version, spam_threshold=spam_threshold, required=required)
+    lines = headers(judgement, version=version, spam_threshold=spam_threshold)
     ours = b"".join(f"{name}: {value}".encode("ascii") + line_end for name, value in lines)
     view = memoryview(raw)
     return _joined(itertools.chain([view[top:place], ours], _OURS.left_out(raw, place, end), [view[end:]]))
@@ -74,7 +71,7 @@ def untag(raw: bytes) -> bytes:
 
 
 def is_tagged(raw: bytes) -> bool:
-    """Whether the message has the headers that `tag` writes. A sender can forge them."""
+    """Return whether the message has the headers that `tag` writes. A sender can forge them."""
     return _CHECKER.search(raw, 0, end_of_head(raw)) is not None
 
 
@@ -96,14 +93,12 @@ def _joined(pieces: Iterable[bytes | memoryview]) -> bytes:
     return result.getvalue()
 
 
-def headers(
-    judgement: Judgement, *, version: str, spam_threshold: float, required: float = REQUIRED
-) -> tuple[tuple[str, str], ...]:
+def headers(judgement: Judgement, *, version: str, spam_threshold: float) -> tuple[tuple[str, str], ...]:
     """Return the headers for `judgement` as (name, value), each one line of printable ASCII."""
-    shown = points(judgement, spam_threshold=spam_threshold, required=required)
+    shown = points(judgement, spam_threshold=spam_threshold)
     spam, unsure = judgement.verdict is Verdict.SPAM, judgement.verdict is Verdict.UNSURE
     status = (
-        f"{'Yes' if spam else 'No'}, score={shown:.1f} required={_tenths(required) / 10:.1f}"
+        f"{'Yes' if spam else 'No'}, score={shown:.1f} required={REQUIRED:.1f}"
         f" tests=SPAMLSTM_{_NOT_WORD.sub('_', judgement.reason.upper())[:40] or 'NONE'}"
     )
     stars = "*" * min(int(shown), MOST_STARS)
@@ -117,28 +112,21 @@ def headers(
     )
 
 
-def points(judgement: Judgement, *, spam_threshold: float, required: float = REQUIRED) -> float:
-    """Return the score on the scale of other filters: 0 or more, with one decimal, from `required` on for spam only.
+def points(judgement: Judgement, *, spam_threshold: float) -> float:
+    """Return the score on the scale of other filters: 0 or more, with one decimal, from REQUIRED on for spam only.
 
-    With p the probability of spam and t the threshold: required · p / t below t, else required + logit(p) - logit(t),
+    With p the probability of spam and t the threshold: REQUIRED · p / t below t, else REQUIRED + logit(p) - logit(t),
     at most 99.9. It grows with p and is never negative, which sieve could not compare. Where the probability did not
-    decide (allow and deny lists, GTUBE, no text), ham has 0, unsure half of `required` and spam `required`, so that a
+    decide (allow and deny lists, GTUBE, no text), ham has 0, unsure half of REQUIRED and spam REQUIRED, so that a
     rule that deletes mail with high scores never deletes mail that is only on a list.
     """
-    least = _tenths(required)
-    tenths = _model_tenths(judgement, spam_threshold=spam_threshold, least=least)
-    # The verdict decides, whatever rounding or a threshold that changed meanwhile would give.
-    if judgement.verdict is Verdict.SPAM:
-        return max(tenths, least) / 10
-    return min(tenths, least - 1) / 10
+    # The verdict decides, even if rounding or a threshold that changed since would give other points.
+    tenths, least = _model_tenths(judgement, spam_threshold), round(REQUIRED * 10)
+    return (max(tenths, least) if judgement.verdict is Verdict.SPAM else min(tenths, least - 1)) / 10
 
 
-def _tenths(required: float) -> int:
-    return max(1, round(required * 10))
-
-
-def _model_tenths(judgement: Judgement, *, spam_threshold: float, least: int) -> int:
-    p, score = judgement.probability, judgement.score
+def _model_tenths(judgement: Judgement, spam_threshold: float) -> int:
+    p, score, least = judgement.probability, judgement.score, round(REQUIRED * 10)
     if judgement.reason not in _BY_MODEL or p is None or not 0.0 <= p <= 1.0:
         return {Verdict.HAM: 0, Verdict.UNSURE: least // 2, Verdict.SPAM: least}[judgement.verdict]
     if p < spam_threshold:
@@ -147,8 +135,7 @@ def _model_tenths(judgement: Judgement, *, spam_threshold: float, least: int) ->
     odds = score if score is not None and not math.isnan(score) else logit(p)
     # Infinite log-odds minus an infinite threshold are not a number.
     over = odds - logit(spam_threshold) if math.isfinite(logit(spam_threshold)) else 0.0
-    most = max(round(MOST_POINTS * 10), least)
-    return int(min(least + 10 * max(over, 0.0), most))
+    return int(min(least + 10 * max(over, 0.0), MOST_POINTS * 10))
 
 
 def _printed(text: str) -> str:

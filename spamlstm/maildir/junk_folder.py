@@ -7,8 +7,7 @@ import stat
 
 from spamlstm.errors import NoInputError, UserError
 from spamlstm.files import CREATE
-from spamlstm.maildir.folders import JUNK_NAMES, MOST_FOLDERS, display_levels, is_folder, subfolders
-from spamlstm.maildir.imap_names import encoded
+from spamlstm.maildir.folders import JUNK_NAMES, MOST_FOLDERS, display_levels, encoded, is_folder, subfolders
 from spamlstm.maildir.message_file import copy_owner
 from spamlstm.maildir.names import PARTS
 from spamlstm.maildir.opened import OpenFolder, OpenMaildir
@@ -19,7 +18,7 @@ _NEW_FOLDER = "Junk"
 # Gmail keeps its own folders below the other two.
 _ABOVE = (("inbox",), ("[gmail]",), ("[google mail]",))
 _RANKS = {name: rank for rank, name in enumerate(JUNK_NAMES)}
-# The number of folders that are looked at to find the layout of a Maildir; a Maildir may have 20,000.
+# Folders whose names show the layout of a Maildir. More are not looked at, as a Maildir may have 20,000.
 _MOST_FOR_LAYOUT = 100
 
 
@@ -50,11 +49,11 @@ def _detected(mailbox: OpenMaildir) -> str:
 
 
 def _junk_names(mailbox: OpenMaildir, names: list[str]) -> list[str]:
-    """Return the directories that are called a junk folder: in the order of JUNK_NAMES, those at the top first."""
+    """Return the directories with names of junk folders, in the order of JUNK_NAMES, those at the top first."""
     inner = []
     for name in names:
         if (name.casefold(),) in _ABOVE:
-            with contextlib.suppress(OSError):  # it is a link, or somebody else's
+            with contextlib.suppress(OSError):  # it is a link, or another user owns it
                 inner += [f"{name}/{below}" for below in subfolders(mailbox, name)]
     ranks = {name: rank for name in (*names, *inner) if (rank := _rank(name)) is not None}
     return sorted(ranks, key=ranks.__getitem__)
@@ -71,13 +70,13 @@ def _rank(name: str) -> int | None:
 
 
 def _layout(mailbox: OpenMaildir, names: list[str]) -> list[str]:
-    """Return some folders that show the layout, the dotted ones first."""
+    """Return up to _MOST_FOR_LAYOUT folders by which the layout is detected, those with a leading dot first."""
     ordered = sorted(names, key=lambda name: not name.startswith("."))[:MOST_FOLDERS]
     return list(itertools.islice((name for name in ordered if is_folder(mailbox, name)), _MOST_FOR_LAYOUT))
 
 
 def _is_fs(folders: list[str]) -> bool:
-    """Whether folders are named `Junk` (fs layout), not `.Junk` (Maildir++, also if there are none yet)."""
+    """Return whether the layout is fs (`Junk`), not Maildir++ (`.Junk`). Without folders it is Maildir++."""
     return bool(folders) and not any(name.startswith(".") for name in folders)
 
 
@@ -101,7 +100,7 @@ def _configured(mailbox: OpenMaildir, configured: str) -> str:
 
 
 def _is_directory(mailbox: OpenMaildir, name: str) -> bool:
-    """Whether the directory exists. RefusedError if it is a link."""
+    """Return whether the directory exists. RefusedError if it is a link."""
     try:
         os.close(mailbox.enter(name))
     except (FileNotFoundError, NotADirectoryError):
@@ -110,11 +109,11 @@ def _is_directory(mailbox: OpenMaildir, name: str) -> bool:
 
 
 def create_folder(folder: OpenFolder) -> None:
-    """Create a folder with new, cur, tmp and `maildirfolder`, as far as they are missing, and bring it to disk.
+    """Create the folder, and those of new, cur, tmp and `maildirfolder` that are missing, and bring all to disk.
 
     Owner, group and mode are those of the Maildir, so that the mail server can use the folder. Subscriptions are the
-    user's and stay as they are. It is safe to repeat this, and to run it while a server creates the same folder.
-    OSError, a RefusedError among them, if a level of the path is a link or no folder.
+    user's and stay as they are. It is safe to repeat this, and to run it while a server creates the same folder. Raises
+    OSError if a level of the path is no folder, and RefusedError, which is an OSError, if it is a link.
     """
     mailbox = folder.mailbox
     like = os.fstat(mailbox.handle)
@@ -157,10 +156,10 @@ def _make_marker(above: int, like: os.stat_result) -> None:
         os.close(handle)
 
 
-def is_whole(folder: OpenFolder) -> bool:
-    """Whether a folder has its parts and its marker, and so needs no `create_folder`.
+def is_complete(folder: OpenFolder) -> bool:
+    """Return whether the folder has all that `create_folder` makes: new, cur, tmp and the file `maildirfolder`.
 
-    Without the marker it may be one that a crash left half made, and not all of it is on disk.
+    `create_folder` makes that file last. A folder without it may be left from a crash, with parts that are not on disk.
     """
     if not folder.exists():
         return False

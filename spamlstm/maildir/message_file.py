@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Self
 
 from spamlstm.database import MOST_INTEGER
-from spamlstm.maildir.descriptors import RefusedError
 from spamlstm.maildir.folders import below
-from spamlstm.maildir.names import AnyPart, GoneError, Name
-from spamlstm.maildir.opened import Entry, OpenFolder
+from spamlstm.maildir.names import DELIVERED, AnyPart, GoneError, Name
+from spamlstm.maildir.opened import Entry, OpenFolder, RefusedError
 from spamlstm.message.head import end_of_head
 
 # Mail servers cut headers at a fraction of this (Postfix at 100 KB). Finding forged ones among 64 MB takes seconds.
@@ -30,10 +29,10 @@ MOUNT_TABLE = Path("/proc/self/mountinfo")
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What tells a file from another that is later given its name, as procmail does. A rename keeps all of it.
+    """Identifies a file even if another is later given its name, as procmail does. A rename keeps the identity.
 
-    `links` is the number of names that the file had when it was looked at, None if that was not recorded. It does not
-    tell files apart.
+    `links` is the number of names that the file had when it was looked at, None if that was not recorded. It is not
+    compared.
     """
 
     inode: int
@@ -49,7 +48,7 @@ class Identity:
 
 
 class TooLargeError(Exception):
-    """The message is too large to be read. The text says why, as a sentence about the message."""
+    """The message is too large to be read. The text is a sentence with the limit."""
 
 
 def file_identity(entry: Entry) -> Identity | None:
@@ -83,7 +82,7 @@ def read_message(entry: Entry, *, most: int) -> tuple[bytes, Identity]:
 
 
 def _read(handle: int, size: int, most: int) -> bytes:
-    """Read a file of about `size` bytes, at most `most` and one."""
+    """Read a file of about `size` bytes; at most `most` + 1 bytes."""
     pieces: list[bytes] = []
     left, ask = most + 1, size + 1
     while left > 0 and (piece := os.read(handle, min(ask, left))):
@@ -137,8 +136,9 @@ def is_linked_elsewhere(entry: Entry, expected: Identity) -> bool:
     """Return whether a message has a name in another folder or part of its Maildir than `entry`.
 
     Servers and clients move by link or rename: the inode stays. Dovecot first links it to the tmp of the other folder.
-    That link may still be given up, so this waits until it is gone, for as long as this visit's patience lasts: a
-    server that died may have left such a link for good. The tmp of the inbox does not count: servers deliver from it.
+    The server may still give that link up, so this waits until the link is gone, at most for the rest of this visit's
+    patience: a server that crashed may have left the link for good. The tmp of the inbox does not count, as servers
+    deliver from it.
     """
     mailbox = entry.folder.mailbox
     # Changing to the owner's identity and back takes as long as ten looks; there is no waiting inside.
@@ -151,11 +151,11 @@ def is_linked_elsewhere(entry: Entry, expected: Identity) -> bool:
             mailbox.patience -= _TICK
             time.sleep(_TICK)
     with mailbox.owner.acting():
-        return any(one.path != entry.path for one in _names(folders, ("new", "cur"), expected))
+        return any(one.path != entry.path for one in _names(folders, DELIVERED, expected))
 
 
 def _names(folders: Iterable[OpenFolder], parts: Sequence[AnyPart], expected: Identity) -> Iterator[Entry]:
-    """The names of a message in these parts of folders, for as long as this visit may go on searching."""
+    """Yield the names of a message in these parts of folders, within the number of names that this visit may read."""
     for folder in folders:
         for part in parts:
             if folder.mailbox.search <= 0:
@@ -173,21 +173,19 @@ def remote_devices(table: Path = MOUNT_TABLE) -> frozenset[int]:
 
     One look at the mount table serves any number of folders; asking each folder would ask its server.
     """
+    found = set()
     try:
         lines = table.read_text("utf-8", "surrogateescape").splitlines()
     except OSError:
         return frozenset()
-    return frozenset(device for line in lines if (device := _remote(line)) is not None)
-
-
-def _remote(line: str) -> int | None:
-    """Parse `36 35 98:0 /root /at options [optional fields] - type source options`, see proc(5)."""
-    before, _, after = line.partition(" - ")
-    fields, kind = before.split(), after.partition(" ")[0]
-    if len(fields) < 3 or kind not in REMOTE:
-        return None
-    major, _, minor = fields[2].partition(":")
-    return os.makedev(int(major), int(minor)) if major.isdecimal() and minor.isdecimal() else None
+    for line in lines:
+        # `36 35 98:0 /root /at options [optional fields] - type source options`, see proc(5).
+        before, _, after = line.partition(" - ")
+        if after.partition(" ")[0] in REMOTE and len(fields := before.split()) > 2:
+            major, _, minor = fields[2].partition(":")
+            if major.isdecimal() and minor.isdecimal():
+                found.add(os.makedev(int(major), int(minor)))
+    return frozenset(found)
 
 
 def copy_owner(handle: int, like: os.stat_result, mode: int) -> None:
@@ -207,6 +205,6 @@ def copy_owner(handle: int, like: os.stat_result, mode: int) -> None:
 
 
 def sized(name: Name, content: bytes, *, base: str) -> Name:
-    """Return `name` for a fresh file with this content in the same folder; `elsewhere` makes it one for another."""
+    """Return `name` for a fresh file with this content in the same folder; use `Name.elsewhere` for another folder."""
     bare = content.count(b"\n") - content.count(b"\r\n")
     return name.rewritten(base=base, size=len(content), wire_size=len(content) + bare)

@@ -25,7 +25,7 @@ _deliveries = itertools.count()
 
 
 class GoneError(Exception):
-    """The message no longer has its name: a mail program renamed it, or a user removed it. Normal; look again."""
+    """The message no longer has its name: a mail program renamed it, or a user removed it. Look again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,16 +50,6 @@ class Name:
     def __str__(self) -> str:
         stem = ",".join((self.base, *self.fields))
         return stem if self.info is None else f"{stem}:{self.info}"
-
-    @property
-    def size(self) -> int | None:
-        """The size of the file in bytes, from `S=`; None without it."""
-        return self._number("S=")
-
-    @property
-    def wire_size(self) -> int | None:
-        """The size with CRLF line ends, from `W=`; None without it."""
-        return self._number("W=")
 
     @property
     def flags(self) -> str:
@@ -117,10 +107,6 @@ class Name:
         # Other programs keep data of their own after a second comma.
         return self.info[2:].partition(",")[0] if self.info and self.info.startswith("2,") else ""
 
-    def _number(self, key: str) -> int | None:
-        digits = next((field[2:] for field in self.fields if field.startswith(key)), "")
-        return int(digits) if digits.isascii() and digits.isdecimal() and len(digits) < 20 else None
-
     def _without(self, *keys: str) -> tuple[str, ...]:
         return tuple(field for field in self.fields if not field.startswith(keys))
 
@@ -139,5 +125,5 @@ def _host(name: str) -> str:
 
 
 def is_maildir(path: str) -> bool:
-    """Whether the directory at `path` has new, cur and tmp. For messages to users; work on an OpenMaildir."""
+    """Return whether the directory at `path` has new, cur and tmp. For messages to users only: links are followed."""
     return all(os.path.isdir(os.path.join(path, part)) for part in PARTS)

@@ -1,4 +1,4 @@
-"""A Maildir opened by descriptors, so that no change of a name leads out of it.
+"""Maildirs, their folders and files, opened by descriptors without following links.
 
 The owner of a Maildir may replace any of its folders by a symbolic link at any moment. So a Maildir is opened once per
 visit, each folder below it by a descriptor without following links, and each file by its name in the open folder. As
@@ -9,14 +9,13 @@ import contextlib
 import errno
 import itertools
 import os
+import stat
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Literal, Self
 
-from spamlstm.files import CREATE, DIRECTORY, open_directory
-from spamlstm.maildir.descriptors import RefusedError, is_link, open_plain
+from spamlstm.files import CREATE, DIRECTORY, Closable, open_directory, regular_descriptor
 from spamlstm.maildir.names import DELIVERED, PARTS, AnyPart, GoneError, Name, Part
 from spamlstm.maildir.owner import Owner
 
@@ -35,7 +34,36 @@ MOST_LISTED = 200_000
 MOST_PASSED = 1_000_000
 
 
-class OpenMaildir:
+class RefusedError(OSError):
+    """A name in a Maildir is a symbolic link or no regular file, belongs to another user, or has too many entries.
+
+    `strerror` says which name and why.
+    """
+
+    def __init__(self, path: str, why: str) -> None:
+        super().__init__(errno.ELOOP, f"{path.rpartition('/')[2]} {why}", path)
+
+
+def open_plain(name: str, above: int, *, shown: str) -> int:
+    """Return a descriptor of the regular file `name` in the directory `above`. RefusedError for anything else."""
+    try:
+        return regular_descriptor(name, follow=False, dir_fd=above)
+    except OSError as error:
+        # ELOOP is a link.
+        if error.errno in (errno.ELOOP, errno.EINVAL):
+            raise RefusedError(shown, "is no regular file") from error
+        raise
+
+
+def is_link(name: str, above: int) -> bool:
+    """Return whether `name` in the directory `above` is a symbolic link; False if it cannot be looked at."""
+    try:
+        return stat.S_ISLNK(os.stat(name, dir_fd=above, follow_symlinks=False).st_mode)
+    except OSError:
+        return False
+
+
+class OpenMaildir(Closable):
     """A Maildir, open for one visit. Use it in `with`, in one thread at a time."""
 
     def __init__(self, path: str, handle: int) -> None:
@@ -136,7 +164,7 @@ class OpenMaildir:
         return handle
 
     def used(self, folder: "OpenFolder") -> None:
-        """Mark the descriptors of a folder as used, and close those that were not used for longest."""
+        """Mark the descriptors of a folder as used, and close the least recently used ones above MOST_OPEN."""
         self._open[folder.name] = folder
         self._open.move_to_end(folder.name)
         while len(self._open) > MOST_OPEN:
@@ -150,12 +178,6 @@ class OpenMaildir:
         if self.handle >= 0:
             _close(self.handle)
         self.handle = -1
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.close()
 
 
 class OpenFolder:
@@ -184,7 +206,7 @@ class OpenFolder:
             return mailbox.step(above, part, f"{self.path}/{part}")
 
     def exists(self) -> bool:
-        """Whether the folder has new, cur and tmp. RefusedError if one is a link."""
+        """Return whether the folder has new, cur and tmp. RefusedError if one is a link."""
         try:
             self.open_all()
         except (FileNotFoundError, NotADirectoryError):
@@ -197,7 +219,7 @@ class OpenFolder:
             self.handle(part)
 
     def entry(self, part: AnyPart, name: str) -> "Entry":
-        """Return the file of this name, whether it exists or not."""
+        """Return the entry for this name; the file need not exist."""
         return Entry(self, part, name)
 
     def messages(self, parts: Iterable[Part] = DELIVERED) -> "Iterator[Entry]":
@@ -214,8 +236,8 @@ class OpenFolder:
         return self._entries(part, "", most=MOST_LISTED)
 
     def find(self, base: str) -> "list[Entry]":
-        """Return the files with this base name, whatever their flags: mostly one, or none."""
-        # Parsing only names that begin with it: a folder may have a hundred thousand.
+        """Return the files in new and cur with this base name, with any flags: mostly one, or none."""
+        # Only names that begin with it are parsed: a folder may have a hundred thousand.
         near = [
             Entry(self, part, entry.name) for part in DELIVERED for entry in self._entries(part, base, most=MOST_PASSED)
         ]
@@ -272,7 +294,7 @@ class Entry:
             return os.open(self.name, CREATE, 0o600, dir_fd=self.folder.handle(self.part))
 
     def exists(self) -> bool:
-        """Whether there is a file, a link or anything else of this name."""
+        """Return whether there is a file, a link or anything else of this name."""
         try:
             self.status()
         except FileNotFoundError:
@@ -300,13 +322,15 @@ class Entry:
 
 
 def _close(handle: int) -> None:
-    """Close the descriptor of a directory. Errors do not matter: a directory has no unwritten data."""
-    with contextlib.suppress(OSError):
+    """Close the descriptor of a directory."""
+    try:
         os.close(handle)
+    except OSError:
+        return  # a directory has no unwritten data
 
 
 def _is_plain(entry: os.DirEntry[str]) -> bool:
-    """Whether it is a regular file. Some file systems have no types in listings; then the file may be gone by now."""
+    """Return whether it is a regular file; False if it is gone, which shows where listings have no types."""
     try:
         return entry.is_file(follow_symlinks=False)
     except OSError:

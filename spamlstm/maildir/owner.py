@@ -19,11 +19,11 @@ class Owner:
     uid: int
     gid: int
     by_root: bool
-    """Whether this process is root, which must act as the owner."""
+    """True if this process is root, which must act as the owner."""
 
     @classmethod
     def of(cls, status: os.stat_result) -> Self:
-        """Return the owner of a directory. Never root's group for another user: the group is then nobody's."""
+        """Return the owner of a directory. For another user than root, the group root is replaced by nobody's."""
         gid = status.st_gid or _NOBODY if status.st_uid else 0
         return cls(status.st_uid, gid, os.getuid() == 0)
 
@@ -37,7 +37,7 @@ class Owner:
         return _Acting(self)
 
     def owns(self, handle: int) -> bool:
-        """Whether an open directory is this user's. Always true unless this is root: then the kernel decides."""
+        """Return whether an open directory is this user's. Always true unless this is root: then the kernel checks."""
         return not self.by_root or os.fstat(handle).st_uid == self.uid
 
 

@@ -1,7 +1,7 @@
-"""Moving messages within a Maildir without losing or doubling any: many at once, each as it was or done.
+"""Transfers of messages within a Maildir, many at once. No crash loses or doubles one: each is done or undone.
 
-The caller journals its transfers, calls `carry_out`, and after a crash asks `settle` for each how far it came. There is
-no watching and no journal here, only plain system calls in a fixed order, so that a test can stop before each one.
+The caller journals its transfers and calls `carry_out`. After a crash it calls `settle` for each, which returns how far
+it came. All system calls are in a fixed order, so that a test can stop before each one.
 
 A transfer without content is a rename: the bytes, the date, the owner and the mode stay. After a crash the message has
 its old name or its new one. (A link and an unlink would refuse to overwrite, but leave two messages in between.)
@@ -37,16 +37,14 @@ _WRITERS = 4
 
 
 class TransferResult(StrEnum):
-    """What became of a transfer."""
+    """The result of a transfer."""
 
     DONE = "done"
     """The message is in its target, or was there and was moved on by others."""
-
     UNDONE = "undone"
     """The message is as it was, and can be transferred again."""
-
     GONE = "gone"
-    """It is neither here nor there: a user moved or removed it meanwhile."""
+    """A user or a reader moved or removed the message meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +65,7 @@ class Transfer:
 class Attempt:
     """A transfer that is or was carried out. `error` says what made it impossible.
 
-    `result` is None at the end only if it could not even be found out where the message is: then ask `settle` later.
+    `result` stays None if it is unknown where the message is, as a folder cannot be read: call `settle` later.
     """
 
     transfer: Transfer
@@ -78,7 +76,7 @@ class Attempt:
 
     @property
     def is_running(self) -> bool:
-        """Whether nothing has ended it so far."""
+        """Return whether the attempt has neither a result nor an error yet."""
         return self.result is None and self.error is None
 
     def step(self, act: Callable[["Attempt"], None]) -> None:
@@ -214,8 +212,8 @@ def _sync(attempts: Sequence[Attempt], entry_of: Callable[[Transfer], Entry]) ->
 def _conclude(attempt: Attempt) -> None:
     """Remove the old message, or take the fresh one back (GoneError) if readers or users changed the old one.
 
-    Where the old one is nowhere in its Maildir, the fresh one stays. A user who removed it just now sees it once more;
-    but NFS also says 'no such file' of a removal that it did and repeated, and then the fresh one is the only one.
+    If the old one is nowhere in its Maildir, the fresh one stays. A user who has just removed it sees it once more. But
+    NFS reports 'no such file' for a removal that it has done and repeats, and then the fresh one is the only one.
     """
     transfer = attempt.transfer
     source, expected = transfer.source, transfer.expected
@@ -240,11 +238,11 @@ def _conclude(attempt: Attempt) -> None:
 
 
 def settle(source: Entry, folder: OpenFolder, name: Name, *, expected: Identity) -> TransferResult:
-    """Bring a transfer that a crash or an error cut short to its end, by what is on disk. Safe to repeat.
+    """Complete or undo a transfer that a crash or an error cut short, by what is on disk. Safe to repeat.
 
-    The arguments are what the caller journaled: the source, the target's folder and name, and the identity of the
+    The caller has journaled the arguments: the source, the target's folder and name, and the identity of the
     message. It is looked for under its base, as readers go on renaming it. Where both the old and the fresh message
-    exist, the fresh one is removed: the old one is what was delivered. An OSError if the folders cannot be looked at.
+    exist, the fresh one is removed: the old one is what was delivered. OSError if the folders cannot be read.
     """
     with source.folder.mailbox.owner.acting():
         old = Name.parse(source.name)
@@ -253,7 +251,7 @@ def settle(source: Entry, folder: OpenFolder, name: Name, *, expected: Identity)
         try:
             folder.handle()
         except FileNotFoundError:
-            # The whole target is gone. If the message went with it, others did that.
+            # The target folder is gone. If the message is gone too, another program removed both.
             near = map(file_identity, source.folder.find(old.base))
             return TransferResult.UNDONE if expected in near else TransferResult.GONE
         _discard(folder.entry("tmp", name.base))
@@ -269,7 +267,7 @@ def _settle(transfer: Transfer) -> TransferResult:
 
 
 def _settle_keyword(folder: OpenFolder, name: Name, changed: set[str]) -> TransferResult:
-    """Tell what became of the one rename that keeps the base name of its message."""
+    """Return the result of a rename that sets a keyword, the only transfer that keeps the base name."""
     entries = folder.find(name.base)
     if not entries:
         return TransferResult.GONE
@@ -298,7 +296,7 @@ def _retire(source: Entry, expected: Identity) -> bool:
 def _take_back(source: Entry, folder: OpenFolder, base: str, expected: Identity) -> TransferResult | None:
     """Remove the fresh message if the old one still exists: UNDONE, or GONE if a user took the old one elsewhere.
 
-    None, and nothing removed, if the old one is nowhere to be found, or is the fresh one, renamed.
+    Returns None and removes nothing if the old one is not found, or is the fresh one, renamed.
     """
     old = Name.parse(source.name).base
     # A listing may miss a name that changes while it is read: one look proves presence, and only two prove absence.

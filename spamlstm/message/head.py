@@ -12,6 +12,7 @@ BLOCK = 256 << 10
 
 _HEADER_START = re.compile(rb"\n[^ \t]")
 _LAST_HEADER_START = re.compile(rb".*\n(?=[^ \t])", re.DOTALL)
+_HEADER_LINE = re.compile(rb"[!-9;-~]{1,256}[ \t]*:")
 
 
 def end_of_head(raw: bytes, start: int = 0) -> int:
@@ -87,6 +88,12 @@ def _pieces(raw: bytes, start: int, end: int) -> Iterator[tuple[int, int]]:
             stop = end_of_header(raw, start, end)
         yield start, stop
         start = stop
+
+
+def begins_like_mail(raw: bytes) -> bool:
+    """Return whether the first line that is not blank is a header field or an mbox separator."""
+    start = raw[:1024].lstrip()
+    return bool(_HEADER_LINE.match(start)) or start.startswith((b"From ", b">From "))
 
 
 def _any_of(names: Sequence[str], *, top: bool = True) -> str:

@@ -11,10 +11,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
-from spamlstm.corpus.paths import MOST_BYTES, begins_like_mail
+from spamlstm.corpus.paths import MOST_BYTES
 from spamlstm.errors import reason_of
 from spamlstm.features.render import render
 from spamlstm.features.windows import cut_windows
+from spamlstm.message.head import begins_like_mail
 from spamlstm.message.message import Message, parse_message
 from spamlstm.model.policy import NO_EVIDENCE, Evidence
 

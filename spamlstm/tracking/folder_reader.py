@@ -13,15 +13,15 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
+from spamlstm.filtering.inbox import is_settled
 from spamlstm.filtering.journal import Journal
-from spamlstm.filtering.scan import is_settled
 from spamlstm.maildir.content_id import content_id
 from spamlstm.maildir.folders import Folder, FolderRole
 from spamlstm.maildir.opened import OpenFolder, OpenMaildir
 from spamlstm.tracking.listing import ListedFile, chunks, compare_listing, list_files, read_listed
 from spamlstm.tracking.mailbox_state import MailboxState
-from spamlstm.tracking.message_update import NO_CONTENT, FileUpdate, file_update, updated_message
 from spamlstm.tracking.pending_labels import PendingLabels
+from spamlstm.tracking.rule import NO_CONTENT, FileUpdate, file_update, updated_message
 from spamlstm.tracking.state import FlagSet, KnownFolder, TrackedFile, TrackedMessage
 
 # The number of messages read in one step, and of names recorded in one step. Each step takes a few milliseconds.
@@ -43,11 +43,6 @@ class FolderVisit:
     known: KnownFolder
     folder: Folder
     is_new: bool
-
-    @property
-    def maildir(self) -> str:
-        """Return the path of the Maildir."""
-        return self.mailbox.path
 
     @property
     def opened(self) -> OpenFolder:
@@ -137,10 +132,10 @@ class FolderReader:
                     raw = self._bytes(visit.opened, file)
                     content = NO_CONTENT if raw is None else content_id(raw)
                     self._state.put_files([TrackedFile(visit.known.id, file.base, file.flags, content)])
-                    if content != NO_CONTENT and self._state.message(visit.maildir, content) is None:
-                        act = self._journal.last_act(visit.maildir, content)
+                    if content != NO_CONTENT and self._state.message(visit.mailbox.path, content) is None:
+                        act = self._journal.last_act(visit.mailbox.path, content)
                         message = TrackedMessage(content, FolderRole.JUNK, act=act.id if act else 0, moved=True)
-                        self._state.put_message(visit.maildir, message, now=self._clock())
+                        self._state.put_message(visit.mailbox.path, message, now=self._clock())
             yield
 
     def _read_arrived(self, visit: FolderVisit, arrived: Sequence[ListedFile], *, bulk: bool) -> Iterator[None]:
@@ -153,23 +148,23 @@ class FolderReader:
                     continue  # the file was removed or is unreadable; the next visit tries again
                 content = content_id(raw)
                 file = TrackedFile(visit.known.id, listed.base, listed.flags, content)
-                message = updated.get(content) or self._state.message(visit.maildir, content)
+                message = updated.get(content) or self._state.message(visit.mailbox.path, content)
                 answered = bool(listed.flags & FlagSet.ANSWERED)
                 after = updated_message(
-                    self._journal, visit.maildir, file, message, visit.known.role, answered=answered, bulk=bulk
+                    self._journal, visit.mailbox.path, file, message, visit.known.role, answered=answered, bulk=bulk
                 )
                 if after is not None:
                     updated[content] = after
                 updates.append(file_update(file, after, raw))
                 del raw  # otherwise two messages are in memory while the next message is read
-            yield from self._labels.record_and_add(visit.maildir, updates)
+            yield from self._labels.record_and_add(visit.mailbox.path, updates)
 
     def _read_changed(
         self, visit: FolderVisit, changed: Sequence[tuple[ListedFile, FlagSet]], gone: set[str]
     ) -> Iterator[None]:
         for chunk in self._steps(changed):
             updates = [self._changed(visit, listed, before, gone) for listed, before in chunk]
-            yield from self._labels.record_and_add(visit.maildir, [one for one in updates if one is not None])
+            yield from self._labels.record_and_add(visit.mailbox.path, [one for one in updates if one is not None])
 
     def _changed(self, visit: FolderVisit, listed: ListedFile, before: FlagSet, gone: set[str]) -> FileUpdate | None:
         """Return the update for a file with changed flags, or None if the file cannot be read any more."""
@@ -186,8 +181,8 @@ class FolderReader:
         if listed.flags & FlagSet.DELETED:
             gone.add(content)
             return FileUpdate(file)
-        message, role = self._state.message(visit.maildir, content), visit.known.role
-        after = updated_message(self._journal, visit.maildir, file, message, role, earlier=role, answered=answered)
+        message, role = self._state.message(visit.mailbox.path, content), visit.known.role
+        after = updated_message(self._journal, visit.mailbox.path, file, message, role, earlier=role, answered=answered)
         if after is None or not after.pending:
             return FileUpdate(file, after)
         raw = raw if raw is not None else self._bytes(visit.opened, listed)

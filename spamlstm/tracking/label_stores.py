@@ -25,9 +25,7 @@ from typing import Any
 from spamlstm.config import LabelScope
 from spamlstm.config.locations import LABELS, labels_dir
 from spamlstm.errors import UserError
-from spamlstm.filtering.backoff import Backoff
-from spamlstm.filtering.failures import sentence
-from spamlstm.filtering.log import emit, logger
+from spamlstm.filtering.failures import Backoff, emit, logger, sentence
 from spamlstm.learning.label import Label, Origin
 from spamlstm.learning.label_store import LabelStore
 from spamlstm.learning.trainer import Base, Trainer, rescore_labels

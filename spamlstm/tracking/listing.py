@@ -8,15 +8,14 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from spamlstm.corpus.paths import MOST_BYTES
-from spamlstm.filtering.inbox_index import name_hash
+from spamlstm.filtering.inbox import name_hash
 from spamlstm.maildir import message_file
 from spamlstm.maildir.message_file import TooLargeError
-from spamlstm.maildir.names import GoneError, Part
+from spamlstm.maildir.names import DELIVERED, GoneError, Part
 from spamlstm.maildir.opened import OpenFolder
 from spamlstm.tracking.state import FlagSet
 
 _FLAGS = tuple(map(FlagSet, range(16)))
-_BOTH: tuple[Part, ...] = ("new", "cur")
 
 _Item = TypeVar("_Item")
 
@@ -44,7 +43,7 @@ class Difference:
     gone: set[int] = field(default_factory=set)
 
 
-def compare_listing(folder: OpenFolder, before: dict[int, FlagSet], parts: Sequence[Part] = _BOTH) -> Difference:
+def compare_listing(folder: OpenFolder, before: dict[int, FlagSet], parts: Sequence[Part] = DELIVERED) -> Difference:
     """Return the differences between `before` and the current files in these parts of the folder.
 
     `before` has the flags by base in the last listing. A listing may miss a file that is renamed while the directory is
@@ -69,7 +68,7 @@ def _compare(folder: OpenFolder, before: dict[int, FlagSet], parts: Sequence[Par
     return difference
 
 
-def list_files(folder: OpenFolder, parts: Sequence[Part] = _BOTH) -> Iterator[ListedFile]:
+def list_files(folder: OpenFolder, parts: Sequence[Part] = DELIVERED) -> Iterator[ListedFile]:
     """Yield the message files of a folder. File names are not parsed by `Name`, which is too slow for 50,000 names."""
     for entry in folder.messages(parts):
         stem, _, info = entry.name.partition(":2,")

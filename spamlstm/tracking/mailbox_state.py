@@ -20,11 +20,10 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from spamlstm import database
-from spamlstm.cells import CellError
-from spamlstm.database import Layout, is_damage
+from spamlstm.database import CellError, Layout, is_damage
 from spamlstm.errors import DataError
-from spamlstm.filtering.inbox_index import DAY, REMEMBERED, signed
-from spamlstm.filtering.log import emit
+from spamlstm.filtering.failures import emit
+from spamlstm.filtering.inbox import DAY, REMEMBERED, signed
 from spamlstm.maildir.folders import Folder, FolderRole
 from spamlstm.tracking import state
 from spamlstm.tracking.state import FOLDER_COLUMNS, MESSAGE_COLUMNS, FlagSet, KnownFolder, TrackedFile, TrackedMessage
@@ -101,12 +100,9 @@ class MailboxState:
     @contextlib.contextmanager
     def change(self, *, durable: bool = False) -> Iterator[None]:
         """Run the block in a `database.transaction`. Raises DamagedStateError if the file is damaged."""
-        try:
-            with self._damage_named(), database.transaction(self._connection, durable=durable):
-                yield
-        except BaseException:
-            self._ids.clear()
-            raise
+        changes = database.transaction(self._connection, durable=durable, rolled_back=self._ids.clear)
+        with self._damage_named(), changes:
+            yield
 
     def reset(self, maildir: str) -> None:
         """Discard the damaged state of one Maildir. If the file itself is damaged, discard all states."""

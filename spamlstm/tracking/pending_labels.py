@@ -8,16 +8,15 @@ import contextlib
 import logging
 from collections.abc import Callable, Iterator, Sequence
 
-from spamlstm.filtering.crash_guard import CrashGuard
-from spamlstm.filtering.in_progress import labelling
+from spamlstm.filtering.crash_guard import CrashGuard, labelling
+from spamlstm.filtering.failures import emit
 from spamlstm.filtering.journal import Journal
-from spamlstm.filtering.log import emit
 from spamlstm.maildir.content_id import content_id
 from spamlstm.maildir.opened import OpenMaildir
 from spamlstm.tracking.label_stores import LabelStores, StoreUnavailableError
 from spamlstm.tracking.listing import list_files, read_listed
 from spamlstm.tracking.mailbox_state import MailboxState
-from spamlstm.tracking.message_update import FileUpdate
+from spamlstm.tracking.rule import FileUpdate
 from spamlstm.tracking.state import Pending, TrackedMessage
 
 

@@ -54,10 +54,6 @@ class LearningRounds:
         self._cost = 0.0
         self._next_round = 0.0
 
-    def suspend(self, maildir: str, error: Exception) -> None:
-        """Classify the mail of this Maildir without its personal layer for some time, after the unexpected `error`."""
-        self.label_stores.suspend(maildir, error)
-
     def work(self) -> bool:
         """Visit Maildirs for some milliseconds. Return whether there is more to do now."""
         if not self._config.learning.learn_from_moves:

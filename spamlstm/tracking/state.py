@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import IntFlag
 from typing import Any
 
-from spamlstm.cells import CellError, blob, whole, word
+from spamlstm.database import CellError, blob, whole, word
 from spamlstm.learning.label import Label
 from spamlstm.maildir.folders import Folder, FolderRole
 
@@ -56,7 +56,7 @@ class TrackedFile:
 
     folder: int
     base: int
-    """The hash of the base name, see `filtering.inbox_index.name_hash`."""
+    """The hash of the base name, see `filtering.inbox.name_hash`."""
     flags: FlagSet
     content: str | None
 
@@ -141,7 +141,7 @@ def _integer(cell: Any, column: str) -> int:
 
 
 def _unsigned(inode: int) -> int:
-    """Return the inode for a value returned by `filtering.inbox_index.signed`."""
+    """Return the inode for a value returned by `filtering.inbox.signed`."""
     return inode + (1 << 64) if inode < 0 else inode
 
 

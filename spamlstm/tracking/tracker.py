@@ -14,12 +14,10 @@ from pathlib import Path
 
 from spamlstm.config import Config
 from spamlstm.config.maildirs import section_of
-from spamlstm.filtering.failures import FailureKind, kind_of, sentence
+from spamlstm.filtering.failures import FailureKind, emit, kind_of, logger, sentence
 from spamlstm.filtering.journal import Journal
-from spamlstm.filtering.log import emit, logger
-from spamlstm.maildir.descriptors import RefusedError
 from spamlstm.maildir.folders import Folder, FolderRole, folders, role_of
-from spamlstm.maildir.opened import OpenMaildir
+from spamlstm.maildir.opened import OpenMaildir, RefusedError
 from spamlstm.tracking.folder_reader import FolderReader, FolderVisit, settled_times
 from spamlstm.tracking.label_stores import LabelStores
 from spamlstm.tracking.mailbox_state import DamagedStateError, MailboxState

@@ -2,7 +2,8 @@
 
 import pytest
 
-from spamlstm.daemon.hints import NEW, WHOLE, Hints
+from spamlstm.daemon.hints import NEW, Hints
+from spamlstm.maildir.names import DELIVERED
 
 
 @pytest.fixture
@@ -40,7 +41,13 @@ def test_deliveries_come_before_rescans(hints):
         hints.rescan(maildir)
     hints.arrived("/b")
     hints.arrived("/d")
-    assert [hints.take() for _ in range(5)] == [("/b", WHOLE), ("/d", NEW), ("/a", WHOLE), ("/c", WHOLE), None]
+    assert [hints.take() for _ in range(5)] == [
+        ("/b", DELIVERED),
+        ("/d", NEW),
+        ("/a", DELIVERED),
+        ("/c", DELIVERED),
+        None,
+    ]
 
 
 def test_a_full_scan_is_asked_for_once(hints, calls):

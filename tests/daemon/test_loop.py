@@ -10,14 +10,14 @@ import pytest
 from maildirs import by_link, by_rename, make
 
 from spamlstm.config import CatchUp, Config, DaemonConfig, MaildirConfig, MetricsConfig
-from spamlstm.daemon.hints import NEW, WHOLE, Hints
+from spamlstm.daemon.hints import NEW, Hints, Wakeup
 from spamlstm.daemon.loop import TURN_SECONDS, Daemon
 from spamlstm.daemon.sd_notify import Notifier
 from spamlstm.daemon.status import DaemonStatus
-from spamlstm.daemon.wakeup import Wakeup
 from spamlstm.daemon.watch import Watcher
 from spamlstm.errors import ConfigError, TemporaryError
 from spamlstm.filtering.outcome import Candidate, Counters, Outcome, Status
+from spamlstm.maildir.names import DELIVERED
 from spamlstm.verdict import Judgement, Verdict
 
 SPAM = Judgement(Verdict.SPAM, 0.99, 4.6, "score", "tiny 1")
@@ -37,7 +37,7 @@ class ListingPipeline:
     def recover(self):
         self.calls.append("recover")
 
-    def scan(self, maildir, *, parts=WHOLE, catch_up=None):
+    def scan(self, maildir, *, parts=DELIVERED, catch_up=None):
         self.calls.append((Path(maildir).name, parts, *([catch_up] if catch_up else [])))
         found = sorted(path.name for path in Path(maildir, "new").iterdir())
         return [Candidate(maildir, "new", name) for name in found if (maildir, name) not in self.done]
@@ -129,7 +129,7 @@ def test_from_delivery_to_done(running, box, wait):
     by_rename(box, "3.c")
     wait(lambda: (box, "3.c") in running.pipeline.done)
     running.stop()
-    assert running.pipeline.calls[:3] == ["recover", ("ann", WHOLE), ("ann", WHOLE)]
+    assert running.pipeline.calls[:3] == ["recover", ("ann", DELIVERED), ("ann", DELIVERED)]
     assert ("ann", NEW) in running.pipeline.calls
     assert running.notifier.lines[0].startswith("STATUS=")
     assert running.notifier.lines[1] == "READY=1"
@@ -190,12 +190,12 @@ def test_idle_it_sleeps_until_the_next_full_scan(running):
 def test_a_new_maildir_is_picked_up(running, tmp_path, wait):
     """Each full scan expands the globs again; the message for which a Maildir was created is new mail."""
     running.start()
-    wait(lambda: ("ann", WHOLE) in running.pipeline.calls)
+    wait(lambda: ("ann", DELIVERED) in running.pipeline.calls)
     second = make(tmp_path / "bob")
     by_link(second, "1.a")
     running.daemon.hints.rescan_all()
     wait(lambda: (second, "1.a") in running.pipeline.done)
-    assert ("bob", WHOLE, CatchUp.UNSEEN) in running.pipeline.calls
+    assert ("bob", DELIVERED, CatchUp.UNSEEN) in running.pipeline.calls
 
 
 def test_a_lost_event_is_found_by_the_scan(running, box, wait):
@@ -310,10 +310,12 @@ def test_after_a_bug_the_user_s_layer_is_suspended(running, box, wait):
     """The layer may be the cause: the next scan judges the mail without it, and the loop goes on."""
     suspended, failing = [], [True]
 
+    def suspend(maildir, error):
+        suspended.append((maildir, type(error)))
+        failing.clear()
+
     class Learning:
-        def suspend(self, maildir, error):
-            suspended.append((maildir, type(error)))
-            failing.clear()
+        label_stores = SimpleNamespace(suspend=suspend)
 
         def work(self):
             return False

@@ -158,7 +158,7 @@ def test_a_bug_costs_one_answer(running, caplog):
     assert running.scrape() == b""
     running.text = lambda: "x 1\n"
     assert running.scrape().endswith(b"x 1\n")
-    assert "got no answer" in caplog.text
+    assert "did not get an answer" in caplog.text
 
 
 def test_too_many_open_files(running, monkeypatch):

@@ -10,9 +10,8 @@ from collections import Counter
 import pytest
 
 from spamlstm.daemon import prometheus
-from spamlstm.daemon.control_socket import answering, ask
-from spamlstm.daemon.coverage import Coverage
-from spamlstm.daemon.status import DaemonStatus
+from spamlstm.daemon.server import answering, ask
+from spamlstm.daemon.status import Coverage, DaemonStatus
 from spamlstm.errors import UnavailableError
 from spamlstm.filtering.outcome import Candidate, Counters, Outcome, Status
 from spamlstm.tracking.label_stores import LearningStatus, Pause
@@ -87,7 +86,7 @@ def test_clients_that_do_not_read_delay_nobody(tmp_path, status):
 
 
 def test_paused_label_stores_are_counted(status):
-    """Their number is a metric; whose they are is shown to the owner only."""
+    """Their number is a metric; their owners are shown to the owner of the daemon only."""
     pause = Pause("/mail/ann", "/state/maildirs/1", "it is damaged", 10.0)
     status.learning = LearningStatus(paused=(pause,)).snapshot
     assert status.snapshot()["learning"]["paused"] == [

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 from maildirs import by_link, by_rename, by_writing, make
 
-from spamlstm.daemon import coverage as coverage_module
-from spamlstm.daemon.coverage import inotify_limit
-from spamlstm.daemon.hints import NEW, WHOLE, Hints
-from spamlstm.daemon.wakeup import Wakeup
+from spamlstm.daemon import status as status_module
+from spamlstm.daemon.hints import NEW, Hints, Wakeup
+from spamlstm.daemon.status import inotify_limit
 from spamlstm.daemon.watch import Watcher, _open_inotify
 from spamlstm.maildir.message_file import remote_devices
+from spamlstm.maildir.names import DELIVERED
 
 
 @pytest.fixture
@@ -98,18 +98,18 @@ def test_a_new_watch_asks_for_a_rescan(box, tmp_path, watcher, hints):
     """A scan of that Maildir alone finds what was delivered before it was watched."""
     cover(watcher, box)
     watcher.cover([box, make(tmp_path / "second")])
-    assert [hints.take(), hints.take()] == [(str(tmp_path / "second"), WHOLE), None]
+    assert [hints.take(), hints.take()] == [(str(tmp_path / "second"), DELIVERED), None]
 
 
 def test_a_folder_that_vanishes_and_returns(box, watcher, wakeup, hints):
     """A Maildir that is deleted and created again, as from a backup, is rescanned and watched again."""
     cover(watcher, box)
     shutil.rmtree(box)
-    assert next_hint(wakeup, hints) == (box, WHOLE)
+    assert next_hint(wakeup, hints) == (box, DELIVERED)
     watcher.poll()
     make(Path(box))
     watcher.poll()
-    assert hints.take() == (box, WHOLE)
+    assert hints.take() == (box, DELIVERED)
     assert not watcher.polls
     by_rename(box, "1.a")
     assert next_hint(wakeup, hints) == (box, NEW)
@@ -121,7 +121,7 @@ def test_a_maildir_that_was_replaced(box, tmp_path, watcher, wakeup, hints):
     Path(box).rename(tmp_path / "old")
     make(tmp_path / "Maildir")
     assert watcher.cover([box]).watched == 1
-    assert hints.take() == (box, WHOLE)
+    assert hints.take() == (box, DELIVERED)
     by_link(str(tmp_path / "old"), "0.old")
     assert not hints
     by_link(box, "1.a")
@@ -132,7 +132,7 @@ def test_a_folder_moved_away_and_back(box, watcher, wakeup, hints):
     """The kernel's watch follows the folder; ours ends and starts anew, without a warning from watchdog."""
     cover(watcher, box)
     Path(box, "new").rename(f"{box}/away")
-    assert next_hint(wakeup, hints) == (box, WHOLE)
+    assert next_hint(wakeup, hints) == (box, DELIVERED)
     Path(box, "away").rename(f"{box}/new")
     assert cover(watcher, box).watched == 1
     by_link(box, "1.a")
@@ -158,7 +158,7 @@ def test_a_dead_thread_is_replaced(box, watcher, wakeup, hints):
     assert watcher.has_died()
     by_link(box, "1.a")
     assert watcher.cover([box]).watched == 1
-    assert hints.take() == (box, WHOLE)
+    assert hints.take() == (box, DELIVERED)
     assert (watcher.restarts, watcher.has_died()) == (1, False)
     by_link(box, "2.b")
     assert next_hint(wakeup, hints) == (box, NEW)
@@ -196,7 +196,7 @@ def test_maildirs_without_a_watch_are_polled(error, words, tmp_path, hints):
         assert not hints
         by_link(boxes[2], "1.a")
         watcher.poll()
-        assert [hints.take(), hints.take()] == [(boxes[2], WHOLE), None]
+        assert [hints.take(), hints.take()] == [(boxes[2], DELIVERED), None]
 
 
 class LimitedInotify:
@@ -227,10 +227,10 @@ def test_without_inotify_all_maildirs_are_polled(box, hints):
         coverage = watcher.cover([box])
         assert (coverage.watched, coverage.polled, watcher.polls) == (0, 1, True)
         assert "max_user_instances" in coverage.remarks[0]
-        assert (watcher.has_died(), hints.take()) == (False, (box, WHOLE))
+        assert (watcher.has_died(), hints.take()) == (False, (box, DELIVERED))
         by_rename(box, "1.a")
         watcher.poll()
-        assert hints.take() == (box, WHOLE)
+        assert hints.take() == (box, DELIVERED)
 
 
 def test_remote_file_systems_are_polled(box, hints):
@@ -262,7 +262,7 @@ def test_a_folder_without_new_is_missing(tmp_path, watcher, hints):
     assert watcher.cover([box]).missing == 1
     (tmp_path / "box" / "new").mkdir()
     watcher.poll()
-    assert (hints.take(), watcher.polls) == ((box, WHOLE), False)
+    assert (hints.take(), watcher.polls) == ((box, DELIVERED), False)
 
 
 def test_close_ends_the_thread(box, hints):
@@ -357,7 +357,7 @@ def test_a_link_to_a_junk_folder_that_is_watched_for_another(watcher, hints, wak
 @pytest.fixture
 def hidden(monkeypatch, tmp_path):
     """The kernel's limits cannot be read, as under systemd's ProcSubset=pid."""
-    monkeypatch.setattr(coverage_module, "LIMITS", tmp_path / "none")
+    monkeypatch.setattr(status_module, "LIMITS", tmp_path / "none")
 
 
 def test_an_unknown_limit_is_no_limit(hidden, watcher, hints, wakeup, box):

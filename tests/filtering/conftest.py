@@ -1,15 +1,15 @@
 """An inbox for each test that asks for one."""
 
 import pytest
-from inbox import OPENED, Inbox, make
+from inbox import Inbox, close_journals
+from maildirs import make
 
 
 @pytest.fixture(autouse=True)
 def _closed():
     """No journal is left open."""
     yield
-    while OPENED:
-        OPENED.pop().close()
+    close_journals()
 
 
 @pytest.fixture

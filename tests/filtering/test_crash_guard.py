@@ -15,13 +15,13 @@ from types import SimpleNamespace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from inbox import OPENED, Inbox, WordJudge, make, raw
+from inbox import OPENED, Inbox, WordJudge, close_journals, raw
+from maildirs import make
 from tracked_maildir import TrackedMaildir
 
 from spamlstm.config import Config, MaildirConfig
-from spamlstm.filtering.crash_guard import MOST_CRASHES, WHY, CrashGuard
-from spamlstm.filtering.in_progress import Item
-from spamlstm.filtering.inbox_index import DAY, REMEMBERED
+from spamlstm.filtering.crash_guard import MOST_CRASHES, WHY, CrashGuard, Item
+from spamlstm.filtering.inbox import DAY, REMEMBERED
 from spamlstm.filtering.journal import NAME, Journal
 from spamlstm.filtering.outcome import Counters, Status
 from spamlstm.filtering.pipeline import Pipeline
@@ -186,8 +186,7 @@ def test_no_innocent_message_is_set_aside(batches, kills):
             outcomes, crashes = outcomes + more, crashes + times
         inbox.clock.now += DAY
         assert inbox.run() == []
-        while OPENED:
-            OPENED.pop().close()
+        close_journals()
     wanted = [body for bodies in batches for body in bodies]
     aside = {one.candidate.name for one in outcomes if one.status is Status.FAILED}
     left = {one.candidate.name for one in outcomes if one.status is Status.LEFT}
@@ -359,14 +358,14 @@ def test_a_message_that_ends_the_process_when_it_is_learned(tmp_path, caplog):
         inbox.move(content, junk)
 
     def look():
-        said = inbox.label_stores.add_label
+        add_label = inbox.label_stores.add_label
 
-        def say(maildir, content, label):
+        def add_and_crash(maildir, content, label):
             if content == mails[0]:
                 crash(inbox)
-            return said(maildir, content, label)
+            return add_label(maildir, content, label)
 
-        inbox.label_stores.add_label = say
+        inbox.label_stores.add_label = add_and_crash
         inbox.look()
 
     assert [crashed(inbox, look) for _ in range(3)] == [True, True, False]

@@ -5,14 +5,14 @@ import os
 import sqlite3
 
 import pytest
-from damage import FEW, cells, columns
+from damage import cells_of, column_counts
 from inbox import OPENED, Inbox
 
 from spamlstm.errors import DataError, UserError
-from spamlstm.filtering.inbox_index import name_hash
+from spamlstm.filtering.acts import Recovery
+from spamlstm.filtering.inbox import name_hash
 from spamlstm.filtering.journal import NAME, Act, Journal, UnreadableAct
 from spamlstm.filtering.outcome import Counters
-from spamlstm.filtering.recovery import Recovery
 from spamlstm.filtering.undo import UndoStatus, undo_acts
 from spamlstm.maildir.content_id import content_id
 
@@ -51,37 +51,34 @@ def undone(one, *, dry=True):
 
 
 def test_all_columns_are_tried(used, tmp_path):
-    found = [table for table, _ in columns(tmp_path / "state" / NAME)]
-    assert {table: found.count(table) for table in found} == TABLES
+    assert column_counts(tmp_path / "state" / NAME) == TABLES
 
 
 @pytest.mark.parametrize("table", TABLES)
 def test_any_cell(used, tmp_path, table):
     """Whatever one cell holds, open acts are settled or set aside, and new mail is judged and filed."""
-    path = tmp_path / "state" / NAME
-    for _, column in (one for one in columns(path) if one[0] == table):
-        for value, state in cells(path, table, column, copies=tmp_path / "copies", values=FEW):
-            one = restarted(used, state)
-            try:
-                one.run()
-                spam = one.deliver("spam")
-                with open(spam, "rb") as file:  # noqa: PTH123
-                    content = content_id(file.read())
-                one.run()
-                assert not os.path.exists(spam)  # noqa: PTH110
-                assert one.counters.failed == {}
-                assert one.journal.last_act(one.root, content).flagged
-                one.journal.filed()
-                for known in ("00" * 16, content):
-                    one.journal.knows(one.root, known)
-                assert all(isinstance(act, UnreadableAct) or act.status is not UndoStatus.FAILED for act in undone(one))
-                one.clock.now += 2 * 86_400
-                one.run()
-            except Exception as error:
-                raise AssertionError(f"{table}.{column} = {value}") from error
-            used.count = one.count
-            OPENED.remove(one.journal)
-            one.journal.close()
+    for damage, state in cells_of(tmp_path / "state" / NAME, table, copies=tmp_path / "copies"):
+        one = restarted(used, state)
+        try:
+            one.run()
+            spam = one.deliver("spam")
+            with open(spam, "rb") as file:  # noqa: PTH123
+                content = content_id(file.read())
+            one.run()
+            assert not os.path.exists(spam)  # noqa: PTH110
+            assert one.counters.failed == {}
+            assert one.journal.last_act(one.root, content).flagged
+            one.journal.filed()
+            for known in ("00" * 16, content):
+                one.journal.knows(one.root, known)
+            assert all(isinstance(act, UnreadableAct) or act.status is not UndoStatus.FAILED for act in undone(one))
+            one.clock.now += 2 * 86_400
+            one.run()
+        except Exception as error:
+            raise AssertionError(damage) from error
+        used.count = one.count
+        OPENED.remove(one.journal)
+        one.journal.close()
 
 
 def change(state, statement, *values):
@@ -90,7 +87,7 @@ def change(state, statement, *values):
         database.commit()
 
 
-def test_an_unknown_act_is_told_once_and_never_made(used, tmp_path, caplog):
+def test_an_unknown_act_is_reported_once_and_never_carried_out(used, tmp_path, caplog):
     """A damaged open act is logged with its number, counted, and closed; other acts and mail go on."""
     state = tmp_path / "state"
     change(state, "UPDATE acts SET actions = 'evil' WHERE id = 2")

@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from inbox import Clock, Inbox, make, raw
+from inbox import Clock, Inbox, raw
+from maildirs import make
 
-from spamlstm.filtering.backoff import FIRST_DELAY, LONGEST_DELAY, Backoff
-from spamlstm.filtering.failures import FailureKind, kind_of
+from spamlstm.filtering.failures import FIRST_DELAY, LONGEST_DELAY, Backoff, FailureKind, kind_of
 from spamlstm.filtering.outcome import Status
 
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a small disk")

@@ -11,9 +11,8 @@ from inbox import judgement
 from spamlstm.config import Action
 from spamlstm.errors import DataError
 from spamlstm.filtering import journal as journals
-from spamlstm.filtering.acts import Intent
-from spamlstm.filtering.inbox_index import DAY, name_hash
-from spamlstm.filtering.journal import NAME, Journal
+from spamlstm.filtering.inbox import DAY, name_hash
+from spamlstm.filtering.journal import NAME, Intent, Journal
 from spamlstm.maildir.message_file import Identity
 from spamlstm.maildir.transfer import TransferResult
 from spamlstm.verdict import Verdict

@@ -3,7 +3,8 @@
 import tracemalloc
 
 import pytest
-from inbox import Inbox, make
+from inbox import Inbox
+from maildirs import make
 from tiny_bundle import make as make_bundle
 from tracked_maildir import TrackedMaildir
 

@@ -6,8 +6,9 @@ import os
 from pathlib import Path
 
 import pytest
-from inbox import Inbox, make, raw
+from inbox import Inbox, raw
 from interruption import Interruption
+from maildirs import make
 
 from spamlstm.config import Action
 from spamlstm.filtering.outcome import Status

@@ -13,6 +13,7 @@ import on_disk
 import pytest
 from inbox import DATE, WordJudge, judgement, raw
 from interruption import CrashError, Interruption, crash
+from maildirs import size_in
 
 from spamlstm import __version__
 from spamlstm.config import Action, Config, MaildirConfig
@@ -58,8 +59,8 @@ def test_a_filed_message(inbox):
     ((part, text),) = one.names(one.junk)
     name, path = Name.parse(text), os.path.join(one.junk, part, text)
     status = os.stat(path)
-    assert (part, name.info, name.size) == ("new", None, status.st_size)
-    assert name.wire_size == status.st_size + Path(path).read_bytes().count(b"\n")
+    assert (part, name.info, size_in(name)) == ("new", None, status.st_size)
+    assert size_in(name, "W") == status.st_size + Path(path).read_bytes().count(b"\n")
     assert not any(field.startswith("U=") for field in name.fields)
     assert (status.st_mtime, stat.S_IMODE(status.st_mode)) == (DATE, 0o640)
     assert Path(one.junk, "maildirfolder").exists()
@@ -289,7 +290,7 @@ def test_an_unexpected_error_is_one_messages_own(inbox, monkeypatch):
     one = inbox(spam=(TAG,))
     one.deliver("spam")
     one.deliver("ham")
-    monkeypatch.setattr("spamlstm.filtering.plan.tag", None)
+    monkeypatch.setattr("spamlstm.filtering.acts.tag", None)
 
     assert sorted(statuses(one.run())) == [Status.FAILED, Status.LEFT]
     assert one.counters.failed == {"bug": 1}
@@ -362,7 +363,8 @@ def test_a_maildir_that_is_renamed_in_mid_act(inbox):
 @pytest.mark.model
 def test_with_the_shipped_model(tmp_path, root):
     """With the shipped model, the test string that every filter calls spam is filed, and a short letter is not."""
-    from inbox import Inbox, make
+    from inbox import Inbox
+    from maildirs import make
 
     from spamlstm.model.classifier import Classifier
     from spamlstm.model.reading import GTUBE

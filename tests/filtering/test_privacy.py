@@ -4,7 +4,7 @@ import contextlib
 from pathlib import Path
 
 import pytest
-from inbox import make
+from maildirs import make
 from tiny_bundle import SPAM, UNSURE
 from tiny_bundle import make as make_bundle
 

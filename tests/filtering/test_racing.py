@@ -5,7 +5,8 @@ import time
 from pathlib import Path
 
 import racing
-from inbox import Inbox, make, raw
+from inbox import Inbox, raw
+from maildirs import make
 
 from spamlstm.filtering.outcome import Status
 from spamlstm.maildir.headers import untag

@@ -1,7 +1,7 @@
 """Each test has a Maildir of its own."""
 
 import pytest
-from readers_and_kills import make
+from maildirs import make
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Folders are found in both layouts, and their roles by names in many languages."""
+"""Folders are found in both layouts, their roles by names in many languages, their keywords by Dovecot's list."""
 
 import os
 
@@ -7,7 +7,18 @@ import pytest
 from maildirs import make
 
 from spamlstm.maildir import folders as mail_folders
-from spamlstm.maildir.folders import MOST_FOLDERS, FolderRole, below, folders, role_of
+from spamlstm.maildir.folders import (
+    HAM_WORDS,
+    MOST_FOLDERS,
+    SPAM_WORDS,
+    FolderRole,
+    below,
+    folders,
+    keyword_letter,
+    keyword_mapping,
+    keyword_names,
+    role_of,
+)
 from spamlstm.maildir.junk_folder import junk_folder
 
 
@@ -149,3 +160,43 @@ def test_root_changes_its_identity_once_for_all_folders(tmp_path, monkeypatch, l
     assert 20_001 in changes
     assert len(changes) < 20
     assert os.geteuid() == 0
+
+
+@pytest.fixture
+def inbox_and_junk(tmp_path):
+    """An inbox and a junk folder that have different letters for their keywords."""
+    inbox, junk = tmp_path / "inbox", tmp_path / "junk"
+    for folder, text in ((inbox, "0 $Junk\n1 work\n2 NonJunk\n"), (junk, "0 work\n3 junk\n")):
+        folder.mkdir()
+        (folder / "dovecot-keywords").write_text(text)
+    return on_disk.opened(inbox), on_disk.opened(junk)
+
+
+def test_keyword_names(inbox_and_junk):
+    """Each number in the list is a letter, from a on."""
+    assert keyword_names(inbox_and_junk[0]) == {"a": "$Junk", "b": "work", "c": "NonJunk"}
+
+
+def test_a_folder_without_a_list_of_keywords(tmp_path):
+    """It has no keywords, which is no error."""
+    assert keyword_names(on_disk.opened(tmp_path)) == {}
+
+
+@pytest.mark.parametrize("text", [b"", b"x y", b"26 z", b"-1 z", b"0", b"\xb2 z", b"0" * 99 + b" z"])
+def test_invalid_lines_in_a_list_of_keywords(tmp_path, text):
+    """Any other line is ignored and no error."""
+    (tmp_path / "dovecot-keywords").write_bytes(text)
+    assert keyword_names(on_disk.opened(tmp_path)) == {}
+
+
+def test_keyword_letter(inbox_and_junk):
+    """The letter of the first keyword that the folder has, in upper or lower case; None if it has none."""
+    inbox, junk = inbox_and_junk
+    assert keyword_letter(inbox, SPAM_WORDS) == "a"
+    assert keyword_letter(junk, SPAM_WORDS) == "d"
+    assert keyword_letter(junk, HAM_WORDS) is None
+
+
+def test_keyword_mapping(inbox_and_junk):
+    """Only keywords that both folders have are mapped."""
+    assert keyword_mapping(*inbox_and_junk) == {"b": "a"}

@@ -11,18 +11,17 @@ from pathlib import Path
 
 import on_disk
 import pytest
+from maildirs import make
 from readers_and_kills import (
     OLD,
     deliver,
     everything,
     killed_before,
-    make,
 )
 
 from spamlstm.errors import NoInputError, UserError
 from spamlstm.maildir import junk_folder, names
-from spamlstm.maildir.folders import JUNK_NAMES, FolderRole, role_of
-from spamlstm.maildir.imap_names import encoded
+from spamlstm.maildir.folders import JUNK_NAMES, FolderRole, encoded, role_of
 
 # Other tests may have left threads, which the forked processes that are killed here do not need.
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")

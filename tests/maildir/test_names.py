@@ -30,11 +30,11 @@ def test_any_name_is_restored(text):
 
 
 def test_the_pieces_of_a_name():
-    """Base, fields, sizes, flags and keywords are told apart."""
+    """A name has a base, fields, flags and keywords."""
     name = Name.parse("1.M2P3.host,S=123,X=y,W=130,U=7:2,Sab")
 
     assert (name.base, name.fields) == ("1.M2P3.host", ("S=123", "X=y", "W=130", "U=7"))
-    assert (name.size, name.wire_size, name.flags, name.keywords) == (123, 130, "S", "ab")
+    assert (name.flags, name.keywords) == ("S", "ab")
 
 
 @pytest.mark.parametrize(
@@ -51,12 +51,6 @@ def test_the_pieces_of_a_name():
 def test_flags(name, flags, keywords):
     """Flags are sorted, without duplicates; letters after a second comma are no flags."""
     assert (Name.parse(name).flags, Name.parse(name).keywords) == (flags, keywords)
-
-
-@pytest.mark.parametrize("field", ["S=", "S=x", "S=²", "S=-1", "S=" + "9" * 30])
-def test_a_size_that_is_no_number(field):
-    """It counts as no size."""
-    assert Name.parse(f"a,{field}").size is None
 
 
 @pytest.mark.parametrize(

@@ -10,14 +10,15 @@ from pathlib import Path
 
 import on_disk
 import pytest
-from readers_and_kills import OLD, deliver, make
+from maildirs import make
+from readers_and_kills import OLD, deliver
 
 from spamlstm.errors import UserError
-from spamlstm.maildir import junk_folder, keywords, message_file, opened, transfer
-from spamlstm.maildir.descriptors import RefusedError
+from spamlstm.maildir import junk_folder, message_file, opened, transfer
+from spamlstm.maildir.folders import keyword_names
 from spamlstm.maildir.message_file import file_identity
 from spamlstm.maildir.names import Name
-from spamlstm.maildir.opened import OpenMaildir
+from spamlstm.maildir.opened import OpenMaildir, RefusedError
 from spamlstm.maildir.owner import Owner
 from spamlstm.maildir.transfer import Transfer
 
@@ -102,7 +103,7 @@ def test_only_a_regular_file_is_read(root, kind, tmp_path):
 
     with pytest.raises(RefusedError):
         message_file.read_message(on_disk.entry(os.path.join(root, "new", "x")), most=100)
-    assert keywords.keyword_names(on_disk.opened(root)) == {}
+    assert keyword_names(on_disk.opened(root)) == {}
     assert list(on_disk.opened(root).messages()) == []
 
 

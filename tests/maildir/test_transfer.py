@@ -11,6 +11,7 @@ from functools import partial
 import on_disk
 import pytest
 from interruption import CALLS, Interruption
+from maildirs import make, size_in
 from readers_and_kills import (
     DATE,
     FRESH,
@@ -21,7 +22,6 @@ from readers_and_kills import (
     everything,
     identity,
     killed_before,
-    make,
     read_mail,
     remove_all,
     settle,
@@ -66,7 +66,7 @@ def test_rename(root, junk, part):
     assert (after.st_ino, after.st_mtime_ns, after.st_mode) == (before.st_ino, before.st_mtime_ns, before.st_mode)
     assert everything(root, junk) == [OLD]
     assert (entry.part, entry.name.endswith(":2,")) == (part, part == "cur")
-    assert Name.parse(entry.name).size == 17
+    assert size_in(Name.parse(entry.name)) == 17
 
 
 @pytest.mark.parametrize("part", ["new", "cur"])
@@ -79,7 +79,7 @@ def test_replace(root, junk, part):
     (entry,) = on_disk.messages(junk)
     name, status = Name.parse(entry.name), os.stat(entry.path)
     assert everything(root, junk) == [FRESH]
-    assert (name.size, name.wire_size) == (len(FRESH), len(FRESH) + 3)
+    assert (size_in(name), size_in(name, "W")) == (len(FRESH), len(FRESH) + 3)
     assert (name.base == "1.host", name.flags, entry.part) == (False, "FS" if part == "cur" else "", part)
     assert (status.st_mtime, stat.S_IMODE(status.st_mode), status.st_nlink) == (DATE, 0o640, 1)
     assert os.listdir(os.path.join(junk, "tmp")) == []

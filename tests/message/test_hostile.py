@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 from hostile_text import TooSlowError, limit
 
-from spamlstm.maildir.arrival import arrived
-from spamlstm.maildir.content_id import content_id
+from spamlstm.maildir.content_id import arrived, content_id
 from spamlstm.maildir.headers import tag, untag
 from spamlstm.model.reading import MessageReader
 from spamlstm.verdict import Judgement, Verdict

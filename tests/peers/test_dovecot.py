@@ -18,7 +18,7 @@ import pytest
 from dovecot import running
 from watching import DELIVERIES, deliver, message, number_of, numbers, until, watching
 
-from spamlstm.daemon.control_socket import ask
+from spamlstm.daemon.server import ask
 from spamlstm.learning.label_store import LabelStore
 from spamlstm.maildir.headers import untag
 

@@ -1,12 +1,11 @@
 """What the tests of tracking share."""
 
 import pytest
-from inbox import OPENED
+from inbox import close_journals
 
 
 @pytest.fixture(autouse=True)
 def _closed():
     """Close every journal that a test opened."""
     yield
-    while OPENED:
-        OPENED.pop().close()
+    close_journals()

@@ -6,8 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from damage import FEW, cells, columns
-from inbox import OPENED, make, raw
+from damage import cells_of, column_counts
+from inbox import OPENED, raw
+from maildirs import make
 from tracked_maildir import TrackedMaildir
 
 from spamlstm.tracking.mailbox_state import NAME
@@ -76,29 +77,26 @@ def change(state, statement):
 
 def test_all_columns_are_tried(restarts, tmp_path):
     """The tables and columns below are all there are."""
-    found = [table for table, _ in columns(tmp_path / "state" / NAME)]
-    assert {table: found.count(table) for table in found} == TABLES
+    assert column_counts(tmp_path / "state" / NAME) == TABLES
 
 
 @pytest.mark.parametrize("table", TABLES)
 def test_any_cell(restarts, tmp_path, table):
     """Whatever one cell holds, messages are judged and filed, and a later move is learned."""
-    path = tmp_path / "state" / NAME
-    for _, column in (one for one in columns(path) if one[0] == table):
-        for value, state in cells(path, table, column, copies=tmp_path / "copies", values=FEW):
-            one = restarts.open(state)
-            try:
-                one.watch()
-                spam = one.deliver("spam")
-                one.run()
-                assert one.where(raw("spam", one.count))[0].path != spam
-                one.look()
-                one.look()
-                assert one.label_of(move(one)) == "spam"
-                assert one.counters.failed == {}
-            except Exception as error:
-                raise AssertionError(f"{table}.{column} = {value}") from error
-            restarts.close()
+    for damage, state in cells_of(tmp_path / "state" / NAME, table, copies=tmp_path / "copies"):
+        one = restarts.open(state)
+        try:
+            one.watch()
+            spam = one.deliver("spam")
+            one.run()
+            assert one.where(raw("spam", one.count))[0].path != spam
+            one.look()
+            one.look()
+            assert one.label_of(move(one)) == "spam"
+            assert one.counters.failed == {}
+        except Exception as error:
+            raise AssertionError(damage) from error
+        restarts.close()
 
 
 def test_a_damaged_maildir_is_reported_once_and_reset(restarts, tmp_path, caplog):

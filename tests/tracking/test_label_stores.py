@@ -10,7 +10,7 @@ from tracked_maildir import Base
 
 from spamlstm.config import LabelScope
 from spamlstm.config.locations import LABELS, personal_dir
-from spamlstm.filtering.backoff import FIRST_DELAY
+from spamlstm.filtering.failures import FIRST_DELAY
 from spamlstm.learning import bounds, trainer
 from spamlstm.learning.label import Label, LabelRequest
 from spamlstm.learning.label_store import LabelStore
@@ -301,6 +301,6 @@ def test_moves_do_not_fill_the_store(label_stores, monkeypatch, caplog):
         add(one, "/mail/ann", number)
         assert one.layer("/mail/ann").labels <= 12
     assert "label-store" in caplog.text
-    assert "have been removed" in caplog.text
+    assert "were removed" in caplog.text
     assert one.label("/mail/ann", content_id(raw("words", 19))) is Label.SPAM
     assert one.label("/mail/ann", content_id(raw("words", 0))) is None

@@ -8,13 +8,14 @@ import sqlite3
 
 import on_disk
 import pytest
-from inbox import make, raw
+from inbox import raw
+from maildirs import make
 from tracked_maildir import TrackedMaildir
 
 from spamlstm.config import LabelScope
 from spamlstm.config.locations import personal_dir
+from spamlstm.filtering.acts import Recovery
 from spamlstm.filtering.outcome import Status
-from spamlstm.filtering.recovery import Recovery
 from spamlstm.filtering.undo import undo_acts
 from spamlstm.learning.label_store import LabelStore
 from spamlstm.maildir import names, opened

@@ -3,8 +3,9 @@
 from pathlib import Path
 
 import pytest
-from inbox import OPENED, make, raw
+from inbox import close_journals, raw
 from killing import calls_of, can_trace, killed_before
+from maildirs import make
 from tracked_maildir import TrackedMaildir
 
 from spamlstm.learning.label_store import LabelStore
@@ -35,8 +36,7 @@ def prepared(path):
 def close(maildir):
     maildir.label_stores.close()
     maildir.mailbox_state.close()
-    while OPENED:
-        OPENED.pop().close()
+    close_journals()
 
 
 def visiting(maildir):

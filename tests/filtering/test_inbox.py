@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from interruption import Interruption
 
 from spamlstm.config import CatchUp
-from spamlstm.filtering import scan
+from spamlstm.filtering.inbox import is_settled, list_candidates
 from spamlstm.filtering.outcome import Candidate
 from spamlstm.maildir.folders import folders
 from spamlstm.maildir.names import Name
@@ -143,7 +143,7 @@ def test_a_folder_from_the_future(inbox, monkeypatch, years):
     one.run()
     one.run()
     listed = []
-    monkeypatch.setattr(scan, "list_candidates", lambda *what: listed.append(what) or [])
+    monkeypatch.setattr("spamlstm.filtering.inbox.list_candidates", lambda *what: listed.append(what) or [])
     one.run()
     assert listed == []
     monkeypatch.undo()
@@ -155,7 +155,7 @@ def test_a_folder_of_a_server_whose_clock_is_a_little_ahead(inbox):
     """Two changes may share such an mtime."""
     now = 1_700_000_000.0
     for ahead, settled in ((-3, True), (-1, False), (0, False), (60, False), (3600, False), (90_000, True)):
-        assert scan.is_settled(int((now + ahead) * 1e9), now=now) is settled
+        assert is_settled(int((now + ahead) * 1e9), now=now) is settled
 
 
 def test_what_failed_comes_back(inbox):
@@ -238,10 +238,10 @@ def test_missing_is_the_difference(names):
     """Whatever names there are: those that were added are in the index, all others are missing."""
     import sqlite3
 
-    from spamlstm.filtering.inbox_index import SCHEMA, InboxIndex
+    from spamlstm.filtering.inbox import INBOX_SCHEMA, InboxIndex
 
     connection = sqlite3.connect(":memory:")
-    connection.executescript(SCHEMA)
+    connection.executescript(INBOX_SCHEMA)
     index = InboxIndex(connection)
     index.begin("/m", names[::2], since=0.0, now=1.0)
     index.add("/m", [(name, 5) for name in names[1::4]], now=1.0)
@@ -256,7 +256,7 @@ def test_listed_is_in_order(inbox):
     one = inbox()
     for name in ("3", "1", "2"):
         one.deliver("ham", name=name)
-    listed = scan.list_candidates(on_disk.opened(one.root).mailbox, "new")
+    listed = list_candidates(on_disk.opened(one.root).mailbox, "new")
     assert [Name.parse(candidate.name).base for candidate in listed] == ["1", "2", "3"]
 
 

@@ -26,19 +26,19 @@ def show_progress(
     with Progress(*columns, console=console, transient=True) as bar:
         task, drawn = bar.add_task(what, total=total), 0
 
-        def tell(done: int) -> None:
+        def show(done: int) -> None:
             nonlocal drawn
             if done - drawn >= REDRAW_EVERY:
                 drawn = done
                 bar.update(task, completed=done % total if rounds and total else done)
 
-        yield tell
+        yield show
 
 
 def _lines(console: Console, what: str, total: int | None) -> Callable[[int], None]:
     start = last = time.monotonic()
 
-    def tell(done: int) -> None:
+    def show(done: int) -> None:
         nonlocal last
         now = time.monotonic()
         if now - last >= LOG_EVERY_SECONDS:
@@ -47,4 +47,4 @@ def _lines(console: Console, what: str, total: int | None) -> Callable[[int], No
             speed = f"{done / (now - start):,.0f} a second"
             console.print(f"{what}: {done:,}{of} messages, {speed}", markup=False, highlight=False, soft_wrap=True)
 
-    return tell
+    return show

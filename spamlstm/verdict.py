@@ -1,5 +1,6 @@
-"""The decision of the policy about one message, kept apart from the score of the model."""
+"""Scores in log-odds, probabilities, and the verdict of the policy on one message."""
 
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -27,3 +28,15 @@ class Judgement:
     reason: str
     model: str
     defects: tuple[str, ...] = ()
+
+
+def logistic(log_odds: float) -> float:
+    """Return the probability with these log-odds, without overflow at either end."""
+    return 1 / (1 + math.exp(-min(max(log_odds, -700.0), 700.0)))
+
+
+def logit(probability: float) -> float:
+    """Return the log-odds of a probability: -inf at 0 and below, inf at 1 and above."""
+    if 0.0 < probability < 1.0:
+        return math.log(probability) - math.log1p(-probability)
+    return math.inf if probability >= 1.0 else -math.inf

@@ -17,6 +17,17 @@ def test_the_command_line_loads_nothing_heavy(python):
     assert [name for name in HEAVY if name in loaded] == []
 
 
+def test_plain_text_mail_loads_no_html_reader(python):
+    """A message without HTML is parsed without the modules that read pages by their tree."""
+    loaded = python(
+        "import sys; from spamlstm.message.message import parse_message; "
+        "print(parse_message(b'Subject: s\\n\\ntext').text, *sys.modules)"
+    ).split()
+
+    assert loaded[0] == "text"
+    assert not {"spamlstm.message.html", "spamlstm.message.html_cost", "selectolax"} & set(loaded)
+
+
 def test_no_module_of_the_package_loads_torch(python):
     """The light package runs where torch is not installed."""
     loaded = python(

@@ -17,7 +17,7 @@ from spamlstm.errors import DataError
 from spamlstm.evaluation.metrics import one_minus_roca_pct, sm_at_hm
 from spamlstm.features.render import TEXT_VERSION
 from spamlstm.model import bundle as bundles
-from spamlstm.model.wide import Wide
+from spamlstm.model.network import Wide
 
 from . import calibrate, card, export, learn
 from .batches import Example, collate, rows
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from spamlstm.config import Thresholds
-    from spamlstm.model.bundle import Calibration
-    from spamlstm.model.vocabulary import Vocabulary
-    from spamlstm.model.wide import WideSpec
+    from spamlstm.model.encoder import Vocabulary
+    from spamlstm.model.manifest import WideSpec
+    from spamlstm.model.policy import Calibration
 
     from .dataset import Dataset
     from .fit import Job

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from spamlstm.config import Costs, Thresholds
 from spamlstm.evaluation.metrics import threshold_at_hm
-from spamlstm.model.bundle import Calibration
+from spamlstm.model.policy import Calibration
+from spamlstm.verdict import logistic
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -89,7 +90,7 @@ def thresholds(left: LeftOut, calibration: Calibration, costs: Costs) -> Thresho
     weight = _weights(left)
     lower = _cheapest(-left.logits, ~left.spam, weight, mistake=costs.false_negative, unsure=costs.unsure)
     upper = _cheapest(left.logits, left.spam, weight, mistake=costs.false_positive, unsure=costs.unsure)
-    ham, spam = (calibration.probability(calibration.score(logit)) for logit in (-lower, upper))
+    ham, spam = (logistic(calibration.score(logit)) for logit in (-lower, upper))
     for source in np.unique(left.source):
         members = left.source == source
         if np.count_nonzero(members & ~left.spam) < FEWEST:
@@ -97,7 +98,7 @@ def thresholds(left: LeftOut, calibration: Calibration, costs: Costs) -> Thresho
         kept = threshold_at_hm(left.spam[members], left.logits[members], MOST_LOST_PCT)
         if kept is not None:
             # `kept` is the logit of a ham message that must not be lost; a message at the threshold is spam.
-            spam = max(spam, math.nextafter(calibration.probability(calibration.score(kept)), 1.0))
+            spam = max(spam, math.nextafter(logistic(calibration.score(kept)), 1.0))
     return Thresholds(ham=min(ham, spam, HIGHEST), spam=min(spam, HIGHEST))
 
 

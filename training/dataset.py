@@ -14,11 +14,10 @@ from numpy.typing import NDArray
 
 from spamlstm.corpus import labelled_mail
 from spamlstm.errors import DataError, NoInputError
-from spamlstm.features.render import BODY, render
-from spamlstm.features.windows import cut_windows
+from spamlstm.features.render import BODY, cut_windows, render
 from spamlstm.message.message import parse_message
+from spamlstm.model.encoder import Vocabulary
 from spamlstm.model.near_duplicates import groups
-from spamlstm.model.vocabulary import Vocabulary
 
 from .batches import Example
 

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
-from spamlstm.model import wide
+from spamlstm.model import network as scoring
+from spamlstm.model.manifest import WideSpec
 
 from .network import PAIR, Deep, Wide
 
@@ -60,20 +61,20 @@ def graph(deep: Deep) -> onnx.ModelProto:
     return _model(made)
 
 
-def exact(part: Wide) -> wide.Wide:
+def exact(part: Wide) -> scoring.Wide:
     """Return the wide part without PyTorch, with its exact weights."""
-    return wide.Wide(_spec(part, scale=1.0), _array(part.table.weight)[:, 0])
+    return scoring.Wide(_spec(part, scale=1.0), _array(part.table.weight)[:, 0])
 
 
-def table(part: Wide) -> tuple[NDArray[np.int8], wide.WideSpec]:
+def table(part: Wide) -> tuple[NDArray[np.int8], WideSpec]:
     """Return the weights of the wide part as int8, and their spec."""
     weights = _array(part.table.weight)[:, 0]
     scale = float(np.abs(weights).max()) / 127 or 1.0
     return np.round(weights / scale).astype(np.int8), _spec(part, scale=scale)
 
 
-def _spec(part: Wide, *, scale: float) -> wide.WideSpec:
-    return wide.WideSpec(
+def _spec(part: Wide, *, scale: float) -> WideSpec:
+    return WideSpec(
         buckets=part.buckets, pair=PAIR, scale=scale, bias=float(part.bias.item()), deep_vote=part.deep_vote
     )
 

@@ -17,9 +17,10 @@ import numpy as np
 
 from spamlstm.errors import DataError
 from spamlstm.model import bundle as bundles
-from spamlstm.model import tokenizer
-from spamlstm.model.bundle import MANIFEST, Bundle, Calibration
-from spamlstm.model.vocabulary import Vocabulary
+from spamlstm.model.bundle import MANIFEST, Bundle
+from spamlstm.model.encoder import Vocabulary, bundle_tokenizer
+from spamlstm.model.policy import Calibration
+from spamlstm.verdict import logistic
 
 from . import bundle, dataset, learn, run_folder, weights
 from .batches import NOTHING, Example
@@ -71,7 +72,7 @@ def finetune(task: Task) -> Path:
     run_folder.check_replaceable(task.out, holds=MANIFEST)
     parent = bundles.load_bundle(task.parent)
     network = weights.load(parent)
-    vocabulary = Vocabulary(tokenizer.of(parent))
+    vocabulary = Vocabulary(bundle_tokenizer(parent))
     data = dataset.load([task.mail], limits=_limits(parent), first=None, synthetic=0, seed=task.seed, tick=silent)
     examples = _with_targets(data, data.encode(vocabulary, _limits(parent)), parent.calibration, task)
     draws = min(max(DRAWS * int(np.count_nonzero(data.source == LABELLED)), FEWEST), MOST)
@@ -120,7 +121,7 @@ def _with_targets(data: Dataset, examples: list[Example], calibration: Calibrati
     for index, row in enumerate(data.rows):
         if row.source != LABELLED:
             logit = (scores[row.id] - calibration.shift) / calibration.scale
-            examples[index] = replace(examples[index], spam=Calibration.probability(logit))
+            examples[index] = replace(examples[index], spam=logistic(logit))
     return examples
 
 

@@ -12,10 +12,9 @@ from spamlstm.errors import DataError, UserError
 from spamlstm.evaluation.metrics import one_minus_roca_pct, sm_at_hm
 from spamlstm.files import replacement
 from spamlstm.model import bundle as bundles
-from spamlstm.model import tokenizer
 from spamlstm.model.bundle import MANIFEST
-from spamlstm.model.bundle_files import is_plain
-from spamlstm.model.vocabulary import Vocabulary
+from spamlstm.model.encoder import Vocabulary, bundle_tokenizer
+from spamlstm.model.manifest import is_plain
 
 from . import bundle, calibrate, learn, run_folder, vocabulary, weights
 from .batches import Example
@@ -116,7 +115,7 @@ def _reuse(path: Path, parts: Split) -> Trained:
     bundles.verify(found)
     if not found.has(bundles.WEIGHTS):
         raise DataError(f"{path} has no {bundles.WEIGHTS}, so its network cannot be reused; train without --network")
-    return Trained(weights.load(found), Vocabulary(tokenizer.of(found)), parts)
+    return Trained(weights.load(found), Vocabulary(bundle_tokenizer(found)), parts)
 
 
 def _judge_fold(

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from spamlstm.model import wide
+from spamlstm.model.network import wide_features
 
 Cell = Literal["lstm", "gru", "rnn", "mean"]
 
@@ -151,7 +151,7 @@ class Wide(nn.Module):
 
     def features(self, ids: Tensor, lengths: Tensor) -> Tensor:
         """(B, T) ids, (B,) lengths → (B, 2T - 1) indices into the table, as the filter computes them."""
-        found = wide.features(ids.cpu().numpy(), lengths.cpu().numpy(), buckets=self.buckets, pair=PAIR)
+        found = wide_features(ids.cpu().numpy(), lengths.cpu().numpy(), buckets=self.buckets, pair=PAIR)
         return torch.from_numpy(found).to(ids.device)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from spamlstm.features.render import MARKS
-from spamlstm.model.vocabulary import PIECE
+from spamlstm.model.encoder import PIECE
 
 PAD = "⟦pad⟧"
 _MARK = re.compile("⟦[^⟧]*⟧")

@@ -16,7 +16,7 @@ from onnx import numpy_helper
 
 from spamlstm.errors import DataError
 from spamlstm.model import bundle as bundles
-from spamlstm.model.wide import Wide
+from spamlstm.model.network import Wide
 
 from .export import GATES
 from .network import Network, NetworkConfig

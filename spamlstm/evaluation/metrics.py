@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from spamlstm.logistic import logistic
+from spamlstm.verdict import logistic
 
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
@@ -122,7 +122,7 @@ def _delong_variance(spam: Floats, ham: Floats) -> float:
 
 
 def _newcombe_bound(error: float, end: float, n_spam: int, n_ham: int) -> float:
-    """Return the value between `error` and `end` (0 or 1) whose own 95 % range just reaches `error`, by bisection."""
+    """Return the value from `error` to `end` (0 or 1) with a 95 % range that just includes `error`, by bisection."""
     inside, outside = error, end
     for _ in range(60):
         middle = (inside + outside) / 2

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spamlstm.evaluation.metrics import Bin, rate_pct
-from spamlstm.logistic import logit
+from spamlstm.verdict import logit
 
 WIDTH, HEIGHT = 520, 400
 LEFT, RIGHT, TOP, BOTTOM = 66, 24, 12, 52

@@ -1,22 +1,23 @@
 """Facts of alignment: how the names, addresses, hosts and links of a message relate to its sender.
 
-Does the reply address belong to the organisation in From? The answer means the same across servers and years.
+An example is whether the reply address belongs to the organisation in From. Such facts mean the same across servers and
+years, so they hold for other corpora than the model was trained on (docs/decisions/0003-rendering.md).
 """
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from spamlstm.features.domains import FREEMAIL, MAIL_SERVICES, OPEN_HOSTING, SHARED_DOMAINS, organisational_domain
-from spamlstm.features.facts import Fact, bucket
-from spamlstm.features.links import is_lying, shown_host, url_host
+from spamlstm.features.style import Fact, bucket
 from spamlstm.message.message import Message, address
+from spamlstm.message.page import Link
 
-# Who a host belongs to: the organisation of the sender (same) or of the recipient (own), the signer of the message, a
-# service that sends for others, a mailbox provider (free), or somebody else.
+# The owner of a host: the organisation of the sender (same) or of the recipient (own), the signer of the message, a
+# service that sends for others, a mailbox provider (free), or another organisation.
 _OWNERS = ("none", "same", "own", "signer", "service", "free", "other")
 _AUTH = ("absent", "pass", "fail", "soft", "none", "error")
 
-# The order gives the marks their token ids in trained models, so a value that no message has any more keeps its place.
+# Trained models have token ids in this order, so a value that no message has any more stays in its position.
 ALIGNMENT: dict[str, tuple[str, ...]] = {
     "from": ("none", "org", "free", "own", "self"),
     "name": ("none", "match", "address", "foreign", "plain"),
@@ -52,7 +53,7 @@ _NOREPLY = re.compile(r"no[-_.]?reply|do[-_.]?not[-_.]?reply|mailer-daemon|nepas
 _IP_HOST = re.compile(r"[\d.]+|0x[0-9a-f]+")
 _WORDS, _LETTERS = re.compile(r"[a-z0-9]+"), re.compile(r"[a-z]+")
 _LONGER_WORDS, _NO_WORD = re.compile(r"\w{4,}"), re.compile(r"[^\w]+")
-# Digits between letters, long numbers, or more consonants in a row than words have.
+# Digits between letters, long numbers, or five consonants in a row.
 _RANDOM = re.compile(r"[a-z]\d+[a-z]|\d{4,}|[bcdfghjklmnpqrstvwxz]{5,}")
 _UNSUBSCRIBE_HOST = re.compile(r"https?://([^/:?#\s>]+)")
 _ANSWER = re.compile(r"(?:re|aw|sv|antw|回复|答复)\s*(?:\[\d+\])?:", re.IGNORECASE)
@@ -64,6 +65,13 @@ _RESULTS = {
     "none": "none",
 }
 _NO_NAMES = frozenset("undisclosed recipients info mail list phishing".split())
+# The most characters of plain text that are searched for hosts, and about the most hosts taken from it.
+_MAX_TEXT, _MAX_TEXT_HOSTS = 100_000, 50
+_URL_HOST = re.compile(r"^(?:https?:)?//(?:[^/@?#]*@)?([^/:?#\s]+)", re.IGNORECASE)
+# Two patterns, as `re` finds characters without case five times as fast as a letter in either case.
+_TEXT_HOST, _SCHEME = re.compile(r"://([a-z0-9.-]+)", re.IGNORECASE), re.compile(r"https?\Z", re.IGNORECASE)
+_BEFORE_HOST = re.compile(r"https?://|www\.", re.IGNORECASE)
+_HOST, _HOST_RUN = re.compile(r"[a-z0-9.-]+\.[a-z]{2,}", re.IGNORECASE), re.compile(r"[a-z0-9.-]*", re.IGNORECASE)
 
 
 def alignment(message: Message, hosts: Sequence[str]) -> Iterator[Fact]:
@@ -76,12 +84,13 @@ def alignment(message: Message, hosts: Sequence[str]) -> Iterator[Fact]:
 
 
 class _Organisations:
-    """The organisations of the sender, of the recipient, and of those that answer for the delivery."""
+    """The organisations of the sender, of the recipient, and of the signer and the bounce address."""
 
     def __init__(self, message: Message) -> None:
         self.sender = organisational_domain(message.sender)
         first = message.first
-        # The receiving server adds Delivered-To, X-Original-To and Envelope-To; the sender writes To.
+        # The receiving server adds Delivered-To, X-Original-To and Envelope-To, which are more reliable than the
+        # sender's To.
         to = first.get("delivered-to") or first.get("x-original-to") or first.get("envelope-to") or first.get("to", "")
         self.recipient = address(to)
         own = organisational_domain(self.recipient)
@@ -97,7 +106,7 @@ class _Organisations:
         return self._owner(organisational_domain(host), signers=signers)
 
     def link_owners(self, hosts: Iterable[str]) -> set[str]:
-        """Return the owners of hosts in the text, without the domains that mail of all kinds links to."""
+        """Return the owners of hosts, except for SHARED_DOMAINS."""
         return {self._owner(domain, signers=True) for domain in set(map(organisational_domain, hosts)) - SHARED_DOMAINS}
 
     def _owner(self, domain: str, *, signers: bool) -> str:
@@ -138,7 +147,7 @@ def _sender(message: Message, organisations: _Organisations) -> Iterator[Fact]:
 
 
 def _name(name: str, sender: str, domain: str) -> str:
-    """Return how the display name relates to the address: phishers put into the name what the address lacks."""
+    """Return how the display name relates to the address. In phishing it is often a brand that the address lacks."""
     if not name:
         return "none"
     low = name.lower()
@@ -187,7 +196,7 @@ def _zone(host: str) -> str:
 
 
 def _authentication(message: Message, organisations: _Organisations) -> Iterator[Fact]:
-    """Yield what the receiving server found: the topmost result of each kind, as the sender may forge those below."""
+    """Yield the results of the receiving server: the topmost of each kind, because the sender may forge lower ones."""
     found: dict[str, str] = {}
     for name in ("authentication-results", "arc-authentication-results"):
         for kind, result in _RESULT.findall(message.first.get(name, "")[:2000]):
@@ -233,7 +242,7 @@ def _image_owner(sources: Sequence[str], organisations: _Organisations) -> str:
 
 
 def _known_owner(owners: set[str]) -> str:
-    """Return same, mixed or signer, or '' if nothing belongs to the sender or to a signer. No owner counts as same."""
+    """Return same (also for no owners), mixed or signer; '' if no host belongs to the sender or a signer."""
     if not owners or "same" in owners:
         return "mixed" if "other" in owners else "same"
     return "signer" if "signer" in owners else ""
@@ -267,7 +276,7 @@ def _audience(message: Message, organisations: _Organisations) -> Iterator[Fact]
 
 
 def _greeting(message: Message, organisations: _Organisations) -> str:
-    """Return where a name of the recipient stands: in the subject, near the top of the text, or in neither."""
+    """Return where the recipient is named: 'subject', 'body' (near the top of the text) or 'no'."""
     names = {word for word in _NO_WORD.split(organisations.recipient.partition("@")[0]) if len(word) > 3}
     names.update(_LONGER_WORDS.findall(message.first.get("to", "").partition("<")[0][:100].lower()))
     names -= _NO_NAMES
@@ -276,3 +285,51 @@ def _greeting(message: Message, organisations: _Organisations) -> str:
         if any(name in low for name in names):
             return place
     return "no"
+
+
+def link_hosts(message: Message) -> list[str]:
+    """Return the distinct hosts that the links lead to, in order; those in the text only if the page has no links."""
+    hosts = dict.fromkeys(host for link in message.page.links if (host := url_host(link.url)))
+    if not hosts:
+        for host in _hosts_of_text(message.text[:_MAX_TEXT]):
+            hosts[host] = None
+            if len(hosts) > _MAX_TEXT_HOSTS:
+                break
+    return list(hosts)
+
+
+def _hosts_of_text(text: str) -> Iterator[str]:
+    end = 0
+    for match in _TEXT_HOST.finditer(text):
+        start = match.start()
+        if _SCHEME.search(text, max(end, start - 5), start):
+            end = match.end()
+            yield match[1].lower()
+
+
+def url_host(url: str) -> str:
+    """Return the host of a URL in lower case, without a user name, or ''."""
+    match = _URL_HOST.match(url)
+    return match[1].lower() if match else ""
+
+
+def shown_host(text: str) -> str:
+    """Return the first host after `http://` or `www.` in a text that ends in a top-level domain, or ''."""
+    end = 0
+    for before in _BEFORE_HOST.finditer(text):
+        # If a run of host characters contains no host, no later `www.` in the run is followed by one.
+        if before.end() < end:
+            continue
+        if host := _HOST.match(text, before.end()):
+            return host[0]
+        run = _HOST_RUN.match(text, before.end())
+        end = run.end() if run else end
+    return ""
+
+
+def is_lying(link: Link) -> bool:
+    """Return whether the text of a link shows the host of another organisation than the link leads to."""
+    if not (claimed := shown_host(link.text)) or not (host := url_host(link.url)):
+        return False
+    domain = organisational_domain(host)
+    return organisational_domain(claimed) != domain and domain not in MAIL_SERVICES

@@ -1,10 +1,10 @@
-"""The organisation behind a host name: its registrable domain, by the public suffix list; and well-known domains."""
+"""The registrable domain of a host, by the public suffix list, and sets of well-known domains."""
 
 from functools import cache, lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 
-# Mailbox providers for everybody: an address there belongs to no organisation.
+# Mailbox providers for the public: an address there does not belong to an organisation.
 FREEMAIL = frozenset(
     "gmail.com googlemail.com yahoo.com ymail.com rocketmail.com hotmail.com outlook.com live.com msn.com aol.com "
     "aim.com icloud.com me.com mac.com gmx.de gmx.net gmx.com gmx.at gmx.ch web.de t-online.de freenet.de mail.ru "
@@ -19,8 +19,8 @@ FREEMAIL = frozenset(
 )
 
 # Services that send or track for their customers. Their hosts in a message are no sign of a foreign sender.
-# Known mistakes, to be mended with the next TEXT_VERSION: list-manage.com stands here as two names, and names that are
-# no registrable domain match nothing (protection.outlook.com here; docs.google.com, sites.google.com and
+# Known mistakes, to be corrected in the next TEXT_VERSION: list-manage.com is split into two names, and names that are
+# not registrable domains match nothing (protection.outlook.com here; docs.google.com, sites.google.com and
 # schemas.microsoft.com below).
 MAIL_SERVICES = frozenset(
     "amazonses.com sendgrid.net sendgrid.com mcsv.net mcdlv.net rsgsv.net mailchimp.com mailchimpapp.net list- "
@@ -37,7 +37,7 @@ MAIL_SERVICES = frozenset(
     "outlook.com office365.com google.com onmicrosoft.com protection.outlook.com 1e100.net".split()
 )
 
-# Hosts where anybody can publish a page or shorten a URL.
+# Hosts where anyone can publish a page or shorten a URL.
 OPEN_HOSTING = frozenset(
     "bit.ly tinyurl.com t.co goo.gl ow.ly is.gd rebrand.ly cutt.ly rb.gy t.ly shorturl.at buff.ly lnkd.in tiny.cc "
     "googleapis.com blogspot.com weebly.com wixsite.com webflow.io github.io netlify.app vercel.app pages.dev "
@@ -58,7 +58,7 @@ SHARED_DOMAINS = frozenset(
 @cache
 def _rules() -> frozenset[str]:
     """Return the rules of the public suffix list in the package publicsuffixlist: 3 ms, its own parser takes 75 ms."""
-    # importlib.resources does the same and loads a dozen modules for it.
+    # importlib.resources does the same, but loads a dozen modules.
     package = find_spec("publicsuffixlist")
     folder = package.submodule_search_locations if package else None
     text = Path(*(folder or ())[:1], "public_suffix_list.dat").read_text("utf-8")
@@ -70,7 +70,7 @@ def organisational_domain(host: str) -> str:
 
     An IP address is its own organisation. https://publicsuffix.org/list/ has the algorithm.
     """
-    # A host name has at most 253 characters. Neither longer ones nor local parts of addresses may fill the cache.
+    # A host name has at most 253 characters. Longer names, and local parts of addresses, must not fill the cache.
     return _registrable(host[-260:].rpartition("@")[2])
 
 

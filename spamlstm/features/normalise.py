@@ -1,9 +1,9 @@
-"""Text folded to the words that it shows, without what names one message rather than a kind of message."""
+"""Normalisation of text: fold look-alike letters, and replace addresses, the paths of links and long numbers."""
 
 import re
 import unicodedata
 
-# The brackets of marks. Mail cannot contain them, so no sender can write a mark.
+# The brackets of marks. They are replaced in mail, so no sender can write a mark.
 BRACKETS = str.maketrans("⟦⟧", "[]")
 
 _ZERO_WIDTH = re.compile(
@@ -16,9 +16,9 @@ _LOOKALIKE = str.maketrans(
 )
 _MIXED_WORD = re.compile(r"\b(?=\w*[a-z])(?=\w*[\u0370-\u03ff\u0400-\u052f])[a-z\u0370-\u03ff\u0400-\u052f]+\b")
 _GREEK_OR_CYRILLIC = re.compile("[\u0370-\u052f]")
-# A long run of signs that are no letters. Normalisation sorts combining marks, at the square of their number.
+# A long run of signs that are not letters. Normalisation sorts the combining marks in it, in quadratic time.
 _SIGNS = re.compile(r"(?<![^\w\s\0-\x7f])[^\w\s\0-\x7f]{100,}+")
-# Two letters, and the combining marks that normalisation makes of them.
+# Two letters, and the combining marks that normalisation turns them into.
 _SOUND_MARKS = (("\uff9e", "\u3099"), ("\uff9f", "\u309a"))
 SCHEME_END, _SCHEME = re.compile("://"), re.compile(r"(?:https?|ftp)\Z")
 _AFTER_SCHEME = re.compile(r"(?:[^\s/@<>\"]*@)?([^\s/:?#<>\"')\]]+)[^\s<>\"]*")
@@ -26,14 +26,14 @@ _DOMAIN = re.compile(r"[\w.-]+")
 _LOCAL = "abcdefghijklmnopqrstuvwxyz0123456789._+=-"
 # `[0-9\d]` is `\d` and `[^a-z0-9_ \n\w\s]` is `[^\w\s]`: naming the ASCII characters lets `re` find them by a table.
 _NUMBER, _RUN = re.compile(r"[0-9\d][0-9\d][0-9\d][0-9\d]+"), re.compile(r"([^a-z0-9_ \n\w\s])\1{3,}")
-# What the two find in ASCII text, in one pass and a third of the time.
+# The matches of both in ASCII text, in one pass and a third of the time.
 _ASCII_RUN = re.compile(r"([\0-\x08\x0e-\x1b!-@\[-^`{-\x7f])(?:(?<=[0-9])[0-9][0-9][0-9]+|\1\1\1+)")
 _MAX_WORD = 40
 _LONG_WORD = re.compile(r"([!-~]{24})[!-~]{17,}")
 
 
 def normalise(text: str) -> tuple[str, set[str]]:
-    """Return the folded text, and the names of the oddities that were folded away (zerowidth, confusable).
+    """Return the normalised text, and the oddities that were removed from it (zerowidth, confusable).
 
     The text is in NFKC and lower case, without zero-width characters and lookalike letters. Addresses, the paths of
     links, long numbers and long runs are replaced.
@@ -75,17 +75,17 @@ def _without_combining(match: re.Match[str]) -> str:
 
 
 def _shortened_run(match: re.Match[str]) -> str:
-    """Return a zero for each digit of a long number, at most 8, or the first three of a run of signs."""
+    """Replace each digit of a long number by 0, at most 8 of them; cut a run of signs to three."""
     run = match[0]
     return "0" * min(len(run), 8) if run[0].isdecimal() else run[:3]
 
 
 def _without_links(text: str) -> str:
-    """Return `text` with ⟦url⟧ and the host for each link. Two patterns take half the time of one for all of a link."""
+    """Replace each link by ⟦url⟧ and the host. Two patterns take half the time of one pattern for the whole link."""
     out: list[str] = []
     end = 0
     for match in SCHEME_END.finditer(text):
-        # The scheme must not lie in the link before.
+        # The scheme must not be part of the previous link.
         scheme = _SCHEME.search(text, max(end, match.start() - 5), match.start())
         if scheme and (link := _AFTER_SCHEME.match(text, match.end())):
             out += (text[end : scheme.start()], f" ⟦url⟧{link[1][:40]} ")
@@ -95,7 +95,7 @@ def _without_links(text: str) -> str:
 
 
 def _without_addresses(text: str) -> str:
-    """Return `text` with ⟦address⟧ for each @ with what may stand in an address on both sides."""
+    """Replace each address by ⟦address⟧: an @ between a local part and a domain."""
     first, *rest = text.split("@")
     out = [first]
     for after in rest:

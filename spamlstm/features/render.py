@@ -1,32 +1,31 @@
-"""The one text that the model reads of a message. Training and judging both use this module."""
+"""The text of a message that the model reads, and the windows of that text, for training and judging."""
 
 import re
 from collections.abc import Iterator, Sequence
 
-from spamlstm.features.alignment import ALIGNMENT, alignment
+from spamlstm.features.alignment import ALIGNMENT, alignment, link_hosts
 from spamlstm.features.domains import organisational_domain
-from spamlstm.features.facts import Fact
-from spamlstm.features.links import link_hosts
 from spamlstm.features.normalise import BRACKETS, SCHEME_END, normalise
-from spamlstm.features.style import STYLE, style
+from spamlstm.features.style import STYLE, Fact, style
+from spamlstm.message.headers import MAX_VALUE
 from spamlstm.message.message import Message
-from spamlstm.message.mime_headers import MAX_VALUE
 
-# Raised with every change to what `render` or `cut_windows` give for any message: a bundle is bound to one version.
+# Raised with each change to the result of `render` or `cut_windows` for any message: a bundle works with one version.
 # tests/features/golden.py has the golden outputs.
 TEXT_VERSION = 1
 
 FACTS = {**ALIGNMENT, **STYLE}
 SECTIONS = ("from", "subject", "trace", "hosts", "files", "body")
-# Each mark is one token. Mail cannot contain its brackets: `normalise` replaces them. No text has gap, own or quote;
-# without them the same corpora would train another tokenizer, so they stay until the next TEXT_VERSION.
+# Each mark is one token. `normalise` replaces its brackets in mail. The marks gap, own and quote are unused; without
+# them the same corpora would train another tokenizer, so they stay until the next TEXT_VERSION.
 MARKS = (
     *(f"⟦{name}:{value}⟧" for name, values in FACTS.items() for value in values),
     *(f"⟦{name}⟧" for name in (*SECTIONS, "url", "address", "tag", "gap", "same", "own", "quote", "hidden")),
 )
 BODY = "⟦body⟧"
 
-# A body longer than this is read in passages: this much of its head, of its tail, and so many passages between.
+# A longer body is read in passages: the lengths of its head, its tail and each passage between, and the number of
+# those.
 _MAX_BODY = 12_000
 _HEAD, _TAIL, _PASSAGE, _PASSAGES = 4_000, 3_000, 1_000, 5
 _TAG = re.compile(r"^((?:re|fwd?|aw|wg)\s*:\s*)*\[[^\]]{2,40}\]", re.IGNORECASE)
@@ -41,10 +40,13 @@ _BOUNDARY = re.compile(r"boundary=\"?([^\";]+)", re.IGNORECASE)
 _CHARSET = re.compile(r"charset=\"?([\w-]+)", re.IGNORECASE)
 _ZONE, _NO_LETTER = re.compile(r"[+-]\d{4}"), re.compile(r"[^a-z ]+")
 _HEX, _LETTERS = re.compile(r"[0-9a-f]{6,}|[0-9A-F]{6,}|\d+"), re.compile(r"[A-Z]{3,}|[a-z]{3,}|[A-Za-z]{6,}")
+_STYLE_MARKS = re.compile(f"⟦(?:{'|'.join(STYLE)}):[a-z0-9]+⟧|⟦trace⟧[^⟦]*")
+# A piece of ASCII text may end up to this many characters early, at the end of a word.
+_SLACK = 40
 
 
 def render(message: Message) -> str:
-    """Return all that the model may know of `message`: facts, then named sections, the body last behind ⟦body⟧."""
+    """Return the text for the model: facts, then named sections, the last of which is the body after ⟦body⟧."""
     body, odd = _body(message)
     hosts = link_hosts(message)
     every = (*facts(message, hosts), *(("odd", name) for name in sorted(odd)))
@@ -92,7 +94,7 @@ def _sender(message: Message) -> str:
 
 
 def _subject(message: Message) -> str:
-    # NUL takes the place of the mark while the text is normalised.
+    # NUL replaces the mark while the text is normalised.
     tagged = _TAG.sub("⟦tag⟧", message.subject[:300].strip()).replace("⟦tag⟧", "\x00")
     return normalise(tagged)[0].replace("\x00", "⟦tag⟧ ")
 
@@ -110,7 +112,7 @@ def _files(message: Message) -> Iterator[str]:
 
 
 def _trace(message: Message) -> str:
-    """Return what tells the sending program: its headers in order, and the shapes of the ids that it made."""
+    """Return a fingerprint of the sending program: the order of its headers, and the shapes of its ids."""
     order = "".join([_INITIALS[name] for name, _ in message.headers if name in _INITIALS])
     mailer = (message.first.get("x-mailer") or message.first.get("user-agent") or "").strip()
     content_type = message.first.get("content-type", "")
@@ -130,8 +132,59 @@ def _trace(message: Message) -> str:
 
 
 def _outline(value: str) -> str:
-    """Return the shape of an id: `01C77A12.C837F960` gives `9.9`, `WYADCKPD` gives `a`.
+    """Return the shape of an id, such as `9.9` for `01C77A12.C837F960` and `a` for `WYADCKPD`.
 
-    Spamware draws the letters and digits of ids at random, so only their pattern tells anything.
+    The letters and digits are random, so only the shape is evidence.
     """
     return _LETTERS.sub("a", _HEX.sub("9", value[:60]))[:24].lower()
+
+
+def cut_windows(text: str, *, size: int, most: int, style: bool = True) -> list[str]:
+    """Return at most `most` windows of a rendered text: the header sections and at most `size` bytes of the body each.
+
+    A short body is one window. The windows of a long body include its head and its tail. The others are around links,
+    because spam hidden in innocent text has links, and at equal distances.
+
+    Without `style`, the facts of style and the trace are left out, which a network for mail of other years and servers
+    does better without (docs/decisions/0005-modern-ham.md).
+    """
+    head, mark, body = text.partition(BODY)
+    if not style:
+        head = _STYLE_MARKS.sub("", head)
+        text = head + mark + body
+    # A character takes up to four bytes, so the size of most texts is known without encoding them.
+    if len(body) * 4 <= size or len(body.encode()) <= size:
+        return [text]
+    pieces = _cut(body, size)
+    if len(pieces) > most:
+        pieces = [pieces[index] for index in _choose(pieces, most)]
+    return [f"{head}{mark} {piece}" for piece in pieces]
+
+
+def _cut(body: str, size: int) -> list[str]:
+    """Return pieces of about equal length and at most `size` bytes, cut between words where there are any."""
+    even = size
+    if body.isascii():
+        count = -(-len(body) // (size - _SLACK))
+        even = -(-len(body) // count)
+    pieces, start = [], 0
+    while start < len(body):
+        piece = body[start : start + min(even + _SLACK, size)]
+        if not piece.isascii():
+            piece = piece.encode()[:size].decode("utf-8", "ignore")
+        if start + len(piece) < len(body):
+            piece = piece[: piece.rfind(" ", len(piece) - _SLACK) + 1 or None]
+        pieces.append(piece)
+        start += len(piece)
+    return pieces
+
+
+def _choose(pieces: list[str], most: int) -> list[int]:
+    """Return the indexes of the pieces to read, in order."""
+    last = len(pieces) - 1
+    between = range(1, last)
+    linked = [index for index in between if "⟦url⟧" in pieces[index]]
+    spread = [round(step * last / (most - 1)) for step in range(1, most - 1)] if most > 2 else []
+    # At most half of the windows are chosen for their links, so that a digest full of links is still read evenly.
+    chosen = dict.fromkeys([0, last, *linked[-(most // 2) :], *spread, *between])
+    return sorted(list(chosen)[:most])

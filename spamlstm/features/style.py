@@ -1,4 +1,8 @@
-"""Facts of style: how a message travelled and what it is made of, which tells the year and the server as well."""
+"""Facts of style: the delivery and the structure of a message, which also depend on the year and the server.
+
+Because they may show the source of a message rather than its class, they are kept apart from the facts of alignment, so
+that training can leave them out (docs/decisions/0003-rendering.md).
+"""
 
 import re
 from collections.abc import Iterator
@@ -6,10 +10,12 @@ from datetime import date
 from string import ascii_letters
 
 from spamlstm.features.domains import organisational_domain
-from spamlstm.features.facts import Fact, bucket
 from spamlstm.message.message import Message
 
-# The order gives the marks their token ids in trained models, so a value that no message has any more keeps its place.
+Fact = tuple[str, str]
+"""A name and a value, both from closed sets: one token to the model."""
+
+# Trained models have token ids in this order, so a value that no message has any more stays in its position.
 STYLE: dict[str, tuple[str, ...]] = {
     "hops": ("0", "1", "2", "few", "many"),
     "helo": ("none", "host", "bare", "ip", "local"),
@@ -33,7 +39,7 @@ _TLS = re.compile(r"esmtps|tls|cipher", re.IGNORECASE)
 _LOCALHOST = ("localhost", "127.0.0.1", "[::1]", "(::1)")
 _IP, _IP_IN_BRACKETS = re.compile(r"\[?[\d.:a-f]+\]?"), re.compile(r"[\[(]?[\d.:a-f]+[\])]?")
 _POOL = re.compile(r"\d[-.x]\d+[-.x]\d|dsl|dynamic|dhcp|ppp|cable|pool|dial", re.IGNORECASE)
-# The usual form of a date; email.utils reads this form and all others, in twice the time.
+# The usual form of a date. email.utils reads all forms, in twice the time.
 _USUAL_DATE = re.compile(
     r"\s*(?:[A-Za-z]{3},\s+)?([0-9]{1,2})\s+(Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)\s+([12][0-9]{3})\s+"
     r"([0-9]{2}):([0-9]{2}):([0-9]{2})\s+([+-])([0-9]{2})([0-9]{2})(?!\S)"
@@ -64,6 +70,14 @@ _ALPHABETS = {
 }
 
 
+def bucket(value: int, *steps: tuple[int, str], last: str) -> str:
+    """Return the name of the first step (bound, name) with a bound above `value`, or `last`."""
+    for bound, name in steps:
+        if value < bound:
+            return name
+    return last
+
+
 def style(message: Message) -> Iterator[Fact]:
     """Yield each fact that holds, in a fixed order."""
     yield from _delivery(message)
@@ -71,7 +85,7 @@ def style(message: Message) -> Iterator[Fact]:
 
 
 def _delivery(message: Message) -> Iterator[Fact]:
-    """Yield what the Received chain says; details come from its topmost hop between two different machines."""
+    """Yield the facts of the Received headers; details are those of the topmost hop between two machines."""
     chain = message.all("received")
     yield "hops", bucket(len(chain), (1, "0"), (2, "1"), (3, "2"), (6, "few"), last="many")
     helo, reverse, tls = "none", "none", False
@@ -90,7 +104,7 @@ def _delivery(message: Message) -> Iterator[Fact]:
 
 
 def _hop(helo: str, details: str) -> tuple[str, str]:
-    """Return the facts `helo` (the name that the sending host gave itself) and `reverse` (the name of its address)."""
+    """Return the facts `helo` (the name that the sending host gave) and `reverse` (the reverse name of its address)."""
     if _IP.fullmatch(helo):
         kind = "ip"
     elif "." not in helo:
@@ -133,7 +147,7 @@ def _seconds(value: str) -> int | None:
 
 
 def _unusual_seconds(value: str) -> int | None:
-    from email.utils import mktime_tz, parsedate_tz  # 9 ms, which usual dates need not pay
+    from email.utils import mktime_tz, parsedate_tz  # 9 ms, which usual dates do not need
 
     try:
         parsed = parsedate_tz(value[:100])
@@ -143,7 +157,7 @@ def _unusual_seconds(value: str) -> int | None:
 
 
 def _content(message: Message) -> Iterator[Fact]:
-    """Yield what the message is made of."""
+    """Yield the facts of text, HTML, attachments and subject."""
     yield "parts", _PARTS.get(message.structure.partition(" ")[0], "other")
     text = len(message.text)
     yield "text", bucket(text, (1, "0"), (60, "tiny"), (300, "short"), (1500, "middle"), (6000, "long"), last="huge")
@@ -172,7 +186,7 @@ def _file(name: str, mime_type: str) -> str:
 def _letters(text: str) -> str:
     if text.isascii():
         return "latin" if _ASCII_LETTER.search(text) else "none"
-    # Most such text has few characters outside ASCII, and only those are looked at one by one.
+    # Most such text has few characters outside ASCII, and only those are matched one by one.
     foreign = _ASCII.sub("", text)
     counts = {kind: weight * len(letters.findall(foreign)) for kind, (letters, weight) in _ALPHABETS.items()}
     plain = text.encode("ascii", "ignore")

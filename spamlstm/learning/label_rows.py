@@ -3,14 +3,15 @@
 The functions raise CellError if a cell has a value that the store never writes.
 """
 
+import itertools
 import zlib
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from spamlstm.config import Thresholds
 from spamlstm.database import MOST_ROWS, CellError, Layout, blob, moment, real, text, whole, word
-from spamlstm.learning.bounds import SizedRow
 from spamlstm.learning.label import Example, Label, OrderedRow, Origin, SavedLayer, StoredLabel
 from spamlstm.model.personal_layer import SHAPE
 
@@ -19,10 +20,21 @@ MOST_KEPT = 64 << 10
 MOST_SUBJECT = 200
 # The most bytes of tokens. Tokens are two-byte numbers, and each number is stored at most once.
 _MOST_TOKENS = 2 << 16
-# The most bytes of a compressed message. The margin exceeds what zlib adds to bytes that it cannot compress.
+# The allowance is more than zlib adds to bytes that it cannot compress.
 _MOST_PACKED = MOST_KEPT + (4 << 10)
 _CONTENT_BYTES = 16
 _BLOCK = 1024  # in words of eight bytes
+
+# Learning 20,000 labels again takes about six seconds. Their stored mail usually takes 90 MB.
+MOST_LABELS = 20_000
+MOST_BYTES = 256 << 20
+MOST_MONTHS = 36
+MONTH = 30.5 * 86_400
+# A store that exceeds a bound is reduced to this share of it. All labels are learned again after each reduction.
+_ROOM = 0.9
+
+SizedRow = tuple[int, int, float, bool]
+"""The id of a row, its size in bytes, its time in seconds since 1970, and whether its label was adopted."""
 
 _THRESHOLDS = " (model TEXT PRIMARY KEY, ham REAL NOT NULL, spam REAL NOT NULL, time REAL NOT NULL);"
 _LEARNED = (
@@ -169,3 +181,30 @@ def unpacked(cell: Any, most: int) -> bytes:
 
 def _prior(cell: Any) -> float | None:
     return None if cell is None else real(cell, "prior")
+
+
+def surplus(rows: Sequence[SizedRow]) -> list[int]:
+    """Return the ids of the rows to remove. `rows` are all rows of the store, the latest first.
+
+    Rows that are too old are removed first, then adopted labels, then labels that the user gave. Within each kind the
+    oldest rows are removed first.
+    """
+    kept = sorted(_recent(rows), key=lambda row: row[3])
+    if len(kept) > MOST_LABELS:
+        kept = kept[: int(MOST_LABELS * _ROOM)]
+    if sum(size for _, size, *_ in kept) > MOST_BYTES:
+        room = MOST_BYTES * _ROOM
+        sums = itertools.accumulate(size for _, size, *_ in kept)
+        kept = [row for row, total in zip(kept, sums, strict=True) if total <= room]
+    kept_ids = {number for number, *_ in kept}
+    return [number for number, *_ in rows if number not in kept_ids]
+
+
+def _recent(rows: Sequence[SizedRow]) -> Sequence[SizedRow]:
+    """Return the rows that are not too old."""
+    months: set[int] = set()
+    for index, (_, _, time, _) in enumerate(rows):
+        months.add(int(time // MONTH))
+        if len(months) > MOST_MONTHS:
+            return rows[:index]
+    return rows

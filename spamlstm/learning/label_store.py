@@ -26,9 +26,8 @@ from spamlstm.config import Thresholds
 from spamlstm.config.locations import LABELS
 from spamlstm.database import MOST_ROWS, whole
 from spamlstm.learning import label_rows
-from spamlstm.learning.bounds import surplus
 from spamlstm.learning.label import Example, Label, LabelRequest, Origin, SavedLayer, StoredLabel, interleave
-from spamlstm.learning.label_rows import EXAMPLE, LAYOUT, MOST_KEPT, MOST_SUBJECT, STORED_LABEL
+from spamlstm.learning.label_rows import EXAMPLE, LAYOUT, MOST_KEPT, MOST_SUBJECT, STORED_LABEL, surplus
 from spamlstm.model.personal_layer import SHAPE
 
 T = TypeVar("T")
@@ -315,7 +314,7 @@ class LabelStore:
                 return False
             if current is label:
                 if origin is Origin.ADOPTED and mail.origin is not Origin.ADOPTED:
-                    # The user has confirmed an adopted label. What was learned from the label is unchanged.
+                    # The user now gave the label too; the learned layer stays the same.
                     self._connection.execute(
                         "UPDATE labels SET origin = ?, source = x'' WHERE content = ?",
                         (mail.origin, bytes.fromhex(mail.content)),

@@ -24,9 +24,8 @@ from enum import StrEnum
 from spamlstm.config.values import AUTO
 from spamlstm.corpus.paths import MOST_BYTES as MOST_MAIL_BYTES
 from spamlstm.errors import reason_of
-from spamlstm.learning.bounds import MOST_BYTES, MOST_LABELS
 from spamlstm.learning.label import Label
-from spamlstm.learning.label_rows import MOST_KEPT
+from spamlstm.learning.label_rows import MOST_BYTES, MOST_KEPT, MOST_LABELS
 from spamlstm.maildir import message_file
 from spamlstm.maildir.content_id import arrived, content_id
 from spamlstm.maildir.folders import FolderRole, folders, role_of
@@ -37,8 +36,8 @@ from spamlstm.maildir.opened import Entry, OpenFolder, OpenMaildir
 
 MONTH = 30 * 86_400.0
 UNLABELLED = 1000
-# Limits for samples, in messages and in bytes of mail. They leave room in the label store for the labels that the user
-# gives, so that adopted labels are not removed again. The store compresses mail to half of its size or less.
+# The most samples, and bytes of their mail, which the store compresses to half or less. This leaves room in the store
+# for the user's own labels, so that adopted labels are not removed again.
 MOST = MOST_LABELS * 9 // 10
 MOST_READ = 2 * MOST_BYTES
 # The most samples of one kind for each sample of the other kind. With more, the personal layer classifies all mail as
@@ -172,7 +171,7 @@ def survey_mailbox(
     result = collector.survey
     for number, (entry, role, stored) in enumerate(_newest_first(mailbox, names, result), start=1):
         progress(number)
-        # The file may have the date on which it was fetched. Therefore `add` takes the age from the message itself.
+        # A file's date may be that of a fetch, so the age counts later: `add` takes it from the mail itself.
         evidence = adoption_evidence(role, Name.parse(entry.name).flags, age=math.inf)
         if evidence is None:
             collector.add_without_evidence(entry, role)
@@ -186,7 +185,7 @@ def survey_mailbox(
 
 
 class _SampleCollector:
-    """Reads messages that may have evidence, and collects samples."""
+    """The samples found so far, and a survey of the messages without evidence."""
 
     def __init__(self, known: KnownLabels, now: float) -> None:
         self.survey = Survey()

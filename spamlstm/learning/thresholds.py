@@ -14,10 +14,9 @@ from numpy.typing import NDArray
 from spamlstm.config import Thresholds
 from spamlstm.evaluation.metrics import rate_pct
 from spamlstm.learning.label import Label
-from spamlstm.logistic import logistic
-from spamlstm.verdict import Verdict
+from spamlstm.verdict import Verdict, logistic
 
-# With too little ham, the threshold is this far in log-odds above the highest ham score. Scores move about as far in a
+# With little ham the threshold is this far, in log-odds, above the highest score: about as far as scores move in a
 # week.
 MARGIN = 0.5
 # A rehearsal covers the last REHEARSED messages and finds thresholds again after each block of BLOCK messages.

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 
-from spamlstm.message.head import BLOCK, HeaderNames, end_of_head
+from spamlstm.message.headers import BLOCK, HeaderNames, end_of_head
 
 # Headers that are added to a message after its delivery, by:
 _LEFT_OUT = HeaderNames(

@@ -17,9 +17,8 @@ import math
 import re
 from collections.abc import Iterable
 
-from spamlstm.logistic import logit
-from spamlstm.message.head import HeaderNames, end_of_head, end_of_header
-from spamlstm.verdict import Judgement, Verdict
+from spamlstm.message.headers import HeaderNames, end_of_head, end_of_header
+from spamlstm.verdict import Judgement, Verdict, logit
 
 # The points of spam: SpamAssassin's threshold, for which users have rules.
 REQUIRED = 5.0

@@ -14,7 +14,7 @@ from spamlstm.database import MOST_INTEGER
 from spamlstm.maildir.folders import below
 from spamlstm.maildir.names import DELIVERED, AnyPart, GoneError, Name
 from spamlstm.maildir.opened import Entry, OpenFolder, RefusedError
-from spamlstm.message.head import end_of_head
+from spamlstm.message.headers import end_of_head
 
 # Mail servers cut headers at a fraction of this (Postfix at 100 KB). Finding forged ones among 64 MB takes seconds.
 MOST_HEAD_BYTES = 16 << 20

@@ -18,7 +18,7 @@ _SUPERSETS = {
     "big5": "big5hkscs",
     "iso8859-9": "cp1254",
 }
-# Labels that Python does not know, and codecs that are missing in its table of aliases.
+# Labels that Python does not know, and codecs that its table of aliases lacks.
 _MORE_LABELS = {
     "windows_874": "cp874",
     "x_sjis": "cp932",
@@ -27,23 +27,23 @@ _MORE_LABELS = {
     "utf8mb4": "utf-8",
     **{name: name for name in ("koi8_u", "koi8_t", "utf_8_sig", "cp720", "cp737", "cp856", "cp874", "cp1006")},
 }
-# A lookup of an unknown codec searches the disk, and Python keeps the result for ever: only known names are looked up.
+# Only known names are looked up: a lookup of an unknown codec searches the disk, and Python caches the result for ever.
 _KNOWN = frozenset(aliases) | frozenset(aliases.values())
-# Codecs that are no charset of mail, whose cost is not linear, or that yield surrogates.
+# Codecs that are not charsets of mail, take more than linear time, or yield surrogates.
 _REFUSED = {"idna", "punycode", "unicode_escape", "raw_unicode_escape", "undefined", "mbcs", "oem", "utf-7"}
 _SEPARATORS = re.compile(r"[^a-z0-9.]+")
 _ENCODED_WORD = re.compile(r"=\?([^?*\s]{1,40})(?:\*[^?\s]{0,20})?\?([bBqQ])\?([^?]*)\?=(\s+(?==\?))?")
-# Encoded words are decoded in so many characters of a value.
+# Encoded words beyond this many characters of a value stay as they are.
 _MAX_WORDS = 20_000
-# For bytes that are not UTF-8: pairs of a lead byte and a trail byte that are typical of a codec, and the share of the
-# bytes above 127 that they must make up.
+# Codecs for bytes that are not UTF-8: typical pairs of a lead and a trail byte, and the least share of the bytes above
+# 127 that must be in such pairs.
 _PAIRS = (
     ("cp932", re.compile(rb"[\x82\x83][\x40-\xf1]"), 0.4),
     ("euc_jp", re.compile(rb"[\xa4\xa5][\xa1-\xf6]"), 0.4),
     ("cp949", re.compile(rb"[\xa1-\xa3\xb0-\xc8][\xa1-\xfe]"), 0.9),
     ("gb18030", re.compile(rb"[\xa1-\xf7][\xa1-\xfe]"), 0.9),
 )
-# Cyrillic words consist of the upper 64 values; western letters there stand alone or in pairs.
+# Cyrillic words consist of bytes from 0xc0 on. In western text such bytes occur singly or in pairs.
 _CYRILLIC = re.compile(rb"[\xc0-\xff]{3,}")
 ASCII = bytes(range(0x80))
 _NOT_BASE64 = bytes(set(range(0x100)) - set(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"))
@@ -57,7 +57,7 @@ _BYTE_ORDER_MARKS = {
 
 @lru_cache(maxsize=256)
 def codec_name(charset: str) -> str | None:
-    """Return the Python codec that reads mail labelled `charset`, or None if there is none that may be used."""
+    """Return the Python codec that reads mail labelled `charset`, or None if it is unknown or refused."""
     key = _SEPARATORS.sub("_", charset[:60].lower()).strip("_")
     if key in _MORE_LABELS:
         return _MORE_LABELS[key]
@@ -73,9 +73,9 @@ def codec_name(charset: str) -> str | None:
 
 
 def decode(data: bytes, charset: str = "", *, cut: bool = False) -> tuple[str, bool]:
-    """Return `data` as text, and whether the label was right. If it is missing or wrong, the charset is guessed.
+    """Return `data` as text, and whether `charset` can decode it. If not, or if it is '', the charset is guessed.
 
-    `cut` allows for a split character at either end.
+    With `cut`, a character may be split at either end.
     """
     if data.isascii() and not (charset and _differs_from_ascii(data, charset.lower())):
         return data.decode("ascii"), True
@@ -91,7 +91,7 @@ def decode(data: bytes, charset: str = "", *, cut: bool = False) -> tuple[str, b
 
 
 def _differs_from_ascii(data: bytes, charset: str) -> bool:
-    """Return whether bytes below 128 may stand for other characters than those of ASCII."""
+    """Return whether the charset uses bytes below 128 for other characters than ASCII does."""
     return charset.startswith(("iso-2022", "hz")) or (charset.startswith(("utf-16", "utf-32")) and b"\0" in data)
 
 
@@ -118,7 +118,7 @@ def guess(data: bytes, claimed: str | None = None) -> str:
 
 
 def _replaced(data: bytes, name: str) -> str:
-    """Decode with U+FFFD for unreadable bytes. UTF-16 and UTF-32 with too many of those are cut."""
+    """Decode with U+FFFD for unreadable bytes. UTF-16 and UTF-32 end after _MAX_UNREADABLE of those."""
     if table := _table(name):
         return codecs.charmap_decode(data, "strict", table)[0]
     if not name.startswith(("utf-16", "utf-32")):
@@ -168,7 +168,7 @@ def decode_words(value: str) -> str:
     for match in _ENCODED_WORD.finditer(value[:_MAX_WORDS]):
         between = value[last : match.start()]
         last = match.end()
-        # Two adjacent words of one charset may share a character, so their bytes are joined before decoding.
+        # A character may be split between adjacent words of one charset, so their bytes are joined before decoding.
         if pending and (between or match[1].lower() != charset):
             out.append(decode(pending, charset)[0])
             pending = b""
@@ -184,7 +184,7 @@ def decode_words(value: str) -> str:
 
 
 def decode_base64(data: bytes) -> bytes:
-    """Decode base64, also broken: foreign characters are skipped, missing padding is supplied."""
+    """Decode base64. Characters outside base64 are skipped, and missing padding is added."""
     try:
         return binascii.a2b_base64(data)
     except binascii.Error:

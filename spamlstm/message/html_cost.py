@@ -15,23 +15,23 @@ MAX_STEPS = 48_000_000
 _PER_TAG, _PER_CHARACTER = 400, 2
 # Steps for one reopened formatting element, for each of its attributes, and the characters copied in one step.
 _REOPENED, _REOPENED_ATTRIBUTE, _COPIED = 90, 60, 4
-# The page is searched in stretches of so many characters for places where a tag ends, however its quotes are read.
+# The page is searched in stretches of this many characters for places where a tag ends, however its quotes are read.
 _STRETCH = 1_000
-# A tag that covers no stretch lies in two of them. An attribute unlike the others takes three characters or more.
+# A tag that covers no whole stretch is in at most two. Each distinct attribute takes three characters or more.
 _MOST_IN_STRETCHES = 2 * _STRETCH // 3
-# The attributes of a tag up to this length are too few for their comparison to count.
+# A tag up to this length has too few attributes for their comparison to matter.
 _SHORT_TAG = 128
-# Fewer attributes, or steps, are not worth a closer count.
+# For fewer attributes, or steps, the bound is used and they are not counted.
 _FEW, _FEW_STEPS = 20, 1_000_000
 # A page of this size has too many attributes for the roughest estimate.
 _LARGE = 32_000
-# If quotes hide the ends of tags, each tag is searched for from its `<`: in all, over so many times the page.
+# If quotes hide the ends of tags, each tag is searched from its `<`, in all at most this many times the page.
 _MOST_SEARCHED = 8
 
 # For pages in lower case. Links are reopened like formatting; the attributes of a second <body> go to the first.
 _REOPENING = re.compile(rb"(?:[abisu]|big|code|em|font|nobr|small|str(?:ike|ong)|tt)(?![^\s/>])")
 _MERGED = re.compile(rb"(?:body|html)(?![^\s/>])")
-# How both begin, in two bytes; nearly all other tags begin otherwise.
+# The first two bytes of both. Few other tags begin with them.
 _BEGINNINGS = frozenset(
     [
         name + end
@@ -42,7 +42,7 @@ _BEGINNINGS = frozenset(
 )
 _NO_SEPARATORS = bytes(set(range(256)) - set(b" \t\n\f\r/\"'"))
 _LETTER = re.compile(rb"/?[a-z]")
-# End tags count as well: their attributes are read and thrown away.
+# End tags count too, as the parser reads their attributes and discards them.
 _START = re.compile(rb"<(?=/?[a-z])")
 # A start tag and its attributes as the HTML standard reads them.
 _ATTRIBUTE_TEXT = (
@@ -67,7 +67,7 @@ class TooComplexError(Exception):
 
 
 class Budget:
-    """The steps that all pages of one message may take together, as a message may have 500 pages."""
+    """The steps that all pages of one message may take together; there may be 500 pages."""
 
     def __init__(self, steps: int = MAX_STEPS) -> None:
         self.left = steps
@@ -80,10 +80,10 @@ class Budget:
 
 
 def pay(low: bytes, budget: Budget) -> None:
-    """Take the most steps that the tree of a page may cost from the budget. `low` is the page in UTF-8 and lower case.
+    """Take an upper bound of the cost of a page's tree from the budget. `low` is the page in UTF-8 and lower case.
 
-    What looks like a tag may lie in a comment, a script or a quote, so everything that could be a tag counts. The
-    fastest estimate comes first and is used if it is small compared with what is left.
+    Everything that could be a tag counts, even if it may be part of a comment, a script or a quote. The fastest
+    estimate comes first, and is used if it is below three quarters of the budget.
 
     Raises:
         TooComplexError: fewer steps are left.
@@ -126,7 +126,7 @@ def _likely_steps(low: bytes, tags: int, steps: int, most: int) -> int:
 
 
 def _are_whole(tags: list[bytes]) -> bool:
-    """Return whether all these tags end where they seem to: no quote hides an end."""
+    """Return whether each of these tags ends at its first `>`, which a quote may hide."""
     return not _HIDDEN_END.search(b"<".join(tags)) or all(
         _WHOLE_TAG.fullmatch(b"<%b>" % tag) for tag in tags if _HIDDEN_END.search(tag)
     )
@@ -135,7 +135,7 @@ def _are_whole(tags: list[bytes]) -> bool:
 def _compare_steps_in_stretches(low: bytes) -> int:
     """Return at least the result of `_compare_steps` for all tags, if no value is in single quotes.
 
-    A stretch in which a tag surely ends does not lie within one tag. A stretch without double quotes adds no attribute
+    A tag that covers stretches has no sure end in them. A stretch with `>` and without double quotes adds no attribute
     to a tag with an open value, and ends any other tag.
     """
     steps = len(low) * _MOST_IN_STRETCHES**2 // (4 * _STRETCH)
@@ -152,7 +152,7 @@ def _compare_steps_in_stretches(low: bytes) -> int:
 
 
 def _compare_steps_within(stretches: bytes) -> int:
-    """Return the result of `_compare_steps` if the stretches, and those before and after them, are one tag."""
+    """Return the result of `_compare_steps` for one tag that covers these stretches and parts of both neighbours."""
     return (_attribute_bound(stretches) + _MOST_IN_STRETCHES) ** 2 // 2
 
 
@@ -183,18 +183,21 @@ def _every_tag(low: bytes) -> Iterable[bytes]:
 
 
 def _attributes(tag: bytes) -> int:
-    """Return how many attributes a tag has. The pattern also finds the name of the tag."""
+    """Return how many attributes a tag has; the pattern also matches the tag's name."""
     return len(_ATTRIBUTE.findall(tag)) - 1
 
 
 def _attribute_estimate(tag: bytes) -> int:
-    """Return how many attributes a tag has, or a few more."""
+    """Return how many attributes a tag has, or a slightly higher bound."""
     most = _attribute_bound(tag)
     return most if most < _FEW else _attributes(tag)
 
 
 def _attribute_bound(tag: bytes) -> int:
-    """Return a bound for the attributes in a tenth of the time: each follows white space, a slash or a quote."""
+    """Return an upper bound of the number of attributes, in a tenth of the time.
+
+    Each attribute follows white space, a slash or a quote.
+    """
     return len(tag.translate(None, _NO_SEPARATORS))
 
 
@@ -228,5 +231,5 @@ def _reopen_steps(starts: list[bytes], tags: int, attributes: Callable[[bytes], 
 
 
 def _lookup_steps(attributes: int) -> int:
-    """Return the steps to look up each name in one of 128 chains; a page can choose names of the same chain."""
+    """Return the steps to look up each name in a hash table of 128 chains, if a page puts all names in one chain."""
     return attributes**2 // 4

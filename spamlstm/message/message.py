@@ -1,18 +1,18 @@
 """The bytes of one mail to a Message. No input raises an exception; time and memory are bounded for any input.
 
 The parser of the standard library raises RecursionError on deep nesting, takes the square of the length on some hostile
-input, and decodes attachments that nobody reads (docs/decisions/0002-own-parser.md has the figures).
+input, and decodes attachments that are not read (docs/decisions/0002-own-parser.md has the figures).
 """
 
 import io
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from spamlstm.message.charset import decode_words
-from spamlstm.message.head import BLOCK
+from spamlstm.message.headers import BLOCK, MAX_VALUE, Headers
 from spamlstm.message.mime import MimeReader, Part
-from spamlstm.message.mime_headers import MAX_VALUE, Headers
-from spamlstm.message.page import Page, join_pages
+from spamlstm.message.page import MAX_LINKS, Page
 
 _MAX_SUBJECT = 20_000
 # The lookbehind lets an address begin only where a word does. Without it long words cost the square of their length.
@@ -23,7 +23,7 @@ _LINE_ENDS = bytes.maketrans(b"\r", b"\n")
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One parsed mail. Its text is decoded, but not normalised. What the headers do not say is ''.
+    """One parsed mail. Its text is decoded, but not normalised. Text fields are '' if the headers lack them.
 
     `defects` names what is wrong with the mail. `structure` lists the subtypes of its parts. `first` maps the name of
     each header, in lower case, to the value of the topmost.
@@ -38,7 +38,7 @@ class Message:
     defects: tuple[str, ...]
     first: dict[str, str] = field(repr=False, compare=False)
     text: str
-    """What a reader sees: the visible text of the page, or the plain part if that is empty."""
+    """The visible text of the page, or the plain text if that is empty."""
     subject: str
     """With encoded words decoded."""
     sender: str
@@ -46,7 +46,7 @@ class Message:
     sender_name: str
     """The display name in From, with encoded words decoded."""
     list_id: str
-    """What stands between the angle brackets of List-Id, in lower case."""
+    """The content of the angle brackets in List-Id, in lower case."""
 
     def all(self, name: str) -> list[str]:
         """Return the raw values of every header called `name` (in lower case), topmost first."""
@@ -58,8 +58,26 @@ class Message:
         return tuple(part for part in self.parts if part.attached)
 
 
+def join_pages(pages: Iterable[Page]) -> Page:
+    """Return the HTML parts of one message as one page."""
+    pages = list(pages)
+    if len(pages) < 2:
+        return pages[0] if pages else Page()
+    return Page(
+        visible="\n".join(page.visible for page in pages),
+        hidden="\n".join(page.hidden for page in pages if page.hidden),
+        links=tuple(link for page in pages for link in page.links)[:MAX_LINKS],
+        images=tuple(image for page in pages for image in page.images)[:MAX_LINKS],
+        forms=sum(page.forms for page in pages),
+        scripts=sum(page.scripts for page in pages),
+        size=sum(page.size for page in pages),
+        cut=any(page.cut for page in pages),
+        complex=any(page.complex for page in pages),
+    )
+
+
 def address(value: str) -> str:
-    """Return the address of a header value in lower case, or ''. One in angle brackets wins over one in a name."""
+    """Return the address in a header value in lower case, or ''. An address in angle brackets is preferred."""
     value = value[:MAX_VALUE]
     bracketed = value.rfind("<")
     match = (bracketed >= 0 and _ADDRESS.search(value, bracketed)) or _ADDRESS.search(value)
@@ -67,7 +85,7 @@ def address(value: str) -> str:
 
 
 def display_name(value: str) -> str:
-    """Return the name beside the address of a header value, with encoded words decoded, or ''."""
+    """Return the display name in a header value, with encoded words decoded, or ''."""
     value = value[:MAX_VALUE]
     if "<" in value:
         name = value[: value.rfind("<")]
@@ -78,7 +96,7 @@ def display_name(value: str) -> str:
 
 
 def parse_message(raw: bytes) -> Message:
-    """Return any bytes as a Message."""
+    """Parse any bytes."""
     size = len(raw)
     if b"\n" not in raw[:65536] and b"\r" in raw[:65536]:
         raw = _with_newlines(raw)
@@ -106,7 +124,7 @@ def parse_message(raw: bytes) -> Message:
 
 
 def _with_newlines(raw: bytes) -> bytes:
-    """Return mail whose lines end in carriage returns with newlines instead; in blocks, as it may have 64 MB."""
+    """Replace carriage returns by newlines, in blocks, because mail may have 64 MB."""
     result, carriage = io.BytesIO(), b""
     for at in range(0, len(raw), BLOCK):
         block = carriage + raw[at : at + BLOCK]
@@ -122,7 +140,7 @@ def _in_brackets(value: str) -> str:
 
 
 def _start_of_head(raw: bytes) -> int:
-    """Return where the headers begin: behind blank lines and an mbox `From ` line at the top."""
+    """Return where the headers begin: after blank lines and an mbox `From ` line at the top."""
     start = len(raw[:1024]) - len(raw[:1024].lstrip())
     if raw.startswith((b"From ", b">From "), start):
         return raw.find(b"\n", start) + 1 or len(raw)

@@ -1,28 +1,30 @@
-"""The walk through the bytes of one mail: the tree of its parts and their text. Bounded in every way.
+"""The MIME tree of one mail and the text of its parts, with bounds on time and memory.
 
-Each limit that is reached leaves its name in `defects`; what lies behind it is still read, as plain text.
+Each limit that is reached adds a name to `defects`; the rest of the mail is read as plain text.
 """
 
 import binascii
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from spamlstm.message.charset import decode, decode_base64, decode_words
-from spamlstm.message.html import read_page
-from spamlstm.message.html_cost import Budget
-from spamlstm.message.mime_headers import MAX_VALUE, HeaderReader, Headers
+from spamlstm.message.headers import MAX_VALUE, HeaderReader, Headers
 from spamlstm.message.page import Page
 
-# Leaves, multiparts and forwarded messages together, so this bounds the depth as well.
+if TYPE_CHECKING:
+    from spamlstm.message.html_cost import Budget
+
+# The most leaves, multiparts and forwarded messages together, which also bounds the depth.
 MAX_PARTS = 500
-# Lines that begin with `--` and are compared with the boundaries.
+# The most lines that begin with `--` and are compared with the boundaries.
 MAX_DASHES = 100_000
 MAX_BOUNDARY = 990
 MAX_PREAMBLE = 256 * 1024
-# A longer text part is read in its head and its tail; no window of the model looks further.
+# Of a longer text part only the head and the tail are read, which is more than the windows of the model cover.
 TEXT_HEAD, TEXT_TAIL = 384 * 1024, 128 * 1024
-# All text parts together; the text of further parts is not read.
+# The most bytes of all text parts together; the text of further parts is not read.
 MAX_TEXT = 1024 * 1024
 
 _DASHES = re.compile(rb"\n--([^\r\n][^\n]{0,997}+)(?=\n|\Z)")
@@ -47,7 +49,7 @@ class Part:
 
 
 class MimeReader:
-    """One pass over the bytes of a message. Open boundaries lie in a dict, so depth costs nothing."""
+    """One pass over the bytes of a message. Open boundaries are kept in a dict, so deep nesting costs no more."""
 
     def __init__(self, raw: bytes) -> None:
         self.raw = raw
@@ -59,10 +61,10 @@ class MimeReader:
         self.headers = HeaderReader(raw, self.defects)
         self._entities = 0
         self._text_left, self._page_left = MAX_TEXT, MAX_TEXT // 2
-        self._page_budget = Budget()
+        self._page_budget: Budget | None = None
 
     def walk(self, headers: Headers, start: int) -> None:
-        """Read every leaf of an entity whose body begins at `start`, in the order of the mail."""
+        """Read each leaf of the entity with these headers and its body at `start`, in order."""
         boundaries: dict[bytes, None] = {}
         leaf = self._open(headers, start, boundaries)
         for position, line_end, token in self._delimiters(start) if boundaries else ():
@@ -113,7 +115,7 @@ class MimeReader:
             self.plain.append(decode_words(subject[:MAX_VALUE])[:1000])
 
     def _boundary(self, content: dict[str, str], start: int) -> bytes:
-        """Return the declared boundary if the parts use it, otherwise the one that they use, or b''."""
+        """Return the declared boundary if it occurs, else the boundary at the start of the body, or b''."""
         declared = content.get("boundary", "").encode("utf-8", "replace").rstrip()
         begin, end = max(start - 1, 0), start + MAX_PREAMBLE
         if declared and len(declared) < MAX_BOUNDARY and self.raw.find(b"\n--" + declared, begin, end) >= 0:
@@ -123,7 +125,7 @@ class MimeReader:
         return used[1] if used else b""
 
     def _delimiters(self, start: int) -> Iterator[tuple[int, int, bytes]]:
-        """Yield each line that could end a part: where it begins, where the next begins, what stands behind `--`."""
+        """Yield for each line that could end a part: its beginning, that of the next line, and the text after `--`."""
         size = len(self.raw)
         for count, match in enumerate(_DASHES.finditer(self.raw, max(start - 1, 0))):
             if count == MAX_DASHES:
@@ -138,7 +140,7 @@ class MimeReader:
         self.parts.append(Part(mime_type[:100], name[:200], end - start, attached))
         main, _, sub = mime_type.partition("/")
         self.structure.append("attached" if attached else sub[:40] if main == "text" else main[:40])
-        # An attached page is read too: phishing sends its forms so.
+        # An attached page is read too, because phishing sends forms as attachments.
         page = mime_type == "text/html" or (attached and name.lower().endswith(_PAGE_NAMES))
         if page or (mime_type == "text/plain" and not attached):
             self._text(content, start, end, page=page)
@@ -160,8 +162,8 @@ class MimeReader:
         if page or _LOOKS_LIKE_PAGE.match(text):
             self._page(text)
         elif content.get("format", "").lower() == "flowed":
-            # RFC 3676: a line that ends in a space goes on in the next, except for the signature mark. With DelSp the
-            # sender has added the space.
+            # RFC 3676: a line that ends in a space continues on the next line, except for the signature mark. With
+            # DelSp the space is not part of the text.
             self.plain.append(_SOFT_BREAK.sub("" if content.get("delsp", "").lower() == "yes" else " ", text))
         else:
             self.plain.append(text)
@@ -171,6 +173,11 @@ class MimeReader:
             self.defects["too much text"] = None
             return
         self._page_left -= len(source)
+        # Text mail does not need these modules, which take 8 ms to load.
+        from spamlstm.message.html import read_page
+        from spamlstm.message.html_cost import Budget
+
+        self._page_budget = self._page_budget or Budget()
         page = read_page(source, self._page_budget)
         if page.cut:
             self.defects["page cut"] = None
@@ -179,7 +186,7 @@ class MimeReader:
         self.pages.append(page)
 
     def _decoded(self, transfer: str, start: int, end: int) -> list[bytes]:
-        """Return the bytes of a text part, or those of its head and tail if it is too long."""
+        """Return the decoded bytes of a text part; of a long one, the head and the tail."""
         grown = 2 if transfer in ("base64", "quoted-printable") else 1
         head, tail = TEXT_HEAD * grown, TEXT_TAIL * grown
         if end - start > head + tail:
@@ -194,12 +201,12 @@ class MimeReader:
         return pieces
 
     def _tail(self, start: int, cut: int) -> int:
-        """Return where the tail begins: with a line, or else with the first of four base64 characters."""
+        """Return where the tail begins: at the next line, or else at a multiple of four base64 characters."""
         line = self.raw.find(b"\n", cut, cut + 2000)
         return line + 1 if line >= 0 else cut - (cut - start) % 4
 
     def _base64(self, piece: bytes) -> bytes:
-        """Decode base64 and what follows its padding: more base64, or the plain footer of a list server."""
+        """Decode base64, and append the text after its padding: more base64, or the plain footer of a list server."""
         match = _BASE64_END.search(piece) if b"=" in piece[:-4] else None
         if match:
             rest = piece[match.end() :]

@@ -1,28 +1,61 @@
-"""A page of a message, as a reader would see it; and what all readers of HTML need to know of blocks and spaces."""
+"""A page of a message, and how to read one as plain text, without a tree.
+
+`spamlstm.message.html` reads pages by their tree. A page that is too complex for that is read by patterns here, in
+linear time; its visible text and its links are those that the tags alone show.
+"""
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
+from html import unescape
 from typing import NamedTuple
 
-# Links, and images, of one page.
+# The most links, and images, of one page.
 MAX_LINKS = 200
-# A hidden element with more text is visible layout that was misread.
+# An element with more text than this is not hidden: its style was misread.
 MAX_HIDDEN_TEXT = 50_000
-# Elements whose content no reader sees.
-UNSEEN = ("script", "style", "title", "noscript", "template")
+# Elements with content that is never shown.
+INVISIBLE = ("script", "style", "title", "noscript", "template")
 
 _SPACES = re.compile("  +")
-# The end of a block, or a line break, separates words; the end of an inline tag (V<span>ia</span>gra) must not.
+# A block or a line break separates words; an inline tag (V<span>ia</span>gra) must not.
 _BLOCKS = (
     r"<(?=/?(?:t(?:[dhr]|able|itle)|p(?:re)?|div|br|[uo]l|li|h(?:[1-6r]|eader)"
     r"|blockquote|center|option|section|article|footer)(?![\w\x80-\xff]))"
 )
 _BLOCK, _BLOCK_BYTES = re.compile(_BLOCKS, re.IGNORECASE), re.compile(_BLOCKS.encode(), re.IGNORECASE)
+# The most character references that are decoded in one text.
+_MAX_REFERENCES = 50_000
+# The search for the ends of hidden elements reads at most this many times the characters of the page.
+_MOST_SEARCHED = 4
+# No pattern looks past the next `<`, so the work for all matches together is linear.
+_ATTRIBUTES = (
+    r"(?:[\s/]*+[^\s/<>][^\s/<>=]*+(?:\s*+=\s*+(?:\"[^\"<]*+\"|'[^'<]*+'|[^\s<>\"'][^\s<>]*+)?+)?+)*+[\s/]*+>?"
+)
+_TAG = re.compile(rf"<(?:[/!?][^<>]*+>?|[a-z][^\s/<>]*+{_ATTRIBUTES})", re.IGNORECASE)
+_NAME = re.compile(r"<(/?)([a-z][^\s/<>]*)", re.IGNORECASE)
+_INVISIBLE = re.compile(rf"<(?:!--|({'|'.join(INVISIBLE)})(?![^\s/>]))", re.IGNORECASE)
+_INVISIBLE_END = {"": re.compile("--!?>"), **{name: re.compile(f"</{name}", re.IGNORECASE) for name in INVISIBLE}}
+_HIDING = re.compile(
+    r"<([a-z][^\s/<>]*+)[^<>]*?(?:\shidden(?![^\s/>=])|display\s*+:\s*+none|visibility\s*+:\s*+hidden"
+    r"|(?:max-height|opacity)\s*+:\s*+0(?!\.?\d)|(font-size)\s*+:\s*+(?:0(?!\.?\d)|1(?:px|pt|%)))",
+    re.IGNORECASE,
+)
+_CONTENT = re.compile(r"<(?:td|p|a)(?![^\s/>])", re.IGNORECASE)
+_LINK = re.compile(
+    r"<(?:a|area|form)\s[^<>]*?\b(?:href|action)\s*+=\s*+(?:\"([^\"<]*+)\"|'([^'<]*+)'|([^\s\"'<>]++))"
+    rf"{_ATTRIBUTES}([^<]{{0,300}}(?:<(?!/?a(?:rea)?[\s>])[^<]{{0,300}}){{0,9}})",
+    re.IGNORECASE,
+)
+_IMAGE = re.compile(r"<img(?![^\s/>])(?:[^<>]*?\bsrc\s*+=\s*+[\"']?([^\"'\s<>]++))?", re.IGNORECASE)
+_FORM = re.compile(r"<form(?![^\s/>])|<input\s[^<>]*?\btype\s*+=\s*+[\"']?password", re.IGNORECASE)
+_REFERENCE = re.compile(r"&(?:#[0-9]{1,7};?|#x[0-9a-f]{1,6};?|[a-z][a-z0-9]{1,30};)", re.IGNORECASE)
+# Elements that have no content, or contain the whole page.
+_NOT_HIDING = frozenset("area base body br col embed hr html img input link meta source track wbr".split())
 
 
 class Link(NamedTuple):
-    """A link: `url` is where a click leads, `text` what the reader sees, both cut at 300 characters."""
+    """A link: `url` is its target, `text` its visible text, both cut at 300 characters."""
 
     url: str
     text: str
@@ -30,10 +63,10 @@ class Link(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What one HTML part shows, hides, links to and asks for. `size` is its length in characters.
+    """The content of one HTML part. `size` is its length in characters.
 
-    `cut` means that the page was too large or too tangled to be read as it is. `complex` means that its tree would
-    cost more steps than the budget of the message, so it was read as plain text.
+    `cut` means that parts of a too large or too complex page were removed. `complex` means that the tree would cost
+    more steps than the budget of the message, so the page was read as plain text.
     """
 
     visible: str = ""
@@ -45,27 +78,6 @@ class Page:
     size: int = 0
     cut: bool = False
     complex: bool = False
-
-
-EMPTY = Page()
-
-
-def join_pages(pages: Iterable[Page]) -> Page:
-    """Return the HTML parts of one message as one page."""
-    pages = list(pages)
-    if len(pages) < 2:
-        return pages[0] if pages else EMPTY
-    return Page(
-        visible="\n".join(page.visible for page in pages),
-        hidden="\n".join(page.hidden for page in pages if page.hidden),
-        links=tuple(link for page in pages for link in page.links)[:MAX_LINKS],
-        images=tuple(image for page in pages for image in page.images)[:MAX_LINKS],
-        forms=sum(page.forms for page in pages),
-        scripts=sum(page.scripts for page in pages),
-        size=sum(page.size for page in pages),
-        cut=any(page.cut for page in pages),
-        complex=any(page.complex for page in pages),
-    )
 
 
 def part_blocks(source: bytes) -> bytes:
@@ -85,3 +97,99 @@ def tidy(text: str) -> str:
         text = text.replace(space, " ")
     text = "\n".join(filter(None, map(str.strip, text.split("\n"))))
     return _SPACES.sub(" ", text) if "  " in text else text
+
+
+def read_plain(source: str, *, size: int, cut: bool) -> Page:
+    """Read a page as plain text, and mark it as too complex."""
+    source, scripts = _without_invisible(source)
+    visible, hidden = map(_text, _split_hidden(source))
+    if len(hidden) >= MAX_HIDDEN_TEXT:
+        visible, hidden = _text(source), ""
+    links = [
+        Link(_decoded(match[1] or match[2] or match[3] or "").strip()[:300], _text(match[4])[:300])
+        for match in _first(_LINK, source)
+    ]
+    return Page(
+        visible=visible,
+        hidden=hidden,
+        links=tuple(link for link in links if link.url and link.url[0] != "#"),
+        images=tuple(_decoded(match[1] or "")[:300] for match in _first(_IMAGE, source)),
+        forms=len(_FORM.findall(source)),
+        scripts=scripts,
+        size=size,
+        cut=cut,
+        complex=True,
+    )
+
+
+def _first(pattern: re.Pattern[str], source: str) -> list[re.Match[str]]:
+    return [match for match, _ in zip(pattern.finditer(source), range(MAX_LINKS), strict=False)]
+
+
+def _without_invisible(source: str) -> tuple[str, int]:
+    """Return the page without comments and elements that are never shown, and the number of scripts."""
+    kept: list[str] = []
+    unclosed: set[str] = set()
+    position = scripts = 0
+    while match := _INVISIBLE.search(source, position):
+        kept.append(source[position : match.start()])
+        position = match.end()
+        name = (match[1] or "").lower()
+        scripts += name == "script"
+        # `<!-->` is a whole comment.
+        end = None if name in unclosed else _INVISIBLE_END[name].search(source, position if name else position - 2)
+        if end:
+            position = end.end()
+        else:
+            # The end of such an element is missing: it is not searched for again, and the text is kept.
+            unclosed.add(name)
+        if name:
+            kept.append("</")  # the rest of the tag follows
+    return "".join([*kept, source[position:]]), scripts
+
+
+def _split_hidden(source: str) -> tuple[str, str]:
+    """Return the source of a page without elements that their own style hides, and the source of those."""
+    shown: list[str] = []
+    hidden: list[str] = []
+    room = len(source) * _MOST_SEARCHED
+    position = 0
+    while room > 0 and (match := _HIDING.search(source, position)):
+        shown.append(source[position : match.start()])
+        position = end = match.end()
+        name = match[1].lower()
+        if name not in _NOT_HIDING:
+            end, searched = _end_of(name, source, position)
+            room -= searched
+        # font-size:0 around paragraphs, cells or links is layout that closes the gaps between images.
+        if end == position or (match[2] and _CONTENT.search(source, match.start(), end)):
+            shown.append(match[0])
+        else:
+            hidden.append(source[match.start() : end])
+            position = end
+    return "".join([*shown, source[position:]]), "\n".join(hidden)
+
+
+def _end_of(name: str, source: str, start: int) -> tuple[int, int]:
+    """Return where an element ends (at its end tag or the next block), and how many characters were searched."""
+    depth = 1
+    for tag in _NAME.finditer(source, start):
+        if tag[2].lower() == name:
+            depth += -1 if tag[1] else 1
+            if not depth:
+                return tag.start(), tag.end() - start
+    return next_block(source, start), len(source) - start + 1
+
+
+def _text(source: str) -> str:
+    parted = part_blocks(source.encode("utf-8", "surrogatepass")).decode("utf-8", "surrogatepass")
+    return tidy(_decoded(_TAG.sub("", parted)))
+
+
+def _decoded(text: str) -> str:
+    return _REFERENCE.sub(lambda reference: _character(reference[0]), text, count=_MAX_REFERENCES)
+
+
+@lru_cache(maxsize=1024)
+def _character(reference: str) -> str:
+    return unescape(reference)

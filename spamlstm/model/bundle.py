@@ -8,26 +8,41 @@
 | weights.safetensors | the weights as trained | fine-tuning |
 | README.md | the model card | people |
 
-A bundle is untrusted input. A file is read only if the manifest lists it, only within the bounds of `bundle_files`, and
-only if it has the hash in the manifest.
+A bundle is untrusted input. Only regular files that the manifest lists are read, and only if their size is within the
+bounds of `most_bytes` and their hash is that in the manifest.
 """
 
+import contextlib
+import errno
 import hashlib
+import io
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from spamlstm.config import Costs, Thresholds
-from spamlstm.errors import DataError
+from spamlstm.errors import DataError, NoInputError
 from spamlstm.features.render import TEXT_VERSION
-from spamlstm.files import write_file
-from spamlstm.model import bundle_files
-from spamlstm.model.bundle_files import CARD, MANIFEST, NETWORK, TOKENIZER, WEIGHTS, WIDE
-from spamlstm.model.manifest import FORMAT, Calibration, FileEntry, InputSpec, Manifest, SelfTest
-from spamlstm.model.wide import WideSpec
+from spamlstm.files import open_regular, write_file
+from spamlstm.model.manifest import (
+    CARD,
+    FORMAT,
+    MANIFEST,
+    NETWORK,
+    TOKENIZER,
+    WEIGHTS,
+    WIDE,
+    FileEntry,
+    InputSpec,
+    Manifest,
+    SelfTest,
+    WideSpec,
+    most_bytes,
+)
+from spamlstm.model.policy import Calibration
 
 __all__ = [
     "CARD",
@@ -39,14 +54,12 @@ __all__ = [
     "WEIGHTS",
     "WIDE",
     "Bundle",
-    "Calibration",
-    "InputSpec",
-    "SelfTest",
     "load_bundle",
     "seal",
     "verify",
 ]
 
+_KINDS = {errno.ELOOP: "is a link", errno.EINVAL: "is no regular file"}
 SCORING_FILES = (NETWORK, TOKENIZER)
 
 
@@ -78,7 +91,7 @@ class Bundle:
     def read(self, name: str) -> bytes:
         """Return the bytes of one file. Raises as `load_bundle` does, also if they do not have the manifest's hash."""
         try:
-            raw = bundle_files.read_file(self.path, name)
+            raw = read_file(self.path, name)
         except FileNotFoundError as error:
             raise _missing(self.path, name) from error
         self._check(name, len(raw), hashlib.sha256(raw).hexdigest())
@@ -89,9 +102,9 @@ class Bundle:
         return self.read(CARD).decode("utf-8", errors="replace") if CARD in self.files else ""
 
     def check_file(self, name: str) -> None:
-        """Raise DataError for a file that is missing or unlisted, or whose size or hash is not that in the manifest."""
+        """Raise DataError for a file that is missing, not listed, or of another size or hash than in the manifest."""
         try:
-            with bundle_files.open_file(self.path, name) as stream:
+            with open_file(self.path, name) as stream:
                 size = os.fstat(stream.fileno()).st_size
                 self._check(name, size, _sha256(stream, most=size))
         except FileNotFoundError as error:
@@ -119,7 +132,7 @@ def load_bundle(path: Path, *, text_version: int = TEXT_VERSION, hashes: bool = 
     Raises NoInputError if it cannot be read and DataError if it is wrong. Hashing a 5 MB network takes about 4 ms;
     `hashes=False` leaves that out for a caller that reads the files by `Bundle.read`, which checks them too.
     """
-    manifest = Manifest.read(path)
+    manifest = _read_manifest(path)
     manifest.check_versions(text_version)
     bundle = Bundle(
         path=path,
@@ -140,7 +153,7 @@ def load_bundle(path: Path, *, text_version: int = TEXT_VERSION, hashes: bool = 
 
 
 def verify(bundle: Bundle) -> None:
-    """Check every file in the manifest, also those that scoring does not use; raises as `load_bundle` does."""
+    """Check every file in the manifest, including those that scoring does not use. Raises as `load_bundle` does."""
     for name in bundle.files:
         bundle.check_file(name)
 
@@ -155,6 +168,59 @@ def seal(path: Path, manifest: Mapping[str, Any]) -> None:
     )
     sealed = {**manifest, "format": FORMAT, "files": {entry.name: _describe(entry) for entry in files}}
     write_file(path / MANIFEST, json.dumps(sealed, indent=1, ensure_ascii=False) + "\n", mode=0o644)
+
+
+def _read_manifest(path: Path) -> Manifest:
+    """Read the manifest of the bundle at `path`. NoInputError or DataError if there is none."""
+    if not path.exists():
+        raise NoInputError(f"there is no model at {path}; name the folder of a bundle with --model")
+    if not path.is_dir():
+        raise DataError(f"{path} is a file, and a model is a folder with a {MANIFEST} in it; name that folder")
+    try:
+        manifest = json.loads(read_file(path, MANIFEST))
+    except FileNotFoundError as error:
+        raise DataError(f"{path} is not a spamlstm model: it has no {MANIFEST}; name another folder") from error
+    except (ValueError, RecursionError) as error:
+        raise DataError(
+            f"{path / MANIFEST} is not valid JSON ({error}): cut short or garbled; install the model again"
+        ) from error
+    if not isinstance(manifest, dict) or "format" not in manifest:
+        raise DataError(f"{path / MANIFEST} is not the manifest of a spamlstm model: it has no 'format'")
+    return Manifest(path, manifest)
+
+
+@contextlib.contextmanager
+def open_file(folder: Path, name: str) -> Iterator[BinaryIO]:
+    """Open one file of a bundle for reading.
+
+    FileNotFoundError if it is missing, DataError if it is a link, no regular file or too large, NoInputError if it
+    cannot be read.
+    """
+    try:
+        stream = open_regular(folder / name, follow=False)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        if error.errno in _KINDS:
+            raise _refused(folder, name, _KINDS[error.errno]) from error
+        raise NoInputError(f"{folder / name} cannot be read: {error.strerror or error}") from error
+    with stream, io.BufferedReader(stream) as buffered:
+        if os.fstat(stream.fileno()).st_size > most_bytes(name):
+            raise _refused(folder, name, f"is larger than {most_bytes(name):,} bytes")
+        yield buffered
+
+
+def read_file(folder: Path, name: str) -> bytes:
+    """Return all bytes of one file; raises as `open_file` does."""
+    with open_file(folder, name) as stream:
+        # The bound holds even if the file grows meanwhile; the caller checks size and hash.
+        return stream.read(most_bytes(name))
+
+
+def _refused(folder: Path, name: str, why: str) -> DataError:
+    return DataError(
+        f"the model {folder} cannot be used: {name} {why}; a model is a folder of regular files, so install it again"
+    )
 
 
 def _describe(path: Path) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Raw mail in, judgements out: the one object that a caller needs."""
+"""The classifier: raw mail to judgements, by the model and a user's labels."""
 
 import itertools
 import time
@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Self, TypeVar
 
 from spamlstm.config import Config
 from spamlstm.model import bundle as bundles
-from spamlstm.model.bundle import Bundle, Calibration
-from spamlstm.model.encoder import Encoder
+from spamlstm.model.bundle import Bundle
+from spamlstm.model.encoder import Encoder, Ids
 from spamlstm.model.network import Network, message_logit
 from spamlstm.model.policy import NO_EVIDENCE, Evidence, Policy, Reason
 from spamlstm.model.reading import MessageReader, Reading, Source, read_chunk
 from spamlstm.model.registry import find_bundle
-from spamlstm.model.vocabulary import Ids
-from spamlstm.verdict import Judgement, Verdict
+from spamlstm.verdict import Judgement, Verdict, logistic
 
 if TYPE_CHECKING:
     from spamlstm.model.personal_features import PersonalFeatures
@@ -51,7 +50,7 @@ class Judged(Generic[K]):
 
 
 class Assessed(NamedTuple, Generic[K]):
-    """What the model says about one message, before any labels count; or the reason why it says nothing.
+    """The model's result for one message, before labels are applied; or the reason why there is none.
 
     `prior` is the calibrated score, None if the network had no words to read. `personal_features` is None unless the
     classifier was opened with `personal_features=True`.
@@ -85,10 +84,10 @@ class _Slot(Generic[K]):
     sources: list[bytes | Source] = field(default_factory=list)
     size: int = 0
     without: list[tuple[int, K]] = field(default_factory=list)
-    """The keys without mail, each with its index among all keys, in order."""
+    """The keys without mail, in order, each with its index among all keys."""
 
     def in_order(self, assessed: "list[Assessed[K]]") -> "list[Assessed[K]]":
-        """Insert the keys without mail among the assessed messages, in the order in which all came."""
+        """Insert the keys without mail among the assessed messages, in the order of all keys."""
         for at, key in self.without:
             assessed.insert(at, Assessed(key, None, NO_EVIDENCE, None, (), "there is no mail to judge"))
         return assessed
@@ -144,14 +143,14 @@ class Classifier:
         return self.policy if thresholds is None or self.policy.chosen else replace(self.policy, thresholds=thresholds)
 
     def classify(self, raw: bytes, *, layer: "PersonalLayer | None" = None) -> Judgement:
-        """Judge one message, of any bytes. A message that cannot be judged is unsure; its last defect says why."""
+        """Judge one message, of any bytes. One that cannot be judged is unsure, and its last defect is the reason."""
         judged = self.judge(self.assess(raw), layer)
         if judged.judgement is not None:
             return judged.judgement
         return Judgement(Verdict.UNSURE, None, None, Reason.UNREADABLE, self.bundle.label, (judged.failure,))
 
     def assess(self, raw: bytes) -> Assessed[None]:
-        """Return what the model says about one message, of any bytes."""
+        """Assess one message, of any bytes."""
         return self._assess_all([None], [self.reader.read(raw)])[0]
 
     def judge_many(
@@ -167,11 +166,11 @@ class Classifier:
         A key with None for its mail is returned in order, without a judgement. A message that cannot be read or judged
         has a failure. `layer_of` returns the personal layer for a key; it is called when the message is judged.
 
-        Of more than HELP_AFTER messages, `readers` further processes (by default one for each other core) or those of a
-        started pool read some; the mails must be picklable then.
+        If there are more than HELP_AFTER messages, `readers` further processes (by default one for each other core), or
+        those of a started pool, read some; the mails must then be picklable.
 
-        `beat` is called between messages and between batches of the network, so that the caller can tell a watchdog
-        that work goes on. Of mail given as bytes, at most 16 MiB and one message are in memory at once, beside what the
+        `beat` is called between messages and between batches of the network, so that the caller can send heartbeats to
+        a watchdog. At most 16 MiB of mail given as bytes and one message are in memory at once, not counting what the
         caller keeps.
         """
 
@@ -182,15 +181,12 @@ class Classifier:
         return map(judged, self.assess_many(mails, readers=readers, beat=beat))
 
     def judge(self, assessed: Assessed[K], layer: "PersonalLayer | None" = None) -> Judged[K]:
-        """Judge what the model said about a message, with the labels that `layer` knows at this moment.
-
-        None judges by the model alone, as an empty layer does.
-        """
+        """Judge an assessed message with the labels that `layer` has learned so far, or by the model alone."""
         if assessed.failure:
             return Judged(assessed.key, None, assessed.failure, assessed.ms)
         score, evidence, policy = self.judged_score(assessed, layer), assessed.evidence, self.policy_for(layer)
         if (evidence.no_text or evidence.unknown_text) and _has_labels_for(assessed, layer):
-            # The network knows no word of it, but the user has labelled mail like it.
+            # The network cannot read this text, but the user has labelled similar mail.
             evidence = evidence._replace(no_text=False, unknown_text=False)
         probability = _probability(score)
         verdict, reason = policy.decide(probability, evidence)
@@ -201,7 +197,7 @@ class Classifier:
         return Judged(assessed.key, judgement, ms=assessed.ms, spam_threshold=policy.thresholds.spam)
 
     def judged_score(self, assessed: Assessed[Any], layer: "PersonalLayer | None") -> float | None:
-        """Return the score that is judged: the model's, corrected by the personal layer."""
+        """Return the model's score, corrected by the personal layer."""
         if layer is None or assessed.personal_features is None:
             return assessed.prior
         return layer.score(assessed.personal_features, assessed.prior)
@@ -316,7 +312,7 @@ def _failed(key: K, reading: Reading, why: str) -> Assessed[K]:
 
 
 def _probability(score: float | None) -> float | None:
-    return None if score is None else Calibration.probability(score)
+    return None if score is None else logistic(score)
 
 
 def _first(chunks: Iterator[_Slot[K]], messages: int) -> Iterator[_Slot[K]]:

@@ -1,27 +1,142 @@
-"""The encoder: windows of text to token ids, by the vocabulary of a bundle."""
+"""Text to token ids: byte-level BPE with a cache of words, by the tokenizer.json of a bundle.
 
+BPE encodes each word by itself, so its ids can be cached. A dict lookup for each word is several times as fast as a
+call of the tokenizers library for the whole text (docs/decisions/0004-speed.md); the library encodes only new words.
+
+The library's file format can hold regular expressions of exponential time, normalizers and post-processors. A bundle is
+untrusted input, so all of these are refused: only the kind of vocabulary that our trainer writes is accepted.
+"""
+
+import json
+import re
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from spamlstm.errors import DataError
 from spamlstm.features.render import BODY
-from spamlstm.model import tokenizer
+from spamlstm.files import write_file
 from spamlstm.model.bundle import TOKENIZER, Bundle
-from spamlstm.model.vocabulary import BYTE_LETTERS, Ids, Vocabulary
 
-# Text is unknown if more than this share of its tokens are parts of letters. In a language of the vocabulary fewer than
-# a tenth are, in a script that training never saw nearly all.
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+# A mark, or a word or a run of punctuation with the space before it. Text has single spaces only. ASCII characters are
+# listed in addition to \w, because `re` finds listed characters in a table, which is faster than testing for a class.
+PIECE = re.compile(r"⟦[a-z0-9:]+⟧| ?[a-z0-9_\w]+| ?[^a-z0-9_ \w\s⟦]+")
+# About 6 MB of words. A full cache becomes the old cache, and words that recur move to a new one.
+MOST_WORDS = 32_768
+_LONGEST_CACHED = 40
+
+# The letters that stand for the bytes 0x00 to 0xff in byte-level BPE (GPT-2's table, bytes_to_unicode).
+_SHOWN = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
+_HIDDEN = [byte for byte in range(0x100) if byte not in _SHOWN]
+BYTE_LETTERS = tuple(chr(byte if byte in _SHOWN else 0x100 + _HIDDEN.index(byte)) for byte in range(0x100))
+_SPACE = BYTE_LETTERS[0x20]
+
+Ids: TypeAlias = "array[int]"
+# Text is unknown if more than this share of its tokens are parts of letters. The share is below a tenth in a language
+# of the vocabulary, and nearly 1 in a script that was not in the training mail.
 UNKNOWN_SHARE = 0.6
-
 # Fewer tokens than this do not show the language.
 FEWEST_TOKENS = 8
+# The regular expressions that text is split by: PIECE, and its form in the first models. Both find the same words.
+PATTERNS = (PIECE.pattern, r"⟦[a-z0-9:]+⟧| ?\w+| ?[^\w\s⟦]+")
+MOST_MARKS = 1000
+_PATTERNS_AS_JSON = tuple(json.dumps(pattern, ensure_ascii=False).encode() for pattern in PATTERNS)
+_REGEX = b'"Regex"'
+_TEXT_BEHIND = re.compile(rb'\s*:\s*("(?:[^"\\]|\\.){0,200}+"?)')
+_MARK = re.compile(r"⟦[a-z0-9:]{1,40}⟧")
+_MODEL = {
+    "dropout": None,
+    "unk_token": None,
+    "continuing_subword_prefix": None,
+    "end_of_word_suffix": None,
+    "fuse_unk": False,
+    "byte_fallback": False,
+    "ignore_merges": False,
+}
+
+
+class Vocabulary:
+    """The vocabulary of one bundle."""
+
+    def __init__(self, tokenizer: "Tokenizer", *, most_words: int = MOST_WORDS) -> None:
+        self._tokenizer = tokenizer
+        self._words = _Words(tokenizer, most_words)
+
+    @classmethod
+    def load(cls, path: Path) -> "Vocabulary":
+        """Read a `tokenizer.json`. Raises what the tokenizers library raises for any other file."""
+        from tokenizers import Tokenizer
+
+        return cls(Tokenizer.from_file(str(path)))
+
+    def save(self, path: Path) -> None:
+        """Write the `tokenizer.json` that `load` reads."""
+        write_file(path, self._tokenizer.to_str(pretty=True))
+
+    def __len__(self) -> int:
+        size: int = self._tokenizer.get_vocab_size()
+        return size
+
+    def ids(self, text: str) -> Ids:
+        """Return the token ids of a text."""
+        return array("I", b"".join(map(self._words.__getitem__, PIECE.findall(text))))
+
+    def split_ids(self, window: str, *, header: int, body: int) -> tuple[Ids, Ids]:
+        """Return at most `header` ids of a window's header sections, and at most `body` ids of its body.
+
+        A longer body loses ids in its middle. The mark between the two always ends the header.
+        """
+        before, mark, after = window.partition(BODY)
+        return self.header_ids(before, mark, most=header), self.body_ids(after, most=body)
+
+    def header_ids(self, sections: str, mark: str, *, most: int) -> Ids:
+        """Return at most `most` ids of the header sections and the mark behind them, the mark always included."""
+        return self.ids(sections)[: most - 1] + self.ids(mark)
+
+    def body_ids(self, body: str, *, most: int) -> Ids:
+        """Return at most `most` ids of a body, from its two ends."""
+        ids = self.ids(body)
+        # The end of a window may be the end of the message, so it is as important as the beginning.
+        return ids if len(ids) <= most else ids[: most // 2] + ids[most // 2 - most :]
+
+
+class _Words(dict[str, bytes]):
+    """A cache of the ids of each word, as the bytes of an array."""
+
+    def __init__(self, tokenizer: "Tokenizer", most: int) -> None:
+        self._tokenizer = tokenizer
+        self._model = tokenizer.model
+        self._most = most
+        self._old: dict[str, bytes] = {}
+
+    def __missing__(self, word: str) -> bytes:
+        ids = self._old.get(word) or array("I", self._encode(word)).tobytes()
+        if len(word) <= _LONGEST_CACHED:
+            if len(self) >= self._most:
+                self._old = self.copy()
+                self.clear()
+            self[word] = ids
+        return ids
+
+    def _encode(self, word: str) -> list[int]:
+        if word.isascii():
+            # The library's steps around its model (marks, splitting) change nothing for a single word, and take three
+            # times as long as the model.
+            shown = word.replace(" ", _SPACE) if word.isprintable() else word.translate(BYTE_LETTERS)
+            return [token.id for token in self._model.tokenize(shown)]
+        ids: list[int] = self._tokenizer.encode(word, add_special_tokens=False).ids
+        return ids
 
 
 class Encoder:
     """A bundle's tokenizer. Loading takes about 30 ms, so it is done once."""
 
     def __init__(self, bundle: Bundle) -> None:
-        self._tokenizer = tokenizer.of(bundle)
+        self._tokenizer = bundle_tokenizer(bundle)
         if self._tokenizer.get_vocab_size() > bundle.input.vocab_size:
             raise DataError(
                 f"the model {bundle.path} cannot be used: its {TOKENIZER} has {self._tokenizer.get_vocab_size()} "
@@ -68,3 +183,78 @@ class Encoder:
             total += len(body)
             parts += sum(map(self._letter_parts.__contains__, body))
         return total >= FEWEST_TOKENS and parts > UNKNOWN_SHARE * total
+
+
+def bundle_tokenizer(bundle: Bundle) -> "Tokenizer":
+    """Return the tokenizer of a bundle. DataError if it cannot be read or is of another kind."""
+    try:
+        return read_tokenizer(bundle.read(TOKENIZER))
+    except ValueError as error:
+        raise DataError(
+            f"{bundle.path / TOKENIZER} is no vocabulary of spamlstm: it {error}; use another model"
+        ) from error
+
+
+def read_tokenizer(raw: bytes) -> "Tokenizer":
+    """Return the tokenizer in the bytes of a tokenizer.json. ValueError, the end of a sentence 'it …', if refused."""
+    from tokenizers import Tokenizer
+
+    _check_patterns(raw)
+    try:
+        tokenizer = Tokenizer.from_buffer(raw)
+    except Exception as error:  # the Rust side raises bare Exception for every fault
+        raise ValueError(f"cannot be read ({str(error)[:200]})") from error
+    _check(tokenizer)
+    return tokenizer
+
+
+def _check_patterns(raw: bytes) -> None:
+    """Refuse other patterns before the library reads the file, because it compiles each pattern while reading."""
+    for at in _positions(raw, b"\\", step=2):
+        # A \u escape could hide a key from the search below; the library never writes one.
+        if raw[at + 1 : at + 2] == b"u":
+            raise ValueError("has escaped letters")
+    for at in _positions(raw, _REGEX[1:2], step=1):
+        if raw[at - 1 : at - 1 + len(_REGEX)] == _REGEX:
+            value = _TEXT_BEHIND.match(raw, at - 1 + len(_REGEX))
+            # Without a string after it, it is a word of the vocabulary.
+            if value and value[1] not in _PATTERNS_AS_JSON:
+                raise ValueError("splits text by an unknown pattern")
+
+
+def _positions(raw: bytes, byte: bytes, *, step: int) -> Iterator[int]:
+    """Yield the positions of a byte, the next from `step` after the last. Bytes are found 20 times as fast as words."""
+    at = raw.find(byte)
+    while at >= 0:
+        yield at
+        at = raw.find(byte, at + step)
+
+
+def _check(tokenizer: "Tokenizer") -> None:
+    from tokenizers.models import BPE
+
+    if not isinstance(tokenizer.model, BPE):
+        raise ValueError("is no byte-pair encoding")  # noqa: TRY004  the file is wrong, not the caller
+    if any(getattr(tokenizer.model, key) != value for key, value in _MODEL.items()):
+        raise ValueError("has unknown options for merges")
+    parts = (tokenizer.normalizer, tokenizer.post_processor, tokenizer.truncation, tokenizer.padding)
+    if any(part is not None for part in parts):
+        raise ValueError("has a normalizer, post-processor, truncation or padding")
+    split: Any = tokenizer.pre_tokenizer
+    if split is None or json.loads(split.__getstate__()) not in map(_split, PATTERNS):
+        raise ValueError("splits text in an unknown way")
+    marks = tokenizer.get_added_tokens_decoder().values()
+    if len(marks) > MOST_MARKS or not all(map(_is_mark, marks)):
+        raise ValueError("has unknown marks")
+
+
+def _split(pattern: str) -> dict[str, Any]:
+    """Return the library's description of the pre-tokenizer that our trainer writes, with one of the patterns."""
+    by_pattern = {"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated", "invert": False}
+    to_bytes = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False}
+    return {"type": "Sequence", "pretokenizers": [by_pattern, to_bytes]}
+
+
+def _is_mark(token: Any) -> bool:
+    plain = not (token.single_word or token.lstrip or token.rstrip or token.normalized)
+    return plain and token.special and _MARK.fullmatch(token.content) is not None

@@ -34,7 +34,7 @@ _TRACE = re.compile(r"(?<=⟦trace⟧)[^⟦]*")
 
 
 class CauseKind(StrEnum):
-    """What a contribution belongs to."""
+    """The kind of cause that a contribution belongs to."""
 
     WORD = "word"
     FACT = "fact"
@@ -66,10 +66,10 @@ def explain(
     most: int = 12,
     name: Callable[[int], str] = "label {}".format,
 ) -> list[Cause]:
-    """Return the contribution of the user's labels, if there is one, and the `most` strongest of words and facts.
+    """Return the contribution of the user's labels, if any, then the `most` strongest words and facts, strongest first.
 
-    The strongest come first. The list is empty if the model was not asked. If the message is nearly the same as a
-    labelled one, `name` names that label by its number, from 1 in the order of learning.
+    The list is empty if the message has no text for the model. For a near-duplicate of a labelled message, `name` gives
+    the text for that label from its number, from 1 in the order of learning.
     """
     reading = classifier.reader.read(raw)
     causes = _causes(classifier, reading.windows)[:most] if reading.windows else []
@@ -111,7 +111,7 @@ def _cause(candidate: _Candidate, contribution: float) -> Cause:
 
 
 def _candidates(windows: Sequence[str]) -> list[_Candidate]:
-    """Return what can be left out, each once: facts, the fingerprint of the headers, then words as they appear."""
+    """Return the distinct candidates: facts and the fingerprint of the headers, then words in order."""
     found: dict[_Candidate, None] = {}
     for window in windows:
         found.update(((CauseKind.FACT, match[1]), None) for match in _FACT.finditer(window))
@@ -124,7 +124,7 @@ def _candidates(windows: Sequence[str]) -> list[_Candidate]:
 
 
 def _without(windows: Sequence[str], logits: Sequence[float], candidate: _Candidate) -> tuple[list[str], list[float]]:
-    """Return the windows that change without a candidate, changed, and the logits of the windows that do not."""
+    """Return the windows that contain a candidate, without it, and the logits of the other windows."""
     changed, unchanged = [], []
     for window, logit in zip(windows, logits, strict=True):
         less = _removed(window, candidate)

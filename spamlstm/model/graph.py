@@ -1,8 +1,8 @@
 """A check of a network's ONNX file: only operators that our trainer writes, and all weights in the file itself.
 
 An ONNX file is a program, and a bundle is untrusted input. Weights in another file would have no hash and could be any
-file that the user can read; loops and subgraphs would let a small file run without end. This module reads as much of
-the protobuf as it takes to refuse those (onnx.proto has the field numbers).
+file that the user can read; loops and subgraphs would let a small file run without end. This module reads only those
+parts of the protobuf that are needed to refuse these (onnx.proto has the field numbers).
 """
 
 from collections.abc import Iterator
@@ -17,8 +17,8 @@ OPERATORS = {
 # Our networks have a thousand fields; reading 50,000 takes a tenth of a second.
 MOST_FIELDS = 50_000
 
-# Field numbers of ModelProto, GraphProto, NodeProto, AttributeProto and TensorProto that are followed, and those that
-# are refused, with their content.
+# Field numbers of ModelProto, GraphProto, NodeProto, AttributeProto and TensorProto that are read, and refused ones
+# with the description of their content.
 _GRAPH, _MODEL_REFUSED = 7, {20: "a training graph", 25: "functions"}
 _NODE, _INITIALIZER, _GRAPH_REFUSED = 1, 5, {15: "sparse weights"}
 _OPERATOR, _ATTRIBUTE, _DOMAIN = 4, 5, 7

@@ -1,17 +1,31 @@
 """The manifest of a bundle, manifest.json, read with a check of each value's type and bounds."""
 
-import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from spamlstm.config import Costs, Thresholds
-from spamlstm.errors import DataError, NoInputError
-from spamlstm.logistic import logistic
-from spamlstm.model import bundle_files as files
-from spamlstm.model.bundle_files import MANIFEST
-from spamlstm.model.wide import WideSpec
+from spamlstm.errors import DataError
+from spamlstm.model.policy import Calibration
+
+MANIFEST = "manifest.json"
+NETWORK = "model.onnx"
+TOKENIZER = "tokenizer.json"
+WIDE = "wide.npy"
+CARD = "README.md"
+WEIGHTS = "weights.safetensors"
+
+_MOST_BYTES = {
+    MANIFEST: 1 << 20,
+    CARD: 256 << 10,
+    TOKENIZER: 8 << 20,
+    NETWORK: 64 << 20,
+    WIDE: 17 << 20,
+    WEIGHTS: 256 << 20,
+}
+_PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}", re.ASCII)
 
 # Format 2 renamed 'input.fashion' to 'input.style'.
 FORMAT = 2
@@ -26,7 +40,7 @@ SIZES = {
     "vocab_size": (1, 65_536),
 }
 MOST_BUCKETS = 1 << 24
-# With ids of 16 bits, the table index of a pair is then computed in 64 bits.
+# With ids of 16 bits, the table index of a pair then fits in 64 bits.
 MOST_FACTOR = (1 << 31) - 1
 MOST_TEST_ROWS = 64
 # A logit that differs by this much moves a probability by at most 2.5 percentage points.
@@ -37,7 +51,7 @@ MOST_NUMBER = 1e6
 
 @dataclass(frozen=True, slots=True)
 class InputSpec:
-    """How a text becomes the network's input. Lengths are in tokens and UTF-8 bytes; `style` adds style facts."""
+    """The form of the network's input. Lengths are in tokens and UTF-8 bytes; `style` adds style facts."""
 
     pad_id: int
     header_tokens: int
@@ -49,29 +63,27 @@ class InputSpec:
 
 
 @dataclass(frozen=True, slots=True)
-class Calibration:
-    """Platt scaling: score = scale·logit + shift, a log-odds in nats; its logistic is the probability of spam."""
-
-    scale: float
-    shift: float
-
-    def score(self, logit: float) -> float:
-        """The calibrated log-odds of spam."""
-        return self.scale * logit + self.shift
-
-    @staticmethod
-    def probability(score: float) -> float:
-        """Return the probability of spam with this score."""
-        return logistic(score)
-
-
-@dataclass(frozen=True, slots=True)
 class SelfTest:
     """Reference inputs, and the logits that the exported network gave for them."""
 
     ids: tuple[tuple[int, ...], ...]
     logits: tuple[float, ...]
     tolerance: float
+
+
+@dataclass(frozen=True, slots=True)
+class WideSpec:
+    """The parameters of the wide part, from the manifest.
+
+    `buckets` is the size of the weight table, `pair` the hash factors of a bigram's two ids. A weight is `scale` times
+    its table entry. `deep_vote` is the weight of the network's logit in the sum of both.
+    """
+
+    buckets: int
+    pair: tuple[int, int]
+    scale: float
+    bias: float
+    deep_vote: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,19 +100,6 @@ class Manifest:
 
     path: Path
     data: dict[str, Any]
-
-    @classmethod
-    def read(cls, path: Path) -> "Manifest":
-        """Read the manifest of the bundle at `path`. NoInputError or DataError if there is none."""
-        if not path.exists():
-            raise NoInputError(f"there is no model at {path}; name the folder of a bundle with --model")
-        if not path.is_dir():
-            raise DataError(f"{path} is a file, and a model is a folder with a {MANIFEST} in it; name that folder")
-        try:
-            raw = files.read_file(path, MANIFEST)
-        except FileNotFoundError as error:
-            raise DataError(f"{path} is not a spamlstm model: it has no {MANIFEST}; name another folder") from error
-        return cls(path, _parsed(path, raw))
 
     def check_versions(self, text_version: int) -> None:
         """Raise DataError unless this program reads the format and renders text as the model was trained on."""
@@ -124,12 +123,12 @@ class Manifest:
         table = self.table("files")
         if len(table) > MOST_FILES:
             raise self.wrong("files", f"{MOST_FILES} files at most")
-        if not all(map(files.is_plain, table)):
+        if not all(map(is_plain, table)):
             raise self.wrong("files", "names of letters, digits and '._+-', that begin with a letter or digit")
         return {name: self._file(name, entry) for name, entry in table.items()}
 
     def _file(self, name: str, entry: Any) -> FileEntry:
-        most = files.most_bytes(name)
+        most = most_bytes(name)
         wrong = self.wrong(f"files.{name}", f"an object with 'sha256' and 'bytes', of {most:,} bytes at most")
         if not isinstance(entry, dict) or not isinstance(entry.get("sha256"), str):
             raise wrong
@@ -226,7 +225,7 @@ class Manifest:
     def word(self, key: str) -> str:
         """Return a word that is safe in headers, logs and file names."""
         value = self.data.get(key)
-        if not isinstance(value, str) or not files.is_plain(value):
+        if not isinstance(value, str) or not is_plain(value):
             raise self.wrong(key, "a word of at most 64 letters, digits and '._+-', that begins with a letter or digit")
         return value
 
@@ -250,16 +249,14 @@ class Manifest:
         return DataError(f"the model {self.path} cannot be used: '{key}' in its {MANIFEST} must be {expected}")
 
 
-def _parsed(path: Path, raw: bytes) -> dict[str, Any]:
-    try:
-        manifest = json.loads(raw)
-    except (ValueError, RecursionError) as error:
-        raise DataError(
-            f"{path / MANIFEST} is not valid JSON ({error}): cut short or garbled; install the model again"
-        ) from error
-    if not isinstance(manifest, dict) or "format" not in manifest:
-        raise DataError(f"{path / MANIFEST} is not the manifest of a spamlstm model: it has no 'format'")
-    return manifest
+def is_plain(name: str) -> bool:
+    """Return whether `name` is safe in headers, logs and file names: ASCII letters, digits and `._+-`."""
+    return _PLAIN.fullmatch(name) is not None
+
+
+def most_bytes(name: str) -> int:
+    """Return the largest allowed size of a file of that name."""
+    return _MOST_BYTES.get(name, 16 << 20)
 
 
 def _is_integer(value: Any) -> bool:

@@ -1,13 +1,19 @@
-"""The network, run by ONNX Runtime: the only module that imports it."""
+"""The network of a bundle: an ONNX session, and a wide part in numpy whose logits are added.
+
+The wide part is a linear model with a weight for each token and each token bigram of a message. In numpy it takes a
+tenth of the time of the same computation in the ONNX graph (docs/decisions/0011-wide-and-deep.md). Only this module
+imports ONNX Runtime.
+"""
 
 import os
+import re
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from spamlstm.errors import DataError
 from spamlstm.model import graph
 from spamlstm.model.bundle import NETWORK, WIDE, Bundle
-from spamlstm.model.wide import Wide
+from spamlstm.model.manifest import WideSpec
 
 if TYPE_CHECKING:
     import numpy as np
@@ -16,15 +22,73 @@ if TYPE_CHECKING:
 # Larger batches gain nothing on a CPU: a row of 320 tokens takes an int8 BiLSTM(64) 0.7 ms of one core in batches of
 # 1,024 tokens and of 8,192, while the process grows by 5 MB with the former and by 40 MB with the latter.
 BATCH_TOKENS = 4096
+# A .npy file with one row of int8, as NumPy writes it (numpy.lib.format).
+_HEADER = re.compile(
+    rb"\x93NUMPY\x01\x00(?P<length>..)"
+    rb"\{'descr': '\|i1', 'fortran_order': False, 'shape': \((?P<count>[0-9]{1,10}),\), \} *\n",
+    re.DOTALL,
+)
 
 
 def message_logit(windows: Sequence[float]) -> float:
     """Return the logit of a message from those of its windows: the mean of their maximum and their mean.
 
-    With the maximum alone one odd window decides on a long letter; with the mean alone spam can hide behind innocent
-    text (docs/decisions/0007-windows.md has the figures).
+    With the maximum alone, one odd window would decide on a long letter; with the mean alone, spam could hide in
+    innocent text (docs/decisions/0007-windows.md has the figures).
     """
     return (max(windows) + sum(windows) / len(windows)) / 2
+
+
+def wide_features(ids: "np.ndarray", lengths: "np.ndarray", *, buckets: int, pair: tuple[int, int]) -> "np.ndarray":
+    """(B, T) ids, (B,) lengths → int32 (B, 2T - 1) table indices: the distinct ones of each row, and 0 elsewhere."""
+    import numpy as np
+
+    padding = np.arange(ids.shape[1]) >= lengths[:, None]
+    indices = np.empty((len(ids), 2 * ids.shape[1] - 1), np.int32)
+    tokens, bigrams = indices[:, : ids.shape[1]], indices[:, ids.shape[1] :]
+    tokens[:] = (ids - 1) % (buckets - 1) + 1
+    bigrams[:] = (ids[:, :-1] * pair[0] + ids[:, 1:] * pair[1]) % (buckets - 1) + 1
+    tokens[padding] = 0
+    bigrams[padding[:, 1:]] = 0
+    indices.sort(1)
+    repeated = indices[:, 1:] == indices[:, :-1]
+    indices[:, 1:][repeated] = 0
+    return indices
+
+
+class Wide:
+    """The weights of the wide part of one network."""
+
+    def __init__(self, spec: WideSpec, table: "np.ndarray") -> None:
+        self.spec = spec
+        self.table = table
+
+    @classmethod
+    def read(cls, raw: bytes, spec: WideSpec, *, shown: str) -> Self:
+        """Return the table in the bytes of the .npy file `shown`; DataError if it does not fit `spec`.
+
+        Only one form of header is accepted, because NumPy would allocate any size that a header states.
+        """
+        import numpy as np
+
+        header = _HEADER.match(raw)
+        if (
+            header is None
+            or header.end() != 10 + int.from_bytes(header["length"], "little")
+            or (int(header["count"]), len(raw)) != (spec.buckets, header.end() + spec.buckets)
+        ):
+            raise DataError(f"{shown} is not the table that the manifest describes; install the model again")
+        return cls(spec, np.frombuffer(raw, np.int8, offset=header.end()))
+
+    def logits(self, ids: "np.ndarray", lengths: "np.ndarray") -> "np.ndarray":
+        """(B, T) ids, (B,) lengths → (B,) logits: the sum of the weights divided by the root of their number."""
+        import numpy as np
+
+        indices = wide_features(ids, lengths, buckets=self.spec.buckets, pair=self.spec.pair)
+        count = np.maximum(np.count_nonzero(indices, axis=1), 1)
+        total = self.table.take(indices).sum(1, dtype=np.int32 if self.table.dtype == np.int8 else np.float64)
+        logits: np.ndarray = self.spec.scale * total / np.sqrt(count) + self.spec.bias
+        return logits
 
 
 class Network:
@@ -33,13 +97,14 @@ class Network:
     def __init__(self, bundle: Bundle, *, threads: int = 1) -> None:
         self._bundle = bundle
         self._session = _session(bundle, threads)
-        self._wide = _wide(bundle)
+        wide, shown = bundle.wide, str(bundle.path / WIDE)
+        self._wide = None if wide is None else Wide.read(bundle.read(WIDE), wide, shown=shown)
 
     def logits(self, rows: "Sequence[Sequence[int]]", *, beat: Callable[[], None] = lambda: None) -> "np.ndarray":
-        """Return the logit of each row of token ids, float32 (N,), in order; calls `beat` before each batch.
+        """Return the logit of each row of token ids, float32 (N,), in order. Calls `beat` before each batch.
 
-        Rows of similar length share a batch, so there is little padding. The result is that of running each row alone,
-        up to rounding for a dynamically quantized network, whose activations share one scale in a batch.
+        Rows of similar length share a batch, so there is little padding. A row gets the same logit as alone, up to
+        rounding: in a dynamically quantized network the activations of a batch share one scale.
         """
         import numpy as np
 
@@ -85,12 +150,6 @@ def buckets(lengths: Sequence[int], *, budget: int = BATCH_TOKENS) -> Iterator[l
         batch.append(index)
     if batch:
         yield batch
-
-
-def _wide(bundle: Bundle) -> Wide | None:
-    if bundle.wide is None:
-        return None
-    return Wide.read(bundle.read(WIDE), bundle.wide, shown=str(bundle.path / WIDE))
 
 
 def _session(bundle: Bundle, threads: int) -> "onnxruntime.InferenceSession":

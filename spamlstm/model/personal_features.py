@@ -1,9 +1,9 @@
 """The features that a personal layer learns from: ascending numbers below FEATURES, each at most once in a message.
 
 There are two kinds. Runs (byte 4-grams) from the beginning of the message, without headers that change after delivery,
-tell who sent it and by which way; they need no model. Tokens and token bigrams of the text that the base model read
-tell what the message is about, however it was encoded, and which header facts the base saw; they come with the base
-score and are stored beside it. docs/decisions/0010-personal-layer.md has what either kind is worth.
+identify the sender and the route; they need no model. Tokens and token bigrams of the text that the base model read
+identify the subject and the facts of the headers, however the text was encoded; they are stored with the base score.
+docs/decisions/0010-personal-layer.md has the benefit of each kind.
 """
 
 from collections.abc import Sequence
@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spamlstm.maildir.content_id import lasting
-from spamlstm.model.vocabulary import Ids
+from spamlstm.model.encoder import Ids
 
 PersonalFeatures = NDArray[np.uint32]
 
-# Runs are taken from the first RUN_TEXT_BYTES that `lasting` leaves of the first READ_BYTES of a message: headers
-# mostly, then text.
+# Runs are taken from the first READ_BYTES of a message: the first RUN_TEXT_BYTES that `lasting` returns for them, which
+# are mostly headers.
 READ_BYTES = 16 << 10
 RUN_TEXT_BYTES = 3000
 RUN = 4
@@ -33,7 +33,7 @@ _NONE: PersonalFeatures = np.empty(0, np.uint32)
 
 
 def runs(raw: bytes) -> PersonalFeatures:
-    """Return the runs of a message: the same for a tagged, moved or copied file of it."""
+    """Return the runs of a message, which are the same after it is tagged, moved or copied."""
     text = b"".join(lasting(raw[:READ_BYTES]))[:RUN_TEXT_BYTES]
     if len(text) < RUN:
         return _NONE
@@ -45,7 +45,7 @@ def runs(raw: bytes) -> PersonalFeatures:
 
 
 def tokens(rows: Sequence[Ids]) -> PersonalFeatures:
-    """Return the tokens and token bigrams in the ids that a base model read, a row for each window."""
+    """Return the tokens and token bigrams in rows of ids, one for each window that the base model read."""
     if not rows:
         return _NONE
     parts: list[PersonalFeatures] = []

@@ -1,8 +1,8 @@
-"""The personal layer: what a user's labels add to the base score of a message, learned one label at a time.
+"""The personal layer: corrects the base score of a message by a user's labels, learned one at a time.
 
 The layer has two parts. An online logistic regression over the features of `personal_features`, with the base score as
-its prior, generalises to mail that resembles labelled mail; no single label moves it far. `recent_labels` gives a label
-at once to near-duplicates of the labelled message. docs/decisions/0010-personal-layer.md has the measurements behind
+its prior, generalises to mail that resembles labelled mail; no single label moves it far. `RecentLabels` gives a label
+at once to near-duplicates of the labelled message. docs/decisions/0010-personal-layer.md has the measurements for
 the features, the learning rate and the other constants.
 """
 
@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spamlstm.config import Thresholds
-from spamlstm.logistic import logistic, logit
+from spamlstm.model.near_duplicates import NearMatch, RecentLabels
 from spamlstm.model.personal_features import FEATURES, RUNS, PersonalFeatures, runs_of
-from spamlstm.model.recent_labels import NearMatch, RecentLabels
+from spamlstm.verdict import logistic, logit
 
 # The version of what is learned from a label. A saved layer of another version is discarded and learned again.
 SHAPE = "5"
@@ -45,21 +45,21 @@ AVERAGING_OF_HISTORY = 2
 MOST_PRIOR = 8.0
 LEAST_TRUST = 0.2
 HALF_TRUST = 25.0
-# Labels are no random sample of mail: a user who files much labels ham, a user with a full junk folder labels spam, and
-# the weights lean to the more frequent label. The log of the odds between the labels is subtracted from the score, as
-# far as these odds exceed USUAL_ODDS. Only labels that agree with the score are counted: corrections are of the kind
-# that the filter gets wrong, and end the lean by themselves. FEW_LABELS is added to both counts.
+# Labels are not a random sample of mail: a user who files much labels ham, a user with a full junk folder labels spam,
+# and the weights are biased to the more frequent label. If the odds between the labels exceed USUAL_ODDS, the log of
+# their ratio to USUAL_ODDS is subtracted from the score. Only labels that agree with the score are counted, because
+# corrections reduce the bias by themselves. FEW_LABELS is added to both counts.
 USUAL_ODDS = 3.0
 FEW_LABELS = 10
-# Labels of one kind show what that kind is like, but not what distinguishes it from the other kind. Where there are
-# more than ONE_SIDED labels of one kind for each of the other, the weights count less in proportion. Recent labels are
-# what the weights follow, so a label counts half after LATELY further ones; if the labels as a whole are balanced, the
-# weights keep at least LEAST_LATELY of their say. HARMLESS is added to all counts, as a few labels do no harm.
+# Labels of one kind do not show what distinguishes it from the other kind. If there are more than ONE_SIDED labels of
+# one kind for each of the other, the weights count less in proportion. The weights follow recent labels, so a label
+# counts half after HALF_RECENT further ones; if all labels together are balanced, the weights keep at least
+# LEAST_RECENT of their effect. FEW_ONE_SIDED is added to all counts, because a few labels have little effect.
 # Near-duplicates are not affected.
 ONE_SIDED = 10.0
-HARMLESS = 5.0
-LATELY = 200
-LEAST_LATELY = 0.5
+FEW_ONE_SIDED = 5.0
+HALF_RECENT = 200
+LEAST_RECENT = 0.5
 
 # The least score, in log-odds, of a message that the user labelled spam, and of ham with the sign reversed: past the
 # thresholds that follow from the usual costs. Training the weights until they give these scores would follow mistakes:
@@ -75,7 +75,7 @@ PAST = 0.5
 SHARPNESS = 6.0
 HALF_SHARPNESS = 50
 LEAST_SHARPNESS = 0.5
-# From this share on, the user's labels apply to a message whose text the base cannot judge.
+# If the base cannot judge a message's text, the user's labels apply to it from this share of known features on.
 KNOWN = 0.5
 
 # How far, in log-odds, a near-duplicate moves towards the label. With more labels the weights are more reliable, and a
@@ -96,7 +96,7 @@ SavedPart = NDArray[Any]
 
 
 class PersonalLayer:
-    """What was learned from a user's labels, in their order. An empty layer leaves the base score as it is.
+    """The state learned from a user's labels, in their order. An empty layer leaves the base score as it is.
 
     Each feature has a fast weight, an averaged weight, and a squared gradient, which slows the learning of features
     that are frequent (AdaGrad, Duchi et al. 2011): those that all mail has in common soon hardly move.
@@ -157,7 +157,7 @@ class PersonalLayer:
         return self._recent.nearest(features)
 
     def learn(self, features: PersonalFeatures, *, prior: float | None, spam: bool, history: bool = False) -> None:
-        """Learn one label. Afterwards the score of this very message is past the target of its label.
+        """Learn one label. Afterwards the score of this message is past the target of its label.
 
         `history` marks the label of a whole folder or an adopted mailbox. The gradient is the larger of two errors:
         that of the whole score, which has to be corrected, and that of the layer alone, since the base may be right
@@ -179,21 +179,21 @@ class PersonalLayer:
         self._recent.add(features, sign)
 
     def _count(self, score: float, by_base: float, *, spam: bool) -> None:
-        """Count one label, whether it agrees with the score, and the error of the base, whose score favours it so far.
+        """Count one label and the error of the base; `by_base` is the base score, with its sign reversed for ham.
 
-        The score is compared with the usual targets and not with this user's, which may change between two times that
-        the labels are learned.
+        The label agrees if the score is past the usual target. The user's own targets may differ when the labels are
+        learned again, and are not used.
         """
         agrees = score > SPAM_TARGET if spam else score < -HAM_TARGET
         self._base_errors += logistic(-by_base)
-        self._counts[1] *= 0.5 ** (1 / LATELY)
+        self._counts[1] *= 0.5 ** (1 / HALF_RECENT)
         self._counts[:, :, int(spam)] += 1, agrees
 
     def _score_by_weights(self, features: PersonalFeatures, prior: float | None) -> float:
         """Return the score by the averaged weights and the base, without near-duplicates."""
         relevance = self._relevance(features)
         trust = 1 - relevance * (1 - self._trust)
-        return trust * _clipped(prior) + relevance * (_dot(self._averaged[features]) - self._lean)
+        return trust * _clipped(prior) + relevance * (_dot(self._averaged[features]) - self._bias)
 
     @property
     def _trust(self) -> float:
@@ -201,8 +201,8 @@ class PersonalLayer:
         return LEAST_TRUST + (1 - LEAST_TRUST) / (1 + self._base_errors / HALF_TRUST)
 
     @property
-    def _lean(self) -> float:
-        """The bias of the weights, in log-odds, towards spam (above 0) or ham by the numbers of labels alone."""
+    def _bias(self) -> float:
+        """The bias of the weights, in log-odds, towards spam (above 0) or ham due to the numbers of labels."""
         ham, spam = self._counts[0, 1].tolist()
         odds = math.log((spam + FEW_LABELS) / (ham + FEW_LABELS))
         return math.copysign(max(abs(odds) - math.log(USUAL_ODDS), 0.0), odds)
@@ -221,9 +221,9 @@ class PersonalLayer:
 
     @property
     def _balance(self) -> float:
-        """How balanced the labels are between ham and spam, recent ones above all, 0 to 1."""
+        """The balance of the labels between ham and spam, mostly of recent ones, 0 to 1."""
         all_time, recent = map(_balance_of, self._counts)
-        return max(LEAST_LATELY * all_time, recent)
+        return max(LEAST_RECENT * all_time, recent)
 
     def _share_in_labelled(self, features: PersonalFeatures) -> float:
         """Return the share of a message's features that occur in labelled mail, 0 to 1."""
@@ -238,8 +238,7 @@ class PersonalLayer:
     def load(self, state: bytes) -> None:
         """Restore a dumped state; an empty `state` empties the layer.
 
-        ValueError for a state that no layer dumps, which includes all with which a score could fail or be NaN; the
-        layer then stays as it was.
+        ValueError, and no change, for a state that `dump` never returns, such as one with NaN.
         """
         state = state or PersonalLayer().dump()
         end = _HEAD.size + sum(part.nbytes for part in self._parts())
@@ -265,7 +264,7 @@ class PersonalLayer:
 def _check(
     fast: SavedPart, averaged: SavedPart, squared_gradients: SavedPart, sketches: SavedPart, signs: SavedPart
 ) -> None:
-    """Raise ValueError for values that no layer learns."""
+    """Raise ValueError for values that a layer cannot have."""
     # A sum of finite numbers as small as these is finite, and takes a tenth of the time of a look at each.
     if (
         not all(math.isfinite(part.sum()) for part in (fast, averaged, squared_gradients))
@@ -278,12 +277,12 @@ def _check(
 
 def _balance_of(counts: NDArray[np.float64]) -> float:
     """Return how balanced labels are, 0 to 1, from counts of (all or agreeing, ham or spam)."""
-    (ham, spam), (agreeing_ham, agreeing_spam) = (counts + HARMLESS).tolist()
+    (ham, spam), (agreeing_ham, agreeing_spam) = (counts + FEW_ONE_SIDED).tolist()
     return float(min(ONE_SIDED * spam / agreeing_ham, ONE_SIDED * ham / agreeing_spam, 1.0))
 
 
 def _dot(weights: NDArray[np.float32]) -> float:
-    """Return the score of a message whose features have these weights."""
+    """Return the score of a message, given the weights of its features."""
     return float(weights.sum(dtype=np.float64)) * _feature_weight(len(weights))
 
 
@@ -297,7 +296,7 @@ def _clipped(prior: float | None) -> float:
 
 
 def _fingerprint(features: PersonalFeatures) -> bytes:
-    """Return a hash of the message's runs, by which a labelled message is recognised."""
+    """Return a hash of the message's runs, which identifies a labelled message."""
     return hashlib.blake2b(runs_of(features).tobytes(), digest_size=_FINGERPRINT_BYTES).digest()
 
 

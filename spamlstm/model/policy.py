@@ -1,4 +1,4 @@
-"""The policy: probability and evidence to a verdict with a named reason."""
+"""The policy: from a score to a probability, and with the evidence to a verdict with a named reason."""
 
 import math
 from dataclasses import dataclass, field
@@ -38,11 +38,11 @@ class Reason(StrEnum):
     """The probability by the model, compared with the thresholds."""
 
     LABELS = "labels"
-    """The same, and the verdict would be another without the user's labels."""
+    """The probability, and without the user's labels the verdict would be different."""
 
 
 class Evidence(NamedTuple):
-    """What the policy considers besides the probability."""
+    """The facts that the policy considers besides the probability."""
 
     sender: str = ""
     list_id: str = ""
@@ -53,6 +53,18 @@ class Evidence(NamedTuple):
 
 
 NO_EVIDENCE = Evidence()
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """Platt scaling: score = scale·logit + shift, a log-odds in nats; its logistic is the probability of spam."""
+
+    scale: float
+    shift: float
+
+    def score(self, logit: float) -> float:
+        """Return the calibrated log-odds of spam."""
+        return self.scale * logit + self.shift
 
 
 def thresholds_from_costs(costs: Costs) -> Thresholds:

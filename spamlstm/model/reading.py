@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
 from spamlstm.corpus.paths import MOST_BYTES
 from spamlstm.errors import reason_of
-from spamlstm.features.render import render
-from spamlstm.features.windows import cut_windows
-from spamlstm.message.head import begins_like_mail
+from spamlstm.features.render import cut_windows, render
+from spamlstm.message.headers import begins_like_mail
 from spamlstm.message.message import Message, parse_message
 from spamlstm.model.policy import NO_EVIDENCE, Evidence
 
@@ -32,18 +31,18 @@ FEWEST_WORDS = 3
 
 # A run of letters, or one sign of a script that is written without spaces.
 _WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\u0e00-\u0e7f]|[^\W\d_]+")
-# A line of base64 that has lost its header, with the spaces around it. It matches only at the beginning of a run of
-# spaces or letters, or else long runs would take quadratic time.
+# A line of base64 without a header, with the spaces around it. It matches only at the beginning of a run of spaces or
+# letters, because long runs would otherwise take quadratic time.
 _DATA = re.compile(r"(?:(?<!\s)\s++)?+(?<![A-Za-z0-9+/=])[A-Za-z0-9+/=]{48,}+\s*+")
 _CONTROLS = bytes(sorted({*range(32), 127} - {*b"\t\n\r\f\x1b"}))
 _LOOK = 4096
 
 
 class Source(Protocol):
-    """Something that a raw message can be read from, here or in another process; `read` may raise OSError."""
+    """A source of one raw message, read here or in another process."""
 
     def read(self) -> bytes:
-        """Return the raw message."""
+        """Return the raw message. May raise OSError."""
         ...
 
 
@@ -106,7 +105,7 @@ class MessageReader:
 
 
 def serve() -> None:
-    """Run a reader process: take chunks from the socket whose number is its argument, and answer with readings."""
+    """Run a reader process: receive chunks from a socket (its file number is the argument) and send back readings."""
     from multiprocessing.connection import Connection
     from queue import SimpleQueue
     from threading import Thread
@@ -118,8 +117,8 @@ def serve() -> None:
     tasks: SimpleQueue[ChunkTask] = SimpleQueue()
     answers: SimpleQueue[list[Reading]] = SimpleQueue()
     with Connection(int(sys.argv[1])) as channel:
-        # Two threads, so that this process always receives while it sends: an answer may be larger than the buffer of
-        # the socket, and two processes that both wait to send would wait for ever.
+        # Two threads, so that this process can receive while it sends: an answer may be larger than the buffer of the
+        # socket, and two processes that both wait to send would wait for ever.
         Thread(target=_receive, args=(channel, tasks), daemon=True).start()
         Thread(target=_send, args=(channel, tasks, answers), daemon=True).start()
         while task := tasks.get():
@@ -148,7 +147,7 @@ def _send(channel: "Connection", tasks: "SimpleQueue[ChunkTask]", answers: "Simp
 def read_chunk(reader: MessageReader, chunk: Chunk, *, beat: Callable[[], None] = lambda: None) -> list[Reading]:
     """Read each message of a chunk; one that cannot be read has a `failure` and does not stop the next.
 
-    Calls `beat` before each message, for a caller that has to show progress to a watchdog.
+    Calls `beat` before each message, so that the caller can send heartbeats to a watchdog.
     """
     readings = []
     for source in chunk:
@@ -175,7 +174,7 @@ def evidence_of(message: Message) -> Evidence:
 
 
 def not_mail(raw: bytes) -> bool:
-    """Return whether the bytes are other binary data: no header at the top, and control characters in the text.
+    """Return whether the bytes are not mail: no header at the top, and many control characters.
 
     Text without a header counts as mail, as does UTF-16 text; a picture, a program or /dev/zero does not.
     """
@@ -186,7 +185,7 @@ def not_mail(raw: bytes) -> bool:
 
 
 def _is_data(message: Message) -> bool:
-    """Return whether the message is only data in base64, which looks like words and has none."""
+    """Return whether the message is only base64 data, which looks like words but has none."""
     text = message.text
     return not message.subject and _DATA.match(text) is not None and len(_DATA.sub("", text)) < len(text) / 10
 

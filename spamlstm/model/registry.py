@@ -2,9 +2,9 @@
 
 | in `models_dir()` | content |
 |---|---|
-| `NAME/` | a bundle of the user's, complete: it appears by one rename |
+| `NAME/` | a complete bundle of the user; it is renamed into place |
 | `current` | a link to the model in use, `NAME`; `default`, or no link, is the shipped model |
-| `previous` | a link to the model in use before, for `rollback` |
+| `previous` | a link to the previous model, for `rollback` |
 
 A link is made under another name and renamed into place, so that a model is in use at any moment, also after a kill.
 """
@@ -25,14 +25,14 @@ CURRENT, PREVIOUS = "current", "previous"
 _RESERVED = (DEFAULT, CURRENT, PREVIOUS)
 
 _PACKAGE = Path(__file__).resolve().parents[1]
-# The shipped model is inside the package in a wheel, and temporary it in a checkout.
+# The shipped model is inside the package in a wheel, and in a folder of the repository in a checkout.
 _SHIPPED = (_PACKAGE / "_models" / DEFAULT, _PACKAGE.parent / "models" / DEFAULT)
 
 
 def find_bundle(path: Path | None) -> Path:
     """Return the folder of the bundle to use: `path`, else $SPAMLSTM_MODEL, else the model in use.
 
-    Whether the folder is a bundle is for `load_bundle` to check. The link `current` is resolved first: if it changed
+    `load_bundle` checks whether the folder is a bundle. The link `current` is resolved first: if it changed
     while a bundle is loaded, the files of two models would be mixed.
     """
     if path is not None:
@@ -48,7 +48,7 @@ def find_bundle(path: Path | None) -> Path:
 def stamp(path: Path | None = None) -> object:
     """Return a value that changes when `find_bundle(path)` gives another bundle or other content; None without one.
 
-    It reads three file names, so a daemon can call it with each message to see whether to load another model.
+    It is fast (three file names), so a daemon can call it for each message to find out whether to load another model.
     """
     try:
         found = find_bundle(path)
@@ -59,13 +59,13 @@ def stamp(path: Path | None = None) -> object:
 
 
 def current() -> str:
-    """Return the name of the model in use; the shipped one if the chosen one is gone."""
+    """Return the name of the model in use; the shipped one if the chosen one no longer exists."""
     name = _target(CURRENT)
     return name if name and (models_dir() / name).is_dir() else DEFAULT
 
 
 def previous() -> str | None:
-    """Return the name of the model in use before, or None."""
+    """Return the name of the previous model, or None."""
     return _target(PREVIOUS)
 
 
@@ -80,7 +80,7 @@ def names() -> Iterator[str]:
 def folder(name: str) -> Path:
     """Return the folder of an installed model. NoInputError if none has that name.
 
-    DataError for a link of that name, whose target could change while the model is loaded.
+    DataError if it is a link, because its target could change while the model is loaded.
     """
     if name == DEFAULT:
         return next((place for place in _SHIPPED if place.is_dir()), _SHIPPED[0])
@@ -92,7 +92,7 @@ def folder(name: str) -> Path:
 
 
 def use(name: str) -> Bundle:
-    """Put an installed model in use; the one before is kept for `rollback`.
+    """Put an installed model in use, and keep the previous one for `rollback`.
 
     The model is verified and self-tested first; with a UserError nothing changes.
     """
@@ -106,7 +106,7 @@ def use(name: str) -> Bundle:
 
 
 def rollback() -> Bundle:
-    """Put the previous model in use; called again, it undoes itself. DataError if there is none."""
+    """Put the previous model in use; a second call undoes the first. DataError if there is none."""
     before = previous()
     if before is None or before == current():
         raise DataError(f"no model was in use before {current()}; choose one with 'spamlstm model use NAME'")
@@ -143,7 +143,7 @@ def _link(link: str, name: str) -> None:
 
 
 def _is_name(name: str) -> bool:
-    """Return whether a model of the user's may have this name: printable, one path component, not reserved."""
+    """Return whether a user's model may have this name: printable, one path component, not reserved."""
     return name.isprintable() and "/" not in name and name[:1] not in ("", ".") and name not in _RESERVED
 
 

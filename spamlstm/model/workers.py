@@ -60,14 +60,14 @@ class ReaderProcess:
             self._channel.send((reader, chunk))
 
     def has_answered(self, *, within: float = 0.0) -> bool:
-        """Return whether an answer has arrived, or arrives `within` so many seconds. False if the channel is closed."""
+        """Return whether an answer has arrived, or arrives within `within` seconds. False if the channel is closed."""
         try:
             return self._channel.poll(within)
         except OSError:
             return False
 
     def answer(self, *, beat: Callable[[], None] = lambda: None) -> list[Reading] | None:
-        """Return the readings of the oldest unanswered chunk; None if the process is gone or stuck.
+        """Return the readings of the oldest unanswered chunk; None if the process has ended or does not answer.
 
         Waits for at most MOST_TICKS ticks, with a heartbeat before each, and then ends the process.
         """
@@ -116,7 +116,7 @@ class Task:
         return self._process is None or self._process.has_answered()
 
     def readings(self) -> list[Reading]:
-        """Return the readings. To be called once for each task of a pool, in the order in which they were given."""
+        """Return the readings. Call it once for each task of a pool, in the order of `give`."""
         if self._process is None:
             return self._read
         readings = self._process.answer(beat=self._beat)
@@ -141,7 +141,7 @@ class ReaderPool:
     def give(
         self, reader: MessageReader, chunk: Chunk, *, here: bool = False, beat: Callable[[], None] = lambda: None
     ) -> Task:
-        """Let a process read a chunk that can take it, else (or if `here`) read it in this process now."""
+        """Give a chunk to the least busy process; if all are busy, or with `here`, read it in this process now."""
         process = min(self._all, key=lambda one: one.unanswered) if not here and self.has_room() else None
         return Task(reader, chunk, process, beat=beat)
 
@@ -163,7 +163,7 @@ def same_modules() -> dict[str, str]:
     """
     try:
         here = Path.cwd()
-    except FileNotFoundError:  # somebody has removed it
+    except FileNotFoundError:  # it was removed
         here = None
     named = (Path(path).resolve() for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path)
     wanted = {Path(__file__).resolve().parents[2], *named}
@@ -173,5 +173,5 @@ def same_modules() -> dict[str, str]:
 
 
 def further_cores() -> int:
-    """Return how many reader processes are of use on this machine."""
+    """Return how many reader processes speed up this machine."""
     return max(0, min(MOST_READERS, len(os.sched_getaffinity(0)) - 1))

@@ -207,9 +207,9 @@ def test_a_learned_state_that_is_damaged(spamlstm, home):
 
 def test_pruning_is_reported(spamlstm, home, monkeypatch):
     """A note says how many labels were removed."""
-    from spamlstm.learning import bounds
+    from spamlstm.learning import label_rows
 
-    monkeypatch.setattr(bounds, "MOST_LABELS", 2)
+    monkeypatch.setattr(label_rows, "MOST_LABELS", 2)
     status, complaints = spamlstm("label")
     assert status == 0
     assert len(complaints) == 1

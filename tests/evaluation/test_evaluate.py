@@ -187,7 +187,7 @@ def test_table_fits_the_terminal(mixed: Evaluation, width: int) -> None:
 
 
 class _Links(HTMLParser):
-    """Collects what a page would load, and checks that what is opened is closed."""
+    """A parser that collects the resources a page would load, and checks that all elements are closed."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -46,7 +46,7 @@ def test_delong_variance_is_the_one_by_placements() -> None:
 
 @pytest.mark.parametrize("shift", [0.5, 2.0])
 def test_roca_interval_holds_the_truth_19_times_of_20(shift: float) -> None:
-    """On samples of two normals, whose area is known, the interval covers it about as often as it should."""
+    """On samples of two normal distributions the interval covers the known area about as often as it should."""
     random = np.random.default_rng(0)
     truth = 100 * 0.5 * math.erfc(shift / 2)  # the chance that a ham of N(0,1) is above a spam of N(shift,1)
     hits = 0
@@ -119,7 +119,7 @@ def test_one_class_has_no_figure(rows: list[tuple[bool, int]]) -> None:
 
 @given(st.integers(0, 200).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
 def test_rate_solves_wilsons_equation(hits_of: tuple[int, int]) -> None:
-    """Each end of the interval is the rate whose own normal range just reaches the observed rate."""
+    """Each end of the interval is a rate with a normal range that just includes the observed rate."""
     hits, total = hits_of
     figure = metrics.rate_pct(hits, total)
     if figure is None:

@@ -20,7 +20,7 @@ def bundle(tmp_path_factory):
 
 
 def stream(number: int = 60) -> list[Labelled]:
-    """Return mail that the base knows nothing of, and whose sender shows what it is."""
+    """Return mail that the base cannot judge, with senders that show its label."""
     return [
         Labelled(
             str(at),

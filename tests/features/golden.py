@@ -11,8 +11,7 @@ import re
 import sys
 from pathlib import Path
 
-from spamlstm.features.render import BODY, TEXT_VERSION, render
-from spamlstm.features.windows import cut_windows
+from spamlstm.features.render import BODY, TEXT_VERSION, cut_windows, render
 from spamlstm.message.message import parse_message
 
 FILE = Path(__file__).with_name("golden.json")

@@ -25,6 +25,6 @@ def test_golden(name):
 
 
 def test_coverage():
-    """Every mark stands in a golden text, so that a change to any fact is noticed."""
+    """Every mark occurs in a golden text, so a change to any fact fails a test."""
     text = json.dumps(KEPT["texts"], ensure_ascii=False)
     assert {mark.strip("⟦⟧") for mark in MARKS if mark not in text} == NEVER

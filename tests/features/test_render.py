@@ -4,8 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spamlstm.features.normalise import normalise
-from spamlstm.features.render import BODY, MARKS, render
-from spamlstm.features.windows import cut_windows
+from spamlstm.features.render import BODY, MARKS, cut_windows, render
 from spamlstm.message.message import parse_message
 
 MARK = "⟦"
@@ -63,7 +62,7 @@ def test_numbers_and_runs_as_two_patterns(text):
 
 
 def test_normalise():
-    """What names one message is replaced; disguises are folded and reported."""
+    """Addresses, links and numbers of one message are replaced; disguised letters are folded and reported."""
     assert normalise("Call  ＮＯＷ\n12345678901")[0] == "call now 00000000"
     assert normalise("write ann.b@example.org now")[0] == "write ⟦address⟧ now"
     assert normalise("see http://x@evil.example/p?q=1 now")[0] == "see ⟦url⟧evil.example now"

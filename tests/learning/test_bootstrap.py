@@ -22,7 +22,7 @@ SIGNATURES = (
 
 
 def letter(number: int, *, spam: bool) -> bytes:
-    """Return mail that the base knows nothing of, and whose sender shows what it is."""
+    """Return mail that the base cannot judge, with senders that show its label."""
     sender = "crook@evil.example" if spam else "friend@good.example"
     text = f"Some words of letter number {number}.\n{SIGNATURES[spam]}\n"
     return f"From: {sender}\nTo: me@x.org\nSubject: letter {number}\n\n{text}".encode()
@@ -66,7 +66,7 @@ def scores(state) -> list[float]:
 
 
 def test_the_filter_knows_its_user_s_mail(root, tmp_path, bundle, classifier):
-    """Before an adoption such mail is unsure; afterwards new mail of these senders is told apart."""
+    """Before an adoption such mail is unsure; afterwards new mail of these senders is judged correctly."""
     raws = [letter(100, spam=False), letter(101, spam=True)]
     assert [classifier.classify(one).verdict for one in raws] == [Verdict.UNSURE] * 2
     with contextlib.closing(LabelStore.open(tmp_path)) as labels:

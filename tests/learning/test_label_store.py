@@ -1,4 +1,4 @@
-"""The label store, and what is learned from it: a function of the present labels, whatever came before."""
+"""The label store and the learned layer, which depends only on the present labels."""
 
 import contextlib
 import itertools
@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from spamlstm.config import Thresholds
 from spamlstm.config.locations import LABELS
 from spamlstm.errors import DataError
-from spamlstm.learning import bounds
+from spamlstm.learning import label_rows
 from spamlstm.learning import label_store as module
 from spamlstm.learning import trainer as label_stores
 from spamlstm.learning.label import Label, LabelRequest, Origin, interleave
@@ -24,12 +24,12 @@ from spamlstm.learning.label_rows import MOST_KEPT
 from spamlstm.learning.label_store import LabelStore
 from spamlstm.learning.trainer import Trainer
 from spamlstm.maildir.content_id import content_id
-from spamlstm.model import recent_labels
+from spamlstm.model import near_duplicates
 from spamlstm.model.classifier import Assessed
+from spamlstm.model.near_duplicates import NO_MATCH
 from spamlstm.model.personal_features import runs
 from spamlstm.model.personal_layer import HAM_TARGET, SPAM_TARGET, PersonalLayer
 from spamlstm.model.policy import NO_EVIDENCE
-from spamlstm.model.recent_labels import NO_MATCH
 
 MAILS = [f"From: {name}@x.org\nSubject: about {name}\n\nSome words on {name}.\n".encode() for name in "abcdef"]
 HAM, SPAM = Label.HAM, Label.SPAM
@@ -90,21 +90,21 @@ def test_bounded_in_number_size_and_age(tmp_path, monkeypatch):
     """Old labels are removed when there are too many, when their mail takes too much, and when they are too old."""
     now = [1e9]
     with contextlib.closing(LabelStore.open(tmp_path, clock=lambda: now[0])) as labels:
-        monkeypatch.setattr(bounds, "MOST_LABELS", 100)
+        monkeypatch.setattr(label_rows, "MOST_LABELS", 100)
         for number in range(101):
             add(labels, b"Subject: %d\n\n" % number, HAM)
         assert labels.prune() == 11
         assert labels.prune() == 0
         assert next(labels.last()).content == content_id(b"Subject: 100\n\n")
 
-        monkeypatch.setattr(bounds, "MOST_BYTES", 25_000)
+        monkeypatch.setattr(label_rows, "MOST_BYTES", 25_000)
         for number in range(3):
             add(labels, b"Subject: big %d\n\n" % number + os.urandom(10_000), HAM)
         assert labels.prune() > 0
         assert labels.counts()[HAM] == 2
 
-        for number in range(bounds.MOST_MONTHS):
-            now[0] += bounds.MONTH
+        for number in range(label_rows.MOST_MONTHS):
+            now[0] += label_rows.MONTH
             add(labels, b"Subject: month %d\n\n" % number, HAM)
         assert labels.prune() == 2
 
@@ -235,7 +235,7 @@ def test_what_the_user_says_wins_over_what_was_adopted(labels, own):
 
 
 def test_taking_back_what_was_adopted_leaves_no_trace(tmp_path):
-    """After an undo, scores are exactly those of the user's own labels, and the thresholds are gone."""
+    """After an undo, scores are exactly those of the user's own labels, and the thresholds are removed."""
     trainer, straight = Trainer(LabelStore.open(tmp_path)), Trainer(LabelStore.open(tmp_path / "straight"))
     for number, raw in enumerate(MAILS):
         origin = Origin.ADOPTED if number % 2 else Origin.COMMAND
@@ -255,7 +255,7 @@ def test_taking_back_what_was_adopted_leaves_no_trace(tmp_path):
 
 def test_what_was_adopted_goes_first(tmp_path, monkeypatch):
     """In a full store, all adopted labels are removed before any of the user's own, however old that is."""
-    monkeypatch.setattr(bounds, "MOST_LABELS", 10)
+    monkeypatch.setattr(label_rows, "MOST_LABELS", 10)
     with contextlib.closing(LabelStore.open(tmp_path)) as labels:
         for number in range(14):
             origin = Origin.COMMAND if number < 5 else Origin.ADOPTED
@@ -289,7 +289,7 @@ def final(acts) -> list[tuple[int, Label]]:
 @given(acts=st.lists(Act, max_size=12))
 def test_any_history_equals_its_end(tmp_path_factory, acts):
     """After labelling, relabelling, forgetting and restarting in any order, scores are exactly those of learning the
-    remaining labels in order. In particular `forget` is as if the label had never been given.
+    remaining labels in order. In particular, a forgotten label has no effect.
     """
     state, fresh = tmp_path_factory.mktemp("state"), tmp_path_factory.mktemp("fresh")
     trainer = Trainer(LabelStore.open(state))
@@ -428,7 +428,7 @@ def test_an_empty_layer_leaves_the_base_score():
 
 
 def test_bytes_of_mail_do_not_depend_on_what_filters_add():
-    """Headers that filters add after delivery, ours included, are not features."""
+    """Headers that filters, including this one, add after delivery are not features."""
     tagged = b"From x Sun Apr  8 13:09:29 2007\r\nX-Spam-Status: Yes, score=9\r\n" + MAILS[0].replace(b"\n", b"\r\n")
     assert (runs(tagged) == runs(MAILS[0])).all()
 
@@ -446,7 +446,7 @@ def test_the_state_folder_is_made(tmp_path):
 
 
 def letter(seed: int, *, changed: int = 0) -> bytes:
-    """Return 1,500 random characters, of which the last `changed` are others."""
+    """Return 1,500 random characters, with the last `changed` replaced by others."""
     text = np.random.default_rng(seed).integers(97, 123, 1500).astype(np.uint8)
     text[len(text) - changed :] = np.random.default_rng(seed + 1000).integers(97, 123, changed)
     return b"Subject: a letter\n\n" + text.tobytes()
@@ -488,7 +488,7 @@ def test_labels_that_contradict_each_other_cancel():
 
 def test_the_oldest_sketches_are_replaced_and_the_rest_survives_a_dump(monkeypatch):
     """Memory is bounded, survives a dump exactly, and numbers labels from the first one learned."""
-    monkeypatch.setattr(recent_labels, "MEMORY", 4)
+    monkeypatch.setattr(near_duplicates, "MEMORY", 4)
     layer, again = PersonalLayer(), PersonalLayer()
     for number in range(1, 8):
         layer.learn(runs(letter(number)), prior=0.0, spam=True)

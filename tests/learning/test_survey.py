@@ -203,7 +203,7 @@ def test_fetched_today_is_not_new(root):
 
 
 def test_a_renamed_message_is_found(root):
-    """A message whose flags change between the survey and the reading is still read."""
+    """A message is still read if its flags change between the survey and the reading."""
     put(root, ".Junk", mail("junk"))
     path = put(root, "", mail("friend"), flags="RS")
     (_, friend) = sorted(look(root).samples, key=lambda one: one.evidence is AdoptionEvidence.ANSWERED)

@@ -12,11 +12,10 @@ from spamlstm.config import Config, Costs, PolicyConfig, Thresholds
 from spamlstm.evaluation.metrics import rate_pct
 from spamlstm.learning.label import Label
 from spamlstm.learning.thresholds import MARGIN, REHEARSED, Trial, find_thresholds, rehearse, verdict_of
-from spamlstm.model.bundle import Calibration
 from spamlstm.model.classifier import Classifier
 from spamlstm.model.personal_features import runs
 from spamlstm.model.personal_layer import PersonalLayer
-from spamlstm.verdict import Verdict
+from spamlstm.verdict import Verdict, logistic
 
 MODEL = Thresholds(0.2, 0.98)
 ODDS = math.log(0.98 / 0.02)
@@ -128,4 +127,4 @@ def test_a_labelled_message_is_past_any_threshold(bundle, spam):
     assert judged(bundle, layer, UNSURE).verdict is (Verdict.SPAM if spam else Verdict.HAM)
     assert judged(bundle, layer, UNSURE).probability == pytest.approx(float(spam), abs=1e-7)
     layer.thresholds = {}
-    assert judged(bundle, layer, UNSURE).probability == pytest.approx(Calibration.probability(5.0 if spam else -2.0))
+    assert judged(bundle, layer, UNSURE).probability == pytest.approx(logistic(5.0 if spam else -2.0))

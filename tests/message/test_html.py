@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spamlstm.message.html import read_page
-from spamlstm.message.page import EMPTY, Link, Page, join_pages
+from spamlstm.message.message import join_pages
+from spamlstm.message.page import Link, Page
 
 
 @pytest.mark.parametrize(
@@ -85,7 +86,7 @@ def test_not_hidden(style):
     ],
 )
 def test_background(source, hidden):
-    """Letters in the colour of their background are hidden, whichever element around them paints it."""
+    """Letters in the colour of their background are hidden, whichever element around them sets it."""
     page = read_page("<p>" + "many words that stay. " * 8 + "</p>" + source)
     assert (page.hidden == "a") is hidden
 
@@ -164,12 +165,12 @@ def test_forms_and_images():
 def test_join():
     """Pages are joined in order; no pages give the empty page."""
     both = join_pages([read_page("<p>a"), read_page("<p>b<div hidden>c</div>")])
-    assert (join_pages([]), both.visible, both.hidden) == (EMPTY, "a\nb", "c")
+    assert (join_pages([]), both.visible, both.hidden) == (Page(), "a\nb", "c")
 
 
 @given(st.text(max_size=300))
 def test_any_text(source):
-    """Any text gives a Page whose text can be encoded as UTF-8."""
+    """Any text gives a Page, and its text can be encoded as UTF-8."""
     read_page(source).visible.encode()
 
 

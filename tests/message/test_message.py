@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spamlstm.features.render import render
-from spamlstm.message import mime, mime_headers
+from spamlstm.message import headers, mime
 from spamlstm.message.message import Message, address, display_name, parse_message
 
 TOP = b"From: Ann <ann@example.org>\nSubject: beans\nMIME-Version: 1.0\n"
@@ -32,7 +32,7 @@ class TestPromises:
 
     @given(st.binary(max_size=2000))
     def test_any_bytes(self, raw):
-        """Any bytes give a Message whose text can be encoded as UTF-8."""
+        """Any bytes give a Message, and its text can be encoded as UTF-8."""
         render(parse_message(raw)).encode()
 
     @given(st.data())
@@ -128,7 +128,7 @@ class TestPromises:
         with limit(5):
             message = parse_message(raw[1])
         assert len(message.plain) < 3_000_000
-        assert len(message.headers) <= mime_headers.MAX_HEADERS
+        assert len(message.headers) <= headers.MAX_HEADERS
 
 
 class TestHeaders:
@@ -234,7 +234,7 @@ class TestBody:
         assert (message.plain, message.defects) == ("größer", ("wrong charset",))
 
     def test_cut_keeps_characters(self):
-        """A cut within a character, or within base64, damages neither head nor tail."""
+        """A cut within a character, or within base64, leaves no damaged character in the head or the tail."""
         import base64
 
         text = "äöü日本" * 400_000
@@ -257,7 +257,7 @@ class TestBody:
         ],
     )
     def test_base64(self, body, text):
-        """Broken base64 is decoded as far as possible, and a plain footer after it is kept."""
+        """The valid parts of broken base64 are decoded, and a plain footer after it is kept."""
         assert read("Content-Transfer-Encoding: base64", body).plain == text
 
     def test_quoted_printable(self):

@@ -7,7 +7,7 @@ import pytest
 
 from spamlstm.errors import DataError, NoInputError
 from spamlstm.model import bundle
-from spamlstm.model.bundle import Calibration
+from spamlstm.verdict import logistic
 
 
 def edit(path, change) -> None:
@@ -141,6 +141,6 @@ def test_seal_leaves_nothing_behind(tiny, tmp_path):
 
 def test_probability_at_the_ends():
     """No score overflows."""
-    assert Calibration.probability(-1e6) == pytest.approx(0)
-    assert Calibration.probability(1e6) == pytest.approx(1)
-    assert Calibration.probability(0.0) == pytest.approx(0.5)
+    assert logistic(-1e6) == pytest.approx(0)
+    assert logistic(1e6) == pytest.approx(1)
+    assert logistic(0.0) == pytest.approx(0.5)

@@ -85,7 +85,7 @@ def test_many_keep_their_order(classifier, readers, tmp_path):
 
 
 def test_many_is_lazy(classifier):
-    """An endless stream is judged as far as results are asked for."""
+    """An endless stream is judged lazily, one result for each request."""
 
     def endless():
         while True:

@@ -24,7 +24,7 @@ def test_an_example():
 
 
 def test_the_fingerprint_of_the_headers_is_no_word():
-    """The letters and shapes of the trace section are one fact; a word that also stands there is removed elsewhere."""
+    """The trace section is one fact; a word that also occurs there is removed only elsewhere."""
     window = "⟦reply:other⟧⟦from⟧ ann ⟦trace⟧ fdstm mutt 9.9 ⟦hosts⟧ ⟦body⟧ mutt barks"
     candidates = _candidates([window])
     words = [text for kind, text in candidates if kind is CauseKind.WORD]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
 from spamlstm.errors import DataError, UserError
-from spamlstm.model import bundle, bundle_files, graph, registry
+from spamlstm.model import bundle, graph, manifest, registry
 from spamlstm.model.bundle import CARD, MANIFEST, NETWORK, TOKENIZER, WEIGHTS, WIDE
 from spamlstm.model.classifier import Classifier
 from spamlstm.model.encoder import Encoder
@@ -89,7 +89,7 @@ def test_only_regular_files_are_read(copy, name, make):
 @pytest.mark.parametrize("name", [MANIFEST, NETWORK, TOKENIZER, CARD, WEIGHTS])
 def test_a_file_has_bounds(copy, name):
     """A file that is too large is refused before it is read."""
-    size = bundle_files.most_bytes(name) + 1
+    size = manifest.most_bytes(name) + 1
     if name == WEIGHTS:
         edit(copy, lambda manifest: manifest["files"][name].update(bytes=size))
         assert f"'files.{name}'" in refusal(copy)
@@ -209,7 +209,7 @@ def network(copy):
 
 @pytest.mark.parametrize("location", ["inside.bin", "../outside.bin", "absolute", "link.bin"])
 def test_weights_in_another_file_are_refused(network, copy, tmp_path, monkeypatch, location):
-    """No file without a hash is read, neither in the bundle nor in the current folder."""
+    """No file without a hash is read, in the bundle or in the current folder."""
     monkeypatch.chdir(copy)
 
     def outward(model):
@@ -304,7 +304,7 @@ def test_a_wide_part_that_is_a_link(wide, tmp_path):
         Classifier.open(wide)
 
 
-# --- its vocabulary: the rest is in test_tokenizer --------------------------------------------------------------------
+# --- its vocabulary: the rest is in test_encoder --------------------------------------------------------------------
 
 
 def test_ids_have_no_gaps(copy):

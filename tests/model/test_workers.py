@@ -22,7 +22,7 @@ print(reading.failure, len(reading.windows), len(reading.runs))
 
 
 def test_modules_in_the_current_folder_are_not_imported(tmp_path, root):
-    """A reader that is started in a folder of somebody else's executes no file there."""
+    """A reader that is started in another user's folder executes no file there."""
     folder = HostileFolder(tmp_path)
     done = folder.run(READ, root=root)
     assert done.returncode == 0, done.stderr

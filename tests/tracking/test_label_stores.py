@@ -11,7 +11,7 @@ from tracked_maildir import Base
 from spamlstm.config import LabelScope
 from spamlstm.config.locations import LABELS, personal_dir
 from spamlstm.filtering.failures import FIRST_DELAY
-from spamlstm.learning import bounds, trainer
+from spamlstm.learning import label_rows, trainer
 from spamlstm.learning.label import Label, LabelRequest
 from spamlstm.learning.label_store import LabelStore
 from spamlstm.maildir.content_id import content_id
@@ -294,7 +294,7 @@ def test_a_pause_is_no_longer_under_a_wrong_clock(tmp_path, clock, years):
 
 def test_moves_do_not_fill_the_store(label_stores, monkeypatch, caplog):
     """Labels from moves are bounded as those of commands: the oldest are forgotten, with a line in the log."""
-    monkeypatch.setattr(bounds, "MOST_LABELS", 8)
+    monkeypatch.setattr(label_rows, "MOST_LABELS", 8)
     monkeypatch.setattr(trainer, "KEEP_EVERY", 4)
     one = label_stores()
     for number in range(20):

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from spamlstm.config import Costs
-from spamlstm.model.bundle import Calibration
-from spamlstm.model.policy import thresholds_from_costs
+from spamlstm.model.policy import Calibration, thresholds_from_costs
+from spamlstm.verdict import logistic
 from training.calibrate import HIGHEST, LeftOut, calibrate, join, thresholds
 
 COSTS = Costs()
@@ -57,7 +57,7 @@ def test_no_source_loses_more_than_one_percent_of_its_ham(seed):
     calibration = calibrate(left)
     found = thresholds(left, calibration, COSTS)
 
-    probability = np.array([calibration.probability(calibration.score(logit)) for logit in left.logits])
+    probability = np.array([logistic(calibration.score(logit)) for logit in left.logits])
     for source in np.unique(left.source):
         ham = probability[(left.source == source) & ~left.spam]
         assert np.mean(ham >= found.spam) <= 0.01
@@ -80,7 +80,7 @@ def test_counting_separates_crowded_logits():
     left = LeftOut(np.full(10_000, "a"), np.arange(10_000) >= 5000, np.concatenate((ham, spam)))
     line = calibrate(left)
 
-    assert thresholds(left, line, COSTS).spam <= line.probability(line.score(4.0))
+    assert thresholds(left, line, COSTS).spam <= logistic(line.score(4.0))
 
 
 def test_tied_ham_stays_below_the_threshold():
@@ -89,7 +89,7 @@ def test_tied_ham_stays_below_the_threshold():
     left = LeftOut(np.full(200, "a"), np.arange(200) >= 100, logits)
     line = Calibration(scale=2.0, shift=0.0)
 
-    assert thresholds(left, line, COSTS).spam > line.probability(line.score(3.0))
+    assert thresholds(left, line, COSTS).spam > logistic(line.score(3.0))
 
 
 @pytest.mark.parametrize(("count", "counts"), [(40, False), (400, True)])
@@ -102,4 +102,4 @@ def test_a_source_with_little_ham_is_ignored(count, counts):
     line = Calibration(1.0, 0.0)
     found = thresholds(LeftOut(source, spam, logits), line, COSTS)
 
-    assert (found.spam > line.probability(line.score(3.5))) == counts
+    assert (found.spam > logistic(line.score(3.5))) == counts

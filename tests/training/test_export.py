@@ -6,7 +6,7 @@ import onnxruntime
 import pytest
 import torch
 
-from spamlstm.model import wide
+from spamlstm.model import network as scoring
 from spamlstm.model.network import message_logit
 from training import export, learn
 from training.batches import Example, collate, rows
@@ -112,7 +112,7 @@ def test_the_wide_part_without_pytorch_agrees_with_it(int8):
     torch.nn.init.normal_(part.table.weight[1:])
     batch = _batch()
     exact = _torch_logits(part, batch.ids, batch.lengths)
-    judge = wide.Wide(*reversed(export.table(part))) if int8 else export.exact(part)
+    judge = scoring.Wide(*reversed(export.table(part))) if int8 else export.exact(part)
 
     assert judge.logits(batch.ids, batch.lengths) == pytest.approx(exact, abs=0.05 if int8 else 1e-4)
     assert np.ptp(exact) > 1

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 
 from spamlstm.maildir import content_id, headers
-from spamlstm.message import head
+from spamlstm.message import headers as message_headers
 from spamlstm.verdict import Judgement, Verdict
 
 QUARTER = 1 << 18
@@ -73,7 +73,7 @@ pieces = st.sampled_from(
     ]
 )
 raws = st.lists(pieces | st.binary(max_size=2), max_size=30).map(b"".join)
-blocks = st.sampled_from([1, 2, 3, 5, 8, 16, 64, head.BLOCK])
+blocks = st.sampled_from([1, 2, 3, 5, 8, 16, 64, message_headers.BLOCK])
 
 
 @given(raws, blocks)
@@ -83,7 +83,7 @@ blocks = st.sampled_from([1, 2, 3, 5, 8, 16, 64, head.BLOCK])
 def test_as_by_one_pattern(raw, block):
     """Content ids and tags are those of one pattern over the whole block, wherever the pieces end."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(head, "BLOCK", block)
+        patch.setattr(message_headers, "BLOCK", block)
         patch.setattr(content_id, "BLOCK", block)
         assert content_id.lasting(raw) == first_lasting(raw)
         assert content_id.content_id(raw) == first_content_id(raw)
@@ -116,7 +116,7 @@ def test_large_mail(name):
     assert tag(raw) == first_tag(raw)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(head, "BLOCK", 16 << 10)
+        patch.setattr(message_headers, "BLOCK", 16 << 10)
         patch.setattr(content_id, "BLOCK", 16 << 10)
         tracemalloc.start()
         content_id.content_id(raw)

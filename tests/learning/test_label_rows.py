@@ -1,12 +1,12 @@
-"""The bounds of the label store: labels are too old by the number of later months, never by one wrong clock."""
+"""The bounds of the label store: a label's age is counted in later months with labels, not by one wrong clock."""
 
 import contextlib
 
 import pytest
 
-from spamlstm.learning import bounds
-from spamlstm.learning.bounds import MONTH, MOST_MONTHS, surplus
+from spamlstm.learning import label_rows
 from spamlstm.learning.label import Label, LabelRequest
+from spamlstm.learning.label_rows import MONTH, MOST_MONTHS, surplus
 from spamlstm.learning.label_store import LabelStore
 from spamlstm.learning.trainer import Trainer
 from spamlstm.maildir.content_id import content_id
@@ -35,7 +35,7 @@ def test_who_labels_rarely_keeps_labels_longer():
 @pytest.mark.parametrize("number", [1, 500])
 @pytest.mark.parametrize("index", [0, 20, 40])
 def test_a_wrong_clock_costs_no_label(wrong, number, index):
-    """Labels under a clock that is wrong by years, however many and whenever, are not too old, nor are others."""
+    """Any number of labels with a clock that is wrong by years, at any time, makes no label too old."""
     times = [START + day * 86_400 for day in range(40)]
     times[index:index] = [wrong + second for second in range(number)]
     assert surplus(rows(times)) == []
@@ -70,7 +70,7 @@ def test_a_label_under_a_wrong_clock_through_the_store(tmp_path):
 
 def test_what_is_removed_is_reported(tmp_path, monkeypatch):
     """When labels are removed, a sentence names the store and their number."""
-    monkeypatch.setattr(bounds, "MOST_LABELS", 10)
+    monkeypatch.setattr(label_rows, "MOST_LABELS", 10)
     notes = []
     with contextlib.closing(LabelStore.open(tmp_path)) as labels:
         trainer = Trainer(labels, tell=notes.append)

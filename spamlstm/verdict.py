@@ -1,4 +1,4 @@
-"""Scores in log-odds, probabilities, and the verdict of the policy on one message."""
+"""The verdict on a message, and conversions between log-odds and probabilities."""
 
 import math
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Verdict(StrEnum):
-    """The three verdicts. A message that cannot be judged is unsure, never guessed."""
+    """The three verdicts. A message that cannot be scored is unsure."""
 
     HAM = "ham"
     UNSURE = "unsure"
@@ -15,11 +15,11 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """A verdict with its evidence.
+    """A verdict and the values from which the policy derived it.
 
-    `score` is the calibrated log-odds of spam in nats (0 means even odds), and `probability` is its logistic. Both are
-    None if the model was not used. `reason` is a name in `spamlstm.model.policy`. `defects` lists what is wrong with
-    the message itself.
+    `score` is the calibrated log-odds of spam in nats (0 means even odds). `probability` is the logistic function of
+    `score`. Both `score` and `probability` are None if the model was not used. `reason` is a value of
+    `spamlstm.model.policy.Reason`. `model` is the model identifier. `defects` lists the faults found in the message.
     """
 
     verdict: Verdict
@@ -31,12 +31,12 @@ class Judgement:
 
 
 def logistic(log_odds: float) -> float:
-    """Return the probability with these log-odds, without overflow at either end."""
+    """Return the probability for `log_odds`. Large values do not overflow."""
     return 1 / (1 + math.exp(-min(max(log_odds, -700.0), 700.0)))
 
 
 def logit(probability: float) -> float:
-    """Return the log-odds of a probability: -inf at 0 and below, inf at 1 and above."""
+    """Return the log-odds of `probability`: -inf for values up to 0, inf for values from 1."""
     if 0.0 < probability < 1.0:
         return math.log(probability) - math.log1p(-probability)
     return math.inf if probability >= 1.0 else -math.inf

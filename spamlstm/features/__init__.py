@@ -1,1 +1,1 @@
-"""A message to the text and the facts that the model reads."""
+"""Conversion of a message to the text and the facts that the model reads."""

@@ -1,7 +1,7 @@
 """Facts of alignment: how the names, addresses, hosts and links of a message relate to its sender.
 
-An example is whether the reply address belongs to the organisation in From. Such facts mean the same across servers and
-years, so they hold for other corpora than the model was trained on (docs/decisions/0003-rendering.md).
+A fact is a name and a value, rendered as a ⟦name:value⟧ mark. An example is whether the reply address belongs to the
+organisation in From. Such facts have the same meaning across servers and years.
 """
 
 import re
@@ -68,14 +68,14 @@ _NO_NAMES = frozenset("undisclosed recipients info mail list phishing".split())
 # The most characters of plain text that are searched for hosts, and about the most hosts taken from it.
 _MAX_TEXT, _MAX_TEXT_HOSTS = 100_000, 50
 _URL_HOST = re.compile(r"^(?:https?:)?//(?:[^/@?#]*@)?([^/:?#\s]+)", re.IGNORECASE)
-# Two patterns, as `re` finds characters without case five times as fast as a letter in either case.
+# Two patterns are used because `re` finds characters without case five times as fast as letters in either case.
 _TEXT_HOST, _SCHEME = re.compile(r"://([a-z0-9.-]+)", re.IGNORECASE), re.compile(r"https?\Z", re.IGNORECASE)
 _BEFORE_HOST = re.compile(r"https?://|www\.", re.IGNORECASE)
 _HOST, _HOST_RUN = re.compile(r"[a-z0-9.-]+\.[a-z]{2,}", re.IGNORECASE), re.compile(r"[a-z0-9.-]*", re.IGNORECASE)
 
 
 def alignment(message: Message, hosts: Sequence[str]) -> Iterator[Fact]:
-    """Yield each fact that holds, in a fixed order. `hosts` is the result of `link_hosts`."""
+    """Yield each fact that applies, in a fixed order. `hosts` is the result of `link_hosts`."""
     organisations = _Organisations(message)
     yield from _sender(message, organisations)
     yield from _authentication(message, organisations)
@@ -84,7 +84,7 @@ def alignment(message: Message, hosts: Sequence[str]) -> Iterator[Fact]:
 
 
 class _Organisations:
-    """The organisations of the sender, of the recipient, and of the signer and the bounce address."""
+    """The organisations of the sender and the recipient, and of the signer and the bounce address (the signers)."""
 
     def __init__(self, message: Message) -> None:
         self.sender = organisational_domain(message.sender)
@@ -97,16 +97,16 @@ class _Organisations:
         self.own = "" if own in FREEMAIL else own
         signature = _SIGNER.search(first.get("dkim-signature", "")[:1000])
         self.signer = signature[1] if signature else ""
-        # Mail that a service sends for its customers is signed by the service, or bounces to it.
+        # Mail that a service sends for its customers is signed by the service, or bounces to the service.
         bounces = address(first.get("return-path", ""))
         self.signers = {organisational_domain(self.signer), organisational_domain(bounces)}
 
     def owner(self, host: str, *, signers: bool = False) -> str:
-        """Return the owner of a host or address, one of _OWNERS; 'signer' only if `signers` is set."""
+        """Return the owner of a host or address, a value in _OWNERS. 'signer' is returned only if `signers` is set."""
         return self._owner(organisational_domain(host), signers=signers)
 
     def link_owners(self, hosts: Iterable[str]) -> set[str]:
-        """Return the owners of hosts, except for SHARED_DOMAINS."""
+        """Return the owners of hosts in the text. Domains in SHARED_DOMAINS are ignored."""
         return {self._owner(domain, signers=True) for domain in set(map(organisational_domain, hosts)) - SHARED_DOMAINS}
 
     def _owner(self, domain: str, *, signers: bool) -> str:
@@ -147,7 +147,10 @@ def _sender(message: Message, organisations: _Organisations) -> Iterator[Fact]:
 
 
 def _name(name: str, sender: str, domain: str) -> str:
-    """Return how the display name relates to the address. In phishing it is often a brand that the address lacks."""
+    """Return how the display name relates to the address.
+
+    Phishing mail often puts into the display name what the address lacks.
+    """
     if not name:
         return "none"
     low = name.lower()
@@ -196,7 +199,10 @@ def _zone(host: str) -> str:
 
 
 def _authentication(message: Message, organisations: _Organisations) -> Iterator[Fact]:
-    """Yield the results of the receiving server: the topmost of each kind, because the sender may forge lower ones."""
+    """Yield the authentication results of the receiving server: the topmost result of each kind.
+
+    The sender may forge the results below the topmost.
+    """
     found: dict[str, str] = {}
     for name in ("authentication-results", "arc-authentication-results"):
         for kind, result in _RESULT.findall(message.first.get(name, "")[:2000]):
@@ -242,7 +248,10 @@ def _image_owner(sources: Sequence[str], organisations: _Organisations) -> str:
 
 
 def _known_owner(owners: set[str]) -> str:
-    """Return same (also for no owners), mixed or signer; '' if no host belongs to the sender or a signer."""
+    """Return 'same', 'mixed' or 'signer', or '' if no host belongs to the sender or to a signer.
+
+    An empty set of owners gives 'same'.
+    """
     if not owners or "same" in owners:
         return "mixed" if "other" in owners else "same"
     return "signer" if "signer" in owners else ""
@@ -276,7 +285,7 @@ def _audience(message: Message, organisations: _Organisations) -> Iterator[Fact]
 
 
 def _greeting(message: Message, organisations: _Organisations) -> str:
-    """Return where the recipient is named: 'subject', 'body' (near the top of the text) or 'no'."""
+    """Return where a name of the recipient occurs: 'subject', 'body' (near the top of the text), or 'no'."""
     names = {word for word in _NO_WORD.split(organisations.recipient.partition("@")[0]) if len(word) > 3}
     names.update(_LONGER_WORDS.findall(message.first.get("to", "").partition("<")[0][:100].lower()))
     names -= _NO_NAMES
@@ -288,7 +297,7 @@ def _greeting(message: Message, organisations: _Organisations) -> str:
 
 
 def link_hosts(message: Message) -> list[str]:
-    """Return the distinct hosts that the links lead to, in order; those in the text only if the page has no links."""
+    """Return the distinct hosts of the links, in order. Plain text is searched only if the page has no links."""
     hosts = dict.fromkeys(host for link in message.page.links if (host := url_host(link.url)))
     if not hosts:
         for host in _hosts_of_text(message.text[:_MAX_TEXT]):
@@ -314,7 +323,7 @@ def url_host(url: str) -> str:
 
 
 def shown_host(text: str) -> str:
-    """Return the first host after `http://` or `www.` in a text that ends in a top-level domain, or ''."""
+    """Return the first host in `text` that follows `http://` or `www.` and ends in a domain, or ''."""
     end = 0
     for before in _BEFORE_HOST.finditer(text):
         # If a run of host characters contains no host, no later `www.` in the run is followed by one.
@@ -328,7 +337,7 @@ def shown_host(text: str) -> str:
 
 
 def is_lying(link: Link) -> bool:
-    """Return whether the text of a link shows the host of another organisation than the link leads to."""
+    """Return whether the text of a link shows a host of one organisation and the link leads to another organisation."""
     if not (claimed := shown_host(link.text)) or not (host := url_host(link.url)):
         return False
     domain = organisational_domain(host)

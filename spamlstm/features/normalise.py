@@ -1,4 +1,4 @@
-"""Normalisation of text: fold look-alike letters, and replace addresses, the paths of links and long numbers."""
+"""Normalisation of text: reduces text to its visible words and removes details that identify a single message."""
 
 import re
 import unicodedata
@@ -9,7 +9,7 @@ BRACKETS = str.maketrans("⟦⟧", "[]")
 _ZERO_WIDTH = re.compile(
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff\u3164\U000e0000-\U000e007f]"
 )
-# Letters of other alphabets that look like Latin ones; folded only in words that mix them with Latin letters.
+# Letters of other alphabets that look like Latin letters. They are replaced only in words that also have Latin letters.
 _LOOKALIKE = str.maketrans(
     "аеорсухіјѕһԁԛԝвкмнтгαβεικνορτυχηω",
     "aeopcyxijshdqwbkmhtrabeiknoptuxnw",
@@ -24,7 +24,8 @@ SCHEME_END, _SCHEME = re.compile("://"), re.compile(r"(?:https?|ftp)\Z")
 _AFTER_SCHEME = re.compile(r"(?:[^\s/@<>\"]*@)?([^\s/:?#<>\"')\]]+)[^\s<>\"]*")
 _DOMAIN = re.compile(r"[\w.-]+")
 _LOCAL = "abcdefghijklmnopqrstuvwxyz0123456789._+=-"
-# `[0-9\d]` is `\d` and `[^a-z0-9_ \n\w\s]` is `[^\w\s]`: naming the ASCII characters lets `re` find them by a table.
+# `[0-9\d]` is equivalent to `\d` and `[^a-z0-9_ \n\w\s]` to `[^\w\s]`. `re` finds the listed ASCII characters with a
+# table.
 _NUMBER, _RUN = re.compile(r"[0-9\d][0-9\d][0-9\d][0-9\d]+"), re.compile(r"([^a-z0-9_ \n\w\s])\1{3,}")
 # The matches of both in ASCII text, in one pass and a third of the time.
 _ASCII_RUN = re.compile(r"([\0-\x08\x0e-\x1b!-@\[-^`{-\x7f])(?:(?<=[0-9])[0-9][0-9][0-9]+|\1\1\1+)")
@@ -33,10 +34,10 @@ _LONG_WORD = re.compile(r"([!-~]{24})[!-~]{17,}")
 
 
 def normalise(text: str) -> tuple[str, set[str]]:
-    """Return the normalised text, and the oddities that were removed from it (zerowidth, confusable).
+    """Return the normalised text and the names of the oddities found in it (zerowidth, confusable).
 
     The text is in NFKC and lower case, without zero-width characters and lookalike letters. Addresses, the paths of
-    links, long numbers and long runs are replaced.
+    links, long numbers and long runs of characters are replaced.
     """
     odd: set[str] = set()
     if not text.isascii():
@@ -47,7 +48,7 @@ def normalise(text: str) -> tuple[str, set[str]]:
                 text = text.replace(letter, mark)
             text = unicodedata.normalize("NFKC", _SIGNS.sub(_without_combining, text))
         text, removed = _ZERO_WIDTH.subn("", text)
-        # A few are harmless: a byte order mark, the joiners of emojis.
+        # A few such characters are harmless: a byte order mark, the joiners of emojis.
         if removed > 3:
             odd.add("zerowidth")
     text = text.lower()
@@ -75,13 +76,16 @@ def _without_combining(match: re.Match[str]) -> str:
 
 
 def _shortened_run(match: re.Match[str]) -> str:
-    """Replace each digit of a long number by 0, at most 8 of them; cut a run of signs to three."""
+    """Return a zero for each digit of a long number, at most 8, or the first three characters of a run."""
     run = match[0]
     return "0" * min(len(run), 8) if run[0].isdecimal() else run[:3]
 
 
 def _without_links(text: str) -> str:
-    """Replace each link by ⟦url⟧ and the host. Two patterns take half the time of one pattern for the whole link."""
+    """Return `text` with each link replaced by ⟦url⟧ and its host.
+
+    Two patterns take half the time of a single pattern for a whole link.
+    """
     out: list[str] = []
     end = 0
     for match in SCHEME_END.finditer(text):
@@ -95,7 +99,10 @@ def _without_links(text: str) -> str:
 
 
 def _without_addresses(text: str) -> str:
-    """Replace each address by ⟦address⟧: an @ between a local part and a domain."""
+    """Return `text` with each address replaced by ⟦address⟧.
+
+    An address is an @ with characters that are valid in an address on both sides.
+    """
     first, *rest = text.split("@")
     out = [first]
     for after in rest:

@@ -1,4 +1,8 @@
-"""The text of a message that the model reads, and the windows of that text, for training and judging."""
+"""Rendering of a message to the text that the model reads. Training and classification both use this module.
+
+A fact is a name and a value that describe the message. A mark is a fact or a section name in the brackets ⟦⟧, which the
+model reads as one token.
+"""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -29,7 +33,7 @@ BODY = "⟦body⟧"
 _MAX_BODY = 12_000
 _HEAD, _TAIL, _PASSAGE, _PASSAGES = 4_000, 3_000, 1_000, 5
 _TAG = re.compile(r"^((?:re|fwd?|aw|wg)\s*:\s*)*\[[^\]]{2,40}\]", re.IGNORECASE)
-# One letter for each header that sending programs write. Headers that servers and lists add later are left out.
+# A letter for each header that sending programs write. Headers added later by servers and lists are not included.
 _INITIALS = {
     "from": "f", "to": "t", "cc": "c", "subject": "s", "date": "d", "message-id": "m", "mime-version": "v",
     "content-type": "y", "content-transfer-encoding": "e", "reply-to": "r", "x-mailer": "x", "user-agent": "u",
@@ -46,7 +50,7 @@ _SLACK = 40
 
 
 def render(message: Message) -> str:
-    """Return the text for the model: facts, then named sections, the last of which is the body after ⟦body⟧."""
+    """Return the rendered text of `message`: the facts, then named sections, with the body last after ⟦body⟧."""
     body, odd = _body(message)
     hosts = link_hosts(message)
     every = (*facts(message, hosts), *(("odd", name) for name in sorted(odd)))
@@ -62,7 +66,10 @@ def render(message: Message) -> str:
 
 
 def facts(message: Message, hosts: Sequence[str]) -> Iterator[Fact]:
-    """Yield every fact that holds, in a fixed order; each is listed in FACTS. `hosts` is the result of `link_hosts`."""
+    """Yield every fact that applies, in a fixed order.
+
+    Each fact is listed in FACTS. `hosts` is the result of `link_hosts`.
+    """
     yield from alignment(message, hosts)
     yield from style(message)
 
@@ -77,7 +84,7 @@ def _body(message: Message) -> tuple[str, set[str]]:
 
 
 def _passages(text: str) -> str:
-    """Return the head and the tail of a long text, and between them passages around links or at equal distances."""
+    """Return the head and the tail of a long text, and passages between them around links or at equal distances."""
     end = len(text) - _TAIL
     links = [match.start() for match in SCHEME_END.finditer(text, _HEAD, end)]
     places = links if len(links) >= _PASSAGES else range(_HEAD, end, -(-(end - _HEAD) // _PASSAGES))
@@ -100,7 +107,7 @@ def _subject(message: Message) -> str:
 
 
 def _hosts(message: Message, hosts: list[str]) -> Iterator[str]:
-    """Yield the first six organisations that links lead to."""
+    """Yield the first six organisations to which links lead."""
     sender = organisational_domain(message.sender)
     for domain in list(dict.fromkeys(organisational_domain(host) or host for host in hosts))[:6]:
         yield "⟦same⟧" if domain == sender else normalise(domain[:40])[0]
@@ -112,7 +119,7 @@ def _files(message: Message) -> Iterator[str]:
 
 
 def _trace(message: Message) -> str:
-    """Return a fingerprint of the sending program: the order of its headers, and the shapes of its ids."""
+    """Return the fingerprint of the sending program: the order of its headers and the shapes of its ids."""
     order = "".join([_INITIALS[name] for name, _ in message.headers if name in _INITIALS])
     mailer = (message.first.get("x-mailer") or message.first.get("user-agent") or "").strip()
     content_type = message.first.get("content-type", "")
@@ -132,21 +139,22 @@ def _trace(message: Message) -> str:
 
 
 def _outline(value: str) -> str:
-    """Return the shape of an id, such as `9.9` for `01C77A12.C837F960` and `a` for `WYADCKPD`.
+    """Return the shape of an id: `01C77A12.C837F960` gives `9.9`, `WYADCKPD` gives `a`.
 
-    The letters and digits are random, so only the shape is evidence.
+    Spam programs choose the letters and digits of ids at random, so only their pattern is informative.
     """
     return _LETTERS.sub("a", _HEX.sub("9", value[:60]))[:24].lower()
 
 
 def cut_windows(text: str, *, size: int, most: int, style: bool = True) -> list[str]:
-    """Return at most `most` windows of a rendered text: the header sections and at most `size` bytes of the body each.
+    """Return at most `most` windows of a rendered text.
 
-    A short body is one window. The windows of a long body include its head and its tail. The others are around links,
-    because spam hidden in innocent text has links, and at equal distances.
+    A window has the header sections and at most `size` bytes of the body. A short body is one window. The head and the
+    tail of a long body are always included. The windows between them are placed at links, because spam hidden in
+    innocent text must contain a link, and otherwise at equal distances.
 
-    Without `style`, the facts of style and the trace are left out, which a network for mail of other years and servers
-    does better without (docs/decisions/0005-modern-ham.md).
+    Without `style`, the facts of style and the trace are omitted. A network that classifies mail of other years and
+    servers performs better without them (docs/decisions/0005-modern-ham.md).
     """
     head, mark, body = text.partition(BODY)
     if not style:
@@ -162,7 +170,7 @@ def cut_windows(text: str, *, size: int, most: int, style: bool = True) -> list[
 
 
 def _cut(body: str, size: int) -> list[str]:
-    """Return pieces of about equal length and at most `size` bytes, cut between words where there are any."""
+    """Return pieces of about equal length and at most `size` bytes, split between words if possible."""
     even = size
     if body.isascii():
         count = -(-len(body) // (size - _SLACK))

@@ -1,7 +1,6 @@
-"""Facts of style: the delivery and the structure of a message, which also depend on the year and the server.
+"""Facts of style: how a message was delivered and how it is built, which also reveals the year and the server.
 
-Because they may show the source of a message rather than its class, they are kept apart from the facts of alignment, so
-that training can leave them out (docs/decisions/0003-rendering.md).
+A fact is a name and a value, rendered as a ⟦name:value⟧ mark.
 """
 
 import re
@@ -13,7 +12,7 @@ from spamlstm.features.domains import organisational_domain
 from spamlstm.message.message import Message
 
 Fact = tuple[str, str]
-"""A name and a value, both from closed sets: one token to the model."""
+"""A name and a value, both from fixed sets. The model reads a fact as one token."""
 
 # Trained models have token ids in this order, so a value that no message has any more stays in its position.
 STYLE: dict[str, tuple[str, ...]] = {
@@ -46,7 +45,7 @@ _USUAL_DATE = re.compile(
 )
 _MONTHS = {name: number for number, name in enumerate("Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(), 1)}
 _BEFORE_1970 = date(1970, 1, 2).toordinal() * 86400
-# The first multipart or text subtype of `Message.structure`.
+# The values for the first word of `Message.structure`, a multipart or text subtype.
 _PARTS = {"html": "page", **{name: name for name in "plain alternative related mixed signed report".split()}}
 _FILES = {
     "document": "pdf doc docx docm xls xlsx xlsm ppt pptx rtf odt ods txt csv",
@@ -60,7 +59,7 @@ _FILES = {
 _FILE_BY_ENDING = {ending: kind for kind, endings in _FILES.items() for ending in endings.split()}
 _PICTURE = re.compile("[\u2190-\u2bff\U0001f000-\U0001faff]")
 _ASCII, _ASCII_LETTER, _ASCII_LETTERS = re.compile(r"[\0-\x7f]+"), re.compile(r"[A-Za-z]"), ascii_letters.encode()
-# The letters of each alphabet outside ASCII, and the weight of one of them.
+# The letters of each alphabet outside ASCII, and the weight of a letter.
 _ALPHABETS = {
     "latin": (re.compile(r"[\u00c0-\u024f]"), 1),
     "cyrillic": (re.compile(r"[\u0400-\u04ff]"), 1),
@@ -79,13 +78,16 @@ def bucket(value: int, *steps: tuple[int, str], last: str) -> str:
 
 
 def style(message: Message) -> Iterator[Fact]:
-    """Yield each fact that holds, in a fixed order."""
+    """Yield each fact that applies, in a fixed order."""
     yield from _delivery(message)
     yield from _content(message)
 
 
 def _delivery(message: Message) -> Iterator[Fact]:
-    """Yield the facts of the Received headers; details are those of the topmost hop between two machines."""
+    """Yield the facts of the delivery, from the Received headers and the Date header.
+
+    The details come from the topmost Received header that describes a hop between two different machines.
+    """
     chain = message.all("received")
     yield "hops", bucket(len(chain), (1, "0"), (2, "1"), (3, "2"), (6, "few"), last="many")
     helo, reverse, tls = "none", "none", False
@@ -104,7 +106,7 @@ def _delivery(message: Message) -> Iterator[Fact]:
 
 
 def _hop(helo: str, details: str) -> tuple[str, str]:
-    """Return the facts `helo` (the name that the sending host gave) and `reverse` (the reverse name of its address)."""
+    """Return the facts `helo` (the name that the sending host announced) and `reverse` (its reverse DNS name)."""
     if _IP.fullmatch(helo):
         kind = "ip"
     elif "." not in helo:
@@ -121,7 +123,10 @@ def _hop(helo: str, details: str) -> tuple[str, str]:
 
 
 def _date(message: Message, chain: list[str]) -> str:
-    """Return whether the date of the sender is within twelve hours of the date of the receiver."""
+    """Return how the date of the sender relates to the date of receipt.
+
+    'near' means that the difference is less than twelve hours or the date of receipt is unknown.
+    """
     value = message.first.get("date")
     if not value:
         return "none"
@@ -135,7 +140,7 @@ def _date(message: Message, chain: list[str]) -> str:
 
 
 def _seconds(value: str) -> int | None:
-    """Return the seconds from 1970 to a date, or None if it cannot be read."""
+    """Return a date as seconds since 1970, or None if the date cannot be read."""
     match = _USUAL_DATE.match(value, 0, 100)
     if match is None:
         return _unusual_seconds(value)
@@ -157,7 +162,7 @@ def _unusual_seconds(value: str) -> int | None:
 
 
 def _content(message: Message) -> Iterator[Fact]:
-    """Yield the facts of text, HTML, attachments and subject."""
+    """Yield the facts of the content of the message."""
     yield "parts", _PARTS.get(message.structure.partition(" ")[0], "other")
     text = len(message.text)
     yield "text", bucket(text, (1, "0"), (60, "tiny"), (300, "short"), (1500, "middle"), (6000, "long"), last="huge")

@@ -1,1 +1,1 @@
-"""Bytes to a message: MIME, HTML, charsets. It never raises on mail."""
+"""Parsing of raw mail to a message: MIME, HTML, charsets. No input raises an exception."""

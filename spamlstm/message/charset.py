@@ -1,4 +1,4 @@
-"""Bytes of mail to text, in the charset that they claim or a guessed one. No input raises an exception."""
+"""Decoding of bytes of mail to text, with the declared or a guessed charset. No input raises an exception."""
 
 import binascii
 import codecs
@@ -7,7 +7,7 @@ import sys
 from encodings.aliases import aliases
 from functools import lru_cache
 
-# Senders label supersets of a charset with its name: the codec on the right reads both.
+# Senders often declare a charset but use a superset of it. The codec on the right reads both.
 _SUPERSETS = {
     "ascii": "utf-8",
     "iso8859-1": "cp1252",
@@ -47,7 +47,8 @@ _PAIRS = (
 _CYRILLIC = re.compile(rb"[\xc0-\xff]{3,}")
 ASCII = bytes(range(0x80))
 _NOT_BASE64 = bytes(set(range(0x100)) - set(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"))
-# Python raises an exception for each byte that a single-byte codec, UTF-16 or UTF-32 cannot read: 1 s for 1 MB.
+# Python raises an exception for each byte that a single-byte codec, UTF-16 or UTF-32 cannot read, which takes 1 s for 1
+# MB.
 _MAX_UNREADABLE, _PIECE = 10_000, 4096
 _BYTE_ORDER_MARKS = {
     "utf-16": (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE),
@@ -57,7 +58,7 @@ _BYTE_ORDER_MARKS = {
 
 @lru_cache(maxsize=256)
 def codec_name(charset: str) -> str | None:
-    """Return the Python codec that reads mail labelled `charset`, or None if it is unknown or refused."""
+    """Return the Python codec for mail with the declared `charset`, or None if no codec may be used."""
     key = _SEPARATORS.sub("_", charset[:60].lower()).strip("_")
     if key in _MORE_LABELS:
         return _MORE_LABELS[key]
@@ -73,9 +74,9 @@ def codec_name(charset: str) -> str | None:
 
 
 def decode(data: bytes, charset: str = "", *, cut: bool = False) -> tuple[str, bool]:
-    """Return `data` as text, and whether `charset` can decode it. If not, or if it is '', the charset is guessed.
+    """Return `data` as text, and whether the declared charset was right.
 
-    With `cut`, a character may be split at either end.
+    The charset is guessed if it is missing or wrong. With `cut`, a split character at either end is allowed.
     """
     if data.isascii() and not (charset and _differs_from_ascii(data, charset.lower())):
         return data.decode("ascii"), True
@@ -91,25 +92,30 @@ def decode(data: bytes, charset: str = "", *, cut: bool = False) -> tuple[str, b
 
 
 def _differs_from_ascii(data: bytes, charset: str) -> bool:
-    """Return whether the charset uses bytes below 128 for other characters than ASCII does."""
+    """Return whether bytes below 128 may represent other characters than in ASCII."""
     return charset.startswith(("iso-2022", "hz")) or (charset.startswith(("utf-16", "utf-32")) and b"\0" in data)
 
 
 def guess(data: bytes, claimed: str | None = None) -> str:
-    """Decode as UTF-16 if marks or NULs suggest it, as UTF-8 if that is valid, else by `claimed` or a guessed codec."""
+    """Decode `data` with a guessed charset.
+
+    UTF-16 is used if byte order marks or NULs suggest it, and UTF-8 if the bytes are valid UTF-8. Otherwise the codec
+    `claimed` or a guessed codec is used.
+    """
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return _replaced(data, "utf-16")
     nuls = data[:400].count(0)
     if nuls * 3 > min(len(data), 400):
         return _replaced(data, "utf-16-le" if data[1:2] == b"\0" else "utf-16-be")
-    # A cut may split the last character: up to three bytes at the end may be wrong in UTF-8.
+    # A cut may split the last character, so up to three bytes at the end may be invalid UTF-8.
     for end in (len(data), len(data) - 1, len(data) - 2, len(data) - 3):
         try:
             return data[:end].decode("utf-8")
         except UnicodeDecodeError:
             continue
     if claimed == "utf-8":
-        # A few unreadable bytes are damage. If half of the bytes above 127 are unreadable, the label is wrong.
+        # A few unreadable bytes are damage. If at least half of the bytes above 127 are unreadable, the declared
+        # charset is wrong.
         text = _replaced(data, claimed)
         if text.count("\ufffd") * 2 < len(data.translate(None, ASCII)):
             return text
@@ -118,7 +124,10 @@ def guess(data: bytes, claimed: str | None = None) -> str:
 
 
 def _replaced(data: bytes, name: str) -> str:
-    """Decode with U+FFFD for unreadable bytes. UTF-16 and UTF-32 end after _MAX_UNREADABLE of those."""
+    """Decode `data` with U+FFFD for unreadable bytes.
+
+    UTF-16 and UTF-32 text with too many unreadable bytes is truncated.
+    """
     if table := _table(name):
         return codecs.charmap_decode(data, "strict", table)[0]
     if not name.startswith(("utf-16", "utf-32")):
@@ -138,7 +147,7 @@ def _replaced(data: bytes, name: str) -> str:
 
 @lru_cache(maxsize=64)
 def _table(name: str) -> str:
-    """Return the character of each byte in a single-byte codec (U+FFFD if unassigned), or '' for other codecs."""
+    """Return the character for each byte in a single-byte codec (U+FFFD if unassigned), or '' for other codecs."""
     from importlib import import_module
 
     if codecs.lookup(name).name in ("utf-8", "ascii", "iso8859-1"):
@@ -149,18 +158,18 @@ def _table(name: str) -> str:
 
 
 def _looks_like(data: bytes) -> str:
-    """Return a codec for unlabelled text: western European unless the bytes suggest another."""
+    """Return a codec for text without a declared charset: western European unless the bytes suggest another."""
     high = data.translate(None, ASCII)
     if len(high) < 8 or len(high) * 3 < len(data.translate(None, b" \r\n\t0123456789.,-")):
         return "cp1252"
     if sum(map(len, _CYRILLIC.findall(data))) >= 0.8 * len(high):
-        # KOI8-R has its small letters in the lower half of these values, Windows-1251 in the upper.
+        # KOI8-R has its lower-case letters in the lower half of these values, Windows-1251 in the upper half.
         return "koi8_r" if sum(map(high.count, range(0xC0, 0xE0))) * 2 > len(high) else "cp1251"
     return next((name for name, pair, share in _PAIRS if 2 * len(pair.findall(data)) >= share * len(high)), "cp1252")
 
 
 def decode_words(value: str) -> str:
-    """Decode the RFC 2047 encoded words of a header value; words that cannot be read stay as they are."""
+    """Decode the RFC 2047 encoded words of a header value. Words that cannot be read are left unchanged."""
     if "=?" not in value:
         return value
     out: list[str] = []
@@ -184,7 +193,7 @@ def decode_words(value: str) -> str:
 
 
 def decode_base64(data: bytes) -> bytes:
-    """Decode base64. Characters outside base64 are skipped, and missing padding is added."""
+    """Decode base64, including broken base64. Foreign characters are skipped and missing padding is added."""
     try:
         return binascii.a2b_base64(data)
     except binascii.Error:

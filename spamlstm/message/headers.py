@@ -1,8 +1,6 @@
-"""The headers of mail: their names and values, Content-* parameters, and the header block without certain headers.
+"""The headers of a mail and of its parts: the end of a header block, names and values, and the Content-* headers.
 
-`HeaderReader` adds a name to `defects` for each limit that is reached. `HeaderNames` works on whole blocks: a message
-of 64 MB may consist of headers, so it reads the block in pieces, makes no object for each header or line, and takes
-linear time.
+If a limit is reached, its name is added to `defects`.
 """
 
 import re
@@ -44,7 +42,7 @@ _HEADER_LINE = re.compile(rb"[!-9;-~]{1,256}[ \t]*:")
 
 
 class HeaderReader:
-    """A reader of the header blocks of one message. Most limits are for all blocks together."""
+    """A reader of the header blocks of one message. Most limits apply to all blocks together."""
 
     def __init__(self, raw: bytes, defects: dict[str, None]) -> None:
         self._raw = raw
@@ -54,7 +52,10 @@ class HeaderReader:
         self._eight_bit_left = MAX_EIGHT_BIT_LINES
 
     def read(self, start: int, *, top: bool = False) -> tuple[Headers, int]:
-        """Return the headers at `start`, and where the body begins. `top` means the message's headers, not a part's."""
+        """Return the headers that begin at `start`, and the position of the body.
+
+        `top` is set for the headers of the message itself, as opposed to those of a part.
+        """
         most = MAX_HEADER_BYTES if top else min(MAX_INNER_HEADER_BYTES, self._inner_left)
         end, body = self._end(start, most, top=top)
         block = self._raw[start:end]
@@ -80,7 +81,10 @@ class HeaderReader:
         return tuple(found), body
 
     def _end(self, start: int, most: int, *, top: bool) -> tuple[int, int]:
-        """Return where the header block at `start` ends, after at most `most` bytes, and where the body begins."""
+        """Return the end of the header block at `start` and the position of the body.
+
+        At most `most` bytes of the block are read.
+        """
         raw = self._raw
         if raw.startswith((b"\n", b"\r\n"), start):
             return start, raw.find(b"\n", start) + 1
@@ -103,7 +107,7 @@ class HeaderReader:
         return (dashes, dashes + 1) if dashes >= 0 else (end, body)
 
     def _eight_bit(self, block: bytes) -> str:
-        """Decode a header block with bytes above 127, line by line."""
+        """Decode a header block that is not ASCII, each line separately."""
         labelled = _CHARSET.search(block)
         claimed = codec_name(labelled[1].decode("ascii", "replace")) if labelled else None
         lines = block.split(b"\n")
@@ -120,9 +124,9 @@ class HeaderReader:
         return "\n".join(text)
 
     def content(self, headers: Headers) -> dict[str, str]:
-        """Return type, disposition, transfer encoding and all parameters in the Content-* headers of a part.
+        """Return the values of the Content-* headers of a part: type, disposition, transfer, and their parameters.
 
-        The type is text/plain if there is none.
+        The default type is text/plain.
         """
         size = sum([len(value) for name, value in headers if name in _CONTENT_NAMES])
         if size > self._content_left:
@@ -138,7 +142,7 @@ class HeaderReader:
                 left -= len(read)
                 kind, parameters = _content_value(read)
                 values.setdefault(name, kind)
-                # `type` is also a parameter, of multipart/related.
+                # multipart/related also has a parameter called `type`.
                 for key, text in parameters:
                     found.setdefault(key, text)
             elif name == "content-transfer-encoding":
@@ -151,7 +155,11 @@ class HeaderReader:
 
 
 def _eight_bit_line(line: bytes, claimed: str | None) -> str:
-    """Decode a line by `claimed` if over a quarter of it is not ASCII and the result looks right, else by a guess."""
+    """Decode a line that is not ASCII.
+
+    The charset of the body is used if more than a quarter of the line is not ASCII and the result has no invalid
+    characters. Otherwise the charset is guessed.
+    """
     if claimed and len(line.translate(None, ASCII)) * 4 > len(line):
         text = guess(line, claimed)
         if "\ufffd" not in text and not _PRIVATE.search(text):
@@ -161,7 +169,7 @@ def _eight_bit_line(line: bytes, claimed: str | None) -> str:
 
 @lru_cache(maxsize=256)
 def _content_value(value: str) -> tuple[str, tuple[tuple[str, str], ...]]:
-    """Return the value before the parameters in lower case, and the parameters, with RFC 2231 pieces joined."""
+    """Return the first word of a Content-* value in lower case, and its parameters. RFC 2231 pieces are joined."""
     found: dict[str, str] = {}
     pieces: dict[str, list[tuple[int, str]]] = {}
     for raw_key, raw_text in _parameters(value):
@@ -179,7 +187,7 @@ def _content_value(value: str) -> tuple[str, tuple[tuple[str, str], ...]]:
 
 
 def _parameters(value: str) -> Iterator[tuple[str, str]]:
-    """Yield each parameter as name and value; a quoted value keeps its quotes."""
+    """Yield the name and the value of each parameter. Quotes are part of the value."""
     pattern, at = _PARAMETER, 0
     while match := pattern.search(value, at):
         at = match.end()
@@ -205,7 +213,10 @@ def _extended(text: str) -> str:
 
 
 def end_of_head(raw: bytes, start: int = 0) -> int:
-    """Return where the first blank line at or after `start` begins, or `len(raw)`. A line begins at `start`."""
+    """Return the position of the first blank line at or after `start`, or `len(raw)`.
+
+    `start` is the beginning of a line.
+    """
     if raw.startswith((b"\n", b"\r\n"), start):
         return start
     # In pieces, because a body with one kind of line end would be searched to its end for the other kind.
@@ -218,13 +229,16 @@ def end_of_head(raw: bytes, start: int = 0) -> int:
 
 
 def end_of_header(raw: bytes, start: int, end: int) -> int:
-    """Return where the header (or folded line) at `start` ends, including the folded lines after it."""
+    """Return the end of the header or folded line at `start`, including the folded lines after it."""
     found = _HEADER_START.search(raw, start, end)
     return found.start() + 1 if found else end
 
 
 class HeaderNames:
-    """A search for headers with certain names, in upper or lower case. `x-a*` matches all names that begin with x-a."""
+    """A set of header names in any case, and the search for these headers.
+
+    `x-a*` matches all names that begin with `x-a`.
+    """
 
     def __init__(self, *names: str) -> None:
         name = _any_of(names).encode()
@@ -234,14 +248,14 @@ class HeaderNames:
         self._several = re.compile(rb"\n(?:" + name + rb"[ \t]*+:[^\n]*+(?:\n[ \t][^\n]*+)*+\n?+)++")
 
     def find(self, raw: bytes, start: int, end: int) -> int:
-        """Return where the first of these headers in raw[start:end] begins, or `end`."""
+        """Return the position of the first of these headers in raw[start:end], or `end`."""
         if self._first.match(raw, start, end):
             return start
         found = self._next.search(raw, start, end)
         return found.start() + 1 if found else end
 
     def skip(self, raw: bytes, start: int, end: int) -> int:
-        """Return the first position at or after `start` where no such header begins."""
+        """Return the first position at or after `start` where none of these headers begins."""
         for at, stop in _pieces(raw, start, end):
             if stop - at > BLOCK:
                 if not self._first.match(raw, at, end):
@@ -254,7 +268,7 @@ class HeaderNames:
         return end
 
     def left_out(self, raw: bytes, start: int, end: int) -> Iterator[memoryview]:
-        """Yield the whole headers raw[start:end] in pieces, without these headers."""
+        """Yield raw[start:end] without these headers, in pieces. The range consists of whole headers."""
         view = memoryview(raw)
         first = self.find(raw, start, end)
         yield view[start:first]
@@ -267,7 +281,10 @@ class HeaderNames:
 
 
 def _pieces(raw: bytes, start: int, end: int) -> Iterator[tuple[int, int]]:
-    """Yield the start and end of pieces of whole headers; a piece larger than BLOCK is a single header."""
+    """Yield the start and end of pieces that consist of whole headers.
+
+    A piece is larger than BLOCK only if it is a single header.
+    """
     while start < end:
         if end - start <= BLOCK:
             stop = end
@@ -286,10 +303,7 @@ def begins_like_mail(raw: bytes) -> bool:
 
 
 def _any_of(names: Sequence[str], *, top: bool = True) -> str:
-    """Return a pattern that matches any of these names.
-
-    It is a tree, because `re` tries alternatives with the same beginning one by one.
-    """
+    """Return a pattern of these names as a tree. `re` would try alternatives with the same beginning one by one."""
     rests: dict[str, list[str]] = {}
     for name in names:
         rests.setdefault(name[:1], []).append(name[1:])

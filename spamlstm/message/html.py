@@ -1,8 +1,8 @@
-"""HTML to a Page: visible text, hidden text, links, images and forms.
+"""Conversion of HTML to a Page: the visible text, the hidden text, the targets of links, forms and images.
 
-lexbor builds the tree without limits: a page of 44 KB can make it allocate 1.6 GB, and one of 400 KB can keep it busy
-for 12 seconds. So costly markup is removed first, and the cost of the tree is estimated. A page beyond the budget of
-its message is read as plain text. docs/decisions/0002-own-parser.md has the cases.
+lexbor builds the tree without limits. A page of 44 KB can make it allocate 1.6 GB, and a page of 400 KB can keep it
+busy for 12 seconds. Expensive constructs are therefore removed first, and the cost of the tree is estimated. A page
+that exceeds the budget of its message is read as plain text. docs/decisions/0002-own-parser.md has the cases.
 """
 
 import re
@@ -13,7 +13,7 @@ from typing import Any
 from spamlstm.message.html_cost import Budget, TooComplexError, pay
 from spamlstm.message.page import INVISIBLE, MAX_HIDDEN_TEXT, MAX_LINKS, Link, Page, part_blocks, read_plain, tidy
 
-# The characters of one page that are read, in its head and its tail; Gmail shows 102 KB.
+# The number of characters of a page that are read, in its head and in its tail. Gmail shows 102 KB.
 _PAGE_HEAD, _PAGE_TAIL = 192 * 1024, 64 * 1024
 # A page with fewer tags, and none longer than _MAX_TAG, is read as it is.
 _MIN_TAGS = 1_200
@@ -26,15 +26,15 @@ _MIN_VISIBLE = 100
 
 _LEADING = "a[href], area[href], form, input[type=password], img"
 _LINKING = ("a", "area", "form")
-# An option of lexbor that sends no events to scripts. With events it searches for the selected option of a list again
-# with each option added, which costs the square of their number.
+# An option of lexbor that sends no events to scripts. With events, lexbor searches again for the selected option of a
+# list after each added option, which takes quadratic time.
 _WITHOUT_EVENTS = 1
-# Steps (see html_cost) for each tag that the text of a link may walk over.
+# The steps (see html_cost) for each tag that may be traversed to find the text of a link.
 _PER_LINK = 2
 
 _FORMATTING_NAMES = r"<(?:b|big|code|em|font|i|nobr|s|small|strike|strong|tt|u)\b"
 _FORMATTING = re.compile(_FORMATTING_NAMES, re.IGNORECASE)
-# A formatting tag without syntax errors: two of them are the same formatting only if their text is the same.
+# A formatting tag without syntax errors. Two such tags have the same formatting only if their text is equal.
 _PLAIN_FORMATTING = re.compile(
     _FORMATTING_NAMES + r"(?:\s++[\w:-]++(?:\s*+=\s*+(?:\"[^\"<>]*+\"|'[^'<>]*+'|[\w#%.:;+-]++))?+)*+\s*+>",
     re.IGNORECASE,
@@ -47,7 +47,8 @@ _MAX_MISREAD = 20
 _MAX_CACHED = 500
 # The background is searched for in at most this many parents of an element.
 _MAX_UP = 40
-# Steps (see html_cost) for one element with a style, for the text of one element, for one character of it.
+# The steps (see html_cost) for one element with a style, for the text of one element, and for one character of the
+# text.
 _PER_STYLE, _PER_TEXT, _PER_CHARACTER = 800, 200, 4
 _HIDING = re.compile(
     r"(?=[dvmoltcf])(?:"
@@ -75,9 +76,9 @@ Look = tuple[str, str, str]
 
 
 def read_page(source: str, budget: Budget | None = None) -> Page:
-    """Return an HTML part as a Page. Text without HTML is returned unchanged.
+    """Return an HTML part as a Page. Text that is not HTML is returned unchanged.
 
-    The pages of one message share `budget`. A page that would cost more steps than are left is read as plain text.
+    The pages of one message share `budget`. A page that costs more steps than are left is read as plain text.
     """
     size = len(source)
     short = size > _PAGE_HEAD + _PAGE_TAIL
@@ -115,7 +116,7 @@ def _simplified(source: str) -> tuple[str, bool]:
 
 
 def _end_tag(piece: str) -> str:
-    """Return the text after a `<`. A tag without an end gets closed quotes and an end."""
+    """Return the text after a `<`. If the tag has no end, an end and closing quotes are inserted."""
     if ">" in piece[:_MAX_TAG]:
         return piece
     _, end, rest = piece.partition(">")
@@ -123,7 +124,7 @@ def _end_tag(piece: str) -> str:
 
 
 def _read_tree(source: bytes, budget: Budget, *, size: int, cut: bool) -> Page:
-    from selectolax.lexbor import LexborHTMLParser  # 8 ms that text mail need not pay
+    from selectolax.lexbor import LexborHTMLParser  # the import takes 8 ms, which text mail avoids
 
     low = source.lower()
     pay(low, budget)
@@ -163,13 +164,11 @@ def _links(nodes: list[Any], budget: Budget) -> Iterable[Link]:
 
 
 def take_hidden(tree: Any, budget: Budget, *, sheet: bool) -> tuple[str, str]:
-    """Remove hidden elements from the tree; return their text, and the part of it, at its start, hidden by colour.
+    """Remove hidden elements from the tree, and return their text.
 
-    `sheet` means that a style sheet sets backgrounds. It is not read, so a class may mean any colour.
-
-    Raises:
-        TooComplexError: the budget is spent. The tree is then partly changed and must not be used.
-
+    The second result is the part of the text that is hidden by colour, which is the beginning of the first result.
+    `sheet` means that a style sheet sets backgrounds. The style sheet is not parsed, so a class may have any colour.
+    Raises TooComplexError if the budget is spent. The tree is then unusable.
     """
     nodes = tree.css("[style], [hidden], [color], [bgcolor]")
     budget.spend(len(nodes) * _PER_STYLE)
@@ -196,7 +195,10 @@ def take_hidden(tree: Any, budget: Budget, *, sheet: bool) -> tuple[str, str]:
 
 
 def _take(elements: list[tuple[Any, str]], budget: Budget) -> tuple[str, str]:
-    """Remove the hidden elements with their text. Each is (node, the style that hides it, or '' if its colour does)."""
+    """Remove the hidden elements with their text.
+
+    An element is a node and the style that hides it, or '' if the node is hidden by colour.
+    """
     by_style: list[str] = []
     by_colour: list[str] = []
     misread = 0
@@ -223,7 +225,7 @@ def _take(elements: list[tuple[Any, str]], budget: Budget) -> tuple[str, str]:
 
 
 def _look(style: str, colour: str, background: str) -> Look:
-    """Return the look of an element by its style and its attributes `color` and `bgcolor`."""
+    """Return the look of an element with this style and these attributes `color` and `bgcolor`."""
     style = "".join(style.split()).lower()
     hiding = _HIDING.search(style)
     own = (_COLOUR.findall(style) if "color:" in style else None) or [colour.strip().lower()]
@@ -236,7 +238,7 @@ _cached_look = lru_cache(maxsize=2048)(_look)
 
 
 def _shade(colour: str) -> str:
-    """Return a colour as #rrggbb, or '' if it is not known."""
+    """Return a colour as #rrggbb, or '' if the colour is unknown."""
     if rgb := _RGB.fullmatch(colour):
         return "#{:02x}{:02x}{:02x}".format(*(min(int(part), 255) for part in rgb.groups()))
     if _HEX.fullmatch(colour):
@@ -246,7 +248,10 @@ def _shade(colour: str) -> str:
 
 
 class _Surroundings:
-    """Backgrounds around, and content inside, the elements of an unchanged tree. Each element is examined once."""
+    """The surroundings and contents of the elements of a tree, which must not change.
+
+    Each element is visited only once.
+    """
 
     def __init__(self, tree: Any, *, sheet: bool) -> None:
         self._tree = tree
@@ -265,7 +270,7 @@ class _Surroundings:
         return colour == background or bool(_PALE.fullmatch(colour) and _PALE.fullmatch(background))
 
     def _holds_content(self, node: Any) -> bool:
-        """Return whether an element has a cell, a paragraph or a link inside."""
+        """Return whether an element contains a cell, a paragraph or a link."""
         if self._holding is None:
             self._holding = set()
             for content in self._tree.css(", ".join(_CONTENT)):
@@ -276,7 +281,7 @@ class _Surroundings:
         return node.mem_id in self._holding
 
     def _background_of(self, node: Any) -> str:
-        """Return the background set by the nearest element around `node`; that of the page is white."""
+        """Return the background set by the nearest element around `node`. The page itself is white."""
         path: list[int] = []
         background, up = "", 0
         while not background:

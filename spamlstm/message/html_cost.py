@@ -1,19 +1,21 @@
-"""The cost of the tree of a page, estimated before it is built, and the budget of a message that pays for it.
+"""The estimated cost of the tree of a page, and the budget of a message.
 
-lexbor builds the tree of a browser. Parts of that work grow with the square of the page and cannot be interrupted, so
-the estimate is an upper bound. docs/decisions/0002-own-parser.md has the cases.
+lexbor builds the tree of a browser. Parts of this work take quadratic time and cannot be interrupted, so the estimate
+is an upper bound, computed before the tree is built. A step is the time to look at one open element.
+docs/decisions/0002-own-parser.md has the cases.
 """
 
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable
 
-# One step is a look at one open element, about 5 ns of processor time: 240 ms for all pages of a message.
+# The budget for all pages of a message. One step takes about 5 ns of processor time, so the budget is 240 ms.
 MAX_STEPS = 48_000_000
 
-# Steps for each tag and each character of any page, for the parser and our own passes.
+# The steps for each tag and each character of any page, for the parser and our own passes.
 _PER_TAG, _PER_CHARACTER = 400, 2
-# Steps for one reopened formatting element, for each of its attributes, and the characters copied in one step.
+# The steps for one reopened formatting element and for each of its attributes, and the number of characters copied in
+# one step.
 _REOPENED, _REOPENED_ATTRIBUTE, _COPIED = 90, 60, 4
 # The page is searched in stretches of this many characters for places where a tag ends, however its quotes are read.
 _STRETCH = 1_000
@@ -28,7 +30,8 @@ _LARGE = 32_000
 # If quotes hide the ends of tags, each tag is searched from its `<`, in all at most this many times the page.
 _MOST_SEARCHED = 8
 
-# For pages in lower case. Links are reopened like formatting; the attributes of a second <body> go to the first.
+# Patterns for pages in lower case. Links are reopened like formatting. The attributes of a second <body> are added to
+# the first.
 _REOPENING = re.compile(rb"(?:[abisu]|big|code|em|font|nobr|small|str(?:ike|ong)|tt)(?![^\s/>])")
 _MERGED = re.compile(rb"(?:body|html)(?![^\s/>])")
 # The first two bytes of both. Few other tags begin with them.
@@ -44,7 +47,7 @@ _NO_SEPARATORS = bytes(set(range(256)) - set(b" \t\n\f\r/\"'"))
 _LETTER = re.compile(rb"/?[a-z]")
 # End tags count too, as the parser reads their attributes and discards them.
 _START = re.compile(rb"<(?=/?[a-z])")
-# A start tag and its attributes as the HTML standard reads them.
+# An attribute, and a whole tag with its attributes, as defined by the HTML standard.
 _ATTRIBUTE_TEXT = (
     rb"[ \t\n\f\r/]*+[^ \t\n\f\r/>][^ \t\n\f\r/>=]*+(?:(?![ \t\n\f\r]*+=)|[ \t\n\f\r]*+=[ \t\n\f\r]*+"
     rb"(?:\"[^\"]*+\"|'[^']*+'|[^ \t\n\f\r>\"'][^ \t\n\f\r>]*+|(?=>)))"
@@ -54,47 +57,48 @@ _WHOLE_TAG = re.compile(rb"</?[a-z][^ \t\n\f\r/>]*+(?:" + _ATTRIBUTE_TEXT + rb")
 # The end of a tag, unless a value in single quotes is open.
 _SURE_END = re.compile(rb"=\"[^\"'<>=]*+\">")
 _SINGLE_QUOTED = re.compile(rb"=[ \t\n\f\r]*+'")
-# In tags joined by `<`: a quote that opens a value which does not end in its tag.
+# For tags joined by `<`: a quote that opens a value which does not end in its tag.
 _HIDDEN_END = re.compile(rb"=[ \t\n\f\r]*+(?:\"[^\"<]*+(?:<|\Z)|'[^'<]*+(?:<|\Z))")
-# In tags joined by `<`: the value of an attribute with its equals sign, and what is left of a value without an end once
-# the others are removed.
+# For tags joined by `<`: the value of an attribute with its equals sign, and the remainder of an unclosed value after
+# the other values are removed.
 _VALUE = re.compile(rb"(?<![ \t\n\f\r/\"'])=[ \t\n\f\r]*+(?:\"[^\"<]*+\"|'[^'<]*+'|[^ \t\n\f\r>\"'<][^ \t\n\f\r><]*+)")
 _UNCLOSED = re.compile(rb"=[ \t\n\f\r]*+[\"']")
 
 
 class TooComplexError(Exception):
-    """The pages of a message cost more steps than are left."""
+    """The pages of a message cost more steps than are left in the budget."""
 
 
 class Budget:
-    """The steps that all pages of one message may take together; there may be 500 pages."""
+    """The steps that all pages of one message may take together. A message may have 500 pages."""
 
     def __init__(self, steps: int = MAX_STEPS) -> None:
         self.left = steps
 
     def spend(self, steps: int) -> None:
-        """Take `steps`, or raise TooComplexError and take none if fewer are left."""
+        """Subtract `steps` from the budget.
+
+        Raises TooComplexError if fewer steps are left. The budget is then unchanged.
+        """
         if steps > self.left:
             raise TooComplexError
         self.left -= steps
 
 
 def pay(low: bytes, budget: Budget) -> None:
-    """Take an upper bound of the cost of a page's tree from the budget. `low` is the page in UTF-8 and lower case.
+    """Subtract the maximum cost of the tree of a page from the budget.
 
-    Everything that could be a tag counts, even if it may be part of a comment, a script or a quote. The fastest
-    estimate comes first, and is used if it is below three quarters of the budget.
-
-    Raises:
-        TooComplexError: fewer steps are left.
-
+    `low` is the page in UTF-8 and lower case. Text that looks like a tag may be in a comment, a script or a quote, so
+    everything that could be a tag is included. The fastest estimate is tried first, and is used if it is small compared
+    with the remaining budget. Raises TooComplexError if fewer steps are left.
     """
     tags, size = low.count(b"<"), len(low)
-    # Each tag may look at each open element, which may be as many as there are tags.
+    # Each tag may look at each open element. There may be as many open elements as tags.
     budget.spend(tags * (tags + _PER_TAG) + size * _PER_CHARACTER)
     attributes = _attribute_bound(low)
     if size < _LARGE:
-        # At worst half of the tags are formatting that the others reopen, and all attributes belong to one tag.
+        # In the worst case, half of the tags are formatting that the other tags reopen, and all attributes belong to
+        # one tag.
         reopened = tags * (tags * _REOPENED // 4 + attributes * _REOPENED_ATTRIBUTE // 2)
         worst = reopened + attributes**2 // 2 + _lookup_steps(attributes)
         if worst <= budget.left * 3 // 4:
@@ -111,9 +115,10 @@ def pay(low: bytes, budget: Budget) -> None:
 
 
 def _likely_steps(low: bytes, tags: int, steps: int, most: int) -> int:
-    """Return a bound for `steps` and those for attributes and formatting, or 0 if quotes may hide the ends of tags.
+    """Return a bound for `steps` plus the steps for attributes and formatting, or 0 if there is no usable bound.
 
-    The result is also 0 if the bound is above `most`, as a closer count may find fewer.
+    There is no usable bound if quotes may hide the ends of tags. A bound above `most` is not used either, because a
+    more exact count may find fewer steps.
     """
     if steps > most or (b"'" in low and _SINGLE_QUOTED.search(low)):
         return 0
@@ -126,17 +131,17 @@ def _likely_steps(low: bytes, tags: int, steps: int, most: int) -> int:
 
 
 def _are_whole(tags: list[bytes]) -> bool:
-    """Return whether each of these tags ends at its first `>`, which a quote may hide."""
+    """Return whether all these tags end where they seem to end, because no quote hides an end."""
     return not _HIDDEN_END.search(b"<".join(tags)) or all(
         _WHOLE_TAG.fullmatch(b"<%b>" % tag) for tag in tags if _HIDDEN_END.search(tag)
     )
 
 
 def _compare_steps_in_stretches(low: bytes) -> int:
-    """Return at least the result of `_compare_steps` for all tags, if no value is in single quotes.
+    """Return an upper bound for `_compare_steps` of all tags, provided that no value is in single quotes.
 
-    A tag that covers stretches has no sure end in them. A stretch with `>` and without double quotes adds no attribute
-    to a tag with an open value, and ends any other tag.
+    A stretch in which a tag certainly ends is not completely within one tag. A stretch without double quotes adds no
+    attribute to a tag with an open value, and ends any other tag.
     """
     steps = len(low) * _MOST_IN_STRETCHES**2 // (4 * _STRETCH)
     open_since = -1
@@ -152,26 +157,32 @@ def _compare_steps_in_stretches(low: bytes) -> int:
 
 
 def _compare_steps_within(stretches: bytes) -> int:
-    """Return the result of `_compare_steps` for one tag that covers these stretches and parts of both neighbours."""
+    """Return the result of `_compare_steps` if `stretches` and the adjacent stretches are one tag."""
     return (_attribute_bound(stretches) + _MOST_IN_STRETCHES) ** 2 // 2
 
 
 def _all_tags(low: bytes) -> tuple[list[bytes], int]:
-    """Return the text after each `<` up to the `>` of the tag that may begin there, and the attributes of all tags."""
+    """Return the text of each possible tag, and the number of attributes of all tags.
+
+    The text of a tag begins after its `<` and ends before its `>`.
+    """
     parted = [piece.partition(b">") for piece in low.split(b"<")[1:]]
     every = [tag for tag, _, _ in parted]
     bare = _VALUE.sub(b"", b"<".join(every))
     if any(not end and _LETTER.match(tag) for tag, end, _ in parted) or (
         _UNCLOSED.search(bare) and any(_LETTER.match(tag) and not _WHOLE_TAG.fullmatch(b"<%b>" % tag) for tag in every)
     ):
-        # A tag may go on after the next `<`, or a quote may hide its end.
+        # A tag may continue after the next `<`, or a quote may hide its end.
         every = list(_every_tag(low))
         return every, sum(map(_attribute_estimate, every))
     return every, _attribute_bound(bare)
 
 
 def _every_tag(low: bytes) -> Iterable[bytes]:
-    """Yield the text after each `<` that begins a tag, up to the end of the tag."""
+    """Yield the text after each `<` that begins a tag, up to the end of the tag.
+
+    Raises TooComplexError if the search covers more than _MOST_SEARCHED times the size of the page.
+    """
     room = len(low) * _MOST_SEARCHED
     for start in _START.finditer(low):
         tag = _WHOLE_TAG.match(low, start.start())
@@ -183,18 +194,18 @@ def _every_tag(low: bytes) -> Iterable[bytes]:
 
 
 def _attributes(tag: bytes) -> int:
-    """Return how many attributes a tag has; the pattern also matches the tag's name."""
+    """Return the number of attributes of a tag. The pattern also matches the name of the tag, so one is subtracted."""
     return len(_ATTRIBUTE.findall(tag)) - 1
 
 
 def _attribute_estimate(tag: bytes) -> int:
-    """Return how many attributes a tag has, or a slightly higher bound."""
+    """Return the number of attributes of a tag, or a slightly higher number."""
     most = _attribute_bound(tag)
     return most if most < _FEW else _attributes(tag)
 
 
 def _attribute_bound(tag: bytes) -> int:
-    """Return an upper bound of the number of attributes, in a tenth of the time.
+    """Return an upper bound for the number of attributes, in a tenth of the time of counting them.
 
     Each attribute follows white space, a slash or a quote.
     """
@@ -202,12 +213,12 @@ def _attribute_bound(tag: bytes) -> int:
 
 
 def _compare_steps(tags: list[bytes]) -> int:
-    """Return the steps to compare each attribute of a tag with those before it."""
+    """Return the steps to compare each attribute of a tag with the preceding attributes."""
     return sum(_attribute_estimate(tag) ** 2 for tag in tags) // 2
 
 
 def _move_steps(some: list[bytes], tags: int) -> int:
-    """Return the steps for attributes that go to the first <body> or <html>, and for reopened formatting."""
+    """Return the steps for attributes that are added to the first <body> or <html>, and for reopened formatting."""
     merged = list(filter(_MERGED.match, some))
     starts = list(filter(_REOPENING.match, some))
     steps = _compare_steps([b" ".join(merged)]) if len(merged) > 2 else 0
@@ -218,7 +229,7 @@ def _move_steps(some: list[bytes], tags: int) -> int:
 def _reopen_steps(starts: list[bytes], tags: int, attributes: Callable[[bytes], int]) -> int:
     """Return the steps to reopen formatting that a tag has closed: up to three tags of the same kind, and one link.
 
-    Of the tags that begin formatting, only links and <nobr> close others.
+    Of the tags that begin formatting, only links and <nobr> close other tags.
     """
     links = [tag for tag in starts if tag[:1] == b"a"]
     most, longest = max(map(attributes, links), default=0), max(map(len, links), default=0)
@@ -231,5 +242,8 @@ def _reopen_steps(starts: list[bytes], tags: int, attributes: Callable[[bytes], 
 
 
 def _lookup_steps(attributes: int) -> int:
-    """Return the steps to look up each name in a hash table of 128 chains, if a page puts all names in one chain."""
+    """Return the steps to look up each attribute name in one of 128 chains.
+
+    A page can choose names in the same chain.
+    """
     return attributes**2 // 4

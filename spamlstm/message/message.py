@@ -1,7 +1,7 @@
-"""The bytes of one mail to a Message. No input raises an exception; time and memory are bounded for any input.
+"""The parser of raw mail. No input raises an exception, and time and memory are bounded for any input.
 
-The parser of the standard library raises RecursionError on deep nesting, takes the square of the length on some hostile
-input, and decodes attachments that are not read (docs/decisions/0002-own-parser.md has the figures).
+The parser of the standard library raises RecursionError on deep nesting, takes quadratic time on some hostile input,
+and decodes attachments that are not needed (docs/decisions/0002-own-parser.md has the figures).
 """
 
 import io
@@ -15,7 +15,7 @@ from spamlstm.message.mime import MimeReader, Part
 from spamlstm.message.page import MAX_LINKS, Page
 
 _MAX_SUBJECT = 20_000
-# The lookbehind lets an address begin only where a word does. Without it long words cost the square of their length.
+# The lookbehind lets an address begin only at the beginning of a word. Otherwise long words would take quadratic time.
 _ADDRESS = re.compile(r"(?<![^\s<>\"(),:;@])[^\s<>\"(),:;@]++@[^\s<>\"(),:;@]+")
 _COMMENT = re.compile(r"\(([^()]*)\)")
 _LINE_ENDS = bytes.maketrans(b"\r", b"\n")
@@ -23,10 +23,10 @@ _LINE_ENDS = bytes.maketrans(b"\r", b"\n")
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One parsed mail. Its text is decoded, but not normalised. Text fields are '' if the headers lack them.
+    """A parsed mail. Its text is decoded, but not normalised. Values that the headers do not contain are ''.
 
-    `defects` names what is wrong with the mail. `structure` lists the subtypes of its parts. `first` maps the name of
-    each header, in lower case, to the value of the topmost.
+    `defects` lists the faults of the mail. `structure` lists the subtypes of its parts. `first` maps the name of each
+    header, in lower case, to the value of the topmost header with that name.
     """
 
     headers: Headers
@@ -40,11 +40,11 @@ class Message:
     text: str
     """The visible text of the page, or the plain text if that is empty."""
     subject: str
-    """With encoded words decoded."""
+    """The subject, with encoded words decoded."""
     sender: str
-    """The address in From, in lower case."""
+    """The address in the From header, in lower case."""
     sender_name: str
-    """The display name in From, with encoded words decoded."""
+    """The display name in the From header, with encoded words decoded."""
     list_id: str
     """The content of the angle brackets in List-Id, in lower case."""
 
@@ -77,7 +77,10 @@ def join_pages(pages: Iterable[Page]) -> Page:
 
 
 def address(value: str) -> str:
-    """Return the address in a header value in lower case, or ''. An address in angle brackets is preferred."""
+    """Return the address in a header value in lower case, or ''.
+
+    An address in angle brackets has priority over an address in the display name.
+    """
     value = value[:MAX_VALUE]
     bracketed = value.rfind("<")
     match = (bracketed >= 0 and _ADDRESS.search(value, bracketed)) or _ADDRESS.search(value)
@@ -96,7 +99,7 @@ def display_name(value: str) -> str:
 
 
 def parse_message(raw: bytes) -> Message:
-    """Parse any bytes."""
+    """Return the Message parsed from arbitrary bytes."""
     size = len(raw)
     if b"\n" not in raw[:65536] and b"\r" in raw[:65536]:
         raw = _with_newlines(raw)
@@ -124,7 +127,7 @@ def parse_message(raw: bytes) -> Message:
 
 
 def _with_newlines(raw: bytes) -> bytes:
-    """Replace carriage returns by newlines, in blocks, because mail may have 64 MB."""
+    """Return mail with newlines in place of carriage returns. Works in blocks because `raw` may have 64 MB."""
     result, carriage = io.BytesIO(), b""
     for at in range(0, len(raw), BLOCK):
         block = carriage + raw[at : at + BLOCK]
@@ -140,7 +143,7 @@ def _in_brackets(value: str) -> str:
 
 
 def _start_of_head(raw: bytes) -> int:
-    """Return where the headers begin: after blank lines and an mbox `From ` line at the top."""
+    """Return the position of the headers, after any blank lines and an mbox `From ` line at the top."""
     start = len(raw[:1024]) - len(raw[:1024].lstrip())
     if raw.startswith((b"From ", b">From "), start):
         return raw.find(b"\n", start) + 1 or len(raw)

@@ -1,6 +1,6 @@
-"""The MIME tree of one mail and the text of its parts, with bounds on time and memory.
+"""The MIME parser: reads the tree of the parts of a mail and their text, with limits on every quantity.
 
-Each limit that is reached adds a name to `defects`; the rest of the mail is read as plain text.
+If a limit is reached, its name is added to `defects`, and the rest is read as plain text.
 """
 
 import binascii
@@ -34,13 +34,16 @@ _LOOKS_LIKE_PAGE = re.compile(r"\s*<(?:!doctype|html|head|body|table|div|meta|st
 _BASE64_END = re.compile(rb"={1,2}[ \t\r]*+\n\s*+(?=\S)")
 _BASE64_LINES = re.compile(rb"(?:[A-Za-z0-9+/]{60,}+={0,2}+\s*+)++(?:[A-Za-z0-9+/]++={0,2}+\s*+)?\Z")
 _PAGE_NAMES = (".html", ".htm", ".shtml")
-# The content headers of a part that has none.
+# The content headers of a part without such headers.
 _PLAIN = {"type": "text/plain", "disposition": ""}
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One leaf of the MIME tree: its type in lower case, its file name if it has one, its size as sent in bytes."""
+    """One leaf of the MIME tree.
+
+    `type` is in lower case. `name` is the file name, or ''. `size` is the encoded size in bytes.
+    """
 
     type: str
     name: str
@@ -49,7 +52,7 @@ class Part:
 
 
 class MimeReader:
-    """One pass over the bytes of a message. Open boundaries are kept in a dict, so deep nesting costs no more."""
+    """One pass over the bytes of a message. Open boundaries are kept in a dict, so deep nesting is not slower."""
 
     def __init__(self, raw: bytes) -> None:
         self.raw = raw
@@ -64,7 +67,7 @@ class MimeReader:
         self._page_budget: Budget | None = None
 
     def walk(self, headers: Headers, start: int) -> None:
-        """Read each leaf of the entity with these headers and its body at `start`, in order."""
+        """Read all leaves of the entity whose body begins at `start`, in the order of the mail."""
         boundaries: dict[bytes, None] = {}
         leaf = self._open(headers, start, boundaries)
         for position, line_end, token in self._delimiters(start) if boundaries else ():
@@ -92,7 +95,10 @@ class MimeReader:
             self._leaf(_PLAIN, start, len(self.raw))
 
     def _open(self, headers: Headers, start: int, boundaries: dict[bytes, None]) -> tuple[dict[str, str], int] | None:
-        """Enter an entity: add the boundary of a multipart, or return the content and the start of a leaf."""
+        """Enter an entity.
+
+        Add the boundary of a multipart and return None, or return the content headers and the start of a leaf.
+        """
         while True:
             self._entities += 1
             if self._entities > MAX_PARTS:
@@ -115,7 +121,7 @@ class MimeReader:
             self.plain.append(decode_words(subject[:MAX_VALUE])[:1000])
 
     def _boundary(self, content: dict[str, str], start: int) -> bytes:
-        """Return the declared boundary if it occurs, else the boundary at the start of the body, or b''."""
+        """Return the declared boundary if the parts use it, otherwise the boundary that the parts use, or b''."""
         declared = content.get("boundary", "").encode("utf-8", "replace").rstrip()
         begin, end = max(start - 1, 0), start + MAX_PREAMBLE
         if declared and len(declared) < MAX_BOUNDARY and self.raw.find(b"\n--" + declared, begin, end) >= 0:
@@ -125,7 +131,7 @@ class MimeReader:
         return used[1] if used else b""
 
     def _delimiters(self, start: int) -> Iterator[tuple[int, int, bytes]]:
-        """Yield for each line that could end a part: its beginning, that of the next line, and the text after `--`."""
+        """Yield each line that could end a part: its start, the start of the next line, and the text after `--`."""
         size = len(self.raw)
         for count, match in enumerate(_DASHES.finditer(self.raw, max(start - 1, 0))):
             if count == MAX_DASHES:
@@ -186,7 +192,7 @@ class MimeReader:
         self.pages.append(page)
 
     def _decoded(self, transfer: str, start: int, end: int) -> list[bytes]:
-        """Return the decoded bytes of a text part; of a long one, the head and the tail."""
+        """Return the bytes of a text part, or the bytes of its head and tail if the part is too long."""
         grown = 2 if transfer in ("base64", "quoted-printable") else 1
         head, tail = TEXT_HEAD * grown, TEXT_TAIL * grown
         if end - start > head + tail:
@@ -201,12 +207,12 @@ class MimeReader:
         return pieces
 
     def _tail(self, start: int, cut: int) -> int:
-        """Return where the tail begins: at the next line, or else at a multiple of four base64 characters."""
+        """Return the start of the tail: the start of a line, or the first of a group of four base64 characters."""
         line = self.raw.find(b"\n", cut, cut + 2000)
         return line + 1 if line >= 0 else cut - (cut - start) % 4
 
     def _base64(self, piece: bytes) -> bytes:
-        """Decode base64, and append the text after its padding: more base64, or the plain footer of a list server."""
+        """Decode base64 and the data after its padding: more base64, or the plain footer of a list server."""
         match = _BASE64_END.search(piece) if b"=" in piece[:-4] else None
         if match:
             rest = piece[match.end() :]

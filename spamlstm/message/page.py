@@ -1,7 +1,6 @@
-"""A page of a message, and how to read one as plain text, without a tree.
+"""A page of a message as a reader sees it, and functions for blocks and spaces that all HTML readers use.
 
-`spamlstm.message.html` reads pages by their tree. A page that is too complex for that is read by patterns here, in
-linear time; its visible text and its links are those that the tags alone show.
+Blocks are elements such as paragraphs and table cells, which are displayed apart from the surrounding text.
 """
 
 import re
@@ -28,7 +27,7 @@ _BLOCK, _BLOCK_BYTES = re.compile(_BLOCKS, re.IGNORECASE), re.compile(_BLOCKS.en
 _MAX_REFERENCES = 50_000
 # The search for the ends of hidden elements reads at most this many times the characters of the page.
 _MOST_SEARCHED = 4
-# No pattern looks past the next `<`, so the work for all matches together is linear.
+# No pattern searches past the next `<`, so all matches together take linear time.
 _ATTRIBUTES = (
     r"(?:[\s/]*+[^\s/<>][^\s/<>=]*+(?:\s*+=\s*+(?:\"[^\"<]*+\"|'[^'<]*+'|[^\s<>\"'][^\s<>]*+)?+)?+)*+[\s/]*+>?"
 )
@@ -55,7 +54,7 @@ _NOT_HIDING = frozenset("area base body br col embed hr html img input link meta
 
 
 class Link(NamedTuple):
-    """A link: `url` is its target, `text` its visible text, both cut at 300 characters."""
+    """A link. `url` is its target and `text` its visible text, both truncated to 300 characters."""
 
     url: str
     text: str
@@ -63,10 +62,11 @@ class Link(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """The content of one HTML part. `size` is its length in characters.
+    """The content of one HTML part: visible text, hidden text, links, images, and the numbers of forms and scripts.
 
-    `cut` means that parts of a too large or too complex page were removed. `complex` means that the tree would cost
-    more steps than the budget of the message, so the page was read as plain text.
+    `size` is the length of the part in characters. `cut` means that the page was too large or too complicated to be
+    read unchanged. `complex` means that the tree of the page would exceed the budget of the message, so the page was
+    read as plain text.
     """
 
     visible: str = ""
@@ -86,7 +86,7 @@ def part_blocks(source: bytes) -> bytes:
 
 
 def next_block(source: str, start: int) -> int:
-    """Return where the next block after `start` begins or ends, or the end of the page."""
+    """Return the position of the next beginning or end of a block after `start`, or the end of the page."""
     match = _BLOCK.search(source, start)
     return match.start() if match else len(source)
 
@@ -100,7 +100,7 @@ def tidy(text: str) -> str:
 
 
 def read_plain(source: str, *, size: int, cut: bool) -> Page:
-    """Read a page as plain text, and mark it as too complex."""
+    """Return the page read as plain text and marked as too complex."""
     source, scripts = _without_invisible(source)
     visible, hidden = map(_text, _split_hidden(source))
     if len(hidden) >= MAX_HIDDEN_TEXT:
@@ -136,7 +136,7 @@ def _without_invisible(source: str) -> tuple[str, int]:
         position = match.end()
         name = (match[1] or "").lower()
         scripts += name == "script"
-        # `<!-->` is a whole comment.
+        # `<!-->` is a complete comment.
         end = None if name in unclosed else _INVISIBLE_END[name].search(source, position if name else position - 2)
         if end:
             position = end.end()
@@ -171,7 +171,7 @@ def _split_hidden(source: str) -> tuple[str, str]:
 
 
 def _end_of(name: str, source: str, start: int) -> tuple[int, int]:
-    """Return where an element ends (at its end tag or the next block), and how many characters were searched."""
+    """Return the end of an element (its end tag or the next block), and the number of searched characters."""
     depth = 1
     for tag in _NAME.finditer(source, start):
         if tag[2].lower() == name:

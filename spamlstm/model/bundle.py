@@ -1,15 +1,15 @@
-"""A bundle: a model in a folder. Its manifest.json says how the model is used and has the hashes of the other files.
+"""A bundle: a folder that contains a model.
 
 | file | content | used for |
 |---|---|---|
-| manifest.json | lengths, padding id, calibration, thresholds, figures, hashes | everything |
+| manifest.json | lengths, padding id, calibration, thresholds, figures, and the hashes of the other files | all uses |
 | model.onnx, tokenizer.json | the network, the vocabulary | scoring |
 | wide.npy | the weights of the wide part, if the manifest has a table `wide` | scoring |
-| weights.safetensors | the weights as trained | fine-tuning |
-| README.md | the model card | people |
+| weights.safetensors | the trained weights | fine-tuning |
+| README.md | the model card | human readers |
 
-A bundle is untrusted input. Only regular files that the manifest lists are read, and only if their size is within the
-bounds of `most_bytes` and their hash is that in the manifest.
+A bundle is untrusted input. A file is read only if the manifest lists the file, its size is within the bounds in
+`spamlstm.model.manifest`, and its hash equals the hash in the manifest.
 """
 
 import contextlib
@@ -59,13 +59,17 @@ __all__ = [
     "verify",
 ]
 
-_KINDS = {errno.ELOOP: "is a link", errno.EINVAL: "is no regular file"}
+_KINDS = {errno.ELOOP: "is a link", errno.EINVAL: "is not a regular file"}
 SCORING_FILES = (NETWORK, TOKENIZER)
 
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """A verified bundle. `manifest` is all of manifest.json, for display; its unused parts are unchecked."""
+    """A verified bundle.
+
+    `manifest` is the whole content of manifest.json, for display. Values that are not copied to another field are
+    unchecked.
+    """
 
     path: Path
     name: str
@@ -81,15 +85,19 @@ class Bundle:
 
     @property
     def label(self) -> str:
-        """Name and version in one word, as in each judgement."""
+        """The model identifier, NAME-VERSION, as in each judgement."""
         return f"{self.name}-{self.version}"
 
     def has(self, name: str) -> bool:
-        """Return whether the manifest lists a file of that name and the file exists."""
+        """Return whether the manifest lists a file called `name` and the file exists."""
         return name in self.files and os.path.lexists(self.path / name)
 
     def read(self, name: str) -> bytes:
-        """Return the bytes of one file. Raises as `load_bundle` does, also if they do not have the manifest's hash."""
+        """Return the bytes of the file called `name`.
+
+        Raises DataError if the file is missing, unlisted, too large or not a regular file, or if its size or hash
+        differs from the manifest. Raises NoInputError if the file cannot be read.
+        """
         try:
             raw = read_file(self.path, name)
         except FileNotFoundError as error:
@@ -98,11 +106,15 @@ class Bundle:
         return raw
 
     def card(self) -> str:
-        """Return the model card, or '' if the manifest lists none. Its text is untrusted."""
+        """Return the model card, or '' if the manifest lists no card. The text is untrusted."""
         return self.read(CARD).decode("utf-8", errors="replace") if CARD in self.files else ""
 
     def check_file(self, name: str) -> None:
-        """Raise DataError for a file that is missing, not listed, or of another size or hash than in the manifest."""
+        """Check the size and the hash of the file called `name`.
+
+        Raises DataError if the file is missing, unlisted, too large or not a regular file, or if its size or hash
+        differs from the manifest. Raises NoInputError if the file cannot be read.
+        """
         try:
             with open_file(self.path, name) as stream:
                 size = os.fstat(stream.fileno()).st_size
@@ -127,10 +139,11 @@ class Bundle:
 
 
 def load_bundle(path: Path, *, text_version: int = TEXT_VERSION, hashes: bool = True) -> Bundle:
-    """Read and verify the bundle at `path`: its format, its text version, each value used, and its scoring files.
+    """Return the bundle at `path` after checking its format, text version, used values and scoring files.
 
-    Raises NoInputError if it cannot be read and DataError if it is wrong. Hashing a 5 MB network takes about 4 ms;
-    `hashes=False` leaves that out for a caller that reads the files by `Bundle.read`, which checks them too.
+    Hashing a 5 MB network takes about 4 ms. `hashes=False` skips the check of the scoring files, for a caller that
+    reads them with `Bundle.read`, which checks the hash too. Raises NoInputError if the bundle cannot be read. Raises
+    DataError if the bundle is invalid.
     """
     manifest = _read_manifest(path)
     manifest.check_versions(text_version)
@@ -153,15 +166,18 @@ def load_bundle(path: Path, *, text_version: int = TEXT_VERSION, hashes: bool = 
 
 
 def verify(bundle: Bundle) -> None:
-    """Check every file in the manifest, including those that scoring does not use. Raises as `load_bundle` does."""
+    """Check every file that the manifest lists, including files that scoring does not use.
+
+    Raises DataError or NoInputError as `Bundle.check_file` does.
+    """
     for name in bundle.files:
         bundle.check_file(name)
 
 
 def seal(path: Path, manifest: Mapping[str, Any]) -> None:
-    """Write manifest.json for the files in the folder `path`, with their sizes and hashes: the last step of an export.
+    """Write manifest.json with the sizes and hashes of all files in the folder `path`, as the last step of an export.
 
-    The manifest appears by one rename, so a folder with a manifest is always a finished bundle.
+    The manifest is renamed into place, so a folder that contains a manifest is always a complete bundle.
     """
     files = sorted(
         entry for entry in path.iterdir() if entry.is_file() and entry.name[0] != "." and entry.name != MANIFEST
@@ -171,7 +187,11 @@ def seal(path: Path, manifest: Mapping[str, Any]) -> None:
 
 
 def _read_manifest(path: Path) -> Manifest:
-    """Read the manifest of the bundle at `path`. NoInputError or DataError if there is none."""
+    """Return the manifest of the bundle at `path`.
+
+    Raises NoInputError if `path` does not exist or the manifest cannot be read. Raises DataError if there is no valid
+    manifest.
+    """
     if not path.exists():
         raise NoInputError(f"there is no model at {path}; name the folder of a bundle with --model")
     if not path.is_dir():
@@ -191,10 +211,10 @@ def _read_manifest(path: Path) -> Manifest:
 
 @contextlib.contextmanager
 def open_file(folder: Path, name: str) -> Iterator[BinaryIO]:
-    """Open one file of a bundle for reading.
+    """Open the file `name` of the bundle in `folder` for reading.
 
-    FileNotFoundError if it is missing, DataError if it is a link, no regular file or too large, NoInputError if it
-    cannot be read.
+    Raises FileNotFoundError if the file is missing. Raises DataError if the file is a link, not a regular file, or too
+    large. Raises NoInputError if the file cannot be read.
     """
     try:
         stream = open_regular(folder / name, follow=False)
@@ -211,7 +231,7 @@ def open_file(folder: Path, name: str) -> Iterator[BinaryIO]:
 
 
 def read_file(folder: Path, name: str) -> bytes:
-    """Return all bytes of one file; raises as `open_file` does."""
+    """Return the content of the file `name` in `folder`. Raises the same errors as `open_file`."""
     with open_file(folder, name) as stream:
         # The bound holds even if the file grows meanwhile; the caller checks size and hash.
         return stream.read(most_bytes(name))
@@ -230,7 +250,10 @@ def _describe(path: Path) -> dict[str, Any]:
 
 
 def _sha256(stream: BinaryIO, *, most: int) -> str:
-    """Return the hash of about the first `most` bytes, so that reading ends even if the file grows meanwhile."""
+    """Return the hash of about the first `most` bytes.
+
+    The bound ends the read even if the file grows meanwhile.
+    """
     digest = hashlib.sha256()
     while most >= 0 and (piece := stream.read(1 << 20)):
         digest.update(piece)

@@ -1,4 +1,10 @@
-"""The classifier: raw mail to judgements, by the model and a user's labels."""
+"""The classifier: takes raw mail and returns judgements.
+
+A judgement is a verdict with its probability, score and reason. The prior (base score) of a message is the score of the
+model before personal labels. The personal layer corrects the prior by what was learned from one user's labels. To
+assess a message is to read it and compute its prior. To judge a message is to apply the personal layer and the policy
+to the assessment.
+"""
 
 import itertools
 import time
@@ -23,12 +29,13 @@ if TYPE_CHECKING:
     from spamlstm.model.personal_layer import PersonalLayer
     from spamlstm.model.workers import ReaderPool, Task
 
-# Messages in a chunk: enough to find rows of similar length, few enough to show progress and to hold in memory.
+# The maximum number of messages in a chunk. It is large enough to find rows of similar length, and small enough to show
+# progress and to limit memory.
 CHUNK = 64
-# Raw mail in a chunk. A larger message is a chunk of its own: a chunk is read to its end while the mail of other users
-# waits, and a hostile megabyte can take half a second.
+# The maximum size of the raw mail in a chunk, in bytes. A larger message is a chunk of its own. The mail of other users
+# waits until a chunk is completely read, and reading a hostile message of 1 MB can take half a second.
 CHUNK_BYTES = 1 << 20
-# Reader processes take 0.1 s to start; fewer messages than this are judged as soon without them.
+# Reader processes take 0.1 s to start, so they do not speed up runs of at most this many messages.
 HELP_AFTER = 128
 
 K = TypeVar("K")
@@ -36,10 +43,10 @@ K = TypeVar("K")
 
 @dataclass(frozen=True, slots=True)
 class Judged(Generic[K]):
-    """The result for one message: a judgement, or the reason why there is none.
+    """The result for one message: a judgement, or the reason why the message could not be judged.
 
-    `spam_threshold` is the probability of spam from which on the verdict is spam, for this message's user. `ms` is the
-    message's share of the time that judging took.
+    `spam_threshold` is the lowest probability with the verdict spam, for the user of this message. `ms` is the time for
+    this message in milliseconds, including its share of the time for its chunk.
     """
 
     key: K
@@ -50,9 +57,9 @@ class Judged(Generic[K]):
 
 
 class Assessed(NamedTuple, Generic[K]):
-    """The model's result for one message, before labels are applied; or the reason why there is none.
+    """The output of the model for one message before personal labels are applied, or the reason why there is no output.
 
-    `prior` is the calibrated score, None if the network had no words to read. `personal_features` is None unless the
+    `prior` is the calibrated score, or None if the network had no words to read. `personal_features` is None unless the
     classifier was opened with `personal_features=True`.
     """
 
@@ -66,7 +73,10 @@ class Assessed(NamedTuple, Generic[K]):
 
     @property
     def tokens(self) -> bytes:
-        """The tokens that the model read, as the label store keeps them. ValueError without personal features."""
+        """The tokens that the model read, in the format of the label store.
+
+        Empty if the message could not be read. Raises ValueError if there are no personal features.
+        """
         if self.failure:
             return b""
         if self.personal_features is None:
@@ -78,7 +88,7 @@ class Assessed(NamedTuple, Generic[K]):
 
 @dataclass(slots=True)
 class _Slot(Generic[K]):
-    """A chunk of mail with its keys, and the number of bytes of mail that it holds in memory."""
+    """A chunk of mail with its keys. `size` is the total size of its raw mail in bytes."""
 
     keys: list[K] = field(default_factory=list)
     sources: list[bytes | Source] = field(default_factory=list)
@@ -87,21 +97,23 @@ class _Slot(Generic[K]):
     """The keys without mail, in order, each with its index among all keys."""
 
     def in_order(self, assessed: "list[Assessed[K]]") -> "list[Assessed[K]]":
-        """Insert the keys without mail among the assessed messages, in the order of all keys."""
+        """Insert results for the keys without mail into `assessed` at their original positions. Return `assessed`."""
         for at, key in self.without:
-            assessed.insert(at, Assessed(key, None, NO_EVIDENCE, None, (), "there is no mail to judge"))
+            assessed.insert(at, Assessed(key, None, NO_EVIDENCE, None, (), "there is no mail to classify"))
         return assessed
 
 
 def _no_layer(_key: object) -> None:
-    """Judge by the model alone."""
+    """Return None, so that only the model is used."""
 
 
 class Classifier:
-    """A bundle that is ready to judge. Build one with `open` and keep it: opening takes as long as a hundred messages.
+    """A loaded bundle that classifies messages.
 
-    A classifier holds nothing about any user. A user's labels reach a judgement only as the personal layer that the
-    caller passes with the message, so that one user's labels cannot judge another user's mail.
+    Create a classifier with `open` and reuse it, because opening takes as long as classifying a hundred messages.
+
+    A classifier stores no data about users. The caller passes the user's personal layer with each message, so the
+    labels of one user cannot affect the mail of another user.
     """
 
     def __init__(
@@ -123,34 +135,42 @@ class Classifier:
         personal_features: bool = False,
         threads: int = 1,
     ) -> Self:
-        """Load the bundle at `path` (or the one in use), check that it gives its reference answers, apply `config`.
+        """Load the bundle at `path` (default: the current model), run its self-test, and apply `config`.
 
-        `personal_features` is needed to judge with personal layers and to learn from messages; without it no layer
-        counts, and reading is faster. Raises a UserError if the model or the configuration cannot be used.
+        `personal_features` enables scoring with personal layers and learning from messages. Without
+        `personal_features`, the labels in personal layers are ignored and reading is faster. Raises a UserError if the
+        model or the configuration cannot be used.
         """
         # The encoder and the network check the hashes of the files that they read.
         bundle = bundles.load_bundle(find_bundle(path), hashes=False)
         policy = Policy.of((config or Config()).policy, thresholds=bundle.thresholds)
-        # The encoder first: reading the vocabulary takes 8 MB, which are free again when the network is loaded.
+        # The encoder is loaded first because reading the vocabulary uses 8 MB, which are free again when the network is
+        # loaded.
         encoder = Encoder(bundle)
         scorer = Network(bundle, threads=threads)
         scorer.self_test()
         return cls(bundle=bundle, encoder=encoder, scorer=scorer, policy=policy, personal_features=personal_features)
 
     def policy_for(self, layer: "PersonalLayer | None") -> Policy:
-        """Return the policy for a user: with the thresholds found for their mail, unless the configuration sets any."""
+        """Return the policy for a user.
+
+        The thresholds found for the user's mail are used, unless the configuration sets thresholds or costs.
+        """
         thresholds = None if layer is None else layer.thresholds.get(self.bundle.label)
         return self.policy if thresholds is None or self.policy.chosen else replace(self.policy, thresholds=thresholds)
 
     def classify(self, raw: bytes, *, layer: "PersonalLayer | None" = None) -> Judgement:
-        """Judge one message, of any bytes. One that cannot be judged is unsure, and its last defect is the reason."""
+        """Return the judgement of one message, given as arbitrary bytes.
+
+        A message that cannot be read or scored is unsure. The last of its defects is then the cause.
+        """
         judged = self.judge(self.assess(raw), layer)
         if judged.judgement is not None:
             return judged.judgement
         return Judgement(Verdict.UNSURE, None, None, Reason.UNREADABLE, self.bundle.label, (judged.failure,))
 
     def assess(self, raw: bytes) -> Assessed[None]:
-        """Assess one message, of any bytes."""
+        """Return the output of the model for one message, given as arbitrary bytes."""
         return self._assess_all([None], [self.reader.read(raw)])[0]
 
     def judge_many(
@@ -161,27 +181,30 @@ class Classifier:
         readers: "int | ReaderPool | None" = None,
         beat: Callable[[], None] = lambda: None,
     ) -> Iterator[Judged[K]]:
-        """Judge (key, mail) pairs lazily, in their order; a mail is raw bytes or an object with `read() -> bytes`.
+        """Yield a result for each (key, mail) pair, lazily and in order.
 
-        A key with None for its mail is returned in order, without a judgement. A message that cannot be read or judged
-        has a failure. `layer_of` returns the personal layer for a key; it is called when the message is judged.
+        A mail is raw bytes or an object with `read() -> bytes`. If the mail of a key is None, the result has a failure
+        and no judgement. The result of a message that cannot be read or scored also has a failure. `layer_of` returns
+        the personal layer for a key, and is called when the message of that key is judged.
 
-        If there are more than HELP_AFTER messages, `readers` further processes (by default one for each other core), or
-        those of a started pool, read some; the mails must then be picklable.
+        If there are more than HELP_AFTER messages, some are read by other processes. `readers` is the number of these
+        processes (default: one for each further core) or a started pool. The mails must then be picklable.
 
-        `beat` is called between messages and between batches of the network, so that the caller can send heartbeats to
-        a watchdog. At most 16 MiB of mail given as bytes and one message are in memory at once, not counting what the
-        caller keeps.
+        `beat` is called between messages and between batches of the network, so that the caller can notify a watchdog.
+        At most 16 MiB and one message of the mail given as bytes are in memory, apart from what the caller keeps.
         """
 
         def judged(assessed: Assessed[K]) -> Judged[K]:
             return self.judge(assessed, None if assessed.failure else layer_of(assessed.key))
 
-        # A generator expression would keep the last message in memory while the next is read.
+        # A generator expression would keep the last message in memory during the read of the next message.
         return map(judged, self.assess_many(mails, readers=readers, beat=beat))
 
     def judge(self, assessed: Assessed[K], layer: "PersonalLayer | None" = None) -> Judged[K]:
-        """Judge an assessed message with the labels that `layer` has learned so far, or by the model alone."""
+        """Return the result for an assessed message, using the current state of `layer`.
+
+        None for `layer` has the same effect as an empty layer: only the model is used.
+        """
         if assessed.failure:
             return Judged(assessed.key, None, assessed.failure, assessed.ms)
         score, evidence, policy = self.judged_score(assessed, layer), assessed.evidence, self.policy_for(layer)
@@ -197,7 +220,7 @@ class Classifier:
         return Judged(assessed.key, judgement, ms=assessed.ms, spam_threshold=policy.thresholds.spam)
 
     def judged_score(self, assessed: Assessed[Any], layer: "PersonalLayer | None") -> float | None:
-        """Return the model's score, corrected by the personal layer."""
+        """Return the score of a message after correction by the personal layer."""
         if layer is None or assessed.personal_features is None:
             return assessed.prior
         return layer.score(assessed.personal_features, assessed.prior)
@@ -209,37 +232,40 @@ class Classifier:
         readers: "int | ReaderPool | None" = None,
         beat: Callable[[], None] = lambda: None,
     ) -> Iterator[Assessed[K]]:
-        """Assess (key, mail) pairs as `judge_many` judges them: for callers that learn between two judgements."""
+        """Yield the assessment of each (key, mail) pair, for callers that learn labels between two judgements.
+
+        The parameters are those of `judge_many`.
+        """
         chunks = _chunks(mails)
         if not (readers is None or isinstance(readers, int)):
             yield from self._side_by_side(chunks, readers, beat)
             return
         yield from self._in_turn(chunks if readers == 0 else _first(chunks, HELP_AFTER), beat)
         if (next_slot := next(chunks, None)) is not None:
-            from spamlstm.model.workers import ReaderPool, further_cores  # 5 ms, which few messages need not pay
+            from spamlstm.model.workers import ReaderPool, further_cores  # takes 5 ms, not needed for small runs
 
             with ReaderPool(further_cores() if readers is None else readers) as pool:
                 yield from self._side_by_side(itertools.chain([next_slot], chunks), pool, beat)
 
     def score(self, logits: Sequence[float]) -> float | None:
-        """Return the calibrated score of a message from the logits of its windows; None without windows."""
+        """Return the calibrated score of a message from the logits of its windows, or None if there are no windows."""
         return self.bundle.calibration.score(message_logit(logits)) if logits else None
 
     def _in_turn(self, chunks: Iterator[_Slot[K]], beat: Callable[[], None]) -> Iterator[Assessed[K]]:
         while (slot := next(chunks, None)) is not None:
             readings = read_chunk(self.reader, slot.sources, beat=beat)
             assessed = slot.in_order(self._assess_all(slot.keys, readings, beat))
-            del slot  # or its mail stays in memory while the next chunk is read
+            del slot  # otherwise its mail stays in memory during the next read
             yield from assessed
             del assessed
 
     def _side_by_side(
         self, chunks: Iterator[_Slot[K]], pool: "ReaderPool", beat: Callable[[], None]
     ) -> Iterator[Assessed[K]]:
-        """Assess chunks in their order, with other processes that read.
+        """Yield the assessments of all chunks in order, using reader processes.
 
-        The readers always have a chunk to read. This process scores the chunks that are read, and reads one itself if
-        none is: all cores are busy, whichever of reading and scoring takes longer.
+        The readers always have a chunk to read. This process scores the chunks that have been read. If there are none,
+        this process reads a chunk itself. All cores are therefore busy, whether reading or scoring takes longer.
         """
         from spamlstm.model.workers import MOST_BYTES
 
@@ -249,7 +275,8 @@ class Classifier:
             may_read = more and len(line) < pool.most_tasks and size < MOST_BYTES
             if may_read and (pool.has_room() or not line or not line[0][1].is_done()):
                 if slot := next(chunks, None):
-                    # Sending a large message to another process takes as long as reading it, and more memory.
+                    # Sending a large message to another process takes as long as reading the message, and uses more
+                    # memory.
                     here = slot.size > CHUNK_BYTES
                     line.append((slot, pool.give(self.reader, slot.sources, here=here, beat=beat)))
                     size += slot.size
@@ -268,7 +295,7 @@ class Classifier:
         start = time.perf_counter()
         try:
             assessed = self._score(keys, readings, beat)
-        except Exception as error:  # noqa: BLE001  contract 9: find the message that causes it, and judge the others
+        except Exception as error:  # noqa: BLE001  contract 9: find the faulty message and judge the others
             if len(readings) == 1:
                 failure = f"it could not be scored, which is a bug in spamlstm ({type(error).__name__}: {error})"
                 return [_failed(keys[0], readings[0], failure)]
@@ -296,7 +323,7 @@ class Classifier:
             evidence = evidence._replace(unknown_text=True)
         features = None
         if reading.runs is not None:
-            from spamlstm.model.personal_features import joined, tokens  # numpy, which the network has loaded
+            from spamlstm.model.personal_features import joined, tokens  # imports numpy, already loaded by the network
 
             features = joined(reading.runs, tokens(rows))
         return Assessed(key, self.score(logits), evidence, features, reading.defects)
@@ -316,7 +343,7 @@ def _probability(score: float | None) -> float | None:
 
 
 def _first(chunks: Iterator[_Slot[K]], messages: int) -> Iterator[_Slot[K]]:
-    """Take the chunks of the first `messages` messages; the others are left in `chunks`."""
+    """Yield the chunks of the first `messages` messages. The remaining chunks stay in `chunks`."""
     given = 0
     while given < messages and (slot := next(chunks, None)) is not None:
         given += len(slot.keys)

@@ -1,11 +1,4 @@
-"""Text to token ids: byte-level BPE with a cache of words, by the tokenizer.json of a bundle.
-
-BPE encodes each word by itself, so its ids can be cached. A dict lookup for each word is several times as fast as a
-call of the tokenizers library for the whole text (docs/decisions/0004-speed.md); the library encodes only new words.
-
-The library's file format can hold regular expressions of exponential time, normalizers and post-processors. A bundle is
-untrusted input, so all of these are refused: only the kind of vocabulary that our trainer writes is accepted.
-"""
+"""The encoder: converts windows of text to token ids with the vocabulary of a bundle."""
 
 import json
 import re
@@ -29,7 +22,7 @@ PIECE = re.compile(r"⟦[a-z0-9:]+⟧| ?[a-z0-9_\w]+| ?[^a-z0-9_ \w\s⟦]+")
 MOST_WORDS = 32_768
 _LONGEST_CACHED = 40
 
-# The letters that stand for the bytes 0x00 to 0xff in byte-level BPE (GPT-2's table, bytes_to_unicode).
+# The letters that represent the bytes 0x00 to 0xff in byte-level BPE (GPT-2's table, bytes_to_unicode).
 _SHOWN = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
 _HIDDEN = [byte for byte in range(0x100) if byte not in _SHOWN]
 BYTE_LETTERS = tuple(chr(byte if byte in _SHOWN else 0x100 + _HIDDEN.index(byte)) for byte in range(0x100))
@@ -39,9 +32,10 @@ Ids: TypeAlias = "array[int]"
 # Text is unknown if more than this share of its tokens are parts of letters. The share is below a tenth in a language
 # of the vocabulary, and nearly 1 in a script that was not in the training mail.
 UNKNOWN_SHARE = 0.6
-# Fewer tokens than this do not show the language.
+# A text with fewer tokens than this is too short to detect an unknown language.
 FEWEST_TOKENS = 8
-# The regular expressions that text is split by: PIECE, and its form in the first models. Both find the same words.
+# The regular expressions that may split text: PIECE, and the form of PIECE in the first models. Both forms find the
+# same words.
 PATTERNS = (PIECE.pattern, r"⟦[a-z0-9:]+⟧| ?\w+| ?[^\w\s⟦]+")
 MOST_MARKS = 1000
 _PATTERNS_AS_JSON = tuple(json.dumps(pattern, ensure_ascii=False).encode() for pattern in PATTERNS)
@@ -60,7 +54,7 @@ _MODEL = {
 
 
 class Vocabulary:
-    """The vocabulary of one bundle."""
+    """The vocabulary of one bundle, with a cache of words."""
 
     def __init__(self, tokenizer: "Tokenizer", *, most_words: int = MOST_WORDS) -> None:
         self._tokenizer = tokenizer
@@ -68,13 +62,16 @@ class Vocabulary:
 
     @classmethod
     def load(cls, path: Path) -> "Vocabulary":
-        """Read a `tokenizer.json`. Raises what the tokenizers library raises for any other file."""
+        """Return the vocabulary in the `tokenizer.json` at `path`.
+
+        Raises the error of the tokenizers library if the file cannot be read or is not a tokenizer.
+        """
         from tokenizers import Tokenizer
 
         return cls(Tokenizer.from_file(str(path)))
 
     def save(self, path: Path) -> None:
-        """Write the `tokenizer.json` that `load` reads."""
+        """Write the vocabulary to `path` as a `tokenizer.json` that `load` reads."""
         write_file(path, self._tokenizer.to_str(pretty=True))
 
     def __len__(self) -> int:
@@ -86,26 +83,29 @@ class Vocabulary:
         return array("I", b"".join(map(self._words.__getitem__, PIECE.findall(text))))
 
     def split_ids(self, window: str, *, header: int, body: int) -> tuple[Ids, Ids]:
-        """Return at most `header` ids of a window's header sections, and at most `body` ids of its body.
+        """Return at most `header` token ids of the header sections of a window and at most `body` of its body.
 
-        A longer body loses ids in its middle. The mark between the two always ends the header.
+        A longer body is shortened in its middle. The mark between header and body is always the end of the header.
         """
         before, mark, after = window.partition(BODY)
         return self.header_ids(before, mark, most=header), self.body_ids(after, most=body)
 
     def header_ids(self, sections: str, mark: str, *, most: int) -> Ids:
-        """Return at most `most` ids of the header sections and the mark behind them, the mark always included."""
+        """Return at most `most` token ids of the header sections and the mark behind them.
+
+        The mark is always included.
+        """
         return self.ids(sections)[: most - 1] + self.ids(mark)
 
     def body_ids(self, body: str, *, most: int) -> Ids:
-        """Return at most `most` ids of a body, from its two ends."""
+        """Return at most `most` token ids of a body, taken from its beginning and its end."""
         ids = self.ids(body)
         # The end of a window may be the end of the message, so it is as important as the beginning.
         return ids if len(ids) <= most else ids[: most // 2] + ids[most // 2 - most :]
 
 
 class _Words(dict[str, bytes]):
-    """A cache of the ids of each word, as the bytes of an array."""
+    """A cache of the token ids of each word, stored as the bytes of an array, which are fast to join."""
 
     def __init__(self, tokenizer: "Tokenizer", most: int) -> None:
         self._tokenizer = tokenizer
@@ -133,7 +133,7 @@ class _Words(dict[str, bytes]):
 
 
 class Encoder:
-    """A bundle's tokenizer. Loading takes about 30 ms, so it is done once."""
+    """The tokenizer of one bundle. Loading takes about 30 ms, so callers reuse the encoder."""
 
     def __init__(self, bundle: Bundle) -> None:
         self._tokenizer = bundle_tokenizer(bundle)
@@ -150,15 +150,19 @@ class Encoder:
         self._letter_parts = frozenset(one for one in ids if one is not None)
 
     def check_ids(self) -> None:
-        """Raise DataError if a token has an id without a row in the network. Takes some milliseconds."""
+        """Check that the token ids are 0 to vocabulary size - 1. The check takes some milliseconds.
+
+        Raises DataError if an id is missing, because another token then has an id without a row in the network.
+        """
         size = self._tokenizer.get_vocab_size()
         if any(self._tokenizer.id_to_token(one) is None for one in range(size)):
             raise DataError(f"the ids in the {TOKENIZER} of this model are not 0 to {size - 1}; use another model")
 
     def encode(self, windows: Sequence[str]) -> list[Ids]:
-        """Return the ids of each window: at most header_tokens of its header, then at most window_tokens of its body.
+        """Return the token ids of each window.
 
-        A row has at least one id, because the network cannot read an empty row.
+        A row has at most header_tokens ids of the header, then at most window_tokens ids of the body. A row has at
+        least one id because the network cannot read an empty row.
         """
         vocabulary, rows = self._vocabulary, []
         last, header = None, self._padding
@@ -171,9 +175,9 @@ class Encoder:
         return rows
 
     def is_unknown(self, rows: Sequence[Ids]) -> bool:
-        """Return whether most of the body's tokens are only parts of letters in this vocabulary.
+        """Return whether most tokens of the body are only parts of letters in this vocabulary.
 
-        A byte-level vocabulary spells unknown text in single bytes, and those from 0x80 on are parts of letters.
+        A byte-level vocabulary spells unknown text in single bytes. The bytes from 0x80 are parts of letters.
         """
         if all(map(self._letter_parts.isdisjoint, rows)):
             return False
@@ -186,30 +190,36 @@ class Encoder:
 
 
 def bundle_tokenizer(bundle: Bundle) -> "Tokenizer":
-    """Return the tokenizer of a bundle. DataError if it cannot be read or is of another kind."""
+    """Return the tokenizer of a bundle. Raises DataError if the tokenizer cannot be read or is of another kind."""
     try:
         return read_tokenizer(bundle.read(TOKENIZER))
     except ValueError as error:
         raise DataError(
-            f"{bundle.path / TOKENIZER} is no vocabulary of spamlstm: it {error}; use another model"
+            f"{bundle.path / TOKENIZER} is not a vocabulary of spamlstm: it {error}; use another model"
         ) from error
 
 
 def read_tokenizer(raw: bytes) -> "Tokenizer":
-    """Return the tokenizer in the bytes of a tokenizer.json. ValueError, the end of a sentence 'it …', if refused."""
+    """Return the tokenizer from the bytes of a tokenizer.json.
+
+    Raises ValueError if the tokenizer is refused. Its message is the end of a sentence that begins with 'it'.
+    """
     from tokenizers import Tokenizer
 
     _check_patterns(raw)
     try:
         tokenizer = Tokenizer.from_buffer(raw)
-    except Exception as error:  # the Rust side raises bare Exception for every fault
+    except Exception as error:  # the Rust code raises a bare Exception for every error
         raise ValueError(f"cannot be read ({str(error)[:200]})") from error
     _check(tokenizer)
     return tokenizer
 
 
 def _check_patterns(raw: bytes) -> None:
-    """Refuse other patterns before the library reads the file, because it compiles each pattern while reading."""
+    """Refuse unknown patterns before the library reads the file, because the library compiles each pattern it reads.
+
+    Raises ValueError if a pattern is not in PATTERNS or the file contains Unicode escapes.
+    """
     for at in _positions(raw, b"\\", step=2):
         # A \u escape could hide a key from the search below; the library never writes one.
         if raw[at + 1 : at + 2] == b"u":
@@ -217,13 +227,16 @@ def _check_patterns(raw: bytes) -> None:
     for at in _positions(raw, _REGEX[1:2], step=1):
         if raw[at - 1 : at - 1 + len(_REGEX)] == _REGEX:
             value = _TEXT_BEHIND.match(raw, at - 1 + len(_REGEX))
-            # Without a string after it, it is a word of the vocabulary.
+            # If no string follows, "Regex" is a word of the vocabulary.
             if value and value[1] not in _PATTERNS_AS_JSON:
                 raise ValueError("splits text by an unknown pattern")
 
 
 def _positions(raw: bytes, byte: bytes, *, step: int) -> Iterator[int]:
-    """Yield the positions of a byte, the next from `step` after the last. Bytes are found 20 times as fast as words."""
+    """Yield the positions of `byte` in `raw`. Each search begins `step` bytes after the last position.
+
+    Searching for one byte is 20 times as fast as searching for a word.
+    """
     at = raw.find(byte)
     while at >= 0:
         yield at
@@ -234,7 +247,7 @@ def _check(tokenizer: "Tokenizer") -> None:
     from tokenizers.models import BPE
 
     if not isinstance(tokenizer.model, BPE):
-        raise ValueError("is no byte-pair encoding")  # noqa: TRY004  the file is wrong, not the caller
+        raise ValueError("is not a byte-pair encoding")  # noqa: TRY004  the file is wrong, not the caller
     if any(getattr(tokenizer.model, key) != value for key, value in _MODEL.items()):
         raise ValueError("has unknown options for merges")
     parts = (tokenizer.normalizer, tokenizer.post_processor, tokenizer.truncation, tokenizer.padding)
@@ -249,7 +262,7 @@ def _check(tokenizer: "Tokenizer") -> None:
 
 
 def _split(pattern: str) -> dict[str, Any]:
-    """Return the library's description of the pre-tokenizer that our trainer writes, with one of the patterns."""
+    """Return the library's description of the pre-tokenizer that our trainer writes for `pattern`."""
     by_pattern = {"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated", "invert": False}
     to_bytes = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False}
     return {"type": "Sequence", "pretokenizers": [by_pattern, to_bytes]}

@@ -1,10 +1,13 @@
-"""Explain a verdict: how much each word and fact of a message contributes to its score.
+"""Explanations of a verdict: how much each word and each fact of a message contributes to its score.
 
-The method is occlusion: the contribution of a word is the score of the message minus its score without that word,
-wherever the word occurs. It is exact for the network in use, in the unit of the score (log-odds), has a sign, and needs
-no second model. Attention weights are not used: they show where the pooling looked, but not in which direction or how
-far it changed the score, and each position of a BiLSTM already includes its neighbours (Jain and Wallace 2019,
-'Attention is not explanation'). Limit of occlusion: if either of two words is enough, each alone contributes nothing.
+A fact is a ⟦name:value⟧ mark in the rendered text. A candidate is a word or fact whose contribution is measured.
+
+The method is occlusion: the contribution of a word is the score of the message minus the score without all occurrences
+of that word. A contribution is exact for the current network, has a sign and the unit of the score (log-odds), and does
+not need a second model. Attention weights are not used. They show which positions the pooling weighted, but not in
+which direction or how far a position changed the score, and each position of a BiLSTM already includes its neighbours
+(Jain and Wallace 2019, 'Attention is not explanation'). Occlusion has a limit: if either of two words is sufficient,
+the contribution of each word is zero.
 """
 
 import re
@@ -21,41 +24,47 @@ if TYPE_CHECKING:
     from spamlstm.model.personal_layer import PersonalLayer
 
 MOST_CANDIDATES = 400
-"""Words and facts that are tried, those of the most spam-like window first; 400 take about half a second."""
+"""The maximum number of candidates, which take about 0.5 s.
+
+Candidates of the most spam-like window come first.
+"""
 
 FINGERPRINT = "the order and form of the headers, which depend on the sending program"
 
-# Facts have a colon. Marks without one only begin a section, and are no evidence.
+# Facts contain a colon. Marks without a colon only begin a section and are not evidence.
 _FACT = re.compile(r"⟦([^⟦⟧:]+:[^⟦⟧]*)⟧")
-# A whole mark, which is not a word; a word; or a run of punctuation.
+# A whole mark (which is not a word), a word, or a run of punctuation.
 _WORD = re.compile(r"⟦[^⟦⟧]*⟧|\b[^\W_](?:[\w'’.-]*\w)?|[^\w\s⟦⟧]{2,}")
-# The section with the shapes of headers: letters that are not words.
+# The section with the fingerprint of the headers. Its letters are not words.
 _TRACE = re.compile(r"(?<=⟦trace⟧)[^⟦]*")
 
 
 class CauseKind(StrEnum):
-    """The kind of cause that a contribution belongs to."""
+    """The kinds of causes."""
 
     WORD = "word"
     FACT = "fact"
     LABELS = "labels"
-    """All of the user's own labels together."""
+    """All labels of the user together."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """The contribution of one word or fact to the score, in log-odds: above zero towards spam, below towards ham."""
+    """The contribution of one word or fact to the score, in log-odds.
+
+    A contribution above zero moves the score towards spam, a contribution below zero towards ham.
+    """
 
     kind: CauseKind
     text: str
-    """A word, or a sentence."""
+    """The word itself, or a sentence about the fact or the labels."""
     contribution: float
     code: str | None = None
-    """For a fact of the headers or structure: its name and value, as the model reads them (`reply:other`)."""
+    """The name and value of a fact as the model reads them (`reply:other`), or None for a word or the labels."""
 
 
 _Candidate = tuple[CauseKind, str]
-"""A word; or the code of a fact, "" for the fingerprint of the headers."""
+"""The kind and text of a candidate: a word, the code of a fact, or "" for the fingerprint of the headers."""
 
 
 def explain(
@@ -66,10 +75,11 @@ def explain(
     most: int = 12,
     name: Callable[[int], str] = "label {}".format,
 ) -> list[Cause]:
-    """Return the contribution of the user's labels, if any, then the `most` strongest words and facts, strongest first.
+    """Return the contribution of the user's labels, if there is any, then the `most` strongest words and facts.
 
-    The list is empty if the message has no text for the model. For a near-duplicate of a labelled message, `name` gives
-    the text for that label from its number, from 1 in the order of learning.
+    The words and facts are ordered by strength, strongest first. They are missing if the model was not used. If the
+    message is nearly identical to a labelled message, `name` converts the number of that label (from 1, in the order of
+    learning) to its displayed name.
     """
     reading = classifier.reader.read(raw)
     causes = _causes(classifier, reading.windows)[:most] if reading.windows else []
@@ -90,7 +100,7 @@ def _labels(classifier: Classifier, raw: bytes, layer: "PersonalLayer", name: Ca
 def _causes(classifier: Classifier, windows: Sequence[str]) -> list[Cause]:
     logits = _logits(classifier, windows)
     base = message_logit(logits)
-    # If there are more candidates than can be tried, those of the most spam-like window come first.
+    # Candidates of the most spam-like window come first because the number of candidates is limited.
     order = sorted(range(len(windows)), key=lambda index: -logits[index])
     candidates = _candidates([windows[index] for index in order])
     variants = [_without(windows, logits, candidate) for candidate in candidates]
@@ -111,7 +121,7 @@ def _cause(candidate: _Candidate, contribution: float) -> Cause:
 
 
 def _candidates(windows: Sequence[str]) -> list[_Candidate]:
-    """Return the distinct candidates: facts and the fingerprint of the headers, then words in order."""
+    """Return the distinct candidates: facts, the fingerprint of the headers, then words in the order of the text."""
     found: dict[_Candidate, None] = {}
     for window in windows:
         found.update(((CauseKind.FACT, match[1]), None) for match in _FACT.finditer(window))
@@ -124,7 +134,7 @@ def _candidates(windows: Sequence[str]) -> list[_Candidate]:
 
 
 def _without(windows: Sequence[str], logits: Sequence[float], candidate: _Candidate) -> tuple[list[str], list[float]]:
-    """Return the windows that contain a candidate, without it, and the logits of the other windows."""
+    """Return the windows that contain `candidate`, without it, and the logits of the windows that do not contain it."""
     changed, unchanged = [], []
     for window, logit in zip(windows, logits, strict=True):
         less = _removed(window, candidate)

@@ -1,4 +1,7 @@
-"""A sentence for each fact that the model reads, as `spamlstm classify --explain` shows it."""
+"""English sentences for the facts that the model reads, shown by `spamlstm classify --explain`.
+
+A fact is a ⟦name:value⟧ mark in the rendered text.
+"""
 
 _OWNER = {
     "same": "belongs to the same organisation as From",
@@ -34,7 +37,7 @@ _SENTENCES: dict[str, dict[str, str]] = {
     "local": {
         "none": "the From address has no local part",
         "noreply": "the From address takes no replies",
-        "role": "the From address is that of a role, such as info or support",
+        "role": "the From address belongs to a role, such as info or support",
         "odd": "the local part of the From address looks random",
         "plain": "the local part of the From address looks ordinary",
     },
@@ -102,7 +105,7 @@ _SENTENCES: dict[str, dict[str, str]] = {
         "other": "the images come from other organisations than From",
     },
     "to": {
-        "none": "To holds no address",
+        "none": "the To header does not contain an address",
         "one": "the message has one recipient",
         "few": "the message has 2 to 5 recipients",
         "many": "the message has 6 recipients or more",
@@ -125,7 +128,7 @@ _SENTENCES: dict[str, dict[str, str]] = {
         "signer": "the unsubscribe link belongs to the organisation that signed or sent the message",
         "service": "the unsubscribe link belongs to a mail service",
         "other": "the unsubscribe link belongs to another organisation than From",
-        "mail": "one unsubscribes by mail",
+        "mail": "recipients can unsubscribe only by mail",
     },
     "thread": {
         "new": "the message begins a thread",
@@ -148,11 +151,11 @@ _SENTENCES: dict[str, dict[str, str]] = {
         "local": "the sending host gave a local name",
     },
     "reverse": {
-        "none": "no reverse name of the sending host is reported",
-        "same": "the reverse name of the sending host matches its name",
-        "other": "the reverse name of the sending host differs from its name",
-        "unknown": "the sending host has no reverse name",
-        "pool": "the reverse name of the sending host is that of a dial-up or dynamic address",
+        "none": "no reverse DNS name of the sending host is reported",
+        "same": "the reverse DNS name of the sending host matches its name",
+        "other": "the reverse DNS name of the sending host differs from its name",
+        "unknown": "the sending host does not have a reverse DNS name",
+        "pool": "the reverse DNS name of the sending host belongs to a dial-up or dynamic address",
     },
     "tls": {"yes": "the message was received over TLS"},
     "date": {
@@ -192,7 +195,7 @@ _SENTENCES: dict[str, dict[str, str]] = {
         "few": "the HTML shows 2 to 7 images",
         "many": "the HTML shows 8 images or more",
     },
-    "hidden": {"little": "there is a little hidden text", "much": "there is much hidden text"},
+    "hidden": {"little": "there is a little hidden text", "much": "there is a lot of hidden text"},
     "script": {"yes": "there is a script in the message"},
     "file": {
         "document": "a document is attached",
@@ -209,14 +212,14 @@ _SENTENCES: dict[str, dict[str, str]] = {
         "cyrillic": "the text is in Cyrillic letters",
         "cjk": "the text is in Chinese, Japanese or Korean characters",
         "arabic": "the text is in Arabic or Hebrew letters",
-        "other": "the text is in letters of another alphabet",
+        "other": "the text is in another alphabet",
         "none": "the text has no letters",
     },
     "subject": {
         "none": "there is no subject",
         "short": "the subject is short",
         "long": "the subject is longer than 80 characters",
-        "encoded": "the subject is encoded without need",
+        "encoded": "the subject is encoded unnecessarily",
         "shouting": "the subject is mostly in capital letters",
         "excited": "the subject has an exclamation mark",
         "picture": "the subject has an emoji or symbol",
@@ -231,6 +234,6 @@ _SENTENCES: dict[str, dict[str, str]] = {
 
 
 def fact_sentence(code: str) -> str:
-    """Return the sentence for a fact `name:value`; the code itself, for a fact of a newer version."""
+    """Return the sentence for the fact `code` (`name:value`), or `code` itself if the fact is unknown."""
     name, _, value = code.partition(":")
     return _SENTENCES.get(name, {}).get(value, code)

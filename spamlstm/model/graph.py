@@ -1,8 +1,8 @@
-"""A check of a network's ONNX file: only operators that our trainer writes, and all weights in the file itself.
+"""A check of the ONNX file of a network: only operators that our trainer writes, and no weights in other files.
 
-An ONNX file is a program, and a bundle is untrusted input. Weights in another file would have no hash and could be any
-file that the user can read; loops and subgraphs would let a small file run without end. This module reads only those
-parts of the protobuf that are needed to refuse these (onnx.proto has the field numbers).
+An ONNX file is a program, and a bundle is untrusted input. A file of external weights would not have a hash and could
+be any file that the user can read. Loops and subgraphs would let a small file run endlessly. This module parses only
+the protobuf fields that are needed to refuse such networks (onnx.proto defines the field numbers).
 """
 
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ OPERATORS = {
     ),
     "com.microsoft": frozenset(["DynamicQuantizeLSTM"]),
 }
-# Our networks have a thousand fields; reading 50,000 takes a tenth of a second.
+# The maximum number of fields. Our networks have about 1,000 fields. Reading 50,000 fields takes 0.1 s.
 MOST_FIELDS = 50_000
 
 # Field numbers of ModelProto, GraphProto, NodeProto, AttributeProto and TensorProto that are read, and refused ones
@@ -32,12 +32,15 @@ Value = memoryview | int
 
 
 def check_graph(raw: bytes) -> None:
-    """Raise ValueError with the end of the sentence 'it has …' if the network in these bytes must not be run."""
+    """Check that the network in `raw` may be run.
+
+    Raises ValueError if the network is refused. Its message is the end of a sentence that begins with 'it has'.
+    """
     _Reader().model(memoryview(raw))
 
 
 class _Reader:
-    """One pass over the file, bounded in the number of fields."""
+    """One pass over the file that reads at most MOST_FIELDS fields."""
 
     def __init__(self) -> None:
         self._left = MOST_FIELDS
@@ -71,7 +74,7 @@ class _Reader:
     def _tensor(self, data: memoryview) -> None:
         for number, value in self._fields(data, {}):
             if number == _EXTERNAL_DATA or (number == _DATA_LOCATION and value != 0):
-                raise ValueError("weights in another file, which no hash covers")
+                raise ValueError("weights in another file, which does not have a hash")
 
     def _fields(self, data: memoryview, refused: dict[int, str]) -> Iterator[tuple[int, Value]]:
         at = 0
@@ -92,15 +95,15 @@ class _Reader:
             elif kind in (1, 5):
                 size = 8 if kind == 1 else 4
             else:
-                raise ValueError("no protobuf in it")
+                raise ValueError("invalid protobuf data")
             if at + size > len(data):
-                raise ValueError("a field beyond its end")
+                raise ValueError("a field that extends beyond the end of the file")
             yield number, data[at : at + size]
             at += size
 
 
 def _varint(data: memoryview, at: int) -> tuple[int, int]:
-    """Return the base-128 varint at `at`, and where it ends."""
+    """Return the base-128 varint at the position `at`, and the position after it."""
     value = shift = 0
     while shift < 70 and at < len(data):
         byte = data[at]
@@ -109,12 +112,12 @@ def _varint(data: memoryview, at: int) -> tuple[int, int]:
             return value | byte << shift, at
         value |= (byte & 0x7F) << shift
         shift += 7
-    raise ValueError("no protobuf in it")
+    raise ValueError("invalid protobuf data")
 
 
 def _bytes(value: Value) -> memoryview:
     if isinstance(value, int):
-        raise ValueError("no protobuf in it")  # noqa: TRY004  the file is wrong, not the caller
+        raise ValueError("invalid protobuf data")  # noqa: TRY004  the file is wrong, not the caller
     return value
 
 

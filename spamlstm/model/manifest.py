@@ -1,4 +1,4 @@
-"""The manifest of a bundle, manifest.json, read with a check of each value's type and bounds."""
+"""The manifest of a bundle, manifest.json, with a check of the type and the bounds of each value."""
 
 import re
 from collections.abc import Mapping
@@ -31,7 +31,7 @@ _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}", re.ASCII)
 FORMAT = 2
 
 MOST_FILES = 32
-# Bounds of the sizes in `input`. A window below its bound has no room for a word.
+# The bounds of the sizes in `input`. A window smaller than its lower bound cannot contain a word.
 SIZES = {
     "header_tokens": (1, 4096),
     "window_tokens": (1, 4096),
@@ -43,15 +43,19 @@ MOST_BUCKETS = 1 << 24
 # With ids of 16 bits, the table index of a pair then fits in 64 bits.
 MOST_FACTOR = (1 << 31) - 1
 MOST_TEST_ROWS = 64
-# A logit that differs by this much moves a probability by at most 2.5 percentage points.
+# A logit difference of this size changes a probability by at most 2.5 percentage points.
 MOST_TOLERANCE = 0.1
-# Scores are log-odds; beyond some hundreds the probability is 0 or 1.
+# Scores are log-odds. The probability of a score of some hundreds is practically 0 or 1.
 MOST_NUMBER = 1e6
 
 
 @dataclass(frozen=True, slots=True)
 class InputSpec:
-    """The form of the network's input. Lengths are in tokens and UTF-8 bytes; `style` adds style facts."""
+    """The parameters that convert a text to the input of the network.
+
+    `header_tokens` and `window_tokens` are in tokens, `window_bytes` in UTF-8 bytes. `style` says whether the style
+    facts are included.
+    """
 
     pad_id: int
     header_tokens: int
@@ -64,7 +68,7 @@ class InputSpec:
 
 @dataclass(frozen=True, slots=True)
 class SelfTest:
-    """Reference inputs, and the logits that the exported network gave for them."""
+    """Reference inputs, the logits that the exported network returned for these inputs, and the tolerance."""
 
     ids: tuple[tuple[int, ...], ...]
     logits: tuple[float, ...]
@@ -73,10 +77,10 @@ class SelfTest:
 
 @dataclass(frozen=True, slots=True)
 class WideSpec:
-    """The parameters of the wide part, from the manifest.
+    """The parameters of the wide part of a network.
 
-    `buckets` is the size of the weight table, `pair` the hash factors of a bigram's two ids. A weight is `scale` times
-    its table entry. `deep_vote` is the weight of the network's logit in the sum of both.
+    `buckets` is the size of the weight table. `pair` are the hash factors for the two ids of a bigram. A weight is
+    `scale` times its table entry. `deep_vote` is the weight of the logit of the deep network.
     """
 
     buckets: int
@@ -88,7 +92,7 @@ class WideSpec:
 
 @dataclass(frozen=True, slots=True)
 class FileEntry:
-    """The hash and size that the manifest states for one file."""
+    """The hash and size of one file, as stated in the manifest."""
 
     sha256: str
     size: int
@@ -96,13 +100,16 @@ class FileEntry:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """Typed access to one manifest. Each error names the bundle, the key, and what to do."""
+    """Typed access to one manifest. Each error message names the bundle, the key and the expected value."""
 
     path: Path
     data: dict[str, Any]
 
     def check_versions(self, text_version: int) -> None:
-        """Raise DataError unless this program reads the format and renders text as the model was trained on."""
+        """Check the format of the bundle and the text version on which its model was trained.
+
+        Raises DataError if this program does not read the format or renders another text version.
+        """
         found = self.data["format"]
         if found != FORMAT:
             shown = repr(found) if _is_integer(found) and abs(found) < 10**9 else "unknown"
@@ -119,7 +126,7 @@ class Manifest:
             )
 
     def files(self) -> dict[str, FileEntry]:
-        """Return the files of the bundle by name."""
+        """Return the size and hash of each file of the bundle. Raises DataError if the table is invalid."""
         table = self.table("files")
         if len(table) > MOST_FILES:
             raise self.wrong("files", f"{MOST_FILES} files at most")
@@ -137,7 +144,7 @@ class Manifest:
         return FileEntry(entry["sha256"].lower(), entry["bytes"])
 
     def input(self) -> InputSpec:
-        """Return the table `input`."""
+        """Return the table `input`. Raises DataError if the table is invalid."""
         table = self.table("input")
         sizes = {
             key: self.integer(table, key, "input.", least=least, most=most) for key, (least, most) in SIZES.items()
@@ -150,14 +157,14 @@ class Manifest:
         return InputSpec(pad_id=pad_id, style=table["style"], **sizes)
 
     def calibration(self) -> Calibration:
-        """Return the table `calibration`."""
+        """Return the table `calibration`. Raises DataError if the table is invalid."""
         calibration = Calibration(**self.numbers("calibration", "scale", "shift"))
         if calibration.scale < 1 / MOST_NUMBER:
             raise self.wrong("calibration.scale", "a number above 0")
         return calibration
 
     def thresholds(self) -> Thresholds:
-        """Return the table `thresholds`."""
+        """Return the table `thresholds`. Raises DataError if the table is invalid."""
         thresholds = self.numbers("thresholds", "ham", "spam")
         try:
             return Thresholds(**thresholds)
@@ -165,7 +172,7 @@ class Manifest:
             raise self.wrong("thresholds", f"in order ({error})") from error
 
     def costs(self) -> Costs:
-        """Return the costs that the thresholds follow from."""
+        """Return the costs from which the thresholds were computed. Raises DataError if the costs are invalid."""
         table = self.table("thresholds").get("costs", {})
         if not isinstance(table, dict) or not table.keys() <= {"false_positive", "false_negative", "unsure"}:
             raise self.wrong("thresholds.costs", "an object with false_positive, false_negative and unsure")
@@ -177,7 +184,7 @@ class Manifest:
             raise self.wrong("thresholds.costs", f"false_positive, false_negative and unsure ({error})") from error
 
     def self_test(self) -> SelfTest:
-        """Return the table `self_test`."""
+        """Return the table `self_test`. Raises DataError if the table is invalid."""
         table, limits = self.table("self_test"), self.input()
         rows, logits = table.get("ids"), table.get("logits")
         if not isinstance(rows, list) or not isinstance(logits, list) or not rows or len(rows) != len(logits):
@@ -198,7 +205,7 @@ class Manifest:
         return SelfTest(tuple(map(tuple, rows)), tuple(map(float, logits)), tolerance)
 
     def wide(self) -> WideSpec | None:
-        """Return the table `wide`, or None if the model has no wide part."""
+        """Return the table `wide`, or None if the model has no such table. Raises DataError if the table is invalid."""
         if "wide" not in self.data:
             return None
         table = self.table("wide")
@@ -216,28 +223,36 @@ class Manifest:
         )
 
     def table(self, key: str) -> dict[str, Any]:
-        """Return an object of the manifest."""
+        """Return the object at `key`. Raises DataError if the value is not an object."""
         value = self.data.get(key)
         if not isinstance(value, dict):
             raise self.wrong(key, "an object")
         return value
 
     def word(self, key: str) -> str:
-        """Return a word that is safe in headers, logs and file names."""
+        """Return the string at `key`. Raises DataError if the string is not safe in headers, logs and file names."""
         value = self.data.get(key)
         if not isinstance(value, str) or not is_plain(value):
             raise self.wrong(key, "a word of at most 64 letters, digits and '._+-', that begins with a letter or digit")
         return value
 
     def integer(self, table: Mapping[str, Any], key: str, prefix: str = "", *, least: int = 0, most: int) -> int:
-        """Return a whole number from `least` to `most`."""
+        """Return the integer at `key` in `table`.
+
+        `prefix` is the path of the table for the error message. Raises DataError if the value is not an integer from
+        `least` to `most`.
+        """
         value: Any = table.get(key)
         if not _is_integer(value) or not least <= value <= most:
             raise self.wrong(prefix + key, f"a whole number from {least} to {most}")
         return int(value)
 
     def numbers(self, name: str, *keys: str) -> dict[str, float]:
-        """Return numbers of a table, small enough that sums and products of such numbers are finite."""
+        """Return the numbers at `keys` in the table `name`.
+
+        The bound MOST_NUMBER keeps sums and products of such numbers finite. Raises DataError if a value is not a
+        finite number within the bound.
+        """
         table = self.table(name)
         for key in keys:
             if not _is_number(table.get(key)):
@@ -245,7 +260,7 @@ class Manifest:
         return {key: float(table[key]) for key in keys}
 
     def wrong(self, key: str, expected: str) -> DataError:
-        """Return the error about one value, which must be `expected`."""
+        """Return the DataError for an invalid value at `key`. `expected` describes a valid value."""
         return DataError(f"the model {self.path} cannot be used: '{key}' in its {MANIFEST} must be {expected}")
 
 
@@ -255,7 +270,7 @@ def is_plain(name: str) -> bool:
 
 
 def most_bytes(name: str) -> int:
-    """Return the largest allowed size of a file of that name."""
+    """Return the maximum size in bytes of a file called `name`."""
     return _MOST_BYTES.get(name, 16 << 20)
 
 
@@ -264,5 +279,6 @@ def _is_integer(value: Any) -> bool:
 
 
 def _is_number(value: Any) -> bool:
-    # Compared before it is converted: an integer may be larger than any float. A NaN is within no bounds.
+    # The value is compared before its conversion because an integer may be larger than any float. NaN is outside all
+    # bounds.
     return isinstance(value, int | float) and not isinstance(value, bool) and -MOST_NUMBER <= value <= MOST_NUMBER

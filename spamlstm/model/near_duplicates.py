@@ -1,11 +1,8 @@
-"""Near-duplicates by MinHash (Broder 1997): a new message among the recently labelled ones, and groups of texts.
+"""The most recently labelled messages, and the search for near-duplicates of a new message among them.
 
-`RecentLabels` keeps a sketch of each message: its SKETCH smallest run features. Features are hashes, so the share of a
-sketch that two messages have in common estimates the share of all runs of the longer message, to within 0.04.
-
-`groups` puts the copies of a campaign on one side of a split, because they are one piece of evidence. It uses word
-trigrams with banding (Leskovec, Rajaraman, Ullman, 'Mining of Massive Datasets', 3.4): with 5 bands of 4 rows two texts
-of similarity 0.8 share a group with probability 0.93, of similarity 0.3 with 0.04.
+Each message is stored as a sketch: its SKETCH smallest run features (hashes of byte 4-grams). The share of a sketch
+that two messages have in common estimates the share of all runs of the longer message, to within 0.04 (MinHash with one
+hash function, Broder 1997).
 """
 
 import zlib
@@ -32,11 +29,11 @@ _FACTORS = _random.integers(1, 2**61 - 1, BANDS * ROWS, dtype=np.uint64) | np.ui
 
 @dataclass(frozen=True, slots=True)
 class NearMatch:
-    """The labelled messages that resemble a message.
+    """The labelled messages that resemble a new message.
 
     `pull` is their mean label weighted by similarity, from -1 (ham) to 1 (spam), and 0 if none is similar. `share` is
-    the share of its sketch that the message has in common with the most similar one, 0 to 1. `label` is the number of
-    that message's label, from 1 in the order of learning.
+    the share of the sketch that the most similar message has in common with the new message, 0 to 1. `label` is the
+    number of the label of the most similar message, from 1 in the order of learning.
     """
 
     pull: float
@@ -48,17 +45,17 @@ NO_MATCH = NearMatch(0.0, 0.0, 0)
 
 
 class RecentLabels:
-    """Sketches and labels of the last MEMORY labelled messages; `count` is the number of labels ever added."""
+    """The sketches and labels of the last MEMORY labelled messages. `count` is the number of labels ever added."""
 
     def __init__(self) -> None:
         self.count = 0
-        # A column for each message. RUNS, which is no feature, fills the sketch of a message with too few features.
+        # Each message has a column. RUNS is not a feature and fills the sketch of a message with too few features.
         self.sketches = np.full((SKETCH, MEMORY), RUNS, np.uint32)
         self.signs = np.zeros(MEMORY, np.int8)
         self._in_sketch = np.zeros(RUNS + 1, np.uint8)
 
     def add(self, features: PersonalFeatures, sign: float) -> None:
-        """Replace the oldest message by one with these features, of sign 1 (spam) or -1 (ham)."""
+        """Store a message with these features in place of the oldest. `sign` is 1 for spam and -1 for ham."""
         column = self.count % MEMORY
         sketch = runs_of(features)[:SKETCH]
         self.sketches[:, column] = RUNS
@@ -67,12 +64,12 @@ class RecentLabels:
         self.count += 1
 
     def nearest(self, features: PersonalFeatures) -> NearMatch:
-        """Return the most similar message and the labels of all similar ones; NO_MATCH if there is none."""
+        """Return the most similar message and the mean label of all similar messages, or NO_MATCH if there are none."""
         sketch, filled = runs_of(features)[:SKETCH], min(self.count, MEMORY)
         if len(sketch) < SKETCH or not filled:
             return NO_MATCH
         self._in_sketch[sketch] = 1
-        # Half of a sketch rules out most messages.
+        # Comparing half of the sketch excludes most messages.
         half = self._in_sketch.take(self.sketches[:_HALF, :filled]).sum(axis=0, dtype=np.uint8)
         candidates = np.flatnonzero(half > UNLIKE * SKETCH - _HALF)
         rest = self._in_sketch.take(self.sketches[_HALF:, candidates]).sum(axis=0, dtype=np.uint8)
@@ -91,7 +88,7 @@ class RecentLabels:
 
 
 def groups(texts: Iterable[str]) -> NDArray[np.int64]:
-    """Return for each text the index of the first text of its group."""
+    """Return for each text the index of the first text in its group of near-duplicates."""
     parent: list[int] = []
     first_with: dict[tuple[int, bytes], int] = {}
     for index, text in enumerate(texts):

@@ -1,9 +1,4 @@
-"""The network of a bundle: an ONNX session, and a wide part in numpy whose logits are added.
-
-The wide part is a linear model with a weight for each token and each token bigram of a message. In numpy it takes a
-tenth of the time of the same computation in the ONNX graph (docs/decisions/0011-wide-and-deep.md). Only this module
-imports ONNX Runtime.
-"""
+"""The network, run by ONNX Runtime. This is the only module that imports ONNX Runtime."""
 
 import os
 import re
@@ -19,8 +14,8 @@ if TYPE_CHECKING:
     import numpy as np
     import onnxruntime
 
-# Larger batches gain nothing on a CPU: a row of 320 tokens takes an int8 BiLSTM(64) 0.7 ms of one core in batches of
-# 1,024 tokens and of 8,192, while the process grows by 5 MB with the former and by 40 MB with the latter.
+# Larger batches are not faster on a CPU. A row of 320 tokens takes an int8 BiLSTM(64) 0.7 ms on one core, in batches of
+# 1,024 tokens and of 8,192. The process grows by 5 MB with batches of 1,024 tokens and by 40 MB with batches of 8,192.
 BATCH_TOKENS = 4096
 # A .npy file with one row of int8, as NumPy writes it (numpy.lib.format).
 _HEADER = re.compile(
@@ -31,16 +26,19 @@ _HEADER = re.compile(
 
 
 def message_logit(windows: Sequence[float]) -> float:
-    """Return the logit of a message from those of its windows: the mean of their maximum and their mean.
+    """Return the logit of a message from the logits of its windows: the mean of their maximum and their mean.
 
-    With the maximum alone, one odd window would decide on a long letter; with the mean alone, spam could hide in
-    innocent text (docs/decisions/0007-windows.md has the figures).
+    With only the maximum, one unusual window decides about a long letter. With only the mean, innocent text can hide
+    spam (docs/decisions/0007-windows.md has the figures).
     """
     return (max(windows) + sum(windows) / len(windows)) / 2
 
 
 def wide_features(ids: "np.ndarray", lengths: "np.ndarray", *, buckets: int, pair: tuple[int, int]) -> "np.ndarray":
-    """(B, T) ids, (B,) lengths → int32 (B, 2T - 1) table indices: the distinct ones of each row, and 0 elsewhere."""
+    """Return the table indices of all tokens and bigrams, int32 (B, 2T - 1), for ids (B, T) and lengths (B,).
+
+    Each distinct index of a row occurs once. All other elements are 0.
+    """
     import numpy as np
 
     padding = np.arange(ids.shape[1]) >= lengths[:, None]
@@ -57,7 +55,7 @@ def wide_features(ids: "np.ndarray", lengths: "np.ndarray", *, buckets: int, pai
 
 
 class Wide:
-    """The weights of the wide part of one network."""
+    """The wide part of one network: its parameters and its weight table."""
 
     def __init__(self, spec: WideSpec, table: "np.ndarray") -> None:
         self.spec = spec
@@ -65,9 +63,10 @@ class Wide:
 
     @classmethod
     def read(cls, raw: bytes, spec: WideSpec, *, shown: str) -> Self:
-        """Return the table in the bytes of the .npy file `shown`; DataError if it does not fit `spec`.
+        """Return the wide part from the bytes of a .npy file. `shown` is the file name for the error message.
 
-        Only one form of header is accepted, because NumPy would allocate any size that a header states.
+        Only one form of header is accepted. NumPy would accept other headers and allocate any size that they state.
+        Raises DataError if the file does not fit `spec`.
         """
         import numpy as np
 
@@ -81,7 +80,10 @@ class Wide:
         return cls(spec, np.frombuffer(raw, np.int8, offset=header.end()))
 
     def logits(self, ids: "np.ndarray", lengths: "np.ndarray") -> "np.ndarray":
-        """(B, T) ids, (B,) lengths → (B,) logits: the sum of the weights divided by the root of their number."""
+        """Return the logits (B,) for ids (B, T) and lengths (B,).
+
+        A logit is the sum of the weights divided by the square root of their number, times `scale`, plus `bias`.
+        """
         import numpy as np
 
         indices = wide_features(ids, lengths, buckets=self.spec.buckets, pair=self.spec.pair)
@@ -92,7 +94,7 @@ class Wide:
 
 
 class Network:
-    """An open session on a bundle's network. `logits` may be called from several threads."""
+    """An open session on the network of a bundle. `logits` may be called from several threads."""
 
     def __init__(self, bundle: Bundle, *, threads: int = 1) -> None:
         self._bundle = bundle
@@ -101,10 +103,11 @@ class Network:
         self._wide = None if wide is None else Wide.read(bundle.read(WIDE), wide, shown=shown)
 
     def logits(self, rows: "Sequence[Sequence[int]]", *, beat: Callable[[], None] = lambda: None) -> "np.ndarray":
-        """Return the logit of each row of token ids, float32 (N,), in order. Calls `beat` before each batch.
+        """Return the logit of each row of token ids in order, float32 (N,). Calls `beat` before each batch.
 
-        Rows of similar length share a batch, so there is little padding. A row gets the same logit as alone, up to
-        rounding: in a dynamically quantized network the activations of a batch share one scale.
+        Rows of similar length share a batch, so there is little padding. The result equals that of running each row
+        alone. For a dynamically quantized network, the results differ by rounding because the activations of a batch
+        share a scale.
         """
         import numpy as np
 
@@ -115,7 +118,10 @@ class Network:
         return logits
 
     def self_test(self) -> None:
-        """Score the bundle's reference inputs, each alone; DataError if the logits are not those of the export."""
+        """Score each reference input of the bundle separately and compare the logits.
+
+        Raises DataError if a logit differs from that of the export by more than the tolerance.
+        """
         import numpy as np
 
         test = self._bundle.self_test
@@ -141,7 +147,10 @@ class Network:
 
 
 def buckets(lengths: Sequence[int], *, budget: int = BATCH_TOKENS) -> Iterator[list[int]]:
-    """Group row indices by similar length into batches of at most `budget` padded tokens, or one row."""
+    """Yield batches of row indices, grouped by similar length.
+
+    A batch has at most `budget` padded tokens, or contains one row.
+    """
     batch: list[int] = []
     for index in sorted(range(len(lengths)), key=lengths.__getitem__):
         if batch and lengths[index] * (len(batch) + 1) > budget:
@@ -158,9 +167,10 @@ def _session(bundle: Bundle, threads: int) -> "onnxruntime.InferenceSession":
         graph.check_graph(raw)
     except ValueError as error:
         raise DataError(f"{path} is not a network that spamlstm runs: it has {error}; use another model") from error
-    # ONNX Runtime would send telemetry over the network, from a thread; it reads this variable while it is loaded.
+    # ONNX Runtime would send telemetry over the network from a thread. The variable is read at import.
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"
-    # numpy's OpenBLAS would start a thread for each core that spins for 30 ms; nothing here multiplies matrices.
+    # OpenBLAS in numpy would start a thread for each core that spins for 30 ms, although no matrices are multiplied
+    # here.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     import onnxruntime
 
@@ -168,20 +178,20 @@ def _session(bundle: Bundle, threads: int) -> "onnxruntime.InferenceSession":
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
-    # The arena never returns memory, for each thread; scoring is as fast without it.
+    # The arena of each thread never returns memory. Scoring is as fast without the arena.
     options.enable_cpu_mem_arena = False
     options.enable_mem_pattern = False
-    # Idle threads would spin on the cores that read the next messages.
+    # Spinning idle threads would occupy the cores that read the next messages.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    # check_graph knows only this format.
+    # `check_graph` supports only this format.
     options.add_session_config_entry("session.load_model_format", "ONNX")
     try:
-        # The same bytes that were hashed and checked.
+        # The session is created from the same bytes that were hashed and checked.
         session = onnxruntime.InferenceSession(raw, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # the C++ side has an exception class for each status, with no common parent
+    except Exception as error:  # the C++ code has an exception class per status, without a common base class
         first = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
         raise DataError(f"{path} is not a network that ONNX Runtime can open ({first}); install it again") from error
     names = {value.name for value in session.get_inputs()}, {value.name for value in session.get_outputs()}
     if names != ({"ids", "lengths"}, {"logit"}):
-        raise DataError(f"{path} is no network of spamlstm: its inputs must be 'ids' and 'lengths', its output 'logit'")
+        raise DataError(f"{path} is not a spamlstm network: its inputs must be 'ids' and 'lengths', its output 'logit'")
     return session

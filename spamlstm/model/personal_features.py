@@ -1,9 +1,16 @@
-"""The features that a personal layer learns from: ascending numbers below FEATURES, each at most once in a message.
+"""The features of a message that a personal layer learns from.
 
-There are two kinds. Runs (byte 4-grams) from the beginning of the message, without headers that change after delivery,
-identify the sender and the route; they need no model. Tokens and token bigrams of the text that the base model read
-identify the subject and the facts of the headers, however the text was encoded; they are stored with the base score.
-docs/decisions/0010-personal-layer.md has the benefit of each kind.
+The personal layer is the correction of the base score by what was learned from one user's labels. The base score is the
+score of the model before personal labels. Features are ascending numbers below FEATURES, each at most once in a
+message. There are two kinds of features.
+
+Runs (byte 4-grams) from the beginning of the message, without headers that change after delivery, identify the sender
+and the delivery path. Runs do not depend on a model.
+
+Tokens and token bigrams of the text that the base model read identify the topic, regardless of the encoding, and the
+header facts. These features are computed with the base score and stored beside it.
+
+docs/decisions/0010-personal-layer.md has the measured benefit of each kind.
 """
 
 from collections.abc import Sequence
@@ -22,7 +29,7 @@ READ_BYTES = 16 << 10
 RUN_TEXT_BYTES = 3000
 RUN = 4
 _RUN_BITS, _TOKEN_BITS = 20, 16
-# Runs are numbered below RUNS, tokens and bigrams from there on.
+# Runs are numbered from 0 to RUNS - 1, tokens and bigrams from RUNS.
 RUNS = 1 << _RUN_BITS
 FEATURES = RUNS + (1 << _TOKEN_BITS)
 
@@ -33,7 +40,7 @@ _NONE: PersonalFeatures = np.empty(0, np.uint32)
 
 
 def runs(raw: bytes) -> PersonalFeatures:
-    """Return the runs of a message, which are the same after it is tagged, moved or copied."""
+    """Return the runs of a message. A tagged, moved or copied file of the message has identical runs."""
     text = b"".join(lasting(raw[:READ_BYTES]))[:RUN_TEXT_BYTES]
     if len(text) < RUN:
         return _NONE
@@ -45,7 +52,7 @@ def runs(raw: bytes) -> PersonalFeatures:
 
 
 def tokens(rows: Sequence[Ids]) -> PersonalFeatures:
-    """Return the tokens and token bigrams in rows of ids, one for each window that the base model read."""
+    """Return the token and bigram features of the ids that a base model read. `rows` has a row for each window."""
     if not rows:
         return _NONE
     parts: list[PersonalFeatures] = []
@@ -58,7 +65,7 @@ def tokens(rows: Sequence[Ids]) -> PersonalFeatures:
 
 
 def joined(of_runs: PersonalFeatures, of_tokens: PersonalFeatures) -> PersonalFeatures:
-    """Return all features of a message."""
+    """Return all features of a message from its runs and its tokens."""
     return np.concatenate((of_runs, of_tokens))
 
 
@@ -68,17 +75,17 @@ def runs_of(features: PersonalFeatures) -> PersonalFeatures:
 
 
 def packed_tokens(features: PersonalFeatures) -> bytes:
-    """Return the tokens and bigrams among the features of a message, two bytes each, for `unpacked_tokens`."""
+    """Return the token and bigram features of a message, packed in two bytes each, for `unpacked_tokens`."""
     return (features[features.searchsorted(_FIRST_TOKEN) :] - _FIRST_TOKEN).astype("<u2").tobytes()
 
 
 def unpacked_tokens(packed: bytes) -> PersonalFeatures:
-    """Return the features that `packed_tokens` packed."""
+    """Return the token and bigram features that `packed_tokens` packed."""
     return np.frombuffer(packed, "<u2") + _FIRST_TOKEN
 
 
 def _unique(hashes: PersonalFeatures) -> PersonalFeatures:
-    """Return the distinct values in ascending order; sorts in place, as `np.unique` does not."""
+    """Return the distinct values in ascending order. Unlike `np.unique`, sorts `hashes` in place."""
     hashes.sort()
     is_first = np.empty(len(hashes), np.bool_)
     is_first[0] = True

@@ -1,9 +1,12 @@
-"""The personal layer: corrects the base score of a message by a user's labels, learned one at a time.
+"""The personal layer: the correction of a message's base score by what was learned from one user's labels.
 
-The layer has two parts. An online logistic regression over the features of `personal_features`, with the base score as
-its prior, generalises to mail that resembles labelled mail; no single label moves it far. `RecentLabels` gives a label
-at once to near-duplicates of the labelled message. docs/decisions/0010-personal-layer.md has the measurements for
-the features, the learning rate and the other constants.
+The base score (also called prior) is the score of the model before personal labels. A label is ham or spam, set by the
+user for one message. The layer learns one label at a time and has two parts.
+
+An online logistic regression over the features of `personal_features`, with the base score as its prior, generalises to
+mail that resembles labelled mail. No single label changes its weights much. `RecentLabels` applies a label immediately
+to near-duplicates of the labelled message. docs/decisions/0010-personal-layer.md has the measurements for the features,
+the learning rate and the other constants.
 """
 
 import hashlib
@@ -21,27 +24,30 @@ from spamlstm.model.near_duplicates import NearMatch, RecentLabels
 from spamlstm.model.personal_features import FEATURES, RUNS, PersonalFeatures, runs_of
 from spamlstm.verdict import logistic, logit
 
-# The version of what is learned from a label. A saved layer of another version is discarded and learned again.
+# The version of the learning method and of the saved state. A saved layer of another version is discarded and learned
+# again.
 SHAPE = "5"
 
-# The learning rate falls with the number of labels, so that 200 corrections teach as well as 10,000 labels do. Mail
-# keeps changing, so it never falls below LEAST_RATE.
+# The learning rate decreases with the number of labels, so that 200 corrections teach as well as 10,000 labels. It
+# never falls below LEAST_RATE because mail keeps changing.
 RATE = 0.015
 FULL_RATE_LABELS = 300
 LEAST_RATE = 0.0055
-# Weight of each of n features of a message, in scores and gradients: sqrt(TYPICAL / max(n, FEWEST)). A long message
-# counts no more than a short one, and spoils no more if its label is wrong.
+# The weight of each of n features of a message, in scores and gradients, is sqrt(TYPICAL / max(n, FEWEST)). A long
+# message therefore has no more influence than a short message, and does no more harm if its label is wrong.
 TYPICAL, FEWEST = 1500, 1000
-# The squared gradient (AdaGrad) that every feature starts with.
+# The initial squared gradient (AdaGrad) of every feature.
 INITIAL_SQUARED_GRADIENT = 0.2
-# Scores use averaged weights. Each label moves those of its message by 1 / AVERAGING of their distance to the fast
-# weights: labels that agree move a score at the full rate, a single or wrong one hardly does. Labels of whole folders
-# and adopted mailboxes (history) are many at once and rarely disputed, so they are averaged less.
+# Scores use averaged weights. Each label moves the averaged weights of its message by 1 / AVERAGING of their distance
+# to the fast weights. Labels that agree change a score at the full rate, and a single or wrong label hardly changes a
+# score. Labels of whole folders and adopted mailboxes (history) are numerous and rarely wrong, so they are averaged
+# less.
 AVERAGING = 5
 AVERAGING_OF_HISTORY = 2
 
-# The base score is clipped to this. The more often it was wrong about labelled mail, the less it counts there: after
-# errors that sum to HALF_TRUST (each from 0 to 1) half of the way from 1 to LEAST_TRUST.
+# The base score is clipped to the range from -MOST_PRIOR to MOST_PRIOR. The more often the base score was wrong about
+# labelled mail, the lower its weight for mail that resembles labelled mail. The weight starts at 1 and falls halfway to
+# LEAST_TRUST after errors (each from 0 to 1) with the sum HALF_TRUST.
 MOST_PRIOR = 8.0
 LEAST_TRUST = 0.2
 HALF_TRUST = 25.0
@@ -61,26 +67,28 @@ FEW_ONE_SIDED = 5.0
 HALF_RECENT = 200
 LEAST_RECENT = 0.5
 
-# The least score, in log-odds, of a message that the user labelled spam, and of ham with the sign reversed: past the
-# thresholds that follow from the usual costs. Training the weights until they give these scores would follow mistakes:
-# with 5 % wrong labels, 50 times the error.
+# The minimum score, in log-odds, of a message that the user labelled spam, and the minimum of the negated score of a
+# message labelled ham. The targets are past the thresholds that follow from the usual costs. Training the weights until
+# they reach the targets would follow mistakes. With 5 % wrong labels, the error would be 50 times as high.
 SPAM_TARGET = 5.0
 HAM_TARGET = 2.0
-# Targets are also this far, in log-odds, past thresholds that were found for this user.
+# The targets are also at least this far, in log-odds, past thresholds that were found for this user.
 PAST = 0.5
-# Relevance of the labels to a message: the share of its features that occur in labelled mail, to a power. The base
-# score counts less in the same measure, so that it alone decides on mail that resembles no labelled mail. The power
-# keeps the first corrections, which move most, from changing the verdict on all mail of one server; it falls as labels
-# accumulate, because the weights of what all mail has in common hardly move by then.
+# The relevance of the labels to a message is the share of its features that occur in labelled mail, raised to a power.
+# The weight of the base score falls as the relevance rises. The base score alone therefore decides on mail that does
+# not resemble labelled mail. The power (sharpness) keeps the first corrections, which change weights most, from
+# changing the verdict on all mail of one server. The power falls as labels accumulate, because the weights of features
+# that all mail has in common hardly change by then.
 SHARPNESS = 6.0
 HALF_SHARPNESS = 50
 LEAST_SHARPNESS = 0.5
 # If the base cannot judge a message's text, the user's labels apply to it from this share of known features on.
 KNOWN = 0.5
 
-# How far, in log-odds, a near-duplicate moves towards the label. With more labels the weights are more reliable, and a
-# single similar message is more likely to be labelled wrongly, so the shift falls to half after HALF_SHIFT_LABELS. It
-# stays whole where the score exceeds AGREES in favour of the label: then the score only was not certain enough.
+# The shift of a near-duplicate towards the label, in log-odds. With more labels the weights are more reliable, and a
+# single similar message is more likely to have a wrong label, so the shift falls to half after HALF_SHIFT_LABELS. The
+# shift is not reduced if the score exceeds AGREES in favour of the label, because the score then agrees with the label
+# but was not certain enough.
 SHIFT = 10.0
 HALF_SHIFT_LABELS = 200
 AGREES = 2.0
@@ -92,20 +100,21 @@ _LABEL = struct.Struct(f"<{_FINGERPRINT_BYTES}s?")
 _HEAD = struct.Struct("<qd8d")
 
 SavedPart = NDArray[Any]
-"""One array of a saved state, flat."""
+"""One flat array of a saved state."""
 
 
 class PersonalLayer:
-    """The state learned from a user's labels, in their order. An empty layer leaves the base score as it is.
+    """The state learned from a user's labels in their order. An empty layer leaves the base score unchanged.
 
-    Each feature has a fast weight, an averaged weight, and a squared gradient, which slows the learning of features
-    that are frequent (AdaGrad, Duchi et al. 2011): those that all mail has in common soon hardly move.
+    Each feature has a fast weight, an averaged weight, and a squared gradient. The squared gradient slows the learning
+    of frequent features (AdaGrad, Duchi et al. 2011), so weights of features that all mail has in common soon hardly
+    change.
     """
 
     def __init__(self) -> None:
         self._labels: dict[bytes, bool] = {}
         self._base_errors = 0.0
-        # (all time or recent, all labels or those that agree with the score, ham or spam)
+        # Indices: all time or recent; all labels or labels that agree with the score; ham or spam.
         self._counts = np.zeros((2, 2, 2))
         self._fast, self._averaged, self._squared_gradients = np.zeros((3, FEATURES), np.float32)
         self._recent = RecentLabels()
@@ -114,7 +123,7 @@ class PersonalLayer:
 
     @property
     def thresholds(self) -> Mapping[str, Thresholds]:
-        """The thresholds found for this user's mail, by the label of the base model that they hold for."""
+        """The thresholds found for this user's mail, by model identifier of the base model."""
         return self._thresholds
 
     @thresholds.setter
@@ -130,9 +139,9 @@ class PersonalLayer:
         return self._recent.count
 
     def score(self, features: PersonalFeatures, prior: float | None) -> float | None:
-        """Return the score of a message in log-odds, given its features and its base score.
+        """Return the score of a message in log-odds, given its features and its base score `prior`.
 
-        None if the base gives no score (`prior` is None) and no labels apply either.
+        None if the base model does not give a score (`prior` is None) and no labels apply.
         """
         if not self.labels:
             return prior
@@ -147,21 +156,22 @@ class PersonalLayer:
         return score
 
     def knows(self, features: PersonalFeatures) -> bool:
-        """Return whether the user labelled this message, or mail that has most of its features."""
+        """Return whether the user labelled this message, or mail that has at least KNOWN of its features."""
         if not self.labels:
             return False
         return self._share_in_labelled(features) >= KNOWN or _fingerprint(features) in self._labels
 
     def near(self, features: PersonalFeatures) -> NearMatch:
-        """Return the recently labelled messages that this message resembles; NO_MATCH if there are none."""
+        """Return the recently labelled messages that this message resembles, or NO_MATCH if there are none."""
         return self._recent.nearest(features)
 
     def learn(self, features: PersonalFeatures, *, prior: float | None, spam: bool, history: bool = False) -> None:
-        """Learn one label. Afterwards the score of this message is past the target of its label.
+        """Learn one label. Afterwards the score of this message reaches the target of its label.
 
-        `history` marks the label of a whole folder or an adopted mailbox. The gradient is the larger of two errors:
-        that of the whole score, which has to be corrected, and that of the layer alone, since the base may be right
-        about this message and wrong about the next one like it.
+        `prior` is the base score. `history` marks a label from a whole folder or an adopted mailbox. The gradient is
+        the larger of two errors: the error of the whole score, which has to be corrected, and the error of the layer
+        without the base score. The second error matters because the base score may be right about this message and
+        wrong about the next similar message.
         """
         sign = 1.0 if spam else -1.0
         fast, averaged = self._fast[features], self._averaged[features]
@@ -179,10 +189,11 @@ class PersonalLayer:
         self._recent.add(features, sign)
 
     def _count(self, score: float, by_base: float, *, spam: bool) -> None:
-        """Count one label and the error of the base; `by_base` is the base score, with its sign reversed for ham.
+        """Count one label, its agreement with `score`, and the error of the base score.
 
-        The label agrees if the score is past the usual target. The user's own targets may differ when the labels are
-        learned again, and are not used.
+        `by_base` is the base score with the sign that makes it positive if it agrees with the label. `score` is
+        compared with the usual targets. The user's own targets are not used because they may change before the labels
+        are learned again.
         """
         agrees = score > SPAM_TARGET if spam else score < -HAM_TARGET
         self._base_errors += logistic(-by_base)
@@ -190,7 +201,7 @@ class PersonalLayer:
         self._counts[:, :, int(spam)] += 1, agrees
 
     def _score_by_weights(self, features: PersonalFeatures, prior: float | None) -> float:
-        """Return the score by the averaged weights and the base, without near-duplicates."""
+        """Return the score by the averaged weights and the base score, without near-duplicates."""
         relevance = self._relevance(features)
         trust = 1 - relevance * (1 - self._trust)
         return trust * _clipped(prior) + relevance * (_dot(self._averaged[features]) - self._bias)
@@ -208,7 +219,7 @@ class PersonalLayer:
         return math.copysign(max(abs(odds) - math.log(USUAL_ODDS), 0.0), odds)
 
     def _shifted(self, score: float, *, pull: float) -> float:
-        """Return the score of a near-duplicate, moved towards the target of spam (pull > 0) or ham, not past it."""
+        """Return `score` moved towards the target of spam (`pull` > 0) or ham (`pull` < 0), but not past the target."""
         agrees = (score if pull > 0 else -score) > AGREES
         shift = pull * (SHIFT if agrees else SHIFT / (1 + self.labels / HALF_SHIFT_LABELS))
         ham, spam = self._targets
@@ -221,7 +232,7 @@ class PersonalLayer:
 
     @property
     def _balance(self) -> float:
-        """The balance of the labels between ham and spam, mostly of recent ones, 0 to 1."""
+        """The balance of the labels between ham and spam, 0 to 1. Recent labels have more influence."""
         all_time, recent = map(_balance_of, self._counts)
         return max(LEAST_RECENT * all_time, recent)
 
@@ -230,20 +241,21 @@ class PersonalLayer:
         return int(np.count_nonzero(self._squared_gradients[features])) / max(len(features), 1)
 
     def dump(self) -> bytes:
-        """Return the state of the layer, which `load` restores."""
+        """Return the state of the layer as bytes for `load`."""
         labels = b"".join(fingerprint + bytes([spam]) for fingerprint, spam in self._labels.items())
         head = _HEAD.pack(self.labels, self._base_errors, *self._counts.flat)
         return b"".join((head, *(part.tobytes() for part in self._parts()), labels))
 
     def load(self, state: bytes) -> None:
-        """Restore a dumped state; an empty `state` empties the layer.
+        """Restore a state returned by `dump`. An empty `state` empties the layer.
 
-        ValueError, and no change, for a state that `dump` never returns, such as one with NaN.
+        Raises ValueError if no layer could have dumped the state, which includes every state that could make a score
+        fail or be NaN. The layer is then left unchanged.
         """
         state = state or PersonalLayer().dump()
         end = _HEAD.size + sum(part.nbytes for part in self._parts())
         if len(state) < end or (len(state) - end) % _LABEL.size:
-            raise ValueError(f"a state of {len(state)} bytes")
+            raise ValueError(f"the state has a wrong size of {len(state)} bytes")
         number, base_errors, *counts = _HEAD.unpack_from(state)
         if number < 0 or not all(math.isfinite(one) and one >= 0 for one in (base_errors, *counts)):
             raise ValueError("a count is negative or not finite")
@@ -264,7 +276,10 @@ class PersonalLayer:
 def _check(
     fast: SavedPart, averaged: SavedPart, squared_gradients: SavedPart, sketches: SavedPart, signs: SavedPart
 ) -> None:
-    """Raise ValueError for values that a layer cannot have."""
+    """Check that a layer could have learned these values.
+
+    Raises ValueError if a weight is not finite, a squared gradient is negative, or a sketch or sign is out of range.
+    """
     # A sum of finite numbers as small as these is finite, and takes a tenth of the time of a look at each.
     if (
         not all(math.isfinite(part.sum()) for part in (fast, averaged, squared_gradients))
@@ -272,11 +287,11 @@ def _check(
     ):
         raise ValueError("a weight is not finite")
     if sketches.max() > RUNS or signs.min() < -1 or signs.max() > 1:
-        raise ValueError("a sketch holds no features")
+        raise ValueError("a sketch or a sign is out of range")
 
 
 def _balance_of(counts: NDArray[np.float64]) -> float:
-    """Return how balanced labels are, 0 to 1, from counts of (all or agreeing, ham or spam)."""
+    """Return the balance of labels, 0 to 1, from counts of (all or agreeing, ham or spam)."""
     (ham, spam), (agreeing_ham, agreeing_spam) = (counts + FEW_ONE_SIDED).tolist()
     return float(min(ONE_SIDED * spam / agreeing_ham, ONE_SIDED * ham / agreeing_spam, 1.0))
 
@@ -291,12 +306,12 @@ def _feature_weight(number: int) -> float:
 
 
 def _clipped(prior: float | None) -> float:
-    """Return the base score within its bounds; 0 where the base had no words to judge."""
+    """Return the base score within its bounds, or 0 if the base model had no words to read."""
     return 0.0 if prior is None else min(max(prior, -MOST_PRIOR), MOST_PRIOR)
 
 
 def _fingerprint(features: PersonalFeatures) -> bytes:
-    """Return a hash of the message's runs, which identifies a labelled message."""
+    """Return a hash of the message's runs, used to recognise a labelled message."""
     return hashlib.blake2b(runs_of(features).tobytes(), digest_size=_FINGERPRINT_BYTES).digest()
 
 

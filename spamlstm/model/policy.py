@@ -1,4 +1,7 @@
-"""The policy: from a score to a probability, and with the evidence to a verdict with a named reason."""
+"""The policy: derives a verdict and its reason from the probability of spam and the evidence.
+
+Evidence is what the policy considers besides the probability, such as the sender.
+"""
 
 import math
 from dataclasses import dataclass, field
@@ -11,38 +14,38 @@ from spamlstm.verdict import Verdict
 
 
 class Reason(StrEnum):
-    """The reason of a verdict: the first of these that applies."""
+    """The reason for a verdict: the first in this list that applies."""
 
     UNREADABLE = "unreadable"
-    """The message could not be read or scored: unsure, and the message stays where it is."""
+    """The message could not be read or scored. The verdict is unsure, and the message is not moved."""
 
     ALLOW = "allow"
-    """The sender or the mailing list is on the user's allow list: always ham."""
+    """The sender or the mailing list is on the user's allow list. The verdict is ham."""
 
     DENY = "deny"
-    """The sender or the mailing list is on the user's deny list: spam."""
+    """The sender or the mailing list is on the user's deny list. The verdict is spam."""
 
     GTUBE = "gtube"
-    """The text contains the test string that every filter must call spam."""
+    """The text contains the test string that every filter must classify as spam."""
 
     NOT_MAIL = "not-mail"
-    """The bytes are another kind of file: unsure."""
+    """The bytes are another kind of file. The verdict is unsure."""
 
     NO_TEXT = "no-text"
-    """There are no words to judge (the message is empty or has only pictures): unsure."""
+    """The message has no words to score, because it is empty or contains only pictures. The verdict is unsure."""
 
     UNKNOWN_TEXT = "unknown-text"
-    """Most of the text is in a script or a language that the model never learned: unsure."""
+    """Most of the text is in a script or language that did not occur in training. The verdict is unsure."""
 
     SCORE = "score"
-    """The probability by the model, compared with the thresholds."""
+    """The comparison of the probability with the thresholds."""
 
     LABELS = "labels"
     """The probability, and without the user's labels the verdict would be different."""
 
 
 class Evidence(NamedTuple):
-    """The facts that the policy considers besides the probability."""
+    """The properties of a message that the policy considers besides the probability."""
 
     sender: str = ""
     list_id: str = ""
@@ -57,22 +60,26 @@ NO_EVIDENCE = Evidence()
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """Platt scaling: score = scale·logit + shift, a log-odds in nats; its logistic is the probability of spam."""
+    """Platt scaling: score = scale·logit + shift.
+
+    The score is a log-odds in nats. Its logistic is the probability of spam.
+    """
 
     scale: float
     shift: float
 
     def score(self, logit: float) -> float:
-        """Return the calibrated log-odds of spam."""
+        """Return the calibrated log-odds of spam for `logit`."""
         return self.scale * logit + self.shift
 
 
 def thresholds_from_costs(costs: Costs) -> Thresholds:
-    """Return the thresholds with the least expected cost, given a calibrated probability p of spam.
+    """Return the thresholds with the lowest expected cost, given a calibrated probability p of spam.
 
-    The expected costs are fp·(1-p) for spam, fn·p for ham, u for unsure. Ham is cheaper than unsure if p <= u/fn, spam
-    if p >= 1 - u/fp, and ham costs as much as spam at p = fp/(fp+fn). If unsure is never the cheapest, the first two
-    cross and both thresholds are the third. 10 : 1 : 0.2 gives ham up to 0.2 and spam from 0.98.
+    The expected costs are fp·(1-p) for the verdict spam, fn·p for ham, and u for unsure. Ham costs less than unsure if
+    p <= u/fn. Spam costs less than unsure if p >= 1 - u/fp. Ham and spam cost the same at p = fp/(fp+fn). If unsure is
+    never the cheapest verdict, the first two bounds cross and both thresholds are fp/(fp+fn). The costs 10 : 1 : 0.2
+    give ham up to 0.2 and spam from 0.98.
     """
     even = costs.false_positive / (costs.false_positive + costs.false_negative)
     return Thresholds(
@@ -82,10 +89,11 @@ def thresholds_from_costs(costs: Costs) -> Thresholds:
 
 @dataclass(frozen=True, slots=True)
 class SenderList:
-    """The user's allow or deny list.
+    """The user's allow list or deny list.
 
-    `friend@x.org` is that address, `@x.org` any address at x.org or a subdomain, `list:announce.x.org` the mailing list
-    with that List-Id. Case does not matter. Addresses are compared with From, which a sender can forge.
+    `friend@x.org` matches that address. `@x.org` matches any address at x.org or a subdomain. `list:announce.x.org`
+    matches the mailing list with that List-Id. Case is ignored. Addresses are compared with the From header, which a
+    sender can forge.
     """
 
     addresses: frozenset[str] = frozenset()
@@ -94,7 +102,7 @@ class SenderList:
 
     @classmethod
     def of(cls, entries: tuple[str, ...]) -> Self:
-        """Return the list with these entries. ConfigError for an entry of no known form."""
+        """Return the list with these entries. Raises ConfigError if an entry does not have a known form."""
         named: dict[sender_list.SenderKind, set[str]] = {kind: set() for kind in sender_list.SenderKind}
         for entry in entries:
             try:
@@ -115,17 +123,21 @@ class SenderList:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """The rules for a verdict. `decide` is pure: the same probability and evidence give the same verdict."""
+    """The rules for a verdict. `decide` is pure: equal probability and evidence give an equal verdict."""
 
     thresholds: Thresholds
     allow: SenderList = field(default_factory=SenderList)
     deny: SenderList = field(default_factory=SenderList)
     chosen: bool = False
-    """Whether the configuration sets thresholds or costs, so that thresholds found by `adopt` are not used."""
+    """True if the configuration sets thresholds or costs. Thresholds found by `adopt` are then ignored."""
 
     @classmethod
     def of(cls, config: PolicyConfig, *, thresholds: Thresholds) -> Self:
-        """Return the configured policy: its thresholds, else those from its costs, else `thresholds` of the bundle."""
+        """Return the configured policy.
+
+        The thresholds are those of the configuration, otherwise those computed from the configured costs, otherwise
+        `thresholds` (from the bundle). Raises ConfigError if an entry of the allow list or deny list is invalid.
+        """
         if config.thresholds is not None:
             thresholds = config.thresholds
         elif config.costs is not None:
@@ -134,7 +146,11 @@ class Policy:
         return cls(thresholds, SenderList.of(config.allow), SenderList.of(config.deny), chosen)
 
     def decide(self, probability: float | None, evidence: Evidence) -> tuple[Verdict, Reason]:
-        """Return the verdict and its reason; without a finite probability the verdict is unsure."""
+        """Return the verdict and its reason.
+
+        If no other rule applies and the probability is None or not finite, the verdict is unsure with the reason
+        NO_TEXT.
+        """
         cases = (
             (self.allow.covers(sender=evidence.sender, list_id=evidence.list_id), Verdict.HAM, Reason.ALLOW),
             (self.deny.covers(sender=evidence.sender, list_id=evidence.list_id), Verdict.SPAM, Reason.DENY),

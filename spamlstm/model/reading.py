@@ -1,4 +1,7 @@
-"""Reading: raw mail to windows of text for the network and evidence for the policy, here or in a reader process."""
+"""Reading: converts raw mail to windows of text for the network and evidence for the policy.
+
+Reading happens in this process or in a reader process. Evidence is what the policy considers besides the probability.
+"""
 
 import contextlib
 import gc
@@ -26,10 +29,10 @@ if TYPE_CHECKING:
 
 GTUBE = "XJS*C4JDBQADN1.NSBN3*2IDNEN*GTUBE-STANDARD-ANTI-UBE-TEST-EMAIL*C.34X"
 
-# With fewer words than this in subject and body together, there is nothing to judge.
+# A message with fewer words than this in subject and body together is not scored.
 FEWEST_WORDS = 3
 
-# A run of letters, or one sign of a script that is written without spaces.
+# A run of letters, or one character of a script that is written without spaces.
 _WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\u0e00-\u0e7f]|[^\W\d_]+")
 # A line of base64 without a header, with the spaces around it. It matches only at the beginning of a run of spaces or
 # letters, because long runs would otherwise take quadratic time.
@@ -39,7 +42,7 @@ _LOOK = 4096
 
 
 class Source(Protocol):
-    """A source of one raw message, read here or in another process."""
+    """An object that provides a raw message, in this process or another. `read` raises OSError if reading fails."""
 
     def read(self) -> bytes:
         """Return the raw message. May raise OSError."""
@@ -48,14 +51,14 @@ class Source(Protocol):
 
 Chunk = Sequence[bytes | Source]
 ChunkTask: TypeAlias = "tuple[MessageReader, Chunk] | None"
-"""A chunk for a reader process, and how to read it; None when there are no more."""
+"""A chunk for a reader process with the reader to use, or None if there are no more chunks."""
 
 
 class Reading(NamedTuple):
-    """One message as read: windows for the network, evidence for the policy; `failure` is why it could not be read.
+    """The result of reading one message: windows for the network and evidence for the policy.
 
-    `runs` are features for a personal layer, if asked for. A NamedTuple, because pickling a dataclass to another
-    process takes twice as long.
+    `failure` is the reason why the message could not be read, otherwise ''. `runs` are features for a personal layer,
+    if requested. A NamedTuple is used because pickling a dataclass to another process takes twice as long.
     """
 
     windows: tuple[str, ...] = ()
@@ -68,7 +71,7 @@ class Reading(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class MessageReader:
-    """Reads messages as one bundle needs them; small, because it is sent to reader processes."""
+    """A reader of messages with the parameters of one bundle. It is small because it is sent to reader processes."""
 
     window_bytes: int
     max_windows: int
@@ -76,13 +79,13 @@ class MessageReader:
     runs: bool = False
 
     def read(self, raw: bytes) -> Reading:
-        """Read one message, of any bytes; never raises."""
+        """Return the reading of one message, given as arbitrary bytes. Never raises an exception."""
         start = time.perf_counter()
         try:
             windows, evidence, defects = self._read(raw)
             runs = None
             if self.runs:
-                from spamlstm.model import personal_features  # loads numpy, which most readers do not need
+                from spamlstm.model import personal_features  # imports numpy, which is not needed without runs
 
                 runs = personal_features.runs(raw)
         except Exception as error:  # noqa: BLE001  contract 9: one bad message never stops the next
@@ -105,14 +108,17 @@ class MessageReader:
 
 
 def serve() -> None:
-    """Run a reader process: receive chunks from a socket (its file number is the argument) and send back readings."""
+    """Run a reader process: receive chunks from a socket and send back their readings.
+
+    The first command-line argument is the file descriptor of the socket.
+    """
     from multiprocessing.connection import Connection
     from queue import SimpleQueue
     from threading import Thread
 
-    # Ctrl-C reaches all processes of a terminal; the parent decides when its readers end.
+    # Ctrl-C is sent to all processes of a terminal. The parent decides when its readers end.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # Reading makes hardly any reference cycles.
+    # Reading creates hardly any reference cycles.
     gc.set_threshold(50_000)
     tasks: SimpleQueue[ChunkTask] = SimpleQueue()
     answers: SimpleQueue[list[Reading]] = SimpleQueue()
@@ -145,9 +151,9 @@ def _send(channel: "Connection", tasks: "SimpleQueue[ChunkTask]", answers: "Simp
 
 
 def read_chunk(reader: MessageReader, chunk: Chunk, *, beat: Callable[[], None] = lambda: None) -> list[Reading]:
-    """Read each message of a chunk; one that cannot be read has a `failure` and does not stop the next.
+    """Return the readings of the messages of a chunk. A message that cannot be read has a `failure`.
 
-    Calls `beat` before each message, so that the caller can send heartbeats to a watchdog.
+    `beat` is called before each message, so that the caller can notify a watchdog.
     """
     readings = []
     for source in chunk:
@@ -164,7 +170,7 @@ def read_chunk(reader: MessageReader, chunk: Chunk, *, beat: Callable[[], None] 
 
 
 def evidence_of(message: Message) -> Evidence:
-    """Return the evidence for the policy, except for `unknown_text`, which needs the vocabulary."""
+    """Return the evidence for the policy, except for `unknown_text`, which depends on the vocabulary."""
     return Evidence(
         sender=message.sender,
         list_id=message.list_id,
@@ -174,9 +180,9 @@ def evidence_of(message: Message) -> Evidence:
 
 
 def not_mail(raw: bytes) -> bool:
-    """Return whether the bytes are not mail: no header at the top, and many control characters.
+    """Return whether the bytes are binary data: no header at the top, and control characters in the text.
 
-    Text without a header counts as mail, as does UTF-16 text; a picture, a program or /dev/zero does not.
+    Text without a header and UTF-16 text are treated as mail. A picture, a program or /dev/zero is not mail.
     """
     start = raw[:_LOOK]
     if begins_like_mail(start) or start.startswith((b"\xff\xfe", b"\xfe\xff")):
@@ -185,13 +191,13 @@ def not_mail(raw: bytes) -> bool:
 
 
 def _is_data(message: Message) -> bool:
-    """Return whether the message is only base64 data, which looks like words but has none."""
+    """Return whether the message consists only of base64 data, which looks like words but contains none."""
     text = message.text
     return not message.subject and _DATA.match(text) is not None and len(_DATA.sub("", text)) < len(text) / 10
 
 
 def _words(passage: str) -> int:
-    """Return the number of words, counted up to FEWEST_WORDS."""
+    """Return the number of words, at most FEWEST_WORDS."""
     return sum(1 for _ in itertools.islice(_WORD.finditer(passage), FEWEST_WORDS))
 
 

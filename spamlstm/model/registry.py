@@ -1,12 +1,13 @@
-"""The registry of installed models: which one is in use, and how to change that.
+"""The registry of installed models: the current model, the previous model, and how to change the current model.
 
 | in `models_dir()` | content |
 |---|---|
-| `NAME/` | a complete bundle of the user; it is renamed into place |
-| `current` | a link to the model in use, `NAME`; `default`, or no link, is the shipped model |
+| `NAME/` | a bundle installed by the user; it is complete because it is renamed into place |
+| `current` | a link to the current model, `NAME`; `default`, or no link, means the shipped model |
 | `previous` | a link to the previous model, for `rollback` |
 
-A link is made under another name and renamed into place, so that a model is in use at any moment, also after a kill.
+A link is created under another name and renamed into place, so a current model exists at any moment, even after the
+process is killed.
 """
 
 import os
@@ -30,10 +31,10 @@ _SHIPPED = (_PACKAGE / "_models" / DEFAULT, _PACKAGE.parent / "models" / DEFAULT
 
 
 def find_bundle(path: Path | None) -> Path:
-    """Return the folder of the bundle to use: `path`, else $SPAMLSTM_MODEL, else the model in use.
+    """Return the folder of the bundle to use: `path`, otherwise $SPAMLSTM_MODEL, otherwise the current model.
 
-    `load_bundle` checks whether the folder is a bundle. The link `current` is resolved first: if it changed
-    while a bundle is loaded, the files of two models would be mixed.
+    `load_bundle` checks whether the folder is a bundle. The link `current` is resolved once, because the files of two
+    models would be mixed if the link changed during loading. Raises NoInputError if no model is installed.
     """
     if path is not None:
         return path
@@ -46,9 +47,10 @@ def find_bundle(path: Path | None) -> Path:
 
 
 def stamp(path: Path | None = None) -> object:
-    """Return a value that changes when `find_bundle(path)` gives another bundle or other content; None without one.
+    """Return a value that changes when `find_bundle(path)` returns another bundle or its content changes.
 
-    It is fast (three file names), so a daemon can call it for each message to find out whether to load another model.
+    None if there is no bundle. The function only looks up three file names, so a daemon can call it for each message to
+    detect that another model must be loaded.
     """
     try:
         found = find_bundle(path)
@@ -59,7 +61,7 @@ def stamp(path: Path | None = None) -> object:
 
 
 def current() -> str:
-    """Return the name of the model in use; the shipped one if the chosen one no longer exists."""
+    """Return the name of the current model, or of the shipped model if the selected model no longer exists."""
     name = _target(CURRENT)
     return name if name and (models_dir() / name).is_dir() else DEFAULT
 
@@ -70,7 +72,7 @@ def previous() -> str | None:
 
 
 def names() -> Iterator[str]:
-    """Yield the shipped model, then the user's models by name."""
+    """Yield the name of the shipped model, then the names of the user's models in alphabetical order."""
     yield DEFAULT
     own = models_dir()
     if own.is_dir():
@@ -78,9 +80,10 @@ def names() -> Iterator[str]:
 
 
 def folder(name: str) -> Path:
-    """Return the folder of an installed model. NoInputError if none has that name.
+    """Return the folder of the installed model `name`.
 
-    DataError if it is a link, because its target could change while the model is loaded.
+    Raises NoInputError if there is no model with that name. Raises DataError if `name` is a link, because its target
+    could change during loading.
     """
     if name == DEFAULT:
         return next((place for place in _SHIPPED if place.is_dir()), _SHIPPED[0])
@@ -92,21 +95,25 @@ def folder(name: str) -> Path:
 
 
 def use(name: str) -> Bundle:
-    """Put an installed model in use, and keep the previous one for `rollback`.
+    """Make an installed model the current model. The replaced model becomes the previous model, for `rollback`.
 
-    The model is verified and self-tested first; with a UserError nothing changes.
+    The model is verified and self-tested first. Raises a UserError if a check fails; the current model is then
+    unchanged.
     """
     bundle = checked(folder(name))
     before = current()
     if name != before:
-        # In this order a kill between the two leaves the old model in use.
+        # In this order, the old model stays current if the process is killed between the two steps.
         _link(PREVIOUS, before)
         _link(CURRENT, name)
     return bundle
 
 
 def rollback() -> Bundle:
-    """Put the previous model in use; a second call undoes the first. DataError if there is none."""
+    """Make the previous model the current model. A second call undoes the first.
+
+    Raises DataError if there is no previous model.
+    """
     before = previous()
     if before is None or before == current():
         raise DataError(f"no model was in use before {current()}; choose one with 'spamlstm model use NAME'")
@@ -114,9 +121,12 @@ def rollback() -> Bundle:
 
 
 def checked(path: Path) -> Bundle:
-    """Return the bundle in a folder after a check of all its files, its token ids and its self-test."""
+    """Return the bundle in the folder `path` after a check of all its files, its token ids and its self-test.
+
+    Raises NoInputError or DataError if a check fails.
+    """
     from spamlstm.model.encoder import Encoder
-    from spamlstm.model.network import Network  # loads numpy and ONNX Runtime, which listing models does not need
+    from spamlstm.model.network import Network  # imports numpy and ONNX Runtime, not needed to list models
 
     bundle = bundles.load_bundle(path)
     bundles.verify(bundle)

@@ -1,8 +1,8 @@
-"""Reader processes, which parse and render mail on further cores while this process reads too and scores.
+"""Reader processes, which parse and render mail on further cores. The main process scores, and also reads.
 
-Reading holds Python's global interpreter lock, so threads would not help. One process with the network and a small one
-for each further core use all cores in less memory than a network in each process. A reader gets chunks through a socket
-and answers in order. If it dies, this process reads its chunks.
+Reading holds Python's global interpreter lock, so threads would not help. One process with the network and a small
+process for each further core use all cores with less memory than a network in each process. A reader receives chunks
+through a socket and answers in order. If a reader dies, the main process reads its chunks.
 """
 
 import contextlib
@@ -19,23 +19,24 @@ from typing import Self
 from spamlstm.model.reading import Chunk, MessageReader, Reading, read_chunk
 
 MOST_READERS = 3
-# Chunks that a reader has at once, so that it has work while this process reads or scores a chunk itself.
+# The maximum number of chunks queued at a reader, so that it has work while the main process reads or scores a chunk.
 AHEAD = 3
-# Chunks for each process that are not scored yet: those that are read may have to wait for an earlier one.
+# The maximum number of unscored chunks for each process. Chunks that are already read may have to wait for an earlier
+# chunk.
 MOST_TASKS = 6
-# Raw mail in all those chunks, in bytes. The daemon reads all of it before it turns to the mail of other users, and a
-# hostile megabyte may take half a second.
+# The maximum size of the raw mail in all unscored chunks, in bytes. The daemon reads all of this mail before the mail
+# of other users, and reading a hostile message of 1 MB may take half a second.
 MOST_BYTES = 1 << 20
-# Seconds between two heartbeats while this process waits for an answer, and the number of these waits for one chunk.
-# Ordinary mail takes a tenth of a second. A slower reader is ended and its chunks are read here, message by message, so
-# that a message that never ends stops the heartbeats of this process.
+# The seconds between two heartbeats while the main process waits for an answer, and the maximum number of such waits
+# for one chunk. Ordinary mail takes 0.1 s. A slower reader is ended and its chunks are read in the main process,
+# message by message. If reading a message never ends, the heartbeats of the main process stop.
 TICK, MOST_TICKS = 1.0, 20
 
 _START = "from spamlstm.model.reading import serve; serve()"
 
 
 class ReaderProcess:
-    """One small process that reads chunks and answers them in order."""
+    """A small process that reads chunks and answers in order."""
 
     def __init__(self) -> None:
         self._channel, theirs = Pipe()
@@ -44,7 +45,7 @@ class ReaderProcess:
         with theirs, contextlib.ExitStack() as unblock:
             unblock.callback(signal.pthread_sigmask, signal.SIG_SETMASK, blocked)
             self._process = subprocess.Popen(  # noqa: S603  our own interpreter and code
-                # -P: without it `-c` would import modules from the current folder first.
+                # Without -P, `-c` would import modules from the current folder first.
                 [sys.executable, "-P", "-c", _START, str(theirs.fileno())],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
@@ -54,22 +55,26 @@ class ReaderProcess:
         self.unanswered = 0
 
     def give(self, reader: MessageReader, chunk: Chunk) -> None:
-        """Send a chunk and how to read it. If that fails, `answer` returns None."""
+        """Send a chunk and the reader to use. If sending fails, `answer` returns None."""
         self.unanswered += 1
         with contextlib.suppress(OSError):
             self._channel.send((reader, chunk))
 
     def has_answered(self, *, within: float = 0.0) -> bool:
-        """Return whether an answer has arrived, or arrives within `within` seconds. False if the channel is closed."""
+        """Return whether an answer has arrived or arrives within `within` seconds.
+
+        False if the channel is closed.
+        """
         try:
             return self._channel.poll(within)
         except OSError:
             return False
 
     def answer(self, *, beat: Callable[[], None] = lambda: None) -> list[Reading] | None:
-        """Return the readings of the oldest unanswered chunk; None if the process has ended or does not answer.
+        """Return the readings of the oldest unanswered chunk, or None if the process has died or does not answer.
 
-        Waits for at most MOST_TICKS ticks, with a heartbeat before each, and then ends the process.
+        Waits for at most MOST_TICKS ticks and calls `beat` before each. Afterwards a process that has not answered is
+        killed.
         """
         self.unanswered -= 1
         for _ in range(MOST_TICKS):
@@ -78,21 +83,21 @@ class ReaderProcess:
                 break
         else:
             self._process.kill()
-        # UnpicklingError: the process died in the middle of its answer.
+        # The process may have died in the middle of its answer (UnpicklingError).
         with contextlib.suppress(OSError, EOFError, pickle.UnpicklingError):
             readings: list[Reading] = self._channel.recv()
             return readings
         return None
 
     def close(self) -> None:
-        """End the process and wait for its end."""
+        """Terminate the process and wait until it has ended."""
         self._process.terminate()
         self._channel.close()
         self._process.wait()
 
 
 class Task:
-    """A chunk that is read by a reader process, or was read in this process."""
+    """A chunk that a reader process reads, or that was read in this process."""
 
     def __init__(
         self,
@@ -112,11 +117,11 @@ class Task:
             process.give(reader, chunk)
 
     def is_done(self) -> bool:
-        """Return whether `readings` would return at once."""
+        """Return whether `readings` would return without blocking."""
         return self._process is None or self._process.has_answered()
 
     def readings(self) -> list[Reading]:
-        """Return the readings. Call it once for each task of a pool, in the order of `give`."""
+        """Return the readings. Call once for each task of a pool, in the order in which the tasks were created."""
         if self._process is None:
             return self._read
         readings = self._process.answer(beat=self._beat)
@@ -124,24 +129,27 @@ class Task:
 
 
 class ReaderPool:
-    """A context manager for `count` reader processes, which may be 0. The processes start in the background."""
+    """A context manager for `count` reader processes (may be 0), which start in the background."""
 
     def __init__(self, count: int) -> None:
         self._all: list[ReaderProcess] = []
         self.most_tasks = MOST_TASKS * max(1, count)
         for _ in range(count):
-            # If no process may be started, this process reads everything.
+            # If no process can be started, this process reads all chunks.
             with contextlib.suppress(OSError):
                 self._all.append(ReaderProcess())
 
     def has_room(self) -> bool:
-        """Return whether a process can take another chunk."""
+        """Return whether a reader process can take another chunk."""
         return any(process.unanswered < AHEAD for process in self._all)
 
     def give(
         self, reader: MessageReader, chunk: Chunk, *, here: bool = False, beat: Callable[[], None] = lambda: None
     ) -> Task:
-        """Give a chunk to the least busy process; if all are busy, or with `here`, read it in this process now."""
+        """Assign a chunk to a reader process, and return the task.
+
+        If no process has room or `here` is set, the chunk is read in this process immediately.
+        """
         process = min(self._all, key=lambda one: one.unanswered) if not here and self.has_room() else None
         return Task(reader, chunk, process, beat=beat)
 
@@ -156,10 +164,10 @@ class ReaderPool:
 
 
 def same_modules() -> dict[str, str]:
-    """Return the environment in which another Python finds the same modules as this one.
+    """Return an environment in which another Python process finds the same modules as this process.
 
-    The current folder is left out unless PYTHONPATH names it or spamlstm is imported from it: Python puts it first in
-    some cases, and then any file there can take the place of a module.
+    The current folder is excluded unless PYTHONPATH names it or spamlstm is imported from it. Python may put the
+    current folder first, and then any file in it could replace a module.
     """
     try:
         here = Path.cwd()
@@ -173,5 +181,5 @@ def same_modules() -> dict[str, str]:
 
 
 def further_cores() -> int:
-    """Return how many reader processes speed up this machine."""
+    """Return the useful number of reader processes on this machine."""
     return max(0, min(MOST_READERS, len(os.sched_getaffinity(0)) - 1))

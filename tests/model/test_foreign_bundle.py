@@ -83,7 +83,7 @@ def test_only_regular_files_are_read(copy, name, make):
     """A FIFO or a folder is refused, without waiting."""
     (copy / name).unlink()
     make(copy / name)
-    assert f"{name} is no regular file" in refusal(copy)
+    assert f"{name} is not a regular file" in refusal(copy)
 
 
 @pytest.mark.parametrize("name", [MANIFEST, NETWORK, TOKENIZER, CARD, WEIGHTS])

@@ -279,7 +279,7 @@ def learn(mail: Sequence[Assessed[Key]]) -> PersonalLayer:
 
 
 def learn_blocks(mail: Sequence[Assessed[Key]], raws: Sequence[bytes]) -> PersonalLayer:
-    """Learn labels of which one command gives those of ham and another one those of spam."""
+    """Learn all ham labels as one command, then all spam labels as another."""
     with tempfile.TemporaryDirectory() as folder, contextlib.closing(LabelStore.open(Path(folder))) as labels:
         trainer = Trainer(labels)
         for label in Label:

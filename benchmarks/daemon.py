@@ -20,6 +20,8 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+from measurement import make_maildir
+
 from spamlstm.daemon.server import ask
 from spamlstm.errors import UnavailableError
 
@@ -58,8 +60,7 @@ class Setup:
         self.config.write_text(f'[[maildir]]\npath = "{folder}/mail/*/Maildir"\n')
         self.maildirs = [folder / "mail" / f"u{number:05}" / "Maildir" for number in range(maildirs)]
         for maildir in self.maildirs:
-            for part in ("tmp", "new", "cur"):
-                (maildir / part).mkdir(parents=True)
+            make_maildir(maildir)
         self.maildir = self.maildirs[0]
         self.log = folder / "log"
         self.mail = [path.read_bytes() for path in mail]
@@ -71,8 +72,7 @@ class Setup:
         first = self.state.parent / "old"
         for maildir in self.maildirs if folders or messages else []:
             for name in names:
-                for part in ("tmp", "new", "cur"):
-                    (maildir / name / part).mkdir(parents=True, exist_ok=True)
+                make_maildir(maildir / name)
                 for number in range(messages):
                     if number % 10_000 == 0:  # a file can have 65,000 names
                         first.unlink(missing_ok=True)

@@ -143,7 +143,7 @@ def fuzz_here(corpus: Path, folder: Path, *, limits: list[str]) -> int:
 
 
 class SlowInputs:
-    """The slowest inputs, as files whose names start with the seconds. The process may end at any time."""
+    """The slowest inputs, as files named by their seconds and a hash. The process may end at any time."""
 
     most = 40
 

@@ -175,7 +175,7 @@ def one(arguments: argparse.Namespace, classifier: Classifier, *, tries: int = 1
 
 @dataclasses.dataclass
 class Effects:
-    """What corrections changed, each made alone."""
+    """The effects of corrections, each made alone."""
 
     right: int = 0
     near: int = 0

@@ -1,4 +1,4 @@
-"""What several benchmarks share: arguments, mail, tables of figures, and the time and memory of programs."""
+"""Shared by the benchmarks: arguments, mail, tables of figures, and the time and memory of programs."""
 
 import argparse
 import itertools

@@ -1,4 +1,4 @@
-"""How much the memory of the daemon grows with large mail, and whether that is within the bounds.
+"""Measure the growth of the daemon's memory with large mail, and compare it with bounds.
 
     python benchmarks/memory_bound.py [waiting] [one] [moved]
 
@@ -18,7 +18,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from daemon import MAIL, House
+from daemon import MAIL, Setup
 from measurement import argument_parser, make_maildir, memory_field, reset_peak_memory
 
 MB = 1_000_000
@@ -36,15 +36,15 @@ def main() -> int:
     exceeded = False
     for what in arguments.what or BOUNDS:
         with tempfile.TemporaryDirectory(prefix="spamlstm-", dir=arguments.folder) as name:
-            house = House(Path(name), 1, MAIL)
-            make_maildir(house.maildir / ".Junk")
-            with house.running():
-                house.deliver()
-                house.wait_for(1)
-                before = house.resident()
+            setup = Setup(Path(name), 1, MAIL)
+            make_maildir(setup.maildir / ".Junk")
+            with setup.running():
+                setup.deliver()
+                setup.wait_for(1)
+                before = setup.resident()
                 begun = time.perf_counter()
-                {"waiting": waiting, "one": one, "moved": moved}[what](house)
-                growth = memory_field("VmHWM", pid=house.pid) * (1 << 20) / MB - before
+                {"waiting": waiting, "one": one, "moved": moved}[what](setup)
+                growth = memory_field("VmHWM", pid=setup.pid) * (1 << 20) / MB - before
                 print(
                     f"{what}: {before:.0f} MB before, {growth:.0f} MB more at the peak (bound {BOUNDS[what]}),"
                     f" {time.perf_counter() - begun:.1f} s",
@@ -54,48 +54,48 @@ def main() -> int:
     return 1 if exceeded else 0
 
 
-def waiting(house: House) -> None:
-    os.kill(house.pid, signal.SIGSTOP)
+def waiting(setup: Setup) -> None:
+    os.kill(setup.pid, signal.SIGSTOP)
     for number in range(50):
-        deliver(house, number, 25 * MB)
-    reset_peak_memory(house.pid)
-    os.kill(house.pid, signal.SIGCONT)
-    house.wait_for(51)
+        deliver(setup, number, 25 * MB)
+    reset_peak_memory(setup.pid)
+    os.kill(setup.pid, signal.SIGCONT)
+    setup.wait_for(51)
 
 
-def one(house: House) -> None:
-    reset_peak_memory(house.pid)
-    deliver(house, 0, 64 * MB)
-    house.wait_for(2)
+def one(setup: Setup) -> None:
+    reset_peak_memory(setup.pid)
+    deliver(setup, 0, 64 * MB)
+    setup.wait_for(2)
 
 
-def moved(house: House) -> None:
+def moved(setup: Setup) -> None:
     for number in range(16):
-        deliver(house, number, 60 * MB)
-        house.wait_for(2 + number)
-    reset_peak_memory(house.pid)
-    junk = house.maildir / ".Junk"
+        deliver(setup, number, 60 * MB)
+        setup.wait_for(2 + number)
+    reset_peak_memory(setup.pid)
+    junk = setup.maildir / ".Junk"
     for part in ("new", "cur"):
-        for path in (house.maildir / part).iterdir():
+        for path in (setup.maildir / part).iterdir():
             if path.stat().st_size > MB:
                 path.rename(junk / "cur" / f"{path.name.partition(':')[0]}:2,S")
-    while sum(house.told()["learning"]["moved"].values()) < 16:
+    while sum(setup.status()["learning"]["moved"].values()) < 16:
         time.sleep(0.2)
 
 
-def deliver(house: House, number: int, size: int) -> None:
+def deliver(setup: Setup, number: int, size: int) -> None:
     """Deliver a message of about `size` bytes with an attachment of random bytes."""
     head = (
         f"Received: by mx with id large{number}\nFrom: ann@example.org\nSubject: the pictures of day {number}\n"
         "MIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=b\n\n--b\n\nHere are the pictures that I took.\n"
         "--b\nContent-Type: image/jpeg\nContent-Transfer-Encoding: base64\n\n"
     )
-    written = house.maildir / "tmp" / f"large{number}"
+    written = setup.maildir / "tmp" / f"large{number}"
     with written.open("wb") as out:
         out.write(head.encode())
         out.write(base64.encodebytes(os.urandom(size * 57 // 77 - 500)))
         out.write(b"--b--\n")
-    shutil.move(written, house.maildir / "new" / written.name)
+    shutil.move(written, setup.maildir / "new" / written.name)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
 
+from measurement import make_maildir
+
 import spamlstm
 from spamlstm.config import Config, LabelScope, MaildirConfig
 from spamlstm.filtering.journal import Journal
@@ -63,8 +65,7 @@ def one_delivery(root: Path, pipeline: Pipeline, name: str) -> None:
 def measured(state: Path, *, labels: bool) -> list[str]:
     """Return the modules, as paths below the package, in the order of their names."""
     root = state / "Maildir"
-    for part in ("new", "cur", "tmp"):
-        (root / part).mkdir(parents=True)
+    make_maildir(root)
     classifier = Classifier.open(personal_features=True)
     with contextlib.ExitStack() as stack:
         stores = LabelStores(state, base=classifier, scope=LabelScope.SHARED)

@@ -12,6 +12,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from measurement import make_maildir
+
 from spamlstm.config import Config, LabelScope, MaildirConfig
 from spamlstm.filtering.journal import Journal
 from spamlstm.learning.label import Label
@@ -53,8 +55,7 @@ def milliseconds(act: Callable[[], object]) -> str:
 
 def visit(folder: Path, arguments: argparse.Namespace) -> None:
     root = folder / "Maildir"
-    for part in ("tmp", "new", "cur"):
-        (root / part).mkdir(parents=True)
+    make_maildir(root)
     boxes = [root, root / ".Junk", root / ".Archive"]
     for box in boxes:
         if box != root:

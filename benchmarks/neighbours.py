@@ -20,6 +20,8 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from measurement import make_maildir
+
 ROOT = Path(__file__).resolve().parent.parent
 ANN, BOB = 20_001, 20_002
 BOUND = 2.0
@@ -69,8 +71,7 @@ def measure(name: str, folder: Path, messages: int) -> bool:
 
 
 def make(maildir: Path, uid: int) -> Path:
-    for part in ("new", "cur", "tmp"):
-        (maildir / part).mkdir(parents=True)
+    make_maildir(maildir)
     for path in (maildir.parent, maildir, *maildir.iterdir()):
         os.chown(path, uid, uid)
     return maildir
@@ -188,8 +189,7 @@ def swapping(name: str) -> Attack:
 
     def attack(ann: Path, target: Path) -> Iterator[float]:
         libc = ctypes.CDLL(None, use_errno=True)
-        for part in ("new", "cur", "tmp"):
-            (ann / ".Junk" / part).mkdir(parents=True, exist_ok=True)
+        make_maildir(ann / ".Junk")
         (ann / ".Junk/maildirfolder").touch()
         link = ann / "link"
         link.symlink_to(target / name.rpartition("/")[2] if name != ".Junk" else target)
@@ -248,8 +248,7 @@ def special_files(ann: Path, _target: Path) -> Iterator[float]:
 
 def many_folders(ann: Path, _target: Path) -> Iterator[float]:
     for number in range(20_000):
-        for part in ("new", "cur", "tmp"):
-            (ann / f".F{number}" / part).mkdir(parents=True)
+        make_maildir(ann / f".F{number}")
     while True:
         put(ann, b"Subject: x\n\n" + GTUBE)
         yield 0.1
@@ -257,8 +256,7 @@ def many_folders(ann: Path, _target: Path) -> Iterator[float]:
 
 def stale_links(ann: Path, _target: Path) -> Iterator[float]:
     """Put a second name of each message into the tmp of another folder, as a server leaves it that is killed."""
-    for part in ("new", "cur", "tmp"):
-        (ann / ".Archive" / part).mkdir(parents=True)
+    make_maildir(ann / ".Archive")
     for number in range(50_000):
         (ann / ".Archive/cur" / f"{number}.old:2,S").touch()
     for number in itertools.count():

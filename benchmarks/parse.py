@@ -54,7 +54,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("corpora", nargs="*", type=Path, help="archives or folders of labelled mail")
     parser.add_argument("--most", type=int, default=1000, help="messages of each, sampled at random [default: 1000]")
-    parser.add_argument("--rounds", type=int, default=5, help="rounds, of which the fastest counts [default: 5]")
+    parser.add_argument("--rounds", type=int, default=5, help="rounds; the fastest counts [default: 5]")
     parser.add_argument("--one", nargs=2, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one:

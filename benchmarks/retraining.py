@@ -1,4 +1,4 @@
-"""What a retraining gains and costs: the figures of docs/decisions/0013-retraining.md.
+"""The gain and the cost of a retraining: the figures of docs/decisions/0013-retraining.md.
 
 A user labels the first messages of a stream; the next few thousand are unlabelled mail in a Maildir; the test mail is
 every N-th message of the rest. `spamlstm retrain` runs as a user starts it, with its own state folder and models.

@@ -48,7 +48,7 @@ def installed(folder: Path) -> list[str]:
     constraints = ["-c", str(ROOT / "constraints.txt")] if (ROOT / "constraints.txt").exists() else []
     subprocess.run([folder / "bin/pip", "install", "-qq", *constraints, str(ROOT)], check=True)
     whole = size(folder)
-    print(f"light install: {whole / 1e6:.0f} MB on disk, of which {empty / 1e6:.0f} MB are the empty venv with pip")
+    print(f"light install: {whole / 1e6:.0f} MB on disk, including {empty / 1e6:.0f} MB of the empty venv with pip")
     return [str(folder / "bin/spamlstm")]
 
 

@@ -1,6 +1,36 @@
-"""Errors shown to users: each is a sentence and an exit status of sysexits.h, without a traceback."""
+"""Errors shown to users, each a sentence and an exit status without a traceback; and the table of exit statuses."""
 
+import contextlib
 import os
+from collections.abc import Iterator
+from enum import IntEnum
+from typing import Self
+
+
+class ExitStatus(IntEnum):
+    """The exit statuses of all commands, with the numbers of sysexits.h. --help shows `meaning`."""
+
+    meaning: str
+
+    def __new__(cls, value: int, meaning: str) -> Self:
+        """Return a member with a meaning."""
+        status = int.__new__(cls, value)
+        status._value_, status.meaning = value, meaning
+        return status
+
+    OK = 0, "success; with classify --exit-code: ham"
+    SPAM = 1, "with classify --exit-code: spam"
+    UNSURE = 2, "with classify --exit-code: unsure"
+    USAGE = 64, "wrong usage of the command line"
+    DATA = 65, "an input has the wrong content, such as a damaged model"
+    NO_INPUT = 66, "an input is missing or cannot be read; other input was processed"
+    UNAVAILABLE = 69, "something that the command needs is missing or does not answer"
+    SOFTWARE = 70, "a bug in spamlstm; please report it"
+    IO = 74, "the system refused to read or write"
+    TEMPORARY = 75, "try again later: another spamlstm is at work, or a message failed"
+    CONFIG = 78, "the configuration cannot be used"
+    INTERRUPTED = 130, "interrupted (Ctrl-C)"
+    BROKEN_PIPE = 141, "the reader of the output is gone"
 
 
 def reason_of(error: OSError) -> str:
@@ -11,36 +41,54 @@ def reason_of(error: OSError) -> str:
 
 
 class UserError(Exception):
-    """Something the user can correct; the message says what is wrong and what to do."""
+    """An error that the user can correct, by default one of usage (EX_USAGE).
 
-    exit_status = 64  # EX_USAGE: a wrong argument
+    The message says what is wrong and what to do.
+    """
+
+    exit_status = ExitStatus.USAGE
 
 
 class DataError(UserError):
     """An input exists but has the wrong content (EX_DATAERR)."""
 
-    exit_status = 65
+    exit_status = ExitStatus.DATA
 
 
 class NoInputError(UserError):
     """An input is missing or cannot be read (EX_NOINPUT)."""
 
-    exit_status = 66
+    exit_status = ExitStatus.NO_INPUT
 
 
 class UnavailableError(UserError):
     """A required program or service is not installed or does not answer (EX_UNAVAILABLE)."""
 
-    exit_status = 69
+    exit_status = ExitStatus.UNAVAILABLE
+
+
+class OutputError(UserError):
+    """A file cannot be written (EX_IOERR)."""
+
+    exit_status = ExitStatus.IO
 
 
 class TemporaryError(UserError):
     """A failure that may pass: a lock is held, a disk is full (EX_TEMPFAIL)."""
 
-    exit_status = 75
+    exit_status = ExitStatus.TEMPORARY
 
 
 class ConfigError(UserError):
     """The configuration cannot be used (EX_CONFIG)."""
 
-    exit_status = 78
+    exit_status = ExitStatus.CONFIG
+
+
+@contextlib.contextmanager
+def reading(path: object) -> Iterator[None]:
+    """Turn an OSError into a NoInputError that names `path`."""
+    try:
+        yield
+    except OSError as error:
+        raise NoInputError(f"{path}: {reason_of(error)}") from error

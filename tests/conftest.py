@@ -21,7 +21,7 @@ hypothesis.settings.load_profile("steady")
 ROOT = Path(__file__).resolve().parent.parent
 
 
-# What a user's session may set that would change what the program finds or where it writes.
+# Variables of a user's session that change which files the program reads and writes.
 INHERITED = ("SPAMLSTM_", "XDG_", "STATE_DIRECTORY", "NOTIFY_SOCKET", "WATCHDOG_", "JOURNAL_STREAM")
 
 

@@ -45,7 +45,7 @@ def demo(root, tmp_path):
 
 
 def test_every_message_of_the_demo_has_an_expected_verdict(root):
-    """A message that is added to the demo is added here too."""
+    """Each message of the demo has an expected verdict in this test."""
     assert {path.stem for path in (root / "docs/demo").glob("*.eml")} == set(VERDICTS)
 
 

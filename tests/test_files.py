@@ -27,7 +27,7 @@ def test_no_folder_is_made_below_a_file(tmp_path, below):
 
 @pytest.mark.parametrize(("mode", "wanted"), [(None, 0o640), (0o644, 0o644), (0o600, 0o600)])
 def test_a_file_is_replaced(tmp_path, mode, wanted):
-    """By another file with the given mode, or that of the umask, and no temporary file is left."""
+    """A file is replaced by one with the given mode or that of the umask, and no temporary file is left."""
     path = tmp_path / "x"
     path.write_text("old")
     before = path.stat().st_ino
@@ -43,7 +43,7 @@ def test_a_file_is_replaced(tmp_path, mode, wanted):
 
 
 def test_an_error_leaves_the_file_as_it_was(tmp_path):
-    """Whatever ends the block early, and no temporary file is left."""
+    """If anything ends the block early, the old file and no temporary file is there."""
     path = tmp_path / "x"
     path.write_text("old")
     with pytest.raises(ZeroDivisionError), files.replacement(path) as out:
@@ -68,7 +68,7 @@ def test_order_on_disk(tmp_path, monkeypatch, durable):
 
 
 def test_only_regular_files_are_opened(tmp_path):
-    """A FIFO, a folder and, if so wanted, a link are errors at once; `open_any` takes an unwritten FIFO for empty."""
+    """A FIFO, a folder and, on request, a link are errors at once; `open_any` takes an unwritten FIFO for empty."""
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "file").write_text("x")
     (tmp_path / "link").symlink_to("file")

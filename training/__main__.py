@@ -78,7 +78,7 @@ def fit(
     folds: Annotated[bool, typer.Option(help="Calibrate on sources that are left out of training.")] = True,
     fold: Annotated[list[str] | None, typer.Option(help="Sources A,B,C to leave out instead of the defaults.")] = None,
     slim: Annotated[bool, typer.Option(help="Write no exact weights; fine-tuning then starts from int8.")] = False,
-    network: Annotated[Path | None, typer.Option(help="Bundle whose network to reuse; only calibrate.")] = None,
+    network: Annotated[Path | None, typer.Option(help="Reuse the network of this bundle; only calibrate.")] = None,
 ) -> None:
     """Train a bundle on labelled mail and write it to OUT.
 
@@ -192,7 +192,7 @@ def compare_cells(
 @app.command()
 def finetune(
     *,
-    parent: Annotated[Path, typer.Option("--from", help="Bundle whose network to train further.")],
+    parent: Annotated[Path, typer.Option("--from", help="Bundle with the network to train further.")],
     mail: Annotated[Path, typer.Option(help="Corpus folder with targets.json (see training/finetune.py).")],
     out: Out,
     version: Annotated[str, typer.Option(help="The model's version.")],

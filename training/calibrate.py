@@ -24,7 +24,7 @@ HIGHEST = 0.9999
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """The logits of messages whose sources the network was not trained on: aligned arrays."""
+    """Logits of messages from sources that the network was not trained on: aligned arrays."""
 
     source: NDArray[np.str_]
     spam: Bools

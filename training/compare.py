@@ -64,7 +64,7 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class _Task:
-    """What all networks share. They judge `judged`, and `probes`: a list of messages for each distance."""
+    """The task that all networks share. They judge `judged`, and `probes`: a list of messages for each distance."""
 
     data: Dataset
     part: Split

@@ -33,7 +33,7 @@ _SHORT_BODY = 60
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much of a message is read: tokens of header and window, UTF-8 bytes of a window, windows of a message."""
+    """Limits of reading a message: tokens of header and window, UTF-8 bytes of a window, windows of a message."""
 
     header: int = 144
     window: int = 288

@@ -46,7 +46,7 @@ def case(scene: Scene) -> None:
 
 
 def any_name(chance: random.Random) -> str:
-    """Return the name of a folder: one with a meaning, or any bytes."""
+    """Return the name of a folder: a usual name, or any bytes."""
     data = bytes(chance.choices(range(1, 256), k=chance.randrange(1, 9))).replace(b"/", b"_")
     return chance.choice(chance.choice((_LIKELY, _NAMES, (os.fsdecode(data), "." + os.fsdecode(data)))))
 
@@ -113,7 +113,7 @@ def change(scene: Scene) -> None:
         if scene.chance.random() < 0.4:
             path.rename(path.parent / any_name(scene.chance))
         else:
-            path.rename(scene.attic / str(len(list(scene.attic.iterdir()))))
+            path.rename(scene.moved_away / str(len(list(scene.moved_away.iterdir()))))
         match scene.chance.choice(("nothing", "link", "link", "file", "folder")):
             case "link":
                 path.symlink_to(scene.chance.choice(_targets(scene)))
@@ -153,27 +153,27 @@ def work(scene: Scene, options: str) -> None:
     """File spam and learn from moves while folders change; at the end, all mail must be somewhere."""
     chance = scene.chance
     section = {"spam": chance.choice([(Action.TAG, Action.FILE), (Action.FILE,)]), "junk": options}
-    house = TrackedMaildir(scene.root, scene.state, section).watch()
+    tracked = TrackedMaildir(scene.root, scene.state, section).watch()
     for _ in range(chance.randrange(1, 5)):
         for _ in range(chance.randrange(4)):
-            scene.sent(house.deliver(chance.choice(("spam", "spam", "words"))))
+            scene.sent(tracked.deliver(chance.choice(("spam", "spam", "words"))))
         with scene.step("pass"):
-            crashed = scene.interrupted(house.run, lambda: change(scene))
+            crashed = scene.interrupted(tracked.run, lambda: change(scene))
         with scene.step("moves"):
-            crashed |= scene.interrupted(house.look, lambda: change(scene))
+            crashed |= scene.interrupted(tracked.look, lambda: change(scene))
         if crashed:
             raise BrokenPromiseError("a change of a folder ended the process")
-        house.clock.now += 90_000
+        tracked.clock.now += 90_000
         _move(scene)
-    house.again()
+    tracked.again()
     with scene.step("pass"):
-        house.run()
-    house.look()
+        tracked.run()
+    tracked.look()
     scene.check(taken_away=True)
     scene.check_log()
-    house.label_stores.close()
-    house.mailbox_state.close()
-    house.journal.close()
+    tracked.label_stores.close()
+    tracked.mailbox_state.close()
+    tracked.journal.close()
 
 
 def _move(scene: Scene) -> None:

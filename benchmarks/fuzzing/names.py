@@ -77,46 +77,46 @@ def on_disk_case(scene: Scene) -> None:
     """Deliveries, passes, a reader that renames, crashes, and undo of everything."""
     chance = scene.chance
     section = {verdict: _some_actions(chance) for verdict in ("spam", "unsure", "ham")}
-    house = Inbox(scene.root, scene.state, section).watch()
+    inbox = Inbox(scene.root, scene.state, section).watch()
     if chance.random() < 0.5:
-        with OpenMaildir.open(house.root) as home:
-            junk_folder.create_folder(home.folder(".Junk"))
-    for folder in (house.root, house.junk):
+        with OpenMaildir.open(inbox.root) as mailbox:
+            junk_folder.create_folder(mailbox.folder(".Junk"))
+    for folder in (inbox.root, inbox.junk):
         if os.path.isdir(folder):  # noqa: PTH112  as in maildir
             Path(folder, "dovecot-keywords").write_text(chance.choice(_KEYWORDS), errors="surrogateescape")
     for _ in range(chance.randrange(2, 7)):
-        chance.choice((deliver, deliver, deliver, work, work, rename, crashed, restart, later))(scene, house)
-    house.again()
-    later(scene, house)
+        chance.choice((deliver, deliver, deliver, work, work, rename, crashed, restart, later))(scene, inbox)
+    inbox.again()
+    later(scene, inbox)
     scene.check()
-    take_back(scene, house)
+    take_back(scene, inbox)
     scene.check()
     scene.check_log()
-    house.journal.close()
+    inbox.journal.close()
 
 
 def _some_actions(chance: random.Random) -> tuple[Action, ...]:
     return tuple(action for action in Action if chance.random() < 0.6)
 
 
-def deliver(scene: Scene, house: Inbox) -> None:
+def deliver(scene: Scene, inbox: Inbox) -> None:
     """Deliver some messages to new or cur, never over an existing one."""
     for _ in range(scene.chance.randrange(1, 6)):
         part, name = scene.chance.choice(("new", "new", "cur")), any_name(scene.chance)
-        if not os.path.lexists(os.path.join(house.root, part, name)):  # noqa: PTH118  as in maildir
+        if not os.path.lexists(os.path.join(inbox.root, part, name)):  # noqa: PTH118  as in maildir
             body = scene.chance.choice(("spam", "spam", "unsure", "words", "broken", "X-Spam-Flag: YES\n\nspam"))
-            scene.sent(house.deliver(body, part=part, name=name))
+            scene.sent(inbox.deliver(body, part=part, name=name))
 
 
-def work(scene: Scene, house: Inbox) -> None:
+def work(scene: Scene, inbox: Inbox) -> None:
     """Run a pass."""
     with scene.step("pass"):
-        house.run()
+        inbox.run()
 
 
-def rename(scene: Scene, house: Inbox) -> None:
+def rename(scene: Scene, inbox: Inbox) -> None:
     """Move messages to cur or change their flags, as a reader does."""
-    for folder in filter(names.is_maildir, (house.root, house.junk)):
+    for folder in filter(names.is_maildir, (inbox.root, inbox.junk)):
         for one in on_disk.messages(folder):
             if scene.chance.random() < 0.3:
                 name = Name.parse(one.name)
@@ -127,32 +127,32 @@ def rename(scene: Scene, house: Inbox) -> None:
                         os.rename(one.path, target)  # noqa: PTH104
 
 
-def crashed(scene: Scene, house: Inbox) -> None:
+def crashed(scene: Scene, inbox: Inbox) -> None:
     """Crash in a pass, and restart."""
-    if scene.interrupted(house.run):
-        house.again()
+    if scene.interrupted(inbox.run):
+        inbox.again()
 
 
-def restart(_scene: Scene, house: Inbox) -> None:
+def restart(_scene: Scene, inbox: Inbox) -> None:
     """Restart."""
-    house.again()
+    inbox.again()
 
 
-def later(scene: Scene, house: Inbox) -> None:
+def later(scene: Scene, inbox: Inbox) -> None:
     """Run passes a day later, when everything that failed is due again."""
-    house.clock.now += 90_000
-    work(scene, house)
-    work(scene, house)
+    inbox.clock.now += 90_000
+    work(scene, inbox)
+    work(scene, inbox)
 
 
-def take_back(scene: Scene, house: Inbox) -> None:
+def take_back(scene: Scene, inbox: Inbox) -> None:
     """Undo everything, perhaps with a crash in between."""
 
     def undone() -> None:
-        recovery = Recovery(house.journal, counters=house.counters, clock=house.clock)
-        list(undo_acts(house.journal, recovery, since=0, dry=False, clock=house.clock))
+        recovery = Recovery(inbox.journal, counters=inbox.counters, clock=inbox.clock)
+        list(undo_acts(inbox.journal, recovery, since=0, dry=False, clock=inbox.clock))
 
     if scene.chance.random() < 0.3 and scene.interrupted(undone):
-        house.again()
+        inbox.again()
     with scene.step("undo"):
         undone()

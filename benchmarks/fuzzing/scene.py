@@ -21,7 +21,7 @@ _NUMBER = re.compile(rb"by mx id (\d+)")
 
 
 class Scene:
-    """The folder of one case: the Maildir, the state folder, files outside, and the attic, where folders are moved to.
+    """The folder of one case: the Maildir, the state folder, files outside, and the folders that were moved away.
 
     All random choices use `chance`, so that a seed repeats a case.
     """
@@ -32,9 +32,9 @@ class Scene:
         self.chance = chance
         self.root = make(folder / "Maildir")
         self.state = folder / "state"
-        self.attic = folder / "attic"
+        self.moved_away = folder / "moved_away"
         self.outside = folder / "outside"
-        self.attic.mkdir()
+        self.moved_away.mkdir()
         self._build_outside()
         self._before = _snapshot(self.outside)
         self._sent: dict[int, bytes] = {}
@@ -103,7 +103,7 @@ class Scene:
 
     def _files(self) -> Iterator[Path]:
         """Yield all files that are delivered messages."""
-        for top in (self.root, self.attic):
+        for top in (self.root, self.moved_away):
             for path, _, names in os.walk(top):
                 for name in names:
                     file = Path(path, name)

@@ -1,4 +1,4 @@
-"""With anything in the cells of journals, mailbox states and label stores, all mail is still there."""
+"""Damaged journals, mailbox states and label stores: whatever their cells contain, no mail is lost."""
 
 import contextlib
 import os
@@ -31,66 +31,66 @@ def case(scene: Scene) -> None:
     """Handle some mail, damage the databases, and handle the mail of the next days."""
     chance = scene.chance
     actions = chance.choice([(Action.TAG, Action.FILE), (Action.FILE,), (Action.TAG,)])
-    house = TrackedMaildir(scene.root, scene.state, {"spam": actions}).watch()
-    live(scene, house)
-    if scene.interrupted(house.run):
-        house.again()
-    close(house)
+    tracked = TrackedMaildir(scene.root, scene.state, {"spam": actions}).watch()
+    live(scene, tracked)
+    if scene.interrupted(tracked.run):
+        tracked.again()
+    close(tracked)
     for _ in range(chance.randrange(1, 3)):
         name = chance.choice((STORES[0], *STORES))
         if (scene.state / name).is_file():
             damage(scene.state / name, chance)
-    reopen(scene, house)
-    live(scene, house)
-    take_back(scene, house)
-    house.clock.now += 200_000
-    live(scene, house)
+    reopen(scene, tracked)
+    live(scene, tracked)
+    take_back(scene, tracked)
+    tracked.clock.now += 200_000
+    live(scene, tracked)
     ask(scene)
     scene.check()
     scene.check_log(damaged=True)
-    close(house)
+    close(tracked)
 
 
 # --- work -----------------------------------------------------------------------------------------------------------
 
 
-def live(scene: Scene, house: TrackedMaildir) -> None:
+def live(scene: Scene, tracked: TrackedMaildir) -> None:
     """Deliver and judge mail, move some, and learn from the moves. Nothing raises."""
     for _ in range(scene.chance.randrange(1, 4)):
-        path = house.deliver(scene.chance.choice(("spam", "spam", "words")))
+        path = tracked.deliver(scene.chance.choice(("spam", "spam", "words")))
         scene.sent(path)
         raw = Path(path).read_bytes()
         with scene.step("pass"):
-            house.run()
+            tracked.run()
         with scene.step("moves"):
-            house.look()
-        if scene.chance.random() < 0.5 and len(house.where(raw)) == 1:
-            target = scene.chance.choice([house.root, house.junk])
+            tracked.look()
+        if scene.chance.random() < 0.5 and len(tracked.where(raw)) == 1:
+            target = scene.chance.choice([tracked.root, tracked.junk])
             if Path(target).exists():
-                house.move(raw, target, how=scene.chance.choice(("rename", "link", "copy")))
+                tracked.move(raw, target, how=scene.chance.choice(("rename", "link", "copy")))
         with scene.step("moves"):
-            house.look()
+            tracked.look()
     with scene.step("layer"):
-        house.label_stores.layer(house.root)
-        house.label_stores.tally()
+        tracked.label_stores.layer(tracked.root)
+        tracked.label_stores.tally()
 
 
-def reopen(scene: Scene, house: TrackedMaildir) -> None:
+def reopen(scene: Scene, tracked: TrackedMaildir) -> None:
     """Restart; if a database is refused with a UserError, the user moves it away."""
     for _ in range(len(STORES) + 1):
         try:
             with scene.step("start"):
-                house.open()
+                tracked.open()
         except (UserError, OSError):
             # The message names the database, but is not parsed here.
-            _move_away(scene, house)
+            _move_away(scene, tracked)
         else:
             return
 
 
-def _move_away(scene: Scene, house: TrackedMaildir) -> None:
+def _move_away(scene: Scene, tracked: TrackedMaildir) -> None:
     with contextlib.suppress(AttributeError):  # not opened
-        house.journal.close()
+        tracked.journal.close()
     for name in STORES[:2]:
         for suffix in ("", "-wal", "-shm"):
             path = scene.state / f"{name}{suffix}"
@@ -99,11 +99,11 @@ def _move_away(scene: Scene, house: TrackedMaildir) -> None:
             path.unlink(missing_ok=True)
 
 
-def take_back(scene: Scene, house: TrackedMaildir) -> None:
+def take_back(scene: Scene, tracked: TrackedMaildir) -> None:
     """Undo; a damaged journal may be a reported error."""
-    recovery = Recovery(house.journal, counters=house.counters, clock=house.clock)
+    recovery = Recovery(tracked.journal, counters=tracked.counters, clock=tracked.clock)
     with scene.step("undo"), contextlib.suppress(UserError, OSError, sqlite3.Error):
-        list(undo_acts(house.journal, recovery, since=0, dry=scene.chance.random() < 0.3, clock=house.clock))
+        list(undo_acts(tracked.journal, recovery, since=0, dry=scene.chance.random() < 0.3, clock=tracked.clock))
 
 
 def ask(scene: Scene) -> None:
@@ -119,11 +119,11 @@ def ask(scene: Scene) -> None:
                 labels.interleave_bulk()
 
 
-def close(house: TrackedMaildir) -> None:
+def close(tracked: TrackedMaildir) -> None:
     """Close all databases."""
-    house.label_stores.close()
-    house.mailbox_state.close()
-    house.journal.close()
+    tracked.label_stores.close()
+    tracked.mailbox_state.close()
+    tracked.journal.close()
 
 
 # --- damage ---------------------------------------------------------------------------------------------------------

@@ -1,92 +1,101 @@
 """`spamlstm adopt`: learn from an existing mailbox, or undo that."""
 
 import contextlib
-import json as jsons
 import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from spamlstm import progress
-from spamlstm.cli.adopt_report import AdoptReport, print_report
-from spamlstm.cli.exit_status import ExitStatus
+from spamlstm.cli.judgements import COLOURS
 from spamlstm.cli.selection import choose_one
-from spamlstm.cli.terminal import complain, error_console, note
-from spamlstm.config import Config
+from spamlstm.cli.terminal import complain, console, error_console, is_terminal, note, plain, print_json
 from spamlstm.config.locations import labels_dir, state_dir
-from spamlstm.errors import NoInputError, reason_of
+from spamlstm.errors import ExitStatus, reading
 from spamlstm.filtering.journal import NAME as JOURNAL
 from spamlstm.filtering.journal import Journal
 from spamlstm.learning import bootstrap, survey
 from spamlstm.learning.bootstrap import AdoptedCounts, Conclusion
+from spamlstm.learning.label import Label
 from spamlstm.learning.label_store import LabelStore
-from spamlstm.learning.survey import FolderNames, KnownLabels, Survey
+from spamlstm.learning.survey import AdoptionEvidence, FolderNames, KnownLabels, Survey, Without
 from spamlstm.learning.trainer import Trainer
 from spamlstm.maildir.opened import OpenMaildir
 from spamlstm.model.classifier import Classifier
+from spamlstm.verdict import Verdict
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
 
 
 @dataclass(frozen=True, slots=True)
-class AdoptOptions:
-    """The options of `spamlstm adopt`."""
+class AdoptReport:
+    """The results of an adoption. `unlabelled` are the verdicts on mail in the inbox that implies no label."""
 
-    maildir: Path
-    dry_run: bool
-    json: bool
-    model: Path | None
-    config: Path | None
-    state: Path | None
+    maildir: str
+    survey: Survey
+    adopted: AdoptedCounts
+    conclusion: Conclusion
+    unlabelled: dict[Verdict, int]
+    max_false_positive_rate: float
+    dry: bool
 
 
-def adopt_maildir(options: AdoptOptions) -> int:
-    """Survey the mailbox, learn, and print the report; return the exit status."""
-    failed, report = learn_mailbox(options)
+def adopt_maildir(maildir: Path, *, json: bool, **options: Any) -> int:
+    """Learn from the mailbox and print the report; return the exit status. The options are `learn_mailbox`'s."""
+    failed, report = learn_mailbox(maildir, **options)
     for name, why in failed:
         complain(name, why)
-    print_report(report, json=options.json)
+    if json:
+        print_json(_object(report))
+    elif is_terminal(sys.stdout):
+        print_tables(report, console())
+    else:
+        sys.stdout.write("".join("\t".join(map(str, line)) + "\n" for line in _lines(report)))
     return ExitStatus.NO_INPUT if failed else ExitStatus.OK
 
 
-def learn_mailbox(options: AdoptOptions) -> tuple[list[tuple[str, str]], AdoptReport]:
+def learn_mailbox(
+    maildir: Path, *, dry_run: bool, model: Path | None, config_file: Path | None, state: Path | None
+) -> tuple[list[tuple[str, str]], AdoptReport]:
     """Learn from a mailbox; return the paths that cannot be read with the reasons, and the report."""
-    config, path = choose_one(options.config, options.maildir, dry_run=options.dry_run)
-    classifier = Classifier.open(options.model, config=config, personal_features=True)
-    learning = config.learning
-    store = _store(options, config, path)
-    known = KnownLabels(_filed(options.state or state_dir()), _labelled(store))
-    with _open_mailbox(path) as mailbox:
-        found = _survey(mailbox, FolderNames(config.maildirs[0].junk, learning.ignore_folders), known)
-        bootstrap.check_evidence(found, where=str(options.maildir))
-        with open_labels(store, dry_run=options.dry_run) as labels:
+    config, path = choose_one(config_file, maildir, dry_run=dry_run)
+    classifier = Classifier.open(model, config=config, personal_features=True)
+    limit = config.learning.max_false_positive_rate
+    state = state or state_dir()
+    store = labels_dir(state, config.learning.labels, path)
+    names = FolderNames(config.maildirs[0].junk, config.learning.ignore_folders)
+    known = _known(state, store)
+    with reading(path):
+        mailbox = OpenMaildir.open(path)
+    with mailbox:
+        with reading(path), progress.show_progress(error_console(), "read") as tell:
+            found = survey.survey_mailbox(mailbox, names=names, known=known, now=time.time(), progress=tell)
+        bootstrap.check_evidence(found, where=str(maildir))
+        with open_labels(store, dry_run=dry_run) as labels:
             trainer = Trainer(labels, tell=note)
-            adopted, conclusion = _learn(trainer, classifier, found, learning.max_false_positive_rate, source=path)
+            with progress.show_progress(error_console(), "adopted", len(found.samples)) as tell:
+                adopted = bootstrap.adopt_labels(trainer, classifier, found.samples, source=path, progress=tell)
+            with progress.show_progress(error_console(), "learned", sum(labels.counts().values())) as tell:
+                conclusion = bootstrap.find_adopted_thresholds(
+                    trainer, classifier, max_false_positive_rate=limit, progress=tell
+                )
             unlabelled = bootstrap.judge_unlabelled(found, classifier, trainer.layer)
-    report = AdoptReport(
-        str(options.maildir), found, adopted, conclusion, unlabelled, learning.max_false_positive_rate, options.dry_run
-    )
+    report = AdoptReport(str(maildir), found, adopted, conclusion, unlabelled, limit, dry_run)
     return [*found.unreadable, *adopted.failed], report
 
 
-def _learn(
-    trainer: Trainer, classifier: Classifier, found: Survey, max_false_positive_rate: float, *, source: str
-) -> tuple[AdoptedCounts, Conclusion]:
-    """Store a label for each sample of the survey, and learn them."""
-    with progress.show_progress(error_console(), "adopted", len(found.samples)) as tell:
-        adopted = bootstrap.adopt_labels(trainer, classifier, found.samples, source=source, progress=tell)
-    with progress.show_progress(error_console(), "learned", sum(trainer.labels.counts().values())) as tell:
-        conclusion = bootstrap.find_adopted_thresholds(
-            trainer, classifier, max_false_positive_rate=max_false_positive_rate, progress=tell
-        )
-    return adopted, conclusion
-
-
-def undo_adoption(options: AdoptOptions) -> int:
+def undo_adoption(
+    maildir: Path, *, dry_run: bool, json: bool, model: Path | None, config_file: Path | None, state: Path | None
+) -> int:
     """Remove the labels that were adopted from the mailbox, and print their number; return the exit status."""
-    config, path = choose_one(options.config, options.maildir, dry_run=options.dry_run)
-    classifier = Classifier.open(options.model, config=config)
+    config, path = choose_one(config_file, maildir, dry_run=dry_run)
+    classifier = Classifier.open(model, config=config)
     with (
-        open_labels(_store(options, config, path), dry_run=options.dry_run) as labels,
+        open_labels(labels_dir(state or state_dir(), config.learning.labels, path), dry_run=dry_run) as labels,
         progress.show_progress(error_console(), "learned") as tell,
     ):
         number = bootstrap.forget_adopted(
@@ -96,51 +105,24 @@ def undo_adoption(options: AdoptOptions) -> int:
             max_false_positive_rate=config.learning.max_false_positive_rate,
             progress=tell,
         )
-    if options.json:
-        sys.stdout.write(jsons.dumps({"removed": number, "dry_run": options.dry_run}) + "\n")
+    if json:
+        print_json({"removed": number, "dry_run": dry_run})
     else:
-        sys.stdout.write(f"{number:,} adopted labels {'would be ' if options.dry_run else ''}removed\n")
+        sys.stdout.write(f"{number:,} adopted labels {'would be ' if dry_run else ''}removed\n")
     return ExitStatus.OK
 
 
-def _store(options: AdoptOptions, config: Config, path: str) -> Path:
-    """Return the folder of the labels that apply to this Maildir."""
-    return labels_dir(options.state or state_dir(), config.learning.labels, path)
-
-
-@contextlib.contextmanager
-def _open_mailbox(path: str) -> Iterator[OpenMaildir]:
-    try:
-        mailbox = OpenMaildir.open(path)
-    except OSError as error:
-        raise NoInputError(f"{path}: {reason_of(error)}") from error
-    with mailbox:
-        yield mailbox
-
-
-def _survey(mailbox: OpenMaildir, names: FolderNames, known: KnownLabels) -> Survey:
-    with progress.show_progress(error_console(), "read") as tell:
-        try:
-            return survey.survey_mailbox(mailbox, names=names, known=known, now=time.time(), progress=tell)
-        except OSError as error:
-            raise NoInputError(f"{mailbox.path}: {reason_of(error)}") from error
-
-
-def _filed(state: Path) -> set[str]:
-    """Return the content ids of mail that the filter itself moved to junk folders."""
-    if not (state / JOURNAL).is_file():
-        return set()
-    with contextlib.closing(Journal.open(state)) as journal:
-        return journal.filed()
-
-
-def _labelled(state: Path) -> set[str]:
-    """Return the content ids of mail that the user labelled."""
-    labels = LabelStore.find(state)
-    if labels is None:
-        return set()
-    with contextlib.closing(labels):
-        return labels.labelled_by_user()
+def _known(state: Path, store: Path) -> KnownLabels:
+    """Return the content ids of mail that the filter itself moved to junk folders, or that the user labelled."""
+    filed, labelled = set(), set()
+    if (state / JOURNAL).is_file():
+        with contextlib.closing(Journal.open(state)) as journal:
+            filed = journal.filed()
+    labels = LabelStore.find(store)
+    if labels is not None:
+        with contextlib.closing(labels):
+            labelled = labels.labelled_by_user()
+    return KnownLabels(filed, labelled)
 
 
 @contextlib.contextmanager
@@ -153,3 +135,128 @@ def open_labels(state: Path, *, dry_run: bool) -> Iterator[LabelStore]:
             if not dry_run:
                 complain("adopt", f"{labels.adopted():,} labels are stored; run the same command again to continue")
             raise
+
+
+def _object(report: AdoptReport) -> dict[str, Any]:
+    finding, survey = report.conclusion.finding, report.survey
+    return {
+        "maildir": report.maildir,
+        "dry_run": report.dry,
+        "messages": survey.messages,
+        "evidence": {kind: survey.counts()[kind] for kind in AdoptionEvidence},
+        "not_learned_from": {kind: survey.without[kind] for kind in Without},
+        "unreadable": len(survey.unreadable) + len(report.adopted.failed),
+        "new": report.adopted.new,
+        "known": report.adopted.known,
+        "rehearsal": report.conclusion.rehearsal,
+        "unlabelled": report.unlabelled,
+        "thresholds": {
+            "ham": finding.thresholds.ham,
+            "spam": finding.thresholds.spam,
+            "model": {"ham": report.conclusion.model.ham, "spam": report.conclusion.model.spam},
+            "used": not report.conclusion.chosen,
+        },
+        "false_positive_rate": {
+            "limit": report.max_false_positive_rate,
+            "ham": finding.ham,
+            "filed": finding.filed,
+            "upper_bound": finding.bound,
+            "proven": finding.bound <= report.max_false_positive_rate,
+        },
+    }
+
+
+def _lines(report: AdoptReport) -> Iterator[tuple[object, ...]]:
+    """Yield rows for awk: kind, name, number."""
+    values = _object(report)
+    yield "messages", "all", values["messages"]
+    for kind in ("evidence", "not_learned_from"):
+        yield from ((kind, name, number) for name, number in values[kind].items())
+    yield from (("labels", name, values[name]) for name in ("new", "known"))
+    for label, counts in values["rehearsal"].items():
+        yield from ((f"rehearsal_{label}", verdict, number) for verdict, number in counts.items())
+    yield from (("unlabelled", verdict, number) for verdict, number in values["unlabelled"].items())
+    yield from (("threshold", verdict, f"{values['thresholds'][verdict]:.6g}") for verdict in ("ham", "spam"))
+    rates = values["false_positive_rate"]
+    yield from (
+        ("false_positive_rate", name, f"{rates[name]:.6g}") for name in ("limit", "ham", "filed", "upper_bound")
+    )
+
+
+def print_tables(report: AdoptReport, out: "Console") -> None:
+    """Print tables and sentences for people."""
+    out.print(_evidence_table(report.survey))
+    out.print(_rehearsal_table(report.conclusion, report.unlabelled))
+    for sentence in _sentences(report):
+        out.print(plain(sentence), markup=False)
+
+
+def _evidence_table(survey: Survey) -> "Table":
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column(f"{survey.messages:,} messages")
+    table.add_column("", justify="right")
+    table.add_column("", style="dim")
+    counts = survey.counts()
+    for kind in AdoptionEvidence:
+        if counts[kind]:
+            table.add_row(str(kind), f"{counts[kind]:,}", str(kind.label))
+    for reason in Without:
+        if survey.without[reason]:
+            table.add_row(str(reason), f"{survey.without[reason]:,}", "not learned from", style="dim")
+    return table
+
+
+def _rehearsal_table(conclusion: Conclusion, unlabelled: dict[Verdict, int]) -> "Table":
+    from rich.table import Table
+    from rich.text import Text
+
+    number = sum(sum(counts.values()) for counts in conclusion.rehearsal.values())
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column(f"the last {number:,}, each judged by earlier mail only")
+    for verdict in Verdict:
+        table.add_column(Text(f"judged {verdict}", COLOURS[verdict]), justify="right")
+    for label in Label:
+        cells = (f"{conclusion.rehearsal[label][verdict]:,}" for verdict in Verdict)
+        table.add_row(f"{'your mail' if label is Label.HAM else 'your junk'} ({label})", *cells)
+    if sum(unlabelled.values()):
+        table.add_row("unread or new in the inbox", *(f"{unlabelled[verdict]:,}" for verdict in Verdict))
+    return table
+
+
+def _sentences(report: AdoptReport) -> Iterator[str]:
+    finding, conclusion, adopted = report.conclusion.finding, report.conclusion, report.adopted
+    yield ""
+    yield f"{adopted.new:,} labels {'would be' if report.dry else 'are'} new" + (
+        f", {adopted.known:,} existed before." if adopted.known else "."
+    )
+    yield (
+        f"The threshold for spam {'would be' if report.dry else 'is now'} {_percent(finding.thresholds.spam)}; that of"
+        f" the model is {_percent(conclusion.model.spam)}. With the new one, {finding.filed:,} of {finding.ham:,} ham"
+        f" messages would have been filed as spam: at most {_percent(finding.bound)} of ham (95 % confidence)."
+    )
+    if finding.bound > report.max_false_positive_rate:
+        yield (
+            f"There is too little ham to prove the configured {_percent(report.max_false_positive_rate)}. The threshold"
+            " is above the score of all ham; it may change when you adopt again with more mail."
+        )
+    if conclusion.chosen:
+        yield "Your configuration sets costs or thresholds, so these thresholds are not used."
+    if report.dry:
+        yield "This was a dry run: nothing was stored."
+        return
+    yield (
+        "No mail was moved, and no filter was started. Next steps: 'spamlstm run --dry-run MAILDIR' shows what would be"
+        " done with new mail; 'spamlstm config init' writes a configuration; 'spamlstm adopt --undo MAILDIR' removes"
+        " the new labels."
+    )
+
+
+def _percent(share: float) -> str:
+    """Return a share in percent, with enough digits to differ from 0 % and 100 %."""
+    distance = min(share, 1 - share) * 100
+    digits = 1
+    while digits < 8 and distance and distance < 10 ** (1 - digits):
+        digits += 1
+    return f"{100 * share:.{digits}f} %"

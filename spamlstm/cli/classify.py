@@ -4,23 +4,22 @@ import contextlib
 import itertools
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from spamlstm.cli.exit_status import ExitStatus
 from spamlstm.cli.judgements import Row, judgement_printer
-from spamlstm.cli.mail_paths import readable
-from spamlstm.cli.terminal import complain, local_time, note
-from spamlstm.config import load_found_config
-from spamlstm.config.locations import LABELS
+from spamlstm.cli.mail_paths import MailPaths
+from spamlstm.cli.terminal import local_time, note, settings
+from spamlstm.config import Config, LabelScope, load_found_config
+from spamlstm.config.locations import LABELS, state_dir
 from spamlstm.corpus.paths import STDIN, FileMessage, GivenMessage
-from spamlstm.errors import UserError
-from spamlstm.model.classifier import HELP_AFTER, Classifier, Judged
+from spamlstm.errors import ExitStatus, UserError
+from spamlstm.model.classifier import HELP_AFTER, Classifier
 from spamlstm.model.policy import Reason
 from spamlstm.verdict import Verdict
 
 if TYPE_CHECKING:
+    from spamlstm.model.explain import Cause
     from spamlstm.model.personal_layer import PersonalLayer
     from spamlstm.model.workers import ReaderPool
 
@@ -29,51 +28,55 @@ Mail: TypeAlias = GivenMessage | FileMessage
 _STATUS = {Verdict.SPAM: ExitStatus.SPAM, Verdict.UNSURE: ExitStatus.UNSURE}
 
 
-@dataclass(frozen=True, slots=True)
-class ClassifyOptions:
-    """The options of `spamlstm classify`. `labels` is the folder of the label store."""
+def classify_paths(
+    paths: list[str],
+    *,
+    json: bool,
+    explain: bool,
+    exit_code: bool,
+    maildir: Path | None,
+    model: Path | None,
+    config_file: Path | None,
+    state: Path | None,
+) -> int:
+    """Judge and print each message under the paths; return the exit status.
 
-    paths: list[str]
-    json: bool
-    explain: bool
-    exit_code: bool
-    model: Path | None
-    config: Path | None
-    labels: Path
-
-
-@dataclass(slots=True)
-class _Summary:
-    """The verdicts and failures so far."""
-
-    verdicts: set[Verdict]
-    failed: int = 0
-
-    def fail(self, name: str, why: str, status: int) -> None:
-        complain(name, why)
-        self.failed = max(self.failed, status)
-
-    def exit_status(self, *, by_verdict: bool) -> int:
-        """Return the status of a failure; else, with `by_verdict`, that of the worst verdict: spam, unsure, ham."""
-        if self.failed or not by_verdict:
-            return self.failed
-        return next((status for verdict, status in _STATUS.items() if verdict in self.verdicts), ExitStatus.OK)
-
-
-def classify_paths(options: ClassifyOptions) -> int:
-    """Judge and print each message under the paths; return the exit status."""
-    paths = options.paths or _only_stdin()
-    config = load_found_config(options.config)
-    summary = _Summary(set())
-    found = readable(paths, lambda name, why: summary.fail(name, why, ExitStatus.NO_INPUT))
-    with _readers(found) as (mails, readers), judgement_printer(json=options.json) as show:
-        layer = _personal_layer(options.labels)
-        classifier = Classifier.open(options.model, config=config, personal_features=layer is not None)
+    With `exit_code` the status is that of the worst verdict (spam, unsure, ham), unless a message failed.
+    """
+    if not paths and sys.stdin.isatty():
+        raise UserError("name the mail to classify: files, folders, Maildirs or mboxes, or - for standard input")
+    mail = MailPaths(paths or [STDIN])
+    config = load_found_config(config_file)
+    labels = _labels(config, maildir, named=config_file, state=state)
+    verdicts: set[Verdict] = set()
+    with _readers(mail.messages()) as (mails, readers), judgement_printer(json=json) as show:
+        layer = _personal_layer(labels)
+        classifier = Classifier.open(model, config=config, personal_features=layer is not None)
         for judged in classifier.judge_many(((one, one) for one in mails), layer_of=lambda _: layer, readers=readers):
-            row = _row(judged, classifier, layer, options, summary)
-            if row is not None:
-                show(row)
-    return summary.exit_status(by_verdict=options.exit_code)
+            name, judgement = judged.key.name, judged.judgement
+            if judgement is None:
+                mail.fail(name, judged.failure)
+                continue
+            if judgement.reason == Reason.NOT_MAIL:
+                mail.fail(name, "this is not mail but data of another kind", ExitStatus.DATA)
+            verdicts.add(judgement.verdict)
+            causes = _causes(judged.key.read(), classifier, layer, labels) if explain else None
+            show(Row(name, judgement, judged.ms, causes))
+    if mail.failed or not exit_code:
+        return mail.failed
+    return next((status for verdict, status in _STATUS.items() if verdict in verdicts), ExitStatus.OK)
+
+
+def _labels(config: Config, maildir: Path | None, *, named: Path | None, state: Path | None) -> Path:
+    """Return the folder of the labels that apply."""
+    if maildir is not None:
+        from spamlstm.cli.selection import label_folder  # it loads the Maildir code, which is not needed otherwise
+
+        return label_folder(state, maildir, named=named)
+    # Not in a pipe of a mail server: a note for each message would fill its log.
+    if config.learning.labels is LabelScope.PER_MAILDIR and (settings.verbose or sys.stderr.isatty()):
+        note('each Maildir has its own labels ([learning] labels = "per-maildir"); add --maildir DIR to use them')
+    return state or state_dir()
 
 
 @contextlib.contextmanager
@@ -106,31 +109,7 @@ def _label_name(labels: Path, number: int) -> str:
     return f"{label.content} ({label.label}, {local_time(label.time)})" if label else f"label {number}"
 
 
-def _only_stdin() -> list[str]:
-    if sys.stdin.isatty():
-        raise UserError("name the mail to classify: files, folders, Maildirs or mboxes, or - for standard input")
-    return [STDIN]
+def _causes(raw: bytes, classifier: Classifier, layer: "PersonalLayer | None", labels: Path) -> "list[Cause]":
+    from spamlstm.model.explain import explain
 
-
-def _row(
-    judged: Judged[Mail],
-    classifier: Classifier,
-    layer: "PersonalLayer | None",
-    options: ClassifyOptions,
-    summary: _Summary,
-) -> Row | None:
-    name, judgement = judged.key.name, judged.judgement
-    if judgement is None:
-        summary.fail(name, judged.failure, ExitStatus.NO_INPUT)
-        return None
-    if judgement.reason == Reason.NOT_MAIL:
-        summary.fail(name, "this is not mail but data of another kind", ExitStatus.DATA)
-    summary.verdicts.add(judgement.verdict)
-    causes = None
-    if options.explain:
-        from spamlstm.model.explain import explain
-
-        causes = explain(
-            classifier, judged.key.read(), layer=layer, name=lambda number: _label_name(options.labels, number)
-        )
-    return Row(name, judgement, judged.ms, causes)
+    return explain(classifier, raw, layer=layer, name=lambda number: _label_name(labels, number))

@@ -1,11 +1,11 @@
 """`spamlstm config`: write, check and show the configuration."""
 
 import sys
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import assert_never
 
-from spamlstm.cli.exit_status import ExitStatus
 from spamlstm.cli.terminal import print_lines
 from spamlstm.config import Action, Config, LabelScope, MaildirConfig, load_config
 from spamlstm.config.locations import config_files, find_config_file, user_file
@@ -13,7 +13,7 @@ from spamlstm.config.maildirs import expand_maildirs
 from spamlstm.config.reading import ProblemsError
 from spamlstm.config.values import AUTO
 from spamlstm.config.writing import to_toml, write_default
-from spamlstm.errors import ConfigError, UserError, reason_of
+from spamlstm.errors import ConfigError, ExitStatus, UserError, reason_of
 from spamlstm.maildir.names import is_maildir
 from spamlstm.maildir.opened import OpenMaildir
 
@@ -32,7 +32,7 @@ def check_config(named: Path | None) -> int:
     """Print every problem of the configuration, or else what it watches; return the exit status."""
     path = find_config_file(named)
     if path is None:
-        raise ConfigError(f"there is no configuration file ({_searched()}); spamlstm config init writes one")
+        raise ConfigError(f"{_nothing_found()}; spamlstm config init writes one")
     try:
         config = load_config(path)
     except ProblemsError as error:
@@ -46,19 +46,19 @@ def check_config(named: Path | None) -> int:
 def show_config(named: Path | None) -> None:
     """Print the configuration that applies, with defaults, as TOML that can be read again."""
     path = find_config_file(named)
-    origin = f"from {path}" if path else f"there is no configuration file ({_searched()}); these are the defaults"
+    origin = f"from {path}" if path else f"{_nothing_found()}; these are the defaults"
     config = load_config(path) if path else Config()
     print_lines(f"# {origin}", "")
     sys.stdout.write(to_toml(config))
 
 
-def _searched() -> str:
-    return "searched: " + ", ".join(map(str, config_files()))
+def _nothing_found() -> str:
+    return f"there is no configuration file (searched: {', '.join(map(str, config_files()))})"
 
 
 def _sections(config: Config) -> Iterator[str]:
-    usable: dict[int, list[Path]] = {id(section): [] for section in config.maildirs}
-    refused: dict[int, list[str]] = {id(section): [] for section in config.maildirs}
+    usable: dict[int, list[Path]] = defaultdict(list)
+    refused: dict[int, list[str]] = defaultdict(list)
     for path, section in expand_maildirs(config.maildirs).items():
         why = _refusal(path)
         if why:
@@ -67,7 +67,8 @@ def _sections(config: Config) -> Iterator[str]:
             usable[id(section)].append(path)
     for section in config.maildirs:
         found = usable[id(section)]
-        yield f"  {section.path}: {_count(len(found))}; {_actions(config, section)}"
+        count = "1 Maildir" if len(found) == 1 else f"{len(found)} Maildirs" if found else "no Maildir exists now"
+        yield f"  {section.path}: {count}; {_actions(config, section)}"
         yield from (f"    {path}" for path in found[:_LISTED])
         if len(found) > _LISTED:
             yield f"    and {len(found) - _LISTED} more"
@@ -87,17 +88,12 @@ def _refusal(path: Path) -> str:
         return str(error)
 
 
-def _count(number: int) -> str:
-    return "no Maildir exists now" if not number else "1 Maildir" if number == 1 else f"{number} Maildirs"
-
-
 def _actions(config: Config, section: MaildirConfig) -> str:
     verdicts = {"spam": section.spam, "unsure": section.unsure, "ham": section.ham}
-    parts = [
-        f"{name}: {', '.join(_action(one, section) for one in actions) or 'nothing'}"
-        for name, actions in verdicts.items()
-    ]
-    return "; ".join(parts) + ("; dry run: only reported" if config.is_dry(section) else "")
+    words = {name: ", ".join(_action(one, section) for one in actions) for name, actions in verdicts.items()}
+    return "; ".join(f"{name}: {done or 'nothing'}" for name, done in words.items()) + (
+        "; dry run: only reported" if config.is_dry(section) else ""
+    )
 
 
 def _action(action: Action, section: MaildirConfig) -> str:

@@ -1,7 +1,6 @@
 """Print judgements: as a table for people, as lines for tools, as JSON for programs."""
 
 import contextlib
-import json as jsons
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -9,7 +8,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from spamlstm.cli.terminal import console, encodable, is_terminal, plain
+from spamlstm.cli.terminal import console, encodable, is_terminal, plain, print_json
 from spamlstm.verdict import Judgement, Verdict
 
 if TYPE_CHECKING:
@@ -32,7 +31,7 @@ class Row:
     ms: float
     causes: "list[Cause] | None" = None
     done: str | None = None
-    """What was done with the message, for commands that act."""
+    """The actions on the message, for commands that act."""
 
 
 Show = Callable[[Row], None]
@@ -40,24 +39,20 @@ Show = Callable[[Row], None]
 
 def judgement_printer(*, json: bool) -> AbstractContextManager[Show]:
     """Return a context manager that gives a function to print one row; leaving it prints pending rows."""
-    if json:
-        return contextlib.nullcontext(lambda row: _write(_json(row)))
-    if is_terminal(sys.stdout):
+    if is_terminal(sys.stdout) and not json:
         return _tables()
-    return contextlib.nullcontext(lambda row: _write(_lines(row)))
+    if json:
+        return contextlib.nullcontext(lambda row: print_json(_object(row)))
+    return contextlib.nullcontext(_print_lines)
 
 
-def _write(text: str) -> None:
-    sys.stdout.write(f"{text}\n")
-
-
-def _json(row: Row) -> str:
+def _object(row: Row) -> dict[str, Any]:
     judgement = row.judgement
     shown: dict[str, Any] = {
         "path": row.path,
         "verdict": judgement.verdict,
-        "probability": _rounded(judgement.probability, 6),
-        "score": _rounded(judgement.score, 4),
+        "probability": None if judgement.probability is None else round(judgement.probability, 6),
+        "score": None if judgement.score is None else round(judgement.score, 4),
         "reason": judgement.reason,
         "model": judgement.model,
         "defects": list(judgement.defects),
@@ -71,30 +66,22 @@ def _json(row: Row) -> str:
             | ({} if cause.code is None else {"code": cause.code})
             for cause in row.causes
         ]
-    return jsons.dumps(shown)
+    return shown
 
 
-def _rounded(value: float | None, digits: int) -> float | None:
-    return None if value is None else round(value, digits)
-
-
-def _number(value: float | None, form: str) -> str:
-    return "-" if value is None else format(value, form)
-
-
-def _lines(row: Row) -> str:
-    """Return verdict, probability, score, reason, path and action, separated by tabs; causes are indented by a tab."""
+def _print_lines(row: Row) -> None:
+    """Print verdict, probability, score, reason, path and action, separated by tabs; causes are indented by a tab."""
     judgement = row.judgement
     first = (
         judgement.verdict,
-        _number(judgement.probability, ".4f"),
-        _number(judgement.score, "+.2f"),
+        "-" if judgement.probability is None else f"{judgement.probability:.4f}",
+        "-" if judgement.score is None else f"{judgement.score:+.2f}",
         judgement.reason,
         plain(row.path),
         *(() if row.done is None else (plain(row.done),)),
     )
     causes = [f"\t{cause.contribution:+.2f}\t{cause.kind}\t{plain(cause.text)}" for cause in row.causes or ()]
-    return "\n".join(["\t".join(first), *causes])
+    sys.stdout.write("\n".join(["\t".join(first), *causes, ""]))
 
 
 @contextlib.contextmanager

@@ -1,17 +1,14 @@
 """`spamlstm label`, `forget` and `labels`: add, remove and list the user's labels."""
 
 import contextlib
-import json as jsons
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from spamlstm import progress
-from spamlstm.cli.exit_status import ExitStatus
-from spamlstm.cli.mail_paths import readable
-from spamlstm.cli.terminal import complain, error_console, local_time, note, print_rows
-from spamlstm.errors import UserError, reason_of
+from spamlstm.cli.mail_paths import MailPaths
+from spamlstm.cli.terminal import error_console, local_time, note, print_json, print_rows
+from spamlstm.errors import ExitStatus, UserError, reason_of
 from spamlstm.learning.label import Label, StoredLabel
 from spamlstm.learning.label_store import LabelStore
 from spamlstm.learning.trainer import Trainer, rescore_labels
@@ -23,42 +20,18 @@ SHOWN = 20
 """Labels that `spamlstm labels` lists."""
 
 
-@dataclass(slots=True)
-class _Paths:
-    """The mail under some paths. What cannot be read is reported and determines the exit status."""
-
-    paths: list[str]
-    failed: int = 0
-
-    def mail(self, *, check: bool = False) -> Iterator[bytes]:
-        """Yield the messages; with `check` only what can be labelled: no empty pipe, no /dev/zero, no picture."""
-        for found in readable(self.paths, self.fail):
-            try:
-                raw = found.read()
-            except OSError as error:
-                self.fail(found.name, reason_of(error))
-                continue
-            if check and (not raw.strip() or not_mail(raw)):
-                self.fail(found.name, "this is not mail, and gets no label", ExitStatus.DATA)
-            else:
-                yield raw
-
-    def fail(self, name: str, why: str, status: int = ExitStatus.NO_INPUT) -> None:
-        complain(name, why)
-        self.failed = max(self.failed, status)
-
-
 def label_paths(what: str, paths: list[str], *, model: Path | None, state: Path) -> int:
     """Label all mail under the paths, and print how many labels are new; return the exit status."""
     if what not in tuple(Label):
         raise UserError(f"the label is 'spam' or 'ham', not '{what}': spamlstm label spam PATHS")
-    label, named = Label(what), _Paths(paths)
+    label, named = Label(what), MailPaths(paths)
     new = known = 0
-    with _trainer(state) as trainer:
+    with contextlib.closing(LabelStore.open(state)) as labels:
+        trainer = Trainer(labels, tell=note)
         classifier = Classifier.open(model, personal_features=True)
         if model is None:
-            rescore_labels(trainer.labels, classifier)
-        mail = ((raw, raw) for raw in named.mail(check=True))
+            rescore_labels(labels, classifier)
+        mail = ((raw, raw) for raw in _contents(named, check=True))
         with progress.show_progress(error_console(), "labelled") as tell:
             for is_new in trainer.add_labels(classifier.assess_many(mail), label, model=classifier.bundle.label):
                 new, known = new + is_new, known + (not is_new)
@@ -67,13 +40,28 @@ def label_paths(what: str, paths: list[str], *, model: Path | None, state: Path)
     return named.failed
 
 
+def _contents(named: MailPaths, *, check: bool = False) -> Iterator[bytes]:
+    """Yield the messages; with `check` only what can be labelled: no empty pipe, no /dev/zero, no picture."""
+    for found in named.messages():
+        try:
+            raw = found.read()
+        except OSError as error:
+            named.fail(found.name, reason_of(error))
+            continue
+        if check and (not raw.strip() or not_mail(raw)):
+            named.fail(found.name, "this is not mail, and gets no label", ExitStatus.DATA)
+        else:
+            yield raw
+
+
 def forget_paths(paths: list[str], *, state: Path) -> int:
     """Remove the labels of all mail under the paths; return the exit status."""
-    named = _Paths(paths)
+    named = MailPaths(paths)
     removed = unknown = 0
-    with _trainer(state) as trainer:
-        for raw in named.mail():
-            known = trainer.labels.forget(content_id(raw))
+    with contextlib.closing(LabelStore.open(state)) as labels:
+        trainer = Trainer(labels, tell=note)
+        for raw in _contents(named):
+            known = labels.forget(content_id(raw))
             removed, unknown = removed + known, unknown + (not known)
         trainer.catch_up()
         trainer.keep()
@@ -83,14 +71,12 @@ def forget_paths(paths: list[str], *, state: Path) -> int:
 
 def show_labels(*, json: bool, state: Path) -> None:
     """Print the number of labels and the last of them; with `json` all, one object per line."""
-    with contextlib.ExitStack() as stack:
-        labels = LabelStore.find(state)
-        if labels is not None:
-            stack.enter_context(contextlib.closing(labels))
+    labels = LabelStore.find(state)
+    with contextlib.closing(labels) if labels else contextlib.nullcontext():
         last = labels.last(-1 if json else SHOWN) if labels else iter(())
         if json:
             for one in last:
-                sys.stdout.write(_json(one) + "\n")
+                print_json(_object(one))
             return
         counts = labels.counts() if labels else dict.fromkeys(Label, 0)
         sys.stdout.write(", ".join(f"{counts[label]} {label}" for label in Label) + "\n")
@@ -121,26 +107,18 @@ def _labels(number: int) -> str:
     return "1 label" if number == 1 else f"{number} labels"
 
 
-@contextlib.contextmanager
-def _trainer(state: Path) -> Iterator[Trainer]:
-    with contextlib.closing(LabelStore.open(state)) as labels:
-        yield Trainer(labels, tell=note)
-
-
 def _row(label: StoredLabel) -> tuple[str, ...]:
     score = "-" if label.prior is None else f"{label.prior:+.2f}"
     return local_time(label.time), label.label, score, label.content, label.subject
 
 
-def _json(label: StoredLabel) -> str:
-    return jsons.dumps(
-        {
-            "id": label.content,
-            "label": label.label,
-            "origin": label.origin,
-            "time": round(label.time, 3),
-            "subject": label.subject,
-            "model_score": None if label.prior is None else round(label.prior, 4),
-            "model": label.model,
-        }
-    )
+def _object(label: StoredLabel) -> dict[str, object]:
+    return {
+        "id": label.content,
+        "label": label.label,
+        "origin": label.origin,
+        "time": round(label.time, 3),
+        "subject": label.subject,
+        "model_score": None if label.prior is None else round(label.prior, 4),
+        "model": label.model,
+    }

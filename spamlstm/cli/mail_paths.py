@@ -1,15 +1,30 @@
 """The mail under the paths of a command line."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import dataclass
 
+from spamlstm.cli.terminal import complain
 from spamlstm.corpus.paths import STDIN, FileMessage, GivenMessage, UnreadablePath, find_messages
+from spamlstm.errors import ExitStatus
 
 
-def readable(paths: list[str], fail: Callable[[str, str], None]) -> Iterator[GivenMessage | FileMessage]:
-    """Yield each message under the paths, `-` being standard input; `fail` gets the name and reason of others."""
-    for found in find_messages(paths, stdin=sys.stdin.buffer if STDIN in paths else None):
-        if isinstance(found, UnreadablePath):
-            fail(found.name, found.why)
-        else:
-            yield found
+@dataclass(slots=True)
+class MailPaths:
+    """Paths of mail, of which `-` is standard input. Failures are reported; `failed` is the highest exit status."""
+
+    paths: list[str]
+    failed: int = 0
+
+    def messages(self) -> Iterator[GivenMessage | FileMessage]:
+        """Yield each message under the paths."""
+        for found in find_messages(self.paths, stdin=sys.stdin.buffer if STDIN in self.paths else None):
+            if isinstance(found, UnreadablePath):
+                self.fail(found.name, found.why)
+            else:
+                yield found
+
+    def fail(self, name: str, why: str, status: int = ExitStatus.NO_INPUT) -> None:
+        """Report why a message or path cannot be used."""
+        complain(name, why)
+        self.failed = max(self.failed, status)

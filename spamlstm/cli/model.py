@@ -1,14 +1,23 @@
-"""`spamlstm model`: list and show the installed models, and change the model in use."""
+"""`spamlstm model` and `retrain`: list, show, make and change models."""
 
-import json as jsons
 import os
 import sys
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from spamlstm import progress
-from spamlstm.cli.terminal import console, encodable, error_console, is_terminal, note, plain, plain_lines, print_rows
+from spamlstm.cli.terminal import (
+    console,
+    encodable,
+    error_console,
+    is_terminal,
+    note,
+    plain,
+    plain_lines,
+    print_json,
+    print_rows,
+)
 from spamlstm.config.locations import state_dir
 from spamlstm.errors import UserError
 from spamlstm.learning.label_store import LabelStore
@@ -16,6 +25,9 @@ from spamlstm.learning.trainer import rescore_labels
 from spamlstm.model import registry
 from spamlstm.model.bundle import Bundle, load_bundle
 from spamlstm.model.classifier import Classifier
+
+if TYPE_CHECKING:
+    from spamlstm.learning.retrain import RetrainReport
 
 
 def show_model(name: str | None, path: Path | None) -> None:
@@ -34,23 +46,15 @@ def list_models(*, json: bool) -> None:
     """Print each installed model: its mark (* in use, - the previous one), name, version, date, origin."""
     rows = map(_row, registry.names())
     if json:
-        sys.stdout.write("".join(jsons.dumps(row) + "\n" for row in rows))
+        for row in rows:
+            print_json(row)
     else:
         print_rows(("", "name", "version", "created", "origin"), map(_columns, rows))
     _note_environment()
 
 
-def use_model(name: str, *, state: Path | None) -> None:
-    """Check an installed model and use it from now on."""
-    _report_change(registry.use(name), state)
-
-
-def roll_back(*, state: Path | None) -> None:
-    """Use the model that was in use before."""
-    _report_change(registry.rollback(), state)
-
-
-def _report_change(bundle: Bundle, state: Path | None) -> None:
+def report_change(bundle: Bundle, *, state: Path | None) -> None:
+    """Report that another model is in use, and compute the scores of all labels by it."""
     sys.stdout.write(f"{registry.current()} is in use: {bundle.label}\n")
     _note_environment()
     labels = LabelStore.find(state or state_dir())
@@ -59,29 +63,20 @@ def _report_change(bundle: Bundle, state: Path | None) -> None:
             rescore_labels(labels, Classifier.open(personal_features=True), tell=tell)
 
 
-def _note_environment() -> None:
+def _note_environment(over: str = "all of these") -> None:
     if named := os.environ.get(registry.ENVIRONMENT):
-        note(f"${registry.ENVIRONMENT} selects {named}, which takes precedence over all of these")
+        note(f"${registry.ENVIRONMENT} selects {named}, which takes precedence over {over}")
 
 
 def _row(name: str) -> dict[str, Any]:
-    row: dict[str, Any] = {
-        "name": name,
-        "in_use": name == registry.current(),
-        "previous": name == registry.previous(),
-    }
+    row: dict[str, Any] = {"name": name, "in_use": name == registry.current(), "previous": name == registry.previous()}
     try:
         bundle = load_bundle(registry.folder(name))
     except UserError as error:
         return {**row, "error": str(error)}
-    origin = _object(bundle.manifest.get("retrained"))
-    return {
-        **row,
-        "version": bundle.version,
-        "created": bundle.manifest.get("created"),
-        "parent": origin.get("parent"),
-        "labels": origin.get("labels"),
-    }
+    created, origin = bundle.manifest.get("created"), _object(bundle.manifest.get("retrained"))
+    row |= {"version": bundle.version, "created": created}
+    return row | {key: origin.get(key) for key in ("parent", "labels")}
 
 
 def _object(value: Any) -> dict[str, Any]:
@@ -126,3 +121,58 @@ def _print_card(facts: str, card: str) -> None:
     out.print(
         Segments(Segment(encodable(plain_lines(one.text)), one.style) for one in shown if not one.control), end=""
     )
+
+
+def retrain_model(
+    *,
+    now: bool,
+    mail: list[Path],
+    json: bool,
+    maildir: Path | None,
+    model: Path | None,
+    config_file: Path | None,
+    state: Path | None,
+) -> None:
+    """Train the network on the labels, and print the report."""
+    from spamlstm.cli.selection import label_folder
+    from spamlstm.config import load_found_config
+    from spamlstm.config.maildirs import expand_maildirs
+    from spamlstm.learning import retrain
+
+    folder = label_folder(state, maildir, named=config_file)
+    config = load_found_config(config_file)
+    console = error_console()
+    report = retrain.retrain(
+        retrain.RetrainSettings(
+            state=folder,
+            config=config,
+            maildirs=tuple(mail or expand_maildirs(config.maildirs)),
+            model=model,
+            now=now,
+            say=lambda line: console.print(line, markup=False, soft_wrap=True),
+        )
+    )
+    if json:
+        print_json(report.as_json())
+    else:
+        sys.stdout.write(_report(report))
+    if report.promoted:
+        _note_environment(str(report.model))
+
+
+def _report(report: "RetrainReport") -> str:
+    why = "; ".join(report.why)
+    if report.model is None:
+        return f"not retrained: {why}\n"
+    lines = [
+        f"{report.model} is in use: {why}" if report.promoted else f"refused, {report.parent} stays in use: {why}",
+        f"learned from {report.labels_in_words()} in {report.seconds:.0f} s",
+        *(
+            f"contradictory labels: {count} {what.replace('_', ' ')}"
+            for what, count in report.contradictions.items()
+            if count
+        ),
+        "",
+        *report.table(),
+    ]
+    return "\n".join(lines) + "\n"

@@ -1,11 +1,10 @@
-"""`spamlstm run`: builds the daemon and runs it."""
+"""`spamlstm run`: build the daemon and run it."""
 
 import contextlib
 import logging
 import os
 import signal
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 from spamlstm import __version__
@@ -36,38 +35,22 @@ from spamlstm.tracking.tracker import Tracker
 _WARM_UP = b"From: a@example.org\nContent-Type: text/html\n\n<p>Three words of http://example.org text</p>\n"
 
 
-@dataclass(frozen=True, slots=True)
-class RunOptions:
-    """The options of the command line."""
-
-    maildirs: list[Path]
-    dry_run: bool
-    model: Path | None
-    config: Path | None
-
-    def configuration(self) -> Config:
-        """Return the configuration of this run. A UserError says what is wrong with it."""
-        config = choose(self.config, self.maildirs, dry_run=self.dry_run)
-        if not config.maildirs:
-            where = self.config or find_config_file() or ", ".join(map(str, config_files()))
-            raise ConfigError(f"there is nothing to watch: name a Maildir, or write a [[maildir]] section into {where}")
-        return config
-
-    def open(self, config: Config) -> Classifier:
-        """Load and check the model in use. A UserError says what is wrong with it."""
-        classifier = Classifier.open(self.model, config=config, personal_features=True)
-        # Load now what the first message would load (30 ms).
-        classifier.classify(_WARM_UP)
-        return classifier
-
-
-def run_daemon(options: RunOptions, *, state: Path | None) -> None:
-    """Watch and filter until SIGTERM or SIGINT."""
+def run_daemon(
+    maildirs: list[Path], *, dry_run: bool, model: Path | None, config_file: Path | None, state: Path | None
+) -> None:
+    """Watch and filter until SIGTERM or SIGINT. At SIGHUP, the same arguments apply to the new configuration."""
     logs.set_up(sys.stderr)
     reload_requests = _listen_while_starting()
-    config = options.configuration()
-    model = ModelReload(stamp=lambda: stamp(options.model), open=options.open)
-    classifier = model.load(config)
+    model_reload = ModelReload(stamp=lambda: stamp(model), open=lambda config: _open(model, config))
+
+    def load() -> tuple[Config, Classifier]:
+        config = choose(config_file, maildirs, dry_run=dry_run)
+        if not config.maildirs:
+            where = config_file or find_config_file() or ", ".join(map(str, config_files()))
+            raise ConfigError(f"there is nothing to watch: name a Maildir, or write a [[maildir]] section into {where}")
+        return config, model_reload.load(config)
+
+    config, classifier = load()
     state = state or state_dir()
     with contextlib.ExitStack() as stack:
         stack.enter_context(hold(state))
@@ -101,13 +84,16 @@ def run_daemon(options: RunOptions, *, state: Path | None) -> None:
             beat=notifier.beat,
         )
         learning = LearningRounds(
-            label_stores=label_stores,
-            tracker=tracker,
-            config=config,
-            present=watcher.present,
-            moved=hints.take_moved,
+            label_stores=label_stores, tracker=tracker, config=config, present=watcher.present, moved=hints.take_moved
         )
-        status = _status(pipeline, classifier.bundle.label, hints, watcher, label_stores)
+        status = DaemonStatus(
+            pipeline.counters,
+            model=classifier.bundle.label,
+            waiting=lambda: len(hints),
+            overflows=lambda: watcher.overflows,
+            restarts=lambda: watcher.restarts,
+            learning=label_stores.status.snapshot,
+        )
         stack.enter_context(answering(state, status.snapshot))
         daemon = Daemon(
             pipeline,
@@ -116,33 +102,28 @@ def run_daemon(options: RunOptions, *, state: Path | None) -> None:
             wakeup,
             notifier,
             status,
-            load=lambda: _load(options, model),
+            load=load,
             learning=learning,
-            model=model,
+            model=model_reload,
             locks=locks,
             check_state=StateFolder(state).check,
         )
-        _listen_to_signals(daemon, wakeup)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: daemon.stop())
+        signal.signal(signal.SIGHUP, lambda *_: daemon.reload())
+        wakeup.wake_on_signals()
         if reload_requests:
             daemon.reload()
         emit(logging.INFO, "started", version=__version__, model=status.model, state=state)
         daemon.run()
 
 
-def _load(options: RunOptions, model: ModelReload) -> tuple[Config, Classifier]:
-    config = options.configuration()
-    return config, model.load(config)
-
-
-def _status(pipeline: Pipeline, model: str, hints: Hints, watcher: Watcher, label_stores: LabelStores) -> DaemonStatus:
-    return DaemonStatus(
-        pipeline.counters,
-        model=model,
-        waiting=lambda: len(hints),
-        overflows=lambda: watcher.overflows,
-        restarts=lambda: watcher.restarts,
-        learning=label_stores.status.snapshot,
-    )
+def _open(path: Path | None, config: Config) -> Classifier:
+    """Load and check a model. Raises UserError if it cannot be used."""
+    classifier = Classifier.open(path, config=config, personal_features=True)
+    # Load now what the first message would load (30 ms).
+    classifier.classify(_WARM_UP)
+    return classifier
 
 
 def _listen_while_starting() -> list[int]:
@@ -152,10 +133,3 @@ def _listen_while_starting() -> list[int]:
     requests: list[int] = []
     signal.signal(signal.SIGHUP, lambda number, _: requests.append(number))
     return requests
-
-
-def _listen_to_signals(daemon: Daemon, wakeup: Wakeup) -> None:
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: daemon.stop())
-    signal.signal(signal.SIGHUP, lambda *_: daemon.reload())
-    wakeup.wake_on_signals()

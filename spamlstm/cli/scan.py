@@ -3,10 +3,8 @@
 import contextlib
 import os
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
-from spamlstm.cli.exit_status import ExitStatus
 from spamlstm.cli.judgements import Row, judgement_printer
 from spamlstm.cli.selection import choose_one
 from spamlstm.cli.terminal import complain, log_to_stderr, note
@@ -14,6 +12,7 @@ from spamlstm.config import CatchUp
 from spamlstm.config.locations import labels_dir, state_dir
 from spamlstm.daemon.maildir_locks import MaildirLocks
 from spamlstm.daemon.state_folder import hold
+from spamlstm.errors import ExitStatus
 from spamlstm.filtering.journal import Journal
 from spamlstm.filtering.outcome import Counters, Outcome, Status
 from spamlstm.filtering.pipeline import Pipeline
@@ -24,32 +23,21 @@ from spamlstm.model.personal_layer import PersonalLayer
 from spamlstm.tracking.mailbox_state import MailboxState
 
 
-@dataclass(frozen=True, slots=True)
-class ScanOptions:
-    """The options of `spamlstm scan`."""
-
-    maildir: Path
-    dry_run: bool
-    json: bool
-    model: Path | None
-    config: Path | None
-    state: Path | None
-
-
-def scan_maildir(options: ScanOptions) -> int:
+def scan_maildir(
+    maildir: Path, *, dry_run: bool, json: bool, model: Path | None, config_file: Path | None, state: Path | None
+) -> int:
     """Judge and act on new mail, and print each message; return the exit status."""
-    config, path = choose_one(options.config, options.maildir, dry_run=options.dry_run)
-    state = options.state or state_dir()
+    config, path = choose_one(config_file, maildir, dry_run=dry_run)
+    state = state or state_dir()
     with (
-        open_journal(state, dry_run=options.dry_run) as journal,
+        open_journal(state, dry_run=dry_run) as journal,
         log_to_stderr(without=["failed"]),
         contextlib.ExitStack() as stack,
     ):
-        classifier = Classifier.open(options.model, config=config, personal_features=True)
-        labels = labels_dir(state, config.learning.labels, path)
-        layer = _personal_layer(classifier, labels, dry_run=options.dry_run)
+        classifier = Classifier.open(model, config=config, personal_features=True)
+        layer = _personal_layer(classifier, labels_dir(state, config.learning.labels, path), dry_run=dry_run)
         locks = stack.enter_context(MaildirLocks())
-        if not options.dry_run:
+        if not dry_run:
             locks.lock(path)
         pipeline = Pipeline(
             config=config,
@@ -60,10 +48,10 @@ def scan_maildir(options: ScanOptions) -> int:
             open_maildir=locks.opened,
             layer_of=lambda _: layer,
         )
-        if not options.dry_run:
+        if not dry_run:
             pipeline.recover()
         catch_up = CatchUp.ALL if config.daemon.catch_up is CatchUp.ALL else CatchUp.UNSEEN
-        _print(pipeline.follow(pipeline.scan(path, catch_up=catch_up)), json=options.json)
+        _print(pipeline.follow(pipeline.scan(path, catch_up=catch_up)), json=json)
         # A Maildir that cannot be read has no outcome; the log says why.
         return ExitStatus.TEMPORARY if pipeline.counters.failed else ExitStatus.OK
 
@@ -91,11 +79,10 @@ def _personal_layer(base: Classifier, folder: Path, *, dry_run: bool) -> Persona
 @contextlib.contextmanager
 def open_journal(state: Path, *, dry_run: bool) -> Iterator[Journal]:
     """Open the journal and lock the state folder; for a dry run a copy in memory, without a lock."""
-    if dry_run:
-        with contextlib.closing(Journal.copy(state)) as copy:
-            yield copy
-        return
-    with hold(state), contextlib.closing(Journal.open(state)) as journal:
+    with (
+        contextlib.nullcontext() if dry_run else hold(state),
+        contextlib.closing(Journal.copy(state) if dry_run else Journal.open(state)) as journal,
+    ):
         yield journal
 
 

@@ -1,4 +1,4 @@
-"""Combine the configuration file with the arguments of the command line."""
+"""Apply the arguments of a command line to the configuration."""
 
 import glob
 import os
@@ -24,15 +24,15 @@ def choose(named: Path | None, maildirs: Sequence[Path] = (), *, dry_run: bool =
     for maildir in maildirs:
         _check(maildir)
     sections = tuple(_section(config, one)[0] for one in maildirs) if maildirs else config.maildirs
-    return replace(config, maildirs=_dry(sections) if dry_run else sections)
+    return _limited(config, sections, dry_run=dry_run)
 
 
 def choose_one(named: Path | None, maildir: Path, *, dry_run: bool) -> tuple[Config, str]:
-    """Return the configuration limited to one Maildir, and the path by which the daemon and the journal know it."""
+    """Return the configuration limited to one Maildir, and the path that the daemon and the journal use for it."""
     _check(maildir)
     config = load_found_config(named)
     section, path = _section(config, maildir)
-    return replace(config, maildirs=_dry((section,)) if dry_run else (section,)), path
+    return _limited(config, (section,), dry_run=dry_run), path
 
 
 def label_folder(state: Path | None, maildir: Path | None, *, named: Path | None) -> Path:
@@ -70,5 +70,5 @@ def _section(config: Config, maildir: Path) -> tuple[MaildirConfig, str]:
     return replace(section, path=glob.escape(path)), path
 
 
-def _dry(sections: tuple[MaildirConfig, ...]) -> tuple[MaildirConfig, ...]:
-    return tuple(replace(section, dry_run=True) for section in sections)
+def _limited(config: Config, sections: tuple[MaildirConfig, ...], *, dry_run: bool) -> Config:
+    return replace(config, maildirs=tuple(replace(one, dry_run=True) for one in sections) if dry_run else sections)

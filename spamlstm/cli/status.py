@@ -1,12 +1,10 @@
-"""`spamlstm status`: what the running daemon reports."""
+"""`spamlstm status`: print the report of the running daemon."""
 
-import json as jsons
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from spamlstm.cli.terminal import print_lines
+from spamlstm.cli.terminal import print_json, print_lines
 from spamlstm.config.locations import SYSTEM_STATE, state_dir
 from spamlstm.daemon.server import ask
 from spamlstm.errors import UnavailableError
@@ -16,7 +14,7 @@ def show_status(*, json: bool, state: Path | None) -> None:
     """Print the status, for people or as one JSON object. Raises UnavailableError if no daemon answers."""
     answer = _ask() if state is None else ask(state)
     if json:
-        sys.stdout.write(jsons.dumps(answer) + "\n")
+        print_json(answer)
     else:
         print_lines(*_lines(answer))
 
@@ -37,10 +35,11 @@ def _lines(answer: dict[str, Any]) -> Iterator[str]:
     up, model = _span(answer["uptime"]), answer["model"]
     yield f"spamlstm {answer['version']}, process {answer['pid']}, up {up}, model {model}{dry}"
     refused = f", {maildirs['refused']} refused" if maildirs["refused"] else ""
+    limit = "" if maildirs["most_watches"] is None else f" of {maildirs['most_watches']}"  # if the kernel reports it
     yield _row(
         "Maildirs",
         f"{maildirs['watched']} watched, {maildirs['polled']} polled, {maildirs['missing']} missing{refused}"
-        f" ({maildirs['watched']}{_of(maildirs['most_watches'])} inotify watches)",
+        f" ({maildirs['watched']}{limit} inotify watches)",
     )
     yield from (_row("", remark) for remark in answer["remarks"])
     yield _row("judged", _counts(mail["judged"]))
@@ -60,11 +59,6 @@ def _lines(answer: dict[str, Any]) -> Iterator[str]:
         yield _row("errors", f"{answer['errors']} bugs, {answer['restarts']} restarts of the watcher; see the log")
 
 
-def _of(most: int | None) -> str:
-    """Return the limit, if the kernel reports one."""
-    return "" if most is None else f" of {most}"
-
-
 def _row(name: str, value: str) -> str:
     return f"  {name:17} {value}"
 
@@ -82,21 +76,21 @@ def _learned(answer: dict[str, Any], *, now: float) -> str:
 
 def _paused(answer: dict[str, Any]) -> str:
     """Describe a label store that cannot be used."""
-    whose = f"the labels of {answer['maildir']}" if answer["maildir"] else "the labels"
-    return f"{whose}, tried again every {answer['delay']:g} s: {answer['why']}"
+    labels = f"the labels of {answer['maildir']}" if answer["maildir"] else "the labels"
+    return f"{labels}, tried again every {answer['delay']:g} s: {answer['why']}"
 
 
 def _latency(answer: dict[str, Any]) -> str:
-    if not sum(answer["mail"]["latency"]["counts"]):
+    latency = answer["mail"]["latency"]
+    if not sum(latency["counts"]):
         return "no message yet"
-    last = answer["mail"]["latency"]["bounds"][-1]
-    return f"half within {_bound(answer['p50'], last)}, 99 % within {_bound(answer['p99'], last)}"
 
+    def within(seconds: float | None) -> str:
+        if seconds is None:
+            return f"more than {latency['bounds'][-1]:g} s"
+        return f"{1000 * seconds:g} ms" if seconds < 1 else f"{seconds:g} s"
 
-def _bound(seconds: float | None, last: float) -> str:
-    if seconds is None:
-        return f"more than {last:g} s"
-    return f"{1000 * seconds:g} ms" if seconds < 1 else f"{seconds:g} s"
+    return f"half within {within(answer['p50'])}, 99 % within {within(answer['p99'])}"
 
 
 def _span(seconds: float) -> str:

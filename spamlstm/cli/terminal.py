@@ -1,4 +1,4 @@
-"""What all commands share when they write to standard output and standard error."""
+"""Write to standard output and standard error, for people and for programs."""
 
 import codecs
 import contextlib
@@ -17,12 +17,9 @@ COLOR_MODES = ("auto", "always", "never")
 class OutputSettings:
     """The options --verbose, --quiet and --color of this command line."""
 
-    def __init__(self) -> None:
-        self.reset()
-
-    def reset(self) -> None:
-        """Return to the defaults."""
-        self.verbose, self.quiet, self.color = False, False, "auto"
+    verbose: bool = False
+    quiet: bool = False
+    color: str = "auto"
 
     def check(self) -> None:
         """Raise UserError if the options contradict each other or are unknown."""
@@ -33,12 +30,12 @@ class OutputSettings:
 
 
 settings = OutputSettings()
-"""The settings of this process; `translate.run` resets them before each command line."""
+"""The settings of this process; `reset` is called before each command line."""
 
 
 def reset() -> None:
-    """Return to the defaults, and make standard output accept any character."""
-    settings.reset()
+    """Set the defaults, and make the standard streams accept any character."""
+    settings.verbose, settings.quiet, settings.color = False, False, "auto"
     codecs.register_error("spamlstm", _encode)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
@@ -46,7 +43,7 @@ def reset() -> None:
 
 
 def _encode(error: UnicodeError) -> tuple[str | bytes, int]:
-    """Encode what the stream cannot: a byte of a file name that is not UTF-8 as it is, other characters as escapes."""
+    """Encode a character that the stream cannot: a byte of a file name that is not UTF-8 stays, others are escaped."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     character = error.object[error.start]
@@ -94,6 +91,13 @@ def print_rows(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         table.add_row(*(Text(encodable(plain(cell))) for cell in row))
     if table.row_count:
         console().print(table)
+
+
+def print_json(value: object) -> None:
+    """Print a value as one line of JSON."""
+    import json
+
+    sys.stdout.write(json.dumps(value) + "\n")
 
 
 def print_lines(*lines: str) -> None:

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from spamlstm.errors import UserError
+from spamlstm.cli import terminal
+from spamlstm.errors import ExitStatus, UserError
 
 if TYPE_CHECKING:
     import typer
@@ -23,7 +24,7 @@ _interrupts: list[int] = []
 
 def main() -> None:
     """Run the command line of this process, and exit with its status."""
-    # A shell lets its background jobs ignore SIGINT: that stays so.
+    # A shell starts background jobs with SIGINT ignored: they keep ignoring it.
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _interrupt)
     # Imports create many objects and little garbage: collecting meanwhile takes a tenth of the start.
@@ -40,10 +41,12 @@ def main() -> None:
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit status. Every error becomes a sentence on standard error."""
-    from spamlstm.cli.exit_status import ExitStatus
-
     try:
-        status = _run(arguments)
+        from spamlstm.cli.app import app
+
+        terminal.reset()
+        result = app(args=list(arguments), prog_name="spamlstm", standalone_mode=False)
+        status = result if isinstance(result, int) else ExitStatus.OK
         sys.stdout.flush()
     except (KeyboardInterrupt, BrokenPipeError, SystemExit, Exception) as error:  # noqa: BLE001  the last place
         status = _translate(error)
@@ -52,18 +55,7 @@ def run(arguments: Sequence[str]) -> int:
     return status
 
 
-def _run(arguments: Sequence[str]) -> int:
-    from spamlstm.cli import terminal
-    from spamlstm.cli.app import app
-
-    terminal.reset()
-    status = app(args=list(arguments), prog_name="spamlstm", standalone_mode=False)
-    return status if isinstance(status, int) else 0
-
-
 def _translate(error: BaseException) -> int:
-    from spamlstm.cli.exit_status import ExitStatus
-
     if isinstance(error, UserError):
         _say(str(error))
         return error.exit_status
@@ -87,11 +79,9 @@ def _translate(error: BaseException) -> int:
 
 
 def _say(sentence: str) -> None:
-    from spamlstm.cli.terminal import plain_lines  # only loaded for errors
-
     with contextlib.suppress(OSError):  # standard error may be a broken pipe
         # The sentence may hold names that come from anyone.
-        sys.stderr.write(f"spamlstm: {plain_lines(sentence)}\n")
+        sys.stderr.write(f"spamlstm: {terminal.plain_lines(sentence)}\n")
 
 
 def _say_usage(error: "typer.BadParameter") -> None:
@@ -109,8 +99,6 @@ def _database_error(error: BaseException) -> int:
     """Report an error of SQLite, and return its exit status; 0 for any other error."""
     import sqlite3  # loaded already, if there is such an error
 
-    from spamlstm.cli.exit_status import ExitStatus
-
     if not isinstance(error, sqlite3.Error):
         return 0
     from spamlstm.database import is_damage
@@ -125,10 +113,7 @@ def _database_error(error: BaseException) -> int:
 
 
 def _bug(error: BaseException) -> int:
-    from spamlstm.cli.exit_status import ExitStatus
-    from spamlstm.cli.terminal import settings
-
-    if settings.verbose or os.environ.get(TRACEBACK):
+    if terminal.settings.verbose or os.environ.get(TRACEBACK):
         import traceback
 
         traceback.print_exception(error)
@@ -153,5 +138,5 @@ def _open_standard_streams() -> None:
 
 
 def _discard_output() -> None:
-    """Send further output nowhere: its reader is gone."""
+    """Discard further output, as nobody reads it."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

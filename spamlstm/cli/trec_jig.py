@@ -14,42 +14,73 @@ import contextlib
 import shutil
 import sys
 from pathlib import Path
+from typing import Annotated
 
-from spamlstm.config.locations import LABELS
-from spamlstm.errors import NoInputError, UserError, reason_of
-from spamlstm.learning.label import Label
-from spamlstm.learning.label_store import LabelStore
-from spamlstm.learning.trainer import Trainer, learned_layer
-from spamlstm.model.classifier import Classifier
+import typer
 
-FOLDER = "spamlstm-jig"
+from spamlstm.cli.options import ModelOption, command, commands
+from spamlstm.errors import NoInputError, UserError, reading
 
+RUN = Path("spamlstm-jig")
+RunOption = Annotated[
+    Path,
+    typer.Option("--state", metavar="DIR", show_default=False, help=f"State directory of the run [default: ./{RUN}]"),
+]
+OneMessageArgument = Annotated[Path, typer.Argument(metavar="FILE", help="A file with one message.")]
 
-def initialize_run(state: Path | None) -> None:
-    """Remove what an earlier run learned, and make an empty label store."""
-    folder = _folder(state)
-    if folder.exists() and any(child.name.split("-")[0] != LABELS for child in folder.iterdir()):
-        raise UserError(f"{folder} holds other files than those of a run; name another folder with --state")
-    shutil.rmtree(folder, ignore_errors=True)
-    LabelStore.open(folder).close()
+jig_app = commands(help="Take part in a run of the TREC spam track's toolkit.", no_args_is_help=True)
 
 
-def classify_message(file: Path, *, model: Path | None, state: Path | None) -> None:
-    """Print the class, which is spam from even odds on, and the score."""
-    _check_initialized(state)
-    layer = learned_layer(_folder(state))
+@command(jig_app, "initialize", "spamlstm trec-jig initialize")
+def initialize_run(state: RunOption = RUN) -> None:
+    """Begin a run with nothing learned."""
+    from spamlstm.config.locations import LABELS
+    from spamlstm.learning.label_store import LabelStore
+
+    if state.exists() and any(child.name.split("-")[0] != LABELS for child in state.iterdir()):
+        raise UserError(f"{state} holds other files than those of a run; name another folder with --state")
+    shutil.rmtree(state, ignore_errors=True)
+    LabelStore.open(state).close()
+
+
+@command(jig_app, "classify", "spamlstm trec-jig classify message")
+def classify_message(file: OneMessageArgument, *, model: ModelOption = None, state: RunOption = RUN) -> None:
+    """Print class=ham or class=spam, and score=S.
+
+    The class is spam if the score is above 0, which means even odds.
+    """
+    from spamlstm.learning.trainer import learned_layer
+    from spamlstm.model.classifier import Classifier
+
+    _check(state)
+    layer = learned_layer(state)
     classifier = Classifier.open(model, personal_features=layer is not None)
-    score = classifier.classify(_bytes(file), layer=layer).score or 0.0
-    sys.stdout.write(f"class={Label.SPAM if score > 0 else Label.HAM} score={score:.6f}\n")
+    with reading(file):
+        raw = file.read_bytes()
+    score = classifier.classify(raw, layer=layer).score or 0.0
+    sys.stdout.write(f"class={'spam' if score > 0 else 'ham'} score={score:.6f}\n")
 
 
-def train_message(label: str, file: Path, *, model: Path | None, state: Path | None) -> None:
+@command(jig_app, "train", "spamlstm trec-jig train spam message")
+def train_message(
+    label: Annotated[str, typer.Argument(metavar="ham|spam", help="What the message is.")],
+    file: OneMessageArgument,
+    *,
+    model: ModelOption = None,
+    state: RunOption = RUN,
+) -> None:
     """Learn the label of one message."""
+    from spamlstm.learning.label import Label
+    from spamlstm.learning.label_store import LabelStore
+    from spamlstm.learning.trainer import Trainer
+    from spamlstm.model.classifier import Classifier
+
     if label not in tuple(Label):
         raise UserError(f"the label is 'ham' or 'spam', not '{label}'")
-    _check_initialized(state)
-    raw = _bytes(file)
-    with contextlib.closing(LabelStore.open(_folder(state))) as labels:
+    _check(state)
+    with reading(file):
+        raw = file.read_bytes()
+    with contextlib.closing(LabelStore.open(state)) as labels:
         trainer = Trainer(labels)
         classifier = Classifier.open(model, personal_features=True)
         base, name = classifier.assess(raw), classifier.bundle.label
@@ -57,22 +88,15 @@ def train_message(label: str, file: Path, *, model: Path | None, state: Path | N
         trainer.keep()
 
 
-def finalize_run(state: Path | None) -> None:
-    """Do nothing: what was learned is on disk already."""
-    _check_initialized(state)
+@command(jig_app, "finalize", "spamlstm trec-jig finalize")
+def finalize_run(state: RunOption = RUN) -> None:
+    """End a run."""
+    _check(state)  # all is on disk already
 
 
-def _folder(state: Path | None) -> Path:
-    return state or Path(FOLDER)
+def _check(state: Path) -> None:
+    """Raise NoInputError unless a run was begun."""
+    from spamlstm.config.locations import LABELS
 
-
-def _check_initialized(state: Path | None) -> None:
-    if not (_folder(state) / LABELS).is_file():
-        raise NoInputError(f"there is no run in {_folder(state)}; first run: spamlstm trec-jig initialize")
-
-
-def _bytes(file: Path) -> bytes:
-    try:
-        return file.read_bytes()
-    except OSError as error:
-        raise NoInputError(f"{file}: {reason_of(error)}") from error
+    if not (state / LABELS).is_file():
+        raise NoInputError(f"there is no run in {state}; first run: spamlstm trec-jig initialize")

@@ -1,6 +1,5 @@
 """`spamlstm undo`: move filed mail back, without the headers that were added."""
 
-import json as jsons
 import re
 import sys
 import time
@@ -9,12 +8,11 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from spamlstm.cli.exit_status import ExitStatus
 from spamlstm.cli.scan import open_journal
-from spamlstm.cli.terminal import complain, is_terminal, local_time, log_to_stderr, print_rows
+from spamlstm.cli.terminal import complain, is_terminal, local_time, log_to_stderr, print_json, print_rows
 from spamlstm.config.locations import state_dir
 from spamlstm.daemon.maildir_locks import MaildirLocks
-from spamlstm.errors import NoInputError, UserError, reason_of
+from spamlstm.errors import ExitStatus, UserError, reading
 from spamlstm.files import open_regular
 from spamlstm.filtering.acts import Recovery
 from spamlstm.filtering.journal import UnreadableAct
@@ -25,13 +23,8 @@ from spamlstm.maildir.opened import OpenMaildir
 from spamlstm.message.message import parse_message
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
-_WORDS = {
-    UndoStatus.UNDONE: "undone",
-    UndoStatus.ELSEWHERE: "moved or removed since, and left alone",
-    UndoStatus.FAILED: "failed",
-}
 _HEADER_BYTES = 64 << 10
-"""How much of a message is read for its subject."""
+"""Bytes of a message that are read for its subject."""
 
 
 def undo_messages(message: str | None, *, since: str | None, dry_run: bool, json: bool, state: Path | None) -> int:
@@ -54,22 +47,17 @@ def undo_messages(message: str | None, *, since: str | None, dry_run: bool, json
         recovery = Recovery(journal, counters=Counters(), clock=time.time, opened=open_maildir)
         if not dry_run:
             recovery.settle(all_open=True)
-        for one in undo_acts(
-            journal,
-            recovery,
-            since=moment,
-            dry=dry_run,
-            clock=time.time,
-            open_maildir=open_maildir,
-            content=content,
-        ):
+        acts = undo_acts(
+            journal, recovery, since=moment, dry=dry_run, clock=time.time, open_maildir=open_maildir, content=content
+        )
+        for one in acts:
             if isinstance(one, UnreadableAct):
                 unreadable = True
                 complain(f"act {one.id} of the journal", f"it is damaged and left alone ({one.why})")
                 continue
             results.append(one)
             if json:
-                sys.stdout.write(_json(one) + "\n")
+                print_json(_object(one))
     if not json:
         _print(results)
         if results or not unreadable:
@@ -83,11 +71,8 @@ def _content(message: str) -> str:
     """Return the content id of a message that is named by its id or its file."""
     if re.fullmatch(r"[0-9a-f]{32}", message):
         return message
-    try:
-        with open_regular(message) as stream:
-            return content_id(stream.read())
-    except OSError as error:
-        raise NoInputError(f"{message}: {reason_of(error)}") from error
+    with reading(message), open_regular(message) as stream:
+        return content_id(stream.read())
 
 
 def parse_time(text: str, *, now: float) -> float:
@@ -103,17 +88,17 @@ def parse_time(text: str, *, now: float) -> float:
 
 def _summary(results: Sequence[UndoResult], moment: float, *, dry_run: bool) -> str:
     counts = Counter(one.status for one in results)
-    would = "would be " if dry_run else ""
-    words = [
-        f"{counts[status]} {would if status is UndoStatus.UNDONE else ''}{_WORDS[status]}"
-        for status in UndoStatus
-        if counts[status]
-    ]
-    return ", ".join(words) or (f"nothing was done since {local_time(moment)}" if moment else "nothing was done to it")
+    words = {
+        UndoStatus.UNDONE: "would be undone" if dry_run else "undone",
+        UndoStatus.ELSEWHERE: "moved or removed since, and left alone",
+        UndoStatus.FAILED: "failed",
+    }
+    summary = ", ".join(f"{counts[status]} {words[status]}" for status in UndoStatus if counts[status])
+    return summary or (f"nothing was done since {local_time(moment)}" if moment else "nothing was done to it")
 
 
 def _print(results: Sequence[UndoResult]) -> None:
-    """Print the results: with file and subject on a terminal, without text of the mail otherwise."""
+    """Print the results; file and subject only on a terminal, as other output must not hold text of the mail."""
     if is_terminal(sys.stdout):
         header = ("time", "result", "subject", "file", "failure")
         print_rows(header, ((*_columns(one)[:2], _subject(one.path), one.path, one.failure) for one in results))
@@ -135,9 +120,9 @@ def _subject(path: str) -> str:
         return ""
 
 
-def _json(one: UndoResult) -> str:
+def _object(one: UndoResult) -> dict[str, object]:
     intent = one.act.intent
-    shown = {
+    return {
         "id": one.act.content,
         "time": round(one.act.time, 3),
         "status": one.status,
@@ -147,4 +132,3 @@ def _json(one: UndoResult) -> str:
         "file": one.path,
         "failure": one.failure,
     }
-    return jsons.dumps(shown)

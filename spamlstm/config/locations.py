@@ -42,7 +42,7 @@ def models_dir() -> Path:
 def _xdg(variable: str, default: str) -> Path:
     """Return our folder in an XDG base directory."""
     named = os.environ.get(variable, "")
-    # The XDG specification says that a relative path is to be ignored.
+    # The XDG specification says that programs ignore a relative path.
     base = named if named.startswith("/") else os.path.expanduser(default)  # noqa: PTH111  no RuntimeError here
     return Path(base, "spamlstm")
 

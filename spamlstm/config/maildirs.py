@@ -59,10 +59,10 @@ def expand_maildirs(
     """Return the existing folders that the sections match, in the order of the sections and then by name.
 
     The folders need not be Maildirs. A folder that several sections match belongs to the first section. A folder with
-    several names appears once: under the first name without a symbolic link, else under the first name whose links all
-    belong to root, to this user or to the owner of the folder. So a user who links to the Maildir of another gains no
-    control over it and cannot hide it. Folders that cannot be read are left out. `beat` is called before each folder:
-    there may be 10,000, on a slow disk.
+    several names appears once: under the first name without a symbolic link, else under the first name with links that
+    all belong to root, to this user or to the owner of the folder. So a user who links to the Maildir of another gains
+    no control over it and cannot hide it. Folders that cannot be read are left out. `beat` is called before each
+    folder: there may be 10,000, on a slow disk.
     """
     found: dict[Path, MaildirConfig] = {}
     names: dict[tuple[int, int], str] = {}

@@ -28,7 +28,7 @@ MOST_BYTES = 4 << 20
 """Twice the size of an allow list of 100,000 addresses."""
 
 _PLANNED = ("spamd",)
-"""Tables of a later version, which a user may have read of."""
+"""Tables of later versions: a user may have read about them."""
 
 _RENAMED: dict[tuple[str | int, ...], str] = {
     ("learning", "moves"): "learn_from_moves",

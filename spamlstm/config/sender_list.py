@@ -4,7 +4,7 @@ from enum import Enum
 
 
 class SenderKind(Enum):
-    """Whether an entry names an address, a domain or a mailing list."""
+    """The kinds of entries: an address, a domain or a mailing list."""
 
     ADDRESS = 1
     DOMAIN = 2

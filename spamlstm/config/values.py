@@ -11,7 +11,7 @@ AUTO = "auto"
 
 
 class Action(StrEnum):
-    """What to do with a message for its verdict. No action is `()`, written `[]` or `["none"]`."""
+    """An action on a message, chosen by its verdict. No action is `()`, written `[]` or `["none"]`."""
 
     TAG = "tag"
     """Set the headers that other tools read."""
@@ -24,7 +24,7 @@ class Action(StrEnum):
 
 
 class CatchUp(StrEnum):
-    """Which mail of a Maildir that is watched for the first time is judged."""
+    """The mail to judge in a Maildir that is watched for the first time."""
 
     NEW = "new"
     """Mail delivered from then on, also while the daemon is stopped later."""
@@ -37,13 +37,13 @@ class CatchUp(StrEnum):
 
 
 class LabelScope(StrEnum):
-    """Whose labels judge the mail of a Maildir."""
+    """The labels that count for the mail of a Maildir."""
 
     SHARED = "shared"
-    """All labels judge the mail of all Maildirs: they belong to one person, or to people who trust each other."""
+    """All labels count for the mail of all Maildirs: these belong to one person, or to people who trust each other."""
 
     PER_MAILDIR = "per-maildir"
-    """The labels given in a Maildir judge the mail of that Maildir only."""
+    """The labels given in a Maildir count for the mail of that Maildir only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ class Thresholds:
 
 @dataclass(frozen=True, slots=True)
 class Costs:
-    """What each mistake costs, in any unit: ham judged spam, spam judged ham, and a message left unsure.
+    """The costs of mistakes, in any unit: ham judged spam, spam judged ham, and a message left unsure.
 
     Raises ValueError with a sentence unless all are finite, and the first two above zero.
     """
@@ -98,7 +98,7 @@ class PolicyConfig:
 
 @dataclass(frozen=True, slots=True)
 class MaildirConfig:
-    """One `[[maildir]]` section: which Maildirs, and what to do there for each verdict.
+    """One `[[maildir]]` section: the Maildirs, and the actions there for each verdict.
 
     `path` is as the user wrote it, with ~ and wildcards (`maildirs.expand_maildirs` resolves it). The actions are in
     the order of `Action`, each once. `dry_run` None means the value of `[daemon]`.
@@ -123,10 +123,10 @@ class DaemonConfig:
 
 @dataclass(frozen=True, slots=True)
 class LearningConfig:
-    """The `[learning]` table: what spamlstm learns from, and for which Maildirs."""
+    """The `[learning]` table: the sources of labels, and the Maildirs that share them."""
 
     learn_from_moves: bool = True
-    """Whether the daemon infers labels from messages that users move or answer."""
+    """True if the daemon infers labels from messages that users move or answer."""
 
     labels: LabelScope = LabelScope.SHARED
     max_false_positive_rate: float = 0.001
@@ -138,7 +138,7 @@ class LearningConfig:
 
 @dataclass(frozen=True, slots=True)
 class MetricsConfig:
-    """The `[metrics]` table: where to write metrics for Prometheus. None is nowhere."""
+    """The `[metrics]` table: a file and an address for Prometheus metrics; None if there are none."""
 
     textfile: str | None = None
     """A file for node_exporter's textfile collector, as the user wrote it, with ~."""
@@ -163,5 +163,5 @@ class Config:
     learning: LearningConfig = field(default_factory=LearningConfig)
 
     def is_dry(self, maildir: MaildirConfig) -> bool:
-        """Return whether mail is only reported on there: the value of the section, else of `[daemon]`."""
+        """Return whether the mail of a section is only reported on: its own value, else that of `[daemon]`."""
         return self.daemon.dry_run if maildir.dry_run is None else maildir.dry_run

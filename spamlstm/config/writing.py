@@ -22,7 +22,7 @@ _UNSET = {
     "listen": "none",
     "dry_run": "as in [daemon]",
 }
-"""What applies if an optional setting has no value."""
+"""Comments for optional settings without a value."""
 
 
 def default_text() -> str:

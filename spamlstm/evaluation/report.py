@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from spamlstm.errors import UserError
+from spamlstm.errors import OutputError
 from spamlstm.evaluation import metrics, plots
 from spamlstm.evaluation.evaluate import FIGURES, Evaluation, Outcomes, Summary
 from spamlstm.evaluation.metrics import Figure
@@ -130,11 +130,11 @@ def write_report(evaluation: Evaluation, path: Path) -> None:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Write a file completely or not at all. Raises UserError if the file cannot be written."""
+    """Write a file completely or not at all. Raises OutputError if the file cannot be written."""
     try:
         write_file(path, text)
     except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror})") from error
+        raise OutputError(f"{path}: cannot be written ({error.strerror})") from error
 
 
 # --- the page -------------------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ import itertools
 import os
 import stat
 
-from spamlstm.errors import NoInputError, UserError
+from spamlstm.errors import ConfigError, NoInputError
 from spamlstm.files import CREATE
 from spamlstm.maildir.folders import JUNK_NAMES, MOST_FOLDERS, display_levels, encoded, is_folder, subfolders
 from spamlstm.maildir.message_file import copy_owner
@@ -27,7 +27,7 @@ def junk_folder(mailbox: OpenMaildir, configured: str = "auto") -> OpenFolder:
 
     `configured` is a folder's name, on disk or as mail programs show it (`Junk`, `INBOX.Junk`, `Lists/Junk`), or
     'auto': the first of JUNK_NAMES that exists, at the top or below INBOX or [Gmail], else a `Junk` in the layout of
-    this Maildir. NoInputError if it is no Maildir, UserError if the name leads out of it.
+    this Maildir. NoInputError if it is no Maildir, ConfigError if the name leads out of it.
     """
     if not mailbox.folder().exists():
         raise NoInputError(f"{mailbox.path} is no Maildir: it lacks new, cur or tmp")
@@ -83,12 +83,12 @@ def _is_fs(folders: list[str]) -> bool:
 def _configured(mailbox: OpenMaildir, configured: str) -> str:
     pieces = configured.split("/")
     if not configured.strip() or "\0" in configured or any(piece in ("", ".", "..", *PARTS) for piece in pieces):
-        raise UserError(
+        raise ConfigError(
             f"'{configured}' is no folder name for {mailbox.path}; write a name such as 'Junk' or 'Lists/Junk'"
         )
     dotted = "." + configured.replace("/", ".").removeprefix(".")
     if ".." in dotted:
-        raise UserError(
+        raise ConfigError(
             f"'{configured}' is no folder name for {mailbox.path}; write a name without empty levels, such as 'Junk'"
         )
     for name in (configured, dotted, encoded(configured), encoded(dotted)):
@@ -172,12 +172,12 @@ def is_complete(folder: OpenFolder) -> bool:
 
 
 def check_one_file_system(*folders: OpenFolder) -> None:
-    """Raise a UserError unless new, cur and tmp of all `folders` are on one file system, where a rename moves mail."""
+    """Raise ConfigError unless new, cur and tmp of all `folders` are on one file system, where a rename moves mail."""
     first, *others = [(folder, part) for folder in folders for part in PARTS]
     device = os.fstat(first[0].handle("new")).st_dev
     for folder, part in others:
         if os.fstat(folder.handle(part)).st_dev != device:
-            raise UserError(
+            raise ConfigError(
                 f"{first[0].path}/new and {folder.path}/{part} are on different file systems, between which mail"
                 " cannot be moved safely; choose a junk folder on the same file system"
             )

@@ -5,12 +5,12 @@ import json
 import os
 import time
 
+import maildirs
 import pytest
 from rich.console import Console
 from tiny_bundle import mail
 
 from spamlstm.cli import adopt as command
-from spamlstm.cli.adopt_report import print_tables
 from spamlstm.config.locations import LABELS, personal_dir
 
 MONTH_AGO = time.time() - 40 * 86_400
@@ -19,15 +19,13 @@ MONTH_AGO = time.time() - 40 * 86_400
 @pytest.fixture
 def maildir(tmp_path):
     root = tmp_path / "Maildir"
-    for part in ("new", "cur", "tmp"):
-        (root / part).mkdir(parents=True)
+    maildirs.make(root)
     return root
 
 
 def put(root, folder, number, flags="S"):
     path = root / folder
-    for part in ("new", "cur", "tmp"):
-        (path / part).mkdir(parents=True, exist_ok=True)
+    maildirs.make(path)
     path = path / "cur" / f"{number}.host:2,{flags}"
     path.write_bytes(mail(f"some words of letter {number}", sender="crook@evil.org" if folder else "ann@x.org"))
     os.utime(path, (MONTH_AGO + number, MONTH_AGO + number))
@@ -82,9 +80,8 @@ def test_unlabelled_mail_is_judged_and_not_learned(spamlstm, used):
 def test_on_a_terminal_it_is_a_table(used, state, tiny):
     """On a terminal: tables and next steps, without text of the mail."""
     console = Console(width=100, record=True, file=io.StringIO())
-    options = command.AdoptOptions(maildir=used, dry_run=False, json=False, model=tiny, config=None, state=state)
-    _, report = command.learn_mailbox(options)
-    print_tables(report, console)
+    _, report = command.learn_mailbox(used, dry_run=False, model=tiny, config_file=None, state=state)
+    command.print_tables(report, console)
     text = console.export_text()
     for words in ("junk", "judged spam", "your mail (ham)", "18 labels are new", "spamlstm run --dry-run"):
         assert words in text
@@ -172,8 +169,8 @@ def test_mail_filed_by_the_filter_is_no_evidence(spamlstm, maildir):
         ([(".Junk", "S")] * 3, (65, "no ham to learn from (mail that was answered, flagged")),
     ],
 )
-def test_what_cannot_be_adopted(spamlstm, maildir, state, letters, complaint):
-    """Each is one sentence, and no label store is made."""
+def test_a_mailbox_without_evidence_is_not_adopted(spamlstm, maildir, state, letters, complaint):
+    """Without mail of both kinds, one sentence says what is missing, and no label store is made."""
     status, sentence = complaint
     for number, (folder, flags) in enumerate(letters):
         put(maildir, folder, number, flags)
@@ -192,7 +189,7 @@ def test_not_a_maildir(spamlstm, tmp_path):
 
 
 def test_unreadable_mail_is_reported(spamlstm, used):
-    """The rest is learned, and the status is 66."""
+    """Mail that cannot be read is reported, all other mail is learned, and the status is 66."""
     (used / "cur" / "99.host:2,RS").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(range(32)) * 50)
     status, out, err = spamlstm("adopt", used)
     assert status == 66

@@ -160,7 +160,7 @@ def test_model_show(spamlstm):
     assert "Knows two words." in out
 
 
-def test_a_bug_is_called_one(spamlstm, folder, monkeypatch):
+def test_a_bug_is_reported_in_one_line(spamlstm, folder, monkeypatch):
     """An unexpected error is one line that says how to see more; with --verbose there is a traceback."""
 
     def broken(_options):
@@ -200,8 +200,8 @@ def test_an_endless_standard_input(tiny):
     assert err == b"spamlstm: -: this is not mail but data of another kind\n"
 
 
-def test_a_reader_that_has_seen_enough(tiny, tmp_path):
-    """A command whose reader is gone (`| head`) ends silently with 141."""
+def test_a_closed_pipe(tiny, tmp_path):
+    """If the reader of its output is gone (`| head`), a command ends silently with 141."""
     for number in range(300):
         (tmp_path / f"{number}.eml").write_bytes(HAM)
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
@@ -291,7 +291,7 @@ def test_an_ascii_standard_output(tiny, tmp_path):
 def test_ctrl_c_while_loading_is_no_bug(spamlstm, monkeypatch, folder):
     """An import that fails because of Ctrl-C ends with 130, whatever it raises."""
 
-    def interrupted(_options):
+    def interrupted(_paths, **_options):
         translate._interrupts.append(signal.SIGINT)
         raise ImportError("numpy could not be loaded")
 
@@ -302,7 +302,7 @@ def test_ctrl_c_while_loading_is_no_bug(spamlstm, monkeypatch, folder):
 
 
 def test_the_command_is_light(python):
-    """`import spamlstm.cli` loads neither torch nor what only scoring needs."""
+    """`import spamlstm.cli` loads neither torch nor the modules that only scoring needs."""
     script = "import sys, spamlstm.cli; print(sorted({'torch', 'numpy', 'onnxruntime', 'rich'} & set(sys.modules)))"
     assert python(script) == "[]\n"
 

@@ -3,6 +3,7 @@
 import os
 import tomllib
 
+import maildirs
 import pytest
 from tiny_bundle import SPAM
 
@@ -26,8 +27,7 @@ def test_init_then_check(spamlstm, home):
     status, out, _ = spamlstm("config", "check")
     assert status == 0
     assert "~/Maildir: no Maildir exists now; spam: tag, file to the existing junk folder;" in out
-    for part in ("new", "cur", "tmp"):
-        (home / "Maildir" / part).mkdir(parents=True)
+    maildirs.make(home / "Maildir")
     _, out, _ = spamlstm("config", "check")
     assert "~/Maildir: 1 Maildir;" in out
     assert f"\n    {home}/Maildir\n" in out
@@ -36,8 +36,7 @@ def test_init_then_check(spamlstm, home):
 def test_check_warns_of_shared_labels(spamlstm, home):
     """If several Maildirs share their labels, a line says so."""
     for name in ("ann", "bob"):
-        for part in ("new", "cur", "tmp"):
-            (home / "mail" / name / part).mkdir(parents=True)
+        maildirs.make(home / "mail" / name)
     path = home / "c.toml"
     path.write_text(f'[[maildir]]\npath = "{home}/mail/*"\n')
     assert "judge the mail of all" in spamlstm("config", "check", "--config", path)[1]
@@ -46,7 +45,7 @@ def test_check_warns_of_shared_labels(spamlstm, home):
 
 
 def test_init_overwrites_nothing(spamlstm, home):
-    """An existing file is an error and stays as it is."""
+    """An existing file is an error of usage, as --path can name another one; the file stays as it is."""
     path = home / "mine.toml"
     assert spamlstm("config", "init", "--path", path)[0] == 0
     path.write_text("# mine")
@@ -64,7 +63,7 @@ def test_check_reports_every_problem(spamlstm, home):
     assert problems == [[f"{home}/c.toml", key] for key in ("policy.alow", "daemon.dry_run", "spamd")]
 
 
-def test_check_reports_who_could_change_it(spamlstm, home):
+def test_check_refuses_a_file_that_others_can_change(spamlstm, home):
     """A file that others can change is not read, and the sentence has the command that helps."""
     (home / "c.toml").write_text("[policy]\n")
     (home / "c.toml").chmod(0o666)
@@ -84,8 +83,7 @@ def test_check_without_a_file(spamlstm, home):
 def test_check_lists_ten_of_many(spamlstm, home):
     """Ten Maildirs are listed, further ones counted."""
     for number in range(12):
-        for part in ("new", "cur", "tmp"):
-            (home / "mail" / str(number) / part).mkdir(parents=True)
+        maildirs.make(home / "mail" / str(number))
     (home / "mail" / "no-maildir").mkdir()
     text = '[[maildir]]\npath = "~/mail/*"\njunk = "Spam"\nunsure = []\n[daemon]\ndry_run = true\n'
     (home / "c.toml").write_text(text)
@@ -123,10 +121,9 @@ def test_classify_finds_the_configuration(spamlstm, home):
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a link of another user")
-def test_check_names_what_the_daemon_refuses(spamlstm, home):
+def test_check_lists_refused_maildirs(spamlstm, home):
     """A Maildir behind the link of another user is listed as not used, with the reason."""
-    for part in ("new", "cur", "tmp"):
-        (home / "real" / part).mkdir(parents=True)
+    maildirs.make(home / "real")
     (home / "link").symlink_to("real")
     os.chown(home / "link", 20_001, 20_001, follow_symlinks=False)
     (home / "c.toml").write_text(f'[[maildir]]\npath = "{home}/link"\n')

@@ -5,8 +5,7 @@ import typer
 
 from spamlstm import errors
 from spamlstm.cli.app import app
-from spamlstm.cli.exit_status import MEANINGS, ExitStatus
-from spamlstm.errors import UserError
+from spamlstm.errors import ExitStatus, UserError
 
 
 def commands():
@@ -68,5 +67,11 @@ def test_version(spamlstm, flag):
 def test_the_exit_statuses_are_a_closed_table():
     """Each status has a meaning, and each error of the package has a status of the table."""
     kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, UserError)]
-    assert set(MEANINGS) == set(ExitStatus)
+    assert all(status.meaning for status in ExitStatus)
     assert {kind.exit_status for kind in kinds} <= set(ExitStatus)
+
+
+def test_a_report_that_cannot_be_written(spamlstm, tmp_path):
+    """`evaluate` checks that its files can be written before it begins; the status is 74."""
+    status, _, err = spamlstm("evaluate", tmp_path, "--json", tmp_path / "missing" / "out.json")
+    assert (status, "cannot be written" in err) == (74, True)

@@ -6,6 +6,7 @@ import os
 import random
 import string
 
+import maildirs
 import pytest
 from tiny_bundle import HAM, SPAM, UNSURE, mail
 
@@ -47,7 +48,7 @@ def test_mail_without_words_is_judged_by_its_label(spamlstm, tmp_path):
     assert verdict(spamlstm, path)[0] == "spam"
 
 
-def test_explain_shows_the_part_of_the_labels(spamlstm, message):
+def test_explain_shows_the_contribution_of_the_labels(spamlstm, message):
     """The contribution of the labels comes first, in the unit of the score."""
     spamlstm("label", "spam", message)
     _, out, _ = spamlstm("classify", "--explain", "--json", message)
@@ -112,7 +113,7 @@ def test_labels_lists_the_newest(spamlstm, tmp_path):
     assert spamlstm("labels")[1] == "0 ham, 0 spam\n"
 
 
-def test_what_is_no_label(spamlstm, message):
+def test_a_wrong_label_is_refused(spamlstm, message):
     """A wrong label is one sentence with the right words."""
     status, _, err = spamlstm("label", "junk", message)
     assert status == 64
@@ -150,8 +151,7 @@ def test_the_labels_of_one_maildir(spamlstm, message, tmp_path):
     config.write_text(f'[learning]\nlabels = "per-maildir"\n[[maildir]]\npath = "{tmp_path}/mail/*"\n')
     boxes = [tmp_path / "mail" / name for name in ("ann", "bob")]
     for box in boxes:
-        for part in ("tmp", "new", "cur"):
-            (box / part).mkdir(parents=True)
+        maildirs.make(box)
     status, _, err = spamlstm("label", "spam", message, "--config", config)
     assert status == 64
     assert "add --maildir DIR" in err
@@ -167,7 +167,7 @@ def test_the_labels_of_one_maildir(spamlstm, message, tmp_path):
     assert spamlstm("labels", "--config", config, "--maildir", tmp_path)[0] == 66
 
 
-def test_what_gets_no_label(spamlstm, tmp_path):
+def test_input_that_is_not_mail_gets_no_label(spamlstm, tmp_path):
     """An empty pipe, /dev/zero and a picture are reported, not labelled, and the status is 65."""
     os.mkfifo(tmp_path / "fifo")
     (tmp_path / "photo.jpg").write_bytes(b"\xff\xd8\xff\xe0" + bytes(range(256)) * 9)
@@ -202,9 +202,19 @@ def test_options_before_purge_are_refused(spamlstm, tmp_path):
 
 
 def test_an_option_without_effect_is_reported(spamlstm, message, tmp_path):
-    """--maildir where all Maildirs share their labels is noted, except with --quiet."""
-    for part in ("tmp", "new", "cur"):
-        (tmp_path / "box" / part).mkdir(parents=True)
+    """If all Maildirs share their labels, a note says that --maildir has no effect, except with --quiet."""
+    maildirs.make(tmp_path / "box")
     arguments = ("label", "spam", message, "--maildir", tmp_path / "box")
     assert "--maildir has no effect" in spamlstm(*arguments)[2]
     assert spamlstm(*arguments, "--quiet")[2] == ""
+
+
+def test_classify_says_that_it_uses_no_labels(spamlstm, on_terminal, message, tmp_path):
+    """If each Maildir has its own labels and none is named, -v or a terminal gets a note, a pipe does not."""
+    config = tmp_path / "per-maildir.toml"
+    config.write_text('[learning]\nlabels = "per-maildir"\n')
+    arguments = ("classify", message, "--config", config)
+    assert spamlstm(*arguments)[2] == ""
+    assert "add --maildir DIR" in spamlstm(*arguments, "-v")[2]
+    assert "add --maildir DIR" in on_terminal(*arguments)[1]
+    assert "add --maildir DIR" not in on_terminal(*arguments, "--quiet")[1]

@@ -3,6 +3,7 @@
 import json
 import sys
 
+import maildirs
 import pytest
 from tiny_bundle import HAM
 
@@ -41,8 +42,7 @@ def test_without_the_extra(state, monkeypatch, capsys):
 def test_labels_per_maildir(state, tmp_path, capsys):
     """If each Maildir has its own labels, --maildir is needed and selects them."""
     box = tmp_path / "box"
-    for part in ("tmp", "new", "cur"):
-        (box / part).mkdir(parents=True)
+    maildirs.make(box)
     config = tmp_path / "config.toml"
     config.write_text('[learning]\nlabels = "per-maildir"\n')
     (tmp_path / "ham.eml").write_bytes(HAM)

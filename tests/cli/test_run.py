@@ -13,6 +13,7 @@ import sys
 import time
 from pathlib import Path
 
+import maildirs
 import pytest
 from tiny_bundle import HAM, SPAM, UNSURE
 
@@ -24,8 +25,7 @@ PATIENCE = 60
 
 @pytest.fixture
 def maildir(tmp_path):
-    for part in ("tmp", "new", "cur"):
-        (tmp_path / "Maildir" / part).mkdir(parents=True)
+    maildirs.make(tmp_path / "Maildir")
     return tmp_path / "Maildir"
 
 
@@ -174,8 +174,8 @@ def test_a_reload_uses_the_new_configuration_or_says_why_not(daemon, maildir, tm
     assert "actions=tag " in log_until("base=2.spam")
 
 
-def test_a_dry_run_touches_nothing(daemon, maildir):
-    """Whatever the sections of the configuration say."""
+def test_a_dry_run_changes_no_mail(daemon, maildir):
+    """`run --dry-run` changes no mail, even if a section of the configuration has dry_run = false."""
     _, log_until = daemon("--dry-run", maildir)
     log_until(" ready ")
     deliver(maildir, "1.spam", SPAM)
@@ -185,7 +185,7 @@ def test_a_dry_run_touches_nothing(daemon, maildir):
 
 
 def test_it_ends_when_its_state_folder_is_gone(daemon, spamlstm, maildir, tmp_path):
-    """The exit status is 75, so that systemd starts it again; the next start makes a new state folder."""
+    """Without its state folder the daemon ends with 75, so that systemd starts it again; the next start makes one."""
     process, log_until = daemon(maildir)
     log_until(" ready ")
     shutil.rmtree(tmp_path / "state")
@@ -198,7 +198,7 @@ def test_it_ends_when_its_state_folder_is_gone(daemon, spamlstm, maildir, tmp_pa
 
 
 def test_a_state_folder_that_others_can_write_is_refused(spamlstm, maildir, tmp_path):
-    """Nothing is opened in it; a folder that others can only read is made private."""
+    """In such a folder no file is opened; a folder that others can only read is made private."""
     state = tmp_path / "open"
     state.mkdir()
     state.chmod(0o777)
@@ -217,11 +217,10 @@ HIDDEN = ("unshare", "--mount", "sh", "-c", 'mount -t tmpfs none /proc/sys && ex
 
 
 def test_moves_are_learned_at_once_where_proc_sys_is_hidden(daemon, spamlstm, maildir, wait):
-    """The units hide the kernel's limits; moves are learned at once all the same."""
+    """Moves are learned at once even if the kernel's limits cannot be read, as in our systemd units."""
     if subprocess.run([*HIDDEN, "true"], capture_output=True, check=False).returncode:
         pytest.skip("only root with a mount namespace can hide /proc/sys")
-    for part in ("tmp", "new", "cur"):
-        (maildir / ".Junk" / part).mkdir(parents=True)
+    maildirs.make(maildir / ".Junk")
     (maildir / "cur" / "1.missed:2,S").write_bytes(b"Received: by mx with id 1\n" + UNSURE)
     _, log_until = daemon(maildir, within=HIDDEN)
     log_until(" ready ")
@@ -235,7 +234,7 @@ def test_moves_are_learned_at_once_where_proc_sys_is_hidden(daemon, spamlstm, ma
 
 
 def test_a_maildir_that_another_process_has_locked(daemon, spamlstm, maildir):
-    """The log says so, and `status` counts it as refused."""
+    """The log reports the lock, and `status` counts the Maildir as refused."""
     handle = os.open(maildir, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
@@ -247,7 +246,7 @@ def test_a_maildir_that_another_process_has_locked(daemon, spamlstm, maildir):
 
 
 def test_one_daemon_for_each_state_folder(daemon, spamlstm, maildir):
-    """The second one names the process of the first, and ends."""
+    """A second daemon on a state folder names the process of the first, and ends."""
     process, log_until = daemon(maildir)
     log_until(" ready ")
     status, _, err = spamlstm("run", maildir)
@@ -346,12 +345,11 @@ def test_an_unreadable_act_in_the_journal_stops_no_mail(daemon, spamlstm, maildi
     assert len(list((maildir / ".Junk" / "new").iterdir())) == 2
 
 
-def test_mail_of_a_rule_that_its_user_moves_out_stays_out(daemon, maildir, visited):
+def test_mail_that_a_user_moves_out_of_a_folder_of_sieve_stays_out(daemon, maildir, visited):
     """Mail that sieve files is learned as spam once read, and is not filed again when its user moves it out."""
     process, log_until = daemon(maildir)
     log_until(" ready ")
-    for part in ("tmp", "new", "cur"):
-        (maildir / ".Junk" / part).mkdir(parents=True)
+    maildirs.make(maildir / ".Junk")
     visited(process)
     (maildir / ".Junk" / "new" / "1.sieve").write_bytes(SPAM)
     (maildir / ".Junk" / "new" / "1.sieve").rename(maildir / ".Junk" / "cur" / "1.sieve:2,S")
@@ -430,14 +428,14 @@ def test_another_model_is_loaded_when_it_comes_into_use(daemon, maildir, environ
     ],
 )
 def test_a_failed_start_is_a_sentence(spamlstm, tmp_path, arguments, status, words):
-    """One line says what is wrong, and the exit status which kind of error it is."""
+    """A failed start prints one line that says what is wrong; the exit status shows the kind of error."""
     got, _, err = spamlstm("run", *(one.format(tmp=tmp_path) for one in arguments))
     assert (got, err.count("\n")) == (status, 1)
     assert words in err
 
 
 def test_the_log_has_no_text_of_mail(daemon, maildir):
-    """Neither a subject, nor an address, nor words of the body."""
+    """The log contains no subject, no address and no words of a body."""
     _, log_until = daemon(maildir)
     log_until(" ready ")
     deliver(maildir, "1.spam", SPAM)

@@ -9,7 +9,7 @@ from spamlstm.config import locations
 
 
 @pytest.mark.parametrize("xdg", ["", "/somewhere/else"])
-def test_the_paths_are_those_of_platformdirs(monkeypatch, xdg):
+def test_the_paths_agree_with_platformdirs(monkeypatch, xdg):
     """The paths are written out for speed and agree with platformdirs."""
     monkeypatch.setenv("XDG_CONFIG_HOME", xdg)
     monkeypatch.setenv("XDG_STATE_HOME", xdg)
@@ -38,7 +38,7 @@ def test_the_first_existing_file_is_used(monkeypatch, tmp_path):
     assert locations.find_config_file(tmp_path / "none") == tmp_path / "none"
 
 
-def test_without_a_file_nothing_is_loaded_for_it(python):
+def test_without_a_file_no_parser_is_loaded(python):
     """A start without a configuration loads no TOML parser."""
     script = "import spamlstm.config.locations as p, sys; p.find_config_file(); p.state_dir(); print(*sys.modules)"
     loaded = python(script).split()

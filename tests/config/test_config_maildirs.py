@@ -53,7 +53,7 @@ def test_the_first_matching_section_applies(tmp_path):
 
 
 def test_a_folder_with_two_names_is_watched_once(tmp_path):
-    """The name without a link is used: otherwise who makes a link would have the mail judged by their labels."""
+    """The name without a link is used, so that nobody can apply their labels to the mail of others by a link."""
     (tmp_path / "b").mkdir()
     (tmp_path / "a").symlink_to("b")
     assert list(expand_maildirs([MaildirConfig(f"{tmp_path}/*")])) == [tmp_path / "b"]

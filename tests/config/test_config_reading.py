@@ -1,4 +1,4 @@
-"""Reading a configuration: every setting arrives, every problem is reported with its key, and all of them together."""
+"""Reading a configuration: every setting is read, and all problems are reported together, each with its key."""
 
 import os
 
@@ -6,20 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spamlstm.config import (
-    Action,
-    CatchUp,
-    Config,
-    Costs,
-    DaemonConfig,
-    LabelScope,
-    LearningConfig,
-    MaildirConfig,
-    MetricsConfig,
-    Thresholds,
-    load_config,
-    reading,
-)
+from spamlstm.config import load_config, reading, values
 from spamlstm.config.reading import ProblemsError, read_config
 from spamlstm.errors import ConfigError
 
@@ -64,7 +51,7 @@ def problems(text):
 
 
 def test_a_whole_policy(tmp_path):
-    """Every key of the policy arrives."""
+    """Every key of [policy] is read."""
     text = """
     [policy]
     allow = ["friend@x.org", "list:announce.x.org"]
@@ -75,11 +62,11 @@ def test_a_whole_policy(tmp_path):
     policy = load_config(written(tmp_path, text)).policy
     assert policy.allow == ("friend@x.org", "list:announce.x.org")
     assert policy.deny == ("@bad.org",)
-    assert (policy.thresholds, policy.costs) == (Thresholds(0.1, 0.9), Costs(20, 1, 0.5))
+    assert (policy.thresholds, policy.costs) == (values.Thresholds(0.1, 0.9), values.Costs(20, 1, 0.5))
 
 
 def test_maildirs_and_daemon(tmp_path):
-    """Every key of the other tables arrives; actions in one order, `none` as no action."""
+    """Every key of [daemon] and [[maildir]] is read; actions are sorted, and `none` means no action."""
     text = """
     daemon = { scan_seconds = 30, catch_up = "unseen", dry_run = true }
     [[maildir]]
@@ -93,11 +80,13 @@ def test_maildirs_and_daemon(tmp_path):
     path = "/var/vmail/*/*/Maildir"
     """
     config = load_config(written(tmp_path, text))
-    assert config.daemon == DaemonConfig(scan_seconds=30, catch_up=CatchUp.UNSEEN, dry_run=True)
-    every = (Action.TAG, Action.KEYWORD, Action.FILE)
+    assert config.daemon == values.DaemonConfig(scan_seconds=30, catch_up=values.CatchUp.UNSEEN, dry_run=True)
+    every = (values.Action.TAG, values.Action.KEYWORD, values.Action.FILE)
     assert config.maildirs == (
-        MaildirConfig("~/Maildir", junk="INBOX.Spam", spam=every, unsure=(), ham=(Action.TAG,), dry_run=False),
-        MaildirConfig("/var/vmail/*/*/Maildir"),
+        values.MaildirConfig(
+            "~/Maildir", junk="INBOX.Spam", spam=every, unsure=(), ham=(values.Action.TAG,), dry_run=False
+        ),
+        values.MaildirConfig("/var/vmail/*/*/Maildir"),
     )
     assert [config.is_dry(section) for section in config.maildirs] == [False, True]
 
@@ -106,15 +95,15 @@ def test_maildirs_and_daemon(tmp_path):
     ("listen", "address"), [("127.0.0.1:9469", ("127.0.0.1", 9469)), ("[::1]:80", ("::1", 80)), (None, None)]
 )
 def test_metrics(tmp_path, listen, address):
-    """Both settings for Prometheus arrive, and neither has a default."""
+    """Both settings of [metrics] are read, and neither has a default."""
     text = f'[metrics]\ntextfile = "~/x.prom"\nlisten = "{listen}"' if listen else ""
     metrics = load_config(written(tmp_path, text)).metrics
-    assert metrics == MetricsConfig("~/x.prom" if listen else None, listen)
+    assert metrics == values.MetricsConfig("~/x.prom" if listen else None, listen)
     assert metrics.address() == address
 
 
 def test_learning(tmp_path):
-    """Every key of [learning] arrives."""
+    """Every key of [learning] is read."""
     text = """
     [learning]
     learn_from_moves = false
@@ -122,9 +111,9 @@ def test_learning(tmp_path):
     max_false_positive_rate = 0
     ignore_folders = ["Receipts", "Lists/announce"]
     """
-    assert load_config(written(tmp_path, text)).learning == LearningConfig(
+    assert load_config(written(tmp_path, text)).learning == values.LearningConfig(
         learn_from_moves=False,
-        labels=LabelScope.PER_MAILDIR,
+        labels=values.LabelScope.PER_MAILDIR,
         max_false_positive_rate=0.0,
         ignore_folders=("Receipts", "Lists/announce"),
     )
@@ -132,15 +121,15 @@ def test_learning(tmp_path):
 
 def test_the_defaults_are_cautious():
     """By default spam is tagged and filed to the junk folder, unsure is tagged, ham is left; old mail is not judged."""
-    section = MaildirConfig("~/Maildir")
+    section = values.MaildirConfig("~/Maildir")
     assert (section.junk, section.spam, section.unsure, section.ham) == ("auto", ("tag", "file"), ("tag",), ())
-    assert DaemonConfig() == DaemonConfig(scan_seconds=45, catch_up=CatchUp.NEW, dry_run=False)
-    assert not Config().is_dry(section)
+    assert values.DaemonConfig() == values.DaemonConfig(scan_seconds=45, catch_up=values.CatchUp.NEW, dry_run=False)
+    assert not values.Config().is_dry(section)
 
 
 def test_an_empty_file_changes_nothing(tmp_path):
     """An empty file means the defaults."""
-    assert load_config(written(tmp_path, "")) == Config()
+    assert load_config(written(tmp_path, "")) == values.Config()
 
 
 @pytest.mark.parametrize(
@@ -216,7 +205,7 @@ def test_a_mistake_is_reported(tmp_path, text, words):
 
 
 def test_all_problems_are_reported_together(tmp_path):
-    """One report is enough to mend the file: it names the key of each problem, in the order of the file."""
+    """One report shows all that is wrong in the file: it names the key of each problem, in the order of the file."""
     path = written(tmp_path, ALL_WRONG)
     with pytest.raises(ProblemsError) as caught:
         load_config(path)
@@ -241,7 +230,7 @@ def test_all_problems_are_reported_together(tmp_path):
     ("raw", "line"),
     [(b"\n\n[policy\n", 3), (b'[policy]\nallow = ["x"\n', 3), (b"# fine\n# \xff", 2), (b"[policy]\n\n[policy]", 3)],
 )
-def test_the_line_of_what_is_not_toml(raw, line):
+def test_a_syntax_error_has_its_line(raw, line):
     """A syntax error has its line, also if the file ends too soon."""
     ((problem),) = read_config(raw)[1]
     assert problem.line == line
@@ -297,7 +286,7 @@ TEXTS = st.one_of(st.lists(STATEMENTS, max_size=8).map("\n".join), st.text())
 def test_any_text_is_a_configuration_or_a_list_of_problems(text):
     """No text causes a traceback; each problem is one line and names a key, or a line of the file."""
     config, wrong = read_config(text.encode("utf-8", "surrogatepass"))
-    assert isinstance(config, Config)
+    assert isinstance(config, values.Config)
     for problem in wrong:
         assert problem.key or 1 <= problem.line <= text.count("\n") + 1
         assert len(str(problem).splitlines()) == 1
@@ -307,4 +296,4 @@ def test_any_text_is_a_configuration_or_a_list_of_problems(text):
 def test_a_configuration_that_is_a_pipe(tmp_path):
     """A FIFO without a writer is an empty file: no command waits for it."""
     os.mkfifo(tmp_path / "config.toml")
-    assert reading.load_file(tmp_path / "config.toml") == Config()
+    assert reading.load_file(tmp_path / "config.toml") == values.Config()

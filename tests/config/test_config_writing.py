@@ -7,20 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spamlstm.config import (
-    Action,
-    CatchUp,
-    Config,
-    Costs,
-    DaemonConfig,
-    LabelScope,
-    LearningConfig,
-    MaildirConfig,
-    MetricsConfig,
-    PolicyConfig,
-    Thresholds,
-    load_config,
-)
+from spamlstm.config import load_config, values
 from spamlstm.config.reading import read_config
 from spamlstm.config.writing import default_text, to_toml, write_default
 from spamlstm.errors import UserError
@@ -28,14 +15,18 @@ from spamlstm.errors import UserError
 
 def test_the_default_file_shows_the_defaults():
     """Without comments the file has one section and no other setting; its comments show the defaults."""
-    plain = Config(maildirs=(MaildirConfig("~/Maildir"),))
+    plain = values.Config(maildirs=(values.MaildirConfig("~/Maildir"),))
     assert read_config(default_text().encode()) == (plain, [])
     uncommented = re.sub(r"^# (\w+ = )", r"\1", default_text(), flags=re.MULTILINE)
-    said, problems = read_config(uncommented.encode())
+    uncommented_config, problems = read_config(uncommented.encode())
     assert problems == []
-    assert (said.daemon, said.policy.costs, said.policy.thresholds) == (plain.daemon, Costs(), Thresholds(0.2, 0.98))
-    assert said.learning == LearningConfig()
-    assert said.maildirs == (MaildirConfig("~/Maildir", dry_run=False),)
+    assert (uncommented_config.daemon, uncommented_config.policy.costs, uncommented_config.policy.thresholds) == (
+        plain.daemon,
+        values.Costs(),
+        values.Thresholds(0.2, 0.98),
+    )
+    assert uncommented_config.learning == values.LearningConfig()
+    assert uncommented_config.maildirs == (values.MaildirConfig("~/Maildir", dry_run=False),)
 
 
 def test_the_file_is_private_and_its_folders_are_made(tmp_path):
@@ -59,38 +50,40 @@ def test_a_file_is_never_overwritten(tmp_path):
     assert not (tmp_path / "nowhere").exists()
 
 
-ACTIONS = st.sets(st.sampled_from(Action)).map(lambda some: tuple(one for one in Action if one in some))
+ACTIONS = st.sets(st.sampled_from(values.Action)).map(lambda some: tuple(one for one in values.Action if one in some))
 NAMES = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0/*?[]"), min_size=1, max_size=8)
 MAILDIRS = st.builds(
-    MaildirConfig,
+    values.MaildirConfig,
     path=NAMES.map(lambda name: f"/x{name}"),
     junk=st.sampled_from(["auto", "Junk", 'a"b\\c', "Ünerwünscht"]),
     spam=ACTIONS,
     unsure=ACTIONS,
-    ham=ACTIONS.map(lambda some: tuple(one for one in some if one is not Action.FILE)),
+    ham=ACTIONS.map(lambda some: tuple(one for one in some if one is not values.Action.FILE)),
     dry_run=st.sampled_from([None, True, False]),
 )
-THRESHOLDS = st.tuples(st.floats(0, 1), st.floats(0, 1)).map(sorted).map(lambda thresholds: Thresholds(*thresholds))
+THRESHOLDS = (
+    st.tuples(st.floats(0, 1), st.floats(0, 1)).map(sorted).map(lambda thresholds: values.Thresholds(*thresholds))
+)
 POSITIVE = st.floats(1e-300, 1e300)
 CONFIGS = st.builds(
-    Config,
+    values.Config,
     policy=st.builds(
-        PolicyConfig,
+        values.PolicyConfig,
         allow=st.lists(NAMES.filter(str.isalnum).map("@{}".format), max_size=3).map(tuple),
         thresholds=st.none() | THRESHOLDS,
-        costs=st.none() | st.builds(Costs, POSITIVE, POSITIVE, POSITIVE),
+        costs=st.none() | st.builds(values.Costs, POSITIVE, POSITIVE, POSITIVE),
     ),
     maildirs=st.lists(MAILDIRS, max_size=3, unique_by=lambda one: one.path).map(tuple),
-    daemon=st.builds(DaemonConfig, st.floats(30, 60), st.sampled_from(CatchUp), st.booleans()),
+    daemon=st.builds(values.DaemonConfig, st.floats(30, 60), st.sampled_from(values.CatchUp), st.booleans()),
     learning=st.builds(
-        LearningConfig,
+        values.LearningConfig,
         st.booleans(),
-        st.sampled_from(LabelScope),
+        st.sampled_from(values.LabelScope),
         st.floats(0, 0.1),
         st.lists(NAMES.filter(str.isalnum), max_size=2).map(tuple),
     ),
     metrics=st.builds(
-        MetricsConfig,
+        values.MetricsConfig,
         textfile=st.none() | NAMES.map(lambda name: f"/{name}.prom"),
         listen=st.none() | st.integers(1, 65535).map("[::1]:{}".format),
     ),
@@ -98,7 +91,7 @@ CONFIGS = st.builds(
 
 
 @given(CONFIGS)
-def test_what_is_shown_reads_back(config):
+def test_the_shown_configuration_can_be_read_back(config):
     """The TOML of any configuration reads back as that configuration, and holds no control characters."""
     text = to_toml(config)
     assert read_config(text.encode()) == (config, [])

@@ -38,7 +38,7 @@ def mode(path):
 
 
 def test_a_new_folder_is_private(tmp_path):
-    """Mode 0700, also for missing folders above it."""
+    """A new state folder has mode 0700, as have the missing folders above it."""
     assert secured(tmp_path / "a" / "b") is False
     assert (mode(tmp_path / "a"), mode(tmp_path / "a" / "b")) == (0o700, 0o700)
 
@@ -54,7 +54,7 @@ def test_a_readable_folder_is_closed(state, bits):
 
 @pytest.mark.parametrize("bits", [0o777, 0o707, 0o1777, 0o702])
 def test_a_writable_folder_is_refused(state, bits):
-    """Others may have put files there, so the user has to check before anything is changed."""
+    """A folder in which others may have put files is refused and not changed; the user has to check it."""
     state.chmod(bits)
     with pytest.raises(ConfigError, match=rf"{bits:04o}.*chmod 700 {state}"):
         secured(state)
@@ -70,14 +70,14 @@ def test_a_link_is_refused(state, tmp_path):
 
 @only_root
 def test_a_folder_of_another_user_is_refused(state):
-    """Also by root: the owner could put links there."""
+    """A folder of another user is refused, also for root: its owner could put links there."""
     os.chown(state, OTHER, OTHER)
     with pytest.raises(ConfigError, match=f"belongs to user {OTHER}"):
         secured(state)
 
 
 def test_a_writable_parent_is_refused(tmp_path):
-    """Others could replace the state folder, except in a sticky folder."""
+    """A parent that others can write to is refused, unless it is sticky: they could replace the state folder."""
     (tmp_path / "open").mkdir()
     (tmp_path / "open").chmod(0o777)
     with pytest.raises(ConfigError, match=rf"chmod go-w {tmp_path}/open"):
@@ -87,7 +87,7 @@ def test_a_writable_parent_is_refused(tmp_path):
 
 
 def test_a_refused_folder_is_not_made(tmp_path):
-    """Nor are the folders above it: the path may follow a link of another user."""
+    """Nothing is created on a refused path, as it may follow a link of another user."""
     (tmp_path / "open").mkdir()
     (tmp_path / "open").chmod(0o777)
     with pytest.raises(ConfigError, match="others may write"):
@@ -107,7 +107,7 @@ def test_parents_through_a_link(tmp_path, state):
 
 @only_root
 def test_a_parent_of_another_user_is_refused(tmp_path):
-    """The owner of a folder above could replace the state folder."""
+    """A parent of another user is refused: its owner could replace the state folder."""
     (tmp_path / "hers").mkdir(mode=0o755)
     os.chown(tmp_path / "hers", OTHER, OTHER)
     with pytest.raises(ConfigError, match=f"belongs to user {OTHER}, who could put another in its place"):
@@ -147,7 +147,7 @@ def test_state_files_are_regular_files(state, tmp_path):
 
 @only_root
 def test_a_state_file_of_another_user_is_refused(state):
-    """ConfigError says to move the file away."""
+    """A state file of another user raises ConfigError, which says to move it away."""
     (state / "theirs").touch()
     os.chown(state / "theirs", OTHER, OTHER)
     with pytest.raises(ConfigError, match="move it away"):
@@ -158,21 +158,21 @@ def test_a_state_file_of_another_user_is_refused(state):
 
 
 def test_a_configuration_that_others_can_read_is_used(config):
-    """Only write access matters."""
+    """A configuration that others can read is used: only write access matters."""
     config.chmod(0o644)
     assert load_config(config).daemon.scan_seconds == 30
 
 
 @pytest.mark.parametrize("bits", [0o666, 0o602, 0o646])
 def test_a_configuration_that_others_can_change(config, bits):
-    """Refused, with the chmod command that helps."""
+    """A configuration that others can write to is refused; the error names the chmod command that helps."""
     config.chmod(bits)
     with pytest.raises(ConfigError, match=rf"{bits:04o}.*chmod go-w {config}"):
         load_config(config)
 
 
 def test_a_configuration_in_a_writable_folder(config):
-    """Others could replace the file."""
+    """A configuration in a folder that others can write to is refused: they could replace it."""
     config.parent.chmod(0o777)
     with pytest.raises(ConfigError, match=rf"chmod go-w {config.parent}"):
         load_config(config)

@@ -14,23 +14,16 @@ from rich.console import Console
 from spamlstm import progress
 from spamlstm.corpus import labelled_mail
 from spamlstm.corpus.labelled_mail import Labelled
-from spamlstm.errors import DataError, NoInputError, UserError
+from spamlstm.errors import DataError, NoInputError, OutputError
 from spamlstm.evaluation import evaluate, report
 from spamlstm.evaluation.evaluate import Evaluation, Key
 from spamlstm.model.classifier import Judged
 from spamlstm.verdict import Judgement, Verdict
 
-KEYS = {
-    "one_minus_roca_pct",
-    "hm_pct",
-    "sm_pct",
-    "lam_pct",
-    "unsure_pct",
-    "sm_at_hm_0_1_pct",
-    "sm_at_hm_1_pct",
-    "calibration_error",
-    "messages_per_second",
-}
+KEYS = set(
+    "one_minus_roca_pct hm_pct sm_pct lam_pct unsure_pct sm_at_hm_0_1_pct sm_at_hm_1_pct calibration_error"
+    " messages_per_second".split()
+)
 
 
 class Oracle:
@@ -250,5 +243,5 @@ def test_file_is_whole_or_not_there(mixed: Evaluation, tmp_path: Path) -> None:
         report.write_whole(tmp_path / "out.json", "half \udc80 of it")
     assert json.loads((tmp_path / "out.json").read_text())["all"]["n"] == 7
     assert [file.name for file in tmp_path.iterdir()] == ["out.json"]
-    with pytest.raises(UserError, match="cannot be written"):
+    with pytest.raises(OutputError, match="cannot be written"):
         report.write_json(mixed, tmp_path / "no" / "out.json")

@@ -19,7 +19,7 @@ from readers_and_kills import (
     killed_before,
 )
 
-from spamlstm.errors import NoInputError, UserError
+from spamlstm.errors import ConfigError, NoInputError
 from spamlstm.maildir import junk_folder, names
 from spamlstm.maildir.folders import JUNK_NAMES, FolderRole, encoded, role_of
 
@@ -96,8 +96,8 @@ def test_filing_and_learning_agree(root, name):
 
 @pytest.mark.parametrize("configured", ["", " ", "..", "../x", "/etc", "a//b", "cur", "a/../b", "a..b", "a\0"])
 def test_no_configured_name_leads_out(root, configured):
-    """A name that is not that of a folder below the Maildir is a UserError."""
-    with pytest.raises(UserError):
+    """A name that is not that of a folder below the Maildir is a ConfigError."""
+    with pytest.raises(ConfigError):
         junk_folder.junk_folder(on_disk.opened(root).mailbox, configured)
 
 
@@ -137,7 +137,7 @@ def test_create_folder_survives_a_crash(root):
 
 
 def test_one_file_system(root, tmp_path):
-    """Folders on two file systems are a UserError."""
+    """Folders on two file systems are a ConfigError."""
     junk_folder.check_one_file_system(on_disk.opened(root), on_disk.opened(make(tmp_path / "Other")))
     memory = "/dev/shm"  # noqa: S108  the one other file system that most machines have
     if not os.access(memory, os.W_OK) or os.stat(memory).st_dev == os.stat(root).st_dev:
@@ -145,7 +145,7 @@ def test_one_file_system(root, tmp_path):
     with tempfile.TemporaryDirectory(dir=memory) as shm:
         for part in names.PARTS:
             os.mkdir(os.path.join(shm, part))
-        with pytest.raises(UserError, match="different file systems"):
+        with pytest.raises(ConfigError, match="different file systems"):
             junk_folder.check_one_file_system(on_disk.opened(root), on_disk.opened(shm))
 
 

@@ -175,7 +175,7 @@ def moved(session, folder, mark, target, how):
 
 @pytest.mark.timeout(240)
 @MOVES
-def test_a_client_moves_and_we_learn(dovecot, daemon, visited, how):
+def test_moves_of_a_client_are_learned(dovecot, daemon, visited, how):
     """A move into junk is spam and one out of it ham, after one visit; mail that is moved out is not filed again.
 
     Message 0 is ham, 1 spam that we file, 2 unsure; 4 is spam that a sieve rule files.
@@ -212,6 +212,6 @@ def contents(session, folder):
 
 
 def headers_are_right(mark, raw):
-    """Whether a message is tagged as spam, or not at all: a reader may have moved it to cur before it was filed."""
+    """Return whether a message is tagged as spam or untagged: a reader may have moved it to cur before filing."""
     parsed = email.message_from_bytes(raw, policy=policy.default)
     return parsed["X-Spam-Flag"] in ("YES", None) and parsed["X-Mark"] == str(mark)

@@ -13,6 +13,7 @@ import shutil
 import subprocess
 from collections import Counter
 
+import maildirs
 import pytest
 from dovecot import running
 from watching import DELIVERIES, deliver_all, message, number_of, numbers, on_disk, until, watching
@@ -32,8 +33,7 @@ def needs(program):
 def box(tmp_path):
     """An empty Maildir."""
     path = tmp_path / "box"
-    for part in ("tmp", "new", "cur"):
-        (path / part).mkdir(parents=True)
+    maildirs.make(path)
     return path
 
 
@@ -62,7 +62,7 @@ def verdicts(folder):
 
 
 def all_filed(box):
-    """Whether all spam is in the junk folder."""
+    """Return whether all spam is in the junk folder."""
     return sum(number % 3 == SPAM for number in set(numbers(box / ".Junk"))) == DELIVERIES // 3
 
 
@@ -136,7 +136,7 @@ def test_mutt(box, tiny, tmp_path):
     """All messages are flagged by mutt, and the ham is saved to another folder.
 
     Only the ham: mutt saves a message by copying it and then removing the old name. If we rename the message in
-    between, both stay, and such a copy cannot be told from a wanted one.
+    between, both stay, and such a copy looks like one that the user wanted.
     """
     archive = box / ".Archive"
     shutil.copytree(box, archive)
@@ -179,7 +179,7 @@ def mutt(config, box):
 
 # --- notmuch ----------------------------------------------------------------------------------------------------------
 
-# notmuch has to be told to ignore the empty file that marks a folder of Maildir++.
+# notmuch needs a setting to ignore the empty file that marks a folder of Maildir++.
 NOTMUCH = """
 [database]
 path={box}
@@ -197,7 +197,7 @@ TRY_AGAIN = 75
 
 @needs("notmuch")
 def test_notmuch(box, tiny, tmp_path):
-    """The index of notmuch has one file for each message, also after notmuch flagged, and so renamed, all of them.
+    """The index of notmuch has one file for each message, also after notmuch has flagged, and so renamed, all.
 
     If a listed message is moved before notmuch reads it, notmuch exits with 'try again', as with any mail program.
     """

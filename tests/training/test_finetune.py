@@ -87,6 +87,7 @@ def test_it_starts_from_the_weights_of_the_parent(task, base):
 
 
 def test_labels_of_one_class_are_refused(task):
+    """Labels without ham raise DataError."""
     index = task.mail / "index.tsv"
     index.write_text(index.read_text().replace("\tspam\tlabel", "\tham\tlabel"))
     with pytest.raises(DataError, match="both ham and spam"):
@@ -140,8 +141,10 @@ def test_the_command_from_labels_to_a_model_in_use(base, tmp_path, root):
     with contextlib.closing(LabelStore.open(tmp_path / "state")) as labels:
         trainer = Trainer(labels)
         for label, raw in turned(240, seed=11):
-            said = classifier.assess(raw)
-            trainer.add_label(raw, Label(label), prior=said.prior, tokens=said.tokens, model=classifier.bundle.label)
+            base_score = classifier.assess(raw)
+            trainer.add_label(
+                raw, Label(label), prior=base_score.prior, tokens=base_score.tokens, model=classifier.bundle.label
+            )
     command = [sys.executable, "-m", "spamlstm", "retrain", "--json", "--model", str(base)]
     done = subprocess.run(
         [*command, "--state", str(tmp_path / "state")], env=environment, capture_output=True, text=True, check=False

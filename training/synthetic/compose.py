@@ -112,9 +112,8 @@ def _alignment(
         make = ham_person if kind.label == "ham" else spam_person
         return make(rng, writer, recipient, speech)
     if kind.label == "spam":
-        if kind.name == "spam/mailbox" and chance(
-            rng, 0.5
-        ):  # such mail often claims to be from the recipient's postmaster
+        # Such mail often claims to be from the recipient's postmaster.
+        if kind.name == "spam/mailbox" and chance(rng, 0.5):
             org = Organisation(recipient.domain, recipient.domain, "mailhost", real=False)
         return spam_bulk(rng, org, recipient, speech, kind.claims)
     alignment = ham_bulk(rng, org, recipient, speech)
@@ -123,7 +122,7 @@ def _alignment(
 
 
 def _as_notice(rng: Random, kind: Kind, alignment: Alignment, *, writer: Person) -> None:
-    """Change what automatic notices do differently from shops."""
+    """Give automatic notices the senders in which they differ from mail of shops."""
     if kind.name == "ham/bounce":
         alignment.display, alignment.sender, alignment.envelope = (
             "Mail Delivery System",

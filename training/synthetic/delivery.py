@@ -11,7 +11,7 @@ from .tokens import Weighted, alnum, digits, hexes, letters, urlsafe, uuid
 
 @dataclass(frozen=True)
 class Service:
-    """How one service names its hosts. `{d}` is the customer's domain; `fill` replaces the other slots at random."""
+    """The host names of one service. `{d}` is the customer's domain; `fill` replaces the other slots at random."""
 
     name: str
     envelope: str

@@ -1,4 +1,4 @@
-"""The facts that a sentence can have slots for: prices, dates, order numbers, cities."""
+"""Facts for the slots of sentences: prices, dates, order numbers, cities."""
 
 from __future__ import annotations
 

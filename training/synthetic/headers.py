@@ -1,4 +1,4 @@
-"""What the header lines of the sender and those of the receiving server share."""
+"""Parts that the headers of the sender and of the receiving server share."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", 
 
 @dataclass
 class Letter:
-    """What the headers of one message are written from."""
+    """The data from which the headers of one message are written."""
 
     alignment: Alignment
     recipient: Person

@@ -250,7 +250,7 @@ def spam_person(rng: Random, writer: Person, recipient: Person, language: Langua
     if chance(rng, 0.45):
         alignment.reply_to = _other_address(rng, language)
     draw = rng.random()
-    if draw < 0.35:  # a hacked mailbox or rented server, whose domain may or may not sign
+    if draw < 0.35:  # a hacked mailbox or rented server; its domain may or may not sign
         alignment.sender = f"{rng.choice(MAILBOXES)}@{throwaway(rng)}"
         alignment.envelope = alignment.sender if chance(rng, 0.7) else f"{letters(rng, 7)}@{throwaway(rng)}"
         alignment.helo, alignment.message_id_host = (

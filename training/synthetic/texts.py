@@ -1,8 +1,8 @@
 """The texts of a language, and the small template grammar that makes sentences of them.
 
-A file `texts/CODE.txt` holds lists (`@ name`, items separated by `;`) and kinds (`= ham/receipt`), whose lines start
-with one letter: s subject, o opening, b body sentence, r row of facts (`label = value`), c call to action, x closing.
-In a sentence, `[a|b|]` is a choice, and `{slot}` is a fact of the message or an item of the list of that name.
+A file `texts/CODE.txt` holds lists (`@ name`, items separated by `;`) and kinds (`= ham/receipt`). The lines of a kind
+start with one letter: s subject, o opening, b body sentence, r row of facts (`label = value`), c call to action, x
+closing. In a sentence, `[a|b|]` is a choice, and `{slot}` is a fact of the message or an item of the list of that name.
 ⟦ ⟧ stand for literal brackets.
 """
 

@@ -1,4 +1,4 @@
-"""Errors shown to users, each a sentence and an exit status without a traceback; and the table of exit statuses."""
+"""Errors that users see as a sentence and an exit status without a traceback, and the table of exit statuses."""
 
 import contextlib
 import os
@@ -8,12 +8,12 @@ from typing import Self
 
 
 class ExitStatus(IntEnum):
-    """The exit statuses of all commands, with the numbers of sysexits.h. --help shows `meaning`."""
+    """The exit statuses of all commands, with the numbers of sysexits.h. --help shows each `meaning`."""
 
     meaning: str
 
     def __new__(cls, value: int, meaning: str) -> Self:
-        """Return a member with a meaning."""
+        """Return a member with its number and its meaning."""
         status = int.__new__(cls, value)
         status._value_, status.meaning = value, meaning
         return status
@@ -23,27 +23,27 @@ class ExitStatus(IntEnum):
     UNSURE = 2, "with classify --exit-code: unsure"
     USAGE = 64, "wrong usage of the command line"
     DATA = 65, "an input has the wrong content, such as a damaged model"
-    NO_INPUT = 66, "an input is missing or cannot be read; other input was processed"
-    UNAVAILABLE = 69, "something that the command needs is missing or does not answer"
+    NO_INPUT = 66, "an input is missing or cannot be read; other inputs were processed"
+    UNAVAILABLE = 69, "a required program or service is missing or does not answer"
     SOFTWARE = 70, "a bug in spamlstm; please report it"
     IO = 74, "the system refused to read or write"
-    TEMPORARY = 75, "try again later: another spamlstm is at work, or a message failed"
+    TEMPORARY = 75, "try again later, as another spamlstm is at work or a message failed"
     CONFIG = 78, "the configuration cannot be used"
     INTERRUPTED = 130, "interrupted (Ctrl-C)"
-    BROKEN_PIPE = 141, "the reader of the output is gone"
+    BROKEN_PIPE = 141, "the program that reads the output has ended"
 
 
 def reason_of(error: OSError) -> str:
-    """Return the reason of a failed system call, as the end of a sentence and without the names of files."""
+    """Return the reason of a failed system call as the end of a sentence, without file names."""
     reason = error.strerror or str(error)
-    # A reason of our own may begin with the name of a folder.
+    # Reasons written by spamlstm may begin with the name of a folder, which must keep its capital letter.
     return reason[:1].lower() + reason[1:] if error.errno and reason == os.strerror(error.errno) else reason
 
 
 class UserError(Exception):
-    """An error that the user can correct, by default one of usage (EX_USAGE).
+    """An error that the user can correct, by default a usage error (EX_USAGE).
 
-    The message says what is wrong and what to do.
+    The message states the problem and the remedy.
     """
 
     exit_status = ExitStatus.USAGE
@@ -74,7 +74,7 @@ class OutputError(UserError):
 
 
 class TemporaryError(UserError):
-    """A failure that may pass: a lock is held, a disk is full (EX_TEMPFAIL)."""
+    """A failure that may be temporary, such as a held lock or a full disk (EX_TEMPFAIL)."""
 
     exit_status = ExitStatus.TEMPORARY
 
@@ -87,7 +87,7 @@ class ConfigError(UserError):
 
 @contextlib.contextmanager
 def reading(path: object) -> Iterator[None]:
-    """Turn an OSError into a NoInputError that names `path`."""
+    """Convert an OSError to a NoInputError that names `path`."""
     try:
         yield
     except OSError as error:

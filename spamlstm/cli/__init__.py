@@ -1,4 +1,4 @@
-"""The commands. `main` is what the installed `spamlstm` runs."""
+"""The command line. `main` is the entry point of the installed `spamlstm` command."""
 
 from spamlstm.cli.translate import main
 

@@ -1,4 +1,7 @@
-"""`spamlstm adopt`: learn from an existing mailbox, or undo that."""
+"""`spamlstm adopt`: label the mail of an existing mailbox, or undo that adoption.
+
+Adoption infers a label (ham or spam) for each message from evidence, such as an answer or the folder of the message.
+"""
 
 import contextlib
 import sys
@@ -33,7 +36,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class AdoptReport:
-    """The results of an adoption. `unlabelled` are the verdicts on mail in the inbox that implies no label."""
+    """The results of an adoption. `unlabelled` counts the verdicts on inbox mail for which no label is inferred."""
 
     maildir: str
     survey: Survey
@@ -45,7 +48,10 @@ class AdoptReport:
 
 
 def adopt_maildir(maildir: Path, *, json: bool, **options: Any) -> int:
-    """Learn from the mailbox and print the report; return the exit status. The options are `learn_mailbox`'s."""
+    """Adopt labels from the mailbox, print the report and return the exit status.
+
+    `options` are the options of `learn_mailbox`.
+    """
     failed, report = learn_mailbox(maildir, **options)
     for name, why in failed:
         complain(name, why)
@@ -61,7 +67,10 @@ def adopt_maildir(maildir: Path, *, json: bool, **options: Any) -> int:
 def learn_mailbox(
     maildir: Path, *, dry_run: bool, model: Path | None, config_file: Path | None, state: Path | None
 ) -> tuple[list[tuple[str, str]], AdoptReport]:
-    """Learn from a mailbox; return the paths that cannot be read with the reasons, and the report."""
+    """Adopt labels from a mailbox.
+
+    Return the unreadable paths with the reasons, and the report.
+    """
     config, path = choose_one(config_file, maildir, dry_run=dry_run)
     classifier = Classifier.open(model, config=config, personal_features=True)
     limit = config.learning.max_false_positive_rate
@@ -91,7 +100,7 @@ def learn_mailbox(
 def undo_adoption(
     maildir: Path, *, dry_run: bool, json: bool, model: Path | None, config_file: Path | None, state: Path | None
 ) -> int:
-    """Remove the labels that were adopted from the mailbox, and print their number; return the exit status."""
+    """Remove the labels that were adopted from the mailbox, print their number and return the exit status."""
     config, path = choose_one(config_file, maildir, dry_run=dry_run)
     classifier = Classifier.open(model, config=config)
     with (
@@ -127,7 +136,10 @@ def _known(state: Path, store: Path) -> KnownLabels:
 
 @contextlib.contextmanager
 def open_labels(state: Path, *, dry_run: bool) -> Iterator[LabelStore]:
-    """Open the label store; for a dry run a copy in memory. If interrupted, a sentence says how to continue."""
+    """Open the label store, or for a dry run a copy of the label store in memory.
+
+    If the command is interrupted, a message says how to continue.
+    """
     with contextlib.closing(LabelStore.copy(state) if dry_run else LabelStore.open(state)) as labels:
         try:
             yield labels
@@ -167,7 +179,7 @@ def _object(report: AdoptReport) -> dict[str, Any]:
 
 
 def _lines(report: AdoptReport) -> Iterator[tuple[object, ...]]:
-    """Yield rows for awk: kind, name, number."""
+    """Yield the rows of the tab-separated report: kind, name, number."""
     values = _object(report)
     yield "messages", "all", values["messages"]
     for kind in ("evidence", "not_learned_from"):
@@ -184,7 +196,7 @@ def _lines(report: AdoptReport) -> Iterator[tuple[object, ...]]:
 
 
 def print_tables(report: AdoptReport, out: "Console") -> None:
-    """Print tables and sentences for people."""
+    """Print the report as tables and sentences."""
     out.print(_evidence_table(report.survey))
     out.print(_rehearsal_table(report.conclusion, report.unlabelled))
     for sentence in _sentences(report):
@@ -214,9 +226,9 @@ def _rehearsal_table(conclusion: Conclusion, unlabelled: dict[Verdict, int]) -> 
 
     number = sum(sum(counts.values()) for counts in conclusion.rehearsal.values())
     table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column(f"the last {number:,}, each judged by earlier mail only")
+    table.add_column(f"the last {number:,}, classified by earlier mail only")
     for verdict in Verdict:
-        table.add_column(Text(f"judged {verdict}", COLOURS[verdict]), justify="right")
+        table.add_column(Text(f"as {verdict}", COLOURS[verdict]), justify="right")
     for label in Label:
         cells = (f"{conclusion.rehearsal[label][verdict]:,}" for verdict in Verdict)
         table.add_row(f"{'your mail' if label is Label.HAM else 'your junk'} ({label})", *cells)
@@ -232,9 +244,10 @@ def _sentences(report: AdoptReport) -> Iterator[str]:
         f", {adopted.known:,} existed before." if adopted.known else "."
     )
     yield (
-        f"The threshold for spam {'would be' if report.dry else 'is now'} {_percent(finding.thresholds.spam)}; that of"
-        f" the model is {_percent(conclusion.model.spam)}. With the new one, {finding.filed:,} of {finding.ham:,} ham"
-        f" messages would have been filed as spam: at most {_percent(finding.bound)} of ham (95 % confidence)."
+        f"The threshold for spam {'would be' if report.dry else 'is now'} {_percent(finding.thresholds.spam)}. The"
+        f" threshold of the model is {_percent(conclusion.model.spam)}. With the new threshold, {finding.filed:,} of"
+        f" {finding.ham:,} ham messages would have been filed as spam. The true share is at most"
+        f" {_percent(finding.bound)} (95 % confidence)."
     )
     if finding.bound > report.max_false_positive_rate:
         yield (
@@ -254,7 +267,7 @@ def _sentences(report: AdoptReport) -> Iterator[str]:
 
 
 def _percent(share: float) -> str:
-    """Return a share in percent, with enough digits to differ from 0 % and 100 %."""
+    """Return a share as a percentage with enough digits to be distinct from 0 % and 100 %."""
     distance = min(share, 1 - share) * 100
     digits = 1
     while digits < 8 and distance and distance < 10 ** (1 - digits):

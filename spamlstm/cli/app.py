@@ -1,7 +1,7 @@
-"""The command line: the groups of commands, and the options before a command.
+"""The command line: the groups of commands and the options before a command.
 
-The commands are in `filter_commands`, `learn_commands` and `model_commands`, by the panels of --help. Each imports the
-module that does its work when it runs.
+The commands are defined in `filter_commands`, `learn_commands` and `model_commands`, grouped like the panels of --help.
+Each command imports the module that implements it only when the command runs.
 """
 
 from typing import Annotated
@@ -13,19 +13,19 @@ from spamlstm.cli import filter_commands, learn_commands, model_commands
 from spamlstm.cli.options import commands, examples
 from spamlstm.errors import ExitStatus
 
-# Typer exports no base class of its usage errors, and its module changes between versions.
+# Typer does not export the base class of its usage errors, and the module of that class changes between versions.
 ClickError: type[typer.BadParameter] = typer.BadParameter.__mro__[2]
 
-# Typer raises this at Ctrl-C.
+# The exception that typer raises for Ctrl-C.
 Abort = typer.Abort
 
 app = commands(
     name="spamlstm",
     help="A spam filter for people who run their own mail.",
     epilog=examples(
-        "spamlstm classify message.eml       judge one message",
-        "spamlstm run --dry-run ~/Maildir    watch a Maildir and only report",
-        "spamlstm adopt ~/Maildir            learn from the mail that you have",
+        "spamlstm classify message.eml       classify one message",
+        "spamlstm run --dry-run ~/Maildir    watch a Maildir without changing mail",
+        "spamlstm adopt ~/Maildir            learn from your existing mail",
     )
     + "\n\nExit status:\n"
     + "\n".join(f"  {status.value:>3}  {status.meaning}" for status in ExitStatus),

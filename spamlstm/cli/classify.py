@@ -1,4 +1,8 @@
-"""`spamlstm classify`: judge the mail under some paths and print the judgements."""
+"""`spamlstm classify`: classify the mail under some paths and print the judgements.
+
+A judgement is a verdict (ham, unsure or spam) with its score and reason. The personal layer is what spamlstm learned
+from the user's labels, and it corrects the score of the model.
+"""
 
 import contextlib
 import itertools
@@ -39,9 +43,9 @@ def classify_paths(
     config_file: Path | None,
     state: Path | None,
 ) -> int:
-    """Judge and print each message under the paths; return the exit status.
+    """Classify and print each message under the paths, and return the exit status.
 
-    With `exit_code` the status is that of the worst verdict (spam, unsure, ham), unless a message failed.
+    With `exit_code`, the status is that of the worst verdict (spam, then unsure, then ham) unless a message failed.
     """
     if not paths and sys.stdin.isatty():
         raise UserError("name the mail to classify: files, folders, Maildirs or mboxes, or - for standard input")
@@ -68,9 +72,9 @@ def classify_paths(
 
 
 def _labels(config: Config, maildir: Path | None, *, named: Path | None, state: Path | None) -> Path:
-    """Return the folder of the labels that apply."""
+    """Return the folder with the labels that apply to the mail."""
     if maildir is not None:
-        from spamlstm.cli.selection import label_folder  # it loads the Maildir code, which is not needed otherwise
+        from spamlstm.cli.selection import label_folder  # loads the Maildir code, which only --maildir needs
 
         return label_folder(state, maildir, named=named)
     # Not in a pipe of a mail server: a note for each message would fill its log.
@@ -81,7 +85,10 @@ def _labels(config: Config, maildir: Path | None, *, named: Path | None, state: 
 
 @contextlib.contextmanager
 def _readers(found: Iterator[Mail]) -> "Iterator[tuple[Iterator[Mail], ReaderPool | None]]":
-    """Yield the mail, and for a lot of mail also processes that read it; they start while the model is loaded."""
+    """Yield the mail, and for much mail also a pool of processes that read it.
+
+    The processes start while the model is loaded.
+    """
     first = list(itertools.islice(found, HELP_AFTER))
     if len(first) < HELP_AFTER:
         yield iter(first), None
@@ -93,7 +100,10 @@ def _readers(found: Iterator[Mail]) -> "Iterator[tuple[Iterator[Mail], ReaderPoo
 
 
 def _personal_layer(labels: Path) -> "PersonalLayer | None":
-    """Return what was learned from the labels in a folder, or None without labels. The folder is not changed."""
+    """Return the personal layer learned from the labels in a folder, or None if the folder has no labels.
+
+    The folder is not changed.
+    """
     if not (labels / LABELS).is_file():
         return None
     from spamlstm.learning.trainer import learned_layer
@@ -102,7 +112,7 @@ def _personal_layer(labels: Path) -> "PersonalLayer | None":
 
 
 def _label_name(labels: Path, number: int) -> str:
-    """Describe a label without the text of its message."""
+    """Return a description of a label that contains no text of its message."""
     from spamlstm.learning.trainer import nth_label
 
     label = nth_label(labels, number)

@@ -18,33 +18,39 @@ from spamlstm.maildir.names import is_maildir
 from spamlstm.maildir.opened import OpenMaildir
 
 _LISTED = 10
-"""Maildirs of a section that are listed; more are counted."""
+"""The maximum number of Maildirs listed for a section. Further Maildirs are only counted."""
 
 
 def init_config(path: Path | None) -> None:
-    """Write the commented default file, by default to the user's path. An existing file is not changed."""
+    """Write the commented default configuration to `path`, by default to the user's configuration file.
+
+    Raises UserError if the file exists.
+    """
     target = path or user_file()
     write_default(target)
     print_lines(f"{target} written; adapt it to your needs, then run: spamlstm config check")
 
 
 def check_config(named: Path | None) -> int:
-    """Print every problem of the configuration, or else what it watches; return the exit status."""
+    """Print all problems of the configuration, or the watched Maildirs if there are none. Return the exit status.
+
+    Raises ConfigError if there is no configuration file or it cannot be read.
+    """
     path = find_config_file(named)
     if path is None:
-        raise ConfigError(f"{_nothing_found()}; spamlstm config init writes one")
+        raise ConfigError(f"{_nothing_found()}; to write a file, run: spamlstm config init")
     try:
         config = load_config(path)
     except ProblemsError as error:
         print_lines(*error.lines())
         return ExitStatus.CONFIG
-    watches = "It watches:" if config.maildirs else "It watches nothing: there is no [[maildir]] section."
+    watches = "Watched Maildirs:" if config.maildirs else "No Maildirs are watched, as there is no [[maildir]] section."
     print_lines(f"{path} has no problems. {watches}", *_sections(config))
     return ExitStatus.OK
 
 
 def show_config(named: Path | None) -> None:
-    """Print the configuration that applies, with defaults, as TOML that can be read again."""
+    """Print the effective configuration with all defaults as valid TOML."""
     path = find_config_file(named)
     origin = f"from {path}" if path else f"{_nothing_found()}; these are the defaults"
     config = load_config(path) if path else Config()
@@ -74,11 +80,11 @@ def _sections(config: Config) -> Iterator[str]:
             yield f"    and {len(found) - _LISTED} more"
         yield from (f"    not used: {why}" for why in refused[id(section)])
     if config.learning.labels is LabelScope.SHARED and sum(map(len, usable.values())) > 1:
-        yield '  Labels in one Maildir judge the mail of all. For several people set [learning] labels = "per-maildir".'
+        yield '  The labels of one Maildir apply to all. For several users, set [learning] labels = "per-maildir".'
 
 
 def _refusal(path: Path) -> str:
-    """Return why the daemon refuses a Maildir; empty if it does not."""
+    """Return the reason for which the daemon refuses a Maildir, or an empty string if the daemon accepts it."""
     try:
         with OpenMaildir.open(str(path)):
             return ""

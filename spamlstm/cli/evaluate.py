@@ -1,4 +1,4 @@
-"""`spamlstm evaluate`: judge labelled mail, and print and write the results."""
+"""`spamlstm evaluate`: classify labelled mail, print the error rates, and write reports."""
 
 import json as jsons
 from pathlib import Path
@@ -19,15 +19,18 @@ def evaluate_corpora(
     feedback: str | None,
     plot: Path | None,
 ) -> None:
-    """Judge, with `feedback` also learn, and print the results; each file is written whole or not at all."""
+    """Evaluate the model on the corpora, print a table, and write the files `json` and `html` if given.
+
+    Each file is written completely or not at all. Raises OutputError if the folder of a file is missing.
+    """
     task = None if feedback is None else trec_protocol.Feedback.parse(feedback)
     # A run takes minutes, so check this first.
     for target in filter(None, (json, html, plot)):
         if not target.parent.is_dir():
-            raise OutputError(f"{target} cannot be written: there is no folder {target.parent}")
+            raise OutputError(f"{target} cannot be written: the folder {target.parent} does not exist")
     counts = [labelled_mail.count_labelled(path) for path in corpora]
     total = None if None in counts else sum(filter(None, counts))
-    with progress.show_progress(error_console(), "judged", total) as tell:
+    with progress.show_progress(error_console(), "classified", total) as tell:
         if task is None:
             online, evaluation = None, evaluate.evaluate_model(corpora, model=model, progress=tell)
         else:

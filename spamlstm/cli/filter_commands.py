@@ -1,4 +1,4 @@
-"""Commands that filter mail: classify, scan, run, status, undo, config."""
+"""The commands that filter mail: classify, scan, run, status, undo, config."""
 
 from functools import partial
 from pathlib import Path
@@ -23,11 +23,13 @@ config_app = commands(help="Write, check or show the configuration.", no_args_is
 def classify_command(
     paths: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[PATHS...]", help="Mail files, folders, Maildirs or mboxes; - is standard input."),
+        typer.Argument(metavar="[PATHS...]", help="Mail files, folders, Maildirs or mboxes. - is standard input."),
     ] = None,
     *,
     json: options.JsonOption = False,
-    explain: Annotated[bool, typer.Option("--explain", help="Show which words and facts decided.")] = False,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Show the words and facts that decide the verdict.")
+    ] = False,
     exit_code: Annotated[
         bool, typer.Option("--exit-code", help="Exit with 0 for ham, 1 for spam, 2 for unsure (spam before unsure).")
     ] = False,
@@ -36,10 +38,13 @@ def classify_command(
     config: options.ConfigOption = None,
     state: options.StateOption = None,
 ) -> int:
-    """Judge messages: ham, unsure or spam. No mail is changed.
+    """Classify messages as ham, unsure or spam.
 
-    Scores include what was learned from your labels. Messages that cannot be read are reported and all others are
-    judged; the exit status is then 66, or 65 for a file that is not mail.
+    No mail is changed. The result takes your labels into account. With --exit-code and several messages, spam takes
+    precedence over unsure, and unsure over ham.
+
+    Files that cannot be read or are not mail are reported; the others are still classified. The exit status is then 66
+    (unreadable) or 65 (not mail).
     """
     from spamlstm.cli.classify import classify_paths
 
@@ -57,7 +62,7 @@ def classify_command(
 
 @filtering("scan", "spamlstm scan --dry-run ~/Maildir", "spamlstm scan ~/Maildir")
 def scan_command(
-    maildir: Annotated[Path, typer.Argument(metavar="MAILDIR", help="The Maildir with the inbox to filter.")],
+    maildir: Annotated[Path, typer.Argument(metavar="MAILDIR", help="The Maildir whose inbox is filtered.")],
     *,
     dry_run: options.DryRunOption = False,
     json: options.JsonOption = False,
@@ -67,9 +72,11 @@ def scan_command(
 ) -> int:
     """Filter the new mail of one Maildir once, then exit.
 
-    Messages are tagged and filed as the configuration says. A message that was judged before is left alone. If the
-    Maildir was never filtered before, all unread mail is new. Messages that cannot be judged or moved are reported and
-    stay where they are; the exit status is then 75.
+    Messages are tagged and filed as the configuration says. Messages that were classified before are left unchanged.
+    The first scan of a Maildir also classifies the unread mail in the inbox, or all mail if catch_up = "all" in the
+    configuration.
+
+    Messages that cannot be classified or moved are reported and left unchanged. The exit status is then 75.
     """
     from spamlstm.cli.scan import scan_maildir
 
@@ -80,7 +87,7 @@ def scan_command(
 def run_command(
     maildirs: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="[MAILDIR...]", help="Maildirs to watch [default: those of the configuration]"),
+        typer.Argument(metavar="[MAILDIR...]", help="Maildirs to watch [default: the Maildirs of the configuration]"),
     ] = None,
     *,
     dry_run: options.DryRunOption = False,
@@ -88,10 +95,10 @@ def run_command(
     config: options.ConfigOption = None,
     state: options.StateOption = None,
 ) -> None:
-    """Watch Maildirs, and filter new mail when it arrives.
+    """Watch Maildirs and filter new mail when it arrives.
 
-    Stays in the foreground and logs to standard error. SIGHUP reads the configuration and the model again. SIGTERM and
-    Ctrl-C stop it after the current message.
+    The command stays in the foreground and logs to standard error. SIGHUP reloads the configuration and the model.
+    SIGTERM and Ctrl-C stop the command after the current message.
     """
     from spamlstm.cli.run import run_daemon
     from spamlstm.cli.terminal import set_log_level
@@ -102,10 +109,10 @@ def run_command(
 
 @filtering("status", "spamlstm status", "spamlstm status --json | jq .mail.judged")
 def status_command(*, json: options.JsonOption = False, state: options.StateOption = None) -> None:
-    """Show what the running daemon does and has done.
+    """Show the status and the statistics of the running daemon.
 
-    Without --state the user's daemon is asked, then that of the system in /var/lib/spamlstm. The exit status is 69 if
-    no daemon runs.
+    The daemon is started by 'spamlstm run'. Without --state, the command asks your own daemon. If your own daemon does
+    not run, it asks the system's daemon in /var/lib/spamlstm. The exit status is 69 if no daemon runs.
     """
     from spamlstm.cli.status import show_status
 
@@ -116,7 +123,7 @@ def status_command(*, json: options.JsonOption = False, state: options.StateOpti
 def undo_command(
     message: Annotated[
         str | None,
-        typer.Argument(metavar="[MESSAGE]", help="Undo only this message: its file, or its id (undo --json shows it)."),
+        typer.Argument(metavar="[MESSAGE]", help="Undo only the actions on this message, given as a file or an id."),
     ] = None,
     *,
     since: Annotated[
@@ -124,17 +131,19 @@ def undo_command(
         typer.Option(
             "--since",
             metavar="WHEN",
-            help="30m, 2h, 1d, 1w, or a time such as 2026-11-20T18:30 [default: 1d; for one MESSAGE: ever]",
+            help="Undo only what was done since this time: 30m, 2h, 1d or 1w ago, or a time such as 2026-11-20T18:30 "
+            "[default: 1d; with MESSAGE: no limit]",
         ),
     ] = None,
     dry_run: options.DryRunOption = False,
     json: options.JsonOption = False,
     state: options.StateOption = None,
 ) -> int:
-    """Move filed mail back, and remove the headers that were added.
+    """Move filed mail back and remove the headers that were added.
 
-    Messages that you moved or removed since are left alone. A message that was moved back is not judged again. The exit
-    status is 75 if a message could not be moved back.
+    Messages that you moved or removed in the meantime are left unchanged. A message that was moved back is not
+    classified again. 'undo --json' prints the ids of messages. The exit status is 75 if a message could not be moved
+    back.
     """
     from spamlstm.cli.undo import undo_messages
 
@@ -150,7 +159,7 @@ def config_init_command(
 ) -> None:
     """Write a commented configuration file with the defaults.
 
-    An existing file is not changed.
+    The command fails if the file already exists.
     """
     from spamlstm.cli.config import init_config
 
@@ -159,9 +168,10 @@ def config_init_command(
 
 @command(config_app, "check", "spamlstm config check", "spamlstm config check --config ./config.toml")
 def config_check_command(config: options.ConfigOption = None) -> int:
-    """Report all problems of the configuration, or what it watches.
+    """Check the configuration.
 
-    Each problem is one line with the key. The exit status is 78 if there are any.
+    Prints all errors, each on a line with its key. If there are no errors, prints the watched Maildirs. The exit status
+    is 78 if there are errors.
     """
     from spamlstm.cli.config import check_config
 
@@ -170,7 +180,7 @@ def config_check_command(config: options.ConfigOption = None) -> int:
 
 @command(config_app, "show", "spamlstm config show")
 def config_show_command(config: options.ConfigOption = None) -> None:
-    """Print the configuration that applies, with all defaults, as TOML."""
+    """Print the effective configuration, with all defaults, as TOML."""
     from spamlstm.cli.config import show_config
 
     show_config(config)

@@ -1,4 +1,8 @@
-"""Print judgements: as a table for people, as lines for tools, as JSON for programs."""
+"""Print judgements as tables on a terminal, as tab-separated lines elsewhere, or as JSON.
+
+A judgement is a verdict (ham, unsure or spam) with its score and reason. A cause is a word or fact of the message with
+its contribution to the score.
+"""
 
 import contextlib
 import sys
@@ -18,13 +22,13 @@ if TYPE_CHECKING:
 
 COLOURS = {Verdict.HAM: "green", Verdict.UNSURE: "yellow", Verdict.SPAM: "red"}
 
-# A long run prints a table after this many rows; a shorter one prints one table.
+# The number of rows in a table. A run with more rows prints several tables.
 _BLOCK = 32
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One judged message. `ms` is the time that judging it took, in milliseconds."""
+    """One classified message. `ms` is the time to classify it in milliseconds."""
 
     path: str
     judgement: Judgement
@@ -38,7 +42,7 @@ Show = Callable[[Row], None]
 
 
 def judgement_printer(*, json: bool) -> AbstractContextManager[Show]:
-    """Return a context manager that gives a function to print one row; leaving it prints pending rows."""
+    """Return a context manager that yields a function to print one row. Pending rows are printed at its exit."""
     if is_terminal(sys.stdout) and not json:
         return _tables()
     if json:
@@ -70,7 +74,10 @@ def _object(row: Row) -> dict[str, Any]:
 
 
 def _print_lines(row: Row) -> None:
-    """Print verdict, probability, score, reason, path and action, separated by tabs; causes are indented by a tab."""
+    """Print verdict, probability, score, reason, path and actions, separated by tabs.
+
+    The causes follow on lines indented by a tab.
+    """
     judgement = row.judgement
     first = (
         judgement.verdict,

@@ -1,4 +1,4 @@
-"""`spamlstm label`, `forget` and `labels`: add, remove and list the user's labels."""
+"""`spamlstm label`, `forget` and `labels`: add, remove and list the user's labels (ham or spam)."""
 
 import contextlib
 import sys
@@ -17,13 +17,16 @@ from spamlstm.model.classifier import Classifier
 from spamlstm.model.reading import not_mail
 
 SHOWN = 20
-"""Labels that `spamlstm labels` lists."""
+"""The number of labels that `spamlstm labels` lists."""
 
 
 def label_paths(what: str, paths: list[str], *, model: Path | None, state: Path) -> int:
-    """Label all mail under the paths, and print how many labels are new; return the exit status."""
+    """Label all mail under the paths with `what`, print the number of new labels, and return the exit status.
+
+    Raises UserError if `what` is neither ham nor spam.
+    """
     if what not in tuple(Label):
-        raise UserError(f"the label is 'spam' or 'ham', not '{what}': spamlstm label spam PATHS")
+        raise UserError(f"the label is 'spam' or 'ham', not '{what}'; usage: spamlstm label spam PATHS")
     label, named = Label(what), MailPaths(paths)
     new = known = 0
     with contextlib.closing(LabelStore.open(state)) as labels:
@@ -41,7 +44,10 @@ def label_paths(what: str, paths: list[str], *, model: Path | None, state: Path)
 
 
 def _contents(named: MailPaths, *, check: bool = False) -> Iterator[bytes]:
-    """Yield the messages; with `check` only what can be labelled: no empty pipe, no /dev/zero, no picture."""
+    """Yield the contents of the messages. Report unreadable messages.
+
+    With `check`, also report and skip contents that are not mail, such as an empty pipe, /dev/zero or a picture.
+    """
     for found in named.messages():
         try:
             raw = found.read()
@@ -49,13 +55,13 @@ def _contents(named: MailPaths, *, check: bool = False) -> Iterator[bytes]:
             named.fail(found.name, reason_of(error))
             continue
         if check and (not raw.strip() or not_mail(raw)):
-            named.fail(found.name, "this is not mail, and gets no label", ExitStatus.DATA)
+            named.fail(found.name, "this is not mail and was not labelled", ExitStatus.DATA)
         else:
             yield raw
 
 
 def forget_paths(paths: list[str], *, state: Path) -> int:
-    """Remove the labels of all mail under the paths; return the exit status."""
+    """Remove the labels of all mail under the paths, and return the exit status."""
     named = MailPaths(paths)
     removed = unknown = 0
     with contextlib.closing(LabelStore.open(state)) as labels:
@@ -70,7 +76,7 @@ def forget_paths(paths: list[str], *, state: Path) -> int:
 
 
 def show_labels(*, json: bool, state: Path) -> None:
-    """Print the number of labels and the last of them; with `json` all, one object per line."""
+    """Print the number of labels and the newest labels. With `json`, print all labels, one object per line."""
     labels = LabelStore.find(state)
     with contextlib.closing(labels) if labels else contextlib.nullcontext():
         last = labels.last(-1 if json else SHOWN) if labels else iter(())
@@ -84,7 +90,7 @@ def show_labels(*, json: bool, state: Path) -> None:
 
 
 def purge_labels(*, state: Path, yes: bool) -> None:
-    """Remove all labels and the mail kept for them; ask first, unless `yes`."""
+    """Remove all labels and the stored copies of the labelled mail. Ask for confirmation unless `yes`."""
     labels = LabelStore.find(state)
     number = 0
     if labels is not None:
@@ -95,10 +101,13 @@ def purge_labels(*, state: Path, yes: bool) -> None:
 
 
 def _confirm(number: int) -> bool:
-    """Ask whether to remove the labels. Raises UserError if standard input is not a terminal."""
+    """Ask the user whether to remove `number` labels, and return the answer.
+
+    Raises UserError if standard input is not a terminal.
+    """
     if not sys.stdin.isatty():
-        raise UserError(f"this removes {_labels(number)} for good; add --yes to do it")
-    sys.stderr.write(f"Remove {_labels(number)}, and the mail that was kept for them? [y/N] ")
+        raise UserError(f"this removes {_labels(number)} permanently; add --yes to confirm")
+    sys.stderr.write(f"Remove {_labels(number)} and the stored copies of the labelled mail? [y/N] ")
     sys.stderr.flush()
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 

@@ -1,4 +1,4 @@
-"""Commands that learn: label, forget, labels, adopt, retrain."""
+"""The commands that learn: label, forget, labels, adopt, retrain. A label is what the user says: ham or spam."""
 
 from functools import partial
 from pathlib import Path
@@ -16,7 +16,7 @@ labels_app = commands(invoke_without_command=True)
 
 @learning("label", "spamlstm label spam missed.eml", "spamlstm label ham ~/Maildir/.Archive")
 def label_command(
-    label: Annotated[str, typer.Argument(metavar="spam|ham", help="What the messages are.")],
+    label: Annotated[str, typer.Argument(metavar="spam|ham", help="The label of the messages.")],
     paths: options.MailArgument,
     *,
     model: options.ModelOption = None,
@@ -24,10 +24,12 @@ def label_command(
     config: options.ConfigOption = None,
     state: options.StateOption = None,
 ) -> int:
-    """Mark messages as spam or ham; takes effect at once.
+    """Label messages as spam or ham, with immediate effect.
 
-    A message is recognised by its content, not by the name of its file. A new label replaces an earlier one. Files that
-    cannot be read or are not mail are reported, all others are labelled, and the exit status is 66 or 65.
+    A message is recognised by its content, not by the name of its file. A new label replaces an earlier label.
+
+    Files that cannot be read or are not mail are reported; the others are still labelled. The exit status is then 66
+    (unreadable) or 65 (not mail).
     """
     from spamlstm.cli.label import label_paths
 
@@ -44,7 +46,7 @@ def forget_command(
 ) -> int:
     """Remove the labels of messages.
 
-    Scores become what they would be if the messages had never been labelled.
+    Later scores are the same as if the messages had never been labelled.
     """
     from spamlstm.cli.label import forget_paths
 
@@ -55,14 +57,15 @@ def forget_command(
 def labels_command(
     context: typer.Context,
     *,
-    json: Annotated[bool, typer.Option("--json", help="Print all labels, one JSON object per line.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print all labels as JSON, one object per line.")] = False,
     maildir: options.MaildirOption = None,
     config: options.ConfigOption = None,
     state: options.StateOption = None,
 ) -> None:
-    """List the labels, or remove all.
+    """List or remove labels.
 
-    Prints the number of labels and the last 20: time, label, score of the model without labels, id, subject.
+    Prints the number of labels and the last 20 labels. The columns are time, label, score of the model without labels,
+    message id and subject. The message id is computed from the content.
     """
     from spamlstm.errors import UserError
 
@@ -78,12 +81,14 @@ def labels_command(
 @command(labels_app, "purge", "spamlstm labels purge", "spamlstm labels purge --yes")
 def labels_purge_command(
     *,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask. Needed if standard input is no terminal.")] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Do not ask for confirmation. Required if standard input is not a terminal.")
+    ] = False,
     maildir: options.MaildirOption = None,
     config: options.ConfigOption = None,
     state: options.StateOption = None,
 ) -> None:
-    """Remove all labels, and the mail that was kept for them."""
+    """Remove all labels and the stored copies of the labelled mail."""
     from spamlstm.cli.label import purge_labels
 
     purge_labels(state=_label_folder(state, maildir, config), yes=yes)
@@ -97,7 +102,7 @@ def adopt_command(
     maildir: Annotated[Path, typer.Argument(metavar="MAILDIR", help="A Maildir that has been in use for some time.")],
     *,
     dry_run: options.DryRunOption = False,
-    undo: Annotated[bool, typer.Option("--undo", help="Remove the labels that were adopted from it.")] = False,
+    undo: Annotated[bool, typer.Option("--undo", help="Remove the labels that were adopted from MAILDIR.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     model: options.ModelOption = None,
     config: options.ConfigOption = None,
@@ -105,10 +110,12 @@ def adopt_command(
 ) -> int:
     """Learn from the mail of an existing mailbox.
 
-    Mail that you answered, flagged, filed in a folder or kept for a month after reading is ham. Mail in the junk folder
-    is spam, unless this filter put it there. The thresholds are set so that no more ham is filed as spam than
-    max_false_positive_rate in [learning] allows. No mail is changed, and your own labels take precedence. If it is
-    interrupted, the same command continues.
+    Mail that you answered, flagged, filed in a folder or kept for a month after reading is labelled as ham. Mail in the
+    junk folder is labelled as spam, unless spamlstm filed it there. Labels that you gave yourself take precedence.
+
+    The thresholds are set so that the share of ham filed as spam does not exceed max_false_positive_rate in the
+    [learning] section of the configuration. No mail is changed. To continue an interrupted adoption, run the same
+    command again.
     """
     from spamlstm.cli.adopt import adopt_maildir, undo_adoption
 
@@ -119,11 +126,11 @@ def adopt_command(
 @learning("retrain", "spamlstm retrain", "spamlstm retrain --now --mail ~/Maildir")
 def retrain_command(
     *,
-    now: Annotated[bool, typer.Option("--now", help="Retrain even if there are no new labels.")] = False,
+    now: Annotated[bool, typer.Option("--now", help="Train even if there are no new labels.")] = False,
     mail: Annotated[
         list[Path] | None,
         typer.Option(
-            "--mail", metavar="MAILDIR", help="Maildirs with unlabelled mail [default: those of the configuration]"
+            "--mail", metavar="MAILDIR", help="Maildir with unlabelled mail; repeatable [default: all configured]"
         ),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the report as one JSON object.")] = False,
@@ -132,10 +139,10 @@ def retrain_command(
     config: options.ConfigOption = None,
     state: options.StateOption = None,
 ) -> None:
-    """Train the model on your labels; keep the result if it is better.
+    """Train a model on your labels and use it if it is better.
 
-    Takes a minute or two at low priority, and needs PyTorch. The new model is used only if it judges held-out mail
-    better than the model in use. 'spamlstm model rollback' returns to that.
+    Training takes one or two minutes at low priority and requires PyTorch. The new model is used only if it classifies
+    held-out mail better than the current model. 'spamlstm model rollback' returns to the previous model.
     """
     from spamlstm.cli.model import retrain_model
 

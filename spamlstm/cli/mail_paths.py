@@ -1,4 +1,4 @@
-"""The mail under the paths of a command line."""
+"""Find the mail under the paths of a command line."""
 
 import sys
 from collections.abc import Iterator
@@ -11,13 +11,16 @@ from spamlstm.errors import ExitStatus
 
 @dataclass(slots=True)
 class MailPaths:
-    """Paths of mail, of which `-` is standard input. Failures are reported; `failed` is the highest exit status."""
+    """Paths of mail, where `-` is standard input.
+
+    Failures are reported on standard error. `failed` is the highest exit status of the failures, or 0.
+    """
 
     paths: list[str]
     failed: int = 0
 
     def messages(self) -> Iterator[GivenMessage | FileMessage]:
-        """Yield each message under the paths."""
+        """Yield each message under the paths, and report each path that cannot be read."""
         for found in find_messages(self.paths, stdin=sys.stdin.buffer if STDIN in self.paths else None):
             if isinstance(found, UnreadablePath):
                 self.fail(found.name, found.why)
@@ -25,6 +28,6 @@ class MailPaths:
                 yield found
 
     def fail(self, name: str, why: str, status: int = ExitStatus.NO_INPUT) -> None:
-        """Report why a message or path cannot be used."""
+        """Report the reason for which a message or path cannot be used, and record the exit status."""
         complain(name, why)
         self.failed = max(self.failed, status)

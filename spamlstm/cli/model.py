@@ -1,4 +1,7 @@
-"""`spamlstm model` and `retrain`: list, show, make and change models."""
+"""`spamlstm model`: list and show the installed models, and change the current model.
+
+A bundle is the folder of a model with its manifest (metadata as JSON) and model card (description in Markdown).
+"""
 
 import os
 import sys
@@ -31,7 +34,10 @@ if TYPE_CHECKING:
 
 
 def show_model(name: str | None, path: Path | None) -> None:
-    """Print facts of the manifest and the card of a model, by its name or its folder; else of the model in use."""
+    """Print properties from the manifest and the card of a model, given by its name or its folder.
+
+    Without `name` and `path`, show the current model. Raises UserError if both are given.
+    """
     if name and path:
         raise UserError("name a model or --model DIR, not both")
     bundle = load_bundle(registry.folder(name) if name else registry.find_bundle(path))
@@ -43,7 +49,7 @@ def show_model(name: str | None, path: Path | None) -> None:
 
 
 def list_models(*, json: bool) -> None:
-    """Print each installed model: its mark (* in use, - the previous one), name, version, date, origin."""
+    """Print the installed models with mark (* current, - previous), name, version, creation date and origin."""
     rows = map(_row, registry.names())
     if json:
         for row in rows:
@@ -80,7 +86,7 @@ def _row(name: str) -> dict[str, Any]:
 
 
 def _object(value: Any) -> dict[str, Any]:
-    """Return an object of the manifest; empty for anything else, as this part of the manifest is not validated."""
+    """Return `value` if it is a JSON object, otherwise an empty object. This part of the manifest is not validated."""
     return value if isinstance(value, dict) else {}
 
 
@@ -90,12 +96,12 @@ def _columns(row: dict[str, Any]) -> tuple[str, ...]:
         return mark, row["name"], row["error"]
     labels = _object(row["labels"])
     ham, spam = (f"{count:,}" if isinstance(count := labels.get(kind, 0), int) else "?" for kind in ("ham", "spam"))
-    origin = f"{ham} ham and {spam} spam upon {_short(row['parent'], 130)}" if labels else ""
+    origin = f"{ham} ham and {spam} spam labels on {_short(row['parent'], 130)}" if labels else ""
     return mark, row["name"], row["version"], _short(row["created"] or "-", 19), origin
 
 
 def _short(value: Any, most: int) -> str:
-    """Return the first `most` characters of a value of the manifest, such as a date without its time zone."""
+    """Return at most `most` characters of a manifest value, such as a date without its time zone."""
     return plain(str(value)[:most])
 
 
@@ -116,7 +122,7 @@ def _print_card(facts: str, card: str) -> None:
 
     out = console()
     out.print(encodable(facts), markup=False)
-    # Escaped after Markdown is parsed: Markdown can spell any character, and make links of the terminal.
+    # The text is escaped after Markdown is parsed, because Markdown can encode any character and create terminal links.
     shown = out.render(Markdown(card, hyperlinks=False))
     out.print(
         Segments(Segment(encodable(plain_lines(one.text)), one.style) for one in shown if not one.control), end=""
@@ -133,7 +139,7 @@ def retrain_model(
     config_file: Path | None,
     state: Path | None,
 ) -> None:
-    """Train the network on the labels, and print the report."""
+    """Train a model on the labels, use the new model if it is better, and print the report."""
     from spamlstm.cli.selection import label_folder
     from spamlstm.config import load_found_config
     from spamlstm.config.maildirs import expand_maildirs
@@ -165,7 +171,9 @@ def _report(report: "RetrainReport") -> str:
     if report.model is None:
         return f"not retrained: {why}\n"
     lines = [
-        f"{report.model} is in use: {why}" if report.promoted else f"refused, {report.parent} stays in use: {why}",
+        f"{report.model} is in use: {why}"
+        if report.promoted
+        else f"the new model is not used; {report.parent} stays in use: {why}",
         f"learned from {report.labels_in_words()} in {report.seconds:.0f} s",
         *(
             f"contradictory labels: {count} {what.replace('_', ' ')}"

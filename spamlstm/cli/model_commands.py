@@ -1,4 +1,4 @@
-"""Commands that manage and measure models: model, evaluate, trec-jig."""
+"""The commands that manage and measure models: model, evaluate, trec-jig."""
 
 from pathlib import Path
 from typing import Annotated
@@ -11,14 +11,15 @@ from spamlstm.cli.trec_jig import jig_app
 
 app = commands()
 measure_app = commands()
-model_app = commands(help="List, show or change the model in use.", no_args_is_help=True)
+model_app = commands(help="List the models, show a model, or change the current model.", no_args_is_help=True)
 
 
 @command(model_app, "list", "spamlstm model list")
 def model_list_command(*, json: options.JsonOption = False) -> None:
-    """List the installed models: * is in use, - was in use before.
+    """List the installed models.
 
-    'default' is the model that comes with spamlstm. Others are in ~/.local/share/spamlstm/models.
+    * marks the current model and - the previous model. 'default' is the model that comes with spamlstm. Other models
+    are in ~/.local/share/spamlstm/models.
     """
     from spamlstm.cli.model import list_models
 
@@ -28,12 +29,12 @@ def model_list_command(*, json: options.JsonOption = False) -> None:
 @command(model_app, "show", "spamlstm model show", "spamlstm model show --model ./my-model")
 def model_show_command(
     name: Annotated[
-        str | None, typer.Argument(metavar="[NAME]", help="An installed model [default: the model in use]")
+        str | None, typer.Argument(metavar="[NAME]", help="An installed model [default: the current model]")
     ] = None,
     *,
     model: options.ModelOption = None,
 ) -> None:
-    """Print the facts and the card of a model."""
+    """Print the properties and the model card of a model."""
     from spamlstm.cli.model import show_model
 
     show_model(name, model)
@@ -45,9 +46,9 @@ def model_use_command(
     *,
     state: options.StateOption = None,
 ) -> None:
-    """Check an installed model and use it from now on.
+    """Check an installed model and make it the current model.
 
-    A running daemon loads the new model by itself.
+    A running daemon loads the new model automatically.
     """
     from spamlstm.cli.model import report_change
     from spamlstm.model import registry
@@ -57,9 +58,9 @@ def model_use_command(
 
 @command(model_app, "rollback", "spamlstm model rollback")
 def model_rollback_command(state: options.StateOption = None) -> None:
-    """Return to the model that was in use before.
+    """Return to the previous model.
 
-    A second rollback undoes the first.
+    A second rollback returns to the current model.
     """
     from spamlstm.cli.model import report_change
     from spamlstm.model import registry
@@ -83,30 +84,44 @@ def evaluate_command(
     ],
     *,
     model: options.ModelOption = None,
-    json: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the results as JSON.")] = None,
-    report: Annotated[Path | None, typer.Option("--report", metavar="FILE", help="Write an HTML report.")] = None,
-    online: Annotated[bool, typer.Option("--online", help="Learn after each message, as in TREC.")] = False,
+    json: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Write the results as JSON to FILE.")
+    ] = None,
+    report: Annotated[
+        Path | None, typer.Option("--report", metavar="FILE", help="Write an HTML report to FILE.")
+    ] = None,
+    online: Annotated[
+        bool, typer.Option("--online", help="Learn while classifying, as in the TREC spam track.")
+    ] = False,
     feedback: Annotated[
         str | None,
         typer.Option(
             "--feedback",
             metavar="WHICH",
-            help="With --online, which labels are learned: immediate, first:N, each:N, delayed:N, active:N, mistakes, "
-            "errors:N, each-then-mistakes:N [default: immediate]",
+            help="With --online, the labels that are learned [default: immediate]\n\n\b\n"
+            "immediate  every label, after its message is classified\n"
+            "first:N    the first N labels\n"
+            "each:N     the first N ham and the first N spam labels\n"
+            "delayed:N  every label, N messages later\n"
+            "active:N   the first N labels of mail with uncertain scores\n"
+            "mistakes   labels of false positives and missed spam\n"
+            "errors:N   the first N labels of wrong or unsure verdicts\n"
+            "each-then-mistakes:N  like each:N, then like mistakes",
         ),
     ] = None,
     plot: Annotated[
-        Path | None, typer.Option("--plot", metavar="FILE", help="With --online, draw the learning curve as SVG.")
+        Path | None,
+        typer.Option("--plot", metavar="FILE", help="With --online, write the learning curve to FILE as SVG."),
     ] = None,
 ) -> None:
-    """Judge labelled mail and print error rates."""
+    """Classify labelled mail and print the error rates."""
     from spamlstm.cli.evaluate import evaluate_corpora
     from spamlstm.errors import UserError
 
     if online and report is not None:
-        raise UserError("--report does not go with --online; use --json or --plot")
+        raise UserError("--report cannot be combined with --online; use --json or --plot")
     if not online and (plot is not None or feedback is not None):
-        raise UserError("--feedback and --plot need --online")
+        raise UserError("--feedback and --plot require --online")
     task = (feedback or "immediate") if online else None
     evaluate_corpora(corpora, model=model, json=json, html=report, feedback=task, plot=plot)
 

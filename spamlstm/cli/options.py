@@ -1,6 +1,6 @@
-"""Declare commands: the form of --help, the options of all commands, and those that several commands share.
+"""Shared parts of the command declarations: the format of --help and the options of several commands.
 
-Help is plain text: rich help takes 60 ms to load.
+The help is plain text because the formatted help of rich takes 60 ms to load.
 """
 
 from collections.abc import Callable
@@ -13,11 +13,11 @@ from typer.core import TyperCommand, TyperGroup, TyperOption
 from spamlstm.cli import terminal
 
 FILTER, LEARN, MODEL, MEASURE = "Filter mail", "Learn", "Model", "Measure"
-"""The panels of `spamlstm --help`, in their order."""
+"""The panels (titled groups of commands) of `spamlstm --help`, in their order."""
 
 ModelOption = Annotated[
     Path | None,
-    typer.Option("--model", metavar="DIR", help="Model directory [default: the model in use; see 'model list']"),
+    typer.Option("--model", metavar="DIR", help="Model directory [default: the current model, see 'model list']"),
 ]
 ConfigOption = Annotated[
     Path | None,
@@ -32,55 +32,62 @@ StateOption = Annotated[
 ]
 MaildirOption = Annotated[
     Path | None,
-    typer.Option("--maildir", metavar="DIR", help='Use the labels of this Maildir, if labels = "per-maildir".'),
+    typer.Option(
+        "--maildir",
+        metavar="DIR",
+        help='Maildir whose labels to use (only with labels = "per-maildir" in the configuration)',
+    ),
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")]
-DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Only report what would be done.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, one object per line.")]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Report what would be done, but change nothing.")]
 MailArgument = Annotated[
-    list[str], typer.Argument(metavar="PATHS...", help="Mail files, folders, Maildirs or mboxes; - is standard input.")
+    list[str], typer.Argument(metavar="PATHS...", help="Mail files, folders, Maildirs or mboxes. - is standard input.")
 ]
 
 _Function = TypeVar("_Function", bound=Callable[..., int | None])
 
 
 def commands(**settings: Any) -> typer.Typer:
-    """Return an empty group of commands with help in plain text."""
+    """Return an empty group of commands with plain-text help."""
     return typer.Typer(cls=Group, rich_markup_mode=None, **settings)
 
 
 def command(app: typer.Typer, name: str, *lines: str, panel: str | None = None) -> Callable[[_Function], _Function]:
-    """Return a decorator that adds a command to a group, with example command lines and a panel of --help."""
+    """Return a decorator that adds a command to a group. `lines` are the examples and `panel` the panel in --help."""
     return app.command(name, cls=Command, rich_help_panel=panel, epilog=examples(*lines))
 
 
 def examples(*lines: str) -> str:
-    """Return the end of a command's help: example command lines."""
+    """Return the example command lines as the last section of a command's help."""
     return "Examples:\n" + "\n".join(f"  {line}" for line in lines)
 
 
 class _WithCommonOptions:
-    """The options and the form of help that commands and groups share."""
+    """Base class for commands and groups: the common options and the format of the help."""
 
     epilog: str | None
 
     def get_params(self, ctx: Any) -> list[Any]:
-        """Add the options of all commands. They are created for the command that runs only: a start is faster."""
-        # The next class has this method.
+        """Return the command's own options and the common options.
+
+        The common options are created only for the command that runs, which makes the start faster.
+        """
+        # The next class in the method resolution order has this method.
         *own, help_option = super().get_params(ctx)  # type: ignore[misc]
         return [*own, *_common_options(), help_option]
 
     def format_epilog(self, _ctx: Any, formatter: Any) -> None:
-        """Write the examples as they are, without indentation."""
+        """Write the examples unchanged and without indentation."""
         if self.epilog:
             formatter.write_paragraph()
             formatter.write(f"{self.epilog}\n")
 
 
 class Command(_WithCommonOptions, TyperCommand):
-    """A command."""
+    """A command with the common options."""
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the command; with --verbose first report which files it uses."""
+        """Run the command. With --verbose, first report the files in use."""
         terminal.settings.check()
         if terminal.settings.verbose:
             _report_files(ctx.params)
@@ -88,15 +95,15 @@ class Command(_WithCommonOptions, TyperCommand):
 
 
 class Group(_WithCommonOptions, TyperGroup):
-    """A group of commands, listed in panels."""
+    """A group of commands whose help lists them in panels."""
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the group's own function and the command."""
+        """Check the common options, then run the group's own function and the command."""
         terminal.settings.check()
         return super().invoke(ctx)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
-        """Write a list of commands for each panel."""
+        """Write the list of commands, panel by panel."""
         commands = [(name, self.commands[name]) for name in self.list_commands(ctx)]
         width = formatter.width - 6 - max(len(name) for name, _ in commands)
         panels: dict[str, list[tuple[str, str]]] = {}
@@ -130,7 +137,7 @@ def _report_files(parameters: dict[str, Any]) -> None:
     from spamlstm.config.locations import find_config_file, state_dir
 
     if "config" in parameters:
-        terminal.note(f"configuration: {find_config_file(parameters['config']) or 'none; the defaults apply'}")
+        terminal.note(f"configuration: {find_config_file(parameters['config']) or 'none (the defaults are used)'}")
     if "state" in parameters:
         terminal.note(f"state directory: {parameters['state'] or state_dir()}")
     if "model" in parameters:

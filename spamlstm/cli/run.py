@@ -38,7 +38,10 @@ _WARM_UP = b"From: a@example.org\nContent-Type: text/html\n\n<p>Three words of h
 def run_daemon(
     maildirs: list[Path], *, dry_run: bool, model: Path | None, config_file: Path | None, state: Path | None
 ) -> None:
-    """Watch and filter until SIGTERM or SIGINT. At SIGHUP, the same arguments apply to the new configuration."""
+    """Watch the Maildirs and filter new mail until SIGTERM or SIGINT.
+
+    Raises UserError if the configuration, the model or the state folder cannot be used.
+    """
     logs.set_up(sys.stderr)
     reload_requests = _listen_while_starting()
     model_reload = ModelReload(stamp=lambda: stamp(model), open=lambda config: _open(model, config))
@@ -47,7 +50,7 @@ def run_daemon(
         config = choose(config_file, maildirs, dry_run=dry_run)
         if not config.maildirs:
             where = config_file or find_config_file() or ", ".join(map(str, config_files()))
-            raise ConfigError(f"there is nothing to watch: name a Maildir, or write a [[maildir]] section into {where}")
+            raise ConfigError(f"there is nothing to watch: name a Maildir or add a [[maildir]] section to {where}")
         return config, model_reload.load(config)
 
     config, classifier = load()

@@ -26,7 +26,7 @@ from spamlstm.tracking.mailbox_state import MailboxState
 def scan_maildir(
     maildir: Path, *, dry_run: bool, json: bool, model: Path | None, config_file: Path | None, state: Path | None
 ) -> int:
-    """Judge and act on new mail, and print each message; return the exit status."""
+    """Classify and act on the new mail of a Maildir, print each message, and return the exit status."""
     config, path = choose_one(config_file, maildir, dry_run=dry_run)
     state = state or state_dir()
     with (
@@ -52,12 +52,15 @@ def scan_maildir(
             pipeline.recover()
         catch_up = CatchUp.ALL if config.daemon.catch_up is CatchUp.ALL else CatchUp.UNSEEN
         _print(pipeline.follow(pipeline.scan(path, catch_up=catch_up)), json=json)
-        # A Maildir that cannot be read has no outcome; the log says why.
+        # An unreadable Maildir yields no outcome. The log reports the reason.
         return ExitStatus.TEMPORARY if pipeline.counters.failed else ExitStatus.OK
 
 
 def _moved(state: Path, stack: contextlib.ExitStack) -> Callable[[str, str], bool]:
-    """Return a function that tells whether a user moved a message, by the records of the daemon, if there are any."""
+    """Return a function that returns whether a user moved a message with a given content id in a given Maildir.
+
+    The function uses the records of the daemon. If there are no records, it always returns False.
+    """
     mailbox_state = MailboxState.find(state)
     if mailbox_state is None:
         return lambda _maildir, _content: False
@@ -65,7 +68,10 @@ def _moved(state: Path, stack: contextlib.ExitStack) -> Callable[[str, str], boo
 
 
 def _personal_layer(base: Classifier, folder: Path, *, dry_run: bool) -> PersonalLayer | None:
-    """Return what was learned from the labels in a folder, up to date, or None; a dry run uses a copy."""
+    """Return the personal layer (what was learned from the labels in a folder) after an update, or None without labels.
+
+    A dry run uses a copy of the labels.
+    """
     labels = LabelStore.copy(folder) if dry_run else LabelStore.find(folder)
     if labels is None:
         return None
@@ -78,7 +84,7 @@ def _personal_layer(base: Classifier, folder: Path, *, dry_run: bool) -> Persona
 
 @contextlib.contextmanager
 def open_journal(state: Path, *, dry_run: bool) -> Iterator[Journal]:
-    """Open the journal and lock the state folder; for a dry run a copy in memory, without a lock."""
+    """Open the journal and lock the state folder. A dry run uses a copy in memory without a lock."""
     with (
         contextlib.nullcontext() if dry_run else hold(state),
         contextlib.closing(Journal.copy(state) if dry_run else Journal.open(state)) as journal,

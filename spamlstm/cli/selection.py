@@ -15,10 +15,11 @@ from spamlstm.maildir.names import is_maildir
 
 
 def choose(named: Path | None, maildirs: Sequence[Path] = (), *, dry_run: bool = False) -> Config:
-    """Return the configuration of a file, limited to `maildirs` if there are any, each with the section for it.
+    """Return the configuration from the file `named`, or from the default file.
 
-    A Maildir without a section has the defaults. `dry_run` overrides all sections. Raises NoInputError if one of
-    `maildirs` is not a Maildir.
+    If `maildirs` are given, the configuration is limited to these Maildirs, each with the settings of the section that
+    applies to it. A Maildir without a section gets the default settings. `dry_run` overrides all sections. Raises
+    NoInputError if a path in `maildirs` is not a Maildir.
     """
     config = load_found_config(named)
     for maildir in maildirs:
@@ -28,7 +29,10 @@ def choose(named: Path | None, maildirs: Sequence[Path] = (), *, dry_run: bool =
 
 
 def choose_one(named: Path | None, maildir: Path, *, dry_run: bool) -> tuple[Config, str]:
-    """Return the configuration limited to one Maildir, and the path that the daemon and the journal use for it."""
+    """Return the configuration limited to one Maildir, and the path that the daemon and the journal use for it.
+
+    Raises NoInputError if `maildir` is not a Maildir.
+    """
     _check(maildir)
     config = load_found_config(named)
     section, path = _section(config, maildir)
@@ -36,9 +40,10 @@ def choose_one(named: Path | None, maildir: Path, *, dry_run: bool) -> tuple[Con
 
 
 def label_folder(state: Path | None, maildir: Path | None, *, named: Path | None) -> Path:
-    """Return the folder of the labels: the state folder, or that of one Maildir if each has its own labels.
+    """Return the folder with the labels.
 
-    Raises UserError if a Maildir is needed and none is given, NoInputError if it is not a Maildir.
+    The folder is the state folder, or a folder for `maildir` if each Maildir has its own labels. Raises UserError if
+    `maildir` is required but not given. Raises NoInputError if `maildir` is not a Maildir.
     """
     state = state or state_dir()
     config = load_found_config(named)
@@ -46,7 +51,7 @@ def label_folder(state: Path | None, maildir: Path | None, *, named: Path | None
         _check(maildir)
     if config.learning.labels is LabelScope.SHARED:
         if maildir is not None:
-            note("--maildir has no effect: all Maildirs share their labels ([learning] labels)")
+            note("--maildir has no effect because all Maildirs share their labels ([learning] labels)")
         return state
     if maildir is None:
         raise UserError('each Maildir has its own labels ([learning] labels = "per-maildir"); add --maildir DIR')
@@ -55,18 +60,18 @@ def label_folder(state: Path | None, maildir: Path | None, *, named: Path | None
 
 def _check(maildir: Path) -> None:
     if not is_maildir(str(maildir)):
-        raise NoInputError(f"{maildir} is not a Maildir: it lacks new, cur or tmp")
-    above = Path(os.path.abspath(maildir)).parent  # noqa: PTH100  follows no links
+        raise NoInputError(f"{maildir} is not a Maildir: new, cur or tmp is missing")
+    above = Path(os.path.abspath(maildir)).parent  # noqa: PTH100  does not follow links
     if is_maildir(str(above)):
         raise NoInputError(f"{maildir} is a folder of the Maildir {above}; name that Maildir instead")
 
 
 def _section(config: Config, maildir: Path) -> tuple[MaildirConfig, str]:
-    """Return the section for a Maildir, limited to it, and the path of the Maildir there."""
+    """Return the section that applies to a Maildir and the Maildir's path. The section is limited to this Maildir."""
     matching = (
         (str(path), section) for path, section in expand_maildirs(config.maildirs).items() if path.samefile(maildir)
     )
-    path, section = next(matching, (os.path.abspath(maildir), MaildirConfig("")))  # noqa: PTH100  follows no links
+    path, section = next(matching, (os.path.abspath(maildir), MaildirConfig("")))  # noqa: PTH100  does not follow links
     return replace(section, path=glob.escape(path)), path
 
 

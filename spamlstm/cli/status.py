@@ -1,4 +1,4 @@
-"""`spamlstm status`: print the report of the running daemon."""
+"""`spamlstm status`: print the status report of the running daemon."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +11,7 @@ from spamlstm.errors import UnavailableError
 
 
 def show_status(*, json: bool, state: Path | None) -> None:
-    """Print the status, for people or as one JSON object. Raises UnavailableError if no daemon answers."""
+    """Print the status as text or as one JSON object. Raises UnavailableError if no daemon answers."""
     answer = _ask() if state is None else ask(state)
     if json:
         print_json(answer)
@@ -20,7 +20,10 @@ def show_status(*, json: bool, state: Path | None) -> None:
 
 
 def _ask() -> dict[str, Any]:
-    """Ask the user's own daemon, else that of the system."""
+    """Return the status of the user's own daemon, or of the system's daemon if the user has no daemon.
+
+    Raises UnavailableError if no daemon answers.
+    """
     try:
         return ask(state_dir())
     except UnavailableError:
@@ -42,9 +45,9 @@ def _lines(answer: dict[str, Any]) -> Iterator[str]:
         f" ({maildirs['watched']}{limit} inotify watches)",
     )
     yield from (_row("", remark) for remark in answer["remarks"])
-    yield _row("judged", _counts(mail["judged"]))
+    yield _row("classified", _counts(mail["judged"]))
     yield _row("actions", _counts(mail["acted"]))
-    yield _row("left alone", f"{mail['known']} judged before, {mail['gone']} removed meanwhile")
+    yield _row("unchanged", f"{mail['known']} classified before, {mail['gone']} removed in the meantime")
     yield _row("failed", _counts(mail["failed"]))
     yield _row("latency", _latency(answer))
     yield _row("learned", _learned(answer["learning"], now=answer["started"] + answer["uptime"]))
@@ -71,13 +74,13 @@ def _learned(answer: dict[str, Any], *, now: float) -> str:
     labels = f"{_counts(answer['labels'])}; " if answer["labels"] else ""
     last = f"; the last {_span(max(0.0, now - answer['last']))} ago" if answer["last"] is not None else ""
     failed = f"; {answer['failed']} failures, see the log" if answer["failed"] else ""
-    return f"{labels}{_counts(answer['moved'])} from moves since the start{last}{failed}"
+    return f"{labels}{_counts(answer['moved'])} from moved mail since the start{last}{failed}"
 
 
 def _paused(answer: dict[str, Any]) -> str:
-    """Describe a label store that cannot be used."""
+    """Return a description of a label store that cannot be used."""
     labels = f"the labels of {answer['maildir']}" if answer["maildir"] else "the labels"
-    return f"{labels}, tried again every {answer['delay']:g} s: {answer['why']}"
+    return f"{labels}, retried every {answer['delay']:g} s: {answer['why']}"
 
 
 def _latency(answer: dict[str, Any]) -> str:

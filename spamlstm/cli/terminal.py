@@ -1,4 +1,4 @@
-"""Write to standard output and standard error, for people and for programs."""
+"""Functions that write to standard output and standard error, as text for users and as JSON for programs."""
 
 import codecs
 import contextlib
@@ -15,26 +15,26 @@ COLOR_MODES = ("auto", "always", "never")
 
 
 class OutputSettings:
-    """The options --verbose, --quiet and --color of this command line."""
+    """The options --verbose, --quiet and --color of the command line."""
 
     verbose: bool = False
     quiet: bool = False
     color: str = "auto"
 
     def check(self) -> None:
-        """Raise UserError if the options contradict each other or are unknown."""
+        """Raise UserError if the options contradict each other or a value is unknown."""
         if self.verbose and self.quiet:
-            raise UserError("--verbose and --quiet exclude each other")
+            raise UserError("--verbose and --quiet cannot be combined")
         if self.color not in COLOR_MODES:
             raise UserError(f"--color must be one of {', '.join(COLOR_MODES)}, not '{self.color}'")
 
 
 settings = OutputSettings()
-"""The settings of this process; `reset` is called before each command line."""
+"""The settings of this process. `reset` is called before each command line."""
 
 
 def reset() -> None:
-    """Set the defaults, and make the standard streams accept any character."""
+    """Reset the settings, and make the standard output streams accept any character."""
     settings.verbose, settings.quiet, settings.color = False, False, "auto"
     codecs.register_error("spamlstm", _encode)
     for stream in (sys.stdout, sys.stderr):
@@ -43,7 +43,10 @@ def reset() -> None:
 
 
 def _encode(error: UnicodeError) -> tuple[str | bytes, int]:
-    """Encode a character that the stream cannot: a byte of a file name that is not UTF-8 stays, others are escaped."""
+    """Encode a character that the stream cannot encode.
+
+    A byte of a file name that is not UTF-8 is written unchanged. Other characters are escaped.
+    """
     if not isinstance(error, UnicodeEncodeError):
         raise error
     character = error.object[error.start]
@@ -53,12 +56,12 @@ def _encode(error: UnicodeError) -> tuple[str | bytes, int]:
 
 
 def is_terminal(stream: TextIO) -> bool:
-    """Return whether to write for a person: to a terminal, or with --color always."""
+    """Return whether to write for a person: `stream` is a terminal, or --color is always."""
     return settings.color == "always" or stream.isatty()
 
 
 def console(stream: TextIO | None = None, *, quiet: bool = False) -> "Console":
-    """Return a rich console for a stream, by default standard output, that obeys --color and $NO_COLOR."""
+    """Return a rich console for a stream, by default standard output. The console obeys --color and $NO_COLOR."""
     from rich.console import Console
 
     return Console(
@@ -71,12 +74,12 @@ def console(stream: TextIO | None = None, *, quiet: bool = False) -> "Console":
 
 
 def error_console() -> "Console":
-    """Return a console for progress on standard error; it prints nothing with --quiet."""
+    """Return a console for progress on standard error. The console prints nothing with --quiet."""
     return console(sys.stderr, quiet=settings.quiet)
 
 
 def print_rows(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print rows of plain text: a table on a terminal, otherwise lines with tabs and without the header."""
+    """Print rows of plain text as a table on a terminal, otherwise as tab-separated lines without the header."""
     if not is_terminal(sys.stdout):
         for row in rows:
             sys.stdout.write("\t".join(map(plain, row)).rstrip() + "\n")
@@ -101,40 +104,40 @@ def print_json(value: object) -> None:
 
 
 def print_lines(*lines: str) -> None:
-    """Print lines of text that may come from anyone."""
+    """Print lines of untrusted text, with control characters escaped."""
     sys.stdout.write("".join(f"{plain(line)}\n" for line in lines))
 
 
 def plain(text: str) -> str:
-    """Escape characters that move the cursor of a terminal or break a line: mail and file names come from anyone."""
+    """Return `text` with control characters and line breaks escaped, because mail and file names are untrusted."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() or "\udc80" <= c <= "\udcff" else repr(c)[1:-1] for c in text)
 
 
 def plain_lines(text: str) -> str:
-    """Escape as `plain` does, but keep line feeds."""
+    """Return `text` escaped like in `plain`, but with line feeds kept."""
     return "\n".join(map(plain, text.split("\n")))
 
 
 def encodable(text: str) -> str:
-    """Replace what rich cannot print: the bytes of a file name that are not UTF-8."""
+    """Return `text` with the bytes of file names that are not UTF-8 escaped, because rich cannot print them."""
     return text.encode("utf-8", "backslashreplace").decode()
 
 
 def complain(name: str, why: str) -> None:
-    """Report on standard error what is wrong with one message or file."""
+    """Report on standard error a problem with one message or file."""
     sys.stderr.write(f"spamlstm: {plain(name)}: {why}\n")
 
 
 def note(sentence: str) -> None:
-    """Report on standard error what happened besides what the user asked for; nothing with --quiet."""
+    """Print an additional note on standard error, unless --quiet is given."""
     if not settings.quiet:
         sys.stderr.write(f"spamlstm: {plain(sentence)}\n")
 
 
 def local_time(moment: float) -> str:
-    """Return seconds since 1970 as local date and time."""
+    """Return `moment` (seconds since 1970) as a local date and time."""
     from datetime import UTC, datetime
 
     return datetime.fromtimestamp(moment, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
@@ -142,9 +145,10 @@ def local_time(moment: float) -> str:
 
 @contextlib.contextmanager
 def log_to_stderr(*, without: Sequence[str]) -> Iterator[None]:
-    """Write warnings of the log to standard error; with --verbose every event.
+    """Write the log to standard error while the context is open.
 
-    Events in `without` are left out: the command reports them itself.
+    By default, warnings and more severe events are written. With --verbose, all events are written. Events named in
+    `without` are omitted because the command reports them itself.
     """
     import logging
 
@@ -164,7 +168,7 @@ def log_to_stderr(*, without: Sequence[str]) -> Iterator[None]:
 
 
 def set_log_level() -> None:
-    """Apply --verbose and --quiet to the log: every event, or warnings only. The default is that of the command."""
+    """Set the log level for --verbose (all events) or --quiet (warnings). Otherwise reset the level to the default."""
     import logging
 
     from spamlstm.filtering.failures import logger

@@ -1,4 +1,4 @@
-"""Run a command line, and turn every error into a sentence and an exit status."""
+"""Run a command line and convert every error to a message and an exit status."""
 
 import contextlib
 import gc
@@ -16,18 +16,18 @@ if TYPE_CHECKING:
     import typer
 
 TRACEBACK = "SPAMLSTM_TRACEBACK"
-"""If set in the environment, a bug is shown with its traceback, as with --verbose."""
+"""The environment variable that shows the traceback of a bug, like --verbose."""
 
 _interrupts: list[int] = []
-"""The SIGINTs of this process. An interrupted import can raise any error, so its type does not show the cause."""
+"""The SIGINTs that this process received. An interrupted import can raise any error, so its type is not conclusive."""
 
 
 def main() -> None:
-    """Run the command line of this process, and exit with its status."""
+    """Run the command line of this process and exit with its status."""
     # A shell starts background jobs with SIGINT ignored: they keep ignoring it.
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _interrupt)
-    # Imports create many objects and little garbage: collecting meanwhile takes a tenth of the start.
+    # Imports create many objects and little garbage. Garbage collection would take a tenth of the start time.
     gc.set_threshold(50_000)
     _open_standard_streams()
     status = run(sys.argv[1:])
@@ -35,12 +35,12 @@ def main() -> None:
         sys.stdout.flush()
         sys.stderr.flush()
     finally:
-        # No command needs the interpreter's own shutdown, which takes 20 ms.
+        # Skip the shutdown of the interpreter, which takes 20 ms and which no command needs.
         os._exit(status)
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run one command line and return its exit status. Every error becomes a sentence on standard error."""
+    """Run one command line and return its exit status. Every error is reported as a message on standard error."""
     try:
         from spamlstm.cli.app import app
 
@@ -48,7 +48,7 @@ def run(arguments: Sequence[str]) -> int:
         result = app(args=list(arguments), prog_name="spamlstm", standalone_mode=False)
         status = result if isinstance(result, int) else ExitStatus.OK
         sys.stdout.flush()
-    except (KeyboardInterrupt, BrokenPipeError, SystemExit, Exception) as error:  # noqa: BLE001  the last place
+    except (KeyboardInterrupt, BrokenPipeError, SystemExit, Exception) as error:  # noqa: BLE001  the last handler
         status = _translate(error)
     if status == ExitStatus.INTERRUPTED:
         _say("interrupted")
@@ -60,7 +60,7 @@ def _translate(error: BaseException) -> int:
         _say(str(error))
         return error.exit_status
     if isinstance(error, BrokenPipeError | SystemExit):
-        # typer exits by itself only if a pipe is broken.
+        # typer raises SystemExit itself only for a broken pipe.
         _discard_output()
         return ExitStatus.BROKEN_PIPE
     if _interrupts or isinstance(error, KeyboardInterrupt):
@@ -80,7 +80,7 @@ def _translate(error: BaseException) -> int:
 
 def _say(sentence: str) -> None:
     with contextlib.suppress(OSError):  # standard error may be a broken pipe
-        # The sentence may hold names that come from anyone.
+        # The sentence may contain untrusted names.
         sys.stderr.write(f"spamlstm: {terminal.plain_lines(sentence)}\n")
 
 
@@ -88,7 +88,7 @@ def _say_usage(error: "typer.BadParameter") -> None:
     context = error.ctx
     command = context.command_path if context else "spamlstm"
     message = error.format_message()
-    if "\n" in message:  # a group without a command: the message is its help
+    if "\n" in message:  # a group without a command, whose message is its help
         error.show()
     else:
         end = " See" if message.endswith("?") else "; see"
@@ -96,8 +96,8 @@ def _say_usage(error: "typer.BadParameter") -> None:
 
 
 def _database_error(error: BaseException) -> int:
-    """Report an error of SQLite, and return its exit status; 0 for any other error."""
-    import sqlite3  # loaded already, if there is such an error
+    """Report an error of SQLite and return its exit status. Return 0 for any other error."""
+    import sqlite3  # already loaded if such an error occurred
 
     if not isinstance(error, sqlite3.Error):
         return 0
@@ -107,7 +107,7 @@ def _database_error(error: BaseException) -> int:
         _say(f"a database in the state folder is damaged ({error}); move it away to begin anew")
         return ExitStatus.DATA
     if isinstance(error, sqlite3.OperationalError):
-        _say(f"a database in the state folder cannot be used now: {error}")
+        _say(f"a database in the state folder cannot be used at the moment: {error}")
         return ExitStatus.TEMPORARY
     return 0
 
@@ -117,7 +117,7 @@ def _bug(error: BaseException) -> int:
         import traceback
 
         traceback.print_exception(error)
-    _say(f"this is a bug: {type(error).__name__}: {error}; --verbose shows where")
+    _say(f"this is a bug: {type(error).__name__}: {error}; add --verbose to show the traceback")
     return ExitStatus.SOFTWARE
 
 
@@ -127,16 +127,16 @@ def _interrupt(number: int, _frame: FrameType | None) -> None:
 
 
 def _open_standard_streams() -> None:
-    """Open /dev/null for each closed standard stream: otherwise a database could get the descriptor of a stream."""
+    """Open /dev/null for each closed standard stream, so that no database gets the descriptor of a stream."""
     while (handle := os.open(os.devnull, os.O_RDWR)) <= 2:
         pass
     os.close(handle)
-    # Python has None for a stream that was closed at its start.
+    # Python sets a stream that was closed at its start to None.
     sys.stdin = sys.stdin or open(0, encoding="utf-8", closefd=False)  # noqa: SIM115  for the whole process
     sys.stdout = sys.stdout or open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
     sys.stderr = sys.stderr or open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
 
 
 def _discard_output() -> None:
-    """Discard further output, as nobody reads it."""
+    """Redirect further output to /dev/null, because the reader of the output has closed its end."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

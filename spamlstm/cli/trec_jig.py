@@ -1,13 +1,15 @@
-"""`spamlstm trec-jig`: the four programs that the toolkit of the TREC spam track calls to test a filter.
+"""`spamlstm trec-jig`: the four commands that the TREC spam track toolkit calls to test a filter.
 
-The TREC 2005-2007 Spam Tracks call their test driver "the jig" (https://plg.uwaterloo.ca/~gvcormac/jig/). It expects:
+The TREC 2005-2007 Spam Tracks call their test driver "the jig" (https://plg.uwaterloo.ca/~gvcormac/jig/). The jig
+calls these commands:
 
     initialize                begin with nothing learned
     classify FILE             print class=ham|spam score=S
     train ham|spam FILE       learn one message
     finalize                  end
 
-The four share a state folder, by default ./spamlstm-jig, as the jig expects; never the user's own.
+The four commands share a state folder. By default this is ./spamlstm-jig, because the jig expects state in the current
+folder. The user's own state folder is never used.
 """
 
 import contextlib
@@ -24,30 +26,32 @@ from spamlstm.errors import NoInputError, UserError, reading
 RUN = Path("spamlstm-jig")
 RunOption = Annotated[
     Path,
-    typer.Option("--state", metavar="DIR", show_default=False, help=f"State directory of the run [default: ./{RUN}]"),
+    typer.Option(
+        "--state", metavar="DIR", show_default=False, help=f"Directory of the run's labels [default: ./{RUN}]"
+    ),
 ]
 OneMessageArgument = Annotated[Path, typer.Argument(metavar="FILE", help="A file with one message.")]
 
-jig_app = commands(help="Take part in a run of the TREC spam track's toolkit.", no_args_is_help=True)
+jig_app = commands(help="Commands that the TREC spam track toolkit calls.", no_args_is_help=True)
 
 
 @command(jig_app, "initialize", "spamlstm trec-jig initialize")
 def initialize_run(state: RunOption = RUN) -> None:
-    """Begin a run with nothing learned."""
+    """Begin a run without labels. An earlier run in the same directory is removed."""
     from spamlstm.config.locations import LABELS
     from spamlstm.learning.label_store import LabelStore
 
     if state.exists() and any(child.name.split("-")[0] != LABELS for child in state.iterdir()):
-        raise UserError(f"{state} holds other files than those of a run; name another folder with --state")
+        raise UserError(f"{state} contains files that do not belong to a run; name another folder with --state")
     shutil.rmtree(state, ignore_errors=True)
     LabelStore.open(state).close()
 
 
 @command(jig_app, "classify", "spamlstm trec-jig classify message")
 def classify_message(file: OneMessageArgument, *, model: ModelOption = None, state: RunOption = RUN) -> None:
-    """Print class=ham or class=spam, and score=S.
+    """Classify one message and print class=ham|spam score=S.
 
-    The class is spam if the score is above 0, which means even odds.
+    The score is the log-odds of spam. The class is spam if the score is above 0, which means a probability above 50 %.
     """
     from spamlstm.learning.trainer import learned_layer
     from spamlstm.model.classifier import Classifier
@@ -63,7 +67,7 @@ def classify_message(file: OneMessageArgument, *, model: ModelOption = None, sta
 
 @command(jig_app, "train", "spamlstm trec-jig train spam message")
 def train_message(
-    label: Annotated[str, typer.Argument(metavar="ham|spam", help="What the message is.")],
+    label: Annotated[str, typer.Argument(metavar="ham|spam", help="The label of the message.")],
     file: OneMessageArgument,
     *,
     model: ModelOption = None,
@@ -90,12 +94,12 @@ def train_message(
 
 @command(jig_app, "finalize", "spamlstm trec-jig finalize")
 def finalize_run(state: RunOption = RUN) -> None:
-    """End a run."""
-    _check(state)  # all is on disk already
+    """End a run. Only checks that there is a run, because all labels are already stored."""
+    _check(state)  # all labels are already on disk
 
 
 def _check(state: Path) -> None:
-    """Raise NoInputError unless a run was begun."""
+    """Raise NoInputError if no run was begun in the folder."""
     from spamlstm.config.locations import LABELS
 
     if not (state / LABELS).is_file():

@@ -1,4 +1,4 @@
-"""`spamlstm undo`: move filed mail back, without the headers that were added."""
+"""`spamlstm undo`: move filed mail back and remove the added headers. An act is a journaled change of one message."""
 
 import re
 import sys
@@ -28,7 +28,11 @@ _HEADER_BYTES = 64 << 10
 
 
 def undo_messages(message: str | None, *, since: str | None, dry_run: bool, json: bool, state: Path | None) -> int:
-    """Undo all acts since a time, or those on one message, and print each; return the exit status."""
+    """Undo all acts since a time, or the acts on one message, print each act, and return the exit status.
+
+    `message` is the content id or the file of a message. Raises NoInputError if the file cannot be read, and UserError
+    if `since` is not a time.
+    """
     content = None if message is None else _content(message)
     moment = parse_time(since or "1d", now=time.time()) if since or content is None else 0.0
     results: list[UndoResult] = []
@@ -53,7 +57,7 @@ def undo_messages(message: str | None, *, since: str | None, dry_run: bool, json
         for one in acts:
             if isinstance(one, UnreadableAct):
                 unreadable = True
-                complain(f"act {one.id} of the journal", f"it is damaged and left alone ({one.why})")
+                complain(f"act {one.id} of the journal", f"it is damaged and left unchanged ({one.why})")
                 continue
             results.append(one)
             if json:
@@ -68,7 +72,7 @@ def undo_messages(message: str | None, *, since: str | None, dry_run: bool, json
 
 
 def _content(message: str) -> str:
-    """Return the content id of a message that is named by its id or its file."""
+    """Return the content id of a message, given by its content id or its file. Raises NoInputError if unreadable."""
     if re.fullmatch(r"[0-9a-f]{32}", message):
         return message
     with reading(message), open_regular(message) as stream:
@@ -76,7 +80,10 @@ def _content(message: str) -> str:
 
 
 def parse_time(text: str, *, now: float) -> float:
-    """Return seconds since 1970 for a time span before `now` or for a date with or without a time of day."""
+    """Return seconds since 1970 for a time span before `now`, or for a date with or without a time of day.
+
+    Raises UserError if `text` is neither.
+    """
     span = re.fullmatch(r"(\d{1,9})\s*([smhdw])", text.strip().lower())
     if span:
         return now - int(span[1]) * _SECONDS[span[2]]
@@ -98,7 +105,7 @@ def _summary(results: Sequence[UndoResult], moment: float, *, dry_run: bool) -> 
 
 
 def _print(results: Sequence[UndoResult]) -> None:
-    """Print the results; file and subject only on a terminal, as other output must not hold text of the mail."""
+    """Print the results. Subject and file are printed only on a terminal, because pipes must not receive mail text."""
     if is_terminal(sys.stdout):
         header = ("time", "result", "subject", "file", "failure")
         print_rows(header, ((*_columns(one)[:2], _subject(one.path), one.path, one.failure) for one in results))
@@ -112,7 +119,7 @@ def _columns(one: UndoResult) -> tuple[str, ...]:
 
 
 def _subject(path: str) -> str:
-    """Return the subject of the message in a file; empty if there is no such file any more."""
+    """Return the subject of the message in a file, or an empty string if the file no longer exists."""
     try:
         with open_regular(path, follow=False) as stream:
             return parse_message(stream.read(_HEADER_BYTES)).subject

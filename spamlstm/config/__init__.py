@@ -1,4 +1,4 @@
-"""The configuration: one TOML file, which the entry point reads once and passes on as frozen values."""
+"""The configuration: one TOML file that the entry point reads once and passes on as frozen values."""
 
 from pathlib import Path
 
@@ -35,13 +35,19 @@ __all__ = [
 
 
 def load_config(path: Path) -> Config:
-    """Return the configuration in a file. ConfigError names every problem in the file, each with its key."""
-    from spamlstm.config.reading import load_file  # 6 ms with tomllib, which a start without a file saves
+    """Return the configuration in a file.
+
+    Raises ConfigError if the file cannot be read or used. The error lists every problem of the file with its key.
+    """
+    from spamlstm.config.reading import load_file  # with tomllib this takes 6 ms, which a start without a file saves
 
     return load_file(path)
 
 
 def load_found_config(named: Path | None) -> Config:
-    """Return the configuration of the named or else the default file, or the defaults; raises as `load_config`."""
+    """Return the configuration in the file `named` or in the default file, or the defaults if there is no file.
+
+    Raises ConfigError like `load_config`.
+    """
     file = find_config_file(named)
     return load_config(file) if file else Config()

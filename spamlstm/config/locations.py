@@ -1,6 +1,6 @@
-"""Default paths: configuration, state, labels and models.
+"""The default paths of configuration, state, labels and models.
 
-Written out instead of importing platformdirs: every start asks for them, and the import takes longer than the answer.
+The paths are computed here because every start needs them and the import of platformdirs would take longer.
 """
 
 import os
@@ -10,57 +10,60 @@ from spamlstm.config.values import LabelScope
 
 SYSTEM = Path("/etc/spamlstm/config.toml")
 SYSTEM_STATE = Path("/var/lib/spamlstm")
-"""The directory that systemd makes for the system unit, and passes on in $STATE_DIRECTORY."""
+"""The directory that systemd creates for the system unit and passes on in $STATE_DIRECTORY."""
 LABELS = "labels.sqlite"
-"""The label store in the state folder. Named here because every start looks for it."""
+"""The file of the label store in the state folder. The name is defined here because every start looks for the file."""
 PERSONAL = "maildirs"
-"""The folder with the label stores of single Maildirs, each in a folder named by `personal_dir`."""
+"""The folder with the label stores of single Maildirs. `personal_dir` returns the folder of each store."""
 
 
 def personal_dir(state: Path, maildir: str) -> Path:
-    """Return the folder for the labels of one Maildir, by the path of the Maildir. The folder may not exist."""
-    import hashlib  # 3 ms, which most starts save
+    """Return the folder for the labels of one Maildir, given the path of the Maildir. The folder may not exist."""
+    import hashlib  # takes 3 ms, which most starts save
 
     return state / PERSONAL / hashlib.blake2b(os.fsencode(maildir), digest_size=16).hexdigest()
 
 
 def labels_dir(state: Path, scope: LabelScope, maildir: str) -> Path:
-    """Return the folder of the labels that apply to a Maildir: the state folder, or one for this Maildir."""
+    """Return the folder of the labels that apply to a Maildir: the state folder, or a folder for this Maildir."""
     return state if scope is LabelScope.SHARED else personal_dir(state, maildir)
 
 
 def user_file() -> Path:
-    """Return the user's configuration file: $XDG_CONFIG_HOME/spamlstm/config.toml, by default in ~/.config."""
+    """Return the user's configuration file, $XDG_CONFIG_HOME/spamlstm/config.toml (by default in ~/.config)."""
     return _xdg("XDG_CONFIG_HOME", "~/.config") / "config.toml"
 
 
 def models_dir() -> Path:
-    """Return the folder of the user's models: $XDG_DATA_HOME/spamlstm/models, by default in ~/.local/share."""
+    """Return the folder of the user's models, $XDG_DATA_HOME/spamlstm/models (by default in ~/.local/share)."""
     return _xdg("XDG_DATA_HOME", "~/.local/share") / "models"
 
 
 def _xdg(variable: str, default: str) -> Path:
-    """Return our folder in an XDG base directory."""
+    """Return the folder of spamlstm in an XDG base directory, given its environment variable and its default."""
     named = os.environ.get(variable, "")
-    # The XDG specification says that programs ignore a relative path.
-    base = named if named.startswith("/") else os.path.expanduser(default)  # noqa: PTH111  no RuntimeError here
+    # The XDG specification requires that a relative path is ignored.
+    base = named if named.startswith("/") else os.path.expanduser(default)  # noqa: PTH111  pathlib may raise RuntimeError
     return Path(base, "spamlstm")
 
 
 def config_files() -> tuple[Path, ...]:
-    """Return the default configuration files, in the order of the search; the first that exists is used."""
+    """Return the default configuration files in the order of the search. The first existing file is used."""
     return (user_file(), SYSTEM)
 
 
 def find_config_file(named: Path | None = None) -> Path | None:
-    """Return the named file, whether it exists or not, else the first default file that exists, else None."""
+    """Return the file `named`, or the first existing default file, or None. The file `named` may not exist."""
     if named is not None:
         return named
-    return next((file for file in config_files() if os.path.exists(file)), None)  # noqa: PTH110  never raises
+    return next((file for file in config_files() if os.path.exists(file)), None)  # noqa: PTH110  os.path.exists never raises
 
 
 def state_dir() -> Path:
-    """Return the state folder: systemd's $STATE_DIRECTORY, else $XDG_STATE_HOME/spamlstm. It may not exist."""
-    # systemd separates several with colons; our units have one.
+    """Return the state folder, which may not exist.
+
+    The folder is systemd's $STATE_DIRECTORY if this variable is set, otherwise $XDG_STATE_HOME/spamlstm.
+    """
+    # systemd separates several directories with colons. The units of spamlstm have one directory.
     given = os.environ.get("STATE_DIRECTORY", "").partition(":")[0]
     return Path(given) if given else _xdg("XDG_STATE_HOME", "~/.local/state")

@@ -1,4 +1,4 @@
-"""Resolve the paths of `[[maildir]]` sections: ~, wildcards, and which section applies to a Maildir."""
+"""Resolve the paths of `[[maildir]]` sections, including ~ and wildcards, and find the section for a Maildir."""
 
 import fnmatch
 import glob
@@ -13,20 +13,21 @@ Glob = Callable[[str], Iterable[str]]
 
 
 def absolute(path: str) -> str:
-    """Return `path` with ~ and ~user resolved and slashes normalised; ~user stays if there is no such user."""
+    """Return `path` with ~ and ~user resolved and slashes normalised. ~user is unchanged if no such user exists."""
     return os.path.normpath(os.path.expanduser(path))  # noqa: PTH111  pathlib raises for an unknown user
 
 
 def has_magic(path: str) -> bool:
-    """Return whether a path has wildcards."""
+    """Return whether a path contains wildcards."""
     return glob.has_magic(path)
 
 
 def covers(pattern: str, path: str) -> bool:
-    """Return whether `pattern` matches every path that `path` matches (it may have wildcards); both are `absolute`.
+    """Return whether `pattern` matches every path that `path` matches.
 
-    As in a shell, *, ? and [] match no slash, and no leading dot. No file is read. A part with wildcards is known to
-    be covered only by an equal part and by *; other cases return False.
+    Both arguments are results of `absolute` and may contain wildcards. As in a shell, *, ? and [] do not match a slash
+    or a leading dot. No file is read. A part of `path` with wildcards is treated as covered only by an equal part or by
+    *, so the result may be False although `pattern` matches every path.
     """
     wanted, given = pattern.split("/"), path.split("/")
     return len(wanted) == len(given) and all(map(_covers_part, wanted, given))
@@ -39,7 +40,7 @@ def _covers_part(pattern: str, part: str) -> bool:
 
 
 def section_of(maildirs: Iterable[MaildirConfig], path: Path) -> MaildirConfig | None:
-    """Return the section that applies to a Maildir: the first that matches its path. Sections are not merged."""
+    """Return the first section that matches the path of a Maildir, or None. Sections are not merged."""
     return next((section for section in maildirs if _matches(absolute(section.path), str(path))), None)
 
 
@@ -58,11 +59,14 @@ def expand_maildirs(
 ) -> dict[Path, MaildirConfig]:
     """Return the existing folders that the sections match, in the order of the sections and then by name.
 
-    The folders need not be Maildirs. A folder that several sections match belongs to the first section. A folder with
-    several names appears once: under the first name without a symbolic link, else under the first name with links that
-    all belong to root, to this user or to the owner of the folder. So a user who links to the Maildir of another gains
-    no control over it and cannot hide it. Folders that cannot be read are left out. `beat` is called before each
-    folder: there may be 10,000, on a slow disk.
+    The folders need not be Maildirs. If several sections match a folder, the first section is used.
+
+    A folder with several names appears once. Its first name without symbolic links is preferred, then its first name
+    whose links all belong to root, to this user or to the owner of the folder. Thus a user who links to the Maildir of
+    another user can neither control nor hide that Maildir.
+
+    Folders that cannot be read are omitted. `beat` is called before each folder because there may be 10,000 folders on
+    a slow disk.
     """
     found: dict[Path, MaildirConfig] = {}
     names: dict[tuple[int, int], str] = {}
@@ -82,9 +86,10 @@ def expand_maildirs(
 
 
 def _rank(name: str, identity: tuple[int, int]) -> int:
-    """Rank a name of a folder: 0 without a link, 1 with links, 2 with a link of another user (lower is better).
+    """Return the rank of a folder's name, where lower is better.
 
-    Its owner may have changed the link meanwhile: 2 if the name leads to another folder now.
+    The rank is 0 without links, 1 with links of trusted users, and 2 with a link of another user. The rank is also 2 if
+    the name now leads to another folder, because the owner of a link may have changed the link in the meantime.
     """
     try:
         handle, owners = open_directory(name)
@@ -100,9 +105,9 @@ def _rank(name: str, identity: tuple[int, int]) -> int:
 
 
 def folder_identity(name: str) -> tuple[int, int] | None:
-    """Return device and inode of the directory at a path, or None if there is none."""
+    """Return device and inode of the path `name`, or None if the path does not exist or cannot be read."""
     try:
-        status = os.stat(name)  # noqa: PTH116  half the time of Path, and there may be 10,000
+        status = os.stat(name)  # noqa: PTH116  os.stat takes half the time of Path.stat, and there may be 10,000 folders
     except (OSError, ValueError):
         return None
     return status.st_dev, status.st_ino

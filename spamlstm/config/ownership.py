@@ -1,4 +1,4 @@
-"""Check who can change the state folder and the configuration: only this user and root may, as for sshd."""
+"""Check that only this user and root can change the state folder and the configuration, as sshd does for its files."""
 
 import os
 import stat
@@ -9,18 +9,18 @@ from spamlstm.files import DIRECTORY, make_private
 
 
 def secured(folder: Path) -> bool:
-    """Make the state folder if it is missing, and check that no other user can change or read it.
+    """Create the state folder if it is missing, and make it private to this user.
 
-    Returns True if others could read the folder and its mode was changed. ConfigError says what to do if the folder is
-    a link, belongs to another user, or if others can write to it or to a folder above it: they may have put
-    files there.
+    Return True if other users could read the folder and its mode was changed. Raises ConfigError with instructions if
+    the folder is a link or belongs to another user, or if other users can write to the folder or a folder above it,
+    because they may have put files there.
     """
-    # Before anything is made: the path may contain a link of another user.
+    # Check first and then create the folder, because the path may contain a link of another user.
     _check_above(folder, what=f"the state folder {folder}")
     make_private(folder)
     status, me = os.lstat(folder), os.geteuid()
     if stat.S_ISLNK(status.st_mode):
-        raise ConfigError(f"the state folder {folder} is a symbolic link; name its target with --state")
+        raise ConfigError(f"the state folder {folder} is a symbolic link; name the target of the link with --state")
     if status.st_uid != me:
         raise ConfigError(
             f"the state folder {folder} belongs to {_user(status.st_uid)} and you are {_user(me)}; run spamlstm as "
@@ -28,7 +28,7 @@ def secured(folder: Path) -> bool:
         )
     if _others_may_write(status):
         raise ConfigError(
-            f"others may write to the state folder {folder} (mode {_mode(status)}); check its contents, then run: "
+            f"other users can write to the state folder {folder} (mode {_mode(status)}); check its contents, then run: "
             f"chmod 700 {folder}"
         )
     if not status.st_mode & 0o077:
@@ -42,13 +42,13 @@ def secured(folder: Path) -> bool:
 
 
 def open_private(path: Path) -> int:
-    """Open a file in the state folder for reading and writing, and return its descriptor; a new file has mode 0600.
+    """Open a file in the state folder for reading and writing, and return its descriptor. A new file gets mode 0600.
 
-    ConfigError says what to do if there is anything but a regular file of this user.
+    Raises ConfigError with instructions if `path` is not a regular file of this user.
     """
     flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
     if path.is_symlink():
-        raise ConfigError(f"{path} is a symbolic link, which spamlstm never makes; remove it")
+        raise ConfigError(f"{path} is a symbolic link, which spamlstm never creates; remove the link")
     handle = os.open(path, flags, 0o600)
     status = os.fstat(handle)
     if stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid():
@@ -58,9 +58,9 @@ def open_private(path: Path) -> int:
 
 
 def check_configuration(path: Path, status: os.stat_result) -> None:
-    """Raise ConfigError, which says what to do, if another user can change the configuration at `path`.
+    """Raise ConfigError with instructions if another user can change the configuration at `path`.
 
-    Anything but a regular file, such as /dev/null or a pipe, is accepted: the user named it on purpose.
+    Files that are not regular, such as /dev/null or a pipe, are accepted because the user named them on purpose.
     """
     if not stat.S_ISREG(status.st_mode):
         return
@@ -72,48 +72,49 @@ def check_configuration(path: Path, status: os.stat_result) -> None:
         )
     if _others_may_write(status):
         raise ConfigError(
-            f"others may change the configuration {path} (mode {_mode(status)}); check its contents, then run: "
+            f"other users can change the configuration {path} (mode {_mode(status)}); check its contents, then run: "
             f"chmod go-w {path}"
         )
     _check_above(path, what=f"the configuration {path}")
 
 
 def _check_above(path: Path, *, what: str) -> None:
-    """Raise ConfigError if another user can write to a folder above `path`, and so replace what is below.
+    """Raise ConfigError if another user can write to a folder above `path` and thus replace the contents of the folder.
 
-    In a sticky folder only owners can. Both the folders of the path as written and those of its resolved form count.
+    In a sticky folder only the owner of a file can replace the file, so a sticky folder is accepted. The folders of the
+    path as written and of the resolved path are checked.
     """
     trusted = _trusted()
     for folder in {*Path(os.path.abspath(path)).parents, *Path(os.path.realpath(path)).parents}:  # noqa: PTH100
         try:
-            status = os.stat(folder)  # noqa: PTH116  many times as fast
+            status = os.stat(folder)  # noqa: PTH116  many times faster
         except FileNotFoundError:
-            continue  # it will be made with mode 0700
+            continue  # the folder will be created with mode 0700
         if status.st_uid not in trusted:
             raise ConfigError(
-                f"{what} lies below {folder}, which belongs to {_user(status.st_uid)}, who could put another in its"
-                f" place; use a folder of your own, or run spamlstm as {_user(status.st_uid)}"
+                f"{what} is below {folder}, which belongs to {_user(status.st_uid)}, who can replace it; use a folder"
+                f" of your own, or run spamlstm as {_user(status.st_uid)}"
             )
         if _others_may_write(status) and not status.st_mode & stat.S_ISVTX:
             raise ConfigError(
-                f"{what} lies below {folder}, to which others may write (mode {_mode(status)}), so that they could put"
-                f" another in its place; run: chmod go-w {folder}"
+                f"{what} is below {folder}, to which other users can write (mode {_mode(status)}), so they can replace"
+                f" it; run: chmod go-w {folder}"
             )
 
 
 def _trusted() -> set[int]:
-    """Return the ids of this user and of root; with systemd's PrivateUsers= the kernel may show another id for root."""
+    """Return the ids of this user and of root. With systemd's PrivateUsers= the kernel may show another id for root."""
     return {0, os.geteuid(), os.stat("/").st_uid}  # noqa: PTH116
 
 
 def _others_may_write(status: os.stat_result) -> bool:
-    """Return whether others than the owner can write. A private group of the owner does not count."""
+    """Return whether users other than the owner can write. The owner's private group is ignored."""
     group = bool(status.st_mode & stat.S_IWGRP) and not _is_own_group(status.st_uid, status.st_gid)
     return group or bool(status.st_mode & stat.S_IWOTH)
 
 
 def _is_own_group(user: int, group: int) -> bool:
-    import grp  # only needed where a group can write
+    import grp  # only needed if a group can write
     import pwd
 
     try:

@@ -25,10 +25,10 @@ from spamlstm.errors import ConfigError
 from spamlstm.files import open_any
 
 MOST_BYTES = 4 << 20
-"""Twice the size of an allow list of 100,000 addresses."""
+"""The maximum size of a configuration, which is twice the size of an allow list of 100,000 addresses."""
 
 _PLANNED = ("spamd",)
-"""Tables of later versions: a user may have read about them."""
+"""Tables of a later version that a user may know from its documentation."""
 
 _RENAMED: dict[tuple[str | int, ...], str] = {
     ("learning", "moves"): "learn_from_moves",
@@ -36,24 +36,24 @@ _RENAMED: dict[tuple[str | int, ...], str] = {
     ("learning", "ham_filed"): "max_false_positive_rate",
     ("learning", "silent"): "ignore_folders",
 }
-"""The names that settings had before version 0.1.0."""
+"""The setting names from before version 0.1.0, each with its current name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One problem in a file: a sentence, and the key; or the line, if the file is not TOML."""
+    """One problem in a file: a sentence with the key of the setting, or with the line if the file is not valid TOML."""
 
     sentence: str
     key: str = ""
     line: int | None = None
 
     def __str__(self) -> str:
-        """Return what follows the name of the file: `: policy.alow: is not a setting` or `:3: not valid TOML`."""
+        """Return the text that follows the file name: `: policy.alow: is not a setting` or `:3: not valid TOML`."""
         return f":{self.line}: {self.sentence}" if self.line else f": {self.key}: {self.sentence}"
 
 
 class ProblemsError(ConfigError):
-    """All problems of one file, in their order."""
+    """All problems of one file, in their order in the file."""
 
     def __init__(self, path: Path, problems: list[Problem]) -> None:
         self.path = path
@@ -61,25 +61,25 @@ class ProblemsError(ConfigError):
         super().__init__(f"the configuration {path} cannot be used:\n" + "\n".join(self.lines()))
 
     def lines(self) -> list[str]:
-        """Return one line for each problem, with the name of the file and the key."""
+        """Return one line for each problem, with the name of the file and the key or line number."""
         return [f"{self.path}{problem}" for problem in self.problems]
 
 
 def load_file(path: Path) -> Config:
     """Return the configuration in a file.
 
-    Raises ConfigError if the file cannot be read or if another user could change it, and ProblemsError for problems in
-    its text.
+    Raises ConfigError if the file cannot be read or another user can change the file. Raises ProblemsError if the text
+    of the file has problems.
     """
     try:
         with open_any(path) as stream:
             check_configuration(path, os.fstat(stream.fileno()))
             raw = stream.read(MOST_BYTES + 1)
-    except (OSError, ValueError) as error:  # ValueError: a name with a null byte
+    except (OSError, ValueError) as error:  # ValueError for a name with a null byte
         why = error.strerror if isinstance(error, OSError) else None
         raise ConfigError(f"the configuration {path} cannot be read: {why or error}") from error
     if len(raw) > MOST_BYTES:
-        raise ConfigError(f"{path} is larger than {MOST_BYTES:,} bytes and so cannot be a configuration")
+        raise ConfigError(f"{path} is larger than {MOST_BYTES:,} bytes, so it cannot be a configuration")
     config, problems = read_config(raw)
     if problems:
         raise ProblemsError(path, problems)
@@ -87,9 +87,9 @@ def load_file(path: Path) -> Config:
 
 
 def read_config(raw: bytes) -> tuple[Config, list[Problem]]:
-    """Return the configuration in the bytes of a file, and all problems; never raises.
+    """Return the configuration in the bytes of a file and the list of all problems.
 
-    If there are problems, the configuration is incomplete.
+    If there are problems, the configuration is incomplete. Invalid contents do not raise.
     """
     try:
         text = raw.decode("utf-8")
@@ -99,7 +99,7 @@ def read_config(raw: bytes) -> tuple[Config, list[Problem]]:
         return Config(), [Problem("this is not valid TOML: it must be UTF-8", line=line)]
     except RecursionError:
         return Config(), [Problem("this is not valid TOML: it is nested too deeply", line=1)]
-    except ValueError as error:  # TOMLDecodeError, and a number of more than 4,300 digits
+    except ValueError as error:  # TOMLDecodeError, or a number of more than 4,300 digits
         return Config(), [_syntax(str(error), text)]
     top = Location()
     config = _config(table, top)
@@ -107,7 +107,7 @@ def read_config(raw: bytes) -> tuple[Config, list[Problem]]:
 
 
 def _syntax(message: str, text: str) -> Problem:
-    """Convert a message of tomllib, which ends with `(at line 3, column 5)` or `(at end of document)`."""
+    """Return the problem for a message of tomllib that ends with `(at line 3, column 5)` or `(at end of document)`."""
     position = re.search(r" ?\(at (?:line (\d+), column \d+|end of document)\)$", message)
     line = int(position[1]) if position and position[1] else text.count("\n") + 1 if position else 1
     sentence = message[: position.start()] if position else message
@@ -149,11 +149,11 @@ def _costs(value: Any, at: Location) -> Costs | None:
 
 
 def _numbers(value: Any, at: Location, names: tuple[str, ...]) -> dict[str, float]:
-    """Return the numbers of a table that needs all of `names`; empty if one is missing or wrong."""
+    """Return the numbers in a table that must contain all `names`, or an empty dict if a number is missing or wrong."""
     numbers = _values(value, at, dict.fromkeys(names, settings.check_number))
     for name in names:
         if name not in value:
-            at.below(name).report("must be there and be a number")
+            at.below(name).report("is required and must be a number")
     return numbers if len(numbers) == len(names) else {}
 
 
@@ -182,7 +182,7 @@ def _learning(value: Any, at: Location) -> LearningConfig:
 
 def _maildirs(value: Any, at: Location) -> tuple[MaildirConfig, ...]:
     if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
-        raise UnusableError("must be written [[maildir]], in double brackets, once for each")
+        raise UnusableError("must be written as [[maildir]] in double brackets, once for each section")
     located = [(_read(_maildir, one, at.below(index)), at.below(index)) for index, one in enumerate(value)]
     sections = [(section, where) for section, where in located if section is not None]
     _refuse_unreachable(sections)
@@ -205,11 +205,11 @@ def _maildir(value: Any, at: Location) -> MaildirConfig | None:
 
 
 def _refuse_unreachable(sections: list[tuple[MaildirConfig, Location]]) -> None:
-    """Report each section that never applies, because an earlier one matches the same paths."""
+    """Report each section that never applies because an earlier section matches the same paths."""
     earlier: dict[str, Location] = {}
     for section, where in sections:
         path = absolute(section.path)
-        # Few of thousands of sections have wildcards, and only those can cover another path.
+        # Only sections with wildcards can cover another path, and only few of thousands of sections have wildcards.
         covering = next(
             (other for pattern, other in earlier.items() if has_magic(pattern) and covers(pattern, path)), None
         )
@@ -224,7 +224,10 @@ def _refuse_unreachable(sections: list[tuple[MaildirConfig, Location]]) -> None:
 
 
 def _values(value: Any, at: Location, readers: dict[str, Reader]) -> dict[str, Any]:
-    """Return the values of the keys of a table; a key with a problem is reported and left out."""
+    """Return the values of a table by key. A key with a problem is reported and omitted.
+
+    Raises UnusableError if `value` is not a table.
+    """
     if not isinstance(value, dict):
         raise UnusableError("must be a table")
     values = {}

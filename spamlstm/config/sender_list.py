@@ -1,4 +1,4 @@
-"""Entries of the allow and deny lists."""
+"""The entries of the allow and deny lists."""
 
 from enum import Enum
 
@@ -12,10 +12,10 @@ class SenderKind(Enum):
 
 
 def parse_sender(entry: str) -> tuple[SenderKind, str]:
-    """Return the kind of an entry and what it names, in lower case. ValueError says how to write the entry.
+    """Return the kind of an entry and its address, domain or List-Id in lower case.
 
-    `friend@x.org` names one address, `@x.org` all addresses of x.org and its subdomains, and `list:announce.x.org` the
-    mailing list with that List-Id.
+    `friend@x.org` is one address. `@x.org` is all addresses of x.org and its subdomains. `list:announce.x.org` is the
+    mailing list with that List-Id. Raises ValueError with the valid forms if `entry` has none of these forms.
     """
     wanted = entry.strip().lower()
     local, at, domain = wanted.rpartition("@")

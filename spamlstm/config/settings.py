@@ -1,7 +1,8 @@
-"""Check the value of one setting, and convert it.
+"""Check and convert the value of one setting.
 
-Each reader takes the value that tomllib read and its location. It returns the value in its Python type, raises
-ValueError with a sentence, or reports problems in parts of the value at their own locations and returns None.
+A reader takes a value that tomllib read and the location of the value in the file. It returns the converted value or
+raises ValueError with a sentence. Problems in parts of the value are reported at the locations of the parts; the reader
+then returns None.
 """
 
 import difflib
@@ -17,13 +18,16 @@ from spamlstm.config.maildirs import absolute
 from spamlstm.config.values import AUTO, Action, CatchUp, LabelScope
 
 NONE = "none"
-"""The word in a list of actions for no action."""
+"""The word that means no action in a list of actions."""
 
 SCAN_SECONDS = (30, 60)
-"""A scan finds what lost notifications missed. More than 60 s is late; less than 30 s costs more and finds nothing."""
+"""The allowed range of `scan_seconds`. A scan finds mail that lost notifications missed.
+
+More than 60 s would delay that mail. Less than 30 s would take more processor time without a benefit.
+"""
 
 MOST_FALSE_POSITIVE_RATE = 0.1
-"""A user who writes more than a tenth has mistaken a percentage for a share."""
+"""The upper limit of `max_false_positive_rate`. A larger value is probably a percentage instead of a share."""
 
 PER_MAILDIR = LabelScope.PER_MAILDIR
 
@@ -31,23 +35,26 @@ _Word = TypeVar("_Word", bound=StrEnum)
 
 
 class UnusableError(ValueError):
-    """A value that cannot be used; the message continues a sentence that begins with its key."""
+    """A value that cannot be used. The message continues a sentence that begins with the key of the value."""
 
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """The path of keys to a value in the file, and the problems of the whole file so far: (key, sentence)."""
+    """The path of keys to a value in the file.
+
+    `problems` is shared by all locations of a file and collects the problems found so far as (key, sentence).
+    """
 
     path: tuple[str | int, ...] = ()
     problems: list[tuple[str, str]] = field(default_factory=list)
 
     def below(self, key: str | int) -> "Location":
-        """Return the location of a key of this table, or of an entry of this list by its index from 0."""
+        """Return the location of a key of this table, or of an entry of this list given its index from 0."""
         return Location((*self.path, key), self.problems)
 
     @property
     def key(self) -> str:
-        """The path as text; entries of a list are counted from 1: `maildir[2].junk`."""
+        """The path as text, such as `maildir[2].junk`. Entries of a list are counted from 1."""
         parts = (f"[{key + 1}]" if isinstance(key, int) else f".{_quoted(key)}" for key in self.path)
         return "".join(parts).removeprefix(".")
 
@@ -60,29 +67,29 @@ Reader = Callable[[Any, Location], Any]
 
 
 def check_path(value: Any, _at: Location) -> str:
-    """Check the path of a Maildir, which may have wildcards."""
+    """Return the path of a Maildir, which may contain wildcards. Raises UnusableError if the path is invalid."""
     if not isinstance(value, str) or not value.startswith(("/", "~")) or "\0" in value:
         raise UnusableError('must be a path that begins with / or ~, such as "~/Maildir" or "/var/vmail/*/*/Maildir"')
     if "**" in value:
-        raise UnusableError("has '**' in it, which would search whole trees; write one * for each level of folders")
+        raise UnusableError("contains '**', which would search whole trees; write one * for each level of folders")
     if value.startswith("~") and not absolute(value).startswith("/"):
         raise UnusableError(f"there is no user with the home directory {shown(value.split('/')[0])}")
     return value
 
 
 def check_textfile(value: Any, _at: Location) -> str:
-    """Check the path of a file for node_exporter."""
+    """Return the path of a metrics file for node_exporter. Raises UnusableError if the path is invalid."""
     usable = isinstance(value, str) and absolute(value).startswith("/") and "\0" not in value
     if not usable or not value.endswith(".prom"):
         raise UnusableError(
             "must be the path of a file that ends in .prom, such as"
-            ' "/var/lib/prometheus/node-exporter/spamlstm.prom" (node_exporter reads no other)'
+            ' "/var/lib/prometheus/node-exporter/spamlstm.prom" (node_exporter reads only such files)'
         )
     return str(value)
 
 
 def check_listen(value: Any, _at: Location) -> str:
-    """Check a loopback address with a port."""
+    """Return a loopback address with a port. Raises UnusableError if the value is another address."""
     host, _, port = value.rpartition(":") if isinstance(value, str) else ("", "", "")
     if host not in ("127.0.0.1", "[::1]") or not re.fullmatch(r"[0-9]{1,5}", port) or not 0 < int(port) < 65536:
         raise UnusableError(
@@ -93,7 +100,7 @@ def check_listen(value: Any, _at: Location) -> str:
 
 
 def check_junk(value: Any, _at: Location) -> str:
-    """Check the name of a junk folder."""
+    """Return the name of a junk folder. Raises UnusableError if the name is invalid."""
     parts = value.split("/") if isinstance(value, str) else [""]
     if not all(parts) or not str(value).isprintable() or {".", ".."} & set(parts):
         raise UnusableError(f'must be "{AUTO}" or the name of a folder, such as "Junk"')
@@ -105,7 +112,10 @@ def check_junk(value: Any, _at: Location) -> str:
 
 
 def check_actions(value: Any, at: Location) -> tuple[Action, ...] | None:
-    """Check a list of actions; they are returned in the order of `Action`."""
+    """Return the actions of a list in the order of `Action`, or None if a part of the list has a problem.
+
+    Raises UnusableError if the list as a whole is invalid.
+    """
     known = (*Action, NONE)
     if not isinstance(value, list):
         raise UnusableError(f'must be a list of actions, such as ["tag", "file"]; {_known(known)}')
@@ -115,9 +125,9 @@ def check_actions(value: Any, at: Location) -> tuple[Action, ...] | None:
     if wrong:
         return None
     if len(set(value)) < len(value):
-        raise UnusableError("has an action twice")
+        raise UnusableError("contains an action twice")
     if NONE in value and len(value) > 1:
-        raise UnusableError(f"'{NONE}' contradicts the other actions; remove it or them")
+        raise UnusableError(f"'{NONE}' contradicts the other actions; write either this word or actions")
     return tuple(action for action in Action if action in value)
 
 
@@ -128,15 +138,18 @@ def _no_action(value: Any, known: tuple[str, ...]) -> str:
 
 
 def check_ham_actions(value: Any, at: Location) -> tuple[Action, ...] | None:
-    """Check the actions for ham, which is never filed."""
+    """Return the actions for ham like `check_actions`. Raises UnusableError if the actions contain `file`."""
     found = check_actions(value, at)
     if found is not None and Action.FILE in found:
-        raise UnusableError("'file' would move ham to the junk folder; ham can have 'tag' and 'keyword'")
+        raise UnusableError("'file' would move ham to the junk folder; only 'tag' and 'keyword' are allowed for ham")
     return found
 
 
 def check_senders(value: Any, at: Location) -> tuple[str, ...]:
-    """Check an allow or deny list."""
+    """Return the entries of an allow or deny list and report invalid entries.
+
+    Raises UnusableError if the value is not a list of strings.
+    """
     if not isinstance(value, list) or not all(isinstance(entry, str) for entry in value):
         raise UnusableError('must be a list of strings, such as ["friend@example.org", "@example.net"]')
     for index, entry in enumerate(value):
@@ -148,7 +161,7 @@ def check_senders(value: Any, at: Location) -> tuple[str, ...]:
 
 
 def check_ignore_folders(value: Any, at: Location) -> tuple[str, ...]:
-    """Check a list of folder names."""
+    """Return a list of folder names and report invalid names. Raises UnusableError if the value is not a list."""
     if not isinstance(value, list):
         raise UnusableError('must be a list of names of folders, such as ["Receipts", "Lists/announce"]')
     for index, one in enumerate(value):
@@ -158,7 +171,7 @@ def check_ignore_folders(value: Any, at: Location) -> tuple[str, ...]:
 
 
 def check_number(value: Any, _at: Location) -> float:
-    """Check a number."""
+    """Return a number as a float. Raises UnusableError if the value is not a number or is too large."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise UnusableError("must be a number")
     try:
@@ -168,7 +181,7 @@ def check_number(value: Any, _at: Location) -> float:
 
 
 def check_scan_seconds(value: Any, at: Location) -> float:
-    """Check the time between two scans."""
+    """Return the time between two scans in seconds. Raises UnusableError if the value is out of range."""
     low, high = SCAN_SECONDS
     seconds = check_number(value, at)
     if not low <= seconds <= high:
@@ -177,29 +190,29 @@ def check_scan_seconds(value: Any, at: Location) -> float:
 
 
 def check_max_false_positive_rate(value: Any, at: Location) -> float:
-    """Check a share of ham."""
+    """Return a share of ham. Raises UnusableError if the share is negative or too large."""
     share = check_number(value, at)
     if not 0 <= share <= MOST_FALSE_POSITIVE_RATE:
         raise UnusableError(
-            f"must be a share from 0 to {MOST_FALSE_POSITIVE_RATE}, such as 0.001 for one of a thousand"
+            f"must be a share from 0 to {MOST_FALSE_POSITIVE_RATE}, such as 0.001 for one in a thousand"
         )
     return share
 
 
 def check_boolean(value: Any, _at: Location) -> bool:
-    """Check a truth value."""
+    """Return a Boolean. Raises UnusableError if the value is not true or false."""
     if not isinstance(value, bool):
         raise UnusableError("must be true or false, without quotes")
     return value
 
 
 def check_catch_up(value: Any, _at: Location) -> CatchUp:
-    """Check which mail of a new Maildir is judged."""
+    """Return the value of `catch_up`. Raises UnusableError if the word is unknown."""
     return _one_of(CatchUp, value)
 
 
 def check_label_scope(value: Any, _at: Location) -> LabelScope:
-    """Check which Maildirs share their labels."""
+    """Return the value of `labels`. Raises UnusableError if the word is unknown or renamed."""
     if value == "maildir":
         raise UnusableError(f'"maildir" is now called "{PER_MAILDIR}"')
     return _one_of(LabelScope, value)
@@ -212,17 +225,17 @@ def _one_of(words: type[_Word], value: Any) -> _Word:
 
 
 def suggestion(word: str, known: tuple[str, ...]) -> str:
-    """Return a question with the known word that is most like this one, else the list of known words."""
+    """Return a question with the known word that is most similar to `word`, or the list of known words."""
     near = difflib.get_close_matches(word.lower(), known, 1)
     return f"did you mean '{near[0]}'?" if near else _known(known)
 
 
 def _known(known: tuple[str, ...]) -> str:
-    return "known are: " + ", ".join(known)
+    return "use one of: " + ", ".join(known)
 
 
 def shown(text: str) -> str:
-    """Quote what the user wrote, on one line and at most 60 characters long."""
+    """Return `text` quoted on one line, shortened to at most 60 characters."""
     return repr(text if len(text) <= 60 else text[:59] + "…")
 
 

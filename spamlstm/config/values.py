@@ -1,4 +1,7 @@
-"""The values of a configuration and their defaults, as frozen dataclasses that check themselves."""
+"""The values of a configuration and their defaults, as frozen dataclasses that check their fields.
+
+The verdict on a message is ham, unsure or spam. A label is what the user says about a message: ham or spam.
+"""
 
 import math
 from dataclasses import dataclass, field
@@ -7,57 +10,58 @@ from enum import StrEnum
 from spamlstm.verdict import Verdict
 
 AUTO = "auto"
-"""The junk folder is the folder of the Maildir that has one of the usual names."""
+"""The value of `junk` that selects the Maildir's folder with one of the usual names."""
 
 
 class Action(StrEnum):
-    """An action on a message, chosen by its verdict. No action is `()`, written `[]` or `["none"]`."""
+    """An action on a message with a given verdict. No action is `()`, written as `[]` or `["none"]` in the file."""
 
     TAG = "tag"
-    """Set the headers that other tools read."""
+    """Set headers that other tools can read."""
 
     KEYWORD = "keyword"
-    """Set the junk keyword of the folder, if the folder already has one."""
+    """Set the junk keyword (an IMAP flag) of the folder, if the folder already has a junk keyword."""
 
     FILE = "file"
     """Move the message to the junk folder."""
 
 
 class CatchUp(StrEnum):
-    """The mail to judge in a Maildir that is watched for the first time."""
+    """The mail that is classified in a Maildir that is watched for the first time."""
 
     NEW = "new"
-    """Mail delivered from then on, also while the daemon is stopped later."""
+    """Mail delivered from then on, including mail delivered while the daemon is stopped."""
 
     UNSEEN = "unseen"
-    """New mail, and unread mail in the inbox."""
+    """New mail and unread mail in the inbox."""
 
     ALL = "all"
-    """New mail, and all mail in the inbox."""
+    """New mail and all mail in the inbox."""
 
 
 class LabelScope(StrEnum):
-    """The labels that count for the mail of a Maildir."""
+    """The labels that apply to the mail of a Maildir."""
 
     SHARED = "shared"
-    """All labels count for the mail of all Maildirs: these belong to one person, or to people who trust each other."""
+    """All labels apply to the mail of all Maildirs, for one person or for people who trust each other."""
 
     PER_MAILDIR = "per-maildir"
-    """The labels given in a Maildir count for the mail of that Maildir only."""
+    """The labels given in a Maildir apply only to the mail of that Maildir."""
 
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """Thresholds between the verdicts, as probabilities of spam: p <= ham is ham, p >= spam is spam, else unsure.
+    """The thresholds between the verdicts, as probabilities of spam.
 
-    Raises ValueError with a sentence unless 0 <= ham <= spam <= 1.
+    A probability p <= `ham` means ham, p >= `spam` means spam, and a probability between the thresholds means unsure.
+    Raises ValueError if 0 <= ham <= spam <= 1 does not hold.
     """
 
     ham: float
     spam: float
 
     def __post_init__(self) -> None:
-        """Refuse thresholds that contradict each other."""
+        """Raise ValueError if the thresholds contradict each other."""
         if not 0.0 <= self.ham <= self.spam <= 1.0:
             raise ValueError(f"the thresholds must satisfy 0 <= ham <= spam <= 1, not ham={self.ham}, spam={self.spam}")
 
@@ -70,9 +74,9 @@ class Thresholds:
 
 @dataclass(frozen=True, slots=True)
 class Costs:
-    """The costs of mistakes, in any unit: ham judged spam, spam judged ham, and a message left unsure.
+    """The costs of ham classified as spam, of spam classified as ham, and of an unsure verdict, in any unit.
 
-    Raises ValueError with a sentence unless all are finite, and the first two above zero.
+    Raises ValueError if a cost is infinite, if the first two costs are not above 0, or if `unsure` is below 0.
     """
 
     false_positive: float = 10.0
@@ -80,7 +84,7 @@ class Costs:
     unsure: float = 0.2
 
     def __post_init__(self) -> None:
-        """Refuse costs that determine no threshold."""
+        """Raise ValueError if no thresholds follow from the costs."""
         wrong = self.false_positive <= 0 or self.false_negative <= 0 or self.unsure < 0
         if wrong or not all(map(math.isfinite, (self.false_positive, self.false_negative, self.unsure))):
             raise ValueError("the costs must be finite, false_positive and false_negative above 0, unsure not below 0")
@@ -88,7 +92,7 @@ class Costs:
 
 @dataclass(frozen=True, slots=True)
 class PolicyConfig:
-    """The `[policy]` table. None means the value of the model's bundle."""
+    """The `[policy]` table. None means that the value of the model is used."""
 
     allow: tuple[str, ...] = ()
     deny: tuple[str, ...] = ()
@@ -98,10 +102,10 @@ class PolicyConfig:
 
 @dataclass(frozen=True, slots=True)
 class MaildirConfig:
-    """One `[[maildir]]` section: the Maildirs, and the actions there for each verdict.
+    """One `[[maildir]]` section: the Maildirs and the actions for each verdict.
 
-    `path` is as the user wrote it, with ~ and wildcards (`maildirs.expand_maildirs` resolves it). The actions are in
-    the order of `Action`, each once. `dry_run` None means the value of `[daemon]`.
+    `path` is as the user wrote it, with ~ and wildcards (`maildirs.expand_maildirs` resolves `path`). The actions are
+    in the order of `Action` and occur once each. If `dry_run` is None, the value of `[daemon]` is used.
     """
 
     path: str
@@ -123,38 +127,38 @@ class DaemonConfig:
 
 @dataclass(frozen=True, slots=True)
 class LearningConfig:
-    """The `[learning]` table: the sources of labels, and the Maildirs that share them."""
+    """The `[learning]` table: the sources of labels and the Maildirs to which labels apply."""
 
     learn_from_moves: bool = True
-    """True if the daemon infers labels from messages that users move or answer."""
+    """Whether the daemon infers labels from messages that the user moves or answers."""
 
     labels: LabelScope = LabelScope.SHARED
     max_false_positive_rate: float = 0.001
-    """The share of ham that may be filed as spam; `spamlstm adopt` sets the thresholds by it."""
+    """The share of ham that may be filed as spam. `spamlstm adopt` chooses thresholds that keep this limit."""
 
     ignore_folders: tuple[str, ...] = ()
-    """Folders that imply no label, besides Trash, Sent and Drafts."""
+    """Folders whose mail is not labelled, besides Trash, Sent and Drafts."""
 
 
 @dataclass(frozen=True, slots=True)
 class MetricsConfig:
-    """The `[metrics]` table: a file and an address for Prometheus metrics; None if there are none."""
+    """The `[metrics]` table: the outputs of metrics for Prometheus. An output that is None is off."""
 
     textfile: str | None = None
-    """A file for node_exporter's textfile collector, as the user wrote it, with ~."""
+    """The path of a file for node_exporter's textfile collector, as the user wrote the path, with ~."""
 
     listen: str | None = None
-    """Address and port on this machine, `127.0.0.1:9469` or `[::1]:9469`."""
+    """The loopback address and port to listen on, such as `127.0.0.1:9469` or `[::1]:9469`."""
 
     def address(self) -> tuple[str, int] | None:
-        """Return `listen` as the address of a socket, or None."""
+        """Return `listen` as host and port for a socket, or None if `listen` is not set."""
         host, _, port = (self.listen or "").rpartition(":")
         return (host.strip("[]"), int(port)) if self.listen else None
 
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """A whole configuration. The first section of `maildirs` that matches a path applies to it."""
+    """A complete configuration. The first section of `maildirs` that matches the path of a Maildir applies there."""
 
     policy: PolicyConfig = field(default_factory=PolicyConfig)
     maildirs: tuple[MaildirConfig, ...] = ()
@@ -163,5 +167,5 @@ class Config:
     learning: LearningConfig = field(default_factory=LearningConfig)
 
     def is_dry(self, maildir: MaildirConfig) -> bool:
-        """Return whether the mail of a section is only reported on: its own value, else that of `[daemon]`."""
+        """Return whether the actions in a Maildir are only reported: the section's `dry_run`, or else `[daemon]`'s."""
         return self.daemon.dry_run if maildir.dry_run is None else maildir.dry_run

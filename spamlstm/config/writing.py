@@ -1,6 +1,6 @@
 """Write configurations as TOML: the commented first file of a user, and the effective configuration.
 
-tomli-w is not used: it writes no comments, and it leaves characters as they are that could control a terminal.
+tomli-w is not used because it does not write comments and does not escape characters that could control a terminal.
 """
 
 import json
@@ -16,32 +16,32 @@ from spamlstm.errors import UserError
 from spamlstm.files import CREATE, make_private
 
 _UNSET = {
-    "thresholds": "from the costs, else those of the model in use (spamlstm model show)",
-    "costs": "those of the model in use",
+    "thresholds": "from the costs, or else the thresholds of the model in use (spamlstm model show)",
+    "costs": "the costs of the model in use",
     "textfile": "none",
     "listen": "none",
     "dry_run": "as in [daemon]",
 }
-"""Comments for optional settings without a value."""
+"""The value that is used if an optional setting is not given."""
 
 
 def default_text() -> str:
-    """Return a configuration for one ~/Maildir, with each setting, its default and its meaning in comments."""
+    """Return a configuration for ~/Maildir with every setting, its default and its meaning in comments."""
     return resources.files("spamlstm.config").joinpath("default.toml").read_text("utf-8")
 
 
 def write_default(path: Path) -> None:
-    """Write `default_text` to a new file of mode 0600, and make missing folders. If that fails, no file is left.
+    """Write `default_text` to a new file of mode 0600 and create missing folders. After a failure no file is left.
 
-    Raises UserError if the file exists; it is not changed.
+    Raises UserError if the file exists. The existing file is not changed.
     """
     make_private(path.parent)
     try:
         file = os.open(path, CREATE, 0o600)
     except FileExistsError as error:
-        raise UserError(f"{path} exists already and is not changed; use --path FILE to write another") from error
+        raise UserError(f"{path} already exists and is not changed; use --path FILE to write another file") from error
     try:
-        with open(file, "w", encoding="utf-8") as out:  # noqa: PTH123  it is open already
+        with open(file, "w", encoding="utf-8") as out:  # noqa: PTH123  it is a descriptor
             out.write(default_text())
     except BaseException:
         path.unlink()
@@ -49,7 +49,7 @@ def write_default(path: Path) -> None:
 
 
 def to_toml(config: Config) -> str:
-    """Return all settings of `config`, with defaults, as TOML that reads back as an equal Config."""
+    """Return all settings of `config` with defaults as TOML. Reading the TOML yields an equal Config."""
     tables = [(f"[{name}]", getattr(config, name)) for name in ("daemon", "policy", "learning", "metrics")]
     tables += [("[[maildir]]", section) for section in config.maildirs]
     return "\n".join("".join(f"{line}\n" for line in (header, *_settings(table))) for header, table in tables)
@@ -72,7 +72,7 @@ def _value(value: Any) -> str:
 
 
 def _string(value: str) -> str:
-    # A JSON string is a TOML string too. Characters that could control a terminal are escaped.
+    # A JSON string is also a valid TOML string. Characters that could control a terminal are escaped.
     return "".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in json.dumps(value, ensure_ascii=False))
 
 

@@ -4,7 +4,7 @@ from functools import cache, lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 
-# Mailbox providers for the public: an address there does not belong to an organisation.
+# Public mailbox providers. An address at one of these domains does not belong to an organisation.
 FREEMAIL = frozenset(
     "gmail.com googlemail.com yahoo.com ymail.com rocketmail.com hotmail.com outlook.com live.com msn.com aol.com "
     "aim.com icloud.com me.com mac.com gmx.de gmx.net gmx.com gmx.at gmx.ch web.de t-online.de freenet.de mail.ru "
@@ -18,9 +18,9 @@ FREEMAIL = frozenset(
     "hotmail.de hotmail.it hotmail.es live.co.uk live.fr outlook.de outlook.fr netzero.net walla.com mail.bg".split()
 )
 
-# Services that send or track for their customers. Their hosts in a message are no sign of a foreign sender.
-# Known mistakes, to be corrected in the next TEXT_VERSION: list-manage.com is split into two names, and names that are
-# not registrable domains match nothing (protection.outlook.com here; docs.google.com, sites.google.com and
+# Services that send or track mail for their customers. Hosts of these services do not indicate a foreign sender.
+# Known mistakes, to be corrected with the next TEXT_VERSION: list-manage.com is listed as two names. Names that are not
+# registrable domains match nothing (protection.outlook.com here; docs.google.com, sites.google.com and
 # schemas.microsoft.com below).
 MAIL_SERVICES = frozenset(
     "amazonses.com sendgrid.net sendgrid.com mcsv.net mcdlv.net rsgsv.net mailchimp.com mailchimpapp.net list- "
@@ -61,7 +61,7 @@ def _rules() -> frozenset[str]:
 
     Reading the rules takes 3 ms. The parser of the package takes 75 ms.
     """
-    # importlib.resources does the same, but loads a dozen modules.
+    # importlib.resources gives the same result but imports a dozen modules.
     package = find_spec("publicsuffixlist")
     folder = package.submodule_search_locations if package else None
     text = Path(*(folder or ())[:1], "public_suffix_list.dat").read_text("utf-8")
@@ -73,7 +73,7 @@ def organisational_domain(host: str) -> str:
 
     For an IP address, the address itself is returned. https://publicsuffix.org/list/ has the algorithm.
     """
-    # A host name has at most 253 characters. Longer names, and local parts of addresses, must not fill the cache.
+    # A host name has at most 253 characters. The cut keeps longer names and local parts of addresses out of the cache.
     return _registrable(host[-260:].rpartition("@")[2])
 
 

@@ -14,7 +14,7 @@ from spamlstm.message.message import Message
 Fact = tuple[str, str]
 """A name and a value, both from fixed sets. The model reads a fact as one token."""
 
-# Trained models have token ids in this order, so a value that no message has any more stays in its position.
+# The order determines the token ids of the marks in trained models, so values that no longer occur keep their place.
 STYLE: dict[str, tuple[str, ...]] = {
     "hops": ("0", "1", "2", "few", "many"),
     "helo": ("none", "host", "bare", "ip", "local"),
@@ -38,7 +38,7 @@ _TLS = re.compile(r"esmtps|tls|cipher", re.IGNORECASE)
 _LOCALHOST = ("localhost", "127.0.0.1", "[::1]", "(::1)")
 _IP, _IP_IN_BRACKETS = re.compile(r"\[?[\d.:a-f]+\]?"), re.compile(r"[\[(]?[\d.:a-f]+[\])]?")
 _POOL = re.compile(r"\d[-.x]\d+[-.x]\d|dsl|dynamic|dhcp|ppp|cable|pool|dial", re.IGNORECASE)
-# The usual form of a date. email.utils reads all forms, in twice the time.
+# The usual form of a date. email.utils reads this form and all other forms, but takes twice as long.
 _USUAL_DATE = re.compile(
     r"\s*(?:[A-Za-z]{3},\s+)?([0-9]{1,2})\s+(Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)\s+([12][0-9]{3})\s+"
     r"([0-9]{2}):([0-9]{2}):([0-9]{2})\s+([+-])([0-9]{2})([0-9]{2})(?!\S)"
@@ -70,7 +70,7 @@ _ALPHABETS = {
 
 
 def bucket(value: int, *steps: tuple[int, str], last: str) -> str:
-    """Return the name of the first step (bound, name) with a bound above `value`, or `last`."""
+    """Return the name of the first step whose bound is above `value`, or `last`."""
     for bound, name in steps:
         if value < bound:
             return name
@@ -152,7 +152,7 @@ def _seconds(value: str) -> int | None:
 
 
 def _unusual_seconds(value: str) -> int | None:
-    from email.utils import mktime_tz, parsedate_tz  # 9 ms, which usual dates do not need
+    from email.utils import mktime_tz, parsedate_tz  # the import takes 9 ms, which usual dates avoid
 
     try:
         parsed = parsedate_tz(value[:100])
@@ -191,7 +191,7 @@ def _file(name: str, mime_type: str) -> str:
 def _letters(text: str) -> str:
     if text.isascii():
         return "latin" if _ASCII_LETTER.search(text) else "none"
-    # Most such text has few characters outside ASCII, and only those are matched one by one.
+    # Most such text has few characters outside ASCII. Only these characters are examined one by one.
     foreign = _ASCII.sub("", text)
     counts = {kind: weight * len(letters.findall(foreign)) for kind, (letters, weight) in _ALPHABETS.items()}
     plain = text.encode("ascii", "ignore")

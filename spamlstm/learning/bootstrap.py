@@ -52,7 +52,7 @@ class Conclusion:
     model: Thresholds
     """The default thresholds of the model."""
     chosen: bool
-    """True if the configuration sets thresholds or costs, so that those found are not used."""
+    """True if the configuration sets thresholds or costs. The thresholds found are then not used."""
 
 
 def check_evidence(survey: Survey, *, where: str) -> None:
@@ -150,7 +150,7 @@ def find_adopted_thresholds(
     spam, scores = [], []
     for number, (example, score) in enumerate(trainer.relearn(), start=1):
         progress(number)
-        # The user's own labels are mostly corrections, which are not a sample of all mail.
+        # Labels that the user gave are mostly corrections, so they are not a representative sample of all mail.
         if example.origin is Origin.ADOPTED:
             spam.append(example.spam)
             scores.append(np.nan if score is None else score)

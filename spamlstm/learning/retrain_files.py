@@ -19,7 +19,7 @@ from spamlstm.files import make_private, write_file
 from spamlstm.model import registry
 
 KEPT = 3
-"""Retrained models that stay installed, besides the model in use and the previous one."""
+"""The number of retrained models that stay installed, in addition to the model in use and the previous model."""
 REPORT = "report.json"
 NAME = "retrained"
 _FOLDER, _LABELS, _LOCK = "retrain", "labels.json", "lock"
@@ -36,7 +36,7 @@ def work_folder() -> Generator[tuple[Path, int]]:
     folder = models_dir() / f".{_FOLDER}"
     make_private(folder)
     work = folder / "work"
-    # The training process inherits the open file, so the lock is held as long as either process lives.
+    # The lock belongs to the open file. A training process inherits the open file and may outlive this process.
     with (folder / _LOCK).open("ab") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

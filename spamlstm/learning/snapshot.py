@@ -26,9 +26,9 @@ MOST_LABELS = 5_000
 MOST_UNLABELLED = 4_000
 # The share of the labels of each kind that is held out. The newest labels are taken.
 HELD_SHARE = 0.2
-# If near-duplicates have both labels, those with a label that fewer than this share have are set aside.
+# A label is excluded if less than this share of its group of near-duplicates has the same label.
 AGREED = 2 / 3
-# Every ASIDE-th unlabelled message is not trained on: it shows which verdicts change.
+# Every ASIDE-th unlabelled message is not trained on. These messages show which verdicts change.
 ASIDE = 4
 
 

@@ -18,7 +18,7 @@ _SUPERSETS = {
     "big5": "big5hkscs",
     "iso8859-9": "cp1254",
 }
-# Labels that Python does not know, and codecs that its table of aliases lacks.
+# Charset names that Python does not know, and codecs that are missing in Python's table of aliases.
 _MORE_LABELS = {
     "windows_874": "cp874",
     "x_sjis": "cp932",
@@ -27,23 +27,24 @@ _MORE_LABELS = {
     "utf8mb4": "utf-8",
     **{name: name for name in ("koi8_u", "koi8_t", "utf_8_sig", "cp720", "cp737", "cp856", "cp874", "cp1006")},
 }
-# Only known names are looked up: a lookup of an unknown codec searches the disk, and Python caches the result for ever.
+# The lookup of an unknown codec searches the disk, and Python caches the result forever. Only known names are looked
+# up.
 _KNOWN = frozenset(aliases) | frozenset(aliases.values())
-# Codecs that are not charsets of mail, take more than linear time, or yield surrogates.
+# Codecs that are not charsets of mail, take more than linear time, or return surrogates.
 _REFUSED = {"idna", "punycode", "unicode_escape", "raw_unicode_escape", "undefined", "mbcs", "oem", "utf-7"}
 _SEPARATORS = re.compile(r"[^a-z0-9.]+")
 _ENCODED_WORD = re.compile(r"=\?([^?*\s]{1,40})(?:\*[^?\s]{0,20})?\?([bBqQ])\?([^?]*)\?=(\s+(?==\?))?")
-# Encoded words beyond this many characters of a value stay as they are.
+# Encoded words are decoded only in this many characters of a header value.
 _MAX_WORDS = 20_000
-# Codecs for bytes that are not UTF-8: typical pairs of a lead and a trail byte, and the least share of the bytes above
-# 127 that must be in such pairs.
+# Codecs for bytes that are not UTF-8: the pattern matches pairs of lead byte and trail byte typical of the codec. The
+# number is the minimum share of such pairs among the bytes above 127.
 _PAIRS = (
     ("cp932", re.compile(rb"[\x82\x83][\x40-\xf1]"), 0.4),
     ("euc_jp", re.compile(rb"[\xa4\xa5][\xa1-\xf6]"), 0.4),
     ("cp949", re.compile(rb"[\xa1-\xa3\xb0-\xc8][\xa1-\xfe]"), 0.9),
     ("gb18030", re.compile(rb"[\xa1-\xf7][\xa1-\xfe]"), 0.9),
 )
-# Cyrillic words consist of bytes from 0xc0 on. In western text such bytes occur singly or in pairs.
+# Cyrillic words consist of the upper 64 byte values. Western letters with these values occur alone or in pairs.
 _CYRILLIC = re.compile(rb"[\xc0-\xff]{3,}")
 ASCII = bytes(range(0x80))
 _NOT_BASE64 = bytes(set(range(0x100)) - set(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"))
@@ -177,7 +178,8 @@ def decode_words(value: str) -> str:
     for match in _ENCODED_WORD.finditer(value[:_MAX_WORDS]):
         between = value[last : match.start()]
         last = match.end()
-        # A character may be split between adjacent words of one charset, so their bytes are joined before decoding.
+        # Two adjacent encoded words with the same charset may share a character, so their bytes are joined before
+        # decoding.
         if pending and (between or match[1].lower() != charset):
             out.append(decode(pending, charset)[0])
             pending = b""

@@ -17,24 +17,27 @@ _PER_TAG, _PER_CHARACTER = 400, 2
 # The steps for one reopened formatting element and for each of its attributes, and the number of characters copied in
 # one step.
 _REOPENED, _REOPENED_ATTRIBUTE, _COPIED = 90, 60, 4
-# The page is searched in stretches of this many characters for places where a tag ends, however its quotes are read.
+# The page is searched in stretches of this many characters for places where a tag ends, regardless of how its quotes
+# are read.
 _STRETCH = 1_000
-# A tag that covers no whole stretch is in at most two. Each distinct attribute takes three characters or more.
+# A tag that does not cover a whole stretch is part of at most two stretches. A distinct attribute has at least three
+# characters.
 _MOST_IN_STRETCHES = 2 * _STRETCH // 3
-# A tag up to this length has too few attributes for their comparison to matter.
+# The attributes of a tag up to this length are so few that the cost of comparing them is negligible.
 _SHORT_TAG = 128
-# For fewer attributes, or steps, the bound is used and they are not counted.
+# Below these numbers of attributes or steps, an exact count is not worthwhile.
 _FEW, _FEW_STEPS = 20, 1_000_000
 # A page of this size has too many attributes for the roughest estimate.
 _LARGE = 32_000
-# If quotes hide the ends of tags, each tag is searched from its `<`, in all at most this many times the page.
+# If quotes hide the ends of tags, the end of each tag is searched for from its `<`. All these searches together may
+# cover at most this many times the size of the page.
 _MOST_SEARCHED = 8
 
 # Patterns for pages in lower case. Links are reopened like formatting. The attributes of a second <body> are added to
 # the first.
 _REOPENING = re.compile(rb"(?:[abisu]|big|code|em|font|nobr|small|str(?:ike|ong)|tt)(?![^\s/>])")
 _MERGED = re.compile(rb"(?:body|html)(?![^\s/>])")
-# The first two bytes of both. Few other tags begin with them.
+# The first two bytes of tags of both kinds. Nearly all other tags begin differently.
 _BEGINNINGS = frozenset(
     [
         name + end
@@ -45,7 +48,7 @@ _BEGINNINGS = frozenset(
 )
 _NO_SEPARATORS = bytes(set(range(256)) - set(b" \t\n\f\r/\"'"))
 _LETTER = re.compile(rb"/?[a-z]")
-# End tags count too, as the parser reads their attributes and discards them.
+# End tags are included because their attributes are read and discarded.
 _START = re.compile(rb"<(?=/?[a-z])")
 # An attribute, and a whole tag with its attributes, as defined by the HTML standard.
 _ATTRIBUTE_TEXT = (

@@ -38,7 +38,7 @@ class Message:
     defects: tuple[str, ...]
     first: dict[str, str] = field(repr=False, compare=False)
     text: str
-    """The visible text of the page, or the plain text if that is empty."""
+    """The text that a reader sees: the visible text of the page, or the plain part if the page has no visible text."""
     subject: str
     """The subject, with encoded words decoded."""
     sender: str
@@ -46,7 +46,7 @@ class Message:
     sender_name: str
     """The display name in the From header, with encoded words decoded."""
     list_id: str
-    """The content of the angle brackets in List-Id, in lower case."""
+    """The text between the angle brackets of List-Id, in lower case."""
 
     def all(self, name: str) -> list[str]:
         """Return the raw values of every header called `name` (in lower case), topmost first."""

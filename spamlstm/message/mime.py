@@ -16,15 +16,15 @@ from spamlstm.message.page import Page
 if TYPE_CHECKING:
     from spamlstm.message.html_cost import Budget
 
-# The most leaves, multiparts and forwarded messages together, which also bounds the depth.
+# The maximum number of leaves, multiparts and forwarded messages together. It also bounds the depth.
 MAX_PARTS = 500
-# The most lines that begin with `--` and are compared with the boundaries.
+# The maximum number of lines that begin with `--` and are compared with the boundaries.
 MAX_DASHES = 100_000
 MAX_BOUNDARY = 990
 MAX_PREAMBLE = 256 * 1024
-# Of a longer text part only the head and the tail are read, which is more than the windows of the model cover.
+# Only the head and the tail of a longer text part are read. No window of the model covers more.
 TEXT_HEAD, TEXT_TAIL = 384 * 1024, 128 * 1024
-# The most bytes of all text parts together; the text of further parts is not read.
+# The maximum for all text parts together. The text of further parts is not read.
 MAX_TEXT = 1024 * 1024
 
 _DASHES = re.compile(rb"\n--([^\r\n][^\n]{0,997}+)(?=\n|\Z)")
@@ -146,7 +146,7 @@ class MimeReader:
         self.parts.append(Part(mime_type[:100], name[:200], end - start, attached))
         main, _, sub = mime_type.partition("/")
         self.structure.append("attached" if attached else sub[:40] if main == "text" else main[:40])
-        # An attached page is read too, because phishing sends forms as attachments.
+        # An attached page is read too, because phishing mail sends forms as attachments.
         page = mime_type == "text/html" or (attached and name.lower().endswith(_PAGE_NAMES))
         if page or (mime_type == "text/plain" and not attached):
             self._text(content, start, end, page=page)
@@ -168,8 +168,8 @@ class MimeReader:
         if page or _LOOKS_LIKE_PAGE.match(text):
             self._page(text)
         elif content.get("format", "").lower() == "flowed":
-            # RFC 3676: a line that ends in a space continues on the next line, except for the signature mark. With
-            # DelSp the space is not part of the text.
+            # RFC 3676: a line that ends in a space continues in the next line, except for the signature mark. With
+            # DelSp, the space was added by the sender.
             self.plain.append(_SOFT_BREAK.sub("" if content.get("delsp", "").lower() == "yes" else " ", text))
         else:
             self.plain.append(text)
@@ -179,7 +179,6 @@ class MimeReader:
             self.defects["too much text"] = None
             return
         self._page_left -= len(source)
-        # Text mail does not need these modules, which take 8 ms to load.
         from spamlstm.message.html import read_page
         from spamlstm.message.html_cost import Budget
 

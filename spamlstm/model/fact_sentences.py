@@ -4,18 +4,18 @@ A fact is a ⟦name:value⟧ mark in the rendered text.
 """
 
 _OWNER = {
-    "same": "belongs to the same organisation as From",
+    "same": "belongs to the same organisation as the From address",
     "own": "belongs to the recipient's organisation",
     "signer": "belongs to the organisation that signed or sent the message",
     "service": "belongs to a mail service",
     "free": "belongs to a free mail provider",
-    "other": "belongs to another organisation than From",
+    "other": "belongs to a different organisation than the From address",
 }
 _AUTHENTICATION = {
     "absent": "is not reported by the receiving server",
     "pass": "passed",
     "fail": "failed",
-    "soft": "failed softly",
+    "soft": "ended with a soft failure",
     "none": "found no policy or signature",
     "error": "ended with an error",
 }
@@ -55,7 +55,7 @@ _SENTENCES: dict[str, dict[str, str]] = {
         "net": "the From address is in .net",
         "org": "the From address is in .org",
         "public": "the From address is in .edu, .gov, .mil or .int",
-        "country": "the From address is in the domain of a country",
+        "country": "the From address is in the top-level domain of a country",
         "new": "the From address is in a newer top-level domain",
     },
     "reply": {
@@ -82,27 +82,27 @@ _SENTENCES: dict[str, dict[str, str]] = {
     "links": {
         "none": "there are no links",
         "same": "the links lead to the organisation in From",
-        "mixed": "the links lead to the organisation in From and to others",
+        "mixed": "the links lead to the organisation in From and to other organisations",
         "signer": "the links lead to the organisation that signed or sent the message",
         "service": "the links lead to mail services",
-        "other": "the links lead to other organisations than From",
+        "other": "the links lead to organisations other than the organisation in From",
         "ip": "a link leads to a bare IP address",
     },
     "linkhosts": {
-        "0": "the links lead to no host",
+        "0": "the links do not lead to any host",
         "1": "the links lead to one host",
         "few": "the links lead to 2 to 4 hosts",
         "many": "the links lead to 5 hosts or more",
     },
     "openhost": {"yes": "a link leads to a site where anyone can publish"},
-    "lying": {"yes": "the text of a link shows another address than the link leads to"},
+    "lying": {"yes": "the text of a link shows a different address than its target"},
     "images": {
         "none": "there are no images",
         "same": "the images come from the organisation in From",
         "mixed": "the images come from several organisations",
         "signer": "the images come from the organisation that signed or sent the message",
         "inside": "the images are inside the message",
-        "other": "the images come from other organisations than From",
+        "other": "the images come from organisations other than the organisation in From",
     },
     "to": {
         "none": "the To header does not contain an address",

@@ -17,8 +17,8 @@ OPERATORS = {
 # The maximum number of fields. Our networks have about 1,000 fields. Reading 50,000 fields takes 0.1 s.
 MOST_FIELDS = 50_000
 
-# Field numbers of ModelProto, GraphProto, NodeProto, AttributeProto and TensorProto that are read, and refused ones
-# with the description of their content.
+# The fields of ModelProto, GraphProto, NodeProto, AttributeProto and TensorProto that are followed, and the fields that
+# are refused, with descriptions of their content.
 _GRAPH, _MODEL_REFUSED = 7, {20: "a training graph", 25: "functions"}
 _NODE, _INITIALIZER, _GRAPH_REFUSED = 1, 5, {15: "sparse weights"}
 _OPERATOR, _ATTRIBUTE, _DOMAIN = 4, 5, 7

@@ -40,7 +40,7 @@ SIZES = {
     "vocab_size": (1, 65_536),
 }
 MOST_BUCKETS = 1 << 24
-# With ids of 16 bits, the table index of a pair then fits in 64 bits.
+# With ids of 16 bits, this bound lets the table index of a pair be computed in 64 bits.
 MOST_FACTOR = (1 << 31) - 1
 MOST_TEST_ROWS = 64
 # A logit difference of this size changes a probability by at most 2.5 percentage points.

@@ -23,8 +23,8 @@ from spamlstm.model.encoder import Ids
 
 PersonalFeatures = NDArray[np.uint32]
 
-# Runs are taken from the first READ_BYTES of a message: the first RUN_TEXT_BYTES that `lasting` returns for them, which
-# are mostly headers.
+# `lasting` removes changing headers from the first READ_BYTES of a message. Runs are taken from the first
+# RUN_TEXT_BYTES of the result, which are mostly headers, then text.
 READ_BYTES = 16 << 10
 RUN_TEXT_BYTES = 3000
 RUN = 4

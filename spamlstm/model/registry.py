@@ -26,7 +26,7 @@ CURRENT, PREVIOUS = "current", "previous"
 _RESERVED = (DEFAULT, CURRENT, PREVIOUS)
 
 _PACKAGE = Path(__file__).resolve().parents[1]
-# The shipped model is inside the package in a wheel, and in a folder of the repository in a checkout.
+# The shipped model is inside the package in a wheel, and in the folder `models` beside the package in a checkout.
 _SHIPPED = (_PACKAGE / "_models" / DEFAULT, _PACKAGE.parent / "models" / DEFAULT)
 
 

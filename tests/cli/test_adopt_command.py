@@ -83,7 +83,7 @@ def test_on_a_terminal_it_is_a_table(used, state, tiny):
     _, report = command.learn_mailbox(used, dry_run=False, model=tiny, config_file=None, state=state)
     command.print_tables(report, console)
     text = console.export_text()
-    for words in ("junk", "judged spam", "your mail (ham)", "18 labels are new", "spamlstm run --dry-run"):
+    for words in ("junk", "as spam", "your mail (ham)", "18 labels are new", "spamlstm run --dry-run"):
         assert words in text
     assert "plain subject" not in text
 

@@ -26,7 +26,7 @@ def test_init_then_check(spamlstm, home):
     assert out.startswith(f"{home}/xdg/spamlstm/config.toml written")
     status, out, _ = spamlstm("config", "check")
     assert status == 0
-    assert "~/Maildir: no Maildir exists now; spam: tag, file to the existing junk folder;" in out
+    assert "~/Maildir: no Maildir exists; spam: tag, file to the existing junk folder;" in out
     maildirs.make(home / "Maildir")
     _, out, _ = spamlstm("config", "check")
     assert "~/Maildir: 1 Maildir;" in out
@@ -39,9 +39,9 @@ def test_check_warns_of_shared_labels(spamlstm, home):
         maildirs.make(home / "mail" / name)
     path = home / "c.toml"
     path.write_text(f'[[maildir]]\npath = "{home}/mail/*"\n')
-    assert "judge the mail of all" in spamlstm("config", "check", "--config", path)[1]
+    assert "apply to all" in spamlstm("config", "check", "--config", path)[1]
     path.write_text(f'[learning]\nlabels = "per-maildir"\n[[maildir]]\npath = "{home}/mail/*"\n')
-    assert "judge the mail of all" not in spamlstm("config", "check", "--config", path)[1]
+    assert "apply to all" not in spamlstm("config", "check", "--config", path)[1]
 
 
 def test_init_overwrites_nothing(spamlstm, home):
@@ -129,5 +129,5 @@ def test_check_lists_refused_maildirs(spamlstm, home):
     (home / "c.toml").write_text(f'[[maildir]]\npath = "{home}/link"\n')
     status, out, _ = spamlstm("config", "check", "--config", home / "c.toml")
     assert status == 0
-    assert "no Maildir exists now" in out
+    assert "no Maildir exists" in out
     assert f"    not used: {home}/link (link leads along a symbolic link of another user" in out

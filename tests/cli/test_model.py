@@ -82,7 +82,7 @@ def test_control_codes_are_escaped(models, capsys):
     out = capsys.readouterr().out
     assert controls(out) == []
     assert "# card \\x1b]0;title\\x07" in out
-    assert "? ham and 0 spam upon \\x1b[31m\\ud800" in out
+    assert "? ham and 0 spam labels on \\x1b[31m\\ud800" in out
 
 
 def test_control_codes_are_escaped_on_a_terminal(models, monkeypatch, capsys):

@@ -289,7 +289,7 @@ def test_a_move_is_learned(daemon, spamlstm, maildir, visited):
     assert re.search(r"learned maildir=\S+ id=[0-9a-f]{32} label=spam folder=junk$", learned)
     learning = visited(process)
     assert (learning["labels"], learning["moved"]) == ({"ham": 0, "spam": 1}, {"spam": 1})
-    assert "1 spam; 1, 1 spam from moves since the start; the last 0 min ago" in spamlstm("status")[1]
+    assert "1 spam; 1, 1 spam from moved mail since the start; the last 0 min ago" in spamlstm("status")[1]
     deliver(maildir, "3.like", UNSURE)
     assert score(log_until("base=3.like")) > 0.2
     process.send_signal(signal.SIGTERM)
@@ -322,7 +322,7 @@ def test_a_damaged_label_store_stops_no_mail(daemon, spamlstm, maildir, tmp_path
     (paused,) = json.loads(spamlstm("status", "--json")[1])["learning"]["paused"]
     assert (paused["maildir"], paused["state"]) == (None, str(store.parent))
     (line,) = (line for line in spamlstm("status")[1].splitlines() if line.strip().startswith("paused"))
-    assert f"the labels, tried again every 10 s: {store} is damaged (label: 'maybe')" in line
+    assert f"the labels, retried every 10 s: {store} is damaged (label: 'maybe')" in line
     process.send_signal(signal.SIGTERM)
     assert process.wait(PATIENCE) == 0
 

@@ -90,7 +90,7 @@ def test_a_refused_folder_is_not_made(tmp_path):
     """Nothing is created on a refused path, as it may follow a link of another user."""
     (tmp_path / "open").mkdir()
     (tmp_path / "open").chmod(0o777)
-    with pytest.raises(ConfigError, match="others may write"):
+    with pytest.raises(ConfigError, match="other users can write"):
         secured(tmp_path / "open" / "a" / "state")
     assert list((tmp_path / "open").iterdir()) == []
 
@@ -101,7 +101,7 @@ def test_parents_through_a_link(tmp_path, state):
     (tmp_path / "open" / "link").symlink_to(tmp_path)
     secured(tmp_path / "open" / "link" / "state")
     (tmp_path / "open").chmod(0o777)
-    with pytest.raises(ConfigError, match="open, to which others may write"):
+    with pytest.raises(ConfigError, match="open, to which other users can write"):
         secured(tmp_path / "open" / "link" / "state")
 
 
@@ -110,7 +110,7 @@ def test_a_parent_of_another_user_is_refused(tmp_path):
     """A parent of another user is refused: its owner could replace the state folder."""
     (tmp_path / "hers").mkdir(mode=0o755)
     os.chown(tmp_path / "hers", OTHER, OTHER)
-    with pytest.raises(ConfigError, match=f"belongs to user {OTHER}, who could put another in its place"):
+    with pytest.raises(ConfigError, match=f"belongs to user {OTHER}, who can replace it"):
         secured(tmp_path / "hers" / "state")
 
 
@@ -121,7 +121,7 @@ def test_a_private_group_may_write(state, monkeypatch):
     assert secured(state) is True
     state.chmod(0o770)
     monkeypatch.setattr(ownership, "_is_own_group", lambda user, group: False)
-    with pytest.raises(ConfigError, match="others may write"):
+    with pytest.raises(ConfigError, match="other users can write"):
         secured(state)
 
 
@@ -195,7 +195,7 @@ def test_a_link_to_a_configuration(config, tmp_path):
     (tmp_path / "link.toml").symlink_to(config)
     assert load_config(tmp_path / "link.toml").daemon.scan_seconds == 30
     config.chmod(0o666)
-    with pytest.raises(ConfigError, match="others may change"):
+    with pytest.raises(ConfigError, match="other users can change"):
         load_config(tmp_path / "link.toml")
 
 

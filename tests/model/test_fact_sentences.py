@@ -20,7 +20,7 @@ def test_every_fact_has_a_sentence():
 
 def test_an_example():
     """The sentence names both things that the fact relates."""
-    assert fact_sentence("reply:other") == "the reply address belongs to another organisation than From"
+    assert fact_sentence("reply:other") == "the reply address belongs to a different organisation than the From address"
 
 
 def test_the_fingerprint_of_the_headers_is_no_word():

@@ -1,1 +1,1 @@
-"""From an inbox to judged, tagged and filed mail, with a journal."""
+"""Filtering: new messages of an inbox are classified, tagged and filed, and each change is journaled."""

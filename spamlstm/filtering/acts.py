@@ -1,7 +1,9 @@
-"""Acts: what is done to one message, planned for its verdict, carried out, and settled if it was cut short.
+"""Acts: journaled changes of one message. They are planned for a verdict, carried out, and settled after a crash.
 
-A new action needs a member of `Action`, a case in `plan` and one in `undo`: mypy fails (`assert_never`) until both
-are there. An input that is not a Maildir (a pipe, a milter, IMAP) needs only `wanted_actions`.
+To settle an act is to find out its result on disk and to complete or undo it.
+
+A new action needs a member of `Action`, a case in `plan` and a case in `undo`. mypy reports an error (`assert_never`)
+until both cases exist. An input that is not a Maildir (a pipe, a milter, IMAP) uses only `wanted_actions`.
 """
 
 import logging
@@ -30,7 +32,7 @@ _KEYWORDS = {Verdict.SPAM: folders.SPAM_WORDS, Verdict.HAM: folders.HAM_WORDS, V
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The actions on one message, and the transfer that does them all at once."""
+    """The actions on one message, and the transfer that does all of them in one step."""
 
     actions: tuple[Action, ...]
     transfer: Transfer
@@ -44,7 +46,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class JournaledPlan:
-    """A plan whose intent is in the journal, on disk."""
+    """A plan whose intent has been written to the journal on disk."""
 
     act: int
     maildir: str
@@ -52,7 +54,10 @@ class JournaledPlan:
 
 
 def wanted_actions(section: MaildirConfig, judgement: Judgement) -> tuple[Action, ...]:
-    """Return the actions that are configured for a judgement; none for what could not be judged or is no mail."""
+    """Return the actions configured for the verdict of `judgement`.
+
+    No actions are returned for a message that could not be read or is not mail.
+    """
     if judgement.reason in (Reason.UNREADABLE, Reason.NOT_MAIL):
         return ()
     return {Verdict.SPAM: section.spam, Verdict.UNSURE: section.unsure, Verdict.HAM: section.ham}[judgement.verdict]
@@ -68,14 +73,14 @@ def plan(
     junk: OpenFolder | None,
     spam_threshold: float,
 ) -> Plan | None:
-    """Plan how to carry out `actions` on a message; None if none of them is possible or needed.
+    """Return the plan to carry out `actions` on a message, or None if no action is possible or needed.
 
-    `junk` is the folder to file to, `spam_threshold` the probability from which on the message is spam.
+    `junk` is the junk folder. `spam_threshold` is the lowest probability of a message classified as spam.
 
-    - Only a message in new is tagged: once a reader took it to cur, the reader may have cached its headers and size.
-    - Tagging and filing are one replacement, straight into the junk folder.
-    - A message that was new is new in the junk folder too; a message that has flags keeps them.
-    - A keyword is set if the folder that the message ends up in has a letter for it. Only names in cur have flags.
+    - Only messages in new are tagged. A mail program that moved a message to cur may have cached its headers and size.
+    - Tagging and filing are a single replacement, directly into the junk folder.
+    - A message from new is filed to new of the junk folder. A message with flags keeps its flags.
+    - A keyword is set if the final folder of the message has a letter for the keyword. Only names in cur have flags.
     """
     old = Name.parse(source.name)
     folder = junk if Action.FILE in actions and junk is not None else source.folder
@@ -111,14 +116,14 @@ def plan(
 
 
 def with_keyword(name: Name, letter: str) -> Name:
-    """Return the name with one more flag or keyword letter."""
+    """Return `name` with the flag or keyword `letter` added."""
     info = name.info if name.info is not None and name.info.startswith("2,") else "2,"
     letters, comma, more = info[2:].partition(",")
     return replace(name, info="2," + "".join(sorted({*letters, letter})) + comma + more)
 
 
 def without_keyword(name: Name, letter: str) -> Name:
-    """Return the name without that letter."""
+    """Return `name` without the flag or keyword `letter`."""
     if name.info is None or not name.info.startswith("2,"):
         return name
     letters, comma, more = name.info[2:].partition(",")
@@ -127,7 +132,7 @@ def without_keyword(name: Name, letter: str) -> Name:
 
 def _name(old: Name, source: OpenFolder, folder: OpenFolder, content: bytes | None) -> Name:
     if folder is source and content is None:
-        return old  # a message that only gets a keyword keeps its base name
+        return old  # setting only a keyword keeps the base name
     base = names.unique()
     name = old if content is None else sized(old, content, base=base)
     if folder is source:
@@ -136,7 +141,7 @@ def _name(old: Name, source: OpenFolder, folder: OpenFolder, content: bytes | No
 
 
 class Recovery:
-    """The acts of one journal whose result is not known yet. For the journal's thread."""
+    """The acts of one journal whose result is unknown. Used only in the thread of the journal."""
 
     def __init__(
         self,
@@ -147,22 +152,22 @@ class Recovery:
         opened: Callable[[str], OpenMaildir] = OpenMaildir.open,
         beat: Callable[[], None] = lambda: None,
     ) -> None:
-        """`opened` opens the Maildir at a path for one visit.
+        """Create a recovery. `opened` opens the Maildir at a path for one visit.
 
-        `beat` is called before each act that is settled: after a crash there may be many.
+        `beat` is called before each act is settled, because a crash may leave many acts.
         """
         self.journal = journal
         self.clock = clock
         self.unsettled: set[tuple[str, str]] = set()
-        """The Maildir and base name, old or fresh, of each message with an act whose result is not known."""
+        """The Maildir and base name of each message with an act of unknown result, once per base name (old and new)."""
         self._counters = counters
         self._opened = opened
         self._beat = beat
 
     def settle(self, *, all_open: bool = False) -> None:
-        """Settle the unsettled acts, or if `all_open` also those of a process that crashed.
+        """Settle the unsettled acts of this process. If `all_open`, also settle acts of a process that crashed.
 
-        An act that cannot be settled now, because its folder cannot be read, stays open for the next call.
+        An act stays open until the next call if its folder cannot be read.
         """
         if not self.unsettled and not all_open:
             return
@@ -182,7 +187,7 @@ class Recovery:
         self.unsettled = {(act.maildir, base) for act, result in results if result is None for base in act.intent.bases}
         for one in unreadable:
             self._counters.settled["unknown"] += 1
-            why = f"it is damaged and left alone, and so is its message ({one.why})"
+            why = f"the act is damaged; the act and its message are left unchanged ({one.why})"
             emit(logging.WARNING, "act-unreadable", maildir=one.maildir, act=one.id, error=why)
         for act, result in results:
             if result is not None:
@@ -199,18 +204,18 @@ class Recovery:
         except OSError as error:
             kind = kind_of(error)
         except UserError:
-            kind = FailureKind.FOLDER  # this Maildir is refused, and the others are not
+            kind = FailureKind.FOLDER  # only this Maildir is refused
         emit(logging.WARNING, "unsettled", maildir=act.maildir, id=act.content, kind=kind)
         return None
 
 
 def perform(journaled: Sequence[JournaledPlan], recovery: Recovery) -> list[Attempt]:
-    """Carry out plans whose intents are on disk, and record what became of them."""
+    """Carry out plans whose intents are on disk, and record the results."""
     attempts = carry_out(one.plan.transfer for one in journaled)
     unsettled = [one for one, attempt in zip(journaled, attempts, strict=True) if attempt.result is None]
     now = recovery.clock()
     try:
-        # No fsync: what a power failure loses here, `Recovery.settle` finds out by what is on disk.
+        # No fsync. If a power failure loses these results, `Recovery.settle` determines them from the files on disk.
         with recovery.journal.transaction(durable=False):
             for one, attempt in zip(journaled, attempts, strict=True):
                 if attempt.result is not None:

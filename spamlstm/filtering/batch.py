@@ -1,16 +1,17 @@
-"""The steps for a message: it is read, judged, planned, journaled, carried out, and journaled again.
+"""The processing steps for a message: read, classify, plan, journal, carry out, and journal the result.
 
-| step | function | a message goes no further if |
+| step | function | processing of a message ends if |
 |---|---|---|
 | 1 read | `Pass._read` | it is gone, known, too old, too large, or still being written |
-| 2 judge | `Judge.judge_many` | it cannot be judged |
-| 3 plan | `Pass._plan` | its verdict asks for nothing, it is a dry run, or the junk folder cannot be used |
+| 2 judge | `Judge.judge_many` | it cannot be classified |
+| 3 plan | `Pass._plan` | its verdict has no actions, the run is dry, or the junk folder cannot be used |
 | 4 journal | `Pass._record` | the journal cannot be written |
-| 5 carry out | `acts.perform` | a reader or a user was there first, or the disk refuses |
+| 5 carry out | `acts.perform` | a mail program or a user changed it first, or the disk reports an error |
 | 6 journal | `acts.perform` | |
 
-A message that ends early travels on as an `Outcome` among the others, in order. Steps 3 to 6 are done for a batch at a
-time: one transaction is on disk before the first message of the batch is touched, and files are synced together.
+A message whose processing ends early passes the remaining steps as an `Outcome`, in its place in the order. Steps 3 to
+6 are done for one batch at a time. One transaction is on disk before the first message of the batch is changed, and the
+files of a batch are synced together.
 """
 
 import sqlite3
@@ -40,15 +41,16 @@ if TYPE_CHECKING:
     from spamlstm.model.bundle import Bundle
     from spamlstm.model.personal_layer import PersonalLayer
 
-# Messages that share a transaction and an fsync. More gain little; this many take a tenth of a second.
+# The number of messages that share a transaction and an fsync. A larger batch is hardly faster. This batch takes a
+# tenth of a second.
 BATCH = 64
-# Raw mail in a batch; tagged copies of it may take as much again.
+# The raw mail in a batch, in bytes. Tagged copies may use as much memory again.
 BATCH_BYTES = 16 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A candidate that was read."""
+    """A candidate whose file has been read."""
 
     candidate: Candidate
     entry: Entry
@@ -56,7 +58,7 @@ class Delivery:
     identity: Identity
     content: str
     delivered: float
-    """The time at which it came to the folder it was found in, in seconds since 1970."""
+    """The time at which the message came to the folder in which it was found, in seconds since 1970."""
 
 
 ReadResult: TypeAlias = Delivery | Outcome
@@ -67,7 +69,7 @@ class Judge(Protocol):
 
     @property
     def bundle(self) -> "Bundle":
-        """The model; its label is recorded with each judgement."""
+        """The model. Its identifier is recorded with each judgement."""
         ...
 
     def judge_many(
@@ -78,16 +80,17 @@ class Judge(Protocol):
         readers: int | None = None,
         beat: Callable[[], None] = lambda: None,
     ) -> Iterator[Judged[ReadResult]]:
-        """Judge raw messages lazily, in their order; an item without raw mail is yielded in its place.
+        """Classify raw messages lazily and yield the results in the order of `mails`.
 
-        `layer_of` returns the personal layer of an item's Maildir. `beat` is called at least once for each message.
+        An item without a raw message is passed through in order. `layer_of` returns the personal layer of an item's
+        Maildir. `beat` is called at least once for each message.
         """
         ...
 
 
 @dataclass(slots=True)
 class Pass:
-    """One pass over candidates: reads, judges and plans them, and carries the plans out."""
+    """One pass over candidates. Reads, classifies and plans messages, and carries out the plans."""
 
     config: Config
     classifier: Judge
@@ -96,26 +99,29 @@ class Pass:
     opened: Callable[[str], OpenMaildir]
     layer_of: "Callable[[str], PersonalLayer | None]"
     moved: Callable[[str, str], bool]
-    """Returns whether the user of a Maildir has moved the message of a content id."""
+    """Returns whether the user of a Maildir has moved the message with a content id."""
     remote: frozenset[int]
-    """The devices on which `is_being_written` must not be asked."""
+    """The devices (st_dev) on which `is_being_written` must not be called."""
     readers: int | None
     beat: Callable[[], None]
     stop: Callable[[], bool]
     _taken: set[tuple[str, str]] = field(default_factory=set)
 
     def run(self, guarded: Iterable[GuardedCandidate]) -> Iterator[list[Outcome]]:
-        """Yield the outcomes of each batch when it is done. End after a batch if `stop()` is true."""
+        """Yield the outcomes of each completed batch. Ends early, after a batch, when `stop()` is true."""
         mails = self._read_all(self.guard.start(guarded))
-        # If this is left before its end, the threads and processes end when `judged` goes out of scope.
+        # If the caller stops iterating early, the threads and processes end when `judged` goes out of scope.
         judged = self.classifier.judge_many(
-            mails, layer_of=lambda item: self.layer_of(item.candidate.maildir), readers=self.readers, beat=self.beat
+            mails,
+            layer_of=lambda item: self.layer_of(item.candidate.maildir),
+            readers=self.readers,
+            beat=self.beat,
         )
         more = True
         while more:
             batch, more = _next_batch(judged)
             outcomes = self._act(batch)
-            del batch  # or its mail stays in memory until the next batch is read
+            del batch  # frees the mail of this batch before the next batch is read
             yield outcomes
             more = more and not self.stop()
 
@@ -130,7 +136,7 @@ class Pass:
                 elif not (stopped := stopped or self.stop()):
                     item = self._read(one)
                     yield item, item.raw if isinstance(item, Delivery) else None
-                    del item  # or its mail stays in memory while the next is read
+                    del item  # frees this message before the next message is read
             if stopped:
                 return
 
@@ -152,7 +158,7 @@ class Pass:
     def _delivery(self, candidate: Candidate) -> ReadResult:
         unsettled = self.recovery.unsettled
         if unsettled and (candidate.maildir, candidate.base) in unsettled:
-            failure = "an earlier act on it could not be settled yet"
+            failure = "the result of an earlier act on the message is not known yet"
             return Outcome(candidate, Status.FAILED, kind=FailureKind.UNSETTLED, failure=failure)
         entry = self.opened(candidate.maildir).folder().entry(candidate.part, candidate.name)
         try:
@@ -167,10 +173,11 @@ class Pass:
             return Outcome(candidate, Status.FAILED, kind=FailureKind.UNFINISHED, failure="it is still being written")
         raw, identity = message_file.read_message(entry, most=MOST_BYTES)
         content = content_id(raw)
-        # A message that its user is moving is judged with the next scan, if it is still here and nowhere else then.
+        # A message that its user is moving now is classified in the next scan if it is then still in this folder and in
+        # no other.
         if self._knows(candidate.maildir, content) or message_file.is_moving(entry, identity):
             return Outcome(candidate, Status.KNOWN, content=content)
-        # A file's ctime is that of its link or rename into new; its mtime is what it claims.
+        # The ctime of a file is the time of its link or rename into new. Any program can set the mtime.
         return Delivery(candidate, entry, raw, identity, content, delivered=status.st_ctime)
 
     def _knows(self, maildir: str, content: str) -> bool:
@@ -179,7 +186,7 @@ class Pass:
     # 3 to 6: act
 
     def _act(self, batch: Sequence[Judged[ReadResult]]) -> list[Outcome]:
-        """Plan, journal and carry out the acts on a batch; return its outcomes."""
+        """Carry out the acts of a batch and return the outcomes."""
         if not batch:
             return []
         junk_folders = _JunkFolders()
@@ -197,7 +204,7 @@ class Pass:
     # 3: plan
 
     def _plan(self, judged: Judged[ReadResult], junk_folders: "_JunkFolders") -> tuple[Outcome, Plan | None]:
-        """Return the outcome that a message will have, and its plan unless that is only reported."""
+        """Return the expected outcome of a message, and its plan. The plan is None if nothing is to be carried out."""
         mail, judgement = judged.key, judged.judgement
         if isinstance(mail, Outcome):
             return mail, None
@@ -222,7 +229,7 @@ class Pass:
     def _planned(
         self, mail: Delivery, judgement: Judgement, spam_threshold: float, junk_folders: "_JunkFolders"
     ) -> tuple[Plan | None, bool]:
-        """Return the plan, and whether it is a dry run, which only reports it."""
+        """Return the plan, and whether the run is dry. A dry run only reports the plan."""
         mailbox = mail.entry.folder.mailbox
         section = section_of(self.config.maildirs, Path(mailbox.path))
         actions = wanted_actions(section, judgement) if section is not None else ()
@@ -244,7 +251,7 @@ class Pass:
     # 4: journal
 
     def _record(self, planned: Sequence[tuple[Outcome, Plan | None]]) -> list[JournaledPlan | None]:
-        """Record in one transaction judgements, intents, names for the inbox index, and that nothing is in progress."""
+        """Record judgements, intents, index names and the end of work on the messages, in one transaction."""
         outcomes, now = [outcome for outcome, _ in planned], self.recovery.clock()
         with self.recovery.journal.transaction(durable=any(step is not None for _, step in planned)):
             self.guard.finish(outcomes)
@@ -266,27 +273,33 @@ class Pass:
             )
             if step is not None:
                 act = JournaledPlan(journal.add_intent(number, step.intent, now=now), candidate.maildir, step)
-        # A message with an act to come is not added to the index: if the act fails, it comes back.
+        # A message with a pending act is not added to the index, so a scan returns the message again if the act fails.
         if is_done:
             journal.index.add(candidate.maildir, [(candidate.key, candidate.inode)], now=now)
         return act
 
 
 class _JunkFolders:
-    """The junk folders of one batch, each looked up once. Before the next batch, users may rename or remove them."""
+    """The junk folders of one batch, each looked up only once.
+
+    The next batch looks them up again, because users may rename or remove junk folders between batches.
+    """
 
     def __init__(self) -> None:
         self._found: dict[tuple[str, str], OpenFolder] = {}
         self._ready: set[str] = set()
 
     def folder(self, mailbox: OpenMaildir, configured: str, *, create: bool) -> OpenFolder:
-        """Return the junk folder, made if `create` and it is missing. UserError or OSError if it cannot be used."""
+        """Return the junk folder. If `create`, a missing folder is created.
+
+        Raises UserError or OSError if the folder cannot be used.
+        """
         key = mailbox.path, configured
         if key not in self._found:
             self._found[key] = junk_folder.junk_folder(mailbox, configured)
         folder = self._found[key]
         if create and folder.path not in self._ready:
-            # A complete folder needs no fsync.
+            # A complete folder does not need an fsync.
             if not junk_folder.is_complete(folder):
                 junk_folder.create_folder(folder)
             junk_folder.check_one_file_system(mailbox.folder(), folder)
@@ -295,7 +308,7 @@ class _JunkFolders:
 
 
 def _next_batch(judged: Iterator[Judged[ReadResult]]) -> tuple[list[Judged[ReadResult]], bool]:
-    """Return the next messages that share a transaction, and whether there may be more."""
+    """Return the next batch of messages, and whether there may be more messages."""
     batch, size = [], 0
     for one in judged:
         batch.append(one)
@@ -310,7 +323,7 @@ def _ended(outcome: Outcome, attempt: Attempt) -> Outcome:
         return outcome
     if attempt.result is TransferResult.GONE:
         return replace(outcome, status=Status.GONE, actions=(), folder="")
-    return _failed(outcome, attempt.error or OSError("it could not be settled"))
+    return _failed(outcome, attempt.error or OSError("the result of the act could not be determined"))
 
 
 def _failed(outcome: Outcome, error: Exception) -> Outcome:

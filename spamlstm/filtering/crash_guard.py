@@ -1,18 +1,19 @@
-"""The crash guard: which messages are judged alone, or not at all, because the process ended while it judged them.
+"""The crash guard: isolates messages that may have crashed the process while they were classified.
 
-The process records what it is about to read (`start`) and forgets it with the transaction that records the outcome
-(`finish`, `forget`). What is recorded when a process starts was in progress at a crash, and is a suspect from then on:
+The process records each message as in progress before the message is read (`start`), and deletes the record in the
+transaction that records the outcome (`finish`, `forget`). A message that is recorded when a process starts was in
+progress at a crash. The message is then a suspect:
 
-| suspect | what happens to it |
+| suspect | treatment |
 |---|---|
-| in progress beside others at a crash | it is judged alone, after all other mail |
-| alone in progress at one crash | the same, after the suspects above |
-| alone in progress at MOST_CRASHES | it is set aside: left where it is until the file or the version changes |
+| in progress beside other messages at a crash | classified alone, after all other mail |
+| alone in progress at one crash | classified alone, after the suspects above |
+| alone in progress at MOST_CRASHES crashes | set aside, which means unchanged until the file or the version changes |
 
-So a message that ends the process is found, and one that only was in progress beside it is judged.
+Thus a message that crashes the process is found, and a message that was only in progress beside it is classified.
 
-A row in progress when a process starts tells of a crash: a signal from the watchdog, the kernel's out-of-memory killer,
-a fault in a library. Rows are not synced to disk, because what a process wrote stays with the kernel when the process
+A record that exists when a process starts shows a crash, such as a signal from the watchdog, the kernel's out-of-memory
+killer, or a fault in a library. Records are not synced to disk, because the kernel keeps written data when a process
 ends. Reasons: docs/decisions/0016-messages-that-kill.md.
 """
 
@@ -35,17 +36,17 @@ from spamlstm.model.classifier import CHUNK, CHUNK_BYTES
 if TYPE_CHECKING:
     from spamlstm.filtering.journal import Journal
 
-# One crash may have another cause: an administrator's kill -9, another program that took all memory.
+# A single crash may have another cause, such as a kill -9 by an administrator or a program that used up all memory.
 MOST_CRASHES = 2
-WHY = f"the program ended {MOST_CRASHES} times while it judged this message; it stays where it is"
+WHY = f"the program ended {MOST_CRASHES} times while it classified this message; the message is left unchanged"
 
 
 def since_boot() -> float:
-    """Return the seconds since the machine started; a smaller value than before tells of a restart."""
+    """Return the seconds since the machine started. A smaller value than before shows a restart."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
-# `crashes` is NULL for a file that was in progress at no crash.
+# `crashes` is NULL for a file that has not been in progress at a crash.
 IN_PROGRESS_SCHEMA = """
 CREATE TABLE IF NOT EXISTS in_progress (maildir INTEGER NOT NULL, name INTEGER NOT NULL, inode INTEGER NOT NULL,
     size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, version TEXT NOT NULL, running INTEGER NOT NULL,
@@ -54,9 +55,10 @@ CREATE TABLE IF NOT EXISTS in_progress (maildir INTEGER NOT NULL, name INTEGER N
 
 
 class Item(NamedTuple):
-    """A file to be judged, or a message to be learned, by the hash of its base name or of its content id.
+    """A file to be classified, or a message to be learned.
 
-    Inode, size and mtime tell a file from another that has its name later; they are 0 for a message to be learned.
+    `name` is the hash of the file's key in the inbox index, or of the message's content id. Inode, size and mtime
+    distinguish a file from a later file with its name. They are 0 for a message to be learned.
     """
 
     maildir: str
@@ -67,36 +69,40 @@ class Item(NamedTuple):
 
 
 def labelling(maildir: str, content: str) -> Item:
-    """Return the item for learning the message of a content id. The null byte keeps its hash apart from file names."""
+    """Return the item for learning the message with a content id.
+
+    The null byte keeps the hash distinct from hashes of file names.
+    """
     return Item(maildir, name_hash(f"\0{content}"))
 
 
 class InProgress:
-    """The table of files in progress, and of suspects; a part of the journal.
+    """The journal's table of files in progress and of suspects.
 
-    All methods that change it are called within a transaction of the journal.
+    Methods that change the table are called within a transaction of the journal.
     """
 
     def __init__(self, connection: sqlite3.Connection, index: InboxIndex) -> None:
         self._connection = connection
         self._index = index
-        # By Maildir and name: the file that was in progress at a crash, the version, and the crashes with it alone.
-        # Few rows, looked up for every message. None until they are read.
+        # Maps Maildir and name to the file that was in progress at a crash, the version, and the number of crashes with
+        # only this file in progress. The table has few rows and is looked up for every message. None until the rows are
+        # read.
         self._suspects: dict[tuple[int | None, int], tuple[tuple[int, int, int], str, int]] | None = None
 
     def rolled_back(self) -> None:
-        """Forget rows that were read in a transaction that was rolled back."""
+        """Clear the cache, which may hold values of a transaction that was rolled back."""
         self._suspects = None
 
     def is_suspect(self, maildir: str, name: int) -> bool:
-        """Return whether a file of this name was in progress at a crash; another file may have the name now."""
+        """Return whether a file named `name` was in progress at a crash. Another file may have the name now."""
         suspects = self._read()
         return bool(suspects) and (self._index.number(maildir), name) in suspects
 
     def crashes(self, item: Item, *, version: str) -> int | None:
-        """Return how often the process ended while this version had this file, and no other, in progress.
+        """Return how often the process crashed while `version` had only this file in progress.
 
-        None if the file was in progress at no crash.
+        Returns None if the file was not in progress at any crash.
         """
         suspects = self._read()
         suspect = suspects.get((self._index.number(item.maildir), item.name)) if suspects else None
@@ -106,9 +112,10 @@ class InProgress:
         return crashes if with_version == version else 0
 
     def start(self, items: Iterable[Item], *, version: str, since: float, now: float) -> None:
-        """Record what is about to be read. `since` is in seconds since the machine started (CLOCK_BOOTTIME).
+        """Record items that are about to be read as in progress.
 
-        Items of a Maildir that the journal does not know are left out.
+        `since` is in seconds since the machine started (CLOCK_BOOTTIME). Items of Maildirs unknown to the journal are
+        ignored.
         """
         rows = [
             (number, item.name, *_file(item), version, 1, since, self.crashes(item, version=version), now)
@@ -118,7 +125,7 @@ class InProgress:
         self._connection.executemany("INSERT OR REPLACE INTO in_progress VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
 
     def finish(self, items: Iterable[Item]) -> None:
-        """Forget files whose outcome is known: none of them ended the process."""
+        """Delete the records of files whose outcome is known, because these files did not crash the process."""
         keys = self._keys(items)
         self._connection.executemany("DELETE FROM in_progress WHERE maildir = ? AND name = ?", keys)
         if self._suspects:
@@ -126,16 +133,17 @@ class InProgress:
                 self._suspects.pop(key, None)
 
     def stop(self, items: Iterable[Item]) -> None:
-        """Record that files are no longer in progress although they have no outcome; their crashes stay counted."""
+        """Record that files without an outcome are no longer in progress. The number of their crashes is kept."""
         keys = self._keys(items)
         self._connection.executemany("UPDATE in_progress SET running = 0 WHERE maildir = ? AND name = ?", keys)
         self._connection.executemany("DELETE FROM in_progress WHERE maildir = ? AND name = ? AND crashes IS NULL", keys)
 
     def recover(self, *, since: float) -> int:
-        """Count a crash for each file in progress, at the start of a process; returns how many files there were.
+        """Turn the files in progress into suspects when a process starts, and return their number.
 
-        A file that was alone in progress is charged with the crash. One that was not alone becomes a suspect, and so
-        does one if the machine has restarted since (its clock is at `since` now): the machine may have lost power.
+        If only one file was in progress, a crash is counted for the file. No crash is counted if several files were in
+        progress, or if the machine has restarted since (`since` is now smaller), because the machine may have lost
+        power.
         """
         (running,) = self._connection.execute("SELECT count(*) FROM in_progress WHERE running").fetchone()
         self._connection.execute(
@@ -146,11 +154,11 @@ class InProgress:
         return int(running)
 
     def has_crashed(self) -> bool:
-        """Return whether files are in progress: at the start of a process, whether the one before it crashed."""
+        """Return whether files are in progress. When a process starts, this means that the previous process crashed."""
         return self._connection.execute("SELECT 1 FROM in_progress WHERE running LIMIT 1").fetchone() is not None
 
     def prune(self, *, now: float) -> None:
-        """Forget suspects that are as old as the oldest judgements."""
+        """Delete suspects that are older than REMEMBERED, the lifetime of judgements."""
         self._connection.execute("DELETE FROM in_progress WHERE NOT running AND time < ?", (now - REMEMBERED,))
         self._suspects = None
 
@@ -166,38 +174,41 @@ class InProgress:
             self._suspects = {
                 (maildir, name): ((inode, size, mtime_ns), version, crashes)
                 for maildir, name, inode, size, mtime_ns, version, crashes in rows
-                if isinstance(crashes, int)  # a damaged row makes no file a suspect
+                if isinstance(crashes, int)  # a damaged row is ignored
             }
         return self._suspects
 
 
 def _file(item: Item) -> tuple[int, int, int]:
-    # An mtime may be beyond what 63 bits hold (the year 2262).
+    # An mtime may exceed 63 bits (the year 2262).
     return signed(item.inode), item.size, item.mtime_ns & MOST_INTEGER
 
 
 @dataclass(frozen=True, slots=True)
 class GuardedCandidate:
-    """A candidate with its file as it is now, and the number of crashes with it."""
+    """A candidate with the current state of its file and its number of crashes."""
 
     candidate: Candidate
     item: Item
     crashes: int | None
-    """How often the process ended with this file alone in progress; None if it is no suspect."""
+    """The number of crashes with only this file in progress. None if the file is not a suspect."""
 
     @property
     def is_set_aside(self) -> bool:
-        """Return whether the candidate is left where it is and not judged."""
+        """Return whether the candidate is left in place and not classified."""
         return (self.crashes or 0) >= MOST_CRASHES
 
     @property
     def is_alone(self) -> bool:
-        """Return whether the candidate is judged alone, as a suspect or as large mail."""
+        """Return whether the candidate is classified alone, because it is a suspect or large."""
         return not self.is_set_aside and (self.crashes is not None or self.item.size > CHUNK_BYTES)
 
 
 class CrashGuard:
-    """The suspects of one journal, and what this process has in progress. For the journal's thread."""
+    """The suspects of one journal and the files that this process has in progress.
+
+    Used only in the thread of the journal.
+    """
 
     def __init__(
         self,
@@ -207,15 +218,15 @@ class CrashGuard:
         status: Callable[[Candidate], os.stat_result] = lambda candidate: os.lstat(candidate.path),
         since_boot: Callable[[], float] = since_boot,
     ) -> None:
-        """`status` returns the status of a candidate's file, or raises an OSError."""
+        """Create a guard. `status` returns the status of a candidate's file, or raises an OSError."""
         self._status = status
         self.model = ""
-        """The label of the model that judges. After a change of the model or of the program, crashes count anew."""
+        """The identifier of the current model. A change of the model or of the program resets the counted crashes."""
         self._journal = journal
         self._clock = clock
         self._since_boot = since_boot
         self._running: dict[Candidate, Item] = {}
-        # What this process has set aside and reported.
+        # The messages that this process has set aside and reported.
         self._reported: dict[tuple[str, int], Item] = {}
 
     @property
@@ -223,7 +234,7 @@ class CrashGuard:
         return f"{__version__} {self.model}"
 
     def recover(self) -> None:
-        """Make suspects of what a process that crashed left in progress. Called once, before any `start`."""
+        """Turn the files that a crashed process left in progress into suspects. Called once, before any `start`."""
         try:
             if not self._journal.in_progress.has_crashed():
                 return
@@ -232,10 +243,18 @@ class CrashGuard:
         except sqlite3.Error as error:
             emit(logging.ERROR, "journal", kind=kind_of(error), error=sentence(error))
         else:
-            emit(logging.WARNING, "ended-while-judging", messages=count, next="each of them is judged alone")
+            emit(
+                logging.WARNING,
+                "ended-while-judging",
+                messages=count,
+                next="each of these messages is classified alone",
+            )
 
     def look(self, candidate: Candidate) -> GuardedCandidate:
-        """Look at the file of a candidate; its size and times are 0 if it cannot be looked at."""
+        """Return the candidate with the current state of its file.
+
+        Size and times are 0 if the status of the file cannot be read.
+        """
         name = name_hash(candidate.key)
         try:
             status = self._status(candidate)
@@ -246,9 +265,9 @@ class CrashGuard:
         return GuardedCandidate(candidate, item, self._crashes(item))
 
     def start(self, guarded: Iterable[GuardedCandidate]) -> Iterator[list[Candidate | Outcome]]:
-        """Yield the candidates in runs that are about to be read, each recorded as in progress in one transaction.
+        """Yield runs of candidates that are about to be read. Each run is recorded as in progress in one transaction.
 
-        A candidate that is set aside comes as its outcome.
+        A candidate that is set aside is replaced by its outcome.
         """
         run: list[Candidate | Outcome] = []
         items: dict[Candidate, Item] = {}
@@ -277,10 +296,10 @@ class CrashGuard:
         try:
             return self._journal.in_progress.crashes(item, version=self._version)
         except sqlite3.Error:
-            return None  # the next use of the journal reports it
+            return None  # the next use of the journal reports the error
 
     def is_suspect(self, candidate: Candidate) -> bool:
-        """Return whether the candidate is judged alone, or not at all."""
+        """Return whether the candidate was in progress at a crash, so that it is classified alone or not at all."""
         try:
             if not self._journal.in_progress.is_suspect(candidate.maildir, name_hash(candidate.key)):
                 return False
@@ -289,7 +308,7 @@ class CrashGuard:
         return self.look(candidate).crashes is not None
 
     def is_reported(self, candidate: Candidate) -> bool:
-        """Return whether the candidate is set aside and this process has reported that. No file is opened."""
+        """Return whether the candidate is set aside and this process has reported so. Does not open the file."""
         key = candidate.maildir, name_hash(candidate.key) if self._reported else 0
         if key not in self._reported:
             return False
@@ -300,9 +319,10 @@ class CrashGuard:
         return False
 
     def finish(self, outcomes: Sequence[Outcome]) -> None:
-        """Record that these messages are done, within the transaction that records their outcomes; then call `forget`.
+        """Record that the messages of `outcomes` are no longer in progress.
 
-        A message that is gone may only have been renamed, so that its crashes stay counted.
+        Called in the transaction that records the outcomes. The caller then calls `forget`. The number of crashes of a
+        message that is gone is kept, because the message may only have been renamed.
         """
         table = self._journal.in_progress
         running = [(one, self._running[one.candidate]) for one in outcomes if one.candidate in self._running]
@@ -310,12 +330,12 @@ class CrashGuard:
         table.stop(item for one, item in running if one.status is Status.GONE)
 
     def forget(self, outcomes: Sequence[Outcome]) -> None:
-        """Forget what `finish` has recorded."""
+        """Remove the messages of `outcomes` from the files in progress, after `finish` has recorded them."""
         for outcome in outcomes:
             self._running.pop(outcome.candidate, None)
 
     def stop(self) -> None:
-        """Record that nothing is in progress any more: candidates without an outcome do not become suspects."""
+        """Record that no files are in progress. Messages without an outcome do not become suspects."""
         if self._running:
             items = list(self._running.values())
             self._running.clear()
@@ -323,7 +343,10 @@ class CrashGuard:
 
     @contextlib.contextmanager
     def attempt(self, item: Item) -> Iterator[None]:
-        """Guard the work on one message that is no candidate. It is done when the block ends, unless that raises."""
+        """Guard work on one message that is not a candidate, within a `with` block.
+
+        The message is finished when the block ends. If the block raises, the message can be tried again.
+        """
         self._record([item])
         try:
             yield
@@ -334,11 +357,11 @@ class CrashGuard:
             self._journal.in_progress.finish([item])
 
     def is_set_aside(self, item: Item) -> bool:
-        """Return whether work on this message, which is no candidate, ended the process too often."""
+        """Return whether work on this message, which is not a candidate, crashed the process MOST_CRASHES times."""
         return (self._crashes(item) or 0) >= MOST_CRASHES
 
     def _record(self, items: Iterable[Item]) -> None:
-        """Record items as in progress. If the journal cannot be written, work goes on unguarded."""
+        """Record items as in progress. If the journal cannot be written, work continues without the guard."""
         with contextlib.suppress(sqlite3.Error), self._journal.transaction(durable=False):
             self._journal.in_progress.start(items, version=self._version, since=self._since_boot(), now=self._clock())
 

@@ -1,8 +1,8 @@
-"""Failures: the kinds under which they are counted, what is logged, and when what failed is tried again.
+"""Failures: the kinds under which they are counted, log lines, and the delay before the next attempt.
 
-A log line has an event and its fields, for programs and for people: `judged verdict=spam score=4.21 folder=.Junk`. The
-record carries the fields as `fields` too. Fields are names of folders and files, ids, numbers and reasons; never a
-subject, an address or text from a message.
+A log line has an event and fields, for programs and people: `judged verdict=spam score=4.21 folder=.Junk`. The log
+record also carries the fields in its attribute `fields`. Fields are names of folders and files, ids, numbers and
+reasons. They never contain a subject, an address or text of a message.
 """
 
 import errno
@@ -28,14 +28,14 @@ class FailureKind(StrEnum):
     IO = "io"
     JOURNAL = "journal"
     FOLDER = "folder"
-    """The junk folder cannot be used: its name leads out of the Maildir, or it is on another file system."""
+    """The junk folder cannot be used. Its name leads out of the Maildir, or it is on another file system."""
     TOO_LARGE = "too-large"
     UNREADABLE = "unreadable"
-    """The message could not be judged."""
+    """The message could not be classified."""
     UNSETTLED = "unsettled"
-    """An act on it was cut short, and it cannot be found out how far it came."""
+    """An act on the message was interrupted, and its result cannot be determined yet."""
     UNFINISHED = "unfinished"
-    """It is still being written, in new itself. The end of the writing brings the next scan."""
+    """The message is still being written, directly in new. The end of the writing causes the next scan."""
     BUG = "bug"
 
 
@@ -61,7 +61,7 @@ def kind_of(error: Exception) -> FailureKind:
 
 
 def sentence(error: Exception) -> str:
-    """Return a sentence for an error, without names of files, which others may have chosen."""
+    """Return an error as a sentence for reports, without file names, because anyone may have chosen them."""
     if isinstance(error, UserError):
         return str(error)
     if isinstance(error, OSError) and error.strerror:
@@ -70,7 +70,7 @@ def sentence(error: Exception) -> str:
 
 
 def emit(level: int, event: str, /, **fields: Any) -> None:
-    """Log one event. Fields that are None or empty are left out, floats are rounded."""
+    """Log one event. Fields that are None or empty are omitted, and floats are rounded to 3 decimals."""
     if logger.isEnabledFor(level):
         kept = {
             name: round(value, 3) if isinstance(value, float) else value
@@ -81,7 +81,10 @@ def emit(level: int, event: str, /, **fields: Any) -> None:
 
 
 def log_line(event: str, fields: dict[str, Any]) -> str:
-    """Return the event and its fields as one line; values with other than plain characters are quoted as in JSON."""
+    """Return the event and its fields as one line.
+
+    Values with spaces, quotes, `=` or characters other than printable ASCII are quoted as in JSON.
+    """
     return " ".join((event, *(f"{name}={_shown(value)}" for name, value in fields.items())))
 
 
@@ -91,28 +94,31 @@ def _shown(value: Any) -> str:
     return text if plain and text else json.dumps(text)
 
 
-# Seconds. A full disk should not delay mail for long once there is room. What stays broken should not be tried often: a
-# try may wait five seconds for a locked database.
+# In seconds. Mail should be processed soon after a full disk has space again. A permanent failure should be retried
+# rarely, because an attempt may wait five seconds for a locked database.
 FIRST_DELAY = 10.0
 LONGEST_DELAY = 900.0
-# The most keys to remember. A key that is forgotten is due at once.
+# The largest number of stored keys. A forgotten key may be tried immediately.
 MOST_KEYS = 20_000
 
 K = TypeVar("K", bound=Hashable)
 
 
 class Backoff(Generic[K]):
-    """The keys that failed, each with the time of its next try: 10 s later, then 20 s, 40 s, … up to 15 minutes.
+    """The keys that failed, each with the time of its next attempt: 10 s later, then 20 s, 40 s, … up to 15 minutes.
 
-    `clock` is monotonic, in seconds: a clock that is set back would delay the next try.
+    `clock` is a monotonic clock in seconds, because setting back another clock would delay the next attempt.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._waiting: dict[K, tuple[float, float]] = {}  # time of the next try, delay
+        self._waiting: dict[K, tuple[float, float]] = {}  # time of the next attempt, delay
 
     def failed(self, key: K) -> float:
-        """Double the delay before the next try of the key, and return it in seconds."""
+        """Schedule the next attempt of the key, and return the delay in seconds.
+
+        The first delay is FIRST_DELAY. Each further failure doubles the delay, up to LONGEST_DELAY.
+        """
         delay = min(2 * self._waiting.pop(key, (0.0, FIRST_DELAY / 2))[1], LONGEST_DELAY)
         if len(self._waiting) >= MOST_KEYS:
             del self._waiting[next(iter(self._waiting))]
@@ -120,7 +126,7 @@ class Backoff(Generic[K]):
         return delay
 
     def succeeded(self, key: K) -> None:
-        """Forget that the key failed."""
+        """Remove the key from the failed keys."""
         self._waiting.pop(key, None)
 
     def is_due(self, key: K) -> bool:
@@ -129,5 +135,5 @@ class Backoff(Generic[K]):
         return waiting is None or waiting[0] <= self._clock()
 
     def clear(self) -> None:
-        """Forget all failures."""
+        """Remove all failed keys."""
         self._waiting.clear()

@@ -1,10 +1,10 @@
-"""Which messages in an inbox are not judged yet: the index of those that need no further look, and the scan for others.
+"""The index of messages in each inbox that need no further processing, and the scan for the other messages.
 
-The index keeps names as 64-bit hashes, 24 bytes a row, as an inbox of 100,000 messages has 100,000 rows. The odds that
-a new name has the hash of another name in its inbox are then 1 in 10^14.
+The index stores names as 64-bit hashes with 24 bytes per row, because an inbox of 100,000 messages has 100,000 rows.
+The probability that a new name has the hash of another name in its inbox is then 1 in 10^14.
 """
 
-# Every scan of perhaps 10,000 Maildirs asks for this; os is faster than pathlib:
+# Every scan of perhaps 10,000 Maildirs uses these calls, and os is faster than pathlib:
 # ruff: noqa: PTH116
 
 import hashlib
@@ -24,15 +24,15 @@ from spamlstm.maildir.opened import OpenMaildir
 if TYPE_CHECKING:
     from spamlstm.filtering.journal import Journal
 
-# A folder's mtime has steps (4 ms on ext4, 2 s on some others), and a second change within one step does not show. So
-# it is only trusted if it was older than this when the folder was read.
+# The mtime of a folder has a limited resolution (4 ms on ext4, 2 s on some others), and a second change within one step
+# is invisible. So the mtime is trusted only if it was older than this when the folder was read.
 _SETTLED_NS = 2_000_000_000
 
 
 DAY = 86_400.0
-# Seconds. As long as the content of a message is remembered, a file that was given the name of another is judged.
+# In seconds. During this time after a file was indexed, another file with the same name is classified.
 REMEMBERED = 90 * DAY
-# Up to this many names are looked up one by one; for more, the whole index of the inbox is read.
+# Up to this number of names are looked up one by one. For more names, the whole index of the inbox is read.
 _FEW = 500
 
 INBOX_SCHEMA = """
@@ -44,26 +44,26 @@ CREATE TABLE IF NOT EXISTS inbox_index (maildir INTEGER NOT NULL, name INTEGER N
 
 
 class InboxIndex:
-    """The names of the files in each inbox that need no further look; a part of the journal.
+    """The journal's index of files in each inbox that do not need to be processed again.
 
-    They were judged, or were there before the Maildir was watched.
+    These files were classified, or existed before their Maildir was watched.
 
-    All methods that change it are called within a transaction of the journal.
+    Methods that change the index are called within a transaction of the journal.
     """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
-        # Asked for with every scan of perhaps 10,000 Maildirs.
+        # Caches, because every scan of perhaps 10,000 Maildirs uses these values.
         self._numbers: dict[str, int] = {}
         self._pruned: dict[str, float] = {}
 
     def rolled_back(self) -> None:
-        """Forget rows that were read in a transaction that was rolled back."""
+        """Clear the caches, which may hold values of a transaction that was rolled back."""
         self._numbers.clear()
         self._pruned.clear()
 
     def number(self, maildir: str) -> int | None:
-        """Return the number of a Maildir that is watched, else None."""
+        """Return the number of a watched Maildir, or None if the Maildir is not watched."""
         if maildir not in self._numbers:
             found = self._connection.execute("SELECT id FROM maildirs WHERE path = ?", (os.fsencode(maildir),))
             row = found.fetchone()
@@ -73,10 +73,10 @@ class InboxIndex:
         return self._numbers[maildir]
 
     def since(self, maildir: str, *, now: float) -> float:
-        """Return the time from which on a Maildir is watched, in seconds since 1970.
+        """Return the time since which a Maildir is watched, in seconds since 1970.
 
-        A damaged time, or one in the future from a wrong clock, is replaced by `now`: all mail that comes to cur would
-        be left alone until then.
+        A damaged time, or a future time from a wrong clock, is replaced by `now`. Otherwise all mail that comes to cur
+        would be ignored until the future time.
         """
         number = self._watched(maildir)
         since = self._cell(number, "watched_since")
@@ -86,26 +86,27 @@ class InboxIndex:
         return now
 
     def begin(self, maildir: str, bases: Iterable[str], *, since: float, now: float) -> None:
-        """Watch a Maildir from now on; the messages with these base names are not to be judged.
+        """Start to watch a Maildir. Messages with the base names `bases` are not classified.
 
-        A message in cur that was delivered before `since` was put there by its user, and is not judged either.
+        A message in cur that was delivered before `since` was put there by its user, and is not classified either.
         """
         self._connection.execute(
             "INSERT INTO maildirs (path, watched_since, pruned) VALUES (?, ?, ?)", (os.fsencode(maildir), since, now)
         )
-        # Without inodes: a restored backup has other inodes, and must not make an archive look like new mail.
+        # Inodes are not stored, because a restored backup has other inodes and its old mail must not be taken for new
+        # mail.
         self.add(maildir, ((base, 0) for base in bases), now=now)
 
     def add(self, maildir: str, names: Iterable[tuple[str, int]], *, now: float) -> None:
-        """Add base names, each with the inode of its file or 0."""
+        """Add base names to the index, each with the inode of its file, or 0."""
         number = self._watched(maildir)
         rows = ((number, name_hash(base), signed(inode), int(now)) for base, inode in names)
         self._connection.executemany("INSERT OR REPLACE INTO inbox_index VALUES (?, ?, ?, ?)", rows)
 
     def missing(self, maildir: str, names: Mapping[str, int], *, now: float) -> set[str]:
-        """Return which of these base names are not in the index. Each comes with the inode of its file, or 0.
+        """Return the base names of `names` that are not in the index. `names` maps each base name to an inode, or 0.
 
-        A name that is there with another inode is that of another message: procmail reuses names.
+        A name that is in the index with another inode belongs to another message, because procmail reuses names.
         """
         hashes = {name_hash(base): base for base in names}
         known = self._known(self._watched(maildir), list(hashes))
@@ -113,14 +114,20 @@ class InboxIndex:
         return {base for key, base in hashes.items() if key not in known or _differs(names[base], known[key], oldest)}
 
     def needs_pruning(self, maildir: str, *, now: float) -> bool:
-        """Return whether the last `prune` was a day or more ago, or was recorded under a clock that was ahead."""
+        """Return whether the last call of `prune` is a day or more ago.
+
+        This is also true if the clock was then a day or more ahead.
+        """
         if maildir not in self._pruned:
             pruned = self._cell(self._watched(maildir), "pruned")
             self._pruned[maildir] = pruned if isinstance(pruned, float) else 0.0
         return abs(now - self._pruned[maildir]) >= DAY
 
     def prune(self, maildir: str, bases: set[str], *, now: float) -> None:
-        """Forget names of more than a day ago that are not among `bases`, the names of all files in the inbox now."""
+        """Delete names that were indexed more than a day ago and are not in `bases`.
+
+        `bases` are the base names of all files that are now in the inbox.
+        """
         number = self._watched(maildir)
         here = set(map(name_hash, bases))
         found = self._connection.execute(
@@ -138,7 +145,10 @@ class InboxIndex:
         return number
 
     def _cell(self, number: int, column: str) -> Any:
-        """Return a cell of a watched Maildir. A DatabaseError if SQLite's index lists a row that the table lacks."""
+        """Return a cell of a watched Maildir.
+
+        Raises DatabaseError if SQLite's index lists a row that is missing from the table.
+        """
         row = self._connection.execute(f"SELECT {column} FROM maildirs WHERE id = ?", (number,)).fetchone()  # noqa: S608  ours
         if row is None:
             raise sqlite3.DatabaseError("the table of Maildirs and its index differ")
@@ -159,78 +169,83 @@ class InboxIndex:
 def _differs(inode: int, known: tuple[Any, Any], oldest: float) -> bool:
     before, time = known
     if not (isinstance(before, int) and isinstance(time, int)):
-        return False  # a damaged row: the name is in the index, and that is enough
+        return False  # in a damaged row, only the name is compared
     return bool(inode and before) and signed(inode) != before and time > oldest
 
 
 def name_hash(base: str) -> int:
-    """Return a 64-bit hash of a base name, as SQLite's signed integers hold it."""
+    """Return a 64-bit hash of a base name, as a signed integer for SQLite."""
     return int.from_bytes(hashlib.blake2b(os.fsencode(base), digest_size=8).digest(), "big", signed=True)
 
 
 def signed(inode: int) -> int:
-    """Return an inode as SQLite's signed integers hold it: some file systems use all 64 bits."""
+    """Return an inode as a signed integer for SQLite, because some file systems use all 64 bits."""
     return inode - (1 << 64) if inode >= 1 << 63 else inode
 
 
 @dataclass(frozen=True, slots=True)
 class _Look:
-    """One part of an inbox as last read: its mtime (None if it cannot be trusted), and the messages not judged yet."""
+    """The result of the last reading of new or cur of an inbox.
+
+    `mtime_ns` is the mtime of the directory, None if it cannot be trusted. `pending` holds the unclassified messages.
+    """
 
     mtime_ns: int | None
     pending: tuple[Candidate, ...]
 
 
 class OpenMaildirs(Closable):
-    """The Maildirs that are open for one visit; each is opened at its first use. For one thread."""
+    """The Maildirs that are open for one visit. Each is opened at its first use. For use in one thread."""
 
     def __init__(self, open_maildir: Callable[[str], OpenMaildir] = OpenMaildir.open) -> None:
         self._open = open_maildir
         self._maildirs: dict[str, OpenMaildir] = {}
 
     def opened(self, maildir: str) -> OpenMaildir:
-        """Return the Maildir at a path. An OSError if it cannot be opened."""
+        """Return the Maildir at a path, opened if necessary. Raises OSError if the Maildir cannot be opened."""
         if maildir not in self._maildirs:
             self._maildirs[maildir] = self._open(maildir)
         return self._maildirs[maildir]
 
     def close(self) -> None:
-        """End the visit: close all of them. `opened` opens them again."""
+        """End the visit and close all Maildirs. `opened` opens them again."""
         while self._maildirs:
             self._maildirs.popitem()[1].close()
 
 
 class Scanner:
-    """Scans inboxes. It keeps little memory for each Maildir, and none for messages that were judged.
+    """The scanner of inboxes. Uses little memory for each Maildir, and none for classified messages.
 
-    `opened` returns the Maildir at a path, opened for this visit.
+    `opened` returns the Maildir at a path, opened for the current visit.
     """
 
     def __init__(self, journal: "Journal", *, clock: Callable[[], float], opened: Callable[[str], OpenMaildir]) -> None:
         self._journal = journal
         self._clock = clock
         self._opened = opened
-        # By the path of the part.
+        # Keyed by the path of new or cur.
         self._looks: dict[str, _Look] = {}
 
     def scan(self, maildir: str, *, parts: Sequence[Part], catch_up: CatchUp) -> list[Candidate]:
-        """Return the messages to judge in these parts of the inbox; OSError if one of the parts cannot be read.
+        """Return the messages to classify in `parts` of the inbox.
 
-        new is read before cur, so that a message that a reader takes to cur meanwhile is found, and once. A name that
-        changes within cur while that is read may be missed; the change shows in the folder's mtime, so the next scan
-        reads it. The first scan of a Maildir begins its watch; `catch_up` says which of its mail is judged.
+        new is read before cur, so that a message that a mail program moves to cur meanwhile is found, and is returned
+        only once. A name that changes within cur while cur is read may be missed. The change updates the mtime of cur,
+        so the next scan reads cur again. The first scan of a Maildir starts the watch. `catch_up` then selects the
+        existing mail that is classified. Raises OSError if new or cur cannot be read.
         """
         if self._journal.index.number(maildir) is None:
             self._begin(maildir, catch_up)
         ordered = tuple(part for part in DELIVERED if part in parts)
         found = [candidate for part in ordered for candidate in self._unjudged(maildir, part)]
         self._prune(maildir, ordered)
-        # What a reader took from new to cur meanwhile is found twice. Two files may have one base name.
+        # A message that a mail program moved from new to cur meanwhile is found twice. Two files may have one base
+        # name.
         return list({(candidate.key, candidate.inode): candidate for candidate in found}.values())
 
     def _unjudged(self, maildir: str, part: Part) -> list[Candidate]:
         path = f"{maildir}/{part}"
-        # Only a hint that something changed: the folder is read by way of the opened Maildir.
+        # This status only shows whether something changed. The folder is read through the opened Maildir.
         changed = os.stat(path, follow_symlinks=False).st_mtime_ns
         look = self._looks.get(path)
         if look is not None and look.mtime_ns == changed:
@@ -252,20 +267,21 @@ class Scanner:
 
     def _begin(self, maildir: str, catch_up: CatchUp) -> None:
         bases: set[str] = set()
-        # Twice, as a listing may miss a name that changes meanwhile, and it must not look like new mail later.
+        # List twice. A listing may miss a name that changes meanwhile, and a missed message would be taken for new mail
+        # later.
         mailbox = self._opened(maildir)
         for _ in range(2):
             for part in DELIVERED:
                 bases |= {one.key for one in list_candidates(mailbox, part) if _is_old(one, catch_up)}
         now = self._clock()
-        # If the configuration asks for mail that is there already, its date does not matter.
+        # If the configuration includes existing mail, the date of the mail is ignored.
         since = now if catch_up is CatchUp.NEW else 0.0
         with self._journal.transaction(durable=True):
             self._journal.index.begin(maildir, bases, since=since, now=now)
 
     def _prune(self, maildir: str, parts: tuple[Part, ...]) -> None:
         if len(parts) == 2 and self._journal.index.needs_pruning(maildir, now=self._clock()):
-            # Twice, for the same reason as in `_begin`.
+            # Listed twice for the same reason as in `_begin`.
             mailbox = self._opened(maildir)
             here = {candidate.key for part in (*parts, *parts) for candidate in list_candidates(mailbox, part)}
             with self._journal.transaction(durable=False):
@@ -273,27 +289,28 @@ class Scanner:
 
 
 def is_settled(changed_ns: int, *, now: float) -> bool:
-    """Return whether a folder's mtime can be trusted: a further change of the folder gives another mtime.
+    """Return whether the mtime of a folder can be trusted, so that a further change would set another mtime.
 
-    It can if it is in the past, or a day or more in the future: then the clock was wrong when the folder was changed,
-    or is wrong now, and a further change gives another time. No server's clock is a day ahead of this one.
+    A past mtime can be trusted. An mtime a day or more in the future can be trusted too. The clock was then wrong at
+    the change, or is wrong now, and a further change sets another time. The clock of a server is never a day ahead of
+    this clock.
     """
     past = now * 1e9 - changed_ns
     return past > _SETTLED_NS or past < -DAY * 1e9
 
 
 def list_candidates(mailbox: OpenMaildir, part: Part) -> list[Candidate]:
-    """Return the messages in one part of an inbox, sorted by name, which mostly is the order of delivery."""
+    """Return the messages in new or cur of an inbox, sorted by name. This is mostly the order of delivery."""
     found = [Candidate(mailbox.path, part, entry.name, entry.inode()) for entry in mailbox.folder().listed(part)]
     bases = Counter(candidate.base for candidate in found)
     if len(bases) < len(found):
-        # Different files whose names differ in their comma fields only.
+        # Different files may have names that differ only in their comma fields.
         found = [replace(one, shares_base=True) if bases[one.base] > 1 else one for one in found]
     return sorted(found, key=lambda candidate: candidate.name)
 
 
 def _is_old(candidate: Candidate, catch_up: CatchUp) -> bool:
-    """Return whether a message that is there at the first scan is not judged."""
+    """Return whether a message that exists at the first scan is not to be classified."""
     if catch_up is CatchUp.NEW:
         return True
     return catch_up is CatchUp.UNSEEN and candidate.part == "cur" and "S" in Name.parse(candidate.name).flags

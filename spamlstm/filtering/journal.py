@@ -1,8 +1,10 @@
-"""The journal: judgements, and the acts that follow from them, recorded before they are carried out.
+"""The journal: a database of judgements and of acts, each recorded before the act is carried out.
 
-It is one SQLite database in the state folder, in WAL mode. A transaction with an intent is on disk (fsync) before the
-act. One that only records results needs no fsync, as its loss is made good: an act that looks unfinished is settled by
-what is on disk, and a message that looks new is judged again.
+A judgement is the result of classifying a message. An act is a journaled change of one message. An intent is an act
+before it is carried out. The journal is one SQLite database in the state folder, in WAL mode. A transaction with an
+intent is durable (fsynced) before the act. A transaction with results only does not need an fsync, because lost results
+are recovered. An act that seems unfinished is settled by the files on disk, and a message that seems new is classified
+again.
 """
 
 import contextlib
@@ -23,7 +25,8 @@ from spamlstm.maildir.transfer import TransferResult
 from spamlstm.verdict import Judgement, Verdict
 
 NAME = "journal.sqlite"
-# About 300 MB. The oldest are forgotten first: then `undo` cannot reach them, and their messages look new.
+# About 300 MB. The oldest judgements are deleted first. `undo` cannot undo deleted acts, and the messages seem new
+# again.
 MOST_JUDGEMENTS = 1_000_000
 
 _LAYOUT = Layout(
@@ -51,11 +54,11 @@ ALTER TABLE maildirs RENAME COLUMN tidied TO pruned;
 ALTER TABLE judgements RENAME COLUMN stands TO complete;
 """,
     },
-    loss=": mail in the inboxes then counts as judged, and undo has nothing to take back",
+    loss=": mail in the inboxes then counts as classified, and no earlier act can be undone",
 )
 _OPEN = "open"
 _TAKEN_BACK = "taken back"
-# The state of an act that cannot be read: its result stays unknown.
+# The state of an act that cannot be read. The result of the act stays unknown.
 _UNKNOWN = "unknown"
 _ACTS = (
     "SELECT acts.id, maildirs.path, judgement, undoes, actions, source, folder, name, inode, mtime_ns, size, acts.time,"
@@ -69,16 +72,16 @@ _MOST_PATH = 4096
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """An act before it is carried out, with all that is needed to settle it after a crash and to take it back."""
+    """An act before it is carried out, with the data to settle the act after a crash and to undo the act."""
 
     source: str
     """The path of the message."""
     expected: Identity
-    """The identity of the file at that path."""
+    """The identity of the file at `source`."""
     folder: str
-    """The folder that the message will be in: its own, or the junk folder."""
+    """The path of the folder that the message will be in. It is the current folder or the junk folder."""
     name: str
-    """The file name that it will have there. Its base is fresh, unless only a keyword is set."""
+    """The file name of the message in `folder`. The base name is fresh, unless only a keyword is set."""
     actions: tuple[Action, ...]
 
     @property
@@ -89,7 +92,7 @@ class Intent:
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """An intent that is in the journal."""
+    """An intent that is recorded in the journal."""
 
     id: int
     maildir: str
@@ -102,7 +105,7 @@ class Act:
 
 @dataclass(frozen=True, slots=True)
 class UnreadableAct:
-    """A damaged act in the journal. It is never carried out, settled or taken back."""
+    """A damaged act in the journal. It is never carried out, settled or undone."""
 
     id: int
     maildir: str
@@ -111,19 +114,20 @@ class UnreadableAct:
 
 @dataclass(frozen=True, slots=True)
 class LastAct:
-    """The last act on a message, which shows whether the filter put the message where it is."""
+    """The last act on a message. It shows whether the filter moved the message to its current folder."""
 
     id: int
     folder: str
-    """The folder that the act left the message in."""
+    """The path of the folder in which the act left the message."""
     flagged: bool
-    """True if the message has our headers as spam: a mail rule of its user may move it."""
+    """True if the message has our headers as spam. A mail rule of the user may then move the message."""
 
 
 def read_act(row: tuple[Any, ...]) -> Act | UnreadableAct:
-    """Read a row: id, maildir, judgement, undoes, actions, source, folder, name, inode, mtime_ns, size, time, content.
+    """Parse a row: id, maildir, judgement, undoes, actions, source, folder, name, inode, mtime_ns, size, time, content.
 
-    The act is unreadable unless each cell is one that this program writes, and all paths are within the Maildir.
+    Returns an `UnreadableAct` if a cell has a value that this program never writes, or if a path is outside the
+    Maildir.
     """
     number, path = row[:2]
     try:
@@ -134,7 +138,7 @@ def read_act(row: tuple[Any, ...]) -> Act | UnreadableAct:
 
 
 def read_path(cell: Any, column: str) -> str:
-    """Return the path in a cell. CellError if it is none."""
+    """Return the path in a cell. Raises CellError if the cell does not contain a path."""
     path = os.fsdecode(blob(cell, column, most=_MOST_PATH))
     if not path or "\0" in path:
         raise CellError(column, cell)
@@ -142,7 +146,7 @@ def read_path(cell: Any, column: str) -> str:
 
 
 def read_actions(cell: Any) -> tuple[Action, ...]:
-    """Return the actions in a cell. CellError if one is unknown."""
+    """Return the actions in a cell. Raises CellError if an action is unknown."""
     return tuple(word(one, "actions", Action) for one in text(cell, "actions").split())
 
 
@@ -172,14 +176,14 @@ def _checked(row: tuple[Any, ...], maildir: str) -> tuple[int, int | None, Inten
 
 
 def _is_within(maildir: str, folder: str) -> bool:
-    """Return whether the path of a folder is that of the Maildir or below it."""
+    """Return whether `folder` is the path of the Maildir or a path below it."""
     below = folder.removeprefix(maildir)
     levels = below.split("/")[1:]
     return folder.startswith(maildir) and below[:1] in ("", "/") and not {"", ".", ".."} & set(levels)
 
 
 def _inode(cell: Any) -> int:
-    """Return the inode in a cell. It is a text, as its 64 bits are more than SQLite's integers hold."""
+    """Return the inode in a cell. The cell is text, because the 64 bits of an inode exceed SQLite's integers."""
     number = text(cell, "inode", most=20)
     if not (number.isascii() and number.isdecimal()):
         raise CellError("inode", cell)
@@ -187,23 +191,23 @@ def _inode(cell: Any) -> int:
 
 
 class Journal:
-    """The journal of one state folder. For one thread: the one that opened it."""
+    """The journal of one state folder. Used only in the thread that opened it."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
-        # A text that is not UTF-8 is one damaged cell, and must not make a whole query fail.
+        # Text that is not UTF-8 damages only one cell and must not make a whole query fail.
         connection.text_factory = lambda text: text.decode("utf-8", "replace")
         self.index = InboxIndex(connection)
         self.in_progress = InProgress(connection, self.index)
 
     @classmethod
     def open(cls, state: Path) -> Self:
-        """Open the journal of a state folder, or make it. Raises what `database.open_in` raises."""
+        """Open or create the journal of a state folder. Raises the errors of `database.open_in`."""
         return cls(database.open_in(state, NAME, _LAYOUT))
 
     @classmethod
     def copy(cls, state: Path) -> Self:
-        """Return a copy of a state folder's journal in memory, for a dry run, which leaves no trace."""
+        """Return a copy of a state folder's journal in memory, for a dry run, which changes nothing on disk."""
         from urllib.parse import quote_from_bytes
 
         path = state / NAME
@@ -216,13 +220,13 @@ class Journal:
         return cls(database.prepared(memory, str(path), _LAYOUT))
 
     def close(self) -> None:
-        """Write everything to disk and close it."""
+        """Write all data to disk and close the journal."""
         with contextlib.suppress(sqlite3.Error):
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         self._connection.close()
 
     def transaction(self, *, durable: bool) -> contextlib.AbstractContextManager[None]:
-        """Return a `database.transaction`: everything in the block is recorded together or not at all."""
+        """Return a `database.transaction`. All changes in its block are recorded together or not at all."""
         return database.transaction(self._connection, durable=durable, rolled_back=self._rolled_back)
 
     def _rolled_back(self) -> None:
@@ -230,7 +234,7 @@ class Journal:
         self.in_progress.rolled_back()
 
     def knows(self, maildir: str, content: str) -> bool:
-        """Return whether a message of this content was judged in a Maildir, and all actions on it were done."""
+        """Return whether a message with this content id was classified in a Maildir and its actions are complete."""
         found = self._connection.execute(
             "SELECT 1 FROM judgements WHERE maildir = ? AND content = ? AND complete LIMIT 1",
             (self.index.number(maildir), bytes.fromhex(content)),
@@ -240,7 +244,10 @@ class Journal:
     def add_judgement(
         self, maildir: str, content: str, *, base: str, judgement: Judgement, complete: bool, now: float
     ) -> int:
-        """Record a judgement; returns its number. It is `complete` if no act follows, or else once `end` says so."""
+        """Record a judgement and return its number.
+
+        `complete` is true if no act follows. Otherwise `end` completes the judgement.
+        """
         message = self.index.number(maildir), bytes.fromhex(content), os.fsencode(base)
         result = judgement.verdict, judgement.probability, judgement.score, judgement.reason, judgement.model
         done = self._connection.execute(
@@ -252,9 +259,9 @@ class Journal:
         return int(done.lastrowid or 0)
 
     def add_intent(self, judgement: int, intent: Intent, *, now: float, undoes: int | None = None) -> int:
-        """Record an act that is about to be carried out, in a durable transaction; returns its number.
+        """Record an act that is about to be carried out, and return its number. The transaction must be durable.
 
-        `undoes` is the number of the act that it takes back.
+        `undoes` is the number of the act that this act undoes.
         """
         paths = map(os.fsencode, (intent.source, intent.folder, intent.name))
         file = str(intent.expected.inode), intent.expected.mtime_ns, intent.expected.size
@@ -266,7 +273,7 @@ class Journal:
         return int(done.lastrowid or 0)
 
     def end(self, act: int, maildir: str, intent: Intent, result: TransferResult, *, now: float) -> None:
-        """Record the result of an act. DONE completes its judgement and marks the act that it undoes as taken back."""
+        """Record the result of an act. DONE completes the judgement, and marks the act `undoes` as taken back."""
         self._connection.execute("UPDATE acts SET state = ? WHERE id = ?", (result, act))
         if result is not TransferResult.DONE:
             return
@@ -279,20 +286,20 @@ class Journal:
             self.index.add(maildir, [(intent.bases[1], 0)], now=now)
 
     def set_aside(self, act: int) -> None:
-        """Record that an unreadable act is left alone, so that it is reported once."""
+        """Record that an unreadable act is ignored from now on, so that it is reported only once."""
         self._connection.execute("UPDATE acts SET state = ? WHERE id = ?", (_UNKNOWN, act))
 
     def open_acts(self) -> list[Act | UnreadableAct]:
-        """Return the acts whose result is not known yet."""
+        """Return the acts whose result is unknown."""
         return self._acts("state = ?", _OPEN)
 
     def acts(self, *, since: float) -> list[Act | UnreadableAct]:
-        """Return the acts that were done since then and not taken back, the latest first."""
+        """Return the acts that were done since `since` (seconds since 1970) and not undone, the latest first."""
         wanted = "state = ? AND undoes IS NULL AND acts.time >= ? ORDER BY acts.time DESC, acts.id DESC"
         return self._acts(wanted, TransferResult.DONE, since)
 
     def filed(self) -> set[str]:
-        """Return the content ids of the messages that were filed to junk folders and not taken back."""
+        """Return the content ids of the messages that are filed to junk folders by acts that were not undone."""
         found = self._connection.execute(
             "SELECT DISTINCT content FROM acts JOIN judgements ON judgements.id = judgement"
             " WHERE undoes IS NULL AND state IN (?, ?) AND instr(actions, ?)",
@@ -301,10 +308,10 @@ class Journal:
         return {content.hex() for (content,) in found if isinstance(content, bytes)}
 
     def last_act(self, maildir: str, content: str) -> LastAct | None:
-        """Return the last act on a message of this content that was or is being carried out, or None.
+        """Return the last act that was done or is open on a message with this content id, or None.
 
-        An act that was taken back is followed by the act that took it back, and is never the last. A damaged act counts
-        as one that left the message in the inbox, tagged as spam.
+        An act that was undone is never the last act, because the act that undid it follows. A damaged act is returned
+        as an act that left the message in the inbox, tagged as spam.
         """
         row = self._connection.execute(
             "SELECT acts.id, folder, actions, verdict, undoes FROM acts JOIN judgements ON judgements.id = judgement"
@@ -321,10 +328,11 @@ class Journal:
             return LastAct(number, maildir, flagged=True)
 
     def prune(self) -> None:
-        """Forget judgements that are too old or too many, with their acts.
+        """Delete judgements that are too old or too many, with their acts.
 
-        Old are those from before the last 90 days on which anything was judged. Days are counted by the recorded times,
-        not subtracted: a clock that is years wrong adds one day, and makes nothing old.
+        A judgement is too old if it was made before the last 90 days on which any message was classified. These days
+        are counted by the recorded times instead of subtracting times. A clock that is years wrong thus adds only one
+        day and does not make other judgements old.
         """
         days = self._connection.execute(
             "SELECT max(id), count(*) FROM judgements GROUP BY CAST(time / ? AS INTEGER) ORDER BY max(id) DESC", (DAY,)

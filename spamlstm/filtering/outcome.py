@@ -1,4 +1,4 @@
-"""Candidates, messages that may be judged, and the outcome of each: as a value, in counters and in the log."""
+"""Candidates, which are messages that may need classification, and the outcome of each candidate."""
 
 import logging
 import os
@@ -14,94 +14,106 @@ from spamlstm.filtering.failures import emit
 from spamlstm.maildir.names import Part
 from spamlstm.verdict import Judgement
 
-# Upper bounds of the histograms, in seconds: from one message to the delay that a scan once a minute makes.
+# Upper bounds of the histograms in seconds, from the time for one message to the delay of a scan once a minute.
 BOUNDS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0, 60.0)
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A message in an inbox that may not be judged yet, as a listing showed it; by now it may have another name."""
+    """A message in an inbox that may need classification, as found in a listing. It may have another name by now."""
 
     maildir: str
     part: Part
     name: str
     inode: int = 0
-    """The file's inode in the listing, to tell it from an earlier file of the same name; 0 if unknown."""
+    """The inode of the file in the listing, to distinguish an earlier file of the same name. 0 if unknown."""
     shares_base: bool = False
     """True if another file in the same listing has the same base name."""
 
     @property
     def path(self) -> str:
         """The path of the file."""
-        return os.path.join(self.maildir, self.part, self.name)  # noqa: PTH118  names are kept as they were given
+        return os.path.join(self.maildir, self.part, self.name)  # noqa: PTH118  names are kept unchanged
 
     @property
     def base(self) -> str:
-        """The part of the name that stays when readers rename it."""
-        # The same as `Name.parse(...).base` in a tenth of its time: this is asked several times for each message.
+        """The base name, which mail programs do not change when they rename the file."""
+        # Equals `Name.parse(...).base` in a tenth of its time. This property is used several times for each message.
         return self.name.partition(":")[0].partition(",")[0]
 
     @property
     def key(self) -> str:
-        """The name of the file in the inbox index: its base name, and its inode where the base is not enough."""
+        """The key of the file in the inbox index. If other files share the base name, the inode is added."""
         return f"{self.base}/{self.inode}" if self.shares_base else self.base
 
 
 class Status(StrEnum):
-    """The outcome of a candidate in one word."""
+    """The kind of outcome of a candidate."""
 
     DONE = "done"
-    """It was judged, and the actions for its verdict are done."""
+    """The message was classified, and the actions for its verdict are done."""
+
     LEFT = "left"
-    """It was judged, and its verdict asks for no action."""
+    """The message was classified, and no action for its verdict was needed or possible."""
+
     DRY = "dry"
-    """It was judged in a dry run; the actions for its verdict are only reported."""
+    """The message was classified in a dry run. The actions for its verdict are only reported."""
+
     KNOWN = "known"
-    """The same message was judged before: its user moved, copied or restored it. It is left alone."""
+    """The same message was classified before, and its user moved, copied or restored it. It is left unchanged."""
+
     OLD = "old"
-    """It is in cur and older than the watch of its Maildir, so its user put it there. It is left alone."""
+    """The message is in cur and older than the watch of its Maildir, so its user put it there. It is left unchanged."""
+
     GONE = "gone"
-    """A reader renamed it or a user removed it meanwhile. The next scan finds it if it is still there."""
+    """A mail program renamed the message or a user removed it meanwhile. The next scan finds it if it still exists."""
+
     FAILED = "failed"
-    """It could not be read, judged or acted on, and is as it was. A later scan tries again."""
+    """The message could not be read, classified or acted on, and is unchanged. A later scan tries again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The outcome of one candidate. For FAILED, `failure` is a sentence and `kind` a `FailureKind`."""
+    """The outcome of one candidate. For FAILED, `failure` is a sentence and `kind` is a `FailureKind`."""
 
     candidate: Candidate
     status: Status
     judgement: Judgement | None = None
     actions: tuple[Action, ...] = ()
-    """The actions that were done, or would be in a dry run."""
+    """The actions that were done, or in a dry run the planned actions."""
     folder: str = ""
-    """The path of the folder that the message was moved to."""
+    """The path of the folder to which the message was moved."""
     content: str = ""
     """The content id of the message."""
     kind: str = ""
     failure: str = ""
     ms: float = 0.0
-    """The time that judging it took."""
+    """The time to classify the message, in milliseconds."""
     delivered: float | None = None
-    """The time at which it came to the folder it was found in, in seconds since 1970; None if it was not read."""
+    """When the message came to the folder in which it was found, in seconds since 1970. None if it was not read."""
 
 
 @dataclass(slots=True)
 class Histogram:
-    """Counts of values by upper bound; the last item of `counts` is for values above all bounds."""
+    """A histogram. `counts` has the number of values in each bucket, and a last item for values above all bounds.
+
+    A value belongs to the first bucket whose bound is at least the value.
+    """
 
     bounds: tuple[float, ...] = BOUNDS
     counts: list[int] = field(default_factory=lambda: [0] * (len(BOUNDS) + 1))
     total: float = 0.0
 
     def observe(self, value: float) -> None:
-        """Count one value."""
+        """Add one value."""
         self.counts[bisect_left(self.bounds, value)] += 1
         self.total += value
 
     def quantile(self, share: float) -> float | None:
-        """Return the lowest bound that at least `share` of the values reach; None without values, inf above all."""
+        """Return the lowest bound that is at or above a `share` of the values.
+
+        Returns None if there are no values, and inf if the result is above all bounds.
+        """
         wanted, so_far = share * sum(self.counts), 0
         if not sum(self.counts):
             return None
@@ -112,31 +124,34 @@ class Histogram:
         return float("inf")
 
     def snapshot(self) -> dict[str, Any]:
-        """Return the histogram in types that JSON has."""
+        """Return the histogram as a JSON-serializable dict."""
         return {"bounds": list(self.bounds), "counts": list(self.counts), "sum": self.total}
 
 
 @dataclass(slots=True)
 class Counters:
-    """Totals since the start. One thread writes; another thread may read values that are one message behind."""
+    """Totals since the start of the process.
+
+    One thread writes them. Another thread reads totals that differ by one message at most.
+    """
 
     judged: Counter[str] = field(default_factory=Counter)
-    """By verdict."""
+    """Messages by verdict."""
     acted: Counter[str] = field(default_factory=Counter)
-    """By action: tag, keyword, file."""
+    """Messages by action: tag, keyword, file."""
     known: int = 0
     gone: int = 0
     failed: Counter[str] = field(default_factory=Counter)
-    """By `spamlstm.filtering.failures.FailureKind`."""
+    """Failed messages by `spamlstm.filtering.failures.FailureKind`."""
     settled: Counter[str] = field(default_factory=Counter)
-    """By the result of acts that were cut short: done, undone, gone."""
+    """Interrupted acts by result: done, undone, gone, unknown."""
     latency: Histogram = field(default_factory=Histogram)
     """Seconds from the delivery of a message to the end of all actions on it."""
     judging: Histogram = field(default_factory=Histogram)
-    """Seconds of judging per message."""
+    """Seconds of classification per message."""
 
     def count(self, outcome: Outcome, *, now: float) -> None:
-        """Count one outcome, and the time since its delivery if the message was new."""
+        """Count one outcome, and the time since delivery for a classified message in new."""
         if outcome.status is Status.FAILED:
             self.failed[outcome.kind] += 1
         self.known += outcome.status in (Status.KNOWN, Status.OLD)
@@ -151,7 +166,7 @@ class Counters:
             self.latency.observe(now - outcome.delivered)
 
     def snapshot(self) -> dict[str, Any]:
-        """Return all values in types that JSON has."""
+        """Return the counters as a JSON-serializable dict."""
         return {
             "judged": dict(self.judged),
             "acted": dict(self.acted),
@@ -167,7 +182,7 @@ class Counters:
 def log_outcomes(outcomes: Sequence[Outcome]) -> None:
     """Log one line for each message, and one warning for each kind of failure.
 
-    A full disk fails 30,000 messages, and gives one warning.
+    A full disk that affects 30,000 messages thus causes one warning.
     """
     kinds: dict[str, list[Outcome]] = {}
     for outcome in outcomes:
@@ -195,7 +210,7 @@ def _log_outcome(outcome: Outcome) -> None:
         reason=judgement.reason if judgement else None,
         model=judgement.model if judgement else None,
         actions=",".join(outcome.actions),
-        folder=os.path.basename(outcome.folder),  # noqa: PTH119  a name, as it was given
+        folder=os.path.basename(outcome.folder),  # noqa: PTH119  the name is kept unchanged
         kind=outcome.kind,
         error=outcome.failure,
         ms=outcome.ms or None,

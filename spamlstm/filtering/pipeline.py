@@ -1,31 +1,34 @@
-"""The pipeline: scans inboxes for new mail, judges it, and does the actions for each verdict.
+"""The pipeline: scans inboxes for new mail, classifies the mail, and carries out the actions for each verdict.
 
-This is the protocol for a program that watches folders. All of it is called from one thread, the one that opened the
-journal, and no other process works with the same state folder (`spamlstm.daemon` holds a lock on it).
+This is the protocol for a program that watches folders. Only one thread calls the pipeline, namely the thread that
+opened the journal. No other process uses the same state folder, because `spamlstm.daemon` holds a lock on it.
 
     journal = Journal.open(state)
     pipeline = Pipeline(config=config, classifier=classifier, journal=journal, counters=Counters())
     pipeline.recover()                                  # once, before anything else
     for maildir in expand_maildirs(config.maildirs):    # at start, every scan_seconds, and after any doubt
         pipeline.process(pipeline.scan(maildir))
-    pipeline.process(pipeline.scan(maildir, parts=("new",)))      # after a delivery there
+    pipeline.process(pipeline.scan(maildir, parts=("new",)))      # after a delivery to this Maildir
     journal.close()
 
-- `scan` may be called at any time: messages that were judged do not come back, and an inbox in which nothing changed
-  costs two calls of stat. The first scan of a Maildir records the time from which on it is watched.
-- `process` takes any number of candidates and returns when each has an outcome, or soon after `stop()` is true, which
-  is asked before each message and after each batch. Candidates without an outcome come with the next scan.
-- Neither raises for errors of a message, a folder or a disk: they are outcomes, counters and lines in the log. What
-  failed stays where it is, and scans return it again, at growing intervals.
-- A message that ends the process, or for which a watchdog ends it, is judged alone after the next start, and set aside
-  after the second time (`spamlstm.filtering.crash_guard`). `urgent` tells which candidates need not wait for that.
-- At most BATCH_BYTES of raw mail and one message are in memory, beside what reader processes hold.
-- A message with the content of one that was judged before in the same Maildir is KNOWN and left alone, as it looks like
-  a user's move or copy; so is one that its user took out of a folder that others had put it into (`moved`). Tests that
-  deliver one message twice have to give it two Received lines, as mail servers do.
+- `scan` may be called at any time. It does not return messages that were classified. For an unchanged inbox it makes
+  only two stat calls. The first scan of a Maildir records the time since which the Maildir is watched.
+- `process` takes any number of candidates. It returns when each candidate has an outcome, or soon after `stop()` is
+  true. `stop()` is called before each message and after each batch. The next scan returns candidates without an
+  outcome.
+- Neither method raises for errors of a message, a folder or a disk. Such errors become outcomes, counters and log
+  lines. A message that failed stays in place, and scans return it again at growing intervals.
+- A message that crashes the process, or for which a watchdog ends the process, is classified alone after the next
+  start. After the second crash it is set aside (`spamlstm.filtering.crash_guard`). `urgent` returns the candidates that
+  do not have to wait for the other mail.
+- At most BATCH_BYTES of raw mail and one message are in memory, in addition to the memory of reader processes.
+- A message with the content of a message that was classified before in the same Maildir is KNOWN and left unchanged,
+  because it is probably a user's move or copy. A message that its user took out of a folder into which others had put
+  it (`moved`) is KNOWN too. Tests that deliver one message twice must give it two Received lines, as mail servers do.
 
-`spamlstm.filtering.batch` has the steps for one message. Input that is not a Maildir needs no pipeline: it calls
-`Classifier.classify`, `plan.wanted_actions` and `maildir.headers.tag`.
+A visit of a Maildir begins with its scan and ends after the messages are processed. `spamlstm.filtering.batch` has the
+steps for one message. Input that is not a Maildir does not need a pipeline. It calls `Classifier.classify`,
+`acts.wanted_actions` and `maildir.headers.tag`.
 """
 
 import contextlib
@@ -55,7 +58,7 @@ if TYPE_CHECKING:
 
 
 class Pipeline:
-    """Judges the messages in inboxes and does the actions that the configuration asks for."""
+    """The pipeline that classifies the messages in inboxes and carries out the configured actions."""
 
     def __init__(
         self,
@@ -72,11 +75,11 @@ class Pipeline:
         open_maildir: Callable[[str], OpenMaildir] = OpenMaildir.open,
         beat: Callable[[], None] = lambda: None,
     ) -> None:
-        """Acts are recorded with the time of `clock`; waiting goes by `monotonic`.
+        """Create a pipeline. `clock` gives the recorded times of acts, and `monotonic` measures delays.
 
-        `layer_of` returns the personal layer that judges the mail of a Maildir, None without labels. `moved` returns
-        whether a message (Maildir, content id) is where it is because its user moved it. `open_maildir` opens the
-        Maildir at a path for one visit. `beat` is called while work goes on, for a watchdog.
+        `layer_of` returns the personal layer that scores the mail of a Maildir, or None if there are no labels. `moved`
+        returns whether a message (Maildir, content id) is in its place because its user moved it. `open_maildir` opens
+        the Maildir at a path for one visit. `beat` is called during work, for a watchdog.
         """
         self.config = config
         self.classifier = classifier
@@ -84,7 +87,7 @@ class Pipeline:
         self.counters = counters
         self._clock = clock
         self._monotonic = monotonic
-        # A visit begins with a scan and ends with the pass that follows.
+        # A visit begins with a scan and ends with the following pass.
         self._maildirs = OpenMaildirs(open_maildir)
         self._scanner = Scanner(journal, clock=clock, opened=self._maildirs.opened)
         self._guard = CrashGuard(journal, clock=clock, status=self._status)
@@ -101,30 +104,36 @@ class Pipeline:
             beat=beat,
         )
         self._retries: Backoff[tuple[str, str]] = Backoff(monotonic)
-        # Maildirs in which messages went from new to cur before they could be acted on: the next scan looks there too.
+        # Maildirs in which messages went from new to cur before they could be acted on. The next scan of these Maildirs
+        # includes cur.
         self._doubtful: set[str] = set()
         self._pruned = -math.inf
 
     def reconfigure(self, *, config: Config, classifier: Judge) -> None:
-        """Use another configuration or model from now on. Not called while `process` runs."""
+        """Switch to another configuration or model. Must not be called while `process` runs."""
         self.config = config
         self.classifier = classifier
         self._guard.model = classifier.bundle.label
 
     def recover(self) -> None:
-        """Settle every act that was cut short: its message is as it was, or all is done.
+        """Settle every interrupted act, and turn the messages that a crashed process left in progress into suspects.
 
-        Find out which messages were being judged if the process before this one crashed.
+        A settled act is either done completely or has left its message unchanged.
         """
         self._recovery.settle(all_open=True)
         self._guard.recover()
 
     def scan(
-        self, maildir: str | os.PathLike[str], *, parts: Sequence[Part] = DELIVERED, catch_up: CatchUp | None = None
+        self,
+        maildir: str | os.PathLike[str],
+        *,
+        parts: Sequence[Part] = DELIVERED,
+        catch_up: CatchUp | None = None,
     ) -> list[Candidate]:
-        """Return the messages in the inbox of `maildir` to be judged; none if the Maildir cannot be looked at.
+        """Return the messages in the inbox of `maildir` to classify. Returns none if the Maildir cannot be read.
 
-        `catch_up` says what to begin with if it was never watched; by default the configuration does.
+        `catch_up` selects the existing mail to classify at the first scan of a Maildir. Its default is in the
+        configuration.
         """
         path = os.fspath(maildir)
         self._maildirs.close()
@@ -145,28 +154,28 @@ class Pipeline:
         return due
 
     def urgent(self, candidates: Sequence[Candidate]) -> list[Candidate]:
-        """Return the candidates that were not in progress at a crash; the others wait for all mail of all Maildirs."""
+        """Return the candidates that were not in progress at a crash. The others wait for all mail of all Maildirs."""
         return [one for one in candidates if not self._guard.is_suspect(one)]
 
     def process(self, candidates: Sequence[Candidate], *, stop: Callable[[], bool] = lambda: False) -> list[Outcome]:
-        """Judge the candidates and act; return the outcomes in the order in which the messages were done."""
+        """Classify the candidates, carry out the actions, and return the outcomes in order of occurrence."""
         return list(self.follow(candidates, stop=stop))
 
     def follow(self, candidates: Sequence[Candidate], *, stop: Callable[[], bool] = lambda: False) -> Iterator[Outcome]:
-        """Do what `process` does, but lazily: yield each outcome when it is known."""
+        """Process the candidates and yield each outcome when it occurs. Work continues as the caller iterates."""
         if self._recovery.unsettled:
             self._recovery.settle()
         work = self._pass(config=self.config, classifier=self.classifier, remote=remote_devices(), stop=stop)
         alone: list[GuardedCandidate] = []
         try:
             yield from self._reported(work.run(_beside_others(map(self._guard.look, candidates), alone)))
-            # Large mail first, then the suspects, those with the fewest crashes before the others.
+            # Large mail first, then the suspects, sorted by the number of crashes.
             for one in sorted(alone, key=lambda guarded: -1 if guarded.crashes is None else guarded.crashes):
                 if stop():
                     break
                 yield from self._reported(work.run([self._guard.look(one.candidate)]))
         finally:
-            # However this ends, candidates without an outcome did not end the process.
+            # Candidates without an outcome did not crash the process, no matter how this block ends.
             self._guard.stop()
             self._maildirs.close()
         self._prune()
@@ -175,7 +184,7 @@ class Pipeline:
         return self._maildirs.opened(candidate.maildir).folder().entry(candidate.part, candidate.name).status()
 
     def _reported(self, batches: Iterable[list[Outcome]]) -> Iterator[Outcome]:
-        """Count and log the outcomes of each batch, and yield them."""
+        """Count and log the outcomes of each batch, and yield the outcomes."""
         for outcomes in batches:
             now = self._clock()
             for outcome in outcomes:
@@ -189,7 +198,10 @@ class Pipeline:
             yield from outcomes
 
     def _prune(self) -> None:
-        """Prune the journal once a day. A journal that cannot be written has been reported before."""
+        """Prune the journal once a day.
+
+        An error is ignored, because a journal that cannot be written was reported before.
+        """
         now = self._monotonic()
         if now - self._pruned < DAY:
             return
@@ -200,7 +212,7 @@ class Pipeline:
 
 
 def _beside_others(guarded: Iterable[GuardedCandidate], alone: list[GuardedCandidate]) -> Iterator[GuardedCandidate]:
-    """Yield the candidates that are judged beside others; append those that are judged alone to `alone`."""
+    """Yield the candidates that are classified beside others, and append the other candidates to `alone`."""
     for one in guarded:
         if one.is_alone:
             alone.append(one)

@@ -1,4 +1,4 @@
-"""Taking acts back: each message goes to where it was, without our headers and our keyword."""
+"""Undoing acts: each message returns to its former folder, without our headers and our keyword."""
 
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
@@ -21,31 +21,33 @@ from spamlstm.maildir.names import GoneError, Name
 from spamlstm.maildir.opened import Entry, OpenFolder, OpenMaildir
 from spamlstm.maildir.transfer import Transfer, TransferResult
 
-# Bytes that our headers may have added to a message.
+# The largest number of bytes that our headers may have added to a message.
 MOST_ADDED = 16 << 10
 
 
 class UndoStatus(StrEnum):
-    """The result of taking back an act."""
+    """The result of undoing an act."""
 
     UNDONE = "undone"
-    """The message is as it was, except for flags that it got since; in a dry run it would be."""
+    """The message is restored, except for flags that were set later. In a dry run, it would be restored."""
+
     ELSEWHERE = "elsewhere"
-    """Its user moved, copied or removed it since: it is left alone."""
+    """The user moved, copied or removed the message after the act. The message is left unchanged."""
+
     FAILED = "failed"
-    """It could not be taken back now, and is as we left it."""
+    """The act could not be undone now. The message is as the act left it."""
 
 
 @dataclass(frozen=True, slots=True)
 class UndoResult:
-    """An act and the result of taking it back. `mailbox` is the folder that the message went back to."""
+    """An act and the result of undoing it. `mailbox` is the path of the folder to which the message returned."""
 
     act: Act
     status: UndoStatus
     mailbox: str = ""
     failure: str = ""
     path: str = ""
-    """The file of the message now; "" if it is elsewhere or the undo failed."""
+    """The current path of the message. "" if the message is elsewhere or the undo failed."""
 
 
 def undo_acts(
@@ -58,15 +60,15 @@ def undo_acts(
     open_maildir: Callable[[str], OpenMaildir] = OpenMaildir.open,
     content: str | None = None,
 ) -> Iterator[UndoResult | UnreadableAct]:
-    """Take back the acts done since then (seconds since 1970), the latest first; if `dry`, only report them.
+    """Undo the acts done since `since` (seconds since 1970), the latest first. If `dry`, only report the acts.
 
-    Yields a damaged act as it is; it is left alone. `open_maildir` opens the Maildir at a path; the acts in a Maildir
-    that it refuses by a UserError fail, and no others. With `content`, only acts on the message of that content id are
-    taken back.
+    Yields a damaged act unchanged and does not undo it. `open_maildir` opens the Maildir at a path. If it raises
+    UserError for a Maildir, only the acts in this Maildir fail. With `content`, only acts on the message with that
+    content id are undone.
 
-    A message is taken back if it still has the folder and the base name that we gave it, with any flags.
-    Its content stays known, so that it is not judged again. Safe to repeat; after a crash each message is as we left it
-    or taken back.
+    An act is undone if its message still has the folder and the base name that the act gave it, with any flags. The
+    content of the message stays known, so that it is not classified again. The function is safe to repeat. After a
+    crash, each act is either undone completely or not undone.
     """
     found = journal.acts(since=since)
     yield from (act for act in found if isinstance(act, UnreadableAct))
@@ -98,7 +100,7 @@ def _carried_out(
         elif attempt.result is TransferResult.GONE:
             results[act.id] = UndoResult(act, UndoStatus.ELSEWHERE)
         else:
-            why = sentence(attempt.error) if attempt.error else "it could not be settled"
+            why = sentence(attempt.error) if attempt.error else "the result could not be determined"
             results[act.id] = UndoResult(act, UndoStatus.FAILED, failure=why)
     return results
 
@@ -120,12 +122,16 @@ def _planned(act: Act, maildirs: OpenMaildirs) -> Plan | UndoResult:
     except OSError as error:
         return UndoResult(act, UndoStatus.FAILED, failure=f"{sentence(error)} ({kind_of(error)})")
     except UserError as error:
-        # This Maildir is refused, perhaps for what its user did there; the others are not.
+        # Only this Maildir is refused, perhaps because of a change by its user.
         return UndoResult(act, UndoStatus.FAILED, failure=str(error))
 
 
 def _plan(act: Act, mailbox: OpenMaildir, entry: Entry) -> Plan:
-    """Plan to take an act back. Our headers are removed even from a message that was read since, in a fresh file."""
+    """Return the plan to undo an act.
+
+    Tagged messages are replaced by a file without our headers, even messages that were read since the act, because
+    their user asks for the undo.
+    """
     raw, identity = read_message(entry, most=MOST_BYTES + MOST_ADDED)
     actions, inbox, folder = act.intent.actions, mailbox.folder(), entry.folder
     name, content = Name.parse(entry.name), raw

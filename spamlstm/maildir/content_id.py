@@ -1,4 +1,4 @@
-"""What stays the same after the delivery of a message: its content id, and the time at which it arrived."""
+"""Properties of a message that do not change after its delivery: its content id and its arrival time."""
 
 import hashlib
 import re
@@ -8,7 +8,7 @@ from email.utils import parsedate_to_datetime
 
 from spamlstm.message.headers import BLOCK, HeaderNames, end_of_head
 
-# Headers that are added to a message after its delivery, by:
+# Headers that other programs add to a message after its delivery:
 _LEFT_OUT = HeaderNames(
     # spam filters: our own headers, SpamAssassin, rspamd, bogofilter, SpamBayes, DSPAM, CRM114, SpamProbe
     *(name + rest for name in ("x-spam", "x-spamd", "x-spambayes", "x-spamprobe") for rest in ("", "-*")),
@@ -20,7 +20,7 @@ _LEFT_OUT = HeaderNames(
     *("x-keywords", "x-uid", "x-imap", "x-imapbase"),
     "content-length",
     "lines",
-    # Thunderbird, mutt, and programs that copy mail between servers: mbsync, OfflineIMAP, Gmail's export
+    # Thunderbird, mutt, and programs that copy mail between servers (mbsync, OfflineIMAP, Gmail's export)
     *("x-mozilla-status", "x-mozilla-status2", "x-mozilla-keys"),
     "x-label",
     "x-tuid",
@@ -30,18 +30,19 @@ _LEFT_OUT = HeaderNames(
 _SEPARATOR = re.compile(rb">?From [^\n]*+\n")
 
 _MOST_RECEIVED_BYTES = 16 << 10
-# The first Received header, with its folded lines. The server that delivered the message wrote it: no sender forges it.
+# The first Received header, with its folded lines. The server that delivered the message wrote it, so a sender cannot
+# forge it.
 _RECEIVED = re.compile(rb"^received:([^\n]*+(?:\n[ \t][^\n]*+)*+)", re.IGNORECASE | re.MULTILINE)
-# Seconds by which the clock of a server may be ahead of ours.
+# The number of seconds by which the clock of a server may be ahead of our clock.
 _TOLERANCE = 86_400.0
 
 
 def content_id(raw: bytes) -> str:
-    """Return 32 hexadecimal digits that stay the same when the message is tagged, untagged, moved or copied.
+    """Return 32 hexadecimal digits that stay unchanged when the message is tagged, untagged, moved or copied.
 
-    The headers that filters and mail programs add after delivery, an mbox separator, the kind of line ends and blank
-    lines at the end do not count. All else does, Received headers too: a message that a server delivers twice is two
-    messages. The message is hashed in pieces, which takes little memory.
+    Ignored are the headers that filters and mail programs add after delivery, an mbox separator, the kind of line ends,
+    and blank lines at the end. All other bytes are hashed, including Received headers. A message that a server delivers
+    twice thus has two content ids. The message is hashed in pieces to use little memory.
     """
     start, end = _head(raw)
     digest = hashlib.blake2b(digest_size=16)
@@ -53,21 +54,25 @@ def content_id(raw: bytes) -> str:
 
 
 def lasting(raw: bytes) -> tuple[bytes, bytes]:
-    """Return the head without headers added after delivery, and the body from the blank line on, with LF line ends."""
+    """Return the head and the body of a message, in the form that `content_id` hashes, with LF line ends.
+
+    The body begins with the blank line after the head. Headers that are added after delivery are omitted.
+    """
     start, end = _head(raw)
     return b"".join(_unix(_LEFT_OUT.left_out(raw, start, end))), b"".join(_unix([memoryview(raw)[end:]]))
 
 
 def _head(raw: bytes) -> tuple[int, int]:
     """Return the offsets of the first header and of the blank line after the headers."""
-    # A sender may put headers of spam filters above the separator. `untag` removes them, and it is the first line.
+    # A sender may put headers of spam filters above the separator. When `untag` removes the headers, the separator
+    # becomes the first line.
     separator = _SEPARATOR.match(raw, _LEFT_OUT.skip(raw, 0, end_of_head(raw)))
     start = separator.end() if separator else 0
     return start, end_of_head(raw, start)
 
 
 def _unix(pieces: Iterable[memoryview]) -> Iterator[bytes]:
-    """Yield these pieces of raw mail in blocks, with LF line ends."""
+    """Yield `pieces` of raw mail in blocks, with LF line ends."""
     carriage = b""
     for piece in pieces:
         for at in range(0, len(piece), BLOCK):
@@ -79,7 +84,7 @@ def _unix(pieces: Iterable[memoryview]) -> Iterator[bytes]:
 
 
 def _without_last_ends(blocks: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield these blocks without the blank lines and the line end at the end of the message."""
+    """Yield `blocks` without the line ends after the last line that is not empty."""
     ends = 0
     for block in blocks:
         kept = block.rstrip(b"\n")
@@ -91,9 +96,10 @@ def _without_last_ends(blocks: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def arrived(raw: bytes, *, stored: float) -> float:
-    """Return the arrival time in seconds since 1970: the date in the first Received header, else `stored`.
+    """Return the arrival time in seconds since 1970. It is the date in the first Received header, else `stored`.
 
-    `stored` is the date of the file: the time of the delivery, or a later one if a program copied the file without it.
+    `stored` is the date of the file. It is the date of the delivery, or later if a copying program lost that date. A
+    date in the header that is more than a day later than `stored` is ignored.
     """
     head = raw[:_MOST_RECEIVED_BYTES]
     match = _RECEIVED.search(head, 0, end_of_head(head))

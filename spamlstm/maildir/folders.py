@@ -1,4 +1,7 @@
-"""The folders of a Maildir: listed, with their roles, names on disk and IMAP keywords."""
+"""The folders of a Maildir: their listing, roles, names on disk and IMAP keywords.
+
+The inbox is the Maildir itself. Its subdirectories new, cur and tmp are called parts.
+"""
 
 import base64
 import binascii
@@ -16,10 +19,11 @@ from spamlstm.database import MOST_INTEGER
 from spamlstm.maildir.names import DELIVERED, PARTS, AnyPart
 from spamlstm.maildir.opened import OpenFolder, OpenMaildir, open_plain
 
-# More than people have. The owner of a Maildir chooses its folders, and a loop of mounts has no end.
+# More folders than people have. The owner of a Maildir controls its folders, and a loop of mounts is endless.
 MOST_FOLDERS = 2000
 MOST_LEVELS = 8
-# Directory entries that are read in one directory and in all directories of a Maildir: 20 and 50 ms.
+# The largest number of directory entries read in one directory, and in all directories of a Maildir. Reading takes 20
+# and 50 ms.
 MOST_ENTRIES = 20_000
 MOST_ENTRIES_IN_ALL = 50_000
 
@@ -31,12 +35,14 @@ class FolderRole(StrEnum):
     JUNK = "junk"
     FILED = "filed"
     """A folder in which a user keeps mail."""
+
     IGNORED = "ignored"
-    """Trash, Sent, Drafts and the like: no label follows from a message there."""
+    """Trash, Sent, Drafts and similar folders. No labels are created for messages in these folders."""
 
 
-# The one table of folder names for filing, learning and `adopt`, in the languages in which mail programs name folders.
-# A Trash under a name that is not here would turn deleted mail into ham; the configuration can add it (ignore_folders).
+# The only table of folder names for filing, learning and `adopt`, in the languages in which mail programs name folders.
+# A Trash folder with a name that is missing here would turn deleted mail into ham. The configuration can add names
+# (ignore_folders).
 _JUNK = """junk, spam, junk e-mail, bulk mail, junk email, junk mail, bulk, junk-e-mail, spamverdacht, unerwünscht,
 werbung, courrier indésirable, indésirables, pourriel, correo no deseado, posta indesiderata, ongewenste e-mail,
 ongewenst, lixo eletrônico, lixo electrónico, nevyžádaná pošta, nevyžiadaná pošta, wiadomości-śmieci, niechciane,
@@ -76,35 +82,38 @@ _ROLES = dict.fromkeys(_names(_IGNORED), FolderRole.IGNORED) | dict.fromkeys(JUN
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """A folder as a walk through the Maildir found it."""
+    """A folder found by a walk through the Maildir."""
 
     name: str
-    """Its path on disk below the Maildir; "" is the inbox."""
+    """The path of the folder on disk below the Maildir. "" is the inbox."""
     inode: int
-    """The inode number of its cur, which a rename keeps."""
+    """The inode number of the folder's cur, which does not change when the folder is renamed."""
     new_ns: int
-    """The modification time of new in nanoseconds: of the last name that was added or removed."""
+    """The modification time of new in nanoseconds, which is the time of the last added or removed name."""
     cur_ns: int
-    """The same of cur."""
+    """The modification time of cur in nanoseconds."""
 
 
 def folders(mailbox: OpenMaildir) -> Iterator[Folder]:
     """Yield the inbox, then all folders below it, in Maildir++ and fs layout. Links are not followed.
 
-    OSError if the inbox cannot be read.
+    Raises OSError if the inbox cannot be read.
     """
-    # A change to the owner's identity and back takes as long as ten calls of stat.
+    # Switching to the owner's identity and back takes as long as ten stat calls.
     with mailbox.owner.acting():
         inbox = _status(mailbox, "")
         if inbox is None:
-            raise FileNotFoundError(2, "it is no Maildir", mailbox.path)
+            raise FileNotFoundError(2, "it is not a Maildir", mailbox.path)
         found = [folder for name in _walk(mailbox) if (folder := _status(mailbox, name)) is not None]
     yield inbox
     yield from found
 
 
 def below(mailbox: OpenMaildir) -> Iterator[OpenFolder]:
-    """Yield the folders that `folders` finds, and those that lack new, cur or tmp, each opened when it is used."""
+    """Yield the inbox and all directories below it as folders, including directories that lack new, cur or tmp.
+
+    Each folder is opened when it is first used.
+    """
     yield mailbox.folder()
     with mailbox.owner.acting():
         names = list(_walk(mailbox))
@@ -112,14 +121,14 @@ def below(mailbox: OpenMaildir) -> Iterator[OpenFolder]:
 
 
 def is_folder(mailbox: OpenMaildir, name: str) -> bool:
-    """Return whether the directory `name` below the Maildir has new, cur and tmp. Links count as missing."""
+    """Return whether the directory `name` below the Maildir has new, cur and tmp. A link is treated as missing."""
     return _stat_parts(mailbox, name, PARTS) is not None
 
 
 def _stat_parts(mailbox: OpenMaildir, name: str, parts: Sequence[AnyPart]) -> list[os.stat_result] | None:
-    """Return the status of each part, or None if one is no directory.
+    """Return the status of each part of the folder `name`, or None if a part is not a directory.
 
-    Nothing is opened. A link above a part is followed, which misleads only the owner of the Maildir, who made it.
+    No descriptor is opened. A link in the path of a part harms only the owner of the Maildir.
     """
     above, found = f"{name}/" if name else "", []
     try:
@@ -140,7 +149,10 @@ def _walk(mailbox: OpenMaildir) -> Iterator[str]:
 
 @dataclass(slots=True)
 class _Budget:
-    """Directory entries that one walk may still read: a Maildir may have a thousand directories with 10,000 each."""
+    """The number of directory entries that one walk may still read.
+
+    The limit is needed because a Maildir may have a thousand directories with 10,000 entries each.
+    """
 
     left: int
 
@@ -153,15 +165,17 @@ def _below(mailbox: OpenMaildir, name: str, level: int, budget: _Budget) -> Iter
     for inner in inner_names:
         path = f"{name}/{inner}" if name else inner
         yield path
-        # Maildir++ keeps all folders side by side at the top. mbsync's Legacy layout has `Lists/.sub/.subsub`.
+        # Maildir++ keeps all folders side by side at the top level. The Legacy layout of mbsync has
+        # `Lists/.sub/.subsub`.
         if (name or not inner.startswith(".")) and level < MOST_LEVELS:
             yield from _below(mailbox, path, level + 1, budget)
 
 
 def subfolders(mailbox: OpenMaildir, name: str, budget: _Budget | None = None) -> list[str]:
-    """Return the names of the directories in the directory `name`, sorted, without new, cur and tmp.
+    """Return the sorted names of the directories in the directory `name`, without new, cur and tmp.
 
-    At most MOST_ENTRIES entries are read, and no more than `budget` has left. OSError if the directory cannot be read.
+    Reads at most MOST_ENTRIES entries, and at most the number left in `budget`. Raises OSError if the directory cannot
+    be read.
     """
     most = min(MOST_ENTRIES, budget.left) if budget else MOST_ENTRIES
     if most <= 0:
@@ -182,9 +196,11 @@ def _status(mailbox: OpenMaildir, name: str) -> Folder | None:
 
 
 def role_of(name: str, *, junk: str, ignore_folders: Iterable[str] = ()) -> FolderRole:
-    """Return the role of the folder of this name on disk. `junk` is the configured name of the junk folder, or "auto".
+    """Return the role of the folder with the name `name` on disk.
 
-    Every folder with a junk name is JUNK, also if mail is filed to another one. Folders below it are IGNORED.
+    `junk` is the configured name of the junk folder, or "auto". Every folder with a junk name is a junk folder,
+    including junk folders into which no mail is filed. Folders below a folder with a junk name or an ignored name are
+    IGNORED.
     """
     return _role(name, junk, tuple(ignore_folders))
 
@@ -214,15 +230,15 @@ def display_levels(name: str) -> tuple[str, ...]:
     return tuple(levels[1:] if levels[0] == "inbox" and len(levels) > 1 else levels)
 
 
-# Folders of both layouts; but not Dovecot's files, nor the sieve scripts that lie in a Maildir that is a home folder.
+# Matches folders of both layouts. Does not match Dovecot's files or sieve scripts in a Maildir that is a home folder.
 _FOLDER_NAME = re.compile(r"\.(?!dovecot|.*\.sieve$).+|[A-Z][^.]*")
 
 
 def linked_folders(mailbox: OpenMaildir) -> list[str]:
-    """Return the symbolic links directly below the Maildir that are named like folders. `folders` skips them.
+    """Return the symbolic links directly below the Maildir with names like folder names. `folders` skips these links.
 
-    Only their names are looked at, as the target of a link may be on a server that does not answer. At most
-    MOST_ENTRIES names are read. OSError if they cannot be read.
+    Only the names are read, because the target of a link may be on a server that does not respond. At most MOST_ENTRIES
+    names are read. Raises OSError if the names cannot be read.
     """
     with mailbox.entered("") as handle, mailbox.owner.acting(), os.scandir(handle) as listed:
         entries = itertools.islice(listed, MOST_ENTRIES)
@@ -236,7 +252,7 @@ _ENCODED = re.compile(r"&([A-Za-z0-9+,]*)-")
 
 
 def encoded(name: str) -> str:
-    """Return a folder's name as servers write it on disk."""
+    """Return a folder's name as servers write it on disk, in modified UTF-7."""
 
     def word(match: re.Match[str]) -> str:
         encoded = base64.b64encode(match[0].encode("utf-16-be", "surrogatepass"), b"+,")
@@ -246,7 +262,7 @@ def encoded(name: str) -> str:
 
 
 def decoded(name: str) -> str:
-    """Return a folder's name on disk as people read it. What is not encoded correctly stays as it is."""
+    """Return a folder's name on disk as readable text. Parts that are not encoded correctly are left unchanged."""
 
     def word(match: re.Match[str]) -> str:
         if not match[1]:
@@ -261,18 +277,18 @@ def decoded(name: str) -> str:
 
 # --- IMAP keywords ----------------------------------------------------------------------------------------------------
 
-# In `dovecot-keywords` each folder has a list of the keywords that its lower-case flag letters stand for. It is only
-# read here: writing it takes Dovecot's own lock, and other programs would show a keyword that we add as unknown.
-# The list has one line for each keyword, at most 26.
+# The file `dovecot-keywords` of a folder lists the keywords that its lower-case flag letters stand for, one keyword a
+# line, at most 26. The file is only read here. Writing it requires Dovecot's own lock, and other programs would show an
+# added keyword as unknown.
 _MOST_KEYWORD_BYTES = 1 << 16
 
-# The registered keyword (RFC 5788) first, then Thunderbird's.
+# The keyword registered by RFC 5788 comes first, then the keyword of Thunderbird.
 SPAM_WORDS = ("$Junk", "Junk")
 HAM_WORDS = ("$NotJunk", "NonJunk")
 
 
 def keyword_names(folder: OpenFolder) -> dict[str, str]:
-    """Return the keyword of each letter in `folder`; empty if there is no list or it cannot be read."""
+    """Return the keyword of each letter in `folder`. The dict is empty if the list is missing or cannot be read."""
     try:
         lines = _keyword_list(folder).decode("utf-8", "replace").splitlines()
     except OSError:
@@ -295,12 +311,15 @@ def _keyword_list(folder: OpenFolder) -> bytes:
 
 
 def keyword_letter(folder: OpenFolder, wanted: Sequence[str]) -> str | None:
-    """Return the letter of the first of these keywords that `folder` has, in upper or lower case."""
+    """Return the letter of the first keyword of `wanted` that `folder` has, ignoring case, or None."""
     known = {word.casefold(): sign for sign, word in keyword_names(folder).items()}
     return next((known[word.casefold()] for word in wanted if word.casefold() in known), None)
 
 
 def keyword_mapping(source: OpenFolder, target: OpenFolder) -> dict[str, str]:
-    """Return a table from letters in `source` to the letters of the same keywords in `target`, where it has them."""
+    """Return a dict from each keyword letter of `source` to the letter of the same keyword in `target`.
+
+    Letters whose keyword is missing in `target` are omitted.
+    """
     there = {word: sign for sign, word in keyword_names(target).items()}
     return {sign: there[word] for sign, word in keyword_names(source).items() if word in there}

@@ -1,14 +1,14 @@
-"""The X-Spam headers: written at the top of a message for sieve rules and mail programs, and removed again.
+"""The X-Spam headers: added at the top of a message for sieve rules and mail programs, and removed from a message.
 
 | header | when | for |
 |---|---|---|
 | `X-Spam-Flag: YES` | spam | the simple test of most filters and mail programs |
-| `X-Spam-Unsure: YES` | unsure | rules that file unsure mail to a folder of its own |
+| `X-Spam-Unsure: YES` | unsure | rules that file unsure mail to a separate folder |
 | `X-Spam-Status: Yes, score=8.7 required=5.0 tests=…` | always; Yes for spam, else No | Dovecot, Thunderbird |
 | `X-Spam-Level: ********` | from 1 point on; one star each, at most 50 | `:contains "*****"` in sieve without numbers |
 | `X-Spam-Checker-Version: spamlstm 1.0 (model)` | always | people who ask which program wrote the headers |
 
-The Subject and every other byte of the message stay as they are.
+The Subject and every other byte of the message are left unchanged.
 """
 
 import io
@@ -23,12 +23,13 @@ from spamlstm.verdict import Judgement, Verdict, logit
 # The points of spam: SpamAssassin's threshold, for which users have rules.
 REQUIRED = 5.0
 MOST_STARS = 50
-# Higher log-odds mean nothing more, and columns of mail programs are narrow.
+# Higher log-odds carry no further information, and mail programs have narrow columns.
 MOST_POINTS = 99.9
-# The reasons of spamlstm.model.policy for which points follow the probability; for all others, the verdict alone.
+# The reasons (see spamlstm.model.policy) for which the points depend on the probability. For all other reasons, the
+# points depend only on the verdict.
 _BY_MODEL = ("score", "labels")
 
-# The headers that `tag` writes, and X-Spam, which some rules test. Those that a message arrives with are forged.
+# The headers that `tag` writes, and X-Spam, which some rules test. Such headers in a message that arrives are forged.
 _OURS = HeaderNames("x-spam", *(f"x-spam-{rest}" for rest in ("flag", "unsure", "status", "level", "checker-version")))
 _CHECKER = re.compile(rb"^x-spam-checker-version[ \t]*+:[ \t]*+spamlstm\b", re.IGNORECASE | re.MULTILINE)
 _SEPARATOR = re.compile(rb">?From [^\n]*+\n")
@@ -37,11 +38,12 @@ _NOT_PRINTED = re.compile(r"[^ -~]+")
 
 
 def tag(raw: bytes, judgement: Judgement, *, version: str, spam_threshold: float) -> bytes:
-    """Return `raw` with the headers for `judgement` at the top, and without those that it had.
+    """Return `raw` with the headers for `judgement` at the top, and without the earlier headers of this kind.
 
-    `spam_threshold` is the probability from which on the policy says spam, `version` that of this program. Lines end as
-    in the message. Tagging a tagged message replaces its headers. A message that is one folded line without a line end
-    has no place for a header and is returned without any. Never raises on mail.
+    `spam_threshold` is the lowest probability of a message classified as spam. `version` is the version of this
+    program. The new lines have the line ends of the message. Tagging a tagged message replaces its headers. A message
+    that consists of one folded line without a line end has no place for a header and is returned without X-Spam
+    headers. Never raises, whatever the message contains.
     """
     end = end_of_head(raw)
     top = _OURS.skip(raw, 0, end)
@@ -57,9 +59,9 @@ def tag(raw: bytes, judgement: Judgement, *, version: str, spam_threshold: float
 
 
 def untag(raw: bytes) -> bytes:
-    """Return `raw` without the headers that `tag` writes, whoever wrote them.
+    """Return `raw` without the headers that `tag` writes, including such headers of other programs.
 
-    So `untag(tag(raw))` equals `untag(raw)`. Only headers up to the first blank line are removed, however many.
+    Thus `untag(tag(raw))` equals `untag(raw)`. All such headers before the first blank line are removed.
     """
     end = end_of_head(raw)
     first = _OURS.find(raw, 0, end)
@@ -77,7 +79,7 @@ def is_tagged(raw: bytes) -> bool:
 def _place(raw: bytes, top: int, end: int) -> int:
     """Return the offset in the header block raw[top:end] at which our headers are inserted.
 
-    An mbox separator stays the first line, and a folded line without a header does not become part of our headers.
+    An mbox separator stays the first line. A folded line without a header does not become part of our headers.
     """
     separator = _SEPARATOR.match(raw, top, end)
     place = separator.end() if separator else top
@@ -85,7 +87,7 @@ def _place(raw: bytes, top: int, end: int) -> int:
 
 
 def _joined(pieces: Iterable[bytes | memoryview]) -> bytes:
-    """Join the pieces without a list of them, which would take as much memory again."""
+    """Return the joined pieces. A list of the pieces is avoided, because it would use as much memory again."""
     result = io.BytesIO()
     for piece in pieces:
         result.write(piece)
@@ -93,7 +95,7 @@ def _joined(pieces: Iterable[bytes | memoryview]) -> bytes:
 
 
 def headers(judgement: Judgement, *, version: str, spam_threshold: float) -> tuple[tuple[str, str], ...]:
-    """Return the headers for `judgement` as (name, value), each one line of printable ASCII."""
+    """Return the headers for `judgement` as (name, value) pairs. Each header is one line of printable ASCII."""
     shown = points(judgement, spam_threshold=spam_threshold)
     spam, unsure = judgement.verdict is Verdict.SPAM, judgement.verdict is Verdict.UNSURE
     status = (
@@ -112,14 +114,15 @@ def headers(judgement: Judgement, *, version: str, spam_threshold: float) -> tup
 
 
 def points(judgement: Judgement, *, spam_threshold: float) -> float:
-    """Return the score on the scale of other filters: 0 or more, with one decimal, from REQUIRED on for spam only.
+    """Return the score in points on the scale of other spam filters. Only spam has `required` or more points.
 
-    With p the probability of spam and t the threshold: REQUIRED · p / t below t, else REQUIRED + logit(p) - logit(t),
-    at most 99.9. It grows with p and is never negative, which sieve could not compare. Where the probability did not
-    decide (allow and deny lists, GTUBE, no text), ham has 0, unsure half of REQUIRED and spam REQUIRED, so that a
-    rule that deletes mail with high scores never deletes mail that is only on a list.
+    With p the probability of spam and t the threshold, the points are required · p / t below t, and else required +
+    logit(p) - logit(t), at most 99.9. Points have one decimal, grow with p, and are never negative, because sieve
+    cannot compare negative numbers. If the probability did not decide (allow and deny lists, GTUBE, no text), ham has 0
+    points, unsure has half of `required`, and spam has `required`. Thus a rule that deletes mail with high scores never
+    deletes mail that is only on a list.
     """
-    # The verdict decides, even if rounding or a threshold that changed since would give other points.
+    # The verdict takes precedence, even if rounding or a threshold changed since then would result in other points.
     tenths, least = _model_tenths(judgement, spam_threshold), round(REQUIRED * 10)
     return (max(tenths, least) if judgement.verdict is Verdict.SPAM else min(tenths, least - 1)) / 10
 
@@ -130,13 +133,13 @@ def _model_tenths(judgement: Judgement, spam_threshold: float) -> int:
         return {Verdict.HAM: 0, Verdict.UNSURE: least // 2, Verdict.SPAM: least}[judgement.verdict]
     if p < spam_threshold:
         return int(least * p / spam_threshold)
-    # Near 1, p has too few digits; the log-odds have enough.
+    # Near 1, p has too few digits, but the log-odds have enough.
     odds = score if score is not None and not math.isnan(score) else logit(p)
-    # Infinite log-odds minus an infinite threshold are not a number.
+    # The difference of infinite log-odds and an infinite threshold is not a number.
     over = odds - logit(spam_threshold) if math.isfinite(logit(spam_threshold)) else 0.0
     return int(min(least + 10 * max(over, 0.0), MOST_POINTS * 10))
 
 
 def _printed(text: str) -> str:
-    """Return a text as printable ASCII on one line, at most 60 characters, for use in a header."""
+    """Return `text` as printable ASCII on one line, at most 60 characters, for use in a header."""
     return _NOT_PRINTED.sub("_", text)[:60].strip() or "unknown"

@@ -1,4 +1,4 @@
-"""The junk folder of a Maildir: found, or made in the layout of the other folders."""
+"""The junk folder of a Maildir: detected, or created in the layout of the other folders."""
 
 import contextlib
 import itertools
@@ -12,26 +12,27 @@ from spamlstm.maildir.message_file import copy_owner
 from spamlstm.maildir.names import PARTS
 from spamlstm.maildir.opened import OpenFolder, OpenMaildir
 
-# The folder that is made where there is none.
+# The name of a newly created junk folder.
 _NEW_FOLDER = "Junk"
-# Folders that may hold a junk folder one level down: Dovecot with LAYOUT=fs and Courier keep everything below INBOX;
-# Gmail keeps its own folders below the other two.
+# Folders that may contain a junk folder one level down. Dovecot with LAYOUT=fs and Courier keep everything below INBOX.
+# Gmail keeps its own folders below [Gmail] or [Google Mail].
 _ABOVE = (("inbox",), ("[gmail]",), ("[google mail]",))
 _RANKS = {name: rank for rank, name in enumerate(JUNK_NAMES)}
-# Folders whose names show the layout of a Maildir. More are not looked at, as a Maildir may have 20,000.
+# The largest number of folders by which the layout of a Maildir is detected, because a Maildir may have 20,000 folders.
 _MOST_FOR_LAYOUT = 100
 
 
 def junk_folder(mailbox: OpenMaildir, configured: str = "auto") -> OpenFolder:
-    """Return the folder that spam of a Maildir is filed to, whether it exists yet or not.
+    """Return the folder to which the spam of a Maildir is filed. It may not exist yet.
 
     `configured` is a folder's name, on disk or as mail programs show it (`Junk`, `INBOX.Junk`, `Lists/Junk`), or
-    'auto': the first of JUNK_NAMES that exists, at the top or below INBOX or [Gmail], else a `Junk` in the layout of
-    this Maildir. NoInputError if it is no Maildir, ConfigError if the name leads out of it.
+    'auto'. 'auto' selects the first of JUNK_NAMES that exists at the top level or below INBOX or [Gmail]. If none
+    exists, 'auto' selects `Junk` in the layout of this Maildir. Raises NoInputError if `mailbox` is not a Maildir, and
+    UserError if the name leads out of the Maildir.
     """
     if not mailbox.folder().exists():
-        raise NoInputError(f"{mailbox.path} is no Maildir: it lacks new, cur or tmp")
-    # A change to the owner's identity and back takes as long as ten calls of stat.
+        raise NoInputError(f"{mailbox.path} is not a Maildir: it lacks new, cur or tmp")
+    # Switching to the owner's identity and back takes as long as ten stat calls.
     with mailbox.owner.acting():
         return mailbox.folder(_configured(mailbox, configured) if configured != "auto" else _detected(mailbox))
 
@@ -49,7 +50,10 @@ def _detected(mailbox: OpenMaildir) -> str:
 
 
 def _junk_names(mailbox: OpenMaildir, names: list[str]) -> list[str]:
-    """Return the directories with names of junk folders, in the order of JUNK_NAMES, those at the top first."""
+    """Return the directories with the name of a junk folder, in the order of JUNK_NAMES.
+
+    For the same name, top-level directories come first.
+    """
     inner = []
     for name in names:
         if (name.casefold(),) in _ABOVE:
@@ -60,23 +64,26 @@ def _junk_names(mailbox: OpenMaildir, names: list[str]) -> list[str]:
 
 
 def _rank(name: str) -> int | None:
-    """Return the place in JUNK_NAMES of a folder's name on disk, or None."""
+    """Return the index in JUNK_NAMES of a folder's name on disk, or None."""
     levels = display_levels(name)
     rank = _RANKS.get(levels[-1])
-    # Mail programs do not show a name that begins with two dots.
+    # Mail programs do not show names that begin with two dots.
     if rank is None or name.startswith("..") or (levels[:-1] and levels[:-1] not in _ABOVE):
         return None
     return rank
 
 
 def _layout(mailbox: OpenMaildir, names: list[str]) -> list[str]:
-    """Return up to _MOST_FOR_LAYOUT folders by which the layout is detected, those with a leading dot first."""
+    """Return up to _MOST_FOR_LAYOUT folders by which the layout is detected. Folders with a leading dot come first."""
     ordered = sorted(names, key=lambda name: not name.startswith("."))[:MOST_FOLDERS]
     return list(itertools.islice((name for name in ordered if is_folder(mailbox, name)), _MOST_FOR_LAYOUT))
 
 
 def _is_fs(folders: list[str]) -> bool:
-    """Return whether the layout is fs (`Junk`), not Maildir++ (`.Junk`). Without folders it is Maildir++."""
+    """Return whether the layout is fs (`Junk`) instead of Maildir++ (`.Junk`).
+
+    Without folders, the layout is Maildir++.
+    """
     return bool(folders) and not any(name.startswith(".") for name in folders)
 
 
@@ -84,12 +91,12 @@ def _configured(mailbox: OpenMaildir, configured: str) -> str:
     pieces = configured.split("/")
     if not configured.strip() or "\0" in configured or any(piece in ("", ".", "..", *PARTS) for piece in pieces):
         raise ConfigError(
-            f"'{configured}' is no folder name for {mailbox.path}; write a name such as 'Junk' or 'Lists/Junk'"
+            f"'{configured}' is not a folder name for {mailbox.path}; use a name such as 'Junk' or 'Lists/Junk'"
         )
     dotted = "." + configured.replace("/", ".").removeprefix(".")
     if ".." in dotted:
         raise ConfigError(
-            f"'{configured}' is no folder name for {mailbox.path}; write a name without empty levels, such as 'Junk'"
+            f"'{configured}' is not a folder name for {mailbox.path}; use one without empty levels, such as 'Junk'"
         )
     for name in (configured, dotted, encoded(configured), encoded(dotted)):
         if _is_directory(mailbox, name):
@@ -100,7 +107,7 @@ def _configured(mailbox: OpenMaildir, configured: str) -> str:
 
 
 def _is_directory(mailbox: OpenMaildir, name: str) -> bool:
-    """Return whether the directory exists. RefusedError if it is a link."""
+    """Return whether the directory `name` exists. Raises RefusedError if the directory is a link."""
     try:
         os.close(mailbox.enter(name))
     except (FileNotFoundError, NotADirectoryError):
@@ -109,11 +116,11 @@ def _is_directory(mailbox: OpenMaildir, name: str) -> bool:
 
 
 def create_folder(folder: OpenFolder) -> None:
-    """Create the folder, and those of new, cur, tmp and `maildirfolder` that are missing, and bring all to disk.
+    """Create the folder and the missing parts of new, cur, tmp and `maildirfolder`, and make them durable (fsynced).
 
-    Owner, group and mode are those of the Maildir, so that the mail server can use the folder. Subscriptions are the
-    user's and stay as they are. It is safe to repeat this, and to run it while a server creates the same folder. Raises
-    OSError if a level of the path is no folder, and RefusedError, which is an OSError, if it is a link.
+    Owner, group and mode are those of the Maildir, so that the mail server can use the folder. The user's subscriptions
+    are left unchanged. The function is safe to repeat, also while a server creates the same folder. Raises OSError if a
+    level of the path is not a directory, and RefusedError (an OSError) if a level of the path is a link.
     """
     mailbox = folder.mailbox
     like = os.fstat(mailbox.handle)
@@ -122,10 +129,12 @@ def create_folder(folder: OpenFolder) -> None:
     with mailbox.owner.acting():
         for depth in range(1, len(levels) + 1):
             _make_folder(mailbox, "/".join(levels[: depth - 1]), levels[depth - 1], like)
-        # new and cur come last: with them others take it for a Maildir, and need tmp to deliver to it.
+        # new and cur are created last, because other programs then take the folder for a Maildir and need tmp for
+        # deliveries.
         for part in ("tmp", "new", "cur"):
             _make_folder(mailbox, folder.name, part, like)
-        # Maildir++ requires it in every folder but the root. Dovecot creates it in the fs layout as well.
+        # Maildir++ requires the marker file in every folder except the root. Dovecot also creates the marker in the fs
+        # layout.
         _make_marker(folder.handle(), like)
         for depth in range(len(levels), -1, -1):
             with mailbox.entered("/".join(levels[:depth])) as handle:
@@ -139,7 +148,7 @@ def _make_folder(mailbox: OpenMaildir, above: str, name: str, like: os.stat_resu
             os.mkdir(name, 0o700, dir_fd=parent)
         except FileExistsError:
             exists = True
-    # Raises if what exists is no folder.
+    # Raises an error if the existing entry is not a directory.
     with mailbox.entered(f"{above}/{name}" if above else name) as handle:
         if not exists:
             copy_owner(handle, like, stat.S_IMODE(like.st_mode))
@@ -157,9 +166,10 @@ def _make_marker(above: int, like: os.stat_result) -> None:
 
 
 def is_complete(folder: OpenFolder) -> bool:
-    """Return whether the folder has all that `create_folder` makes: new, cur, tmp and the file `maildirfolder`.
+    """Return whether the folder is complete: it has new, cur, tmp and the marker file `maildirfolder`.
 
-    `create_folder` makes that file last. A folder without it may be left from a crash, with parts that are not on disk.
+    `create_folder` creates the marker last. Without the marker, a crash may have interrupted the creation, and new, cur
+    or tmp may not be on disk.
     """
     if not folder.exists():
         return False
@@ -172,7 +182,10 @@ def is_complete(folder: OpenFolder) -> bool:
 
 
 def check_one_file_system(*folders: OpenFolder) -> None:
-    """Raise ConfigError unless new, cur and tmp of all `folders` are on one file system, where a rename moves mail."""
+    """Check that new, cur and tmp of all `folders` are on one file system, so that a rename can move mail.
+
+    Raises UserError if they are on different file systems.
+    """
     first, *others = [(folder, part) for folder in folders for part in PARTS]
     device = os.fstat(first[0].handle("new")).st_dev
     for folder, part in others:

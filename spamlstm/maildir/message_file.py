@@ -1,4 +1,4 @@
-"""The file of one message: what identifies it, how it is read, and whether others are writing or moving it."""
+"""The file of one message: its identity, reading the file, and whether another program writes or moves the file."""
 
 import contextlib
 import fcntl
@@ -16,23 +16,24 @@ from spamlstm.maildir.names import DELIVERED, AnyPart, GoneError, Name
 from spamlstm.maildir.opened import Entry, OpenFolder, RefusedError
 from spamlstm.message.headers import end_of_head
 
-# Mail servers cut headers at a fraction of this (Postfix at 100 KB). Finding forged ones among 64 MB takes seconds.
+# Mail servers limit headers to a fraction of this (Postfix to 100 KB). Searching 64 MB of headers for forged headers
+# takes seconds.
 MOST_HEAD_BYTES = 16 << 20
 _BLOCK = 1 << 20
-# Seconds between two looks at a link in the tmp of another folder, while a mail server still moves the message.
+# Seconds between two checks of a link in tmp of another folder, while a mail server is moving the message.
 _TICK = 0.02
-# inotify and leases only know what this kernel does. On these file systems another host, or a program behind FUSE,
-# writes unnoticed.
+# inotify and leases only cover writes through this kernel. On these file systems another host, or a program behind
+# FUSE, writes unnoticed.
 REMOTE = frozenset("9p afs ceph cifs fuse.glusterfs fuse.sshfs gfs2 lustre ncpfs nfs nfs4 ocfs2 smb3 smbfs".split())
 MOUNT_TABLE = Path("/proc/self/mountinfo")
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Identifies a file even if another is later given its name, as procmail does. A rename keeps the identity.
+    """The identity of a file. A rename keeps the identity.
 
-    `links` is the number of names that the file had when it was looked at, None if that was not recorded. It is not
-    compared.
+    Another file that is later given the same name, as procmail does, has another identity. `links` is the number of
+    names of the file when its status was read, or None if the number was not recorded. `links` is not compared.
     """
 
     inode: int
@@ -42,17 +43,17 @@ class Identity:
 
     @classmethod
     def of(cls, status: os.stat_result) -> Self:
-        """Return the identity of the file with this status."""
-        # A date beyond the year 2262 is more than the journal can hold.
+        """Return the identity of the file with the given status."""
+        # A date beyond the year 2262 is too large for the journal.
         return cls(status.st_ino, status.st_mtime_ns & MOST_INTEGER, status.st_size, status.st_nlink)
 
 
 class TooLargeError(Exception):
-    """The message is too large to be read. The text is a sentence with the limit."""
+    """Raised for a message that is too large to be read. The text gives the reason as a sentence about the message."""
 
 
 def file_identity(entry: Entry) -> Identity | None:
-    """Return the identity of the file at `entry`, or None if there is none. Raises other OSErrors."""
+    """Return the identity of the file at `entry`, or None if the file is missing. Raises OSError for other errors."""
     try:
         return Identity.of(entry.status())
     except FileNotFoundError:
@@ -60,10 +61,10 @@ def file_identity(entry: Entry) -> Identity | None:
 
 
 def read_message(entry: Entry, *, most: int) -> tuple[bytes, Identity]:
-    """Return a message's bytes and its identity, both from one descriptor.
+    """Return a message's bytes and its identity, read from the same descriptor.
 
-    GoneError if it is gone, TooLargeError above `most` bytes or MOST_HEAD_BYTES of headers. At most one byte more than
-    `most` is read, as a file may grow meanwhile.
+    At most `most` + 1 bytes are read, because a file may grow meanwhile. Raises GoneError if the message is gone, and
+    TooLargeError if the message has more than `most` bytes or its headers have more than MOST_HEAD_BYTES.
     """
     try:
         handle = entry.open()
@@ -82,7 +83,7 @@ def read_message(entry: Entry, *, most: int) -> tuple[bytes, Identity]:
 
 
 def _read(handle: int, size: int, most: int) -> bytes:
-    """Read a file of about `size` bytes; at most `most` + 1 bytes."""
+    """Return the content of a file of about `size` bytes, at most `most` + 1 bytes."""
     pieces: list[bytes] = []
     left, ask = most + 1, size + 1
     while left > 0 and (piece := os.read(handle, min(ask, left))):
@@ -93,11 +94,12 @@ def _read(handle: int, size: int, most: int) -> bytes:
 
 
 def is_being_written(entry: Entry) -> bool:
-    """Return whether a process has this file open for writing; False if the kernel cannot tell or the file is gone.
+    """Return whether a process has this file open for writing. False if the kernel cannot tell or the file is gone.
 
-    A proper delivery is complete when it is linked or renamed into new. But scripts do run `cat > Maildir/new/x`, and
-    replacing such a file half-way would lose the rest. The kernel grants a read lease on a file that nobody has open
-    for writing, to its owner and to root. Do not ask for files on REMOTE file systems: there a refusal means nothing.
+    A proper delivery is complete before the file is linked or renamed into new. But some scripts run `cat >
+    Maildir/new/x`, and replacing such an unfinished file would lose the rest of the message. The kernel grants a read
+    lease, to the owner and to root, only on a file that no process has open for writing. Must not be called for files
+    on REMOTE file systems, where a refusal has no meaning.
     """
     try:
         handle = entry.open()
@@ -105,7 +107,7 @@ def is_being_written(entry: Entry) -> bool:
         return False
     try:
         with entry.folder.mailbox.owner.acting():
-            # If a writer comes between the two calls, the kernel sends a signal: this one is ignored by default.
+            # If a writer opens the file between the two calls, the kernel sends a signal. SIGURG is ignored by default.
             fcntl.fcntl(handle, fcntl.F_SETSIG, signal.SIGURG)
             fcntl.fcntl(handle, fcntl.F_SETLEASE, fcntl.F_RDLCK)
             fcntl.fcntl(handle, fcntl.F_SETLEASE, fcntl.F_UNLCK)
@@ -119,32 +121,35 @@ def is_being_written(entry: Entry) -> bool:
 
 
 def is_moving(entry: Entry, expected: Identity) -> bool:
-    """Return whether a message that was just read is also in another folder: its user is moving or copying it."""
+    """Return whether a message that was just read also has a name in another folder.
+
+    In this case its user is moving or copying the message.
+    """
     if expected.links is None or expected.links < 2:
         return False
-    # Postfix delivers by a link from tmp, which for a moment is a second name as well.
+    # Postfix delivers by a link from tmp, so that the message has a second name for a moment.
     now = file_identity(entry)
     return now is not None and (now.links or 0) > 1 and is_linked_elsewhere(entry, expected)
 
 
 def was_linked(status: os.stat_result, expected: Identity, *, less: int = 0) -> bool:
-    """Return whether a file has more names than when it was read; `less` of them we have removed ourselves."""
+    """Return whether a file has more names than when it was read, minus the `less` names that this program removed."""
     return expected.links is not None and status.st_nlink > expected.links - less
 
 
 def is_linked_elsewhere(entry: Entry, expected: Identity) -> bool:
     """Return whether a message has a name in another folder or part of its Maildir than `entry`.
 
-    Servers and clients move by link or rename: the inode stays. Dovecot first links it to the tmp of the other folder.
-    The server may still give that link up, so this waits until the link is gone, at most for the rest of this visit's
-    patience: a server that crashed may have left the link for good. The tmp of the inbox does not count, as servers
-    deliver from it.
+    Servers and clients move a message by a link or a rename, which keeps the inode. Dovecot first links the message to
+    tmp of the other folder. The server may still remove this link, so this function waits until the link is gone. The
+    wait is limited to the remaining `patience` of this visit, because a server that crashed may have left the link
+    forever. The tmp of the inbox is ignored, because servers deliver from it.
     """
     mailbox = entry.folder.mailbox
-    # Changing to the owner's identity and back takes as long as ten looks; there is no waiting inside.
+    # Switching to the owner's identity and back takes as long as ten file lookups. This block does not wait.
     with mailbox.owner.acting():
         folders = list(below(mailbox))
-        # Names go from tmp to new and cur: looked at in this order, none is missed.
+        # Messages move from tmp to new and cur. In this order of lookups, none is missed.
         linked = list(_names([folder for folder in folders if folder.name], ("tmp",), expected))
     for one in linked:
         while mailbox.patience > 0 and file_identity(one) == expected:
@@ -155,7 +160,7 @@ def is_linked_elsewhere(entry: Entry, expected: Identity) -> bool:
 
 
 def _names(folders: Iterable[OpenFolder], parts: Sequence[AnyPart], expected: Identity) -> Iterator[Entry]:
-    """Yield the names of a message in these parts of folders, within the number of names that this visit may read."""
+    """Yield the names of a message in `parts` of `folders`, up to the number of names that this visit may read."""
     for folder in folders:
         for part in parts:
             if folder.mailbox.search <= 0:
@@ -169,9 +174,9 @@ def _names(folders: Iterable[OpenFolder], parts: Sequence[AnyPart], expected: Id
 
 
 def remote_devices(table: Path = MOUNT_TABLE) -> frozenset[int]:
-    """Return the device numbers (st_dev) of the mounted REMOTE file systems; none if the table cannot be read.
+    """Return the device numbers (st_dev) of the mounted REMOTE file systems. Empty if the table cannot be read.
 
-    One look at the mount table serves any number of folders; asking each folder would ask its server.
+    One read of the mount table serves any number of folders. A status call for each folder would contact its server.
     """
     found = set()
     try:
@@ -189,22 +194,25 @@ def remote_devices(table: Path = MOUNT_TABLE) -> frozenset[int]:
 
 
 def copy_owner(handle: int, like: os.stat_result, mode: int) -> None:
-    """Give an open file or folder the owner and the group of `like`, and `mode`.
+    """Set the owner and the group of an open file or folder to those of `like`, and its mode to `mode`.
 
-    The owner first, as a change of owner removes mode bits.
+    The owner is set first, because a change of owner clears mode bits.
     """
     mine = os.fstat(handle)
     if (mine.st_uid, mine.st_gid) != (like.st_uid, like.st_gid):
         try:
             os.fchown(handle, like.st_uid, like.st_gid)
         except PermissionError:
-            # Only root may give files away. Others run as the owner, and at most cannot keep a group.
+            # Only root may change the owner of files. Other users are the owner, and at worst cannot set the group.
             if os.geteuid() == 0:
                 raise
     os.fchmod(handle, mode)
 
 
 def sized(name: Name, content: bytes, *, base: str) -> Name:
-    """Return `name` for a fresh file with this content in the same folder; use `Name.elsewhere` for another folder."""
+    """Return `name` for a fresh file with `content` in the same folder.
+
+    `Name.elsewhere` changes the name for another folder.
+    """
     bare = content.count(b"\n") - content.count(b"\r\n")
     return name.rewritten(base=base, size=len(content), wire_size=len(content) + bare)

@@ -1,6 +1,6 @@
 """File names of messages in a Maildir: parsed, changed for another folder, and made unique."""
 
-# os keeps names as they were given:
+# os functions keep names unchanged:
 # ruff: noqa: PTH112, PTH118
 
 import itertools
@@ -15,7 +15,7 @@ Part = Literal["new", "cur"]
 AnyPart = Literal["new", "cur", "tmp"]
 
 DELIVERED: tuple[Part, ...] = ("new", "cur")
-"""The parts of a folder that hold messages; no mail program has seen those in new."""
+"""The parts of a folder that hold messages. No mail program has shown the messages in new."""
 PARTS: tuple[AnyPart, ...] = ("new", "cur", "tmp")
 # The limit of Linux file systems (NAME_MAX).
 MOST_NAME_BYTES = 255
@@ -25,15 +25,18 @@ _deliveries = itertools.count()
 
 
 class GoneError(Exception):
-    """The message no longer has its name: a mail program renamed it, or a user removed it. Look again."""
+    """Raised if a message no longer has its name, because a mail program renamed it or a user removed it.
+
+    This is a normal condition. The caller lists the folder again.
+    """
 
 
 @dataclass(frozen=True, slots=True)
 class Name:
     """A parsed file name, `base[,field]...[:info]`. `str()` returns exactly the name that was parsed.
 
-    `fields` keep their order, each with its letter (`S=123`). `info` is all after the first colon, None without one;
-    names in new have none.
+    `fields` keep their order, each with its key (`S=123`). `info` is the text after the first colon, or None without a
+    colon. Names in new have no `info`.
     """
 
     base: str
@@ -42,7 +45,7 @@ class Name:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Parse a file name; every name is valid."""
+        """Parse a file name. Every name is valid."""
         stem, colon, info = text.partition(":")
         base, *fields = stem.split(",")
         return cls(base, tuple(fields), info if colon else None)
@@ -58,14 +61,14 @@ class Name:
 
     @property
     def keywords(self) -> str:
-        """The keyword letters (lower case), sorted; the folder's `dovecot-keywords` lists their keywords."""
+        """The keyword letters (lower-case), sorted. `dovecot-keywords` of the folder lists their keywords."""
         return "".join(sorted({letter for letter in self._letters if "a" <= letter <= "z"}))
 
     def elsewhere(self, *, base: str, keywords: Mapping[str, str] | None = None) -> Self:
         """Return the name for another folder, with the new `base`.
 
-        `U=` is dropped, as mbsync numbers messages by folder. Each keyword letter is replaced by the one that
-        `keywords` has for it, as letters stand for other keywords there, and dropped if it has none.
+        `U=` is dropped, because mbsync numbers messages by folder. `keywords` maps the keyword letters of this folder
+        to the letters of the same keywords in the other folder. Letters without a mapping are dropped.
         """
         info = self.info
         if info is not None and info.startswith("2,"):
@@ -75,18 +78,22 @@ class Name:
         return replace(self, base=base, fields=self._without("U="), info=info)
 
     def rewritten(self, *, base: str, size: int, wire_size: int) -> Self:
-        """Return the name for a new file in the same folder: with true `S=` and `W=`, without `U=`, flags kept."""
+        """Return the name for a new file in the same folder.
+
+        `S=` and `W=` are set to the new sizes, `U=` is dropped, and the flags are kept.
+        """
         sizes = (f"S={size}", f"W={wire_size}")
         return replace(self, base=base, fields=(*sizes, *self._without("S=", "W=", "U=")))
 
     def within(self, part: Part) -> Self:
-        """Return the name as `part` needs it: in cur every name ends in `:2,` and its flags."""
+        """Return the name in the form for `part`. In cur, every name ends in `:2,` and its flags."""
         return replace(self, info="2,") if part == "cur" and self.info is None else self
 
     def fitting(self) -> Self:
-        """Return the name cut to MOST_NAME_BYTES: its last fields go first, then unknown flags, then the sizes.
+        """Return the name shortened to MOST_NAME_BYTES.
 
-        Base and flags stay. The name may have all 255 bytes before we add to it.
+        The last fields are removed first, then unknown flags, then the sizes. The base and the flags are kept. The name
+        may already have 255 bytes before this program adds to it.
         """
         name = self
         while len(os.fsencode(str(name))) > MOST_NAME_BYTES:
@@ -104,7 +111,7 @@ class Name:
 
     @property
     def _letters(self) -> str:
-        # Other programs keep data of their own after a second comma.
+        # Other programs store their own data after a second comma.
         return self.info[2:].partition(",")[0] if self.info and self.info.startswith("2,") else ""
 
     def _without(self, *keys: str) -> tuple[str, ...]:
@@ -112,18 +119,24 @@ class Name:
 
 
 def unique() -> str:
-    """Return a base name that no delivery has had: time, process, count, random digits and host, as in maildir(5)."""
+    """Return a unique base name of time, process, count, random digits and host, as in maildir(5)."""
     now = time.time_ns() // 1000
     count, digits = next(_deliveries), os.urandom(4).hex()
     return f"{now // 1_000_000}.M{now % 1_000_000:06}P{os.getpid()}Q{count}R{digits}.{_host(os.uname().nodename)}"
 
 
 def _host(name: str) -> str:
-    """Escape a host name: / and : in octal as in maildir(5), a comma as it separates fields, all other signs too."""
+    """Return a host name with all unsafe characters escaped in octal, as maildir(5) does for / and :.
+
+    A comma is escaped too, because it separates fields. The result has at most 64 characters.
+    """
     escaped = _UNSAFE.sub(lambda match: "".join(f"\\{byte:03o}" for byte in match[0].encode("utf-8", "replace")), name)
     return escaped[:64] or "localhost"
 
 
 def is_maildir(path: str) -> bool:
-    """Return whether the directory at `path` has new, cur and tmp. For messages to users only: links are followed."""
+    """Return whether the directory at `path` has new, cur and tmp.
+
+    For messages to users only. Other code uses an OpenMaildir.
+    """
     return all(os.path.isdir(os.path.join(path, part)) for part in PARTS)

@@ -1,8 +1,9 @@
 """Maildirs, their folders and files, opened by descriptors without following links.
 
-The owner of a Maildir may replace any of its folders by a symbolic link at any moment. So a Maildir is opened once per
-visit, each folder below it by a descriptor without following links, and each file by its name in the open folder. As
-root, each of these calls is made as the owner of the Maildir: see docs/decisions/0017-maildirs-of-others.md.
+The owner of a Maildir may replace any of its folders by a symbolic link at any moment. So a Maildir is opened only once
+per visit. A visit is the time in which one Maildir is processed. Each folder below the Maildir is opened by a
+descriptor without following links, and each file by its name in the open folder. If this process is root, each of these
+calls is made as the owner of the Maildir. See docs/decisions/0017-maildirs-of-others.md.
 """
 
 import contextlib
@@ -19,25 +20,28 @@ from spamlstm.files import CREATE, DIRECTORY, Closable, open_directory, regular_
 from spamlstm.maildir.names import DELIVERED, PARTS, AnyPart, GoneError, Name, Part
 from spamlstm.maildir.owner import Owner
 
-# Folders with open descriptors; adopting a mailbox visits 2,000.
+# The largest number of folders with open descriptors. Adopting a mailbox visits 2,000 folders.
 MOST_OPEN = 16
-# Seconds that one visit waits in all for links in tmp. A server that moves many messages links each to tmp first, for
-# milliseconds. A link that a crashed server left there must not delay the mail of others.
+# The total number of seconds that one visit waits for links in tmp. A server that moves many messages first links each
+# message to tmp for milliseconds. A link that a crashed server left there must not delay the mail of others.
 PATIENCE = 0.5
-# Names that one visit reads in search of further links: a tenth of a second. Most Maildirs have fewer messages.
+# The number of names that one visit reads in search of further links, in a tenth of a second. Most Maildirs have fewer
+# messages.
 MOST_SEARCHED = 200_000
 
-# Names that are listed in one part of a folder: 100 MB and two seconds of a scan. People have fewer messages in a
-# folder. Links to one file cost their maker nothing: two million of them took all memory of the daemon.
+# The number of names that are listed in one part of a folder: 100 MB and two seconds of a scan. People have fewer
+# messages in a folder. Hard links to one file are free for their creator, and two million links used up all memory of
+# the daemon.
 MOST_LISTED = 200_000
-# Names that are read in search of one message: a third of a second.
+# The number of names that are read in search of one message, in a third of a second.
 MOST_PASSED = 1_000_000
 
 
 class RefusedError(OSError):
-    """A name in a Maildir is a symbolic link or no regular file, belongs to another user, or has too many entries.
+    """Raised for a name in a Maildir that is not safe to use.
 
-    `strerror` says which name and why.
+    The name is a symbolic link or is not a regular file, belongs to another user, or has too many entries. `strerror`
+    gives the name and the reason.
     """
 
     def __init__(self, path: str, why: str) -> None:
@@ -45,18 +49,21 @@ class RefusedError(OSError):
 
 
 def open_plain(name: str, above: int, *, shown: str) -> int:
-    """Return a descriptor of the regular file `name` in the directory `above`. RefusedError for anything else."""
+    """Return a descriptor of the regular file `name` in the directory `above`.
+
+    Raises RefusedError if `name` is not a regular file.
+    """
     try:
         return regular_descriptor(name, follow=False, dir_fd=above)
     except OSError as error:
-        # ELOOP is a link.
+        # The error of a link is ELOOP.
         if error.errno in (errno.ELOOP, errno.EINVAL):
-            raise RefusedError(shown, "is no regular file") from error
+            raise RefusedError(shown, "is not a regular file") from error
         raise
 
 
 def is_link(name: str, above: int) -> bool:
-    """Return whether `name` in the directory `above` is a symbolic link; False if it cannot be looked at."""
+    """Return whether `name` in the directory `above` is a symbolic link. False if its status cannot be read."""
     try:
         return stat.S_ISLNK(os.stat(name, dir_fd=above, follow_symlinks=False).st_mode)
     except OSError:
@@ -64,28 +71,32 @@ def is_link(name: str, above: int) -> bool:
 
 
 class OpenMaildir(Closable):
-    """A Maildir, open for one visit. Use it in `with`, in one thread at a time."""
+    """A Maildir that is open for one visit. Used as a context manager, in one thread at a time."""
 
     def __init__(self, path: str, handle: int) -> None:
-        """Take over `handle`, a descriptor of the directory; `path` is for messages and the journal."""
+        """Take ownership of `handle`, a descriptor of the directory.
+
+        `path` is used only for messages and the journal.
+        """
         self.path = path
         self.handle = handle
         status = os.fstat(handle)
         self.identity = status.st_dev, status.st_ino
         self.owner = Owner.of(status)
         self.patience = PATIENCE
-        """Seconds that this visit may still wait for servers that have linked a message to tmp but not moved it yet."""
+        """The remaining seconds that this visit may wait for servers to move messages that they have linked to tmp."""
         self.search = MOST_SEARCHED
-        """Names that this visit may still read in search of further links of messages."""
+        """The remaining number of names that this visit may read in search of further links of messages."""
         self._folders: dict[str, OpenFolder] = {}
         self._open: OrderedDict[str, OpenFolder] = OrderedDict()
 
     @classmethod
     def open(cls, path: str) -> Self:
-        """Open the Maildir at `path`. OSError if it is no directory.
+        """Open the Maildir at `path`.
 
-        A symbolic link on the way is followed if it belongs to root, to the user of this process, or to the owner of
-        the directory that it leads to; else RefusedError. Nobody else decides which mail is judged under this name.
+        A symbolic link in the path is followed only if it belongs to root, to the user of this process, or to the owner
+        of the directory that it leads to. Thus no other user decides which mail is classified under this path. Raises
+        OSError if `path` is not a directory, and RefusedError if a link belongs to another user.
         """
         place, link_owners = open_directory(path)
         try:
@@ -99,13 +110,13 @@ class OpenMaildir(Closable):
         return cls(path, handle)
 
     def folder(self, name: str = "") -> "OpenFolder":
-        """Return the folder of this name (`.Junk`, `Lists/Junk`; "" is the inbox). It is opened when it is used."""
+        """Return the folder `name` (`.Junk`, `Lists/Junk`; "" is the inbox). The folder is opened at its first use."""
         if name not in self._folders:
             self._folders[name] = OpenFolder(self, name)
         return self._folders[name]
 
     def folder_at(self, path: str) -> "OpenFolder":
-        """Return the folder at a path from the journal. RefusedError if the path leads out of this Maildir."""
+        """Return the folder at a path from the journal. Raises RefusedError if the path leads out of this Maildir."""
         if path == self.path:
             return self.folder()
         name = path.removeprefix(self.path + "/")
@@ -114,17 +125,21 @@ class OpenMaildir(Closable):
         return self.folder(name)
 
     def entry_at(self, path: str) -> "Entry":
-        """Return the file at a path from the journal. RefusedError if it is no message's path in this Maildir."""
+        """Return the entry of the file at a path from the journal.
+
+        Raises RefusedError if the path is not the path of a message in this Maildir.
+        """
         above, name = os.path.split(path)
         folder, part = os.path.split(above)
         if part not in PARTS or name in ("", ".", ".."):
-            raise RefusedError(path, "is no message in a folder of its Maildir")
+            raise RefusedError(path, "is not a message in a folder of its Maildir")
         return Entry(self.folder_at(folder), part, name)
 
     def enter(self, name: str) -> int:
-        """Return a descriptor of the directory `name` below the Maildir. OSError if it is missing.
+        """Return a descriptor of the directory `name` below the Maildir.
 
-        RefusedError if a directory on the way is a link or, for root, does not belong to the owner of the Maildir.
+        Raises OSError if the directory is missing. Raises RefusedError if a directory in the path is a link or, for
+        root, does not belong to the owner of the Maildir.
         """
         if not name:
             return os.dup(self.handle)
@@ -142,7 +157,7 @@ class OpenMaildir(Closable):
 
     @contextlib.contextmanager
     def entered(self, name: str) -> Iterator[int]:
-        """Yield the descriptor that `enter` returns, and close it at the end."""
+        """Yield the descriptor that `enter` returns, and close it at the end of the block."""
         handle = self.enter(name)
         try:
             yield handle
@@ -150,11 +165,14 @@ class OpenMaildir(Closable):
             os.close(handle)
 
     def step(self, above: int, level: str, path: str) -> int:
-        """Return a descriptor of the directory `level` in an open one, as `enter` does; `path` is for the error."""
+        """Return a descriptor of the directory `level` in the open directory `above`. `path` is used for errors.
+
+        Raises the same errors as `enter`.
+        """
         try:
             handle = os.open(level, DIRECTORY, dir_fd=above)
         except NotADirectoryError as error:
-            # The kernel's error for a link with O_DIRECTORY | O_NOFOLLOW is the same.
+            # The kernel reports the same error for a link with O_DIRECTORY | O_NOFOLLOW.
             if is_link(level, above):
                 raise RefusedError(path, "is a symbolic link, and links in a Maildir are not followed") from error
             raise
@@ -164,7 +182,7 @@ class OpenMaildir(Closable):
         return handle
 
     def used(self, folder: "OpenFolder") -> None:
-        """Mark the descriptors of a folder as used, and close the least recently used ones above MOST_OPEN."""
+        """Mark a folder as recently used, and close the least recently used folders above MOST_OPEN."""
         self._open[folder.name] = folder
         self._open.move_to_end(folder.name)
         while len(self._open) > MOST_OPEN:
@@ -181,7 +199,7 @@ class OpenMaildir(Closable):
 
 
 class OpenFolder:
-    """A folder of an open Maildir. Its descriptors are opened when first needed."""
+    """A folder of an open Maildir. Its descriptors are opened at their first use."""
 
     def __init__(self, mailbox: OpenMaildir, name: str) -> None:
         self.mailbox = mailbox
@@ -190,7 +208,7 @@ class OpenFolder:
         self._handles: dict[str, int] = {}
 
     def handle(self, part: AnyPart | Literal[""] = "") -> int:
-        """Return the descriptor of new, cur or tmp, or of the folder itself. OSError if it is missing."""
+        """Return the descriptor of new, cur or tmp, or of the folder itself. Raises OSError if it is missing."""
         found = self._handles.get(part)
         if found is None:
             found = self._handles[part] = self._opened(part)
@@ -206,7 +224,7 @@ class OpenFolder:
             return mailbox.step(above, part, f"{self.path}/{part}")
 
     def exists(self) -> bool:
-        """Return whether the folder has new, cur and tmp. RefusedError if one is a link."""
+        """Return whether the folder has new, cur and tmp. Raises RefusedError if one of them is a link."""
         try:
             self.open_all()
         except (FileNotFoundError, NotADirectoryError):
@@ -214,30 +232,34 @@ class OpenFolder:
         return True
 
     def open_all(self) -> None:
-        """Open new, cur and tmp. From then on several threads may use this folder, until one opens another folder."""
+        """Open new, cur and tmp. Several threads may then use this folder, until a thread opens another folder."""
         for part in PARTS:
             self.handle(part)
 
     def entry(self, part: AnyPart, name: str) -> "Entry":
-        """Return the entry for this name; the file need not exist."""
+        """Return the entry for the file `name` in `part`. The file may be missing."""
         return Entry(self, part, name)
 
     def messages(self, parts: Iterable[Part] = DELIVERED) -> "Iterator[Entry]":
-        """Yield the messages in new and cur, or in one of them: the regular files. OSError if the part is missing.
+        """Yield the messages in new and cur, or in one of them. Only regular files are messages.
 
-        new is listed first: a message that a mail program moves to cur meanwhile is then found twice, and never missed.
+        new is listed first. A message that a mail program moves to cur meanwhile is then found twice, and is never
+        missed. Raises OSError if a part is missing.
         """
         for part in parts:
             for entry in self.listed(part):
                 yield Entry(self, part, entry.name)
 
     def listed(self, part: AnyPart) -> list[os.DirEntry[str]]:
-        """Return the regular files in a part whose names begin with no dot. RefusedError if there are too many."""
+        """Return the regular files in a part, except names with a leading dot.
+
+        Raises RefusedError if the part has more than MOST_LISTED names.
+        """
         return self._entries(part, "", most=MOST_LISTED)
 
     def find(self, base: str) -> "list[Entry]":
-        """Return the files in new and cur with this base name, with any flags: mostly one, or none."""
-        # Only names that begin with it are parsed: a folder may have a hundred thousand.
+        """Return the files in new and cur with the base name `base` and any flags. Mostly there is one file or none."""
+        # Only names that begin with the base are parsed, because a folder may have a hundred thousand names.
         near = [
             Entry(self, part, entry.name) for part in DELIVERED for entry in self._entries(part, base, most=MOST_PASSED)
         ]
@@ -252,15 +274,15 @@ class OpenFolder:
                 if entry.name.startswith(beginning) and not entry.name.startswith(".") and _is_plain(entry)
             ]
             if next(entries, None) is not None:
-                raise RefusedError(f"{self.path}/{part}", f"has more than {most:,} names, too many to look at")
+                raise RefusedError(f"{self.path}/{part}", f"has more than {most:,} names, too many to read")
         return found
 
     def sync(self, part: AnyPart | Literal[""]) -> None:
-        """Bring the names in a part to disk."""
+        """Make the names in a part durable (fsynced)."""
         os.fsync(self.handle(part))
 
     def close(self) -> None:
-        """Close the descriptors. They are opened again when needed."""
+        """Close the descriptors. They are opened again at the next use."""
         while self._handles:
             _close(self._handles.popitem()[1])
 
@@ -275,26 +297,29 @@ class Entry:
 
     @property
     def path(self) -> str:
-        """The path, for messages and the journal; never used to open the file."""
+        """The path, used only for messages and the journal. It is never used to open the file."""
         return f"{self.folder.path}/{self.part}/{self.name}"
 
     def status(self) -> os.stat_result:
-        """Return the file's status; a link is not followed. FileNotFoundError if there is no such name."""
+        """Return the file's status without following a link. Raises FileNotFoundError if the name is missing."""
         with self.folder.mailbox.owner.acting():
             return os.stat(self.name, dir_fd=self.folder.handle(self.part), follow_symlinks=False)
 
     def open(self) -> int:
-        """Return a descriptor for reading. RefusedError if it is no regular file, FileNotFoundError if it is gone."""
+        """Return a descriptor for reading.
+
+        Raises RefusedError if the file is not a regular file, and FileNotFoundError if the file is gone.
+        """
         with self.folder.mailbox.owner.acting():
             return open_plain(self.name, self.folder.handle(self.part), shown=self.path)
 
     def create(self) -> int:
-        """Create the file with mode 0600 and return a descriptor for writing. FileExistsError if it exists."""
+        """Create the file with mode 0600 and return a descriptor for writing. Raises FileExistsError if it exists."""
         with self.folder.mailbox.owner.acting():
             return os.open(self.name, CREATE, 0o600, dir_fd=self.folder.handle(self.part))
 
     def exists(self) -> bool:
-        """Return whether there is a file, a link or anything else of this name."""
+        """Return whether a file, a link or any other entry has this name."""
         try:
             self.status()
         except FileNotFoundError:
@@ -302,7 +327,10 @@ class Entry:
         return True
 
     def rename(self, target: "Entry") -> None:
-        """Rename the file within its Maildir. GoneError if it is gone, FileExistsError if the new name is taken."""
+        """Rename the file to `target` in the same Maildir.
+
+        Raises GoneError if the file is gone, and FileExistsError if the new name exists.
+        """
         if target.exists():
             raise FileExistsError(errno.EEXIST, "the name is taken", target.path)
         there, here = target.folder.handle(target.part), self.folder.handle(self.part)
@@ -310,13 +338,13 @@ class Entry:
             try:
                 os.rename(self.name, target.name, src_dir_fd=here, dst_dir_fd=there)
             except FileNotFoundError as error:
-                # The kernel's error is the same if the target folder was removed; then the message is not gone.
+                # The kernel reports the same error if the target folder was removed. The message then still exists.
                 if os.fstat(there).st_nlink:
                     raise GoneError(self.path) from error
                 raise
 
     def unlink(self) -> None:
-        """Remove the name. FileNotFoundError if there is no such name."""
+        """Remove the name. Raises FileNotFoundError if the name is missing."""
         with self.folder.mailbox.owner.acting():
             os.unlink(self.name, dir_fd=self.folder.handle(self.part))
 
@@ -330,7 +358,10 @@ def _close(handle: int) -> None:
 
 
 def _is_plain(entry: os.DirEntry[str]) -> bool:
-    """Return whether it is a regular file; False if it is gone, which shows where listings have no types."""
+    """Return whether `entry` is a regular file. False if the file is gone.
+
+    On file systems whose listings have no file types, the type is read later, when the file may be gone.
+    """
     try:
         return entry.is_file(follow_symlinks=False)
     except OSError:

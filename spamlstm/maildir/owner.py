@@ -1,4 +1,4 @@
-"""The owner of a Maildir, and acting as that user if this process is root."""
+"""The owner of a Maildir, whose identity a root process takes while it works in the Maildir."""
 
 import contextlib
 import os
@@ -14,35 +14,41 @@ _UNCHANGED = contextlib.nullcontext()
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """The user and the group that a Maildir belongs to."""
+    """The user and the group that own a Maildir."""
 
     uid: int
     gid: int
     by_root: bool
-    """True if this process is root, which must act as the owner."""
+    """True if this process is root and must act as the owner."""
 
     @classmethod
     def of(cls, status: os.stat_result) -> Self:
-        """Return the owner of a directory. For another user than root, the group root is replaced by nobody's."""
+        """Return the owner of a directory.
+
+        If a user other than root owns the directory, root's group is replaced by nobody's group.
+        """
         gid = status.st_gid or _NOBODY if status.st_uid else 0
         return cls(status.st_uid, gid, os.getuid() == 0)
 
     def acting(self) -> contextlib.AbstractContextManager[None]:
-        """Return a context in which a root process has the rights of this user and group and no others.
+        """Return a context in which a root process has only the rights of this user and group.
 
-        UnavailableError if root may not change its identity.
+        For other processes, the context changes nothing. Raises UnavailableError if root may not change its identity.
         """
         if not self.by_root or not self.uid or os.geteuid() == self.uid:
             return _UNCHANGED
         return _Acting(self)
 
     def owns(self, handle: int) -> bool:
-        """Return whether an open directory is this user's. Always true unless this is root: then the kernel checks."""
+        """Return whether an open directory belongs to this user. Always true if this process is not root.
+
+        The kernel checks the permissions of other processes.
+        """
         return not self.by_root or os.fstat(handle).st_uid == self.uid
 
 
 class _Acting:
-    """Takes the effective user and group of an owner and gives them back, for all threads of the process."""
+    """A context that has the effective user and group of an owner, for all threads of the process."""
 
     def __init__(self, owner: Owner) -> None:
         self._owner = owner
@@ -68,7 +74,7 @@ class _Acting:
 
     def _give_back(self) -> None:
         groups, gid = self._before
-        # The user first, as only root may change the groups.
+        # The user is restored first, because only root may change the groups.
         os.seteuid(0)
         os.setegid(gid)
         with contextlib.suppress(PermissionError):

@@ -1,23 +1,27 @@
-"""Transfers of messages within a Maildir, many at once. No crash loses or doubles one: each is done or undone.
+"""Transfers of messages within a Maildir, in batches. A crash neither loses nor duplicates a message.
 
-The caller journals its transfers and calls `carry_out`. After a crash it calls `settle` for each, which returns how far
-it came. All system calls are in a fixed order, so that a test can stop before each one.
+The caller journals its transfers and calls `carry_out`. After a crash the caller calls `settle` for each transfer,
+which completes or undoes the transfer and returns the result. All system calls are in a fixed order, so that a test can
+stop before each call.
 
-A transfer without content is a rename: the bytes, the date, the owner and the mode stay. After a crash the message has
-its old name or its new one. (A link and an unlink would refuse to overwrite, but leave two messages in between.)
+A transfer without content is a rename, which keeps the bytes, the date, the owner and the mode. After a crash the
+message has either its old name or its new name. (A link and an unlink would refuse to overwrite, but would leave two
+messages in between.)
 
-Delivered messages never change, as readers remember their sizes. So a transfer with content delivers a fresh file, with
-the old message's date, owner and mode, and then removes the old one. What a crash leaves, in this order:
+Delivered messages never change, because mail programs remember their sizes. So a transfer with content delivers a fresh
+file, with the old message's date, owner and mode, and then removes the old file. A crash leaves one of these states, in
+this order:
 
 | state | old message | tmp of the folder | fresh message | `settle` |
 |---|---|---|---|---|
-| before | there | - | - | does nothing: UNDONE |
-| writing | there | a part, or all | - | removes the file in tmp: UNDONE |
-| published | there | - | there | removes the fresh one: UNDONE |
-| concluded | - | - | there | does nothing: DONE |
+| before | exists | - | - | does nothing: UNDONE |
+| writing | exists | a part, or all | - | removes the file in tmp: UNDONE |
+| published | exists | - | exists | removes the fresh message: UNDONE |
+| concluded | - | - | exists | does nothing: DONE |
 
-In the third state a reader shows the message twice, until the next fsync or until `settle`. In the other order it would
-be in tmp only, where servers remove what looks old: twice is better than never.
+In the third state a mail program shows the message twice, until the next fsync or until `settle`. In the opposite order
+of removal and delivery, the message would be in tmp only, where servers remove old files. A duplicate is better than a
+loss.
 """
 
 import contextlib
@@ -32,7 +36,7 @@ from spamlstm.maildir.message_file import Identity, copy_owner, file_identity, i
 from spamlstm.maildir.names import GoneError, Name
 from spamlstm.maildir.opened import Entry, OpenFolder
 
-# Threads that write fresh files: four take 0.2 ms a file, one takes 0.6 to 4 ms.
+# The number of threads that write fresh files. Four threads take 0.2 ms a file, and one takes 0.6 to 4 ms.
 _WRITERS = 4
 
 
@@ -40,19 +44,21 @@ class TransferResult(StrEnum):
     """The result of a transfer."""
 
     DONE = "done"
-    """The message is in its target, or was there and was moved on by others."""
+    """The message is in its target, or was there and another program moved it on."""
+
     UNDONE = "undone"
-    """The message is as it was, and can be transferred again."""
+    """The message is unchanged and can be transferred again."""
+
     GONE = "gone"
-    """A user or a reader moved or removed the message meanwhile."""
+    """A user or a mail program moved or removed the message meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
 class Transfer:
-    """A message and its new place: a fresh file with `content` there, or a rename if that is None.
+    """A message and its new place. The target is a fresh file with `content`, or the renamed file if `content` is None.
 
-    `expected` is the identity that `read_message` gave for `source`. The name of `target` has a base from
-    `names.unique`, as a rename overwrites; only the rename that sets a keyword keeps the base.
+    `expected` is the identity that `read_message` returned for `source`. The name of `target` has a base name from
+    `names.unique`, because a rename overwrites. Only the rename that sets a keyword keeps the base name.
     """
 
     source: Entry
@@ -63,9 +69,10 @@ class Transfer:
 
 @dataclass(slots=True)
 class Attempt:
-    """A transfer that is or was carried out. `error` says what made it impossible.
+    """A transfer that is or was carried out. `error` is the error that made the transfer impossible.
 
-    `result` stays None if it is unknown where the message is, as a folder cannot be read: call `settle` later.
+    `result` is None after an error if the place of the message is unknown, because a folder cannot be read. The caller
+    then calls `settle` later.
     """
 
     transfer: Transfer
@@ -80,26 +87,27 @@ class Attempt:
         return self.result is None and self.error is None
 
     def step(self, act: Callable[["Attempt"], None]) -> None:
-        """Do the next step unless an earlier one ended the attempt."""
+        """Do the next step, unless an earlier step ended the attempt."""
         if self.is_running:
             try:
                 act(self)
             except GoneError:
                 self.result = TransferResult.GONE
             except FileExistsError as error:
-                # Nothing has changed. `settle` would take the file of that name for ours, and remove it.
+                # Nothing has changed. `settle` would take the file of that name for our fresh file and remove it.
                 self.result, self.error = TransferResult.UNDONE, error
             except OSError as error:
                 self.error = error
 
 
 def carry_out(transfers: Iterable[Transfer]) -> list[Attempt]:
-    """Carry out transfers whose intents are on disk; all is on disk when this returns. Raises no OSError.
+    """Carry out transfers whose intents are on disk, and make them durable (fsynced). Never raises OSError.
 
-    Each is DONE, GONE if a reader or a user was there first, or UNDONE with the error that made it impossible.
+    A result is DONE, GONE if a mail program or a user changed the message first, or UNDONE with the error that made the
+    transfer impossible. The result is None if it is unknown.
     """
     attempts = [Attempt(one) for one in transfers]
-    # As root, the messages of each Maildir are moved as its owner.
+    # If this process is root, the messages of each Maildir are moved as the owner of the Maildir.
     for mailbox, some in itertools.groupby(attempts, lambda attempt: attempt.transfer.source.folder.mailbox):
         with mailbox.owner.acting():
             _carry_out(list(some))
@@ -107,7 +115,7 @@ def carry_out(transfers: Iterable[Transfer]) -> list[Attempt]:
 
 
 def _carry_out(attempts: Sequence[Attempt]) -> None:
-    """Do each step for all of them, so that they share the fsync of each folder."""
+    """Do each step for all attempts, so that the attempts share the fsync of each folder."""
     fresh = [one for one in attempts if one.transfer.content is not None]
     _write_all(fresh)
     for one in attempts:
@@ -128,14 +136,14 @@ def _write_all(attempts: Sequence[Attempt]) -> None:
             one.step(_write)
         return
     for one in attempts:
-        # Before there are threads, as each would open what is not open.
+        # The folder is opened before the threads start, because otherwise each thread would open it.
         one.step(lambda attempt: attempt.transfer.target.folder.open_all())
     with ThreadPoolExecutor(_WRITERS) as writers:
         list(writers.map(lambda attempt: attempt.step(_write), attempts))
 
 
 def _write(attempt: Attempt) -> None:
-    """Write the fresh file to tmp and to disk, with the date and the mode of the old one; nothing after an error."""
+    """Write the fresh file to tmp and to disk, with the date and the mode of the old file. Remove it after an error."""
     old, target = attempt.transfer.source, attempt.transfer.target
     try:
         status = old.status()
@@ -148,7 +156,7 @@ def _write(attempt: Attempt) -> None:
             left = memoryview(attempt.transfer.content or b"")
             while left:
                 left = left[os.write(handle, left) :]
-            # No set-id bits: a message must not become a program with the rights of whoever rewrites it.
+            # Set-id bits are not copied, so that a message does not become a program with the rights of its writer.
             copy_owner(handle, status, status.st_mode & 0o666)
             os.utime(handle, ns=(status.st_atime_ns, status.st_mtime_ns))
             os.fsync(handle)
@@ -161,9 +169,9 @@ def _write(attempt: Attempt) -> None:
 
 
 def _publish(attempt: Attempt) -> None:
-    """Deliver the fresh file: from here on readers see it. FileExistsError if the name is not fresh."""
+    """Deliver the fresh file, which mail programs see from now on. Raises FileExistsError if the name exists."""
     transfer, written = attempt.transfer, attempt.written
-    assert written is not None  # noqa: S101  it was written without an error
+    assert written is not None  # noqa: S101  `_write` succeeded
     try:
         _check(transfer)
         written.rename(transfer.target)
@@ -173,7 +181,10 @@ def _publish(attempt: Attempt) -> None:
 
 
 def _rename(attempt: Attempt) -> None:
-    """Rename the message. If a user's MOVE has just linked it to another folder, remove our name for it (GoneError)."""
+    """Rename the message.
+
+    Raises GoneError if a user's MOVE has just linked the message to another folder. The new name is then removed.
+    """
     transfer = attempt.transfer
     _check(transfer)
     transfer.source.rename(transfer.target)
@@ -185,13 +196,13 @@ def _rename(attempt: Attempt) -> None:
 
 
 def _check(transfer: Transfer) -> None:
-    """Raise GoneError unless the message is still what was read."""
+    """Raise GoneError unless the file at the source still has the expected identity."""
     if file_identity(transfer.source) != transfer.expected:
         raise GoneError(transfer.source.path)
 
 
 def _sync(attempts: Sequence[Attempt], entry_of: Callable[[Transfer], Entry]) -> None:
-    """Bring each directory to disk once, for all the attempts that it matters to.
+    """Make the names in each directory durable with one fsync, for all running attempts with an entry in the directory.
 
     Without the fsync between `_publish` and `_conclude`, a power failure may keep the removal and lose the delivery.
     """
@@ -210,10 +221,11 @@ def _sync(attempts: Sequence[Attempt], entry_of: Callable[[Transfer], Entry]) ->
 
 
 def _conclude(attempt: Attempt) -> None:
-    """Remove the old message, or take the fresh one back (GoneError) if readers or users changed the old one.
+    """Remove the old message, or remove the fresh message if a mail program or a user changed the old message.
 
-    If the old one is nowhere in its Maildir, the fresh one stays. A user who has just removed it sees it once more. But
-    NFS reports 'no such file' for a removal that it has done and repeats, and then the fresh one is the only one.
+    If the old message is nowhere in its Maildir, the fresh message stays. A user who has just removed the old message
+    then sees the message again. But NFS also reports 'no such file' for a successful removal that it repeats, and the
+    fresh message is then the only message. Raises GoneError if the fresh message was removed.
     """
     transfer = attempt.transfer
     source, expected = transfer.source, transfer.expected
@@ -228,8 +240,8 @@ def _conclude(attempt: Attempt) -> None:
         except OSError:
             _take_back(source, folder, base, expected)
             raise
-        # Servers move by a link and then an unlink. If the link came before our removal and the unlink did not, the
-        # user's copy is the message, and the fresh one would be its double.
+        # Servers move a message by a link and then an unlink. If the link came before our removal and the unlink did
+        # not, the user's copy is the message, and the fresh message would be a duplicate.
         if retired and was_linked(os.fstat(handle), expected, less=1) and is_linked_elsewhere(source, expected):
             _retract(folder, base)
             raise GoneError(source.path)
@@ -238,11 +250,12 @@ def _conclude(attempt: Attempt) -> None:
 
 
 def settle(source: Entry, folder: OpenFolder, name: Name, *, expected: Identity) -> TransferResult:
-    """Complete or undo a transfer that a crash or an error cut short, by what is on disk. Safe to repeat.
+    """Complete or undo an interrupted transfer according to the files on disk, and return the result. Safe to repeat.
 
-    The caller has journaled the arguments: the source, the target's folder and name, and the identity of the
-    message. It is looked for under its base, as readers go on renaming it. Where both the old and the fresh message
-    exist, the fresh one is removed: the old one is what was delivered. OSError if the folders cannot be read.
+    The caller has journaled the arguments, which are the source, the folder and the name of the target, and the
+    identity of the message. The message is looked up by its base name, because mail programs may rename it. If both the
+    old and the fresh message exist, the fresh message is removed, because the old message is the delivered file. Raises
+    OSError if the folders cannot be read.
     """
     with source.folder.mailbox.owner.acting():
         old = Name.parse(source.name)
@@ -267,7 +280,7 @@ def _settle(transfer: Transfer) -> TransferResult:
 
 
 def _settle_keyword(folder: OpenFolder, name: Name, changed: set[str]) -> TransferResult:
-    """Return the result of a rename that sets a keyword, the only transfer that keeps the base name."""
+    """Return the result of a rename that sets or removes keywords, the only transfer that keeps the base name."""
     entries = folder.find(name.base)
     if not entries:
         return TransferResult.GONE
@@ -283,7 +296,7 @@ def _discard(written: Entry) -> None:
 
 
 def _retire(source: Entry, expected: Identity) -> bool:
-    """Remove the old message; False if it is not under its name any more, or if the name is another message's."""
+    """Remove the old message. Returns False if its name is missing or belongs to another message."""
     if file_identity(source) != expected:
         return False
     try:
@@ -294,13 +307,14 @@ def _retire(source: Entry, expected: Identity) -> bool:
 
 
 def _take_back(source: Entry, folder: OpenFolder, base: str, expected: Identity) -> TransferResult | None:
-    """Remove the fresh message if the old one still exists: UNDONE, or GONE if a user took the old one elsewhere.
+    """Remove the fresh message if the old message still exists, and return UNDONE or GONE.
 
-    Returns None and removes nothing if the old one is not found, or is the fresh one, renamed.
+    The result is GONE if a user moved the old message elsewhere. Returns None and removes nothing if the old message is
+    not found, or if the fresh message is the renamed old message.
     """
     old = Name.parse(source.name).base
-    # A listing may miss a name that changes while it is read: one look proves presence, and only two prove absence.
-    # The identity tells the old message from another that was given its name.
+    # A listing may miss a name that changes during the listing. One listing proves presence, but only two prove
+    # absence. The identity distinguishes the old message from another message with its name.
     if any(file_identity(entry) == expected for _ in range(2) for entry in source.folder.find(old)):
         _retract(folder, base)
         return TransferResult.UNDONE
@@ -312,9 +326,9 @@ def _take_back(source: Entry, folder: OpenFolder, base: str, expected: Identity)
 
 
 def _retract(folder: OpenFolder, base: str) -> None:
-    """Remove our fresh message, wherever readers renamed it to in `folder`.
+    """Remove our fresh message in `folder`, under any name that a mail program has given it.
 
-    A reader may rename it again between the look and the removal, so this looks again.
+    If a mail program renames the message between the lookup and the removal, the lookup is repeated.
     """
     for _ in range(20):
         entries = folder.find(base)

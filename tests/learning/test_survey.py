@@ -226,4 +226,4 @@ def test_what_goes_or_cannot_be_read_stops_nothing(root):
     found = look(root, progress=meanwhile)
     assert len(found.samples) == 2
     assert found.without[Without.GONE] == 1
-    assert found.unreadable == [(str(link), f"{link.name} is no regular file")]
+    assert found.unreadable == [(str(link), f"{link.name} is not a regular file")]

@@ -304,7 +304,7 @@ def test_names_without_end_are_not_listed(root, monkeypatch):
     Path(root, "new", "6.host").touch()
     with pytest.raises(RefusedError) as error:
         folder.listed("new")
-    assert error.value.strerror == "new has more than 5 names, too many to look at"
+    assert error.value.strerror == "new has more than 5 names, too many to read"
     assert [entry.name for entry in folder.find("6.host")] == ["6.host"]
     monkeypatch.setattr(opened, "MOST_PASSED", 5)
     with pytest.raises(RefusedError):

@@ -1,6 +1,7 @@
 """The rendering changes only together with TEXT_VERSION, which binds each bundle to the text it was trained on."""
 
 import json
+import re
 
 import pytest
 from golden import COMMAND, FILE, MESSAGES, rendered
@@ -28,3 +29,9 @@ def test_coverage():
     """Every mark occurs in a golden text, so a change to any fact fails a test."""
     text = json.dumps(KEPT["texts"], ensure_ascii=False)
     assert {mark.strip("⟦⟧") for mark in MARKS if mark not in text} == NEVER
+
+
+def test_every_mark_is_declared():
+    """Every mark in a golden text is in MARKS; another mark would be read as several tokens."""
+    found = set(re.findall(r"⟦[^⟦⟧]*⟧", json.dumps(KEPT["texts"], ensure_ascii=False)))
+    assert found <= set(MARKS)

@@ -28,7 +28,8 @@ def init_config(path: Path | None) -> None:
     """
     target = path or user_file()
     write_default(target)
-    print_lines(f"{target} written; adapt it to your needs, then run: spamlstm config check")
+    option = f" --config {target}" if path else ""
+    print_lines(f"{target} written; adapt it to your needs, then run: spamlstm config check{option}")
 
 
 def check_config(named: Path | None) -> int:

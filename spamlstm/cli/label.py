@@ -95,7 +95,8 @@ def purge_labels(*, state: Path, yes: bool) -> None:
     number = 0
     if labels is not None:
         with contextlib.closing(labels):
-            if yes or _confirm(sum(labels.counts().values())):
+            count = sum(labels.counts().values())
+            if yes or (count and _confirm(count)):
                 number = labels.purge()
     sys.stdout.write(f"{_labels(number)} removed\n")
 

@@ -59,6 +59,8 @@ def label_folder(state: Path | None, maildir: Path | None, *, named: Path | None
 
 
 def _check(maildir: Path) -> None:
+    if not os.path.lexists(maildir):
+        raise NoInputError(f"{maildir} does not exist")
     if not is_maildir(str(maildir)):
         raise NoInputError(f"{maildir} is not a Maildir: new, cur or tmp is missing")
     above = Path(os.path.abspath(maildir)).parent  # noqa: PTH100  does not follow links

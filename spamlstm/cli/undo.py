@@ -61,9 +61,9 @@ def undo_messages(message: str | None, *, since: str | None, dry_run: bool, json
                 continue
             results.append(one)
             if json:
-                print_json(_object(one))
+                print_json({**_object(one), "dry_run": dry_run})
     if not json:
-        _print(results)
+        _print(results, dry_run=dry_run)
         if results or not unreadable:
             sys.stdout.write(_summary(results, moment, dry_run=dry_run) + "\n")
     if unreadable:
@@ -104,18 +104,22 @@ def _summary(results: Sequence[UndoResult], moment: float, *, dry_run: bool) -> 
     return summary or (f"nothing was done since {local_time(moment)}" if moment else "nothing was done to it")
 
 
-def _print(results: Sequence[UndoResult]) -> None:
+def _print(results: Sequence[UndoResult], *, dry_run: bool) -> None:
     """Print the results. Subject and file are printed only on a terminal, because pipes must not receive mail text."""
+    rows = [_columns(one, dry_run=dry_run) for one in results]
     if is_terminal(sys.stdout):
         header = ("time", "result", "subject", "file", "failure")
-        print_rows(header, ((*_columns(one)[:2], _subject(one.path), one.path, one.failure) for one in results))
+        texts = ((_subject(one.path), one.path, one.failure) for one in results)
+        print_rows(header, ((*row[:2], *text) for row, text in zip(rows, texts, strict=True)))
     else:
-        print_rows((), map(_columns, results))
+        print_rows((), rows)
 
 
-def _columns(one: UndoResult) -> tuple[str, ...]:
-    intent = one.act.intent
-    return local_time(one.act.time), one.status, ",".join(intent.actions), intent.folder, one.failure or one.mailbox
+def _columns(one: UndoResult, *, dry_run: bool) -> tuple[str, ...]:
+    act = one.act
+    result = "would be undone" if dry_run and one.status is UndoStatus.UNDONE else str(one.status)
+    where = one.failure or one.mailbox
+    return local_time(act.time), result, ",".join(act.intent.actions), act.intent.folder, where, act.content, one.path
 
 
 def _subject(path: str) -> str:

@@ -341,6 +341,8 @@ class Daemon:
             emit(logging.INFO, "maildirs", **coverage.counts())
         else:
             why = "there is nothing to watch: create a Maildir, or correct the paths in [[maildir]]"
+            if coverage.refused:
+                why = "there is nothing to watch: all Maildirs were refused, for the reasons above"
             emit(logging.WARNING, "maildirs", **coverage.counts(), why=why)
 
 

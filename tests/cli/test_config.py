@@ -51,7 +51,7 @@ def test_init_overwrites_nothing(spamlstm, home):
     path.write_text("# mine")
     status, _, err = spamlstm("config", "init", "--path", path)
     assert (status, path.read_text()) == (64, "# mine")
-    assert "exists already" in err
+    assert "already exists" in err
 
 
 def test_check_reports_every_problem(spamlstm, home):

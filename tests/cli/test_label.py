@@ -218,3 +218,8 @@ def test_classify_says_that_it_uses_no_labels(spamlstm, on_terminal, message, tm
     assert "add --maildir DIR" in spamlstm(*arguments, "-v")[2]
     assert "add --maildir DIR" in on_terminal(*arguments)[1]
     assert "add --maildir DIR" not in on_terminal(*arguments, "--quiet")[1]
+
+
+def test_purge_without_labels_asks_nothing(spamlstm, tmp_path):
+    """Without labels there is nothing to confirm."""
+    assert spamlstm("labels", "purge", "--state", tmp_path / "none")[:2] == (0, "0 labels removed\n")

@@ -44,7 +44,7 @@ def test_a_file_is_never_overwritten(tmp_path):
     path.write_text("mine")
     link.symlink_to("nowhere")
     for one in (path, link):
-        with pytest.raises(UserError, match="exists already"):
+        with pytest.raises(UserError, match="already exists"):
             write_default(one)
     assert path.read_text() == "mine"
     assert not (tmp_path / "nowhere").exists()

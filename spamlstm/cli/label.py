@@ -95,8 +95,8 @@ def purge_labels(*, state: Path, yes: bool) -> None:
     number = 0
     if labels is not None:
         with contextlib.closing(labels):
-            count = sum(labels.counts().values())
-            if yes or (count and _confirm(count)):
+            # With --yes no row is read, so that a damaged store can be purged.
+            if yes or ((count := sum(labels.counts().values())) and _confirm(count)):
                 number = labels.purge()
     sys.stdout.write(f"{_labels(number)} removed\n")
 

@@ -63,7 +63,7 @@ def test_the_walk_ends(tmp_path):
 
 def test_what_is_no_maildir(tmp_path):
     """A directory that is no Maildir is an error, and no empty Maildir."""
-    with pytest.raises(OSError, match="no Maildir"):
+    with pytest.raises(OSError, match="not a Maildir"):
         list(folders(on_disk.opened(tmp_path).mailbox))
 
 

@@ -65,7 +65,7 @@ def test_a_vocabulary_that_is_none(copy):
     """A file that is no vocabulary is refused with one sentence."""
     (copy / "tokenizer.json").write_text("{}")
     reseal(copy)
-    with pytest.raises(DataError, match="no vocabulary of spamlstm"):
+    with pytest.raises(DataError, match="not a vocabulary of spamlstm"):
         Encoder(bundle.load_bundle(copy))
 
 

@@ -74,7 +74,7 @@ def _sections(config: Config) -> Iterator[str]:
             usable[id(section)].append(path)
     for section in config.maildirs:
         found = usable[id(section)]
-        count = "1 Maildir" if len(found) == 1 else f"{len(found)} Maildirs" if found else "no Maildir exists now"
+        count = "1 Maildir" if len(found) == 1 else f"{len(found)} Maildirs" if found else "no Maildir exists"
         yield f"  {section.path}: {count}; {_actions(config, section)}"
         yield from (f"    {path}" for path in found[:_LISTED])
         if len(found) > _LISTED:

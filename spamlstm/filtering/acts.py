@@ -1,6 +1,7 @@
 """Acts: journaled changes of one message. They are planned for a verdict, carried out, and settled after a crash.
 
-To settle an act is to find out its result on disk and to complete or undo it.
+An act is unsettled while its result is unknown. To settle an act is to find out its result on disk and to complete or
+undo the act.
 
 A new action needs a member of `Action`, a case in `plan` and a case in `undo`. mypy reports an error (`assert_never`)
 until both cases exist. An input that is not a Maildir (a pipe, a milter, IMAP) uses only `wanted_actions`.
@@ -75,12 +76,13 @@ def plan(
 ) -> Plan | None:
     """Return the plan to carry out `actions` on a message, or None if no action is possible or needed.
 
-    `junk` is the junk folder. `spam_threshold` is the lowest probability of a message classified as spam.
+    `junk` is the junk folder. `spam_threshold` is the lowest probability at which a message is classified as spam.
 
     - Only messages in new are tagged. A mail program that moved a message to cur may have cached its headers and size.
     - Tagging and filing are a single replacement, directly into the junk folder.
     - A message from new is filed to new of the junk folder. A message with flags keeps its flags.
-    - A keyword is set if the final folder of the message has a letter for the keyword. Only names in cur have flags.
+    - A keyword is set if the final folder of the message has a letter for the keyword. The message is then put in cur,
+      because only names in cur have flags.
     """
     old = Name.parse(source.name)
     folder = junk if Action.FILE in actions and junk is not None else source.folder
@@ -141,7 +143,7 @@ def _name(old: Name, source: OpenFolder, folder: OpenFolder, content: bytes | No
 
 
 class Recovery:
-    """The acts of one journal whose result is unknown. Used only in the thread of the journal."""
+    """Settles the unsettled acts of one journal. Used only in the thread that opened the journal."""
 
     def __init__(
         self,
@@ -154,20 +156,22 @@ class Recovery:
     ) -> None:
         """Create a recovery. `opened` opens the Maildir at a path for one visit.
 
-        `beat` is called before each act is settled, because a crash may leave many acts.
+        `beat` is called before each act is settled, for a watchdog, because a crash may leave many unsettled acts.
         """
         self.journal = journal
         self.clock = clock
         self.unsettled: set[tuple[str, str]] = set()
-        """The Maildir and base name of each message with an act of unknown result, once per base name (old and new)."""
+        """The messages of unsettled acts, as pairs of Maildir and base name. Old and new base names are included."""
         self._counters = counters
         self._opened = opened
         self._beat = beat
 
     def settle(self, *, all_open: bool = False) -> None:
-        """Settle the unsettled acts of this process. If `all_open`, also settle acts of a process that crashed.
+        """Settle all unsettled acts in the journal.
 
-        An act stays open until the next call if its folder cannot be read.
+        Without `all_open`, does nothing if this process has not left an act unsettled. `all_open` is for the start,
+        when the journal may have unsettled acts of a process that crashed. An act whose folder cannot be read stays
+        unsettled until the next call.
         """
         if not self.unsettled and not all_open:
             return
@@ -210,7 +214,10 @@ class Recovery:
 
 
 def perform(journaled: Sequence[JournaledPlan], recovery: Recovery) -> list[Attempt]:
-    """Carry out plans whose intents are on disk, and record the results."""
+    """Carry out plans, record the results in the journal, and return the attempts.
+
+    The intents of the plans must be on disk. Acts whose result is unknown or cannot be recorded become unsettled.
+    """
     attempts = carry_out(one.plan.transfer for one in journaled)
     unsettled = [one for one, attempt in zip(journaled, attempts, strict=True) if attempt.result is None]
     now = recovery.clock()

@@ -2,16 +2,16 @@
 
 | step | function | processing of a message ends if |
 |---|---|---|
-| 1 read | `Pass._read` | it is gone, known, too old, too large, or still being written |
-| 2 judge | `Judge.judge_many` | it cannot be classified |
+| 1 read | `Pass._read` | the message is gone, known, too old, too large, or still being written |
+| 2 judge | `Judge.judge_many` | the message cannot be classified |
 | 3 plan | `Pass._plan` | its verdict has no actions, the run is dry, or the junk folder cannot be used |
 | 4 journal | `Pass._record` | the journal cannot be written |
-| 5 carry out | `acts.perform` | a mail program or a user changed it first, or the disk reports an error |
+| 5 carry out | `acts.perform` | a mail program or a user changed the message first, or the disk reports an error |
 | 6 journal | `acts.perform` | |
 
-A message whose processing ends early passes the remaining steps as an `Outcome`, in its place in the order. Steps 3 to
-6 are done for one batch at a time. One transaction is on disk before the first message of the batch is changed, and the
-files of a batch are synced together.
+A message whose processing ends early is passed through the remaining steps as an `Outcome`, so that the order is kept.
+Steps 3 to 6 are done for one batch at a time. All intents of a batch are on disk, in one transaction, before the first
+message of the batch is changed. The files of a batch are synced together.
 """
 
 import sqlite3
@@ -65,7 +65,7 @@ ReadResult: TypeAlias = Delivery | Outcome
 
 
 class Judge(Protocol):
-    """The part of `Classifier` that filtering uses."""
+    """The part of the interface of `Classifier` that filtering uses."""
 
     @property
     def bundle(self) -> "Bundle":
@@ -99,7 +99,7 @@ class Pass:
     opened: Callable[[str], OpenMaildir]
     layer_of: "Callable[[str], PersonalLayer | None]"
     moved: Callable[[str, str], bool]
-    """Returns whether the user of a Maildir has moved the message with a content id."""
+    """Called with a Maildir and a content id. Returns whether the user has moved the message with this content id."""
     remote: frozenset[int]
     """The devices (st_dev) on which `is_being_written` must not be called."""
     readers: int | None
@@ -147,7 +147,7 @@ class Pass:
             return Outcome(candidate, Status.GONE)
         except TooLargeError as error:
             return Outcome(candidate, Status.FAILED, kind=FailureKind.TOO_LARGE, failure=str(error))
-        except Exception as error:  # noqa: BLE001  contract 9: the next message goes on after any error
+        except Exception as error:  # noqa: BLE001  contract 9: after any error, the next message is processed
             return Outcome(candidate, Status.FAILED, kind=kind_of(error), failure=sentence(error))
         if isinstance(found, Delivery):
             if (candidate.maildir, found.content) in self._taken:
@@ -173,8 +173,7 @@ class Pass:
             return Outcome(candidate, Status.FAILED, kind=FailureKind.UNFINISHED, failure="it is still being written")
         raw, identity = message_file.read_message(entry, most=MOST_BYTES)
         content = content_id(raw)
-        # A message that its user is moving now is classified in the next scan if it is then still in this folder and in
-        # no other.
+        # A message that its user is moving now is classified in the next scan if this folder is then its only folder.
         if self._knows(candidate.maildir, content) or message_file.is_moving(entry, identity):
             return Outcome(candidate, Status.KNOWN, content=content)
         # The ctime of a file is the time of its link or rename into new. Any program can set the mtime.
@@ -218,7 +217,7 @@ class Pass:
             planned, dry = self._planned(mail, judgement, judged.spam_threshold, junk_folders)
         except UserError as error:
             return replace(outcome, status=Status.FAILED, kind=FailureKind.FOLDER, failure=str(error)), None
-        except Exception as error:  # noqa: BLE001  contract 9: the next message goes on after any error
+        except Exception as error:  # noqa: BLE001  contract 9: after any error, the next message is processed
             return _failed(outcome, error), None
         if planned is None:
             return outcome, None
@@ -251,7 +250,11 @@ class Pass:
     # 4: journal
 
     def _record(self, planned: Sequence[tuple[Outcome, Plan | None]]) -> list[JournaledPlan | None]:
-        """Record judgements, intents, index names and the end of work on the messages, in one transaction."""
+        """Record the judgements and the intents of a batch, in one transaction, and return the journaled plans.
+
+        The transaction also adds the finished messages to the inbox index, and records for the crash guard that the
+        messages are no longer in progress.
+        """
         outcomes, now = [outcome for outcome, _ in planned], self.recovery.clock()
         with self.recovery.journal.transaction(durable=any(step is not None for _, step in planned)):
             self.guard.finish(outcomes)

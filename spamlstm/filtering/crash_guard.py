@@ -100,9 +100,10 @@ class InProgress:
         return bool(suspects) and (self._index.number(maildir), name) in suspects
 
     def crashes(self, item: Item, *, version: str) -> int | None:
-        """Return how often the process crashed while `version` had only this file in progress.
+        """Return the number of crashes with only this file in progress, counted for the current `version`.
 
-        Returns None if the file was not in progress at any crash.
+        Returns 0 if the crashes were counted for another version of the program or model. Returns None if the file was
+        not in progress at any crash.
         """
         suspects = self._read()
         suspect = suspects.get((self._index.number(item.maildir), item.name)) if suspects else None
@@ -114,8 +115,8 @@ class InProgress:
     def start(self, items: Iterable[Item], *, version: str, since: float, now: float) -> None:
         """Record items that are about to be read as in progress.
 
-        `since` is in seconds since the machine started (CLOCK_BOOTTIME). Items of Maildirs unknown to the journal are
-        ignored.
+        `now` is the current time in seconds since 1970, and `since` in seconds since the machine started
+        (CLOCK_BOOTTIME). Items of Maildirs unknown to the journal are ignored.
         """
         rows = [
             (number, item.name, *_file(item), version, 1, since, self.crashes(item, version=version), now)
@@ -141,9 +142,9 @@ class InProgress:
     def recover(self, *, since: float) -> int:
         """Turn the files in progress into suspects when a process starts, and return their number.
 
-        If only one file was in progress, a crash is counted for the file. No crash is counted if several files were in
-        progress, or if the machine has restarted since (`since` is now smaller), because the machine may have lost
-        power.
+        `since` is the current time in seconds since the machine started. If only one file was in progress, a crash is
+        counted for the file. No crash is counted if several files were in progress. No crash is counted either if
+        `since` is smaller than the recorded time, because the machine has then restarted and may have lost power.
         """
         (running,) = self._connection.execute("SELECT count(*) FROM in_progress WHERE running").fetchone()
         self._connection.execute(
@@ -205,7 +206,7 @@ class GuardedCandidate:
 
 
 class CrashGuard:
-    """The suspects of one journal and the files that this process has in progress.
+    """The suspects of one journal, and the files that this process is classifying.
 
     Used only in the thread of the journal.
     """
@@ -321,8 +322,9 @@ class CrashGuard:
     def finish(self, outcomes: Sequence[Outcome]) -> None:
         """Record that the messages of `outcomes` are no longer in progress.
 
-        Called in the transaction that records the outcomes. The caller then calls `forget`. The number of crashes of a
-        message that is gone is kept, because the message may only have been renamed.
+        Must be called in the transaction that records the outcomes. The caller must call `forget` after the
+        transaction. The number of crashes of a message that is gone is kept, because the message may only have been
+        renamed.
         """
         table = self._journal.in_progress
         running = [(one, self._running[one.candidate]) for one in outcomes if one.candidate in self._running]
@@ -330,7 +332,7 @@ class CrashGuard:
         table.stop(item for one, item in running if one.status is Status.GONE)
 
     def forget(self, outcomes: Sequence[Outcome]) -> None:
-        """Remove the messages of `outcomes` from the files in progress, after `finish` has recorded them."""
+        """Remove the messages of `outcomes` from the files in progress in memory. Called after `finish`."""
         for outcome in outcomes:
             self._running.pop(outcome.candidate, None)
 

@@ -28,14 +28,14 @@ class FailureKind(StrEnum):
     IO = "io"
     JOURNAL = "journal"
     FOLDER = "folder"
-    """The junk folder cannot be used. Its name leads out of the Maildir, or it is on another file system."""
+    """The junk folder cannot be used, for example because it is on another file system or leads out of the Maildir."""
     TOO_LARGE = "too-large"
     UNREADABLE = "unreadable"
     """The message could not be classified."""
     UNSETTLED = "unsettled"
     """An act on the message was interrupted, and its result cannot be determined yet."""
     UNFINISHED = "unfinished"
-    """The message is still being written, directly in new. The end of the writing causes the next scan."""
+    """The message is still being written, directly in new. The next scan follows when the writing ends."""
     BUG = "bug"
 
 
@@ -54,14 +54,17 @@ _KINDS = {
 
 
 def kind_of(error: Exception) -> FailureKind:
-    """Return the kind of an error that a system call or a database raised."""
+    """Return the kind under which an error is counted. An error not from a system call or a database is a BUG."""
     if isinstance(error, sqlite3.Error | DataError | TemporaryError):
         return FailureKind.JOURNAL
     return _KINDS.get(error.errno or 0, FailureKind.IO) if isinstance(error, OSError) else FailureKind.BUG
 
 
 def sentence(error: Exception) -> str:
-    """Return an error as a sentence for reports, without file names, because anyone may have chosen them."""
+    """Return an error as a sentence for reports.
+
+    The file names of an OSError are omitted, because any user may have chosen these names.
+    """
     if isinstance(error, UserError):
         return str(error)
     if isinstance(error, OSError) and error.strerror:
@@ -98,16 +101,17 @@ def _shown(value: Any) -> str:
 # rarely, because an attempt may wait five seconds for a locked database.
 FIRST_DELAY = 10.0
 LONGEST_DELAY = 900.0
-# The largest number of stored keys. A forgotten key may be tried immediately.
+# The largest number of stored keys. Beyond it, the oldest key is removed, and may then be tried immediately.
 MOST_KEYS = 20_000
 
 K = TypeVar("K", bound=Hashable)
 
 
 class Backoff(Generic[K]):
-    """The keys that failed, each with the time of its next attempt: 10 s later, then 20 s, 40 s, … up to 15 minutes.
+    """The keys that failed, each with the time of its next attempt.
 
-    `clock` is a monotonic clock in seconds, because setting back another clock would delay the next attempt.
+    The delay is 10 s after the first failure, then 20 s, 40 s, … up to 15 minutes. `clock` returns seconds. It must be
+    monotonic, because a clock that is set back would delay the next attempt.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:

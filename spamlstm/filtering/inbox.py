@@ -30,7 +30,8 @@ _SETTLED_NS = 2_000_000_000
 
 
 DAY = 86_400.0
-# In seconds. During this time after a file was indexed, another file with the same name is classified.
+# In seconds. For this time after a file was indexed, a file with the same name but another inode is classified. Later,
+# the name is sufficient for a file to count as indexed.
 REMEMBERED = 90 * DAY
 # Up to this number of names are looked up one by one. For more names, the whole index of the inbox is read.
 _FEW = 500
@@ -63,7 +64,7 @@ class InboxIndex:
         self._pruned.clear()
 
     def number(self, maildir: str) -> int | None:
-        """Return the number of a watched Maildir, or None if the Maildir is not watched."""
+        """Return the row number of a watched Maildir in the journal, or None if the Maildir is not watched."""
         if maildir not in self._numbers:
             found = self._connection.execute("SELECT id FROM maildirs WHERE path = ?", (os.fsencode(maildir),))
             row = found.fetchone()
@@ -106,7 +107,8 @@ class InboxIndex:
     def missing(self, maildir: str, names: Mapping[str, int], *, now: float) -> set[str]:
         """Return the base names of `names` that are not in the index. `names` maps each base name to an inode, or 0.
 
-        A name that is in the index with another inode belongs to another message, because procmail reuses names.
+        A name that was indexed with another inode, within the time REMEMBERED, is returned too. The name then belongs
+        to another message, because procmail reuses names.
         """
         hashes = {name_hash(base): base for base in names}
         known = self._known(self._watched(maildir), list(hashes))
@@ -116,7 +118,7 @@ class InboxIndex:
     def needs_pruning(self, maildir: str, *, now: float) -> bool:
         """Return whether the last call of `prune` is a day or more ago.
 
-        This is also true if the clock was then a day or more ahead.
+        Also returns True if the time of this call is a day or more in the future, because the clock was then wrong.
         """
         if maildir not in self._pruned:
             pruned = self._cell(self._watched(maildir), "pruned")
@@ -185,7 +187,7 @@ def signed(inode: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class _Look:
-    """The result of the last reading of new or cur of an inbox.
+    """The result of the last listing of new or cur of an inbox.
 
     `mtime_ns` is the mtime of the directory, None if it cannot be trusted. `pending` holds the unclassified messages.
     """
@@ -195,7 +197,7 @@ class _Look:
 
 
 class OpenMaildirs(Closable):
-    """The Maildirs that are open for one visit. Each is opened at its first use. For use in one thread."""
+    """The Maildirs that are open for one visit. Each Maildir is opened at its first use. Used only in one thread."""
 
     def __init__(self, open_maildir: Callable[[str], OpenMaildir] = OpenMaildir.open) -> None:
         self._open = open_maildir
@@ -289,11 +291,11 @@ class Scanner:
 
 
 def is_settled(changed_ns: int, *, now: float) -> bool:
-    """Return whether the mtime of a folder can be trusted, so that a further change would set another mtime.
+    """Return whether the mtime `changed_ns` of a folder can be trusted: any later change sets another mtime.
 
-    A past mtime can be trusted. An mtime a day or more in the future can be trusted too. The clock was then wrong at
-    the change, or is wrong now, and a further change sets another time. The clock of a server is never a day ahead of
-    this clock.
+    An mtime more than two seconds ago can be trusted. An mtime more than a day in the future can be trusted too. The
+    clock was then wrong at the change, or is wrong now, and a further change sets another mtime. The clock of a file
+    server is assumed to be less than a day ahead of this clock.
     """
     past = now * 1e9 - changed_ns
     return past > _SETTLED_NS or past < -DAY * 1e9

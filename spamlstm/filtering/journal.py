@@ -2,9 +2,9 @@
 
 A judgement is the result of classifying a message. An act is a journaled change of one message. An intent is an act
 before it is carried out. The journal is one SQLite database in the state folder, in WAL mode. A transaction with an
-intent is durable (fsynced) before the act. A transaction with results only does not need an fsync, because lost results
-are recovered. An act that seems unfinished is settled by the files on disk, and a message that seems new is classified
-again.
+intent is durable (fsynced) before the act. A transaction with results only does not need an fsync, because results that
+a power failure loses are recovered. An act without a result is settled according to the files on disk, and a message
+without a judgement is classified again.
 """
 
 import contextlib
@@ -79,9 +79,9 @@ class Intent:
     expected: Identity
     """The identity of the file at `source`."""
     folder: str
-    """The path of the folder that the message will be in. It is the current folder or the junk folder."""
+    """The path of the folder in which the message will be. It may be the current folder of the message."""
     name: str
-    """The file name of the message in `folder`. The base name is fresh, unless only a keyword is set."""
+    """The file name of the message in `folder`. The base name is new, unless only a keyword is set."""
     actions: tuple[Action, ...]
 
     @property
@@ -120,7 +120,7 @@ class LastAct:
     folder: str
     """The path of the folder in which the act left the message."""
     flagged: bool
-    """True if the message has our headers as spam. A mail rule of the user may then move the message."""
+    """True if the act tagged the message as spam. A mail rule of the user may then move the message."""
 
 
 def read_act(row: tuple[Any, ...]) -> Act | UnreadableAct:
@@ -259,9 +259,10 @@ class Journal:
         return int(done.lastrowid or 0)
 
     def add_intent(self, judgement: int, intent: Intent, *, now: float, undoes: int | None = None) -> int:
-        """Record an act that is about to be carried out, and return its number. The transaction must be durable.
+        """Record an act that is about to be carried out, and return its number.
 
-        `undoes` is the number of the act that this act undoes.
+        Must be called in a durable transaction, and the act must be carried out only after the transaction. `undoes` is
+        the number of the act that this act undoes.
         """
         paths = map(os.fsencode, (intent.source, intent.folder, intent.name))
         file = str(intent.expected.inode), intent.expected.mtime_ns, intent.expected.size
@@ -273,7 +274,11 @@ class Journal:
         return int(done.lastrowid or 0)
 
     def end(self, act: int, maildir: str, intent: Intent, result: TransferResult, *, now: float) -> None:
-        """Record the result of an act. DONE completes the judgement, and marks the act `undoes` as taken back."""
+        """Record the result of an act.
+
+        If the result is DONE, the judgement becomes complete. An act that this act undoes is marked as taken back. If
+        the message is now in the inbox, its name is added to the inbox index.
+        """
         self._connection.execute("UPDATE acts SET state = ? WHERE id = ?", (result, act))
         if result is not TransferResult.DONE:
             return
@@ -290,7 +295,7 @@ class Journal:
         self._connection.execute("UPDATE acts SET state = ? WHERE id = ?", (_UNKNOWN, act))
 
     def open_acts(self) -> list[Act | UnreadableAct]:
-        """Return the acts whose result is unknown."""
+        """Return the unsettled acts, whose result is unknown."""
         return self._acts("state = ?", _OPEN)
 
     def acts(self, *, since: float) -> list[Act | UnreadableAct]:
@@ -308,7 +313,7 @@ class Journal:
         return {content.hex() for (content,) in found if isinstance(content, bytes)}
 
     def last_act(self, maildir: str, content: str) -> LastAct | None:
-        """Return the last act that was done or is open on a message with this content id, or None.
+        """Return the last act that was done or is unsettled on a message with this content id, or None.
 
         An act that was undone is never the last act, because the act that undid it follows. A damaged act is returned
         as an act that left the message in the inbox, tagged as spam.
@@ -330,9 +335,9 @@ class Journal:
     def prune(self) -> None:
         """Delete judgements that are too old or too many, with their acts.
 
-        A judgement is too old if it was made before the last 90 days on which any message was classified. These days
-        are counted by the recorded times instead of subtracting times. A clock that is years wrong thus adds only one
-        day and does not make other judgements old.
+        A judgement is too old if it was made before the last 90 days on which any message was classified. Only days
+        with a judgement are counted, and times are not subtracted. Thus a clock that is years wrong adds only one day
+        and does not make other judgements old.
         """
         days = self._connection.execute(
             "SELECT max(id), count(*) FROM judgements GROUP BY CAST(time / ? AS INTEGER) ORDER BY max(id) DESC", (DAY,)

@@ -20,7 +20,7 @@ BOUNDS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0, 60.0)
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A message in an inbox that may need classification, as found in a listing. It may have another name by now."""
+    """A message in an inbox that may need classification, as found in a listing. The file may be renamed by now."""
 
     maildir: str
     part: Part
@@ -60,10 +60,13 @@ class Status(StrEnum):
     """The message was classified in a dry run. The actions for its verdict are only reported."""
 
     KNOWN = "known"
-    """The same message was classified before, and its user moved, copied or restored it. It is left unchanged."""
+    """The message was classified before, or its user moved, copied or restored it. The message is left unchanged."""
 
     OLD = "old"
-    """The message is in cur and older than the watch of its Maildir, so its user put it there. It is left unchanged."""
+    """The message is in cur, and its date is before its Maildir was watched. The message is left unchanged.
+
+    Only its user can have put such a message into cur.
+    """
 
     GONE = "gone"
     """A mail program renamed the message or a user removed it meanwhile. The next scan finds it if it still exists."""
@@ -90,7 +93,7 @@ class Outcome:
     ms: float = 0.0
     """The time to classify the message, in milliseconds."""
     delivered: float | None = None
-    """When the message came to the folder in which it was found, in seconds since 1970. None if it was not read."""
+    """When the message came to the folder in which it was found, in seconds since 1970. None if not read."""
 
 
 @dataclass(slots=True)
@@ -110,7 +113,7 @@ class Histogram:
         self.total += value
 
     def quantile(self, share: float) -> float | None:
-        """Return the lowest bound that is at or above a `share` of the values.
+        """Return the lowest bound that at least a `share` (0 to 1) of the values do not exceed.
 
         Returns None if there are no values, and inf if the result is above all bounds.
         """
@@ -132,7 +135,8 @@ class Histogram:
 class Counters:
     """Totals since the start of the process.
 
-    One thread writes them. Another thread reads totals that differ by one message at most.
+    One thread writes the totals. Another thread may read them at any time. Its totals then differ from each other by at
+    most one message.
     """
 
     judged: Counter[str] = field(default_factory=Counter)

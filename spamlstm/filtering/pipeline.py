@@ -6,7 +6,7 @@ opened the journal. No other process uses the same state folder, because `spamls
     journal = Journal.open(state)
     pipeline = Pipeline(config=config, classifier=classifier, journal=journal, counters=Counters())
     pipeline.recover()                                  # once, before anything else
-    for maildir in expand_maildirs(config.maildirs):    # at start, every scan_seconds, and after any doubt
+    for maildir in expand_maildirs(config.maildirs):    # at start, every scan_seconds, and after lost events
         pipeline.process(pipeline.scan(maildir))
     pipeline.process(pipeline.scan(maildir, parts=("new",)))      # after a delivery to this Maildir
     journal.close()
@@ -19,12 +19,13 @@ opened the journal. No other process uses the same state folder, because `spamls
 - Neither method raises for errors of a message, a folder or a disk. Such errors become outcomes, counters and log
   lines. A message that failed stays in place, and scans return it again at growing intervals.
 - A message that crashes the process, or for which a watchdog ends the process, is classified alone after the next
-  start. After the second crash it is set aside (`spamlstm.filtering.crash_guard`). `urgent` returns the candidates that
-  do not have to wait for the other mail.
+  start. After the second crash the message is set aside, which means left unchanged (`spamlstm.filtering.crash_guard`).
+  `urgent` returns the candidates that do not have to wait for the other mail.
 - At most BATCH_BYTES of raw mail and one message are in memory, in addition to the memory of reader processes.
 - A message with the content of a message that was classified before in the same Maildir is KNOWN and left unchanged,
-  because it is probably a user's move or copy. A message that its user took out of a folder into which others had put
-  it (`moved`) is KNOWN too. Tests that deliver one message twice must give it two Received lines, as mail servers do.
+  because it is probably a user's move or copy. A message is KNOWN too if `moved` returns true, for example because its
+  user took it out of a folder into which another program had put it. Tests that deliver one message twice must give it
+  two Received lines, as mail servers do.
 
 A visit of a Maildir begins with its scan and ends after the messages are processed. `spamlstm.filtering.batch` has the
 steps for one message. Input that is not a Maildir does not need a pipeline. It calls `Classifier.classify`,
@@ -75,7 +76,7 @@ class Pipeline:
         open_maildir: Callable[[str], OpenMaildir] = OpenMaildir.open,
         beat: Callable[[], None] = lambda: None,
     ) -> None:
-        """Create a pipeline. `clock` gives the recorded times of acts, and `monotonic` measures delays.
+        """Create a pipeline. `clock` gives the times that are recorded, and `monotonic` measures delays.
 
         `layer_of` returns the personal layer that scores the mail of a Maildir, or None if there are no labels. `moved`
         returns whether a message (Maildir, content id) is in its place because its user moved it. `open_maildir` opens
@@ -130,7 +131,7 @@ class Pipeline:
         parts: Sequence[Part] = DELIVERED,
         catch_up: CatchUp | None = None,
     ) -> list[Candidate]:
-        """Return the messages in the inbox of `maildir` to classify. Returns none if the Maildir cannot be read.
+        """Return the messages in the inbox of `maildir` to classify. Returns [] if the Maildir cannot be read.
 
         `catch_up` selects the existing mail to classify at the first scan of a Maildir. Its default is in the
         configuration.
@@ -154,7 +155,10 @@ class Pipeline:
         return due
 
     def urgent(self, candidates: Sequence[Candidate]) -> list[Candidate]:
-        """Return the candidates that were not in progress at a crash. The others wait for all mail of all Maildirs."""
+        """Return the candidates that were not in progress at a crash.
+
+        The other candidates should be processed after the mail of all Maildirs.
+        """
         return [one for one in candidates if not self._guard.is_suspect(one)]
 
     def process(self, candidates: Sequence[Candidate], *, stop: Callable[[], bool] = lambda: False) -> list[Outcome]:
@@ -162,7 +166,7 @@ class Pipeline:
         return list(self.follow(candidates, stop=stop))
 
     def follow(self, candidates: Sequence[Candidate], *, stop: Callable[[], bool] = lambda: False) -> Iterator[Outcome]:
-        """Process the candidates and yield each outcome when it occurs. Work continues as the caller iterates."""
+        """Process the candidates and yield each outcome when it occurs. Work is done only while the caller iterates."""
         if self._recovery.unsettled:
             self._recovery.settle()
         work = self._pass(config=self.config, classifier=self.classifier, remote=remote_devices(), stop=stop)

@@ -35,7 +35,7 @@ class UndoStatus(StrEnum):
     """The user moved, copied or removed the message after the act. The message is left unchanged."""
 
     FAILED = "failed"
-    """The act could not be undone now. The message is as the act left it."""
+    """The act could not be undone now. The message is left unchanged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +60,11 @@ def undo_acts(
     open_maildir: Callable[[str], OpenMaildir] = OpenMaildir.open,
     content: str | None = None,
 ) -> Iterator[UndoResult | UnreadableAct]:
-    """Undo the acts done since `since` (seconds since 1970), the latest first. If `dry`, only report the acts.
+    """Undo the acts done at or after `since` (seconds since 1970), the latest first. If `dry`, only report the acts.
 
-    Yields a damaged act unchanged and does not undo it. `open_maildir` opens the Maildir at a path. If it raises
-    UserError for a Maildir, only the acts in this Maildir fail. With `content`, only acts on the message with that
-    content id are undone.
+    Yields a damaged act unchanged and does not undo it. `open_maildir` opens the Maildir at a path. If `open_maildir`
+    raises UserError for a Maildir, only the acts in this Maildir fail. With `content`, only acts on the message with
+    that content id are undone.
 
     An act is undone if its message still has the folder and the base name that the act gave it, with any flags. The
     content of the message stays known, so that it is not classified again. The function is safe to repeat. After a
@@ -129,8 +129,8 @@ def _planned(act: Act, maildirs: OpenMaildirs) -> Plan | UndoResult:
 def _plan(act: Act, mailbox: OpenMaildir, entry: Entry) -> Plan:
     """Return the plan to undo an act.
 
-    Tagged messages are replaced by a file without our headers, even messages that were read since the act, because
-    their user asks for the undo.
+    A tagged message is replaced by a file without our headers, even if its user has read the message since the act,
+    because the user asks for the undo.
     """
     raw, identity = read_message(entry, most=MOST_BYTES + MOST_ADDED)
     actions, inbox, folder = act.intent.actions, mailbox.folder(), entry.folder

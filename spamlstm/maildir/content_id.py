@@ -38,10 +38,11 @@ _TOLERANCE = 86_400.0
 
 
 def content_id(raw: bytes) -> str:
-    """Return 32 hexadecimal digits that stay unchanged when the message is tagged, untagged, moved or copied.
+    """Return the content id of a message, as 32 hexadecimal digits.
 
-    Ignored are the headers that filters and mail programs add after delivery, an mbox separator, the kind of line ends,
-    and blank lines at the end. All other bytes are hashed, including Received headers. A message that a server delivers
+    Tagging, untagging, moving or copying the message does not change the content id. The content id does not depend on
+    the headers that filters and mail programs add after delivery, on an mbox separator, on the kind of line ends, or on
+    blank lines at the end. All other bytes are hashed, including Received headers. A message that a server delivers
     twice thus has two content ids. The message is hashed in pieces to use little memory.
     """
     start, end = _head(raw)

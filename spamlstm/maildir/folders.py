@@ -22,8 +22,8 @@ from spamlstm.maildir.opened import OpenFolder, OpenMaildir, open_plain
 # More folders than people have. The owner of a Maildir controls its folders, and a loop of mounts is endless.
 MOST_FOLDERS = 2000
 MOST_LEVELS = 8
-# The largest number of directory entries read in one directory, and in all directories of a Maildir. Reading takes 20
-# and 50 ms.
+# The largest number of directory entries that are read in one directory (20 ms), and in all directories of a Maildir
+# (50 ms).
 MOST_ENTRIES = 20_000
 MOST_ENTRIES_IN_ALL = 50_000
 
@@ -95,7 +95,7 @@ class Folder:
 
 
 def folders(mailbox: OpenMaildir) -> Iterator[Folder]:
-    """Yield the inbox, then all folders below it, in Maildir++ and fs layout. Links are not followed.
+    """Yield the inbox, then all folders below it. The layout may be Maildir++ or fs. Links are not followed.
 
     Raises OSError if the inbox cannot be read.
     """
@@ -128,7 +128,8 @@ def is_folder(mailbox: OpenMaildir, name: str) -> bool:
 def _stat_parts(mailbox: OpenMaildir, name: str, parts: Sequence[AnyPart]) -> list[os.stat_result] | None:
     """Return the status of each part of the folder `name`, or None if a part is not a directory.
 
-    No descriptor is opened. A link in the path of a part harms only the owner of the Maildir.
+    No descriptor is opened, so symbolic links in the path of the folder are followed. Only the owner of the Maildir can
+    create such links, and only the owner is affected.
     """
     above, found = f"{name}/" if name else "", []
     try:

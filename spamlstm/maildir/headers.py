@@ -20,7 +20,7 @@ from collections.abc import Iterable
 from spamlstm.message.headers import HeaderNames, end_of_head, end_of_header
 from spamlstm.verdict import Judgement, Verdict, logit
 
-# The points of spam: SpamAssassin's threshold, for which users have rules.
+# The lowest number of points of spam. This is SpamAssassin's threshold, because users have mail rules for this number.
 REQUIRED = 5.0
 MOST_STARS = 50
 # Higher log-odds carry no further information, and mail programs have narrow columns.
@@ -38,11 +38,11 @@ _NOT_PRINTED = re.compile(r"[^ -~]+")
 
 
 def tag(raw: bytes, judgement: Judgement, *, version: str, spam_threshold: float) -> bytes:
-    """Return `raw` with the headers for `judgement` at the top, and without the earlier headers of this kind.
+    """Return `raw` with the headers for `judgement` at the top, and without earlier X-Spam headers of the same names.
 
-    `spam_threshold` is the lowest probability of a message classified as spam. `version` is the version of this
-    program. The new lines have the line ends of the message. Tagging a tagged message replaces its headers. A message
-    that consists of one folded line without a line end has no place for a header and is returned without X-Spam
+    `spam_threshold` is the lowest probability at which a message is classified as spam. `version` is the version of
+    this program. The new lines have the line ends of the message. Tagging a tagged message replaces its headers. A
+    message that consists of one folded line without a line end has no place for a header and is returned without X-Spam
     headers. Never raises, whatever the message contains.
     """
     end = end_of_head(raw)
@@ -72,7 +72,7 @@ def untag(raw: bytes) -> bytes:
 
 
 def is_tagged(raw: bytes) -> bool:
-    """Return whether the message has the headers that `tag` writes. A sender can forge them."""
+    """Return whether the message has the headers that `tag` writes. A sender can forge these headers."""
     return _CHECKER.search(raw, 0, end_of_head(raw)) is not None
 
 
@@ -114,15 +114,15 @@ def headers(judgement: Judgement, *, version: str, spam_threshold: float) -> tup
 
 
 def points(judgement: Judgement, *, spam_threshold: float) -> float:
-    """Return the score in points on the scale of other spam filters. Only spam has `required` or more points.
+    """Return the score in points on the scale of other spam filters. Only spam has REQUIRED or more points.
 
-    With p the probability of spam and t the threshold, the points are required · p / t below t, and else required +
-    logit(p) - logit(t), at most 99.9. Points have one decimal, grow with p, and are never negative, because sieve
-    cannot compare negative numbers. If the probability did not decide (allow and deny lists, GTUBE, no text), ham has 0
-    points, unsure has half of `required`, and spam has `required`. Thus a rule that deletes mail with high scores never
-    deletes mail that is only on a list.
+    Let p be the probability of spam and t the threshold. If p is below t, the points are REQUIRED · p / t. Otherwise
+    the points are REQUIRED + logit(p) - logit(t), at most 99.9. Points have one decimal, grow with p, and are never
+    negative, because sieve cannot compare negative numbers. If the probability did not decide (allow and deny lists,
+    GTUBE, no text), ham has 0 points, unsure has half of REQUIRED, and spam has REQUIRED. Thus a rule that deletes mail
+    with high scores never deletes mail that is only on a list.
     """
-    # The verdict takes precedence, even if rounding or a threshold changed since then would result in other points.
+    # The verdict takes precedence if the points contradict it, because of rounding or because a threshold has changed.
     tenths, least = _model_tenths(judgement, spam_threshold), round(REQUIRED * 10)
     return (max(tenths, least) if judgement.verdict is Verdict.SPAM else min(tenths, least - 1)) / 10
 

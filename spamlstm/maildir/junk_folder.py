@@ -18,7 +18,7 @@ _NEW_FOLDER = "Junk"
 # Gmail keeps its own folders below [Gmail] or [Google Mail].
 _ABOVE = (("inbox",), ("[gmail]",), ("[google mail]",))
 _RANKS = {name: rank for rank, name in enumerate(JUNK_NAMES)}
-# The largest number of folders by which the layout of a Maildir is detected, because a Maildir may have 20,000 folders.
+# The largest number of folders that are examined to detect the layout of a Maildir, which may have 20,000 folders.
 _MOST_FOR_LAYOUT = 100
 
 
@@ -74,7 +74,7 @@ def _rank(name: str) -> int | None:
 
 
 def _layout(mailbox: OpenMaildir, names: list[str]) -> list[str]:
-    """Return up to _MOST_FOR_LAYOUT folders by which the layout is detected. Folders with a leading dot come first."""
+    """Return up to _MOST_FOR_LAYOUT folders, from which the layout is detected. Names with a leading dot come first."""
     ordered = sorted(names, key=lambda name: not name.startswith("."))[:MOST_FOLDERS]
     return list(itertools.islice((name for name in ordered if is_folder(mailbox, name)), _MOST_FOR_LAYOUT))
 

@@ -99,7 +99,7 @@ def is_being_written(entry: Entry) -> bool:
     A proper delivery is complete before the file is linked or renamed into new. But some scripts run `cat >
     Maildir/new/x`, and replacing such an unfinished file would lose the rest of the message. The kernel grants a read
     lease, to the owner and to root, only on a file that no process has open for writing. Must not be called for files
-    on REMOTE file systems, where a refusal has no meaning.
+    on REMOTE file systems, because other hosts may write there unnoticed, and a refused lease has no meaning there.
     """
     try:
         handle = entry.open()
@@ -121,9 +121,9 @@ def is_being_written(entry: Entry) -> bool:
 
 
 def is_moving(entry: Entry, expected: Identity) -> bool:
-    """Return whether a message that was just read also has a name in another folder.
+    """Return whether a user is moving or copying a message: the file also has a name (hard link) in another folder.
 
-    In this case its user is moving or copying the message.
+    `expected` is the identity of the message when it was read.
     """
     if expected.links is None or expected.links < 2:
         return False
@@ -133,7 +133,10 @@ def is_moving(entry: Entry, expected: Identity) -> bool:
 
 
 def was_linked(status: os.stat_result, expected: Identity, *, less: int = 0) -> bool:
-    """Return whether a file has more names than when it was read, minus the `less` names that this program removed."""
+    """Return whether another program has added a name (hard link) to a file since the file was read.
+
+    `less` is the number of names that this program has removed since then.
+    """
     return expected.links is not None and status.st_nlink > expected.links - less
 
 
@@ -203,7 +206,8 @@ def copy_owner(handle: int, like: os.stat_result, mode: int) -> None:
         try:
             os.fchown(handle, like.st_uid, like.st_gid)
         except PermissionError:
-            # Only root may change the owner of files. Other users are the owner, and at worst cannot set the group.
+            # Only root may change the owner of a file. Another user owns the file already, and at worst cannot set the
+            # group.
             if os.geteuid() == 0:
                 raise
     os.fchmod(handle, mode)
@@ -212,7 +216,7 @@ def copy_owner(handle: int, like: os.stat_result, mode: int) -> None:
 def sized(name: Name, content: bytes, *, base: str) -> Name:
     """Return `name` for a fresh file with `content` in the same folder.
 
-    `Name.elsewhere` changes the name for another folder.
+    For a file in another folder, use `Name.elsewhere` on the result.
     """
     bare = content.count(b"\n") - content.count(b"\r\n")
     return name.rewritten(base=base, size=len(content), wire_size=len(content) + bare)

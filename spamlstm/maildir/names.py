@@ -61,7 +61,7 @@ class Name:
 
     @property
     def keywords(self) -> str:
-        """The keyword letters (lower-case), sorted. `dovecot-keywords` of the folder lists their keywords."""
+        """The keyword letters (lower-case), sorted. The file `dovecot-keywords` of the folder lists their keywords."""
         return "".join(sorted({letter for letter in self._letters if "a" <= letter <= "z"}))
 
     def elsewhere(self, *, base: str, keywords: Mapping[str, str] | None = None) -> Self:
@@ -92,8 +92,8 @@ class Name:
     def fitting(self) -> Self:
         """Return the name shortened to MOST_NAME_BYTES.
 
-        The last fields are removed first, then unknown flags, then the sizes. The base and the flags are kept. The name
-        may already have 255 bytes before this program adds to it.
+        The last fields are removed first, then unknown flags, then the sizes. The base and the flags are kept. This is
+        needed because a name may already have 255 bytes before this program adds to the name.
         """
         name = self
         while len(os.fsencode(str(name))) > MOST_NAME_BYTES:
@@ -119,7 +119,7 @@ class Name:
 
 
 def unique() -> str:
-    """Return a unique base name of time, process, count, random digits and host, as in maildir(5)."""
+    """Return a unique base name made of the time, process id, count, random digits and host name, as in maildir(5)."""
     now = time.time_ns() // 1000
     count, digits = next(_deliveries), os.urandom(4).hex()
     return f"{now // 1_000_000}.M{now % 1_000_000:06}P{os.getpid()}Q{count}R{digits}.{_host(os.uname().nodename)}"
@@ -137,6 +137,6 @@ def _host(name: str) -> str:
 def is_maildir(path: str) -> bool:
     """Return whether the directory at `path` has new, cur and tmp.
 
-    For messages to users only. Other code uses an OpenMaildir.
+    Used only for messages to users. All other code uses an OpenMaildir.
     """
     return all(os.path.isdir(os.path.join(path, part)) for part in PARTS)

@@ -25,15 +25,15 @@ MOST_OPEN = 16
 # The total number of seconds that one visit waits for links in tmp. A server that moves many messages first links each
 # message to tmp for milliseconds. A link that a crashed server left there must not delay the mail of others.
 PATIENCE = 0.5
-# The number of names that one visit reads in search of further links, in a tenth of a second. Most Maildirs have fewer
-# messages.
+# The largest number of names that one visit reads in search of further links of messages, which takes a tenth of a
+# second. Most Maildirs have fewer messages.
 MOST_SEARCHED = 200_000
 
-# The number of names that are listed in one part of a folder: 100 MB and two seconds of a scan. People have fewer
-# messages in a folder. Hard links to one file are free for their creator, and two million links used up all memory of
-# the daemon.
+# The largest number of names that are listed in one part of a folder, which takes 100 MB and two seconds. People have
+# fewer messages in a folder. Hard links to one file are free for their creator, and two million links used up all
+# memory of the daemon.
 MOST_LISTED = 200_000
-# The number of names that are read in search of one message, in a third of a second.
+# The largest number of names that are read in search of one message, which takes a third of a second.
 MOST_PASSED = 1_000_000
 
 
@@ -138,8 +138,8 @@ class OpenMaildir(Closable):
     def enter(self, name: str) -> int:
         """Return a descriptor of the directory `name` below the Maildir.
 
-        Raises OSError if the directory is missing. Raises RefusedError if a directory in the path is a link or, for
-        root, does not belong to the owner of the Maildir.
+        Raises OSError if the directory is missing. Raises RefusedError if a directory in the path is a link or, if this
+        process is root, does not belong to the owner of the Maildir.
         """
         if not name:
             return os.dup(self.handle)
@@ -232,7 +232,10 @@ class OpenFolder:
         return True
 
     def open_all(self) -> None:
-        """Open new, cur and tmp. Several threads may then use this folder, until a thread opens another folder."""
+        """Open new, cur and tmp. Several threads may then use this folder, as long as no other folder is opened.
+
+        Opening another folder may close this folder (see MOST_OPEN).
+        """
         for part in PARTS:
             self.handle(part)
 
@@ -258,7 +261,7 @@ class OpenFolder:
         return self._entries(part, "", most=MOST_LISTED)
 
     def find(self, base: str) -> "list[Entry]":
-        """Return the files in new and cur with the base name `base` and any flags. Mostly there is one file or none."""
+        """Return the files in new and cur with the base name `base` and any flags, usually one file or none."""
         # Only names that begin with the base are parsed, because a folder may have a hundred thousand names.
         near = [
             Entry(self, part, entry.name) for part in DELIVERED for entry in self._entries(part, base, most=MOST_PASSED)

@@ -1,4 +1,4 @@
-"""The owner of a Maildir, whose identity a root process takes while it works in the Maildir."""
+"""The owner of a Maildir. A process of root takes the identity of the owner while it works in the Maildir."""
 
 import contextlib
 import os
@@ -40,15 +40,15 @@ class Owner:
         return _Acting(self)
 
     def owns(self, handle: int) -> bool:
-        """Return whether an open directory belongs to this user. Always true if this process is not root.
+        """Return whether an open directory belongs to this user.
 
-        The kernel checks the permissions of other processes.
+        Always returns True if this process is not root, because the kernel then checks the permissions.
         """
         return not self.by_root or os.fstat(handle).st_uid == self.uid
 
 
 class _Acting:
-    """A context that has the effective user and group of an owner, for all threads of the process."""
+    """A context in which all threads of the process have the effective user and group of an owner."""
 
     def __init__(self, owner: Owner) -> None:
         self._owner = owner

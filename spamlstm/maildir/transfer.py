@@ -2,7 +2,7 @@
 
 The caller journals its transfers and calls `carry_out`. After a crash the caller calls `settle` for each transfer,
 which completes or undoes the transfer and returns the result. All system calls are in a fixed order, so that a test can
-stop before each call.
+simulate a crash before each call.
 
 A transfer without content is a rename, which keeps the bytes, the date, the owner and the mode. After a crash the
 message has either its old name or its new name. (A link and an unlink would refuse to overwrite, but would leave two
@@ -44,7 +44,7 @@ class TransferResult(StrEnum):
     """The result of a transfer."""
 
     DONE = "done"
-    """The message is in its target, or was there and another program moved it on."""
+    """The message is at its target, or was there before another program moved it."""
 
     UNDONE = "undone"
     """The message is unchanged and can be transferred again."""
@@ -101,10 +101,10 @@ class Attempt:
 
 
 def carry_out(transfers: Iterable[Transfer]) -> list[Attempt]:
-    """Carry out transfers whose intents are on disk, and make them durable (fsynced). Never raises OSError.
+    """Carry out transfers and make them durable (fsynced). Their intents must be on disk. Never raises OSError.
 
     A result is DONE, GONE if a mail program or a user changed the message first, or UNDONE with the error that made the
-    transfer impossible. The result is None if it is unknown.
+    transfer impossible. An unknown result is None.
     """
     attempts = [Attempt(one) for one in transfers]
     # If this process is root, the messages of each Maildir are moved as the owner of the Maildir.
@@ -115,7 +115,7 @@ def carry_out(transfers: Iterable[Transfer]) -> list[Attempt]:
 
 
 def _carry_out(attempts: Sequence[Attempt]) -> None:
-    """Do each step for all attempts, so that the attempts share the fsync of each folder."""
+    """Do each step for all attempts before the next step, so that one fsync of a folder serves all attempts."""
     fresh = [one for one in attempts if one.transfer.content is not None]
     _write_all(fresh)
     for one in attempts:
@@ -169,7 +169,7 @@ def _write(attempt: Attempt) -> None:
 
 
 def _publish(attempt: Attempt) -> None:
-    """Deliver the fresh file, which mail programs see from now on. Raises FileExistsError if the name exists."""
+    """Deliver the fresh file, so that mail programs see it. Raises FileExistsError if the name exists."""
     transfer, written = attempt.transfer, attempt.written
     assert written is not None  # noqa: S101  `_write` succeeded
     try:

@@ -143,7 +143,10 @@ def _name(old: Name, source: OpenFolder, folder: OpenFolder, content: bytes | No
 
 
 class Recovery:
-    """Settles the unsettled acts of one journal. Used only in the thread that opened the journal."""
+    """The unsettled acts of one journal. `settle` completes or undoes the acts.
+
+    Used only in the thread that opened the journal.
+    """
 
     def __init__(
         self,

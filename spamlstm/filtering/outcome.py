@@ -148,7 +148,7 @@ class Counters:
     failed: Counter[str] = field(default_factory=Counter)
     """Failed messages by `spamlstm.filtering.failures.FailureKind`."""
     settled: Counter[str] = field(default_factory=Counter)
-    """Interrupted acts by result: done, undone, gone, unknown."""
+    """Interrupted acts that were settled, by result: done, undone, gone, unknown."""
     latency: Histogram = field(default_factory=Histogram)
     """Seconds from the delivery of a message to the end of all actions on it."""
     judging: Histogram = field(default_factory=Histogram)

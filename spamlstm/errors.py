@@ -8,7 +8,7 @@ from typing import Self
 
 
 class ExitStatus(IntEnum):
-    """The exit statuses of all commands, with the numbers of sysexits.h. --help shows each `meaning`."""
+    """The exit statuses of all commands. 64 to 78 are numbers of sysexits.h. --help shows each `meaning`."""
 
     meaning: str
 
@@ -21,20 +21,20 @@ class ExitStatus(IntEnum):
     OK = 0, "success; with classify --exit-code: ham"
     SPAM = 1, "with classify --exit-code: spam"
     UNSURE = 2, "with classify --exit-code: unsure"
-    USAGE = 64, "wrong usage of the command line"
+    USAGE = 64, "the command line is invalid"
     DATA = 65, "an input has the wrong content, such as a damaged model"
-    NO_INPUT = 66, "an input is missing or cannot be read; other inputs were processed"
-    UNAVAILABLE = 69, "a required program or service is missing or does not answer"
+    NO_INPUT = 66, "an input is missing or unreadable; other inputs were processed"
+    UNAVAILABLE = 69, "no daemon answers, or a required package or privilege is missing"
     SOFTWARE = 70, "a bug in spamlstm; please report it"
-    IO = 74, "the system refused to read or write"
-    TEMPORARY = 75, "try again later, as another spamlstm is at work or a message failed"
+    IO = 74, "reading or writing failed, for example because the disk is full"
+    TEMPORARY = 75, "another spamlstm is running or a message failed; try again later"
     CONFIG = 78, "the configuration cannot be used"
     INTERRUPTED = 130, "interrupted (Ctrl-C)"
-    BROKEN_PIPE = 141, "the program that reads the output has ended"
+    BROKEN_PIPE = 141, "the program that reads the output has exited"
 
 
 def reason_of(error: OSError) -> str:
-    """Return the reason of a failed system call as the end of a sentence, without file names."""
+    """Return the reason of a failed system call without file names, in lower case to end a sentence."""
     reason = error.strerror or str(error)
     # Reasons written by spamlstm may begin with the name of a folder, which must keep its capital letter.
     return reason[:1].lower() + reason[1:] if error.errno and reason == os.strerror(error.errno) else reason

@@ -50,7 +50,7 @@ class AdoptReport:
 def adopt_maildir(maildir: Path, *, json: bool, **options: Any) -> int:
     """Adopt labels from the mailbox, print the report and return the exit status.
 
-    `options` are the options of `learn_mailbox`.
+    `options` are passed to `learn_mailbox`.
     """
     failed, report = learn_mailbox(maildir, **options)
     for name, why in failed:
@@ -122,7 +122,10 @@ def undo_adoption(
 
 
 def _known(state: Path, store: Path) -> KnownLabels:
-    """Return the content ids of mail that the filter itself moved to junk folders, or that the user labelled."""
+    """Return the content ids of the messages that the filter filed as junk and of the messages that the user labelled.
+
+    `state` is the folder of the journal, and `store` the folder of the labels.
+    """
     filed, labelled = set(), set()
     if (state / JOURNAL).is_file():
         with contextlib.closing(Journal.open(state)) as journal:
@@ -136,9 +139,9 @@ def _known(state: Path, store: Path) -> KnownLabels:
 
 @contextlib.contextmanager
 def open_labels(state: Path, *, dry_run: bool) -> Iterator[LabelStore]:
-    """Open the label store, or for a dry run a copy of the label store in memory.
+    """Open the label store in the folder `state`, or for a dry run a copy of the label store in memory.
 
-    If the command is interrupted, a message says how to continue.
+    If the user interrupts the command, a message says how to continue.
     """
     with contextlib.closing(LabelStore.copy(state) if dry_run else LabelStore.open(state)) as labels:
         try:

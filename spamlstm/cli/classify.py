@@ -45,7 +45,8 @@ def classify_paths(
 ) -> int:
     """Classify and print each message under the paths, and return the exit status.
 
-    With `exit_code`, the status is that of the worst verdict (spam, then unsure, then ham) unless a message failed.
+    With `exit_code`, the status is 1 if a message is spam, or else 2 if a message is unsure. If a message cannot be
+    classified, the status is that of the failure.
     """
     if not paths and sys.stdin.isatty():
         raise UserError("name the mail to classify: files, folders, Maildirs or mboxes, or - for standard input")
@@ -77,7 +78,7 @@ def _labels(config: Config, maildir: Path | None, *, named: Path | None, state: 
         from spamlstm.cli.selection import label_folder  # loads the Maildir code, which only --maildir needs
 
         return label_folder(state, maildir, named=named)
-    # Not in a pipe of a mail server: a note for each message would fill its log.
+    # A mail server that pipes messages to this command would log the note for each message.
     if config.learning.labels is LabelScope.PER_MAILDIR and (settings.verbose or sys.stderr.isatty()):
         note('each Maildir has its own labels ([learning] labels = "per-maildir"); add --maildir DIR to use them')
     return state or state_dir()

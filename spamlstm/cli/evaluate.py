@@ -24,7 +24,7 @@ def evaluate_corpora(
     Each file is written completely or not at all. Raises OutputError if the folder of a file is missing.
     """
     task = None if feedback is None else trec_protocol.Feedback.parse(feedback)
-    # A run takes minutes, so check this first.
+    # An evaluation takes minutes, so the folders are checked before it.
     for target in filter(None, (json, html, plot)):
         if not target.parent.is_dir():
             raise OutputError(f"{target} cannot be written: the folder {target.parent} does not exist")

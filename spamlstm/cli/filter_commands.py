@@ -23,15 +23,20 @@ config_app = commands(help="Write, check or show the configuration.", no_args_is
 def classify_command(
     paths: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[PATHS...]", help="Mail files, folders, Maildirs or mboxes. - is standard input."),
+        typer.Argument(
+            metavar="[PATHS...]",
+            help="Mail files, folders, Maildirs or mboxes, or - for standard input "
+            "[default: standard input, unless it is a terminal]",
+        ),
     ] = None,
     *,
     json: options.JsonOption = False,
     explain: Annotated[
-        bool, typer.Option("--explain", help="Show the words and facts that decide the verdict.")
+        bool,
+        typer.Option("--explain", help="Show how much each word and property of a message contributes to its score."),
     ] = False,
     exit_code: Annotated[
-        bool, typer.Option("--exit-code", help="Exit with 0 for ham, 1 for spam, 2 for unsure (spam before unsure).")
+        bool, typer.Option("--exit-code", help="Set the exit status to 0 for ham, 1 for spam or 2 for unsure.")
     ] = False,
     maildir: options.MaildirOption = None,
     model: options.ModelOption = None,
@@ -40,11 +45,11 @@ def classify_command(
 ) -> int:
     """Classify messages as ham, unsure or spam.
 
-    No mail is changed. The result takes your labels into account. With --exit-code and several messages, spam takes
-    precedence over unsure, and unsure over ham.
+    No mail is changed. The result takes your labels into account. With --exit-code and several messages, the exit
+    status is 1 if any message is spam, or else 2 if any message is unsure.
 
-    Files that cannot be read or are not mail are reported; the others are still classified. The exit status is then 66
-    (unreadable) or 65 (not mail).
+    Files that cannot be read or are not mail are reported, and the other files are still classified. If a file cannot
+    be read, the exit status is 66. Otherwise, if a file is not mail, the exit status is 65.
     """
     from spamlstm.cli.classify import classify_paths
 
@@ -72,11 +77,11 @@ def scan_command(
 ) -> int:
     """Filter the new mail of one Maildir once, then exit.
 
-    Messages are tagged and filed as the configuration says. Messages that were classified before are left unchanged.
-    The first scan of a Maildir also classifies the unread mail in the inbox, or all mail if catch_up = "all" in the
-    configuration.
+    Messages are tagged and filed as set in the configuration. Messages that were classified before are left unchanged.
+    The first scan of a Maildir also classifies the unread mail in the inbox, or all mail in the inbox if the
+    configuration sets catch_up = "all".
 
-    Messages that cannot be classified or moved are reported and left unchanged. The exit status is then 75.
+    If a message cannot be classified or moved, it is reported and left unchanged, and the exit status is 75.
     """
     from spamlstm.cli.scan import scan_maildir
 
@@ -87,7 +92,7 @@ def scan_command(
 def run_command(
     maildirs: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="[MAILDIR...]", help="Maildirs to watch [default: the Maildirs of the configuration]"),
+        typer.Argument(metavar="[MAILDIR...]", help="Maildirs to watch [default: the Maildirs in the configuration]"),
     ] = None,
     *,
     dry_run: options.DryRunOption = False,
@@ -111,8 +116,8 @@ def run_command(
 def status_command(*, json: options.JsonOption = False, state: options.StateOption = None) -> None:
     """Show the status and the statistics of the running daemon.
 
-    The daemon is started by 'spamlstm run'. Without --state, the command asks your own daemon. If your own daemon does
-    not run, it asks the system's daemon in /var/lib/spamlstm. The exit status is 69 if no daemon runs.
+    The daemon is started by 'spamlstm run'. Without --state, the command contacts your own daemon or, if that is not
+    running, the system daemon (state directory /var/lib/spamlstm). The exit status is 69 if no daemon answers.
     """
     from spamlstm.cli.status import show_status
 
@@ -123,7 +128,7 @@ def status_command(*, json: options.JsonOption = False, state: options.StateOpti
 def undo_command(
     message: Annotated[
         str | None,
-        typer.Argument(metavar="[MESSAGE]", help="Undo only the actions on this message, given as a file or an id."),
+        typer.Argument(metavar="[MESSAGE]", help="Undo only the actions on this message (its file or its id)."),
     ] = None,
     *,
     since: Annotated[
@@ -131,8 +136,8 @@ def undo_command(
         typer.Option(
             "--since",
             metavar="WHEN",
-            help="Undo only what was done since this time: 30m, 2h, 1d or 1w ago, or a time such as 2026-11-20T18:30 "
-            "[default: 1d; with MESSAGE: no limit]",
+            help="Undo only what was done since this time: an age such as 30m, 2h, 1d or 1w, or a time such as "
+            "2026-11-20T18:30 [default: 1d; with MESSAGE: no limit]",
         ),
     ] = None,
     dry_run: options.DryRunOption = False,
@@ -142,8 +147,8 @@ def undo_command(
     """Move filed mail back and remove the headers that were added.
 
     Messages that you moved or removed in the meantime are left unchanged. A message that was moved back is not
-    classified again. 'undo --json' prints the ids of messages. The exit status is 75 if a message could not be moved
-    back.
+    classified again. To see the ids of the messages, use --json. The exit status is 75 if a message could not be
+    restored.
     """
     from spamlstm.cli.undo import undo_messages
 
@@ -170,8 +175,8 @@ def config_init_command(
 def config_check_command(config: options.ConfigOption = None) -> int:
     """Check the configuration.
 
-    Prints all errors, each on a line with its key. If there are no errors, prints the watched Maildirs. The exit status
-    is 78 if there are errors.
+    If there are errors, prints each error on a line with its key, and the exit status is 78. Otherwise prints the
+    watched Maildirs.
     """
     from spamlstm.cli.config import check_config
 

@@ -1,4 +1,4 @@
-"""The commands that learn: label, forget, labels, adopt, retrain. A label is what the user says: ham or spam."""
+"""The commands that learn: label, forget, labels, adopt, retrain. A label marks a message as ham or spam."""
 
 from functools import partial
 from pathlib import Path
@@ -28,8 +28,8 @@ def label_command(
 
     A message is recognised by its content, not by the name of its file. A new label replaces an earlier label.
 
-    Files that cannot be read or are not mail are reported; the others are still labelled. The exit status is then 66
-    (unreadable) or 65 (not mail).
+    Files that cannot be read or are not mail are reported, and the other files are still labelled. If a file cannot be
+    read, the exit status is 66. Otherwise, if a file is not mail, the exit status is 65.
     """
     from spamlstm.cli.label import label_paths
 
@@ -64,8 +64,8 @@ def labels_command(
 ) -> None:
     """List or remove labels.
 
-    Prints the number of labels and the last 20 labels. The columns are time, label, score of the model without labels,
-    message id and subject. The message id is computed from the content.
+    Prints the number of labels and the last 20 labels. The columns are time, label, score before labels are taken into
+    account, message id and subject. The message id is computed from the content of the message.
     """
     from spamlstm.errors import UserError
 
@@ -111,7 +111,8 @@ def adopt_command(
     """Learn from the mail of an existing mailbox.
 
     Mail that you answered, flagged, filed in a folder or kept for a month after reading is labelled as ham. Mail in the
-    junk folder is labelled as spam, unless spamlstm filed it there. Labels that you gave yourself take precedence.
+    junk folder is labelled as spam, unless spamlstm filed it there. Labels that you set with 'spamlstm label' or by
+    moving mail take precedence.
 
     The thresholds are set so that the share of ham filed as spam does not exceed max_false_positive_rate in the
     [learning] section of the configuration. No mail is changed. To continue an interrupted adoption, run the same
@@ -130,7 +131,9 @@ def retrain_command(
     mail: Annotated[
         list[Path] | None,
         typer.Option(
-            "--mail", metavar="MAILDIR", help="Maildir with unlabelled mail; repeatable [default: all configured]"
+            "--mail",
+            metavar="MAILDIR",
+            help="A Maildir with unlabelled mail. Can be repeated [default: the Maildirs in the configuration]",
         ),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the report as one JSON object.")] = False,
@@ -141,8 +144,9 @@ def retrain_command(
 ) -> None:
     """Train a model on your labels and use it if it is better.
 
-    Training takes one or two minutes at low priority and requires PyTorch. The new model is used only if it classifies
-    held-out mail better than the current model. 'spamlstm model rollback' returns to the previous model.
+    Training takes one or two minutes at low priority and requires PyTorch. The new model is used only if a test shows
+    that it classifies mail better than the current model. For this test, a model is first trained without some of your
+    labels. 'spamlstm model rollback' returns to the previous model.
     """
     from spamlstm.cli.model import retrain_model
 

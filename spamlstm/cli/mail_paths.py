@@ -11,9 +11,9 @@ from spamlstm.errors import ExitStatus
 
 @dataclass(slots=True)
 class MailPaths:
-    """Paths of mail, where `-` is standard input.
+    """The paths of mail on a command line. The path `-` is standard input.
 
-    Failures are reported on standard error. `failed` is the highest exit status of the failures, or 0.
+    Failures are reported on standard error. `failed` is the highest exit status of all failures, or 0 without failures.
     """
 
     paths: list[str]

@@ -39,7 +39,7 @@ def show_model(name: str | None, path: Path | None) -> None:
     Without `name` and `path`, show the current model. Raises UserError if both are given.
     """
     if name and path:
-        raise UserError("name a model or --model DIR, not both")
+        raise UserError("give either NAME or --model DIR")
     bundle = load_bundle(registry.folder(name) if name else registry.find_bundle(path))
     facts, card = _facts(bundle), bundle.card()
     if is_terminal(sys.stdout):
@@ -49,7 +49,10 @@ def show_model(name: str | None, path: Path | None) -> None:
 
 
 def list_models(*, json: bool) -> None:
-    """Print the installed models with mark (* current, - previous), name, version, creation date and origin."""
+    """Print the installed models with name, version, creation date and origin.
+
+    The current model is marked with '*', the previous model with '-'. With `json`, print one object per line.
+    """
     rows = map(_row, registry.names())
     if json:
         for row in rows:
@@ -60,7 +63,7 @@ def list_models(*, json: bool) -> None:
 
 
 def report_change(bundle: Bundle, *, state: Path | None) -> None:
-    """Report that another model is in use, and compute the scores of all labels by it."""
+    """Report the new current model, and recompute the scores of all labelled messages with this model."""
     sys.stdout.write(f"{registry.current()} is in use: {bundle.label}\n")
     _note_environment()
     labels = LabelStore.find(state or state_dir())
@@ -69,7 +72,7 @@ def report_change(bundle: Bundle, *, state: Path | None) -> None:
             rescore_labels(labels, Classifier.open(personal_features=True), tell=tell)
 
 
-def _note_environment(over: str = "all of these") -> None:
+def _note_environment(over: str = "the current model") -> None:
     if named := os.environ.get(registry.ENVIRONMENT):
         note(f"${registry.ENVIRONMENT} selects {named}, which takes precedence over {over}")
 
@@ -86,7 +89,10 @@ def _row(name: str) -> dict[str, Any]:
 
 
 def _object(value: Any) -> dict[str, Any]:
-    """Return `value` if it is a JSON object, otherwise an empty object. This part of the manifest is not validated."""
+    """Return `value` if it is a JSON object, otherwise an empty object.
+
+    `value` is from a part of the manifest that is not validated when the bundle is loaded.
+    """
     return value if isinstance(value, dict) else {}
 
 
@@ -122,7 +128,8 @@ def _print_card(facts: str, card: str) -> None:
 
     out = console()
     out.print(encodable(facts), markup=False)
-    # The text is escaped after Markdown is parsed, because Markdown can encode any character and create terminal links.
+    # The text is escaped only after Markdown is parsed, because Markdown can encode any character, such as a control
+    # character. `hyperlinks=False` prevents links that the terminal opens.
     shown = out.render(Markdown(card, hyperlinks=False))
     out.print(
         Segments(Segment(encodable(plain_lines(one.text)), one.style) for one in shown if not one.control), end=""

@@ -18,8 +18,8 @@ model_app = commands(help="List the models, show a model, or change the current 
 def model_list_command(*, json: options.JsonOption = False) -> None:
     """List the installed models.
 
-    * marks the current model and - the previous model. 'default' is the model that comes with spamlstm. Other models
-    are in ~/.local/share/spamlstm/models.
+    The current model is marked with '*', the previous model with '-'. 'default' is the model that is shipped with
+    spamlstm. Other models are in ~/.local/share/spamlstm/models.
     """
     from spamlstm.cli.model import list_models
 
@@ -34,7 +34,10 @@ def model_show_command(
     *,
     model: options.ModelOption = None,
 ) -> None:
-    """Print the properties and the model card of a model."""
+    """Print the properties and the model card of a model.
+
+    Give either NAME or --model, or neither for the current model.
+    """
     from spamlstm.cli.model import show_model
 
     show_model(name, model)
@@ -60,7 +63,7 @@ def model_use_command(
 def model_rollback_command(state: options.StateOption = None) -> None:
     """Return to the previous model.
 
-    A second rollback returns to the current model.
+    A second rollback undoes the first.
     """
     from spamlstm.cli.model import report_change
     from spamlstm.model import registry
@@ -80,7 +83,8 @@ app.add_typer(model_app, name="model", rich_help_panel=MODEL)
 )
 def evaluate_command(
     corpora: Annotated[
-        list[Path], typer.Argument(metavar="CORPUS...", help="Corpus archives, or folders with ham/ and spam/.")
+        list[Path],
+        typer.Argument(metavar="CORPUS...", help="Corpus archives, or folders with the subfolders ham/ and spam/."),
     ],
     *,
     model: options.ModelOption = None,
@@ -104,8 +108,10 @@ def evaluate_command(
             "each:N     the first N ham and the first N spam labels\n"
             "delayed:N  every label, N messages later\n"
             "active:N   the first N labels of mail with uncertain scores\n"
-            "mistakes   labels of false positives and missed spam\n"
-            "errors:N   the first N labels of wrong or unsure verdicts\n"
+            "mistakes   the labels of ham classified as spam, and of spam\n"
+            "           classified as ham or unsure\n"
+            "errors:N   like mistakes, and also ham classified as unsure;\n"
+            "           the first N such labels\n"
             "each-then-mistakes:N  like each:N, then like mistakes",
         ),
     ] = None,

@@ -1,4 +1,4 @@
-"""Shared parts of the command declarations: the format of --help and the options of several commands.
+"""Shared parts of the command declarations, such as the format of --help and the options of several commands.
 
 The help is plain text because the formatted help of rich takes 60 ms to load.
 """
@@ -28,20 +28,26 @@ ConfigOption = Annotated[
     ),
 ]
 StateOption = Annotated[
-    Path | None, typer.Option("--state", metavar="DIR", help="State directory [default: ~/.local/state/spamlstm]")
+    Path | None,
+    typer.Option(
+        "--state",
+        metavar="DIR",
+        help="State directory (labels, journal, status socket) [default: ~/.local/state/spamlstm]",
+    ),
 ]
 MaildirOption = Annotated[
     Path | None,
     typer.Option(
         "--maildir",
         metavar="DIR",
-        help='Maildir whose labels to use (only with labels = "per-maildir" in the configuration)',
+        help='Use the labels of this Maildir (only with labels = "per-maildir" in the configuration)',
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, one object per line.")]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Report what would be done, but change nothing.")]
 MailArgument = Annotated[
-    list[str], typer.Argument(metavar="PATHS...", help="Mail files, folders, Maildirs or mboxes. - is standard input.")
+    list[str],
+    typer.Argument(metavar="PATHS...", help="Mail files, folders, Maildirs or mboxes, or - for standard input."),
 ]
 
 _Function = TypeVar("_Function", bound=Callable[..., int | None])
@@ -121,14 +127,15 @@ def _common_options() -> list[TyperOption]:
         return TyperOption(param_decls=list(names), expose_value=False, callback=_remember, **settings)
 
     return [
-        option("-v", "--verbose", is_flag=True, help="Report more: files in use, log events, tracebacks."),
-        option("-q", "--quiet", is_flag=True, help="Report errors only: no progress, no notes."),
+        option("-v", "--verbose", is_flag=True, help="Also report the files in use, log events and tracebacks."),
+        option("-q", "--quiet", is_flag=True, help="Report only errors, without progress and notes."),
         option("--color", metavar="WHEN", help="Use colours: auto, always or never [default: auto]"),
     ]
 
 
 def _remember(_context: Any, option: Any, value: Any) -> None:
-    # A group and its command both have these options: the default of one must not override the value of the other.
+    # The group and the command both have the common options. An option that is not given must not reset the value that
+    # was given on the other level.
     if value:
         setattr(terminal.settings, option.name, value)
 

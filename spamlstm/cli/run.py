@@ -124,13 +124,16 @@ def run_daemon(
 def _open(path: Path | None, config: Config) -> Classifier:
     """Load and check a model. Raises UserError if it cannot be used."""
     classifier = Classifier.open(path, config=config, personal_features=True)
-    # Load now what the first message would load (30 ms).
+    # Modules and data that are loaded on first use (30 ms) are loaded now, so that the first message is not delayed.
     classifier.classify(_WARM_UP)
     return classifier
 
 
 def _listen_while_starting() -> list[int]:
-    """End the start with status 0 at SIGTERM and SIGINT; return a list to which each SIGHUP is appended."""
+    """Install the signal handlers for the time until the daemon runs.
+
+    SIGTERM and SIGINT exit with status 0. Return a list to which each SIGHUP is appended.
+    """
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(0))
     requests: list[int] = []

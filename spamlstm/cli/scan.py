@@ -68,9 +68,9 @@ def _moved(state: Path, stack: contextlib.ExitStack) -> Callable[[str, str], boo
 
 
 def _personal_layer(base: Classifier, folder: Path, *, dry_run: bool) -> PersonalLayer | None:
-    """Return the personal layer (what was learned from the labels in a folder) after an update, or None without labels.
+    """Update and return the personal layer (what was learned from the labels in `folder`), or None without labels.
 
-    A dry run uses a copy of the labels.
+    A dry run updates only a copy in memory.
     """
     labels = LabelStore.copy(folder) if dry_run else LabelStore.find(folder)
     if labels is None:

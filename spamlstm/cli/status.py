@@ -20,7 +20,7 @@ def show_status(*, json: bool, state: Path | None) -> None:
 
 
 def _ask() -> dict[str, Any]:
-    """Return the status of the user's own daemon, or of the system's daemon if the user has no daemon.
+    """Return the status of the user's own daemon, or of the system daemon if the user's daemon does not answer.
 
     Raises UnavailableError if no daemon answers.
     """

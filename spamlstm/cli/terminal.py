@@ -34,7 +34,7 @@ settings = OutputSettings()
 
 
 def reset() -> None:
-    """Reset the settings, and make the standard output streams accept any character."""
+    """Reset the settings, and make standard output and standard error accept any character."""
     settings.verbose, settings.quiet, settings.color = False, False, "auto"
     codecs.register_error("spamlstm", _encode)
     for stream in (sys.stdout, sys.stderr):
@@ -56,12 +56,12 @@ def _encode(error: UnicodeError) -> tuple[str | bytes, int]:
 
 
 def is_terminal(stream: TextIO) -> bool:
-    """Return whether to write for a person: `stream` is a terminal, or --color is always."""
+    """Return whether output is formatted for people. This is so if `stream` is a terminal or --color is always."""
     return settings.color == "always" or stream.isatty()
 
 
 def console(stream: TextIO | None = None, *, quiet: bool = False) -> "Console":
-    """Return a rich console for a stream, by default standard output. The console obeys --color and $NO_COLOR."""
+    """Return a rich console for a stream, by default standard output. --color and $NO_COLOR apply to the console."""
     from rich.console import Console
 
     return Console(
@@ -116,12 +116,12 @@ def plain(text: str) -> str:
 
 
 def plain_lines(text: str) -> str:
-    """Return `text` escaped like in `plain`, but with line feeds kept."""
+    """Return `text` with control characters escaped as by `plain`, except for line feeds."""
     return "\n".join(map(plain, text.split("\n")))
 
 
 def encodable(text: str) -> str:
-    """Return `text` with the bytes of file names that are not UTF-8 escaped, because rich cannot print them."""
+    """Return `text` with bytes that are not UTF-8 (in file names) escaped, because rich cannot print such bytes."""
     return text.encode("utf-8", "backslashreplace").decode()
 
 

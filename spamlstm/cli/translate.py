@@ -16,15 +16,18 @@ if TYPE_CHECKING:
     import typer
 
 TRACEBACK = "SPAMLSTM_TRACEBACK"
-"""The environment variable that shows the traceback of a bug, like --verbose."""
+"""The environment variable that enables the traceback of a bug, like --verbose."""
 
 _interrupts: list[int] = []
-"""The SIGINTs that this process received. An interrupted import can raise any error, so its type is not conclusive."""
+"""The SIGINTs that this process received.
+
+An interrupted import can raise an error of any type. Therefore, every error after a SIGINT is reported as an interrupt.
+"""
 
 
 def main() -> None:
     """Run the command line of this process and exit with its status."""
-    # A shell starts background jobs with SIGINT ignored: they keep ignoring it.
+    # A shell starts background jobs with SIGINT ignored. Such a process keeps ignoring SIGINT.
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _interrupt)
     # Imports create many objects and little garbage. Garbage collection would take a tenth of the start time.

@@ -97,11 +97,11 @@ def _summary(results: Sequence[UndoResult], moment: float, *, dry_run: bool) -> 
     counts = Counter(one.status for one in results)
     words = {
         UndoStatus.UNDONE: "would be undone" if dry_run else "undone",
-        UndoStatus.ELSEWHERE: "moved or removed since, and left alone",
+        UndoStatus.ELSEWHERE: "moved or removed in the meantime and left unchanged",
         UndoStatus.FAILED: "failed",
     }
     summary = ", ".join(f"{counts[status]} {words[status]}" for status in UndoStatus if counts[status])
-    return summary or (f"nothing was done since {local_time(moment)}" if moment else "nothing was done to it")
+    return summary or (f"nothing was done since {local_time(moment)}" if moment else "nothing was done to this message")
 
 
 def _print(results: Sequence[UndoResult], *, dry_run: bool) -> None:

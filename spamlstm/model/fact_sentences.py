@@ -36,18 +36,18 @@ _SENTENCES: dict[str, dict[str, str]] = {
     },
     "local": {
         "none": "the From address has no local part",
-        "noreply": "the From address takes no replies",
+        "noreply": "the From address does not accept replies",
         "role": "the From address belongs to a role, such as info or support",
         "odd": "the local part of the From address looks random",
         "plain": "the local part of the From address looks ordinary",
     },
     "domain": {
         "none": "the From address has no domain",
-        "plain": "the domain of From looks ordinary",
-        "odd": "the domain of From looks random",
-        "long": "the domain of From is long or has many parts",
-        "idn": "the domain of From is internationalised",
-        "number": "the domain of From is a number",
+        "plain": "the domain of the From address looks ordinary",
+        "odd": "the domain of the From address looks random",
+        "long": "the domain of the From address is long or has many parts",
+        "idn": "the domain of the From address is internationalised",
+        "number": "the domain of the From address is a number",
     },
     "zone": {
         "none": "the From address has no top-level domain",
@@ -81,11 +81,11 @@ _SENTENCES: dict[str, dict[str, str]] = {
     "dmarc": {code: f"DMARC {what}" for code, what in _AUTHENTICATION.items()},
     "links": {
         "none": "there are no links",
-        "same": "the links lead to the organisation in From",
-        "mixed": "the links lead to the organisation in From and to other organisations",
+        "same": "the links lead to the organisation of the From address",
+        "mixed": "the links lead to the organisation of the From address and to other organisations",
         "signer": "the links lead to the organisation that signed or sent the message",
         "service": "the links lead to mail services",
-        "other": "the links lead to organisations other than the organisation in From",
+        "other": "the links lead to organisations other than the organisation of the From address",
         "ip": "a link leads to a bare IP address",
     },
     "linkhosts": {
@@ -98,11 +98,11 @@ _SENTENCES: dict[str, dict[str, str]] = {
     "lying": {"yes": "the text of a link shows a different address than its target"},
     "images": {
         "none": "there are no images",
-        "same": "the images come from the organisation in From",
+        "same": "the images come from the organisation of the From address",
         "mixed": "the images come from several organisations",
         "signer": "the images come from the organisation that signed or sent the message",
         "inside": "the images are inside the message",
-        "other": "the images come from organisations other than the organisation in From",
+        "other": "the images come from organisations other than the organisation of the From address",
     },
     "to": {
         "none": "the To header does not contain an address",
@@ -124,16 +124,16 @@ _SENTENCES: dict[str, dict[str, str]] = {
     },
     "leave": {
         "none": "there is no unsubscribe header",
-        "same": "the unsubscribe link belongs to the organisation in From",
+        "same": "the unsubscribe link belongs to the organisation of the From address",
         "signer": "the unsubscribe link belongs to the organisation that signed or sent the message",
         "service": "the unsubscribe link belongs to a mail service",
-        "other": "the unsubscribe link belongs to another organisation than From",
+        "other": "the unsubscribe link belongs to a different organisation than the From address",
         "mail": "recipients can unsubscribe only by mail",
     },
     "thread": {
         "new": "the message begins a thread",
         "reply": "the message is a reply",
-        "forged": "the subject claims to be a reply, but the headers do not",
+        "forged": "the subject is that of a reply, but no header refers to an earlier message",
     },
     "form": {"yes": "there is a form in the message"},
     "hops": {
@@ -144,7 +144,7 @@ _SENTENCES: dict[str, dict[str, str]] = {
         "many": "there are 6 Received headers or more",
     },
     "helo": {
-        "none": "the sending host gave no name",
+        "none": "the sending host did not give a name",
         "host": "the sending host gave a full name",
         "bare": "the sending host gave a name without a domain",
         "ip": "the sending host gave an IP address as its name",
@@ -213,7 +213,7 @@ _SENTENCES: dict[str, dict[str, str]] = {
         "cjk": "the text is in Chinese, Japanese or Korean characters",
         "arabic": "the text is in Arabic or Hebrew letters",
         "other": "the text is in another alphabet",
-        "none": "the text has no letters",
+        "none": "the text does not contain letters",
     },
     "subject": {
         "none": "there is no subject",

@@ -36,7 +36,7 @@ class ExitStatus(IntEnum):
 def reason_of(error: OSError) -> str:
     """Return the reason of a failed system call without file names, in lower case to end a sentence."""
     reason = error.strerror or str(error)
-    # Reasons written by spamlstm may begin with the name of a folder, which must keep its capital letter.
+    # A reason written by spamlstm instead of the system may begin with a folder name, which must keep its capitals.
     return reason[:1].lower() + reason[1:] if error.errno and reason == os.strerror(error.errno) else reason
 
 
@@ -87,7 +87,7 @@ class ConfigError(UserError):
 
 @contextlib.contextmanager
 def reading(path: object) -> Iterator[None]:
-    """Convert an OSError to a NoInputError that names `path`."""
+    """Raise NoInputError, with a message that names `path`, if the code in the context raises OSError."""
     try:
         yield
     except OSError as error:

@@ -69,7 +69,7 @@ def learn_mailbox(
 ) -> tuple[list[tuple[str, str]], AdoptReport]:
     """Adopt labels from a mailbox.
 
-    Return the unreadable paths with the reasons, and the report.
+    Return the paths that cannot be read, each with the reason, and the report.
     """
     config, path = choose_one(config_file, maildir, dry_run=dry_run)
     classifier = Classifier.open(model, config=config, personal_features=True)

@@ -35,7 +35,7 @@ class Row:
     ms: float
     causes: "list[Cause] | None" = None
     done: str | None = None
-    """The actions on the message, for commands that act."""
+    """A description of the actions on the message. None for commands that only classify."""
 
 
 Show = Callable[[Row], None]
@@ -76,7 +76,7 @@ def _object(row: Row) -> dict[str, Any]:
 def _print_lines(row: Row) -> None:
     """Print verdict, probability, score, reason, path and actions, separated by tabs.
 
-    The causes follow on lines indented by a tab.
+    Each cause follows on a line of its own that begins with a tab.
     """
     judgement = row.judgement
     first = (

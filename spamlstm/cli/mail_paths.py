@@ -28,6 +28,6 @@ class MailPaths:
                 yield found
 
     def fail(self, name: str, why: str, status: int = ExitStatus.NO_INPUT) -> None:
-        """Report the reason for which a message or path cannot be used, and record the exit status."""
+        """Report that a message or path cannot be used, with the reason `why`, and record the exit status."""
         complain(name, why)
         self.failed = max(self.failed, status)

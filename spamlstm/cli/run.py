@@ -1,4 +1,4 @@
-"""`spamlstm run`: build the daemon and run it."""
+"""`spamlstm run`: create the daemon from its parts and run it."""
 
 import contextlib
 import logging

@@ -18,8 +18,8 @@ def choose(named: Path | None, maildirs: Sequence[Path] = (), *, dry_run: bool =
     """Return the configuration from the file `named`, or from the default file.
 
     If `maildirs` are given, the configuration is limited to these Maildirs, each with the settings of the section that
-    applies to it. A Maildir without a section gets the default settings. `dry_run` overrides all sections. Raises
-    NoInputError if a path in `maildirs` is not a Maildir.
+    applies to it. A Maildir without a section gets the default settings. `dry_run` turns all sections into dry runs.
+    Raises NoInputError if a path in `maildirs` is not a Maildir.
     """
     config = load_found_config(named)
     for maildir in maildirs:

@@ -78,7 +78,7 @@ def _learned(answer: dict[str, Any], *, now: float) -> str:
 
 
 def _paused(answer: dict[str, Any]) -> str:
-    """Return a description of a label store that cannot be used."""
+    """Return a description of a label store that cannot be used at the moment and is retried."""
     labels = f"the labels of {answer['maildir']}" if answer["maildir"] else "the labels"
     return f"{labels}, retried every {answer['delay']:g} s: {answer['why']}"
 

@@ -3,10 +3,10 @@
 The TREC 2005-2007 Spam Tracks call their test driver "the jig" (https://plg.uwaterloo.ca/~gvcormac/jig/). The jig
 calls these commands:
 
-    initialize                begin with nothing learned
+    initialize                begin a run without labels
     classify FILE             print class=ham|spam score=S
     train ham|spam FILE       learn one message
-    finalize                  end
+    finalize                  end the run
 
 The four commands share a state folder. By default this is ./spamlstm-jig, because the jig expects state in the current
 folder. The user's own state folder is never used.

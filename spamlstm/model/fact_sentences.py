@@ -1,6 +1,6 @@
 """English sentences for the facts that the model reads, shown by `spamlstm classify --explain`.
 
-A fact is a ⟦name:value⟧ mark in the rendered text.
+A fact is a property of a message, written as a mark ⟦name:value⟧ in the text that the model reads.
 """
 
 _OWNER = {

@@ -81,7 +81,7 @@ def _sections(config: Config) -> Iterator[str]:
             yield f"    and {len(found) - _LISTED} more"
         yield from (f"    not used: {why}" for why in refused[id(section)])
     if config.learning.labels is LabelScope.SHARED and sum(map(len, usable.values())) > 1:
-        yield '  The labels of one Maildir apply to all Maildirs. For several users, set [learning] labels = "per-maildir".'
+        yield '  All labels apply to all Maildirs. For several users, set [learning] labels = "per-maildir".'
 
 
 def _refusal(path: Path) -> str:

@@ -28,6 +28,12 @@ def test_plain_text_mail_loads_no_html_reader(python):
     assert not {"spamlstm.message.html", "spamlstm.message.html_cost", "selectolax"} & set(loaded)
 
 
+def test_the_daemon_loads_no_module_for_one_rare_function(python):
+    """The daemon starts without numpy.random and email, which take 3 MB of each daemon's memory."""
+    loaded = python("import spamlstm.cli.run, spamlstm.model.personal_layer, sys; print(*sys.modules)").split()
+    assert {"numpy.random", "email.utils"}.isdisjoint(loaded)
+
+
 def test_no_module_of_the_package_loads_torch(python):
     """The light package runs where torch is not installed."""
     loaded = python(

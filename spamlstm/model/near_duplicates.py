@@ -5,6 +5,7 @@ that two messages have in common estimates the share of all runs of the longer m
 hash function, Broder 1997).
 """
 
+import functools
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -23,8 +24,6 @@ _HALF = SKETCH // 2
 UNLIKE, ALIKE = 0.79, 0.86
 BANDS, ROWS = 5, 4
 MOST_WORDS = 250
-_random = np.random.default_rng(20_070_408)
-_FACTORS = _random.integers(1, 2**61 - 1, BANDS * ROWS, dtype=np.uint64) | np.uint64(1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,11 +99,18 @@ def groups(texts: Iterable[str]) -> NDArray[np.int64]:
     return np.array([_root(parent, index) for index in range(len(parent))])
 
 
+@functools.cache
+def _factors() -> NDArray[np.uint64]:
+    # numpy.random takes 2 MB, which the daemon does not need.
+    factors = np.random.default_rng(20_070_408).integers(1, 2**61 - 1, BANDS * ROWS, dtype=np.uint64)
+    return factors | np.uint64(1)
+
+
 def _signature(text: str) -> NDArray[np.uint64]:
     words = text.split()[:MOST_WORDS]
     shingles = {" ".join(words[start : start + 3]) for start in range(max(1, len(words) - 2))}
     hashes = np.fromiter((zlib.crc32(shingle.encode()) for shingle in shingles), np.uint64, len(shingles))
-    mixed = hashes[:, None] * _FACTORS[None, :]
+    mixed = hashes[:, None] * _factors()[None, :]
     lowest: NDArray[np.uint64] = (mixed >> np.uint64(20)).min(0)
     return lowest
 

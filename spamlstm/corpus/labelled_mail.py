@@ -64,9 +64,10 @@ def read_labelled(path: Path, label: str | None = None) -> Iterator[Labelled]:
 
 
 def count_labelled(path: Path) -> int | None:
-    """Return the number of messages that `read_labelled` yields, or None if no index can be read first.
+    """Return the number of messages in the index, which is the number of messages that `read_labelled` yields.
 
-    Does not raise errors for unreadable or damaged input.
+    Return None if there is no index, if the index is not at the beginning of the archive, or if the input is unreadable
+    or damaged.
     """
     try:
         if (path / INDEX).is_file():
@@ -80,7 +81,7 @@ def count_labelled(path: Path) -> int | None:
 
 
 def split_label(path: Path, label: str | None = None) -> tuple[Path, str | None]:
-    """Return the path and the label of 'PATH:ham' or 'PATH:spam'. A path that exists with this name is not split.
+    """Return the path and the label of 'PATH:ham' or 'PATH:spam'. A path that exists with its suffix is not split.
 
     Raises DataError if `label` is given and is neither ham nor spam. Raises NoInputError if the path does not exist.
     """
@@ -98,9 +99,9 @@ def split_label(path: Path, label: str | None = None) -> tuple[Path, str | None]
 
 
 class _Spool:
-    """A store in an unnamed file for messages that come in the archive before their turn in the index.
+    """A temporary file for messages that come earlier in the archive than in the order of the index.
 
-    So an archive in any order needs little memory.
+    An archive in any order can therefore be read with little memory.
     """
 
     def __init__(self, file: BinaryIO) -> None:
@@ -186,7 +187,7 @@ def _stem(path: Path) -> str:
 def _parse_index(content: bytes, *, where: str, source: str) -> list[Labelled]:
     """Return the entries of an index, without the mail. `where` names the index in error messages.
 
-    Raises DataError, which names the wrong line if there is one, if the index is invalid.
+    Raises DataError if the index is invalid. The error names the first invalid line, if there is one.
     """
     lines = content.decode("utf-8", "replace").splitlines()
     columns = lines[0].split("\t") if lines else []

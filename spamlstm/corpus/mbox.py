@@ -34,8 +34,8 @@ def is_mbox(head: bytes) -> bool:
 def spans(stream: BinaryIO) -> Iterator[tuple[int, int]]:
     """Yield the start and length in bytes of each message in an mbox.
 
-    The separator before a message and the blank line after the message are not included. Only one block is in memory.
-    Raises OSError if the mbox cannot be read.
+    The separator before a message and the blank line after a message are not included. Only one block of the file at a
+    time is in memory. Raises OSError if the mbox cannot be read.
     """
     start, offset, kept = 0, 0, b""
     while block := stream.read(_BLOCK):

@@ -30,7 +30,7 @@ _FOREIGN = "it is a symbolic link of another user, which is not followed"
 class FileMessage:
     """A message in a file: the whole file, or `length` bytes of an mbox from the offset `start`.
 
-    `delivered` is true for a file in a Maildir. Symbolic links are not followed there.
+    `delivered` is true for a file in a Maildir. Such a file is not read if it is a symbolic link.
     """
 
     name: str
@@ -79,8 +79,8 @@ def find_messages(paths: list[str], *, stdin: BinaryIO | None = None) -> Iterato
 
     A file is one message, or several messages if the file is an mbox. `-` is one message read from `stdin`. In a
     Maildir, the regular files in `new` and `cur` are messages. In any other folder, files that end in .eml or look like
-    mail are messages. In such a folder, links are followed and each folder is read once. A link of another user
-    (except root) is followed only to a file that the owner of the link owns. Errors are yielded as UnreadablePath and
+    mail are messages. In such a folder, links are followed and each folder is read once. A link that another
+    user (except root) owns is followed only if the same user owns its target. Errors are yielded as UnreadablePath and
     are not raised.
     """
     for path in paths:
@@ -186,9 +186,9 @@ def _below(path: str, known: set[tuple[int, int]]) -> Iterator[Found]:
 
 
 def _is_foreign(entry: os.DirEntry[str]) -> bool:
-    """Return whether an entry is a symbolic link of another user, except root, to a file of a different owner.
+    """Return whether an entry is a link that another user (except root) owns, but whose target this user does not own.
 
-    If root followed such a link, the owner of the link could make root read files that they may not read.
+    If root followed such a link, the owner of the link could make root read files that they may not read themselves.
     """
     try:
         if not entry.is_symlink():

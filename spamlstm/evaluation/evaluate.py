@@ -36,7 +36,9 @@ FIGURES = (
     "messages_per_second",
 )
 VERDICTS = (Verdict.HAM, Verdict.UNSURE, Verdict.SPAM)
-LAP = 256  # messages per measurement of the speed; several batches, so that jumps between batches average out
+# The number of messages in one measurement of the speed. A lap has several batches, so that differences in speed
+# between batches average out.
+LAP = 256
 Progress = Callable[[int], None]
 Seconds: TypeAlias = "array[float]"
 """The time in seconds for each message of a source."""
@@ -75,7 +77,7 @@ class Outcomes:
     probability: NDArray[np.float64]
 
     def of(self, chosen: NDArray[np.bool_]) -> "Outcomes":
-        """Return the results for the messages for which `chosen` is true."""
+        """Return the results for the messages at which `chosen` is true."""
         at = np.flatnonzero(chosen)
         return Outcomes(
             tuple(self.id[i] for i in at),
@@ -87,7 +89,7 @@ class Outcomes:
         )
 
     def are(self, verdict: Verdict) -> NDArray[np.bool_]:
-        """Return for each message whether it got this verdict."""
+        """Return an array that is true for the messages with the given verdict."""
         return np.equal(self.verdict, VERDICTS.index(verdict))
 
 
@@ -114,7 +116,7 @@ class Summary:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """A complete evaluation: the figures, and the results for each message that they were computed from."""
+    """A complete evaluation: the per-message results (`outcomes`), and the figures computed from these results."""
 
     model: str
     corpora: tuple[str, ...]
@@ -123,7 +125,7 @@ class Evaluation:
     outcomes: Outcomes
 
     def as_json(self) -> dict[str, object]:
-        """Return the figures as `{"all": {...}, "sources": {NAME: {...}}}`."""
+        """Return the figures as a JSON-serializable dict: `{"all": {...}, "sources": {NAME: {...}}}`."""
         return {"all": self.all.as_json(), "sources": {name: one.as_json() for name, one in self.sources.items()}}
 
 
@@ -135,7 +137,7 @@ def evaluate_model(
     See `labelled_mail.read_labelled` for the format of a corpus. `progress` is called with the number of messages done.
     Only a few numbers for each message are kept in memory, not the mail.
 
-    Raises the UserErrors of reading mail, even for the last message, and of opening a model.
+    Raises UserError if the model cannot be opened, or if mail cannot be read, which may be found at the last message.
     """
     # The corpora are opened first, so that a wrong path is reported before the model is loaded.
     streams = [labelled_mail.read_labelled(path) for path in corpora]
@@ -169,7 +171,10 @@ def evaluation_of(
     speed: Figure | None = None,
     speeds: Mapping[str, Figure | None] = MappingProxyType({}),
 ) -> Evaluation:
-    """Return the figures of all messages and of each source, with the measured speeds if given."""
+    """Return the evaluation that results from `outcomes`: the figures of all messages and of each source.
+
+    `speed` is the measured speed for all messages, and `speeds` are the measured speeds by source.
+    """
     source = np.array(outcomes.source)
     sources = {one: summarise(outcomes.of(source == one), speeds.get(one)) for one in dict.fromkeys(source.tolist())}
     return Evaluation(model, tuple(names), summarise(outcomes, speed), sources, outcomes)
@@ -178,8 +183,8 @@ def evaluation_of(
 def summarise(outcomes: Outcomes, speed: Figure | None = None) -> Summary:
     """Return all figures of the given messages.
 
-    The rate hm is the share of ham classified as spam, and sm is the share of spam classified as ham. Neither counts
-    unsure mail.
+    The rate hm is the share of ham classified as spam, and sm is the share of spam classified as ham. Unsure mail
+    counts neither for hm nor for sm.
     """
     spam, score = outcomes.spam, outcomes.score
     n_spam = int(spam.sum())
@@ -201,7 +206,7 @@ def summarise(outcomes: Outcomes, speed: Figure | None = None) -> Summary:
     return Summary(len(spam), n_ham, n_spam, figures)
 
 
-# --- judging --------------------------------------------------------------------------------------------------------
+# --- classification -------------------------------------------------------------------------------------------------
 
 
 class Columns:
@@ -240,9 +245,9 @@ class Columns:
 
 
 def _speed(sources: Iterable[Seconds]) -> Figure | None:
-    """Return the messages per second, with the interval of a ratio of means over laps (groups of LAP messages).
+    """Return the messages per second, with the 95 % interval of a ratio of means over laps (groups of LAP messages).
 
-    `sources` has the seconds of each message. With a single lap the interval is from 0 to infinity.
+    `sources` has the seconds for each message, by source. With a single lap the interval is from 0 to infinity.
     """
     laps = [(len(lap), float(lap.sum())) for source in sources for lap in _laps(np.array(source, dtype=np.float64))]
     counts, seconds = np.array(laps, dtype=np.float64).reshape(-1, 2).T
@@ -264,7 +269,10 @@ def _laps(seconds: NDArray[np.float64]) -> Iterator[NDArray[np.float64]]:
 def _judge(
     mail: Iterable[labelled_mail.Labelled], classifier: Judges, progress: Progress
 ) -> tuple[str, Outcomes, dict[str, Seconds]]:
-    """Return the identifier of the model, the results, and the seconds by source. Times include reading the corpus."""
+    """Classify the mail. Return the identifier of the model, the results, and the seconds for each message by source.
+
+    The seconds include the time for reading the corpus.
+    """
     columns, model = Columns(), ""
     seconds: dict[str, Seconds] = {}
     before = time.perf_counter()
@@ -278,7 +286,7 @@ def _judge(
 
 
 def keyed(mail: Iterable[labelled_mail.Labelled]) -> Iterator[tuple[Key, bytes]]:
-    """Yield labelled mail in the form that a classifier takes."""
+    """Yield each message as a pair of its key and its bytes, the form that `Classifier.judge_many` takes."""
     for one in mail:
         yield Key(one.id, source_of(one), one.label == "spam"), one.raw
 

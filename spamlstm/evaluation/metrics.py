@@ -44,7 +44,7 @@ class Bin:
 
 
 def rate_pct(hits: int, total: int) -> Figure | None:
-    """Return `hits` of `total` in percent, with Wilson's score interval (1927), which is valid near 0 and 100 too."""
+    """Return `hits` of `total` in percent, with Wilson's score interval (1927), which is also valid near 0 and 100."""
     if total == 0:
         return None
     share, z2 = hits / total, Z95**2
@@ -58,9 +58,10 @@ def rate_pct(hits: int, total: int) -> Figure | None:
 def lam_pct(*, ham_lost: int, n_ham: int, spam_missed: int, n_spam: int) -> Figure | None:
     """Return the logistic average misclassification in percent.
 
-    It is the logistic of the mean of the logits of hm and sm. Each rate is (errors + 0.5) / (messages + 1), as in the
-    TREC toolkit, so that no logit is infinite (Cormack & Lynam, "TREC 2005 Spam Track Overview", section on evaluation
-    measures). The interval assumes that each smoothed logit is normal with variance 1/(errors + 0.5) + 1/(right + 0.5).
+    This figure is the logistic of the mean of the logits of hm and sm. Each rate is (errors + 0.5) / (messages + 1), as
+    in the TREC toolkit, so that no logit is infinite (Cormack & Lynam, "TREC 2005 Spam Track Overview", section on
+    evaluation measures). The interval assumes that each smoothed logit is normal with variance
+    1/(errors + 0.5) + 1/(right + 0.5).
     """
     if n_ham == 0 or n_spam == 0:
         return None
@@ -77,7 +78,7 @@ def lam_pct(*, ham_lost: int, n_ham: int, spam_missed: int, n_spam: int) -> Figu
 def roca(labels: Bools, scores: Floats) -> float | None:
     """Return the area under the ROC curve: the probability that a random spam scores above a random ham.
 
-    Ties count half.
+    A pair with equal scores counts half.
     """
     labels, scores = _arrays(labels, scores)
     n_spam = int(labels.sum())
@@ -113,7 +114,8 @@ def one_minus_roca_pct(labels: Bools, scores: Floats) -> Figure | None:
 def _delong_variance(spam: Floats, ham: Floats) -> float:
     """Return DeLong's variance of the area under the ROC curve.
 
-    It is the sum of the variances, for both classes, of each message's share of correctly ranked pairs.
+    Each message has a share of correctly ranked pairs. The result is the sum, over both classes, of the variance of
+    this share divided by the number of messages.
     """
     ranks = _midranks(np.concatenate([spam, ham]))
     above_ham = (ranks[: len(spam)] - _midranks(spam)) / len(ham)
@@ -151,10 +153,11 @@ def _midranks(values: Floats) -> Floats:
 
 
 def threshold_at_hm(labels: Bools, scores: Floats, hm_pct: float) -> float | None:
-    """Return the lowest threshold that loses at most `hm_pct` % of the ham, where spam is what scores *above* it.
+    """Return the lowest threshold that loses at most `hm_pct` % of the ham.
 
-    The threshold is the score of a ham, so a spam with the same score is missed. With a threshold just below this
-    score, all ham with this score would be lost too. Return None without ham, and -inf if all ham may be lost.
+    Only a message that scores *above* the threshold is classified as spam. The threshold is the score of a ham, so a
+    spam with the same score is missed. With a threshold just below this score, all ham with this score would be lost
+    too. Return None without ham, and -inf if all ham may be lost.
     """
     labels, scores = _arrays(labels, scores)
     ham = np.sort(scores[~labels])
@@ -182,7 +185,7 @@ def sm_at_hm(labels: Bools, scores: Floats, hm_pct: float) -> float | None:
 def sm_at_hm_pct(labels: Bools, scores: Floats, hm_pct: float, *, seed: int = 0) -> Figure | None:
     """Return `sm_at_hm` with a percentile bootstrap interval over both classes.
 
-    The threshold is an estimate too, so both classes are resampled. Each of the 400 resamples takes O(log n) time. It
+    The threshold is an estimate too, so both classes are resampled. Each of the 400 resamples takes O(log n) time and
     draws only two numbers: the rank of the ham that sets the threshold (an order statistic, by a beta variate) and the
     share of spam missed (Jeffreys' posterior, so that 0 % and 100 % also have an interval).
     """
@@ -223,8 +226,8 @@ def roc_points(labels: Bools, scores: Floats) -> tuple[Floats, Floats]:
 def calibration_bins(labels: Bools, probabilities: Floats, bins: int = CALIBRATION_BINS) -> list[Bin]:
     """Sort the messages by probability and divide them into at most `bins` bins of equal count.
 
-    All messages with the same probability count with their mean outcome, so that their order does not matter if they
-    are in two bins.
+    Each message counts with the mean outcome of all messages with the same probability. The order of messages with the
+    same probability therefore has no effect, even if they are in two bins.
     """
     labels, probabilities = _arrays(labels, probabilities)
     observed = _mean_outcome(labels, probabilities)
@@ -243,8 +246,7 @@ def calibration_error(labels: Bools, probabilities: Floats, bins: int = CALIBRAT
     """Return the expected calibration error from 0 to 1: the mean of |predicted - observed| over bins of equal count.
 
     For the interval, the share of spam of each bin is sampled 400 times from Jeffreys' posterior (fixed seed), with
-    bins and probabilities fixed. The interval is shifted by the mean excess of the samples, because sampling adds
-    distance.
+    bins and probabilities fixed. Sampling increases the error. The interval is therefore lowered by the mean increase.
     """
     parts = calibration_bins(labels, probabilities, bins)
     if not parts:

@@ -144,7 +144,10 @@ def roc(curves: Sequence[tuple[str, NDArray[np.float64], NDArray[np.float64]]], 
 
 
 def _thinned(plot: Plot, x: NDArray[np.float64], y: NDArray[np.float64]) -> list[Point]:
-    """Return the corners of a falling step function. Points in the same pixel as the previous point are left out."""
+    """Return the corners of the falling step function through the given points.
+
+    Points in the same half pixel as the previous point are left out.
+    """
     points: list[Point] = []
     last = (-1, -1)
     before = float(y[0])

@@ -45,13 +45,13 @@ Rows = Sequence[tuple[str, Summary]]
 def print_table(evaluation: Evaluation, console: Console) -> None:
     """Print the figures as a table on a terminal, and otherwise as lines of tab-separated columns.
 
-    The table has as many sources side by side as fit. The columns of the lines are source, figure, value, low and high,
-    with '-' for a figure that is undefined.
+    The table shows as many sources side by side as the terminal is wide enough for. The columns of the lines are
+    source, figure, value, low and high, with '-' for a figure that is undefined.
     """
     rows = _rows(evaluation)
     if not console.is_terminal:
         for line in _lines(rows):
-            console.file.write(line + "\n")  # not by console.out, which replaces tabs with spaces
+            console.file.write(line + "\n")  # console.out would replace tabs with spaces
         return
     beside = max(1, (console.width - CELL) // CELL)
     for start in range(0, len(rows), beside):
@@ -186,9 +186,9 @@ def _html_cell(key: str, figure: Figure | None) -> str:
 
 
 def _curves(evaluation: Evaluation) -> list[tuple[str, NDArray[np.float64], NDArray[np.float64]]]:
-    """Return the ROC points of all mail, then those of the largest sources with both classes.
+    """Return the ROC points of all mail, then the ROC points of the largest sources with both classes.
 
-    There is one curve for each colour, at most.
+    The number of curves is at most the number of colours.
     """
     both = [(name, one) for name, one in _rows(evaluation) if one.n_ham and one.n_spam]
     largest = sorted(both[1:], key=lambda row: -row[1].n)[: plots.COLOURS - 1]
@@ -203,9 +203,9 @@ def _part(evaluation: Evaluation, name: str) -> Outcomes:
 
 
 def _lowest_pct(summary: Summary) -> float:
-    """Return the power of 10, in percent, below the share of one message in the smaller class.
+    """Return the lowest percentage on the ROC axes.
 
-    This share is the resolution of the data.
+    It is the power of 10 below the share of one message in the smaller class, which is the resolution of the data.
     """
     decade = math.floor(math.log10(100 / max(min(summary.n_ham, summary.n_spam), 1)))
     return 10.0 ** min(max(decade, -4), 1)

@@ -43,7 +43,7 @@ class FeedbackKind(StrEnum):
     """The first N labels of ham and the first N labels of spam."""
 
     DELAYED = "delayed"
-    """Each label, after N further messages are classified."""
+    """Each label, after N more messages are classified."""
 
     ACTIVE = "active"
     """N labels of messages that the filter is unsure about."""
@@ -73,9 +73,9 @@ class Feedback:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Return the feedback written in `text`, in the form that `str` produces.
+        """Return the feedback that `text` describes, in the form that `str` produces, such as `first:10000`.
 
-        Raises UserError, with a list of all forms, if the text is not one of them.
+        Raises UserError if `text` is not feedback in this form. The error lists all forms.
         """
         match = re.fullmatch(r"([a-z-]+)(?::([\d_]+))?", text)
         if (
@@ -89,7 +89,7 @@ class Feedback:
 
     @property
     def ends(self) -> bool:
-        """Return whether only the beginning of the stream is labelled, so that only the rest is evaluated."""
+        """Return whether only the beginning of the stream is labelled. Only the rest is then evaluated."""
         return self.kind in (FeedbackKind.FIRST, FeedbackKind.EACH)
 
     def __str__(self) -> str:
@@ -97,7 +97,10 @@ class Feedback:
 
 
 class Teacher(Generic[T]):
-    """Decides after each message of one stream which labels are learned. `labelled` is the number of labels so far."""
+    """A simulated user, who decides after each message of one stream which labels the filter learns.
+
+    `labelled` is the number of labels so far.
+    """
 
     def __init__(self, feedback: Feedback) -> None:
         self._feedback = feedback
@@ -186,9 +189,9 @@ class Follower:
         self._labelled.append(self._teacher.labelled)
 
     def end(self) -> ProtocolResult:
-        """Return the result for all messages, or for those after the labelled beginning if `feedback.ends`.
+        """Return the result for all messages. If `feedback.ends`, evaluate only the messages after the last label.
 
-        Raises DataError if there are no such messages.
+        Raises DataError if there are no messages to evaluate.
         """
         outcomes, number = self._columns.close(), len(self._labelled)
         if not number:

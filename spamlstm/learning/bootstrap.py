@@ -33,9 +33,10 @@ Progress = Callable[[int], None]
 
 @dataclass(slots=True)
 class AdoptedCounts:
-    """The result of adopting samples: numbers of new and known labels, and the failures.
+    """The result of adopting samples.
 
-    `failed` has the path of each message that could not be used, with the reason.
+    `new` is the number of labels stored, and `known` is the number of labels that an earlier run adopted. `failed` has
+    the path of each message that could not be used, with the reason.
     """
 
     new: int = 0
@@ -88,7 +89,7 @@ def check_evidence(survey: Survey, *, where: str) -> None:
 def adopt_labels(
     trainer: Trainer, classifier: Classifier, samples: Sequence[Sample], *, source: str, progress: Progress
 ) -> AdoptedCounts:
-    """Store labels for samples of the Maildir `source`, in order, and return how many.
+    """Store the labels of `samples`, in order, and return the counts. `source` is the Maildir of the samples.
 
     Each batch is one transaction. After an interruption, the next call continues after the last stored batch.
     """
@@ -121,7 +122,7 @@ def _read(samples: Sequence[Sample], counts: AdoptedCounts) -> Iterator[tuple[Sa
 def _pair(
     assessed: Assessed[Sample], classifier: Classifier, source: str, counts: AdoptedCounts
 ) -> tuple[LabelRequest, Label] | None:
-    """Return the label of one sample as the label store takes it.
+    """Return a pair for `LabelStore.add_pairs`: the request for one sample, and its label.
 
     Return None if the message is gone, cannot be read or is not mail. Failures are recorded in `counts`.
     """
@@ -145,7 +146,7 @@ def find_adopted_thresholds(
 ) -> Conclusion:
     """Learn all labels again, find thresholds for the user's mail, and store the layer and the thresholds.
 
-    The thresholds are found with the scores that adopted messages had just before each was learned.
+    The thresholds are found with the score that each adopted message had just before it was learned.
     """
     spam, scores = [], []
     for number, (example, score) in enumerate(trainer.relearn(), start=1):
@@ -165,7 +166,10 @@ def find_adopted_thresholds(
 
 
 def judge_unlabelled(survey: Survey, classifier: Classifier, layer: PersonalLayer) -> dict[Verdict, int]:
-    """Return the number of inbox messages without evidence, by verdict. The layer has not learned these messages."""
+    """Classify the inbox messages without evidence (`survey.unlabelled`), and return their number by verdict.
+
+    `layer` must not have learned these messages.
+    """
     counts = dict.fromkeys(Verdict, 0)
     for judged in classifier.judge_many(_bytes_of(survey.unlabelled), layer_of=lambda _: layer):
         if judged.judgement is not None:
@@ -184,7 +188,7 @@ def forget_adopted(
 ) -> int:
     """Undo the adoption of the Maildir `source`, and return the number of labels removed.
 
-    Labels adopted from other Maildirs are kept, and the thresholds are found again with them.
+    Labels adopted from other Maildirs are kept, and new thresholds are found with these labels.
     """
     number = trainer.labels.forget_adopted(source)
     if number and trainer.labels.adopted():

@@ -1,7 +1,7 @@
 """Comparison of a candidate model with the model in use on the same mail, and the conditions for a promotion.
 
 A candidate is a retrained model, and promoting it means putting it in use. Both models classify mail as the filter
-does, by ONNX Runtime with the configured policy. They are compared with and without a personal layer, which corrects
+does, with ONNX Runtime and the configured policy. They are compared with and without a personal layer, which corrects
 the score of a model by the user's labels. The personal layers of both models learned only the labels that the candidate
 was trained on.
 """
@@ -20,7 +20,8 @@ from spamlstm.model.classifier import Assessed, Classifier
 from spamlstm.model.personal_layer import PersonalLayer
 from spamlstm.verdict import Verdict
 
-# The largest share of unlabelled ham, in percent, that may become spam. One message is always allowed.
+# The largest percentage of unlabelled ham (as classified by the model in use) that may become spam. One message is
+# always allowed.
 MOST_TURNED_PCT = 0.5
 
 
@@ -49,11 +50,11 @@ class Sides:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """All figures that decide on a promotion.
+    """All figures on which the decision about a promotion depends.
 
-    `unlabelled` is the number of unlabelled messages, and `judged_ham` the number of them that the model in use
-    classifies as ham. `turned` counts the verdicts on unlabelled mail that change, by kinds of change such as
-    'ham→spam'.
+    `unlabelled` is the number of unlabelled messages. `judged_ham` is the number of unlabelled messages that the model
+    in use classifies as ham. `turned` is the number of changed verdicts on unlabelled messages, by kind of change, such
+    as 'ham→spam'.
     """
 
     filters: Sides
@@ -66,7 +67,7 @@ class Comparison:
 
 
 def objections(comparison: Comparison) -> list[str]:
-    """Return the reasons against a promotion, lost ham first. The list is empty if the candidate may be promoted."""
+    """Return the reasons against a promotion. The list is empty if the candidate may be promoted."""
     found = []
     for what, sides in (("with your labels", comparison.filters), ("without your labels", comparison.networks)):
         current, new = sides.running, sides.candidate
@@ -89,7 +90,7 @@ def objections(comparison: Comparison) -> list[str]:
 
 
 def comparison_table(comparison: Comparison) -> list[str]:
-    """Return the comparison as the lines of a Markdown table, and a line on changed verdicts."""
+    """Return the lines of a Markdown table of the figures, and a line about changed verdicts."""
     rows = [
         "| held-out labels | ham lost | spam missed | unsure | cost | (1-ROCA)% |",
         "|---|---:|---:|---:|---:|---:|",
@@ -125,10 +126,9 @@ def figures(verdicts: Sequence[Verdict], scores: Sequence[float], spam: Sequence
 def judged(
     classifier: Classifier, assessed: Iterable[Assessed[Any]], layer: PersonalLayer | None
 ) -> tuple[list[Verdict], list[float]]:
-    """Return the verdicts and the scores of messages, with the personal layer `layer` if there is one.
+    """Return the verdicts and the scores of messages. If `layer` is None, no personal layer is used.
 
-    The verdict on a message that cannot be classified is unsure. A message without a score gets the score 0 (even
-    odds).
+    A message that cannot be classified gets the verdict unsure. A message without a score gets the score 0 (even odds).
     """
     verdicts, scores = [], []
     for one in assessed:
@@ -147,6 +147,6 @@ def turned(before: Sequence[Verdict], after: Sequence[Verdict]) -> dict[str, int
 def assess(classifier: Classifier, mail: Iterable[FileMessage]) -> Iterator[Assessed[str]]:
     """Yield the base scores and features of messages, with the message name as key.
 
-    The messages are read in this process without helper processes, which limits memory use.
+    To limit the use of memory, messages are read in this process and not in reader processes.
     """
     return classifier.assess_many(((one.name, one) for one in mail), readers=0)

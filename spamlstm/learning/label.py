@@ -32,7 +32,7 @@ class Origin(StrEnum):
 
     @property
     def is_history(self) -> bool:
-        """Return whether labels of this origin are given to many messages in one run."""
+        """Return whether labels of this origin are given to many messages at a time."""
         return self in (Origin.ADOPTED, Origin.BULK)
 
 
@@ -52,7 +52,7 @@ class LabelRequest:
     model: str
     origin: Origin = Origin.COMMAND
     source: str = ""
-    """The Maildir of an adopted label, otherwise empty."""
+    """The Maildir from which the label was adopted, or '' if the label was not adopted."""
     tokens: bytes = b""
 
 

@@ -20,17 +20,18 @@ MOST_KEPT = 64 << 10
 MOST_SUBJECT = 200
 # The most bytes of tokens. Tokens are two-byte numbers, and each number is stored at most once.
 _MOST_TOKENS = 2 << 16
-# The allowance is more than zlib adds to bytes that it cannot compress.
+# The most bytes of compressed mail. The 4 KiB are more than zlib adds to data that cannot be compressed.
 _MOST_PACKED = MOST_KEPT + (4 << 10)
 _CONTENT_BYTES = 16
-_BLOCK = 1024  # in words of eight bytes
+_BLOCK = 1024  # the block size of `checksum`, in words of eight bytes
 
-# Learning 20,000 labels again takes about six seconds. Their stored mail usually takes 90 MB.
+# The bounds of a store: the number of labels, the bytes of mail and tokens, and the number of months in which labels
+# were given. Learning 20,000 labels again takes about six seconds. The mail of 20,000 labels usually takes 90 MB.
 MOST_LABELS = 20_000
 MOST_BYTES = 256 << 20
 MOST_MONTHS = 36
 MONTH = 30.5 * 86_400
-# A store that exceeds a bound is reduced to this share of it. All labels are learned again after each reduction.
+# A store that exceeds a bound is reduced to this share of the bound. All labels are learned again after each reduction.
 _ROOM = 0.9
 
 SizedRow = tuple[int, int, float, bool]
@@ -115,7 +116,7 @@ def origin(row: tuple[Any, ...]) -> tuple[Label, Origin]:
 
 
 def sized_row(row: tuple[Any, ...]) -> SizedRow:
-    """Decode a row of the columns id, bytes and time, and whether its label was adopted."""
+    """Decode a row of four columns: id, size in bytes, time, and whether the label was adopted (0 or 1)."""
     number, size, time, adopted = row
     return whole(number, "id", least=-MOST_ROWS), whole(size, "mail"), moment(time, "time"), bool(adopted)
 
@@ -126,7 +127,7 @@ def ordered_row(row: tuple[Any, ...]) -> OrderedRow:
 
 
 def label_count(row: tuple[Any, ...]) -> tuple[Label, int]:
-    """Decode a row of a label and its number of messages."""
+    """Decode a row of two columns: a label, and the number of messages with this label."""
     return word(row[0], "label", Label), whole(row[1], "count")
 
 
@@ -151,10 +152,10 @@ def saved_layer(row: tuple[Any, ...]) -> SavedLayer:
 
 
 def checksum(learned: SavedLayer) -> int:
-    """Return a 32-bit checksum of a saved layer, which detects a damaged state and a state of another row or shape.
+    """Return a 32-bit checksum of a saved layer. It covers the state, the id `last` and the version SHAPE.
 
     The checksum is the CRC of the sums of 8 KiB blocks and takes 0.8 ms. A CRC of all 14 MB would take 8 ms, a tenth of
-    the time of a start. The checksum detects any change of a single word, and blocks in another order.
+    the start time. The checksum detects any change of a single word, and any change in the order of the blocks.
     """
     words = len(learned.state) // 8 // _BLOCK * _BLOCK
     sums = np.frombuffer(learned.state, np.uint64, words).reshape(-1, _BLOCK).sum(axis=1)
@@ -184,7 +185,7 @@ def _prior(cell: Any) -> float | None:
 
 
 def surplus(rows: Sequence[SizedRow]) -> list[int]:
-    """Return the ids of the rows to remove. `rows` are all rows of the store, the latest first.
+    """Return the ids of the rows that exceed the bounds. `rows` are all rows of the store, the latest first.
 
     Rows that are too old are removed first, then adopted labels, then labels that the user gave. Within each kind the
     oldest rows are removed first.
@@ -201,7 +202,7 @@ def surplus(rows: Sequence[SizedRow]) -> list[int]:
 
 
 def _recent(rows: Sequence[SizedRow]) -> Sequence[SizedRow]:
-    """Return the rows that are not too old."""
+    """Return the rows of the last MOST_MONTHS months in which labels were given. Other months are not counted."""
     months: set[int] = set()
     for index, (_, _, time, _) in enumerate(rows):
         months.add(int(time // MONTH))

@@ -1,10 +1,10 @@
 """The label store: the user's labels, from which everything that was learned can be computed again.
 
-The store is one SQLite database in the state folder, which only its owner can read. A message is identified by its
-content id, so copies and moved files count as one message. Each labelled message has one row with its latest label, and
-the ids of the rows give the order of the labels. The learned state depends only on these rows (contract 11). Giving the
-current label again changes nothing, and the opposite label replaces the current label. After a label is forgotten, the
-learned state is as if the label had never been given.
+The store is one SQLite database in the state folder. Only the owner of the folder can read the database. A message is
+identified by its content id, so copies and moved files count as one message. Each labelled message has one row with its
+latest label, and the ids of the rows give the order of the labels. The learned state depends only on these rows
+(contract 11). Giving the current label again changes nothing, and the opposite label replaces the current label. After
+a label is forgotten, the learned state is as if the label had never been given.
 
 The base score of a message (`prior`) is the score of the model before personal labels. The personal layer is learned
 from the labels and corrects base scores. An adopted label was created from evidence in an existing mailbox.
@@ -34,7 +34,7 @@ T = TypeVar("T")
 
 
 class LabelStore:
-    """The labels of one state folder. An instance is for one thread, but several processes may have the store open.
+    """The labels of one state folder. Use an instance in one thread only. Several processes may have the store open.
 
     A change is durable when its method returns.
 
@@ -60,7 +60,7 @@ class LabelStore:
 
     @classmethod
     def copy(cls, state: Path) -> Self:
-        """Return a copy of the labels in memory, for a dry run."""
+        """Return a copy of the store in memory, for a dry run. The copy is empty if the folder has no label store."""
         memory = database.connect(":memory:")
         if (state / LABELS).is_file():
             with contextlib.closing(cls.open(state)) as original:
@@ -88,7 +88,7 @@ class LabelStore:
         return self.add_pairs([(mail, label)])[0]
 
     def add_pairs(self, pairs: Sequence[tuple[LabelRequest, Label]]) -> list[bool]:
-        """Store several labels in one transaction. Return for each whether a new label was stored.
+        """Store several labels in one transaction. Return for each pair whether a new label was stored.
 
         The result is False if the message already has this label, or if an adopted label would replace a label that the
         user gave. The labels share a transaction because a transaction takes as long as storing a hundred rows.
@@ -116,7 +116,7 @@ class LabelStore:
         return number
 
     def prune(self) -> int:
-        """Remove the labels that exceed the `bounds`. Return their number, for the caller to report."""
+        """Remove the labels that exceed the bounds (see `label_rows.surplus`), and return the number removed."""
         with self._change():
             rows = self._connection.execute(
                 "SELECT id, length(mail) + length(tokens), time, origin = 'adopted' FROM labels ORDER BY id DESC"
@@ -128,7 +128,7 @@ class LabelStore:
         return len(removed)
 
     def interleave_bulk(self) -> None:
-        """Interleave bulk ham and bulk spam labels, and move single-message labels from between them to the end.
+        """Interleave bulk ham labels with bulk spam labels. Later labels of other origins are moved to the end.
 
         Users label one folder after the other, and later labels have more influence on what is learned. Ham that was
         learned completely before any spam would have too little weight.
@@ -138,15 +138,15 @@ class LabelStore:
             pairs = zip(interleave(rows), rows, strict=True)
             moved = [row[0] for row, _ in itertools.dropwhile(lambda pair: pair[0] == pair[1], pairs)]
             if moved:
-                # The ids give the order. All moved rows get unused ids, because two rows never may have the same id.
+                # The ids give the order. All moved rows get unused ids, because two rows may never have the same id.
                 numbers = zip(itertools.count(max(moved) + 1), moved, strict=False)
                 self._connection.executemany("UPDATE labels SET id = ? WHERE id = ?", numbers)
                 self._invalidate(first=min(moved))
 
     def forget_adopted(self, source: str) -> int:
-        """Remove the labels adopted from the Maildir `source`, and all thresholds.
+        """Remove the labels adopted from the Maildir `source`, and return the number of labels removed.
 
-        Return the number of labels removed.
+        If there are such labels, all thresholds are removed too.
         """
         with self._change():
             removed = self._connection.execute(
@@ -172,7 +172,7 @@ class LabelStore:
         return self._first(_number, "SELECT count(*) FROM labels WHERE origin = ?", Origin.ADOPTED) or 0
 
     def labelled_by_user(self) -> set[str]:
-        """Return the content ids of all messages that the user labelled, without messages that have adopted labels."""
+        """Return the content ids of the messages that the user labelled. Adopted labels are left out."""
         return set(
             self._decoded(
                 lambda row: label_rows.stored_content_id(row[0]),
@@ -254,10 +254,10 @@ class LabelStore:
         return self._first(_number, "SELECT coalesce(max(last), 0) FROM learned WHERE shape = ?", SHAPE) or 0
 
     def keep(self, learned: SavedLayer, *, epoch: int, most: int) -> None:
-        """Save a layer that was learned in `epoch`, and delete all but the `most` latest saved layers.
+        """Save a layer, and delete all but the `most` latest saved layers.
 
-        Nothing is saved if the epoch of the store has changed, because the layer may have learned rows that were
-        removed.
+        `epoch` is the epoch of the store when the layer was learned. If the epoch has changed, nothing is saved or
+        deleted, because the layer may have learned rows that were removed.
         """
         with self._change():
             if self.epoch != epoch:
@@ -291,7 +291,7 @@ class LabelStore:
 
     @contextlib.contextmanager
     def _change(self) -> Iterator[None]:
-        """Run the block in a durable transaction."""
+        """Run the body of the `with` statement in a durable transaction."""
         with self._explained, database.transaction(self._connection, durable=True):
             yield
 
@@ -314,7 +314,7 @@ class LabelStore:
                 return False
             if current is label:
                 if origin is Origin.ADOPTED and mail.origin is not Origin.ADOPTED:
-                    # The user now gave the label too; the learned layer stays the same.
+                    # The user confirms an adopted label. The saved layers stay valid.
                     self._connection.execute(
                         "UPDATE labels SET origin = ?, source = x'' WHERE content = ?",
                         (mail.origin, bytes.fromhex(mail.content)),
@@ -349,7 +349,10 @@ class LabelStore:
         return True
 
     def _invalidate(self, *, first: int) -> None:
-        """Delete the saved layers that learned rows from the id `first` on, because these rows have changed."""
+        """Delete the saved layers that learned the row with the id `first` or later rows, and start a new epoch.
+
+        Must be called whenever rows that may have been learned are removed or changed.
+        """
         self._connection.execute("DELETE FROM learned WHERE last >= ?", (first,))
         self._connection.execute("UPDATE epoch SET number = number + 1")
 

@@ -41,7 +41,8 @@ from spamlstm.verdict import Verdict
 
 FEWEST = 20
 """The minimum number of labels of each kind (ham, spam) for a retraining."""
-# The most memory that the process may write to. Resident memory stays below it, as benchmarks/retraining.py measures.
+# The most memory that the training process may write to. Its resident memory stays below this limit (measured by
+# benchmarks/retraining.py).
 MOST_BYTES = 1_500 << 20
 CORES = 2
 _NEEDED = ("torch", "onnx", "safetensors")
@@ -52,7 +53,7 @@ def trainer_command() -> tuple[str, ...]:
     """Return the command that runs the trainer, a package in the same folder as spamlstm.
 
     The package has another name in a checkout than in an installation. The option -P excludes the current folder from
-    the search for modules, so that a file training.py or torch.py there is not executed.
+    the search for modules, so that a file training.py or torch.py in the current folder is not executed.
     """
     beside_spamlstm = Path(__file__).resolve().parents[2]
     module = _INSTALLED if (beside_spamlstm / _INSTALLED).is_dir() else _IN_CHECKOUT
@@ -79,10 +80,11 @@ class RetrainSettings:
 
 @dataclass(frozen=True, slots=True)
 class RetrainReport:
-    """The result of a retraining and the reasons for it.
+    """The result of a retraining.
 
-    `model` is the name of the candidate, or None if nothing was trained. `parent` is the identifier of the model that
-    it was trained from.
+    `why` has the reasons for the promotion, the reasons against it, or the reason why nothing was trained. `model` is
+    the name of the new model, or None if nothing was trained. `parent` is the identifier of the model from which the
+    training started. `labels` has the number of labels of each kind.
     """
 
     promoted: bool
@@ -128,7 +130,7 @@ def retrain(settings: RetrainSettings) -> RetrainReport:
 
 
 def _reason_to_skip(labels: LabelStore, state: Path, *, now: bool) -> str:
-    """Return why a retraining would be useless, or '' if it would be useful."""
+    """Return the reason why a retraining would be useless, or '' if it would be useful."""
     counts = labels.counts()
     if min(counts.values()) < FEWEST:
         return (
@@ -141,7 +143,7 @@ def _reason_to_skip(labels: LabelStore, state: Path, *, now: bool) -> str:
 
 
 class _Retraining:
-    """One run of a retraining."""
+    """One retraining, from the snapshot of the labels to the saved report."""
 
     def __init__(self, settings: RetrainSettings, labels: LabelStore, work: Path, *, lock: int) -> None:
         self._settings, self._labels, self._work, self._lock = settings, labels, work, lock
@@ -214,14 +216,20 @@ class _Retraining:
     def _figures(
         self, classifier: Classifier, assessed: list[Assessed[str]], taken: Snapshot, layer: PersonalLayer | None
     ) -> Figures:
-        """Return the figures on held-out labels, which are the last in `assessed`."""
+        """Return the figures on held-out labels.
+
+        `assessed` has the messages of the training labels, then the messages of the held-out labels.
+        """
         verdicts, scores = comparison.judged(classifier, assessed[len(taken.train) :], layer)
         return comparison.figures(verdicts, scores, [one.spam for one in taken.held], self._costs)
 
     def _train(
         self, what: str, labelled: Iterable[LabelledMail], *, targets: dict[str, float], taken: Snapshot
     ) -> Classifier:
-        """Run a training in its own process, wait for its end, and open the model that it made."""
+        """Run a training in its own process, wait for its end, and open the new model.
+
+        `what` is 'trial' or 'candidate'. `targets` are the soft targets of unlabelled messages, see `_targets`.
+        """
         self._settings.say(f"training the {what}")
         mail = [(one.mail, one.label.value) for one in labelled]
         folder = snapshot.write_training_folder(
@@ -250,7 +258,7 @@ class _Retraining:
         manifest = dict(bundles.load_bundle(made).manifest)
         manifest["retrained"] = {**manifest.get("retrained", {}), "comparison": asdict(report)["comparison"]}
         bundles.seal(made, manifest)
-        os.sync()  # the model must be on disk before the link to it is
+        os.sync()  # the files of the model must be on disk before the link to the model
         made.rename(models_dir() / self._name)
         registry.use(self._name)
         rescore_labels(self._labels, Classifier.open(personal_features=True))
@@ -260,7 +268,7 @@ class _Retraining:
 def _learned(assessed: Sequence[Assessed[str]], labelled: Sequence[LabelledMail]) -> PersonalLayer:
     """Return a personal layer that learned the given labels in order.
 
-    `assessed` has the base scores (scores before personal labels) and features of these messages and perhaps of others.
+    `assessed` has the base scores (scores before personal labels) and features of at least these messages.
     """
     by_content = {one.key: one for one in assessed}
     layer = PersonalLayer()
@@ -274,7 +282,8 @@ def _learned(assessed: Sequence[Assessed[str]], labelled: Sequence[LabelledMail]
 def _targets(running: Classifier, unlabelled: Iterable[Assessed[str]], layer: PersonalLayer) -> dict[str, float]:
     """Return the scores of unlabelled messages with the personal layer, by message name.
 
-    The scores are soft targets. By training on them, the network learns what the layer knows.
+    The scores are soft targets (scores instead of labels). A network trained on these scores learns the corrections
+    that the layer makes.
     """
     scores = ((one.key, running.judged_score(one, layer)) for one in unlabelled if not one.failure)
     return {name: score for name, score in scores if score is not None}
@@ -287,7 +296,7 @@ def _card(report: RetrainReport) -> str:
 
 
 def check_installed() -> None:
-    """Check that the packages needed for training are installed. Raises UnavailableError if one is missing."""
+    """Check that the packages needed for training are installed. Raises UnavailableError if a package is missing."""
     if missing := [name for name in _NEEDED if importlib.util.find_spec(name) is None]:
         raise UnavailableError(
             f"retraining needs {' and '.join(missing)}; to install, run in the checkout: pip install '.[train]'"
@@ -297,12 +306,12 @@ def check_installed() -> None:
 def run_trainer(command: Sequence[str], *, lock: int) -> None:
     """Run a training command with the lowest priority, on two cores and in bounded memory.
 
-    The process inherits the open file `lock`. The lock is therefore held as long as the process runs, even if this
-    process is killed.
+    The trainer inherits the file descriptor `lock`. The lock is therefore held until the trainer ends, even if the
+    calling process is killed.
 
     Raises TemporaryError if the command fails.
     """
-    # PASSIVE, because threads that spin while waiting make training ten times slower on a busy machine.
+    # PASSIVE, because busy-waiting threads make training ten times slower on a busy machine.
     environment = {**same_modules(), "OMP_WAIT_POLICY": "PASSIVE"}
     with subprocess.Popen(command, env=environment, pass_fds=[lock]) as process:  # noqa: S603  our own trainer
         try:

@@ -1,7 +1,7 @@
 """The files of retraining: a work folder for one run at a time, the last report, and the retrained models.
 
-A run creates all files in a hidden folder in the folder of the user's models, and the next run empties this folder. A
-kill at any moment therefore leaves the model in use unchanged.
+A run creates all files in a hidden folder in the folder of the user's models, and the next run empties this folder. If
+a run is killed, the model in use is therefore unchanged.
 """
 
 import fcntl
@@ -62,7 +62,7 @@ def labels_before(state: Path) -> dict[str, str]:
 def save_outcome(state: Path, *, report: Mapping[str, Any], labels: Mapping[str, str]) -> None:
     """Save the report, then the labels, in the state folder.
 
-    After a kill between these two steps, the next run retrains again.
+    If the process is killed between these two steps, the next run retrains again.
     """
     folder = state / _FOLDER
     make_private(folder)
@@ -84,7 +84,7 @@ def unused_name() -> str:
 
 
 def remove_old_models(work: Path) -> None:
-    """Move old retrained models into `work`, each by one rename.
+    """Move old retrained models into the work folder `work`, each by one rename. `work_folder` deletes them later.
 
     The newest KEPT retrained models, the model in use and the previous model are kept.
     """

@@ -1,8 +1,7 @@
 """The snapshot for a retraining: labels and mail at one moment, split into training and held-out data.
 
-The newest labels are held out. Near-duplicates (messages with almost the same text) count as one piece of evidence, so
-a near-duplicate of an older message is used for training. Labels are excluded if too many near-duplicates have the
-other label.
+The newest labels are held out, except labels of near-duplicates (messages with almost the same text) of older messages.
+Such labels are used for training. Labels are excluded if too many near-duplicates have the other label.
 """
 
 import json
@@ -92,7 +91,7 @@ def take_snapshot(
 ) -> Snapshot:
     """Write the mail of the newest labels and a sample of unlabelled mail below `into`, and return the snapshot.
 
-    `before` are the labels at the last retraining, by content id. One message at a time is in memory.
+    `before` are the labels at the last retraining, by content id. Only one raw message at a time is in memory.
     """
     (into / "mail").mkdir(parents=True)
     labelled, texts = [], []
@@ -133,10 +132,10 @@ def split_labels(labelled: Sequence[LabelledMail]) -> tuple[tuple[LabelledMail, 
 
 
 def sample_unlabelled(maildirs: Iterable[Path], *, known: Collection[str], into: Path) -> list[FileMessage]:
-    """Copy a random sample of unlabelled messages from the Maildirs below `into`.
+    """Copy a random sample of unlabelled messages from `maildirs` to the folder `into`, and return the copies.
 
-    The sample has at most MOST_UNLABELLED messages. `known` are the content ids of labelled messages. Messages that
-    cannot be read are left out.
+    The sample has at most MOST_UNLABELLED messages. `known` are the content ids of labelled messages. Labelled
+    messages, duplicates and messages that cannot be read are left out of the sample.
     """
     random_ = random.Random(1)
     sample: list[FileMessage] = []
@@ -158,7 +157,8 @@ def write_training_folder(mail: Iterable[tuple[FileMessage, str]], targets: Mapp
     """Write the folder that the training reads, and return its path.
 
     It contains an index, a link to the mail, and the soft targets. The label of a message in `mail` is '' if the
-    message is unlabelled. `targets` are scores in log-odds by the names of unlabelled messages.
+    message is unlabelled. `targets` are scores in log-odds by the names of unlabelled messages. Unlabelled messages
+    without a target are left out.
     """
     into.mkdir()
     (into / "mail").symlink_to("../mail")
@@ -186,14 +186,17 @@ def _copied(mail: FileMessage, known: Collection[str], into: Path) -> FileMessag
 
 
 def _agreed(labelled: Sequence[LabelledMail]) -> list[LabelledMail]:
-    """Return the labels that at least the share AGREED of their group of near-duplicates has."""
+    """Return the messages whose label is the label of at least the share AGREED of their group of near-duplicates."""
     votes = Counter((one.group, one.label) for one in labelled)
     total = Counter(one.group for one in labelled)
     return [one for one in labelled if votes[one.group, one.label] >= AGREED * total[one.group]]
 
 
 def _text_to_compare(reader: MessageReader, raw: bytes) -> str:
-    """Return the text by which near-duplicates are found: the body, with sender and subject if the body is short."""
+    """Return the text by which near-duplicates are found: the body, with sender and subject if the body is short.
+
+    For a message without text, return its content id.
+    """
     windows = reader.read(raw).windows
     if not windows:
         return content_id(raw)

@@ -36,8 +36,8 @@ from spamlstm.maildir.opened import Entry, OpenFolder, OpenMaildir
 
 MONTH = 30 * 86_400.0
 UNLABELLED = 1000
-# The most samples, and bytes of their mail, which the store compresses to half or less. This leaves room in the store
-# for the user's own labels, so that adopted labels are not removed again.
+# The most samples, and the most bytes of their mail. The store compresses mail to half or less. The limits leave room
+# in the store for the user's own labels, so that adopted labels are not removed again.
 MOST = MOST_LABELS * 9 // 10
 MOST_READ = 2 * MOST_BYTES
 # The most samples of one kind for each sample of the other kind. With more, the personal layer classifies all mail as
@@ -101,12 +101,12 @@ class Survey:
     samples: tuple[Sample, ...] = ()
     messages: int = 0
     found: Counter[Label] = field(default_factory=Counter)
-    """The number of messages with evidence, including those that exceed the limits."""
+    """The number of messages read that have evidence, including messages that the limits exclude from `samples`."""
     without: Counter[Without] = field(default_factory=Counter)
     unreadable: list[tuple[str, str]] = field(default_factory=list)
     """The paths of files and folders that cannot be read, each with the reason."""
     unlabelled: list[Entry] = field(default_factory=list)
-    """The newest messages of the inbox without evidence, which are unread or not old enough."""
+    """The newest inbox messages without evidence: they are unread or not old enough. There are at most UNLABELLED."""
 
     def counts(self) -> Counter[AdoptionEvidence]:
         """Return the number of samples by kind of evidence."""
@@ -162,7 +162,7 @@ def survey_mailbox(
 
     Samples are read through `mailbox`, which must stay open as long as they are used. The survey takes the newest
     `most` messages with evidence, half of each kind if there are enough, within the ratios HAM_FOR_SPAM and
-    SPAM_FOR_HAM. The labels that the user gave are subtracted from `most`.
+    SPAM_FOR_HAM. The number of labels that the user gave is subtracted from `most`.
 
     Raises OSError if the inbox cannot be read.
     """
@@ -171,7 +171,8 @@ def survey_mailbox(
     result = collector.survey
     for number, (entry, role, stored) in enumerate(_newest_first(mailbox, names, result), start=1):
         progress(number)
-        # A file's date may be that of a fetch, so the age counts later: `add` takes it from the mail itself.
+        # The date of a file may be the date on which the mail was fetched. The age is therefore checked later by `add`,
+        # which reads the date of delivery from the message.
         evidence = adoption_evidence(role, Name.parse(entry.name).flags, age=math.inf)
         if evidence is None:
             collector.add_without_evidence(entry, role)
@@ -185,7 +186,7 @@ def survey_mailbox(
 
 
 class _SampleCollector:
-    """The samples found so far, and a survey of the messages without evidence."""
+    """A collector of samples. Its `survey` counts the messages with evidence and the messages that are not used."""
 
     def __init__(self, known: KnownLabels, now: float) -> None:
         self.survey = Survey()
@@ -197,13 +198,16 @@ class _SampleCollector:
         self._disputed: set[str] = set()
 
     def add_without_evidence(self, entry: Entry, role: FolderRole) -> None:
-        """Count a message without evidence, and remember it if it is in the inbox and there is room."""
+        """Count a message without evidence. Add inbox messages to `survey.unlabelled`, up to UNLABELLED messages."""
         self.survey.without[Without.EVIDENCE] += 1
         if role is FolderRole.INBOX and len(self.survey.unlabelled) < UNLABELLED:
             self.survey.unlabelled.append(entry)
 
     def add(self, entry: Entry, evidence: AdoptionEvidence, stored: float) -> None:
-        """Read one message with evidence, and make it a sample unless there is a reason against this."""
+        """Read one message with evidence. Add it to the samples, or count it with the reason why it is not used.
+
+        `stored` is the date of the file in seconds since 1970.
+        """
         try:
             raw, here = _read(entry)
         except GoneError:
@@ -225,7 +229,7 @@ class _SampleCollector:
         self.size[evidence.label] += min(len(raw), MOST_KEPT)
 
     def _reason_against(self, content: str, evidence: AdoptionEvidence, raw: bytes) -> Without | None:
-        # The journal is kept for a limited time. A message with our headers was filed by us even if it is not listed.
+        # The journal is kept for a limited time. The headers that this filter adds also show that it filed the message.
         if evidence is AdoptionEvidence.JUNK and (content in self._known.filed or is_tagged(raw)):
             return Without.OURS
         if content in self._known.labelled:
@@ -251,9 +255,10 @@ def _balanced(samples: Sequence[Sample], most: int) -> tuple[Sample, ...]:
 
 
 def balance(ham: int, spam: int, *, most: int) -> tuple[int, int]:
-    """Return the numbers of ham and spam samples to use, from `ham` and `spam` samples.
+    """Return the numbers of ham and spam samples to use. `ham` and `spam` are the numbers of available samples.
 
-    The sum is at most `most`, with half of each kind if there are enough.
+    The sum is at most `most`, with half of each kind if there are enough. The ratios are at most HAM_FOR_SPAM and
+    SPAM_FOR_HAM.
     """
     ham, spam = min(ham, HAM_FOR_SPAM * spam), min(spam, SPAM_FOR_HAM * ham)
     half = most // 2

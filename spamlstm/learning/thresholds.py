@@ -1,7 +1,7 @@
 """Thresholds between the verdicts for the mail of one user, found by progressive validation.
 
-Each message is scored by a personal layer that learned only earlier messages. These scores are a by-product of
-learning. The verdicts that a threshold would have given to all messages therefore show its effect on new mail.
+Each message is scored by a personal layer that learned only earlier messages. The verdicts that a threshold would have
+given with these scores therefore show its effect on new mail. The scores are a by-product of learning.
 """
 
 import math
@@ -16,8 +16,8 @@ from spamlstm.evaluation.metrics import rate_pct
 from spamlstm.learning.label import Label
 from spamlstm.verdict import Verdict, logistic
 
-# With little ham the threshold is this far, in log-odds, above the highest score: about as far as scores move in a
-# week.
+# With little ham, the spam threshold is this far, in log-odds, above the highest score of ham. Scores change by about
+# this much in a week.
 MARGIN = 0.5
 # A rehearsal covers the last REHEARSED messages and finds thresholds again after each block of BLOCK messages.
 REHEARSED = 1000
@@ -41,7 +41,7 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """The thresholds, and figures of the ham that they were found with."""
+    """The thresholds that were found, and figures of the ham that was used to find them."""
 
     thresholds: Thresholds
     ham: int
@@ -78,9 +78,9 @@ def find_thresholds(trial: Trial, *, max_false_positive_rate: float, model: Thre
 
 
 def _allowed(ham: int, max_false_positive_rate: float) -> int | None:
-    """Return how many of `ham` messages may be filed as spam so that the 95 % bound stays within the rate.
+    """Return the number of ham messages that may be filed as spam so that the 95 % bound stays within the rate.
 
-    Return None if the bound exceeds the rate even if no messages are filed.
+    `ham` is the number of all ham messages. Return None if the bound exceeds the rate even if no messages are filed.
     """
     allowed = None
     for filed in range(ham):
@@ -92,9 +92,9 @@ def _allowed(ham: int, max_false_positive_rate: float) -> int | None:
 
 
 def rehearse(trial: Trial, *, max_false_positive_rate: float, model: Thresholds) -> Rehearsal:
-    """Return the number of verdicts on the last messages, by label.
+    """Return the numbers of verdicts on the last REHEARSED messages, by label.
 
-    Each block of messages is classified with thresholds found with earlier messages only.
+    Each block of messages is classified with thresholds that were found with earlier messages only.
     """
     counts = {label: dict.fromkeys(Verdict, 0) for label in Label}
     for start, end in _blocks(len(trial.spam)):
@@ -112,5 +112,5 @@ def _blocks(number: int) -> Iterator[tuple[int, int]]:
 
 
 def verdict_of(score: float, thresholds: Thresholds) -> Verdict:
-    """Return the verdict for a score in log-odds, which is unsure for NaN."""
+    """Return the verdict for a score in log-odds. The verdict for NaN is unsure."""
     return Verdict.UNSURE if math.isnan(score) else thresholds.verdict(logistic(float(score)))

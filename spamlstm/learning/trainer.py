@@ -28,7 +28,8 @@ from spamlstm.model.personal_layer import PersonalLayer
 # a recent label is forgotten, at most twice as many rows are learned again.
 KEEP_EVERY = 512
 KEPT = 2
-# The number of messages in one transaction. A kill loses only messages that were not reported yet.
+# The number of messages in one transaction. If the process is killed, only messages that were not yet reported as
+# labelled are lost.
 BATCH = 128
 # This many labels or more in one command are bulk labels and not corrections.
 MANY = 20
@@ -51,13 +52,13 @@ class Base(Protocol):
 class Trainer:
     """The trainer of one label store. `layer` is always the same object, which `catch_up` updates.
 
-    All methods raise DataError if the store is damaged, and TemporaryError if it cannot be used now. After an error the
-    layer keeps what it learned before. It is empty, however, if a label was removed meanwhile, because it would still
-    contain this label.
+    All methods raise DataError if the store is damaged, and TemporaryError if it cannot be used now. After an error
+    the layer keeps what it learned before. If the layer had to be loaded again, for example because a label was
+    removed, the layer is empty instead.
     """
 
     def __init__(self, labels: LabelStore, *, tell: Callable[[str], None] = lambda _: None) -> None:
-        """Use a store. `tell` gets a sentence if labels exceed the bounds or if a saved layer is damaged."""
+        """Use a store. `tell` is called with a sentence if labels exceed the bounds or if a saved layer is damaged."""
         self.labels = labels
         self._tell = tell
         self.layer = PersonalLayer()
@@ -84,9 +85,10 @@ class Trainer:
         return new
 
     def add_labels(self, assessed: Iterable[Assessed[bytes]], label: Label, *, model: str) -> Iterator[bool]:
-        """Store one label for many messages, whose keys are their bytes. Yield for each whether a new label was stored.
+        """Store the same label for many messages. Yield for each message whether a new label was stored.
 
-        MANY or more labels are bulk labels. They are interleaved with bulk labels of the other kind.
+        The key of each item in `assessed` is the raw message. If there are MANY or more messages, the labels are bulk
+        labels, which are interleaved with bulk labels of the other kind.
         """
         stream, origin = iter(assessed), Origin.COMMAND
 
@@ -159,13 +161,13 @@ class Trainer:
 
     @property
     def is_worth_keeping(self) -> bool:
-        """Return whether enough was learned since the layer was last saved."""
+        """Return whether at least KEEP_EVERY rows were learned since the layer was last saved."""
         return self._last - self.labels.learned_until() >= KEEP_EVERY
 
     def keep(self, *, always: bool = False) -> None:
-        """Save the layer (13 MB) if this is worthwhile, so that the next start has less to learn.
+        """Save the layer (13 MB) if `is_worth_keeping`, so that the next start has less to learn.
 
-        With `always` the layer is saved whenever it learned a row after the last saved layer.
+        If `always`, save the layer even if it learned only one row after the last saved layer.
         """
         if self.is_worth_keeping or (always and self._last > self.labels.learned_until()):
             saved = SavedLayer(self._last, self.layer.dump())
@@ -212,8 +214,8 @@ def rescore_labels(labels: LabelStore, base: Base, *, tell: Callable[[int], None
     """Score the stored messages whose base scores were computed by another model, and return their number.
 
     Call this before a store is used with a model that may be new. Trainers of the store learn the new scores at their
-    next `catch_up`. The new scores are stored in one transaction. `tell` gets the number of labels done. Each label
-    takes a millisecond.
+    next `catch_up`. The new scores are stored in one transaction. Each message takes a millisecond. `tell` is called
+    with the number of messages scored so far.
     """
     model = base.bundle.label
     if labels.priors_from(model):
@@ -251,7 +253,11 @@ def label_request(
     source: str = "",
     content: str = "",
 ) -> LabelRequest:
-    """Return a message in the form that the label store takes. `content` is the content id of the message, if known."""
+    """Return the request to label a message, for the label store. `content` is the content id of the message, if known.
+
+    `prior` is the base score, `model` the identifier of the model that computed it, and `source` the Maildir of an
+    adopted label.
+    """
     head, _ = lasting(raw[:READ_BYTES])
     return LabelRequest(
         content or content_id(raw), raw, parse_message(head).subject, prior, model, origin, source, tokens

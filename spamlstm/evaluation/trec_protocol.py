@@ -46,7 +46,7 @@ class FeedbackKind(StrEnum):
     """Each label, after N more messages are classified."""
 
     ACTIVE = "active"
-    """N labels of messages that the filter is unsure about."""
+    """The first N labels of messages with uncertain scores (between -ASK_WITHIN and ASK_WITHIN)."""
 
     MISTAKES = "mistakes"
     """The labels of ham classified as spam and of spam not classified as spam.

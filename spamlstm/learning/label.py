@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Label(StrEnum):
-    """The class of a message according to the user."""
+    """The class of a message, given by the user or adopted from the user's mailbox."""
 
     HAM = "ham"
     SPAM = "spam"

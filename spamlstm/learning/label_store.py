@@ -2,9 +2,9 @@
 
 The store is one SQLite database in the state folder. Only the owner of the folder can read the database. A message is
 identified by its content id, so copies and moved files count as one message. Each labelled message has one row with its
-latest label, and the ids of the rows give the order of the labels. The learned state depends only on these rows
-(contract 11). Giving the current label again changes nothing, and the opposite label replaces the current label. After
-a label is forgotten, the learned state is as if the label had never been given.
+latest label, and the ids of the rows give the order of the labels. The learned state depends only on these rows.
+Giving the current label again changes nothing, and the opposite label replaces the current label. After a label is
+forgotten, the learned state is as if the label had never been given.
 
 The base score of a message (`prior`) is the score of the model before personal labels. The personal layer is learned
 from the labels and corrects base scores. An adopted label was created from evidence in an existing mailbox.

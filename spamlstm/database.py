@@ -13,7 +13,8 @@ from typing import Any, TypeVar
 from spamlstm.config.ownership import open_private, secured
 from spamlstm.errors import DataError, TemporaryError, UserError
 
-# The largest row is a saved personal layer of 14 MB. A damaged length must not make SQLite allocate a gigabyte.
+# The largest row is a saved personal layer of 14 MB. The limit keeps SQLite from allocating a
+# gigabyte because of a damaged length.
 MOST_ROW_BYTES = 64 << 20
 # SQLite result codes of errors other than a damaged file: a lock of another process, a full or read-only disk, …
 _TEMPORARY = frozenset(
@@ -45,7 +46,7 @@ class Layout:
     pragmas: tuple[str, ...]
     """PRAGMA settings for each connection, in addition to WAL mode."""
     loss: str
-    """The data that is lost with a damaged file: the end of the error message that says to move the file away."""
+    """The end of the message that tells the user to move a damaged file away. It says which data is then lost."""
     upgrades: Mapping[int, str] = field(default_factory=dict)
     """For each earlier version, the SQL statements that upgrade the database to the next version."""
 
@@ -67,7 +68,10 @@ def open_in(state: Path, name: str, layout: Layout) -> sqlite3.Connection:
 
 
 def connect(database: Path | str) -> sqlite3.Connection:
-    """Return a connection that starts no transactions automatically and waits up to five seconds for locks."""
+    """Return a connection to an SQLite database.
+
+    The connection waits at most five seconds for locks. It does not start transactions automatically.
+    """
     connection = sqlite3.connect(database, timeout=5.0, isolation_level=None)
     connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MOST_ROW_BYTES)
     return connection
@@ -77,7 +81,7 @@ def connect(database: Path | str) -> sqlite3.Connection:
 def transaction(
     connection: sqlite3.Connection, *, durable: bool, rolled_back: Callable[[], None] = lambda: None
 ) -> Iterator[None]:
-    """Run the block in a transaction: commit all changes, or undo all changes on any error.
+    """Run the `with` block in a transaction. Commit all changes, or undo all changes after any error.
 
     If `durable`, the committed changes are durable (fsynced) at the end. The database must be in WAL mode.
     `rolled_back` is called after an error in the block. Raises sqlite3.Error if the changes cannot be committed, for
@@ -121,11 +125,11 @@ def is_damage(error: sqlite3.Error) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Explained:
-    """A context manager that replaces errors of SQLite and CellErrors in its block by errors with a readable message.
+    """A context manager that replaces SQLite errors and CellErrors in its block by errors with a readable message.
 
-    A damaged file raises DataError, any other database error raises TemporaryError. `shown` names the file, `loss` is
-    the field of its Layout. Stores reuse one instance for all queries, because a generator-based context manager would
-    take 5 µs for each.
+    DataError is raised for a damaged file, TemporaryError for any other database error. `shown` is the name of the file
+    in messages. `loss` is the field `loss` of its Layout. Stores reuse one instance for all queries, because a
+    generator-based context manager would take 5 µs for each query.
     """
 
     shown: str
@@ -172,8 +176,9 @@ def _version(connection: sqlite3.Connection) -> int:
 
 # --- the cells of a row -----------------------------------------------------------------------------------------------
 
-# SQLite stores any value in any column, and a damaged disk may change it. Each function returns the cell in its Python
-# type, or raises CellError, which names the column, for a value that this program never writes there.
+# SQLite stores values of any type in any column, and a damaged disk may change values. Each of the following functions
+# checks a cell and returns its value. They raise CellError, which names the column, if this program never writes such a
+# value into the column.
 
 # The largest valid row number. Above this number, SQLite would soon run out of row numbers.
 MOST_ROWS = 1 << 62

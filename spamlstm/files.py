@@ -1,4 +1,4 @@
-"""Opening, creating and replacing files and folders, without waiting for FIFOs and without unwanted links."""
+"""Functions that open, create and replace files and folders, without blocking on FIFOs or following unwanted links."""
 
 import contextlib
 import errno
@@ -12,7 +12,7 @@ from io import BufferedWriter, FileIO
 from pathlib import Path
 from typing import Self
 
-# The limit of the kernel. A path with more links is treated as a loop.
+# The largest number of symbolic links in a path, as in the kernel. A path with more links is treated as a loop.
 MOST_LINKS = 40
 # A temporary file of `replacement` that is older than this number of seconds was left by a crash.
 LEFTOVER_SECONDS = 3600.0
@@ -50,7 +50,7 @@ def regular_descriptor(path: str | Path, *, follow: bool = True, dir_fd: int | N
 def open_any(path: str | Path) -> FileIO:
     """Open a path given by the user for reading. The path may name a pipe, such as `<(command)`.
 
-    A FIFO without a writer is empty. Raises OSError if the path is a folder or cannot be read.
+    A FIFO without a writer is read like an empty file. Raises OSError if the path is a folder or cannot be read.
     """
     handle = _open(path, follow=True)
     # Opening did not wait for a writer of a pipe. Reading must wait for the data of the writer.
@@ -147,20 +147,20 @@ def sync_folder(folder: str | Path) -> None:
 
 
 def write_file(path: Path, text: str, *, mode: int | None = None, durable: bool = True) -> None:
-    """Write a text in UTF-8 to the file at `path`, which is replaced atomically as by `replacement`."""
+    """Replace the file at `path` by a text in UTF-8. For `mode`, `durable` and errors, see `replacement`."""
     with replacement(path, mode=mode, durable=durable) as out:
         out.write(text.encode())
 
 
 @contextlib.contextmanager
 def replacement(path: Path, *, mode: int | None = None, durable: bool = True) -> Iterator[BufferedWriter]:
-    """Yield a new file that replaces the file at `path` atomically when the block ends.
+    """Yield a new file that replaces the file at `path` atomically when the `with` block ends.
 
-    On an error the file at `path` is left unchanged. Readers find either the complete old file or the complete new
-    file, even after a crash. If `durable`, the new file is durable (fsynced) at the end. `mode` is the mode of the new
-    file; by default the umask determines the mode. Other users may have write access to the folder, so the temporary
-    name cannot be guessed, and links at `path` or at the temporary name are not followed. Raises OSError if the file
-    cannot be written.
+    If the block raises an error, the file at `path` is left unchanged. Readers find either the complete old file or the
+    complete new file, even after a crash. If `durable`, the new file is durable (fsynced) at the end. `mode` is the
+    mode of the new file; by default the umask determines the mode. Other users may have write access to the folder, so
+    the temporary name cannot be guessed, and links at `path` or at the temporary name are not followed. Raises OSError
+    if the file cannot be written.
     """
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:

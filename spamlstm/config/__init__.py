@@ -39,7 +39,7 @@ def load_config(path: Path) -> Config:
 
     Raises ConfigError if the file cannot be read or used. The error lists every problem of the file with its key.
     """
-    from spamlstm.config.reading import load_file  # with tomllib this takes 6 ms, which a start without a file saves
+    from spamlstm.config.reading import load_file  # this import takes 6 ms and is not needed without a file
 
     return load_file(path)
 

@@ -19,7 +19,7 @@ PERSONAL = "maildirs"
 
 def personal_dir(state: Path, maildir: str) -> Path:
     """Return the folder for the labels of one Maildir, given the path of the Maildir. The folder may not exist."""
-    import hashlib  # takes 3 ms, which most starts save
+    import hashlib  # this import takes 3 ms, and most starts do not need it
 
     return state / PERSONAL / hashlib.blake2b(os.fsencode(maildir), digest_size=16).hexdigest()
 
@@ -40,7 +40,10 @@ def models_dir() -> Path:
 
 
 def _xdg(variable: str, default: str) -> Path:
-    """Return the folder of spamlstm in an XDG base directory, given its environment variable and its default."""
+    """Return the folder of spamlstm in an XDG base directory.
+
+    `variable` is the environment variable that names the base directory, `default` is used if it is not set.
+    """
     named = os.environ.get(variable, "")
     # The XDG specification requires that a relative path is ignored.
     base = named if named.startswith("/") else os.path.expanduser(default)  # noqa: PTH111  pathlib may raise RuntimeError

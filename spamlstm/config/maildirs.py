@@ -27,7 +27,7 @@ def covers(pattern: str, path: str) -> bool:
 
     Both arguments are results of `absolute` and may contain wildcards. As in a shell, *, ? and [] do not match a slash
     or a leading dot. No file is read. A part of `path` with wildcards is treated as covered only by an equal part or by
-    *, so the result may be False although `pattern` matches every path.
+    *, so the result may be False although `pattern` matches all these paths.
     """
     wanted, given = pattern.split("/"), path.split("/")
     return len(wanted) == len(given) and all(map(_covers_part, wanted, given))
@@ -57,11 +57,11 @@ def _matches_part(pattern: str, name: str) -> bool:
 def expand_maildirs(
     maildirs: Iterable[MaildirConfig], *, find: Glob = glob.iglob, beat: Callable[[], None] = lambda: None
 ) -> dict[Path, MaildirConfig]:
-    """Return the existing folders that the sections match, in the order of the sections and then by name.
+    """Return the existing folders that the sections match, each with its section, ordered by section and name.
 
     The folders need not be Maildirs. If several sections match a folder, the first section is used.
 
-    A folder with several names appears once. Its first name without symbolic links is preferred, then its first name
+    A folder with several paths appears once. Its first path without symbolic links is preferred, then its first path
     whose links all belong to root, to this user or to the owner of the folder. Thus a user who links to the Maildir of
     another user can neither control nor hide that Maildir.
 

@@ -12,8 +12,8 @@ def secured(folder: Path) -> bool:
     """Create the state folder if it is missing, and make it private to this user.
 
     Return True if other users could read the folder and its mode was changed. Raises ConfigError with instructions if
-    the folder is a link or belongs to another user, or if other users can write to the folder or a folder above it,
-    because they may have put files there.
+    the folder is a link or belongs to another user, or if other users can write to the folder or a folder above it.
+    Such users may have put files there.
     """
     # Check first and then create the folder, because the path may contain a link of another user.
     _check_above(folder, what=f"the state folder {folder}")
@@ -79,7 +79,7 @@ def check_configuration(path: Path, status: os.stat_result) -> None:
 
 
 def _check_above(path: Path, *, what: str) -> None:
-    """Raise ConfigError if another user can write to a folder above `path` and thus replace the contents of the folder.
+    """Raise ConfigError if another user can write to a folder above `path` and could replace `path`.
 
     In a sticky folder only the owner of a file can replace the file, so a sticky folder is accepted. The folders of the
     path as written and of the resolved path are checked.

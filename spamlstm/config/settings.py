@@ -21,7 +21,7 @@ NONE = "none"
 """The word that means no action in a list of actions."""
 
 SCAN_SECONDS = (30, 60)
-"""The allowed range of `scan_seconds`. A scan finds mail that lost notifications missed.
+"""The allowed range of `scan_seconds`. A scan finds mail for which a notification was lost.
 
 More than 60 s would delay that mail. Less than 30 s would take more processor time without a benefit.
 """
@@ -35,7 +35,7 @@ _Word = TypeVar("_Word", bound=StrEnum)
 
 
 class UnusableError(ValueError):
-    """A value that cannot be used. The message continues a sentence that begins with the key of the value."""
+    """An error for an unusable value. The message continues a sentence that begins with the key of the value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class Location:
 
     @property
     def key(self) -> str:
-        """The path as text, such as `maildir[2].junk`. Entries of a list are counted from 1."""
+        """Return the path as text, such as `maildir[2].junk`. Entries of a list are counted from 1."""
         parts = (f"[{key + 1}]" if isinstance(key, int) else f".{_quoted(key)}" for key in self.path)
         return "".join(parts).removeprefix(".")
 

@@ -14,7 +14,10 @@ AUTO = "auto"
 
 
 class Action(StrEnum):
-    """An action on a message with a given verdict. No action is `()`, written as `[]` or `["none"]` in the file."""
+    """An action on a message with a given verdict.
+
+    A setting without actions is `()`, written as `[]` or `["none"]` in the file.
+    """
 
     TAG = "tag"
     """Set headers that other tools can read."""
@@ -27,10 +30,10 @@ class Action(StrEnum):
 
 
 class CatchUp(StrEnum):
-    """The mail that is classified in a Maildir that is watched for the first time."""
+    """The choice of mail that is classified when a Maildir is watched for the first time."""
 
     NEW = "new"
-    """Mail delivered from then on, including mail delivered while the daemon is stopped."""
+    """Only mail that is delivered later, even if the daemon is stopped at that time."""
 
     UNSEEN = "unseen"
     """New mail and unread mail in the inbox."""
@@ -40,7 +43,7 @@ class CatchUp(StrEnum):
 
 
 class LabelScope(StrEnum):
-    """The labels that apply to the mail of a Maildir."""
+    """The choice of labels that apply to the mail of a Maildir."""
 
     SHARED = "shared"
     """All labels apply to the mail of all Maildirs, for one person or for people who trust each other."""
@@ -84,7 +87,7 @@ class Costs:
     unsure: float = 0.2
 
     def __post_init__(self) -> None:
-        """Raise ValueError if no thresholds follow from the costs."""
+        """Raise ValueError if thresholds cannot be computed from the costs."""
         wrong = self.false_positive <= 0 or self.false_negative <= 0 or self.unsure < 0
         if wrong or not all(map(math.isfinite, (self.false_positive, self.false_negative, self.unsure))):
             raise ValueError("the costs must be finite, false_positive and false_negative above 0, unsure not below 0")
@@ -158,7 +161,7 @@ class MetricsConfig:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """A complete configuration. The first section of `maildirs` that matches the path of a Maildir applies there."""
+    """A complete configuration. The first section of `maildirs` that matches the path of a Maildir applies to it."""
 
     policy: PolicyConfig = field(default_factory=PolicyConfig)
     maildirs: tuple[MaildirConfig, ...] = ()
@@ -167,5 +170,8 @@ class Config:
     learning: LearningConfig = field(default_factory=LearningConfig)
 
     def is_dry(self, maildir: MaildirConfig) -> bool:
-        """Return whether the actions in a Maildir are only reported: the section's `dry_run`, or else `[daemon]`'s."""
+        """Return whether actions in the Maildirs of a section are only reported.
+
+        The section's `dry_run` is used, or that of `[daemon]` if the section has none.
+        """
         return self.daemon.dry_run if maildir.dry_run is None else maildir.dry_run

@@ -31,7 +31,7 @@ def default_text() -> str:
 
 
 def write_default(path: Path) -> None:
-    """Write `default_text` to a new file of mode 0600 and create missing folders. After a failure no file is left.
+    """Write `default_text` to a new file of mode 0600 and create missing folders. After a failure the file is removed.
 
     Raises UserError if the file exists. The existing file is not changed.
     """

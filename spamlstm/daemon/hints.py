@@ -1,4 +1,4 @@
-"""Hints: notes by the watching thread that a Maildir may have new or moved mail, and the wake-up of the loop.
+"""Hints: notes by the watching thread that a Maildir may have new or moved mail, and a pipe that wakes the loop.
 
 A hint may be wrong, late or missing. Only a scan finds what really changed.
 """
@@ -44,7 +44,10 @@ class Hints:
             self._rescans[maildir] = None
 
     def rescan_all(self) -> None:
-        """Request a scan of all Maildirs, because the kernel dropped events and does not say of which Maildirs."""
+        """Request a scan of all Maildirs.
+
+        Called when the kernel has dropped events, because it does not report the affected Maildirs.
+        """
         with self._waking():
             self._all = True
 
@@ -65,9 +68,11 @@ class Hints:
             return moved
 
     def take(self) -> tuple[str, tuple[Part, ...]] | None:
-        """Remove the next Maildir from the queue. Return the Maildir and the parts to scan; None if the queue is empty.
+        """Remove the next Maildir from the queue, and return it with the parts to scan.
 
-        Maildirs with deliveries come first, then rescans, each in the order in which they were queued.
+        Returns None if the queue is empty. Only `new` is scanned for a delivery; all parts are scanned for a rescan.
+        Maildirs with deliveries come first, then Maildirs with rescans. Within each group, the Maildir that was queued
+        first comes first.
         """
         with self._lock:
             maildir = next(iter(self._arrived), None) or next(iter(self._rescans), None)
@@ -96,7 +101,7 @@ class Hints:
             self._all = False
 
     def __len__(self) -> int:
-        """Return the number of Maildirs to scan."""
+        """Return the number of Maildirs in the queue."""
         with self._lock:
             return len(self._arrived.keys() | self._rescans.keys())
 
@@ -118,9 +123,9 @@ class Hints:
 
 
 class Wakeup(Closable):
-    """A pipe by which other threads and signals wake one loop.
+    """A pipe through which other threads and signals wake a loop that sleeps in `wait`.
 
-    A wake-up while the loop is awake makes its next `wait` return immediately.
+    If a wake-up comes while the loop is awake, the next `wait` returns immediately.
     """
 
     def __init__(self) -> None:
@@ -130,7 +135,7 @@ class Wakeup(Closable):
 
     def wake(self) -> None:
         """Wake the loop. May be called from any thread and from a signal handler."""
-        # If the pipe is full, the loop is woken anyway.
+        # If the pipe is full, the write fails, but the earlier bytes in the pipe wake the loop.
         with contextlib.suppress(BlockingIOError):
             os.write(self._writer, b"!")
 
@@ -146,7 +151,7 @@ class Wakeup(Closable):
     def wake_on_signals(self) -> None:
         """Wake the loop for each signal that has a handler.
 
-        Python runs signal handlers only when the main thread runs, so the loop must be woken.
+        Python runs signal handlers only in the main thread, and only after the thread wakes up.
         """
         signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
 

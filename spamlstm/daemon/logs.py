@@ -42,7 +42,7 @@ def set_up(stream: TextIO, *, environment: Mapping[str, str] = os.environ) -> lo
     root.addHandler(handler)
     root.setLevel(logging.INFO)
     root.propagate = False
-    # watchdog warns of a full queue and of removed folders. This program handles and reports both cases.
+    # The watchdog library warns of a full queue and of removed folders. This program handles and reports both cases.
     logging.getLogger("watchdog").setLevel(logging.CRITICAL)
     return handler
 
@@ -64,7 +64,10 @@ def _priority(level: int) -> int:
 
 
 def _place(error: BaseException | None) -> str:
-    """Return the type of an error and where it was raised. The text is omitted because it may quote a message."""
+    """Return the type of an error, and the file and line where it was raised.
+
+    The text of the error is omitted because it may quote mail.
+    """
     if error is None:
         return ""
     frames = traceback.extract_tb(error.__traceback__)

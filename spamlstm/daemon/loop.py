@@ -43,22 +43,27 @@ MOST_LINKS_NAMED = 5
 
 @dataclass
 class ModelReload:
-    """A loader of the selected model: calls `open` if `stamp` returns a new value. None means no model."""
+    """A loader of the selected model.
+
+    `stamp` returns a value that changes when the selected model changes, or None if there is no model. `open` loads the
+    selected model.
+    """
 
     stamp: Callable[[], object]
     open: Callable[[Config], Classifier]
     _stamp: object = None
 
     def load(self, config: Config) -> Classifier:
-        """Load the selected model."""
+        """Load the selected model, even if it is unchanged, and return its classifier."""
         # The stamp is read first, so that the next call notices a change during the loading.
         self._stamp = self.stamp()
         return self.open(config)
 
     def newer(self, config: Config) -> Classifier | None:
-        """Load the selected model if it has changed since the last call. UserError if it cannot be used.
+        """Load the selected model if it has changed since the last attempt to load it. Return its classifier.
 
-        Returns None if it is unchanged, or missing, for example during its replacement. Each model is tried once.
+        Returns None if the model is unchanged, or if it is missing, for example while it is being replaced. A model
+        that cannot be used is not tried again. Raises UserError if the changed model cannot be used.
         """
         stamp = self.stamp()
         if stamp is None or stamp == self._stamp:
@@ -68,12 +73,12 @@ class ModelReload:
 
 @dataclass
 class Daemon:
-    """The daemon: `run` filters mail until `stop` is called.
+    """The daemon, whose method `run` filters mail until `stop` is called.
 
     `load` reads configuration and model again. If `load` fails, the current configuration and model stay in use.
-    Without `learning`, the daemon does not learn. Without `model`, only `reload` loads a changed model. Without
-    `locks`, other programs may work on the same Maildirs. `check_state` is called before each full scan; an error that
-    it raises ends the daemon.
+    Without `learning`, the daemon does not learn from moved messages. Without `model`, a changed model is loaded only
+    after a call of `reload`. Without `locks`, the Maildirs are not locked, so other programs may work on them too.
+    `check_state` is called before each full scan. If `check_state` raises an error, the daemon ends.
 
     Only the thread that opened the pipeline's journal may call the methods, except `stop` and `reload`.
     """
@@ -105,12 +110,15 @@ class Daemon:
         self.wakeup.wake()
 
     def reload(self) -> None:
-        """Read configuration and model again after the current message. Safe to call from a signal handler."""
+        """Make `run` reload configuration and model after the current message. Safe to call from a signal handler."""
         self._reload_wanted = True
         self.wakeup.wake()
 
     def run(self) -> None:
-        """Complete or undo interrupted acts (changes of messages), then watch Maildirs and filter mail until `stop`."""
+        """Watch Maildirs and filter mail until `stop` is called.
+
+        Acts (changes of messages) that a crash interrupted are first completed or undone.
+        """
         with contextlib.closing(Metrics(self.status.snapshot)) as self._metrics:
             self.pipeline.recover()
             self._begin()
@@ -120,9 +128,9 @@ class Daemon:
         emit(logging.INFO, "stopped", status=self.status.line())
 
     def _begin(self) -> None:
-        """Start to work with the current configuration: watch its Maildirs and scan each of them once.
+        """Begin to use the current configuration. Watch its Maildirs and scan each Maildir once.
 
-        Mail that is delivered afterwards is new mail.
+        Every message that is delivered after this scan is treated as new.
         """
         self._metrics.serve(self.pipeline.config.metrics)
         self._start_full_scan()
@@ -165,12 +173,15 @@ class Daemon:
             if not self._work():
                 self._end_full_scan()
                 self._load_changed_model()
-                # New mail comes before learning from moves.
+                # Learning from moves is done only when no new mail waits.
                 if self.learning is None or not self.learning.work():
                     self.wakeup.wait(self._sleep_seconds())
 
     def _work(self) -> bool:
-        """Scan the next queued Maildir and process its mail. Return False if no Maildir and no suspect waits."""
+        """Scan the next queued Maildir and process its mail. Return whether there was anything to do.
+
+        If no Maildir is queued, the suspects of one Maildir are processed.
+        """
         taken = self.hints.take()
         if taken is None:
             return self._work_on_suspects()
@@ -183,9 +194,9 @@ class Daemon:
         return True
 
     def _work_on_suspects(self) -> bool:
-        """Process the suspects of one Maildir, which may crash this process again. Return False if there are none.
+        """Process the suspects of one Maildir. Return False if no Maildir has suspects.
 
-        Called only when no other mail waits.
+        Suspects may crash this process again, so they are processed only when no other mail waits.
         """
         if not self._suspected:
             return False
@@ -202,14 +213,16 @@ class Daemon:
         try:
             outcomes = self.pipeline.process(candidates, stop=lambda: stop(began))
         except Exception as error:
-            # The pipeline handles expected errors. The personal layer may be the cause, so the next try is without it.
+            # The pipeline handles expected errors, so this error is a bug. The personal layer may have caused it.
+            # Until the store is tried again, the mail of this Maildir is classified without its layer.
             if self.learning is not None:
                 self.learning.label_stores.suspend(maildir, error)
             raise
         for outcome in outcomes:
             self.status.count(outcome)
         if len(outcomes) < len(candidates) or any(outcome.status is Status.GONE for outcome in outcomes):
-            # A rescan finds the remaining messages without keeping them in memory. Mail that left new is mostly in cur.
+            # A rescan finds the remaining messages, so they need not be kept in memory. It also finds messages that a
+            # mail program has moved from new to cur in the meantime.
             self.hints.rescan(maildir)
 
     def _scan(self, maildir: str, parts: tuple[Part, ...]) -> list[Candidate]:
@@ -220,10 +233,10 @@ class Daemon:
         return candidates
 
     def _catch_up(self, maildir: str) -> CatchUp | None:
-        """Return which mail the first scan of a Maildir classifies; None stands for the configured value.
+        """Return which mail is classified after the first scan of a Maildir, or None to use the configured value.
 
-        Many servers create a Maildir when its first message arrives. So all unread mail is new in a Maildir that
-        appears while the daemon runs.
+        Many mail servers create a Maildir when its first message arrives. Therefore, if a Maildir appears while the
+        daemon runs, all of its unread mail is treated as new.
         """
         if maildir in self._scanned or self.pipeline.config.daemon.catch_up is not CatchUp.NEW:
             return None
@@ -231,9 +244,10 @@ class Daemon:
         return CatchUp.UNSEEN
 
     def _is_turn_over(self, began: float) -> bool:
-        """Return whether the pipeline should stop after the current message.
+        """Return whether the pipeline should stop now and leave the remaining messages for a later scan.
 
-        The pipeline calls this method between messages, so it also reports to the watchdog that the loop is alive.
+        `began` is the time at which the processing of this Maildir began. The pipeline calls this method between
+        messages. The method also reports to the watchdog that the loop is alive.
         """
         self.notifier.beat()
         if self._stopping or self._reload_wanted:
@@ -283,9 +297,9 @@ class Daemon:
 
     @contextlib.contextmanager
     def _logging_bugs(self) -> Iterator[None]:
-        """Log an unexpected error of the block and continue, so that one bug does not stop the other mail.
+        """Log and suppress an unexpected error in the `with` block, so that one bug does not stop the daemon.
 
-        The affected mail stays where it is until the next scan.
+        Messages that were not processed because of the error are left unchanged until the next scan.
         """
         try:
             yield

@@ -1,8 +1,8 @@
 """Locks that keep two programs with different state folders from working on the same Maildir.
 
-Such programs do not know which messages the other program moved. Each would mistake the moves of the other program
-for moves by the user, and a message that both programs tag would exist twice. The lock is on the directory itself
-(flock), so every path and every user refers to the same lock. The kernel releases the lock when the process ends.
+Without locks, each program would mistake the moves of the other program for moves by the user, and a message that both
+programs tag would exist twice. The lock (flock) is on the directory itself, so that the lock is the same for every path
+of the Maildir and for every user. The kernel releases the lock when the process ends.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ from spamlstm.errors import NoInputError, TemporaryError, UserError, reason_of
 from spamlstm.files import Closable
 from spamlstm.maildir.opened import OpenMaildir
 
-# The number of file descriptors that locks leave free for other uses.
+# The number of file descriptors that are reserved for uses other than locks.
 RESERVED = 256
 MOST_FILES = 1 << 20
 _NOBODY = -1
@@ -35,14 +35,14 @@ class MaildirLocks(Closable):
     """The locks of this process on Maildirs. Only one thread may use an instance."""
 
     def __init__(self, *, most: int | None = None) -> None:
-        """Lock at most `most` Maildirs. By default, the limit is that of open files minus RESERVED."""
+        """Lock at most `most` Maildirs. By default, `most` is the limit of open files minus RESERVED."""
         self.refused: dict[str, UserError] = {}
-        """The error for each Maildir that could not be used since the last `keep` began."""
+        """The errors of the Maildirs that cannot be used, by path. Cleared when `keep` is called."""
         self._held: dict[str, _Lock] = {}
         self._most = _raised_limit() - RESERVED if most is None else most
 
     def keep(self, maildirs: Iterable[str]) -> list[str]:
-        """Lock exactly these Maildirs, release all other locks, and return the usable Maildirs in their order.
+        """Lock exactly these Maildirs, release all other locks, and return the usable Maildirs in the given order.
 
         Missing Maildirs are returned too. A Maildir is used without a lock if the limit of locks is reached, if its
         file system does not support locks, or if only processes of other users hold the lock.
@@ -94,7 +94,10 @@ class MaildirLocks(Closable):
         return True
 
     def opened(self, maildir: str) -> OpenMaildir:
-        """Open a Maildir like `OpenMaildir.open`. Opens the locked directory if it still has this path."""
+        """Open a Maildir like `OpenMaildir.open`.
+
+        If this process holds a lock on the directory at this path, the descriptor of the lock is used.
+        """
         held = self._held.get(maildir)
         if held is not None and held.identity == folder_identity(maildir):
             return OpenMaildir(maildir, os.dup(held.handle))
@@ -122,7 +125,8 @@ def is_held_by_strangers(mailbox: OpenMaildir) -> bool:
 def _locks(table: Path = Path("/proc/locks")) -> Iterator[list[str]]:
     """Yield the fields of each row of `/proc/locks`.
 
-    A row looks like `1: FLOCK ADVISORY WRITE 4711 08:01:1234 0 EOF`. A `->` in it marks a process that waits.
+    A row looks like `1: FLOCK ADVISORY WRITE 4711 08:01:1234 0 EOF`. A row with `->` belongs to a process that
+    waits for a lock.
     """
     try:
         text = table.read_text("utf-8", "replace")
@@ -132,7 +136,7 @@ def _locks(table: Path = Path("/proc/locks")) -> Iterator[list[str]]:
 
 
 def _users(process: str) -> set[int]:
-    """Return the real, effective, saved and file system user ids of a process; -1 if it has ended or is hidden."""
+    """Return the real, effective, saved and file system user ids of a process, or {-1} if they are unknown."""
     try:
         text = Path("/proc", process, "status").read_text("utf-8", "replace")
     except OSError:

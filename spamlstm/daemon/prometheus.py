@@ -1,4 +1,4 @@
-"""Metrics for Prometheus, written to a file for node_exporter and served by HTTP on an address of this machine."""
+"""Metrics for Prometheus, written to a file for node_exporter and served by HTTP on a loopback address."""
 
 import contextlib
 import logging
@@ -16,9 +16,9 @@ from spamlstm.files import write_file
 from spamlstm.filtering.failures import emit
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-# Seconds for one client in all. A scrape takes milliseconds.
+# The longest time in seconds for one client, from connection to end. A scrape takes milliseconds.
 CLIENT_SECONDS = 5.0
-# Bytes of the longest accepted request. A request of Prometheus has about 300 bytes.
+# The largest accepted request in bytes. A request of Prometheus has about 300 bytes.
 MOST_REQUEST = 8192
 
 # Metric name, metric type, key path in the snapshot, Prometheus label for the keys of a table, help text.
@@ -52,7 +52,10 @@ _HISTOGRAMS = (
 
 
 def to_text(snapshot: dict[str, Any]) -> str:
-    """Return a status snapshot in the text format of Prometheus. Maildirs are not named, because they name users."""
+    """Return a status snapshot in the text format of Prometheus.
+
+    The paths of Maildirs are left out, because they may contain the names of users.
+    """
     info = f'version="{_escaped(snapshot["version"])}",model="{_escaped(snapshot["model"])}"'
     lines = ["# HELP spamlstm_info Version and model.", "# TYPE spamlstm_info gauge", f"spamlstm_info{{{info}}} 1"]
     for name, kind, path, label, words in _ROWS:
@@ -131,7 +134,7 @@ class Metrics:
 
 @contextlib.contextmanager
 def served(address: tuple[str, int], text: Callable[[], str]) -> Iterator[int]:
-    """Serve the text at /metrics from a thread during the block. Yield the port.
+    """Serve the result of `text` at /metrics, from a thread, during the `with` block. Yield the port.
 
     Raises OSError if the address cannot be used, for example because another program listens on it.
     """
@@ -145,7 +148,10 @@ def served(address: tuple[str, int], text: Callable[[], str]) -> Iterator[int]:
 
 
 def answer(request: bytes, text: Callable[[], str]) -> bytes | None:
-    """Return the HTTP response to the bytes that a client has sent so far, or None if the header is incomplete."""
+    """Return the HTTP response to the bytes that a client has sent so far, or None if the header is incomplete.
+
+    `text` returns the metrics.
+    """
     if len(request) > MOST_REQUEST:
         return _response(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
     if not re.search(rb"\n\r?\n", request):

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 
 
 class Notifier:
-    """A sender of messages to the service manager that the environment variables name, if any.
+    """A sender of messages to the service manager that $NOTIFY_SOCKET names, if any.
 
     `interval` is the time in seconds between two watchdog messages: half of the unit's WatchdogSec, or None without a
     watchdog. Errors in sending are ignored, so that they do not stop the daemon.
@@ -28,7 +28,7 @@ class Notifier:
         self.interval = int(wait) / 2e6 if mine and wait.isdecimal() and int(wait) and name else None
 
     def ready(self, status: str) -> None:
-        """Report that the start or a reload is complete."""
+        """Report that the start or reload is complete, and set the line that `systemctl status` shows."""
         self._send("READY=1", f"STATUS={status}")
 
     def status(self, status: str) -> None:
@@ -36,7 +36,11 @@ class Notifier:
         self._send(f"STATUS={status}")
 
     def reloading(self) -> None:
-        """Report that a reload begins. With Type=notify-reload, systemd compares the times of signal and report."""
+        """Report that a reload begins.
+
+        The message contains the current time. With Type=notify-reload, systemd compares this time with the time of its
+        reload signal.
+        """
         self._send("RELOADING=1", f"MONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}")
 
     def stopping(self) -> None:

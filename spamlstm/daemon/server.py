@@ -1,6 +1,6 @@
 """A server of short answers on a socket, and the status socket of a running daemon.
 
-One thread serves all clients, and a slow client does not delay the others.
+One thread serves all clients, and a slow client does not delay the other clients.
 """
 
 import contextlib
@@ -29,15 +29,15 @@ STATUS_SECONDS = 2.0
 MOST_ANSWER = 64 << 20
 
 Answer = Callable[[bytes], bytes | None]
-"""A function from all bytes that a client has sent so far to the answer, or to None if the request is incomplete."""
+"""A function that takes all bytes of a client so far and returns the answer, or None if the request is incomplete."""
 
 
 @contextlib.contextmanager
 def serving(listener: socket.socket, answer: Answer, *, name: str, seconds: float) -> Iterator[None]:
-    """Answer the clients of a listening socket from a thread during the block.
+    """Answer the clients of a listening socket, from a thread, during the `with` block.
 
-    A client is dropped `seconds` after it connected, even if it is still sending. `answer` must limit the length of a
-    request.
+    A client is disconnected `seconds` after it connected, even if the client is still sending. `answer` must limit the
+    length of a request.
     """
     server = Server(listener, answer, seconds=seconds)
     thread = threading.Thread(target=server.run, name=name, daemon=True)
@@ -51,7 +51,7 @@ def serving(listener: socket.socket, answer: Answer, *, name: str, seconds: floa
 
 @dataclass(slots=True)
 class _Client:
-    """A connection to a client: its latest end, the bytes received, and the rest of the answer."""
+    """A connection to a client, the time of its end, the received bytes, and the unsent rest of the answer."""
 
     connection: socket.socket
     until: float
@@ -70,7 +70,7 @@ class Server:
         self._seconds = seconds
         self._clock = clock
         self._clients: dict[int, _Client] = {}  # by descriptor, the oldest first
-        self._answers: dict[bytes, bytes] = {}  # of this turn, by request: equal requests get the same answer
+        self._answers: dict[bytes, bytes] = {}  # by request; equal requests in one turn get the same answer
         self._accepts_from = 0.0
         self._ends = False
         listener.settimeout(0)
@@ -102,9 +102,9 @@ class Server:
             self._drop_oldest()
 
     def _ready(self) -> list[int]:
-        """Return the descriptors with events. Wait until there is an event or the time of the oldest client ends.
+        """Return the descriptors with events. Wait until there is an event or the oldest client must be dropped.
 
-        After an error of accept, the wait also ends when clients may be accepted again.
+        After an error of `accept`, the wait also ends when clients may be accepted again.
         """
         poll, now, ends = select.poll(), self._clock(), [client.until for client in self._clients.values()]
         if now < self._accepts_from:
@@ -179,10 +179,10 @@ class Server:
 
 @contextlib.contextmanager
 def answering(state: Path, snapshot: Callable[[], dict[str, Any]]) -> Iterator[None]:
-    """Send each client the status as one JSON object, from a thread, during the block. Only the owner can connect.
+    """Send each client the status as one JSON object, from a thread, during the `with` block.
 
-    `snapshot` returns the status. The caller must hold the lock of the state folder, so an existing socket file there
-    was left by a dead process and is removed.
+    Only this user and root can connect. `snapshot` returns the status. The caller must hold the lock of the state
+    folder. An existing socket file was therefore left by a process that has ended, and is removed.
     """
     with _socket(state) as (listener, path):
         (state / STATUS_SOCKET).unlink(missing_ok=True)

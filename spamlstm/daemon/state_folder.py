@@ -19,11 +19,11 @@ FILES = (LOCK, journal.NAME, mailbox_state.NAME)
 
 @contextlib.contextmanager
 def hold(state: Path) -> Iterator[None]:
-    """Hold the lock on the state folder during the block.
+    """Hold the lock on the state folder during the `with` block.
 
     A missing folder is created with access for its owner only. The kernel releases the lock when the process ends, so
-    locks are never stale. The lock file is never removed. Otherwise a third program could lock a new file while a
-    second program waits with the old file open.
+    locks are never stale. The lock file is never removed. Otherwise one program could lock the removed file, which it
+    still has open, while another program locks a new file.
 
     Raises TemporaryError, which names the other process, if another process holds the lock. Raises ConfigError, which
     says what to do, if other users can change the folder.
@@ -55,12 +55,15 @@ def _holder(handle: int) -> str:
 class StateFolder:
     """The identities (device and inode) of the state folder and its files at the start.
 
-    A process can still write to a removed file that it has open, but the written data is lost: undo and labels would
+    A process can still write to a removed file that it has open, but the written data is lost. Undo and labels would
     not work, and a second daemon could start. So the daemon periodically checks the identities.
     """
 
     def __init__(self, state: Path) -> None:
-        """Read the identities. The state folder must be locked and its databases must be open."""
+        """Record the identities of the state folder and its files.
+
+        The caller must hold the lock of the folder and must have opened its databases.
+        """
         self._identities = {path: _identity(path) for path in (state, *(state / name for name in FILES))}
 
     def check(self) -> None:

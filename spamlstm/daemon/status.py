@@ -32,9 +32,9 @@ class Coverage:
     refused: int = 0
 
     def without(self, refused: Mapping[str, Exception]) -> Self:
-        """Return a copy of the coverage with the refused Maildirs added: their number, and the first errors as remarks.
+        """Return a copy of the coverage with the number of refused Maildirs, and with their first errors as remarks.
 
-        `refused` has the error by Maildir path.
+        `refused` contains the error for the path of each refused Maildir.
         """
         reasons = [str(error) for _, error in zip(range(MOST_NAMED), refused.values(), strict=False)]
         return replace(self, refused=len(refused), remarks=(*self.remarks, *reasons))
@@ -108,7 +108,7 @@ class DaemonStatus:
     errors: int = 0
     """Number of unexpected errors that did not stop the loop."""
     by_maildir: dict[str, Counter[str]] = field(default_factory=dict)
-    """For each Maildir with mail since the start, the number of messages by verdict, moved and failed."""
+    """For each Maildir with mail since the start, the numbers of messages by verdict, moved messages and failures."""
     started: float = field(default_factory=time.time)
 
     def count(self, outcome: Outcome) -> None:
@@ -162,5 +162,8 @@ class DaemonStatus:
 
 
 def _finite(value: float | None) -> float | None:
-    """Return `value`, or None for infinity. JSON has no infinity, which means a value above all histogram bounds."""
+    """Return `value`, or None if it is infinite, because JSON cannot represent infinity.
+
+    A quantile is infinite if it is above all bounds of the histogram.
+    """
     return None if value in (None, float("inf")) else value

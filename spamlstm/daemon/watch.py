@@ -1,7 +1,8 @@
 """Watching of the `new` folders and junk folders of many Maildirs with one inotify instance and one watchdog thread.
 
 A watch is the kernel's subscription to events of one folder. A junk folder is watched at its `cur`.
-docs/decisions/0009-watching.md says why watchdog's Observer is not used, which needs a thread for each folder.
+The Observer of the watchdog library is not used because it needs a thread for each folder; see
+docs/decisions/0009-watching.md.
 """
 
 # Up to 10,000 folders are checked often, and os is much faster than pathlib:
@@ -45,12 +46,12 @@ class _NewFolder:
     watch: int | None = None
 
     def differs(self, other: "_NewFolder | None") -> bool:
-        """Return whether `other` is None, a different folder, or the folder at another modification time."""
+        """Return whether `other` is None or has another identity or modification time."""
         return other is None or (self.identity, self.changed_ns) != (other.identity, other.changed_ns)
 
 
 class _Inotify(Protocol):
-    """The methods of watchdog's InotifyFD used here. It is one inotify instance with the thread that reads events."""
+    """The used methods of watchdog's InotifyFD, which is one inotify instance with the thread that reads its events."""
 
     def start(self) -> None: ...
     def stop(self) -> None: ...
@@ -75,8 +76,8 @@ class Watcher(Closable):
     """A watcher that puts a hint into `hints` for each delivery to the Maildirs given to `cover`.
 
     inotify misses a delivery while the folder is not watched yet, while the kernel's queue is full, and if another host
-    delivers. In these cases a hint requests a rescan later. One thread may call the methods; the callbacks are called
-    by watchdog's thread.
+    delivers. In these cases a hint requests a rescan later. Only one thread may call the methods, except the
+    callbacks (`on_…`), which watchdog calls in its own thread.
     """
 
     hints: Hints
@@ -118,8 +119,8 @@ class Watcher(Closable):
     def watch_junk(self, maildir: str, path: str, inode: int) -> None:
         """Watch the `cur` of a junk folder, so that a file that enters or leaves the folder causes a hint.
 
-        `path` is the path of `cur` and `inode` is its inode number. The watch only speeds up learning. If deliveries
-        need all watches, there is no watch here, and the next learning round finds the move.
+        `path` is the path of `cur` and `inode` is its inode number. The watch only speeds up learning. If all
+        watches are needed for deliveries, the folder is not watched, and the next learning round finds the moved file.
         """
         before = self._junks.get(path)
         if before is not None and before[0] == inode and before[1] in self._junk_maildirs:
@@ -141,9 +142,9 @@ class Watcher(Closable):
             self._junk_maildirs[watch] = maildir
 
     def poll(self, *, beat: Callable[[], None] = lambda: None) -> None:
-        """Check all Maildirs without a watch. Request a rescan if the folder has changed.
+        """Check all Maildirs without a watch. Request a rescan of each Maildir whose `new` has changed.
 
-        Also tries to watch each of these Maildirs, because a watch may have become possible.
+        Also tries to watch each Maildir without a watch, because a watch may have become possible.
         """
         for maildir in list(self._unwatched()):
             beat()
@@ -215,7 +216,8 @@ class Watcher(Closable):
     def _end(self, watch: int) -> None:
         """End a watch. May be called from both threads.
 
-        Only the thread that removes the number of the watch from the tables ends the watch.
+        The thread that removes the number of the watch from the tables also ends the watch, so that each watch is
+        ended only once.
         """
         inotify = self._inotify
         maildir = self._maildirs.pop(watch, None) or self._junk_maildirs.pop(watch, None)
@@ -286,7 +288,7 @@ class Watcher(Closable):
         except OSError as error:
             if error.errno == errno.ENOSPC and self._junk_maildirs:
                 self._learn_most()
-                self._end(next(iter(self._junk_maildirs)))  # deliveries come first
+                self._end(next(iter(self._junk_maildirs)))  # deliveries need the watch more
                 return self._watch(maildir)
             self._error = error.errno or errno.EIO
             return None
@@ -297,10 +299,10 @@ class Watcher(Closable):
         return watch
 
     def _add(self, inotify: _Inotify, path: str, mask: int, maildir: str) -> int:
-        """Add a watch and return its number; the number is negative if permission is denied.
+        """Add a watch and return its number, which is negative if permission is denied.
 
-        A link in `path` may lead to the folder of another Maildir. The watch of the other Maildir is left unchanged.
-        Raises FileNotFoundError if the folder is already watched for another Maildir.
+        A symbolic link in `path` may lead to the folder of another Maildir. The watch of the other Maildir is left
+        unchanged. Raises FileNotFoundError if the folder is already watched for another Maildir.
         """
         watch = inotify.add_callback(os.fsencode(path), mask, self, hash(maildir))
         if (self._maildirs.get(watch) or self._junk_maildirs.get(watch) or maildir) != maildir:

@@ -24,12 +24,14 @@ from spamlstm.tracking.pending_labels import PendingLabels
 from spamlstm.tracking.rule import NO_CONTENT, FileUpdate, file_update, updated_message
 from spamlstm.tracking.state import FlagSet, KnownFolder, TrackedFile, TrackedMessage
 
-# The number of messages read in one step, and of names recorded in one step. Each step takes a few milliseconds.
+# The largest number of messages read in one step, and of names recorded in one step. Most steps take a few
+# milliseconds.
 READS = 16
 NAMES = 2000
-# A step reads no further message after this number of bytes, which take 0.1 s. New mail waits during a step.
+# A step ends after it has read this number of bytes, which takes 0.1 s, because new mail waits during a step.
 STEP_BYTES = 16 << 20
-# More arrived messages than this in one listing are a bulk copy (a backup, a first sync) and were not moved by hand.
+# If more messages than this arrive in one folder between two visits, they are treated as a bulk copy (a backup, a first
+# sync) and not as messages that the user moved.
 MOST_MOVED = 100
 
 _Item = TypeVar("_Item")
@@ -60,9 +62,9 @@ def settled_times(folder: Folder, *, now: float) -> Folder:
 
 
 class FolderReader:
-    """A reader of folders in steps of some milliseconds.
+    """A reader of folders. Its methods are generators that yield after each step of some milliseconds.
 
-    The methods yield at the end of each step. Only the thread of the journal may use an instance.
+    Only the thread that opened the journal may use an instance.
     """
 
     def __init__(
@@ -104,8 +106,8 @@ class FolderReader:
     def read_remaining(self, maildir: str, gone: Iterable[str]) -> Iterator[None]:
         """Infer labels for messages of which a file was removed; yields between steps.
 
-        A message may have a further file in another folder, which then decides about the role of the message. `gone`
-        are content ids.
+        If a message still has a file in another folder, the role of this folder is the new role of the message. `gone`
+        contains the content ids of the messages.
         """
         for contents in chunks(sorted(gone), READS):
             updates = [self._remaining(maildir, content) for content in contents]
@@ -207,7 +209,7 @@ class FolderReader:
             yield
 
     def _steps(self, items: Iterable[_Item]) -> Iterator[Iterator[_Item]]:
-        """Yield the items in portions, one for each step. The caller must exhaust each portion before the next."""
+        """Yield one portion of the items for each step. The caller must exhaust a portion before it takes the next."""
         left = deque(items)
         while left:
             yield self._step(left)

@@ -7,8 +7,8 @@ Terms:
 - A personal layer is learned from the labels of one store and corrects the base scores.
 
 If a label store cannot be used, filtering continues with the current personal layer, or with the base model only. The
-store is then paused: it is tried again later, each failed try is logged and counted, and `spamlstm status` shows the
-store.
+store is then paused. It is tried again later. Each failed try is logged and counted, and `spamlstm status` shows the
+paused stores.
 """
 
 import contextlib
@@ -114,7 +114,10 @@ class LabelStores:
         most: int = MOST_LAYERS,
         beat: Callable[[], None] = lambda: None,
     ) -> None:
-        """Use the scores of the base model `base`. `beat` is called periodically during long work."""
+        """Use the scores of the base model `base`, and keep at most `most` personal layers in memory.
+
+        `beat` is called periodically during long work.
+        """
         self.status = LearningStatus()
         self._state = state
         self._base = base
@@ -152,9 +155,10 @@ class LabelStores:
         return self._base.bundle.label
 
     def layer(self, maildir: str) -> PersonalLayer | None:
-        """Return the personal layer for the mail of this Maildir. It contains all labels added so far by any process.
+        """Return the personal layer for the mail of this Maildir.
 
-        Returns None if there is no label store. If the store cannot be used now, returns the layer in memory, if any.
+        The layer has learned all labels that were added so far by any process. Returns None if there is no label store.
+        If the store cannot be used now, returns the layer in memory, if any.
         """
         folder = self._folder(maildir)
         trainer = None
@@ -186,7 +190,7 @@ class LabelStores:
             return trainer.labels.label(content) if trainer else None
 
     def add_label(self, maildir: str, raw: bytes, label: Label) -> bool:
-        """Store a label that was inferred from a move, and learn it. Return False if the label is not new.
+        """Store and learn a label that was inferred from a move of the message `raw`. Return whether the label is new.
 
         The label is durable (fsynced) when this method returns. Raises StoreUnavailableError if the store cannot be
         used now.
@@ -261,7 +265,7 @@ class LabelStores:
 
     @contextlib.contextmanager
     def _pausing(self, maildir: str) -> Iterator[None]:
-        """Pause the store of a Maildir on any error in the block.
+        """Pause the store of a Maildir after any error in the `with` block.
 
         Raises StoreUnavailableError if the block fails or the next try is not due yet.
         """

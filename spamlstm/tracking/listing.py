@@ -46,8 +46,9 @@ class Difference:
 def compare_listing(folder: OpenFolder, before: dict[int, FlagSet], parts: Sequence[Part] = DELIVERED) -> Difference:
     """Return the differences between `before` and the current files in these parts of the folder.
 
-    `before` has the flags by base in the last listing. A listing may miss a file that is renamed while the directory is
-    read, so a file is reported as gone only if two listings miss the file. Raises OSError if a part cannot be read.
+    `before` contains the flags of each file in the last listing, by base. A listing may miss a file that is renamed
+    while the directory is read, so a file is reported as gone only if two listings miss the file. Raises OSError if a
+    part cannot be read.
     """
     difference = _compare(folder, before, parts)
     return _compare(folder, before, parts) if difference.gone else difference

@@ -73,7 +73,11 @@ class DamagedStateError(DataError):
 
 
 class MailboxState:
-    """The mailbox state in one state folder. Only one thread may use an instance."""
+    """The mailbox state in one state folder. Only one thread may use an instance.
+
+    Methods that change records are called in the `with` block of `change`. Only `reset` and `prune` begin their own
+    transaction.
+    """
 
     def __init__(self, connection: sqlite3.Connection, folder: Path) -> None:
         self._folder = folder
@@ -90,7 +94,7 @@ class MailboxState:
 
     @classmethod
     def find(cls, folder: Path) -> Self | None:
-        """Open the database in `folder`, or return None if there is no database."""
+        """Open the database in `folder`, or return None if there is no database. Raises errors like `open`."""
         return cls.open(folder) if any((folder / name).is_file() for name in (NAME, FORMER_NAME)) else None
 
     def close(self) -> None:
@@ -99,13 +103,13 @@ class MailboxState:
 
     @contextlib.contextmanager
     def change(self, *, durable: bool = False) -> Iterator[None]:
-        """Run the block in a `database.transaction`. Raises DamagedStateError if the file is damaged."""
+        """Run the `with` block in a `database.transaction`. Raises DamagedStateError if the file is damaged."""
         changes = database.transaction(self._connection, durable=durable, rolled_back=self._ids.clear)
         with self._damage_named(), changes:
             yield
 
     def reset(self, maildir: str) -> None:
-        """Discard the damaged state of one Maildir. If the file itself is damaged, discard all states."""
+        """Discard the damaged state of one Maildir. If the database file is damaged, discard all states."""
         emit(logging.WARNING, "mailbox-state-lost", maildir=maildir, error=f"damaged{_LAYOUT.loss}")
         try:
             with self.change(durable=True):
@@ -149,7 +153,7 @@ class MailboxState:
         return KnownFolder(int(done.lastrowid or 0), unread, role)
 
     def update_folder(self, known: KnownFolder, folder: Folder, role: FolderRole) -> None:
-        """Record the state of a folder when it was read. A new role of the folder applies to its messages too."""
+        """Record name, role, inode and times of a folder. If the role has changed, its messages get the new role."""
         self._connection.execute(
             "UPDATE folders SET name = ?, role = ?, inode = ?, new_ns = ?, cur_ns = ? WHERE id = ?",
             (os.fsencode(folder.name), role, signed(folder.inode), folder.new_ns, folder.cur_ns, known.id),
@@ -163,14 +167,14 @@ class MailboxState:
             )
 
     def drop_folder(self, known: KnownFolder) -> None:
-        """Remove a folder that was deleted, or that is ignored now, from the database."""
+        """Remove the records of a deleted or ignored folder, and the records of its files."""
         self._connection.execute("DELETE FROM files WHERE folder = ?", (known.id,))
         self._connection.execute("DELETE FROM folders WHERE id = ?", (known.id,))
 
     # --- files ------------------------------------------------------------------------------------------------------
 
     def flags(self, folder: int, *, new: bool = False) -> dict[int, FlagSet]:
-        """Return the flags of the files in a folder by base. With `new`, return only the files in `new`."""
+        """Return the flags of the recorded files in a folder by base. If `new`, return only files with the flag NEW."""
         least = FlagSet.NEW if new else -(1 << 63)
         statement = "SELECT base, flags FROM files WHERE folder = ? AND flags >= ?"
         with self._damage_named():
@@ -245,10 +249,11 @@ class MailboxState:
         )
 
     def prune(self, maildir: str, *, now: float) -> None:
-        """Remove messages without a file 90 days after their last record. Does nothing more than once a day.
+        """Remove the records of messages that have no file and were recorded more than 90 days ago.
 
-        If the clock is ahead, the messages are removed early. This does no harm, because the classified messages are
-        recorded in the journal and the labels are in the label store.
+        Does nothing if the last pruning of this Maildir was less than a day ago. If the clock is ahead, the records are
+        removed too early. This does no harm, because the classified messages are recorded in the journal and the labels
+        are in the label store.
         """
         number = self._id(maildir)
         with self.change():

@@ -21,7 +21,10 @@ from spamlstm.tracking.state import Pending, TrackedMessage
 
 
 class PendingLabels:
-    """A recorder of pending labels that adds them to the label stores. Only the thread of the journal may use it."""
+    """A recorder of pending labels that adds them to the label stores.
+
+    Only the thread that opened the journal may use an instance.
+    """
 
     def __init__(
         self, *, mailbox_state: MailboxState, journal: Journal, label_stores: LabelStores, clock: Callable[[], float]
@@ -34,7 +37,10 @@ class PendingLabels:
         self._clock = clock
 
     def record(self, maildir: str, updates: Sequence[FileUpdate]) -> None:
-        """Record files, messages and pending labels in one transaction; with a label it is durable (fsynced)."""
+        """Record files, messages and pending labels in one transaction.
+
+        If a label is pending, the transaction is durable (fsynced).
+        """
         messages = [one.message for one in updates if one.message is not None]
         pending = any(message.pending for message in messages)
         with self._state.change(durable=pending):
@@ -45,7 +51,7 @@ class PendingLabels:
             self.maildirs.add(maildir)
 
     def record_and_add(self, maildir: str, updates: Sequence[FileUpdate]) -> Iterator[None]:
-        """Record updates, then add the pending labels of messages whose bytes were kept; yields between steps."""
+        """Record updates, then add the pending labels of updates with `raw` bytes; yields between steps."""
         self.record(maildir, updates)
         yield
         # A message with two files has two updates. The last update is used.
@@ -75,7 +81,7 @@ class PendingLabels:
     def _add(self, maildir: str, message: TrackedMessage, raw: bytes) -> bool:
         """Add a pending label and clear its pending mark. Return False if the label store cannot be used now.
 
-        A message during whose learning the program ended twice is not learned.
+        If the program crashed twice while it learned this message, the message is not learned and the mark is cleared.
         """
         label = message.label
         assert label is not None  # noqa: S101  a message with a pending label has a label

@@ -16,17 +16,19 @@ from spamlstm.tracking.tracker import Tracker
 SLICE_SECONDS = 0.005
 # The largest share of one core for full rounds. If a round takes long, the pause after it is longer.
 SHARE = 0.005
-# The longest pause in seconds. After the first round there is no such pause, because only this round reads much mail.
+# The longest pause in seconds. There is no pause after the first round since the start, because only the first round
+# reads much mail.
 LONGEST_PAUSE = 180.0
-# Seconds from an event to the visit, as the client may move more mail. The largest share of one core for such visits.
+# Seconds from an event to the visit, because the user may move more mail, and the largest share of one core for visits
+# after events.
 REST_SECONDS = 0.5
 SHARE_AFTER_EVENTS = 0.05
 
 
 class LearningRounds:
-    """A scheduler of visits, which run in slices of some milliseconds. Only the thread of the daemon's loop may use it.
+    """A scheduler of visits, which run in slices of some milliseconds.
 
-    `present` returns the Maildirs to visit in a full round.
+    Only the thread of the daemon's loop may use an instance.
     """
 
     def __init__(
@@ -39,7 +41,11 @@ class LearningRounds:
         moved: Callable[[], list[str]] = list,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Visit the Maildirs that `present` returns; `moved` returns the Maildirs with events since its last call."""
+        """Prepare the first round.
+
+        `present` returns the Maildirs to visit in a full round. `moved` returns the Maildirs with events since its last
+        call.
+        """
         self.label_stores = label_stores
         self._tracker = tracker
         self._config = config
@@ -112,7 +118,7 @@ class LearningRounds:
         return min(self._next_round, self._next_after_event) if self._waiting else self._next_round
 
     def reconfigure(self, *, config: Config, classifier: Classifier) -> None:
-        """Use another configuration or model. The current round ends, and the next full round starts immediately."""
+        """Use another configuration or model. The current round is dropped, and a full round is due immediately."""
         self._round = None
         self._next_round = 0.0
         self._waiting.clear()

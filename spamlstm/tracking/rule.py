@@ -40,11 +40,11 @@ class Inference:
 
 
 def infer_label(message: Observation) -> Inference:
-    """Return the role of a message and the label inferred from its move. Without a change, no label is inferred.
+    """Return the new role of a message and the inferred label. In all cases not listed here, no label is inferred.
 
     | before | now | label |
     |---|---|---|
-    | any other folder, or unknown | junk | spam, unless a mail rule may have moved it or unknown mail came in bulk |
+    | any other folder, or unknown | junk | spam, unless the message is `tagged`, or is unknown and came in `bulk` |
     | junk | inbox or filed | ham |
     | inbox | filed and read | ham, unless the message has a label |
     | inbox or filed | unchanged, but answered since | ham, unless the message has a label |
@@ -79,7 +79,7 @@ class FileUpdate:
 
 
 def file_update(file: TrackedFile, message: TrackedMessage | None, raw: bytes) -> FileUpdate:
-    """Return the update. It contains the bytes only if a label is pending and they are at most KEPT_BYTES."""
+    """Return the update. It contains `raw` only if a label is pending and `raw` has at most KEPT_BYTES."""
     keep = message is not None and message.pending and len(raw) <= KEPT_BYTES
     return FileUpdate(file, message, raw if keep else b"")
 
@@ -98,8 +98,8 @@ def updated_message(
     """Return the new record of the message of `file`, or None if there is nothing to record.
 
     `role` is the role of the file's folder. `message` is the record so far. `earlier` is the role of the folder in
-    which this file was last seen. It is used for mail of which neither the record nor the journal knows the folder.
-    `answered` says that the message was answered since the last visit, `bulk` that the file arrived among many others.
+    which this file was last seen. `earlier` is used if neither the record nor the journal contains the previous folder
+    of the message. For `answered` and `bulk`, see `Observation`.
     """
     content = file.content or NO_CONTENT
     if file.flags & FlagSet.DELETED:

@@ -25,9 +25,9 @@ class FlagSet(IntFlag):
     ANSWERED = 1
     SEEN = 2
     DELETED = 4
-    """The file is treated as removed. A client has copied the message elsewhere and will later remove this file."""
+    """The file is treated as removed. Mail programs set this flag after they copied the message to another folder."""
     NEW = 8
-    """The file is in `new`. This flag is recorded so that `cur` is not listed after a delivery to a large inbox."""
+    """The file is in `new`. Because of this flag, `cur` of a large inbox need not be listed after each delivery."""
 
 
 class Pending(IntFlag):
@@ -40,7 +40,7 @@ class Pending(IntFlag):
 
 @dataclass(frozen=True, slots=True)
 class KnownFolder:
-    """A folder as it was when last read, and its row number `id`.
+    """A folder as it was when last read. `id` is its row number in the database.
 
     A modification time of -1 means that the folder must be read again.
     """
@@ -77,15 +77,15 @@ class TrackedMessage:
 
 
 FOLDER_COLUMNS = "folders.id, name, inode, new_ns, cur_ns, role"
-"""The columns of a row for `folder_from`."""
+"""The columns that a query must select for `folder_from`, in this order."""
 MESSAGE_COLUMNS = "content, role, act, moved, label, pending"
-"""The columns of a row for `message_from`."""
+"""The columns that a query must select for `message_from`, in this order."""
 
 _FLAGS = {number: FlagSet(number) for number in range(16)}
 
 
 def folder_from(row: tuple[Any, ...]) -> KnownFolder:
-    """Return the folder in a row with FOLDER_COLUMNS."""
+    """Build the folder from a database row with the columns FOLDER_COLUMNS."""
     number, name, inode, new_ns, cur_ns, role = row
     folder = Folder(
         os.fsdecode(blob(name, "name", most=4096)),
@@ -97,7 +97,7 @@ def folder_from(row: tuple[Any, ...]) -> KnownFolder:
 
 
 def copy_from(row: tuple[Any, ...]) -> tuple[KnownFolder, TrackedFile]:
-    """Return the folder and the file in a row with FOLDER_COLUMNS, base, flags and content."""
+    """Build the folder and the file from a database row with the columns FOLDER_COLUMNS, base, flags and content."""
     *columns, base, flags, content = row
     folder = folder_from(tuple(columns))
     flags = FlagSet(whole(flags, "flags", most=15))
@@ -105,7 +105,10 @@ def copy_from(row: tuple[Any, ...]) -> tuple[KnownFolder, TrackedFile]:
 
 
 def flags_from(rows: Iterable[tuple[Any, ...]]) -> dict[int, FlagSet]:
-    """Return the flags by base from rows with base and flags. Optimized, as a folder may have 100,000 files."""
+    """Return a dict from base to flags, built from database rows with the columns base and flags.
+
+    The function is optimized because a folder may have 100,000 files.
+    """
     rows = list(rows)
     if set(map(type, (base for base, _ in rows))) - {int}:
         raise CellError("base", "not a number")
@@ -116,12 +119,12 @@ def flags_from(rows: Iterable[tuple[Any, ...]]) -> dict[int, FlagSet]:
 
 
 def content_from(row: tuple[Any, ...]) -> str | None:
-    """Return the content id in a row with the column content, or None if the file was not read."""
+    """Return the content id from a database row with the column content, or None if the file was not read."""
     return None if row[0] is None else _hex(row[0])
 
 
 def message_from(row: tuple[Any, ...]) -> TrackedMessage:
-    """Return the message in a row with MESSAGE_COLUMNS."""
+    """Build the message from a database row with the columns MESSAGE_COLUMNS."""
     content, role, act, moved, label, pending = row
     found = TrackedMessage(
         _hex(content),
@@ -141,7 +144,7 @@ def _integer(cell: Any, column: str) -> int:
 
 
 def _unsigned(inode: int) -> int:
-    """Return the inode for a value returned by `filtering.inbox.signed`."""
+    """Return the inode number for a signed integer from the database. The inverse of `filtering.inbox.signed`."""
     return inode + (1 << 64) if inode < 0 else inode
 
 

@@ -1,4 +1,4 @@
-"""The tracker infers labels from what users do with their mail, by visits of their Maildirs.
+"""The tracker visits Maildirs and infers labels from what users do with their mail.
 
 A visit compares the folders of a Maildir with the mailbox state (the folders, files and messages at the last visit) and
 with the journal (the acts of this program, which are changes of single messages). So the inferred labels do not depend
@@ -25,9 +25,9 @@ from spamlstm.tracking.pending_labels import PendingLabels
 
 
 class Tracker:
-    """A visitor of Maildirs, one after the other, in steps of some milliseconds.
+    """A visitor of Maildirs. Its methods `round` and `visit` yield between steps of some milliseconds.
 
-    The methods yield between steps. Only the thread of the journal may use an instance.
+    Only the thread that opened the journal may use an instance.
     """
 
     def __init__(
@@ -136,7 +136,7 @@ class Tracker:
     def _find_folders(self, mailbox: OpenMaildir) -> list[tuple[Folder, FolderRole]]:
         """Return the folders that are not ignored, with their roles. The junk folder is the last.
 
-        So the junk folder determines the role of a message that is in two folders.
+        The order matters for a message that is in two folders. Its role is that of the last folder.
         """
         section = section_of(self._config.maildirs, Path(mailbox.path))
         if section is None:

@@ -65,10 +65,10 @@ _RESULTS = {
     "none": "none",
 }
 _NO_NAMES = frozenset("undisclosed recipients info mail list phishing".split())
-# The most characters of plain text that are searched for hosts, and about the most hosts taken from it.
+# Hosts are searched for in at most this many characters of plain text, until more than this many hosts are found.
 _MAX_TEXT, _MAX_TEXT_HOSTS = 100_000, 50
 _URL_HOST = re.compile(r"^(?:https?:)?//(?:[^/@?#]*@)?([^/:?#\s]+)", re.IGNORECASE)
-# Two patterns are used because `re` finds characters without case five times as fast as letters in either case.
+# Two patterns are used because `re` finds `://` five times as fast as letters in either case.
 _TEXT_HOST, _SCHEME = re.compile(r"://([a-z0-9.-]+)", re.IGNORECASE), re.compile(r"https?\Z", re.IGNORECASE)
 _BEFORE_HOST = re.compile(r"https?://|www\.", re.IGNORECASE)
 _HOST, _HOST_RUN = re.compile(r"[a-z0-9.-]+\.[a-z]{2,}", re.IGNORECASE), re.compile(r"[a-z0-9.-]*", re.IGNORECASE)
@@ -84,7 +84,10 @@ def alignment(message: Message, hosts: Sequence[str]) -> Iterator[Fact]:
 
 
 class _Organisations:
-    """The organisations of the sender and the recipient, and of the signer and the bounce address (the signers)."""
+    """The organisations of the sender and the recipient.
+
+    `signers` contains the organisations of the DKIM signature and of the bounce address.
+    """
 
     def __init__(self, message: Message) -> None:
         self.sender = organisational_domain(message.sender)
@@ -106,7 +109,7 @@ class _Organisations:
         return self._owner(organisational_domain(host), signers=signers)
 
     def link_owners(self, hosts: Iterable[str]) -> set[str]:
-        """Return the owners of hosts in the text. Domains in SHARED_DOMAINS are ignored."""
+        """Return the owners of the hosts of links or images. Domains in SHARED_DOMAINS are ignored."""
         return {self._owner(domain, signers=True) for domain in set(map(organisational_domain, hosts)) - SHARED_DOMAINS}
 
     def _owner(self, domain: str, *, signers: bool) -> str:
@@ -149,7 +152,7 @@ def _sender(message: Message, organisations: _Organisations) -> Iterator[Fact]:
 def _name(name: str, sender: str, domain: str) -> str:
     """Return how the display name relates to the address.
 
-    Phishing mail often puts into the display name what the address lacks.
+    In phishing mail, the display name often shows a trusted name or address that the real address does not contain.
     """
     if not name:
         return "none"
@@ -201,7 +204,7 @@ def _zone(host: str) -> str:
 def _authentication(message: Message, organisations: _Organisations) -> Iterator[Fact]:
     """Yield the authentication results of the receiving server: the topmost result of each kind.
 
-    The sender may forge the results below the topmost.
+    Results below the topmost may be forged by the sender.
     """
     found: dict[str, str] = {}
     for name in ("authentication-results", "arc-authentication-results"):
@@ -218,7 +221,7 @@ def _authentication(message: Message, organisations: _Organisations) -> Iterator
 def _links(message: Message, organisations: _Organisations, hosts: Sequence[str]) -> Iterator[Fact]:
     yield "links", _link_owner(hosts, organisations)
     yield "linkhosts", bucket(len(hosts), (1, "0"), (2, "1"), (5, "few"), last="many")
-    # Some of these services are public suffixes, so the last two labels of a host are looked up as well.
+    # Some services in OPEN_HOSTING are public suffixes, so the last two labels of a host are looked up as well.
     if any({organisational_domain(host), ".".join(host.split(".")[-2:])} & OPEN_HOSTING for host in hosts):
         yield "openhost", "yes"
     if any(map(is_lying, message.page.links)):
@@ -326,7 +329,7 @@ def shown_host(text: str) -> str:
     """Return the first host in `text` that follows `http://` or `www.` and ends in a domain, or ''."""
     end = 0
     for before in _BEFORE_HOST.finditer(text):
-        # If a run of host characters contains no host, no later `www.` in the run is followed by one.
+        # If a run of host characters does not contain a host, every later `www.` in the run is skipped.
         if before.end() < end:
             continue
         if host := _HOST.match(text, before.end()):

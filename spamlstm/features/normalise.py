@@ -16,9 +16,10 @@ _LOOKALIKE = str.maketrans(
 )
 _MIXED_WORD = re.compile(r"\b(?=\w*[a-z])(?=\w*[\u0370-\u03ff\u0400-\u052f])[a-z\u0370-\u03ff\u0400-\u052f]+\b")
 _GREEK_OR_CYRILLIC = re.compile("[\u0370-\u052f]")
-# A long run of characters that are not letters. Normalisation sorts combining marks, which takes quadratic time.
+# A long run of characters that are not letters. NFKC normalisation sorts combining marks in such a run, which takes
+# quadratic time.
 _SIGNS = re.compile(r"(?<![^\w\s\0-\x7f])[^\w\s\0-\x7f]{100,}+")
-# Two letters, and the combining marks to which normalisation converts them.
+# The half-width Japanese sound marks, and the combining marks to which NFKC normalisation converts them.
 _SOUND_MARKS = (("\uff9e", "\u3099"), ("\uff9f", "\u309a"))
 SCHEME_END, _SCHEME = re.compile("://"), re.compile(r"(?:https?|ftp)\Z")
 _AFTER_SCHEME = re.compile(r"(?:[^\s/@<>\"]*@)?([^\s/:?#<>\"')\]]+)[^\s<>\"]*")
@@ -27,7 +28,7 @@ _LOCAL = "abcdefghijklmnopqrstuvwxyz0123456789._+=-"
 # `[0-9\d]` is equivalent to `\d` and `[^a-z0-9_ \n\w\s]` to `[^\w\s]`. `re` finds the listed ASCII characters with a
 # table.
 _NUMBER, _RUN = re.compile(r"[0-9\d][0-9\d][0-9\d][0-9\d]+"), re.compile(r"([^a-z0-9_ \n\w\s])\1{3,}")
-# The matches of both patterns in ASCII text, in one pass and a third of the time.
+# Finds the matches of both patterns above in ASCII text, in one pass and a third of the time.
 _ASCII_RUN = re.compile(r"([\0-\x08\x0e-\x1b!-@\[-^`{-\x7f])(?:(?<=[0-9])[0-9][0-9][0-9]+|\1\1\1+)")
 _MAX_WORD = 40
 _LONG_WORD = re.compile(r"([!-~]{24})[!-~]{17,}")

@@ -14,22 +14,23 @@ from spamlstm.features.style import STYLE, Fact, style
 from spamlstm.message.headers import MAX_VALUE
 from spamlstm.message.message import Message
 
-# Raised with each change to the result of `render` or `cut_windows` for any message: a bundle works with one version.
-# tests/features/golden.py has the golden outputs.
+# The version of the rendered text. It is raised with each change to the result of `render` or `cut_windows` for any
+# message, because a model can only read the version on which it was trained. tests/features/golden.py has the golden
+# outputs.
 TEXT_VERSION = 1
 
 FACTS = {**ALIGNMENT, **STYLE}
 SECTIONS = ("from", "subject", "trace", "hosts", "files", "body")
-# Each mark is one token. `normalise` replaces its brackets in mail. The marks gap, own and quote are unused; without
-# them the same corpora would train another tokenizer, so they stay until the next TEXT_VERSION.
+# Each mark is one token. `normalise` replaces the brackets ⟦⟧ in mail. The marks gap, own and quote are unused. They
+# stay until the next TEXT_VERSION, because without them the same corpora would train another tokenizer.
 MARKS = (
     *(f"⟦{name}:{value}⟧" for name, values in FACTS.items() for value in values),
     *(f"⟦{name}⟧" for name in (*SECTIONS, "url", "address", "tag", "gap", "same", "own", "quote", "hidden")),
 )
 BODY = "⟦body⟧"
 
-# A longer body is read in passages: the lengths of its head, its tail and each passage between, and the number of
-# those.
+# A body longer than _MAX_BODY is shortened to its head, its tail and _PASSAGES passages of length _PASSAGE between
+# them.
 _MAX_BODY = 12_000
 _HEAD, _TAIL, _PASSAGE, _PASSAGES = 4_000, 3_000, 1_000, 5
 _TAG = re.compile(r"^((?:re|fwd?|aw|wg)\s*:\s*)*\[[^\]]{2,40}\]", re.IGNORECASE)
@@ -101,7 +102,7 @@ def _sender(message: Message) -> str:
 
 
 def _subject(message: Message) -> str:
-    # NUL replaces the mark while the text is normalised.
+    # NUL replaces the mark during normalisation, because `normalise` would replace the brackets of the mark.
     tagged = _TAG.sub("⟦tag⟧", message.subject[:300].strip()).replace("⟦tag⟧", "\x00")
     return normalise(tagged)[0].replace("\x00", "⟦tag⟧ ")
 
@@ -119,7 +120,7 @@ def _files(message: Message) -> Iterator[str]:
 
 
 def _trace(message: Message) -> str:
-    """Return the fingerprint of the sending program: the order of its headers and the shapes of its ids."""
+    """Return the fingerprint of the sending program: the order of the headers and the shapes of the ids."""
     order = "".join([_INITIALS[name] for name, _ in message.headers if name in _INITIALS])
     mailer = (message.first.get("x-mailer") or message.first.get("user-agent") or "").strip()
     content_type = message.first.get("content-type", "")

@@ -1,4 +1,4 @@
-"""Facts of style: how a message was delivered and how it is built, which also reveals the year and the server.
+"""Facts of style: how a message was delivered and how it is built. They also reveal its year and server.
 
 A fact is a name and a value, rendered as a ⟦name:value⟧ mark.
 """

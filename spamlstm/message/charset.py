@@ -49,7 +49,8 @@ _CYRILLIC = re.compile(rb"[\xc0-\xff]{3,}")
 ASCII = bytes(range(0x80))
 _NOT_BASE64 = bytes(set(range(0x100)) - set(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"))
 # Python raises an exception for each byte that a single-byte codec, UTF-16 or UTF-32 cannot read, which takes 1 s for 1
-# MB.
+# MB. UTF-16 and UTF-32 are therefore decoded in pieces, until more than _MAX_UNREADABLE characters are unreadable.
+# Single-byte codecs are decoded with a table.
 _MAX_UNREADABLE, _PIECE = 10_000, 4096
 _BYTE_ORDER_MARKS = {
     "utf-16": (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE),
@@ -77,7 +78,7 @@ def codec_name(charset: str) -> str | None:
 def decode(data: bytes, charset: str = "", *, cut: bool = False) -> tuple[str, bool]:
     """Return `data` as text, and whether the declared charset was right.
 
-    The charset is guessed if it is missing or wrong. With `cut`, a split character at either end is allowed.
+    The charset is guessed if it is missing or wrong. `cut` means that `data` may begin or end within a character.
     """
     if data.isascii() and not (charset and _differs_from_ascii(data, charset.lower())):
         return data.decode("ascii"), True
@@ -115,8 +116,8 @@ def guess(data: bytes, claimed: str | None = None) -> str:
         except UnicodeDecodeError:
             continue
     if claimed == "utf-8":
-        # A few unreadable bytes are damage. If at least half of the bytes above 127 are unreadable, the declared
-        # charset is wrong.
+        # A few unreadable bytes are treated as damage. If at least half of the bytes above 127 are unreadable, the
+        # declared charset is wrong.
         text = _replaced(data, claimed)
         if text.count("\ufffd") * 2 < len(data.translate(None, ASCII)):
             return text
@@ -159,7 +160,7 @@ def _table(name: str) -> str:
 
 
 def _looks_like(data: bytes) -> str:
-    """Return a codec for text without a declared charset: western European unless the bytes suggest another."""
+    """Return a codec for text without a declared charset: western European unless the bytes suggest another codec."""
     high = data.translate(None, ASCII)
     if len(high) < 8 or len(high) * 3 < len(data.translate(None, b" \r\n\t0123456789.,-")):
         return "cp1252"
@@ -195,7 +196,7 @@ def decode_words(value: str) -> str:
 
 
 def decode_base64(data: bytes) -> bytes:
-    """Decode base64, including broken base64. Foreign characters are skipped and missing padding is added."""
+    """Decode base64, even if it is broken. Other characters are skipped and missing padding is added."""
     try:
         return binascii.a2b_base64(data)
     except binascii.Error:

@@ -1,6 +1,6 @@
-"""The headers of a mail and of its parts: the end of a header block, names and values, and the Content-* headers.
+"""The parser for the headers of a mail and of its parts, and functions that find headers in raw mail.
 
-If a limit is reached, its name is added to `defects`.
+If a limit is reached, a description such as "headers too long" is added to `defects`.
 """
 
 import re
@@ -12,7 +12,7 @@ from spamlstm.message.charset import ASCII, codec_name, decode, decode_words, gu
 
 MAX_HEADER_BYTES = 256 * 1024
 MAX_HEADERS = 1_000
-# The most bytes of the header block of a part. Ordinary ones have a few hundred, forwarded messages a few thousand.
+# The most bytes of the header block of a part. An ordinary part has a few hundred, a forwarded message a few thousand.
 MAX_INNER_HEADER_BYTES = 64 * 1024
 # The most bytes of all header blocks of parts together, and of all values of Content-Type and Content-Disposition.
 # Ordinary mail with 500 parts has a fifth of this.
@@ -34,7 +34,7 @@ _ESCAPED = re.compile(r"\\(.)")
 _CONTENT_NAMES = ("content-type", "content-disposition")
 
 Headers = tuple[tuple[str, str], ...]
-# Bytes in a piece. A larger header is a piece of its own.
+# The maximum size of a piece of headers, in bytes. A larger header is a piece of its own.
 BLOCK = 256 << 10
 _HEADER_START = re.compile(rb"\n[^ \t]")
 _LAST_HEADER_START = re.compile(rb".*\n(?=[^ \t])", re.DOTALL)
@@ -124,9 +124,10 @@ class HeaderReader:
         return "\n".join(text)
 
     def content(self, headers: Headers) -> dict[str, str]:
-        """Return the values of the Content-* headers of a part: type, disposition, transfer, and their parameters.
+        """Return the values of the Content-* headers of a part.
 
-        The default type is text/plain.
+        The keys are 'type' (text/plain by default), 'disposition', 'transfer' (if the header exists), and the names of
+        the parameters.
         """
         size = sum([len(value) for name, value in headers if name in _CONTENT_NAMES])
         if size > self._content_left:
@@ -135,7 +136,7 @@ class HeaderReader:
         self._content_left = max(left - size, 0)
         found: dict[str, str] = {}
         values: dict[str, str] = {}
-        # The topmost of several headers with one name counts, as in most mail programs.
+        # If several headers have the same name, the topmost is used, as in most mail programs.
         for name, value in headers:
             if name in _CONTENT_NAMES:
                 read = value[: min(MAX_VALUE, left)]
@@ -169,7 +170,10 @@ def _eight_bit_line(line: bytes, claimed: str | None) -> str:
 
 @lru_cache(maxsize=256)
 def _content_value(value: str) -> tuple[str, tuple[tuple[str, str], ...]]:
-    """Return the first word of a Content-* value in lower case, and its parameters. RFC 2231 pieces are joined."""
+    """Return a Content-* value in lower case without parameters, and its parameters.
+
+    Pieces of a parameter (RFC 2231) are joined.
+    """
     found: dict[str, str] = {}
     pieces: dict[str, list[tuple[int, str]]] = {}
     for raw_key, raw_text in _parameters(value):
@@ -215,11 +219,12 @@ def _extended(text: str) -> str:
 def end_of_head(raw: bytes, start: int = 0) -> int:
     """Return the position of the first blank line at or after `start`, or `len(raw)`.
 
-    `start` is the beginning of a line.
+    `start` must be the beginning of a line.
     """
     if raw.startswith((b"\n", b"\r\n"), start):
         return start
-    # In pieces, because a body with one kind of line end would be searched to its end for the other kind.
+    # The search works in pieces. Otherwise, a body with one kind of line end would be searched completely for the other
+    # kind.
     for at in range(start, len(raw), BLOCK):
         unix = raw.find(b"\n\n", at, at + BLOCK + 1)
         dos = raw.find(b"\n\r\n", at, (at + BLOCK if unix < 0 else unix) + 2)
@@ -235,7 +240,7 @@ def end_of_header(raw: bytes, start: int, end: int) -> int:
 
 
 class HeaderNames:
-    """A set of header names in any case, and the search for these headers.
+    """A set of header names, with methods that find, skip or remove these headers. Case is ignored.
 
     `x-a*` matches all names that begin with `x-a`.
     """
@@ -255,7 +260,7 @@ class HeaderNames:
         return found.start() + 1 if found else end
 
     def skip(self, raw: bytes, start: int, end: int) -> int:
-        """Return the first position at or after `start` where none of these headers begins."""
+        """Return the position after all consecutive headers of this set that begin at `start`."""
         for at, stop in _pieces(raw, start, end):
             if stop - at > BLOCK:
                 if not self._first.match(raw, at, end):
@@ -268,7 +273,7 @@ class HeaderNames:
         return end
 
     def left_out(self, raw: bytes, start: int, end: int) -> Iterator[memoryview]:
-        """Yield raw[start:end] without these headers, in pieces. The range consists of whole headers."""
+        """Yield raw[start:end] without these headers, in pieces. The range must consist of whole headers."""
         view = memoryview(raw)
         first = self.find(raw, start, end)
         yield view[start:first]
@@ -303,7 +308,10 @@ def begins_like_mail(raw: bytes) -> bool:
 
 
 def _any_of(names: Sequence[str], *, top: bool = True) -> str:
-    """Return a pattern of these names as a tree. `re` would try alternatives with the same beginning one by one."""
+    """Return a regular expression for these names.
+
+    Names with the same beginning share a branch, because `re` tries alternatives one by one.
+    """
     rests: dict[str, list[str]] = {}
     for name in names:
         rests.setdefault(name[:1], []).append(name[1:])

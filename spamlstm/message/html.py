@@ -19,9 +19,10 @@ _PAGE_HEAD, _PAGE_TAIL = 192 * 1024, 64 * 1024
 _MIN_TAGS = 1_200
 _MAX_TAG = 8_000
 _WINDOW = _MAX_TAG // 2
-# Each block reopens all open formatting tags, so the cost is the number of distinct formatting tags times that of tags.
+# Each block reopens all open formatting tags, so the cost is the number of distinct formatting tags times the number of
+# all tags. This constant is the maximum cost.
 _MAX_REOPENED = 100_000
-# If fewer characters than this are visible and there are no images, the colours were misread.
+# If fewer characters than this are visible and there are no images, the colours were probably misread.
 _MIN_VISIBLE = 100
 
 _LEADING = "a[href], area[href], form, input[type=password], img"
@@ -41,7 +42,7 @@ _PLAIN_FORMATTING = re.compile(
 )
 _ANY_FORMATTING = re.compile(_FORMATTING_NAMES.replace("<", "</?") + r"[^<>]*>?", re.IGNORECASE)
 _ROOT = re.compile(r"<(?:body|html)\b", re.IGNORECASE)
-# After this many hidden elements with more text than MAX_HIDDEN_TEXT, no further element counts as hidden.
+# After this many hidden elements with more text than MAX_HIDDEN_TEXT, no further element is treated as hidden.
 _MAX_MISREAD = 20
 # Longer styles are not cached, because entries are kept until the process ends.
 _MAX_CACHED = 500
@@ -71,12 +72,12 @@ _NAMED = {
 }
 _PALE = re.compile(r"#f[ef]f[ef]f[ef]")
 _CONTENT = ("td", "p", "a")
-# The style that hides an element, the colour of its letters, and its background or 'unknown'; each may be ''.
+# The style that hides an element, the colour of its letters, and its background or 'unknown'. Each may be ''.
 Look = tuple[str, str, str]
 
 
 def read_page(source: str, budget: Budget | None = None) -> Page:
-    """Return an HTML part as a Page. Text that is not HTML is returned unchanged.
+    """Return the Page for the source of an HTML part.
 
     The pages of one message share `budget`. A page that costs more steps than are left is read as plain text.
     """
@@ -164,11 +165,11 @@ def _links(nodes: list[Any], budget: Budget) -> Iterable[Link]:
 
 
 def take_hidden(tree: Any, budget: Budget, *, sheet: bool) -> tuple[str, str]:
-    """Remove hidden elements from the tree, and return their text.
+    """Remove hidden elements from the tree. Return their text, and the part of this text that is hidden by colour.
 
-    The second result is the part of the text that is hidden by colour, which is the beginning of the first result.
-    `sheet` means that a style sheet sets backgrounds. The style sheet is not parsed, so a class may have any colour.
-    Raises TooComplexError if the budget is spent. The tree is then unusable.
+    The first result begins with the second. `sheet` means that a style sheet may set backgrounds. The style sheet is
+    not parsed, so an element with a class may have any background. After an error, the tree must not be used. Raises
+    TooComplexError if the budget is spent.
     """
     nodes = tree.css("[style], [hidden], [color], [bgcolor]")
     budget.spend(len(nodes) * _PER_STYLE)
@@ -195,19 +196,19 @@ def take_hidden(tree: Any, budget: Budget, *, sheet: bool) -> tuple[str, str]:
 
 
 def _take(elements: list[tuple[Any, str]], budget: Budget) -> tuple[str, str]:
-    """Remove the hidden elements with their text.
+    """Remove hidden elements from their tree, and return the same two texts as `take_hidden`.
 
-    An element is a node and the style that hides it, or '' if the node is hidden by colour.
+    Each of `elements` is a node and the style that hides it, or '' if the node is hidden by colour.
     """
     by_style: list[str] = []
     by_colour: list[str] = []
     misread = 0
-    # In reverse order, because an element must not be used after the element around it is removed.
+    # The order is reversed because an element must not be used after the element around it is removed.
     for node, hiding in reversed(elements):
         raw = node.text(deep=True)
         budget.spend(_PER_TEXT + _PER_CHARACTER * len(raw))
         if not raw:
-            # It is removed, or each element around it would walk through it again.
+            # An empty element is removed too. Otherwise each element around it would traverse it again.
             node.decompose()
             continue
         text = tidy(raw)
@@ -225,7 +226,7 @@ def _take(elements: list[tuple[Any, str]], budget: Budget) -> tuple[str, str]:
 
 
 def _look(style: str, colour: str, background: str) -> Look:
-    """Return the look of an element with this style and these attributes `color` and `bgcolor`."""
+    """Return the look of an element with these values of its attributes `style`, `color` and `bgcolor`."""
     style = "".join(style.split()).lower()
     hiding = _HIDING.search(style)
     own = (_COLOUR.findall(style) if "color:" in style else None) or [colour.strip().lower()]
@@ -248,9 +249,9 @@ def _shade(colour: str) -> str:
 
 
 class _Surroundings:
-    """The surroundings and contents of the elements of a tree, which must not change.
+    """A cached lookup of the backgrounds and contents of the elements of a tree.
 
-    Each element is visited only once.
+    The tree must not change during the lifetime of the object. Each element is visited only once.
     """
 
     def __init__(self, tree: Any, *, sheet: bool) -> None:
@@ -281,7 +282,10 @@ class _Surroundings:
         return node.mem_id in self._holding
 
     def _background_of(self, node: Any) -> str:
-        """Return the background set by the nearest element around `node`. The page itself is white."""
+        """Return the background colour around `node`: white, or the colour set by the nearest parent that sets one.
+
+        Return 'unknown' if that colour is unknown or found more than _MAX_UP levels above `node`.
+        """
         path: list[int] = []
         background, up = "", 0
         while not background:

@@ -73,7 +73,7 @@ class TooComplexError(Exception):
 
 
 class Budget:
-    """The steps that all pages of one message may take together. A message may have 500 pages."""
+    """The number of steps that are left for all pages of one message. A message may have 500 pages."""
 
     def __init__(self, steps: int = MAX_STEPS) -> None:
         self.left = steps
@@ -92,11 +92,11 @@ def pay(low: bytes, budget: Budget) -> None:
     """Subtract the maximum cost of the tree of a page from the budget.
 
     `low` is the page in UTF-8 and lower case. Text that looks like a tag may be in a comment, a script or a quote, so
-    everything that could be a tag is included. The fastest estimate is tried first, and is used if it is small compared
+    everything that could be a tag is counted. The fastest estimate is tried first, and is used if it is small compared
     with the remaining budget. Raises TooComplexError if fewer steps are left.
     """
     tags, size = low.count(b"<"), len(low)
-    # Each tag may look at each open element. There may be as many open elements as tags.
+    # For each tag, lexbor may look at each open element. There may be as many open elements as tags.
     budget.spend(tags * (tags + _PER_TAG) + size * _PER_CHARACTER)
     attributes = _attribute_bound(low)
     if size < _LARGE:
@@ -118,7 +118,7 @@ def pay(low: bytes, budget: Budget) -> None:
 
 
 def _likely_steps(low: bytes, tags: int, steps: int, most: int) -> int:
-    """Return a bound for `steps` plus the steps for attributes and formatting, or 0 if there is no usable bound.
+    """Return an upper bound for `steps` plus the steps for attributes and formatting, or 0 if there is no usable bound.
 
     There is no usable bound if quotes may hide the ends of tags. A bound above `most` is not used either, because a
     more exact count may find fewer steps.
@@ -143,8 +143,8 @@ def _are_whole(tags: list[bytes]) -> bool:
 def _compare_steps_in_stretches(low: bytes) -> int:
     """Return an upper bound for `_compare_steps` of all tags, provided that no value is in single quotes.
 
-    A stretch in which a tag certainly ends is not completely within one tag. A stretch without double quotes adds no
-    attribute to a tag with an open value, and ends any other tag.
+    A stretch in which a tag certainly ends is not completely within one tag. A stretch without double quotes does not
+    add an attribute to a tag with an open value, and a `>` in such a stretch ends any other tag.
     """
     steps = len(low) * _MOST_IN_STRETCHES**2 // (4 * _STRETCH)
     open_since = -1
@@ -160,7 +160,7 @@ def _compare_steps_in_stretches(low: bytes) -> int:
 
 
 def _compare_steps_within(stretches: bytes) -> int:
-    """Return the result of `_compare_steps` if `stretches` and the adjacent stretches are one tag."""
+    """Return an upper bound for `_compare_steps` if `stretches` and the adjacent stretches are a single tag."""
     return (_attribute_bound(stretches) + _MOST_IN_STRETCHES) ** 2 // 2
 
 
@@ -245,8 +245,8 @@ def _reopen_steps(starts: list[bytes], tags: int, attributes: Callable[[bytes], 
 
 
 def _lookup_steps(attributes: int) -> int:
-    """Return the steps to look up each attribute name in one of 128 chains.
+    """Return the steps to look up each attribute name in a hash table of 128 chains.
 
-    A page can choose names in the same chain.
+    A page can choose names that are all in the same chain.
     """
     return attributes**2 // 4

@@ -77,7 +77,7 @@ def join_pages(pages: Iterable[Page]) -> Page:
 
 
 def address(value: str) -> str:
-    """Return the address in a header value in lower case, or ''.
+    """Return the address in a header value in lower case, or '' if there is no address.
 
     An address in angle brackets has priority over an address in the display name.
     """
@@ -88,7 +88,7 @@ def address(value: str) -> str:
 
 
 def display_name(value: str) -> str:
-    """Return the display name in a header value, with encoded words decoded, or ''."""
+    """Return the display name in a header value, with encoded words decoded, or '' if there is no display name."""
     value = value[:MAX_VALUE]
     if "<" in value:
         name = value[: value.rfind("<")]

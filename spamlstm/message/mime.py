@@ -1,6 +1,6 @@
 """The MIME parser: reads the tree of the parts of a mail and their text, with limits on every quantity.
 
-If a limit is reached, its name is added to `defects`, and the rest is read as plain text.
+If a limit is reached, a description such as "too many parts" is added to `defects`.
 """
 
 import binascii
@@ -16,15 +16,17 @@ from spamlstm.message.page import Page
 if TYPE_CHECKING:
     from spamlstm.message.html_cost import Budget
 
-# The maximum number of leaves, multiparts and forwarded messages together. It also bounds the depth.
+# The maximum number of leaves, multiparts and forwarded messages together. It also bounds the depth of nesting. The
+# rest of the mail is then read as plain text.
 MAX_PARTS = 500
 # The maximum number of lines that begin with `--` and are compared with the boundaries.
 MAX_DASHES = 100_000
 MAX_BOUNDARY = 990
 MAX_PREAMBLE = 256 * 1024
-# Only the head and the tail of a longer text part are read. No window of the model covers more.
+# The lengths in bytes of the head and the tail of a text part. The text between them is not read, because the windows
+# of the model would not cover it.
 TEXT_HEAD, TEXT_TAIL = 384 * 1024, 128 * 1024
-# The maximum for all text parts together. The text of further parts is not read.
+# The maximum size of all text parts together, in bytes. The text of further parts is not read.
 MAX_TEXT = 1024 * 1024
 
 _DASHES = re.compile(rb"\n--([^\r\n][^\n]{0,997}+)(?=\n|\Z)")
@@ -52,7 +54,10 @@ class Part:
 
 
 class MimeReader:
-    """One pass over the bytes of a message. Open boundaries are kept in a dict, so deep nesting is not slower."""
+    """A reader that collects the parts, texts and pages of a message in one pass over its bytes.
+
+    Open boundaries are kept in a dict, so that deep nesting does not slow the reader down.
+    """
 
     def __init__(self, raw: bytes) -> None:
         self.raw = raw
@@ -95,9 +100,10 @@ class MimeReader:
             self._leaf(_PLAIN, start, len(self.raw))
 
     def _open(self, headers: Headers, start: int, boundaries: dict[bytes, None]) -> tuple[dict[str, str], int] | None:
-        """Enter an entity.
+        """Open the entity (message or part) with these headers, whose body begins at `start`.
 
-        Add the boundary of a multipart and return None, or return the content headers and the start of a leaf.
+        For a multipart, add its boundary to `boundaries` and return None. For a leaf, return its content headers and
+        the start of its body. A forwarded message is opened like a part.
         """
         while True:
             self._entities += 1
@@ -211,7 +217,10 @@ class MimeReader:
         return line + 1 if line >= 0 else cut - (cut - start) % 4
 
     def _base64(self, piece: bytes) -> bytes:
-        """Decode base64 and the data after its padding: more base64, or the plain footer of a list server."""
+        """Decode a base64 text, and add the data after its padding.
+
+        This data is more base64, which is decoded, or a plain footer from a list server, which is added unchanged.
+        """
         match = _BASE64_END.search(piece) if b"=" in piece[:-4] else None
         if match:
             rest = piece[match.end() :]

@@ -1,4 +1,4 @@
-"""A page of a message as a reader sees it, and functions for blocks and spaces that all HTML readers use.
+"""The content of an HTML part as a human reader sees it, and functions for blocks and spaces of HTML text.
 
 Blocks are elements such as paragraphs and table cells, which are displayed apart from the surrounding text.
 """
@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 # The most links, and images, of one page.
 MAX_LINKS = 200
-# An element with more text than this is not hidden: its style was misread.
+# An element with more text than this is treated as visible, because its style was probably misread.
 MAX_HIDDEN_TEXT = 50_000
 # Elements with content that is never shown.
 INVISIBLE = ("script", "style", "title", "noscript", "template")
@@ -86,7 +86,7 @@ def part_blocks(source: bytes) -> bytes:
 
 
 def next_block(source: str, start: int) -> int:
-    """Return the position of the next beginning or end of a block after `start`, or the end of the page."""
+    """Return the position of the next beginning or end of a block at or after `start`, or the end of the page."""
     match = _BLOCK.search(source, start)
     return match.start() if match else len(source)
 
@@ -100,7 +100,7 @@ def tidy(text: str) -> str:
 
 
 def read_plain(source: str, *, size: int, cut: bool) -> Page:
-    """Return the page read as plain text and marked as too complex."""
+    """Return the page that results from reading HTML as plain text, with `complex` set."""
     source, scripts = _without_invisible(source)
     visible, hidden = map(_text, _split_hidden(source))
     if len(hidden) >= MAX_HIDDEN_TEXT:
@@ -141,7 +141,7 @@ def _without_invisible(source: str) -> tuple[str, int]:
         if end:
             position = end.end()
         else:
-            # The end of such an element is missing: it is not searched for again, and the text is kept.
+            # The end is missing, so it is not searched for again for elements of this name. The text is kept.
             unclosed.add(name)
         if name:
             kept.append("</")  # the rest of the tag follows
@@ -149,7 +149,7 @@ def _without_invisible(source: str) -> tuple[str, int]:
 
 
 def _split_hidden(source: str) -> tuple[str, str]:
-    """Return the source of a page without elements that their own style hides, and the source of those."""
+    """Return the source of a page without elements that their own style hides, and the source of these elements."""
     shown: list[str] = []
     hidden: list[str] = []
     room = len(source) * _MOST_SEARCHED

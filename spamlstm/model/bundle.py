@@ -139,7 +139,7 @@ class Bundle:
 
 
 def load_bundle(path: Path, *, text_version: int = TEXT_VERSION, hashes: bool = True) -> Bundle:
-    """Return the bundle at `path` after checking its format, text version, used values and scoring files.
+    """Return the bundle at `path` after checking its format, text version, values and scoring files.
 
     Hashing a 5 MB network takes about 4 ms. `hashes=False` skips the check of the scoring files, for a caller that
     reads them with `Bundle.read`, which checks the hash too. Raises NoInputError if the bundle cannot be read. Raises
@@ -233,7 +233,7 @@ def open_file(folder: Path, name: str) -> Iterator[BinaryIO]:
 def read_file(folder: Path, name: str) -> bytes:
     """Return the content of the file `name` in `folder`. Raises the same errors as `open_file`."""
     with open_file(folder, name) as stream:
-        # The bound holds even if the file grows meanwhile; the caller checks size and hash.
+        # The size is bounded again because the file may have grown. The caller checks size and hash.
         return stream.read(most_bytes(name))
 
 
@@ -252,7 +252,7 @@ def _describe(path: Path) -> dict[str, Any]:
 def _sha256(stream: BinaryIO, *, most: int) -> str:
     """Return the hash of about the first `most` bytes.
 
-    The bound ends the read even if the file grows meanwhile.
+    The bound also ends the reading of a file that grows meanwhile.
     """
     digest = hashlib.sha256()
     while most >= 0 and (piece := stream.read(1 << 20)):

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from spamlstm.model.personal_layer import PersonalLayer
     from spamlstm.model.workers import ReaderPool, Task
 
-# The maximum number of messages in a chunk. It is large enough to find rows of similar length, and small enough to show
-# progress and to limit memory.
+# The maximum number of messages in a chunk. It is large enough to group windows of similar length in batches, and small
+# enough to show progress and to limit memory.
 CHUNK = 64
 # The maximum size of the raw mail in a chunk, in bytes. A larger message is a chunk of its own. The mail of other users
 # waits until a chunk is completely read, and reading a hostile message of 1 MB can take half a second.
@@ -59,7 +59,7 @@ class Judged(Generic[K]):
 class Assessed(NamedTuple, Generic[K]):
     """The output of the model for one message before personal labels are applied, or the reason why there is no output.
 
-    `prior` is the calibrated score, or None if the network had no words to read. `personal_features` is None unless the
+    `prior` is the calibrated score, or None if the message has no text to score. `personal_features` is None unless the
     classifier was opened with `personal_features=True`.
     """
 
@@ -88,7 +88,7 @@ class Assessed(NamedTuple, Generic[K]):
 
 @dataclass(slots=True)
 class _Slot(Generic[K]):
-    """A chunk of mail with its keys. `size` is the total size of its raw mail in bytes."""
+    """A chunk of mail with its keys. `size` is the total size in bytes of the mail that is given as bytes."""
 
     keys: list[K] = field(default_factory=list)
     sources: list[bytes | Source] = field(default_factory=list)
@@ -162,7 +162,7 @@ class Classifier:
     def classify(self, raw: bytes, *, layer: "PersonalLayer | None" = None) -> Judgement:
         """Return the judgement of one message, given as arbitrary bytes.
 
-        A message that cannot be read or scored is unsure. The last of its defects is then the cause.
+        A message that cannot be read or scored is unsure, and `defects` then contains the cause.
         """
         judged = self.judge(self.assess(raw), layer)
         if judged.judgement is not None:
@@ -191,7 +191,7 @@ class Classifier:
         processes (default: one for each further core) or a started pool. The mails must then be picklable.
 
         `beat` is called between messages and between batches of the network, so that the caller can notify a watchdog.
-        At most 16 MiB and one message of the mail given as bytes are in memory, apart from what the caller keeps.
+        Of the mail given as bytes, this method keeps at most 16 MiB and one message in memory.
         """
 
         def judged(assessed: Assessed[K]) -> Judged[K]:
@@ -262,10 +262,10 @@ class Classifier:
     def _side_by_side(
         self, chunks: Iterator[_Slot[K]], pool: "ReaderPool", beat: Callable[[], None]
     ) -> Iterator[Assessed[K]]:
-        """Yield the assessments of all chunks in order, using reader processes.
+        """Yield the assessments of all chunks in order. Chunks are read by reader processes and by this process.
 
-        The readers always have a chunk to read. This process scores the chunks that have been read. If there are none,
-        this process reads a chunk itself. All cores are therefore busy, whether reading or scoring takes longer.
+        This process first fills the queues of the readers. It then scores the oldest chunk if a reader has read it, and
+        otherwise reads a new chunk itself. All cores are therefore busy, whether reading or scoring takes longer.
         """
         from spamlstm.model.workers import MOST_BYTES
 

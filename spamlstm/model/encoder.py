@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 # A mark, or a word or a run of punctuation with the space before it. Text has single spaces only. ASCII characters are
 # listed in addition to \w, because `re` finds listed characters in a table, which is faster than testing for a class.
 PIECE = re.compile(r"⟦[a-z0-9:]+⟧| ?[a-z0-9_\w]+| ?[^a-z0-9_ \w\s⟦]+")
-# About 6 MB of words. A full cache becomes the old cache, and words that recur move to a new one.
+# The maximum number of words in the cache, about 6 MB. A full cache is kept as the old cache, from which words that
+# recur are copied to a new cache.
 MOST_WORDS = 32_768
 _LONGEST_CACHED = 40
 
@@ -85,13 +86,14 @@ class Vocabulary:
     def split_ids(self, window: str, *, header: int, body: int) -> tuple[Ids, Ids]:
         """Return at most `header` token ids of the header sections of a window and at most `body` of its body.
 
-        A longer body is shortened in its middle. The mark between header and body is always the end of the header.
+        A longer body is shortened in its middle. The ids of the header always end with the mark between header and
+        body.
         """
         before, mark, after = window.partition(BODY)
         return self.header_ids(before, mark, most=header), self.body_ids(after, most=body)
 
     def header_ids(self, sections: str, mark: str, *, most: int) -> Ids:
-        """Return at most `most` token ids of the header sections and the mark behind them.
+        """Return at most `most` token ids of the header sections and of the `mark` that follows them.
 
         The mark is always included.
         """
@@ -124,8 +126,8 @@ class _Words(dict[str, bytes]):
 
     def _encode(self, word: str) -> list[int]:
         if word.isascii():
-            # The library's steps around its model (marks, splitting) change nothing for a single word, and take three
-            # times as long as the model.
+            # The other steps of the tokenizers library (marks, splitting) do not change a single word, and take three
+            # times as long as its model.
             shown = word.replace(" ", _SPACE) if word.isprintable() else word.translate(BYTE_LETTERS)
             return [token.id for token in self._model.tokenize(shown)]
         ids: list[int] = self._tokenizer.encode(word, add_special_tokens=False).ids
@@ -202,7 +204,7 @@ def bundle_tokenizer(bundle: Bundle) -> "Tokenizer":
 def read_tokenizer(raw: bytes) -> "Tokenizer":
     """Return the tokenizer from the bytes of a tokenizer.json.
 
-    Raises ValueError if the tokenizer is refused. Its message is the end of a sentence that begins with 'it'.
+    Raises ValueError if the tokenizer is refused. The error message completes a sentence that begins with 'it'.
     """
     from tokenizers import Tokenizer
 
@@ -216,12 +218,12 @@ def read_tokenizer(raw: bytes) -> "Tokenizer":
 
 
 def _check_patterns(raw: bytes) -> None:
-    """Refuse unknown patterns before the library reads the file, because the library compiles each pattern it reads.
+    """Refuse unknown patterns before the tokenizers library reads the file and compiles each pattern.
 
     Raises ValueError if a pattern is not in PATTERNS or the file contains Unicode escapes.
     """
     for at in _positions(raw, b"\\", step=2):
-        # A \u escape could hide a key from the search below; the library never writes one.
+        # A \u escape could hide a key from the search below. The tokenizers library never writes such escapes.
         if raw[at + 1 : at + 2] == b"u":
             raise ValueError("has escaped letters")
     for at in _positions(raw, _REGEX[1:2], step=1):
@@ -262,7 +264,7 @@ def _check(tokenizer: "Tokenizer") -> None:
 
 
 def _split(pattern: str) -> dict[str, Any]:
-    """Return the library's description of the pre-tokenizer that our trainer writes for `pattern`."""
+    """Return the expected pre-tokenizer as JSON data: split text by `pattern`, then convert bytes to letters."""
     by_pattern = {"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated", "invert": False}
     to_bytes = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False}
     return {"type": "Sequence", "pretokenizers": [by_pattern, to_bytes]}

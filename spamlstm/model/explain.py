@@ -40,7 +40,7 @@ _TRACE = re.compile(r"(?<=⟦trace⟧)[^⟦]*")
 
 
 class CauseKind(StrEnum):
-    """The kinds of causes."""
+    """The kinds of causes of a score."""
 
     WORD = "word"
     FACT = "fact"
@@ -50,7 +50,7 @@ class CauseKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """The contribution of one word or fact to the score, in log-odds.
+    """The contribution of one word, of one fact or of all labels to the score, in log-odds.
 
     A contribution above zero moves the score towards spam, a contribution below zero towards ham.
     """

@@ -1,8 +1,8 @@
 """A check of the ONNX file of a network: only operators that our trainer writes, and no weights in other files.
 
-An ONNX file is a program, and a bundle is untrusted input. A file of external weights would not have a hash and could
-be any file that the user can read. Loops and subgraphs would let a small file run endlessly. This module parses only
-the protobuf fields that are needed to refuse such networks (onnx.proto defines the field numbers).
+An ONNX file is a program, and a bundle is untrusted input. A file of external weights would not be hashed and could be
+any file that the user can read. Loops and subgraphs would let a small file run endlessly. This module parses only the
+protobuf fields that are needed to refuse such networks (onnx.proto defines the field numbers).
 """
 
 from collections.abc import Iterator
@@ -34,7 +34,7 @@ Value = memoryview | int
 def check_graph(raw: bytes) -> None:
     """Check that the network in `raw` may be run.
 
-    Raises ValueError if the network is refused. Its message is the end of a sentence that begins with 'it has'.
+    Raises ValueError if the network is refused. The error message completes a sentence that begins with 'it has'.
     """
     _Reader().model(memoryview(raw))
 

@@ -68,7 +68,7 @@ class InputSpec:
 
 @dataclass(frozen=True, slots=True)
 class SelfTest:
-    """Reference inputs, the logits that the exported network returned for these inputs, and the tolerance."""
+    """Reference inputs, the logits that the exported network returned for the inputs, and the tolerated difference."""
 
     ids: tuple[tuple[int, ...], ...]
     logits: tuple[float, ...]
@@ -77,7 +77,7 @@ class SelfTest:
 
 @dataclass(frozen=True, slots=True)
 class WideSpec:
-    """The parameters of the wide part of a network.
+    """The parameters of the wide part of a network, a linear model over the tokens and bigrams of a window.
 
     `buckets` is the size of the weight table. `pair` are the hash factors for the two ids of a bigram. A weight is
     `scale` times its table entry. `deep_vote` is the weight of the logit of the deep network.

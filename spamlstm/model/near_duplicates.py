@@ -1,8 +1,8 @@
 """The most recently labelled messages, and the search for near-duplicates of a new message among them.
 
-Each message is stored as a sketch: its SKETCH smallest run features (hashes of byte 4-grams). The share of a sketch
-that two messages have in common estimates the share of all runs of the longer message, to within 0.04 (MinHash with one
-hash function, Broder 1997).
+Each message is stored as a sketch: its SKETCH smallest run features (hashes of byte 4-grams). The share of the sketch
+that two messages have in common estimates which share of the longer message's runs they have in common, to within 0.04
+(MinHash with one hash function, Broder 1997).
 """
 
 import functools
@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 
 from spamlstm.model.personal_features import RUNS, PersonalFeatures, runs_of
 
-# The number of messages that are kept; a new one replaces the oldest.
+# The number of messages that are kept. A new message replaces the oldest.
 MEMORY = 2048
 SKETCH = 64
 _HALF = SKETCH // 2
-# Below the first share of a sketch in common, messages are not similar; from the second on they are near-duplicates.
-# They correspond to Jaccard similarities of 0.65 and 0.75.
+# Messages that have at most the share UNLIKE of a sketch in common are not similar. From the share ALIKE on, they are
+# near-duplicates. The shares correspond to Jaccard similarities of 0.65 and 0.75.
 UNLIKE, ALIKE = 0.79, 0.86
 BANDS, ROWS = 5, 4
 MOST_WORDS = 250
@@ -48,7 +48,7 @@ class RecentLabels:
 
     def __init__(self) -> None:
         self.count = 0
-        # Each message has a column. RUNS is not a feature and fills the sketch of a message with too few features.
+        # Each message has a column. The value RUNS is not a run, and fills the sketch of a message with too few runs.
         self.sketches = np.full((SKETCH, MEMORY), RUNS, np.uint32)
         self.signs = np.zeros(MEMORY, np.int8)
         self._in_sketch = np.zeros(RUNS + 1, np.uint8)

@@ -28,8 +28,8 @@ _HEADER = re.compile(
 def message_logit(windows: Sequence[float]) -> float:
     """Return the logit of a message from the logits of its windows: the mean of their maximum and their mean.
 
-    With only the maximum, one unusual window decides about a long letter. With only the mean, innocent text can hide
-    spam (docs/decisions/0007-windows.md has the figures).
+    With only the maximum, one unusual window would decide the verdict on a long message. With only the mean, innocent
+    text could hide spam (docs/decisions/0007-windows.md has the figures).
     """
     return (max(windows) + sum(windows) / len(windows)) / 2
 
@@ -55,7 +55,7 @@ def wide_features(ids: "np.ndarray", lengths: "np.ndarray", *, buckets: int, pai
 
 
 class Wide:
-    """The wide part of one network: its parameters and its weight table."""
+    """The wide part of a network: a linear model over the tokens and bigrams of a window."""
 
     def __init__(self, spec: WideSpec, table: "np.ndarray") -> None:
         self.spec = spec
@@ -94,7 +94,7 @@ class Wide:
 
 
 class Network:
-    """An open session on the network of a bundle. `logits` may be called from several threads."""
+    """The network of a bundle, loaded in ONNX Runtime. `logits` may be called from several threads."""
 
     def __init__(self, bundle: Bundle, *, threads: int = 1) -> None:
         self._bundle = bundle
@@ -105,9 +105,9 @@ class Network:
     def logits(self, rows: "Sequence[Sequence[int]]", *, beat: Callable[[], None] = lambda: None) -> "np.ndarray":
         """Return the logit of each row of token ids in order, float32 (N,). Calls `beat` before each batch.
 
-        Rows of similar length share a batch, so there is little padding. The result equals that of running each row
-        alone. For a dynamically quantized network, the results differ by rounding because the activations of a batch
-        share a scale.
+        Rows of similar length share a batch, so there is little padding. The result is the same as for each row alone,
+        except that rounding differs in a dynamically quantized network, because the activations of a batch share a
+        scale.
         """
         import numpy as np
 

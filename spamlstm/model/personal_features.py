@@ -7,8 +7,8 @@ message. There are two kinds of features.
 Runs (byte 4-grams) from the beginning of the message, without headers that change after delivery, identify the sender
 and the delivery path. Runs do not depend on a model.
 
-Tokens and token bigrams of the text that the base model read identify the topic, regardless of the encoding, and the
-header facts. These features are computed with the base score and stored beside it.
+Tokens and token bigrams of the text that the base model read, which includes the header facts, identify the topic
+regardless of the encoding. These features are computed with the base score and stored beside it.
 
 docs/decisions/0010-personal-layer.md has the measured benefit of each kind.
 """

@@ -28,8 +28,8 @@ from spamlstm.verdict import logistic, logit
 # again.
 SHAPE = "5"
 
-# The learning rate decreases with the number of labels, so that 200 corrections teach as well as 10,000 labels. It
-# never falls below LEAST_RATE because mail keeps changing.
+# The learning rate decreases with the number of labels, so that learning works for 200 corrections and for 10,000
+# labels. It never falls below LEAST_RATE because mail keeps changing.
 RATE = 0.015
 FULL_RATE_LABELS = 300
 LEAST_RATE = 0.0055
@@ -51,25 +51,27 @@ AVERAGING_OF_HISTORY = 2
 MOST_PRIOR = 8.0
 LEAST_TRUST = 0.2
 HALF_TRUST = 25.0
-# Labels are not a random sample of mail: a user who files much labels ham, a user with a full junk folder labels spam,
-# and the weights are biased to the more frequent label. If the odds between the labels exceed USUAL_ODDS, the log of
-# their ratio to USUAL_ODDS is subtracted from the score. Only labels that agree with the score are counted, because
-# corrections reduce the bias by themselves. FEW_LABELS is added to both counts.
+# Labels are not a random sample of mail. A user who files much mail in folders labels mostly ham, and a user with a
+# full junk folder labels mostly spam. The weights are then biased towards the more frequent label. If the odds between
+# the labels exceed USUAL_ODDS, the log of their ratio to USUAL_ODDS is subtracted from the score. Only labels that
+# agree with the score are counted, because corrections reduce the bias by themselves. FEW_LABELS is added to both
+# counts.
 USUAL_ODDS = 3.0
 FEW_LABELS = 10
-# Labels of one kind do not show what distinguishes it from the other kind. If there are more than ONE_SIDED labels of
-# one kind for each of the other, the weights count less in proportion. The weights follow recent labels, so a label
-# counts half after HALF_RECENT further ones; if all labels together are balanced, the weights keep at least
-# LEAST_RECENT of their effect. FEW_ONE_SIDED is added to all counts, because a few labels have little effect.
-# Near-duplicates are not affected.
+# Labels of one class (ham or spam) do not show what distinguishes it from the other class. If there are more than
+# ONE_SIDED labels of one class for each label of the other class, the effect of the weights is reduced in proportion.
+# The weights follow recent labels, so a label is counted half after HALF_RECENT further labels. If all labels together
+# are balanced, the weights keep at least LEAST_RECENT of their effect. FEW_ONE_SIDED is added to all counts, because a
+# few labels have little effect. Near-duplicates are not affected.
 ONE_SIDED = 10.0
 FEW_ONE_SIDED = 5.0
 HALF_RECENT = 200
 LEAST_RECENT = 0.5
 
 # The minimum score, in log-odds, of a message that the user labelled spam, and the minimum of the negated score of a
-# message labelled ham. The targets are past the thresholds that follow from the usual costs. Training the weights until
-# they reach the targets would follow mistakes. With 5 % wrong labels, the error would be 50 times as high.
+# message labelled ham. The targets are past the thresholds that follow from the usual costs. They are enforced when a
+# message is scored, because weights that are trained until they reach the targets would follow mistakes. With 5 % wrong
+# labels, the error would be 50 times as high.
 SPAM_TARGET = 5.0
 HAM_TARGET = 2.0
 # The targets are also at least this far, in log-odds, past thresholds that were found for this user.
@@ -82,7 +84,8 @@ PAST = 0.5
 SHARPNESS = 6.0
 HALF_SHARPNESS = 50
 LEAST_SHARPNESS = 0.5
-# If the base cannot judge a message's text, the user's labels apply to it from this share of known features on.
+# If the base model cannot score the text of a message, the user's labels are used if at least this share of the
+# message's features occurs in labelled mail.
 KNOWN = 0.5
 
 # The shift of a near-duplicate towards the label, in log-odds. With more labels the weights are more reliable, and a
@@ -123,7 +126,7 @@ class PersonalLayer:
 
     @property
     def thresholds(self) -> Mapping[str, Thresholds]:
-        """The thresholds found for this user's mail, by model identifier of the base model."""
+        """The thresholds found for this user's mail, with the model identifier as the key."""
         return self._thresholds
 
     @thresholds.setter
@@ -249,8 +252,8 @@ class PersonalLayer:
     def load(self, state: bytes) -> None:
         """Restore a state returned by `dump`. An empty `state` empties the layer.
 
-        Raises ValueError if no layer could have dumped the state, which includes every state that could make a score
-        fail or be NaN. The layer is then left unchanged.
+        A restored state never causes an error or NaN in a score. The layer is unchanged after an error. Raises
+        ValueError if `state` cannot be a result of `dump`.
         """
         state = state or PersonalLayer().dump()
         end = _HEAD.size + sum(part.nbytes for part in self._parts())
@@ -280,7 +283,8 @@ def _check(
 
     Raises ValueError if a weight is not finite, a squared gradient is negative, or a sketch or sign is out of range.
     """
-    # A sum of finite numbers as small as these is finite, and takes a tenth of the time of a look at each.
+    # A sum is not finite if a value is not finite. Summing takes a tenth of the time of checking each value. Learned
+    # values are too small for their sum to overflow.
     if (
         not all(math.isfinite(part.sum()) for part in (fast, averaged, squared_gradients))
         or squared_gradients.min() < 0
@@ -306,7 +310,7 @@ def _feature_weight(number: int) -> float:
 
 
 def _clipped(prior: float | None) -> float:
-    """Return the base score within its bounds, or 0 if the base model had no words to read."""
+    """Return the base score within its bounds, or 0 if the base model gave no score."""
     return 0.0 if prior is None else min(max(prior, -MOST_PRIOR), MOST_PRIOR)
 
 

@@ -38,10 +38,10 @@ class Reason(StrEnum):
     """Most of the text is in a script or language that did not occur in training. The verdict is unsure."""
 
     SCORE = "score"
-    """The comparison of the probability with the thresholds."""
+    """No earlier reason applies. The verdict follows from the probability and the thresholds."""
 
     LABELS = "labels"
-    """The probability, and without the user's labels the verdict would be different."""
+    """As `SCORE`, but the verdict would be different without the user's labels."""
 
 
 class Evidence(NamedTuple):

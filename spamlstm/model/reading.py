@@ -42,10 +42,10 @@ _LOOK = 4096
 
 
 class Source(Protocol):
-    """An object that provides a raw message, in this process or another. `read` raises OSError if reading fails."""
+    """An object from which a raw message can be read, in this process or in a reader process."""
 
     def read(self) -> bytes:
-        """Return the raw message. May raise OSError."""
+        """Return the raw message. Raises OSError if reading fails."""
         ...
 
 
@@ -71,7 +71,7 @@ class Reading(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class MessageReader:
-    """A reader of messages with the parameters of one bundle. It is small because it is sent to reader processes."""
+    """A reader of messages with the parameters of one bundle. It is small because it is sent with each chunk."""
 
     window_bytes: int
     max_windows: int
@@ -123,8 +123,8 @@ def serve() -> None:
     tasks: SimpleQueue[ChunkTask] = SimpleQueue()
     answers: SimpleQueue[list[Reading]] = SimpleQueue()
     with Connection(int(sys.argv[1])) as channel:
-        # Two threads, so that this process can receive while it sends: an answer may be larger than the buffer of the
-        # socket, and two processes that both wait to send would wait for ever.
+        # With two threads, this process can receive while it sends. Otherwise, both processes could wait for ever to
+        # send, because an answer may be larger than the buffer of the socket.
         Thread(target=_receive, args=(channel, tasks), daemon=True).start()
         Thread(target=_send, args=(channel, tasks, answers), daemon=True).start()
         while task := tasks.get():

@@ -40,7 +40,7 @@ class ReaderProcess:
 
     def __init__(self) -> None:
         self._channel, theirs = Pipe()
-        # The process inherits the blocked signal: Ctrl-C ends the command, which then ends its readers.
+        # The process inherits the blocked SIGINT. Ctrl-C ends only the command, which then ends its readers.
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         with theirs, contextlib.ExitStack() as unblock:
             unblock.callback(signal.pthread_sigmask, signal.SIG_SETMASK, blocked)
@@ -73,7 +73,7 @@ class ReaderProcess:
     def answer(self, *, beat: Callable[[], None] = lambda: None) -> list[Reading] | None:
         """Return the readings of the oldest unanswered chunk, or None if the process has died or does not answer.
 
-        Waits for at most MOST_TICKS ticks and calls `beat` before each. Afterwards a process that has not answered is
+        Waits for at most MOST_TICKS ticks and calls `beat` before each. A process that has not answered by then is
         killed.
         """
         self.unanswered -= 1
@@ -121,7 +121,7 @@ class Task:
         return self._process is None or self._process.has_answered()
 
     def readings(self) -> list[Reading]:
-        """Return the readings. Call once for each task of a pool, in the order in which the tasks were created."""
+        """Return the readings. Must be called once for each task of a pool, in the order of their creation."""
         if self._process is None:
             return self._read
         readings = self._process.answer(beat=self._beat)
@@ -129,7 +129,10 @@ class Task:
 
 
 class ReaderPool:
-    """A context manager for `count` reader processes (may be 0), which start in the background."""
+    """A pool of `count` reader processes, used as a context manager. The processes start in the background.
+
+    With 0 processes, all chunks are read in this process.
+    """
 
     def __init__(self, count: int) -> None:
         self._all: list[ReaderProcess] = []

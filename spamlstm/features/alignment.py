@@ -251,9 +251,9 @@ def _image_owner(sources: Sequence[str], organisations: _Organisations) -> str:
 
 
 def _known_owner(owners: set[str]) -> str:
-    """Return 'same', 'mixed' or 'signer', or '' if no host belongs to the sender or to a signer.
+    """Return 'same', 'mixed' or 'signer' for the owners of some hosts.
 
-    An empty set of owners gives 'same'.
+    Return '' if no host belongs to the sender or to a signer, and 'same' if `owners` is empty.
     """
     if not owners or "same" in owners:
         return "mixed" if "other" in owners else "same"
@@ -320,13 +320,13 @@ def _hosts_of_text(text: str) -> Iterator[str]:
 
 
 def url_host(url: str) -> str:
-    """Return the host of a URL in lower case, without a user name, or ''."""
+    """Return the host of a URL in lower case, without a user name, or '' if the URL has no host."""
     match = _URL_HOST.match(url)
     return match[1].lower() if match else ""
 
 
 def shown_host(text: str) -> str:
-    """Return the first host in `text` that follows `http://` or `www.` and ends in a domain, or ''."""
+    """Return the first host in `text` that follows `http://`, `https://` or `www.` and has a dot, or ''."""
     end = 0
     for before in _BEFORE_HOST.finditer(text):
         # If a run of host characters does not contain a host, every later `www.` in the run is skipped.

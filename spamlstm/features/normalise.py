@@ -37,8 +37,8 @@ _LONG_WORD = re.compile(r"([!-~]{24})[!-~]{17,}")
 def normalise(text: str) -> tuple[str, set[str]]:
     """Return the normalised text and the names of the oddities found in it (zerowidth, confusable).
 
-    The text is in NFKC and lower case, without zero-width characters and lookalike letters. Addresses, the paths of
-    links, long numbers and long runs of characters are replaced.
+    The text is in NFKC and lower case, without zero-width characters and lookalike letters. Links are reduced to ⟦url⟧
+    and their host. Addresses, long numbers and long runs of characters are replaced.
     """
     odd: set[str] = set()
     if not text.isascii():
@@ -77,7 +77,7 @@ def _without_combining(match: re.Match[str]) -> str:
 
 
 def _shortened_run(match: re.Match[str]) -> str:
-    """Return a zero for each digit of a long number, at most 8, or the first three characters of a run."""
+    """Return at most 8 zeros for a long number, or the first three characters of another run."""
     run = match[0]
     return "0" * min(len(run), 8) if run[0].isdecimal() else run[:3]
 

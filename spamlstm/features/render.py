@@ -108,7 +108,7 @@ def _subject(message: Message) -> str:
 
 
 def _hosts(message: Message, hosts: list[str]) -> Iterator[str]:
-    """Yield the first six organisations to which links lead."""
+    """Yield the first six organisations to which links lead. The organisation of the sender is ⟦same⟧."""
     sender = organisational_domain(message.sender)
     for domain in list(dict.fromkeys(organisational_domain(host) or host for host in hosts))[:6]:
         yield "⟦same⟧" if domain == sender else normalise(domain[:40])[0]
@@ -189,7 +189,7 @@ def _cut(body: str, size: int) -> list[str]:
 
 
 def _choose(pieces: list[str], most: int) -> list[int]:
-    """Return the indexes of the pieces to read, in order."""
+    """Return the indexes of `most` pieces in order: first, last, pieces with links, and evenly spaced pieces."""
     last = len(pieces) - 1
     between = range(1, last)
     linked = [index for index in between if "⟦url⟧" in pieces[index]]

@@ -158,7 +158,7 @@ class HeaderReader:
 def _eight_bit_line(line: bytes, claimed: str | None) -> str:
     """Decode a line that is not ASCII.
 
-    The charset of the body is used if more than a quarter of the line is not ASCII and the result has no invalid
+    The charset `claimed` is used if more than a quarter of the line is not ASCII and the result has no invalid
     characters. Otherwise the charset is guessed.
     """
     if claimed and len(line.translate(None, ASCII)) * 4 > len(line):

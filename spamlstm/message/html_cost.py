@@ -89,7 +89,7 @@ class Budget:
 
 
 def pay(low: bytes, budget: Budget) -> None:
-    """Subtract the maximum cost of the tree of a page from the budget.
+    """Subtract an upper bound for the cost of the tree of a page from the budget.
 
     `low` is the page in UTF-8 and lower case. Text that looks like a tag may be in a comment, a script or a quote, so
     everything that could be a tag is counted. The fastest estimate is tried first, and is used if it is small compared
@@ -134,7 +134,7 @@ def _likely_steps(low: bytes, tags: int, steps: int, most: int) -> int:
 
 
 def _are_whole(tags: list[bytes]) -> bool:
-    """Return whether all these tags end where they seem to end, because no quote hides an end."""
+    """Return whether each tag ends at its first `>`. A quoted value that contains `<` or `>` would hide the end."""
     return not _HIDDEN_END.search(b"<".join(tags)) or all(
         _WHOLE_TAG.fullmatch(b"<%b>" % tag) for tag in tags if _HIDDEN_END.search(tag)
     )

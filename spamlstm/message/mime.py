@@ -72,7 +72,7 @@ class MimeReader:
         self._page_budget: Budget | None = None
 
     def walk(self, headers: Headers, start: int) -> None:
-        """Read all leaves of the entity whose body begins at `start`, in the order of the mail."""
+        """Read all leaves of the entity whose body begins at `start`, in their order in the mail."""
         boundaries: dict[bytes, None] = {}
         leaf = self._open(headers, start, boundaries)
         for position, line_end, token in self._delimiters(start) if boundaries else ():
@@ -103,7 +103,7 @@ class MimeReader:
         """Open the entity (message or part) with these headers, whose body begins at `start`.
 
         For a multipart, add its boundary to `boundaries` and return None. For a leaf, return its content headers and
-        the start of its body. A forwarded message is opened like a part.
+        the start of its body. For a forwarded message, continue with its headers.
         """
         while True:
             self._entities += 1

@@ -250,9 +250,9 @@ def _describe(path: Path) -> dict[str, Any]:
 
 
 def _sha256(stream: BinaryIO, *, most: int) -> str:
-    """Return the hash of about the first `most` bytes.
+    """Return the hash of a file whose size is `most` bytes.
 
-    The bound also ends the reading of a file that grows meanwhile.
+    If the file grows meanwhile, reading ends soon after `most` bytes.
     """
     digest = hashlib.sha256()
     while most >= 0 and (piece := stream.read(1 << 20)):

@@ -203,7 +203,7 @@ class Classifier:
     def judge(self, assessed: Assessed[K], layer: "PersonalLayer | None" = None) -> Judged[K]:
         """Return the result for an assessed message, using the current state of `layer`.
 
-        None for `layer` has the same effect as an empty layer: only the model is used.
+        None for `layer` has the same effect as an empty layer, so only the model is used.
         """
         if assessed.failure:
             return Judged(assessed.key, None, assessed.failure, assessed.ms)

@@ -154,7 +154,8 @@ class Encoder:
     def check_ids(self) -> None:
         """Check that the token ids are 0 to vocabulary size - 1. The check takes some milliseconds.
 
-        Raises DataError if an id is missing, because another token then has an id without a row in the network.
+        If an id is missing, another token has an id for which the network has no row. Raises DataError if an id is
+        missing.
         """
         size = self._tokenizer.get_vocab_size()
         if any(self._tokenizer.id_to_token(one) is None for one in range(size)):
@@ -163,8 +164,8 @@ class Encoder:
     def encode(self, windows: Sequence[str]) -> list[Ids]:
         """Return the token ids of each window.
 
-        A row has at most header_tokens ids of the header, then at most window_tokens ids of the body. A row has at
-        least one id because the network cannot read an empty row.
+        The row of a window has at most header_tokens ids of the header, then at most window_tokens ids of the body. A
+        row has at least one id because the network cannot read an empty row.
         """
         vocabulary, rows = self._vocabulary, []
         last, header = None, self._padding

@@ -134,7 +134,7 @@ def _candidates(windows: Sequence[str]) -> list[_Candidate]:
 
 
 def _without(windows: Sequence[str], logits: Sequence[float], candidate: _Candidate) -> tuple[list[str], list[float]]:
-    """Return the windows that contain `candidate`, without it, and the logits of the windows that do not contain it."""
+    """Return the windows that contain `candidate` after removing it, and the logits of all other windows."""
     changed, unchanged = [], []
     for window, logit in zip(windows, logits, strict=True):
         less = _removed(window, candidate)

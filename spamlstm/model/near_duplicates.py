@@ -54,7 +54,7 @@ class RecentLabels:
         self._in_sketch = np.zeros(RUNS + 1, np.uint8)
 
     def add(self, features: PersonalFeatures, sign: float) -> None:
-        """Store a message with these features in place of the oldest. `sign` is 1 for spam and -1 for ham."""
+        """Store the sketch and the label of a message in place of the oldest. `sign` is 1 for spam and -1 for ham."""
         column = self.count % MEMORY
         sketch = runs_of(features)[:SKETCH]
         self.sketches[:, column] = RUNS

@@ -144,7 +144,7 @@ class PersonalLayer:
     def score(self, features: PersonalFeatures, prior: float | None) -> float | None:
         """Return the score of a message in log-odds, given its features and its base score `prior`.
 
-        None if the base model does not give a score (`prior` is None) and no labels apply.
+        Return None if the base model does not give a score (`prior` is None) and no labels apply.
         """
         if not self.labels:
             return prior
@@ -216,7 +216,7 @@ class PersonalLayer:
 
     @property
     def _bias(self) -> float:
-        """The bias of the weights, in log-odds, towards spam (above 0) or ham due to the numbers of labels."""
+        """The bias of the weights due to unequal numbers of labels, in log-odds. Above 0, the bias is towards spam."""
         ham, spam = self._counts[0, 1].tolist()
         odds = math.log((spam + FEW_LABELS) / (ham + FEW_LABELS))
         return math.copysign(max(abs(odds) - math.log(USUAL_ODDS), 0.0), odds)

@@ -14,7 +14,7 @@ from spamlstm.verdict import Verdict
 
 
 class Reason(StrEnum):
-    """The reason for a verdict: the first in this list that applies."""
+    """The reason for a verdict. If several reasons apply, the first in this list is used."""
 
     UNREADABLE = "unreadable"
     """The message could not be read or scored. The verdict is unsure, and the message is not moved."""

@@ -197,7 +197,7 @@ def _is_data(message: Message) -> bool:
 
 
 def _words(passage: str) -> int:
-    """Return the number of words, at most FEWEST_WORDS."""
+    """Return the number of words in `passage`. Counting stops at FEWEST_WORDS."""
     return sum(1 for _ in itertools.islice(_WORD.finditer(passage), FEWEST_WORDS))
 
 

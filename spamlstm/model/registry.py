@@ -49,8 +49,8 @@ def find_bundle(path: Path | None) -> Path:
 def stamp(path: Path | None = None) -> object:
     """Return a value that changes when `find_bundle(path)` returns another bundle or its content changes.
 
-    None if there is no bundle. The function only looks up three file names, so a daemon can call it for each message to
-    detect that another model must be loaded.
+    Return None if there is no bundle. The function only looks up three file names, so a daemon can call it for each
+    message to detect that another model must be loaded.
     """
     try:
         found = find_bundle(path)

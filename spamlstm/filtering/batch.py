@@ -147,7 +147,7 @@ class Pass:
             return Outcome(candidate, Status.GONE)
         except TooLargeError as error:
             return Outcome(candidate, Status.FAILED, kind=FailureKind.TOO_LARGE, failure=str(error))
-        except Exception as error:  # noqa: BLE001  contract 9: after any error, the next message is processed
+        except Exception as error:  # noqa: BLE001  after any error, the next message is processed
             return Outcome(candidate, Status.FAILED, kind=kind_of(error), failure=sentence(error))
         if isinstance(found, Delivery):
             if (candidate.maildir, found.content) in self._taken:
@@ -217,7 +217,7 @@ class Pass:
             planned, dry = self._planned(mail, judgement, judged.spam_threshold, junk_folders)
         except UserError as error:
             return replace(outcome, status=Status.FAILED, kind=FailureKind.FOLDER, failure=str(error)), None
-        except Exception as error:  # noqa: BLE001  contract 9: after any error, the next message is processed
+        except Exception as error:  # noqa: BLE001  after any error, the next message is processed
             return _failed(outcome, error), None
         if planned is None:
             return outcome, None

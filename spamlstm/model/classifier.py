@@ -295,7 +295,7 @@ class Classifier:
         start = time.perf_counter()
         try:
             assessed = self._score(keys, readings, beat)
-        except Exception as error:  # noqa: BLE001  contract 9: find the faulty message and judge the others
+        except Exception as error:  # noqa: BLE001  find the faulty message and judge the others
             if len(readings) == 1:
                 failure = f"it could not be scored, which is a bug in spamlstm ({type(error).__name__}: {error})"
                 return [_failed(keys[0], readings[0], failure)]

@@ -88,7 +88,7 @@ class MessageReader:
                 from spamlstm.model import personal_features  # imports numpy, which is not needed without runs
 
                 runs = personal_features.runs(raw)
-        except Exception as error:  # noqa: BLE001  contract 9: one bad message never stops the next
+        except Exception as error:  # noqa: BLE001  one bad message never stops the next
             failure = f"it could not be read, which is a bug in spamlstm ({type(error).__name__}: {error})"
             return Reading(failure=failure, ms=_since(start))
         return Reading(windows, evidence, defects, ms=_since(start), runs=runs)

@@ -145,8 +145,8 @@ def retrain_command(
     """Train a model on your labels and use it if it is better.
 
     Training takes one or two minutes at low priority and requires PyTorch. The new model is used only if a test shows
-    that it classifies mail better than the current model. For this test, a model is first trained without some of your
-    labels. 'spamlstm model rollback' returns to the previous model.
+    that it classifies mail better than the current model. For the test, some of your labels are held out: a trial model
+    learns the others and is compared with the current model. 'spamlstm model rollback' returns to the previous model.
     """
     from spamlstm.cli.model import retrain_model
 

@@ -101,7 +101,7 @@ class Command(_WithCommonOptions, TyperCommand):
 
 
 class Group(_WithCommonOptions, TyperGroup):
-    """A group of commands whose help lists them in panels."""
+    """A group of commands whose help lists its commands in panels."""
 
     def invoke(self, ctx: Any) -> Any:
         """Check the common options, then run the group's own function and the command."""
@@ -127,7 +127,7 @@ def _common_options() -> list[TyperOption]:
         return TyperOption(param_decls=list(names), expose_value=False, callback=_remember, **settings)
 
     return [
-        option("-v", "--verbose", is_flag=True, help="Also report the files in use, log events and tracebacks."),
+        option("-v", "--verbose", is_flag=True, help="Also report files in use, logged events and tracebacks."),
         option("-q", "--quiet", is_flag=True, help="Report only errors, without progress and notes."),
         option("--color", metavar="WHEN", help="Use colours: auto, always or never [default: auto]"),
     ]

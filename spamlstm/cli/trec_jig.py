@@ -37,7 +37,7 @@ jig_app = commands(help="Commands that the TREC spam track toolkit calls.", no_a
 
 @command(jig_app, "initialize", "spamlstm trec-jig initialize")
 def initialize_run(state: RunOption = RUN) -> None:
-    """Begin a run without labels. An earlier run in the same directory is removed."""
+    """Begin a run with no labels. An earlier run in the same directory is removed."""
     from spamlstm.config.locations import LABELS
     from spamlstm.learning.label_store import LabelStore
 

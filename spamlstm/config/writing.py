@@ -1,4 +1,4 @@
-"""Write configurations as TOML: the commented first file of a user, and the effective configuration.
+"""Write configurations as TOML: the initial commented file for a new user, and the effective configuration.
 
 tomli-w is not used because it does not write comments and does not escape characters that could control a terminal.
 """

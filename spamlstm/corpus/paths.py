@@ -108,7 +108,7 @@ def _read_most(stream: BinaryIO, most: int) -> bytes:
 
 
 def _file(path: str) -> Iterator[Found]:
-    """Yield the messages of a file given by the user. A file with any contents is at least one message."""
+    """Yield the messages of a file given by the user. A file that is not empty yields at least one message."""
     try:
         with open_any(path) as stream:
             if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):

@@ -62,12 +62,14 @@ def undo_acts(
 ) -> Iterator[UndoResult | UnreadableAct]:
     """Undo the acts done at or after `since` (seconds since 1970), the latest first. If `dry`, only report the acts.
 
-    Yields a damaged act unchanged and does not undo it. `open_maildir` opens the Maildir at a path. If `open_maildir`
+    Yields a damaged act as an `UnreadableAct` and does not undo it.
+
+    `open_maildir` opens the Maildir at a path. If `open_maildir`
     raises UserError for a Maildir, only the acts in this Maildir fail. With `content`, only acts on the message with
     that content id are undone.
 
     An act is undone if its message still has the folder and the base name that the act gave it, with any flags. The
-    content of the message stays known, so that it is not classified again. The function is safe to repeat. After a
+    message stays recorded as classified, so that it is not classified again. The function is safe to repeat. After a
     crash, each act is either undone completely or not undone.
     """
     found = journal.acts(since=since)

@@ -46,7 +46,7 @@ class AdoptedCounts:
 
 @dataclass(frozen=True, slots=True)
 class Conclusion:
-    """The thresholds found with adopted labels, and the verdicts that the latest of their messages would have got."""
+    """The thresholds found with adopted labels, and the verdicts that they give for the latest labelled messages."""
 
     finding: Finding
     rehearsal: Rehearsal

@@ -123,7 +123,7 @@ class Trainer:
             self._tell(f"{self.labels.shown}: {removed:,} labels were removed because they were too old or too many")
 
     def catch_up(self) -> None:
-        """Update the layer to the current rows of the store, even if another process changed them."""
+        """Bring the layer up to date with the store, including rows that another process changed."""
         epoch = self.labels.epoch
         # If another process has learned many rows, loading the layer that it saved is faster.
         if epoch != self._epoch or self.labels.learned_until() - self._last >= KEEP_EVERY:

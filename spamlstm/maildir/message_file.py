@@ -141,7 +141,7 @@ def was_linked(status: os.stat_result, expected: Identity, *, less: int = 0) -> 
 
 
 def is_linked_elsewhere(entry: Entry, expected: Identity) -> bool:
-    """Return whether a message has a name in another folder or part of its Maildir than `entry`.
+    """Return whether a message has a further name besides `entry`, in another folder or subdirectory of its Maildir.
 
     Servers and clients move a message by a link or a rename, which keeps the inode. Dovecot first links the message to
     tmp of the other folder. The server may still remove this link, so this function waits until the link is gone. The

@@ -88,7 +88,7 @@ class Assessed(NamedTuple, Generic[K]):
 
 @dataclass(slots=True)
 class _Slot(Generic[K]):
-    """A chunk of mail with its keys. `size` is the total size in bytes of the mail that is given as bytes."""
+    """A chunk of mail with its keys. `size` is the total size of the messages passed as bytes."""
 
     keys: list[K] = field(default_factory=list)
     sources: list[bytes | Source] = field(default_factory=list)

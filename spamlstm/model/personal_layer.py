@@ -159,7 +159,7 @@ class PersonalLayer:
         return score
 
     def knows(self, features: PersonalFeatures) -> bool:
-        """Return whether the user labelled this message, or mail that has at least KNOWN of its features."""
+        """Return whether the user labelled this message, or labelled mail has the share KNOWN of its features."""
         if not self.labels:
             return False
         return self._share_in_labelled(features) >= KNOWN or _fingerprint(features) in self._labels

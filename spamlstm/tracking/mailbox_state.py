@@ -181,7 +181,7 @@ class MailboxState:
             return state.flags_from(self._connection.execute(statement, (folder, least)))
 
     def unread(self, folder: int) -> set[int]:
-        """Return the bases of the files in a folder that have not been read."""
+        """Return the base name hashes of the files in a folder that the tracker has not read yet."""
         statement = "SELECT base FROM files WHERE folder = ? AND content IS NULL"
         return {base for (base,) in self._read(tuple, statement, folder)}
 

@@ -5,6 +5,7 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from spamlstm import __version__
@@ -43,7 +44,6 @@ def run_daemon(
     Raises UserError if the configuration, the model or the state folder cannot be used.
     """
     logs.set_up(sys.stderr)
-    reload_requests = _listen_while_starting()
     model_reload = ModelReload(stamp=lambda: stamp(model), open=lambda config: _open(model, config))
 
     def load() -> tuple[Config, Classifier]:
@@ -53,9 +53,10 @@ def run_daemon(
             raise ConfigError(f"there is nothing to watch: name a Maildir or add a [[maildir]] section to {where}")
         return config, model_reload.load(config)
 
-    config, classifier = load()
     state = state or state_dir()
     with contextlib.ExitStack() as stack:
+        reload_requests = stack.enter_context(_signals_while_starting())
+        config, classifier = load()
         stack.enter_context(hold(state))
         journal = Journal.open(state)
         stack.callback(journal.close)
@@ -129,13 +130,20 @@ def _open(path: Path | None, config: Config) -> Classifier:
     return classifier
 
 
-def _listen_while_starting() -> list[int]:
-    """Install the signal handlers for the time until the daemon runs.
+@contextlib.contextmanager
+def _signals_while_starting() -> Iterator[list[int]]:
+    """Exit with status 0 at SIGTERM and SIGINT. Yields a list to which each SIGHUP is appended.
 
-    SIGTERM and SIGINT exit with status 0. Return a list to which each SIGHUP is appended.
+    If the block raises an error, the handlers from before the block are restored.
     """
+    requests: list[int] = []
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(0))
-    requests: list[int] = []
     signal.signal(signal.SIGHUP, lambda number, _: requests.append(number))
-    return requests
+    try:
+        yield requests
+    except Exception:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        raise

@@ -354,9 +354,9 @@ class Daemon:
         if coverage.watched + coverage.polled:
             emit(logging.INFO, "maildirs", **coverage.counts())
         else:
-            why = "there is nothing to watch: create a Maildir, or correct the paths in [[maildir]]"
-            if coverage.refused:
-                why = "there is nothing to watch: all Maildirs were refused, for the reasons above"
+            refused = "all Maildirs were refused, for the reasons above"
+            missing = "create a Maildir, or correct the paths in [[maildir]]"
+            why = f"there is nothing to watch: {refused if coverage.refused else missing}"
             emit(logging.WARNING, "maildirs", **coverage.counts(), why=why)
 
 

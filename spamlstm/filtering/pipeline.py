@@ -167,8 +167,7 @@ class Pipeline:
 
     def follow(self, candidates: Sequence[Candidate], *, stop: Callable[[], bool] = lambda: False) -> Iterator[Outcome]:
         """Process the candidates and yield each outcome when it occurs. Work is done only while the caller iterates."""
-        if self._recovery.unsettled:
-            self._recovery.settle()
+        self._recovery.settle()
         work = self._pass(config=self.config, classifier=self.classifier, remote=remote_devices(), stop=stop)
         alone: list[GuardedCandidate] = []
         try:

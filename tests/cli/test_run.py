@@ -457,13 +457,21 @@ def test_signals_during_the_start(root, number):
     """SIGHUP requests a reload instead of ending the process; SIGTERM and SIGINT end it with status 0."""
     script = f"""
 import os
-from spamlstm.cli.run import _listen_while_starting
+from spamlstm.cli.run import _signals_while_starting
 
-requests = _listen_while_starting()
-os.kill(os.getpid(), {int(signal.SIGHUP)})
-print(len(requests), flush=True)
-os.kill(os.getpid(), {int(number)})
+with _signals_while_starting() as requests:
+    os.kill(os.getpid(), {int(signal.SIGHUP)})
+    print(len(requests), flush=True)
+    os.kill(os.getpid(), {int(number)})
 print("still running")
 """
     done = subprocess.run([sys.executable, "-c", script], cwd=root, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "1\n", "")
+
+
+def test_a_failed_start_restores_the_signal_handlers(spamlstm, tmp_path):
+    """A start that fails leaves the signal handlers of the process as they were."""
+    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    before = [signal.getsignal(number) for number in numbers]
+    assert spamlstm("run", tmp_path / "none")[0] == 66
+    assert [signal.getsignal(number) for number in numbers] == before

@@ -21,7 +21,7 @@ from spamlstm.filtering.journal import Act, Intent, Journal, UnreadableAct
 from spamlstm.filtering.outcome import Counters
 from spamlstm.maildir import folders, names
 from spamlstm.maildir.headers import tag
-from spamlstm.maildir.message_file import Identity, sized
+from spamlstm.maildir.message_file import Identity, separator_in, sized
 from spamlstm.maildir.names import Name, Part
 from spamlstm.maildir.opened import Entry, OpenFolder, OpenMaildir
 from spamlstm.maildir.transfer import Attempt, Transfer, TransferResult, carry_out, settle
@@ -111,9 +111,11 @@ def plan(
         return None
     name = _name(old, source.folder, folder, content)
     part: Part = "cur" if letter or source.part != "new" else "new"
+    if part == "cur" and name.info is None:
+        name = name.within(part, separator=separator_in(folder))
     if letter:
         name = with_keyword(name, letter)
-    target = folder.entry(part, str(name.within(part).fitting()))
+    target = folder.entry(part, str(name.fitting()))
     return Plan(tuple(planned), Transfer(source, expected, target, content))
 
 

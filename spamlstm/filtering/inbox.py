@@ -306,7 +306,7 @@ def list_candidates(mailbox: OpenMaildir, part: Part) -> list[Candidate]:
     found = [Candidate(mailbox.path, part, entry.name, entry.inode()) for entry in mailbox.folder().listed(part)]
     bases = Counter(candidate.base for candidate in found)
     if len(bases) < len(found):
-        # Different files may have names that differ only in their comma fields.
+        # Different files may have names that differ only in their fields or flags.
         found = [replace(one, shares_base=True) if bases[one.base] > 1 else one for one in found]
     return sorted(found, key=lambda candidate: candidate.name)
 
@@ -315,4 +315,5 @@ def _is_old(candidate: Candidate, catch_up: CatchUp) -> bool:
     """Return whether a message that exists at the first scan is not to be classified."""
     if catch_up is CatchUp.NEW:
         return True
-    return catch_up is CatchUp.UNSEEN and candidate.part == "cur" and "S" in Name.parse(candidate.name).flags
+    # OfflineIMAP writes flags in new, too.
+    return catch_up is CatchUp.UNSEEN and "S" in Name.parse(candidate.name).flags

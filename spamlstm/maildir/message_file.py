@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import itertools
 import os
 import signal
 import time
@@ -12,7 +13,7 @@ from typing import Self
 
 from spamlstm.database import MOST_INTEGER
 from spamlstm.maildir.folders import below
-from spamlstm.maildir.names import DELIVERED, AnyPart, GoneError, Name
+from spamlstm.maildir.names import COLON, DELIVERED, SEMICOLON, AnyPart, GoneError, Name, base_of, split_info
 from spamlstm.maildir.opened import Entry, OpenFolder, RefusedError
 from spamlstm.message.headers import end_of_head
 
@@ -25,7 +26,11 @@ _TICK = 0.02
 # inotify and leases only cover writes through this kernel. On these file systems another host, or a program behind
 # FUSE, writes unnoticed.
 REMOTE = frozenset("9p afs ceph cifs fuse.glusterfs fuse.sshfs gfs2 lustre ncpfs nfs nfs4 ocfs2 smb3 smbfs".split())
+# File systems that cannot store a colon.
+_WITHOUT_COLON = frozenset({"exfat", "msdos", "vfat"})
 MOUNT_TABLE = Path("/proc/self/mountinfo")
+# The largest number of names that are read to detect the separator of a folder.
+_MOST_FOR_SEPARATOR = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +126,7 @@ def is_being_written(entry: Entry) -> bool:
 
 
 def is_moving(entry: Entry, expected: Identity) -> bool:
-    """Return whether a user is moving or copying a message: the file also has a name (hard link) in another folder.
+    """Return whether a program is moving or copying a message: the file has a further name (see `is_linked_elsewhere`).
 
     `expected` is the identity of the message when it was read.
     """
@@ -141,7 +146,11 @@ def was_linked(status: os.stat_result, expected: Identity, *, less: int = 0) -> 
 
 
 def is_linked_elsewhere(entry: Entry, expected: Identity) -> bool:
-    """Return whether a message has a further name besides `entry`, in another folder or subdirectory of its Maildir.
+    """Return whether a message has a further name besides `entry` that a move may have made.
+
+    Such a name is in another folder or subdirectory of the Maildir, or in the same folder with the same base name, as
+    in a move from new to cur. A name in the same folder with another base name is a second delivery or a copy, and does
+    not count.
 
     Servers and clients move a message by a link or a rename, which keeps the inode. Dovecot first links the message to
     tmp of the other folder. The server may still remove this link, so this function waits until the link is gone. The
@@ -159,7 +168,11 @@ def is_linked_elsewhere(entry: Entry, expected: Identity) -> bool:
             mailbox.patience -= _TICK
             time.sleep(_TICK)
     with mailbox.owner.acting():
-        return any(one.path != entry.path for one in _names(folders, DELIVERED, expected))
+        return any(
+            one.path != entry.path
+            and (one.folder.name != entry.folder.name or base_of(one.name) == base_of(entry.name))
+            for one in _names(folders, DELIVERED, expected)
+        )
 
 
 def _names(folders: Iterable[OpenFolder], parts: Sequence[AnyPart], expected: Identity) -> Iterator[Entry]:
@@ -181,6 +194,24 @@ def remote_devices(table: Path = MOUNT_TABLE) -> frozenset[int]:
 
     One read of the mount table serves any number of folders. A status call for each folder would contact its server.
     """
+    return _devices(REMOTE, table)
+
+
+def separator_in(folder: OpenFolder, table: Path = MOUNT_TABLE) -> str:
+    """Return the character that separates the flags from the rest of a name in cur of `folder`.
+
+    This is the separator of the first names with flags that are found. If there are none, it is a colon, or a semicolon
+    on a file system that cannot store a colon. Raises OSError if cur cannot be read.
+    """
+    handle = folder.handle("cur")
+    with folder.mailbox.owner.acting(), os.scandir(handle) as entries:
+        for entry in itertools.islice(entries, _MOST_FOR_SEPARATOR):
+            if not entry.name.startswith(".") and (separator := split_info(entry.name)[1]):
+                return separator
+    return SEMICOLON if os.fstat(handle).st_dev in _devices(_WITHOUT_COLON, table) else COLON
+
+
+def _devices(types: frozenset[str], table: Path) -> frozenset[int]:
     found = set()
     try:
         lines = table.read_text("utf-8", "surrogateescape").splitlines()
@@ -189,7 +220,7 @@ def remote_devices(table: Path = MOUNT_TABLE) -> frozenset[int]:
     for line in lines:
         # `36 35 98:0 /root /at options [optional fields] - type source options`, see proc(5).
         before, _, after = line.partition(" - ")
-        if after.partition(" ")[0] in REMOTE and len(fields := before.split()) > 2:
+        if after.partition(" ")[0] in types and len(fields := before.split()) > 2:
             major, _, minor = fields[2].partition(":")
             if major.isdecimal() and minor.isdecimal():
                 found.add(os.makedev(int(major), int(minor)))

@@ -1,13 +1,15 @@
 """The file of a message: its sizes, and whether somebody is still writing it."""
 
+import os
 import re
 
 import on_disk
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from maildirs import size_in
+from maildirs import make, size_in
 
-from spamlstm.maildir.message_file import is_being_written, sized
+from spamlstm.maildir.message_file import is_being_written, separator_in, sized
 from spamlstm.maildir.names import Name
 
 
@@ -34,3 +36,28 @@ def test_a_file_that_is_being_written(tmp_path):
     with path.open("a"):
         assert is_being_written(on_disk.entry(path))
     assert not is_being_written(on_disk.entry(path.with_name("gone")))
+
+
+@pytest.mark.parametrize(
+    ("there", "file_system", "separator"),
+    [
+        ((), "ext4", ":"),
+        ((), "vfat", ";"),
+        ((), "exfat", ";"),
+        (("a",), "vfat", ";"),
+        (("a", "b!2,S"), "vfat", "!"),
+        (("b!2,S",), "ext4", "!"),
+        (("a:2,",), "vfat", ":"),
+        ((".b!2,S",), "ext4", ":"),
+    ],
+)
+def test_the_separator_of_a_folder(tmp_path, there, file_system, separator):
+    """A name gets the separator that its folder uses; an empty folder gets one that its file system can store."""
+    root = make(tmp_path / "Maildir")
+    for name in there:
+        (tmp_path / "Maildir" / "cur" / name).touch()
+    device = (tmp_path / "Maildir").stat().st_dev
+    table = tmp_path / "mountinfo"
+    table.write_text(f"36 35 {os.major(device)}:{os.minor(device)} / / rw - {file_system} /dev/x rw\n")
+
+    assert separator_in(on_disk.opened(root), table) == separator

@@ -4,6 +4,7 @@
 # ruff: noqa: PTH102, PTH104, PTH118, PTH211
 
 import os
+import re
 
 import on_disk
 import pytest
@@ -20,13 +21,72 @@ from spamlstm.maildir.names import Name
 # Names
 
 
-file_names = st.text(st.sampled_from("aZ01.,:;=SWU2_") | st.characters(exclude_characters="/\0"), max_size=30)
+file_names = st.text(st.sampled_from("aZ01.,:;!=SWU2_") | st.characters(exclude_characters="/\0"), max_size=30)
 
 
 @given(file_names)
 def test_any_name_is_restored(text):
     """Parsing any name loses nothing."""
     assert str(Name.parse(text)) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "base", "fields", "info", "separator"),
+    [
+        ("1.a.host;2,S", "1.a.host", (), "2,S", ";"),
+        ("1.a.host!2,", "1.a.host", (), "2,", "!"),
+        ("1514931185.576_2.x,U=2!2,RS", "1514931185.576_2.x", ("U=2",), "2,RS", "!"),
+        ("1.a.host,S=5_2,FS", "1.a.host", ("S=5",), "2,FS", "_"),
+        ("1.a.host\uf03a2,S", "1.a.host", (), "2,S", "\uf03a"),
+        ("1.a.host:2,S!2,T", "1.a.host", (), "2,S!2,T", ":"),
+        ("1355543030.15049_2,S=4", "1355543030.15049_2", ("S=4",), None, ":"),
+        ("1.a!2.host", "1.a!2.host", (), None, ":"),
+        ("!2,S", "!2,S", (), None, ":"),
+        ("a.2,S", "a.2,S", (), None, ":"),
+        ("a\udce92,S", "a\udce92,S", (), None, ":"),
+        ("a,1", "a,1", (), None, ":"),
+        ("a,1,S=3,x:2,", "a,1", ("S=3", "x"), "2,", ":"),
+        ("1.2_0.host,U=1,FMD5=844bb96d:2,", "1.2_0.host", ("U=1", "FMD5=844bb96d"), "2,", ":"),
+        ("2026-11-28_12:01:05", "2026-11-28_12", (), "01:05", ":"),
+        ("a:2,S", "a", (), "2,S", ":"),
+    ],
+)
+def test_separators_and_commas(text, base, fields, info, separator):
+    """Flags are found after any separator that mail programs write; commas without a known field belong to the base."""
+    name = Name.parse(text)
+
+    assert (name.base, name.fields, name.info, name.separator) == (base, fields, info, separator)
+    assert str(name) == text
+    assert names.base_of(text) == base
+
+
+# Names as delivery agents write them: time, pid and host, digests, mailing list tags, anything but a colon and a slash.
+base_names = st.text(
+    st.sampled_from("aZ0123456789.,;!=_-+@%2SW") | st.characters(exclude_characters="/\0:"), min_size=1, max_size=40
+).filter(lambda text: not re.search(r",[A-Z][A-Z0-9]*=|[^\w.,=]2,[A-Za-z]*\Z|_2,[A-Za-z]*\Z", text))
+stem_fields = st.lists(st.sampled_from(["S=12", "W=13", "U=7", "FMD5=0aF"]), unique=True).map(tuple)
+separators = st.sampled_from(":;!_-\uf03a")
+flag_letters = st.text(st.sampled_from("abDFPRSTZ"), max_size=6)
+
+
+@given(base_names, stem_fields, separators, flag_letters)
+def test_a_base_name_stays_the_same(base, fields, separator, letters):
+    """Whatever fields and flags programs add to a name, and with whatever separator, the base name is found again."""
+    text = ",".join((base, *fields)) + f"{separator}2,{letters}"
+    name = Name.parse(text)
+
+    assert (name.base, name.fields, str(name)) == (base, fields, text)
+    assert name.flags + name.keywords == "".join(sorted(set(letters)))
+    assert names.base_of(text) == names.base_of(base) == Name.parse(base).base == base
+    filed = name.elsewhere(base="1.new.host")
+    assert str(filed).endswith(f"{separator}2,{name.flags}")
+    assert Name.parse(str(filed)) == filed
+
+
+@given(st.lists(base_names, min_size=2, max_size=5, unique=True))
+def test_distinct_names_stay_distinct(bases):
+    """Two base names of delivery agents never count as one."""
+    assert len({names.base_of(base) for base in bases}) == len(bases)
 
 
 def test_the_pieces_of_a_name():
@@ -132,6 +192,15 @@ def test_messages(root):
 
     assert [(entry.part, entry.name) for entry in found] == [("new", "a"), ("cur", "b:2,S")]
     assert [entry.path for entry in on_disk.opened(root).find("b")] == [found[1].path]
+
+
+def test_a_message_is_found_by_its_base(root):
+    """A base with commas is found under all its flags and separators, and never another message."""
+    for name in ("a,1:2,S", "a,2;2,", "a:2,F", "a,1,S=3", "a!2,T", "ab:2,"):
+        deliver(root, name, part="cur")
+    found = {base: sorted(one.name for one in on_disk.opened(root).find(base)) for base in ("a", "a,1", "a,2", "ab")}
+
+    assert found == {"a": ["a!2,T", "a:2,F"], "a,1": ["a,1,S=3", "a,1:2,S"], "a,2": ["a,2;2,"], "ab": ["ab:2,"]}
 
 
 def test_a_missing_folder_is_not_an_empty_one(tmp_path):

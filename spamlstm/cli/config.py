@@ -14,6 +14,8 @@ from spamlstm.config.reading import ProblemsError
 from spamlstm.config.values import AUTO
 from spamlstm.config.writing import to_toml, write_default
 from spamlstm.errors import ConfigError, ExitStatus, UserError, reason_of
+from spamlstm.maildir.folders import decoded
+from spamlstm.maildir.junk_folder import existing_junk_folders, junk_folder
 from spamlstm.maildir.names import is_maildir
 from spamlstm.maildir.opened import OpenMaildir
 
@@ -76,7 +78,7 @@ def _sections(config: Config) -> Iterator[str]:
         found = usable[id(section)]
         count = "1 Maildir" if len(found) == 1 else f"{len(found)} Maildirs" if found else "no Maildir exists"
         yield f"  {section.path}: {count}; {_actions(config, section)}"
-        yield from (f"    {path}" for path in found[:_LISTED])
+        yield from (f"    {path}{_junk_folder(path, section)}" for path in found[:_LISTED])
         if len(found) > _LISTED:
             yield f"    and {len(found) - _LISTED} more"
         yield from (f"    not used: {why}" for why in refused[id(section)])
@@ -95,6 +97,30 @@ def _refusal(path: Path) -> str:
         return str(error)
 
 
+def _junk_folder(path: Path, section: MaildirConfig) -> str:
+    """Return the words about the folder to which the spam of a Maildir is filed. Empty if no spam is filed."""
+    if Action.FILE not in (*section.spam, *section.unsure):
+        return ""
+    try:
+        with OpenMaildir.open(str(path)) as mailbox:
+            folder = junk_folder(mailbox, section.junk)
+            if not folder.exists():
+                return f": junk folder {_shown(folder.name)} (will be created)"
+            others = [_shown(name) for name in existing_junk_folders(mailbox) if name != folder.name]
+            unused = f"; not used: {', '.join(others)}" if others else ""
+            return f": junk folder {_shown(folder.name)} (exists{unused})"
+    except OSError as error:
+        return f": spam cannot be filed ({reason_of(error)})"
+    except UserError as error:
+        return f": spam cannot be filed ({error})"
+
+
+def _shown(name: str) -> str:
+    """Return the name of a folder on disk, with the readable name if the name on disk is encoded."""
+    readable = decoded(name)
+    return name if readable == name else f"{name} ({readable.removeprefix('.')})"
+
+
 def _actions(config: Config, section: MaildirConfig) -> str:
     verdicts = {"spam": section.spam, "unsure": section.unsure, "ham": section.ham}
     words = {name: ", ".join(_action(one, section) for one in actions) for name, actions in verdicts.items()}
@@ -110,6 +136,6 @@ def _action(action: Action, section: MaildirConfig) -> str:
         case Action.KEYWORD:
             return "set the junk keyword"
         case Action.FILE:
-            return f"file to {'the existing junk folder' if section.junk == AUTO else section.junk}"
+            return f"file to {'the junk folder' if section.junk == AUTO else section.junk}"
         case _:
             assert_never(action)

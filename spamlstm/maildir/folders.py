@@ -10,6 +10,7 @@ import os
 import re
 import stat
 import string
+import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -43,11 +44,15 @@ class FolderRole(StrEnum):
 # The only table of folder names for filing, learning and `adopt`, in the languages in which mail programs name folders.
 # A Trash folder with a name that is missing here would turn deleted mail into ham. The configuration can add names
 # (ignore_folders).
-_JUNK = """junk, spam, junk e-mail, bulk mail, junk email, junk mail, bulk, junk-e-mail, spamverdacht, unerwünscht,
-werbung, courrier indésirable, indésirables, pourriel, correo no deseado, posta indesiderata, ongewenste e-mail,
-ongewenst, lixo eletrônico, lixo electrónico, nevyžádaná pošta, nevyžiadaná pošta, wiadomości-śmieci, niechciane,
-skräppost, uønsket, uønsket e-post, roskaposti, levélszemét, спам, нежелательная почта, 垃圾邮件, 垃圾郵件, 迷惑メール,
-스팸메일함"""
+_JUNK = """junk, spam, junk e-mail, bulk mail, junk email, junk mail, bulk, junk-e-mail, spam mail, spamverdacht,
+unerwünscht, unerwünschte werbung, werbung, courrier indésirable, indésirable, indésirables, pourriel, pourriels,
+correo no deseado, correo basura, no deseado, posta indesiderata, indesiderata, ongewenste e-mail, ongewenst,
+ongewenste reclame, lixo eletrônico, lixo electrónico, correo lixo, correu brossa, nevyžádaná pošta, nevyžiadaná pošta,
+wiadomości-śmieci, wiadomości śmieci, niechciane, skräppost, uønsket, uønsket e-post, uønsket e-mail, uønsket mail,
+uønsket post, søppelpost, roskaposti, rämpspost, mēstules, levélszemét, önemsiz e-posta, gereksiz e-posta,
+istenmeyen e-posta, neželena pošta, neželjena pošta, e-mail nedorit, mesaje nedorite, ανεπιθύμητη αλληλογραφία,
+ανεπιθύμητα, спам, нежелательная почта, небажана пошта, нежелана поща, דואר זבל, البريد العشوائي,
+البريد غير الهام, อีเมลขยะ, thư rác, 垃圾邮件, 垃圾郵件, 迷惑メール, スパム, 스팸메일함, 스팸함, 스팸, 정크 메일"""
 _IGNORED = """trash, deleted, deleted items, deleted messages, bin, wastebasket, sent, sent items, sent messages,
 sent mail, sent-mail, drafts, draft, outbox, unsent messages, templates, notes, all mail, important, starred, flagged,
 papierkorb, gelöscht, gelöschte elemente, gelöschte objekte, gesendet, gesendete elemente, gesendete objekte,
@@ -71,7 +76,12 @@ roskakori, poistetut, lähetetyt, luonnokset, kuka, elküldött, piszkozatok, t�
 
 
 def _names(table: str) -> tuple[str, ...]:
-    return tuple(" ".join(name.split()) for name in table.split(","))
+    return tuple(_compared(" ".join(name.split())) for name in table.split(","))
+
+
+def _compared(name: str) -> str:
+    """Return a name in the form in which names are compared. macOS decomposes accented letters."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
 JUNK_NAMES = _names(_JUNK)
@@ -200,8 +210,9 @@ def role_of(name: str, *, junk: str, ignore_folders: Iterable[str] = ()) -> Fold
     """Return the role of the folder with the name `name` on disk.
 
     `junk` is the configured name of the junk folder, or "auto". Every folder with a junk name is a junk folder,
-    including junk folders into which no mail is filed. Folders below a folder with a junk name or an ignored name are
-    IGNORED.
+    including junk folders into which no mail is filed. A folder below a junk folder is a junk folder too if its name
+    has no letters (`.Junk.2020`, an archive) or is a junk name. All other folders below a folder with a junk name or an
+    ignored name are IGNORED, because some people keep false positives there (`.Spam.ham`).
     """
     return _role(name, junk, tuple(ignore_folders))
 
@@ -210,20 +221,31 @@ def role_of(name: str, *, junk: str, ignore_folders: Iterable[str] = ()) -> Fold
 def _role(name: str, junk: str, ignore_folders: tuple[str, ...]) -> FolderRole:
     if not name:
         return FolderRole.INBOX
-    *upper, last = display_levels(name)
-    shown = "/".join((*upper, last))
-    if shown in {"/".join(display_levels(one)) for one in ignore_folders}:
+    levels = display_levels(name)
+    if any(levels in possible_levels(one) for one in ignore_folders):
         return FolderRole.IGNORED
-    if junk != "auto" and shown == "/".join(display_levels(junk)):
+    if junk != "auto" and levels in possible_levels(junk):
         return FolderRole.JUNK
-    return FolderRole.IGNORED if any(level in _ROLES for level in upper) else _ROLES.get(last, FolderRole.FILED)
+    at = next((at for at, level in enumerate(levels) if level in _ROLES), None)
+    if at is None:
+        return FolderRole.FILED
+    is_junk = all(level in JUNK_NAMES or not any(map(str.isalpha, level)) for level in levels[at:])
+    return FolderRole.JUNK if is_junk else FolderRole.IGNORED
+
+
+def possible_levels(configured: str) -> set[tuple[str, ...]]:
+    """Return the results of `display_levels` for the folders that a configured name may mean.
+
+    Mail programs separate levels by dots or slashes, depending on the server.
+    """
+    return {display_levels(configured), display_levels("." + configured.replace("/", ".").removeprefix("."))}
 
 
 @lru_cache(maxsize=4096)
 def display_levels(name: str) -> tuple[str, ...]:
     """Return the levels of a folder's name on disk as mail programs show them, case-folded and without INBOX."""
     dotted = name.startswith(".")
-    levels = decoded(name.lstrip(".")).casefold().split("." if dotted else "/")
+    levels = _compared(decoded(name.lstrip("."))).split("." if dotted else "/")
     if len(levels) == 1 and levels[0].startswith("inbox."):
         levels = levels[0].split(".")
     if not dotted:

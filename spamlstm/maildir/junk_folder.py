@@ -4,13 +4,24 @@ import contextlib
 import itertools
 import os
 import stat
+from collections.abc import Collection, Iterator, Sequence
 
 from spamlstm.errors import ConfigError, NoInputError
 from spamlstm.files import CREATE
-from spamlstm.maildir.folders import JUNK_NAMES, MOST_FOLDERS, display_levels, encoded, is_folder, subfolders
+from spamlstm.maildir.folders import (
+    JUNK_NAMES,
+    MOST_FOLDERS,
+    display_levels,
+    encoded,
+    is_folder,
+    linked_folders,
+    possible_levels,
+    subfolders,
+)
 from spamlstm.maildir.message_file import copy_owner
 from spamlstm.maildir.names import PARTS
-from spamlstm.maildir.opened import OpenFolder, OpenMaildir
+from spamlstm.maildir.opened import OpenFolder, OpenMaildir, RefusedError
+from spamlstm.maildir.subscriptions import subscribe
 
 # The name of a newly created junk folder.
 _NEW_FOLDER = "Junk"
@@ -26,9 +37,10 @@ def junk_folder(mailbox: OpenMaildir, configured: str = "auto") -> OpenFolder:
     """Return the folder to which the spam of a Maildir is filed. It may not exist yet.
 
     `configured` is a folder's name, on disk or as mail programs show it (`Junk`, `INBOX.Junk`, `Lists/Junk`), or
-    'auto'. 'auto' selects the first of JUNK_NAMES that exists at the top level or below INBOX or [Gmail]. If none
-    exists, 'auto' selects `Junk` in the layout of this Maildir. Raises NoInputError if `mailbox` is not a Maildir, and
-    UserError if the name leads out of the Maildir.
+    'auto'. 'auto' selects the first of `existing_junk_folders`. A name selects the directory with exactly this name,
+    otherwise the first folder that mail programs show under this name. If no folder is found, the result is the name of
+    a new folder in the layout of this Maildir. Raises NoInputError if `mailbox` is not a Maildir, UserError if the name
+    leads out of the Maildir, and RefusedError (an OSError) if the folder is a link.
     """
     if not mailbox.folder().exists():
         raise NoInputError(f"{mailbox.path} is not a Maildir: it lacks new, cur or tmp")
@@ -37,30 +49,39 @@ def junk_folder(mailbox: OpenMaildir, configured: str = "auto") -> OpenFolder:
         return mailbox.folder(_configured(mailbox, configured) if configured != "auto" else _detected(mailbox))
 
 
+def existing_junk_folders(mailbox: OpenMaildir) -> Iterator[str]:
+    """Yield the names on disk of the junk folders at the top level or below INBOX or [Gmail], the preferred one first.
+
+    The order is the order of JUNK_NAMES. For the same name, folders at the top level come first, then the order of the
+    names on disk. Raises OSError if the Maildir cannot be read.
+    """
+    return _junk_folders(mailbox, _candidates(mailbox, _ABOVE))
+
+
+def _junk_folders(mailbox: OpenMaildir, candidates: Sequence[str]) -> Iterator[str]:
+    ranks = {name: rank for name in candidates if (rank := _rank(name)) is not None}
+    return (name for name in sorted(ranks, key=ranks.__getitem__) if is_folder(mailbox, name))
+
+
 def _detected(mailbox: OpenMaildir) -> str:
-    names = subfolders(mailbox, "")
-    found = next((name for name in _junk_names(mailbox, names) if is_folder(mailbox, name)), None)
+    candidates = _candidates(mailbox, _ABOVE)
+    found = next(_junk_folders(mailbox, candidates), None)
     if found is not None:
         return found
-    folders = _layout(mailbox, names)
-    if _is_fs(folders):
-        return _NEW_FOLDER
-    below_inbox = bool(folders) and all(name.startswith(".INBOX.") for name in folders)
-    return (".INBOX." if below_inbox else ".") + _NEW_FOLDER
+    for name in linked_folders(mailbox):
+        if _rank(name) is not None:
+            raise RefusedError(f"{mailbox.path}/{name}", "is a symbolic link, and links in a Maildir are not followed")
+    return _new_name(mailbox, candidates, _NEW_FOLDER)
 
 
-def _junk_names(mailbox: OpenMaildir, names: list[str]) -> list[str]:
-    """Return the directories with the name of a junk folder, in the order of JUNK_NAMES.
-
-    For the same name, top-level directories come first.
-    """
-    inner = []
+def _candidates(mailbox: OpenMaildir, above: Collection[tuple[str, ...]]) -> list[str]:
+    """Return the directories at the top level, then the directories below those that mail programs show as `above`."""
+    names, inner = subfolders(mailbox, ""), []
     for name in names:
-        if (name.casefold(),) in _ABOVE:
+        if not name.startswith(".") and display_levels(name) in above:
             with contextlib.suppress(OSError):  # it is a link, or another user owns it
                 inner += [f"{name}/{below}" for below in subfolders(mailbox, name)]
-    ranks = {name: rank for name in (*names, *inner) if (rank := _rank(name)) is not None}
-    return sorted(ranks, key=ranks.__getitem__)
+    return names + inner
 
 
 def _rank(name: str) -> int | None:
@@ -73,18 +94,20 @@ def _rank(name: str) -> int | None:
     return rank
 
 
-def _layout(mailbox: OpenMaildir, names: list[str]) -> list[str]:
-    """Return up to _MOST_FOR_LAYOUT folders, from which the layout is detected. Names with a leading dot come first."""
-    ordered = sorted(names, key=lambda name: not name.startswith("."))[:MOST_FOLDERS]
-    return list(itertools.islice((name for name in ordered if is_folder(mailbox, name)), _MOST_FOR_LAYOUT))
+def _new_name(mailbox: OpenMaildir, candidates: Sequence[str], name: str) -> str:
+    """Return the name on disk of a new folder, which mail programs are to show as `name`, without INBOX in front.
 
-
-def _is_fs(folders: list[str]) -> bool:
-    """Return whether the layout is fs (`Junk`) instead of Maildir++ (`.Junk`).
-
-    Without folders, the layout is Maildir++.
+    `candidates` are directories, from which the layout is detected. The layout is fs (`Junk`) if there are folders and
+    none begins with a dot. Otherwise, it is Maildir++ (`.Junk`). If all folders are below INBOX, so is the new folder.
     """
-    return bool(folders) and not any(name.startswith(".") for name in folders)
+    # Names with a leading dot come first.
+    ordered = sorted(candidates, key=lambda one: not one.startswith("."))[:MOST_FOLDERS]
+    folders = list(itertools.islice((one for one in ordered if is_folder(mailbox, one)), _MOST_FOR_LAYOUT))
+    is_fs = bool(folders) and not any(one.startswith(".") for one in folders)
+    inbox = "INBOX/" if is_fs else ".INBOX."
+    if folders and all(one.startswith(inbox) for one in folders):
+        return encoded(inbox + name)
+    return encoded(name) if is_fs else encoded("." + name)
 
 
 def _configured(mailbox: OpenMaildir, configured: str) -> str:
@@ -101,9 +124,17 @@ def _configured(mailbox: OpenMaildir, configured: str) -> str:
     for name in (configured, dotted, encoded(configured), encoded(dotted)):
         if _is_directory(mailbox, name):
             return name
-    if not configured.startswith(".") and _is_fs(_layout(mailbox, subfolders(mailbox, ""))):
-        return encoded(configured)
-    return encoded(dotted)
+    wanted = possible_levels(configured)
+    candidates = _candidates(mailbox, {*_ABOVE, *(levels[:-1] for levels in wanted)})
+    for name in candidates:
+        if not name.startswith("..") and display_levels(name) in wanted and is_folder(mailbox, name):
+            return name
+    if configured.startswith("."):
+        return encoded(dotted)
+    # Servers show `.Junk` as INBOX.Junk if everything is below INBOX (Courier, a prefix of Dovecot).
+    shown = configured[6:] if configured[:6].casefold() in ("inbox.", "inbox/") else configured
+    new = _new_name(mailbox, candidates, shown)
+    return "." + new[1:].replace("/", ".") if new.startswith(".") else new
 
 
 def _is_directory(mailbox: OpenMaildir, name: str) -> bool:
@@ -118,15 +149,20 @@ def _is_directory(mailbox: OpenMaildir, name: str) -> bool:
 def create_folder(folder: OpenFolder) -> None:
     """Create the folder and the missing parts of new, cur, tmp and `maildirfolder`, and make them durable (fsynced).
 
-    Owner, group and mode are those of the Maildir, so that the mail server can use the folder. The user's subscriptions
-    are left unchanged. The function is safe to repeat, also while a server creates the same folder. Raises OSError if a
-    level of the path is not a directory, and RefusedError (an OSError) if a level of the path is a link.
+    Owner, group and mode are those of the Maildir, so that the mail server can use the folder. The user is subscribed
+    to a folder that did not exist (see `subscribe`). The function is safe to repeat, also while a server creates the
+    same folder. Raises OSError if a level of the path is not a directory, and RefusedError (an OSError) if a level of
+    the path is a link.
     """
     mailbox = folder.mailbox
     like = os.fstat(mailbox.handle)
     folder.close()
     levels = folder.name.split("/")
     with mailbox.owner.acting():
+        # The subscription comes first. After a crash, a subscription without a folder is harmless, and the next call
+        # continues. A user may have unsubscribed from a folder that exists.
+        if not _is_directory(mailbox, folder.name):
+            subscribe(folder)
         for depth in range(1, len(levels) + 1):
             _make_folder(mailbox, "/".join(levels[: depth - 1]), levels[depth - 1], like)
         # new and cur are created last, because other programs then take the folder for a Maildir and need tmp for

@@ -26,11 +26,11 @@ def test_init_then_check(spamlstm, home):
     assert out.startswith(f"{home}/xdg/spamlstm/config.toml written")
     status, out, _ = spamlstm("config", "check")
     assert status == 0
-    assert "~/Maildir: no Maildir exists; spam: tag, file to the existing junk folder;" in out
+    assert "~/Maildir: no Maildir exists; spam: tag, file to the junk folder;" in out
     maildirs.make(home / "Maildir")
     _, out, _ = spamlstm("config", "check")
     assert "~/Maildir: 1 Maildir;" in out
-    assert f"\n    {home}/Maildir\n" in out
+    assert f"\n    {home}/Maildir: junk folder .Junk (will be created)\n" in out
 
 
 def test_check_warns_of_shared_labels(spamlstm, home):
@@ -78,6 +78,34 @@ def test_check_without_a_file(spamlstm, home):
     assert status == 78
     assert f"{home}/xdg/spamlstm/config.toml, {home}/etc/config.toml" in err
     assert "spamlstm config init" in err
+
+
+def test_check_names_the_junk_folders(spamlstm, home):
+    """`check` says for each Maildir where its spam goes, whether that folder exists, and why spam cannot be filed."""
+    for name in ("a/.Spam", "a/.Bulk", "b/.Sent", "c", "d/.&BCEEPwQwBDw-", "e", "f/.Spam"):
+        maildirs.make(home / name.partition("/")[0])
+        maildirs.make(home / name)
+    (home / "c" / ".Junk").symlink_to(home / "a")
+    (home / "c.toml").write_text(
+        "".join(
+            f'[[maildir]]\npath = "{home}/{name}"\n{more}\n'
+            for name, more in {
+                **dict.fromkeys("abcd", ""),
+                "e": 'spam = ["tag"]',
+                "f": 'junk = "INBOX.Spam"',
+            }.items()
+        )
+    )
+    status, out, _ = spamlstm("config", "check", "--config", home / "c.toml")
+    assert status == 0
+    assert f"{home}/a: junk folder .Spam (exists; not used: .Bulk)\n" in out
+    assert f"{home}/b: junk folder .Junk (will be created)\n" in out
+    assert (
+        f"{home}/c: spam cannot be filed (.Junk is a symbolic link, and links in a Maildir are not followed)\n" in out
+    )
+    assert f"{home}/d: junk folder .&BCEEPwQwBDw- (\u0421\u043f\u0430\u043c) (exists)\n" in out
+    assert f"    {home}/e\n" in out
+    assert f"{home}/f: junk folder .Spam (exists)\n" in out
 
 
 def test_check_lists_ten_of_many(spamlstm, home):

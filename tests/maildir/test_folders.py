@@ -89,7 +89,16 @@ def test_a_new_message_changes_the_time_of_its_part(tmp_path):
         ("[Gmail]/Spam", FolderRole.JUNK),
         ("[Gmail]/.Spam", FolderRole.JUNK),
         (".Courrier ind&AOk-sirable", FolderRole.JUNK),
-        (".Junk.2024", FolderRole.IGNORED),
+        (".Junk.2024", FolderRole.JUNK),
+        ("Spam/2024-05", FolderRole.JUNK),
+        (".Junk.Bulk.1", FolderRole.JUNK),
+        (".Junk.ham.2024", FolderRole.IGNORED),
+        (".Spam.False positives", FolderRole.IGNORED),
+        (".Trash.2024", FolderRole.IGNORED),
+        (".Trash.Junk", FolderRole.IGNORED),
+        (".Lists.Junk", FolderRole.JUNK),
+        (".Courrier inde\u0301sirable", FolderRole.JUNK),
+        (".Courrier ind\u00e9sirable", FolderRole.JUNK),
         (".Trash", FolderRole.IGNORED),
         (".Trash.old", FolderRole.IGNORED),
         (".Entw&APw-rfe", FolderRole.IGNORED),
@@ -122,6 +131,9 @@ def test_the_junk_folder_as_configured_in_dots():
     """Slashes and dots separate levels alike."""
     assert role_of(".Lists.Ads", junk="Lists/Ads") is FolderRole.JUNK
     assert role_of(".INBOX.Ads", junk=".INBOX.Ads") is FolderRole.JUNK
+    assert role_of(".Lists.Ads", junk="Lists.Ads") is FolderRole.JUNK
+    assert role_of(".Ads", junk="INBOX.Ads") is FolderRole.JUNK
+    assert role_of("Lists/Ads", junk="INBOX.Lists.Ads") is FolderRole.JUNK
 
 
 def test_names_are_counted_in_all_directories(tmp_path, monkeypatch):

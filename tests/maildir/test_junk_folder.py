@@ -43,7 +43,15 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
         ([".Sent", "Spam"], "auto", "Spam"),
         ([], "Unwanted", ".Unwanted"),
         ([], ".Unwanted", ".Unwanted"),
-        ([], "INBOX.Junk", ".INBOX.Junk"),
+        # Servers show `.Junk` as INBOX.Junk if everything is below INBOX.
+        ([], "INBOX.Junk", ".Junk"),
+        ([".Sent"], "INBOX.Junk", ".Junk"),
+        ([".INBOX.Sent"], "INBOX.Junk", ".INBOX.Junk"),
+        ([".INBOX.Sent"], "Junk", ".INBOX.Junk"),
+        ([], ".INBOX.Junk", ".INBOX.Junk"),
+        (["INBOX/Sent"], "INBOX.Junk", "INBOX/Junk"),
+        (["INBOX/Sent"], "auto", "INBOX/Junk"),
+        (["Sent"], "INBOX/Junk", "Junk"),
         ([".Sent"], "Lists/Junk", ".Lists.Junk"),
         (["Sent"], "Lists/Junk", "Lists/Junk"),
         ([".Junk"], "Indésirable & co", ".Ind&AOk-sirable &- co"),
@@ -92,6 +100,17 @@ def test_filing_and_learning_agree(root, name):
         found = junk_folder.junk_folder(on_disk.opened(root).mailbox).name
         assert (found, role_of(found, junk="auto")) == (made, FolderRole.JUNK)
         shutil.rmtree(os.path.join(root, made))
+
+
+def test_a_junk_folder_that_is_a_link(root, tmp_path):
+    """A link is refused and no second folder is made beside it; a real junk folder is used in spite of a link."""
+    make(tmp_path / "elsewhere")
+    Path(root, ".Spam").symlink_to(tmp_path / "elsewhere")
+    for configured in ("auto", "Spam", ".Spam"):
+        with pytest.raises(OSError, match=r"\.Spam is a symbolic link"):
+            junk_folder.junk_folder(on_disk.opened(root).mailbox, configured)
+    make(Path(root, ".Bulk"))
+    assert junk_folder.junk_folder(on_disk.opened(root).mailbox).name == ".Bulk"
 
 
 @pytest.mark.parametrize("configured", ["", " ", "..", "../x", "/etc", "a//b", "cur", "a/../b", "a..b", "a\0"])

@@ -21,6 +21,8 @@ from watching import DELIVERIES, deliver, message, number_of, numbers, until, wa
 from spamlstm.daemon.server import ask
 from spamlstm.learning.label_store import LabelStore
 from spamlstm.maildir.headers import untag
+from spamlstm.maildir.junk_folder import create_folder
+from spamlstm.maildir.opened import OpenMaildir
 
 pytestmark = [
     pytest.mark.peers,
@@ -215,3 +217,23 @@ def headers_are_right(mark, raw):
     """Return whether a message is tagged as spam or untagged: a reader may have moved it to cur before filing."""
     parsed = email.message_from_bytes(raw, policy=policy.default)
     return parsed["X-Spam-Flag"] in ("YES", None) and parsed["X-Mark"] == str(mark)
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_new_folder_is_subscribed(dovecot, version):
+    """Dovecot shows a folder that we create, keeps the other subscriptions, and changes the list after us."""
+    listed = dovecot.maildir / "subscriptions"
+    with dovecot.session() as client:
+        client.create("Lists.x")
+        client.subscribe("Lists.x")
+    if version == 1:
+        listed.write_bytes(b"Lists.x\n")
+    with OpenMaildir.open(str(dovecot.maildir)) as mailbox:
+        for name in (".Spam", ".Lists.Unwanted"):
+            create_folder(mailbox.folder(name))
+    with dovecot.session() as client:
+        client.subscribe("Trash")
+        shown = {line.split()[-1] for line in client.lsub()[1]}
+    assert shown == {b"Lists.x", b"Spam", b"Lists.Unwanted", b"Trash"}
+    assert listed.stat().st_uid == dovecot.uid
+    assert dovecot.complaints() == []

@@ -1,6 +1,19 @@
-"""The entries of the allow and deny lists."""
+"""The entries of the allow and deny lists, and the form in which addresses are compared."""
 
+import re
+import unicodedata
 from enum import Enum
+
+_WILD = "*."
+"""The beginning of an entry for the subdomains of a domain."""
+# The labels of a domain consist of ASCII letters, digits, hyphens and underscores, and of all other scripts.
+_DOMAIN = re.compile(r"[^\s\x00-,./:-@\[-^`{-\x7f]{1,63}(?:\.[^\s\x00-,./:-@\[-^`{-\x7f]{1,63}){0,30}")
+_LITERAL = re.compile(r"\[[0-9.]{7,15}\]")
+_LOCAL = re.compile(r"[^\s<>\"(),:;@\\*?\[\]]{1,300}")
+_BRACKETED = re.compile(r"<([^<>]*)>")
+_DOTS = str.maketrans("。｡", "..")
+_MOST_LABEL = 63
+_MOST_SHOWN = 80
 
 
 class SenderKind(Enum):
@@ -12,21 +25,82 @@ class SenderKind(Enum):
 
 
 def parse_sender(entry: str) -> tuple[SenderKind, str]:
-    """Return the kind of an entry and its address, domain or List-Id in lower case.
+    """Return the kind of an entry and its address, domain or List-Id in comparable form.
 
-    `friend@x.org` is one address. `@x.org` is all addresses of x.org and its subdomains. `list:announce.x.org` is the
-    mailing list with that List-Id. Raises ValueError with the valid forms if `entry` has none of these forms.
+    `friend@x.org` is one address. `@x.org`, `*@x.org` and `x.org` are all addresses of x.org and its subdomains.
+    `*.x.org` is all addresses of the subdomains. `list:announce.x.org` is the mailing list with that List-Id. Raises
+    ValueError with advice if `entry` has none of these forms.
     """
     wanted = entry.strip().lower()
-    local, at, domain = wanted.rpartition("@")
-    if wanted.startswith("list:") and wanted[5:].strip():
-        return SenderKind.LIST, wanted[5:].strip().strip("<>")
-    if not at or not domain.strip(".") or any(c.isspace() for c in wanted):
-        raise ValueError(f"{entry!r} is not an allow or deny entry: {_hint(wanted)}")
-    return (SenderKind.ADDRESS, wanted) if local else (SenderKind.DOMAIN, domain.strip("."))
+    known = _parsed(wanted)
+    if known is None:
+        shown = entry if len(entry) <= _MOST_SHOWN else entry[: _MOST_SHOWN - 1] + "…"
+        raise ValueError(f"{shown!r} is not an allow or deny entry: {_advice(wanted)}")
+    return known
 
 
-def _hint(entry: str) -> str:
-    if entry.isprintable() and "." in entry and not {"@", ":", " "} & set(entry):
-        return f"write '@{entry}' for everyone there, 'name@{entry}' for one address, 'list:{entry}' for a mailing list"
-    return "write an address (friend@x.org), a domain (@x.org) or a mailing list (list:announce.x.org)"
+def _parsed(wanted: str) -> tuple[SenderKind, str] | None:
+    if wanted.startswith("list:"):
+        name = wanted[5:].strip().strip("<>")
+        is_list = _LOCAL.fullmatch(name.replace("@", "", 1)) is not None
+        return (SenderKind.LIST, comparable_address(name)) if is_list else None
+    local, at, host = wanted.rpartition("@")
+    below, host = _split_wildcard(host)
+    if not (_is_domain(host) and (at or below or "." in host)) and not (local and _LITERAL.fullmatch(host)):
+        return None
+    if local in ("", "*"):
+        return SenderKind.DOMAIN, below + comparable_domain(host)
+    return (SenderKind.ADDRESS, comparable_address(wanted)) if not below and _LOCAL.fullmatch(local) else None
+
+
+def comparable_address(address: str) -> str:
+    """Return an address or domain in the form in which addresses are compared.
+
+    The form has lower case, no dot at the end, a domain in ASCII (punycode) and an unencoded local part.
+    """
+    local, at, domain = address.strip(".'").rpartition("@")
+    return unicodedata.normalize("NFC", local.lower()) + at + comparable_domain(domain)
+
+
+def comparable_domain(domain: str) -> str:
+    """Return a domain in lower case, without a dot at the end, and with punycode for labels that are not ASCII."""
+    if not domain.isascii():
+        domain = unicodedata.normalize("NFKC", domain).translate(_DOTS).lower()
+        domain = unicodedata.normalize("NFKC", domain)
+    return ".".join(map(_ascii_label, domain.lower().strip(".").split(".")))
+
+
+def _ascii_label(label: str) -> str:
+    # The limit bounds the time, because punycode takes quadratic time. The name system has no longer labels.
+    if label.isascii() or len(label) > _MOST_LABEL:
+        return label
+    return "xn--" + label.encode("punycode").decode("ascii")
+
+
+def _split_wildcard(host: str) -> tuple[str, str]:
+    """Return `*.` and the domain of `*.x.org` or `.x.org`. Return an empty text and the host without a wildcard."""
+    if host.startswith((_WILD, ".")):
+        return _WILD, host.removeprefix("*").removeprefix(".")
+    return "", host
+
+
+def _is_domain(host: str) -> bool:
+    host = host.translate(_DOTS).removesuffix(".")
+    return _DOMAIN.fullmatch(host) is not None
+
+
+def _advice(entry: str) -> str:
+    inside = _BRACKETED.search(entry)
+    address = (inside[1] if inside else entry.removeprefix("mailto:")).strip()
+    if (inside or address != entry) and "@" in address and _parsed(address):
+        return f"write only the address, '{address}'"
+    if any("@" in one and _parsed(one) for one in re.split(r"[,;\s]+", entry)[1:]):
+        return "write each address as an entry of its own, without a name"
+    if "*" in entry or "?" in entry:
+        return "'*' may only stand for all names at a domain (*@x.org) or for its subdomains (*.x.org)"
+    if entry.count("@") > 1:
+        return "it contains more than one @"
+    return (
+        "write an address (friend@x.org), a domain (@x.org), its subdomains (*.x.org) or a mailing list"
+        " (list:announce.x.org)"
+    )

@@ -18,6 +18,10 @@ _MAX_SUBJECT = 20_000
 # The lookbehind lets an address begin only at the beginning of a word. Otherwise long words would take quadratic time.
 _ADDRESS = re.compile(r"(?<![^\s<>\"(),:;@])[^\s<>\"(),:;@]++@[^\s<>\"(),:;@]+")
 _COMMENT = re.compile(r"\(([^()]*)\)")
+# An address of a list of addresses. A word with several @ is one address, whose domain is after the last @.
+_LISTED = re.compile(r"(?<![^\s<>,:;])[^\s<>,:;\\]+@(?:\[[0-9.]*+\]|[^\s<>,:;@\\]++)")
+_PIECE = re.compile(r'\\.?|["()]|[^\\"()]++', re.DOTALL)
+_NOT_LOCAL = re.compile(r"[\s<>\"(),:;@\\]")
 _LINE_ENDS = bytes.maketrans(b"\r", b"\n")
 
 
@@ -85,6 +89,49 @@ def address(value: str) -> str:
     bracketed = value.rfind("<")
     match = (bracketed >= 0 and _ADDRESS.search(value, bracketed)) or _ADDRESS.search(value)
     return match[0].lower().strip(".'") if match else ""
+
+
+def addresses(value: str) -> tuple[str, ...]:
+    """Return the addresses in a header value that lists mailboxes, such as From, in lower case.
+
+    Quoted names and comments contain no addresses. In each mailbox, an address in angle brackets has priority.
+    """
+    found = []
+    for mailbox in _unquoted(value[:MAX_VALUE]).replace(";", ",").split(","):
+        bracketed = mailbox.rfind("<")
+        match = (bracketed >= 0 and _LISTED.search(mailbox, bracketed)) or _LISTED.search(mailbox)
+        if match:
+            found.append(match[0].lower().strip(".'"))
+    return tuple(found)
+
+
+def _unquoted(value: str) -> str:
+    """Return a header value without comments, which may be nested, and without quoted text.
+
+    A quoted local part stays one word, so that an address within the quotes is not found.
+    """
+    if '"' not in value and "(" not in value:
+        return value
+    kept: list[str] = []
+    quoted: list[str] | None = None
+    depth = 0
+    for piece in _PIECE.finditer(value):
+        text = piece[0]
+        if depth:
+            depth += (text == "(") - (text == ")")
+        elif text == '"':
+            if quoted is not None:
+                kept.append(_NOT_LOCAL.sub("_", "".join(quoted)) if value.startswith("@", piece.end()) else " ")
+            quoted = [] if quoted is None else None
+        elif quoted is not None:
+            quoted.append(text)
+        elif text == "(":
+            depth = 1
+        else:
+            kept.append(text)
+    if depth:  # the comment has no end, so its parenthesis is ordinary text
+        return value.replace("(", " ").replace('"', " ")
+    return "".join([*kept, *(quoted or ())])
 
 
 def display_name(value: str) -> str:

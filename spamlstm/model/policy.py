@@ -47,7 +47,8 @@ class Reason(StrEnum):
 class Evidence(NamedTuple):
     """The properties of a message that the policy considers besides the probability."""
 
-    sender: str = ""
+    senders: tuple[str, ...] = ()
+    """The addresses in the From header."""
     list_id: str = ""
     gtube: bool = False
     not_mail: bool = False
@@ -91,9 +92,8 @@ def thresholds_from_costs(costs: Costs) -> Thresholds:
 class SenderList:
     """The user's allow list or deny list.
 
-    `friend@x.org` matches that address. `@x.org` matches any address at x.org or a subdomain. `list:announce.x.org`
-    matches the mailing list with that List-Id. Case is ignored. Addresses are compared with the From header, which a
-    sender can forge.
+    `sender_list.parse_sender` has the forms of the entries. Case is ignored, and both spellings of an international
+    domain are equal. Addresses are compared with each address in the From header, which a sender can forge.
     """
 
     addresses: frozenset[str] = frozenset()
@@ -112,13 +112,19 @@ class SenderList:
             named[kind].add(name)
         return cls(*(frozenset(named[kind]) for kind in sender_list.SenderKind))
 
-    def covers(self, *, sender: str, list_id: str) -> bool:
-        """Return whether the address or the mailing list is on this list."""
-        sender, list_id = sender.lower(), list_id.lower()
-        if (sender and sender in self.addresses) or (list_id and list_id in self.lists):
+    def covers(self, *, senders: tuple[str, ...], list_id: str) -> bool:
+        """Return whether one of the addresses or the mailing list is on this list."""
+        if list_id and self.lists and sender_list.comparable_address(list_id) in self.lists:
+            return True
+        return bool(self.addresses or self.domains) and any(map(self._covers_address, senders))
+
+    def _covers_address(self, sender: str) -> bool:
+        sender = sender_list.comparable_address(sender)
+        if sender in self.addresses:
             return True
         labels = sender.rpartition("@")[2].split(".") if self.domains else []
-        return any(".".join(labels[start:]) in self.domains for start in range(len(labels)))
+        domains = [".".join(labels[start:]) for start in range(len(labels))]
+        return any(one in self.domains for one in domains) or any(f"*.{one}" in self.domains for one in domains[1:])
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,8 +158,8 @@ class Policy:
         NO_TEXT.
         """
         cases = (
-            (self.allow.covers(sender=evidence.sender, list_id=evidence.list_id), Verdict.HAM, Reason.ALLOW),
-            (self.deny.covers(sender=evidence.sender, list_id=evidence.list_id), Verdict.SPAM, Reason.DENY),
+            (self.allow.covers(senders=evidence.senders, list_id=evidence.list_id), Verdict.HAM, Reason.ALLOW),
+            (self.deny.covers(senders=evidence.senders, list_id=evidence.list_id), Verdict.SPAM, Reason.DENY),
             (evidence.gtube, Verdict.SPAM, Reason.GTUBE),
             (evidence.not_mail, Verdict.UNSURE, Reason.NOT_MAIL),
             (evidence.no_text, Verdict.UNSURE, Reason.NO_TEXT),

@@ -18,7 +18,7 @@ from spamlstm.corpus.paths import MOST_BYTES
 from spamlstm.errors import reason_of
 from spamlstm.features.render import cut_windows, render
 from spamlstm.message.headers import begins_like_mail
-from spamlstm.message.message import Message, parse_message
+from spamlstm.message.message import Message, addresses, parse_message
 from spamlstm.model.policy import NO_EVIDENCE, Evidence
 
 if TYPE_CHECKING:
@@ -172,7 +172,7 @@ def read_chunk(reader: MessageReader, chunk: Chunk, *, beat: Callable[[], None] 
 def evidence_of(message: Message) -> Evidence:
     """Return the evidence for the policy, except for `unknown_text`, which depends on the vocabulary."""
     return Evidence(
-        sender=message.sender,
+        senders=addresses(message.first.get("from", "")),
         list_id=message.list_id,
         gtube=GTUBE in message.text or GTUBE in message.subject,
         no_text=_words(message.subject) + _words(message.text) < FEWEST_WORDS or _is_data(message),

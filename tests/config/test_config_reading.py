@@ -15,7 +15,7 @@ ALL_WRONG = """\
 alow = []
 deny = [
   "@bad.org",
-  "bad.org",  # no entry
+  "bad@*.org",  # no entry
 ]
 thresholds = { ham = 0.9, spam = "x" }
 
@@ -139,7 +139,8 @@ def test_an_empty_file_changes_nothing(tmp_path):
         ("[polic]", "did you mean 'policy'"),
         ("policy = 1", "must be a table"),
         ("[policy]\nallow = 'x'", "list of strings"),
-        ("[policy]\nallow = ['x.org']", "write '@x.org' for everyone there"),
+        ("[policy]\nallow = ['a@b@c']", "more than one @"),
+        ("[policy]\nallow = ['Ann <ann@x.org>']", "write only the address, 'ann@x.org'"),
         ("[policy]\nthresholds = { ham = 0.9, spam = 0.1 }", "0 <= ham <= spam <= 1"),
         ("[policy]\nthresholds = { ham = 0.9 }", "policy.thresholds.spam"),
         ("[policy]\nthresholds = 3", "must be a table"),

@@ -1,12 +1,16 @@
 """The policy: every verdict has a reason, the allow list always wins, and thresholds follow from costs."""
 
+import contextlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from spamlstm.config import Costs, PolicyConfig, Thresholds
 from spamlstm.errors import ConfigError
+from spamlstm.message.message import parse_message
 from spamlstm.model.policy import Evidence, Policy, Reason, SenderList, thresholds_from_costs
+from spamlstm.model.reading import evidence_of
 from spamlstm.verdict import Verdict
 
 THRESHOLDS = Thresholds(ham=0.2, spam=0.98)
@@ -14,7 +18,7 @@ probabilities = st.one_of(st.none(), st.floats(0, 1))
 costs = st.builds(Costs, st.floats(0.01, 1e4), st.floats(0.01, 1e4), st.floats(0, 1e4))
 evidences = st.builds(
     Evidence,
-    sender=st.just("friend@x.org"),
+    senders=st.just(("friend@x.org",)),
     list_id=st.just("announce.x.org"),
     gtube=st.booleans(),
     not_mail=st.booleans(),
@@ -100,15 +104,121 @@ def test_what_sets_the_thresholds():
         ("@x.org", "any@notx.org", False),
         ("@x.org", "any@x.org.evil.net", False),
         ("@x.org", "", False),
+        ("*@x.org", "any@x.org", True),
+        ("*@x.org", "any@mail.x.org", True),
+        ("X.ORG.", "any@x.org", True),
+        ("*.x.org", "any@mail.x.org", True),
+        ("*.x.org", "any@x.org", False),
+        ("*.x.org", "any@evilx.org", False),
+        (".x.org", "any@deep.mail.x.org", True),
+        ("@*.x.org", "any@mail.x.org", True),
+        ("Friend@X.org", "fRIEND@x.ORG.", True),
+        ("@bücher.example", "jo@xn--bcher-kva.example", True),
+        ("@xn--bcher-kva.example", "jo@BÜCHER.example", True),
+        ("*.bücher.example", "jo@post.xn--bcher-kva.example", True),
+        ("jörg@xn--bcher-kva.example", "jörg@bücher.example", True),
+        ("jörg@bücher.example", "jorg@bücher.example", False),
+        ("@straße.example", "jo@xn--strae-oqa.example", True),
+        ("@straße.example", "jo@strasse.example", False),
+        ("@हिन्दी.example", "jo@xn--j2bd4cyah0f.example", True),
+        ("@bücher。example", "jo@bücher.example", True),
+        ("@x.org", "friend@x.org@evil.net", False),
+        ("jo@[192.0.2.1]", "jo@[192.0.2.1]", True),
     ],
 )
 def test_what_an_entry_covers(entry, sender, covered):
-    """An address covers itself, a domain covers itself and its subdomains."""
-    assert SenderList.of((entry,)).covers(sender=sender, list_id="") is covered
+    """An address covers itself, a domain covers itself and its subdomains, in both spellings and in any case."""
+    assert SenderList.of((entry,)).covers(senders=(sender,), list_id="") is covered
 
 
-@pytest.mark.parametrize("entry", ["x.org", "", "@", "list:", "a b@x.org", "friend", "@."])
+@pytest.mark.parametrize(
+    "entry",
+    [
+        *("", "@", "list:", "a b@x.org", "friend", "@.", "x..org", "@x org", "list:a b", "http://x.org/", "@[x]"),
+        *("*", "*@", "*@*", "@x.*", "jo*@x.org", "j?@x.org", "list:*.x.org", "a@b@c", "*.*", "<a@b@c>"),
+        *("Ann B <ann@x.org>", "mailto:ann@x.org", "ann@x.org, bob@x.org", "mailto:" * 5000, "x" * 100_000 + "@"),
+    ],
+)
 def test_an_entry_of_no_kind_is_refused(entry):
     """A mistyped entry is reported at the start and not ignored."""
     with pytest.raises(ConfigError, match="not an allow or deny entry"):
         SenderList.of((entry,))
+
+
+@pytest.mark.parametrize(
+    ("entry", "advice"),
+    [
+        ("Ann B <ann@x.org>", "write only the address, 'ann@x.org'"),
+        ("ann@x.org, bob@x.org", "each address as an entry of its own"),
+        ("jo*@x.org", "may only stand for all names"),
+        ("a@b@c", "more than one @"),
+        ("friend", "write an address"),
+    ],
+)
+def test_the_advice_for_a_refused_entry(entry, advice):
+    """The error for a refused entry says what to write instead."""
+    with pytest.raises(ConfigError, match=advice):
+        SenderList.of((entry,))
+
+
+@given(st.text(max_size=40), st.text(max_size=40))
+def test_any_text_is_an_entry_or_refused(entry, sender):
+    """Any text is accepted or refused with a sentence, and any sender can be compared with it."""
+    with contextlib.suppress(ConfigError):
+        SenderList.of((entry,)).covers(senders=(sender,), list_id=sender)
+
+
+@given(st.from_regex(r"[a-z0-9.+-]{1,20}@([a-zäöüß]{1,9}\.){1,3}[a-z]{2,5}", fullmatch=True))
+def test_an_entry_covers_its_own_address(address):
+    """An address that is an entry is covered by it, by its domain, and by both in upper case."""
+    domain = address.rpartition("@")[2]
+    for entry in (address, f"@{domain}", f"*@{domain}", domain):
+        assert SenderList.of((entry,)).covers(senders=(address,), list_id="")
+
+
+# The From headers are those of messages that mail programs and servers have written.
+@pytest.mark.parametrize(
+    "value",
+    [
+        "Jörg <jo@bücher.example>",
+        "Jo <jo@xn--bcher-kva.example>",
+        "Jörg <jörg@bücher.example>",
+        "jo@example.net (Jo (the) Third)",
+        '"Jo <3 flowers" <jo@example.net>',
+        "Jo <jo@example.net>, Kim <kim@example.com>",
+        "Kim <kim@example.com>, Jo <jo@example.net>",
+        "=?utf-8?q?Jo_=3Cjo=40bank=2Eexample=3E?= <jo@example.net>",
+        "<@relay.example.com:jo@example.net>",
+        "Jo <jo@example.net.>",
+        "Jo < jo@example.net >",
+        "=?utf-8?q?J=C3=B6?=\n =?utf-8?q?rg?=\n <jo@example.net>",
+        "Jo jo@example.net",
+        "Jo <jo@example.net",
+        "Friends: Kim <kim@example.com>, Jo <jo@example.net>;",
+        '"Vale, Jo" <jo@example.net> (kim@example.com)',
+    ],
+)
+def test_the_authors_of_a_message_are_found(value):
+    """An allowed author is found in each form of the From header, and one allowed author is enough."""
+    allow = SenderList.of(("jo@example.net", "@bücher.example"))
+    message = parse_message(f"From: {value}\nSubject: x\n\ntext\n".encode())
+    evidence = evidence_of(message)
+    assert Policy(THRESHOLDS, allow=allow).decide(0.99, evidence) == (Verdict.HAM, Reason.ALLOW)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        '"jo@example.net" <crook@evil.example>',
+        "jo@example.net <crook@evil.example>",
+        "crook@evil.example (jo@example.net)",
+        '"<jo@example.net>"@evil.example',
+        '"Vale, <jo@example.net>," <crook@evil.example>',
+        "jo@example.net@evil.example",
+        "=?utf-8?q?jo=40example=2Enet?= <crook@evil.example>",
+    ],
+)
+def test_a_name_is_not_an_author(value):
+    """An allowed address in the display name, in a comment or in a quoted local part does not make mail ham."""
+    message = parse_message(f"From: {value}\nSubject: x\n\ntext\n".encode())
+    assert not SenderList.of(("jo@example.net",)).covers(senders=evidence_of(message).senders, list_id="")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from spamlstm.cli.judgements import Row, judgement_printer
 from spamlstm.cli.mail_paths import MailPaths
-from spamlstm.cli.terminal import local_time, note, settings
+from spamlstm.cli.terminal import is_closed, local_time, note, settings
 from spamlstm.config import Config, LabelScope, load_found_config
 from spamlstm.config.locations import LABELS, state_dir
 from spamlstm.corpus.paths import STDIN, FileMessage, GivenMessage
@@ -54,6 +54,7 @@ def classify_paths(
     config = load_found_config(config_file)
     labels = _labels(config, maildir, named=config_file, state=state)
     verdicts: set[Verdict] = set()
+    silent = exit_code and is_closed(sys.stdout)  # the exit status is the result
     with _readers(mail.messages()) as (mails, readers), judgement_printer(json=json) as show:
         layer = _personal_layer(labels)
         classifier = Classifier.open(model, config=config, personal_features=layer is not None)
@@ -66,7 +67,8 @@ def classify_paths(
                 mail.fail(name, "this is not mail but data of another kind", ExitStatus.DATA)
             verdicts.add(judgement.verdict)
             causes = _causes(judged.key.read(), classifier, layer, labels) if explain else None
-            show(Row(name, judgement, judged.ms, causes))
+            if not silent:
+                show(Row(name, judgement, judged.ms, causes))
     if mail.failed or not exit_code:
         return mail.failed
     return next((status for verdict, status in _STATUS.items() if verdict in verdicts), ExitStatus.OK)

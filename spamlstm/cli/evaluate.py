@@ -19,7 +19,7 @@ def evaluate_corpora(
     feedback: str | None,
     plot: Path | None,
 ) -> None:
-    """Evaluate the model on the corpora, print a table, and write the files `json` and `html` if given.
+    """Evaluate the model on the corpora, write the files `json`, `html` and `plot` if given, and print a table.
 
     Each file is written completely or not at all. Raises OutputError if the folder of a file is missing.
     """
@@ -36,9 +36,7 @@ def evaluate_corpora(
         else:
             online = trec_protocol.run_protocol(corpora, task, model=model, progress=tell)
             evaluation = online.evaluation
-    report.print_table(evaluation, console())
-    if online is not None:
-        error_console().print(f"feedback {task}: {online.labelled} labels learned")
+    # The files are written first, because the reader of the table may exit early.
     if json is not None and online is not None:
         report.write_whole(json, jsons.dumps(online.as_json(), indent=2, ensure_ascii=False) + "\n")
     elif json is not None:
@@ -47,3 +45,6 @@ def evaluate_corpora(
         report.write_report(evaluation, html)
     if plot is not None and online is not None:
         report.write_whole(plot, trec_protocol.picture(online))
+    report.print_table(evaluation, console())
+    if online is not None:
+        error_console().print(f"feedback {task}: {online.labelled} labels learned")

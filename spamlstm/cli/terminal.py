@@ -2,6 +2,7 @@
 
 import codecs
 import contextlib
+import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, TextIO
@@ -58,6 +59,16 @@ def _encode(error: UnicodeError) -> tuple[str | bytes, int]:
 def is_terminal(stream: TextIO) -> bool:
     """Return whether output is formatted for people. This is so if `stream` is a terminal or --color is always."""
     return settings.color == "always" or stream.isatty()
+
+
+def is_closed(stream: TextIO) -> bool:
+    """Return whether the process was started with this output stream closed. The stream is then not writable."""
+    import fcntl
+
+    try:
+        return fcntl.fcntl(stream.fileno(), fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY
+    except (OSError, ValueError):  # not a file, such as a stream in memory
+        return False
 
 
 def console(stream: TextIO | None = None, *, quiet: bool = False) -> "Console":

@@ -1,7 +1,9 @@
 """Run a command line and convert every error to a message and an exit status."""
 
 import contextlib
+import errno
 import gc
+import io
 import os
 import signal
 import sys
@@ -14,6 +16,7 @@ from spamlstm.errors import ExitStatus, UserError
 
 if TYPE_CHECKING:
     import typer
+    from _typeshed import ReadableBuffer
 
 TRACEBACK = "SPAMLSTM_TRACEBACK"
 """The environment variable that enables the traceback of a bug, like --verbose."""
@@ -76,6 +79,9 @@ def _translate(error: BaseException) -> int:
         _say_usage(error)
         return ExitStatus.USAGE
     if isinstance(error, OSError):
+        if error.errno == errno.EBADF:
+            _say("standard output is closed; redirect it to a file or to /dev/null")
+            return ExitStatus.IO
         _say(f"{f'{error.filename}: ' if error.filename else ''}{error.strerror or error}")
         return ExitStatus.IO
     return _database_error(error) or _bug(error)
@@ -129,15 +135,32 @@ def _interrupt(number: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
+class _ErrorOutput(io.FileIO):
+    """Standard error, without errors: a message that cannot be written never changes the work or the exit status."""
+
+    def write(self, data: "ReadableBuffer") -> int:
+        """Write the data if possible. Return the number of bytes, whether or not they were written."""
+        with contextlib.suppress(OSError):
+            return super().write(data) or 0
+        return memoryview(data).nbytes
+
+
 def _open_standard_streams() -> None:
-    """Open /dev/null for each closed standard stream, so that no database gets the descriptor of a stream."""
-    while (handle := os.open(os.devnull, os.O_RDWR)) <= 2:
-        pass
-    os.close(handle)
+    """Open /dev/null for each closed standard stream, so that no database gets the descriptor of a stream.
+
+    Reading from closed standard input and writing to closed standard output fail with EBADF, as without /dev/null.
+    """
+    for stream, mode in enumerate((os.O_WRONLY, os.O_RDONLY, os.O_RDWR)):
+        try:
+            os.fstat(stream)
+        except OSError:
+            os.open(os.devnull, mode)  # gets the lowest free descriptor, which is `stream`
     # Python sets a stream that was closed at its start to None.
     sys.stdin = sys.stdin or open(0, encoding="utf-8", closefd=False)  # noqa: SIM115  for the whole process
     sys.stdout = sys.stdout or open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
-    sys.stderr = sys.stderr or open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+    encoding = sys.stderr.encoding if sys.stderr else "utf-8"
+    # Python itself makes standard error unbuffered in this way. A buffer would be lost if the process is killed.
+    sys.stderr = io.TextIOWrapper(_ErrorOutput(2, "w", closefd=False), encoding, "backslashreplace", write_through=True)
 
 
 def _discard_output() -> None:

@@ -13,6 +13,8 @@ SYSTEM_STATE = Path("/var/lib/spamlstm")
 """The directory that systemd creates for the system unit and passes on in $STATE_DIRECTORY."""
 LABELS = "labels.sqlite"
 """The file of the label store in the state folder. The name is defined here because every start looks for the file."""
+_NO_HOME = "/nonexistent"
+"""The home folder of users without a home folder, as on Debian."""
 PERSONAL = "maildirs"
 """The folder with the label stores of single Maildirs. `personal_dir` returns the folder of each store."""
 
@@ -47,7 +49,9 @@ def _xdg(variable: str, default: str) -> Path:
     named = os.environ.get(variable, "")
     # The XDG specification requires that a relative path is ignored.
     base = named if named.startswith("/") else os.path.expanduser(default)  # noqa: PTH111  pathlib may raise RuntimeError
-    return Path(base, "spamlstm")
+    # A user without a home folder (no $HOME and no entry in the user database) has no files of their own. The current
+    # folder must not be used in its place.
+    return Path(base if base.startswith("/") else _NO_HOME, "spamlstm")
 
 
 def config_files() -> tuple[Path, ...]:

@@ -261,11 +261,30 @@ def test_verbose_and_quiet(spamlstm, folder):
         assert spamlstm(*arguments, folder)[0] == 64
 
 
-def test_a_closed_standard_output(tiny, folder):
-    """A command with closed standard streams does its work, and its exit status counts."""
-    command = f"{sys.executable} -m spamlstm classify --exit-code {folder}/b-spam.eml >&- 2>&- <&-"
-    done = subprocess.run(command, shell=True, env={**os.environ, "SPAMLSTM_MODEL": str(tiny)}, check=False)  # noqa: S602
-    assert done.returncode == 1
+@pytest.mark.parametrize(
+    ("command", "status", "shown"),
+    [
+        ("classify --exit-code a-ham.eml 2>&-", 0, "ham"),
+        ("classify --exit-code missing.eml b-spam.eml 2>/dev/full", 66, "spam"),
+        ("classify --exit-code b-spam.eml >&- 2>&- <&-", 1, ""),
+        ("classify a-ham.eml 2>&1 >&-", 74, "spamlstm: standard output is closed"),
+        ("classify - 2>&1 <&-", 66, "spamlstm: -: bad file descriptor"),
+        ("classify --exit-code missing.eml a-ham.eml 2> >(exit)", 66, "ham"),
+    ],
+)
+def test_closed_standard_streams(tiny, folder, command, status, shown):
+    """Messages that cannot be written change nothing; output that is lost is an error, except with --exit-code."""
+    done = subprocess.run(
+        ["bash", "-c", f"{sys.executable} -m spamlstm {command}"],
+        cwd=folder,
+        env={**os.environ, "SPAMLSTM_MODEL": str(tiny), "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == status
+    assert done.stdout.startswith(shown)
+    assert bool(done.stdout) == bool(shown)
 
 
 def test_a_full_standard_output(tiny, folder):

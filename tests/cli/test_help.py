@@ -2,6 +2,7 @@
 
 import pytest
 import typer
+from tiny_bundle import HAM, SPAM
 
 from spamlstm import errors
 from spamlstm.cli.app import app
@@ -75,3 +76,18 @@ def test_a_report_that_cannot_be_written(spamlstm, tmp_path):
     """`evaluate` checks that its files can be written before it begins; the status is 74."""
     status, _, err = spamlstm("evaluate", tmp_path, "--json", tmp_path / "missing" / "out.json")
     assert (status, "cannot be written" in err) == (74, True)
+
+
+def test_a_report_is_written_before_the_table(spamlstm, tmp_path, monkeypatch):
+    """If the program that reads the table exits early, the report exists."""
+    for kind, raw in (("ham", HAM), ("spam", SPAM)):
+        (tmp_path / "mail" / kind).mkdir(parents=True)
+        (tmp_path / "mail" / kind / "1.eml").write_bytes(raw)
+
+    def exit_early(*_):
+        raise BrokenPipeError
+
+    monkeypatch.setattr("spamlstm.evaluation.report.print_table", exit_early)
+    files = [tmp_path / "out.json", tmp_path / "out.html"]
+    assert spamlstm("evaluate", tmp_path / "mail", "--json", files[0], "--report", files[1])[0] == 141
+    assert all(file.stat().st_size for file in files)

@@ -25,6 +25,18 @@ def test_a_relative_xdg_is_ignored(monkeypatch):
     assert locations.user_file() == Path("/home/ann/.config/spamlstm/config.toml")
 
 
+@pytest.mark.parametrize("home", [None, "relative"])
+def test_no_home_folder(monkeypatch, home):
+    """A user without a home folder has no files; above all none in the current folder."""
+    for name in ("XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_DATA_HOME", "STATE_DIRECTORY", "HOME"):
+        monkeypatch.delenv(name, raising=False)
+    if home:
+        monkeypatch.setenv("HOME", home)
+    monkeypatch.setattr("os.getuid", lambda: 54_321)  # a user without an entry in the user database
+    for path in (locations.user_file(), locations.state_dir(), locations.models_dir()):
+        assert str(path).startswith("/nonexistent/")
+
+
 def test_the_first_existing_file_is_used(monkeypatch, tmp_path):
     """The named file comes first, existing or not; then the user's; then the system's; then none."""
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "home"))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from spamlstm import progress
 from spamlstm.cli.mail_paths import MailPaths
-from spamlstm.cli.terminal import error_console, local_time, note, print_json, print_rows
+from spamlstm.cli.terminal import counted, error_console, local_time, note, print_json, print_rows
 from spamlstm.errors import ExitStatus, UserError, reason_of
 from spamlstm.learning.label import Label, StoredLabel
 from spamlstm.learning.label_store import LabelStore
@@ -71,7 +71,7 @@ def forget_paths(paths: list[str], *, state: Path) -> int:
             removed, unknown = removed + known, unknown + (not known)
         trainer.catch_up()
         trainer.keep()
-    sys.stdout.write(f"{_labels(removed)} removed" + (f", {unknown} had no label" if unknown else "") + "\n")
+    sys.stdout.write(f"{counted(removed, 'label')} removed" + (f", {unknown} had no label" if unknown else "") + "\n")
     return named.failed
 
 
@@ -98,7 +98,7 @@ def purge_labels(*, state: Path, yes: bool) -> None:
             # With --yes no row is read, so that a damaged store can be purged.
             if yes or ((count := sum(labels.counts().values())) and _confirm(count)):
                 number = labels.purge()
-    sys.stdout.write(f"{_labels(number)} removed\n")
+    sys.stdout.write(f"{counted(number, 'label')} removed\n")
 
 
 def _confirm(number: int) -> bool:
@@ -107,14 +107,10 @@ def _confirm(number: int) -> bool:
     Raises UserError if standard input is not a terminal.
     """
     if not sys.stdin.isatty():
-        raise UserError(f"this removes {_labels(number)} permanently; add --yes to confirm")
-    sys.stderr.write(f"Remove {_labels(number)} and the stored copies of the labelled mail? [y/N] ")
+        raise UserError(f"this removes {counted(number, 'label')} permanently; add --yes to confirm")
+    sys.stderr.write(f"Remove {counted(number, 'label')} and the stored copies of the labelled mail? [y/N] ")
     sys.stderr.flush()
     return sys.stdin.readline().strip().lower() in ("y", "yes")
-
-
-def _labels(number: int) -> str:
-    return "1 label" if number == 1 else f"{number} labels"
 
 
 def _row(label: StoredLabel) -> tuple[str, ...]:

@@ -53,7 +53,7 @@ def forget_command(
     return forget_paths(paths, state=_label_folder(state, maildir, config))
 
 
-@labels_app.callback(epilog=examples("spamlstm labels", "spamlstm labels --json", "spamlstm labels purge --yes"))
+@labels_app.callback(epilog=examples("spamlstm labels", "spamlstm labels --json", "spamlstm labels export labels.gz"))
 def labels_command(
     context: typer.Context,
     *,
@@ -62,7 +62,7 @@ def labels_command(
     config: options.ConfigOption = None,
     state: options.StateOption = None,
 ) -> None:
-    """List or remove labels.
+    """List, remove, export or import labels.
 
     Prints the number of labels and the last 20 labels. The columns are time, label, score before labels are taken into
     account, message id and subject. The message id is computed from the content of the message.
@@ -92,6 +92,43 @@ def labels_purge_command(
     from spamlstm.cli.label import purge_labels
 
     purge_labels(state=_label_folder(state, maildir, config), yes=yes)
+
+
+@command(labels_app, "export", "spamlstm labels export labels.gz")
+def labels_export_command(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The file to write. An earlier export is replaced.")],
+    *,
+    maildir: options.MaildirOption = None,
+    config: options.ConfigOption = None,
+    state: options.StateOption = None,
+) -> None:
+    """Write all labels and the stored copies of the labelled mail to a file.
+
+    The file contains everything that was learned. Only you can read it. The filter may run meanwhile.
+    """
+    from spamlstm.cli.label_files import write_labels
+
+    write_labels(file, state=_label_folder(state, maildir, config))
+
+
+@command(labels_app, "import", "spamlstm labels import --dry-run labels.gz", "spamlstm labels import labels.gz")
+def labels_import_command(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A file that 'spamlstm labels export' wrote.")],
+    *,
+    dry_run: options.DryRunOption = False,
+    maildir: options.MaildirOption = None,
+    config: options.ConfigOption = None,
+    state: options.StateOption = None,
+) -> None:
+    """Add the labels of an exported file to the present labels.
+
+    For a message that has a label in both, your own label is preferred to an adopted label, then the later label.
+    Importing a file twice changes nothing. A file that is damaged or was written by a newer version of spamlstm changes
+    nothing either.
+    """
+    from spamlstm.cli.label_files import read_labels
+
+    read_labels(file, dry_run=dry_run, state=_label_folder(state, maildir, config))
 
 
 app.add_typer(labels_app, name="labels", rich_help_panel=LEARN)

@@ -147,6 +147,11 @@ def note(sentence: str) -> None:
         sys.stderr.write(f"spamlstm: {plain(sentence)}\n")
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun: `1 label`, `2 labels`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def local_time(moment: float) -> str:
     """Return `moment` (seconds since 1970) as a local date and time."""
     from datetime import UTC, datetime

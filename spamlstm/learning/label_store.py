@@ -287,6 +287,27 @@ class LabelStore:
             )
             self._invalidate(first=0)
 
+    # --- export and import (see `label_export`) -----------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def snapshot(self) -> Iterator[sqlite3.Connection]:
+        """Yield the database in a read transaction. All queries in the `with` block see the same state of the store."""
+        with self._explained:
+            self._connection.execute("BEGIN")
+            try:
+                yield self._connection
+            finally:
+                self._connection.execute("ROLLBACK")
+
+    @contextlib.contextmanager
+    def rewriting(self) -> Iterator[sqlite3.Connection]:
+        """Yield the database in a durable transaction that may change any rows. Saved layers are then deleted."""
+        with self._change():
+            before = self._connection.total_changes
+            yield self._connection
+            if self._connection.total_changes != before:
+                self._invalidate(first=0)
+
     # --- inside -----------------------------------------------------------------------------------------------------
 
     @contextlib.contextmanager

@@ -8,7 +8,7 @@ import string
 
 import maildirs
 import pytest
-from tiny_bundle import HAM, SPAM, UNSURE, mail
+from tiny_bundle import HAM, SPAM, UNSURE, mail, make
 
 from spamlstm.maildir.content_id import content_id
 
@@ -223,3 +223,40 @@ def test_classify_says_that_it_uses_no_labels(spamlstm, on_terminal, message, tm
 def test_purge_without_labels_asks_nothing(spamlstm, tmp_path):
     """Without labels there is nothing to confirm."""
     assert spamlstm("labels", "purge", "--state", tmp_path / "none")[:2] == (0, "0 labels removed\n")
+
+
+def test_labels_are_exported_and_imported(spamlstm, message, tmp_path):
+    """The exported file is private and restores the labels; an earlier export is replaced, no other file is."""
+    file = tmp_path / "labels.gz"
+    assert spamlstm("labels", "export", file)[0] == 66
+    spamlstm("label", "spam", message)
+    before = verdict(spamlstm, message), spamlstm("labels")[1]
+    for _ in range(2):
+        assert spamlstm("labels", "export", file)[:2] == (0, f"1 label exported to {file}\n")
+    assert file.stat().st_mode & 0o777 == 0o600
+    spamlstm("labels", "purge", "--yes")
+    assert spamlstm("labels", "import", "--dry-run", file)[:2] == (0, "1 label would be imported\n")
+    assert spamlstm("labels")[1] == "0 ham, 0 spam\n"
+    assert spamlstm("labels", "import", file)[:2] == (0, "1 label imported\n")
+    assert (verdict(spamlstm, message), spamlstm("labels")[1]) == before
+    assert spamlstm("labels", "import", file)[:2] == (0, "0 labels imported, 1 known\n")
+    for other, status in ((message, 64), (tmp_path, 64), ("/dev/null", 64), (tmp_path / "none" / "x", 74)):
+        assert spamlstm("labels", "export", other)[0] == status
+    assert message.read_bytes() == UNSURE
+
+
+def test_a_file_that_is_no_export_creates_no_labels(spamlstm, message, tmp_path, state):
+    """A missing file is 66, another file 65, and neither creates a label store, nor does a dry run."""
+    assert spamlstm("labels", "import", tmp_path / "none")[0] == 66
+    assert spamlstm("labels", "import", message)[0] == 65
+    assert not state.exists()
+
+
+def test_imported_labels_are_scored_by_the_present_model(spamlstm, message, tmp_path, monkeypatch):
+    """Labels from a time with another model are scored again by the present model."""
+    spamlstm("label", "spam", message)
+    spamlstm("labels", "export", tmp_path / "labels.gz")
+    spamlstm("labels", "purge", "--yes")
+    monkeypatch.setenv("SPAMLSTM_MODEL", str(make(tmp_path / "other", version="2")))
+    spamlstm("labels", "import", tmp_path / "labels.gz")
+    assert json.loads(spamlstm("labels", "--json")[1])["model"] == "tiny-2"

@@ -1,0 +1,73 @@
+"""`spamlstm labels export` and `spamlstm labels import`: copy the labels to a file and back."""
+
+import contextlib
+import os
+import stat
+import sys
+from pathlib import Path
+
+from spamlstm.cli.terminal import counted, note
+from spamlstm.errors import NoInputError, OutputError, UserError, reading, reason_of
+from spamlstm.files import open_regular, replacement
+from spamlstm.learning import label_export
+from spamlstm.learning.label_store import LabelStore
+from spamlstm.learning.trainer import Trainer, rescore_labels
+from spamlstm.model.classifier import Classifier
+
+
+def write_labels(file: Path, *, state: Path) -> None:
+    """Write the labels of the folder `state` to a file, completely or not at all.
+
+    Raises NoInputError if there are no labels, and UserError if the file exists and is not an export.
+    """
+    _check_replaceable(file)
+    labels = LabelStore.find(state)
+    if labels is None:
+        raise NoInputError(f"there are no labels in {state}; name another state folder with --state")
+    with contextlib.closing(labels):
+        try:
+            with replacement(file, mode=0o600) as out:
+                number = label_export.export_labels(labels, out)
+        except OSError as error:
+            raise OutputError(f"{file} cannot be written: {reason_of(error)}") from error
+    sys.stdout.write(f"{counted(number, 'label')} exported to {file}\n")
+
+
+def read_labels(file: Path, *, dry_run: bool, state: Path) -> None:
+    """Merge the labels of a file into the labels of the folder `state`, and learn them.
+
+    Raises NoInputError if the file cannot be read, and DataError if it cannot be imported.
+    """
+    with (
+        reading(file),
+        open_regular(file) as stream,
+        label_export.staged_labels(stream, name=str(file)) as staged,
+        contextlib.closing(LabelStore.copy(state) if dry_run else LabelStore.open(state)) as labels,
+    ):
+        counts = label_export.merge_labels(labels, staged)
+        if not dry_run:
+            trainer = Trainer(labels, tell=note)
+            trainer.prune()
+            rescore_labels(labels, Classifier.open(personal_features=True))
+            trainer.catch_up()
+            trainer.keep()
+    would = "would be " if dry_run else ""
+    parts = [f"{counted(counts.new, 'label')} {would}imported"]
+    parts += [f"{counts.changed} {would}changed"] if counts.changed else []
+    parts += [f"{counts.known} known"] if counts.known else []
+    sys.stdout.write(", ".join(parts) + "\n")
+
+
+def _check_replaceable(file: Path) -> None:
+    """Raise UserError if the file exists and is not an export, so that no other file is lost."""
+    try:
+        if not stat.S_ISREG(os.lstat(file).st_mode):
+            raise UserError(f"{file} is not a regular file; name another file")
+        with open_regular(file) as stream:
+            is_ours = not os.fstat(stream.fileno()).st_size or label_export.is_export(stream)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise OutputError(f"{file} cannot be written: {reason_of(error)}") from error
+    if not is_ours:
+        raise UserError(f"{file} exists and is not an export of labels; name another file")

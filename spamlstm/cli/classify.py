@@ -17,7 +17,7 @@ from spamlstm.cli.terminal import is_closed, local_time, note, settings
 from spamlstm.config import Config, LabelScope, load_found_config
 from spamlstm.config.locations import LABELS, state_dir
 from spamlstm.corpus.paths import STDIN, FileMessage, GivenMessage
-from spamlstm.errors import ExitStatus, UserError
+from spamlstm.errors import ExitStatus, NoInputError, UserError
 from spamlstm.model.classifier import HELP_AFTER, Classifier
 from spamlstm.model.policy import Reason
 from spamlstm.verdict import Verdict
@@ -83,6 +83,8 @@ def _labels(config: Config, maildir: Path | None, *, named: Path | None, state: 
     # A mail server that pipes messages to this command would log the note for each message.
     if config.learning.labels is LabelScope.PER_MAILDIR and (settings.verbose or sys.stderr.isatty()):
         note('each Maildir has its own labels ([learning] labels = "per-maildir"); add --maildir DIR to use them')
+    if state is not None and not state.is_dir():
+        raise NoInputError(f"the state folder {state} does not exist")
     return state or state_dir()
 
 

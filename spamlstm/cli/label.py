@@ -1,54 +1,132 @@
 """`spamlstm label`, `forget` and `labels`: add, remove and list the user's labels (ham or spam)."""
 
 import contextlib
+import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from spamlstm import progress
 from spamlstm.cli.mail_paths import MailPaths
-from spamlstm.cli.terminal import counted, error_console, local_time, note, print_json, print_rows
+from spamlstm.cli.terminal import confirm, counted, error_console, local_time, note, print_json, print_rows
+from spamlstm.config import Config, load_found_config
+from spamlstm.config.maildirs import section_of
+from spamlstm.config.values import AUTO
+from spamlstm.corpus.paths import FileMessage, GivenMessage
 from spamlstm.errors import ExitStatus, UserError, reason_of
 from spamlstm.learning.label import Label, StoredLabel
 from spamlstm.learning.label_store import LabelStore
 from spamlstm.learning.trainer import Trainer, rescore_labels
 from spamlstm.maildir.content_id import content_id
+from spamlstm.maildir.folders import FolderRole, role_of
 from spamlstm.model.classifier import Classifier
 from spamlstm.model.reading import not_mail
 
 SHOWN = 20
 """The number of labels that `spamlstm labels` lists."""
+MOST_CHANGED = 100
+"""The largest number of labels that a command changes to the opposite label without confirmation."""
 
 
-def label_paths(what: str, paths: list[str], *, model: Path | None, state: Path) -> int:
+def label_paths(
+    what: str, paths: list[str], *, yes: bool, model: Path | None, config_file: Path | None, state: Path
+) -> int:
     """Label all mail under the paths with `what`, print the number of new labels, and return the exit status.
 
-    Raises UserError if `what` is neither ham nor spam.
+    Folders of Maildirs that do not fit the label are skipped, see `_Skipped`. If many labels would change, ask for
+    confirmation unless `yes`. Raises UserError if `what` is neither ham nor spam.
     """
     if what not in tuple(Label):
         raise UserError(f"the label is 'spam' or 'ham', not '{what}'; usage: spamlstm label spam PATHS")
     label, named = Label(what), MailPaths(paths)
+    skipped = _Skipped(label, load_found_config(config_file))
+    mail: Iterable[GivenMessage | FileMessage] = named.messages(skipped)
     new = known = 0
+    changed: set[str] = set()
     with contextlib.closing(LabelStore.open(state)) as labels:
+        if not yes and labels.counts()[_other(label)] > MOST_CHANGED:
+            mail = list(mail)
+            if not _may_change(_opposite(labels, label, mail), label):
+                sys.stdout.write(f"0 labelled {label}\n")
+                return ExitStatus.OK
         trainer = Trainer(labels, tell=note)
         classifier = Classifier.open(model, personal_features=True)
         if model is None:
             rescore_labels(labels, classifier)
-        mail = ((raw, raw) for raw in _contents(named, check=True))
+
+        def contents() -> Iterator[tuple[bytes, bytes]]:
+            for raw in _contents(named, mail, check=True):
+                changed.update(_opposite(labels, label, [GivenMessage("", raw)]))
+                yield raw, raw
+
         with progress.show_progress(error_console(), "labelled") as tell:
-            for is_new in trainer.add_labels(classifier.assess_many(mail), label, model=classifier.bundle.label):
+            for is_new in trainer.add_labels(classifier.assess_many(contents()), label, model=classifier.bundle.label):
                 new, known = new + is_new, known + (not is_new)
                 tell(new + known)
-    sys.stdout.write(f"{new} labelled {label}" + (f", {known} had that label already" if known else "") + "\n")
+    skipped.report()
+    parts = [f"{new} labelled {label}"]
+    parts += [f"{known} had that label already"] if known else []
+    parts += [f"{counted(len(changed), 'label')} changed from {_other(label)} to {label}"] if changed else []
+    sys.stdout.write(", ".join(parts) + "\n")
     return named.failed
 
 
-def _contents(named: MailPaths, *, check: bool = False) -> Iterator[bytes]:
-    """Yield the contents of the messages. Report unreadable messages.
+class _Skipped:
+    """The folders of Maildirs that a command names as a whole, but whose mail does not get the label.
+
+    Trash, Sent, Drafts and similar folders are skipped, and junk folders if the label is ham. A folder that the command
+    names by its own path is not skipped.
+    """
+
+    def __init__(self, label: Label, config: Config) -> None:
+        self._roles = {FolderRole.IGNORED} | ({FolderRole.JUNK} if label is Label.HAM else set())
+        self._config = config
+        self._found: dict[str, list[str]] = {}
+
+    def __call__(self, path: str, folder: str) -> bool:
+        section = section_of(self._config.maildirs, Path(os.path.abspath(path)))  # noqa: PTH100  does not follow links
+        junk, ignored = section.junk if section else AUTO, self._config.learning.ignore_folders
+        is_skipped = role_of(folder, junk=junk, ignore_folders=ignored) in self._roles
+        if is_skipped and folder not in self._found.setdefault(path, []):
+            self._found[path].append(folder)
+        return is_skipped
+
+    def report(self) -> None:
+        """Say which folders were skipped."""
+        for path, folders in self._found.items():
+            if folders:
+                note(f"{path}: skipped {', '.join(folders)}; to label the mail of a folder, name the folder itself")
+
+
+def _other(label: Label) -> Label:
+    return Label.HAM if label is Label.SPAM else Label.SPAM
+
+
+def _opposite(labels: LabelStore, label: Label, mail: Iterable[GivenMessage | FileMessage]) -> set[str]:
+    """Return the content ids of the messages with the opposite label. Messages that cannot be read are left out."""
+    found = set()
+    for one in mail:
+        with contextlib.suppress(OSError):
+            content = content_id(one.read())
+            if labels.label(content) is _other(label):
+                found.add(content)
+    return found
+
+
+def _may_change(changed: set[str], label: Label) -> bool:
+    """Return whether these labels may be changed to `label`. Asks the user if there are more than MOST_CHANGED."""
+    if len(changed) <= MOST_CHANGED:
+        return True
+    what = f"change {counted(len(changed), 'label')} from {_other(label)} to {label}"
+    return confirm(f"{what[0].upper()}{what[1:]}?", otherwise=f"this would {what}; add --yes to confirm")
+
+
+def _contents(named: MailPaths, mail: Iterable[GivenMessage | FileMessage], *, check: bool = False) -> Iterator[bytes]:
+    """Yield the contents of the messages `mail`. Report unreadable messages.
 
     With `check`, also report and skip contents that are not mail, such as an empty pipe, /dev/zero or a picture.
     """
-    for found in named.messages():
+    for found in mail:
         try:
             raw = found.read()
         except OSError as error:
@@ -64,13 +142,15 @@ def forget_paths(paths: list[str], *, state: Path) -> int:
     """Remove the labels of all mail under the paths, and return the exit status."""
     named = MailPaths(paths)
     removed = unknown = 0
-    with contextlib.closing(LabelStore.open(state)) as labels:
-        trainer = Trainer(labels, tell=note)
-        for raw in _contents(named):
-            known = labels.forget(content_id(raw))
+    labels = LabelStore.find(state)
+    with contextlib.closing(labels) if labels else contextlib.nullcontext():
+        for raw in _contents(named, named.messages()):
+            known = labels is not None and labels.forget(content_id(raw))
             removed, unknown = removed + known, unknown + (not known)
-        trainer.catch_up()
-        trainer.keep()
+        if labels is not None and removed:
+            trainer = Trainer(labels, tell=note)
+            trainer.catch_up()
+            trainer.keep()
     sys.stdout.write(f"{counted(removed, 'label')} removed" + (f", {unknown} had no label" if unknown else "") + "\n")
     return named.failed
 
@@ -96,21 +176,16 @@ def purge_labels(*, state: Path, yes: bool) -> None:
     if labels is not None:
         with contextlib.closing(labels):
             # With --yes no row is read, so that a damaged store can be purged.
-            if yes or ((count := sum(labels.counts().values())) and _confirm(count)):
+            if yes or ((count := sum(labels.counts().values())) and _may_purge(counted(count, "label"))):
                 number = labels.purge()
     sys.stdout.write(f"{counted(number, 'label')} removed\n")
 
 
-def _confirm(number: int) -> bool:
-    """Ask the user whether to remove `number` labels, and return the answer.
-
-    Raises UserError if standard input is not a terminal.
-    """
-    if not sys.stdin.isatty():
-        raise UserError(f"this removes {counted(number, 'label')} permanently; add --yes to confirm")
-    sys.stderr.write(f"Remove {counted(number, 'label')} and the stored copies of the labelled mail? [y/N] ")
-    sys.stderr.flush()
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
+def _may_purge(labels: str) -> bool:
+    return confirm(
+        f"Remove {labels} and the stored copies of the labelled mail?",
+        otherwise=f"this removes {labels} permanently; add --yes to confirm",
+    )
 
 
 def _row(label: StoredLabel) -> tuple[str, ...]:

@@ -19,6 +19,12 @@ def label_command(
     label: Annotated[str, typer.Argument(metavar="spam|ham", help="The label of the messages.")],
     paths: options.MailArgument,
     *,
+    yes: Annotated[
+        bool,
+        typer.Option(
+            "--yes", help="Do not ask for confirmation before more than 100 labels change to the opposite label."
+        ),
+    ] = False,
     model: options.ModelOption = None,
     maildir: options.MaildirOption = None,
     config: options.ConfigOption = None,
@@ -26,14 +32,17 @@ def label_command(
 ) -> int:
     """Label messages as spam or ham, with immediate effect.
 
-    A message is recognised by its content, not by the name of its file. A new label replaces an earlier label.
+    A message is recognised by its content, not by the name of its file. A new label replaces an earlier label. Of a
+    whole Maildir, the folders Trash, Sent, Drafts and similar are skipped, and for ham also junk folders. To label the
+    mail of such a folder, name the folder itself.
 
     Files that cannot be read or are not mail are reported, and the other files are still labelled. If a file cannot be
     read, the exit status is 66. Otherwise, if a file is not mail, the exit status is 65.
     """
     from spamlstm.cli.label import label_paths
 
-    return label_paths(label, paths, model=model, state=_label_folder(state, maildir, config))
+    folder = _label_folder(state, maildir, config, create=True)
+    return label_paths(label, paths, yes=yes, model=model, config_file=config, state=folder)
 
 
 @learning("forget", "spamlstm forget missed.eml")
@@ -102,7 +111,7 @@ def labels_export_command(
     config: options.ConfigOption = None,
     state: options.StateOption = None,
 ) -> None:
-    """Write all labels and the stored copies of the labelled mail to a file.
+    """Write all labels and the stored copies of their mail to a file.
 
     The file contains everything that was learned. Only you can read it. The filter may run meanwhile.
     """
@@ -128,7 +137,7 @@ def labels_import_command(
     """
     from spamlstm.cli.label_files import read_labels
 
-    read_labels(file, dry_run=dry_run, state=_label_folder(state, maildir, config))
+    read_labels(file, dry_run=dry_run, state=_label_folder(state, maildir, config, create=True))
 
 
 app.add_typer(labels_app, name="labels", rich_help_panel=LEARN)
@@ -190,7 +199,7 @@ def retrain_command(
     retrain_model(now=now, mail=mail or [], json=json, maildir=maildir, model=model, config_file=config, state=state)
 
 
-def _label_folder(state: Path | None, maildir: Path | None, config: Path | None) -> Path:
+def _label_folder(state: Path | None, maildir: Path | None, config: Path | None, *, create: bool = False) -> Path:
     from spamlstm.cli.selection import label_folder
 
-    return label_folder(state, maildir, named=config)
+    return label_folder(state, maildir, named=config, create=create)

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from spamlstm.cli.terminal import complain
-from spamlstm.corpus.paths import STDIN, FileMessage, GivenMessage, UnreadablePath, find_messages
-from spamlstm.errors import ExitStatus
+from spamlstm.corpus.paths import STDIN, FileMessage, GivenMessage, Skips, UnreadablePath, find_messages
+from spamlstm.errors import ExitStatus, UserError
 
 
 @dataclass(slots=True)
@@ -19,9 +19,18 @@ class MailPaths:
     paths: list[str]
     failed: int = 0
 
-    def messages(self) -> Iterator[GivenMessage | FileMessage]:
-        """Yield each message under the paths, and report each path that cannot be read."""
-        for found in find_messages(self.paths, stdin=sys.stdin.buffer if STDIN in self.paths else None):
+    def __post_init__(self) -> None:
+        """Raise UserError if standard input is named twice."""
+        if self.paths.count(STDIN) > 1:
+            raise UserError("- (standard input) can be read only once")
+
+    def messages(self, skips: Skips | None = None) -> Iterator[GivenMessage | FileMessage]:
+        """Yield each message under the paths, and report each path that cannot be read.
+
+        `skips` is as in `find_messages`.
+        """
+        stdin = sys.stdin.buffer if STDIN in self.paths else None
+        for found in find_messages(self.paths, stdin=stdin, **({"skips": skips} if skips else {})):
             if isinstance(found, UnreadablePath):
                 self.fail(found.name, found.why)
             else:

@@ -5,11 +5,13 @@ A bundle is the folder of a model with its manifest (metadata as JSON) and model
 
 import os
 import sys
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spamlstm import progress
+from spamlstm.cli.selection import existing_state
 from spamlstm.cli.terminal import (
     console,
     encodable,
@@ -21,7 +23,6 @@ from spamlstm.cli.terminal import (
     print_json,
     print_rows,
 )
-from spamlstm.config.locations import state_dir
 from spamlstm.errors import UserError
 from spamlstm.learning.label_store import LabelStore
 from spamlstm.learning.trainer import rescore_labels
@@ -62,11 +63,16 @@ def list_models(*, json: bool) -> None:
     _note_environment()
 
 
-def report_change(bundle: Bundle, *, state: Path | None) -> None:
-    """Report the new current model, and recompute the scores of all labelled messages with this model."""
+def change_model(change: Callable[[], Bundle], *, state: Path | None) -> None:
+    """Change the current model, report it, and recompute the scores of all labelled messages with this model.
+
+    `change` makes another model current and returns it.
+    """
+    folder = existing_state(state)
+    bundle = change()
     sys.stdout.write(f"{registry.current()} is in use: {bundle.label}\n")
     _note_environment()
-    labels = LabelStore.find(state or state_dir())
+    labels = LabelStore.find(folder)
     if labels is not None:
         with closing(labels), progress.show_progress(error_console(), "labels") as tell:
             rescore_labels(labels, Classifier.open(personal_features=True), tell=tell)

@@ -53,10 +53,10 @@ def model_use_command(
 
     A running daemon loads the new model automatically.
     """
-    from spamlstm.cli.model import report_change
+    from spamlstm.cli.model import change_model
     from spamlstm.model import registry
 
-    report_change(registry.use(name), state=state)
+    change_model(lambda: registry.use(name), state=state)
 
 
 @command(model_app, "rollback", "spamlstm model rollback")
@@ -65,10 +65,10 @@ def model_rollback_command(state: options.StateOption = None) -> None:
 
     A second rollback undoes the first.
     """
-    from spamlstm.cli.model import report_change
+    from spamlstm.cli.model import change_model
     from spamlstm.model import registry
 
-    report_change(registry.rollback(), state=state)
+    change_model(registry.rollback, state=state)
 
 
 app.add_typer(model_app, name="model", rich_help_panel=MODEL)

@@ -82,6 +82,11 @@ class _WithCommonOptions:
         *own, help_option = super().get_params(ctx)  # type: ignore[misc]
         return [*own, *_common_options(), help_option]
 
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """Return the words of the usage line. Typer puts required arguments in braces, which no other program does."""
+        pieces: list[str] = super().collect_usage_pieces(ctx)  # type: ignore[misc]
+        return [piece[1:-1] if piece.startswith("{") else piece for piece in pieces]
+
     def format_epilog(self, _ctx: Any, formatter: Any) -> None:
         """Write the examples unchanged and without indentation."""
         if self.epilog:

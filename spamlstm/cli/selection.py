@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from spamlstm.cli.terminal import note
 from spamlstm.config import Config, LabelScope, MaildirConfig, load_found_config
 from spamlstm.config.locations import personal_dir, state_dir
 from spamlstm.config.maildirs import expand_maildirs
@@ -39,23 +38,40 @@ def choose_one(named: Path | None, maildir: Path, *, dry_run: bool) -> tuple[Con
     return _limited(config, (section,), dry_run=dry_run), path
 
 
-def label_folder(state: Path | None, maildir: Path | None, *, named: Path | None) -> Path:
+def existing_state(state: Path | None) -> Path:
+    """Return the state folder, for a command that does not create one.
+
+    Raises NoInputError if the user named a folder that does not exist.
+    """
+    if state is not None and not state.is_dir():
+        raise NoInputError(f"the state folder {state} does not exist")
+    return state or state_dir()
+
+
+def label_folder(state: Path | None, maildir: Path | None, *, named: Path | None, create: bool = False) -> Path:
     """Return the folder with the labels.
 
-    The folder is the state folder, or a folder for `maildir` if each Maildir has its own labels. Raises UserError if
-    `maildir` is required but not given. Raises NoInputError if `maildir` is not a Maildir.
+    The folder is the state folder, or a folder for `maildir` if each Maildir has its own labels. Only a command with
+    `create` may name a state folder that does not exist. Raises UserError if `maildir` is required but not given, or if
+    it has no effect. Raises NoInputError if `maildir` is not a Maildir.
     """
-    state = state or state_dir()
+    state = (state or state_dir()) if create else existing_state(state)
     config = load_found_config(named)
     if maildir is not None:
         _check(maildir)
     if config.learning.labels is LabelScope.SHARED:
         if maildir is not None:
-            note("--maildir has no effect because all Maildirs share their labels ([learning] labels)")
+            raise UserError(
+                '--maildir has no effect, as all Maildirs share their labels ([learning] labels = "shared")'
+            )
         return state
     if maildir is None:
         raise UserError('each Maildir has its own labels ([learning] labels = "per-maildir"); add --maildir DIR')
-    return personal_dir(state, _section(config, maildir)[1])
+    folder = personal_dir(state, _section(config, maildir)[1])
+    # Without sections, the Maildirs are named on the command line of 'spamlstm run'.
+    if config.maildirs and _configured(config, maildir) is None and not folder.is_dir():
+        raise UserError(f"{maildir} is not a Maildir of the configuration, so its labels would have no effect")
+    return folder
 
 
 def _check(maildir: Path) -> None:
@@ -70,11 +86,17 @@ def _check(maildir: Path) -> None:
 
 def _section(config: Config, maildir: Path) -> tuple[MaildirConfig, str]:
     """Return the section that applies to a Maildir and the Maildir's path. The section is limited to this Maildir."""
-    matching = (
-        (str(path), section) for path, section in expand_maildirs(config.maildirs).items() if path.samefile(maildir)
+    path, section = _configured(config, maildir) or (
+        os.path.abspath(maildir),  # noqa: PTH100  does not follow links
+        MaildirConfig(""),
     )
-    path, section = next(matching, (os.path.abspath(maildir), MaildirConfig("")))  # noqa: PTH100  does not follow links
     return replace(section, path=glob.escape(path)), path
+
+
+def _configured(config: Config, maildir: Path) -> tuple[str, MaildirConfig] | None:
+    """Return the path that the configuration has for a Maildir, and its section, or None."""
+    expanded = expand_maildirs(config.maildirs).items()
+    return next(((str(path), section) for path, section in expanded if path.samefile(maildir)), None)
 
 
 def _limited(config: Config, sections: tuple[MaildirConfig, ...], *, dry_run: bool) -> Config:

@@ -147,6 +147,18 @@ def note(sentence: str) -> None:
         sys.stderr.write(f"spamlstm: {plain(sentence)}\n")
 
 
+def confirm(question: str, *, otherwise: str) -> bool:
+    """Ask the user a question and return whether the answer is yes.
+
+    Raises UserError with the message `otherwise` if standard input is not a terminal.
+    """
+    if not sys.stdin.isatty():
+        raise UserError(otherwise)
+    sys.stderr.write(f"{question} [y/N] ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
 def counted(number: int, noun: str) -> str:
     """Return a number with its noun: `1 label`, `2 labels`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

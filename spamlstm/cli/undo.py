@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from spamlstm.cli.scan import open_journal
+from spamlstm.cli.selection import existing_state
 from spamlstm.cli.terminal import complain, is_terminal, local_time, log_to_stderr, print_json, print_rows
-from spamlstm.config.locations import state_dir
 from spamlstm.daemon.maildir_locks import MaildirLocks
 from spamlstm.errors import ExitStatus, UserError, reading
 from spamlstm.files import open_regular
@@ -37,8 +37,10 @@ def undo_messages(message: str | None, *, since: str | None, dry_run: bool, json
     moment = parse_time(since or "1d", now=time.time()) if since or content is None else 0.0
     results: list[UndoResult] = []
     unreadable = False
+    state = existing_state(state)
     with (
-        open_journal(state or state_dir(), dry_run=dry_run) as journal,
+        # A state folder that does not exist is not created.
+        open_journal(state, dry_run=dry_run or not state.is_dir()) as journal,
         MaildirLocks() as locks,
         log_to_stderr(without=["failed", "journal"]),
     ):

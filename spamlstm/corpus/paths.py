@@ -5,7 +5,7 @@
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain, islice
 from typing import BinaryIO
@@ -72,22 +72,29 @@ class UnreadablePath:
 
 
 Found = FileMessage | GivenMessage | UnreadablePath
+Skips = Callable[[str, str], bool]
+"""A function from a given path and the name of a Maildir folder below it to whether that folder is skipped."""
 
 
-def find_messages(paths: list[str], *, stdin: BinaryIO | None = None) -> Iterator[Found]:
+def _no_skips(_path: str, _folder: str) -> bool:
+    return False
+
+
+def find_messages(paths: list[str], *, stdin: BinaryIO | None = None, skips: Skips = _no_skips) -> Iterator[Found]:
     """Yield all messages at or below `paths`, in the given order of the paths. Each folder is sorted by name.
 
     A file is one message, or several messages if the file is an mbox. `-` is one message read from `stdin`. In a
     Maildir, the regular files in `new` and `cur` are messages. In any other folder, files that end in .eml or look like
     mail are messages. In such a folder, links are followed and each folder is read once. A link that another
-    user (except root) owns is followed only if the same user owns its target. Errors are yielded as UnreadablePath and
-    are not raised.
+    user (except root) owns is followed only if the same user owns its target. A folder of a Maildir that `skips` names
+    is left out with all folders below it, unless it is one of `paths`. Errors are yielded as UnreadablePath and are not
+    raised.
     """
     for path in paths:
         if path == STDIN and stdin is not None:
             yield _from_stdin(stdin)
         elif os.path.isdir(path):
-            yield from _folder(path)
+            yield from _folder(path, skips)
         else:
             yield from _file(path)
 
@@ -147,17 +154,17 @@ def _is_delivered(path: str) -> bool:
     return part in DELIVERED and all(os.path.isdir(os.path.join(folder, one)) for one in DELIVERED)
 
 
-def _folder(path: str) -> Iterator[Found]:
+def _folder(path: str, skips: Skips) -> Iterator[Found]:
     empty = True
-    for found in _below(path, set()):
+    for found in _below(path, path, set(), skips):
         empty = False
         yield found
     if empty:
         yield UnreadablePath(path, NO_MAIL)
 
 
-def _below(path: str, known: set[tuple[int, int]]) -> Iterator[Found]:
-    """Yield the messages in a folder and its subfolders.
+def _below(path: str, top: str, known: set[tuple[int, int]], skips: Skips) -> Iterator[Found]:
+    """Yield the messages in a folder and its subfolders. `top` is the given path.
 
     Folders in `known` are skipped, and each folder that is read is added to `known` (device and inode).
     """
@@ -175,6 +182,8 @@ def _below(path: str, known: set[tuple[int, int]]) -> Iterator[Found]:
     folders = [name for name, is_folder, is_foreign in listed if is_folder and not is_foreign]
     # `tmp` is not required, because backups of Maildirs may omit this empty folder.
     maildir = set(DELIVERED) <= set(folders)
+    if maildir and path != top and skips(top, path[len(top) :].lstrip("/")):
+        return
     if maildir:
         for part in DELIVERED:
             yield from _delivered(os.path.join(path, part))
@@ -182,7 +191,7 @@ def _below(path: str, known: set[tuple[int, int]]) -> Iterator[Found]:
         yield from _files(path, [name for name, is_folder, is_foreign in listed if not is_folder and not is_foreign])
     for name in folders:
         if not (maildir and name in PARTS):
-            yield from _below(os.path.join(path, name), known)
+            yield from _below(os.path.join(path, name), top, known, skips)
 
 
 def _is_foreign(entry: os.DirEntry[str]) -> bool:

@@ -48,6 +48,7 @@ def test_each_command_has_an_example(help_of, command):
     group = command in (("config",), ("model",), ("trec-jig",))
     assert group or f"Examples:\n  spamlstm {' '.join(command)}" in text
     assert "-v, --verbose" in text
+    assert not set("{}") & set(text.splitlines()[0])
 
 
 @pytest.mark.parametrize("command", [("classify",), ("scan",), ("run",), ("adopt",), ("retrain",)])

@@ -32,7 +32,7 @@ def test_a_label_takes_effect_at_once(spamlstm, message):
     assert spamlstm("label", "spam", message)[:2] == (0, "1 labelled spam\n")
     assert (verdict(spamlstm, message)[0], verdict(spamlstm, message)[3]) == ("spam", "labels")
     assert spamlstm("label", "spam", message)[:2] == (0, "0 labelled spam, 1 had that label already\n")
-    assert spamlstm("label", "ham", message)[:2] == (0, "1 labelled ham\n")
+    assert spamlstm("label", "ham", message)[:2] == (0, "1 labelled ham, 1 label changed from spam to ham\n")
     assert verdict(spamlstm, message)[0] == "ham"
     assert spamlstm("forget", message)[:2] == (0, "1 label removed\n")
     assert verdict(spamlstm, message) == before
@@ -137,6 +137,109 @@ def test_trec_jig(spamlstm, message, tmp_path, monkeypatch):
     assert spamlstm("labels")[1] == "0 ham, 0 spam\n"
 
 
+def mailbox_of(folder, *names):
+    """A Maildir with one message in the inbox and in each of these folders."""
+    maildirs.make(folder)
+    for name in ("", *names):
+        maildirs.make(folder / name)
+        (folder / name / "cur" / "1:2,S").write_bytes(mail(f"a letter in {name or 'inbox'}"))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("label", "folders", "skipped"),
+    [
+        ("ham", (".Junk", ".Trash", ".Sent", ".Drafts", ".Lists", ".INBOX.Spam"), 5),
+        ("ham", ("Spam", "Trash", "Sent Items", "Lists", "Lists/Work"), 3),
+        ("ham", (".[Gmail].Spam", ".Papierkorb", ".Receipts", ".Junk.2020"), 4),
+        ("spam", (".Junk", ".Trash", ".Sent"), 2),
+    ],
+)
+def test_a_whole_maildir(spamlstm, tmp_path, label, folders, skipped):
+    """Of a whole Maildir, junk (for ham), Trash, Sent, Drafts and ignored folders are skipped, and that is said."""
+    config = tmp_path / "config.toml"
+    config.write_text('[learning]\nignore_folders = ["Receipts"]\n')
+    box = mailbox_of(tmp_path / "box", *folders)
+    status, out, err = spamlstm("label", label, box, "--config", config)
+    assert (status, out) == (0, f"{1 + len(folders) - skipped} labelled {label}\n")
+    assert f"{box}: skipped " in err
+    assert err.count(",") == skipped
+
+
+def test_a_folder_of_its_own_path_is_labelled(spamlstm, tmp_path):
+    """A folder that is named itself is labelled, whatever its name; `forget` and `classify` skip nothing."""
+    box = mailbox_of(tmp_path / "box", ".Junk", ".Sent")
+    assert spamlstm("label", "ham", box / ".Junk", box / ".Sent")[1:] == ("2 labelled ham\n", "")
+    assert len(spamlstm("classify", box)[1].splitlines()) == 3
+    assert spamlstm("forget", box)[1] == "2 labels removed, 1 had no label\n"
+
+
+def test_a_backup_of_maildirs(spamlstm, tmp_path):
+    """Folders of a Maildir are skipped too if a folder above the Maildir is named; ordinary folders are not."""
+    mailbox_of(tmp_path / "all" / "ann", ".Junk", ".Lists")
+    (tmp_path / "all" / "spam").mkdir()
+    (tmp_path / "all" / "spam" / "1.eml").write_bytes(mail("an ordinary folder"))
+    assert spamlstm("label", "ham", tmp_path / "all")[:2] == (0, "3 labelled ham\n")
+
+
+def test_changed_labels_are_reported(spamlstm, message, tmp_path):
+    """Labels that change to the opposite label are counted, each message once."""
+    spamlstm("label", "ham", message)
+    (tmp_path / "copy.eml").write_bytes(UNSURE)
+    _, out, _ = spamlstm("label", "spam", message, tmp_path / "copy.eml")
+    assert out == "1 labelled spam, 1 had that label already, 1 label changed from ham to spam\n"
+
+
+def test_many_changes_need_consent(spamlstm, on_terminal, tmp_path, monkeypatch):
+    """Above the limit, a terminal is asked and other input needs --yes; without consent no label changes."""
+    monkeypatch.setattr("spamlstm.cli.label.MOST_CHANGED", 2)
+    box = mailbox_of(tmp_path / "box", ".a", ".b")
+    spamlstm("label", "ham", box)
+    status, out, err = spamlstm("label", "spam", box)
+    assert (status, out) == (64, "")
+    assert "would change 3 labels from ham to spam; add --yes" in err
+    assert spamlstm("labels")[1].startswith("3 ham, 0 spam\n")
+    assert "3 labels changed from ham to spam" in spamlstm("label", "spam", box, "--yes")[1]
+    assert spamlstm("label", "ham", box / "cur")[0] == 0  # one change is below the limit
+
+
+def test_the_question_before_many_changes(spamlstm, on_terminal, tmp_path):
+    """On a terminal, more than a hundred changes are made only after the answer yes."""
+    for number in range(101):
+        (tmp_path / f"{number}.eml").write_bytes(mail(f"letter {number}"))
+    spamlstm("label", "ham", tmp_path)
+    shown = on_terminal("label", "spam", tmp_path, answer=b"n\n")[1]
+    assert "Change 101 labels from ham to spam? [y/N]" in shown
+    assert spamlstm("labels")[1].startswith("101 ham, 0 spam\n")
+    assert "101 labels changed" in on_terminal("label", "spam", tmp_path, answer=b"y\n")[1]
+
+
+def test_a_state_folder_that_does_not_exist(spamlstm, message, tmp_path):
+    """Commands that only read or remove say that a mistyped state folder does not exist, and do not create it."""
+    missing = tmp_path / "missing"
+    for command in (
+        ("classify", message),
+        ("forget", message),
+        ("labels",),
+        ("labels", "purge", "--yes"),
+        ("labels", "export", tmp_path / "x.gz"),
+        ("undo",),
+        ("model", "use", "default"),
+        ("model", "rollback"),
+        ("retrain",),
+    ):
+        status, _, err = spamlstm(*command, "--state", missing)
+        assert (status, err) == (66, f"spamlstm: the state folder {missing} does not exist\n")
+    assert not missing.exists()
+
+
+def test_forget_and_undo_create_no_state(spamlstm, message, state):
+    """Without labels and without a journal there is nothing to remove, and no state folder is created."""
+    assert spamlstm("forget", message)[:2] == (0, "0 labels removed, 1 had no label\n")
+    assert spamlstm("undo")[0] == 0
+    assert not state.exists()
+
+
 def test_maildir_must_be_a_maildir(spamlstm, message, tmp_path):
     """--maildir with another folder is an error, also if all Maildirs share their labels."""
     for command in (("labels",), ("label", "spam", message), ("classify", message)):
@@ -165,6 +268,20 @@ def test_the_labels_of_one_maildir(spamlstm, message, tmp_path):
     assert spamlstm("forget", message, *of_ann)[1] == "1 label removed\n"
     assert spamlstm("labels", "purge", "--yes", *of_ann)[1] == "0 labels removed\n"
     assert spamlstm("labels", "--config", config, "--maildir", tmp_path)[0] == 66
+
+
+def test_a_maildir_outside_the_configuration(spamlstm, message, tmp_path):
+    """Labels for a Maildir that no section has would have no effect: an error, unless it already has labels."""
+    config = tmp_path / "config.toml"
+    config.write_text('[learning]\nlabels = "per-maildir"\n')
+    box = maildirs.make(tmp_path / "other")
+    spamlstm("label", "spam", message, "--maildir", box, "--config", config)  # without sections, `run` names Maildirs
+    config.write_text(f'[learning]\nlabels = "per-maildir"\n[[maildir]]\npath = "{tmp_path}/mail/*"\n')
+    assert spamlstm("labels", "--maildir", box, "--config", config)[1].startswith("0 ham, 1 spam")
+    status, _, err = spamlstm(
+        "label", "spam", message, "--maildir", maildirs.make(tmp_path / "third"), "--config", config
+    )
+    assert (status, "is not a Maildir of the configuration" in err) == (64, True)
 
 
 def test_input_that_is_not_mail_gets_no_label(spamlstm, tmp_path):
@@ -201,14 +318,6 @@ def test_options_before_purge_are_refused(spamlstm, tmp_path):
     assert spamlstm("labels", "--state", tmp_path, "purge", "--yes")[0] == 64
 
 
-def test_an_option_without_effect_is_reported(spamlstm, message, tmp_path):
-    """If all Maildirs share their labels, a note says that --maildir has no effect, except with --quiet."""
-    maildirs.make(tmp_path / "box")
-    arguments = ("label", "spam", message, "--maildir", tmp_path / "box")
-    assert "--maildir has no effect" in spamlstm(*arguments)[2]
-    assert spamlstm(*arguments, "--quiet")[2] == ""
-
-
 def test_classify_says_that_it_uses_no_labels(spamlstm, on_terminal, message, tmp_path):
     """If each Maildir has its own labels and none is named, -v or a terminal gets a note, a pipe does not."""
     config = tmp_path / "per-maildir.toml"
@@ -222,7 +331,7 @@ def test_classify_says_that_it_uses_no_labels(spamlstm, on_terminal, message, tm
 
 def test_purge_without_labels_asks_nothing(spamlstm, tmp_path):
     """Without labels there is nothing to confirm."""
-    assert spamlstm("labels", "purge", "--state", tmp_path / "none")[:2] == (0, "0 labels removed\n")
+    assert spamlstm("labels", "purge", "--state", tmp_path)[:2] == (0, "0 labels removed\n")
 
 
 def test_labels_are_exported_and_imported(spamlstm, message, tmp_path):

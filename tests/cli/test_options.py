@@ -1,0 +1,79 @@
+"""Every option of every command has an effect, or is refused."""
+
+import maildirs
+import pytest
+import typer
+from tiny_bundle import UNSURE
+
+from spamlstm.cli.app import app
+
+# The options of each command. If you add one, consider each combination with the others: where it has no effect, refuse
+# it (REFUSED below), and else say in its help what it does.
+OPTIONS = {
+    "classify": "config exit_code explain json maildir model paths state",
+    "scan": "config dry_run json maildir model state",
+    "run": "config dry_run maildirs model state",
+    "status": "json state",
+    "undo": "dry_run json message since state",
+    "config init": "path",
+    "config check": "config",
+    "config show": "config",
+    "label": "config label maildir model paths state yes",
+    "forget": "config maildir paths state",
+    "labels": "config json maildir state",
+    "labels export": "config file maildir state",
+    "labels import": "config dry_run file maildir state",
+    "labels purge": "config maildir state yes",
+    "adopt": "config dry_run json maildir model state undo",
+    "retrain": "config json mail maildir model now state",
+    "model list": "json",
+    "model show": "model name",
+    "model use": "name state",
+    "model rollback": "state",
+    "evaluate": "corpora feedback json model online plot report",
+    "trec-jig initialize": "state",
+    "trec-jig classify": "file model state",
+    "trec-jig train": "file label model state",
+    "trec-jig finalize": "state",
+}
+COMMON = {"help", "verbose", "quiet", "color"}  # progress, notes and colours, for each command that has them
+# Combinations without an effect. PATH is a message, BOX a Maildir; all Maildirs share their labels.
+REFUSED = [
+    *(
+        f"{command} --maildir BOX"
+        for command in ("classify PATH", "label ham PATH", "forget PATH", "labels", "labels purge --yes", "retrain")
+    ),
+    *("labels export x.gz --maildir BOX", "labels import PATH --maildir BOX"),
+    *("labels --json purge --yes", "labels --state BOX export x.gz", "labels --maildir BOX import PATH"),
+    "model show default --model BOX",
+    *("evaluate BOX --feedback mistakes", "evaluate BOX --plot x.svg", "evaluate BOX --online --report x.html"),
+    *("classify - -", "label ham - -", "forget - -"),
+    *("classify -v -q PATH", "classify --color sometimes PATH"),
+    "undo --since yesterday",
+]
+
+
+def commands(command, path=()):
+    """All commands with their parameters, by the words of their command line."""
+    below = getattr(command, "commands", {})
+    if path and (not below or command.invoke_without_command):
+        yield " ".join(path), {one.name for one in command.params}
+    for name, one in below.items():
+        yield from commands(one, (*path, name))
+
+
+def test_every_option_was_considered():
+    """A new option must be added to the table above, by somebody who has thought of its combinations."""
+    found = dict(commands(typer.main.get_command(app)))
+    assert {name: " ".join(sorted(options - COMMON)) for name, options in found.items()} == OPTIONS
+
+
+@pytest.mark.parametrize("line", REFUSED)
+def test_an_option_without_effect_is_refused(spamlstm, tmp_path, monkeypatch, line):
+    """An option that would have no effect is an error (64) of one sentence."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "PATH").write_bytes(UNSURE)
+    maildirs.make(tmp_path / "BOX")
+    status, _, err = spamlstm(*line.split())
+    assert (status, err.count("\n")) == (64, 1)
+    assert "bug" not in err

@@ -1,9 +1,13 @@
 """One mbox reader for all: where its messages begin, and what stays text."""
 
+import contextlib
 import io
+import mailbox
 from itertools import pairwise
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from spamlstm.corpus import mbox
 from spamlstm.corpus.labelled_mail import read_labelled
@@ -27,6 +31,13 @@ def split(raw):
         b"From - 2026-11-28T09:00:00",
         b"From ann@x.org Thu, 1 Jan 1998 00:00:00 +0000",
         b"From " + b"a" * 300 + b"@x.org Mon Jan  5 10:00:00 2026",
+        b"From ",  # Thunderbird since 2022
+        b"From ann@x.org 2026-11-28",
+        b"From - Sat Nov 28 2026",
+        b"From 1784200000000000000@xxx Sat Nov 28 09:00:00 +0000 2026",  # Gmail
+        b"From MAILER-DAEMON Mon Jan  5 10:00:00 2026",
+        b"From ann Mon Jan  5 10:00:00 CET 2026 remote from relay",
+        b"From ann@x.org  Mon Jan  5 10:00:00 2026",
     ],
 )
 @pytest.mark.parametrize("end", [b"\n", b"\r\n"])
@@ -43,6 +54,8 @@ def test_separators(line, end):
         b"We are open\nFrom Monday to Friday 10:00 until 18:00, from May 2026\nNote: no lunch.\n",
         b"\nFrom the 3rd of May 2026, 9:30 sharp, we meet at the gate. 2026\nBring boots.\n",
         b"\nFrom here on it is text.\nNote: no time.\n",
+        b"\nFrom May 2026 on, the following applies\nNote: a year, but no address.\n",
+        b"text\nFrom \nSubject: no blank line before it\n",
         b"\n>From ann@x.org Mon Jan  5 10:00:00 2026\nSubject: quoted\n",
         b"\nFrom " + b"a" * 500 + b" Mon Jan  5 10:00:00 2026\nSubject: x\n",
     ],
@@ -72,6 +85,95 @@ def test_no_byte_is_lost():
         assert raw[start + length : following].removeprefix(b"\n").startswith(b"From ")
         assert raw[start + length : following].removeprefix(b"\n").count(b"\n") == 1
     assert sum(spans[-1]) == len(raw)
+
+
+TEXT_LIKE_SEPARATORS = b"text\n\n" + SEPARATOR + b"Subject: quoted\n\n" + SEPARATOR + b"X: y\n"
+
+
+def with_length(body, length=None, end=b"\n"):
+    """A message of the formats mboxcl and mboxcl2, without its separator."""
+    header = b"From: ann@x.org\nContent-Length: %d\nSubject: x\n\n" % (len(body) if length is None else length)
+    return (header + body).replace(b"\n", end)
+
+
+@pytest.mark.parametrize("blank", [b"", b"\n"])
+@pytest.mark.parametrize("block", [64, 100, 65_536])
+def test_content_length(blank, block, monkeypatch):
+    """If a separator or the end of the file follows, Content-Length covers text like separators (mboxcl2)."""
+    monkeypatch.setattr(mbox, "_BLOCK", block)
+    messages = [with_length(TEXT_LIKE_SEPARATORS), MESSAGE, with_length(b"short\n"), with_length(TEXT_LIKE_SEPARATORS)]
+    assert split(b"".join(SEPARATOR + one + blank for one in messages)) == messages
+
+
+def test_content_length_without_the_last_line_end():
+    """Some programs do not count the last line end of the body."""
+    one = with_length(TEXT_LIKE_SEPARATORS, len(TEXT_LIKE_SEPARATORS) - 1)
+    assert split(SEPARATOR + one + b"\n" + SEPARATOR + one) == [one, one]
+
+
+def test_content_length_with_crlf():
+    """The length counts the bytes of the file, with either line end."""
+    body = TEXT_LIKE_SEPARATORS.replace(b"\n", b"\r\n")
+    one = b"From: a\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+    separator = SEPARATOR.replace(b"\n", b"\r\n")
+    assert split((separator + one + b"\r\n") * 2) == [one, one]
+
+
+@pytest.mark.parametrize("length", [0, 3, 17, 40, 10**6, 10**14, 10**20])
+def test_content_length_that_does_not_fit(length):
+    """A length after which neither a separator nor the end of the file follows is ignored."""
+    one = with_length(b"some words in\nthree lines\nof text\n", length)
+    assert split((SEPARATOR + one + b"\n") * 3) == [one] * 3
+
+
+def test_content_length_of_another_part():
+    """A Content-Length in the body is text."""
+    one = MESSAGE + b"\nContent-Length: 1000\n"
+    assert split((SEPARATOR + one + b"\n") * 3) == [one] * 3
+
+
+def test_a_missing_last_line_end():
+    """The last message may end without a line end."""
+    assert split(SEPARATOR + MESSAGE + b"\n" + SEPARATOR + MESSAGE[:-1]) == [MESSAGE, MESSAGE[:-1]]
+    assert split(SEPARATOR) == [b""]
+
+
+LINES = st.one_of(
+    st.sampled_from(
+        [
+            *(b"", b"Subject: x", b"X-Y: Z", b"> quoted", b"From here", b"From ", b"Content-Length: 10", b"."),
+            *(SEPARATOR.rstrip(), b"From - 2026-11-28T09:00:00", b" From x Mon Jan  5 10:00:00 2026"),
+        ]
+    ),
+    st.binary(max_size=12).map(lambda raw: raw.replace(b"\n", b"").replace(b"\r", b"")),
+)
+# Programs that quote only 'From ' (mboxo) lose a quote that a line had before.
+BODIES = st.lists(LINES.filter(lambda line: not line.lstrip(b">").startswith(b"From ") or line[:1] != b">"), max_size=8)
+
+
+@given(bodies=st.lists(BODIES, min_size=1, max_size=5), crlf=st.booleans(), block=st.sampled_from([32, 65_536]))
+def test_what_python_writes_is_read(tmp_path_factory, bodies, crlf, block):
+    """Messages that the standard library writes are found, each with its text."""
+    messages = [b"From: ann@x.org\nSubject: x\n\n" + b"\n".join([*body, b""]) for body in bodies]
+    path = tmp_path_factory.mktemp("mbox") / "box"
+    with contextlib.closing(mailbox.mbox(path)) as box:
+        for one in messages:
+            box.add(one)
+    end = b"\r\n" if crlf else b"\n"
+    raw = path.read_bytes().replace(b"\n", end)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(mbox, "_BLOCK", block)
+        assert [mbox.unquoted(one) for one in split(raw)] == [one.replace(b"\n", end) for one in messages]
+
+
+@given(st.lists(st.sampled_from([b"\n", b"\r\n", b"From ", SEPARATOR, b"Content-Length: 7\n", b"X: y\n", b"a"])))
+def test_any_text_is_split_without_loss(pieces):
+    """Whatever a file contains, each message lies behind the one before it, and the last one ends the file."""
+    raw = SEPARATOR + b"".join(pieces)
+    spans = list(mbox.spans(io.BytesIO(raw)))
+    for (start, length), (following, _) in pairwise(spans):
+        assert start + length < following
+    assert len(raw) - sum(spans[-1]) <= 2
 
 
 def test_quotes():

@@ -184,19 +184,37 @@ def retrain_command(
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the report as one JSON object.")] = False,
     maildir: options.MaildirOption = None,
+    for_all: Annotated[
+        bool,
+        typer.Option(
+            "--for-all",
+            help="With --maildir: allow the labels of this Maildir to change the model of the other Maildirs.",
+        ),
+    ] = False,
     model: options.ModelOption = None,
     config: options.ConfigOption = None,
     state: options.StateOption = None,
-) -> None:
+) -> int:
     """Train a model on your labels and use it if it is better.
 
     Training takes one or two minutes at low priority and requires PyTorch. The new model is used only if a test shows
     that it classifies mail better than the current model. For the test, some of your labels are held out: a trial model
     learns the others and is compared with the current model. 'spamlstm model rollback' returns to the previous model.
+
+    If a step after the change of the model fails, such as removing old models, the exit status is 75.
     """
     from spamlstm.cli.model import retrain_model
 
-    retrain_model(now=now, mail=mail or [], json=json, maildir=maildir, model=model, config_file=config, state=state)
+    return retrain_model(
+        now=now,
+        mail=mail or [],
+        json=json,
+        maildir=maildir,
+        for_all=for_all,
+        model=model,
+        config_file=config,
+        state=state,
+    )
 
 
 def _label_folder(state: Path | None, maildir: Path | None, config: Path | None, *, create: bool = False) -> Path:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from spamlstm import progress
 from spamlstm.cli.selection import existing_state
 from spamlstm.cli.terminal import (
+    complain,
     console,
     encodable,
     error_console,
@@ -23,7 +24,9 @@ from spamlstm.cli.terminal import (
     print_json,
     print_rows,
 )
-from spamlstm.errors import UserError
+from spamlstm.config import Config, LabelScope
+from spamlstm.config.maildirs import expand_maildirs
+from spamlstm.errors import ExitStatus, UserError
 from spamlstm.learning.label_store import LabelStore
 from spamlstm.learning.trainer import rescore_labels
 from spamlstm.model import registry
@@ -148,24 +151,28 @@ def retrain_model(
     mail: list[Path],
     json: bool,
     maildir: Path | None,
+    for_all: bool,
     model: Path | None,
     config_file: Path | None,
     state: Path | None,
-) -> None:
-    """Train a model on the labels, use the new model if it is better, and print the report."""
+) -> ExitStatus:
+    """Train a model on the labels, use the new model if it is better, print the report and return the exit status.
+
+    Raises UserError if the labels of one Maildir would change the model of other Maildirs and `for_all` is not given.
+    """
     from spamlstm.cli.selection import label_folder
     from spamlstm.config import load_found_config
-    from spamlstm.config.maildirs import expand_maildirs
     from spamlstm.learning import retrain
 
     folder = label_folder(state, maildir, named=config_file)
     config = load_found_config(config_file)
+    of_one = _maildir_of_labels(config, maildir, for_all=for_all)
     console = error_console()
     report = retrain.retrain(
         retrain.RetrainSettings(
             state=folder,
             config=config,
-            maildirs=tuple(mail or expand_maildirs(config.maildirs)),
+            maildirs=tuple(mail or ([of_one] if of_one else expand_maildirs(config.maildirs))),
             model=model,
             now=now,
             say=lambda line: console.print(line, markup=False, soft_wrap=True),
@@ -175,8 +182,31 @@ def retrain_model(
         print_json(report.as_json())
     else:
         sys.stdout.write(_report(report))
+    for step in report.unfinished:
+        complain(str(report.model), f"is in use, but {step}")
     if report.promoted:
         _note_environment(str(report.model))
+    return ExitStatus.TEMPORARY if report.unfinished else ExitStatus.OK
+
+
+def _maildir_of_labels(config: Config, maildir: Path | None, *, for_all: bool) -> Path | None:
+    """Return the Maildir whose labels a retraining uses, or None if all Maildirs share their labels.
+
+    Raises UserError if other Maildirs would use the model without `for_all`, or if `for_all` has no effect.
+    """
+    if config.learning.labels is LabelScope.SHARED or maildir is None:
+        if for_all:
+            raise UserError("--for-all has no effect, because all Maildirs share their labels; leave it out")
+        return None
+    others = [path for path in expand_maildirs(config.maildirs) if not path.samefile(maildir)]
+    if others and not for_all:
+        raise UserError(
+            f"the model is used for all Maildirs, so the labels of {maildir} would influence {len(others)} other"
+            " Maildirs; add --for-all to train the model with them nevertheless"
+        )
+    if for_all and not others:
+        raise UserError(f"--for-all has no effect, because {maildir} is the only Maildir; leave it out")
+    return maildir
 
 
 def _report(report: "RetrainReport") -> str:

@@ -9,7 +9,6 @@ the candidate, is trained with all labels, and unlabelled mail shows which verdi
 candidate means to put it in use.
 """
 
-import importlib.util
 import json
 import os
 import resource
@@ -24,12 +23,13 @@ from typing import Any
 
 from spamlstm.config import Config
 from spamlstm.config.locations import models_dir
-from spamlstm.errors import TemporaryError, UnavailableError
+from spamlstm.errors import TemporaryError, UserError, reason_of
 from spamlstm.learning import comparison, retrain_files, snapshot
 from spamlstm.learning.comparison import Comparison, Figures, Sides
 from spamlstm.learning.label import Label
 from spamlstm.learning.label_store import LabelStore
 from spamlstm.learning.snapshot import LabelledMail, Snapshot
+from spamlstm.learning.train_extra import check_installed
 from spamlstm.learning.trainer import rescore_labels
 from spamlstm.model import bundle as bundles
 from spamlstm.model import registry
@@ -45,7 +45,6 @@ FEWEST = 20
 # benchmarks/retraining.py).
 MOST_BYTES = 1_500 << 20
 CORES = 2
-_NEEDED = ("torch", "onnx", "safetensors")
 _INSTALLED, _IN_CHECKOUT = "spamlstm_training", "training"
 
 
@@ -84,7 +83,8 @@ class RetrainReport:
 
     `why` has the reasons for the promotion, the reasons against it, or the reason why nothing was trained. `model` is
     the name of the new model, or None if nothing was trained. `parent` is the identifier of the model from which the
-    training started. `labels` has the number of labels of each kind.
+    training started. `labels` has the number of labels of each kind. `unfinished` has the steps after the promotion
+    that failed, with the reasons. The new model is in use nevertheless.
     """
 
     promoted: bool
@@ -95,6 +95,7 @@ class RetrainReport:
     contradictions: dict[str, int] = field(default_factory=dict)
     comparison: Comparison | None = None
     seconds: float = 0.0
+    unfinished: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """Return the report as a JSON-serializable dict."""
@@ -112,7 +113,8 @@ class RetrainReport:
 def retrain(settings: RetrainSettings) -> RetrainReport:
     """Retrain if there are new labels, and promote the new model if it is better.
 
-    An error leaves the model in use unchanged.
+    An exception means that the model in use is unchanged. A step that fails after the promotion is reported as
+    `unfinished`.
 
     Raises UnavailableError if the train extra is not installed, TemporaryError if another retraining is running or the
     training fails, and DataError if the model cannot be used for training.
@@ -175,11 +177,11 @@ class _Retraining:
             comparison=compared,
             seconds=round(time.monotonic() - start, 1),
         )
-        if report.promoted:
-            self._promote(report)
-        # The outcome is saved last, so that a run that was killed is repeated.
-        retrain_files.save_outcome(settings.state, report=report.as_json(), labels=taken.labels)
-        return report
+        if not report.promoted:
+            self._save_outcome(report, taken)
+            return report
+        self._promote(report)
+        return self._finished(report, taken)
 
     def _compare(self, taken: Snapshot) -> Comparison:
         """Compare the trial, and then the candidate, with the model in use.
@@ -251,7 +253,7 @@ class _Retraining:
         return self._work / f"{what}.model"
 
     def _promote(self, report: RetrainReport) -> None:
-        """Install the candidate with its report, put it in use, and score all labels with it."""
+        """Install the candidate with its report, and put it in use."""
         made = self._made("candidate")
         retrain_files.save_json(made / retrain_files.REPORT, report.as_json())
         (made / CARD).write_text(f"{(made / CARD).read_text('utf-8')}\n{_card(report)}", "utf-8")
@@ -261,8 +263,37 @@ class _Retraining:
         os.sync()  # the files of the model must be on disk before the link to the model
         made.rename(models_dir() / self._name)
         registry.use(self._name)
-        rescore_labels(self._labels, Classifier.open(personal_features=True))
-        retrain_files.remove_old_models(self._work)
+
+    def _finished(self, report: RetrainReport, taken: Snapshot) -> RetrainReport:
+        """Do the steps after a promotion. Return the report with the steps that failed.
+
+        The filter does not depend on these steps. If the labels are not scored with the new model here, they are scored
+        when they are next used.
+        """
+        steps = {
+            "the labels were not scored with the new model, which happens when they are next used": lambda: (
+                rescore_labels(self._labels, Classifier.open(personal_features=True))
+            ),
+            "old models were not removed": lambda: retrain_files.remove_old_models(self._work),
+            # The outcome is saved last, so that a run that was killed is repeated.
+            "the outcome was not saved, so the next run trains again": lambda: self._save_outcome(report, taken),
+        }
+        failures = {what: _failure(step) for what, step in steps.items()}
+        return replace(report, unfinished=tuple(f"{what} ({why})" for what, why in failures.items() if why))
+
+    def _save_outcome(self, report: RetrainReport, taken: Snapshot) -> None:
+        retrain_files.save_outcome(self._settings.state, report=report.as_json(), labels=taken.labels)
+
+
+def _failure(step: Callable[[], object]) -> str:
+    """Run a step. Return the reason of its failure, or '' if it succeeded."""
+    try:
+        step()
+    except UserError as error:
+        return str(error)
+    except OSError as error:
+        return reason_of(error)
+    return ""
 
 
 def _learned(assessed: Sequence[Assessed[str]], labelled: Sequence[LabelledMail]) -> PersonalLayer:
@@ -293,14 +324,6 @@ def _card(report: RetrainReport) -> str:
     """Return the section of the model card about the retraining."""
     how = f"From {report.parent}, with {report.labels_in_words()}. {'; '.join(report.why)}."
     return "\n".join(["## Retrained", "", how, "", *report.table(), ""])
-
-
-def check_installed() -> None:
-    """Check that the packages needed for training are installed. Raises UnavailableError if a package is missing."""
-    if missing := [name for name in _NEEDED if importlib.util.find_spec(name) is None]:
-        raise UnavailableError(
-            f"retraining needs {' and '.join(missing)}; to install, run in the checkout: pip install '.[train]'"
-        )
 
 
 def run_trainer(command: Sequence[str], *, lock: int) -> None:

@@ -32,15 +32,16 @@ def test_with_few_labels_it_says_so(state, tmp_path, capsys):
 
 
 def test_without_the_extra(state, monkeypatch, capsys):
-    """Without PyTorch one sentence says how to install it from a checkout, with status 69."""
+    """Without PyTorch one sentence says how to install it for this Python, with status 69."""
     monkeypatch.setitem(sys.modules, "torch", None)
     assert run(["retrain", "--state", str(state)]) == 69
     (line,) = capsys.readouterr().err.splitlines()
-    assert "run in the checkout: pip install '.[train]'" in line
+    assert line.endswith(" 'torch>=2.6,<3'")
+    assert f" {sys.executable} " in line
 
 
 def test_labels_per_maildir(state, tmp_path, capsys):
-    """If each Maildir has its own labels, --maildir is needed and selects them."""
+    """If each Maildir has its own labels, --maildir is needed and selects them. One Maildir has no --for-all."""
     box = tmp_path / "box"
     maildirs.make(box)
     config = tmp_path / "config.toml"
@@ -53,3 +54,26 @@ def test_labels_per_maildir(state, tmp_path, capsys):
     capsys.readouterr()
     assert run(["retrain", "--now", "--maildir", str(box), *where]) == 0
     assert "there are 1 ham and 0 spam" in capsys.readouterr().out
+    assert run(["retrain", "--for-all", "--maildir", str(box), *where]) == 64
+    assert "is the only Maildir" in capsys.readouterr().err
+
+
+def test_the_labels_of_one_do_not_change_the_model_of_others_unasked(state, tmp_path, capsys):
+    """With other Maildirs, the labels of one train the model only with --for-all."""
+    boxes = [tmp_path / name for name in ("ann", "bob", "eve")]
+    for box in boxes:
+        maildirs.make(box)
+    config = tmp_path / "config.toml"
+    sections = "".join(f'[[maildir]]\npath = "{box}"\n' for box in boxes)
+    config.write_text(f'[learning]\nlabels = "per-maildir"\n{sections}')
+    where = ["retrain", "--now", "--maildir", str(boxes[0]), "--state", str(state), "--config", str(config)]
+    assert run(where) == 64
+    assert "would influence 2 other Maildirs; add --for-all" in capsys.readouterr().err
+    assert run([*where, "--for-all"]) == 0
+    assert "nothing was labelled yet" in capsys.readouterr().out
+
+
+def test_shared_labels_need_no_permission(state, capsys):
+    """With shared labels, --for-all would be ignored, so it is refused."""
+    assert run(["retrain", "--for-all", "--state", str(state)]) == 64
+    assert "--for-all has no effect" in capsys.readouterr().err

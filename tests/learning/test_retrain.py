@@ -126,10 +126,21 @@ def test_contradictions_are_counted_and_teach_nothing(options):
 
 
 def test_without_the_extra_it_says_how_to_get_it(options, monkeypatch):
-    """Without torch, the error names the extra to install."""
+    """Without torch, the error has the command that installs it."""
     monkeypatch.setitem(sys.modules, "torch", None)
-    with pytest.raises(UnavailableError, match=r"torch.*pip install '\.\[train\]'"):
+    with pytest.raises(UnavailableError, match=r"needs torch; to install, run: .* 'torch>=2\.6,<3'$"):
         retrain.retrain(options)
+
+
+def test_a_failure_after_the_promotion_is_reported(options, labelled):
+    """If the outcome cannot be saved, the model is in use, the report says what failed, and the labels are scored."""
+    (labelled / "retrain").write_text("a file where the folder should be")
+    report = retrain.retrain(options)
+    assert registry.current() == report.model
+    (failure,) = report.unfinished
+    assert failure == "the outcome was not saved, so the next run trains again (file exists)"
+    with contextlib.closing(LabelStore.open(labelled)) as labels:
+        assert labels.priors_from(Classifier.open().bundle.label)
 
 
 def test_a_training_that_fails_changes_nothing(options, unsure):

@@ -1,0 +1,43 @@
+"""The packages that retraining needs in addition, and the command that installs them beside spamlstm.
+
+A bare `pip install` can install them into another environment, and the environments of pipx and uv do not have pip.
+"""
+
+import importlib.util
+import shlex
+import sys
+from pathlib import Path
+
+from spamlstm.errors import UnavailableError
+
+REQUIREMENTS = {"onnx": "onnx>=1.17,<2", "safetensors": "safetensors>=0.5,<1", "torch": "torch>=2.6,<3"}
+"""The requirement of each package, as in the `train` extra in pyproject.toml."""
+
+
+def check_installed() -> None:
+    """Check that the packages needed for training are installed. Raises UnavailableError if a package is missing."""
+    if missing := [name for name in REQUIREMENTS if not is_installed(name)]:
+        command = install_command([REQUIREMENTS[name] for name in missing], environment=Path(sys.prefix))
+        raise UnavailableError(f"retraining needs {' and '.join(missing)}; to install, run: {command}")
+
+
+def is_installed(name: str) -> bool:
+    """Return whether a package can be imported, without importing it."""
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ValueError:  # the package was blocked, or imported without a specification
+        return False
+
+
+def install_command(requirements: list[str], *, environment: Path, python: str = sys.executable) -> str:
+    """Return the shell command that installs `requirements` into the folder `environment`, which `python` runs in.
+
+    The command depends on the tool that made the environment. pipx and uv leave a file in the environment of a program.
+    """
+    if (environment / "pipx_metadata.json").is_file():
+        command = ["pipx", "inject", environment.name]
+    elif (environment / "uv-receipt.toml").is_file() or not is_installed("pip"):
+        command = ["uv", "pip", "install", "--python", python]
+    else:
+        command = [python, "-m", "pip", "install"]
+    return shlex.join([*command, *requirements])

@@ -1,0 +1,49 @@
+"""The command that installs what retraining needs is right for the tool that made the environment."""
+
+import shlex
+import subprocess
+import sys
+import tomllib
+
+import pytest
+
+from spamlstm.learning.train_extra import REQUIREMENTS, install_command
+
+
+def test_the_requirements_are_those_of_the_extra(root):
+    """The command installs versions that the `train` extra allows, so training works with them."""
+    extra = tomllib.loads((root / "pyproject.toml").read_text())["project"]["optional-dependencies"]["train"]
+    assert set(REQUIREMENTS.values()) <= set(extra)
+    assert all(requirement.startswith(f"{name}>=") for name, requirement in REQUIREMENTS.items())
+
+
+@pytest.mark.parametrize(
+    ("left", "command"),
+    [
+        ("pipx_metadata.json", ["pipx", "inject", "spamlstm"]),
+        ("uv-receipt.toml", ["uv", "pip", "install", "--python", "/envs/bin/python"]),
+        (None, ["/envs/bin/python", "-m", "pip", "install"]),
+    ],
+)
+def test_the_command_of_each_tool(tmp_path, left, command):
+    """Both pipx and uv mark their environments; in all others the pip of the running Python installs."""
+    environment = tmp_path / "spamlstm"
+    environment.mkdir()
+    if left:
+        (environment / left).touch()
+    written = install_command(list(REQUIREMENTS.values()), environment=environment, python="/envs/bin/python")
+    assert shlex.split(written) == [*command, *REQUIREMENTS.values()]
+
+
+def test_without_pip_uv_installs(tmp_path, monkeypatch):
+    """An environment that uv made has no pip, so the command does not name it."""
+    monkeypatch.setitem(sys.modules, "pip", None)
+    assert install_command(["torch"], environment=tmp_path).startswith("uv pip install --python ")
+
+
+def test_pip_accepts_the_command(tmp_path):
+    """The pip of this Python understands the command. It finds what is installed, so it needs no network."""
+    pytest.importorskip("pip", reason="this environment has no pip")
+    command = shlex.split(install_command(list(REQUIREMENTS.values()), environment=tmp_path))
+    done = subprocess.run([*command, "--dry-run", "--no-index", "--quiet"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -23,13 +23,13 @@ _LISTED = 10
 """The maximum number of Maildirs listed for a section. Further Maildirs are only counted."""
 
 
-def init_config(path: Path | None) -> None:
+def init_config(path: Path | None, *, group: str | None) -> None:
     """Write the commented default configuration to `path`, by default to the user's configuration file.
 
-    Raises UserError if the file exists.
+    The members of `group` can read the file. Raises UserError if the file exists or there is no such group.
     """
     target = path or user_file()
-    write_default(target)
+    write_default(target, group=group)
     option = f" --config {target}" if path else ""
     print_lines(f"{target} written; adapt it to your needs, then run: spamlstm config check{option}")
 

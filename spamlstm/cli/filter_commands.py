@@ -155,11 +155,25 @@ def undo_command(
     return undo_messages(message, since=since, dry_run=dry_run, json=json, state=state)
 
 
-@command(config_app, "init", "spamlstm config init", "spamlstm config init --path ./config.toml")
+@command(
+    config_app,
+    "init",
+    "spamlstm config init",
+    "spamlstm config init --path ./config.toml",
+    "spamlstm config init --path /etc/spamlstm/config.toml --group vmail",
+)
 def config_init_command(
     path: Annotated[
         Path | None,
         typer.Option("--path", metavar="FILE", help="The file to write [default: ~/.config/spamlstm/config.toml]"),
+    ] = None,
+    group: Annotated[
+        str | None,
+        typer.Option(
+            "--group",
+            metavar="GROUP",
+            help="Let this group read the file, for a daemon that another user runs [default: only you can read it]",
+        ),
     ] = None,
 ) -> None:
     """Write a commented configuration file with the defaults.
@@ -168,7 +182,7 @@ def config_init_command(
     """
     from spamlstm.cli.config import init_config
 
-    init_config(path)
+    init_config(path, group=group)
 
 
 @command(config_app, "check", "spamlstm config check", "spamlstm config check --config ./config.toml")

@@ -90,7 +90,17 @@ def _translate(error: BaseException) -> int:
 def _say(sentence: str) -> None:
     with contextlib.suppress(OSError):  # standard error may be a broken pipe
         # The sentence may contain untrusted names.
-        sys.stderr.write(f"spamlstm: {terminal.plain_lines(sentence)}\n")
+        lines = f"spamlstm: {terminal.plain_lines(sentence)}\n".splitlines(keepends=True)
+        sys.stderr.write("".join(_priority() + line for line in lines))
+
+
+def _priority() -> str:
+    """Return the priority of an error if standard error is the systemd journal, otherwise an empty string."""
+    if "JOURNAL_STREAM" not in os.environ:
+        return ""
+    from spamlstm.daemon.logs import is_journal
+
+    return "<3>" if is_journal(sys.stderr, os.environ) else ""
 
 
 def _say_usage(error: "typer.BadParameter") -> None:

@@ -78,6 +78,35 @@ def check_configuration(path: Path, status: os.stat_result) -> None:
     _check_above(path, what=f"the configuration {path}")
 
 
+def why_unreadable(path: Path) -> str:
+    """Return why this user may not read the configuration at `path`, with the command that permits it.
+
+    Return an empty string if the user may read it, or if the reason is not a mode, for example a security module.
+    """
+    name = os.path.realpath(path)
+    for folder in reversed(Path(name).parents):
+        if not os.access(folder, os.X_OK, effective_ids=True):
+            return _refused("enter", folder, "g+x")
+    return "" if os.access(name, os.R_OK, effective_ids=True) else _refused("read", Path(name), "g+r")
+
+
+def _refused(what: str, path: Path, permission: str) -> str:
+    me, status = _user(os.geteuid()), os.stat(path)  # noqa: PTH116  the folder above can be entered
+    return (
+        f"{me} may not {what} {path} (owner {_user(status.st_uid)}, mode {_mode(status)}); run as root: "
+        f"chgrp {_group()} {path} && chmod {permission} {path}"
+    )
+
+
+def _group() -> str:
+    import grp  # only needed for an error
+
+    try:
+        return grp.getgrgid(os.getegid()).gr_name
+    except KeyError:
+        return str(os.getegid())
+
+
 def _check_above(path: Path, *, what: str) -> None:
     """Raise ConfigError if another user can write to a folder above `path` and could replace `path`.
 

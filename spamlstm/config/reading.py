@@ -9,7 +9,7 @@ from typing import Any
 
 from spamlstm.config import settings
 from spamlstm.config.maildirs import absolute, covers, has_magic
-from spamlstm.config.ownership import check_configuration
+from spamlstm.config.ownership import check_configuration, why_unreadable
 from spamlstm.config.settings import Location, Reader, UnusableError
 from spamlstm.config.values import (
     Config,
@@ -21,7 +21,7 @@ from spamlstm.config.values import (
     PolicyConfig,
     Thresholds,
 )
-from spamlstm.errors import ConfigError
+from spamlstm.errors import ConfigError, reason_of
 from spamlstm.files import open_any
 
 MOST_BYTES = 4 << 20
@@ -76,14 +76,21 @@ def load_file(path: Path) -> Config:
             check_configuration(path, os.fstat(stream.fileno()))
             raw = stream.read(MOST_BYTES + 1)
     except (OSError, ValueError) as error:  # ValueError for a name with a null byte
-        why = error.strerror if isinstance(error, OSError) else None
-        raise ConfigError(f"the configuration {path} cannot be read: {why or error}") from error
+        raise ConfigError(f"the configuration {path} cannot be read: {_why(error, path)}") from error
     if len(raw) > MOST_BYTES:
         raise ConfigError(f"{path} is larger than {MOST_BYTES:,} bytes, so it cannot be a configuration")
     config, problems = read_config(raw)
     if problems:
         raise ProblemsError(path, problems)
     return config
+
+
+def _why(error: OSError | ValueError, path: Path) -> str:
+    """Return why the file cannot be read, and what helps."""
+    if isinstance(error, FileNotFoundError):
+        return f"it does not exist; to write it, run: spamlstm config init --path {path}"
+    reason = reason_of(error) if isinstance(error, OSError) else str(error)
+    return why_unreadable(path) or reason if isinstance(error, PermissionError) else reason
 
 
 def read_config(raw: bytes) -> tuple[Config, list[Problem]]:

@@ -30,11 +30,14 @@ def default_text() -> str:
     return resources.files("spamlstm.config").joinpath("default.toml").read_text("utf-8")
 
 
-def write_default(path: Path) -> None:
+def write_default(path: Path, *, group: str | None = None) -> None:
     """Write `default_text` to a new file of mode 0600 and create missing folders. After a failure the file is removed.
 
-    Raises UserError if the file exists. The existing file is not changed.
+    The members of `group` can read the file and enter the new folders. Raises UserError if the file exists, if there is
+    no such group, or if this user cannot give files to the group. The existing file is not changed.
     """
+    number = None if group is None else _group_number(group)
+    new = [folder for folder in path.parents if not folder.exists()]
     make_private(path.parent)
     try:
         file = os.open(path, CREATE, 0o600)
@@ -43,9 +46,32 @@ def write_default(path: Path) -> None:
     try:
         with open(file, "w", encoding="utf-8") as out:  # noqa: PTH123  it is a descriptor
             out.write(default_text())
+            if number is not None:
+                _open_to(number, file=file, folders=new)
+    except PermissionError as error:
+        path.unlink()
+        raise UserError(f"you cannot give {path} to the group {group}; run the command as root") from error
     except BaseException:
         path.unlink()
         raise
+
+
+def _group_number(name: str) -> int:
+    import grp  # only needed for a service
+
+    try:
+        return grp.getgrnam(name).gr_gid
+    except KeyError as error:
+        raise UserError(f"there is no group {name!r}; name the group of the user who runs the daemon") from error
+
+
+def _open_to(group: int, *, file: int, folders: list[Path]) -> None:
+    """Let the group `group` read an open file, and enter `folders`."""
+    os.fchown(file, -1, group)
+    os.fchmod(file, 0o640)
+    for folder in folders:
+        os.chown(folder, -1, group)
+        folder.chmod(0o750)
 
 
 def to_toml(config: Config) -> str:

@@ -434,6 +434,26 @@ def test_a_failed_start_is_a_sentence(spamlstm, tmp_path, arguments, status, wor
     assert words in err
 
 
+def test_a_failed_start_has_the_priority_of_an_error(root, environment, tmp_path):
+    """`journalctl -p err` shows each line of the reason; a line on another standard error has no priority."""
+    config = tmp_path / "config.toml"
+    config.write_text("[polcy]\n[learnin]\n")
+    for is_journal in (True, False):
+        with (tmp_path / "log").open("w+") as log:
+            status = os.fstat(log.fileno())
+            journal = f"{status.st_dev if is_journal else 9}:{status.st_ino}"
+            subprocess.run(
+                [sys.executable, "-m", "spamlstm", "run", "--config", str(config)],
+                cwd=root,
+                env={**environment, "JOURNAL_STREAM": journal},
+                stderr=log,
+                check=False,
+            )
+            lines = (tmp_path / "log").read_text().splitlines()
+        assert len(lines) == 3
+        assert {line.startswith("<3>") for line in lines} == {is_journal}
+
+
 def test_the_log_has_no_text_of_mail(daemon, maildir):
     """The log contains no subject, no address and no words of a body."""
     _, log_until = daemon(maildir)

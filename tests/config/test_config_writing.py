@@ -1,5 +1,7 @@
 """Writing a configuration: the first file of a user, and the effective configuration."""
 
+import grp
+import os
 import re
 import stat
 
@@ -36,6 +38,25 @@ def test_the_file_is_private_and_its_folders_are_made(tmp_path):
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert path.read_text() == default_text()
     assert load_config(path).maildirs
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files to a group")
+def test_a_file_for_a_service(tmp_path):
+    """The group of the service can read the file and enter new folders; it can change neither."""
+    path = tmp_path / "etc" / "spamlstm" / "config.toml"
+    write_default(path, group="nogroup")
+    group = grp.getgrnam("nogroup").gr_gid
+    for one, bits in ((path, 0o640), (path.parent, 0o750), (path.parent.parent, 0o750)):
+        assert (one.stat().st_uid, one.stat().st_gid, stat.S_IMODE(one.stat().st_mode)) == (0, group, bits)
+    assert load_config(path).maildirs
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o700
+
+
+def test_a_group_that_does_not_exist(tmp_path):
+    """An unknown group is an error, and nothing is written."""
+    with pytest.raises(UserError, match="no group 'mial'"):
+        write_default(tmp_path / "etc" / "config.toml", group="mial")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_file_is_never_overwritten(tmp_path):

@@ -1,7 +1,10 @@
 """A state folder or configuration that others can change is refused with a sentence that says what to do."""
 
+import contextlib
 import os
 import pwd
+import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -188,6 +191,43 @@ def test_a_configuration_of_another_user(config):
     os.chown(config.parent, OTHER, OTHER)
     with pytest.raises(ConfigError, match=f"{config.parent}, which belongs to user {OTHER}"):
         load_config(config)
+
+
+@contextlib.contextmanager
+def as_other():
+    """Run the code in the context as another user."""
+    os.setegid(OTHER)
+    os.seteuid(OTHER)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+        os.setegid(0)
+
+
+@only_root
+def test_the_advice_for_an_unreadable_configuration_helps():
+    """The error names the first folder or file that stops the user; after its commands the file can be read."""
+    with tempfile.TemporaryDirectory() as base:
+        Path(base).chmod(0o755)
+        folder = Path(base) / "etc"
+        folder.mkdir(mode=0o700)
+        (folder / "config.toml").write_text("[daemon]\nscan_seconds = 30\n")
+        (folder / "config.toml").chmod(0o600)
+        for what in (f"enter {folder} \\(owner root, mode 0700", f"read {folder}/config.toml \\(owner root, mode 0600"):
+            with as_other(), pytest.raises(ConfigError, match=f"user {OTHER} may not {what}") as refused:
+                load_config(folder / "config.toml")
+            subprocess.run(["sh", "-c", str(refused.value).partition("run as root: ")[2]], check=True)
+        with as_other():
+            assert load_config(folder / "config.toml").daemon.scan_seconds == 30
+        assert (mode(folder), mode(folder / "config.toml")) == (0o710, 0o640)
+
+
+def test_the_advice_for_a_missing_configuration_helps(tmp_path):
+    """The error names the command that writes the file."""
+    path = tmp_path / "config.toml"
+    with pytest.raises(ConfigError, match=f"does not exist; .* spamlstm config init --path {path}$"):
+        load_config(path)
 
 
 def test_a_link_to_a_configuration(config, tmp_path):

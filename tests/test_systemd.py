@@ -31,6 +31,14 @@ def analyze(*arguments, tmp_path):
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
 
+def exposure(unit, *, tmp_path):
+    """Return systemd's rating of the sandbox of a unit."""
+    done = analyze("security", "--offline=yes", unit, tmp_path=tmp_path)
+    level = re.search(r"Overall exposure level for \S+: ([0-9.]+)", done.stdout)
+    assert level, done.stderr
+    return float(level[1])
+
+
 @systemd
 @pytest.mark.parametrize("name", UNITS)
 def test_the_unit_is_valid(unit, tmp_path, name):
@@ -50,10 +58,7 @@ def test_no_unit_names_documentation_that_does_not_exist(root):
 @pytest.mark.parametrize("name", UNITS)
 def test_the_sandbox_is_tight(root, tmp_path, name):
     """The exposure is at most 1.2, so that a lost setting is noticed."""
-    done = analyze("security", "--offline=yes", root / "systemd" / name, tmp_path=tmp_path)
-    level = re.search(r"Overall exposure level for \S+: ([0-9.]+)", done.stdout)
-    assert level, done.stderr
-    assert float(level[1]) <= 1.2
+    assert exposure(root / "systemd" / name, tmp_path=tmp_path) <= 1.2
 
 
 @systemd
@@ -78,15 +83,34 @@ def test_the_unit_runs_a_command_that_exists(root, name):
     assert [one for one in re.findall(r"--[a-z-]+", options) if one not in shown] == []
 
 
+@pytest.mark.parametrize("name", UNITS)
+def test_the_libraries_see_the_processor(root, name):
+    """No unit hides /proc/cpuinfo: ONNX Runtime would log warnings at each start and may use slower code."""
+    assert "\nProcSubset=pid\n" not in (root / "systemd" / name).read_text()
+
+
+@systemd
+def test_root_without_the_rights_of_root(root, tmp_path):
+    """The drop-in for the mail of all users gives few rights: the exposure stays below 2."""
+    text = "".join((root / "systemd" / name).read_text() for name in ("spamlstm.service", "spamlstm-all-users.conf"))
+    (tmp_path / "spamlstm.service").write_text(text)
+    assert exposure(tmp_path / "spamlstm.service", tmp_path=tmp_path) <= 1.6
+
+
 @systemd
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give folders away")
 def test_users_and_folders(root, tmp_path):
     """The two files are accepted by systemd-sysusers and systemd-tmpfiles."""
     (tmp_path / "etc").mkdir()
+    (tmp_path / "var/vmail").mkdir(parents=True, mode=0o770)
     users = ["systemd-sysusers", f"--root={tmp_path}", str(root / "systemd/sysusers.conf")]
     assert subprocess.run(users, capture_output=True, text=True, check=False).returncode == 0
     assert "vmail:" in (tmp_path / "etc/passwd").read_text()
     folders = ["systemd-tmpfiles", "--create", f"--root={tmp_path}", str(root / "systemd/tmpfiles.conf")]
     done = subprocess.run(folders, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
-    assert (tmp_path / "etc/spamlstm").stat().st_mode & 0o777 == 0o750
+    made, existing = (tmp_path / "etc/spamlstm").stat(), (tmp_path / "var/vmail").stat()
+    assert (made.st_mode & 0o777, made.st_uid) == (0o750, 0)
+    assert made.st_gid > 0
+    # Existing mail folders keep their owner and mode.
+    assert (existing.st_mode & 0o777, existing.st_uid, existing.st_gid) == (0o750, 0, 0)

@@ -84,7 +84,7 @@ def _translate(error: BaseException) -> int:
             return ExitStatus.IO
         _say(f"{f'{error.filename}: ' if error.filename else ''}{error.strerror or error}")
         return ExitStatus.IO
-    return _database_error(error) or _bug(error)
+    return _database_error(error) or _import_error(error) or _bug(error)
 
 
 def _say(sentence: str) -> None:
@@ -129,6 +129,14 @@ def _database_error(error: BaseException) -> int:
         _say(f"a database in the state folder cannot be used at the moment: {error}")
         return ExitStatus.TEMPORARY
     return 0
+
+
+def _import_error(error: BaseException) -> int:
+    """Report a library that cannot be loaded and return its exit status. Return 0 for any other error."""
+    if not isinstance(error, ImportError) or (error.name or "").partition(".")[0] == "spamlstm":
+        return 0
+    _say(f"the installation is damaged ({error}); install spamlstm again")
+    return ExitStatus.UNAVAILABLE
 
 
 def _bug(error: BaseException) -> int:

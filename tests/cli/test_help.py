@@ -51,6 +51,17 @@ def test_each_command_has_an_example(help_of, command):
     assert not set("{}") & set(text.splitlines()[0])
 
 
+@pytest.mark.parametrize("command", commands(), ids=" ".join)
+def test_no_option_is_refused_before_it_is_read(command):
+    """An unreadable path gives the error of what reads it, not one of usage: no parameter checks it by itself."""
+    one = typer.main.get_command(app)
+    for name in command:
+        one = one.commands[name]
+    with one.make_context("spamlstm", ["x", "x"], resilient_parsing=True) as context:
+        parameters = one.get_params(context)
+    assert [each.name for each in parameters if getattr(each.type, "readable", False)] == []
+
+
 @pytest.mark.parametrize("command", [("classify",), ("scan",), ("run",), ("adopt",), ("retrain",)])
 def test_defaults_are_real_paths(help_of, command):
     """--state, --config and --model show their defaults."""

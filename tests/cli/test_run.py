@@ -217,7 +217,7 @@ HIDDEN = ("unshare", "--mount", "sh", "-c", 'mount -t tmpfs none /proc/sys && ex
 
 
 def test_moves_are_learned_at_once_where_proc_sys_is_hidden(daemon, spamlstm, maildir, wait):
-    """Moves are learned at once even if the kernel's limits cannot be read, as in our systemd units."""
+    """Moves are learned at once even if the kernel's limits cannot be read, as in a container."""
     if subprocess.run([*HIDDEN, "true"], capture_output=True, check=False).returncode:
         pytest.skip("only root with a mount namespace can hide /proc/sys")
     maildirs.make(maildir / ".Junk")
@@ -432,6 +432,18 @@ def test_a_failed_start_is_a_sentence(spamlstm, tmp_path, arguments, status, wor
     got, _, err = spamlstm("run", *(one.format(tmp=tmp_path) for one in arguments))
     assert (got, err.count("\n")) == (status, 1)
     assert words in err
+
+
+def test_a_library_that_cannot_be_loaded(root, environment, tmp_path, maildir):
+    """A damaged installation is named as such, and is not a bug (70), for which systemd would restart the daemon."""
+    (tmp_path / "numpy.py").write_text("raise ImportError('libx.so: no such file', name='numpy')")
+    command = [sys.executable, "-m", "spamlstm", "run", str(maildir)]
+    path = f"{tmp_path}:{root}"
+    done = subprocess.run(
+        command, cwd=root, env={**environment, "PYTHONPATH": path}, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr.count("\n")) == (69, 1)
+    assert "the installation is damaged (libx.so: no such file); install spamlstm again" in done.stderr
 
 
 def test_a_failed_start_has_the_priority_of_an_error(root, environment, tmp_path):

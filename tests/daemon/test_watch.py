@@ -356,7 +356,7 @@ def test_a_link_to_a_junk_folder_that_is_watched_for_another(watcher, hints, wak
 
 @pytest.fixture
 def hidden(monkeypatch, tmp_path):
-    """The kernel's limits cannot be read, as under systemd's ProcSubset=pid."""
+    """The kernel's limits cannot be read, as if a unit sets ProcSubset=pid."""
     monkeypatch.setattr(status_module, "LIMITS", tmp_path / "none")
 
 
@@ -367,12 +367,6 @@ def test_an_unknown_limit_is_no_limit(hidden, watcher, hints, wakeup, box):
     (cur / "1:2,").write_bytes(b"mail")
     assert until(wakeup, hints.take_moved) == [box]
     assert inotify_limit("max_user_watches") is None
-
-
-def test_the_units_hide_the_limits(root):
-    """The units of the daemon set ProcSubset=pid."""
-    units = ("spamlstm.service", "spamlstm-user.service")
-    assert all("\nProcSubset=pid\n" in (root / "systemd" / name).read_text() for name in units)
 
 
 def test_deliveries_come_first_where_the_limit_is_unknown(hidden, hints, tmp_path):

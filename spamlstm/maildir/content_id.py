@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterable, Iterator
 from datetime import UTC
 
+from spamlstm.maildir.normal_form import body_form, header_form, header_values
 from spamlstm.message.headers import BLOCK, HeaderNames, end_of_head
 
 # Headers that other programs add to a message after its delivery:
@@ -39,10 +40,29 @@ _TOLERANCE = 86_400.0
 def content_id(raw: bytes) -> str:
     """Return the content id of a message, as 32 hexadecimal digits.
 
-    Tagging, untagging, moving or copying the message does not change the content id. The content id does not depend on
-    the headers that filters and mail programs add after delivery, on an mbox separator, on the kind of line ends, or on
-    blank lines at the end. All other bytes are hashed, including Received headers. A message that a server delivers
-    twice thus has two content ids. The message is hashed in pieces to use little memory.
+    The content id is a hash of the text, the attachments, From, Date, Subject and Message-ID in a normal form, see
+    `spamlstm.maildir.normal_form`. It does not depend on what servers and mail programs change when they deliver, store
+    or move the message, or on what this program adds. A message that is delivered twice has one content id. The message
+    is hashed in blocks to use little memory.
+    """
+    start, end = _head(raw)
+    values = header_values(raw, start, end)
+    head = header_form(values)
+    digest = hashlib.blake2b(head, digest_size=16, person=b"normal form")
+    if not head:
+        # Without these headers, the bytes may not be mail. All headers are then used.
+        for piece in _unix(_LEFT_OUT.left_out(raw, start, end)):
+            digest.update(piece.translate(None, b" \t\r\n"))
+    for piece in body_form(raw, raw.find(b"\n", end) + 1 or len(raw), values):
+        digest.update(piece)
+    return digest.hexdigest()
+
+
+def former_content_id(raw: bytes) -> str:
+    """Return the content id that earlier versions of this program computed, for rows of their databases.
+
+    All bytes are hashed except headers that filters and mail programs add after delivery, an mbox separator, the kind
+    of line ends, and blank lines at the end.
     """
     start, end = _head(raw)
     digest = hashlib.blake2b(digest_size=16)
@@ -54,9 +74,9 @@ def content_id(raw: bytes) -> str:
 
 
 def lasting(raw: bytes) -> tuple[bytes, bytes]:
-    """Return the head and the body of a message, in the form that `content_id` hashes, with LF line ends.
+    """Return the head and the body of a message, without headers that are added after delivery.
 
-    The body begins with the blank line after the head. Headers that are added after delivery are omitted.
+    The line ends are LF. The body begins with the blank line after the head.
     """
     start, end = _head(raw)
     return b"".join(_unix(_LEFT_OUT.left_out(raw, start, end))), b"".join(_unix([memoryview(raw)[end:]]))

@@ -53,7 +53,7 @@ def deliver(pipeline, maildirs, mail):
     for path in maildirs.values():
         pipeline.scan(path)
         for number in range(10):
-            Path(path, "new", f"{number}.host").write_bytes(b"Received: by mx id %d\r\n" % number + mail)
+            Path(path, "new", f"{number}.host").write_bytes(b"Message-ID: <%d@mx>\r\n" % number + mail)
     scans = [pipeline.scan(path) for path in maildirs.values()]
     return [candidate for turn in zip(*scans, strict=True) for candidate in turn]
 

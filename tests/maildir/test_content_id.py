@@ -1,13 +1,15 @@
-"""A message keeps its content id whatever is done to its file; its arrival time comes from its server.
+"""A message keeps its content id whatever servers and mail programs do to it; its arrival time comes from its server.
 
-Two messages have two content ids. An arrival time is never after the date of the file, and never an error.
+Two messages have two content ids, and two deliveries of one message have one.
+An arrival time is never after the date of the file, and never an error.
 """
 
 import hypothesis.strategies as st
 import pytest
+from changed_mail import MAILS, WAYS
 from hypothesis import example, given
 
-from spamlstm.maildir.content_id import arrived, content_id
+from spamlstm.maildir.content_id import arrived, content_id, former_content_id
 from spamlstm.maildir.headers import tag, untag
 from spamlstm.verdict import Judgement, Verdict
 
@@ -85,20 +87,93 @@ def test_a_separator_below_a_forged_header():
     assert content_id(forged) == content_id(untag(forged)) == content_id(MAIL)
 
 
+@pytest.mark.parametrize("mail", MAILS)
+@pytest.mark.parametrize("way", WAYS)
+def test_ways_to_change_a_message(way, mail):
+    """Each way in which servers and mail programs change a message keeps the id, also together with a tag."""
+    changed = WAYS[way](MAILS[mail])
+    verdict = Judgement(Verdict.SPAM, 0.9, 2.0, "score", "m 1")
+
+    assert content_id(changed) == content_id(MAILS[mail])
+    assert content_id(tag(changed, verdict, version="1", spam_threshold=0.5)) == content_id(MAILS[mail])
+
+
+# The other functions expect LF and quoted-printable text.
+SEVERAL = sorted(WAYS.keys() - {"CRLF", "text in another charset"})
+
+
+@given(st.lists(st.sampled_from(SEVERAL), max_size=5, unique=True))
+def test_several_changes(ways):
+    """Changes by several programs, one after the other, keep the id."""
+    changed = MAILS["multipart"]
+    for way in ways:
+        changed = WAYS[way](changed)
+
+    assert content_id(changed) == content_id(MAILS["multipart"])
+
+
+def test_most_ways_change_the_message():
+    """The examples do change something: at least 20 of the ways alter the plain message, and all alter the other."""
+    assert sum(way(MAILS["plain"]) != MAILS["plain"] for way in WAYS.values()) >= 20
+    assert all(way(MAILS["multipart"]) != MAILS["multipart"] for way in WAYS.values())
+
+
+MAIL_OF_A_LIST = (
+    b"From: ann@x.org\nDate: Thu, 12 Nov 2026 09:10:09 +0100\nSubject: hello\nMessage-ID: <1@x.org>\n\nA body.\n"
+)
+
+
 @pytest.mark.parametrize(
     "other",
     [
-        MAIL.replace(b"id 1", b"id 2"),
-        MAIL.replace(b"hello", b"hullo"),
-        MAIL.replace(b"And more", b"And less"),
-        MAIL.replace(b"\n\nA body", b"\nA: body"),
-        MAIL + b"Status: RO",
-        MAIL.replace(b"From:", b"X-Statuses: a\nFrom:"),
+        MAIL_OF_A_LIST.replace(b"ann@", b"bob@"),
+        MAIL_OF_A_LIST.replace(b":09 +", b":10 +"),
+        MAIL_OF_A_LIST.replace(b"+0100", b"+0200"),
+        MAIL_OF_A_LIST.replace(b"Thu, 12", b"Tomorrow, the 12th of"),
+        MAIL_OF_A_LIST.replace(b"hello", b"hullo"),
+        MAIL_OF_A_LIST.replace(b"<1@", b"<2@"),
+        MAIL_OF_A_LIST.replace(b"A body", b"A buddy"),
+        MAIL_OF_A_LIST.replace(b"\nMessage-ID: <1@x.org>", b""),
+        MAIL_OF_A_LIST.replace(b"\n\n", b"\nContent-Type: text/html\n\n"),
+        MAIL_OF_A_LIST + b"Status: RO",
+        b"",
+        b"\n",
     ],
 )
 def test_another_message_has_another_id(other):
-    """Every other byte counts, also a header in the body and a header whose name only begins like one left out."""
-    assert content_id(other) != content_id(MAIL)
+    """From, Date, Subject, Message-ID, each word and the type of the text count."""
+    assert content_id(other) != content_id(MAIL_OF_A_LIST)
+
+
+@pytest.mark.parametrize("boundary", [b"=_part_1.2", b"=_part_1"])
+def test_each_part_counts(boundary):
+    """A message with a further part, or with another file, is another message."""
+    part = b"\n--%s\nContent-Type: image/png\n\nabc\n--%s--" % (boundary, boundary)
+    more = MAILS["multipart"].replace(b"\n--%s--" % boundary, part, 1)
+
+    assert more != MAILS["multipart"]
+    assert content_id(more) != content_id(MAILS["multipart"])
+
+
+@pytest.mark.parametrize("raw", [b"a\rb\r\rc", b"\x89PNG\r\n\n\x1a", b"no header\n\nbody", b"a: b\n\n"])
+def test_what_has_none_of_the_headers(raw):
+    """If From, Date, Subject and Message-ID are missing, all bytes count except white space."""
+    assert content_id(raw) != content_id(raw + b"x") != content_id(b"x" + raw)
+    assert content_id(b"x" + raw) != content_id(raw)
+
+
+def test_deliveries_of_one_message():
+    """A message that comes from two servers has one id: its labels are those of the message."""
+    twice = MAILS["plain"].replace(b"id 4711", b"id 4712")
+
+    assert content_id(twice) == content_id(MAILS["plain"])
+    assert former_content_id(twice) != former_content_id(MAILS["plain"])
+
+
+def test_former_ids_stay():
+    """The ids in databases of earlier versions can still be computed."""
+    assert former_content_id(MAIL) == former_content_id(b"X-Spam: yes\n" + MAIL + b"\n")
+    assert former_content_id(MAIL) == "2a7b508c582d09852a1716d77bf56957"
 
 
 THEN = 1_200_000_000.0  # 2008-01-10 21:20:00 UTC

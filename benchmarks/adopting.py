@@ -274,7 +274,7 @@ def learn(mail: Sequence[Assessed[Key]]) -> PersonalLayer:
     """Learn labels in the order of the mail, as `adopt` does."""
     layer = PersonalLayer()
     for one in mail:
-        layer.learn(one.personal_features, prior=one.prior, spam=one.key.spam, history=True)
+        layer.learn(one.personal_features, prior=one.prior, spam=one.key.spam, history=True, sender=one.sender)
     return layer
 
 

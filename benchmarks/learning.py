@@ -97,7 +97,7 @@ def slips(arguments: argparse.Namespace, base: Classifier, *, wrong: float = 0.0
             columns.add(assessed.key, base.judge(assessed, layer).judgement)
             if assessed.personal_features is not None:
                 label = assessed.key.spam is not (random.random() < share)
-                layer.learn(assessed.personal_features, prior=assessed.prior, spam=label)
+                layer.learn(assessed.personal_features, prior=assessed.prior, spam=label, sender=assessed.sender)
     areas = []
     for share, _, _, columns in sides:
         outcomes = columns.close()
@@ -148,7 +148,9 @@ def one(arguments: argparse.Namespace, classifier: Classifier, *, tries: int = 1
     for before, kind in itertools.product((0, 100, 2000), ("wrong", "moved")):
         layer = PersonalLayer()
         for labelled in assessed[:before]:
-            layer.learn(labelled.personal_features, prior=labelled.prior, spam=labelled.key.spam)
+            layer.learn(
+                labelled.personal_features, prior=labelled.prior, spam=labelled.key.spam, sender=labelled.sender
+            )
         rest = assessed[before:]
         verdicts = [verdict(classifier, layer, message) for message in rest]
         saved = layer.dump()
@@ -157,7 +159,9 @@ def one(arguments: argparse.Namespace, classifier: Classifier, *, tries: int = 1
         effects = Effects()
         for correction in (rest[at] for at in chosen):
             common = similarity(rest, correction)
-            layer.learn(correction.personal_features, prior=correction.prior, spam=correction.key.spam)
+            layer.learn(
+                correction.personal_features, prior=correction.prior, spam=correction.key.spam, sender=correction.sender
+            )
             effects.right += verdict(classifier, layer, correction) is right_verdict(correction)
             for at in random.permutation(len(rest))[:others]:
                 if common[at] < UNLIKE:

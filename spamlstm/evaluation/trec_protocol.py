@@ -185,7 +185,12 @@ class Follower:
         verdict, score = evaluate.VERDICTS[columns.verdict[-1]], columns.score[-1]
         for labelled in self._teacher.after(assessed, spam=key.spam, verdict=verdict, score=score):
             if labelled.personal_features is not None:
-                self._layer.learn(labelled.personal_features, prior=labelled.prior, spam=labelled.key.spam)
+                self._layer.learn(
+                    labelled.personal_features,
+                    prior=labelled.prior,
+                    spam=labelled.key.spam,
+                    sender=labelled.sender,
+                )
         self._labelled.append(self._teacher.labelled)
 
     def end(self) -> ProtocolResult:

@@ -9,7 +9,7 @@ undoes it.
 import contextlib
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from spamlstm.config import Thresholds
 from spamlstm.corpus.paths import MOST_BYTES
 from spamlstm.errors import DataError, NoInputError, reason_of
 from spamlstm.learning.label import Label, LabelRequest, Origin
-from spamlstm.learning.survey import Sample, Survey
+from spamlstm.learning.survey import AdoptionEvidence, Sample, Survey
 from spamlstm.learning.thresholds import Finding, Rehearsal, Trial, find_thresholds, rehearse
 from spamlstm.learning.trainer import BATCH, Trainer, label_request, rescore_labels
 from spamlstm.maildir import message_file
@@ -138,7 +138,7 @@ def _pair(
     mail = label_request(
         raw, assessed.prior, model, Origin.ADOPTED, tokens=assessed.tokens, source=source, content=sample.content
     )
-    return mail, sample.evidence.label
+    return replace(mail, answered=sample.evidence is AdoptionEvidence.ANSWERED), sample.evidence.label
 
 
 def find_adopted_thresholds(

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from spamlstm.features.sender_identity import SenderIdentity
+
 
 class Label(StrEnum):
     """The class of a message, given by the user or adopted from the user's mailbox."""
@@ -42,7 +44,7 @@ class LabelRequest:
 
     `content` is its content id. `prior` is its base score, the score of the model before personal labels, and None if
     the message has no score. `model` is the identifier of that model, and `tokens` are the packed tokens that the model
-    read.
+    read. `sender` is the proven sender of the message, and `answered` is true if the user answered the message.
     """
 
     content: str
@@ -54,11 +56,16 @@ class LabelRequest:
     source: str = ""
     """The Maildir from which the label was adopted, or '' if the label was not adopted."""
     tokens: bytes = b""
+    sender: SenderIdentity | None = None
+    answered: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class StoredLabel:
-    """One row of the label store without the mail. `time` is in seconds since 1970."""
+    """One row of the label store without the mail. `time` is in seconds since 1970.
+
+    `answered` is true if the user answered the message.
+    """
 
     id: int
     content: str
@@ -68,6 +75,7 @@ class StoredLabel:
     model: str
     subject: str
     origin: Origin = Origin.COMMAND
+    answered: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +83,7 @@ class Example:
     """One row of the label store in the form needed for learning.
 
     `prior` is the base score. `raw` is the beginning of the message. `tokens` are the packed tokens that the base model
-    read.
+    read. `sender` is the proven sender, and `answered` is true if the user answered the message.
     """
 
     id: int
@@ -84,6 +92,8 @@ class Example:
     raw: bytes
     origin: Origin = Origin.COMMAND
     tokens: bytes = b""
+    sender: SenderIdentity | None = None
+    answered: bool = False
 
 
 @dataclass(frozen=True, slots=True)

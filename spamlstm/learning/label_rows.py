@@ -12,12 +12,16 @@ import numpy as np
 
 from spamlstm.config import Thresholds
 from spamlstm.database import MOST_ROWS, CellError, Layout, blob, moment, real, text, whole, word
+from spamlstm.features.sender_identity import KEY_BYTES, SenderIdentity, sender_identity
 from spamlstm.learning.label import Example, Label, OrderedRow, Origin, SavedLayer, StoredLabel
+from spamlstm.maildir.content_id import lasting
+from spamlstm.message.message import parse_message
 from spamlstm.model.personal_layer import SHAPE
 
 # The number of bytes stored of each message. Retraining reads only text, which comes before attachments.
 MOST_KEPT = 64 << 10
 MOST_SUBJECT = 200
+_MOST_SENDER = 2000
 # The most bytes of tokens. Tokens are two-byte numbers, and each number is stored at most once.
 _MOST_TOKENS = 2 << 16
 # The most bytes of compressed mail. The 4 KiB are more than zlib adds to data that cannot be compressed.
@@ -42,18 +46,28 @@ _LEARNED = (
     "CREATE TABLE learned (last INTEGER PRIMARY KEY, shape TEXT NOT NULL, state BLOB NOT NULL,"
     " checksum INTEGER NOT NULL);"
 )
+# The correspondents to whom the user wrote. `name` is the hash of the name in a SenderIdentity, `source` the Maildir
+# with the sent mail, and `time` the time of the latest message.
+_WRITTEN = (
+    "CREATE TABLE written (id INTEGER PRIMARY KEY AUTOINCREMENT, name BLOB NOT NULL, source BLOB NOT NULL,"
+    " origin TEXT NOT NULL, time REAL NOT NULL, UNIQUE (name, source, origin));"
+)
+MOST_WRITTEN = 5000
+"""The most correspondents. Those to whom the user did not write for the longest time are removed."""
 LAYOUT = Layout(
-    version=5,
+    version=6,
     schema="""
 CREATE TABLE labels (id INTEGER PRIMARY KEY AUTOINCREMENT, content BLOB NOT NULL UNIQUE, label TEXT NOT NULL,
     time REAL NOT NULL, prior REAL, model TEXT NOT NULL, subject TEXT NOT NULL, mail BLOB NOT NULL,
-    origin TEXT NOT NULL, source BLOB NOT NULL DEFAULT x'', tokens BLOB NOT NULL DEFAULT x'');
+    origin TEXT NOT NULL, source BLOB NOT NULL DEFAULT x'', tokens BLOB NOT NULL DEFAULT x'',
+    sender TEXT, answered INTEGER NOT NULL DEFAULT 0);
 CREATE TABLE epoch (number INTEGER NOT NULL);
 INSERT INTO epoch VALUES (0);
 """
     + _LEARNED
     + "CREATE TABLE thresholds"
-    + _THRESHOLDS,
+    + _THRESHOLDS
+    + _WRITTEN,
     # FULL makes a label durable before its command ends. secure_delete erases a forgotten label from the file.
     pragmas=("synchronous = FULL", "secure_delete = ON"),
     loss=", without your labels",
@@ -65,18 +79,21 @@ INSERT INTO epoch VALUES (0);
         # Saved layers without a checksum are dropped and learned again from the labels.
         3: "DROP TABLE learned;" + _LEARNED,
         4: "ALTER TABLE bars RENAME TO thresholds; UPDATE labels SET origin = 'command' WHERE origin = 'said';",
+        # A missing sender is read from the mail.
+        5: "ALTER TABLE labels ADD COLUMN sender TEXT;"
+        "ALTER TABLE labels ADD COLUMN answered INTEGER NOT NULL DEFAULT 0;" + _WRITTEN,
     },
 )
 
-STORED_LABEL = "id, content, label, time, prior, model, subject, origin"
+STORED_LABEL = "id, content, label, time, prior, model, subject, origin, answered"
 """The columns that `stored_label` decodes."""
-EXAMPLE = "id, label, prior, mail, origin, tokens"
+EXAMPLE = "id, label, prior, mail, origin, tokens, sender, answered"
 """The columns that `example` decodes."""
 
 
 def stored_label(row: tuple[Any, ...]) -> StoredLabel:
     """Decode a row of the columns STORED_LABEL."""
-    number, content, label, time, prior, model, subject, origin = row
+    number, content, label, time, prior, model, subject, origin, answered = row
     return StoredLabel(
         whole(number, "id", least=-MOST_ROWS),
         stored_content_id(content),
@@ -86,6 +103,7 @@ def stored_label(row: tuple[Any, ...]) -> StoredLabel:
         text(model, "model"),
         text(subject, "subject", most=MOST_SUBJECT),
         word(origin, "origin", Origin),
+        _flag(answered, "answered"),
     )
 
 
@@ -97,7 +115,7 @@ def kept(row: tuple[Any, ...]) -> tuple[StoredLabel, bytes]:
 
 def example(row: tuple[Any, ...], *, most_bytes: int) -> Example:
     """Decode a row of the columns EXAMPLE, with at most `most_bytes` bytes of its mail."""
-    number, label, prior, mail, origin, tokens = row
+    number, label, prior, mail, origin, tokens, sender, answered = row
     if len(blob(tokens, "tokens", most=_MOST_TOKENS)) % 2:
         raise CellError("tokens", tokens)
     return Example(
@@ -107,7 +125,34 @@ def example(row: tuple[Any, ...], *, most_bytes: int) -> Example:
         unpacked(mail, most_bytes),
         word(origin, "origin", Origin),
         tokens,
+        sender_of(unpacked(mail, MOST_KEPT)) if sender is None else stored_sender(sender),
+        _flag(answered, "answered"),
     )
+
+
+def sender_of(raw: bytes) -> SenderIdentity | None:
+    """Return the proven sender of a message, or None. Only the headers are read."""
+    return sender_identity(parse_message(lasting(raw)[0]))
+
+
+def stored_sender(cell: Any) -> SenderIdentity | None:
+    """Decode a sender, which is an empty text if the message has no proven sender."""
+    try:
+        return SenderIdentity.unpacked(cell) if text(cell, "sender", most=_MOST_SENDER) else None
+    except CellError:
+        raise
+    except ValueError as error:
+        raise CellError("sender", cell) from error
+
+
+def version(row: tuple[Any, ...]) -> tuple[int, int]:
+    """Decode a row of two columns: a number of rows, and the highest id."""
+    return whole(row[0], "count"), whole(row[1], "id", least=-MOST_ROWS)
+
+
+def written_name(row: tuple[Any, ...]) -> bytes:
+    """Decode a row of the column name of the table `written`."""
+    return blob(row[0], "written: name", most=KEY_BYTES, length=KEY_BYTES)
 
 
 def origin(row: tuple[Any, ...]) -> tuple[Label, Origin]:
@@ -178,6 +223,10 @@ def unpacked(cell: Any, most: int) -> bytes:
     if len(raw) < most and not unpacker.eof:
         raise CellError("mail (it is cut)", cell)
     return raw
+
+
+def _flag(cell: Any, column: str) -> bool:
+    return bool(whole(cell, column, most=1))
 
 
 def _prior(cell: Any) -> float | None:

@@ -27,7 +27,7 @@ from spamlstm.config.locations import LABELS
 from spamlstm.database import MOST_ROWS, whole
 from spamlstm.learning import label_rows
 from spamlstm.learning.label import Example, Label, LabelRequest, Origin, SavedLayer, StoredLabel, interleave
-from spamlstm.learning.label_rows import EXAMPLE, LAYOUT, MOST_KEPT, MOST_SUBJECT, STORED_LABEL, surplus
+from spamlstm.learning.label_rows import EXAMPLE, LAYOUT, MOST_KEPT, MOST_SUBJECT, MOST_WRITTEN, STORED_LABEL, surplus
 from spamlstm.model.personal_layer import SHAPE
 
 T = TypeVar("T")
@@ -109,6 +109,7 @@ class LabelStore:
         with self._change():
             number = self._connection.execute("DELETE FROM labels").rowcount
             self._connection.execute("DELETE FROM thresholds")
+            self._connection.execute("DELETE FROM written")
             self._invalidate(first=0)
         with self._explained:
             self._connection.execute("VACUUM")
@@ -144,7 +145,7 @@ class LabelStore:
                 self._invalidate(first=min(moved))
 
     def forget_adopted(self, source: str) -> int:
-        """Remove the labels adopted from the Maildir `source`, and return the number of labels removed.
+        """Remove the labels and correspondents adopted from the Maildir `source`. Return the number of labels removed.
 
         If there are such labels, all thresholds are removed too.
         """
@@ -155,7 +156,27 @@ class LabelStore:
             if removed:
                 self._connection.execute("DELETE FROM thresholds")
                 self._invalidate(first=min(number for (number,) in removed))
+            self._connection.execute(
+                "DELETE FROM written WHERE origin = ? AND source = ?", (Origin.ADOPTED, os.fsencode(source))
+            )
         return len(removed)
+
+    def add_written(self, names: Mapping[bytes, float], *, source: str, origin: Origin) -> None:
+        """Store correspondents to whom the user wrote: the hashes of their names with the times of the messages.
+
+        `source` is the Maildir of the sent mail. The oldest are removed if there are more than MOST_WRITTEN.
+        """
+        rows = [(name, os.fsencode(source), origin, time) for name, time in names.items()]
+        with self._change():
+            self._connection.executemany(
+                "INSERT INTO written (name, source, origin, time) VALUES (?, ?, ?, ?)"
+                " ON CONFLICT DO UPDATE SET time = max(time, excluded.time)",
+                rows,
+            )
+            self._connection.execute(
+                "DELETE FROM written WHERE id NOT IN (SELECT id FROM written ORDER BY time DESC, id DESC LIMIT ?)",
+                (MOST_WRITTEN,),
+            )
 
     def set_thresholds(self, model: str, thresholds: Thresholds) -> None:
         """Store the thresholds found for this user's mail, for use with the base model with the identifier `model`."""
@@ -195,6 +216,16 @@ class LabelStore:
     def thresholds(self) -> dict[str, Thresholds]:
         """Return the thresholds found for this user's mail, by the identifier of the base model that they apply to."""
         return dict(self._decoded(label_rows.thresholds, "SELECT model, ham, spam FROM thresholds"))
+
+    def written(self) -> frozenset[bytes]:
+        """Return the hashes of the names of the correspondents to whom the user wrote."""
+        return frozenset(self._decoded(label_rows.written_name, "SELECT name FROM written"))
+
+    @property
+    def written_version(self) -> tuple[int, int]:
+        """Return a value that changes whenever correspondents are added or removed."""
+        row = self._first(label_rows.version, "SELECT count(*), coalesce(max(id), 0) FROM written")
+        return row or (0, 0)
 
     def counts(self) -> dict[Label, int]:
         """Return the number of messages with each label."""
@@ -343,8 +374,8 @@ class LabelStore:
                 return False
         self._remove(mail.content)
         self._connection.execute(
-            "INSERT INTO labels (content, label, time, prior, model, subject, mail, origin, source, tokens)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO labels (content, label, time, prior, model, subject, mail, origin, source, tokens, sender,"
+            " answered) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 bytes.fromhex(mail.content),
                 label,
@@ -356,6 +387,8 @@ class LabelStore:
                 mail.origin,
                 os.fsencode(mail.source),
                 mail.tokens,
+                mail.sender.packed.encode("utf-8", "replace").decode() if mail.sender else "",
+                mail.answered,
             ),
         )
         return True

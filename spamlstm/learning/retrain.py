@@ -306,7 +306,14 @@ def _learned(assessed: Sequence[Assessed[str]], labelled: Sequence[LabelledMail]
     for one in sorted(labelled, key=lambda labelled: labelled.row):
         base = by_content[one.content]
         if base.personal_features is not None:
-            layer.learn(base.personal_features, prior=base.prior, spam=one.spam, history=one.origin.is_history)
+            layer.learn(
+                base.personal_features,
+                prior=base.prior,
+                spam=one.spam,
+                history=one.origin.is_history,
+                sender=base.sender,
+                answered=one.answered,
+            )
     return layer
 
 

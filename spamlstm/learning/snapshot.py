@@ -44,6 +44,8 @@ class LabelledMail:
     group: int
     mail: FileMessage
     origin: Origin
+    answered: bool = False
+    """True if the user answered the message."""
 
     @property
     def spam(self) -> bool:
@@ -99,7 +101,7 @@ def take_snapshot(
         path = into / "mail" / f"{stored.content}.eml"
         path.write_bytes(raw)
         mail = FileMessage(stored.content, str(path))
-        labelled.append(LabelledMail(stored.id, stored.content, stored.label, 0, mail, stored.origin))
+        labelled.append(LabelledMail(stored.id, stored.content, stored.label, 0, mail, stored.origin, stored.answered))
         texts.append(_text_to_compare(reader, raw))
     labelled = [replace(one, group=int(group)) for one, group in zip(labelled, groups(texts), strict=True)]
     relabelled = sum(before.get(one.content, one.label) != one.label for one in labelled)

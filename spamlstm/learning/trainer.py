@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Protocol
 
 from spamlstm.errors import DataError, TemporaryError
+from spamlstm.features.sender_identity import sender_identity
 from spamlstm.learning.label import Example, Label, LabelRequest, Origin, SavedLayer, StoredLabel
 from spamlstm.learning.label_rows import MOST_KEPT
 from spamlstm.learning.label_store import LabelStore
@@ -64,6 +65,7 @@ class Trainer:
         self.layer = PersonalLayer()
         self._last = 0
         self._epoch = -1
+        self._written: tuple[int, int] | None = None
 
     def add_label(
         self,
@@ -74,13 +76,15 @@ class Trainer:
         model: str,
         tokens: bytes = b"",
         origin: Origin = Origin.COMMAND,
+        answered: bool = False,
     ) -> bool:
         """Store the label of a message and learn it. Return whether a new label was stored.
 
         `prior` is the base score, and `model` is the identifier of the model that computed it. `tokens` are its packed
-        tokens.
+        tokens. `answered` is true if the user answered the message.
         """
-        new = self.labels.add(label_request(raw, prior, model, origin, tokens=tokens), label)
+        request = label_request(raw, prior, model, origin, tokens=tokens)
+        new = self.labels.add(replace(request, answered=answered), label)
         self.catch_up()
         return new
 
@@ -131,6 +135,10 @@ class Trainer:
         else:
             self._learn_new()
         self.layer.thresholds = self.labels.thresholds()
+        version = self.labels.written_version
+        if version != self._written:
+            self.layer.correspondents.written = self.labels.written()
+            self._written = version
 
     def _reload(self, epoch: int) -> None:
         """Load the saved layer and learn the rows after it.
@@ -154,9 +162,11 @@ class Trainer:
         """Learn all rows again. Yield each row with the score of its message just before it was learned."""
         self._epoch = self.labels.epoch
         self._clear()
+        # The user may have written to a sender after the message arrived.
+        self.layer.correspondents.written, self._written = frozenset(), None
         for example in self.labels.examples(after=0, most_bytes=READ_BYTES):
             features = _features(example)
-            yield example, self.layer.score(features, example.prior)
+            yield example, self.layer.score(features, example.prior, example.sender)
             self._learn(example, features)
 
     @property
@@ -174,7 +184,14 @@ class Trainer:
             self.labels.keep(saved, epoch=self._epoch, most=KEPT)
 
     def _learn(self, example: Example, features: PersonalFeatures) -> None:
-        self.layer.learn(features, prior=example.prior, spam=example.spam, history=example.origin.is_history)
+        self.layer.learn(
+            features,
+            prior=example.prior,
+            spam=example.spam,
+            history=example.origin.is_history,
+            sender=example.sender,
+            answered=example.answered,
+        )
         self._last = example.id
 
     def _load_saved(self) -> None:
@@ -258,7 +275,15 @@ def label_request(
     `prior` is the base score, `model` the identifier of the model that computed it, and `source` the Maildir of an
     adopted label.
     """
-    head, _ = lasting(raw[:READ_BYTES])
+    message = parse_message(lasting(raw[:MOST_KEPT])[0])
     return LabelRequest(
-        content or content_id(raw), raw, parse_message(head).subject, prior, model, origin, source, tokens
+        content or content_id(raw),
+        raw,
+        message.subject,
+        prior,
+        model,
+        origin,
+        source,
+        tokens,
+        sender_identity(message),
     )

@@ -27,7 +27,7 @@ MOST_STARS = 50
 MOST_POINTS = 99.9
 # The reasons (see spamlstm.model.policy) for which the points depend on the probability. For all other reasons, the
 # points depend only on the verdict.
-_BY_MODEL = ("score", "labels")
+_BY_MODEL = ("score", "labels", "known-sender")
 
 # The headers that `tag` writes, and X-Spam, which some rules test. Such headers in a message that arrives are forged.
 _OURS = HeaderNames("x-spam", *(f"x-spam-{rest}" for rest in ("flag", "unsure", "status", "level", "checker-version")))

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Self, TypeVar
 
 from spamlstm.config import Config
+from spamlstm.features.sender_identity import SenderIdentity
 from spamlstm.model import bundle as bundles
 from spamlstm.model.bundle import Bundle
 from spamlstm.model.encoder import Encoder, Ids
@@ -59,8 +60,8 @@ class Judged(Generic[K]):
 class Assessed(NamedTuple, Generic[K]):
     """The output of the model for one message before personal labels are applied, or the reason why there is no output.
 
-    `prior` is the calibrated score, or None if the message has no text to score. `personal_features` is None unless the
-    classifier was opened with `personal_features=True`.
+    `prior` is the calibrated score, or None if the message has no text to score. `personal_features` and `sender` (the
+    proven sender) are None unless the classifier was opened with `personal_features=True`.
     """
 
     key: K
@@ -70,6 +71,7 @@ class Assessed(NamedTuple, Generic[K]):
     defects: tuple[str, ...]
     failure: str = ""
     ms: float = 0.0
+    sender: SenderIdentity | None = None
 
     @property
     def tokens(self) -> bytes:
@@ -216,6 +218,8 @@ class Classifier:
         if layer is not None and reason is Reason.SCORE:
             alone, _ = self.policy.decide(_probability(assessed.prior), assessed.evidence)
             reason = Reason.LABELS if alone != verdict else reason
+            if self._is_by_sender(assessed, layer, verdict=verdict, score=score, policy=policy):
+                reason = Reason.KNOWN_SENDER
         judgement = Judgement(verdict, probability, score, reason, self.bundle.label, assessed.defects)
         return Judged(assessed.key, judgement, ms=assessed.ms, spam_threshold=policy.thresholds.spam)
 
@@ -223,7 +227,20 @@ class Classifier:
         """Return the score of a message after correction by the personal layer."""
         if layer is None or assessed.personal_features is None:
             return assessed.prior
-        return layer.score(assessed.personal_features, assessed.prior)
+        return layer.score(assessed.personal_features, assessed.prior, assessed.sender)
+
+    def _is_by_sender(
+        self, assessed: Assessed[Any], layer: "PersonalLayer", *, verdict: Verdict, score: float | None, policy: Policy
+    ) -> bool:
+        """Return whether the verdict would be different if the sender were not known."""
+        known = layer.correspondents.evidence(assessed.sender)
+        if known is None or score is None:
+            return False
+        # Without the sender, the score differs by the shift or by less. Most scores are far from the thresholds.
+        if policy.thresholds.verdict(logistic(score - known.shift)) == verdict:
+            return False
+        unknown = self.judged_score(assessed._replace(sender=None), layer)
+        return unknown is not None and policy.thresholds.verdict(logistic(unknown)) != verdict
 
     def assess_many(
         self,
@@ -326,7 +343,7 @@ class Classifier:
             from spamlstm.model.personal_features import joined, tokens  # imports numpy, already loaded by the network
 
             features = joined(reading.runs, tokens(rows))
-        return Assessed(key, self.score(logits), evidence, features, reading.defects)
+        return Assessed(key, self.score(logits), evidence, features, reading.defects, sender=reading.sender)
 
 
 def _has_labels_for(assessed: Assessed[Any], layer: "PersonalLayer | None") -> bool:

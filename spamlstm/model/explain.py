@@ -46,6 +46,8 @@ class CauseKind(StrEnum):
     FACT = "fact"
     LABELS = "labels"
     """All labels of the user together."""
+    SENDER = "sender"
+    """The earlier messages of the sender. The contribution of the labels does not include it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,13 +20,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spamlstm.config import Thresholds
+from spamlstm.features.sender_identity import SenderIdentity
+from spamlstm.model.correspondents import Correspondents
 from spamlstm.model.near_duplicates import NearMatch, RecentLabels
 from spamlstm.model.personal_features import FEATURES, RUNS, PersonalFeatures, runs_of
 from spamlstm.verdict import logistic, logit
 
 # The version of the learning method and of the saved state. A saved layer of another version is discarded and learned
 # again.
-SHAPE = "5"
+SHAPE = "6"
 
 # The learning rate decreases with the number of labels, so that learning works for 200 corrections and for 10,000
 # labels. It never falls below LEAST_RATE because mail keeps changing.
@@ -101,6 +103,8 @@ _FINGERPRINT_BYTES = 8
 _LABEL = struct.Struct(f"<{_FINGERPRINT_BYTES}s?")
 # The number of labels, the sum of base errors, and the counts of labels.
 _HEAD = struct.Struct("<qd8d")
+# The size of the state of the correspondents, which comes first.
+_SIZE = struct.Struct("<Q")
 
 SavedPart = NDArray[Any]
 """One flat array of a saved state."""
@@ -115,6 +119,7 @@ class PersonalLayer:
     """
 
     def __init__(self) -> None:
+        self.correspondents = Correspondents()
         self._labels: dict[bytes, bool] = {}
         self._base_errors = 0.0
         # Indices: all time or recent; all labels or labels that agree with the score; ham or spam.
@@ -141,8 +146,10 @@ class PersonalLayer:
         """The number of labels learned."""
         return self._recent.count
 
-    def score(self, features: PersonalFeatures, prior: float | None) -> float | None:
-        """Return the score of a message in log-odds, given its features and its base score `prior`.
+    def score(
+        self, features: PersonalFeatures, prior: float | None, sender: SenderIdentity | None = None
+    ) -> float | None:
+        """Return the score of a message in log-odds, given its features, its base score `prior` and its sender.
 
         Return None if the base model does not give a score (`prior` is None) and no labels apply.
         """
@@ -150,7 +157,9 @@ class PersonalLayer:
             return prior
         if prior is None and not self.knows(features):
             return None
-        score = self._shifted(self._score_by_weights(features, prior), pull=self.near(features).pull)
+        known = self.correspondents.evidence(sender)
+        score = self._score_by_weights(features, prior) + (known.shift if known else 0.0)
+        score = self._shifted(score, pull=self.near(features).pull)
         match self._labels.get(_fingerprint(features)):
             case True:
                 return max(score, self._targets[1])
@@ -168,10 +177,20 @@ class PersonalLayer:
         """Return the recently labelled messages that this message resembles, or NO_MATCH if there are none."""
         return self._recent.nearest(features)
 
-    def learn(self, features: PersonalFeatures, *, prior: float | None, spam: bool, history: bool = False) -> None:
+    def learn(
+        self,
+        features: PersonalFeatures,
+        *,
+        prior: float | None,
+        spam: bool,
+        history: bool = False,
+        sender: SenderIdentity | None = None,
+        answered: bool = False,
+    ) -> None:
         """Learn one label. Afterwards the score of this message reaches the target of its label.
 
-        `prior` is the base score. `history` marks a label from a whole folder or an adopted mailbox. The gradient is
+        `prior` is the base score. `history` marks a label from a whole folder or an adopted mailbox. `sender` is
+        the proven sender of the message, and `answered` is true if the user answered the message. The gradient is
         the larger of two errors: the error of the whole score, which has to be corrected, and the error of the layer
         without the base score. The second error matters because the base score may be right about this message and
         wrong about the next similar message.
@@ -188,6 +207,7 @@ class PersonalLayer:
         self._squared_gradients[features], self._fast[features] = squared_gradients, fast
         averaging = np.float32(AVERAGING_OF_HISTORY if history else AVERAGING)
         self._averaged[features] = averaged + (fast - averaged) / averaging
+        self.correspondents.learn(sender, spam=spam, answered=answered)
         self._labels[_fingerprint(features)] = spam
         self._recent.add(features, sign)
 
@@ -247,25 +267,31 @@ class PersonalLayer:
         """Return the state of the layer as bytes for `load`."""
         labels = b"".join(fingerprint + bytes([spam]) for fingerprint, spam in self._labels.items())
         head = _HEAD.pack(self.labels, self._base_errors, *self._counts.flat)
-        return b"".join((head, *(part.tobytes() for part in self._parts()), labels))
+        senders = self.correspondents.dump()
+        return b"".join((_SIZE.pack(len(senders)), senders, head, *(part.tobytes() for part in self._parts()), labels))
 
-    def load(self, state: bytes) -> None:
+    def load(self, state: bytes | memoryview) -> None:
         """Restore a state returned by `dump`. An empty `state` empties the layer.
 
         A restored state never causes an error or NaN in a score. The layer is unchanged after an error. Raises
         ValueError if `state` cannot be a result of `dump`.
         """
-        state = state or PersonalLayer().dump()
+        saved_state = memoryview(state or PersonalLayer().dump())
+        start = _SIZE.size + (_SIZE.unpack_from(saved_state)[0] if len(saved_state) >= _SIZE.size else 0)
+        correspondents = Correspondents.loaded(saved_state[_SIZE.size : start])
+        state = saved_state[start:]
         end = _HEAD.size + sum(part.nbytes for part in self._parts())
         if len(state) < end or (len(state) - end) % _LABEL.size:
             raise ValueError(f"the state has a wrong size of {len(state)} bytes")
         number, base_errors, *counts = _HEAD.unpack_from(state)
         if number < 0 or not all(math.isfinite(one) and one >= 0 for one in (base_errors, *counts)):
             raise ValueError("a count is negative or not finite")
-        labels, parts = memoryview(state)[end:], self._parts()
+        labels, parts = state[end:], self._parts()
         starts = itertools.accumulate((part.nbytes for part in parts[:-1]), initial=_HEAD.size)
         saved = [np.frombuffer(state, part.dtype, part.size, at) for part, at in zip(parts, starts, strict=True)]
         _check(*saved)
+        correspondents.written = self.correspondents.written
+        self.correspondents = correspondents
         self._recent.count, self._base_errors = number, base_errors
         self._counts[:] = np.reshape(counts, self._counts.shape)
         for part, values in zip(parts, saved, strict=True):

@@ -43,6 +43,9 @@ class Reason(StrEnum):
     LABELS = "labels"
     """As `SCORE`, but the verdict would be different without the user's labels."""
 
+    KNOWN_SENDER = "known-sender"
+    """As `LABELS`, but the verdict would be different without what this sender sent before."""
+
 
 class Evidence(NamedTuple):
     """The properties of a message that the policy considers besides the probability."""

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 from spamlstm.corpus.paths import MOST_BYTES
 from spamlstm.errors import reason_of
 from spamlstm.features.render import cut_windows, render
+from spamlstm.features.sender_identity import SenderIdentity, sender_identity
 from spamlstm.message.headers import begins_like_mail
 from spamlstm.message.message import Message, addresses, parse_message
 from spamlstm.model.policy import NO_EVIDENCE, Evidence
@@ -57,8 +58,9 @@ ChunkTask: TypeAlias = "tuple[MessageReader, Chunk] | None"
 class Reading(NamedTuple):
     """The result of reading one message: windows for the network and evidence for the policy.
 
-    `failure` is the reason why the message could not be read, otherwise ''. `runs` are features for a personal layer,
-    if requested. A NamedTuple is used because pickling a dataclass to another process takes twice as long.
+    `failure` is the reason why the message could not be read, otherwise ''. `runs` are features for a personal layer
+    and `sender` is the proven sender, if requested. A NamedTuple is used because pickling a dataclass to another
+    process takes twice as long.
     """
 
     windows: tuple[str, ...] = ()
@@ -67,6 +69,7 @@ class Reading(NamedTuple):
     failure: str = ""
     ms: float = 0.0
     runs: "PersonalFeatures | None" = None
+    sender: SenderIdentity | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +85,7 @@ class MessageReader:
         """Return the reading of one message, given as arbitrary bytes. Never raises an exception."""
         start = time.perf_counter()
         try:
-            windows, evidence, defects = self._read(raw)
+            reading = self._read(raw)
             runs = None
             if self.runs:
                 from spamlstm.model import personal_features  # imports numpy, which is not needed without runs
@@ -91,20 +94,21 @@ class MessageReader:
         except Exception as error:  # noqa: BLE001  one bad message never stops the next
             failure = f"it could not be read, which is a bug in spamlstm ({type(error).__name__}: {error})"
             return Reading(failure=failure, ms=_since(start))
-        return Reading(windows, evidence, defects, ms=_since(start), runs=runs)
+        return reading._replace(ms=_since(start), runs=runs)
 
-    def _read(self, raw: bytes) -> tuple[tuple[str, ...], Evidence, tuple[str, ...]]:
+    def _read(self, raw: bytes) -> Reading:
         cut = len(raw) > MOST_BYTES
         more = ("cut at 64 MiB",) if cut else ()
         if not_mail(raw):
-            return (), Evidence(not_mail=True), ("not mail", *more)
+            return Reading((), Evidence(not_mail=True), ("not mail", *more))
         message = parse_message(raw[:MOST_BYTES] if cut else raw)
         rendered = render(message)
         evidence = evidence_of(message)
+        sender = sender_identity(message) if self.runs else None
         if evidence.no_text:
-            return (), evidence, (*message.defects, *more)
+            return Reading((), evidence, (*message.defects, *more), sender=sender)
         windows = cut_windows(rendered, size=self.window_bytes, most=self.max_windows, style=self.style)
-        return tuple(windows), evidence, (*message.defects, *more)
+        return Reading(tuple(windows), evidence, (*message.defects, *more), sender=sender)
 
 
 def serve() -> None:

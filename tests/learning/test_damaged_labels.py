@@ -13,6 +13,7 @@ from damage import VALUES, cells, plant
 from spamlstm.config import Thresholds
 from spamlstm.config.locations import LABELS
 from spamlstm.errors import DataError, UserError
+from spamlstm.features.sender_identity import KEY_BYTES
 from spamlstm.learning.label import Label, LabelRequest, Origin, SavedLayer
 from spamlstm.learning.label_store import LabelStore
 from spamlstm.learning.trainer import Trainer
@@ -23,7 +24,11 @@ from spamlstm.model.personal_layer import PersonalLayer
 MAILS = [f"From: a@x.org\nSubject: about {number}\n\nSome words on {number}.\n".encode() for number in range(6)]
 # A state has 14 MB: it is there only where it is damaged.
 COLUMNS = {
-    "labels": ("id", "content", "label", "time", "prior", "model", "subject", "mail", "origin", "source", "tokens"),
+    "labels": (
+        *("id", "content", "label", "time", "prior", "model", "subject", "mail", "origin", "source", "tokens"),
+        *("sender", "answered"),
+    ),
+    "written": ("id", "name", "source", "origin", "time"),
     "thresholds": ("model", "ham", "spam", "time"),
     "epoch": ("number",),
     "learned": ("last", "shape", "state", "checksum"),
@@ -42,6 +47,7 @@ def fill(state, *, keep):
     with contextlib.closing(LabelStore.open(state)) as labels:
         for number, origin in enumerate((*Origin, Origin.COMMAND)):
             labels.add(mail(number, origin), Label.SPAM if number % 2 else Label.HAM)
+        labels.add_written({b"a" * KEY_BYTES: 5.0, b"b" * KEY_BYTES: 6.0}, source="/mail/ann", origin=Origin.ADOPTED)
         labels.set_thresholds("m", Thresholds(0.2, 0.9))
         if keep:
             trainer = Trainer(labels)
@@ -85,6 +91,7 @@ QUESTIONS = {
     "forget": lambda labels: labels.forget(content_id(MAILS[1])),
     "forget adopted": lambda labels: labels.forget_adopted("/mail/ann"),
     "backup": lambda labels: labels.backup(sqlite3.connect(":memory:")),
+    "add written": lambda labels: labels.add_written({b"c" * KEY_BYTES: 7.0}, source="/", origin=Origin.MOVED),
     "purge": lambda labels: labels.purge(),
 }
 
@@ -122,6 +129,8 @@ def test_all_columns_are_tried(learned):
         ("origin", "'z'", "origin: 'z'"),
         ("prior", "'x'", "prior: 'x'"),
         ("tokens", "x'01'", "tokens: 1 bytes"),
+        ("sender", "'x'", "sender: 'x'"),
+        ("answered", "2", "answered: 2"),
         ("mail", "x'ff'", "mail"),
         ("mail", "x''", "mail"),
         ("mail", "substr(mail, 1, 30)", "it is cut"),

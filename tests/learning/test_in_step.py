@@ -57,7 +57,9 @@ def test_a_store_of_version_2_learns_what_the_base_read(labelled, unsure):
     """Labels without tokens get them at the first use with a base."""
     with contextlib.closing(sqlite3.connect(labelled / LABELS)) as old:
         wanted = old.execute("SELECT tokens FROM labels ORDER BY id").fetchall()
-        old.execute("ALTER TABLE labels DROP COLUMN tokens")
+        for column in ("tokens", "sender", "answered"):
+            old.execute(f"ALTER TABLE labels DROP COLUMN {column}")
+        old.execute("DROP TABLE written")
         old.execute("ALTER TABLE thresholds RENAME TO bars")
         old.execute("PRAGMA user_version = 2")
     with contextlib.closing(LabelStore.open(labelled)) as labels:

@@ -32,6 +32,7 @@ from spamlstm.model.personal_layer import HAM_TARGET, SPAM_TARGET, PersonalLayer
 from spamlstm.model.policy import NO_EVIDENCE
 
 MAILS = [f"From: {name}@x.org\nSubject: about {name}\n\nSome words on {name}.\n".encode() for name in "abcdef"]
+HANDED_OVER = b"Received: from mx.x.org (mx.x.org [198.51.100.7]) by mx.example.org (Postfix); today\n"
 HAM, SPAM = Label.HAM, Label.SPAM
 
 
@@ -161,6 +162,9 @@ def test_a_store_of_version_1_goes_on(tmp_path):
             assert labels.thresholds() == {}
 
 
+WITHOUT_SENDERS = "DROP TABLE written; ALTER TABLE labels DROP COLUMN sender; ALTER TABLE labels DROP COLUMN answered;"
+
+
 def test_a_store_of_version_3_goes_on(tmp_path):
     """A saved layer without a checksum is learned again from the labels; none is lost."""
     trainer = Trainer(LabelStore.open(tmp_path))
@@ -169,7 +173,9 @@ def test_a_store_of_version_3_goes_on(tmp_path):
     trainer.labels.close()
     with contextlib.closing(sqlite3.connect(tmp_path / LABELS)) as old:
         old.executescript(
-            "ALTER TABLE learned DROP COLUMN checksum; ALTER TABLE thresholds RENAME TO bars; PRAGMA user_version = 3;"
+            "ALTER TABLE learned DROP COLUMN checksum; ALTER TABLE thresholds RENAME TO bars;"
+            + WITHOUT_SENDERS
+            + "PRAGMA user_version = 3;"
         )
     with contextlib.closing(LabelStore.open(tmp_path)) as labels:
         assert labels.learned() is None
@@ -180,7 +186,8 @@ def test_a_store_of_version_3_goes_on(tmp_path):
 
 
 # What version 4 had in place of the present tables; it wrote the origin 'said' for 'command'.
-FOURTH = """
+FOURTH = f"""
+{WITHOUT_SENDERS}
 CREATE TABLE old (id INTEGER PRIMARY KEY AUTOINCREMENT, content BLOB NOT NULL UNIQUE, label TEXT NOT NULL,
     time REAL NOT NULL, prior REAL, model TEXT NOT NULL, subject TEXT NOT NULL, mail BLOB NOT NULL,
     origin TEXT NOT NULL DEFAULT 'said', source BLOB NOT NULL DEFAULT x'', tokens BLOB NOT NULL DEFAULT x'');
@@ -190,7 +197,7 @@ ALTER TABLE old RENAME TO labels;
 UPDATE labels SET origin = 'said' WHERE origin = 'command';
 ALTER TABLE thresholds RENAME TO bars;
 PRAGMA user_version = 4;
-"""
+"""  # noqa: S608  ours
 
 
 def test_a_store_of_version_4_is_upgraded_without_loss(tmp_path):
@@ -212,6 +219,25 @@ def test_a_store_of_version_4_is_upgraded_without_loss(tmp_path):
     with contextlib.closing(LabelStore.open(tmp_path)) as labels:
         assert add(labels, b"Subject: new\n\n", HAM)
         assert next(labels.last()).origin is Origin.COMMAND
+
+
+def test_a_store_of_version_5_knows_its_senders(tmp_path):
+    """The senders of older labels are read from the stored mail, so the layer is as if they had been stored."""
+    with contextlib.closing(LabelStore.open(tmp_path)) as labels:
+        trainer = Trainer(labels)
+        for number in range(3):
+            trainer.add_label(HANDED_OVER + MAILS[number], HAM, prior=0.5, model="m")
+        expected, sender = trainer.layer.dump(), next(labels.examples(after=0, most_bytes=99)).sender
+        assert sender is not None
+    with contextlib.closing(sqlite3.connect(tmp_path / LABELS)) as old:
+        old.executescript(WITHOUT_SENDERS + "DELETE FROM learned; PRAGMA user_version = 5;")  # noqa: S608  ours
+    for _ in range(2):  # the upgrade, and the upgraded store
+        with contextlib.closing(LabelStore.open(tmp_path)) as labels:
+            trainer = Trainer(labels)
+            trainer.catch_up()
+            assert trainer.layer.dump() == expected
+            assert trainer.layer.correspondents.evidence(sender).ham == 3
+            assert labels.written() == frozenset()
 
 
 @pytest.mark.parametrize("own", [Origin.COMMAND, Origin.MOVED])

@@ -129,7 +129,7 @@ def costs(classifier: Classifier, path: str) -> dict[str, object]:
     times = [time.process_time()]
     with OpenMaildir.open(str(Path(path).parent.parent)) as home:
         try:
-            raw, _ = read_message(home.folder().entry("new", "mail"), most=MOST_BYTES)
+            raw = read_message(home.folder().entry("new", "mail"), most=MOST_BYTES).content
         except TooLargeError:
             # The daemon leaves such a message where it is.
             spent = time.process_time() - times[0]

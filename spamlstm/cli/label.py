@@ -19,6 +19,7 @@ from spamlstm.learning.label_store import LabelStore
 from spamlstm.learning.trainer import Trainer, rescore_labels
 from spamlstm.maildir.content_id import content_id
 from spamlstm.maildir.folders import FolderRole, role_of
+from spamlstm.message.compression import compression_defect
 from spamlstm.model.classifier import Classifier
 from spamlstm.model.reading import not_mail
 
@@ -133,7 +134,9 @@ def _contents(named: MailPaths, mail: Iterable[GivenMessage | FileMessage], *, c
             named.fail(found.name, reason_of(error))
             continue
         if check and (not raw.strip() or not_mail(raw)):
-            named.fail(found.name, "this is not mail and was not labelled", ExitStatus.DATA)
+            defect = compression_defect(raw)
+            why = f"it is {defect}" if defect else "this is not mail and was not labelled"
+            named.fail(found.name, why, ExitStatus.DATA)
         else:
             yield raw
 

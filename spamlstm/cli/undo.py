@@ -11,6 +11,7 @@ from pathlib import Path
 from spamlstm.cli.scan import open_journal
 from spamlstm.cli.selection import existing_state
 from spamlstm.cli.terminal import complain, is_terminal, local_time, log_to_stderr, print_json, print_rows
+from spamlstm.corpus.paths import MOST_BYTES
 from spamlstm.daemon.maildir_locks import MaildirLocks
 from spamlstm.errors import ExitStatus, UserError, reading
 from spamlstm.files import open_regular
@@ -20,6 +21,7 @@ from spamlstm.filtering.outcome import Counters
 from spamlstm.filtering.undo import UndoResult, UndoStatus, undo_acts
 from spamlstm.maildir.content_id import content_id
 from spamlstm.maildir.opened import OpenMaildir
+from spamlstm.message.compression import decompressed
 from spamlstm.message.message import parse_message
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
@@ -78,7 +80,7 @@ def _content(message: str) -> str:
     if re.fullmatch(r"[0-9a-f]{32}", message):
         return message
     with reading(message), open_regular(message) as stream:
-        return content_id(stream.read())
+        return content_id(decompressed(stream.read(), most=MOST_BYTES))
 
 
 def parse_time(text: str, *, now: float) -> float:

@@ -14,6 +14,7 @@ from spamlstm.corpus import mbox
 from spamlstm.errors import reason_of
 from spamlstm.files import open_any, open_regular
 from spamlstm.maildir.names import DELIVERED, PARTS
+from spamlstm.message.compression import decompressed, is_compressed
 from spamlstm.message.headers import begins_like_mail
 
 # The largest size of a message; mail servers accept far less. A larger message is truncated and marked as defective.
@@ -40,11 +41,14 @@ class FileMessage:
     delivered: bool = False
 
     def read(self) -> bytes:
-        """Return the raw message, truncated to MOST_BYTES + 1 bytes. Raises OSError if the file cannot be read."""
+        """Return the raw message, truncated to MOST_BYTES + 1 bytes. A compressed file is decompressed.
+
+        Raises OSError if the file cannot be read.
+        """
         most = MOST_BYTES + 1 if self.length is None else min(self.length, MOST_BYTES + 1)
         with open_regular(self.path, follow=not self.delivered) as stream:
             if not self.start:
-                return _read_most(stream, most)
+                return decompressed(_read_most(stream, most), most=MOST_BYTES)
             stream.seek(self.start)
             raw = _read_most(stream, most)
             # A truncated message is not unquoted, because callers recognize it by its length of MOST_BYTES + 1.
@@ -101,7 +105,7 @@ def find_messages(paths: list[str], *, stdin: BinaryIO | None = None, skips: Ski
 
 def _from_stdin(stdin: BinaryIO) -> Found:
     try:
-        return GivenMessage(STDIN, _read_most(stdin, MOST_BYTES + 1))
+        return GivenMessage(STDIN, decompressed(_read_most(stdin, MOST_BYTES + 1), most=MOST_BYTES))
     except OSError as error:
         return UnreadablePath(STDIN, reason_of(error))
 
@@ -120,7 +124,7 @@ def _file(path: str) -> Iterator[Found]:
         with open_any(path) as stream:
             if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
                 # A pipe can be opened only once, so it is read immediately.
-                yield GivenMessage(path, _read_most(stream, MOST_BYTES + 1))
+                yield GivenMessage(path, decompressed(_read_most(stream, MOST_BYTES + 1), most=MOST_BYTES))
                 return
             head = stream.read(mbox.HEAD)
     except OSError as error:
@@ -136,6 +140,9 @@ def _of_file(path: str, head: bytes) -> Iterator[Found]:
     """
     # A file with a single message may begin with a 'From ' line too, so the name or folder decides first.
     if path.endswith(".eml") or _is_delivered(path) or not mbox.is_mbox(head):
+        if is_compressed(head) and not _is_delivered(path) and mbox.is_mbox(_plain_head(path)):
+            yield UnreadablePath(path, "it is a compressed mbox; decompress it first")
+            return
         yield FileMessage(path, path)
         return
     try:
@@ -146,6 +153,14 @@ def _of_file(path: str, head: bytes) -> Iterator[Found]:
                 yield FileMessage(path if len(first) == 1 else f"{path}#{number}", path, start, length)
     except OSError as error:
         yield UnreadablePath(path, reason_of(error))
+
+
+def _plain_head(path: str) -> bytes:
+    """Return the first bytes of the message in a compressed file. Empty if the file cannot be read."""
+    try:
+        return FileMessage(path, path).read()[: mbox.HEAD]
+    except OSError:
+        return b""
 
 
 def _is_delivered(path: str) -> bool:
@@ -249,5 +264,5 @@ def _if_mail(path: str) -> Iterator[Found]:
     except OSError as error:
         yield UnreadablePath(path, reason_of(error))
         return
-    if begins_like_mail(head):
+    if begins_like_mail(_plain_head(path) if is_compressed(head) else head):
         yield from _of_file(path, head)

@@ -69,16 +69,18 @@ def plan(
     source: Entry,
     judgement: Judgement,
     *,
-    raw: bytes,
+    raw: bytes | None,
     expected: Identity,
     junk: OpenFolder | None,
     spam_threshold: float,
 ) -> Plan | None:
     """Return the plan to carry out `actions` on a message, or None if no action is possible or needed.
 
-    `junk` is the junk folder. `spam_threshold` is the lowest probability at which a message is classified as spam.
+    `raw` is the content of the file, or None if the file is compressed. `junk` is the junk folder. `spam_threshold` is
+    the lowest probability at which a message is classified as spam.
 
     - Only messages in new are tagged. A mail program that moved a message to cur may have cached its headers and size.
+      Compressed messages are not tagged, because servers compress mail and remember its plain size.
     - Tagging and filing are a single replacement, directly into the junk folder.
     - A message from new is filed to new of the junk folder. A message with flags keeps its flags.
     - A keyword is set if the final folder of the message has a letter for the keyword. The message is then put in cur,
@@ -92,7 +94,7 @@ def plan(
     for action in actions:
         match action:
             case Action.TAG:
-                if source.part == "new":
+                if source.part == "new" and raw is not None:
                     tagged = tag(raw, judgement, version=__version__, spam_threshold=spam_threshold)
                     content = tagged if tagged != raw else None
                 possible = content is not None

@@ -30,7 +30,7 @@ from spamlstm.filtering.failures import FailureKind, kind_of, sentence
 from spamlstm.filtering.outcome import Candidate, Outcome, Status
 from spamlstm.maildir import junk_folder, message_file
 from spamlstm.maildir.content_id import content_id
-from spamlstm.maildir.message_file import Identity, TooLargeError
+from spamlstm.maildir.message_file import Identity, MissingPackageError, TooLargeError
 from spamlstm.maildir.names import GoneError
 from spamlstm.maildir.opened import Entry, OpenFolder, OpenMaildir
 from spamlstm.maildir.transfer import Attempt, TransferResult
@@ -55,10 +55,12 @@ class Delivery:
     candidate: Candidate
     entry: Entry
     raw: bytes
+    """The plain message."""
     identity: Identity
     content: str
     delivered: float
     """The time at which the message came to the folder in which it was found, in seconds since 1970."""
+    is_compressed: bool = False
 
 
 ReadResult: TypeAlias = Delivery | Outcome
@@ -147,6 +149,8 @@ class Pass:
             return Outcome(candidate, Status.GONE)
         except TooLargeError as error:
             return Outcome(candidate, Status.FAILED, kind=FailureKind.TOO_LARGE, failure=str(error))
+        except MissingPackageError as error:
+            return Outcome(candidate, Status.FAILED, kind=FailureKind.COMPRESSED, failure=str(error))
         except Exception as error:  # noqa: BLE001  after any error, the next message is processed
             return Outcome(candidate, Status.FAILED, kind=kind_of(error), failure=sentence(error))
         if isinstance(found, Delivery):
@@ -171,13 +175,15 @@ class Pass:
                 return Outcome(candidate, Status.OLD)
         if status.st_dev not in self.remote and message_file.is_being_written(entry):
             return Outcome(candidate, Status.FAILED, kind=FailureKind.UNFINISHED, failure="it is still being written")
-        raw, identity = message_file.read_message(entry, most=MOST_BYTES)
+        raw, identity, is_compressed = message_file.read_message(entry, most=MOST_BYTES)
         content = content_id(raw)
         # A message that its user is moving now is classified in the next scan if this folder is then its only folder.
         if self._knows(candidate.maildir, content) or message_file.is_moving(entry, identity):
             return Outcome(candidate, Status.KNOWN, content=content)
         # The ctime of a file is the time of its link or rename into new. Any program can set the mtime.
-        return Delivery(candidate, entry, raw, identity, content, delivered=status.st_ctime)
+        return Delivery(
+            candidate, entry, raw, identity, content, delivered=status.st_ctime, is_compressed=is_compressed
+        )
 
     def _knows(self, maildir: str, content: str) -> bool:
         return self.recovery.journal.knows(maildir, content) or self.moved(maildir, content)
@@ -240,7 +246,7 @@ class Pass:
             actions,
             mail.entry,
             judgement,
-            raw=mail.raw,
+            raw=None if mail.is_compressed else mail.raw,
             expected=mail.identity,
             junk=junk,
             spam_threshold=spam_threshold,

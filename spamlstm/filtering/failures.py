@@ -30,6 +30,8 @@ class FailureKind(StrEnum):
     FOLDER = "folder"
     """The junk folder cannot be used, for example because it is on another file system or leads out of the Maildir."""
     TOO_LARGE = "too-large"
+    COMPRESSED = "compressed"
+    """The message is compressed, and the package that can read it is not installed."""
     UNREADABLE = "unreadable"
     """The message could not be classified."""
     UNSETTLED = "unsettled"

@@ -16,7 +16,7 @@ from spamlstm.filtering.inbox import OpenMaildirs
 from spamlstm.filtering.journal import Act, Journal, UnreadableAct
 from spamlstm.maildir import folders, names
 from spamlstm.maildir.headers import untag
-from spamlstm.maildir.message_file import TooLargeError, read_message, sized
+from spamlstm.maildir.message_file import UnreadableMessageError, read_message, sized
 from spamlstm.maildir.names import GoneError, Name
 from spamlstm.maildir.opened import Entry, OpenFolder, OpenMaildir
 from spamlstm.maildir.transfer import Transfer, TransferResult
@@ -119,7 +119,7 @@ def _planned(act: Act, maildirs: OpenMaildirs) -> Plan | UndoResult:
         return _plan(act, mailbox, found[-1]) if found else UndoResult(act, UndoStatus.ELSEWHERE)
     except (GoneError, FileNotFoundError):
         return UndoResult(act, UndoStatus.ELSEWHERE)
-    except TooLargeError as error:
+    except UnreadableMessageError as error:
         return UndoResult(act, UndoStatus.FAILED, failure=str(error))
     except OSError as error:
         return UndoResult(act, UndoStatus.FAILED, failure=f"{sentence(error)} ({kind_of(error)})")
@@ -132,15 +132,15 @@ def _plan(act: Act, mailbox: OpenMaildir, entry: Entry) -> Plan:
     """Return the plan to undo an act.
 
     A tagged message is replaced by a file without our headers, even if its user has read the message since the act,
-    because the user asks for the undo.
+    because the user asks for the undo. A file that was compressed since the act is only moved.
     """
-    raw, identity = read_message(entry, most=MOST_BYTES + MOST_ADDED)
+    raw, identity, is_compressed = read_message(entry, most=MOST_BYTES + MOST_ADDED)
     actions, inbox, folder = act.intent.actions, mailbox.folder(), entry.folder
     name, content = Name.parse(entry.name), raw
     for action in actions:
         match action:
             case Action.TAG:
-                content = untag(raw)
+                content = raw if is_compressed else untag(raw)
             case Action.KEYWORD:
                 name = _without_our_keyword(name, folder)
             case Action.FILE:

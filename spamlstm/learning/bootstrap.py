@@ -21,7 +21,7 @@ from spamlstm.learning.survey import AdoptionEvidence, Sample, Survey
 from spamlstm.learning.thresholds import Finding, Rehearsal, Trial, find_thresholds, rehearse
 from spamlstm.learning.trainer import BATCH, Trainer, label_request, rescore_labels
 from spamlstm.maildir import message_file
-from spamlstm.maildir.message_file import TooLargeError
+from spamlstm.maildir.message_file import UnreadableMessageError
 from spamlstm.maildir.names import GoneError
 from spamlstm.maildir.opened import Entry
 from spamlstm.model.classifier import Assessed, Classifier
@@ -179,8 +179,8 @@ def judge_unlabelled(survey: Survey, classifier: Classifier, layer: PersonalLaye
 
 def _bytes_of(entries: Iterable[Entry]) -> Iterator[tuple[None, bytes]]:
     for entry in entries:
-        with contextlib.suppress(GoneError, TooLargeError, OSError):
-            yield None, message_file.read_message(entry, most=MOST_BYTES)[0]
+        with contextlib.suppress(GoneError, UnreadableMessageError, OSError):
+            yield None, message_file.read_message(entry, most=MOST_BYTES).content
 
 
 def forget_adopted(

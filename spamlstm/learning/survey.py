@@ -30,7 +30,7 @@ from spamlstm.maildir import message_file
 from spamlstm.maildir.content_id import arrived, content_id
 from spamlstm.maildir.folders import FolderRole, folders, role_of
 from spamlstm.maildir.headers import is_tagged
-from spamlstm.maildir.message_file import TooLargeError
+from spamlstm.maildir.message_file import UnreadableMessageError
 from spamlstm.maildir.names import GoneError, Name
 from spamlstm.maildir.opened import Entry, OpenFolder, OpenMaildir
 
@@ -295,10 +295,10 @@ def _dated(folder: OpenFolder) -> Iterator[tuple[Entry, float]]:
 def _read(entry: Entry) -> tuple[bytes, Entry]:
     try:
         try:
-            return message_file.read_message(entry, most=MOST_MAIL_BYTES)[0], entry
+            return message_file.read_message(entry, most=MOST_MAIL_BYTES).content, entry
         except GoneError:
             for now in entry.folder.find(Name.parse(entry.name).base):
-                return message_file.read_message(now, most=MOST_MAIL_BYTES)[0], now
+                return message_file.read_message(now, most=MOST_MAIL_BYTES).content, now
             raise
-    except TooLargeError as error:
+    except UnreadableMessageError as error:
         raise OSError(errno.EFBIG, str(error), entry.path) from error

@@ -9,12 +9,13 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
 from spamlstm.database import MOST_INTEGER
 from spamlstm.maildir.folders import below
 from spamlstm.maildir.names import COLON, DELIVERED, SEMICOLON, AnyPart, GoneError, Name, base_of, split_info
 from spamlstm.maildir.opened import Entry, OpenFolder, RefusedError
+from spamlstm.message.compression import decompressed, missing_package
 from spamlstm.message.headers import end_of_head
 
 # Mail servers limit headers to a fraction of this (Postfix to 100 KB). Searching 64 MB of headers for forged headers
@@ -53,8 +54,24 @@ class Identity:
         return cls(status.st_ino, status.st_mtime_ns & MOST_INTEGER, status.st_size, status.st_nlink)
 
 
-class TooLargeError(Exception):
-    """Raised for a message that is too large to be read. The text gives the reason as a sentence about the message."""
+class UnreadableMessageError(Exception):
+    """Raised for a message that is not read. The text gives the reason as a sentence about the message."""
+
+
+class TooLargeError(UnreadableMessageError):
+    """Raised for a message that is too large to be read."""
+
+
+class MissingPackageError(UnreadableMessageError):
+    """Raised for a compressed message if the package that can read it is not installed."""
+
+
+class StoredMessage(NamedTuple):
+    """A message that has been read. `content` is the plain message, also if the file is compressed."""
+
+    content: bytes
+    identity: Identity
+    is_compressed: bool
 
 
 def file_identity(entry: Entry) -> Identity | None:
@@ -65,11 +82,13 @@ def file_identity(entry: Entry) -> Identity | None:
         return None
 
 
-def read_message(entry: Entry, *, most: int) -> tuple[bytes, Identity]:
-    """Return a message's bytes and its identity, read from the same descriptor.
+def read_message(entry: Entry, *, most: int) -> StoredMessage:
+    """Return a message and its identity, read from the same descriptor. A compressed message is decompressed.
 
-    At most `most` + 1 bytes are read, because a file may grow meanwhile. Raises GoneError if the message is gone, and
-    TooLargeError if the message has more than `most` bytes or its headers have more than MOST_HEAD_BYTES.
+    At most `most` + 1 bytes are read, because a file may grow meanwhile. Raises GoneError if the message is gone,
+    TooLargeError if the message has more than `most` bytes or its headers have more than MOST_HEAD_BYTES, and
+    MissingPackageError if the message is compressed and the package for it is not installed. Damaged compressed data is
+    returned unchanged.
     """
     try:
         handle = entry.open()
@@ -77,14 +96,17 @@ def read_message(entry: Entry, *, most: int) -> tuple[bytes, Identity]:
         raise GoneError(entry.path) from error
     try:
         known = Identity.of(os.fstat(handle))
-        content = _read(handle, known.size, most) if known.size <= most else b""
+        stored = _read(handle, known.size, most) if known.size <= most else b""
     finally:
         os.close(handle)
+    content = decompressed(stored, most=most)
+    if content is stored and (why := missing_package(stored)):
+        raise MissingPackageError(f"it is {why}")
     if max(known.size, len(content)) > most:
         raise TooLargeError(f"it has more than {most >> 20} MiB")
     if len(content) > MOST_HEAD_BYTES and end_of_head(content) > MOST_HEAD_BYTES:
         raise TooLargeError(f"its headers have more than {MOST_HEAD_BYTES >> 20} MiB")
-    return content, known
+    return StoredMessage(content, known, content is not stored)
 
 
 def _read(handle: int, size: int, most: int) -> bytes:

@@ -18,6 +18,7 @@ from spamlstm.corpus.paths import MOST_BYTES
 from spamlstm.errors import reason_of
 from spamlstm.features.render import cut_windows, render
 from spamlstm.features.sender_identity import SenderIdentity, sender_identity
+from spamlstm.message.compression import compression_defect
 from spamlstm.message.headers import begins_like_mail
 from spamlstm.message.message import Message, addresses, parse_message
 from spamlstm.model.policy import NO_EVIDENCE, Evidence
@@ -100,7 +101,8 @@ class MessageReader:
         cut = len(raw) > MOST_BYTES
         more = ("cut at 64 MiB",) if cut else ()
         if not_mail(raw):
-            return Reading((), Evidence(not_mail=True), ("not mail", *more))
+            defect = compression_defect(raw)
+            return Reading((), Evidence(not_mail=True), ("not mail", *((defect,) if defect else ()), *more))
         message = parse_message(raw[:MOST_BYTES] if cut else raw)
         rendered = render(message)
         evidence = evidence_of(message)

@@ -10,7 +10,7 @@ from typing import TypeVar
 from spamlstm.corpus.paths import MOST_BYTES
 from spamlstm.filtering.inbox import name_hash
 from spamlstm.maildir import message_file
-from spamlstm.maildir.message_file import TooLargeError
+from spamlstm.maildir.message_file import UnreadableMessageError
 from spamlstm.maildir.names import DELIVERED, GoneError, Part, base_of, split_info
 from spamlstm.maildir.opened import OpenFolder
 from spamlstm.tracking.state import FlagSet
@@ -82,10 +82,10 @@ def list_files(folder: OpenFolder, parts: Sequence[Part] = DELIVERED) -> Iterato
 
 
 def read_listed(folder: OpenFolder, file: ListedFile) -> bytes | None:
-    """Return the bytes of a file, or None if the file is missing, unreadable or larger than MOST_BYTES."""
+    """Return the message in a file, or None if the file is missing, unreadable or larger than MOST_BYTES."""
     try:
-        return message_file.read_message(folder.entry(file.part, file.name), most=MOST_BYTES)[0]
-    except (GoneError, TooLargeError, OSError):
+        return message_file.read_message(folder.entry(file.part, file.name), most=MOST_BYTES).content
+    except (GoneError, UnreadableMessageError, OSError):
         return None
 
 

@@ -1,6 +1,7 @@
 """`spamlstm classify`, and what all commands share: output, exit status, errors."""
 
 import fcntl
+import gzip
 import json
 import os
 import signal
@@ -343,3 +344,17 @@ def test_hostile_mail_is_judged(spamlstm, tmp_path):
     status, out, _ = spamlstm("classify", "--json", tmp_path)
     assert status == 0
     assert json.loads(out)["defects"]
+
+
+def test_compressed_mail(spamlstm, tmp_path):
+    """Compressed mail has the score of the plain message; what cannot be read is unsure, and the defect says why."""
+    (tmp_path / "plain.eml").write_bytes(SPAM)
+    (tmp_path / "stored.eml").write_bytes(gzip.compress(SPAM))
+    (tmp_path / "torn.eml").write_bytes(gzip.compress(SPAM * 20)[:-9])
+    _, out, _ = spamlstm("classify", "--json", tmp_path)
+    plain, stored, torn = map(json.loads, out.splitlines())
+    assert {**stored, "path": "", "ms": 0} == {**plain, "path": "", "ms": 0}
+    assert (torn["verdict"], torn["reason"]) == ("unsure", "not-mail")
+    assert torn["defects"] == ["not mail", "compressed with gzip, but damaged or too large"]
+    status, _, err = spamlstm("label", "spam", tmp_path / "torn.eml")
+    assert (status, "it is compressed with gzip, but damaged" in err) == (65, True)

@@ -1,5 +1,6 @@
 """All messages under the paths that a user names are found, each once; other paths are reported."""
 
+import gzip
 import io
 import os
 from pathlib import Path
@@ -161,3 +162,20 @@ def test_links_of_another_user(tmp_path, part):
     assert [one.read() for one in found if isinstance(one, FileMessage)] == [SPAM]
     refused = {Path(one.name).name for one in found if isinstance(one, UnreadablePath)}
     assert refused == {"folder", "file.eml", ".Junk", "new"}
+
+
+def test_compressed_mail(tmp_path):
+    """Compressed messages are read as plain ones; a compressed mbox is reported, other archives are skipped."""
+    for folder in ("new", "cur"):
+        (tmp_path / "Maildir" / folder).mkdir(parents=True)
+    (tmp_path / "Maildir" / "cur" / "1:2,S").write_bytes(gzip.compress(HAM))
+    (tmp_path / "one").write_bytes(gzip.compress(SPAM))
+    (tmp_path / "two.eml").write_bytes(gzip.compress(SPAM))
+    (tmp_path / "data.gz").write_bytes(gzip.compress(bytes(2000)))
+    found = list(find_messages([str(tmp_path)]))
+    assert [(Path(one.name).name, one.read()) for one in found] == [("one", SPAM), ("two.eml", SPAM), ("1:2,S", HAM)]
+    (piped,) = find_messages(["-"], stdin=io.BytesIO(gzip.compress(HAM)))
+    assert piped.read() == HAM
+    (tmp_path / "old.mbox.gz").write_bytes(gzip.compress(SEPARATOR + HAM + b"\n" + SEPARATOR + SPAM))
+    (refused,) = find_messages([str(tmp_path / "old.mbox.gz")])
+    assert refused == UnreadablePath(str(tmp_path / "old.mbox.gz"), "it is a compressed mbox; decompress it first")

@@ -93,9 +93,17 @@ class Dovecot:
         ]
 
 
+COMPRESSED = """
+mail_plugins = $mail_plugins zlib
+plugin {{
+  zlib_save = {how}
+}}
+"""
+
+
 @contextlib.contextmanager
-def running() -> Iterator[Dovecot]:
-    """Run a server. Its mail belongs to another user than root, as Dovecot refuses root's mail."""
+def running(more: str = "") -> Iterator[Dovecot]:
+    """Run a server, with `more` configuration. Its mail belongs to another user, as Dovecot refuses root's mail."""
     # The path is short, as that of a socket must be, and the owner of the mail may enter the folder.
     folder = Path(tempfile.mkdtemp(prefix="dc-", dir="/tmp"))
     try:
@@ -106,7 +114,7 @@ def running() -> Iterator[Dovecot]:
         for path in (folder / "home", server.maildir, *server.maildir.iterdir()):
             os.chown(path, server.uid, server.gid)
         config = folder / "dovecot.conf"
-        config.write_text(CONFIG.format(**_names(), **vars(server), maildir=server.maildir))
+        config.write_text(CONFIG.format(**_names(), **vars(server), maildir=server.maildir) + more)
         process = subprocess.Popen(["dovecot", "-F", "-c", config], stderr=subprocess.PIPE)
         try:
             _wait_for(server, process)

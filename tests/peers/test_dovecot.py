@@ -15,7 +15,9 @@ from collections import Counter
 from email import policy
 
 import pytest
-from dovecot import running
+from compressed import needs_lz4
+from dovecot import COMPRESSED, running
+from tiny_bundle import SPAM
 from watching import DELIVERIES, deliver, message, number_of, numbers, until, watching
 
 from spamlstm.daemon.server import ask
@@ -29,6 +31,7 @@ pytestmark = [
     pytest.mark.skipif(shutil.which("dovecot") is None, reason="dovecot is not installed here"),
 ]
 
+CR = b"\r"
 UID = re.compile(rb"UID (\d+)")
 
 
@@ -237,3 +240,23 @@ def test_a_new_folder_is_subscribed(dovecot, version):
     assert shown == {b"Lists.x", b"Spam", b"Lists.Unwanted", b"Trash"}
     assert listed.stat().st_uid == dovecot.uid
     assert dovecot.complaints() == []
+
+
+@pytest.mark.parametrize("how", ["gz", pytest.param("lz4", marks=needs_lz4)])
+def test_a_compressed_maildir(tiny, tmp_path, how):
+    """Spam that Dovecot compressed is filed as it is, with its plain size in the name, and clients read it there."""
+    mail = b"Received: by mx id 1\r\n" + SPAM.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n") * 3
+    with running(COMPRESSED.format(how=how)) as server, watching(server.maildir, model=tiny, folder=tmp_path) as ours:
+        with server.session() as client:
+            client.append("INBOX", "(\\Flagged)", None, mail)
+            junk = server.maildir / ".Junk"
+            until(lambda: [*junk.glob("new/*"), *junk.glob("cur/*")])
+            client.select("Junk")
+            _, ((_, fetched), _) = client.fetch("1", "(BODY[])")
+            _, (flags,) = client.fetch("1", "(FLAGS)")
+        (filed,) = (*junk.glob("new/*"), *junk.glob("cur/*"))
+        assert fetched == mail
+        assert b"Flagged" in flags
+        assert filed.stat().st_size < len(mail)
+        assert f",S={len(mail.replace(CR, b''))},W={len(mail)}" in filed.name
+        assert ours.failures() == server.complaints() == []

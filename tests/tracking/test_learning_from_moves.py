@@ -2,9 +2,11 @@
 
 # ruff: noqa: PTH104, PTH108, PTH118  as in maildir
 
+import gzip
 import os
 import shutil
 import sqlite3
+from pathlib import Path
 
 import on_disk
 import pytest
@@ -67,6 +69,22 @@ def test_into_the_junk_folder_is_spam(maildir, how):
     maildir.move(missed, maildir.junk, how=how)
     maildir.look()
     assert maildir.label_of(missed) == "spam"
+
+
+@pytest.mark.parametrize("stored", [gzip.compress, bytes])
+def test_compressed_mail_is_learned(maildir, stored):
+    """A move of a compressed message gives the label of its plain message, also if the server stores it otherwise."""
+    maildir = maildir()
+    maildir.deliver("spam", content=gzip.compress(raw("spam", 7)))
+    maildir.run()
+    maildir.look()
+    ((part, name),) = maildir.names(maildir.junk)
+    Path(maildir.junk, part, name).unlink()
+    maildir.put(stored(raw("spam", 7)), maildir.root)
+    maildir.look()
+    assert maildir.label_of(raw("spam", 7)) == "ham"
+    maildir.run()
+    assert maildir.names(maildir.junk) == []
 
 
 @HOW

@@ -1,0 +1,105 @@
+"""Compressed mail is judged as plain mail, filed by a rename, and never rewritten."""
+
+# ruff: noqa: PTH118  as in maildir
+
+import gzip
+import os
+import sys
+from pathlib import Path
+
+import pytest
+from compressed import ALL
+from inbox import raw
+
+from spamlstm.filtering.acts import Recovery
+from spamlstm.filtering.undo import UndoStatus, undo_acts
+
+SPAM = raw("spam", 900)
+UNSURE = raw("unsure", 901)
+
+
+@pytest.mark.parametrize("compress", ALL)
+def test_filed_and_back(inbox, compress):
+    """Spam is filed with its bytes, its flags and its plain size in the name; undo brings it back unchanged."""
+    one = inbox()
+    stored = compress(SPAM)
+    name = f"a,S={len(SPAM)},W={len(SPAM) + 6}:2,SZ"
+    one.deliver(content=stored, name=name, part="cur")
+    one.deliver(content=compress(raw("spam", 902)), name=f"b,S={len(SPAM)}")
+    first, second = one.run()
+    assert (first.actions, second.actions) == (("file",), ("file",))
+    assert one.contents(one.junk) == sorted([stored, compress(raw("spam", 902))])
+    ((_, read), (_, unread)) = one.names(one.junk)
+    assert read.endswith(name[1:])
+    assert unread.endswith(f",S={len(SPAM)}")
+    undone = undo_acts(
+        one.journal,
+        Recovery(one.journal, counters=one.counters, clock=one.clock),
+        since=0.0,
+        dry=False,
+        clock=one.clock,
+    )
+    assert [result.status for result in undone] == [UndoStatus.UNDONE] * 2
+    assert one.contents() == sorted([stored, compress(raw("spam", 902))])
+    assert one.run() == []
+
+
+def test_compressed_mail_is_not_tagged(inbox):
+    """Unsure mail keeps its bytes and its name, because headers cannot be added without writing it again."""
+    one = inbox()
+    one.deliver(content=gzip.compress(UNSURE), name="a,S=9")
+    assert [outcome.status for outcome in one.run()] == ["left"]
+    assert one.names() == [("new", "a,S=9")]
+    assert one.contents() == [gzip.compress(UNSURE)]
+
+
+def test_the_same_message_compressed_is_known(inbox):
+    """The content id is that of the plain message, so a copy that a server compressed is not judged again."""
+    one = inbox(spam=())
+    one.deliver(content=SPAM)
+    one.run()
+    one.deliver(content=gzip.compress(SPAM))
+    assert [outcome.status for outcome in one.run()] == ["known"]
+
+
+def test_compressed_after_it_was_tagged(inbox):
+    """A tagged message that a script compressed since then is moved back as it is."""
+    one = inbox()
+    one.deliver(content=SPAM)
+    one.run()
+    ((part, name),) = one.names(one.junk)
+    path = Path(one.junk, part, name)
+    stored = gzip.compress(path.read_bytes())
+    path.write_bytes(stored)
+    (undone,) = undo_acts(
+        one.journal,
+        Recovery(one.journal, counters=one.counters, clock=one.clock),
+        since=0.0,
+        dry=False,
+        clock=one.clock,
+    )
+    assert undone.status == UndoStatus.UNDONE
+    assert one.contents() == [stored]
+
+
+def test_without_the_package(inbox, monkeypatch):
+    """The message stays, is counted, and is judged once the package is there."""
+    one = inbox()
+    monkeypatch.setitem(sys.modules, "zstandard", None)
+    monkeypatch.setitem(sys.modules, "compression.zstd", None)
+    one.deliver(content=b"\x28\xb5\x2f\xfd" + bytes(100))
+    (outcome,) = one.run()
+    assert (outcome.status, outcome.kind) == ("failed", "compressed")
+    assert outcome.failure == "it is compressed with zstd; install the package zstandard, or spamlstm[compressed]"
+    assert one.counters.failed == {"compressed": 1}
+    assert len(one.names()) == 1
+
+
+def test_a_bomb_is_left_alone(inbox):
+    """A message that would be larger than any mail is not judged."""
+    one = inbox()
+    one.deliver(content=gzip.compress(bytes(65 << 20), 1))
+    (outcome,) = one.run()
+    assert (outcome.status, outcome.kind) == ("failed", "too-large")
+    assert len(one.names()) == 1
+    assert os.listdir(os.path.join(one.root, "tmp")) == []  # noqa: PTH208

@@ -1,6 +1,7 @@
 """The user's subscriptions: lists of the folders that mail programs show, which Dovecot and Courier keep."""
 
 import contextlib
+import errno
 import os
 import stat
 from collections.abc import Callable
@@ -42,23 +43,19 @@ def _add_line(mailbox: OpenMaildir, name: str, entry: Callable[[bytes], str]) ->
     Dovecot's protocol: whoever creates NAME.lock may change the list, and renames the lock to the list. Dovecot removes
     a lock that a crash left behind after 30 seconds. Raises OSError if the list is missing or cannot be changed.
     """
-    if os.stat(name, dir_fd=mailbox.handle, follow_symlinks=False).st_size > _MOST_BYTES:
-        return
+    os.stat(name, dir_fd=mailbox.handle, follow_symlinks=False)  # no lock is created if there is no list
     lock = f"{name}.lock"
     new = os.open(lock, CREATE, 0o600, dir_fd=mailbox.handle)
     try:
-        old = open_plain(name, mailbox.handle, shown=f"{mailbox.path}/{name}")
-        try:
-            status = os.fstat(old)
-            content = os.read(old, _MOST_BYTES + 1)
-        finally:
-            os.close(old)
+        status, content = _read(mailbox, name)
         line = os.fsencode(entry(content))
-        if line in content.split(b"\n") or len(content) > _MOST_BYTES:
+        if line in content.split(b"\n"):
             os.unlink(lock, dir_fd=mailbox.handle)
             return
         end = b"" if not content or content.endswith(b"\n") else b"\n"
-        os.write(new, content + end + line + b"\n")
+        left = memoryview(content + end + line + b"\n")
+        while left:
+            left = left[os.write(new, left) :]
         copy_owner(new, status, stat.S_IMODE(status.st_mode) & 0o777)
         os.fsync(new)
         os.rename(lock, name, src_dir_fd=mailbox.handle, dst_dir_fd=mailbox.handle)
@@ -68,3 +65,16 @@ def _add_line(mailbox: OpenMaildir, name: str, entry: Callable[[bytes], str]) ->
         raise
     finally:
         os.close(new)
+
+
+def _read(mailbox: OpenMaildir, name: str) -> tuple[os.stat_result, bytes]:
+    """Return the status and the content of a list. Raises OSError if it is a link or has more than _MOST_BYTES."""
+    handle = open_plain(name, mailbox.handle, shown=f"{mailbox.path}/{name}")
+    try:
+        status = os.fstat(handle)
+        content = os.read(handle, _MOST_BYTES + 1)
+    finally:
+        os.close(handle)
+    if len(content) != status.st_size or len(content) > _MOST_BYTES:
+        raise OSError(errno.EFBIG, "the list of subscriptions is too large", name)
+    return status, content

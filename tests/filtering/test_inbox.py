@@ -10,7 +10,9 @@ import on_disk
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from inbox import Inbox
 from interruption import Interruption
+from maildirs import make
 
 from spamlstm.config import CatchUp
 from spamlstm.filtering.inbox import is_settled, list_candidates
@@ -283,6 +285,17 @@ def test_the_separator_is_kept(inbox, there, filed):
     new = {name for part, name in one.names(one.junk) if name not in there}
     separator = there[0][1] if there else ":"
     assert {Name.parse(name).separator + Name.parse(name).info for name in new} == {separator + filed, "!2,FS"}
+
+
+def test_a_colon_in_the_path(tmp_path):
+    """Flags are read from the name of the file, not from the path of its folder."""
+    one = Inbox(make(tmp_path / "mail:2,S" / "a;2,F"), tmp_path / "state", {"spam": ("file",)}).watch()
+    one.deliver("spam", name="a")
+    one.deliver("spam", name="b:2,R", part="cur")
+    assert [outcome.status for outcome in one.run()] == ["done", "done"]
+    assert sorted(Name.parse(name).flags for _, name in one.names(one.junk)) == ["", "R"]
+    one.again()
+    assert one.run() == []
 
 
 def test_flags_in_new_count_as_read(inbox):

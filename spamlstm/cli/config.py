@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import assert_never
 
-from spamlstm.cli.terminal import print_lines
+from spamlstm.cli.terminal import print_lines, thresholds_in_words
 from spamlstm.config import Action, Config, LabelScope, MaildirConfig, load_config
 from spamlstm.config.locations import config_files, find_config_file, user_file
 from spamlstm.config.maildirs import expand_maildirs
@@ -18,6 +18,9 @@ from spamlstm.maildir.folders import decoded
 from spamlstm.maildir.junk_folder import existing_junk_folders, junk_folder
 from spamlstm.maildir.names import is_maildir
 from spamlstm.maildir.opened import OpenMaildir
+from spamlstm.model.bundle import load_bundle
+from spamlstm.model.policy import Policy
+from spamlstm.model.registry import find_bundle
 
 _LISTED = 10
 """The maximum number of Maildirs listed for a section. Further Maildirs are only counted."""
@@ -57,8 +60,18 @@ def show_config(named: Path | None) -> None:
     path = find_config_file(named)
     origin = f"from {path}" if path else f"{_nothing_found()}; these are the defaults"
     config = load_config(path) if path else Config()
-    print_lines(f"# {origin}", "")
+    print_lines(f"# {origin}", f"# thresholds in force: {_thresholds(config)}", "")
     sys.stdout.write(to_toml(config))
+
+
+def _thresholds(config: Config) -> str:
+    try:
+        bundle = load_bundle(find_bundle(None), hashes=False)
+        policy = Policy.of(config.policy, thresholds=bundle.thresholds)
+    except UserError as error:
+        return f"unknown, as the model cannot be used: {error}"
+    also = "" if policy.chosen else "; those that 'spamlstm adopt' found take precedence"
+    return thresholds_in_words(policy.thresholds_json()) + also
 
 
 def _nothing_found() -> str:

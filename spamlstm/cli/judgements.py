@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from spamlstm.model.explain import Cause
+    from spamlstm.model.policy import Policy
 
 COLOURS = {Verdict.HAM: "green", Verdict.UNSURE: "yellow", Verdict.SPAM: "red"}
 
@@ -34,6 +35,8 @@ class Row:
     judgement: Judgement
     ms: float
     causes: "list[Cause] | None" = None
+    policy: "Policy | None" = None
+    """The policy for the user of the message."""
     done: str | None = None
     """A description of the actions on the message. None for commands that only classify."""
 
@@ -58,6 +61,7 @@ def _object(row: Row) -> dict[str, Any]:
         "probability": None if judgement.probability is None else round(judgement.probability, 6),
         "score": None if judgement.score is None else round(judgement.score, 4),
         "reason": judgement.reason,
+        "thresholds": row.policy and row.policy.thresholds_json(),
         "model": judgement.model,
         "defects": list(judgement.defects),
         "ms": round(row.ms, 2),

@@ -3,6 +3,7 @@
 A bundle is the folder of a model with its manifest (metadata as JSON) and model card (description in Markdown).
 """
 
+import contextlib
 import os
 import sys
 from collections.abc import Callable
@@ -23,15 +24,17 @@ from spamlstm.cli.terminal import (
     plain_lines,
     print_json,
     print_rows,
+    thresholds_in_words,
 )
-from spamlstm.config import Config, LabelScope
+from spamlstm.config import Config, LabelScope, load_found_config
 from spamlstm.config.maildirs import expand_maildirs
-from spamlstm.errors import ExitStatus, UserError
+from spamlstm.errors import ConfigError, ExitStatus, UserError
 from spamlstm.learning.label_store import LabelStore
 from spamlstm.learning.trainer import rescore_labels
 from spamlstm.model import registry
 from spamlstm.model.bundle import Bundle, load_bundle
 from spamlstm.model.classifier import Classifier
+from spamlstm.model.policy import Policy
 
 if TYPE_CHECKING:
     from spamlstm.learning.retrain import RetrainReport
@@ -128,6 +131,9 @@ def _facts(bundle: Bundle) -> str:
         "created": _short(bundle.manifest.get("created", "unknown"), 40),
         "verdicts": f"ham up to {thresholds.ham:.4g}, spam from {thresholds.spam:.4g}, unsure between",
     }
+    with contextlib.suppress(ConfigError):  # the model can be shown even if the configuration cannot be used
+        policy = Policy.of(load_found_config(None).policy, thresholds=thresholds)
+        lines["in force"] = thresholds_in_words(policy.thresholds_json())
     return "".join(f"{name + ':':10}{value}\n" for name, value in lines.items())
 
 

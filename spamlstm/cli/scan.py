@@ -20,6 +20,7 @@ from spamlstm.learning.label_store import LabelStore
 from spamlstm.learning.trainer import Trainer, rescore_labels
 from spamlstm.model.classifier import Classifier
 from spamlstm.model.personal_layer import PersonalLayer
+from spamlstm.model.policy import Policy
 from spamlstm.tracking.mailbox_state import MailboxState
 
 
@@ -51,7 +52,7 @@ def scan_maildir(
         if not dry_run:
             pipeline.recover()
         catch_up = CatchUp.ALL if config.daemon.catch_up is CatchUp.ALL else CatchUp.UNSEEN
-        _print(pipeline.follow(pipeline.scan(path, catch_up=catch_up)), json=json)
+        _print(pipeline.follow(pipeline.scan(path, catch_up=catch_up)), json=json, policy=classifier.policy_for(layer))
         # An unreadable Maildir yields no outcome. The log reports the reason.
         return ExitStatus.TEMPORARY if pipeline.counters.failed else ExitStatus.OK
 
@@ -92,14 +93,14 @@ def open_journal(state: Path, *, dry_run: bool) -> Iterator[Journal]:
         yield journal
 
 
-def _print(outcomes: Iterable[Outcome], *, json: bool) -> None:
+def _print(outcomes: Iterable[Outcome], *, json: bool, policy: Policy) -> None:
     with judgement_printer(json=json) as show:
         for outcome in outcomes:
             path = outcome.candidate.path
             if outcome.status is Status.FAILED:
                 complain(path, outcome.failure)
             elif outcome.judgement is not None and outcome.status is not Status.GONE:
-                show(Row(path, outcome.judgement, outcome.ms, done=_done(outcome)))
+                show(Row(path, outcome.judgement, outcome.ms, policy=policy, done=_done(outcome)))
 
 
 def _done(outcome: Outcome) -> str:

@@ -4,10 +4,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from spamlstm.cli.terminal import print_json, print_lines
+from spamlstm.cli.terminal import print_json, print_lines, thresholds_in_words
 from spamlstm.config.locations import SYSTEM_STATE, state_dir
 from spamlstm.daemon.server import ask
 from spamlstm.errors import UnavailableError
+
+_LOADED = {"reload": "configuration and model stay", "model": "model stays"}
 
 
 def show_status(*, json: bool, state: Path | None) -> None:
@@ -45,6 +47,12 @@ def _lines(answer: dict[str, Any]) -> Iterator[str]:
         f" ({maildirs['watched']}{limit} inotify watches)",
     )
     yield from (_row("", remark) for remark in answer["remarks"])
+    yield from (
+        _row("not loaded", f"{' '.join(why.split())}; the previous {_LOADED[what]} in use")
+        for what, why in answer.get("load_errors", {}).items()
+    )
+    if answer.get("thresholds"):
+        yield _row("thresholds", thresholds_in_words(answer["thresholds"]))
     yield _row("classified", _counts(mail["judged"]))
     yield _row("actions", _counts(mail["acted"]))
     yield _row("unchanged", f"{mail['known']} classified before, {mail['gone']} removed in the meantime")

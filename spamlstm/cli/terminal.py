@@ -4,8 +4,8 @@ import codecs
 import contextlib
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, TextIO
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TextIO
 
 from spamlstm.errors import UserError
 
@@ -157,6 +157,17 @@ def confirm(question: str, *, otherwise: str) -> bool:
     sys.stderr.write(f"{question} [y/N] ")
     sys.stderr.flush()
     return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+def thresholds_in_words(shown: Mapping[str, Any]) -> str:
+    """Return the thresholds in force and their origin, given as by `Policy.thresholds_json`."""
+    origins = {
+        "configuration": "set in the configuration",
+        "costs": "computed from the costs in the configuration",
+        "model": "from the model",
+        "adopt": "found by 'spamlstm adopt'",
+    }
+    return f"ham up to {shown['ham']:.4g}, spam from {shown['spam']:.6g} ({origins[shown['origin']]})"
 
 
 def counted(number: int, noun: str) -> str:

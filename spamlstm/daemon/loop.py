@@ -315,8 +315,10 @@ class Daemon:
         except Exception as error:  # noqa: BLE001  after any error, the current configuration and model stay in use
             why = _sentence(error)
             emit(logging.ERROR, "reload-failed", error=why, in_use="the previous configuration and model")
+            self.status.load_errors["reload"] = why
             self.notifier.ready(f"reload failed: {why.splitlines()[0]}")
             return
+        self.status.load_errors.clear()
         self._use(config, classifier)
         self.hints.clear()
         self._begin()
@@ -329,9 +331,11 @@ class Daemon:
         try:
             classifier = self.model.newer(config)
         except Exception as error:  # noqa: BLE001  the current model stays in use
+            self.status.load_errors["model"] = _sentence(error)
             emit(logging.ERROR, "model-load-failed", error=_sentence(error), in_use=self.status.model)
             return
         if classifier is not None:
+            self.status.load_errors.pop("model", None)
             self._use(config, classifier)
             emit(logging.INFO, "model-loaded", model=self.status.model)
 

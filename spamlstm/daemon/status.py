@@ -104,7 +104,11 @@ class DaemonStatus:
     scan_seconds: float = 0.0
     """Processor seconds of the last scan of all Maildirs, without the time to classify the found messages."""
     learning: Callable[[], dict[str, Any]] = dict
+    thresholds: Callable[[], dict[str, float | str] | None] = lambda: None
+    """The thresholds in force for all Maildirs, or None if each Maildir may have its own."""
     reloads: int = 0
+    load_errors: dict[str, str] = field(default_factory=dict)
+    """The reason of the last failed reload (`reload`) or loading of a changed model (`model`), until one succeeds."""
     errors: int = 0
     """Number of unexpected errors that did not stop the loop."""
     by_maildir: dict[str, Counter[str]] = field(default_factory=dict)
@@ -137,6 +141,8 @@ class DaemonStatus:
             "started": self.started,
             "uptime": time.time() - self.started,
             "model": self.model,
+            "thresholds": self.thresholds(),
+            "load_errors": dict(self.load_errors),
             "dry_run": self.dry_run,
             "maildirs": {
                 "watched": self.coverage.watched,

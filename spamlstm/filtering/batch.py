@@ -40,6 +40,7 @@ from spamlstm.verdict import Judgement
 if TYPE_CHECKING:
     from spamlstm.model.bundle import Bundle
     from spamlstm.model.personal_layer import PersonalLayer
+    from spamlstm.model.policy import Policy
 
 # The number of messages that share a transaction and an fsync. A larger batch is hardly faster. This batch takes a
 # tenth of a second.
@@ -72,6 +73,10 @@ class Judge(Protocol):
     @property
     def bundle(self) -> "Bundle":
         """The model. Its identifier is recorded with each judgement."""
+        ...
+
+    def policy_for(self, layer: "PersonalLayer | None") -> "Policy":
+        """Return the policy for a user, with the thresholds in force."""
         ...
 
     def judge_many(

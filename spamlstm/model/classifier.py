@@ -20,7 +20,7 @@ from spamlstm.model import bundle as bundles
 from spamlstm.model.bundle import Bundle
 from spamlstm.model.encoder import Encoder, Ids
 from spamlstm.model.network import Network, message_logit
-from spamlstm.model.policy import NO_EVIDENCE, Evidence, Policy, Reason
+from spamlstm.model.policy import NO_EVIDENCE, Evidence, Policy, Reason, ThresholdOrigin
 from spamlstm.model.reading import MessageReader, Reading, Source, read_chunk
 from spamlstm.model.registry import find_bundle
 from spamlstm.verdict import Judgement, Verdict, logistic
@@ -154,12 +154,14 @@ class Classifier:
         return cls(bundle=bundle, encoder=encoder, scorer=scorer, policy=policy, personal_features=personal_features)
 
     def policy_for(self, layer: "PersonalLayer | None") -> Policy:
-        """Return the policy for a user.
+        """Return the policy for a user, with the thresholds in force and their origin.
 
         The thresholds found for the user's mail are used, unless the configuration sets thresholds or costs.
         """
         thresholds = None if layer is None else layer.thresholds.get(self.bundle.label)
-        return self.policy if thresholds is None or self.policy.chosen else replace(self.policy, thresholds=thresholds)
+        if thresholds is None or self.policy.chosen:
+            return self.policy
+        return replace(self.policy, thresholds=thresholds, origin=ThresholdOrigin.ADOPTED)
 
     def classify(self, raw: bytes, *, layer: "PersonalLayer | None" = None) -> Judgement:
         """Return the judgement of one message, given as arbitrary bytes.

@@ -47,6 +47,22 @@ class Reason(StrEnum):
     """As `LABELS`, but the verdict would be different without what this sender sent before."""
 
 
+class ThresholdOrigin(StrEnum):
+    """The source of the thresholds in force."""
+
+    CONFIGURATION = "configuration"
+    """The thresholds that the configuration sets."""
+
+    COSTS = "costs"
+    """Computed from the costs that the configuration sets."""
+
+    MODEL = "model"
+    """The thresholds in the manifest of the model."""
+
+    ADOPTED = "adopt"
+    """Found by `spamlstm adopt` for the mail of this user."""
+
+
 class Evidence(NamedTuple):
     """The properties of a message that the policy considers besides the probability."""
 
@@ -137,8 +153,7 @@ class Policy:
     thresholds: Thresholds
     allow: SenderList = field(default_factory=SenderList)
     deny: SenderList = field(default_factory=SenderList)
-    chosen: bool = False
-    """True if the configuration sets thresholds or costs. Thresholds found by `adopt` are then ignored."""
+    origin: ThresholdOrigin = ThresholdOrigin.MODEL
 
     @classmethod
     def of(cls, config: PolicyConfig, *, thresholds: Thresholds) -> Self:
@@ -147,12 +162,21 @@ class Policy:
         The thresholds are those of the configuration, otherwise those computed from the configured costs, otherwise
         `thresholds` (from the bundle). Raises ConfigError if an entry of the allow list or deny list is invalid.
         """
+        origin = ThresholdOrigin.MODEL
         if config.thresholds is not None:
-            thresholds = config.thresholds
+            thresholds, origin = config.thresholds, ThresholdOrigin.CONFIGURATION
         elif config.costs is not None:
-            thresholds = thresholds_from_costs(config.costs)
-        chosen = config.thresholds is not None or config.costs is not None
-        return cls(thresholds, SenderList.of(config.allow), SenderList.of(config.deny), chosen)
+            thresholds, origin = thresholds_from_costs(config.costs), ThresholdOrigin.COSTS
+        return cls(thresholds, SenderList.of(config.allow), SenderList.of(config.deny), origin)
+
+    @property
+    def chosen(self) -> bool:
+        """Whether the configuration sets thresholds or costs. Thresholds found by `adopt` are then ignored."""
+        return self.origin in (ThresholdOrigin.CONFIGURATION, ThresholdOrigin.COSTS)
+
+    def thresholds_json(self) -> dict[str, float | str]:
+        """Return the thresholds in force and their origin as a JSON-serializable dict."""
+        return {"ham": self.thresholds.ham, "spam": self.thresholds.spam, "origin": str(self.origin)}
 
     def decide(self, probability: float | None, evidence: Evidence) -> tuple[Verdict, Reason]:
         """Return the verdict and its reason.

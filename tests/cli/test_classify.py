@@ -60,7 +60,9 @@ def test_json(spamlstm, folder):
     status, out, _ = spamlstm("classify", "--json", folder)
     rows = [json.loads(line) for line in out.splitlines()]
     assert status == 0
-    assert list(rows[0]) == ["path", "verdict", "probability", "score", "reason", "model", "defects", "ms"]
+    keys = ["path", "verdict", "probability", "score", "reason", "thresholds", "model", "defects", "ms"]
+    assert list(rows[0]) == keys
+    assert rows[0]["thresholds"] == {"ham": 0.2, "spam": 0.98, "origin": "model"}
     assert (rows[1]["verdict"], rows[1]["reason"], rows[1]["model"]) == ("spam", "score", "tiny-1")
 
 

@@ -1,11 +1,12 @@
 """`spamlstm config`, and that `classify` finds the file."""
 
+import json
 import os
 import tomllib
 
 import maildirs
 import pytest
-from tiny_bundle import SPAM
+from tiny_bundle import SPAM, UNSURE
 
 from spamlstm.config import locations
 
@@ -159,3 +160,34 @@ def test_check_lists_refused_maildirs(spamlstm, home):
     assert status == 0
     assert "no Maildir exists" in out
     assert f"    not used: {home}/link (link leads along a symbolic link of another user" in out
+
+
+@pytest.mark.parametrize(
+    ("policy", "shown"),
+    [
+        ("", "ham up to 0.2, spam from 0.98 (from the model); those that 'spamlstm adopt' found take precedence"),
+        (
+            "costs = { false_positive = 5, false_negative = 1, unsure = 0.1 }",
+            "ham up to 0.1, spam from 0.98 (computed from the costs in the configuration)",
+        ),
+        ("thresholds = { ham = 0.3, spam = 0.7 }", "ham up to 0.3, spam from 0.7 (set in the configuration)"),
+    ],
+)
+def test_the_thresholds_in_force_are_shown(spamlstm, tmp_path, policy, shown):
+    """`config show`, `model show` and `classify --json` show the thresholds in force and where they come from."""
+    file = locations.user_file()
+    file.parent.mkdir(parents=True)
+    file.write_text(f"[policy]\n{policy}\n")
+    assert f"# thresholds in force: {shown}\n" in spamlstm("config", "show")[1]
+    words = shown.partition(";")[0]
+    assert f"in force: {words}\n" in spamlstm("model", "show")[1]
+    (tmp_path / "a.eml").write_bytes(UNSURE)
+    thresholds = json.loads(spamlstm("classify", "--json", tmp_path / "a.eml")[1])["thresholds"]
+    assert f"ham up to {thresholds['ham']:g}, spam from {thresholds['spam']:g}" in shown
+
+
+def test_thresholds_without_a_model(spamlstm, tmp_path, monkeypatch):
+    """`config show` also works if the model cannot be used."""
+    monkeypatch.setenv("SPAMLSTM_MODEL", str(tmp_path / "none"))
+    status, out, _ = spamlstm("config", "show")
+    assert (status, "# thresholds in force: unknown, as the model cannot be used" in out) == (0, True)

@@ -102,6 +102,7 @@ def test_from_start_to_stop(daemon, spamlstm, maildir):
     assert status == 0
     assert f"process {process.pid}" in out
     assert "2, 1 ham, 1 spam" in out
+    assert "ham up to 0.2, spam from 0.98 (from the model)" in out
     process.send_signal(signal.SIGTERM)
     log_until(" stopped ")
     assert process.wait(PATIENCE) == 0
@@ -156,7 +157,7 @@ def test_a_stop_in_the_middle_of_a_burst(daemon, maildir):
     assert len(list((maildir / ".Junk" / "new").iterdir())) == count
 
 
-def test_a_reload_uses_the_new_configuration_or_says_why_not(daemon, maildir, tmp_path):
+def test_a_reload_uses_the_new_configuration_or_says_why_not(daemon, spamlstm, maildir, tmp_path):
     """SIGHUP with a wrong configuration changes nothing; with a right one it applies to the next message."""
     file = tmp_path / "config.toml"
     file.write_text(f'[[maildir]]\npath = "{maildir}"\n')
@@ -165,11 +166,13 @@ def test_a_reload_uses_the_new_configuration_or_says_why_not(daemon, maildir, tm
     file.write_text(f'[[maildir]]\npath = "{maildir}"\nspam = ["tagg"]\n')
     process.send_signal(signal.SIGHUP)
     assert "did you mean 'tag'" in log_until("reload-failed")
+    assert "did you mean 'tag'?; the previous configuration and model stay in use" in spamlstm("status")[1]
     deliver(maildir, "1.spam", SPAM)
     assert "actions=tag,file" in log_until("base=1.spam")
     file.write_text(f'[[maildir]]\npath = "{maildir}"\nspam = ["tag"]\n')
     process.send_signal(signal.SIGHUP)
     log_until(" ready ")
+    assert json.loads(spamlstm("status", "--json")[1])["load_errors"] == {}
     deliver(maildir, "2.spam", SPAM)
     assert "actions=tag " in log_until("base=2.spam")
 

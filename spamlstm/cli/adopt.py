@@ -14,7 +14,18 @@ from typing import TYPE_CHECKING, Any
 from spamlstm import progress
 from spamlstm.cli.judgements import COLOURS
 from spamlstm.cli.selection import choose_one
-from spamlstm.cli.terminal import complain, console, error_console, is_terminal, note, plain, print_json
+from spamlstm.cli.terminal import (
+    complain,
+    console,
+    error_console,
+    is_terminal,
+    note,
+    plain,
+    print_json,
+    print_lines,
+    print_summary,
+    settings,
+)
 from spamlstm.config.locations import labels_dir, state_dir
 from spamlstm.errors import ExitStatus, reading
 from spamlstm.filtering.journal import NAME as JOURNAL
@@ -57,6 +68,8 @@ def adopt_maildir(maildir: Path, *, json: bool, **options: Any) -> int:
         complain(name, why)
     if json:
         print_json(_object(report))
+    elif settings.quiet and not report.dry:
+        pass
     elif is_terminal(sys.stdout):
         print_tables(report, console())
     else:
@@ -117,7 +130,8 @@ def undo_adoption(
     if json:
         print_json({"removed": number, "dry_run": dry_run})
     else:
-        sys.stdout.write(f"{number:,} adopted labels {'would be ' if dry_run else ''}removed\n")
+        sentence = f"{number:,} adopted labels {'would be ' if dry_run else ''}removed"
+        (print_lines if dry_run else print_summary)(sentence)
     return ExitStatus.OK
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import assert_never
 
-from spamlstm.cli.terminal import print_lines, thresholds_in_words
+from spamlstm.cli.terminal import print_lines, print_summary, thresholds_in_words
 from spamlstm.config import Action, Config, LabelScope, MaildirConfig, load_config
 from spamlstm.config.locations import config_files, find_config_file, user_file
 from spamlstm.config.maildirs import expand_maildirs
@@ -34,7 +34,7 @@ def init_config(path: Path | None, *, group: str | None) -> None:
     target = path or user_file()
     write_default(target, group=group)
     option = f" --config {target}" if path else ""
-    print_lines(f"{target} written; adapt it to your needs, then run: spamlstm config check{option}")
+    print_summary(f"{target} written; adapt it to your needs, then run: spamlstm config check{option}")
 
 
 def check_config(named: Path | None) -> int:

@@ -113,7 +113,11 @@ def run_command(
 
 
 @filtering("status", "spamlstm status", "spamlstm status --json | jq .mail.judged")
-def status_command(*, json: options.JsonOption = False, state: options.StateOption = None) -> None:
+def status_command(
+    *,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    state: options.StateOption = None,
+) -> None:
     """Show the status and the statistics of the running daemon.
 
     The daemon is started by 'spamlstm run'. Without --state, the command contacts your own daemon or, if that is not

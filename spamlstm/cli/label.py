@@ -8,7 +8,16 @@ from pathlib import Path
 
 from spamlstm import progress
 from spamlstm.cli.mail_paths import MailPaths
-from spamlstm.cli.terminal import confirm, counted, error_console, local_time, note, print_json, print_rows
+from spamlstm.cli.terminal import (
+    confirm,
+    counted,
+    error_console,
+    local_time,
+    note,
+    print_json,
+    print_rows,
+    print_summary,
+)
 from spamlstm.config import Config, load_found_config
 from spamlstm.config.maildirs import section_of
 from spamlstm.config.values import AUTO
@@ -48,7 +57,7 @@ def label_paths(
         if not yes and labels.counts()[_other(label)] > MOST_CHANGED:
             mail = list(mail)
             if not _may_change(_opposite(labels, label, mail), label):
-                sys.stdout.write(f"0 labelled {label}\n")
+                print_summary(f"0 labelled {label}")
                 return ExitStatus.OK
         trainer = Trainer(labels, tell=note)
         classifier = Classifier.open(model, personal_features=True)
@@ -68,7 +77,7 @@ def label_paths(
     parts = [f"{new} labelled {label}"]
     parts += [f"{known} had that label already"] if known else []
     parts += [f"{counted(len(changed), 'label')} changed from {_other(label)} to {label}"] if changed else []
-    sys.stdout.write(", ".join(parts) + "\n")
+    print_summary(", ".join(parts))
     return named.failed
 
 
@@ -154,7 +163,7 @@ def forget_paths(paths: list[str], *, state: Path) -> int:
             trainer = Trainer(labels, tell=note)
             trainer.catch_up()
             trainer.keep()
-    sys.stdout.write(f"{counted(removed, 'label')} removed" + (f", {unknown} had no label" if unknown else "") + "\n")
+    print_summary(f"{counted(removed, 'label')} removed" + (f", {unknown} had no label" if unknown else ""))
     return named.failed
 
 
@@ -181,7 +190,7 @@ def purge_labels(*, state: Path, yes: bool) -> None:
             # With --yes no row is read, so that a damaged store can be purged.
             if yes or ((count := sum(labels.counts().values())) and _may_purge(counted(count, "label"))):
                 number = labels.purge()
-    sys.stdout.write(f"{counted(number, 'label')} removed\n")
+    print_summary(f"{counted(number, 'label')} removed")
 
 
 def _may_purge(labels: str) -> bool:

@@ -3,10 +3,9 @@
 import contextlib
 import os
 import stat
-import sys
 from pathlib import Path
 
-from spamlstm.cli.terminal import counted, note
+from spamlstm.cli.terminal import counted, note, print_lines, print_summary
 from spamlstm.errors import NoInputError, OutputError, UserError, reading, reason_of
 from spamlstm.files import open_regular, replacement
 from spamlstm.learning import label_export
@@ -30,7 +29,7 @@ def write_labels(file: Path, *, state: Path) -> None:
                 number = label_export.export_labels(labels, out)
         except OSError as error:
             raise OutputError(f"{file} cannot be written: {reason_of(error)}") from error
-    sys.stdout.write(f"{counted(number, 'label')} exported to {file}\n")
+    print_summary(f"{counted(number, 'label')} exported to {file}")
 
 
 def read_labels(file: Path, *, dry_run: bool, state: Path) -> None:
@@ -55,7 +54,10 @@ def read_labels(file: Path, *, dry_run: bool, state: Path) -> None:
     parts = [f"{counted(counts.new, 'label')} {would}imported"]
     parts += [f"{counts.changed} {would}changed"] if counts.changed else []
     parts += [f"{counts.known} known"] if counts.known else []
-    sys.stdout.write(", ".join(parts) + "\n")
+    if dry_run:
+        print_lines(", ".join(parts))
+    else:
+        print_summary(", ".join(parts))
 
 
 def _check_replaceable(file: Path) -> None:

@@ -24,6 +24,7 @@ from spamlstm.cli.terminal import (
     plain_lines,
     print_json,
     print_rows,
+    print_summary,
     thresholds_in_words,
 )
 from spamlstm.config import Config, LabelScope, load_found_config
@@ -76,7 +77,7 @@ def change_model(change: Callable[[], Bundle], *, state: Path | None) -> None:
     """
     folder = existing_state(state)
     bundle = change()
-    sys.stdout.write(f"{registry.current()} is in use: {bundle.label}\n")
+    print_summary(f"{registry.current()} is in use: {bundle.label}")
     _note_environment()
     labels = LabelStore.find(folder)
     if labels is not None:
@@ -170,7 +171,7 @@ def retrain_model(
     from spamlstm.config import load_found_config
     from spamlstm.learning import retrain
 
-    folder = label_folder(state, maildir, named=config_file)
+    folder = label_folder(state, maildir, named=config_file, create=True)
     config = load_found_config(config_file)
     of_one = _maildir_of_labels(config, maildir, for_all=for_all)
     console = error_console()
@@ -187,7 +188,7 @@ def retrain_model(
     if json:
         print_json(report.as_json())
     else:
-        sys.stdout.write(_report(report))
+        print_summary(_report(report))
     for step in report.unfinished:
         complain(str(report.model), f"is in use, but {step}")
     if report.promoted:
@@ -218,7 +219,7 @@ def _maildir_of_labels(config: Config, maildir: Path | None, *, for_all: bool) -
 def _report(report: "RetrainReport") -> str:
     why = "; ".join(report.why)
     if report.model is None:
-        return f"not retrained: {why}\n"
+        return f"not retrained: {why}"
     lines = [
         f"{report.model} is in use: {why}"
         if report.promoted
@@ -232,4 +233,4 @@ def _report(report: "RetrainReport") -> str:
         "",
         *report.table(),
     ]
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines)

@@ -137,7 +137,7 @@ def _common_options() -> list[TyperOption]:
 
     return [
         option("-v", "--verbose", is_flag=True, help="Also report files in use, logged events and tracebacks."),
-        option("-q", "--quiet", is_flag=True, help="Report only errors, without progress and notes."),
+        option("-q", "--quiet", is_flag=True, help="Print only errors and requested results, not what was done."),
         option("--color", metavar="WHEN", help="Use colours: auto, always or never [default: auto]"),
     ]
 

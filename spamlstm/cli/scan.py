@@ -7,7 +7,7 @@ from pathlib import Path
 
 from spamlstm.cli.judgements import Row, judgement_printer
 from spamlstm.cli.selection import choose_one
-from spamlstm.cli.terminal import complain, log_to_stderr, note
+from spamlstm.cli.terminal import complain, log_to_stderr, note, settings
 from spamlstm.config import CatchUp
 from spamlstm.config.locations import labels_dir, state_dir
 from spamlstm.daemon.maildir_locks import MaildirLocks
@@ -52,7 +52,12 @@ def scan_maildir(
         if not dry_run:
             pipeline.recover()
         catch_up = CatchUp.ALL if config.daemon.catch_up is CatchUp.ALL else CatchUp.UNSEEN
-        _print(pipeline.follow(pipeline.scan(path, catch_up=catch_up)), json=json, policy=classifier.policy_for(layer))
+        _print(
+            pipeline.follow(pipeline.scan(path, catch_up=catch_up)),
+            json=json,
+            policy=classifier.policy_for(layer),
+            silent=settings.quiet and not (json or dry_run),
+        )
         # An unreadable Maildir yields no outcome. The log reports the reason.
         return ExitStatus.TEMPORARY if pipeline.counters.failed else ExitStatus.OK
 
@@ -93,13 +98,13 @@ def open_journal(state: Path, *, dry_run: bool) -> Iterator[Journal]:
         yield journal
 
 
-def _print(outcomes: Iterable[Outcome], *, json: bool, policy: Policy) -> None:
+def _print(outcomes: Iterable[Outcome], *, json: bool, policy: Policy, silent: bool) -> None:
     with judgement_printer(json=json) as show:
         for outcome in outcomes:
             path = outcome.candidate.path
             if outcome.status is Status.FAILED:
                 complain(path, outcome.failure)
-            elif outcome.judgement is not None and outcome.status is not Status.GONE:
+            elif outcome.judgement is not None and outcome.status is not Status.GONE and not silent:
                 show(Row(path, outcome.judgement, outcome.ms, policy=policy, done=_done(outcome)))
 
 

@@ -114,6 +114,12 @@ def print_json(value: object) -> None:
     sys.stdout.write(json.dumps(value) + "\n")
 
 
+def print_summary(sentence: str) -> None:
+    """Print what a command did, unless --quiet is given."""
+    if not settings.quiet:
+        sys.stdout.write(f"{plain_lines(sentence)}\n")
+
+
 def print_lines(*lines: str) -> None:
     """Print lines of untrusted text, with control characters escaped."""
     sys.stdout.write("".join(f"{plain(line)}\n" for line in lines))

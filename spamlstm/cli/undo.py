@@ -10,7 +10,7 @@ from pathlib import Path
 
 from spamlstm.cli.scan import open_journal
 from spamlstm.cli.selection import existing_state
-from spamlstm.cli.terminal import complain, is_terminal, local_time, log_to_stderr, print_json, print_rows
+from spamlstm.cli.terminal import complain, is_terminal, local_time, log_to_stderr, print_json, print_rows, settings
 from spamlstm.corpus.paths import MOST_BYTES
 from spamlstm.daemon.maildir_locks import MaildirLocks
 from spamlstm.errors import ExitStatus, UserError, reading
@@ -66,7 +66,7 @@ def undo_messages(message: str | None, *, since: str | None, dry_run: bool, json
             results.append(one)
             if json:
                 print_json({**_object(one), "dry_run": dry_run})
-    if not json:
+    if not json and (dry_run or not settings.quiet):
         _print(results, dry_run=dry_run)
         if results or not unreadable:
             sys.stdout.write(_summary(results, moment, dry_run=dry_run) + "\n")

@@ -17,7 +17,7 @@ from spamlstm.config import Thresholds
 from spamlstm.corpus.paths import MOST_BYTES
 from spamlstm.errors import DataError, NoInputError, reason_of
 from spamlstm.learning.label import Label, LabelRequest, Origin
-from spamlstm.learning.survey import AdoptionEvidence, Sample, Survey
+from spamlstm.learning.survey import AdoptionEvidence, Sample, Survey, Without
 from spamlstm.learning.thresholds import Finding, Rehearsal, Trial, find_thresholds, rehearse
 from spamlstm.learning.trainer import BATCH, Trainer, label_request, rescore_labels
 from spamlstm.maildir import message_file
@@ -68,15 +68,20 @@ def check_evidence(survey: Survey, *, where: str) -> None:
     ham, spam = survey.found[Label.HAM], survey.found[Label.SPAM]
     if ham:
         raise DataError(
-            f"{where} has {ham:,} ham messages but no spam to learn from, because messages that this filter filed are"
-            " not used; learning needs both kinds, so move spam to the junk folder for a while, then run this command"
-            " again"
+            f"{where} has {ham:,} ham messages but no spam to learn from, because messages that this filter filed and"
+            " messages that you labelled are not used; learning needs both kinds, so move spam to the junk folder for a"
+            " while, then run this command again"
         )
     if spam:
         raise DataError(
             f"{where} has {spam:,} spam messages but no ham to learn from (mail that was answered, flagged, filed in a"
             " folder, or read and left in the inbox for a month); learning needs both kinds, so run this command again"
             " later"
+        )
+    if labelled := survey.without[Without.LABELLED]:
+        raise NoInputError(
+            f"you have already labelled the {labelled:,} messages in {where} that show whether they are ham or spam, so"
+            " there is nothing to adopt"
         )
     if survey.messages:
         raise NoInputError(

@@ -32,7 +32,7 @@ _SENTENCES: dict[str, dict[str, str]] = {
         "match": "the display name in From matches the address",
         "address": "the display name in From is the address itself",
         "foreign": "the display name in From shows another address or host",
-        "plain": "the display name in From is unrelated to the address",
+        "plain": "no word of the display name in From was found in the address",
     },
     "local": {
         "none": "the From address has no local part",

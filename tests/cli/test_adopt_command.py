@@ -214,3 +214,18 @@ def test_each_maildir_may_have_its_own(spamlstm, used, tmp_path, state):
     assert not [path for path in (store, *store.parents[:3]) if path.stat().st_mode & 0o77]
     assert not (state / LABELS).exists()
     assert spamlstm("adopt", used, "--config", config, "--undo")[1] == "18 adopted labels removed\n"
+
+
+def test_a_mailbox_that_is_labelled_already(spamlstm, used):
+    """If the user has labelled all mail with evidence, that is said, and not that there is no evidence."""
+    spamlstm("label", "ham", used)
+    spamlstm("label", "spam", used / ".Junk")
+    status, _, err = spamlstm("adopt", used)
+    assert (status, "already labelled the 18 messages" in err) == (66, True)
+
+
+def test_a_quiet_adoption(spamlstm, used):
+    """With -q nothing is printed except the result of a dry run or --json."""
+    assert spamlstm("adopt", used, "--dry-run", "-q")[1]
+    assert spamlstm("adopt", used, "-q") == (0, "", "")
+    assert spamlstm("adopt", used, "--undo", "-q") == (0, "", "")

@@ -226,7 +226,6 @@ def test_a_state_folder_that_does_not_exist(spamlstm, message, tmp_path):
         ("undo",),
         ("model", "use", "default"),
         ("model", "rollback"),
-        ("retrain",),
     ):
         status, _, err = spamlstm(*command, "--state", missing)
         assert (status, err) == (66, f"spamlstm: the state folder {missing} does not exist\n")
@@ -369,3 +368,20 @@ def test_imported_labels_are_scored_by_the_present_model(spamlstm, message, tmp_
     monkeypatch.setenv("SPAMLSTM_MODEL", str(make(tmp_path / "other", version="2")))
     spamlstm("labels", "import", tmp_path / "labels.gz")
     assert json.loads(spamlstm("labels", "--json")[1])["model"] == "tiny-2"
+
+
+def test_quiet_commands_print_only_what_was_asked_for(spamlstm, message, tmp_path):
+    """With -q nothing says what was done; lists and dry runs are still printed."""
+    file = tmp_path / "labels.gz"
+    for command in (
+        ("label", "spam", message),
+        ("labels", "export", file),
+        ("forget", message),
+        ("labels", "import", file),
+        ("labels", "purge", "--yes"),
+        ("config", "init", "--path", tmp_path / "config.toml"),
+    ):
+        assert spamlstm(*command, "-q") == (0, "", "")
+    assert spamlstm("labels", "import", "--dry-run", file, "-q")[1] == "1 label would be imported\n"
+    assert spamlstm("labels", "-q")[1] == "0 ham, 0 spam\n"
+    assert spamlstm("classify", message, "-q")[1].startswith("unsure\t")

@@ -219,3 +219,11 @@ def test_a_folder_keeps_its_name_in_a_sentence(spamlstm, root, tmp_path):
     (tmp_path / "config.toml").write_text(f'[[maildir]]\npath = "{root}"\njunk = "Junk"\n')
     err = spamlstm("scan", root, "--config", tmp_path / "config.toml")[2]
     assert err == f"spamlstm: {root}/new/1.h: Junk is a symbolic link, and links in a Maildir are not followed\n"
+
+
+def test_quiet_scan_and_undo(spamlstm, root):
+    """With -q scan and undo print nothing, except in a dry run or as JSON."""
+    assert spamlstm("scan", root, "--dry-run", "-q")[1]
+    assert spamlstm("scan", root, "-q") == (0, [], "")
+    assert spamlstm("undo", "--dry-run", "-q")[1]
+    assert spamlstm("undo", "-q") == (0, [], "")

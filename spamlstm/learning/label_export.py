@@ -23,7 +23,7 @@ from spamlstm import database
 from spamlstm.database import blob
 from spamlstm.errors import DataError
 from spamlstm.learning.label import Origin
-from spamlstm.learning.label_rows import LAYOUT, MOST_KEPT
+from spamlstm.learning.label_rows import LAYOUT
 from spamlstm.learning.label_store import LabelStore
 
 FORMAT, VERSION = "spamlstm labels", 1
@@ -82,7 +82,7 @@ def export_labels(labels: LabelStore, out: BinaryIO) -> int:
     The file is a snapshot of the store, whatever other processes do. Raises DataError if the store is damaged.
     """
     digest = hashlib.sha256()
-    with labels.snapshot() as connection, gzip.GzipFile("", "wb", 6, out, mtime=0) as packed:
+    with labels.snapshot() as connection, gzip.GzipFile("", "wb", 1, out, mtime=0) as packed:
         _check(labels, connection)
 
         def write(value: object) -> None:
@@ -149,7 +149,7 @@ def _check(labels: LabelStore, connection: sqlite3.Connection) -> None:
     """Decode every cell of a store. Raises DataError or CellError if a cell is damaged."""
     for _ in labels.kept():
         pass
-    for _ in labels.examples(after=-database.MOST_ROWS, most_bytes=MOST_KEPT):
+    for _ in labels.examples(after=-database.MOST_ROWS, most_bytes=1):  # `kept` has read the rest
         pass
     for (source,) in connection.execute("SELECT source FROM labels"):
         blob(source, "source", most=_MOST_SOURCE)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from spamlstm.cli.terminal import counted, note, print_lines, print_summary
 from spamlstm.errors import NoInputError, OutputError, UserError, reading, reason_of
-from spamlstm.files import open_regular, replacement
+from spamlstm.files import open_any, open_regular, replacement
 from spamlstm.learning import label_export
 from spamlstm.learning.label_store import LabelStore
 from spamlstm.learning.trainer import Trainer, rescore_labels
@@ -39,7 +39,7 @@ def read_labels(file: Path, *, dry_run: bool, state: Path) -> None:
     """
     with (
         reading(file),
-        open_regular(file) as stream,
+        open_any(file) as stream,
         label_export.staged_labels(stream, name=str(file)) as staged,
         contextlib.closing(LabelStore.copy(state) if dry_run else LabelStore.open(state)) as labels,
     ):

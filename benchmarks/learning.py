@@ -4,12 +4,15 @@
 along, bogofilter is started twice for each message, so use `--most` or allow a quarter of an hour.
 `slips`: immediate feedback with all labels right, and with one label in twenty wrong, in five random draws.
 `one`: what one correction does to the message, its near-duplicates and unrelated mail, and how long it takes.
+`senders`: one text from five senders: what labels on the first copies do to the copy of the last sender, and to other
+mail. Each copy has the headers of another message. In a disguised copy every tenth word is another.
 """
 
 import argparse
 import contextlib
 import dataclasses
 import itertools
+import re
 import statistics
 import subprocess
 import sys
@@ -18,6 +21,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import bogofilter
 import numpy as np
@@ -31,8 +35,9 @@ from spamlstm.evaluation.trec_protocol import Feedback, Follower, Teacher
 from spamlstm.learning.label import Label
 from spamlstm.learning.label_store import LabelStore
 from spamlstm.learning.trainer import Trainer
+from spamlstm.message.message import parse_message
 from spamlstm.model.classifier import Assessed, Classifier
-from spamlstm.model.personal_features import FEATURES, joined, runs, tokens
+from spamlstm.model.personal_features import FEATURES, joined, runs, text_sketch, tokens, weighted
 from spamlstm.model.personal_layer import PersonalLayer
 from spamlstm.verdict import Judgement, Verdict
 
@@ -44,7 +49,7 @@ SHOWN = ("one_minus_roca_pct", "sm_at_hm_0_1_pct", "hm_pct", "sm_pct", "unsure_p
 
 def main() -> int:
     parser = argument_parser(__doc__)
-    parser.add_argument("what", choices=("tasks", "slips", "one"))
+    parser.add_argument("what", choices=("tasks", "slips", "one", "senders"))
     parser.add_argument("corpus", type=Path, help="a corpus archive or folder, such as ../shared/corpus/trec07p.tar.xz")
     parser.add_argument("--model", type=Path, help="a bundle that was not trained on the corpus")
     parser.add_argument("--most", type=int, help="only the first MOST messages")
@@ -53,7 +58,7 @@ def main() -> int:
     arguments = parser.parse_args()
     if arguments.what == "tasks" and not arguments.alone:
         bogofilter.require()
-    {"tasks": tasks, "slips": slips, "one": one}[arguments.what](
+    {"tasks": tasks, "slips": slips, "one": one, "senders": senders}[arguments.what](
         arguments, Classifier.open(arguments.model, personal_features=True)
     )
     return 0
@@ -131,6 +136,61 @@ def follow_with_bogofilter(mail: Iterable[labelled_mail.Labelled], feedback: Fee
             counts.append(teacher.labelled)
     last = counts.index(teacher.labelled) + 1 if feedback.ends else 0
     return teacher.labelled, evaluate.summarise(columns.close().of(np.arange(len(counts)) >= last))
+
+
+# --- one text from several senders ----------------------------------------------------------------------------------
+
+WORDS = re.compile(r"\w{4,}")
+HEADER = re.compile(rb"(?:^|(?<=\n))(?!content-|mime-version)[!-9;-~]+:[^\n]*\n(?:[ \t][^\n]*\n)*", re.IGNORECASE)
+
+
+def senders(arguments: argparse.Namespace, classifier: Classifier, *, texts: int = 40, others: int = 200) -> None:
+    """Print what 0 to 4 labels on one text do to the copy of the last sender, and how many other verdicts change.
+
+    The texts are those of messages that the base does not judge right.
+    """
+    random = np.random.default_rng(7)
+    mail = [
+        one for one in read_mail(arguments.corpus, most=arguments.most) if len(WORDS.findall(text_of(one.raw))) > 25
+    ]
+    base = [verdict(classifier, PersonalLayer(), one) for one in classifier.assess_many(keyed(mail))]
+    words = [word for one in mail[:500] for word in WORDS.findall(text_of(one.raw))]
+    some = random.choice(len(mail), min(others, len(mail)), replace=False)
+    rest, was = list(classifier.assess_many(keyed(mail[at] for at in some))), [base[at] for at in some]
+    for spam, disguised in itertools.product((True, False), repeat=2):
+        kind = [at for at, one in enumerate(mail) if (one.label == "spam") is spam]
+        wrong = [at for at in kind if base[at] is not (Verdict.SPAM if spam else Verdict.HAM)]
+        chosen = random.permutation(wrong)[:texts]
+        verdicts, changed = [Counter[Verdict | None]() for _ in range(5)], [0] * 5
+        for text in (text_of(mail[at].raw) for at in chosen):
+            layer, donors = PersonalLayer(), random.choice(kind, 5, replace=False)
+            copies = [copy_of(text, mail[at].raw, random, words if disguised else []) for at in donors]
+            assessed = list(map(classifier.assess, copies))
+            for labels in range(5):
+                verdicts[labels][verdict(classifier, layer, assessed[4])] += 1
+                now = [verdict(classifier, layer, one) for one in rest]
+                changed[labels] += sum(one is not other for one, other in zip(was, now, strict=True))
+                layer.learn(assessed[labels].personal_features, prior=assessed[labels].prior, spam=spam)
+        for labels, (counts, number) in enumerate(zip(verdicts, changed, strict=True)):
+            found = ", ".join(f"{verdict} {counts[verdict]:>3}" for verdict in Verdict)
+            name = f"{'spam' if spam else 'ham'}{', disguised' if disguised else ''}"
+            share = 100 * number / max(len(chosen) * len(rest), 1)
+            print(f"{name:16} {labels} labels: {found}; verdicts on other mail changed {share:.3f} %", flush=True)
+
+
+def text_of(raw: bytes) -> str:
+    return parse_message(raw).text[:4000]
+
+
+def copy_of(text: str, donor: bytes, random: np.random.Generator, words: list[str]) -> bytes:
+    """Return a message with `text` and the headers of `donor`. A tenth of the words is replaced by some of `words`."""
+
+    def replaced(match: re.Match[str]) -> str:
+        return str(random.choice(words)) if words and random.random() < 0.1 else match[0]
+
+    head = b"".join(HEADER.findall(donor.replace(b"\r\n", b"\n").partition(b"\n\n")[0] + b"\n"))
+    body = WORDS.sub(replaced, text).encode("utf-8", "replace")
+    return head + b"MIME-Version: 1.0\nContent-Type: text/plain; charset=utf-8\n\n" + body
 
 
 # --- one correction -------------------------------------------------------------------------------------------------
@@ -215,7 +275,7 @@ def is_corrected(judged: Verdict | None, spam: bool, kind: str) -> bool:  # noqa
     return (judged is Verdict.SPAM) is not spam
 
 
-def verdict(classifier: Classifier, layer: PersonalLayer, assessed: Assessed[Key]) -> Verdict | None:
+def verdict(classifier: Classifier, layer: PersonalLayer, assessed: Assessed[Any]) -> Verdict | None:
     judgement = classifier.judge(assessed, layer).judgement
     return judgement.verdict if judgement else None
 
@@ -223,9 +283,11 @@ def verdict(classifier: Classifier, layer: PersonalLayer, assessed: Assessed[Key
 def similarity(mail: list[Assessed[Key]], message: Assessed[Key]) -> NDArray[np.float64]:
     """Return the Jaccard similarity of the features of each of `mail` to those of `message`."""
     present = np.zeros(FEATURES, np.bool_)
-    present[message.personal_features] = True
-    common = np.array([np.count_nonzero(present[other.personal_features]) for other in mail])
-    both = np.array([len(other.personal_features) for other in mail]) + len(message.personal_features) - common
+    features = weighted(message.personal_features)
+    present[features] = True
+    others = [weighted(other.personal_features) for other in mail]
+    common = np.array([np.count_nonzero(present[other]) for other in others])
+    both = np.array(list(map(len, others))) + len(features) - common
     return common / np.maximum(both, 1)
 
 
@@ -261,10 +323,11 @@ def times(base: Classifier, raws: list[bytes], assessed: list[Assessed[Key]]) ->
             start = time.perf_counter()
             work()
             print(f"{name}: {1000 * (time.perf_counter() - start):.2f} ms")
-        some = [(raw, base.encoder.encode(base.reader.read(raw).windows)) for raw in raws[:: max(len(raws) // 1000, 1)]]
+        some = [(raw, base.reader.read(raw).windows) for raw in raws[:: max(len(raws) // 1000, 1)]]
+        read = [(raw, windows, base.encoder.encode(windows)) for raw, windows in some]
         start = time.process_time()
-        for raw, rows in some:
-            trainer.layer.score(joined(runs(raw), tokens(rows)), 0.0)
+        for raw, windows, rows in read:
+            trainer.layer.score(joined(runs(raw), tokens(rows), text_sketch(windows, sender="")), 0.0)
         each = (time.process_time() - start) / len(some)
         print(f"score of the layer: {1000 * each:.2f} ms of processor time per message")
 

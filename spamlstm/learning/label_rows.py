@@ -16,14 +16,15 @@ from spamlstm.features.sender_identity import KEY_BYTES, SenderIdentity, sender_
 from spamlstm.learning.label import Example, Label, OrderedRow, Origin, SavedLayer, StoredLabel
 from spamlstm.maildir.content_id import lasting
 from spamlstm.message.message import parse_message
+from spamlstm.model.personal_features import PACKED_SKETCH
 from spamlstm.model.personal_layer import SHAPE
 
 # The number of bytes stored of each message. Retraining reads only text, which comes before attachments.
 MOST_KEPT = 64 << 10
 MOST_SUBJECT = 200
 _MOST_SENDER = 2000
-# The most bytes of tokens. Tokens are two-byte numbers, and each number is stored at most once.
-_MOST_TOKENS = 2 << 16
+# The most bytes of tokens. After the text sketch, tokens are two-byte numbers, and each is stored at most once.
+_MOST_TOKENS = PACKED_SKETCH + (2 << 16)
 # The most bytes of compressed mail. The 4 KiB are more than zlib adds to data that cannot be compressed.
 _MOST_PACKED = MOST_KEPT + (4 << 10)
 _CONTENT_BYTES = 16
@@ -55,7 +56,7 @@ _WRITTEN = (
 MOST_WRITTEN = 5000
 """The most correspondents. Those to whom the user did not write for the longest time are removed."""
 LAYOUT = Layout(
-    version=6,
+    version=7,
     schema="""
 CREATE TABLE labels (id INTEGER PRIMARY KEY AUTOINCREMENT, content BLOB NOT NULL UNIQUE, label TEXT NOT NULL,
     time REAL NOT NULL, prior REAL, model TEXT NOT NULL, subject TEXT NOT NULL, mail BLOB NOT NULL,
@@ -82,6 +83,9 @@ INSERT INTO epoch VALUES (0);
         # A missing sender is read from the mail.
         5: "ALTER TABLE labels ADD COLUMN sender TEXT;"
         "ALTER TABLE labels ADD COLUMN answered INTEGER NOT NULL DEFAULT 0;" + _WRITTEN,
+        # Tokens begin with a text sketch. It is empty until all labels are scored again.
+        6: "UPDATE labels SET model = '', tokens = CAST(x'NO_SKETCH' || tokens AS BLOB)"
+        " WHERE length(tokens) > 0;".replace("NO_SKETCH", "ff" * PACKED_SKETCH),
     },
 )
 
@@ -116,7 +120,8 @@ def kept(row: tuple[Any, ...]) -> tuple[StoredLabel, bytes]:
 def example(row: tuple[Any, ...], *, most_bytes: int) -> Example:
     """Decode a row of the columns EXAMPLE, with at most `most_bytes` bytes of its mail."""
     number, label, prior, mail, origin, tokens, sender, answered = row
-    if len(blob(tokens, "tokens", most=_MOST_TOKENS)) % 2:
+    size = len(blob(tokens, "tokens", most=_MOST_TOKENS))
+    if size % 2 or 0 < size < PACKED_SKETCH:
         raise CellError("tokens", tokens)
     return Example(
         whole(number, "id", least=-MOST_ROWS),

@@ -342,9 +342,11 @@ class Classifier:
             evidence = evidence._replace(unknown_text=True)
         features = None
         if reading.runs is not None:
-            from spamlstm.model.personal_features import joined, tokens  # imports numpy, already loaded by the network
+            # Imports numpy, which the network has already loaded.
+            from spamlstm.model.personal_features import joined, text_sketch, tokens
 
-            features = joined(reading.runs, tokens(rows))
+            sketch = text_sketch(reading.windows, sender=evidence.sender)
+            features = joined(reading.runs, tokens(rows), sketch)
         return Assessed(key, self.score(logits), evidence, features, reading.defects, sender=reading.sender)
 
 

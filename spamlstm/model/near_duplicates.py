@@ -1,8 +1,12 @@
 """The most recently labelled messages, and the search for near-duplicates of a new message among them.
 
+Messages are compared in two ways. The first is the whole message: headers, delivery path and beginning of the text.
 Each message is stored as a sketch: its SKETCH smallest run features (hashes of byte 4-grams). The share of the sketch
 that two messages have in common estimates which share of the longer message's runs they have in common, to within 0.04
 (MinHash with one hash function, Broder 1997).
+
+The second is the text alone, by the text sketches of `personal_features`. It recognises a text that another sender
+sends. Mail of one machine has almost equal headers, so a message whose text is different is not a near-duplicate.
 """
 
 import functools
@@ -13,7 +17,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from spamlstm.model.personal_features import RUNS, PersonalFeatures, runs_of
+from spamlstm.model import personal_features
+from spamlstm.model.personal_features import NO_PART, RUNS, PersonalFeatures, parts_of, runs_of
 
 # The number of messages that are kept. A new message replaces the oldest.
 MEMORY = 2048
@@ -22,22 +27,42 @@ _HALF = SKETCH // 2
 # Messages that have at most the share UNLIKE of a sketch in common are not similar. From the share ALIKE on, they are
 # near-duplicates. The shares correspond to Jaccard similarities of 0.65 and 0.75.
 UNLIKE, ALIKE = 0.79, 0.86
+# The same for the Jaccard similarity of texts. A text in which every sixth word is replaced has about 0.5. Of 5,448 ham
+# messages, 7 have more than 0.3 in common with any of 6,455 spam messages of other senders.
+TEXT_UNLIKE, TEXT_ALIKE = 0.3, 0.5
+# The fewest parts of the sketch of a text that is recognised by itself, which correspond to about 15 words. Everybody
+# sends phrases such as "see the attached file".
+FEWEST_PARTS = 42
+# Messages with almost equal headers are near-duplicates unless their texts have at most OTHER_TEXT in common, or less
+# than SAME_TEXT in part. A text with fewer than COMPARED parts has too few words for a comparison.
+OTHER_TEXT, SAME_TEXT = 0.1, 0.3
+COMPARED = 4
+# This number of senders with the same text and label is as much evidence as can be.
+ENOUGH_SENDERS = 2
+# Only this many of the latest messages with a similar text are evidence, which limits the time for large campaigns.
+MOST_TEXTS = 64
 BANDS, ROWS = 5, 4
 MOST_WORDS = 250
+
+_Shares = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
 class NearMatch:
     """The labelled messages that resemble a new message.
 
-    `pull` is their mean label weighted by similarity, from -1 (ham) to 1 (spam), and 0 if none is similar. `share` is
-    the share of the sketch that the most similar message has in common with the new message, 0 to 1. `label` is the
-    number of the label of the most similar message, from 1 in the order of learning.
+    `pull` is the mean label of the messages that resemble the whole message, weighted by similarity, from -1 (ham) to 1
+    (spam), and 0 if none is similar. `text_pull` is the evidence of the labels of messages with a similar text, from -1
+    to 1. It is 0.25 for a text that one sender sent as spam, and 1 for a text that ENOUGH_SENDERS did.
+
+    `share` is the share that the most similar message has in common with the new message, 0 to 1. `label` is the number
+    of the label of the most similar message, from 1 in the order of learning.
     """
 
     pull: float
     share: float
     label: int
+    text_pull: float = 0.0
 
 
 NO_MATCH = NearMatch(0.0, 0.0, 0)
@@ -50,23 +75,45 @@ class RecentLabels:
         self.count = 0
         # Each message has a column. The value RUNS is not a run, and fills the sketch of a message with too few runs.
         self.sketches = np.full((SKETCH, MEMORY), RUNS, np.uint32)
+        self.texts = np.full((personal_features.SKETCH + 1, MEMORY), NO_PART, np.uint16)
         self.signs = np.zeros(MEMORY, np.int8)
         self._in_sketch = np.zeros(RUNS + 1, np.uint8)
 
     def add(self, features: PersonalFeatures, sign: float) -> None:
-        """Store the sketch and the label of a message in place of the oldest. `sign` is 1 for spam and -1 for ham."""
+        """Store the sketches and the label of a message in place of the oldest. `sign` is 1 for spam and -1 for ham."""
         column = self.count % MEMORY
         sketch = runs_of(features)[:SKETCH]
         self.sketches[:, column] = RUNS
         self.sketches[: len(sketch), column] = sketch
+        self.texts[:, column] = parts_of(features)
         self.signs[column] = sign
         self.count += 1
 
     def nearest(self, features: PersonalFeatures) -> NearMatch:
-        """Return the most similar message and the mean label of all similar messages, or NO_MATCH if there are none."""
-        sketch, filled = runs_of(features)[:SKETCH], min(self.count, MEMORY)
-        if len(sketch) < SKETCH or not filled:
+        """Return the most similar message and the labels of all similar messages, or NO_MATCH if there are none."""
+        if not self.count:
             return NO_MATCH
+        *_, sender = parts = parts_of(features)
+        text = parts[:-1]
+        by_text = self._by_text(text)
+        columns, shares = self._similar_messages(runs_of(features)[:SKETCH])
+        if not len(columns):
+            return by_text
+        same_text = _scaled(self._text_shares(text, columns, fewest=COMPARED, otherwise=1.0), OTHER_TEXT, SAME_TEXT)
+        # Phishing copies notices that the user labelled ham, but it has another sender.
+        counts = (self.signs[columns] > 0) | (self.texts[-1, columns] == sender)
+        similarity = _scaled(shares, UNLIKE, ALIKE) * same_text * counts
+        if not similarity.any():
+            return by_text
+        share, label, best = self._best(columns, np.where(similarity > 0, shares, 0.0))
+        pull = float(similarity[best] * (similarity @ self.signs[columns]) / similarity.sum())
+        return NearMatch(pull, share, label, by_text.text_pull)
+
+    def _similar_messages(self, sketch: PersonalFeatures) -> tuple[NDArray[np.intp], _Shares]:
+        """Return the columns of the messages that have more than UNLIKE of the sketch in common, and these shares."""
+        filled = min(self.count, MEMORY)
+        if len(sketch) < SKETCH:
+            return np.empty(0, np.intp), np.empty(0)
         self._in_sketch[sketch] = 1
         # Comparing half of the sketch excludes most messages.
         half = self._in_sketch.take(self.sketches[:_HALF, :filled]).sum(axis=0, dtype=np.uint8)
@@ -75,15 +122,66 @@ class RecentLabels:
         self._in_sketch[sketch] = 0
         common = half[candidates] + rest
         is_similar = common > UNLIKE * SKETCH
-        columns = candidates[is_similar]
+        return candidates[is_similar], common[is_similar] / SKETCH
+
+    def _by_text(self, text: NDArray[np.uint16]) -> NearMatch:
+        """Return the evidence of the latest labelled messages with a similar text, or NO_MATCH if there are none."""
+        parts = np.count_nonzero(text != NO_PART)
+        if parts < FEWEST_PARTS:
+            return NO_MATCH
+        # Comparing half of the sketch excludes most messages, and of those that have 0.4 in common one in 500.
+        equal = self.texts[:_HALF, : min(self.count, MEMORY)] == text[:_HALF, None]
+        columns = np.flatnonzero(equal.view(np.uint8).sum(axis=0, dtype=np.uint8) > TEXT_UNLIKE * parts / 4)
+        if len(columns) > MOST_TEXTS:
+            columns = columns[np.argpartition(self._ages(columns), MOST_TEXTS)[:MOST_TEXTS]]
+        shares = self._text_shares(text, columns, fewest=FEWEST_PARTS, otherwise=0.0)
+        columns, shares = columns[shares > TEXT_UNLIKE], shares[shares > TEXT_UNLIKE]
         if not len(columns):
             return NO_MATCH
-        shares = common[is_similar] / SKETCH
-        ages = (self.count - 1 - columns) % MEMORY
-        best = np.argmax(shares * MEMORY - ages / MEMORY)
-        similarity = np.minimum((shares - UNLIKE) / (ALIKE - UNLIKE), 1)
-        pull = similarity[best] * (similarity @ self.signs[columns]) / similarity.sum()
-        return NearMatch(float(pull), float(shares[best]), self.count - int(ages[best]))
+        share, label, _ = self._best(columns, shares)
+        return NearMatch(0.0, share, label, self._text_pull(columns, _scaled(shares, TEXT_UNLIKE, TEXT_ALIKE)))
+
+    def _text_shares(
+        self, text: NDArray[np.uint16], columns: NDArray[np.intp], *, fewest: int, otherwise: float
+    ) -> _Shares:
+        """Return the Jaccard similarity of a text to the texts of the messages in `columns`.
+
+        The similarity is `otherwise` if one of the two texts has fewer than `fewest` parts.
+        """
+        others, text = self.texts[:-1, columns], text[:, None]
+        has_part, has_parts = text != NO_PART, others != NO_PART
+        shares = ((others == text) & has_part).sum(axis=0) / np.maximum((has_parts | has_part).sum(axis=0), 1)
+        is_long = (has_parts.sum(axis=0) >= fewest) & (has_part.sum() >= fewest)
+        return np.where(is_long, shares, otherwise)
+
+    def _best(self, columns: NDArray[np.intp], shares: _Shares) -> tuple[float, int, int]:
+        """Return the largest share, the number of its label, and its index. Of equal shares, the latest label wins."""
+        ages = self._ages(columns)
+        best = int(np.argmax(shares * MEMORY - ages / MEMORY))
+        return float(shares[best]), self.count - int(ages[best]), best
+
+    def _ages(self, columns: NDArray[np.intp]) -> NDArray[np.intp]:
+        """Return for each column how many labels were added after its label."""
+        return (self.count - 1 - columns) % MEMORY
+
+    def _text_pull(self, columns: NDArray[np.intp], similarity: _Shares) -> float:
+        """Return the evidence of the labels of similar texts, from -1 to 1.
+
+        A sender counts once, because a text that one sender often sends says little about others who send it. Phishing,
+        for example, has the text of notices that a user gets every month.
+        """
+        signs = self.signs[columns]
+        balance = float(similarity @ signs) / float(similarity.sum())
+        agrees = signs == (1 if balance > 0 else -1)
+        of_sender: dict[int, float] = {}
+        for sender, one in zip(self.texts[-1, columns[agrees]].tolist(), similarity[agrees].tolist(), strict=True):
+            of_sender[sender] = max(one, of_sender.get(sender, 0.0))
+        return balance * min(sum(of_sender.values()) / ENOUGH_SENDERS, 1.0) ** 2
+
+
+def _scaled(shares: _Shares, least: float, most: float) -> _Shares:
+    """Return 0 for shares up to `least`, 1 from `most` on, and a linear value between."""
+    return np.clip((shares - least) / (most - least), 0.0, 1.0)
 
 
 def groups(texts: Iterable[str]) -> NDArray[np.int64]:

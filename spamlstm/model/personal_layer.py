@@ -23,12 +23,12 @@ from spamlstm.config import Thresholds
 from spamlstm.features.sender_identity import SenderIdentity
 from spamlstm.model.correspondents import Correspondents
 from spamlstm.model.near_duplicates import NearMatch, RecentLabels
-from spamlstm.model.personal_features import FEATURES, RUNS, PersonalFeatures, runs_of
+from spamlstm.model.personal_features import FEATURES, RUNS, PersonalFeatures, runs_of, weighted
 from spamlstm.verdict import logistic, logit
 
 # The version of the learning method and of the saved state. A saved layer of another version is discarded and learned
 # again.
-SHAPE = "6"
+SHAPE = "7"
 
 # The learning rate decreases with the number of labels, so that learning works for 200 corrections and for 10,000
 # labels. It never falls below LEAST_RATE because mail keeps changing.
@@ -97,6 +97,9 @@ KNOWN = 0.5
 SHIFT = 10.0
 HALF_SHIFT_LABELS = 200
 AGREES = 2.0
+# The shift of a message whose text other senders sent, in multiples of the target. It does not fall with the number of
+# labels, because several senders with one text and one label are no mistake.
+TEXT_SHIFT = 4.0
 
 _FINGERPRINT_BYTES = 8
 # The fingerprint of a labelled message, and whether its label is spam.
@@ -158,8 +161,8 @@ class PersonalLayer:
         if prior is None and not self.knows(features):
             return None
         known = self.correspondents.evidence(sender)
-        score = self._score_by_weights(features, prior) + (known.shift if known else 0.0)
-        score = self._shifted(score, pull=self.near(features).pull)
+        score = self._score_by_weights(weighted(features), prior) + (known.shift if known else 0.0)
+        score = self._shifted(score, self.near(features))
         match self._labels.get(_fingerprint(features)):
             case True:
                 return max(score, self._targets[1])
@@ -171,7 +174,7 @@ class PersonalLayer:
         """Return whether the user labelled this message, or labelled mail has the share KNOWN of its features."""
         if not self.labels:
             return False
-        return self._share_in_labelled(features) >= KNOWN or _fingerprint(features) in self._labels
+        return self._share_in_labelled(weighted(features)) >= KNOWN or _fingerprint(features) in self._labels
 
     def near(self, features: PersonalFeatures) -> NearMatch:
         """Return the recently labelled messages that this message resembles, or NO_MATCH if there are none."""
@@ -196,6 +199,7 @@ class PersonalLayer:
         wrong about the next similar message.
         """
         sign = 1.0 if spam else -1.0
+        message, features = features, weighted(features)
         fast, averaged = self._fast[features], self._averaged[features]
         by_layer, by_base = sign * _dot(fast), sign * _clipped(prior)
         error = logistic(-min(by_layer, by_layer + self._trust * by_base))
@@ -208,8 +212,8 @@ class PersonalLayer:
         averaging = np.float32(AVERAGING_OF_HISTORY if history else AVERAGING)
         self._averaged[features] = averaged + (fast - averaged) / averaging
         self.correspondents.learn(sender, spam=spam, answered=answered)
-        self._labels[_fingerprint(features)] = spam
-        self._recent.add(features, sign)
+        self._labels[_fingerprint(message)] = spam
+        self._recent.add(message, sign)
 
     def _count(self, score: float, by_base: float, *, spam: bool) -> None:
         """Count one label, its agreement with `score`, and the error of the base score.
@@ -241,11 +245,12 @@ class PersonalLayer:
         odds = math.log((spam + FEW_LABELS) / (ham + FEW_LABELS))
         return math.copysign(max(abs(odds) - math.log(USUAL_ODDS), 0.0), odds)
 
-    def _shifted(self, score: float, *, pull: float) -> float:
-        """Return `score` moved towards the target of spam (`pull` > 0) or ham (`pull` < 0), but not past the target."""
-        agrees = (score if pull > 0 else -score) > AGREES
-        shift = pull * (SHIFT if agrees else SHIFT / (1 + self.labels / HALF_SHIFT_LABELS))
+    def _shifted(self, score: float, near: NearMatch) -> float:
+        """Return `score` moved towards the target of the labels of similar messages, but not past the target."""
+        agrees = (score if near.pull > 0 else -score) > AGREES
+        shift = near.pull * (SHIFT if agrees else SHIFT / (1 + self.labels / HALF_SHIFT_LABELS))
         ham, spam = self._targets
+        shift += near.text_pull * TEXT_SHIFT * (spam if near.text_pull > 0 else ham)
         return max(score, min(score + shift, spam)) if shift > 0 else min(score, max(score + shift, -ham))
 
     def _relevance(self, features: PersonalFeatures) -> float:
@@ -299,15 +304,28 @@ class PersonalLayer:
         self._labels = dict(_LABEL.iter_unpack(labels))
 
     def _parts(self) -> tuple[NDArray[np.generic], ...]:
-        return self._fast, self._averaged, self._squared_gradients, self._recent.sketches, self._recent.signs
+        return (
+            self._fast,
+            self._averaged,
+            self._squared_gradients,
+            self._recent.sketches,
+            self._recent.texts,
+            self._recent.signs,
+        )
 
 
 def _check(
-    fast: SavedPart, averaged: SavedPart, squared_gradients: SavedPart, sketches: SavedPart, signs: SavedPart
+    fast: SavedPart,
+    averaged: SavedPart,
+    squared_gradients: SavedPart,
+    sketches: SavedPart,
+    _texts: SavedPart,
+    signs: SavedPart,
 ) -> None:
     """Check that a layer could have learned these values.
 
-    Raises ValueError if a weight is not finite, a squared gradient is negative, or a sketch or sign is out of range.
+    Every text sketch is possible. Raises ValueError if a weight is not finite, a squared gradient is negative, or a
+    sketch or sign is out of range.
     """
     # A sum is not finite if a value is not finite. Summing takes a tenth of the time of checking each value. Learned
     # values are too small for their sum to overflow.

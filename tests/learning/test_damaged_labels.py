@@ -18,7 +18,7 @@ from spamlstm.learning.label import Label, LabelRequest, Origin, SavedLayer
 from spamlstm.learning.label_store import LabelStore
 from spamlstm.learning.trainer import Trainer
 from spamlstm.maildir.content_id import content_id
-from spamlstm.model.personal_features import READ_BYTES, packed_tokens, runs
+from spamlstm.model.personal_features import PACKED_SKETCH, READ_BYTES, packed_tokens, runs
 from spamlstm.model.personal_layer import PersonalLayer
 
 MAILS = [f"From: a@x.org\nSubject: about {number}\n\nSome words on {number}.\n".encode() for number in range(6)]
@@ -37,9 +37,8 @@ CASES = [(table, column) for table, columns in COLUMNS.items() for column in col
 
 
 def mail(number, origin=Origin.COMMAND):
-    return LabelRequest(
-        content_id(MAILS[number]), MAILS[number], "about it", 0.5, "m", origin, "/mail/ann", b"\1\0\2\0"
-    )
+    tokens = bytes(PACKED_SKETCH) + b"\1\0\2\0"
+    return LabelRequest(content_id(MAILS[number]), MAILS[number], "about it", 0.5, "m", origin, "/mail/ann", tokens)
 
 
 def fill(state, *, keep):
@@ -129,6 +128,7 @@ def test_all_columns_are_tried(learned):
         ("origin", "'z'", "origin: 'z'"),
         ("prior", "'x'", "prior: 'x'"),
         ("tokens", "x'01'", "tokens: 1 bytes"),
+        ("tokens", "x'0102'", "tokens: 2 bytes"),
         ("sender", "'x'", "sender: 'x'"),
         ("answered", "2", "answered: 2"),
         ("mail", "x'ff'", "mail"),
@@ -285,4 +285,5 @@ def test_some_labels_alone_are_never_used(tmp_path):
 
 def test_tokens_fit_their_bound():
     """A message with all possible tokens is within the bound."""
-    assert len(packed_tokens(np.arange(1 << 20, (1 << 20) + (1 << 16), dtype=np.uint32))) == 2 << 16
+    every = np.arange(1 << 20, (1 << 20) + (1 << 16), dtype=np.uint32)
+    assert len(packed_tokens(every)) == 130 + (2 << 16)

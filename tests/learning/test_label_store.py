@@ -6,6 +6,7 @@ import os
 import sqlite3
 import stat
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,7 @@ from spamlstm.maildir.content_id import content_id
 from spamlstm.model import near_duplicates
 from spamlstm.model.classifier import Assessed
 from spamlstm.model.near_duplicates import NO_MATCH
-from spamlstm.model.personal_features import runs
+from spamlstm.model.personal_features import PACKED_SKETCH, runs
 from spamlstm.model.personal_layer import HAM_TARGET, SPAM_TARGET, PersonalLayer
 from spamlstm.model.policy import NO_EVIDENCE
 
@@ -185,6 +186,28 @@ def test_a_store_of_version_3_goes_on(tmp_path):
         assert labels.learned().state == again.layer.dump() == trainer.layer.dump()
 
 
+# Packed features without a text sketch, as far as version 6 stored them.
+TOKENS = b"\xff" * PACKED_SKETCH + b"\1\0"
+# Versions up to 6 had no text sketch.
+SIXTH = "UPDATE labels SET tokens = ifnull(substr(tokens, 131), x''); PRAGMA user_version = 6;"
+
+
+def test_a_store_of_version_6_gets_text_sketches(tmp_path):
+    """Labels and what the base read of them are as before; all are scored again, which adds the text sketches."""
+    with contextlib.closing(LabelStore.open(tmp_path)) as labels:
+        trainer = Trainer(labels)
+        for raw, tokens in zip(MAILS, (TOKENS, TOKENS + b"\0\0\xff\xff", b""), strict=False):
+            trainer.add_label(raw, SPAM, prior=0.5, model="m", tokens=tokens)
+        before = list(labels.examples(after=0, most_bytes=9999))
+    with contextlib.closing(sqlite3.connect(tmp_path / LABELS)) as old:
+        old.executescript(SIXTH)
+        assert old.execute("SELECT max(length(tokens)) FROM labels").fetchone() == (6,)
+    for _ in range(2):  # the upgrade, and the upgraded store
+        with contextlib.closing(LabelStore.open(tmp_path)) as labels:
+            assert list(labels.examples(after=0, most_bytes=9999)) == before
+            assert [stored.model for stored in labels.last()] == ["m", "", ""]
+
+
 # What version 4 had in place of the present tables; it wrote the origin 'said' for 'command'.
 FOURTH = f"""
 {WITHOUT_SENDERS}
@@ -205,12 +228,13 @@ def test_a_store_of_version_4_is_upgraded_without_loss(tmp_path):
     with contextlib.closing(LabelStore.open(tmp_path)) as labels:
         trainer = Trainer(labels)
         for raw, origin in zip(MAILS, (*Origin, *Origin), strict=False):
-            trainer.add_label(raw, SPAM, prior=0.5, model="m", tokens=b"\1\0", origin=origin)
+            trainer.add_label(raw, SPAM, prior=0.5, model="m", tokens=TOKENS, origin=origin)
         labels.set_thresholds("m", Thresholds(0.1, 0.9))
         trainer.keep(always=True)
-        before = list(labels.kept()), list(labels.examples(after=0, most_bytes=9999)), labels.learned()
+        kept = [(replace(label, model=""), raw) for label, raw in labels.kept()]
+        before = kept, list(labels.examples(after=0, most_bytes=9999)), labels.learned()
     with contextlib.closing(sqlite3.connect(tmp_path / LABELS)) as old:
-        old.executescript(FOURTH)
+        old.executescript(SIXTH + FOURTH)
     for _ in range(2):  # the upgrade, and the upgraded store
         with contextlib.closing(LabelStore.open(tmp_path)) as labels:
             after = list(labels.kept()), list(labels.examples(after=0, most_bytes=9999)), labels.learned()

@@ -1,12 +1,14 @@
-"""Near-duplicates: copies of a campaign share a group, letters that only share a language do not."""
+"""Near-duplicates: copies of a campaign are near to each other, letters that only share a language are not."""
 
 import random
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spamlstm.model.near_duplicates import groups
+from spamlstm.model.near_duplicates import MOST_TEXTS, NO_MATCH, RecentLabels, groups
+from spamlstm.model.personal_features import PersonalFeatures, joined, runs, text_sketch
 
 WORDS = [f"{first}{second}" for first in "bcdfghjklm" for second in ("ar", "en", "ist", "oro", "ulle")]
 
@@ -47,3 +49,84 @@ def test_groups_are_named_by_their_first_text(texts):
     assert len(found) == len(texts)
     assert all(found[name] == name <= index for index, name in enumerate(found))
     assert all(found[texts.index(text)] == found[index] for index, text in enumerate(texts))
+
+
+# --- labelled messages ----------------------------------------------------------------------------------------------
+
+
+def _message(words: str, number: int, *, sender: str) -> PersonalFeatures:
+    """Return the features of a message with its own headers, so that only its text can be similar to others."""
+    path = "".join(random.Random(number).choices("abcdefghijklmnopqrstuvwxyz", k=3000))
+    raw = f"From: {sender}\nX-Path: {path}\n\n{words}".encode()
+    return joined(runs(raw), text_sketch([f"⟦body⟧ {words}"], sender=sender))
+
+
+def _learned(*labels: tuple[str, str, bool]) -> RecentLabels:
+    """Return the labels of messages, each of a text, a sender and whether it is spam."""
+    recent = RecentLabels()
+    for number, (words, sender, spam) in enumerate(labels):
+        recent.add(_message(words, number, sender=sender), 1.0 if spam else -1.0)
+    return recent
+
+
+TEXT = _text(random.Random(1))
+
+
+@pytest.mark.parametrize("spam", [True, False])
+def test_one_text_from_two_senders_is_certain_and_from_one_is_not(spam):
+    """Labels of two senders on one text are full evidence about the third; one sender is a quarter, however often."""
+    sign = 1 if spam else -1
+    third = _message(TEXT, 99, sender="eve@z.org")
+    assert _learned((TEXT, "ann@x.org", spam)).nearest(third).text_pull == pytest.approx(sign * 0.25)
+    assert _learned(*[(TEXT, "ann@x.org", spam)] * 5).nearest(third).text_pull == pytest.approx(sign * 0.25)
+    near = _learned((TEXT, "ann@x.org", spam), (TEXT, "bob@y.org", spam)).nearest(third)
+    assert (near.text_pull, near.pull, near.share, near.label) == (pytest.approx(sign), 0, 1, 2)
+
+
+def test_a_disguised_copy_is_near():
+    """A copy with every tenth word replaced and numbers added is recognised."""
+    rng = random.Random(2)
+    labels = [(_with_changes(TEXT, rng, 12), f"{name}@x.org", True) for name in ("ann", "bob")]
+    copy = _with_changes(TEXT, rng, 12).replace(" ", " 4711 ")
+    assert _learned(*labels).nearest(_message(copy, 99, sender="eve@z.org")).text_pull > 0.8
+
+
+@pytest.mark.parametrize("words", ["hi, see the attached file, regards", "", "您好,请查收附件。"])
+def test_a_short_text_is_nothing_in_common(words):
+    """Phrases that everybody sends do not make messages near-duplicates."""
+    recent = _learned((words, "ann@x.org", True), (words, "bob@y.org", True))
+    assert recent.nearest(_message(words, 99, sender="eve@z.org")) == NO_MATCH
+
+
+def test_a_shell_is_not_a_text():
+    """Two messages with one long footer but different contents have too little in common."""
+    footer = _text(random.Random(3), 40)
+    one, other, new = (f"{_text(random.Random(number))} {footer}" for number in (4, 5, 6))
+    recent = _learned((one, "ann@x.org", True), (other, "bob@y.org", True))
+    assert recent.nearest(_message(new, 99, sender="eve@z.org")) == NO_MATCH
+
+
+def test_labels_that_contradict_each_other_on_a_text_cancel():
+    """Two senders' ham and two senders' spam labels on one text say nothing."""
+    recent = _learned(*[(TEXT, f"{name}@x.org", name < "c") for name in "abcd"])
+    assert recent.nearest(_message(TEXT, 99, sender="eve@z.org")).text_pull == 0
+
+
+def test_equal_headers_with_another_text_are_not_near():
+    """Mail of one machine has equal headers; only messages with the same text follow its label."""
+
+    def notice(words: str) -> PersonalFeatures:
+        raw = f"From: root@store.example.org\nX-Path: {_text(random.Random(7), 300)}\n\n{words}".encode()
+        return joined(runs(raw), text_sketch([f"⟦body⟧ {words}"], sender="root@store.example.org"))
+
+    recent = RecentLabels()
+    recent.add(notice("some files vanished before they could be transferred"), 1.0)
+    assert recent.nearest(notice("write failed, no space left on device")) == NO_MATCH
+    assert recent.nearest(notice("some files vanished before they were transferred")).pull == 1
+
+
+def test_many_similar_texts_are_bounded_and_the_latest_count():
+    """Of a large campaign only the latest labels count, so an earlier mistake is forgotten."""
+    before = [(TEXT, f"a{number}@x.org", False) for number in range(MOST_TEXTS)]
+    recent = _learned(*before, *((TEXT, f"b{number}@x.org", True) for number in range(MOST_TEXTS)))
+    assert recent.nearest(_message(TEXT, 999, sender="eve@z.org")).text_pull == 1

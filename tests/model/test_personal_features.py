@@ -8,22 +8,37 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tiny_bundle import mail
+from unlike_letters import letter
 
 from spamlstm.model.classifier import Classifier
-from spamlstm.model.personal_features import FEATURES, joined, packed_tokens, runs, runs_of, tokens, unpacked_tokens
+from spamlstm.model.personal_features import (
+    FEATURES,
+    NO_PART,
+    joined,
+    packed_tokens,
+    parts_of,
+    runs,
+    runs_of,
+    text_sketch,
+    tokens,
+    unpacked_tokens,
+    weighted,
+)
 
 Rows = st.lists(
     st.lists(st.integers(0, 2**32 - 1), min_size=1, max_size=50).map(lambda ids: array("I", ids)), max_size=3
 )
 
 
-@given(raw=st.binary(max_size=5000), rows=Rows)
-def test_numbers_in_order_and_each_once(raw, rows):
-    """For any bytes and ids, features are ascending and distinct, runs before tokens, and tokens survive packing."""
-    found = joined(runs(raw), tokens(rows))
+@given(raw=st.binary(max_size=5000), rows=Rows, windows=st.lists(st.text(), max_size=3))
+def test_numbers_in_order_and_each_once(raw, rows, windows):
+    """For any mail, features are ascending and distinct, in the order of their kinds, and survive packing."""
+    found = joined(runs(raw), tokens(rows), text_sketch(windows, sender="ann@x.org"))
     assert found.dtype == np.uint32
     assert (np.diff(found.astype(np.int64)) > 0).all()
-    assert not len(found) or found[-1] < FEATURES
+    assert (weighted(found) == joined(runs(raw), tokens(rows))).all()
+    assert (found[len(weighted(found)) :] >= FEATURES).all()
+    assert len(found) - len(weighted(found)) <= 65
     assert (runs_of(found) == runs(raw)).all()
     assert (joined(runs(raw), unpacked_tokens(packed_tokens(found))) == found).all()
 
@@ -51,3 +66,43 @@ def test_tokens_without_features_are_an_error(tiny):
     """Without personal features, `tokens` is an error and not an empty result, which would lose what the base read."""
     with pytest.raises(ValueError, match="without personal features"):
         _ = Classifier.open(tiny).assess(mail("a meeting")).tokens
+
+
+def sketched(raw, tiny):
+    """Return the parts of the text sketch of a message, and the part of its sender."""
+    *parts, sender = parts_of(Classifier.open(tiny, personal_features=True).assess(raw).personal_features).tolist()
+    return parts, sender
+
+
+def equal(one, other):
+    return np.mean([a == b != NO_PART for a, b in zip(one, other, strict=True)])
+
+
+def test_the_text_sketch_depends_on_the_text_alone(tiny):
+    """One text has one sketch, whatever the sender, subject, numbers and layout; another text has another sketch."""
+    text, another = (letter(number, spam=False).partition(b"\r\n\r\n")[2].decode() for number in (1, 2))
+    first, ann = sketched(mail(text, subject="one", sender="ann@x.org"), tiny)
+    second, bob = sketched(mail(text.replace(" ", " 17\r\n"), subject="another", sender="bob@y.org"), tiny)
+    third, _ = sketched(mail(another, subject="one", sender="ann@x.org"), tiny)
+    assert equal(first, second) > 0.8  # a longer layout is cut into other windows
+    assert ann != bob
+    assert equal(first, third) < 0.1
+
+
+@given(text=st.text(max_size=500), more=st.text(max_size=200))
+def test_a_longer_text_has_no_larger_parts(text, more):
+    """The sketch of a text that continues another has its parts or smaller ones, for text in any script."""
+    part, whole = (parts_of(text_sketch([f"⟦body⟧{one}"], sender="")) for one in (text, text + more))
+    assert (whole <= part).all()
+    assert ((whole == part) | (whole < NO_PART)).all()
+
+
+@pytest.mark.parametrize(
+    "letters", ["abcdefghijklmnopqrstuvwxyz", "абвгдежзийклмнопрстуфхцчшщ", "กขคงจฉชซญดตถทธนบปผฝพ"]
+)
+def test_texts_of_one_script_are_not_similar(letters):
+    """Two texts in one alphabet have nothing in common, also in alphabets that the vocabulary spells out."""
+    random = np.random.default_rng(3)
+    one, other = ("".join(random.choice(list(letters), 600)) for _ in range(2))
+    sketches = (parts_of(text_sketch([f"⟦body⟧{text}"], sender=""))[:-1].tolist() for text in (one, other))
+    assert equal(*sketches) < 0.05

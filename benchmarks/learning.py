@@ -37,13 +37,23 @@ from spamlstm.learning.label_store import LabelStore
 from spamlstm.learning.trainer import Trainer
 from spamlstm.message.message import parse_message
 from spamlstm.model.classifier import Assessed, Classifier
-from spamlstm.model.personal_features import FEATURES, joined, runs, text_sketch, tokens, weighted
+from spamlstm.model.personal_features import (
+    FEATURES,
+    NO_PART,
+    joined,
+    parts_of,
+    runs,
+    text_sketch,
+    tokens,
+    weighted,
+)
 from spamlstm.model.personal_layer import PersonalLayer
 from spamlstm.verdict import Judgement, Verdict
 
 TASKS = ("immediate", "first:10000", "each:100", "errors:100000", "errors:700", "errors:470", "each-then-mistakes:100")
-# Shares of common features: below UNLIKE mail is unrelated, from LIKE on mail with the same label is a near-duplicate.
-UNLIKE, LIKE = 0.5, 0.8
+# Shares of common features: below UNLIKE mail is unrelated if less than OTHER_TEXT of its text is common, from LIKE on
+# mail with the same label is a near-duplicate.
+UNLIKE, LIKE, OTHER_TEXT = 0.5, 0.8, 0.3
 SHOWN = ("one_minus_roca_pct", "sm_at_hm_0_1_pct", "hm_pct", "sm_pct", "unsure_pct")
 
 
@@ -218,13 +228,13 @@ def one(arguments: argparse.Namespace, classifier: Classifier, *, tries: int = 1
         chosen = [chosen[at] for at in random.permutation(len(chosen))[:tries]]
         effects = Effects()
         for correction in (rest[at] for at in chosen):
-            common = similarity(rest, correction)
+            common, of_text = similarity(rest, correction), text_similarity(rest, correction)
             layer.learn(
                 correction.personal_features, prior=correction.prior, spam=correction.key.spam, sender=correction.sender
             )
             effects.right += verdict(classifier, layer, correction) is right_verdict(correction)
             for at in random.permutation(len(rest))[:others]:
-                if common[at] < UNLIKE:
+                if common[at] < UNLIKE and of_text[at] < OTHER_TEXT:
                     effects.add(verdicts[at], verdict(classifier, layer, rest[at]), right_verdict(rest[at]))
             like = [rest[at] for at in np.flatnonzero(common >= LIKE) if rest[at] is not correction]
             like = [message for message in like if message.key.spam is correction.key.spam]
@@ -289,6 +299,13 @@ def similarity(mail: list[Assessed[Key]], message: Assessed[Key]) -> NDArray[np.
     common = np.array([np.count_nonzero(present[other]) for other in others])
     both = np.array(list(map(len, others))) + len(features) - common
     return common / np.maximum(both, 1)
+
+
+def text_similarity(mail: list[Assessed[Key]], message: Assessed[Key]) -> NDArray[np.float64]:
+    """Return the Jaccard similarity of the texts of `mail` to the text of `message`, estimated by their sketches."""
+    text, others = (np.array([parts_of(one.personal_features)[:-1] for one in many]) for many in ([message], mail))
+    common = ((others == text) & (text != NO_PART)).sum(axis=1)
+    return common / np.maximum(((others != NO_PART) | (text != NO_PART)).sum(axis=1), 1)
 
 
 def keep_raws(

@@ -134,3 +134,8 @@ def test_the_wheel_holds_the_shipped_model_and_no_other(root, wheel):
     assert {"manifest.json", "model.onnx"} <= shipped
     assert shipped == _files(wheel / "spamlstm/_models/default")
     assert [path.name for path in (wheel / "spamlstm/_models").iterdir()] == ["default"]
+
+
+def test_the_wheel_holds_the_reference_mail(wheel):
+    """`adopt` finds the reference mail in an installation, and users can read it there."""
+    assert (wheel / "spamlstm/learning/reference_mail.txt").is_file()

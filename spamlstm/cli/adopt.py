@@ -34,6 +34,7 @@ from spamlstm.learning import bootstrap, survey
 from spamlstm.learning.bootstrap import AdoptedCounts, Conclusion
 from spamlstm.learning.label import Label
 from spamlstm.learning.label_store import LabelStore
+from spamlstm.learning.reference_mail import ReferenceVerdicts, judge_reference_mail
 from spamlstm.learning.survey import AdoptionEvidence, FolderNames, KnownLabels, Survey, Without
 from spamlstm.learning.trainer import Trainer
 from spamlstm.maildir.opened import OpenMaildir
@@ -47,13 +48,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class AdoptReport:
-    """The results of an adoption. `unlabelled` counts the verdicts on inbox mail for which no label is inferred."""
+    """The results of an adoption.
+
+    `unlabelled` counts the verdicts on inbox mail for which no label is inferred. `reference` has the verdicts on mail
+    that is not like the mailbox.
+    """
 
     maildir: str
     survey: Survey
     adopted: AdoptedCounts
     conclusion: Conclusion
     unlabelled: dict[Verdict, int]
+    reference: ReferenceVerdicts
     max_false_positive_rate: float
     dry: bool
 
@@ -74,6 +80,8 @@ def adopt_maildir(maildir: Path, *, json: bool, **options: Any) -> int:
         print_tables(report, console())
     else:
         sys.stdout.write("".join("\t".join(map(str, line)) + "\n" for line in _lines(report)))
+    if report.reference.is_worse:
+        complain("adopt", _warning(report.reference))
     return ExitStatus.NO_INPUT if failed else ExitStatus.OK
 
 
@@ -106,7 +114,9 @@ def learn_mailbox(
                     trainer, classifier, max_false_positive_rate=limit, progress=tell
                 )
             unlabelled = bootstrap.judge_unlabelled(found, classifier, trainer.layer)
-    report = AdoptReport(str(maildir), found, adopted, conclusion, unlabelled, limit, dry_run)
+            before, after = (judge_reference_mail(classifier, layer) for layer in (None, trainer.layer))
+    reference = ReferenceVerdicts(before, after)
+    report = AdoptReport(str(maildir), found, adopted, conclusion, unlabelled, reference, limit, dry_run)
     return [*found.unreadable, *adopted.failed], report
 
 
@@ -179,6 +189,11 @@ def _object(report: AdoptReport) -> dict[str, Any]:
         "known": report.adopted.known,
         "rehearsal": report.conclusion.rehearsal,
         "unlabelled": report.unlabelled,
+        "reference": {
+            "before": report.reference.before,
+            "after": report.reference.after,
+            "worse": report.reference.is_worse,
+        },
         "thresholds": {
             "ham": finding.thresholds.ham,
             "spam": finding.thresholds.spam,
@@ -205,6 +220,12 @@ def _lines(report: AdoptReport) -> Iterator[tuple[object, ...]]:
     for label, counts in values["rehearsal"].items():
         yield from ((f"rehearsal_{label}", verdict, number) for verdict, number in counts.items())
     yield from (("unlabelled", verdict, number) for verdict, number in values["unlabelled"].items())
+    yield from (
+        (f"reference_{label}_{when}", verdict, number)
+        for when in ("before", "after")
+        for label, counts in values["reference"][when].items()
+        for verdict, number in counts.items()
+    )
     yield from (("threshold", verdict, f"{values['thresholds'][verdict]:.6g}") for verdict in ("ham", "spam"))
     rates = values["false_positive_rate"]
     yield from (
@@ -216,6 +237,7 @@ def print_tables(report: AdoptReport, out: "Console") -> None:
     """Print the report as tables and sentences."""
     out.print(_evidence_table(report.survey))
     out.print(_rehearsal_table(report.conclusion, report.unlabelled))
+    out.print(_reference_table(report.reference))
     for sentence in _sentences(report):
         out.print(plain(sentence), markup=False)
 
@@ -252,6 +274,30 @@ def _rehearsal_table(conclusion: Conclusion, unlabelled: dict[Verdict, int]) -> 
     if sum(unlabelled.values()):
         table.add_row("unread or new in the inbox", *(f"{unlabelled[verdict]:,}" for verdict in Verdict))
     return table
+
+
+def _reference_table(reference: ReferenceVerdicts) -> "Table":
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("mail not like yours, before and after")
+    for verdict in Verdict:
+        table.add_column(Text(f"as {verdict}", COLOURS[verdict]), justify="right")
+    for label in Label:
+        before, after = reference.before[label], reference.after[label]
+        cells = (f"{before[verdict]:,} → {after[verdict]:,}" for verdict in Verdict)
+        table.add_row(f"{sum(before.values())} {label} messages for reference", *cells)
+    return table
+
+
+def _warning(reference: ReferenceVerdicts) -> str:
+    changes = (
+        (reference.missed, "spam messages are no longer classified as spam"),
+        (reference.filed, "more ham messages are classified as spam"),
+    )
+    worse = " and ".join(f"{number} {change}" for number, change in changes if number > 0)
+    return f"the filter is worse for mail that is not like yours: of the reference mail, {worse}; see --undo"
 
 
 def _sentences(report: AdoptReport) -> Iterator[str]:

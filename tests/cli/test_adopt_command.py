@@ -59,6 +59,8 @@ def test_a_mailbox_is_adopted(spamlstm, used):
     assert rows["labels", "new"] == "18"
     assert sum(int(rows["rehearsal_ham", verdict]) for verdict in ("ham", "unsure", "spam")) == 9
     assert rows["false_positive_rate", "ham"] == "9"
+    for name in ("ham_before", "ham_after", "spam_before", "spam_after"):
+        assert sum(int(rows[f"reference_{name}", verdict]) for verdict in ("ham", "unsure", "spam")) == 40
     assert float(rows["threshold", "spam"]) == 0.98  # so little ham does not lower the model's
     assert spamlstm("classify", path)[1].startswith("ham")
     assert spamlstm("labels")[1].splitlines()[0] == "9 ham, 9 spam"
@@ -83,7 +85,15 @@ def test_on_a_terminal_it_is_a_table(used, state, tiny):
     _, report = command.learn_mailbox(used, dry_run=False, model=tiny, config_file=None, state=state)
     command.print_tables(report, console)
     text = console.export_text()
-    for words in ("junk", "as spam", "your mail (ham)", "18 labels are new", "spamlstm run --dry-run"):
+    for words in (
+        "junk",
+        "as spam",
+        "mail not like yours",
+        "40 spam messages for reference",
+        "your mail (ham)",
+        "18 labels are new",
+        "spamlstm run --dry-run",
+    ):
         assert words in text
     assert "plain subject" not in text
 
@@ -94,6 +104,8 @@ def test_as_json(spamlstm, used):
     assert report["evidence"]["junk"] == 9
     assert report["rehearsal"]["ham"]["spam"] == 0
     assert report["thresholds"]["used"]
+    assert sum(report["reference"]["before"]["spam"].values()) == 40
+    assert not report["reference"]["worse"]
     assert report["false_positive_rate"] == {
         "limit": 0.001,
         "ham": 9,

@@ -10,15 +10,19 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from watching import deliver, message
+
+AGENT = Path("/usr/lib/dovecot/dovecot-lda")
 
 CONFIG = """
 base_dir = {folder}/run
 state_dir = {folder}/state
 log_path = {folder}/dovecot.log
-protocols = imap
+protocols = imap pop3
 listen = 127.0.0.1
 ssl = no
 disable_plaintext_auth = no
@@ -26,7 +30,7 @@ default_internal_user = {internal}
 default_internal_group = {group}
 default_login_user = {login}
 first_valid_uid = 1
-mail_location = maildir:{maildir}
+mail_location = maildir:{location}
 passdb {{
   driver = static
   args = password=secret
@@ -37,15 +41,14 @@ userdb {{
 }}
 namespace inbox {{
   inbox = yes
-  mailbox Archive {{
-    auto = create
-  }}
-  mailbox Junk {{
-    auto = create
-  }}
-  mailbox Trash {{
-    auto = create
-  }}
+{mailboxes}
+}}
+postmaster_address = root@localhost
+protocol lda {{
+  mail_plugins = {sieve}
+}}
+plugin {{
+  sieve = file:{folder}/home/sieve;active={folder}/home/.dovecot.sieve
 }}
 service imap-login {{
   chroot =
@@ -53,6 +56,15 @@ service imap-login {{
     port = {port}
   }}
   inet_listener imaps {{
+    port = 0
+  }}
+}}
+service pop3-login {{
+  chroot =
+  inet_listener pop3 {{
+    port = {pop_port}
+  }}
+  inet_listener pop3s {{
     port = 0
   }}
 }}
@@ -68,6 +80,7 @@ class Dovecot:
 
     folder: Path
     port: int
+    pop_port: int
     uid: int
     gid: int
 
@@ -76,11 +89,20 @@ class Dovecot:
         return self.folder / "Maildir"
 
     @contextlib.contextmanager
-    def session(self) -> Iterator[imaplib.IMAP4]:
+    def session(self, user: str = "ann") -> Iterator[imaplib.IMAP4]:
         """Give a client that is logged in."""
         with imaplib.IMAP4("127.0.0.1", self.port, timeout=30) as client:
-            client.login("ann", "secret")
+            client.login(user, "secret")
             yield client
+
+    def deliver(self, number: int, folder: str = "") -> None:
+        """Deliver a message that belongs to the owner of the mailbox."""
+        deliver(self.maildir / folder, number, owner=(self.uid, self.gid))
+
+    def receive(self, number: int, user: str = "ann") -> None:
+        """Deliver a message by Dovecot's delivery agent, which runs the Sieve script."""
+        agent = [str(AGENT), "-c", str(self.folder / "dovecot.conf"), "-d", user]
+        subprocess.run(agent, input=message(number), check=True)
 
     def complaints(self) -> list[str]:
         """Return the warnings and errors in the log."""
@@ -102,19 +124,37 @@ plugin {{
 
 
 @contextlib.contextmanager
-def running(more: str = "") -> Iterator[Dovecot]:
-    """Run a server, with `more` configuration. Its mail belongs to another user, as Dovecot refuses root's mail."""
+def running(
+    more: str = "",
+    *,
+    mailboxes: Sequence[str] = ("Archive", "Junk", "Trash"),
+    sieve: str = "",
+    location: str = "Maildir",
+) -> Iterator[Dovecot]:
+    """Run a server with `mailboxes`, `more` configuration, and a Sieve script for `Dovecot.receive`.
+
+    The mail is in `location`, in which %u is the user; by default there is one mailbox. It belongs to another user than
+    root, as Dovecot refuses root's mail.
+    """
     # The path is short, as that of a socket must be, and the owner of the mail may enter the folder.
     folder = Path(tempfile.mkdtemp(prefix="dc-", dir="/tmp"))
     try:
         folder.chmod(0o755)
-        server = Dovecot(folder, _free_port(), *_owner())
+        server = Dovecot(folder, _free_port(), _free_port(), *_owner())
         for path in (folder / "home", *(server.maildir / part for part in ("tmp", "new", "cur"))):
             path.mkdir(parents=True, mode=0o755)
-        for path in (folder / "home", server.maildir, *server.maildir.iterdir()):
+        (folder / "home" / ".dovecot.sieve").write_text(sieve)
+        (folder / "boxes").mkdir()
+        home = (folder / "home", *(folder / "home").iterdir())
+        for path in (*home, folder / "boxes", server.maildir, *server.maildir.iterdir()):
             os.chown(path, server.uid, server.gid)
         config = folder / "dovecot.conf"
-        config.write_text(CONFIG.format(**_names(), **vars(server), maildir=server.maildir) + more)
+        settings = {
+            "mailboxes": "".join(f"mailbox {name} {{\nauto = create\n}}\n" for name in mailboxes),
+            "sieve": "sieve" if sieve else "",
+            "location": folder / location,
+        }
+        config.write_text(CONFIG.format(**_names(), **vars(server), **settings) + more)
         process = subprocess.Popen(["dovecot", "-F", "-c", config], stderr=subprocess.PIPE)
         try:
             _wait_for(server, process)

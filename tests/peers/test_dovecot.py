@@ -4,24 +4,20 @@ Each message exists once, for clients and on disk, with correct headers and body
 their UID; and Dovecot logs no warning. `DELIVERIES=2001 pytest -m peers tests/peers` runs more deliveries.
 """
 
-import contextlib
 import email
-import re
 import shutil
-import signal
 import threading
 import time
 from collections import Counter
 from email import policy
 
 import pytest
+from clients import WAYS, bodies, marks, moved
 from compressed import needs_lz4
 from dovecot import COMPRESSED, running
 from tiny_bundle import SPAM
-from watching import DELIVERIES, deliver, message, number_of, numbers, until, watching
+from watching import DELIVERIES, message, number_of, numbers, until, watching
 
-from spamlstm.daemon.server import ask
-from spamlstm.learning.label_store import LabelStore
 from spamlstm.maildir.headers import untag
 from spamlstm.maildir.junk_folder import create_folder
 from spamlstm.maildir.opened import OpenMaildir
@@ -32,46 +28,6 @@ pytestmark = [
 ]
 
 CR = b"\r"
-UID = re.compile(rb"UID (\d+)")
-
-
-@pytest.fixture
-def dovecot():
-    with running() as server:
-        yield server
-
-
-@pytest.fixture
-def daemon(dovecot, tiny, tmp_path):
-    """Our daemon, ready."""
-    with watching(dovecot.maildir, model=tiny, folder=tmp_path) as ours:
-        yield ours
-
-
-@pytest.fixture
-def visited(daemon, tmp_path):
-    """Make the daemon visit all folders; return the labels by the marks of the messages."""
-    state = tmp_path / "spamlstm"
-
-    def visit():
-        before = ask(state)["learning"]["rounds"]
-        daemon.process.send_signal(signal.SIGHUP)
-        until(lambda: ask(state)["learning"]["rounds"] > before)
-        labels = LabelStore.find(state)
-        if labels is None:
-            return {}
-        with contextlib.closing(labels):
-            labels_by_id = {one.id: str(one.label) for one in labels.last()}
-            examples = list(labels.examples(after=0, most_bytes=1000))
-        return {number_of(one.raw): labels_by_id[one.id] for one in examples}
-
-    until(lambda: ask(state)["learning"]["rounds"])
-    return visit
-
-
-def deliver_to(server, number, folder=""):
-    """Deliver a message that belongs to the owner of the mailbox."""
-    deliver(server.maildir / folder, number, owner=(server.uid, server.gid))
 
 
 class Client(threading.Thread):
@@ -94,16 +50,6 @@ class Client(threading.Thread):
             self.error = error
 
 
-def marks(session):
-    """Return the mark of each message in the selected folder by UID, read from the headers."""
-    _, answer = session.uid("FETCH", "1:*", "(BODY.PEEK[HEADER.FIELDS (X-Mark)])")
-    found = {}
-    for part in answer:
-        if isinstance(part, tuple) and (mark := re.search(rb"X-Mark: (\d+)", part[1])):
-            found[int(UID.search(part[0])[1])] = int(mark[1])
-    return found
-
-
 def read_and_flag(client, session):
     """Read each message once, and flag it as answered or flagged."""
     for uid, mark in marks(session).items():
@@ -117,11 +63,6 @@ def read_and_flag(client, session):
         if raws:  # else it was moved or rewritten since the listing
             assert untag(raws[0]) == message(mark), "a reader got other bytes"
             session.uid("STORE", str(uid), "+FLAGS", r"(\Answered)" if mark % 2 else r"(\Flagged)")
-
-
-def bodies(answer):
-    """Return the literals of an answer; the server may send other things between them."""
-    return [part[1] for part in answer if isinstance(part, tuple)]
 
 
 def move(client, session):
@@ -139,7 +80,7 @@ def test_a_reader_and_a_mover_during_deliveries(dovecot, daemon):
     for client in clients:
         client.start()
     for number in range(DELIVERIES):
-        deliver_to(dovecot, number)
+        dovecot.deliver(number)
         time.sleep(0.005)
     until(lambda: not [number for number in numbers(dovecot.maildir) if number % 3 == 1], seconds=120 + DELIVERIES / 10)
     for client in clients:
@@ -164,42 +105,28 @@ def test_a_reader_and_a_mover_during_deliveries(dovecot, daemon):
     assert daemon.failures() == []
 
 
-MOVES = pytest.mark.parametrize("how", ["MOVE", "COPY"])
-
-
-def moved(session, folder, mark, target, how):
-    """Move one message by MOVE, or by COPY, a flag and EXPUNGE."""
-    session.select(folder)
-    (uid,) = [uid for uid, one in marks(session).items() if one == mark]
-    assert session.uid(how, str(uid), target)[0] == "OK"
-    if how == "COPY":
-        session.uid("STORE", str(uid), "+FLAGS", r"(\Deleted)")
-        session.expunge()
-    session.select("INBOX")  # and no longer that folder
-
-
 @pytest.mark.timeout(240)
-@MOVES
-def test_moves_of_a_client_are_learned(dovecot, daemon, visited, how):
+@pytest.mark.parametrize("way", WAYS)
+def test_moves_of_a_client_are_learned(dovecot, daemon, visited, way):
     """A move into junk is spam and one out of it ham, after one visit; mail that is moved out is not filed again.
 
     Message 0 is ham, 1 spam that we file, 2 unsure; 4 is spam that a sieve rule files.
     """
     for number in range(3):
-        deliver_to(dovecot, number)
+        dovecot.deliver(number)
     until(lambda: numbers(dovecot.maildir / ".Junk") == [1] and sorted(numbers(dovecot.maildir)) == [0, 2])
-    deliver_to(dovecot, 4, ".Junk")
+    dovecot.deliver(4, ".Junk")
     assert visited() == {4: "spam"}
     with dovecot.session() as session:
-        moved(session, "INBOX", 2, "Junk", how)
+        moved(session, "INBOX", 2, "Junk", way)
         assert visited() == {4: "spam", 2: "spam"}
-        moved(session, "Junk", 1, "INBOX", how)
-        moved(session, "Junk", 4, "INBOX", how)
+        moved(session, "Junk", 1, "INBOX", way)
+        moved(session, "Junk", 4, "INBOX", way)
         assert visited() == {4: "ham", 2: "spam", 1: "ham"}
-        moved(session, "Junk", 2, "Archive", how)
+        moved(session, "Junk", 2, "Archive", way)
         assert visited() == {4: "ham", 2: "ham", 1: "ham"}
-        moved(session, "INBOX", 0, "Trash", how)
-        deliver_to(dovecot, 6)  # when this is judged, all earlier mail was scanned
+        moved(session, "INBOX", 0, "Trash", way)
+        dovecot.deliver(6)  # when this is judged, all earlier mail was scanned
         until(lambda: 6 in numbers(dovecot.maildir))
         assert visited() == {4: "ham", 2: "ham", 1: "ham"}
         session.select("INBOX")

@@ -32,10 +32,10 @@ class Daemon:
 
 
 @contextlib.contextmanager
-def watching(maildir: Path, *, model: Path, folder: Path) -> Iterator[Daemon]:
-    """Run the daemon on one Maildir until it is ready; state and log are in `folder`."""
+def watching(*maildirs: Path, model: Path, folder: Path) -> Iterator[Daemon]:
+    """Run the daemon on Maildirs until it is ready; state and log are in `folder`."""
     environment = {**os.environ, "SPAMLSTM_MODEL": str(model), "XDG_STATE_HOME": str(folder)}
-    command = [sys.executable, "-m", "spamlstm", "run", str(maildir)]
+    command = [sys.executable, "-m", "spamlstm", "run", *map(str, maildirs)]
     log = folder / "log"
     with log.open("w") as out, subprocess.Popen(command, cwd=ROOT, env=environment, stderr=out) as process:
         try:

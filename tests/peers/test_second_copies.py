@@ -1,0 +1,177 @@
+"""Second copies of messages are not moves: a POP fetcher that lost its list, and a Sieve rule that copies all mail.
+
+No label follows from a copy, no message is lost, and what the user said stays.
+"""
+
+import pwd
+import shutil
+import subprocess
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from clients import moved
+from dovecot import AGENT, running
+from watching import numbers, until, watching
+
+pytestmark = [
+    pytest.mark.peers,
+    pytest.mark.timeout(240),
+    pytest.mark.skipif(shutil.which("dovecot") is None, reason="dovecot is not installed here"),
+]
+
+MAIL = range(6)
+"""Messages 0 and 3 are ham, 1 and 4 spam, 2 and 5 unsure."""
+GETMAIL = """
+[retriever]
+type = SimplePOP3Retriever
+server = 127.0.0.1
+port = {port}
+username = ann
+password = secret
+[destination]
+type = Maildir
+path = {maildir}/
+user = {user}
+[options]
+read_all = false
+received = {headers}
+delivered_to = {headers}
+"""
+COPY = 'require ["copy", "fileinto"];\nfileinto :copy "Archive";\n'
+
+
+def has_pigeonhole():
+    return AGENT.exists() and any(Path("/usr/lib/dovecot/modules").glob("*sieve_plugin.so"))
+
+
+@pytest.fixture(params=[True, False], ids=["with trace headers", "same bytes"])
+def fetch(request, dovecot, tmp_path):
+    """Fetch the mail of another server into the watched Maildir; `anew` loses the list of what was fetched."""
+    if shutil.which("getmail") is None:
+        pytest.skip("getmail is not installed here")
+    folder = tmp_path / "getmail"
+    folder.mkdir()
+    with running() as provider:
+        for number in MAIL:
+            provider.deliver(number)
+        user = pwd.getpwuid(dovecot.uid).pw_name
+        settings = {"port": provider.pop_port, "maildir": dovecot.maildir, "user": user, "headers": request.param}
+        (folder / "getmailrc").write_text(GETMAIL.format(**settings))
+
+        def run(*, anew=False):
+            for known in folder.glob("oldmail-*") if anew else ():
+                known.unlink()
+            done = subprocess.run(["getmail", "-g", folder], capture_output=True, text=True, check=False)
+            assert done.returncode == 0, done.stdout + done.stderr
+            assert "6 messages" in done.stdout, done.stdout
+
+        yield run
+
+
+def places(server):
+    """Return the marks in the inbox, in Junk and in Archive."""
+    return [sorted(numbers(server.maildir / name)) for name in ("", ".Junk", ".Archive")]
+
+
+def is_judged(server, copies):
+    """Return whether `copies` copies of each message are there, and no spam that nobody judged is in the inbox."""
+    inbox, junk, _ = places(server)
+    return Counter(inbox + junk) == dict.fromkeys(MAIL, copies)
+
+
+def test_a_mailbox_that_is_fetched_again(dovecot, daemon, visited, fetch):
+    """Each message comes again, and is no evidence: not even spam that we filed and the user left in Junk."""
+    fetch()
+    until(lambda: places(dovecot) == [[0, 2, 3, 5], [1, 4], []])
+    assert visited() == {}
+    fetch(anew=True)
+    until(lambda: is_judged(dovecot, 2))
+    assert visited() == {}
+    assert visited() == {}
+    inbox, junk, _ = places(dovecot)
+    assert [mark for mark in inbox if mark % 3 != 1] == [0, 0, 2, 2, 3, 3, 5, 5]
+    assert set(junk) == {1, 4}
+    assert daemon.failures() == []
+    assert dovecot.complaints() == []
+
+
+def test_what_the_user_said_survives_a_second_fetch(dovecot, daemon, visited, fetch):
+    """Mail that the user took out of Junk stays ham and in the inbox, mail that they moved there stays spam."""
+    fetch()
+    until(lambda: places(dovecot) == [[0, 2, 3, 5], [1, 4], []])
+    with dovecot.session() as session:
+        moved(session, "Junk", 1, "INBOX", "MOVE")
+        moved(session, "INBOX", 2, "Junk", "MOVE")
+    assert visited() == {1: "ham", 2: "spam"}
+    fetch(anew=True)
+    until(lambda: is_judged(dovecot, 2))
+    assert visited() == {1: "ham", 2: "spam"}
+    assert visited() == {1: "ham", 2: "spam"}
+    inbox, junk, _ = places(dovecot)
+    assert inbox.count(1) == 2
+    assert 2 in junk
+    assert daemon.failures() == []
+    assert dovecot.complaints() == []
+
+
+@pytest.mark.skipif(not has_pigeonhole(), reason="Dovecot's Sieve is not installed here")
+class TestRule:
+    """A Sieve rule copies all mail to Archive, before the inbox gets its copy."""
+
+    @pytest.fixture
+    def dovecot(self):
+        with running(sieve=COPY) as server:
+            yield server
+
+    def test_each_inbox_copy_is_judged(self, dovecot, daemon, visited):
+        """The copies in Archive keep no message from being judged, and give no label; moves still do."""
+        for number in MAIL:
+            dovecot.receive(number)
+        until(lambda: places(dovecot) == [[0, 2, 3, 5], [1, 4], [*MAIL]])
+        assert visited() == {}
+        assert visited() == {}
+        with dovecot.session() as session:
+            moved(session, "Junk", 1, "INBOX", "MOVE")
+            assert visited() == {1: "ham"}
+            moved(session, "INBOX", 2, "Junk", "COPY")
+            assert visited() == {1: "ham", 2: "spam"}
+        assert places(dovecot) == [[0, 1, 3, 5], [2, 4], [*MAIL]]
+        assert daemon.failures() == []
+        assert dovecot.complaints() == []
+
+
+FOLDERS = {
+    "ann": "[Gmail].Spam",
+    "bob": '"Junk E-mail"',
+    "cid": '"Courrier ind&AOk-sirable"',
+    "dan": "&BCEEPwQwBDw-",
+    "eve": "INBOX.Junk",
+    "fay": "",
+}
+"""The junk folder of each user, as mail programs and other servers call it. The last one has none."""
+
+
+def test_the_junk_folder_that_clients_show_is_used(tiny, tmp_path):
+    """Spam is filed to the folder that is there; a new one is listed and subscribed, so that clients show it."""
+    with running(mailboxes=(), location="boxes/%u") as server:
+        boxes = {user: server.folder / "boxes" / user for user in FOLDERS}
+        for user, name in FOLDERS.items():
+            with server.session(user) as session:
+                session.select("INBOX")
+                session.subscribe("INBOX")
+                if name:
+                    assert session.create(name)[0] == "OK"
+        folders = {user: boxes[user] / f".{name.strip(chr(34)) or 'Junk'}" for user, name in FOLDERS.items()}
+        with watching(*boxes.values(), model=tiny, folder=tmp_path) as daemon:
+            for user in FOLDERS:
+                server.receive(1, user)
+                until(lambda user=user: numbers(folders[user]) == [1])
+            assert daemon.failures() == []
+        assert {user: [one.name for one in box.glob(".*")] for user, box in boxes.items()} == {
+            user: [folder.name] for user, folder in folders.items()
+        }
+        with server.session("fay") as session:
+            for command in (session.list, session.lsub):
+                assert b"Junk" in [line.split()[-1] for line in command()[1] if line]
+        assert server.complaints() == []

@@ -2,7 +2,8 @@
 
 `half`: a mailbox has the first half of some corpora, by date: ham as a user would have kept it, spam in the junk
 folder. It is adopted, and the second half is judged; for comparison also by the base alone, and by bogofilter trained
-on the same half. `households`: the same with many small mailboxes, cut one after the other from one corpus.
+on the same half, and by the adopted layer without what it knows about senders (with the same thresholds).
+`households`: the same with many small mailboxes, cut one after the other from one corpus.
 `balance`: accuracy on the following mail after learning much more of one class than of the other, without the rule of
 `adopt` that keeps the classes balanced. `many`: time and memory of adopting a large mailbox.
 """
@@ -33,7 +34,6 @@ from measurement import (
     cells,
     extract,
     header,
-    judge,
     make_maildir,
     model_option,
     read_mail,
@@ -44,7 +44,7 @@ from measurement import (
 from spamlstm.cli import translate
 from spamlstm.corpus.labelled_mail import Labelled
 from spamlstm.evaluation import evaluate
-from spamlstm.evaluation.evaluate import Columns, Key, Summary, keyed
+from spamlstm.evaluation.evaluate import Columns, Key, Outcomes, keyed
 from spamlstm.learning.label import Label
 from spamlstm.learning.label_store import LabelStore
 from spamlstm.learning.trainer import Trainer, learned_layer
@@ -101,6 +101,7 @@ def _parser() -> argparse.ArgumentParser:
         "--size", type=int, default=534, help="messages of a mailbox, half of them adopted [default: 534]"
     )
     households.add_argument("--most", type=int, default=20, help="number of mailboxes [default: 20]")
+    households.add_argument("--between", action="store_true", help="the mail between these mailboxes, to tune on")
     commands.choices["balance"].add_argument(
         "--shuffle", action="store_true", help="in random order, for a corpus that is not sorted by date"
     )
@@ -135,6 +136,8 @@ def mailboxes(arguments: argparse.Namespace) -> list[Mailbox]:
     (path,) = arguments.corpora
     stream, size = thinned(list(read_mail(path)), arguments.spam, random_choice), arguments.size
     starts = np.linspace(0, len(stream) - size, arguments.most).astype(int).tolist()
+    if arguments.between:
+        starts = [(start + end) // 2 for start, end in itertools.pairwise(starts)]
     cut = [Mailbox(stream[start : start + size], size // 2) for start in starts]
     return [one for one in cut if all(len({mail.label for mail in half}) == 2 for half in halves(one))]
 
@@ -182,44 +185,58 @@ def deliver(mail: Iterable[Labelled], root: Path) -> None:
 
 def accuracy(arguments: argparse.Namespace, folder: Path) -> None:
     """Print a row for each filter, with the figures over all mailboxes."""
-    results: dict[str, list[Summary]] = {}
+    results: dict[str, list[Outcomes]] = {}
     found = mailboxes(arguments)
     for number, mailbox in enumerate(found):
-        for name, summary in judge_rest(mailbox, folder / str(number), arguments.model):
-            results.setdefault(name, []).append(summary)
+        for name, outcomes in judge_rest(mailbox, folder / str(number), arguments.model):
+            results.setdefault(name, []).append(outcomes)
         shutil.rmtree(folder / str(number))
     adopted, rest = (sum(len(part) for part in parts) for parts in zip(*map(halves, found), strict=True))
     ham = sum(one.label == "ham" for mailbox in found for one in halves(mailbox)[0])
     print(f"{len(found)} mailboxes, {adopted:,} messages adopted ({ham:,} ham), the next {rest:,} judged")
-    print(f"{'':14}{header(SHOWN)}{'worst hm_pct':>16}{'median roca':>14}")
-    for name, summaries in results.items():
-        row(name, summaries)
+    print(f"{'':18}{header(SHOWN)}{'ham unsure':>14}{'spam unsure':>14}{'worst hm_pct':>16}{'median roca':>14}")
+    for name, outcomes in results.items():
+        row(name, outcomes)
 
 
-def row(name: str, summaries: list[Summary]) -> None:
-    """Print the means over the mailboxes; the mean of hm_pct is weighted by ham, so it is the share of all ham."""
-    means = []
+def row(name: str, outcomes: list[Outcomes]) -> None:
+    """Print the means over the mailboxes. hm_pct and the shares of unsure ham and spam are of all ham and spam."""
+    summaries, means = [evaluate.summarise(one) for one in outcomes], []
     for key in SHOWN:
         figures = [(one.figures[key], one) for one in summaries]
         values = [(figure.value, one.n_ham if key == "hm_pct" else 1) for figure, one in figures if figure]
         means.append(f"{sum(v * w for v, w in values) / sum(w for _, w in values):>20.3f}" if values else f"{'-':>20}")
     lost = [figure.value for one in summaries if (figure := one.figures["hm_pct"])]
     areas = [figure.value for one in summaries if (figure := one.figures["one_minus_roca_pct"])]
-    print(f"{name:14}{''.join(means)}{max(lost, default=0):>16.3f}{statistics.median(areas):>14.3f}", flush=True)
+    unsure, spam = (
+        np.concatenate(parts) for parts in zip(*((one.are(Verdict.UNSURE), one.spam) for one in outcomes), strict=True)
+    )
+    shares = "".join(f"{100 * np.mean(unsure[spam == kind]):>14.2f}" for kind in (False, True))
+    rest = f"{shares}{max(lost, default=0):>16.3f}{statistics.median(areas):>14.3f}"
+    print(f"{name:18}{''.join(means)}{rest}", flush=True)
 
 
-def judge_rest(mailbox: Mailbox, folder: Path, model: Path | None) -> Iterable[tuple[str, Summary]]:
-    """Yield (filter, figures) on the second half of a mailbox."""
+def judge_rest(mailbox: Mailbox, folder: Path, model: Path | None) -> Iterable[tuple[str, Outcomes]]:
+    """Yield (filter, verdicts) on the second half of a mailbox."""
     first, rest = halves(mailbox)
     deliver(first, folder / "Maildir")
     adopt(folder, model)
-    yield "base alone", evaluate.summarise(judge(rest, Classifier.open(model), readers=0))
     classifier, layer = Classifier.open(model, personal_features=True), learned_layer(folder / "state")
-    yield "adopted", evaluate.summarise(judge(rest, classifier, layer=layer, readers=0))
+    assessed = list(classifier.assess_many(keyed(rest), readers=0))
+    yield "base alone", judged(assessed, classifier, None)
+    yield "adopted", judged(assessed, classifier, layer)
+    yield "without senders", judged([one._replace(sender=None) for one in assessed], classifier, layer)
     if bogofilter.is_installed():
         training = [(path, one.label) for path, one in extract(first, folder / "training")]
         bogofilter.train(folder / "words", training)
-        yield "bogofilter", evaluate.summarise(bogofilter.judge(folder / "words", list(extract(rest, folder / "rest"))))
+        yield "bogofilter", bogofilter.judge(folder / "words", list(extract(rest, folder / "rest")))
+
+
+def judged(assessed: Iterable[Assessed[Key]], classifier: Classifier, layer: PersonalLayer | None) -> Outcomes:
+    columns = Columns()
+    for one in assessed:
+        columns.add(one.key, classifier.judge(one, layer).judgement)
+    return columns.close()
 
 
 def adopt(folder: Path, model: Path | None) -> None:
@@ -261,10 +278,7 @@ def balance(arguments: argparse.Namespace, _folder: Path) -> None:
         layer = (
             learn_blocks(chosen, [mail[index[id(one)]].raw for one in chosen]) if arguments.blocks else learn(chosen)
         )
-        columns = Columns()
-        for one in rest:
-            columns.add(one.key, classifier.judge(one, layer).judgement)
-        outcomes = columns.close()
+        outcomes = judged(rest, classifier, layer)
         caught = 100 * np.mean(outcomes.are(Verdict.SPAM)[outcomes.spam])
         row = cells(evaluate.summarise(outcomes), SHOWN, digits=3)
         print(f"{f'{ham}:{spam}':>12}{row}{caught:>20.3f}", flush=True)

@@ -60,6 +60,8 @@ class AdoptReport:
     conclusion: Conclusion
     unlabelled: dict[Verdict, int]
     reference: ReferenceVerdicts
+    correspondents: int
+    """The number of correspondents to whom the user wrote."""
     max_false_positive_rate: float
     dry: bool
 
@@ -109,6 +111,7 @@ def learn_mailbox(
             trainer = Trainer(labels, tell=note)
             with progress.show_progress(error_console(), "adopted", len(found.samples)) as tell:
                 adopted = bootstrap.adopt_labels(trainer, classifier, found.samples, source=path, progress=tell)
+            correspondents = bootstrap.adopt_correspondents(trainer, mailbox, source=path)
             with progress.show_progress(error_console(), "learned", sum(labels.counts().values())) as tell:
                 conclusion = bootstrap.find_adopted_thresholds(
                     trainer, classifier, max_false_positive_rate=limit, progress=tell
@@ -116,7 +119,9 @@ def learn_mailbox(
             unlabelled = bootstrap.judge_unlabelled(found, classifier, trainer.layer)
             before, after = (judge_reference_mail(classifier, layer) for layer in (None, trainer.layer))
     reference = ReferenceVerdicts(before, after)
-    report = AdoptReport(str(maildir), found, adopted, conclusion, unlabelled, reference, limit, dry_run)
+    report = AdoptReport(
+        str(maildir), found, adopted, conclusion, unlabelled, reference, correspondents, limit, dry_run
+    )
     return [*found.unreadable, *adopted.failed], report
 
 
@@ -187,6 +192,7 @@ def _object(report: AdoptReport) -> dict[str, Any]:
         "unreadable": len(survey.unreadable) + len(report.adopted.failed),
         "new": report.adopted.new,
         "known": report.adopted.known,
+        "correspondents": report.correspondents,
         "rehearsal": report.conclusion.rehearsal,
         "unlabelled": report.unlabelled,
         "reference": {
@@ -217,6 +223,7 @@ def _lines(report: AdoptReport) -> Iterator[tuple[object, ...]]:
     for kind in ("evidence", "not_learned_from"):
         yield from ((kind, name, number) for name, number in values[kind].items())
     yield from (("labels", name, values[name]) for name in ("new", "known"))
+    yield "correspondents", "written to", values["correspondents"]
     for label, counts in values["rehearsal"].items():
         yield from ((f"rehearsal_{label}", verdict, number) for verdict, number in counts.items())
     yield from (("unlabelled", verdict, number) for verdict, number in values["unlabelled"].items())
@@ -306,6 +313,8 @@ def _sentences(report: AdoptReport) -> Iterator[str]:
     yield f"{adopted.new:,} labels {'would be' if report.dry else 'are'} new" + (
         f", {adopted.known:,} existed before." if adopted.known else "."
     )
+    if report.correspondents:
+        yield f"You wrote to {report.correspondents:,} correspondents, whose proven mail {_is(report)} known."
     yield (
         f"The threshold for spam {'would be' if report.dry else 'is now'} {_percent(finding.thresholds.spam)}. The"
         f" threshold of the model is {_percent(conclusion.model.spam)}. With the new threshold, {finding.filed:,} of"
@@ -327,6 +336,10 @@ def _sentences(report: AdoptReport) -> Iterator[str]:
         " done with new mail; 'spamlstm config init' writes a configuration; 'spamlstm adopt --undo MAILDIR' removes"
         " the new labels."
     )
+
+
+def _is(report: AdoptReport) -> str:
+    return "would be" if report.dry else "is now"
 
 
 def _percent(share: float) -> str:

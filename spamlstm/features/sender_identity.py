@@ -28,7 +28,7 @@ KEY_BYTES = 8
 """The size of a hash of a name or proof."""
 _MOST_NAME = 320
 # At most this many Received and Authentication-Results headers, and this many characters of each, are read.
-_MOST_HEADERS, _MOST_RESULTS, _MOST_VALUE, _MOST_CLIENT = 20, 100, 2000, 500
+_MOST_HEADERS, _MOST_VALUE, _MOST_CLIENT = 20, 4000, 500
 
 # Mail from oneself: a network does not prove the own address, which spam often claims.
 _RECIPIENTS = ("delivered-to", "x-original-to", "envelope-to", "to")
@@ -42,6 +42,7 @@ _IP = r"\[(?:IPv6:)?([0-9a-f.:]{2,45})\]"
 _CLIENT = re.compile(rf"\((?!(?:HELO|EHLO)\s)(?:([^\s()\[\]]+)\s+)?{_IP}([^()]*(?:\(may be forged)?)", re.IGNORECASE)
 # `from [ip]` (Exim), and `(ip)` (qmail and Microsoft).
 _ADDRESS_ONLY = re.compile(rf"from\s+{_IP}|\(([0-9a-f]*[.:][0-9a-f.:]{{2,45}})\)", re.IGNORECASE)
+_NUMBER = re.compile(r"(?<!\d)0*(\d+)(?!\d)")
 _FIRST_WORD = re.compile(r"from\s+([^\s()\[\]]+)", re.IGNORECASE)
 _PRIVATE = re.compile(
     r"(?:0|10|127|169\.254|192\.168|172\.(?:1[6-9]|2\d|3[01])|100\.(?:6[4-9]|[7-9]\d|1[01]\d|12[0-7]))\.|::1?$|f[cde]"
@@ -192,11 +193,27 @@ def _client(received: str) -> tuple[str, str]:
         name, ip, more = match.groups(default="")
         if not name and "helo=" in more and (word := _FIRST_WORD.match(received)):
             name = word[1]  # Exim: `from name ([ip] helo=...)`
-        if "forged" in more or name[-1:].isdigit():
+        if "forged" in more or name[-1:].isdigit() or _is_dial_up(name, ip):
             name = ""
         return organisational_domain(name), ip.lower().removeprefix("::ffff:")
     match = _ADDRESS_ONLY.search(received)
     return "", (match[1] or match[2]).lower().removeprefix("::ffff:") if match else ""
+
+
+def _is_dial_up(name: str, ip: str) -> bool:
+    """Return whether a reverse DNS name is made of the IPv4 address, as providers name the computers of customers.
+
+    Such a name does not show that the organisation sent the message.
+    """
+    octets = ip.split(".")
+    if len(octets) != 4:
+        return False
+    in_name = _NUMBER.findall(name)
+    return sum(octet in in_name for octet in {*octets}) > 1 or _hexadecimal(octets) in name.lower()
+
+
+def _hexadecimal(octets: list[str]) -> str:
+    return "".join(f"{int(octet):02x}" for octet in octets) if all(map(str.isdecimal, octets)) else "?"
 
 
 def _network(ip: str) -> str:
@@ -208,19 +225,22 @@ def _network(ip: str) -> str:
 
 
 def _results(message: Message, route: _Route) -> list[_Result]:
-    """Return the results of the receiving organisation."""
+    """Return the results of the receiving organisation. Too many or too long headers give a failure.
+
+    Otherwise a sender could push the genuine results out of what is read.
+    """
+    headers = [(at, value) for at, (name, value) in enumerate(message.headers) if name == "authentication-results"]
+    if len(headers) > _MOST_HEADERS or any(len(value) > _MOST_VALUE for _, value in headers):
+        return [_Result(0, "dmarc", "fail", "")]
     found: list[_Result] = []
-    for at, (name, value) in enumerate(message.headers):
-        if name != "authentication-results" or len(found) > _MOST_RESULTS:
-            continue
-        whole = value[:_MOST_VALUE]
-        server, _, rest = _plain(whole).partition(";")
+    for at, value in headers:
+        server, _, rest = _plain(value).partition(";")
         if "=" in server:
             server, rest = "outlook.com", f"{server};{rest}"  # Microsoft's servers write no name
         if at < route.start or (route.own and _server_name(server.strip().partition(" ")[0]) == route.own):
             found += [_Result(at, *parts) for parts in _RESULT.findall(f";{rest}".lower())]
             # A sender must not hide a failure by quotes or parentheses in an address.
-            found += [_Result(at, "dmarc", "fail", "")] if _DMARC_FAILED.search(whole) else []
+            found += [_Result(at, "dmarc", "fail", "")] if _DMARC_FAILED.search(value) else []
     return found
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from spamlstm.config import Thresholds
 from spamlstm.corpus.paths import MOST_BYTES
 from spamlstm.errors import DataError, NoInputError, reason_of
+from spamlstm.learning import sent_mail
 from spamlstm.learning.label import Label, LabelRequest, Origin
 from spamlstm.learning.survey import AdoptionEvidence, Sample, Survey, Without
 from spamlstm.learning.thresholds import Finding, Rehearsal, Trial, find_thresholds, rehearse
@@ -23,7 +24,7 @@ from spamlstm.learning.trainer import BATCH, Trainer, label_request, rescore_lab
 from spamlstm.maildir import message_file
 from spamlstm.maildir.message_file import UnreadableMessageError
 from spamlstm.maildir.names import GoneError
-from spamlstm.maildir.opened import Entry
+from spamlstm.maildir.opened import Entry, OpenMaildir
 from spamlstm.model.classifier import Assessed, Classifier
 from spamlstm.model.personal_layer import PersonalLayer
 from spamlstm.verdict import Verdict
@@ -111,6 +112,16 @@ def adopt_labels(
         progress(done)
     trainer.prune()
     return counts
+
+
+def adopt_correspondents(trainer: Trainer, mailbox: OpenMaildir, *, source: str) -> int:
+    """Store the correspondents to whom the user wrote, from the Sent folders, and return their number.
+
+    `source` is the Maildir. They are learned by the next `catch_up`.
+    """
+    names = sent_mail.written_names(sent_mail.newest(sent_mail.sent_folders(mailbox)))
+    trainer.labels.add_written(names, source=source, origin=Origin.ADOPTED)
+    return len(names)
 
 
 def _read(samples: Sequence[Sample], counts: AdoptedCounts) -> Iterator[tuple[Sample, bytes]]:

@@ -50,8 +50,8 @@ _LEARNED = (
 # The correspondents to whom the user wrote. `name` is the hash of the name in a SenderIdentity, `source` the Maildir
 # with the sent mail, and `time` the time of the latest message.
 _WRITTEN = (
-    "CREATE TABLE written (id INTEGER PRIMARY KEY AUTOINCREMENT, name BLOB NOT NULL, source BLOB NOT NULL,"
-    " origin TEXT NOT NULL, time REAL NOT NULL, UNIQUE (name, source, origin));"
+    "CREATE TABLE written (name BLOB NOT NULL, source BLOB NOT NULL, origin TEXT NOT NULL, time REAL NOT NULL,"
+    " PRIMARY KEY (name, source, origin)) WITHOUT ROWID;"
 )
 MOST_WRITTEN = 5000
 """The most correspondents. Those to whom the user did not write for the longest time are removed."""
@@ -62,8 +62,8 @@ CREATE TABLE labels (id INTEGER PRIMARY KEY AUTOINCREMENT, content BLOB NOT NULL
     time REAL NOT NULL, prior REAL, model TEXT NOT NULL, subject TEXT NOT NULL, mail BLOB NOT NULL,
     origin TEXT NOT NULL, source BLOB NOT NULL DEFAULT x'', tokens BLOB NOT NULL DEFAULT x'',
     sender TEXT, answered INTEGER NOT NULL DEFAULT 0);
-CREATE TABLE epoch (number INTEGER NOT NULL);
-INSERT INTO epoch VALUES (0);
+CREATE TABLE epoch (number INTEGER NOT NULL, written INTEGER NOT NULL DEFAULT 0);
+INSERT INTO epoch VALUES (0, 0);
 """
     + _LEARNED
     + "CREATE TABLE thresholds"
@@ -82,7 +82,8 @@ INSERT INTO epoch VALUES (0);
         4: "ALTER TABLE bars RENAME TO thresholds; UPDATE labels SET origin = 'command' WHERE origin = 'said';",
         # A missing sender is read from the mail.
         5: "ALTER TABLE labels ADD COLUMN sender TEXT;"
-        "ALTER TABLE labels ADD COLUMN answered INTEGER NOT NULL DEFAULT 0;" + _WRITTEN,
+        "ALTER TABLE labels ADD COLUMN answered INTEGER NOT NULL DEFAULT 0;"
+        "ALTER TABLE epoch ADD COLUMN written INTEGER NOT NULL DEFAULT 0;" + _WRITTEN,
         # Tokens begin with a text sketch. It is empty until all labels are scored again.
         6: "UPDATE labels SET model = '', tokens = CAST(x'NO_SKETCH' || tokens AS BLOB)"
         " WHERE length(tokens) > 0;".replace("NO_SKETCH", "ff" * PACKED_SKETCH),
@@ -150,9 +151,14 @@ def stored_sender(cell: Any) -> SenderIdentity | None:
         raise CellError("sender", cell) from error
 
 
-def version(row: tuple[Any, ...]) -> tuple[int, int]:
-    """Decode a row of two columns: a number of rows, and the highest id."""
-    return whole(row[0], "count"), whole(row[1], "id", least=-MOST_ROWS)
+def written_version(row: tuple[Any, ...]) -> tuple[int, int]:
+    """Decode a row of the columns number and written of the table `epoch`."""
+    return whole(row[0], "epoch", least=-MOST_ROWS), whole(row[1], "epoch: written", least=-MOST_ROWS)
+
+
+def written_time(row: tuple[Any, ...]) -> float:
+    """Decode a row of the column time of the table `written`."""
+    return moment(row[0], "written: time")
 
 
 def written_name(row: tuple[Any, ...]) -> bytes:

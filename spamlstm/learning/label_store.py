@@ -159,6 +159,7 @@ class LabelStore:
             self._connection.execute(
                 "DELETE FROM written WHERE origin = ? AND source = ?", (Origin.ADOPTED, os.fsencode(source))
             )
+            self._connection.execute("UPDATE epoch SET written = written + 1")
         return len(removed)
 
     def add_written(self, names: Mapping[bytes, float], *, source: str, origin: Origin) -> None:
@@ -174,9 +175,11 @@ class LabelStore:
                 rows,
             )
             self._connection.execute(
-                "DELETE FROM written WHERE id NOT IN (SELECT id FROM written ORDER BY time DESC, id DESC LIMIT ?)",
+                "DELETE FROM written WHERE (name, source, origin) IN"
+                " (SELECT name, source, origin FROM written ORDER BY time DESC, name LIMIT -1 OFFSET ?)",
                 (MOST_WRITTEN,),
             )
+            self._connection.execute("UPDATE epoch SET written = written + 1")
 
     def set_thresholds(self, model: str, thresholds: Thresholds) -> None:
         """Store the thresholds found for this user's mail, for use with the base model with the identifier `model`."""
@@ -224,8 +227,12 @@ class LabelStore:
     @property
     def written_version(self) -> tuple[int, int]:
         """Return a value that changes whenever correspondents are added or removed."""
-        row = self._first(label_rows.version, "SELECT count(*), coalesce(max(id), 0) FROM written")
-        return row or (0, 0)
+        return self._first(label_rows.written_version, "SELECT number, written FROM epoch") or (0, 0)
+
+    def last_written(self, source: str) -> float:
+        """Return the time of the latest known message to a correspondent in the sent mail of a Maildir, or 0."""
+        statement = "SELECT coalesce(max(time), 0) FROM written WHERE source = ?"
+        return self._first(label_rows.written_time, statement, os.fsencode(source)) or 0.0
 
     def counts(self) -> dict[Label, int]:
         """Return the number of messages with each label."""

@@ -217,6 +217,24 @@ def role_of(name: str, *, junk: str, ignore_folders: Iterable[str] = ()) -> Fold
     return _role(name, junk, tuple(ignore_folders))
 
 
+_SENT_NAMES = frozenset(
+    _names(
+        """sent, sent items, sent messages, sent mail, sent-mail, gesendet, gesendete elemente, gesendete objekte,
+        gesendete nachrichten, envoyés, messages envoyés, éléments envoyés, enviados, elementos enviados,
+        mensajes enviados, inviati, posta inviata, verzonden, verzonden items, itens enviados, wysłane,
+        elementy wysłane, odeslané, odeslaná pošta, odoslané, skickat, skickade objekt, sendt, sendt post,
+        sendte elementer, lähetetyt, elküldött, elküldött elemek, gönderilmiş, gönderilmiş öğeler, отправленные,
+        надіслані, 已发送, 已发送邮件, 送信済み, 送信済みアイテム, 보낸메일함, 보낸 편지함"""
+    )
+)
+
+
+def is_sent(name: str) -> bool:
+    """Return whether the folder with the name `name` on disk has the mail that the user sent. Its role is IGNORED."""
+    *upper, last = display_levels(name)
+    return last in _SENT_NAMES and not any(level in _ROLES for level in upper)
+
+
 @lru_cache(maxsize=4096)
 def _role(name: str, junk: str, ignore_folders: tuple[str, ...]) -> FolderRole:
     if not name:

@@ -345,7 +345,7 @@ class Classifier:
             # Imports numpy, which the network has already loaded.
             from spamlstm.model.personal_features import joined, text_sketch, tokens
 
-            sketch = text_sketch(reading.windows, sender=evidence.sender)
+            sketch = text_sketch(reading.windows, sender=next(iter(evidence.senders), ""))
             features = joined(reading.runs, tokens(rows), sketch)
         return Assessed(key, self.score(logits), evidence, features, reading.defects, sender=reading.sender)
 

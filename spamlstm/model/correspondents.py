@@ -90,7 +90,9 @@ class Correspondents:
         if sender is None or not (self._entries or self.written):
             return None
         entry, proof = self._entries.get(sender.key, _NONE), self._entries.get(sender.proof_key, _NONE)
-        written = sender.name_key in self.written and not sender.shared and _is_genuine(sender, proof)
+        written = (
+            bool(self.written) and sender.name_key in self.written and not sender.shared and _is_genuine(sender, proof)
+        )
         ham = entry.ham + ANSWERED * entry.answered + WRITTEN * written
         shift = -min(HAM_WEIGHT * _odds(ham, entry.spam), MOST_HAM)
         if shift and sender.shared:

@@ -11,16 +11,18 @@ the contribution of each word is zero.
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from spamlstm.features.sender_identity import SenderIdentity
 from spamlstm.model.classifier import Classifier
 from spamlstm.model.fact_sentences import fact_sentence
 from spamlstm.model.network import message_logit
 
 if TYPE_CHECKING:
+    from spamlstm.model.correspondents import KnownSender
     from spamlstm.model.personal_layer import PersonalLayer
 
 MOST_CANDIDATES = 400
@@ -77,7 +79,9 @@ def explain(
     most: int = 12,
     name: Callable[[int], str] = "label {}".format,
 ) -> list[Cause]:
-    """Return the contribution of the user's labels, if there is any, then the `most` strongest words and facts.
+    """Return the contributions of the sender and of the user's labels, then the `most` strongest words and facts.
+
+    The sender is missing if it is not known, and the labels are missing if they do not change the score.
 
     The words and facts are ordered by strength, strongest first. They are missing if the model was not used. If the
     message is nearly identical to a labelled message, `name` converts the number of that label (from 1, in the order of
@@ -85,18 +89,35 @@ def explain(
     """
     reading = classifier.reader.read(raw)
     causes = _causes(classifier, reading.windows)[:most] if reading.windows else []
-    labels = None if layer is None else _labels(classifier, raw, layer, name)
-    return causes if labels is None else [labels, *causes]
+    return causes if layer is None else [*_personal(classifier, raw, layer, name), *causes]
 
 
-def _labels(classifier: Classifier, raw: bytes, layer: "PersonalLayer", name: Callable[[int], str]) -> Cause | None:
+def _personal(
+    classifier: Classifier, raw: bytes, layer: "PersonalLayer", name: Callable[[int], str]
+) -> Iterator[Cause]:
+    """Yield the contributions of the sender and of the labels."""
     assessed = classifier.assess(raw)
     score = classifier.judged_score(assessed, layer)
-    if assessed.personal_features is None or score is None or score == assessed.prior:
-        return None
-    near = layer.near(assessed.personal_features)
-    most = f", most of all {name(near.label)}: {near.share:.0%} of the text is the same" if near.pull else ""
-    return Cause(CauseKind.LABELS, f"your labels{most}", round(score - (assessed.prior or 0.0), 3))
+    unknown = classifier.judged_score(assessed._replace(sender=None), layer)
+    if assessed.personal_features is None or score is None or unknown is None:
+        return
+    known = layer.correspondents.evidence(assessed.sender)
+    if assessed.sender is not None and known is not None and score != unknown:
+        yield Cause(CauseKind.SENDER, sender_sentence(assessed.sender, known), round(score - unknown, 3))
+    if unknown != assessed.prior:
+        near = layer.near(assessed.personal_features)
+        most = f", most of all {name(near.label)}: {near.share:.0%} of the text is the same" if near.pull else ""
+        yield Cause(CauseKind.LABELS, f"your labels{most}", round(unknown - (assessed.prior or 0.0), 3))
+
+
+def sender_sentence(sender: SenderIdentity, known: "KnownSender") -> str:
+    """Return a phrase about what a sender sent before, such as 'shop.example sent 12 ham before, you answered 3'."""
+    name = sender.name.removeprefix("list:")
+    name = name if name == sender.name else f"the mailing list {name}"
+    sent = " and ".join(f"{number:,} {label}" for number, label in ((known.ham, "ham"), (known.spam, "spam")) if number)
+    parts = [f"{name} sent {sent} before" if sent else name]
+    parts += [f"you answered {known.answered:,}"] * (known.answered > 0) + ["you wrote to this sender"] * known.written
+    return ", ".join(parts)
 
 
 def _causes(classifier: Classifier, windows: Sequence[str]) -> list[Cause]:

@@ -17,7 +17,7 @@ import os
 import sqlite3
 import time
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -194,18 +194,26 @@ class LabelStores:
             trainer = self._trainer(self._folder(maildir))
             return trainer.labels.label(content) if trainer else None
 
-    def add_label(self, maildir: str, raw: bytes, label: Label) -> bool:
+    def add_label(self, maildir: str, raw: bytes, label: Label, *, answered: bool = False) -> bool:
         """Store and learn a label that was inferred from a move of the message `raw`. Return whether the label is new.
 
-        The label is durable (fsynced) when this method returns. Raises StoreUnavailableError if the store cannot be
-        used now.
+        `answered` is true if the user answered the message. The label is durable (fsynced) when this method returns.
+        Raises StoreUnavailableError if the store cannot be used now.
         """
         with self._pausing(maildir):
             trainer = self._trainer(self._folder(maildir), create=True)
             assert trainer is not None  # noqa: S101  `create` is true
             mail, model = untag(raw), self._base.bundle.label
             base = self._base.assess(mail)
-            new = trainer.add_label(mail, label, prior=base.prior, tokens=base.tokens, model=model, origin=Origin.MOVED)
+            new = trainer.add_label(
+                mail,
+                label,
+                prior=base.prior,
+                model=model,
+                tokens=base.tokens,
+                origin=Origin.MOVED,
+                answered=answered,
+            )
             if trainer.is_worth_keeping:
                 trainer.prune()
                 trainer.catch_up()
@@ -214,6 +222,26 @@ class LabelStores:
             self.status.moved[label] += 1
             self.status.last = self._clock()
         return new
+
+    def last_written(self, maildir: str) -> float:
+        """Return the time of the latest known sent message of a Maildir, in seconds since 1970, or 0.
+
+        Raises StoreUnavailableError if the store cannot be used now.
+        """
+        with self._pausing(maildir):
+            trainer = self._trainer(self._folder(maildir))
+            return trainer.labels.last_written(maildir) if trainer else 0.0
+
+    def add_written(self, maildir: str, names: Mapping[bytes, float]) -> None:
+        """Store correspondents to whom the user of a Maildir wrote, unless there is no label store yet.
+
+        `names` has the hashes of their names with the times of the messages. Raises StoreUnavailableError if the store
+        cannot be used now.
+        """
+        with self._pausing(maildir):
+            if trainer := self._trainer(self._folder(maildir)):
+                trainer.labels.add_written(names, source=maildir, origin=Origin.MOVED)
+                trainer.catch_up()
 
     def tally(self) -> None:
         """Update the numbers of labels in the status if the labels of the shared store changed since the last count."""

@@ -17,7 +17,7 @@ from spamlstm.tracking.label_stores import LabelStores, StoreUnavailableError
 from spamlstm.tracking.listing import list_files, read_listed
 from spamlstm.tracking.mailbox_state import MailboxState
 from spamlstm.tracking.rule import FileUpdate
-from spamlstm.tracking.state import Pending, TrackedMessage
+from spamlstm.tracking.state import FlagSet, Pending, TrackedMessage
 
 
 class PendingLabels:
@@ -95,7 +95,9 @@ class PendingLabels:
         try:
             wanted = message.pending is Pending.ALWAYS or self._label_stores.label(maildir, message.content) is None
             with self._guard.attempt(item):
-                new = wanted and self._label_stores.add_label(maildir, raw, label)
+                new = wanted and self._label_stores.add_label(
+                    maildir, raw, label, answered=self._is_answered(maildir, message)
+                )
         except StoreUnavailableError:
             self.maildirs.add(maildir)
             return False
@@ -103,6 +105,10 @@ class PendingLabels:
         level = logging.INFO if new else logging.DEBUG
         emit(level, "learned", maildir=maildir, id=message.content, label=label, folder=message.role)
         return True
+
+    def _is_answered(self, maildir: str, message: TrackedMessage) -> bool:
+        """Return whether a file of the message has the flag of answered mail."""
+        return any(file.flags & FlagSet.ANSWERED for _, file in self._state.copies(maildir, message.content))
 
     def _clear(self, maildir: str, message: TrackedMessage) -> None:
         with self._state.change():

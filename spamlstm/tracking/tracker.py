@@ -16,12 +16,13 @@ from spamlstm.config import Config
 from spamlstm.config.maildirs import section_of
 from spamlstm.filtering.failures import FailureKind, emit, kind_of, logger, sentence
 from spamlstm.filtering.journal import Journal
-from spamlstm.maildir.folders import Folder, FolderRole, folders, role_of
+from spamlstm.maildir.folders import Folder, FolderRole, folders, is_sent, role_of
 from spamlstm.maildir.opened import OpenMaildir, RefusedError
 from spamlstm.tracking.folder_reader import FolderReader, FolderVisit, settled_times
 from spamlstm.tracking.label_stores import LabelStores
 from spamlstm.tracking.mailbox_state import DamagedStateError, MailboxState
 from spamlstm.tracking.pending_labels import PendingLabels
+from spamlstm.tracking.sent_folders import SentFolders
 
 
 class Tracker:
@@ -55,6 +56,7 @@ class Tracker:
         self._labels = PendingLabels(
             mailbox_state=mailbox_state, journal=journal, label_stores=label_stores, clock=clock
         )
+        self._sent = SentFolders(label_stores, clock=clock)
         self._reader = FolderReader(mailbox_state=mailbox_state, journal=journal, labels=self._labels, clock=clock)
         # For each completely read Maildir, a hash of its folders. An unchanged hash means that no folder has changed.
         self._unchanged: dict[str, int] = {}
@@ -108,7 +110,8 @@ class Tracker:
 
     def _visit(self, mailbox: OpenMaildir) -> Iterator[None]:
         maildir = mailbox.path
-        found = self._find_folders(mailbox)
+        found, sent = self._find_folders(mailbox)
+        yield from self._sent.visit(mailbox, sent)
         for folder, role in found:
             if role is FolderRole.JUNK:
                 self._watch(maildir, f"{mailbox.folder(folder.name).path}/cur", folder.inode)
@@ -133,23 +136,22 @@ class Tracker:
         if all(settled_times(folder, now=self._clock()) == folder for folder, _ in found):
             self._unchanged[maildir] = state
 
-    def _find_folders(self, mailbox: OpenMaildir) -> list[tuple[Folder, FolderRole]]:
-        """Return the folders that are not ignored, with their roles. The junk folder is the last.
+    def _find_folders(self, mailbox: OpenMaildir) -> tuple[list[tuple[Folder, FolderRole]], list[Folder]]:
+        """Return the folders that are not ignored, with their roles, and the Sent folders. The junk folder is the last.
 
         The order matters for a message that is in two folders. Its role is that of the last folder.
         """
         section = section_of(self._config.maildirs, Path(mailbox.path))
         if section is None:
-            return []
+            return [], []
         ignore_folders = self._config.learning.ignore_folders
         found = [
             (folder, role_of(folder.name, junk=section.junk, ignore_folders=ignore_folders))
             for folder in folders(mailbox)
         ]
-        return sorted(
-            ((folder, role) for folder, role in found if role is not FolderRole.IGNORED),
-            key=lambda one: one[1] is FolderRole.JUNK,
-        )
+        read = [one for one in found if one[1] is not FolderRole.IGNORED]
+        read.sort(key=lambda one: one[1] is FolderRole.JUNK)
+        return read, [folder for folder, role in found if role is FolderRole.IGNORED and is_sent(folder.name)]
 
     def _match_folders(self, mailbox: OpenMaildir, found: Sequence[tuple[Folder, FolderRole]]) -> list[FolderVisit]:
         """Return a `FolderVisit` for each found folder, with the record of the folder in the mailbox state.

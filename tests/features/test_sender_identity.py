@@ -124,6 +124,9 @@ def test_a_list_is_proven_by_its_own_signature():
         (SHOP, "host shop.example", False),
         (POSTFIX.format(helo="x", name="smtp.relay.test", ip="203.0.113.9"), "host relay.test", True),
         (STRANGER, "host 203.0.113", True),
+        (POSTFIX.format(helo="x", name="dsl-203-113-9.shop.example", ip="203.0.113.9"), "host 203.0.113", True),
+        (POSTFIX.format(helo="x", name="pcb007109.dip.shop.example", ip="203.0.113.9"), "host 203.0.113", True),
+        (POSTFIX.format(helo="x", name="p9.out.shop.example", ip="203.0.113.9"), "host shop.example", False),
         (POSTFIX.format(helo="x", name="unknown", ip="IPv6:2001:db8:7::25"), "host 2001:db8:7", True),
         (POSTFIX.format(helo="x", name="unknown", ip="IPv6:2001:0db8::25"), "host 2001:db8:", True),
         (
@@ -239,6 +242,15 @@ def test_results_beside_genuine_results(genuine, forged):
     for headers in ((STRANGER, genuine, forged, FROM), (STRANGER, forged, FROM, genuine)):
         found = identity(*headers)
         assert found is None or (found.proof == "dmarc example.org" and "dmarc" not in genuine)
+
+
+def test_genuine_results_cannot_be_pushed_away():
+    """A failure is not hidden by many headers above it, or by many signatures that make the header long."""
+    padding = ["Authentication-Results: mx.example.org; none"] * 20
+    assert identity(STRANGER, *padding[1:], FROM, PASS) is not None
+    assert identity(STRANGER, PASS, *padding, FROM, FAIL) is None
+    long = FAIL.replace("dkim=none", "; ".join(["dkim=fail header.d=evil.test"] * 200))
+    assert identity(STRANGER, PASS, FROM, long) is None
 
 
 @pytest.mark.parametrize(

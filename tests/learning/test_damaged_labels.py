@@ -28,9 +28,9 @@ COLUMNS = {
         *("id", "content", "label", "time", "prior", "model", "subject", "mail", "origin", "source", "tokens"),
         *("sender", "answered"),
     ),
-    "written": ("id", "name", "source", "origin", "time"),
+    "written": ("name", "source", "origin", "time"),
     "thresholds": ("model", "ham", "spam", "time"),
-    "epoch": ("number",),
+    "epoch": ("number", "written"),
     "learned": ("last", "shape", "state", "checksum"),
 }
 CASES = [(table, column) for table, columns in COLUMNS.items() for column in columns]

@@ -60,6 +60,7 @@ def test_a_store_of_version_2_learns_what_the_base_read(labelled, unsure):
         for column in ("tokens", "sender", "answered"):
             old.execute(f"ALTER TABLE labels DROP COLUMN {column}")
         old.execute("DROP TABLE written")
+        old.execute("ALTER TABLE epoch DROP COLUMN written")
         old.execute("ALTER TABLE thresholds RENAME TO bars")
         old.execute("PRAGMA user_version = 2")
     with contextlib.closing(LabelStore.open(labelled)) as labels:

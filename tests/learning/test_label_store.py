@@ -163,7 +163,10 @@ def test_a_store_of_version_1_goes_on(tmp_path):
             assert labels.thresholds() == {}
 
 
-WITHOUT_SENDERS = "DROP TABLE written; ALTER TABLE labels DROP COLUMN sender; ALTER TABLE labels DROP COLUMN answered;"
+WITHOUT_SENDERS = (
+    "DROP TABLE written; ALTER TABLE epoch DROP COLUMN written;"
+    "ALTER TABLE labels DROP COLUMN sender; ALTER TABLE labels DROP COLUMN answered;"
+)
 
 
 def test_a_store_of_version_3_goes_on(tmp_path):

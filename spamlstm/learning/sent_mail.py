@@ -1,0 +1,78 @@
+"""Correspondents from sent mail: the recipients of the messages in a Sent folder.
+
+A user who writes to somebody wants the answer. Only the headers To, Cc and Bcc are read, and only hashes of the names
+are stored.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+
+from spamlstm.features.sender_identity import correspondent, name_key
+from spamlstm.maildir import message_file
+from spamlstm.maildir.content_id import lasting
+from spamlstm.maildir.folders import folders, is_sent
+from spamlstm.maildir.message_file import TooLargeError
+from spamlstm.maildir.names import GoneError
+from spamlstm.maildir.opened import Entry, OpenFolder, OpenMaildir
+from spamlstm.message.message import address, parse_message
+
+# The newest messages of all Sent folders that are read, and the most bytes of one. Larger messages are skipped.
+MOST_MESSAGES = 5000
+MOST_BYTES = 1 << 20
+# A message to more recipients is a circular, which does not show that the user knows them.
+MOST_RECIPIENTS = 20
+_HEAD_BYTES = 64 << 10
+_ADDRESS = re.compile(r"(?<![^\s<>\"(),:;@])[^\s<>\"(),:;@]++@[^\s<>\"(),:;@]+")
+# Mail programs write such messages without the user, or for a link of the sender.
+_NOT_WRITTEN = re.compile(r"unsubscribe|abmelden|désabonne", re.IGNORECASE)
+
+
+def sent_folders(mailbox: OpenMaildir) -> Iterator[OpenFolder]:
+    """Yield the Sent folders of a Maildir."""
+    for folder in folders(mailbox):
+        if is_sent(folder.name):
+            yield mailbox.folder(folder.name)
+
+
+def newest(opened: Iterable[OpenFolder], *, after: float = 0.0, most: int = MOST_MESSAGES) -> list[tuple[float, Entry]]:
+    """Return the newest messages in some folders, at most `most`, with the times of their files, the oldest first.
+
+    Only messages with a time later than `after` are returned. Folders that cannot be read are skipped.
+    """
+    found = []
+    for folder in opened:
+        try:
+            for entry in folder.messages():
+                try:
+                    time = entry.status().st_mtime
+                except FileNotFoundError:
+                    continue  # a mail program has just renamed the file
+                if time > after:
+                    found.append((time, entry))
+        except OSError:
+            continue
+    return sorted(found, key=lambda one: (one[0], one[1].name))[-most:]
+
+
+def written_names(messages: Iterable[tuple[float, Entry]]) -> dict[bytes, float]:
+    """Return the hashes of the names of all recipients of sent messages, each with the time of the latest message."""
+    names: dict[bytes, float] = {}
+    for time, entry in messages:
+        try:
+            raw = message_file.read_message(entry, most=MOST_BYTES)[0]
+        except (GoneError, TooLargeError, OSError):
+            continue
+        names.update(dict.fromkeys(map(name_key, recipients(raw)), time))
+    return names
+
+
+def recipients(raw: bytes) -> set[str]:
+    """Return the names of the correspondents to whom a message was sent, as in the identities of their answers."""
+    message = parse_message(lasting(raw[:_HEAD_BYTES])[0])
+    if message.first.get("auto-submitted", "no").lower() != "no" or _NOT_WRITTEN.search(message.subject):
+        return set()
+    values = (value for name, value in message.headers if name in ("to", "cc", "bcc"))
+    found = {one.lower() for value in values for one in _ADDRESS.findall(value)} - {message.sender}
+    if len(found) > MOST_RECIPIENTS:
+        return set()
+    return {name for one in found if not _NOT_WRITTEN.search(one) and (name := correspondent(address(one)))}

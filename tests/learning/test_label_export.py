@@ -26,6 +26,7 @@ from spamlstm.learning.label_rows import LAYOUT
 from spamlstm.learning.label_store import LabelStore
 from spamlstm.learning.trainer import Trainer, label_request, learned_layer
 from spamlstm.model.classifier import Classifier
+from spamlstm.model.personal_features import PACKED_SKETCH
 
 CLOCK = 1_700_000_000.0
 
@@ -36,7 +37,7 @@ def opened(state, *, time=CLOCK):
         yield labels
 
 
-def label(labels, number, kind, *, origin=Origin.COMMAND, source="", tokens=b"\1\0\2\0"):
+def label(labels, number, kind, *, origin=Origin.COMMAND, source="", tokens=bytes(PACKED_SKETCH) + b"\1\0\2\0"):
     request = label_request(letter(number, spam=kind is Label.SPAM), 0.1 * number, "m", origin, tokens=tokens)
     return labels.add_pairs([(request, kind)])[0]
 
@@ -273,7 +274,7 @@ def test_any_cell(sound, tmp_path_factory, line, cell, value):
         ({"layout": 99}, ("newer version",)),
         ({"layout": 4}, ("version is not valid",)),
         ({"layout": True}, ("version is not valid",)),
-        ({"rows": {"labels": 1, "thresholds": 1}}, ("checksum",)),
+        ({"rows": {"labels": 1, "thresholds": 1, "written": 0}}, ("checksum",)),
         ({"rows": {}}, ("tables",)),
         ({"tables": {"labels": ["id"]}, "rows": {"labels": 6}}, ("row",)),
         ({"tables": {"labels; DROP TABLE labels": ["id"]}, "rows": {"labels; DROP TABLE labels": 6}}, ("tables",)),
@@ -334,7 +335,7 @@ def test_a_file_of_an_earlier_layout(sound, tmp_path, monkeypatch):
     later = dataclasses.replace(
         LAYOUT,
         version=LAYOUT.version + 1,
-        schema=LAYOUT.schema.replace("source BLOB", f"{column}, source BLOB"),
+        schema=LAYOUT.schema.replace("source BLOB", f"{column}, source BLOB", 1),
         upgrades={
             **LAYOUT.upgrades,
             LAYOUT.version: f"ALTER TABLE labels ADD COLUMN {column};UPDATE labels SET kind='y'",  # noqa: S608

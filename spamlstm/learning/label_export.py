@@ -154,6 +154,7 @@ def _check(labels: LabelStore, connection: sqlite3.Connection) -> None:
     for (source,) in connection.execute("SELECT source FROM labels"):
         blob(source, "source", most=_MOST_SOURCE)
     labels.thresholds()
+    labels.written()
 
 
 # --- reading ----------------------------------------------------------------------------------------------------------
@@ -297,9 +298,16 @@ def _merge(staging: sqlite3.Connection, connection: sqlite3.Connection) -> Impor
         _insert(staging, connection, ids, columns=tables["labels"])
     for table, columns in tables.items():
         if table != "labels":
-            insert = f"INSERT OR IGNORE INTO {table} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"  # noqa: S608
-            connection.executemany(insert, _rows(staging, table, columns))
+            _complete(staging, connection, table, columns)
     return counts
+
+
+def _complete(
+    staging: sqlite3.Connection, connection: sqlite3.Connection, table: str, columns: tuple[str, ...]
+) -> None:
+    """Insert the rows of a table whose keys the store does not have."""
+    insert = f"INSERT OR IGNORE INTO {table} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"  # noqa: S608
+    connection.executemany(insert, _rows(staging, table, columns))
 
 
 def _chosen(staging: sqlite3.Connection, connection: sqlite3.Connection) -> tuple[list[int], ImportCounts]:

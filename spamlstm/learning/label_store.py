@@ -117,8 +117,12 @@ class LabelStore:
         return number
 
     def prune(self) -> int:
-        """Remove the labels that exceed the bounds (see `label_rows.surplus`), and return the number removed."""
+        """Remove the labels that exceed the bounds (see `label_rows.surplus`), and return the number removed.
+
+        Correspondents that exceed their bound are removed too.
+        """
         with self._change():
+            self._prune_written()
             rows = self._connection.execute(
                 "SELECT id, length(mail) + length(tokens), time, origin = 'adopted' FROM labels ORDER BY id DESC"
             )
@@ -174,11 +178,7 @@ class LabelStore:
                 " ON CONFLICT DO UPDATE SET time = max(time, excluded.time)",
                 rows,
             )
-            self._connection.execute(
-                "DELETE FROM written WHERE (name, source, origin) IN"
-                " (SELECT name, source, origin FROM written ORDER BY time DESC, name LIMIT -1 OFFSET ?)",
-                (MOST_WRITTEN,),
-            )
+            self._prune_written()
             self._connection.execute("UPDATE epoch SET written = written + 1")
 
     def set_thresholds(self, model: str, thresholds: Thresholds) -> None:
@@ -399,6 +399,15 @@ class LabelStore:
             ),
         )
         return True
+
+    def _prune_written(self) -> None:
+        removed = self._connection.execute(
+            "DELETE FROM written WHERE (name, source, origin) IN"
+            " (SELECT name, source, origin FROM written ORDER BY time DESC, name LIMIT -1 OFFSET ?)",
+            (MOST_WRITTEN,),
+        ).rowcount
+        if removed:
+            self._connection.execute("UPDATE epoch SET written = written + 1")
 
     def _remove(self, content: str) -> bool:
         row = self._connection.execute(

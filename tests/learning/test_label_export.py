@@ -37,7 +37,7 @@ def opened(state, *, time=CLOCK):
         yield labels
 
 
-def label(labels, number, kind, *, origin=Origin.COMMAND, source="", tokens=bytes(PACKED_SKETCH) + b"\1\0\2\0"):
+def label(labels, number, kind, *, origin=Origin.COMMAND, tokens=bytes(PACKED_SKETCH) + b"\1\0\2\0"):
     request = label_request(letter(number, spam=kind is Label.SPAM), 0.1 * number, "m", origin, tokens=tokens)
     return labels.add_pairs([(request, kind)])[0]
 
@@ -78,6 +78,8 @@ def filled(tmp_path):
             labels.forget(label_request(letter(number, spam=False), None, "m", Origin.COMMAND).content)
         labels.interleave_bulk()
         labels.set_thresholds("m", Thresholds(0.1, 0.99))
+        for number in range(30):
+            labels.add_written({bytes([number]) * 8: 100.0 - number}, source="/mail/ann", origin=Origin.ADOPTED)
     return tmp_path / "filled"
 
 
@@ -335,7 +337,7 @@ def test_a_file_of_an_earlier_layout(sound, tmp_path, monkeypatch):
     later = dataclasses.replace(
         LAYOUT,
         version=LAYOUT.version + 1,
-        schema=LAYOUT.schema.replace("source BLOB", f"{column}, source BLOB", 1),
+        schema=LAYOUT.schema.replace("source BLOB NOT NULL DEFAULT", f"{column}, source BLOB NOT NULL DEFAULT"),
         upgrades={
             **LAYOUT.upgrades,
             LAYOUT.version: f"ALTER TABLE labels ADD COLUMN {column};UPDATE labels SET kind='y'",  # noqa: S608
@@ -346,6 +348,36 @@ def test_a_file_of_an_earlier_layout(sound, tmp_path, monkeypatch):
     assert imported(tmp_path / "state", sound).new == 6
     with contextlib.closing(sqlite3.connect(tmp_path / "state" / LABELS)) as connection:
         assert connection.execute("SELECT DISTINCT kind FROM labels").fetchall() == [("y",)]
+
+
+def test_a_file_of_the_first_layout(sound, tmp_path):
+    """A file of layout 5, from before known senders, is imported, and later columns get the values of an upgrade."""
+    header, *lines = lines_of(sound)
+    columns = header["tables"]["labels"]
+    new = [columns.index(one) for one in ("sender", "answered")]
+    header["layout"] = 5
+    header["tables"] = {"labels": columns[: min(new)], "thresholds": header["tables"]["thresholds"]}
+    header["rows"].pop("written")
+    lines = [one[: 1 + min(new)] if isinstance(one, list) and one[0] == "labels" else one for one in lines]
+    assert new == list(range(min(new), len(columns)))
+    assert (
+        imported(
+            tmp_path / "state",
+            packed([header, *(one for one in lines if not isinstance(one, list) or one[0] != "written")]),
+        ).new
+        == 6
+    )
+
+
+def test_correspondents_of_both_are_kept(tmp_path):
+    """Correspondents of the store and of the file are kept, whatever their row numbers."""
+    for name, numbers in (("ours", range(5)), ("theirs", range(3, 9))):
+        with opened(tmp_path / name) as labels:
+            for number in numbers:
+                labels.add_written({bytes([number]) * 8: 1.0}, source="", origin=Origin.MOVED)
+    imported(tmp_path / "ours", exported(tmp_path / "theirs"))
+    with opened(tmp_path / "ours") as labels:
+        assert labels.written() == {bytes([number]) * 8 for number in range(9)}
 
 
 def test_a_damaged_store_is_not_exported(filled):

@@ -24,6 +24,7 @@ from spamlstm.features.domains import FREEMAIL, MAIL_SERVICES, OPEN_HOSTING, SHA
 from spamlstm.message.message import Message
 
 _SHARED = FREEMAIL | MAIL_SERVICES | OPEN_HOSTING | SHARED_DOMAINS
+_LIST = "list:"
 KEY_BYTES = 8
 """The size of a hash of a name or proof."""
 _MOST_NAME = 320
@@ -76,7 +77,8 @@ class _Result(NamedTuple):
 class SenderIdentity(NamedTuple):
     """The identity of a sender: a name and its proof.
 
-    `shared` is true if the proof is weak, because senders of other names may have the same proof.
+    `shared` is true if the proof is weak, because others may have it: a network, the host of a service or of another
+    organisation, or a mailing list, to which anybody may write.
     """
 
     name: str
@@ -98,6 +100,16 @@ class SenderIdentity(NamedTuple):
     def proof_key(self) -> bytes:
         """The hash of the proof."""
         return _hash(f"\n{self.proof}")
+
+    @property
+    def is_list(self) -> bool:
+        """Return whether the sender is a mailing list."""
+        return self.name.startswith(_LIST)
+
+    @property
+    def is_by_host(self) -> bool:
+        """Return whether the proof is a host or its network, and not a result of the receiving server."""
+        return self.proof.startswith("host ")
 
     @property
     def packed(self) -> str:
@@ -128,19 +140,22 @@ def sender_identity(message: Message) -> SenderIdentity | None:
     """Return the identity of the sender, or None if nothing proves it."""
     organisation, list_id = _organisation(message), message.list_id[:_MOST_NAME]
     list_organisation = organisational_domain(list_id)
-    claims = [(organisation, correspondent(message.sender)), (list_organisation, f"list:{list_id}")]
+    claims = [(organisation, correspondent(message.sender)), (list_organisation, _LIST + list_id)]
     claims = [claim for claim in claims if claim[0]]
     if not claims:
         return None
     route = _Route(message)
     if results := _results(message, route):
-        proofs = ((name, _passed(results, owner, of_list=name.startswith("list:"))) for owner, name in claims)
-        return next((SenderIdentity(name, f"{method} {route.own}") for name, method in proofs if method), None)
+        for owner, name in claims:
+            is_list = name.startswith(_LIST)
+            if method := _passed(results, owner, of_list=is_list):
+                return SenderIdentity(name, f"{method} {route.own}", shared=is_list)
+        return None
     if not route.network:
         return None
     for owner, name in claims:
         if owner == route.host:
-            return SenderIdentity(name, f"host {owner}", shared=owner in _SHARED)
+            return SenderIdentity(name, f"host {owner}", shared=owner in _SHARED or name.startswith(_LIST))
     if organisation and any(message.sender in message.first.get(name, "").lower() for name in _RECIPIENTS):
         return None
     return SenderIdentity(claims[0][1], f"host {route.host or route.network}", shared=True)

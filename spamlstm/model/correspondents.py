@@ -17,8 +17,8 @@ MOST_ENTRIES = 10_000
 ANSWERED, WRITTEN = 3, 6
 # The shift in log-odds is the log of the counts times a weight, and at most this much. The shift alone never moves a
 # message from spam to ham with the usual thresholds, so mail from the account of a friend that was taken over can still
-# be unsure. Spam of a sender with a weak proof counts less, because others may have the same proof.
-HAM_WEIGHT, MOST_HAM = 3.0, 4.0
+# be unsure. With a weak proof the bounds are lower, because others may have the same proof.
+HAM_WEIGHT, MOST_HAM, MOST_SHARED_HAM = 3.0, 4.0, 2.0
 SPAM_WEIGHT, MOST_SPAM = 1.5, 3.0
 SHARED_SPAM_WEIGHT, MOST_SHARED_SPAM = 1.0, 1.5
 # One label is worth this many labels of the other kind. Not more than MOST_COUNT labels of a kind are counted, so that
@@ -94,14 +94,7 @@ class Correspondents:
             bool(self.written) and sender.name_key in self.written and not sender.shared and _is_genuine(sender, proof)
         )
         ham = entry.ham + ANSWERED * entry.answered + WRITTEN * written
-        shift = -min(HAM_WEIGHT * _odds(ham, entry.spam), MOST_HAM)
-        if shift and sender.shared:
-            # A host that hands over spam of other names proves little, because spam may claim any name.
-            shift = max(shift, -HAM_WEIGHT * _odds(proof.ham, proof.spam))
-        if not shift and sender.shared:
-            shift = min(SHARED_SPAM_WEIGHT * _odds(entry.spam, ham), MOST_SHARED_SPAM)
-        elif not shift:
-            shift = min(SPAM_WEIGHT * _odds(entry.spam, ham), MOST_SPAM)
+        shift = _ham_shift(sender, ham, entry, proof) or _spam_shift(sender, ham, entry)
         if entry.last and not written:
             shift *= 0.5 ** ((self._labels - entry.last) / HALF_AGE)
         if abs(shift) < _LEAST_SHIFT:
@@ -130,7 +123,24 @@ class Correspondents:
 
 def _is_genuine(sender: SenderIdentity, proof: _Entry) -> bool:
     """Return whether the proof of a sender without labels cannot be forged."""
-    return sender.proof.startswith("host ") or (proof.ham >= PROVEN and proof.ham > proof.spam / AGAINST)
+    return sender.is_by_host or (proof.ham >= PROVEN and proof.ham > proof.spam / AGAINST)
+
+
+def _ham_shift(sender: SenderIdentity, ham: int, entry: _Entry, proof: _Entry) -> float:
+    """Return the shift towards ham, at most 0. `ham` includes answers."""
+    shift = min(HAM_WEIGHT * _odds(ham, entry.spam), MOST_SHARED_HAM if sender.shared else MOST_HAM)
+    if sender.shared and sender.is_by_host:
+        # A host that hands over spam of other names proves little, because spam may claim any name.
+        shift = min(shift, HAM_WEIGHT * _odds(proof.ham, proof.spam))
+    return -shift
+
+
+def _spam_shift(sender: SenderIdentity, ham: int, entry: _Entry) -> float:
+    """Return the shift towards spam, at least 0. Spam of a mailing list without ham is evidence against the list."""
+    odds = _odds(entry.spam, ham)
+    if sender.shared and not sender.is_list:
+        return min(SHARED_SPAM_WEIGHT * odds, MOST_SHARED_SPAM)
+    return min(SPAM_WEIGHT * odds, MOST_SPAM)
 
 
 def _odds(count: int, against: int) -> float:

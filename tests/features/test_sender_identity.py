@@ -110,7 +110,8 @@ def test_a_list_is_proven_by_its_own_signature():
     results = (
         "Authentication-Results: mx.example.org; dmarc=fail header.from=shop.example; dkim=pass header.d=lists.test"
     )
-    assert named(SHOP, results, list_id, FROM) == ("list:friends.lists.test", "dkim example.org")
+    found = identity(SHOP, results, list_id, FROM)
+    assert found == SenderIdentity("list:friends.lists.test", "dkim example.org", shared=True)
     assert named(SHOP, PASS, list_id, FROM) == ("shop.example", "dmarc example.org")
     assert identity(SHOP, results.replace("lists.test", "evil.test"), list_id, FROM) is None
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from spamlstm.features.sender_identity import SenderIdentity
 from spamlstm.model import correspondents
-from spamlstm.model.correspondents import MOST_HAM, MOST_SPAM, PROVEN, Correspondents
+from spamlstm.model.correspondents import MOST_HAM, MOST_SHARED_HAM, MOST_SPAM, PROVEN, Correspondents
 
 SHOP = SenderIdentity("shop.example", "dmarc example.org")
 OTHER = SenderIdentity("other.example", "dmarc example.org")
@@ -67,10 +67,17 @@ def test_an_answer_is_strong_evidence():
 def test_a_host_that_hands_over_spam_proves_little():
     """Ham through a forwarder is no evidence once the forwarder hands over spam of other names."""
     ham = [(RELAYED, False)] * 20
-    assert shift(taught(*ham), RELAYED) == -MOST_HAM
+    assert shift(taught(*ham), RELAYED) == -MOST_SHARED_HAM
     spam = [(RELAYED._replace(name=f"spam{number}.test"), True) for number in range(4)]
     assert shift(taught(*ham, *spam), RELAYED) == 0
     assert shift(taught(*[(SHOP, False)] * 20, *[(OTHER, True)] * 4), SHOP) < -MOST_HAM + 0.1
+
+
+def test_a_mailing_list_is_bounded_like_a_weak_proof():
+    """Anybody may write to a list. Spam of other names with the same method says nothing about the list."""
+    posts = SenderIdentity("list:friends.lists.test", "dkim example.org", shared=True)
+    known = taught(*[(posts, False)] * 20, *[(posts._replace(name=f"{number}.test"), True) for number in range(9)])
+    assert shift(known, posts) == pytest.approx(-MOST_SHARED_HAM, abs=0.1)
 
 
 def test_a_sender_to_whom_the_user_wrote():

@@ -12,13 +12,13 @@ import os
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from spamlstm.config import CatchUp
 from spamlstm.files import Closable
 from spamlstm.filtering.outcome import Candidate
-from spamlstm.maildir.names import DELIVERED, Name, Part
+from spamlstm.maildir.names import DELIVERED, Name, Part, base_of
 from spamlstm.maildir.opened import OpenMaildir
 
 if TYPE_CHECKING:
@@ -256,7 +256,11 @@ class Scanner:
             pending = self._missing(maildir, look.pending)
         else:
             settled = is_settled(changed, now=self._clock())
-            pending = self._missing(maildir, list_candidates(self._opened(maildir), part))
+            # Candidates are created only for the missing files, because an inbox may have 200,000 files.
+            files = _files(self._opened(maildir), part)
+            inodes = {key: inode for key, (_, inode) in files.items()}
+            missing = self._journal.index.missing(maildir, inodes, now=self._clock())
+            pending = _candidates(maildir, part, {key: files[key] for key in missing})
             look = _Look(changed if settled else None, ())
         self._looks[path] = _Look(look.mtime_ns, tuple(pending))
         return pending
@@ -274,7 +278,7 @@ class Scanner:
         mailbox = self._opened(maildir)
         for _ in range(2):
             for part in DELIVERED:
-                bases |= {one.key for one in list_candidates(mailbox, part) if _is_old(one, catch_up)}
+                bases |= {key for key, (name, _) in _files(mailbox, part).items() if _is_old(name, catch_up)}
         now = self._clock()
         # If the configuration includes existing mail, the date of the mail is ignored.
         since = now if catch_up is CatchUp.NEW else 0.0
@@ -285,7 +289,7 @@ class Scanner:
         if len(parts) == 2 and self._journal.index.needs_pruning(maildir, now=self._clock()):
             # Listed twice for the same reason as in `_begin`.
             mailbox = self._opened(maildir)
-            here = {candidate.key for part in (*parts, *parts) for candidate in list_candidates(mailbox, part)}
+            here = {key for part in (*parts, *parts) for key in _files(mailbox, part)}
             with self._journal.transaction(durable=False):
                 self._journal.index.prune(maildir, here, now=self._clock())
 
@@ -303,17 +307,28 @@ def is_settled(changed_ns: int, *, now: float) -> bool:
 
 def list_candidates(mailbox: OpenMaildir, part: Part) -> list[Candidate]:
     """Return the messages in new or cur of an inbox, sorted by name. This is mostly the order of delivery."""
-    found = [Candidate(mailbox.path, part, entry.name, entry.inode()) for entry in mailbox.folder().listed(part)]
-    bases = Counter(candidate.base for candidate in found)
-    if len(bases) < len(found):
-        # Different files may have names that differ only in their fields or flags.
-        found = [replace(one, shares_base=True) if bases[one.base] > 1 else one for one in found]
-    return sorted(found, key=lambda candidate: candidate.name)
+    return _candidates(mailbox.path, part, _files(mailbox, part))
 
 
-def _is_old(candidate: Candidate, catch_up: CatchUp) -> bool:
+def _candidates(maildir: str, part: Part, files: Mapping[str, tuple[str, int]]) -> list[Candidate]:
+    """Return the candidates for some of `_files`, sorted by name."""
+    ordered = sorted(files.items(), key=lambda file: file[1][0])
+    # No file name contains a slash, so a slash in the key precedes an inode.
+    return [Candidate(maildir, part, name, inode, shares_base="/" in key) for key, (name, inode) in ordered]
+
+
+def _files(mailbox: OpenMaildir, part: Part) -> dict[str, tuple[str, int]]:
+    """Return the name and the inode of each message in new or cur of an inbox, by `Candidate.key`."""
+    listed = [(base_of(entry.name), entry.name, entry.inode()) for entry in mailbox.folder().listed(part)]
+    files = {base: (name, inode) for base, name, inode in listed}
+    if len(files) == len(listed):
+        return files
+    # Different files may have names that differ only in their fields or flags.
+    bases = Counter(base for base, _, _ in listed)
+    return {f"{base}/{inode}" if bases[base] > 1 else base: (name, inode) for base, name, inode in listed}
+
+
+def _is_old(name: str, catch_up: CatchUp) -> bool:
     """Return whether a message that exists at the first scan is not to be classified."""
-    if catch_up is CatchUp.NEW:
-        return True
     # OfflineIMAP writes flags in new, too.
-    return catch_up is CatchUp.UNSEEN and "S" in Name.parse(candidate.name).flags
+    return catch_up is CatchUp.NEW or (catch_up is CatchUp.UNSEEN and "S" in Name.parse(name).flags)

@@ -57,7 +57,13 @@ def split_info(name: str) -> tuple[str, str, str]:
 
 def base_of(name: str) -> str:
     """Return the base name of a file name. Equals `Name.parse(name).base` in a fraction of the time."""
-    stem = split_info(name)[0]
+    # The usual names do not need a regular expression.
+    stem, colon, _ = name.partition(COLON)
+    if not colon and "2," in name and not name[-1].isdecimal():
+        stem = split_info(name)[0]
+    base, comma, fields = stem.partition(",")
+    if not comma or fields.startswith(("S=", "U=", "W=")):
+        return base
     field = _FIELD.search(stem)
     return stem[: field.start()] if field else stem
 

@@ -49,6 +49,8 @@ class Layout:
     """The end of the message that tells the user to move a damaged file away. It says which data is then lost."""
     upgrades: Mapping[int, str] = field(default_factory=dict)
     """For each earlier version, the SQL statements that upgrade the database to the next version."""
+    functions: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
+    """Functions that the statements of `upgrades` use, each of two arguments."""
 
 
 def open_in(state: Path, name: str, layout: Layout) -> sqlite3.Connection:
@@ -157,6 +159,8 @@ def _prepare(connection: sqlite3.Connection, shown: str, layout: Layout) -> None
     if version not in (0, layout.version, *layout.upgrades):
         raise DataError(f"{shown} was written by another version of spamlstm; move it away to begin anew")
     if version != layout.version:
+        for name, function in layout.functions.items():
+            connection.create_function(name, 2, function, deterministic=True)
         connection.execute("BEGIN IMMEDIATE")
         # Another process may have created or upgraded the tables in the meantime.
         while (version := _version(connection)) != layout.version:

@@ -157,7 +157,10 @@ def forget_paths(paths: list[str], *, state: Path) -> int:
     labels = LabelStore.find(state)
     with contextlib.closing(labels) if labels else contextlib.nullcontext():
         for raw in _contents(named, named.messages()):
-            known = labels is not None and labels.forget(content_id(raw))
+            content = content_id(raw)
+            if labels is not None:
+                labels.renew(raw, content)
+            known = labels is not None and labels.forget(content)
             removed, unknown = removed + known, unknown + (not known)
         if labels is not None and removed:
             trainer = Trainer(labels, tell=note)

@@ -82,7 +82,7 @@ def run_daemon(
             classifier=classifier,
             journal=journal,
             counters=Counters(),
-            moved=tracker.was_moved,
+            placed=tracker.placed,
             layer_of=label_stores.layer,
             open_maildir=locks.opened,
             beat=notifier.beat,

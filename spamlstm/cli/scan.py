@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -14,13 +15,16 @@ from spamlstm.daemon.maildir_locks import MaildirLocks
 from spamlstm.daemon.state_folder import hold
 from spamlstm.errors import ExitStatus
 from spamlstm.filtering.journal import Journal
-from spamlstm.filtering.outcome import Counters, Outcome, Status
+from spamlstm.filtering.outcome import Candidate, Counters, Outcome, Status
 from spamlstm.filtering.pipeline import Pipeline
+from spamlstm.filtering.placement import Placement
 from spamlstm.learning.label_store import LabelStore
 from spamlstm.learning.trainer import Trainer, rescore_labels
+from spamlstm.maildir.opened import OpenMaildir
 from spamlstm.model.classifier import Classifier
 from spamlstm.model.personal_layer import PersonalLayer
 from spamlstm.model.policy import Policy
+from spamlstm.tracking.history import TrackedPlacements
 from spamlstm.tracking.mailbox_state import MailboxState
 
 
@@ -45,7 +49,7 @@ def scan_maildir(
             classifier=classifier,
             journal=journal,
             counters=Counters(),
-            moved=_moved(state, stack),
+            placed=_placed(state, journal, stack),
             open_maildir=locks.opened,
             layer_of=lambda _: layer,
         )
@@ -62,15 +66,18 @@ def scan_maildir(
         return ExitStatus.TEMPORARY if pipeline.counters.failed else ExitStatus.OK
 
 
-def _moved(state: Path, stack: contextlib.ExitStack) -> Callable[[str, str], bool]:
-    """Return a function that returns whether a user moved a message with a given content id in a given Maildir.
+def _placed(
+    state: Path, journal: Journal, stack: contextlib.ExitStack
+) -> Callable[[OpenMaildir, Candidate, str, float], Placement] | None:
+    """Return a function that returns how a message came to the inbox, by the records of the daemon.
 
-    The function uses the records of the daemon. If there are no records, it always returns False.
+    Return None if there are no records.
     """
     mailbox_state = MailboxState.find(state)
     if mailbox_state is None:
-        return lambda _maildir, _content: False
-    return stack.enter_context(contextlib.closing(mailbox_state)).was_moved
+        return None
+    stack.enter_context(contextlib.closing(mailbox_state))
+    return TrackedPlacements(mailbox_state=mailbox_state, journal=journal, clock=time.time).placed
 
 
 def _personal_layer(base: Classifier, folder: Path, *, dry_run: bool) -> PersonalLayer | None:

@@ -19,7 +19,7 @@ from spamlstm.filtering.acts import Recovery
 from spamlstm.filtering.journal import UnreadableAct
 from spamlstm.filtering.outcome import Counters
 from spamlstm.filtering.undo import UndoResult, UndoStatus, undo_acts
-from spamlstm.maildir.content_id import content_id
+from spamlstm.maildir.content_id import content_id, former_content_id
 from spamlstm.maildir.opened import OpenMaildir
 from spamlstm.message.compression import decompressed
 from spamlstm.message.message import parse_message
@@ -35,8 +35,8 @@ def undo_messages(message: str | None, *, since: str | None, dry_run: bool, json
     `message` is the content id or the file of a message. Raises NoInputError if the file cannot be read, and UserError
     if `since` is not a time.
     """
-    content = None if message is None else _content(message)
-    moment = parse_time(since or "1d", now=time.time()) if since or content is None else 0.0
+    contents = None if message is None else _contents(message)
+    moment = parse_time(since or "1d", now=time.time()) if since or contents is None else 0.0
     results: list[UndoResult] = []
     unreadable = False
     state = existing_state(state)
@@ -56,7 +56,7 @@ def undo_messages(message: str | None, *, since: str | None, dry_run: bool, json
         if not dry_run:
             recovery.settle(all_open=True)
         acts = undo_acts(
-            journal, recovery, since=moment, dry=dry_run, clock=time.time, open_maildir=open_maildir, content=content
+            journal, recovery, since=moment, dry=dry_run, clock=time.time, open_maildir=open_maildir, contents=contents
         )
         for one in acts:
             if isinstance(one, UnreadableAct):
@@ -75,12 +75,13 @@ def undo_messages(message: str | None, *, since: str | None, dry_run: bool, json
     return ExitStatus.TEMPORARY if any(one.status is UndoStatus.FAILED for one in results) else ExitStatus.OK
 
 
-def _content(message: str) -> str:
-    """Return the content id of a message, given by its content id or its file. Raises NoInputError if unreadable."""
+def _contents(message: str) -> tuple[str, ...]:
+    """Return the content ids of a message, given by a content id or by its file. Raises NoInputError if unreadable."""
     if re.fullmatch(r"[0-9a-f]{32}", message):
-        return message
+        return (message,)
     with reading(message), open_regular(message) as stream:
-        return content_id(decompressed(stream.read(), most=MOST_BYTES))
+        raw = decompressed(stream.read(), most=MOST_BYTES)
+    return content_id(raw), former_content_id(raw)
 
 
 def parse_time(text: str, *, now: float) -> float:

@@ -11,10 +11,10 @@ from spamlstm.config.ownership import open_private, secured
 from spamlstm.errors import TemporaryError
 from spamlstm.filtering import journal
 from spamlstm.filtering.failures import emit
-from spamlstm.tracking import mailbox_state
+from spamlstm.tracking import state_database
 
 LOCK = "lock"
-FILES = (LOCK, journal.NAME, mailbox_state.NAME)
+FILES = (LOCK, journal.NAME, state_database.NAME)
 
 
 @contextlib.contextmanager

@@ -16,7 +16,7 @@ message of the batch is changed. The files of a batch are synced together.
 
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
@@ -28,8 +28,9 @@ from spamlstm.filtering.acts import JournaledPlan, Plan, Recovery, perform, plan
 from spamlstm.filtering.crash_guard import CrashGuard, GuardedCandidate
 from spamlstm.filtering.failures import FailureKind, kind_of, sentence
 from spamlstm.filtering.outcome import Candidate, Outcome, Status
+from spamlstm.filtering.placement import Placement
 from spamlstm.maildir import junk_folder, message_file
-from spamlstm.maildir.content_id import content_id
+from spamlstm.maildir.content_id import content_id, former_content_id
 from spamlstm.maildir.message_file import Identity, MissingPackageError, TooLargeError
 from spamlstm.maildir.names import GoneError
 from spamlstm.maildir.opened import Entry, OpenFolder, OpenMaildir
@@ -105,14 +106,16 @@ class Pass:
     guard: CrashGuard
     opened: Callable[[str], OpenMaildir]
     layer_of: "Callable[[str], PersonalLayer | None]"
-    moved: Callable[[str, str], bool]
-    """Called with a Maildir and a content id. Returns whether the user has moved the message with this content id."""
+    placed: Callable[[OpenMaildir, Candidate, str, float], Placement]
+    """Called with a Maildir, a candidate, its content id and the ctime of its file.
+
+    Returns how the message came to the inbox.
+    """
     remote: frozenset[int]
     """The devices (st_dev) on which `is_being_written` must not be called."""
     readers: int | None
     beat: Callable[[], None]
     stop: Callable[[], bool]
-    _taken: set[tuple[str, str]] = field(default_factory=set)
 
     def run(self, guarded: Iterable[GuardedCandidate]) -> Iterator[list[Outcome]]:
         """Yield the outcomes of each completed batch. Ends early, after a batch, when `stop()` is true."""
@@ -149,7 +152,7 @@ class Pass:
 
     def _read(self, candidate: Candidate) -> ReadResult:
         try:
-            found = self._delivery(candidate)
+            return self._delivery(candidate)
         except GoneError:
             return Outcome(candidate, Status.GONE)
         except TooLargeError as error:
@@ -158,11 +161,6 @@ class Pass:
             return Outcome(candidate, Status.FAILED, kind=FailureKind.COMPRESSED, failure=str(error))
         except Exception as error:  # noqa: BLE001  after any error, the next message is processed
             return Outcome(candidate, Status.FAILED, kind=kind_of(error), failure=sentence(error))
-        if isinstance(found, Delivery):
-            if (candidate.maildir, found.content) in self._taken:
-                return Outcome(candidate, Status.KNOWN, content=found.content)
-            self._taken.add((candidate.maildir, found.content))
-        return found
 
     def _delivery(self, candidate: Candidate) -> ReadResult:
         unsettled = self.recovery.unsettled
@@ -182,16 +180,20 @@ class Pass:
             return Outcome(candidate, Status.FAILED, kind=FailureKind.UNFINISHED, failure="it is still being written")
         raw, identity, is_compressed = message_file.read_message(entry, most=MOST_BYTES)
         content = content_id(raw)
+        if self.recovery.journal.has_former:
+            self.recovery.journal.renew(candidate.maildir, former_content_id(raw), content)
+        match self.placed(entry.folder.mailbox, candidate, content, status.st_ctime):
+            case Placement.MOVED:
+                return Outcome(candidate, Status.KNOWN, content=content)
+            case Placement.UNCLEAR:
+                return Outcome(candidate, Status.WAITING, content=content)
         # A message that its user is moving now is classified in the next scan if this folder is then its only folder.
-        if self._knows(candidate.maildir, content) or message_file.is_moving(entry, identity):
-            return Outcome(candidate, Status.KNOWN, content=content)
+        if message_file.is_moving(entry, identity):
+            return Outcome(candidate, Status.MOVING, content=content)
         # The ctime of a file is the time of its link or rename into new. Any program can set the mtime.
         return Delivery(
             candidate, entry, raw, identity, content, delivered=status.st_ctime, is_compressed=is_compressed
         )
-
-    def _knows(self, maildir: str, content: str) -> bool:
-        return self.recovery.journal.knows(maildir, content) or self.moved(maildir, content)
 
     # 3 to 6: act
 
@@ -278,8 +280,7 @@ class Pass:
         candidate, judgement = outcome.candidate, outcome.judgement
         act = None
         if outcome.status is Status.FAILED or judgement is None:
-            known = outcome.status is Status.KNOWN and self._knows(candidate.maildir, outcome.content)
-            is_done = known or outcome.status is Status.OLD
+            is_done = outcome.status in (Status.KNOWN, Status.OLD)
         else:
             is_done = step is None
             number = journal.add_judgement(

@@ -19,6 +19,7 @@ from spamlstm.config import Action
 from spamlstm.database import MOST_ROWS, CellError, Layout, blob, moment, text, whole, word
 from spamlstm.filtering.crash_guard import IN_PROGRESS_SCHEMA, InProgress
 from spamlstm.filtering.inbox import DAY, INBOX_SCHEMA, REMEMBERED, InboxIndex
+from spamlstm.filtering.journal_changes import JournalChanges, is_within, read_path
 from spamlstm.maildir.message_file import Identity
 from spamlstm.maildir.names import DELIVERED, Name
 from spamlstm.maildir.transfer import TransferResult
@@ -29,8 +30,10 @@ NAME = "journal.sqlite"
 # again.
 MOST_JUDGEMENTS = 1_000_000
 
+# `last` is the number of the last judgement with a content id of an earlier version of this program.
+_FORMER = "CREATE TABLE IF NOT EXISTS former (last INTEGER NOT NULL);"
 _LAYOUT = Layout(
-    version=3,
+    version=4,
     schema=INBOX_SCHEMA
     + IN_PROGRESS_SCHEMA
     + """
@@ -44,7 +47,8 @@ CREATE TABLE IF NOT EXISTS acts (id INTEGER PRIMARY KEY,
     mtime_ns INTEGER NOT NULL, size INTEGER NOT NULL, time REAL NOT NULL);
 CREATE INDEX IF NOT EXISTS acts_judgement ON acts (judgement);
 CREATE INDEX IF NOT EXISTS acts_open ON acts (state) WHERE state = 'open';
-""",
+"""
+    + _FORMER,
     pragmas=("foreign_keys = ON",),
     upgrades={
         1: IN_PROGRESS_SCHEMA,
@@ -53,6 +57,7 @@ ALTER TABLE maildirs RENAME COLUMN since TO watched_since;
 ALTER TABLE maildirs RENAME COLUMN tidied TO pruned;
 ALTER TABLE judgements RENAME COLUMN stands TO complete;
 """,
+        3: _FORMER + "INSERT INTO former SELECT coalesce(max(id), 0) FROM judgements;",  # noqa: S608  constants
     },
     loss=": mail in the inboxes then counts as classified, and no earlier act can be undone",
 )
@@ -65,9 +70,6 @@ _ACTS = (
     " judgements.content FROM acts JOIN judgements ON judgements.id = judgement"
     " JOIN maildirs ON maildirs.id = judgements.maildir WHERE "
 )
-
-
-_MOST_PATH = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,14 +139,6 @@ def read_act(row: tuple[Any, ...]) -> Act | UnreadableAct:
         return UnreadableAct(number, os.fsdecode(path) if isinstance(path, bytes) else "", str(error))
 
 
-def read_path(cell: Any, column: str) -> str:
-    """Return the path in a cell. Raises CellError if the cell does not contain a path."""
-    path = os.fsdecode(blob(cell, column, most=_MOST_PATH))
-    if not path or "\0" in path:
-        raise CellError(column, cell)
-    return path
-
-
 def read_actions(cell: Any) -> tuple[Action, ...]:
     """Return the actions in a cell. Raises CellError if an action is unknown."""
     return tuple(word(one, "actions", Action) for one in text(cell, "actions").split())
@@ -161,10 +155,10 @@ def _checked(row: tuple[Any, ...], maildir: str) -> tuple[int, int | None, Inten
     )
     if "/" in intent.name or intent.name in (".", ".."):
         raise CellError("name", name)
-    if not _is_within(maildir, intent.folder):
+    if not is_within(maildir, intent.folder):
         raise CellError("folder (it is not in the Maildir)", folder)
     mailbox, part, base = (*intent.source.rsplit("/", 2), "", "")[:3]
-    if not _is_within(maildir, mailbox) or part not in DELIVERED or base in (".", ".."):
+    if not is_within(maildir, mailbox) or part not in DELIVERED or base in (".", ".."):
         raise CellError("source (it is not in the Maildir)", source)
     return (
         whole(judgement, "judgement"),
@@ -173,13 +167,6 @@ def _checked(row: tuple[Any, ...], maildir: str) -> tuple[int, int | None, Inten
         moment(time, "time"),
         blob(content, "content", most=16, length=16).hex(),
     )
-
-
-def _is_within(maildir: str, folder: str) -> bool:
-    """Return whether `folder` is the path of the Maildir or a path below it."""
-    below = folder.removeprefix(maildir)
-    levels = below.split("/")[1:]
-    return folder.startswith(maildir) and below[:1] in ("", "/") and not {"", ".", ".."} & set(levels)
 
 
 def _inode(cell: Any) -> int:
@@ -199,6 +186,9 @@ class Journal:
         connection.text_factory = lambda text: text.decode("utf-8", "replace")
         self.index = InboxIndex(connection)
         self.in_progress = InProgress(connection, self.index)
+        rows = "SELECT 1 FROM judgements WHERE id <= (SELECT max(last) FROM former) LIMIT 1"
+        self.has_former = connection.execute(rows).fetchone() is not None
+        """Whether there may be judgements with content ids of an earlier version of this program."""
 
     @classmethod
     def open(cls, state: Path) -> Self:
@@ -233,13 +223,47 @@ class Journal:
         self.index.rolled_back()
         self.in_progress.rolled_back()
 
-    def knows(self, maildir: str, content: str) -> bool:
-        """Return whether a message with this content id was classified in a Maildir and its actions are complete."""
+    def knows(self, maildir: str, content: str, *, base: str | None = None) -> bool:
+        """Return whether a message with this content id was classified in a Maildir and its actions are complete.
+
+        With `base`, only a file with this base name counts.
+        """
+        name = None if base is None else os.fsencode(base)
         found = self._connection.execute(
-            "SELECT 1 FROM judgements WHERE maildir = ? AND content = ? AND complete LIMIT 1",
-            (self.index.number(maildir), bytes.fromhex(content)),
+            "SELECT 1 FROM judgements WHERE maildir = ? AND content = ? AND complete AND base = coalesce(?, base)"
+            " LIMIT 1",
+            (self.index.number(maildir), bytes.fromhex(content), name),
         )
         return found.fetchone() is not None
+
+    def position(self) -> tuple[int, int]:
+        """Return the numbers of the last judgement and of the last act, or 0."""
+        found = self._connection.execute(
+            "SELECT (SELECT coalesce(max(id), 0) FROM judgements), (SELECT coalesce(max(id), 0) FROM acts)"
+        )
+        judgement, act = found.fetchone()
+        return int(judgement), int(act)
+
+    def changes(self, maildir: str, content: str, *, judgement: int = 0, act: int = 0) -> JournalChanges:
+        """Return what this program did with a message after the judgement and the act with these numbers.
+
+        A judgement is omitted if it has an act that is omitted.
+        Damaged rows are omitted, see `last_act`.
+        """
+        states = _OPEN, TransferResult.DONE, _TAKEN_BACK
+        key = self.index.number(maildir), bytes.fromhex(content)
+        judged = self._connection.execute(
+            "SELECT base, time FROM judgements WHERE maildir = ? AND content = ? AND id > ? AND NOT EXISTS"
+            " (SELECT 1 FROM acts WHERE judgement = judgements.id AND acts.id <= ?) ORDER BY id",
+            (*key, judgement, act),
+        )
+        moved = self._connection.execute(
+            "SELECT acts.id, source, folder, name, acts.time, state = 'open' FROM acts"
+            " JOIN judgements ON judgements.id = judgement"
+            " WHERE maildir = ? AND content = ? AND acts.id > ? AND state IN (?, ?, ?) ORDER BY acts.id",
+            (*key, act, *states),
+        )
+        return JournalChanges.read(judged, moved, maildir)
 
     def add_judgement(
         self, maildir: str, content: str, *, base: str, judgement: Judgement, complete: bool, now: float
@@ -331,6 +355,17 @@ class Journal:
             return LastAct(number, read_path(folder, "folder"), tagged)
         except CellError:
             return LastAct(number, maildir, flagged=True)
+
+    def renew(self, maildir: str, former: str, content: str) -> None:
+        """Replace a former content id of a message. Does nothing if no judgement has it."""
+        key = self.index.number(maildir), bytes.fromhex(former)
+        where = "maildir = ? AND content = ?"
+        if self._connection.execute(f"SELECT 1 FROM judgements WHERE {where} LIMIT 1", key).fetchone() is not None:  # noqa: S608  constant
+            with self.transaction(durable=False):
+                self._connection.execute(
+                    f"UPDATE judgements SET content = ? WHERE {where}",  # noqa: S608  constant
+                    (bytes.fromhex(content), *key),
+                )
 
     def prune(self) -> None:
         """Delete judgements that are too old or too many, with their acts.

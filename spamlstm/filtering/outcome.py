@@ -59,7 +59,14 @@ class Status(StrEnum):
     """The message was classified in a dry run. The actions for its verdict are only reported."""
 
     KNOWN = "known"
-    """The message was classified before, or its user moved, copied or restored it. The message is left unchanged."""
+    """This program or its user put the message into the inbox, after it was classified. The message is left unchanged.
+    """
+
+    MOVING = "moving"
+    """The user is moving the message now, because its file also has a name in another folder. A later scan decides."""
+
+    WAITING = "waiting"
+    """Another file of the message is in another folder, and the user may be moving it. A later scan decides."""
 
     OLD = "old"
     """The message is in cur, and its date is before its Maildir was watched. The message is left unchanged.
@@ -157,7 +164,7 @@ class Counters:
         """Count one outcome, and the time since delivery for a classified message in new."""
         if outcome.status is Status.FAILED:
             self.failed[outcome.kind] += 1
-        self.known += outcome.status in (Status.KNOWN, Status.OLD)
+        self.known += outcome.status in (Status.KNOWN, Status.MOVING, Status.OLD)
         self.gone += outcome.status is Status.GONE
         if outcome.status not in (Status.DONE, Status.LEFT, Status.DRY) or outcome.judgement is None:
             return
@@ -200,7 +207,7 @@ def log_outcomes(outcomes: Sequence[Outcome]) -> None:
 
 def _log_outcome(outcome: Outcome) -> None:
     candidate, judgement = outcome.candidate, outcome.judgement
-    quiet = outcome.status in (Status.KNOWN, Status.OLD, Status.GONE, Status.FAILED)
+    quiet = outcome.status not in (Status.DONE, Status.LEFT, Status.DRY)
     emit(
         logging.DEBUG if quiet else logging.INFO,
         outcome.status,

@@ -22,10 +22,9 @@ opened the journal. No other process uses the same state folder, because `spamls
   start. After the second crash the message is set aside, which means left unchanged (`spamlstm.filtering.crash_guard`).
   `urgent` returns the candidates that do not have to wait for the other mail.
 - At most BATCH_BYTES of raw mail and one message are in memory, in addition to the memory of reader processes.
-- A message with the content of a message that was classified before in the same Maildir is KNOWN and left unchanged,
-  because it is probably a user's move or copy. A message is KNOWN too if `moved` returns true, for example because its
-  user took it out of a folder into which another program had put it. Tests that deliver one message twice must give it
-  two Received lines, as mail servers do.
+- A message that was classified before is KNOWN and left unchanged if its user moved it back to the inbox, or if its
+  user took it out of a folder into which another program had put it. A second delivery is classified as any other
+  message (`spamlstm.filtering.placement`).
 
 A visit of a Maildir begins with its scan and ends after the messages are processed. `spamlstm.filtering.batch` has the
 steps for one message. Input that is not a Maildir does not need a pipeline. It calls `Classifier.classify`,
@@ -50,6 +49,7 @@ from spamlstm.filtering.failures import Backoff, FailureKind, emit, kind_of, sen
 from spamlstm.filtering.inbox import DAY, OpenMaildirs, Scanner
 from spamlstm.filtering.journal import Journal
 from spamlstm.filtering.outcome import Candidate, Counters, Outcome, Status, log_outcomes
+from spamlstm.filtering.placement import Placement, Placements
 from spamlstm.maildir.message_file import remote_devices
 from spamlstm.maildir.names import DELIVERED, Part
 from spamlstm.maildir.opened import OpenMaildir
@@ -72,15 +72,15 @@ class Pipeline:
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
         layer_of: "Callable[[str], PersonalLayer | None]" = lambda _maildir: None,
-        moved: Callable[[str, str], bool] = lambda _maildir, _content: False,
+        placed: Callable[[OpenMaildir, Candidate, str, float], Placement] | None = None,
         open_maildir: Callable[[str], OpenMaildir] = OpenMaildir.open,
         beat: Callable[[], None] = lambda: None,
     ) -> None:
         """Create a pipeline. `clock` gives the times that are recorded, and `monotonic` measures delays.
 
-        `layer_of` returns the personal layer that scores the mail of a Maildir, or None if there are no labels. `moved`
-        returns whether a message (Maildir, content id) is in its place because its user moved it. `open_maildir` opens
-        the Maildir at a path for one visit. `beat` is called during work, for a watchdog.
+        `layer_of` returns the personal layer that scores the mail of a Maildir, or None if there are no labels.
+        `placed` returns how a message came to the inbox (see `Pass.placed`). By default, only the journal is asked.
+        `open_maildir` opens the Maildir at a path for one visit. `beat` is called during work, for a watchdog.
         """
         self.config = config
         self.classifier = classifier
@@ -100,7 +100,7 @@ class Pipeline:
             guard=self._guard,
             opened=self._maildirs.opened,
             layer_of=layer_of,
-            moved=moved,
+            placed=placed or Placements(journal, clock).by_journal,
             readers=readers,
             beat=beat,
         )
@@ -193,7 +193,8 @@ class Pipeline:
             for outcome in outcomes:
                 candidate = outcome.candidate
                 has_failed = outcome.status is Status.FAILED and outcome.kind != FailureKind.UNFINISHED
-                (self._retries.failed if has_failed else self._retries.succeeded)((candidate.maildir, candidate.base))
+                again_later = has_failed or outcome.status is Status.WAITING
+                (self._retries.failed if again_later else self._retries.succeeded)((candidate.maildir, candidate.base))
                 if outcome.status is Status.GONE:
                     self._doubtful.add(candidate.maildir)
                 self.counters.count(outcome, now=now)

@@ -1,7 +1,7 @@
 """Undoing acts: each message returns to its former folder, without our headers and our keyword."""
 
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import assert_never
@@ -58,15 +58,15 @@ def undo_acts(
     dry: bool,
     clock: Callable[[], float],
     open_maildir: Callable[[str], OpenMaildir] = OpenMaildir.open,
-    content: str | None = None,
+    contents: Collection[str] | None = None,
 ) -> Iterator[UndoResult | UnreadableAct]:
     """Undo the acts done at or after `since` (seconds since 1970), the latest first. If `dry`, only report the acts.
 
     Yields a damaged act as an `UnreadableAct` and does not undo it.
 
     `open_maildir` opens the Maildir at a path. If `open_maildir`
-    raises UserError for a Maildir, only the acts in this Maildir fail. With `content`, only acts on the message with
-    that content id are undone.
+    raises UserError for a Maildir, only the acts in this Maildir fail. With `contents`, only acts on messages with
+    these content ids are undone.
 
     An act is undone if its message still has the folder and the base name that the act gave it, with any flags. The
     message stays recorded as classified, so that it is not classified again. The function is safe to repeat. After a
@@ -74,7 +74,7 @@ def undo_acts(
     """
     found = journal.acts(since=since)
     yield from (act for act in found if isinstance(act, UnreadableAct))
-    acts = [act for act in found if isinstance(act, Act) and content in (None, act.content)]
+    acts = [act for act in found if isinstance(act, Act) and (contents is None or act.content in contents)]
     for start in range(0, len(acts), BATCH):
         with OpenMaildirs(open_maildir) as maildirs:
             planned = [(act, _planned(act, maildirs)) for act in acts[start : start + BATCH]]

@@ -103,7 +103,7 @@ def adopt_labels(
     rescore_labels(labels, classifier)
     fresh = [one for one in samples if labels.origin(one.content) != (one.evidence.label, Origin.ADOPTED)]
     counts = AdoptedCounts(known=len(samples) - len(fresh))
-    assessed = classifier.assess_many(_read(fresh, counts))
+    assessed = classifier.assess_many(_read(fresh, counts, renew=labels.renew))
     done = counts.known
     while batch := list(itertools.islice(assessed, BATCH)):
         pairs = [pair for one in batch if (pair := _pair(one, classifier, source, counts)) is not None]
@@ -124,15 +124,27 @@ def adopt_correspondents(trainer: Trainer, mailbox: OpenMaildir, *, source: str)
     return len(names)
 
 
-def _read(samples: Sequence[Sample], counts: AdoptedCounts) -> Iterator[tuple[Sample, bytes]]:
-    """Yield each sample with its message. Skip messages that are gone, and record those that cannot be read."""
+def _read(
+    samples: Sequence[Sample],
+    counts: AdoptedCounts,
+    *,
+    renew: Callable[[bytes, str], None] = lambda _raw, _content: None,
+) -> Iterator[tuple[Sample, bytes]]:
+    """Yield each sample with its message. Skip messages that are gone, and record those that cannot be read.
+
+    `renew` is called with each message and its content id.
+    """
     for one in samples:
         try:
-            yield one, one.read()
+            raw = one.read()
         except GoneError:
             continue
         except OSError as error:
             counts.failed.append((one.entry.path, reason_of(error)))
+        else:
+            renew(raw, one.content)
+            yield one, raw
+            del raw  # otherwise two messages are in memory while the next message is read
 
 
 def _pair(

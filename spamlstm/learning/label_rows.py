@@ -14,7 +14,7 @@ from spamlstm.config import Thresholds
 from spamlstm.database import MOST_ROWS, CellError, Layout, blob, moment, real, text, whole, word
 from spamlstm.features.sender_identity import KEY_BYTES, SenderIdentity, sender_identity
 from spamlstm.learning.label import Example, Label, OrderedRow, Origin, SavedLayer, StoredLabel
-from spamlstm.maildir.content_id import lasting
+from spamlstm.maildir.content_id import content_id, lasting
 from spamlstm.message.message import parse_message
 from spamlstm.model.personal_features import PACKED_SKETCH
 from spamlstm.model.personal_layer import SHAPE
@@ -55,8 +55,20 @@ _WRITTEN = (
 )
 MOST_WRITTEN = 5000
 """The most correspondents. Those to whom the user did not write for the longest time are removed."""
+_FORMER = "CREATE TABLE IF NOT EXISTS former_contents (content BLOB PRIMARY KEY) WITHOUT ROWID;"
+
+
+def renewed_content(content: Any, mail: Any) -> Any:
+    """Return the content id of a stored message, for an upgrade. Return `content` if the stored message is cut."""
+    try:
+        raw = unpacked(mail, MOST_KEPT)
+    except CellError:
+        return content
+    return content if len(raw) >= MOST_KEPT else bytes.fromhex(content_id(raw))
+
+
 LAYOUT = Layout(
-    version=7,
+    version=8,
     schema="""
 CREATE TABLE labels (id INTEGER PRIMARY KEY AUTOINCREMENT, content BLOB NOT NULL UNIQUE, label TEXT NOT NULL,
     time REAL NOT NULL, prior REAL, model TEXT NOT NULL, subject TEXT NOT NULL, mail BLOB NOT NULL,
@@ -68,7 +80,8 @@ INSERT INTO epoch VALUES (0, 0);
     + _LEARNED
     + "CREATE TABLE thresholds"
     + _THRESHOLDS
-    + _WRITTEN,
+    + _WRITTEN
+    + _FORMER,
     # FULL makes a label durable before its command ends. secure_delete erases a forgotten label from the file.
     pragmas=("synchronous = FULL", "secure_delete = ON"),
     loss=", without your labels",
@@ -87,7 +100,19 @@ INSERT INTO epoch VALUES (0, 0);
         # Tokens begin with a text sketch. It is empty until all labels are scored again.
         6: "UPDATE labels SET model = '', tokens = CAST(x'NO_SKETCH' || tokens AS BLOB)"
         " WHERE length(tokens) > 0;".replace("NO_SKETCH", "ff" * PACKED_SKETCH),
+        # The content ids of messages that are stored completely are computed anew. The others are kept as former ids.
+        # If two rows are of one message, the later row stays, and the labels are learned again.
+        7: f"""{_FORMER}
+CREATE TABLE counted AS SELECT count(*) AS number FROM labels;
+INSERT OR IGNORE INTO former_contents SELECT content FROM labels;
+UPDATE OR REPLACE labels SET content = renewed_content(content, mail);
+DELETE FROM former_contents WHERE content NOT IN (SELECT content FROM labels);
+DELETE FROM learned WHERE (SELECT number FROM counted) > (SELECT count(*) FROM labels);
+UPDATE epoch SET number = number + 1 WHERE (SELECT number FROM counted) > (SELECT count(*) FROM labels);
+DROP TABLE counted;
+""",  # noqa: S608  constants
     },
+    functions={"renewed_content": renewed_content},
 )
 
 STORED_LABEL = "id, content, label, time, prior, model, subject, origin, answered"

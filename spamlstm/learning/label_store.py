@@ -28,6 +28,7 @@ from spamlstm.database import MOST_ROWS, whole
 from spamlstm.learning import label_rows
 from spamlstm.learning.label import Example, Label, LabelRequest, Origin, SavedLayer, StoredLabel, interleave
 from spamlstm.learning.label_rows import EXAMPLE, LAYOUT, MOST_KEPT, MOST_SUBJECT, MOST_WRITTEN, STORED_LABEL, surplus
+from spamlstm.maildir.content_id import former_content_id
 from spamlstm.model.personal_layer import SHAPE
 
 T = TypeVar("T")
@@ -101,6 +102,24 @@ class LabelStore:
         with self._change():
             return self._remove(content)
 
+    def renew(self, raw: bytes, content: str) -> None:
+        """If the label of a message is stored under a former content id, store it under `content`, its content id.
+
+        Must be called with the whole message before `content` is used to find or replace its label.
+        """
+        if not self._first(_number, "SELECT 1 FROM former_contents LIMIT 1"):
+            return
+        former = bytes.fromhex(former_content_id(raw))
+        if not self._first(_number, "SELECT 1 FROM former_contents WHERE content = ?", former):
+            return
+        with self._change():
+            self._connection.execute("DELETE FROM former_contents WHERE content = ?", (former,))
+            if self.origin(content) is None:
+                key = bytes.fromhex(content), former
+                self._connection.execute("UPDATE labels SET content = ? WHERE content = ?", key)
+            else:
+                self._remove(former.hex())  # the label under the content id is the later one
+
     def purge(self) -> int:
         """Remove all labels, thresholds and saved layers, and erase all mail from the file.
 
@@ -110,6 +129,7 @@ class LabelStore:
             number = self._connection.execute("DELETE FROM labels").rowcount
             self._connection.execute("DELETE FROM thresholds")
             self._connection.execute("DELETE FROM written")
+            self._connection.execute("DELETE FROM former_contents")
             self._invalidate(first=0)
         with self._explained:
             self._connection.execute("VACUUM")

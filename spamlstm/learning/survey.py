@@ -27,7 +27,7 @@ from spamlstm.errors import reason_of
 from spamlstm.learning.label import Label
 from spamlstm.learning.label_rows import MOST_BYTES, MOST_KEPT, MOST_LABELS
 from spamlstm.maildir import message_file
-from spamlstm.maildir.content_id import arrived, content_id
+from spamlstm.maildir.content_id import arrived, content_id, former_content_id
 from spamlstm.maildir.folders import FolderRole, folders, role_of
 from spamlstm.maildir.headers import is_tagged
 from spamlstm.maildir.message_file import UnreadableMessageError
@@ -230,9 +230,10 @@ class _SampleCollector:
 
     def _reason_against(self, content: str, evidence: AdoptionEvidence, raw: bytes) -> Without | None:
         # The journal is kept for a limited time. The headers that this filter adds also show that it filed the message.
-        if evidence is AdoptionEvidence.JUNK and (content in self._known.filed or is_tagged(raw)):
+        ids = {content, former_content_id(raw)}
+        if evidence is AdoptionEvidence.JUNK and (not ids.isdisjoint(self._known.filed) or is_tagged(raw)):
             return Without.OURS
-        if content in self._known.labelled:
+        if not ids.isdisjoint(self._known.labelled):
             return Without.LABELLED
         before = self.samples.get(content)
         if before is not None and before.evidence.label is evidence.label:

@@ -84,6 +84,7 @@ class Trainer:
         tokens. `answered` is true if the user answered the message.
         """
         request = label_request(raw, prior, model, origin, tokens=tokens)
+        self.labels.renew(raw, request.content)
         new = self.labels.add(replace(request, answered=answered), label)
         self.catch_up()
         return new
@@ -99,6 +100,7 @@ class Trainer:
         def request(one: Assessed[bytes]) -> LabelRequest:
             # Messages are cut to the bytes that the store keeps, because a batch of large messages may be gigabytes.
             whole = label_request(one.key, one.prior, model, origin, tokens=one.tokens)
+            self.labels.renew(one.key, whole.content)
             return replace(whole, raw=one.key[:MOST_KEPT])
 
         while batch := list(map(request, itertools.islice(stream, BATCH))):
@@ -113,7 +115,9 @@ class Trainer:
 
     def forget(self, raw: bytes) -> bool:
         """Remove the label of a message, as if it had never been given. Return whether the message had a label."""
-        known = self.labels.forget(content_id(raw))
+        content = content_id(raw)
+        self.labels.renew(raw, content)
+        known = self.labels.forget(content)
         self.catch_up()
         return known
 

@@ -1,28 +1,32 @@
-"""The reader of one folder: compares the folder with the last listing and infers labels from the differences.
+"""The reader of the folders of one Maildir: records what changed since the last visit, and compares the files of each
+changed message, to infer labels.
 
 Terms:
 - A visit lists the folders of one Maildir to find what its user did with the mail since the last visit.
 - The journal records the acts (changes of messages) of this program. Other changes were made by the user.
 - The mailbox state is the database with the folders, files and messages as seen by the last visit.
+- A message is settled when its files, before and now, have been compared by the rule in `tracking.rule`. All folders
+  are listed before the first message is settled, because a move changes two folders.
 - A pending label is inferred and recorded in the mailbox state, but not yet added to the label store.
 - The base of a file is the hash of its base name, which stays unchanged when the flags of the file change.
 """
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from spamlstm.filtering.inbox import is_settled
 from spamlstm.filtering.journal import Journal
-from spamlstm.maildir.content_id import content_id
+from spamlstm.maildir.content_id import content_id, former_content_id
 from spamlstm.maildir.folders import Folder, FolderRole
 from spamlstm.maildir.opened import OpenFolder, OpenMaildir
+from spamlstm.tracking.history import HistoryReader, key_of
 from spamlstm.tracking.listing import ListedFile, chunks, compare_listing, list_files, read_listed
 from spamlstm.tracking.mailbox_state import MailboxState
-from spamlstm.tracking.pending_labels import PendingLabels
-from spamlstm.tracking.rule import NO_CONTENT, FileUpdate, file_update, updated_message
-from spamlstm.tracking.state import FlagSet, KnownFolder, TrackedFile, TrackedMessage
+from spamlstm.tracking.pending_labels import PendingLabels, Settlement
+from spamlstm.tracking.rule import CopyKey, FoundCopy, Inference, KnownCopy, infer_label
+from spamlstm.tracking.state import CopyStatus, FlagSet, KnownFolder, Pending, TrackedFile, TrackedMessage
 
 # The largest number of messages read in one step, and of names recorded in one step. Most steps take a few
 # milliseconds.
@@ -33,6 +37,12 @@ STEP_BYTES = 16 << 20
 # If more messages than this arrive in one folder between two visits, they are treated as a bulk copy (a backup, a first
 # sync) and not as messages that the user moved.
 MOST_MOVED = 100
+
+# The content id that is recorded for an unreadable file, so that the file is not read at each visit.
+NO_CONTENT = "00"
+# Messages of at most this size stay in memory until their labels are added, and at most this many bytes in one visit.
+# Other messages are read a second time, one after the other.
+KEPT_BYTES, MOST_KEPT_BYTES = 1 << 20, 16 << 20
 
 _Item = TypeVar("_Item")
 
@@ -50,6 +60,31 @@ class FolderVisit:
     def opened(self) -> OpenFolder:
         """Return the opened folder."""
         return self.mailbox.folder(self.folder.name)
+
+
+@dataclass(slots=True)
+class VisitWork:
+    """What one visit of a Maildir has found so far."""
+
+    arrived: list[tuple[FolderVisit, Sequence[ListedFile]]] = field(default_factory=list)
+    """For each folder, the new files that are to be read."""
+    bulk: set[int] = field(default_factory=set)
+    """The row numbers of the folders in which more than MOST_MOVED files arrived."""
+    changed: dict[CopyKey, TrackedFile] = field(default_factory=dict)
+    """Files with new flags that matter for their messages."""
+    answered: set[CopyKey] = field(default_factory=set)
+    """Files that were answered since the last visit."""
+    contents: set[str] = field(default_factory=set)
+    """The content ids of the messages of these files."""
+    raws: dict[str, bytes] = field(default_factory=dict)
+    """Messages that may get a label."""
+    kept_bytes: int = 0
+
+    def keep(self, content: str, raw: bytes) -> None:
+        """Keep a message in memory if there is room."""
+        if len(raw) <= KEPT_BYTES and content not in self.raws and self.kept_bytes + len(raw) <= MOST_KEPT_BYTES:
+            self.raws[content] = raw
+            self.kept_bytes += len(raw)
 
 
 def settled_times(folder: Folder, *, now: float) -> Folder:
@@ -72,47 +107,118 @@ class FolderReader:
     ) -> None:
         self._state = mailbox_state
         self._journal = journal
+        self._histories = HistoryReader(mailbox_state=mailbox_state, journal=journal)
         self._labels = labels
         self._clock = clock
         self._step_bytes = 0  # bytes read in the current step
 
-    def read(self, visit: FolderVisit, *, first: bool, gone: set[str]) -> Iterator[None]:
-        """Read a folder, record its changes and infer labels; yields between steps.
+    def list_changes(self, visit: FolderVisit, work: VisitWork, *, first: bool) -> Iterator[None]:
+        """List a folder and record which files are gone; yields between steps. New and changed files go to `work`.
 
-        `first` is true at the first visit of the Maildir. The existing files are then only recorded. The content ids of
-        removed files are added to `gone`.
+        `first` is true at the first visit of the Maildir. The existing files are then only recorded.
         """
         known, folder = visit.known, visit.folder
-        if (known.folder.new_ns, known.folder.cur_ns) != (folder.new_ns, folder.cur_ns):
-            difference = None
-            if known.folder.cur_ns == folder.cur_ns:  # only `new` has changed, and `new` has few files
-                difference = compare_listing(visit.opened, self._state.flags(known.id, new=True), ("new",))
-            if difference is None or difference.gone:
-                # A file that is missing in `new` may have been moved to `cur` in the meantime.
-                difference = compare_listing(visit.opened, self._state.flags(known.id))
-            yield
-            bulk = len(difference.arrived) > MOST_MOVED
-            if first or (visit.is_new and bulk):
-                yield from self._record_unread(known, difference.arrived)
-            else:
-                yield from self._read_arrived(visit, difference.arrived, bulk=bulk)
-            yield from self._read_changed(visit, difference.changed, gone)
-            yield from self._drop(known, difference.gone, gone)
-            with self._state.change():
-                self._state.update_folder(known, settled_times(folder, now=self._clock()), known.role)
-        if known.role is FolderRole.JUNK:
-            yield from self._read_junk(visit)
+        if (known.folder.new_ns, known.folder.cur_ns) == (folder.new_ns, folder.cur_ns):
+            return
+        difference = None
+        if known.folder.cur_ns == folder.cur_ns:  # only `new` has changed, and `new` has few files
+            difference = compare_listing(visit.opened, self._state.flags(known.id, new=True), ("new",))
+        if difference is None or difference.gone:
+            # A file that is missing in `new` may have been moved to `cur` in the meantime.
+            difference = compare_listing(visit.opened, self._state.flags(known.id))
+        yield
+        yield from self._record_gone(known, difference.gone)
+        yield from self._record_changed(visit, difference.changed, work)
+        bulk = len(difference.arrived) > MOST_MOVED
+        if first or (visit.is_new and bulk):
+            yield from self._record_unread(known, difference.arrived)
+        else:
+            work.arrived.append((visit, difference.arrived))
+            work.bulk.update([known.id] if bulk else [])
 
-    def read_remaining(self, maildir: str, gone: Iterable[str]) -> Iterator[None]:
-        """Infer labels for messages of which a file was removed; yields between steps.
+    def read_arrived(self, work: VisitWork) -> Iterator[None]:
+        """Read the new files in `work` and record them; yields between steps."""
+        for visit, arrived in work.arrived:
+            for chunk in self._steps(arrived):
+                with self._state.change():
+                    for listed in chunk:
+                        self._read_one(visit, listed, work)
+                yield
 
-        If a message still has a file in another folder, the role of this folder is the new role of the message. `gone`
-        contains the content ids of the messages.
+    def read_again(self, visit: FolderVisit) -> Iterator[None]:
+        """Read files whose content ids are unknown or former; yields between steps.
+
+        These are the files that were in the junk folder before the first visit, because a message can be recognized
+        after it left the junk folder only if its content id was recorded, and the files that an earlier version of this
+        program recorded.
         """
-        for contents in chunks(sorted(gone), READS):
-            updates = [self._remaining(maildir, content) for content in contents]
-            self._labels.record(maildir, [update for update in updates if update is not None])
+        unread = self._state.unread(visit.known.id) if visit.known.role is FolderRole.JUNK else set()
+        former = self._state.former(visit.known.id) if self._state.has_former else set()
+        if not unread and not former:
+            return
+        for chunk in self._steps([file for file in list_files(visit.opened) if file.base in unread | former]):
+            with self._state.change():
+                for listed in chunk:
+                    raw = self._bytes(visit.opened, listed)
+                    content = NO_CONTENT if raw is None else content_id(raw)
+                    file = self._state.file(visit.known, listed.base)
+                    if file is not None and raw is not None and file.content is not None:
+                        self._state.renew(file.content, content)
+                        self._journal.renew(visit.mailbox.path, file.content, content)
+                    elif file is not None:
+                        self._state.put_files([replace(file, content=content)])
             yield
+
+    def settle(self, mailbox: OpenMaildir, work: VisitWork) -> Iterator[None]:
+        """Compare the files of each changed message, and record the results; yields between steps."""
+        contents = work.contents | self._state.unsettled(mailbox.path)
+        for chunk in chunks(sorted(contents), READS):
+            settlements = [self._settled(mailbox.path, content, work) for content in chunk]
+            yield from self._labels.record_and_add(mailbox.path, settlements)
+
+    def _record_gone(self, known: KnownFolder, bases: Iterable[int]) -> Iterator[None]:
+        for chunk in chunks(sorted(bases), NAMES):
+            with self._state.change():
+                for base in chunk:
+                    file = self._state.file(known, base)
+                    if file is None or file.content in (None, NO_CONTENT) or file.flags & FlagSet.DELETED:
+                        self._state.drop_file(known.id, base)
+                    else:
+                        self._state.put_files([replace(file, flags=file.flags | FlagSet.GONE)])
+            yield
+
+    def _record_changed(
+        self, visit: FolderVisit, changed: Sequence[tuple[ListedFile, FlagSet]], work: VisitWork
+    ) -> Iterator[None]:
+        for chunk in self._steps(changed):
+            with self._state.change():
+                for listed, before in chunk:
+                    self._record_flags(visit, listed, before, work)
+            yield
+
+    def _record_flags(self, visit: FolderVisit, listed: ListedFile, before: FlagSet, work: VisitWork) -> None:
+        """Record new flags of a file. If they matter for its message, the file goes to `work` instead."""
+        file = self._state.file(visit.known, listed.base)
+        if file is None:
+            return
+        answered = bool(listed.flags & ~before & FlagSet.ANSWERED)
+        deleted = bool((listed.flags ^ before) & FlagSet.DELETED)
+        if file.content is None and (answered or (deleted and before & FlagSet.DELETED)):
+            raw = self._bytes(visit.opened, listed)
+            if raw is None:
+                return  # the next visit tries again
+            file = replace(file, content=content_id(raw))
+            self._state.put_files([file])
+        after = replace(file, flags=listed.flags)
+        if file.content in (None, NO_CONTENT) or not (answered or deleted or file.status is CopyStatus.UNFILED):
+            self._state.put_files([after])
+            return
+        assert file.content is not None  # noqa: S101  checked above
+        key = key_of(visit.known, file)
+        work.changed[key] = after
+        work.contents.add(file.content)
+        if answered:
+            work.answered.add(key)
 
     def _record_unread(self, known: KnownFolder, arrived: Sequence[ListedFile]) -> Iterator[None]:
         for chunk in chunks(arrived, NAMES):
@@ -120,93 +226,53 @@ class FolderReader:
                 self._state.put_files(TrackedFile(known.id, one.base, one.flags, None) for one in chunk)
             yield
 
-    def _read_junk(self, visit: FolderVisit) -> Iterator[None]:
-        """Read the messages that were in the junk folder before the first visit; yields between steps.
-
-        A message can be recognized after it left the junk folder only if its content id was recorded.
-        """
-        unread = self._state.unread(visit.known.id)
-        if not unread:
+    def _read_one(self, visit: FolderVisit, listed: ListedFile, work: VisitWork) -> None:
+        maildir, known = visit.mailbox.path, visit.known
+        back = self._state.file(known, listed.base)
+        if back is not None and back.content is not None:
+            # The last listing missed the file.
+            self._state.put_files([replace(back, flags=listed.flags)])
             return
-        for chunk in self._steps([file for file in list_files(visit.opened) if file.base in unread]):
-            with self._state.change():
-                for file in chunk:
-                    raw = self._bytes(visit.opened, file)
-                    content = NO_CONTENT if raw is None else content_id(raw)
-                    self._state.put_files([TrackedFile(visit.known.id, file.base, file.flags, content)])
-                    if content != NO_CONTENT and self._state.message(visit.mailbox.path, content) is None:
-                        act = self._journal.last_act(visit.mailbox.path, content)
-                        message = TrackedMessage(content, FolderRole.JUNK, act=act.id if act else 0, moved=True)
-                        self._state.put_message(visit.mailbox.path, message, now=self._clock())
-            yield
+        raw = self._bytes(visit.opened, listed)
+        if raw is None:
+            return  # the file was removed or is unreadable; the next visit tries again
+        content = content_id(raw)
+        if self._state.has_former:
+            self._state.renew(former_content_id(raw), content)
+        if self._journal.has_former:
+            self._journal.renew(maildir, former_content_id(raw), content)
+        is_known = bool(self._state.copies(maildir, content)) or bool(self._state.departures(maildir, content))
+        is_bulk = known.id in work.bulk and known.role is FolderRole.JUNK and not is_known
+        # Unknown messages that arrive in bulk get no label.
+        status = CopyStatus.SETTLED if is_bulk else CopyStatus.ARRIVED
+        self._state.put_files([TrackedFile(known.id, listed.base, listed.flags, content, status, self._clock())])
+        if not is_bulk and (is_known or known.role is FolderRole.JUNK):
+            work.keep(content, raw)
 
-    def _read_arrived(self, visit: FolderVisit, arrived: Sequence[ListedFile], *, bulk: bool) -> Iterator[None]:
-        for chunk in self._steps(arrived):
-            updates: list[FileUpdate] = []
-            updated: dict[str, TrackedMessage] = {}
-            for listed in chunk:
-                raw = self._bytes(visit.opened, listed)
-                if raw is None:
-                    continue  # the file was removed or is unreadable; the next visit tries again
-                content = content_id(raw)
-                file = TrackedFile(visit.known.id, listed.base, listed.flags, content)
-                message = updated.get(content) or self._state.message(visit.mailbox.path, content)
-                answered = bool(listed.flags & FlagSet.ANSWERED)
-                after = updated_message(
-                    self._journal, visit.mailbox.path, file, message, visit.known.role, answered=answered, bulk=bulk
-                )
-                if after is not None:
-                    updated[content] = after
-                updates.append(file_update(file, after, raw))
-                del raw  # otherwise two messages are in memory while the next message is read
-            yield from self._labels.record_and_add(visit.mailbox.path, updates)
-
-    def _read_changed(
-        self, visit: FolderVisit, changed: Sequence[tuple[ListedFile, FlagSet]], gone: set[str]
-    ) -> Iterator[None]:
-        for chunk in self._steps(changed):
-            updates = [self._changed(visit, listed, before, gone) for listed, before in chunk]
-            yield from self._labels.record_and_add(visit.mailbox.path, [one for one in updates if one is not None])
-
-    def _changed(self, visit: FolderVisit, listed: ListedFile, before: FlagSet, gone: set[str]) -> FileUpdate | None:
-        """Return the update for a file with changed flags, or None if the file cannot be read any more."""
-        content = self._state.content(visit.known.id, listed.base)
-        answered = bool(listed.flags & FlagSet.ANSWERED and not before & FlagSet.ANSWERED)
-        undeleted = bool(before & FlagSet.DELETED and not listed.flags & FlagSet.DELETED)
-        raw = None
-        if content is None and (answered or undeleted):
-            raw = self._bytes(visit.opened, listed)
-            content = content_id(raw) if raw is not None else None
-        file = TrackedFile(visit.known.id, listed.base, listed.flags, content)
-        if content is None:
-            return FileUpdate(file)
-        if listed.flags & FlagSet.DELETED:
-            gone.add(content)
-            return FileUpdate(file)
-        message, role = self._state.message(visit.mailbox.path, content), visit.known.role
-        after = updated_message(self._journal, visit.mailbox.path, file, message, role, earlier=role, answered=answered)
-        if after is None or not after.pending:
-            return FileUpdate(file, after)
-        raw = raw if raw is not None else self._bytes(visit.opened, listed)
-        return None if raw is None else file_update(file, after, raw)
-
-    def _remaining(self, maildir: str, content: str) -> FileUpdate | None:
+    def _settled(self, maildir: str, content: str, work: VisitWork) -> Settlement:
+        time, now = self._clock(), {}
+        gone: list[TrackedFile] = []
+        deleted: list[TrackedFile] = []
+        for folder, before in self._state.copies(maildir, content):
+            key = key_of(folder, before)
+            file = work.changed.get(key, before)
+            if before.flags & FlagSet.GONE:
+                gone.append(before)
+            elif file.flags & FlagSet.DELETED:
+                deleted.append(replace(file, status=CopyStatus.SETTLED))
+            else:
+                came = before.status is CopyStatus.ARRIVED or bool(before.flags & FlagSet.DELETED)
+                answered = key in work.answered or (came and bool(file.flags & FlagSet.ANSWERED))
+                now[key] = file, FoundCopy(key, folder.role, bool(file.flags & FlagSet.SEEN), answered)
+        known = self._histories.history(maildir, content, now=now.keys(), time=time)
         message = self._state.message(maildir, content)
-        copies = self._state.copies(maildir, content)
-        if message is None or not copies or message.role in {known.role for known, _ in copies}:
-            return None
-        known, file = copies[0]
-        after = updated_message(self._journal, maildir, file, message, known.role)
-        return FileUpdate(file, after) if after is not None else None
-
-    def _drop(self, known: KnownFolder, bases: Iterable[int], gone: set[str]) -> Iterator[None]:
-        for chunk in chunks(sorted(bases), NAMES):
-            with self._state.change():
-                for base in chunk:
-                    if (content := self._state.content(known.id, base)) is not None:
-                        gone.add(content)
-                    self._state.drop_file(known.id, base)
-            yield
+        last = self._journal.last_act(maildir, content)
+        tagged = last is not None and last.flagged and (message is None or message.label is None)
+        inferred = infer_label(known.history, (found for _, found in now.values()), time=time, tagged=tagged)
+        files = [_recorded(now[copy.key], copy) for copy in inferred.history.copies]
+        after = _message(content, inferred, message, known.act)
+        raw = work.raws.get(content, b"") if after is not None and after.pending else b""
+        return Settlement(content, (*files, *deleted), tuple(gone), inferred.history.departures, after, raw)
 
     def _steps(self, items: Iterable[_Item]) -> Iterator[Iterator[_Item]]:
         """Yield one portion of the items for each step. The caller must exhaust a portion before it takes the next."""
@@ -225,3 +291,30 @@ class FolderReader:
         raw = read_listed(folder, file)
         self._step_bytes += len(raw or b"")
         return raw
+
+
+def _recorded(now: tuple[TrackedFile, FoundCopy], copy: KnownCopy) -> TrackedFile:
+    """Return the record of a file after a comparison."""
+    file, found = now
+    status = CopyStatus.MOVED if copy.was_moved else CopyStatus.SETTLED
+    if found.role is not copy.role:
+        status = CopyStatus.UNFILED
+    elif copy.is_open:
+        status = CopyStatus.OPEN
+    return replace(file, status=status, since=copy.since)
+
+
+def _message(content: str, inferred: Inference, before: TrackedMessage | None, act: int) -> TrackedMessage | None:
+    """Return the new record of a message, or None if there is nothing to record.
+
+    `act` is the number of the last act since the last comparison, or 0.
+    """
+    if inferred.label is None and not act:
+        return None
+    roles = [copy.role for copy in inferred.history.copies]
+    role = FolderRole.JUNK if FolderRole.JUNK in roles else roles[0] if roles else FolderRole.INBOX
+    label = before.label if before else None
+    pending = before.pending if before else Pending.NOTHING
+    return TrackedMessage(
+        content, role, act or (before.act if before else 0), inferred.label or label, inferred.pending or pending
+    )

@@ -185,14 +185,17 @@ class LabelStores:
             store.trainer.labels.close()
         self._pause(maildir, error)
 
-    def label(self, maildir: str, content: str) -> Label | None:
-        """Return the label of the message with the content id `content`, or None.
+    def label(self, maildir: str, content: str, raw: bytes) -> Label | None:
+        """Return the label of the message `raw` with the content id `content`, or None.
 
         Raises StoreUnavailableError if the store cannot be used now.
         """
         with self._pausing(maildir):
             trainer = self._trainer(self._folder(maildir))
-            return trainer.labels.label(content) if trainer else None
+            if trainer is None:
+                return None
+            trainer.labels.renew(raw, content)
+            return trainer.labels.label(content)
 
     def add_label(self, maildir: str, raw: bytes, label: Label, *, answered: bool = False) -> bool:
         """Store and learn a label that was inferred from a move of the message `raw`. Return whether the label is new.

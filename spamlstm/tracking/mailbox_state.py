@@ -20,50 +20,25 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from spamlstm import database
-from spamlstm.database import CellError, Layout, is_damage
+from spamlstm.database import CellError, is_damage
 from spamlstm.errors import DataError
 from spamlstm.filtering.failures import emit
 from spamlstm.filtering.inbox import DAY, REMEMBERED, signed
 from spamlstm.maildir.folders import Folder, FolderRole
 from spamlstm.tracking import state
-from spamlstm.tracking.state import FOLDER_COLUMNS, MESSAGE_COLUMNS, FlagSet, KnownFolder, TrackedFile, TrackedMessage
-
-NAME = "mailbox_state.sqlite"
-FORMER_NAME = "places.sqlite"
-"""The name of the database file up to layout version 1."""
-
-_LAYOUT = Layout(
-    version=2,
-    schema="""
-CREATE TABLE maildirs (id INTEGER PRIMARY KEY, path BLOB NOT NULL UNIQUE, pruned REAL NOT NULL);
-CREATE TABLE folders (id INTEGER PRIMARY KEY, maildir INTEGER NOT NULL, name BLOB NOT NULL, role TEXT NOT NULL,
-    inode INTEGER NOT NULL, new_ns INTEGER NOT NULL, cur_ns INTEGER NOT NULL, UNIQUE (maildir, name));
-CREATE TABLE files (folder INTEGER NOT NULL, base INTEGER NOT NULL, flags INTEGER NOT NULL, content BLOB,
-    PRIMARY KEY (folder, base)) WITHOUT ROWID;
-CREATE INDEX files_content ON files (content) WHERE content IS NOT NULL;
-CREATE TABLE messages (maildir INTEGER NOT NULL, content BLOB NOT NULL, role TEXT NOT NULL, act INTEGER NOT NULL,
-    moved INTEGER NOT NULL, label TEXT, pending INTEGER NOT NULL, updated REAL NOT NULL,
-    PRIMARY KEY (maildir, content)) WITHOUT ROWID;
-CREATE INDEX messages_pending ON messages (maildir) WHERE pending;
-""",
-    pragmas=(),
-    loss="; learning from moves then starts from the current contents of the folders",
-    upgrades={
-        1: """
-DROP INDEX messages_owed;
-ALTER TABLE maildirs RENAME COLUMN tidied TO pruned;
-ALTER TABLE folders RENAME COLUMN kind TO role;
-ALTER TABLE folders RENAME COLUMN which TO inode;
-ALTER TABLE files RENAME COLUMN marks TO flags;
-ALTER TABLE messages RENAME COLUMN place TO role;
-ALTER TABLE messages RENAME COLUMN said TO label;
-ALTER TABLE messages RENAME COLUMN owed TO pending;
-ALTER TABLE messages RENAME COLUMN time TO updated;
-CREATE INDEX messages_pending ON messages (maildir) WHERE pending;
-"""
-    },
+from spamlstm.tracking.state import (
+    DEPARTURE_COLUMNS,
+    FILE_COLUMNS,
+    FOLDER_COLUMNS,
+    MESSAGE_COLUMNS,
+    Departure,
+    FlagSet,
+    JournalPosition,
+    KnownFolder,
+    TrackedFile,
+    TrackedMessage,
 )
-
+from spamlstm.tracking.state_database import FORMER_NAME, LOSS, NAME, opened_database, remove_database
 
 _Record = TypeVar("_Record")
 
@@ -83,6 +58,7 @@ class MailboxState:
         self._folder = folder
         self._connection = connection
         self._ids: dict[str, int] = {}
+        self._has_former: bool | None = None
 
     @classmethod
     def open(cls, folder: Path) -> Self:
@@ -90,7 +66,7 @@ class MailboxState:
 
         Raises TemporaryError or ConfigError like `database.open_in`.
         """
-        return cls(_opened(folder), folder)
+        return cls(opened_database(folder), folder)
 
     @classmethod
     def find(cls, folder: Path) -> Self | None:
@@ -110,7 +86,7 @@ class MailboxState:
 
     def reset(self, maildir: str) -> None:
         """Discard the damaged state of one Maildir. If the database file is damaged, discard all states."""
-        emit(logging.WARNING, "mailbox-state-lost", maildir=maildir, error=f"damaged{_LAYOUT.loss}")
+        emit(logging.WARNING, "mailbox-state-lost", maildir=maildir, error=f"damaged{LOSS}")
         try:
             with self.change(durable=True):
                 number = (self._id(maildir),)
@@ -119,12 +95,14 @@ class MailboxState:
                 )
                 self._connection.execute("DELETE FROM folders WHERE maildir = ?", number)
                 self._connection.execute("DELETE FROM messages WHERE maildir = ?", number)
+                self._connection.execute("DELETE FROM departures WHERE maildir = ?", number)
                 self._connection.execute("DELETE FROM maildirs WHERE id = ?", number)
         except DamagedStateError:
             self._connection.close()
-            _remove(self._folder)
-            self._connection = _opened(self._folder)
+            remove_database(self._folder)
+            self._connection = opened_database(self._folder)
         self._ids.clear()
+        self._has_former = None
 
     # --- Maildirs and their folders ---------------------------------------------------------------------------------
 
@@ -137,6 +115,16 @@ class MailboxState:
         self._connection.execute(
             "INSERT OR IGNORE INTO maildirs (path, pruned) VALUES (?, ?)", (os.fsencode(maildir), now)
         )
+
+    def position(self, maildir: str) -> JournalPosition:
+        """Return the position of the journal at the last complete visit of this Maildir."""
+        statement = "SELECT judgement, act FROM maildirs WHERE id = ?"
+        return next(iter(self._read(state.position_from, statement, self._id(maildir))), JournalPosition())
+
+    def set_position(self, maildir: str, position: JournalPosition) -> None:
+        """Record that a visit of this Maildir is complete, with the position of the journal when the visit began."""
+        values = position.judgement, position.act, self._id(maildir)
+        self._connection.execute("UPDATE maildirs SET judgement = ?, act = ? WHERE id = ?", values)
 
     def folders(self, maildir: str) -> list[KnownFolder]:
         """Return the recorded folders of a Maildir, as they were when last read."""
@@ -153,18 +141,11 @@ class MailboxState:
         return KnownFolder(int(done.lastrowid or 0), unread, role)
 
     def update_folder(self, known: KnownFolder, folder: Folder, role: FolderRole) -> None:
-        """Record name, role, inode and times of a folder. If the role has changed, its messages get the new role."""
+        """Record name, role, inode and times of a folder."""
         self._connection.execute(
             "UPDATE folders SET name = ?, role = ?, inode = ?, new_ns = ?, cur_ns = ? WHERE id = ?",
             (os.fsencode(folder.name), role, signed(folder.inode), folder.new_ns, folder.cur_ns, known.id),
         )
-        if role is not known.role:
-            self._connection.execute(
-                "UPDATE messages SET role = ?, moved = 1 WHERE role = ? AND maildir ="
-                " (SELECT maildir FROM folders WHERE id = ?) AND content IN"
-                " (SELECT content FROM files WHERE folder = ? AND content IS NOT NULL)",
-                (role, known.role, known.id, known.id),
-            )
 
     def drop_folder(self, known: KnownFolder) -> None:
         """Remove the records of a deleted or ignored folder, and the records of its files."""
@@ -174,27 +155,31 @@ class MailboxState:
     # --- files ------------------------------------------------------------------------------------------------------
 
     def flags(self, folder: int, *, new: bool = False) -> dict[int, FlagSet]:
-        """Return the flags of the recorded files in a folder by base. If `new`, return only files with the flag NEW."""
+        """Return the flags of the recorded files in a folder by base, except files that are gone.
+
+        If `new`, return only files with the flag NEW.
+        """
         least = FlagSet.NEW if new else -(1 << 63)
-        statement = "SELECT base, flags FROM files WHERE folder = ? AND flags >= ?"
+        statement = "SELECT base, flags FROM files WHERE folder = ? AND flags >= ? AND NOT (flags >= 16 AND flags < 32)"
         with self._damage_named():
             return state.flags_from(self._connection.execute(statement, (folder, least)))
+
+    def file(self, known: KnownFolder, base: int) -> TrackedFile | None:
+        """Return the record of a file, or None."""
+        statement = f"SELECT {FOLDER_COLUMNS}, {FILE_COLUMNS} FROM folders JOIN files ON folder = id"  # noqa: S608  constants
+        found = self._read(state.copy_from, f"{statement} WHERE folder = ? AND base = ?", known.id, base)
+        return found[0][1] if found else None
 
     def unread(self, folder: int) -> set[int]:
         """Return the base name hashes of the files in a folder that the tracker has not read yet."""
         statement = "SELECT base FROM files WHERE folder = ? AND content IS NULL"
         return {base for (base,) in self._read(tuple, statement, folder)}
 
-    def content(self, folder: int, base: int) -> str | None:
-        """Return the content id of a file, or None if the file is unknown or has not been read."""
-        statement = "SELECT content FROM files WHERE folder = ? AND base = ?"
-        return next(iter(self._read(state.content_from, statement, folder, base)), None)
-
     def put_files(self, files: Iterable[TrackedFile]) -> None:
         """Record files. Existing records of the files are replaced."""
         self._connection.executemany(
-            "INSERT OR REPLACE INTO files (folder, base, flags, content) VALUES (?, ?, ?, ?)",
-            ((one.folder, one.base, one.flags, bytes.fromhex(one.content) if one.content else None) for one in files),
+            "INSERT OR REPLACE INTO files (folder, base, flags, content, status, since) VALUES (?, ?, ?, ?, ?, ?)",
+            ((one.folder, one.base, one.flags, _bytes(one.content), one.status, one.since) for one in files),
         )
 
     def drop_file(self, folder: int, base: int) -> None:
@@ -202,25 +187,68 @@ class MailboxState:
         self._connection.execute("DELETE FROM files WHERE folder = ? AND base = ?", (folder, base))
 
     def copies(self, maildir: str, content: str) -> list[tuple[KnownFolder, TrackedFile]]:
-        """Return the files of one message with their folders, except files flagged as deleted."""
+        """Return the files of one message with their folders, also those that are deleted or gone."""
         statement = (
-            f"SELECT {FOLDER_COLUMNS}, base, flags, content FROM files"  # noqa: S608  the columns are a constant
+            f"SELECT {FOLDER_COLUMNS}, {FILE_COLUMNS} FROM files"  # noqa: S608  the columns are constants
             " JOIN folders ON folders.id = folder WHERE content = ? AND maildir = ?"
         )
-        found = self._read(state.copy_from, statement, bytes.fromhex(content), self._id(maildir))
-        return [(folder, file) for folder, file in found if not file.flags & FlagSet.DELETED]
+        return self._read(state.copy_from, statement, bytes.fromhex(content), self._id(maildir))
+
+    def unsettled(self, maildir: str) -> set[str]:
+        """Return the content ids of the messages whose files have changed since they were last compared."""
+        statement = (
+            "SELECT content FROM files WHERE (status = 1 OR flags >= 16) AND content IS NOT NULL"
+            " AND folder IN (SELECT id FROM folders WHERE maildir = ?)"
+        )
+        found = self._read(state.content_from, statement, self._id(maildir))
+        return {content for content in found if content is not None}
+
+    def departures(self, maildir: str, content: str) -> tuple[Departure, ...]:
+        """Return the departures of one message: copies that left their folders, for no known reason yet."""
+        statement = f"SELECT {DEPARTURE_COLUMNS} FROM departures WHERE maildir = ? AND content = ?"  # noqa: S608  constants
+        return tuple(self._read(state.departure_from, statement, self._id(maildir), bytes.fromhex(content)))
+
+    def put_departures(self, maildir: str, content: str, departures: Iterable[Departure]) -> None:
+        """Record the departures of a message in place of the recorded departures."""
+        key = self._id(maildir), bytes.fromhex(content)
+        self._connection.execute("DELETE FROM departures WHERE maildir = ? AND content = ?", key)
+        self._connection.executemany(
+            "INSERT INTO departures (maildir, content, role, since, time, visited) VALUES (?, ?, ?, ?, ?, ?)",
+            ((*key, one.role, one.since, one.time, one.was_visited) for one in departures),
+        )
+
+    # --- former content ids -----------------------------------------------------------------------------------------
+
+    @property
+    def has_former(self) -> bool:
+        """Return whether there are records with content ids of an earlier version of this program."""
+        if self._has_former is None:
+            self._has_former = bool(self._read(tuple, "SELECT 1 FROM former_contents LIMIT 1"))
+        return self._has_former
+
+    def former(self, folder: int) -> set[int]:
+        """Return the base name hashes of the files in a folder that have former content ids."""
+        statement = "SELECT base FROM files JOIN former_contents USING (content) WHERE folder = ?"
+        return {base for (base,) in self._read(tuple, statement, folder)}
+
+    def renew(self, former: str, content: str) -> None:
+        """Replace a former content id of a message in all records."""
+        old, new = bytes.fromhex(former), bytes.fromhex(content)
+        if self._connection.execute("DELETE FROM former_contents WHERE content = ?", (old,)).rowcount:
+            for table in ("files", "messages", "departures"):
+                statement = f"UPDATE OR REPLACE {table} SET content = ? WHERE content = ?"  # noqa: S608  constant tables
+                self._connection.execute(statement, (new, old))
+
+    def drop_former(self) -> None:
+        """Remove the former content ids that no record contains any more."""
+        self._connection.execute(
+            "DELETE FROM former_contents WHERE content NOT IN (SELECT content FROM files WHERE content IS NOT NULL)"
+            " AND content NOT IN (SELECT content FROM departures) AND content NOT IN"
+            " (SELECT content FROM messages WHERE pending)"
+        )
+        self._has_former = None
 
     # --- messages ---------------------------------------------------------------------------------------------------
-
-    def was_moved(self, maildir: str, content: str) -> bool:
-        """Return whether a message is or was in a folder other than the inbox.
-
-        The filter leaves such a message unchanged, because its user may have decided where the message is.
-        """
-        message = self.message(maildir, content)
-        if message is not None and message.moved:
-            return True
-        return any(folder.role is not FolderRole.INBOX for folder, _ in self.copies(maildir, content))
 
     def message(self, maildir: str, content: str) -> TrackedMessage | None:
         """Return the record of a message, or None."""
@@ -230,10 +258,10 @@ class MailboxState:
     def put_message(self, maildir: str, message: TrackedMessage, *, now: float) -> None:
         """Record a message. An existing record of the message is replaced."""
         statement = (
-            "INSERT OR REPLACE INTO messages (maildir, content, role, act, moved, label, pending, updated)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+            "INSERT OR REPLACE INTO messages (maildir, content, role, act, label, pending, updated)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?)"
         )
-        values = message.role, message.act, message.moved, message.label, message.pending
+        values = message.role, message.act, message.label, message.pending
         self._connection.execute(statement, (self._id(maildir), bytes.fromhex(message.content), *values, now))
 
     def pending(self, maildir: str) -> list[TrackedMessage]:
@@ -267,6 +295,9 @@ class MailboxState:
                 " AND NOT EXISTS (SELECT 1 FROM files WHERE files.content = messages.content)",
                 (number, now - REMEMBERED),
             )
+            self._connection.execute(
+                "DELETE FROM departures WHERE maildir = ? AND abs(? - time) > ?", (number, now, DAY)
+            )
 
     def _id(self, maildir: str) -> int | None:
         if maildir not in self._ids:
@@ -288,37 +319,9 @@ class MailboxState:
         except (CellError, sqlite3.DatabaseError) as error:
             if isinstance(error, sqlite3.Error) and not is_damage(error):
                 raise
-            damage = f"{self._folder / NAME} is damaged ({error}); move it away to begin anew{_LAYOUT.loss}"
+            damage = f"{self._folder / NAME} is damaged ({error}); move it away to begin anew{LOSS}"
             raise DamagedStateError(damage) from error
 
 
-def _opened(folder: Path) -> sqlite3.Connection:
-    try:
-        _rename_former(folder)
-        connection = database.open_in(folder, NAME, _LAYOUT)
-    except DataError as error:
-        emit(logging.WARNING, "mailbox-state-lost", error=str(error))
-        _remove(folder)
-        connection = database.open_in(folder, NAME, _LAYOUT)
-    # Text that is not UTF-8 must damage only one cell and must not make the query fail.
-    connection.text_factory = lambda text: text.decode("utf-8", "replace")
-    return connection
-
-
-def _rename_former(folder: Path) -> None:
-    """Rename a database with the former name to the current name.
-
-    SQLite finds the write-ahead log by the name of the database, so the log is merged into the database first.
-    """
-    former = folder / FORMER_NAME
-    if (folder / NAME).exists() or not former.is_file():
-        return
-    with database.Explained(str(former), _LAYOUT.loss), contextlib.closing(database.connect(former)) as connection:
-        connection.execute("PRAGMA journal_mode = DELETE")
-    former.rename(folder / NAME)
-
-
-def _remove(folder: Path) -> None:
-    for name in (NAME, FORMER_NAME):
-        for suffix in ("", "-wal", "-shm"):
-            (folder / f"{name}{suffix}").unlink(missing_ok=True)
+def _bytes(content: str | None) -> bytes | None:
+    return bytes.fromhex(content) if content else None

@@ -7,6 +7,7 @@ neither loses a label nor adds a label twice.
 import contextlib
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 from spamlstm.filtering.crash_guard import CrashGuard, labelling
 from spamlstm.filtering.failures import emit
@@ -14,10 +15,26 @@ from spamlstm.filtering.journal import Journal
 from spamlstm.maildir.content_id import content_id
 from spamlstm.maildir.opened import OpenMaildir
 from spamlstm.tracking.label_stores import LabelStores, StoreUnavailableError
-from spamlstm.tracking.listing import list_files, read_listed
+from spamlstm.tracking.listing import ListedFile, list_files, read_listed
 from spamlstm.tracking.mailbox_state import MailboxState
-from spamlstm.tracking.rule import FileUpdate
-from spamlstm.tracking.state import FlagSet, Pending, TrackedMessage
+from spamlstm.tracking.state import Departure, FlagSet, KnownFolder, Pending, TrackedFile, TrackedMessage
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """The result of a comparison of the files of one message, as it is recorded.
+
+    `files` replace the records of these files, and the records of the files in `gone` are removed. `message` is the new
+    record of the message, or None if the record is unchanged. `raw` is the message if a label is pending and the
+    message is in memory.
+    """
+
+    content: str
+    files: tuple[TrackedFile, ...]
+    gone: tuple[TrackedFile, ...]
+    departures: tuple[Departure, ...]
+    message: TrackedMessage | None = None
+    raw: bytes = b""
 
 
 class PendingLabels:
@@ -36,28 +53,26 @@ class PendingLabels:
         self._guard = CrashGuard(journal, clock=clock)
         self._clock = clock
 
-    def record(self, maildir: str, updates: Sequence[FileUpdate]) -> None:
-        """Record files, messages and pending labels in one transaction.
+    def record_and_add(self, maildir: str, settlements: Sequence[Settlement]) -> Iterator[None]:
+        """Record settlements, then add the pending labels of settlements with `raw` bytes; yields between steps.
 
-        If a label is pending, the transaction is durable (fsynced).
+        The settlements are recorded in one transaction. It is durable (fsynced) if a label is pending.
         """
-        messages = [one.message for one in updates if one.message is not None]
-        pending = any(message.pending for message in messages)
+        pending = any(one.message is not None and one.message.pending for one in settlements)
         with self._state.change(durable=pending):
-            self._state.put_files(one.file for one in updates)
-            for message in messages:
-                self._state.put_message(maildir, message, now=self._clock())
+            for one in settlements:
+                for file in one.gone:
+                    self._state.drop_file(file.folder, file.base)
+                self._state.put_files(one.files)
+                self._state.put_departures(maildir, one.content, one.departures)
+                if one.message is not None:
+                    self._state.put_message(maildir, one.message, now=self._clock())
         if pending:
             self.maildirs.add(maildir)
-
-    def record_and_add(self, maildir: str, updates: Sequence[FileUpdate]) -> Iterator[None]:
-        """Record updates, then add the pending labels of updates with `raw` bytes; yields between steps."""
-        self.record(maildir, updates)
         yield
-        # A message with two files has two updates. The last update is used.
-        for message, raw in {one.message.content: (one.message, one.raw) for one in updates if one.message}.values():
-            if message.pending and raw:
-                self._add(maildir, message, raw)
+        for one in settlements:
+            if one.message is not None and one.message.pending and one.raw:
+                self._add(maildir, one.message, one.raw)
                 yield
 
     def add_all(self, mailbox: OpenMaildir) -> Iterator[None]:
@@ -67,11 +82,13 @@ class PendingLabels:
         """
         maildir = mailbox.path
         self.maildirs.discard(maildir)
+        names: dict[str, dict[int, ListedFile]] = {}
         for message in self._state.pending(maildir):
-            raw = self._find(mailbox, message.content)
+            copies = [one for one in self._state.copies(maildir, message.content) if not one[1].flags & FlagSet.DELETED]
+            raw = _find(mailbox, copies, message.content, names)
             if raw is None:
                 # A deleted message cannot be learned. A moved message is found at the next visit.
-                if not self._state.copies(maildir, message.content):
+                if not copies:
                     self._clear(maildir, message)
             elif not self._add(maildir, message, raw):
                 return
@@ -93,7 +110,8 @@ class PendingLabels:
             self._clear(maildir, message)
             return True
         try:
-            wanted = message.pending is Pending.ALWAYS or self._label_stores.label(maildir, message.content) is None
+            always = message.pending is Pending.ALWAYS
+            wanted = always or self._label_stores.label(maildir, message.content, raw) is None
             with self._guard.attempt(item):
                 new = wanted and self._label_stores.add_label(
                     maildir, raw, label, answered=self._is_answered(maildir, message)
@@ -114,13 +132,24 @@ class PendingLabels:
         with self._state.change():
             self._state.clear_pending(maildir, message.content)
 
-    def _find(self, mailbox: OpenMaildir, content: str) -> bytes | None:
-        """Return the bytes of a message from any of its recorded files, or None if no file can be read."""
-        for known, tracked in self._state.copies(mailbox.path, content):
-            folder = mailbox.folder(known.folder.name)
-            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-                for file in list_files(folder):
-                    raw = read_listed(folder, file) if file.base == tracked.base else None
-                    if raw is not None and content_id(raw) == content:
-                        return raw
-        return None
+
+def _find(
+    mailbox: OpenMaildir,
+    copies: Sequence[tuple[KnownFolder, TrackedFile]],
+    content: str,
+    names: dict[str, dict[int, ListedFile]],
+) -> bytes | None:
+    """Return the bytes of a message from any of its recorded files, or None if no file can be read.
+
+    `names` has the listings of the folders that were listed before.
+    """
+    for known, tracked in copies:
+        name = known.folder.name
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            if name not in names:
+                names[name] = {file.base: file for file in list_files(mailbox.folder(name))}
+            file = names[name].get(tracked.base)
+            raw = read_listed(mailbox.folder(name), file) if file is not None else None
+            if raw is not None and content_id(raw) == content:
+                return raw
+    return None

@@ -7,10 +7,10 @@ CellError if a cell has a value that this program never writes.
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
-from enum import IntFlag
+from enum import IntEnum, IntFlag
 from typing import Any
 
-from spamlstm.database import CellError, blob, whole, word
+from spamlstm.database import CellError, blob, real, whole, word
 from spamlstm.learning.label import Label
 from spamlstm.maildir.folders import Folder, FolderRole
 
@@ -26,8 +26,24 @@ class FlagSet(IntFlag):
     SEEN = 2
     DELETED = 4
     """The file is treated as removed. Mail programs set this flag after they copied the message to another folder."""
+    GONE = 16
+    """The file is gone, but the files of its message have not been compared yet."""
     NEW = 8
     """The file is in `new`. Because of this flag, `cur` of a large inbox need not be listed after each delivery."""
+
+
+class CopyStatus(IntEnum):
+    """What the last comparison of the files of a message found about a file, see `tracking.rule`."""
+
+    SETTLED = 0
+    ARRIVED = 1
+    """The file was found, but the files of its message have not been compared yet."""
+    OPEN = 2
+    """The file may be the first step of a move: `KnownCopy.is_open`."""
+    UNFILED = 3
+    """The file was moved from the inbox to a folder and is unread, so its message counts as in the inbox."""
+    MOVED = 4
+    """The file came from a folder of another role."""
 
 
 class Pending(IntFlag):
@@ -59,26 +75,54 @@ class TrackedFile:
     """The hash of the base name, see `filtering.inbox.name_hash`."""
     flags: FlagSet
     content: str | None
+    status: CopyStatus = CopyStatus.SETTLED
+    since: float = 0.0
+    """When the file was first seen in its folder, in seconds since 1970, or 0 for files from before."""
 
 
 @dataclass(frozen=True, slots=True)
 class TrackedMessage:
-    """One message of a Maildir: its content id, the role of its folder, and the label inferred last."""
+    """One message of a Maildir with a label, or with an act of this program: its content id and last label."""
 
     content: str
     role: FolderRole
+    """The role of the folder in which a file of the message was last found."""
     act: int = 0
-    """The number in the journal of the last act (change of the message by this program) that `role` reflects, or 0."""
-    moved: bool = False
-    """Whether the message was ever found in a folder other than the inbox."""
+    """The number in the journal of the last act (change of the message by this program) that was compared, or 0."""
     label: Label | None = None
     """The last inferred label, or None."""
     pending: Pending = Pending.NOTHING
 
 
+@dataclass(frozen=True, slots=True)
+class Departure:
+    """A copy of a message that left its folder, and no copy has come to another folder in return yet."""
+
+    role: FolderRole
+    """The role of the folder that the copy left."""
+    since: float
+    """When the copy had come to that folder, in seconds since 1970."""
+    time: float
+    """When a visit first missed the copy."""
+    was_visited: bool = True
+    """Whether a visit had found the copy. Other copies are known from the journal of this program."""
+
+
+@dataclass(frozen=True, slots=True)
+class JournalPosition:
+    """The numbers of the last judgement and the last act in the journal at a visit."""
+
+    judgement: int = 0
+    act: int = 0
+
+
 FOLDER_COLUMNS = "folders.id, name, inode, new_ns, cur_ns, role"
 """The columns that a query must select for `folder_from`, in this order."""
-MESSAGE_COLUMNS = "content, role, act, moved, label, pending"
+FILE_COLUMNS = "base, flags, content, status, since"
+"""The columns that a query must select after FOLDER_COLUMNS for `copy_from`, in this order."""
+DEPARTURE_COLUMNS = "role, since, time, visited"
+"""The columns that a query must select for `departure_from`, in this order."""
+MESSAGE_COLUMNS = "content, role, act, label, pending"
 """The columns that a query must select for `message_from`, in this order."""
 
 _FLAGS = {number: FlagSet(number) for number in range(16)}
@@ -97,11 +141,29 @@ def folder_from(row: tuple[Any, ...]) -> KnownFolder:
 
 
 def copy_from(row: tuple[Any, ...]) -> tuple[KnownFolder, TrackedFile]:
-    """Build the folder and the file from a database row with the columns FOLDER_COLUMNS, base, flags and content."""
-    *columns, base, flags, content = row
+    """Build the folder and the file from a database row with the columns FOLDER_COLUMNS and FILE_COLUMNS."""
+    *columns, base, flags, content, status, since = row
     folder = folder_from(tuple(columns))
-    flags = FlagSet(whole(flags, "flags", most=15))
-    return folder, TrackedFile(folder.id, _integer(base, "base"), flags, _hex(content))
+    flags = FlagSet(whole(flags, "flags", most=31))
+    found = None if content is None else _hex(content)
+    status = CopyStatus(whole(status, "status", most=4))
+    return folder, TrackedFile(folder.id, _integer(base, "base"), flags, found, status, real(since, "since"))
+
+
+def departure_from(row: tuple[Any, ...]) -> Departure:
+    """Build the departure from a database row with the columns DEPARTURE_COLUMNS."""
+    role, since, time, visited = row
+    return Departure(
+        word(role, "role", FolderRole),
+        real(since, "since"),
+        real(time, "time"),
+        bool(whole(visited, "visited", most=1)),
+    )
+
+
+def position_from(row: tuple[Any, ...]) -> JournalPosition:
+    """Build the position from a database row with the columns judgement and act."""
+    return JournalPosition(whole(row[0], "judgement"), whole(row[1], "act"))
 
 
 def flags_from(rows: Iterable[tuple[Any, ...]]) -> dict[int, FlagSet]:
@@ -125,12 +187,11 @@ def content_from(row: tuple[Any, ...]) -> str | None:
 
 def message_from(row: tuple[Any, ...]) -> TrackedMessage:
     """Build the message from a database row with the columns MESSAGE_COLUMNS."""
-    content, role, act, moved, label, pending = row
+    content, role, act, label, pending = row
     found = TrackedMessage(
         _hex(content),
         word(role, "role", FolderRole),
         whole(act, "act"),
-        bool(whole(moved, "moved", most=1)),
         None if label is None else word(label, "label", Label),
         Pending(whole(pending, "pending", most=2)),
     )

@@ -16,13 +16,17 @@ from spamlstm.config import Config
 from spamlstm.config.maildirs import section_of
 from spamlstm.filtering.failures import FailureKind, emit, kind_of, logger, sentence
 from spamlstm.filtering.journal import Journal
+from spamlstm.filtering.outcome import Candidate
+from spamlstm.filtering.placement import Placement
 from spamlstm.maildir.folders import Folder, FolderRole, folders, is_sent, role_of
 from spamlstm.maildir.opened import OpenMaildir, RefusedError
-from spamlstm.tracking.folder_reader import FolderReader, FolderVisit, settled_times
+from spamlstm.tracking.folder_reader import FolderReader, FolderVisit, VisitWork, settled_times
+from spamlstm.tracking.history import HistoryReader, TrackedPlacements
 from spamlstm.tracking.label_stores import LabelStores
 from spamlstm.tracking.mailbox_state import DamagedStateError, MailboxState
 from spamlstm.tracking.pending_labels import PendingLabels
 from spamlstm.tracking.sent_folders import SentFolders
+from spamlstm.tracking.state import JournalPosition
 
 
 class Tracker:
@@ -57,6 +61,8 @@ class Tracker:
             mailbox_state=mailbox_state, journal=journal, label_stores=label_stores, clock=clock
         )
         self._sent = SentFolders(label_stores, clock=clock)
+        self._histories = HistoryReader(mailbox_state=mailbox_state, journal=journal)
+        self._placements = TrackedPlacements(mailbox_state=mailbox_state, journal=journal, clock=clock)
         self._reader = FolderReader(mailbox_state=mailbox_state, journal=journal, labels=self._labels, clock=clock)
         # For each completely read Maildir, a hash of its folders. An unchanged hash means that no folder has changed.
         self._unchanged: dict[str, int] = {}
@@ -67,19 +73,22 @@ class Tracker:
         self._config = config
         self._unchanged.clear()
 
-    def was_moved(self, maildir: str, content: str) -> bool:
-        """Return the result of `MailboxState.was_moved`, or False if the mailbox state cannot be read now."""
+    def placed(self, mailbox: OpenMaildir, candidate: Candidate, content: str, changed: float) -> Placement:
+        """Return how a message came to the inbox, see `Placements.by_places`.
+
+        If the mailbox state cannot be read now, only the journal is asked.
+        """
+        maildir = mailbox.path
         try:
-            return self._state.was_moved(maildir, content)
+            return self._placements.placed(mailbox, candidate, content, changed)
         except DamagedStateError as error:
             # The next round resets the state. It is not reset here, because a visit may be in progress.
             if maildir not in self._damaged:
                 self._damaged.add(maildir)
                 self._report(maildir, error)
-            return False
         except sqlite3.Error as error:
             self._report(maildir, error)
-            return False
+        return self._placements.by_journal(mailbox, candidate, content, changed)
 
     def round(self, present: Iterable[str]) -> Iterator[None]:
         """Visit the Maildirs `present`; yields between steps. Failed visits are logged and tried again next round."""
@@ -122,25 +131,39 @@ class Tracker:
             return
         self._unchanged.pop(maildir, None)
         first = not self._state.is_tracked(maildir)
+        position = self._histories.position()
         visits = self._match_folders(mailbox, found)
         yield
-        gone: set[str] = set()
+        work = VisitWork()
+        listed = []
         for visit in visits:
             try:
-                yield from self._reader.read(visit, first=first, gone=gone)
+                yield from self._reader.list_changes(visit, work, first=first)
+                yield from self._reader.read_again(visit)
+                listed.append(visit)
             except RefusedError as error:
                 self._report(maildir, error)  # the other folders are still read
-        yield from self._reader.read_remaining(maildir, gone)
+        yield from self._reader.read_arrived(work)
+        yield from self._reader.settle(mailbox, work)
+        self._record_visit(maildir, listed, position)
         yield from self._labels.add_all(mailbox)
         self._state.prune(maildir, now=self._clock())
         if all(settled_times(folder, now=self._clock()) == folder for folder, _ in found):
             self._unchanged[maildir] = state
 
-    def _find_folders(self, mailbox: OpenMaildir) -> tuple[list[tuple[Folder, FolderRole]], list[Folder]]:
-        """Return the folders that are not ignored, with their roles, and the Sent folders. The junk folder is the last.
+    def _record_visit(self, maildir: str, visits: Sequence[FolderVisit], position: JournalPosition) -> None:
+        """Record that all changes of these folders were read, and all acts up to `position` were compared."""
+        with self._state.change():
+            for visit in visits:
+                times = settled_times(visit.folder, now=self._clock())
+                if times != visit.known.folder:
+                    self._state.update_folder(visit.known, times, visit.known.role)
+            self._state.set_position(maildir, position)
+            if self._state.has_former:
+                self._state.drop_former()
 
-        The order matters for a message that is in two folders. Its role is that of the last folder.
-        """
+    def _find_folders(self, mailbox: OpenMaildir) -> tuple[list[tuple[Folder, FolderRole]], list[Folder]]:
+        """Return the folders that are not ignored, with their roles (the junk folder last), and the Sent folders."""
         section = section_of(self._config.maildirs, Path(mailbox.path))
         if section is None:
             return [], []

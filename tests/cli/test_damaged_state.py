@@ -12,7 +12,7 @@ from spamlstm.cli.translate import run
 from spamlstm.config.locations import LABELS
 from spamlstm.filtering.journal import NAME as JOURNAL
 from spamlstm.maildir import names
-from spamlstm.tracking.mailbox_state import NAME as MAILBOX_STATE
+from spamlstm.tracking.state_database import NAME as MAILBOX_STATE
 
 LABEL_COMMANDS = {
     "label": ("label", "spam", "{mail}"),

@@ -16,7 +16,7 @@ from spamlstm.filtering.outcome import Counters
 from spamlstm.filtering.undo import UndoStatus, undo_acts
 from spamlstm.maildir.content_id import content_id
 
-TABLES = {"maildirs": 4, "inbox_index": 4, "judgements": 11, "acts": 12, "in_progress": 10}
+TABLES = {"maildirs": 4, "inbox_index": 4, "judgements": 11, "acts": 12, "in_progress": 10, "former": 1}
 
 
 @pytest.fixture

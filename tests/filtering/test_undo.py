@@ -101,7 +101,7 @@ def test_one_message(inbox, dry):
     first, _ = one.run()
     recovery = Recovery(one.journal, counters=one.counters, clock=one.clock)
 
-    (result,) = undo_acts(one.journal, recovery, since=0, dry=dry, clock=one.clock, content=first.content)
+    (result,) = undo_acts(one.journal, recovery, since=0, dry=dry, clock=one.clock, contents=[first.content])
 
     assert (result.status, result.act.content) == (UndoStatus.UNDONE, first.content)
     assert (len(one.names()), len(one.names(one.junk))) == ((0, 2) if dry else (1, 1))

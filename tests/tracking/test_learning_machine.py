@@ -1,37 +1,40 @@
-"""Moves, crashes and visits in any order: the labels follow from what users did between visits."""
+"""Moves, copies, crashes and visits in any order: the labels follow from what users did between visits."""
 
-from dataclasses import dataclass
-from pathlib import Path
+# ruff: noqa: PTH108, PTH118, PTH119  as in maildir
+
+import os
+import shutil
+import time
+from dataclasses import replace
 
 import on_disk
+from changed_mail import WAYS
 from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
 from hypothesis.stateful import invariant, precondition, rule
 from interruption import CrashError, Interruption, crash
-from mailbox_machine import CALLS, Mailbox
+from mailbox_machine import CALLS, FOLDERS, Mailbox
 from tracked_maildir import TrackedMaildir
 
+from spamlstm.filtering.inbox import name_hash
+from spamlstm.filtering.outcome import Status
+from spamlstm.maildir import names
 from spamlstm.maildir.content_id import content_id
 from spamlstm.maildir.folders import FolderRole
 from spamlstm.maildir.names import Name
 from spamlstm.tracking.listing import list_files
-from spamlstm.tracking.rule import Observation, infer_label
+from spamlstm.tracking.rule import FoundCopy, History, KnownCopy, infer_label
 from spamlstm.tracking.state import FlagSet, Pending
 
-
-@dataclass(frozen=True)
-class LastSeen:
-    """A message as it was at the last visit."""
-
-    role: FolderRole
-    base: str
-    flags: FlagSet
+ROLES = {"": FolderRole.INBOX, ".Junk": FolderRole.JUNK, ".Archive": FolderRole.FILED}
+CHANGES = ["X-Antivirus added", "Received lost", "headers folded at each space", "headers in another order"]
 
 
 class TrackedMailbox(Mailbox):
     """A mailbox that the tracker visits now and then.
 
-    `role` is that of the folder each message counts as being in: where the last visit found it, or where we put it
-    since. `expected` follows from that by the rule alone, without journal, databases or files.
+    `history` has for each message where its files were at the last visit, or where we put them since. `expected`
+    follows from that by the rule alone, without journal, databases or files.
     """
 
     kind = TrackedMaildir
@@ -44,8 +47,9 @@ class TrackedMailbox(Mailbox):
 
     def __init__(self):
         super().__init__()
-        self.role: dict[int, FolderRole] = {}
-        self.last: dict[int, LastSeen] = {}
+        self.files: dict[int, int] = {}
+        self.history: dict[int, History] = {}
+        self.answered: dict[tuple[int, tuple[str, int]], bool] = {}
         self.expected: dict[int, str] = {}
         self.inbox.look()
 
@@ -54,13 +58,59 @@ class TrackedMailbox(Mailbox):
         self.inbox.mailbox_state.close()
         super().teardown()
 
+    # Users and other programs
+
+    @rule(number=Mailbox.delivered, folder=st.sampled_from(FOLDERS), new=st.booleans(), way=st.sampled_from(CHANGES))
+    def copy(self, number, folder, new, way):
+        """A second file of a message: a second delivery, a rule, a backup, or the first step of a move."""
+        places = self._where(number)
+        if not places or len(places) > 2 or not names.is_maildir(os.path.join(self.inbox.root, folder)):
+            return
+        content = WAYS[way](on_disk.content(places[0].path))
+        self.inbox.put(content, os.path.join(self.inbox.root, folder), part="new" if new else "cur")
+        self.files[number] = len(places) + 1
+        self.rescued.discard(number)
+
+    @rule(number=Mailbox.delivered, which=st.integers(0, 2))
+    def remove_copy(self, number, which):
+        """One of several files of a message is removed, or flagged as deleted first."""
+        places = self._where(number)
+        if len(places) > 1:
+            os.unlink(places[which % len(places)].path)
+            self.files[number] = len(places) - 1
+            self.rescued.discard(number)
+
+    @rule(
+        number=Mailbox.delivered,
+        folder=st.sampled_from(FOLDERS),
+        way=st.sampled_from([None, *CHANGES]),
+        which=st.integers(0, 2),
+    )
+    def move_one(self, number, folder, way, which):
+        """A user moves one of several files of a message, and its headers may change on the way."""
+        places = self._where(number)
+        target = os.path.join(self.inbox.root, folder)
+        if not places or not names.is_maildir(target):
+            return
+        source = places[which % len(places)]
+        if source.folder.rstrip("/") == target.rstrip("/"):
+            return
+        self.rescued.discard(number)
+        path = os.path.join(target, "cur", f"{names.unique()}:2,S")
+        shutil.copy2(source.path, path)
+        if way is not None:
+            content = WAYS[way](on_disk.content(path))
+            with open(path, "wb") as file:  # noqa: PTH123
+                file.write(content)
+        os.unlink(source.path)
+
     # Our acts; Mailbox has those of users.
 
     @precondition(lambda self: self.up)
     @rule()
     def work(self):
-        with _OurActs(self):
-            super().work()
+        with _OurActs(self) as acts:
+            acts.judged(self.inbox.run())
 
     @precondition(lambda self: self.up)
     @rule()
@@ -109,40 +159,52 @@ class TrackedMailbox(Mailbox):
             found = {number: labels.get(content_id(raw)) for number, raw in self.mails.items()}
             assert found == {number: self.expected.get(number) for number in self.mails}
 
+    @invariant()
+    def each_message_is_there_once(self):
+        """Each message has as many files as its user and other programs left."""
+        for number, raw in self.mails.items():
+            found = [content_id(on_disk.content(entry.path)) for entry in self._where(number)]
+            assert found == [content_id(raw)] * self.files.get(number, 1), number
+
+    @rule(seconds=st.sampled_from([1, 30, 100]))
+    def wait(self, seconds):
+        self.inbox.wait(seconds)
+
     def _is_known(self, number):
-        return number in self.judged or self.role.get(number) is FolderRole.JUNK
+        history = self.history.get(number, History())
+        return number in self.judged or any(copy.role is FolderRole.JUNK for copy in history.copies)
+
+    def _forget(self, number):
+        super()._forget(number)
+        self.files.pop(number, None)
 
     def observe(self):
+        """Return the files of each message, with their flags, by key."""
         found = {}
         for number in self.mails:
+            found[number] = {}
             for entry in self._where(number):
-                folder = Path(entry.folder).name
-                role = {".Junk": FolderRole.JUNK, ".Archive": FolderRole.FILED}.get(folder, FolderRole.INBOX)
+                name = os.path.basename(entry.folder.rstrip("/"))
+                folder = name if name in FOLDERS else ""
                 (flags,) = {one.flags for one in list_files(on_disk.opened(entry.folder)) if one.name == entry.name}
-                found[number] = LastSeen(role, Name.parse(entry.name).base, flags)
+                found[number][folder, name_hash(Name.parse(entry.name).base)] = flags
         return found
 
     def _expect(self):
-        judged = {
-            number for number, raw in self.mails.items() if self.inbox.journal.knows(self.inbox.root, content_id(raw))
-        }
-        for number, now in self.observe().items():
-            last = self.last.get(number)
-            self.last[number] = now
-            if last == now:
-                continue
-            before = self.role.get(number, FolderRole.INBOX if number in judged else None)
-            same = last is not None and (last.role, last.base) == (now.role, now.base)
-            answered = bool(now.flags & FlagSet.ANSWERED) and not (same and last.flags & FlagSet.ANSWERED)
-            before_or_same = before or (now.role if same else None)
-            inferred = infer_label(Observation(before_or_same, now.role, now.flags, answered=answered))
+        now = time.time() + self.inbox.later
+        for number, files in self.observe().items():
+            found = []
+            for key, flags in files.items():
+                answered = bool(flags & FlagSet.ANSWERED)
+                since = answered and not self.answered.get((number, key), False)
+                self.answered[number, key] = answered
+                found.append(FoundCopy(key, ROLES[key[0]], bool(flags & FlagSet.SEEN), since))
+            inferred = infer_label(self.history.get(number, History()), found, time=now)
+            self.history[number] = inferred.history
             if inferred.pending is Pending.ALWAYS or (
                 inferred.pending is Pending.IF_NONE and number not in self.expected
             ):
                 self.expected[number] = str(inferred.label)
-            # Mail that was never judged and gave no label has no role yet.
-            if before is not None or inferred.label is not None or inferred.role is not FolderRole.INBOX:
-                self.role[number] = inferred.role
 
 
 class _OurActs:
@@ -153,11 +215,35 @@ class _OurActs:
 
     def __enter__(self):
         self.before = self.machine.observe()
+        return self
+
+    def judged(self, outcomes):
+        """Messages that were judged were delivered: they are no first step of a move."""
+        machine = self.machine
+        for one in outcomes:
+            if one.status in (Status.LEFT, Status.DONE):
+                (number,) = [number for number, raw in machine.mails.items() if content_id(raw) == one.content]
+                self._know(number, ("", name_hash(one.candidate.base)))
+
+    def _know(self, number, key):
+        history = self.machine.history.get(number, History())
+        copies = {copy.key: copy for copy in history.copies}
+        known = copies.get(key) or KnownCopy(key, ROLES[key[0]], 0.0, was_visited=False)
+        copies[key] = replace(known, is_open=False)
+        self.machine.history[number] = replace(history, copies=tuple(copies.values()))
 
     def __exit__(self, *_):
-        for number, now in self.machine.observe().items():
-            if number in self.before and self.before[number].role is not now.role:
-                self.machine.role[number] = now.role
+        now = time.time() + self.machine.inbox.later
+        for number, files in self.machine.observe().items():
+            before = self.before.get(number, {})
+            gone, came = sorted(before.keys() - files.keys()), sorted(files.keys() - before.keys())
+            history = self.machine.history.get(number, History())
+            copies = {copy.key: copy for copy in history.copies}
+            for old, new in zip(gone, came, strict=True):
+                known = copies.pop(old, None)
+                visited = known is not None and known.was_visited
+                copies[new] = KnownCopy(new, ROLES[new[0]], now, was_visited=visited)
+            self.machine.history[number] = replace(history, copies=tuple(copies.values()))
 
 
 TestTrackedMailbox = TrackedMailbox.TestCase

@@ -8,8 +8,9 @@ import pytest
 from spamlstm.errors import TemporaryError
 from spamlstm.learning.label import Label
 from spamlstm.maildir.folders import FolderRole
-from spamlstm.tracking.mailbox_state import FORMER_NAME, NAME, MailboxState
+from spamlstm.tracking.mailbox_state import MailboxState
 from spamlstm.tracking.state import FlagSet, Pending, TrackedMessage
+from spamlstm.tracking.state_database import FORMER_NAME, NAME
 
 LAYOUT_1 = """
 CREATE TABLE maildirs (id INTEGER PRIMARY KEY, path BLOB NOT NULL UNIQUE, tidied REAL NOT NULL);
@@ -29,7 +30,7 @@ INSERT INTO messages VALUES (1, zeroblob(16), 'junk', 3, 1, 'spam', 2, 9.0);
 PRAGMA user_version = 1;
 """
 CONTENT = "00" * 16
-MESSAGE = TrackedMessage(CONTENT, FolderRole.JUNK, 3, moved=True, label=Label.SPAM, pending=Pending.ALWAYS)
+MESSAGE = TrackedMessage(CONTENT, FolderRole.JUNK, 3, label=Label.SPAM, pending=Pending.ALWAYS)
 
 
 @pytest.fixture

@@ -1,0 +1,128 @@
+"""The placement of a message found in an inbox: whether it was delivered, or its user or this program put it there.
+
+A message that was classified before may come to the inbox again. If its user took it out of another folder, it must
+stay. If it was delivered or fetched a second time, it must be classified as any other message. The other files of the
+message show the difference: a move takes one of them away, and a second delivery does not.
+"""
+
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from enum import Enum
+
+from spamlstm.filtering.inbox import is_settled, name_hash
+from spamlstm.filtering.journal import Journal
+from spamlstm.filtering.outcome import Candidate
+from spamlstm.maildir.opened import OpenFolder, OpenMaildir, RefusedError
+
+# A client that cannot move a message copies it and then removes the original, within seconds. While the original of a
+# younger copy is still there, the message is not classified. Also the largest difference between the times at which the
+# two copies arrive that a mail rule makes of one delivery.
+WAIT_SECONDS = 30.0
+# A clock of a file server may be this far ahead, in seconds.
+_AHEAD = 60.0
+# The number of folder listings that are kept for further messages of one visit.
+_MOST_LISTINGS = 8
+
+
+class Placement(Enum):
+    """How a message came to the inbox."""
+
+    DELIVERED = "delivered"
+    """The message is to be classified."""
+    MOVED = "moved"
+    """The user or this program put the message into the inbox."""
+    UNCLEAR = "unclear"
+    """The user may be moving the message at this moment. It is looked at again later."""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownPlace:
+    """A file of a message in a folder other than the inbox, as it was last seen.
+
+    `folder` is the name of the folder below the Maildir, and `base` the hash of the base name of the file.
+    """
+
+    folder: str
+    base: int
+    since: float
+    """When the file came to the folder, in seconds since 1970."""
+    is_junk: bool
+
+
+def journaled_places(journal: Journal, maildir: str, content: str) -> list[KnownPlace]:
+    """Return the places outside the inbox to which this program moved a message and did not take it back."""
+    places: dict[int, KnownPlace] = {}
+    for one in journal.changes(maildir, content).acts:
+        before, after = map(name_hash, one.bases)
+        places.pop(before, None)
+        if one.folder:
+            places[after] = KnownPlace(one.folder, after, one.time, is_junk=True)
+    return list(places.values())
+
+
+@dataclass(slots=True)
+class Placements:
+    """The placements of messages by the journal and by the places that the caller knows.
+
+    Used in one thread. `clock` returns seconds since 1970.
+    """
+
+    journal: Journal
+    clock: Callable[[], float]
+    _listings: dict[str, tuple[tuple[int, int], frozenset[int]]] = field(default_factory=dict)
+
+    def by_journal(self, mailbox: OpenMaildir, candidate: Candidate, content: str, changed: float) -> Placement:
+        """Return the placement of a message by the journal alone. The parameters are those of `by_places`."""
+        places = journaled_places(self.journal, mailbox.path, content)
+        return self.by_places(mailbox, candidate, content, changed, places=places)
+
+    def by_places(
+        self,
+        mailbox: OpenMaildir,
+        candidate: Candidate,
+        content: str,
+        changed: float,
+        *,
+        places: Iterable[KnownPlace],
+        was_moved: bool = False,
+    ) -> Placement:
+        """Return the placement of a message with the content id `content`. `changed` is the ctime of its file.
+
+        `places` are its known places outside the inbox. `was_moved` says that the file, or another file of the
+        message, left such a place a short time ago.
+        """
+        if self.journal.knows(mailbox.path, content, base=candidate.base):
+            return Placement.MOVED
+        found = [(place, self._is_there(mailbox, place)) for place in places]
+        if was_moved or not all(is_there for _, is_there in found):
+            return Placement.MOVED
+        is_young = -_AHEAD < self.clock() - changed < WAIT_SECONDS
+        if is_young and any(one.is_junk or one.since < changed - WAIT_SECONDS for one, _ in found):
+            return Placement.UNCLEAR
+        return Placement.DELIVERED
+
+    def _is_there(self, mailbox: OpenMaildir, place: KnownPlace) -> bool:
+        try:
+            return place.base in self._bases(mailbox.folder(place.folder))
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        except RefusedError:
+            return True  # the folder has too many names or is a link, so that no move can be recognized
+
+    def _bases(self, folder: OpenFolder) -> frozenset[int]:
+        """Return the hashes of the base names in a folder, except files flagged as deleted."""
+        times = os.fstat(folder.handle("new")).st_mtime_ns, os.fstat(folder.handle("cur")).st_mtime_ns
+        known = self._listings.get(folder.path)
+        if known is not None and known[0] == times:
+            return known[1]
+        bases = frozenset(
+            name_hash(entry.name.partition(":")[0].partition(",")[0])
+            for entry in folder.messages()
+            if "T" not in entry.name.partition(":2,")[2].partition(",")[0]
+        )
+        if all(is_settled(time, now=self.clock()) for time in times):
+            while len(self._listings) >= _MOST_LISTINGS:
+                del self._listings[next(iter(self._listings))]
+            self._listings[folder.path] = times, bases
+        return bases

@@ -1,0 +1,125 @@
+"""The history of a message: where the mailbox state and the journal last knew its files.
+
+The mailbox state has the files that the visits found. The journal has what this program did since the last visit, so
+that its acts are never taken for moves of the user.
+"""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
+
+from spamlstm.filtering.inbox import name_hash
+from spamlstm.filtering.journal import Journal
+from spamlstm.filtering.outcome import Candidate
+from spamlstm.filtering.placement import KnownPlace, Placement, Placements
+from spamlstm.maildir.folders import FolderRole
+from spamlstm.maildir.opened import OpenMaildir
+from spamlstm.tracking.mailbox_state import MailboxState
+from spamlstm.tracking.rule import MOVE_SECONDS, CopyKey, History, KnownCopy
+from spamlstm.tracking.state import CopyStatus, FlagSet, JournalPosition, KnownFolder, TrackedFile
+from spamlstm.tracking.state_database import NO_POSITION
+
+
+@dataclass(frozen=True, slots=True)
+class JournaledHistory:
+    """The history of a message, and the number of the last act in it (0 if there are no new acts)."""
+
+    history: History
+    act: int
+
+
+class HistoryReader:
+    """A reader of histories. Only the thread that opened the journal may use an instance."""
+
+    def __init__(self, *, mailbox_state: MailboxState, journal: Journal) -> None:
+        self._state = mailbox_state
+        self._journal = journal
+
+    def position(self) -> JournalPosition:
+        """Return the current position of the journal."""
+        return JournalPosition(*self._journal.position())
+
+    def history(self, maildir: str, content: str, *, now: Collection[CopyKey], time: float) -> JournaledHistory:
+        """Return the history of a message. `now` are the keys of its current files, and `time` is the current time."""
+        copies = {
+            key_of(folder, file): _known(folder, file)
+            for folder, file in self._state.copies(maildir, content)
+            if file.status is not CopyStatus.ARRIVED and not file.flags & FlagSet.DELETED
+        }
+        since = self._since(maildir, content)
+        changes = self._journal.changes(maildir, content, judgement=since.judgement, act=since.act)
+        for judged in changes.judgements:
+            key = "", name_hash(judged.base)
+            # A message that was classified was delivered: it is not the first step of a move.
+            known = copies.get(key) or KnownCopy(key, FolderRole.INBOX, min(judged.time, time), was_visited=False)
+            copies[key] = replace(known, is_open=False)
+        for act in changes.acts:
+            before, after = (act.source, name_hash(act.bases[0])), (act.folder, name_hash(act.bases[1]))
+            if act.is_open and after not in now:
+                continue
+            origin = copies.pop(before, None)
+            role = FolderRole.JUNK if act.folder else FolderRole.INBOX
+            moved = KnownCopy(after, role, min(act.time, time), was_visited=origin is not None and origin.was_visited)
+            copies.setdefault(after, moved)
+        last = changes.acts[-1].id if changes.acts else 0
+        return JournaledHistory(History(tuple(copies.values()), self._state.departures(maildir, content)), last)
+
+    def places(self, maildir: str, content: str, *, base: int, time: float) -> tuple[list[KnownPlace], bool]:
+        """Return the places of a message outside the inbox, and whether a file was moved from such a place.
+
+        `base` is the hash of the base name of the file in the inbox. See `Placements.by_places`.
+        """
+        arrived = [(folder, file) for folder, file in self._state.copies(maildir, content) if not file.flags & _ABSENT]
+        now = {key_of(folder, file) for folder, file in arrived}
+        history = self.history(maildir, content, now=now, time=time).history
+        known = [*history.copies, *(_known(*one) for one in arrived if one[1].status is CopyStatus.ARRIVED)]
+        places = [KnownPlace(*copy.key, copy.since, copy.role is FolderRole.JUNK) for copy in known if copy.key[0]]
+        was_moved = any(copy.key == ("", base) and copy.was_moved for copy in known) or any(
+            one.role is not FolderRole.INBOX and abs(time - one.time) < MOVE_SECONDS for one in history.departures
+        )
+        return places, was_moved
+
+    def _since(self, maildir: str, content: str) -> JournalPosition:
+        """Return the position of the journal up to which the recorded files of a message reflect the journal."""
+        position, last = self._state.position(maildir), self.position()
+        if last.judgement < position.judgement != NO_POSITION or position.act > last.act:
+            position = JournalPosition()  # the journal was lost and has begun anew
+        message = self._state.message(maildir, content)
+        return replace(position, act=max(position.act, message.act if message and message.act <= last.act else 0))
+
+
+class TrackedPlacements:
+    """The placements of messages by the mailbox state and the journal, see `Placements`."""
+
+    def __init__(self, *, mailbox_state: MailboxState, journal: Journal, clock: Callable[[], float]) -> None:
+        self._histories = HistoryReader(mailbox_state=mailbox_state, journal=journal)
+        self._placements = Placements(journal, clock)
+        self._clock = clock
+        self.by_journal = self._placements.by_journal
+
+    def placed(self, mailbox: OpenMaildir, candidate: Candidate, content: str, changed: float) -> Placement:
+        """Return how a message came to the inbox. The parameters are those of `Placements.by_places`.
+
+        Raises DamagedStateError or sqlite3.Error if the mailbox state cannot be read.
+        """
+        base = name_hash(candidate.base)
+        places, was_moved = self._histories.places(mailbox.path, content, base=base, time=self._clock())
+        return self._placements.by_places(mailbox, candidate, content, changed, places=places, was_moved=was_moved)
+
+
+_ABSENT = FlagSet.DELETED | FlagSet.GONE
+
+
+def key_of(folder: KnownFolder, file: TrackedFile) -> CopyKey:
+    """Return the key of a file for comparisons."""
+    return folder.folder.name, file.base
+
+
+def _known(folder: KnownFolder, file: TrackedFile) -> KnownCopy:
+    role = FolderRole.INBOX if file.status is CopyStatus.UNFILED else folder.role
+    return KnownCopy(
+        key_of(folder, file),
+        role,
+        file.since,
+        is_open=file.status is CopyStatus.OPEN,
+        was_moved=file.status is CopyStatus.MOVED,
+    )

@@ -1,0 +1,143 @@
+"""State folders of the last release, which had other content ids, are taken over.
+
+Nothing is lost, and nothing is filed or learned twice.
+"""
+
+import contextlib
+import os
+from pathlib import Path
+
+import pytest
+from changed_mail import WAYS
+from former_state import make_former
+from inbox import raw
+from maildirs import make
+from tracked_maildir import TrackedMaildir
+
+from spamlstm.filtering.acts import Recovery
+from spamlstm.filtering.outcome import Status
+from spamlstm.filtering.undo import undo_acts
+from spamlstm.learning.label import Label
+from spamlstm.learning.label_store import LabelStore
+from spamlstm.maildir.content_id import content_id, former_content_id
+
+SPAM, MISSED, WRONG, HAM, FILED = raw("spam", 1), raw("ham", 2), raw("spam", 3), raw("ham", 4), raw("ham", 5)
+LARGE = raw("ham", 6) + b"a line of a large message\n" * 4000
+
+
+@pytest.fixture
+def former(tmp_path):
+    """A Maildir and the state of the last release: spam that was filed, labels by moves, and mail in the inbox."""
+    one = TrackedMaildir(make(tmp_path / "Maildir"), tmp_path / "state")
+    one.archive = one.folder(".Archive")
+    one.folder(".Junk")
+    one.watch()
+    one.look()
+    for content in (SPAM, MISSED, WRONG, HAM, FILED, LARGE):
+        one.deliver(content=content)
+    one.run()
+    one.look()
+    for content in (MISSED, HAM, FILED, LARGE):
+        one.flag(content, "S")
+    for content, folder in ((MISSED, one.junk), (WRONG, one.root), (FILED, one.archive), (LARGE, one.archive)):
+        one.move(content, folder)
+    one.look()
+    assert len(one.labels()) == 4
+    one.label_stores.close()
+    one.mailbox_state.close()
+    one.journal.close()
+    make_former(one.state, [SPAM, MISSED, WRONG, HAM, FILED, LARGE])
+    yield one
+    one.label_stores.close()
+    one.mailbox_state.close()
+
+
+def start(one):
+    one.__dict__.pop("mailbox_state")
+    one.open()
+    return one
+
+
+def test_nothing_changes(former):
+    """After the upgrade, no label is added, changed or lost, and nothing is filed again."""
+    one = start(former)
+    places = {path: path.read_bytes() for path in Path(one.root).rglob("*:2,*")}
+    for _ in range(2):
+        one.run()
+        one.look()
+    assert {path: path.read_bytes() for path in Path(one.root).rglob("*:2,*")} == places
+    large = former_content_id(LARGE)
+    assert one.labels() == {
+        content_id(MISSED): "spam",
+        content_id(WRONG): "ham",
+        content_id(FILED): "ham",
+        large: "ham",
+    }
+
+
+@pytest.mark.parametrize("way", [None, "X-Antivirus added", "Received lost", "headers folded at each space"])
+@pytest.mark.parametrize("visited", [True, False])
+def test_moves_after_the_upgrade(former, way, visited):
+    """Moves are recognized; if a visit came first, also those in which the headers change."""
+    if way is not None and not visited:
+        return  # the former content id cannot be computed from changed headers
+    one = start(former)
+    if visited:
+        one.look()
+    for content, folder in ((SPAM, one.root), (HAM, one.junk), (MISSED, one.archive)):
+        target = one.move(content, folder)
+        if way is not None:
+            Path(target).write_bytes(WAYS[way](Path(target).read_bytes()))
+            os.utime(target, (one.clock.now + 1,) * 2)
+    assert {outcome.status for outcome in one.run()} <= {Status.KNOWN}
+    one.look()
+    labels = one.labels()
+    assert [labels.get(content_id(content)) for content in (SPAM, HAM, MISSED)] == ["ham", "spam", "ham"]
+    assert [len(one.where(content)) for content in (SPAM, HAM, MISSED)] == [1, 1, 1]
+    assert one.where(SPAM)[0].folder.rstrip("/") == one.root
+
+
+def test_undo_after_the_upgrade(former):
+    """Acts of the last release can be undone, all or those on one message."""
+    one = start(former)
+    recovery = Recovery(one.journal, counters=one.counters, clock=one.clock)
+    ids = [content_id(SPAM), former_content_id(SPAM)]
+    results = list(undo_acts(one.journal, recovery, since=0, dry=False, clock=one.clock, contents=ids))
+    assert [result.status for result in results] == ["undone"]
+    one.look()
+    assert content_id(SPAM) not in one.labels()
+    assert one.where(SPAM)[0].folder.rstrip("/") == one.root
+
+
+def test_labels_after_the_upgrade(former):
+    """A label is found under the present id. If the message is not stored completely, it is found by the message."""
+    with contextlib.closing(LabelStore.open(former.state)) as labels:
+        before = [stored.id for stored in labels.last()]
+        assert labels.label(content_id(MISSED)) is Label.SPAM
+        assert labels.label(content_id(LARGE)) is None
+        labels.renew(LARGE, content_id(LARGE))
+        assert labels.label(content_id(LARGE)) is Label.HAM
+        assert [stored.id for stored in labels.last()] == before
+        labels.renew(LARGE, content_id(LARGE))
+        assert labels.forget(content_id(LARGE))
+        assert len(list(labels.last())) == 3
+
+
+def test_two_deliveries_of_one_message(former):
+    """Of two rows of one message, the later stays, and the labels are learned again without the other."""
+    with contextlib.closing(LabelStore.open(former.state)) as labels:
+        epoch = labels.epoch
+    again = MISSED.replace(b"mx id 2", b"mx id 22")
+    with contextlib.closing(LabelStore.open(former.state)) as labels:
+        connection = labels._connection
+        connection.execute(
+            "UPDATE labels SET content = ? WHERE label = 'spam'", (bytes.fromhex(former_content_id(MISSED)),)
+        )
+        row = "SELECT 99, ?, 'ham', time, prior, model, subject, mail, origin, source, tokens FROM labels WHERE id = 1"
+        connection.execute(f"INSERT INTO labels {row}", (bytes.fromhex(former_content_id(again)),))
+        connection.execute("UPDATE labels SET mail = (SELECT mail FROM labels WHERE label = 'spam') WHERE id = 99")
+        connection.execute("PRAGMA user_version = 5")
+    with contextlib.closing(LabelStore.open(former.state)) as labels:
+        assert labels.label(content_id(MISSED)) is Label.HAM
+        assert len(list(labels.last())) == 4
+        assert labels.epoch == epoch + 1

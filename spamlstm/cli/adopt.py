@@ -36,7 +36,7 @@ from spamlstm.learning.label import Label
 from spamlstm.learning.label_store import LabelStore
 from spamlstm.learning.reference_mail import ReferenceVerdicts, judge_reference_mail
 from spamlstm.learning.survey import AdoptionEvidence, FolderNames, KnownLabels, Survey, Without
-from spamlstm.learning.trainer import Trainer
+from spamlstm.learning.trainer import Trainer, rescore_labels
 from spamlstm.maildir.opened import OpenMaildir
 from spamlstm.model.classifier import Classifier
 from spamlstm.verdict import Verdict
@@ -113,9 +113,7 @@ def learn_mailbox(
                 adopted = bootstrap.adopt_labels(trainer, classifier, found.samples, source=path, progress=tell)
             correspondents = bootstrap.adopt_correspondents(trainer, mailbox, source=path)
             with progress.show_progress(error_console(), "learned", sum(labels.counts().values())) as tell:
-                conclusion = bootstrap.find_adopted_thresholds(
-                    trainer, classifier, max_false_positive_rate=limit, progress=tell
-                )
+                conclusion = bootstrap.learn_adopted(trainer, classifier, progress=tell)
             unlabelled = bootstrap.judge_unlabelled(found, classifier, trainer.layer)
             before, after = (judge_reference_mail(classifier, layer) for layer in (None, trainer.layer))
     reference = ReferenceVerdicts(before, after)
@@ -130,18 +128,10 @@ def undo_adoption(
 ) -> int:
     """Remove the labels that were adopted from the mailbox, print their number and return the exit status."""
     config, path = choose_one(config_file, maildir, dry_run=dry_run)
-    classifier = Classifier.open(model, config=config)
-    with (
-        open_labels(labels_dir(state or state_dir(), config.learning.labels, path), dry_run=dry_run) as labels,
-        progress.show_progress(error_console(), "learned") as tell,
-    ):
-        number = bootstrap.forget_adopted(
-            Trainer(labels, tell=note),
-            classifier,
-            source=path,
-            max_false_positive_rate=config.learning.max_false_positive_rate,
-            progress=tell,
-        )
+    classifier = Classifier.open(model, config=config, personal_features=True)
+    with open_labels(labels_dir(state or state_dir(), config.learning.labels, path), dry_run=dry_run) as labels:
+        rescore_labels(labels, classifier)
+        number = bootstrap.forget_adopted(Trainer(labels, tell=note), source=path)
     if json:
         print_json({"removed": number, "dry_run": dry_run})
     else:
@@ -182,7 +172,7 @@ def open_labels(state: Path, *, dry_run: bool) -> Iterator[LabelStore]:
 
 
 def _object(report: AdoptReport) -> dict[str, Any]:
-    finding, survey = report.conclusion.finding, report.survey
+    conclusion, survey = report.conclusion, report.survey
     return {
         "maildir": report.maildir,
         "dry_run": report.dry,
@@ -201,17 +191,16 @@ def _object(report: AdoptReport) -> dict[str, Any]:
             "worse": report.reference.is_worse,
         },
         "thresholds": {
-            "ham": finding.thresholds.ham,
-            "spam": finding.thresholds.spam,
-            "model": {"ham": report.conclusion.model.ham, "spam": report.conclusion.model.spam},
-            "used": not report.conclusion.chosen,
+            "ham": conclusion.thresholds.ham,
+            "spam": conclusion.spam_threshold,
+            "policy": {"ham": conclusion.thresholds.ham, "spam": conclusion.thresholds.spam},
         },
         "false_positive_rate": {
             "limit": report.max_false_positive_rate,
-            "ham": finding.ham,
-            "filed": finding.filed,
-            "upper_bound": finding.bound,
-            "proven": finding.bound <= report.max_false_positive_rate,
+            "ham": conclusion.ham,
+            "filed": conclusion.filed,
+            "upper_bound": conclusion.bound,
+            "proven": conclusion.bound <= report.max_false_positive_rate,
         },
     }
 
@@ -308,7 +297,7 @@ def _warning(reference: ReferenceVerdicts) -> str:
 
 
 def _sentences(report: AdoptReport) -> Iterator[str]:
-    finding, conclusion, adopted = report.conclusion.finding, report.conclusion, report.adopted
+    conclusion, adopted = report.conclusion, report.adopted
     yield ""
     yield f"{adopted.new:,} labels {'would be' if report.dry else 'are'} new" + (
         f", {adopted.known:,} existed before." if adopted.known else "."
@@ -316,18 +305,16 @@ def _sentences(report: AdoptReport) -> Iterator[str]:
     if report.correspondents:
         yield f"You wrote to {report.correspondents:,} correspondents, whose proven mail {_is(report)} known."
     yield (
-        f"The threshold for spam {'would be' if report.dry else 'is now'} {_percent(finding.thresholds.spam)}. The"
-        f" threshold of the model is {_percent(conclusion.model.spam)}. With the new threshold, {finding.filed:,} of"
-        f" {finding.ham:,} ham messages would have been filed as spam. The true share is at most"
-        f" {_percent(finding.bound)} (95 % confidence)."
+        f"The threshold for spam {'would be' if report.dry else 'is'} {_percent(conclusion.spam_threshold)} for mail"
+        f" like the mail in this mailbox, and {_percent(conclusion.thresholds.spam)} for other mail. With it,"
+        f" {conclusion.filed:,} of {conclusion.ham:,} such ham messages would have been filed as spam. The true share"
+        f" is at most {_percent(conclusion.bound)} (95 % confidence)."
     )
-    if finding.bound > report.max_false_positive_rate:
+    if conclusion.bound > report.max_false_positive_rate:
         yield (
             f"There is too little ham to prove the configured {_percent(report.max_false_positive_rate)}. The threshold"
-            " is above the score of all ham; it may change when you adopt again with more mail."
+            " may change when you adopt again with more mail."
         )
-    if conclusion.chosen:
-        yield "Your configuration sets costs or thresholds, so these thresholds are not used."
     if report.dry:
         yield "This was a dry run: nothing was stored."
         return

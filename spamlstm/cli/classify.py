@@ -68,7 +68,7 @@ def classify_paths(
             verdicts.add(judgement.verdict)
             causes = _causes(judged.key.read(), classifier, layer, labels) if explain else None
             if not silent:
-                show(Row(name, judgement, judged.ms, causes, policy=classifier.policy_for(layer)))
+                show(Row(name, judgement, judged.ms, causes, policy=classifier.policy))
     if mail.failed or not exit_code:
         return mail.failed
     return next((status for verdict, status in _STATUS.items() if verdict in verdicts), ExitStatus.OK)

@@ -160,9 +160,9 @@ def adopt_command(
     junk folder is labelled as spam, unless spamlstm filed it there. Labels that you set with 'spamlstm label' or by
     moving mail take precedence.
 
-    The thresholds are set so that the share of ham filed as spam does not exceed max_false_positive_rate in the
-    [learning] section of the configuration. No mail is changed. To continue an interrupted adoption, run the same
-    command again.
+    Mail unlike the mail of the mailbox is classified as before. If there is enough ham to show which share is filed as
+    spam, the scores are adjusted to max_false_positive_rate in the [learning] section of the configuration. No mail is
+    changed. To continue an interrupted adoption, run the same command again.
     """
     from spamlstm.cli.adopt import adopt_maildir, undo_adoption
 

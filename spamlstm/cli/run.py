@@ -10,7 +10,7 @@ from pathlib import Path
 
 from spamlstm import __version__
 from spamlstm.cli.selection import choose
-from spamlstm.config import Config, LabelScope
+from spamlstm.config import Config
 from spamlstm.config.locations import config_files, find_config_file, state_dir
 from spamlstm.daemon import logs
 from spamlstm.daemon.hints import Hints, Wakeup
@@ -97,7 +97,8 @@ def run_daemon(
             overflows=lambda: watcher.overflows,
             restarts=lambda: watcher.restarts,
             learning=label_stores.status.snapshot,
-            thresholds=lambda: _thresholds(pipeline, label_stores),
+            # A reload replaces the classifier.
+            thresholds=lambda: pipeline.classifier.policy.thresholds_json(),  # noqa: PLW0108
         )
         stack.enter_context(answering(state, status.snapshot))
         daemon = Daemon(
@@ -121,13 +122,6 @@ def run_daemon(
             daemon.reload()
         emit(logging.INFO, "started", version=__version__, model=status.model, state=state)
         daemon.run()
-
-
-def _thresholds(pipeline: Pipeline, label_stores: LabelStores) -> dict[str, float | str] | None:
-    """Return the thresholds in force for all Maildirs. Any thread may call this function."""
-    if pipeline.config.learning.labels is LabelScope.PER_MAILDIR:
-        return None
-    return pipeline.classifier.policy_for(label_stores.loaded_layer()).thresholds_json()
 
 
 def _open(path: Path | None, config: Config) -> Classifier:

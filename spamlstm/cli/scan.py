@@ -59,7 +59,7 @@ def scan_maildir(
         _print(
             pipeline.follow(pipeline.scan(path, catch_up=catch_up)),
             json=json,
-            policy=classifier.policy_for(layer),
+            policy=classifier.policy,
             silent=settings.quiet and not (json or dry_run),
         )
         # An unreadable Maildir yields no outcome. The log reports the reason.

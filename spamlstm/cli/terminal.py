@@ -171,7 +171,6 @@ def thresholds_in_words(shown: Mapping[str, Any]) -> str:
         "configuration": "set in the configuration",
         "costs": "computed from the costs in the configuration",
         "model": "from the model",
-        "adopt": "found by 'spamlstm adopt'",
     }
     return f"ham up to {shown['ham']:.4g}, spam from {shown['spam']:.6g} ({origins[shown['origin']]})"
 

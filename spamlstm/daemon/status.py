@@ -105,7 +105,7 @@ class DaemonStatus:
     """Processor seconds of the last scan of all Maildirs, without the time to classify the found messages."""
     learning: Callable[[], dict[str, Any]] = dict
     thresholds: Callable[[], dict[str, float | str] | None] = lambda: None
-    """The thresholds in force for all Maildirs, or None if each Maildir may have its own."""
+    """The thresholds in force, or None if they are unknown."""
     reloads: int = 0
     load_errors: dict[str, str] = field(default_factory=dict)
     """The reason of the last failed reload (`reload`) or loading of a changed model (`model`), until one succeeds."""

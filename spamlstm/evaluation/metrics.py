@@ -13,12 +13,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from spamlstm.model import limits
 from spamlstm.verdict import logistic
 
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 
-Z95 = 1.959963984540054  # the 97.5th percentile of the normal distribution
+Z95 = limits.Z95
 RESAMPLES = 400
 CALIBRATION_BINS = 15
 
@@ -47,12 +48,8 @@ def rate_pct(hits: int, total: int) -> Figure | None:
     """Return `hits` of `total` in percent, with Wilson's score interval (1927), which is also valid near 0 and 100."""
     if total == 0:
         return None
-    share, z2 = hits / total, Z95**2
-    centre = (share + z2 / (2 * total)) / (1 + z2 / total)
-    half = Z95 / (1 + z2 / total) * math.sqrt(share * (1 - share) / total + z2 / (4 * total**2))
-    low = 0.0 if hits == 0 else centre - half
-    high = 1.0 if hits == total else centre + half
-    return Figure(100 * share, 100 * low, 100 * high)
+    low, high = limits.wilson(hits, total)
+    return Figure(100 * hits / total, 100 * low, 100 * high)
 
 
 def lam_pct(*, ham_lost: int, n_ham: int, spam_missed: int, n_spam: int) -> Figure | None:

@@ -76,8 +76,9 @@ class Judge(Protocol):
         """The model. Its identifier is recorded with each judgement."""
         ...
 
-    def policy_for(self, layer: "PersonalLayer | None") -> "Policy":
-        """Return the policy for a user, with the thresholds in force."""
+    @property
+    def policy(self) -> "Policy":
+        """The policy, with the thresholds in force."""
         ...
 
     def judge_many(

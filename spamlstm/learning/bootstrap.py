@@ -1,9 +1,8 @@
-"""Adoption of an existing mailbox: label messages by evidence, and find thresholds with these labels.
+"""Adoption of an existing mailbox: label messages by evidence, and rehearse the verdicts on its mail.
 
 Evidence is a user action that shows whether a message is ham or spam, see `survey`. A label created from evidence is
-called adopted. Adoption only writes rows with the origin `adopted` to the label store, and the thresholds. Adopting
-again therefore changes nothing, an interrupted adoption continues where it stopped, and removing the adopted rows
-undoes it.
+called adopted. Adoption only writes rows with the origin `adopted` to the label store. Adopting again therefore changes
+nothing, an interrupted adoption continues where it stopped, and removing the adopted rows undoes it.
 """
 
 import contextlib
@@ -11,25 +10,29 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-import numpy as np
-
 from spamlstm.config import Thresholds
 from spamlstm.corpus.paths import MOST_BYTES
 from spamlstm.errors import DataError, NoInputError, reason_of
 from spamlstm.learning import sent_mail
 from spamlstm.learning.label import Label, LabelRequest, Origin
 from spamlstm.learning.survey import AdoptionEvidence, Sample, Survey, Without
-from spamlstm.learning.thresholds import Finding, Rehearsal, Trial, find_thresholds, rehearse
 from spamlstm.learning.trainer import BATCH, Trainer, label_request, rescore_labels
 from spamlstm.maildir import message_file
 from spamlstm.maildir.message_file import UnreadableMessageError
 from spamlstm.maildir.names import GoneError
 from spamlstm.maildir.opened import Entry, OpenMaildir
 from spamlstm.model.classifier import Assessed, Classifier
+from spamlstm.model.limits import wilson
 from spamlstm.model.personal_layer import PersonalLayer
-from spamlstm.verdict import Verdict
+from spamlstm.verdict import Verdict, logistic
 
 Progress = Callable[[int], None]
+
+# A rehearsal covers the last REHEARSED adopted messages.
+REHEARSED = 1000
+
+Rehearsal = dict[Label, dict[Verdict, int]]
+"""The number of messages of each label that would have got each verdict."""
 
 
 @dataclass(slots=True)
@@ -47,14 +50,19 @@ class AdoptedCounts:
 
 @dataclass(frozen=True, slots=True)
 class Conclusion:
-    """The thresholds found with adopted labels, and the verdicts that they give for the latest labelled messages."""
+    """What labelled mail shows about the verdicts on mail like it."""
 
-    finding: Finding
+    spam_threshold: float
+    """The lowest probability, before the scores are adjusted, at which mail like labelled mail is filed as spam."""
+    ham: int
+    """The number of ham messages from folders and mailboxes that were like earlier labelled mail."""
+    filed: int
+    """The number of these ham messages that this threshold would have filed as spam."""
+    bound: float
+    """The upper 95 % bound (Wilson) of the share of such ham filed as spam. It is 1 without ham."""
     rehearsal: Rehearsal
-    model: Thresholds
-    """The default thresholds of the model."""
-    chosen: bool
-    """True if the configuration sets thresholds or costs. The thresholds found are then not used."""
+    thresholds: Thresholds
+    """The thresholds of the policy."""
 
 
 def check_evidence(survey: Survey, *, where: str) -> None:
@@ -169,28 +177,30 @@ def _pair(
     return replace(mail, answered=sample.evidence is AdoptionEvidence.ANSWERED), sample.evidence.label
 
 
-def find_adopted_thresholds(
-    trainer: Trainer, classifier: Classifier, *, max_false_positive_rate: float, progress: Progress
-) -> Conclusion:
-    """Learn all labels again, find thresholds for the user's mail, and store the layer and the thresholds.
+def learn_adopted(trainer: Trainer, classifier: Classifier, *, progress: Progress) -> Conclusion:
+    """Learn all labels again, save the layer, and return what the labels show.
 
-    The thresholds are found with the score that each adopted message had just before it was learned.
+    The last REHEARSED adopted messages are classified just before they are learned, by what was learned until then.
     """
-    spam, scores = [], []
-    for number, (example, score) in enumerate(trainer.relearn(), start=1):
+    counts = {label: dict.fromkeys(Verdict, 0) for label in Label}
+    layer, skipped = trainer.layer, trainer.labels.adopted() - REHEARSED
+    for number, (example, features) in enumerate(trainer.relearn(), start=1):
         progress(number)
         # Labels that the user gave are mostly corrections, so they are not a representative sample of all mail.
-        if example.origin is Origin.ADOPTED:
-            spam.append(example.spam)
-            scores.append(np.nan if score is None else score)
-    trial = Trial(np.array(spam, np.bool_), np.array(scores, np.float64))
-    model = classifier.bundle.thresholds
-    finding = find_thresholds(trial, max_false_positive_rate=max_false_positive_rate, model=model)
-    trainer.labels.set_thresholds(classifier.bundle.label, finding.thresholds)
+        if example.origin is not Origin.ADOPTED:
+            continue
+        skipped -= 1
+        if skipped < 0:
+            score = layer.score(features, example.prior, example.sender, limits=classifier.limits)
+            thresholds = classifier.policy.thresholds
+            verdict = Verdict.UNSURE if score is None else thresholds.verdict(logistic(score))
+            counts[Label.SPAM if example.spam else Label.HAM][verdict] += 1
     trainer.catch_up()
     trainer.keep(always=True)
-    rehearsal = rehearse(trial, max_false_positive_rate=max_false_positive_rate, model=model)
-    return Conclusion(finding, rehearsal, model, classifier.policy.chosen)
+    threshold = layer.ham_scores.threshold(classifier.limits)
+    ham, filed = len(layer.ham_scores), layer.ham_scores.above(threshold)
+    bound = wilson(filed, ham)[1] if ham else 1.0
+    return Conclusion(logistic(threshold), ham, filed, bound, counts, classifier.policy.thresholds)
 
 
 def judge_unlabelled(survey: Survey, classifier: Classifier, layer: PersonalLayer) -> dict[Verdict, int]:
@@ -211,17 +221,12 @@ def _bytes_of(entries: Iterable[Entry]) -> Iterator[tuple[None, bytes]]:
             yield None, message_file.read_message(entry, most=MOST_BYTES).content
 
 
-def forget_adopted(
-    trainer: Trainer, classifier: Classifier, *, source: str, max_false_positive_rate: float, progress: Progress
-) -> int:
+def forget_adopted(trainer: Trainer, *, source: str) -> int:
     """Undo the adoption of the Maildir `source`, and return the number of labels removed.
 
-    Labels adopted from other Maildirs are kept, and new thresholds are found with these labels.
+    Labels adopted from other Maildirs are kept.
     """
     number = trainer.labels.forget_adopted(source)
-    if number and trainer.labels.adopted():
-        find_adopted_thresholds(trainer, classifier, max_false_positive_rate=max_false_positive_rate, progress=progress)
-    else:
-        trainer.catch_up()
-        trainer.keep()
+    trainer.catch_up()
+    trainer.keep()
     return number

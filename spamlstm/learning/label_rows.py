@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from spamlstm.config import Thresholds
 from spamlstm.database import MOST_ROWS, CellError, Layout, blob, moment, real, text, whole, word
 from spamlstm.features.sender_identity import KEY_BYTES, SenderIdentity, sender_identity
 from spamlstm.learning.label import Example, Label, OrderedRow, Origin, SavedLayer, StoredLabel
@@ -68,7 +67,7 @@ def renewed_content(content: Any, mail: Any) -> Any:
 
 
 LAYOUT = Layout(
-    version=8,
+    version=9,
     schema="""
 CREATE TABLE labels (id INTEGER PRIMARY KEY AUTOINCREMENT, content BLOB NOT NULL UNIQUE, label TEXT NOT NULL,
     time REAL NOT NULL, prior REAL, model TEXT NOT NULL, subject TEXT NOT NULL, mail BLOB NOT NULL,
@@ -78,8 +77,6 @@ CREATE TABLE epoch (number INTEGER NOT NULL, written INTEGER NOT NULL DEFAULT 0)
 INSERT INTO epoch VALUES (0, 0);
 """
     + _LEARNED
-    + "CREATE TABLE thresholds"
-    + _THRESHOLDS
     + _WRITTEN
     + _FORMER,
     # FULL makes a label durable before its command ends. secure_delete erases a forgotten label from the file.
@@ -111,6 +108,8 @@ DELETE FROM learned WHERE (SELECT number FROM counted) > (SELECT count(*) FROM l
 UPDATE epoch SET number = number + 1 WHERE (SELECT number FROM counted) > (SELECT count(*) FROM labels);
 DROP TABLE counted;
 """,  # noqa: S608  constants
+        # The personal layer finds thresholds from the labels.
+        8: "DROP TABLE IF EXISTS thresholds;",
     },
     functions={"renewed_content": renewed_content},
 )
@@ -210,17 +209,6 @@ def ordered_row(row: tuple[Any, ...]) -> OrderedRow:
 def label_count(row: tuple[Any, ...]) -> tuple[Label, int]:
     """Decode a row of two columns: a label, and the number of messages with this label."""
     return word(row[0], "label", Label), whole(row[1], "count")
-
-
-def thresholds(row: tuple[Any, ...]) -> tuple[str, Thresholds]:
-    """Decode a row of the columns model, ham and spam of the table `thresholds`."""
-    model, ham, spam = row
-    try:
-        return text(model, "model"), Thresholds(real(ham, "ham"), real(spam, "spam"))
-    except CellError:
-        raise
-    except ValueError as error:
-        raise CellError(f"thresholds ({error})", model) from error
 
 
 def saved_layer(row: tuple[Any, ...]) -> SavedLayer:

@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from spamlstm import database
-from spamlstm.config import Thresholds
 from spamlstm.config.locations import LABELS
 from spamlstm.database import MOST_ROWS, whole
 from spamlstm.learning import label_rows
@@ -121,13 +120,12 @@ class LabelStore:
                 self._remove(former.hex())  # the label under the content id is the later one
 
     def purge(self) -> int:
-        """Remove all labels, thresholds and saved layers, and erase all mail from the file.
+        """Remove all labels and saved layers, and erase all mail from the file.
 
         Return the number of labels removed.
         """
         with self._change():
             number = self._connection.execute("DELETE FROM labels").rowcount
-            self._connection.execute("DELETE FROM thresholds")
             self._connection.execute("DELETE FROM written")
             self._connection.execute("DELETE FROM former_contents")
             self._invalidate(first=0)
@@ -169,16 +167,12 @@ class LabelStore:
                 self._invalidate(first=min(moved))
 
     def forget_adopted(self, source: str) -> int:
-        """Remove the labels and correspondents adopted from the Maildir `source`. Return the number of labels removed.
-
-        If there are such labels, all thresholds are removed too.
-        """
+        """Remove the labels and correspondents adopted from the Maildir `source`. Return the number of labels."""
         with self._change():
             removed = self._connection.execute(
                 "DELETE FROM labels WHERE origin = ? AND source = ? RETURNING id", (Origin.ADOPTED, os.fsencode(source))
             ).fetchall()
             if removed:
-                self._connection.execute("DELETE FROM thresholds")
                 self._invalidate(first=min(number for (number,) in removed))
             self._connection.execute(
                 "DELETE FROM written WHERE origin = ? AND source = ?", (Origin.ADOPTED, os.fsencode(source))
@@ -200,14 +194,6 @@ class LabelStore:
             )
             self._prune_written()
             self._connection.execute("UPDATE epoch SET written = written + 1")
-
-    def set_thresholds(self, model: str, thresholds: Thresholds) -> None:
-        """Store the thresholds found for this user's mail, for use with the base model with the identifier `model`."""
-        with self._change():
-            self._connection.execute(
-                "INSERT OR REPLACE INTO thresholds (model, ham, spam, time) VALUES (?, ?, ?, ?)",
-                (model, thresholds.ham, thresholds.spam, self._clock()),
-            )
 
     # --- queries ----------------------------------------------------------------------------------------------------
 
@@ -235,10 +221,6 @@ class LabelStore:
         return self._first(
             label_rows.origin, "SELECT label, origin FROM labels WHERE content = ?", bytes.fromhex(content)
         )
-
-    def thresholds(self) -> dict[str, Thresholds]:
-        """Return the thresholds found for this user's mail, by the identifier of the base model that they apply to."""
-        return dict(self._decoded(label_rows.thresholds, "SELECT model, ham, spam FROM thresholds"))
 
     def written(self) -> frozenset[bytes]:
         """Return the hashes of the names of the correspondents to whom the user wrote."""

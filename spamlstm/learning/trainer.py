@@ -138,7 +138,6 @@ class Trainer:
             self._reload(epoch)
         else:
             self._learn_new()
-        self.layer.thresholds = self.labels.thresholds()
         version = self.labels.written_version
         if version != self._written:
             self.layer.correspondents.written = self.labels.written()
@@ -162,15 +161,15 @@ class Trainer:
         for example in self.labels.examples(after=self._last, most_bytes=READ_BYTES):
             self._learn(example, _features(example))
 
-    def relearn(self) -> Iterator[tuple[Example, float | None]]:
-        """Learn all rows again. Yield each row with the score of its message just before it was learned."""
+    def relearn(self) -> Iterator[tuple[Example, PersonalFeatures]]:
+        """Learn all rows again. Yield each row with the features of its message just before it is learned."""
         self._epoch = self.labels.epoch
         self._clear()
         # The user may have written to a sender after the message arrived.
         self.layer.correspondents.written, self._written = frozenset(), None
         for example in self.labels.examples(after=0, most_bytes=READ_BYTES):
             features = _features(example)
-            yield example, self.layer.score(features, example.prior, example.sender)
+            yield example, features
             self._learn(example, features)
 
     @property

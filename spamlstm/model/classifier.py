@@ -10,17 +10,18 @@ import itertools
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Self, TypeVar
 
-from spamlstm.config import Config
+from spamlstm.config import Config, LearningConfig
 from spamlstm.features.sender_identity import SenderIdentity
 from spamlstm.model import bundle as bundles
 from spamlstm.model.bundle import Bundle
 from spamlstm.model.encoder import Encoder, Ids
+from spamlstm.model.limits import Limits
 from spamlstm.model.network import Network, message_logit
-from spamlstm.model.policy import NO_EVIDENCE, Evidence, Policy, Reason, ThresholdOrigin
+from spamlstm.model.policy import NO_EVIDENCE, Evidence, Policy, Reason
 from spamlstm.model.reading import MessageReader, Reading, Source, read_chunk
 from spamlstm.model.registry import find_bundle
 from spamlstm.verdict import Judgement, Verdict, logistic
@@ -38,6 +39,9 @@ CHUNK = 64
 CHUNK_BYTES = 1 << 20
 # Reader processes take 0.1 s to start, so they do not speed up runs of at most this many messages.
 HELP_AFTER = 128
+_DEFAULT_RATE = LearningConfig().max_false_positive_rate
+# The user's labels decide on a message in an unknown script if its likeness to labelled mail is at least this much.
+LABELS_APPLY = 0.5
 
 K = TypeVar("K")
 
@@ -119,14 +123,24 @@ class Classifier:
     """
 
     def __init__(
-        self, *, bundle: Bundle, encoder: Encoder, scorer: Network, policy: Policy, personal_features: bool = False
+        self,
+        *,
+        bundle: Bundle,
+        encoder: Encoder,
+        scorer: Network,
+        policy: Policy,
+        max_false_positive_rate: float = _DEFAULT_RATE,
+        personal_features: bool = False,
     ) -> None:
         self.bundle = bundle
         self.policy = policy
         self.encoder = encoder
         self.scorer = scorer
-        limits = bundle.input
-        self.reader = MessageReader(limits.window_bytes, limits.max_windows, style=limits.style, runs=personal_features)
+        self.limits = Limits.of(
+            policy.thresholds, max_false_positive_rate=None if policy.chosen else max_false_positive_rate
+        )
+        read = bundle.input
+        self.reader = MessageReader(read.window_bytes, read.max_windows, style=read.style, runs=personal_features)
 
     @classmethod
     def open(
@@ -145,23 +159,21 @@ class Classifier:
         """
         # The encoder and the network check the hashes of the files that they read.
         bundle = bundles.load_bundle(find_bundle(path), hashes=False)
-        policy = Policy.of((config or Config()).policy, thresholds=bundle.thresholds)
+        config = config or Config()
+        policy = Policy.of(config.policy, thresholds=bundle.thresholds)
         # The encoder is loaded first because reading the vocabulary uses 8 MB, which are free again when the network is
         # loaded.
         encoder = Encoder(bundle)
         scorer = Network(bundle, threads=threads)
         scorer.self_test()
-        return cls(bundle=bundle, encoder=encoder, scorer=scorer, policy=policy, personal_features=personal_features)
-
-    def policy_for(self, layer: "PersonalLayer | None") -> Policy:
-        """Return the policy for a user, with the thresholds in force and their origin.
-
-        The thresholds found for the user's mail are used, unless the configuration sets thresholds or costs.
-        """
-        thresholds = None if layer is None else layer.thresholds.get(self.bundle.label)
-        if thresholds is None or self.policy.chosen:
-            return self.policy
-        return replace(self.policy, thresholds=thresholds, origin=ThresholdOrigin.ADOPTED)
+        return cls(
+            bundle=bundle,
+            encoder=encoder,
+            scorer=scorer,
+            policy=policy,
+            max_false_positive_rate=config.learning.max_false_positive_rate,
+            personal_features=personal_features,
+        )
 
     def classify(self, raw: bytes, *, layer: "PersonalLayer | None" = None) -> Judgement:
         """Return the judgement of one message, given as arbitrary bytes.
@@ -211,9 +223,9 @@ class Classifier:
         """
         if assessed.failure:
             return Judged(assessed.key, None, assessed.failure, assessed.ms)
-        score, evidence, policy = self.judged_score(assessed, layer), assessed.evidence, self.policy_for(layer)
+        score, evidence, policy = self.judged_score(assessed, layer), assessed.evidence, self.policy
         if (evidence.no_text or evidence.unknown_text) and _has_labels_for(assessed, layer):
-            # The network cannot read this text, but the user has labelled similar mail.
+            # The network cannot read this text, but the user has labelled this message, or mail in this script.
             evidence = evidence._replace(no_text=False, unknown_text=False)
         probability = _probability(score)
         verdict, reason = policy.decide(probability, evidence)
@@ -229,7 +241,7 @@ class Classifier:
         """Return the score of a message after correction by the personal layer."""
         if layer is None or assessed.personal_features is None:
             return assessed.prior
-        return layer.score(assessed.personal_features, assessed.prior, assessed.sender)
+        return layer.score(assessed.personal_features, assessed.prior, assessed.sender, limits=self.limits)
 
     def _is_by_sender(
         self, assessed: Assessed[Any], layer: "PersonalLayer", *, verdict: Verdict, score: float | None, policy: Policy
@@ -352,7 +364,11 @@ class Classifier:
 
 def _has_labels_for(assessed: Assessed[Any], layer: "PersonalLayer | None") -> bool:
     features = assessed.personal_features
-    return layer is not None and features is not None and layer.knows(features)
+    if layer is None or features is None:
+        return False
+    return layer.label(features) is not None or (
+        not assessed.evidence.no_text and layer.likeness(features) >= LABELS_APPLY
+    )
 
 
 def _failed(key: K, reading: Reading, why: str) -> Assessed[K]:

@@ -59,9 +59,6 @@ class ThresholdOrigin(StrEnum):
     MODEL = "model"
     """The thresholds in the manifest of the model."""
 
-    ADOPTED = "adopt"
-    """Found by `spamlstm adopt` for the mail of this user."""
-
 
 class Evidence(NamedTuple):
     """The properties of a message that the policy considers besides the probability."""

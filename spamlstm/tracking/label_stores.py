@@ -170,11 +170,6 @@ class LabelStores:
             trainer = self._stores[folder].trainer
         return trainer.layer if trainer else None
 
-    def loaded_layer(self) -> PersonalLayer | None:
-        """Return the personal layer of the shared labels as it is in memory. Any thread may call this method."""
-        store = self._stores.get(self._state)
-        return store.trainer.layer if store else None
-
     def suspend(self, maildir: str, error: Exception) -> None:
         """Classify the mail of this Maildir without its personal layer until the next try.
 

@@ -103,7 +103,7 @@ def test_as_json(spamlstm, used):
     report = json.loads(spamlstm("adopt", used, "--json")[1])
     assert report["evidence"]["junk"] == 9
     assert report["rehearsal"]["ham"]["spam"] == 0
-    assert report["thresholds"]["used"]
+    assert report["thresholds"]["spam"] == report["thresholds"]["policy"]["spam"]
     assert sum(report["reference"]["before"]["spam"].values()) == 40
     assert not report["reference"]["worse"]
     assert report["false_positive_rate"] == {
@@ -210,11 +210,12 @@ def test_unreadable_mail_is_reported(spamlstm, used):
 
 
 def test_configured_thresholds_take_precedence(spamlstm, used, tmp_path):
-    """Thresholds of the configuration are used instead of those found."""
+    """Thresholds of the configuration hold for mail like the mailbox too."""
     config = tmp_path / "config.toml"
     config.write_text("[policy]\nthresholds = { ham = 0.1, spam = 0.9 }\n[learning]\nmax_false_positive_rate = 0.05\n")
     report = json.loads(spamlstm("adopt", used, "--config", config, "--json")[1])
-    assert (report["thresholds"]["used"], report["false_positive_rate"]["limit"]) == (False, 0.05)
+    assert report["thresholds"]["spam"] == pytest.approx(0.9)
+    assert report["false_positive_rate"]["limit"] == 0.05
 
 
 def test_each_maildir_may_have_its_own(spamlstm, used, tmp_path, state):

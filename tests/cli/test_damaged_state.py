@@ -139,7 +139,7 @@ def test_an_unknown_label(spamlstm, home, name):
     assert (status, len(complaints)) == (65, 1)
 
 
-@pytest.mark.parametrize("table", ["labels", "learned", "thresholds", "epoch"])
+@pytest.mark.parametrize("table", ["labels", "learned", "written", "epoch"])
 @pytest.mark.parametrize("name", ["label", "labels", "classify", "adopt", "scan", "purge"])
 def test_a_missing_table(spamlstm, home, table, name):
     """A missing table is reported as damage."""

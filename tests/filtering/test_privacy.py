@@ -5,16 +5,14 @@ from pathlib import Path
 
 import pytest
 from maildirs import make
-from tiny_bundle import SPAM, UNSURE
+from tiny_bundle import UNSURE
 from tiny_bundle import make as make_bundle
 
-from spamlstm.config import Config, LabelScope, MaildirConfig, Thresholds
-from spamlstm.config.locations import personal_dir
+from spamlstm.config import Config, LabelScope, MaildirConfig
 from spamlstm.filtering.journal import Journal
 from spamlstm.filtering.outcome import Counters
 from spamlstm.filtering.pipeline import Pipeline
 from spamlstm.learning.label import Label
-from spamlstm.learning.label_store import LabelStore
 from spamlstm.model.classifier import Classifier
 from spamlstm.model.policy import Reason
 from spamlstm.tracking.label_stores import LabelStores
@@ -79,15 +77,3 @@ def test_labels_of_several_users_in_one_batch(pipeline, stores, maildirs):
         "bob": {(Verdict.SPAM, Reason.LABELS)},
         "carl": {(Verdict.UNSURE, Reason.SCORE)},
     }
-
-
-def test_thresholds_of_several_users_in_one_batch(pipeline, stores, maildirs, tmp_path, classifier):
-    """The thresholds that were found for Ann's mail are used for her mail only."""
-    stores.add_label(maildirs["ann"], UNSURE, Label.HAM)
-    with contextlib.closing(LabelStore.open(personal_dir(tmp_path / "state", maildirs["ann"]))) as labels:
-        labels.set_thresholds(classifier.bundle.label, Thresholds(1e-7, 1 - 1e-7))
-
-    found = judged(pipeline, maildirs, SPAM)
-
-    assert {verdict for verdict, _ in found["ann"]} == {Verdict.UNSURE}
-    assert found["bob"] == found["carl"] == {(Verdict.SPAM, Reason.SCORE)}

@@ -51,9 +51,7 @@ def root(tmp_path):
 def adopted(root, labels, classifier, *, progress=lambda _: None):
     found = look(root, labelled=labels.labelled_by_user())
     taken = bootstrap.adopt_labels(Trainer(labels), classifier, found.samples, source=str(root), progress=progress)
-    return taken, bootstrap.find_adopted_thresholds(
-        Trainer(labels), classifier, max_false_positive_rate=0.001, progress=lambda _: None
-    )
+    return taken, bootstrap.learn_adopted(Trainer(labels), classifier, progress=lambda _: None)
 
 
 def all_of(labels) -> list[tuple]:
@@ -77,8 +75,8 @@ def test_the_filter_knows_its_user_s_mail(root, tmp_path, bundle, classifier):
     assert ham.verdict is Verdict.HAM
     # The threshold is the model's: forty letters do not show that a lower one is safe.
     assert spam.score > 1
-    assert classifier.policy_for(layer).thresholds == conclusion.finding.thresholds
-    assert conclusion.finding.ham == 40
+    assert conclusion.spam_threshold == pytest.approx(classifier.bundle.thresholds.spam)
+    assert 0 < conclusion.ham < 40
     rehearsed = conclusion.rehearsal
     assert [sum(rehearsed[label].values()) for label in Label] == [40, 40]
     assert rehearsed[Label.HAM][Verdict.SPAM] == 0
@@ -90,10 +88,10 @@ def test_twice_is_once(root, tmp_path, classifier):
     """A second adoption changes no row, no threshold and no score."""
     with contextlib.closing(LabelStore.open(tmp_path)) as labels:
         _, first = adopted(root, labels, classifier)
-        before = all_of(labels), labels.thresholds(), labels.epoch, scores(tmp_path)
+        before = all_of(labels), labels.epoch, scores(tmp_path)
         taken, second = adopted(root, labels, classifier)
         assert (taken.new, taken.known) == (0, 80)
-        assert (all_of(labels), labels.thresholds(), labels.epoch, scores(tmp_path)) == before
+        assert (all_of(labels), labels.epoch, scores(tmp_path)) == before
     assert first == second
 
 
@@ -103,7 +101,7 @@ def test_cut_short_it_goes_on(root, tmp_path, classifier, monkeypatch, groups):
     monkeypatch.setattr(bootstrap, "BATCH", 8)
     with contextlib.closing(LabelStore.open(tmp_path / "straight")) as labels:
         adopted(root, labels, classifier)
-        wanted = all_of(labels), labels.thresholds()
+        wanted = all_of(labels)
 
     def interrupt(done):
         if done > 8 * groups:
@@ -114,7 +112,7 @@ def test_cut_short_it_goes_on(root, tmp_path, classifier, monkeypatch, groups):
             adopted(root, labels, classifier, progress=interrupt)
         assert labels.adopted() == 8 * (groups + 1)
         adopted(root, labels, classifier)
-        assert (all_of(labels), labels.thresholds()) == wanted
+        assert all_of(labels) == wanted
     assert scores(tmp_path / "state") == scores(tmp_path / "straight")
 
 
@@ -135,35 +133,26 @@ def test_undo_leaves_the_user_s_labels(root, tmp_path, bundle, classifier):
             trainer.add_label(raw, label, prior=0.0, model="tiny-1")
         taken, _ = adopted(root, labels, classifier)
         assert taken.new == 0
-        undone = bootstrap.forget_adopted(
-            trainer, classifier, source=str(root), max_false_positive_rate=0.001, progress=lambda _: None
-        )
+        undone = bootstrap.forget_adopted(trainer, source=str(root))
         assert undone == 77
-        assert labels.thresholds() == {}
     assert scores(state) == scores(tmp_path / "straight")
-    assert classifier.policy_for(learned_layer(state)).thresholds == classifier.bundle.thresholds
 
 
 def test_undo_of_one_of_two(root, tmp_path, classifier):
-    """Labels from another Maildir stay, and thresholds are found with them alone."""
+    """Labels from another Maildir stay, and scores are found with them alone."""
     other = tmp_path / "Other"
     for number in range(300, 320):
         put(other, ".Spam" if number % 2 else "", letter(number, spam=bool(number % 2)), when=OLD + number)
     with contextlib.closing(LabelStore.open(tmp_path / "alone")) as labels:
         adopted(other, labels, classifier)
-        wanted = all_of(labels), labels.thresholds()
+        wanted = all_of(labels)
     with contextlib.closing(LabelStore.open(tmp_path / "state")) as labels:
         adopted(root, labels, classifier)
         adopted(other, labels, classifier)
         assert labels.adopted() == 100
         trainer = Trainer(labels)
-        assert (
-            bootstrap.forget_adopted(
-                trainer, classifier, source=str(root), max_false_positive_rate=0.001, progress=lambda _: None
-            )
-            == 80
-        )
-        assert (all_of(labels), labels.thresholds()) == wanted
+        assert bootstrap.forget_adopted(trainer, source=str(root)) == 80
+        assert all_of(labels) == wanted
     assert scores(tmp_path / "state") == scores(tmp_path / "alone")
 
 
@@ -179,7 +168,7 @@ def test_what_moved_since_is_adopted_anew(root, tmp_path, classifier):
 
 
 def test_with_another_base_all_is_scored_anew(root, tmp_path, classifier):
-    """Scores of two base models are not comparable: all labels get scores, and new thresholds, of the base in use."""
+    """Scores of two base models are not comparable: all labels get scores, of the base in use."""
     with contextlib.closing(LabelStore.open(tmp_path / "straight")) as straight:
         adopted(root, straight, classifier)
         wanted = all_of(straight)

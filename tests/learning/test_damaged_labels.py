@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from damage import VALUES, cells, plant
 
-from spamlstm.config import Thresholds
 from spamlstm.config.locations import LABELS
 from spamlstm.errors import DataError, UserError
 from spamlstm.features.sender_identity import KEY_BYTES
@@ -29,7 +28,6 @@ COLUMNS = {
         *("sender", "answered"),
     ),
     "written": ("name", "source", "origin", "time"),
-    "thresholds": ("model", "ham", "spam", "time"),
     "epoch": ("number", "written"),
     "learned": ("last", "shape", "state", "checksum"),
 }
@@ -42,12 +40,11 @@ def mail(number, origin=Origin.COMMAND):
 
 
 def fill(state, *, keep):
-    """Write five labels, of each origin, and thresholds."""
+    """Write five labels, of each origin."""
     with contextlib.closing(LabelStore.open(state)) as labels:
         for number, origin in enumerate((*Origin, Origin.COMMAND)):
             labels.add(mail(number, origin), Label.SPAM if number % 2 else Label.HAM)
         labels.add_written({b"a" * KEY_BYTES: 5.0, b"b" * KEY_BYTES: 6.0}, source="/mail/ann", origin=Origin.ADOPTED)
-        labels.set_thresholds("m", Thresholds(0.2, 0.9))
         if keep:
             trainer = Trainer(labels)
             trainer.catch_up()
@@ -86,7 +83,6 @@ QUESTIONS = {
     "interleave": lambda labels: labels.interleave_bulk(),
     "prune": lambda labels: labels.prune(),
     "rescore": lambda labels: labels.rescore({1: (0.5, b"")}, model="n"),
-    "set thresholds": lambda labels: labels.set_thresholds("m", Thresholds(0.1, 0.8)),
     "forget": lambda labels: labels.forget(content_id(MAILS[1])),
     "forget adopted": lambda labels: labels.forget_adopted("/mail/ann"),
     "backup": lambda labels: labels.backup(sqlite3.connect(":memory:")),
@@ -238,10 +234,16 @@ def broken_layers():
     layer._recent.count = -1
     yield layer.dump()
     layer = PersonalLayer()
-    layer._base_errors = -1
+    layer._base_errors = [-1.0, 0.0]
     yield layer.dump()
     layer = PersonalLayer()
-    layer._counts[0, 0, 0] = np.nan
+    layer._balance.counts[0, 0, 0] = np.nan
+    yield layer.dump()
+    layer = PersonalLayer()
+    layer._likeness._latest.append(0.5)
+    yield layer.dump()
+    layer = PersonalLayer()
+    layer.ham_scores.add(math.inf)
     yield layer.dump()
     yield good.dump() + b"123456789"[:8]
 

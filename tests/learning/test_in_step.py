@@ -61,7 +61,7 @@ def test_a_store_of_version_2_learns_what_the_base_read(labelled, unsure):
             old.execute(f"ALTER TABLE labels DROP COLUMN {column}")
         old.execute("DROP TABLE written")
         old.execute("ALTER TABLE epoch DROP COLUMN written")
-        old.execute("ALTER TABLE thresholds RENAME TO bars")
+        old.execute("CREATE TABLE bars (model, ham, spam, time)")
         old.execute("PRAGMA user_version = 2")
     with contextlib.closing(LabelStore.open(labelled)) as labels:
         assert rescore_labels(labels, Classifier.open(unsure, personal_features=True)) == 80

@@ -16,7 +16,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from unlike_letters import letter
 
-from spamlstm.config import Thresholds
 from spamlstm.config.locations import LABELS
 from spamlstm.errors import DataError
 from spamlstm.learning import label_export, label_store
@@ -69,7 +68,7 @@ def rows(state):
 
 @pytest.fixture
 def filled(tmp_path):
-    """A store with labels of each origin, some of them changed or forgotten, and thresholds."""
+    """A store with labels of each origin, some of them changed or forgotten."""
     choice = random.Random(1)
     with opened(tmp_path / "filled") as labels:
         for number in range(120):
@@ -77,7 +76,6 @@ def filled(tmp_path):
         for number in range(0, 120, 7):
             labels.forget(label_request(letter(number, spam=False), None, "m", Origin.COMMAND).content)
         labels.interleave_bulk()
-        labels.set_thresholds("m", Thresholds(0.1, 0.99))
         for number in range(30):
             labels.add_written({bytes([number]) * 8: 100.0 - number}, source="/mail/ann", origin=Origin.ADOPTED)
     return tmp_path / "filled"
@@ -198,7 +196,6 @@ def sound(tmp_path_factory) -> bytes:
     with opened(folder) as labels:
         for number in range(6):
             label(labels, number, list(Label)[number % 2], origin=list(Origin)[number % 4])
-        labels.set_thresholds("m", Thresholds(0.1, 0.99))
     return exported(folder)
 
 
@@ -260,7 +257,6 @@ def test_any_cell(sound, tmp_path_factory, line, cell, value):
     with opened(state) as labels:
         list(labels.last())
         list(labels.kept())
-        labels.thresholds()
         labels.prune()
         labels.interleave_bulk()
         labels.forget_adopted("/mail/ann")
@@ -276,7 +272,7 @@ def test_any_cell(sound, tmp_path_factory, line, cell, value):
         ({"layout": 99}, ("newer version",)),
         ({"layout": 4}, ("version is not valid",)),
         ({"layout": True}, ("version is not valid",)),
-        ({"rows": {"labels": 1, "thresholds": 1, "written": 0}}, ("checksum",)),
+        ({"rows": {"labels": 1, "written": 0}}, ("checksum",)),
         ({"rows": {}}, ("tables",)),
         ({"tables": {"labels": ["id"]}, "rows": {"labels": 6}}, ("row",)),
         ({"tables": {"labels; DROP TABLE labels": ["id"]}, "rows": {"labels; DROP TABLE labels": 6}}, ("tables",)),
@@ -315,7 +311,7 @@ def test_more_than_the_bounds(sound, tmp_path_factory, monkeypatch):
     monkeypatch.setattr(label_export, "_MOST_ROWS", 5)
     refused(sound, tmp_path_factory, "more than 5 rows")
     monkeypatch.setattr(label_export, "_MOST_BYTES", 1 << 20)
-    bomb = gzip.compress(lines_start(sound) + b'["thresholds", "m"]\n' * (1 << 18))
+    bomb = gzip.compress(lines_start(sound) + b'["written", "m"]\n' * (1 << 18))
     refused(bomb, tmp_path_factory)
 
 

@@ -14,7 +14,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from spamlstm.config import Thresholds
 from spamlstm.config.locations import LABELS
 from spamlstm.errors import DataError
 from spamlstm.learning import label_rows
@@ -160,7 +159,6 @@ def test_a_store_of_version_1_goes_on(tmp_path):
                 (7, SPAM, "command"),
             ]
             assert [example.raw for example in labels.examples(after=0, most_bytes=9999)] == MAILS[:2]
-            assert labels.thresholds() == {}
 
 
 WITHOUT_SENDERS = (
@@ -177,7 +175,7 @@ def test_a_store_of_version_3_goes_on(tmp_path):
     trainer.labels.close()
     with contextlib.closing(sqlite3.connect(tmp_path / LABELS)) as old:
         old.executescript(
-            "ALTER TABLE learned DROP COLUMN checksum; ALTER TABLE thresholds RENAME TO bars;"
+            "ALTER TABLE learned DROP COLUMN checksum; CREATE TABLE bars (model, ham, spam, time);"
             + WITHOUT_SENDERS
             + "PRAGMA user_version = 3;"
         )
@@ -221,18 +219,17 @@ INSERT INTO old SELECT * FROM labels;
 DROP TABLE labels;
 ALTER TABLE old RENAME TO labels;
 UPDATE labels SET origin = 'said' WHERE origin = 'command';
-ALTER TABLE thresholds RENAME TO bars;
+CREATE TABLE bars (model, ham, spam, time);
 PRAGMA user_version = 4;
 """  # noqa: S608  ours
 
 
 def test_a_store_of_version_4_is_upgraded_without_loss(tmp_path):
-    """Labels, their origins, the thresholds and the saved layer are as before, and new labels can be added."""
+    """Labels, their origins and the saved layer are as before, and new labels can be added."""
     with contextlib.closing(LabelStore.open(tmp_path)) as labels:
         trainer = Trainer(labels)
         for raw, origin in zip(MAILS, (*Origin, *Origin), strict=False):
             trainer.add_label(raw, SPAM, prior=0.5, model="m", tokens=TOKENS, origin=origin)
-        labels.set_thresholds("m", Thresholds(0.1, 0.9))
         trainer.keep(always=True)
         kept = [(replace(label, model=""), raw) for label, raw in labels.kept()]
         before = kept, list(labels.examples(after=0, most_bytes=9999)), labels.learned()
@@ -242,7 +239,6 @@ def test_a_store_of_version_4_is_upgraded_without_loss(tmp_path):
         with contextlib.closing(LabelStore.open(tmp_path)) as labels:
             after = list(labels.kept()), list(labels.examples(after=0, most_bytes=9999)), labels.learned()
             assert after == before
-            assert labels.thresholds() == {"m": Thresholds(0.1, 0.9)}
     with contextlib.closing(LabelStore.open(tmp_path)) as labels:
         assert add(labels, b"Subject: new\n\n", HAM)
         assert next(labels.last()).origin is Origin.COMMAND
@@ -288,7 +284,7 @@ def test_what_the_user_says_wins_over_what_was_adopted(labels, own):
 
 
 def test_taking_back_what_was_adopted_leaves_no_trace(tmp_path):
-    """After an undo, scores are exactly those of the user's own labels, and the thresholds are removed."""
+    """After an undo, scores are exactly those of the user's own labels."""
     trainer, straight = Trainer(LabelStore.open(tmp_path)), Trainer(LabelStore.open(tmp_path / "straight"))
     for number, raw in enumerate(MAILS):
         origin = Origin.ADOPTED if number % 2 else Origin.COMMAND
@@ -296,12 +292,9 @@ def test_taking_back_what_was_adopted_leaves_no_trace(tmp_path):
         if origin is Origin.COMMAND:
             straight.add_label(raw, SPAM, prior=0.5, model="tiny-1")
     trainer.keep(always=True)
-    trainer.labels.set_thresholds("tiny-1", Thresholds(0.1, 0.9))
-    assert trainer.labels.thresholds() == {"tiny-1": Thresholds(0.1, 0.9)}
     assert trainer.labels.forget_adopted("") == 3
     trainer.catch_up()
     assert scores(trainer) == scores(straight)
-    assert trainer.labels.thresholds() == {}
     for one in (trainer, straight):
         one.labels.close()
 

@@ -94,5 +94,5 @@ def test_a_long_message_teaches_no_more_than_a_short_one():
         before = layer.score(wrong, -FAIRLY)
         layer.learn(wrong, prior=-FAIRLY, spam=True)
         like = wrong[len(wrong) // 5 :]
-        moved.append(layer._score_by_weights(like, -FAIRLY) - before)
+        moved.append(layer._score_by_weights(like, -FAIRLY, layer._share_in_labelled(like)) - before)
     assert moved[1] < 1.2 * moved[0]

@@ -185,7 +185,6 @@ DAMAGE = [
     ("labels", "prior = 'x'"),
     ("labels", "prior = 9e999"),
     ("labels", "origin = 'z'"),
-    ("thresholds", "ham = 0.9, spam = 0.1"),
     ("epoch", "number = 'x'"),
 ]
 
@@ -193,7 +192,6 @@ DAMAGE = [
 def damage(folder, table, change):
     """Write a value into a store that this program never writes."""
     with contextlib.closing(sqlite3.connect(folder / LABELS)) as database:
-        database.execute("INSERT OR IGNORE INTO thresholds VALUES ('words 1', 0.2, 0.9, 0)")
         database.execute("DELETE FROM learned")
         database.execute(f"UPDATE {table} SET {change}")  # noqa: S608  ours
         database.commit()
@@ -231,12 +229,12 @@ def test_a_store_that_is_damaged_while_it_is_open(label_stores, tmp_path, clock)
     add(one, "/mail/ann", 2)
     damage(tmp_path / "state", "labels", "label = 'maybe' WHERE id = 2")
     assert one.layer("/mail/ann").labels == 2  # row 2 is learned already
-    damage(tmp_path / "state", "thresholds", "ham = 0.9, spam = 0.1")
+    damage(tmp_path / "state", "epoch", "number = 'x'")
     assert one.layer("/mail/ann").labels == 2
     (paused,) = one.status.snapshot()["paused"]
     assert paused["maildir"] is None
     assert one.status.snapshot()["paused_stores"] == 1
-    damage(tmp_path / "state", "thresholds", "ham = 0.1, spam = 0.9")
+    damage(tmp_path / "state", "epoch", "number = 9")
     clock.now += FIRST_DELAY + 1
     one.layer("/mail/ann")
     assert one.status.snapshot()["paused"] == []

@@ -1,0 +1,72 @@
+"""The likeness of a message to labelled mail, measured by the likeness of labelled messages to earlier ones.
+
+All mail has something in common: names of headers, HTML, the marks of one server. The share of a message's features
+that occur in labelled mail is therefore high for every message, and rises with each label. But the share is higher for
+the mail that a user gets than for other mail. A message is like the user's mail if its share is within the range that
+the latest labelled messages had just before they were learned.
+"""
+
+import struct
+from collections import deque
+
+import numpy as np
+from numpy.typing import NDArray
+
+# The range is measured with the latest third of the labelled messages, because the share rises with each label. It is
+# measured with at least LEAST and at most MOST messages.
+LEAST, MOST = 20, 512
+# The likeness is 0 up to this quantile of the range, and 1 from the second quantile on.
+UNLIKE, LIKE = 0.05, 0.25
+# The range before LEAST messages are labelled.
+FIRST_RANGE = (0.8, 0.98)
+_LEAST_WIDTH = 0.003
+_COUNT = struct.Struct("<q")
+
+
+class Likeness:
+    """The shares of the latest labelled messages, and the likeness that follows from a share."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._latest: deque[float] = deque(maxlen=MOST)
+        self._range = FIRST_RANGE
+
+    def of(self, share: float) -> float:
+        """Return the likeness, 0 to 1, of a message with this share of its features in labelled mail."""
+        unlike, like = self._range
+        part = min(max((share - unlike) / (like - unlike), 0.0), 1.0)
+        return part * part * (3 - 2 * part)
+
+    def add(self, share: float) -> None:
+        """Add the share that a labelled message had before it was learned."""
+        self._count += 1
+        self._latest.append(float(np.float32(share)))
+        self._measure()
+
+    def _measure(self) -> None:
+        number = min(max(self._count // 3, LEAST), len(self._latest))
+        if number < LEAST:
+            self._range = FIRST_RANGE
+            return
+        shares = np.sort(np.array(self._latest)[-number:])
+        # The values at these positions are the quantiles, without the interpolation of numpy.quantile, which is slow.
+        unlike, like = (float(shares[int(quantile * number)]) for quantile in (UNLIKE, LIKE))
+        self._range = unlike, max(like, unlike + _LEAST_WIDTH)
+
+    def dump(self) -> bytes:
+        """Return the state as bytes for `loaded`."""
+        return _COUNT.pack(self._count) + np.array(self._latest, np.float32).tobytes()
+
+    @staticmethod
+    def loaded(state: bytes | memoryview) -> "Likeness":
+        """Return the likeness with a state returned by `dump`. Raises ValueError if it cannot be such a state."""
+        if len(state) < _COUNT.size or (len(state) - _COUNT.size) % 4:
+            raise ValueError(f"the shares have a wrong size of {len(state)} bytes")
+        result = Likeness()
+        (result._count,) = _COUNT.unpack_from(state)
+        shares: NDArray[np.float32] = np.frombuffer(state, np.float32, offset=_COUNT.size)
+        if len(shares) != min(result._count, MOST) or not np.all((shares >= 0) & (shares <= 1)):
+            raise ValueError("a share is out of range")
+        result._latest.extend(shares.tolist())
+        result._measure()
+        return result

@@ -12,6 +12,7 @@ from spamlstm.learning.label import Label
 from spamlstm.learning.label_store import LabelStore
 from spamlstm.learning.trainer import Trainer, rescore_labels
 from spamlstm.model.classifier import Classifier
+from spamlstm.model.limits import Limits
 from spamlstm.model.personal_layer import PersonalLayer
 
 
@@ -38,6 +39,25 @@ def test_another_base_scores_all_labels_anew(labelled, other):
                 base = other.assess(raw)
                 expected.add_label(raw, label, prior=base.prior, tokens=base.tokens, model="tiny-2")
             assert trainer.layer.dump() == expected.layer.dump()
+
+
+def test_another_base_finds_the_threshold_anew(tmp_path, unsure, other):
+    """The threshold for the user's mail is not lost with a new model: it follows from the labels with its scores."""
+    limits = Limits(-1.4, 3.9, 0.001)
+    found = []
+    for state, base in (("by the new model", other), ("later", Classifier.open(unsure, personal_features=True))):
+        with contextlib.closing(LabelStore.open(tmp_path / state)) as labels:
+            trainer = Trainer(labels)
+            for kind in Label:
+                mails = [letter(number, spam=kind is Label.SPAM) for number in range(100)]
+                list(
+                    trainer.add_labels(base.assess_many(zip(mails, mails, strict=True)), kind, model=base.bundle.label)
+                )
+            rescore_labels(labels, other)
+            trainer.catch_up()
+            found.append((trainer.layer.ham_scores.dump(), trainer.layer.ham_scores.threshold(limits)))
+    assert found[0] == found[1]
+    assert found[0][0]
 
 
 def test_what_the_base_read_is_learned_too(labelled, unsure):

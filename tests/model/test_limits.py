@@ -13,6 +13,7 @@ from spamlstm.model.classifier import Classifier
 from spamlstm.model.limits import HamScores, Limits, wilson
 from spamlstm.model.personal_features import runs
 from spamlstm.model.personal_layer import PersonalLayer
+from spamlstm.model.policy import Reason
 from spamlstm.verdict import Verdict, logit
 
 MODEL = Thresholds(0.2, 0.98)
@@ -133,3 +134,16 @@ def test_other_mail_of_a_user_with_labels(bundle):
     layer = PersonalLayer()
     layer.learn(runs(b"From: ann@x.org\nSubject: the meeting\n\nSee you at nine."), prior=-3.0, spam=False)
     assert judged(bundle, layer, SPAM).verdict is judged(bundle, None, SPAM).verdict is Verdict.SPAM
+
+
+def test_a_message_without_text_stays_unsure(bundle):
+    """Labels of other mail give a message without text neither a score nor a verdict; its own label does."""
+    classifier, layer = Classifier.open(bundle, personal_features=True), PersonalLayer()
+    empty = classifier.assess(b"From: crook@evil.org\nTo: me@x.org\nSubject: \n\n")
+    for raw in (SPAM, UNSURE):
+        other = classifier.assess(raw)
+        layer.learn(other.personal_features, prior=other.prior, spam=True)
+    judgement = classifier.judge(empty, layer).judgement
+    assert (judgement.verdict, judgement.reason, judgement.score) == (Verdict.UNSURE, Reason.NO_TEXT, None)
+    layer.learn(empty.personal_features, prior=empty.prior, spam=True)
+    assert classifier.judge(empty, layer).judgement.verdict is Verdict.SPAM

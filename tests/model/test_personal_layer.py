@@ -2,9 +2,13 @@
 
 import random
 
+import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from spamlstm.model import personal_layer
+from spamlstm.model.limits import Limits
 from spamlstm.model.personal_features import PersonalFeatures, runs
 from spamlstm.model.personal_layer import PersonalLayer
 
@@ -67,6 +71,83 @@ def test_corrections_of_one_kind_are_believed():
     """After 60 corrections of spam that the base misses, the next is spam, though no ham was labelled."""
     layer, rng = taught([(b"offer", True, -1.0)] * 60)
     assert all((layer.score(mail(rng, b"offer"), -1.0) or 0) > 0 for _ in range(20))
+
+
+LIMITS = Limits(-1.4, 3.9, 0.001)
+# Features of labelled mail are even numbers.
+Labelled = st.sets(st.integers(0, 400), min_size=1, max_size=80).map(lambda some: np.array(sorted(some), np.uint32) * 2)
+Labels = st.lists(st.tuples(Labelled, st.floats(-12, 12), st.booleans(), st.booleans()), max_size=40)
+
+
+def learned(labels) -> PersonalLayer:
+    layer = PersonalLayer()
+    for features, prior, spam, history in labels:
+        layer.learn(features, prior=prior, spam=spam, history=history)
+    return layer
+
+
+@given(labels=Labels, prior=st.floats(-12, 12), limits=st.sampled_from([None, LIMITS]))
+@settings(max_examples=40, deadline=None)
+def test_mail_with_nothing_in_common_keeps_its_score(labels, prior, limits):
+    """After any labels, a message without a feature of labelled mail has exactly its base score."""
+    layer = learned(labels)
+    message = np.arange(1, 301, 2, dtype=np.uint32)
+    assert layer.score(message, prior, limits=limits) == prior
+
+
+@given(labels=Labels, message=Labelled, odd=st.sets(st.integers(0, 400)), prior=st.floats(-12, 12))
+@settings(max_examples=40, deadline=None)
+def test_mail_unlike_labelled_mail_keeps_its_verdict(labels, message, odd, prior):
+    """After any labels, a message that is not like labelled mail is spam if and only if it was spam before."""
+    layer = learned(labels)
+    mixed = np.union1d(message, np.array(sorted(odd), np.uint32) * 2 + 1)
+    score = layer.score(mixed, prior, limits=LIMITS)
+    if layer.likeness(mixed) == 0 and layer.label(mixed) is None:
+        assert (score >= LIMITS.spam) == (prior >= LIMITS.spam)
+        if prior > 0:
+            assert score > LIMITS.ham
+
+
+@given(labels=Labels, message=Labelled, prior=st.floats(-12, 12), spam=st.booleans())
+@settings(max_examples=40, deadline=None)
+def test_a_label_moves_no_weight_the_wrong_way(labels, message, prior, spam):
+    """A label of spam lowers neither the weight of a feature nor that of base scores above 0, and so for ham."""
+    layer = learned(labels)
+    before, trust, sign = layer._averaged.copy(), layer._trust(1.0 if spam else -1.0), 1 if spam else -1
+    layer.learn(message, prior=prior, spam=spam)
+    assert np.all(sign * (layer._averaged - before) >= 0)
+    assert layer._trust(1.0 if spam else -1.0) == trust
+
+
+@given(
+    labels=st.lists(st.tuples(Labelled, st.floats(-12, 12)), min_size=1, max_size=20),
+    spam=st.booleans(),
+    data=st.data(),
+)
+@settings(max_examples=40, deadline=None)
+def test_the_first_labels_move_no_score_the_wrong_way(labels, spam, data):
+    """After up to twenty labels of spam alone, no score is lower than without labels, and so for ham."""
+    layer, sign = learned([(features, prior, spam, False) for features, prior in labels]), 1 if spam else -1
+    message, prior = data.draw(Labelled), data.draw(st.floats(-15, 15))
+    for limits in (None, LIMITS):
+        assert sign * (layer.score(message, prior, limits=limits) - prior) >= -1e-9
+
+
+def test_a_label_of_spam_does_not_make_other_spam_look_less_like_spam():
+    """A base score of 11.5 was cut to 8 as soon as there was a label."""
+    rng, layer = random.Random(1), PersonalLayer()
+    layer.learn(mail(rng, b"offer"), prior=1.0, spam=True)
+    assert layer.score(mail(rng, b"else"), 11.5) >= 11.5
+
+
+def test_a_message_without_text():
+    """Without a base score, a message has a score only if the user labelled it, whatever it has in common."""
+    rng, layer = random.Random(1), PersonalLayer()
+    empty = mail(rng, b"usual")[:200]
+    layer.learn(mail(rng, b"usual"), prior=1.0, spam=True)
+    assert layer.score(empty, None) is None
+    layer.learn(empty, prior=None, spam=True)
+    assert layer.score(empty, None) >= personal_layer.SPAM_TARGET
 
 
 def test_a_layer_that_was_kept_is_the_same():

@@ -106,7 +106,8 @@ def _personal(
         yield Cause(CauseKind.SENDER, sender_sentence(assessed.sender, known), round(score - unknown, 3))
     if unknown != assessed.prior:
         near = layer.near(assessed.personal_features)
-        most = f", most of all {name(near.label)}: {near.share:.0%} of the text is the same" if near.pull else ""
+        is_near = near.pull or near.text_pull
+        most = f", most of all {name(near.label)}: {near.share:.0%} of the text is the same" if is_near else ""
         yield Cause(CauseKind.LABELS, f"your labels{most}", round(unknown - (assessed.prior or 0.0), 3))
 
 

@@ -1,8 +1,12 @@
 """Labels of the shipped model's users on one text: other senders' copies follow, other mail of one machine does not."""
 
+import random
+import string
+
 import pytest
 
 from spamlstm.model.classifier import Classifier
+from spamlstm.model.explain import explain
 from spamlstm.model.personal_layer import PersonalLayer
 from spamlstm.verdict import Verdict
 
@@ -112,10 +116,12 @@ def test_one_junked_notice_does_not_condemn_the_machine(classifier, path):
 
 def offer(number, text=OFFER):
     """Return a message of sender `number` of five that have nothing but their text in common."""
+    signature = "".join(random.Random(number).choices(string.ascii_letters, k=3000))
     name, host = ("arlo", "berit", "chidi", "dunya", "edgar")[number], f"{'pqrst'[number]}-mail{number}.example"
     return f"""\
 Received: from {name}.{host} ([198.51.100.{number}]) by mx.example.org with ESMTP id {number * 7919:08x}
 Message-ID: <{number * 104729:x}.{name}@{host}>
+DKIM-Signature: v=1; d={host}; b={signature}
 X-Mailer: {name.title()} {number}.0
 From: {name.title()} <{name}@{host}>
 To: robin@example.org
@@ -139,6 +145,18 @@ def test_two_labels_on_a_text_decide_on_the_next_sender(classifier, spam):
         verdict = classifier.judge(last, layer).judgement.verdict
         assert (verdict is wanted) == (number > 0)
     assert sign * (scores[1] - scores[0]) > 1
+
+
+def test_the_label_on_a_text_is_named(classifier):
+    """`--explain` names the label of the most similar text, although another sender sent it."""
+    layer = PersonalLayer()
+    for number in range(2):
+        labelled = classifier.assess(offer(number))
+        layer.learn(labelled.personal_features, prior=-6.0, spam=True)
+    causes = explain(classifier, offer(4), layer=layer)
+    assert [cause.text for cause in causes if "label 2" in cause.text] == [
+        "your labels, most of all label 2: 100% of the text is the same"
+    ]
 
 
 def test_the_sender_of_a_ham_text_does_not_vouch_for_others(classifier):

@@ -40,10 +40,15 @@ COMPARED = 4
 # This number of senders with the same text and label is as much evidence as can be.
 ENOUGH_SENDERS = 2
 # Only this many of the latest messages with a similar text are evidence, which limits the time for large campaigns.
-MOST_TEXTS = 64
+MOST_TEXTS = 32
+# The rows of the sender and of the number of parts, and a value that no part of a stored text has.
+_SENDER = personal_features.SKETCH
+_SIZE = _SENDER + 1
+_NOTHING = NO_PART - 1
 BANDS, ROWS = 5, 4
 MOST_WORDS = 250
 
+_Text = NDArray[np.uint16]
 _Shares = NDArray[np.float64]
 
 
@@ -75,7 +80,8 @@ class RecentLabels:
         self.count = 0
         # Each message has a column. The value RUNS is not a run, and fills the sketch of a message with too few runs.
         self.sketches = np.full((SKETCH, MEMORY), RUNS, np.uint32)
-        self.texts = np.full((personal_features.SKETCH + 1, MEMORY), NO_PART, np.uint16)
+        # The parts of the text, the hash of the sender, and the number of parts.
+        self.texts = np.full((_SIZE + 1, MEMORY), NO_PART, np.uint16)
         self.signs = np.zeros(MEMORY, np.int8)
         self._in_sketch = np.zeros(RUNS + 1, np.uint8)
 
@@ -85,7 +91,9 @@ class RecentLabels:
         sketch = runs_of(features)[:SKETCH]
         self.sketches[:, column] = RUNS
         self.sketches[: len(sketch), column] = sketch
-        self.texts[:, column] = parts_of(features)
+        parts = parts_of(features)
+        self.texts[:_SIZE, column] = parts
+        self.texts[_SIZE, column] = np.count_nonzero(parts[:_SENDER] != NO_PART)
         self.signs[column] = sign
         self.count += 1
 
@@ -93,15 +101,18 @@ class RecentLabels:
         """Return the most similar message and the labels of all similar messages, or NO_MATCH if there are none."""
         if not self.count:
             return NO_MATCH
-        *_, sender = parts = parts_of(features)
-        text = parts[:-1]
-        by_text = self._by_text(text)
+        parts = parts_of(features)
+        text, sender = parts[:_SENDER], parts[_SENDER]
+        size = int(np.count_nonzero(text != NO_PART))
+        text[text == NO_PART] = _NOTHING
+        by_text = self._by_text(text, size)
         columns, shares = self._similar_messages(runs_of(features)[:SKETCH])
         if not len(columns):
             return by_text
-        same_text = _scaled(self._text_shares(text, columns, fewest=COMPARED, otherwise=1.0), OTHER_TEXT, SAME_TEXT)
+        same_text = _scaled(self._text_shares(text, size, columns), OTHER_TEXT, SAME_TEXT)
+        same_text[np.minimum(self.texts[_SIZE, columns], size) < COMPARED] = 1
         # Phishing copies notices that the user labelled ham, but it has another sender.
-        counts = (self.signs[columns] > 0) | (self.texts[-1, columns] == sender)
+        counts = (self.signs[columns] > 0) | (self.texts[_SENDER, columns] == sender)
         similarity = _scaled(shares, UNLIKE, ALIKE) * same_text * counts
         if not similarity.any():
             return by_text
@@ -124,35 +135,28 @@ class RecentLabels:
         is_similar = common > UNLIKE * SKETCH
         return candidates[is_similar], common[is_similar] / SKETCH
 
-    def _by_text(self, text: NDArray[np.uint16]) -> NearMatch:
+    def _by_text(self, text: _Text, size: int) -> NearMatch:
         """Return the evidence of the latest labelled messages with a similar text, or NO_MATCH if there are none."""
-        parts = np.count_nonzero(text != NO_PART)
-        if parts < FEWEST_PARTS:
+        if size < FEWEST_PARTS:
             return NO_MATCH
         # Comparing half of the sketch excludes most messages, and of those that have 0.4 in common one in 500.
         equal = self.texts[:_HALF, : min(self.count, MEMORY)] == text[:_HALF, None]
-        columns = np.flatnonzero(equal.view(np.uint8).sum(axis=0, dtype=np.uint8) > TEXT_UNLIKE * parts / 4)
+        columns = np.flatnonzero(equal.view(np.uint8).sum(axis=0, dtype=np.uint8) > TEXT_UNLIKE * size / 4)
         if len(columns) > MOST_TEXTS:
             columns = columns[np.argpartition(self._ages(columns), MOST_TEXTS)[:MOST_TEXTS]]
-        shares = self._text_shares(text, columns, fewest=FEWEST_PARTS, otherwise=0.0)
-        columns, shares = columns[shares > TEXT_UNLIKE], shares[shares > TEXT_UNLIKE]
+        shares = self._text_shares(text, size, columns)
+        is_similar = (shares > TEXT_UNLIKE) & (self.texts[_SIZE, columns] >= FEWEST_PARTS)
+        columns, shares = columns[is_similar], shares[is_similar]
         if not len(columns):
             return NO_MATCH
         share, label, _ = self._best(columns, shares)
         return NearMatch(0.0, share, label, self._text_pull(columns, _scaled(shares, TEXT_UNLIKE, TEXT_ALIKE)))
 
-    def _text_shares(
-        self, text: NDArray[np.uint16], columns: NDArray[np.intp], *, fewest: int, otherwise: float
-    ) -> _Shares:
-        """Return the Jaccard similarity of a text to the texts of the messages in `columns`.
-
-        The similarity is `otherwise` if one of the two texts has fewer than `fewest` parts.
-        """
-        others, text = self.texts[:-1, columns], text[:, None]
-        has_part, has_parts = text != NO_PART, others != NO_PART
-        shares = ((others == text) & has_part).sum(axis=0) / np.maximum((has_parts | has_part).sum(axis=0), 1)
-        is_long = (has_parts.sum(axis=0) >= fewest) & (has_part.sum() >= fewest)
-        return np.where(is_long, shares, otherwise)
+    def _text_shares(self, text: _Text, size: int, columns: NDArray[np.intp]) -> _Shares:
+        """Return the Jaccard similarity of a text with `size` parts to the texts of the messages in `columns`."""
+        equal = (self.texts[:_SENDER, columns] == text[:, None]).view(np.uint8).sum(axis=0, dtype=np.uint8)
+        shares: _Shares = equal / np.maximum(self.texts[_SIZE, columns], max(size, 1))
+        return shares
 
     def _best(self, columns: NDArray[np.intp], shares: _Shares) -> tuple[float, int, int]:
         """Return the largest share, the number of its label, and its index. Of equal shares, the latest label wins."""
@@ -174,7 +178,7 @@ class RecentLabels:
         balance = float(similarity @ signs) / float(similarity.sum())
         agrees = signs == (1 if balance > 0 else -1)
         of_sender: dict[int, float] = {}
-        for sender, one in zip(self.texts[-1, columns[agrees]].tolist(), similarity[agrees].tolist(), strict=True):
+        for sender, one in zip(self.texts[_SENDER, columns[agrees]].tolist(), similarity[agrees].tolist(), strict=True):
             of_sender[sender] = max(one, of_sender.get(sender, 0.0))
         return balance * min(sum(of_sender.values()) / ENOUGH_SENDERS, 1.0) ** 2
 

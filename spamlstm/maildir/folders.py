@@ -283,7 +283,11 @@ def linked_folders(mailbox: OpenMaildir) -> list[str]:
     """
     with mailbox.entered("") as handle, mailbox.owner.acting(), os.scandir(handle) as listed:
         entries = itertools.islice(listed, MOST_ENTRIES)
-        return sorted(entry.name for entry in entries if entry.is_symlink() and _FOLDER_NAME.fullmatch(entry.name))
+        return sorted(entry.name for entry in entries if entry.is_symlink() and _is_like_a_folder(entry.name))
+
+
+def _is_like_a_folder(name: str) -> bool:
+    return _FOLDER_NAME.fullmatch(name) is not None or display_levels(name)[-1] in JUNK_NAMES
 
 
 # --- names on disk: IMAP's modified UTF-7 (RFC 3501, section 5.1.3) ------------------------------------------------

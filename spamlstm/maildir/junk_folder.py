@@ -4,7 +4,7 @@ import contextlib
 import itertools
 import os
 import stat
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 from spamlstm.errors import ConfigError, NoInputError
 from spamlstm.files import CREATE
@@ -68,10 +68,15 @@ def _detected(mailbox: OpenMaildir) -> str:
     found = next(_junk_folders(mailbox, candidates), None)
     if found is not None:
         return found
-    for name in linked_folders(mailbox):
-        if _rank(name) is not None:
-            raise RefusedError(f"{mailbox.path}/{name}", "is a symbolic link, and links in a Maildir are not followed")
+    _check_links(mailbox, lambda name: _rank(name) is not None)
     return _new_name(mailbox, candidates, _NEW_FOLDER)
+
+
+def _check_links(mailbox: OpenMaildir, is_meant: Callable[[str], bool]) -> None:
+    """Raise RefusedError if the junk folder is a link, so that no folder is created beside the link."""
+    for name in linked_folders(mailbox):
+        if is_meant(name):
+            raise RefusedError(f"{mailbox.path}/{name}", "is a symbolic link, and links in a Maildir are not followed")
 
 
 def _candidates(mailbox: OpenMaildir, above: Collection[tuple[str, ...]]) -> list[str]:
@@ -129,6 +134,7 @@ def _configured(mailbox: OpenMaildir, configured: str) -> str:
     for name in candidates:
         if not name.startswith("..") and display_levels(name) in wanted and is_folder(mailbox, name):
             return name
+    _check_links(mailbox, lambda name: display_levels(name) in wanted)
     if configured.startswith("."):
         return encoded(dotted)
     # Servers show `.Junk` as INBOX.Junk if everything is below INBOX (Courier, a prefix of Dovecot).

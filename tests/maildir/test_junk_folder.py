@@ -4,6 +4,7 @@
 # ruff: noqa: PTH101, PTH102, PTH103, PTH104, PTH110, PTH116, PTH118, PTH208
 
 import os
+import re
 import shutil
 import stat
 import tempfile
@@ -102,12 +103,13 @@ def test_filing_and_learning_agree(root, name):
         shutil.rmtree(os.path.join(root, made))
 
 
-def test_a_junk_folder_that_is_a_link(root, tmp_path):
+@pytest.mark.parametrize("name", [".Spam", "Spam", "spam", ".INBOX.spam"])
+def test_a_junk_folder_that_is_a_link(root, tmp_path, name):
     """A link is refused and no second folder is made beside it; a real junk folder is used in spite of a link."""
     make(tmp_path / "elsewhere")
-    Path(root, ".Spam").symlink_to(tmp_path / "elsewhere")
-    for configured in ("auto", "Spam", ".Spam"):
-        with pytest.raises(OSError, match=r"\.Spam is a symbolic link"):
+    Path(root, name).symlink_to(tmp_path / "elsewhere")
+    for configured in ("auto", name, "INBOX.Spam"):
+        with pytest.raises(OSError, match=f"{re.escape(name)} is a symbolic link"):
             junk_folder.junk_folder(on_disk.opened(root).mailbox, configured)
     make(Path(root, ".Bulk"))
     assert junk_folder.junk_folder(on_disk.opened(root).mailbox).name == ".Bulk"

@@ -1,8 +1,10 @@
 """Compressed messages are read within bounds, and everything else stays as it is."""
 
 import gzip
+import lzma
 import subprocess
 import sys
+import zlib
 
 import pytest
 from compressed import ALL, STANDARD
@@ -43,6 +45,25 @@ def test_truncated_data_stays_as_it_is(compress, cut):
     assert decompressed(raw, most=MOST) is raw
     assert "damaged" in compression_defect(raw)
     assert missing_package(raw) is None
+
+
+@pytest.mark.parametrize("compress", ALL[:-1])
+def test_no_beginning_is_taken_for_the_whole(compress):
+    """Wherever the data ends too early, the bytes are returned as they are."""
+    raw = compress(MAIL[:500])
+    assert all(decompressed(part, most=MOST) is part for part in (raw[:end] for end in range(len(raw))))
+
+
+def test_xz_does_not_get_the_memory_that_it_asks_for():
+    """A header that asks for 4 GiB is refused before any memory is taken."""
+    raw = bytearray(lzma.compress(MAIL))
+    end = 12 + (raw[12] + 1) * 4
+    raw[16] = 40  # the size of the dictionary in the header of the first block
+    raw[end - 4 : end] = zlib.crc32(raw[12 : end - 4]).to_bytes(4, "little")
+    assert decompressed(bytes(raw), most=MOST) == raw
+    assert "too large" in compression_defect(bytes(raw))
+    with pytest.raises(lzma.LZMAError, match="Memory usage limit"):
+        lzma.LZMADecompressor(format=lzma.FORMAT_XZ, memlimit=100 << 20).decompress(bytes(raw))
 
 
 @formats

@@ -2,13 +2,12 @@
 
 # ruff: noqa: PTH118  as in maildir
 
-import gzip
 import os
 import sys
 from pathlib import Path
 
 import pytest
-from compressed import ALL
+from compressed import ALL, gz
 from inbox import raw
 
 from spamlstm.filtering.acts import Recovery
@@ -47,10 +46,10 @@ def test_filed_and_back(inbox, compress):
 def test_compressed_mail_is_not_tagged(inbox):
     """Unsure mail keeps its bytes and its name, because headers cannot be added without writing it again."""
     one = inbox()
-    one.deliver(content=gzip.compress(UNSURE), name="a,S=9")
+    one.deliver(content=gz(UNSURE), name="a,S=9")
     assert [outcome.status for outcome in one.run()] == ["left"]
     assert one.names() == [("new", "a,S=9")]
-    assert one.contents() == [gzip.compress(UNSURE)]
+    assert one.contents() == [gz(UNSURE)]
 
 
 def test_the_same_message_compressed_has_its_content_id(inbox):
@@ -58,7 +57,7 @@ def test_the_same_message_compressed_has_its_content_id(inbox):
     one = inbox(spam=())
     one.deliver(content=SPAM)
     (plain,) = one.run()
-    one.deliver(content=gzip.compress(SPAM))
+    one.deliver(content=gz(SPAM))
     (stored,) = one.run()
     assert plain.content == stored.content != ""
 
@@ -70,7 +69,7 @@ def test_compressed_after_it_was_tagged(inbox):
     one.run()
     ((part, name),) = one.names(one.junk)
     path = Path(one.junk, part, name)
-    stored = gzip.compress(path.read_bytes())
+    stored = gz(path.read_bytes())
     path.write_bytes(stored)
     (undone,) = undo_acts(
         one.journal,
@@ -99,7 +98,7 @@ def test_without_the_package(inbox, monkeypatch):
 def test_a_bomb_is_left_alone(inbox):
     """A message that would be larger than any mail is not judged."""
     one = inbox()
-    one.deliver(content=gzip.compress(bytes(65 << 20), 1))
+    one.deliver(content=gz(bytes(65 << 20)))
     (outcome,) = one.run()
     assert (outcome.status, outcome.kind) == ("failed", "too-large")
     assert len(one.names()) == 1

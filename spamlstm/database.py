@@ -159,14 +159,19 @@ def _prepare(connection: sqlite3.Connection, shown: str, layout: Layout) -> None
     if version not in (0, layout.version, *layout.upgrades):
         raise DataError(f"{shown} was written by another version of spamlstm; move it away to begin anew")
     if version != layout.version:
-        for name, function in layout.functions.items():
-            connection.create_function(name, 2, function, deterministic=True)
-        connection.execute("BEGIN IMMEDIATE")
-        # Another process may have created or upgraded the tables in the meantime.
-        while (version := _version(connection)) != layout.version:
-            _run(connection, layout.upgrades[version] if version else layout.schema)
-            connection.execute(f"PRAGMA user_version = {version + 1 if version else layout.version}")
-        connection.execute("COMMIT")
+        upgrade(connection, layout)
+
+
+def upgrade(connection: sqlite3.Connection, layout: Layout) -> None:
+    """Create or upgrade the tables of a database in one transaction. Raises sqlite3.Error if this is not possible."""
+    for name, function in layout.functions.items():
+        connection.create_function(name, 2, function, deterministic=True)
+    connection.execute("BEGIN IMMEDIATE")
+    # Another process may have created or upgraded the tables in the meantime.
+    while (version := _version(connection)) != layout.version:
+        _run(connection, layout.upgrades[version] if version else layout.schema)
+        connection.execute(f"PRAGMA user_version = {version + 1 if version else layout.version}")
+    connection.execute("COMMIT")
 
 
 def _run(connection: sqlite3.Connection, statements: str) -> None:

@@ -282,9 +282,8 @@ def _upgrade(staging: sqlite3.Connection, layout: int) -> None:
     if layout < LAYOUT.version:
         for statement in _DERIVED_TABLES.split(";"):
             staging.execute(statement)
-        for version in range(layout, LAYOUT.version):
-            for statement in LAYOUT.upgrades[version].split(";"):
-                staging.execute(statement)
+        staging.execute(f"PRAGMA user_version = {layout}")
+        database.upgrade(staging, LAYOUT)
 
 
 # --- merging ----------------------------------------------------------------------------------------------------------

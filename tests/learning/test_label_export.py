@@ -272,7 +272,6 @@ def test_any_cell(sound, tmp_path_factory, line, cell, value):
         ({"layout": 99}, ("newer version",)),
         ({"layout": 4}, ("version is not valid",)),
         ({"layout": True}, ("version is not valid",)),
-        ({"rows": {"labels": 1, "written": 0}}, ("checksum",)),
         ({"rows": {}}, ("tables",)),
         ({"tables": {"labels": ["id"]}, "rows": {"labels": 6}}, ("row",)),
         ({"tables": {"labels; DROP TABLE labels": ["id"]}, "rows": {"labels; DROP TABLE labels": 6}}, ("tables",)),
@@ -349,20 +348,22 @@ def test_a_file_of_an_earlier_layout(sound, tmp_path, monkeypatch):
 def test_a_file_of_the_first_layout(sound, tmp_path):
     """A file of layout 5, from before known senders, is imported, and later columns get the values of an upgrade."""
     header, *lines = lines_of(sound)
-    columns = header["tables"]["labels"]
-    new = [columns.index(one) for one in ("sender", "answered")]
+    columns, missing = header["tables"]["labels"], {"sender", "answered"}
+    assert set(columns[-len(missing) :]) == missing
     header["layout"] = 5
-    header["tables"] = {"labels": columns[: min(new)], "thresholds": header["tables"]["thresholds"]}
-    header["rows"].pop("written")
-    lines = [one[: 1 + min(new)] if isinstance(one, list) and one[0] == "labels" else one for one in lines]
-    assert new == list(range(min(new), len(columns)))
-    assert (
-        imported(
-            tmp_path / "state",
-            packed([header, *(one for one in lines if not isinstance(one, list) or one[0] != "written")]),
-        ).new
-        == 6
-    )
+    header["tables"] = {"labels": columns[: -len(missing)], "thresholds": header["tables"]["thresholds"]}
+    header["rows"] = {name: header["rows"][name] for name in header["tables"]}
+    rows_of = {name: [one for one in lines[:-1] if one[0] == name] for name in header["tables"]}
+    rows_of["labels"] = [one[: -len(missing)] for one in rows_of["labels"]]
+    file = packed([header, *rows_of["labels"], *rows_of["thresholds"], lines[-1]])
+    assert imported(tmp_path / "state", file) == ImportCounts(new=6)
+
+
+def test_another_number_of_rows(sound, tmp_path_factory):
+    """A file with more or fewer rows than its header says is refused."""
+    header, *lines = lines_of(sound)
+    header["rows"]["labels"] += 1
+    refused(packed([header, *lines]), tmp_path_factory, "checksum")
 
 
 def test_correspondents_of_both_are_kept(tmp_path):

@@ -44,12 +44,6 @@ namespace inbox {{
 {mailboxes}
 }}
 postmaster_address = root@localhost
-protocol lda {{
-  mail_plugins = {sieve}
-}}
-plugin {{
-  sieve = file:{folder}/home/sieve;active={folder}/home/.dovecot.sieve
-}}
 service imap-login {{
   chroot =
   inet_listener imap {{
@@ -115,6 +109,14 @@ class Dovecot:
         ]
 
 
+SIEVE = """
+protocol lda {{
+  mail_plugins = sieve
+}}
+plugin {{
+  sieve = file:{folder}/home/sieve;active={folder}/home/.dovecot.sieve
+}}
+"""
 COMPRESSED = """
 mail_plugins = $mail_plugins zlib
 plugin {{
@@ -151,9 +153,9 @@ def running(
         config = folder / "dovecot.conf"
         settings = {
             "mailboxes": "".join(f"mailbox {name} {{\nauto = create\n}}\n" for name in mailboxes),
-            "sieve": "sieve" if sieve else "",
             "location": folder / location,
         }
+        more += SIEVE.format(folder=folder) if sieve else ""
         config.write_text(CONFIG.format(**_names(), **vars(server), **settings) + more)
         process = subprocess.Popen(["dovecot", "-F", "-c", config], stderr=subprocess.PIPE)
         try:

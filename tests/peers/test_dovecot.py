@@ -6,6 +6,7 @@ their UID; and Dovecot logs no warning. `DELIVERIES=2001 pytest -m peers tests/p
 
 import email
 import shutil
+import signal
 import threading
 import time
 from collections import Counter
@@ -176,6 +177,7 @@ def test_a_compressed_maildir(tiny, tmp_path, how):
     with running(COMPRESSED.format(how=how)) as server, watching(server.maildir, model=tiny, folder=tmp_path) as ours:
         with server.session() as client:
             client.append("INBOX", "(\\Flagged)", None, mail)
+            ours.process.send_signal(signal.SIGHUP)  # a message with flags is stored in cur, where only a scan finds it
             junk = server.maildir / ".Junk"
             until(lambda: [*junk.glob("new/*"), *junk.glob("cur/*")])
             client.select("Junk")

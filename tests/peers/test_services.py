@@ -134,7 +134,22 @@ def test_virtual_users(machine, installed):
     assert "would be undone" in machine.run(undo)
     machine.run(f"sleep {max(0, began + 4 - time.monotonic())}")  # two periods of the watchdog
     assert is_fine(machine)
-    assert "started" in upgrade or "pip install" in upgrade
+    assert "systemctl restart spamlstm" in upgrade
+    machine.run("systemctl stop spamlstm")
+    assert shown(machine, "Result", "ExecMainStatus") == {"Result": "success", "ExecMainStatus": "0"}
+
+
+def test_retraining(machine, installed, root):
+    """With the steps in its file, but without the large packages of the first, the timer's service says what to do."""
+    header = (root / "systemd/spamlstm-retrain.service").read_text().partition("[Unit]")[0]
+    steps = re.findall(r"(?m)^#   (?!.*pip install)(.*)$", header)
+    edit(machine, '[[maildir]]\npath = "/var/vmail/*/*/Maildir"\n')
+    machine.run(installed[0], folder=CHECKOUT)
+    machine.run("\n".join(steps), folder=CHECKOUT, check=False)
+    output = machine.run("journalctl --sync; journalctl -u spamlstm-retrain")
+    assert "/opt/spamlstm/bin/python3 -m pip install" in output, output
+    assert is_fine(machine)
+    machine.run("systemctl disable --now spamlstm-retrain.timer")
 
 
 @pytest.mark.parametrize(

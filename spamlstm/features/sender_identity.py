@@ -42,7 +42,9 @@ _IP = r"\[(?:IPv6:)?([0-9a-f.:]{2,45})\]"
 # `(name [ip]` or `([ip]`: the name is reverse DNS. The name before the bracket is chosen by the sender.
 _CLIENT = re.compile(rf"\((?!(?:HELO|EHLO)\s)(?:([^\s()\[\]]+)\s+)?{_IP}([^()]*(?:\(may be forged)?)", re.IGNORECASE)
 # `from [ip]` (Exim), and `(ip)` (qmail and Microsoft).
-_ADDRESS_ONLY = re.compile(rf"from\s+{_IP}|\(([0-9a-f]*[.:][0-9a-f.:]{{2,45}})\)", re.IGNORECASE)
+_ADDRESS_ONLY = re.compile(
+    rf"from\s+{_IP}|[^()]*(?:\([^()]*\)\s*)?\(([0-9a-f]*[.:][0-9a-f.:]{{2,45}})\)", re.IGNORECASE
+)
 _NUMBER = re.compile(r"(?<!\d)0*(\d+)(?!\d)")
 _FIRST_WORD = re.compile(r"from\s+([^\s()\[\]]+)", re.IGNORECASE)
 _PRIVATE = re.compile(
@@ -50,7 +52,7 @@ _PRIVATE = re.compile(
 )
 
 _RESULT = re.compile(r"[;\s](dmarc|dkim|spf)\s*=\s*([a-z]+)([^;]*)")
-_DMARC_FAILED = re.compile(r"\bdmarc\s*=\s*(?!pass|none|bestguess)\w", re.IGNORECASE)
+_DMARC_FAILED = re.compile(r"dmarc\s*=\s*(?!pass|none|bestguess)\w")
 # There is no DMARC policy. Microsoft's servers write `bestguesspass`.
 _NO_POLICY = ("none", "bestguesspass")
 _PROVEN = {
@@ -167,7 +169,10 @@ def _organisation(message: Message) -> str:
     if len(values) != 1:
         return ""
     organisation = organisational_domain(message.sender)
-    others = _DOMAIN_OF_ADDRESS.findall(_QUOTED.sub("", values[0][:_MOST_VALUE]))
+    value = values[0][:_MOST_VALUE]
+    if value.count("@") < 2:
+        return organisation
+    others = _DOMAIN_OF_ADDRESS.findall(_QUOTED.sub("", value))
     return organisation if all(organisational_domain(other) == organisation for other in others) else ""
 
 
@@ -204,6 +209,8 @@ class _Route:
 
 def _client(received: str) -> tuple[str, str]:
     """Return the organisation of the confirmed reverse DNS name and the IP address of a client, or '' for each."""
+    if received[:5].lower() != "from ":
+        return "", ""
     if match := _CLIENT.search(received):
         name, ip, more = match.groups(default="")
         if not name and "helo=" in more and (word := _FIRST_WORD.match(received)):
@@ -211,7 +218,7 @@ def _client(received: str) -> tuple[str, str]:
         if "forged" in more or name[-1:].isdigit() or _is_dial_up(name, ip):
             name = ""
         return organisational_domain(name), ip.lower().removeprefix("::ffff:")
-    match = _ADDRESS_ONLY.search(received)
+    match = _ADDRESS_ONLY.match(received)
     return "", (match[1] or match[2]).lower().removeprefix("::ffff:") if match else ""
 
 
@@ -249,13 +256,14 @@ def _results(message: Message, route: _Route) -> list[_Result]:
         return [_Result(0, "dmarc", "fail", "")]
     found: list[_Result] = []
     for at, value in headers:
-        server, _, rest = _plain(value).partition(";")
+        text = value.lower()
+        server, _, rest = _plain(text).partition(";")
         if "=" in server:
             server, rest = "outlook.com", f"{server};{rest}"  # Microsoft's servers write no name
         if at < route.start or (route.own and _server_name(server.strip().partition(" ")[0]) == route.own):
-            found += [_Result(at, *parts) for parts in _RESULT.findall(f";{rest}".lower())]
+            found += [_Result(at, *parts) for parts in _RESULT.findall(f";{rest}")]
             # A sender must not hide a failure by quotes or parentheses in an address.
-            found += [_Result(at, "dmarc", "fail", "")] if _DMARC_FAILED.search(value) else []
+            found += [_Result(at, "dmarc", "fail", "")] if _DMARC_FAILED.search(text) else []
     return found
 
 
@@ -277,7 +285,12 @@ def _passed(results: list[_Result], owner: str, *, of_list: bool) -> str:
 
 def _plain(value: str) -> str:
     """Return the value of a header without quoted strings and comments, which contain text of the sender."""
-    return _COMMENT.sub("", _COMMENT.sub("", _QUOTED.sub("", value)))
+    if '"' in value:
+        value = _QUOTED.sub("", value)
+    for _ in range(2):  # comments may be nested
+        if "(" in value:
+            value = _COMMENT.sub("", value)
+    return value
 
 
 def _server_name(host: str) -> str:

@@ -351,11 +351,10 @@ def test_a_file_of_the_first_layout(sound, tmp_path):
     columns, missing = header["tables"]["labels"], {"sender", "answered"}
     assert set(columns[-len(missing) :]) == missing
     header["layout"] = 5
-    header["tables"] = {"labels": columns[: -len(missing)], "thresholds": header["tables"]["thresholds"]}
-    header["rows"] = {name: header["rows"][name] for name in header["tables"]}
-    rows_of = {name: [one for one in lines[:-1] if one[0] == name] for name in header["tables"]}
-    rows_of["labels"] = [one[: -len(missing)] for one in rows_of["labels"]]
-    file = packed([header, *rows_of["labels"], *rows_of["thresholds"], lines[-1]])
+    header["tables"] = {"labels": columns[: -len(missing)], "thresholds": ["model", "ham", "spam", "time"]}
+    header["rows"] = {"labels": header["rows"]["labels"], "thresholds": 0}
+    labels = [one[: -len(missing)] for one in lines[:-1] if one[0] == "labels"]
+    file = packed([header, *labels, lines[-1]])
     assert imported(tmp_path / "state", file) == ImportCounts(new=6)
 
 

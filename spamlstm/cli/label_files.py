@@ -8,7 +8,7 @@ from pathlib import Path
 from spamlstm.cli.terminal import counted, note, print_lines, print_summary
 from spamlstm.errors import NoInputError, OutputError, UserError, reading, reason_of
 from spamlstm.files import open_any, open_regular, replacement
-from spamlstm.learning import label_export
+from spamlstm.learning import label_export, label_merge
 from spamlstm.learning.label_store import LabelStore
 from spamlstm.learning.trainer import Trainer, rescore_labels
 from spamlstm.model.classifier import Classifier
@@ -43,7 +43,7 @@ def read_labels(file: Path, *, dry_run: bool, state: Path) -> None:
         label_export.staged_labels(stream, name=str(file)) as staged,
         contextlib.closing(LabelStore.copy(state) if dry_run else LabelStore.open(state)) as labels,
     ):
-        counts = label_export.merge_labels(labels, staged)
+        counts = label_merge.merge_labels(labels, staged)
         if not dry_run:
             trainer = Trainer(labels, tell=note)
             trainer.prune()

@@ -1,4 +1,4 @@
-"""Export of the labels to a file, and import from such a file into a label store.
+"""Export of the labels to a file, and a check of such a file before `label_merge` imports it.
 
 The file holds every table and column of the store, except those that are computed from others. Everything that was
 learned follows from it. docs/label-export.md describes the format. A file may come from anybody: its size, its names
@@ -16,13 +16,11 @@ import re
 import sqlite3
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from spamlstm import database
 from spamlstm.database import blob
 from spamlstm.errors import DataError
-from spamlstm.learning.label import Origin
 from spamlstm.learning.label_rows import LAYOUT
 from spamlstm.learning.label_store import LabelStore
 
@@ -46,15 +44,6 @@ _MOST_BYTES = 1 << 30
 _MOST_SOURCE = 1 << 16
 
 Tables = dict[str, tuple[str, ...]]
-
-
-@dataclass(frozen=True, slots=True)
-class ImportCounts:
-    """The numbers of labels of an import: new ones, ones that replaced another label, and ones without effect."""
-
-    new: int = 0
-    changed: int = 0
-    known: int = 0
 
 
 def exported_tables(connection: sqlite3.Connection) -> Tables:
@@ -94,7 +83,7 @@ def export_labels(labels: LabelStore, out: BinaryIO) -> int:
         counts = {name: connection.execute(f"SELECT count(*) FROM {name}").fetchone()[0] for name in tables}  # noqa: S608
         write({"format": FORMAT, "version": VERSION, "layout": LAYOUT.version, "tables": tables, "rows": counts})
         for name in tables:
-            for row in _rows(connection, name, tables[name]):
+            for row in table_rows(connection, name, tables[name]):
                 write([name, *map(_written, row)])
         packed.write(json.dumps({"sha256": digest.hexdigest()}).encode() + b"\n")
     return int(counts["labels"])
@@ -119,17 +108,6 @@ def staged_labels(stream: BinaryIO, *, name: str) -> Iterator[sqlite3.Connection
         yield staging
 
 
-def merge_labels(labels: LabelStore, staging: sqlite3.Connection) -> ImportCounts:
-    """Merge staged labels into a store, in one transaction, and return their numbers.
-
-    If both have a label for a message, a label of the user is preferred to an adopted label, then the later label, then
-    that of the store. The imported labels come before the labels of the store in the order of learning. Other tables
-    are completed; rows of the store stay. Merging the labels again changes nothing.
-    """
-    with labels.rewriting() as connection:
-        return _merge(staging, connection)
-
-
 class _UnusableError(Exception):
     """An error for a file that cannot be imported. The message continues a sentence that begins with the file."""
 
@@ -137,7 +115,8 @@ class _UnusableError(Exception):
 # --- writing ----------------------------------------------------------------------------------------------------------
 
 
-def _rows(connection: sqlite3.Connection, table: str, columns: tuple[str, ...]) -> Iterator[tuple[Any, ...]]:
+def table_rows(connection: sqlite3.Connection, table: str, columns: tuple[str, ...]) -> Iterator[tuple[Any, ...]]:
+    """Yield the cells of the given columns for each row of a table, in the order of the first column."""
     yield from connection.execute(f"SELECT {', '.join(columns)} FROM {table} ORDER BY 1")  # noqa: S608  checked names
 
 
@@ -284,67 +263,3 @@ def _upgrade(staging: sqlite3.Connection, layout: int) -> None:
             staging.execute(statement)
         staging.execute(f"PRAGMA user_version = {layout}")
         database.upgrade(staging, LAYOUT)
-
-
-# --- merging ----------------------------------------------------------------------------------------------------------
-
-
-def _merge(staging: sqlite3.Connection, connection: sqlite3.Connection) -> ImportCounts:
-    tables = exported_tables(connection)
-    ids, counts = _chosen(staging, connection)
-    if ids:
-        _insert(staging, connection, ids, columns=tables["labels"])
-    for table, columns in tables.items():
-        if table != "labels":
-            _complete(staging, connection, table, columns)
-    return counts
-
-
-def _complete(
-    staging: sqlite3.Connection, connection: sqlite3.Connection, table: str, columns: tuple[str, ...]
-) -> None:
-    """Insert the rows of a table whose keys the store does not have."""
-    insert = f"INSERT OR IGNORE INTO {table} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"  # noqa: S608
-    connection.executemany(insert, _rows(staging, table, columns))
-
-
-def _chosen(staging: sqlite3.Connection, connection: sqlite3.Connection) -> tuple[list[int], ImportCounts]:
-    """Return the ids of the labels in the file that are imported, in order, and the numbers of labels.
-
-    Labels of the store that are replaced are removed.
-    """
-    query = "SELECT content, origin != ?, time, label, id FROM labels ORDER BY id"
-    stored = {content: row for content, *row in connection.execute(query, (Origin.ADOPTED,))}
-    ids: dict[bytes, int] = {}
-    new = changed = known = 0
-    for content, by_user, time, label, number in staging.execute(query, (Origin.ADOPTED,)):
-        if content in stored:
-            ours_by_user, our_time, our_label, _ = stored[content]
-            is_later = (by_user, time) > (ours_by_user, our_time)
-            if not is_later or (label == our_label and by_user == ours_by_user):
-                known += 1
-                continue
-            changed, known = changed + (label != our_label), known + (label == our_label)
-        else:
-            new += 1
-        ids[content] = number
-    connection.executemany("DELETE FROM labels WHERE content = ?", ((one,) for one in ids if one in stored))
-    return list(ids.values()), ImportCounts(new, changed, known)
-
-
-def _insert(
-    staging: sqlite3.Connection, connection: sqlite3.Connection, ids: list[int], *, columns: tuple[str, ...]
-) -> None:
-    """Insert the labels with these ids of the file before the labels of the store."""
-    # No id is used twice, so that no process takes a row for one that it has learned.
-    (last,) = connection.execute(
-        "SELECT max(coalesce((SELECT max(id) FROM labels), 0),"
-        " coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'labels'), 0))"
-    ).fetchone()
-    (first,) = connection.execute("SELECT coalesce(min(id), 0) FROM labels").fetchone()
-    connection.execute("UPDATE labels SET id = id + ?", (last + len(ids) + 1 - first,))
-    others = [column for column in columns if column != "id"]
-    insert = f"INSERT INTO labels (id, {', '.join(others)}) VALUES (?{', ?' * len(others)})"  # noqa: S608
-    select = f"SELECT {', '.join(others)} FROM labels WHERE id = ?"  # noqa: S608
-    for number, one in enumerate(ids, start=last + 1):
-        connection.execute(insert, (number, *staging.execute(select, (one,)).fetchone()))

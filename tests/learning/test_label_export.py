@@ -18,9 +18,10 @@ from unlike_letters import letter
 
 from spamlstm.config.locations import LABELS
 from spamlstm.errors import DataError
-from spamlstm.learning import label_export, label_store
+from spamlstm.learning import label_export, label_merge, label_store
 from spamlstm.learning.label import Label, Origin
-from spamlstm.learning.label_export import ImportCounts, export_labels, exported_tables, merge_labels, staged_labels
+from spamlstm.learning.label_export import export_labels, exported_tables, staged_labels
+from spamlstm.learning.label_merge import ImportCounts, merge_labels
 from spamlstm.learning.label_rows import LAYOUT
 from spamlstm.learning.label_store import LabelStore
 from spamlstm.learning.trainer import Trainer, label_request, learned_layer
@@ -390,13 +391,13 @@ def test_an_interrupted_import_changes_nothing(filled, tmp_path, monkeypatch):
     with opened(tmp_path / "state") as labels:
         label(labels, 50, Label.HAM)
     before = rows(tmp_path / "state")
-    insert = label_export._insert
+    insert = label_merge._insert
 
     def interrupted(*arguments, **options):
         insert(*arguments, **options)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(label_export, "_insert", interrupted)
+    monkeypatch.setattr(label_merge, "_insert", interrupted)
     with pytest.raises(KeyboardInterrupt):
         imported(tmp_path / "state", raw)
     assert rows(tmp_path / "state") == before

@@ -133,10 +133,11 @@ def test_two_deliveries_of_one_message(former):
         connection.execute(
             "UPDATE labels SET content = ? WHERE label = 'spam'", (bytes.fromhex(former_content_id(MISSED)),)
         )
-        row = "SELECT 99, ?, 'ham', time, prior, model, subject, mail, origin, source, tokens FROM labels WHERE id = 1"
+        columns = "time, prior, model, subject, mail, origin, source, tokens, sender, answered"
+        row = f"SELECT 99, ?, 'ham', {columns} FROM labels WHERE id = 1"  # noqa: S608  constants
         connection.execute(f"INSERT INTO labels {row}", (bytes.fromhex(former_content_id(again)),))
         connection.execute("UPDATE labels SET mail = (SELECT mail FROM labels WHERE label = 'spam') WHERE id = 99")
-        connection.execute("PRAGMA user_version = 5")
+        connection.execute("PRAGMA user_version = 7")
     with contextlib.closing(LabelStore.open(former.state)) as labels:
         assert labels.label(content_id(MISSED)) is Label.HAM
         assert len(list(labels.last())) == 4

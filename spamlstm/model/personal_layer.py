@@ -45,10 +45,12 @@ INITIAL_SQUARED_GRADIENT = 0.2
 # Scores use averaged weights. Each label moves the averaged weights of its message by 1 / AVERAGING of their distance
 # to the fast weights, but never away from the label. Labels that agree change a score at the full rate, and a single or
 # wrong label hardly changes a score. Labels of whole folders and adopted mailboxes (history) are numerous and rarely
-# wrong, so they are averaged less and learned at a higher rate.
+# wrong, so they are averaged less and learned at a higher rate. Still, a mailbox that is learned once teaches less than
+# it shows: the effect of the weights is multiplied by GAIN_OF_HISTORY if all labels are history.
 AVERAGING = 5
-AVERAGING_OF_HISTORY = 2
-RATE_OF_HISTORY = 2.0
+AVERAGING_OF_HISTORY = 1.5
+RATE_OF_HISTORY = 1.5
+GAIN_OF_HISTORY = 1.6
 
 # The more often the base score was wrong about labelled ham, the lower the weight of base scores above 0 for mail that
 # resembles labelled mail. Errors about labelled spam lower the weight of base scores below 0. A weight starts at 1 and
@@ -90,8 +92,8 @@ TEXT_SHIFT = 4.0
 _FINGERPRINT_BYTES = 8
 # The fingerprint of a labelled message, and whether its label is spam.
 _LABEL = struct.Struct(f"<{_FINGERPRINT_BYTES}s?")
-# The number of labels, the sums of base errors, and the counts of labels.
-_HEAD = struct.Struct("<q2d8d")
+# The number of labels, that of history, the sums of base errors, and the counts of labels.
+_HEAD = struct.Struct("<2q2d8d")
 # The sizes of the states of the correspondents, the likeness and the scores of ham, which come first.
 _SIZES = struct.Struct("<3Q")
 
@@ -113,6 +115,7 @@ class PersonalLayer:
         # The errors of the base score about ham, and about spam.
         self._base_errors = [0.0, 0.0]
         self._balance = LabelBalance()
+        self._history = 0
         self._fast, self._averaged, self._squared_gradients = np.zeros((3, FEATURES), np.float32)
         self._recent = RecentLabels()
         self._likeness = Likeness()
@@ -204,6 +207,7 @@ class PersonalLayer:
         self._averaged[features] = averaged + (np.maximum(change, 0) if spam else np.minimum(change, 0))
         self.correspondents.learn(sender, spam=spam, answered=answered)
         self._labels[_fingerprint(message)] = spam
+        self._history += history
         self._recent.add(message, sign)
 
     def _limited(self, features: PersonalFeatures, prior: float | None, limits: Limits | None) -> float:
@@ -221,7 +225,8 @@ class PersonalLayer:
         `share` is the share of the features that occur in labelled mail.
         """
         relevance, base = self._relevance(share), prior or 0.0
-        by_labels = self._trust(base) * base + _dot(self._averaged[features]) - self._balance.bias
+        gain = 1 + (GAIN_OF_HISTORY - 1) * self._history / max(self.labels, 1)
+        by_labels = self._trust(base) * base + gain * _dot(self._averaged[features]) - self._balance.bias
         return (1 - relevance) * base + relevance * by_labels
 
     def _trust(self, base: float) -> float:
@@ -251,7 +256,7 @@ class PersonalLayer:
     def dump(self) -> bytes:
         """Return the state of the layer as bytes for `load`."""
         labels = b"".join(fingerprint + bytes([spam]) for fingerprint, spam in self._labels.items())
-        head = _HEAD.pack(self.labels, *self._base_errors, *self._balance.counts.flat)
+        head = _HEAD.pack(self.labels, self._history, *self._base_errors, *self._balance.counts.flat)
         small = self.correspondents.dump(), self._likeness.dump(), self.ham_scores.dump()
         parts = (part.tobytes() for part in self._parts())
         return b"".join((_SIZES.pack(*map(len, small)), *small, head, *parts, labels))
@@ -274,8 +279,8 @@ class PersonalLayer:
         end = _HEAD.size + sum(part.nbytes for part in self._parts())
         if len(state) < end or (len(state) - end) % _LABEL.size:
             raise ValueError(f"the state has a wrong size of {len(state)} bytes")
-        number, *counts = _HEAD.unpack_from(state)
-        if number < 0 or not all(math.isfinite(one) and one >= 0 for one in counts):
+        number, history, *counts = _HEAD.unpack_from(state)
+        if not 0 <= history <= number or not all(math.isfinite(one) and one >= 0 for one in counts):
             raise ValueError("a count is negative or not finite")
         labels, parts = state[end:], self._parts()
         starts = itertools.accumulate((part.nbytes for part in parts[:-1]), initial=_HEAD.size)
@@ -284,7 +289,7 @@ class PersonalLayer:
         correspondents.written = self.correspondents.written
         self.correspondents = correspondents
         self._likeness, self.ham_scores = likeness, ham_scores
-        self._recent.count, self._base_errors = number, counts[:2]
+        self._recent.count, self._history, self._base_errors = number, history, counts[:2]
         self._balance.counts[:] = np.reshape(counts[2:], self._balance.counts.shape)
         for part, values in zip(parts, saved, strict=True):
             part[:] = values.reshape(part.shape)

@@ -58,10 +58,10 @@ def test_a_mailbox_is_adopted(spamlstm, used):
     }
     assert rows["labels", "new"] == "18"
     assert sum(int(rows["rehearsal_ham", verdict]) for verdict in ("ham", "unsure", "spam")) == 9
-    assert rows["false_positive_rate", "ham"] == "9"
+    assert rows["false_positive_rate", "ham"] == "8"  # the first is like no earlier mail
     for name in ("ham_before", "ham_after", "spam_before", "spam_after"):
         assert sum(int(rows[f"reference_{name}", verdict]) for verdict in ("ham", "unsure", "spam")) == 40
-    assert float(rows["threshold", "spam"]) == 0.98  # so little ham does not lower the model's
+    assert float(rows["threshold", "spam"]) == pytest.approx(0.98)  # so little ham does not lower the model's
     assert spamlstm("classify", path)[1].startswith("ham")
     assert spamlstm("labels")[1].splitlines()[0] == "9 ham, 9 spam"
     assert lines(spamlstm("adopt", used)[1])["labels", "known"] == "18"
@@ -108,9 +108,9 @@ def test_as_json(spamlstm, used):
     assert not report["reference"]["worse"]
     assert report["false_positive_rate"] == {
         "limit": 0.001,
-        "ham": 9,
+        "ham": 8,
         "filed": 0,
-        "upper_bound": pytest.approx(0.2992, abs=1e-4),
+        "upper_bound": pytest.approx(0.3244, abs=1e-4),
         "proven": False,
     }
 

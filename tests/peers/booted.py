@@ -91,8 +91,9 @@ def obstacle() -> str:
     python = subprocess.run(["/usr/bin/python3", "-c", "import ensurepip, venv"], capture_output=True, check=False)
     if python.returncode:
         return "the system's Python cannot create virtual environments"
-    if _cgroups() is None:
-        return "there is no cgroup2 file system here"
+    groups = _cgroups()
+    if groups is None or not os.access(groups, os.W_OK):
+        return "there is no cgroup2 file system here that root can change"
     tried = ["unshare", "--mount", "--pid", "--fork", "mount", "--make-rprivate", "/"]
     return "" if subprocess.run(tried, capture_output=True, check=False).returncode == 0 else "namespaces are forbidden"
 

@@ -13,11 +13,8 @@ from booted import booted, obstacle
 
 from spamlstm.errors import ExitStatus
 
-pytestmark = [
-    pytest.mark.peers,
-    pytest.mark.timeout(600),
-    pytest.mark.skipif(bool(obstacle()), reason=obstacle()),
-]
+OBSTACLE = obstacle()
+pytestmark = [pytest.mark.peers, pytest.mark.timeout(600), pytest.mark.skipif(bool(OBSTACLE), reason=OBSTACLE)]
 
 # GTUBE, which is spam by definition.
 SPAM = """Received: by mx.example.org with ESMTP id 1
@@ -111,7 +108,7 @@ def is_fine(machine):
 
 
 def test_virtual_users(machine, installed):
-    """With the guide's steps the daemon of vmail files mail, reloads, and keeps its watchdog and its owner content."""
+    """With the guide's steps the daemon of vmail files mail, reloads, satisfies the watchdog, and stops cleanly."""
     start, (undo, upgrade) = installed
     machine.run("mkdir -p /etc/systemd/system/spamlstm.service.d")
     machine.run("printf '[Service]\nWatchdogSec=2s\n' > /etc/systemd/system/spamlstm.service.d/watchdog.conf")

@@ -97,10 +97,10 @@ class Setup:
             print(f"ended after {time.perf_counter() - began:.2f} s with {process.returncode}")
 
     def deliver(self) -> str:
-        """Deliver as Postfix does, each message with a Received line of its own."""
+        """Deliver as Postfix does, each message with a Message-ID of its own."""
         self.delivered += 1
         mark = f"m{self.delivered}"
-        raw = f"Received: by mx with id {mark}\n".encode() + self.mail[self.delivered % len(self.mail)]
+        raw = f"Message-ID: <{mark}@mx>\n".encode() + self.mail[self.delivered % len(self.mail)]
         written = self.maildir / "tmp" / mark
         written.write_bytes(raw)
         os.link(written, self.maildir / "new" / mark)

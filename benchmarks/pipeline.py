@@ -48,7 +48,7 @@ def main() -> None:
 
 def burst(pipeline: Pipeline, root: Path, raws: list[bytes]) -> None:
     for number, raw in enumerate(raws):
-        (root / "new" / f"{number}.burst").write_bytes(_with_received(number, raw))
+        (root / "new" / f"{number}.burst").write_bytes(_with_id(number, raw))
     begun = time.perf_counter()
     outcomes = pipeline.process(pipeline.scan(root))
     took = time.perf_counter() - begun
@@ -59,7 +59,7 @@ def burst(pipeline: Pipeline, root: Path, raws: list[bytes]) -> None:
 def singly(pipeline: Pipeline, root: Path, raws: list[bytes]) -> None:
     times = []
     for number, raw in enumerate(raws):
-        (root / "new" / f"{number}.single").write_bytes(_with_received(-1 - number, raw))
+        (root / "new" / f"{number}.single").write_bytes(_with_id(-1 - number, raw))
         begun = time.perf_counter()
         pipeline.process(pipeline.scan(root, parts=("new",)))
         times.append(1000 * (time.perf_counter() - begun))
@@ -67,9 +67,9 @@ def singly(pipeline: Pipeline, root: Path, raws: list[bytes]) -> None:
     print(f"one by one: p50 {statistics.median(times):.1f} ms, p99 {times[int(len(times) * 0.99)]:.1f} ms")
 
 
-def _with_received(number: int, raw: bytes) -> bytes:
-    """Add a Received line, which makes copies of one message different, as in real deliveries."""
-    return f"Received: by mx.example.org id {number}\n".encode() + raw
+def _with_id(number: int, raw: bytes) -> bytes:
+    """Add a Message-ID, which makes copies of one message different messages."""
+    return f"Message-ID: <{number}@mx.example.org>\n".encode() + raw
 
 
 if __name__ == "__main__":

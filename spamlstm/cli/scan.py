@@ -15,9 +15,9 @@ from spamlstm.daemon.maildir_locks import MaildirLocks
 from spamlstm.daemon.state_folder import hold
 from spamlstm.errors import ExitStatus
 from spamlstm.filtering.journal import Journal
-from spamlstm.filtering.outcome import Candidate, Counters, Outcome, Status
+from spamlstm.filtering.outcome import Counters, Outcome, Status
 from spamlstm.filtering.pipeline import Pipeline
-from spamlstm.filtering.placement import Placement
+from spamlstm.filtering.placement import Arrival, Placement
 from spamlstm.learning.label_store import LabelStore
 from spamlstm.learning.trainer import Trainer, rescore_labels
 from spamlstm.maildir.opened import OpenMaildir
@@ -68,7 +68,7 @@ def scan_maildir(
 
 def _placed(
     state: Path, journal: Journal, stack: contextlib.ExitStack
-) -> Callable[[OpenMaildir, Candidate, str, float], Placement] | None:
+) -> Callable[[OpenMaildir, Arrival], Placement] | None:
     """Return a function that returns how a message came to the inbox, by the records of the daemon.
 
     Return None if there are no records.

@@ -28,7 +28,7 @@ from spamlstm.filtering.acts import JournaledPlan, Plan, Recovery, perform, plan
 from spamlstm.filtering.crash_guard import CrashGuard, GuardedCandidate
 from spamlstm.filtering.failures import FailureKind, kind_of, sentence
 from spamlstm.filtering.outcome import Candidate, Outcome, Status
-from spamlstm.filtering.placement import Placement
+from spamlstm.filtering.placement import Arrival, Placement
 from spamlstm.maildir import junk_folder, message_file
 from spamlstm.maildir.content_id import content_id, former_content_id
 from spamlstm.maildir.message_file import Identity, MissingPackageError, TooLargeError
@@ -107,11 +107,8 @@ class Pass:
     guard: CrashGuard
     opened: Callable[[str], OpenMaildir]
     layer_of: "Callable[[str], PersonalLayer | None]"
-    placed: Callable[[OpenMaildir, Candidate, str, float], Placement]
-    """Called with a Maildir, a candidate, its content id and the ctime of its file.
-
-    Returns how the message came to the inbox.
-    """
+    placed: Callable[[OpenMaildir, Arrival], Placement]
+    """Returns how a message came to the inbox of a Maildir."""
     remote: frozenset[int]
     """The devices (st_dev) on which `is_being_written` must not be called."""
     readers: int | None
@@ -183,7 +180,7 @@ class Pass:
         content = content_id(raw)
         if self.recovery.journal.has_former:
             self.recovery.journal.renew(candidate.maildir, former_content_id(raw), content)
-        match self.placed(entry.folder.mailbox, candidate, content, status.st_ctime):
+        match self.placed(entry.folder.mailbox, Arrival(candidate, content, status.st_ctime, raw)):
             case Placement.MOVED:
                 return Outcome(candidate, Status.KNOWN, content=content)
             case Placement.UNCLEAR:

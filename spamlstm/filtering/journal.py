@@ -26,6 +26,8 @@ from spamlstm.maildir.transfer import TransferResult
 from spamlstm.verdict import Judgement, Verdict
 
 NAME = "journal.sqlite"
+MOST_COPIES = 100
+"""The number of files of one message that are compared, see `tracking.rule`."""
 # About 300 MB. The oldest judgements are deleted first. `undo` cannot undo deleted acts, and the messages seem new
 # again.
 MOST_JUDGEMENTS = 1_000_000
@@ -61,6 +63,10 @@ ALTER TABLE judgements RENAME COLUMN stands TO complete;
     },
     loss=": mail in the inboxes then counts as classified, and no earlier act can be undone",
 )
+# A sender may deliver one message thousands of times. Only its latest judgements are read, so that each delivery takes
+# the same time.
+_LATEST = f"""(SELECT id, base, time, complete, verdict FROM judgements WHERE maildir = ? AND content = ?
+    ORDER BY id DESC LIMIT {MOST_COPIES})"""  # noqa: S608  a constant
 _OPEN = "open"
 _TAKEN_BACK = "taken back"
 # The state of an act that cannot be read. The result of the act stays unknown.
@@ -230,9 +236,16 @@ class Journal:
         """
         name = None if base is None else os.fsencode(base)
         found = self._connection.execute(
-            "SELECT 1 FROM judgements WHERE maildir = ? AND content = ? AND complete AND base = coalesce(?, base)"
-            " LIMIT 1",
+            f"SELECT 1 FROM {_LATEST} WHERE complete AND base = coalesce(?, base) LIMIT 1",  # noqa: S608  a constant
             (self.index.number(maildir), bytes.fromhex(content), name),
+        )
+        return found.fetchone() is not None
+
+    def has_judged(self, maildir: str, content: str) -> bool:
+        """Return whether the journal has a judgement of a message with this content id in a Maildir."""
+        found = self._connection.execute(
+            "SELECT 1 FROM judgements WHERE maildir = ? AND content = ? LIMIT 1",
+            (self.index.number(maildir), bytes.fromhex(content)),
         )
         return found.fetchone() is not None
 
@@ -247,20 +260,21 @@ class Journal:
     def changes(self, maildir: str, content: str, *, judgement: int = 0, act: int = 0) -> JournalChanges:
         """Return what this program did with a message after the judgement and the act with these numbers.
 
+        Only the last MOST_COPIES judgements are used.
         A judgement is omitted if it has an act that is omitted.
         Damaged rows are omitted, see `last_act`.
         """
         states = _OPEN, TransferResult.DONE, _TAKEN_BACK
         key = self.index.number(maildir), bytes.fromhex(content)
         judged = self._connection.execute(
-            "SELECT base, time FROM judgements WHERE maildir = ? AND content = ? AND id > ? AND NOT EXISTS"
-            " (SELECT 1 FROM acts WHERE judgement = judgements.id AND acts.id <= ?) ORDER BY id",
+            f"SELECT base, time FROM {_LATEST} AS latest WHERE id > ? AND NOT EXISTS"  # noqa: S608  a constant
+            " (SELECT 1 FROM acts WHERE judgement = latest.id AND acts.id <= ?) ORDER BY id",
             (*key, judgement, act),
         )
         moved = self._connection.execute(
-            "SELECT acts.id, source, folder, name, acts.time, state = 'open' FROM acts"
-            " JOIN judgements ON judgements.id = judgement"
-            " WHERE maildir = ? AND content = ? AND acts.id > ? AND state IN (?, ?, ?) ORDER BY acts.id",
+            "SELECT acts.id, source, folder, name, acts.time, state = 'open'"  # noqa: S608  a constant
+            f" FROM {_LATEST} AS latest CROSS JOIN acts ON judgement = latest.id"
+            " WHERE acts.id > ? AND state IN (?, ?, ?) ORDER BY acts.id",
             (*key, act, *states),
         )
         return JournalChanges.read(judged, moved, maildir)
@@ -343,8 +357,9 @@ class Journal:
         as an act that left the message in the inbox, tagged as spam.
         """
         row = self._connection.execute(
-            "SELECT acts.id, folder, actions, verdict, undoes FROM acts JOIN judgements ON judgements.id = judgement"
-            " WHERE maildir = ? AND content = ? AND state IN (?, ?) ORDER BY acts.id DESC LIMIT 1",
+            "SELECT acts.id, folder, actions, verdict, undoes"  # noqa: S608  a constant
+            f" FROM {_LATEST} AS latest CROSS JOIN acts ON judgement = latest.id"
+            " WHERE state IN (?, ?) ORDER BY acts.id DESC LIMIT 1",
             (self.index.number(maildir), bytes.fromhex(content), _OPEN, TransferResult.DONE),
         ).fetchone()
         if row is None:

@@ -49,7 +49,7 @@ from spamlstm.filtering.failures import Backoff, FailureKind, emit, kind_of, sen
 from spamlstm.filtering.inbox import DAY, OpenMaildirs, Scanner
 from spamlstm.filtering.journal import Journal
 from spamlstm.filtering.outcome import Candidate, Counters, Outcome, Status, log_outcomes
-from spamlstm.filtering.placement import Placement, Placements
+from spamlstm.filtering.placement import Arrival, Placement, Placements
 from spamlstm.maildir.message_file import remote_devices
 from spamlstm.maildir.names import DELIVERED, Part
 from spamlstm.maildir.opened import OpenMaildir
@@ -72,7 +72,7 @@ class Pipeline:
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
         layer_of: "Callable[[str], PersonalLayer | None]" = lambda _maildir: None,
-        placed: Callable[[OpenMaildir, Candidate, str, float], Placement] | None = None,
+        placed: Callable[[OpenMaildir, Arrival], Placement] | None = None,
         open_maildir: Callable[[str], OpenMaildir] = OpenMaildir.open,
         beat: Callable[[], None] = lambda: None,
     ) -> None:

@@ -13,6 +13,7 @@ from enum import Enum
 from spamlstm.filtering.inbox import is_settled, name_hash
 from spamlstm.filtering.journal import Journal
 from spamlstm.filtering.outcome import Candidate
+from spamlstm.maildir.headers import is_tagged
 from spamlstm.maildir.opened import OpenFolder, OpenMaildir, RefusedError
 
 # A client that cannot move a message copies it and then removes the original, within seconds. While the original of a
@@ -34,6 +35,16 @@ class Placement(Enum):
     """The user or this program put the message into the inbox."""
     UNCLEAR = "unclear"
     """The user may be moving the message at this moment. It is looked at again later."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A message that was found in an inbox. `content` is its content id, and `changed` is the ctime of its file."""
+
+    candidate: Candidate
+    content: str
+    changed: float
+    raw: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,34 +83,31 @@ class Placements:
     clock: Callable[[], float]
     _listings: dict[str, tuple[tuple[int, int], frozenset[int]]] = field(default_factory=dict)
 
-    def by_journal(self, mailbox: OpenMaildir, candidate: Candidate, content: str, changed: float) -> Placement:
-        """Return the placement of a message by the journal alone. The parameters are those of `by_places`."""
-        places = journaled_places(self.journal, mailbox.path, content)
-        return self.by_places(mailbox, candidate, content, changed, places=places)
+    def by_journal(self, mailbox: OpenMaildir, arrival: Arrival) -> Placement:
+        """Return the placement of a message by the journal alone."""
+        if not self.journal.has_judged(mailbox.path, arrival.content):
+            return Placement.DELIVERED
+        return self.by_places(mailbox, arrival, journaled_places(self.journal, mailbox.path, arrival.content))
 
     def by_places(
-        self,
-        mailbox: OpenMaildir,
-        candidate: Candidate,
-        content: str,
-        changed: float,
-        *,
-        places: Iterable[KnownPlace],
-        was_moved: bool = False,
+        self, mailbox: OpenMaildir, arrival: Arrival, places: Iterable[KnownPlace], *, was_moved: bool = False
     ) -> Placement:
-        """Return the placement of a message with the content id `content`. `changed` is the ctime of its file.
+        """Return the placement of a message.
 
         `places` are its known places outside the inbox. `was_moved` says that the file, or another file of the
         message, left such a place a short time ago.
         """
-        if self.journal.knows(mailbox.path, content, base=candidate.base):
+        if self.journal.knows(mailbox.path, arrival.content, base=arrival.candidate.base):
             return Placement.MOVED
         found = [(place, self._is_there(mailbox, place)) for place in places]
         if was_moved or not all(is_there for _, is_there in found):
             return Placement.MOVED
-        is_young = -_AHEAD < self.clock() - changed < WAIT_SECONDS
-        if is_young and any(one.is_junk or one.since < changed - WAIT_SECONDS for one, _ in found):
-            return Placement.UNCLEAR
+        is_young = -_AHEAD < self.clock() - arrival.changed < WAIT_SECONDS
+        if is_young and any(one.is_junk or one.since < arrival.changed - WAIT_SECONDS for one, _ in found):
+            # A copy of a message that this program tagged has the tag.
+            last = self.journal.last_act(mailbox.path, arrival.content)
+            if last is None or not last.flagged or is_tagged(arrival.raw):
+                return Placement.UNCLEAR
         return Placement.DELIVERED
 
     def _is_there(self, mailbox: OpenMaildir, place: KnownPlace) -> bool:

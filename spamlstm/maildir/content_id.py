@@ -84,6 +84,8 @@ def lasting(raw: bytes) -> tuple[bytes, bytes]:
 
 def _head(raw: bytes) -> tuple[int, int]:
     """Return the offsets of the first header and of the blank line after the headers."""
+    if not (_LEFT_OUT.begins(raw) or raw.startswith((b"From ", b">From "))):
+        return 0, end_of_head(raw)
     # A sender may put headers of spam filters above the separator. When `untag` removes the headers, the separator
     # becomes the first line.
     separator = _SEPARATOR.match(raw, _LEFT_OUT.skip(raw, 0, end_of_head(raw)))

@@ -10,7 +10,6 @@ import binascii
 import itertools
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 
 from spamlstm.message.charset import decode, decode_words, guess
 from spamlstm.message.headers import BLOCK
@@ -97,22 +96,21 @@ def _form(name: str, value: str) -> bytes:
 
 
 def _moment(value: str) -> str:
-    """Return the moment of a Date header in UTC, or '' if the date is not of the usual form.
+    """Return the moment of a Date header as a number of seconds, or '' if the date is not of the usual form.
 
-    A function of our own is used because `email.utils` takes 9 ms and 1 MB to import.
+    A function of our own is used because `email.utils` takes 9 ms and 1 MB to import, and `datetime` takes 10 µs.
     """
     match = _DATE.search(value[:200])
     if match is None or match[2].lower() not in _MONTHS:
         return ""
     day, month, year, hour, minute, second, sign, hours, minutes = match.groups()
     century = 0 if len(year) == 4 else 2000 if year < "50" else 1900
-    zone = timedelta(hours=int(hours or 0), minutes=int(minutes or 0))
-    try:
-        moment = datetime(century + int(year), _MONTHS.index(month.lower()) + 1, int(day), tzinfo=UTC)
-        moment += timedelta(hours=int(hour), minutes=int(minute), seconds=int(second or 0))
-        return (moment + zone if sign == "-" else moment - zone).isoformat()
-    except (ValueError, OverflowError):
-        return ""
+    # Years begin in March, so that a leap day is the last day of its year.
+    months = 12 * (century + int(year)) + _MONTHS.index(month.lower()) - 2
+    years = months // 12
+    days = 365 * years + years // 4 - years // 100 + years // 400 + (153 * (months % 12) + 2) // 5 + int(day)
+    minutes_ahead = (60 * int(hours or 0) + int(minutes or 0)) * (-1 if sign == "-" else 1)
+    return str(((days * 24 + int(hour)) * 60 + int(minute) - minutes_ahead) * 60 + int(second or 0))
 
 
 class _LeafReader(MimeReader):

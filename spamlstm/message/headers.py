@@ -259,6 +259,10 @@ class HeaderNames:
         found = self._next.search(raw, start, end)
         return found.start() + 1 if found else end
 
+    def begins(self, raw: bytes) -> bool:
+        """Return whether `raw` begins with one of these headers."""
+        return self._first.match(raw) is not None
+
     def skip(self, raw: bytes, start: int, end: int) -> int:
         """Return the position after all consecutive headers of this set that begin at `start`."""
         for at, stop in _pieces(raw, start, end):

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from spamlstm.filtering.inbox import is_settled
-from spamlstm.filtering.journal import Journal
+from spamlstm.filtering.journal import MOST_COPIES, Journal
 from spamlstm.maildir.content_id import content_id, former_content_id
 from spamlstm.maildir.folders import Folder, FolderRole
 from spamlstm.maildir.opened import OpenFolder, OpenMaildir
@@ -174,7 +174,8 @@ class FolderReader:
         contents = work.contents | self._state.unsettled(mailbox.path)
         for chunk in chunks(sorted(contents), READS):
             settlements = [self._settled(mailbox.path, content, work) for content in chunk]
-            yield from self._labels.record_and_add(mailbox.path, settlements)
+            found = [one for one in settlements if one is not None]
+            yield from self._labels.record_and_add(mailbox.path, found)
 
     def _record_gone(self, known: KnownFolder, bases: Iterable[int]) -> Iterator[None]:
         for chunk in chunks(sorted(bases), NAMES):
@@ -249,11 +250,18 @@ class FolderReader:
         if not is_bulk and (is_known or known.role is FolderRole.JUNK):
             work.keep(content, raw)
 
-    def _settled(self, maildir: str, content: str, work: VisitWork) -> Settlement:
+    def _settled(self, maildir: str, content: str, work: VisitWork) -> Settlement | None:
+        """Return the result of a comparison, or None if the message has too many files to be compared."""
         time, now = self._clock(), {}
         gone: list[TrackedFile] = []
         deleted: list[TrackedFile] = []
-        for folder, before in self._state.copies(maildir, content):
+        copies = self._state.copies(maildir, content)
+        if len(copies) > MOST_COPIES:
+            with self._state.change():
+                self._state.put_files(file for file in work.changed.values() if file.content == content)
+                self._state.settle_all(maildir, content)
+            return None
+        for folder, before in copies:
             key = key_of(folder, before)
             file = work.changed.get(key, before)
             if before.flags & FlagSet.GONE:

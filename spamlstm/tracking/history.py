@@ -9,8 +9,7 @@ from dataclasses import dataclass, replace
 
 from spamlstm.filtering.inbox import name_hash
 from spamlstm.filtering.journal import Journal
-from spamlstm.filtering.outcome import Candidate
-from spamlstm.filtering.placement import KnownPlace, Placement, Placements
+from spamlstm.filtering.placement import Arrival, KnownPlace, Placement, Placements
 from spamlstm.maildir.folders import FolderRole
 from spamlstm.maildir.opened import OpenMaildir
 from spamlstm.tracking.mailbox_state import MailboxState
@@ -92,18 +91,23 @@ class TrackedPlacements:
 
     def __init__(self, *, mailbox_state: MailboxState, journal: Journal, clock: Callable[[], float]) -> None:
         self._histories = HistoryReader(mailbox_state=mailbox_state, journal=journal)
+        self._state = mailbox_state
+        self._journal = journal
         self._placements = Placements(journal, clock)
         self._clock = clock
         self.by_journal = self._placements.by_journal
 
-    def placed(self, mailbox: OpenMaildir, candidate: Candidate, content: str, changed: float) -> Placement:
-        """Return how a message came to the inbox. The parameters are those of `Placements.by_places`.
+    def placed(self, mailbox: OpenMaildir, arrival: Arrival) -> Placement:
+        """Return how a message came to the inbox.
 
         Raises DamagedStateError or sqlite3.Error if the mailbox state cannot be read.
         """
-        base = name_hash(candidate.base)
-        places, was_moved = self._histories.places(mailbox.path, content, base=base, time=self._clock())
-        return self._placements.by_places(mailbox, candidate, content, changed, places=places, was_moved=was_moved)
+        maildir, content = mailbox.path, arrival.content
+        if not self._state.knows(maildir, content) and not self._journal.has_judged(maildir, content):
+            return Placement.DELIVERED  # most messages
+        base = name_hash(arrival.candidate.base)
+        places, was_moved = self._histories.places(maildir, content, base=base, time=self._clock())
+        return self._placements.by_places(mailbox, arrival, places, was_moved=was_moved)
 
 
 _ABSENT = FlagSet.DELETED | FlagSet.GONE

@@ -24,6 +24,7 @@ from spamlstm.database import CellError, is_damage
 from spamlstm.errors import DataError
 from spamlstm.filtering.failures import emit
 from spamlstm.filtering.inbox import DAY, REMEMBERED, signed
+from spamlstm.filtering.journal import MOST_COPIES
 from spamlstm.maildir.folders import Folder, FolderRole
 from spamlstm.tracking import state
 from spamlstm.tracking.state import (
@@ -186,13 +187,32 @@ class MailboxState:
         """Remove the record of a file."""
         self._connection.execute("DELETE FROM files WHERE folder = ? AND base = ?", (folder, base))
 
-    def copies(self, maildir: str, content: str) -> list[tuple[KnownFolder, TrackedFile]]:
-        """Return the files of one message with their folders, also those that are deleted or gone."""
+    def knows(self, maildir: str, content: str) -> bool:
+        """Return whether a message has recorded files or departures."""
         statement = (
-            f"SELECT {FOLDER_COLUMNS}, {FILE_COLUMNS} FROM files"  # noqa: S608  the columns are constants
-            " JOIN folders ON folders.id = folder WHERE content = ? AND maildir = ?"
+            "SELECT 1 FROM folders CROSS JOIN files ON folder = folders.id WHERE maildir = ?1 AND content = ?2"
+            " UNION ALL SELECT 1 FROM departures WHERE maildir = ?1 AND content = ?2 LIMIT 1"
         )
-        return self._read(state.copy_from, statement, bytes.fromhex(content), self._id(maildir))
+        return bool(self._read(tuple, statement, self._id(maildir), bytes.fromhex(content)))
+
+    def copies(self, maildir: str, content: str) -> list[tuple[KnownFolder, TrackedFile]]:
+        """Return the files of one message with their folders, also those that are deleted or gone.
+
+        At most MOST_COPIES + 1 files are returned.
+        """
+        # With CROSS JOIN, the folders of the Maildir are looked up first. Thousands of users may have the message.
+        statement = (
+            f"SELECT {FOLDER_COLUMNS}, {FILE_COLUMNS} FROM folders"  # noqa: S608  the columns are constants
+            " CROSS JOIN files ON folder = folders.id WHERE maildir = ? AND content = ? LIMIT ?"
+        )
+        return self._read(state.copy_from, statement, self._id(maildir), bytes.fromhex(content), MOST_COPIES + 1)
+
+    def settle_all(self, maildir: str, content: str) -> None:
+        """Record that the files of a message need not be compared, because there are too many."""
+        where = "content = ? AND folder IN (SELECT id FROM folders WHERE maildir = ?)"
+        key = bytes.fromhex(content), self._id(maildir)
+        self._connection.execute(f"DELETE FROM files WHERE flags >= 16 AND {where}", key)  # noqa: S608  a constant
+        self._connection.execute(f"UPDATE files SET status = 0 WHERE status = 1 AND {where}", key)  # noqa: S608  a constant
 
     def unsettled(self, maildir: str) -> set[str]:
         """Return the content ids of the messages whose files have changed since they were last compared."""

@@ -16,8 +16,7 @@ from spamlstm.config import Config
 from spamlstm.config.maildirs import section_of
 from spamlstm.filtering.failures import FailureKind, emit, kind_of, logger, sentence
 from spamlstm.filtering.journal import Journal
-from spamlstm.filtering.outcome import Candidate
-from spamlstm.filtering.placement import Placement
+from spamlstm.filtering.placement import Arrival, Placement
 from spamlstm.maildir.folders import Folder, FolderRole, folders, is_sent, role_of
 from spamlstm.maildir.opened import OpenMaildir, RefusedError
 from spamlstm.tracking.folder_reader import FolderReader, FolderVisit, VisitWork, settled_times
@@ -73,14 +72,14 @@ class Tracker:
         self._config = config
         self._unchanged.clear()
 
-    def placed(self, mailbox: OpenMaildir, candidate: Candidate, content: str, changed: float) -> Placement:
+    def placed(self, mailbox: OpenMaildir, arrival: Arrival) -> Placement:
         """Return how a message came to the inbox, see `Placements.by_places`.
 
         If the mailbox state cannot be read now, only the journal is asked.
         """
         maildir = mailbox.path
         try:
-            return self._placements.placed(mailbox, candidate, content, changed)
+            return self._placements.placed(mailbox, arrival)
         except DamagedStateError as error:
             # The next round resets the state. It is not reset here, because a visit may be in progress.
             if maildir not in self._damaged:
@@ -88,7 +87,7 @@ class Tracker:
                 self._report(maildir, error)
         except sqlite3.Error as error:
             self._report(maildir, error)
-        return self._placements.by_journal(mailbox, candidate, content, changed)
+        return self._placements.by_journal(mailbox, arrival)
 
     def round(self, present: Iterable[str]) -> Iterator[None]:
         """Visit the Maildirs `present`; yields between steps. Failed visits are logged and tried again next round."""

@@ -4,6 +4,9 @@ Two messages have two content ids, and two deliveries of one message have one.
 An arrival time is never after the date of the file, and never an error.
 """
 
+from datetime import UTC, datetime, timedelta, timezone
+from email.utils import format_datetime
+
 import hypothesis.strategies as st
 import pytest
 from changed_mail import MAILS, WAYS
@@ -143,6 +146,17 @@ MAIL_OF_A_LIST = (
 def test_another_message_has_another_id(other):
     """From, Date, Subject, Message-ID, each word and the type of the text count."""
     assert content_id(other) != content_id(MAIL_OF_A_LIST)
+
+
+@given(st.integers(86_400, 4_000_000_000), st.integers(-12 * 60, 14 * 60))
+def test_dates_are_compared_as_moments(seconds, minutes):
+    """A date has the id of the same moment in another time zone, and not that of another second."""
+
+    def dated(seconds, zone):
+        return content_id(f"Date: {format_datetime(datetime.fromtimestamp(seconds, zone))}\n\n".encode())
+
+    zone = timezone(timedelta(minutes=minutes))
+    assert dated(seconds, zone) == dated(seconds, UTC) != dated(seconds + 1, UTC)
 
 
 @pytest.mark.parametrize("boundary", [b"=_part_1.2", b"=_part_1"])

@@ -180,7 +180,7 @@ class Pass:
         content = content_id(raw)
         if self.recovery.journal.has_former:
             self.recovery.journal.renew(candidate.maildir, former_content_id(raw), content)
-        match self.placed(entry.folder.mailbox, Arrival(candidate, content, status.st_ctime, raw)):
+        match self.placed(entry.folder.mailbox, Arrival(candidate, content, status.st_ctime, status.st_mtime, raw)):
             case Placement.MOVED:
                 return Outcome(candidate, Status.KNOWN, content=content)
             case Placement.UNCLEAR:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Self
 
-from spamlstm.database import CellError, blob, moment
+from spamlstm.database import MOST_ROWS, CellError, blob, moment, whole
 from spamlstm.maildir.names import Name
 
 _MOST_PATH = 4096
@@ -33,6 +33,8 @@ class JournaledMove:
     time: float
     is_open: bool
     """Whether the result of the act is unknown."""
+    mtime: int
+    """The date of the file, which a move keeps, in seconds since 1970."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,7 @@ class JournalChanges:
         """Build the changes in a Maildir from database rows. Damaged rows are omitted.
 
         `judged` has the columns base and time of judgements. `moved` has the columns id, source, folder, name and time
-        of acts, and whether their results are unknown.
+        of acts, whether their results are unknown, and the column mtime_ns.
         """
         judgements = (_judgement(row) for row in judged)
         acts = (_move(row, maildir) for row in moved)
@@ -77,14 +79,15 @@ def _judgement(row: tuple[Any, ...]) -> JournaledJudgement | None:
 
 
 def _move(row: tuple[Any, ...], maildir: str) -> JournaledMove | None:
-    number, source, folder, name, time, is_open = row
+    number, source, folder, name, time, is_open, mtime_ns = row
     try:
         source, folder, name = read_path(source, "source"), read_path(folder, "folder"), read_path(name, "name")
         before = source.rsplit("/", 2)
         if len(before) < 3 or not (is_within(maildir, before[0]) and is_within(maildir, folder)):
             return None
         folders = [path.removeprefix(maildir).removeprefix("/") for path in (before[0], folder)]
+        mtime = whole(mtime_ns, "mtime_ns", least=-MOST_ROWS) // 10**9
         bases = Name.parse(before[2]).base, Name.parse(name).base
-        return JournaledMove(number, folders[0], folders[1], bases, moment(time, "time"), bool(is_open))
+        return JournaledMove(number, folders[0], folders[1], bases, moment(time, "time"), bool(is_open), mtime)
     except CellError:
         return None

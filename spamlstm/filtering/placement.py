@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from enum import Enum
 
-from spamlstm.filtering.inbox import is_settled, name_hash
+from spamlstm.filtering.inbox import DAY, is_settled, name_hash
 from spamlstm.filtering.journal import Journal
 from spamlstm.filtering.outcome import Candidate
 from spamlstm.maildir.headers import is_tagged
@@ -39,11 +39,15 @@ class Placement(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A message that was found in an inbox. `content` is its content id, and `changed` is the ctime of its file."""
+    """A message that was found in an inbox. `content` is its content id.
+
+    `changed` and `date` are ctime and mtime of its file.
+    """
 
     candidate: Candidate
     content: str
     changed: float
+    date: float
     raw: bytes
 
 
@@ -59,6 +63,8 @@ class KnownPlace:
     since: float
     """When the file came to the folder, in seconds since 1970."""
     is_junk: bool
+    date: int | None = None
+    """The date of the file in seconds since 1970, if this program moved it."""
 
 
 def journaled_places(journal: Journal, maildir: str, content: str) -> list[KnownPlace]:
@@ -68,7 +74,7 @@ def journaled_places(journal: Journal, maildir: str, content: str) -> list[Known
         before, after = map(name_hash, one.bases)
         places.pop(before, None)
         if one.folder:
-            places[after] = KnownPlace(one.folder, after, one.time, is_junk=True)
+            places[after] = KnownPlace(one.folder, after, one.time, is_junk=True, date=one.mtime)
     return list(places.values())
 
 
@@ -84,10 +90,19 @@ class Placements:
     _listings: dict[str, tuple[tuple[int, int], frozenset[int]]] = field(default_factory=dict)
 
     def by_journal(self, mailbox: OpenMaildir, arrival: Arrival) -> Placement:
-        """Return the placement of a message by the journal alone."""
+        """Return the placement of a message by the journal alone.
+
+        A sender may deliver a message a second time after its user has deleted the first file from the junk folder. So
+        an old act counts only if the file has the date of the file that was filed, which a move keeps.
+        """
         if not self.journal.has_judged(mailbox.path, arrival.content):
             return Placement.DELIVERED
-        return self.by_places(mailbox, arrival, journaled_places(self.journal, mailbox.path, arrival.content))
+        places = journaled_places(self.journal, mailbox.path, arrival.content)
+        recent = self.clock() - DAY
+        places = [
+            one for one in places if one.since > recent or one.date == int(arrival.date) or self.is_there(mailbox, one)
+        ]
+        return self.by_places(mailbox, arrival, places)
 
     def by_places(
         self, mailbox: OpenMaildir, arrival: Arrival, places: Iterable[KnownPlace], *, was_moved: bool = False
@@ -99,7 +114,7 @@ class Placements:
         """
         if self.journal.knows(mailbox.path, arrival.content, base=arrival.candidate.base):
             return Placement.MOVED
-        found = [(place, self._is_there(mailbox, place)) for place in places]
+        found = [(place, self.is_there(mailbox, place)) for place in places]
         if was_moved or not all(is_there for _, is_there in found):
             return Placement.MOVED
         is_young = -_AHEAD < self.clock() - arrival.changed < WAIT_SECONDS
@@ -110,7 +125,8 @@ class Placements:
                 return Placement.UNCLEAR
         return Placement.DELIVERED
 
-    def _is_there(self, mailbox: OpenMaildir, place: KnownPlace) -> bool:
+    def is_there(self, mailbox: OpenMaildir, place: KnownPlace) -> bool:
+        """Return whether a file is still at its place. True if the folder cannot be read."""
         try:
             return place.base in self._bases(mailbox.folder(place.folder))
         except (FileNotFoundError, NotADirectoryError):

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from spamlstm.filtering.inbox import name_hash
 from spamlstm.filtering.journal import Journal
-from spamlstm.filtering.placement import Arrival, KnownPlace, Placement, Placements
+from spamlstm.filtering.placement import Arrival, KnownPlace, Placement, Placements, journaled_places
 from spamlstm.maildir.folders import FolderRole
 from spamlstm.maildir.opened import OpenMaildir
 from spamlstm.tracking.mailbox_state import MailboxState
@@ -107,6 +107,11 @@ class TrackedPlacements:
             return Placement.DELIVERED  # most messages
         base = name_hash(arrival.candidate.base)
         places, was_moved = self._histories.places(maildir, content, base=base, time=self._clock())
+        # The user may have moved the message by a folder that is not visited, such as Trash.
+        was_moved = was_moved or any(
+            place.date == int(arrival.date) and not self._placements.is_there(mailbox, place)
+            for place in journaled_places(self._journal, maildir, content)
+        )
         return self._placements.by_places(mailbox, arrival, places, was_moved=was_moved)
 
 

@@ -68,7 +68,7 @@ class Inference:
 
 
 # Where moved copies came to, the most significant first. A copy in the junk folder is the user's last word.
-_ORDER = (FolderRole.JUNK, FolderRole.INBOX, FolderRole.FILED)
+_ORDER = (FolderRole.JUNK, FolderRole.INBOX, FolderRole.FILED, FolderRole.IGNORED)
 
 
 def infer_label(before: History, now: Iterable[FoundCopy], *, time: float, tagged: bool = False) -> Inference:

@@ -165,6 +165,19 @@ def test_a_second_delivery(inbox):
     assert (len(one.names()), len(one.names(one.junk))) == (0, 2)
 
 
+def test_spam_that_is_sent_again_after_it_was_deleted(inbox):
+    """Without a tracker too: a day later, a second delivery is judged unless it has the date of the file we filed."""
+    one = inbox()
+    one.deliver(name="a", content=raw("spam"))
+    one.run()
+    ((part, name),) = one.names(one.junk)
+    Path(one.junk, part, name).unlink()
+    one.clock.now += 100_000
+    path = one.deliver(name="b", content=raw("spam"))
+    os.utime(path, (DATE + 100_000, DATE + 100_000))
+    assert statuses(one.run()) == [Status.DONE]
+
+
 def test_what_cannot_be_judged_stays(inbox):
     """A message that cannot be judged stays, and does not stop the next."""
     one = inbox()

@@ -83,6 +83,38 @@ def test_a_copy_and_a_removal_seen_half_way(maildir, spam):
     assert len(maildir.names()) == 1
 
 
+def test_back_from_the_trash(maildir):
+    """A message that we filed, its user threw away, and took back hours later stays: it has the date of that file."""
+    maildir.deliver("spam")
+    maildir.run()
+    maildir.look()
+    (entry,) = maildir.where(raw("spam", 1))
+    trash = f"{maildir.folder('.Trash')}/cur/1:2,S"
+    os.rename(entry.path, trash)  # noqa: PTH104
+    maildir.look()
+    maildir.wait(7200)
+    maildir.look()
+    os.rename(trash, f"{maildir.root}/cur/1:2,S")  # noqa: PTH104
+    assert [one.status for one in maildir.run()] == [Status.KNOWN]
+
+
+@pytest.mark.parametrize("days", [0, 2])
+def test_spam_that_is_sent_again_after_it_was_deleted(maildir, days):
+    """A sender who delivers a message again after its user has deleted the first file does not get past the filter."""
+    maildir.deliver("spam")
+    maildir.run()
+    maildir.look()
+    (entry,) = maildir.where(raw("spam", 1))
+    os.unlink(entry.path)  # noqa: PTH108
+    maildir.look()
+    maildir.wait(86_400 * days + 1000)
+    again = maildir.put(fetched(raw("spam", 1)), maildir.root, part="new")
+    os.utime(again, (maildir.clock.now + 500,) * 2)
+    assert [one.status for one in maildir.run()] == [Status.DONE]
+    maildir.look()
+    assert maildir.labels() == {}
+
+
 @pytest.mark.parametrize("visited", [True, False])
 @pytest.mark.parametrize("body", ["spam", "ham"])
 def test_an_archive_copy_before_the_inbox_copy(maildir, body, visited):

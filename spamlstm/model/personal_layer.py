@@ -85,9 +85,9 @@ LIKE = 0.5
 SHIFT = 10.0
 HALF_SHIFT_LABELS = 200
 AGREES = 2.0
-# The shift of a message whose text other senders sent, in multiples of the target. It does not fall with the number of
-# labels, because several senders with one text and one label are no mistake.
-TEXT_SHIFT = 4.0
+# The largest shifts of a message whose text other senders sent, in log-odds. If only one sender sent the text, they
+# fall with the number of labels. Several senders with one text and one label are no mistake.
+TEXT_SHIFT_TO_HAM, TEXT_SHIFT_TO_SPAM = 8.0, 12.0
 
 _FINGERPRINT_BYTES = 8
 # The fingerprint of a labelled message, and whether its label is spam.
@@ -239,10 +239,16 @@ class PersonalLayer:
 
         `ham` is the negated target of ham, and `spam` the target of spam.
         """
-        agrees = (score if near.pull > 0 else -score) > AGREES
-        shift = near.pull * (SHIFT if agrees else SHIFT / (1 + self.labels / HALF_SHIFT_LABELS))
-        shift += near.text_pull * TEXT_SHIFT * (spam if near.text_pull > 0 else ham)
+        shift = near.pull * SHIFT * self._trust_in_one_label(score, near.pull)
+        certain = abs(near.text_pull)
+        trust = certain + (1 - certain) * self._trust_in_one_label(score, near.text_pull)
+        shift += near.text_pull * trust * (TEXT_SHIFT_TO_SPAM if near.text_pull > 0 else TEXT_SHIFT_TO_HAM)
         return max(score, min(score + shift, spam)) if shift > 0 else min(score, max(score + shift, -ham))
+
+    def _trust_in_one_label(self, score: float, pull: float) -> float:
+        """Return the weight of the label of a single similar message, 0 to 1."""
+        agrees = (score if pull > 0 else -score) > AGREES
+        return 1.0 if agrees else 1 / (1 + self.labels / HALF_SHIFT_LABELS)
 
     def _relevance(self, share: float) -> float:
         """Return the weight of the labels for a message with this share of its features in labelled mail, 0 to 1."""

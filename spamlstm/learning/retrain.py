@@ -11,19 +11,17 @@ candidate means to put it in use.
 
 import json
 import os
-import resource
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from spamlstm.config import Config
 from spamlstm.config.locations import models_dir
-from spamlstm.errors import TemporaryError, UserError, reason_of
+from spamlstm.errors import UserError, reason_of
 from spamlstm.learning import comparison, retrain_files, snapshot
 from spamlstm.learning.comparison import Comparison, Figures, Sides
 from spamlstm.learning.label import Label
@@ -31,20 +29,16 @@ from spamlstm.learning.label_store import LabelStore
 from spamlstm.learning.snapshot import LabelledMail, Snapshot
 from spamlstm.learning.train_extra import check_installed
 from spamlstm.learning.trainer import rescore_labels
+from spamlstm.learning.training_process import CORES, run_trainer
 from spamlstm.model import bundle as bundles
 from spamlstm.model import registry
 from spamlstm.model.bundle import CARD
 from spamlstm.model.classifier import Assessed, Classifier
 from spamlstm.model.personal_layer import PersonalLayer
-from spamlstm.model.workers import same_modules
 from spamlstm.verdict import Verdict
 
 FEWEST = 20
 """The minimum number of labels of each kind (ham, spam) for a retraining."""
-# The most memory that the training process may write to. Its resident memory stays below this limit (measured by
-# benchmarks/retraining.py).
-MOST_BYTES = 1_500 << 20
-CORES = 2
 _INSTALLED, _IN_CHECKOUT = "spamlstm_training", "training"
 
 
@@ -331,40 +325,3 @@ def _card(report: RetrainReport) -> str:
     """Return the section of the model card about the retraining."""
     how = f"From {report.parent}, with {report.labels_in_words()}. {'; '.join(report.why)}."
     return "\n".join(["## Retrained", "", how, "", *report.table(), ""])
-
-
-def run_trainer(command: Sequence[str], *, lock: int) -> None:
-    """Run a training command with the lowest priority, on two cores and in bounded memory.
-
-    The trainer inherits the file descriptor `lock`. The lock is therefore held until the trainer ends, even if the
-    calling process is killed.
-
-    Raises TemporaryError if the command fails.
-    """
-    # PASSIVE, because busy-waiting threads make training ten times slower on a busy machine.
-    environment = {**same_modules(), "OMP_WAIT_POLICY": "PASSIVE"}
-    with subprocess.Popen(command, env=environment, pass_fds=[lock]) as process:  # noqa: S603  our own trainer
-        try:
-            _limit(process.pid)
-            status = process.wait()
-        except BaseException:
-            process.kill()
-            raise
-    if status:
-        ended = f"by signal {-status}" if status < 0 else f"with status {status}"
-        raise TemporaryError(
-            f"the training ended {ended}, so the model in use is unchanged; the messages of the training are above"
-        )
-
-
-def _limit(process: int) -> None:
-    cores = sorted(os.sched_getaffinity(0))[-CORES:]
-    for set_limit in (
-        lambda: os.setpriority(os.PRIO_PROCESS, process, 19),
-        lambda: resource.prlimit(process, resource.RLIMIT_DATA, (MOST_BYTES, MOST_BYTES)),
-        lambda: os.sched_setaffinity(process, cores),
-        lambda: os.sched_setscheduler(process, os.SCHED_BATCH, os.sched_param(0)),
-    ):
-        # The process may have ended. A sandbox may forbid these calls and have its own limits.
-        with suppress(ProcessLookupError, PermissionError):
-            set_limit()

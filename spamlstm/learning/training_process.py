@@ -1,0 +1,52 @@
+"""The process that trains a model: it has the lowest priority, few cores and bounded memory."""
+
+import os
+import resource
+import subprocess
+from collections.abc import Sequence
+from contextlib import suppress
+
+from spamlstm.errors import TemporaryError
+from spamlstm.model.workers import same_modules
+
+# The most memory that the training process may write to. Its resident memory stays below this limit (measured by
+# benchmarks/retraining.py).
+MOST_BYTES = 1_500 << 20
+CORES = 2
+
+
+def run_trainer(command: Sequence[str], *, lock: int) -> None:
+    """Run a training command with the lowest priority, on two cores and in bounded memory.
+
+    The trainer inherits the file descriptor `lock`. The lock is therefore held until the trainer ends, even if the
+    calling process is killed.
+
+    Raises TemporaryError if the command fails.
+    """
+    # PASSIVE, because busy-waiting threads make training ten times slower on a busy machine.
+    environment = {**same_modules(), "OMP_WAIT_POLICY": "PASSIVE"}
+    with subprocess.Popen(command, env=environment, pass_fds=[lock]) as process:  # noqa: S603  our own trainer
+        try:
+            _limit(process.pid)
+            status = process.wait()
+        except BaseException:
+            process.kill()
+            raise
+    if status:
+        ended = f"by signal {-status}" if status < 0 else f"with status {status}"
+        raise TemporaryError(
+            f"the training ended {ended}, so the model in use is unchanged; the messages of the training are above"
+        )
+
+
+def _limit(process: int) -> None:
+    cores = sorted(os.sched_getaffinity(0))[-CORES:]
+    for set_limit in (
+        lambda: os.setpriority(os.PRIO_PROCESS, process, 19),
+        lambda: resource.prlimit(process, resource.RLIMIT_DATA, (MOST_BYTES, MOST_BYTES)),
+        lambda: os.sched_setaffinity(process, cores),
+        lambda: os.sched_setscheduler(process, os.SCHED_BATCH, os.sched_param(0)),
+    ):
+        # The process may have ended. A sandbox may forbid these calls and have its own limits.
+        with suppress(ProcessLookupError, PermissionError):
+            set_limit()

@@ -247,12 +247,7 @@ def adopt(folder: Path, model: Path | None) -> None:
         status = translate.run(command)
     if status:
         sys.exit(f"adopt ended with {status}")
-    report = json.loads(output.getvalue())
-    found = report["thresholds"]
-    print(
-        f"adopted {report['new']:,}; spam threshold {found['spam']:.5f}, model's {found['model']['spam']:.5f}",
-        flush=True,
-    )
+    print(f"adopted {json.loads(output.getvalue())['new']:,}", flush=True)
 
 
 # --- balance --------------------------------------------------------------------------------------------------------

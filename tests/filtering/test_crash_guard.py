@@ -360,10 +360,10 @@ def test_a_message_that_ends_the_process_when_it_is_learned(tmp_path, caplog):
     def look():
         add_label = inbox.label_stores.add_label
 
-        def add_and_crash(maildir, content, label):
+        def add_and_crash(maildir, content, label, *, answered):
             if content == mails[0]:
                 crash(inbox)
-            return add_label(maildir, content, label)
+            return add_label(maildir, content, label, answered=answered)
 
         inbox.label_stores.add_label = add_and_crash
         inbox.look()

@@ -127,7 +127,7 @@ def adopt_correspondents(trainer: Trainer, mailbox: OpenMaildir, *, source: str)
 
     `source` is the Maildir. They are learned by the next `catch_up`.
     """
-    names = sent_mail.written_names(sent_mail.newest(sent_mail.sent_folders(mailbox)))
+    names = sent_mail.written_names(sent_mail.newest(sent_mail.sent_folders(mailbox), most=sent_mail.MOST_MESSAGES))
     trainer.labels.add_written(names, source=source, origin=Origin.ADOPTED)
     return len(names)
 

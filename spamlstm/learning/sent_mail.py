@@ -34,7 +34,7 @@ def sent_folders(mailbox: OpenMaildir) -> Iterator[OpenFolder]:
             yield mailbox.folder(folder.name)
 
 
-def newest(opened: Iterable[OpenFolder], *, after: float = 0.0, most: int = MOST_MESSAGES) -> list[tuple[float, Entry]]:
+def newest(opened: Iterable[OpenFolder], *, after: float = 0.0, most: int) -> list[tuple[float, Entry]]:
     """Return the newest messages in some folders, at most `most`, with the times of their files, the oldest first.
 
     Only messages with a time later than `after` are returned. Folders that cannot be read are skipped.

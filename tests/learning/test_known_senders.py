@@ -173,22 +173,21 @@ def test_adoption_of_sent_mail(tmp_path, classifier, labels, monkeypatch):
         put(root, "", good(number), when=OLD)
         put(root, ".Junk", letter(10 + number, spam=True), when=OLD)
     for folder, name in ((".Sent", "one"), (".Gesendet", "two"), (".Trash", "three"), (".Sent", "old")):
-        sent = put(root, folder, f"From: me@example.org\nTo: a@{name}.example\n\n".encode(), when=OLD)
+        sent = put(root, folder, f"From: me@example.org\nTo: a@{name}.example\nSubject: {name}\n\n".encode(), when=OLD)
         if name == "old":
             os.utime(sent, (1e9, 1e9))
-    monkeypatch.setattr(sent_mail, "MOST_MESSAGES", 3)
+    monkeypatch.setattr(sent_mail, "MOST_MESSAGES", 2)
     bootstrap.adopt_labels(trainer, classifier, look(root).samples, source=str(root), progress=lambda _: None)
     with OpenMaildir.open(str(root)) as mailbox:
         for _ in range(2):
-            assert bootstrap.adopt_correspondents(trainer, mailbox, source=str(root)) == 3
-    bootstrap.find_adopted_thresholds(trainer, classifier, max_false_positive_rate=0.001, progress=lambda _: None)
-    assert trainer.layer.correspondents.written == {name_key(f"{name}.example") for name in ("one", "two", "old")}
+            assert bootstrap.adopt_correspondents(trainer, mailbox, source=str(root)) == 2
+    bootstrap.learn_adopted(trainer, classifier, progress=lambda _: None)
+    trainer.catch_up()
+    assert trainer.layer.correspondents.written == {name_key(f"{name}.example") for name in ("one", "two")}
     one = PROVEN.replace(b"x.org", b"one.example") + UNSURE.replace(b"ann@x.org", b"ann@one.example")
     known = trainer.layer.correspondents.evidence(classifier.assess(one).sender)
     assert known[:4] == (0, 0, 0, True)
-    bootstrap.forget_adopted(
-        trainer, classifier, source=str(root), max_false_positive_rate=0.001, progress=lambda _: None
-    )
+    bootstrap.forget_adopted(trainer, source=str(root))
     assert trainer.layer.correspondents.written == labels.written() == frozenset()
     assert trainer.layer.dump() == PersonalLayer().dump()
 

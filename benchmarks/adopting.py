@@ -247,7 +247,12 @@ def adopt(folder: Path, model: Path | None) -> None:
         status = translate.run(command)
     if status:
         sys.exit(f"adopt ended with {status}")
-    print(f"adopted {json.loads(output.getvalue())['new']:,}", flush=True)
+    report = json.loads(output.getvalue())
+    found = report["thresholds"]
+    print(
+        f"adopted {report['new']:,}; spam threshold {found['spam']:.5f}, policy's {found['policy']['spam']:.5f}",
+        flush=True,
+    )
 
 
 # --- balance --------------------------------------------------------------------------------------------------------

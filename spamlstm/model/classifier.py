@@ -40,8 +40,6 @@ CHUNK_BYTES = 1 << 20
 # Reader processes take 0.1 s to start, so they do not speed up runs of at most this many messages.
 HELP_AFTER = 128
 _DEFAULT_RATE = LearningConfig().max_false_positive_rate
-# The user's labels decide on a message in an unknown script if its likeness to labelled mail is at least this much.
-LABELS_APPLY = 0.5
 
 K = TypeVar("K")
 
@@ -225,7 +223,7 @@ class Classifier:
             return Judged(assessed.key, None, assessed.failure, assessed.ms)
         score, evidence, policy = self.judged_score(assessed, layer), assessed.evidence, self.policy
         if (evidence.no_text or evidence.unknown_text) and _has_labels_for(assessed, layer):
-            # The network cannot read this text, but the user has labelled this message, or mail in this script.
+            # The network cannot read this text, but the user has labelled this message or mail like it.
             evidence = evidence._replace(no_text=False, unknown_text=False)
         probability = _probability(score)
         verdict, reason = policy.decide(probability, evidence)
@@ -366,9 +364,7 @@ def _has_labels_for(assessed: Assessed[Any], layer: "PersonalLayer | None") -> b
     features = assessed.personal_features
     if layer is None or features is None:
         return False
-    return layer.label(features) is not None or (
-        not assessed.evidence.no_text and layer.likeness(features) >= LABELS_APPLY
-    )
+    return layer.knows(features, has_text=not assessed.evidence.no_text)
 
 
 def _failed(key: K, reading: Reading, why: str) -> Assessed[K]:

@@ -14,7 +14,6 @@ import hashlib
 import itertools
 import math
 import struct
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,15 +21,16 @@ from numpy.typing import NDArray
 from spamlstm.features.sender_identity import SenderIdentity
 from spamlstm.model.correspondents import Correspondents
 from spamlstm.model.label_balance import LabelBalance
+from spamlstm.model.layer_state import check_parts
 from spamlstm.model.likeness import Likeness
 from spamlstm.model.limits import HamScores, Limits
 from spamlstm.model.near_duplicates import NearMatch, RecentLabels
-from spamlstm.model.personal_features import FEATURES, RUNS, PersonalFeatures, runs_of, weighted
+from spamlstm.model.personal_features import FEATURES, PersonalFeatures, runs_of, weighted
 from spamlstm.verdict import logistic
 
 # The version of the learning method and of the saved state. A saved layer of another version is discarded and learned
 # again.
-SHAPE = "7"
+SHAPE = "8"
 
 # The learning rate decreases with the number of labels, so that learning works for 200 corrections and for 10,000
 # labels. It never falls below LEAST_RATE because mail keeps changing.
@@ -75,8 +75,10 @@ PAST = 0.5
 SHARPNESS = 6.0
 HALF_SHARPNESS = 50
 LEAST_SHARPNESS = 0.5
-# Ham of at least this likeness to earlier labelled mail shows which threshold fits the user's mail.
+# A message of at least this likeness to labelled mail is like it. Like ham shows which threshold fits the user's mail.
 LIKE = 0.5
+# Messages without text have little in common but headers. Labels decide on them after so many labels of such messages.
+ENOUGH_WITHOUT_TEXT = 10
 
 # The shift of a near-duplicate towards the label, in log-odds. With more labels the weights are more reliable, and a
 # single similar message is more likely to have a wrong label, so the shift falls to half after HALF_SHIFT_LABELS. The
@@ -92,13 +94,10 @@ TEXT_SHIFT_TO_HAM, TEXT_SHIFT_TO_SPAM = 8.0, 12.0
 _FINGERPRINT_BYTES = 8
 # The fingerprint of a labelled message, and whether its label is spam.
 _LABEL = struct.Struct(f"<{_FINGERPRINT_BYTES}s?")
-# The number of labels, that of history, the sums of base errors, and the counts of labels.
-_HEAD = struct.Struct("<2q2d8d")
+# The numbers of labels, of history, and of messages without text, the sums of base errors, and the counts of labels.
+_HEAD = struct.Struct("<3q2d8d")
 # The sizes of the states of the correspondents, the likeness and the scores of ham, which come first.
 _SIZES = struct.Struct("<3Q")
-
-SavedPart = NDArray[Any]
-"""One flat array of a saved state."""
 
 
 class PersonalLayer:
@@ -115,7 +114,7 @@ class PersonalLayer:
         # The errors of the base score about ham, and about spam.
         self._base_errors = [0.0, 0.0]
         self._balance = LabelBalance()
-        self._history = 0
+        self._history = self._without_text = 0
         self._fast, self._averaged, self._squared_gradients = np.zeros((3, FEATURES), np.float32)
         self._recent = RecentLabels()
         self._likeness = Likeness()
@@ -138,10 +137,10 @@ class PersonalLayer:
 
         With `limits`, mail unlike labelled mail keeps the verdict of the base score (`Limits.kept`), and the scores of
         mail like labelled mail are adjusted to the thresholds (`HamScores.adjusted`). Return None if the base model
-        does not give a score (`prior` is None) and the user did not label this message.
+        does not give a score (`prior` is None) and no labels apply, see `knows`.
         """
         label = self.label(features)
-        if not self.labels or (prior is None and label is None):
+        if not self.labels or (prior is None and not self.knows(features, has_text=False)):
             return prior
         known = self.correspondents.evidence(sender)
         score = self._limited(weighted(features), prior, limits) + (known.shift if known else 0.0)
@@ -156,6 +155,16 @@ class PersonalLayer:
     def label(self, features: PersonalFeatures) -> bool | None:
         """Return whether the user labelled this message spam. Return None if the user did not label it."""
         return self._labels.get(_fingerprint(features)) if self._labels else None
+
+    def knows(self, features: PersonalFeatures, *, has_text: bool) -> bool:
+        """Return whether labels apply to a message that the base model cannot score.
+
+        They do if the user labelled this message. They also do if it is like labelled mail, and has text or the user
+        labelled ENOUGH_WITHOUT_TEXT messages without text.
+        """
+        if self.label(features) is not None:
+            return True
+        return (has_text or self._without_text >= ENOUGH_WITHOUT_TEXT) and self.likeness(features) >= LIKE
 
     def likeness(self, features: PersonalFeatures) -> float:
         """Return the likeness of a message to labelled mail, 0 to 1."""
@@ -208,6 +217,7 @@ class PersonalLayer:
         self.correspondents.learn(sender, spam=spam, answered=answered)
         self._labels[_fingerprint(message)] = spam
         self._history += history
+        self._without_text += prior is None
         self._recent.add(message, sign)
 
     def _limited(self, features: PersonalFeatures, prior: float | None, limits: Limits | None) -> float:
@@ -262,7 +272,9 @@ class PersonalLayer:
     def dump(self) -> bytes:
         """Return the state of the layer as bytes for `load`."""
         labels = b"".join(fingerprint + bytes([spam]) for fingerprint, spam in self._labels.items())
-        head = _HEAD.pack(self.labels, self._history, *self._base_errors, *self._balance.counts.flat)
+        head = _HEAD.pack(
+            self.labels, self._history, self._without_text, *self._base_errors, *self._balance.counts.flat
+        )
         small = self.correspondents.dump(), self._likeness.dump(), self.ham_scores.dump()
         parts = (part.tobytes() for part in self._parts())
         return b"".join((_SIZES.pack(*map(len, small)), *small, head, *parts, labels))
@@ -285,17 +297,20 @@ class PersonalLayer:
         end = _HEAD.size + sum(part.nbytes for part in self._parts())
         if len(state) < end or (len(state) - end) % _LABEL.size:
             raise ValueError(f"the state has a wrong size of {len(state)} bytes")
-        number, history, *counts = _HEAD.unpack_from(state)
-        if not 0 <= history <= number or not all(math.isfinite(one) and one >= 0 for one in counts):
+        number, history, without_text, *counts = _HEAD.unpack_from(state)
+        if not 0 <= min(history, without_text) <= max(history, without_text) <= number or not all(
+            math.isfinite(one) and one >= 0 for one in counts
+        ):
             raise ValueError("a count is negative or not finite")
         labels, parts = state[end:], self._parts()
         starts = itertools.accumulate((part.nbytes for part in parts[:-1]), initial=_HEAD.size)
         saved = [np.frombuffer(state, part.dtype, part.size, at) for part, at in zip(parts, starts, strict=True)]
-        _check(*saved)
+        check_parts(*saved)
         correspondents.written = self.correspondents.written
         self.correspondents = correspondents
         self._likeness, self.ham_scores = likeness, ham_scores
-        self._recent.count, self._history, self._base_errors = number, history, counts[:2]
+        self._recent.count, self._history, self._without_text = number, history, without_text
+        self._base_errors = counts[:2]
         self._balance.counts[:] = np.reshape(counts[2:], self._balance.counts.shape)
         for part, values in zip(parts, saved, strict=True):
             part[:] = values.reshape(part.shape)
@@ -310,30 +325,6 @@ class PersonalLayer:
             self._recent.texts,
             self._recent.signs,
         )
-
-
-def _check(
-    fast: SavedPart,
-    averaged: SavedPart,
-    squared_gradients: SavedPart,
-    sketches: SavedPart,
-    _texts: SavedPart,
-    signs: SavedPart,
-) -> None:
-    """Check that a layer could have learned these values.
-
-    Every text sketch is possible. Raises ValueError if a weight is not finite, a squared gradient is negative, or a
-    sketch or sign is out of range.
-    """
-    # A sum is not finite if a value is not finite. Summing takes a tenth of the time of checking each value. Learned
-    # values are too small for their sum to overflow.
-    if (
-        not all(math.isfinite(part.sum()) for part in (fast, averaged, squared_gradients))
-        or squared_gradients.min() < 0
-    ):
-        raise ValueError("a weight is not finite")
-    if sketches.max() > RUNS or signs.min() < -1 or signs.max() > 1:
-        raise ValueError("a sketch or a sign is out of range")
 
 
 def _dot(weights: NDArray[np.float32]) -> float:

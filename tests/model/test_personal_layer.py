@@ -150,6 +150,15 @@ def test_a_message_without_text():
     assert layer.score(empty, None) >= personal_layer.SPAM_TARGET
 
 
+def test_pictures_without_text():
+    """After some labels of messages without text, the next message like them has a score."""
+    rng, layer = random.Random(1), PersonalLayer()
+    for _ in range(60):
+        assert layer.score(mail(rng, b"usual"), None) is None or layer._without_text >= 10
+        layer.learn(mail(rng, b"usual"), prior=None, spam=True)
+    assert sum((layer.score(mail(rng, b"usual"), None) or 0) > 0 for _ in range(20)) > 10
+
+
 def test_a_layer_that_was_kept_is_the_same():
     """A layer that was dumped and loaded scores and learns as before."""
     labels = [(b"usual", False, -SURE)] * 80 + [(b"rare", True, 1.0)] * 9

@@ -45,7 +45,7 @@ def test_without_labels(label_stores, tmp_path):
     """Nothing is created on disk, and there is no layer."""
     one = label_stores()
     assert one.layer("/mail/ann") is None
-    assert one.label("/mail/ann", content_id(raw("words", 1))) is None
+    assert one.label("/mail/ann", content_id(raw("words", 1)), raw("words", 1)) is None
     one.tally()
     assert not (tmp_path / "state").exists()
 
@@ -71,7 +71,7 @@ def test_one_layer_for_all(label_stores):
     assert add(one, "/mail/ann", 1)
     assert not add(one, "/mail/ann", 1)
     assert one.layer("/mail/bob") is one.layer("/mail/ann")
-    assert one.label("/mail/bob", content_id(raw("words", 1))) is Label.SPAM
+    assert one.label("/mail/bob", content_id(raw("words", 1)), raw("words", 1)) is Label.SPAM
     one.tally()
     assert (one.status.labels, one.status.moved) == ({"ham": 0, "spam": 1}, {"spam": 1})
     assert one.status.last is not None
@@ -82,7 +82,9 @@ def test_a_layer_each(label_stores, tmp_path):
     one = label_stores(LabelScope.PER_MAILDIR)
     add(one, "/mail/ann", 1)
     add(one, "/mail/bob", 1, Label.HAM)
-    assert [one.label(box, content_id(raw("words", 1))) for box in ("/mail/ann", "/mail/bob", "/mail/carl")] == [
+    assert [
+        one.label(box, content_id(raw("words", 1)), raw("words", 1)) for box in ("/mail/ann", "/mail/bob", "/mail/carl")
+    ] == [
         Label.SPAM,
         Label.HAM,
         None,
@@ -186,6 +188,7 @@ DAMAGE = [
     ("labels", "prior = 9e999"),
     ("labels", "origin = 'z'"),
     ("epoch", "number = 'x'"),
+    ("epoch", "written = 'x'"),
 ]
 
 
@@ -229,12 +232,12 @@ def test_a_store_that_is_damaged_while_it_is_open(label_stores, tmp_path, clock)
     add(one, "/mail/ann", 2)
     damage(tmp_path / "state", "labels", "label = 'maybe' WHERE id = 2")
     assert one.layer("/mail/ann").labels == 2  # row 2 is learned already
-    damage(tmp_path / "state", "epoch", "number = 'x'")
+    damage(tmp_path / "state", "epoch", "written = 'x'")
     assert one.layer("/mail/ann").labels == 2
     (paused,) = one.status.snapshot()["paused"]
     assert paused["maildir"] is None
     assert one.status.snapshot()["paused_stores"] == 1
-    damage(tmp_path / "state", "epoch", "number = 9")
+    damage(tmp_path / "state", "epoch", "written = 9")
     clock.now += FIRST_DELAY + 1
     one.layer("/mail/ann")
     assert one.status.snapshot()["paused"] == []
@@ -300,5 +303,5 @@ def test_moves_do_not_fill_the_store(label_stores, monkeypatch, caplog):
         assert one.layer("/mail/ann").labels <= 12
     assert "label-store" in caplog.text
     assert "were removed" in caplog.text
-    assert one.label("/mail/ann", content_id(raw("words", 19))) is Label.SPAM
-    assert one.label("/mail/ann", content_id(raw("words", 0))) is None
+    assert one.label("/mail/ann", content_id(raw("words", 19)), raw("words", 19)) is Label.SPAM
+    assert one.label("/mail/ann", content_id(raw("words", 0)), raw("words", 0)) is None

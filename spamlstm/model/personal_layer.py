@@ -53,9 +53,11 @@ RATE_OF_HISTORY = 1.5
 GAIN_OF_HISTORY = 1.6
 
 # The more often the base score was wrong about labelled ham, the lower the weight of base scores above 0 for mail that
-# resembles labelled mail. Errors about labelled spam lower the weight of base scores below 0. A weight starts at 1 and
-# falls halfway to LEAST_TRUST after errors (each from 0 to 1) with the sum HALF_TRUST. In learning, base scores are
-# clipped to the range from -MOST_PRIOR to MOST_PRIOR, because the base is sometimes certain and wrong.
+# resembles labelled mail. Errors about labelled spam lower the weight of base scores below 0. Errors of base scores
+# that were not CERTAIN count less (SHARE_OF_UNCERTAIN) for those that are. A weight starts at 1 and falls halfway to
+# LEAST_TRUST after errors (each from 0 to 1) with the sum HALF_TRUST. In learning, base scores are clipped to the range
+# from -MOST_PRIOR to MOST_PRIOR, because the base is sometimes certain and wrong.
+CERTAIN, SHARE_OF_UNCERTAIN = 4.0, 0.3
 MOST_PRIOR = 8.0
 LEAST_TRUST = 0.2
 HALF_TRUST = 8.0
@@ -79,6 +81,7 @@ LEAST_SHARPNESS = 0.5
 LIKE = 0.5
 # Messages without text have little in common but headers. Labels decide on them after so many labels of such messages.
 ENOUGH_WITHOUT_TEXT = 10
+KNOWN = 0.5
 
 # The shift of a near-duplicate towards the label, in log-odds. With more labels the weights are more reliable, and a
 # single similar message is more likely to have a wrong label, so the shift falls to half after HALF_SHIFT_LABELS. The
@@ -95,7 +98,7 @@ _FINGERPRINT_BYTES = 8
 # The fingerprint of a labelled message, and whether its label is spam.
 _LABEL = struct.Struct(f"<{_FINGERPRINT_BYTES}s?")
 # The numbers of labels, of history, and of messages without text, the sums of base errors, and the counts of labels.
-_HEAD = struct.Struct("<3q2d8d")
+_HEAD = struct.Struct("<3q4d8d")
 # The sizes of the states of the correspondents, the likeness and the scores of ham, which come first.
 _SIZES = struct.Struct("<3Q")
 
@@ -111,8 +114,8 @@ class PersonalLayer:
     def __init__(self) -> None:
         self.correspondents = Correspondents()
         self._labels: dict[bytes, bool] = {}
-        # The errors of the base score about ham, and about spam.
-        self._base_errors = [0.0, 0.0]
+        # The errors of the base score about ham and about spam, not certain and certain.
+        self._base_errors = [0.0, 0.0, 0.0, 0.0]
         self._balance = LabelBalance()
         self._history = self._without_text = 0
         self._fast, self._averaged, self._squared_gradients = np.zeros((3, FEATURES), np.float32)
@@ -159,12 +162,14 @@ class PersonalLayer:
     def knows(self, features: PersonalFeatures, *, has_text: bool) -> bool:
         """Return whether labels apply to a message that the base model cannot score.
 
-        They do if the user labelled this message. They also do if it is like labelled mail, and has text or the user
-        labelled ENOUGH_WITHOUT_TEXT messages without text.
+        They do if the user labelled this message, or if it has text and is like labelled mail. They apply to a message
+        without text if the user labelled ENOUGH_WITHOUT_TEXT such messages and labelled mail has half of its features.
         """
         if self.label(features) is not None:
             return True
-        return (has_text or self._without_text >= ENOUGH_WITHOUT_TEXT) and self.likeness(features) >= LIKE
+        if has_text:
+            return self.likeness(features) >= LIKE
+        return self._without_text >= ENOUGH_WITHOUT_TEXT and self._share_in_labelled(weighted(features)) >= KNOWN
 
     def likeness(self, features: PersonalFeatures) -> float:
         """Return the likeness of a message to labelled mail, 0 to 1."""
@@ -204,7 +209,7 @@ class PersonalLayer:
             self.ham_scores.add(score)
         # The usual targets are used, because the user's may change before the labels are learned again.
         self._balance.count(spam=spam, agrees=score > SPAM_TARGET if spam else score < -HAM_TARGET)
-        self._base_errors[int(spam)] += logistic(-sign * base)
+        self._base_errors[int(spam) + 2 * (sign * base <= -CERTAIN)] += logistic(-sign * base)
         if self.labels:
             self._likeness.add(share)
         rate = max(RATE / math.sqrt(1 + self.labels / FULL_RATE_LABELS), LEAST_RATE)
@@ -241,7 +246,8 @@ class PersonalLayer:
 
     def _trust(self, base: float) -> float:
         """Return the weight of the base score `base` for mail that resembles labelled mail."""
-        errors = self._base_errors[int(base < 0)]
+        uncertain, certain = self._base_errors[int(base < 0) :: 2]
+        errors = certain + uncertain * (SHARE_OF_UNCERTAIN if abs(base) >= CERTAIN else 1)
         return LEAST_TRUST + (1 - LEAST_TRUST) / (1 + errors / HALF_TRUST)
 
     def _shifted(self, score: float, near: NearMatch, *, ham: float, spam: float) -> float:
@@ -310,8 +316,8 @@ class PersonalLayer:
         self.correspondents = correspondents
         self._likeness, self.ham_scores = likeness, ham_scores
         self._recent.count, self._history, self._without_text = number, history, without_text
-        self._base_errors = counts[:2]
-        self._balance.counts[:] = np.reshape(counts[2:], self._balance.counts.shape)
+        self._base_errors = counts[:4]
+        self._balance.counts[:] = np.reshape(counts[4:], self._balance.counts.shape)
         for part, values in zip(parts, saved, strict=True):
             part[:] = values.reshape(part.shape)
         self._labels = dict(_LABEL.iter_unpack(labels))

@@ -234,7 +234,7 @@ def broken_layers():
     layer._recent.count = -1
     yield layer.dump()
     layer = PersonalLayer()
-    layer._base_errors = [-1.0, 0.0]
+    layer._base_errors = [-1.0, 0.0, 0.0, 0.0]
     yield layer.dump()
     layer = PersonalLayer()
     layer._balance.counts[0, 0, 0] = np.nan

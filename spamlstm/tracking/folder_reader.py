@@ -26,7 +26,15 @@ from spamlstm.tracking.listing import ListedFile, chunks, compare_listing, list_
 from spamlstm.tracking.mailbox_state import MailboxState
 from spamlstm.tracking.pending_labels import PendingLabels, Settlement
 from spamlstm.tracking.rule import CopyKey, FoundCopy, Inference, KnownCopy, infer_label
-from spamlstm.tracking.state import CopyStatus, FlagSet, KnownFolder, Pending, TrackedFile, TrackedMessage
+from spamlstm.tracking.state import (
+    CopyStatus,
+    FlagSet,
+    JournalPosition,
+    KnownFolder,
+    Pending,
+    TrackedFile,
+    TrackedMessage,
+)
 
 # The largest number of messages read in one step, and of names recorded in one step. Most steps take a few
 # milliseconds.
@@ -172,8 +180,9 @@ class FolderReader:
     def settle(self, mailbox: OpenMaildir, work: VisitWork) -> Iterator[None]:
         """Compare the files of each changed message, and record the results; yields between steps."""
         contents = work.contents | self._state.unsettled(mailbox.path)
+        since = self._histories.reflected(mailbox.path)
         for chunk in chunks(sorted(contents), READS):
-            settlements = [self._settled(mailbox.path, content, work) for content in chunk]
+            settlements = [self._settled(mailbox.path, content, work, since) for content in chunk]
             found = [one for one in settlements if one is not None]
             yield from self._labels.record_and_add(mailbox.path, found)
 
@@ -250,7 +259,7 @@ class FolderReader:
         if not is_bulk and (is_known or known.role is FolderRole.JUNK):
             work.keep(content, raw)
 
-    def _settled(self, maildir: str, content: str, work: VisitWork) -> Settlement | None:
+    def _settled(self, maildir: str, content: str, work: VisitWork, since: JournalPosition) -> Settlement | None:
         """Return the result of a comparison, or None if the message has too many files to be compared."""
         time, now = self._clock(), {}
         gone: list[TrackedFile] = []
@@ -272,15 +281,18 @@ class FolderReader:
                 came = before.status is CopyStatus.ARRIVED or bool(before.flags & FlagSet.DELETED)
                 answered = key in work.answered or (came and bool(file.flags & FlagSet.ANSWERED))
                 now[key] = file, FoundCopy(key, folder.role, bool(file.flags & FlagSet.SEEN), answered)
-        known = self._histories.history(maildir, content, now=now.keys(), time=time)
+        known = self._histories.history(maildir, content, now=now.keys(), time=time, since=since)
         message = self._state.message(maildir, content)
-        last = self._journal.last_act(maildir, content)
+        is_junk = any(found.role is FolderRole.JUNK for _, found in now.values())
+        last = self._journal.last_act(maildir, content) if is_junk else None
         tagged = last is not None and last.flagged and (message is None or message.label is None)
         inferred = infer_label(known.history, (found for _, found in now.values()), time=time, tagged=tagged)
         files = [_recorded(now[copy.key], copy) for copy in inferred.history.copies]
         after = _message(content, inferred, message, known.act)
         raw = work.raws.get(content, b"") if after is not None and after.pending else b""
-        return Settlement(content, (*files, *deleted), tuple(gone), inferred.history.departures, after, raw)
+        left = inferred.history.departures
+        departures = left if left != known.history.departures else None
+        return Settlement(content, (*files, *deleted), tuple(gone), departures, after, raw)
 
     def _steps(self, items: Iterable[_Item]) -> Iterator[Iterator[_Item]]:
         """Yield one portion of the items for each step. The caller must exhaust a portion before it takes the next."""

@@ -37,14 +37,23 @@ class HistoryReader:
         """Return the current position of the journal."""
         return JournalPosition(*self._journal.position())
 
-    def history(self, maildir: str, content: str, *, now: Collection[CopyKey], time: float) -> JournaledHistory:
-        """Return the history of a message. `now` are the keys of its current files, and `time` is the current time."""
+    def history(
+        self, maildir: str, content: str, *, now: Collection[CopyKey], time: float, since: JournalPosition | None = None
+    ) -> JournaledHistory:
+        """Return the history of a message. `now` are the keys of its current files, and `time` is the current time.
+
+        `since` is the result of `reflected` for the Maildir, if known.
+        """
         copies = {
             key_of(folder, file): _known(folder, file)
             for folder, file in self._state.copies(maildir, content)
             if file.status is not CopyStatus.ARRIVED and not file.flags & FlagSet.DELETED
         }
-        since = self._since(maildir, content)
+        since = since or self.reflected(maildir)
+        message = self._state.message(maildir, content)
+        # If the journal has begun anew, the numbers of acts in the mailbox state mean nothing.
+        if message is not None and message.act > since.act and since != JournalPosition():
+            since = replace(since, act=message.act)
         changes = self._journal.changes(maildir, content, judgement=since.judgement, act=since.act)
         for judged in changes.judgements:
             key = "", name_hash(judged.base)
@@ -77,13 +86,12 @@ class HistoryReader:
         )
         return places, was_moved
 
-    def _since(self, maildir: str, content: str) -> JournalPosition:
-        """Return the position of the journal up to which the recorded files of a message reflect the journal."""
+    def reflected(self, maildir: str) -> JournalPosition:
+        """Return the position of the journal up to which the recorded files of a Maildir reflect the journal."""
         position, last = self._state.position(maildir), self.position()
         if last.judgement < position.judgement != NO_POSITION or position.act > last.act:
             position = JournalPosition()  # the journal was lost and has begun anew
-        message = self._state.message(maildir, content)
-        return replace(position, act=max(position.act, message.act if message and message.act <= last.act else 0))
+        return position
 
 
 class TrackedPlacements:

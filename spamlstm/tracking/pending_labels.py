@@ -24,15 +24,15 @@ from spamlstm.tracking.state import Departure, FlagSet, KnownFolder, Pending, Tr
 class Settlement:
     """The result of a comparison of the files of one message, as it is recorded.
 
-    `files` replace the records of these files, and the records of the files in `gone` are removed. `message` is the new
-    record of the message, or None if the record is unchanged. `raw` is the message if a label is pending and the
-    message is in memory.
+    `files` replace the records of these files, and the records of the files in `gone` are removed. `departures` and
+    `message` are the new records of the message, or None if they are unchanged. `raw` is the message if a label is
+    pending and the message is in memory.
     """
 
     content: str
     files: tuple[TrackedFile, ...]
     gone: tuple[TrackedFile, ...]
-    departures: tuple[Departure, ...]
+    departures: tuple[Departure, ...] | None
     message: TrackedMessage | None = None
     raw: bytes = b""
 
@@ -64,7 +64,8 @@ class PendingLabels:
                 for file in one.gone:
                     self._state.drop_file(file.folder, file.base)
                 self._state.put_files(one.files)
-                self._state.put_departures(maildir, one.content, one.departures)
+                if one.departures is not None:
+                    self._state.put_departures(maildir, one.content, one.departures)
                 if one.message is not None:
                     self._state.put_message(maildir, one.message, now=self._clock())
         if pending:

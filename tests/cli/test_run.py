@@ -81,7 +81,7 @@ def daemon(root, environment):
 
 
 def deliver(maildir, name, raw):
-    (maildir / "tmp" / name).write_bytes(b"Received: by mx with id %d\r\n%s" % (time.monotonic_ns(), raw))
+    (maildir / "tmp" / name).write_bytes(b"Message-ID: <%d@mx>\r\n%s" % (time.monotonic_ns(), raw))
     (maildir / "tmp" / name).rename(maildir / "new" / name)
 
 

@@ -16,9 +16,8 @@ from spamlstm.config import Thresholds
 from spamlstm.verdict import logit
 
 Z95 = 1.959963984540054  # the 97.5th percentile of the normal distribution
-# Scores of mail unlike labelled mail stay this far from the threshold for spam if they were, so that a small likeness
-# does not change the verdict. They stay beside the threshold for ham.
-_CLEAR, _BESIDE = 0.5, 1e-6
+# The distance of a score beside a threshold from the threshold, larger than rounding errors of probabilities.
+_BESIDE = 1e-6
 
 
 class Limits(NamedTuple):
@@ -45,10 +44,10 @@ class Limits(NamedTuple):
         not become spam. Mail that was more likely spam than ham does not become ham.
         """
         if prior >= self.spam:
-            return max(score, min(prior, self.spam + _CLEAR))
+            return max(score, min(prior, self.spam + _BESIDE))
         if prior > max(self.ham, 0.0):
             score = max(score, min(self.ham + _BESIDE, prior))
-        return min(score, max(prior, self.spam - _CLEAR))
+        return min(score, max(prior, self.spam - _BESIDE))
 
 
 class HamScores:

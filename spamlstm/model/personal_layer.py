@@ -231,7 +231,8 @@ class PersonalLayer:
         score = self._score_by_weights(features, prior, share)
         if limits is None:
             return score
-        likeness, kept = self._likeness.of(share), limits.kept(score, prior=prior or 0.0)
+        base = prior or 0.0
+        likeness, kept = self._likeness.of(share, is_spam=base >= limits.spam), limits.kept(score, prior=base)
         return likeness * self.ham_scores.adjusted(score, limits) + (1 - likeness) * kept
 
     def _score_by_weights(self, features: PersonalFeatures, prior: float | None, share: float) -> float:

@@ -12,6 +12,7 @@ from spamlstm.cli.translate import run
 from spamlstm.config.locations import LABELS
 from spamlstm.filtering.journal import NAME as JOURNAL
 from spamlstm.maildir import names
+from spamlstm.model.personal_layer import SHAPE
 from spamlstm.tracking.state_database import NAME as MAILBOX_STATE
 
 LABEL_COMMANDS = {
@@ -197,7 +198,7 @@ def test_a_journal_without_a_table(spamlstm, home):
 
 def test_a_learned_state_that_is_damaged(spamlstm, home):
     """A damaged learned state is reported once and rebuilt, and no command fails."""
-    change(home / "state" / LABELS, "INSERT INTO learned SELECT 3, '5', x'00', 7")
+    change(home / "state" / LABELS, f"INSERT INTO learned SELECT 3, '{SHAPE}', x'00', 7")
     status, complaints = spamlstm("classify")
     assert status == 0
     assert len(complaints) == 1

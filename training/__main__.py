@@ -19,7 +19,7 @@ from . import progress
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .dataset import Dataset, Limits
+    from .dataset import Dataset, Limits, Modern
     from .learn import Recipe
 
 app = typer.Typer(
@@ -48,6 +48,9 @@ PerEpoch = Annotated[int, typer.Option(min=100, help="Messages per epoch.")]
 Vocabulary = Annotated[int, typer.Option(min=600, max=60_000, help="Size of the vocabulary.")]
 Synthetic = Annotated[int, typer.Option(min=0, help="Number of generated messages to add.")]
 Share = Annotated[float, typer.Option(min=0, max=0.9, help="Share of generated messages in each class.")]
+ModernFolder = Annotated[Path | None, typer.Option("--modern", help="Folder of texts to dress as modern mail and add.")]
+ModernCount = Annotated[int, typer.Option(min=0, help="Number of dressed messages to add, with --modern.")]
+ModernShare = Annotated[float, typer.Option(min=0, max=0.9, help="Share of dressed messages in each class.")]
 Hide = Annotated[list[str] | None, typer.Option(help="NAME=PROBABILITY: how often to hide a part of a message.")]
 WideRate = Annotated[float, typer.Option(min=0, help="Learning rate of the weights of tokens and pairs.")]
 Seed = Annotated[int, typer.Option(help="Random seed; same seed, same machine, same model.")]
@@ -67,6 +70,9 @@ def fit(
     vocabulary: Vocabulary = 16_000,
     synthetic: Synthetic = 30_000,
     synthetic_share: Share = 0.3,
+    modern: ModernFolder = None,
+    modern_count: ModernCount = 40_000,
+    modern_share: ModernShare = 0.3,
     hide: Hide = None,
     wide_rate: WideRate = 0.3,
     patience: Patience = 3,
@@ -92,8 +98,11 @@ def fit(
 
     run_folder.check_replaceable(out, holds=MANIFEST)
     recipe = _recipe(epochs=epochs, per_epoch=per_epoch, vocabulary=vocabulary, share=synthetic_share, seed=seed)
-    recipe = replace(recipe, hiding=parse_hiding(hide or ()), wide_rate=wide_rate, patience=patience)
-    data, limits = _load(corpus, first=first, synthetic=synthetic, seed=seed, threads=threads)
+    recipe = replace(
+        recipe, dressed=modern_share, hiding=parse_hiding(hide or ()), wide_rate=wide_rate, patience=patience
+    )
+    added = _modern(modern, modern_count)
+    data, limits = _load(corpus, first=first, synthetic=synthetic, seed=seed, threads=threads, modern=added)
     with progress.shown(console, "training", each=per_epoch) as tick:
         job = fitting.Job(
             recipe=recipe,
@@ -126,6 +135,9 @@ def leave_out(
     vocabulary: Vocabulary = 16_000,
     synthetic: Synthetic = 30_000,
     synthetic_share: Share = 0.3,
+    modern: ModernFolder = None,
+    modern_count: ModernCount = 40_000,
+    modern_share: ModernShare = 0.3,
     hide: Hide = None,
     style: Annotated[bool, typer.Option(help="Include the style facts and the trace in the input.")] = True,
     seed: Seed = 1,
@@ -141,8 +153,9 @@ def leave_out(
     from .batches import parse_hiding
 
     recipe = _recipe(epochs=epochs, per_epoch=per_epoch, vocabulary=vocabulary, share=synthetic_share, seed=seed)
-    recipe = replace(recipe, hiding=parse_hiding(hide or ()))
-    data, limits = _load(corpus, first=None, synthetic=synthetic, seed=seed, threads=threads, style=style)
+    recipe = replace(recipe, dressed=modern_share, hiding=parse_hiding(hide or ()))
+    added = _modern(modern, modern_count)
+    data, limits = _load(corpus, first=None, synthetic=synthetic, seed=seed, threads=threads, style=style, modern=added)
     with progress.shown(console, "training", each=per_epoch) as tick:
         job = fitting.Job(
             recipe=recipe,
@@ -187,6 +200,32 @@ def compare_cells(
     with progress.shown(console, "training", each=per_epoch) as tick:
         compare.compare(data, recipe, limits, without=without, out=out, device=_device(device), say=_say, tick=tick)
     _say(f"wrote {out}")
+
+
+@app.command()
+def synthetic(
+    *,
+    modern: ModernFolder = None,
+    kind: Annotated[str, typer.Option(help="Only this kind, such as spam/callback, ham/cron or app:WooCommerce.")] = "",
+    label: Annotated[str, typer.Option(help="Only ham or spam.")] = "",
+    count: Annotated[int, typer.Option(min=1, help="Number of messages.")] = 3,
+    seed: Annotated[int, typer.Option(help="Random seed; the same seed gives the same messages.")] = 1,
+    out: Annotated[Path | None, typer.Option(help="Write each message to a file of this folder.")] = None,
+) -> None:
+    """Print generated messages, to look at them.
+
+    With --modern they are dressed from the texts in that folder, otherwise from the sentences of training/synthetic.
+
+    Example: python -m training synthetic --modern corpus --kind spam/callback
+    """
+    from .synthetic import preview
+
+    for number, one in enumerate(preview.draw(modern, kind=kind, label=label, count=count, seed=seed)):
+        if out is None:
+            print(preview.described(one))
+        else:
+            out.mkdir(parents=True, exist_ok=True)
+            (out / f"{number:06}-{one.label}.eml").write_bytes(one.raw)
 
 
 @app.command()
@@ -239,7 +278,14 @@ def _recipe(*, epochs: int, per_epoch: int, vocabulary: int, share: float, seed:
 
 
 def _load(
-    paths: list[Path], *, first: int | None, synthetic: int, seed: int, threads: int, style: bool = True
+    paths: list[Path],
+    *,
+    first: int | None,
+    synthetic: int,
+    seed: int,
+    threads: int,
+    style: bool = True,
+    modern: Modern | None = None,
 ) -> tuple[Dataset, Limits]:
     import torch
 
@@ -249,9 +295,15 @@ def _load(
         torch.set_num_threads(threads)
     limits = dataset.Limits(style=style)
     with progress.shown(console, "reading") as tick:
-        data = dataset.load(paths, limits=limits, first=first, synthetic=synthetic, seed=seed, tick=tick)
+        data = dataset.load(paths, limits=limits, first=first, synthetic=synthetic, seed=seed, tick=tick, modern=modern)
     _say(f"{len(data):,} messages in {len(set(data.group.tolist())):,} groups")
     return data, limits
+
+
+def _modern(folder: Path | None, count: int) -> Modern | None:
+    from .dataset import Modern
+
+    return Modern(folder, count) if folder else None
 
 
 def _say(line: str) -> None:

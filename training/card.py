@@ -17,6 +17,9 @@ TERMS = {
     "ham-languages": "public list mail in many languages, 2002–2025; no terms stated",
     "ham-notices": "notices from test sets of mail programs; mostly MIT, Apache, AGPL",
     "phishing_pot": "phishing caught by honeypots, 2022–2024; CC BY-NC 4.0",
+    "app": "templates of an open-source application under its licence, dressed as mail by `training/synthetic/modern`",
+    "news": "issues of a newsletter from its public repository, dressed as mail by `training/synthetic/modern`",
+    "own": "written for this project, dressed as mail by `training/synthetic/modern`",
     "synthetic": "generated for this project by `training/synthetic`",
 }
 
@@ -62,7 +65,7 @@ def _network(network: dict[str, Any]) -> str:
 def _sources(manifest: dict[str, Any]) -> list[str]:
     lines = ["## Trained on", "", "| source | ham | spam | what it is, and its terms |", "|---|---:|---:|---|"]
     for source in manifest["corpora"]:
-        terms = TERMS.get(source["name"], "ask its owner")
+        terms = TERMS.get(source["name"].partition(":")[0], "ask its owner")
         lines.append(f"| {source['name']} | {source['ham']:,} | {source['spam']:,} | {terms} |")
     left = ", ".join(manifest["without"])
     return [*lines, "", *([f"Left out of training on purpose: {left}.", ""] if left else [])]

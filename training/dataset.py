@@ -22,6 +22,8 @@ from spamlstm.model.near_duplicates import groups
 from .batches import Example
 
 SYNTHETIC = "synthetic"
+DRESSED = ("app:", "news:", "own:")
+"""The beginnings of the sources of dressed mail."""
 _CHUNK = 400
 _ALONE = 2
 """Chunks that are rendered in this process before others are started."""
@@ -44,7 +46,10 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One rendered message. `source` is the first component of the source in the corpus, `place` its index there."""
+    """One rendered message. `source` is the first component of the source in the corpus, `place` its index there.
+
+    Messages of one `kin`, such as the translations of one text, are one group even if they differ.
+    """
 
     id: str
     source: str
@@ -52,6 +57,15 @@ class Row:
     place: int
     spam: bool
     windows: tuple[str, ...]
+    kin: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Modern:
+    """Dressed mail to add: `count` messages made from the texts in `folder`."""
+
+    folder: Path
+    count: int
 
 
 @dataclass(frozen=True)
@@ -83,22 +97,29 @@ class Dataset:
 
 
 def load(
-    paths: Sequence[Path], *, limits: Limits, first: int | None, synthetic: int, seed: int, tick: Callable[[int], None]
+    paths: Sequence[Path],
+    *,
+    limits: Limits,
+    first: int | None,
+    synthetic: int,
+    seed: int,
+    tick: Callable[[int], None],
+    modern: Modern | None = None,
 ) -> Dataset:
     """Read, render and group the corpora at `paths`: archives, folders, or a folder of archives.
 
-    Only the first `first` messages of each corpus are read, and `synthetic` generated messages are added. `tick` gets
-    the number of further messages done. DataError if there is no mail.
+    Only the first `first` messages of each corpus are read, and `synthetic` generated messages and those of `modern`
+    are added. `tick` gets the number of further messages done. DataError if there is no mail.
     """
     rows: list[Row] = []
-    for done in _rendered(_chunks(paths, first=first, synthetic=synthetic, seed=seed), limits):
+    for done in _rendered(_chunks(paths, first=first, synthetic=synthetic, seed=seed, modern=modern), limits):
         rows += done
         tick(len(done))
     if not rows:
         raise DataError("there is no mail to train on; name other archives or folders with --corpus")
     return Dataset(
         rows=rows,
-        group=groups(_distinctive(row) for row in rows),
+        group=joined(groups(_distinctive(row) for row in rows), [row.kin for row in rows]),
         spam=np.array([row.spam for row in rows]),
         source=np.array([row.source for row in rows]),
     )
@@ -108,10 +129,40 @@ def load(
 class _Mail:
     place: int
     mail: labelled_mail.Labelled
+    kin: str = ""
 
 
-def _chunks(paths: Sequence[Path], *, first: int | None, synthetic: int, seed: int) -> Iterator[list[_Mail]]:
-    for corpus in (*map(_numbered, list(_archives(paths))), _generated(synthetic, seed)):
+def joined(group: NDArray[np.int64], kins: Sequence[str]) -> NDArray[np.int64]:
+    """Return the groups with those joined that have messages of one kin. An empty kin joins nothing."""
+    parent = {number: number for number in group.tolist()}
+
+    def root(number: int) -> int:
+        while parent[number] != number:
+            parent[number] = number = parent[parent[number]]
+        return number
+
+    first_of: dict[str, int] = {}
+    for number, kin in zip(group.tolist(), kins, strict=True):
+        if kin:
+            one, other = sorted((root(number), root(first_of.setdefault(kin, number))))
+            parent[other] = one
+    return np.array([root(number) for number in group.tolist()], np.int64)
+
+
+def is_generated(source: NDArray[np.str_]) -> NDArray[np.bool_]:
+    """Return a mask of the messages that were generated for training: synthetic and dressed mail."""
+    return np.asarray((source == SYNTHETIC) | is_dressed(source))
+
+
+def is_dressed(source: NDArray[np.str_]) -> NDArray[np.bool_]:
+    """Return a mask of the dressed mail. Its sources are such as `app:WooCommerce`, `news:R-Weekly`, `own:callback`."""
+    return np.asarray(np.logical_or.reduce([np.char.startswith(source, prefix) for prefix in DRESSED]))
+
+
+def _chunks(
+    paths: Sequence[Path], *, first: int | None, synthetic: int, seed: int, modern: Modern | None
+) -> Iterator[list[_Mail]]:
+    for corpus in (*map(_numbered, list(_archives(paths))), _generated(synthetic, seed), _dressed(modern, seed)):
         mails = islice(corpus, first)
         while chunk := list(islice(mails, _CHUNK)):
             yield chunk
@@ -167,6 +218,16 @@ def _generated(count: int, seed: int) -> Iterator[_Mail]:
         yield _Mail(place, labelled_mail.Labelled(f"{place:06}", label, SYNTHETIC, "", raw))
 
 
+def _dressed(modern: Modern | None, seed: int) -> Iterator[_Mail]:
+    if modern is None or not modern.count:
+        return
+    from .synthetic.modern import modern_mail
+
+    for place, one in enumerate(modern_mail(modern.folder, seed=seed, count=modern.count)):
+        labelled = labelled_mail.Labelled(f"{place:06}", one.label, one.source, "", one.raw)
+        yield _Mail(place, labelled, one.kin)
+
+
 def _render(mails: list[_Mail], limits: Limits) -> list[Row]:
     return [
         Row(
@@ -183,6 +244,7 @@ def _render(mails: list[_Mail], limits: Limits) -> list[Row]:
                     style=limits.style,
                 )
             ),
+            kin=one.kin,
         )
         for one in mails
     ]

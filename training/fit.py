@@ -18,7 +18,7 @@ from spamlstm.model.manifest import is_plain
 
 from . import bundle, calibrate, learn, run_folder, vocabulary, weights
 from .batches import Example
-from .dataset import SYNTHETIC, Dataset, Limits
+from .dataset import Dataset, Limits, is_generated
 from .learn import Recipe
 from .network import Judge, Network
 from .progress import silent
@@ -179,7 +179,7 @@ def train_network(data: Dataset, part: Split, examples: Sequence[Example], job: 
     return learn.train(
         job.recipe,
         [examples[index] for index in part.train],
-        probabilities(data, part.train, synthetic=job.recipe.synthetic),
+        probabilities(data, part.train, synthetic=job.recipe.synthetic, dressed=job.recipe.dressed),
         [examples[index] for index in part.validation],
         checkpoint=checkpoint,
         device=job.device,
@@ -196,8 +196,10 @@ def vocabulary_sample(data: Dataset, train: NDArray[np.int64], seed: int) -> NDA
     order = np.random.default_rng(seed).permutation(train)
     _, firsts = np.unique(data.group[order], return_index=True)
     singles = order[np.sort(firsts)]
-    real = [name for name in np.unique(data.source[singles]) if name != SYNTHETIC] or [SYNTHETIC]
-    return np.concatenate([singles[data.source[singles] == name][:VOCABULARY_SAMPLE] for name in real])
+    real = singles[~is_generated(data.source[singles])]
+    chosen = real if len(real) else singles
+    names = np.unique(data.source[chosen])
+    return np.concatenate([chosen[data.source[chosen] == name][:VOCABULARY_SAMPLE] for name in names])
 
 
 def judge(

@@ -39,6 +39,7 @@ class Recipe:
     wide_rate: float = 0.3  # learning rate of Adagrad, for the table of the wide part
     average: float = 0.998  # decay of the moving average of the weights, which is validated and returned
     synthetic: float = 0.3  # share of generated mail in each class
+    dressed: float = 0.3  # share of dressed mail in each class, if there is any
     seed: int = 1
     hiding: Hiding = field(default_factory=Hiding)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .dataset import SYNTHETIC, Dataset
+from .dataset import SYNTHETIC, Dataset, is_dressed
 
 # The last twentieth of each class of each source, in the order of its corpus, validates.
 VALIDATION = 0.05
@@ -55,11 +55,14 @@ def group_weights(group: NDArray[np.int64]) -> tuple[NDArray[np.float64], int]:
     return np.asarray(copies[index] ** (COPIES_POWER - 1), np.float64), len(copies)
 
 
-def probabilities(data: Dataset, train: NDArray[np.int64], *, synthetic: float) -> NDArray[np.float64]:
+def probabilities(
+    data: Dataset, train: NDArray[np.int64], *, synthetic: float, dressed: float = 0.0
+) -> NDArray[np.float64]:
     """Return the probability with which each message of `train` is sampled; their sum is 1.
 
     The two classes are equal, a source weighs the square root of its number of groups, and groups are nearly equal.
-    `synthetic` is the share of generated mail in each class, if there is any.
+    `synthetic` is the share of generated mail in each class, and `dressed` that of dressed mail, if there is any.
+    Dressed mail is generated evenly by kind and application, so its messages are sampled evenly.
     """
     probability = np.zeros(len(train))
     spam, source, group = data.spam[train], data.source[train], data.group[train]
@@ -68,11 +71,14 @@ def probabilities(data: Dataset, train: NDArray[np.int64], *, synthetic: float) 
             members = np.flatnonzero((spam == label) & (source == name))
             weight, groups = group_weights(group[members])
             probability[members] = weight / weight.sum() * groups**SOURCE_POWER
+        modern = (spam == label) & is_dressed(source)
+        probability[modern] = 1.0
         generated = (spam == label) & (source == SYNTHETIC)
-        real = (spam == label) & ~generated
-        share = synthetic if generated.any() and real.any() else float(generated.any())
-        for part, total in ((real, 1 - share), (generated, share)):
-            if part.any():
-                probability[part] *= total / probability[part].sum()
+        real = (spam == label) & ~generated & ~modern
+        made = [(part, share) for part, share in ((generated, synthetic), (modern, dressed)) if part.any()]
+        parts = [(real, 1 - sum(share for _, share in made)), *made] if real.any() else made
+        total = sum(share for _, share in parts)
+        for part, share in parts:
+            probability[part] *= (share / total if total else 1.0) / probability[part].sum()
     normalized: NDArray[np.float64] = probability / probability.sum()
     return normalized

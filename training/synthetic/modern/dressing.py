@@ -1,0 +1,210 @@
+"""Dress a text as one delivered message: draw people, dates and a route, fill the slots, and assemble the bytes."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from importlib.resources import files
+from random import Random
+from typing import Any
+
+from .. import mime
+from ..headers import Letter
+from ..links import Link
+from ..organisations import Organisation
+from ..people import slug
+from ..receiver_headers import draw_style
+from ..tokens import chance, digits, letters
+from .attachments import body_of, draw_attachment
+from .drafts import Draft
+from .evasions import evade
+from .false_routes import dishonest, from_impostor, seller
+from .filler import Filler
+from .habits import adorn
+from .letters import write_letter
+from .locales import draw_domain, draw_organisation, draw_person, locale
+from .material import Material, Text
+from .own_texts import OwnText
+from .pages import Page, lead_links, write_page
+from .reports import BY_PERSONS, REPORTS, as_forwarded
+from .routes import Route, from_person, honest, hosted_page
+from .sending import header_lines
+from .slots import Scene
+
+FIRST_DAY, DAYS = datetime(2021, 1, 1, 5, tzinfo=UTC), 2130
+DISGUISED = 1 / 3
+"""The share of spam that is disguised, and of ham that has a habit that looks like a disguise."""
+
+
+@dataclass(frozen=True)
+class Dressed:
+    """A generated message, with the choices made for it. All messages of one `kin` are made from one text."""
+
+    label: str
+    source: str
+    kin: str
+    kind: str
+    lang: str
+    route: str
+    disguise: str
+    form: str
+    style: str
+    raw: bytes
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What one message is made from."""
+
+    label: str
+    text: Text
+    scene: Scene
+    route: Route
+
+
+class Dresser:
+    """Dresses texts as mail, with the shells and words of one material."""
+
+    def __init__(self, material: Material) -> None:
+        self.material = material
+        self.filler = Filler(material)
+
+    def template(self, rng: Random, text: Text, label: str, *, disguised: bool = True) -> Dressed:
+        """Dress a template or newsletter: as its organisation sends it (ham), or as a copy of that (spam).
+
+        Without `disguised`, no message gets a disguise or a habit.
+        """
+        scene = self._scene(rng, text, real=0.25)
+        if text.publisher:
+            _as_publisher(scene, text)
+        if site := _senders()["site"].get(text.source):
+            scene.org = Organisation(site[0], site[1], "forum", real=True)
+        route = (honest if label == "ham" else dishonest)(rng, scene.org, scene.recipient, scene.where)
+        page = write_page(rng, text, scene, route, self.material)
+        if text.publisher and (label == "spam" or chance(rng, 0.5)):
+            # A copy has its own first links. A mail service replaces all links.
+            lead_links(page, route, most=rng.randrange(1, 5) if label == "spam" else None)
+        return self._finish(_Plan(label, text, scene, route), page, disguised=disguised)
+
+    def own(self, rng: Random, own: OwnText, label: str) -> Dressed:
+        """Dress a text of this project, as a page of an organisation or as a letter."""
+        text = own.expand(rng)
+        scene = self._scene(rng, text, real=0.6)
+        ending = rng.choice(own.attach) if own.attach else ""
+        attached = (draw_attachment(scene, ending),) if ending else ()
+        if own.page or own.seller:
+            make = honest if label == "ham" else seller if own.seller else dishonest
+            route = make(rng, scene.org, scene.recipient, scene.where)
+            page = write_page(rng, text, scene, route, self.material)
+            return self._finish(_Plan(label, text, scene, route), page, attached)
+        route = _letter_route(own, label, scene)
+        answers = own.thread or own.kind == "spam/hijack"
+        quoted = self.filler.words(rng, text.lang, rng.randrange(8, 70)) if answers and chance(rng, 0.8) else ""
+        page = write_letter(rng, text, scene, route, quoted=quoted)
+        if own.kind == "ham/empty":
+            page.html = ""
+        return self._finish(_Plan(label, text, scene, route), page, attached)
+
+    def report(self, rng: Random, name: str) -> Dressed:
+        """Dress a report, such as a bounce. All reports are ham."""
+        lang = rng.choice(("en", "en", "de", "fr", "es", "ja"))
+        text = Text(f"own:{name}", f"ham/{name}", f"ham/{name}", lang, "", "", "")
+        scene = self._scene(rng, text, real=0.5)
+        if name in BY_PERSONS:
+            route = from_person(rng, scene.writer, scene.recipient)
+        else:
+            route = honest(rng, scene.org, scene.recipient, scene.where)
+            route.unsubscribe, route.service = None, None
+        subject, body = REPORTS[name](rng, scene, route)
+        return _assemble(_Plan("ham", text, scene, route), subject, body)
+
+    def forwarded(self, rng: Random, inner: Dressed) -> Dressed:
+        """Return ham in which a person forwards a message as an attachment."""
+        text = Text("own:forwarded", "ham/forwarded", "ham/forwarded", inner.lang, "", "", "")
+        scene = self._scene(rng, text, real=0.5)
+        route = from_person(rng, scene.writer, scene.recipient)
+        body = as_forwarded(rng, scene, inner.raw.replace(b"\n", b"\r\n"))
+        return _assemble(_Plan("ham", text, scene, route), f"Fwd: {scene.fill('item')}", body)
+
+    def _scene(self, rng: Random, text: Text, *, real: float) -> Scene:
+        where = locale(text.lang)
+        sector = _senders()["sector"].get(text.kind.rpartition("/")[2], "software")
+        org = draw_organisation(rng, where, sector, real=real)
+        if text.kind == "spam/mailbox":
+            org = replace(org, name=rng.choice(("Webmail", "Mail Administrator", "IT Support", org.name)))
+        recipient = draw_person(rng, where, draw_domain(rng, where) if chance(rng, 0.75) else None)
+        writer = draw_person(rng, where, org.domain if chance(rng, 0.5) else None)
+        arrived = FIRST_DAY + timedelta(days=rng.randrange(DAYS), seconds=rng.randrange(70_000))
+        return Scene(rng, where, org, recipient, writer, arrived, self.filler.sentences(text.lang))
+
+    def _finish(
+        self, plan: _Plan, page: Page, attached: Sequence[mime.Attachment] = (), *, disguised: bool = True
+    ) -> Dressed:
+        """Disguise a third of the messages, or give them a habit, and assemble them."""
+        rng, lang = plan.scene.rng, plan.text.lang
+        draft = Draft(page, plan.route, plan.scene, lambda count: self.filler.words(rng, lang, count))
+        disguise = (
+            (evade if plan.label == "spam" else adorn)(rng, draft) if disguised and chance(rng, DISGUISED) else ""
+        )
+        form = "alternative" if page.plain and page.html else "html" if page.html else "plain"
+        message = _assemble(plan, page.subject, body_of(rng, page, lang, attached), draft.lines)
+        return replace(message, disguise=disguise, form=form)
+
+
+def _assemble(plan: _Plan, subject: str, body: mime.Part, lines: Sequence[str] = ()) -> Dressed:
+    """Return the message as a receiving server stores it. `lines` are further header lines of the sender."""
+    rng, text, scene = plan.scene.rng, plan.text, plan.scene
+    style = draw_style(rng)
+    letter = Letter(plan.route, scene.recipient, scene.arrived, subject, bulk=plan.route.system != "mailbox")
+    head = [*header_lines(rng, letter, plan.route, style, lines), "MIME-Version: 1.0", *body.headers]
+    raw = ("\r\n".join(head).encode("utf-8", "replace") + b"\r\n\r\n" + body.body).replace(b"\r\n", b"\n")
+    case = plan.route.case
+    return Dressed(plan.label, text.source, text.kin, text.kind, text.lang, case, "", "other", style, raw)
+
+
+@cache
+def _senders() -> dict[str, Any]:
+    return tomllib.loads(files(__package__).joinpath("texts", "senders.toml").read_text("utf-8"))
+
+
+def _as_publisher(scene: Scene, text: Text) -> None:
+    """Let the publisher of a newsletter send it, on the day of the issue."""
+    name = text.publisher.partition(" – ")[0]
+    known = _senders()["news"].get(name)
+    domain = known or draw_domain(scene.rng, scene.where, slug(name)[:20])
+    scene.org = Organisation(text.publisher, domain, "media", real=bool(known))
+    parts = [int(part) for part in text.date.split("-") if part]  # some issues have only a year, or no date
+    if parts:
+        year, month, day = (*parts, scene.rng.randrange(1, 13), scene.rng.randrange(1, 29))[:3]
+        scene.arrived = datetime(year, month, day, 6, tzinfo=UTC) + timedelta(seconds=scene.rng.randrange(60_000))
+
+
+def _letter_route(own: OwnText, label: str, scene: Scene) -> Route:
+    rng = scene.rng
+    if own.to == "self":
+        route = from_person(rng, scene.recipient, scene.recipient)
+    elif label == "ham":
+        route = from_person(rng, scene.writer, scene.recipient)
+    else:
+        route = from_impostor(rng, scene.writer, scene.recipient, scene.where)
+    if label == "ham":
+        route.cta = route.other = route.shown = _sent_link(scene)
+    if own.thread or (own.kind == "spam/hijack" and chance(rng, 0.7)):
+        route.threaded = chance(rng, 0.85)
+    return route
+
+
+def _sent_link(scene: Scene) -> Link:
+    """Return a maker of a link as people send them: to a well-known site, to their own site, or to an open host."""
+    rng = scene.rng
+    sites = ("www.youtube.com/watch?v=", "maps.app.goo.gl/", "photos.app.goo.gl/", "docs.google.com/document/d/")
+    link = rng.choice((
+        f"https://{rng.choice(sites)}{letters(rng, 9)}",
+        f"https://www.{scene.writer.domain}/{letters(rng, 6)}",
+        f"https://www.{scene.org.domain}/{letters(rng, 6)}/{digits(rng, 4)}",
+        hosted_page(rng),
+    ))  # fmt: skip
+    return lambda: link

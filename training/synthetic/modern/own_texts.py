@@ -1,0 +1,88 @@
+"""The texts that were written for this project: kinds of spam and their honest counterparts, in several languages.
+
+A line of `texts/spam.jsonl` or `texts/ham.jsonl` has `kind`, `lang`, `subject` and `text`. In both texts, `[a|b]` is a
+choice and `{slot}` a value. Optional: `attach` (endings, one of which is drawn), `page` or `seller` (it is dressed as a
+page of an organisation, not as a letter), `thread` (it answers the recipient), `to` ("self": the recipient wrote it).
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from random import Random
+
+from ..texts import Part, template
+from .material import Text, source_of
+
+_PAGES = "parcel bank streaming crypto mailbox prize offer callback smuggling".split()
+"""Kinds of spam that are pages of an organisation. All other kinds are letters."""
+
+
+@dataclass(frozen=True)
+class OwnText:
+    """A text of this project."""
+
+    kind: str
+    lang: str
+    subject: str
+    text: str
+    attach: tuple[str, ...] = ()
+    page: bool = False
+    seller: bool = False
+    thread: bool = False
+    to: str = ""
+    number: int = 0
+
+    @property
+    def source(self) -> str:
+        """The name by which training can leave the kind out. Ham and spam of a name are left out together."""
+        return source_of("own", self.kind.partition("/")[2])
+
+    def expand(self, rng: Random) -> Text:
+        """Return a text with the choices made and the slots as `{{slot}}`."""
+        return Text(
+            source=self.source,
+            kin=f"{self.kind}/{self.number}",
+            kind=self.kind,
+            lang=self.lang,
+            subject=_expand(rng, template(self.subject)),
+            text=_expand(rng, template(self.text)),
+            html="",
+        )
+
+
+@cache
+def own_texts(label: str) -> Mapping[str, Sequence[OwnText]]:
+    """Return the texts of a label, 'ham' or 'spam', by kind."""
+    found: dict[str, list[OwnText]] = defaultdict(list)
+    lines = files(__package__).joinpath("texts", f"{label}.jsonl").read_text("utf-8").splitlines()
+    for number, line in enumerate(lines):
+        row = json.loads(line)
+        row["attach"] = tuple(row.get("attach", ()))
+        name = row["kind"].partition("/")[2]
+        row["page"] = row.get("page", False) or (label == "spam" and name in _PAGES)
+        found[row["kind"]].append(OwnText(number=number, **row))
+    return found
+
+
+def draw_own(rng: Random, label: str, *, without: Sequence[str] = ()) -> OwnText:
+    """Draw a kind of a label evenly, and one of its texts."""
+    texts = own_texts(label)
+    kinds = [kind for kind in sorted(texts) if texts[kind][0].source not in without]
+    return rng.choice(texts[rng.choice(kinds)])
+
+
+def _expand(rng: Random, parts: Sequence[Part]) -> str:
+    out = []
+    for part in parts:
+        if isinstance(part, str):
+            out.append(part)
+        elif part[0] == "{":
+            out.append("{{" + str(part[1]) + "}}")
+        else:
+            out.append(_expand(rng, rng.choice(part[1])))  # type: ignore[arg-type]  # options are templates
+    return "".join(out)

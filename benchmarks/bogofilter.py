@@ -41,14 +41,24 @@ def train(words: Path, mail: Iterable[tuple[Path, str]]) -> None:
 
 def judge(words: Path, mail: Sequence[tuple[Path, Labelled]]) -> Outcomes:
     """Judge messages in files by a wordlist. SystemExit unless there is an answer for each, in order."""
+    columns = Columns()
+    for (_, one), (letter, score) in zip(mail, _answers(words, mail), strict=True):
+        judgement = Judgement(_VERDICTS_BY_LETTER[letter], float(score), float(score), "score", "bogofilter")
+        columns.add(Key(one.id, one.source, one.label == "spam"), judgement)
+    return columns.close()
+
+
+def verdicts(words: Path, mail: Sequence[tuple[Path, Labelled]]) -> list[Verdict]:
+    """Return the verdict of each message in files. SystemExit unless there is an answer for each, in order."""
+    return [_VERDICTS_BY_LETTER[letter] for letter, _ in _answers(words, mail)]
+
+
+def _answers(words: Path, mail: Sequence[tuple[Path, Labelled]]) -> list[tuple[str, str]]:
+    """Return (letter, score) for each message."""
     command = ["bogofilter", "-d", str(words), "-T", "-b"]
     asked = "".join(f"{path}\n" for path, _ in mail)
     done = subprocess.run(command, input=asked, text=True, stdout=subprocess.PIPE, check=False)
     answers = [line.rsplit(" ", 2) for line in done.stdout.splitlines()]
     if [path for path, *_ in answers] != [str(path) for path, _ in mail]:
         sys.exit("bogofilter did not answer for each message in order")
-    columns = Columns()
-    for (_, letter, score), (_, one) in zip(answers, mail, strict=True):
-        judgement = Judgement(_VERDICTS_BY_LETTER[letter], float(score), float(score), "score", "bogofilter")
-        columns.add(Key(one.id, one.source, one.label == "spam"), judgement)
-    return columns.close()
+    return [(letter, score) for _, letter, score in answers]

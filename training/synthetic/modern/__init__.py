@@ -17,7 +17,16 @@ from .material import Material, load_material
 from .own_texts import draw_own, own_texts
 from .reports import REPORTS
 
-__all__ = ["Dressed", "Dresser", "Material", "draw_dressed", "kinds", "load_material", "modern_mail"]
+__all__ = [
+    "Dressed",
+    "Dresser",
+    "Material",
+    "draw_dressed",
+    "draw_dressed_many",
+    "kinds",
+    "load_material",
+    "modern_mail",
+]
 
 TEMPLATE, NEWSLETTER = 0.55, 0.07
 """The shares of templates and newsletters among the messages of each class. The rest are texts of this project."""
@@ -51,6 +60,17 @@ def draw_dressed(rng: Random, dresser: Dresser, label: str, *, without: Sequence
         if chance(rng, FORWARDED):
             return dresser.forwarded(rng, dresser.template(rng, dresser.material.draw_template(rng), "ham"))
     return dresser.own(rng, draw_own(rng, label, without=without), label)
+
+
+def draw_dressed_many(folder: Path, label: str, *, seed: int, count: int, own: bool = False) -> Iterator[Dressed]:
+    """Yield `count` messages of one label without disguises; with `own`, only of the texts of this project."""
+    dresser = Dresser(load_material(folder))
+    for number in range(count):
+        rng = Random(f"{seed} {label} {number}")
+        if own:
+            yield dresser.own(rng, draw_own(rng, label), label, disguised=False)
+        else:
+            yield dresser.template(rng, dresser.material.draw_template(rng), label, disguised=False)
 
 
 def kinds() -> list[str]:

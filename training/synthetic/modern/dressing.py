@@ -89,7 +89,7 @@ class Dresser:
             lead_links(page, route, most=rng.randrange(1, 5) if label == "spam" else None)
         return self._finish(_Plan(label, text, scene, route), page, disguised=disguised)
 
-    def own(self, rng: Random, own: OwnText, label: str) -> Dressed:
+    def own(self, rng: Random, own: OwnText, label: str, *, disguised: bool = True) -> Dressed:
         """Dress a text of this project, as a page of an organisation or as a letter."""
         text = own.expand(rng)
         scene = self._scene(rng, text, real=0.6)
@@ -99,14 +99,14 @@ class Dresser:
             make = honest if label == "ham" else seller if own.seller else dishonest
             route = make(rng, scene.org, scene.recipient, scene.where)
             page = write_page(rng, text, scene, route, self.material)
-            return self._finish(_Plan(label, text, scene, route), page, attached)
+            return self._finish(_Plan(label, text, scene, route), page, attached, disguised=disguised)
         route = _letter_route(own, label, scene)
         answers = own.thread or own.kind == "spam/hijack"
         quoted = self.filler.words(rng, text.lang, rng.randrange(8, 70)) if answers and chance(rng, 0.8) else ""
         page = write_letter(rng, text, scene, route, quoted=quoted)
         if own.kind == "ham/empty":
             page.html = ""
-        return self._finish(_Plan(label, text, scene, route), page, attached)
+        return self._finish(_Plan(label, text, scene, route), page, attached, disguised=disguised)
 
     def report(self, rng: Random, name: str) -> Dressed:
         """Dress a report, such as a bounce. All reports are ham."""

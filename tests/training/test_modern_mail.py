@@ -22,7 +22,7 @@ from training.synthetic.modern.evasions import EVASIONS
 from training.synthetic.modern.false_routes import dishonest
 from training.synthetic.modern.habits import HABITS
 from training.synthetic.modern.locales import draw_organisation, draw_person, locale
-from training.synthetic.modern.own_texts import own_texts
+from training.synthetic.modern.own_texts import draw_own, own_texts
 from training.synthetic.modern.pages import Page
 from training.synthetic.modern.reports import REPORTS
 from training.synthetic.modern.routes import honest
@@ -179,6 +179,14 @@ def test_only_relations_tell_the_classes_apart(dresser):
 
     assert worst[0] < 6, worst
     assert max(abs(error) for error, token in rows if artefacts.is_relation(token)) > 10
+
+
+def test_own_texts_of_both_classes_have_the_same_languages():
+    """Ham and spam of our own writing are drawn in the same languages, in the same proportions."""
+    ham, spam = (Counter(draw_own(Random(f"{n}"), label).lang for n in range(600)) for label in ("ham", "spam"))
+
+    assert ham == spam
+    assert set(ham) <= {text.lang for found in own_texts("ham").values() for text in found}
 
 
 # --- disguises ------------------------------------------------------------------------------------------------------

@@ -84,7 +84,7 @@ class Dresser:
             scene.org = Organisation(site[0], site[1], "forum", real=True)
         route = (honest if label == "ham" else dishonest)(rng, scene.org, scene.recipient, scene.where)
         page = write_page(rng, text, scene, route, self.material)
-        if text.publisher and (label == "spam" or chance(rng, 0.5)):
+        if text.publisher and (label == "spam" or (route.service and chance(rng, 0.7))):
             # A copy has its own first links. A mail service replaces all links.
             lead_links(page, route, most=rng.randrange(1, 5) if label == "spam" else None)
         return self._finish(_Plan(label, text, scene, route), page, disguised=disguised)
@@ -117,7 +117,7 @@ class Dresser:
             route = from_person(rng, scene.writer, scene.recipient)
         else:
             route = honest(rng, scene.org, scene.recipient, scene.where)
-            route.unsubscribe, route.service = None, None
+            route.unsubscribe, route.service, route.system = None, None, "machine"
         subject, body = REPORTS[name](rng, scene, route)
         return _assemble(_Plan("ham", text, scene, route), subject, body)
 

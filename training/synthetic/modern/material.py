@@ -21,7 +21,7 @@ TEMPLATES, NEWSLETTERS = "templates2026.jsonl.xz", "newsletters2026.jsonl.xz"
 SHELLS, CHROME = "shells2026.jsonl.xz", "chrome2026.json.xz"
 
 SLOT = re.compile(r"\{\{([^{}]*)\}\}")
-_CODE = re.compile(r"\$\{|\{%|%\(|\$[a-z]{4}|%[sd]\b|%appName|\[\[|@\w+\(|<%|&dtml")
+_CODE = re.compile(r"\$\{|\{%|%\(|\$[a-z]{4}|%[sd]\b|%appName|\[\[|@\w+\(|<%|&dtml|%\s*\(|\[\w+_\w+\]|preheader")
 _MOST_SLOTS = 12
 _LARGEST = 40_000
 """Longer texts and shells are left out. Few mails of these kinds are longer."""

@@ -16,8 +16,13 @@ from importlib.resources import files
 from random import Random
 
 from ..texts import Part, template
+from ..tokens import Weighted
 from .material import Text, source_of
 
+LANGUAGES = Weighted({
+    "en": 38.0, "de": 17.0, "fr": 11.0, "es": 8.0, "it": 5.0, "pt": 4.0, "nl": 3.0, "pl": 3.0, "ja": 4.0, "ru": 3.0,
+    "zh-hans": 2.0, "tr": 1.0, "sv": 1.0,
+})  # fmt: skip
 _PAGES = "parcel bank streaming crypto mailbox prize offer callback smuggling".split()
 """Kinds of spam that are pages of an organisation. All other kinds are letters."""
 
@@ -70,10 +75,18 @@ def own_texts(label: str) -> Mapping[str, Sequence[OwnText]]:
 
 
 def draw_own(rng: Random, label: str, *, without: Sequence[str] = ()) -> OwnText:
-    """Draw a kind of a label evenly, and one of its texts."""
-    texts = own_texts(label)
-    kinds = [kind for kind in sorted(texts) if texts[kind][0].source not in without]
-    return rng.choice(texts[rng.choice(kinds)])
+    """Draw a language, a kind of a label that has it, and one of its texts.
+
+    Both labels have the same languages in the same proportions, so that no language is evidence.
+    """
+    lang = LANGUAGES.draw(rng)
+    texts = {
+        kind: [text for text in found if text.lang == lang]
+        for kind, found in own_texts(label).items()
+        if found[0].source not in without
+    }
+    kinds = sorted(kind for kind, found in texts.items() if found)
+    return rng.choice(texts[rng.choice(kinds)]) if kinds else draw_own(rng, label, without=without)
 
 
 def _expand(rng: Random, parts: Sequence[Part]) -> str:

@@ -13,6 +13,7 @@ from .routes import Route
 from .slots import LINKS, Scene
 
 _LINK = re.compile(r"https?://[^\s\"'<>)]+")
+_SUBJECT_LINK = re.compile(r"\s*[(\[]?\{\{\w*url\w*\}\}[)\]]?")
 _ANCHOR = re.compile(r"(<a\b[^>]*href=\"\{\{(\w+)\}\}\"[^>]*>\s*)\{\{\2\}\}", re.IGNORECASE)
 _BUTTON = re.compile(r"<a\b[^>]*(?:btn|button|action)[^>]*>", re.IGNORECASE)
 _HREF_SLOT = re.compile(r"href=[\"']?\{\{(\w+)\}\}")
@@ -47,7 +48,8 @@ def draw_form(rng: Random, *, has_html: bool) -> str:
 def write_page(rng: Random, text: Text, scene: Scene, route: Route, material: Material) -> Page:
     """Return a text as a page, with all its slots filled."""
     form = draw_form(rng, has_html=bool(text.html))
-    subject = _filled(text.subject or text.text.strip().splitlines()[0][:70], scene, _Links(route, text.subject))
+    subject = _SUBJECT_LINK.sub("", text.subject or text.text.strip().splitlines()[0][:70])
+    subject = _filled(subject, scene, _Links(route, subject))
     plain = _filled(text.text, scene, _Links(route, text.text))
     page = Page(" ".join(subject.split())[:150], plain if form != "html" else "", "")
     if form == "plain":
@@ -65,11 +67,9 @@ def write_page(rng: Random, text: Text, scene: Scene, route: Route, material: Ma
 
 def lead_links(page: Page, route: Route, *, most: int | None) -> None:
     """Let the first `most` links of a page, or all of them, lead where the route leads."""
-    for number, link in enumerate(dict.fromkeys(_LINK.findall(page.html + page.plain))):
-        if most is not None and number >= most:
-            break
-        target = route.cta()
-        page.html, page.plain = page.html.replace(link, target), page.plain.replace(link, target)
+    targets = {link: route.cta() for link in list(dict.fromkeys(_LINK.findall(page.html + page.plain)))[:most]}
+    page.html = _LINK.sub(lambda link: targets.get(link[0], link[0]), page.html)
+    page.plain = _LINK.sub(lambda link: targets.get(link[0], link[0]), page.plain)
 
 
 def fill_slots(source: str, scene: Scene, route: Route) -> str:

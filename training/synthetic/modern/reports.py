@@ -136,7 +136,6 @@ def _from_own_machine(scene: Scene, route: Route, host: str) -> None:
         None,
         "",
     )
-    route.system = "mailbox"
 
 
 def smime_encrypted(rng: Random, scene: Scene, _: Route) -> tuple[str, Part]:

@@ -29,7 +29,7 @@ class Route(Alignment):
     `cta` makes the link that the text asks for, `other` all other links, `shown` the address that a link displays.
     """
 
-    system: str = "app"  # app: a program on the sender's server; service: a mail service; mailbox: a person's
+    system: str = "app"  # app: a program on the sender's server; service: a mail service; mailbox: a person's; machine
     shown: Link = str
     wrong: str = ""  # for dishonest mail: how it is dishonest
 

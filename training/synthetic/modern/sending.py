@@ -53,7 +53,9 @@ def _sent(rng: Random, letter: Letter, route: Route) -> list[str]:
     if route.threaded:
         reference = f"<{alnum(rng, 20)}@{letter.recipient.domain}>"
         lines += [f"In-Reply-To: {reference}", f"References: {reference}"]
-    if route.system == "mailbox":
+    if route.system == "machine":
+        lines += ["Auto-Submitted: auto-generated"] if chance(rng, 0.6) else []
+    elif route.system == "mailbox":
         lines += _person_lines(rng)
     else:
         lines += _automatic_lines(rng, letter, route)

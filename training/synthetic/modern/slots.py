@@ -33,6 +33,8 @@ class Scene:
 
     def fill(self, name: str, *, before: str = "") -> str:
         """Return the value of a slot, the same each time. `before` is the text before the slot."""
+        if before.endswith("mailto:"):
+            return f"info@{self.org.domain}"
         if name not in self.known:
             self.known[name] = self._made(name, before)
         return self.known[name]
@@ -40,7 +42,7 @@ class Scene:
     def _made(self, name: str, before: str) -> str:
         if name in _OWN:
             return _OWN[name](self)
-        if "mail" in name and before.endswith(("<", "mailto:")):
+        if "mail" in name and before.endswith("<"):
             return f"info@{self.org.domain}"
         if re.fullmatch(r"(?:tt)?value(?:_?\d+)?|tt\d|fullname_?\d*", name):
             return _unnamed(self, before)
@@ -158,6 +160,7 @@ _OWN: dict[str, Callable[[Scene], str]] = {
     "percent": lambda s: f"{s.rng.choice((10, 15, 20, 25, 30, 40, 50, 60))} %",
     "bigamount": _large,
     "smallamount": lambda s: write_amount(s.rng, s.where, s.rng.choice(s.where.money), most=1),
+    "hugeamount": lambda s: s.rng.choice(s.where.money).format(f"{s.rng.randrange(11, 480) / 10} M"),
     "wallet": _wallet,
 }
 

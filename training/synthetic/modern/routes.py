@@ -126,7 +126,7 @@ def honest(rng: Random, org: Organisation, recipient: Person, where: Locale) -> 
     if chance(rng, 0.25) and not route.reply_to:
         free = not org.real and chance(rng, 0.12)
         route.reply_to = f"{rng.choice(MAILBOXES)}@{FREEMAIL.draw(rng) if free else org.domain}"
-    if chance(rng, 0.05 if org.real else 0.18):
+    if chance(rng, 0.08 if org.real else 0.25):
         _lead_to_others(rng, route, org, where)
     if case == "forwarded":
         forward(rng, route, where)

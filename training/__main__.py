@@ -19,7 +19,8 @@ from . import progress
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .dataset import Dataset, Limits, Modern
+    from .dataset import Dataset, Limits
+    from .generated import Modern
     from .learn import Recipe
 
 app = typer.Typer(
@@ -203,32 +204,6 @@ def compare_cells(
 
 
 @app.command()
-def synthetic(
-    *,
-    modern: ModernFolder = None,
-    kind: Annotated[str, typer.Option(help="Only this kind, such as spam/callback, ham/cron or app:WooCommerce.")] = "",
-    label: Annotated[str, typer.Option(help="Only ham or spam.")] = "",
-    count: Annotated[int, typer.Option(min=1, help="Number of messages.")] = 3,
-    seed: Annotated[int, typer.Option(help="Random seed; the same seed gives the same messages.")] = 1,
-    out: Annotated[Path | None, typer.Option(help="Write each message to a file of this folder.")] = None,
-) -> None:
-    """Print generated messages, to look at them.
-
-    With --modern they are dressed from the texts in that folder, otherwise from the sentences of training/synthetic.
-
-    Example: python -m training synthetic --modern corpus --kind spam/callback
-    """
-    from .synthetic import preview
-
-    for number, one in enumerate(preview.draw(modern, kind=kind, label=label, count=count, seed=seed)):
-        if out is None:
-            print(preview.described(one))
-        else:
-            out.mkdir(parents=True, exist_ok=True)
-            (out / f"{number:06}-{one.label}.eml").write_bytes(one.raw)
-
-
-@app.command()
 def finetune(
     *,
     parent: Annotated[Path, typer.Option("--from", help="Bundle with the network to train further.")],
@@ -301,7 +276,7 @@ def _load(
 
 
 def _modern(folder: Path | None, count: int) -> Modern | None:
-    from .dataset import Modern
+    from .generated import Modern
 
     return Modern(folder, count) if folder else None
 

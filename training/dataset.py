@@ -20,10 +20,8 @@ from spamlstm.model.encoder import Vocabulary
 from spamlstm.model.near_duplicates import groups
 
 from .batches import Example
+from .generated import Modern, dressed_mail, synthetic_mail
 
-SYNTHETIC = "synthetic"
-DRESSED = ("app:", "news:", "own:")
-"""The beginnings of the sources of dressed mail."""
 _CHUNK = 400
 _ALONE = 2
 """Chunks that are rendered in this process before others are started."""
@@ -58,14 +56,6 @@ class Row:
     spam: bool
     windows: tuple[str, ...]
     kin: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Modern:
-    """Dressed mail to add: `count` messages made from the texts in `folder`."""
-
-    folder: Path
-    count: int
 
 
 @dataclass(frozen=True)
@@ -149,20 +139,10 @@ def joined(group: NDArray[np.int64], kins: Sequence[str]) -> NDArray[np.int64]:
     return np.array([root(number) for number in group.tolist()], np.int64)
 
 
-def is_generated(source: NDArray[np.str_]) -> NDArray[np.bool_]:
-    """Return a mask of the messages that were generated for training: synthetic and dressed mail."""
-    return np.asarray((source == SYNTHETIC) | is_dressed(source))
-
-
-def is_dressed(source: NDArray[np.str_]) -> NDArray[np.bool_]:
-    """Return a mask of the dressed mail. Its sources are such as `app:WooCommerce`, `news:R-Weekly`, `own:callback`."""
-    return np.asarray(np.logical_or.reduce([np.char.startswith(source, prefix) for prefix in DRESSED]))
-
-
 def _chunks(
     paths: Sequence[Path], *, first: int | None, synthetic: int, seed: int, modern: Modern | None
 ) -> Iterator[list[_Mail]]:
-    for corpus in (*map(_numbered, list(_archives(paths))), _generated(synthetic, seed), _dressed(modern, seed)):
+    for corpus in (*map(_numbered, list(_archives(paths))), *_generated(synthetic, modern, seed)):
         mails = islice(corpus, first)
         while chunk := list(islice(mails, _CHUNK)):
             yield chunk
@@ -209,23 +189,11 @@ def _numbered(path: Path) -> Iterator[_Mail]:
     return (_Mail(place, mail) for place, mail in enumerate(labelled_mail.read_labelled(path)))
 
 
-def _generated(count: int, seed: int) -> Iterator[_Mail]:
-    if not count:
-        return
-    from .synthetic import generate
-
-    for place, (label, raw, _) in enumerate(generate(seed=seed, count=count)):
-        yield _Mail(place, labelled_mail.Labelled(f"{place:06}", label, SYNTHETIC, "", raw))
-
-
-def _dressed(modern: Modern | None, seed: int) -> Iterator[_Mail]:
-    if modern is None or not modern.count:
-        return
-    from .synthetic.modern import modern_mail
-
-    for place, one in enumerate(modern_mail(modern.folder, seed=seed, count=modern.count)):
-        labelled = labelled_mail.Labelled(f"{place:06}", one.label, one.source, "", one.raw)
-        yield _Mail(place, labelled, one.kin)
+def _generated(synthetic: int, modern: Modern | None, seed: int) -> Iterator[Iterator[_Mail]]:
+    """Yield the generated mail: synthetic mail, then dressed mail."""
+    yield (_Mail(place, mail) for place, mail in enumerate(synthetic_mail(synthetic, seed)))
+    if modern is not None:
+        yield (_Mail(place, mail, kin) for place, (mail, kin) in enumerate(dressed_mail(modern, seed)))
 
 
 def _render(mails: list[_Mail], limits: Limits) -> list[Row]:

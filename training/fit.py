@@ -18,7 +18,8 @@ from spamlstm.model.manifest import is_plain
 
 from . import bundle, calibrate, learn, run_folder, vocabulary, weights
 from .batches import Example
-from .dataset import Dataset, Limits, is_generated
+from .dataset import Dataset, Limits
+from .generated import is_generated
 from .learn import Recipe
 from .network import Judge, Network
 from .progress import silent

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .dataset import SYNTHETIC, Dataset, is_dressed
+from .dataset import Dataset
+from .generated import SYNTHETIC, is_dressed
 
 # The last twentieth of each class of each source, in the order of its corpus, validates.
 VALIDATION = 0.05

@@ -3,9 +3,10 @@
 import binascii
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from email import message_from_bytes
 from email.message import Message
+from functools import cached_property
 from html import escape, unescape
 
 _BODY = re.compile(r"<body[^>]*>", re.IGNORECASE)
@@ -27,7 +28,6 @@ class Letter:
     html: str
     files: tuple[bytes, ...] = ()
     encoding: str = "quoted-printable"
-    extra: dict[str, str] = field(default_factory=dict)
 
     def get(self, name: str) -> str:
         """Return the first value of a header; empty if there is none."""
@@ -42,7 +42,7 @@ class Letter:
         """Return the letter as a page alone, without the plain text."""
         return replace(self, html=html, plain="")
 
-    @property
+    @cached_property
     def page(self) -> str:
         """The page, or the plain text as a page."""
         if self.html:
@@ -50,7 +50,7 @@ class Letter:
         lines = LINK.sub(lambda link: f'<a href="{link[0]}">{link[0]}</a>', escape(self.plain, quote=False))
         return f"<html><body><p>{lines.strip().replace(chr(10), '<br>' + chr(10))}</p></body></html>"
 
-    @property
+    @cached_property
     def words(self) -> str:
         """The text that a person reads."""
         if not self.html:

@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from functools import lru_cache
 from html import unescape
 
 from .letter import Letter
@@ -18,10 +19,15 @@ def reads_the_same(before: Letter, after: Letter, *, share: float = 0.8) -> bool
 
     Lookalike letters count as the letters that they look like. Marks, spaces and invisible characters are skipped.
     """
-    wanted = _runs(_letters(before.words))
+    wanted = _wanted(before.words)
     after_words = _BACKWARDS.sub(lambda word: unescape(word[1])[::-1], _UNSEEN.sub("", after.html))
     found = _runs(_letters(after.plain + " " + Letter((), "", after_words).words))
     return not wanted or len(wanted & found) >= share * len(wanted)
+
+
+@lru_cache(2000)
+def _wanted(words: str) -> frozenset[str]:
+    return frozenset(_runs(_letters(words)))
 
 
 def _letters(text: str) -> str:

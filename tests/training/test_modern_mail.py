@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from spamlstm.errors import DataError, NoInputError
-from training.dataset import Modern, joined
+from training.dataset import joined
+from training.generated import Modern
 from training.sampling import split
 from training.synthetic import preview
 from training.synthetic.modern import Dresser, kinds, load_material, modern_mail
@@ -264,5 +265,7 @@ def test_messages_of_one_kind_can_be_previewed(texts):
         assert {kind} & {found[0].kind, found[0].source}
         assert len(found) == 4
         assert found[0].kind in preview.described(found[0])
+    callback = next(preview.draw(texts, kind="spam/callback", label="", count=1, seed=3))
+    assert "{{" not in preview.described(callback)
     with pytest.raises(Exception, match="spam/callback"):
         list(preview.draw(texts, kind="spam/none", label="", count=1, seed=1))

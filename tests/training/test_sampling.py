@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import small_corpus
 
-from training.dataset import SYNTHETIC, Dataset, Row
+from training.dataset import Dataset, Row
+from training.generated import SYNTHETIC
 from training.sampling import probabilities, split
 
 

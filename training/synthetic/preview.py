@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
+from email import message_from_bytes
+from email.policy import default
 from itertools import count as numbers
 from pathlib import Path
 from random import Random
@@ -34,9 +36,16 @@ def draw(folder: Path | None, *, kind: str, label: str, count: int, seed: int) -
 
 
 def described(one: Dressed | Sample) -> str:
-    """Return a message as text, below a line of the choices that were made for it."""
+    """Return a message as text, below a line of the choices that were made for it. Text parts are decoded."""
     choices = {name: value for name, value in asdict(one).items() if name != "raw" and value}
-    return f"===== {choices}\n{one.raw.decode('utf-8', 'replace')}"
+    out = [f"===== {choices}", one.raw.partition(b"\n\n")[0].decode("utf-8", "replace")]
+    for part in message_from_bytes(one.raw, policy=default).walk():
+        if part.is_multipart():
+            continue
+        out.append(f"\n--- {part.get_content_type()} {part.get_filename() or ''}".rstrip())
+        if part.get_content_maintype() == "text":
+            out.append(part.get_content())
+    return "\n".join(out)
 
 
 def _first(found: Iterator[Sample], count: int, what: str) -> Iterator[Sample]:

@@ -23,7 +23,7 @@ _TYPES = {
     "svg": "image/svg+xml",
     "iso": "application/octet-stream",
     "vcf": "text/vcard",
-    "ics": "text/calendar; method=REQUEST",
+    "ics": "text/calendar; charset=utf-8; method=REQUEST",
     "docx": f"{_OFFICE}wordprocessingml.document",
     "xlsx": f"{_OFFICE}spreadsheetml.sheet",
 }

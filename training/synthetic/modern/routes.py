@@ -136,13 +136,17 @@ def honest(rng: Random, org: Organisation, recipient: Person, where: Locale) -> 
 
 def _lead_to_others(rng: Random, route: Route, org: Organisation, where: Locale) -> None:
     """Let the links of honest mail lead to a partner, to a system that the organisation rents, or to an open host."""
-    route.cta = rng.choice((
-        own_link(rng, draw_domain(rng, where)),
-        own_link(rng, f"{slug(org.name)[:10] or 'my'}.{draw_domain(rng, where)}"),
-        lambda: "https://" + fill(rng, rng.choice(FREE_HOSTS), "") + f"/{letters(rng, 6)}",
-        lambda: f"https://{rng.choice(_FORMS)}/{alnum(rng, 20)}",
-        lambda: f"https://{rng.choice(SHORTENERS)}/{alnum(rng, 7)}",
-    ))  # fmt: skip
+    partners = (draw_domain(rng, where), f"{slug(org.name)[:10] or 'my'}.{draw_domain(rng, where)}")
+    page = "https://" + fill(rng, rng.choice(FREE_HOSTS), "")
+    form, short = rng.choice(_FORMS), rng.choice(SHORTENERS)
+    links: tuple[Link, ...] = (
+        own_link(rng, partners[0]),
+        own_link(rng, partners[1]),
+        lambda: f"{page}/{letters(rng, 6)}",
+        lambda: f"https://{form}/{alnum(rng, 20)}",
+        lambda: f"https://{short}/{alnum(rng, 7)}",
+    )
+    route.cta = rng.choice(links[:2] if org.real else links)
     if chance(rng, 0.4):
         route.other = route.cta
     route.shown = route.cta

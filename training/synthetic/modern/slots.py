@@ -128,7 +128,9 @@ def _picture(scene: Scene) -> str:
 
 
 def _mailbox(scene: Scene) -> str:
-    return scene.rng.choice((scene.recipient.address, f"support@{scene.org.domain}", f"info@{scene.org.domain}"))
+    names = ("support", "info", "service")
+    address = f"{scene.rng.choice(names)}@{scene.org.domain}"
+    return scene.recipient.address if chance(scene.rng, 0.25) else address
 
 
 def _time(scene: Scene) -> str:

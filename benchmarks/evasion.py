@@ -5,7 +5,8 @@ evasion.py CORPUS --model BUNDLE --most N
 Two thirds of the spam are real phishing (phishing2022-2024, at equal distances), one third is spam of our own writing
 (training/synthetic/modern). Of the messages that a filter judges spam, each is changed in each of the ways in
 benchmarks/evading. The table shows how many of them are then ham, and how many are not spam (they stay out of the junk
-folder). `any` is the share for which at least one of the ways works, `best` the largest share of one way.
+folder). `any` is the share for which at least one of the ways works, `best` the largest share of one way; both are
+shares of all that is caught.
 
 The words, styles and letters of these changes differ from those that training uses. With `--taught`, bogofilter is
 taught some archives and measured on the spam that it catches.
@@ -124,7 +125,7 @@ def print_table(title: str, found: dict[str, Row]) -> None:
         of = [row for name, row in found.items() if name.startswith(family) and row.tried >= tried / 3]
         if of:
             ham, out = (frozenset().union(*(getattr(row, kind) for row in of)) for kind in ("ham", "out"))
-            best = [max(share(getattr(row, kind), row.tried) for row in of) for kind in ("ham", "out")]
+            best = [max(share(getattr(row, kind), tried) for row in of) for kind in ("ham", "out")]
             label = f"{family or 'all'}, {len(of)} transforms"
             print(f"{label + ': best':36}{'':7}{best[0]:9.1f}{best[1]:12.1f}")
             print(f"{label + ': any':36}{'':7}{share(ham, tried):9.1f}{share(out, tried):12.1f}")

@@ -21,6 +21,7 @@ from spamlstm.model.network import Wide
 
 from . import calibrate, card, export, learn
 from .batches import Example, collate, rows
+from .generated import collapsed
 from .sampling import evenly
 
 if TYPE_CHECKING:
@@ -236,7 +237,7 @@ def _figures(spam: NDArray[np.bool_], logits: NDArray[np.float64]) -> dict[str, 
 
 def _corpora(data: Dataset, part: Split) -> list[dict[str, Any]]:
     used = np.concatenate((part.train, part.validation))
-    source, spam = data.source[used], data.spam[used]
+    source, spam = collapsed(data.source[used]), data.spam[used]
     return [
         {
             "name": str(name),

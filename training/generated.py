@@ -32,6 +32,12 @@ def is_dressed(source: NDArray[np.str_]) -> NDArray[np.bool_]:
     return np.asarray(np.logical_or.reduce([np.char.startswith(source, prefix) for prefix in DRESSED]))
 
 
+def collapsed(source: NDArray[np.str_]) -> NDArray[np.str_]:
+    """Return the sources with those of dressed mail as `app`, `news` and `own`, for lists of what was trained on."""
+    prefix = np.array([name.partition(":")[0] for name in source.tolist()], source.dtype)
+    return np.where(is_dressed(source), prefix, source)
+
+
 def synthetic_mail(count: int, seed: int) -> Iterator[Labelled]:
     """Yield `count` messages of synthetic mail."""
     from .synthetic import generate

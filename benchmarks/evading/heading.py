@@ -6,6 +6,7 @@ from dataclasses import replace
 from .letter import LINK, Letter
 
 _RESULTS = "spf=pass smtp.mailfrom=office@{domain}; dkim=pass header.d={domain}; dmarc=pass header.from={domain}"
+_DATE = "Tue, 4 Mar 2025 09:12:44 +0000"
 _HOP = "from mail.{domain} (mail.{domain} [192.0.2.44]) by relay{n}.{domain}; Mon, 3 Mar 2025 09:00:0{n} +0000"
 
 
@@ -73,6 +74,46 @@ def aligned(letter: Letter) -> Letter:
     return replace(letter, headers=tuple(kept), plain=LINK.sub(link, letter.plain), html=LINK.sub(link, letter.html))
 
 
+def _fresh(letter: Letter, *, sender: str, subject: str, more: tuple[tuple[str, str], ...] = ()) -> Letter:
+    """Return the letter with the header of a message that a small company with a new domain sends by its own server.
+
+    Senders choose all of it except what the receiving server adds, and that is what an aligned domain gets.
+    """
+    domain, to = "palmer-and-rowe.net", letter.get("to").rpartition("<")[2].strip("> \t\n\"'") or "anna@example.com"
+    host = f"mx.{_recipient_domain(letter)}"
+    received = f"from mail.{domain} (mail.{domain} [198.51.100.25]) by {host} with ESMTPS (TLS1.3) id 4Xq81; {_DATE}"
+    headers = (
+        ("Return-Path", f"<{sender.rpartition('<')[2].rstrip('>')}>"),
+        ("Delivered-To", to),
+        ("Received", received),
+        ("Authentication-Results", f"{host}; {_RESULTS.format(domain=domain)}"),
+        ("DKIM-Signature", f"v=1; a=rsa-sha256; c=relaxed/relaxed; d={domain}; s=k7; h=from:to:subject; bh=x1=; b=y2="),
+        ("From", sender),
+        ("To", to),
+        ("Subject", subject),
+        ("Date", _DATE),
+        ("Message-ID", f"<6f1d20ce.7731@{domain}>"),
+        *more,
+    )
+    link = f"https://www.{domain}/go"
+    return replace(letter, headers=headers, plain=LINK.sub(link, letter.plain), html=LINK.sub(link, letter.html))
+
+
+def fresh_company(letter: Letter) -> Letter:
+    return _fresh(letter, sender="Palmer and Rowe <office@palmer-and-rowe.net>", subject=letter.get("subject"))
+
+
+def fresh_person(letter: Letter) -> Letter:
+    return _fresh(letter, sender="Ruth Palmer <ruth@palmer-and-rowe.net>", subject=letter.get("subject"))
+
+
+def fresh_answer(letter: Letter) -> Letter:
+    mark = f"<7740.23.lkq@{_recipient_domain(letter)}>"
+    more = (("In-Reply-To", mark), ("References", mark), ("User-Agent", "Mozilla Thunderbird"))
+    subject = f"Re: {letter.get('subject')}"
+    return _fresh(letter, sender="Ruth Palmer <ruth@palmer-and-rowe.net>", subject=subject, more=more)
+
+
 def person(letter: Letter) -> Letter:
     local, domain = _address(letter)
     return letter.with_header("From", f"Ruth Ellis <{local}@{domain}>").with_header("User-Agent", "Mozilla Thunderbird")
@@ -114,6 +155,9 @@ HEADING = {
     "header: mailing list": mailing_list,
     "header: mail service": service,
     "header: aligned domain": aligned,
+    "header: all new, a company": fresh_company,
+    "header: all new, a person": fresh_person,
+    "header: all new, an answer": fresh_answer,
     "header: name of a person": person,
     "header: from the recipient": from_oneself,
     "header: calm subject": calm_subject,

@@ -5,7 +5,7 @@ import pytest
 import small_corpus
 
 from training.dataset import Dataset, Row
-from training.generated import SYNTHETIC
+from training.generated import SYNTHETIC, collapsed
 from training.sampling import probabilities, split
 
 
@@ -73,3 +73,26 @@ def test_a_campaign_weighs_little_more_than_one_message():
     probability = probabilities(Dataset(rows, group, spam, np.full(120, "a")), np.arange(120), synthetic=0.15)
 
     assert probability[:100].sum() < probability[100:110].sum()
+
+
+def test_dressed_mail_has_its_own_share():
+    """Dressed mail has exactly its share of each class, its messages are sampled evenly, and real mail has the rest."""
+    sources = np.array(["a", "b", SYNTHETIC, "app:One", "app:Two", "own:callback"] * 40)
+    spam = np.arange(240) % 12 < 6
+    rows = [Row(str(n), sources[n], "", n, bool(spam[n]), ("",)) for n in range(240)]
+    data = Dataset(rows, np.arange(240), spam, sources)
+    probability = probabilities(data, np.arange(240), synthetic=0.2, dressed=0.3)
+
+    modern = np.char.find(sources, ":") > 0
+    for label in (False, True):
+        assert probability[modern & (spam == label)].sum() == pytest.approx(0.15)
+        assert probability[(sources == SYNTHETIC) & (spam == label)].sum() == pytest.approx(0.1)
+        assert len(set(np.round(probability[modern & (spam == label)], 12))) == 1
+    assert probability.sum() == pytest.approx(1)
+
+
+def test_lists_of_sources_are_short():
+    """In lists of what a model was trained on, all applications are one source, and so are newsletters and own texts."""
+    found = collapsed(np.array(["trec07p", "app:One", "app:Two", "news:Letter", "own:callback", SYNTHETIC]))
+
+    assert found.tolist() == ["trec07p", "app", "app", "news", "own", SYNTHETIC]

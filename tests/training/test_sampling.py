@@ -92,7 +92,7 @@ def test_dressed_mail_has_its_own_share():
 
 
 def test_lists_of_sources_are_short():
-    """In lists of what a model was trained on, all applications are one source, and so are newsletters and own texts."""
+    """In lists of what a model was trained on, all applications are one source; so are newsletters, and own texts."""
     found = collapsed(np.array(["trec07p", "app:One", "app:Two", "news:Letter", "own:callback", SYNTHETIC]))
 
     assert found.tolist() == ["trec07p", "app", "app", "news", "own", SYNTHETIC]

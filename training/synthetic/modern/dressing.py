@@ -86,7 +86,7 @@ class Dresser:
         page = write_page(rng, text, scene, route, self.material)
         if text.publisher and (label == "spam" or (route.service and chance(rng, 0.7))):
             # A copy has its own first links. A mail service replaces all links.
-            lead_links(page, route, most=rng.randrange(1, 5) if label == "spam" else None)
+            lead_links(page, route, most=rng.choice((3, 8, None)) if label == "spam" else None)
         return self._finish(_Plan(label, text, scene, route), page, disguised=disguised)
 
     def own(self, rng: Random, own: OwnText, label: str, *, disguised: bool = True) -> Dressed:

@@ -56,7 +56,7 @@ def dishonest(rng: Random, org: Organisation, recipient: Person, where: Locale) 
         route.reply_to = draw_person(rng, where, None if chance(rng, 0.6) else throwaway(rng)).address
     elif chance(rng, 0.2):
         route.reply_to = f"{rng.choice(MAILBOXES)}@{rng.choice((org.domain, route.domain))}"
-    route.case = route.wrong = case
+    route.case = case
     route.footer_host = org.domain
     return route
 
@@ -126,5 +126,5 @@ def from_impostor(rng: Random, writer: Person, recipient: Person, where: Locale)
     if chance(rng, 0.35):
         route.reply_to = draw_person(rng, where, None if chance(rng, 0.7) else throwaway(rng)).address
     route.cta = route.other = route.shown = foreign_link(rng)
-    route.case = route.wrong = case
+    route.case = case
     return route

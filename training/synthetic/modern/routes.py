@@ -31,7 +31,6 @@ class Route(Alignment):
 
     system: str = "app"  # app: a program on the sender's server; service: a mail service; mailbox: a person's; machine
     shown: Link = str
-    wrong: str = ""  # for dishonest mail: how it is dishonest
 
 
 def build_route(

@@ -18,6 +18,7 @@ from training.generated import Modern
 from training.sampling import split
 from training.synthetic import preview
 from training.synthetic.modern import Dresser, kinds, load_material, modern_mail
+from training.synthetic.modern.attachments import as_signed, body_of
 from training.synthetic.modern.drafts import Draft
 from training.synthetic.modern.evasions import EVASIONS
 from training.synthetic.modern.false_routes import dishonest
@@ -247,6 +248,16 @@ def test_every_own_text_is_complete():
                 made = {text.expand(Random(seed)).text for seed in range(12)}
                 assert all("[" not in one and "|" not in one for one in made), text
                 assert locale(text.lang).code == text.lang
+
+
+def test_signed_letters_parse():
+    """A letter with a signature of S/MIME or PGP parses without defects and keeps its text."""
+    for seed in range(8):
+        part = as_signed(Random(seed), body_of(Random(seed), Page("s", "Hello there", ""), "en", ()))
+        message = message_from_bytes("\r\n".join(part.headers).encode() + b"\r\n\r\n" + part.body, policy=default)
+        assert message.get_content_type() == "multipart/signed"
+        assert not message.defects
+        assert "Hello there" in next(message.iter_parts()).get_content()
 
 
 @pytest.mark.parametrize("name", sorted(REPORTS))

@@ -8,7 +8,7 @@ from random import Random
 
 from .. import mime
 from ..organisations import coin
-from ..tokens import digits, letters, uuid
+from ..tokens import base64, chance, digits, folded, letters, uuid
 from .pages import Page
 from .routes import hosted_page
 from .slots import Scene
@@ -27,7 +27,19 @@ _TYPES = {
     "docx": f"{_OFFICE}wordprocessingml.document",
     "xlsx": f"{_OFFICE}spreadsheetml.sheet",
 }
-_NATIVE = ("ja", "zh", "ru", "pl")
+_CHARSETS = {
+    "ja": "iso-2022-jp",
+    "zh": "gb2312",
+    "ko": "euc-kr",
+    "ru": "koi8-r",
+    "uk": "koi8-u",
+    "pl": "iso-8859-2",
+    "cs": "iso-8859-2",
+    "hu": "iso-8859-2",
+    "tr": "iso-8859-9",
+    "el": "iso-8859-7",
+}
+"""Charsets in use besides UTF-8."""
 
 
 def draw_attachment(scene: Scene, ending: str) -> mime.Attachment:
@@ -49,16 +61,41 @@ def draw_attachment(scene: Scene, ending: str) -> mime.Attachment:
 
 
 def body_of(rng: Random, page: Page, lang: str, files: Sequence[mime.Attachment]) -> mime.Part:
-    """Return the MIME tree of a page with its attachments."""
-    language = lang.partition("-")[0]
-    code = language if language in _NATIVE else "en"
-    texts = [mime.text_part(rng, page.plain + "\n", "plain", code)] if page.plain or not page.html else []
+    """Return the MIME tree of a page with its attachments. Both forms of the text have one charset and encoding."""
+    charset = "utf-8" if chance(rng, 0.92) else _CHARSETS.get(lang.partition("-")[0], "iso-8859-1")
+    encoding = rng.choices(("quoted-printable", "base64", "8bit"), (55, 25, 20))[0]
+    texts = [_text_part(page.plain + "\n", "plain", charset, encoding)] if page.plain or not page.html else []
     if page.html:
-        texts.append(mime.text_part(rng, page.html + "\n", "html", code))
+        texts.append(_text_part(page.html + "\n", "html", charset, encoding))
     part = texts[0] if len(texts) == 1 else mime.multipart(rng, "alternative", texts)
     if not files:
         return part
     return mime.multipart(rng, "mixed", [part, *map(mime.attachment_part, files)])
+
+
+def as_signed(rng: Random, part: mime.Part) -> mime.Part:
+    """Return a part with the signature of its writer, S/MIME or PGP, as `multipart/signed` (RFC 1847)."""
+    if chance(rng, 0.6):
+        protocol, name, data = "application/pkcs7-signature", "smime.p7s", rng.randbytes(1200)
+    else:
+        lines = folded(base64(rng, 300), 64, "\n")
+        block = f"-----BEGIN PGP SIGNATURE-----\n\n{lines}\n-----END PGP SIGNATURE-----\n"
+        protocol, name, data = "application/pgp-signature", "signature.asc", block.encode()
+    signature = mime.attachment_part(mime.Attachment(name, protocol, data))
+    return mime.multipart(rng, f'signed; protocol="{protocol}"; micalg="sha-256"', [part, signature])
+
+
+def _text_part(text: str, subtype: str, charset: str, encoding: str) -> mime.Part:
+    """Return a text part; in UTF-8 if the charset does not have all letters."""
+    try:
+        data = text.encode(charset)
+    except UnicodeEncodeError:
+        charset, data = "utf-8", text.encode("utf-8", "replace")
+    data = data.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
+    if encoding == "8bit" and data.isascii():
+        encoding = "7bit"
+    headers = (f'Content-Type: text/{subtype}; charset="{charset}"', f"Content-Transfer-Encoding: {encoding}")
+    return mime.Part(headers, mime.transfer(data, encoding))
 
 
 def _smuggled(rng: Random, ending: str) -> bytes:

@@ -18,7 +18,7 @@ from ..organisations import Organisation
 from ..people import slug
 from ..receiver_headers import draw_style
 from ..tokens import chance, digits, letters
-from .attachments import body_of, draw_attachment
+from .attachments import as_signed, body_of, draw_attachment
 from .drafts import Draft
 from .evasions import evade
 from .false_routes import dishonest, from_impostor, seller
@@ -37,6 +37,9 @@ from .slots import Scene
 FIRST_DAY, DAYS = datetime(2021, 1, 1, 5, tzinfo=UTC), 2130
 DISGUISED = 1 / 3
 """The share of spam that is disguised, and of ham that has a habit that looks like a disguise."""
+
+SIGNED = 0.04
+"""The share of the mail from mailboxes that S/MIME or PGP signs, in both classes."""
 
 
 @dataclass(frozen=True)
@@ -150,7 +153,10 @@ class Dresser:
             (evade if plan.label == "spam" else adorn)(rng, draft) if disguised and chance(rng, DISGUISED) else ""
         )
         form = "alternative" if page.plain and page.html else "html" if page.html else "plain"
-        message = _assemble(plan, page.subject, body_of(rng, page, lang, attached), draft.lines)
+        body = body_of(rng, page, lang, attached)
+        if plan.route.system == "mailbox" and chance(rng, SIGNED):
+            body = as_signed(rng, body)
+        message = _assemble(plan, page.subject, body, draft.lines)
         return replace(message, disguise=disguise, form=form)
 
 

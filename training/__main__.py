@@ -50,8 +50,12 @@ Vocabulary = Annotated[int, typer.Option(min=600, max=60_000, help="Size of the 
 Synthetic = Annotated[int, typer.Option(min=0, help="Number of generated messages to add.")]
 Share = Annotated[float, typer.Option(min=0, max=0.9, help="Share of generated messages in each class.")]
 ModernFolder = Annotated[Path | None, typer.Option("--modern", help="Folder of texts to dress as modern mail and add.")]
-ModernCount = Annotated[int, typer.Option(min=0, help="Number of dressed messages to add, with --modern.")]
-ModernShare = Annotated[float, typer.Option(min=0, max=0.9, help="Share of dressed messages in each class.")]
+ModernCount = Annotated[
+    int | None, typer.Option(min=1, help="Number of dressed messages, with --modern [default: 40000].")
+]
+ModernShare = Annotated[
+    float | None, typer.Option(min=0, max=0.9, help="Share of dressed messages in each class [default: 0.3].")
+]
 Hide = Annotated[list[str] | None, typer.Option(help="NAME=PROBABILITY: how often to hide a part of a message.")]
 WideRate = Annotated[float, typer.Option(min=0, help="Learning rate of the weights of tokens and pairs.")]
 Seed = Annotated[int, typer.Option(help="Random seed; same seed, same machine, same model.")]
@@ -72,8 +76,8 @@ def fit(
     synthetic: Synthetic = 30_000,
     synthetic_share: Share = 0.3,
     modern: ModernFolder = None,
-    modern_count: ModernCount = 40_000,
-    modern_share: ModernShare = 0.3,
+    modern_count: ModernCount = None,
+    modern_share: ModernShare = None,
     hide: Hide = None,
     wide_rate: WideRate = 0.3,
     patience: Patience = 3,
@@ -99,10 +103,8 @@ def fit(
 
     run_folder.check_replaceable(out, holds=MANIFEST)
     recipe = _recipe(epochs=epochs, per_epoch=per_epoch, vocabulary=vocabulary, share=synthetic_share, seed=seed)
-    recipe = replace(
-        recipe, dressed=modern_share, hiding=parse_hiding(hide or ()), wide_rate=wide_rate, patience=patience
-    )
-    added = _modern(modern, modern_count)
+    added, dressed = _modern(modern, modern_count, modern_share)
+    recipe = replace(recipe, dressed=dressed, hiding=parse_hiding(hide or ()), wide_rate=wide_rate, patience=patience)
     data, limits = _load(corpus, first=first, synthetic=synthetic, seed=seed, threads=threads, modern=added)
     with progress.shown(console, "training", each=per_epoch) as tick:
         job = fitting.Job(
@@ -137,8 +139,8 @@ def leave_out(
     synthetic: Synthetic = 30_000,
     synthetic_share: Share = 0.3,
     modern: ModernFolder = None,
-    modern_count: ModernCount = 40_000,
-    modern_share: ModernShare = 0.3,
+    modern_count: ModernCount = None,
+    modern_share: ModernShare = None,
     hide: Hide = None,
     style: Annotated[bool, typer.Option(help="Include the style facts and the trace in the input.")] = True,
     seed: Seed = 1,
@@ -154,8 +156,8 @@ def leave_out(
     from .batches import parse_hiding
 
     recipe = _recipe(epochs=epochs, per_epoch=per_epoch, vocabulary=vocabulary, share=synthetic_share, seed=seed)
-    recipe = replace(recipe, dressed=modern_share, hiding=parse_hiding(hide or ()))
-    added = _modern(modern, modern_count)
+    added, dressed = _modern(modern, modern_count, modern_share)
+    recipe = replace(recipe, dressed=dressed, hiding=parse_hiding(hide or ()))
     data, limits = _load(corpus, first=None, synthetic=synthetic, seed=seed, threads=threads, style=style, modern=added)
     with progress.shown(console, "training", each=per_epoch) as tick:
         job = fitting.Job(
@@ -275,10 +277,13 @@ def _load(
     return data, limits
 
 
-def _modern(folder: Path | None, count: int) -> Modern | None:
+def _modern(folder: Path | None, count: int | None, share: float | None) -> tuple[Modern | None, float]:
+    """Return the dressed mail to add and its share. UserError if there is a number or a share of it, but no folder."""
     from .generated import Modern
 
-    return Modern(folder, count) if folder else None
+    if folder is None and (count is not None or share is not None):
+        raise UserError("--modern-count and --modern-share need --modern FOLDER")
+    return Modern(folder, count or 40_000) if folder else None, 0.3 if share is None else share
 
 
 def _say(line: str) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from spamlstm.errors import DataError, NoInputError
+from training.__main__ import run
 from training.dataset import joined
 from training.generated import Modern
 from training.sampling import split
@@ -102,6 +103,13 @@ def test_a_missing_or_damaged_file_is_named(tmp_path):
     (folder / "shells2026.jsonl.xz").write_bytes(b"no archive")
     with pytest.raises(DataError, match=r"shells2026\.jsonl\.xz is damaged"):
         load_material(folder)
+
+
+def test_a_number_of_messages_needs_their_folder(tmp_path, capsys):
+    """A number or a share of dressed messages without the folder of texts is an error, not ignored."""
+    for option in (["--modern-count", "5"], ["--modern-share", "0.1"]):
+        assert run(["fit", "--corpus", str(tmp_path), "--out", str(tmp_path / "out"), *option]) == 64
+        assert "need --modern" in capsys.readouterr().err
 
 
 # --- translations and sources in training ---------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 evasion.py CORPUS --model BUNDLE --most N
 
-Two thirds of the spam are real phishing (phishing2022-2024, at equal distances), one third is spam of our own writing
+Two thirds of the spam are real phishing (the second half of phishing2022-2024), one third is spam of our own writing
 (training/synthetic/modern). Of the messages that a filter judges spam, each is changed in each of the ways in
 benchmarks/evading. The table shows how many of them are then ham, and how many are not spam (they stay out of the junk
 folder). `any` is the share for which at least one of the ways works, `best` the largest share of one way; both are
@@ -64,8 +64,9 @@ def main() -> int:
 
 
 def spam(corpus: Path, most: int) -> Iterator[Labelled]:
-    """Yield two thirds real phishing and one third spam of our own writing."""
+    """Yield two thirds real phishing, at equal distances, and one third spam of our own writing."""
     real = list(read_mail(corpus / PHISHING))
+    real = real[len(real) // 2 :]
     wanted = most * 2 // 3
     yield from (real[len(real) * number // wanted] for number in range(wanted))
     for number, one in enumerate(draw_dressed_many(corpus, "spam", seed=SEED, count=most - wanted, own=True)):

@@ -17,9 +17,6 @@ from numpy.typing import NDArray
 LEAST, MOST = 20, 512
 # The likeness is 0 up to this quantile of the range, and 1 from the second quantile on.
 UNLIKE, LIKE = 0.05, 0.25
-# The quantiles for a message that the base model classifies as spam. Labels withdraw this verdict only if the message
-# has more in common with labelled mail than half of the labelled messages had.
-UNLIKE_SPAM, LIKE_SPAM = 0.5, 0.75
 # The range before LEAST messages are labelled.
 FIRST_RANGE = (0.8, 0.98)
 _LEAST_WIDTH = 0.003
@@ -32,14 +29,11 @@ class Likeness:
     def __init__(self) -> None:
         self._count = 0
         self._latest: deque[float] = deque(maxlen=MOST)
-        self._range = self._range_of_spam = FIRST_RANGE
+        self._range = FIRST_RANGE
 
-    def of(self, share: float, *, is_spam: bool = False) -> float:
-        """Return the likeness, 0 to 1, of a message with this share of its features in labelled mail.
-
-        `is_spam` is true if the base model classifies the message as spam.
-        """
-        unlike, like = self._range_of_spam if is_spam else self._range
+    def of(self, share: float) -> float:
+        """Return the likeness, 0 to 1, of a message with this share of its features in labelled mail."""
+        unlike, like = self._range
         part = min(max((share - unlike) / (like - unlike), 0.0), 1.0)
         return part * part * (3 - 2 * part)
 
@@ -52,17 +46,12 @@ class Likeness:
     def _measure(self) -> None:
         number = min(max(self._count // 3, LEAST), len(self._latest))
         if number < LEAST:
-            self._range = self._range_of_spam = FIRST_RANGE
+            self._range = FIRST_RANGE
             return
         shares = np.sort(np.array(self._latest)[-number:])
-
-        def quantiles(*each: float) -> tuple[float, float]:
-            # The values at these positions, without the interpolation of numpy.quantile, which is slow.
-            unlike, like = (float(shares[int(one * number)]) for one in each)
-            return unlike, max(like, unlike + _LEAST_WIDTH)
-
-        self._range = quantiles(UNLIKE, LIKE)
-        self._range_of_spam = quantiles(UNLIKE_SPAM, LIKE_SPAM)
+        # The values at these positions are the quantiles, without the interpolation of numpy.quantile, which is slow.
+        unlike, like = (float(shares[int(quantile * number)]) for quantile in (UNLIKE, LIKE))
+        self._range = unlike, max(like, unlike + _LEAST_WIDTH)
 
     def dump(self) -> bytes:
         """Return the state as bytes for `loaded`."""

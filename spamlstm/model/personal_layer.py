@@ -77,6 +77,9 @@ PAST = 0.5
 SHARPNESS = 6.0
 HALF_SHARPNESS = 50
 LEAST_SHARPNESS = 0.5
+# If the base classifies a message as spam, weights towards ham count only as far as they exceed DOUBT, in log-odds.
+# Smaller weights come from what all mail has in common.
+DOUBT = 2.5
 # A message of at least this likeness to labelled mail is like it. Like ham shows which threshold fits the user's mail.
 LIKE = 0.5
 # Messages without text have little in common but headers. Labels decide on them after so many labels of such messages.
@@ -232,7 +235,11 @@ class PersonalLayer:
         if limits is None:
             return score
         base = prior or 0.0
-        likeness, kept = self._likeness.of(share, is_spam=base >= limits.spam), limits.kept(score, prior=base)
+        if base >= limits.spam:
+            # A spam verdict is withdrawn only by what labels say, not by a lower weight of the base score.
+            by_labels = _dot(self._averaged[features]) - self._balance.bias
+            score = max(score, base + self._relevance(share) * min(by_labels + DOUBT, max(by_labels, 0.0)))
+        likeness, kept = self._likeness.of(share), limits.kept(score, prior=base)
         return likeness * self.ham_scores.adjusted(score, limits) + (1 - likeness) * kept
 
     def _score_by_weights(self, features: PersonalFeatures, prior: float | None, share: float) -> float:

@@ -24,7 +24,6 @@ def test_more_in_common_is_never_less_like(shares, some):
     values = [found.of(share) for share in sorted(some)]
     assert values == sorted(values)
     assert all(0 <= value <= 1 for value in values)
-    assert all(found.of(share, is_spam=True) <= found.of(share) for share in some)
     if not shares or min(shares) > 0:
         assert found.of(0.0) == 0
 
@@ -35,13 +34,6 @@ def test_the_measure_is_the_mailbox_itself(level):
     found = likeness(level + 0.04 * np.random.default_rng(0).random(900))
     assert found.of(level + 0.03) == 1
     assert found.of(level - 0.01) == 0
-
-
-def test_a_spam_verdict_needs_more_likeness():
-    """What the base judges spam is like the mailbox only if it has more in common than half of the labelled mail."""
-    found = likeness(0.5 + 0.4 * np.random.default_rng(0).random(900))
-    assert (found.of(0.65), found.of(0.65, is_spam=True)) == (1, 0)
-    assert found.of(0.85, is_spam=True) == 1
 
 
 def test_before_there_are_enough_labels():

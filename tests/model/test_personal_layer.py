@@ -50,6 +50,14 @@ def test_labels_of_one_kind_alone_leave_the_other_as_it_is(spam):
     assert sign * (layer.score(mail(rng, b"usual"), sign * FAIRLY) or 0) > FAIRLY
 
 
+def test_a_spam_verdict_is_withdrawn_only_by_what_labels_say():
+    """Where the base took ham for spam, that verdict is withdrawn, and other mail that the base judges spam stays spam."""
+    limits = Limits(-1.5, 4.4)
+    layer, rng = taught([(b"usual", False, FAIRLY)] * 300 + [(b"rare", True, SURE)] * 100)
+    assert all((layer.score(mail(rng, b"usual"), SURE, limits=limits) or 0) < limits.spam for _ in range(50))
+    assert all((layer.score(mail(rng, b"else"), SURE, limits=limits) or 0) >= limits.spam for _ in range(50))
+
+
 def test_one_kind_after_the_other():
     """After a thousand labels of ham and then a thousand of spam, ham unlike either still scores nearer to ham."""
     layer, rng = taught([(b"usual", False, -FAIRLY)] * 1000)

@@ -51,6 +51,7 @@ class Likeness:
         shares = np.sort(np.array(self._latest)[-number:])
         # The values at these positions are the quantiles, without the interpolation of numpy.quantile, which is slow.
         unlike, like = (float(shares[int(quantile * number)]) for quantile in (UNLIKE, LIKE))
+        unlike = max(min(unlike, like - _LEAST_WIDTH), 0.0)
         self._range = unlike, max(like, unlike + _LEAST_WIDTH)
 
     def dump(self) -> bytes:

@@ -36,6 +36,12 @@ def test_the_measure_is_the_mailbox_itself(level):
     assert found.of(level - 0.01) == 0
 
 
+def test_equal_mail():
+    """If all labelled messages have everything in common, only mail that has so, too, is like them."""
+    found = likeness([1.0] * 100)
+    assert (found.of(1.0), found.of(0.99)) == (1, 0)
+
+
 def test_before_there_are_enough_labels():
     """With few labels, only mail that is almost all in common with labelled mail is like it."""
     found = likeness([0.1] * (LEAST - 1))

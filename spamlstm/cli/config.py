@@ -70,7 +70,7 @@ def _thresholds(config: Config) -> str:
         policy = Policy.of(config.policy, thresholds=bundle.thresholds)
     except UserError as error:
         return f"unknown, as the model cannot be used: {error}"
-    also = "" if policy.chosen else "; those that 'spamlstm adopt' found take precedence"
+    also = "" if policy.chosen else "; scores of mail like your labelled mail are adjusted to max_false_positive_rate"
     return thresholds_in_words(policy.thresholds_json()) + also
 
 

@@ -17,8 +17,8 @@ from spamlstm.maildir.headers import is_tagged
 from spamlstm.maildir.opened import OpenFolder, OpenMaildir, RefusedError
 
 # A client that cannot move a message copies it and then removes the original, within seconds. While the original of a
-# younger copy is still there, the message is not classified. Also the largest difference between the times at which the
-# two copies arrive that a mail rule makes of one delivery.
+# younger copy is still there, the message is not classified. If a mail rule makes two copies of one delivery, they
+# arrive at most this far apart.
 WAIT_SECONDS = 30.0
 # A clock of a file server may be this far ahead, in seconds.
 _AHEAD = 60.0
@@ -34,7 +34,7 @@ class Placement(Enum):
     MOVED = "moved"
     """The user or this program put the message into the inbox."""
     UNCLEAR = "unclear"
-    """The user may be moving the message at this moment. It is looked at again later."""
+    """The user may be moving the message at this moment. The message is checked again later."""
 
 
 @dataclass(frozen=True, slots=True)

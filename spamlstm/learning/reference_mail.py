@@ -50,7 +50,7 @@ class ReferenceVerdicts:
 
     @property
     def filed(self) -> int:
-        """The number of ham messages that are newly classified as spam. Negative if less ham is."""
+        """The number of ham messages that are newly classified as spam. Negative if fewer ham messages are."""
         return self.after[Label.HAM][Verdict.SPAM] - self.before[Label.HAM][Verdict.SPAM]
 
     @property

@@ -19,11 +19,11 @@ from spamlstm.message.message import address, parse_message
 # The newest messages of all Sent folders that are read, and the most bytes of one. Larger messages are skipped.
 MOST_MESSAGES = 5000
 MOST_BYTES = 1 << 20
-# A message to more recipients is a circular, which does not show that the user knows them.
+# A message to more recipients is a mass mailing and does not show that the user knows the recipients.
 MOST_RECIPIENTS = 20
 _HEAD_BYTES = 64 << 10
 _ADDRESS = re.compile(r"(?<![^\s<>\"(),:;@])[^\s<>\"(),:;@]++@[^\s<>\"(),:;@]+")
-# Mail programs write such messages without the user, or for a link of the sender.
+# Mail programs send messages with these words automatically, or when the user follows an unsubscribe link.
 _NOT_WRITTEN = re.compile(r"unsubscribe|abmelden|désabonne", re.IGNORECASE)
 
 

@@ -24,7 +24,7 @@ COLON = ":"
 # Written on file systems that cannot store a colon, as mbsync and go-maildir do.
 SEMICOLON = ";"
 
-# Lone surrogates stand for bytes that are not UTF-8, which may be part of a letter.
+# Lone surrogates stand for bytes that are not UTF-8. Such a byte may be part of a letter.
 _OTHER_INFO = re.compile(r"(?!^)([^\w,.=\ud800-\udfff]|_)(2,[A-Za-z]*)\Z")
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
 # Servers and clients add and remove these fields while a message stays the same: S and W (Maildir++), U (mbsync), FMD5

@@ -67,7 +67,7 @@ def is_compressed(raw: bytes) -> bool:
 
 
 def missing_package(raw: bytes) -> str | None:
-    """Return what a package that is not installed is needed for, to be shown after 'it is'. None if none is needed."""
+    """Return a phrase that names the missing package, to be shown after 'it is'. Return None if none is missing."""
     form = _format_of(raw)
     if form is None or not form.package:
         return None
@@ -109,7 +109,7 @@ def _members(raw: bytes, left: int) -> Iterator[bytes]:
                 at += len(block)
                 if not block:
                     raise EOFError
-            # Not all decompressors accept a limit. Those that do may keep a rest only if the limit is reached.
+            # Not all decompressors accept a limit. Those that accept a limit keep unread data only if it is reached.
             piece = member.decompress(block, left) if form.name != "zstd" else member.decompress(block)
             block = b""
             yield piece

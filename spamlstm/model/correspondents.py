@@ -73,7 +73,7 @@ class Correspondents:
         self.written: frozenset[bytes] = frozenset()
 
     def learn(self, sender: SenderIdentity | None, *, spam: bool, answered: bool = False) -> None:
-        """Learn one label of a message. A message without a proven sender only counts for the age of others."""
+        """Learn one label of a message. A message without a proven sender only ages the counts of other senders."""
         self._labels += 1
         if sender is None:
             return
@@ -86,7 +86,10 @@ class Correspondents:
             del self._entries[next(iter(self._entries))]
 
     def evidence(self, sender: SenderIdentity | None) -> KnownSender | None:
-        """Return what the sender of a message sent before, or None if the sender is not known or nothing follows."""
+        """Return what the sender of a message sent before.
+
+        Return None if the sender is not known or does not change the score.
+        """
         if sender is None or not (self._entries or self.written):
             return None
         entry, proof = self._entries.get(sender.key, _NONE), self._entries.get(sender.proof_key, _NONE)
@@ -144,5 +147,5 @@ def _spam_shift(sender: SenderIdentity, ham: int, entry: _Entry) -> float:
 
 
 def _odds(count: int, against: int) -> float:
-    """Return the log of the odds of `count` labels to `against` labels, or 0 if they disagree too much."""
+    """Return the log of the odds of `count` labels to `against` labels, at least 0."""
     return max(math.log((min(count, MOST_COUNT) + 1) / (AGAINST * against + 1)), 0.0)

@@ -43,7 +43,7 @@ class LabelBalance:
 
     @property
     def effect(self) -> float:
-        """The effect of the weights, 0 to 1. It falls if nearly all labels are of one kind, above all recent ones."""
+        """The effect of the weights, 0 to 1. It falls if nearly all labels, above all recent ones, are of one kind."""
         all_time, recent = map(_balance_of, self.counts)
         return max(LEAST_RECENT * all_time, recent)
 

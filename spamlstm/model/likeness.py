@@ -44,7 +44,8 @@ class Likeness:
         self._measure()
 
     def _measure(self) -> None:
-        number = min(max(self._count // 3, LEAST), len(self._latest))
+        # The first labelled messages have little in common with those before them.
+        number = min(self._count // 3, len(self._latest))
         if number < LEAST:
             self._range = FIRST_RANGE
             return

@@ -80,9 +80,11 @@ LEAST_SHARPNESS = 0.5
 # If the base classifies a message as spam, weights towards ham count only as far as they exceed DOUBT, in log-odds.
 # Smaller weights come from what all mail has in common.
 DOUBT = 2.5
-# A message of at least this likeness to labelled mail is like it. Like ham shows which threshold fits the user's mail.
+# A message with at least this likeness counts as like labelled mail. Such ham shows which threshold fits the user's
+# mail.
 LIKE = 0.5
-# Messages without text have little in common but headers. Labels decide on them after so many labels of such messages.
+# Messages without text have little in common but headers. Labels decide on such messages once this many of them are
+# labelled.
 ENOUGH_WITHOUT_TEXT = 10
 KNOWN = 0.5
 

@@ -168,7 +168,7 @@ class Policy:
 
     @property
     def chosen(self) -> bool:
-        """Whether the configuration sets thresholds or costs. Thresholds found by `adopt` are then ignored."""
+        """Whether the configuration sets thresholds or costs. `max_false_positive_rate` is then ignored."""
         return self.origin in (ThresholdOrigin.CONFIGURATION, ThresholdOrigin.COSTS)
 
     def thresholds_json(self) -> dict[str, float | str]:

@@ -51,7 +51,7 @@ class HistoryReader:
         }
         since = since or self.reflected(maildir)
         message = self._state.message(maildir, content)
-        # If the journal has begun anew, the numbers of acts in the mailbox state mean nothing.
+        # If the journal was created again, the act numbers in the mailbox state are invalid.
         if message is not None and message.act > since.act and since != JournalPosition():
             since = replace(since, act=message.act)
         changes = self._journal.changes(maildir, content, judgement=since.judgement, act=since.act)

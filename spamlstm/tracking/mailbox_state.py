@@ -224,12 +224,12 @@ class MailboxState:
         return {content for content in found if content is not None}
 
     def departures(self, maildir: str, content: str) -> tuple[Departure, ...]:
-        """Return the departures of one message: copies that left their folders, for no known reason yet."""
+        """Return the departures of one message: copies that left their folders for a reason that is not yet known."""
         statement = f"SELECT {DEPARTURE_COLUMNS} FROM departures WHERE maildir = ? AND content = ?"  # noqa: S608  constants
         return tuple(self._read(state.departure_from, statement, self._id(maildir), bytes.fromhex(content)))
 
     def put_departures(self, maildir: str, content: str, departures: Iterable[Departure]) -> None:
-        """Record the departures of a message in place of the recorded departures."""
+        """Replace the recorded departures of a message."""
         key = self._id(maildir), bytes.fromhex(content)
         self._connection.execute("DELETE FROM departures WHERE maildir = ? AND content = ?", key)
         self._connection.executemany(

@@ -156,7 +156,7 @@ def _label_of_move(role: FolderRole, copy: FoundCopy) -> tuple[Label | None, Pen
 
 
 def _strongest(inferred: Iterable[tuple[Label | None, Pending]]) -> tuple[Label | None, Pending]:
-    """Return the label of the most certain inference. Spam precedes ham, because junk is the last folder compared."""
+    """Return the label of the most certain inference. Spam precedes ham: junk is the user's last word."""
     labels = [one for one in inferred if one[0] is not None]
     return max(labels, key=lambda one: (one[1], one[0] is Label.SPAM), default=(None, Pending.NOTHING))
 

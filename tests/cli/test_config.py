@@ -165,7 +165,11 @@ def test_check_lists_refused_maildirs(spamlstm, home):
 @pytest.mark.parametrize(
     ("policy", "shown"),
     [
-        ("", "ham up to 0.2, spam from 0.98 (from the model); those that 'spamlstm adopt' found take precedence"),
+        (
+            "",
+            "ham up to 0.2, spam from 0.98 (from the model); scores of mail like your labelled mail are adjusted to"
+            " max_false_positive_rate",
+        ),
         (
             "costs = { false_positive = 5, false_negative = 1, unsure = 0.1 }",
             "ham up to 0.1, spam from 0.98 (computed from the costs in the configuration)",

@@ -36,6 +36,12 @@ def test_the_measure_is_the_mailbox_itself(level):
     assert found.of(level - 0.01) == 0
 
 
+def test_the_first_labels_are_no_measure():
+    """The range is not measured by the first labelled messages, which have little in common with those before them."""
+    found = likeness(np.linspace(0.0, 0.9, 3 * LEAST - 1))
+    assert found.of(0.5) == 0
+
+
 def test_equal_mail():
     """If all labelled messages have everything in common, only mail that has so, too, is like them."""
     found = likeness([1.0] * 100)

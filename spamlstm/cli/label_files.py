@@ -17,8 +17,13 @@ from spamlstm.model.classifier import Classifier
 def write_labels(file: Path, *, state: Path) -> None:
     """Write the labels of the folder `state` to a file, completely or not at all.
 
-    Raises NoInputError if there are no labels, and UserError if the file exists and is not an export.
+    Raises NoInputError if there are no labels, and UserError if `file` is - or exists and is not an export.
     """
+    if str(file) == "-":
+        raise UserError(
+            "labels are not exported to standard output, because a file is written completely or not at all;"
+            " name a file"
+        )
     _check_replaceable(file)
     labels = LabelStore.find(state)
     if labels is None:

@@ -77,8 +77,8 @@ PAST = 0.5
 SHARPNESS = 6.0
 HALF_SHARPNESS = 50
 LEAST_SHARPNESS = 0.5
-# If the base classifies a message as spam, weights towards ham count only as far as they exceed DOUBT, in log-odds.
-# Smaller weights come from what all mail has in common.
+# If the base classifies a message as spam, weights towards ham count only if they exceed DOUBT, in log-odds, and fully
+# if they exceed it by 1. Smaller weights come from what all mail has in common.
 DOUBT = 2.5
 # A message with at least this likeness counts as like labelled mail. Such ham shows which threshold fits the user's
 # mail.
@@ -240,7 +240,8 @@ class PersonalLayer:
         if base >= limits.spam:
             # A spam verdict is withdrawn only by what labels say, not by a lower weight of the base score.
             by_labels = _dot(self._averaged[features]) - self._balance.bias
-            score = max(score, base + self._relevance(share) * min(by_labels + DOUBT, max(by_labels, 0.0)))
+            doubt = min(max(by_labels + DOUBT + 1, 0.0), 1.0)
+            score += doubt * max(base - score, 0.0)
         likeness, kept = self._likeness.of(share), limits.kept(score, prior=base)
         return likeness * self.ham_scores.adjusted(score, limits) + (1 - likeness) * kept
 

@@ -167,8 +167,10 @@ def test_check_lists_refused_maildirs(spamlstm, home):
     [
         (
             "",
-            "ham up to 0.2, spam from 0.98 (from the model); scores of mail like your labelled mail are adjusted to"
-            " max_false_positive_rate",
+            (
+                "ham up to 0.2, spam from 0.98 (from the model); scores of mail like your labelled mail are adjusted to"
+                " max_false_positive_rate"
+            ),
         ),
         (
             "costs = { false_positive = 5, false_negative = 1, unsure = 0.1 }",

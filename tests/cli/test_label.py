@@ -337,6 +337,7 @@ def test_labels_are_exported_and_imported(spamlstm, message, tmp_path):
     """The exported file is private and restores the labels; an earlier export is replaced, no other file is."""
     file = tmp_path / "labels.gz"
     assert spamlstm("labels", "export", file)[0] == 66
+    assert spamlstm("labels", "export", "-")[0] == 64
     spamlstm("label", "spam", message)
     before = verdict(spamlstm, message), spamlstm("labels")[1]
     for _ in range(2):

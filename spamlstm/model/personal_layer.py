@@ -78,8 +78,10 @@ SHARPNESS = 6.0
 HALF_SHARPNESS = 50
 LEAST_SHARPNESS = 0.5
 # If the base classifies a message as spam, weights towards ham count only if they exceed DOUBT, in log-odds, and fully
-# if they exceed it by 1. Smaller weights come from what all mail has in common.
+# if they exceed it by 1. Smaller weights come from what all mail has in common. With more labels the weights are more
+# reliable, so DOUBT falls to half after HALF_DOUBT_LABELS.
 DOUBT = 2.5
+HALF_DOUBT_LABELS = 2000
 # A message with at least this likeness counts as like labelled mail. Such ham shows which threshold fits the user's
 # mail.
 LIKE = 0.5
@@ -240,7 +242,8 @@ class PersonalLayer:
         if base >= limits.spam:
             # A spam verdict is withdrawn only by what labels say, not by a lower weight of the base score.
             by_labels = _dot(self._averaged[features]) - self._balance.bias
-            doubt = min(max(by_labels + DOUBT + 1, 0.0), 1.0)
+            few = 1 / (1 + self.labels / HALF_DOUBT_LABELS)
+            doubt = min(max(by_labels / few + DOUBT + 1, 0.0), 1.0)
             score += doubt * max(base - score, 0.0)
         likeness, kept = self._likeness.of(share), limits.kept(score, prior=base)
         return likeness * self.ham_scores.adjusted(score, limits) + (1 - likeness) * kept

@@ -12,7 +12,7 @@ from spamlstm.maildir.headers import tag, untag
 from spamlstm.model.reading import MessageReader
 from spamlstm.verdict import Judgement, Verdict
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
+sys.path.append(str(Path(__file__).resolve().parents[2] / "benchmarks"))
 
 from hostile_mail import FAMILIES
 

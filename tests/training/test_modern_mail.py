@@ -30,7 +30,7 @@ from training.synthetic.modern.pages import Page
 from training.synthetic.modern.reports import REPORTS
 from training.synthetic.modern.routes import honest
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
+sys.path.append(str(Path(__file__).resolve().parents[2] / "benchmarks"))
 
 import artefacts
 

@@ -1,5 +1,6 @@
 """Fixtures for every test: the checkout, a clean user account, a wait without sleeps, a fresh interpreter."""
 
+import logging
 import os
 import signal
 import subprocess
@@ -46,6 +47,13 @@ def _account_for_shared_fixtures(tmp_path_factory) -> Iterator[None]:
 def _account(tmp_path_factory, monkeypatch) -> None:
     """Each test runs as a user who has no configuration, labels or models, and leaves none to the next test."""
     _new_account(monkeypatch, tmp_path_factory.mktemp("home"))
+
+
+@pytest.fixture(autouse=True)
+def _log_level() -> Iterator[None]:
+    """A command that a test runs with -q or -v does not set the log level of the next test."""
+    yield
+    logging.getLogger("spamlstm.daemon").setLevel(logging.NOTSET)
 
 
 @pytest.fixture(autouse=True)

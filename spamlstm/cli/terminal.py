@@ -201,6 +201,7 @@ def log_to_stderr(*, without: Sequence[str]) -> Iterator[None]:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("spamlstm: %(message)s"))
     handler.addFilter(lambda record: getattr(record, "event", "") not in without)
+    level = logger.level
     set_log_level()
     logger.addHandler(handler)
     logger.propagate = False
@@ -209,6 +210,7 @@ def log_to_stderr(*, without: Sequence[str]) -> Iterator[None]:
     finally:
         logger.removeHandler(handler)
         logger.propagate = True
+        logger.setLevel(level)
 
 
 def set_log_level() -> None:

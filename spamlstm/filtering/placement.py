@@ -14,6 +14,7 @@ from spamlstm.filtering.inbox import DAY, is_settled, name_hash
 from spamlstm.filtering.journal import Journal
 from spamlstm.filtering.outcome import Candidate
 from spamlstm.maildir.headers import is_tagged
+from spamlstm.maildir.names import base_of, letters_of
 from spamlstm.maildir.opened import OpenFolder, OpenMaildir, RefusedError
 
 # A client that cannot move a message copies it and then removes the original, within seconds. While the original of a
@@ -141,9 +142,7 @@ class Placements:
         if known is not None and known[0] == times:
             return known[1]
         bases = frozenset(
-            name_hash(entry.name.partition(":")[0].partition(",")[0])
-            for entry in folder.messages()
-            if "T" not in entry.name.partition(":2,")[2].partition(",")[0]
+            name_hash(base_of(entry.name)) for entry in folder.messages() if "T" not in letters_of(entry.name)
         )
         if all(is_settled(time, now=self.clock()) for time in times):
             while len(self._listings) >= _MOST_LISTINGS:

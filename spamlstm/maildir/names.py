@@ -68,6 +68,12 @@ def base_of(name: str) -> str:
     return stem[: field.start()] if field else stem
 
 
+def letters_of(name: str) -> str:
+    """Return the letters for flags and keywords in a file name. Equals those of `Name.parse(name)`, in less time."""
+    info = split_info(name)[2]
+    return info[2:].partition(",")[0] if info.startswith("2,") else ""
+
+
 @dataclass(frozen=True, slots=True)
 class Name:
     """A parsed file name, `base[,field]...[:info]`. `str()` returns exactly the name that was parsed.

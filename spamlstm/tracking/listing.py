@@ -11,7 +11,7 @@ from spamlstm.corpus.paths import MOST_BYTES
 from spamlstm.filtering.inbox import name_hash
 from spamlstm.maildir import message_file
 from spamlstm.maildir.message_file import UnreadableMessageError
-from spamlstm.maildir.names import DELIVERED, GoneError, Part, base_of, split_info
+from spamlstm.maildir.names import DELIVERED, GoneError, Part, base_of, letters_of
 from spamlstm.maildir.opened import OpenFolder
 from spamlstm.tracking.state import FlagSet
 
@@ -72,11 +72,8 @@ def _compare(folder: OpenFolder, before: dict[int, FlagSet], parts: Sequence[Par
 def list_files(folder: OpenFolder, parts: Sequence[Part] = DELIVERED) -> Iterator[ListedFile]:
     """Yield the message files of a folder. File names are not parsed by `Name`, which is too slow for 50,000 names."""
     for entry in folder.messages(parts):
-        info = split_info(entry.name)[2]
-        flags = 8 if entry.part == "new" else 0
-        if info.startswith("2,"):
-            letters = info[2:].partition(",")[0]
-            flags += ("R" in letters) + 2 * ("S" in letters) + 4 * ("T" in letters)
+        letters = letters_of(entry.name)
+        flags = (8 if entry.part == "new" else 0) + ("R" in letters) + 2 * ("S" in letters) + 4 * ("T" in letters)
         base = base_of(entry.name)
         yield ListedFile(name_hash(base), _FLAGS[flags], "new" if entry.part == "new" else "cur", entry.name)
 

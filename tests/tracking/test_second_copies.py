@@ -2,6 +2,7 @@
 
 import os
 from collections import Counter
+from pathlib import Path
 
 import on_disk
 import pytest
@@ -124,6 +125,15 @@ def test_an_archive_copy_before_the_inbox_copy(maildir, body, visited):
         maildir.look()
     maildir.deliver(body)
     assert [one.status for one in maildir.run()] == [Status.DONE if body == "spam" else Status.LEFT]
+
+
+@pytest.mark.parametrize("name", ["1.host:2,S", "1,2:2,S", "1.host!2,S", "1.host,S=9;2,S"])
+def test_an_archive_copy_with_any_name(maildir, name):
+    """The inbox copy is judged beside an archive copy whose name has a comma or another separator."""
+    Path(maildir.archive, "cur", name).write_bytes(raw("spam", 1))
+    maildir.look()
+    maildir.deliver("spam")
+    assert [one.status for one in maildir.run()] == [Status.DONE]
 
 
 def test_a_message_that_is_delivered_thousands_of_times(maildir):

@@ -7,10 +7,10 @@ organisation in From. Such facts have the same meaning across servers and years.
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from spamlstm.features.domains import FREEMAIL, MAIL_SERVICES, OPEN_HOSTING, SHARED_DOMAINS, organisational_domain
+from spamlstm.features.domains import FREEMAIL, MAIL_SERVICES, SHARED_DOMAINS, organisational_domain
+from spamlstm.features.links import LINKS, link_facts, shown_host
 from spamlstm.features.style import Fact, bucket
 from spamlstm.message.message import Message, address
-from spamlstm.message.page import Link
 
 # The owner of a host: the organisation of the sender (same) or of the recipient (own), the signer of the message, a
 # service that sends for others, a mailbox provider (free), or another organisation.
@@ -31,17 +31,12 @@ ALIGNMENT: dict[str, tuple[str, ...]] = {
     "spf": _AUTH,
     "dkim": _AUTH,
     "dmarc": _AUTH,
-    "links": ("none", "same", "mixed", "signer", "service", "other", "ip"),
-    "linkhosts": ("0", "1", "few", "many"),
-    "openhost": ("yes",),
-    "lying": ("yes",),
-    "images": ("none", "same", "mixed", "signer", "inside", "other"),
+    **LINKS,
     "to": ("none", "one", "few", "many", "hidden", "absent"),
     "greet": ("no", "subject", "body"),
     "list": ("none", "list", "bulk"),
     "leave": ("none", "same", "signer", "service", "other", "mail"),
     "thread": ("new", "reply", "forged"),
-    "form": ("yes",),
 }
 
 _SIGNER = re.compile(r"\bd\s*=\s*([^\s;]+)")
@@ -50,7 +45,6 @@ _ROLE = re.compile(
     re.IGNORECASE,
 )
 _NOREPLY = re.compile(r"no[-_.]?reply|do[-_.]?not[-_.]?reply|mailer-daemon|nepasrepondre|noresponder", re.IGNORECASE)
-_IP_HOST = re.compile(r"[\d.]+|0x[0-9a-f]+")
 _WORDS, _LETTERS = re.compile(r"[a-z0-9]+"), re.compile(r"[a-z]+")
 _LONGER_WORDS, _NO_WORD = re.compile(r"\w{4,}"), re.compile(r"[^\w]+")
 # Digits between letters, long numbers, or five consonants in a row.
@@ -65,13 +59,6 @@ _RESULTS = {
     "none": "none",
 }
 _NO_NAMES = frozenset("undisclosed recipients info mail list phishing".split())
-# Hosts are searched for in at most this many characters of plain text, until more than this many hosts are found.
-_MAX_TEXT, _MAX_TEXT_HOSTS = 100_000, 50
-_URL_HOST = re.compile(r"^(?:https?:)?//(?:[^/@?#]*@)?([^/:?#\s]+)", re.IGNORECASE)
-# Two patterns are used because `re` finds `://` five times as fast as letters in either case.
-_TEXT_HOST, _SCHEME = re.compile(r"://([a-z0-9.-]+)", re.IGNORECASE), re.compile(r"https?\Z", re.IGNORECASE)
-_BEFORE_HOST = re.compile(r"https?://|www\.", re.IGNORECASE)
-_HOST, _HOST_RUN = re.compile(r"[a-z0-9.-]+\.[a-z]{2,}", re.IGNORECASE), re.compile(r"[a-z0-9.-]*", re.IGNORECASE)
 
 
 def alignment(message: Message, hosts: Sequence[str]) -> Iterator[Fact]:
@@ -79,7 +66,7 @@ def alignment(message: Message, hosts: Sequence[str]) -> Iterator[Fact]:
     organisations = _Organisations(message)
     yield from _sender(message, organisations)
     yield from _authentication(message, organisations)
-    yield from _links(message, organisations, hosts)
+    yield from link_facts(message, hosts, organisations.link_owners)
     yield from _audience(message, organisations)
 
 
@@ -218,48 +205,6 @@ def _authentication(message: Message, organisations: _Organisations) -> Iterator
         yield kind, found.get(kind, "absent")
 
 
-def _links(message: Message, organisations: _Organisations, hosts: Sequence[str]) -> Iterator[Fact]:
-    yield "links", _link_owner(hosts, organisations)
-    yield "linkhosts", bucket(len(hosts), (1, "0"), (2, "1"), (5, "few"), last="many")
-    # Some services in OPEN_HOSTING are public suffixes, so the last two labels of a host are looked up as well.
-    if any({organisational_domain(host), ".".join(host.split(".")[-2:])} & OPEN_HOSTING for host in hosts):
-        yield "openhost", "yes"
-    if any(map(is_lying, message.page.links)):
-        yield "lying", "yes"
-    yield "images", _image_owner(message.page.images, organisations)
-    if message.page.forms:
-        yield "form", "yes"
-
-
-def _link_owner(hosts: Sequence[str], organisations: _Organisations) -> str:
-    if not hosts:
-        return "none"
-    if any(map(_IP_HOST.fullmatch, hosts)):
-        return "ip"
-    owners = organisations.link_owners(hosts)
-    return _known_owner(owners) or ("service" if owners <= {"service", "own", "none"} else "other")
-
-
-def _image_owner(sources: Sequence[str], organisations: _Organisations) -> str:
-    if not sources:
-        return "none"
-    hosts = list(filter(None, map(url_host, sources)))
-    if not hosts:
-        return "inside"
-    owners = organisations.link_owners(hosts)
-    return _known_owner(owners) or ("mixed" if "service" in owners else "other")
-
-
-def _known_owner(owners: set[str]) -> str:
-    """Return 'same', 'mixed' or 'signer' for the owners of some hosts.
-
-    Return '' if no host belongs to the sender or to a signer, and 'same' if `owners` is empty.
-    """
-    if not owners or "same" in owners:
-        return "mixed" if "other" in owners else "same"
-    return "signer" if "signer" in owners else ""
-
-
 def _audience(message: Message, organisations: _Organisations) -> Iterator[Fact]:
     first = message.first
     to = first.get("to")
@@ -297,51 +242,3 @@ def _greeting(message: Message, organisations: _Organisations) -> str:
         if any(name in low for name in names):
             return place
     return "no"
-
-
-def link_hosts(message: Message) -> list[str]:
-    """Return the distinct hosts of the links, in order. Plain text is searched only if the page has no links."""
-    hosts = dict.fromkeys(host for link in message.page.links if (host := url_host(link.url)))
-    if not hosts:
-        for host in _hosts_of_text(message.text[:_MAX_TEXT]):
-            hosts[host] = None
-            if len(hosts) > _MAX_TEXT_HOSTS:
-                break
-    return list(hosts)
-
-
-def _hosts_of_text(text: str) -> Iterator[str]:
-    end = 0
-    for match in _TEXT_HOST.finditer(text):
-        start = match.start()
-        if _SCHEME.search(text, max(end, start - 5), start):
-            end = match.end()
-            yield match[1].lower()
-
-
-def url_host(url: str) -> str:
-    """Return the host of a URL in lower case, without a user name, or '' if the URL has no host."""
-    match = _URL_HOST.match(url)
-    return match[1].lower() if match else ""
-
-
-def shown_host(text: str) -> str:
-    """Return the first host in `text` that follows `http://`, `https://` or `www.` and has a dot, or ''."""
-    end = 0
-    for before in _BEFORE_HOST.finditer(text):
-        # If a run of host characters does not contain a host, every later `www.` in the run is skipped.
-        if before.end() < end:
-            continue
-        if host := _HOST.match(text, before.end()):
-            return host[0]
-        run = _HOST_RUN.match(text, before.end())
-        end = run.end() if run else end
-    return ""
-
-
-def is_lying(link: Link) -> bool:
-    """Return whether the text of a link shows a host of one organisation and the link leads to another organisation."""
-    if not (claimed := shown_host(link.text)) or not (host := url_host(link.url)):
-        return False
-    domain = organisational_domain(host)
-    return organisational_domain(claimed) != domain and domain not in MAIL_SERVICES

@@ -7,8 +7,9 @@ model reads as one token.
 import re
 from collections.abc import Iterator, Sequence
 
-from spamlstm.features.alignment import ALIGNMENT, alignment, link_hosts
+from spamlstm.features.alignment import ALIGNMENT, alignment
 from spamlstm.features.domains import organisational_domain
+from spamlstm.features.links import link_hosts
 from spamlstm.features.normalise import BRACKETS, SCHEME_END, normalise
 from spamlstm.features.style import STYLE, Fact, style
 from spamlstm.message.headers import MAX_VALUE

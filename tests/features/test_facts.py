@@ -5,7 +5,7 @@ from hostile_text import limit
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spamlstm.features.alignment import link_hosts
+from spamlstm.features.links import link_hosts
 from spamlstm.features.render import FACTS, facts
 from spamlstm.features.style import _seconds
 from spamlstm.message.message import parse_message

@@ -55,6 +55,12 @@ SHARED_DOMAINS = frozenset(
 )
 
 
+def data_lines(name: str) -> list[str]:
+    """Return the lines of the file data/NAME.txt of this package, without comments and empty lines."""
+    text = Path(__file__).with_name("data").joinpath(f"{name}.txt").read_text("utf-8")
+    return [line for line in map(str.strip, text.split("\n")) if line and not line.startswith("#")]
+
+
 @cache
 def _rules() -> frozenset[str]:
     """Return the rules of the public suffix list in the package publicsuffixlist.

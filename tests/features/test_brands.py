@@ -1,0 +1,89 @@
+import pytest
+from hostile_text import limit
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spamlstm.features.brands import _brands, belongs, brands_in, brands_in_host
+from spamlstm.features.domains import organisational_domain
+
+
+def test_brands_are_listed_once():
+    """Each brand has domains, and each domain of a brand is a registrable domain in lower case."""
+    assert len(_brands()) > 150
+    for domains in _brands().values():
+        assert domains
+        for domain in domains:
+            # gov.uk and other public suffixes are owned by one office as a whole.
+            assert organisational_domain(domain) == domain or organisational_domain(f"x.{domain}") == f"x.{domain}"
+
+
+@pytest.mark.parametrize(
+    ("text", "brands"),
+    [
+        ("PayPal Service", ("paypal",)),
+        ("Your Bank of America account", ("bank of america",)),
+        ("UPS: your parcel", ("UPS",)),
+        ("follow ups and downs", ()),
+        ("AT&T and T-Mobile", ("AT&T", "t-mobile")),
+        ("Crédit Agricole - Booking.com", ("crédit agricole", "booking.com")),
+        ("pineapple, paypals, booking", ()),
+        ("Amazon or AMAZON", ("amazon",)),
+        ("", ()),
+    ],
+)
+def test_brands_in_text(text, brands):
+    """A brand is found as whole words. A brand that is also a common word is found only in capital letters."""
+    assert brands_in(text) == brands
+
+
+@pytest.mark.parametrize(
+    ("host", "brands"),
+    [
+        ("www.paypal.com", ("paypal",)),
+        ("paypal.com.account-check.example", ("paypal",)),
+        ("paypa1-secure.example", ("paypal",)),
+        ("secure-micr0softlogin.example", ("microsoft",)),
+        ("bank-of-america.example", ("bank of america",)),
+        ("ups-parcel.example", ("UPS",)),
+        ("groups.example", ()),
+        ("pineapple.example", ()),
+        ("", ()),
+    ],
+)
+def test_brands_in_host(host, brands):
+    """A brand is found in a host beside other words, with hyphens, and with digits that imitate letters."""
+    assert brands_in_host(host) == brands
+
+
+@pytest.mark.parametrize(
+    ("brand", "domain", "owned"),
+    [
+        ("paypal", "paypal.com", True),
+        ("paypal", "paypal.de", True),
+        ("amazon", "amazon.com.br", True),
+        ("DHL", "mail.dhl", True),
+        ("instagram", "facebookmail.com", True),
+        ("paypal", "paypal-secure.com", False),
+        ("paypal", "paypal.top", False),
+        ("paypal", "", False),
+        ("no brand", "example.com", False),
+    ],
+)
+def test_owner(brand, domain, owned):
+    """A brand owns its listed domains, its name in the zone of a country, and its own top-level domain."""
+    assert belongs(brand, domain) is owned
+
+
+@given(st.text(), st.text())
+def test_any_text(text, host):
+    """Any text and any host have brands of the list."""
+    assert set(brands_in(text)) <= set(_brands())
+    assert set(brands_in_host(host)) <= set(_brands())
+
+
+@pytest.mark.parametrize("text", ["paypal " * 100_000, "t-" * 100_000, "a" * 1_000_000, "paypal." * 100_000])
+def test_hostile_text(text):
+    """A long text takes less than a second of processor time."""
+    with limit(1):
+        brands_in(text)
+        brands_in_host(text)

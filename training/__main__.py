@@ -56,6 +56,9 @@ ModernCount = Annotated[
 ModernShare = Annotated[
     float | None, typer.Option(min=0, max=0.9, help="Share of dressed messages in each class [default: 0.3].")
 ]
+Evaded = Annotated[
+    float, typer.Option(min=0, max=1, help="Share of the messages of the corpora to add a disguised copy of.")
+]
 Hide = Annotated[list[str] | None, typer.Option(help="NAME=PROBABILITY: how often to hide a part of a message.")]
 WideRate = Annotated[float, typer.Option(min=0, help="Learning rate of the weights of tokens and pairs.")]
 Seed = Annotated[int, typer.Option(help="Random seed; same seed, same machine, same model.")]
@@ -78,6 +81,7 @@ def fit(
     modern: ModernFolder = None,
     modern_count: ModernCount = None,
     modern_share: ModernShare = None,
+    evaded: Evaded = 0.0,
     hide: Hide = None,
     wide_rate: WideRate = 0.3,
     patience: Patience = 3,
@@ -105,7 +109,9 @@ def fit(
     recipe = _recipe(epochs=epochs, per_epoch=per_epoch, vocabulary=vocabulary, share=synthetic_share, seed=seed)
     added, dressed = _modern(modern, modern_count, modern_share)
     recipe = replace(recipe, dressed=dressed, hiding=parse_hiding(hide or ()), wide_rate=wide_rate, patience=patience)
-    data, limits = _load(corpus, first=first, synthetic=synthetic, seed=seed, threads=threads, modern=added)
+    data, limits = _load(
+        corpus, first=first, synthetic=synthetic, seed=seed, threads=threads, modern=added, evaded=evaded
+    )
     with progress.shown(console, "training", each=per_epoch) as tick:
         job = fitting.Job(
             recipe=recipe,
@@ -141,6 +147,7 @@ def leave_out(
     modern: ModernFolder = None,
     modern_count: ModernCount = None,
     modern_share: ModernShare = None,
+    evaded: Evaded = 0.0,
     hide: Hide = None,
     style: Annotated[bool, typer.Option(help="Include the style facts and the trace in the input.")] = True,
     seed: Seed = 1,
@@ -158,7 +165,16 @@ def leave_out(
     recipe = _recipe(epochs=epochs, per_epoch=per_epoch, vocabulary=vocabulary, share=synthetic_share, seed=seed)
     added, dressed = _modern(modern, modern_count, modern_share)
     recipe = replace(recipe, dressed=dressed, hiding=parse_hiding(hide or ()))
-    data, limits = _load(corpus, first=None, synthetic=synthetic, seed=seed, threads=threads, style=style, modern=added)
+    data, limits = _load(
+        corpus,
+        first=None,
+        synthetic=synthetic,
+        seed=seed,
+        threads=threads,
+        style=style,
+        modern=added,
+        evaded=evaded,
+    )
     with progress.shown(console, "training", each=per_epoch) as tick:
         job = fitting.Job(
             recipe=recipe,
@@ -263,6 +279,7 @@ def _load(
     threads: int,
     style: bool = True,
     modern: Modern | None = None,
+    evaded: float = 0.0,
 ) -> tuple[Dataset, Limits]:
     import torch
 
@@ -272,7 +289,16 @@ def _load(
         torch.set_num_threads(threads)
     limits = dataset.Limits(style=style)
     with progress.shown(console, "reading") as tick:
-        data = dataset.load(paths, limits=limits, first=first, synthetic=synthetic, seed=seed, tick=tick, modern=modern)
+        data = dataset.load(
+            paths,
+            limits=limits,
+            first=first,
+            synthetic=synthetic,
+            seed=seed,
+            tick=tick,
+            modern=modern,
+            evaded=evaded,
+        )
     _say(f"{len(data):,} messages in {len(set(data.group.tolist())):,} groups")
     return data, limits
 

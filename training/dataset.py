@@ -5,9 +5,10 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
+from random import Random
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +21,9 @@ from spamlstm.model.encoder import Vocabulary
 from spamlstm.model.near_duplicates import groups
 
 from .batches import Example
-from .generated import Modern, dressed_mail, synthetic_mail
+from .evaded import Donors, evaded_copy
+from .generated import EVADED, Modern, dressed_mail, synthetic_mail
+from .innocent import innocent_text
 
 _CHUNK = 400
 _ALONE = 2
@@ -95,14 +98,19 @@ def load(
     seed: int,
     tick: Callable[[int], None],
     modern: Modern | None = None,
+    evaded: float = 0.0,
 ) -> Dataset:
     """Read, render and group the corpora at `paths`: archives, folders, or a folder of archives.
 
     Only the first `first` messages of each corpus are read, and `synthetic` generated messages and those of `modern`
-    are added. `tick` gets the number of further messages done. DataError if there is no mail.
+    are added. A share `evaded` of the messages of the corpora get a disguised copy. `tick` gets the number of further
+    messages done. DataError if there is no mail.
     """
     rows: list[Row] = []
-    for done in _rendered(_chunks(paths, first=first, synthetic=synthetic, seed=seed, modern=modern), limits):
+    chunks = _chunks(paths, first=first, synthetic=synthetic, seed=seed, modern=modern)
+    if evaded:
+        chunks = _with_copies(chunks, evaded, seed)
+    for done in _rendered(chunks, limits):
         rows += done
         tick(len(done))
     if not rows:
@@ -120,6 +128,17 @@ class _Mail:
     place: int
     mail: labelled_mail.Labelled
     kin: str = ""
+    copied: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Chunk:
+    """Some messages. `donors` are messages whose sentences pad the copies of those that are `copied`."""
+
+    mails: Sequence[_Mail]
+    generated: bool
+    donors: tuple[bytes, ...] = ()
+    seed: int = 0
 
 
 def joined(group: NDArray[np.int64], kins: Sequence[str]) -> NDArray[np.int64]:
@@ -141,14 +160,34 @@ def joined(group: NDArray[np.int64], kins: Sequence[str]) -> NDArray[np.int64]:
 
 def _chunks(
     paths: Sequence[Path], *, first: int | None, synthetic: int, seed: int, modern: Modern | None
-) -> Iterator[list[_Mail]]:
-    for corpus in (*map(_numbered, list(_archives(paths))), *_generated(synthetic, modern, seed)):
+) -> Iterator[_Chunk]:
+    real = [(_numbered(path), False) for path in list(_archives(paths))]
+    for corpus, generated in (*real, *((mails, True) for mails in _generated(synthetic, modern, seed))):
         mails = islice(corpus, first)
         while chunk := list(islice(mails, _CHUNK)):
+            yield _Chunk(chunk, generated)
+
+
+def _with_copies(chunks: Iterator[_Chunk], share: float, seed: int) -> Iterator[_Chunk]:
+    """Yield the chunks, with a share of the real messages marked to be copied. A copy has the kin of its original."""
+    donors = Donors(seed)
+    for chunk in chunks:
+        if chunk.generated:
             yield chunk
+            continue
+        if chunk.mails[0].place == 0:
+            donors.next_corpus()
+        given = donors.take(one.mail.raw for one in chunk.mails if one.mail.label == "ham")
+        marked = [
+            replace(one, copied=True, kin=one.kin or f"{one.mail.source}/{one.mail.id}")
+            if Random(f"{seed} {one.mail.source} {one.mail.id}").random() < share
+            else one
+            for one in chunk.mails
+        ]
+        yield replace(chunk, mails=marked, donors=given, seed=seed)
 
 
-def _rendered(chunks: Iterator[list[_Mail]], limits: Limits) -> Iterator[list[Row]]:
+def _rendered(chunks: Iterator[_Chunk], limits: Limits) -> Iterator[list[Row]]:
     """Yield the rows of each chunk, in order. After the first chunks, all cores render."""
     head = list(islice(chunks, _ALONE))
     for chunk in head:
@@ -196,26 +235,31 @@ def _generated(synthetic: int, modern: Modern | None, seed: int) -> Iterator[Ite
         yield (_Mail(place, mail, kin) for place, (mail, kin) in enumerate(dressed_mail(modern, seed)))
 
 
-def _render(mails: list[_Mail], limits: Limits) -> list[Row]:
-    return [
-        Row(
-            id=one.mail.id,
-            source=one.mail.source.partition("/")[0],
-            date=one.mail.date,
-            place=one.place,
-            spam=one.mail.label == "spam",
-            windows=tuple(
-                cut_windows(
-                    render(parse_message(one.mail.raw)),
-                    size=limits.window_bytes,
-                    most=limits.windows,
-                    style=limits.style,
-                )
-            ),
-            kin=one.kin,
-        )
-        for one in mails
-    ]
+def _render(chunk: _Chunk, limits: Limits) -> list[Row]:
+    rows = [_row(one, one.mail.raw, limits) for one in chunk.mails]
+    if any(one.copied for one in chunk.mails):
+        innocent = innocent_text(chunk.donors)
+        for one in chunk.mails:
+            rng = Random(f"copy {chunk.seed} {one.mail.source} {one.mail.id}")
+            raw = evaded_copy(one.mail.raw, one.mail.label, innocent, rng) if one.copied else None
+            if raw is not None:
+                copy = _row(one, raw, limits)
+                rows.append(replace(copy, source=EVADED + copy.source))
+    return rows
+
+
+def _row(one: _Mail, raw: bytes, limits: Limits) -> Row:
+    rendered = render(parse_message(raw))
+    windows = cut_windows(rendered, size=limits.window_bytes, most=limits.windows, style=limits.style)
+    return Row(
+        id=one.mail.id,
+        source=one.mail.source.partition("/")[0],
+        date=one.mail.date,
+        place=one.place,
+        spam=one.mail.label == "spam",
+        windows=tuple(windows),
+        kin=one.kin,
+    )
 
 
 def _distinctive(row: Row) -> str:

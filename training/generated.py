@@ -1,4 +1,4 @@
-"""Generated training mail as labelled mail, and the names of its sources."""
+"""Generated training mail as labelled mail, disguised copies of real mail, and the names of their sources."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,6 +14,10 @@ DRESSED = ("app:", "news:", "own:")
 """The beginnings of the sources of dressed mail."""
 
 
+EVADED = "evaded:"
+"""The beginning of the source of a disguised copy. The rest is the source of the message that was copied."""
+
+
 @dataclass(frozen=True, slots=True)
 class Modern:
     """Dressed mail to add: `count` messages made from the texts in `folder`."""
@@ -23,8 +27,8 @@ class Modern:
 
 
 def is_generated(source: NDArray[np.str_]) -> NDArray[np.bool_]:
-    """Return a mask of the messages that were generated for training: synthetic and dressed mail."""
-    return np.asarray((source == SYNTHETIC) | is_dressed(source))
+    """Return a mask of the messages made for training: synthetic and dressed mail, and disguised copies."""
+    return np.asarray((source == SYNTHETIC) | is_dressed(source) | np.char.startswith(source, EVADED))
 
 
 def is_dressed(source: NDArray[np.str_]) -> NDArray[np.bool_]:
@@ -33,9 +37,12 @@ def is_dressed(source: NDArray[np.str_]) -> NDArray[np.bool_]:
 
 
 def collapsed(source: NDArray[np.str_]) -> NDArray[np.str_]:
-    """Return the sources with those of dressed mail as `app`, `news` and `own`, for lists of what was trained on."""
+    """Return the sources for lists of what was trained on.
+
+    Those of dressed mail become `app`, `news` and `own`, those of disguised copies `evaded`.
+    """
     prefix = np.array([name.partition(":")[0] for name in source.tolist()], source.dtype)
-    return np.where(is_dressed(source), prefix, source)
+    return np.where(is_dressed(source) | np.char.startswith(source, EVADED), prefix, source)
 
 
 def synthetic_mail(count: int, seed: int) -> Iterator[Labelled]:

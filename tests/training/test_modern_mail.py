@@ -206,7 +206,7 @@ def test_a_third_is_disguised(mail):
     """About a third of the spam is disguised, in every way, and as many ham messages of texts have a habit."""
     for label, names in (("ham", HABITS), ("spam", EVASIONS)):
         of = [one for one in mail if one.label == label and one.form != "other"]
-        shares = Counter(one.disguise for one in of)
+        shares = Counter(name for one in of for name in one.disguise.split(", "))
         assert 0.26 < 1 - shares[""] / len(of) < 0.41
         assert set(shares) == {*names, ""}
 
@@ -217,16 +217,21 @@ def test_a_disguise_changes_the_message(dresser, name):
     text = dresser.material.templates["order-confirmation"]["app:Shop-One"][3]
     scene = dresser._scene(Random(1), text, real=0)
     route = honest(Random(1), scene.org, scene.recipient, scene.where)
-    html = "<html><body><p>Important internationalisation of your subscription</p><a href='https://a.example/x'>Continue</a></body></html>"
+    html = "<html><body><p>Important réservation, internationalisation of your subscription</p><a href='https://a.example/x'>Continue</a></body></html>"
     page = Page(
         "Important information", "Important information about your internationalisation\nhttps://a.example/x", html
     )
-    draft = Draft(page, route, scene, lambda count: "some innocent words " * count)
-    before = (page.subject, page.plain, page.html, tuple(draft.lines), route.display)
+    draft = Draft(page, route.domain, scene.recipient.domain, lambda count: "some innocent words " * count)
+    before = _content(draft)
     {**EVASIONS, **HABITS}[name](Random(2), draft)
 
-    assert before != (page.subject, page.plain, page.html, tuple(draft.lines), route.display)
-    assert "https://" in page.html
+    assert before != _content(draft)
+    assert "https://" in page.html or draft.files
+
+
+def _content(draft):
+    page = draft.page
+    return page.subject, page.plain, page.html, tuple(draft.lines), tuple(draft.files), draft.display
 
 
 # --- own texts ------------------------------------------------------------------------------------------------------

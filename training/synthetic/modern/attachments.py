@@ -60,17 +60,22 @@ def draw_attachment(scene: Scene, ending: str) -> mime.Attachment:
     return mime.Attachment(f"{stem}.{ending}", _TYPES[ending], mime.filler(rng, _TYPES[ending]))
 
 
-def body_of(rng: Random, page: Page, lang: str, files: Sequence[mime.Attachment]) -> mime.Part:
-    """Return the MIME tree of a page with its attachments. Both forms of the text have one charset and encoding."""
+def body_of(
+    rng: Random, page: Page, lang: str, files: Sequence[mime.Attachment], more: Sequence[mime.Part] = ()
+) -> mime.Part:
+    """Return the MIME tree of a page with its attachments and `more` parts.
+
+    Both forms of the text have one charset and encoding.
+    """
     charset = "utf-8" if chance(rng, 0.92) else _CHARSETS.get(lang.partition("-")[0], "iso-8859-1")
     encoding = rng.choices(("quoted-printable", "base64", "8bit"), (55, 25, 20))[0]
     texts = [_text_part(page.plain + "\n", "plain", charset, encoding)] if page.plain or not page.html else []
     if page.html:
         texts.append(_text_part(page.html + "\n", "html", charset, encoding))
     part = texts[0] if len(texts) == 1 else mime.multipart(rng, "alternative", texts)
-    if not files:
+    if not files and not more:
         return part
-    return mime.multipart(rng, "mixed", [part, *map(mime.attachment_part, files)])
+    return mime.multipart(rng, "mixed", [part, *more, *map(mime.attachment_part, files)])
 
 
 def as_signed(rng: Random, part: mime.Part) -> mime.Part:

@@ -8,33 +8,47 @@ from dataclasses import dataclass, field
 from random import Random
 from textwrap import wrap
 
+from .. import mime
 from ..tokens import alnum, chance, letters
 from .pages import Page
-from .routes import Route
-from .slots import Scene
 
 _HIDDEN = (
-    'style="display:none"', 'style="font-size:0px;line-height:0"', 'style="color:#ffffff;font-size:2px"',
-    'style="visibility:hidden;height:0"', 'style="position:absolute;left:-4000px"',
-    'style="max-height:0;overflow:hidden"',
-    'style="opacity:0;font-size:3px"',
+    "display:none", "font-size:0px;line-height:0", "color:#ffffff;font-size:2px", "visibility:hidden;height:0",
+    "position:absolute;left:-4000px", "max-height:0;overflow:hidden", "opacity:0;font-size:3px",
+    "color:#fefefe;background-color:#ffffff", "width:0;height:0;overflow:hidden;display:inline-block",
+    "mso-hide:all;display:none;max-width:0", "line-height:0;font-size:1px;color:#fff", "color:rgb(251, 251, 251)",
 )  # fmt: skip
 _TEXT_NODE = re.compile(
-    r"(<(?:style|script|title).*?</(?:style|script|title)>|<[^>]*>|&#?\w+;)", re.DOTALL | re.IGNORECASE
+    r"(<(?:style|script|title).*?</(?:style|script|title)>|<!--.*?-->|<[^>]*>|&#?\w+;)", re.DOTALL | re.IGNORECASE
 )
-_BODY = re.compile(r"<body[^>]*>", re.IGNORECASE)
+_BODY, _TAGS = re.compile(r"<body[^>]*>", re.IGNORECASE), re.compile(r"<[^>]*>")
 LONG_WORD = re.compile(r"[^\W\d_]{5,12}")
+LINK = re.compile(r"https?://[^\s\"'<>)]+")
 
 
 @dataclass
 class Draft:
-    """A message before it is assembled. `filler` makes innocent text of a number of words in its language."""
+    """A message before it is assembled. `filler` makes innocent text of a number of words in its language.
+
+    `lines` are further header lines, `files` further MIME parts. `display` is a new name of the sender if it is not
+    empty, and `aligned` a domain that the whole message claims to come from.
+    """
 
     page: Page
-    route: Route
-    scene: Scene
+    domain: str
+    recipient_domain: str
     filler: Callable[[int], str]
     lines: list[str] = field(default_factory=list)
+    files: list[mime.Part] = field(default_factory=list)
+    display: str = ""
+    aligned: str = ""
+
+    @property
+    def text(self) -> str:
+        """The text that a person reads, without markup."""
+        if self.page.plain:
+            return self.page.plain
+        return " ".join(_TAGS.sub(" ", "".join(_TEXT_NODE.split(self.page.html)[::2])).split())
 
 
 def put_first(html: str, fragment: str) -> str:
@@ -49,12 +63,13 @@ def put_last(html: str, fragment: str) -> str:
 
 
 def change_text(html: str, change: Callable[[str], str]) -> str:
-    """Return a page with `change` applied to the text between the tags."""
-    return "".join(part if number % 2 else change(part) for number, part in enumerate(_TEXT_NODE.split(html)))
+    """Return a page with `change` applied to the text between the tags. Addresses of links are left unchanged."""
+    parts = _TEXT_NODE.split(html)
+    return "".join(part if number % 2 or "://" in part else change(part) for number, part in enumerate(parts))
 
 
 def change_all(draft: Draft, change: Callable[[str], str], *, subject: bool = True) -> None:
-    """Apply `change` to the text of both forms of a message, and to its subject; links are left as they are."""
+    """Apply `change` to the text of both forms of a message, and to its subject. Links are left unchanged."""
     page = draft.page
     page.html = change_text(page.html, change)
     page.plain = "\n".join(line if "://" in line else change(line) for line in page.plain.splitlines())
@@ -63,37 +78,53 @@ def change_all(draft: Draft, change: Callable[[str], str], *, subject: bool = Tr
 
 
 def hide(rng: Random, draft: Draft, text: str) -> None:
-    """Add a text that readers of the page do not see."""
-    tag = rng.choice(("div", "span", "p"))
-    style = rng.choice(_HIDDEN)
-    if chance(rng, 0.25):
-        name = letters(rng, 5)
-        rule = style.removeprefix('style="').removesuffix('"')
-        draft.page.html = put_first(draft.page.html, f"<style>.{name}{{{rule}}}</style>")
-        style = f'class="{name}"'
-    fragment = f"<{tag} {style}>{text}</{tag}>"
+    """Add a text that readers of the page do not see: by an inline style, or by a rule for its class or id."""
+    tag = rng.choice(("div", "span", "p", "td", "font"))
+    rule = rng.choice(_HIDDEN)
+    attribute = f'style="{rule}"'
+    if chance(rng, 0.4):
+        name = letters(rng, rng.randrange(2, 8))
+        kind, mark = ("class", ".") if chance(rng, 0.7) else ("id", "#")
+        sheet = f"<style>{rng.choice(('', tag))}{mark}{name}{{{rule}{rng.choice(('', ' !important'))}}}</style>"
+        draft.page.html = put_first(draft.page.html, sheet)
+        attribute = f'{kind}="{name}"'
+    fragment = f"<{tag} {attribute}>{text}</{tag}>"
+    if tag == "td":
+        fragment = f"<table><tr>{fragment}</tr></table>"
     draft.page.html = (put_first if chance(rng, 0.4) else put_last)(draft.page.html, fragment)
 
 
 def put_below(rng: Random, draft: Draft, text: str) -> None:
-    """Add a text below, after some empty lines."""
-    gap = rng.randrange(2, 25)
-    draft.page.html = put_last(draft.page.html, "<br>" * gap + f"<p>{text}</p>") if draft.page.html else ""
-    if draft.page.plain:
-        draft.page.plain += "\n" * gap + text + "\n"
+    """Add a text below, after some or many empty lines, in some cases in small grey letters."""
+    gap = rng.randrange(2, 20) if chance(rng, 0.7) else rng.randrange(20, 120)
+    page = draft.page
+    if page.html:
+        style = rng.choice(("", "", ' style="font-size:10px;color:#999999"', ' style="color:#c4c4c4;font-size:8px"'))
+        space = rng.choice(("<br>" * gap, "<p>&nbsp;</p>" * gap, f'<div style="height:{gap * 20}px"></div>'))
+        page.html = put_last(page.html, f"{space}<p{style}>{text}</p>")
+    if page.plain:
+        page.plain += "\n" * gap + text + "\n"
+
+
+def put_above(draft: Draft, text: str) -> None:
+    """Add a text above."""
+    page = draft.page
+    page.html = put_first(page.html, f"<p>{text}</p>") if page.html else ""
+    page.plain = f"{text}\n\n{page.plain}" if page.plain else ""
 
 
 def as_answer(rng: Random, draft: Draft, quoted: str) -> None:
     """Make a message look like an answer: its subject, its headers and a quoted text."""
-    draft.page.subject = f"{rng.choice(('Re: ', 'RE: ', 'Re: ', 'AW: ', 'Fwd: '))}{draft.page.subject}"
-    mark = f"<{alnum(rng, 18)}@{draft.scene.recipient.domain}>"
+    page = draft.page
+    page.subject = f"{rng.choice(('Re: ', 'RE: ', 'Re: ', 'AW: ', 'Fwd: ', 'SV: ', 'Odp: '))}{page.subject}"
+    marks = [f"<{alnum(rng, 18)}@{draft.recipient_domain}>" for _ in range(rng.randrange(1, 4))]
     if chance(rng, 0.6):
-        draft.lines += [f"In-Reply-To: {mark}", f"References: {mark}"]
+        draft.lines += [f"In-Reply-To: {marks[-1]}", "References: " + "\r\n ".join(marks)]
     lines = wrap(quoted, 72)
-    if draft.page.plain:
-        draft.page.plain += "\n\n" + "\n".join(f"> {line}" for line in lines) + "\n"
-    if draft.page.html:
-        draft.page.html = put_last(draft.page.html, f"<br><blockquote>{'<br>'.join(lines)}</blockquote>")
+    if page.plain:
+        page.plain += "\n\n" + "\n".join(f"> {line}" for line in lines) + "\n"
+    if page.html:
+        page.html = put_last(page.html, f"<br><blockquote>{'<br>'.join(lines)}</blockquote>")
 
 
 def as_list(rng: Random, draft: Draft, domain: str) -> None:
@@ -111,6 +142,16 @@ def as_list(rng: Random, draft: Draft, domain: str) -> None:
     if draft.page.plain:
         draft.page.plain += f"\n_______________________________________________\n{foot}\n"
     draft.page.html = put_last(draft.page.html, f"<hr><p>{foot}</p>") if draft.page.html else ""
+
+
+def as_bulk(rng: Random, draft: Draft, domain: str) -> None:
+    """Give a message the headers that mail services add for their customers."""
+    link = f"https://{rng.choice(('', 'www.', 'click.', 'e.'))}{domain}/u/{alnum(rng, 16)}"
+    draft.lines += [
+        f"List-Unsubscribe: <{link}>",
+        "List-Unsubscribe-Post: List-Unsubscribe=One-Click",
+        f"Feedback-ID: {rng.randrange(10**6)}:{rng.choice(('news', 'promo', 'tx'))}:{domain.partition('.')[0]}",
+    ]
 
 
 def spaced(rng: Random, text: str, mark: str, share: float) -> str:

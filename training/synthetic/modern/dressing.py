@@ -30,7 +30,7 @@ from .material import Material, Text
 from .own_texts import OwnText
 from .pages import Page, lead_links, write_page
 from .reports import BY_PERSONS, REPORTS, as_forwarded
-from .routes import Route, from_person, honest, hosted_page
+from .routes import Route, from_person, honest, hosted_page, send_from
 from .sending import header_lines
 from .slots import Scene
 
@@ -148,12 +148,17 @@ class Dresser:
     ) -> Dressed:
         """Disguise a third of the messages, or give them a habit, and assemble them."""
         rng, lang = plan.scene.rng, plan.text.lang
-        draft = Draft(page, plan.route, plan.scene, lambda count: self.filler.words(rng, lang, count))
-        disguise = (
-            (evade if plan.label == "spam" else adorn)(rng, draft) if disguised and chance(rng, DISGUISED) else ""
-        )
         form = "alternative" if page.plain and page.html else "html" if page.html else "plain"
-        body = body_of(rng, page, lang, attached)
+        route, disguise = plan.route, ""
+        draft = Draft(
+            page, route.domain, plan.scene.recipient.domain, lambda count: self.filler.words(rng, lang, count)
+        )
+        if disguised and chance(rng, DISGUISED):
+            disguise = (evade if plan.label == "spam" else adorn)(rng, draft)
+            route.display = draft.display or route.display
+            if draft.aligned:
+                send_from(rng, route, draft.aligned)
+        body = body_of(rng, page, lang, attached, draft.files)
         if plan.route.system == "mailbox" and chance(rng, SIGNED):
             body = as_signed(rng, body)
         message = _assemble(plan, page.subject, body, draft.lines)

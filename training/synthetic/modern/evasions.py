@@ -1,4 +1,4 @@
-"""Disguises of spam. About a third of the spam has one.
+"""Disguises of spam. About a third of the spam has one or several.
 
 The words, styles, sizes and letters differ from those of `benchmarks/evasion.py`, which measures a filter that was
 trained on this.
@@ -6,36 +6,26 @@ trained on this.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from random import Random
 
+from ..links import throwaway
 from ..tokens import alnum, chance, letters
-from .drafts import (
-    LONG_WORD,
-    Draft,
-    as_answer,
-    as_list,
-    change_all,
-    change_text,
-    hide,
-    put_below,
-    put_first,
-    spaced,
-)
+from . import lettering
+from .drafts import LINK, Draft, as_answer, as_bulk, as_list, change_text, hide, put_above, put_below
+from .enclosures import enclose, other_plain, second_part
 
-_LOOKALIKES = {
-    "a": "аɑ", "c": "сϲ", "e": "еҽ", "i": "іı", "o": "оοօ", "p": "рρ", "s": "ѕ", "u": "υս", "x": "х", "y": "уү",
-    "n": "ո", "h": "һ", "d": "ԁ", "k": "κ", "t": "т",
-}  # fmt: skip
-_INVISIBLE = ("\u200b", "\u2060", "\u00ad")
+SEVERAL = 0.3
+"""The share of the disguised spam that is disguised in two or three ways."""
 
 
 def evade(rng: Random, draft: Draft) -> str:
-    """Disguise a message in one way and return the name of the way."""
-    name = rng.choice(sorted(EVASIONS))
-    EVASIONS[name](rng, draft)
-    return name
+    """Disguise a message in one or several ways and return their names."""
+    names = rng.sample(sorted(EVASIONS), rng.choice((2, 2, 3)) if chance(rng, SEVERAL) else 1)
+    # The text is complete before its letters change, and the letters before the text is moved into an attachment.
+    for name in sorted(names, key=lambda name: name in ENCLOSING):
+        EVASIONS[name](rng, draft)
+    return ", ".join(names)
 
 
 def _hidden_padding(rng: Random, draft: Draft) -> None:
@@ -51,68 +41,95 @@ def _visible_padding(rng: Random, draft: Draft) -> None:
 
 def _cover_text(rng: Random, draft: Draft) -> None:
     """Put innocent text above, so that the start of the message is harmless."""
-    text = draft.filler(rng.randrange(30, 150))
-    draft.page.html = put_first(draft.page.html, f"<p>{text}</p>") if draft.page.html else ""
-    draft.page.plain = f"{text}\n\n{draft.page.plain}" if draft.page.plain else ""
+    put_above(draft, draft.filler(rng.randrange(30, 150)))
 
 
-def _lookalike_letters(rng: Random, draft: Draft) -> None:
-    rate = rng.choice((0.1, 0.3, 0.6))
-
-    def change(text: str) -> str:
-        return "".join(rng.choice(_LOOKALIKES[c]) if c in _LOOKALIKES and chance(rng, rate) else c for c in text)
-
-    change_all(draft, change)
+def _padding_around(rng: Random, draft: Draft) -> None:
+    put_above(draft, draft.filler(rng.randrange(30, 150)))
+    put_below(rng, draft, draft.filler(rng.randrange(40, 200)))
 
 
-def _invisible_letters(rng: Random, draft: Draft) -> None:
-    mark, rate = rng.choice(_INVISIBLE), rng.choice((0.05, 0.15, 0.4))
-    change_all(draft, lambda text: "".join(c + mark if c.isalpha() and chance(rng, rate) else c for c in text))
+def _padding_between(rng: Random, draft: Draft) -> None:
+    """Put innocent sentences between the paragraphs."""
+    page = draft.page
 
+    def padded(text: str, mark: str, form: str) -> str:
+        pieces = text.split(mark)
+        for number in rng.sample(range(len(pieces)), min(12, (len(pieces) + 1) // 2)):
+            pieces[number] += form.format(draft.filler(14))
+        return mark.join(pieces) if text else ""
 
-def _spaced_words(rng: Random, draft: Draft) -> None:
-    mark = rng.choice((" ", ".", "_", "-"))
-    change_all(draft, lambda text: spaced(rng, text, mark, 0.35))
-
-
-def _split_words(rng: Random, draft: Draft) -> None:
-    """Split words by tags that nobody sees."""
-    mark = rng.choice(("<b></b>", "<!-- -->", "<wbr>", '<i style="font-size:0">x</i>'))
-    draft.page.html = change_text(
-        draft.page.html, lambda text: LONG_WORD.sub(lambda m: m[0][:3] + mark + m[0][3:], text)
-    )
-    if draft.page.html:
-        draft.page.plain = ""
+    page.plain = padded(page.plain, "\n\n", "\n\n{}")
+    page.html = padded(page.html, "</p>", "</p><p>{}")
 
 
 def _fake_answer(rng: Random, draft: Draft) -> None:
-    as_answer(rng, draft, draft.filler(rng.randrange(20, 90)))
+    as_answer(rng, draft, draft.filler(rng.randrange(20, 200)))
 
 
 def _false_list(rng: Random, draft: Draft) -> None:
-    as_list(rng, draft, draft.route.domain if chance(rng, 0.6) else f"lists.{letters(rng, 7)}.org")
+    as_list(rng, draft, draft.domain if chance(rng, 0.6) else f"lists.{letters(rng, 7)}.org")
+
+
+def _false_service(rng: Random, draft: Draft) -> None:
+    as_bulk(rng, draft, draft.domain if chance(rng, 0.7) else throwaway(rng))
 
 
 def _aligned(rng: Random, draft: Draft) -> None:
-    """Let all links lead to the domain that signs, with a sender's name like it."""
-    domain = draft.route.domain
-    draft.route.display = domain.split(".")[0].capitalize()
+    """Let the sender and all links belong to one throw-away domain that signs."""
+    draft.aligned = domain = throwaway(rng)
+    draft.display = domain.split(".")[0].capitalize()
     page = draft.page
-    links = sorted(set(re.findall(r"https?://[^\s\"'<>)]+", page.html + page.plain)), key=len, reverse=True)
-    for link in links:
+    for link in sorted({*LINK.findall(page.html), *LINK.findall(page.plain)}, key=len, reverse=True)[:60]:
         new = f"https://www.{domain}/{alnum(rng, 8)}"
         page.html, page.plain = page.html.replace(link, new), page.plain.replace(link, new)
 
 
+def _only_enclosed(rng: Random, draft: Draft) -> None:
+    enclose(rng, draft, draft.filler(rng.randrange(3, 40)) if chance(rng, 0.7) else "")
+
+
+def _second_part(rng: Random, draft: Draft) -> None:
+    second_part(rng, draft, draft.filler(rng.randrange(60, 250)))
+
+
+def _other_plain(rng: Random, draft: Draft) -> None:
+    other_plain(draft, draft.filler(rng.randrange(60, 250)))
+
+
+def _pieces(rng: Random, draft: Draft) -> None:
+    """Put single letters in tags of their own, so that few words are whole in the source of the page."""
+    rate, tag = rng.choice((0.1, 0.3)), rng.choice(("span", "b", "font"))
+    draft.page.html = change_text(
+        draft.page.html,
+        lambda text: "".join(f"<{tag}>{c}</{tag}>" if c.isalpha() and chance(rng, rate) else c for c in text),
+    )
+    if draft.page.html:
+        draft.page.plain = ""
+    else:
+        lettering.lookalikes(rng, draft)
+
+
+ENCLOSING = ("only in an attachment",)
 EVASIONS: dict[str, Callable[[Random, Draft], None]] = {
     "hidden padding": _hidden_padding,
     "visible padding": _visible_padding,
     "cover text": _cover_text,
-    "lookalike letters": _lookalike_letters,
-    "invisible letters": _invisible_letters,
-    "spaced words": _spaced_words,
-    "split words": _split_words,
+    "padding around": _padding_around,
+    "padding between": _padding_between,
+    "other plain text": _other_plain,
+    "second part": _second_part,
+    "only in an attachment": _only_enclosed,
+    "lookalike letters": lettering.lookalikes,
+    "invisible letters": lettering.invisible,
+    "combining marks": lettering.combining,
+    "leet": lettering.leet,
+    "mathematical letters": lettering.alphabet,
+    "spaced words": lettering.spaced_words,
+    "split words": lettering.split_words,
+    "pieces": _pieces,
     "fake answer": _fake_answer,
     "false list": _false_list,
+    "false service": _false_service,
     "aligned domain": _aligned,
 }

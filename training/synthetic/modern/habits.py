@@ -10,30 +10,42 @@ import re
 from collections.abc import Callable
 from random import Random
 
-from .drafts import (
-    Draft,
-    as_answer,
-    as_list,
-    change_text,
-    hide,
-    put_below,
-    put_first,
-)
+from ..tokens import chance
+from . import lettering
+from .drafts import Draft, as_answer, as_bulk, as_list, change_text, hide, put_above, put_below, put_first
+from .enclosures import enclose, second_part
+
+SEVERAL = 0.3
+"""The share of the ham with a habit that has two or three of them."""
 
 
 def adorn(rng: Random, draft: Draft) -> str:
-    """Give an honest message one habit and return its name."""
-    name = rng.choice(sorted(HABITS))
-    HABITS[name](rng, draft)
-    return name
+    """Give an honest message one or several habits and return their names."""
+    names = rng.sample(sorted(HABITS), rng.choice((2, 2, 3)) if chance(rng, SEVERAL) else 1)
+    for name in sorted(names, key=lambda name: name in ENCLOSING):
+        HABITS[name](rng, draft)
+    return ", ".join(names)
 
 
 def _small_screen(rng: Random, draft: Draft) -> None:
-    """Hide a second copy of some text, as pages do that show one block on phones and another on desktops."""
-    if draft.page.html:
-        hide(rng, draft, draft.filler(rng.randrange(20, 120)))
-    else:
+    """Hide a second copy of the text, or some other text, as pages do that show one block on phones."""
+    if not draft.page.html:
         _legal_note(rng, draft)
+    elif chance(rng, 0.7):
+        hide(rng, draft, " ".join(draft.text.split()[: rng.randrange(15, 200)]).replace("<", "&lt;"))
+    else:
+        hide(rng, draft, draft.filler(rng.randrange(20, 120)))
+
+
+def _preheader(rng: Random, draft: Draft) -> None:
+    """Hide a line above, which mail programs show in the list of messages, and some filler behind it."""
+    if not draft.page.html:
+        _legal_note(rng, draft)
+        return
+    line = draft.filler(rng.randrange(5, 18))
+    filler = rng.choice(("&zwnj;&nbsp;", "&#847; ", "&shy;", "&#8204; ")) * rng.randrange(0, 90)
+    style = rng.choice(("display:none;max-height:0", "display:none;font-size:1px;color:#f4f4f4;opacity:0"))
+    draft.page.html = put_first(draft.page.html, f'<div style="{style}">{line}{filler}</div>')
 
 
 def _legal_note(rng: Random, draft: Draft) -> None:
@@ -57,34 +69,52 @@ def _soft_hyphens(rng: Random, draft: Draft) -> None:
 
 def _greeting_first(rng: Random, draft: Draft) -> None:
     """Put a personal word above, as people do who pass something on."""
-    text = draft.filler(rng.randrange(30, 150))
-    draft.page.html = put_first(draft.page.html, f"<p>{text}</p>") if draft.page.html else ""
-    draft.page.plain = f"{text}\n\n{draft.page.plain}" if draft.page.plain else ""
+    put_above(draft, draft.filler(rng.randrange(10, 150)))
 
 
 def _real_answer(rng: Random, draft: Draft) -> None:
-    as_answer(rng, draft, draft.filler(rng.randrange(20, 90)))
+    as_answer(rng, draft, draft.filler(rng.randrange(20, 250)))
 
 
 def _real_list(rng: Random, draft: Draft) -> None:
-    as_list(rng, draft, draft.route.domain)
+    as_list(rng, draft, draft.domain)
+
+
+def _real_service(rng: Random, draft: Draft) -> None:
+    as_bulk(rng, draft, draft.domain)
 
 
 def _styled_tags(rng: Random, draft: Draft) -> None:
-    """Set single letters in tags of their own, as editors do with initials and pasted text."""
+    """Split long words by tags, as editors do with initials and pasted text."""
     mark = rng.choice(("<wbr>", "<b></b>", "<!-- -->"))
     draft.page.html = change_text(
         draft.page.html, lambda t: re.sub(r"[^\W\d_]{14,}", lambda m: m[0][:7] + mark + m[0][7:], t)
     )
 
 
+def _enclosed(rng: Random, draft: Draft) -> None:
+    """Pass a message on as an attachment, or send the text as a calendar entry or a file."""
+    enclose(rng, draft, draft.filler(rng.randrange(3, 40)) if chance(rng, 0.7) else "")
+
+
+def _second_part(rng: Random, draft: Draft) -> None:
+    """Add a second text, as list servers and programs with footers do."""
+    second_part(rng, draft, draft.filler(rng.randrange(10, 250)))
+
+
+ENCLOSING = ("enclosed",)
 HABITS: dict[str, Callable[[Random, Draft], None]] = {
     "block for small screens": _small_screen,
+    "preheader": _preheader,
     "legal note": _legal_note,
     "spaced headline": _spaced_headline,
     "soft hyphens": _soft_hyphens,
+    "decomposed letters": lettering.decomposed,
     "text above": _greeting_first,
     "answer": _real_answer,
     "list mail": _real_list,
+    "mail service": _real_service,
     "styled tags": _styled_tags,
+    "second part": _second_part,
+    "enclosed": _enclosed,
 }

@@ -187,6 +187,18 @@ def as_mailbox(rng: Random, route: Route) -> None:
     sign(rng, route, domain, signs=1.0 if domain in FREEMAIL.values else 0.8)
 
 
+def send_from(rng: Random, route: Route, domain: str) -> None:
+    """Let a route come from a server of `domain`, with all relations right."""
+    old, route.sender = route.domain, f"{route.sender.rpartition('@')[0]}@{domain}"
+    if domain == old:
+        return
+    route.service, route.envelope, route.reply_to = None, draw_envelope(rng, route.sender, domain), ""
+    route.helo, route.message_id_host = helo_of(rng, None, domain), message_id_host_of(rng, None, domain)
+    route.client_ip, route.unsubscribe = public_ip(rng), own_link(rng, domain) if route.unsubscribe else None
+    route.cta = route.other = route.shown = own_link(rng, domain)
+    sign(rng, route, domain, signs=0.95)
+
+
 def from_person(rng: Random, writer: Person, recipient: Person) -> Route:
     """Return the route of mail that a person sends from their own mailbox."""
     route = build_route(rng, writer.domain, writer.name, recipient, service=0.0, tracked=0.0)

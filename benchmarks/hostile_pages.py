@@ -141,6 +141,25 @@ PAGES: dict[str, Callable[[int], bytes]] = {
     "tags that do not end": _repeated("<a"),
     "tags with a quote open": _repeated("<a x='"),
     "styles with many digits": lambda size: page(fill(size, f"<p style='color:rgba({'1' * 300},{'1' * 300}'>x")),
+    "sheet of many rules": lambda size: page(
+        "<style>" + numbered(size // 2, ".%s{display:none}") + "</style>" + fill(size // 2, "<p class=a>x")
+    ),
+    "sheet of long selectors": lambda size: page(
+        "<style>"
+        + fill(size // 2, ".a > .a > .a .b .c > .a{display:none}")
+        + "</style>"
+        + fill(size // 2, "<b class=a>x")
+    ),
+    "sheet for any element": lambda size: page(
+        "<style>" + fill(size // 2, "* *{color:#fff}") + "</style>" + fill(size // 2, "<div>x")
+    ),
+    "sheet of attributes": lambda size: page(
+        "<style>" + fill(size // 2, "[a*=b] [c]{opacity:0}") + "</style>" + fill(size // 2, "<p a=bb>x")
+    ),
+    "sheet of comments": lambda size: page("<style>" + fill(size, "/*") + "</style>x"),
+    "sheet of blocks": lambda size: page("<style>" + fill(size, "@media (a){") + "</style>x"),
+    "sheets": _repeated("<style>p{color:#fff}</style><p>x"),
+    "colours revoked, nested": lambda size: page(fill(size, "<div style=color:#fff>") + "<p style=color:#000>x"),
     "spaces": lambda size: page("<p>" + " \u3000" * (size // 4) + "x"),
     "plaintext": lambda size: page("<plaintext>" + fill(size, "<b>")),
 }

@@ -77,6 +77,7 @@ def join_pages(pages: Iterable[Page]) -> Page:
         size=sum(page.size for page in pages),
         cut=any(page.cut for page in pages),
         complex=any(page.complex for page in pages),
+        preheader=next((page.preheader for page in pages if page.preheader), ""),
     )
 
 

@@ -66,7 +66,8 @@ class Page:
 
     `size` is the length of the part in characters. `cut` means that the page was too large or too complicated to be
     read unchanged. `complex` means that the tree of the page would exceed the budget of the message, so the page was
-    read as plain text.
+    read as plain text. `preheader` is the hidden text at the top of the page that mail programs show in the list of
+    messages. It is also the first line of `visible`.
     """
 
     visible: str = ""
@@ -78,6 +79,7 @@ class Page:
     size: int = 0
     cut: bool = False
     complex: bool = False
+    preheader: str = ""
 
 
 def part_blocks(source: bytes) -> bytes:

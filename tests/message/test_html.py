@@ -21,7 +21,31 @@ from spamlstm.message.page import Link, Page
         "font-size: 1px",
         "font-size:0.5px",
         "font-size:0em",
-        "max-height:0px;overflow:hidden",
+        "max-height:0px;overflow:hidden;display:block",
+        "display:inline-block;height:0;overflow:hidden",
+        "float:left;width:0;overflow-x:hidden",
+        "display:block;line-height:0;overflow:hidden",
+        "opacity:.01",
+        "opacity:0%",
+        "font:0/0 a",
+        "font: 1px Arial",
+        "font-size:.01em",
+        "position:absolute;clip:rect(0 0 0 0)",
+        "position:absolute;clip:rect(1px, 1px, 1px, 1px)",
+        "clip-path: inset(100%)",
+        "clip-path:circle(0)",
+        "transform: scale(0)",
+        "transform:translateX(-9999px)",
+        "display:inline;display:none",
+        "display:none!important;display:block",
+        "/* x */display:none",
+        "color:hsl(0, 0%, 100%)",
+        "color:rgb(255 255 255 / 100%)",
+        "color:#ffffff01",
+        "color:ivory",
+        "color:#f0f0f0",
+        "color:#111;-webkit-text-fill-color:transparent",
+        "color:#123;background:#102132 none",
         "opacity:0",
         "opacity: 0.0;",
         "text-indent:-9999px",
@@ -56,7 +80,19 @@ def test_hidden(style):
         "opacity:1",
         "max-height:100px",
         "color:#333",
-        "color:#ffe",
+        "color:#ffc",
+        "color:#e5e5e5",
+        "max-height:0;overflow:hidden",
+        "max-height:0;display:block",
+        "height:0;overflow:hidden",
+        "left:-5000px",
+        "display:none;display:block",
+        "mso-hide:all",
+        "margin-left:-300px",
+        "opacity:x",
+        "clip:rect(0,0,0,0)",
+        "transform:scale(0.9)",
+        "font:12px/0 Arial",
         "background-color:transparent",
         "border-color:transparent",
         "color:#fff;background:#000",
@@ -91,10 +127,80 @@ def test_background(source, hidden):
     assert (page.hidden == "a") is hidden
 
 
+@pytest.mark.parametrize(
+    ("sheet", "element", "hidden"),
+    [
+        (".x{display:none}", "<div class=x>", True),
+        (".y .x , #k{display:none}", "<div id=k>", True),
+        ("div{font-size:0}", "<div>", True),
+        ("p.x{display:none}", "<div class=x>", False),
+        ("div.x.y{opacity:0}", "<div class='y x'>", True),
+        (".o .x{visibility:hidden}", "<div class=o><div class=x>", True),
+        (".o > .x{visibility:hidden}", "<div class=o><b><i class=x>", False),
+        (".o .p > .x{display:none}", "<div class=o><div class=p><div class=p><i class=x>", True),
+        ("[class=x]{display:none}", "<div class=x>", True),
+        ("div[id^='ab'] *{display:none}", "<div id=abc><i>", True),
+        ("/* } .x{} */.x{display:none}", "<div class=x>", True),
+        (".x{display:none", "<div class=x>", True),
+        ("<!-- .x{display:none} -->", "<div class=x>", True),
+        (".x{color:#fffffe}", "<div class=x>", True),
+        (".x{color:white}.d{background:#036}", "<div class=d><i class=x>", False),
+        (".x{color:white}.d:first-child{background:#036}", "<div class=d><i class=x>", False),
+        (".x{color:#036}.d{background:#036}", "<div class=d><i class=x>", True),
+        (".x{color:white;background:url(a.png)}", "<div class=x>", False),
+        ("body{background:#000}.x{color:#fff}", "<div class=x>", False),
+        # The cascade.
+        (".x{display:none}.x{display:block}", "<div class=x>", False),
+        (".x.x{display:none}.x{display:block}", "<div class=x>", True),
+        ("#k{display:none}.x{display:block}", "<div class=x id=k>", True),
+        (".x{display:none!important}#k{display:block}", "<div class=x id=k>", True),
+        (".x{display:none}", "<div class=x style='display:block'>", False),
+        (".x{display:none!important}", "<div class=x style='display:block'>", True),
+        (".x{display:block!important}", "<div class=x style='display:none'>", False),
+        # Where rules apply.
+        ("@media print{.x{display:none}}", "<div class=x>", False),
+        ("@media screen{.x{display:none}}", "<div class=x>", True),
+        ("@media only screen and (max-width: 600px){.x{display:none!important}}", "<div class=x>", False),
+        ("@media (min-width:1px){.x{display:none}}", "<div class=x>", True),
+        ("@media (max-width:99999px), print{.x{display:none}}", "<div class=x>", True),
+        ("@media (-webkit-min-device-pixel-ratio:0){.x{display:none}}", "<div class=x>", True),
+        ("@media (prefers-color-scheme:dark){.x{color:#fff}}", "<div class=x>", False),
+        ("@supports (display:none){.x{display:none}}", "<div class=x>", True),
+        ("@import url(a.css);.x{display:none}", "<div class=x>", True),
+        ("@font-face{font-family:a}.x{display:none}", "<div class=x>", True),
+        ("@keyframes a{from{opacity:0}}.x{animation:a}", "<div class=x>", False),
+        (".x:hover{display:none}", "<div class=x>", False),
+        (".x + .x{display:none}", "<div class=x>", False),
+    ],
+)
+def test_style_sheet(sheet, element, hidden):
+    """Text that a style sheet hides is hidden, as far as the sheet applies to a screen of usual width."""
+    page = read_page(f"<html><style>{sheet}</style><body><p>" + "many words that stay. " * 8 + f"</p>{element}secret")
+    assert (page.hidden, page.visible.endswith("secret")) == (("secret", False) if hidden else ("", True))
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            '.x #x div * [a] [a="b"] > + , { } {display:none} {color:#fff} ; : ! @media @supports'
+            " screen (min-width:1px) /* */ <!-- --> \\ \x00 é -- 1 ' \" . # [ ] ( ) :not(.x) ::before".split(" ")
+        )
+        | st.text(max_size=4),
+        max_size=30,
+    )
+)  # fmt: skip
+def test_any_style_sheet(pieces):
+    """Any style sheet is read."""
+    source = f"<style>{''.join(pieces).replace('</', '')}</style><div class=x id=x a=b>one<p>two</div>three"
+    page = read_page(source)
+    assert page.visible.endswith("three")
+    assert {*page.visible.split(), *page.hidden.split()} == {"one", "two", "three"}
+
+
 def test_nested_hidden():
     """Hidden text inside a hidden element counts once, and the text after it is visible."""
-    page = read_page("<div style='display:none'>a<p style='display:none'>b</p></div>c")
-    assert (page.visible, sorted(page.hidden.split())) == ("c", ["a", "b"])
+    page = read_page("x<div style='display:none'>a<p style='display:none'>b</p></div>c")
+    assert (page.visible, sorted(page.hidden.split())) == ("x\nc", ["a", "b"])
 
 
 def test_layout_at_size_zero():
@@ -111,10 +217,57 @@ def test_nothing_else_visible():
     assert (page.visible, page.hidden) == ("the whole letter", "")
 
 
-def test_preheader():
-    """The hidden preview line of a newsletter is hidden text."""
-    page = read_page("<body><div style='display:none;max-height:0'>Only today</div><h1>Sale</h1></body>")
-    assert (page.visible, page.hidden) == ("Sale", "Only today")
+@pytest.mark.parametrize(
+    "page",
+    [
+        "<body><div style='display:none;max-height:0'>Only today</div><h1>Sale</h1></body>",
+        "<style>.pre{display:none!important}</style><table><td> <span class=pre>Only today</span></table><h1>Sale",
+        "<div style='opacity:0'>Only today&zwnj;&nbsp;&#847;&nbsp;&#8199;</div><div hidden>&#847; &#847;</div><h1>Sale",
+    ],
+)  # fmt: skip
+def test_preheader(page):
+    """The hidden preview line of a newsletter is read as its first line, without the characters that fill it."""
+    page = read_page(page)
+    assert (page.visible, page.hidden, page.preheader) == ("Only today\nSale", "", "Only today")
+
+
+@pytest.mark.parametrize(
+    "page",
+    ["<h1>Sale</h1><div hidden>Only today</div>", "<div hidden>" + "Only today " * 50 + "</div><h1>Sale</h1>"],
+)
+def test_no_preheader(page):
+    """Hidden text that is long or not at the top of the page is no preheader."""
+    page = read_page(page)
+    assert (page.visible, page.hidden[:10], page.preheader) == ("Sale", "Only today", "")
+
+
+def test_long_preheader():
+    """As much of a preheader is read as a mail program shows."""
+    assert len(read_page("<div hidden>" + "word " * 50 + "</div><h1>Sale</h1>").visible.split()) == 31
+
+
+def test_copy_for_phones():
+    """A hidden copy of visible text, as pages have for narrow screens, is neither visible nor hidden text."""
+    page = read_page("<p>Shop now, the sale ends today</p><div style='display:none'>Shop now, sale ends today</div>")
+    assert (page.visible, page.hidden) == ("Shop now, the sale ends today", "")
+
+
+@pytest.mark.parametrize(
+    ("inside", "shown"),
+    [
+        ("<div style='color:#fff'>a<p style='color:#000'>b</p></div>", "b"),
+        ("<div style='color:#fff'>a<table bgcolor=#000><td>b</table></div>", "b"),
+        ("<div style='font-size:0'>a<i style='font-size:12px'>b</i></div>", "b"),
+        ("<div style='font-size:0'>a<i style='font-size:2em'>b</i></div>", ""),
+        ("<div style='visibility:hidden'>a<i style='visibility:visible'>b</i></div>", "b"),
+        ("<div style='display:none'>a<i style='display:inline'>b</i></div>", ""),
+    ],
+)
+def test_shown_inside_hidden(inside, shown):
+    """An element inside a hidden one is visible if it revokes what hides it."""
+    page = read_page("<p>" + "many words that stay. " * 8 + "</p>" + inside)
+    assert page.visible.split("\n")[1:] == shown.split()
+    assert "a" in page.hidden
 
 
 @pytest.mark.parametrize(
@@ -164,8 +317,8 @@ def test_forms_and_images():
 
 def test_join():
     """Pages are joined in order; no pages give the empty page."""
-    both = join_pages([read_page("<p>a"), read_page("<p>b<div hidden>c</div>")])
-    assert (join_pages([]), both.visible, both.hidden) == (Page(), "a\nb", "c")
+    both = join_pages([read_page("<p>a"), read_page("<div hidden>d</div><p>b<div hidden>c</div>")])
+    assert (join_pages([]), both.visible, both.hidden, both.preheader) == (Page(), "a\nd\nb", "c", "d")
 
 
 @given(st.text(max_size=300))
@@ -209,6 +362,25 @@ def test_any_tags(tags):
         "hidden, nested": "<div style='display:none'>x" * 10_000,
         "hidden, nested, large": "<div style='display:none'>" * 5_000 + "y " * 60_000,
         "size zero, nested": "<div style='font-size:0'>" * 8_000 + "<p>y",
+        "sheet, selectors": "<style>"
+        + "".join(f".a{i}{{display:none}}" for i in range(30_000))
+        + "</style>"
+        + "<p class=a1>x" * 5_000,
+        "sheet, classes": "<style>.a{display:none}</style>" + f"<p class='{'a ' * 9}'>x" * 5_000,
+        "sheet, one class": "<style>" + ".b .a{display:none}" * 900 + "</style>" + "<div class=a>x" * 5_000,
+        "sheet, children": "<style>"
+        + ".a > .a > .a > .a .b > .a{display:none}" * 900
+        + "</style>"
+        + "<div class=a>x" * 2_000,
+        "sheet, comments": "<style>" + "/*" * 100_000 + "</style>x",
+        "sheet, braces": "<style>" + "{" * 100_000 + "</style>x",
+        "sheet, media": "<style>@media " + "(a:" * 60_000 + "{.x{display:none}}</style>x",
+        "sheet, values": "<style>.a{font-size:" + "1" * 90_000 + ";color:rgb(" + "1" * 9_000 + "</style><p class=a>x",
+        "sheet, fonts": "<style>.a{font:" + " 1" * 40_000 + "</style><p class=a>x",
+        "colours, nested": "<div style='color:#fff'>" * 5_000 + "<p style='color:#000'>y",
+        "colours and backgrounds": "".join(
+            f"<p style='color:#{i:06x};background:#{i:06x}'>y" for i in range(0, 16_000_000, 4_000)
+        ),
         "pale, nested": "<div style='color:#fff'>" * 8_000 + "y",
         "colour and spaces": "<p style='color:" + " " * 250_000 + "'>x",
         "wide spaces": "<p>" + "\u3000" * 250_000 + "x",

@@ -17,7 +17,7 @@ LETTER = (
     + b'Content-Type: multipart/alternative; boundary="in"\n\n--in\n'
     + b"Content-Type: text/plain; charset=utf-8; format=flowed\n"
     + b"Content-Transfer-Encoding: quoted-printable\n\nGr=C3=BC=C3=9Fe, \nAnn\n--in\nContent-Type: text/html\n\n"
-    + b"<p style='display:none'>x</p><a href='http://example.org/'>page</a>\n--in--\n--out\n"
+    + b"<a href='http://example.org/'>page</a><p style='display:none'>x</p>\n--in--\n--out\n"
     + b"Content-Type: application/pdf; name*0*=utf-8''b%C3; name*1*=%B6.pdf\n"
     + b"Content-Transfer-Encoding: base64\n\nQUJD\n--out--\n"
 )

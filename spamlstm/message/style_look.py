@@ -1,0 +1,169 @@
+"""The look of an element: whether its declarations hide it, the colour of its letters, and its background.
+
+A declaration is a CSS property with its value. Only a small part of CSS is read.
+"""
+
+import re
+from functools import lru_cache
+from typing import NamedTuple
+
+from spamlstm.message.colours import Colour, read_colour, read_share
+
+# A background that is a picture, a gradient or an unknown colour. It is near no colour.
+UNKNOWN: Colour = (-1000, -1000, -1000)
+# Longer styles are not cached, because entries are kept until the process ends.
+_MAX_CACHED = 500
+_NO_BACKGROUND = frozenset(("", "transparent", "none", "inherit", "initial", "unset", "0", "0 0"))
+_READ = frozenset(
+    "display visibility opacity font-size font height max-height width max-width overflow overflow-x overflow-y"
+    " line-height clip clip-path transform position left right top bottom margin-left text-indent color float"
+    " -webkit-text-fill-color background background-color background-image".split()
+)
+_LENGTH = re.compile(r"(?:calc\()?([-+]?(?:\d++(?:\.\d*+)?|\.\d++)) ?([a-z]*+|%)\)?")
+_PIXELS = {"": 1.0, "px": 1.0, "pt": 4 / 3, "pc": 16.0, "in": 96.0, "cm": 38.0, "mm": 3.8, "%": 10.0}
+_FONT_SIZE = re.compile(r"(?:^| )([-+.\d]++(?:[a-z]++|%)?)(?:/[^ ]++)? ")
+# Shapes and movements that leave nothing to see.
+_EMPTY_CLIP = re.compile(r"rect\((?:(?:[01](?:px|pt)?|auto)[, ]?){4}\)")
+_EMPTY_PATH = re.compile(
+    r"(?:inset\((?:[5-9]\d|1\d\d)(?:\.\d+)?%|(?:circle|ellipse)\(0(?![.\d])|polygon\([0a-z%, ]++\))"
+)
+_EMPTY_TRANSFORM = re.compile(
+    r"scale(?:[xy]|3d)?\(0(?:\.0\d*)?(?![.\d])|matrix\(0(?![.\d])|translate(?:[xy]|3d)?\((?:[^,()]*+,)?-\d{3,}"
+)
+# Text this many pixels left of or above its place is off the screen. A page may move a centred element half its width.
+_OFF_PLACE, _OFF_MARGIN = -100.0, -900.0
+
+
+class Look(NamedTuple):
+    """The look of an element.
+
+    `hiding` is the kind of declaration that hides the element, or ''. `boxed` means that the element is a box of its
+    own even if its tag is that of inline text. `sized` and `seen` mean that the size of letters and the visibility do
+    not follow the element around.
+    """
+
+    hiding: str = ""
+    colour: Colour | None = None
+    background: Colour | None = None
+    boxed: bool = False
+    sized: bool = False
+    seen: bool = False
+
+
+def look_of(style: str, colour: str = "", background: str = "") -> Look:
+    """Return the look that declarations and the attributes `color` and `bgcolor` give.
+
+    The last of several declarations of a property has priority, after those with !important.
+    """
+    return (_cached_look if len(style) <= _MAX_CACHED else _look)(style, colour, background)
+
+
+def without_comments(text: str) -> str:
+    """Return CSS without comments. A comment that has no end reaches to the end."""
+    first, *rest = text.split("/*")
+    return first + " ".join([piece.partition("*/")[2] for piece in rest])
+
+
+def _look(style: str, colour: str, background: str) -> Look:
+    declared: dict[str, str] = {}
+    important: dict[str, str] = {}
+    painted = [background.strip().lower()]
+    if "/*" in style:
+        style = without_comments(style)
+    for declaration in style.lower().split(";"):
+        name, _, value = declaration.partition(":")
+        if (name := name.strip()) not in _READ:
+            continue
+        value, mark, _ = (
+            " ".join(value.split()).replace(", ", ",").replace(" ,", ",").replace(" / ", "/").partition("!")
+        )
+        if name.startswith("background"):
+            painted.append(value.strip())
+        else:
+            (important if mark else declared)[name] = value.strip()
+    declared |= important
+    letters, clear = read_colour(
+        declared.get("-webkit-text-fill-color") or declared.get("color") or colour.strip().lower()
+    )
+    hiding = (declared and _hiding(declared)) or ("clear" if clear else "")
+    painted = [paint for paint in painted if paint not in _NO_BACKGROUND]
+    size = declared.get("font-size", "")
+    return Look(
+        hiding,
+        letters,
+        _paint(painted[-1]) if painted else None,
+        boxed=declared.get("display", "inline") != "inline" or "float" in declared or _is_placed(declared),
+        # A size in em or % of nothing is nothing.
+        sized=size not in ("", "inherit") and not size.endswith(("em", "%")) and hiding != "size",
+        seen=declared.get("visibility") == "visible",
+    )
+
+
+_cached_look = lru_cache(maxsize=2048)(_look)
+
+
+def _paint(value: str) -> Colour:
+    """Return the colour of a background."""
+    colour, clear = read_colour(value)
+    if colour is None and not clear and "(" not in value:
+        colour = next((known for word in value.split() if (known := read_colour(word)[0])), None)
+    return UNKNOWN if colour is None or clear else colour
+
+
+def _hiding(declared: dict[str, str]) -> str:
+    """Return the kind of declaration that hides an element, or ''."""
+    get = declared.get
+    if get("display") == "none":
+        return "display"
+    if get("visibility") in ("hidden", "collapse"):
+        return "visibility"
+    try:
+        if "opacity" in declared and read_share(declared["opacity"]) < 0.1:
+            return "opacity"
+    except ValueError:
+        pass
+    if "font-size" in declared:
+        if _is_tiny(declared["font-size"]):
+            return "size"
+    elif "font" in declared and (size := _FONT_SIZE.search(declared["font"])) and _is_tiny(size[1]):
+        return "size"
+    if any(get(name) in ("hidden", "clip") for name in ("overflow", "overflow-x", "overflow-y")) and any(
+        _is_tiny(get(name, "")) for name in ("height", "max-height", "width", "max-width", "line-height")
+    ):
+        return "box"
+    placed = _is_placed(declared)
+    if (
+        (placed and _EMPTY_CLIP.match(get("clip", "")))
+        or _EMPTY_PATH.match(get("clip-path", ""))
+        or _EMPTY_TRANSFORM.search(get("transform", ""))
+    ):
+        return "clip"
+    if (
+        _pixels(get("text-indent", "")) <= _OFF_PLACE
+        or _pixels(get("margin-left", "")) <= _OFF_MARGIN
+        or (
+            (placed or get("position") == "relative")
+            and min(_pixels(get(side, "")) for side in ("left", "top", "right", "bottom")) <= _OFF_PLACE
+        )
+    ):
+        return "place"
+    return ""
+
+
+def _is_placed(declared: dict[str, str]) -> bool:
+    return declared.get("position") in ("absolute", "fixed")
+
+
+def _pixels(value: str) -> float:
+    """Return a length in pixels, roughly, or 0 if `value` is not a length."""
+    match = _LENGTH.fullmatch(value)
+    return float(match[1]) * _PIXELS.get(match[2], 16.0) if match else 0.0
+
+
+def _is_tiny(value: str) -> bool:
+    """Return whether a length is nothing or nearly nothing: less than two pixels, points or per cent, or 0.1 em."""
+    match = _LENGTH.fullmatch(value)
+    if match is None:
+        return False
+    number, unit = float(match[1]), match[2]
+    return number < (2 if unit in ("px", "pt", "%") else 0.1)

@@ -1,0 +1,293 @@
+"""The style sheets of a page: rules with simple selectors, and the declarations that they give to an element.
+
+A selector is read if it consists of names of elements, classes, ids and attributes, one inside another. Other selectors
+may set a background, but they hide nothing. Rules for paper, phones or dark screens are ignored.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from spamlstm.message.html_cost import Budget
+from spamlstm.message.style_look import Look, look_of, without_comments
+
+# The part of the style sheets that is read, in characters and selectors.
+_MAX_SHEET, _MAX_SELECTORS = 100_000, 1_000
+# The most parts of a selector, and the most elements around an element that are compared with them.
+_MAX_PARTS, _MAX_UP = 6, 60
+# The steps (see html_cost) for one comparison of an element with a selector, for each element that is compared, for
+# each selector that is read, and for each comparison by lexbor.
+_PER_COMPARISON, _PER_ELEMENT, _PER_SELECTOR, _PER_SEARCH = 200, 800, 3_000, 10
+# The width of the window in which the page is shown.
+_WIDTH = 1_000.0
+
+_BRACE = re.compile(r"[{}]")
+_NAME = r"-?[A-Za-z_\x80-\uffff][A-Za-z0-9_\x80-\uffff-]*+"
+_PART = re.compile(
+    rf"(\*|{_NAME})?+((?:[.#]{_NAME}|\[{_NAME}(?:[~|^$*]?=(?:\"[^\"\]\\\\\n]*+\"|'[^'\]\\\\\n]*+'|{_NAME}))?\])*+)"
+)
+_SIMPLE = re.compile(rf"([.#])({_NAME})|\[({_NAME})(?:([~|^$*]?)=[\"']?([^\"'\]]*+)[\"']?)?\]")
+_COMBINATOR = re.compile(r"\s*+(>)\s*+|\s++")
+_LAST_NAME = re.compile(rf"[.#]{_NAME}(?=[^.#]*+\Z)")
+_LINK_STATE = re.compile(r"(?<!:):(?:link|any-link)(?![\w-])")
+_FEATURE = re.compile(r"\(\s*([\w-]+)\s*(?::\s*([^()]*?)\s*)?\)")
+_WIDTH_VALUE = re.compile(r"([\d.]{1,9})(px|em|rem|pt)?")
+_NO_TAGS = str.maketrans("", "", ".#*")
+_NESTING = ("@supports", "@layer", "@container", "@scope", "@starting-style")
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A part of a selector: what one element must have.
+
+    `source` is its text. `names` are a tag, `.class` or `#id`, or '*' for any element, the rarest first.
+    """
+
+    source: str
+    names: tuple[str, ...]
+    required: frozenset[str]
+    attributes: tuple[tuple[str, str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    """A selector with its declarations. `groups` holds the parts from right to left.
+
+    Each part of a group is the parent of the part before. A group is anywhere around the group before. `paints` means
+    that the rule sets a background.
+    """
+
+    groups: tuple[tuple[_Part, ...], ...]
+    rank: tuple[int, int, int, int]
+    declarations: str
+    paints: bool
+
+    @property
+    def key(self) -> _Part:
+        """The part that the element itself must have."""
+        return self.groups[0][0]
+
+
+@dataclass(frozen=True, slots=True)
+class _Element:
+    names: frozenset[str]
+    attributes: dict[str, str | None]
+
+
+@dataclass(slots=True)
+class StyleSheet:
+    """The rules of a page. The elements of the page must not change during the lifetime of the object."""
+
+    rules: list[_Rule] = field(default_factory=list)
+    budget: Budget = field(default_factory=Budget)
+    _by_key: dict[str, list[_Rule]] = field(default_factory=dict)
+    _elements: dict[int, _Element] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for rule in self.rules:
+            self._by_key.setdefault(rule.key.names[0], []).append(rule)
+
+    def looks(self) -> Iterator[tuple[str, Look]]:
+        """Yield the selector of the element itself and the look of each rule."""
+        for rule in self.rules:
+            yield rule.key.source, look_of(rule.declarations)
+
+    def select(self, tree: Any, selectors: Iterable[str], *, elements: int) -> list[Any]:
+        """Return the elements of a tree that match one of `selectors`, in the order of the page.
+
+        `elements` is the number of elements in the tree.
+        """
+        chosen = list(dict.fromkeys(selectors))
+        self.budget.spend(elements * len(chosen) * _PER_SEARCH)
+        return list(tree.css(", ".join(chosen)))
+
+    def declarations(self, node: Any, *, backgrounds: bool = False) -> str:
+        """Return the declarations of all rules for an element. The last has the highest priority.
+
+        With `backgrounds`, rules that do not set a background are omitted.
+        """
+        if not self.rules:
+            return ""
+        found: list[_Rule] = []
+        element = self._element(node)
+        for name in element.names:
+            if rules := self._by_key.get(name):
+                found += [rule for rule in rules if (rule.paints or not backgrounds) and self._matches(rule, node)]
+        if len(found) > 1:
+            found.sort(key=_rank)
+        return ";".join([rule.declarations for rule in found])
+
+    def _element(self, node: Any) -> _Element:
+        key = node.mem_id
+        element = self._elements.get(key)
+        if element is None:
+            attributes = node.attributes
+            classes = attributes.get("class") or ""
+            self.budget.spend(_PER_ELEMENT + len(classes) * _PER_SEARCH)
+            names = frozenset((*[f".{name}" for name in classes.split()], f"#{attributes.get('id')}", node.tag, "*"))
+            element = self._elements[key] = _Element(names, attributes)
+        return element
+
+    def _matches(self, rule: _Rule, node: Any) -> bool:
+        self.budget.spend(_PER_COMPARISON)
+        first, *around = rule.groups
+        if not self._is_group(first, node):
+            return False
+        up = 0
+        for group in around:
+            node = node.parent
+            while node is not None and not self._is_group(group, node):
+                node, up = node.parent, up + 1
+                if up > _MAX_UP:
+                    node = None
+            if node is None:
+                self.budget.spend(up * _PER_COMPARISON)
+                return False
+        return True
+
+    def _is_group(self, group: tuple[_Part, ...], node: Any) -> bool:
+        for part in group:
+            if node is None:
+                return False
+            element = self._element(node)
+            if not part.required <= element.names or not all(
+                _has(element.attributes, *wanted) for wanted in part.attributes
+            ):
+                return False
+            node = node.parent
+        return True
+
+
+def _rank(rule: _Rule) -> tuple[int, int, int, int]:
+    return rule.rank
+
+
+def read_sheets(texts: Iterable[str], budget: Budget) -> StyleSheet:
+    """Return the rules of style sheets. Raises TooComplexError if `budget` is spent."""
+    text = "\n".join(texts)[:_MAX_SHEET]
+    if "/*" in text:
+        text = without_comments(text)
+    rules: list[_Rule] = []
+    for selectors, declarations in _blocks(text):
+        for selector in selectors.split(","):
+            if len(rules) == _MAX_SELECTORS:
+                return StyleSheet(rules, budget)
+            budget.spend(_PER_SELECTOR)
+            if rule := _read_rule(selector.strip(), declarations, len(rules)):
+                rules.append(rule)
+    return StyleSheet(rules, budget)
+
+
+def applies(media: str) -> bool:
+    """Return whether rules for `media` apply to a wide screen. An unknown feature does not apply."""
+    return any(map(_applies, media.lower().split(",")))
+
+
+def _applies(query: str) -> bool:
+    words = _FEATURE.sub(" ", query).replace("only ", " ").split()
+    if any(word not in ("screen", "all", "and") for word in words):
+        return False
+    return all(_has_feature(match[1], match[2]) for match in _FEATURE.finditer(query))
+
+
+def _has_feature(name: str, value: str | None) -> bool:
+    if name in ("min-width", "max-width", "min-device-width", "max-device-width"):
+        width = _WIDTH_VALUE.fullmatch(value or "")
+        if width is None or width[1].count(".") > 1 or width[1] == ".":
+            return False
+        pixels = float(width[1]) * (16 if width[2] in ("em", "rem") else 1)
+        return pixels <= _WIDTH if name.startswith("min") else pixels >= _WIDTH
+    # A feature that every screen has: -webkit-min-device-pixel-ratio:0, min-resolution:.001dpcm.
+    return "min-" in name and (value or "").lstrip("0.") in ("", "1", "1dpcm", "1dpi", "dpi")
+
+
+def _blocks(text: str) -> Iterator[tuple[str, str]]:
+    """Yield the selectors and the declarations of each rule that applies."""
+    # For each open block: its selectors ('' for a block of rules), and whether it applies.
+    open_blocks: list[tuple[str, bool]] = []
+    start = 0
+    for brace in _BRACE.finditer(text):
+        before = text[start : brace.start()]
+        start = brace.end()
+        if brace[0] == "{":
+            prelude = before.rpartition(";")[2].replace("<!--", "").replace("-->", "").strip()
+            shown = not open_blocks or open_blocks[-1][1]
+            if prelude[:6].lower() == "@media":
+                open_blocks.append(("", shown and applies(prelude[6:])))
+            elif prelude.startswith("@"):
+                open_blocks.append(("", shown and prelude.lower().startswith(_NESTING)))
+            else:
+                open_blocks.append((prelude, shown))
+        elif open_blocks:
+            selectors, shown = open_blocks.pop()
+            if selectors and shown:
+                yield selectors, before
+    if open_blocks and open_blocks[-1][0] and open_blocks[-1][1]:
+        yield open_blocks[-1][0], text[start:]
+
+
+def _read_rule(selector: str, declarations: str, order: int) -> _Rule | None:
+    """Return a rule, or None if it cannot be read and does not set a background."""
+    if ":" in selector:
+        selector = _LINK_STATE.sub("", selector)
+    groups = _read_selector(selector)
+    if groups is None:
+        name = _LAST_NAME.search(selector)
+        if name is None or "background" not in declarations.lower() or ":hover" in selector:
+            return None
+        groups, declarations = _read_selector(name[0]), "background:?"
+        if groups is None:
+            return None
+    parts = [part for group in groups for part in group]
+    names = "".join([name[0] for part in parts for name in part.names])
+    classes = names.count(".") + sum(len(part.attributes) for part in parts)
+    rank = (names.count("#"), classes, len(names.translate(_NO_TAGS)), order)
+    return _Rule(groups, rank, declarations, "background" in declarations.lower())
+
+
+def _read_selector(selector: str) -> tuple[tuple[_Part, ...], ...] | None:
+    """Return the groups of parts of a selector from right to left, or None if the selector is not a simple one."""
+    groups: list[list[_Part]] = [[]]
+    at = 0
+    for _ in range(_MAX_PARTS):
+        match = _PART.match(selector, at)
+        if match is None or not match[0]:
+            return None
+        simple = _SIMPLE.findall(match[2])
+        names = sorted(f"{one[0]}{one[1]}" for one in simple if one[0])
+        if match[1] not in (None, "*") or not names:
+            names.append((match[1] or "*").lower())
+        attributes = tuple((one[2].lower(), one[3], one[4]) for one in simple if one[2])
+        groups[-1].insert(0, _Part(match[0], tuple(names), frozenset(names), attributes))
+        at = match.end()
+        if at == len(selector):
+            return tuple(map(tuple, reversed(groups)))
+        between = _COMBINATOR.match(selector, at)
+        if between is None:
+            return None
+        if not between[1]:
+            groups.append([])
+        at = between.end()
+    return None
+
+
+def _has(attributes: dict[str, str | None], name: str, kind: str, wanted: str) -> bool:
+    """Return whether an element has an attribute, with a value that an attribute selector wants."""
+    if name not in attributes:
+        return False
+    value = attributes[name] or ""
+    if not wanted:
+        return not kind
+    match kind:
+        case "~":
+            return wanted in value.split()
+        case "|":
+            return value == wanted or value.startswith(f"{wanted}-")
+        case "^":
+            return value.startswith(wanted)
+        case "$":
+            return value.endswith(wanted)
+        case "*":
+            return wanted in value
+    return value == wanted

@@ -25,7 +25,7 @@ SECTIONS = ("from", "subject", "trace", "hosts", "files", "body")
 # Each mark is one token. `normalise` replaces the brackets ⟦⟧ in mail.
 MARKS = (
     *(f"⟦{name}:{value}⟧" for name, values in FACTS.items() for value in values),
-    *(f"⟦{name}⟧" for name in (*SECTIONS, "url", "address", "tag", "same", "hidden")),
+    *(f"⟦{name}⟧" for name in (*SECTIONS, "url", "address", "tag", "same")),
 )
 BODY = "⟦body⟧"
 
@@ -77,11 +77,7 @@ def facts(message: Message, hosts: Sequence[str]) -> Iterator[Fact]:
 
 def _body(message: Message) -> tuple[str, set[str]]:
     text = message.text
-    body, odd = normalise(text if len(text) <= _MAX_BODY else _passages(text))
-    if message.page.hidden:
-        hidden, more = normalise(message.page.hidden[:300])
-        body, odd = f"{body} ⟦hidden⟧ {hidden}", odd | more
-    return body, odd
+    return normalise(text if len(text) <= _MAX_BODY else _passages(text))
 
 
 def _passages(text: str) -> str:

@@ -25,7 +25,8 @@ STYLE: dict[str, tuple[str, ...]] = {
     "text": ("0", "tiny", "short", "middle", "long", "huge"),
     "page": ("0", "small", "middle", "large"),
     "pictures": ("0", "1", "few", "many"),
-    "hidden": ("little", "much"),
+    "hidden": ("little", "much", "pieces"),
+    "preheader": ("yes",),
     "script": ("yes",),
     "file": ("document", "archive", "page", "program", "image", "calendar", "message", "other"),
     "letters": ("latin", "cyrillic", "cjk", "arabic", "other", "none"),
@@ -57,6 +58,8 @@ _FILES = {
     "message": "eml msg patch diff asc p7s sig",
 }
 _FILE_BY_ENDING = {ending: kind for kind, endings in _FILES.items() for ending in endings.split()}
+# Hidden text of at least _MIN_PIECES lines with fewer than _MAX_PIECE characters each is in pieces.
+_MIN_PIECES, _MAX_PIECE = 6, 16
 _PICTURE = re.compile("[\u2190-\u2bff\U0001f000-\U0001faff]")
 _ASCII, _ASCII_LETTER, _ASCII_LETTERS = re.compile(r"[\0-\x7f]+"), re.compile(r"[A-Za-z]"), ascii_letters.encode()
 # The letters of each alphabet outside ASCII, and the weight of a letter.
@@ -170,7 +173,9 @@ def _content(message: Message) -> Iterator[Fact]:
     yield "page", bucket(page.size, (1, "0"), (4000, "small"), (20_000, "middle"), last="large")
     yield "pictures", bucket(len(page.images), (1, "0"), (2, "1"), (8, "few"), last="many")
     if page.hidden:
-        yield "hidden", "little" if len(page.hidden) < max(200, text // 4) else "much"
+        yield "hidden", _hidden(page.hidden, text)
+    if page.preheader:
+        yield "preheader", "yes"
     if page.scripts:
         yield "script", "yes"
     for kind in sorted({_file(part.name, part.type) for part in message.attachments}):
@@ -180,6 +185,14 @@ def _content(message: Message) -> Iterator[Fact]:
         yield "subject", value
     if message.defects:
         yield "odd", "defect"
+
+
+def _hidden(hidden: str, text: int) -> str:
+    """Return how much text is hidden, compared with `text` visible characters. Pieces break words apart."""
+    pieces = hidden.count("\n") + 1
+    if pieces >= _MIN_PIECES and len(hidden) < pieces * _MAX_PIECE:
+        return "pieces"
+    return "little" if len(hidden) < max(200, text // 4) else "much"
 
 
 def _file(name: str, mime_type: str) -> str:

@@ -195,7 +195,12 @@ _SENTENCES: dict[str, dict[str, str]] = {
         "few": "the HTML shows 2 to 7 images",
         "many": "the HTML shows 8 images or more",
     },
-    "hidden": {"little": "there is a little hidden text", "much": "there is a lot of hidden text"},
+    "hidden": {
+        "little": "there is a little hidden text",
+        "much": "there is a lot of hidden text",
+        "pieces": "hidden characters stand between the visible characters",
+    },
+    "preheader": {"yes": "there is a preview line for the list of messages"},
     "script": {"yes": "there is a script in the message"},
     "file": {
         "document": "a document is attached",

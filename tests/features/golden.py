@@ -154,6 +154,8 @@ MESSAGES: dict[str, bytes] = {
     "hidden much": pages("<p>hi</p><div style='visibility:hidden'>", "innocent words " * 40, "</div>", size=25_000),
     "pale": pages("<p>" + "words that stay " * 10, "<table bgcolor=#036><td><font color=#003366>pale</font></table>"),
     "transparent": pages("<p>seen<b style='color:transparent'>not seen</b></p>", "<blockquote>quote</blockquote>end"),
+    "hidden pieces": pages("<style>.x{display:none}</style><p>yo", "<b class=x>qzx</b>u wi<b class=x>71</b>n" * 5),
+    "preheader": pages("<div style='display:none'>Only today&zwnj;&nbsp;&#847;&zwnj;</div><h1>Sale</h1>"),
     # Alignment
     "own": mail(
         "Return-Path: <b@example.com>",

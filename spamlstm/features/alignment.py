@@ -5,41 +5,45 @@ organisation in From. Such facts have the same meaning across servers and years.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
-from spamlstm.features.domains import FREEMAIL, MAIL_SERVICES, SHARED_DOMAINS, organisational_domain
+from spamlstm.features.brands import belongs, brands_in
+from spamlstm.features.domains import FREEMAIL, organisational_domain
 from spamlstm.features.links import LINKS, link_facts, shown_host
+from spamlstm.features.organisations import OWNERS, Organisations
+from spamlstm.features.route import Route
 from spamlstm.features.style import Fact, bucket
+from spamlstm.message.headers import MAX_VALUE
 from spamlstm.message.message import Message, address
 
-# The owner of a host: the organisation of the sender (same) or of the recipient (own), the signer of the message, a
-# service that sends for others, a mailbox provider (free), or another organisation.
-_OWNERS = ("none", "same", "own", "signer", "service", "free", "other")
+_PEOPLE = ("none", "same", "own", "service", "free", "other")
 _AUTH = ("absent", "pass", "fail", "soft", "none", "error")
 
-# Trained models have token ids in this order, so a value that no message has any more stays in its position.
+# Trained models have token ids in this order.
 ALIGNMENT: dict[str, tuple[str, ...]] = {
-    "from": ("none", "org", "free", "own", "self"),
+    "from": ("none", "org", "free", "own", "self", "claimed"),
     "name": ("none", "match", "address", "foreign", "plain"),
     "local": ("none", "noreply", "role", "odd", "plain"),
     "domain": ("none", "plain", "odd", "long", "idn", "number"),
     "zone": ("none", "com", "net", "org", "public", "country", "new"),
-    "reply": _OWNERS,
-    "path": (*_OWNERS, "null"),
-    "id": (*_OWNERS, "bad"),
-    "sign": ("none", "same", "own", "service", "free", "other"),
+    "reply": _PEOPLE,
+    "id": (*_PEOPLE, "bad"),
+    "brand": ("own", "foreign"),
+    "via": OWNERS[1:],
+    "sign": (*_PEOPLE, "both"),
     "spf": _AUTH,
-    "dkim": _AUTH,
-    "dmarc": _AUTH,
+    "dkim": (*_AUTH, "aligned"),
+    "dmarc": ("absent", "pass", "fail", "none"),
     **LINKS,
     "to": ("none", "one", "few", "many", "hidden", "absent"),
     "greet": ("no", "subject", "body"),
-    "list": ("none", "list", "bulk"),
+    "list": ("none", "list", "bulk", "claimed"),
     "leave": ("none", "same", "signer", "service", "other", "mail"),
-    "thread": ("new", "reply", "forged"),
+    "oneclick": ("yes",),
+    "feedback": ("yes",),
+    "thread": ("new", "reply", "forged", "claimed"),
 }
 
-_SIGNER = re.compile(r"\bd\s*=\s*([^\s;]+)")
 _ROLE = re.compile(
     r"^(?:info|news|newsletter|sales|support|service|kundenservice|contact|kontakt|admin|office|hello|team|marketing|billing|orders?|accounts?|help|mail|customer|notifications?|notify|alerts?|updates?|promo|offers?|reply|bounce|owner|request|root|webmaster|postmaster)",
     re.IGNORECASE,
@@ -49,91 +53,46 @@ _WORDS, _LETTERS = re.compile(r"[a-z0-9]+"), re.compile(r"[a-z]+")
 _LONGER_WORDS, _NO_WORD = re.compile(r"\w{4,}"), re.compile(r"[^\w]+")
 # Digits between letters, long numbers, or five consonants in a row.
 _RANDOM = re.compile(r"[a-z]\d+[a-z]|\d{4,}|[bcdfghjklmnpqrstvwxz]{5,}")
-_UNSUBSCRIBE_HOST = re.compile(r"https?://([^/:?#\s>]+)")
 _ANSWER = re.compile(r"(?:re|aw|sv|antw|回复|答复)\s*(?:\[\d+\])?:", re.IGNORECASE)
-_RESULT = re.compile(r"\b(spf|dkim|dmarc)\s*=\s*([a-z]+)", re.IGNORECASE)
-_RESULTS = {
-    **dict.fromkeys(("pass", "bestguesspass"), "pass"),
-    **dict.fromkeys(("fail", "hardfail", "reject"), "fail"),
-    **dict.fromkeys(("softfail", "neutral"), "soft"),
-    "none": "none",
-}
+_IDENTITY_HOST = re.compile(r"@([^\s<>@]+)>")
+_SIGNERS = ("same", "own", "service", "free", "other")
 _NO_NAMES = frozenset("undisclosed recipients info mail list phishing".split())
 
 
-def alignment(message: Message, hosts: Sequence[str]) -> Iterator[Fact]:
+def alignment(message: Message, hosts: Sequence[str], route: Route) -> Iterator[Fact]:
     """Yield each fact that applies, in a fixed order. `hosts` is the result of `link_hosts`."""
-    organisations = _Organisations(message)
+    organisations = Organisations(message, route)
     yield from _sender(message, organisations)
-    yield from _authentication(message, organisations)
+    yield from _authentication(organisations)
     yield from link_facts(message, hosts, organisations.link_owners)
     yield from _audience(message, organisations)
 
 
-class _Organisations:
-    """The organisations of the sender and the recipient.
-
-    `signers` contains the organisations of the DKIM signature and of the bounce address.
-    """
-
-    def __init__(self, message: Message) -> None:
-        self.sender = organisational_domain(message.sender)
-        first = message.first
-        # The receiving server adds Delivered-To, X-Original-To and Envelope-To, which are more reliable than the
-        # sender's To.
-        to = first.get("delivered-to") or first.get("x-original-to") or first.get("envelope-to") or first.get("to", "")
-        self.recipient = address(to)
-        own = organisational_domain(self.recipient)
-        self.own = "" if own in FREEMAIL else own
-        signature = _SIGNER.search(first.get("dkim-signature", "")[:1000])
-        self.signer = signature[1] if signature else ""
-        # Mail that a service sends for its customers is signed by the service, or bounces to the service.
-        bounces = address(first.get("return-path", ""))
-        self.signers = {organisational_domain(self.signer), organisational_domain(bounces)}
-
-    def owner(self, host: str, *, signers: bool = False) -> str:
-        """Return the owner of a host or address, a value in _OWNERS. 'signer' is returned only if `signers` is set."""
-        return self._owner(organisational_domain(host), signers=signers)
-
-    def link_owners(self, hosts: Iterable[str]) -> set[str]:
-        """Return the owners of the hosts of links or images. Domains in SHARED_DOMAINS are ignored."""
-        return {self._owner(domain, signers=True) for domain in set(map(organisational_domain, hosts)) - SHARED_DOMAINS}
-
-    def _owner(self, domain: str, *, signers: bool) -> str:
-        if not domain:
-            return "none"
-        if domain == self.sender:
-            return "same"
-        if domain == self.own:
-            return "own"
-        if domain in FREEMAIL:
-            return "free"
-        if domain in MAIL_SERVICES:
-            return "service"
-        return "signer" if signers and domain in self.signers else "other"
-
-
-def _sender(message: Message, organisations: _Organisations) -> Iterator[Fact]:
+def _sender(message: Message, organisations: Organisations) -> Iterator[Fact]:
     sender = message.sender
     local, _, host = sender.partition("@")
     if not sender:
         yield "from", "none"
-    elif sender == organisations.recipient:
-        yield "from", "self"
-    elif organisations.sender in FREEMAIL:
-        yield "from", "free"
+    elif sender == organisations.recipient or organisations.sender == (organisations.own or None):
+        # Anybody can write the address or the organisation of the recipient into From.
+        is_self = sender == organisations.recipient
+        yield "from", "claimed" if not organisations.is_proven else "self" if is_self else "own"
     else:
-        yield "from", "own" if organisations.sender and organisations.sender == organisations.own else "org"
+        yield "from", "free" if organisations.sender in FREEMAIL else "org"
     yield "name", _name(message.sender_name, sender, organisations.sender)
     yield "local", _local(local)
     yield "domain", _domain(organisations.sender, host)
     yield "zone", _zone(host)
     reply = address(message.first.get("reply-to", ""))
     yield "reply", organisations.owner(reply) if reply != sender else "same"
-    path = message.first.get("return-path", "")
-    yield "path", "null" if path.strip() == "<>" else organisations.owner(address(path))
     identity = message.first.get("message-id", "")
     yield "id", organisations.owner(identity.strip("<> ")) if "@" in identity else ("bad" if identity else "none")
+    # A brand in the name or subject is foreign if it is not the organisation in From.
+    if brands := {*brands_in(message.sender_name), *brands_in(message.subject)}:
+        owned = organisations.sender and any(belongs(brand, organisations.sender) for brand in brands)
+        yield "brand", "own" if owned else "foreign"
+    if (via := organisations.owner(organisations.route.host, signers=True)) != "none":
+        yield "via", via
 
 
 def _name(name: str, sender: str, domain: str) -> str:
@@ -188,24 +147,17 @@ def _zone(host: str) -> str:
     return "country" if len(zone) == 2 else "new"
 
 
-def _authentication(message: Message, organisations: _Organisations) -> Iterator[Fact]:
-    """Yield the authentication results of the receiving server: the topmost result of each kind.
-
-    Results below the topmost may be forged by the sender.
-    """
-    found: dict[str, str] = {}
-    for name in ("authentication-results", "arc-authentication-results"):
-        for kind, result in _RESULT.findall(message.first.get(name, "")[:2000]):
-            found.setdefault(kind.lower(), _RESULTS.get(result.lower(), "error"))
-    spf = message.first.get("received-spf", "").strip().partition(" ")[0].lower()
-    if spf and "spf" not in found:
-        found["spf"] = _RESULTS.get(spf, "error")
-    yield "sign", organisations.owner(organisations.signer)
-    for kind in ("spf", "dkim", "dmarc"):
-        yield kind, found.get(kind, "absent")
+def _authentication(organisations: Organisations) -> Iterator[Fact]:
+    owners = set(map(organisations.owner, organisations.signers))
+    if {"same", "service"} <= owners:
+        yield "sign", "both"
+    else:
+        yield "sign", next((owner for owner in _SIGNERS if owner in owners), "none")
+    for method in ("spf", "dkim", "dmarc"):
+        yield method, organisations.result(method)
 
 
-def _audience(message: Message, organisations: _Organisations) -> Iterator[Fact]:
+def _audience(message: Message, organisations: Organisations) -> Iterator[Fact]:
     first = message.first
     to = first.get("to")
     if to is None:
@@ -217,22 +169,37 @@ def _audience(message: Message, organisations: _Organisations) -> Iterator[Fact]
         yield "to", bucket(recipients, (1, "none"), (2, "one"), (6, "few"), last="many")
     yield "greet", _greeting(message, organisations)
     if "list-id" in first or "list-post" in first or "mailing-list" in first:
-        yield "list", "list"
+        yield "list", "list" if organisations.is_list_proven else "claimed"
     else:
         yield "list", "bulk" if "list-unsubscribe" in first or "bulk" in first.get("precedence", "").lower() else "none"
-    leave = first.get("list-unsubscribe", "")
-    if match := _UNSUBSCRIBE_HOST.search(leave):
-        owner = organisations.owner(match[1], signers=True)
+    if hosts := organisations.leave_hosts:
+        owner = organisations.owner(hosts[0], signers=True)
         yield "leave", owner if owner in ALIGNMENT["leave"] else "other"
     else:
-        yield "leave", "mail" if "mailto" in leave else "none"
-    if first.get("in-reply-to") or first.get("references"):
-        yield "thread", "reply"
-    else:
-        yield "thread", "forged" if _ANSWER.match(message.subject.strip()) else "new"
+        yield "leave", "mail" if "mailto" in organisations.leave else "none"
+    if "list-unsubscribe-post" in first:
+        yield "oneclick", "yes"
+    if "feedback-id" in first:
+        yield "feedback", "yes"
+    yield "thread", _thread(message, organisations)
 
 
-def _greeting(message: Message, organisations: _Organisations) -> str:
+def _thread(message: Message, organisations: Organisations) -> str:
+    """Return whether the message answers mail that the recipient could have written or read.
+
+    Anybody can write In-Reply-To and References. They count if they name the recipient's domain, or if the mailing list
+    in List-Id is proven.
+    """
+    earlier = f"{message.first.get('in-reply-to', '')} {message.first.get('references', '')}"[-MAX_VALUE:]
+    if not earlier.strip():
+        return "forged" if _ANSWER.match(message.subject.strip()) else "new"
+    home = organisational_domain(organisations.recipient)
+    if home and any(organisational_domain(host) == home for host in _IDENTITY_HOST.findall(earlier)):
+        return "reply"
+    return "reply" if organisations.is_list_proven else "claimed"
+
+
+def _greeting(message: Message, organisations: Organisations) -> str:
     """Return where a name of the recipient occurs: 'subject', 'body' (near the top of the text), or 'no'."""
     names = {word for word in _NO_WORD.split(organisations.recipient.partition("@")[0]) if len(word) > 3}
     names.update(_LONGER_WORDS.findall(message.first.get("to", "").partition("<")[0][:100].lower()))

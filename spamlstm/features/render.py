@@ -11,6 +11,7 @@ from spamlstm.features.alignment import ALIGNMENT, alignment
 from spamlstm.features.domains import organisational_domain
 from spamlstm.features.links import link_hosts
 from spamlstm.features.normalise import BRACKETS, SCHEME_END, normalise
+from spamlstm.features.route import Route
 from spamlstm.features.style import STYLE, Fact, style
 from spamlstm.message.headers import MAX_VALUE
 from spamlstm.message.message import Message
@@ -71,8 +72,9 @@ def facts(message: Message, hosts: Sequence[str]) -> Iterator[Fact]:
 
     Each fact is listed in FACTS. `hosts` is the result of `link_hosts`.
     """
-    yield from alignment(message, hosts)
-    yield from style(message)
+    route = Route(message)
+    yield from alignment(message, hosts, route)
+    yield from style(message, route)
 
 
 def _body(message: Message) -> tuple[str, set[str]]:
@@ -98,9 +100,10 @@ def _sender(message: Message) -> str:
 
 
 def _subject(message: Message) -> str:
-    # NUL replaces the mark during normalisation, because `normalise` would replace the brackets of the mark.
-    tagged = _TAG.sub("⟦tag⟧", message.subject[:300].strip()).replace("⟦tag⟧", "\x00")
-    return normalise(tagged)[0].replace("\x00", "⟦tag⟧ ")
+    # The tag and the words before it have one mark. `normalise` would replace the brackets of the mark.
+    subject = message.subject[:300].strip()
+    tag = _TAG.match(subject)
+    return f"⟦tag⟧ {normalise(subject[tag.end() :])[0]}" if tag else normalise(subject)[0]
 
 
 def _hosts(message: Message, hosts: list[str]) -> Iterator[str]:

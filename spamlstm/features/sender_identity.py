@@ -16,11 +16,12 @@ docs/decisions/0018-known-senders.md lists the attacks and the measurements.
 """
 
 import hashlib
-import itertools
 import re
 from typing import NamedTuple
 
+from spamlstm.features.authentication import AuthenticationResult, authentication_results
 from spamlstm.features.domains import FREEMAIL, MAIL_SERVICES, OPEN_HOSTING, SHARED_DOMAINS, organisational_domain
+from spamlstm.features.route import Route
 from spamlstm.message.message import Message
 
 _SHARED = FREEMAIL | MAIL_SERVICES | OPEN_HOSTING | SHARED_DOMAINS
@@ -28,52 +29,16 @@ _LIST = "list:"
 KEY_BYTES = 8
 """The size of a hash of a name or proof."""
 _MOST_NAME = 320
-# At most this many Received and Authentication-Results headers, and this many characters of each, are read.
-_MOST_HEADERS, _MOST_VALUE, _MOST_CLIENT = 20, 4000, 500
+# At most this many characters of From are searched for further addresses.
+_MOST_VALUE = 4000
 
 # Mail from oneself: a network does not prove the own address, which spam often claims.
 _RECIPIENTS = ("delivered-to", "x-original-to", "envelope-to", "to")
-_QUOTED, _COMMENT = re.compile(r'"[^"]*"'), re.compile(r"\([^()]*\)")
+_QUOTED = re.compile(r'"[^"]*"')
 _DOMAIN_OF_ADDRESS = re.compile(r"@([^\s<>,;:()\"]+)")
-_BY = re.compile(r"(?:^|\s)by\s+([^\s;]+)", re.IGNORECASE)
-# Protocols of local delivery, and of programs that fetch mail from another server.
-_LOCAL = re.compile(r"\swith\s+(?:lmtp|pop3|imap|local)\b", re.IGNORECASE)
-_IP = r"\[(?:IPv6:)?([0-9a-f.:]{2,45})\]"
-# `(name [ip]` or `([ip]`: the name is reverse DNS. The name before the bracket is chosen by the sender.
-_CLIENT = re.compile(rf"\((?!(?:HELO|EHLO)\s)(?:([^\s()\[\]]+)\s+)?{_IP}([^()]*(?:\(may be forged)?)", re.IGNORECASE)
-# `from [ip]` (Exim), and `(ip)` (qmail and Microsoft).
-_ADDRESS_ONLY = re.compile(
-    rf"from\s+{_IP}|[^()]*(?:\([^()]*\)\s*)?\(([0-9a-f]*[.:][0-9a-f.:]{{2,45}})\)", re.IGNORECASE
-)
-_NUMBER = re.compile(r"(?<!\d)0*(\d+)(?!\d)")
-_FIRST_WORD = re.compile(r"from\s+([^\s()\[\]]+)", re.IGNORECASE)
-_PRIVATE = re.compile(
-    r"(?:0|10|127|169\.254|192\.168|172\.(?:1[6-9]|2\d|3[01])|100\.(?:6[4-9]|[7-9]\d|1[01]\d|12[0-7]))\.|::1?$|f[cde]"
-)
 
-_RESULT = re.compile(r"[;\s](dmarc|dkim|spf)\s*=\s*([a-z]+)([^;]*)")
-_DMARC_FAILED = re.compile(r"dmarc\s*=\s*(?!pass|none|bestguess)\w")
 # There is no DMARC policy. Microsoft's servers write `bestguesspass`.
 _NO_POLICY = ("none", "bestguesspass")
-_PROVEN = {
-    "dmarc": re.compile(r"\sheader\.from\s*=\s*<?([^\s;>]+)"),
-    "dkim": re.compile(r"\sheader\.[di]\s*=\s*<?([^\s;>]+)"),
-    "spf": re.compile(r"\ssmtp\.mailfrom\s*=\s*<?([^\s;>]+)"),
-}
-
-
-class _Result(NamedTuple):
-    """A result in an Authentication-Results header, in lower case. `header` is the position of the header."""
-
-    header: int
-    method: str
-    result: str
-    properties: str
-
-    def proves(self, owner: str) -> bool:
-        """Return whether the result proves the domain `owner`."""
-        domains = _PROVEN[self.method].findall(self.properties) if self.result == "pass" else ()
-        return any(organisational_domain(domain) == owner for domain in domains)
 
 
 class SenderIdentity(NamedTuple):
@@ -146,8 +111,8 @@ def sender_identity(message: Message) -> SenderIdentity | None:
     claims = [claim for claim in claims if claim[0]]
     if not claims:
         return None
-    route = _Route(message)
-    if results := _results(message, route):
+    route = Route(message)
+    if results := authentication_results(message, route):
         for owner, name in claims:
             is_list = name.startswith(_LIST)
             if method := _passed(results, owner, of_list=is_list):
@@ -176,98 +141,7 @@ def _organisation(message: Message) -> str:
     return organisation if all(organisational_domain(other) == organisation for other in others) else ""
 
 
-class _Route:
-    """The way of a message into the receiving organisation, read from the topmost Received headers.
-
-    `own` is the receiving organisation, or the name of its server. `host` is the organisation of the host that handed
-    the message over, by its confirmed reverse DNS name, or ''. `network` is the /24 or /48 of this host, or '' if the
-    host is not known. Headers above the position `start` were written by the receiving organisation.
-    """
-
-    def __init__(self, message: Message) -> None:
-        self.own = self.host = self.network = ""
-        self.start = 0
-        hops = ((at, value) for at, (name, value) in enumerate(message.headers) if name == "received")
-        for at, value in itertools.islice(hops, _MOST_HEADERS):
-            host, ip = _client(value[:_MOST_CLIENT])
-            is_local = not ip or _PRIVATE.match(ip) is not None
-            if is_local and not self.own:
-                continue
-            plain = _plain(value[:_MOST_VALUE])
-            by = _BY.search(plain)
-            own = _server_name(by[1]) if by else ""
-            if self.own and own != self.own:
-                # A host of the receiving organisation handed the message over, and this header is not by that host.
-                return
-            if is_local or _LOCAL.search(plain):
-                continue
-            self.own, self.start = own, at
-            if not host or host != own:
-                self.host, self.network = host, _network(ip)
-                return
-
-
-def _client(received: str) -> tuple[str, str]:
-    """Return the organisation of the confirmed reverse DNS name and the IP address of a client, or '' for each."""
-    if received[:5].lower() != "from ":
-        return "", ""
-    if match := _CLIENT.search(received):
-        name, ip, more = match.groups(default="")
-        if not name and "helo=" in more and (word := _FIRST_WORD.match(received)):
-            name = word[1]  # Exim: `from name ([ip] helo=...)`
-        if "forged" in more or name[-1:].isdigit() or _is_dial_up(name, ip):
-            name = ""
-        return organisational_domain(name), ip.lower().removeprefix("::ffff:")
-    match = _ADDRESS_ONLY.match(received)
-    return "", (match[1] or match[2]).lower().removeprefix("::ffff:") if match else ""
-
-
-def _is_dial_up(name: str, ip: str) -> bool:
-    """Return whether a reverse DNS name is made of the IPv4 address, as providers name the computers of customers.
-
-    Such a name does not show that the organisation sent the message.
-    """
-    octets = ip.split(".")
-    if len(octets) != 4:
-        return False
-    in_name = _NUMBER.findall(name)
-    return sum(octet in in_name for octet in {*octets}) > 1 or _hexadecimal(octets) in name.lower()
-
-
-def _hexadecimal(octets: list[str]) -> str:
-    return "".join(f"{int(octet):02x}" for octet in octets) if all(map(str.isdecimal, octets)) else "?"
-
-
-def _network(ip: str) -> str:
-    """Return the /24 network of an IPv4 address or the /48 network of an IPv6 address."""
-    if "." in ip:
-        return ip.rpartition(".")[0]
-    head, _, _ = ip.partition("::")
-    return ":".join([*(group.lstrip("0") for group in head.split(":")), "", ""][:3])
-
-
-def _results(message: Message, route: _Route) -> list[_Result]:
-    """Return the results of the receiving organisation. Too many or too long headers give a failure.
-
-    Otherwise a sender could push the genuine results out of what is read.
-    """
-    headers = [(at, value) for at, (name, value) in enumerate(message.headers) if name == "authentication-results"]
-    if len(headers) > _MOST_HEADERS or any(len(value) > _MOST_VALUE for _, value in headers):
-        return [_Result(0, "dmarc", "fail", "")]
-    found: list[_Result] = []
-    for at, value in headers:
-        text = value.lower()
-        server, _, rest = _plain(text).partition(";")
-        if "=" in server:
-            server, rest = "outlook.com", f"{server};{rest}"  # Microsoft's servers write no name
-        if at < route.start or (route.own and _server_name(server.strip().partition(" ")[0]) == route.own):
-            found += [_Result(at, *parts) for parts in _RESULT.findall(f";{rest}")]
-            # A sender must not hide a failure by quotes or parentheses in an address.
-            found += [_Result(at, "dmarc", "fail", "")] if _DMARC_FAILED.search(text) else []
-    return found
-
-
-def _passed(results: list[_Result], owner: str, *, of_list: bool) -> str:
+def _passed(results: list[AuthenticationResult], owner: str, *, of_list: bool) -> str:
     """Return the method that proves the domain `owner`, or ''. DMARC says nothing about the domain of a list.
 
     If several headers have results of one method, the sender may have written one of them. DMARC must then pass in all,
@@ -281,22 +155,6 @@ def _passed(results: list[_Result], owner: str, *, of_list: bool) -> str:
         if any(one.proves(owner) for one in own) and len({one.header for one in own}) == 1:
             return method
     return ""
-
-
-def _plain(value: str) -> str:
-    """Return the value of a header without quoted strings and comments, which contain text of the sender."""
-    if '"' in value:
-        value = _QUOTED.sub("", value)
-    for _ in range(2):  # comments may be nested
-        if "(" in value:
-            value = _COMMENT.sub("", value)
-    return value
-
-
-def _server_name(host: str) -> str:
-    """Return the organisation of a server, or its name if it has none."""
-    host = host.strip("[]").lower()
-    return "" if host[-1:].isdigit() or ":" in host else organisational_domain(host) or host
 
 
 def _hash(text: str) -> bytes:

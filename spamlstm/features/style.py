@@ -9,6 +9,7 @@ from datetime import date
 from string import ascii_letters
 
 from spamlstm.features.domains import organisational_domain
+from spamlstm.features.route import Route, server_name
 from spamlstm.message.message import Message
 
 Fact = tuple[str, str]
@@ -16,7 +17,6 @@ Fact = tuple[str, str]
 
 # The order determines the token ids of the marks in trained models, so values that no longer occur keep their place.
 STYLE: dict[str, tuple[str, ...]] = {
-    "hops": ("0", "1", "2", "few", "many"),
     "helo": ("none", "host", "bare", "ip", "local"),
     "reverse": ("none", "same", "other", "unknown", "pool"),
     "tls": ("yes",),
@@ -30,13 +30,13 @@ STYLE: dict[str, tuple[str, ...]] = {
     "script": ("yes",),
     "file": ("document", "archive", "page", "program", "image", "calendar", "message", "other"),
     "letters": ("latin", "cyrillic", "cjk", "arabic", "other", "none"),
-    "subject": ("none", "short", "long", "encoded", "shouting", "excited", "picture"),
+    "subject": ("none", "long", "encoded", "shouting", "excited", "picture"),
     "odd": ("zerowidth", "confusable", "spaced", "defect"),
 }
 
 _FROM_HOP = re.compile(r"^from\s+(\S+)(?:\s+\(([^()]*(?:\([^()]*\)[^()]*)?)\))?", re.IGNORECASE)
 _TLS = re.compile(r"esmtps|tls|cipher", re.IGNORECASE)
-_LOCALHOST = ("localhost", "127.0.0.1", "[::1]", "(::1)")
+_AUTHENTICATED, _MOST_HOP = re.compile(r"\swith\s+e?smtps?a\b", re.IGNORECASE), 4000
 _IP, _IP_IN_BRACKETS = re.compile(r"\[?[\d.:a-f]+\]?"), re.compile(r"[\[(]?[\d.:a-f]+[\])]?")
 _POOL = re.compile(r"\d[-.x]\d+[-.x]\d|dsl|dynamic|dhcp|ppp|cable|pool|dial", re.IGNORECASE)
 # The usual form of a date. email.utils reads this form and all other forms, but takes twice as long.
@@ -80,32 +80,25 @@ def bucket(value: int, *steps: tuple[int, str], last: str) -> str:
     return last
 
 
-def style(message: Message) -> Iterator[Fact]:
+def style(message: Message, route: Route) -> Iterator[Fact]:
     """Yield each fact that applies, in a fixed order."""
-    yield from _delivery(message)
+    yield from _delivery(message, route)
     yield from _content(message)
 
 
-def _delivery(message: Message) -> Iterator[Fact]:
-    """Yield the facts of the delivery, from the Received headers and the Date header.
-
-    The details come from the topmost Received header that describes a hop between two different machines.
-    """
-    chain = message.all("received")
-    yield "hops", bucket(len(chain), (1, "0"), (2, "1"), (3, "2"), (6, "few"), last="many")
-    helo, reverse, tls = "none", "none", False
-    for hop in chain[:8]:
-        match = _FROM_HOP.match(hop)
-        if match is None or any(local in match[0] for local in _LOCALHOST):
-            continue
+def _delivery(message: Message, route: Route) -> Iterator[Fact]:
+    """Yield the facts of the delivery, from the hop where the message entered the receiving organisation, and Date."""
+    helo, reverse, hop = "none", "none", route.entry
+    match = _FROM_HOP.match(hop)
+    # A host that calls itself by a name of the organisation is its own relay or a forger, so its facts say nothing.
+    # An authenticated user may be anywhere.
+    if match and server_name(match[1]) != route.own and not _AUTHENTICATED.search(hop[:_MOST_HOP]):
         helo, reverse = _hop(match[1], match[2] or "")
-        tls = _TLS.search(hop) is not None
-        break
     yield "helo", helo
     yield "reverse", reverse
-    if tls:
+    if helo != "none" and _TLS.search(hop[:_MOST_HOP]):
         yield "tls", "yes"
-    yield "date", _date(message, chain)
+    yield "date", _date(message, hop)
 
 
 def _hop(helo: str, details: str) -> tuple[str, str]:
@@ -119,13 +112,13 @@ def _hop(helo: str, details: str) -> tuple[str, str]:
     words = details.replace("HELO", " ").split()
     name = next((word.strip("[].,") for word in words if "." in word and not _IP_IN_BRACKETS.fullmatch(word)), "")
     if not name or "unknown" in details.lower():
-        return kind, "unknown" if details else "none"
+        return kind, "unknown" if "unknown" in details.lower() else "none"
     if _POOL.search(name[:255]):
         return kind, "pool"
     return kind, "same" if organisational_domain(name) == organisational_domain(helo) else "other"
 
 
-def _date(message: Message, chain: list[str]) -> str:
+def _date(message: Message, hop: str) -> str:
     """Return how the date of the sender relates to the date of receipt.
 
     'near' means that the difference is less than twelve hours or the date of receipt is unknown.
@@ -136,7 +129,7 @@ def _date(message: Message, chain: list[str]) -> str:
     sent = _seconds(value)
     if sent is None:
         return "bad"
-    received = _seconds(chain[0].rpartition(";")[2]) if chain else None
+    received = _seconds(hop.rpartition(";")[2]) if hop else None
     if received is None or abs(sent - received) < 12 * 3600:
         return "near"
     return "ahead" if sent > received else "behind"

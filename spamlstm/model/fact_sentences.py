@@ -26,6 +26,7 @@ _SENTENCES: dict[str, dict[str, str]] = {
         "free": "the From address belongs to a free mail provider",
         "own": "the From address belongs to the recipient's organisation",
         "self": "the From address is the recipient's own",
+        "claimed": "the From address claims the recipient's organisation or address, and nothing proves it",
     },
     "name": {
         "none": "there is no display name in From",
@@ -60,25 +61,34 @@ _SENTENCES: dict[str, dict[str, str]] = {
     },
     "reply": {
         "none": "there is no reply address",
-        **{code: f"the reply address {what}" for code, what in _OWNER.items()},
-    },
-    "path": {
-        "none": "there is no return path",
-        **{code: f"the return path {what}" for code, what in _OWNER.items()},
-        "null": "the return path is empty, as in a bounce",
+        **{code: f"the reply address {what}" for code, what in _OWNER.items() if code != "signer"},
     },
     "id": {
         "none": "there is no Message-ID",
-        **{code: f"the Message-ID {what}" for code, what in _OWNER.items()},
+        **{code: f"the Message-ID {what}" for code, what in _OWNER.items() if code != "signer"},
         "bad": "the Message-ID is malformed",
     },
+    "brand": {
+        "own": "the sender's name or the subject names a well-known brand, and the From address is the brand's",
+        "foreign": "the sender's name or the subject names a well-known brand, and the From address is not the brand's",
+    },
+    "via": {code: f"the host that handed the message over {what}" for code, what in _OWNER.items()},
     "sign": {
         "none": "there is no DKIM signature",
         **{code: f"the DKIM signature {what}" for code, what in _OWNER.items() if code != "signer"},
+        "both": "there are DKIM signatures of the organisation of the From address and of a mail service",
     },
     "spf": {code: f"SPF {what}" for code, what in _AUTHENTICATION.items()},
-    "dkim": {code: f"DKIM {what}" for code, what in _AUTHENTICATION.items()},
-    "dmarc": {code: f"DMARC {what}" for code, what in _AUTHENTICATION.items()},
+    "dkim": {
+        **{code: f"DKIM {what}" for code, what in _AUTHENTICATION.items()},
+        "aligned": "the DKIM signature of the organisation of the From address passed",
+    },
+    "dmarc": {
+        "absent": "DMARC is not reported by the receiving server",
+        "pass": "DMARC passed",
+        "fail": "DMARC failed",
+        "none": "DMARC found no policy",
+    },
     "links": {
         "none": "there are no links",
         "same": "the links lead to the organisation of the From address",
@@ -121,6 +131,7 @@ _SENTENCES: dict[str, dict[str, str]] = {
         "none": "the message is not from a mailing list",
         "list": "the message is from a mailing list",
         "bulk": "the message is bulk mail",
+        "claimed": "the message says that it is from a mailing list, and nothing proves it",
     },
     "leave": {
         "none": "there is no unsubscribe header",
@@ -130,19 +141,15 @@ _SENTENCES: dict[str, dict[str, str]] = {
         "other": "the unsubscribe link belongs to a different organisation than the From address",
         "mail": "recipients can unsubscribe only by mail",
     },
+    "oneclick": {"yes": "recipients can unsubscribe with one click"},
+    "feedback": {"yes": "a mail service reports complaints about the message to the sender"},
     "thread": {
         "new": "the message begins a thread",
-        "reply": "the message is a reply",
+        "reply": "the message is a reply to mail of the recipient or of a proven mailing list",
+        "claimed": "the message says that it is a reply, but not to mail of the recipient's organisation",
         "forged": "the subject is that of a reply, but no header refers to an earlier message",
     },
     "form": {"yes": "there is a form in the message"},
-    "hops": {
-        "0": "there are no Received headers",
-        "1": "there is one Received header",
-        "2": "there are 2 Received headers",
-        "few": "there are 3 to 5 Received headers",
-        "many": "there are 6 Received headers or more",
-    },
     "helo": {
         "none": "the sending host did not give a name",
         "host": "the sending host gave a full name",
@@ -222,7 +229,6 @@ _SENTENCES: dict[str, dict[str, str]] = {
     },
     "subject": {
         "none": "there is no subject",
-        "short": "the subject is short",
         "long": "the subject is longer than 80 characters",
         "encoded": "the subject is encoded unnecessarily",
         "shouting": "the subject is mostly in capital letters",

@@ -48,6 +48,16 @@ def hop(host: str, details: str, *, end: str = "by mx.example.com with SMTP") ->
     return f"Received: from {host} ({details}) {end}; Mon, 6 Jan 2025 10:00:05 +0100"
 
 
+def entry(host: str, details: str) -> str:
+    """Return the Received header with which a message enters the organisation example.com."""
+    return hop(host, details, end="by mx.example.com with ESMTPS")
+
+
+def results(text: str) -> str:
+    """Return the results that the receiving server of `entry` wrote."""
+    return f"Authentication-Results: mx.example.com; {text}"
+
+
 def pages(*sources: str, size: int = 0) -> bytes:
     """Return a message of one page, with an invisible comment of `size` characters."""
     return mail("From: a@shop.example", page=True, body="".join(sources) + f"<!--{'x' * size}-->" * bool(size))
@@ -239,7 +249,71 @@ MESSAGES: dict[str, bytes] = {
         "From: a@thelongestdomainofall.net",
         *(f"{name}: x" for name in ("To", "CC", "Sender", "References", "X-Priority", "Importance", "User-Agent") * 7),
     ),
+    # What the receiving server says
+    "proven": mail(
+        entry("out.sendgrid.net", "out.sendgrid.net [192.0.2.7]"),
+        results("spf=fail smtp.mailfrom=shop.org; dkim=pass header.d=sendgrid.net; dkim=pass header.d=shop.org"),
+        "DKIM-Signature: d=shop.org; i=@shop.org",
+        "DKIM-Signature: v=1; d=sendgrid.net",
+        "From: PayPal <a@shop.org>",
+        "To: ann@example.com",
+        "Feedback-ID: 1:2:sendgrid",
+        "List-Unsubscribe: =?us-ascii?Q?=3Chttps=3A=2F=2Fu=2Esendgrid=2Enet=2Fx=3E?=",
+        "List-Unsubscribe-Post: List-Unsubscribe=One-Click",
+        "Subject: =?utf-8?q?[=00x]_=00?= offers",
+    ),
+    "proven list": mail(
+        entry("mail.lists.org", "mail.lists.org [192.0.2.7]"),
+        "From: PayPal <service@paypal.com>",
+        "To: list@lists.org",
+        "List-Id: <list.lists.org>",
+        "References: <1@some.example> <2@other.example>",
+    ),
+    "from a colleague": mail(
+        "Received: from pc (pc.lan [192.168.1.5]) by mx.example.com with ESMTP; Mon, 6 Jan 2025 10:00:05 +0100",
+        "From: bob@example.com",
+        "To: ann@example.com",
+        "In-Reply-To: <1@mail.example.com>",
+    ),
+    "note to self": mail(
+        entry("mx.example.com", "mx.example.com [192.0.2.1]"),
+        results("dmarc=pass header.from=example.com; dkim=none; spf=softfail"),
+        "From: ann@example.com",
+        "To: ann@example.com",
+    ),
+    **{
+        f"checked {number}": mail(
+            entry(f"out.{host}", f"out.{host} [192.0.2.7]"),
+            results(found),
+            "DKIM-Signature: d=post.org",
+            "From: a@shop.org",
+            f"To: ann@{to}",
+        )
+        for number, (host, to, found) in enumerate(
+            (
+                ("shop.org", "example.com", "spf=none; dkim=pass header.d=post.org; dmarc=permerror"),
+                ("post.org", "example.com", "spf=permerror; dkim=fail; dmarc=fail"),
+                ("example.com", "example.com", "dkim=none; dmarc=none"),
+                ("gmail.com", "example.com", "spf=pass; dkim=neutral; dmarc=quarantine"),
+                ("a.example", "a.example", "spf=softfail; dkim=temperror; dmarc=softfail"),
+                ("b.example", "a.example", "dmarc=pass"),
+            )
+        )
+    },
     # Style
+    "from a relay": mail(
+        "Received: by imap.example.com with LMTP id 1; Mon, 6 Jan 2025 10:00:05 +0100",
+        entry("mx.example.com", "mx.example.com [192.0.2.1]"),
+        entry("host", "pool-1-2-3.dynamic.example [192.0.2.2]"),
+        "Date: Sun, 5 Jan 2025 08:00:00 +0100",
+    ),
+    **{
+        f"from {host}": mail(entry(host, details), f"Date: {date}")
+        for host, details, date in (
+            ("[192.0.2.9]", "unknown [192.0.2.9]", "nonsense"),
+            ("pc.local", "pc.lan.example [192.0.2.9]", "Mon, 6 Jan 2025 23:00:05 +0100"),
+        )
+    },
     "hops": mail(
         hop("gateway", "pool-1-2-3.dynamic.example [192.0.2.1]"),
         hop("a.example", "b.example [192.0.2.2]"),

@@ -1,0 +1,134 @@
+"""The way of a message into the receiving organisation, read from the Received headers.
+
+Only the headers that the receiving organisation wrote are trusted. They are the topmost ones, and the sender may have
+written all others. A hop is one Received header.
+"""
+
+import itertools
+import re
+
+from spamlstm.features.domains import organisational_domain
+from spamlstm.message.message import Message
+
+# At most this many Received headers, and this many characters of each, are read.
+_MOST_HEADERS, _MOST_VALUE, _MOST_CLIENT = 20, 4000, 500
+
+_QUOTED, _COMMENT = re.compile(r'"[^"]*"'), re.compile(r"\([^()]*\)")
+_BY = re.compile(r"(?:^|\s)by\s+([^\s;]+)", re.IGNORECASE)
+_FOR = re.compile(r"\sfor\s+<?([^\s<>;]+@[^\s<>;]+)", re.IGNORECASE)
+# Protocols of local delivery, and of programs that fetch mail from another server.
+_LOCAL = re.compile(r"\swith\s+(?:lmtp|pop3|imap|local)\b", re.IGNORECASE)
+_IP = r"\[(?:IPv6:)?([0-9a-f.:]{2,45})\]"
+# `(name [ip]` or `([ip]`: the name is reverse DNS. The name before the bracket is chosen by the sender.
+_CLIENT = re.compile(rf"\((?!(?:HELO|EHLO)\s)(?:([^\s()\[\]]+)\s+)?{_IP}([^()]*(?:\(may be forged)?)", re.IGNORECASE)
+# `from [ip]` (Exim), and `(ip)` (qmail and Microsoft).
+_ADDRESS_ONLY = re.compile(
+    rf"from\s+{_IP}|[^()]*(?:\([^()]*\)\s*)?\(([0-9a-f]*[.:][0-9a-f.:]{{2,45}})\)", re.IGNORECASE
+)
+_NUMBER = re.compile(r"(?<!\d)0*(\d+)(?!\d)")
+_FIRST_WORD = re.compile(r"from\s+([^\s()\[\]]+)", re.IGNORECASE)
+_PRIVATE = re.compile(
+    r"(?:0|10|127|169\.254|192\.168|172\.(?:1[6-9]|2\d|3[01])|100\.(?:6[4-9]|[7-9]\d|1[01]\d|12[0-7]))\.|::1?$|f[cde]"
+)
+# The hosts of Microsoft's receiving organisation write no reverse DNS names, but have addresses of this network. They
+# have names in outlook.com and office365.com.
+_MICROSOFT = ("outlook.com", "2603:10")
+
+
+class Route:
+    """The way of a message into the receiving organisation.
+
+    `own` is the receiving organisation, or the name of its server. `entry` is the Received header of the hop where the
+    message entered the organisation, or '' if no host outside is known. `host` is the organisation of the host that
+    handed the message over, by its confirmed reverse DNS name, or ''. `network` is the /24 or /48 of this host, or ''
+    if the host is not known. Headers above the position `start` were written by the receiving organisation.
+
+    Hops of local delivery and of fetching programs, and hops between hosts of the organisation, are skipped. So the
+    route is the same before and after local delivery.
+    """
+
+    def __init__(self, message: Message) -> None:
+        self.own = self.host = self.network = self.entry = ""
+        self.start = 0
+        hops = ((at, value) for at, (name, value) in enumerate(message.headers) if name == "received")
+        for at, value in itertools.islice(hops, _MOST_HEADERS):
+            host, ip = _client(value[:_MOST_CLIENT])
+            is_local = not ip or _PRIVATE.match(ip) is not None
+            if is_local and not self.own:
+                continue
+            plain = without_comments(value[:_MOST_VALUE])
+            by = _BY.search(plain)
+            own = server_name(by[1]) if by else ""
+            if self.own and own != self.own:
+                # A host of the receiving organisation handed the message over, and this header is not by that host.
+                return
+            if is_local or _LOCAL.search(plain):
+                continue
+            self.own, self.start = own, at
+            if own == _MICROSOFT[0] and ip.startswith(_MICROSOFT[1]):
+                continue
+            if not host or host != own:
+                self.host, self.network, self.entry = host, _network(ip), value
+                return
+
+    @property
+    def recipient(self) -> str:
+        """The address for which the receiving server took the message, in lower case, or '' if it wrote none."""
+        found = _FOR.search(without_comments(self.entry[:_MOST_VALUE])) if " for " in self.entry else None
+        return found[1].lower() if found else ""
+
+
+def _client(received: str) -> tuple[str, str]:
+    """Return the organisation of the confirmed reverse DNS name and the IP address of a client, or '' for each."""
+    if received[:5].lower() != "from ":
+        return "", ""
+    if match := _CLIENT.search(received):
+        name, ip, more = match.groups(default="")
+        if not name and "helo=" in more and (word := _FIRST_WORD.match(received)):
+            name = word[1]  # Exim: `from name ([ip] helo=...)`
+        if "forged" in more or name[-1:].isdigit() or _is_dial_up(name, ip):
+            name = ""
+        return organisational_domain(name), ip.lower().removeprefix("::ffff:")
+    match = _ADDRESS_ONLY.match(received)
+    return "", (match[1] or match[2]).lower().removeprefix("::ffff:") if match else ""
+
+
+def _is_dial_up(name: str, ip: str) -> bool:
+    """Return whether a reverse DNS name is made of the IPv4 address, as providers name the computers of customers.
+
+    Such a name does not show that the organisation sent the message.
+    """
+    octets = ip.split(".")
+    if len(octets) != 4:
+        return False
+    in_name = _NUMBER.findall(name)
+    return sum(octet in in_name for octet in {*octets}) > 1 or _hexadecimal(octets) in name.lower()
+
+
+def _hexadecimal(octets: list[str]) -> str:
+    return "".join(f"{int(octet):02x}" for octet in octets) if all(map(str.isdecimal, octets)) else "?"
+
+
+def _network(ip: str) -> str:
+    """Return the /24 network of an IPv4 address or the /48 network of an IPv6 address."""
+    if "." in ip:
+        return ip.rpartition(".")[0]
+    head, _, _ = ip.partition("::")
+    return ":".join([*(group.lstrip("0") for group in head.split(":")), "", ""][:3])
+
+
+def without_comments(value: str) -> str:
+    """Return the value of a header without quoted strings and comments, which contain text of the sender."""
+    if '"' in value:
+        value = _QUOTED.sub("", value)
+    for _ in range(2):  # comments may be nested
+        if "(" in value:
+            value = _COMMENT.sub("", value)
+    return value
+
+
+def server_name(host: str) -> str:
+    """Return the organisation of a server, or its name if it has none."""
+    host = host.strip("[]").lower()
+    name = "" if host[-1:].isdigit() or ":" in host else organisational_domain(host) or host
+    return _MICROSOFT[0] if name == "office365.com" else name

@@ -95,7 +95,7 @@ class Dresser:
     def own(self, rng: Random, own: OwnText, label: str, *, disguised: bool = True) -> Dressed:
         """Dress a text of this project, as a page of an organisation or as a letter."""
         text = own.expand(rng)
-        scene = self._scene(rng, text, real=0.6)
+        scene = self._scene(rng, text, real=0.0 if own.seller else 0.6)  # a brand sends no such offers
         ending = rng.choice(own.attach) if own.attach else ""
         attached = (draw_attachment(scene, ending),) if ending else ()
         if own.page or own.seller:

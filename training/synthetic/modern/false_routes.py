@@ -19,8 +19,8 @@ DISHONEST = Weighted({
     "throwaway": 25, "lookalike": 16, "account": 17, "hacked": 14, "spoof": 10, "freemail": 5, "hosted": 5,
     "reply": 4, "forwarded": 4,
 })  # fmt: skip
-SELLER = Weighted({"own": 45, "throwaway": 35, "account": 12, "freemail": 8})
-"""The sender of an unwanted offer in its own name. Its relations are right."""
+SELLER = Weighted({"own": 25, "throwaway": 55, "account": 12, "freemail": 8})
+"""The sender of an unwanted offer. Nearly all its relations are right: it signs, and its links lead to itself."""
 
 SHARED_HOSTS = ("{h}.firebaseapp.com", "{h}.onmicrosoft.com", "{h}.myshopify.com", "{h}.zendesk.com", "{h}.wixsite.com")
 PICTURE_HOSTS = (
@@ -106,9 +106,9 @@ def seller(rng: Random, org: Organisation, recipient: Person, where: Locale) -> 
     else:
         host = throwaway(rng) if case == "throwaway" else draw_domain(rng, where)
         route = build_route(rng, host, draw_display(rng, org), recipient, service=0.6)
-        if chance(rng, 0.4):
+        if chance(rng, 0.25):
             route.cta = foreign_link(rng)
-    route.case, route.footer_host = case, org.domain
+    route.case, route.footer_host = case, route.domain if case == "throwaway" else org.domain
     return route
 
 

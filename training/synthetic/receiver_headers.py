@@ -12,7 +12,7 @@ from random import Random
 
 from .headers import Letter
 from .sender_headers import inner_hops, sent_headers
-from .tokens import Weighted, alnum, base64, chance, digits, folded, hexes, letters, uuid
+from .tokens import Weighted, alnum, base64, chance, digits, folded, hexes, letters, public_ip, uuid
 
 
 def _check_dkim(letter: Letter, key: str, rng: Random) -> list[str]:
@@ -192,6 +192,23 @@ def _bare(rng: Random, letter: Letter) -> list[str]:
     return [f"Return-Path: <{letter.alignment.envelope}>"] if chance(rng, 0.6) else []
 
 
+def _plain(rng: Random, letter: Letter) -> list[str]:
+    """A small server that checks nothing, or whose results its user does not see."""
+    host = _own_host(rng, letter)
+    lines = [f"Return-Path: <{letter.alignment.envelope}>"] if chance(rng, 0.7) else []
+    inner = f"Received: from {host} (localhost [127.0.0.1])\r\n\tby {host} (Postfix) with ESMTP id {hexes(rng, 9).upper()};\r\n\t{letter.date('+0200', 2)}"
+    return [*lines, *([inner] if chance(rng, 0.4) else []), *_postfix_received(rng, letter, host)]
+
+
+def _fetched(rng: Random, letter: Letter) -> list[str]:
+    """A mailbox at a provider from which fetchmail or getmail takes the mail to a machine at home."""
+    machine = rng.choice(("localhost", f"home.{letter.recipient.domain}", "nas.lan", "raspberrypi.lan"))
+    when, provider = letter.date("+0200", 300), f"{rng.choice(('pop', 'imap', 'mail'))}.{letter.recipient.domain}"
+    fetched = f"Received: from {provider} [{public_ip(rng)}]\r\n\tby {machine} with {rng.choice(('IMAP', 'POP3'))} (fetchmail-6.4.{rng.randrange(16, 39)})\r\n\tfor <{letters(rng, 5)}@localhost> (single-drop); {when}"
+    local = f"Received: from {machine} (localhost [127.0.0.1])\r\n\tby {machine} (Postfix) with ESMTP id {hexes(rng, 8).upper()}\r\n\tfor <{letters(rng, 5)}@localhost>; {when}"
+    return [*([local] if chance(rng, 0.6) else []), fetched, *rng.choice((_provider, _rspamd, _exim))(rng, letter)]
+
+
 STYLES: dict[str, Callable[[Random, Letter], list[str]]] = {
     "gmail": _gmail,
     "exchange": _exchange,
@@ -200,9 +217,21 @@ STYLES: dict[str, Callable[[Random, Letter], list[str]]] = {
     "exim": _exim,
     "provider": _provider,
     "bare": _bare,
+    "plain": _plain,
+    "fetched": _fetched,
 }
 _STYLE = Weighted(
-    {"gmail": 28.0, "exchange": 24.0, "postfix": 15.0, "rspamd": 14.0, "exim": 7.0, "provider": 8.0, "bare": 4.0}
+    {
+        "gmail": 28.0,
+        "exchange": 24.0,
+        "postfix": 15.0,
+        "rspamd": 14.0,
+        "exim": 7.0,
+        "provider": 8.0,
+        "bare": 4.0,
+        "plain": 6.0,
+        "fetched": 5.0,
+    }
 )
 
 

@@ -38,7 +38,7 @@ def sent_headers(rng: Random, letter: Letter) -> list[str]:
     lines += _bulk_lines(rng, letter) if letter.bulk else _mailer_lines(rng)
     if chance(rng, 0.6):  # many mailers have an order of their own
         rng.shuffle(lines)
-    return _signatures(rng, alignment) + lines
+    return signature_lines(rng, alignment) + lines
 
 
 def _to(value: str) -> str:
@@ -72,7 +72,7 @@ def _bulk_lines(rng: Random, letter: Letter) -> list[str]:
     if alignment.service:
         lines += [fill(rng, line, alignment.domain) for line in alignment.service.headers]
     if alignment.unsubscribe:
-        lines += _unsubscribe_lines(rng, letter)
+        lines += unsubscribe_lines(rng, letter)
     if chance(rng, 0.25):
         lines.append(
             f"Feedback-ID: {digits(rng, 6)}:{digits(rng, 7)}:{rng.choice(('campaign', 'mail', 'promo'))}:{letters(rng, 5)}"
@@ -86,19 +86,22 @@ def _bulk_lines(rng: Random, letter: Letter) -> list[str]:
     return lines
 
 
-def _unsubscribe_lines(rng: Random, letter: Letter) -> list[str]:
+def unsubscribe_lines(rng: Random, letter: Letter) -> list[str]:
+    """Return List-Unsubscribe and, depending on the year, its one-click form (RFC 8058), and in some cases List-Id."""
     alignment = letter.alignment
-    link = alignment.unsubscribe() if alignment.unsubscribe else ""
+    link = f"<{alignment.unsubscribe() if alignment.unsubscribe else ''}>"
     mail = f"<mailto:unsubscribe-{hexes(rng, 12)}@{alignment.domain}?subject=unsubscribe>"
-    lines = ["List-Unsubscribe: " + rng.choice((f"<{link}>", mail, f"{mail}, <{link}>"))]
-    if letter.arrived.year >= 2018 and chance(rng, 0.3 if letter.arrived.year < 2024 else 0.75):
+    lines = ["List-Unsubscribe: " + rng.choice((link, link, mail, f"{mail}, {link}", f"{link},\r\n {mail}"))]
+    year = letter.arrived.year
+    if year >= 2018 and chance(rng, 0.35 if year < 2024 else 0.8):
         lines.append("List-Unsubscribe-Post: List-Unsubscribe=One-Click")
     if chance(rng, 0.2):
         lines.append(f"List-ID: <{digits(rng, 6)}.{alignment.domain}>")
     return lines
 
 
-def _signatures(rng: Random, alignment: Alignment) -> list[str]:
+def signature_lines(rng: Random, alignment: Alignment) -> list[str]:
+    """Return a DKIM signature for each domain that signs."""
     fields = rng.choice(
         (
             "from:to:subject:date:message-id:mime-version:content-type:list-unsubscribe",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from random import Random
 
@@ -38,7 +39,7 @@ def dishonest(rng: Random, org: Organisation, recipient: Person, where: Locale) 
     domain, service = _DISHONEST[case](rng, org, where)
     route = build_route(rng, domain, draw_display(rng, org), recipient, service=service)
     elsewhere = foreign_link(rng)
-    if case in ("account", "hacked", "spoof", "freemail", "reply", "forwarded") or chance(rng, 0.55):
+    if case in ("account", "hacked", "spoof", "freemail", "reply", "forwarded") or chance(rng, 0.35):
         tracked = route.service and chance(rng, 0.35)  # a stolen account of a mail service tracks its links
         route.cta = route.cta if tracked else elsewhere
     if chance(rng, 0.5):  # the other links and the pictures of the copied mail still lead to the organisation
@@ -56,6 +57,9 @@ def dishonest(rng: Random, org: Organisation, recipient: Person, where: Locale) 
         route.reply_to = draw_person(rng, where, None if chance(rng, 0.6) else throwaway(rng)).address
     elif chance(rng, 0.2):
         route.reply_to = f"{rng.choice(MAILBOXES)}@{rng.choice((org.domain, route.domain))}"
+    if case in ("throwaway", "lookalike", "account") and chance(rng, 0.35):
+        # All names belong to the domain that sends, so that only the text claims the organisation.
+        route.display = " ".join(part.capitalize() for part in re.split(r"[-.]", route.domain)[:-1]) or route.display
     route.case = case
     route.footer_host = org.domain
     return route

@@ -13,7 +13,7 @@ from random import Random
 from ..alignment import MAILBOXES, SELECTORS, Alignment, address_of, helo_of, message_id_host_of, quoted
 from ..delivery import SERVICES, fill
 from ..links import FREE_HOSTS, SHORTENERS, Link, click_link, own_link, tracked_link
-from ..organisations import Organisation
+from ..organisations import Organisation, coin
 from ..people import FREEMAIL, Person, slug
 from ..tokens import Weighted, alnum, chance, digits, letters, public_ip
 from .locales import Locale, draw_domain
@@ -125,7 +125,7 @@ def honest(rng: Random, org: Organisation, recipient: Person, where: Locale) -> 
     if chance(rng, 0.25) and not route.reply_to:
         free = not org.real and chance(rng, 0.12)
         route.reply_to = f"{rng.choice(MAILBOXES)}@{FREEMAIL.draw(rng) if free else org.domain}"
-    if chance(rng, 0.08 if org.real else 0.25):
+    if chance(rng, 0.1 if org.real else 0.3):
         _lead_to_others(rng, route, org, where)
     if case == "forwarded":
         forward(rng, route, where)
@@ -153,8 +153,10 @@ def _lead_to_others(rng: Random, route: Route, org: Organisation, where: Locale)
 
 def draw_display(rng: Random, org: Organisation) -> str:
     """Draw the name that an organisation, or who pretends to be it, has in From."""
-    if chance(rng, 0.75):
+    if chance(rng, 0.7):
         return org.name
+    if chance(rng, 0.3):  # a product, a department or a former name, which the domain does not show
+        return rng.choice((coin(rng), f"{coin(rng)} {coin(rng)}", "Newsletter", "Service", "Team"))
     return rng.choice((f"{org.name} Support", f"{org.name} Team", f"{org.name} Service", org.domain, org.name.upper()))
 
 

@@ -9,11 +9,10 @@ from random import Random
 from ..delivery import fill
 from ..headers import Letter, encoded, named
 from ..receiver_headers import STYLES
-from ..sender_headers import inner_hops
-from ..tokens import alnum, base64, chance, digits, folded, hexes, letters, uuid
+from ..sender_headers import ZONES, inner_hops, signature_lines, unsubscribe_lines
+from ..tokens import alnum, base64, chance, digits, hexes, letters, uuid
 from .routes import Route
 
-ZONES = ("+0000", "+0000", "+0000", "-0700", "-0500", "-0400", "+0100", "+0200", "+0900", "+0300", "-0300", "+0800")
 PROGRAMS = (
     "", "", "", "", "PHPMailer 6.9.1 (https://github.com/PHPMailer/PHPMailer)", "PHPMailer 6.6.0 (https://github.com/PHPMailer/PHPMailer)",
     "Nodemailer", "Odoo", "MailKit", "Drupal", "WPMailSMTP/Mailer/smtp 3.8.2", "Zend_Mail", "Sympa 6.2.70",
@@ -35,7 +34,7 @@ def header_lines(rng: Random, letter: Letter, route: Route, style: str, more: Se
     `more` are further lines of the sender.
     """
     hops = [] if style == "bare" else inner_hops(rng, letter)
-    return [*STYLES[style](rng, letter), *hops, *_signatures(rng, route), *_sent(rng, letter, route), *more]
+    return [*STYLES[style](rng, letter), *hops, *signature_lines(rng, route), *_sent(rng, letter, route), *more]
 
 
 def _sent(rng: Random, letter: Letter, route: Route) -> list[str]:
@@ -97,13 +96,7 @@ def _automatic_lines(rng: Random, letter: Letter, route: Route) -> list[str]:
     elif program := rng.choice(PROGRAMS):
         lines.append(f"X-Mailer: {program}")
     if route.unsubscribe and chance(rng, 0.65 if route.service else 0.3):
-        mail = f"<mailto:unsubscribe-{hexes(rng, 12)}@{route.domain}?subject=unsubscribe>"
-        link = f"<{route.unsubscribe()}>"
-        lines.append("List-Unsubscribe: " + rng.choice((link, link, f"{mail}, {link}", f"{link},\r\n {mail}", mail)))
-        if chance(rng, 0.4 if letter.arrived.year < 2024 else 0.8):
-            lines.append("List-Unsubscribe-Post: List-Unsubscribe=One-Click")
-        if chance(rng, 0.15):
-            lines.append(f"List-Id: <{digits(rng, 6)}.{route.domain}>")
+        lines += unsubscribe_lines(rng, letter)
     if route.service and chance(rng, 0.4) and not any(line.startswith("Feedback-ID") for line in lines):
         lines.append(
             f"Feedback-ID: {digits(rng, 6)}:{digits(rng, 7)}:{rng.choice(('campaign', 'transactional', 'mail'))}:{letters(rng, 5)}"
@@ -115,19 +108,3 @@ def _automatic_lines(rng: Random, letter: Letter, route: Route) -> list[str]:
     if chance(rng, 0.08):
         lines.append("Precedence: bulk")
     return lines
-
-
-def _signatures(rng: Random, route: Route) -> list[str]:
-    fields = rng.choice(
-        (
-            "from:to:subject:date:message-id:mime-version:content-type:list-unsubscribe",
-            "Date:From:To:Subject",
-            "from:subject:to:content-type:mime-version",
-            "From:Reply-To:To:Subject:Date:List-Unsubscribe",
-        )
-    )
-    return [
-        f"DKIM-Signature: v=1; a=rsa-sha256; c=relaxed/{rng.choice(('relaxed', 'simple'))}; d={domain};"
-        f"\r\n\ts={selector}; h={fields};\r\n\tbh={base64(rng, 32)};\r\n\tb={folded(base64(rng, 128))}"
-        for domain, selector, _ in route.signed
-    ]

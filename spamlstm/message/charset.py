@@ -25,15 +25,23 @@ _MORE_LABELS = {
     "x_gbk": "gb18030",
     "iso_8859_8_i": "iso8859-8",
     "utf8mb4": "utf-8",
+    "unicode_1_1_utf_7": "utf-7",
     **{name: name for name in ("koi8_u", "koi8_t", "utf_8_sig", "cp720", "cp737", "cp856", "cp874", "cp1006")},
 }
 # The lookup of an unknown codec searches the disk, and Python caches the result forever. Only known names are looked
 # up.
 _KNOWN = frozenset(aliases) | frozenset(aliases.values())
 # Codecs that are not charsets of mail, take more than linear time, or return surrogates.
-_REFUSED = {"idna", "punycode", "unicode_escape", "raw_unicode_escape", "undefined", "mbcs", "oem", "utf-7"}
+_REFUSED = {"idna", "punycode", "unicode_escape", "raw_unicode_escape", "undefined", "mbcs", "oem"}
 _SEPARATORS = re.compile(r"[^a-z0-9.]+")
-_ENCODED_WORD = re.compile(r"=\?([^?*\s]{1,40})(?:\*[^?\s]{0,20})?\?([bBqQ])\?([^?]*)\?=(\s+(?==\?))?")
+# An encoded word. Some programs write its question marks and spaces as they are; only `?=` ends it, or the beginning of
+# another word.
+_ENCODED_WORD = re.compile(
+    r"=\?([^?*\s]{0,40})(?:\*[^?\s]{0,20})?\?([bBqQ])\?((?:[^?=]++|\?(?!=)|=(?!\?[^=]))*+)\?=(\s+(?==\?))?"
+)
+_UTF_7 = re.compile(r"\+([A-Za-z0-9+/]*+)-?")
+# The most encoded characters of UTF-7 that are decoded in one text.
+_MAX_UTF_7 = 50_000
 # Encoded words are decoded only in this many characters of a header value.
 _MAX_WORDS = 20_000
 # Codecs for bytes that are not UTF-8: the pattern matches pairs of lead byte and trail byte typical of the codec. The
@@ -83,6 +91,8 @@ def decode(data: bytes, charset: str = "", *, cut: bool = False) -> tuple[str, b
     if data.isascii() and not (charset and _differs_from_ascii(data, charset.lower())):
         return data.decode("ascii"), True
     name = codec_name(charset) if charset else None
+    if name == "utf-7":
+        return _replaced(data, name), True
     if name:
         try:
             return data.decode(name), True
@@ -95,7 +105,9 @@ def decode(data: bytes, charset: str = "", *, cut: bool = False) -> tuple[str, b
 
 def _differs_from_ascii(data: bytes, charset: str) -> bool:
     """Return whether bytes below 128 may represent other characters than in ASCII."""
-    return charset.startswith(("iso-2022", "hz")) or (charset.startswith(("utf-16", "utf-32")) and b"\0" in data)
+    return charset.startswith(("iso-2022", "hz", "utf-7", "unicode-1-1")) or (
+        charset.startswith(("utf-16", "utf-32")) and b"\0" in data
+    )
 
 
 def guess(data: bytes, claimed: str | None = None) -> str:
@@ -130,6 +142,8 @@ def _replaced(data: bytes, name: str) -> str:
 
     UTF-16 and UTF-32 text with too many unreadable bytes is truncated.
     """
+    if name == "utf-7":
+        return _UTF_7.sub(_utf_7, data.decode("latin-1"), _MAX_UTF_7)
     if table := _table(name):
         return codecs.charmap_decode(data, "strict", table)[0]
     if not name.startswith(("utf-16", "utf-32")):
@@ -145,6 +159,11 @@ def _replaced(data: bytes, name: str) -> str:
         if unreadable > _MAX_UNREADABLE:
             break
     return "".join(pieces)
+
+
+def _utf_7(match: re.Match[str]) -> str:
+    """Return the characters of a group of UTF-7. The codec of Python would return surrogates."""
+    return decode_base64(match[1].encode()).decode("utf-16-be", "ignore") if match[1] else "+"
 
 
 @lru_cache(maxsize=64)

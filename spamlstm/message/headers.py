@@ -5,10 +5,9 @@ If a limit is reached, a description such as "headers too long" is added to `def
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from functools import lru_cache
-from urllib.parse import unquote_to_bytes
 
-from spamlstm.message.charset import ASCII, codec_name, decode, decode_words, guess
+from spamlstm.message.charset import ASCII, codec_name, guess
+from spamlstm.message.content_value import content_value, transfer_encoding
 
 MAX_HEADER_BYTES = 256 * 1024
 MAX_HEADERS = 1_000
@@ -27,15 +26,25 @@ _HEADER_NAME = re.compile(rb"[!-9;-~]+[ \t]*:")
 _CHARSET = re.compile(rb"charset\s*=\s*\"?([\w.:-]+)", re.IGNORECASE)
 # Characters that appear if the charset is wrong: private-use and control characters.
 _PRIVATE = re.compile("[\ue000-\uf8ff\x80-\x9f]")
-# The groups are a name, a quoted value, and an unquoted value.
-_PARAMETER = re.compile(r';\s*+([^\s=;"]++)\s*+=\s*+(?:("(?:[^"\\]++|\\.)*+")|([^;]*+))')
-_UNQUOTED_PARAMETER = re.compile(r';\s*+([^\s=;"]++)\s*+=\s*+()([^;]*+)')
-_ESCAPED = re.compile(r"\\(.)")
+# A line of white space, and a line that is not a header field, in a header block. A text without a blank line above it
+# begins with one of them.
+_WHITE_LINE = re.compile(r"\n[ \t]++\r?\n")
+_NOT_A_FIELD = re.compile(rb"\n(?:[ \t]++\r?(?=\n)|(?![ \t\r\n]|[!-9;-~]++[ \t]*+:))")
+# A header that programs write, rather than a line of text such as `Note: ...`.
+_KNOWN_HEADER = re.compile(
+    rb"\n(?:content-|mime-|x-|list-|resent-|received|arc-|dkim-|authentication|delivered-|return-path|message-id"
+    rb"|subject|from|to|cc|date|sender|reply-to|references|in-reply-to|user-agent|status|precedence)[!-9;-~]*+[ \t]*+:",
+    re.IGNORECASE,
+)
+# If more lines than this are not fields, the text begins at the first of them.
+_MOST_NOT_FIELDS = 5
 _CONTENT_NAMES = ("content-type", "content-disposition")
 
 Headers = tuple[tuple[str, str], ...]
 # The maximum size of a piece of headers, in bytes. A larger header is a piece of its own.
 BLOCK = 256 << 10
+BYTE_ORDER_MARKS = (b"\xef\xbb\xbf", b"\xe2\x80\x8b")
+"""The mark that begins UTF-8 text, and the zero-width space that some programs write in its place."""
 _HEADER_START = re.compile(rb"\n[^ \t]")
 _LAST_HEADER_START = re.compile(rb".*\n(?=[^ \t])", re.DOTALL)
 _HEADER_LINE = re.compile(rb"[!-9;-~]{1,256}[ \t]*:")
@@ -58,9 +67,17 @@ class HeaderReader:
         """
         most = MAX_HEADER_BYTES if top else min(MAX_INNER_HEADER_BYTES, self._inner_left)
         end, body = self._end(start, most, top=top)
-        block = self._raw[start:end]
         if not top:
-            self._inner_left -= len(block)
+            self._inner_left -= end - start
+        fields, is_broken = self._fields(start, end, top=top)
+        if is_broken and (text := self._text_in_block(start, end)) < end:
+            self._defects["no blank line after the header"] = None
+            (fields, _), body = self._fields(start, text, top=top), text
+        return fields, body
+
+    def _fields(self, start: int, end: int, *, top: bool) -> tuple[Headers, bool]:
+        """Return the fields of the header block raw[start:end], and whether some of its lines are not fields."""
+        block = self._raw[start:end]
         if block.isascii():
             text = block.decode("ascii")
         else:
@@ -68,17 +85,32 @@ class HeaderReader:
                 self._defects["8-bit header"] = None
             text = self._eight_bit(block)
         found: list[tuple[str, str]] = []
+        is_broken = _WHITE_LINE.search(text) is not None
         fold = _FOLD_CR if "\r" in text else _FOLD
         for line in fold.sub(" ", text.replace("\0", "")).split("\n"):
             name, colon, value = line.partition(":")
             name = name.rstrip()
             if not colon or not name or " " in name:
+                is_broken = is_broken or line.strip() != ""
                 continue
             if len(found) == MAX_HEADERS:
                 self._defects["too many headers"] = None
                 break
             found.append((name.lower(), value.strip()))
-        return tuple(found), body
+        return tuple(found), is_broken
+
+    def _text_in_block(self, start: int, end: int) -> int:
+        """Return the position of the text in raw[start:end] if the blank line above the text is missing, or `end`.
+
+        The text begins with a line that is not a field, below the last known header. Mail programs skip such a line
+        between two headers.
+        """
+        places = [match.start() + 1 for match in _NOT_A_FIELD.finditer(self._raw, start, end)]
+        last = start
+        if len(places) <= _MOST_NOT_FIELDS:
+            for match in _KNOWN_HEADER.finditer(self._raw, start, end):
+                last = match.end()
+        return next((place for place in places if place > last), end)
 
     def _end(self, start: int, most: int, *, top: bool) -> tuple[int, int]:
         """Return the end of the header block at `start` and the position of the body.
@@ -86,14 +118,11 @@ class HeaderReader:
         At most `most` bytes of the block are read.
         """
         raw = self._raw
-        if raw.startswith((b"\n", b"\r\n"), start):
+        blank = _blank_line(raw, start, min(start + most, len(raw)))
+        if blank == start:
             return start, raw.find(b"\n", start) + 1
-        unix = raw.find(b"\n\n", start, start + most)
-        dos = raw.find(b"\n\r\n", start, unix if unix >= 0 else start + most)
-        if dos >= 0:
-            end, body = dos, dos + 3
-        elif unix >= 0:
-            end, body = unix, unix + 2
+        if blank >= 0:
+            end, body = blank - 1, raw.find(b"\n", blank) + 1
         elif len(raw) - start > most:
             self._defects["headers too long"] = None
             end = body = start + most
@@ -141,13 +170,15 @@ class HeaderReader:
             if name in _CONTENT_NAMES:
                 read = value[: min(MAX_VALUE, left)]
                 left -= len(read)
-                kind, parameters = _content_value(read)
+                kind, parameters, wrong = content_value(read)
+                if wrong and name == "content-type":
+                    self._defects["wrong content type"] = None
                 values.setdefault(name, kind)
                 # multipart/related also has a parameter called `type`.
                 for key, text in parameters:
                     found.setdefault(key, text)
             elif name == "content-transfer-encoding":
-                found.setdefault("transfer", value[:MAX_VALUE].partition(";")[0].strip().lower())
+                found.setdefault("transfer", transfer_encoding(value[:MAX_VALUE]))
         found["type"] = values.get("content-type") or "text/plain"
         found["disposition"] = values.get("content-disposition", "")
         if "/" not in found["type"]:
@@ -168,69 +199,28 @@ def _eight_bit_line(line: bytes, claimed: str | None) -> str:
     return guess(line)
 
 
-@lru_cache(maxsize=256)
-def _content_value(value: str) -> tuple[str, tuple[tuple[str, str], ...]]:
-    """Return a Content-* value in lower case without parameters, and its parameters.
-
-    Pieces of a parameter (RFC 2231) are joined.
-    """
-    found: dict[str, str] = {}
-    pieces: dict[str, list[tuple[int, str]]] = {}
-    for raw_key, raw_text in _parameters(value):
-        key, star, number = raw_key.lower().partition("*")
-        text = _unquoted(raw_text.strip())
-        if star:
-            digits = number.rstrip("*")
-            order = int(digits) if digits.isdecimal() and len(digits) < 5 else 0
-            pieces.setdefault(key, []).append((order, text))
-        else:
-            found.setdefault(key, decode_words(text))
-    for key, texts in pieces.items():
-        found.setdefault(key, _extended("".join(text for _, text in sorted(texts, key=lambda piece: piece[0]))))
-    return value.partition(";")[0].strip().lower(), tuple(found.items())
-
-
-def _parameters(value: str) -> Iterator[tuple[str, str]]:
-    """Yield the name and the value of each parameter. Quotes are part of the value."""
-    pattern, at = _PARAMETER, 0
-    while match := pattern.search(value, at):
-        at = match.end()
-        name, quoted, plain = match.groups()
-        yield name, quoted or plain
-        if plain and plain[0] == '"':
-            # This quote has no end, so no later quote has one either. Searching for each end would take quadratic time.
-            pattern = _UNQUOTED_PARAMETER
-
-
-def _unquoted(text: str) -> str:
-    if text[:1] != '"':
-        return text
-    return _ESCAPED.sub(r"\1", text[1:-1] if text.endswith('"') else text[1:])
-
-
-def _extended(text: str) -> str:
-    """Decode an RFC 2231 value: `charset'language'percent-encoded`."""
-    charset, quote, rest = text.partition("'")
-    if not quote:
-        return decode(unquote_to_bytes(text))[0]
-    return decode(unquote_to_bytes(rest.partition("'")[2]), charset)[0]
-
-
 def end_of_head(raw: bytes, start: int = 0) -> int:
     """Return the position of the first blank line at or after `start`, or `len(raw)`.
 
     `start` must be the beginning of a line.
     """
+    blank = _blank_line(raw, start, len(raw))
+    return blank if blank >= 0 else len(raw)
+
+
+def _blank_line(raw: bytes, start: int, stop: int) -> int:
+    """Return the position of the first blank line between `start`, the beginning of a line, and `stop`, or -1."""
     if raw.startswith((b"\n", b"\r\n"), start):
         return start
     # The search works in pieces. Otherwise, a body with one kind of line end would be searched completely for the other
     # kind.
-    for at in range(start, len(raw), BLOCK):
-        unix = raw.find(b"\n\n", at, at + BLOCK + 1)
-        dos = raw.find(b"\n\r\n", at, (at + BLOCK if unix < 0 else unix) + 2)
+    for at in range(start, stop, BLOCK):
+        end = min(at + BLOCK, stop)
+        unix = raw.find(b"\n\n", at, end + 1)
+        dos = raw.find(b"\n\r\n", at, (end if unix < 0 else unix) + 2)
         if dos >= 0 or unix >= 0:
             return (dos if dos >= 0 else unix) + 1
-    return len(raw)
+    return -1
 
 
 def end_of_header(raw: bytes, start: int, end: int) -> int:
@@ -305,9 +295,15 @@ def _pieces(raw: bytes, start: int, end: int) -> Iterator[tuple[int, int]]:
         start = stop
 
 
+def without_marks(start: bytes) -> bytes:
+    """Return the start of a message without the blank lines, byte order marks and zero-width spaces at its top."""
+    start = start.lstrip()
+    return start.lstrip(b"\xef\xbb\xbf\xe2\x80\x8b \t\r\n") if start.startswith(BYTE_ORDER_MARKS) else start
+
+
 def begins_like_mail(raw: bytes) -> bool:
     """Return whether the first line that is not blank is a header field or an mbox separator."""
-    start = raw[:1024].lstrip()
+    start = without_marks(raw[:1024])
     return bool(_HEADER_LINE.match(start)) or start.startswith((b"From ", b">From "))
 
 

@@ -9,12 +9,14 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from spamlstm.message.charset import decode_words
-from spamlstm.message.headers import BLOCK, MAX_VALUE, Headers
+from spamlstm.message.charset import decode_words, guess
+from spamlstm.message.headers import BLOCK, BYTE_ORDER_MARKS, MAX_VALUE, Headers, without_marks
 from spamlstm.message.mime import MimeReader, Part
 from spamlstm.message.page import MAX_LINKS, Page
 
 _MAX_SUBJECT = 20_000
+# The most bytes that are read of a message in UTF-16.
+_MAX_UTF_16 = 4 << 20
 # The lookbehind lets an address begin only at the beginning of a word. Otherwise long words would take quadratic time.
 _ADDRESS = re.compile(r"(?<![^\s<>\"(),:;@])[^\s<>\"(),:;@]++@[^\s<>\"(),:;@]+")
 _COMMENT = re.compile(r"\(([^()]*)\)")
@@ -149,9 +151,9 @@ def display_name(value: str) -> str:
 def parse_message(raw: bytes) -> Message:
     """Return the Message parsed from arbitrary bytes."""
     size = len(raw)
-    if b"\n" not in raw[:65536] and b"\r" in raw[:65536]:
-        raw = _with_newlines(raw)
+    raw, repairs = _repaired(raw)
     reader = MimeReader(raw)
+    reader.defects.update(repairs)
     headers, start = reader.headers.read(_start_of_head(raw), top=True)
     reader.walk(headers, start)
     first = dict(reversed(headers))
@@ -174,6 +176,24 @@ def parse_message(raw: bytes) -> Message:
     )
 
 
+def _repaired(raw: bytes) -> tuple[bytes, dict[str, None]]:
+    """Return `raw` with ordinary line ends and in a charset that contains ASCII, and the defects that this repairs."""
+    defects: dict[str, None] = {}
+    if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raw = guess(raw[:_MAX_UTF_16]).encode("utf-8", "replace")
+        defects["UTF-16"] = None
+    start = raw[:65536]
+    if b"\r" in start:
+        if b"\n" not in start:
+            return _with_newlines(raw), defects
+        if b"\r\r\n" in start:
+            defects["wrong line ends"] = None
+            raw = raw.replace(b"\r\r\r\n", b"\n").replace(b"\r\r\n", b"\n")
+    if raw.startswith(BYTE_ORDER_MARKS):
+        defects["byte order mark"] = None
+    return raw, defects
+
+
 def _with_newlines(raw: bytes) -> bytes:
     """Return mail with newlines in place of carriage returns. Works in blocks because `raw` may have 64 MB."""
     result, carriage = io.BytesIO(), b""
@@ -191,8 +211,8 @@ def _in_brackets(value: str) -> str:
 
 
 def _start_of_head(raw: bytes) -> int:
-    """Return the position of the headers, after any blank lines and an mbox `From ` line at the top."""
-    start = len(raw[:1024]) - len(raw[:1024].lstrip())
+    """Return the position of the headers, after blank lines, byte order marks and an mbox `From ` line at the top."""
+    start = len(raw[:1024]) - len(without_marks(raw[:1024]))
     if raw.startswith((b"From ", b">From "), start):
         return raw.find(b"\n", start) + 1 or len(raw)
     return start

@@ -44,7 +44,7 @@ def test_guess(text, charset):
         ("koi8-u", "koi8_u"),
         ("windows-874", "cp874"),
         ("x-unknown", None),
-        ("utf-7", None),
+        ("utf-7", "utf-7"),
         ("idna", None),
         ("hex", None),
         ("rot13", None),

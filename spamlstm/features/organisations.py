@@ -39,7 +39,6 @@ class Organisations:
         own = organisational_domain(self.recipient)
         self.own = "" if own in FREEMAIL else own
         self.route = route
-        self.is_delivered = "received" in message.first
         self.results = authentication_results(message, route)
         if not any(result.method == "spf" for result in self.results) and (spf := received_spf(message, route)):
             self.results.append(spf)
@@ -60,7 +59,7 @@ class Organisations:
         if self.results:
             dmarc = self.result("dmarc")
             return dmarc == "pass" or (dmarc in ("absent", "none") and self.proves(self.sender))
-        return self.sender == self.route.host if self.route.entry else self.is_delivered
+        return not self.route.entry or self.sender == self.route.host
 
     def proves(self, owner: str) -> bool:
         """Return whether the receiving server proved that a message comes from `owner`."""

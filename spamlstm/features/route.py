@@ -53,17 +53,14 @@ class Route:
         hops = ((at, value) for at, (name, value) in enumerate(message.headers) if name == "received")
         for at, value in itertools.islice(hops, _MOST_HEADERS):
             host, ip = _client(value[:_MOST_CLIENT])
-            is_local = not ip or _PRIVATE.match(ip) is not None
-            if is_local and not self.own:
-                continue
             plain = without_comments(value[:_MOST_VALUE])
+            if not ip or _PRIVATE.match(ip) or _LOCAL.search(plain):
+                continue
             by = _BY.search(plain)
             own = server_name(by[1]) if by else ""
             if self.own and own != self.own:
                 # A host of the receiving organisation handed the message over, and this header is not by that host.
                 return
-            if is_local or _LOCAL.search(plain):
-                continue
             self.own, self.start = own, at
             if own == _MICROSOFT[0] and ip.startswith(_MICROSOFT[1]):
                 continue

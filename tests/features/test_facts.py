@@ -10,6 +10,8 @@ from spamlstm.features.render import FACTS, facts
 from spamlstm.features.style import _seconds
 from spamlstm.message.message import parse_message
 
+OUTSIDE = "Received: from a.example (a.example [192.0.2.1]) by mx.example.com (Postfix) with ESMTP id 1; today"
+
 
 def facts_of(headers: str, body: str = "hello", *, page: bool = False) -> dict[str, str]:
     kind = "Content-Type: text/html\n" if page else ""
@@ -35,8 +37,10 @@ def test_facts_are_listed():
         ("From: a@example.com\nReply-To: b@example.net", "reply", "other"),
         ("From: a@example.com\nReply-To: b@gmail.com", "reply", "free"),
         ("From: a@gmail.com", "from", "free"),
-        ("From: a@example.com\nTo: a@example.com", "from", "claimed"),
-        ("From: a@example.com\nTo: b@example.com", "from", "claimed"),
+        ("From: a@example.com\nTo: a@example.com", "from", "self"),
+        ("From: a@example.com\nTo: b@example.com", "from", "own"),
+        (f"{OUTSIDE}\nFrom: a@example.com\nTo: a@example.com", "from", "claimed"),
+        (f"{OUTSIDE}\nFrom: a@example.com\nTo: b@example.com", "from", "claimed"),
         ("From: a@example.com\nMessage-ID: <1@example.com>", "id", "same"),
         ("From: a@example.com\nMessage-ID: nonsense", "id", "bad"),
         ('From: "Big Bank www.bank.example" <x@evil.example>', "name", "foreign"),

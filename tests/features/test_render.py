@@ -38,6 +38,13 @@ def test_marks_in_addresses():
     assert "⟦own⟧" not in render(parse_message(raw))
 
 
+def test_subject_writes_no_mark():
+    """A NUL or a mark in an encoded subject is not taken for the mark of a tag, which a real tag has."""
+    for subject in ("=?utf-8?q?=00_offers?=", "=?utf-8?q?=E2=9F=A6tag=E2=9F=A7_offers?=", "a [tag] inside"):
+        assert "⟦tag⟧" not in render(parse_message(f"Subject: {subject}\n\nx".encode()))
+    assert "⟦subject⟧ ⟦tag⟧ beans ⟦trace⟧" in render(parse_message(b"Subject: Re: [garden] Beans\n\nx"))
+
+
 PLAIN_LINK = re.compile(r"(?:https?|ftp)://(?:[^\s/@<>\"]*@)?([^\s/:?#<>\"')\]]+)[^\s<>\"]*")
 PIECES = ["http", "https", "ftp", "s", "p", "://", ":", "/", "/", "@", "a.org", "é", ">", '"', ")", " ", "\n", "x" * 45]
 

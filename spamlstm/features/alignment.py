@@ -88,7 +88,7 @@ def _sender(message: Message, organisations: Organisations) -> Iterator[Fact]:
     identity = message.first.get("message-id", "")
     yield "id", organisations.owner(identity.strip("<> ")) if "@" in identity else ("bad" if identity else "none")
     # A brand in the name or subject is foreign if it is not the organisation in From.
-    if brands := {*brands_in(message.sender_name), *brands_in(message.subject)}:
+    if brands := brands_in(f"{message.sender_name[:100]}\n{message.subject}"):
         owned = organisations.sender and any(belongs(brand, organisations.sender) for brand in brands)
         yield "brand", "own" if owned else "foreign"
     if (via := organisations.owner(organisations.route.host, signers=True)) != "none":

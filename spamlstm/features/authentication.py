@@ -43,6 +43,8 @@ def authentication_results(message: Message, route: Route) -> list[Authenticatio
 
     Otherwise a sender could push the genuine results out of what is read.
     """
+    if "authentication-results" not in message.first:
+        return []
     headers = [(at, value) for at, (name, value) in enumerate(message.headers) if name == "authentication-results"]
     if len(headers) > _MOST_HEADERS or any(len(value) > _MOST_VALUE for _, value in headers):
         return [AuthenticationResult(0, "dmarc", "fail", "")]

@@ -36,7 +36,8 @@ STYLE: dict[str, tuple[str, ...]] = {
 
 _FROM_HOP = re.compile(r"^from\s+(\S+)(?:\s+\(([^()]*(?:\([^()]*\)[^()]*)?)\))?", re.IGNORECASE)
 _TLS = re.compile(r"esmtps|tls|cipher", re.IGNORECASE)
-_AUTHENTICATED, _MOST_HOP = re.compile(r"\swith\s+e?smtps?a\b", re.IGNORECASE), 4000
+# Servers write the protocol in capital letters, except Exim.
+_AUTHENTICATED, _MOST_HOP = re.compile(r"with\s+(?:E?SMTPS?A|e?smtps?a)\b"), 4000
 _IP, _IP_IN_BRACKETS = re.compile(r"\[?[\d.:a-f]+\]?"), re.compile(r"[\[(]?[\d.:a-f]+[\])]?")
 _POOL = re.compile(r"\d[-.x]\d+[-.x]\d|dsl|dynamic|dhcp|ppp|cable|pool|dial", re.IGNORECASE)
 # The usual form of a date. email.utils reads this form and all other forms, but takes twice as long.
@@ -92,11 +93,11 @@ def _delivery(message: Message, route: Route) -> Iterator[Fact]:
     match = _FROM_HOP.match(hop)
     # A host that calls itself by a name of the organisation is its own relay or a forger, so its facts say nothing.
     # An authenticated user may be anywhere.
-    if match and server_name(match[1]) != route.own and not _AUTHENTICATED.search(hop[:_MOST_HOP]):
+    if match and server_name(match[1]) != route.own and not _AUTHENTICATED.search(hop, 0, _MOST_HOP):
         helo, reverse = _hop(match[1], match[2] or "")
     yield "helo", helo
     yield "reverse", reverse
-    if helo != "none" and _TLS.search(hop[:_MOST_HOP]):
+    if helo != "none" and _TLS.search(hop, 0, _MOST_HOP):
         yield "tls", "yes"
     yield "date", _date(message, hop)
 

@@ -144,7 +144,7 @@ def test_headers_that_the_sender_wrote():
 
 
 def test_a_host_in_the_name_of_the_receiver():
-    """A host that calls itself by a name of the receiving organisation is a relay or a forger, so no name or TLS counts."""
+    """A host that calls itself by a name of the receiving organisation is a relay or a forger and says nothing."""
     relay = (
         b"Received: from mx.example.org (dsl-7.pool.example [203.0.113.80]) by imap.example.org with ESMTP id 7; x\n"
     )

@@ -276,7 +276,10 @@ MESSAGES: dict[str, bytes] = {
         "In-Reply-To: <1@mail.example.com>",
     ),
     "in the recipient's name": mail(
-        entry("a.example", "a.example [192.0.2.7]"), "From: ann@example.com", "To: ann@example.com", "Subject: Re: beans"
+        entry("a.example", "a.example [192.0.2.7]"),
+        "From: ann@example.com",
+        "To: ann@example.com",
+        "Subject: Re: beans",
     ),
     "note to self": mail(
         entry("mx.example.com", "mx.example.com [192.0.2.1]"),

@@ -5,11 +5,11 @@ organisation in From. Such facts have the same meaning across servers and years.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from spamlstm.features.brands import belongs, brands_in
 from spamlstm.features.domains import FREEMAIL, organisational_domain
-from spamlstm.features.links import LINKS, link_facts, shown_host
+from spamlstm.features.links import LINKS, Targets, link_facts, shown_host
 from spamlstm.features.organisations import OWNERS, Organisations
 from spamlstm.features.route import Route
 from spamlstm.features.style import Fact, bucket
@@ -59,12 +59,12 @@ _SIGNERS = ("same", "own", "service", "free", "other")
 _NO_NAMES = frozenset("undisclosed recipients info mail list phishing".split())
 
 
-def alignment(message: Message, hosts: Sequence[str], route: Route) -> Iterator[Fact]:
-    """Yield each fact that applies, in a fixed order. `hosts` is the result of `link_hosts`."""
+def alignment(message: Message, targets: Targets, route: Route) -> Iterator[Fact]:
+    """Yield each fact that applies, in a fixed order. `targets` is the result of `link_targets`."""
     organisations = Organisations(message, route)
     yield from _sender(message, organisations)
     yield from _authentication(organisations)
-    yield from link_facts(message, hosts, organisations.link_owners)
+    yield from link_facts(message, targets, organisations.link_owners)
     yield from _audience(message, organisations)
 
 

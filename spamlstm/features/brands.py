@@ -1,20 +1,16 @@
-"""Brands that phishing mail imitates: which brands a text or a host names, and whether a brand owns a domain.
+"""Brands that phishing mail imitates: which brands a text names, and whether a brand owns a domain.
 
 The brands, their domains and the sources of the list are in data/brands.txt.
 """
 
 import re
-from functools import cache, lru_cache
+from functools import cache
 
 from spamlstm.features.domains import data_lines
 
 # Only the first characters of a text are searched.
 _MAX_TEXT = 500
 _WORD, _SIGNS = re.compile(r"[^\W_]+"), re.compile(r"[\W_]+")
-# Digits that imitate letters in hosts, as in paypa1 and micr0soft.
-_DIGITS = str.maketrans("0135", "oles")
-# A shorter name is found in a host only as a whole word between dots and hyphens.
-_MIN_INSIDE = 6
 
 
 @cache
@@ -30,13 +26,6 @@ def _by_first_word() -> dict[str, list[str]]:
     for brand in _brands():
         names.setdefault(_WORD.findall(brand)[0], []).append(brand)
     return names
-
-
-@cache
-def _by_host_word() -> tuple[dict[str, str], dict[str, str]]:
-    """Return the brands by the words that name them in hosts (`bankofamerica`), and the brands with long words."""
-    words = {_SIGNS.sub("", brand.lower().removesuffix(".com")): brand for brand in _brands()}
-    return words, {word: brand for word, brand in words.items() if len(word) >= _MIN_INSIDE}
 
 
 def brands_in(text: str) -> tuple[str, ...]:
@@ -57,18 +46,6 @@ def brands_in(text: str) -> tuple[str, ...]:
             if same == brand and not text[end : end + 1].isalnum():
                 found[brand] = None
     return tuple(found)
-
-
-@lru_cache(maxsize=4096)
-def brands_in_host(host: str) -> tuple[str, ...]:
-    """Return the distinct brands that a host names, also in other words and with digits (`paypa1-secure.example`)."""
-    words, long = _by_host_word()
-    host = host[-260:].lower()
-    folded = host.translate(_DIGITS)
-    parts = (*_WORD.findall(host), *_WORD.findall(folded))
-    joined = folded.replace("-", "")
-    inside = (brand for word, brand in long.items() if word in joined)
-    return tuple(dict.fromkeys((*(words[part] for part in parts if part in words), *inside)))
 
 
 def belongs(brand: str, organisation: str) -> bool:

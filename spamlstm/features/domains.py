@@ -1,58 +1,66 @@
 """Registrable domains of host names, found with the public suffix list, and sets of well-known domains."""
 
-from functools import cache, lru_cache
+import re
+from collections.abc import Iterator
+from functools import cache, cached_property, lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 
+_NUMBER = re.compile("[0-9]+")
+
+
+class DomainList:
+    """A list of host names in a data file. The file is read on first use.
+
+    A name stands for itself and for all hosts below it. In a name, `*` stands for a number. A path may follow a name.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._cached = lru_cache(maxsize=4096)(self._starts)
+
+    @cached_property
+    def _paths(self) -> dict[str, tuple[str, ...]]:
+        paths: dict[str, tuple[str, ...]] = {}
+        for line in data_lines(self._name):
+            host, _, path = line.partition("/")
+            paths[host] = (*paths.get(host, ()), path)
+        return paths
+
+    def __contains__(self, host: str) -> bool:
+        """Return whether all pages of `host` are in the list."""
+        return "" in self.starts(host)
+
+    def lists(self, domain: str) -> bool:
+        """Return whether `domain` itself is in the list. A domain below a name of the list is not."""
+        return "" in self._paths.get(domain, ())
+
+    def starts(self, host: str) -> tuple[str, ...]:
+        """Return how the paths begin of those pages of `host` that are in the list. All paths begin with ''."""
+        return self._cached(host[-260:])
+
+    def _starts(self, host: str) -> tuple[str, ...]:
+        return tuple(start for name in suffixes(host) for start in self._paths.get(name, ()))
+
+
+def suffixes(host: str) -> Iterator[str]:
+    """Yield the names of at most 8 labels that `host` ends with, also with `*` in place of numbers."""
+    labels = host.split(".")[-8:]
+    for start in range(len(labels)):
+        name = ".".join(labels[start:])
+        yield name
+        if (general := _NUMBER.sub("*", name)) != name:
+            yield general
+
+
 # Public mailbox providers. An address at one of these domains does not belong to an organisation.
-FREEMAIL = frozenset(
-    "gmail.com googlemail.com yahoo.com ymail.com rocketmail.com hotmail.com outlook.com live.com msn.com aol.com "
-    "aim.com icloud.com me.com mac.com gmx.de gmx.net gmx.com gmx.at gmx.ch web.de t-online.de freenet.de mail.ru "
-    "yandex.ru yandex.com rambler.ru list.ru bk.ru inbox.ru proton.me protonmail.com tutanota.com zoho.com mail.com "
-    "email.com usa.com 163.com 126.com qq.com sina.com sohu.com yeah.net foxmail.com naver.com daum.net hanmail.net "
-    "orange.fr wanadoo.fr free.fr laposte.net sfr.fr libero.it virgilio.it tiscali.it alice.it tin.it terra.es "
-    "terra.com.br uol.com.br bol.com.br ig.com.br seznam.cz centrum.cz wp.pl o2.pl onet.pl interia.pl comcast.net "
-    "verizon.net att.net sbcglobal.net bellsouth.net earthlink.net btinternet.com excite.com lycos.com netscape.net "
-    "juno.com hushmail.com fastmail.com fastmail.fm rediffmail.com indiatimes.com ya.ru ukr.net abv.bg bigpond.com "
-    "yahoo.co.uk yahoo.co.jp yahoo.fr yahoo.de yahoo.it yahoo.es yahoo.com.br yahoo.ca hotmail.co.uk hotmail.fr "
-    "hotmail.de hotmail.it hotmail.es live.co.uk live.fr outlook.de outlook.fr netzero.net walla.com mail.bg".split()
-)
-
+FREEMAIL = DomainList("freemail")
 # Services that send or track mail for their customers. Hosts of these services do not indicate a foreign sender.
-# Known mistakes, to be corrected with the next TEXT_VERSION: list-manage.com is listed as two names. Names that are not
-# registrable domains match nothing (protection.outlook.com here; docs.google.com, sites.google.com and
-# schemas.microsoft.com below).
-MAIL_SERVICES = frozenset(
-    "amazonses.com sendgrid.net sendgrid.com mcsv.net mcdlv.net rsgsv.net mailchimp.com mailchimpapp.net list- "
-    "manage.com mandrillapp.com mailgun.org mailgun.net mailgun.info sparkpostmail.com sparkpost.com exacttarget.com "
-    "exct.net sfmc-content.com salesforce.com klaviyomail.com klaviyo.com mailjet.com sendinblue.com brevo.com "
-    "sibmail.com sender-sib.com cleverreach.com hubspotemail.net hubspot.com constantcontact.com ccsend.com "
-    "roving.com rs6.net campaign-archive.com createsend.com cmail19.com cmail20.com emarsys.net emsecure.net "
-    "responsys.net rsys5.com rsys2.com bounceexchange.com postmarkapp.com pmta.com mtasv.net elasticemail.com "
-    "braze.com iterable.com cordial.com customeriomail.com intercom-mail.com zendesk.com freshdesk.com "
-    "activecampaign.com acemsrv.com aweber.com getresponse.com icontact.com drip.com convertkit.com substack.com "
-    "beehiiv.com mailerlite.com inxmail.com optivo.net srv2.de artegic.net episerver.com rapidmail.de "
-    "newsletter2go.com sailthru.com bluehornet.com listrak.com yesmail.com silverpop.com mkt41.net mktomail.com "
-    "marketo.org eloqua.com pphosted.com mimecast.com messagelabs.com googlegroups.com groups.io yahoogroups.com "
-    "outlook.com office365.com google.com onmicrosoft.com protection.outlook.com 1e100.net".split()
-)
-
+MAIL_SERVICES = DomainList("mail_services")
 # Hosts where anyone can publish a page or shorten a URL.
-OPEN_HOSTING = frozenset(
-    "bit.ly tinyurl.com t.co goo.gl ow.ly is.gd rebrand.ly cutt.ly rb.gy t.ly shorturl.at buff.ly lnkd.in tiny.cc "
-    "googleapis.com blogspot.com weebly.com wixsite.com webflow.io github.io netlify.app vercel.app pages.dev "
-    "workers.dev r2.dev web.app firebaseapp.com herokuapp.com azurewebsites.net windows.net amazonaws.com "
-    "cloudfront.net 000webhostapp.com sites.google.com forms.gle docs.google.com typeform.com glitch.me repl.co "
-    "replit.app ipfs.io dweb.link page.link app.link linktr.ee geocities.com tripod.com angelfire.com "
-    "freewebs.com".split()
-)
-
+OPEN_HOSTING = DomainList("open_hosting")
 # Domains to which all kinds of mail link: social networks, app stores, maps, standards.
-SHARED_DOMAINS = frozenset(
-    "facebook.com twitter.com x.com instagram.com linkedin.com youtube.com youtu.be pinterest.com tiktok.com "
-    "apple.com google.com w3.org schemas.microsoft.com microsoft.com gstatic.com googleusercontent.com fbcdn.net "
-    "whatsapp.com adobe.com wikipedia.org vimeo.com flickr.com tumblr.com".split()
-)
+SHARED_DOMAINS = DomainList("shared_domains")
 
 
 def data_lines(name: str) -> list[str]:
@@ -91,8 +99,7 @@ def _registrable(host: str) -> str:
         return ""
     if labels[-1].isdigit():
         return ".".join(labels)
-    if "xn--" in host.lower():
-        labels = [_unicode(label) for label in labels]
+    labels = unicode_host(".".join(labels)).split(".")
     rules = _rules()
     for start in range(len(labels)):
         name = ".".join(labels[start:])
@@ -101,6 +108,11 @@ def _registrable(host: str) -> str:
         if name in rules or "*." + ".".join(labels[start + 1 :]) in rules:
             return ".".join(labels[start - 1 :]) if start else ""
     return ".".join(labels[-2:])
+
+
+def unicode_host(host: str) -> str:
+    """Return a host in lower case with its Punycode labels (xn--) in Unicode."""
+    return ".".join([_unicode(label) for label in host.split(".")]) if "xn--" in host else host
 
 
 def _unicode(label: str) -> str:

@@ -5,53 +5,111 @@ A fact is a name and a value, rendered as a ⟦name:value⟧ mark.
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 
-from spamlstm.features.domains import MAIL_SERVICES, OPEN_HOSTING, organisational_domain
+from spamlstm.features.domains import MAIL_SERVICES, OPEN_HOSTING, SHARED_DOMAINS, organisational_domain
+from spamlstm.features.redirectors import path_of, redirect
 from spamlstm.features.style import Fact, bucket
+from spamlstm.features.urls import read_url, url_host
 from spamlstm.message.message import Message
-from spamlstm.message.page import Link
 
 LINKS: dict[str, tuple[str, ...]] = {
-    "links": ("none", "same", "mixed", "signer", "service", "other", "ip"),
+    "links": ("none", "same", "mixed", "signer", "service", "shared", "other", "ip"),
     "linkhosts": ("0", "1", "few", "many"),
+    "urls": ("0", "1", "few", "many"),
+    "link": ("odd", "redirect", "service"),
     "openhost": ("yes",),
     "lying": ("yes",),
-    "images": ("none", "same", "mixed", "signer", "inside", "other"),
+    "images": ("none", "same", "mixed", "signer", "inside", "shared", "other"),
     "form": ("yes",),
 }
 LinkOwners = Callable[[Iterable[str]], set[str]]
 """A function that returns the owners of the hosts of links, such as 'same' and 'other'."""
 
-_IP_HOST = re.compile(r"[\d.]+|0x[0-9a-f]+")
+_IP_HOST = re.compile(r"[\d.]+|\[.*")
 # Hosts are searched for in at most this many characters of plain text, until more than this many hosts are found.
 _MAX_TEXT, _MAX_TEXT_HOSTS = 100_000, 50
-_URL_HOST = re.compile(r"^(?:https?:)?//(?:[^/@?#]*@)?([^/:?#\s]+)", re.IGNORECASE)
-# Two patterns are used because `re` finds `://` five times as fast as letters in either case.
-_TEXT_HOST, _SCHEME = re.compile(r"://([a-z0-9.-]+)", re.IGNORECASE), re.compile(r"https?\Z", re.IGNORECASE)
+# A pattern that begins with `://` is five times as fast as one that begins with letters in either case.
+_TEXT_URL = re.compile(r"://([^\s<>\"'/?#(),;]{1,300})([/?#][^\s<>\"']{0,300})?")
+_SCHEME = re.compile(r"https?\Z", re.IGNORECASE)
+# `re` finds a pattern that begins with letters in one case fast, so the character before is examined afterwards.
+_WWW, _NO_BEFORE_WWW = re.compile(r"www\.[A-Za-z0-9.-]{3,250}"), re.compile(r"[\w./@-]")
+_TEXT_END = ".:!*_}'’”»"
 _BEFORE_HOST = re.compile(r"https?://|www\.", re.IGNORECASE)
 _HOST, _HOST_RUN = re.compile(r"[a-z0-9.-]+\.[a-z]{2,}", re.IGNORECASE), re.compile(r"[a-z0-9.-]*", re.IGNORECASE)
+# Redirectors inside redirectors are followed this many times.
+_MAX_REDIRECTS = 3
 
 
-def link_facts(message: Message, hosts: Sequence[str], link_owners: LinkOwners) -> Iterator[Fact]:
-    """Yield the facts of links and images that apply, in a fixed order. `hosts` is the result of `link_hosts`."""
-    yield "links", _link_owner(hosts, link_owners)
+@dataclass
+class Targets:
+    """Where the links of a message lead.
+
+    `hosts` are the distinct hosts in order, behind known redirectors. `open_hosts` are those where anyone can publish
+    the linked page. `urls` are the distinct URLs. `kinds` are values of the fact `link`. `lying` means that the text of
+    a link shows a host of another organisation.
+    """
+
+    hosts: dict[str, None] = field(default_factory=dict)
+    open_hosts: set[str] = field(default_factory=set)
+    urls: set[str] = field(default_factory=set)
+    kinds: set[str] = field(default_factory=set)
+    lying: bool = False
+
+    def add(self, url: str, text: str = "") -> None:
+        """Add a link with its text."""
+        if url not in self.urls:
+            self.urls.add(url)
+        host, is_odd = read_url(url)
+        if is_odd:
+            self.kinds.add("odd")
+        for _ in range(_MAX_REDIRECTS):
+            if not host or (found := redirect(host, url)) is None:
+                break
+            if found.kind == "open":
+                self.kinds.add("redirect")
+            elif found.kind == "service":
+                self.hosts[host] = None
+                self.kinds.add("service")
+            url = found.target
+            host = url_host(url) or host
+        if not host:
+            return
+        self.hosts[host] = None
+        if (starts := OPEN_HOSTING.starts(host)) and ("" in starts or path_of(url).startswith(starts)):
+            self.open_hosts.add(host)
+        elif host in MAIL_SERVICES and host not in SHARED_DOMAINS:
+            self.kinds.add("service")
+        self.lying = self.lying or _is_lying(text, host)
+
+
+def link_facts(message: Message, targets: Targets, link_owners: LinkOwners) -> Iterator[Fact]:
+    """Yield the facts of links and images that apply, in a fixed order. `targets` is the result of `link_targets`."""
+    hosts = targets.hosts
+    yield "links", _link_owner(targets, link_owners)
     yield "linkhosts", bucket(len(hosts), (1, "0"), (2, "1"), (5, "few"), last="many")
-    # Some services in OPEN_HOSTING are public suffixes, so the last two labels of a host are looked up as well.
-    if any({organisational_domain(host), ".".join(host.split(".")[-2:])} & OPEN_HOSTING for host in hosts):
+    yield "urls", bucket(len(targets.urls), (1, "0"), (2, "1"), (10, "few"), last="many")
+    for kind in sorted(targets.kinds):
+        yield "link", kind
+    if targets.open_hosts:
         yield "openhost", "yes"
-    if any(map(is_lying, message.page.links)):
+    if targets.lying:
         yield "lying", "yes"
     yield "images", _image_owner(message.page.images, link_owners)
     if message.page.forms:
         yield "form", "yes"
 
 
-def _link_owner(hosts: Sequence[str], link_owners: LinkOwners) -> str:
-    if not hosts:
+def _link_owner(targets: Targets, link_owners: LinkOwners) -> str:
+    if not targets.hosts:
         return "none"
-    if any(map(_IP_HOST.fullmatch, hosts)):
+    if any(map(_IP_HOST.fullmatch, targets.hosts)):
         return "ip"
-    owners = link_owners(hosts)
+    owners = link_owners(
+        host for host in targets.hosts if host not in targets.open_hosts and host not in SHARED_DOMAINS
+    )
+    # A service does not vouch for the pages that anyone can publish there.
+    owners |= {owner.replace("service", "other") for owner in link_owners(targets.open_hosts)}
     return _known_owner(owners) or ("service" if owners <= {"service", "own", "none"} else "other")
 
 
@@ -61,44 +119,46 @@ def _image_owner(sources: Sequence[str], link_owners: LinkOwners) -> str:
     hosts = list(filter(None, map(url_host, sources)))
     if not hosts:
         return "inside"
-    owners = link_owners(hosts)
+    owners = link_owners(host for host in hosts if host not in SHARED_DOMAINS)
     return _known_owner(owners) or ("mixed" if "service" in owners else "other")
 
 
 def _known_owner(owners: set[str]) -> str:
-    """Return 'same', 'mixed' or 'signer' for the owners of some hosts.
+    """Return 'same', 'mixed' or 'signer' for the owners of some hosts, or 'shared' if `owners` is empty.
 
-    Return '' if no host belongs to the sender or to a signer, and 'same' if `owners` is empty.
+    Return '' if no host belongs to the sender or to a signer.
     """
-    if not owners or "same" in owners:
+    if not owners:
+        return "shared"
+    if "same" in owners:
         return "mixed" if "other" in owners else "same"
     return "signer" if "signer" in owners else ""
 
 
-def link_hosts(message: Message) -> list[str]:
-    """Return the distinct hosts of the links, in order. Plain text is searched only if the page has no links."""
-    hosts = dict.fromkeys(host for link in message.page.links if (host := url_host(link.url)))
-    if not hosts:
-        for host in _hosts_of_text(message.text[:_MAX_TEXT]):
-            hosts[host] = None
-            if len(hosts) > _MAX_TEXT_HOSTS:
+def link_targets(message: Message) -> Targets:
+    """Return where the links lead. Plain text is searched only if the links of the page have no host."""
+    targets = Targets()
+    for link in message.page.links:
+        targets.add(link.url, link.text)
+    if not targets.hosts:
+        for url in _urls_of_text(message.text[:_MAX_TEXT]):
+            targets.add(url)
+            if len(targets.hosts) > _MAX_TEXT_HOSTS:
                 break
-    return list(hosts)
+    return targets
 
 
-def _hosts_of_text(text: str) -> Iterator[str]:
+def _urls_of_text(text: str) -> Iterator[str]:
     end = 0
-    for match in _TEXT_HOST.finditer(text):
+    for match in _TEXT_URL.finditer(text):
         start = match.start()
         if _SCHEME.search(text, max(end, start - 5), start):
             end = match.end()
-            yield match[1].lower()
-
-
-def url_host(url: str) -> str:
-    """Return the host of a URL in lower case, without a user name, or '' if the URL has no host."""
-    match = _URL_HOST.match(url)
-    return match[1].lower() if match else ""
+            yield f"http://{match[1].rstrip(_TEXT_END)}{match[2] or ''}"
+    if "www." in text:
+        for match in _WWW.finditer(text):
+            if not _NO_BEFORE_WWW.match(text, match.start() - 1) or not match.start():
+                yield f"http://{match[0].rstrip('.-')}"
 
 
 def shown_host(text: str) -> str:
@@ -115,9 +175,9 @@ def shown_host(text: str) -> str:
     return ""
 
 
-def is_lying(link: Link) -> bool:
-    """Return whether the text of a link shows a host of one organisation and the link leads to another organisation."""
-    if not (claimed := shown_host(link.text)) or not (host := url_host(link.url)):
+def _is_lying(text: str, host: str) -> bool:
+    """Return whether a text shows a host of one organisation and `host` belongs to another organisation."""
+    if not text or not (claimed := shown_host(text)):
         return False
     domain = organisational_domain(host)
     return organisational_domain(claimed) != domain and domain not in MAIL_SERVICES

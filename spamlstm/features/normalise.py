@@ -3,6 +3,8 @@
 import re
 import unicodedata
 
+from spamlstm.features.urls import url_host
+
 # The brackets of marks. Normalised text does not contain them, so a sender cannot write a mark.
 BRACKETS = str.maketrans("⟦⟧", "[]")
 
@@ -22,7 +24,7 @@ _SIGNS = re.compile(r"(?<![^\w\s\0-\x7f])[^\w\s\0-\x7f]{100,}+")
 # The half-width Japanese sound marks, and the combining marks to which NFKC normalisation converts them.
 _SOUND_MARKS = (("\uff9e", "\u3099"), ("\uff9f", "\u309a"))
 SCHEME_END, _SCHEME = re.compile("://"), re.compile(r"(?:https?|ftp)\Z")
-_AFTER_SCHEME = re.compile(r"(?:[^\s/@<>\"]*@)?([^\s/:?#<>\"')\]]+)[^\s<>\"]*")
+_AFTER_SCHEME = re.compile(r"(?:[^\s/@<>\"]*@)?(\[[0-9a-f:.]{2,45}\]|[^\s/\\:?#<>\"')\]]+)[^\s<>\"]*")
 _DOMAIN = re.compile(r"[\w.-]+")
 _LOCAL = "abcdefghijklmnopqrstuvwxyz0123456789._+=-"
 # `[0-9\d]` is equivalent to `\d` and `[^a-z0-9_ \n\w\s]` to `[^\w\s]`. `re` finds the listed ASCII characters with a
@@ -93,7 +95,11 @@ def _without_links(text: str) -> str:
         # The scheme must not be part of the previous link.
         scheme = _SCHEME.search(text, max(end, match.start() - 5), match.start())
         if scheme and (link := _AFTER_SCHEME.match(text, match.end())):
-            out += (text[end : scheme.start()], f" ⟦url⟧{link[1][:40]} ")
+            host = link[1]
+            # The last letter of a usual host is a letter of ASCII. Other hosts are repaired.
+            if not host[-1:].isalpha() or not host.isascii() or "%" in host or "xn--" in host:
+                host = url_host(f"http://{host}").translate(BRACKETS) or host
+            out += (text[end : scheme.start()], f" ⟦url⟧{host[:40]} ")
             end = link.end()
     out.append(text[end:])
     return "".join(out)

@@ -4,7 +4,7 @@ import re
 from collections.abc import Collection, Iterable
 
 from spamlstm.features.authentication import authentication_results, received_spf
-from spamlstm.features.domains import FREEMAIL, MAIL_SERVICES, SHARED_DOMAINS, organisational_domain
+from spamlstm.features.domains import FREEMAIL, MAIL_SERVICES, organisational_domain
 from spamlstm.features.route import Route
 from spamlstm.message.charset import decode_words
 from spamlstm.message.headers import MAX_VALUE
@@ -87,9 +87,8 @@ class Organisations:
         return self._owner(organisational_domain(host), self.signers if signers else ())
 
     def link_owners(self, hosts: Iterable[str]) -> set[str]:
-        """Return the owners of the hosts of links or images. Domains in SHARED_DOMAINS are ignored."""
-        domains = set(map(organisational_domain, hosts)) - SHARED_DOMAINS
-        return {self._owner(domain, self.vouching) for domain in domains}
+        """Return the owners of the hosts of links or images."""
+        return {self._owner(domain, self.vouching) for domain in set(map(organisational_domain, hosts))}
 
     def _owner(self, domain: str, signers: Collection[str]) -> str:
         if not domain:

@@ -5,11 +5,11 @@ model reads as one token.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 from spamlstm.features.alignment import ALIGNMENT, alignment
 from spamlstm.features.domains import organisational_domain
-from spamlstm.features.links import link_hosts
+from spamlstm.features.links import Targets, link_targets
 from spamlstm.features.normalise import BRACKETS, SCHEME_END, normalise
 from spamlstm.features.route import Route
 from spamlstm.features.style import STYLE, Fact, style
@@ -54,26 +54,26 @@ _SLACK = 40
 def render(message: Message) -> str:
     """Return the rendered text of `message`: the facts, then named sections, with the body last after ⟦body⟧."""
     body, odd = _body(message)
-    hosts = link_hosts(message)
-    every = (*facts(message, hosts), *(("odd", name) for name in sorted(odd)))
+    targets = link_targets(message)
+    every = (*facts(message, targets), *(("odd", name) for name in sorted(odd)))
     marks = "".join([f"⟦{name}:{value}⟧" for name, value in every])
     sections = (
         f"⟦from⟧ {_sender(message)}",
         f"⟦subject⟧ {_subject(message)}",
         f"⟦trace⟧ {_trace(message)}",
-        f"⟦hosts⟧ {' '.join(_hosts(message, hosts))}",
+        f"⟦hosts⟧ {' '.join(_hosts(message, targets.hosts))}",
         f"⟦files⟧ {' '.join(_files(message))}",
     )
     return marks + " ".join(sections) + " " + BODY + " " + body
 
 
-def facts(message: Message, hosts: Sequence[str]) -> Iterator[Fact]:
+def facts(message: Message, targets: Targets) -> Iterator[Fact]:
     """Yield every fact that applies, in a fixed order.
 
-    Each fact is listed in FACTS. `hosts` is the result of `link_hosts`.
+    Each fact is listed in FACTS. `targets` is the result of `link_targets`.
     """
     route = Route(message)
-    yield from alignment(message, hosts, route)
+    yield from alignment(message, targets, route)
     yield from style(message, route)
 
 
@@ -106,7 +106,7 @@ def _subject(message: Message) -> str:
     return f"⟦tag⟧ {normalise(subject[tag.end() :])[0]}" if tag else normalise(subject)[0]
 
 
-def _hosts(message: Message, hosts: list[str]) -> Iterator[str]:
+def _hosts(message: Message, hosts: Iterable[str]) -> Iterator[str]:
     """Yield the first six organisations to which links lead. The organisation of the sender is ⟦same⟧."""
     sender = organisational_domain(message.sender)
     for domain in list(dict.fromkeys(organisational_domain(host) or host for host in hosts))[:6]:

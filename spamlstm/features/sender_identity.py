@@ -24,7 +24,7 @@ from spamlstm.features.domains import FREEMAIL, MAIL_SERVICES, OPEN_HOSTING, SHA
 from spamlstm.features.route import Route
 from spamlstm.message.message import Message
 
-_SHARED = FREEMAIL | MAIL_SERVICES | OPEN_HOSTING | SHARED_DOMAINS
+_SHARED = (FREEMAIL, MAIL_SERVICES, OPEN_HOSTING, SHARED_DOMAINS)
 _LIST = "list:"
 KEY_BYTES = 8
 """The size of a hash of a name or proof."""
@@ -100,7 +100,7 @@ def name_key(name: str) -> bytes:
 def correspondent(address: str) -> str:
     """Return the name of an address in an identity: its organisation, or the address where anybody can have one."""
     organisation = organisational_domain(address)
-    return address.lower()[:_MOST_NAME] if organisation in _SHARED else organisation
+    return address.lower()[:_MOST_NAME] if _is_shared(organisation) else organisation
 
 
 def sender_identity(message: Message) -> SenderIdentity | None:
@@ -122,10 +122,14 @@ def sender_identity(message: Message) -> SenderIdentity | None:
         return None
     for owner, name in claims:
         if owner == route.host:
-            return SenderIdentity(name, f"host {owner}", shared=owner in _SHARED or name.startswith(_LIST))
+            return SenderIdentity(name, f"host {owner}", shared=_is_shared(owner) or name.startswith(_LIST))
     if organisation and any(message.sender in message.first.get(name, "").lower() for name in _RECIPIENTS):
         return None
     return SenderIdentity(claims[0][1], f"host {route.host or route.network}", shared=True)
+
+
+def _is_shared(domain: str) -> bool:
+    return any(shared.lists(domain) for shared in _SHARED)
 
 
 def _organisation(message: Message) -> str:

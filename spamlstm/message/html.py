@@ -24,8 +24,17 @@ _WINDOW = _MAX_TAG // 2
 # all tags. This constant is the maximum cost.
 _MAX_REOPENED = 100_000
 
-_LEADING = "a[href], area[href], form, input[type=password], img"
-_LINKING = ("a", "area", "form")
+_LEADING = (
+    r"a[href], a[xlink\:href], area[href], form, input[type=password], img, button[formaction], input[formaction], "
+    "base[href], meta[http-equiv=refresh i]"
+)
+_LINKING = ("a", "area", "form", "button", "input", "base", "meta")
+# Attributes with the target of a link. Links in SVG have the last one.
+_TARGETS = ("href", "action", "formaction", "xlink:href")
+_MAX_URL = 2_000
+_REFRESH = re.compile(r"\s*+[\d.]*+\s*+[;,]?\s*+url\s*+=\s*+[\"']?(.*)", re.IGNORECASE | re.DOTALL)
+_SCHEME = re.compile(r"[\0- ]*+[a-z\t\n\r][a-z0-9+.\t\n\r-]*+:", re.IGNORECASE)
+_ORIGIN = re.compile(r"[\0- ]*+[a-z]++:[/\\]*+[^/\\?#]*+", re.IGNORECASE)
 # An option of lexbor that sends no events to scripts. With events, lexbor searches again for the selected option of a
 # list after each added option, which takes quadratic time.
 _WITHOUT_EVENTS = 1
@@ -120,10 +129,24 @@ def _is_for_screens(node: Any) -> bool:
 
 
 def _links(nodes: list[Any], budget: Budget) -> Iterable[Link]:
+    origin = ""
     for node in nodes:
         attributes = node.attributes
-        url = (attributes.get("href") or attributes.get("action") or "").strip()
+        url = next((value for name in _TARGETS if (value := (attributes.get(name) or "").strip())), "")
+        if node.tag == "base":
+            # Only the first base counts, also for the links before it, but those are rare.
+            origin = origin or (match[0] if (match := _ORIGIN.match(url[:_MAX_URL])) else "")
+            continue
+        if node.tag == "meta":
+            url = match[1] if (match := _REFRESH.match(attributes.get("content") or "")) else ""
         if url and url[0] != "#":
             text = node.text(deep=True)
             budget.spend(len(text))
-            yield Link(url[:300], tidy(text[:2000])[:300])
+            yield Link(_resolved(url[:_MAX_URL], origin), tidy(text[:2000])[:300])
+
+
+def _resolved(url: str, origin: str) -> str:
+    """Return `url`, or the URL at `origin` (the scheme and host of the base of the page) if `url` is relative."""
+    if not origin or url.startswith(("//", "\\\\", "/\\", "\\/")) or _SCHEME.match(url):
+        return url
+    return f"{origin}/{url.lstrip('/')}"

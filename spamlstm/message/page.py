@@ -54,7 +54,7 @@ _NOT_HIDING = frozenset("area base body br col embed hr html img input link meta
 
 
 class Link(NamedTuple):
-    """A link. `url` is its target and `text` its visible text, both truncated to 300 characters."""
+    """A link. `url` is its target, truncated to 2,000 characters, and `text` its visible text, truncated to 300."""
 
     url: str
     text: str

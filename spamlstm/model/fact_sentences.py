@@ -95,6 +95,7 @@ _SENTENCES: dict[str, dict[str, str]] = {
         "mixed": "the links lead to the organisation of the From address and to other organisations",
         "signer": "the links lead to the organisation that signed or sent the message",
         "service": "the links lead to mail services",
+        "shared": "the links lead only to sites to which all kinds of mail link, such as social networks",
         "other": "the links lead to organisations other than the organisation of the From address",
         "ip": "a link leads to a bare IP address",
     },
@@ -104,6 +105,17 @@ _SENTENCES: dict[str, dict[str, str]] = {
         "few": "the links lead to 2 to 4 hosts",
         "many": "the links lead to 5 hosts or more",
     },
+    "urls": {
+        "0": "there are no URLs",
+        "1": "there is one URL",
+        "few": "there are 2 to 9 distinct URLs",
+        "many": "there are 10 distinct URLs or more",
+    },
+    "link": {
+        "odd": "a link is spelled in a way that hides where it leads, or contains a script",
+        "redirect": "a link leads elsewhere through a site that forwards anyone's links",
+        "service": "a link leads through a mail service",
+    },
     "openhost": {"yes": "a link leads to a site where anyone can publish"},
     "lying": {"yes": "the text of a link shows a different address than its target"},
     "images": {
@@ -112,6 +124,7 @@ _SENTENCES: dict[str, dict[str, str]] = {
         "mixed": "the images come from several organisations",
         "signer": "the images come from the organisation that signed or sent the message",
         "inside": "the images are inside the message",
+        "shared": "the images come only from sites that all kinds of mail use",
         "other": "the images come from organisations other than the organisation of the From address",
     },
     "to": {

@@ -236,6 +236,28 @@ MESSAGES: dict[str, bytes] = {
         body="".join(link(f"https://h{number}.example/") for number in range(9))
         + "".join(f"<img src=https://i{number}.example/>" for number in range(9)),
     ),
+    "repaired links": pages(
+        link("http:/\\evil。example/x"),
+        link("ht&#9;tps://bank.example@evil.example/"),
+        link("http://3221225991/x"),
+        link("https://[2001:DB8:0::25]/x"),
+        "<meta http-equiv=refresh content='0; url=https://refresh.example/x'>",
+        "<form><button formaction=https://form.example/x>go</button></form>",
+        "<svg><a xlink:href=https://svg.example/x><text>go</text></a></svg>",
+    ),
+    "relative links": pages("<base href=https://a.example/b/>", link("x.html"), link("/y"), link("//other.example/")),
+    "redirected links": pages(
+        link("https://www.google.com/url?q=https%3A%2F%2Fevil.example%2Fl&sa=D"),
+        link("https://abc123.r.eu-west-1.awstrack.me/L0/https:%2F%2Fshop.example%2Fp/1/0102/x"),
+        link("https://eur01.safelinks.protection.outlook.com/?url=https%3A%2F%2Fgate.example%2F&data=05"),
+    ),
+    "shared links": pages(link("https://www.facebook.com/shop"), "<img src=https://static.gstatic.com/x.png>"),
+    "open pages": pages(link("https://docs.google.com/forms/d/e/1/viewform"), link("https://x-my.sharepoint.com/x")),
+    "many links": pages(*(link(f"https://shop.example/{number}") for number in range(12))),
+    "links of text": mail(
+        "From: a@shop.example",
+        body="see http://bank.example@evil.example./x, http://3221225991/ and www.other.example/y.",
+    ),
     "foreign ids": mail(
         'From: "a@b.org" <a@b.org>',
         "DKIM-Signature: d=gmail.com",

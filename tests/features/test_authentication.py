@@ -2,7 +2,7 @@
 
 import pytest
 
-from spamlstm.features.links import link_hosts
+from spamlstm.features.links import link_targets
 from spamlstm.features.render import facts
 from spamlstm.message.message import parse_message
 
@@ -24,7 +24,7 @@ def facts_of(*headers: str) -> dict[str, str]:
         (*headers, "From: Northbay Bank <statements@northbay-bank.example>", "", "Your statement is ready.")
     )
     message = parse_message(text.encode())
-    return dict(facts(message, link_hosts(message)))
+    return dict(facts(message, link_targets(message)))
 
 
 def results(*headers: str) -> dict[str, str]:
@@ -108,7 +108,7 @@ def test_signers_and_the_unsubscribe_host_vouch_for_links(header):
     """Links to the organisation of any signature or of the unsubscribe link, also if encoded, are not foreign."""
     text = f"{header}\nFrom: a@northbay-bank.example\n\nsee https://click.tracker.example/x"
     message = parse_message(text.encode())
-    assert dict(facts(message, link_hosts(message)))["links"] == "signer"
+    assert dict(facts(message, link_targets(message)))["links"] == "signer"
 
 
 @pytest.mark.parametrize(
@@ -136,4 +136,4 @@ def test_a_sender_in_the_recipients_organisation():
     inside = RECEIVED.replace("198.51.100.27", "10.0.0.7") + "\n" + own
     for text, value in ((outside, "claimed"), (proven, "own"), (inside, "own")):
         message = parse_message(f"{text}\n\nhello".encode())
-        assert dict(facts(message, link_hosts(message)))["from"] == value
+        assert dict(facts(message, link_targets(message)))["from"] == value

@@ -1,8 +1,17 @@
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spamlstm.features.domains import organisational_domain
+from spamlstm.features.domains import (
+    FREEMAIL,
+    MAIL_SERVICES,
+    OPEN_HOSTING,
+    SHARED_DOMAINS,
+    data_lines,
+    organisational_domain,
+)
 
 
 @pytest.mark.parametrize(
@@ -43,3 +52,44 @@ def test_any_text(host):
 def test_memory():
     """The domain of a very long host is short, so it cannot fill the cache."""
     assert len(organisational_domain("a." * 100_000 + "example.org")) < 300
+
+
+@pytest.mark.parametrize("name", ["freemail", "mail_services", "open_hosting", "shared_domains"])
+def test_data(name):
+    """Each name of a list is a host in lower case and stands in the list once, so each line can match a host."""
+    lines = data_lines(name)
+    assert len(set(lines)) == len(lines) > 40
+    for line in lines:
+        host = line.partition("/")[0].replace("*", "1")
+        assert re.fullmatch(r"(?:[a-z0-9-]+\.)+[a-z][a-z0-9-]+", host)
+
+
+@pytest.mark.parametrize(
+    ("domains", "host", "listed"),
+    [
+        (FREEMAIL, "gmail.com", True),
+        (FREEMAIL, "gmail.com.example", False),
+        (MAIL_SERVICES, "shop.us5.list-manage.com", True),
+        (MAIL_SERVICES, "list-manage.com", True),
+        (MAIL_SERVICES, "manage.com", False),
+        (MAIL_SERVICES, "trk.klclick1.com", True),
+        (MAIL_SERVICES, "ctrk.klclick.com", True),
+        (MAIL_SERVICES, "kmail-lists.com", True),
+        (OPEN_HOSTING, "docs.google.com", True),
+        (OPEN_HOSTING, "www.google.com", False),
+        (OPEN_HOSTING, "x-my.sharepoint.com", True),
+        (OPEN_HOSTING, "dropbox.com", False),
+        (SHARED_DOMAINS, "www.facebook.com", True),
+        (SHARED_DOMAINS, "notfacebook.com", False),
+        (SHARED_DOMAINS, "", False),
+    ],
+)
+def test_list(domains, host, listed):
+    """A list contains its names and all hosts below them, and no other host."""
+    assert (host in domains) is listed
+
+
+def test_pages_of_a_host():
+    """A list can contain some pages of a host."""
+    assert "scl" in OPEN_HOSTING.starts("www.dropbox.com")
+    assert OPEN_HOSTING.starts("www.example.com") == ()

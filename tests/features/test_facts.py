@@ -5,7 +5,7 @@ from hostile_text import limit
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spamlstm.features.links import link_hosts
+from spamlstm.features.links import link_targets
 from spamlstm.features.render import FACTS, facts
 from spamlstm.features.style import _seconds
 from spamlstm.message.message import parse_message
@@ -16,7 +16,7 @@ OUTSIDE = "Received: from a.example (a.example [192.0.2.1]) by mx.example.com (P
 def facts_of(headers: str, body: str = "hello", *, page: bool = False) -> dict[str, str]:
     kind = "Content-Type: text/html\n" if page else ""
     message = parse_message(f"{headers.strip()}\n{kind}\n{body}".encode())
-    return dict(facts(message, link_hosts(message)))
+    return dict(facts(message, link_targets(message)))
 
 
 def test_facts_are_listed():
@@ -27,7 +27,7 @@ def test_facts_are_listed():
         b"<a href=//1.2.3.4/>x",
     ):
         message = parse_message(raw)
-        assert all(value in FACTS[name] for name, value in facts(message, link_hosts(message)))
+        assert all(value in FACTS[name] for name, value in facts(message, link_targets(message)))
 
 
 @pytest.mark.parametrize(
@@ -88,13 +88,13 @@ def test_lying_link():
     assert "lying" not in facts_of("From: a@example.org", truth, page=True)
 
 
-def test_link_hosts():
+def test_link_targets():
     """Hosts come once and in order; a user name in a URL is not taken for its host."""
     message = parse_message(
         b"Content-Type: text/html\n\n<a href=http://bank.example@evil.example/>x</a><a href=//evil.example/y>z</a>"
     )
-    assert link_hosts(message) == ["evil.example"]
-    assert link_hosts(parse_message(b"A: b\n\nsee http://one.example/ and https://two.example")) == [
+    assert list(link_targets(message).hosts) == ["evil.example"]
+    assert list(link_targets(parse_message(b"A: b\n\nsee http://one.example/ and https://two.example")).hosts) == [
         "one.example",
         "two.example",
     ]

@@ -21,8 +21,9 @@ class DomainList:
 
     @cached_property
     def _paths(self) -> dict[str, tuple[str, ...]]:
-        paths: dict[str, tuple[str, ...]] = {}
-        for line in data_lines(self._name):
+        lines = data_lines(self._name)
+        paths: dict[str, tuple[str, ...]] = dict.fromkeys(lines, ("",))
+        for line in (line for line in lines if "/" in line):
             host, _, path = line.partition("/")
             paths[host] = (*paths.get(host, ()), path)
         return paths

@@ -40,7 +40,8 @@ def read_url(url: str) -> tuple[str, bool]:
         return "", _SCRIPT.match(repaired) is not None
     user, _, host = match[3].rpartition("@")
     read = _host(host)
-    odd = bool(user) or "%" in host or (match[1] or match[2]) != "//" or not url.startswith(match[0])
+    respelled = "%" in host or (read.isascii() and not host.isascii())
+    odd = bool(user) or respelled or (match[1] or match[2]) != "//" or not url.startswith(match[0])
     return read, bool(read) and odd
 
 

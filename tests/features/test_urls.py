@@ -124,6 +124,8 @@ def test_host(url, host):
         ("http:/\\evil.example/x", True),
         ("ht\ttps://evil.example/x", True),
         ("https://ev%69l.example/x", True),
+        ("https://\uff45vil.example/x", True),
+        ("https://evil\u3002example/x", True),
         ("java\nscript:alert(1)", True),
         ("data:text/html,x", True),
         ("mailto:a@b.example", False),

@@ -31,6 +31,7 @@ STYLE: dict[str, tuple[str, ...]] = {
     "file": ("document", "archive", "page", "program", "image", "calendar", "message", "other"),
     "letters": ("latin", "cyrillic", "cjk", "arabic", "other", "none"),
     "subject": ("none", "long", "encoded", "shouting", "excited", "picture"),
+    "unread": ("encrypted", "archive", "pdf", "office", "image"),
     "odd": ("zerowidth", "confusable", "spaced", "defect"),
 }
 
@@ -61,6 +62,10 @@ _FILES = {
 _FILE_BY_ENDING = {ending: kind for kind, endings in _FILES.items() for ending in endings.split()}
 # Hidden text of at least _MIN_PIECES lines with fewer than _MAX_PIECE characters each is in pieces.
 _MIN_PIECES, _MAX_PIECE = 6, 16
+ENCRYPTED_TYPES = {"application/pgp-encrypted", "application/pkcs7-mime", "application/x-pkcs7-mime"}
+# The text of a message with content that cannot be read is shorter than this, in characters.
+_SHORT_TEXT = 200
+_READ_DOCUMENTS = ("txt", "csv")
 _PICTURE = re.compile("[\u2190-\u2bff\U0001f000-\U0001faff]")
 _ASCII, _ASCII_LETTER, _ASCII_LETTERS = re.compile(r"[\0-\x7f]+"), re.compile(r"[A-Za-z]"), ascii_letters.encode()
 # The letters of each alphabet outside ASCII, and the weight of a letter.
@@ -174,6 +179,8 @@ def _content(message: Message) -> Iterator[Fact]:
         yield "script", "yes"
     for kind in sorted({_file(part.name, part.type) for part in message.attachments}):
         yield "file", kind
+    if kind := _unread(message, text):
+        yield "unread", kind
     yield "letters", _letters(message.subject + " " + message.text[:2000])
     for value in _subject(message):
         yield "subject", value
@@ -187,6 +194,29 @@ def _hidden(hidden: str, text: int) -> str:
     if pieces >= _MIN_PIECES and len(hidden) < pieces * _MAX_PIECE:
         return "pieces"
     return "little" if len(hidden) < max(200, text // 4) else "much"
+
+
+def _unread(message: Message, length: int) -> str:
+    """Return the kind of the content that cannot be read, if the readable text is too short to be the content."""
+    types = {part.type for part in message.parts}
+    if types & ENCRYPTED_TYPES or "-----BEGIN PGP MESSAGE" in message.text[:2000]:
+        return "encrypted"
+    if length >= _SHORT_TEXT:
+        return ""
+    kinds = {_unread_kind(part.name, part.type) for part in message.parts}
+    if message.page.images:
+        kinds.add("image")
+    return next((kind for kind in STYLE["unread"] if kind in kinds), "")
+
+
+def _unread_kind(name: str, mime_type: str) -> str:
+    ending = name.lower().rpartition(".")[2]
+    if mime_type == "application/pdf" or ending == "pdf":
+        return "pdf"
+    kind = _FILE_BY_ENDING.get(ending)
+    if kind == "document" and ending not in _READ_DOCUMENTS:
+        return "office"
+    return "image" if kind == "image" or mime_type.startswith("image/") else kind or ""
 
 
 def _file(name: str, mime_type: str) -> str:

@@ -13,8 +13,11 @@ from spamlstm.message.charset import decode_words, guess
 from spamlstm.message.headers import BLOCK, BYTE_ORDER_MARKS, MAX_VALUE, Headers, without_marks
 from spamlstm.message.mime import MimeReader, Part
 from spamlstm.message.page import MAX_LINKS, Page
+from spamlstm.message.part_text import shown_text
 
 _MAX_SUBJECT = 20_000
+# If the parts show fewer words, the text behind the last part is read too.
+_FEW, _FEW_WORDS = 200, 10
 # The most bytes that are read of a message in UTF-16.
 _MAX_UTF_16 = 4 << 20
 # The lookbehind lets an address begin only at the beginning of a word. Otherwise long words would take quadratic time.
@@ -44,7 +47,7 @@ class Message:
     defects: tuple[str, ...]
     first: dict[str, str] = field(repr=False, compare=False)
     text: str
-    """The text that a reader sees: the visible text of the page, or the plain part if the page has no visible text."""
+    """The text that a reader sees: all displayed parts, and the plain part beside a page if it says something else."""
     subject: str
     """The subject, with encoded words decoded."""
     sender: str
@@ -157,6 +160,10 @@ def parse_message(raw: bytes) -> Message:
     headers, start = reader.headers.read(_start_of_head(raw), top=True)
     reader.walk(headers, start)
     first = dict(reversed(headers))
+    text = shown_text(reader.shown)
+    if len(text) < _FEW and len(text.split()) < _FEW_WORDS:
+        reader.read_behind_parts()
+        text = shown_text(reader.shown)
     plain, page = "\n".join(reader.plain), join_pages(reader.pages)
     sender = first.get("from", "")
     return Message(
@@ -168,7 +175,7 @@ def parse_message(raw: bytes) -> Message:
         size=size,
         defects=tuple(reader.defects),
         first=first,
-        text=page.visible or plain,
+        text=text,
         subject=decode_words(first.get("subject", "")[:_MAX_SUBJECT]).strip(),
         sender=address(sender),
         sender_name=display_name(sender),

@@ -3,15 +3,16 @@
 If a limit is reached, a description such as "too many parts" is added to `defects`.
 """
 
-import binascii
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from spamlstm.message.charset import decode, decode_base64, decode_words
+from spamlstm.message.charset import decode, decode_words
 from spamlstm.message.headers import MAX_VALUE, HeaderReader, Headers
 from spamlstm.message.page import Page
+from spamlstm.message.part_text import PartKind, ShownText, calendar_text, enriched_text, part_kind
+from spamlstm.message.transfer import decoded_pieces, without_uuencoded
 
 if TYPE_CHECKING:
     from spamlstm.message.html_cost import Budget
@@ -23,19 +24,17 @@ MAX_PARTS = 500
 MAX_DASHES = 100_000
 MAX_BOUNDARY = 990
 MAX_PREAMBLE = 256 * 1024
-# The lengths in bytes of the head and the tail of a text part. The text between them is not read, because the windows
-# of the model would not cover it.
-TEXT_HEAD, TEXT_TAIL = 384 * 1024, 128 * 1024
 # The maximum size of all text parts together, in bytes. The text of further parts is not read.
 MAX_TEXT = 1024 * 1024
+# The most characters of an attached plain text, and of the text behind the last part.
+MAX_ATTACHED_TEXT = 20_000
+# The most messages in attachments, one in another or side by side, and the most bytes of them together.
+MAX_MESSAGES, MAX_MESSAGE_BYTES = 10, 1024 * 1024
 
 _DASHES = re.compile(rb"\n--([^\r\n][^\n]{0,997}+)(?=\n|\Z)")
 _SOFT_BREAK = re.compile(r"(?<!\n--) \r?\n(?!>)")
 _USED_BOUNDARY = re.compile(rb"\s*--([^\s]{4,200})\r?\ncontent-", re.IGNORECASE)
 _LOOKS_LIKE_PAGE = re.compile(r"\s*<(?:!doctype|html|head|body|table|div|meta|style|center|p>)", re.IGNORECASE)
-_BASE64_END = re.compile(rb"={1,2}[ \t\r]*+\n\s*+(?=\S)")
-_BASE64_LINES = re.compile(rb"(?:[A-Za-z0-9+/]{60,}+={0,2}+\s*+)++(?:[A-Za-z0-9+/]++={0,2}+\s*+)?\Z")
-_PAGE_NAMES = (".html", ".htm", ".shtml")
 # The content headers of a part without such headers.
 _PLAIN = {"type": "text/plain", "disposition": ""}
 
@@ -53,27 +52,43 @@ class Part:
     attached: bool
 
 
+@dataclass(slots=True)
+class _Limits:
+    """What may still be read of a message and of the messages in its attachments."""
+
+    entities: int = 0
+    alternatives: int = 0
+    text: int = MAX_TEXT
+    page: int = MAX_TEXT // 2
+    messages: int = MAX_MESSAGES
+    message_bytes: int = MAX_MESSAGE_BYTES
+    page_budget: "Budget | None" = None
+
+
 class MimeReader:
     """A reader that collects the parts, texts and pages of a message in one pass over its bytes.
 
     Open boundaries are kept in a dict, so that deep nesting does not slow the reader down.
     """
 
-    def __init__(self, raw: bytes) -> None:
+    def __init__(self, raw: bytes, *, outer: "MimeReader | None" = None) -> None:
+        """Read `raw`. What is found in an attached message is added to the lists of the reader `outer`."""
         self.raw = raw
-        self.defects: dict[str, None] = {}
-        self.parts: list[Part] = []
-        self.structure: list[str] = []
-        self.plain: list[str] = []
-        self.pages: list[Page] = []
+        self.defects: dict[str, None] = outer.defects if outer else {}
+        self.parts: list[Part] = outer.parts if outer else []
+        self.structure: list[str] = outer.structure if outer else []
+        self.plain: list[str] = outer.plain if outer else []
+        self.pages: list[Page] = outer.pages if outer else []
+        self.shown: list[ShownText] = outer.shown if outer else []
         self.headers = HeaderReader(raw, self.defects)
-        self._entities = 0
-        self._text_left, self._page_left = MAX_TEXT, MAX_TEXT // 2
-        self._page_budget: Budget | None = None
+        self.limits: _Limits = outer.limits if outer else _Limits()
+        # The multipart/alternative of the part that was opened last.
+        self._alternative = 0
+        self._behind_parts = len(raw)
 
     def walk(self, headers: Headers, start: int) -> None:
         """Read all leaves of the entity whose body begins at `start`, in their order in the mail."""
-        boundaries: dict[bytes, None] = {}
+        boundaries: dict[bytes, int] = {}
         leaf = self._open(headers, start, boundaries)
         for position, line_end, token in self._delimiters(start) if boundaries else ():
             closing = token not in boundaries and token.endswith(b"--")
@@ -87,10 +102,12 @@ class MimeReader:
             if closing:
                 leaf = None
                 boundaries.popitem()
+                self._behind_parts = line_end
                 continue
             inner, begin = self.headers.read(line_end)
+            self._alternative = boundaries[boundary]
             leaf = self._open(inner, begin, boundaries)
-            if self._entities > MAX_PARTS:
+            if self.limits.entities > MAX_PARTS:
                 break
         if boundaries:
             self.defects["unclosed multipart"] = None
@@ -99,15 +116,15 @@ class MimeReader:
         elif not self.parts:
             self._leaf(_PLAIN, start, len(self.raw))
 
-    def _open(self, headers: Headers, start: int, boundaries: dict[bytes, None]) -> tuple[dict[str, str], int] | None:
+    def _open(self, headers: Headers, start: int, boundaries: dict[bytes, int]) -> tuple[dict[str, str], int] | None:
         """Open the entity (message or part) with these headers, whose body begins at `start`.
 
         For a multipart, add its boundary to `boundaries` and return None. For a leaf, return its content headers and
         the start of its body. For a forwarded message, continue with its headers.
         """
         while True:
-            self._entities += 1
-            if self._entities > MAX_PARTS:
+            self.limits.entities += 1
+            if self.limits.entities > MAX_PARTS:
                 self.defects["too many parts"] = None
                 return _PLAIN, start
             content = self.headers.content(headers)
@@ -115,16 +132,17 @@ class MimeReader:
             if mime_type.startswith("multipart/"):
                 if boundary := self._boundary(content, start):
                     self.structure.append(mime_type[10:40])
-                    boundaries[boundary] = None
+                    if mime_type == "multipart/alternative":
+                        self.limits.alternatives += 1
+                        self._alternative = self.limits.alternatives
+                    boundaries[boundary] = self._alternative
                     return None
                 content["type"] = "text/plain"
                 return content, start
-            if mime_type != "message/rfc822" or content.get("transfer") == "base64":
+            if mime_type != "message/rfc822" or content.get("transfer") in ("base64", "quoted-printable"):
                 return content, start
-            self.structure.append("message")
-            headers, start = self.headers.read(start)
-            subject = next((value for name, value in headers if name == "subject"), "")
-            self.plain.append(decode_words(subject[:MAX_VALUE])[:1000])
+            self._alternative = 0
+            headers, start = self._inner_headers(start)
 
     def _boundary(self, content: dict[str, str], start: int) -> bytes:
         """Return the declared boundary if the parts use it, otherwise the boundary that the parts use, or b''."""
@@ -152,17 +170,39 @@ class MimeReader:
         self.parts.append(Part(mime_type[:100], name[:200], end - start, attached))
         main, _, sub = mime_type.partition("/")
         self.structure.append("attached" if attached else sub[:40] if main == "text" else main[:40])
-        # An attached page is read too, because phishing mail sends forms as attachments.
-        page = mime_type == "text/html" or (attached and name.lower().endswith(_PAGE_NAMES))
-        if page or (mime_type == "text/plain" and not attached):
-            self._text(content, start, end, page=page)
+        kind = part_kind(content, name, attached=attached)
+        if kind is PartKind.MESSAGE:
+            self._message(content, start, end)
+        elif kind is not PartKind.UNREAD:
+            self._text(content, start, end, kind, attached=attached)
 
-    def _text(self, content: dict[str, str], start: int, end: int, *, page: bool) -> None:
-        if self._text_left <= 0:
+    def _inner_headers(self, start: int) -> tuple[Headers, int]:
+        """Return the headers of the forwarded message at `start` and the position of its body. Its subject is text."""
+        self.structure.append("message")
+        headers, body = self.headers.read(start)
+        subject = next((value for name, value in headers if name == "subject"), "")
+        self._show(decode_words(subject[:MAX_VALUE])[:1000])
+        return headers, body
+
+    def _message(self, content: dict[str, str], start: int, end: int) -> None:
+        """Read a message in an attachment, or one that is encoded."""
+        limits = self.limits
+        if limits.messages <= 0 or limits.message_bytes <= 0:
+            self.defects["too many messages"] = None
+            return
+        limits.messages -= 1
+        end = min(end, start + limits.message_bytes)
+        limits.message_bytes -= end - start
+        raw = b"".join(decoded_pieces(self.raw, start, end, content.get("transfer", ""), {}))
+        inner = MimeReader(raw, outer=self)
+        inner.walk(*inner._inner_headers(0))
+
+    def _text(self, content: dict[str, str], start: int, end: int, kind: PartKind, *, attached: bool) -> None:
+        if self.limits.text <= 0:
             self.defects["too much text"] = None
             return
-        pieces = self._decoded(content.get("transfer", ""), start, end)
-        self._text_left -= sum(map(len, pieces))
+        pieces = decoded_pieces(self.raw, start, end, content.get("transfer", ""), self.defects)
+        self.limits.text -= sum(map(len, pieces))
         charset = content.get("charset", "")
         read = [decode(piece, charset, cut=len(pieces) > 1) for piece in pieces]
         text = "\n".join(text for text, _ in read)
@@ -171,64 +211,56 @@ class MimeReader:
         if "\0" in text:
             self.defects["NUL in text"] = None
             text = text.replace("\0", "")
-        if page or _LOOKS_LIKE_PAGE.match(text):
+        text = text.removeprefix("\ufeff")
+        if "\nbegin " in text or text.startswith("begin "):
+            text = self._without_files(text, content)
+        if kind is PartKind.PAGE or (kind is PartKind.PLAIN and _LOOKS_LIKE_PAGE.match(text)):
             self._page(text)
+        elif kind is PartKind.CALENDAR:
+            self._show(calendar_text(text), kind)
+        elif kind is PartKind.ENRICHED:
+            self._show(enriched_text(text))
         elif content.get("format", "").lower() == "flowed":
             # RFC 3676: a line that ends in a space continues in the next line, except for the signature mark. With
             # DelSp, the space was added by the sender.
-            self.plain.append(_SOFT_BREAK.sub("" if content.get("delsp", "").lower() == "yes" else " ", text))
+            self._show(_SOFT_BREAK.sub("" if content.get("delsp", "").lower() == "yes" else " ", text))
         else:
-            self.plain.append(text)
+            self._show(text[:MAX_ATTACHED_TEXT] if attached else text)
+
+    def _show(self, text: str, kind: PartKind = PartKind.PLAIN) -> None:
+        self.plain.append(text)
+        self.shown.append(ShownText(text, kind, self._alternative))
+
+    def _without_files(self, text: str, content: dict[str, str]) -> str:
+        """Return a text with its uuencoded texts decoded, and add its other uuencoded files to `parts`."""
+        text, files = without_uuencoded(text)
+        for name, data in files:
+            if content.get("transfer") == "uuencode" or name.lower().endswith((".txt", ".html", ".htm")):
+                text += decode(data, content.get("charset", ""))[0].replace("\0", "")
+            else:
+                self.parts.append(Part("application/octet-stream", name[:200], len(data), attached=True))
+        return text
+
+    def read_behind_parts(self) -> None:
+        """Read the text behind the last part, which few mail programs show."""
+        text = decode(self.raw[self._behind_parts : self._behind_parts + MAX_ATTACHED_TEXT])[0].strip()
+        if text:
+            self.defects["text behind the parts"] = None
+            self._show(text.replace("\0", ""))
 
     def _page(self, source: str) -> None:
-        if self._page_left <= 0:
+        if self.limits.page <= 0:
             self.defects["too much text"] = None
             return
-        self._page_left -= len(source)
+        self.limits.page -= len(source)
         from spamlstm.message.html import read_page
         from spamlstm.message.html_cost import Budget
 
-        self._page_budget = self._page_budget or Budget()
-        page = read_page(source, self._page_budget)
+        self.limits.page_budget = self.limits.page_budget or Budget()
+        page = read_page(source, self.limits.page_budget)
         if page.cut:
             self.defects["page cut"] = None
         if page.complex:
             self.defects["page too complex"] = None
         self.pages.append(page)
-
-    def _decoded(self, transfer: str, start: int, end: int) -> list[bytes]:
-        """Return the bytes of a text part, or the bytes of its head and tail if the part is too long."""
-        grown = 2 if transfer in ("base64", "quoted-printable") else 1
-        head, tail = TEXT_HEAD * grown, TEXT_TAIL * grown
-        if end - start > head + tail:
-            self.defects["text cut"] = None
-            pieces = [self.raw[start : start + head], self.raw[self._tail(start, end - tail) : end]]
-        else:
-            pieces = [self.raw[start:end]]
-        if transfer == "base64":
-            return [self._base64(piece) for piece in pieces]
-        if transfer == "quoted-printable":
-            return [binascii.a2b_qp(piece) for piece in pieces]
-        return pieces
-
-    def _tail(self, start: int, cut: int) -> int:
-        """Return the start of the tail: the start of a line, or the first of a group of four base64 characters."""
-        line = self.raw.find(b"\n", cut, cut + 2000)
-        return line + 1 if line >= 0 else cut - (cut - start) % 4
-
-    def _base64(self, piece: bytes) -> bytes:
-        """Decode a base64 text, and add the data after its padding.
-
-        This data is more base64, which is decoded, or a plain footer from a list server, which is added unchanged.
-        """
-        match = _BASE64_END.search(piece) if b"=" in piece[:-4] else None
-        if match:
-            rest = piece[match.end() :]
-            self.defects["text behind base64"] = None
-            if _BASE64_LINES.match(rest):
-                rest = b"".join(map(decode_base64, rest.split(b"=")))
-            return decode_base64(piece[: match.end()]) + b"\n" + rest
-        decoded = decode_base64(piece)
-        if len(piece) > 200 and len(decoded) < len(piece) // 2:
-            self.defects["broken base64"] = None
-        return decoded
+        self.shown.append(ShownText(page.visible, PartKind.PAGE, self._alternative))

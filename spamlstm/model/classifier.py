@@ -222,9 +222,9 @@ class Classifier:
         if assessed.failure:
             return Judged(assessed.key, None, assessed.failure, assessed.ms)
         score, evidence, policy = self.judged_score(assessed, layer), assessed.evidence, self.policy
-        if (evidence.no_text or evidence.unknown_text) and _has_labels_for(assessed, layer):
+        if (evidence.no_text or evidence.little_text or evidence.unknown_text) and _has_labels_for(assessed, layer):
             # The network cannot read this text, but the user has labelled this message or mail like it.
-            evidence = evidence._replace(no_text=False, unknown_text=False)
+            evidence = evidence._replace(no_text=False, little_text=False, unknown_text=False)
         probability = _probability(score)
         verdict, reason = policy.decide(probability, evidence)
         if layer is not None and reason is Reason.SCORE:

@@ -248,6 +248,13 @@ _SENTENCES: dict[str, dict[str, str]] = {
         "excited": "the subject has an exclamation mark",
         "picture": "the subject has an emoji or symbol",
     },
+    "unread": {
+        "encrypted": "the message is encrypted",
+        "archive": "there is little text beside an archive that cannot be read",
+        "pdf": "there is little text beside a PDF that cannot be read",
+        "office": "there is little text beside a document that cannot be read",
+        "image": "there is little text beside pictures that cannot be read",
+    },
     "odd": {
         "zerowidth": "there are invisible characters in the text",
         "confusable": "there are words that mix look-alike letters of two alphabets",

@@ -32,7 +32,10 @@ class Reason(StrEnum):
     """The bytes are another kind of file. The verdict is unsure."""
 
     NO_TEXT = "no-text"
-    """The message has no words to score, because it is empty or contains only pictures. The verdict is unsure."""
+    """The body has no words, because it is empty or cannot be read. The verdict is unsure.
+
+    With a few words beside pictures or other content that cannot be read, the verdict is unsure instead of ham.
+    """
 
     UNKNOWN_TEXT = "unknown-text"
     """Most of the text is in a script or language that did not occur in training. The verdict is unsure."""
@@ -69,6 +72,8 @@ class Evidence(NamedTuple):
     gtube: bool = False
     not_mail: bool = False
     no_text: bool = False
+    little_text: bool = False
+    """There are a few words beside content that cannot be read, so that good headers do not make the message ham."""
     unknown_text: bool = False
 
 
@@ -194,4 +199,7 @@ class Policy:
                 return verdict, reason
         if probability is None or not math.isfinite(probability):
             return Verdict.UNSURE, Reason.NO_TEXT
-        return self.thresholds.verdict(probability), Reason.SCORE
+        verdict = self.thresholds.verdict(probability)
+        if evidence.little_text and verdict is Verdict.HAM:
+            return Verdict.UNSURE, Reason.NO_TEXT
+        return verdict, Reason.SCORE

@@ -18,6 +18,7 @@ from spamlstm.corpus.paths import MOST_BYTES
 from spamlstm.errors import reason_of
 from spamlstm.features.render import cut_windows, render
 from spamlstm.features.sender_identity import SenderIdentity, sender_identity
+from spamlstm.features.style import ENCRYPTED_TYPES
 from spamlstm.message.compression import compression_defect
 from spamlstm.message.headers import begins_like_mail
 from spamlstm.message.message import Message, addresses, parse_message
@@ -33,6 +34,12 @@ GTUBE = "XJS*C4JDBQADN1.NSBN3*2IDNEN*GTUBE-STANDARD-ANTI-UBE-TEST-EMAIL*C.34X"
 
 # A message with fewer words than this in subject and body together is not scored.
 FEWEST_WORDS = 3
+# A body with fewer words than this is the footer of content that cannot be read: of pictures, of a page of at least
+# _LARGE_PAGE characters, of an encrypted part, or of text that was damaged.
+FEWEST_BODY_WORDS = 10
+_LARGE_PAGE = 4_000
+_DAMAGED = frozenset(("broken base64", "page too complex", "too much text", "too many parts", "wrong charset"))
+NO_BODY_TEXT = "no text in the body"
 
 # A run of letters, or one character of a script that is written without spaces.
 _WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\u0e00-\u0e7f]|[^\W\d_]+")
@@ -108,7 +115,10 @@ class MessageReader:
         evidence = evidence_of(message)
         sender = sender_identity(message) if self.runs else None
         if evidence.no_text:
-            return Reading((), evidence, (*message.defects, *more), sender=sender)
+            if any(part.size for part in message.parts):
+                more = (NO_BODY_TEXT, *more)
+            if _has_nothing_to_score(message):
+                return Reading((), evidence, (*message.defects, *more), sender=sender)
         windows = cut_windows(rendered, size=self.window_bytes, most=self.max_windows, style=self.style)
         return Reading(tuple(windows), evidence, (*message.defects, *more), sender=sender)
 
@@ -180,8 +190,25 @@ def evidence_of(message: Message) -> Evidence:
     return Evidence(
         senders=addresses(message.first.get("from", "")),
         list_id=message.list_id,
-        gtube=GTUBE in message.text or GTUBE in message.subject,
-        no_text=_words(message.subject) + _words(message.text) < FEWEST_WORDS or _is_data(message),
+        gtube=GTUBE in message.text or GTUBE in message.subject or GTUBE in message.plain,
+        no_text=_words(message.text, 1) == 0 or _has_nothing_to_score(message),
+        little_text=_words(message.text, FEWEST_BODY_WORDS) < FEWEST_BODY_WORDS and _has_unread_content(message),
+    )
+
+
+def _has_nothing_to_score(message: Message) -> bool:
+    return _words(message.subject, FEWEST_WORDS) + _words(message.text, FEWEST_WORDS) < FEWEST_WORDS or _is_data(
+        message
+    )
+
+
+def _has_unread_content(message: Message) -> bool:
+    """Return whether the body contains something that a reader sees and that is not text."""
+    return (
+        bool(message.page.images)
+        or message.page.size >= _LARGE_PAGE
+        or any(part.type.startswith("image/") or part.type in ENCRYPTED_TYPES for part in message.parts)
+        or not _DAMAGED.isdisjoint(message.defects)
     )
 
 
@@ -202,9 +229,9 @@ def _is_data(message: Message) -> bool:
     return not message.subject and _DATA.match(text) is not None and len(_DATA.sub("", text)) < len(text) / 10
 
 
-def _words(passage: str) -> int:
-    """Return the number of words in `passage`. Counting stops at FEWEST_WORDS."""
-    return sum(1 for _ in itertools.islice(_WORD.finditer(passage), FEWEST_WORDS))
+def _words(passage: str, most: int) -> int:
+    """Return the number of words in `passage`. Counting stops at `most`."""
+    return sum(1 for _ in itertools.islice(_WORD.finditer(passage), most))
 
 
 def _since(start: float) -> float:

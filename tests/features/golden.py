@@ -140,6 +140,29 @@ MESSAGES: dict[str, bytes] = {
     "base64": mail("Content-Transfer-Encoding: base64", body=base64.encodebytes("Grüße aus Köln".encode())),
     "quoted-printable": mail("Content-Transfer-Encoding: quoted-printable", body="Gr=C3=BC=C3=9Fe =\naus"),
     "files": attached("a.pdf", "⟦body⟧.zip", "login.html", "run.exe", "a.png"),
+    "plain and page": multipart(
+        "mixed", "Content-Type: text/plain\n\nthe letter", "Content-Type: text/html\n\n<p>the footer</p>"
+    ),
+    "alternative says something else": multipart(
+        "alternative",
+        "Content-Type: text/plain\n\nyou have won a large prize in the summer lottery",
+        "Content-Type: text/html\n\n<p>sent from my phone</p>",
+    ),
+    "calendar": mail(
+        "Content-Type: text/calendar",
+        body="BEGIN:VEVENT\nORGANIZER;CN=Ann:mailto:ann@example.org\nSUMMARY:Budget\\, talk\nDESCRIPTION:Bring the\n"
+        "  figures\nUID:1\nEND:VEVENT",
+    ),
+    "wrong content type": mail("Content-Type: text/html charset=utf-8", body="<p>hello</p>"),
+    "unread office": attached("a.docx"),
+    "unread archive": attached("a.zip"),
+    "unread pdf": attached("a.pdf"),
+    "unread image": pages("<p>leave</p><img src=https://shop.example/1.png>"),
+    "encrypted": multipart(
+        "encrypted",
+        "Content-Type: application/pgp-encrypted\n\nVersion: 1",
+        "Content-Type: application/octet-stream\n\n-----BEGIN PGP MESSAGE-----",
+    ),
     "more files": attached("a.ics", "a.eml", "a.xyz"),
     # Charsets and what is folded
     "latin1": mail("Subject: größe", charset="iso-8859-1", body="Größe"),

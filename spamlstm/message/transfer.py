@@ -1,0 +1,81 @@
+"""Decoding of the transfer encodings of parts: base64, quoted-printable and uuencode."""
+
+import binascii
+import re
+
+from spamlstm.message.charset import decode_base64
+
+# The lengths in bytes of the head and the tail of a text part. The text between them is not read, because the windows
+# of the model would not cover it.
+TEXT_HEAD, TEXT_TAIL = 384 * 1024, 128 * 1024
+
+_BASE64_END = re.compile(rb"={1,2}[ \t\r]*+\n\s*+(?=\S)")
+_BASE64_LINES = re.compile(rb"(?:[A-Za-z0-9+/]{60,}+={0,2}+\s*+)++(?:[A-Za-z0-9+/]++={0,2}+\s*+)?\Z")
+_UU_BEGIN = re.compile(r"(?m)^begin [0-7]{3,4} (\S[^\n]{0,200})\n(?=[ -`])")
+
+
+def decoded_pieces(raw: bytes, start: int, end: int, transfer: str, defects: dict[str, None]) -> list[bytes]:
+    """Return the decoded text part raw[start:end], or its head and its tail if it is too long."""
+    grown = 2 if transfer in ("base64", "quoted-printable") else 1
+    head, tail = TEXT_HEAD * grown, TEXT_TAIL * grown
+    if end - start > head + tail:
+        defects["text cut"] = None
+        pieces = [raw[start : start + head], raw[_tail(raw, start, end - tail) : end]]
+    else:
+        pieces = [raw[start:end]]
+    if transfer == "base64":
+        return [_base64(piece, defects) for piece in pieces]
+    if transfer == "quoted-printable":
+        return [binascii.a2b_qp(piece) for piece in pieces]
+    return pieces
+
+
+def without_uuencoded(text: str) -> tuple[str, list[tuple[str, bytes]]]:
+    """Return `text` without the uuencoded files in it, and the name and the content of each file."""
+    files: list[tuple[str, bytes]] = []
+    kept: list[str] = []
+    at = 0
+    while match := _UU_BEGIN.search(text, at):
+        end = text.find("\nend", match.end() - 1)
+        end = len(text) if end < 0 else end
+        kept.append(text[at : match.start()])
+        files.append((match[1].strip(), b"".join(map(_uu_line, text[match.end() : end].split("\n")))))
+        at = end + 4
+    return "".join((*kept, text[at:])), files
+
+
+def _uu_line(line: str) -> bytes:
+    """Decode a line of uuencode. A line of another form gives b''."""
+    line = line.rstrip("\r")
+    if not line or not line.isascii():
+        return b""
+    # Some programs write more characters than the length in front of the line needs.
+    length = (ord(line[0]) - 32 & 63) * 4 // 3 + 4
+    try:
+        return binascii.a2b_uu(line[: length // 4 * 4 + 1])
+    except binascii.Error:
+        return b""
+
+
+def _tail(raw: bytes, start: int, cut: int) -> int:
+    """Return the start of the tail: the start of a line, or the first of a group of four base64 characters."""
+    line = raw.find(b"\n", cut, cut + 2000)
+    return line + 1 if line >= 0 else cut - (cut - start) % 4
+
+
+def _base64(piece: bytes, defects: dict[str, None]) -> bytes:
+    """Decode a base64 text, and add the data after its padding.
+
+    This data is more base64, which is decoded, or a plain footer from a list server, which is added unchanged.
+    """
+    match = _BASE64_END.search(piece) if b"=" in piece[:-4] else None
+    if match:
+        rest = piece[match.end() :]
+        defects["text behind base64"] = None
+        if _BASE64_LINES.match(rest):
+            rest = b"".join(map(decode_base64, rest.split(b"=")))
+        return decode_base64(piece[: match.end()]) + b"\n" + rest
+    decoded = decode_base64(piece)
+    if len(piece) > 200 and len(decoded) < len(piece) // 2:
+        defects["broken base64"] = None
+    return decoded

@@ -1,0 +1,157 @@
+"""Every part that a mail program shows is read, and a message whose text is lost is not judged by its headers."""
+
+import base64
+import binascii
+import quopri
+
+import pytest
+
+from spamlstm.features.render import render
+from spamlstm.message import mime
+from spamlstm.message.message import parse_message
+from spamlstm.model.policy import Policy, Reason
+from spamlstm.model.reading import GTUBE, NO_BODY_TEXT, MessageReader, evidence_of
+from spamlstm.verdict import Verdict
+
+TOP = "From: Ann Lee <ann@example.org>\nSubject: Papers for you, please read\nMIME-Version: 1.0\n"
+LETTER = "Dear winner, you have won the summer lottery. Send your bank account to our agent."
+FOOTER = "Content-Type: text/html\n\n<p>This list is run by the club.</p>"
+READER = MessageReader(4096, 3, style=True)
+
+
+def encoded(text: str) -> str:
+    return base64.encodebytes(text.encode()).decode()
+
+
+def uuencoded(text: str, name: str) -> str:
+    data = text.encode()
+    lines = (binascii.b2a_uu(data[at : at + 45]).decode() for at in range(0, len(data), 45))
+    return f"begin 644 {name}\n{''.join(lines)}`\nend\n"
+
+
+def mixed(*parts: str, kind: str = "mixed") -> bytes:
+    body = "".join(f"--edge\n{part}\n" for part in parts)
+    return f'{TOP}Content-Type: multipart/{kind}; boundary="edge"\n\n{body}--edge--\n'.encode()
+
+
+def single(headers: str, body: str) -> bytes:
+    return f"{TOP}{headers}\n\n{body}".encode()
+
+
+INNER = f"Subject: inner\nContent-Type: text/plain\n\n{LETTER}\n"
+SVG = f'<svg xmlns="http://www.w3.org/2000/svg"><text x="1">{LETTER}</text></svg>'
+PLAIN = f"Content-Type: text/plain\n\n{LETTER}"
+EVENT = f"BEGIN:VEVENT\nSUMMARY:Prize\nDESCRIPTION:Dear winner\\, {LETTER[13:50]}\n {LETTER[50:]}\nUID:x\nEND:VEVENT"
+SHOWN = {
+    "a plain letter above a page": mixed(PLAIN, FOOTER),
+    "a plain letter below a page": mixed(FOOTER, PLAIN),
+    "a plain letter above a file and a page": mixed(PLAIN, "Content-Type: application/pdf; name=a.pdf\n\nx", FOOTER),
+    "a plain letter beside an attached page": mixed(
+        PLAIN, "Content-Type: text/html; name=a.html\nContent-Disposition: attachment\n\n<p>report</p>"
+    ),
+    "a plain part that says something else": mixed(PLAIN, FOOTER, kind="alternative"),
+    "an attached text": single("Content-Type: text/plain; name=a.txt\nContent-Disposition: attachment", LETTER),
+    "a text named as data": mixed(
+        f"Content-Type: application/octet-stream; name=a.txt\nContent-Transfer-Encoding: base64\n\n{encoded(LETTER)}"
+    ),
+    "text of an unknown subtype": single("Content-Type: text/x-letter", LETTER),
+    "enriched text": single("Content-Type: text/enriched", f"<bold>{LETTER}</bold>"),
+    "an invitation": single("Content-Type: text/calendar; method=REQUEST", EVENT),
+    "an attached invitation": mixed(f"Content-Type: application/octet-stream; name=a.ics\n\n{EVENT}"),
+    "a forwarded message": mixed(f"Content-Type: message/rfc822\n\n{INNER}"),
+    "a forwarded message in base64": mixed(
+        f"Content-Type: message/rfc822\nContent-Transfer-Encoding: base64\n\n{encoded(INNER)}"
+    ),
+    "a forwarded message in quoted-printable": mixed(
+        "Content-Type: message/rfc822\nContent-Transfer-Encoding: quoted-printable\n\n"
+        + quopri.encodestring(INNER.encode()).decode()
+    ),
+    "message/global": mixed(f"Content-Type: message/global\n\n{INNER}"),
+    "a message named as data": mixed(f"Content-Type: application/octet-stream; name=a.eml\n\n{INNER}"),
+    "SVG": mixed(f"Content-Type: image/svg+xml; name=a.svg\n\n{SVG}"),
+    "uuencode": single("Content-Type: text/plain\nContent-Transfer-Encoding: x-uuencode", uuencoded(LETTER, "a")),
+    "a uuencoded text": single("Content-Type: text/plain", "See below.\n" + uuencoded(LETTER, "a.txt")),
+    "text behind the parts": mixed("Content-Type: text/plain\n\nSee below.") + LETTER.encode(),
+}
+
+
+@pytest.mark.parametrize("name", SHOWN)
+def test_shown(name):
+    """The words of the letter are read, wherever a mail program finds them."""
+    message = parse_message(SHOWN[name])
+    assert " ".join(LETTER.split()) in " ".join(message.text.split())
+    assert "summer lottery" in render(message)
+
+
+def test_the_plain_part_that_says_the_same_is_not_read_twice():
+    """Of a plain part and a page that say the same, and an invitation that repeats them, only the page is read."""
+    page = f"Content-Type: text/html\n\n<p>{LETTER}</p>"
+    raw = mixed(PLAIN, page, f"Content-Type: text/calendar\n\nDESCRIPTION:{LETTER}", kind="alternative")
+    assert parse_message(raw).text.count("lottery") == 1
+
+
+@pytest.mark.parametrize("subtype", ["css", "javascript", "vcard", "rtf"])
+def test_not_shown(subtype):
+    """Style sheets, scripts and cards are not text of the letter."""
+    assert parse_message(mixed(PLAIN, f"Content-Type: text/{subtype}\n\nsecret words")).text.strip() == LETTER
+
+
+def test_messages_in_messages_are_bounded():
+    """Messages that are encoded one in another are read up to a limit, and the limit is a defect."""
+    raw = INNER
+    for _ in range(mime.MAX_MESSAGES + 5):
+        raw = f"Content-Type: message/rfc822\nContent-Transfer-Encoding: base64\n\n{encoded(raw)}"
+    assert "too many messages" in parse_message(raw.encode()).defects
+
+
+def test_a_uuencoded_program_is_a_file():
+    """A uuencoded file that is not text is an attachment and not text."""
+    message = parse_message(single("Content-Type: text/plain", "hello\n" + uuencoded("MZ data", "run.exe")))
+    assert (message.text.strip(), [part.name for part in message.attachments]) == ("hello", ["run.exe"])
+
+
+@pytest.mark.parametrize("kind", ["mixed", "alternative"])
+@pytest.mark.parametrize("text", [GTUBE, f"Here is the test string:\n{GTUBE}"])
+def test_gtube_in_any_part(kind, text):
+    """The test string is found in each text part, also beside a page."""
+    assert evidence_of(parse_message(mixed(f"Content-Type: text/plain\n\n{text}", FOOTER, kind=kind))).gtube
+
+
+LOST = {
+    "a page of a script": single("Content-Type: text/html", "<script>" + "x=1;" * 200 + "</script>"),
+    "a picture": mixed("Content-Type: image/png; name=a.png\n\ndata"),
+    "a file": mixed("Content-Type: application/pdf; name=a.pdf\n\ndata"),
+    "a page of pictures": single("Content-Type: text/html", "<img src=http://example.com/a.png>"),
+    "damaged base64": single("Content-Transfer-Encoding: base64", "*" * 300),
+}
+
+
+@pytest.mark.parametrize("name", LOST)
+def test_lost_text(name):
+    """A body that has bytes and yields no words is unsure with a defect, however well its headers look."""
+    reading = READER.read(LOST[name])
+    assert NO_BODY_TEXT in reading.defects
+    for probability in (0.0, 1.0):
+        assert policy().decide(probability, reading.evidence) == (Verdict.UNSURE, Reason.NO_TEXT)
+
+
+def test_a_footer_is_not_the_letter():
+    """A few words beside pictures do not make a message ham; spam stays spam, and a letter with a picture stays ham."""
+    picture = "<img src=http://example.com/a.png>"
+    footer = READER.read(single("Content-Type: text/html", f"{picture}<p>Unsubscribe here</p>"))
+    letter = READER.read(single("Content-Type: text/html", f"{picture}<p>{LETTER}</p>"))
+    assert policy().decide(0.0, footer.evidence) == (Verdict.UNSURE, Reason.NO_TEXT)
+    assert policy().decide(1.0, footer.evidence) == (Verdict.SPAM, Reason.SCORE)
+    assert policy().decide(0.0, letter.evidence) == (Verdict.HAM, Reason.SCORE)
+
+
+def test_a_short_letter_is_a_letter():
+    """A short plain answer is judged by its score."""
+    reading = READER.read(single("Content-Type: text/plain", "Yes, thanks."))
+    assert policy().decide(0.0, reading.evidence) == (Verdict.HAM, Reason.SCORE)
+
+
+def policy() -> Policy:
+    from spamlstm.config import Thresholds
+
+    return Policy(Thresholds(ham=0.2, spam=0.98))

@@ -117,7 +117,7 @@ class MessageReader:
         if evidence.no_text:
             if any(part.size for part in message.parts):
                 more = (NO_BODY_TEXT, *more)
-            if _has_nothing_to_score(message):
+            if _is_almost_empty(message) or _is_data(message):
                 return Reading((), evidence, (*message.defects, *more), sender=sender)
         windows = cut_windows(rendered, size=self.window_bytes, most=self.max_windows, style=self.style)
         return Reading(tuple(windows), evidence, (*message.defects, *more), sender=sender)
@@ -187,19 +187,19 @@ def read_chunk(reader: MessageReader, chunk: Chunk, *, beat: Callable[[], None] 
 
 def evidence_of(message: Message) -> Evidence:
     """Return the evidence for the policy, except for `unknown_text`, which depends on the vocabulary."""
+    words = _words(message.text, FEWEST_BODY_WORDS)
     return Evidence(
         senders=addresses(message.first.get("from", "")),
         list_id=message.list_id,
         gtube=GTUBE in message.text or GTUBE in message.subject or GTUBE in message.plain,
-        no_text=_words(message.text, 1) == 0 or _has_nothing_to_score(message),
-        little_text=_words(message.text, FEWEST_BODY_WORDS) < FEWEST_BODY_WORDS and _has_unread_content(message),
+        no_text=words == 0 or (words < FEWEST_WORDS and _is_almost_empty(message)) or _is_data(message),
+        little_text=words < FEWEST_BODY_WORDS and _has_unread_content(message),
     )
 
 
-def _has_nothing_to_score(message: Message) -> bool:
-    return _words(message.subject, FEWEST_WORDS) + _words(message.text, FEWEST_WORDS) < FEWEST_WORDS or _is_data(
-        message
-    )
+def _is_almost_empty(message: Message) -> bool:
+    """Return whether subject and body together have too few words to be scored."""
+    return _words(message.subject, FEWEST_WORDS) + _words(message.text, FEWEST_WORDS) < FEWEST_WORDS
 
 
 def _has_unread_content(message: Message) -> bool:

@@ -23,6 +23,7 @@ evidences = st.builds(
     gtube=st.booleans(),
     not_mail=st.booleans(),
     no_text=st.booleans(),
+    little_text=st.booleans(),
     unknown_text=st.booleans(),
 )
 

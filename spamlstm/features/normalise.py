@@ -3,6 +3,7 @@
 import re
 import unicodedata
 
+from spamlstm.features.disguise import fold_lookalikes, fold_pictures, join_letters, strip_decoration
 from spamlstm.features.urls import url_host
 
 # The brackets of marks. Normalised text does not contain them, so a sender cannot write a mark.
@@ -11,13 +12,6 @@ BRACKETS = str.maketrans("⟦⟧", "[]")
 _ZERO_WIDTH = re.compile(
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff\u3164\U000e0000-\U000e007f]"
 )
-# Letters of other alphabets that look like Latin letters. They are replaced only in words that also have Latin letters.
-_LOOKALIKE = str.maketrans(
-    "аеорсухіјѕһԁԛԝвкмнтгαβεικνορτυχηω",
-    "aeopcyxijshdqwbkmhtrabeiknoptuxnw",
-)
-_MIXED_WORD = re.compile(r"\b(?=\w*[a-z])(?=\w*[\u0370-\u03ff\u0400-\u052f])[a-z\u0370-\u03ff\u0400-\u052f]+\b")
-_GREEK_OR_CYRILLIC = re.compile("[\u0370-\u052f]")
 # A long run of characters that are not letters. NFKC normalisation sorts combining marks in such a run, which takes
 # quadratic time.
 _SIGNS = re.compile(r"(?<![^\w\s\0-\x7f])[^\w\s\0-\x7f]{100,}+")
@@ -37,34 +31,23 @@ _LONG_WORD = re.compile(r"([!-~]{24})[!-~]{17,}")
 
 
 def normalise(text: str) -> tuple[str, set[str]]:
-    """Return the normalised text and the names of the oddities found in it (zerowidth, confusable).
+    """Return the normalised text and the names of the oddities found in it: zerowidth, confusable, combining, spaced,
+    leet.
 
-    The text is in NFKC and lower case, without zero-width characters and lookalike letters. Links are reduced to ⟦url⟧
-    and their host. Addresses, long numbers and long runs of characters are replaced.
+    The text is in NFKC and lower case, without zero-width characters and letters in disguise. Links are reduced to
+    ⟦url⟧ and their host. Addresses, long numbers and long runs of characters are replaced.
     """
     odd: set[str] = set()
     if not text.isascii():
-        if "⟦" in text or "⟧" in text:
-            text = text.translate(BRACKETS)
-        if not unicodedata.is_normalized("NFKC", text):
-            for letter, mark in _SOUND_MARKS:
-                text = text.replace(letter, mark)
-            text = unicodedata.normalize("NFKC", _SIGNS.sub(_without_combining, text))
-        text, removed = _ZERO_WIDTH.subn("", text)
-        # A few such characters are harmless: a byte order mark, the joiners of emojis.
-        if removed > 3:
-            odd.add("zerowidth")
+        text, odd = _visible_letters(text)
     text = text.lower()
-    ascii_only = text.isascii()
-    if not ascii_only and _GREEK_OR_CYRILLIC.search(text):
-        text, folded = _MIXED_WORD.subn(lambda match: match[0].translate(_LOOKALIKE), text)
-        if folded:
-            odd.add("confusable")
     if "://" in text:
         text = _without_links(text)
     if "@" in text:
         text = _without_addresses(text)
-    if ascii_only:
+    text, found = join_letters(text)
+    odd.update(found)
+    if text.isascii():
         text = _ASCII_RUN.sub(_shortened_run, text)
     else:
         text = _RUN.sub(_shortened_run, _NUMBER.sub(_shortened_run, text))
@@ -72,6 +55,32 @@ def normalise(text: str) -> tuple[str, set[str]]:
     if len(max(words, key=len, default="")) > _MAX_WORD:
         words = [word if len(word) <= _MAX_WORD else _LONG_WORD.sub(r"\1…", word) for word in words]
     return " ".join(words), odd
+
+
+def _visible_letters(text: str) -> tuple[str, set[str]]:
+    """Return text in NFKC with the letters that a person sees, and the names of the oddities found."""
+    odd: set[str] = set()
+    if "⟦" in text or "⟧" in text:
+        text = text.translate(BRACKETS)
+    text, folded = fold_pictures(text)
+    if folded:
+        odd.add("confusable")
+    if not unicodedata.is_normalized("NFKC", text):
+        for letter, mark in _SOUND_MARKS:
+            text = text.replace(letter, mark)
+        text = unicodedata.normalize("NFKC", _SIGNS.sub(_without_combining, text))
+    text, removed = _ZERO_WIDTH.subn("", text)
+    # A few such characters are harmless: a byte order mark, the joiners of emojis.
+    if removed > 3:
+        odd.add("zerowidth")
+    text, decorated = strip_decoration(text)
+    if decorated:
+        odd.add("combining")
+    text, folded = fold_lookalikes(text)
+    if folded:
+        odd.add("confusable")
+    # The small letter of a Turkish capital has a mark, which its own small letter does not have.
+    return text.replace("İ", "i"), odd
 
 
 def _without_combining(match: re.Match[str]) -> str:

@@ -32,7 +32,7 @@ STYLE: dict[str, tuple[str, ...]] = {
     "letters": ("latin", "cyrillic", "cjk", "arabic", "other", "none"),
     "subject": ("none", "long", "encoded", "shouting", "excited", "picture"),
     "unread": ("encrypted", "archive", "pdf", "office", "image"),
-    "odd": ("zerowidth", "confusable", "spaced", "defect"),
+    "odd": ("zerowidth", "confusable", "combining", "spaced", "leet", "defect"),
 }
 
 _FROM_HOP = re.compile(r"^from\s+(\S+)(?:\s+\(([^()]*(?:\([^()]*\)[^()]*)?)\))?", re.IGNORECASE)

@@ -257,8 +257,10 @@ _SENTENCES: dict[str, dict[str, str]] = {
     },
     "odd": {
         "zerowidth": "there are invisible characters in the text",
-        "confusable": "there are words that mix look-alike letters of two alphabets",
-        "spaced": "there are words with spaces between their letters",
+        "confusable": "there are look-alike letters of other alphabets in words",
+        "combining": "there are letters with marks that no language gives them",
+        "spaced": "there are words with spaces or signs between their letters",
+        "leet": "there are words with digits in place of letters",
         "defect": "the message is malformed",
     },
 }

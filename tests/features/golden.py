@@ -181,6 +181,8 @@ MESSAGES: dict[str, bytes] = {
         + "x" * 60
         + " 1234567890123 12345 http://u:p@evil.example/p?q=1",
     ),
+    "letters apart": mail(body="f r e e  m.o.n.e.y and f-r-e-e p1lls for m0ney"),
+    "decorated": mail(body="r\u0332e\u0332a\u0332d\u0332 \u1e0bo it yo\u1ee5 wi\u1e6d\u1e25 y\u1ecdur"),
     "digits only": mail(body="12 345 !!!!!!!!"),
     # What hides in pages
     "hidden little": pages("<p>" + "words that stay " * 30, "<span style='font-size:0'>secret</span>", size=5000),

@@ -1,0 +1,175 @@
+"""Letters in disguise: look-alike letters, decorated letters, digits for letters, and letters that are set apart.
+
+Real words of other alphabets stay as they are. A letter is replaced only where no usual language writes it.
+"""
+
+import re
+import unicodedata
+from functools import lru_cache
+
+# Greek, Cyrillic, Armenian and Cherokee letters that look like Latin letters. They are replaced in words that also have
+# Latin letters, and in texts with several such words.
+_LOOKALIKES = {
+    "ΑΒΕΖΗΙΚΜΝΟΡΤΥΧαβεικνορτυχηωγςσϲϳ": "ABEZHIKMNOPTYXabeikvoptuxnwysocj",
+    "АВЕКМНОРСТУХІЈЅЬГавекмнорстухіјѕьгһԁԛԝѵӏғҽәп": "ABEKMHOPCTYXIJSbrabekmhopctyxijsbrhdqwvlfeen",
+    "ՕՍՏԼօսոհցյզքագ": "OUSLounhgjqpwq",
+    "ᎠᎡᎢᎥᎩᎪᎫᎬᎳᎷᎻᎽᏀᏃᏏᏒᏔᏕᏙᏚᏞᏟᏢᏦᏧᏴ": "DRTiYAJEWMHYGZbRWSVSLCPKdB",
+}
+# Small capitals, phonetic letters and letters of Lisu, which are replaced everywhere.
+_SIGNS = {
+    "ᴀʙᴄᴅᴇꜰɢʜɪᴊᴋʟᴍɴᴏᴘʀꜱᴛᴜᴠᴡʏᴢ": "abcdefghijklmnoprstuvwyz",
+    "ɑɡɩʂʈʐɱɦʍɾɼʝɕʑ℮ꞵ": "agistzmhwrrjczeb",
+    "ꓮꓐꓚꓓꓰꓝꓖꓧꓲꓙꓗꓡꓟꓠꓳꓑꓣꓢꓔꓴꓦꓪꓫꓬꓜ": "ABCDEFGHIJKLMNOPRSTUVWXYZ",
+}
+# Latin letters of some languages, which are replaced only in texts with several disguised words.
+_RARE = ("ıøłđħŧɛəɔŋɓɗƙɖƒɣʋǝ", "ioldhteeonbdkdfyve")
+_SIGN_TABLE = str.maketrans("".join(_SIGNS), "".join(_SIGNS.values()))
+_LOOKALIKE_TABLE = str.maketrans("".join(_LOOKALIKES), "".join(_LOOKALIKES.values()))
+_WHOLE_TABLE = _LOOKALIKE_TABLE | str.maketrans(*_RARE)
+_SIGN = re.compile(f"[{''.join(_SIGNS)}]")
+_LOOKALIKE = re.compile(f"[{''.join(_LOOKALIKES)}]")
+_MIXED_WORD = re.compile(rf"(?<![^\W\d_])(?=[^\W\d_]*[A-Za-z])(?=[^\W\d_]*[{''.join(_LOOKALIKES)}])[^\W\d_]++")
+_REAL = re.compile(f"(?![{''.join(_LOOKALIKES)}])[\u0370-\u03ff\u0400-\u052f\u0531-\u0587\u13a0-\u13ff]")
+# Letters of mathematics and in circles, which are used for their form. NFKC replaces them with ordinary letters.
+_FORMS = re.compile("[\U0001d400-\U0001d7ff\u24b6-\u24e9\U0001f130-\U0001f149]")
+# From this number of disguised words, all letters of a text are suspect.
+_MANY = 3
+
+# Letters in pictures. Two adjacent regional indicators are a flag.
+_PICTURE = re.compile("[\U0001f150-\U0001f169\U0001f170-\U0001f189\U0001f1e6-\U0001f1ff]")
+_FLAG_LETTER = re.compile("(?<![\U0001f1e6-\U0001f1ff])[\U0001f1e6-\U0001f1ff](?![\U0001f1e6-\U0001f1ff])")
+_ALPHABET = "abcdefghijklmnopqrstuvwxyz"
+_PICTURE_TABLE = {
+    start + number: letter for start in (0x1F150, 0x1F170) for number, letter in enumerate(_ALPHABET)
+}  # fmt: skip
+
+# Marks that are left on Latin, Greek or Cyrillic letters after composition. Languages that need such marks use few.
+_MARKS = re.compile(
+    "(?<=[A-Za-z\u00c0-\u024f\u0370-\u03ff\u0400-\u052f\u1e00-\u1fff])"
+    "[\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]++"
+)
+_ORDINARY_MARKS = frozenset("\u0300\u0301\u0302\u0303\u0304\u0306\u0307\u0308\u030c\u0323\u0331")
+_DECORATED = re.compile(
+    r"(?<![^\W_])(?=[A-Za-z]*[\u00c0-\u024f\u1e00-\u1eff])[A-Za-z\u00c0-\u024f\u1e00-\u1eff]{3,8}(?![^\W_])"
+)
+_ACCENTED = re.compile("[\u00c0-\u024f\u1e00-\u1eff]")
+# Words that no language writes with marks. Vietnamese, for example, has decorated forms of `the`, `that` and `not`.
+_NEVER_DECORATED = frozenset(
+    "you your with will have and all our are from was this what when which click here please money within account"
+    " video videos reply nicht wird sich ihre vous votre avec dans usted".split()
+)
+
+_OVERRIDE = re.compile("\u202e([^\u202a-\u202e\u2066-\u2069\n]*)[\u202c\u2069]?")
+
+# The shape of a text has `a` for a letter (and for ?, which stands for a character outside ASCII), `0` for a digit
+# that resembles a letter, `.` for a sign that may stand between letters, and `/` for all else. A shape shows in a tenth
+# of the time of a search whether the search may find something.
+_SHAPES = bytes(
+    ord("a" if chr(code) in "abcdefghijklmnopqrstuvwxyz?" else "." if chr(code) in " .-_*~\n" else
+        "0" if chr(code) in "013" else "/")
+    for code in range(256)
+)  # fmt: skip
+_LETTER = r"[a-z\u00df-\u024f\u0370-\u03ff\u0400-\u052f]"
+_APART = (
+    r"(?<![^\W_])(?<![^\W_][.\-_*~·•]){letter}([ \n.\-_*~·•]){letter}(?![^\W_])(?:\1{letter}(?![^\W_])){{{more},}}+"
+)
+_APART_LONG = re.compile(_APART.format(letter=_LETTER, more=2))
+_APART_SHORT = re.compile(_APART.format(letter=_LETTER, more=0))
+# 1 and 3 stand for vowels behind a consonant. Other words with digits are names: sha1sum, book3s, ext3fs.
+_LEET = re.compile(
+    r"(?<![\w$./:=#&%+@\\-])(?=[a-z013]{4,16}(?![\w$/:=#&%+@\\-]|\.\w))(?:fr33"
+    r"|[a-z]++(?:(?:(?<=[a-z])00?|(?<=[b-df-hj-np-tv-z])1|(?<=[b-df-hj-np-tv-z])3(?=[b-cg-hj-np-rtv-z]))(?=[a-z])[a-z]++)++"
+    r"(?!\w))"
+)
+_LEET_TABLE = str.maketrans("013", "oie")
+# Shorter words with 1 or 3 are names.
+_MIN_LEET = 5
+
+
+def fold_pictures(text: str) -> tuple[str, bool]:
+    """Return text with letters in place of pictures of letters, and with reversed text in its visible order.
+
+    The second result tells whether there are pictures, reversed text, or several letters of mathematics. Zero-width
+    characters must still be in `text`, because they separate the letters of a word from flags.
+    """
+    folded = text
+    if _PICTURE.search(folded):
+        folded = _FLAG_LETTER.sub(lambda match: _ALPHABET[ord(match[0]) - 0x1F1E6], folded).translate(_PICTURE_TABLE)
+    if "\u202e" in folded:
+        folded = _OVERRIDE.sub(lambda match: match[1][::-1], folded)
+    return folded, folded != text or len(_FORMS.findall(text)) > _MANY
+
+
+def fold_lookalikes(text: str) -> tuple[str, bool]:
+    """Return text in NFKC with Latin letters in place of look-alikes, and whether it is in disguise.
+
+    The case of letters matters, because a capital looks like another letter than its small letter.
+    """
+    disguised = False
+    if _SIGN.search(text):
+        count = len(_SIGN.findall(text))
+        text = text.translate(_SIGN_TABLE)
+        disguised = count >= _MANY
+    if _LOOKALIKE.search(text):
+        text, folded = _MIXED_WORD.subn(lambda match: match[0].translate(_LOOKALIKE_TABLE), text)
+        disguised = disguised or folded > 0
+        if folded >= _MANY and not _REAL.search(text):
+            text = text.translate(_WHOLE_TABLE)
+    return text, disguised
+
+
+def strip_decoration(text: str) -> tuple[str, bool]:
+    """Return text in NFKC without marks on letters that no language writes there, and whether the text is decorated."""
+    decorated = False
+    if _MARKS.search(text):
+        marks = "".join(_MARKS.findall(text))
+        text = _MARKS.sub("", text)
+        unusual = len([mark for mark in marks if mark not in _ORDINARY_MARKS])
+        decorated = unusual >= _MANY or len(marks) > max(_MANY, len(text) // 6)
+    if _ACCENTED.search(text):
+        words = [word for word in map(_bare, _DECORATED.findall(text)) if word]
+        if len(words) >= _MANY and len(set(words)) > 1:
+            text, decorated = _ACCENTED.sub(lambda match: _base(match[0]), text), True
+    return text, decorated
+
+
+@lru_cache(maxsize=4096)
+def _bare(word: str) -> str:
+    """Return a decorated word without its marks, or '' if a language may write it with marks."""
+    bare = "".join(map(_base, word)).lower()
+    return bare if bare in _NEVER_DECORATED else ""
+
+
+def _base(letter: str) -> str:
+    base = unicodedata.normalize("NFD", letter)[0]
+    return base if base.isascii() else letter
+
+
+def join_letters(text: str) -> tuple[str, list[str]]:
+    """Return text in lower case with letters that are set apart joined, and with letters in place of digits in words.
+
+    The second result has the names of the disguises: spaced, leet.
+    """
+    odd: list[str] = []
+    shape = b".%b." % text.encode("ascii", "replace").translate(_SHAPES)
+    if b".a.a.a.a." in shape or "·" in text or "•" in text:
+        text, joined = _APART_LONG.subn(_joined, text)
+        if joined:
+            odd.append("spaced")
+        if joined >= _MANY:
+            text = _APART_SHORT.sub(_joined, text)
+    if b"a0a" in shape or "fr33" in text:
+        before = text
+        text = _LEET.sub(_without_digits, text)
+        if text != before:
+            odd.append("leet")
+    return text, odd
+
+
+def _joined(match: re.Match[str]) -> str:
+    return match[0].replace(match[1], "")
+
+
+def _without_digits(match: re.Match[str]) -> str:
+    word = match[0]
+    return word if len(word) < _MIN_LEET and "0" not in word and word != "fr33" else word.translate(_LEET_TABLE)

@@ -44,10 +44,9 @@ _PICTURE_TABLE = {
 }  # fmt: skip
 
 # Marks that are left on Latin, Greek or Cyrillic letters after composition. Languages that need such marks use few.
-_MARKS = re.compile(
-    "(?<=[A-Za-z\u00c0-\u024f\u0370-\u03ff\u0400-\u052f\u1e00-\u1fff])"
-    "[\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]++"
-)
+_MARK_RANGES = "\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f"
+_MARK = re.compile(f"[{_MARK_RANGES}]")
+_MARKS = re.compile(rf"(?<=[A-Za-z\u00c0-\u024f\u0370-\u03ff\u0400-\u052f\u1e00-\u1fff])[{_MARK_RANGES}]++")
 _ORDINARY_MARKS = frozenset("\u0300\u0301\u0302\u0303\u0304\u0306\u0307\u0308\u030c\u0323\u0331")
 _DECORATED = re.compile(
     r"(?<![^\W_])(?=[A-Za-z]*[\u00c0-\u024f\u1e00-\u1eff])[A-Za-z\u00c0-\u024f\u1e00-\u1eff]{3,8}(?![^\W_])"
@@ -81,9 +80,10 @@ _LEET = re.compile(
     r"|[a-z]++(?:(?:(?<=[a-z])00?|(?<=[b-df-hj-np-tv-z])1|(?<=[b-df-hj-np-tv-z])3(?=[b-cg-hj-np-rtv-z]))(?=[a-z])[a-z]++)++"
     r"(?!\w))"
 )
+_DIGIT = re.compile(r"[013](?=[a-z013])")
 _LEET_TABLE = str.maketrans("013", "oie")
-# Shorter words with 1 or 3 are names.
-_MIN_LEET = 5
+# Shorter words with 1 or 3, and longer words, are names.
+_MIN_LEET, _MAX_LEET = 5, 16
 
 
 def fold_pictures(text: str) -> tuple[str, bool]:
@@ -92,6 +92,12 @@ def fold_pictures(text: str) -> tuple[str, bool]:
     The second result tells whether there are pictures, reversed text, or several letters of mathematics. Zero-width
     characters must still be in `text`, because they separate the letters of a word from flags.
     """
+    data = text.encode("utf-8", "replace")
+    # The first bytes of pictures, of letters of mathematics and in circles, and U+202E. A pattern takes longer.
+    if not any(
+        beginning in data for beginning in (b"\xf0\x9f", b"\xf0\x9d", b"\xe2\x92", b"\xe2\x93", b"\xe2\x80\xae")
+    ):
+        return text, False
     folded = text
     if _PICTURE.search(folded):
         folded = _FLAG_LETTER.sub(lambda match: _ALPHABET[ord(match[0]) - 0x1F1E6], folded).translate(_PICTURE_TABLE)
@@ -121,7 +127,7 @@ def fold_lookalikes(text: str) -> tuple[str, bool]:
 def strip_decoration(text: str) -> tuple[str, bool]:
     """Return text in NFKC without marks on letters that no language writes there, and whether the text is decorated."""
     decorated = False
-    if _MARKS.search(text):
+    if _MARK.search(text) and _MARKS.search(text):
         marks = "".join(_MARKS.findall(text))
         text = _MARKS.sub("", text)
         unusual = len([mark for mark in marks if mark not in _ORDINARY_MARKS])
@@ -159,9 +165,9 @@ def join_letters(text: str) -> tuple[str, list[str]]:
         if joined >= _MANY:
             text = _APART_SHORT.sub(_joined, text)
     if b"a0a" in shape or "fr33" in text:
-        before = text
-        text = _LEET.sub(_without_digits, text)
-        if text != before:
+        plain = _without_leet(text)
+        if plain != text:
+            text = plain
             odd.append("leet")
     return text, odd
 
@@ -170,6 +176,16 @@ def _joined(match: re.Match[str]) -> str:
     return match[0].replace(match[1], "")
 
 
-def _without_digits(match: re.Match[str]) -> str:
-    word = match[0]
-    return word if len(word) < _MIN_LEET and "0" not in word and word != "fr33" else word.translate(_LEET_TABLE)
+def _without_leet(text: str) -> str:
+    """Return text with letters in place of digits in words. Only the surroundings of digits are searched."""
+    out: list[str] = []
+    end = 0
+    for digit in _DIGIT.finditer(text):
+        at = digit.start()
+        head = text[max(end, at - _MAX_LEET) : at]
+        start = at - len(head) + len(head.rstrip(_ALPHABET))
+        word = _LEET.match(text, start) if end <= start < at else None
+        if word and (len(word[0]) >= _MIN_LEET or "0" in word[0] or word[0] == "fr33"):
+            out += (text[end:start], word[0].translate(_LEET_TABLE))
+            end = word.end()
+    return "".join([*out, text[end:]])

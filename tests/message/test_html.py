@@ -179,6 +179,15 @@ def test_style_sheet(sheet, element, hidden):
     assert (page.hidden, page.visible.endswith("secret")) == (("secret", False) if hidden else ("", True))
 
 
+def test_hidden_pieces():
+    """Hidden pieces inside words do not part the words."""
+    page = read_page(
+        "<style>.x7{display:none}</style><p>You<span class='x7'>4777</span>r mai<span class='x7'>dcdc</span>lbo"
+        "<span style='display:none'>f35b</span>x is alm<span class='x7'>28dd</span>ost full."
+    )
+    assert (page.visible, page.hidden.split()) == ("Your mailbox is almost full.", ["4777", "dcdc", "f35b", "28dd"])
+
+
 @given(
     st.lists(
         st.sampled_from(

@@ -7,6 +7,7 @@ may set a background, but they hide nothing. Rules for paper, phones or dark scr
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from spamlstm.message.html_cost import Budget
@@ -14,6 +15,8 @@ from spamlstm.message.style_look import Look, look_of, without_comments
 
 # The part of the style sheets that is read, in characters and selectors.
 _MAX_SHEET, _MAX_SELECTORS = 100_000, 1_000
+# Longer style sheets are not cached, because entries are kept until the process ends.
+_MAX_CACHED = 30_000
 # The most parts of a selector, and the most elements around an element that are compared with them.
 _MAX_PARTS, _MAX_UP = 6, 60
 # The steps (see html_cost) for one comparison of an element with a selector, for each element that is compared, for
@@ -168,15 +171,25 @@ def read_sheets(texts: Iterable[str], budget: Budget) -> StyleSheet:
     text = "\n".join(texts)[:_MAX_SHEET]
     if "/*" in text:
         text = without_comments(text)
+    budget.spend(min(text.count(",") + text.count("{"), _MAX_SELECTORS) * _PER_SELECTOR)
+    return StyleSheet(list((_cached_rules if len(text) <= _MAX_CACHED else _rules)(text)), budget)
+
+
+def _rules(text: str) -> tuple[_Rule, ...]:
     rules: list[_Rule] = []
+    read = 0
     for selectors, declarations in _blocks(text):
         for selector in selectors.split(","):
-            if len(rules) == _MAX_SELECTORS:
-                return StyleSheet(rules, budget)
-            budget.spend(_PER_SELECTOR)
-            if rule := _read_rule(selector.strip(), declarations, len(rules)):
+            read += 1
+            if read > _MAX_SELECTORS:
+                return tuple(rules)
+            if rule := _read_rule(selector.strip(), declarations, read):
                 rules.append(rule)
-    return StyleSheet(rules, budget)
+    return tuple(rules)
+
+
+# The newsletters of a sender have the same style sheet.
+_cached_rules = lru_cache(maxsize=16)(_rules)
 
 
 def applies(media: str) -> bool:

@@ -17,6 +17,7 @@ _OFFICE = "application/vnd.openxmlformats-officedocument."
 _TYPES = {
     "pdf": "application/pdf",
     "jpg": "image/jpeg",
+    "png": "image/png",
     "zip": "application/zip",
     "htm": "text/html",
     "html": "text/html",

@@ -94,7 +94,7 @@ class Dresser:
 
     def own(self, rng: Random, own: OwnText, label: str, *, disguised: bool = True) -> Dressed:
         """Dress a text of this project, as a page of an organisation or as a letter."""
-        text = own.expand(rng)
+        text = _with_mark(rng, own.expand(rng))
         scene = self._scene(rng, text, real=0.0 if own.seller else 0.6)  # a brand sends no such offers
         ending = rng.choice(own.attach) if own.attach else ""
         attached = (draw_attachment(scene, ending),) if ending else ()
@@ -176,6 +176,18 @@ def _assemble(plan: _Plan, subject: str, body: mime.Part, lines: Sequence[str] =
     return Dressed(plan.label, text.source, text.kin, text.kind, text.lang, case, "", "other", style, raw)
 
 
+def _with_mark(rng: Random, text: Text) -> Text:
+    """Return a text of this project with or without a mark or an addition in its subject, alike in both classes."""
+    subject = text.subject
+    if chance(rng, 0.12):
+        subject += rng.choice((" – {{org}}", " ({{code}})", " #{{code}}", " | {{org}}", " – {{date}}", " – {{item}}"))
+    if chance(rng, 0.15):
+        subject += rng.choice(("!", "!", "!!", " ❗", "...", " ✔", " 🎁", "?"))
+    if chance(rng, 0.03):
+        subject = subject if "{{" in subject else subject.upper()
+    return replace(text, subject=subject)
+
+
 @cache
 def _senders() -> dict[str, Any]:
     return tomllib.loads(files(__package__).joinpath("texts", "senders.toml").read_text("utf-8"))
@@ -200,7 +212,8 @@ def _letter_route(own: OwnText, label: str, scene: Scene) -> Route:
     elif label == "ham":
         route = from_person(rng, scene.writer, scene.recipient)
     else:
-        route = from_impostor(rng, scene.writer, scene.recipient, scene.where)
+        own_address = own.kind == "spam/sextortion" and chance(rng, 0.5)
+        route = from_impostor(rng, scene.writer, scene.recipient, scene.where, own_address=own_address)
     if label == "ham":
         route.cta = route.other = route.shown = _sent_link(scene)
     if own.thread or (own.kind == "spam/hijack" and chance(rng, 0.7)):

@@ -26,6 +26,16 @@ def second_part(rng: Random, draft: Draft, text: str) -> None:
     draft.files.append(_typed(f"text/plain; charset=utf-8\r\nContent-Disposition: {place}", text))
 
 
+def as_report(rng: Random, draft: Draft) -> None:
+    """Add the parts of a delivery report, as if a server had returned the message."""
+    status = (
+        f"Reporting-MTA: dns; mail.{draft.domain}\n\nFinal-Recipient: rfc822; {letters(rng, 6)}@{draft.domain}\n"
+        "Action: failed\nStatus: 5.1.1\n"
+    )
+    draft.files.append(_typed("message/delivery-status", status))
+    draft.lines.append("Auto-Submitted: auto-replied")
+
+
 def other_plain(draft: Draft, text: str) -> None:
     """Let the plain text, which few programs show, say something else than the page."""
     page = draft.page

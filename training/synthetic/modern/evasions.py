@@ -13,7 +13,7 @@ from ..links import throwaway
 from ..tokens import alnum, chance, letters
 from . import lettering
 from .drafts import LINK, Draft, as_answer, as_bulk, as_list, change_text, hide, put_above, put_below
-from .enclosures import enclose, other_plain, second_part
+from .enclosures import as_report, enclose, other_plain, second_part
 
 SEVERAL = 0.3
 """The share of the disguised spam that is disguised in two or three ways."""
@@ -93,6 +93,12 @@ def _second_part(rng: Random, draft: Draft) -> None:
     second_part(rng, draft, draft.filler(rng.randrange(60, 250)))
 
 
+def _false_report(rng: Random, draft: Draft) -> None:
+    as_report(rng, draft)
+    if chance(rng, 0.5):
+        draft.page.subject = rng.choice(("Undelivered mail returned", "Delivery failure", "Mail delivery failed"))
+
+
 def _other_plain(rng: Random, draft: Draft) -> None:
     other_plain(draft, draft.filler(rng.randrange(60, 250)))
 
@@ -131,5 +137,6 @@ EVASIONS: dict[str, Callable[[Random, Draft], None]] = {
     "fake answer": _fake_answer,
     "false list": _false_list,
     "false service": _false_service,
+    "false report": _false_report,
     "aligned domain": _aligned,
 }

@@ -39,7 +39,7 @@ def dishonest(rng: Random, org: Organisation, recipient: Person, where: Locale) 
     domain, service = _DISHONEST[case](rng, org, where)
     route = build_route(rng, domain, draw_display(rng, org), recipient, service=service)
     elsewhere = foreign_link(rng)
-    if case in ("account", "hacked", "spoof", "freemail", "reply", "forwarded") or chance(rng, 0.35):
+    if case in ("account", "hacked", "spoof", "freemail", "reply", "forwarded") or chance(rng, 0.5):
         tracked = route.service and chance(rng, 0.35)  # a stolen account of a mail service tracks its links
         route.cta = route.cta if tracked else elsewhere
     if chance(rng, 0.5):  # the other links and the pictures of the copied mail still lead to the organisation
@@ -57,7 +57,7 @@ def dishonest(rng: Random, org: Organisation, recipient: Person, where: Locale) 
         route.reply_to = draw_person(rng, where, None if chance(rng, 0.6) else throwaway(rng)).address
     elif chance(rng, 0.2):
         route.reply_to = f"{rng.choice(MAILBOXES)}@{rng.choice((org.domain, route.domain))}"
-    if case in ("throwaway", "lookalike", "account") and chance(rng, 0.35):
+    if case in ("throwaway", "lookalike", "account") and chance(rng, 0.08):
         # All names belong to the domain that sends, so that only the text claims the organisation.
         route.display = " ".join(part.capitalize() for part in re.split(r"[-.]", route.domain)[:-1]) or route.display
     route.case = case
@@ -116,13 +116,19 @@ def seller(rng: Random, org: Organisation, recipient: Person, where: Locale) -> 
     return route
 
 
-def from_impostor(rng: Random, writer: Person, recipient: Person, where: Locale) -> Route:
-    """Return the route of a fraud that is written like a letter: mostly from a mailbox whose relations are right."""
+def from_impostor(rng: Random, writer: Person, recipient: Person, where: Locale, *, own_address: bool = False) -> Route:
+    """Return the route of a fraud that is written like a letter: mostly from a mailbox whose relations are right.
+
+    With `own_address`, it claims to come from the recipient.
+    """
     case = rng.choice(("freemail", "freemail", "freemail", "throwaway", "throwaway", "hacked", "hacked", "spoof"))
+    case = "spoof" if own_address else case
     host = {"freemail": None, "throwaway": throwaway(rng), "hacked": draw_domain(rng, where), "spoof": recipient.domain}
     author = draw_person(rng, where, host[case])
     route = from_person(rng, author, recipient)
-    route.display = writer.name
+    route.display = "" if chance(rng, 0.06) else writer.name
+    if own_address:
+        route.sender, route.display = recipient.address, rng.choice(("", recipient.name, recipient.address))
     if case == "spoof":
         other = throwaway(rng)
         route.envelope, route.helo, route.signed = f"{author.local}@{other}", f"mail.{other}", []

@@ -125,7 +125,7 @@ def honest(rng: Random, org: Organisation, recipient: Person, where: Locale) -> 
     if chance(rng, 0.25) and not route.reply_to:
         free = not org.real and chance(rng, 0.12)
         route.reply_to = f"{rng.choice(MAILBOXES)}@{FREEMAIL.draw(rng) if free else org.domain}"
-    if chance(rng, 0.1 if org.real else 0.3):
+    if chance(rng, 0.06 if org.real else 0.2):
         _lead_to_others(rng, route, org, where)
     if case == "forwarded":
         forward(rng, route, where)
@@ -153,9 +153,9 @@ def _lead_to_others(rng: Random, route: Route, org: Organisation, where: Locale)
 
 def draw_display(rng: Random, org: Organisation) -> str:
     """Draw the name that an organisation, or who pretends to be it, has in From."""
-    if chance(rng, 0.7):
+    if chance(rng, 0.75):
         return org.name
-    if chance(rng, 0.3):  # a product, a department or a former name, which the domain does not show
+    if chance(rng, 0.2):  # a product, a department or a former name, which the domain does not show
         return rng.choice((coin(rng), f"{coin(rng)} {coin(rng)}", "Newsletter", "Service", "Team"))
     return rng.choice((f"{org.name} Support", f"{org.name} Team", f"{org.name} Service", org.domain, org.name.upper()))
 

@@ -29,10 +29,16 @@ from training.synthetic.modern.own_texts import draw_own, own_texts
 from training.synthetic.modern.pages import Page
 from training.synthetic.modern.reports import REPORTS
 from training.synthetic.modern.routes import honest
+from training.synthetic.organisations import brands
 
 sys.path.append(str(Path(__file__).resolve().parents[2] / "benchmarks"))
 
 import artefacts
+
+MANY_LANGUAGES = (
+    "callback sextortion seo desk recruiting opener parcel bank streaming smuggling crypto investment hijack casino "
+    "pills dating promotion"
+).split()
 
 
 @pytest.fixture(scope="session")
@@ -199,6 +205,20 @@ def test_own_texts_of_both_classes_have_the_same_languages():
     assert set(ham) <= {text.lang for found in own_texts("ham").values() for text in found}
 
 
+def test_unwanted_offers_are_not_from_brands(texts):
+    """An unwanted offer never comes from a well-known brand, and mostly from an aligned domain of its own."""
+    signed = 0
+    dresser = Dresser(load_material(texts))
+    offers = [text for kind in ("casino", "pills", "promotion") for text in own_texts("spam")[f"spam/{kind}"]]
+    for seed in range(120):
+        raw = dresser.own(Random(seed), Random(seed).choice(offers), "spam", disguised=False).raw
+        message = message_from_bytes(raw, policy=default)
+        domain = str(message["From"]).rpartition("@")[2].strip(">")
+        assert not any(domain == brand.domain for brand in brands("shop", "en"))
+        signed += f"d={domain.split('.', domain.count('.') - 1)[-1]}" in raw.decode("utf-8", "replace")
+    assert signed > 60
+
+
 # --- disguises ------------------------------------------------------------------------------------------------------
 
 
@@ -238,18 +258,22 @@ def _content(draft):
 
 
 def test_all_kinds_of_the_list_have_texts():
-    """The kinds of spam and of ham that the filter should know exist; those that people get most, in many languages."""
+    """The kinds of spam and ham that the filter should know exist; those that people get most in many languages."""
     spam = (
         "callback sextortion seo guest-post desk recruiting opener parcel bank streaming smuggling crypto investment "
-        "hijack"
+        "hijack casino pills dating promotion tax invite"
     )
-    ham = "quote-request application desk opener invoice survey parcel bank file self empty invitation reply"
+    ham = (
+        "quote-request application desk opener invoice survey parcel bank file self empty invitation reply verification "
+        "receipt statement promotion personal loyalty"
+    )
     reports = "dmarc arf bounce cron monitor smime-encrypted pgp-encrypted"
 
     assert {f"spam/{name}" for name in spam.split()} | {f"ham/{name}" for name in ham.split()} <= set(kinds())
     assert set(reports.split()) <= set(REPORTS)
-    for name in ("parcel", "bank"):
-        assert len({text.lang for text in own_texts("spam")[f"spam/{name}"]}) >= 10
+    for kind in (*(f"spam/{name}" for name in MANY_LANGUAGES), "ham/promotion", "ham/receipt", "ham/verification"):
+        found = {text.lang for text in own_texts(kind.partition("/")[0])[kind]}
+        assert len(found) >= 8, kind
 
 
 def test_every_own_text_is_complete():

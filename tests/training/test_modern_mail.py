@@ -258,14 +258,14 @@ def _content(draft):
 
 
 def test_all_kinds_of_the_list_have_texts():
-    """The kinds of spam and ham that the filter should know exist; those that people get most in many languages."""
+    """All kinds of spam and ham of the list exist; those that people get most, in many languages."""
     spam = (
         "callback sextortion seo guest-post desk recruiting opener parcel bank streaming smuggling crypto investment "
         "hijack casino pills dating promotion tax invite"
     )
     ham = (
-        "quote-request application desk opener invoice survey parcel bank file self empty invitation reply verification "
-        "receipt statement promotion personal loyalty"
+        "quote-request application desk opener invoice survey parcel bank file self empty invitation reply "
+        "verification receipt statement promotion personal loyalty"
     )
     reports = "dmarc arf bounce cron monitor smime-encrypted pgp-encrypted"
 

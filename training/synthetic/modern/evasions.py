@@ -1,7 +1,7 @@
 """Disguises of spam. About a third of the spam has one or several.
 
-The words, styles, sizes and letters differ from those of `benchmarks/evasion.py`, which measures a filter that was
-trained on this.
+The words, styles and sizes differ from those of `benchmarks/evasion.py`, which measures a filter that was trained on
+this. Some letters, such as Cyrillic lookalikes, are the same.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -43,9 +44,9 @@ Out = Annotated[Path, typer.Option("--out", help="Path of the result; an earlier
 Without = Annotated[list[str] | None, typer.Option("--without", help="Source to leave out: NAME or NAME@YEAR.")]
 LeftOut = Annotated[list[str], typer.Option("--without", help="Source to leave out and judge: NAME or NAME@YEAR.")]
 First = Annotated[int | None, typer.Option("--first", min=1, help="Read only the first N messages of each corpus.")]
-Epochs = Annotated[int, typer.Option(min=1, help="Maximum number of epochs.")]
-Patience = Annotated[int, typer.Option(min=0, help="Stop after N epochs without improvement; 0: never.")]
+Epochs = Annotated[int, typer.Option(min=1, help="Number of epochs of each part of the network.")]
 PerEpoch = Annotated[int, typer.Option(min=100, help="Messages per epoch.")]
+Teachers = Annotated[int, typer.Option(min=1, help="Number of linear models whose mean teaches the LSTM.")]
 Vocabulary = Annotated[int, typer.Option(min=600, max=60_000, help="Size of the vocabulary.")]
 Synthetic = Annotated[int, typer.Option(min=0, help="Number of generated messages to add.")]
 Share = Annotated[float, typer.Option(min=0, max=0.9, help="Share of generated messages in each class.")]
@@ -59,11 +60,10 @@ ModernShare = Annotated[
 Evaded = Annotated[
     float, typer.Option(min=0, max=1, help="Share of the messages of the corpora to add a disguised copy of.")
 ]
-Hide = Annotated[list[str] | None, typer.Option(help="NAME=PROBABILITY: how often to hide a part of a message.")]
 WideRate = Annotated[float, typer.Option(min=0, help="Learning rate of the weights of tokens and pairs.")]
 Seed = Annotated[int, typer.Option(help="Random seed; same seed, same machine, same model.")]
 Device = Annotated[str, typer.Option(help="cpu, cuda, or auto.")]
-Threads = Annotated[int, typer.Option(min=0, help="Threads of PyTorch; 0: one per core.")]
+Threads = Annotated[int, typer.Option(min=0, help="Threads, or networks trained at the same time; 0: one per core.")]
 
 
 @app.command()
@@ -82,9 +82,8 @@ def fit(
     modern_count: ModernCount = None,
     modern_share: ModernShare = None,
     evaded: Evaded = 0.0,
-    hide: Hide = None,
     wide_rate: WideRate = 0.3,
-    patience: Patience = 3,
+    teachers: Teachers = 3,
     seed: Seed = 1,
     threads: Threads = 0,
     name: Annotated[str, typer.Option(help="The model's name.")] = "default",
@@ -103,12 +102,11 @@ def fit(
     """
     from . import fit as fitting
     from . import run_folder
-    from .batches import parse_hiding
 
     run_folder.check_replaceable(out, holds=MANIFEST)
     recipe = _recipe(epochs=epochs, per_epoch=per_epoch, vocabulary=vocabulary, share=synthetic_share, seed=seed)
     added, dressed = _modern(modern, modern_count, modern_share)
-    recipe = replace(recipe, dressed=dressed, hiding=parse_hiding(hide or ()), wide_rate=wide_rate, patience=patience)
+    recipe = replace(recipe, dressed=dressed, wide_rate=wide_rate, teachers=teachers)
     data, limits = _load(
         corpus, first=first, synthetic=synthetic, seed=seed, threads=threads, modern=added, evaded=evaded
     )
@@ -125,6 +123,7 @@ def fit(
             network=network,
             without=tuple(without or ()),
             slim=slim,
+            processes=threads or len(os.sched_getaffinity(0)),
             say=_say,
             tick=tick,
         )
@@ -148,7 +147,6 @@ def leave_out(
     modern_count: ModernCount = None,
     modern_share: ModernShare = None,
     evaded: Evaded = 0.0,
-    hide: Hide = None,
     style: Annotated[bool, typer.Option(help="Include the style facts and the trace in the input.")] = True,
     seed: Seed = 1,
     threads: Threads = 0,
@@ -160,11 +158,10 @@ def leave_out(
     """
     from . import experiment
     from . import fit as fitting
-    from .batches import parse_hiding
 
     recipe = _recipe(epochs=epochs, per_epoch=per_epoch, vocabulary=vocabulary, share=synthetic_share, seed=seed)
     added, dressed = _modern(modern, modern_count, modern_share)
-    recipe = replace(recipe, dressed=dressed, hiding=parse_hiding(hide or ()))
+    recipe = replace(recipe, dressed=dressed)
     data, limits = _load(
         corpus,
         first=None,

@@ -20,7 +20,7 @@ from . import export, fit, learn, plot, run_folder
 from .batches import SECTION_IDS, Example, collate, rows
 from .dataset import Dataset, Limits
 from .learn import Recipe
-from .network import Cell, Network
+from .network import Cell, Network, Wide
 from .progress import silent
 from .sampling import Split, evenly, split
 
@@ -68,7 +68,8 @@ class _Task:
 
     data: Dataset
     part: Split
-    examples: list[Example]
+    mail: learn.Mail
+    teacher: Wide
     judged: list[Example]
     probes: list[list[Example]]
     job: fit.Job
@@ -102,7 +103,9 @@ def compare(
     job = fit.Job(recipe, limits, out, name="", version="", device=device, corpora=(), say=say, tick=tick)
     judged = [examples[index] for index in evenly(part.held, MOST_JUDGED)]
     probes = make_probes(judged, _filler(data, part, examples), distances=_distances(limits), seed=recipe.seed)
-    task = _Task(data, part, examples, judged, probes, job, folder)
+    mail = fit.training_mail(data, part, examples, recipe)
+    teacher = learn.train_wide(recipe, mail, job.run(folder / "teacher.pt"))
+    task = _Task(data, part, mail, teacher, judged, probes, job, folder)
     results = [_result(task, name, cell=cell, one_way=one_way) for name, cell, one_way in CELLS]
     into = run_folder.empty_folder(folder, "result")
     _write(results, _metadata(task, without), into)
@@ -118,7 +121,9 @@ def _result(task: _Task, name: str, *, cell: Cell, one_way: bool) -> Result:
     job = replace(task.job, recipe=replace(task.job.recipe, network=shape))
     job.say(f"{name}:")
     checkpoint = task.folder / f"{name.replace(' ', '-')}.pt"
-    network = fit.train_network(task.data, task.part, task.examples, job, checkpoint=checkpoint)
+    network = Network(shape)
+    network.deep = learn.train_deep(job.recipe, task.teacher, task.mail, job.run(checkpoint), name=name)
+    network.cpu().eval()
     path = _export(network, checkpoint.with_suffix(".onnx"))
     spam, logits = _judge(network, task.judged, windows=job.limits.windows)
     result = Result(

@@ -38,7 +38,7 @@ _SHORT_BODY = 60
 class Limits:
     """Limits of reading a message: tokens of header and window, UTF-8 bytes of a window, windows of a message."""
 
-    header: int = 144
+    header: int = 168
     window: int = 288
     window_bytes: int = 1000
     windows: int = 6

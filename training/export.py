@@ -62,21 +62,22 @@ def graph(deep: Deep) -> onnx.ModelProto:
 
 
 def exact(part: Wide) -> scoring.Wide:
-    """Return the wide part without PyTorch, with its exact weights."""
+    """Return the wide part's share of the logit without PyTorch, with its exact weights."""
     return scoring.Wide(_spec(part, scale=1.0), _array(part.table.weight)[:, 0])
 
 
 def table(part: Wide) -> tuple[NDArray[np.int8], WideSpec]:
-    """Return the weights of the wide part as int8, and their spec."""
+    """Return the weights of the wide part as int8, and the spec of its share of the logit."""
     weights = _array(part.table.weight)[:, 0]
     scale = float(np.abs(weights).max()) / 127 or 1.0
     return np.round(weights / scale).astype(np.int8), _spec(part, scale=scale)
 
 
 def _spec(part: Wide, *, scale: float) -> WideSpec:
-    return WideSpec(
-        buckets=part.buckets, pair=PAIR, scale=scale, bias=float(part.bias.item()), deep_vote=part.deep_vote
-    )
+    """Return the spec for a table in which a weight is `scale`. The filter adds `deep_vote` · the deep part's logit."""
+    share = 1 - part.deep_vote
+    bias = share * float(part.bias.item())
+    return WideSpec(buckets=part.buckets, pair=PAIR, scale=share * scale, bias=bias, deep_vote=part.deep_vote)
 
 
 def _deep(made: _Graph, deep: Deep) -> None:

@@ -23,7 +23,7 @@ from spamlstm.model.policy import Calibration
 from spamlstm.verdict import logistic
 
 from . import bundle, dataset, learn, run_folder, weights
-from .batches import NOTHING, Example
+from .batches import Example
 from .dataset import Dataset, Limits
 from .learn import Recipe
 from .progress import silent
@@ -77,17 +77,8 @@ def finetune(task: Task) -> Path:
     examples = _with_targets(data, data.encode(vocabulary, _limits(parent)), parent.calibration, task)
     draws = min(max(DRAWS * int(np.count_nonzero(data.source == LABELLED)), FEWEST), MOST)
     recipe = _recipe(task, network, per_epoch=draws // ROUNDS)
-    trained = learn.train(
-        recipe,
-        examples,
-        sampling_probabilities(data),
-        [],
-        checkpoint=None,
-        device="cpu",
-        say=task.say,
-        tick=task.tick,
-        start=network,
-    )
+    mail = learn.Mail(examples, sampling_probabilities(data))
+    trained = learn.train_further(recipe, network, mail, learn.Run(say=task.say, tick=task.tick))
     folder = run_folder.open_run_folder(task.out, holds=MANIFEST, identity=f"{task}")
     into = run_folder.empty_folder(folder, "bundle")
     vocabulary.save(into / bundles.TOKENIZER)
@@ -130,14 +121,12 @@ def _recipe(task: Task, network: Network, *, per_epoch: int) -> Recipe:
         network.config,
         epochs=ROUNDS,
         per_epoch=per_epoch,
-        patience=0,
         rate=task.rate,
         decay=0.0,
         wide_rate=task.wide_rate,
         average=0.99,
         synthetic=0.0,
         seed=task.seed,
-        hiding=NOTHING,
     )
 
 

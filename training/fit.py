@@ -16,7 +16,7 @@ from spamlstm.model.bundle import MANIFEST
 from spamlstm.model.encoder import Vocabulary, bundle_tokenizer
 from spamlstm.model.manifest import is_plain
 
-from . import bundle, calibrate, learn, run_folder, vocabulary, weights
+from . import bundle, calibrate, learn, processes, run_folder, vocabulary, weights
 from .batches import Example
 from .dataset import Dataset, Limits
 from .generated import is_generated
@@ -55,8 +55,13 @@ class Job:
     costs: Costs = field(default_factory=Costs)
     slim: bool = False
     network: Path | None = None  # reuse the network of this bundle: only calibrate and export
+    processes: int = 1  # that train at the same time
     say: Callable[[str], None] = print
     tick: Callable[[int], None] = silent
+
+    def run(self, checkpoint: Path) -> learn.Run:
+        """Return how the training of one network runs."""
+        return learn.Run(checkpoint, self.device, self.say, self.tick)
 
 
 def check_sources(data: Dataset, names: Sequence[str]) -> None:
@@ -85,6 +90,8 @@ def fit(data: Dataset, job: Job) -> bundle.WrittenBundle:
     identity = repr((job.recipe, job.limits, job.without, data.fingerprint()))
     folder = run_folder.open_run_folder(job.out, holds=MANIFEST, identity=identity)
     excluded = left_out(data, job.without)
+    if job.processes > 1 and job.folds and job.device == "cpu":
+        _train_ahead(data, job, excluded, folder)
     judged = [part for fold in job.folds if (part := _judge_fold(data, job, fold, excluded, folder)) is not None]
     job.say(f"taking the network of {job.network}" if job.network else "training on all mail")
     parts = split(data, left=excluded)
@@ -99,6 +106,21 @@ def fit(data: Dataset, job: Job) -> bundle.WrittenBundle:
     made = bundle.write(data, trained.network, trained.vocabulary, trained.split, left, job=job, how=how, into=into)
     run_folder.publish(into, job.out, folder=folder)
     return replace(made, path=job.out)
+
+
+def _train_ahead(data: Dataset, job: Job, excluded: NDArray[np.bool_], folder: Path) -> None:
+    """Train all networks in several processes. `fit` finds their results in `folder`, and trains what is missing."""
+
+    def quiet(say: Callable[[str], None]) -> Job:
+        return replace(job, say=say, tick=silent)
+
+    def work(fold: tuple[str, ...]) -> processes.Work:
+        return lambda say: _judge_fold(data, quiet(say), fold, excluded, folder)
+
+    # The longest training comes first.
+    last = ("all mail", lambda say: train(data, split(data, left=excluded), quiet(say), folder / "final.pt"))
+    folds = [(f"without {', '.join(fold)}", work(fold)) for fold in job.folds]
+    processes.run_together([*(() if job.network else (last,)), *folds], most=job.processes, say=job.say)
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,16 +199,13 @@ def train_vocabulary(data: Dataset, part: Split, recipe: Recipe, *, path: Path) 
 
 def train_network(data: Dataset, part: Split, examples: Sequence[Example], job: Job, *, checkpoint: Path) -> Network:
     """Train one network by the recipe of `job`. `examples` has an entry for every message of `data`."""
-    return learn.train(
-        job.recipe,
-        [examples[index] for index in part.train],
-        probabilities(data, part.train, synthetic=job.recipe.synthetic, dressed=job.recipe.dressed),
-        [examples[index] for index in part.validation],
-        checkpoint=checkpoint,
-        device=job.device,
-        say=job.say,
-        tick=job.tick,
-    )
+    return learn.train(job.recipe, training_mail(data, part, examples, job.recipe), job.run(checkpoint))
+
+
+def training_mail(data: Dataset, part: Split, examples: Sequence[Example], recipe: Recipe) -> learn.Mail:
+    """Return the training part of a split, to be sampled by the shares of `recipe`."""
+    probability = probabilities(data, part.train, synthetic=recipe.synthetic, dressed=recipe.dressed)
+    return learn.Mail([examples[index] for index in part.train], probability)
 
 
 def vocabulary_sample(data: Dataset, train: NDArray[np.int64], seed: int) -> NDArray[np.int64]:

@@ -1,8 +1,11 @@
-"""Train one network: epochs, early stopping, and checkpoints from which an interrupted run continues."""
+"""Train a network in stages: several wide parts on the labels, whose mean then teaches the deep part.
+
+The mean of linear models is again a linear model: it has the mean weights and costs nothing more. It is the teacher and
+the wide part of the result.
+"""
 
 import copy
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,90 +14,169 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn import functional
 
-from spamlstm.errors import DataError
-from spamlstm.files import replacement
+from spamlstm.model.network import HIGHEST_SHARE
 
-from .batches import Batch, Example, Hiding, Views, batches, collate, rows, split_by_tokens
-from .network import Judge, Network, NetworkConfig
+from .batches import Batch, Example, batches, collate, rows, split_by_tokens
+from .network import Deep, Judge, Network, NetworkConfig, Wide
 from .progress import silent
+from .recombination import Lessons, Recombination, lessons
+from .stage import Stage, train_stage
 
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """All hyperparameters of a training. A checkpoint of another recipe is ignored.
-
-    With `patience` 0, the result has the weights of the last epoch instead of those of the best.
-    """
+    """All hyperparameters of a training. A checkpoint of another recipe is ignored."""
 
     network: NetworkConfig
     epochs: int = 6
-    per_epoch: int = 50_000
-    patience: int = 3  # epochs without a lower validation loss that end the training; 0: none do
-    batch_tokens: int = 16_000
-    rate: float = 2e-3  # learning rate of AdamW, for the deep part
+    per_epoch: int = 50_000  # messages or rows in an epoch, of each stage
+    teachers: int = 3  # wide parts, of different seeds
+    batch_tokens: int = 16_000  # of a batch of messages
+    batch_rows: int = 96  # of a batch of recombined rows
+    rate: float = 3e-3  # learning rate of AdamW, for the deep part
     decay: float = 0.01
     wide_rate: float = 0.3  # learning rate of Adagrad, for the table of the wide part
-    average: float = 0.998  # decay of the moving average of the weights, which is validated and returned
+    average: float = 0.995  # decay of the moving average of the weights, which is returned
+    labelled: float = 0.25  # share of the last steps of the deep part in which the labels count too
     synthetic: float = 0.3  # share of generated mail in each class
     dressed: float = 0.3  # share of dressed mail in each class, if there is any
     seed: int = 1
-    hiding: Hiding = field(default_factory=Hiding)
+    recombination: Recombination = field(default_factory=Recombination)
 
 
-@dataclass
-class _State:
-    """The state of a training, saved after each epoch."""
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """The examples to train on, and the probability with which each is sampled."""
 
-    network: Network
-    average: Network
-    optimizers: tuple[torch.optim.Optimizer, ...]
-    epoch: int = 0
-    steps: int = 0
-    best: float = float("inf")
-    best_weights: dict[str, Tensor] = field(default_factory=dict)
-    since_best: int = 0
+    examples: Sequence[Example]
+    probability: Floats
 
 
-def train(
-    recipe: Recipe,
-    examples: Sequence[Example],
-    probability: Floats,
-    validation: Sequence[Example],
-    *,
-    checkpoint: Path | None,
-    device: str,
-    say: Callable[[str], None],
-    tick: Callable[[int], None] = silent,
-    start: Network | None = None,
-) -> Network:
-    """Return a trained network; `start`, if given, is trained further. Its weights are the moving average.
+@dataclass(frozen=True, slots=True)
+class Run:
+    """How a training runs.
 
-    `probability` is the chance of each example to be sampled. `say` gets a line per epoch, after its checkpoint is
-    written; `tick` gets the number of further messages done. DataError if the loss becomes infinite or NaN.
+    The checkpoints of the stages are files whose names begin with the stem of `checkpoint`; without it there are none.
+    `say` gets a line per epoch, after its checkpoint is written; `tick` gets the number of further messages done.
     """
-    state = _begin(recipe, device, start)
-    if checkpoint is not None and checkpoint.exists():
-        _resume(state, recipe, checkpoint)
-        if state.epoch:
-            say(f"continuing after epoch {state.epoch}")
-    while state.epoch < recipe.epochs and (not recipe.patience or state.since_best < recipe.patience):
-        loss = _epoch(recipe, state, examples, probability, device=device, tick=tick)
-        validated = validation_loss(state.average, validation, device) if validation and math.isfinite(loss) else loss
-        state.epoch += 1
-        state.since_best += 1
-        if validated < state.best or (not recipe.patience and math.isfinite(validated)):
-            state.best, state.since_best = validated, 0
-            state.best_weights = copy.deepcopy(state.average.state_dict())
-        if checkpoint is not None:
-            _save(state, recipe, checkpoint)
-        say(f"epoch {state.epoch}/{recipe.epochs}: loss {loss:.4f}, validation {validated:.4f}")
-    if not state.best_weights:
-        raise DataError("the loss is not a finite number; train with a lower learning rate")
-    state.average.load_state_dict(state.best_weights)
-    return state.average.cpu().eval()
+
+    checkpoint: Path | None = None
+    device: str = "cpu"
+    say: Callable[[str], None] = print
+    tick: Callable[[int], None] = silent
+
+    def train(self, stage: Stage) -> None:
+        """Train one stage, or continue its training."""
+        name = stage.name.replace(" ", "-")
+        path = None if self.checkpoint is None else self.checkpoint.with_suffix(f".{name}.pt")
+        train_stage(stage, checkpoint=path, say=self.say, tick=self.tick)
+
+
+def train(recipe: Recipe, mail: Mail, run: Run) -> Network:
+    """Return a trained network. DataError if the loss becomes infinite or NaN."""
+    if not recipe.network.buckets:
+        raise ValueError("a network is trained with a wide part, which teaches its deep part")
+    wide = train_wide(recipe, mail, run)
+    network = Network(recipe.network)
+    network.wide, network.deep = wide, train_deep(recipe, wide, mail, run)
+    return network.cpu().eval()
+
+
+def train_wide(recipe: Recipe, mail: Mail, run: Run) -> Wide:
+    """Return the mean of the wide parts of `teachers` seeds, each trained on the labels."""
+    parts = [train_one_wide(recipe, place, mail, run) for place in range(1, recipe.teachers + 1)]
+    mean = copy.deepcopy(parts[0])
+    with torch.no_grad():
+        for values in zip(mean.parameters(), *(part.parameters() for part in parts), strict=True):
+            values[0].copy_(torch.stack(values[1:]).mean(0))
+    return mean
+
+
+def train_one_wide(recipe: Recipe, place: int, mail: Mail, run: Run) -> Wide:
+    """Return the wide part of one seed, the number `place` of `teachers`."""
+    part = Wide(recipe.network).to(run.device)
+
+    def loss(batch: Batch, _: float) -> Tensor:
+        return _cross_entropy(part, batch, run.device)
+
+    stage = Stage(
+        name=f"wide part {place}",
+        module=part,
+        optimizers=_wide_optimizers(part, recipe),
+        batches=lambda rng: _messages(recipe, mail, rng),
+        loss=loss,
+        epochs=recipe.epochs,
+        per_epoch=recipe.per_epoch,
+        average=recipe.average,
+        seed=1000 * recipe.seed + place,
+        identity=repr(recipe),
+    )
+    run.train(stage)
+    return part
+
+
+def train_deep(recipe: Recipe, wide: Wide, mail: Mail, run: Run, *, name: str = "deep part") -> Deep:
+    """Return a deep part that was taught the logits of `wide`, and at the end the labels too."""
+    torch.manual_seed(recipe.seed)
+    deep = Deep(recipe.network).to(run.device)
+
+    def loss(batch: Lessons, progress: float) -> Tensor:
+        with torch.no_grad():
+            target = _row_logits(wide, batch.taught, run.device)
+        found = _row_logits(deep, batch.rows, run.device)
+        taught = functional.smooth_l1_loss(found, target)
+        labels = torch.from_numpy(batch.rows.labels).to(run.device)
+        known = labels >= 0
+        if progress < 1 - recipe.labelled or not known.any():
+            return taught
+        return taught + functional.binary_cross_entropy_with_logits(found[known], labels[known])
+
+    stage = Stage(
+        name=name,
+        module=deep,
+        optimizers=((torch.optim.AdamW(deep.parameters(), lr=recipe.rate, weight_decay=recipe.decay), recipe.rate),),
+        batches=lambda rng: _lessons(recipe, mail, rng),
+        loss=loss,
+        epochs=recipe.epochs,
+        per_epoch=recipe.per_epoch,
+        average=recipe.average,
+        seed=recipe.seed,
+        identity=repr(recipe),
+    )
+    run.train(stage)
+    return deep
+
+
+def train_further(recipe: Recipe, network: Network, mail: Mail, run: Run) -> Network:
+    """Return `network`, trained further on the labels or soft targets of whole messages.
+
+    Each part has a loss of its own, so that neither relies on the other.
+    """
+    network = copy.deepcopy(network).to(run.device)
+    deep, wide = network.deep, network.wide
+    optimizers = ((torch.optim.AdamW(deep.parameters(), lr=recipe.rate, weight_decay=recipe.decay), recipe.rate),)
+
+    def loss(batch: Batch, _: float) -> Tensor:
+        return torch.stack([_cross_entropy(part, batch, run.device) for part in (deep, wide) if part is not None]).sum()
+
+    stage = Stage(
+        name="training further",
+        module=network,
+        optimizers=optimizers if wide is None else (*optimizers, *_wide_optimizers(wide, recipe)),
+        batches=lambda rng: _messages(recipe, mail, rng),
+        loss=loss,
+        epochs=recipe.epochs,
+        per_epoch=recipe.per_epoch,
+        average=recipe.average,
+        seed=recipe.seed,
+        identity=repr(recipe),
+    )
+    run.train(stage)
+    return network.cpu().eval()
 
 
 def logits(network: Judge, examples: Sequence[Example], *, windows: int, device: str = "cpu") -> Floats:
@@ -111,124 +193,52 @@ def logits(network: Judge, examples: Sequence[Example], *, windows: int, device:
     return found
 
 
-def validation_loss(network: Network, validation: Sequence[Example], device: str) -> float:
-    """Return the mean cross-entropy in nats on whole messages; both classes weigh the same."""
-    found = logits(network, validation, windows=2, device=device)
-    spam = np.array([example.spam > 0.5 for example in validation])
-    losses = np.logaddexp(0.0, np.where(spam, -found, found))
-    return float(np.mean([losses[spam == label].mean() for label in (False, True) if (spam == label).any()]))
+def _wide_optimizers(part: Wide, recipe: Recipe) -> tuple[tuple[torch.optim.Optimizer, float], ...]:
+    torch.sparse.check_sparse_tensor_invariants.disable()  # explicitly, or the gradients of Adagrad cause a warning
+    # Adagrad adapts the step of each weight: a rare pair learns as much from its few messages as a common one.
+    table = torch.optim.Adagrad(part.table.parameters(), lr=recipe.wide_rate, initial_accumulator_value=1e-6)
+    bias = torch.optim.AdamW([part.bias], lr=recipe.rate, weight_decay=recipe.decay)
+    return (table, recipe.wide_rate), (bias, recipe.rate)
 
 
-def _begin(recipe: Recipe, device: str, start: Network | None) -> _State:
-    torch.manual_seed(recipe.seed)
-    network = (Network(recipe.network) if start is None else copy.deepcopy(start)).to(device)
-    dense = [value for name, value in network.named_parameters() if name != "wide.table.weight"]
-    optimizers: list[torch.optim.Optimizer] = [torch.optim.AdamW(dense, lr=recipe.rate, weight_decay=recipe.decay)]
-    if network.wide is not None:
-        torch.sparse.check_sparse_tensor_invariants.disable()  # explicitly, or the gradients of Adagrad cause a warning
-        # Adagrad adapts the step of each weight: a rare pair learns as much from its few messages as a common one.
-        table = network.wide.table.parameters()
-        optimizers.append(torch.optim.Adagrad(table, lr=recipe.wide_rate, initial_accumulator_value=1e-6))
-    return _State(network, copy.deepcopy(network), tuple(optimizers))
+def _messages(recipe: Recipe, mail: Mail, rng: np.random.Generator) -> Iterator[tuple[Batch, int]]:
+    order = rng.choice(len(mail.examples), recipe.per_epoch, p=mail.probability)
+    for batch in batches(mail.examples, order, tokens=recipe.batch_tokens, rng=rng):
+        yield batch, len(batch.labels)
 
 
-def _epoch(
-    recipe: Recipe,
-    state: _State,
-    examples: Sequence[Example],
-    probability: Floats,
-    *,
-    device: str,
-    tick: Callable[[int], None],
-) -> float:
-    # Seeded by epoch, so that a continued training gives the same result as an uninterrupted one.
-    rng = np.random.default_rng((recipe.seed, state.epoch))
-    torch.manual_seed(recipe.seed * 1000 + state.epoch)
-    order = rng.choice(len(examples), recipe.per_epoch, p=probability)
-    total, done = 0.0, 0
-    state.network.train()
-    for batch in batches(examples, order, tokens=recipe.batch_tokens, rng=rng, hiding=recipe.hiding):
-        _set_rate(recipe, state, done)
-        loss = _step(recipe, state, batch, device)
-        messages = len(batch.whole.labels)
-        total += loss * messages
-        done += messages
-        tick(messages)
-    return total / done
+def _lessons(recipe: Recipe, mail: Mail, rng: np.random.Generator) -> Iterator[tuple[Lessons, int]]:
+    made = lessons(
+        mail.examples,
+        mail.probability,
+        count=recipe.per_epoch,
+        size=recipe.batch_rows,
+        rng=rng,
+        how=recipe.recombination,
+    )
+    for batch in made:
+        yield batch, len(batch.rows.labels)
 
 
-def _set_rate(recipe: Recipe, state: _State, done: int) -> None:
-    """Set the learning rates: a warm-up over the first 2 %, then linear decay to a hundredth.
-
-    `done` is the number of messages of this epoch so far.
-    """
-    progress = (state.epoch + done / recipe.per_epoch) / recipe.epochs
-    factor = min(1.0, (progress + 1e-3) / 0.02, max(1 - progress, 0.01))
-    for optimizer, rate in zip(state.optimizers, (recipe.rate, recipe.wide_rate), strict=False):
-        for parameters in optimizer.param_groups:
-            parameters["lr"] = rate * factor
+def _cross_entropy(part: nn.Module, batch: Batch, device: str) -> Tensor:
+    labels = torch.from_numpy(batch.labels).to(device)
+    return functional.binary_cross_entropy_with_logits(_message_logits(part, batch, device), labels)
 
 
-def _step(recipe: Recipe, state: _State, views: Views, device: str) -> float:
-    """Train each part on one batch by a loss of its own, so that neither relies on the other; return the mean loss."""
-    network = state.network
-    losses = [
-        nn.functional.binary_cross_entropy_with_logits(
-            _message_logits(part, batch, device), torch.from_numpy(batch.labels).to(device)
-        )
-        for part, batch in ((network.deep, views.hidden), (network.wide, views.whole))
-        if part is not None
-    ]
-    for optimizer in state.optimizers:
-        optimizer.zero_grad()
-    torch.stack(losses).sum().backward()
-    nn.utils.clip_grad_norm_(network.deep.parameters(), 1.0)
-    for optimizer in state.optimizers:
-        optimizer.step()
-    # At first the average covers only the last tenth of the steps; otherwise the random initial weights would make up
-    # nearly half of it after 400 steps.
-    share = max(1 - recipe.average, 9 / (10 + state.steps))
-    state.steps += 1
-    with torch.no_grad():
-        for mean, value in zip(state.average.parameters(), state.network.parameters(), strict=True):
-            mean.lerp_(value, share)
-    return sum(loss.item() for loss in losses) / len(losses)
+def _row_logits(network: nn.Module, batch: Batch, device: str) -> Tensor:
+    """Return (R,) the logit of each row."""
+    found: Tensor = network(torch.from_numpy(batch.ids).to(device), torch.from_numpy(batch.lengths).to(device))
+    return found
 
 
-def _message_logits(network: Judge, batch: Batch, device: str) -> Tensor:
+def _message_logits(network: nn.Module, batch: Batch, device: str) -> Tensor:
     """Return (B,) the logit of each message from those of its rows, as `spamlstm.model.network.message_logit` does."""
-    of_rows = network(torch.from_numpy(batch.ids).to(device), torch.from_numpy(batch.lengths).to(device))  # (R,)
+    of_rows = _row_logits(network, batch, device)
     message = torch.from_numpy(batch.message).to(device)
     empty = torch.zeros(len(batch.labels), device=device)
     highest = empty.scatter_reduce(0, message, of_rows, "amax", include_self=False)
     mean = empty.scatter_reduce(0, message, of_rows, "mean", include_self=False)
-    return (highest + mean) / 2
-
-
-def _save(state: _State, recipe: Recipe, path: Path) -> None:
-    saved = {
-        "recipe": repr(recipe),
-        "network": state.network.state_dict(),
-        "average": state.average.state_dict(),
-        "optimizers": [optimizer.state_dict() for optimizer in state.optimizers],
-        "best_weights": state.best_weights,
-        "numbers": {"epoch": state.epoch, "steps": state.steps, "best": state.best, "since_best": state.since_best},
-    }
-    with replacement(path) as out:
-        torch.save(saved, out)
-
-
-def _resume(state: _State, recipe: Recipe, path: Path) -> None:
-    saved: dict[str, Any] = torch.load(path, weights_only=True)
-    if saved["recipe"] != repr(recipe):
-        return
-    state.network.load_state_dict(saved["network"])
-    state.average.load_state_dict(saved["average"])
-    for optimizer, values in zip(state.optimizers, saved["optimizers"], strict=True):
-        optimizer.load_state_dict(values)
-    state.best_weights = saved["best_weights"]
-    for name, value in saved["numbers"].items():
-        setattr(state, name, value)
+    return HIGHEST_SHARE * highest + (1 - HIGHEST_SHARE) * mean
 
 
 def describe(recipe: Recipe) -> dict[str, Any]:

@@ -1,9 +1,9 @@
-"""The network: a deep and a wide part that read the same token ids, are trained separately and add their logits.
+"""The network: a deep and a wide part that read the same token ids. The logit is a weighted mean of their logits.
 
 The deep part is the bidirectional LSTM: embedding → recurrent layer in both directions → attention and max pooling →
 Dense(16, ReLU) → logit. The wide part has one weight for each token and pair of neighbouring tokens. The wide part
-generalizes better to mail of other years and places, the deep part uses the order of words; together they make fewer
-errors than either (docs/decisions/0011-wide-and-deep.md; the terms are those of Cheng et al. 2016).
+learns from the labels and then teaches the deep part, which also uses the order of words; together they make fewer
+errors than either (docs/decisions/0023-distillation.md; the terms are those of Cheng et al. 2016).
 
 The simpler networks of `compare-cells` are the same classes with another `cell`.
 """
@@ -32,15 +32,15 @@ class NetworkConfig:
     """
 
     vocabulary: int
-    embedding: int = 16
-    stride: int = 8  # neighbouring tokens per step of the recurrent layer
-    hidden: int = 32
+    embedding: int = 64
+    stride: int = 4  # neighbouring tokens per step of the recurrent layer
+    hidden: int = 64
     dense: int = 16
     cell: Cell = "lstm"
     one_way: bool = False
-    dropout: float = 0.2
+    dropout: float = 0.1
     buckets: int = 2**18
-    deep_vote: float = 0.2  # factor of the deep part's logit
+    deep_vote: float = 0.5  # share of the deep part's logit; the wide part's has the rest
 
     @property
     def step(self) -> int:
@@ -71,7 +71,9 @@ class Network(nn.Module):
     def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:
         """(B, T) ids padded with 0, (B,) lengths ≥ 1 → (B,) logits. Padding does not change a bit of them."""
         deep: Tensor = self.deep(ids, lengths)
-        return deep if self.wide is None else self.wide(ids, lengths) + self.config.deep_vote * deep
+        if self.wide is None:
+            return deep
+        return (1 - self.config.deep_vote) * self.wide(ids, lengths) + self.config.deep_vote * deep
 
     def parts(self) -> "dict[str, Judge]":
         """Return the network and, if it has a wide part, its two parts, by name. Each gives logits of its own."""

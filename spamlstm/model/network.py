@@ -25,13 +25,17 @@ _HEADER = re.compile(
 )
 
 
+HIGHEST_SHARE = 0.5
+"""The share of the highest window in the logit of a message. The mean of all windows has the rest."""
+
+
 def message_logit(windows: Sequence[float]) -> float:
-    """Return the logit of a message from the logits of its windows: the mean of their maximum and their mean.
+    """Return the logit of a message from the logits of its windows: a weighted mean of their maximum and their mean.
 
     With only the maximum, one unusual window would decide the verdict on a long message. With only the mean, innocent
     text could hide spam (docs/decisions/0007-windows.md has the figures).
     """
-    return (max(windows) + sum(windows) / len(windows)) / 2
+    return HIGHEST_SHARE * max(windows) + (1 - HIGHEST_SHARE) * sum(windows) / len(windows)
 
 
 def wide_features(ids: "np.ndarray", lengths: "np.ndarray", *, buckets: int, pair: tuple[int, int]) -> "np.ndarray":

@@ -44,10 +44,8 @@ def three(tmp_path_factory, load):
 @pytest.fixture(scope="session")
 def recipe():
     """A training that takes seconds and learns the small corpora."""
-    from training.batches import Hiding
     from training.learn import Recipe
     from training.network import NetworkConfig
 
     shape = NetworkConfig(vocabulary=700, embedding=16, stride=2, hidden=16, dropout=0.0, buckets=4096)
-    hiding = Hiding(body=0.0, word=0.0)
-    return Recipe(shape, epochs=3, per_epoch=600, batch_tokens=1_500, rate=1e-2, average=0.9, hiding=hiding)
+    return Recipe(shape, epochs=3, per_epoch=600, teachers=2, batch_tokens=1_500, batch_rows=16, rate=1e-2, average=0.9)

@@ -83,14 +83,14 @@ def test_an_interrupted_run_continues_to_the_same_bundle(three, job, tmp_path):
     """Ctrl-C after an epoch leaves nothing at OUT; the same command then gives the bundle of an uninterrupted run."""
     job = replace(job, folds=())
     with pytest.raises(KeyboardInterrupt):
-        fit.fit(three, replace(job, say=InterruptAt("epoch 1/")))
+        fit.fit(three, replace(job, say=InterruptAt("wide part 1: epoch 1/")))
     assert not job.out.exists()
     lines = []
     fit.fit(three, replace(job, say=lines.append))
     uninterrupted = replace(job, out=tmp_path / "uninterrupted")
     fit.fit(three, uninterrupted)
 
-    assert "continuing after epoch 1" in lines
+    assert "wide part 1: continuing after epoch 1/3" in lines
     one, other = (load_file(path / "weights.safetensors") for path in (job.out, uninterrupted.out))
     assert one.keys() == other.keys()
     assert all((one[name] == other[name]).all() for name in one)
@@ -102,7 +102,7 @@ def test_files_of_another_run_are_not_used(three, job):
     """Other mail or another recipe starts from scratch, with a new vocabulary."""
     job = replace(job, folds=())
     with pytest.raises(KeyboardInterrupt):
-        fit.fit(three, replace(job, say=InterruptAt("epoch 1/")))
+        fit.fit(three, replace(job, say=InterruptAt("wide part 1: epoch 1/")))
     lines = []
     fit.fit(three, replace(job, without=("b",), recipe=replace(job.recipe, epochs=1), say=lines.append))
 

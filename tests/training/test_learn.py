@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from spamlstm.errors import DataError, UserError
+from spamlstm.errors import DataError
 from training import fit, learn
-from training.batches import Hiding, parse_hiding
+from training.learn import Mail, Run
 from training.sampling import probabilities, split
 
 pytestmark = pytest.mark.train
@@ -28,10 +28,8 @@ def task(three, limits, recipe, tmp_path_factory):
 
 
 def _train(task, *, recipe=None, checkpoint=None, say=lambda _: None, **more):
-    training, probability, validation, default = task
-    return learn.train(
-        recipe or default, training, probability, validation, checkpoint=checkpoint, device="cpu", say=say, **more
-    )
+    training, probability, _, default = task
+    return learn.train(recipe or default, Mail(training, probability), Run(checkpoint, say=say, **more))
 
 
 def _same(one, other):
@@ -41,24 +39,37 @@ def _same(one, other):
 
 @pytest.mark.parametrize("average", [0.9, 0.998])
 def test_training_learns(task, average):
-    """The loss falls and nearly all validation letters are judged right, with a short and a long moving average."""
+    """The loss falls, and each part judges nearly all held letters right, with a short and a long moving average."""
     lines = []
     network = _train(task, recipe=replace(task[3], average=average), say=lines.append)
-    losses = [float(re.search(r"loss ([\d.]+)", line)[1]) for line in lines]
     held = task[2]
-    found = learn.logits(network, held, windows=1) > 0
 
-    assert losses[-1] < 0.7 * losses[0]
-    assert np.mean(found == [example.spam for example in held]) > 0.9
+    for part in ("wide part 1", "wide part 2", "deep part"):
+        losses = [float(re.search(r"loss ([\d.]+)", line)[1]) for line in lines if line.startswith(part)]
+        assert len(losses) == 3
+        assert losses[1] < losses[0]
+    for judge in network.parts().values():
+        found = learn.logits(judge, held, windows=1) > 0
+        assert np.mean(found == [example.spam for example in held]) > 0.9
+
+
+def test_the_wide_part_is_the_mean_of_several(task):
+    """The logit of the mean weights is the mean of the logits, so the teacher is the ensemble of all its seeds."""
+    training, probability, held, recipe = task
+    mail, run = Mail(training, probability), Run(say=lambda _: None)
+    mean = learn.train_wide(recipe, mail, run)
+    each = [learn.logits(learn.train_one_wide(recipe, place, mail, run), held, windows=1) for place in (1, 2)]
+
+    assert learn.logits(mean, held, windows=1) == pytest.approx(np.mean(each, axis=0), abs=1e-4)
 
 
 def test_progress_counts_each_sampled_message(task):
-    """The progress callback gets every message of every epoch."""
+    """The progress callback gets every message of every epoch of the two wide parts and of the deep part."""
     done = []
     recipe = replace(task[3], epochs=2, per_epoch=100)
     _train(task, recipe=recipe, tick=done.append)
 
-    assert sum(done) == 200
+    assert sum(done) == 600
 
 
 def test_one_seed_gives_one_network(task):
@@ -82,38 +93,7 @@ def test_a_checkpoint_of_another_recipe_is_ignored(task, tmp_path):
     assert _same(network, _train(task, recipe=other))
 
 
-def test_patience_stops_a_training_without_improvement(task):
-    """With a learning rate of 0, patience ends the training early."""
-    lines = []
-    _train(
-        task,
-        recipe=replace(task[3], epochs=9, per_epoch=100, rate=0.0, wide_rate=0.0, decay=0.0, patience=1),
-        say=lines.append,
-    )
-
-    assert len(lines) == 2
-
-
-def test_without_patience_all_epochs_are_trained(task, tmp_path):
-    """With patience 0, every epoch is trained, even without improvement, and the last weights are returned."""
-    lines = []
-    recipe = replace(task[3], epochs=4, per_epoch=100, rate=0.0, wide_rate=0.3, decay=0.0, patience=0)
-    network = _train(task, recipe=recipe, checkpoint=tmp_path / "one.pt", say=lines.append)
-    last = torch.load(tmp_path / "one.pt", weights_only=True)["average"]
-
-    assert len(lines) == 4
-    assert all(torch.equal(value, last[name]) for name, value in network.state_dict().items())
-
-
 def test_a_diverging_training_is_an_error(task):
     """A loss that is not finite raises DataError, and no network is returned."""
     with pytest.raises(DataError, match="rate"):
         _train(task, recipe=replace(task[3], epochs=1, per_epoch=200, rate=1e30))
-
-
-def test_hide_options():
-    """`--hide NAME=PROBABILITY` changes one probability; an unknown name or a bad number raises UserError."""
-    assert parse_hiding(["style=0", "trace=0.25"]) == Hiding(style=0, trace=0.25)
-    for option in ("nonsense=0.5", "style", "style=2", "style=x"):
-        with pytest.raises(UserError, match="--hide"):
-            parse_hiding([option])

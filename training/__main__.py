@@ -7,7 +7,7 @@ import os
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -63,6 +63,10 @@ Evaded = Annotated[
 WideRate = Annotated[float, typer.Option(min=0, help="Learning rate of the weights of tokens and pairs.")]
 Seed = Annotated[int, typer.Option(help="Random seed; same seed, same machine, same model.")]
 Device = Annotated[str, typer.Option(help="cpu, cuda, or auto.")]
+Kept = Annotated[
+    Path | None,
+    typer.Option("--data", help="File that keeps the rendered mail for further runs; delete it if the mail changes."),
+]
 Threads = Annotated[int, typer.Option(min=0, help="Threads, or networks trained at the same time; 0: one per core.")]
 
 
@@ -85,6 +89,7 @@ def fit(
     wide_rate: WideRate = 0.3,
     teachers: Teachers = 3,
     seed: Seed = 1,
+    kept: Kept = None,
     threads: Threads = 0,
     name: Annotated[str, typer.Option(help="The model's name.")] = "default",
     version: Annotated[str, typer.Option(help="The model's version.")] = "1",
@@ -108,7 +113,7 @@ def fit(
     added, dressed = _modern(modern, modern_count, modern_share)
     recipe = replace(recipe, dressed=dressed, wide_rate=wide_rate, teachers=teachers)
     data, limits = _load(
-        corpus, first=first, synthetic=synthetic, seed=seed, threads=threads, modern=added, evaded=evaded
+        corpus, first=first, synthetic=synthetic, seed=seed, threads=threads, modern=added, evaded=evaded, kept=kept
     )
     with progress.shown(console, "training", each=per_epoch) as tick:
         job = fitting.Job(
@@ -149,6 +154,7 @@ def leave_out(
     evaded: Evaded = 0.0,
     style: Annotated[bool, typer.Option(help="Include the style facts and the trace in the input.")] = True,
     seed: Seed = 1,
+    kept: Kept = None,
     threads: Threads = 0,
     device: Device = "auto",
 ) -> None:
@@ -171,6 +177,7 @@ def leave_out(
         style=style,
         modern=added,
         evaded=evaded,
+        kept=kept,
     )
     with progress.shown(console, "training", each=per_epoch) as tick:
         job = fitting.Job(
@@ -199,10 +206,11 @@ def compare_cells(
     per_epoch: PerEpoch = 50_000,
     vocabulary: Vocabulary = 16_000,
     seed: Seed = 1,
+    kept: Kept = None,
     threads: Threads = 0,
     device: Device = "auto",
 ) -> None:
-    """Compare five kinds of networks on the same mail.
+    """Compare five kinds of networks, taught by one linear model on the same mail.
 
     They are a perceptron, an RNN, a GRU, an LSTM and a BiLSTM. Table, data and plot are written to OUT.
 
@@ -212,7 +220,7 @@ def compare_cells(
 
     run_folder.check_replaceable(out, holds=compare.DATA)
     recipe = _recipe(epochs=epochs, per_epoch=per_epoch, vocabulary=vocabulary, share=0, seed=seed)
-    data, limits = _load(corpus, first=first, synthetic=0, seed=seed, threads=threads)
+    data, limits = _load(corpus, first=first, synthetic=0, seed=seed, threads=threads, kept=kept)
     with progress.shown(console, "training", each=per_epoch) as tick:
         compare.compare(data, recipe, limits, without=without, out=out, device=_device(device), say=_say, tick=tick)
     _say(f"wrote {out}")
@@ -277,6 +285,7 @@ def _load(
     style: bool = True,
     modern: Modern | None = None,
     evaded: float = 0.0,
+    kept: Path | None = None,
 ) -> tuple[Dataset, Limits]:
     import torch
 
@@ -285,16 +294,17 @@ def _load(
     if threads:
         torch.set_num_threads(threads)
     limits = dataset.Limits(style=style)
+    options: dict[str, Any] = {
+        "limits": limits,
+        "first": first,
+        "synthetic": synthetic,
+        "seed": seed,
+        "modern": modern,
+        "evaded": evaded,
+    }
     with progress.shown(console, "reading") as tick:
-        data = dataset.load(
-            paths,
-            limits=limits,
-            first=first,
-            synthetic=synthetic,
-            seed=seed,
-            tick=tick,
-            modern=modern,
-            evaded=evaded,
+        data = (
+            dataset.load_kept(kept, paths, **options, tick=tick) if kept else dataset.load(paths, **options, tick=tick)
         )
     _say(f"{len(data):,} messages in {len(set(data.group.tolist())):,} groups")
     return data, limits

@@ -57,8 +57,8 @@ def _network(network: dict[str, Any]) -> str:
     if not network["buckets"]:
         return f"{deep}."
     return (
-        f"{deep}, beside a wide part of {network['buckets']:,} weights for tokens and pairs of tokens. The logit is "
-        f"that of the wide part plus {network['deep_vote']:g} times that of the {network['cell'].upper()}."
+        f"{deep}, beside a wide part of {network['buckets']:,} weights for tokens and pairs of tokens, which taught "
+        f"it. The {network['cell'].upper()} has {100 * network['deep_vote']:.0f} % of the vote."
     )
 
 

@@ -24,8 +24,8 @@ from .network import Cell, Network, Wide
 from .progress import silent
 from .sampling import Split, evenly, split
 
-# Each adds one thing to the one before: recurrence, gates, a cell state of its own, the backward direction. All without
-# the wide part, which would hide the differences.
+# Each adds one thing to the one before: recurrence, gates, a cell state of its own, the backward direction. The same
+# wide part teaches all of them, and has no vote.
 CELLS: tuple[tuple[str, Cell, bool], ...] = (
     ("perceptron", "mean", True),
     ("RNN", "rnn", True),
@@ -233,9 +233,9 @@ def table(results: Sequence[Result], metadata: dict[str, Any]) -> str:
     lines = [
         "# Comparison of recurrent cells",
         "",
-        "Made by `python -m training compare-cells`. All networks have the same vocabulary, embedding, pooling, mail",
-        f"and recipe: {recipe['epochs']} epochs of {recipe['per_epoch']:,} out of {metadata['trained_on']:,} messages.",
-        f"They judge {', '.join(judged['sources'])}, which is left out of training:",
+        "Made by `python -m training compare-cells`. All networks have the same vocabulary, embedding, pooling and",
+        f"linear teacher, and {recipe['epochs']} epochs of {recipe['per_epoch']:,} rows.",
+        f"They judge {', '.join(judged['sources'])}, left out of {metadata['trained_on']:,} messages to train on:",
         f"{judged['ham']:,} ham and {judged['spam']:,} spam.",
         "95 % intervals are in brackets. Size and time are those of the int8 network in ONNX Runtime on one thread,",
         "for a message with all its windows; int8 leaves the cell of a GRU or RNN in float.",

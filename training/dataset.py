@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import pickle
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -9,13 +10,15 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spamlstm.corpus import labelled_mail
 from spamlstm.errors import DataError, NoInputError
-from spamlstm.features.render import BODY, cut_windows, render
+from spamlstm.features.render import BODY, TEXT_VERSION, cut_windows, render
+from spamlstm.files import replacement
 from spamlstm.message.message import parse_message
 from spamlstm.model.encoder import Vocabulary
 from spamlstm.model.near_duplicates import groups
@@ -121,6 +124,24 @@ def load(
         spam=np.array([row.spam for row in rows]),
         source=np.array([row.source for row in rows]),
     )
+
+
+def load_kept(path: Path, corpora: Sequence[Path], *, tick: Callable[[int], None], **options: Any) -> Dataset:
+    """Return the result of `load`, which is kept in the file `path` and read from there the next time.
+
+    A file that was made from other corpora or with other options is replaced. Changed mail is not noticed.
+    """
+    identity = repr((TEXT_VERSION, [corpus.absolute() for corpus in corpora], options))
+    if path.exists():
+        with path.open("rb") as stream:
+            if pickle.load(stream) == identity:  # noqa: S301  the user's own file, as are the checkpoints
+                kept: Dataset = pickle.load(stream)  # noqa: S301
+                return kept
+    data = load(corpora, tick=tick, **options)
+    with replacement(path) as out:
+        pickle.dump(identity, out)
+        pickle.dump(data, out, protocol=5)
+    return data
 
 
 @dataclass(frozen=True, slots=True)

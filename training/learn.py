@@ -41,7 +41,6 @@ class Recipe:
     decay: float = 0.01
     wide_rate: float = 0.3  # learning rate of Adagrad, for the table of the wide part
     average: float = 0.995  # decay of the moving average of the weights, which is returned
-    labelled: float = 0.25  # share of the last steps of the deep part in which the labels count too
     synthetic: float = 0.3  # share of generated mail in each class
     dressed: float = 0.3  # share of dressed mail in each class, if there is any
     seed: int = 1
@@ -100,7 +99,7 @@ def train_one_wide(recipe: Recipe, place: int, mail: Mail, run: Run) -> Wide:
     """Return the wide part of one seed, the number `place` of `teachers`."""
     part = Wide(recipe.network).to(run.device)
 
-    def loss(batch: Batch, _: float) -> Tensor:
+    def loss(batch: Batch) -> Tensor:
         return _cross_entropy(part, batch, run.device)
 
     stage = Stage(
@@ -120,20 +119,14 @@ def train_one_wide(recipe: Recipe, place: int, mail: Mail, run: Run) -> Wide:
 
 
 def train_deep(recipe: Recipe, wide: Wide, mail: Mail, run: Run, *, name: str = "deep part") -> Deep:
-    """Return a deep part that was taught the logits of `wide`, and at the end the labels too."""
+    """Return a deep part that was taught the logits of `wide` on recombined rows. It sees no labels."""
     torch.manual_seed(recipe.seed)
     deep = Deep(recipe.network).to(run.device)
 
-    def loss(batch: Lessons, progress: float) -> Tensor:
+    def loss(batch: Lessons) -> Tensor:
         with torch.no_grad():
             target = _row_logits(wide, batch.taught, run.device)
-        found = _row_logits(deep, batch.rows, run.device)
-        taught = functional.smooth_l1_loss(found, target)
-        labels = torch.from_numpy(batch.rows.labels).to(run.device)
-        known = labels >= 0
-        if progress < 1 - recipe.labelled or not known.any():
-            return taught
-        return taught + functional.binary_cross_entropy_with_logits(found[known], labels[known])
+        return functional.smooth_l1_loss(_row_logits(deep, batch.rows, run.device), target)
 
     stage = Stage(
         name=name,
@@ -160,7 +153,7 @@ def train_further(recipe: Recipe, network: Network, mail: Mail, run: Run) -> Net
     deep, wide = network.deep, network.wide
     optimizers = ((torch.optim.AdamW(deep.parameters(), lr=recipe.rate, weight_decay=recipe.decay), recipe.rate),)
 
-    def loss(batch: Batch, _: float) -> Tensor:
+    def loss(batch: Batch) -> Tensor:
         return torch.stack([_cross_entropy(part, batch, run.device) for part in (deep, wide) if part is not None]).sum()
 
     stage = Stage(
@@ -217,7 +210,7 @@ def _lessons(recipe: Recipe, mail: Mail, rng: np.random.Generator) -> Iterator[t
         how=recipe.recombination,
     )
     for batch in made:
-        yield batch, len(batch.rows.labels)
+        yield batch, len(batch.rows.lengths)
 
 
 def _cross_entropy(part: nn.Module, batch: Batch, device: str) -> Tensor:

@@ -28,22 +28,21 @@ class Recombination:
     joined: float = 0.4  # cut, and joined with a piece of another message
     thinned: float = 0.33  # without a random share of its tokens
     most_thinned: float = 0.7  # the maximum of that share
-    padded: float = 0.3  # with a piece of ham added
-    bare: float = 0.5  # of the padded rows: only a short piece of the body, without header
+    padded: float = 0.2  # with a piece of ham added
+    bare: float = 0.3  # of the padded rows: only a short piece of the body, without header
 
 
 @dataclass(frozen=True, slots=True)
 class Lesson:
-    """A row for the deep part, the row whose wide logit is the target, and the label, or -1 if the row has none."""
+    """A row for the deep part, and the row whose wide logit is the target. They differ only by padding."""
 
     row: Ids
     taught: Ids
-    label: float
 
 
 @dataclass(frozen=True, slots=True)
 class Lessons:
-    """A batch of lessons: the rows of the deep part with their labels, and the rows of the wide part."""
+    """A batch of lessons: the rows of the deep part, and those of the wide part."""
 
     rows: Batch
     taught: Batch
@@ -73,8 +72,7 @@ def lessons(
     parts = np.array_split(order, np.arange(size, len(order), size))
     for place in rng.permutation(len(parts)):
         part = [made[index] for index in parts[place]]
-        labels = [one.label for one in part]
-        yield Lessons(collate([[one.row] for one in part], labels), collate([[one.taught] for one in part], labels))
+        yield Lessons(_batch([one.row for one in part]), _batch([one.taught for one in part]))
 
 
 def lesson(
@@ -84,22 +82,26 @@ def lesson(
 
     It has at most `longest` tokens.
     """
-    facts, text, label = *_pieces(one, rng), one.spam
+    facts, text = _pieces(one, rng)
     draw = rng.random()
     if draw < how.joined:
-        facts, text, label = *_joined(facts, text, *_pieces(other, rng), rng), -1.0
+        facts, text = _joined(facts, text, *_pieces(other, rng), rng)
     if rng.random() < how.thinned:
         share = rng.random() * how.most_thinned
         facts, text = _thinned(facts, share, rng), _thinned(text, share, rng)
     if draw < 1 - how.padded:
         row = _row(facts, text, longest)
-        return Lesson(row, row, label)
+        return Lesson(row, row)
     if rng.random() < how.bare:
         start = int(np.argmax(text == _BODY))
         facts, text = facts[:0], text[start : start + int(rng.integers(*_BARE))]
     padding = _piece(filler.windows[int(rng.integers(len(filler.windows)))], rng)
     text = text[: max(longest - len(facts) - len(padding), 1)]
-    return Lesson(_row(facts, _padded(text, padding, rng), longest), _row(facts, text, longest), label)
+    return Lesson(_row(facts, _padded(text, padding, rng), longest), _row(facts, text, longest))
+
+
+def _batch(rows: Sequence[Ids]) -> Batch:
+    return collate([[row] for row in rows], [0.0] * len(rows))
 
 
 def _pieces(example: Example, rng: np.random.Generator) -> tuple[Ids, Ids]:

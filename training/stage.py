@@ -22,15 +22,15 @@ class Stage:
     """What is trained, and how.
 
     `optimizers` are pairs of an optimizer and its highest learning rate. `batches` yields the batches of one epoch,
-    each with its number of messages. `loss` gets a batch and the progress of the stage from 0 to 1. The result is the
-    moving average of the weights with the decay `average`. A checkpoint of another `identity` is ignored.
+    each with its number of messages. The result is the moving average of the weights with the decay `average`. A
+    checkpoint of another `identity` is ignored.
     """
 
     name: str
     module: nn.Module
     optimizers: tuple[tuple[torch.optim.Optimizer, float], ...]
     batches: Callable[[np.random.Generator], Iterator[tuple[Any, int]]]
-    loss: Callable[[Any, float], Tensor]
+    loss: Callable[[Any], Tensor]
     epochs: int
     per_epoch: int
     average: float
@@ -98,7 +98,7 @@ def _step(stage: Stage, state: _State, batch: Any, progress: float) -> float:
         for parameters in optimizer.param_groups:
             parameters["lr"] = rate * min(1.0, (progress + 1e-3) / 0.02, max(1 - progress, 0.01))
         optimizer.zero_grad()
-    loss = stage.loss(batch, progress)
+    loss = stage.loss(batch)
     loss.backward()
     nn.utils.clip_grad_norm_([value for name, value in stage.module.named_parameters() if "table" not in name], 1.0)
     for optimizer, _ in stage.optimizers:

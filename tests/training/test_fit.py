@@ -17,7 +17,7 @@ from spamlstm.model.classifier import Classifier
 from spamlstm.model.network import Network
 from spamlstm.verdict import Verdict
 from training import __main__ as command
-from training import bundle, experiment, fit
+from training import bundle, dataset, experiment, fit
 
 pytestmark = pytest.mark.train
 TINY = ["--vocabulary", "700", "--epochs", "2", "--per-epoch", "300", "--synthetic", "0"]
@@ -96,6 +96,34 @@ def test_an_interrupted_run_continues_to_the_same_bundle(three, job, tmp_path):
     assert all((one[name] == other[name]).all() for name in one)
     for name in ("model.onnx", "tokenizer.json"):
         assert (job.out / name).read_bytes() == (uninterrupted.out / name).read_bytes()
+
+
+def test_several_processes_make_the_same_bundle(three, job, tmp_path):
+    """Networks that are trained at the same time are those of a run that trains them one after the other."""
+    lines = []
+    together = replace(job, out=tmp_path / "together", processes=2, say=lines.append)
+    made = [fit.fit(three, one) for one in (job, together)]
+
+    assert "all mail: deep part: epoch 3/3" in " ".join(lines)
+    assert made[0].metrics == made[1].metrics
+    one, other = ((each.path / "model.onnx").read_bytes() for each in made)
+    assert one == other
+
+
+def test_rendered_mail_is_kept_for_further_runs(tmp_path, limits):
+    """The second run with the same options reads no mail; other options read it again."""
+    corpus = small_corpus.folder(tmp_path / "mail", count=20)
+    options = {"limits": limits, "first": None, "synthetic": 0, "seed": 1, "modern": None}
+    read = []
+
+    def load(**changes):
+        return dataset.load_kept(tmp_path / "kept", [corpus], **{**options, **changes}, tick=read.append)
+
+    first, again = load(), load()
+    assert sum(read) == 20
+    assert again.fingerprint() == first.fingerprint()
+    assert len(load(first=5)) == 5
+    assert sum(read) == 25
 
 
 def test_files_of_another_run_are_not_used(three, job):

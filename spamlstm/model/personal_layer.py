@@ -79,9 +79,12 @@ HALF_SHARPNESS = 50
 LEAST_SHARPNESS = 0.5
 # If the base classifies a message as spam, weights towards ham count only if they exceed DOUBT, in log-odds, and fully
 # if they exceed it by 1. Smaller weights come from what all mail has in common. With more labels the weights are more
-# reliable, so DOUBT falls to half after HALF_DOUBT_LABELS.
-DOUBT = 2.5
+# reliable, so this rule and DOUBT have half of their effect after HALF_DOUBT_LABELS, and soon hardly any.
+DOUBT = 2.2
 HALF_DOUBT_LABELS = 2000
+# Mail unlike labelled mail becomes spam only if the weights towards spam exceed SURE, in log-odds. With many labels,
+# half of SURE is enough.
+SURE = 7.0
 # A message with at least this likeness counts as like labelled mail. Such ham shows which threshold fits the user's
 # mail.
 LIKE = 0.5
@@ -97,9 +100,10 @@ KNOWN = 0.5
 SHIFT = 10.0
 HALF_SHIFT_LABELS = 200
 AGREES = 2.0
-# The largest shifts of a message whose text other senders sent, in log-odds. If only one sender sent the text, they
-# fall with the number of labels. Several senders with one text and one label are no mistake.
+# The largest shifts of a message whose text other senders sent, in log-odds. They also fall with the number of labels.
+# If several senders sent the text, they fall to half after HALF_TEXT_LABELS, because several labels are no mistake.
 TEXT_SHIFT_TO_HAM, TEXT_SHIFT_TO_SPAM = 8.0, 12.0
+HALF_TEXT_LABELS = 2000
 
 _FINGERPRINT_BYTES = 8
 # The fingerprint of a labelled message, and whether its label is spam.
@@ -211,7 +215,7 @@ class PersonalLayer:
         by_layer = sign * _dot(fast)
         error = logistic(-min(by_layer, by_layer + sign * self._trust(base) * base))
         share = self._share_in_labelled(features)
-        score = self._score_by_weights(features, prior, share)
+        score = self._score_by_weights(self._weight(features), prior, share)
         if history and not spam and self.labels and self._likeness.of(share) >= LIKE:
             self.ham_scores.add(score)
         # The usual targets are used, because the user's may change before the labels are learned again.
@@ -234,28 +238,32 @@ class PersonalLayer:
 
     def _limited(self, features: PersonalFeatures, prior: float | None, limits: Limits | None) -> float:
         """Return the score by weights with the limits applied, see `score`."""
-        share = self._share_in_labelled(features)
-        score = self._score_by_weights(features, prior, share)
+        share, weight = self._share_in_labelled(features), self._weight(features)
+        score = self._score_by_weights(weight, prior, share)
         if limits is None:
             return score
-        base = prior or 0.0
+        base, weight = prior or 0.0, weight - self._balance.bias
+        few = 1 / (1 + (self.labels / HALF_DOUBT_LABELS) ** 2)
         if base >= limits.spam:
             # A spam verdict is withdrawn only by what labels say, not by a lower weight of the base score.
-            by_labels = _dot(self._averaged[features]) - self._balance.bias
-            few = 1 / (1 + self.labels / HALF_DOUBT_LABELS)
-            doubt = min(max(by_labels / few + DOUBT + 1, 0.0), 1.0)
-            score += doubt * max(base - score, 0.0)
+            score += few * min(max(weight / few + DOUBT + 1, 0.0), 1.0) * max(base - score, 0.0)
         likeness, kept = self._likeness.of(share), limits.kept(score, prior=base)
+        if base < limits.spam and weight > SURE * max(few, 0.5):
+            kept = score
         return likeness * self.ham_scores.adjusted(score, limits) + (1 - likeness) * kept
 
-    def _score_by_weights(self, features: PersonalFeatures, prior: float | None, share: float) -> float:
-        """Return the score by the averaged weights and the base score, without near-duplicates.
+    def _weight(self, features: PersonalFeatures) -> float:
+        """Return the sum of the averaged weights of a message, in log-odds."""
+        return _dot(self._averaged[features])
+
+    def _score_by_weights(self, weight: float, prior: float | None, share: float) -> float:
+        """Return the score by the sum of weights and the base score, without near-duplicates.
 
         `share` is the share of the features that occur in labelled mail.
         """
         relevance, base = self._relevance(share), prior or 0.0
         gain = 1 + (GAIN_OF_HISTORY - 1) * self._history / max(self.labels, 1)
-        by_labels = self._trust(base) * base + gain * _dot(self._averaged[features]) - self._balance.bias
+        by_labels = self._trust(base) * base + gain * weight - self._balance.bias
         return (1 - relevance) * base + relevance * by_labels
 
     def _trust(self, base: float) -> float:
@@ -269,16 +277,17 @@ class PersonalLayer:
 
         `ham` is the negated target of ham, and `spam` the target of spam.
         """
-        shift = near.pull * SHIFT * self._trust_in_one_label(score, near.pull)
-        certain = abs(near.text_pull)
-        trust = certain + (1 - certain) * self._trust_in_one_label(score, near.text_pull)
+        shift = near.pull * SHIFT * self._trust_in_similar(score, near.pull, HALF_SHIFT_LABELS)
+        several = abs(near.text_pull)
+        trust = several * self._trust_in_similar(score, near.text_pull, HALF_TEXT_LABELS)
+        trust += (1 - several) * self._trust_in_similar(score, near.text_pull, HALF_SHIFT_LABELS)
         shift += near.text_pull * trust * (TEXT_SHIFT_TO_SPAM if near.text_pull > 0 else TEXT_SHIFT_TO_HAM)
         return max(score, min(score + shift, spam)) if shift > 0 else min(score, max(score + shift, -ham))
 
-    def _trust_in_one_label(self, score: float, pull: float) -> float:
-        """Return the weight of the label of a single similar message, 0 to 1."""
+    def _trust_in_similar(self, score: float, pull: float, half_labels: int) -> float:
+        """Return the weight of the labels of similar messages, 0 to 1. It is half after `half_labels` labels."""
         agrees = (score if pull > 0 else -score) > AGREES
-        return 1.0 if agrees else 1 / (1 + self.labels / HALF_SHIFT_LABELS)
+        return 1.0 if agrees else 1 / (1 + self.labels / half_labels)
 
     def _relevance(self, share: float) -> float:
         """Return the weight of the labels for a message with this share of its features in labelled mail, 0 to 1."""

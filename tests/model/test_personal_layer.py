@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from spamlstm.model import personal_layer
 from spamlstm.model.limits import Limits
+from spamlstm.model.near_duplicates import NearMatch
 from spamlstm.model.personal_features import PersonalFeatures, runs
 from spamlstm.model.personal_layer import PersonalLayer
 
@@ -57,6 +58,42 @@ def test_a_spam_verdict_is_withdrawn_only_by_what_labels_say():
     assert all((layer.score(mail(rng, b"usual"), SURE, limits=limits) or 0) < limits.spam for _ in range(50))
     layer, rng = taught([(b"usual", False, SURE), (b"usual", True, SURE)] * 150)
     assert all((layer.score(mail(rng, b"usual"), SURE, limits=limits) or 0) >= limits.spam for _ in range(50))
+
+
+def test_many_labels_withdraw_a_spam_verdict_without_large_weights():
+    """After many labels, which show how often the base is wrong, small weights no longer keep its spam verdict."""
+    limits = Limits(-1.5, 4.4)
+    layer, rng = taught([(b"usual", False, SURE), (b"usual", True, SURE)] * 150)
+    some = mail(rng, b"usual")
+    kept = layer.score(some, SURE, limits=limits)
+    layer._recent.count += 20 * personal_layer.HALF_DOUBT_LABELS
+    withdrawn = layer.score(some, SURE, limits=limits)
+    assert kept >= limits.spam > withdrawn
+
+
+def test_unlike_mail_becomes_spam_only_by_large_weights():
+    """Mail unlike labelled mail becomes spam if the weights of its features are very large, and not otherwise."""
+    limits = Limits(-1.5, 4.4)
+    layer, rng = taught([(b"usual", False, -SURE)] * 200 + [(b"rare", True, SURE)] * 200)
+    some = mail(rng, b"rare")
+    unlike = np.union1d(some, np.arange(0, 1 << 20, 4001, dtype=np.uint32))
+    assert layer.likeness(unlike) == 0
+    weight = layer._weight(unlike) - layer._balance.bias
+    for factor in (0.9, 1.1):
+        layer._averaged *= factor * personal_layer.SURE / weight
+        weight = layer._weight(unlike) - layer._balance.bias
+        assert ((layer.score(unlike, 2.0, limits=limits) or 0) >= limits.spam) == (factor > 1)
+
+
+def test_many_labels_say_more_than_a_text_of_several_senders():
+    """With many labels, a text that two senders sent as spam moves a score less, unless it is likely spam anyway."""
+    near = NearMatch(0.0, 0.9, 1, text_pull=1.0)
+    layer = PersonalLayer()
+    layer._recent.count = 2
+    assert layer._shifted(-3.0, near, ham=2.0, spam=5.0) == 5.0
+    layer._recent.count = 20 * personal_layer.HALF_TEXT_LABELS
+    assert layer._shifted(-3.0, near, ham=2.0, spam=5.0) < -2.0
+    assert layer._shifted(2.5, near, ham=2.0, spam=5.0) == 5.0
 
 
 def test_one_kind_after_the_other():
@@ -193,5 +230,5 @@ def test_a_long_message_teaches_no_more_than_a_short_one():
         before = layer.score(wrong, -FAIRLY)
         layer.learn(wrong, prior=-FAIRLY, spam=True)
         like = wrong[len(wrong) // 5 :]
-        moved.append(layer._score_by_weights(like, -FAIRLY, layer._share_in_labelled(like)) - before)
+        moved.append(layer._score_by_weights(layer._weight(like), -FAIRLY, layer._share_in_labelled(like)) - before)
     assert moved[1] < 1.2 * moved[0]

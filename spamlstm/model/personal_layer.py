@@ -79,9 +79,11 @@ HALF_SHARPNESS = 50
 LEAST_SHARPNESS = 0.5
 # If the base classifies a message as spam, weights towards ham count only if they exceed DOUBT, in log-odds, and fully
 # if they exceed it by 1. Smaller weights come from what all mail has in common. With more labels the weights are more
-# reliable, so this rule and DOUBT have half of their effect after HALF_DOUBT_LABELS, and soon hardly any.
+# reliable, so this rule and DOUBT have half of their effect after HALF_DOUBT_LABELS labels of history, and soon hardly
+# any. A correction counts as much as CORRECTION labels of history, because the user shows an error of the base by it.
 DOUBT = 2.2
 HALF_DOUBT_LABELS = 2000
+CORRECTION = 6
 # Mail unlike labelled mail becomes spam only if the weights towards spam exceed SURE, in log-odds. With many labels,
 # half of SURE is enough.
 SURE = 7.0
@@ -243,7 +245,8 @@ class PersonalLayer:
         if limits is None:
             return score
         base, weight = prior or 0.0, weight - self._balance.bias
-        few = 1 / (1 + (self.labels / HALF_DOUBT_LABELS) ** 2)
+        number = self._history + CORRECTION * (self.labels - self._history)
+        few = 1 / (1 + (number / HALF_DOUBT_LABELS) ** 2)
         if base >= limits.spam:
             # A spam verdict is withdrawn only by what labels say, not by a lower weight of the base score.
             score += few * min(max(weight / few + DOUBT + 1, 0.0), 1.0) * max(base - score, 0.0)

@@ -52,18 +52,18 @@ def test_labels_of_one_kind_alone_leave_the_other_as_it_is(spam):
 
 
 def test_a_spam_verdict_is_withdrawn_only_by_what_labels_say():
-    """Labels of ham withdraw the spam verdict from such ham. Errors of the base alone withdraw no verdict."""
+    """Labels of ham withdraw the spam verdict from such ham. A hundred labels that show only errors withdraw none."""
     limits = Limits(-1.5, 4.4)
     layer, rng = taught([(b"usual", False, FAIRLY)] * 300 + [(b"rare", True, SURE)] * 100)
     assert all((layer.score(mail(rng, b"usual"), SURE, limits=limits) or 0) < limits.spam for _ in range(50))
-    layer, rng = taught([(b"usual", False, SURE), (b"usual", True, SURE)] * 150)
+    layer, rng = taught([(b"usual", False, SURE), (b"usual", True, SURE)] * 50)
     assert all((layer.score(mail(rng, b"usual"), SURE, limits=limits) or 0) >= limits.spam for _ in range(50))
 
 
 def test_many_labels_withdraw_a_spam_verdict_without_large_weights():
     """After many labels, which show how often the base is wrong, small weights no longer keep its spam verdict."""
     limits = Limits(-1.5, 4.4)
-    layer, rng = taught([(b"usual", False, SURE), (b"usual", True, SURE)] * 150)
+    layer, rng = taught([(b"usual", False, SURE), (b"usual", True, SURE)] * 50)
     some = mail(rng, b"usual")
     kept = layer.score(some, SURE, limits=limits)
     layer._recent.count += 20 * personal_layer.HALF_DOUBT_LABELS
@@ -79,7 +79,7 @@ def test_unlike_mail_becomes_spam_only_by_large_weights():
     unlike = np.union1d(some, np.arange(0, 1 << 20, 4001, dtype=np.uint32))
     assert layer.likeness(unlike) == 0
     weight = layer._weight(unlike) - layer._balance.bias
-    for factor in (0.9, 1.1):
+    for factor in (0.4, 1.2):
         layer._averaged *= factor * personal_layer.SURE / weight
         weight = layer._weight(unlike) - layer._balance.bias
         assert ((layer.score(unlike, 2.0, limits=limits) or 0) >= limits.spam) == (factor > 1)

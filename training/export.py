@@ -110,15 +110,43 @@ def _strides(made: _Graph, stride: int) -> str:
     return made.node("Reshape", [padded, made.weight("by_stride", np.array([0, -1, stride], np.int64))], "strides")
 
 
+def _evidence(made: _Graph, deep: Deep, evidence: Tensor) -> str:
+    """(S, B, stride, 2): the evidence of each token and of its pair with the next token."""
+    table = made.weight("evidence", _array(evidence))
+    one_more = made.node("Pad", ["padded", made.weight("one_behind", np.array([0, 0, 0, 1], np.int64))], "one_more")
+    end = made.weight("end", np.array([np.iinfo(np.int64).max], np.int64))
+    following = made.node("Slice", [one_more, "one", end, "one"], "following")  # (B, P)
+    terms = [
+        made.node("Mul", [ids, made.weight(f"{ids}_prime", np.array([prime], np.int64))], f"{ids}_term")
+        for ids, prime in zip(("padded", following), PAIR, strict=True)
+    ]
+    most = made.weight("most_pairs", np.array([len(evidence) - 1], np.int64))
+    pairs = made.node(
+        "Add", [made.node("Mod", [made.node("Add", terms, "pair_sum"), most], "pair_rest"), "one"], "pair"
+    )
+    both = made.node("Less", ["zero", made.node("Mul", ["padded", following], "pair_product")], "is_pair")
+    pairs = made.node("Where", [both, pairs, "zero"], "pairs")
+    shape = made.weight("evidence_shape", np.array([0, -1, deep.config.stride, 1], np.int64))
+    found = [
+        made.node("Reshape", [made.node("Gather", [table, ids], f"{ids}_evidence"), shape], f"{ids}_evidence_4d")
+        for ids in ("padded", pairs)
+    ]
+    together = made.node("Concat", found, "evidence_by_message", axis=3)  # (B, S, stride, 2)
+    return made.node("Transpose", [together], "evidence_by_time", perm=[1, 0, 2, 3])
+
+
 def _states(made: _Graph, deep: Deep, ids: str) -> str:
     """(B, S, stride) ids → (B, S, F)."""
     table = made.weight("embedding", _array(deep.embedding.weight))
     together = made.weight("together", np.array([0, 0, deep.config.step], np.int64))
-    if deep.ahead is None:
-        return made.node("Reshape", [made.node("Gather", [table, ids], "embedded_4d"), together], "embedded")
     by_time = made.node("Transpose", [ids], "ids_by_time", perm=[1, 0, 2])
     embedded = made.node("Gather", [table, by_time], "embedded_4d")  # (S, B, stride, E)
+    if deep.evidence is not None:
+        evidence = _evidence(made, deep, deep.evidence)
+        embedded = made.node("Concat", [embedded, evidence], "with_evidence", axis=3)
     embedded = made.node("Reshape", [embedded, together], "embedded")  # (S, B, stride * E)
+    if deep.ahead is None:
+        return made.node("Transpose", [embedded], "states", perm=[1, 0, 2])
     layers = [layer for layer in (deep.ahead, deep.back) if layer is not None]
     weights = [
         made.weight(name, np.stack([_gates(layer, part, deep.config.cell) for layer in layers]))

@@ -122,6 +122,7 @@ def train_deep(recipe: Recipe, wide: Wide, mail: Mail, run: Run, *, name: str = 
     """Return a deep part that was taught the logits of `wide` on recombined rows. It sees no labels."""
     torch.manual_seed(recipe.seed)
     deep = Deep(recipe.network).to(run.device)
+    deep.set_evidence(wide)
 
     def loss(batch: Lessons) -> Tensor:
         with torch.no_grad():

@@ -1,9 +1,11 @@
 """The network: a deep and a wide part that read the same token ids. The logit is a weighted mean of their logits.
 
-The deep part is the bidirectional LSTM: embedding → recurrent layer in both directions → attention and max pooling →
-Dense(16, ReLU) → logit. The wide part has one weight for each token and pair of neighbouring tokens. The wide part
-learns from the labels and then teaches the deep part, which also uses the order of words; together they make fewer
-errors than either (docs/decisions/0023-distillation.md; the terms are those of Cheng et al. 2016).
+The deep part is the bidirectional LSTM: embedding and evidence → recurrent layer in both directions → attention and max
+pooling → Dense(16, ReLU) → logit. The evidence of a token is its weight in the teacher, and the weight of its pair with
+the next token. With it, the deep part knows what the teacher knows of rare words, and learns how to read them in order.
+The wide part has one weight for each token and pair of neighbouring tokens. The wide part learns from the labels and
+then teaches the deep part, which also uses the order of words; together they make fewer errors than either
+(docs/decisions/0023-distillation.md; the terms are those of Cheng et al. 2016).
 
 The simpler networks of `compare-cells` are the same classes with another `cell`.
 """
@@ -28,7 +30,8 @@ class NetworkConfig:
     """The shape of a network, saved with its weights.
 
     With `cell` 'mean' there is no recurrence: a perceptron over embeddings. `buckets` is the number of weights of the
-    wide part; with 0 there is only the deep part.
+    wide part; with 0 there is only the deep part. `evidence` is the number of the teacher's weights that the deep part
+    reads; with 0 it reads only embeddings.
     """
 
     vocabulary: int
@@ -40,12 +43,13 @@ class NetworkConfig:
     one_way: bool = False
     dropout: float = 0.1
     buckets: int = 2**18
+    evidence: int = 2**18
     deep_vote: float = 0.5  # share of the deep part's logit; the wide part's has the rest
 
     @property
     def step(self) -> int:
         """The input width of the recurrent layer."""
-        return self.stride * self.embedding
+        return self.stride * (self.embedding + (2 if self.evidence else 0))
 
     @property
     def features(self) -> int:
@@ -83,12 +87,15 @@ class Network(nn.Module):
 class Deep(nn.Module):
     """The recurrent part, which uses the order of tokens."""
 
+    evidence: Tensor | None
+
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         self.config = config
         self.embedding = nn.Embedding(config.vocabulary, config.embedding, padding_idx=0)
         nn.init.normal_(self.embedding.weight, std=0.3)
         nn.init.zeros_(self.embedding.weight[0])
+        self.register_buffer("evidence", torch.zeros(config.evidence) if config.evidence else None)
         recurrent = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}.get(config.cell)
         self.ahead = recurrent(config.step, config.hidden, batch_first=True) if recurrent else None
         self.back = (
@@ -104,7 +111,10 @@ class Deep(nn.Module):
         stride = self.config.stride
         ids = torch.where(_positions(ids) < lengths[:, None], ids, 0)
         ids = functional.pad(ids, (0, -ids.shape[1] % stride))
-        embedded = self.dropout(self.embedding(ids)).reshape(len(ids), -1, self.config.step)  # (B, S, stride * E)
+        embedded = self.dropout(self.embedding(ids))  # (B, P, E)
+        if self.evidence is not None:
+            embedded = torch.cat((embedded, self._evidence_of(ids, self.evidence)), -1)
+        embedded = embedded.reshape(len(ids), -1, self.config.step)  # (B, S, stride * E)
         steps = (lengths + stride - 1) // stride
         position = _positions(embedded[..., 0])  # (1, S)
         valid = position < steps[:, None]  # (B, S)
@@ -115,6 +125,27 @@ class Deep(nn.Module):
         pooled = self.dropout(torch.cat((attended, highest), -1))  # (B, 2F)
         logits: Tensor = self.out(torch.relu(self.dense(pooled))).squeeze(-1)  # (B,)
         return logits
+
+    def set_evidence(self, teacher: "Wide") -> None:
+        """Take the weights of `teacher`, scaled to a standard deviation of 1, as the evidence of tokens and pairs.
+
+        Raises ValueError if `teacher` has another number of weights.
+        """
+        if self.evidence is None:
+            return
+        weights = teacher.table.weight.detach()[:, 0]
+        if len(weights) != len(self.evidence):
+            raise ValueError(f"the teacher has {len(weights)} weights, and the deep part reads {len(self.evidence)}")
+        used = weights[weights != 0]
+        self.evidence.copy_(weights / used.std() if len(used) > 1 else weights)
+
+    @staticmethod
+    def _evidence_of(ids: Tensor, evidence: Tensor) -> Tensor:
+        """(B, P) ids → (B, P, 2), the evidence of each token, and of its pair with the next token (0 at the end)."""
+        following = functional.pad(ids[:, 1:], (0, 1))
+        pairs = (ids * PAIR[0] + following * PAIR[1]) % (len(evidence) - 1) + 1
+        pairs = torch.where(ids * following > 0, pairs, 0)
+        return evidence[torch.stack((ids, pairs), -1)]
 
     def states(self, embedded: Tensor, steps: Tensor, position: Tensor) -> Tensor:
         """(B, S, stride * E) → (B, S, F), the states of the forward and the backward layer.

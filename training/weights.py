@@ -48,6 +48,7 @@ def _dequantize(bundle: Bundle, config: NetworkConfig) -> dict[str, Tensor]:
     state = {
         "embedding.weight": _float(found, "embedding"),
         "attention.weight": found["attention"].T,
+        **({"evidence": _float(found, "evidence")} if config.evidence else {}),
         **{f"{name}.bias": found[f"{name}_bias"] for name in ("dense", "out")},
         # The quantizer transposes these.
         **{

@@ -20,8 +20,15 @@ VOCABULARY = 300
 def _network(cell, one_way):
     """A network without a wide part: only the deep part becomes an ONNX graph."""
     torch.manual_seed(5)
-    shape = NetworkConfig(VOCABULARY, embedding=12, stride=4, hidden=9, dense=7, cell=cell, one_way=one_way, buckets=0)
-    return Network(shape).eval()
+    shape = NetworkConfig(
+        VOCABULARY, embedding=12, stride=4, hidden=9, dense=7, cell=cell, one_way=one_way, buckets=0, evidence=500
+    )
+    network = Network(shape)
+    teacher = Wide(NetworkConfig(VOCABULARY, buckets=500))
+    with torch.no_grad():
+        teacher.table.weight[1:].normal_()
+    network.deep.set_evidence(teacher)
+    return network.eval()
 
 
 def _examples(count=40):

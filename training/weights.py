@@ -35,7 +35,7 @@ def load(bundle: Bundle) -> Network:
         exact = bundle.read(bundles.WEIGHTS) if bundle.has(bundles.WEIGHTS) else None
         state = _dequantize(bundle, network.config) if exact is None else safetensors.torch.load(exact)
         network.load_state_dict(state)
-    except (KeyError, TypeError, RuntimeError, ValueError) as error:
+    except (KeyError, TypeError, RuntimeError, ValueError, ZeroDivisionError) as error:
         raise DataError(
             f"the network of {bundle.path} cannot be trained further: this version has another layout ({error})"
         ) from error

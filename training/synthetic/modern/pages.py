@@ -48,7 +48,7 @@ def draw_form(rng: Random, *, has_html: bool) -> str:
 def write_page(rng: Random, text: Text, scene: Scene, route: Route, material: Material) -> Page:
     """Return a text as a page, with all its slots filled."""
     form = draw_form(rng, has_html=bool(text.html))
-    subject = _SUBJECT_LINK.sub("", text.subject or text.text.strip().splitlines()[0][:70])
+    subject = _SUBJECT_LINK.sub("", text.subject or text.text.strip().partition("\n")[0][:70])
     subject = _filled(subject, scene, _Links(route, subject))
     plain = _filled(text.text, scene, _Links(route, text.text))
     page = Page(" ".join(subject.split())[:150], plain if form != "html" else "", "")

@@ -199,7 +199,7 @@ def _as_publisher(scene: Scene, text: Text) -> None:
     known = _senders()["news"].get(name)
     domain = known or draw_domain(scene.rng, scene.where, slug(name)[:20])
     scene.org = Organisation(text.publisher, domain, "media", real=bool(known))
-    parts = [int(part) for part in text.date.split("-") if part]  # some issues have only a year, or no date
+    parts = [int(part) for part in text.date.split("-") if part.isdigit()]  # some issues have only a year, or no date
     if parts:
         year, month, day = (*parts, scene.rng.randrange(1, 13), scene.rng.randrange(1, 29))[:3]
         scene.arrived = datetime(year, month, day, 6, tzinfo=UTC) + timedelta(seconds=scene.rng.randrange(60_000))

@@ -7,14 +7,13 @@ import os
 from pathlib import Path
 
 from spamlstm.config.values import LabelScope
+from spamlstm.xdg import state_path, xdg_folder
 
 SYSTEM = Path("/etc/spamlstm/config.toml")
 SYSTEM_STATE = Path("/var/lib/spamlstm")
 """The directory that systemd creates for the system unit and passes on in $STATE_DIRECTORY."""
 LABELS = "labels.sqlite"
 """The file of the label store in the state folder. The name is defined here because every start looks for the file."""
-_NO_HOME = "/nonexistent"
-"""The home folder of users without a home folder, as on Debian."""
 PERSONAL = "maildirs"
 """The folder with the label stores of single Maildirs. `personal_dir` returns the folder of each store."""
 
@@ -33,25 +32,12 @@ def labels_dir(state: Path, scope: LabelScope, maildir: str) -> Path:
 
 def user_file() -> Path:
     """Return the user's configuration file, $XDG_CONFIG_HOME/spamlstm/config.toml (by default in ~/.config)."""
-    return _xdg("XDG_CONFIG_HOME", "~/.config") / "config.toml"
+    return Path(xdg_folder("XDG_CONFIG_HOME", "~/.config"), "config.toml")
 
 
 def models_dir() -> Path:
     """Return the folder of the user's models, $XDG_DATA_HOME/spamlstm/models (by default in ~/.local/share)."""
-    return _xdg("XDG_DATA_HOME", "~/.local/share") / "models"
-
-
-def _xdg(variable: str, default: str) -> Path:
-    """Return the folder of spamlstm in an XDG base directory.
-
-    `variable` is the environment variable that names the base directory, `default` is used if it is not set.
-    """
-    named = os.environ.get(variable, "")
-    # The XDG specification requires that a relative path is ignored.
-    base = named if named.startswith("/") else os.path.expanduser(default)  # noqa: PTH111  pathlib may raise RuntimeError
-    # A user without a home folder (no $HOME and no entry in the user database) has no files of their own. The current
-    # folder must not be used in its place.
-    return Path(base if base.startswith("/") else _NO_HOME, "spamlstm")
+    return Path(xdg_folder("XDG_DATA_HOME", "~/.local/share"), "models")
 
 
 def config_files() -> tuple[Path, ...]:
@@ -71,6 +57,4 @@ def state_dir() -> Path:
 
     The folder is systemd's $STATE_DIRECTORY if this variable is set, otherwise $XDG_STATE_HOME/spamlstm.
     """
-    # systemd separates several directories with colons. The units of spamlstm have one directory.
-    given = os.environ.get("STATE_DIRECTORY", "").partition(":")[0]
-    return Path(given) if given else _xdg("XDG_STATE_HOME", "~/.local/state")
+    return Path(state_path())

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from spamlstm.config import settings
+from spamlstm.config.addresses import parse_address
 from spamlstm.config.maildirs import absolute, covers, has_magic
 from spamlstm.config.ownership import check_configuration, why_unreadable
 from spamlstm.config.settings import Location, Reader, UnusableError
@@ -15,10 +16,12 @@ from spamlstm.config.values import (
     Config,
     Costs,
     DaemonConfig,
+    FilterConfig,
     LearningConfig,
     MaildirConfig,
     MetricsConfig,
     PolicyConfig,
+    SpamdConfig,
     Thresholds,
 )
 from spamlstm.errors import ConfigError, reason_of
@@ -27,7 +30,7 @@ from spamlstm.files import open_any
 MOST_BYTES = 4 << 20
 """The maximum size of a configuration, which is twice the size of an allow list of 100,000 addresses."""
 
-_PLANNED = ("spamd",)
+_PLANNED = ("milter", "http", "imap")
 """Tables of a later version that a user may know from its documentation."""
 
 _RENAMED: dict[tuple[str | int, ...], str] = {
@@ -128,6 +131,8 @@ def _config(table: dict[str, Any], at: Location) -> Config:
         "daemon": _daemon,
         "metrics": _metrics,
         "learning": _learning,
+        "filter": _filter,
+        "spamd": _spamd,
     }
     values = _values(table, at, readers)
     if "maildir" in values:
@@ -183,8 +188,37 @@ def _learning(value: Any, at: Location) -> LearningConfig:
         "labels": settings.check_label_scope,
         "max_false_positive_rate": settings.check_max_false_positive_rate,
         "ignore_folders": settings.check_ignore_folders,
+        "user_maildir": settings.check_user_maildir,
     }
     return LearningConfig(**_values(value, at, readers))
+
+
+def _filter(value: Any, at: Location) -> FilterConfig:
+    return FilterConfig(**_listener(value, at, {}))
+
+
+def _spamd(value: Any, at: Location) -> SpamdConfig:
+    return SpamdConfig(**_listener(value, at, {"allow_tell": settings.check_boolean}))
+
+
+def _listener(value: Any, at: Location, readers: dict[str, Reader]) -> dict[str, Any]:
+    """Return the values of a listener's table. `readers` has the readers of the settings of this listener only.
+
+    An address that other machines can reach is reported, unless `allow_remote` is true.
+    """
+    common: dict[str, Reader] = {
+        "listen": settings.check_address,
+        "group": settings.check_group,
+        "allow_remote": settings.check_boolean,
+    }
+    values = _values(value, at, {**common, **readers})
+    address = parse_address(values["listen"]) if "listen" in values else None
+    if address is not None and not address.is_local and not values.get("allow_remote"):
+        at.below("listen").report(
+            "is an address that other machines can reach, and the protocol has neither passwords nor encryption; use a"
+            " loopback address or a Unix socket, or permit it with allow_remote = true"
+        )
+    return values
 
 
 def _maildirs(value: Any, at: Location) -> tuple[MaildirConfig, ...]:

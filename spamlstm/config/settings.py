@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import Any, TypeVar
 
 from spamlstm.config import sender_list
+from spamlstm.config.addresses import parse_address
 from spamlstm.config.maildirs import absolute
 from spamlstm.config.values import AUTO, Action, CatchUp, LabelScope
 
@@ -97,6 +98,36 @@ def check_listen(value: Any, _at: Location) -> str:
             " machines use a proxy that authenticates"
         )
     return str(value)
+
+
+def check_address(value: Any, _at: Location) -> str:
+    """Return the address of a listener as the user wrote it. Raises UnusableError if the value is not an address."""
+    try:
+        parse_address(value if isinstance(value, str) else "")
+    except ValueError as error:
+        raise UnusableError(
+            'must be the path of a Unix socket or an IP address with a port, such as "unix:/run/spamlstm/spamd.sock",'
+            ' "127.0.0.1:783" or "[::1]:783"'
+        ) from error
+    return str(value)
+
+
+def check_group(value: Any, _at: Location) -> str:
+    """Return the name of a group. Raises UnusableError if the value cannot be the name of a group."""
+    if not isinstance(value, str) or not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", value):
+        raise UnusableError('must be the name of a group, such as "mail"')
+    return value
+
+
+def check_user_maildir(value: Any, at: Location) -> str:
+    """Return the path of a Maildir with placeholders for the user. Raises UnusableError if the path is invalid."""
+    path = check_path(value, at)
+    unknown = set(re.findall(r"\{[^{}]*\}|[{}]", path)) - {"{user}", "{local}", "{domain}"}
+    if unknown or "{" not in path:
+        raise UnusableError(
+            'must contain {user}, or {local} and {domain}, and no other braces: "/var/vmail/{domain}/{local}/Maildir"'
+        )
+    return path
 
 
 def check_junk(value: Any, _at: Location) -> str:

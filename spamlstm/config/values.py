@@ -142,6 +142,12 @@ class LearningConfig:
     ignore_folders: tuple[str, ...] = ()
     """Folders whose mail is not labelled, besides Trash, Sent and Drafts."""
 
+    user_maildir: str | None = None
+    """The path of the Maildir whose labels apply to a user whom a client names.
+
+    `{user}` stands for the name, `{local}` and `{domain}` for its parts before and after the @.
+    """
+
 
 @dataclass(frozen=True, slots=True)
 class MetricsConfig:
@@ -160,6 +166,34 @@ class MetricsConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class ListenerConfig:
+    """The settings that the tables of all listeners have. A listener is a socket on which the daemon classifies mail.
+
+    `listen` is `unix:` with an absolute path, or a host and a port. If `listen` is None, the listener is off.
+    """
+
+    listen: str | None = None
+    group: str | None = None
+    """The group whose members can connect to a Unix socket, besides this user and root."""
+
+    allow_remote: bool = False
+    """Whether `listen` may be an address that other machines can reach."""
+
+
+@dataclass(frozen=True, slots=True)
+class FilterConfig(ListenerConfig):
+    """The `[filter]` table: a further socket for `spamlstm filter`, for clients of other users."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpamdConfig(ListenerConfig):
+    """The `[spamd]` table: a listener for spamc and other clients of SpamAssassin's spamd."""
+
+    allow_tell: bool = False
+    """Whether clients may label messages. Any client can then label messages for any user."""
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """A complete configuration. The first section of `maildirs` that matches the path of a Maildir applies to it."""
 
@@ -168,6 +202,12 @@ class Config:
     daemon: DaemonConfig = field(default_factory=DaemonConfig)
     metrics: MetricsConfig = field(default_factory=MetricsConfig)
     learning: LearningConfig = field(default_factory=LearningConfig)
+    filter: FilterConfig = field(default_factory=FilterConfig)
+    spamd: SpamdConfig = field(default_factory=SpamdConfig)
+
+    def listeners(self) -> "dict[str, ListenerConfig]":
+        """Return the configured listeners by the names of their tables."""
+        return {name: one for name, one in (("filter", self.filter), ("spamd", self.spamd)) if one.listen is not None}
 
     def is_dry(self, maildir: MaildirConfig) -> bool:
         """Return whether actions in the Maildirs of a section are only reported.

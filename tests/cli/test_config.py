@@ -57,11 +57,11 @@ def test_init_overwrites_nothing(spamlstm, home):
 
 def test_check_reports_every_problem(spamlstm, home):
     """Each problem is a line with file and key, and the exit status is 78."""
-    (home / "c.toml").write_text("[policy]\nalow = []\n[daemon]\ndry_run = 3\n[spamd]\n")
+    (home / "c.toml").write_text("[policy]\nalow = []\n[daemon]\ndry_run = 3\n[milter]\n")
     status, out, _ = spamlstm("config", "check", "--config", home / "c.toml")
     assert status == 78
     problems = [line.split(": ")[:2] for line in out.splitlines()]
-    assert problems == [[f"{home}/c.toml", key] for key in ("policy.alow", "daemon.dry_run", "spamd")]
+    assert problems == [[f"{home}/c.toml", key] for key in ("policy.alow", "daemon.dry_run", "milter")]
 
 
 def test_check_refuses_a_file_that_others_can_change(spamlstm, home):

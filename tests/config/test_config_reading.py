@@ -19,7 +19,7 @@ deny = [
 ]
 thresholds = { ham = 0.9, spam = "x" }
 
-[spamd]
+[milter]
 port = 783
 
 [[maildir]]
@@ -160,7 +160,23 @@ def test_an_empty_file_changes_nothing(tmp_path):
         ("[learning]\nham_filed = 0.001", "'ham_filed' is now called 'max_false_positive_rate'"),
         ("[learning]\nsilent = []", "'silent' is now called 'ignore_folders'"),
         ("[daemon]\nsilent = []", "daemon.silent: is not a setting"),
-        ("[[spamd]]", "not supported by this version"),
+        ("[[milter]]", "not supported by this version"),
+        ("spamd.listen = 783", "a Unix socket or an IP address with a port"),
+        ("spamd.listen = '/run/spamd.sock'", "a Unix socket or an IP address with a port"),
+        ("spamd.listen = 'unix:spamd.sock'", "a Unix socket or an IP address with a port"),
+        ("spamd.listen = 'unix:/' + 200 * 'x'", "not valid TOML"),
+        (f"spamd.listen = 'unix:/{200 * 'x'}'", "a Unix socket or an IP address with a port"),
+        ("spamd.listen = 'mail.example.org:783'", "a Unix socket or an IP address with a port"),
+        ("spamd.listen = '::1:783'", "a Unix socket or an IP address with a port"),
+        ("spamd.listen = '0.0.0.0:783'", "spamd.listen: is an address that other machines can reach"),
+        ("spamd.listen = '[::]:783'", "or permit it with allow_remote = true"),
+        ("filter.listen = '192.0.2.1:783'\nfilter.allow_remote = false", "that other machines can reach"),
+        ("spamd.group = 'a b'", "the name of a group"),
+        ("spamd.allow_tell = 'yes'", "true or false"),
+        ("filter.allow_tell = true", "is not a setting"),
+        ("[learning]\nuser_maildir = '/var/vmail/{name}'", "must contain {user}, or {local} and {domain}"),
+        ("[learning]\nuser_maildir = '/var/vmail'", "must contain {user}, or {local} and {domain}"),
+        ("[learning]\nuser_maildir = '{user}/Maildir'", "begins with / or ~"),
         ("metrics.listen = 1", "a loopback address with a port"),
         ("metrics.listen = '0.0.0.0:9469'", "a loopback address with a port"),
         ("metrics.listen = '127.0.0.1:0'", "a loopback address with a port"),
@@ -214,7 +230,7 @@ def test_all_problems_are_reported_together(tmp_path):
         "policy.alow",
         "policy.deny[2]",
         "policy.thresholds.spam",
-        "spamd",
+        "milter",
         "maildir[1].spam",
         "maildir[1].unsure[1]",
         "maildir[1].ham",
@@ -298,3 +314,16 @@ def test_a_configuration_that_is_a_pipe(tmp_path):
     """A FIFO without a writer is an empty file: no command waits for it."""
     os.mkfifo(tmp_path / "config.toml")
     assert reading.load_file(tmp_path / "config.toml") == values.Config()
+
+
+@pytest.mark.parametrize("listen", ["127.0.0.1:783", "localhost:783", "[::1]:783", "unix:/run/spamlstm/spamd.sock"])
+def test_addresses_on_this_machine_need_no_permission(listen):
+    """A loopback address or a Unix socket is accepted."""
+    config, problems = read_config(f"spamd.listen = '{listen}'".encode())
+    assert (config.spamd.listen, problems) == (listen, [])
+
+
+def test_an_address_for_other_machines_is_permitted_by_name():
+    """With allow_remote = true, other addresses are accepted."""
+    config, problems = read_config(b"[spamd]\nlisten = '0.0.0.0:783'\nallow_remote = true")
+    assert (config.spamd.listen, problems) == ("0.0.0.0:783", [])

@@ -27,7 +27,9 @@ def test_the_default_file_shows_the_defaults():
         values.Costs(),
         values.Thresholds(0.2, 0.98),
     )
-    assert uncommented_config.learning == values.LearningConfig()
+    template = uncommented_config.learning.user_maildir
+    assert uncommented_config.learning == values.LearningConfig(user_maildir=template)
+    assert set(uncommented_config.listeners()) == {"filter", "spamd"}
     assert uncommented_config.maildirs == (values.MaildirConfig("~/Maildir", dry_run=False),)
 
 

@@ -1,0 +1,60 @@
+"""The addresses of listeners: a path of a Unix socket, or a host and a port."""
+
+import re
+from dataclasses import dataclass
+
+UNIX = "unix:"
+# The kernel accepts at most 107 bytes for the path of a Unix socket.
+MOST_PATH = 107
+
+
+@dataclass(frozen=True, slots=True)
+class UnixAddress:
+    """The path of a Unix socket."""
+
+    path: str
+
+    @property
+    def is_local(self) -> bool:
+        """Return True, because only programs of this machine can connect."""
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class TcpAddress:
+    """An IP address and a port."""
+
+    host: str
+    port: int
+
+    @property
+    def is_local(self) -> bool:
+        """Return whether only programs of this machine can connect."""
+        from ipaddress import ip_address
+
+        return ip_address(self.host).is_loopback
+
+
+Address = UnixAddress | TcpAddress
+
+
+def parse_address(text: str) -> Address:
+    """Return the address that `text` describes: `unix:/path`, `127.0.0.1:783` or `[::1]:783`.
+
+    Raises ValueError if the text is not an address. Names of hosts are refused, because they depend on the network.
+    """
+    if text.startswith(UNIX):
+        path = text.removeprefix(UNIX)
+        if not path.startswith("/") or "\0" in path or path.endswith("/") or len(path.encode()) > MOST_PATH:
+            raise ValueError("not the path of a socket")
+        return UnixAddress(path)
+    from ipaddress import ip_address  # takes 5 ms, and most configurations have no listener
+
+    host, _, port = text.rpartition(":")
+    host = "127.0.0.1" if host == "localhost" else host
+    address = ip_address(host[1:-1] if host.startswith("[") and host.endswith("]") else host)
+    if (address.version == 6) != host.startswith("["):
+        raise ValueError("an IPv6 address must be in brackets, other addresses not")
+    if not re.fullmatch(r"[0-9]{1,5}", port) or not 0 < int(port) < 65536:
+        raise ValueError("not a port")
+    return TcpAddress(str(address), int(port))

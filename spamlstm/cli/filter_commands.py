@@ -1,4 +1,4 @@
-"""The commands that filter mail: classify, scan, run, status, undo, config."""
+"""The commands that filter mail: classify, filter, scan, run, status, undo, config."""
 
 from functools import partial
 from pathlib import Path
@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
-from spamlstm.cli import options
+from spamlstm.cli import options, terminal
 from spamlstm.cli.options import FILTER, command, commands
+from spamlstm.errors import UserError
 
 app = commands()
 filtering = partial(command, app, panel=FILTER)
@@ -63,6 +64,63 @@ def classify_command(
         config_file=config,
         state=state,
     )
+
+
+@filtering(
+    "filter",
+    "spamlstm filter < message.eml > filtered.eml",
+    "spamlstm filter --user ann@example.org",
+    "spamlstm filter --bogofilter",
+)
+def filter_command(
+    *,
+    user: Annotated[
+        str, typer.Option("--user", metavar="NAME", help="Use the labels of this user ([learning] user_maildir).")
+    ] = "",
+    exit_code: Annotated[
+        bool, typer.Option("--exit-code", help="Set the exit status to 0 for ham, 1 for spam or 2 for unsure.")
+    ] = False,
+    bogofilter: Annotated[
+        bool,
+        typer.Option(
+            "--bogofilter",
+            help="Also write an X-Bogosity header, and set the exit status to 0 for spam, 1 for ham, 2 for unsure or "
+            "3 after a failure.",
+        ),
+    ] = False,
+    tempfail: Annotated[
+        bool,
+        typer.Option(
+            "--tempfail", help="After a failure, write nothing and exit with 75, so that the mail is retried."
+        ),
+    ] = False,
+    socket: Annotated[
+        str,
+        typer.Option(
+            "--socket", metavar="FILE", help="Socket of the daemon [default: your daemon's, else /run/spamlstm]"
+        ),
+    ] = "",
+    model: options.ModelOption = None,
+    config: options.ConfigOption = None,
+    state: options.StateOption = None,
+) -> int:
+    """Add headers with the verdict to a message: standard input to standard output.
+
+    The other bytes of the message are unchanged, except that X-Spam headers of others are removed. The running daemon
+    classifies the message. If no daemon answers, or with --model or --config, this process loads the model itself.
+
+    If the message cannot be classified, it is written unchanged with a warning, and the exit status is 0. Messages
+    above 64 MiB are not classified, and X-Spam-Status says so.
+    """
+    from spamlstm.cli.filter_client import FilterOptions, main_filter
+
+    if exit_code and bogofilter:
+        raise UserError("--exit-code and --bogofilter have different exit statuses; use one of them")
+    given = FilterOptions()
+    given.user, given.socket, given.exit_code, given.bogofilter = user, socket, exit_code, bogofilter
+    given.state, given.model, given.config = (str(one or "") for one in (state, model, config))
+    given.tempfail, given.quiet = tempfail, terminal.settings.quiet
+    return main_filter(given)
 
 
 @filtering("scan", "spamlstm scan --dry-run ~/Maildir", "spamlstm scan ~/Maildir")

@@ -14,6 +14,8 @@ from spamlstm.config import Config
 from spamlstm.config.locations import config_files, find_config_file, state_dir
 from spamlstm.daemon import logs
 from spamlstm.daemon.hints import Hints, Wakeup
+from spamlstm.daemon.listeners.judging import Judging
+from spamlstm.daemon.listeners.server import Listeners
 from spamlstm.daemon.loop import Daemon, ModelReload
 from spamlstm.daemon.maildir_locks import MaildirLocks
 from spamlstm.daemon.sd_notify import Notifier
@@ -48,9 +50,11 @@ def run_daemon(
 
     def load() -> tuple[Config, Classifier]:
         config = choose(config_file, maildirs, dry_run=dry_run)
-        if not config.maildirs:
+        if not config.maildirs and not config.listeners():
             where = config_file or find_config_file() or ", ".join(map(str, config_files()))
-            raise ConfigError(f"there is nothing to watch: name a Maildir or add a [[maildir]] section to {where}")
+            raise ConfigError(
+                f"there is nothing to do: name a Maildir, or add a [[maildir]] or [spamd] section to {where}"
+            )
         return config, model_reload.load(config)
 
     state = state or state_dir()
@@ -97,9 +101,20 @@ def run_daemon(
             overflows=lambda: watcher.overflows,
             restarts=lambda: watcher.restarts,
             learning=label_stores.status.snapshot,
+            listeners=lambda: listeners.snapshot(),  # noqa: PLW0108  created below
             # A reload replaces the classifier.
             thresholds=lambda: pipeline.classifier.policy.thresholds_json(),  # noqa: PLW0108
         )
+        requests = Judging(
+            classifier=lambda: pipeline.classifier,
+            config=lambda: pipeline.config,
+            label_stores=label_stores,
+            wake=wakeup.wake,
+            beat=notifier.beat,
+        )
+        listeners = Listeners(requests, state=state)
+        stack.callback(listeners.close)
+        listeners.start(config)
         stack.enter_context(answering(state, status.snapshot))
         daemon = Daemon(
             pipeline,
@@ -112,6 +127,8 @@ def run_daemon(
             learning=learning,
             model=model_reload,
             locks=locks,
+            listeners=listeners,
+            requests=requests,
             check_state=StateFolder(state).check,
         )
         for number in (signal.SIGTERM, signal.SIGINT):

@@ -9,7 +9,7 @@ from spamlstm.config.locations import SYSTEM_STATE, state_dir
 from spamlstm.daemon.server import ask
 from spamlstm.errors import UnavailableError
 
-_LOADED = {"reload": "configuration and model stay", "model": "model stays"}
+_LOADED = {"listeners": "other listeners stay", "reload": "configuration and model stay", "model": "model stays"}
 
 
 def show_status(*, json: bool, state: Path | None) -> None:
@@ -60,6 +60,7 @@ def _lines(answer: dict[str, Any]) -> Iterator[str]:
     yield _row("latency", _latency(answer))
     yield _row("learned", _learned(answer["learning"], now=answer["started"] + answer["uptime"]))
     yield from (_row("paused", _paused(one)) for one in answer["learning"].get("paused", ()))
+    yield from (_row(f"listener {name}", _listener(one)) for name, one in answer.get("listeners", {}).items())
     yield _row("waiting", f"{answer['waiting']} Maildirs")
     yield _row(
         "scans",
@@ -72,6 +73,13 @@ def _lines(answer: dict[str, Any]) -> Iterator[str]:
 
 def _row(name: str, value: str) -> str:
     return f"  {name:17} {value}"
+
+
+def _listener(answer: dict[str, Any]) -> str:
+    """Return the address and the numbers of one listener. Numbers of failures are left out if they are 0."""
+    failures = ", ".join(f"{answer[name]} {name}" for name in ("refused", "dropped", "errors") if answer[name])
+    labelled = f"; {answer['labelled']} labels changed" if answer["labelled"] else ""
+    return f"{answer['address']}: {_counts(answer['judged'])} classified{labelled}" + (failures and f"; {failures}")
 
 
 def _counts(table: dict[str, int]) -> str:

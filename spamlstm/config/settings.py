@@ -121,7 +121,9 @@ def check_group(value: Any, _at: Location) -> str:
 
 def check_user_maildir(value: Any, at: Location) -> str:
     """Return the path of a Maildir with placeholders for the user. Raises UnusableError if the path is invalid."""
-    path = check_path(value, at)
+    # The home folder of a user is known only when the user is.
+    home = isinstance(value, str) and value.startswith("~{user}/")
+    path = str(value) if home and check_path(str(value)[7:], at) else check_path(value, at)
     unknown = set(re.findall(r"\{[^{}]*\}|[{}]", path)) - {"{user}", "{local}", "{domain}"}
     if unknown or "{" not in path:
         raise UnusableError(

@@ -78,7 +78,9 @@ def _open_to(group: int, *, file: int, folders: list[Path]) -> None:
 
 def to_toml(config: Config) -> str:
     """Return all settings of `config` with defaults as TOML. Reading the TOML yields an equal Config."""
-    tables = [(f"[{name}]", getattr(config, name)) for name in ("daemon", "policy", "learning", "metrics", "filter", "spamd")]
+    tables = [
+        (f"[{name}]", getattr(config, name)) for name in ("daemon", "policy", "learning", "metrics", "filter", "spamd")
+    ]
     tables += [("[[maildir]]", section) for section in config.maildirs]
     return "\n".join("".join(f"{line}\n" for line in (header, *_settings(table))) for header, table in tables)
 

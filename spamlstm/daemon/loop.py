@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from spamlstm.config import CatchUp, Config
 from spamlstm.config.maildirs import expand_maildirs
 from spamlstm.daemon.hints import Hints, Wakeup
+from spamlstm.daemon.listeners.judging import Judging
+from spamlstm.daemon.listeners.server import Listeners
 from spamlstm.daemon.maildir_locks import MaildirLocks
 from spamlstm.daemon.prometheus import Metrics
 from spamlstm.daemon.sd_notify import Notifier
@@ -37,6 +39,8 @@ POLL_SECONDS = 5.0
 POLL_SHARE = 0.001
 # While other Maildirs wait, the pipeline processes one Maildir for at most this time.
 TURN_SECONDS = 0.4
+# If clients of the listeners wait, the pipeline processes one Maildir for at most this time.
+TURN_BESIDE_CLIENTS = 0.02
 # A warning names at most this number of linked folders. Further folders are only counted.
 MOST_LINKS_NAMED = 5
 
@@ -78,6 +82,7 @@ class Daemon:
     `load` reads configuration and model again. If `load` fails, the current configuration and model stay in use.
     Without `learning`, the daemon does not learn from moved messages. Without `model`, a changed model is loaded only
     after a call of `reload`. Without `locks`, the Maildirs are not locked, so other programs may work on them too.
+    Without `listeners`, only the mail of Maildirs is classified. `requests` is the queue of the listeners.
     `check_state` is called before each full scan. If `check_state` raises an error, the daemon ends.
 
     Only the thread that opened the pipeline's journal may call the methods, except `stop` and `reload`.
@@ -93,6 +98,8 @@ class Daemon:
     learning: LearningRounds | None = None
     model: ModelReload | None = None
     locks: MaildirLocks | None = None
+    listeners: Listeners | None = None
+    requests: Judging | None = None
     check_state: Callable[[], None] = lambda: None
     clock: Callable[[], float] = time.monotonic
     _stopping: bool = False
@@ -125,6 +132,8 @@ class Daemon:
             while not self._stopping:
                 self._turn()
             self.notifier.stopping()
+            if self.requests is not None:
+                self.requests.close()
         emit(logging.INFO, "stopped", status=self.status.line())
 
     def _begin(self) -> None:
@@ -138,6 +147,7 @@ class Daemon:
             if self._stopping:
                 return
             self.notifier.beat()
+            self._answer_requests()
             with self._logging_bugs():
                 self._warn_of_links(maildir)
                 # The first scan of a Maildir records the existing messages; the next scan returns the candidates.
@@ -160,6 +170,7 @@ class Daemon:
         self.notifier.beat()
         if self._is_full_scan_due():
             self.check_state()
+        self._answer_requests()
         with self._logging_bugs():
             if self._reload_wanted:
                 self._reload()
@@ -174,8 +185,14 @@ class Daemon:
                 self._end_full_scan()
                 self._load_changed_model()
                 # Learning from moves is done only when no new mail waits.
-                if self.learning is None or not self.learning.work():
+                if (self.learning is None or not self.learning.work()) and not self.requests:
                     self.wakeup.wait(self._sleep_seconds())
+
+    def _answer_requests(self) -> None:
+        """Answer the requests of the listeners that wait, at most as many as one turn allows."""
+        if self.requests:
+            with self._logging_bugs():
+                self.requests.work()
 
     def _work(self) -> bool:
         """Scan the next queued Maildir and process its mail. Return whether there was anything to do.
@@ -252,6 +269,8 @@ class Daemon:
         self.notifier.beat()
         if self._stopping or self._reload_wanted:
             return True
+        if self.requests and self.clock() - began > TURN_BESIDE_CLIENTS:
+            return True
         return self.clock() - began > TURN_SECONDS and (bool(self.hints) or self._is_full_scan_due())
 
     def _is_full_scan_due(self) -> bool:
@@ -320,8 +339,19 @@ class Daemon:
             return
         self.status.load_errors.clear()
         self._use(config, classifier)
+        self._listen(config)
         self.hints.clear()
         self._begin()
+
+    def _listen(self, config: Config) -> None:
+        """Serve the listeners of a changed configuration. Errors are logged, and the other listeners run."""
+        if self.listeners is None:
+            return
+        try:
+            self.listeners.reconfigure(config)
+        except UserError as error:
+            self.status.load_errors["listeners"] = str(error)
+            emit(logging.ERROR, "listen-failed", error=str(error))
 
     def _load_changed_model(self) -> None:
         """Load, check and use the selected model if it differs from the loaded model."""
@@ -355,7 +385,7 @@ class Daemon:
         for remark in coverage.remarks:
             if before is None or remark not in before.remarks:
                 emit(logging.WARNING, "not-watched", why=remark)
-        if coverage.watched + coverage.polled:
+        if coverage.watched + coverage.polled or not self.pipeline.config.maildirs:
             emit(logging.INFO, "maildirs", **coverage.counts())
         else:
             refused = "all Maildirs were refused, for the reasons above"

@@ -104,6 +104,8 @@ class DaemonStatus:
     scan_seconds: float = 0.0
     """Processor seconds of the last scan of all Maildirs, without the time to classify the found messages."""
     learning: Callable[[], dict[str, Any]] = dict
+    listeners: Callable[[], dict[str, Any]] = dict
+    """The numbers of each listener, by the name of the listener."""
     thresholds: Callable[[], dict[str, float | str] | None] = lambda: None
     """The thresholds in force, or None if they are unknown."""
     reloads: int = 0
@@ -159,6 +161,7 @@ class DaemonStatus:
             "restarts": self.restarts(),
             "reloads": self.reloads,
             "errors": self.errors,
+            "listeners": self.listeners(),
             "mail": self.counters.snapshot(),
             "learning": {**LearningStatus().snapshot(), **self.learning()},
             "p50": _finite(latency.quantile(0.5)),

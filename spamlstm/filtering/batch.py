@@ -18,7 +18,7 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
 
 from spamlstm.config import Action, Config
 from spamlstm.config.maildirs import section_of
@@ -67,6 +67,8 @@ class Delivery:
 
 ReadResult: TypeAlias = Delivery | Outcome
 
+K = TypeVar("K")
+
 
 class Judge(Protocol):
     """The part of the interface of `Classifier` that filtering uses."""
@@ -83,12 +85,12 @@ class Judge(Protocol):
 
     def judge_many(
         self,
-        mails: Iterable[tuple[ReadResult, bytes | None]],
+        mails: Iterable[tuple[K, bytes | None]],
         *,
-        layer_of: "Callable[[ReadResult], PersonalLayer | None]",
+        layer_of: "Callable[[K], PersonalLayer | None]",
         readers: int | None = None,
         beat: Callable[[], None] = lambda: None,
-    ) -> Iterator[Judged[ReadResult]]:
+    ) -> Iterator[Judged[K]]:
         """Classify raw messages lazily and yield the results in the order of `mails`.
 
         An item without a raw message is passed through in order. `layer_of` returns the personal layer of an item's

@@ -8,6 +8,8 @@
 | `X-Spam-Level: ********` | from 1 point on; one star each, at most 50 | `:contains "*****"` in sieve without numbers |
 | `X-Spam-Checker-Version: spamlstm 1.0 (model)` | always | people who ask which program wrote the headers |
 
+With `bogosity`, there is also an `X-Bogosity` header as bogofilter writes it.
+
 The Subject and every other byte of the message are left unchanged.
 """
 
@@ -30,32 +32,53 @@ MOST_POINTS = 99.9
 _BY_MODEL = ("score", "labels", "known-sender")
 
 # The headers that `tag` writes, and X-Spam, which some rules test. Such headers in a message that arrives are forged.
-_OURS = HeaderNames("x-spam", *(f"x-spam-{rest}" for rest in ("flag", "unsure", "status", "level", "checker-version")))
+_REST = ("flag", "unsure", "status", "level", "checker-version")
+_OURS = HeaderNames("x-spam", *(f"x-spam-{rest}" for rest in _REST))
+_OURS_AND_BOGOSITY = HeaderNames("x-bogosity", "x-spam", *(f"x-spam-{rest}" for rest in _REST))
 _CHECKER = re.compile(rb"^x-spam-checker-version[ \t]*+:[ \t]*+spamlstm\b", re.IGNORECASE | re.MULTILINE)
 _SEPARATOR = re.compile(rb">?From [^\n]*+\n")
 _NOT_WORD = re.compile(r"[^A-Za-z0-9_]+")
 _NOT_PRINTED = re.compile(r"[^ -~]+")
 
 
-def tag(raw: bytes, judgement: Judgement, *, version: str, spam_threshold: float) -> bytes:
+def tag(raw: bytes, judgement: Judgement, *, version: str, spam_threshold: float, bogosity: bool = False) -> bytes:
     """Return `raw` with the headers for `judgement` at the top, and without earlier X-Spam headers of the same names.
 
     `spam_threshold` is the lowest probability at which a message is classified as spam. `version` is the version of
-    this program. The new lines have the line ends of the message. Tagging a tagged message replaces its headers. A
-    message that consists of one folded line without a line end has no place for a header and is returned without X-Spam
-    headers. Never raises, whatever the message contains.
+    this program. With `bogosity`, an `X-Bogosity` header is replaced too. The new lines have the line ends of the
+    message. Tagging a tagged message replaces its headers. A message that consists of one folded line without a line
+    end has no place for a header and is returned without X-Spam headers. Never raises, whatever the message contains.
     """
+    ours = _OURS_AND_BOGOSITY if bogosity else _OURS
     end = end_of_head(raw)
-    top = _OURS.skip(raw, 0, end)
+    top = ours.skip(raw, 0, end)
     place = _place(raw, top, end)
     if place > top and raw[place - 1 : place] != b"\n":
         return untag(raw)
     first = raw.find(b"\n", top)
     line_end = b"\r\n" if first > top and raw[first - 1 : first] == b"\r" else b"\n"
     lines = headers(judgement, version=version, spam_threshold=spam_threshold)
-    ours = b"".join(f"{name}: {value}".encode("ascii") + line_end for name, value in lines)
+    lines += (("X-Bogosity", _bogosity(judgement, version=version)),) if bogosity else ()
+    added = b"".join(f"{name}: {value}".encode("ascii") + line_end for name, value in lines)
     view = memoryview(raw)
-    return _joined(itertools.chain([view[top:place], ours], _OURS.left_out(raw, place, end), [view[end:]]))
+    return _joined(itertools.chain([view[top:place], added], ours.left_out(raw, place, end), [view[end:]]))
+
+
+def mark_unjudged(raw: bytes, why: str, *, version: str, bogosity: bool = False) -> bytes:
+    """Return `raw` with headers that say that the message was not classified, and without earlier X-Spam headers.
+
+    `why` is a word, shown as the name of the test in `X-Spam-Status`. Never raises, whatever the message contains.
+    """
+    judgement = Judgement(Verdict.HAM, None, None, why, "")
+    return tag(raw, judgement, version=version, spam_threshold=1.0, bogosity=bogosity)
+
+
+def _bogosity(judgement: Judgement, *, version: str) -> str:
+    """Return the value of an `X-Bogosity` header, with the probability of spam or, without one, that of the verdict."""
+    word = {Verdict.SPAM: "Spam", Verdict.UNSURE: "Unsure", Verdict.HAM: "Ham"}[judgement.verdict]
+    by_verdict = {Verdict.SPAM: 1.0, Verdict.UNSURE: 0.5, Verdict.HAM: 0.0}[judgement.verdict]
+    probability = judgement.probability if judgement.reason in _BY_MODEL else by_verdict
+    return f"{word}, tests=spamlstm, spamicity={probability:.6f}, version={_printed(version)}"
 
 
 def untag(raw: bytes) -> bytes:
@@ -98,10 +121,7 @@ def headers(judgement: Judgement, *, version: str, spam_threshold: float) -> tup
     """Return the headers for `judgement` as (name, value) pairs. Each header is one line of printable ASCII."""
     shown = points(judgement, spam_threshold=spam_threshold)
     spam, unsure = judgement.verdict is Verdict.SPAM, judgement.verdict is Verdict.UNSURE
-    status = (
-        f"{'Yes' if spam else 'No'}, score={shown:.1f} required={REQUIRED:.1f}"
-        f" tests=SPAMLSTM_{_NOT_WORD.sub('_', judgement.reason.upper())[:40] or 'NONE'}"
-    )
+    status = f"{'Yes' if spam else 'No'}, score={shown:.1f} required={REQUIRED:.1f} tests={symbol(judgement)}"
     stars = "*" * min(int(shown), MOST_STARS)
     checker = f"spamlstm {_printed(version)}" + (f" ({_printed(judgement.model)})" if judgement.model else "")
     return (
@@ -111,6 +131,11 @@ def headers(judgement: Judgement, *, version: str, spam_threshold: float) -> tup
         *((("X-Spam-Level", stars),) if stars else ()),
         ("X-Spam-Checker-Version", checker),
     )
+
+
+def symbol(judgement: Judgement) -> str:
+    """Return the reason of a judgement in the form of the name of a test: SPAMLSTM_SCORE."""
+    return f"SPAMLSTM_{_NOT_WORD.sub('_', judgement.reason.upper())[:40] or 'NONE'}"
 
 
 def points(judgement: Judgement, *, spam_threshold: float) -> float:

@@ -192,10 +192,13 @@ class LabelStores:
             trainer.labels.renew(raw, content)
             return trainer.labels.label(content)
 
-    def add_label(self, maildir: str, raw: bytes, label: Label, *, answered: bool = False) -> bool:
-        """Store and learn a label that was inferred from a move of the message `raw`. Return whether the label is new.
+    def add_label(
+        self, maildir: str, raw: bytes, label: Label, *, origin: Origin = Origin.MOVED, answered: bool = False
+    ) -> bool:
+        """Store and learn a label of the message `raw`. Return whether the label is new.
 
-        `answered` is true if the user answered the message. The label is durable (fsynced) when this method returns.
+        By default, the label was inferred from a move. `answered` is true if the user answered the message. The label
+        is durable (fsynced) when this method returns.
         Raises StoreUnavailableError if the store cannot be used now.
         """
         with self._pausing(maildir):
@@ -209,7 +212,7 @@ class LabelStores:
                 prior=base.prior,
                 model=model,
                 tokens=base.tokens,
-                origin=Origin.MOVED,
+                origin=origin,
                 answered=answered,
             )
             if trainer.is_worth_keeping:
@@ -217,9 +220,18 @@ class LabelStores:
                 trainer.catch_up()
                 trainer.keep()
         if new:
-            self.status.moved[label] += 1
+            self.status.moved[label] += origin is Origin.MOVED
             self.status.last = self._clock()
         return new
+
+    def forget(self, maildir: str, raw: bytes) -> bool:
+        """Remove the label of the message `raw`. Return whether it had a label.
+
+        Raises StoreUnavailableError if the store cannot be used now.
+        """
+        with self._pausing(maildir):
+            trainer = self._trainer(self._folder(maildir))
+            return trainer is not None and trainer.forget(untag(raw))
 
     def last_written(self, maildir: str) -> float:
         """Return the time of the latest known sent message of a Maildir, in seconds since 1970, or 0.

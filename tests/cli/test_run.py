@@ -425,7 +425,7 @@ def test_another_model_is_loaded_when_it_comes_into_use(daemon, maildir, environ
 @pytest.mark.parametrize(
     ("arguments", "status", "words"),
     [
-        ((), 78, "there is nothing to watch"),
+        ((), 78, "there is nothing to do"),
         (("{tmp}",), 66, "is not a Maildir"),
         (("--config", "none"), 78, "cannot be"),
     ],

@@ -1,0 +1,253 @@
+"""`spamlstm filter`: a message on standard input, the same message with our headers on standard output.
+
+The running daemon classifies the message. Without a daemon, this process loads the model itself. A mail server starts
+this program for each message, so this module imports nothing that takes milliseconds: `main` of the package
+`spamlstm.cli` calls it without loading the other commands.
+
+Whatever fails, the message is written unchanged, a warning is written to standard error, and the exit status is 0.
+"""
+
+# The module `socket` takes longer to import than the daemon takes to classify a message.
+import _socket
+import os
+
+from spamlstm.xdg import FILTER_SOCKET, state_path
+
+MOST_BYTES = 64 << 20
+"""The largest message that is classified. Larger messages pass with a header that says so."""
+
+SYSTEM_SOCKET = "/run/spamlstm/filter.sock"
+"""The socket of the system daemon, if the configuration has `[filter] listen` with this path."""
+
+SECONDS = 30.0
+"""Seconds to wait for the daemon before this process classifies the message itself."""
+
+_BLOCK = 1 << 20
+_OK, _UNSURE, _ERROR, _IO, _TEMPORARY, _INTERRUPTED, _BROKEN_PIPE = 0, 2, 3, 74, 75, 130, 141
+_STATUS = {"ham": 0, "spam": 1, "unsure": 2}
+_BOGOFILTER_STATUS = {"spam": 0, "ham": 1, "unsure": 2}
+
+
+class FilterOptions:
+    """The options of `spamlstm filter`."""
+
+    def __init__(self) -> None:
+        self.user = ""
+        self.socket = ""
+        self.state = ""
+        self.model = ""
+        self.config = ""
+        self.exit_code = False
+        self.bogofilter = False
+        self.tempfail = False
+        self.quiet = False
+
+    def sockets(self) -> list[str]:
+        """Return the paths of the sockets on which a daemon may answer. Empty if a daemon must not be asked.
+
+        A daemon may use another model or configuration than the user named.
+        """
+        if self.model or self.config:
+            return []
+        if self.socket:
+            return [self.socket]
+        if self.state:
+            return [f"{self.state}/{FILTER_SOCKET}"]
+        return [f"{state_path()}/{FILTER_SOCKET}", SYSTEM_SOCKET]
+
+
+class _FailedError(Exception):
+    """The message cannot be classified here. The message of the error says why."""
+
+
+FLAGS = {
+    "--exit-code": "exit_code",
+    "--bogofilter": "bogofilter",
+    "--tempfail": "tempfail",
+    "--quiet": "quiet",
+    "-q": "quiet",
+}
+VALUES = {"--user": "user", "--socket": "socket", "--state": "state", "--model": "model", "--config": "config"}
+
+
+def plain_options(arguments: list[str]) -> FilterOptions | None:
+    """Return the options if `arguments` has only known options in their long forms, else None.
+
+    If the result is None, the full command line parser reads the arguments and reports mistakes.
+    """
+    options, rest = FilterOptions(), iter(arguments)
+    for argument in rest:
+        name, equals, value = argument.partition("=")
+        if argument in FLAGS:
+            setattr(options, FLAGS[argument], True)
+        elif name in VALUES:
+            if not equals:
+                value = next(rest, "")
+            if not value or value.startswith("-"):
+                return None
+            setattr(options, VALUES[name], value)
+        else:
+            return None
+    return None if options.exit_code and options.bogofilter else options
+
+
+def main_filter(options: FilterOptions) -> int:
+    """Filter standard input and return the exit status."""
+    try:
+        _keep_descriptors()
+        return _filter(options)
+    except BrokenPipeError:
+        return _BROKEN_PIPE
+    except OSError as error:
+        _say(f"standard input or output: {error.strerror or error}")
+        return _IO
+    except KeyboardInterrupt:
+        _say("interrupted")
+        return _INTERRUPTED
+
+
+def _filter(options: FilterOptions) -> int:
+    raw, is_whole = _read()
+    if not raw:
+        return _status(options, "unsure")
+    if not is_whole:
+        return _pass_large(options, raw)
+    try:
+        verdict, filtered = _filtered(options, raw)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001  no error may lose mail
+        why = str(error) or type(error).__name__
+        if options.tempfail:
+            _say(f"{why}; try again later")
+            return _TEMPORARY
+        if not options.quiet:
+            _say(f"{why}; the message was not classified")
+        _write(raw)
+        return _ERROR if options.bogofilter else _UNSURE if options.exit_code else _OK
+    _write(filtered)
+    return _status(options, verdict)
+
+
+def _status(options: FilterOptions, verdict: str) -> int:
+    if options.bogofilter:
+        return _BOGOFILTER_STATUS[verdict]
+    return _STATUS[verdict] if options.exit_code else _OK
+
+
+def _filtered(options: FilterOptions, raw: bytes) -> tuple[str, bytes]:
+    """Return the verdict and the message with our headers. Raises an error of any type if this is not possible."""
+    for path in options.sockets():
+        try:
+            return _ask(path, options, raw)
+        except OSError:
+            pass  # no daemon answers there
+        except _FailedError as error:
+            if not options.quiet:
+                _say(f"the daemon did not classify the message: {error}")
+    from spamlstm.cli.filter import filter_here
+
+    return filter_here(options, raw)
+
+
+def _pass_large(options: FilterOptions, raw: bytes) -> int:
+    """Write a message that is too large to be classified. `raw` is its beginning, and the rest is not yet read."""
+    from spamlstm import __version__
+    from spamlstm.maildir.headers import mark_unjudged
+
+    _write(mark_unjudged(raw, "too-large", version=__version__, bogosity=options.bogofilter))
+    while block := os.read(0, _BLOCK):
+        _write(block)
+    return _status(options, "unsure")
+
+
+# --- the daemon ----------------------------------------------------------------------------------------------------
+
+
+def _ask(path: str, options: FilterOptions, raw: bytes) -> tuple[str, bytes]:
+    """Return the answer of the daemon that listens on `path`.
+
+    Raises OSError if no daemon answers, and _FailedError if the daemon cannot classify the message.
+    """
+    form = "bogosity" if options.bogofilter else "headers"
+    connection = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
+    try:
+        connection.settimeout(SECONDS)
+        _connect(connection, path)
+        connection.sendall(b"FILTER %d %s %s\n" % (len(raw), form.encode(), _quoted(options.user)))
+        connection.sendall(raw)
+        answer = bytearray()
+        while block := connection.recv(_BLOCK):
+            answer += block
+    finally:
+        connection.close()
+    line, _, message = bytes(answer).partition(b"\n")
+    words = line.decode("utf-8", "replace").split(" ")
+    if words[0] == "ERROR":
+        raise _FailedError(line[6:].decode("utf-8", "replace"))
+    if len(words) != 3 or words[0] != "OK" or words[1] not in _STATUS or words[2] != str(len(message)):
+        raise _FailedError("its answer is incomplete")
+    return words[1], message
+
+
+def _connect(connection: _socket.socket, path: str) -> None:
+    try:
+        connection.connect(path)
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        # The kernel accepts at most 107 bytes for a path.
+        folder = os.open(os.path.dirname(path), os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)  # noqa: PTH120
+        try:
+            connection.connect(f"/proc/self/fd/{folder}/{os.path.basename(path)}")  # noqa: PTH119
+        finally:
+            os.close(folder)
+
+
+def _quoted(user: str) -> bytes:
+    """Return a name percent-encoded, or `-` for no name."""
+    plain = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.@+"
+    quoted = b"".join(b"%c" % byte if byte in plain else b"%%%02X" % byte for byte in os.fsencode(user))
+    return quoted or b"-"
+
+
+# --- standard streams ----------------------------------------------------------------------------------------------
+
+
+def _keep_descriptors() -> None:
+    """Open /dev/null for each closed standard stream, so that no other file gets its descriptor.
+
+    Reading from closed standard input and writing to closed standard output still fail.
+    """
+    for stream, mode in ((0, os.O_WRONLY), (1, os.O_RDONLY), (2, os.O_RDWR)):
+        try:
+            os.fstat(stream)
+        except OSError:
+            os.open(os.devnull, mode)
+
+
+def _read() -> tuple[bytes, bool]:
+    """Return standard input, and whether it was read to its end. At most MOST_BYTES and one block are read."""
+    blocks: list[bytes] = []
+    size = 0
+    while size <= MOST_BYTES:
+        block = os.read(0, _BLOCK)
+        if not block:
+            return b"".join(blocks), True
+        blocks.append(block)
+        size += len(block)
+    return b"".join(blocks), False
+
+
+def _write(message: bytes) -> None:
+    view = memoryview(message)
+    while view:
+        view = view[os.write(1, view) :]
+
+
+def _say(sentence: str) -> None:
+    line = "".join(c if c.isprintable() else "?" for c in f"spamlstm: {sentence}") + "\n"
+    try:  # noqa: SIM105  contextlib takes 3 ms to import
+        os.write(2, line.encode("utf-8", "replace"))
+    except OSError:
+        pass  # a warning that cannot be written does not change the result

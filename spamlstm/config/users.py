@@ -1,0 +1,34 @@
+"""The Maildir of a user whom a client of a listener or of `spamlstm filter` names."""
+
+from pathlib import Path
+
+from spamlstm.config.maildirs import absolute, section_of
+from spamlstm.config.values import Config, LabelScope
+
+MOST_NAME = 255
+
+
+def maildir_of(config: Config, user: str) -> str | None:
+    """Return the Maildir whose labels apply to mail for `user`, or None if no labels apply.
+
+    With shared labels, the result is an empty string for every user. Otherwise the user's Maildir must be a Maildir of
+    the configuration. `user` may be hostile. Its parts never lead to another folder.
+    """
+    if config.learning.labels is LabelScope.SHARED:
+        return ""
+    template = config.learning.user_maildir
+    local, _, domain = user.rpartition("@") if "@" in user else (user, "", "")
+    parts = {"user": user, "local": local, "domain": domain}
+    used = {name: part for name, part in parts.items() if template and f"{{{name}}}" in template}
+    if not template or not all(map(_is_name, used.values())):
+        return None
+    for name, part in used.items():
+        template = template.replace(f"{{{name}}}", part)
+    path = absolute(template)
+    return path if section_of(config.maildirs, Path(path)) is not None else None
+
+
+def _is_name(part: str) -> bool:
+    """Return whether `part` can be the name of a folder. Placeholders in names are refused."""
+    usable = part.isprintable() and not set(part) & set("/{} ~")
+    return bool(part) and len(part) <= MOST_NAME and usable and not part.startswith(".")

@@ -1,0 +1,1 @@
+"""The listeners: sockets on which the daemon classifies mail for other programs."""

@@ -1,0 +1,211 @@
+"""One connection of a client: reading within bounds, asking for judgements, and counting."""
+
+import asyncio
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from spamlstm import __version__
+from spamlstm.corpus.paths import MOST_BYTES
+from spamlstm.daemon.listeners.judging import AnyRequest, JudgedMail, JudgeRequest, Judging, LabelRequestOfClient
+from spamlstm.learning.label import Label
+from spamlstm.maildir.headers import tag
+
+# Seconds in which the client must send or take further bytes, and seconds for a whole connection.
+IDLE_SECONDS = 30.0
+TOTAL_SECONDS = 300.0
+# The largest number of bytes of all unfinished requests together. Each of them may be as large as MOST_BYTES.
+MOST_BUFFERED = 2 * MOST_BYTES
+# Requests up to this size are not counted towards MOST_BUFFERED, so that large requests do not hinder small ones.
+FREE_BYTES = 1 << 20
+STEP = 4 << 20
+_BLOCK = 1 << 16
+
+
+class ConnectionRefusedByLimitError(Exception):
+    """A request that exceeds a limit. The message is a phrase for the client."""
+
+
+@dataclass(slots=True)
+class ListenerCounts:
+    """The numbers of one listener since the start. Only the thread of the listeners changes them."""
+
+    address: str
+    connections: int = 0
+    open: int = 0
+    judged: Counter[str] = field(default_factory=Counter)
+    """Numbers of answered requests by verdict."""
+    labelled: int = 0
+    """Number of labels that clients added or removed."""
+    refused: int = 0
+    """Number of requests that broke the protocol or a limit."""
+    dropped: int = 0
+    """Number of connections that were closed because they were slow or too many."""
+    errors: int = 0
+    """Number of bugs."""
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return all values as a JSON-serializable dict."""
+        return {
+            "address": self.address,
+            "connections": self.connections,
+            "open": self.open,
+            "judged": dict(self.judged),
+            "labelled": self.labelled,
+            "refused": self.refused,
+            "dropped": self.dropped,
+            "errors": self.errors,
+        }
+
+
+@dataclass(slots=True)
+class Budget:
+    """The number of bytes of large unfinished requests that may still be kept in memory."""
+
+    left: int = MOST_BUFFERED
+
+
+class ClientConnection:
+    """The connection of one client, with the bytes received so far.
+
+    Reading raises TimeoutError if the client sends nothing for IDLE_SECONDS, and ConnectionRefusedByLimitError if the
+    unfinished requests of all clients have too many bytes.
+    """
+
+    def __init__(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        *,
+        judging: Judging,
+        counts: ListenerCounts,
+        budget: Budget,
+    ) -> None:
+        self.counts = counts
+        self.is_receiving = True
+        """Whether the client has not yet sent a whole request."""
+        self._reader = reader
+        self._writer = writer
+        self._judging = judging
+        self._budget = budget
+        self._reserved = 0
+        self.received = bytearray()
+        self.is_ended = False
+        """Whether the client has closed its sending side."""
+
+    async def receive(self) -> bool:
+        """Append further bytes to `received`. Return False if the client has closed its sending side."""
+        if self.is_ended:
+            return False
+        async with asyncio.timeout(IDLE_SECONDS):
+            block = await self._reader.read(_BLOCK)
+        if not block:
+            self.is_ended = True
+            return False
+        self.received += block
+        self.make_room(len(self.received))
+        return True
+
+    def make_room(self, size: int) -> None:
+        """Reserve memory for a request of `size` bytes, until the connection is closed.
+
+        Raises ConnectionRefusedByLimitError if the unfinished requests of all clients have too many bytes.
+        """
+        if size <= FREE_BYTES + self._reserved:
+            return
+        if self._budget.left < STEP:
+            raise ConnectionRefusedByLimitError("too much mail is being received; try again later")
+        self._budget.left -= STEP
+        self._reserved += STEP
+
+    async def line(self, most: int) -> bytes | None:
+        """Remove and return the first line with its line end, or the rest if the client has closed its sending side.
+
+        Returns None if the client sent nothing more. Raises ConnectionRefusedByLimitError if the line has more than
+        `most` bytes.
+        """
+        searched = 0
+        while (end := self.received.find(b"\n", searched)) < 0:
+            searched = len(self.received)
+            if searched > most:
+                break
+            if not await self.receive():
+                return self.take(len(self.received)) or None
+        if end >= most or end < 0:
+            raise ConnectionRefusedByLimitError("a line is too long")
+        return self.take(end + 1)
+
+    def take(self, size: int) -> bytes:
+        """Remove and return the first `size` received bytes."""
+        taken = bytes(memoryview(self.received)[:size])
+        del self.received[:size]
+        return taken
+
+    async def rest(self, most: int) -> bytes:
+        """Return all bytes that the client sends. Raises ConnectionRefusedByLimitError for more than `most` bytes."""
+        while await self.receive():
+            if len(self.received) > most:
+                raise ConnectionRefusedByLimitError("the message is too large")
+        return self.take(len(self.received))
+
+    async def judged(self, raw: bytes, user: str) -> JudgedMail:
+        """Return the judgement of a message. Raises JudgingError if the daemon cannot classify it."""
+        judged: JudgedMail = await self._answer(JudgeRequest(raw, user))
+        self.counts.judged[str(judged.judgement.verdict)] += 1
+        return judged
+
+    async def labelled(self, raw: bytes, user: str, label: Label | None) -> bool:
+        """Store a label, or remove it if `label` is None. Return whether this changed the stored label.
+
+        Raises JudgingError if the labels cannot be changed.
+        """
+        changed: bool = await self._answer(LabelRequestOfClient(raw, user, label=label))
+        self.counts.labelled += changed
+        return changed
+
+    async def _answer(self, request: AnyRequest) -> Any:
+        self.is_receiving = False
+        self._judging.submit(request)
+        return await asyncio.wrap_future(request.answer)
+
+    async def tagged(self, raw: bytes, judged: JudgedMail, *, bogosity: bool = False) -> bytes:
+        """Return the message with our headers."""
+
+        def result() -> bytes:
+            return tag(
+                raw,
+                judged.judgement,
+                version=__version__,
+                spam_threshold=judged.spam_threshold,
+                bogosity=bogosity,
+            )
+
+        # In a large message, the removal of crafted headers takes seconds. Other clients must not wait for it.
+        return result() if len(raw) <= FREE_BYTES else await asyncio.to_thread(result)
+
+    async def send(self, answer: bytes) -> None:
+        """Send an answer. Raises OSError if the client has gone, and TimeoutError if it does not take the bytes."""
+        self.is_receiving = False
+        for start in range(0, len(answer), FREE_BYTES):
+            self._writer.write(memoryview(answer)[start : start + FREE_BYTES])
+            async with asyncio.timeout(IDLE_SECONDS):
+                await self._writer.drain()
+
+    async def close(self, *, patience: float) -> None:
+        """Close the connection.
+
+        If the client is still sending, its bytes are first discarded for `patience` seconds, because a connection with
+        unread bytes is reset and the client could lose the answer.
+        """
+        self._budget.left += self._reserved
+        self._reserved = 0
+        try:
+            async with asyncio.timeout(patience):
+                if not self.is_ended and self._writer.can_write_eof():
+                    self._writer.write_eof()
+                    while await self._reader.read(_BLOCK):
+                        pass
+        except (TimeoutError, OSError):
+            pass
+        finally:
+            self._writer.close()

@@ -1,0 +1,183 @@
+"""The queue between the listeners and the daemon's loop: listeners add requests, and the loop answers them.
+
+Classifier, personal layers and label stores may be used by one thread only, which is the thread of the loop. Therefore
+each request waits for the loop, which answers the waiting requests between two steps of its work on Maildirs. Requests
+that wait together are classified together. The loop replaces model and configuration when they change, and the next
+request uses them.
+"""
+
+import itertools
+import threading
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from spamlstm.config import Config
+from spamlstm.config.users import maildir_of
+from spamlstm.filtering.batch import Judge
+from spamlstm.filtering.failures import logger
+from spamlstm.learning.label import Label, Origin
+from spamlstm.maildir.names import is_maildir
+from spamlstm.model.policy import Reason
+from spamlstm.tracking.label_stores import LabelStores, StoreUnavailableError
+from spamlstm.verdict import Judgement, Verdict
+
+if TYPE_CHECKING:
+    from spamlstm.model.personal_layer import PersonalLayer
+
+# The largest number of requests that are answered in one turn of the loop.
+MOST_AT_ONCE = 64
+
+T = TypeVar("T")
+
+
+class JudgingError(Exception):
+    """A request that cannot be answered. The message is a sentence for the client without text of the mail."""
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedMail:
+    """The judgement of a message, with the lowest probability that has the verdict spam."""
+
+    judgement: Judgement
+    spam_threshold: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Request(Generic[T]):
+    """A message of a client, the user whom the client named (or ''), and the future answer."""
+
+    raw: bytes
+    user: str
+    answer: "Future[T]" = field(default_factory=Future)
+
+
+class JudgeRequest(Request[JudgedMail]):
+    """A request to classify a message."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LabelRequestOfClient(Request[bool]):
+    """A request to label a message. The answer is whether the stored label changed.
+
+    If `label` is None, the label of the message is removed.
+    """
+
+    label: Label | None = None
+
+
+AnyRequest = JudgeRequest | LabelRequestOfClient
+
+
+class Judging:
+    """The queue of requests. Any thread may call `submit`. Only the loop's thread may call the other methods.
+
+    `classifier` and `config` return those in use. `wake` is called after a request was added, and `beat` during long
+    work.
+    """
+
+    def __init__(
+        self,
+        *,
+        classifier: Callable[[], Judge],
+        config: Callable[[], Config],
+        label_stores: LabelStores,
+        wake: Callable[[], None] = lambda: None,
+        beat: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._classifier = classifier
+        self._config = config
+        self._label_stores = label_stores
+        self._wake = wake
+        self._beat = beat
+        self._waiting: deque[AnyRequest] = deque()
+        self._lock = threading.Lock()
+        self._is_closed = False
+
+    def __bool__(self) -> bool:
+        """Return whether requests wait."""
+        return bool(self._waiting)
+
+    def submit(self, request: AnyRequest) -> None:
+        """Add a request. Its `answer` is set later by the loop, or immediately to a JudgingError after `close`."""
+        with self._lock:
+            closed = self._is_closed
+            if not closed:
+                self._waiting.append(request)
+        if closed:
+            request.answer.set_exception(JudgingError("spamlstm is stopping"))
+        else:
+            self._wake()
+
+    def work(self) -> None:
+        """Answer the requests that wait, at most MOST_AT_ONCE."""
+        taken = [self._waiting.popleft() for _ in range(min(len(self._waiting), MOST_AT_ONCE))]
+        # A client that has gone needs no answer.
+        wanted = (one for one in taken if one.answer.set_running_or_notify_cancel())
+        for _, group in itertools.groupby(wanted, type):
+            requests = list(group)
+            self._judge([one for one in requests if isinstance(one, JudgeRequest)])
+            for one in requests:
+                if isinstance(one, LabelRequestOfClient):
+                    self._label(one)
+
+    def close(self) -> None:
+        """Answer all waiting requests. Later requests are refused."""
+        with self._lock:
+            self._is_closed = True
+        while self._waiting:
+            self.work()
+
+    def _judge(self, requests: list[JudgeRequest]) -> None:
+        try:
+            self._judge_together(requests, self._layer)
+        except Exception as error:  # noqa: BLE001  a bug with one message must not affect the other messages
+            logger.exception("bug: requests are classified one by one")
+            for one in requests:
+                if not one.answer.done():
+                    self._judge_alone(one, error)
+
+    def _judge_together(
+        self, requests: list[JudgeRequest], layer_of: "Callable[[JudgeRequest], PersonalLayer | None]"
+    ) -> None:
+        classifier = self._classifier()
+        mails = ((one, one.raw) for one in requests)
+        for judged in classifier.judge_many(mails, layer_of=layer_of, readers=0, beat=self._beat):
+            judgement = judged.judgement or _unreadable(classifier, judged.failure)
+            judged.key.answer.set_result(JudgedMail(judgement, judged.spam_threshold))
+
+    def _judge_alone(self, request: JudgeRequest, error: Exception) -> None:
+        """Classify one message without a personal layer, which may have caused `error`."""
+        maildir = maildir_of(self._config(), request.user)
+        if maildir is not None:
+            self._label_stores.suspend(maildir, error)
+        try:
+            self._judge_together([request], lambda _: None)
+        except Exception:  # noqa: BLE001  the error is logged
+            logger.exception("bug: a request cannot be answered")
+            request.answer.set_exception(JudgingError("the message cannot be classified because of a bug"))
+
+    def _layer(self, request: JudgeRequest) -> "PersonalLayer | None":
+        maildir = maildir_of(self._config(), request.user)
+        return None if maildir is None else self._label_stores.layer(maildir)
+
+    def _label(self, request: LabelRequestOfClient) -> None:
+        maildir = maildir_of(self._config(), request.user)
+        if maildir is None or (maildir and not is_maildir(maildir)):
+            request.answer.set_exception(JudgingError("no Maildir of the configuration belongs to this user"))
+            return
+        try:
+            if request.label is None:
+                changed = self._label_stores.forget(maildir, request.raw)
+            else:
+                changed = self._label_stores.add_label(maildir, request.raw, request.label, origin=Origin.COMMAND)
+        except StoreUnavailableError:
+            request.answer.set_exception(JudgingError("the labels cannot be stored now"))
+        else:
+            request.answer.set_result(changed)
+
+
+def _unreadable(classifier: Judge, failure: str) -> Judgement:
+    return Judgement(Verdict.UNSURE, None, None, Reason.UNREADABLE, classifier.bundle.label, (failure,))

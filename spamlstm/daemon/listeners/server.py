@@ -1,0 +1,278 @@
+"""The server: one thread with an asyncio loop that accepts the connections of all listeners.
+
+The protocols run in this thread and do no long work. They send messages to the daemon's loop, which classifies them
+(`judging`). A slow client therefore delays nobody.
+"""
+
+import asyncio
+import contextlib
+import grp
+import logging
+import os
+import socket
+import stat
+import threading
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from spamlstm.config import Config, ListenerConfig
+from spamlstm.config.addresses import TcpAddress, UnixAddress, parse_address
+from spamlstm.daemon.listeners.connection import TOTAL_SECONDS, Budget, ClientConnection, ListenerCounts
+from spamlstm.daemon.listeners.judging import Judging
+from spamlstm.daemon.listeners.own import serve_filter
+from spamlstm.daemon.listeners.spamd import serve_spamd
+from spamlstm.errors import UnavailableError, UserError, reason_of
+from spamlstm.filtering.failures import emit, logger
+from spamlstm.xdg import FILTER_SOCKET
+
+# The largest number of open connections of one listener. A further connection replaces the oldest whose client has not
+# yet sent its whole request.
+MOST_CONNECTIONS = 256
+# Seconds in which a client may read the answer before the connection is closed, and in which requests end at a stop.
+CLOSE_SECONDS = 0.5
+STOP_SECONDS = 5.0
+OWN = "own"
+"""The name of the listener in the state folder."""
+
+Protocol = Callable[[ClientConnection], Awaitable[None]]
+
+
+@dataclass(slots=True)
+class _Listener:
+    """One listening socket and its connections, from the oldest to the newest."""
+
+    name: str
+    protocol: Protocol
+    counts: ListenerCounts
+    server: asyncio.Server
+    connections: "dict[ClientConnection, asyncio.Task[None]]"
+
+
+class Listeners:
+    """The listeners of a daemon. Only one thread may call the methods, except `snapshot`.
+
+    A socket in the state folder `state` is always served. The others are configured.
+    """
+
+    def __init__(self, judging: Judging, *, state: Path) -> None:
+        self._judging = judging
+        self._state = state
+        self._budget = Budget()
+        self._listeners: dict[str, _Listener] = {}
+        self._configured: dict[str, ListenerConfig] = {}
+        self._loop = asyncio.new_event_loop()
+        self._loop.set_exception_handler(_log_error)
+        self._thread = threading.Thread(target=self._loop.run_forever, name="listeners", daemon=True)
+        self._thread.start()
+
+    def start(self, config: Config) -> None:
+        """Listen on the socket in the state folder and as configured. Raises UserError if an address cannot be used."""
+        with _own_socket(self._state) as opened:
+            self._add(OWN, serve_filter, opened, f"unix:{self._state / FILTER_SOCKET}")
+        self.reconfigure(config)
+
+    def reconfigure(self, config: Config) -> None:
+        """Listen as configured. Unchanged listeners keep their connections.
+
+        Raises UserError if an address cannot be used. The other listeners then run.
+        """
+        wanted = config.listeners()
+        for name in [name for name, one in self._configured.items() if wanted.get(name) != one]:
+            del self._configured[name]
+            self._end(name)
+        failures = []
+        for name, one in wanted.items():
+            if name not in self._configured:
+                try:
+                    self._add(name, _protocol(config, name), opened_socket(one, name), str(one.listen))
+                except UserError as error:
+                    failures.append(error)
+                else:
+                    self._configured[name] = one
+        if failures:
+            raise failures[0]
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return the numbers of each listener as a JSON-serializable dict."""
+        return {name: one.counts.snapshot() for name, one in list(self._listeners.items())}
+
+    def close(self) -> None:
+        """Refuse new connections, let answered requests end, and close all connections.
+
+        Requests that wait for the daemon's loop are answered only if the loop runs or `Judging.close` was called.
+        """
+        for name in list(self._listeners):
+            self._end(name)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(STOP_SECONDS)
+        if not self._thread.is_alive():
+            self._loop.close()
+        with contextlib.suppress(OSError):
+            (self._state / FILTER_SOCKET).unlink(missing_ok=True)
+
+    def _add(self, name: str, protocol: Protocol, opened: socket.socket, address: str) -> None:
+        async def add() -> None:
+            connections: dict[ClientConnection, asyncio.Task[None]] = {}
+            counts = ListenerCounts(address)
+            serve = partial(self._serve, name)
+            server = await asyncio.start_server(serve, sock=opened, backlog=MOST_CONNECTIONS)
+            self._listeners[name] = _Listener(name, protocol, counts, server, connections)
+
+        asyncio.run_coroutine_threadsafe(add(), self._loop).result()
+        emit(logging.INFO, "listening", listener=name, address=address)
+
+    def _end(self, name: str) -> None:
+        asyncio.run_coroutine_threadsafe(_end(self._listeners.pop(name)), self._loop).result()
+
+    async def _serve(self, name: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        listener, task = self._listeners.get(name), asyncio.current_task()
+        if listener is None or task is None:  # the listener is being closed
+            writer.close()
+            return
+        counts = listener.counts
+        client = ClientConnection(reader, writer, judging=self._judging, counts=counts, budget=self._budget)
+        counts.connections += 1
+        _make_room(listener)
+        listener.connections[client] = task
+        counts.open = len(listener.connections)
+        refused = counts.refused
+        try:
+            async with asyncio.timeout(TOTAL_SECONDS):
+                await listener.protocol(client)
+        except (TimeoutError, asyncio.CancelledError):
+            counts.dropped += 1
+        except OSError:
+            pass  # the client has gone
+        except Exception:  # noqa: BLE001  a bug must not stop the other connections
+            counts.errors += 1
+            logger.exception("bug: a client of the listener %s got no answer", name)
+        finally:
+            del listener.connections[client]
+            counts.open = len(listener.connections)
+            with contextlib.suppress(asyncio.CancelledError):
+                await client.close(patience=CLOSE_SECONDS if counts.refused > refused else 0)
+
+
+def _make_room(listener: _Listener) -> None:
+    if len(listener.connections) < MOST_CONNECTIONS:
+        return
+    oldest = next((one for one in listener.connections if one.is_receiving), None)
+    if oldest is not None:
+        listener.connections[oldest].cancel()
+
+
+async def _end(listener: _Listener) -> None:
+    """Stop listening, wait for the answers to whole requests, and close the connections."""
+    listener.server.close()
+    for client, task in listener.connections.items():
+        if client.is_receiving:
+            task.cancel()
+    if listener.connections:
+        _, late = await asyncio.wait(listener.connections.values(), timeout=STOP_SECONDS)
+        for task in late:
+            task.cancel()
+
+
+def _protocol(config: Config, name: str) -> Protocol:
+    return serve_filter if name == "filter" else partial(serve_spamd, allow_tell=config.spamd.allow_tell)
+
+
+def _log_error(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    error = context.get("exception")
+    if not isinstance(error, OSError):
+        logger.error("bug in a listener: %s", context.get("message"), exc_info=error)
+
+
+# --- sockets -------------------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def _own_socket(state: Path) -> Iterator[socket.socket]:
+    """Yield a socket that listens in the state folder, to which only this user and root can connect.
+
+    The caller must hold the lock of the state folder, so that an existing socket file is a remainder. The kernel
+    accepts at most 107 bytes for a path, and the path of the state folder may be longer.
+    """
+    folder = os.open(state, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        (state / FILTER_SOCKET).unlink(missing_ok=True)
+        yield _bound(f"/proc/self/fd/{folder}/{FILTER_SOCKET}", mode=0o600)
+    finally:
+        os.close(folder)
+
+
+def opened_socket(config: ListenerConfig, name: str) -> socket.socket:
+    """Return a socket that is bound as configured. Raises UnavailableError if the address cannot be used."""
+    address = parse_address(config.listen or "")
+    try:
+        if isinstance(address, UnixAddress):
+            return _unix_socket(address.path, config.group)
+        return _tcp_socket(address)
+    except (OSError, KeyError) as error:
+        why = f"there is no group {config.group!r}" if isinstance(error, KeyError) else _why(error, address)
+        raise UnavailableError(f"[{name}] cannot listen on {config.listen}: {why}") from error
+
+
+def _why(error: OSError, address: UnixAddress | TcpAddress) -> str:
+    if isinstance(error, FileNotFoundError) and isinstance(address, UnixAddress):
+        return f"the folder {Path(address.path).parent} does not exist"
+    if isinstance(error, PermissionError) and isinstance(address, TcpAddress) and address.port < 1024:
+        return "this user may not use ports below 1024; use a higher port or a Unix socket"
+    return reason_of(error)
+
+
+def _tcp_socket(address: TcpAddress) -> socket.socket:
+    opened = socket.socket(socket.AF_INET6 if ":" in address.host else socket.AF_INET)
+    try:
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        opened.bind((address.host, address.port))
+    except BaseException:
+        opened.close()
+        raise
+    return opened
+
+
+def _unix_socket(path: str, group: str | None) -> socket.socket:
+    """Return a socket that is bound to `path`, for this user and a group.
+
+    A socket file that another program left is replaced. A file of another type is not.
+    """
+    number = -1 if group is None else grp.getgrnam(group).gr_gid
+    with contextlib.suppress(FileNotFoundError):
+        if stat.S_ISSOCK(os.lstat(path).st_mode) and not _is_served(path):
+            Path(path).unlink()
+    opened = _bound(path, mode=0o600)
+    try:
+        os.chown(path, -1, number)
+        Path(path).chmod(0o660)
+    except BaseException:
+        opened.close()
+        Path(path).unlink(missing_ok=True)
+        raise
+    return opened
+
+
+def _is_served(path: str) -> bool:
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(1.0)
+        try:
+            client.connect(path)
+        except ConnectionRefusedError:
+            return False
+        except OSError:
+            return True
+    return True
+
+
+def _bound(path: str, *, mode: int) -> socket.socket:
+    opened = socket.socket(socket.AF_UNIX)
+    try:
+        os.fchmod(opened.fileno(), mode)  # on Linux, bind creates the socket file with this mode
+        opened.bind(path)
+    except BaseException:
+        opened.close()
+        raise
+    return opened

@@ -66,7 +66,8 @@ async def serve_spamd(client: ClientConnection, *, allow_tell: bool) -> None:
         answer = b"SPAMD/1.0 %d Bad header line: (%s)\r\n" % (_PROTOCOL, str(error).encode())
     except (JudgingError, _UnavailableError) as error:
         client.counts.refused += 1
-        answer = b"SPAMD/1.0 %d Service Unavailable: %s\n\r\n" % (_UNAVAILABLE, str(error).encode())
+        # Without a blank line, spamc reports a failure. With a blank line it would say that a message was learned before.
+        answer = b"SPAMD/1.0 %d Service Unavailable: %s\r\n" % (_UNAVAILABLE, str(error).encode())
     await client.send(answer)
 
 
@@ -176,7 +177,7 @@ async def _decompressed(client: ClientConnection, raw: bytes) -> bytes:
             raise _UnavailableError("zlib: the data are damaged") from error
         raw = decompressor.unconsumed_tail
         if not block and not decompressor.eof:
-            raise _UnavailableError("zlib: failed to find end of zlib stream")
+            raise _UnavailableError("zlib: failed to find end of zlib stream\n")
         plain += block
         if len(plain) > MOST_BYTES:
             raise _UnavailableError(f"zlib: the message is above {MOST_BYTES} bytes")

@@ -66,7 +66,7 @@ async def serve_spamd(client: ClientConnection, *, allow_tell: bool) -> None:
         answer = b"SPAMD/1.0 %d Bad header line: (%s)\r\n" % (_PROTOCOL, str(error).encode())
     except (JudgingError, _UnavailableError) as error:
         client.counts.refused += 1
-        # Without a blank line, spamc reports a failure. With a blank line it would say that a message was learned before.
+        # Without a blank line, spamc reports a failure. With one, it would say that the message was learned before.
         answer = b"SPAMD/1.0 %d Service Unavailable: %s\r\n" % (_UNAVAILABLE, str(error).encode())
     await client.send(answer)
 

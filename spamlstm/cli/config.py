@@ -7,7 +7,16 @@ from pathlib import Path
 from typing import assert_never
 
 from spamlstm.cli.terminal import print_lines, print_summary, thresholds_in_words
-from spamlstm.config import Action, Config, LabelScope, MaildirConfig, load_config
+from spamlstm.config import (
+    Action,
+    Config,
+    LabelScope,
+    ListenerConfig,
+    MaildirConfig,
+    SpamdConfig,
+    load_config,
+)
+from spamlstm.config.addresses import parse_address
 from spamlstm.config.locations import config_files, find_config_file, user_file
 from spamlstm.config.maildirs import expand_maildirs
 from spamlstm.config.reading import ProblemsError
@@ -50,9 +59,18 @@ def check_config(named: Path | None) -> int:
     except ProblemsError as error:
         print_lines(*error.lines())
         return ExitStatus.CONFIG
+    listeners = [f"  {name}: {_listener(one)}" for name, one in config.listeners().items()]
     watches = "Watched Maildirs:" if config.maildirs else "No Maildirs are watched, as there is no [[maildir]] section."
     print_lines(f"{path} has no problems. {watches}", *_sections(config))
+    print_lines(*(["Listeners:", *listeners] if listeners else ()))
     return ExitStatus.OK
+
+
+def _listener(listener: ListenerConfig) -> str:
+    group = f", for members of the group {listener.group}" if listener.group else ""
+    remote = "" if parse_address(listener.listen or "").is_local else ", for other machines too, without a password"
+    tell = ", clients can label mail" if isinstance(listener, SpamdConfig) and listener.allow_tell else ""
+    return f"{listener.listen}{group}{remote}{tell}"
 
 
 def show_config(named: Path | None) -> None:

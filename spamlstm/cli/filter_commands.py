@@ -104,9 +104,10 @@ def filter_command(
     config: options.ConfigOption = None,
     state: options.StateOption = None,
 ) -> int:
-    """Add headers with the verdict to a message: standard input to standard output.
+    """Copy a message from input to output and add the verdict.
 
-    The other bytes of the message are unchanged, except that X-Spam headers of others are removed. The running daemon
+    The message is read from standard input and written to standard output with X-Spam headers. Its other bytes are
+    unchanged, except that earlier X-Spam headers are removed. The running daemon
     classifies the message. If no daemon answers, or with --model or --config, this process loads the model itself.
 
     If the message cannot be classified, it is written unchanged with a warning, and the exit status is 0. Messages

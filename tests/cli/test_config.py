@@ -20,6 +20,20 @@ def home(tmp_path, monkeypatch):
     return tmp_path
 
 
+def test_check_shows_the_listeners(spamlstm, tmp_path):
+    """A correct configuration is summed up with its listeners, their groups and what clients may do."""
+    (tmp_path / "c.toml").write_text(
+        '[spamd]\nlisten = "127.0.0.1:783"\nallow_tell = true\n[filter]\nlisten = "unix:/run/f"\ngroup = "mail"\n'
+    )
+    status, output, _ = spamlstm("config", "check", "--config", tmp_path / "c.toml")
+    assert status == 0
+    assert output.splitlines()[-3:] == [
+        "Listeners:",
+        "  filter: unix:/run/f, for members of the group mail",
+        "  spamd: 127.0.0.1:783, clients can label mail",
+    ]
+
+
 def test_init_then_check(spamlstm, home):
     """The file that `init` writes has no problems, and `check` lists what it watches."""
     status, out, err = spamlstm("config", "init")

@@ -59,7 +59,7 @@ class ListenerCounts:
 
 
 @dataclass(slots=True)
-class Budget:
+class ReceivingBudget:
     """The number of bytes of large unfinished requests that may still be kept in memory."""
 
     left: int = MOST_BUFFERED
@@ -79,7 +79,7 @@ class ClientConnection:
         *,
         judging: Judging,
         counts: ListenerCounts,
-        budget: Budget,
+        budget: ReceivingBudget,
     ) -> None:
         self.counts = counts
         self.is_receiving = True
@@ -191,14 +191,18 @@ class ClientConnection:
             async with asyncio.timeout(IDLE_SECONDS):
                 await self._writer.drain()
 
+    def abort(self) -> None:
+        """Close the connection immediately. Unsent bytes are lost."""
+        self._release()
+        self._writer.transport.abort()
+
     async def close(self, *, patience: float) -> None:
-        """Close the connection.
+        """Send the rest of the answer and close the connection.
 
         If the client is still sending, its bytes are first discarded for `patience` seconds, because a connection with
         unread bytes is reset and the client could lose the answer.
         """
-        self._budget.left += self._reserved
-        self._reserved = 0
+        self._release()
         try:
             async with asyncio.timeout(patience):
                 if not self.is_ended and self._writer.can_write_eof():
@@ -207,5 +211,10 @@ class ClientConnection:
                         pass
         except (TimeoutError, OSError):
             pass
-        finally:
-            self._writer.close()
+        self._writer.close()
+        async with asyncio.timeout(IDLE_SECONDS):
+            await self._writer.wait_closed()
+
+    def _release(self) -> None:
+        self._budget.left += self._reserved
+        self._reserved = 0

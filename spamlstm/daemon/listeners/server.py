@@ -20,7 +20,7 @@ from typing import Any
 
 from spamlstm.config import Config, ListenerConfig
 from spamlstm.config.addresses import TcpAddress, UnixAddress, parse_address
-from spamlstm.daemon.listeners.connection import TOTAL_SECONDS, Budget, ClientConnection, ListenerCounts
+from spamlstm.daemon.listeners.connection import TOTAL_SECONDS, ClientConnection, ListenerCounts, ReceivingBudget
 from spamlstm.daemon.listeners.judging import Judging
 from spamlstm.daemon.listeners.own import serve_filter
 from spamlstm.daemon.listeners.spamd import serve_spamd
@@ -60,7 +60,7 @@ class Listeners:
     def __init__(self, judging: Judging, *, state: Path) -> None:
         self._judging = judging
         self._state = state
-        self._budget = Budget()
+        self._budget = ReceivingBudget()
         self._listeners: dict[str, _Listener] = {}
         self._configured: dict[str, ListenerConfig] = {}
         self._loop = asyncio.new_event_loop()
@@ -142,6 +142,7 @@ class Listeners:
         try:
             async with asyncio.timeout(TOTAL_SECONDS):
                 await listener.protocol(client)
+            await client.close(patience=CLOSE_SECONDS if counts.refused > refused else 0)
         except (TimeoutError, asyncio.CancelledError):
             counts.dropped += 1
         except OSError:
@@ -150,10 +151,9 @@ class Listeners:
             counts.errors += 1
             logger.exception("bug: a client of the listener %s got no answer", name)
         finally:
+            client.abort()
             del listener.connections[client]
             counts.open = len(listener.connections)
-            with contextlib.suppress(asyncio.CancelledError):
-                await client.close(patience=CLOSE_SECONDS if counts.refused > refused else 0)
 
 
 def _make_room(listener: _Listener) -> None:
@@ -174,6 +174,7 @@ async def _end(listener: _Listener) -> None:
         _, late = await asyncio.wait(listener.connections.values(), timeout=STOP_SECONDS)
         for task in late:
             task.cancel()
+    await asyncio.sleep(0)  # the transports end in the next turn of the asyncio loop
 
 
 def _protocol(config: Config, name: str) -> Protocol:
@@ -212,13 +213,15 @@ def opened_socket(config: ListenerConfig, name: str) -> socket.socket:
             return _unix_socket(address.path, config.group)
         return _tcp_socket(address)
     except (OSError, KeyError) as error:
-        why = f"there is no group {config.group!r}" if isinstance(error, KeyError) else _why(error, address)
+        why = f"there is no group {config.group!r}" if isinstance(error, KeyError) else _why(error, address, config)
         raise UnavailableError(f"[{name}] cannot listen on {config.listen}: {why}") from error
 
 
-def _why(error: OSError, address: UnixAddress | TcpAddress) -> str:
+def _why(error: OSError, address: UnixAddress | TcpAddress, config: ListenerConfig) -> str:
     if isinstance(error, FileNotFoundError) and isinstance(address, UnixAddress):
         return f"the folder {Path(address.path).parent} does not exist"
+    if config.group and error.filename is not None and isinstance(address, UnixAddress):
+        return f"this user cannot give the socket to the group {config.group}; make the user a member of the group"
     if isinstance(error, PermissionError) and isinstance(address, TcpAddress) and address.port < 1024:
         return "this user may not use ports below 1024; use a higher port or a Unix socket"
     return reason_of(error)
@@ -240,13 +243,14 @@ def _unix_socket(path: str, group: str | None) -> socket.socket:
 
     A socket file that another program left is replaced. A file of another type is not.
     """
-    number = -1 if group is None else grp.getgrnam(group).gr_gid
+    number = None if group is None else grp.getgrnam(group).gr_gid
     with contextlib.suppress(FileNotFoundError):
         if stat.S_ISSOCK(os.lstat(path).st_mode) and not _is_served(path):
             Path(path).unlink()
     opened = _bound(path, mode=0o600)
     try:
-        os.chown(path, -1, number)
+        if number is not None:
+            os.chown(path, -1, number)
         Path(path).chmod(0o660)
     except BaseException:
         opened.close()

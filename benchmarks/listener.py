@@ -1,0 +1,168 @@
+"""The listeners: time of an answer, slow clients, memory and hostile bytes. `MODE` is times, slow or fuzz.
+
+times: `spamlstm filter` with and without a daemon, and `spamc -c` one at a time and 20 in parallel, in milliseconds.
+slow:  the time of others and the memory of the daemon while 200 clients send a byte a second, wrong lengths or noise.
+fuzz:  any bytes to each protocol (default: 100,000 in all); ends with an error if a request gets no proper answer.
+"""
+
+import argparse
+import contextlib
+import os
+import random
+import re
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import zlib
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+MAIL = b"From: ann@example.org\nTo: bob@example.net\nSubject: Minutes\n\n" + b"The minutes of Monday are below.\n" * 30
+VERBS = b"CHECK PROCESS TELL HEADERS REPORT REPORT_IFSPAM SYMBOLS PING SKIP FROB".split()
+HEADERS = [b"User: ann", b"User: ../x", b"Compress: zlib", b"Message-class: spam", b"Message-class: ham", b"Set: local"]
+HEADERS += [b"Remove: local", b"Set: local, remote", b"frob", b"A: b", b": :", b"Compress: gzip", b"User: \xff\0"]
+REQUEST = b"CHECK SPAMC/1.5\r\nContent-length: %d\r\n\r\n%s" % (len(MAIL), MAIL)
+
+
+@contextlib.contextmanager
+def running(folder: Path) -> Iterator[tuple[int, str, str]]:
+    """Run a daemon with the shipped model; gives its process, its spamd socket and its state folder."""
+    (folder / "config.toml").write_text(f'[spamd]\nlisten = "unix:{folder}/spamd"\nallow_tell = true\n')
+    state = folder / "state"
+    command = [sys.executable, "-m", "spamlstm", "run", "--config", folder / "config.toml", "--state", state]
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
+        for line in process.stderr:
+            if " ready " in line:
+                break
+        yield process.pid, f"{folder}/spamd", str(state)
+        process.terminate()
+        process.stderr.read()
+
+
+def exchange(path: str, request: bytes) -> bytes:
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(60)
+        client.connect(path)
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            client.sendall(request)
+            client.shutdown(socket.SHUT_WR)
+        answer = b""
+        with contextlib.suppress(ConnectionResetError):
+            while block := client.recv(1 << 16):
+                answer += block
+    return answer
+
+
+def milliseconds(call: Callable[[], object], count: int) -> str:
+    taken = []
+    for _ in range(count):
+        began = time.perf_counter()
+        call()
+        taken.append(1000 * (time.perf_counter() - began))
+    return f"p50 {statistics.median(taken):.1f}, least {min(taken):.1f}"
+
+
+def memory(process: int) -> float:
+    return int(re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{process}/status").read_text())[1]) / 1024
+
+
+def times(folder: Path, count: int) -> None:
+    entry = [sys.executable, "-c", "import re, sys; from spamlstm.cli import main; sys.exit(main())", "filter"]
+
+    def run(*command: str) -> None:
+        subprocess.run(command, input=MAIL, cwd=ROOT, capture_output=True, check=True)
+
+    print("python -c pass:", milliseconds(lambda: run(sys.executable, "-c", "pass"), count))
+    print("filter, no daemon:", milliseconds(lambda: run(*entry, "--state", str(folder)), max(5, count // 10)))
+    with running(folder) as (_, path, state):
+        print("filter, daemon:", milliseconds(lambda: run(*entry, "--state", state), count))
+        print("spamc -c:", milliseconds(lambda: run("spamc", "-c", "-U", path), count))
+        print("the same bytes by a socket:", milliseconds(lambda: exchange(path, REQUEST), count))
+        with ThreadPoolExecutor(20) as pool:
+            began = time.perf_counter()
+            for _ in pool.map(lambda _: run("spamc", "-c", "-U", path), range(count)):
+                pass
+            print(f"spamc -c, 20 in parallel: {count / (time.perf_counter() - began):.0f} a second")
+            began = time.perf_counter()
+            for _ in pool.map(lambda _: exchange(path, REQUEST), range(10 * count)):
+                pass
+            print(f"by a socket, 20 in parallel: {10 * count / (time.perf_counter() - began):.0f} a second")
+
+
+def slow(folder: Path, count: int) -> None:
+    with running(folder) as (process, path, _), contextlib.ExitStack() as stack:
+        print("alone:", milliseconds(lambda: exchange(path, REQUEST), count))
+        before = memory(process)
+        clients = [stack.enter_context(socket.socket(socket.AF_UNIX)) for _ in range(200)]
+        for number, client in enumerate(clients):
+            client.connect(path)
+            client.sendall((b"CHECK SPAMC/1.5\r\n", b"CHECK SPAMC/1.5\r\nContent-length: 60000000\r\n\r\n")[number % 2])
+        taken = []
+        for number in range(count):
+            if number % 20 == 0:
+                for client in clients:
+                    with contextlib.suppress(OSError):
+                        client.sendall(b"x")
+                exchange(path, os.urandom(5000))
+            began = time.perf_counter()
+            exchange(path, REQUEST)
+            taken.append(1000 * (time.perf_counter() - began))
+        print(f"beside 200 slow clients: p50 {statistics.median(taken):.1f}; memory +{memory(process) - before:.1f} MB")
+
+
+def hostile(name: str, randomly: random.Random) -> bytes:
+    """Return a valid request, or one with wrong lengths, other headers, cut, or with changed bytes."""
+    mail = randomly.choice([MAIL, b"", b"x", MAIL + b"end", randomly.randbytes(300), zlib.compress(MAIL)])
+    length = randomly.choice([len(mail), len(mail), len(mail), 0, 7, len(mail) + 9, -1, 10**9])
+    if name == "own":
+        form, user = randomly.choice([b"headers", b"bogosity", b"x"]), randomly.choice([b"-", b"ann", b"%zz", b"../x"])
+        request = b"FILTER %d %s %s\n" % (length, form, user) + mail
+    else:
+        verb, version = randomly.choice(VERBS), randomly.choice([b"1.5", b"1.5", b"1.2", b"1.0", b"2.0", b"x"])
+        headers = randomly.sample(HEADERS, randomly.randrange(4)) + [b"Content-length: %d" % length] * (
+            randomly.random() < 0.8
+        )
+        request = b"\r\n".join([verb + b" SPAMC/" + version, *headers, b"", mail])
+    if randomly.random() < 0.2:
+        request = request[: randomly.randrange(len(request))]
+    if randomly.random() < 0.2:
+        request = bytes(randomly.randrange(256) if randomly.random() < 0.02 else byte for byte in request)
+    return request if randomly.random() < 0.95 else randomly.randbytes(randomly.randrange(300))
+
+
+def fuzz(folder: Path, count: int) -> None:
+    randomly = random.Random(1)
+    with running(folder) as (process, path, state):
+        before = memory(process)
+        paths = {"spamd": path, "own": f"{state}/filter.sock"}
+        for number in range(count):
+            name = ("spamd", "own")[number % 2]
+            request = hostile(name, randomly)
+            answer = exchange(paths[name], request)
+            proper = answer.startswith((b"SPAMD/1.", b"OK ", b"ERROR ")) or (
+                request.startswith(b"SKIP SPAMC/") and not answer
+            )
+            if not proper:
+                raise SystemExit(f"{name}: {request!r} got {answer!r}")
+        print(f"{count} requests; memory +{memory(process) - before:.1f} MB")
+        command = [sys.executable, "-m", "spamlstm", "status", "--state", state]
+        print(subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("mode", choices=["times", "slow", "fuzz"])
+    parser.add_argument("--count", type=int)
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        default = {"times": 100, "slow": 200, "fuzz": 100_000}[given.mode]
+        {"times": times, "slow": slow, "fuzz": fuzz}[given.mode](Path(folder), given.count or default)
+
+
+if __name__ == "__main__":
+    main()

@@ -18,9 +18,9 @@ class ExitStatus(IntEnum):
         status._value_, status.meaning = value, meaning
         return status
 
-    OK = 0, "success; with classify --exit-code: ham"
-    SPAM = 1, "with classify --exit-code: spam"
-    UNSURE = 2, "with classify --exit-code: unsure"
+    OK = 0, "success; with --exit-code: ham"
+    SPAM = 1, "with --exit-code: spam"
+    UNSURE = 2, "with --exit-code: unsure"
     USAGE = 64, "the command line is invalid"
     DATA = 65, "an input has the wrong content, such as a damaged model"
     NO_INPUT = 66, "an input is missing or unreadable; other inputs were processed"

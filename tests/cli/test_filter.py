@@ -18,6 +18,7 @@ from tiny_bundle import HAM, SPAM, UNSURE
 from spamlstm.cli import filter_client
 from spamlstm.cli.filter_client import FLAGS, VALUES, plain_options
 from spamlstm.config import Config, LabelScope, LearningConfig, MaildirConfig
+from spamlstm.corpus import paths
 from spamlstm.daemon.listeners.judging import LabelRequestOfClient
 from spamlstm.learning.label import Label
 from spamlstm.maildir.headers import untag
@@ -211,6 +212,11 @@ def test_the_quick_parser_never_raises(arguments):
     """Unusual command lines are left to the full parser."""
     options = plain_options(arguments)
     assert options is None or isinstance(options.user, str)
+
+
+def test_the_limit_is_that_of_the_daemon():
+    """The client does not send what the daemon would refuse."""
+    assert filter_client.MOST_BYTES == paths.MOST_BYTES
 
 
 def test_mistakes_in_the_command_line(spamlstm):

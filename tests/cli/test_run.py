@@ -15,6 +15,7 @@ from pathlib import Path
 
 import maildirs
 import pytest
+from listening import exchange
 from tiny_bundle import HAM, SPAM, UNSURE
 
 from spamlstm.maildir.headers import untag
@@ -510,3 +511,21 @@ def test_a_failed_start_restores_the_signal_handlers(spamlstm, tmp_path):
     before = [signal.getsignal(number) for number in numbers]
     assert spamlstm("run", tmp_path / "none")[0] == 66
     assert [signal.getsignal(number) for number in numbers] == before
+
+
+def test_a_daemon_without_maildirs(daemon, environment, tmp_path, spamlstm):
+    """With a listener, the daemon needs no Maildir. SIGHUP moves the listener, and a stop removes its socket."""
+    config, first, second = tmp_path / "c.toml", tmp_path / "first", tmp_path / "second"
+    config.write_text(f'[spamd]\nlisten = "unix:{first}"\n')
+    process, read_until = daemon("--config", config)
+    read_until("ready")
+    assert exchange(str(first), b"PING SPAMC/1.5\r\n\r\n") == b"SPAMD/1.5 0 PONG\r\n"
+    config.write_text(f'[spamd]\nlisten = "unix:{second}"\n')
+    process.send_signal(signal.SIGHUP)
+    read_until("ready")
+    assert exchange(str(second), b"PING SPAMC/1.5\r\n\r\n") == b"SPAMD/1.5 0 PONG\r\n"
+    assert f"listener spamd    unix:{second}: 0 classified" in spamlstm("status")[1]
+    process.terminate()
+    assert process.wait(PATIENCE) == 0
+    assert not first.exists()
+    assert not second.exists()

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from spamlstm.config import Config, ListenerConfig
-from spamlstm.config.addresses import TcpAddress, UnixAddress, parse_address
+from spamlstm.config.addresses import UNIX, TcpAddress, UnixAddress, parse_address
 from spamlstm.daemon.listeners.connection import TOTAL_SECONDS, ClientConnection, ListenerCounts, ReceivingBudget
 from spamlstm.daemon.listeners.judging import Judging
 from spamlstm.daemon.listeners.own import serve_filter
@@ -110,8 +110,6 @@ class Listeners:
         self._thread.join(STOP_SECONDS)
         if not self._thread.is_alive():
             self._loop.close()
-        with contextlib.suppress(OSError):
-            (self._state / FILTER_SOCKET).unlink(missing_ok=True)
 
     def _add(self, name: str, protocol: Protocol, opened: socket.socket, address: str) -> None:
         async def add() -> None:
@@ -125,7 +123,11 @@ class Listeners:
         emit(logging.INFO, "listening", listener=name, address=address)
 
     def _end(self, name: str) -> None:
-        asyncio.run_coroutine_threadsafe(_end(self._listeners.pop(name)), self._loop).result()
+        listener = self._listeners.pop(name)
+        asyncio.run_coroutine_threadsafe(_end(listener), self._loop).result()
+        if listener.counts.address.startswith(UNIX):
+            with contextlib.suppress(OSError):
+                Path(listener.counts.address.removeprefix(UNIX)).unlink()
 
     async def _serve(self, name: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         listener, task = self._listeners.get(name), asyncio.current_task()

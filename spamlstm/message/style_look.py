@@ -58,7 +58,7 @@ def look_of(style: str, colour: str = "", background: str = "") -> Look:
     return (_cached_look if len(style) <= _MAX_CACHED else _look)(style, colour, background)
 
 
-def without_comments(text: str) -> str:
+def without_css_comments(text: str) -> str:
     """Return CSS without comments. A comment that has no end reaches to the end."""
     first, *rest = text.split("/*")
     return first + " ".join([piece.partition("*/")[2] for piece in rest])
@@ -69,7 +69,7 @@ def _look(style: str, colour: str, background: str) -> Look:
     important: dict[str, str] = {}
     painted = [background.strip().lower()]
     if "/*" in style:
-        style = without_comments(style)
+        style = without_css_comments(style)
     for declaration in style.lower().split(";"):
         name, _, value = declaration.partition(":")
         if (name := name.strip()) not in _READ:

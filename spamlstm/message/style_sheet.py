@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Any
 
 from spamlstm.message.html_cost import Budget
-from spamlstm.message.style_look import Look, look_of, without_comments
+from spamlstm.message.style_look import Look, look_of, without_css_comments
 
 # The part of the style sheets that is read, in characters and selectors.
 _MAX_SHEET, _MAX_SELECTORS = 100_000, 1_000
@@ -170,7 +170,7 @@ def read_sheets(texts: Iterable[str], budget: Budget) -> StyleSheet:
     """Return the rules of style sheets. Raises TooComplexError if `budget` is spent."""
     text = "\n".join(texts)[:_MAX_SHEET]
     if "/*" in text:
-        text = without_comments(text)
+        text = without_css_comments(text)
     budget.spend(min(text.count(",") + text.count("{"), _MAX_SELECTORS) * _PER_SELECTOR)
     return StyleSheet(list((_cached_rules if len(text) <= _MAX_CACHED else _rules)(text)), budget)
 

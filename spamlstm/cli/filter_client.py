@@ -42,6 +42,14 @@ class FilterOptions:
         self.tempfail = False
         self.quiet = False
 
+    def contradiction(self) -> str:
+        """Return a sentence about options that contradict each other, or an empty string."""
+        if self.exit_code and self.bogofilter:
+            return "--exit-code and --bogofilter have different exit statuses; use one of them"
+        if self.socket and (self.model or self.config):
+            return "--socket has no effect with --model or --config, because the daemon may use others"
+        return ""
+
     def sockets(self) -> list[str]:
         """Return the paths of the sockets on which a daemon may answer. Empty if a daemon must not be asked.
 
@@ -88,7 +96,7 @@ def plain_options(arguments: list[str]) -> FilterOptions | None:
             setattr(options, VALUES[name], value)
         else:
             return None
-    return None if options.exit_code and options.bogofilter else options
+    return None if options.contradiction() else options
 
 
 def main_filter(options: FilterOptions) -> int:

@@ -115,12 +115,12 @@ def filter_command(
     """
     from spamlstm.cli.filter_client import FilterOptions, main_filter
 
-    if exit_code and bogofilter:
-        raise UserError("--exit-code and --bogofilter have different exit statuses; use one of them")
     given = FilterOptions()
     given.user, given.socket, given.exit_code, given.bogofilter = user, socket, exit_code, bogofilter
     given.state, given.model, given.config = (str(one or "") for one in (state, model, config))
     given.tempfail, given.quiet = tempfail, terminal.settings.quiet
+    if contradiction := given.contradiction():
+        raise UserError(contradiction)
     return main_filter(given)
 
 

@@ -220,7 +220,8 @@ class LabelStores:
                 trainer.catch_up()
                 trainer.keep()
         if new:
-            self.status.moved[label] += origin is Origin.MOVED
+            if origin is Origin.MOVED:
+                self.status.moved[label] += 1
             self.status.last = self._clock()
         return new
 

@@ -137,6 +137,8 @@ def test_mail_passes_unchanged_if_it_cannot_be_classified(filtered, state, tmp_p
     assert (status, output) == (0, SPAM)
     assert complaints.startswith("spamlstm: ")
     assert complaints.endswith("the message was not classified\n")
+    if broken != "configuration":
+        return  # the others take a second for each command
     assert filtered(SPAM, "--exit-code", *arguments)[:2] == (2, SPAM)
     assert filtered(SPAM, "--bogofilter", *arguments)[:2] == (3, SPAM)
     assert filtered(SPAM, "--tempfail", *arguments)[:2] == (75, b"")

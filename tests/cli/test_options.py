@@ -17,6 +17,7 @@ OPTIONS = {
     "undo": "dry_run json message since state",
     "config init": "group path",
     "config check": "config",
+    "filter": "bogofilter config exit_code model socket state tempfail user",
     "config show": "config",
     "label": "config label maildir model paths state yes",
     "forget": "config maildir paths state",
@@ -50,6 +51,7 @@ REFUSED = [
     *("evaluate BOX --feedback mistakes", "evaluate BOX --plot x.svg", "evaluate BOX --online --report x.html"),
     *("classify - -", "label ham - -", "forget - -"),
     *("classify -v -q PATH", "classify --color sometimes PATH"),
+    *("filter --exit-code --bogofilter", "filter --socket PATH --model BOX", "filter --socket PATH --config PATH"),
     "undo --since yesterday",
 ]
 

@@ -128,6 +128,14 @@ def test_virtual_users(machine, installed):
     machine.wait("journalctl -q -u spamlstm | grep -q base=2.spam")
     assert "2.spam" in machine.run(f"ls {maildir}/new")
 
+    listeners = '[filter]\nlisten = "unix:/run/spamlstm/filter.sock"\n'
+    edit(machine, f'[[maildir]]\npath = "/var/vmail/*/*/Maildir"\nspam = []\n{listeners}')
+    machine.run("systemctl reload spamlstm; usermod -aG vmail bob")
+    machine.wait("journalctl -q -u spamlstm | grep -q 'listening listener=filter'")
+    machine.run(f"cp {maildir}/new/2.spam /tmp/mail; chmod 644 /tmp/mail")
+    assert "X-Spam-Flag: YES" in machine.run("/opt/spamlstm/bin/spamlstm filter < /tmp/mail", user="bob")
+    machine.wait("spamlstm status --state /var/lib/spamlstm | grep -q 'listener filter.*: 1, 1 spam classified'")
+
     assert "would be undone" in machine.run(undo)
     machine.run(f"sleep {max(0, began + 4 - time.monotonic())}")  # two periods of the watchdog
     assert is_fine(machine)

@@ -159,6 +159,14 @@ def test_hosts_of_mail_services(name):
     }
 
 
+@pytest.mark.parametrize("name", names("15"))
+def test_letters_in_disguise_are_text(name):
+    """A body of pictures of letters is not a body without words, and a fact names each disguise but full width."""
+    evidence = evidence_of(message(name))
+    assert (evidence.no_text, evidence.little_text) == (False, False)
+    assert bool(facts(name, "odd")) == (not name.endswith(("ascii", "fullwidth")))
+
+
 # Results without the name of a server may be by the sender, unless Microsoft's servers received the message.
 RESULTS = {"e-no-authserv-id": "absent absent absent", "g-none-at-all": "absent absent absent"}
 RESULTS |= {"i-fail-and-forged-arc": "absent absent fail"}

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
 from spamlstm.corpus.paths import MOST_BYTES
 from spamlstm.errors import reason_of
+from spamlstm.features.normalise import normalise
 from spamlstm.features.render import cut_windows, render
 from spamlstm.features.sender_identity import SenderIdentity, sender_identity
 from spamlstm.features.style import ENCRYPTED_TYPES
@@ -188,6 +189,9 @@ def read_chunk(reader: MessageReader, chunk: Chunk, *, beat: Callable[[], None] 
 def evidence_of(message: Message) -> Evidence:
     """Return the evidence for the policy, except for `unknown_text`, which depends on the vocabulary."""
     words = _words(message.text, FEWEST_BODY_WORDS)
+    if words == 0 and not message.text.isascii():
+        # Letters may be in disguise, for example pictures of letters.
+        words = _words(normalise(message.text[:_LOOK])[0], FEWEST_BODY_WORDS)
     return Evidence(
         senders=addresses(message.first.get("from", "")),
         list_id=message.list_id,

@@ -18,4 +18,4 @@ def main() -> None:
             os._exit(filter_client.main_filter(options))
     from spamlstm.cli import translate
 
-    translate.main()
+    translate.run_process()

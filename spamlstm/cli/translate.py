@@ -28,7 +28,7 @@ An interrupted import can raise an error of any type. Therefore, every error aft
 """
 
 
-def main() -> None:
+def run_process() -> None:
     """Run the command line of this process and exit with its status."""
     # A shell starts background jobs with SIGINT ignored. Such a process keeps ignoring SIGINT.
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:

@@ -23,7 +23,8 @@ from spamlstm.message.message import parse_message
 from training.synthetic.modern import Dresser, load_material
 
 RELATIONS = """
-from name brand local domain zone reply id sign via spf dkim dmarc links link linkhosts openhost lying images leave reverse helo
+from name brand local domain zone reply id sign via spf dkim dmarc
+links link linkhosts openhost lying images leave reverse helo
 """.split()
 """Facts about who sends and where links lead, as rendered."""
 RELATION_SECTIONS = ("from", "hosts")

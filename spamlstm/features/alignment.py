@@ -44,11 +44,11 @@ ALIGNMENT: dict[str, tuple[str, ...]] = {
     "thread": ("new", "reply", "forged", "claimed"),
 }
 
+# These patterns are for addresses in lower case.
 _ROLE = re.compile(
-    r"^(?:info|news|newsletter|sales|support|service|kundenservice|contact|kontakt|admin|office|hello|team|marketing|billing|orders?|accounts?|help|mail|customer|notifications?|notify|alerts?|updates?|promo|offers?|reply|bounce|owner|request|root|webmaster|postmaster)",
-    re.IGNORECASE,
+    r"(?:info|news|newsletter|sales|support|service|kundenservice|contact|kontakt|admin|office|hello|team|marketing|billing|orders?|accounts?|help|mail|customer|notifications?|notify|alerts?|updates?|promo|offers?|reply|bounce|owner|request|root|webmaster|postmaster)"
 )
-_NOREPLY = re.compile(r"no[-_.]?reply|do[-_.]?not[-_.]?reply|mailer-daemon|nepasrepondre|noresponder", re.IGNORECASE)
+_NOREPLY = re.compile(r"no[-_.]?reply|do[-_.]?not[-_.]?reply|mailer-daemon|nepasrepondre|noresponder")
 _WORDS, _LETTERS = re.compile(r"[a-z0-9]+"), re.compile(r"[a-z]+")
 _LONGER_WORDS, _NO_WORD = re.compile(r"\w{4,}"), re.compile(r"[^\w]+")
 # Digits between letters, long numbers, or five consonants in a row.
@@ -59,13 +59,15 @@ _SIGNERS = ("same", "own", "service", "free", "other")
 _NO_NAMES = frozenset("undisclosed recipients info mail list phishing".split())
 
 
-def alignment(message: Message, targets: Targets, route: Route) -> Iterator[Fact]:
-    """Yield each fact that applies, in a fixed order. `targets` is the result of `link_targets`."""
+def alignment(message: Message, targets: Targets, route: Route) -> list[Fact]:
+    """Return each fact that applies, in a fixed order. `targets` is the result of `link_targets`."""
     organisations = Organisations(message, route)
-    yield from _sender(message, organisations)
-    yield from _authentication(organisations)
-    yield from link_facts(message, targets, organisations.link_owners)
-    yield from _audience(message, organisations)
+    return [
+        *_sender(message, organisations),
+        *_authentication(organisations),
+        *link_facts(message, targets, organisations.link_owners),
+        *_audience(message, organisations),
+    ]
 
 
 def _sender(message: Message, organisations: Organisations) -> Iterator[Fact]:

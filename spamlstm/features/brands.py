@@ -35,7 +35,8 @@ def brands_in(text: str) -> tuple[str, ...]:
     """
     names = _by_first_word()
     text = text[:_MAX_TEXT]
-    if names.keys().isdisjoint(_WORD.findall(text.lower())) and names.keys().isdisjoint(_WORD.findall(text)):
+    words = _WORD.findall(text)
+    if names.keys().isdisjoint(map(str.lower, words)) and names.keys().isdisjoint(words):
         return ()
     found: dict[str, None] = {}
     for word in _WORD.finditer(text):

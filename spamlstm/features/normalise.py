@@ -6,9 +6,6 @@ import unicodedata
 from spamlstm.features.disguise import fold_lookalikes, fold_pictures, join_letters, strip_decoration
 from spamlstm.features.urls import url_host
 
-# The brackets of marks. Normalised text does not contain them, so a sender cannot write a mark.
-BRACKETS = str.maketrans("⟦⟧", "[]")
-
 _ZERO_WIDTH = re.compile(
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff\u3164\U000e0000-\U000e007f]"
 )
@@ -28,6 +25,11 @@ _NUMBER, _RUN = re.compile(r"[0-9\d][0-9\d][0-9\d][0-9\d]+"), re.compile(r"([^a-
 _ASCII_RUN = re.compile(r"([\0-\x08\x0e-\x1b!-@\[-^`{-\x7f])(?:(?<=[0-9])[0-9][0-9][0-9]+|\1\1\1+)")
 _MAX_WORD = 40
 _LONG_WORD = re.compile(r"([!-~]{24})[!-~]{17,}")
+
+
+def without_brackets(text: str) -> str:
+    """Return text without the brackets of marks, so that a sender cannot write a mark."""
+    return text if text.isascii() else text.replace("⟦", "[").replace("⟧", "]")
 
 
 def normalise(text: str) -> tuple[str, set[str]]:
@@ -52,7 +54,7 @@ def normalise(text: str) -> tuple[str, set[str]]:
     else:
         text = _RUN.sub(_shortened_run, _NUMBER.sub(_shortened_run, text))
     words = text.split()
-    if len(max(words, key=len, default="")) > _MAX_WORD:
+    if max(map(len, words), default=0) > _MAX_WORD:
         words = [word if len(word) <= _MAX_WORD else _LONG_WORD.sub(r"\1…", word) for word in words]
     return " ".join(words), odd
 
@@ -60,9 +62,7 @@ def normalise(text: str) -> tuple[str, set[str]]:
 def _visible_letters(text: str) -> tuple[str, set[str]]:
     """Return text in NFKC with the letters that a person sees, and the names of the oddities found."""
     odd: set[str] = set()
-    if "⟦" in text or "⟧" in text:
-        text = text.translate(BRACKETS)
-    text, folded = fold_pictures(text)
+    text, folded = fold_pictures(without_brackets(text))
     if folded:
         odd.add("confusable")
     if not unicodedata.is_normalized("NFKC", text):
@@ -107,7 +107,7 @@ def _without_links(text: str) -> str:
             host = link[1]
             # The last letter of a usual host is a letter of ASCII. Other hosts are repaired.
             if not host[-1:].isalpha() or not host.isascii() or "%" in host or "xn--" in host:
-                host = url_host(f"http://{host}").translate(BRACKETS) or host
+                host = without_brackets(url_host(f"http://{host}")) or host
             out += (text[end : scheme.start()], f" ⟦url⟧{host[:40]} ")
             end = link.end()
     out.append(text[end:])

@@ -6,11 +6,12 @@ model reads as one token.
 
 import re
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 
 from spamlstm.features.alignment import ALIGNMENT, alignment
 from spamlstm.features.domains import organisational_domain
 from spamlstm.features.links import Targets, link_targets
-from spamlstm.features.normalise import BRACKETS, SCHEME_END, normalise
+from spamlstm.features.normalise import SCHEME_END, normalise, without_brackets
 from spamlstm.features.route import Route
 from spamlstm.features.style import STYLE, Fact, style
 from spamlstm.message.headers import MAX_VALUE
@@ -55,7 +56,7 @@ def render(message: Message) -> str:
     """Return the rendered text of `message`: the facts, then named sections, with the body last after ⟦body⟧."""
     body, odd = _body(message)
     targets = link_targets(message)
-    every = (*facts(message, targets), *(("odd", name) for name in sorted(odd)))
+    every = [*facts(message, targets), *[("odd", name) for name in sorted(odd)]]
     marks = "".join([f"⟦{name}:{value}⟧" for name, value in every])
     sections = (
         f"⟦from⟧ {_sender(message)}",
@@ -67,14 +68,13 @@ def render(message: Message) -> str:
     return marks + " ".join(sections) + " " + BODY + " " + body
 
 
-def facts(message: Message, targets: Targets) -> Iterator[Fact]:
-    """Yield every fact that applies, in a fixed order.
+def facts(message: Message, targets: Targets) -> list[Fact]:
+    """Return every fact that applies, in a fixed order.
 
     Each fact is listed in FACTS. `targets` is the result of `link_targets`.
     """
     route = Route(message)
-    yield from alignment(message, targets, route)
-    yield from style(message, route)
+    return [*alignment(message, targets, route), *style(message, route)]
 
 
 def _body(message: Message) -> tuple[str, set[str]]:
@@ -95,7 +95,7 @@ def _passages(text: str) -> str:
 
 def _sender(message: Message) -> str:
     name = normalise(message.sender_name[:80])[0]
-    host = message.sender.rpartition("@")[2][:60].translate(BRACKETS)
+    host = without_brackets(message.sender.rpartition("@")[2][:60])
     return f"{name} ⟦address⟧ {host.replace('.', ' . ')}"
 
 
@@ -110,12 +110,17 @@ def _hosts(message: Message, hosts: Iterable[str]) -> Iterator[str]:
     """Yield the first six organisations to which links lead. The organisation of the sender is ⟦same⟧."""
     sender = organisational_domain(message.sender)
     for domain in list(dict.fromkeys(organisational_domain(host) or host for host in hosts))[:6]:
-        yield "⟦same⟧" if domain == sender else normalise(domain[:40])[0]
+        yield "⟦same⟧" if domain == sender else _normal_host(domain[:40])
+
+
+@lru_cache(maxsize=2048)
+def _normal_host(host: str) -> str:
+    return normalise(host)[0]
 
 
 def _files(message: Message) -> Iterator[str]:
     for part in message.attachments[:5]:
-        yield f"{normalise(part.name[-40:])[0]} {part.type[:40].translate(BRACKETS)}"
+        yield f"{normalise(part.name[-40:])[0]} {without_brackets(part.type[:40])}"
 
 
 def _trace(message: Message) -> str:
@@ -126,16 +131,17 @@ def _trace(message: Message) -> str:
     boundary = _BOUNDARY.search(content_type)
     charset = _CHARSET.search(content_type)
     zone = _ZONE.search(message.first.get("date", ""))
-    return " ".join(
+    trace = " ".join(
         (
             order[:40],
-            _NO_LETTER.sub("", mailer[:MAX_VALUE].lower())[:40],
+            _NO_LETTER.sub("", mailer[:MAX_VALUE].lower())[:40] if mailer else "",
             _outline(message.first.get("message-id", "").strip("<> ").partition("@")[0]),
             _outline(boundary[1]) if boundary else "",
             charset[1].lower()[:20] if charset else "",
             zone[0] if zone else "",
         )
-    ).translate(BRACKETS)
+    )
+    return without_brackets(trace)
 
 
 def _outline(value: str) -> str:

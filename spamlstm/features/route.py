@@ -4,8 +4,8 @@ Only the headers that the receiving organisation wrote are trusted. They are the
 written all others. A hop is one Received header.
 """
 
-import itertools
 import re
+from functools import lru_cache
 
 from spamlstm.features.domains import organisational_domain
 from spamlstm.message.message import Message
@@ -51,8 +51,13 @@ class Route:
     def __init__(self, message: Message) -> None:
         self.own = self.host = self.network = self.entry = self._plain_entry = ""
         self.start = 0
-        hops = ((at, value) for at, (name, value) in enumerate(message.headers) if name == "received")
-        for at, value in itertools.islice(hops, _MOST_HEADERS):
+        hops = 0
+        for at, (name, value) in enumerate(message.headers):
+            if name != "received":
+                continue
+            hops += 1
+            if hops > _MOST_HEADERS:
+                return
             host, ip = _client(value[:_MOST_CLIENT])
             if not ip or _PRIVATE.match(ip):
                 continue
@@ -93,6 +98,7 @@ def _client(received: str) -> tuple[str, str]:
     return "", (match[1] or match[2]).lower().removeprefix("::ffff:") if match else ""
 
 
+@lru_cache(maxsize=1024)
 def _is_dial_up(name: str, ip: str) -> bool:
     """Return whether a reverse DNS name is made of the IPv4 address, as providers name the computers of customers.
 

@@ -36,7 +36,7 @@ STYLE: dict[str, tuple[str, ...]] = {
 }
 
 _FROM_HOP = re.compile(r"^from\s+(\S+)(?:\s+\(([^()]*(?:\([^()]*\)[^()]*)?)\))?", re.IGNORECASE)
-_TLS = re.compile(r"esmtps|tls|cipher", re.IGNORECASE)
+_TLS = ("esmtps", "tls", "cipher")
 # Servers write the protocol in capital letters, except Exim.
 _AUTHENTICATED, _MOST_HOP = re.compile(r"with\s+(?:E?SMTPS?A|e?smtps?a)\b"), 4000
 _IP, _IP_IN_BRACKETS = re.compile(r"\[?[\d.:a-f]+\]?"), re.compile(r"[\[(]?[\d.:a-f]+[\])]?")
@@ -86,10 +86,9 @@ def bucket(value: int, *steps: tuple[int, str], last: str) -> str:
     return last
 
 
-def style(message: Message, route: Route) -> Iterator[Fact]:
-    """Yield each fact that applies, in a fixed order."""
-    yield from _delivery(message, route)
-    yield from _content(message)
+def style(message: Message, route: Route) -> list[Fact]:
+    """Return each fact that applies, in a fixed order."""
+    return [*_delivery(message, route), *_content(message)]
 
 
 def _delivery(message: Message, route: Route) -> Iterator[Fact]:
@@ -102,9 +101,13 @@ def _delivery(message: Message, route: Route) -> Iterator[Fact]:
         helo, reverse = _hop(match[1], match[2] or "")
     yield "helo", helo
     yield "reverse", reverse
-    if helo != "none" and _TLS.search(hop, 0, _MOST_HOP):
+    if helo != "none" and _has_tls(hop[:_MOST_HOP].lower()):
         yield "tls", "yes"
     yield "date", _date(message, hop)
+
+
+def _has_tls(hop: str) -> bool:
+    return any(word in hop for word in _TLS)
 
 
 def _hop(helo: str, details: str) -> tuple[str, str]:
@@ -117,8 +120,10 @@ def _hop(helo: str, details: str) -> tuple[str, str]:
         kind = "local" if helo.endswith((".local", ".localdomain", ".lan", ".internal")) else "host"
     words = details.replace("HELO", " ").split()
     name = next((word.strip("[].,") for word in words if "." in word and not _IP_IN_BRACKETS.fullmatch(word)), "")
-    if not name or "unknown" in details.lower():
-        return kind, "unknown" if "unknown" in details.lower() else "none"
+    if "unknown" in details.lower():
+        return kind, "unknown"
+    if not name:
+        return kind, "none"
     if _POOL.search(name[:255]):
         return kind, "pool"
     return kind, "same" if organisational_domain(name) == organisational_domain(helo) else "other"
@@ -181,7 +186,7 @@ def _content(message: Message) -> Iterator[Fact]:
         yield "file", kind
     if kind := _unread(message, text):
         yield "unread", kind
-    yield "letters", _letters(message.subject + " " + message.text[:2000])
+    yield "letters", _letters(f"{message.subject} {message.text[:2000]}")
     for value in _subject(message):
         yield "subject", value
     if message.defects:

@@ -74,8 +74,11 @@ class _Rule:
 
 @dataclass(frozen=True, slots=True)
 class _Element:
+    """An element. `within` has the bits of the names of the element and of all elements around it."""
+
     names: frozenset[str]
     attributes: dict[str, str | None]
+    within: int
 
 
 @dataclass(slots=True)
@@ -84,12 +87,21 @@ class StyleSheet:
 
     rules: list[_Rule] = field(default_factory=list)
     budget: Budget = field(default_factory=Budget)
-    _by_key: dict[str, list[_Rule]] = field(default_factory=dict)
+    # The rules by the rarest name of the element itself, with the bits of the names that must be around it.
+    _by_key: dict[str, list[tuple[_Rule, int]]] = field(default_factory=dict)
     _elements: dict[int, _Element] = field(default_factory=dict)
+    # A bit for each name that a rule requires around an element.
+    _bits: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        bits = self._bits
         for rule in self.rules:
-            self._by_key.setdefault(rule.key.names[0], []).append(rule)
+            around = 0
+            for group in rule.groups[1:]:
+                for part in group:
+                    for name in part.names:
+                        around |= bits.setdefault(name, 1 << len(bits))
+            self._by_key.setdefault(rule.key.names[0], []).append((rule, around))
 
     def looks(self) -> Iterator[tuple[str, Look]]:
         """Yield the selector of the element itself and the look of each rule."""
@@ -114,23 +126,45 @@ class StyleSheet:
             return ""
         found: list[_Rule] = []
         element = self._element(node)
+        missing = ~element.within
         for name in element.names:
             if rules := self._by_key.get(name):
-                found += [rule for rule in rules if (rule.paints or not backgrounds) and self._matches(rule, node)]
+                self.budget.spend(len(rules) * _PER_SEARCH)
+                found += [
+                    rule
+                    for rule, around in rules
+                    if not around & missing and (rule.paints or not backgrounds) and self._matches(rule, node)
+                ]
         if len(found) > 1:
             found.sort(key=_rank)
         return ";".join([rule.declarations for rule in found])
 
     def _element(self, node: Any) -> _Element:
-        key = node.mem_id
-        element = self._elements.get(key)
-        if element is None:
-            attributes = node.attributes
-            classes = attributes.get("class") or ""
-            self.budget.spend(_PER_ELEMENT + len(classes) * _PER_SEARCH)
-            names = frozenset((*[f".{name}" for name in classes.split()], f"#{attributes.get('id')}", node.tag, "*"))
-            element = self._elements[key] = _Element(names, attributes)
+        if known := self._elements.get(node.mem_id):
+            return known
+        path = [node]
+        within = 0
+        while self._bits and (node := node.parent) is not None:
+            if around := self._elements.get(node.mem_id):
+                within = around.within
+                break
+            path.append(node)
+        for outer in reversed(path[1:]):
+            element = self._elements[outer.mem_id] = self._read(outer, within)
+            within = element.within
+        element = self._elements[path[0].mem_id] = self._read(path[0], within)
         return element
+
+    def _read(self, node: Any, within: int) -> _Element:
+        """Return an element that is not known yet. `within` has the bits of the names around it."""
+        attributes = node.attributes
+        classes = attributes.get("class") or ""
+        self.budget.spend(_PER_ELEMENT + len(classes) * _PER_SEARCH)
+        names = frozenset((*[f".{name}" for name in classes.split()], f"#{attributes.get('id')}", node.tag, "*"))
+        if self._bits:
+            for name in names & self._bits.keys():
+                within |= self._bits[name]
+        return _Element(names, attributes, within)
 
     def _matches(self, rule: _Rule, node: Any) -> bool:
         self.budget.spend(_PER_COMPARISON)

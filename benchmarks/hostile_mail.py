@@ -4,6 +4,7 @@ A family is a function that returns its cases by name. A new case is a line in a
 FAMILIES. The families in LARGE are also measured at 63 MB.
 """
 
+import base64
 import random
 import string
 from collections.abc import Callable
@@ -108,6 +109,12 @@ def bodies() -> dict[str, Make]:
         "dash lines": b"--b\n",
         "dashes": b"\n-",
         "uuencoded": b"M" + b"0" * 60 + b"\n",
+        "uuencoded files": b"begin 644 a.txt\n#0V%T\n`\nend\n",
+        "uuencoded files without an end": b"begin 644 a\n#0V%T\n",
+        "spaced letters": b"f r e e ",
+        "spaced letters with other signs": b"a.b-c_d*",
+        "digits in words": b"v1agra ca1led s0ftware ",
+        "digits between letters": b"a0",
         "links": b"http://a.b/c ",
         "starts of links": b"http://",
         "separators of links": b"://",
@@ -119,6 +126,7 @@ def bodies() -> dict[str, Make]:
     }
     spaces = {"spaces": b" ", "line ends": b"\n", "short words": b" " * 40 + b"b\n"}
     flowed = TOP + b"Content-Type: text/plain; format=flowed\n\n"
+    calendar, utf_7 = TOP + b"Content-Type: text/calendar\n\n", PLAIN % (b"utf-7", b"7bit")
     qp, b64 = PLAIN % (b"utf-8", b"quoted-printable"), PLAIN % (b"utf-8", b"base64")
     return {
         **{name: repeated(unit) for name, unit in units.items()},
@@ -135,7 +143,25 @@ def bodies() -> dict[str, Make]:
         "base64 with padding in lines": repeated(b"QUFB=\n", before=b64),
         "base64 of long lines with padding": repeated(b"A" * 61 + b"=\n", before=b64),
         "base64 of other bytes": repeated(b"!" * 59 + b"A\n", before=b64),
+        "one uuencoded file": repeated(b"M" + b"0" * 60 + b"\n", before=TOP + b"\nbegin 644 a.txt\n"),
+        "UTF-7 groups": repeated(b"+AGE-", before=utf_7),
+        "UTF-7 signs": repeated(b"+", before=utf_7),
+        "one UTF-7 group": repeated(b"A", before=utf_7 + b"+"),
+        "calendar of titles": numbered(b"SUMMARY:x%d\n", before=calendar),
+        "calendar of parameters": repeated(b";a=b", before=calendar + b"SUMMARY"),
+        "calendar of quotes": repeated(b';a="', before=calendar + b"SUMMARY"),
+        "calendar of folded lines": repeated(b"\n x", before=calendar + b"SUMMARY:"),
+        "calendar of escapes": repeated(b"\\n", before=calendar + b"SUMMARY:"),
     }
+
+
+def encoded_messages(size: int) -> bytes:
+    """Return messages in base64, one in another."""
+    mail = TOP + b"\nA text of a few words.\n"
+    head = TOP + b"Content-Type: message/rfc822\nContent-Transfer-Encoding: base64\n\n"
+    while len(mail) < size:
+        mail = head + base64.encodebytes(mail)
+    return mail
 
 
 def parts() -> dict[str, Make]:
@@ -143,6 +169,7 @@ def parts() -> dict[str, Make]:
     open_part, kind = b"--b\nContent-Type: text/x", b"Content-Type: multipart/mixed; boundary="
     cyrillic = b"--b\nContent-Type: text/plain; charset=cp1255\n\n" + b"\xdf " * 999
     forwarded = b"Content-Type: message/rfc822\n"
+    encoded = forwarded + b"Content-Transfer-Encoding: base64\n\n" + base64.encodebytes(TOP + b"\n" + b"word " * 400)
     units = {
         "parts": b"--b\n\n",
         "parts with text": b"--b\n\n" + b"word " * 400 + b"\n",
@@ -165,6 +192,8 @@ def parts() -> dict[str, Make]:
         "charsets": numbered(b"--b\nContent-Type: text/plain; charset=c%d\n\nh\xff\xfe words\n", before=MULTIPART),
         "nested multiparts": numbered(b"--b\n" + kind + b"c%d\n\n", before=MULTIPART),
         "nested messages": repeated(forwarded + b"\n", before=TOP),
+        "encoded messages": encoded_messages,
+        "encoded messages side by side": repeated(b"--b\n" + encoded + b"\n", before=MULTIPART),
         "subjects of nested messages": repeated(forwarded + b"Subject: " + b"=?q?q?a?=" * 400 + b"\n\n", before=TOP),
         "boundaries with a common prefix": repeated(b"--" + long + b"\n", before=TOP + kind + long + b"b\n\n"),
     }
@@ -186,6 +215,10 @@ def letters() -> dict[str, Make]:
         "ligatures in words": text("\ufdfa "),
         "zero-width characters": text("\u200b\u2060a"),
         "directions": text("\u202e\u200b\u2066"),
+        "spaced letters of two alphabets": text("f \u0433 e \u0435 "),
+        "letters set apart by dots": text("f\u00b7r\u00b7e\u2022e "),
+        "decorated words": text("v\u00eddeo pl\u00e8ase w\u00efth "),
+        "regional letters": text("\U0001f1e6 \U0001f1e8\U0001f1e9 "),
         "look-alikes": text("p\u0430yp\u0430l "),
         "one look-alike word": text("p\u0430"),
         "look-alikes and digits": text("p\u04301_"),

@@ -150,6 +150,19 @@ PAGES: dict[str, Callable[[int], bytes]] = {
         + "</style>"
         + fill(size // 2, "<b class=a>x")
     ),
+    "sheet of names around, nested": lambda size: page(
+        "<style>"
+        + numbered(size // 2, ".%s b{color:#fff}")
+        + "</style>"
+        + numbered(size // 2, "<div class=%s style=color:#fff><b>x</b>")
+    ),
+    "sheet of names far around": lambda size: page(
+        "<style>"
+        + fill(size // 3, ".a .b .a .b .c{display:none}")
+        + "</style><p class=b><p class=a>"
+        + fill(size // 3, "<div class=c>")
+        + fill(size // 3, "<i class=c hidden>x</i>")
+    ),
     "sheet for any element": lambda size: page(
         "<style>" + fill(size // 2, "* *{color:#fff}") + "</style>" + fill(size // 2, "<div>x")
     ),

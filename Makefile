@@ -2,8 +2,8 @@
 PYTHON ?= python3
 CORPUS ?= ../shared/corpus
 VENV   := .venv
-# The generated mail of the shipped models: modern mail, mail of the first generator, disguised copies of real mail.
-MODERN := --modern $(CORPUS) --modern-count 40000 --modern-share 0.3 --synthetic 15000 --synthetic-share 0.1 --evaded 0.33
+# The generated mail of the shipped models: mail of `training/synthetic`, and disguised copies of real mail.
+GENERATED := --synthetic 15000 --synthetic-share 0.1 --evaded 0.33
 PIP    := $(VENV)/bin/pip install -qq --disable-pip-version-check -c constraints.txt
 
 .PHONY: help run test train clean
@@ -28,7 +28,7 @@ test: $(VENV)/dev ## check format, lint, types and import layers, and run the te
 	$(VENV)/bin/pytest -q
 
 train: $(VENV)/dev ## train the shipped model (CORPUS=folder of archives)
-	$(VENV)/bin/python -m training fit --corpus $(CORPUS) $(MODERN) --epochs 4 --version 3 --out models/default
+	$(VENV)/bin/python -m training fit --corpus $(CORPUS) $(GENERATED) --epochs 4 --per-epoch 40000 --version 3 --out models/default
 
 clean: ## remove the virtual environment, caches and builds
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

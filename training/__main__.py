@@ -60,6 +60,7 @@ ModernShare = Annotated[
 Evaded = Annotated[
     float, typer.Option(min=0, max=1, help="Share of the messages of the corpora to add a disguised copy of.")
 ]
+EvadedShare = Annotated[float, typer.Option(min=0, max=0.9, help="Share of disguised copies in each class.")]
 WideRate = Annotated[float, typer.Option(min=0, help="Learning rate of the weights of tokens and pairs.")]
 Seed = Annotated[int, typer.Option(help="Random seed; same seed, same machine, same model.")]
 Device = Annotated[str, typer.Option(help="cpu, cuda, or auto.")]
@@ -86,6 +87,7 @@ def fit(
     modern_count: ModernCount = None,
     modern_share: ModernShare = None,
     evaded: Evaded = 0.0,
+    evaded_share: EvadedShare = 0.06,
     wide_rate: WideRate = 0.3,
     teachers: Teachers = 3,
     seed: Seed = 1,
@@ -111,7 +113,7 @@ def fit(
     run_folder.check_replaceable(out, holds=MANIFEST)
     recipe = _recipe(epochs=epochs, per_epoch=per_epoch, vocabulary=vocabulary, share=synthetic_share, seed=seed)
     added, dressed = _modern(modern, modern_count, modern_share)
-    recipe = replace(recipe, dressed=dressed, wide_rate=wide_rate, teachers=teachers)
+    recipe = replace(recipe, dressed=dressed, disguised=evaded_share, wide_rate=wide_rate, teachers=teachers)
     data, limits = _load(
         corpus, first=first, synthetic=synthetic, seed=seed, threads=threads, modern=added, evaded=evaded, kept=kept
     )
@@ -152,6 +154,7 @@ def leave_out(
     modern_count: ModernCount = None,
     modern_share: ModernShare = None,
     evaded: Evaded = 0.0,
+    evaded_share: EvadedShare = 0.06,
     style: Annotated[bool, typer.Option(help="Include the style facts and the trace in the input.")] = True,
     seed: Seed = 1,
     kept: Kept = None,
@@ -167,7 +170,7 @@ def leave_out(
 
     recipe = _recipe(epochs=epochs, per_epoch=per_epoch, vocabulary=vocabulary, share=synthetic_share, seed=seed)
     added, dressed = _modern(modern, modern_count, modern_share)
-    recipe = replace(recipe, dressed=dressed)
+    recipe = replace(recipe, dressed=dressed, disguised=evaded_share)
     data, limits = _load(
         corpus,
         first=None,

@@ -18,6 +18,7 @@ TERMS = {
     "ham-notices": "notices from test sets of mail programs; mostly MIT, Apache, AGPL",
     "phishing_pot": "phishing caught by honeypots, 2022–2024; CC BY-NC 4.0",
     "app": "templates of an open-source application under its licence, dressed as mail by `training/synthetic/modern`",
+    "evaded": "disguised copies of mail of these archives: padded, hidden, misspelt; made by `training/evaded.py`",
     "news": "issues of a newsletter from its public repository, dressed as mail by `training/synthetic/modern`",
     "own": "written for this project, dressed as mail by `training/synthetic/modern`",
     "synthetic": "generated for this project by `training/synthetic`",

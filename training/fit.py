@@ -204,7 +204,9 @@ def train_network(data: Dataset, part: Split, examples: Sequence[Example], job: 
 
 def training_mail(data: Dataset, part: Split, examples: Sequence[Example], recipe: Recipe) -> learn.Mail:
     """Return the training part of a split, to be sampled by the shares of `recipe`."""
-    probability = probabilities(data, part.train, synthetic=recipe.synthetic, dressed=recipe.dressed)
+    probability = probabilities(
+        data, part.train, synthetic=recipe.synthetic, dressed=recipe.dressed, disguised=recipe.disguised
+    )
     return learn.Mail([examples[index] for index in part.train], probability)
 
 

@@ -28,7 +28,12 @@ class Modern:
 
 def is_generated(source: NDArray[np.str_]) -> NDArray[np.bool_]:
     """Return a mask of the messages made for training: synthetic and dressed mail, and disguised copies."""
-    return np.asarray((source == SYNTHETIC) | is_dressed(source) | np.char.startswith(source, EVADED))
+    return np.asarray((source == SYNTHETIC) | is_dressed(source) | is_disguised(source))
+
+
+def is_disguised(source: NDArray[np.str_]) -> NDArray[np.bool_]:
+    """Return a mask of the disguised copies."""
+    return np.asarray(np.char.startswith(source, EVADED))
 
 
 def is_dressed(source: NDArray[np.str_]) -> NDArray[np.bool_]:
@@ -42,7 +47,7 @@ def collapsed(source: NDArray[np.str_]) -> NDArray[np.str_]:
     Those of dressed mail become `app`, `news` and `own`, those of disguised copies `evaded`.
     """
     prefix = np.array([name.partition(":")[0] for name in source.tolist()], source.dtype)
-    return np.where(is_dressed(source) | np.char.startswith(source, EVADED), prefix, source)
+    return np.where(is_dressed(source) | is_disguised(source), prefix, source)
 
 
 def synthetic_mail(count: int, seed: int) -> Iterator[Labelled]:

@@ -43,6 +43,7 @@ class Recipe:
     average: float = 0.995  # decay of the moving average of the weights, which is returned
     synthetic: float = 0.3  # share of generated mail in each class
     dressed: float = 0.3  # share of dressed mail in each class, if there is any
+    disguised: float = 0.06  # share of disguised copies in each class, if there are any
     seed: int = 1
     recombination: Recombination = field(default_factory=Recombination)
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .dataset import Dataset
-from .generated import SYNTHETIC, is_dressed
+from .generated import SYNTHETIC, is_disguised, is_dressed
 
 # The last twentieth of each class of each source, in the order of its corpus, validates.
 VALIDATION = 0.05
@@ -57,12 +57,13 @@ def group_weights(group: NDArray[np.int64]) -> tuple[NDArray[np.float64], int]:
 
 
 def probabilities(
-    data: Dataset, train: NDArray[np.int64], *, synthetic: float, dressed: float = 0.0
+    data: Dataset, train: NDArray[np.int64], *, synthetic: float, dressed: float = 0.0, disguised: float = 0.0
 ) -> NDArray[np.float64]:
     """Return the probability with which each message of `train` is sampled; their sum is 1.
 
     The two classes are equal, a source weighs the square root of its number of groups, and groups are nearly equal.
-    `synthetic` is the share of generated mail in each class, and `dressed` that of dressed mail, if there is any.
+    `synthetic` is the share of generated mail in each class, `dressed` that of dressed mail, and `disguised` that of
+    disguised copies of real mail, if there is any.
     Dressed mail is generated evenly by kind and application, so its messages are sampled evenly.
     """
     probability = np.zeros(len(train))
@@ -75,8 +76,10 @@ def probabilities(
         modern = (spam == label) & is_dressed(source)
         probability[modern] = 1.0
         generated = (spam == label) & (source == SYNTHETIC)
-        real = (spam == label) & ~generated & ~modern
-        made = [(part, share) for part, share in ((generated, synthetic), (modern, dressed)) if part.any()]
+        copies = (spam == label) & is_disguised(source)
+        real = (spam == label) & ~generated & ~modern & ~copies
+        shares = ((generated, synthetic), (modern, dressed), (copies, disguised))
+        made = [(part, share) for part, share in shares if part.any()]
         parts = [(real, 1 - sum(share for _, share in made)), *made] if real.any() else made
         total = sum(share for _, share in parts)
         for part, share in parts:

@@ -8,6 +8,7 @@ from spamlstm.features.domains import data_lines, organisational_domain, suffixe
 
 _PATH = re.compile(r"(?:[a-z]+:)?[/\\]*[^/\\?#]*[/\\]?(.*)", re.IGNORECASE | re.DOTALL)
 _SCHEME = re.compile(r"(?:https?|ftp):", re.IGNORECASE)
+_PAIR_END = re.compile("[&;]")
 _AFTER_SCHEME = re.compile(r"(?:https?|ftp)(?::|%3a).*", re.IGNORECASE | re.DOTALL)
 _REMOVED = str.maketrans("", "", "\t\n\r")
 
@@ -77,7 +78,7 @@ def _target(rule: _Rule, path: str) -> str:
     query = path.partition("?")[2].partition("#")[0]
     if not rule.parameters:
         return _absolute(unquote(query))
-    values = dict(pair.partition("=")[::2] for pair in reversed(re.split("[&;]", query)))
+    values = dict(pair.partition("=")[::2] for pair in reversed(_PAIR_END.split(query)))
     value = next((values[name] for name in rule.parameters[:2] if values.get(name)), "")
     if rule.way == "defense2":
         return _absolute(unquote(value.replace("-", "%").replace("_", "/")))

@@ -20,7 +20,7 @@ _HOST_AND_PORT = re.compile(r"(\[[^\]]*\]|[^:]*)(?::([0-9]*))?\Z")
 _DOTS = str.maketrans("\u3002\uff0e\uff61", "...")
 _IGNORED = re.compile("[\u00ad\u034f\u180b-\u180f\u200b-\u200d\u2060\u2064\ufe00-\ufe0f\ufeff]")
 _FORBIDDEN = re.compile(r"[\0- #/:<>?@\[\\\]^|%\x7f]")
-_NUMBER = re.compile(r"[0-9]+\Z|0[xX][0-9a-fA-F]*\Z")
+_HOST_NUMBER = re.compile(r"[0-9]+\Z|0[xX][0-9a-fA-F]*\Z")
 # Longer URLs are truncated. A host name has at most 253 characters.
 MAX_URL, _MAX_HOST = 2_000, 260
 
@@ -63,7 +63,7 @@ def _host(text: str) -> str:
     if _FORBIDDEN.search(host):
         return ""
     host = host.removesuffix(".")
-    if _NUMBER.match(host.rpartition(".")[2]):
+    if _HOST_NUMBER.match(host.rpartition(".")[2]):
         return _ipv4(host)
     return unicode_host(host)[:_MAX_HOST]
 
@@ -71,7 +71,7 @@ def _host(text: str) -> str:
 def _ipv4(host: str) -> str:
     """Return the IPv4 address that `host` means: up to four numbers, each decimal, octal or hexadecimal."""
     parts = host.split(".")
-    if len(parts) > 4 or not all(_NUMBER.match(part) and len(part) < 40 for part in parts):
+    if len(parts) > 4 or not all(_HOST_NUMBER.match(part) and len(part) < 40 for part in parts):
         return ""
     try:
         numbers = [_number(part) for part in parts]

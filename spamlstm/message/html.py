@@ -33,7 +33,7 @@ _LINKING = ("a", "area", "form", "button", "input", "base", "meta")
 _TARGETS = ("href", "action", "formaction", "xlink:href")
 _MAX_URL = 2_000
 _REFRESH = re.compile(r"\s*+[\d.]*+\s*+[;,]?\s*+url\s*+=\s*+[\"']?(.*)", re.IGNORECASE | re.DOTALL)
-_SCHEME = re.compile(r"[\0- ]*+[a-z\t\n\r][a-z0-9+.\t\n\r-]*+:", re.IGNORECASE)
+_URL_SCHEME = re.compile(r"[\0- ]*+[a-z\t\n\r][a-z0-9+.\t\n\r-]*+:", re.IGNORECASE)
 _ORIGIN = re.compile(r"[\0- ]*+[a-z]++:[/\\]*+[^/\\?#]*+", re.IGNORECASE)
 # An option of lexbor that sends no events to scripts. With events, lexbor searches again for the selected option of a
 # list after each added option, which takes quadratic time.
@@ -147,6 +147,6 @@ def _links(nodes: list[Any], budget: Budget) -> Iterable[Link]:
 
 def _resolved(url: str, origin: str) -> str:
     """Return `url`, or the URL at `origin` (the scheme and host of the base of the page) if `url` is relative."""
-    if not origin or url.startswith(("//", "\\\\", "/\\", "\\/")) or _SCHEME.match(url):
+    if not origin or url.startswith(("//", "\\\\", "/\\", "\\/")) or _URL_SCHEME.match(url):
         return url
     return f"{origin}/{url.lstrip('/')}"

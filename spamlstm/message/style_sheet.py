@@ -34,7 +34,7 @@ _SIMPLE = re.compile(rf"([.#])({_NAME})|\[({_NAME})(?:([~|^$*]?)=[\"']?([^\"'\]]
 _COMBINATOR = re.compile(r"\s*+(>)\s*+|\s++")
 _LAST_NAME = re.compile(rf"[.#]{_NAME}(?=[^.#]*+\Z)")
 _LINK_STATE = re.compile(r"(?<!:):(?:link|any-link)(?![\w-])")
-_FEATURE = re.compile(r"\(\s*([\w-]+)\s*(?::\s*([^()]*?)\s*)?\)")
+_FEATURE = re.compile(r"\(\s*+([\w-]++)\s*+(?::([^()]*+))?\)")
 _WIDTH_VALUE = re.compile(r"([\d.]{1,9})(px|em|rem|pt)?")
 _NO_TAGS = str.maketrans("", "", ".#*")
 _NESTING = ("@supports", "@layer", "@container", "@scope", "@starting-style")
@@ -235,18 +235,18 @@ def _applies(query: str) -> bool:
     words = _FEATURE.sub(" ", query).replace("only ", " ").split()
     if any(word not in ("screen", "all", "and") for word in words):
         return False
-    return all(_has_feature(match[1], match[2]) for match in _FEATURE.finditer(query))
+    return all(_has_feature(match[1], (match[2] or "").strip()) for match in _FEATURE.finditer(query))
 
 
-def _has_feature(name: str, value: str | None) -> bool:
+def _has_feature(name: str, value: str) -> bool:
     if name in ("min-width", "max-width", "min-device-width", "max-device-width"):
-        width = _WIDTH_VALUE.fullmatch(value or "")
+        width = _WIDTH_VALUE.fullmatch(value)
         if width is None or width[1].count(".") > 1 or width[1] == ".":
             return False
         pixels = float(width[1]) * (16 if width[2] in ("em", "rem") else 1)
         return pixels <= _WIDTH if name.startswith("min") else pixels >= _WIDTH
     # A feature that every screen has: -webkit-min-device-pixel-ratio:0, min-resolution:.001dpcm.
-    return "min-" in name and (value or "").lstrip("0.") in ("", "1", "1dpcm", "1dpi", "dpi")
+    return "min-" in name and value.lstrip("0.") in ("", "1", "1dpcm", "1dpi", "dpi")
 
 
 def _blocks(text: str) -> Iterator[tuple[str, str]]:

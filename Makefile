@@ -2,8 +2,10 @@
 PYTHON ?= python3
 CORPUS ?= ../shared/corpus
 VENV   := .venv
-# The generated mail of the shipped models: mail of `training/synthetic`, and disguised copies of real mail.
-GENERATED := --synthetic 15000 --synthetic-share 0.1 --evaded 0.33
+# The generated mail of the shipped models: mail of `training/synthetic`, texts of this project dressed as modern mail, and
+# disguised copies of real mail.
+GENERATED := --synthetic 15000 --synthetic-share 0.2 --evaded 0.33 \
+	--modern $(CORPUS) --modern-count 40000 --modern-share 0.1 --without app: --without news:
 PIP    := $(VENV)/bin/pip install -qq --disable-pip-version-check -c constraints.txt
 
 .PHONY: help run test train clean

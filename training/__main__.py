@@ -41,7 +41,10 @@ ClickError: type[typer.BadParameter] = typer.BadParameter.__mro__[2]
 
 Corpora = Annotated[list[Path], typer.Option("--corpus", help="Archive, folder of mail, or folder of archives.")]
 Out = Annotated[Path, typer.Option("--out", help="Path of the result; an earlier result is replaced at the end.")]
-Without = Annotated[list[str] | None, typer.Option("--without", help="Source to leave out: NAME or NAME@YEAR.")]
+Without = Annotated[
+    list[str] | None,
+    typer.Option("--without", help="Source to leave out: NAME, NAME@YEAR, or NAME: for all that begin so."),
+]
 LeftOut = Annotated[list[str], typer.Option("--without", help="Source to leave out and judge: NAME or NAME@YEAR.")]
 First = Annotated[int | None, typer.Option("--first", min=1, help="Read only the first N messages of each corpus.")]
 Epochs = Annotated[int, typer.Option(min=1, help="Number of epochs of each part of the network.")]

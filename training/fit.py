@@ -73,12 +73,16 @@ def check_sources(data: Dataset, names: Sequence[str]) -> None:
 
 
 def left_out(data: Dataset, names: Sequence[str]) -> NDArray[np.bool_]:
-    """Return a mask of the messages of the named sources; `NAME@YEAR` is a source from that year on."""
+    """Return a mask of the messages of the named sources.
+
+    `NAME@YEAR` is a source from that year on, and `NAME:` are all sources whose names begin so, such as `app:`.
+    """
     marked = np.zeros(len(data), bool)
     dates = np.array([row.date for row in data.rows])
     for name in names:
         source, _, year = name.partition("@")
-        marked |= (data.source == source) & (dates >= year)
+        named = np.char.startswith(data.source, source) if source.endswith(":") else data.source == source
+        marked |= named & (dates >= year)
     return marked
 
 

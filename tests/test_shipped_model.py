@@ -20,18 +20,28 @@ MAIL = {f"{message.label}: {message.kind}": message for message in reference_mai
 ORDINARY = (
     "spam: pills (en)",
     "spam: advance fee (en)",
-    "spam: lottery (en)",
     "spam: bank phishing (en)",
-    "spam: watches (en)",
     "spam: dating (en)",
     "spam: stock tip (en)",
     "spam: casino (de)",
+    "spam: sextortion (en)",
+    "spam: loan (en)",
+    "spam: job scam (en)",
+    "spam: inheritance (fr)",
+    "spam: search engine offer (en)",
+    "spam: account phishing (ja)",
     "ham: invitation (en)",
     "ham: work (en)",
     "ham: bug report (en)",
     "ham: school (en)",
     "ham: family (en)",
     "ham: personal (de)",
+    "ham: newsletter (en)",
+    "ham: promotion (en)",
+    "ham: list (en)",
+    "ham: delivery failure (en)",
+    "ham: calendar (en)",
+    "ham: support (en)",
 )
 
 
@@ -49,10 +59,10 @@ def test_ordinary_mail_is_judged_right_by_its_score(classifier, kind):
 
 
 def test_no_reference_message_is_judged_the_wrong_way(classifier):
-    """Of all reference messages no ham is spam, no spam is ham, and half of each kind is judged right."""
+    """Of all reference messages no ham is spam, no spam is ham, and a third of each kind is judged right."""
     counts = judge_reference_mail(classifier, None)
     assert counts[Label.HAM][Verdict.SPAM] == counts[Label.SPAM][Verdict.HAM] == 0
-    assert min(counts[Label.HAM][Verdict.HAM], counts[Label.SPAM][Verdict.SPAM]) >= 20
+    assert min(counts[Label.HAM][Verdict.HAM], counts[Label.SPAM][Verdict.SPAM]) >= 14
 
 
 @pytest.mark.parametrize("name", ["default", "without-trec07p"])

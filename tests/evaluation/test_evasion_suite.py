@@ -88,11 +88,11 @@ def test_another_text_does_not_read_the_same(letter):
 
 def test_training_uses_other_constants():
     """No style or mark of the suite is one that training uses, except the two most common ways of hiding text."""
-    from training.synthetic.modern import drafts, evasions
+    from training.synthetic.modern import drafts, lettering
 
     page = read_letter(PAGE)
     suite = "".join(change(page).html for change in HIDING.values())
     shared = {"display:none", "max-height:0;overflow:hidden"}  # honest newsletters hide their preview lines so, too
     assert not [style for style in drafts._HIDDEN if style in suite and style not in shared]
     marks = "".join(change(page).html for change in LETTERING.values())
-    assert not [mark for mark in evasions._INVISIBLE if mark in marks.replace("&shy;", "")]
+    assert not [mark for mark in lettering._INVISIBLE if mark in marks.replace("&shy;", "")]

@@ -58,8 +58,7 @@ class Targets:
 
     def add(self, url: str, text: str = "") -> None:
         """Add a link with its text."""
-        if url not in self.urls:
-            self.urls.add(url)
+        self.urls.add(url)
         host, is_odd = read_url(url)
         if is_odd:
             self.kinds.add("odd")

@@ -52,11 +52,14 @@ _STYLE_MARKS = re.compile(f"⟦(?:{'|'.join(STYLE)}):[a-z0-9]+⟧|⟦trace⟧[^�
 _SLACK = 40
 
 
-def render(message: Message) -> str:
-    """Return the rendered text of `message`: the facts, then named sections, with the body last after ⟦body⟧."""
+def render(message: Message, route: Route | None = None) -> str:
+    """Return the rendered text of `message`: the facts, then named sections, with the body last after ⟦body⟧.
+
+    `route` is the route of the message, for a caller that also needs it.
+    """
     body, odd = _body(message)
     targets = link_targets(message)
-    every = [*facts(message, targets), *[("odd", name) for name in sorted(odd)]]
+    every = [*facts(message, targets, route), *[("odd", name) for name in sorted(odd)]]
     marks = "".join([f"⟦{name}:{value}⟧" for name, value in every])
     sections = (
         f"⟦from⟧ {_sender(message)}",
@@ -68,12 +71,12 @@ def render(message: Message) -> str:
     return marks + " ".join(sections) + " " + BODY + " " + body
 
 
-def facts(message: Message, targets: Targets) -> list[Fact]:
+def facts(message: Message, targets: Targets, route: Route | None = None) -> list[Fact]:
     """Return every fact that applies, in a fixed order.
 
-    Each fact is listed in FACTS. `targets` is the result of `link_targets`.
+    Each fact is listed in FACTS. `targets` is the result of `link_targets`, and `route` as in `render`.
     """
-    route = Route(message)
+    route = route or Route(message)
     return [*alignment(message, targets, route), *style(message, route)]
 
 

@@ -103,15 +103,18 @@ def correspondent(address: str) -> str:
     return address.lower()[:_MOST_NAME] if _is_shared(organisation) else organisation
 
 
-def sender_identity(message: Message) -> SenderIdentity | None:
-    """Return the identity of the sender, or None if nothing proves it."""
+def sender_identity(message: Message, route: Route | None = None) -> SenderIdentity | None:
+    """Return the identity of the sender, or None if nothing proves it.
+
+    `route` is the route of the message, for a caller that also needs it.
+    """
     organisation, list_id = _organisation(message), message.list_id[:_MOST_NAME]
     list_organisation = organisational_domain(list_id)
     claims = [(organisation, correspondent(message.sender)), (list_organisation, _LIST + list_id)]
     claims = [claim for claim in claims if claim[0]]
     if not claims:
         return None
-    route = Route(message)
+    route = route or Route(message)
     if results := authentication_results(message, route):
         for owner, name in claims:
             is_list = name.startswith(_LIST)

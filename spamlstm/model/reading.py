@@ -18,6 +18,7 @@ from spamlstm.corpus.paths import MOST_BYTES
 from spamlstm.errors import reason_of
 from spamlstm.features.normalise import normalise
 from spamlstm.features.render import cut_windows, render
+from spamlstm.features.route import Route
 from spamlstm.features.sender_identity import SenderIdentity, sender_identity
 from spamlstm.features.style import ENCRYPTED_TYPES
 from spamlstm.message.compression import compression_defect
@@ -112,9 +113,10 @@ class MessageReader:
             defect = compression_defect(raw)
             return Reading((), Evidence(not_mail=True), ("not mail", *((defect,) if defect else ()), *more))
         message = parse_message(raw[:MOST_BYTES] if cut else raw)
-        rendered = render(message)
+        route = Route(message)
+        rendered = render(message, route)
         evidence = evidence_of(message)
-        sender = sender_identity(message) if self.runs else None
+        sender = sender_identity(message, route) if self.runs else None
         if evidence.no_text:
             if any(part.size for part in message.parts):
                 more = (NO_BODY_TEXT, *more)

@@ -25,6 +25,7 @@ from .recombination import Lessons, Recombination, lessons
 from .stage import Stage, train_stage
 
 Floats = NDArray[np.float64]
+_Optimizer = tuple[torch.optim.Optimizer, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,19 +104,16 @@ def train_one_wide(recipe: Recipe, place: int, mail: Mail, run: Run) -> Wide:
     def loss(batch: Batch) -> Tensor:
         return _cross_entropy(part, batch, run.device)
 
-    stage = Stage(
+    _train_stage(
+        recipe,
+        run,
         name=f"wide part {place}",
         module=part,
         optimizers=_wide_optimizers(part, recipe),
         batches=lambda rng: _messages(recipe, mail, rng),
         loss=loss,
-        epochs=recipe.epochs,
-        per_epoch=recipe.per_epoch,
-        average=recipe.average,
         seed=1000 * recipe.seed + place,
-        identity=repr(recipe),
     )
-    run.train(stage)
     return part
 
 
@@ -130,19 +128,16 @@ def train_deep(recipe: Recipe, wide: Wide, mail: Mail, run: Run, *, name: str = 
             target = _row_logits(wide, batch.taught, run.device)
         return functional.smooth_l1_loss(_row_logits(deep, batch.rows, run.device), target)
 
-    stage = Stage(
+    _train_stage(
+        recipe,
+        run,
         name=name,
         module=deep,
-        optimizers=((torch.optim.AdamW(deep.parameters(), lr=recipe.rate, weight_decay=recipe.decay), recipe.rate),),
+        optimizers=(_deep_optimizer(deep, recipe),),
         batches=lambda rng: _lessons(recipe, mail, rng),
         loss=loss,
-        epochs=recipe.epochs,
-        per_epoch=recipe.per_epoch,
-        average=recipe.average,
         seed=recipe.seed,
-        identity=repr(recipe),
     )
-    run.train(stage)
     return deep
 
 
@@ -153,24 +148,20 @@ def train_further(recipe: Recipe, network: Network, mail: Mail, run: Run) -> Net
     """
     network = copy.deepcopy(network).to(run.device)
     deep, wide = network.deep, network.wide
-    optimizers = ((torch.optim.AdamW(deep.parameters(), lr=recipe.rate, weight_decay=recipe.decay), recipe.rate),)
 
     def loss(batch: Batch) -> Tensor:
         return torch.stack([_cross_entropy(part, batch, run.device) for part in (deep, wide) if part is not None]).sum()
 
-    stage = Stage(
+    _train_stage(
+        recipe,
+        run,
         name="training further",
         module=network,
-        optimizers=optimizers if wide is None else (*optimizers, *_wide_optimizers(wide, recipe)),
+        optimizers=(_deep_optimizer(deep, recipe), *(() if wide is None else _wide_optimizers(wide, recipe))),
         batches=lambda rng: _messages(recipe, mail, rng),
         loss=loss,
-        epochs=recipe.epochs,
-        per_epoch=recipe.per_epoch,
-        average=recipe.average,
         seed=recipe.seed,
-        identity=repr(recipe),
     )
-    run.train(stage)
     return network.cpu().eval()
 
 
@@ -188,7 +179,38 @@ def logits(network: Judge, examples: Sequence[Example], *, windows: int, device:
     return found
 
 
-def _wide_optimizers(part: Wide, recipe: Recipe) -> tuple[tuple[torch.optim.Optimizer, float], ...]:
+def _train_stage(
+    recipe: Recipe,
+    run: Run,
+    *,
+    name: str,
+    module: nn.Module,
+    optimizers: tuple[_Optimizer, ...],
+    batches: Callable[[np.random.Generator], Iterator[tuple[Any, int]]],
+    loss: Callable[[Any], Tensor],
+    seed: int,
+) -> None:
+    """Train `module` in place by `recipe`."""
+    stage = Stage(
+        name=name,
+        module=module,
+        optimizers=optimizers,
+        batches=batches,
+        loss=loss,
+        epochs=recipe.epochs,
+        per_epoch=recipe.per_epoch,
+        average=recipe.average,
+        seed=seed,
+        identity=repr(recipe),
+    )
+    run.train(stage)
+
+
+def _deep_optimizer(part: Deep, recipe: Recipe) -> _Optimizer:
+    return torch.optim.AdamW(part.parameters(), lr=recipe.rate, weight_decay=recipe.decay), recipe.rate
+
+
+def _wide_optimizers(part: Wide, recipe: Recipe) -> tuple[_Optimizer, ...]:
     torch.sparse.check_sparse_tensor_invariants.disable()  # explicitly, or the gradients of Adagrad cause a warning
     # Adagrad adapts the step of each weight: a rare pair learns as much from its few messages as a common one.
     table = torch.optim.Adagrad(part.table.parameters(), lr=recipe.wide_rate, initial_accumulator_value=1e-6)

@@ -20,6 +20,7 @@ from spamlstm.config.values import (
     LearningConfig,
     MaildirConfig,
     MetricsConfig,
+    MilterConfig,
     PolicyConfig,
     SpamdConfig,
     Thresholds,
@@ -30,7 +31,7 @@ from spamlstm.files import open_any
 MOST_BYTES = 4 << 20
 """The maximum size of a configuration, which is twice the size of an allow list of 100,000 addresses."""
 
-_PLANNED = ("milter", "http", "imap")
+_PLANNED = ("http", "imap")
 """Tables of a later version that a user may know from its documentation."""
 
 _RENAMED: dict[tuple[str | int, ...], str] = {
@@ -132,6 +133,7 @@ def _config(table: dict[str, Any], at: Location) -> Config:
         "metrics": _metrics,
         "learning": _learning,
         "filter": _filter,
+        "milter": _milter,
         "spamd": _spamd,
     }
     values = _values(table, at, readers)
@@ -195,6 +197,11 @@ def _learning(value: Any, at: Location) -> LearningConfig:
 
 def _filter(value: Any, at: Location) -> FilterConfig:
     return FilterConfig(**_listener(value, at, {}))
+
+
+def _milter(value: Any, at: Location) -> MilterConfig:
+    readers: dict[str, Reader] = {"quarantine_above": settings.check_points, "reject_above": settings.check_points}
+    return MilterConfig(**_listener(value, at, readers))
 
 
 def _spamd(value: Any, at: Location) -> SpamdConfig:

@@ -27,6 +27,9 @@ SCAN_SECONDS = (30, 60)
 More than 60 s would delay that mail. Less than 30 s would take more processor time without a benefit.
 """
 
+POINTS = (5, 99)
+"""The allowed range of limits for points. Less would concern mail that is not spam; no message has 100 points."""
+
 MOST_FALSE_POSITIVE_RATE = 0.1
 """The upper limit of `max_false_positive_rate`. A larger value is probably a percentage instead of a share."""
 
@@ -211,6 +214,15 @@ def check_number(value: Any, _at: Location) -> float:
         return float(value)
     except OverflowError as error:
         raise UnusableError("is too large a number") from error
+
+
+def check_points(value: Any, at: Location) -> float:
+    """Return a number of points, as in `X-Spam-Status`. Raises UnusableError if mail that is not spam may have more."""
+    low, high = POINTS
+    number = check_number(value, at)
+    if not low <= number <= high:
+        raise UnusableError(f"must be from {low} to {high}; spam has {low} points or more in X-Spam-Status")
+    return number
 
 
 def check_scan_seconds(value: Any, at: Location) -> float:

@@ -186,6 +186,20 @@ class FilterConfig(ListenerConfig):
 
 
 @dataclass(frozen=True, slots=True)
+class MilterConfig(ListenerConfig):
+    """The `[milter]` table: a listener for Postfix and Sendmail.
+
+    Points are those in `X-Spam-Status`. If a limit is None, no message is quarantined or rejected.
+    """
+
+    quarantine_above: float | None = None
+    """Mail with more points is kept in the quarantine of the mail server."""
+
+    reject_above: float | None = None
+    """Mail with more points is rejected while the mail server receives it."""
+
+
+@dataclass(frozen=True, slots=True)
 class SpamdConfig(ListenerConfig):
     """The `[spamd]` table: a listener for spamc and other clients of SpamAssassin's spamd."""
 
@@ -203,11 +217,17 @@ class Config:
     metrics: MetricsConfig = field(default_factory=MetricsConfig)
     learning: LearningConfig = field(default_factory=LearningConfig)
     filter: FilterConfig = field(default_factory=FilterConfig)
+    milter: MilterConfig = field(default_factory=MilterConfig)
     spamd: SpamdConfig = field(default_factory=SpamdConfig)
 
     def listeners(self) -> "dict[str, ListenerConfig]":
         """Return the configured listeners by the names of their tables."""
-        return {name: one for name, one in (("filter", self.filter), ("spamd", self.spamd)) if one.listen is not None}
+        tables: dict[str, ListenerConfig] = {
+            "filter": self.filter,
+            "milter": self.milter,
+            "spamd": self.spamd,
+        }
+        return {name: one for name, one in tables.items() if one.listen is not None}
 
     def is_dry(self, maildir: MaildirConfig) -> bool:
         """Return whether actions in the Maildirs of a section are only reported.

@@ -21,6 +21,8 @@ _UNSET = {
     "textfile": "none",
     "listen": "none",
     "dry_run": "as in [daemon]",
+    "quarantine_above": "none",
+    "reject_above": "none",
     "group": "the group of the daemon's user",
     "user_maildir": "none",
 }
@@ -78,9 +80,8 @@ def _open_to(group: int, *, file: int, folders: list[Path]) -> None:
 
 def to_toml(config: Config) -> str:
     """Return all settings of `config` with defaults as TOML. Reading the TOML yields an equal Config."""
-    tables = [
-        (f"[{name}]", getattr(config, name)) for name in ("daemon", "policy", "learning", "metrics", "filter", "spamd")
-    ]
+    names = ("daemon", "policy", "learning", "metrics", "filter", "milter", "spamd")
+    tables = [(f"[{name}]", getattr(config, name)) for name in names]
     tables += [("[[maildir]]", section) for section in config.maildirs]
     return "\n".join("".join(f"{line}\n" for line in (header, *_settings(table))) for header, table in tables)
 

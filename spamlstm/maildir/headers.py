@@ -69,8 +69,12 @@ def mark_unjudged(raw: bytes, why: str, *, version: str, bogosity: bool = False)
 
     `why` is a word, shown as the name of the test in `X-Spam-Status`. Never raises, whatever the message contains.
     """
-    judgement = Judgement(Verdict.HAM, None, None, why, "")
-    return tag(raw, judgement, version=version, spam_threshold=1.0, bogosity=bogosity)
+    return tag(raw, unjudged(why), version=version, spam_threshold=1.0, bogosity=bogosity)
+
+
+def unjudged(why: str) -> Judgement:
+    """Return the judgement of a message that was not classified. `why` is a word, shown as the name of the test."""
+    return Judgement(Verdict.HAM, None, None, why, "")
 
 
 def _bogosity(judgement: Judgement, *, version: str) -> str:
@@ -92,6 +96,11 @@ def untag(raw: bytes) -> bytes:
         return raw
     view = memoryview(raw)
     return _joined(itertools.chain([view[:first]], _OURS.left_out(raw, first, end), [view[end:]]))
+
+
+def is_replaced(name: bytes) -> bool:
+    """Return whether `tag` removes headers of this name."""
+    return _OURS.begins(name + b":")
 
 
 def is_tagged(raw: bytes) -> bool:

@@ -68,8 +68,8 @@ class ReceivingBudget:
 class ClientConnection:
     """The connection of one client, with the bytes received so far.
 
-    Reading raises TimeoutError if the client sends nothing for IDLE_SECONDS, and ConnectionRefusedByLimitError if the
-    unfinished requests of all clients have too many bytes.
+    Reading raises TimeoutError if the client sends nothing for IDLE_SECONDS (see `limit`). It raises
+    ConnectionRefusedByLimitError if the unfinished requests of all clients have too many bytes.
     """
 
     def __init__(
@@ -84,6 +84,11 @@ class ClientConnection:
         self.counts = counts
         self.is_receiving = True
         """Whether the client has not yet sent a whole request."""
+        self.is_last = False
+        """Whether the connection must be closed after the current request, because the listener ends."""
+        self.time_limit = asyncio.timeout(None)
+        """The time at which the connection is closed. The server enters it."""
+        self._idle_seconds = IDLE_SECONDS
         self._reader = reader
         self._writer = writer
         self._judging = judging
@@ -93,11 +98,19 @@ class ClientConnection:
         self.is_ended = False
         """Whether the client has closed its sending side."""
 
+    def limit(self, *, idle: float, total: float | None) -> None:
+        """Set the seconds in which the client must send further bytes, and those until the connection is closed.
+
+        Without a call of this method, the limits are IDLE_SECONDS and TOTAL_SECONDS.
+        """
+        self._idle_seconds = idle
+        self.time_limit.reschedule(None if total is None else asyncio.get_running_loop().time() + total)
+
     async def receive(self) -> bool:
         """Append further bytes to `received`. Return False if the client has closed its sending side."""
         if self.is_ended:
             return False
-        async with asyncio.timeout(IDLE_SECONDS):
+        async with asyncio.timeout(self._idle_seconds):
             block = await self._reader.read(_BLOCK)
         if not block:
             self.is_ended = True
@@ -107,7 +120,7 @@ class ClientConnection:
         return True
 
     def make_room(self, size: int) -> None:
-        """Reserve memory for a request of `size` bytes, until the connection is closed.
+        """Reserve memory for a request of `size` bytes, until `release_room` is called or the connection is closed.
 
         Raises ConnectionRefusedByLimitError if the unfinished requests of all clients have too many bytes.
         """
@@ -193,7 +206,7 @@ class ClientConnection:
 
     def abort(self) -> None:
         """Close the connection immediately. Unsent bytes are lost."""
-        self._release()
+        self.release_room()
         self._writer.transport.abort()
 
     async def close(self, *, patience: float) -> None:
@@ -202,7 +215,7 @@ class ClientConnection:
         If the client is still sending, its bytes are first discarded for `patience` seconds, because a connection with
         unread bytes is reset and the client could lose the answer.
         """
-        self._release()
+        self.release_room()
         try:
             async with asyncio.timeout(patience):
                 if not self.is_ended and self._writer.can_write_eof():
@@ -215,6 +228,7 @@ class ClientConnection:
         async with asyncio.timeout(IDLE_SECONDS):
             await self._writer.wait_closed()
 
-    def _release(self) -> None:
+    def release_room(self) -> None:
+        """Release the memory that was reserved for a request."""
         self._budget.left += self._reserved
         self._reserved = 0

@@ -22,6 +22,7 @@ from spamlstm.config import Config, ListenerConfig
 from spamlstm.config.addresses import UNIX, TcpAddress, UnixAddress, parse_address
 from spamlstm.daemon.listeners.connection import TOTAL_SECONDS, ClientConnection, ListenerCounts, ReceivingBudget
 from spamlstm.daemon.listeners.judging import Judging
+from spamlstm.daemon.listeners.milter import serve_milter
 from spamlstm.daemon.listeners.own import serve_filter
 from spamlstm.daemon.listeners.spamd import serve_spamd
 from spamlstm.errors import UnavailableError, UserError, reason_of
@@ -142,7 +143,8 @@ class Listeners:
         counts.open = len(listener.connections)
         refused = counts.refused
         try:
-            async with asyncio.timeout(TOTAL_SECONDS):
+            client.time_limit = asyncio.timeout(TOTAL_SECONDS)
+            async with client.time_limit:
                 await listener.protocol(client)
             await client.close(patience=CLOSE_SECONDS if counts.refused > refused else 0)
         except (TimeoutError, asyncio.CancelledError):
@@ -170,6 +172,7 @@ async def _end(listener: _Listener) -> None:
     """Stop listening, wait for the answers to whole requests, and close the connections."""
     listener.server.close()
     for client, task in listener.connections.items():
+        client.is_last = True
         if client.is_receiving:
             task.cancel()
     if listener.connections:
@@ -180,7 +183,13 @@ async def _end(listener: _Listener) -> None:
 
 
 def _protocol(config: Config, name: str) -> Protocol:
-    return serve_filter if name == "filter" else partial(serve_spamd, allow_tell=config.spamd.allow_tell)
+    match name:
+        case "filter":
+            return serve_filter
+        case "milter":
+            return partial(serve_milter, config=config.milter)
+        case _:
+            return partial(serve_spamd, allow_tell=config.spamd.allow_tell)
 
 
 def _log_error(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

@@ -1,0 +1,184 @@
+"""The milter protocol, for Postfix and Sendmail: headers are added to a message while it is received by SMTP.
+
+The MTA may describe many messages in one connection, which lasts as long as its SMTP session. Bodies, senders and
+recipients are never changed. Whatever fails here, the message passes. It gets a header that says why it was not
+classified, or, if the connection is lost, the MTA takes its default action.
+"""
+
+import logging
+import re
+
+from spamlstm import __version__
+from spamlstm.config import MilterConfig
+from spamlstm.corpus.paths import MOST_BYTES
+from spamlstm.daemon.listeners.connection import (
+    IDLE_SECONDS,
+    TOTAL_SECONDS,
+    ClientConnection,
+    ConnectionRefusedByLimitError,
+)
+from spamlstm.daemon.listeners.judging import JudgedMail, JudgingError
+from spamlstm.daemon.listeners.milter_message import MilterMessage, MilterSession
+from spamlstm.daemon.listeners.milter_packets import (
+    CONTINUE_PACKET,
+    LENGTH,
+    MOST_PACKET,
+    BadPacketError,
+    MilterAction,
+    MilterCommand,
+    MilterOptions,
+    agree,
+    changes,
+    options_packet,
+    quarantine_packet,
+    reject_packet,
+)
+from spamlstm.filtering.failures import emit
+from spamlstm.maildir.headers import headers, points, unjudged
+
+# Seconds in which an SMTP client may send nothing, or the MTA may receive a message. libmilter has the same limit.
+SESSION_SECONDS = 7210.0
+# Each removed header takes Postfix a search in its file. With more of them, the message is not that of a mail program.
+MOST_REPLACED = 200
+REJECTED = "550 5.7.1 The message was rejected because it looks like spam"
+TOO_MANY_REPLACED = "550 5.6.0 The message has too many X-Spam headers"
+_NOT_ID = re.compile(r"[^A-Za-z0-9.-]")
+
+
+async def serve_milter(client: ClientConnection, *, config: MilterConfig) -> None:
+    """Answer the packets of an MTA until it closes the connection."""
+    client.limit(idle=SESSION_SECONDS, total=None)
+    try:
+        if (first := await _packet(client)) is not None:
+            options = agree(*first)
+            await client.send(options_packet(options))
+            await _Conversation(client, config, options).run()
+    except (BadPacketError, ConnectionRefusedByLimitError):
+        client.counts.refused += 1
+
+
+async def _packet(client: ClientConnection) -> tuple[MilterCommand, bytes] | None:
+    """Return the next packet, or None if the MTA has closed the connection."""
+    received = client.received
+    while len(received) < LENGTH.size or len(received) < LENGTH.size + LENGTH.unpack_from(received)[0]:
+        if len(received) >= LENGTH.size and LENGTH.unpack_from(received)[0] > MOST_PACKET:
+            raise BadPacketError
+        if not await client.receive():
+            return None
+    packet = client.take(*LENGTH.unpack(client.take(LENGTH.size)))
+    try:
+        return MilterCommand(packet[:1]), packet[1:]
+    except ValueError as error:
+        raise BadPacketError from error
+
+
+class _Conversation:
+    """One connection of an MTA, after the options were agreed."""
+
+    def __init__(self, client: ClientConnection, config: MilterConfig, options: MilterOptions) -> None:
+        self._client = client
+        self._config = config
+        self._session = MilterSession(options)
+        self._message = MilterMessage(self._session)
+
+    async def run(self) -> None:
+        """Answer packets. Raises BadPacketError for a packet that breaks the protocol."""
+        while not self._client.is_last:
+            self._client.is_receiving = True
+            packet = await _packet(self._client)
+            if packet is None or packet[0] is MilterCommand.QUIT:
+                return
+            command, data = packet
+            self._read(command, data)
+            if command is MilterCommand.END_OF_BODY:
+                await self._client.send(await self._verdict())
+                self._end_message()
+            elif self._session.options.wants_answer(command):
+                await self._client.send(CONTINUE_PACKET)
+
+    def _read(self, command: MilterCommand, data: bytes) -> None:
+        match command:
+            case MilterCommand.OPTIONS:
+                raise BadPacketError
+            case MilterCommand.MACROS:
+                self._session.define(data)
+            case MilterCommand.CONNECT:
+                self._session.connect(data)
+            case MilterCommand.HELO:
+                self._session.announce(data)
+            case MilterCommand.MAIL:
+                self._end_message()
+                self._session.forget_message()
+                self._message.begin(data)
+            case MilterCommand.RCPT:
+                self._message.add_recipient(data)
+            case MilterCommand.HEADER | MilterCommand.BODY | MilterCommand.END_OF_BODY:
+                self._add(command, data)
+            case MilterCommand.ABORT:
+                self._end_message()
+            case MilterCommand.QUIT_NEW_CONNECTION:
+                self._session = MilterSession(self._session.options)
+                self._end_message()
+
+    def _end_message(self) -> None:
+        self._message = MilterMessage(self._session)
+        self._client.release_room()
+        self._client.limit(idle=SESSION_SECONDS, total=None)
+
+    def _add(self, command: MilterCommand, data: bytes) -> None:
+        """Add a piece of the message. The MTA has received the whole message by then, so it must not be slow."""
+        message = self._message
+        if not message.is_begun:
+            self._client.limit(idle=IDLE_SECONDS, total=TOTAL_SECONDS)
+        if command is MilterCommand.HEADER:
+            message.add_header(data)
+        else:
+            message.add_body(data)
+        try:
+            self._client.make_room(len(message.content))
+        except ConnectionRefusedByLimitError:
+            message.cut("busy")
+        if len(message.content) > MOST_BYTES:
+            message.cut("too-large")
+        if message.why_cut:
+            self._client.release_room()
+
+    async def _verdict(self) -> bytes:
+        """Return the answer to a whole message."""
+        message, options = self._message, self._session.options
+        if message.replaced.total() > MOST_REPLACED:
+            self._client.counts.refused += 1
+            return reject_packet(TOO_MANY_REPLACED)
+        judged = await self._judged(message)
+        shown = points(judged.judgement, spam_threshold=judged.spam_threshold)
+        if _is_above(shown, self._config.reject_above):
+            self._log("rejected", shown)
+            return reject_packet(REJECTED)
+        added = headers(judged.judgement, version=__version__, spam_threshold=judged.spam_threshold)
+        answer = changes(message.replaced.items(), added, options=options)
+        if _is_above(shown, self._config.quarantine_above) and options.actions & MilterAction.QUARANTINE:
+            self._log("quarantined", shown)
+            answer += quarantine_packet(f"spam, score {shown:.1f}")
+        return answer + CONTINUE_PACKET
+
+    async def _judged(self, message: MilterMessage) -> JudgedMail:
+        """Return the judgement of a message, or a judgement that says why the message was not classified."""
+        why = message.why_cut
+        if not why:
+            raw = bytes(message.content)
+            message.content.clear()
+            try:
+                return await self._client.judged(raw, message.user)
+            except JudgingError:
+                why = "unavailable"
+        self._client.counts.refused += 1
+        return JudgedMail(unjudged(why), spam_threshold=1.0)
+
+    def _log(self, event: str, shown: float) -> None:
+        """Log what the MTA does with a message, with its queue id, for a comparison with the log of the MTA."""
+        identity = self._session.macro(b"i").decode("ascii")
+        emit(logging.INFO, event, listener="milter", id=_NOT_ID.sub("?", identity[:64]), score=f"{shown:.1f}")
+
+
+def _is_above(shown: float, limit: float | None) -> bool:
+    return limit is not None and shown > limit

@@ -1,0 +1,165 @@
+"""The packets of the milter protocol, in which a mail server (MTA) asks a filter about a message.
+
+A packet is a length of 4 bytes, a letter, and data. Texts in the data end with a zero byte. The protocol has no
+standard. The definitions are those of libmilter (`mfdef.h`) in the versions 2 to 6 of the protocol. Postfix and
+Sendmail behave as their documentation of `smtpd_milters` and `smfi_negotiate` says.
+"""
+
+import struct
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum, IntFlag
+
+# The largest packet of an MTA. A header of Postfix has at most 100 KB, a chunk of a body 64 KB.
+MOST_PACKET = 1 << 20
+VERSIONS = (2, 6)
+LENGTH = struct.Struct("!I")
+_OPTIONS = struct.Struct("!III")
+
+
+class BadPacketError(Exception):
+    """A packet that breaks the protocol."""
+
+
+class MilterCommand(Enum):
+    """The letters of the packets of an MTA."""
+
+    ABORT = b"A"
+    BODY = b"B"
+    CONNECT = b"C"
+    MACROS = b"D"
+    END_OF_BODY = b"E"
+    HELO = b"H"
+    QUIT_NEW_CONNECTION = b"K"
+    """The SMTP session has ended, and the next one follows on the same connection."""
+    HEADER = b"L"
+    MAIL = b"M"
+    END_OF_HEADERS = b"N"
+    OPTIONS = b"O"
+    QUIT = b"Q"
+    RCPT = b"R"
+    DATA = b"T"
+    UNKNOWN = b"U"
+    """A command of the SMTP client that the MTA does not know."""
+
+
+class MilterAction(IntFlag):
+    """The changes for which a filter asks at the beginning."""
+
+    ADD_HEADERS = 1 << 0
+    CHANGE_HEADERS = 1 << 4
+    QUARANTINE = 1 << 5
+
+
+class MilterStep(IntFlag):
+    """Variations of the protocol: packets that are not sent (NO), and packets that are not answered (SILENT)."""
+
+    NO_END_OF_HEADERS = 1 << 6
+    SILENT_HEADER = 1 << 7
+    NO_UNKNOWN = 1 << 8
+    NO_DATA = 1 << 9
+    SILENT_CONNECT = 1 << 12
+    SILENT_HELO = 1 << 13
+    SILENT_MAIL = 1 << 14
+    SILENT_RCPT = 1 << 15
+    SILENT_DATA = 1 << 16
+    SILENT_UNKNOWN = 1 << 17
+    SILENT_END_OF_HEADERS = 1 << 18
+    SILENT_BODY = 1 << 19
+    LEADING_SPACE = 1 << 20
+    """The space between the colon and the value of a header is a part of the value."""
+
+
+_WANTED_STEPS = sum(MilterStep)
+_SILENT = {
+    MilterCommand.BODY: MilterStep.SILENT_BODY,
+    MilterCommand.CONNECT: MilterStep.SILENT_CONNECT,
+    MilterCommand.DATA: MilterStep.SILENT_DATA,
+    MilterCommand.END_OF_HEADERS: MilterStep.SILENT_END_OF_HEADERS,
+    MilterCommand.HEADER: MilterStep.SILENT_HEADER,
+    MilterCommand.HELO: MilterStep.SILENT_HELO,
+    MilterCommand.MAIL: MilterStep.SILENT_MAIL,
+    MilterCommand.RCPT: MilterStep.SILENT_RCPT,
+    MilterCommand.UNKNOWN: MilterStep.SILENT_UNKNOWN,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class MilterOptions:
+    """What was agreed with an MTA at the beginning: the version of the protocol, actions and steps."""
+
+    version: int
+    actions: int
+    steps: int
+
+    @property
+    def has_leading_space(self) -> bool:
+        """Return whether the values of headers begin behind the colon."""
+        return bool(self.steps & MilterStep.LEADING_SPACE)
+
+    def wants_answer(self, command: MilterCommand) -> bool:
+        """Return whether the MTA waits for an answer to a packet that is neither OPTIONS nor END_OF_BODY."""
+        return command in _SILENT and not self.steps & _SILENT[command]
+
+
+def agree(command: MilterCommand, data: bytes) -> MilterOptions:
+    """Return the options for the first packet of an MTA: as few packets and answers as the MTA offers.
+
+    Raises BadPacketError if this is not an OPTIONS packet, if the MTA does not permit changes of headers, or if the
+    version of the protocol is unknown.
+    """
+    if command is not MilterCommand.OPTIONS or len(data) < _OPTIONS.size:
+        raise BadPacketError
+    version, actions, steps = _OPTIONS.unpack_from(data)
+    needed = MilterAction.ADD_HEADERS | MilterAction.CHANGE_HEADERS
+    if version < VERSIONS[0] or actions & needed != needed:
+        raise BadPacketError
+    return MilterOptions(min(version, VERSIONS[1]), actions & (needed | MilterAction.QUARANTINE), steps & _WANTED_STEPS)
+
+
+def options_packet(options: MilterOptions) -> bytes:
+    """Return the answer to an OPTIONS packet."""
+    return _packet(b"O", _OPTIONS.pack(options.version, options.actions, options.steps))
+
+
+def texts(data: bytes) -> list[bytes]:
+    """Return the texts in the data of a packet. Raises BadPacketError if the last text has no end."""
+    if not data:
+        return []
+    if data[-1]:
+        raise BadPacketError
+    return data[:-1].split(b"\0")
+
+
+def changes(removed: Iterable[tuple[bytes, int]], added: Iterable[tuple[str, str]], *, options: MilterOptions) -> bytes:
+    """Return the packets that remove headers and add headers at the top of a message.
+
+    `removed` has the names of headers and how many headers of the name there are. The last header of a name is removed
+    first, so that the others keep their numbers.
+    """
+    space = b" " if options.has_leading_space else b""
+    packets = [
+        _packet(b"m", LENGTH.pack(number) + name + b"\0\0") for name, count in removed for number in range(count, 0, -1)
+    ]
+    packets += [
+        _packet(b"i", LENGTH.pack(0) + name.encode("ascii") + b"\0" + space + value.encode("ascii") + b"\0")
+        for name, value in reversed(tuple(added))
+    ]
+    return b"".join(packets)
+
+
+def quarantine_packet(reason: str) -> bytes:
+    """Return the packet after which the MTA keeps the message in its quarantine. `reason` is for its log."""
+    return _packet(b"q", reason.encode("ascii") + b"\0")
+
+
+def reject_packet(reply: str) -> bytes:
+    """Return the answer after which the MTA rejects the message with an SMTP reply such as `550 5.7.1 No`."""
+    return _packet(b"y", reply.encode("ascii") + b"\0")
+
+
+def _packet(letter: bytes, data: bytes = b"") -> bytes:
+    return LENGTH.pack(1 + len(data)) + letter + data
+
+
+CONTINUE_PACKET = _packet(b"c")

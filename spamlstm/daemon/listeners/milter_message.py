@@ -101,7 +101,6 @@ class MilterMessage:
     _time: float = field(default_factory=time.time)
     _is_international: bool = False
     _has_body: bool = False
-    _has_return: bool = False
 
     def begin(self, data: bytes) -> None:
         """Read a MAIL packet: the sender and parameters."""
@@ -133,9 +132,9 @@ class MilterMessage:
             self._has_body = True
             self._append(b"\n")
         # The two bytes of a line end may be in different pieces.
-        piece = b"\r" + data if self._has_return else data
-        self._has_return = piece.endswith(b"\r")
-        self._append((piece[:-1] if self._has_return else piece).replace(b"\r\n", b"\n"))
+        if data.startswith(b"\n") and self.content.endswith(b"\r"):
+            del self.content[-1]
+        self._append(data.replace(b"\r\n", b"\n"))
 
     def cut(self, why: str) -> None:
         """Discard the content and the content that follows. Headers are still counted."""

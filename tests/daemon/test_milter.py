@@ -168,9 +168,9 @@ def test_headers_are_read_as_they_are_delivered(steps, first):
         ({}, (b"bob@x.org", b"ann@x.org"), b"with ESMTP id 4ABC; "),
         ({b"H": b"{tls_version}\0TLSv1.3\0"}, (b"bob@x.org",), b"with ESMTPS id 4ABC"),
         ({b"M": b"{auth_authen}\0bob\0", b"H": b"{tls_version}\0TLSv1.3\0"}, (), b"with ESMTPSA id 4ABC"),
-        ({b"C": b""}, (), b"from mail.example.com (mail.example.com [192.0.2.7])\n\tby localhost (MTA) with"),
+        ({b"C": b""}, (), b"(mail.example.com [192.0.2.7])\n\tby localhost (MTA) with"),
         ({b"C": b"_\0mail.example.com [192.0.2.7] (may be forged)\0"}, (), b"[192.0.2.7] (may be forged))\n"),
-        ({b"C": b"_\0a\nb\0"}, (), b"(a?b)"),
+        ({b"C": b"j\0mx\n.net\0"}, (), b"\n\tby mx?.net (MTA)"),
     ],
 )
 def test_the_received_header_is_that_of_postfix(macros, recipients, words):
@@ -184,6 +184,15 @@ def test_the_received_header_is_that_of_postfix(macros, recipients, words):
     received = bytes(one.content).partition(b"\nSubject")[0]
     assert received.startswith(b"Received: from mail.example.com (")
     assert words in received
+
+
+def test_a_name_that_postfix_could_not_confirm_is_unknown():
+    """Postfix names such a client in a macro and to its filters otherwise than in its header."""
+    one = message()
+    one.session.connect(b"[192.0.2.7]\0004\0\x19192.0.2.7\0")
+    one.session.define(b"C_\0mail.example.com [192.0.2.7] (may be forged)\0")
+    one.add_header(b"Subject\0 a\0")
+    assert bytes(one.content).startswith(b"Received: from mail.example.com (unknown [192.0.2.7])\n")
 
 
 @pytest.mark.parametrize(

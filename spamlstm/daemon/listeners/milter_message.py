@@ -154,7 +154,10 @@ class MilterMessage:
         protocol = b"UTF8SMTP" if self._is_international else b"ESMTP"
         protocol += b"S" if macro(b"{tls_version}") else b""
         protocol += b"A" if macro(b"{auth_authen}") else b""
-        client = macro(b"_") or self.session.client
+        client = self.session.client
+        # In this macro, Postfix has the name that it could not confirm. Sendmail writes this name into its header too.
+        if macro(b"_").endswith(b" (may be forged)") and not client.startswith(b"unknown "):
+            client += b" (may be forged)"
         to = b"\n\tfor <%s>" % _NOT_PRINTED.sub(b"?", self._recipient) if self._recipients == 1 else b""
         return b"Received: from %s (%s)\n\tby %s (%s) with %s id %s%s; %s\n" % (
             self.session.helo or client.partition(b" ")[0],

@@ -1,5 +1,6 @@
 """Classify the message of `spamlstm filter` in this process, because no daemon did."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from spamlstm import __version__
@@ -22,10 +23,13 @@ def _labels(options: FilterOptions, config: Config) -> Path | None:
     return None if maildir is None else labels_dir(state, scope, maildir)
 
 
-def filter_here(options: FilterOptions, raw: bytes) -> tuple[str, bytes]:
+def filter_here(
+    options: FilterOptions, raw: bytes, *, open_classifier: Callable[..., Classifier] = Classifier.open
+) -> tuple[str, bytes]:
     """Return the verdict and the message with our headers.
 
-    Raises UserError if the configuration, the model or the labels cannot be used.
+    Tests pass `open_classifier` to load the model once for many messages. Raises UserError if the configuration, the
+    model or the labels cannot be used.
     """
     config = load_found_config(Path(options.config) if options.config else None)
     labels = _labels(options, config)
@@ -35,7 +39,7 @@ def filter_here(options: FilterOptions, raw: bytes) -> tuple[str, bytes]:
 
         layer = learned_layer(labels)
     model = Path(options.model) if options.model else None
-    classifier = Classifier.open(model, config=config, personal_features=layer is not None)
+    classifier = open_classifier(model, config=config, personal_features=layer is not None)
     judgement = classifier.classify(raw, layer=layer)
     threshold = classifier.policy.thresholds.spam
     tagged = tag(raw, judgement, version=__version__, spam_threshold=threshold, bogosity=options.bogofilter)

@@ -10,6 +10,7 @@ from spamlstm.cli.terminal import print_lines, print_summary, thresholds_in_word
 from spamlstm.config import (
     Action,
     Config,
+    HttpConfig,
     LabelScope,
     ListenerConfig,
     MaildirConfig,
@@ -70,6 +71,8 @@ def _listener(listener: ListenerConfig) -> str:
     group = f", for members of the group {listener.group}" if listener.group else ""
     remote = "" if parse_address(listener.listen or "").is_local else ", for other machines too, without a password"
     tell = ", clients can label mail" if isinstance(listener, SpamdConfig) and listener.allow_tell else ""
+    if isinstance(listener, HttpConfig) and listener.password_file:
+        tell = ", clients with the password can label mail"
     return f"{listener.listen}{group}{remote}{tell}"
 
 

@@ -78,6 +78,19 @@ def check_configuration(path: Path, status: os.stat_result) -> None:
     _check_above(path, what=f"the configuration {path}")
 
 
+def check_private(path: Path, status: os.stat_result) -> None:
+    """Raise ConfigError with instructions if other users can read or change the file at `path`.
+
+    Its group may read the file.
+    """
+    if status.st_uid not in _trusted():
+        raise ConfigError(f"the file {path} belongs to {_user(status.st_uid)}; run: chown {_user(os.geteuid())} {path}")
+    if status.st_mode & stat.S_IRWXO or _others_may_write(status):
+        raise ConfigError(
+            f"other users can read or change the file {path} (mode {_mode(status)}); run: chmod o=,g-w {path}"
+        )
+
+
 def why_unreadable(path: Path) -> str:
     """Return why this user may not read the configuration at `path`, with the command that permits it.
 

@@ -17,6 +17,7 @@ from spamlstm.config.values import (
     Costs,
     DaemonConfig,
     FilterConfig,
+    HttpConfig,
     LearningConfig,
     MaildirConfig,
     MetricsConfig,
@@ -31,7 +32,7 @@ from spamlstm.files import open_any
 MOST_BYTES = 4 << 20
 """The maximum size of a configuration, which is twice the size of an allow list of 100,000 addresses."""
 
-_PLANNED = ("http", "imap")
+_PLANNED = ("imap",)
 """Tables of a later version that a user may know from its documentation."""
 
 _RENAMED: dict[tuple[str | int, ...], str] = {
@@ -133,6 +134,7 @@ def _config(table: dict[str, Any], at: Location) -> Config:
         "metrics": _metrics,
         "learning": _learning,
         "filter": _filter,
+        "http": _http,
         "milter": _milter,
         "spamd": _spamd,
     }
@@ -197,6 +199,10 @@ def _learning(value: Any, at: Location) -> LearningConfig:
 
 def _filter(value: Any, at: Location) -> FilterConfig:
     return FilterConfig(**_listener(value, at, {}))
+
+
+def _http(value: Any, at: Location) -> HttpConfig:
+    return HttpConfig(**_listener(value, at, {"password_file": settings.check_password_file}))
 
 
 def _milter(value: Any, at: Location) -> MilterConfig:

@@ -122,6 +122,13 @@ def check_group(value: Any, _at: Location) -> str:
     return value
 
 
+def check_password_file(value: Any, _at: Location) -> str:
+    """Return the path of a file with a password. Raises UnusableError if the path is invalid."""
+    if not isinstance(value, str) or not absolute(value).startswith("/") or "\0" in value:
+        raise UnusableError('must be the path of a file that begins with / or ~, such as "/etc/spamlstm/http.password"')
+    return value
+
+
 def check_user_maildir(value: Any, at: Location) -> str:
     """Return the path of a Maildir with placeholders for the user. Raises UnusableError if the path is invalid."""
     # The home folder of a user is known only when the user is.

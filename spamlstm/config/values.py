@@ -186,6 +186,14 @@ class FilterConfig(ListenerConfig):
 
 
 @dataclass(frozen=True, slots=True)
+class HttpConfig(ListenerConfig):
+    """The `[http]` table: a listener for rspamc and other clients of rspamd."""
+
+    password_file: str | None = None
+    """The path of a file with the password for labelling, as the user wrote it. Without it, nobody can label."""
+
+
+@dataclass(frozen=True, slots=True)
 class MilterConfig(ListenerConfig):
     """The `[milter]` table: a listener for Postfix and Sendmail.
 
@@ -217,6 +225,7 @@ class Config:
     metrics: MetricsConfig = field(default_factory=MetricsConfig)
     learning: LearningConfig = field(default_factory=LearningConfig)
     filter: FilterConfig = field(default_factory=FilterConfig)
+    http: HttpConfig = field(default_factory=HttpConfig)
     milter: MilterConfig = field(default_factory=MilterConfig)
     spamd: SpamdConfig = field(default_factory=SpamdConfig)
 
@@ -224,6 +233,7 @@ class Config:
         """Return the configured listeners by the names of their tables."""
         tables: dict[str, ListenerConfig] = {
             "filter": self.filter,
+            "http": self.http,
             "milter": self.milter,
             "spamd": self.spamd,
         }

@@ -24,6 +24,7 @@ _UNSET = {
     "quarantine_above": "none",
     "reject_above": "none",
     "group": "the group of the daemon's user",
+    "password_file": "none",
     "user_maildir": "none",
 }
 """The value that is used if an optional setting is not given."""
@@ -80,7 +81,7 @@ def _open_to(group: int, *, file: int, folders: list[Path]) -> None:
 
 def to_toml(config: Config) -> str:
     """Return all settings of `config` with defaults as TOML. Reading the TOML yields an equal Config."""
-    names = ("daemon", "policy", "learning", "metrics", "filter", "milter", "spamd")
+    names = ("daemon", "policy", "learning", "metrics", "filter", "http", "milter", "spamd")
     tables = [(f"[{name}]", getattr(config, name)) for name in names]
     tables += [("[[maildir]]", section) for section in config.maildirs]
     return "\n".join("".join(f"{line}\n" for line in (header, *_settings(table))) for header, table in tables)

@@ -33,6 +33,8 @@ _BY_MODEL = ("score", "labels", "known-sender")
 
 # The headers that `tag` writes, and X-Spam, which some rules test. Such headers in a message that arrives are forged.
 _REST = ("flag", "unsure", "status", "level", "checker-version")
+REMOVED = ("X-Spam", *(f"X-Spam-{rest.title()}" for rest in _REST))
+"""The names of these headers."""
 _OURS = HeaderNames("x-spam", *(f"x-spam-{rest}" for rest in _REST))
 _OURS_AND_BOGOSITY = HeaderNames("x-bogosity", "x-spam", *(f"x-spam-{rest}" for rest in _REST))
 _CHECKER = re.compile(rb"^x-spam-checker-version[ \t]*+:[ \t]*+spamlstm\b", re.IGNORECASE | re.MULTILINE)

@@ -24,12 +24,14 @@ def test_check_shows_the_listeners(spamlstm, tmp_path):
     """A correct configuration is summed up with its listeners, their groups and what clients may do."""
     (tmp_path / "c.toml").write_text(
         '[spamd]\nlisten = "127.0.0.1:783"\nallow_tell = true\n[filter]\nlisten = "unix:/run/f"\ngroup = "mail"\n'
+        '[http]\nlisten = "[::1]:11333"\npassword_file = "/etc/password"\n'
     )
     status, output, _ = spamlstm("config", "check", "--config", tmp_path / "c.toml")
     assert status == 0
-    assert output.splitlines()[-3:] == [
+    assert output.splitlines()[-4:] == [
         "Listeners:",
         "  filter: unix:/run/f, for members of the group mail",
+        "  http: [::1]:11333, clients with the password can label mail",
         "  spamd: 127.0.0.1:783, clients can label mail",
     ]
 

@@ -29,7 +29,7 @@ def test_the_default_file_shows_the_defaults():
     )
     template = uncommented_config.learning.user_maildir
     assert uncommented_config.learning == values.LearningConfig(user_maildir=template)
-    assert set(uncommented_config.listeners()) == {"filter", "milter", "spamd"}
+    assert set(uncommented_config.listeners()) == {"filter", "http", "milter", "spamd"}
     assert uncommented_config.maildirs == (values.MaildirConfig("~/Maildir", dry_run=False),)
 
 

@@ -98,6 +98,11 @@ class ClientConnection:
         self.is_ended = False
         """Whether the client has closed its sending side."""
 
+    def next_request(self) -> None:
+        """Expect a further request on this connection."""
+        self._release()
+        self.is_receiving = True
+
     def limit(self, *, idle: float, total: float | None) -> None:
         """Set the seconds in which the client must send further bytes, and those until the connection is closed.
 

@@ -20,10 +20,12 @@ from typing import Any
 
 from spamlstm.config import Config, ListenerConfig
 from spamlstm.config.addresses import UNIX, TcpAddress, UnixAddress, parse_address
+from spamlstm.config.passwords import read_password
 from spamlstm.daemon.listeners.connection import TOTAL_SECONDS, ClientConnection, ListenerCounts, ReceivingBudget
 from spamlstm.daemon.listeners.judging import Judging
 from spamlstm.daemon.listeners.milter import serve_milter
 from spamlstm.daemon.listeners.own import serve_filter
+from spamlstm.daemon.listeners.rspamd import serve_rspamd
 from spamlstm.daemon.listeners.spamd import serve_spamd
 from spamlstm.errors import UnavailableError, UserError, reason_of
 from spamlstm.filtering.failures import emit, logger
@@ -76,7 +78,7 @@ class Listeners:
         self.reconfigure(config)
 
     def reconfigure(self, config: Config) -> None:
-        """Listen as configured. Unchanged listeners keep their connections.
+        """Listen as configured, and read the files with passwords again. Unchanged listeners keep their connections.
 
         Raises UserError if an address cannot be used. The other listeners then run.
         """
@@ -86,13 +88,15 @@ class Listeners:
             self._end(name)
         failures = []
         for name, one in wanted.items():
-            if name not in self._configured:
-                try:
-                    self._add(name, _protocol(config, name), opened_socket(one, name), str(one.listen))
-                except UserError as error:
-                    failures.append(error)
+            try:
+                protocol = _protocol(config, name)
+                if name in self._configured:
+                    self._listeners[name].protocol = protocol
                 else:
+                    self._add(name, protocol, opened_socket(one, name), str(one.listen))
                     self._configured[name] = one
+            except UserError as error:
+                failures.append(error)
         if failures:
             raise failures[0]
 
@@ -183,9 +187,13 @@ async def _end(listener: _Listener) -> None:
 
 
 def _protocol(config: Config, name: str) -> Protocol:
+    """Return the protocol of a configured listener. Raises ConfigError if a password cannot be read."""
     match name:
         case "filter":
             return serve_filter
+        case "http":
+            file = config.http.password_file
+            return partial(serve_rspamd, password=None if file is None else read_password(file))
         case "milter":
             return partial(serve_milter, config=config.milter)
         case _:

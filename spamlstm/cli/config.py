@@ -11,10 +11,12 @@ from spamlstm.config import (
     Action,
     Config,
     HttpConfig,
+    ImapConfig,
     LabelScope,
     ListenerConfig,
     MaildirConfig,
     SpamdConfig,
+    TlsMode,
     load_config,
 )
 from spamlstm.config.addresses import parse_address
@@ -23,6 +25,7 @@ from spamlstm.config.maildirs import expand_maildirs
 from spamlstm.config.reading import ProblemsError
 from spamlstm.config.values import AUTO
 from spamlstm.config.writing import to_toml, write_default
+from spamlstm.daemon.imap.accounts import check_imap_installed
 from spamlstm.errors import ConfigError, ExitStatus, UserError, reason_of
 from spamlstm.maildir.folders import decoded
 from spamlstm.maildir.junk_folder import existing_junk_folders, junk_folder
@@ -32,6 +35,7 @@ from spamlstm.model.bundle import load_bundle
 from spamlstm.model.policy import Policy
 from spamlstm.model.registry import find_bundle
 
+_ENCRYPTION = {TlsMode.TLS: "TLS", TlsMode.STARTTLS: "STARTTLS", TlsMode.NONE: "not encrypted"}
 _LISTED = 10
 """The maximum number of Maildirs listed for a section. Further Maildirs are only counted."""
 
@@ -61,9 +65,11 @@ def check_config(named: Path | None) -> int:
         print_lines(*error.lines())
         return ExitStatus.CONFIG
     listeners = [f"  {name}: {_listener(one)}" for name, one in config.listeners().items()]
+    accounts = [line for one in config.accounts for line in _account(config, one)]
     watches = "Watched Maildirs:" if config.maildirs else "No Maildirs are watched, as there is no [[maildir]] section."
     print_lines(f"{path} has no problems. {watches}", *_sections(config))
     print_lines(*(["Listeners:", *listeners] if listeners else ()))
+    print_lines(*(["IMAP accounts:", *accounts] if accounts else ()))
     return ExitStatus.OK
 
 
@@ -74,6 +80,15 @@ def _listener(listener: ListenerConfig) -> str:
     if isinstance(listener, HttpConfig) and listener.password_file:
         tell = ", clients with the password can label mail"
     return f"{listener.listen}{group}{remote}{tell}"
+
+
+def _account(config: Config, account: ImapConfig) -> Iterator[str]:
+    where = f"{account.user} at {account.host} port {account.tcp_port}, {_ENCRYPTION[account.tls]}"
+    yield f"  {account.label}: {where}; new mail in {', '.join(account.folders)}; {_actions(config, account)}"
+    try:
+        check_imap_installed()
+    except UserError as error:
+        yield f"    not used: {error}"
 
 
 def show_config(named: Path | None) -> None:
@@ -155,7 +170,7 @@ def _shown(name: str) -> str:
     return name if readable == name else f"{name} ({readable.removeprefix('.')})"
 
 
-def _actions(config: Config, section: MaildirConfig) -> str:
+def _actions(config: Config, section: MaildirConfig | ImapConfig) -> str:
     verdicts = {"spam": section.spam, "unsure": section.unsure, "ham": section.ham}
     words = {name: ", ".join(_action(one, section) for one in actions) for name, actions in verdicts.items()}
     return "; ".join(f"{name}: {done or 'nothing'}" for name, done in words.items()) + (
@@ -163,7 +178,7 @@ def _actions(config: Config, section: MaildirConfig) -> str:
     )
 
 
-def _action(action: Action, section: MaildirConfig) -> str:
+def _action(action: Action, section: MaildirConfig | ImapConfig) -> str:
     match action:
         case Action.TAG:
             return "tag"

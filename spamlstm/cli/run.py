@@ -14,6 +14,7 @@ from spamlstm.config import Config
 from spamlstm.config.locations import config_files, find_config_file, state_dir
 from spamlstm.daemon import logs
 from spamlstm.daemon.hints import Hints, Wakeup
+from spamlstm.daemon.imap.accounts import Accounts, check_imap_installed
 from spamlstm.daemon.listeners.judging import Judging
 from spamlstm.daemon.listeners.server import Listeners
 from spamlstm.daemon.loop import Daemon, ModelReload
@@ -50,10 +51,12 @@ def run_daemon(
 
     def load() -> tuple[Config, Classifier]:
         config = choose(config_file, maildirs, dry_run=dry_run)
-        if not config.maildirs and not config.listeners():
+        if config.accounts:
+            check_imap_installed()
+        if not config.maildirs and not config.listeners() and not config.accounts:
             where = config_file or find_config_file() or ", ".join(map(str, config_files()))
             raise ConfigError(
-                f"there is nothing to do: name a Maildir, or add a [[maildir]] or [spamd] section to {where}"
+                f"there is nothing to do: name a Maildir, or add a [[maildir]], [[imap]] or [spamd] section to {where}"
             )
         return config, model_reload.load(config)
 
@@ -102,6 +105,7 @@ def run_daemon(
             restarts=lambda: watcher.restarts,
             learning=label_stores.status.snapshot,
             listeners=lambda: listeners.snapshot(),  # noqa: PLW0108  created below
+            accounts=lambda: accounts.snapshot(),  # noqa: PLW0108  created below
             # A reload replaces the classifier.
             thresholds=lambda: pipeline.classifier.policy.thresholds_json(),  # noqa: PLW0108
         )
@@ -115,6 +119,9 @@ def run_daemon(
         listeners = Listeners(requests, state=state)
         stack.callback(listeners.close)
         listeners.start(config)
+        accounts = Accounts(requests, state=state)
+        stack.callback(accounts.close)
+        accounts.reconfigure(config)
         stack.enter_context(answering(state, status.snapshot))
         daemon = Daemon(
             pipeline,
@@ -129,6 +136,7 @@ def run_daemon(
             locks=locks,
             listeners=listeners,
             requests=requests,
+            accounts=accounts,
             check_state=StateFolder(state).check,
         )
         for number in (signal.SIGTERM, signal.SIGINT):

@@ -61,6 +61,10 @@ def _lines(answer: dict[str, Any]) -> Iterator[str]:
     yield _row("learned", _learned(answer["learning"], now=answer["started"] + answer["uptime"]))
     yield from (_row("paused", _paused(one)) for one in answer["learning"].get("paused", ()))
     yield from (_row(f"listener {name}", _listener(one)) for name, one in answer.get("listeners", {}).items())
+    yield from (
+        _row(f"account {name}", _account(one, now=answer["started"] + answer["uptime"]))
+        for name, one in answer.get("accounts", {}).items()
+    )
     yield _row("waiting", f"{answer['waiting']} Maildirs")
     yield _row(
         "scans",
@@ -80,6 +84,16 @@ def _listener(answer: dict[str, Any]) -> str:
     failures = ", ".join(f"{answer[name]} {name}" for name in ("refused", "dropped", "errors") if answer[name])
     labelled = f"; {answer['labelled']} labels changed" if answer["labelled"] else ""
     return f"{answer['address']}: {_counts(answer['judged'])} classified{labelled}" + (failures and f"; {failures}")
+
+
+def _account(answer: dict[str, Any], *, now: float) -> str:
+    """Return the state and the numbers of an IMAP account. Numbers of failures are left out if they are 0."""
+    why = f" ({answer['error']})" if answer["error"] else ""
+    state = f"{answer['state']}{why} for {_span(max(0.0, now - answer['since']))}"
+    learned = f"; {_counts(answer['learned'])} from moved mail" if answer["learned"] else ""
+    failed = f"; {_counts(answer['failed'])} failures, see the log" if answer["failed"] else ""
+    filed = f", {answer['acted']['file']} moved to junk" if answer["acted"].get("file") else ""
+    return f"{state}: {_counts(answer['judged'])} classified{filed}{learned}{failed}"
 
 
 def _counts(table: dict[str, int]) -> str:

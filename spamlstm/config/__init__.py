@@ -5,12 +5,14 @@ from pathlib import Path
 from spamlstm.config.locations import find_config_file
 from spamlstm.config.values import (
     Action,
+    AuthMethod,
     CatchUp,
     Config,
     Costs,
     DaemonConfig,
     FilterConfig,
     HttpConfig,
+    ImapConfig,
     LabelScope,
     LearningConfig,
     ListenerConfig,
@@ -20,16 +22,19 @@ from spamlstm.config.values import (
     PolicyConfig,
     SpamdConfig,
     Thresholds,
+    TlsMode,
 )
 
 __all__ = [
     "Action",
+    "AuthMethod",
     "CatchUp",
     "Config",
     "Costs",
     "DaemonConfig",
     "FilterConfig",
     "HttpConfig",
+    "ImapConfig",
     "LabelScope",
     "LearningConfig",
     "ListenerConfig",
@@ -39,6 +44,7 @@ __all__ = [
     "PolicyConfig",
     "SpamdConfig",
     "Thresholds",
+    "TlsMode",
     "load_config",
     "load_found_config",
 ]

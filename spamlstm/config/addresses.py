@@ -35,6 +35,16 @@ class TcpAddress:
         return ip_address(self.host).is_loopback
 
 
+def is_loopback(host: str) -> bool:
+    """Return whether the name or IP address of a host means this machine."""
+    from ipaddress import ip_address
+
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 Address = UnixAddress | TcpAddress
 
 

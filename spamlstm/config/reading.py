@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from spamlstm.config import settings
+from spamlstm.config.account_settings import ACCOUNT_READERS, check_account_keys, check_login, refuse_doubled
 from spamlstm.config.addresses import parse_address
 from spamlstm.config.maildirs import absolute, covers, has_magic
 from spamlstm.config.ownership import check_configuration, why_unreadable
@@ -18,6 +19,7 @@ from spamlstm.config.values import (
     DaemonConfig,
     FilterConfig,
     HttpConfig,
+    ImapConfig,
     LearningConfig,
     MaildirConfig,
     MetricsConfig,
@@ -31,9 +33,6 @@ from spamlstm.files import open_any
 
 MOST_BYTES = 4 << 20
 """The maximum size of a configuration, which is twice the size of an allow list of 100,000 addresses."""
-
-_PLANNED = ("imap",)
-"""Tables of a later version that a user may know from its documentation."""
 
 _RENAMED: dict[tuple[str | int, ...], str] = {
     ("learning", "moves"): "learn_from_moves",
@@ -137,10 +136,13 @@ def _config(table: dict[str, Any], at: Location) -> Config:
         "http": _http,
         "milter": _milter,
         "spamd": _spamd,
+        "imap": _accounts,
     }
     values = _values(table, at, readers)
     if "maildir" in values:
         values["maildirs"] = values.pop("maildir")
+    if "imap" in values:
+        values["accounts"] = values.pop("imap")
     return Config(**values)
 
 
@@ -258,6 +260,25 @@ def _maildir(value: Any, at: Location) -> MaildirConfig | None:
     return MaildirConfig(**values) if "path" in values else None
 
 
+def _accounts(value: Any, at: Location) -> tuple[ImapConfig, ...]:
+    if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
+        raise UnusableError("must be written as [[imap]] in double brackets, once for each account")
+    located = [(_read(_account, one, at.below(index)), at.below(index)) for index, one in enumerate(value)]
+    accounts = [(account, where) for account, where in located if account is not None]
+    refuse_doubled(accounts)
+    return tuple(account for account, _ in accounts)
+
+
+def _account(value: Any, at: Location) -> ImapConfig | None:
+    check_account_keys(value, at)
+    values = _values({key: one for key, one in value.items() if key != "password"}, at, ACCOUNT_READERS)
+    if not {"host", "user"} <= values.keys():
+        return None
+    account = ImapConfig(**values)
+    check_login(account, value, at)
+    return account
+
+
 def _refuse_unreachable(sections: list[tuple[MaildirConfig, Location]]) -> None:
     """Report each section that never applies because an earlier section matches the same paths."""
     earlier: dict[str, Location] = {}
@@ -302,8 +323,6 @@ def _read(reader: Reader, value: Any, at: Location) -> Any:
 
 
 def _unknown(at: Location, key: str, value: Any, known: tuple[str, ...]) -> str:
-    if at.path in [(name,) for name in _PLANNED]:
-        return "is not supported by this version"
     if renamed := _RENAMED.get(at.path):
         also = (
             f', and its value "maildir" is now "{settings.PER_MAILDIR}"' if (key, value) == ("layer", "maildir") else ""

@@ -260,17 +260,18 @@ def check_boolean(value: Any, _at: Location) -> bool:
 
 def check_catch_up(value: Any, _at: Location) -> CatchUp:
     """Return the value of `catch_up`. Raises UnusableError if the word is unknown."""
-    return _one_of(CatchUp, value)
+    return one_of(CatchUp, value)
 
 
 def check_label_scope(value: Any, _at: Location) -> LabelScope:
     """Return the value of `labels`. Raises UnusableError if the word is unknown or renamed."""
     if value == "maildir":
         raise UnusableError(f'"maildir" is now called "{PER_MAILDIR}"')
-    return _one_of(LabelScope, value)
+    return one_of(LabelScope, value)
 
 
-def _one_of(words: type[_Word], value: Any) -> _Word:
+def one_of(words: type[_Word], value: Any) -> _Word:
+    """Return the member of an enumeration with this value. Raises UnusableError if there is none."""
     if not isinstance(value, str) or value not in tuple(words):
         raise UnusableError("must be one of " + ", ".join(f'"{one}"' for one in words))
     return words(value)

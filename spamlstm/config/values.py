@@ -215,6 +215,74 @@ class SpamdConfig(ListenerConfig):
     """Whether clients may label messages. Any client can then label messages for any user."""
 
 
+class TlsMode(StrEnum):
+    """The encryption of the connection to an IMAP server."""
+
+    TLS = "tls"
+    """The connection begins with TLS."""
+
+    STARTTLS = "starttls"
+    """The client switches to TLS before it logs in."""
+
+    NONE = "none"
+    """No encryption, for a server on this machine."""
+
+
+class AuthMethod(StrEnum):
+    """How the daemon logs in to an IMAP server."""
+
+    PLAIN = "plain"
+    """With a password."""
+
+    XOAUTH2 = "xoauth2"
+    """With an OAuth 2.0 access token, by the mechanism of Gmail and Outlook."""
+
+    OAUTHBEARER = "oauthbearer"
+    """With an OAuth 2.0 access token, by the standard mechanism."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImapConfig:
+    """One `[[imap]]` section: an account on an IMAP server and the actions for each verdict.
+
+    The actions are as in `MaildirConfig`, except that headers cannot be set. If `dry_run` is None, the value of
+    `[daemon]` is used.
+    """
+
+    host: str
+    user: str
+    name: str | None = None
+    port: int | None = None
+    tls: TlsMode = TlsMode.TLS
+    auth: AuthMethod = AuthMethod.PLAIN
+    password_command: tuple[str, ...] | None = None
+    """The command that prints the password, with its arguments."""
+    token_command: tuple[str, ...] | None = None
+    """The command that prints an access token, with its arguments."""
+    folders: tuple[str, ...] = ("INBOX",)
+    """The folders whose new mail is classified."""
+    junk: str = AUTO
+    spam: tuple[Action, ...] = (Action.KEYWORD, Action.FILE)
+    unsure: tuple[Action, ...] = ()
+    ham: tuple[Action, ...] = ()
+    dry_run: bool | None = None
+
+    @property
+    def label(self) -> str:
+        """Return the name of the account in reports: `name`, or the host."""
+        return self.name or self.host
+
+    @property
+    def key(self) -> str:
+        """Return the text that identifies the account in the state folder."""
+        return f"imap://{self.user}@{self.host}:{self.tcp_port}"
+
+    @property
+    def tcp_port(self) -> int:
+        """Return the configured port, or the usual port for the encryption."""
+        return self.port or (993 if self.tls is TlsMode.TLS else 143)
+
+
 @dataclass(frozen=True, slots=True)
 class Config:
     """A complete configuration. The first section of `maildirs` that matches the path of a Maildir applies to it."""
@@ -228,6 +296,7 @@ class Config:
     http: HttpConfig = field(default_factory=HttpConfig)
     milter: MilterConfig = field(default_factory=MilterConfig)
     spamd: SpamdConfig = field(default_factory=SpamdConfig)
+    accounts: tuple[ImapConfig, ...] = ()
 
     def listeners(self) -> "dict[str, ListenerConfig]":
         """Return the configured listeners by the names of their tables."""
@@ -239,8 +308,8 @@ class Config:
         }
         return {name: one for name, one in tables.items() if one.listen is not None}
 
-    def is_dry(self, maildir: MaildirConfig) -> bool:
-        """Return whether actions in the Maildirs of a section are only reported.
+    def is_dry(self, maildir: MaildirConfig | ImapConfig) -> bool:
+        """Return whether actions in the Maildirs or the account of a section are only reported.
 
         The section's `dry_run` is used, or that of `[daemon]` if the section has none.
         """

@@ -26,6 +26,10 @@ _UNSET = {
     "group": "the group of the daemon's user",
     "password_file": "none",
     "user_maildir": "none",
+    "name": "the host",
+    "port": '993, or 143 without tls = "tls"',
+    "password_command": "none",
+    "token_command": "none",
 }
 """The value that is used if an optional setting is not given."""
 
@@ -84,6 +88,7 @@ def to_toml(config: Config) -> str:
     names = ("daemon", "policy", "learning", "metrics", "filter", "http", "milter", "spamd")
     tables = [(f"[{name}]", getattr(config, name)) for name in names]
     tables += [("[[maildir]]", section) for section in config.maildirs]
+    tables += [("[[imap]]", section) for section in config.accounts]
     return "\n".join("".join(f"{line}\n" for line in (header, *_settings(table))) for header, table in tables)
 
 
@@ -109,4 +114,4 @@ def _string(value: str) -> str:
 
 
 def _number(value: float) -> str:
-    return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
+    return str(int(value)) if float(value).is_integer() and abs(value) < 1e15 else repr(value)

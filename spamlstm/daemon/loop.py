@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from spamlstm.config import CatchUp, Config
 from spamlstm.config.maildirs import expand_maildirs
 from spamlstm.daemon.hints import Hints, Wakeup
+from spamlstm.daemon.imap.accounts import Accounts
 from spamlstm.daemon.listeners.judging import Judging
 from spamlstm.daemon.listeners.server import Listeners
 from spamlstm.daemon.maildir_locks import MaildirLocks
@@ -82,7 +83,8 @@ class Daemon:
     `load` reads configuration and model again. If `load` fails, the current configuration and model stay in use.
     Without `learning`, the daemon does not learn from moved messages. Without `model`, a changed model is loaded only
     after a call of `reload`. Without `locks`, the Maildirs are not locked, so other programs may work on them too.
-    Without `listeners`, only the mail of Maildirs is classified. `requests` is the queue of the listeners.
+    Without `listeners`, clients cannot classify mail. Without `accounts`, IMAP accounts are not served. `requests` is
+    the queue of the listeners and the accounts.
     `check_state` is called before each full scan. If `check_state` raises an error, the daemon ends.
 
     Only the thread that opened the pipeline's journal may call the methods, except `stop` and `reload`.
@@ -100,6 +102,7 @@ class Daemon:
     locks: MaildirLocks | None = None
     listeners: Listeners | None = None
     requests: Judging | None = None
+    accounts: Accounts | None = None
     check_state: Callable[[], None] = lambda: None
     clock: Callable[[], float] = time.monotonic
     _stopping: bool = False
@@ -340,6 +343,8 @@ class Daemon:
         self.status.load_errors.clear()
         self._use(config, classifier)
         self._listen(config)
+        if self.accounts is not None:
+            self.accounts.reconfigure(config)
         self.hints.clear()
         self._begin()
 

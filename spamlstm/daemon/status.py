@@ -106,6 +106,8 @@ class DaemonStatus:
     learning: Callable[[], dict[str, Any]] = dict
     listeners: Callable[[], dict[str, Any]] = dict
     """The numbers of each listener, by the name of the listener."""
+    accounts: Callable[[], dict[str, Any]] = dict
+    """The numbers of each IMAP account, by the name of the account."""
     thresholds: Callable[[], dict[str, float | str] | None] = lambda: None
     """The thresholds in force, or None if they are unknown."""
     reloads: int = 0
@@ -162,6 +164,7 @@ class DaemonStatus:
             "reloads": self.reloads,
             "errors": self.errors,
             "listeners": self.listeners(),
+            "accounts": self.accounts(),
             "mail": self.counters.snapshot(),
             "learning": {**LearningStatus().snapshot(), **self.learning()},
             "p50": _finite(latency.quantile(0.5)),

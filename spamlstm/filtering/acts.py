@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import assert_never
 
 from spamlstm import __version__
-from spamlstm.config import Action, MaildirConfig
+from spamlstm.config import Action, ImapConfig, MaildirConfig
 from spamlstm.errors import UserError
 from spamlstm.filtering.failures import FailureKind, emit, kind_of, sentence
 from spamlstm.filtering.journal import Act, Intent, Journal, UnreadableAct
@@ -54,7 +54,7 @@ class JournaledPlan:
     plan: Plan
 
 
-def wanted_actions(section: MaildirConfig, judgement: Judgement) -> tuple[Action, ...]:
+def wanted_actions(section: MaildirConfig | ImapConfig, judgement: Judgement) -> tuple[Action, ...]:
     """Return the actions configured for the verdict of `judgement`.
 
     No actions are returned for a message that could not be read or is not mail.

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import threading
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -10,6 +11,8 @@ from spamlstm.errors import UnavailableError
 
 _NOBODY = 65534
 _UNCHANGED = contextlib.nullcontext()
+IDENTITY = threading.Lock()
+"""Held while the process has the identity of an owner, and by other threads that open files or start programs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,7 @@ class _Acting:
     def __enter__(self) -> None:
         if os.geteuid() != 0:
             raise RuntimeError("this process acts as another user already")
+        IDENTITY.acquire()
         self._before = os.getgroups(), os.getegid()
         try:
             os.setgroups([])
@@ -74,6 +78,12 @@ class _Acting:
 
     def _give_back(self) -> None:
         groups, gid = self._before
+        try:
+            self._restore(groups, gid)
+        finally:
+            IDENTITY.release()
+
+    def _restore(self, groups: list[int], gid: int) -> None:
         # The user is restored first, because only root may change the groups.
         os.seteuid(0)
         os.setegid(gid)

@@ -1,4 +1,4 @@
-"""The queue between the listeners and the daemon's loop: listeners add requests, and the loop answers them.
+"""The queue between other threads and the daemon's loop: listeners and accounts add requests, the loop answers.
 
 Classifier, personal layers and label stores may be used by one thread only, which is the thread of the loop. Therefore
 each request waits for the loop, which answers the waiting requests between two steps of its work on Maildirs. Requests
@@ -14,11 +14,12 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from spamlstm.config import Config
+from spamlstm.config import Config, LabelScope
 from spamlstm.config.users import maildir_of
 from spamlstm.filtering.batch import Judge
 from spamlstm.filtering.failures import logger
 from spamlstm.learning.label import Label, Origin
+from spamlstm.maildir.content_id import content_id
 from spamlstm.maildir.names import is_maildir
 from spamlstm.model.policy import Reason
 from spamlstm.tracking.label_stores import LabelStores, StoreUnavailableError
@@ -47,10 +48,14 @@ class JudgedMail:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Request(Generic[T]):
-    """A message of a client, the user whom the client named (or ''), and the future answer."""
+    """A message of a client, the user whom the client named (or ''), and the future answer.
+
+    `account` is the key of the IMAP account that has the message, or '' if a client of a listener sent it.
+    """
 
     raw: bytes
-    user: str
+    user: str = ""
+    account: str = ""
     answer: "Future[T]" = field(default_factory=Future)
 
 
@@ -62,10 +67,14 @@ class JudgeRequest(Request[JudgedMail]):
 class LabelRequestOfClient(Request[bool]):
     """A request to label a message. The answer is whether the stored label changed.
 
-    If `label` is None, the label of the message is removed.
+    If `label` is None, the label of the message is removed. If `only_first`, a message that has a label keeps it.
     """
 
     label: Label | None = None
+    origin: Origin = Origin.COMMAND
+    only_first: bool = False
+    answered: bool = False
+    """Whether the user answered the message."""
 
 
 AnyRequest = JudgeRequest | LabelRequestOfClient
@@ -150,7 +159,7 @@ class Judging:
 
     def _judge_alone(self, request: JudgeRequest, error: Exception) -> None:
         """Classify one message without a personal layer, which may have caused `error`."""
-        maildir = maildir_of(self._config(), request.user)
+        maildir = self._owner(request)
         if maildir is not None:
             self._label_stores.suspend(maildir, error)
         try:
@@ -160,19 +169,32 @@ class Judging:
             request.answer.set_exception(JudgingError("the message cannot be classified because of a bug"))
 
     def _layer(self, request: JudgeRequest) -> "PersonalLayer | None":
-        maildir = maildir_of(self._config(), request.user)
+        maildir = self._owner(request)
         return None if maildir is None else self._label_stores.layer(maildir)
 
+    def _owner(self, request: AnyRequest) -> str | None:
+        """Return the Maildir or the IMAP account whose labels apply to a message. With shared labels, this is ''.
+
+        Returns None if no labels apply.
+        """
+        if request.account:
+            return "" if self._config().learning.labels is LabelScope.SHARED else request.account
+        return maildir_of(self._config(), request.user)
+
     def _label(self, request: LabelRequestOfClient) -> None:
-        maildir = maildir_of(self._config(), request.user)
-        if maildir is None or (maildir and not is_maildir(maildir)):
+        maildir = self._owner(request)
+        if maildir is None or (maildir and not request.account and not is_maildir(maildir)):
             request.answer.set_exception(JudgingError("no Maildir of the configuration belongs to this user"))
             return
         try:
             if request.label is None:
                 changed = self._label_stores.forget(maildir, request.raw)
+            elif request.only_first and self._label_stores.label(maildir, content_id(request.raw), request.raw):
+                changed = False
             else:
-                changed = self._label_stores.add_label(maildir, request.raw, request.label, origin=Origin.COMMAND)
+                changed = self._label_stores.add_label(
+                    maildir, request.raw, request.label, origin=request.origin, answered=request.answered
+                )
         except StoreUnavailableError:
             request.answer.set_exception(JudgingError("the labels cannot be stored now"))
         else:

@@ -1,0 +1,139 @@
+"""Check and convert the settings of an `[[imap]]` section, by readers as in `spamlstm.config.settings`."""
+
+import shlex
+from collections.abc import Iterable
+from typing import Any
+
+from spamlstm.config.addresses import is_loopback
+from spamlstm.config.settings import (
+    Location,
+    Reader,
+    UnusableError,
+    check_actions,
+    check_boolean,
+    check_ham_actions,
+    check_ignore_folders,
+    check_junk,
+    one_of,
+    shown,
+)
+from spamlstm.config.values import Action, AuthMethod, ImapConfig, TlsMode
+
+
+def check_word(value: Any, _at: Location) -> str:
+    """Return a name of a host, user or account. Raises UnusableError if the value is not one printable word."""
+    if not isinstance(value, str) or not value.isprintable() or not value or " " in value or len(value) > 255:
+        raise UnusableError("must be a name without spaces, in quotes")
+    return value
+
+
+def check_port(value: Any, _at: Location) -> int:
+    """Return a TCP port. Raises UnusableError if the value is not a port."""
+    if type(value) is not int or not 0 < value < 65536:
+        raise UnusableError("must be a port from 1 to 65535")
+    return value
+
+
+def check_command(value: Any, _at: Location) -> tuple[str, ...]:
+    """Return a command and its arguments, given as a list or as one string without shell syntax.
+
+    Raises UnusableError if the value is not a command.
+    """
+    try:
+        words = shlex.split(value) if isinstance(value, str) else value
+    except ValueError:
+        words = []
+    if not isinstance(words, list) or not words or not all(isinstance(one, str) and "\0" not in one for one in words):
+        raise UnusableError('must be a command, such as ["pass", "show", "mail"] or "secret-tool lookup user ann"')
+    return tuple(words)
+
+
+def check_tls(value: Any, _at: Location) -> TlsMode:
+    """Return the value of `tls`. Raises UnusableError if the word is unknown."""
+    return one_of(TlsMode, value)
+
+
+def check_auth(value: Any, _at: Location) -> AuthMethod:
+    """Return the value of `auth`. Raises UnusableError if the word is unknown."""
+    return one_of(AuthMethod, value)
+
+
+def check_classified_folders(value: Any, at: Location) -> tuple[str, ...]:
+    """Return the folders whose mail is classified.
+
+    Raises UnusableError if the list is empty or names a folder twice.
+    """
+    found = check_ignore_folders(value, at)
+    if not found or len(set(map(str, found))) < len(found):
+        raise UnusableError('must name at least one folder, and none twice, such as ["INBOX"]')
+    return found
+
+
+def check_account_actions(value: Any, at: Location) -> tuple[Action, ...] | None:
+    """Return the actions for mail of an IMAP account like `check_actions`.
+
+    Raises UnusableError if the actions contain `tag`.
+    """
+    found = check_actions(value, at)
+    if found is not None and Action.TAG in found:
+        raise UnusableError(
+            "'tag' is not possible, because messages on an IMAP server cannot be changed; use 'keyword'"
+        )
+    return found
+
+
+def check_account_ham_actions(value: Any, at: Location) -> tuple[Action, ...] | None:
+    """Return the actions for ham like `check_account_actions`. Raises UnusableError if the actions contain `file`."""
+    check_account_actions(value, at)
+    return check_ham_actions(value, at)
+
+
+ACCOUNT_READERS: dict[str, Reader] = {
+    "host": check_word,
+    "user": check_word,
+    "name": check_word,
+    "port": check_port,
+    "tls": check_tls,
+    "auth": check_auth,
+    "password_command": check_command,
+    "token_command": check_command,
+    "folders": check_classified_folders,
+    "junk": check_junk,
+    "spam": check_account_actions,
+    "unsure": check_account_actions,
+    "ham": check_account_ham_actions,
+    "dry_run": check_boolean,
+}
+"""The reader of each setting."""
+
+
+def check_account_keys(value: Any, at: Location) -> None:
+    """Check that a section has a host and a user and no password. Raises UnusableError if host or user is missing."""
+    if "password" in value:
+        at.below("password").report("a password does not belong into this file; use password_command")
+    if not {"host", "user"} <= set(value):
+        raise UnusableError('needs a host and a user, such as host = "imap.example.org" and user = "ann@example.org"')
+
+
+def check_login(account: ImapConfig, value: Any, at: Location) -> None:
+    """Check that the account can log in, and only by an encrypted connection. `value` is the table of its section.
+
+    Raises UnusableError if the command for the password or the token is missing.
+    """
+    if account.tls is TlsMode.NONE and not is_loopback(account.host):
+        at.below("tls").report('"none" would send the password over the network; it is only for a server on localhost')
+    command = "password_command" if account.auth is AuthMethod.PLAIN else "token_command"
+    if command not in value:
+        raise UnusableError(f'needs {command} for auth = "{account.auth}"')
+
+
+def refuse_doubled(accounts: Iterable[tuple[ImapConfig, Location]]) -> None:
+    """Report each section that has the name of an earlier section or is for the same account."""
+    names: set[str] = set()
+    for account, where in accounts:
+        if names & {account.label, account.key}:
+            where.report(
+                f"an earlier section is called {shown(account.label)} too, or is for the same account; remove one of"
+                ' them, or give each account a name = "..."'
+            )
+        names |= {account.label, account.key}

@@ -1,0 +1,246 @@
+"""One IMAP account: a thread that connects, visits folders, waits for changes, and connects again after errors."""
+
+import contextlib
+import logging
+import os
+import random
+import select
+import sqlite3
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from spamlstm.config import AuthMethod, Config, ImapConfig
+from spamlstm.daemon.imap.account_learning import AccountLearning
+from spamlstm.daemon.imap.account_session import AccountSession, AccountTally
+from spamlstm.daemon.imap.account_state import AccountFolder
+from spamlstm.daemon.imap.answers import AccountUnavailableError, LoginRefusedError
+from spamlstm.daemon.imap.connection import ImapConnection
+from spamlstm.daemon.imap.credentials import CredentialsError, secret_of
+from spamlstm.daemon.imap.filing import Filing
+from spamlstm.daemon.imap.folder_visits import FolderVisits
+from spamlstm.daemon.imap.move_recovery import MoveRecovery
+from spamlstm.daemon.imap.records import AccountRecords
+from spamlstm.daemon.listeners.judging import Judging
+from spamlstm.errors import DataError, UserError
+from spamlstm.filtering.failures import Backoff, emit, logger, sentence
+from spamlstm.maildir.folders import FolderRole
+
+# IDLE is renewed after a time between these, because servers and routers drop connections that are silent for longer.
+# All folders are then visited. Without IDLE, they are visited after the last of these.
+RENEW_SECONDS = 300.0, 540.0
+POLL_SECONDS = 60.0
+# Messages that could not be handled, or whose user may be moving them, are looked at again after this time.
+RETRY_SECONDS = 10.0
+# Old messages of the junk folder that are read between two looks at the inbox.
+READ_IN_TURN = 100
+# A server that reports changes without end is visited at most this often.
+_LEAST_SECONDS = 0.02
+_MOST_ROUNDS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Delays:
+    """Seconds before the next connection: after the first failure, after a refused login, and at most."""
+
+    first: float = 1.0
+    refused: float = 60.0
+    longest: float = 300.0
+
+
+class ImapAccount:
+    """The thread of one account. `start`, `stop`, `join` and `tally` may be used by other threads."""
+
+    def __init__(
+        self, account: ImapConfig, *, config: Config, state: Path, requests: Judging, delays: Delays | None = None
+    ) -> None:
+        self.tally = AccountTally(account.host)
+        self._account = account
+        self._config = config
+        self._state = state
+        self._requests = requests
+        self._delays = delays or Delays()
+        self._later: Backoff[tuple[int, int]] = Backoff(time.monotonic)
+        self._stopping = False
+        self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._connection: ImapConnection | None = None
+        self._thread = threading.Thread(target=self._run, name=f"imap {account.label}", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Make the thread end after its current step."""
+        self._stopping = True
+        os.eventfd_write(self._wake, 1)
+
+    def join(self, seconds: float) -> None:
+        """Wait until the thread has ended. After `seconds`, its connection is closed."""
+        self._thread.join(seconds)
+        if self._thread.is_alive() and self._connection is not None:
+            self._connection.shut()
+            self._thread.join(seconds)
+        if not self._thread.is_alive():
+            os.close(self._wake)
+
+    # --- the thread -------------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        delay = 0.0
+        while not self._stopping:
+            began = time.monotonic()
+            least = self._attempt()
+            # A connection that lasted was no failure.
+            delay = 0.0 if time.monotonic() - began > self._delays.longest else delay
+            delay = min(max(2 * delay, least), self._delays.longest)
+            if not self._stopping:
+                self._sleep(delay * random.uniform(0.8, 1.2))
+
+    def _attempt(self) -> float:
+        """Connect and work until an error or the end. Return the least number of seconds before the next attempt."""
+        try:
+            with contextlib.closing(AccountRecords.open(self._state, self._account.key)) as records:
+                self._connect(records)
+        except (LoginRefusedError, CredentialsError) as error:
+            self._report(str(error))
+            return self._delays.refused
+        except AccountUnavailableError as error:
+            self._report(str(error))
+        except DataError as error:
+            self._report(str(error))
+            AccountRecords.discard(self._state, self._account.key)
+        except (UserError, OSError, sqlite3.Error) as error:
+            self._report(sentence(error))
+        except Exception as error:  # noqa: BLE001  a bug with one account must not stop the others
+            self.tally.failed["bug"] += 1
+            logger.error("bug: the account %s is connected again", self._account.label, exc_info=error)
+            self.tally.set("failed", type(error).__name__)
+        return self._delays.first
+
+    def _report(self, why: str) -> None:
+        if self._stopping:
+            return
+        if (self.tally.state, self.tally.error) != ("failed", why):
+            emit(logging.WARNING, "account-failed", account=self._account.label, error=why)
+        self.tally.set("failed", why)
+
+    def _connect(self, records: AccountRecords) -> None:
+        account = self._account
+        is_plain = account.auth is AuthMethod.PLAIN
+        command = account.password_command if is_plain else account.token_command
+        secret = secret_of(command or (), setting="password_command" if is_plain else "token_command")
+        connection = ImapConnection.open(account, secret)
+        del secret
+        self._connection = connection
+        self.tally.connections += 1
+        try:
+            session = AccountSession(
+                account, self._config, connection, records, requests=self._requests, tally=self.tally
+            )
+            _Work(session, self._later).run(self)
+        finally:
+            self._connection = None
+            connection.close()
+
+    @property
+    def is_stopping(self) -> bool:
+        """Return whether the thread is to end."""
+        return self._stopping
+
+    def wait(self, connection: ImapConnection, seconds: float) -> bool:
+        """Wait for a change on the server or the end. Return whether the server has reported its changes."""
+        if not connection.can_idle:
+            self._sleep(min(seconds, POLL_SECONDS))
+            return False
+        began = time.monotonic()
+        connection.idle(seconds, self._wake)
+        if time.monotonic() - began < _LEAST_SECONDS:
+            self._sleep(_LEAST_SECONDS)
+        return True
+
+    def _sleep(self, seconds: float) -> None:
+        poll = select.poll()
+        poll.register(self._wake, select.POLLIN)
+        poll.poll(1000 * seconds)
+
+
+class _Work:
+    """The work during one connection."""
+
+    def __init__(self, session: AccountSession, later: Backoff[tuple[int, int]]) -> None:
+        self._session = session
+        self._connection = session.connection
+        self._visits = FolderVisits(session)
+        self._filing = Filing(session, self._visits, later=later)
+        self._learning = AccountLearning(session)
+        self._folders: list[AccountFolder] = []
+
+    def run(self, account: ImapAccount) -> None:
+        """Visit the folders and wait for changes, until an error or the end."""
+        MoveRecovery(self._session).settle()
+        is_full, is_synced, until = True, False, 0.0
+        events: dict[str, int] = {}
+        while not account.is_stopping:
+            if is_full:
+                is_full = not self._visit_all()
+                until = time.monotonic() + random.uniform(*RENEW_SECONDS)
+            elif set(events) - {"EXISTS", "FETCH"}:
+                self._visit_others(FolderRole.JUNK)
+            self._visit_inbox(is_synced=is_synced)
+            if self._session.tally.state != "connected":
+                emit(logging.INFO, "account-connected", account=self._session.account.label)
+            self._session.tally.set("connected")
+            if is_full:
+                continue
+            seconds = until - time.monotonic()
+            seconds = min(seconds, RETRY_SECONDS) if self._filing.is_waiting else seconds
+            is_synced = account.wait(self._connection, max(0.0, seconds))
+            events = self._connection.take_events()
+            is_full = time.monotonic() >= until or not is_synced
+
+    @property
+    def _main(self) -> AccountFolder:
+        """The folder in which new mail is expected."""
+        return self._folders[-1]
+
+    def _visit_all(self) -> bool:
+        """Visit all folders. Return False if there is more old mail to read."""
+        self._folders = self._visits.find(self._connection.folders())
+        if not self._folders or self._main.role is not FolderRole.INBOX:
+            raise AccountUnavailableError("none of the folders in the setting `folders` exists")
+        is_complete = self._visit_others(*FolderRole)
+        if is_complete:
+            self._session.tally.visits += 1
+            with self._session.records.change():
+                self._session.records.prune(now=self._session.clock())
+        return is_complete
+
+    def _visit_others(self, *roles: FolderRole) -> bool:
+        """Visit the folders with some roles, except the main folder. Return False if there is more old mail to read."""
+        is_complete = True
+        for one in self._folders[:-1]:
+            folder = self._session.records.folder(one.id)
+            if folder is None or folder.role not in roles:
+                continue
+            self._visits.refresh(folder)
+            if folder.role is FolderRole.INBOX:
+                self._filing.work(folder)
+            else:
+                is_complete &= self._visits.read(folder, most=READ_IN_TURN) < READ_IN_TURN
+        return is_complete
+
+    def _visit_inbox(self, *, is_synced: bool) -> None:
+        """Visit the main folder until nothing is left to do, and leave it selected."""
+        for _ in range(_MOST_ROUNDS):
+            folder = self._session.records.folder(self._main.id)
+            if folder is None:
+                raise AccountUnavailableError("the records of the account have changed")
+            self._visits.visit(folder, is_synced=is_synced and self._connection.is_selected(folder.name))
+            self._filing.work(folder)
+            self._learning.work()
+            is_synced = False
+            if self._connection.is_selected(folder.name):
+                return
+        self._connection.select(self._main.name, readonly=False)

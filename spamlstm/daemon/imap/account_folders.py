@@ -1,0 +1,79 @@
+"""The folders of an IMAP account: their roles, and the folder to which spam is moved."""
+
+from collections.abc import Iterable, Sequence
+
+from spamlstm.config import ImapConfig
+from spamlstm.config.values import AUTO
+from spamlstm.daemon.imap.answers import ListedFolder
+from spamlstm.maildir.folders import JUNK_NAMES, FolderRole, display_levels, role_of
+
+MOST_VISITED = 500
+"""The largest number of folders of one account that are visited. Each takes a request to the server."""
+NEW_JUNK = "Junk"
+_SPECIAL_JUNK = "\\junk"
+_SPECIAL = {
+    _SPECIAL_JUNK: FolderRole.JUNK,
+    "\\archive": FolderRole.FILED,
+    **dict.fromkeys(("\\trash", "\\sent", "\\drafts", "\\all", "\\flagged", "\\important"), FolderRole.IGNORED),
+}
+_NO_MAIL = {"\\noselect", "\\nonexistent"}
+# Folders are visited in this order, because new mail is classified when the other copies of a message are known.
+_ORDER = (FolderRole.FILED, FolderRole.JUNK, FolderRole.INBOX)
+
+
+def visited_folders(
+    listed: Iterable[ListedFolder], account: ImapConfig, *, ignore_folders: Iterable[str]
+) -> dict[str, FolderRole]:
+    """Return the roles of the folders that are visited, by name, in the order of visits.
+
+    Folders for Trash, Sent and so on are not visited. At most MOST_VISITED folders are returned.
+    """
+    ignored = tuple(ignore_folders)
+    roles = {one.name: _role(one, account, ignored) for one in listed if not one.flags & _NO_MAIL}
+    kept = sorted((one for one in roles.items() if one[1] in _ORDER), key=lambda one: -_ORDER.index(one[1]))
+    return dict(reversed(kept[:MOST_VISITED]))
+
+
+def junk_target(listed: Sequence[ListedFolder], account: ImapConfig) -> str | None:
+    """Return the name of the folder to which spam is moved, or None if it does not exist."""
+    usable = [one for one in listed if not one.flags & _NO_MAIL]
+    if account.junk != AUTO:
+        exact = [one.name for one in usable if one.name == account.junk]
+        same = [one.name for one in usable if _levels(one) == display_levels(account.junk)]
+        return next(iter(exact + same), None)
+    special = [one.name for one in usable if _SPECIAL_JUNK in one.flags]
+    ranks = {one.name: JUNK_NAMES.index(_levels(one)[-1]) for one in usable if _is_junk(one)}
+    return next(iter(special + sorted(ranks, key=ranks.__getitem__)), None)
+
+
+def new_junk_names(listed: Sequence[ListedFolder], account: ImapConfig) -> list[str]:
+    """Return the names under which a junk folder may be created, the best first. A server may need `INBOX.Junk`."""
+    name = NEW_JUNK if account.junk == AUTO else account.junk
+    delimiter = next((one.delimiter for one in listed), "/")
+    below = f"INBOX{delimiter}"
+    names = [name, below + name]
+    others = [one.name for one in listed if one.name.upper() != "INBOX"]
+    return names[::-1] if others and all(one.upper().startswith(below) for one in others) else names
+
+
+def _role(one: ListedFolder, account: ImapConfig, ignored: tuple[str, ...]) -> FolderRole:
+    names = {name.upper() if name.upper() == "INBOX" else name for name in account.folders}
+    if (one.name.upper() if one.name.upper() == "INBOX" else one.name) in names:
+        return FolderRole.INBOX
+    path = "/".join(_path(one)) or "/"
+    by_name = role_of(path, junk=account.junk, ignore_folders=ignored)
+    is_chosen = by_name is not role_of(path, junk=AUTO)  # by the configuration
+    special = [_SPECIAL[flag] for flag in sorted(one.flags) if flag in _SPECIAL]
+    return special[0] if special and not is_chosen else by_name
+
+
+def _is_junk(one: ListedFolder) -> bool:
+    return _levels(one)[-1] in JUNK_NAMES and not any(flag in _SPECIAL for flag in one.flags)
+
+
+def _levels(one: ListedFolder) -> tuple[str, ...]:
+    return display_levels("/".join(_path(one)) or "/")
+
+
+def _path(one: ListedFolder) -> list[str]:
+    return [level for level in one.name.split(one.delimiter) if level]

@@ -1,0 +1,94 @@
+"""What the parts of the work on one account share while it is connected, and the numbers for the status."""
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import TimeoutError as AnswerTimeoutError
+from dataclasses import dataclass, field
+from typing import Any
+
+from spamlstm.config import Config, ImapConfig
+from spamlstm.daemon.imap.connection import ImapConnection
+from spamlstm.daemon.imap.records import AccountRecords
+from spamlstm.daemon.listeners.judging import (
+    JudgedMail,
+    JudgeRequest,
+    Judging,
+    JudgingError,
+    LabelRequestOfClient,
+)
+
+# The loop may load a model or a hostile message before it answers.
+ANSWER_SECONDS = 600.0
+
+
+@dataclass(slots=True)
+class AccountTally:
+    """The state of an account, for `spamlstm status`. Its thread writes, other threads read."""
+
+    host: str
+    state: str = "connecting"
+    error: str = ""
+    since: float = field(default_factory=time.time)
+    """When the state or the error last changed, in seconds since 1970."""
+    judged: Counter[str] = field(default_factory=Counter)
+    acted: Counter[str] = field(default_factory=Counter)
+    learned: Counter[str] = field(default_factory=Counter)
+    failed: Counter[str] = field(default_factory=Counter)
+    settled: Counter[str] = field(default_factory=Counter)
+    """Interrupted moves, by result."""
+    connections: int = 0
+    visits: int = 0
+    """Number of completed visits of all folders."""
+
+    def set(self, state: str, error: str = "") -> None:
+        """Change the state."""
+        if (state, error) != (self.state, self.error):
+            self.state, self.error, self.since = state, error, time.time()
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return the numbers as a JSON-serializable dict."""
+        counters = {
+            "judged": self.judged,
+            "acted": self.acted,
+            "learned": self.learned,
+            "failed": self.failed,
+            "settled": self.settled,
+        }
+        plain = {"host": self.host, "state": self.state, "error": self.error, "since": self.since}
+        numbers = {"connections": self.connections, "visits": self.visits}
+        return {**plain, **numbers, **{name: dict(counter) for name, counter in counters.items()}}
+
+
+@dataclass(slots=True)
+class AccountSession:
+    """One connection of one account, with its records and the queue of the loop that has the model."""
+
+    account: ImapConfig
+    config: Config
+    connection: ImapConnection
+    records: AccountRecords
+    requests: Judging
+    tally: AccountTally
+    clock: Callable[[], float] = time.time
+
+    def judge(self, raws: list[bytes]) -> list[JudgedMail | None]:
+        """Classify messages. The result is None for a message that cannot be classified now."""
+        requests = [JudgeRequest(raw, account=self.account.key) for raw in raws]
+        for one in requests:
+            self.requests.submit(one)
+        return [self._answer(one) for one in requests]
+
+    def _answer(self, request: JudgeRequest) -> JudgedMail | None:
+        try:
+            return request.answer.result(ANSWER_SECONDS)
+        except (JudgingError, AnswerTimeoutError):
+            return None
+
+    def label(self, request: LabelRequestOfClient) -> bool | None:
+        """Store a label. Return whether the stored label changed, or None if it cannot be stored now."""
+        self.requests.submit(request)
+        try:
+            return request.answer.result(ANSWER_SECONDS)
+        except (JudgingError, AnswerTimeoutError):
+            return None

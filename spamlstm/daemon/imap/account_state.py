@@ -1,0 +1,160 @@
+"""The records of an IMAP account (folders, messages, begun moves, labels), and functions that read them from rows.
+
+The functions that read rows raise CellError if a cell has a value that this program never writes.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from spamlstm.daemon.imap.answers import MOST_MODSEQ, MOST_UID, RemoteFlag
+from spamlstm.database import blob, real, whole, word
+from spamlstm.learning.label import Label
+from spamlstm.maildir.folders import FolderRole
+from spamlstm.tracking.state import CopyStatus, Departure, Pending
+
+FOLDER_ROW = "folders.id, name, role, validity, next_uid, messages, unseen, modseq, visited"
+"""The columns that a query must select for `account_folder_from`, in this order."""
+COPY_ROW = "folder, uid, content, flags, status, since, size, date, attempts"
+"""The columns that a query must select for `account_copy_from`, in this order."""
+MOVE_ROW = "folder, uid, validity, content, size, date, target, target_validity, target_next, id"
+"""The columns that a query must select for `begun_move_from`, in this order."""
+
+
+@dataclass(frozen=True, slots=True)
+class AccountFolder:
+    """A folder as it was at its last visit. All UIDs below `next_uid` were seen. `id` is its row number."""
+
+    id: int
+    name: str
+    role: FolderRole
+    validity: int
+    next_uid: int
+    messages: int = 0
+    unseen: int = 0
+    modseq: int = 0
+    visited: float = 0.0
+    """When the folder was last visited, in seconds since 1970."""
+
+
+@dataclass(frozen=True, slots=True)
+class AccountCopy:
+    """A message in a folder, which is a copy of the message with the content id `content` (None if not read yet).
+
+    A copy with the status ARRIVED and without content id is to be classified or read.
+    """
+
+    folder: int
+    uid: int
+    flags: RemoteFlag
+    size: int
+    date: int
+    """When the server received the message, in seconds since 1970. A move keeps this date."""
+    since: float
+    """When the copy was first seen in its folder, in seconds since 1970."""
+    content: str | None = None
+    status: CopyStatus = CopyStatus.ARRIVED
+    attempts: int = 0
+    """How often this program began to classify the message and ended without a result."""
+
+
+@dataclass(frozen=True, slots=True)
+class BegunMove:
+    """A move of a message by this program, recorded before it is carried out."""
+
+    folder: int
+    uid: int
+    validity: int
+    content: str
+    size: int
+    date: int
+    target: int
+    """The row number of the folder to which the message is moved."""
+    target_validity: int
+    target_next: int
+    """The UIDs of messages that are moved later are at least this number."""
+    id: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class UnstoredLabel:
+    """A label of a message that is not yet in the label store."""
+
+    content: str
+    label: Label
+    pending: Pending
+    attempts: int = 0
+
+
+def _number(cell: Any, column: str) -> int:
+    return whole(cell, column, most=MOST_UID)
+
+
+def account_folder_from(row: tuple[Any, ...]) -> AccountFolder:
+    """Build the folder from a database row with the columns FOLDER_ROW."""
+    number, name, role, validity, next_uid, messages, unseen, modseq, visited = row
+    return AccountFolder(
+        whole(number, "id"),
+        blob(name, "name", most=8000).decode("utf-8", "surrogatepass"),
+        word(role, "role", FolderRole),
+        _number(validity, "validity"),
+        whole(next_uid, "next_uid", most=MOST_UID + 1),
+        _number(messages, "messages"),
+        _number(unseen, "unseen"),
+        whole(modseq, "modseq", most=MOST_MODSEQ),
+        real(visited, "visited"),
+    )
+
+
+def account_copy_from(row: tuple[Any, ...]) -> AccountCopy:
+    """Build the message from a database row with the columns COPY_ROW."""
+    folder, uid, content, flags, status, since, size, date, attempts = row
+    return AccountCopy(
+        whole(folder, "folder"),
+        _number(uid, "uid"),
+        RemoteFlag(whole(flags, "flags", most=127)),
+        _number(size, "size"),
+        whole(date, "date", least=-(1 << 62)),
+        real(since, "since"),
+        None if content is None else account_content_from((content,)),
+        CopyStatus(whole(status, "status", most=4)),
+        whole(attempts, "attempts"),
+    )
+
+
+def begun_move_from(row: tuple[Any, ...]) -> BegunMove:
+    """Build the move from a database row with the columns MOVE_ROW."""
+    folder, uid, validity, content, *rest = row
+    return BegunMove(
+        whole(folder, "folder"),
+        _number(uid, "uid"),
+        _number(validity, "validity"),
+        account_content_from((content,)),
+        *(whole(cell, "moves", least=-(1 << 62)) for cell in rest),
+    )
+
+
+def account_content_from(row: tuple[Any, ...]) -> str:
+    """Return the content id from a database row with the column content."""
+    return blob(row[0], "content", most=16).hex()
+
+
+def unstored_label_from(row: tuple[Any, ...]) -> UnstoredLabel:
+    """Build the label from a database row with the columns content, label, pending and attempts."""
+    content, label, pending, attempts = row
+    return UnstoredLabel(
+        account_content_from((content,)),
+        word(label, "label", Label),
+        Pending(whole(pending, "pending", most=2)),
+        whole(attempts, "attempts"),
+    )
+
+
+def account_departure_from(row: tuple[Any, ...]) -> Departure:
+    """Build the departure from a database row with the columns role, since and time."""
+    role, since, time = row
+    return Departure(word(role, "role", FolderRole), real(since, "since"), real(time, "time"))
+
+
+def known_flags_from(row: tuple[Any, ...]) -> tuple[int, RemoteFlag]:
+    """Return UID and flags from a database row with the columns uid and flags."""
+    return _number(row[0], "uid"), RemoteFlag(whole(row[1], "flags", most=127))

@@ -1,0 +1,66 @@
+"""All IMAP accounts of a daemon: their threads, which a reload starts and ends, and the package that they need."""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from spamlstm.config import Config, DaemonConfig, ImapConfig, LearningConfig
+from spamlstm.daemon.imap.account import ImapAccount
+from spamlstm.daemon.listeners.judging import Judging
+from spamlstm.errors import UnavailableError
+from spamlstm.learning.train_extra import install_command, is_installed
+
+IMAP_REQUIREMENT = "imapclient>=3.0,<5"
+"""The requirement of the `imap` extra in pyproject.toml."""
+STOP_SECONDS = 5.0
+
+
+def check_imap_installed() -> None:
+    """Check that the package for IMAP accounts is installed. Raises UnavailableError if it is missing."""
+    if not is_installed("imapclient"):
+        command = install_command([IMAP_REQUIREMENT], environment=Path(sys.prefix))
+        raise UnavailableError(f"IMAP accounts need imapclient; to install, run: {command}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Settings:
+    """What the thread of an account depends on."""
+
+    account: ImapConfig
+    daemon: DaemonConfig
+    learning: LearningConfig
+
+
+class Accounts:
+    """The threads of all accounts. Only one thread may call the methods, except `snapshot`."""
+
+    def __init__(self, requests: Judging, *, state: Path) -> None:
+        self._requests = requests
+        self._state = state
+        self._running: dict[_Settings, ImapAccount] = {}
+
+    def reconfigure(self, config: Config) -> None:
+        """Serve the accounts of a configuration. Accounts whose settings are unchanged keep their connections."""
+        wanted = {_Settings(one, config.daemon, config.learning): one for one in config.accounts}
+        self._end([one for one in self._running if one not in wanted])
+        for settings, account in wanted.items():
+            if settings not in self._running:
+                thread = ImapAccount(account, config=config, state=self._state, requests=self._requests)
+                self._running[settings] = thread
+                thread.start()
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return the numbers of each account, by its name, as a JSON-serializable dict."""
+        return {one.account.label: thread.tally.snapshot() for one, thread in list(self._running.items())}
+
+    def close(self) -> None:
+        """End all threads."""
+        self._end(list(self._running))
+
+    def _end(self, settings: list[_Settings]) -> None:
+        threads = [self._running.pop(one) for one in settings]
+        for thread in threads:
+            thread.stop()
+        for thread in threads:
+            thread.join(STOP_SECONDS)

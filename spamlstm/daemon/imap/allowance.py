@@ -1,0 +1,84 @@
+"""Sockets with limits for what a server may send: a number of bytes and a time for each command.
+
+A server may be hostile or broken. Without limits, one answer could fill the memory or last forever.
+"""
+
+import errno
+import socket
+import ssl
+import time
+from dataclasses import dataclass
+from typing import Any
+
+CONNECT_SECONDS = 30.0
+# For one command. A server that searches a large folder for the first time may need a minute.
+COMMAND_SECONDS = 120.0
+COMMAND_BYTES = 8 << 20
+# A message of 64 MB must arrive at this speed.
+BYTES_PER_SECOND = 64 << 10
+
+
+class ExcessError(OSError):
+    """A server sent more bytes than a command may cause."""
+
+
+@dataclass(slots=True)
+class Allowance:
+    """What the server may still send: bytes, until a time of the monotonic clock."""
+
+    bytes: int = COMMAND_BYTES
+    until: float = 0.0
+    is_paused: bool = False
+    """Whether nothing is read from the socket, so that only bytes in a buffer are returned."""
+
+    def renew(self, expected: int = 0) -> None:
+        """Begin a new command, which causes an answer of about `expected` bytes."""
+        self.bytes = COMMAND_BYTES + expected
+        self.until = time.monotonic() + COMMAND_SECONDS + expected / BYTES_PER_SECOND
+
+    def seconds(self) -> float:
+        """Return the time that is left. Raises TimeoutError if there is none, BlockingIOError if reading is paused."""
+        if self.is_paused:
+            raise BlockingIOError(errno.EAGAIN, "paused")
+        left = self.until - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("the server takes too long")
+        return left
+
+    def spend(self, count: int) -> None:
+        """Subtract received bytes. Raises ExcessError if there were too many."""
+        self.bytes -= count
+        if self.bytes < 0:
+            raise ExcessError("the server sends too much")
+
+
+def plain_socket(address: tuple[str, int], allowance: Allowance) -> socket.socket:
+    """Return a connected socket with an allowance. Raises OSError if there is no connection."""
+
+    class LimitedSocket(socket.socket):
+        def recv_into(self, *arguments: Any) -> int:
+            self.settimeout(allowance.seconds())
+            count = super().recv_into(*arguments)
+            allowance.spend(count)
+            return count
+
+    allowance.until = time.monotonic() + CONNECT_SECONDS
+    opened = socket.create_connection(address, timeout=CONNECT_SECONDS)
+    limited = LimitedSocket(opened.family, opened.type, opened.proto, fileno=opened.detach())
+    limited.settimeout(CONNECT_SECONDS)
+    return limited
+
+
+def tls_context(allowance: Allowance) -> ssl.SSLContext:
+    """Return a context whose sockets have an allowance. Certificates and names of hosts are verified."""
+
+    class LimitedTlsSocket(ssl.SSLSocket):
+        def recv_into(self, *arguments: Any) -> int:
+            self.settimeout(allowance.seconds())
+            count = super().recv_into(*arguments)
+            allowance.spend(count)
+            return count
+
+    context = ssl.create_default_context()
+    context.sslsocket_class = LimitedTlsSocket
+    return context

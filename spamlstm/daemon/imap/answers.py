@@ -1,0 +1,176 @@
+"""What an IMAP server answers: numbers of folders, messages and flags, checked, and errors with a sentence.
+
+Sentences never contain text of the server, which may quote addresses.
+"""
+
+import contextlib
+import imaplib
+import re
+import ssl
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import IntFlag
+from typing import Any
+
+from spamlstm.daemon.imap.allowance import ExcessError
+from spamlstm.errors import reason_of
+
+MOST_UID = (1 << 32) - 1
+MOST_MODSEQ = (1 << 63) - 1
+# The largest number of UIDs in one range of an answer.
+_MOST_RANGE = 1000
+_CODE = re.compile(r"\[([A-Z][A-Z0-9-]{2,40})[\] ]")
+
+
+class AccountUnavailableError(Exception):
+    """The server cannot be used now. The message is a sentence. The connection must be closed."""
+
+
+class LoginRefusedError(AccountUnavailableError):
+    """The server refused the password or the token."""
+
+
+class CommandRefusedError(AccountUnavailableError):
+    """The server refused one command. The connection can still be used."""
+
+
+class RemoteFlag(IntFlag):
+    """The flags of a message that matter for learning, and what changed since its copies were last compared."""
+
+    NONE = 0
+    ANSWERED = 1
+    SEEN = 2
+    DELETED = 4
+    """The message is treated as removed. Clients set this flag after they copied the message to another folder."""
+    REPLIED = 8
+    """The flag ANSWERED was set since the last comparison."""
+    GONE = 16
+    """The message left the folder since the last comparison."""
+    TOGGLED = 32
+    """The flag DELETED changed since the last comparison."""
+    OPENED = 64
+    """The flag SEEN was set since the last comparison."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListedFolder:
+    """A folder in the list of the server, with its flags in lower case."""
+
+    name: str
+    delimiter: str
+    flags: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class FolderNumbers:
+    """The numbers of a folder. `modseq` grows with each change, and is 0 if the server does not support it.
+
+    UIDs of messages are valid while `validity` is unchanged. `next_uid` is larger than all UIDs.
+    """
+
+    validity: int
+    next_uid: int
+    messages: int = 0
+    unseen: int = 0
+    modseq: int = 0
+    has_keywords: bool = False
+    """Whether clients can set any keyword."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListedMessage:
+    """A message in a folder. `date` is when the server received it, in seconds since 1970."""
+
+    uid: int
+    flags: RemoteFlag
+    size: int
+    date: int
+
+
+@contextlib.contextmanager
+def explained(where: str) -> Iterator[None]:
+    """Replace errors of the connection and of the protocol by errors with a sentence."""
+    try:
+        yield
+    except AccountUnavailableError:
+        raise
+    except imaplib.IMAP4.abort as error:
+        raise AccountUnavailableError(
+            f"{where} closed the connection or broke the protocol{response_code(error)}"
+        ) from error
+    except imaplib.IMAP4.error as error:
+        raise CommandRefusedError(f"{where} refused a command{response_code(error)}") from error
+    except ssl.SSLCertVerificationError as error:
+        raise AccountUnavailableError(f"the certificate of {where} is not valid ({error.verify_message})") from error
+    except ExcessError as error:
+        raise AccountUnavailableError(f"{where} sends too much for one command") from error
+    except TimeoutError as error:
+        raise AccountUnavailableError(f"{where} does not answer in time") from error
+    except OSError as error:
+        raise AccountUnavailableError(f"there is no connection to {where} ({reason_of(error)})") from error
+    except (ValueError, LookupError, TypeError, AttributeError, AssertionError, RecursionError, OverflowError) as error:
+        # The answers of a server that breaks the protocol can fail anywhere in the libraries that read them.
+        raise AccountUnavailableError(f"{where} sent an answer that cannot be read") from error
+
+
+def response_code(error: Exception) -> str:
+    """Return the code of a refusal in brackets, such as ` (OVERQUOTA)`, or an empty string."""
+    found = _CODE.search(str(error))
+    return f" ({found[1]})" if found else ""
+
+
+def numbers_from(found: dict[bytes, Any]) -> FolderNumbers:
+    """Return the numbers of a folder from an answer of imapclient. Raises ValueError if one is not valid."""
+    kept = set(found.get(b"PERMANENTFLAGS", ()))
+    return FolderNumbers(
+        whole_number(found.get(b"UIDVALIDITY", 1)),
+        whole_number(found.get(b"UIDNEXT", 0)),
+        whole_number(found.get(b"MESSAGES", found.get(b"EXISTS", 0))),
+        whole_number(found.get(b"UNSEEN", 0) if b"MESSAGES" in found else 0),
+        whole_number(found.get(b"HIGHESTMODSEQ", 0), most=MOST_MODSEQ),
+        rb"\*" in kept,
+    )
+
+
+def whole_number(value: Any, *, most: int = MOST_UID) -> int:
+    """Return a number from 0 to `most`. Raises ValueError for other values."""
+    if type(value) is not int or not 0 <= value <= most:
+        raise ValueError("not a number")
+    return value
+
+
+def uid_from(value: Any) -> int:
+    """Return a UID. Raises ValueError if the value is not a UID."""
+    if not whole_number(value):
+        raise ValueError("not a UID")
+    return int(value)
+
+
+def flags_from_items(items: dict[bytes, Any]) -> RemoteFlag:
+    """Return the flags of a message from an answer to FETCH."""
+    words = {bytes(one).lower() for one in items.get(b"FLAGS", ())}
+    known = ((rb"\answered", RemoteFlag.ANSWERED), (rb"\seen", RemoteFlag.SEEN), (rb"\deleted", RemoteFlag.DELETED))
+    found = RemoteFlag.NONE
+    for word, flag in known:
+        found |= flag if word in words else RemoteFlag.NONE
+    return found
+
+
+def copied_uids(codes: Sequence[bytes]) -> dict[int, int]:
+    """Return the new UIDs by the old ones, from the codes `COPYUID validity old new`. Each set has the same order."""
+    found: dict[int, int] = {}
+    for code in codes:
+        _, before, after = code.decode("ascii").split()
+        found.update(zip(_uid_set(before), _uid_set(after), strict=True))
+    return found
+
+
+def _uid_set(text: str) -> list[int]:
+    found: list[int] = []
+    for part in text.split(","):
+        low, _, high = part.partition(":")
+        ends = sorted((uid_from(int(low)), uid_from(int(high or low))))
+        if ends[1] - ends[0] > _MOST_RANGE:
+            raise ValueError("too many UIDs")
+        found += range(ends[0], ends[1] + 1)
+    return found

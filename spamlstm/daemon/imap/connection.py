@@ -1,0 +1,301 @@
+"""A connection to an IMAP server, with limits for what the server may send. Messages are never marked as read."""
+
+import contextlib
+import imaplib
+import re
+import select
+import socket
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Self
+
+from spamlstm.config import ImapConfig, TlsMode
+from spamlstm.daemon.imap.allowance import Allowance, tls_context
+from spamlstm.daemon.imap.answers import (
+    MOST_MODSEQ,
+    AccountUnavailableError,
+    CommandRefusedError,
+    FolderNumbers,
+    ListedFolder,
+    ListedMessage,
+    RemoteFlag,
+    copied_uids,
+    explained,
+    flags_from_items,
+    numbers_from,
+    uid_from,
+    whole_number,
+)
+from spamlstm.daemon.imap.login import connected, log_in
+
+MOST_NAME = 1000
+"""The largest number of characters of a folder's name."""
+MOST_LISTED = 5000
+"""The largest number of folders that are read from a list."""
+# The number of messages in one FETCH, and of message numbers (UIDs) in one SEARCH, whose answer is one line.
+_CHUNK = 500
+_SEARCH = 50_000
+_MOST_SEARCHES = 1000
+_EVENTS = ("EXISTS", "EXPUNGE", "VANISHED", "FETCH")
+_WITHOUT_UID = re.compile(rb"\d+ \((?!.*\bUID \d)", re.DOTALL)
+
+
+class ImapConnection:
+    """A connection that is logged in. Only one thread may use it, except `shut`.
+
+    All methods raise AccountUnavailableError if the connection is lost or the server breaks the protocol, and
+    CommandRefusedError if the server refuses the command.
+    """
+
+    def __init__(self, client: Any, allowance: Allowance) -> None:
+        self._client = client
+        self._imap = client._imap  # noqa: SLF001  imapclient has no limits and no IDLE that can be woken
+        self._imap.debug = 0
+        self._allowance = allowance
+        self._selected: tuple[str, bool] | None = None
+        self._numbers = FolderNumbers(0, 0)
+        self.can_move = client.has_capability("MOVE")
+        self.can_expunge = client.has_capability("UIDPLUS")
+        self.can_idle = client.has_capability("IDLE")
+        self.has_modseq = client.has_capability("CONDSTORE") or client.has_capability("QRESYNC")
+
+    @classmethod
+    def open(cls, account: ImapConfig, secret: str) -> Self:
+        """Connect, log in with the password or token `secret`, and switch on CONDSTORE.
+
+        Raises AccountUnavailableError if there is no connection, LoginRefusedError if the server refuses the secret.
+        """
+        allowance = Allowance()
+        where = f"{account.host} port {account.tcp_port}"
+        with explained(where):
+            client = connected(account, allowance)
+        try:
+            with explained(where):
+                allowance.renew()
+                if account.tls is TlsMode.STARTTLS:
+                    client.starttls(tls_context(allowance))
+                log_in(client, account, secret)
+                allowance.renew()
+                client.capabilities()
+                if client.has_capability("CONDSTORE") and client.has_capability("ENABLE"):
+                    client.enable("CONDSTORE")
+                return cls(client, allowance)
+        except BaseException:
+            with contextlib.suppress(Exception):
+                client.shutdown()
+            raise
+
+    def close(self) -> None:
+        """Close the connection without waiting for the server."""
+        with contextlib.suppress(Exception):
+            self._client.shutdown()
+
+    def shut(self) -> None:
+        """End the current command of another thread with an error."""
+        with contextlib.suppress(OSError):
+            self._imap.sock.shutdown(socket.SHUT_RDWR)
+
+    # --- folders ----------------------------------------------------------------------------------------------------
+
+    def folders(self) -> list[ListedFolder]:
+        """Return the folders of the account, at most MOST_LISTED."""
+        with self._command():
+            more = ["RETURN (SPECIAL-USE)"] if self._has("SPECIAL-USE") and self._has("LIST-EXTENDED") else []
+            status, data = self._imap._simple_command("LIST", '""', '"*"', *more)  # noqa: SLF001
+            self._client._checkok("LIST", status, data)  # noqa: SLF001
+            _, data = self._imap._untagged_response(status, data, "LIST")  # noqa: SLF001
+            found = self._client._proc_folder_list(data[:MOST_LISTED])  # noqa: SLF001
+            return [
+                ListedFolder(name, (delimiter or b"/").decode(), frozenset(flag.decode().lower() for flag in flags))
+                for flags, delimiter, name in found
+                if isinstance(name, str) and len(name) <= MOST_NAME
+            ]
+
+    def create(self, name: str, *, use: str = "") -> None:
+        """Create and subscribe to a folder. `use` is its special use, such as `Junk` with a backslash."""
+        with self._command():
+            quoted = self._client._normalise_folder(name)  # noqa: SLF001
+            more = [f"(USE ({use}))"] if use and self._has("CREATE-SPECIAL-USE") else []
+            status, data = self._imap._simple_command("CREATE", quoted, *more)  # noqa: SLF001
+            self._client._checkok("CREATE", status, data)  # noqa: SLF001
+        with self._command(), contextlib.suppress(imaplib.IMAP4.error):
+            self._client.subscribe_folder(name)
+
+    def numbers(self, name: str) -> FolderNumbers:
+        """Return the numbers of a folder that is not selected."""
+        wanted = ["MESSAGES", "UIDNEXT", "UIDVALIDITY", "UNSEEN", *(["HIGHESTMODSEQ"] if self.has_modseq else [])]
+        with self._command():
+            return numbers_from(self._client.folder_status(name, wanted))
+
+    def select(self, name: str, *, readonly: bool) -> FolderNumbers:
+        """Select a folder if it is not selected, and return its numbers at the time of its selection."""
+        if self._selected != (name, readonly):
+            with self._command():
+                self._selected = None
+                self._numbers = numbers_from(self._client.select_folder(name, readonly=readonly))
+                self._selected = name, readonly
+            self.take_events()
+        return self._numbers
+
+    def is_selected(self, name: str) -> bool:
+        """Return whether a folder is selected."""
+        return self._selected is not None and self._selected[0] == name
+
+    # --- messages of the selected folder ----------------------------------------------------------------------------
+
+    def existing(self, first: int, last: int, *, unseen: bool = False) -> set[int]:
+        """Return the UIDs of the messages from `first` on. `last` is about the largest UID.
+
+        With `unseen`, only unread messages are returned.
+        """
+        found: set[int] = set()
+        low = max(1, first)
+        for _ in range(_MOST_SEARCHES):
+            end = low + _SEARCH > last
+            with self._command():
+                query = ["UID", f"{low}:{'*' if end else low + _SEARCH - 1}", *(["UNSEEN"] if unseen else [])]
+                found.update(uid_from(one) for one in self._client.search(query))
+            if end:
+                return {uid for uid in found if uid >= first}
+            low += _SEARCH
+        raise AccountUnavailableError("the server has UIDs that are too far apart")
+
+    def details(self, uids: Iterable[int]) -> dict[int, ListedMessage]:
+        """Return flags, size and date of messages by UID, without those that are gone."""
+        return self._listed(uids, "(UID FLAGS RFC822.SIZE INTERNALDATE)")
+
+    def flags(self, uids: Iterable[int]) -> dict[int, RemoteFlag]:
+        """Return the flags of messages by UID."""
+        found: dict[int, RemoteFlag] = {}
+        for ordered in _chunks(sorted(uids)):
+            for uid, items in self._fetch(_joined(ordered), "(UID FLAGS)").items():
+                found[uid] = flags_from_items(items)
+        return found
+
+    def changed_flags(self, first: int, *, since: int) -> tuple[dict[int, RemoteFlag], int]:
+        """Return the flags of the messages from UID `first` on that changed after the modseq `since`, by UID.
+
+        Also returns the largest modseq of these messages, or `since`.
+        """
+        found, modseq = {}, since
+        for uid, items in self._fetch(f"{first}:*", "(UID FLAGS)", f"(CHANGEDSINCE {since})").items():
+            found[uid] = flags_from_items(items)
+            (newer,) = items.get(b"MODSEQ", (0,))
+            modseq = max(modseq, whole_number(newer, most=MOST_MODSEQ))
+        return found, modseq
+
+    def bodies(self, sizes: dict[int, int]) -> dict[int, bytes]:
+        """Return whole messages by UID, without those that are gone. `sizes` has their sizes by UID.
+
+        A server that sends much more than it said is disconnected.
+        """
+        found = {}
+        for uid, items in self._fetch(_joined(sizes), "(UID BODY.PEEK[])", expected=sum(sizes.values())).items():
+            if uid in sizes and isinstance(items.get(b"BODY[]"), bytes):
+                found[uid] = items[b"BODY[]"]
+        return found
+
+    def set_keyword(self, uids: Iterable[int], word: str, *, remove: str = "") -> None:
+        """Set the keyword `word`, and remove the keyword `remove` if it is given."""
+        ordered = sorted(uids)
+        if remove:
+            with self._command():
+                self._client.remove_flags(ordered, [remove.encode()], silent=True)
+        with self._command():
+            self._client.add_flags(ordered, [word.encode()], silent=True)
+
+    def move(self, uids: Iterable[int], target: str) -> dict[int, int]:
+        """Move messages to the folder `target`. Return their new UIDs, as far as the server says them."""
+        ordered = sorted(uids)
+        with self._command():
+            self._imap.untagged_responses.pop("COPYUID", None)
+            (self._client.move if self.can_move else self._client.copy)(ordered, target)
+            moved = copied_uids(self._imap.untagged_responses.pop("COPYUID", None) or [])
+        if not self.can_move:
+            self.remove(ordered)
+        return moved
+
+    def remove(self, uids: Iterable[int]) -> None:
+        """Remove messages, and no others, from the selected folder. Without UIDPLUS, they are flagged as deleted."""
+        ordered = sorted(uids)
+        with self._command():
+            self._client.delete_messages(ordered, silent=True)
+        if self.can_expunge:
+            with self._command():
+                self._client.uid_expunge(ordered)
+
+    # --- changes by others ------------------------------------------------------------------------------------------
+
+    def take_events(self) -> dict[str, int]:
+        """Return the numbers of changes that the server reported since the last call, by kind (EXISTS, EXPUNGE, …)."""
+        untagged = self._imap.untagged_responses
+        return {name: len(untagged.pop(name)) for name in _EVENTS if name in untagged}
+
+    def idle(self, seconds: float, wake: int) -> None:
+        """Wait until the selected folder changes, the descriptor `wake` is readable, or `seconds` are over."""
+        with self._command():
+            tag = self._imap._command("IDLE")  # noqa: SLF001
+            while self._imap._get_response() is not None:  # noqa: SLF001
+                if self._imap.tagged_commands[tag]:
+                    raise CommandRefusedError("the server refused IDLE")
+        if not any(name in self._imap.untagged_responses for name in _EVENTS) and not self._has_buffered():
+            poll = select.poll()
+            poll.register(self._imap.sock, select.POLLIN)
+            poll.register(wake, select.POLLIN)
+            poll.poll(1000 * seconds)
+        with self._command():
+            self._imap.send(b"DONE\r\n")
+            while not self._imap.tagged_commands[tag]:
+                self._imap._get_response()  # noqa: SLF001
+            status, data = self._imap.tagged_commands.pop(tag)
+            self._client._checkok("IDLE", status, data)  # noqa: SLF001
+
+    def check(self) -> None:
+        """Ask the server for changes of the selected folder."""
+        with self._command():
+            self._client.noop()
+
+    def _has_buffered(self) -> bool:
+        """Return whether bytes of the server were received but not yet read. The socket would not report them."""
+        self._allowance.is_paused = True
+        try:
+            pending = getattr(self._imap.sock, "pending", lambda: 0)()
+            return bool(pending or self._imap.file.peek(1))
+        finally:
+            self._allowance.is_paused = False
+
+    def _has(self, capability: str) -> bool:
+        return bool(self._client.has_capability(capability))
+
+    def _listed(self, uids: Iterable[int], items: str) -> dict[int, ListedMessage]:
+        found = {}
+        for ordered in _chunks(sorted(uids)):
+            for uid, one in self._fetch(_joined(ordered), items).items():
+                with self._command():
+                    size, date = whole_number(one[b"RFC822.SIZE"]), int(one[b"INTERNALDATE"].timestamp())
+                    found[uid] = ListedMessage(uid, flags_from_items(one), size, date)
+        return found
+
+    def _fetch(self, uids: str, items: str, *more: str, expected: int = 0) -> dict[int, dict[bytes, Any]]:
+        from imapclient.response_parser import parse_fetch_response
+
+        with self._command(expected):
+            status, data = self._imap.uid("FETCH", uids, items, *more)
+            self._client._checkok("FETCH", status, data)  # noqa: SLF001
+            # Changes by other clients come between, with sequence numbers instead of UIDs.
+            kept = [one for one in data if not (isinstance(one, bytes) and _WITHOUT_UID.match(one))]
+            found = parse_fetch_response(kept if kept != [None] else [], False, True)  # noqa: FBT003
+            return {uid_from(uid): dict(one) for uid, one in found.items()}
+
+    @contextlib.contextmanager
+    def _command(self, expected: int = 0) -> Iterator[None]:
+        self._allowance.renew(expected)
+        with explained("the server"):
+            yield
+
+
+def _joined(uids: Iterable[int]) -> str:
+    return ",".join(map(str, uids))
+
+
+def _chunks(uids: Sequence[int]) -> Iterator[Sequence[int]]:
+    return (uids[at : at + _CHUNK] for at in range(0, len(uids), _CHUNK))

@@ -1,0 +1,263 @@
+"""New mail of an account is classified, and spam gets a keyword and is moved to the junk folder.
+
+A move is recorded before it is carried out, and its result afterwards. If this program or the connection ends in
+between, `MoveRecovery` finds out at the next connection what happened.
+"""
+
+import logging
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from spamlstm.config import Action
+from spamlstm.config.values import AUTO
+from spamlstm.daemon.imap.account_folders import junk_target, new_junk_names
+from spamlstm.daemon.imap.account_session import AccountSession
+from spamlstm.daemon.imap.account_state import AccountCopy, AccountFolder, BegunMove
+from spamlstm.daemon.imap.answers import CommandRefusedError, RemoteFlag
+from spamlstm.daemon.imap.folder_visits import FolderVisits, batches
+from spamlstm.daemon.imap.move_recovery import MoveRecovery
+from spamlstm.daemon.imap.records import NO_CONTENT
+from spamlstm.filtering.acts import wanted_actions
+from spamlstm.filtering.failures import Backoff, emit
+from spamlstm.filtering.placement import WAIT_SECONDS, Placement
+from spamlstm.maildir.content_id import content_id
+from spamlstm.maildir.folders import FolderRole
+from spamlstm.tracking.rule import MOVE_SECONDS
+from spamlstm.tracking.state import CopyStatus
+from spamlstm.verdict import Judgement, Verdict
+
+# A message is not classified again if the program ended twice while it was classified alone.
+MOST_ATTEMPTS = 3
+SPAM_KEYWORD, HAM_KEYWORD = "$Junk", "$NotJunk"
+_WORDS = {Verdict.SPAM: SPAM_KEYWORD, Verdict.HAM: HAM_KEYWORD}
+
+
+@dataclass(frozen=True, slots=True)
+class AccountVerdict:
+    """A classified message of an account, with the actions for its verdict."""
+
+    copy: AccountCopy
+    content: str
+    judgement: Judgement
+    actions: tuple[Action, ...]
+
+
+class Filing:
+    """The classification of new mail of one account, and the moves to the junk folder."""
+
+    def __init__(self, session: AccountSession, visits: FolderVisits, *, later: Backoff[tuple[int, int]]) -> None:
+        """Prepare the work during one connection. `later` has the messages that are tried again later."""
+        self._session = session
+        self._connection = session.connection
+        self._records = session.records
+        self._visits = visits
+        self._later = later
+        self._recovery = MoveRecovery(session)
+        self._waiting = False
+        self._target_id = 0
+
+    @property
+    def is_waiting(self) -> bool:
+        """Return whether a message waits for another try, or until it is clear whether its user moved it."""
+        return self._waiting
+
+    def work(self, folder: AccountFolder) -> bool:
+        """Classify the new messages of a folder. Return whether its user moved any of them there."""
+        was_moved = False
+        unread = self._records.unread(folder.id)
+        due = [one for one in unread if self._later.is_due((folder.id, one.uid))]
+        self._waiting = len(due) < len(unread)
+        for batch in batches(due):
+            was_moved |= self._work_on(folder, batch)
+        return was_moved
+
+    def _work_on(self, folder: AccountFolder, batch: list[AccountCopy]) -> bool:
+        given_up = [one for one in batch if one.attempts >= MOST_ATTEMPTS]
+        if given_up:
+            self._set_aside(given_up)
+            return False
+        with self._records.change():
+            self._records.put(replace(one, attempts=one.attempts + 1) for one in batch)
+        self._connection.select(folder.name, readonly=False)
+        raws = self._connection.bodies({one.uid: one.size for one in batch})
+        with self._records.change():
+            self._records.drop(folder.id, [one.uid for one in batch if one.uid not in raws])
+        here = [one for one in batch if one.uid in raws]
+        contents = {one.uid: content_id(raws[one.uid]) for one in here}
+        placed = {one.uid: self._placement(folder, one, contents[one.uid]) for one in here}
+        self._record_placed(here, contents, placed)
+        new = [one for one in here if placed[one.uid] is Placement.DELIVERED]
+        self._connection.select(folder.name, readonly=False)
+        self._act(folder, self._judged(new, contents, raws))
+        return Placement.MOVED in placed.values()
+
+    def _set_aside(self, copies: Sequence[AccountCopy]) -> None:
+        self._session.tally.failed["crash"] += len(copies)
+        why = "the program ended twice while it classified this message; the message is left unchanged"
+        for one in copies:
+            emit(logging.WARNING, "failed", account=self._session.account.label, uid=one.uid, error=why)
+        with self._records.change():
+            self._records.put(replace(one, content=NO_CONTENT, status=CopyStatus.SETTLED) for one in copies)
+
+    # --- how a message came to the folder ---------------------------------------------------------------------------
+
+    def _placement(self, folder: AccountFolder, one: AccountCopy, content: str) -> Placement:
+        """Return whether a message was delivered, or its user moved it here."""
+        if not self._records.copies(content) and not self._records.departures(content):
+            is_back = self._records.was_judged(content, one.date)
+            return Placement.MOVED if is_back else Placement.DELIVERED
+        for other in {other.id: other for other, _ in self._records.copies(content) if other.id != folder.id}.values():
+            self._visits.refresh(other)
+        now, is_young = self._session.clock(), False
+        for other, copy in self._records.copies(content):
+            if copy.flags & (RemoteFlag.GONE | RemoteFlag.DELETED) and other.id != folder.id:
+                return Placement.MOVED
+            since = min(copy.since, now)
+            is_young |= other.role is FolderRole.JUNK or (other.id != folder.id and since < one.since - WAIT_SECONDS)
+        departed = self._records.departures(content)
+        if any(left.role is not FolderRole.INBOX and abs(now - left.time) < MOVE_SECONDS for left in departed):
+            return Placement.MOVED
+        here = [copy for other, copy in self._records.copies(content) if not copy.flags & RemoteFlag.GONE]
+        if not here and self._records.was_judged(content, one.date):
+            return Placement.MOVED
+        return Placement.UNCLEAR if is_young and now - one.since < WAIT_SECONDS else Placement.DELIVERED
+
+    def _record_placed(
+        self, here: Iterable[AccountCopy], contents: dict[int, str], placed: dict[int, Placement]
+    ) -> None:
+        with self._records.change():
+            for one in here:
+                if placed[one.uid] is Placement.MOVED:
+                    self._records.put([replace(one, content=contents[one.uid], status=CopyStatus.ARRIVED)])
+                elif placed[one.uid] is Placement.UNCLEAR:
+                    self._records.put([one])  # with the former number of attempts
+                    self._waiting = True
+
+    # --- classification and actions ---------------------------------------------------------------------------------
+
+    def _judged(
+        self, new: Sequence[AccountCopy], contents: dict[int, str], raws: dict[int, bytes]
+    ) -> list[AccountVerdict]:
+        """Classify messages. Those that cannot be classified now are tried again later."""
+        began = time.perf_counter()
+        answers = self._session.judge([raws[one.uid] for one in new])
+        ms = 1000 * (time.perf_counter() - began) / max(1, len(new))
+        account, found = self._session.account, []
+        for one, answer in zip(new, answers, strict=True):
+            if answer is None:
+                self._try_later([one], "unclassified")
+                continue
+            judgement = answer.judgement
+            verdict = AccountVerdict(one, contents[one.uid], judgement, wanted_actions(account, judgement))
+            is_dry = self._session.config.is_dry(account)
+            emit(
+                logging.INFO,
+                "dry" if is_dry else "judged",
+                account=account.label,
+                uid=one.uid,
+                id=verdict.content,
+                verdict=judgement.verdict,
+                p=judgement.probability,
+                score=judgement.score,
+                reason=judgement.reason,
+                model=judgement.model,
+                actions=",".join(verdict.actions),
+                ms=ms,
+            )
+            self._session.tally.judged[judgement.verdict] += 1
+            found.append(replace(verdict, actions=()) if is_dry else verdict)
+        return found
+
+    def _act(self, folder: AccountFolder, verdicts: Sequence[AccountVerdict]) -> None:
+        """Carry out the actions for classified messages, and record the results."""
+        has_keywords = self._connection.select(folder.name, readonly=False).has_keywords
+        for verdict, word in _WORDS.items():
+            marked = [one for one in verdicts if one.judgement.verdict is verdict and Action.KEYWORD in one.actions]
+            if marked and has_keywords:
+                self._connection.set_keyword([one.copy.uid for one in marked], word)
+                self._session.tally.acted[Action.KEYWORD] += len(marked)
+        filed = [one for one in verdicts if Action.FILE in one.actions]
+        left = [one for one in verdicts if Action.FILE not in one.actions]
+        if filed and not self._file(folder, filed):
+            left = list(verdicts)
+        now = self._session.clock()
+        with self._records.change():
+            for one in left:
+                settled = replace(one.copy, content=one.content, status=CopyStatus.SETTLED, attempts=0)
+                self._records.put([settled])
+                self._records.add_judged(one.content, one.copy.date, now=now)
+
+    def _file(self, folder: AccountFolder, filed: Sequence[AccountVerdict]) -> bool:
+        """Move messages to the junk folder. Return False if the server has no way to move single messages."""
+        if not self._connection.can_move and not self._connection.can_expunge:
+            emit(logging.WARNING, "not-filed", account=self._session.account.label, error="no MOVE and no UIDPLUS")
+            return False
+        try:
+            target = self._target()
+            begun = [
+                BegunMove(
+                    folder=folder.id,
+                    uid=one.copy.uid,
+                    validity=folder.validity,
+                    content=one.content,
+                    size=one.copy.size,
+                    date=one.copy.date,
+                    target=target.id,
+                    target_validity=target.validity,
+                    target_next=target.next_uid,
+                )
+                for one in filed
+            ]
+            self._connection.select(folder.name, readonly=False)
+            with self._records.change(durable=True):
+                self._records.begin_moves(begun)
+            moved = self._connection.move([one.copy.uid for one in filed], target.name)
+        except CommandRefusedError as error:
+            emit(logging.WARNING, "not-filed", account=self._session.account.label, error=str(error))
+            self._try_later([one.copy for one in filed], "folder")
+            moved = {}
+        self._recovery.settle(moved)
+        return True
+
+    def _target(self) -> AccountFolder:
+        """Return the junk folder as it was last visited. It is created if it does not exist."""
+        target = self._records.folder(self._target_id) if self._target_id else None
+        if target is None:
+            name = junk_target(self._connection.folders(), self._session.account) or self._created()
+            target = self._recorded(name)
+        if not target.validity:
+            self._visits.visit(target)
+            target = self._recorded(target.name)
+        self._target_id = target.id
+        return target
+
+    def _recorded(self, name: str) -> AccountFolder:
+        found = {one.name: one for one in self._records.folders()}
+        if name not in found:
+            found = {one.name: one for one in self._visits.find(self._connection.folders())}
+        if name not in found:
+            raise CommandRefusedError("the junk folder cannot be created or is an ignored folder")
+        return found[name]
+
+    def _created(self) -> str:
+        account = self._session.account
+        names = new_junk_names(self._connection.folders(), account)
+        for name in names:
+            try:
+                self._connection.create(name, use="\\Junk" if account.junk == AUTO else "")
+            except CommandRefusedError:
+                if name == names[-1]:
+                    raise
+            else:
+                return name
+        raise CommandRefusedError("the server creates no junk folder")
+
+    def _try_later(self, copies: Sequence[AccountCopy], kind: str) -> None:
+        """Record that messages were not handled, for a reason that is not a crash. They are tried again later."""
+        self._session.tally.failed[kind] += len(copies)
+        self._waiting = True
+        for one in copies:
+            self._later.failed((one.folder, one.uid))
+        with self._records.change():
+            self._records.put(copies)

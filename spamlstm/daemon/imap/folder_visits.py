@@ -1,0 +1,269 @@
+"""Visits of the folders of an account: what arrived, left or got other flags since the last visit is recorded.
+
+The first visit only records the current mail. Later visits list only what is newer than the first, and the old mail of
+the junk folder, so that mail that its user takes out of there is recognized.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from spamlstm.config import CatchUp
+from spamlstm.corpus.paths import MOST_BYTES
+from spamlstm.daemon.imap.account_folders import visited_folders
+from spamlstm.daemon.imap.account_session import AccountSession
+from spamlstm.daemon.imap.account_state import AccountCopy, AccountFolder
+from spamlstm.daemon.imap.answers import (
+    CommandRefusedError,
+    FolderNumbers,
+    ListedFolder,
+    ListedMessage,
+    RemoteFlag,
+)
+from spamlstm.daemon.imap.records import NO_CONTENT
+from spamlstm.maildir.content_id import content_id
+from spamlstm.maildir.folders import FolderRole
+from spamlstm.tracking.folder_reader import MOST_MOVED
+from spamlstm.tracking.state import CopyStatus
+
+# The newest messages of the junk folder that are read at the first visit, and the largest of them.
+MOST_OLD_JUNK = 1000
+MOST_OLD_BYTES = 1 << 20
+# Of a server without CONDSTORE, the flags of this number of messages are asked at each visit.
+_MOST_FLAGS = 1000
+# Messages that are read together.
+READ_AT_ONCE, READ_BYTES = 16, 4 << 20
+# After the server changed all UIDs, mail that came this long before the last visit may be new: clocks differ.
+_CLOCKS_DIFFER = 3600.0
+
+_KEPT = RemoteFlag.REPLIED | RemoteFlag.TOGGLED | RemoteFlag.OPENED
+
+
+class FolderVisits:
+    """A visitor of the folders of one account."""
+
+    def __init__(self, session: AccountSession) -> None:
+        self._session = session
+        self._connection = session.connection
+        self._records = session.records
+
+    def find(self, listed: Sequence[ListedFolder]) -> list[AccountFolder]:
+        """Record the folders of the account, and return those that are visited, in the order of visits.
+
+        A renamed folder is recognized by its numbers, and keeps its records.
+        """
+        roles = visited_folders(
+            listed, self._session.account, ignore_folders=self._session.config.learning.ignore_folders
+        )
+        known = {one.name: one for one in self._records.folders()}
+        created = self._session.clock() if known else 0.0
+        missing = {name: one for name, one in known.items() if name not in roles}
+        renamed = {name: self._former(name, missing) for name in roles if name not in known and missing}
+        with self._records.change():
+            for name, role in roles.items():
+                former = known.get(name) or renamed.get(name)
+                if former is None:
+                    self._records.add_folder(name, role, created=created)
+                elif (former.name, former.role) != (name, role):
+                    missing.pop(former.name, None)
+                    self._records.put_folder(replace(former, name=name, role=role))
+            for one in missing.values():
+                self._records.drop_folder(one.id)
+        found = {one.name: one for one in self._records.folders()}
+        return [found[name] for name in roles]
+
+    def _former(self, name: str, missing: dict[str, AccountFolder]) -> AccountFolder | None:
+        try:
+            numbers = self._connection.numbers(name)
+        except CommandRefusedError:
+            return None
+        same = [one for one in missing.values() if one.validity == numbers.validity and one.validity]
+        return same[0] if len(same) == 1 and same[0].next_uid <= numbers.next_uid else None
+
+    def refresh(self, folder: AccountFolder) -> bool:
+        """Visit a folder that is not selected if its numbers changed. Return whether it was visited.
+
+        A folder that the server refuses is skipped.
+        """
+        try:
+            numbers = self._connection.numbers(folder.name)
+            before = folder.validity, folder.messages, folder.unseen, folder.modseq
+            same = before == (numbers.validity, numbers.messages, numbers.unseen, numbers.modseq)
+            if same and numbers.next_uid <= folder.next_uid:
+                return False
+            self.visit(folder, numbers)
+        except CommandRefusedError:
+            self._session.tally.failed["folder"] += 1
+            return False
+        return True
+
+    def visit(self, folder: AccountFolder, status: FolderNumbers | None = None, *, is_synced: bool = False) -> None:
+        """Record what changed in a folder. `status` are its numbers before the visit.
+
+        `is_synced` says that the server has just reported the changes of the selected folder.
+        """
+        if self._connection.is_selected(folder.name) and not is_synced:
+            self._connection.check()
+        numbers = self._connection.select(folder.name, readonly=folder.role is not FolderRole.INBOX)
+        counted = status or FolderNumbers(numbers.validity, numbers.next_uid)
+        if not folder.validity:
+            folder = self._begin(folder, numbers)
+        elif folder.validity != numbers.validity:
+            folder = self._renumbered(folder, numbers)
+        known = self._records.known(folder.id)
+        first = min(known, default=folder.next_uid)
+        existing = self._connection.existing(first, max(numbers.next_uid, folder.next_uid))
+        new = self._connection.details(uid for uid in existing if uid >= folder.next_uid and uid not in known)
+        flags, modseq = self._flags(folder, known, first)
+        now = self._session.clock()
+        with self._records.change():
+            for uid in known.keys() - existing:
+                self._record_gone(folder, uid)
+            for uid in flags.keys() & known.keys() & existing:
+                self._record_flags(folder, uid, known[uid], flags[uid])
+            self._records.put(self._arrived(folder, list(new.values()), now))
+            self._records.put_folder(
+                replace(
+                    folder,
+                    next_uid=max((folder.next_uid, *(uid + 1 for uid in new))),
+                    messages=counted.messages,
+                    unseen=counted.unseen,
+                    modseq=max(modseq, numbers.modseq, counted.modseq),
+                    visited=now,
+                )
+            )
+
+    def read(self, folder: AccountFolder, *, most: int) -> int:
+        """Read the messages of a folder that is not classified, at most `most`. Return the number of messages."""
+        unread = [one for one in self._records.unread(folder.id) if one.size <= MOST_BYTES][:most]
+        if unread:
+            self._connection.select(folder.name, readonly=folder.role is not FolderRole.INBOX)
+        for batch in batches(unread):
+            raws = self._connection.bodies({one.uid: one.size for one in batch})
+            with self._records.change():
+                for one in batch:
+                    raw = raws.pop(one.uid, None)
+                    if raw is None:
+                        self._records.drop(folder.id, [one.uid])
+                        continue
+                    content = content_id(raw)
+                    is_known = bool(self._records.copies(content) or self._records.departures(content))
+                    status = CopyStatus.ARRIVED if is_known else one.status
+                    self._records.put([replace(one, content=content, status=status)])
+        return len(unread)
+
+    def _begin(self, folder: AccountFolder, numbers: FolderNumbers) -> AccountFolder:
+        """Record the current mail of a folder that is visited for the first time. Return the new record.
+
+        A folder that its user created since the last visit may have mail that was moved there.
+        """
+        next_uid = numbers.next_uid or max(self._connection.existing(1, 1), default=0) + 1
+        copies: list[AccountCopy] = []
+        catch_up = self._session.config.daemon.catch_up
+        if folder.visited and folder.role is not FolderRole.INBOX and numbers.messages <= MOST_MOVED:
+            next_uid = 1
+        elif folder.role is FolderRole.INBOX and catch_up is not CatchUp.NEW:
+            uids = self._connection.existing(1, next_uid, unseen=catch_up is CatchUp.UNSEEN)
+            found = self._connection.details(uid for uid in uids if uid < next_uid)
+            copies = self._arrived(folder, list(found.values()), self._session.clock())
+        elif folder.role is FolderRole.JUNK:
+            newest = sorted(self._connection.existing(1, next_uid))[-MOST_OLD_JUNK:]
+            found = self._connection.details(uid for uid in newest if uid < next_uid)
+            small = [one for one in found.values() if one.size <= MOST_OLD_BYTES]
+            copies = [replace(one, status=CopyStatus.SETTLED) for one in self._arrived(folder, small, 0.0)]
+        begun = replace(folder, validity=numbers.validity, next_uid=next_uid)
+        with self._records.change():
+            self._records.put(copies)
+            self._records.put_folder(begun)
+        return begun
+
+    def _renumbered(self, folder: AccountFolder, numbers: FolderNumbers) -> AccountFolder:
+        """Find the messages of a folder again whose UIDs the server changed. Return the new record.
+
+        A message is recognized by its size and by the date at which the server received it. Unknown messages are new if
+        the server received them after the last visit.
+        """
+        listed = self._connection.details(self._connection.existing(1, numbers.next_uid))
+        before: dict[tuple[int, int], list[AccountCopy]] = {}
+        for one in self._records.in_folder(folder.id):
+            before.setdefault((one.size, one.date), []).append(one)
+        copies, new = [], []
+        for message in listed.values():
+            same = before.get((message.size, message.date))
+            if same:
+                copies.append(replace(same.pop(), uid=message.uid))
+            elif message.date >= folder.visited - _CLOCKS_DIFFER:
+                new.append(message)
+        copies += self._arrived(folder, new, self._session.clock())
+        next_uid = max((numbers.next_uid, *(uid + 1 for uid in listed)))
+        begun = replace(folder, validity=numbers.validity, next_uid=next_uid, modseq=0)
+        with self._records.change():
+            self._records.drop(folder.id, [one.uid for one in self._records.in_folder(folder.id)])
+            self._records.put(copies)
+            self._records.put_folder(begun)
+        self._session.tally.settled["renumbered"] += 1
+        return begun
+
+    def _arrived(self, folder: AccountFolder, found: Sequence[ListedMessage], now: float) -> list[AccountCopy]:
+        """Return the records of messages that arrived. Those that need not be read have NO_CONTENT.
+
+        Mail that a rule of the server filed is not read: a moved message has the size of a known message.
+        """
+        sizes = Counter(one.size for one in found)
+        known = {size for size in sizes if folder.role is not FolderRole.FILED or self._records.has_size(size)}
+        is_bulk = folder.role is FolderRole.JUNK and len(found) > MOST_MOVED
+        copies = []
+        for one in found:
+            is_read = one.size in known and one.size <= MOST_BYTES and not one.flags & RemoteFlag.DELETED
+            status = CopyStatus.SETTLED if is_bulk or not is_read else CopyStatus.ARRIVED
+            content = None if is_read else NO_CONTENT
+            copies.append(AccountCopy(folder.id, one.uid, one.flags, one.size, one.date, now, content, status))
+        return copies
+
+    def _flags(self, folder: AccountFolder, known: Iterable[int], first: int) -> tuple[dict[int, RemoteFlag], int]:
+        """Return the flags of messages whose flags may have changed, and the largest modseq."""
+        if not known:
+            return {}, folder.modseq
+        if self._connection.has_modseq and folder.modseq:
+            return self._connection.changed_flags(first, since=folder.modseq)
+        return self._connection.flags(sorted(known)[-_MOST_FLAGS:]), folder.modseq
+
+    def _record_gone(self, folder: AccountFolder, uid: int) -> None:
+        one = self._records.copy(folder.id, uid)
+        if one is None or one.content in (None, NO_CONTENT) or _was_deleted(one.flags):
+            self._records.drop(folder.id, [uid])
+        else:
+            self._records.put([replace(one, flags=one.flags | RemoteFlag.GONE)])
+
+    def _record_flags(self, folder: AccountFolder, uid: int, before: RemoteFlag, after: RemoteFlag) -> None:
+        one = self._records.copy(folder.id, uid)
+        if one is None:
+            return
+        flags = after | (before & _KEPT)
+        if after & ~before & RemoteFlag.ANSWERED:
+            flags |= RemoteFlag.REPLIED
+        if after & ~before & RemoteFlag.SEEN and one.status is CopyStatus.UNFILED:
+            flags |= RemoteFlag.OPENED
+        if (after ^ before) & RemoteFlag.DELETED:
+            flags ^= RemoteFlag.TOGGLED
+        if flags != before:
+            self._records.put([replace(one, flags=flags)])
+
+
+def _was_deleted(flags: RemoteFlag) -> bool:
+    """Return whether a copy was flagged as deleted at the last comparison."""
+    return bool(flags & RemoteFlag.DELETED) != bool(flags & RemoteFlag.TOGGLED)
+
+
+def batches(copies: Iterable[AccountCopy]) -> list[list[AccountCopy]]:
+    """Return the messages in groups that are read together. A large message, or one that failed before, is alone."""
+    found: list[list[AccountCopy]] = []
+    size = 0
+    for one in copies:
+        size += one.size
+        alone = one.attempts or (found and found[-1][-1].attempts)
+        if not found or alone or len(found[-1]) == READ_AT_ONCE or size > READ_BYTES:
+            found.append([])
+            size = one.size
+        found[-1].append(one)
+    return found

@@ -1,0 +1,52 @@
+"""The login to an IMAP server: a connection with limits, TLS, and a password or token."""
+
+import imaplib
+import socket
+from typing import Any
+
+from spamlstm.config import AuthMethod, ImapConfig, TlsMode
+from spamlstm.daemon.imap.allowance import Allowance, plain_socket, tls_context
+from spamlstm.daemon.imap.answers import LoginRefusedError, response_code
+
+
+def connected(account: ImapConfig, allowance: Allowance) -> Any:
+    """Return a client of imapclient that is connected, and encrypted if `tls` says so. Raises any error of a server."""
+    from imapclient import IMAPClient
+
+    class LimitedImap(imaplib.IMAP4):
+        def _create_socket(self, timeout: float | None = None) -> socket.socket:
+            del timeout
+            opened = plain_socket((account.host, account.tcp_port), allowance)
+            opened.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            if account.tls is not TlsMode.TLS:
+                return opened
+            return tls_context(allowance).wrap_socket(opened, server_hostname=account.host)
+
+    class LimitedClient(IMAPClient):  # type: ignore[misc]  # imapclient has no type information
+        def _create_IMAP4(self) -> imaplib.IMAP4:  # noqa: N802  its name
+            return LimitedImap(self.host, self.port)
+
+        def _set_read_timeout(self) -> None:
+            """Keep the timeouts of the allowance."""
+
+    client = LimitedClient(account.host, account.tcp_port, ssl=account.tls is TlsMode.TLS)
+    client.normalise_times = False
+    return client
+
+
+def log_in(client: Any, account: ImapConfig, secret: str) -> None:
+    """Log in with the password or token `secret`. Raises LoginRefusedError if the server refuses it."""
+    try:
+        match account.auth:
+            case AuthMethod.XOAUTH2:
+                client.oauth2_login(account.user, secret)
+            case AuthMethod.OAUTHBEARER:
+                client.oauthbearer_login(account.user, secret)
+            case AuthMethod.PLAIN if client.has_capability("AUTH=PLAIN"):
+                client.plain_login(account.user, secret)
+            case AuthMethod.PLAIN:
+                client.login(account.user, secret)
+    except imaplib.IMAP4.abort:
+        raise
+    except (imaplib.IMAP4.error, UnicodeError) as error:
+        raise LoginRefusedError(f"{account.host} refused the login{response_code(error)}") from None

@@ -1,0 +1,131 @@
+"""The results of moves to the junk folder: said by the server, or found out after the program or the connection ended.
+
+| the message is in its folder | it is in the junk folder | what happened | what is done |
+|---|---|---|---|
+| no | yes | it was moved | the result is recorded |
+| yes | no | it was not moved | it is classified again |
+| yes | yes | it was copied, and not yet removed | it is removed from its folder |
+| no | no | its user moved or deleted it | nothing |
+
+In the junk folder, only messages count that came after the move was begun and that no other move explains.
+"""
+
+import logging
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+from spamlstm.config import Action
+from spamlstm.daemon.imap.account_session import AccountSession
+from spamlstm.daemon.imap.account_state import AccountCopy, AccountFolder, BegunMove
+from spamlstm.daemon.imap.answers import CommandRefusedError, ListedMessage, RemoteFlag
+from spamlstm.filtering.failures import emit
+from spamlstm.maildir.content_id import content_id
+from spamlstm.tracking.state import CopyStatus
+
+
+class MoveRecovery:
+    """The moves of one account whose results are not recorded."""
+
+    def __init__(self, session: AccountSession) -> None:
+        self._session = session
+        self._connection = session.connection
+        self._records = session.records
+
+    def settle(self, moved: Mapping[int, int] | None = None) -> None:
+        """Record the results of all begun moves.
+
+        `moved` has the new UIDs of the messages that were moved just now, as far as the server said them. A move whose
+        folder cannot be selected is tried again at the next call.
+        """
+        moves = self._records.moves()
+        said = moved or {}
+        self._record([(one, said[one.uid]) for one in moves if one.uid in said], [])
+        groups: dict[tuple[int, int], list[BegunMove]] = defaultdict(list)
+        for one in moves:
+            if one.uid not in said:
+                groups[one.folder, one.target].append(one)
+        for (source, target), group in groups.items():
+            folders = self._records.folder(source), self._records.folder(target)
+            if folders[0] is None or folders[1] is None:
+                self._record([], group)  # its user deleted the folder
+                continue
+            try:
+                self._settle_between(folders[0], folders[1], group)
+            except CommandRefusedError as error:
+                emit(logging.WARNING, "unsettled", account=self._session.account.label, error=str(error))
+
+    def _settle_between(self, source: AccountFolder, target: AccountFolder, moves: Sequence[BegunMove]) -> None:
+        there = self._in_target(target, moves)
+        here = self._in_source(source, moves)
+        done: list[tuple[BegunMove, int]] = []
+        copied: list[int] = []
+        # First the messages that are no longer in their folder, because these certainly were moved.
+        for one in sorted(moves, key=lambda one: one.id in here):
+            found = there.get(one.content)
+            if found:
+                done.append((one, found.pop(0)))
+                copied += [here[one.id]] if one.id in here else []
+        if copied:
+            self._connection.select(source.name, readonly=False)
+            self._connection.remove(copied)
+        finished = {one.id for one, _ in done}
+        gone = [one for one in moves if one.id not in finished and one.id not in here]
+        undone = [one for one in moves if one.id not in finished and one.id in here]
+        self._session.tally.settled.update({"done": len(done), "gone": len(gone), "undone": len(undone)})
+        self._record(done, gone)
+        with self._records.change():
+            self._records.end_moves([one.id for one in undone])
+
+    def _in_target(self, target: AccountFolder, moves: Sequence[BegunMove]) -> dict[str, list[int]]:
+        """Return the UIDs of new messages in the junk folder by content id."""
+        numbers = self._connection.select(target.name, readonly=True)
+        self._connection.check()
+        same = all(one.target_validity == numbers.validity for one in moves)
+        first = min(one.target_next for one in moves) if same else 1
+        known = self._records.known(target.id).keys() if target.validity == numbers.validity else set()
+        uids = self._connection.existing(max(1, first), numbers.next_uid) - known
+        return self._contents(self._connection.details(uids), moves)
+
+    def _in_source(self, source: AccountFolder, moves: Sequence[BegunMove]) -> dict[int, int]:
+        """Return the UIDs of the messages that are still in their folder, by the numbers of their moves."""
+        numbers = self._connection.select(source.name, readonly=False)
+        self._connection.check()
+        same = [one for one in moves if one.validity == numbers.validity]
+        low, high = min((one.uid for one in same), default=0), max((one.uid for one in same), default=0)
+        present = self._connection.existing(low, high) if same else set()
+        found = {one.id: one.uid for one in same if one.uid in present}
+        other = [one for one in moves if one.validity != numbers.validity]
+        if other:
+            listed = self._connection.details(self._connection.existing(1, numbers.next_uid))
+            uids = self._contents(listed, other)
+            found |= {one.id: uids[one.content].pop(0) for one in other if uids.get(one.content)}
+        return found
+
+    def _contents(self, listed: Mapping[int, ListedMessage], moves: Sequence[BegunMove]) -> dict[str, list[int]]:
+        """Return the UIDs of those messages of the selected folder that may be meant, by content id."""
+        kinds = {(one.size, one.date) for one in moves}
+        found: dict[str, list[int]] = defaultdict(list)
+        for uid, one in sorted(listed.items()):
+            if (one.size, one.date) in kinds:
+                for raw in self._connection.bodies({uid: one.size}).values():
+                    found[content_id(raw)].append(uid)
+        return found
+
+    def _record(self, done: Sequence[tuple[BegunMove, int]], gone: Sequence[BegunMove]) -> None:
+        if not done and not gone:
+            return
+        now = self._session.clock()
+        with self._records.change():
+            for one, uid in done:
+                self._records.drop(one.folder, [one.uid])
+                moved = AccountCopy(
+                    one.target, uid, RemoteFlag.NONE, one.size, one.date, now, one.content, CopyStatus.SETTLED
+                )
+                self._records.put([moved])
+                self._records.add_judged(one.content, one.date, now=now)
+            for one in gone:
+                self._records.drop(one.folder, [one.uid])
+            self._records.end_moves([one.id for one in (*(one for one, _ in done), *gone)])
+        self._session.tally.acted[Action.FILE] += len(done)
+        for one, uid in done:
+            emit(logging.INFO, "done", account=self._session.account.label, uid=uid, id=one.content, actions="file")

@@ -1,0 +1,301 @@
+"""What is known of one IMAP account: folders, messages, moves that were begun, and labels that are not yet stored.
+
+The records of an account are one SQLite database. A message is identified by its folder and its UID. If the database is
+lost, the current mail is recorded anew and not classified.
+"""
+
+import contextlib
+import hashlib
+import sqlite3
+from collections.abc import Callable, Collection, Iterable, Iterator
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+from spamlstm import database
+from spamlstm.daemon.imap.account_state import (
+    COPY_ROW,
+    FOLDER_ROW,
+    MOVE_ROW,
+    AccountCopy,
+    AccountFolder,
+    BegunMove,
+    UnstoredLabel,
+    account_content_from,
+    account_copy_from,
+    account_departure_from,
+    account_folder_from,
+    begun_move_from,
+    known_flags_from,
+    unstored_label_from,
+)
+from spamlstm.daemon.imap.answers import RemoteFlag
+from spamlstm.database import Explained, Layout
+from spamlstm.maildir.folders import FolderRole
+from spamlstm.maildir.owner import IDENTITY
+from spamlstm.tracking.state import Departure
+
+FOLDER = "imap"
+"""The folder in the state folder."""
+NO_CONTENT = "00"
+"""The content id of a message that is too large or need not be read."""
+MOST_COPIES = 100
+# Judged messages are remembered for this number of seconds.
+_REMEMBERED = 90 * 86_400.0
+
+_Record = TypeVar("_Record")
+
+_LAYOUT = Layout(
+    version=1,
+    schema="""
+CREATE TABLE folders (id INTEGER PRIMARY KEY, name BLOB NOT NULL UNIQUE, role TEXT NOT NULL, validity INTEGER NOT NULL,
+    next_uid INTEGER NOT NULL, messages INTEGER NOT NULL, unseen INTEGER NOT NULL, modseq INTEGER NOT NULL,
+    visited REAL NOT NULL);
+CREATE TABLE copies (folder INTEGER NOT NULL, uid INTEGER NOT NULL, content BLOB, flags INTEGER NOT NULL,
+    status INTEGER NOT NULL, since REAL NOT NULL, size INTEGER NOT NULL, date INTEGER NOT NULL,
+    attempts INTEGER NOT NULL, PRIMARY KEY (folder, uid)) WITHOUT ROWID;
+CREATE INDEX copies_content ON copies (content) WHERE content IS NOT NULL;
+CREATE INDEX copies_size ON copies (size);
+CREATE INDEX copies_unread ON copies (folder) WHERE content IS NULL;
+CREATE INDEX copies_unsettled ON copies (folder) WHERE status = 1 OR flags >= 8;
+CREATE TABLE departures (content BLOB NOT NULL, role TEXT NOT NULL, since REAL NOT NULL, time REAL NOT NULL);
+CREATE INDEX departures_content ON departures (content);
+CREATE TABLE labels (content BLOB PRIMARY KEY, label TEXT NOT NULL, pending INTEGER NOT NULL,
+    attempts INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE judged (content BLOB NOT NULL, date INTEGER NOT NULL, time REAL NOT NULL, PRIMARY KEY (content, date))
+    WITHOUT ROWID;
+CREATE TABLE moves (id INTEGER PRIMARY KEY, folder INTEGER NOT NULL, uid INTEGER NOT NULL, validity INTEGER NOT NULL,
+    content BLOB NOT NULL, size INTEGER NOT NULL, date INTEGER NOT NULL, target INTEGER NOT NULL,
+    target_validity INTEGER NOT NULL, target_next INTEGER NOT NULL);
+""",
+    pragmas=(),
+    loss="; the mail that is now in the account is then not classified",
+)
+
+
+_FOLDERS = f"SELECT {FOLDER_ROW} FROM folders"  # noqa: S608  constants
+_COPIES = f"SELECT {COPY_ROW} FROM copies WHERE folder = ?"  # noqa: S608
+_MOVES = f"SELECT {MOVE_ROW} FROM moves ORDER BY id"  # noqa: S608
+_COPIES_OF = f"SELECT {COPY_ROW}, {FOLDER_ROW} FROM copies JOIN folders ON folders.id = folder WHERE content = ?"  # noqa: S608
+
+
+class AccountRecords:
+    """The records of one account. Only the thread that opened them may use them.
+
+    Methods that change records are called in the `with` block of `change`. All methods raise DataError if the database
+    is damaged, and TemporaryError if it cannot be used now.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
+        self._connection = connection
+        self._path = path
+        self._explained = Explained(str(path), _LAYOUT.loss)
+
+    @classmethod
+    def open(cls, state: Path, account: str) -> Self:
+        """Open the records of the account with the key `account`. They are created if they do not exist.
+
+        Raises DataError, TemporaryError or ConfigError like `database.open_in`.
+        """
+        path = cls.path_of(state, account)
+        # While the process acts as the owner of a Maildir, it could not open its own files.
+        with IDENTITY:
+            connection = database.open_in(path.parent, path.name, _LAYOUT)
+            with contextlib.suppress(sqlite3.Error):  # opens the files of the write-ahead log
+                connection.execute("SELECT 1 FROM folders LIMIT 1").fetchall()
+                connection.execute("BEGIN IMMEDIATE")
+                connection.execute("COMMIT")
+        return cls(connection, path)
+
+    @staticmethod
+    def path_of(state: Path, account: str) -> Path:
+        """Return the path of the database of an account."""
+        name = hashlib.blake2b(account.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+        return state / FOLDER / f"{name}.sqlite"
+
+    @staticmethod
+    def discard(state: Path, account: str) -> None:
+        """Remove a damaged database. The database must be closed."""
+        path = AccountRecords.path_of(state, account)
+        with IDENTITY:
+            for suffix in ("", "-wal", "-shm"):
+                Path(f"{path}{suffix}").unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Close the database."""
+        with IDENTITY:
+            self._connection.close()
+
+    @contextlib.contextmanager
+    def change(self, *, durable: bool = False) -> Iterator[None]:
+        """Run the `with` block in a `database.transaction`."""
+        with self._explained, database.transaction(self._connection, durable=durable):
+            yield
+
+    # --- folders ----------------------------------------------------------------------------------------------------
+
+    def folders(self) -> list[AccountFolder]:
+        """Return the recorded folders."""
+        return self._read(account_folder_from, _FOLDERS)
+
+    def folder(self, number: int) -> AccountFolder | None:
+        """Return the folder with a row number, or None."""
+        return next(iter(self._read(account_folder_from, _FOLDERS + " WHERE id = ?", number)), None)
+
+    def add_folder(self, name: str, role: FolderRole, *, created: float = 0.0) -> None:
+        """Record a folder that was not visited yet. Its `validity` is 0.
+
+        `created` is when it appeared, in seconds since 1970, or 0 if it was there when the account was first visited.
+        """
+        self._run("INSERT INTO folders VALUES (NULL, ?, ?, 0, 0, 0, 0, 0, ?)", _bytes(name), role, created)
+
+    def put_folder(self, one: AccountFolder) -> None:
+        """Replace the record of a folder."""
+        values = _bytes(one.name), one.role, one.validity, one.next_uid, one.messages, one.unseen, one.modseq
+        self._run(
+            "UPDATE folders SET name = ?, role = ?, validity = ?, next_uid = ?, messages = ?, unseen = ?, modseq = ?,"
+            " visited = ? WHERE id = ?",
+            *values,
+            one.visited,
+            one.id,
+        )
+
+    def drop_folder(self, number: int) -> None:
+        """Remove a folder and its messages."""
+        self._run("DELETE FROM copies WHERE folder = ?", number)
+        self._run("DELETE FROM folders WHERE id = ?", number)
+
+    # --- messages ---------------------------------------------------------------------------------------------------
+
+    def known(self, folder: int) -> dict[int, RemoteFlag]:
+        """Return the flags of the recorded messages of a folder by UID, without those that are gone."""
+        found = self._read(known_flags_from, "SELECT uid, flags FROM copies WHERE folder = ?", folder)
+        return {uid: flags for uid, flags in found if not flags & RemoteFlag.GONE}
+
+    def in_folder(self, folder: int) -> list[AccountCopy]:
+        """Return the recorded messages of a folder."""
+        return self._read(account_copy_from, _COPIES, folder)
+
+    def copy(self, folder: int, uid: int) -> AccountCopy | None:
+        """Return a message, or None."""
+        return next(iter(self._read(account_copy_from, _COPIES + " AND uid = ?", folder, uid)), None)
+
+    def put(self, copies: Iterable[AccountCopy]) -> None:
+        """Record messages. Existing records of the messages are replaced."""
+        with self._explained:
+            self._connection.executemany(
+                "INSERT OR REPLACE INTO copies VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                ((one.folder, one.uid, _id(one.content), *_numbers(one)) for one in copies),
+            )
+
+    def drop(self, folder: int, uids: Iterable[int]) -> None:
+        """Remove messages."""
+        with self._explained:
+            self._connection.executemany(
+                "DELETE FROM copies WHERE folder = ? AND uid = ?", ((folder, uid) for uid in uids)
+            )
+
+    def unread(self, folder: int) -> list[AccountCopy]:
+        """Return the messages of a folder whose content is not known yet, and which are not gone."""
+        found = self._read(account_copy_from, _COPIES + " AND content IS NULL ORDER BY uid", folder)
+        return [one for one in found if not one.flags & RemoteFlag.GONE]
+
+    def copies(self, content: str) -> list[tuple[AccountFolder, AccountCopy]]:
+        """Return the copies of a message with their folders, at most MOST_COPIES + 1."""
+        return self._read(
+            lambda row: (account_folder_from(row[9:]), account_copy_from(row[:9])),
+            _COPIES_OF + " LIMIT ?",
+            bytes.fromhex(content),
+            MOST_COPIES + 1,
+        )
+
+    def has_size(self, size: int) -> bool:
+        """Return whether a message of this size was read."""
+        return bool(self._read(tuple, "SELECT 1 FROM copies WHERE size = ? AND length(content) > 1 LIMIT 1", size))
+
+    def unsettled(self) -> set[str]:
+        """Return the content ids of the messages whose copies have changed since they were last compared."""
+        statement = "SELECT content FROM copies WHERE (status = 1 OR flags >= 8) AND content IS NOT NULL"
+        return set(self._read(account_content_from, statement)) - {NO_CONTENT}
+
+    def departures(self, content: str) -> tuple[Departure, ...]:
+        """Return the copies of a message that left their folders for a reason that is not yet known."""
+        statement = "SELECT role, since, time FROM departures WHERE content = ?"
+        return tuple(self._read(account_departure_from, statement, bytes.fromhex(content)))
+
+    def put_departures(self, content: str, departures: Iterable[Departure]) -> None:
+        """Replace the departures of a message."""
+        self._run("DELETE FROM departures WHERE content = ?", bytes.fromhex(content))
+        for one in departures:
+            values = one.role, one.since, one.time
+            self._run("INSERT INTO departures VALUES (?, ?, ?, ?)", bytes.fromhex(content), *values)
+
+    def was_judged(self, content: str, date: int) -> bool:
+        """Return whether a message that the server received at `date` was classified."""
+        statement = "SELECT 1 FROM judged WHERE content = ? AND date = ?"
+        return bool(self._read(tuple, statement, bytes.fromhex(content), date))
+
+    def add_judged(self, content: str, date: int, *, now: float) -> None:
+        """Record that a message was classified."""
+        self._run("INSERT OR REPLACE INTO judged VALUES (?, ?, ?)", bytes.fromhex(content), date, now)
+
+    def prune(self, *, now: float) -> None:
+        """Remove old records of messages that are in no folder any more."""
+        self._run("DELETE FROM departures WHERE abs(? - time) > 86400", now)
+        self._run(
+            "DELETE FROM judged WHERE time < ?"
+            " AND content NOT IN (SELECT content FROM copies WHERE content IS NOT NULL)",
+            now - _REMEMBERED,
+        )
+
+    # --- labels -----------------------------------------------------------------------------------------------------
+
+    def labels(self) -> list[UnstoredLabel]:
+        """Return the labels that are not yet in the label store."""
+        return self._read(unstored_label_from, "SELECT content, label, pending, attempts FROM labels")
+
+    def put_label(self, one: UnstoredLabel) -> None:
+        """Record a label that is to be stored."""
+        values = one.label, one.pending, one.attempts
+        self._run("INSERT OR REPLACE INTO labels VALUES (?, ?, ?, ?)", bytes.fromhex(one.content), *values)
+
+    def drop_label(self, content: str) -> None:
+        """Record that a label is stored."""
+        self._run("DELETE FROM labels WHERE content = ?", bytes.fromhex(content))
+
+    # --- moves ------------------------------------------------------------------------------------------------------
+
+    def moves(self) -> list[BegunMove]:
+        """Return the moves whose result is not recorded."""
+        return self._read(begun_move_from, _MOVES)
+
+    def begin_moves(self, moves: Iterable[BegunMove]) -> None:
+        """Record moves. The transaction must be durable."""
+        for one in moves:
+            values = one.validity, bytes.fromhex(one.content), one.size, one.date, one.target
+            ends = one.target_validity, one.target_next
+            self._run("INSERT INTO moves VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?)", one.folder, one.uid, *values, *ends)
+
+    def end_moves(self, numbers: Collection[int]) -> None:
+        """Remove moves whose result is recorded."""
+        for number in numbers:
+            self._run("DELETE FROM moves WHERE id = ?", number)
+
+    def _read(self, from_row: Callable[[tuple[Any, ...]], _Record], statement: str, *values: Any) -> list[_Record]:
+        with self._explained:
+            return list(map(from_row, self._connection.execute(statement, values)))
+
+    def _run(self, statement: str, *values: Any) -> None:
+        with self._explained:
+            self._connection.execute(statement, values)
+
+
+def _numbers(one: AccountCopy) -> tuple[int | float, ...]:
+    return one.flags, one.status, one.since, one.size, one.date, one.attempts
+
+
+def _id(content: str | None) -> bytes | None:
+    return None if content is None else bytes.fromhex(content)
+
+
+def _bytes(name: str) -> bytes:
+    return name.encode("utf-8", "surrogatepass")

@@ -1,0 +1,155 @@
+"""An IMAP account of a real Dovecot that a thread of this process serves, as the daemon does."""
+
+import contextlib
+import logging
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from dovecot import Dovecot
+from listening import Listening, listening
+from watching import number_of, on_disk, until
+
+from spamlstm.config import Config, ImapConfig, TlsMode
+from spamlstm.daemon.imap.account import Delays, ImapAccount
+from spamlstm.learning.label_store import LabelStore
+from spamlstm.model.classifier import Classifier
+
+SPECIAL = """
+namespace inbox {
+  mailbox Junk {
+    special_use = \\Junk
+  }
+}
+"""
+# Reconnects at once, so that a test need not wait.
+QUICK = Delays(first=0.02, refused=0.02, longest=0.1)
+
+
+@dataclass
+class Served:
+    """A running account, and the loop that answers its requests."""
+
+    server: Dovecot
+    loop: Listening
+    config: Config
+    account: ImapConfig
+    thread: ImapAccount
+
+    @property
+    def tally(self):
+        return self.thread.tally
+
+    def labels(self) -> dict[int, str]:
+        """Return the labels by the marks of the messages."""
+        labels = LabelStore.find(self.loop.state)
+        if labels is None:
+            return {}
+        with contextlib.closing(labels):
+            by_id = {one.id: str(one.label) for one in labels.last()}
+            return {number_of(one.raw): by_id[one.id] for one in labels.examples(after=0, most_bytes=1000)}
+
+    def places(self) -> dict[str, list[int]]:
+        """Return the marks of the messages in each folder."""
+        folders = {"INBOX": "", "Junk": ".Junk", "Archive": ".Archive"}
+        return {name: sorted(map(number_of, on_disk(self.server.maildir / path))) for name, path in folders.items()}
+
+    def visited(self) -> None:
+        """Connect again, and wait until all folders were visited."""
+        before = self.tally.visits
+        until(lambda: self.tally.connections)
+        connection = self.thread._connection
+        if connection is not None:
+            connection.shut()
+        until(lambda: self.tally.visits > before)
+
+
+def account_of(port: int, **settings: object) -> ImapConfig:
+    """Return the account of the user `ann` of a server on this machine."""
+    given = {"port": port, "tls": TlsMode.NONE, "password_command": ("printf", "secret"), **settings}
+    return ImapConfig("127.0.0.1", "ann", **given)
+
+
+@contextlib.contextmanager
+def served(
+    server: Dovecot,
+    state: Path,
+    model: Path,
+    *,
+    port: int | None = None,
+    config: Config | None = None,
+    **settings: object,
+) -> Iterator[Served]:
+    """Serve the account of a server by `port` until the end of the block, after the first visit."""
+    account = account_of(port or server.port, **settings)
+    config = replace(config or Config(), accounts=(account,))
+    state.mkdir(mode=0o700, exist_ok=True)
+    with listening(state, Classifier.open(model, config=config, personal_features=True), config) as loop:
+        thread = ImapAccount(account, config=config, state=state, requests=loop.requests, delays=QUICK)
+        thread.start()
+        try:
+            until(lambda: thread.tally.visits)
+            yield Served(server, loop, config, account, thread)
+        finally:
+            thread.stop()
+            thread.join(10)
+    assert not thread.tally.failed["bug"], "see the log"
+
+
+@dataclass
+class CuttingProxy:
+    """A proxy that cuts the connections of a client after a number of its commands. It listens until `close`.
+
+    `at` says after how many commands, counted over all connections, or is None. If `before`, the last command does not
+    reach the server. `cut` is called at that moment.
+    """
+
+    target: int
+    at: int | None = None
+    before: bool = False
+    cut: Callable[[], None] = lambda: None
+    commands: list[bytes] = field(default_factory=list)
+    listener: socket.socket = field(default_factory=lambda: socket.create_server(("127.0.0.1", 0)))
+
+    def __post_init__(self) -> None:
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    @property
+    def port(self) -> int:
+        return self.listener.getsockname()[1]
+
+    def close(self) -> None:
+        self.listener.close()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client = self.listener.accept()[0]
+                server = socket.create_connection(("127.0.0.1", self.target))
+                for source, sink, counts in ((client, server, True), (server, client, False)):
+                    threading.Thread(target=self._copy, args=(source, sink, counts), daemon=True).start()
+
+    def _copy(self, source: socket.socket, sink: socket.socket, counts: bool) -> None:  # noqa: FBT001
+        with contextlib.suppress(OSError):
+            while block := source.recv(1 << 16):
+                if counts:
+                    for line in block.splitlines():
+                        self.commands.append(line)
+                        if len(self.commands) == self.at:
+                            if not self.before:
+                                sink.sendall(block)
+                                time.sleep(0.002)  # sometimes the server has answered, sometimes not
+                            self.cut()
+                            raise OSError
+                sink.sendall(block)
+        for one in (source, sink):
+            with contextlib.suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+
+
+def quiet() -> None:
+    """Log nothing below an error."""
+    logging.getLogger("spamlstm.daemon").setLevel(logging.ERROR)

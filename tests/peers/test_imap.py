@@ -1,0 +1,70 @@
+"""An IMAP account on a real Dovecot: new spam is filed, and what the user moves is learned.
+
+Each message exists once, whatever happens: cut connections, kill -9, new UIDs, other clients.
+"""
+
+import shutil
+
+import pytest
+from clients import WAYS, moved
+from dovecot import running
+from imap_account import SPECIAL, served
+from watching import numbers, until
+
+pytestmark = [
+    pytest.mark.peers,
+    pytest.mark.skipif(shutil.which("dovecot") is None, reason="dovecot is not installed here"),
+]
+
+
+@pytest.fixture
+def server():
+    with running(SPECIAL) as one:
+        yield one
+
+
+def test_new_mail_is_classified_and_spam_is_filed(server, tiny, tmp_path):
+    """Spam gets $Junk and is moved; other mail stays, unread; mail from before the first connection is left alone."""
+    for number in range(3):
+        server.deliver(number)
+    with served(server, tmp_path / "state", tiny) as account:
+        for number in range(3, 6):
+            server.deliver(number)
+        until(lambda: account.places() == {"INBOX": [0, 1, 2, 3, 5], "Junk": [4], "Archive": []})
+        until(lambda: sum(account.tally.judged.values()) == 3)
+        assert dict(account.tally.judged) == {"ham": 1, "spam": 1, "unsure": 1}
+        with server.session() as session:
+            session.select("Junk")
+            flags = session.uid("FETCH", "1:*", "(FLAGS)")[1][0]
+            assert b"$Junk" in flags
+            session.select("INBOX")
+            assert not [one for one in session.uid("FETCH", "1:*", "(FLAGS)")[1] if b"Seen" in one or b"$" in one]
+    assert server.complaints() == []
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_moves_of_the_user_are_learned(server, tiny, tmp_path, way):
+    """A move into junk is spam and one out of it ham; mail that is moved out is not filed again; Trash is neutral."""
+    server.deliver(10)
+    with served(server, tmp_path / "state", tiny) as account:
+        for number in range(3):
+            server.deliver(number)
+        until(lambda: account.places()["Junk"] == [1])
+        with server.session() as session:
+            moved(session, "INBOX", 2, "Junk", way)
+            until(lambda: account.labels() == {2: "spam"})
+            moved(session, "Junk", 1, "INBOX", way)
+            until(lambda: account.labels() == {2: "spam", 1: "ham"})
+            moved(session, "INBOX", 10, "Junk", way)  # from before the first connection
+            until(lambda: account.labels() == {2: "spam", 1: "ham", 10: "spam"})
+            moved(session, "Junk", 2, "INBOX", way)
+            until(lambda: account.labels() == {2: "ham", 1: "ham", 10: "spam"})
+            moved(session, "INBOX", 0, "Trash", way)
+        server.deliver(6)
+        until(lambda: sum(account.tally.judged.values()) == 4)
+        account.visited()
+        assert account.labels() == {2: "ham", 1: "ham", 10: "spam"}
+        assert account.places()["INBOX"] == [1, 2, 6]
+        assert not account.tally.failed
+    assert numbers(server.maildir / ".Trash") == [0]
+    assert server.complaints() == []

@@ -132,11 +132,12 @@ def running(
     mailboxes: Sequence[str] = ("Archive", "Junk", "Trash"),
     sieve: str = "",
     location: str = "Maildir",
+    within: Sequence[str] = (),
 ) -> Iterator[Dovecot]:
     """Run a server with `mailboxes`, `more` configuration, and a Sieve script for `Dovecot.receive`.
 
     The mail is in `location`, in which %u is the user; by default there is one mailbox. It belongs to another user than
-    root, as Dovecot refuses root's mail.
+    root, as Dovecot refuses root's mail. `within` is the command that runs the server, if any.
     """
     # The path is short, as that of a socket must be, and the owner of the mail may enter the folder.
     folder = Path(tempfile.mkdtemp(prefix="dc-", dir="/tmp"))
@@ -157,7 +158,7 @@ def running(
         }
         more += SIEVE.format(folder=folder) if sieve else ""
         config.write_text(CONFIG.format(**_names(), **vars(server), **settings) + more)
-        process = subprocess.Popen(["dovecot", "-F", "-c", config], stderr=subprocess.PIPE)
+        process = subprocess.Popen([*within, "dovecot", "-F", "-c", config], stderr=subprocess.PIPE)
         try:
             _wait_for(server, process)
             yield server

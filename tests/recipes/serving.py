@@ -1,0 +1,224 @@
+"""The program as other programs call it: a command for all users, and a daemon that answers it."""
+
+import contextlib
+import grp
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+
+from tiny_bundle import HAM, SPAM
+from watching import until
+
+from spamlstm.daemon.server import ask
+from spamlstm.maildir.headers import untag
+
+ROOT = Path(__file__).resolve().parents[2]
+ODD = b"X-Odd: \xe9\x80 8-bit\r\n"
+"""A header that a careless program would change."""
+
+# The command of the pages. The daemon of the machine has a socket in /run, which is not free for tests.
+COMMAND = """#!/bin/sh
+export SPAMLSTM_MODEL='{model}' PYTHONPATH='{root}' PYTHONDONTWRITEBYTECODE=1
+export XDG_CONFIG_HOME='{folder}/config' XDG_STATE_HOME='{folder}/user'
+[ "$1" = filter ] && set -- "$@" --socket '{folder}/run/filter.sock'
+exec '{python}' -m spamlstm "$@"
+"""
+CONFIG = """
+[filter]
+listen = "unix:/run/spamlstm/filter.sock"
+group = "mail"
+[spamd]
+listen = "unix:/run/spamlstm/spamd.sock"
+group = "mail"
+"""
+
+
+@dataclass
+class Service:
+    """The folder of the command and of the daemon, and a user who owns the mail."""
+
+    folder: Path
+    model: Path
+    owner: pwd.struct_passwd
+    process: subprocess.Popen[bytes] | None = field(default=None)
+
+    @property
+    def program(self) -> str:
+        """The path of the command."""
+        return str(self.folder / "bin" / "spamlstm")
+
+    @property
+    def state(self) -> Path:
+        """The state folder of the daemon."""
+        return self.folder / "state"
+
+    @property
+    def spamd(self) -> str:
+        """The path of the socket for the protocol of spamd."""
+        return str(self.folder / "run" / "spamd.sock")
+
+    def start(self) -> None:
+        """Start the daemon, and wait until it is ready."""
+        command = [
+            sys.executable,
+            "-m",
+            "spamlstm",
+            "run",
+            "--config",
+            self.folder / "daemon.toml",
+            "--state",
+            self.state,
+        ]
+        environment = {**os.environ, "SPAMLSTM_MODEL": str(self.model)}
+        log = self.folder / "log"
+        with log.open("w") as out:
+            self.process = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=out)
+        until(lambda: " ready " in log.read_text() or self.process.poll() is not None)
+        assert self.process.poll() is None, log.read_text()
+
+    def stop(self) -> None:
+        """End the daemon."""
+        if self.process is not None:
+            self.process.terminate()
+            self.process.wait()
+
+    @contextlib.contextmanager
+    def stopped(self) -> Iterator[None]:
+        """Run the block without the daemon."""
+        self.stop()
+        try:
+            yield
+        finally:
+            self.start()
+
+    @contextlib.contextmanager
+    def broken(self) -> Iterator[None]:
+        """Run the block without the daemon, and with a configuration that the command cannot read."""
+        config = self.folder / "config" / "spamlstm" / "config.toml"
+        with self.stopped():
+            config.parent.mkdir(parents=True, exist_ok=True)
+            config.write_text("broken")
+            try:
+                yield
+            finally:
+                config.unlink()
+
+    def visit(self) -> None:
+        """Make the daemon compare all Maildirs with what it knows of them, and wait until it has done so."""
+
+        def rounds() -> int:
+            return int(ask(self.state)["learning"]["rounds"])
+
+        before = rounds()
+        self.process.send_signal(signal.SIGHUP)
+        until(lambda: rounds() > before)
+
+    def home(self) -> Path:
+        """Return a new folder that belongs to the owner of the mail."""
+        path = Path(tempfile.mkdtemp(prefix="home-", dir=self.folder))
+        self.give(path)
+        return path
+
+    def give(self, *paths: Path) -> None:
+        """Make the owner of the mail the owner of `paths`, and of everything in them."""
+        for path in paths:
+            for one in (path, *path.rglob("*")):
+                os.chown(one, self.owner.pw_uid, self.owner.pw_gid)
+
+
+@contextlib.contextmanager
+def serving(model: Path, config: str = CONFIG) -> Iterator[Service]:
+    """Run a daemon for mail of another user than root, as most programs refuse root's mail.
+
+    `config` is the configuration of a machine; its sockets, its Maildirs and its group are replaced by those here.
+    """
+    owner = pwd.getpwuid(os.geteuid()) if os.geteuid() else pwd.getpwnam("nobody")
+    # The path is short, as that of a socket must be, and all users may enter the folder.
+    folder = Path(tempfile.mkdtemp(prefix="rc-", dir="/tmp"))
+    service = Service(folder, folder / "model", owner)
+    try:
+        folder.chmod(0o755)
+        shutil.copytree(model, service.model)
+        for name in ("bin", "run", "config", "user", "vmail"):
+            (folder / name).mkdir()
+        service.give(folder / "user", folder / "vmail")
+        command = Path(service.program)
+        command.write_text(COMMAND.format(folder=folder, model=service.model, root=ROOT, python=sys.executable))
+        command.chmod(0o755)
+        config = config.replace("/run/spamlstm", f"{folder}/run").replace("/var/vmail", f"{folder}/vmail")
+        group = grp.getgrgid(owner.pw_gid).gr_name
+        (folder / "daemon.toml").write_text(config.replace('group = "mail"', f'group = "{group}"'))
+        service.start()
+        yield service
+    finally:
+        service.stop()
+        shutil.rmtree(folder)
+
+
+# --- users ------------------------------------------------------------------------------------------------------------
+
+VIEW = """
+set -eu
+{mounts}
+exec "$@"
+"""
+
+
+def for_users(folder: Path, *, files: Mapping[Path, str] = MappingProxyType({})) -> Sequence[str]:
+    """Return a command that runs another one so that programs of all users can start Python and read the checkout.
+
+    Root may have both where nobody else can enter. `files` are files of the system, with other contents for the
+    command: it has a mount namespace of its own. Without root, the command runs as it is.
+    """
+    if os.geteuid():
+        return ()
+    view = Path(tempfile.mkdtemp(prefix="view-", dir=folder))
+    closed: dict[Path, set[Path]] = {}
+    for path in (Path(sys.base_prefix), Path(sys.prefix), ROOT):
+        first = next((one for one in reversed(path.parents) if not one.stat().st_mode & 0o001), None)
+        if first is not None:
+            closed.setdefault(first, set()).add(path.relative_to(first))
+    lines = [f"mount -t tmpfs -o mode=755 tmpfs {view}"]
+    for number, (first, below) in enumerate(closed.items()):
+        for one in below:
+            place = view / str(number) / one
+            lines += [f"mkdir -p {place}", f"mount --bind {first / one} {place}"]
+        lines.append(f"mount --rbind {view / str(number)} {first}")
+    for number, (path, content) in enumerate(files.items()):
+        copy = folder / f"{view.name}-{number}"
+        copy.write_text(content)
+        lines.append(f"mount --bind {copy} {path}")
+    return ["unshare", "--mount", "sh", "-c", VIEW.format(mounts="\n".join(lines)), "sh"]
+
+
+# --- mail -------------------------------------------------------------------------------------------------------------
+
+
+def mails() -> dict[str, bytes]:
+    """Return messages by the folder that they belong in. Their bytes are odd, and their headers partly forged."""
+    forged = b"X-Spam-Flag: YES\r\nX-Spam-Status: Yes, score=99.0 required=5.0\r\n"
+    body = b"\r\nFrom here on\r\n.\r\n..dots\r\n>From there\r\n \r\n\xe9\x80\xff = =20\r\n\r\n"
+    return {"inbox": ODD + forged + HAM + body, "junk": ODD + SPAM + body}
+
+
+def delivered(folder: Path, count: int = 1) -> list[bytes]:
+    """Wait until `count` messages are in a Maildir folder, and return all that are there, the oldest first."""
+
+    def found() -> list[Path]:
+        return [path for part in ("new", "cur") for path in (folder / part).glob("*")]
+
+    until(lambda: len(found()) >= count, seconds=30)
+    return [path.read_bytes() for path in sorted(found(), key=lambda path: path.stat().st_mtime_ns)]
+
+
+def same_mail(raw: bytes, sent: bytes) -> bool:
+    """Return whether a delivered message is the sent one, with lines of mail servers and of this program above it."""
+    return untag(raw).replace(b"\r\n", b"\n").endswith(untag(sent).replace(b"\r\n", b"\n"))

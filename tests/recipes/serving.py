@@ -21,8 +21,8 @@ from spamlstm.daemon.server import ask
 from spamlstm.maildir.headers import untag
 
 ROOT = Path(__file__).resolve().parents[2]
-ODD = b"X-Odd: \xe9\x80 8-bit\r\n"
-"""A header that a careless program would change."""
+HEADERS = b"Date: Sat, 28 Nov 2026 10:00:00 +0000\r\nMessage-ID: <1@example.net>\r\nX-Odd: \xe9\x80 8-bit\r\n"
+"""Headers that mail servers add if they are missing, and one that a careless program would change."""
 
 # The command of the pages. The daemon of the machine has a socket in /run, which is not free for tests.
 COMMAND = """#!/bin/sh
@@ -172,11 +172,11 @@ exec "$@"
 """
 
 
-def for_users(folder: Path, *, files: Mapping[Path, str] = MappingProxyType({})) -> Sequence[str]:
+def for_users(folder: Path, places: Mapping[str, Path] = MappingProxyType({})) -> Sequence[str]:
     """Return a command that runs another one so that programs of all users can start Python and read the checkout.
 
-    Root may have both where nobody else can enter. `files` are files of the system, with other contents for the
-    command: it has a mount namespace of its own. Without root, the command runs as it is.
+    Root may have both where nobody else can enter. `places` are paths of the system, and the files and folders that the
+    command has there: it has a mount namespace of its own. Without root, the command runs as it is.
     """
     if os.geteuid():
         return ()
@@ -192,10 +192,7 @@ def for_users(folder: Path, *, files: Mapping[Path, str] = MappingProxyType({}))
             place = view / str(number) / one
             lines += [f"mkdir -p {place}", f"mount --bind {first / one} {place}"]
         lines.append(f"mount --rbind {view / str(number)} {first}")
-    for number, (path, content) in enumerate(files.items()):
-        copy = folder / f"{view.name}-{number}"
-        copy.write_text(content)
-        lines.append(f"mount --bind {copy} {path}")
+    lines += [f"mount --bind {path} {place}" for place, path in places.items()]
     return ["unshare", "--mount", "sh", "-c", VIEW.format(mounts="\n".join(lines)), "sh"]
 
 
@@ -206,7 +203,7 @@ def mails() -> dict[str, bytes]:
     """Return messages by the folder that they belong in. Their bytes are odd, and their headers partly forged."""
     forged = b"X-Spam-Flag: YES\r\nX-Spam-Status: Yes, score=99.0 required=5.0\r\n"
     body = b"\r\nFrom here on\r\n.\r\n..dots\r\n>From there\r\n \r\n\xe9\x80\xff = =20\r\n\r\n"
-    return {"inbox": ODD + forged + HAM + body, "junk": ODD + SPAM + body}
+    return {"inbox": HEADERS + forged + HAM + body, "junk": HEADERS + SPAM + body}
 
 
 def delivered(folder: Path, count: int = 1) -> list[bytes]:

@@ -1,11 +1,12 @@
 """The listener for spamd's protocol, compared with what spamd itself answered to the same bytes."""
 
+import re
 import zlib
 
 import pytest
 from listening import exchange, listening
 from spamd_wire import exchanges, form
-from tiny_bundle import make
+from tiny_bundle import SPAM, make
 
 from spamlstm.config import Config, SpamdConfig
 from spamlstm.model.classifier import Classifier
@@ -43,3 +44,23 @@ def test_every_recorded_request_gets_an_answer_of_the_recorded_form(address):
             different.add(one.name)
             print(one.name, ours, theirs, sep="\n    ")  # noqa: T201  shown if the test fails
     assert different == DIFFERENT
+
+
+@pytest.mark.parametrize(
+    ("request_line", "start"),
+    [
+        (b"REPORT SPAMC/1.2", rb"SPAMD/1\.1 0 EX_OK\r\nSpam: True ; \d+\.\d / 5\.0\r\n\r\n[^\r\n]"),
+        (b"REPORT_IFSPAM SPAMC/1.2", rb"SPAMD/1\.1 0 EX_OK\r\nSpam: Yes ; \d+\.\d / 5\.0\r\n\r\n[^\r\n]"),
+        (b"SYMBOLS SPAMC/1.2", rb"SPAMD/1\.1 0 EX_OK\r\nSpam: True ; \d+\.\d / 5\.0\r\n\r\nSPAMLSTM_SCORE\r\n\Z"),
+        (b"CHECK SPAMC/1.2", rb"SPAMD/1\.1 0 EX_OK\r\nSpam: True ; \d+\.\d / 5\.0\r\n\r\n\Z"),
+        (b"PROCESS SPAMC/1.2", rb"SPAMD/1\.1 0 EX_OK\r\nContent-length: \d+\r\n\r\nX-Spam-Flag: YES\r\n"),
+        (b"PROCESS SPAMC/1.1", rb"SPAMD/1\.0 0 EX_OK\r\nX-Spam-Flag: YES\r\n"),
+    ],
+)
+def test_clients_of_older_protocols(address, request_line, start):
+    """Clients before version 1.3, such as Exim, get the answers that spamd 4.0.1 has for them.
+
+    The recordings have no such client. The forms are those of the program text of spamd (`check`).
+    """
+    answer = exchange(address, b"%s\r\nContent-length: %d\r\n\r\n%s" % (request_line, len(SPAM), SPAM))
+    assert re.match(start, answer), answer[:200]

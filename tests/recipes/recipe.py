@@ -7,6 +7,8 @@ from pathlib import Path
 GUIDE = Path(__file__).resolve().parents[2] / "docs" / "guide"
 PROGRAM = "/usr/local/bin/spamlstm"
 """The command in the files of the pages."""
+SERVERS = Path("/opt/mail-servers")
+"""Where `.ci/run` unpacks the mail servers that Debian does not install beside another one."""
 
 _FILE = re.compile(r"^In `([^`\n]+)`[^:]*:\n\n((?: {4}.*\n|\n)+)", re.MULTILINE)
 

@@ -218,7 +218,13 @@ async def _judgement(client: ClientConnection, request: _Request, raw: bytes, ju
             body = tagged[: end + blank]
         case _:
             body = await client.tagged(raw, judged)
-    if request.version <= (1, 1) and request.command in ("PROCESS", "HEADERS"):
-        return b"SPAMD/1.0 0 EX_OK\r\n" + body
-    spam = f"Spam: {word} ; {shown}\r\n" if request.version >= (1, 3) else ""
-    return f"SPAMD/1.1 0 EX_OK\r\nContent-length: {len(body)}\r\n{spam}\r\n".encode("ascii") + body
+    status = f"Spam: {word} ; {shown}\r\n".encode("ascii")
+    has_mail = request.command in ("PROCESS", "HEADERS")
+    if request.version >= (1, 3):
+        return b"SPAMD/1.1 0 EX_OK\r\nContent-length: %d\r\n%s\r\n%s" % (len(body), status, body)
+    if not has_mail:  # Exim asks in this version
+        body += b"\r\n" if request.command == "SYMBOLS" else b""
+        return b"SPAMD/1.1 0 EX_OK\r\n%s\r\n%s" % (status, body)
+    if request.version >= (1, 2):
+        return b"SPAMD/1.1 0 EX_OK\r\nContent-length: %d\r\n\r\n%s" % (len(body), body)
+    return b"SPAMD/1.0 0 EX_OK\r\n" + body

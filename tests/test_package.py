@@ -105,7 +105,7 @@ def test_the_wheel_holds_both_packages_with_their_data(root, wheel, package, ins
 
 def test_the_wheel_claims_two_import_names(wheel):
     """An installation adds `spamlstm` and `spamlstm_training`, and never a package called `training`."""
-    names = {path.name for path in wheel.iterdir() if path.suffix != ".dist-info"}
+    names = {path.name for path in wheel.iterdir() if path.suffix not in {".dist-info", ".data"}}
 
     assert names == {"spamlstm", "spamlstm_training"}
 
@@ -139,3 +139,12 @@ def test_the_wheel_holds_the_shipped_model_and_no_other(root, wheel):
 def test_the_wheel_holds_the_reference_mail(wheel):
     """`adopt` finds the reference mail in an installation, and users can read it there."""
     assert (wheel / "spamlstm/learning/reference_mail.txt").is_file()
+
+
+@pytest.mark.parametrize(
+    ("folder", "installed"), [("packaging/man", "share/man"), ("systemd", "share/spamlstm/systemd")]
+)
+def test_the_wheel_holds_the_files_of_other_programs(root, wheel, folder, installed):
+    """Manual pages and units are installed in the share folder, where man and pipx look for the pages."""
+    (data,) = wheel.glob("*.data/data")
+    assert _files(root / folder) == _files(data / installed)

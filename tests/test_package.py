@@ -141,10 +141,12 @@ def test_the_wheel_holds_the_reference_mail(wheel):
     assert (wheel / "spamlstm/learning/reference_mail.txt").is_file()
 
 
-@pytest.mark.parametrize(
-    ("folder", "installed"), [("packaging/man", "share/man"), ("systemd", "share/spamlstm/systemd")]
-)
-def test_the_wheel_holds_the_files_of_other_programs(root, wheel, folder, installed):
-    """Manual pages and units are installed in the share folder, where man and pipx look for the pages."""
-    (data,) = wheel.glob("*.data/data")
-    assert _files(root / folder) == _files(data / installed)
+def test_the_wheel_holds_the_files_of_other_programs(root, wheel):
+    """Manual pages, completions and units are installed where man, the shells and the guide look for them."""
+    (share,) = wheel.glob("*.data/data/share")
+    assert _files(root / "packaging/man") == _files(share / "man")
+    assert _files(root / "systemd") == _files(share / "spamlstm/systemd")
+    completions = {"bash-completion/completions/spamlstm", "zsh/site-functions/_spamlstm"}
+    completions |= {"fish/vendor_completions.d/spamlstm.fish"}
+    others = {one for one in _files(share) if not one.startswith(("man/", "spamlstm/"))}
+    assert others == completions

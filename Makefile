@@ -8,7 +8,7 @@ GENERATED := --synthetic 15000 --synthetic-share 0.2 --evaded 0.33 \
 	--modern $(CORPUS) --modern-count 40000 --modern-share 0.1 --without app: --without news:
 PIP    := $(VENV)/bin/pip install -qq --disable-pip-version-check -c constraints.txt
 
-.PHONY: help run test train clean
+.PHONY: help run test train release clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -32,6 +32,17 @@ test: $(VENV)/dev ## check format, lint, types and import layers, and run the te
 train: $(VENV)/dev ## train the shipped model (CORPUS=folder of archives)
 	$(VENV)/bin/python -m training fit --corpus $(CORPUS) $(GENERATED) --epochs 4 --per-epoch 40000 --version 3 --out models/default
 
+# The packages whose tools exist here: each has a target of its own, which writes into dist/.
+PACKAGES = $(and $(wildcard packaging/deb.sh),$(shell command -v dh),deb) \
+	$(and $(wildcard packaging/image.sh),$(shell command -v umoci),image)
+
+release: $(VENV)/release ## build all packages of the last commit into dist/, with a bill of materials and checksums
+	rm -rf dist
+	$(VENV)/bin/python packaging/python_packages.py
+	$(VENV)/bin/python packaging/sbom.py
+	$(if $(strip $(PACKAGES)),$(MAKE) $(PACKAGES))
+	cd dist && sha256sum -- * > SHA256SUMS
+
 clean: ## remove the virtual environment, caches and builds
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -45,4 +56,8 @@ $(VENV)/light: pyproject.toml constraints.txt
 
 $(VENV)/dev: $(VENV)/light
 	$(PIP) -e '.[dev]'
+	@touch $@
+
+$(VENV)/release: $(VENV)/light
+	$(PIP) -e '.[release]'
 	@touch $@

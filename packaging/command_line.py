@@ -57,6 +57,11 @@ class CommandLine:
     panel: str
 
     @property
+    def words(self) -> str:
+        """Return the path as text, such as `config init`."""
+        return " ".join(self.path)
+
+    @property
     def page(self) -> str:
         """Return the name of the manual page, such as `spamlstm-config-init`."""
         return "-".join((PROGRAM, *self.path))

@@ -68,12 +68,12 @@ def _command_page(command: CommandLine) -> Iterator[str]:
     yield ".Sh SYNOPSIS"
     if command.commands:
         yield f".Nm {PROGRAM}"
-        yield f".Cm {' '.join(command.path)}"
+        yield f".Cm {command.words}"
         yield ".Ar command"
         yield ".Op Ar arguments"
     if command.runs_alone or not command.commands:
         yield f".Nm {PROGRAM}"
-        yield f".Cm {' '.join(command.path)}"
+        yield f".Cm {command.words}"
         yield from (_usage(one) for one in command.options if not one.is_common)
         yield from map(_usage, command.arguments)
     yield ".Sh DESCRIPTION"

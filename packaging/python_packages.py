@@ -50,7 +50,9 @@ def _build(checkout: Path, folder: Path) -> dict[str, bytes]:
         files.extractall(source, filter="data")
     environment = {**os.environ, "SOURCE_DATE_EPOCH": str(commit_time(checkout))}
     command = [sys.executable, "-m", "hatchling", "build", "-d", str(out)]
-    subprocess.run(command, cwd=source, env=environment, stdout=subprocess.DEVNULL, check=True)
+    done = subprocess.run(command, cwd=source, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"hatchling cannot build the packages:\n{done.stdout}{done.stderr}")
     return {path.name: path.read_bytes() for path in sorted(out.iterdir())}
 
 

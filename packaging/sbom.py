@@ -12,6 +12,7 @@ import subprocess
 import sys
 import venv
 from pathlib import Path
+from typing import Any
 
 from python_packages import ROOT, commit_time
 
@@ -30,11 +31,11 @@ def write_sbom(wheel: Path, environment: Path) -> Path:
     return target
 
 
-def _list_components(environment: Path, version: str) -> dict[str, object]:
+def _list_components(environment: Path, version: str) -> dict[str, Any]:
     tool = [sys.executable, "-m", "cyclonedx_py", "environment", "--output-reproducible"]
     command = [*tool, "--pyproject", str(ROOT / "pyproject.toml"), str(environment)]
     time = {**os.environ, "SOURCE_DATE_EPOCH": str(commit_time(ROOT))}
-    bill = json.loads(subprocess.run(command, env=time, stdout=subprocess.PIPE, check=True).stdout)
+    bill: dict[str, Any] = json.loads(subprocess.run(command, env=time, stdout=subprocess.PIPE, check=True).stdout)
     # The tool does not read a version that is in the package.
     bill["metadata"]["component"] |= {"version": version, "purl": f"pkg:pypi/spamlstm@{version}"}
     return bill

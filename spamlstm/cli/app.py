@@ -28,7 +28,9 @@ app = commands(
         "spamlstm adopt ~/Maildir            learn from your existing mail",
     )
     + "\n\nExit status:\n"
-    + "\n".join(f"  {status.value:>3}  {status.meaning}" for status in ExitStatus),
+    + "\n".join(f"  {status.value:>3}  {status.meaning}" for status in ExitStatus)
+    + "\n\nManual pages, shell completion and units for systemd are in share/, next to bin/\n"
+    "of the installation. See spamlstm(7), or the section Install of the guide.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

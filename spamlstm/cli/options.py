@@ -117,6 +117,11 @@ class Group(_WithCommonOptions, TyperGroup):
         terminal.settings.check()
         return super().invoke(ctx)
 
+    def _main_shell_completion(self, *_: Any) -> None:
+        # Shells have static scripts (packaging/completions). Without this, a variable of the environment would end the
+        # program with "Shell bash not supported".
+        pass
+
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """Write the list of commands, panel by panel."""
         commands = [(name, self.commands[name]) for name in self.list_commands(ctx)]

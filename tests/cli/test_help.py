@@ -4,7 +4,7 @@ import pytest
 import typer
 from tiny_bundle import HAM, SPAM
 
-from spamlstm import errors
+from spamlstm import __version__, errors
 from spamlstm.cli.app import app
 from spamlstm.errors import ExitStatus, UserError
 
@@ -75,6 +75,12 @@ def test_defaults_are_real_paths(help_of, command):
 def test_version(spamlstm, flag):
     """-V prints the version."""
     assert spamlstm(flag)[1].startswith("spamlstm 0")
+
+
+def test_a_variable_for_completion_changes_nothing(spamlstm, monkeypatch):
+    """A variable that starts the completion of other programs made with typer has no effect on a command."""
+    monkeypatch.setenv("_SPAMLSTM_COMPLETE", "complete_bash")
+    assert spamlstm("--version")[:2] == (0, f"spamlstm {__version__}\n")
 
 
 def test_the_exit_statuses_are_a_closed_table():

@@ -1,5 +1,6 @@
 """The completion scripts: they are those of the present command line, and the shells offer what it accepts."""
 
+import completion_values
 import completions
 import pytest
 from command_line import read_command_line
@@ -60,7 +61,7 @@ def test_the_scripts_are_current():
 def test_the_fixed_values_are_those_of_the_help():
     """The help of an option names each value that is offered for it."""
     texts = {one.names[-1]: one.help for command in COMMANDS for one in command.options}
-    for option, values in completions.CHOICES.items():
+    for option, values in completion_values.CHOICES.items():
         assert [value for value in values if value not in texts[option]] == []
 
 

@@ -23,6 +23,9 @@ _LOCAL = "abcdefghijklmnopqrstuvwxyz0123456789._+=-"
 _NUMBER, _RUN = re.compile(r"[0-9\d][0-9\d][0-9\d][0-9\d]+"), re.compile(r"([^a-z0-9_ \n\w\s])\1{3,}")
 # Finds the matches of both patterns above in ASCII text, in one pass and a third of the time.
 _ASCII_RUN = re.compile(r"([\0-\x08\x0e-\x1b!-@\[-^`{-\x7f])(?:(?<=[0-9])[0-9][0-9][0-9]+|\1\1\1+)")
+# The marks of links and addresses, and their substitutes in ASCII text, because patterns search ASCII in half the time.
+# Each substitute has two characters, so that adjacent ones are not a run of one character.
+_MARKS, _ASCII_MARKS = ("⟦url⟧", "⟦address⟧"), ("\1\2", "\1\3")
 _MAX_WORD = 40
 _LONG_WORD = re.compile(r"([!-~]{24})[!-~]{17,}")
 
@@ -43,10 +46,12 @@ def normalise(text: str) -> tuple[str, set[str]]:
     if not text.isascii():
         text, odd = _visible_letters(text)
     text = text.lower()
+    is_plain = text.isascii() and "\1" not in text
+    url, address = _ASCII_MARKS if is_plain else _MARKS
     if "://" in text:
-        text = _without_links(text)
+        text = _without_links(text, url)
     if "@" in text:
-        text = _without_addresses(text)
+        text = _without_addresses(text, address)
     text, found = join_letters(text)
     odd.update(found)
     if text.isascii():
@@ -56,7 +61,10 @@ def normalise(text: str) -> tuple[str, set[str]]:
     words = text.split()
     if max(map(len, words), default=0) > _MAX_WORD:
         words = [word if len(word) <= _MAX_WORD else _LONG_WORD.sub(r"\1…", word) for word in words]
-    return " ".join(words), odd
+    text = " ".join(words)
+    if is_plain and "\1" in text:
+        text = text.replace(url, _MARKS[0]).replace(address, _MARKS[1])
+    return text, odd
 
 
 def _visible_letters(text: str) -> tuple[str, set[str]]:
@@ -93,8 +101,8 @@ def _shortened_run(match: re.Match[str]) -> str:
     return "0" * min(len(run), 8) if run[0].isdecimal() else run[:3]
 
 
-def _without_links(text: str) -> str:
-    """Return `text` with each link replaced by ⟦url⟧ and its host.
+def _without_links(text: str, mark: str) -> str:
+    """Return `text` with each link replaced by `mark` and its host.
 
     Two patterns take half the time of a single pattern for a whole link.
     """
@@ -108,14 +116,14 @@ def _without_links(text: str) -> str:
             # The last letter of a usual host is a letter of ASCII. Other hosts are repaired.
             if not host[-1:].isalpha() or not host.isascii() or "%" in host or "xn--" in host:
                 host = without_brackets(url_host(f"http://{host}")) or host
-            out += (text[end : scheme.start()], f" ⟦url⟧{host[:40]} ")
+            out += (text[end : scheme.start()], f" {mark}{host[:40]} ")
             end = link.end()
     out.append(text[end:])
     return "".join(out)
 
 
-def _without_addresses(text: str) -> str:
-    """Return `text` with each address replaced by ⟦address⟧.
+def _without_addresses(text: str, mark: str) -> str:
+    """Return `text` with each address replaced by `mark`.
 
     An address is an @ with characters that are valid in an address on both sides.
     """
@@ -128,5 +136,5 @@ def _without_addresses(text: str) -> str:
             out += ("@", after)
         else:
             out[-1] = local
-            out += ("⟦address⟧", after[domain.end() :])
+            out += (mark, after[domain.end() :])
     return "".join(out)

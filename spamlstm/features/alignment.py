@@ -206,6 +206,8 @@ def _greeting(message: Message, organisations: Organisations) -> str:
     names = {word for word in _NO_WORD.split(organisations.recipient.partition("@")[0]) if len(word) > 3}
     names.update(_LONGER_WORDS.findall(message.first.get("to", "").partition("<")[0][:100].lower()))
     names -= _NO_NAMES
+    if not names:
+        return "no"
     for place, text in (("subject", message.subject[:1000]), ("body", message.text[:400])):
         low = text.lower()
         if any(name in low for name in names):

@@ -8,7 +8,7 @@ import re
 from typing import NamedTuple
 
 from spamlstm.features.domains import organisational_domain
-from spamlstm.features.route import Route, server_name, without_comments
+from spamlstm.features.header_value import server_name, without_comments
 from spamlstm.message.message import Message
 
 # At most this many headers, and this many characters of each, are read.
@@ -38,10 +38,10 @@ class AuthenticationResult(NamedTuple):
         return any(organisational_domain(domain) == owner for domain in domains)
 
 
-def authentication_results(message: Message, route: Route) -> list[AuthenticationResult]:
-    """Return the results of the receiving organisation. Too many or too long headers give a failure.
+def authentication_results(message: Message, *, start: int, own: str) -> list[AuthenticationResult]:
+    """Return the results of the receiving organisation `own`, which wrote the headers above the position `start`.
 
-    Otherwise a sender could push the genuine results out of what is read.
+    Too many or too long headers give a failure. Otherwise a sender could push the genuine results out of what is read.
     """
     if "authentication-results" not in message.first:
         return []
@@ -54,19 +54,19 @@ def authentication_results(message: Message, route: Route) -> list[Authenticatio
         server, _, rest = without_comments(text).partition(";")
         if "=" in server:
             server, rest = "outlook.com", f"{server};{rest}"  # Microsoft's servers write no name
-        if at < route.start or (route.own and server_name(server.strip().partition(" ")[0]) == route.own):
+        if at < start or (own and server_name(server.strip().partition(" ")[0]) == own):
             found += [AuthenticationResult(at, *parts) for parts in _RESULT.findall(f";{rest}")]
             # A sender must not hide a failure by quotes or parentheses in an address.
             found += [AuthenticationResult(at, "dmarc", "fail", "")] if _DMARC_FAILED.search(text) else []
     return found
 
 
-def received_spf(message: Message, route: Route) -> AuthenticationResult | None:
-    """Return the result in the topmost Received-SPF header, if the receiving organisation wrote it."""
+def received_spf(message: Message, *, start: int) -> AuthenticationResult | None:
+    """Return the result in the topmost Received-SPF header if that header is above the position `start`."""
     if "received-spf" not in message.first:
         return None
     at, value = next((at, value) for at, (name, value) in enumerate(message.headers) if name == "received-spf")
-    if at >= route.start:
+    if at >= start:
         return None
     text = value[:_MOST_VALUE].lower()
     envelope = _ENVELOPE.search(without_comments(text))

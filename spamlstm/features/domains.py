@@ -30,7 +30,7 @@ class DomainList:
 
     def __contains__(self, host: str) -> bool:
         """Return whether all pages of `host` are in the list."""
-        return "" in self.starts(host)
+        return "" in self._cached(host[-260:])
 
     def lists(self, domain: str) -> bool:
         """Return whether `domain` itself is in the list. A domain below a name of the list is not."""

@@ -162,6 +162,8 @@ def _urls_of_text(text: str) -> Iterator[str]:
 
 def shown_host(text: str) -> str:
     """Return the first host in `text` that follows `http://`, `https://` or `www.` and has a dot, or ''."""
+    if "." not in text:
+        return ""
     end = 0
     for before in _BEFORE_HOST.finditer(text):
         # If a run of host characters does not contain a host, every later `www.` in the run is skipped.

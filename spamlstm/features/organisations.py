@@ -3,7 +3,7 @@
 import re
 from collections.abc import Collection, Iterable
 
-from spamlstm.features.authentication import authentication_results, received_spf
+from spamlstm.features.authentication import received_spf
 from spamlstm.features.domains import FREEMAIL, MAIL_SERVICES, organisational_domain
 from spamlstm.features.route import Route
 from spamlstm.message.charset import decode_words
@@ -39,9 +39,10 @@ class Organisations:
         own = organisational_domain(self.recipient)
         self.own = "" if own in FREEMAIL else own
         self.route = route
-        self.results = authentication_results(message, route)
-        if not any(result.method == "spf" for result in self.results) and (spf := received_spf(message, route)):
-            self.results.append(spf)
+        self.results = route.results
+        if not any(result.method == "spf" for result in self.results):
+            spf = received_spf(message, start=route.start)
+            self.results = [*self.results, spf] if spf else self.results
         # Anybody can write List-Id.
         self.is_list_proven = message.list_id != "" and self.proves(organisational_domain(message.list_id))
         signed = message.all("dkim-signature") if "dkim-signature" in message.first else ()

@@ -5,12 +5,12 @@ from functools import cache, lru_cache
 from typing import NamedTuple
 
 from spamlstm.features.domains import data_lines, organisational_domain, suffixes
+from spamlstm.features.urls import without_breaks
 
 _PATH = re.compile(r"(?:[a-z]+:)?[/\\]*[^/\\?#]*[/\\]?(.*)", re.IGNORECASE | re.DOTALL)
 _SCHEME = re.compile(r"(?:https?|ftp):", re.IGNORECASE)
 _PAIR_END = re.compile("[&;]")
 _AFTER_SCHEME = re.compile(r"(?:https?|ftp)(?::|%3a).*", re.IGNORECASE | re.DOTALL)
-_REMOVED = str.maketrans("", "", "\t\n\r")
 
 
 class _Rule(NamedTuple):
@@ -48,7 +48,7 @@ def _rules_of(host: str) -> tuple[_Rule, ...]:
 
 def path_of(url: str) -> str:
     """Return what follows the host in `url`, without the first slash."""
-    match = _PATH.match(url.strip().translate(_REMOVED))
+    match = _PATH.match(without_breaks(url.strip()))
     return match[1] if match else ""
 
 

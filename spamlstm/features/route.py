@@ -5,27 +5,26 @@ written all others. A hop is one Received header.
 """
 
 import re
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
+from spamlstm.features.authentication import AuthenticationResult, authentication_results
 from spamlstm.features.domains import organisational_domain
+from spamlstm.features.header_value import server_name, without_comments
 from spamlstm.message.message import Message
 
 # At most this many Received headers, and this many characters of each, are read.
 _MOST_HEADERS, _MOST_VALUE, _MOST_CLIENT = 20, 4000, 500
 
-_QUOTED, _COMMENT = re.compile(r'"[^"]*"'), re.compile(r"\([^()]*\)")
 # These patterns are for headers in lower case. They begin with a letter because that is faster.
 _BY = re.compile(r"by(?<!\Sby)\s+([^\s;]+)")
 _FOR = re.compile(r"for(?<!\Sfor)\s+<?([^\s<>;]+@[^\s<>;]+)")
 # Protocols of local delivery, and of programs that fetch mail from another server.
 _LOCAL = re.compile(r"with(?<!\Swith)\s+(?:lmtp|pop3|imap|local)\b")
-_IP = r"\[(?:IPv6:)?([0-9a-f.:]{2,45})\]"
+_IP = r"\[(?i:IPv6:)?([0-9A-Fa-f.:]{2,45})\]"
 # `(name [ip]` or `([ip]`: the name is reverse DNS. The name before the bracket is chosen by the sender.
-_CLIENT = re.compile(rf"\((?!(?:HELO|EHLO)\s)(?:([^\s()\[\]]+)\s+)?{_IP}([^()]*(?:\(may be forged)?)", re.IGNORECASE)
+_CLIENT = re.compile(rf"\((?!(?i:HELO|EHLO)\s)(?:([^\s()\[\]]+)\s+)?{_IP}([^()]*(?i:\(may be forged)?)")
 # `from [ip]` (Exim), and `(ip)` (qmail and Microsoft).
-_ADDRESS_ONLY = re.compile(
-    rf"from\s+{_IP}|[^()]*(?:\([^()]*\)\s*)?\(([0-9a-f]*[.:][0-9a-f.:]{{2,45}})\)", re.IGNORECASE
-)
+_ADDRESS_ONLY = re.compile(rf"(?i:from)\s+{_IP}|[^()]*(?:\([^()]*\)\s*)?\(([0-9A-Fa-f]*[.:][0-9A-Fa-f.:]{{2,45}})\)")
 _NUMBER = re.compile(r"(?<!\d)0*(\d+)(?!\d)")
 _FIRST_WORD = re.compile(r"from\s+([^\s()\[\]]+)", re.IGNORECASE)
 _PRIVATE = re.compile(
@@ -51,6 +50,7 @@ class Route:
     def __init__(self, message: Message) -> None:
         self.own = self.host = self.network = self.entry = self._plain_entry = ""
         self.start = 0
+        self._message = message
         hops = 0
         for at, (name, value) in enumerate(message.headers):
             if name != "received":
@@ -75,6 +75,11 @@ class Route:
             if not host or host != own:
                 self.host, self.network, self.entry, self._plain_entry = host, _network(ip), value, plain
                 return
+
+    @cached_property
+    def results(self) -> list[AuthenticationResult]:
+        """The results in the Authentication-Results headers of the receiving organisation."""
+        return authentication_results(self._message, start=self.start, own=self.own)
 
     @property
     def recipient(self) -> str:
@@ -120,20 +125,3 @@ def _network(ip: str) -> str:
         return ip.rpartition(".")[0]
     head, _, _ = ip.partition("::")
     return ":".join([*(group.lstrip("0") for group in head.split(":")), "", ""][:3])
-
-
-def without_comments(value: str) -> str:
-    """Return the value of a header without quoted strings and comments, which contain text of the sender."""
-    if '"' in value:
-        value = _QUOTED.sub("", value)
-    for _ in range(2):  # comments may be nested
-        if "(" in value:
-            value = _COMMENT.sub("", value)
-    return value
-
-
-def server_name(host: str) -> str:
-    """Return the organisation of a server, or its name if it has none."""
-    host = host.strip("[]").lower()
-    name = "" if host[-1:].isdigit() or ":" in host else organisational_domain(host) or host
-    return _MICROSOFT[0] if name == "office365.com" else name

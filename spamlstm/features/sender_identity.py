@@ -19,8 +19,9 @@ import hashlib
 import re
 from typing import NamedTuple
 
-from spamlstm.features.authentication import AuthenticationResult, authentication_results
+from spamlstm.features.authentication import AuthenticationResult
 from spamlstm.features.domains import FREEMAIL, MAIL_SERVICES, OPEN_HOSTING, SHARED_DOMAINS, organisational_domain
+from spamlstm.features.header_value import without_quotes
 from spamlstm.features.route import Route
 from spamlstm.message.message import Message
 
@@ -34,7 +35,6 @@ _MOST_VALUE = 4000
 
 # Mail from oneself: a network does not prove the own address, which spam often claims.
 _RECIPIENTS = ("delivered-to", "x-original-to", "envelope-to", "to")
-_QUOTED = re.compile(r'"[^"]*"')
 _DOMAIN_OF_ADDRESS = re.compile(r"@([^\s<>,;:()\"]+)")
 
 # There is no DMARC policy. Microsoft's servers write `bestguesspass`.
@@ -115,7 +115,7 @@ def sender_identity(message: Message, route: Route | None = None) -> SenderIdent
     if not claims:
         return None
     route = route or Route(message)
-    if results := authentication_results(message, route):
+    if results := route.results:
         for owner, name in claims:
             is_list = name.startswith(_LIST)
             if method := _passed(results, owner, of_list=is_list):
@@ -144,7 +144,7 @@ def _organisation(message: Message) -> str:
     value = values[0][:_MOST_VALUE]
     if value.count("@") < 2:
         return organisation
-    others = _DOMAIN_OF_ADDRESS.findall(_QUOTED.sub("", value))
+    others = _DOMAIN_OF_ADDRESS.findall(without_quotes(value))
     return organisation if all(organisational_domain(other) == organisation for other in others) else ""
 
 

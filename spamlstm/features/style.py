@@ -6,10 +6,11 @@ A fact is a name and a value, rendered as a ⟦name:value⟧ mark.
 import re
 from collections.abc import Iterator
 from datetime import date
-from string import ascii_letters
+from string import ascii_letters, ascii_uppercase
 
 from spamlstm.features.domains import organisational_domain
-from spamlstm.features.route import Route, server_name
+from spamlstm.features.header_value import server_name
+from spamlstm.features.route import Route
 from spamlstm.message.message import Message
 
 Fact = tuple[str, str]
@@ -35,8 +36,7 @@ STYLE: dict[str, tuple[str, ...]] = {
     "odd": ("zerowidth", "confusable", "combining", "spaced", "leet", "defect"),
 }
 
-_FROM_HOP = re.compile(r"^from\s+(\S+)(?:\s+\(([^()]*(?:\([^()]*\)[^()]*)?)\))?", re.IGNORECASE)
-_TLS = ("esmtps", "tls", "cipher")
+_FROM_HOP = re.compile(r"^(?i:from)\s+(\S+)(?:\s+\(([^()]*(?:\([^()]*\)[^()]*)?)\))?")
 # Servers write the protocol in capital letters, except Exim.
 _AUTHENTICATED, _MOST_HOP = re.compile(r"with\s+(?:E?SMTPS?A|e?smtps?a)\b"), 4000
 _IP, _IP_IN_BRACKETS = re.compile(r"\[?[\d.:a-f]+\]?"), re.compile(r"[\[(]?[\d.:a-f]+[\])]?")
@@ -67,7 +67,8 @@ ENCRYPTED_TYPES = {"application/pgp-encrypted", "application/pkcs7-mime", "appli
 _SHORT_TEXT = 200
 _READ_DOCUMENTS = ("txt", "csv")
 _PICTURE = re.compile("[\u2190-\u2bff\U0001f000-\U0001faff]")
-_ASCII, _ASCII_LETTER, _ASCII_LETTERS = re.compile(r"[\0-\x7f]+"), re.compile(r"[A-Za-z]"), ascii_letters.encode()
+_ASCII, _ASCII_LETTER = re.compile(r"[\0-\x7f]+"), re.compile(r"[A-Za-z]")
+_ASCII_LETTERS, _ASCII_CAPITALS = ascii_letters.encode(), ascii_uppercase.encode()
 # The letters of each alphabet outside ASCII, and the weight of a letter.
 _ALPHABETS = {
     "latin": (re.compile(r"[\u00c0-\u024f]"), 1),
@@ -107,7 +108,7 @@ def _delivery(message: Message, route: Route) -> Iterator[Fact]:
 
 
 def _has_tls(hop: str) -> bool:
-    return any(word in hop for word in _TLS)
+    return "tls" in hop or "esmtps" in hop or "cipher" in hop
 
 
 def _hop(helo: str, details: str) -> tuple[str, str]:
@@ -242,6 +243,16 @@ def _letters(text: str) -> str:
     return best if counts[best] else "none"
 
 
+def _is_shouting(subject: str) -> bool:
+    """Return whether most letters are capitals."""
+    if subject.isascii():
+        plain = subject.encode("ascii")
+        count = len(plain) - len(plain.translate(None, _ASCII_LETTERS))
+        return count > 6 and len(plain) - len(plain.translate(None, _ASCII_CAPITALS)) > 0.7 * count
+    letters = list(filter(str.isalpha, subject))
+    return len(letters) > 6 and sum(map(str.isupper, letters)) > 0.7 * len(letters)
+
+
 def _subject(message: Message) -> Iterator[str]:
     subject = message.subject.strip()
     if not subject:
@@ -249,8 +260,7 @@ def _subject(message: Message) -> Iterator[str]:
         return
     if len(subject) > 80:
         yield "long"
-    letters = list(filter(str.isalpha, subject))
-    if len(letters) > 6 and sum(map(str.isupper, letters)) > 0.7 * len(letters):
+    if _is_shouting(subject):
         yield "shouting"
     if "!" in subject:
         yield "excited"

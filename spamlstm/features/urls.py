@@ -12,7 +12,7 @@ from spamlstm.features.domains import unicode_host
 # The form of nearly all URLs. The last label begins with a letter, so the host is not an IP address.
 _PLAIN = re.compile(r"https?://((?:[a-z0-9-]+\.)+[a-z][a-z0-9-]*)(?:[/?#]|\Z)", re.IGNORECASE)
 _AROUND = "".join(map(chr, range(33)))
-_REMOVED = str.maketrans("", "", "\t\n\r")
+_BREAKS = str.maketrans("", "", "\t\n\r")
 # Other schemes, such as mailto, have no host. Without a scheme, two slashes of either kind begin a host.
 _AUTHORITY = re.compile(r"(?:(?:https?|ftp|wss?):([/\\]*)|([/\\]{2}[/\\]*))([^/\\?#]*)", re.IGNORECASE)
 _SCRIPT = re.compile(r"(?:javascript|vbscript|data):", re.IGNORECASE)
@@ -34,7 +34,7 @@ def read_url(url: str) -> tuple[str, bool]:
     if match := _PLAIN.match(url):
         return unicode_host(match[1].lower()), False
     url = url[:MAX_URL].strip(_AROUND)
-    repaired = url.translate(_REMOVED)
+    repaired = without_breaks(url)
     match = _AUTHORITY.match(repaired)
     if match is None:
         return "", _SCRIPT.match(repaired) is not None
@@ -43,6 +43,11 @@ def read_url(url: str) -> tuple[str, bool]:
     respelled = "%" in host or (read.isascii() and not host.isascii())
     odd = bool(user) or respelled or (match[1] or match[2]) != "//" or not url.startswith(match[0])
     return read, bool(read) and odd
+
+
+def without_breaks(url: str) -> str:
+    """Return a URL without tabs and line ends, which browsers remove."""
+    return url.translate(_BREAKS) if "\n" in url or "\t" in url or "\r" in url else url
 
 
 def url_host(url: str) -> str:

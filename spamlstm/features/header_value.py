@@ -1,0 +1,28 @@
+"""Values of the headers that servers write: without the text of the sender, and the names of servers in them."""
+
+import re
+
+from spamlstm.features.domains import organisational_domain
+
+_QUOTED, _COMMENT = re.compile(r'"[^"]*"'), re.compile(r"\([^()]*\)")
+
+
+def without_quotes(value: str) -> str:
+    """Return the value of a header without quoted strings, which contain text of the sender."""
+    return _QUOTED.sub("", value) if '"' in value else value
+
+
+def without_comments(value: str) -> str:
+    """Return the value of a header without quoted strings and comments, which contain text of the sender."""
+    value = without_quotes(value)
+    for _ in range(2):  # comments may be nested
+        if "(" in value:
+            value = _COMMENT.sub("", value)
+    return value
+
+
+def server_name(host: str) -> str:
+    """Return the organisation of a server, or its name if it has none."""
+    host = host.strip("[]").lower()
+    name = "" if host[-1:].isdigit() or ":" in host else organisational_domain(host) or host
+    return "outlook.com" if name == "office365.com" else name

@@ -31,6 +31,7 @@ from spamlstm.filtering.outcome import Candidate, Outcome, Status
 from spamlstm.filtering.placement import Arrival, Placement
 from spamlstm.maildir import junk_folder, message_file
 from spamlstm.maildir.content_id import content_id, former_content_id
+from spamlstm.maildir.file_evidence import FileEvidence
 from spamlstm.maildir.message_file import Identity, MissingPackageError, TooLargeError
 from spamlstm.maildir.names import GoneError
 from spamlstm.maildir.opened import Entry, OpenFolder, OpenMaildir
@@ -178,11 +179,14 @@ class Pass:
                 return Outcome(candidate, Status.OLD)
         if status.st_dev not in self.remote and message_file.is_being_written(entry):
             return Outcome(candidate, Status.FAILED, kind=FailureKind.UNFINISHED, failure="it is still being written")
-        raw, identity, is_compressed = message_file.read_message(entry, most=MOST_BYTES)
+        stored = message_file.read_message(entry, most=MOST_BYTES)
+        raw, identity = stored.content, stored.identity
         content = content_id(raw)
         if self.recovery.journal.has_former:
             self.recovery.journal.renew(candidate.maildir, former_content_id(raw), content)
-        match self.placed(entry.folder.mailbox, Arrival(candidate, content, status.st_ctime, status.st_mtime, raw)):
+        evidence = FileEvidence.of(candidate.name, stored)
+        arrival = Arrival(candidate, content, status.st_ctime, status.st_mtime, raw, evidence)
+        match self.placed(entry.folder.mailbox, arrival):
             case Placement.MOVED:
                 return Outcome(candidate, Status.KNOWN, content=content)
             case Placement.UNCLEAR:
@@ -192,7 +196,7 @@ class Pass:
             return Outcome(candidate, Status.MOVING, content=content)
         # The ctime of a file is the time of its link or rename into new. Any program can set the mtime.
         return Delivery(
-            candidate, entry, raw, identity, content, delivered=status.st_ctime, is_compressed=is_compressed
+            candidate, entry, raw, identity, content, delivered=status.st_ctime, is_compressed=stored.is_compressed
         )
 
     # 3 to 6: act

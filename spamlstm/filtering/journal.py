@@ -272,10 +272,11 @@ class Journal:
             (*key, judgement, act),
         )
         moved = self._connection.execute(
-            "SELECT acts.id, source, folder, name, acts.time, state = 'open', mtime_ns"  # noqa: S608  a constant
+            "SELECT acts.id, source, folder, name, acts.time, state = 'open', mtime_ns,"  # noqa: S608  a constant
+            " undoes IS NULL AND instr(actions, ?)"
             f" FROM {_LATEST} AS latest CROSS JOIN acts ON judgement = latest.id"
             " WHERE acts.id > ? AND state IN (?, ?, ?) ORDER BY acts.id",
-            (*key, act, *states),
+            (Action.TAG, *key, act, *states),
         )
         return JournalChanges.read(judged, moved, maildir)
 

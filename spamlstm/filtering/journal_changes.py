@@ -35,6 +35,8 @@ class JournaledMove:
     """Whether the result of the act is unknown."""
     mtime: int
     """The date of the file, which a move keeps, in seconds since 1970."""
+    is_tagged: bool
+    """Whether the act wrote headers of this program into the message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,7 @@ class JournalChanges:
         """Build the changes in a Maildir from database rows. Damaged rows are omitted.
 
         `judged` has the columns base and time of judgements. `moved` has the columns id, source, folder, name and time
-        of acts, whether their results are unknown, and the column mtime_ns.
+        of acts, whether their results are unknown, the column mtime_ns, and whether the acts tagged the message.
         """
         judgements = (_judgement(row) for row in judged)
         acts = (_move(row, maildir) for row in moved)
@@ -79,7 +81,7 @@ def _judgement(row: tuple[Any, ...]) -> JournaledJudgement | None:
 
 
 def _move(row: tuple[Any, ...], maildir: str) -> JournaledMove | None:
-    number, source, folder, name, time, is_open, mtime_ns = row
+    number, source, folder, name, time, is_open, mtime_ns, is_tagged = row
     try:
         source, folder, name = read_path(source, "source"), read_path(folder, "folder"), read_path(name, "name")
         before = source.rsplit("/", 2)
@@ -88,6 +90,8 @@ def _move(row: tuple[Any, ...], maildir: str) -> JournaledMove | None:
         folders = [path.removeprefix(maildir).removeprefix("/") for path in (before[0], folder)]
         mtime = whole(mtime_ns, "mtime_ns", least=-MOST_ROWS) // 10**9
         bases = Name.parse(before[2]).base, Name.parse(name).base
-        return JournaledMove(number, folders[0], folders[1], bases, moment(time, "time"), bool(is_open), mtime)
+        return JournaledMove(
+            number, folders[0], folders[1], bases, moment(time, "time"), bool(is_open), mtime, bool(is_tagged)
+        )
     except CellError:
         return None

@@ -13,6 +13,7 @@ from enum import Enum
 from spamlstm.filtering.inbox import DAY, is_settled, name_hash
 from spamlstm.filtering.journal import Journal
 from spamlstm.filtering.outcome import Candidate
+from spamlstm.maildir.file_evidence import UNKNOWN_FILE, FileEvidence
 from spamlstm.maildir.headers import is_tagged
 from spamlstm.maildir.names import base_of, letters_of
 from spamlstm.maildir.opened import OpenFolder, OpenMaildir, RefusedError
@@ -42,7 +43,7 @@ class Placement(Enum):
 class Arrival:
     """A message that was found in an inbox. `content` is its content id.
 
-    `changed` and `date` are ctime and mtime of its file.
+    `changed` and `date` are ctime and mtime of its file, and `evidence` is that of the file.
     """
 
     candidate: Candidate
@@ -50,6 +51,7 @@ class Arrival:
     changed: float
     date: float
     raw: bytes
+    evidence: FileEvidence = UNKNOWN_FILE
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,7 @@ class KnownPlace:
     is_junk: bool
     date: int | None = None
     """The date of the file in seconds since 1970, if this program moved it."""
+    evidence: FileEvidence = UNKNOWN_FILE
 
 
 def journaled_places(journal: Journal, maildir: str, content: str) -> list[KnownPlace]:
@@ -75,7 +78,8 @@ def journaled_places(journal: Journal, maildir: str, content: str) -> list[Known
         before, after = map(name_hash, one.bases)
         places.pop(before, None)
         if one.folder:
-            places[after] = KnownPlace(one.folder, after, one.time, is_junk=True, date=one.mtime)
+            evidence = UNKNOWN_FILE.filed(date=one.mtime, is_tagged=one.is_tagged)
+            places[after] = KnownPlace(one.folder, after, one.time, is_junk=True, date=one.mtime, evidence=evidence)
     return list(places.values())
 
 
@@ -115,7 +119,8 @@ class Placements:
         """
         if self.journal.knows(mailbox.path, arrival.content, base=arrival.candidate.base):
             return Placement.MOVED
-        found = [(place, self.is_there(mailbox, place)) for place in places]
+        possible = [place for place in places if not arrival.evidence.is_other_delivery(place.evidence)]
+        found = [(place, self.is_there(mailbox, place)) for place in possible]
         if was_moved or not all(is_there for _, is_there in found):
             return Placement.MOVED
         is_young = -_AHEAD < self.clock() - arrival.changed < WAIT_SECONDS

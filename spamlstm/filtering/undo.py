@@ -134,7 +134,7 @@ def _plan(act: Act, mailbox: OpenMaildir, entry: Entry) -> Plan:
     A tagged message is replaced by a file without our headers, even if its user has read the message since the act,
     because the user asks for the undo. A file that was compressed since the act is only moved.
     """
-    raw, identity, is_compressed = read_message(entry, most=MOST_BYTES + MOST_ADDED)
+    raw, identity, is_compressed, _ = read_message(entry, most=MOST_BYTES + MOST_ADDED)
     actions, inbox, folder = act.intent.actions, mailbox.folder(), entry.folder
     name, content = Name.parse(entry.name), raw
     for action in actions:

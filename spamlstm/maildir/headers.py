@@ -37,7 +37,9 @@ REMOVED = ("X-Spam", *(f"X-Spam-{rest.title()}" for rest in _REST))
 """The names of these headers."""
 _OURS = HeaderNames("x-spam", *(f"x-spam-{rest}" for rest in _REST))
 _OURS_AND_BOGOSITY = HeaderNames("x-bogosity", "x-spam", *(f"x-spam-{rest}" for rest in _REST))
-_CHECKER = re.compile(rb"^x-spam-checker-version[ \t]*+:[ \t]*+spamlstm\b", re.IGNORECASE | re.MULTILINE)
+_CHECKER = re.compile(
+    rb"^x-spam-checker-version[ \t]*+:[ \t]*+(?:\r?\n[ \t]++)?spamlstm\b", re.IGNORECASE | re.MULTILINE
+)
 _SEPARATOR = re.compile(rb">?From [^\n]*+\n")
 _NOT_WORD = re.compile(r"[^A-Za-z0-9_]+")
 _NOT_PRINTED = re.compile(r"[^ -~]+")

@@ -5,6 +5,7 @@ import fcntl
 import itertools
 import os
 import signal
+import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -22,6 +23,8 @@ from spamlstm.message.headers import end_of_head
 # takes seconds.
 MOST_HEAD_BYTES = 16 << 20
 _BLOCK = 1 << 20
+# FS_IOC_GETVERSION of linux/fs.h
+_GET_GENERATION = 0x80087601
 # Seconds between two checks of a link in tmp of another folder, while a mail server is moving the message.
 _TICK = 0.02
 # inotify and leases only cover writes through this kernel. On these file systems another host, or a program behind
@@ -67,11 +70,15 @@ class MissingPackageError(UnreadableMessageError):
 
 
 class StoredMessage(NamedTuple):
-    """A message that has been read. `content` is the plain message, also if the file is compressed."""
+    """A message that has been read. `content` is the plain message, also if the file is compressed.
+
+    `generation` tells the file from a later file with the same inode number. It is 0 if the file system has none.
+    """
 
     content: bytes
     identity: Identity
     is_compressed: bool
+    generation: int = 0
 
 
 def file_identity(entry: Entry) -> Identity | None:
@@ -97,6 +104,7 @@ def read_message(entry: Entry, *, most: int) -> StoredMessage:
     try:
         known = Identity.of(os.fstat(handle))
         stored = _read(handle, known.size, most) if known.size <= most else b""
+        generation = _generation(handle)
     finally:
         os.close(handle)
     content = decompressed(stored, most=most)
@@ -106,7 +114,17 @@ def read_message(entry: Entry, *, most: int) -> StoredMessage:
         raise TooLargeError(f"it has more than {most >> 20} MiB")
     if len(content) > MOST_HEAD_BYTES and end_of_head(content) > MOST_HEAD_BYTES:
         raise TooLargeError(f"its headers have more than {MOST_HEAD_BYTES >> 20} MiB")
-    return StoredMessage(content, known, content is not stored)
+    return StoredMessage(content, known, content is not stored, generation)
+
+
+def _generation(handle: int) -> int:
+    """Return the generation of an open file. ext4, XFS and Btrfs have one; ext4 uses inode numbers again at once."""
+    cell = bytearray(8)  # the kernel writes 4 bytes, but the number of the call says 8
+    try:
+        fcntl.ioctl(handle, _GET_GENERATION, cell)
+    except OSError:
+        return 0
+    return int.from_bytes(cell[:4], sys.byteorder)
 
 
 def _read(handle: int, size: int, most: int) -> bytes:

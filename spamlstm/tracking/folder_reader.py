@@ -13,19 +13,21 @@ Terms:
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TypeVar
 
-from spamlstm.filtering.inbox import is_settled
 from spamlstm.filtering.journal import MOST_COPIES, Journal
+from spamlstm.learning.label import Label
 from spamlstm.maildir.content_id import content_id, former_content_id
-from spamlstm.maildir.folders import Folder, FolderRole
+from spamlstm.maildir.file_evidence import UNKNOWN_FILE, FileEvidence
+from spamlstm.maildir.folders import FolderRole
+from spamlstm.maildir.message_file import StoredMessage
 from spamlstm.maildir.opened import OpenFolder, OpenMaildir
 from spamlstm.tracking.history import HistoryReader, key_of
 from spamlstm.tracking.listing import ListedFile, chunks, compare_listing, list_files, read_listed
 from spamlstm.tracking.mailbox_state import MailboxState
 from spamlstm.tracking.pending_labels import PendingLabels, Settlement
-from spamlstm.tracking.rule import CopyKey, FoundCopy, Inference, KnownCopy, infer_label
+from spamlstm.tracking.rule import FoundCopy, History, Inference, KnownCopy, infer_label
 from spamlstm.tracking.state import (
     CopyStatus,
     FlagSet,
@@ -35,6 +37,7 @@ from spamlstm.tracking.state import (
     TrackedFile,
     TrackedMessage,
 )
+from spamlstm.tracking.visit_work import FolderVisit, VisitWork
 
 # The largest number of messages read in one step, and of names recorded in one step. Most steps take a few
 # milliseconds.
@@ -48,60 +51,7 @@ MOST_MOVED = 100
 
 # The content id that is recorded for an unreadable file, so that the file is not read at each visit.
 NO_CONTENT = "00"
-# Messages of at most this size stay in memory until their labels are added, and at most this many bytes in one visit.
-# Other messages are read a second time, one after the other.
-KEPT_BYTES, MOST_KEPT_BYTES = 1 << 20, 16 << 20
-
 _Item = TypeVar("_Item")
-
-
-@dataclass(frozen=True, slots=True)
-class FolderVisit:
-    """One folder during a visit: `known` is the folder when last read, `folder` is the folder now."""
-
-    mailbox: OpenMaildir
-    known: KnownFolder
-    folder: Folder
-    is_new: bool
-
-    @property
-    def opened(self) -> OpenFolder:
-        """Return the opened folder."""
-        return self.mailbox.folder(self.folder.name)
-
-
-@dataclass(slots=True)
-class VisitWork:
-    """What one visit of a Maildir has found so far."""
-
-    arrived: list[tuple[FolderVisit, Sequence[ListedFile]]] = field(default_factory=list)
-    """For each folder, the new files that are to be read."""
-    bulk: set[int] = field(default_factory=set)
-    """The row numbers of the folders in which more than MOST_MOVED files arrived."""
-    changed: dict[CopyKey, TrackedFile] = field(default_factory=dict)
-    """Files with new flags that matter for their messages."""
-    answered: set[CopyKey] = field(default_factory=set)
-    """Files that were answered since the last visit."""
-    contents: set[str] = field(default_factory=set)
-    """The content ids of the messages of these files."""
-    raws: dict[str, bytes] = field(default_factory=dict)
-    """Messages that may get a label."""
-    kept_bytes: int = 0
-
-    def keep(self, content: str, raw: bytes) -> None:
-        """Keep a message in memory if there is room."""
-        if len(raw) <= KEPT_BYTES and content not in self.raws and self.kept_bytes + len(raw) <= MOST_KEPT_BYTES:
-            self.raws[content] = raw
-            self.kept_bytes += len(raw)
-
-
-def settled_times(folder: Folder, *, now: float) -> Folder:
-    """Return the folder with -1 in place of each modification time that is not settled.
-
-    A time is not settled if it is so recent that a further change could give the folder an equal time.
-    """
-    new_ns, cur_ns = (ns if is_settled(ns, now=now) else -1 for ns in (folder.new_ns, folder.cur_ns))
-    return replace(folder, new_ns=new_ns, cur_ns=cur_ns)
 
 
 class FolderReader:
@@ -167,14 +117,15 @@ class FolderReader:
         for chunk in self._steps([file for file in list_files(visit.opened) if file.base in unread | former]):
             with self._state.change():
                 for listed in chunk:
-                    raw = self._bytes(visit.opened, listed)
-                    content = NO_CONTENT if raw is None else content_id(raw)
+                    stored = self._stored(visit.opened, listed)
+                    content = NO_CONTENT if stored is None else content_id(stored.content)
                     file = self._state.file(visit.known, listed.base)
-                    if file is not None and raw is not None and file.content is not None:
+                    if file is not None and stored is not None and file.content is not None:
                         self._state.renew(file.content, content)
                         self._journal.renew(visit.mailbox.path, file.content, content)
                     elif file is not None:
-                        self._state.put_files([replace(file, content=content)])
+                        evidence = UNKNOWN_FILE if stored is None else _evidence(listed, stored)
+                        self._state.put_files([replace(file, content=content, evidence=evidence)])
             yield
 
     def settle(self, mailbox: OpenMaildir, work: VisitWork) -> Iterator[None]:
@@ -214,10 +165,10 @@ class FolderReader:
         answered = bool(listed.flags & ~before & FlagSet.ANSWERED)
         deleted = bool((listed.flags ^ before) & FlagSet.DELETED)
         if file.content is None and (answered or (deleted and before & FlagSet.DELETED)):
-            raw = self._bytes(visit.opened, listed)
-            if raw is None:
+            stored = self._stored(visit.opened, listed)
+            if stored is None:
                 return  # the next visit tries again
-            file = replace(file, content=content_id(raw))
+            file = replace(file, content=content_id(stored.content), evidence=_evidence(listed, stored))
             self._state.put_files([file])
         after = replace(file, flags=listed.flags)
         if file.content in (None, NO_CONTENT) or not (answered or deleted or file.status is CopyStatus.UNFILED):
@@ -243,9 +194,10 @@ class FolderReader:
             # The last listing missed the file.
             self._state.put_files([replace(back, flags=listed.flags)])
             return
-        raw = self._bytes(visit.opened, listed)
-        if raw is None:
+        stored = self._stored(visit.opened, listed)
+        if stored is None:
             return  # the file was removed or is unreadable; the next visit tries again
+        raw = stored.content
         content = content_id(raw)
         if self._state.has_former:
             self._state.renew(former_content_id(raw), content)
@@ -255,7 +207,9 @@ class FolderReader:
         is_bulk = known.id in work.bulk and known.role is FolderRole.JUNK and not is_known
         # Unknown messages that arrive in bulk get no label.
         status = CopyStatus.SETTLED if is_bulk else CopyStatus.ARRIVED
-        self._state.put_files([TrackedFile(known.id, listed.base, listed.flags, content, status, self._clock())])
+        evidence = _evidence(listed, stored)
+        file = TrackedFile(known.id, listed.base, listed.flags, content, status, self._clock(), evidence)
+        self._state.put_files([file])
         if not is_bulk and (is_known or known.role is FolderRole.JUNK):
             work.keep(content, raw)
 
@@ -280,13 +234,17 @@ class FolderReader:
             else:
                 came = before.status is CopyStatus.ARRIVED or bool(before.flags & FlagSet.DELETED)
                 answered = key in work.answered or (came and bool(file.flags & FlagSet.ANSWERED))
-                now[key] = file, FoundCopy(key, folder.role, bool(file.flags & FlagSet.SEEN), answered)
+                is_read = bool(file.flags & FlagSet.SEEN)
+                now[key] = file, FoundCopy(key, folder.role, is_read, answered, file.evidence)
         known = self._histories.history(maildir, content, now=now.keys(), time=time, since=since)
         message = self._state.message(maildir, content)
-        is_junk = any(found.role is FolderRole.JUNK for _, found in now.values())
+        is_junk = any(copy.role is FolderRole.JUNK for _, copy in now.values())
         last = self._journal.last_act(maildir, content) if is_junk else None
         tagged = last is not None and last.flagged and (message is None or message.label is None)
-        inferred = infer_label(known.history, (found for _, found in now.values()), time=time, tagged=tagged)
+        found = [found for _, found in now.values()]
+        inferred = infer_label(known.history, found, time=time, tagged=tagged)
+        if inferred.label is Label.HAM and _is_discarded(known.history, found, content, work):
+            inferred = infer_label(known.history, found, time=time, tagged=tagged, is_discarded=True)
         files = [_recorded(now[copy.key], copy) for copy in inferred.history.copies]
         after = _message(content, inferred, message, known.act)
         raw = work.raws.get(content, b"") if after is not None and after.pending else b""
@@ -307,10 +265,21 @@ class FolderReader:
                 return
             yield left.popleft()
 
-    def _bytes(self, folder: OpenFolder, file: ListedFile) -> bytes | None:
-        raw = read_listed(folder, file)
-        self._step_bytes += len(raw or b"")
-        return raw
+    def _stored(self, folder: OpenFolder, file: ListedFile) -> StoredMessage | None:
+        stored = read_listed(folder, file)
+        self._step_bytes += len(stored.content) if stored else 0
+        return stored
+
+
+def _is_discarded(before: History, now: Iterable[FoundCopy], content: str, work: VisitWork) -> bool:
+    """Return whether a copy that left its folder went to an ignored folder."""
+    here = {copy.key for copy in now}
+    gone = [copy.evidence for copy in before.copies if copy.key not in here]
+    return work.discarded is not None and any(work.discarded.has(one, content) for one in gone)
+
+
+def _evidence(listed: ListedFile, stored: StoredMessage) -> FileEvidence:
+    return FileEvidence.of(listed.name, stored)
 
 
 def _recorded(now: tuple[TrackedFile, FoundCopy], copy: KnownCopy) -> TrackedFile:

@@ -10,10 +10,11 @@ from dataclasses import dataclass, replace
 from spamlstm.filtering.inbox import name_hash
 from spamlstm.filtering.journal import Journal
 from spamlstm.filtering.placement import Arrival, KnownPlace, Placement, Placements, journaled_places
+from spamlstm.maildir.file_evidence import UNKNOWN_FILE, FileEvidence
 from spamlstm.maildir.folders import FolderRole
 from spamlstm.maildir.opened import OpenMaildir
 from spamlstm.tracking.mailbox_state import MailboxState
-from spamlstm.tracking.rule import MOVE_SECONDS, CopyKey, History, KnownCopy
+from spamlstm.tracking.rule import MOVE_SECONDS, CopyKey, History, KnownCopy, has_returned
 from spamlstm.tracking.state import CopyStatus, FlagSet, JournalPosition, KnownFolder, TrackedFile
 from spamlstm.tracking.state_database import NO_POSITION
 
@@ -66,23 +67,34 @@ class HistoryReader:
                 continue
             origin = copies.pop(before, None)
             role = FolderRole.JUNK if act.folder else FolderRole.INBOX
-            moved = KnownCopy(after, role, min(act.time, time), was_visited=origin is not None and origin.was_visited)
+            visited = origin is not None and origin.was_visited
+            evidence = UNKNOWN_FILE if origin is None else origin.evidence
+            evidence = evidence.filed(date=act.mtime, is_tagged=act.is_tagged)
+            moved = KnownCopy(after, role, min(act.time, time), was_visited=visited, evidence=evidence)
             copies.setdefault(after, moved)
         last = changes.acts[-1].id if changes.acts else 0
         return JournaledHistory(History(tuple(copies.values()), self._state.departures(maildir, content)), last)
 
-    def places(self, maildir: str, content: str, *, base: int, time: float) -> tuple[list[KnownPlace], bool]:
+    def places(
+        self, maildir: str, content: str, *, base: int, evidence: FileEvidence, time: float
+    ) -> tuple[list[KnownPlace], bool]:
         """Return the places of a message outside the inbox, and whether a file was moved from such a place.
 
-        `base` is the hash of the base name of the file in the inbox. See `Placements.by_places`.
+        `base` is the hash of the base name of the file in the inbox, and `evidence` is that of the file. See
+        `Placements.by_places`.
         """
         arrived = [(folder, file) for folder, file in self._state.copies(maildir, content) if not file.flags & _ABSENT]
         now = {key_of(folder, file) for folder, file in arrived}
         history = self.history(maildir, content, now=now, time=time).history
         known = [*history.copies, *(_known(*one) for one in arrived if one[1].status is CopyStatus.ARRIVED)]
-        places = [KnownPlace(*copy.key, copy.since, copy.role is FolderRole.JUNK) for copy in known if copy.key[0]]
+        places = [
+            KnownPlace(*copy.key, copy.since, copy.role is FolderRole.JUNK, evidence=copy.evidence)
+            for copy in known
+            if copy.key[0]
+        ]
         was_moved = any(copy.key == ("", base) and copy.was_moved for copy in known) or any(
-            one.role is not FolderRole.INBOX and abs(time - one.time) < MOVE_SECONDS for one in history.departures
+            one.role is not FolderRole.INBOX and abs(time - one.time) < MOVE_SECONDS and has_returned(one, evidence)
+            for one in history.departures
         )
         return places, was_moved
 
@@ -113,8 +125,8 @@ class TrackedPlacements:
         maildir, content = mailbox.path, arrival.content
         if not self._state.knows(maildir, content) and not self._journal.has_judged(maildir, content):
             return Placement.DELIVERED  # most messages
-        base = name_hash(arrival.candidate.base)
-        places, was_moved = self._histories.places(maildir, content, base=base, time=self._clock())
+        base, evidence = name_hash(arrival.candidate.base), arrival.evidence
+        places, was_moved = self._histories.places(maildir, content, base=base, evidence=evidence, time=self._clock())
         # The user may have moved the message by a folder that is not visited, such as Trash.
         was_moved = was_moved or any(
             place.date == int(arrival.date) and not self._placements.is_there(mailbox, place)
@@ -139,4 +151,5 @@ def _known(folder: KnownFolder, file: TrackedFile) -> KnownCopy:
         file.since,
         is_open=file.status is CopyStatus.OPEN,
         was_moved=file.status is CopyStatus.MOVED,
+        evidence=file.evidence,
     )

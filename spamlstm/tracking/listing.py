@@ -10,7 +10,7 @@ from typing import TypeVar
 from spamlstm.corpus.paths import MOST_BYTES
 from spamlstm.filtering.inbox import name_hash
 from spamlstm.maildir import message_file
-from spamlstm.maildir.message_file import UnreadableMessageError
+from spamlstm.maildir.message_file import StoredMessage, UnreadableMessageError
 from spamlstm.maildir.names import DELIVERED, GoneError, Part, base_of, letters_of
 from spamlstm.maildir.opened import OpenFolder
 from spamlstm.tracking.state import FlagSet
@@ -78,10 +78,10 @@ def list_files(folder: OpenFolder, parts: Sequence[Part] = DELIVERED) -> Iterato
         yield ListedFile(name_hash(base), _FLAGS[flags], "new" if entry.part == "new" else "cur", entry.name)
 
 
-def read_listed(folder: OpenFolder, file: ListedFile) -> bytes | None:
+def read_listed(folder: OpenFolder, file: ListedFile) -> StoredMessage | None:
     """Return the message in a file, or None if the file is missing, unreadable or larger than MOST_BYTES."""
     try:
-        return message_file.read_message(folder.entry(file.part, file.name), most=MOST_BYTES).content
+        return message_file.read_message(folder.entry(file.part, file.name), most=MOST_BYTES)
     except (GoneError, UnreadableMessageError, OSError):
         return None
 

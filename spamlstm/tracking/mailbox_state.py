@@ -179,8 +179,12 @@ class MailboxState:
     def put_files(self, files: Iterable[TrackedFile]) -> None:
         """Record files. Existing records of the files are replaced."""
         self._connection.executemany(
-            "INSERT OR REPLACE INTO files (folder, base, flags, content, status, since) VALUES (?, ?, ?, ?, ?, ?)",
-            ((one.folder, one.base, one.flags, _bytes(one.content), one.status, one.since) for one in files),
+            "INSERT OR REPLACE INTO files (folder, base, flags, content, status, since, evidence)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (
+                (one.folder, one.base, one.flags, _bytes(one.content), one.status, one.since, one.evidence.packed())
+                for one in files
+            ),
         )
 
     def drop_file(self, folder: int, base: int) -> None:
@@ -233,8 +237,9 @@ class MailboxState:
         key = self._id(maildir), bytes.fromhex(content)
         self._connection.execute("DELETE FROM departures WHERE maildir = ? AND content = ?", key)
         self._connection.executemany(
-            "INSERT INTO departures (maildir, content, role, since, time, visited) VALUES (?, ?, ?, ?, ?, ?)",
-            ((*key, one.role, one.since, one.time, one.was_visited) for one in departures),
+            "INSERT INTO departures (maildir, content, role, since, time, visited, evidence)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?)",
+            ((*key, one.role, one.since, one.time, one.was_visited, one.evidence.packed()) for one in departures),
         )
 
     # --- former content ids -----------------------------------------------------------------------------------------

@@ -150,7 +150,7 @@ def _find(
             if name not in names:
                 names[name] = {file.base: file for file in list_files(mailbox.folder(name))}
             file = names[name].get(tracked.base)
-            raw = read_listed(mailbox.folder(name), file) if file is not None else None
-            if raw is not None and content_id(raw) == content:
-                return raw
+            stored = read_listed(mailbox.folder(name), file) if file is not None else None
+            if stored is not None and content_id(stored.content) == content:
+                return stored.content
     return None

@@ -3,19 +3,25 @@
 A message may have several files, called copies: the user copied it, a mail program fetched it again, or a mail rule
 stores each message twice. A label follows only from a move. A move takes a copy away from a folder of one role and
 brings a copy to a folder of another role, in one step (a rename) or in two (a copy, later the removal of the original).
-A copy whose original stays is not a move. All functions here are pure.
+A copy whose original stays is not a move. Nor is the removal of one copy beside the delivery of another: the evidence
+of the files tells these apart, see `spamlstm.maildir.file_evidence`. All functions here are pure.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from spamlstm.learning.label import Label
+from spamlstm.maildir.file_evidence import UNKNOWN_FILE, FileEvidence
 from spamlstm.maildir.folders import FolderRole
 from spamlstm.tracking.state import Departure, Pending
 
-# The two steps of a move are at most this many seconds apart. Clients that copy and expunge take a few seconds, and a
-# program that synchronizes several folders a few minutes.
+# A copy that comes after the visit that missed the original is only a move if it comes within this many seconds and has
+# evidence of the move. A program that synchronizes several folders takes a few minutes.
 MOVE_SECONDS = 600.0
+# If a visit has found both the original and its copy, the original must be removed within this many seconds after the
+# copy came. Clients that copy and expunge take a few seconds. If the user removes the original later, this is a new
+# decision.
+COPY_SECONDS = 120.0
 
 CopyKey = tuple[str, int]
 """The name of the folder of a copy, and the hash of the base name of its file."""
@@ -37,6 +43,7 @@ class KnownCopy:
     """Whether the copy came from a folder of another role."""
     was_visited: bool = True
     """Whether a visit has found the copy. Other copies are known from the journal of this program."""
+    evidence: FileEvidence = UNKNOWN_FILE
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +55,7 @@ class FoundCopy:
     is_read: bool = False
     is_answered: bool = False
     """Whether the message was answered since the last comparison."""
+    evidence: FileEvidence = UNKNOWN_FILE
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +79,17 @@ class Inference:
 _ORDER = (FolderRole.JUNK, FolderRole.INBOX, FolderRole.FILED, FolderRole.IGNORED)
 
 
-def infer_label(before: History, now: Iterable[FoundCopy], *, time: float, tagged: bool = False) -> Inference:
+@dataclass(frozen=True, slots=True)
+class _Gone:
+    """A departure that may be matched. `base` is that of the removed copy, or None if an earlier visit missed it."""
+
+    departure: Departure
+    base: int | None = None
+
+
+def infer_label(
+    before: History, now: Iterable[FoundCopy], *, time: float, tagged: bool = False, is_discarded: bool = False
+) -> Inference:
     """Compare the copies of a message before and now. Return the new history and the inferred label.
 
     | a copy left | a copy came to | label |
@@ -83,15 +101,16 @@ def infer_label(before: History, now: Iterable[FoundCopy], *, time: float, tagge
 
     A copy in the inbox or filed that was answered gives ham, if the message has no label. In all other cases, no label
     is inferred. `tagged` says that a mail rule may have moved the message, because this program tagged it as spam and
-    it has no label. `time` is the current time in seconds since 1970.
+    it has no label. `is_discarded` says that the copies that left went to an ignored folder such as Trash. `time` is
+    the current time in seconds since 1970.
     """
     found = sorted(now, key=lambda copy: (_ORDER.index(copy.role), not copy.is_read, copy.key))
     known = {copy.key: copy for copy in before.copies}
     here = {copy.key for copy in found}
-    gone = [Departure(one.role, one.since, time, one.was_visited) for one in before.copies if one.key not in here]
-    gone += [one for one in before.departures if abs(time - one.time) < MOVE_SECONDS]
-    gone.sort(key=lambda one: (_ORDER.index(one.role), -one.since))
-    came = [copy for copy in found if _may_be_moved(known.get(copy.key), time)]
+    gone = [_Gone(_departure(one, time), one.key[1]) for one in before.copies if one.key not in here]
+    gone += [_Gone(one) for one in before.departures if abs(time - one.time) < MOVE_SECONDS]
+    gone.sort(key=lambda one: (_ORDER.index(one.departure.role), -one.departure.since))
+    came = [copy for copy in found if not is_discarded and _may_be_moved(known.get(copy.key), time)]
     moves, left = _moves(gone, came, known, time)
     inferred = [_label_of_move(departure.role, copy) for copy, departure in moves.items()]
     if found and not before.copies and not gone and all(one.role is FolderRole.JUNK for one in found):
@@ -101,13 +120,13 @@ def infer_label(before: History, now: Iterable[FoundCopy], *, time: float, tagge
         after = _after(copy, known.get(copy.key), moves.get(copy), time)
         if copy.key not in known and copy not in moves:
             others = (one for one in before.copies if one.key in here and one.was_visited)
-            after = replace(after, is_open=any(one.role is not after.role for one in others))
+            after = replace(after, is_open=any(_may_be_copied(one, copy) for one in others))
         filed = after.role is FolderRole.FILED and copy.key in known and known[copy.key].role is FolderRole.INBOX
         origin = known.get(copy.key) or moves.get(copy)
         if filed or (copy.is_answered and copy.role is not FolderRole.JUNK and origin is not None):
             inferred.append((Label.HAM, Pending.IF_NONE))
         copies.append(after)
-    history = History(tuple(copies), tuple(left))
+    history = History(tuple(copies), tuple(one.departure for one in left))
     label, pending = _strongest(inferred)
     if label is Label.SPAM and tagged:
         return Inference(history)
@@ -115,12 +134,25 @@ def infer_label(before: History, now: Iterable[FoundCopy], *, time: float, tagge
 
 
 def _may_be_moved(known: KnownCopy | None, time: float) -> bool:
-    return known is None or (known.is_open and abs(time - known.since) < MOVE_SECONDS)
+    return known is None or (known.is_open and abs(time - known.since) < COPY_SECONDS)
+
+
+def _may_be_copied(original: KnownCopy, copy: FoundCopy) -> bool:
+    """Return whether a copy that came beside `original` may be the first step of a move.
+
+    Mail programs give a copy a new name. A file with the same name was copied by a program for files, as a backup.
+    """
+    is_move = original.role is not copy.role and original.key[1] != copy.key[1]
+    return is_move and not copy.evidence.is_other_delivery(original.evidence)
+
+
+def _departure(copy: KnownCopy, time: float) -> Departure:
+    return Departure(copy.role, copy.since, time, copy.was_visited, copy.evidence)
 
 
 def _moves(
-    gone: Sequence[Departure], came: Sequence[FoundCopy], known: dict[CopyKey, KnownCopy], time: float
-) -> tuple[dict[FoundCopy, Departure], list[Departure]]:
+    gone: Sequence[_Gone], came: Sequence[FoundCopy], known: dict[CopyKey, KnownCopy], time: float
+) -> tuple[dict[FoundCopy, Departure], list[_Gone]]:
     """Return the copies that were moved, each with the departure that belongs to it, and the other departures.
 
     Copies that moved between folders of one role are matched first, so that they explain no other move.
@@ -129,17 +161,36 @@ def _moves(
     left = list(gone)
     for within_role in (True, False):
         for copy in came:
-            since = known[copy.key].since if copy.key in known else time
-            for departure in left if copy not in moves else ():
-                same = departure.role is copy.role
-                # A copy that was there before the original is not a copy of it. Of a message that no visit has found
-                # in its first folder, a mail rule may have stored a second copy.
-                possible = since >= departure.since and (departure.was_visited or copy.role is not FolderRole.FILED)
-                if same is within_role and possible:
-                    moves[copy] = departure
-                    left.remove(departure)
+            for one in left if copy not in moves else ():
+                is_within = one.departure.role is copy.role
+                if is_within is within_role and _may_follow(one, copy, known.get(copy.key), time):
+                    moves[copy] = one.departure
+                    left.remove(one)
                     break
     return moves, left
+
+
+def _may_follow(gone: _Gone, copy: FoundCopy, known: KnownCopy | None, time: float) -> bool:
+    """Return whether a copy may be the message that left its folder."""
+    departure = gone.departure
+    # A copy that was there before the original is not a copy of it.
+    if (known.since if known else time) < departure.since:
+        return False
+    # Of a message that no visit has found in its first folder, a mail rule may have stored a second copy.
+    if not departure.was_visited and copy.role is FolderRole.FILED:
+        return False
+    if gone.base is None:
+        return known is None and has_returned(departure, copy.evidence)
+    is_backup = known is not None and gone.base == copy.key[1]
+    return not is_backup and not copy.evidence.is_other_delivery(departure.evidence)
+
+
+def has_returned(departure: Departure, evidence: FileEvidence) -> bool:
+    """Return whether a file that came after the visit that missed the original is the original, or a copy of it.
+
+    Without this evidence, the original was removed and the message was delivered or restored later.
+    """
+    return evidence.is_same_file(departure.evidence) or evidence.is_synchronized_copy(departure.evidence)
 
 
 def _label_of_move(role: FolderRole, copy: FoundCopy) -> tuple[Label | None, Pending]:
@@ -168,5 +219,6 @@ def _after(copy: FoundCopy, known: KnownCopy | None, departure: Departure | None
     if former is FolderRole.INBOX and role is FolderRole.FILED and not copy.is_read and (departure or known):
         role = FolderRole.INBOX
     if known is not None and departure is None:
-        return replace(known, role=role, was_visited=True)
-    return KnownCopy(copy.key, role, time, was_moved=departure is not None and departure.role is not copy.role)
+        return replace(known, role=role, was_visited=True, evidence=copy.evidence)
+    was_moved = departure is not None and departure.role is not copy.role
+    return KnownCopy(copy.key, role, time, was_moved=was_moved, evidence=copy.evidence)

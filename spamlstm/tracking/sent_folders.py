@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator, Sequence
 from spamlstm.learning.sent_mail import newest, written_names
 from spamlstm.maildir.folders import Folder
 from spamlstm.maildir.opened import OpenMaildir
-from spamlstm.tracking.folder_reader import settled_times
 from spamlstm.tracking.label_stores import LabelStores, StoreUnavailableError
 from spamlstm.tracking.listing import chunks
+from spamlstm.tracking.visit_work import settled_times
 
 # The most messages that one visit reads, and the messages that one step reads.
 MOST_MESSAGES = 200

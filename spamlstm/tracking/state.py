@@ -12,10 +12,12 @@ from typing import Any
 
 from spamlstm.database import CellError, blob, real, whole, word
 from spamlstm.learning.label import Label
+from spamlstm.maildir.file_evidence import UNKNOWN_FILE, FileEvidence
 from spamlstm.maildir.folders import Folder, FolderRole
 
 _LEAST, _MOST = -(1 << 63), (1 << 63) - 1
 _CONTENT_BYTES = 16
+_MOST_EVIDENCE = 100
 
 
 class FlagSet(IntFlag):
@@ -78,6 +80,8 @@ class TrackedFile:
     status: CopyStatus = CopyStatus.SETTLED
     since: float = 0.0
     """When the file was first seen in its folder, in seconds since 1970, or 0 for files from before."""
+    evidence: FileEvidence = UNKNOWN_FILE
+    """The evidence of the file when it was read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +110,7 @@ class Departure:
     """When a visit first missed the copy."""
     was_visited: bool = True
     """Whether a visit had found the copy. Other copies are known from the journal of this program."""
+    evidence: FileEvidence = UNKNOWN_FILE
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,9 +123,9 @@ class JournalPosition:
 
 FOLDER_COLUMNS = "folders.id, name, inode, new_ns, cur_ns, role"
 """The columns that a query must select for `folder_from`, in this order."""
-FILE_COLUMNS = "base, flags, content, status, since"
+FILE_COLUMNS = "base, flags, content, status, since, evidence"
 """The columns that a query must select after FOLDER_COLUMNS for `copy_from`, in this order."""
-DEPARTURE_COLUMNS = "role, since, time, visited"
+DEPARTURE_COLUMNS = "role, since, time, visited, evidence"
 """The columns that a query must select for `departure_from`, in this order."""
 MESSAGE_COLUMNS = "content, role, act, label, pending"
 """The columns that a query must select for `message_from`, in this order."""
@@ -142,22 +147,24 @@ def folder_from(row: tuple[Any, ...]) -> KnownFolder:
 
 def copy_from(row: tuple[Any, ...]) -> tuple[KnownFolder, TrackedFile]:
     """Build the folder and the file from a database row with the columns FOLDER_COLUMNS and FILE_COLUMNS."""
-    *columns, base, flags, content, status, since = row
+    *columns, base, flags, content, status, since, evidence = row
     folder = folder_from(tuple(columns))
     flags = FlagSet(whole(flags, "flags", most=31))
     found = None if content is None else _hex(content)
     status = CopyStatus(whole(status, "status", most=4))
-    return folder, TrackedFile(folder.id, _integer(base, "base"), flags, found, status, real(since, "since"))
+    since = real(since, "since")
+    return folder, TrackedFile(folder.id, _integer(base, "base"), flags, found, status, since, _evidence(evidence))
 
 
 def departure_from(row: tuple[Any, ...]) -> Departure:
     """Build the departure from a database row with the columns DEPARTURE_COLUMNS."""
-    role, since, time, visited = row
+    role, since, time, visited, evidence = row
     return Departure(
         word(role, "role", FolderRole),
         real(since, "since"),
         real(time, "time"),
         bool(whole(visited, "visited", most=1)),
+        _evidence(evidence),
     )
 
 
@@ -198,6 +205,10 @@ def message_from(row: tuple[Any, ...]) -> TrackedMessage:
     if found.pending and found.label is None:
         raise CellError("label", label)
     return found
+
+
+def _evidence(cell: Any) -> FileEvidence:
+    return FileEvidence.unpacked(None if cell is None else blob(cell, "evidence", most=_MOST_EVIDENCE))
 
 
 def _integer(cell: Any, column: str) -> int:

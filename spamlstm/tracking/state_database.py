@@ -28,8 +28,12 @@ CREATE INDEX departures_content ON departures (maildir, content);
 CREATE INDEX files_unsettled ON files (folder) WHERE status = 1 OR flags >= 16;
 CREATE TABLE former_contents (content BLOB PRIMARY KEY) WITHOUT ROWID;
 """
+_EVIDENCE = """
+ALTER TABLE files ADD COLUMN evidence BLOB;
+ALTER TABLE departures ADD COLUMN evidence BLOB;
+"""
 _LAYOUT = Layout(
-    version=3,
+    version=4,
     schema=f"""
 CREATE TABLE maildirs (id INTEGER PRIMARY KEY, path BLOB NOT NULL UNIQUE, pruned REAL NOT NULL,
     judgement INTEGER NOT NULL DEFAULT 0, act INTEGER NOT NULL DEFAULT 0);
@@ -38,7 +42,7 @@ CREATE TABLE folders (id INTEGER PRIMARY KEY, maildir INTEGER NOT NULL, name BLO
 CREATE TABLE files (folder INTEGER NOT NULL, base INTEGER NOT NULL, flags INTEGER NOT NULL, content BLOB,
     status INTEGER NOT NULL DEFAULT 0, since REAL NOT NULL DEFAULT 0, PRIMARY KEY (folder, base)) WITHOUT ROWID;
 CREATE INDEX files_content ON files (content) WHERE content IS NOT NULL;
-CREATE TABLE messages {_MESSAGES}{_DEPARTURES}""",
+CREATE TABLE messages {_MESSAGES}{_DEPARTURES}{_EVIDENCE}""",
     pragmas=(),
     loss=LOSS,
     upgrades={
@@ -77,6 +81,7 @@ DROP TABLE former_messages;
 INSERT OR IGNORE INTO former_contents SELECT content FROM files WHERE length(content) = 16;
 INSERT OR IGNORE INTO former_contents SELECT content FROM messages WHERE pending AND length(content) = 16;
 """,  # noqa: S608  constants
+        3: _EVIDENCE,
     },
 )
 

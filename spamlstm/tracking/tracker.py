@@ -19,13 +19,16 @@ from spamlstm.filtering.journal import Journal
 from spamlstm.filtering.placement import Arrival, Placement
 from spamlstm.maildir.folders import Folder, FolderRole, folders, is_sent, role_of
 from spamlstm.maildir.opened import OpenMaildir, RefusedError
-from spamlstm.tracking.folder_reader import FolderReader, FolderVisit, VisitWork, settled_times
+from spamlstm.tracking.discarded import DiscardedMail
+from spamlstm.tracking.folder_reader import FolderReader
 from spamlstm.tracking.history import HistoryReader, TrackedPlacements
 from spamlstm.tracking.label_stores import LabelStores
 from spamlstm.tracking.mailbox_state import DamagedStateError, MailboxState
 from spamlstm.tracking.pending_labels import PendingLabels
+from spamlstm.tracking.rule import MOVE_SECONDS
 from spamlstm.tracking.sent_folders import SentFolders
 from spamlstm.tracking.state import JournalPosition
+from spamlstm.tracking.visit_work import FolderVisit, VisitWork, settled_times
 
 
 class Tracker:
@@ -118,8 +121,8 @@ class Tracker:
 
     def _visit(self, mailbox: OpenMaildir) -> Iterator[None]:
         maildir = mailbox.path
-        found, sent = self._find_folders(mailbox)
-        yield from self._sent.visit(mailbox, sent)
+        found, ignored = self._find_folders(mailbox)
+        yield from self._sent.visit(mailbox, [folder for folder in ignored if is_sent(folder.name)])
         for folder, role in found:
             if role is FolderRole.JUNK:
                 self._watch(maildir, f"{mailbox.folder(folder.name).path}/cur", folder.inode)
@@ -133,7 +136,8 @@ class Tracker:
         position = self._histories.position()
         visits = self._match_folders(mailbox, found)
         yield
-        work = VisitWork()
+        discarded = DiscardedMail(mailbox, ignored, now=self._clock(), age=MOVE_SECONDS)
+        work = VisitWork(discarded=discarded)
         listed = []
         for visit in visits:
             try:
@@ -162,7 +166,7 @@ class Tracker:
                 self._state.drop_former()
 
     def _find_folders(self, mailbox: OpenMaildir) -> tuple[list[tuple[Folder, FolderRole]], list[Folder]]:
-        """Return the folders that are not ignored, with their roles (the junk folder last), and the Sent folders."""
+        """Return the folders that are not ignored, with their roles (the junk folder last), and the ignored folders."""
         section = section_of(self._config.maildirs, Path(mailbox.path))
         if section is None:
             return [], []
@@ -173,7 +177,7 @@ class Tracker:
         ]
         read = [one for one in found if one[1] is not FolderRole.IGNORED]
         read.sort(key=lambda one: one[1] is FolderRole.JUNK)
-        return read, [folder for folder, role in found if role is FolderRole.IGNORED and is_sent(folder.name)]
+        return read, [folder for folder, role in found if role is FolderRole.IGNORED]
 
     def _match_folders(self, mailbox: OpenMaildir, found: Sequence[tuple[Folder, FolderRole]]) -> list[FolderVisit]:
         """Return a `FolderVisit` for each found folder, with the record of the folder in the mailbox state.

@@ -506,9 +506,9 @@ def test_a_step_reads_few_bytes(maildir, monkeypatch, visited):
     steps = []
 
     def counting(folder, one):
-        content = listing.read_listed(folder, one)
-        steps[-1] += len(content)
-        return content
+        stored = listing.read_listed(folder, one)
+        steps[-1] += len(stored.content)
+        return stored
 
     monkeypatch.setattr(folder_reader, "STEP_BYTES", 30_000)
     monkeypatch.setattr(folder_reader, "read_listed", counting)

@@ -1,6 +1,6 @@
 """Moves, copies, crashes and visits in any order: the labels follow from what users did between visits."""
 
-# ruff: noqa: PTH108, PTH118, PTH119  as in maildir
+# ruff: noqa: PTH108, PTH110, PTH118, PTH119  as in maildir
 
 import os
 import shutil
@@ -20,7 +20,10 @@ from spamlstm.filtering.inbox import name_hash
 from spamlstm.filtering.outcome import Status
 from spamlstm.maildir import names
 from spamlstm.maildir.content_id import content_id
+from spamlstm.maildir.file_evidence import UNKNOWN_FILE, FileEvidence, FileMark
 from spamlstm.maildir.folders import FolderRole
+from spamlstm.maildir.headers import untag
+from spamlstm.maildir.message_file import read_message
 from spamlstm.maildir.names import Name
 from spamlstm.tracking.listing import list_files
 from spamlstm.tracking.rule import FoundCopy, History, KnownCopy, infer_label
@@ -48,8 +51,13 @@ class TrackedMailbox(Mailbox):
     def __init__(self):
         super().__init__()
         self.files: dict[int, int] = {}
+        self.deliveries = 0
         self.history: dict[int, History] = {}
         self.answered: dict[tuple[int, tuple[str, int]], bool] = {}
+        self.acted: set[int] = set()
+        """The messages that a user moved, copied or flagged."""
+        self.backed_up: set[int] = set()
+        """The messages with a backup that no visit has found beside its original."""
         self.expected: dict[int, str] = {}
         self.inbox.look()
 
@@ -70,12 +78,43 @@ class TrackedMailbox(Mailbox):
         self.inbox.put(content, os.path.join(self.inbox.root, folder), part="new" if new else "cur")
         self.files[number] = len(places) + 1
         self.rescued.discard(number)
+        self.acted.add(number)
+
+    @rule(number=Mailbox.delivered, folder=st.sampled_from(["", ".Archive"]))
+    def deliver_again(self, number, folder):
+        """A message is fetched or sent a second time."""
+        places = self._where(number)
+        if not places or len(places) > 2:
+            return
+        self.deliveries += 1
+        content = b"Received: from pop by us id %d\n" % self.deliveries + untag(on_disk.content(places[0].path))
+        path = self.inbox.put(content, os.path.join(self.inbox.root, folder), part="new")
+        os.utime(path, (self.inbox.clock.now + 10 * self.deliveries,) * 2)
+        self.files[number] = len(places) + 1
+        self.rescued.discard(number)
+
+    @rule(number=Mailbox.delivered, which=st.integers(0, 2))
+    def back_up(self, number, which):
+        """A program for files copies a file to another folder, with its name and date."""
+        places = self._where(number)
+        if not places or len(places) > 2:
+            return
+        source = places[which % len(places)]
+        target = os.path.join(self.inbox.root, ".Archive", "cur", f"{Name.parse(source.name).base}:2,S")
+        if source.folder.endswith(".Archive") or os.path.exists(target):
+            return
+        shutil.copy2(source.path, target)
+        self.files[number] = len(places) + 1
+        self.rescued.discard(number)
+        self.backed_up.add(number)
 
     @rule(number=Mailbox.delivered, which=st.integers(0, 2))
     def remove_copy(self, number, which):
         """One of several files of a message is removed, or flagged as deleted first."""
         places = self._where(number)
         if len(places) > 1:
+            if number in self.backed_up:
+                self.acted.add(number)  # copied and removed between two visits, as some programs move
             os.unlink(places[which % len(places)].path)
             self.files[number] = len(places) - 1
             self.rescued.discard(number)
@@ -96,6 +135,7 @@ class TrackedMailbox(Mailbox):
         if source.folder.rstrip("/") == target.rstrip("/"):
             return
         self.rescued.discard(number)
+        self.acted.add(number)
         path = os.path.join(target, "cur", f"{names.unique()}:2,S")
         shutil.copy2(source.path, path)
         if way is not None:
@@ -103,6 +143,16 @@ class TrackedMailbox(Mailbox):
             with open(path, "wb") as file:  # noqa: PTH123
                 file.write(content)
         os.unlink(source.path)
+
+    @rule(number=Mailbox.delivered, folder=st.sampled_from(FOLDERS), how=st.sampled_from(["rename", "link", "copy"]))
+    def move(self, number, folder, how):
+        self.acted.add(number)
+        super().move(number, folder, how)
+
+    @rule(number=Mailbox.delivered, flag=st.sampled_from("FRS"))
+    def flag(self, number, flag):
+        self.acted.add(number)
+        super().flag(number, flag)
 
     # Our acts; Mailbox has those of users.
 
@@ -158,6 +208,7 @@ class TrackedMailbox(Mailbox):
         if self.up:
             found = {number: labels.get(content_id(raw)) for number, raw in self.mails.items()}
             assert found == {number: self.expected.get(number) for number in self.mails}
+            assert {number for number, label in found.items() if label} <= self.acted, "a label without an act"
 
     @invariant()
     def each_message_is_there_once(self):
@@ -179,7 +230,7 @@ class TrackedMailbox(Mailbox):
         self.files.pop(number, None)
 
     def observe(self):
-        """Return the files of each message, with their flags, by key."""
+        """Return flags and evidence of the files of each message, by key."""
         found = {}
         for number in self.mails:
             found[number] = {}
@@ -187,18 +238,20 @@ class TrackedMailbox(Mailbox):
                 name = os.path.basename(entry.folder.rstrip("/"))
                 folder = name if name in FOLDERS else ""
                 (flags,) = {one.flags for one in list_files(on_disk.opened(entry.folder)) if one.name == entry.name}
-                found[number][folder, name_hash(Name.parse(entry.name).base)] = flags
+                evidence = FileEvidence.of(entry.name, read_message(on_disk.entry(entry.path), most=1 << 20))
+                found[number][folder, name_hash(Name.parse(entry.name).base)] = flags, evidence
         return found
 
     def _expect(self):
         now = time.time() + self.inbox.later
+        self.backed_up.clear()
         for number, files in self.observe().items():
             found = []
-            for key, flags in files.items():
+            for key, (flags, evidence) in files.items():
                 answered = bool(flags & FlagSet.ANSWERED)
                 since = answered and not self.answered.get((number, key), False)
                 self.answered[number, key] = answered
-                found.append(FoundCopy(key, ROLES[key[0]], bool(flags & FlagSet.SEEN), since))
+                found.append(FoundCopy(key, ROLES[key[0]], bool(flags & FlagSet.SEEN), since, evidence))
             inferred = infer_label(self.history.get(number, History()), found, time=now)
             self.history[number] = inferred.history
             if inferred.pending is Pending.ALWAYS or (
@@ -242,7 +295,10 @@ class _OurActs:
             for old, new in zip(gone, came, strict=True):
                 known = copies.pop(old, None)
                 visited = known is not None and known.was_visited
-                copies[new] = KnownCopy(new, ROLES[new[0]], now, was_visited=visited)
+                evidence = UNKNOWN_FILE if known is None else known.evidence
+                _, seen = files[new]
+                evidence = evidence.filed(date=seen.mtime_ns // 10**9, is_tagged=FileMark.TAGGED in seen.marks)
+                copies[new] = KnownCopy(new, ROLES[new[0]], now, was_visited=visited, evidence=evidence)
             self.machine.history[number] = replace(history, copies=tuple(copies.values()))
 
 

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 
 from spamlstm.learning.label import Label
+from spamlstm.maildir.file_evidence import UNKNOWN_FILE, FileEvidence, FileMark
 from spamlstm.maildir.folders import FolderRole
-from spamlstm.tracking.rule import MOVE_SECONDS, FoundCopy, History, KnownCopy, infer_label
+from spamlstm.tracking.rule import COPY_SECONDS, MOVE_SECONDS, FoundCopy, History, KnownCopy, infer_label
 from spamlstm.tracking.state import Departure, Pending
 
 INBOX, JUNK, FILED = FolderRole.INBOX, FolderRole.JUNK, FolderRole.FILED
@@ -16,6 +17,9 @@ SPAM, HAM = (Label.SPAM, Pending.ALWAYS), (Label.HAM, Pending.ALWAYS)
 HAM_IF_NONE, NOTHING = (Label.HAM, Pending.IF_NONE), (None, Pending.NOTHING)
 FOLDERS = {INBOX: "", JUNK: ".Junk", FILED: ".Archive"}
 THEN, NOW = 1000.0, 1060.0
+TRACED = FileMark.TRACED
+# A file with two Received headers.
+FILE = FileEvidence(7, 3, 5 * 10**9, b"12342345", TRACED)
 
 
 def was(role, base=1, **more):
@@ -89,12 +93,62 @@ def test_a_mail_rule_that_uses_our_tags():
 def test_two_steps_that_are_far_apart():
     """A copy whose original is removed long after gives no label."""
     opened = infer_label(History((was(JUNK),)), [found(JUNK), found(FILED, 2)], time=NOW).history
-    assert label(opened, [found(FILED, 2)], time=NOW + MOVE_SECONDS - 1) == HAM
-    assert label(opened, [found(FILED, 2)], time=NOW + MOVE_SECONDS) == NOTHING
-    gone = infer_label(History((was(JUNK),)), [], time=NOW).history
-    assert gone.departures == (Departure(JUNK, THEN, NOW),)
-    assert label(gone, [found(INBOX, 2)], time=NOW + MOVE_SECONDS - 1) == HAM
-    assert label(gone, [found(INBOX, 2)], time=NOW + MOVE_SECONDS) == NOTHING
+    assert label(opened, [found(FILED, 2)], time=NOW + COPY_SECONDS - 1) == HAM
+    assert label(opened, [found(FILED, 2)], time=NOW + COPY_SECONDS) == NOTHING
+    gone = infer_label(History((was(JUNK, evidence=FILE),)), [], time=NOW).history
+    assert gone.departures == (Departure(JUNK, THEN, NOW, evidence=FILE),)
+    assert label(gone, [found(INBOX, 2, evidence=FILE)], time=NOW + MOVE_SECONDS - 1) == HAM
+    assert label(gone, [found(INBOX, 2, evidence=FILE)], time=NOW + MOVE_SECONDS) == NOTHING
+
+
+@pytest.mark.parametrize(
+    ("evidence", "at_once", "later"),
+    [
+        (FILE, HAM, HAM),  # a rename or a hard link, as from Trash
+        (replace(FILE, inode=8), HAM, NOTHING),  # a copy with its date: a mail program, or a backup that is restored
+        (replace(FILE, inode=8, mtime_ns=9 * 10**9), HAM, NOTHING),  # fetched again by a program that adds no header
+        (replace(FILE, inode=8, mtime_ns=9 * 10**9, marks=TRACED | FileMark.SYNCHRONIZED), HAM, HAM),  # mbsync
+        (replace(FILE, inode=8, mtime_ns=9 * 10**9, trace=b"new " + FILE.trace), NOTHING, NOTHING),  # delivered again
+        (replace(FILE, inode=8, mtime_ns=9 * 10**9, trace=b"xyz."), NOTHING, NOTHING),
+        (replace(FILE, inode=8, mtime_ns=9 * 10**9, trace=b"2345"), HAM, NOTHING),  # a server dropped a Received header
+        (replace(FILE, inode=8, mtime_ns=9 * 10**9, trace=b""), HAM, NOTHING),
+        (replace(FILE, inode=8, trace=b"new " + FILE.trace), HAM, NOTHING),  # the date was kept
+        (UNKNOWN_FILE, HAM, NOTHING),
+    ],
+)
+def test_evidence(evidence, at_once, later):
+    """The evidence of a file tells a move from a second delivery; a copy that comes later needs proof of the move."""
+    before = [was(JUNK, evidence=FILE)]
+    now = [found(INBOX, 2, evidence=evidence)]
+    assert label(before, now) == at_once
+    gone = infer_label(History(tuple(before)), [], time=NOW).history
+    assert label(gone, now, time=NOW + 1) == later
+    half = infer_label(History(tuple(before)), [found(JUNK, evidence=FILE), *now], time=NOW).history
+    assert label(half, now, time=NOW + 1) == at_once
+
+
+def test_a_tagged_message_that_is_delivered_again():
+    """A copy without our headers is no copy of the message that we tagged, unless it has its date."""
+    tagged = replace(FILE, marks=TRACED | FileMark.TAGGED)
+    later = replace(FILE, inode=8, mtime_ns=9 * 10**9)
+    assert label([was(JUNK, evidence=tagged)], [found(INBOX, 2, evidence=later)]) == NOTHING
+    assert label([was(JUNK, evidence=tagged)], [found(INBOX, 2, evidence=FILE)]) == HAM
+    assert label([was(JUNK, evidence=tagged)], [found(INBOX, 2, evidence=replace(later, marks=tagged.marks))]) == HAM
+
+
+def test_a_backup_that_is_seen_beside_the_original():
+    """A file copy has the name of the original. If both were found, the removal of the original is no move."""
+    opened = infer_label(History((was(JUNK),)), [found(JUNK), found(FILED, 1)], time=NOW).history
+    assert label(opened, [found(FILED, 1)], time=NOW + 1) == NOTHING
+    assert label([was(JUNK)], [found(FILED, 1)]) == HAM
+
+
+def test_a_message_that_was_thrown_away():
+    """If the copy that left went to Trash, a further copy in a folder gives no label, at this visit or a later one."""
+    half = infer_label(History((was(JUNK, evidence=FILE),)), [found(JUNK), found(FILED, 2, evidence=FILE)], time=NOW)
+    after = infer_label(half.history, [found(FILED, 2, evidence=FILE)], time=NOW + 1, is_discarded=True)
+    assert after.label is None
+    assert label(after.history, [found(FILED, 2, evidence=FILE)], time=NOW + 2) == NOTHING
 
 
 roles = st.sampled_from([INBOX, JUNK, FILED])
@@ -146,9 +200,9 @@ def test_two_steps_are_a_move(others, source, target, how, visits):
     is_read, copy_first = how
     others = tuple(replace(copy, is_open=False, key=(copy.key[0], copy.key[1] + 10)) for copy in others)
     stay = [FoundCopy(copy.key, copy.role) for copy in others]
-    original, copy = found(source), found(target, 2, is_read=is_read)
+    original, copy = found(source, evidence=FILE), found(target, 2, is_read=is_read, evidence=FILE)
     between = [*stay, original, copy] if copy_first else stay
-    history = History((was(source), *others))
+    history = History((was(source, evidence=FILE), *others))
     for number in range(visits):
         inferred = infer_label(history, between, time=NOW + number)
         assert inferred.label is None

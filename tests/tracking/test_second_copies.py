@@ -1,6 +1,7 @@
 """A copy is not a move: a second file of a message gives no label while the first lies where it lay."""
 
 import os
+import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from second_copies import PATTERNS, SCENARIOS, fetched, play, take_back_changed
 from tracked_maildir import TrackedMaildir
 
 from spamlstm.filtering.outcome import Status
+from spamlstm.maildir import names
 from spamlstm.maildir.content_id import content_id
 
 
@@ -44,15 +46,18 @@ def test_a_message_that_was_changed_on_its_way(maildir, mail, way):
     assert take_back_changed(maildir, mail, way)
 
 
-@pytest.mark.parametrize("tagged", [True, False])
-def test_a_second_copy_of_spam_is_judged_as_usual(maildir, tagged):
-    """It is filed. If it has our tag, it waits half a minute, because its user may be copying it out of junk."""
+@pytest.mark.parametrize("spam", [("file",), ("tag", "file")])
+@pytest.mark.parametrize("how", ["copied", "fetched"])
+def test_a_second_copy_of_spam_is_judged_as_usual(maildir, spam, how):
+    """It is filed. A copy waits half a minute, because its user may be copying it out of junk; a delivery does not."""
+    maildir.section["spam"] = spam
+    maildir.again()
     maildir.deliver("spam")
     maildir.run()
     maildir.look()
     (entry,) = maildir.where(raw("spam", 1))
-    maildir.put(fetched(on_disk.content(entry.path) if tagged else raw("spam", 1)), maildir.root, part="new")
-    if tagged:
+    maildir.put(on_disk.content(entry.path) if how == "copied" else fetched(raw("spam", 1)), maildir.root, part="new")
+    if how == "copied":
         assert [one.status for one in maildir.run()] == [Status.WAITING]
         assert maildir.run() == []
         maildir.look()
@@ -99,16 +104,18 @@ def test_back_from_the_trash(maildir):
     assert [one.status for one in maildir.run()] == [Status.KNOWN]
 
 
-@pytest.mark.parametrize("days", [0, 2])
-def test_spam_that_is_sent_again_after_it_was_deleted(maildir, days):
+@pytest.mark.parametrize("seconds", [5, 100, 1000, 174_000])
+@pytest.mark.parametrize("visited", [True, False])
+def test_spam_that_is_sent_again_after_it_was_deleted(maildir, seconds, visited):
     """A sender who delivers a message again after its user has deleted the first file does not get past the filter."""
     maildir.deliver("spam")
     maildir.run()
     maildir.look()
     (entry,) = maildir.where(raw("spam", 1))
     os.unlink(entry.path)  # noqa: PTH108
-    maildir.look()
-    maildir.wait(86_400 * days + 1000)
+    if visited:
+        maildir.look()
+    maildir.wait(seconds)
     again = maildir.put(fetched(raw("spam", 1)), maildir.root, part="new")
     os.utime(again, (maildir.clock.now + 500,) * 2)
     assert [one.status for one in maildir.run()] == [Status.DONE]
@@ -153,3 +160,59 @@ def test_a_message_that_is_delivered_thousands_of_times(maildir):
     assert len(maildir.names(maildir.junk)) == 600
     assert maildir.labels() == {}
     assert steps[-1] < 1.5 * steps[-2]
+
+
+SYNCHRONIZED = f"{names.unique()},U=7:2,S"
+"""A name as mbsync gives it."""
+
+
+@pytest.mark.parametrize("target", ["", ".Junk", ".Archive"])
+@pytest.mark.parametrize("copy_first", [True, False])
+def test_a_move_that_a_program_synchronizes(maildir, target, copy_first):
+    """Mbsync removes the file in one folder and writes a new one to another, a minute apart and in any order."""
+    body = "ham" if target == ".Junk" else "spam"
+    maildir.deliver(body)
+    maildir.run()
+    maildir.look()
+    (entry,) = maildir.where(raw(body, 1))
+    content = on_disk.content(entry.path)
+    acts = [lambda: Path(maildir.root, target, "cur", SYNCHRONIZED).write_bytes(content), lambda: os.unlink(entry.path)]  # noqa: PTH108
+    for act in acts if copy_first else acts[::-1]:
+        act()
+        maildir.look()
+        maildir.wait(20 if copy_first else 60)
+    assert maildir.label_of(raw(body, 1)) == ("spam" if target == ".Junk" else "ham")
+    maildir.run()
+    maildir.look()
+    assert [Path(one.path).name for one in maildir.where(raw(body, 1))] == [SYNCHRONIZED]
+
+
+@pytest.mark.parametrize("target", ["", ".Archive"])
+def test_a_program_that_copies_and_removes_a_minute_later(maildir, target):
+    """Mutt copies a message with its date when its user saves it, and removes the original when the folder is left."""
+    maildir.deliver("spam")
+    maildir.run()
+    maildir.look()
+    (entry,) = maildir.where(raw("spam", 1))
+    shutil.copy2(entry.path, Path(maildir.root, target, "cur", f"{names.unique()}:2,S"))
+    maildir.look()
+    maildir.wait(60)
+    os.unlink(entry.path)  # noqa: PTH108
+    maildir.look()
+    assert maildir.label_of(raw("spam", 1)) == "ham"
+
+
+@pytest.mark.parametrize("how", ["rename", "link"])
+def test_by_way_of_the_trash(maildir, how):
+    """A message that is thrown away, and taken back out of Trash some minutes later, is ham and stays."""
+    maildir.deliver("spam")
+    maildir.run()
+    maildir.look()
+    trash = maildir.folder(".Trash")
+    maildir.move(raw("spam", 1), trash, how=how)
+    maildir.look()
+    maildir.wait(300)
+    maildir.move(raw("spam", 1), maildir.root, how=how)
+    maildir.look()
+    assert maildir.label_of(raw("spam", 1)) == "ham"
+    assert [one.status for one in maildir.run()] == [Status.KNOWN]

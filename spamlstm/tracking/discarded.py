@@ -1,0 +1,78 @@
+"""The files that lately came to folders that are ignored, such as Trash: their messages were not moved elsewhere.
+
+If a user throws a message away of which another program made a copy shortly before, the copy looks like a move. So if a
+label would follow from a move, these folders are searched for the file that left. Only then are they read.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from spamlstm.corpus.paths import MOST_BYTES
+from spamlstm.maildir import message_file
+from spamlstm.maildir.content_id import content_id
+from spamlstm.maildir.file_evidence import FileEvidence
+from spamlstm.maildir.folders import Folder
+from spamlstm.maildir.message_file import UnreadableMessageError
+from spamlstm.maildir.names import DELIVERED, GoneError
+from spamlstm.maildir.opened import Entry, OpenMaildir
+
+# The clock of a file server may differ from the clock of this program by this many seconds.
+_SKEW = 60.0
+# The most messages with one date that are read, and the most files whose status is read.
+_MOST_READ, _MOST_FILES = 8, 50_000
+_SECOND = 10**9
+
+
+@dataclass(slots=True)
+class DiscardedMail:
+    """The files that came to the ignored `folders` of a Maildir at most `age` seconds before `now`."""
+
+    mailbox: OpenMaildir
+    folders: Sequence[Folder]
+    now: float
+    age: float
+    _by_date: dict[int, list[tuple[int, Entry]]] | None = field(default=None, init=False)
+
+    def has(self, evidence: FileEvidence, content: str) -> bool:
+        """Return whether the file with this evidence, or a copy of it with its date, is in one of the folders.
+
+        `content` is the content id of its message.
+        """
+        if evidence.mtime_ns is None:
+            return False
+        if self._by_date is None:
+            self._by_date = self._found()
+        same_date = self._by_date.get(evidence.mtime_ns // _SECOND, [])
+        if evidence.inode and evidence.inode in [inode for inode, _ in same_date]:
+            return True
+        return any(_content(entry) == content for _, entry in same_date[:_MOST_READ])
+
+    def _found(self) -> dict[int, list[tuple[int, Entry]]]:
+        """Return inode and entry of each file, by its date."""
+        found: dict[int, list[tuple[int, Entry]]] = {}
+        since = self.now - self.age - _SKEW
+        left = _MOST_FILES
+        for folder in self.folders:
+            for part, changed_ns in zip(DELIVERED, (folder.new_ns, folder.cur_ns), strict=True):
+                if changed_ns < since * _SECOND:
+                    continue
+                try:
+                    entries = list(self.mailbox.folder(folder.name).messages((part,)))
+                except OSError:
+                    continue
+                for entry in entries[:left]:
+                    try:
+                        status = entry.status()
+                    except OSError:
+                        continue
+                    if status.st_ctime >= since:
+                        found.setdefault(status.st_mtime_ns // _SECOND, []).append((status.st_ino, entry))
+                left = max(0, left - len(entries))
+        return found
+
+
+def _content(entry: Entry) -> str | None:
+    try:
+        return content_id(message_file.read_message(entry, most=MOST_BYTES).content)
+    except (GoneError, UnreadableMessageError, OSError):
+        return None

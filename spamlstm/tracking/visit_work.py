@@ -1,0 +1,67 @@
+"""What one visit of a Maildir has found so far, before the files of each changed message are compared."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from spamlstm.filtering.inbox import is_settled
+from spamlstm.maildir.folders import Folder
+from spamlstm.maildir.opened import OpenFolder, OpenMaildir
+from spamlstm.tracking.discarded import DiscardedMail
+from spamlstm.tracking.listing import ListedFile
+from spamlstm.tracking.rule import CopyKey
+from spamlstm.tracking.state import KnownFolder, TrackedFile
+
+# Messages of at most this size stay in memory until their labels are added, and at most this many bytes in one visit.
+# Other messages are read a second time, one after the other.
+KEPT_BYTES, MOST_KEPT_BYTES = 1 << 20, 16 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class FolderVisit:
+    """One folder during a visit: `known` is the folder when last read, `folder` is the folder now."""
+
+    mailbox: OpenMaildir
+    known: KnownFolder
+    folder: Folder
+    is_new: bool
+
+    @property
+    def opened(self) -> OpenFolder:
+        """Return the opened folder."""
+        return self.mailbox.folder(self.folder.name)
+
+
+@dataclass(slots=True)
+class VisitWork:
+    """What one visit of a Maildir has found so far."""
+
+    arrived: list[tuple[FolderVisit, Sequence[ListedFile]]] = field(default_factory=list)
+    """For each folder, the new files that are to be read."""
+    bulk: set[int] = field(default_factory=set)
+    """The row numbers of the folders in which more than MOST_MOVED files arrived."""
+    changed: dict[CopyKey, TrackedFile] = field(default_factory=dict)
+    """Files with new flags that matter for their messages."""
+    answered: set[CopyKey] = field(default_factory=set)
+    """Files that were answered since the last visit."""
+    contents: set[str] = field(default_factory=set)
+    """The content ids of the messages of these files."""
+    discarded: DiscardedMail | None = None
+    """The files that lately came to ignored folders. They are not read here."""
+    raws: dict[str, bytes] = field(default_factory=dict)
+    """Messages that may get a label."""
+    kept_bytes: int = 0
+
+    def keep(self, content: str, raw: bytes) -> None:
+        """Keep a message in memory if there is room."""
+        if len(raw) <= KEPT_BYTES and content not in self.raws and self.kept_bytes + len(raw) <= MOST_KEPT_BYTES:
+            self.raws[content] = raw
+            self.kept_bytes += len(raw)
+
+
+def settled_times(folder: Folder, *, now: float) -> Folder:
+    """Return the folder with -1 in place of each modification time that is not settled.
+
+    A time is not settled if it is so recent that a further change could give the folder an equal time.
+    """
+    new_ns, cur_ns = (ns if is_settled(ns, now=now) else -1 for ns in (folder.new_ns, folder.cur_ns))
+    return replace(folder, new_ns=new_ns, cur_ns=cur_ns)

@@ -100,7 +100,7 @@ class ClientConnection:
 
     def next_request(self) -> None:
         """Expect a further request on this connection."""
-        self._release()
+        self.release_room()
         self.is_receiving = True
 
     def limit(self, *, idle: float, total: float | None) -> None:

@@ -28,6 +28,7 @@ _spamlstm_command() {
 
 _spamlstm() {
     local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} command arguments words= is_value=
+    local IFS=$' \t\n' # the shell divides words by it
     # The shell divides --option=value into three words.
     [[ $previous == = ]] && previous=${COMP_WORDS[COMP_CWORD - 2]}
     [[ $current == = ]] && current=

@@ -60,7 +60,7 @@ def write_pages(man: Path, *, today: dt.date) -> list[Path]:
 
 def _head(name: str, section: int, summary: str) -> Iterator[str]:
     yield from (f".Dt {name.upper()} {section}", ".Os", ".Sh NAME", f".Nm {name}")
-    yield f".Nd {mdoc.escape(summary[:1].lower() + summary[1:].rstrip('.'))}"
+    yield f".Nd {mdoc.argument(_first_sentence(summary))}"
 
 
 def _command_page(command: CommandLine) -> Iterator[str]:
@@ -221,6 +221,11 @@ def _see_also(*pages: tuple[str, int]) -> Iterator[str]:
     yield ".Sh SEE ALSO"
     yield from (f".Xr {name} {section} ," for name, section in pages[:-1])
     yield f".Xr {pages[-1][0]} {pages[-1][1]}"
+
+
+def _first_sentence(text: str) -> str:
+    sentence = text.split(". ", maxsplit=1)[0].rstrip(".")
+    return sentence[:1].lower() + sentence[1:]
 
 
 def _sentence(text: str) -> str:

@@ -13,6 +13,9 @@ _SHORT = 50
 _SPECIAL = str.maketrans(
     {"\\": r"\e", "'": r"\(aq", "`": r"\(ga", "^": r"\(ha", "~": r"\(ti", "≤": r"\(<=", "…": r"\&..."}
 )
+_MACRO = re.compile(r"%?[A-Z][a-z][a-z0-9]?")
+"""The form of the names of macros, such as `Op`. They have their effect in the arguments of other macros too."""
+
 _CODE = re.compile(r"`([^`]+)`([.,:;)]*)|(?<!\w)'([^']+)'(?!\w)([.,:;)]*)")
 """Words of a program, in `backquotes` or 'quotes', and the punctuation that follows."""
 
@@ -46,7 +49,14 @@ def _hyphens(text: str) -> str:
 def literal(text: str) -> str:
     """Return text of a program or file as one argument of a macro."""
     escaped = _hyphens(text.translate(_SPECIAL)).replace('"', r"\(dq")
+    if _MACRO.fullmatch(escaped):
+        return rf"\&{escaped}"
     return f'"{escaped}"' if " " in escaped else escaped
+
+
+def argument(text: str) -> str:
+    """Return plain text as the rest of a line that begins with a macro."""
+    return " ".join(rf"\&{word}" if _MACRO.fullmatch(word) else word for word in escape(text).split(" "))
 
 
 def paragraph(text: str) -> Iterator[str]:

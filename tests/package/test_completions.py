@@ -95,3 +95,17 @@ def test_an_option_with_an_equals_sign_in_bash(tmp_path):
         (("classify", "--model", "="), {"dirnames"}),
     ):
         assert bash_offers(script, "spamlstm", *words, folder=tmp_path) == expected
+
+
+@pytest.mark.peers
+def test_bash_with_hostile_words(tmp_path):
+    """No word of the command line is run or expanded, and settings of the shell do not matter."""
+    settings = "IFS=:; set -fu\n"
+    script = tmp_path / "script"
+    script.write_text(settings + (completions.FOLDER / SCRIPTS["bash"]).read_text())
+    for word in ("$(touch made)", "`touch made`", "*", "-*", "a;touch made", "x'"):
+        offered = bash_offers(script, "spamlstm", word, "", folder=tmp_path)
+        assert offered == ({one.path[0] for one in COMMANDS[0].commands} if word.startswith("-") else set())
+        assert bash_offers(script, "spamlstm", word, folder=tmp_path) == set()
+        assert bash_offers(script, "spamlstm", "--state", word, "stat", folder=tmp_path) == {"status"}
+    assert not (tmp_path / "made").exists()

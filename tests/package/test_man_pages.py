@@ -91,10 +91,11 @@ WORDS = st.lists(st.text(st.characters(codec="ascii", categories=["L", "N", "P",
 @pytest.mark.peers
 @settings(max_examples=60)
 @given(WORDS.map(" ".join).filter(lambda text: not {"`", "'"} & set(text)))
+@example("Op Fl `Nm` 'Ar' `Xr x` No")
 @example(r".Sh \fB \(dq \e -x --opt=\n .' a. B. C")
 def test_any_text_is_shown_as_it_is(text):
     """No character of a help text is taken as markup."""
     page = ".Dd January 1, 2026\n.Dt X 1\n.Os\n.Sh NAME\n.Nm x\n.Nd y\n.Sh DESCRIPTION"
     shown = mandoc("-T", "ascii", "-O", "width=200", text="\n".join((page, *mdoc.paragraph(text), "")))
     body = re.sub(r".\x08", "", shown).partition("DESCRIPTION\n")[2].rpartition("\n\n")[0]
-    assert body.split() == text.split()
+    assert body.replace("`", "'").split() == text.replace("`", "'").split()

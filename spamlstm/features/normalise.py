@@ -21,13 +21,20 @@ _LOCAL = "abcdefghijklmnopqrstuvwxyz0123456789._+=-"
 # `[0-9\d]` is equivalent to `\d` and `[^a-z0-9_ \n\w\s]` to `[^\w\s]`. `re` finds the listed ASCII characters with a
 # table.
 _NUMBER, _RUN = re.compile(r"[0-9\d][0-9\d][0-9\d][0-9\d]+"), re.compile(r"([^a-z0-9_ \n\w\s])\1{3,}")
-# Finds the matches of both patterns above in ASCII text, in one pass and a third of the time.
-_ASCII_RUN = re.compile(r"([\0-\x08\x0e-\x1b!-@\[-^`{-\x7f])(?:(?<=[0-9])[0-9][0-9][0-9]+|\1\1\1+)")
 # The marks of links and addresses, and their substitutes in ASCII text, because patterns search ASCII in half the time.
 # Each substitute has two characters, so that adjacent ones are not a run of one character.
 _MARKS, _ASCII_MARKS = ("⟦url⟧", "⟦address⟧"), ("\1\2", "\1\3")
+# The kinds of ASCII characters: `0` for a digit, `-` for a sign, and `a` for all else. Runs of one kind are found in a
+# fifth of the time of a pattern.
+_KINDS = bytes(
+    ord("0" if chr(code).isdigit() else "a" if chr(code).isalpha() or chr(code).isspace() or code == 0x5F else "-")
+    for code in range(0x80)
+).ljust(0x100)
+_SAME_KIND = re.compile(rb"0+|-+")
 _MAX_WORD = 40
 _LONG_WORD = re.compile(r"([!-~]{24})[!-~]{17,}")
+_ASCII_SPACES = bytes.maketrans(b"\t\n\v\f\r\x1c\x1d\x1e\x1f", b" " * 9)
+_SPACES = re.compile(rb"  +")
 
 
 def without_brackets(text: str) -> str:
@@ -54,14 +61,7 @@ def normalise(text: str) -> tuple[str, set[str]]:
         text = _without_addresses(text, address)
     text, found = join_letters(text)
     odd.update(found)
-    if text.isascii():
-        text = _ASCII_RUN.sub(_shortened_run, text)
-    else:
-        text = _RUN.sub(_shortened_run, _NUMBER.sub(_shortened_run, text))
-    words = text.split()
-    if max(map(len, words), default=0) > _MAX_WORD:
-        words = [word if len(word) <= _MAX_WORD else _LONG_WORD.sub(r"\1…", word) for word in words]
-    text = " ".join(words)
+    text = _without_long_words(_single_spaced(_without_runs(text)))
     if is_plain and "\1" in text:
         text = text.replace(url, _MARKS[0]).replace(address, _MARKS[1])
     return text, odd
@@ -95,9 +95,62 @@ def _without_combining(match: re.Match[str]) -> str:
     return "".join([sign for sign in match[0] if not unicodedata.combining(sign)])
 
 
+def _without_runs(text: str) -> str:
+    """Return `text` with long numbers and long runs of a sign shortened."""
+    if not text.isascii():
+        return _RUN.sub(_shortened_run, _NUMBER.sub(_shortened_run, text))
+    out: list[str] = []
+    end = 0
+    for start, stop in _runs(text):
+        run = text[start:stop]
+        is_same = run[0].isdecimal() or run.count(run[0]) == len(run)
+        out += (text[end:start], _shortened(run) if is_same else _RUN.sub(_shortened_run, run))
+        end = stop
+    return "".join([*out, text[end:]]) if out else text
+
+
+def _runs(text: str) -> list[tuple[int, int]]:
+    """Return the start and end of each run of four or more digits, or four or more signs, in ASCII text."""
+    kinds = text.encode("ascii").translate(_KINDS)
+    found: list[tuple[int, int]] = []
+    for run in (b"0000", b"----"):
+        at = kinds.find(run)
+        while at >= 0 and (same := _SAME_KIND.match(kinds, at)):
+            found.append(same.span())
+            at = kinds.find(run, same.end())
+    return sorted(found)
+
+
+def _single_spaced(text: str) -> str:
+    """Return the words of `text` with single spaces between them."""
+    if not text.isascii():
+        return " ".join(text.split())
+    return _SPACES.sub(b" ", text.encode("ascii").translate(_ASCII_SPACES)).strip().decode("ascii")
+
+
+def _without_long_words(text: str) -> str:
+    """Return `text`, which has single spaces, with each long word shortened."""
+    out: list[str] = []
+    end = at = 0
+    last = len(text) - _MAX_WORD
+    while at < last:
+        # Most searches pass several words.
+        space = text.rfind(" ", at, at + _MAX_WORD + 1)
+        if space < 0:
+            space = text.find(" ", at)
+            space = len(text) if space < 0 else space
+            out += (text[end:at], _LONG_WORD.sub(r"\1…", text[at:space]))
+            end = space
+        at = space + 1
+    return "".join([*out, text[end:]]) if out else text
+
+
 def _shortened_run(match: re.Match[str]) -> str:
+    return _shortened(match[0])
+
+
+def _shortened(run: str) -> str:
     """Return at most 8 zeros for a long number, or the first three characters of another run."""
-    run = match[0]
     return "0" * min(len(run), 8) if run[0].isdecimal() else run[:3]
 
 
@@ -108,16 +161,18 @@ def _without_links(text: str, mark: str) -> str:
     """
     out: list[str] = []
     end = 0
-    for match in SCHEME_END.finditer(text):
+    at = text.find("://")
+    while at >= 0:
         # The scheme must not be part of the previous link.
-        scheme = _SCHEME.search(text, max(end, match.start() - 5), match.start())
-        if scheme and (link := _AFTER_SCHEME.match(text, match.end())):
+        scheme = _SCHEME.search(text, max(end, at - 5), at)
+        if scheme and (link := _AFTER_SCHEME.match(text, at + 3)):
             host = link[1]
             # The last letter of a usual host is a letter of ASCII. Other hosts are repaired.
             if not host[-1:].isalpha() or not host.isascii() or "%" in host or "xn--" in host:
                 host = without_brackets(url_host(f"http://{host}")) or host
             out += (text[end : scheme.start()], f" {mark}{host[:40]} ")
             end = link.end()
+        at = text.find("://", max(end, at + 3))
     out.append(text[end:])
     return "".join(out)
 

@@ -2,13 +2,15 @@
 PYTHON ?= python3
 CORPUS ?= ../shared/corpus
 VENV   := .venv
+BUILD  ?= build
+DIST   ?= dist
 # The generated mail of the shipped models: mail of `training/synthetic`, texts of this project dressed as modern mail, and
 # disguised copies of real mail.
 GENERATED := --synthetic 15000 --synthetic-share 0.2 --evaded 0.33 \
 	--modern $(CORPUS) --modern-count 40000 --modern-share 0.1 --without app: --without news:
 PIP    := $(VENV)/bin/pip install -qq --disable-pip-version-check -c constraints.txt
 
-.PHONY: help run test train release clean
+.PHONY: help run test train deb release clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -31,6 +33,9 @@ test: $(VENV)/dev ## check format, lint, types and import layers, and run the te
 
 train: $(VENV)/dev ## train the shipped model (CORPUS=folder of archives)
 	$(VENV)/bin/python -m training fit --corpus $(CORPUS) $(GENERATED) --epochs 4 --per-epoch 40000 --version 3 --out models/default
+
+deb: ## build the Debian package, on Debian
+	packaging/deb.sh $(BUILD) $(DIST)
 
 # The packages whose tools exist here: each has a target of its own, which writes into dist/.
 PACKAGES = $(and $(wildcard packaging/deb.sh),$(shell command -v dh),deb) \

@@ -1,0 +1,121 @@
+"""The Debian package is built by `make deb` and installed on a clean Debian, which systemd boots in namespaces.
+
+The package is built while the clean Debian is downloaded. Both take half a minute, and each uses one core.
+"""
+
+import re
+import shutil
+import subprocess
+
+import pytest
+from booted import booted, obstacle
+from clean_debian import unpack_debian
+
+OBSTACLE = obstacle()
+pytestmark = [pytest.mark.peers, pytest.mark.timeout(600), pytest.mark.skipif(bool(OBSTACLE), reason=OBSTACLE)]
+
+# GTUBE, which is spam by definition.
+SPAM = """Received: by mx.example.org with ESMTP id 1
+From: a@example.org
+Message-ID: <{name}@example.org>
+Subject: test
+
+XJS*C4JDBQADN1.NSBN3*2IDNEN*GTUBE-STANDARD-ANTI-UBE-TEST-EMAIL*C.34X
+"""
+CONFIG = "/etc/spamlstm/config.toml"
+MAILDIR = "/var/vmail/example.org/ann/Maildir"
+EXAMPLES = "/usr/share/doc/spamlstm/examples"
+
+
+@pytest.fixture(scope="module")
+def machine(root, tmp_path_factory):
+    """A clean Debian with the package in its root folder, not yet installed."""
+    folder = tmp_path_factory.mktemp("machine")
+    command = ["make", "deb", f"BUILD={folder / 'build'}", f"DIST={folder / 'dist'}"]
+    with subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as building:
+        unpack_debian(folder / "debian", kept=root / "build")
+        output = building.communicate()[0]
+    assert building.returncode == 0, output
+    (package,) = (folder / "dist").iterdir()
+    shutil.copy(package, folder / "debian/spamlstm.deb")
+    (folder / "memory").mkdir()
+    with booted(folder / "memory", system=folder / "debian") as ours:
+        yield ours
+
+
+@pytest.fixture(scope="module")
+def installed(machine):
+    """The machine after dpkg has installed the package, with a Maildir of vmail."""
+    machine.run("dpkg -i /spamlstm.deb")
+    machine.run(f"mkdir -p {MAILDIR}/{{new,cur,tmp}}; chown -R vmail: /var/vmail/*")
+    return machine
+
+
+def deliver(machine, name):
+    machine.run(f"cat > tmp/{name} <<'END'\n{SPAM.format(name=name)}END", folder=MAILDIR)
+    machine.run(f"chmod 600 tmp/{name}; chown vmail: tmp/{name}; mv tmp/{name} new/", folder=MAILDIR)
+
+
+def state(machine, *, unit="spamlstm"):
+    return machine.run(f"systemctl show {unit} -p ActiveState --value").strip()
+
+
+def header(machine):
+    """Return the commands in the first lines of the installed unit."""
+    text = machine.run("cat /lib/systemd/system/spamlstm.service").partition("[Unit]")[0]
+    return "\n".join(re.findall(r"(?m)^#   (.*)$", text))
+
+
+def test_it_classifies_after_one_command(machine, installed):
+    """The package needs nothing but what a clean Debian with Python has, and judges mail when dpkg has ended."""
+    machine.run(f"cat > /mail <<'END'\n{SPAM}END")
+    assert machine.run("spamlstm classify /mail").startswith("spam")
+    assert machine.run("spamlstm classify /mail --exit-code", check=False).startswith("spam")
+    assert "X-Spam-Flag: YES" in machine.run("spamlstm filter < /mail")
+
+
+def test_nothing_runs_without_a_configuration(installed):
+    """The service is enabled, not started, and its start does nothing before there is a configuration."""
+    assert state(installed) == "inactive"
+    assert installed.run("systemctl is-enabled spamlstm").strip() == "enabled"
+    installed.run("systemctl start spamlstm")
+    assert state(installed) == "inactive"
+    assert CONFIG in installed.run("systemctl status spamlstm", check=False)
+    installed.run("test ! -e /etc/systemd/user/default.target.wants/spamlstm.service")
+
+
+def test_the_service_starts_by_its_own_header(installed):
+    """The commands in the first lines of the unit start the daemon, which files mail as vmail."""
+    installed.run(header(installed))
+    installed.run(f"""sed -i 's|^path = .*|path = "/var/vmail/*/*/Maildir"|' {CONFIG}; systemctl reload spamlstm""")
+    installed.wait("spamlstm status --state /var/lib/spamlstm | grep -q '1 watched'")
+    deliver(installed, "1.spam")
+    installed.wait(f"stat {MAILDIR}/.Junk/new/* >/dev/null 2>&1")
+    assert installed.run(f"stat -c '%U %a' {MAILDIR}/.Junk/new/*").strip() == "vmail 600"
+    assert installed.run("systemd-analyze verify --man=no spamlstm.service") == ""
+
+
+def test_an_upgrade_restarts_it_and_keeps_the_configuration(installed):
+    """The running daemon is replaced, and a changed configuration is neither replaced nor asked about."""
+    before = installed.run(f"systemctl show spamlstm -p MainPID; cat {CONFIG}")
+    installed.run("dpkg -i /spamlstm.deb < /dev/null")
+    after = installed.run(f"systemctl show spamlstm -p MainPID; cat {CONFIG}")
+    assert state(installed) == "active"
+    assert after.partition("\n")[0] != before.partition("\n")[0]
+    assert after.partition("\n")[2] == before.partition("\n")[2]
+
+
+def test_remove_and_purge_keep_mail(installed):
+    """Remove stops the daemon and keeps all data. Purge removes the configuration, and state only if asked to."""
+    kept = f"{MAILDIR}/.Junk/new/* /var/lib/spamlstm/*.sqlite"
+    installed.run("dpkg -r spamlstm")
+    assert state(installed) == "inactive"
+    installed.run(f"ls {kept} {CONFIG}; test ! -e /usr/bin/spamlstm; test ! -e /usr/lib/spamlstm")
+    assert "/var/lib/spamlstm" in installed.run("DEBIAN_FRONTEND=noninteractive dpkg -P spamlstm")
+    installed.run(f"ls {kept}; test ! -e /etc/spamlstm; getent passwd vmail")
+
+    installed.run("dpkg -i /spamlstm.deb")
+    installed.run("echo 'spamlstm spamlstm/remove-state boolean true' | debconf-set-selections")
+    installed.run("DEBIAN_FRONTEND=noninteractive dpkg -P spamlstm")
+    installed.run(f"ls {MAILDIR}/.Junk/new/*; test ! -e /var/lib/spamlstm")
+    assert installed.run("find / -xdev -name '*spamlstm*' -not -name '*.deb'") == ""

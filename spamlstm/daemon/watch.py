@@ -1,6 +1,6 @@
 """Watching of the `new` folders and junk folders of many Maildirs with one inotify instance and one watchdog thread.
 
-A watch is the kernel's subscription to events of one folder. A junk folder is watched at its `cur`.
+A watch is the kernel's subscription to events of one folder. A junk folder is watched at its `cur` and its `new`.
 The Observer of the watchdog library is not used because it needs a thread for each folder; see
 docs/decisions/0009-watching.md.
 """
@@ -35,6 +35,8 @@ ENDS = IN_DELETE_SELF | IN_MOVE_SELF | IN_UNMOUNT
 NEW_MASK = ARRIVES | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR | IN_DONT_FOLLOW
 JUNK_MASK = IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_DELETE_SELF | IN_MOVE_SELF
 JUNK_MASK |= IN_ONLYDIR | IN_DONT_FOLLOW
+# Arrivals in `new` of a junk folder are mostly filed by this program, and are not moves.
+JUNK_NEW_MASK = JUNK_MASK & ~(IN_CREATE | IN_MOVED_TO)
 
 
 @dataclass(slots=True)
@@ -88,7 +90,7 @@ class Watcher(Closable):
     _inotify: _Inotify | None = None
     _folders: dict[str, _NewFolder | None] = field(default_factory=dict)  # by Maildir; None if the folder is missing
     _maildirs: dict[int, str] = field(default_factory=dict)  # Maildir by the watch of its `new`
-    _junks: dict[str, tuple[int, int]] = field(default_factory=dict)  # inode and watch by path of the `cur`
+    _junks: dict[str, tuple[int, int]] = field(default_factory=dict)  # inode and watch by path of `cur` or `new`
     _junk_maildirs: dict[int, str] = field(default_factory=dict)  # Maildir by the watch of its junk folder
     _remote: frozenset[int] = frozenset()
     _most: int | None = None  # number of watches that the kernel allows; None if unknown
@@ -117,9 +119,9 @@ class Watcher(Closable):
         return self._coverage()
 
     def watch_junk(self, maildir: str, path: str, inode: int) -> None:
-        """Watch the `cur` of a junk folder, so that a file that enters or leaves the folder causes a hint.
+        """Watch `cur` or `new` of a junk folder. A file that enters or leaves `cur`, or leaves `new`, causes a hint.
 
-        `path` is the path of `cur` and `inode` is its inode number. The watch only speeds up learning. If all
+        `path` is the path of `cur` or `new`, and `inode` is its inode number. The watch only speeds up learning. If all
         watches are needed for deliveries, the folder is not watched, and the next learning round finds the moved file.
         """
         before = self._junks.get(path)
@@ -127,11 +129,13 @@ class Watcher(Closable):
             return
         if before is not None:
             self._end(before[1])
+        if self._was_renamed(maildir, path, inode):
+            return
         folder, inotify = self._folders.get(maildir), self._inotify
         if folder is None or folder.watch is None or inotify is None or not self._has_spare_watches():
             return
         try:
-            watch = self._add(inotify, path, JUNK_MASK, maildir)
+            watch = self._add(inotify, path, JUNK_NEW_MASK if path.endswith("/new") else JUNK_MASK, maildir)
         except OSError as error:
             # This error is not reported. A refused watch of a delivery folder is reported by `cover`.
             if error.errno == errno.ENOSPC:
@@ -140,6 +144,17 @@ class Watcher(Closable):
         if watch >= 0:
             self._junks[path] = inode, watch
             self._junk_maildirs[watch] = maildir
+
+    def _was_renamed(self, maildir: str, path: str, inode: int) -> bool:
+        """Return whether a watch for the former path of a renamed junk folder exists. It then belongs to `path`.
+
+        The kernel would return the number of this watch again.
+        """
+        for former, (known, watch) in list(self._junks.items()):
+            if known == inode and former != path and self._junk_maildirs.get(watch) == maildir:
+                self._junks[path] = self._junks.pop(former)
+                return True
+        return False
 
     def poll(self, *, beat: Callable[[], None] = lambda: None) -> None:
         """Check all Maildirs without a watch. Request a rescan of each Maildir whose `new` has changed.

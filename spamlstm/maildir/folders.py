@@ -12,7 +12,7 @@ import stat
 import string
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
 
@@ -102,6 +102,8 @@ class Folder:
     """The modification time of new in nanoseconds, which is the time of the last added or removed name."""
     cur_ns: int
     """The modification time of cur in nanoseconds."""
+    new_inode: int = field(default=0, compare=False)
+    """The inode number of the folder's new, or 0 if it was not read."""
 
 
 def folders(mailbox: OpenMaildir) -> Iterator[Folder]:
@@ -203,7 +205,7 @@ def _status(mailbox: OpenMaildir, name: str) -> Folder | None:
     if found is None:
         return None
     new, cur = found
-    return Folder(name, cur.st_ino, new.st_mtime_ns & MOST_INTEGER, cur.st_mtime_ns & MOST_INTEGER)
+    return Folder(name, cur.st_ino, new.st_mtime_ns & MOST_INTEGER, cur.st_mtime_ns & MOST_INTEGER, new.st_ino)
 
 
 def role_of(name: str, *, junk: str, ignore_folders: Iterable[str] = ()) -> FolderRole:

@@ -45,13 +45,13 @@ class Tracker:
         journal: Journal,
         label_stores: LabelStores,
         clock: Callable[[], float] = time.time,
-        watch: Callable[[str, str, int], None] = lambda _maildir, _cur, _inode: None,
+        watch: Callable[[str, str, int], None] = lambda _maildir, _part, _inode: None,
         open_maildir: Callable[[str], OpenMaildir] = OpenMaildir.open,
     ) -> None:
         """Prepare visits of Maildirs, which are opened by `open_maildir`.
 
-        `watch` is called for each found junk folder, with the path of the Maildir and with path and inode of the `cur`
-        in the junk folder.
+        `watch` is called for each found junk folder, with the path of the Maildir and with path and inode of `cur` and
+        of `new` in the junk folder.
         """
         self._open = open_maildir
         self._config = config
@@ -125,7 +125,9 @@ class Tracker:
         yield from self._sent.visit(mailbox, [folder for folder in ignored if is_sent(folder.name)])
         for folder, role in found:
             if role is FolderRole.JUNK:
-                self._watch(maildir, f"{mailbox.folder(folder.name).path}/cur", folder.inode)
+                path = mailbox.folder(folder.name).path
+                self._watch(maildir, f"{path}/cur", folder.inode)
+                self._watch(maildir, f"{path}/new", folder.new_inode)
         state = hash(tuple(found))
         if self._unchanged.get(maildir) == state:
             if maildir in self._labels.maildirs:

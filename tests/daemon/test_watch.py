@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import threading
+import warnings
 from pathlib import Path
 
 import pytest
@@ -304,6 +305,37 @@ def test_a_junk_folder_that_is_made_anew(watcher, hints, wakeup, box):
     junk(watcher, box)
     (cur / "1:2,").write_bytes(b"mail")
     assert until(wakeup, hints.take_moved) == [box]
+
+
+def test_moves_out_of_new(watcher, hints, wakeup, box):
+    """Unread mail that leaves the junk folder gives a hint; mail that is filed into its `new` gives none."""
+    cover(watcher, box)
+    cur = junk(watcher, box)
+    new = cur.parent / "new"
+    watcher.watch_junk(box, str(new), new.stat().st_ino)
+    (new / "1").write_bytes(b"mail")
+    (new / "2").write_bytes(b"mail")
+    (new / "1").rename(Path(box, "cur", "1:2,"))
+    assert until(wakeup, hints.take_moved) == [box]
+    assert hints.take_moved() == []
+
+
+def test_a_junk_folder_that_is_renamed(watcher, hints, wakeup, box):
+    """It keeps its watch under the new name, without a warning of watchdog, and can be made anew beside it."""
+    cover(watcher, box)
+    cur = junk(watcher, box)
+    renamed = Path(box, ".Spam")
+    cur.parent.rename(renamed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for _ in range(2):
+            watcher.watch_junk(box, f"{renamed}/cur", (renamed / "cur").stat().st_ino)
+        cur = junk(watcher, box)
+        watcher.watch_junk(box, f"{renamed}/cur", (renamed / "cur").stat().st_ino)
+    assert len(watcher._junk_maildirs) == 2
+    for folder in (renamed / "cur", cur):
+        (folder / "1:2,").write_bytes(b"mail")
+        assert until(wakeup, hints.take_moved) == [box]
 
 
 def test_deliveries_come_first_where_watches_are_few(watcher, box, tmp_path):

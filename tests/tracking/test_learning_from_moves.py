@@ -533,3 +533,12 @@ def test_a_folder_with_too_many_names(maildir, monkeypatch):
     maildir.move(missed, maildir.junk)
     maildir.look()
     assert maildir.label_of(missed) == "spam"
+
+
+def test_both_parts_of_a_junk_folder_are_watched(maildir):
+    """A move of unread mail out of `new` of the junk folder is noticed as soon as one out of `cur`."""
+    maildir, watched = maildir(), []
+    maildir.tracker._watch = lambda *one: watched.append(one)
+    maildir.look()
+    parts = [f"{maildir.junk}/{part}" for part in ("cur", "new")]
+    assert watched == [(maildir.root, part, Path(part).stat().st_ino) for part in parts]

@@ -6,6 +6,8 @@ import os
 import pwd
 import shutil
 import signal
+import smtplib
+import socket
 import subprocess
 import sys
 import tempfile
@@ -14,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
+from recipe import Recipe
 from tiny_bundle import HAM, SPAM
 from watching import until
 
@@ -101,15 +104,14 @@ class Service:
 
     @contextlib.contextmanager
     def broken(self) -> Iterator[None]:
-        """Run the block without the daemon, and with a configuration that the command cannot read."""
+        """Run the block with a configuration that the command cannot read. The daemon must not run."""
         config = self.folder / "config" / "spamlstm" / "config.toml"
-        with self.stopped():
-            config.parent.mkdir(parents=True, exist_ok=True)
-            config.write_text("broken")
-            try:
-                yield
-            finally:
-                config.unlink()
+        config.parent.mkdir(parents=True, exist_ok=True)
+        config.write_text("broken")
+        try:
+            yield
+        finally:
+            config.unlink()
 
     def visit(self) -> None:
         """Make the daemon compare all Maildirs with what it knows of them, and wait until it has done so."""
@@ -196,6 +198,59 @@ def for_users(folder: Path, places: Mapping[str, Path] = MappingProxyType({})) -
     return ["unshare", "--mount", "sh", "-c", VIEW.format(mounts="\n".join(lines)), "sh"]
 
 
+def accounts(service: Service, homes: Mapping[str, Path], *system: str) -> dict[str, Path]:
+    """Return the files of accounts for `for_users`: users with the id of the owner of the mail, and users of programs.
+
+    `homes` are the names and home folders of the users. Programs take a home folder from there and not from $HOME.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="accounts-", dir=service.folder))
+    folder.chmod(0o755)
+    owner = service.owner
+    users = [f"{name}:x:{owner.pw_uid}:{owner.pw_gid}::{home}:/bin/sh" for name, home in homes.items()]
+    groups = []
+    for number, name in enumerate(system, start=60000):
+        users.append(f"{name}:x:{number}:{number}::/nonexistent:/bin/false")
+        groups.append(f"{name}:x:{number}:")
+    for name, lines in (("passwd", users), ("group", groups)):
+        real = Path("/etc", name).read_text()
+        (folder / name).write_text("".join(f"{line}\n" for line in lines) + real)
+    return {f"/etc/{name}": folder / name for name in ("passwd", "group")}
+
+
+def as_owner(service: Service, home: Path) -> Sequence[str]:
+    """Return a command that runs another one as the owner of the mail, who is ann with the home folder `home`."""
+    owner = service.owner
+    user = (f"--reuid={owner.pw_uid}", f"--regid={owner.pw_gid}", "--clear-groups")
+    settings = (f"HOME={home}", "USER=ann", "LOGNAME=ann", f"PATH={os.defpath}")
+    view = for_users(service.folder, accounts(service, {"ann": home}))
+    return [*view, "setpriv", *user, "env", "-i", "-C", str(home), *settings]
+
+
+def free_port() -> int:
+    """Return the number of a port on which nobody listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def until_listening(port: int, process: subprocess.Popen[bytes]) -> None:
+    """Wait until a mail server accepts connections. Fails if the process ends."""
+
+    def is_listening() -> bool:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+            return True
+        assert process.poll() is None
+        return False
+
+    until(is_listening)
+
+
+def send(port: int, mail: bytes, *recipients: str) -> None:
+    """Send a message to a mail server."""
+    with smtplib.SMTP("127.0.0.1", port) as client:
+        client.sendmail("sender@example.net", recipients, mail)
+
+
 # --- mail -------------------------------------------------------------------------------------------------------------
 
 
@@ -204,6 +259,11 @@ def mails() -> dict[str, bytes]:
     forged = b"X-Spam-Flag: YES\r\nX-Spam-Status: Yes, score=99.0 required=5.0\r\n"
     body = b"\r\nFrom here on\r\n.\r\n..dots\r\n>From there\r\n \r\n\xe9\x80\xff = =20\r\n\r\n"
     return {"inbox": HEADERS + forged + HAM + body, "junk": HEADERS + SPAM + body}
+
+
+def gtube() -> bytes:
+    """Return the message with which users check a recipe."""
+    return Recipe("recipes").files["gtube.eml"].encode()
 
 
 def delivered(folder: Path, count: int = 1) -> list[bytes]:

@@ -3,15 +3,11 @@
 import contextlib
 import os
 import re
-import smtplib
-import socket
 import subprocess
-from pathlib import Path
 
 import pytest
 from recipe import SERVERS, Recipe
-from serving import delivered, for_users, mails, same_mail
-from watching import until
+from serving import accounts, delivered, for_users, free_port, mails, same_mail, send, until_listening
 
 EXIM = SERVERS / "exim4-daemon-heavy" / "usr" / "sbin" / "exim4"
 pytestmark = [
@@ -20,6 +16,7 @@ pytestmark = [
     pytest.mark.skipif(os.geteuid() != 0, reason="only root can give Exim its user"),
 ]
 RECIPE = Recipe("recipes/exim")
+ANN = "ann@mx.example.org"
 MAIN = """
 exim_path = {exim}
 exim_user = {user}
@@ -51,10 +48,6 @@ maildir_inbox:
   directory = $home/Maildir
   maildir_format
 """
-USERS = """Debian-exim:x:60999:60999::/nonexistent:/bin/false
-ann:x:{uid}:{gid}::{home}/ann:/bin/sh
-bob:x:{uid}:{gid}::{home}/bob:/bin/sh
-"""
 
 
 @contextlib.contextmanager
@@ -64,30 +57,18 @@ def exim(service):
     for name in ("ann", "bob"):
         (home / name).mkdir()
     service.give(home)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     owner = service.owner
     settings = RECIPE.file("/etc/exim4/exim4.conf", {"/run/spamlstm/spamd.sock": service.spamd})
     settings = settings.replace("begin acl\n", ACL).replace("begin transports\n", INBOX)
     main = MAIN.format(exim=EXIM, user=owner.pw_uid, group=owner.pw_gid, folder=folder, port=port)
     (service.folder / "exim.conf").write_text(main + settings)
-    users = USERS.format(uid=owner.pw_uid, gid=owner.pw_gid, home=home)
-    places = {}
-    for name, lines in (("passwd", users), ("group", "Debian-exim:x:60999:\n")):
-        places[f"/etc/{name}"] = service.folder / f"exim.{name}"
-        places[f"/etc/{name}"].write_text(Path(f"/etc/{name}").read_text() + lines)
+    places = accounts(service, {name: home / name for name in ("ann", "bob")}, "Debian-exim")
     command = [*for_users(service.folder, places), EXIM, "-C", service.folder / "exim.conf", "-bdf"]
     process = subprocess.Popen(command, start_new_session=True)
 
-    def is_ready():
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
-            return True
-        return process.poll() is not None
-
     try:
-        until(is_ready)
-        assert process.poll() is None
+        until_listening(port, process)
         yield port, home / "ann" / "Maildir"
     finally:
         process.terminate()
@@ -95,18 +76,13 @@ def exim(service):
         print((folder / "mainlog").read_text())  # noqa: T201  shown if the test fails
 
 
-def send(port, mail, *recipients):
-    with smtplib.SMTP("127.0.0.1", port) as client:
-        client.sendmail("sender@example.net", recipients or ["ann@mx.example.org"], mail)
-
-
 def test_spam_is_filed(service):
     """Spam is in Junk and ham in the inbox. Without the daemon, spam is in the inbox, without the forged headers."""
     spam, ham = mails()["junk"], mails()["inbox"]
     with exim(service) as (port, maildir):
-        send(port, spam)
-        send(port, ham)
-        send(port, spam, "ann@mx.example.org", "bob@mx.example.org")
+        send(port, spam, ANN)
+        send(port, ham, ANN)
+        send(port, spam, ANN, "bob@mx.example.org")
         found = {name: delivered(maildir / name, count) for name, count in (("", 1), (".Junk", 2))}
         assert [len(one) for one in found.values()] == [1, 2]
         assert all(same_mail(raw, ham) and b"X-Spam-Flag" not in raw for raw in found[""])
@@ -115,7 +91,7 @@ def test_spam_is_filed(service):
         scores = {re.search(rb"X-Spam-Status: Yes, (score=\S+)", raw)[1] for raw in (*found[".Junk"], done.stdout)}
         assert len(scores) == 1
         with service.stopped():
-            send(port, spam)
-            send(port, ham)
+            send(port, spam, ANN)
+            send(port, ham, ANN)
             found = delivered(maildir, 3)
         assert b"X-Spam-Flag" not in b"".join(found)

@@ -4,15 +4,13 @@ import contextlib
 import os
 import re
 import shutil
-import smtplib
-import socket
 import subprocess
 from pathlib import Path
 
 import pytest
 from dovecot import running
 from recipe import PROGRAM, Recipe
-from serving import delivered, for_users, mails, same_mail
+from serving import delivered, for_users, free_port, mails, same_mail, send, until_listening
 from watching import until
 
 pytestmark = [
@@ -21,6 +19,7 @@ pytestmark = [
     pytest.mark.skipif(os.geteuid() != 0, reason="only root can start Postfix"),
 ]
 RECIPE = Recipe("recipes/postfix")
+ANN = "ann@example.org"
 SCRIPT = "/usr/local/lib/spamlstm-postfix"
 MAIN = """
 compatibility_level = 3.6
@@ -37,10 +36,7 @@ maillog_file_prefixes = {log.parent}
 @contextlib.contextmanager
 def postfix(service, lmtp):
     """Run Postfix with the files of the page, and its own settings and queue; give its port and its folder."""
-    folder = service.folder / "postfix"
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    folder, port = service.folder / "postfix", free_port()
     shutil.copytree("/etc/postfix", folder / "etc", symlinks=True)
     for name in ("queue", "data"):
         (folder / name).mkdir()
@@ -61,18 +57,12 @@ def postfix(service, lmtp):
         [*within, "sh", "-c", "postfix check && exec /usr/lib/postfix/sbin/master -d"], start_new_session=True
     )
     try:
-        until(lambda: (folder / "queue" / "public" / "pickup").exists() or process.poll() is not None)
-        assert process.poll() is None
+        until_listening(port, process)
         yield port, folder
     finally:
         process.terminate()
         process.wait()
         shutil.rmtree(folder)
-
-
-def send(port, mail, *recipients):
-    with smtplib.SMTP("127.0.0.1", port) as client:
-        client.sendmail("sender@example.net", recipients or ["ann@example.org"], mail)
 
 
 def test_spam_is_filed(service):
@@ -83,19 +73,19 @@ def test_spam_is_filed(service):
         running("\nprotocols = imap lmtp\nprotocol lmtp {\nmail_plugins = sieve\n}\n", sieve=sieve) as server,
         postfix(service, server.folder / "run" / "lmtp") as (port, folder),
     ):
-        send(port, spam)
-        send(port, ham, "ann@example.org", "bob@example.org")
+        send(port, spam, ANN)
+        send(port, ham, ANN, "bob@example.org")
         with service.stopped():
-            send(port, spam)
+            send(port, spam, ANN)
             found = {name: delivered(server.maildir / name, 2) for name in ("", ".Junk")}
+            with service.broken():
+                send(port, spam, ANN)
+                assert same_mail(delivered(server.maildir, 3)[-1], spam)
         assert [len(one) for one in found.values()] == [2, 2]
         assert all(same_mail(raw, ham) and b"X-Spam-Flag" not in raw for raw in found[""])
         assert all(same_mail(raw, spam) and b"X-Spam-Flag: YES" in raw for raw in found[".Junk"])
-        with service.broken():
-            send(port, spam)
-            assert same_mail(delivered(server.maildir, 3)[-1], spam)
         Path(service.program).rename(service.folder / "away")
-        send(port, spam)
+        send(port, spam, ANN)
         until(lambda: "status=deferred" in (folder / "log").read_text())
         (service.folder / "away").rename(service.program)
         assert list((folder / "queue" / "corrupt").iterdir()) == []

@@ -1,0 +1,40 @@
+"""procmail runs `spamlstm filter` when it delivers a message."""
+
+import shutil
+
+import pytest
+from agents import ROOT_ONLY, agent, check_agent, without_command
+from maildirs import make
+from recipe import PROGRAM, Recipe
+from serving import mails, same_mail
+
+pytestmark = [
+    pytest.mark.peers,
+    pytest.mark.skipif(shutil.which("procmail") is None, reason="procmail is not installed here"),
+    ROOT_ONLY,
+]
+
+
+@pytest.fixture
+def home(service):
+    path = service.home()
+    make(path / "Maildir")
+    Recipe("recipes/procmail").write("~/.procmailrc", path / ".procmailrc", {PROGRAM: service.program}).chmod(0o600)
+    service.give(path)
+    return path
+
+
+@pytest.fixture
+def deliver(service, home):
+    return agent(service, home, "procmail", "-m", ".procmailrc")
+
+
+def test_spam_is_filed(service, home, deliver):
+    """Spam is in Junk and ham in the inbox, with and without the daemon; if we cannot judge, spam is in the inbox."""
+    check_agent(service, home, deliver)
+
+
+def test_without_the_command(service, home, deliver):
+    """If our command is missing, the message is in the inbox, unchanged."""
+    status, found = without_command(service, home, deliver)
+    assert (status, [same_mail(raw, mails()["junk"]) for raw in found]) == (0, [True])

@@ -155,7 +155,8 @@ def serving(model: Path, config: str = CONFIG) -> Iterator[Service]:
         command = Path(service.program)
         command.write_text(COMMAND.format(folder=folder, model=service.model, root=ROOT, python=sys.executable))
         command.chmod(0o755)
-        config = config.replace("/run/spamlstm", f"{folder}/run").replace("/var/vmail", f"{folder}/vmail")
+        for place, here in (("/run/spamlstm", "run"), ("/var/vmail", "vmail"), ("/home/", "home/")):
+            config = config.replace(place, f"{folder}/{here}")
         group = grp.getgrgid(owner.pw_gid).gr_name
         (folder / "daemon.toml").write_text(config.replace('group = "mail"', f'group = "{group}"'))
         service.start()

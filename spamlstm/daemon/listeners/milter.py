@@ -20,6 +20,7 @@ from spamlstm.daemon.listeners.connection import (
 from spamlstm.daemon.listeners.judging import JudgedMail, JudgingError
 from spamlstm.daemon.listeners.milter_message import MilterMessage, MilterSession
 from spamlstm.daemon.listeners.milter_packets import (
+    COMMANDS,
     CONTINUE_PACKET,
     LENGTH,
     MOST_PACKET,
@@ -59,17 +60,20 @@ async def serve_milter(client: ClientConnection, *, config: MilterConfig) -> Non
 
 async def _packet(client: ClientConnection) -> tuple[MilterCommand, bytes] | None:
     """Return the next packet, or None if the MTA has closed the connection."""
-    received = client.received
-    while len(received) < LENGTH.size or len(received) < LENGTH.size + LENGTH.unpack_from(received)[0]:
-        if len(received) >= LENGTH.size and LENGTH.unpack_from(received)[0] > MOST_PACKET:
-            raise BadPacketError
+    received, size = client.received, LENGTH.size
+    while len(received) < size:
         if not await client.receive():
             return None
-    packet = client.take(*LENGTH.unpack(client.take(LENGTH.size)))
-    try:
-        return MilterCommand(packet[:1]), packet[1:]
-    except ValueError as error:
-        raise BadPacketError from error
+    (length,) = LENGTH.unpack_from(received)
+    if length > MOST_PACKET:
+        raise BadPacketError
+    while len(received) < size + length:
+        if not await client.receive():
+            return None
+    packet = client.take(size + length)
+    if (command := COMMANDS.get(packet[size : size + 1])) is None:
+        raise BadPacketError
+    return command, packet[size + 1 :]
 
 
 class _Conversation:
@@ -83,6 +87,7 @@ class _Conversation:
 
     async def run(self) -> None:
         """Answer packets. Raises BadPacketError for a packet that breaks the protocol."""
+        answered = self._session.options.answered
         while not self._client.is_last:
             self._client.is_receiving = True
             packet = await _packet(self._client)
@@ -93,15 +98,15 @@ class _Conversation:
             if command is MilterCommand.END_OF_BODY:
                 await self._client.send(await self._verdict())
                 self._end_message()
-            elif self._session.options.wants_answer(command):
+            elif command in answered:
                 await self._client.send(CONTINUE_PACKET)
 
     def _read(self, command: MilterCommand, data: bytes) -> None:
         match command:
-            case MilterCommand.OPTIONS:
-                raise BadPacketError
             case MilterCommand.MACROS:
                 self._session.define(data)
+            case MilterCommand.HEADER | MilterCommand.BODY | MilterCommand.END_OF_BODY:
+                self._add(command, data)
             case MilterCommand.CONNECT:
                 self._session.connect(data)
             case MilterCommand.HELO:
@@ -112,13 +117,13 @@ class _Conversation:
                 self._message.begin(data)
             case MilterCommand.RCPT:
                 self._message.add_recipient(data)
-            case MilterCommand.HEADER | MilterCommand.BODY | MilterCommand.END_OF_BODY:
-                self._add(command, data)
             case MilterCommand.ABORT:
                 self._end_message()
             case MilterCommand.QUIT_NEW_CONNECTION:
                 self._session = MilterSession(self._session.options)
                 self._end_message()
+            case MilterCommand.OPTIONS:
+                raise BadPacketError
 
     def _end_message(self) -> None:
         self._message = MilterMessage(self._session)

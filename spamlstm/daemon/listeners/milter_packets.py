@@ -84,6 +84,9 @@ _SILENT = {
 }
 
 
+COMMANDS = {one.value: one for one in MilterCommand}
+
+
 @dataclass(frozen=True, slots=True)
 class MilterOptions:
     """What was agreed with an MTA at the beginning: the version of the protocol, actions and steps."""
@@ -95,11 +98,12 @@ class MilterOptions:
     @property
     def has_leading_space(self) -> bool:
         """Return whether the values of headers begin behind the colon."""
-        return bool(self.steps & MilterStep.LEADING_SPACE)
+        return bool(self.steps & MilterStep.LEADING_SPACE.value)  # an operation of IntFlag is slow
 
-    def wants_answer(self, command: MilterCommand) -> bool:
-        """Return whether the MTA waits for an answer to a packet that is neither OPTIONS nor END_OF_BODY."""
-        return command in _SILENT and not self.steps & _SILENT[command]
+    @property
+    def answered(self) -> frozenset[MilterCommand]:
+        """Return the packets for which the MTA waits for an answer, besides OPTIONS and END_OF_BODY."""
+        return frozenset(command for command, step in _SILENT.items() if not self.steps & step)
 
 
 def agree(command: MilterCommand, data: bytes) -> MilterOptions:

@@ -1,4 +1,4 @@
-"""Postfix with the milter. Only root can run it, because it starts a Postfix. `MODE` is speed, kill or scores.
+"""Postfix with the milter, which only root can start, and the milter alone. `MODE` is speed, kill, scores or fuzz.
 
 speed:  messages a second that Postfix takes and delivers with the milter, and without any, in turns; and the processor
         time of a message, which depends less on what else the machine does.
@@ -7,17 +7,22 @@ kill:   the daemon is killed half-way and started again; ends with an error if a
 scores: the points of each message from the milter and from its file in the Maildir; ends with an error if they differ
         by more than a tenth, which the other messages in the same run of the network can change.
 
+fuzz:   sessions of packets in any order, cut, and with changed bytes; ends with an error if an answer is not a packet
+        of the protocol or the daemon reports a bug.
+
 The mail is that of an archive, or generated.
 """
 
 import argparse
 import collections
 import contextlib
+import json
 import os
 import random
 import re
 import signal
 import statistics
+import struct
 import subprocess
 import sys
 import tempfile
@@ -31,7 +36,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "tests" / "peers"), str(ROOT / "tests" / "fixtures")]
 
+from listening import exchange  # noqa: E402
 from measurement import argument_parser, read_mail  # noqa: E402
+from mta import CLIENT, packet  # noqa: E402
 from postfix import Postfix, running_postfix  # noqa: E402
 
 from spamlstm.maildir.headers import points, untag  # noqa: E402
@@ -82,6 +89,13 @@ def daemon(folder: Path, server: Postfix) -> Iterator[subprocess.Popen[str]]:
     """Run a daemon with the shipped model, ready."""
     listen = f'listen = "unix:{server.folder}/milter.sock"\ngroup = "postfix"\n'
     (folder / "config.toml").write_text(f"[milter]\n{listen}")
+    with started(folder) as process:
+        yield process
+
+
+@contextlib.contextmanager
+def started(folder: Path) -> Iterator[subprocess.Popen[str]]:
+    """Run a daemon with the configuration in a folder, ready."""
     command = [sys.executable, "-m", "spamlstm", "run", "--config", folder / "config.toml", "--state", folder / "state"]
     with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
         for line in process.stderr:
@@ -221,18 +235,63 @@ def kill(folder: Path, mails: list[bytes], given: argparse.Namespace) -> None:
         raise SystemExit(f"lost: {sorted(lost)}; doubled: {twice}")
 
 
-MODES = {"speed": speed, "kill": kill, "scores": scores}
+def session(randomly: random.Random) -> bytes:
+    """Return the packets of a session, most of which a mail server could send."""
+    words = [b"a", b"<bob@example.net>", b"X-Spam-Flag", b"i", b"_", b"", b"\r\n", b"SMTPUTF8", b"x" * 2000]
+    packets = [packet(b"O", struct.pack("!III", randomly.choice((2, 6)), 0x1FF, randomly.choice((0, 0x1FFFFF))))]
+    for _ in range(randomly.randrange(25)):
+        letter = randomly.choice(b"CHMRDLLLNBBEEEATUK" if randomly.random() < 0.95 else range(256))
+        data = b"".join(word + b"\0" for word in randomly.choices(words, k=randomly.choice((0, 1, 2, 2, 3))))
+        if randomly.random() < 0.1:
+            data = randomly.choice((CLIENT, randomly.randbytes(20)))
+        packets.append(packet(bytes([letter]), data))
+    sent = b"".join(packets)
+    if randomly.random() < 0.1:
+        sent = bytes(randomly.randrange(256) if randomly.random() < 0.02 else byte for byte in sent)
+    return sent[: randomly.randrange(len(sent))] if randomly.random() < 0.1 else sent
+
+
+def fuzz(folder: Path, _mails: list[bytes], given: argparse.Namespace) -> None:
+    randomly, verdicts = random.Random(1), 0
+    (folder / "config.toml").write_text(f'[milter]\nlisten = "unix:{folder}/milter.sock"\n')
+    with started(folder) as process:
+        before = resident(process.pid)
+        for _ in range(given.count):
+            request = session(randomly)
+            answers = exchange(f"{folder}/milter.sock", request)
+            while answers:
+                (length,) = struct.unpack("!I", answers[:4])
+                if len(answers) < 4 + length or answers[4:5] not in b"Ocmiy":
+                    raise SystemExit(f"{request!r} got {answers!r}")
+                verdicts += answers[4:5] == b"c"
+                answers = answers[4 + length :]
+        print(f"{given.count} sessions, {verdicts} answers; memory +{resident(process.pid) - before:.1f} MB")
+        command = [sys.executable, "-m", "spamlstm", "status", "--json", "--state", folder / "state"]
+        status = json.loads(subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout)
+        print(status["listeners"]["milter"])
+        if status["listeners"]["milter"]["errors"]:
+            raise SystemExit(1)
+
+
+def resident(process: int) -> float:
+    return int(re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{process}/status").read_text())[1]) / 1024
+
+
+MODES = {"fuzz": fuzz, "speed": speed, "kill": kill, "scores": scores}
 
 
 def main() -> None:
     parser = argument_parser(__doc__)
     parser.add_argument("mode", choices=MODES)
     parser.add_argument("archive", type=Path, nargs="?", help="a corpus archive or folder [default: generated mail]")
-    parser.add_argument("--count", type=int, default=1000)
+    parser.add_argument("--count", type=int, help="messages [default: 1000] or sessions [100,000]")
     parser.add_argument("--connections", type=int, default=40)
     parser.add_argument("--rounds", type=int, default=5)
     given = parser.parse_args()
-    if given.archive is None:
+    given.count = given.count or (100_000 if given.mode == "fuzz" else 1000)
+    if given.mode == "fuzz":
+        mails = []
+    elif given.archive is None:
         mails = generated(given.count)
     else:
         read = (one.raw.removesuffix(b"\n") for one in read_mail(given.archive, most=given.count))

@@ -15,6 +15,7 @@ from spamlstm.config import (
     LabelScope,
     ListenerConfig,
     MaildirConfig,
+    MilterConfig,
     SpamdConfig,
     TlsMode,
     load_config,
@@ -79,7 +80,15 @@ def _listener(listener: ListenerConfig) -> str:
     tell = ", clients can label mail" if isinstance(listener, SpamdConfig) and listener.allow_tell else ""
     if isinstance(listener, HttpConfig) and listener.password_file:
         tell = ", clients with the password can label mail"
-    return f"{listener.listen}{group}{remote}{tell}"
+    limits = "".join(_limits(listener)) if isinstance(listener, MilterConfig) else ""
+    return f"{listener.listen}{group}{remote}{tell}{limits}"
+
+
+def _limits(milter: MilterConfig) -> Iterator[str]:
+    if milter.quarantine_above is not None:
+        yield f", spam above {milter.quarantine_above:g} points is quarantined"
+    if milter.reject_above is not None:
+        yield f", spam above {milter.reject_above:g} points is rejected"
 
 
 def _account(config: Config, account: ImapConfig) -> Iterator[str]:

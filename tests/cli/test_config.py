@@ -25,13 +25,15 @@ def test_check_shows_the_listeners(spamlstm, tmp_path):
     (tmp_path / "c.toml").write_text(
         '[spamd]\nlisten = "127.0.0.1:783"\nallow_tell = true\n[filter]\nlisten = "unix:/run/f"\ngroup = "mail"\n'
         '[http]\nlisten = "[::1]:11333"\npassword_file = "/etc/password"\n'
+        '[milter]\nlisten = "127.0.0.1:7357"\nquarantine_above = 15\nreject_above = 25.5\n'
     )
     status, output, _ = spamlstm("config", "check", "--config", tmp_path / "c.toml")
     assert status == 0
-    assert output.splitlines()[-4:] == [
+    assert output.splitlines()[-5:] == [
         "Listeners:",
         "  filter: unix:/run/f, for members of the group mail",
         "  http: [::1]:11333, clients with the password can label mail",
+        "  milter: 127.0.0.1:7357, spam above 15 points is quarantined, spam above 25.5 points is rejected",
         "  spamd: 127.0.0.1:783, clients can label mail",
     ]
 
@@ -73,11 +75,11 @@ def test_init_overwrites_nothing(spamlstm, home):
 
 def test_check_reports_every_problem(spamlstm, home):
     """Each problem is a line with file and key, and the exit status is 78."""
-    (home / "c.toml").write_text("[policy]\nalow = []\n[daemon]\ndry_run = 3\n[milter]\n")
+    (home / "c.toml").write_text("[policy]\nalow = []\n[daemon]\ndry_run = 3\n[milter]\nport = 1\n")
     status, out, _ = spamlstm("config", "check", "--config", home / "c.toml")
     assert status == 78
     problems = [line.split(": ")[:2] for line in out.splitlines()]
-    assert problems == [[f"{home}/c.toml", key] for key in ("policy.alow", "daemon.dry_run", "milter")]
+    assert problems == [[f"{home}/c.toml", key] for key in ("policy.alow", "daemon.dry_run", "milter.port")]
 
 
 def test_check_refuses_a_file_that_others_can_change(spamlstm, home):

@@ -4,7 +4,6 @@ import re
 import time
 from collections import Counter
 from dataclasses import dataclass, field
-from email.utils import formatdate
 
 from spamlstm.daemon.listeners.milter_packets import BadPacketError, MilterCommand, MilterOptions, texts
 from spamlstm.maildir.headers import is_replaced
@@ -167,5 +166,5 @@ class MilterMessage:
             protocol,
             macro(b"i"),
             to,
-            formatdate(self._time).encode("ascii"),
+            time.strftime("%a, %d %b %Y %H:%M:%S +0000", time.gmtime(self._time)).encode("ascii"),
         )

@@ -23,25 +23,39 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 MAIL = b"From: ann@example.org\nTo: bob@example.net\nSubject: Minutes\n\n" + b"The minutes of Monday are below.\n" * 30
+ANSWERS = {"spamd": (b"SPAMD/1.",), "own": (b"OK ", b"ERROR "), "http": (b"HTTP/1.1 ",)}
+# Requests to which no answer is a proper answer.
+SILENT = {"spamd": rb"SKIP SPAMC/", "own": rb"(?!)", "http": rb"(\r?\n)?\Z"}
 VERBS = b"CHECK PROCESS TELL HEADERS REPORT REPORT_IFSPAM SYMBOLS PING SKIP FROB".split()
 HEADERS = [b"User: ann", b"User: ../x", b"Compress: zlib", b"Message-class: spam", b"Message-class: ham", b"Set: local"]
 HEADERS += [b"Remove: local", b"Set: local, remote", b"frob", b"A: b", b": :", b"Compress: gzip", b"User: \xff\0"]
+PATHS = [b"/checkv2"] * 8 + [b"/symbols", b"/learnspam", b"/learnham", b"/ping", b"/stat", b"/x", b"/checkv2?a=b"]
+HTTP_HEADERS = [b"Password: secret", b"Password: x", b"User: ann", b"Rcpt: a@b, c@d", b"Deliver-To: <../x>", b"frob"]
+HTTP_HEADERS += [b"File: /etc/passwd", b"Compression: zstd", b"Expect: 100-continue", b"Connection: close", b"A:\0"]
 REQUEST = b"CHECK SPAMC/1.5\r\nContent-length: %d\r\n\r\n%s" % (len(MAIL), MAIL)
 
 
 @contextlib.contextmanager
 def running(folder: Path) -> Iterator[tuple[int, str, str]]:
     """Run a daemon with the shipped model; gives its process, its spamd socket and its state folder."""
-    (folder / "config.toml").write_text(f'[spamd]\nlisten = "unix:{folder}/spamd"\nallow_tell = true\n')
+    password = folder / "password"
+    password.touch(0o600)
+    password.write_text("secret")
+    (folder / "config.toml").write_text(
+        f'[spamd]\nlisten = "unix:{folder}/spamd"\nallow_tell = true\n'
+        f'[http]\nlisten = "unix:{folder}/http"\npassword_file = "{password}"\n'
+    )
     state = folder / "state"
     command = [sys.executable, "-m", "spamlstm", "run", "--config", folder / "config.toml", "--state", state]
     with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
-        for line in process.stderr:
-            if " ready " in line:
-                break
-        yield process.pid, f"{folder}/spamd", str(state)
-        process.terminate()
-        process.stderr.read()
+        try:
+            for line in process.stderr:
+                if " ready " in line:
+                    break
+            yield process.pid, f"{folder}/spamd", str(state)
+        finally:
+            process.terminate()
+            process.stderr.read()
 
 
 def exchange(path: str, request: bytes) -> bytes:
@@ -122,6 +136,22 @@ def hostile(name: str, randomly: random.Random) -> bytes:
     if name == "own":
         form, user = randomly.choice([b"headers", b"bogosity", b"x"]), randomly.choice([b"-", b"ann", b"%zz", b"../x"])
         request = b"FILTER %d %s %s\n" % (length, form, user) + mail
+    elif name == "http":
+        method, minor = (
+            randomly.choice([b"POST"] * 6 + [b"GET", b"HEAD", b"x"]),
+            randomly.choice([b"1.1"] * 8 + [b"1.0", b"2"]),
+        )
+        headers = randomly.sample(HTTP_HEADERS, randomly.choice([0, 0, 0, 1, 3]))
+        if randomly.random() < 0.3:
+            size = max(1, randomly.randrange(len(mail) + 2))
+            pieces = [mail[at : at + size] for at in range(0, len(mail), size)] + [b""] * (length >= 0)
+            headers, mail = (
+                [*headers, b"Transfer-Encoding: chunked"],
+                b"".join(b"%x\r\n%s\r\n" % (len(one), one) for one in pieces),
+            )
+        elif randomly.random() < 0.9:
+            headers.append(b"Content-Length: %d" % length)
+        request = b"\r\n".join([b"%s %s HTTP/%s" % (method, randomly.choice(PATHS), minor), *headers, b"", mail])
     else:
         verb, version = randomly.choice(VERBS), randomly.choice([b"1.5", b"1.5", b"1.2", b"1.0", b"2.0", b"x"])
         headers = randomly.sample(HEADERS, randomly.randrange(4)) + [b"Content-length: %d" % length] * (
@@ -139,14 +169,12 @@ def fuzz(folder: Path, count: int) -> None:
     randomly = random.Random(1)
     with running(folder) as (process, path, state):
         before = memory(process)
-        paths = {"spamd": path, "own": f"{state}/filter.sock"}
+        paths = {"spamd": path, "own": f"{state}/filter.sock", "http": f"{folder}/http"}
         for number in range(count):
-            name = ("spamd", "own")[number % 2]
+            name = tuple(paths)[number % len(paths)]
             request = hostile(name, randomly)
             answer = exchange(paths[name], request)
-            proper = answer.startswith((b"SPAMD/1.", b"OK ", b"ERROR ")) or (
-                request.startswith(b"SKIP SPAMC/") and not answer
-            )
+            proper = answer.startswith(ANSWERS[name]) or (not answer and re.match(SILENT[name], request))
             if not proper:
                 raise SystemExit(f"{name}: {request!r} got {answer!r}")
         print(f"{count} requests; memory +{memory(process) - before:.1f} MB")

@@ -45,6 +45,16 @@ _ROWS = (
     ("errors_total", "counter", "errors", "", "Unexpected errors that did not stop the daemon."),
     ("start_time_seconds", "gauge", "started", "", "Start time of the daemon in seconds since 1970."),
 )
+# Metric name, metric type, key in the numbers of a listener, Prometheus label for the keys of a table, help text.
+_LISTENER_ROWS = (
+    ("listener_connections_total", "counter", "connections", "", "Connections of clients."),
+    ("listener_open_connections", "gauge", "open", "", "Connections that are open now."),
+    ("listener_dropped_total", "counter", "dropped", "", "Connections closed because they were slow or too many."),
+    ("listener_judged_total", "counter", "judged", "verdict", "Messages classified for clients."),
+    ("listener_labelled_total", "counter", "labelled", "", "Labels that clients added or removed."),
+    ("listener_refused_total", "counter", "refused", "", "Requests that broke the protocol or a limit."),
+    ("listener_errors_total", "counter", "errors", "", "Requests without an answer because of a bug."),
+)
 _HISTOGRAMS = (
     ("delivery_to_done_seconds", "mail.latency", "Time from delivery to the last action on a message."),
     ("judging_seconds", "mail.judging", "Time to classify one message."),
@@ -60,16 +70,28 @@ def to_text(snapshot: dict[str, Any]) -> str:
     lines = ["# HELP spamlstm_info Version and model.", "# TYPE spamlstm_info gauge", f"spamlstm_info{{{info}}} 1"]
     for name, kind, path, label, words in _ROWS:
         lines += [f"# HELP spamlstm_{name} {words}", f"# TYPE spamlstm_{name} {kind}"]
-        value = _value(snapshot, path)
-        if label:
-            numbers = {key: one for key, one in value.items() if isinstance(one, int)}
-            lines += [f'spamlstm_{name}{{{label}="{_escaped(key)}"}} {one}' for key, one in sorted(numbers.items())]
-        else:
-            lines.append(f"spamlstm_{name} {value}")
+        lines += _samples(name, _value(snapshot, path), label)
+    for name, kind, key, label, words in _LISTENER_ROWS:
+        lines += [f"# HELP spamlstm_{name} {words}", f"# TYPE spamlstm_{name} {kind}"]
+        for listener, counts in snapshot["listeners"].items():
+            lines += _samples(name, counts[key], label, also=f'listener="{_escaped(listener)}"')
     for name, path, words in _HISTOGRAMS:
         lines += [f"# HELP spamlstm_{name} {words}", f"# TYPE spamlstm_{name} histogram"]
         lines += _histogram(f"spamlstm_{name}", _value(snapshot, path))
     return "\n".join(lines) + "\n"
+
+
+def _samples(name: str, value: Any, label: str, *, also: str = "") -> Iterator[str]:
+    """Yield one line for a number, or a line for each number of a table, whose keys become values of `label`.
+
+    `also` is a further label with its value.
+    """
+    if not label:
+        yield f"spamlstm_{name}{{{also}}} {value}" if also else f"spamlstm_{name} {value}"
+        return
+    numbers = {key: one for key, one in value.items() if isinstance(one, int)}
+    for key, one in sorted(numbers.items()):
+        yield f'spamlstm_{name}{{{also and f"{also},"}{label}="{_escaped(key)}"}} {one}'
 
 
 def _value(snapshot: dict[str, Any], path: str) -> Any:

@@ -10,6 +10,7 @@ from collections import Counter
 import pytest
 
 from spamlstm.daemon import prometheus
+from spamlstm.daemon.listeners.connection import ListenerCounts
 from spamlstm.daemon.server import answering, ask
 from spamlstm.daemon.status import Coverage, DaemonStatus
 from spamlstm.errors import UnavailableError
@@ -119,6 +120,26 @@ def test_prometheus_text(status):
     assert len(names) == len(set(names))
     samples = [line for line in lines if not line.startswith("#")]
     assert all(float(line.rpartition(" ")[2]) >= 0 for line in samples)
+
+
+def test_prometheus_counts_listeners(status):
+    """Each listener has its requests by outcome and its connections; its address, perhaps a path, is not shown."""
+    http, spamd = ListenerCounts("unix:/home/ann/s"), ListenerCounts("127.0.0.1:783")
+    http.judged.update(spam=3, ham=1)
+    http.refused, http.open, spamd.dropped = 2, 1, 4
+    status.listeners = lambda: {"http": http.snapshot(), "spamd": spamd.snapshot()}
+    text = prometheus.to_text(status.snapshot())
+    assert "/home/ann" not in text
+    lines = text.splitlines()
+    assert [line for line in lines if "listener_judged" in line] == [
+        "# HELP spamlstm_listener_judged_total Messages classified for clients.",
+        "# TYPE spamlstm_listener_judged_total counter",
+        'spamlstm_listener_judged_total{listener="http",verdict="ham"} 1',
+        'spamlstm_listener_judged_total{listener="http",verdict="spam"} 3',
+    ]
+    assert 'spamlstm_listener_refused_total{listener="http"} 2' in lines
+    assert 'spamlstm_listener_open_connections{listener="http"} 1' in lines
+    assert 'spamlstm_listener_dropped_total{listener="spamd"} 4' in lines
 
 
 def test_the_textfile_is_replaced_at_once(tmp_path):

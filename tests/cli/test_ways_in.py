@@ -1,4 +1,4 @@
-"""The same message gets the same score in a Maildir, in `spamlstm filter`, and from the protocol of spamd."""
+"""The same message gets the same score in a Maildir, in `spamlstm filter`, from the milter and by spamd's protocol."""
 
 import os
 import re
@@ -9,6 +9,7 @@ from pathlib import Path
 import maildirs
 import pytest
 from listening import exchange
+from mta import added, connected_mta
 from tiny_bundle import SPAM
 
 from spamlstm.cli.filter import filter_here
@@ -27,10 +28,11 @@ def mails():
 
 @pytest.fixture
 def daemon(root, tmp_path, tiny, state):
-    """A daemon on a Maildir whose mail is always tagged, with a listener for spamd's protocol."""
+    """A daemon on a Maildir whose mail is always tagged, with a milter and a listener for spamd's protocol."""
     box = maildirs.make(tmp_path / "Maildir")
     (tmp_path / "config.toml").write_text(
         f'[[maildir]]\npath = "{box}"\nspam = ["tag"]\nham = ["tag"]\n[spamd]\nlisten = "unix:{tmp_path}/spamd.sock"\n'
+        f'[milter]\nlisten = "unix:{tmp_path}/milter.sock"\n'
     )
     command = [sys.executable, "-m", "spamlstm", "run", "--config", str(tmp_path / "config.toml")]
     environment = {**os.environ, "SPAMLSTM_MODEL": str(tiny), "STATE_DIRECTORY": str(state)}
@@ -48,7 +50,7 @@ def scores(output):
 
 
 def test_the_same_score_in_every_way_in(daemon, state, tiny, spamlstm, wait):
-    """Maildir, filter with and without the daemon, spamd and the classifier give the same score to 50 messages."""
+    """Maildir, filter with and without the daemon, milter, spamd and the classifier give 50 messages the same score."""
     classifier = Classifier.open(tiny)
     expected = []
     for mail in mails():
@@ -66,6 +68,15 @@ def test_the_same_score_in_every_way_in(daemon, state, tiny, spamlstm, wait):
     answers = [exchange(f"{daemon.parent}/spamd.sock", request % (len(mail), mail)) for mail in mails()]
     assert [re.search(rb"; ([0-9.]+) /", answer)[1] for answer in answers] == expected
 
+    with connected_mta(f"{daemon.parent}/milter.sock") as mta:
+        mta.negotiate()
+        mta.connect()
+        by_milter = []
+        for mail in mails():
+            mta.content(mail)
+            by_milter.append(added(mta.verdict())["X-Spam-Status"])
+    assert [re.search("score=([0-9.]+) ", status)[1].encode() for status in by_milter] == expected
+
     def tagged():
         found = [path.read_bytes() for path in (daemon / "new").iterdir()]
         return found if len(found) == COUNT and all(map(scores, found)) else []
@@ -74,6 +85,7 @@ def test_the_same_score_in_every_way_in(daemon, state, tiny, spamlstm, wait):
     by_number = {int(re.search(rb"(?m)^(\d+) ", one)[1]): scores(one) for one in tagged()}
     assert [by_number[number] for number in range(COUNT)] == [[one] for one in expected]
     status, output, _ = spamlstm("status")
+    assert re.search(rf"listener milter +unix:{daemon.parent}/milter.sock: {COUNT}, ", output)
     assert status == 0
     assert re.search(rf"listener spamd +unix:{daemon.parent}/spamd.sock: {COUNT}, ", output)
     assert re.search(rf"listener own +unix:{state}/filter.sock: {COUNT}, ", output)

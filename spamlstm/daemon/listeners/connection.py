@@ -1,6 +1,7 @@
 """One connection of a client: reading within bounds, asking for judgements, and counting."""
 
 import asyncio
+import contextlib
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
@@ -221,14 +222,12 @@ class ClientConnection:
         unread bytes is reset and the client could lose the answer.
         """
         self.release_room()
-        try:
-            async with asyncio.timeout(patience):
-                if not self.is_ended and self._writer.can_write_eof():
+        if patience and not self.is_ended and self._writer.can_write_eof():
+            with contextlib.suppress(TimeoutError, OSError):
+                async with asyncio.timeout(patience):
                     self._writer.write_eof()
                     while await self._reader.read(_BLOCK):
                         pass
-        except (TimeoutError, OSError):
-            pass
         self._writer.close()
         async with asyncio.timeout(IDLE_SECONDS):
             await self._writer.wait_closed()

@@ -24,7 +24,7 @@ XJS*C4JDBQADN1.NSBN3*2IDNEN*GTUBE-STANDARD-ANTI-UBE-TEST-EMAIL*C.34X
 """
 CONFIG = "/etc/spamlstm/config.toml"
 MAILDIR = "/var/vmail/example.org/ann/Maildir"
-EXAMPLES = "/usr/share/doc/spamlstm/examples"
+DROP_INS = "/usr/share/spamlstm"
 
 
 @pytest.fixture(scope="module")
@@ -93,6 +93,27 @@ def test_the_service_starts_by_its_own_header(installed):
     installed.wait(f"stat {MAILDIR}/.Junk/new/* >/dev/null 2>&1")
     assert installed.run(f"stat -c '%U %a' {MAILDIR}/.Junk/new/*").strip() == "vmail 600"
     assert installed.run("systemd-analyze verify --man=no spamlstm.service") == ""
+
+
+def test_listeners_work_in_the_sandbox(installed):
+    """With the drop-ins, members of a group use the Unix socket, and programs of the machine use the TCP port."""
+    used = "/etc/systemd/system/spamlstm.service.d"
+    installed.run(f"mkdir {used}; cp {DROP_INS}/spamlstm-network.conf {DROP_INS}/spamlstm-group.conf {used}")
+    installed.run(
+        f"sed -n 's/^#   //p' {DROP_INS}/spamlstm-network.conf > /low-port; cat /low-port >> {used}/*network*"
+    )
+    listeners = '[filter]\nlisten = "unix:/run/spamlstm/filter.sock"\n[spamd]\nlisten = "127.0.0.1:783"\n'
+    installed.run(f"""sed -i '/^.filter.$/d; /^.spamd.$/d' {CONFIG}; echo '{listeners}' >> {CONFIG}""")
+    installed.run("systemctl daemon-reload; systemctl restart spamlstm; useradd -m -G mail bob; useradd -m eve")
+    assert installed.run("stat -c '%U %G %a' /run/spamlstm/filter.sock").strip() == "vmail mail 660"
+
+    installed.run("chmod 644 /mail")
+    for user in ("bob", "eve"):
+        assert "X-Spam-Flag: YES" in installed.run("spamlstm filter < /mail", user=user)
+    assert "filter.sock: 1, 1 spam" in installed.run("spamlstm status --state /var/lib/spamlstm")
+    # In the network of the machine, which has only the loopback interface.
+    ask = 'import socket; s = socket.create_connection(("127.0.0.1", 783)); s.sendall(b"PING SPAMC/1.5\\r\\n\\r\\n"); '
+    assert "PONG" in installed.run(f"nsenter --net -t 1 python3 -c '{ask}print(s.recv(100))'")
 
 
 def test_an_upgrade_restarts_it_and_keeps_the_configuration(installed):

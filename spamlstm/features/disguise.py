@@ -7,6 +7,8 @@ import re
 import unicodedata
 from functools import lru_cache
 
+from spamlstm.message.charset import ASCII
+
 # Greek, Cyrillic, Armenian and Cherokee letters that look like Latin letters. They are replaced in words that also have
 # Latin letters, and in texts with several such words.
 _LOOKALIKES = {
@@ -86,13 +88,21 @@ _LEET_TABLE = str.maketrans("013", "oie")
 _MIN_LEET, _MAX_LEET = 5, 16
 
 
+def foreign(text: str) -> str:
+    """Return the characters of `text` outside ASCII.
+
+    Most texts have few of them, so that a search in them is fast.
+    """
+    return text.encode("utf-8", "surrogatepass").translate(None, ASCII).decode("utf-8", "surrogatepass")
+
+
 def fold_pictures(text: str) -> tuple[str, bool]:
     """Return text with letters in place of pictures of letters, and with reversed text in its visible order.
 
     The second result tells whether there are pictures, reversed text, or several letters of mathematics. Zero-width
     characters must still be in `text`, because they separate the letters of a word from flags.
     """
-    data = text.encode("utf-8", "replace")
+    data = text.encode("utf-8", "replace").translate(None, ASCII)
     # The first bytes of pictures, of letters of mathematics and in circles, and U+202E. A pattern takes longer.
     if not any(
         beginning in data for beginning in (b"\xf0\x9f", b"\xf0\x9d", b"\xe2\x92", b"\xe2\x93", b"\xe2\x80\xae")
@@ -112,11 +122,12 @@ def fold_lookalikes(text: str) -> tuple[str, bool]:
     The case of letters matters, because a capital looks like another letter than its small letter.
     """
     disguised = False
-    if _SIGN.search(text):
+    letters = foreign(text)
+    if _SIGN.search(letters):
         count = len(_SIGN.findall(text))
         text = text.translate(_SIGN_TABLE)
         disguised = count >= _MANY
-    if _LOOKALIKE.search(text):
+    if _LOOKALIKE.search(letters):
         text, folded = _MIXED_WORD.subn(lambda match: match[0].translate(_LOOKALIKE_TABLE), text)
         disguised = disguised or folded > 0
         if folded >= _MANY and not _REAL.search(text):
@@ -127,13 +138,15 @@ def fold_lookalikes(text: str) -> tuple[str, bool]:
 def strip_decoration(text: str) -> tuple[str, bool]:
     """Return text in NFKC without marks on letters that no language writes there, and whether the text is decorated."""
     decorated = False
-    if _MARK.search(text) and _MARKS.search(text):
+    letters = foreign(text)
+    if _MARK.search(letters) and _MARKS.search(text):
         marks = "".join(_MARKS.findall(text))
         text = _MARKS.sub("", text)
         unusual = len([mark for mark in marks if mark not in _ORDINARY_MARKS])
         decorated = unusual >= _MANY or len(marks) > max(_MANY, len(text) // 6)
-    if _ACCENTED.search(text):
-        words = [word for word in map(_bare, _DECORATED.findall(text)) if word]
+    if _ACCENTED.search(letters):
+        accented = " ".join([word for word in text.split() if not word.isascii()])
+        words = [word for word in map(_bare, _DECORATED.findall(accented)) if word]
         if len(words) >= _MANY and len(set(words)) > 1:
             text, decorated = _ACCENTED.sub(lambda match: _base(match[0]), text), True
     return text, decorated

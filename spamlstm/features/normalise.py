@@ -3,7 +3,7 @@
 import re
 import unicodedata
 
-from spamlstm.features.disguise import fold_lookalikes, fold_pictures, join_letters, strip_decoration
+from spamlstm.features.disguise import fold_lookalikes, fold_pictures, foreign, join_letters, strip_decoration
 from spamlstm.features.urls import url_host
 
 _ZERO_WIDTH = re.compile(
@@ -11,7 +11,8 @@ _ZERO_WIDTH = re.compile(
 )
 # A long run of characters that are not letters. NFKC normalisation sorts combining marks in such a run, which takes
 # quadratic time.
-_SIGNS = re.compile(r"(?<![^\w\s\0-\x7f])[^\w\s\0-\x7f]{100,}+")
+_MOST_SIGNS = 100
+_SIGNS = re.compile(rf"(?<![^\w\s\0-\x7f])[^\w\s\0-\x7f]{{{_MOST_SIGNS},}}+")
 # The half-width Japanese sound marks, and the combining marks to which NFKC normalisation converts them.
 _SOUND_MARKS = (("\uff9e", "\u3099"), ("\uff9f", "\u309a"))
 SCHEME_END, _SCHEME = re.compile("://"), re.compile(r"(?:https?|ftp)\Z")
@@ -24,8 +25,8 @@ _NUMBER, _RUN = re.compile(r"[0-9\d][0-9\d][0-9\d][0-9\d]+"), re.compile(r"([^a-
 # The marks of links and addresses, and their substitutes in ASCII text, because patterns search ASCII in half the time.
 # Each substitute has two characters, so that adjacent ones are not a run of one character.
 _MARKS, _ASCII_MARKS = ("⟦url⟧", "⟦address⟧"), ("\1\2", "\1\3")
-# The kinds of ASCII characters: `0` for a digit, `-` for a sign, and `a` for all else. Runs of one kind are found in a
-# fifth of the time of a pattern.
+# The kinds of ASCII characters: `0` for a digit, `-` for a sign, and `a` for all else. A character outside ASCII is
+# treated as the sign `?`. Runs of one kind are found in a fifth of the time of a pattern.
 _KINDS = bytes(
     ord("0" if chr(code).isdigit() else "a" if chr(code).isalpha() or chr(code).isspace() or code == 0x5F else "-")
     for code in range(0x80)
@@ -76,11 +77,14 @@ def _visible_letters(text: str) -> tuple[str, set[str]]:
     if not unicodedata.is_normalized("NFKC", text):
         for letter, mark in _SOUND_MARKS:
             text = text.replace(letter, mark)
-        text = unicodedata.normalize("NFKC", _SIGNS.sub(_without_combining, text))
-    text, removed = _ZERO_WIDTH.subn("", text)
-    # A few such characters are harmless: a byte order mark, the joiners of emojis.
-    if removed > 3:
-        odd.add("zerowidth")
+        if len(foreign(text)) >= _MOST_SIGNS:
+            text = _SIGNS.sub(_without_combining, text)
+        text = unicodedata.normalize("NFKC", text)
+    if _ZERO_WIDTH.search(foreign(text)):
+        text, removed = _ZERO_WIDTH.subn("", text)
+        # A few such characters are harmless: a byte order mark, the joiners of emojis.
+        if removed > 3:
+            odd.add("zerowidth")
     text, decorated = strip_decoration(text)
     if decorated:
         odd.add("combining")
@@ -97,21 +101,21 @@ def _without_combining(match: re.Match[str]) -> str:
 
 def _without_runs(text: str) -> str:
     """Return `text` with long numbers and long runs of a sign shortened."""
-    if not text.isascii():
+    if not text.isascii() and any(map(str.isdecimal, foreign(text))):
         return _RUN.sub(_shortened_run, _NUMBER.sub(_shortened_run, text))
     out: list[str] = []
     end = 0
     for start, stop in _runs(text):
         run = text[start:stop]
-        is_same = run[0].isdecimal() or run.count(run[0]) == len(run)
+        is_same = run[0].isdecimal() or (run.isascii() and run.count(run[0]) == len(run))
         out += (text[end:start], _shortened(run) if is_same else _RUN.sub(_shortened_run, run))
         end = stop
     return "".join([*out, text[end:]]) if out else text
 
 
 def _runs(text: str) -> list[tuple[int, int]]:
-    """Return the start and end of each run of four or more digits, or four or more signs, in ASCII text."""
-    kinds = text.encode("ascii").translate(_KINDS)
+    """Return the start and end of each run of four or more digits, or four or more signs."""
+    kinds = text.encode("ascii", "replace").translate(_KINDS)
     found: list[tuple[int, int]] = []
     for run in (b"0000", b"----"):
         at = kinds.find(run)
@@ -123,9 +127,10 @@ def _runs(text: str) -> list[tuple[int, int]]:
 
 def _single_spaced(text: str) -> str:
     """Return the words of `text` with single spaces between them."""
-    if not text.isascii():
+    if not text.isascii() and any(map(str.isspace, foreign(text))):
         return " ".join(text.split())
-    return _SPACES.sub(b" ", text.encode("ascii").translate(_ASCII_SPACES)).strip().decode("ascii")
+    data = text.encode("utf-8", "surrogatepass").translate(_ASCII_SPACES)
+    return _SPACES.sub(b" ", data).strip().decode("utf-8", "surrogatepass")
 
 
 def _without_long_words(text: str) -> str:

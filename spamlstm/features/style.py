@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from datetime import date
 from string import ascii_letters, ascii_uppercase
 
+from spamlstm.features.disguise import foreign
 from spamlstm.features.domains import organisational_domain
 from spamlstm.features.header_value import server_name
 from spamlstm.features.route import Route
@@ -67,8 +68,11 @@ ENCRYPTED_TYPES = {"application/pgp-encrypted", "application/pkcs7-mime", "appli
 _SHORT_TEXT = 200
 _READ_DOCUMENTS = ("txt", "csv")
 _PICTURE = re.compile("[\u2190-\u2bff\U0001f000-\U0001faff]")
-_ASCII, _ASCII_LETTER = re.compile(r"[\0-\x7f]+"), re.compile(r"[A-Za-z]")
-_ASCII_LETTERS, _ASCII_CAPITALS = ascii_letters.encode(), ascii_uppercase.encode()
+_ASCII_LETTER, _ASCII_LETTERS, _ASCII_CAPITALS = (
+    re.compile(r"[A-Za-z]"),
+    ascii_letters.encode(),
+    ascii_uppercase.encode(),
+)
 # The letters of each alphabet outside ASCII, and the weight of a letter.
 _ALPHABETS = {
     "latin": (re.compile(r"[\u00c0-\u024f]"), 1),
@@ -235,8 +239,8 @@ def _letters(text: str) -> str:
     if text.isascii():
         return "latin" if _ASCII_LETTER.search(text) else "none"
     # Most such text has few characters outside ASCII. Only these characters are examined one by one.
-    foreign = _ASCII.sub("", text)
-    counts = {kind: weight * len(letters.findall(foreign)) for kind, (letters, weight) in _ALPHABETS.items()}
+    others = foreign(text)
+    counts = {kind: weight * len(letters.findall(others)) for kind, (letters, weight) in _ALPHABETS.items()}
     plain = text.encode("ascii", "ignore")
     counts["latin"] += len(plain) - len(plain.translate(None, _ASCII_LETTERS))
     best = max(counts, key=counts.__getitem__)

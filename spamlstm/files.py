@@ -21,6 +21,7 @@ DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _PLACE = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+_NULL = os.makedev(1, 3)  # the device number of /dev/null in Linux
 
 
 # --- reading --------------------------------------------------------------------------------------------------------
@@ -48,14 +49,26 @@ def regular_descriptor(path: str | Path, *, follow: bool = True, dir_fd: int | N
 
 
 def open_any(path: str | Path) -> FileIO:
-    """Open a path given by the user for reading. The path may name a pipe, such as `<(command)`.
+    """Open a path given by the user for reading: a regular file, /dev/null, or a pipe of the shell (`<(command)`).
 
-    A FIFO without a writer is read like an empty file. Raises OSError if the path is a folder or cannot be read.
+    Raises OSError for everything else. A FIFO or a terminal could block for ever, and a device could have no end.
     """
     handle = _open(path, follow=True)
+    status = os.fstat(handle)
+    if not (stat.S_ISREG(status.st_mode) or status.st_rdev == _NULL or _is_shell_pipe(handle)):
+        os.close(handle)
+        raise OSError(errno.EINVAL, "it is not a regular file", str(path))
     # Opening did not wait for a writer of a pipe. Reading must wait for the data of the writer.
     os.set_blocking(handle, True)
     return open(handle, "rb", buffering=0)  # noqa: PTH123  a descriptor is opened here, not a path
+
+
+def _is_shell_pipe(handle: int) -> bool:
+    """Return whether a descriptor is a pipe without a name, whose writer the shell has started."""
+    try:
+        return str(Path(f"/proc/self/fd/{handle}").readlink()).startswith("pipe:")
+    except OSError:
+        return False
 
 
 def _open(path: str | Path, *, follow: bool, dir_fd: int | None = None) -> int:

@@ -68,7 +68,7 @@ def test_order_on_disk(tmp_path, monkeypatch, durable):
 
 
 def test_only_regular_files_are_opened(tmp_path):
-    """A FIFO, a folder and, on request, a link are errors at once; `open_any` takes an unwritten FIFO for empty."""
+    """A FIFO, a folder and, on request, a link are errors at once; `open_any` opens /dev/null too."""
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "file").write_text("x")
     (tmp_path / "link").symlink_to("file")
@@ -79,5 +79,8 @@ def test_only_regular_files_are_opened(tmp_path):
         assert stream.read() == b"x"
     with pytest.raises(OSError):
         files.open_regular(tmp_path / "link", follow=False)
-    with files.open_any(tmp_path / "pipe") as stream:
+    for path in (tmp_path / "pipe", tmp_path, "/dev/zero"):
+        with pytest.raises(OSError, match="not a regular file"):
+            files.open_any(path)
+    with files.open_any("/dev/null") as stream:
         assert stream.read() == b""

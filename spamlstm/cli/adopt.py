@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from spamlstm import progress
 from spamlstm.cli.judgements import COLOURS
-from spamlstm.cli.selection import choose_one
+from spamlstm.cli.selection import choose_one, existing_state
 from spamlstm.cli.terminal import (
     complain,
     console,
@@ -26,7 +26,7 @@ from spamlstm.cli.terminal import (
     print_summary,
     settings,
 )
-from spamlstm.config.locations import labels_dir, state_dir
+from spamlstm.config.locations import labels_dir
 from spamlstm.errors import ExitStatus, reading
 from spamlstm.filtering.journal import NAME as JOURNAL
 from spamlstm.filtering.journal import Journal
@@ -97,7 +97,7 @@ def learn_mailbox(
     config, path = choose_one(config_file, maildir, dry_run=dry_run)
     classifier = Classifier.open(model, config=config, personal_features=True)
     limit = config.learning.max_false_positive_rate
-    state = state or state_dir()
+    state = existing_state(state)
     store = labels_dir(state, config.learning.labels, path)
     names = FolderNames(config.maildirs[0].junk, config.learning.ignore_folders)
     known = _known(state, store)
@@ -129,7 +129,7 @@ def undo_adoption(
     """Remove the labels that were adopted from the mailbox, print their number and return the exit status."""
     config, path = choose_one(config_file, maildir, dry_run=dry_run)
     classifier = Classifier.open(model, config=config, personal_features=True)
-    with open_labels(labels_dir(state or state_dir(), config.learning.labels, path), dry_run=dry_run) as labels:
+    with open_labels(labels_dir(existing_state(state), config.learning.labels, path), dry_run=dry_run) as labels:
         rescore_labels(labels, classifier)
         number = bootstrap.forget_adopted(Trainer(labels, tell=note), source=path)
     if json:

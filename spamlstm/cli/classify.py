@@ -84,7 +84,7 @@ def _labels(config: Config, maildir: Path | None, *, named: Path | None, state: 
     if config.learning.labels is LabelScope.PER_MAILDIR and (settings.verbose or sys.stderr.isatty()):
         note('each Maildir has its own labels ([learning] labels = "per-maildir"); add --maildir DIR to use them')
     if state is not None and not state.is_dir():
-        raise NoInputError(f"the state folder {state} does not exist")
+        raise NoInputError(f"the state folder {state} does not exist; check --state")
     return state or state_dir()
 
 

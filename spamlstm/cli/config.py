@@ -1,5 +1,6 @@
 """`spamlstm config`: write, check and show the configuration."""
 
+import os
 import sys
 from collections import defaultdict
 from collections.abc import Iterator
@@ -22,7 +23,7 @@ from spamlstm.config import (
 )
 from spamlstm.config.addresses import parse_address
 from spamlstm.config.locations import config_files, find_config_file, user_file
-from spamlstm.config.maildirs import expand_maildirs
+from spamlstm.config.maildirs import absolute, expand_maildirs, has_magic
 from spamlstm.config.reading import ProblemsError
 from spamlstm.config.values import AUTO
 from spamlstm.config.writing import to_toml, write_default
@@ -140,8 +141,17 @@ def _sections(config: Config) -> Iterator[str]:
         if len(found) > _LISTED:
             yield f"    and {len(found) - _LISTED} more"
         yield from (f"    not used: {why}" for why in refused[id(section)])
+        if not found and not refused[id(section)] and not has_magic(section.path):
+            yield f"    {_missing(Path(absolute(section.path)))}"
     if config.learning.labels is LabelScope.SHARED and sum(map(len, usable.values())) > 1:
         yield '  All labels apply to all Maildirs. For several users, set [learning] labels = "per-maildir".'
+
+
+def _missing(path: Path) -> str:
+    """Return why a path without wildcards is not watched, and what to do."""
+    if os.path.lexists(path):
+        return f"not used: {path} is not a Maildir, as new, cur or tmp is missing; it is watched as soon as they exist"
+    return f"not used: {path} does not exist; correct the path, or create the Maildir, and it is watched"
 
 
 def _refusal(path: Path) -> str:

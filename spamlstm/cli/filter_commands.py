@@ -187,11 +187,19 @@ def status_command(
     show_status(json=json, state=state)
 
 
-@filtering("undo", "spamlstm undo --dry-run --since 2h", "spamlstm undo ~/Maildir/.Junk/cur/1700000000.1.host:2,S")
+@filtering(
+    "undo",
+    "spamlstm undo --dry-run --since 2h",
+    "spamlstm undo ~/Maildir/.Junk/cur/1700000000.1.host:2,S",
+    "spamlstm undo '<7.4711@example.org>'",
+)
 def undo_command(
     message: Annotated[
         str | None,
-        typer.Argument(metavar="[MESSAGE]", help="Undo only the actions on this message (its file or its id)."),
+        typer.Argument(
+            metavar="[MESSAGE]",
+            help="Undo only the actions on this message: its file, the name of its file, its Message-ID or its id.",
+        ),
     ] = None,
     *,
     since: Annotated[

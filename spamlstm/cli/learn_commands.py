@@ -41,7 +41,7 @@ def label_command(
     """
     from spamlstm.cli.label import label_paths
 
-    folder = _label_folder(state, maildir, config, create=True)
+    folder = _label_folder(state, maildir, config)
     return label_paths(label, paths, yes=yes, model=model, config_file=config, state=folder)
 
 
@@ -137,7 +137,7 @@ def labels_import_command(
     """
     from spamlstm.cli.label_files import read_labels
 
-    read_labels(file, dry_run=dry_run, state=_label_folder(state, maildir, config, create=True))
+    read_labels(file, dry_run=dry_run, state=_label_folder(state, maildir, config))
 
 
 app.add_typer(labels_app, name="labels", rich_help_panel=LEARN)
@@ -217,7 +217,7 @@ def retrain_command(
     )
 
 
-def _label_folder(state: Path | None, maildir: Path | None, config: Path | None, *, create: bool = False) -> Path:
+def _label_folder(state: Path | None, maildir: Path | None, config: Path | None) -> Path:
     from spamlstm.cli.selection import label_folder
 
-    return label_folder(state, maildir, named=config, create=create)
+    return label_folder(state, maildir, named=config)

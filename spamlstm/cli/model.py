@@ -40,6 +40,11 @@ from spamlstm.model.policy import Policy
 if TYPE_CHECKING:
     from spamlstm.learning.retrain import RetrainReport
 
+_NO_COMMON_LABELS = (
+    'each Maildir has its own labels ([learning] labels = "per-maildir"), and one model is used for all;'
+    " to train it with the labels of one Maildir, add --maildir DIR"
+)
+
 
 def show_model(name: str | None, path: Path | None) -> None:
     """Print properties from the manifest and the card of a model, given by its name or its folder.
@@ -171,8 +176,13 @@ def retrain_model(
     from spamlstm.config import load_found_config
     from spamlstm.learning import retrain
 
-    folder = label_folder(state, maildir, named=config_file, create=True)
     config = load_found_config(config_file)
+    if config.learning.labels is LabelScope.PER_MAILDIR and not (maildir or for_all or now or mail or model):
+        # A timer runs this command every night, and must not fail because there is nothing to do.
+        existing_state(state)
+        _print_report(retrain.RetrainReport(promoted=False, why=(_NO_COMMON_LABELS,)), json=json)
+        return ExitStatus.OK
+    folder = label_folder(state, maildir, named=config_file)
     of_one = _maildir_of_labels(config, maildir, for_all=for_all)
     console = error_console()
     report = retrain.retrain(
@@ -185,10 +195,7 @@ def retrain_model(
             say=lambda line: console.print(line, markup=False, soft_wrap=True),
         )
     )
-    if json:
-        print_json(report.as_json())
-    else:
-        print_summary(_report(report))
+    _print_report(report, json=json)
     for step in report.unfinished:
         complain(str(report.model), f"is in use, but {step}")
     if report.promoted:
@@ -214,6 +221,13 @@ def _maildir_of_labels(config: Config, maildir: Path | None, *, for_all: bool) -
     if for_all and not others:
         raise UserError(f"--for-all has no effect, because {maildir} is the only Maildir; leave it out")
     return maildir
+
+
+def _print_report(report: "RetrainReport", *, json: bool) -> None:
+    if json:
+        print_json(report.as_json())
+    else:
+        print_summary(_report(report))
 
 
 def _report(report: "RetrainReport") -> str:

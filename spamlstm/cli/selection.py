@@ -39,23 +39,24 @@ def choose_one(named: Path | None, maildir: Path, *, dry_run: bool) -> tuple[Con
 
 
 def existing_state(state: Path | None) -> Path:
-    """Return the state folder, for a command that does not create one.
+    """Return the state folder, for a command that does not create the folder that --state names.
 
-    Raises NoInputError if the user named a folder that does not exist.
+    Only `run`, `scan` and `filter` create it, so that a mistyped name has no effect. Raises NoInputError if the user
+    named a folder that does not exist.
     """
     if state is not None and not state.is_dir():
-        raise NoInputError(f"the state folder {state} does not exist")
+        raise NoInputError(f"the state folder {state} does not exist; check --state, or run: mkdir -p -m 700 {state}")
     return state or state_dir()
 
 
-def label_folder(state: Path | None, maildir: Path | None, *, named: Path | None, create: bool = False) -> Path:
+def label_folder(state: Path | None, maildir: Path | None, *, named: Path | None) -> Path:
     """Return the folder with the labels.
 
-    The folder is the state folder, or a folder for `maildir` if each Maildir has its own labels. Only a command with
-    `create` may name a state folder that does not exist. Raises UserError if `maildir` is required but not given, or if
-    it has no effect. Raises NoInputError if `maildir` is not a Maildir.
+    The folder is the state folder, or a folder for `maildir` if each Maildir has its own labels. Raises UserError if
+    `maildir` is required but not given, or if it has no effect. Raises NoInputError if `maildir` is not a Maildir, or
+    if the state folder was named and does not exist.
     """
-    state = (state or state_dir()) if create else existing_state(state)
+    state = existing_state(state)
     config = load_found_config(named)
     if maildir is not None:
         _check(maildir)

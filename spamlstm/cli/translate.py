@@ -12,7 +12,7 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from spamlstm.cli import terminal
-from spamlstm.errors import ExitStatus, UserError
+from spamlstm.errors import ExitStatus, OutputError, UserError
 
 if TYPE_CHECKING:
     import typer
@@ -163,6 +163,19 @@ class _ErrorOutput(io.FileIO):
         return memoryview(data).nbytes
 
 
+class _Output(io.FileIO):
+    """Standard output. An error, such as a full disk, names it; errors for a pipe or file that is closed are kept."""
+
+    def write(self, data: "ReadableBuffer") -> int:
+        """Write the data and return the number of bytes. Raises OutputError if they cannot be written."""
+        try:
+            return super().write(data)
+        except OSError as error:
+            if error.errno in (errno.EPIPE, errno.EBADF):
+                raise
+            raise OutputError(f"standard output cannot be written: {error.strerror}") from error
+
+
 def _open_standard_streams() -> None:
     """Open /dev/null for each closed standard stream, so that no database gets the descriptor of a stream.
 
@@ -176,6 +189,10 @@ def _open_standard_streams() -> None:
     # Python sets a stream that was closed at its start to None.
     sys.stdin = sys.stdin or open(0, encoding="utf-8", closefd=False)  # noqa: SIM115  for the whole process
     sys.stdout = sys.stdout or open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+    out = sys.stdout
+    sys.stdout = io.TextIOWrapper(
+        io.BufferedWriter(_Output(1, "w", closefd=False)), out.encoding, out.errors, "\n", bool(out.line_buffering)
+    )
     encoding = sys.stderr.encoding if sys.stderr else "utf-8"
     # Python itself makes standard error unbuffered in this way. A buffer would be lost if the process is killed.
     sys.stderr = io.TextIOWrapper(_ErrorOutput(2, "w", closefd=False), encoding, "backslashreplace", write_through=True)

@@ -1,10 +1,11 @@
 """`spamlstm undo`: move filed mail back and remove the added headers. An act is a journaled change of one message."""
 
+import os
 import re
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,10 +14,11 @@ from spamlstm.cli.selection import existing_state
 from spamlstm.cli.terminal import complain, is_terminal, local_time, log_to_stderr, print_json, print_rows, settings
 from spamlstm.corpus.paths import MOST_BYTES
 from spamlstm.daemon.maildir_locks import MaildirLocks
-from spamlstm.errors import ExitStatus, UserError, reading
+from spamlstm.errors import ExitStatus, NoInputError, UserError, reading
 from spamlstm.files import open_regular
 from spamlstm.filtering.acts import Recovery
-from spamlstm.filtering.journal import UnreadableAct
+from spamlstm.filtering.journal import Journal, UnreadableAct
+from spamlstm.filtering.named_message import contents_by_message_id, contents_by_name
 from spamlstm.filtering.outcome import Counters
 from spamlstm.filtering.undo import UndoResult, UndoStatus, undo_acts
 from spamlstm.maildir.content_id import content_id, former_content_id
@@ -25,6 +27,8 @@ from spamlstm.message.compression import decompressed
 from spamlstm.message.message import parse_message
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
+# A Message-ID may contain a slash, but a path does not have this form, unless a file has such a name.
+_MESSAGE_ID = re.compile(r"<[^<>\s]+@[^<>\s]*>|[^<>\s/]+@[^<>\s/]+")
 _HEADER_BYTES = 64 << 10
 """Bytes of a message that are read for its subject."""
 
@@ -32,11 +36,10 @@ _HEADER_BYTES = 64 << 10
 def undo_messages(message: str | None, *, since: str | None, dry_run: bool, json: bool, state: Path | None) -> int:
     """Undo all acts since a time, or the acts on one message, print each act, and return the exit status.
 
-    `message` is the content id or the file of a message. Raises NoInputError if the file cannot be read, and UserError
-    if `since` is not a time.
+    `message` names a message, see `_contents`. Raises NoInputError if its file cannot be read, and UserError if `since`
+    is not a time.
     """
-    contents = None if message is None else _contents(message)
-    moment = parse_time(since or "1d", now=time.time()) if since or contents is None else 0.0
+    moment = parse_time(since or "1d", now=time.time()) if since or message is None else 0.0
     results: list[UndoResult] = []
     unreadable = False
     state = existing_state(state)
@@ -52,6 +55,7 @@ def undo_messages(message: str | None, *, since: str | None, dry_run: bool, json
                 locks.lock(path)
             return locks.opened(path)
 
+        contents = None if message is None else _contents(message, journal, open_maildir)
         recovery = Recovery(journal, counters=Counters(), clock=time.time, opened=open_maildir)
         if not dry_run:
             recovery.settle(all_open=True)
@@ -75,10 +79,20 @@ def undo_messages(message: str | None, *, since: str | None, dry_run: bool, json
     return ExitStatus.TEMPORARY if any(one.status is UndoStatus.FAILED for one in results) else ExitStatus.OK
 
 
-def _contents(message: str) -> tuple[str, ...]:
-    """Return the content ids of a message, given by a content id or by its file. Raises NoInputError if unreadable."""
+def _contents(message: str, journal: Journal, open_maildir: Callable[[str], OpenMaildir]) -> tuple[str, ...]:
+    """Return the content ids of a message, given by a content id, its file, the name of its file, or its Message-ID.
+
+    Raises NoInputError if the file cannot be read.
+    """
     if re.fullmatch(r"[0-9a-f]{32}", message):
         return (message,)
+    if _MESSAGE_ID.fullmatch(message) and not os.path.lexists(message):
+        return contents_by_message_id(journal.acts(since=0.0), message, open_maildir=open_maildir)
+    if "/" not in message and not os.path.lexists(message):
+        found = contents_by_name(journal.acts(since=0.0), message)
+        if not found:
+            raise NoInputError(f"{message} is not a file, and no message with this name was tagged or filed")
+        return found
     with reading(message), open_regular(message) as stream:
         raw = decompressed(stream.read(), most=MOST_BYTES)
     return content_id(raw), former_content_id(raw)

@@ -12,6 +12,9 @@ _LITERAL = re.compile(r"\[[0-9.]{7,15}\]")
 _LOCAL = re.compile(r"[^\s<>\"(),:;@\\*?\[\]]{1,300}")
 _BRACKETED = re.compile(r"<([^<>]*)>")
 _DOTS = str.maketrans("。｡", "..")
+# All IPv4 addresses, their first numbers, and networks.
+_IP = re.compile(r"[0-9]+(?:\.[0-9]*)+(?:/[0-9]+)?")
+_IPV6 = re.compile(r"[0-9a-f:.\[\]]*:[0-9a-f:.\[\]]*:[0-9a-f:.\[\]]*(?:/[0-9]+)?")
 _MOST_LABEL = 63
 _MOST_SHOWN = 80
 
@@ -28,8 +31,8 @@ def parse_sender(entry: str) -> tuple[SenderKind, str]:
     """Return the kind of an entry and its address, domain or List-Id in comparable form.
 
     `friend@x.org` is one address. `@x.org`, `*@x.org` and `x.org` are all addresses of x.org and its subdomains.
-    `*.x.org` is all addresses of the subdomains. `list:announce.x.org` is the mailing list with that List-Id. Raises
-    ValueError with advice if `entry` has none of these forms.
+    `*.x.org` is all addresses of the subdomains. `list:announce.x.org` and `list:announce@x.org` are the mailing list
+    with that List-Id. Raises ValueError with advice if `entry` has none of these forms.
     """
     wanted = entry.strip().lower()
     known = _parsed(wanted)
@@ -43,9 +46,11 @@ def _parsed(wanted: str) -> tuple[SenderKind, str] | None:
     if wanted.startswith("list:"):
         name = wanted[5:].strip().strip("<>")
         is_list = _LOCAL.fullmatch(name.replace("@", "", 1)) is not None
-        return (SenderKind.LIST, comparable_address(name)) if is_list else None
+        return (SenderKind.LIST, comparable_list(name)) if is_list else None
     local, at, host = wanted.rpartition("@")
     below, host = _split_wildcard(host)
+    if local.startswith("!") or _IP.fullmatch(host):
+        return None
     if not (_is_domain(host) and (at or below or "." in host)) and not (local and _LITERAL.fullmatch(host)):
         return None
     if local in ("", "*"):
@@ -60,6 +65,14 @@ def comparable_address(address: str) -> str:
     """
     local, at, domain = address.strip(".'").rpartition("@")
     return unicodedata.normalize("NFC", local.lower()) + at + comparable_domain(domain)
+
+
+def comparable_list(name: str) -> str:
+    """Return a List-Id, or the address of a list, in the form in which lists are compared.
+
+    The List-Id of a list is mostly its address with a dot for the @. Some old lists send the address.
+    """
+    return comparable_address(name.replace("@", "."))
 
 
 def comparable_domain(domain: str) -> str:
@@ -90,6 +103,11 @@ def _is_domain(host: str) -> bool:
 
 
 def _advice(entry: str) -> str:
+    if entry.startswith("!") or "@!" in entry:
+        return "an entry cannot be negated; the allow list wins over the deny list, so write the exception there"
+    host = entry.rpartition("@")[2].strip("[]")
+    if _IP.fullmatch(host) or _IPV6.fullmatch(host):
+        return "IP addresses cannot be listed; write the address or the domain of the sender (friend@x.org, @x.org)"
     inside = _BRACKETED.search(entry)
     address = (inside[1] if inside else entry.removeprefix("mailto:")).strip()
     if (inside or address != entry) and "@" in address and _parsed(address):

@@ -123,7 +123,7 @@ def _file(path: str) -> Iterator[Found]:
     try:
         with open_any(path) as stream:
             if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
-                # A pipe can be opened only once, so it is read immediately.
+                # A pipe of the shell can be opened only once, so it is read immediately.
                 yield GivenMessage(path, decompressed(_read_most(stream, MOST_BYTES + 1), most=MOST_BYTES))
                 return
             head = stream.read(mbox.HEAD)

@@ -22,6 +22,8 @@ from spamlstm.model.personal_layer import SHAPE
 MOST_KEPT = 64 << 10
 MOST_SUBJECT = 200
 _MOST_SENDER = 2000
+# Scores are log-odds. The models give scores of at most a few hundred.
+_MOST_PRIOR = 10_000.0
 # The most bytes of tokens. After the text sketch, tokens are two-byte numbers, and each is stored at most once.
 _MOST_TOKENS = PACKED_SKETCH + (2 << 16)
 # The most bytes of compressed mail. The 4 KiB are more than zlib adds to data that cannot be compressed.
@@ -254,7 +256,10 @@ def _flag(cell: Any, column: str) -> bool:
 
 
 def _prior(cell: Any) -> float | None:
-    return None if cell is None else real(cell, "prior")
+    """Return a score before labels. Raises CellError for a score that no model gives, which would outweigh all mail."""
+    if cell is not None and abs(real(cell, "prior")) > _MOST_PRIOR:
+        raise CellError("prior", cell)
+    return None if cell is None else float(cell)
 
 
 def surplus(rows: Sequence[SizedRow]) -> list[int]:

@@ -135,7 +135,7 @@ class SenderList:
 
     def covers(self, *, senders: tuple[str, ...], list_id: str) -> bool:
         """Return whether one of the addresses or the mailing list is on this list."""
-        if list_id and self.lists and sender_list.comparable_address(list_id) in self.lists:
+        if list_id and self.lists and sender_list.comparable_list(list_id) in self.lists:
             return True
         return bool(self.addresses or self.domains) and any(map(self._covers_address, senders))
 

@@ -297,7 +297,7 @@ def test_a_full_standard_output(tiny, folder):
         start("classify", folder, tiny=tiny, stdout=full, stderr=subprocess.PIPE) as process,
     ):
         _, err = process.communicate()
-    assert (process.returncode, err) == (74, b"spamlstm: No space left on device\n")
+    assert (process.returncode, err) == (74, b"spamlstm: standard output cannot be written: No space left on device\n")
 
 
 def test_an_ascii_standard_output(tiny, tmp_path):

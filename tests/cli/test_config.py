@@ -215,3 +215,24 @@ def test_thresholds_without_a_model(spamlstm, tmp_path, monkeypatch):
     monkeypatch.setenv("SPAMLSTM_MODEL", str(tmp_path / "none"))
     status, out, _ = spamlstm("config", "show")
     assert (status, "# thresholds in force: unknown, as the model cannot be used" in out) == (0, True)
+
+
+def test_check_names_a_maildir_that_is_missing(spamlstm, home):
+    """A path without wildcards that is no Maildir is named with what to do; a wildcard may match nothing."""
+    (home / "plain").mkdir()
+    (home / "c.toml").write_text("".join(f'[[maildir]]\npath = "{home}/{name}"\n' for name in ("typo", "plain", "x*")))
+    status, out, _ = spamlstm("config", "check", "--config", home / "c.toml")
+    assert status == 0
+    assert [line.strip() for line in out.splitlines() if "not used" in line] == [
+        f"not used: {home}/typo does not exist; correct the path, or create the Maildir, and it is watched",
+        f"not used: {home}/plain is not a Maildir, as new, cur or tmp is missing; it is watched as soon as they exist",
+    ]
+
+
+def test_check_refuses_entries_that_match_nothing(spamlstm, home):
+    """A negated entry and an IP address are errors; the address of a list is not."""
+    (home / "c.toml").write_text('[policy]\nallow = ["list:a@x.org", "!b@x.org", "192.0.2.1"]\n')
+    status, out, _ = spamlstm("config", "check", "--config", home / "c.toml")
+    assert (status, len(out.splitlines())) == (78, 2)
+    assert "cannot be negated" in out
+    assert "IP addresses cannot be listed" in out

@@ -15,7 +15,9 @@ def state(tmp_path, monkeypatch, tiny):
     """A state folder and a models folder for the test; 'tiny' is the model."""
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     monkeypatch.setenv("SPAMLSTM_MODEL", str(tiny))
-    return tmp_path / "state"
+    folder = tmp_path / "state"
+    folder.mkdir(mode=0o700)
+    return folder
 
 
 def test_with_few_labels_it_says_so(state, tmp_path, capsys):
@@ -48,8 +50,12 @@ def test_labels_per_maildir(state, tmp_path, capsys):
     config.write_text('[learning]\nlabels = "per-maildir"\n')
     (tmp_path / "ham.eml").write_bytes(HAM)
     where = ["--state", str(state), "--config", str(config)]
-    assert run(["retrain", *where]) == 64
+    assert run(["retrain", "--now", *where]) == 64
     assert "--maildir" in capsys.readouterr().err
+    assert run(["retrain", *where]) == 0  # as the timer runs it
+    assert "add --maildir DIR" in capsys.readouterr().out
+    assert run(["retrain", "--json", *where]) == 0
+    assert json.loads(capsys.readouterr().out)["promoted"] is False
     assert run(["label", "ham", str(tmp_path / "ham.eml"), "--maildir", str(box), *where]) == 0
     capsys.readouterr()
     assert run(["retrain", "--now", "--maildir", str(box), *where]) == 0

@@ -1,7 +1,9 @@
 """`spamlstm scan` and `spamlstm undo`."""
 
+import gzip
 import json
 import os
+from pathlib import Path
 
 import on_disk
 import pytest
@@ -190,6 +192,36 @@ def test_undo_of_one_message(spamlstm, root, by_file):
     assert spamlstm("undo", filed.path if by_file else row["id"])[1][-1] == "1 undone"
     assert list(on_disk.messages(str(root / ".Junk"))) == []
     assert spamlstm("undo")[1][-1] == "1 undone"
+
+
+@pytest.mark.parametrize("brackets", ["<{}>", "{}"])
+@pytest.mark.parametrize("compressed", [True, False])
+def test_undo_by_message_id(spamlstm, root, brackets, compressed):
+    """A message is named by its Message-ID; others stay as they are, and an unknown one changes nothing."""
+    spamlstm("scan", root)
+    (filed,) = on_disk.messages(str(root / ".Junk"))
+    raw = Path(filed.path).read_bytes()
+    named = b"Message-ID:\r\n <7.a/b@x.org>\r\n" + raw
+    Path(filed.path).write_bytes(gzip.compress(named) if compressed else named)
+    assert spamlstm("undo", brackets.format("8.a@x.org"))[1][-1] == "nothing was done to this message"
+    if brackets == "<{}>":
+        assert spamlstm("undo", "<7.a/b@x.org>")[1][-1] == "1 undone"
+        assert spamlstm("undo")[1][-1] == "1 undone"
+
+
+def test_undo_by_the_name_of_the_file(spamlstm, root):
+    """A message is named by the name of its file, before or after it was filed, with any flags."""
+    spamlstm("scan", root)
+    (filed,) = on_disk.messages(str(root / ".Junk"))
+    assert spamlstm("undo", "--dry-run", filed.name.partition(":")[0] + ":2,FS")[1][-1] == "1 would be undone"
+    before = [json.loads(line) for line in spamlstm("undo", "--dry-run", "--json")[1]]
+    assert len(before) == 2
+    status, _, err = spamlstm("undo", "no-such-name")
+    assert (status, err) == (
+        66,
+        "spamlstm: no-such-name is not a file, and no message with this name was tagged or filed\n",
+    )
+    assert spamlstm("undo", filed.name)[1][-1] == "1 undone"
 
 
 def test_undo_of_a_missing_file(spamlstm, root):

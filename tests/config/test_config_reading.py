@@ -1,6 +1,7 @@
 """Reading a configuration: every setting is read, and all problems are reported together, each with its key."""
 
 import os
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -317,9 +318,11 @@ def test_any_text_is_a_configuration_or_a_list_of_problems(text):
 
 
 def test_a_configuration_that_is_a_pipe(tmp_path):
-    """A FIFO without a writer is an empty file: no command waits for it."""
+    """A FIFO is refused at once: no command waits for it. /dev/null is an empty configuration."""
     os.mkfifo(tmp_path / "config.toml")
-    assert reading.load_file(tmp_path / "config.toml") == values.Config()
+    with pytest.raises(ConfigError, match="it is not a regular file"):
+        reading.load_file(tmp_path / "config.toml")
+    assert reading.load_file(Path("/dev/null")) == values.Config()
 
 
 @pytest.mark.parametrize("listen", ["127.0.0.1:783", "localhost:783", "[::1]:783", "unix:/run/spamlstm/spamd.sock"])

@@ -41,18 +41,28 @@ def test_a_plain_folder(tmp_path):
     assert names(tmp_path / "index.tsv") == [str(tmp_path / "index.tsv")]
 
 
+def test_a_pipe_of_the_shell():
+    """`<(command)` is a path of a pipe without a name, and is read."""
+    reader, writer = os.pipe()
+    os.write(writer, HAM)
+    os.close(writer)
+    (found,) = find_messages([f"/dev/fd/{reader}"])
+    os.close(reader)
+    assert found.read() == HAM
+
+
 @pytest.mark.parametrize("written", [None, HAM])
-def test_a_pipe_that_is_named(tmp_path, written):
-    """A named pipe is read if it has a writer (`<(command)`), and is empty at once if not."""
+def test_a_pipe_that_has_a_name(tmp_path, written):
+    """A FIFO is refused at once, with or without a writer, because its writer may never write; so is a device."""
     os.mkfifo(tmp_path / "pipe")
     reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
-    if written is not None:
-        writer = os.open(tmp_path / "pipe", os.O_WRONLY)
-        os.write(writer, written)
-        os.close(writer)
-    (found,) = find_messages([str(tmp_path / "pipe")])
-    os.close(reader)
-    assert found.read() == (written or b"")
+    writer = None if written is None else os.open(tmp_path / "pipe", os.O_WRONLY)
+    for path in (str(tmp_path / "pipe"), "/dev/zero"):
+        (found,) = find_messages([path])
+        assert found == UnreadablePath(path, "it is not a regular file")
+    for one in (reader, writer):
+        if one is not None:
+            os.close(one)
 
 
 def test_no_pipe_in_a_folder_is_opened(tmp_path):

@@ -213,6 +213,15 @@ def refused(raw, tmp_path_factory, *words):
     assert "\n" not in str(failure.value)
 
 
+@pytest.mark.parametrize("prior", [1e308, -1e308, 10_001])
+def test_a_score_that_no_model_gives(sound, tmp_path_factory, prior):
+    """A score before labels that would outweigh all that is learned is refused."""
+    lines = lines_of(sound)
+    columns = lines[0]["tables"]["labels"]
+    lines[1 + [one[0] for one in lines[1:-1]].index("labels")][1 + columns.index("prior")] = prior
+    refused(packed(lines), tmp_path_factory, "prior")
+
+
 @given(at=st.integers(0, 10_000), value=st.integers(1, 255))
 @settings(max_examples=60)
 def test_a_changed_byte_is_noticed(sound, tmp_path_factory, at, value):

@@ -132,12 +132,30 @@ def test_what_an_entry_covers(entry, sender, covered):
     assert SenderList.of((entry,)).covers(senders=(sender,), list_id="") is covered
 
 
+@pytest.mark.parametrize("entry", ["list:announce@x.org", "list:announce.x.org", "list:<Announce@X.org>"])
+@pytest.mark.parametrize("list_id", ["announce.x.org", "announce@x.org"])
+def test_a_mailing_list_is_covered_by_id_and_address(entry, list_id):
+    """The List-Id of a list is its address with a dot, or its address; an entry may have either form."""
+    assert SenderList.of((entry,)).covers(senders=(), list_id=list_id)
+    assert not SenderList.of((entry,)).covers(senders=("announce@x.org",), list_id="other.x.org")
+
+
 @pytest.mark.parametrize(
     "entry",
     [
         *("", "@", "list:", "a b@x.org", "friend", "@.", "x..org", "@x org", "list:a b", "http://x.org/", "@[x]"),
         *("*", "*@", "*@*", "@x.*", "jo*@x.org", "j?@x.org", "list:*.x.org", "a@b@c", "*.*", "<a@b@c>"),
-        *("Ann B <ann@x.org>", "mailto:ann@x.org", "ann@x.org, bob@x.org", "mailto:" * 5000, "x" * 100_000 + "@"),
+        *(
+            "Ann B <ann@x.org>",
+            "mailto:ann@x.org",
+            "ann@x.org, bob@x.org",
+            "!ann@x.org",
+            "!x.org",
+            "@!x.org",
+            "mailto:" * 5000,
+            "x" * 100_000 + "@",
+        ),
+        *("192.0.2.1", "@192.0.2.1", "ann@192.0.2.1", "192.0.2.", "192.0.2.0/24", "2001:db8::1", "[2001:db8::1]"),
     ],
 )
 def test_an_entry_of_no_kind_is_refused(entry):
@@ -154,6 +172,10 @@ def test_an_entry_of_no_kind_is_refused(entry):
         ("jo*@x.org", "may only stand for all names"),
         ("a@b@c", "more than one @"),
         ("friend", "write an address"),
+        ("!ann@x.org", "cannot be negated; the allow list wins"),
+        ("192.0.2.0/24", "IP addresses cannot be listed; write the address or the domain"),
+        ("ann@192.0.2.1", "IP addresses cannot be listed"),
+        ("2001:db8::1", "IP addresses cannot be listed"),
     ],
 )
 def test_the_advice_for_a_refused_entry(entry, advice):

@@ -1,0 +1,69 @@
+"""The content ids of filed messages that a user names by a Message-ID or by the name of a file."""
+
+import os
+from collections.abc import Callable, Iterable
+
+from spamlstm.corpus.paths import MOST_BYTES
+from spamlstm.errors import UserError
+from spamlstm.filtering.inbox import OpenMaildirs
+from spamlstm.filtering.journal import Act, UnreadableAct
+from spamlstm.maildir import message_file
+from spamlstm.maildir.message_file import UnreadableMessageError
+from spamlstm.maildir.names import GoneError, Name, base_of
+from spamlstm.maildir.normal_form import header_values
+from spamlstm.maildir.opened import Entry, OpenMaildir
+from spamlstm.message.compression import is_compressed
+from spamlstm.message.headers import end_of_head
+
+# The Message-ID is looked for in this many bytes.
+_HEAD_BYTES = 64 << 10
+
+
+def contents_by_name(acts: Iterable[Act | UnreadableAct], name: str) -> tuple[str, ...]:
+    """Return the content ids of the messages whose file had this name, with any flags, before or after an act."""
+    base = Name.parse(name).base
+    return tuple({act.content for act in acts if isinstance(act, Act) and base in act.intent.bases})
+
+
+def contents_by_message_id(
+    acts: Iterable[Act | UnreadableAct], message_id: str, *, open_maildir: Callable[[str], OpenMaildir]
+) -> tuple[str, ...]:
+    """Return the content ids of the messages that have this Message-ID and are still where an act left them.
+
+    The brackets of the Message-ID may be missing. Messages that cannot be read are left out.
+    """
+    wanted, found = message_id.strip("<> \t"), set()
+    files: dict[tuple[str, str], dict[str, Entry]] = {}
+    with OpenMaildirs(open_maildir) as maildirs:
+        for act in acts:
+            if not isinstance(act, Act):
+                continue
+            key = act.maildir, act.intent.folder
+            if key not in files:
+                files[key] = _files(maildirs, *key)
+            entry = files[key].get(Name.parse(act.intent.name).base)
+            if entry is not None and _message_id(entry) == wanted:
+                found.add(act.content)
+    return tuple(found)
+
+
+def _files(maildirs: OpenMaildirs, maildir: str, folder: str) -> dict[str, Entry]:
+    """Return the messages of a folder by base name. Empty if the folder cannot be read."""
+    try:
+        return {base_of(entry.name): entry for entry in maildirs.opened(maildir).folder_at(folder).messages()}
+    except (OSError, UserError):
+        return {}
+
+
+def _message_id(entry: Entry) -> str:
+    try:
+        handle = entry.open()
+        try:
+            raw = os.read(handle, _HEAD_BYTES)
+        finally:
+            os.close(handle)
+        if is_compressed(raw):
+            raw = message_file.read_message(entry, most=MOST_BYTES).content[:_HEAD_BYTES]
+    except (OSError, GoneError, UnreadableMessageError):
+        return ""
+    return header_values(raw, 0, end_of_head(raw)).get("message-id", "").strip("<> \t")

@@ -30,8 +30,8 @@ HEADERS = b"Date: Sat, 28 Nov 2026 10:00:00 +0000\r\nMessage-ID: <1@example.net>
 # The command of the pages. The daemon of the machine has a socket in /run, which is not free for tests.
 COMMAND = """#!/bin/sh
 export SPAMLSTM_MODEL='{model}' PYTHONPATH='{root}' PYTHONDONTWRITEBYTECODE=1
-export XDG_CONFIG_HOME='{folder}/config' XDG_STATE_HOME='{folder}/user'
-[ "$1" = filter ] && set -- "$@" --socket '{folder}/run/filter.sock'
+export XDG_CONFIG_HOME='{state}/config' XDG_STATE_HOME='{state}'
+{more}
 exec '{python}' -m spamlstm "$@"
 """
 CONFIG = """
@@ -105,7 +105,7 @@ class Service:
     @contextlib.contextmanager
     def broken(self) -> Iterator[None]:
         """Run the block with a configuration that the command cannot read. The daemon must not run."""
-        config = self.folder / "config" / "spamlstm" / "config.toml"
+        config = self.folder / "user" / "config" / "spamlstm" / "config.toml"
         config.parent.mkdir(parents=True, exist_ok=True)
         config.write_text("broken")
         try:
@@ -136,6 +136,14 @@ class Service:
                 os.chown(one, self.owner.pw_uid, self.owner.pw_gid)
 
 
+def command(path: Path, *, model: Path, state: Path, more: str = "") -> Path:
+    """Write the command of the pages to `path`; `more` are lines of a shell script. Returns the path."""
+    text = COMMAND.format(model=model, state=state, more=more, root=ROOT, python=sys.executable)
+    path.write_text(text)
+    path.chmod(0o755)
+    return path
+
+
 @contextlib.contextmanager
 def serving(model: Path, config: str = CONFIG) -> Iterator[Service]:
     """Run a daemon for mail of another user than root, as most programs refuse root's mail.
@@ -149,12 +157,11 @@ def serving(model: Path, config: str = CONFIG) -> Iterator[Service]:
     try:
         folder.chmod(0o755)
         shutil.copytree(model, service.model)
-        for name in ("bin", "run", "config", "user", "vmail"):
+        for name in ("bin", "run", "user", "vmail"):
             (folder / name).mkdir()
         service.give(folder / "user", folder / "vmail")
-        command = Path(service.program)
-        command.write_text(COMMAND.format(folder=folder, model=service.model, root=ROOT, python=sys.executable))
-        command.chmod(0o755)
+        asking = f"""[ "$1" = filter ] && set -- "$@" --socket '{folder}/run/filter.sock'"""
+        command(Path(service.program), model=service.model, state=folder / "user", more=asking)
         for place, here in (("/run/spamlstm", "run"), ("/var/vmail", "vmail"), ("/home/", "home/")):
             config = config.replace(place, f"{folder}/{here}")
         group = grp.getgrgid(owner.pw_gid).gr_name

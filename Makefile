@@ -10,7 +10,7 @@ GENERATED := --synthetic 15000 --synthetic-share 0.2 --evaded 0.33 \
 	--modern $(CORPUS) --modern-count 40000 --modern-share 0.1 --without app: --without news:
 PIP    := $(VENV)/bin/pip install -qq --disable-pip-version-check -c constraints.txt
 
-.PHONY: help run test train deb release clean
+.PHONY: help run test train deb image release clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -36,6 +36,9 @@ train: $(VENV)/dev ## train the shipped model (CORPUS=folder of archives)
 
 deb: ## build the Debian package, on Debian
 	packaging/deb.sh $(BUILD) $(DIST)
+
+image: deb ## build the container image, on Debian
+	packaging/image.sh $(BUILD) $(DIST)
 
 # The packages whose tools exist here: each has a target of its own, which writes into dist/.
 PACKAGES = $(and $(wildcard packaging/deb.sh),$(shell command -v dh),deb) \

@@ -5,7 +5,6 @@ The package is built while the clean Debian is downloaded. Both take half a minu
 
 import re
 import shutil
-import subprocess
 
 import pytest
 from booted import booted, obstacle
@@ -28,16 +27,11 @@ DROP_INS = "/usr/share/spamlstm"
 
 
 @pytest.fixture(scope="module")
-def machine(root, tmp_path_factory):
+def machine(root, debian_build, tmp_path_factory):
     """A clean Debian with the package in its root folder, not yet installed."""
     folder = tmp_path_factory.mktemp("machine")
-    command = ["make", "deb", f"BUILD={folder / 'build'}", f"DIST={folder / 'dist'}"]
-    with subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as building:
-        unpack_debian(folder / "debian", kept=root / "build")
-        output = building.communicate()[0]
-    assert building.returncode == 0, output
-    (package,) = (folder / "dist").iterdir()
-    shutil.copy(package, folder / "debian/spamlstm.deb")
+    unpack_debian(folder / "debian", kept=root / "build")
+    shutil.copy(debian_build.package(), folder / "debian/spamlstm.deb")
     (folder / "memory").mkdir()
     with booted(folder / "memory", system=folder / "debian") as ours:
         yield ours

@@ -209,7 +209,11 @@ def _http(value: Any, at: Location) -> HttpConfig:
 
 def _milter(value: Any, at: Location) -> MilterConfig:
     readers: dict[str, Reader] = {"quarantine_above": settings.check_points, "reject_above": settings.check_points}
-    return MilterConfig(**_listener(value, at, readers))
+    milter = MilterConfig(**_listener(value, at, readers))
+    quarantine, reject = milter.quarantine_above, milter.reject_above
+    if quarantine is not None and reject is not None and quarantine >= reject:
+        at.below("quarantine_above").report("must be below reject_above, because mail above both limits is rejected")
+    return milter
 
 
 def _spamd(value: Any, at: Location) -> SpamdConfig:

@@ -164,6 +164,7 @@ def test_an_empty_file_changes_nothing(tmp_path):
         ("[[milter]]", "milter: must be a table"),
         ("milter.reject_above = 4.9", "must be from 5 to 99; spam has 5 points or more"),
         ("milter.quarantine_above = nan", "must be from 5 to 99"),
+        ("[milter]\nquarantine_above = 9\nreject_above = 9", "milter.quarantine_above: must be below reject_above"),
         ("milter.allow_tell = true", "is not a setting"),
         ("spamd.listen = 783", "a Unix socket or an IP address with a port"),
         ("spamd.listen = '/run/spamd.sock'", "a Unix socket or an IP address with a port"),

@@ -1,7 +1,9 @@
 """The container image is built by `make image`, and its program runs as podman and docker run it with --read-only."""
 
 import json
+import re
 import shlex
+import shutil
 import stat
 import subprocess
 import tarfile
@@ -39,11 +41,46 @@ mount --bind "$given/config" "$root/etc/spamlstm"
 inside() {{
     env -i {environment} setpriv --no-new-privs "$chroot" --userspec={user} --groups= "$root" "$@"
 }}
+until_true() {{
+    for _ in $(seq 600); do sleep 0.1; if "$@"; then return; fi; done
+    exit 1
+}}
+{before}
 ! inside {health}
 inside {program} &
-for _ in $(seq 600); do sleep 0.1; if inside {health}; then break; fi; done
+until_true inside {health}
+{after}
+"""
+CHECKS = """
 inside spamlstm filter < "$given/message"
 inside python3 -c 'open("/file", "w")' || true
+"""
+# Postfix and Dovecot with the files of the example, in copies of /etc and /var that are in memory.
+SERVERS = """
+mount -t tmpfs tmpfs /mnt
+for folder in etc var; do
+    mkdir "/mnt/$folder" "/mnt/$folder.work"
+    mount -t overlay overlay -o "lowerdir=/$folder,upperdir=/mnt/$folder,workdir=/mnt/$folder.work" "/$folder"
+done
+mount -t tmpfs tmpfs /run
+python3 - <<END # the loopback interface: SIOCSIFFLAGS with IFF_UP and IFF_RUNNING
+import fcntl, socket, struct
+fcntl.ioctl(socket.socket(), 0x8914, struct.pack("16sH14x", b"lo", 0x41))
+END
+echo 127.0.0.1 dovecot >> /etc/hosts
+rm -rf /var/vmail /var/spool/postfix/{{incoming,active,deferred,maildrop}}/*
+mkdir /var/vmail
+mount --bind "$given/mail" /var/vmail
+cp {compose}/postfix/* /etc/postfix/
+cp {compose}/dovecot/* /etc/dovecot/
+postconf -F '*/*/chroot=n'
+dovecot
+postfix start
+sendmail -f a@example.net ann@example.org < "$given/message"
+until_true test -d /var/vmail/example.org/ann/Maildir/new
+"""
+JUNK = """
+until_true sh -c "doveadm fetch -u ann@example.org hdr mailbox Junk | grep 'X-Spam-Flag: YES'"
 """
 
 
@@ -83,35 +120,52 @@ def test_the_image_gives_no_rights(image):
     assert not (files / "bin/sh").exists()
 
 
-def test_the_program_runs_read_only(image, tmp_path):
-    """The image's command filters mail with a read-only root file system, and the image's health check answers."""
+@pytest.fixture
+def container(image, tmp_path):
+    """Run shell commands before and after the start of the program in a container; return their output."""
     config, files = image
+    for name in ("mail", "config"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "message").write_text(SPAM)
+
+    def run(*, before="", after):
+        subprocess.run(["chown", "-R", config["User"], str(tmp_path / "mail")], check=True)
+        script = CONTAINER.format(
+            environment=shlex.join(config["Env"]),
+            user=config["User"],
+            health=shlex.join(config["Healthcheck"]["Test"][1:]),
+            program=shlex.join(config["Entrypoint"] + config["Cmd"]),
+            before=before,
+            after=after,
+        )
+        namespaces = ["unshare", "--mount", "--pid", "--net", "--ipc", "--mount-proc", "--fork", "--kill-child"]
+        command = [*namespaces, "bash", "-c", script, "bash", str(files), str(tmp_path)]
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+        assert done.returncode == 0, done.stdout
+        return done.stdout
+
+    return run
+
+
+def test_the_program_runs_read_only(container, tmp_path):
+    """The image's command filters mail with a read-only root file system, and the image's health check answers."""
     maildir = tmp_path / "mail/example.org/ann/Maildir"
     for name in ("new", "cur", "tmp"):
         (maildir / name).mkdir(parents=True)
     (maildir / "new/1.spam").write_text(SPAM)
-    (tmp_path / "message").write_text(SPAM)
-    subprocess.run(["chown", "-R", config["User"], str(tmp_path / "mail")], check=True)
-    (tmp_path / "config").mkdir()
     (tmp_path / "config/config.toml").write_text(CONFIG)
-    assert config["Healthcheck"]["Test"][0] == "CMD"
-    script = CONTAINER.format(
-        environment=shlex.join(config["Env"]),
-        user=config["User"],
-        health=shlex.join(config["Healthcheck"]["Test"][1:]),
-        program=shlex.join(config["Entrypoint"] + config["Cmd"]),
-    )
-    namespaces = ["unshare", "--mount", "--pid", "--net", "--ipc", "--fork", "--kill-child"]
-    done = subprocess.run(
-        [*namespaces, "bash", "-c", script, "bash", str(files), str(tmp_path)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout
-    assert "Read-only file system: '/file'" in done.stdout
-    assert "X-Spam-Flag: YES" in done.stdout
-    assert "1 watched" in done.stdout
+    output = container(after=CHECKS)
+    assert "Read-only file system: '/file'" in output
+    assert "X-Spam-Flag: YES" in output
+    assert "1 watched" in output
     (filed,) = (maildir / ".Junk/new").iterdir()
     assert filed.stat().st_uid == 5000
+
+
+def test_the_example_with_postfix_and_dovecot(container, root, tmp_path):
+    """With the files of the example, Postfix and Dovecot deliver spam, and Dovecot then shows it in the junk folder."""
+    example = root / "packaging/compose"
+    named = re.findall(r"- \./([^:]+):", (example / "compose.yaml").read_text())
+    assert [path for path in named if not (example / path).exists()] == []
+    shutil.copy(example / "spamlstm/config.toml", tmp_path / "config")
+    assert "X-Spam-Flag: YES" in container(before=SERVERS.format(compose=example), after=JUNK)

@@ -1,5 +1,6 @@
-"""The listeners: time of an answer, slow clients, memory and hostile bytes. `MODE` is times, slow or fuzz.
+"""The listeners: time of an answer, slow clients, memory and hostile bytes. `MODE` is start, times, slow or fuzz.
 
+start: the least processor time of `spamlstm filter` with a daemon, and of what it does not import, in milliseconds.
 times: `spamlstm filter` with and without a daemon, and `spamc -c` one at a time and 20 in parallel, in milliseconds.
 slow:  the time of others and the memory of the daemon while 200 clients send a byte a second, wrong lengths or noise.
 fuzz:  any bytes to each protocol (default: 100,000 in all); ends with an error if a request gets no proper answer.
@@ -10,6 +11,7 @@ import contextlib
 import os
 import random
 import re
+import resource
 import socket
 import statistics
 import subprocess
@@ -22,6 +24,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+# What pip's start script does.
+ENTRY = [sys.executable, "-c", "import re, sys; from spamlstm.cli import main; sys.exit(main())", "filter"]
 MAIL = b"From: ann@example.org\nTo: bob@example.net\nSubject: Minutes\n\n" + b"The minutes of Monday are below.\n" * 30
 ANSWERS = {"spamd": (b"SPAMD/1.",), "own": (b"OK ", b"ERROR "), "http": (b"HTTP/1.1 ",)}
 # Requests to which no answer is a proper answer.
@@ -85,16 +89,34 @@ def memory(process: int) -> float:
     return int(re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{process}/status").read_text())[1]) / 1024
 
 
-def times(folder: Path, count: int) -> None:
-    entry = [sys.executable, "-c", "import re, sys; from spamlstm.cli import main; sys.exit(main())", "filter"]
+def least_processor_time(command: list[str], count: int) -> str:
+    def spent() -> float:
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return used.ru_utime + used.ru_stime
 
+    taken = []
+    for _ in range(count):
+        before = spent()
+        subprocess.run(command, input=MAIL, cwd=ROOT, capture_output=True, check=True)
+        taken.append(1000 * (spent() - before))
+    return f"{min(taken):.1f}"
+
+
+def start(folder: Path, count: int) -> None:
+    for code in ("pass", "import re", "import socket", "import typer"):
+        print(f"python -c {code!r}:", least_processor_time([sys.executable, "-c", code], count))
+    with running(folder) as (_, _, state):
+        print("filter, daemon:", least_processor_time([*ENTRY, "--state", state], count))
+
+
+def times(folder: Path, count: int) -> None:
     def run(*command: str) -> None:
         subprocess.run(command, input=MAIL, cwd=ROOT, capture_output=True, check=True)
 
     print("python -c pass:", milliseconds(lambda: run(sys.executable, "-c", "pass"), count))
-    print("filter, no daemon:", milliseconds(lambda: run(*entry, "--state", str(folder)), max(5, count // 10)))
+    print("filter, no daemon:", milliseconds(lambda: run(*ENTRY, "--state", str(folder)), max(5, count // 10)))
     with running(folder) as (_, path, state):
-        print("filter, daemon:", milliseconds(lambda: run(*entry, "--state", state), count))
+        print("filter, daemon:", milliseconds(lambda: run(*ENTRY, "--state", state), count))
         print("spamc -c:", milliseconds(lambda: run("spamc", "-c", "-U", path), count))
         print("the same bytes by a socket:", milliseconds(lambda: exchange(path, REQUEST), count))
         with ThreadPoolExecutor(20) as pool:
@@ -184,12 +206,12 @@ def fuzz(folder: Path, count: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("mode", choices=["times", "slow", "fuzz"])
+    parser.add_argument("mode", choices=["start", "times", "slow", "fuzz"])
     parser.add_argument("--count", type=int)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        default = {"times": 100, "slow": 200, "fuzz": 100_000}[given.mode]
-        {"times": times, "slow": slow, "fuzz": fuzz}[given.mode](Path(folder), given.count or default)
+        default = {"start": 30, "times": 100, "slow": 200, "fuzz": 100_000}[given.mode]
+        {"start": start, "times": times, "slow": slow, "fuzz": fuzz}[given.mode](Path(folder), given.count or default)
 
 
 if __name__ == "__main__":

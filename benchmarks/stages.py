@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+import numpy as np
 from measurement import argument_parser, read_mail
 
 from spamlstm.model.classifier import Classifier
@@ -28,7 +29,9 @@ def main() -> None:
     rows = timed("encode, new words", count, lambda: classifier.encoder.encode(windows))
     timed("encode, cached words", count, lambda: classifier.encoder.encode(windows))
     chunks = [rows[start : start + CHUNK] for start in range(0, len(rows), CHUNK)]
-    timed("score", count, lambda: [classifier.scorer.logits(chunk) for chunk in chunks])
+    together = timed("score", count, lambda: [classifier.scorer.logits(chunk) for chunk in chunks])
+    alone = timed("score, each row alone", count, lambda: classifier.scorer.logits(rows, alone=True))
+    print(f"largest difference of a logit in a batch and alone: {max(abs(np.concatenate(together) - alone)):.3f}")
     print(
         f"{count:,} messages, {len(rows) / count:.2f} windows and {sum(map(len, rows)) / count:.0f} tokens per message"
     )

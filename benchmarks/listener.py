@@ -29,7 +29,7 @@ ENTRY = [sys.executable, "-c", "import re, sys; from spamlstm.cli import main; s
 MAIL = b"From: ann@example.org\nTo: bob@example.net\nSubject: Minutes\n\n" + b"The minutes of Monday are below.\n" * 30
 ANSWERS = {"spamd": (b"SPAMD/1.",), "own": (b"OK ", b"ERROR "), "http": (b"HTTP/1.1 ",)}
 # Requests to which no answer is a proper answer.
-SILENT = {"spamd": rb"SKIP SPAMC/", "own": rb"(?!)", "http": rb"(\r?\n)?\Z"}
+SILENT = {"spamd": rb"SKIP SPAMC/", "own": rb"(?!)", "http": rb"(\r\n)?\Z"}
 VERBS = b"CHECK PROCESS TELL HEADERS REPORT REPORT_IFSPAM SYMBOLS PING SKIP FROB".split()
 HEADERS = [b"User: ann", b"User: ../x", b"Compress: zlib", b"Message-class: spam", b"Message-class: ham", b"Set: local"]
 HEADERS += [b"Remove: local", b"Set: local, remote", b"frob", b"A: b", b": :", b"Compress: gzip", b"User: \xff\0"]

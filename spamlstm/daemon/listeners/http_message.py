@@ -1,7 +1,7 @@
 """HTTP/1.0 and HTTP/1.1 within bounds: reading a request, and writing an answer.
 
 A request must be unambiguous. One that two programs could take for different requests is refused: two lengths, a length
-beside chunks, folded headers, or control characters.
+beside chunks, folded headers, line feeds alone, or control characters.
 """
 
 import asyncio
@@ -72,7 +72,7 @@ async def read_request(client: ClientConnection) -> HttpRequest | None:
     Raises HttpError if it is not the head of a request or has too many bytes.
     """
     line = await _line(client, MOST_LINE)
-    if line in (b"\r\n", b"\n"):  # some clients send a line end behind the body of their last request
+    if line == b"\r\n":  # some clients send a line end behind the body of their last request
         line = await _line(client, MOST_LINE)
     if not line:
         return None
@@ -95,10 +95,14 @@ async def _line(client: ClientConnection, most: int) -> bytes:
 
 
 def _content(line: bytes) -> bytes:
-    """Return a line without its line end. Raises HttpError if it has none."""
-    if not line.endswith(b"\n"):
-        raise HttpError(HTTPStatus.BAD_REQUEST, "the request is incomplete")
-    return line[:-1].removesuffix(b"\r")
+    """Return a line without its line end. Raises HttpError if it has none, or a line feed alone.
+
+    If the password of `rspamc -P FILE` ends with a line feed, the rest of the head would be taken for the message.
+    """
+    if line.endswith(b"\r\n"):
+        return line[:-2]
+    why = "a line ends without CR; is there a line end in a header, such as Password?"
+    raise HttpError(HTTPStatus.BAD_REQUEST, why if line.endswith(b"\n") else "the request is incomplete")
 
 
 async def _headers(client: ClientConnection) -> tuple[tuple[str, bytes], ...]:

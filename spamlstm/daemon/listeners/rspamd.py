@@ -69,6 +69,7 @@ async def serve_rspamd(client: ClientConnection, *, password: bytes | None) -> N
         if not keep:
             return
         client.next_request()
+        await asyncio.sleep(0)  # other clients come before requests that this client has sent already
         try:
             if not client.received and not await client.receive():
                 return

@@ -161,9 +161,10 @@ class _Conversation:
             return reject_packet(REJECTED)
         added = headers(judged.judgement, version=__version__, spam_threshold=judged.spam_threshold)
         answer = changes(message.replaced.items(), added, options=options)
-        if _is_above(shown, self._config.quarantine_above) and options.actions & MilterAction.QUARANTINE:
-            self._log("quarantined", shown)
-            answer += quarantine_packet(f"spam, score {shown:.1f}")
+        if _is_above(shown, self._config.quarantine_above):
+            can = bool(options.actions & MilterAction.QUARANTINE)
+            self._log("quarantined" if can else "no-quarantine-in-this-mail-server", shown)
+            answer += quarantine_packet(f"spam, score {shown:.1f}") if can else b""
         return answer + CONTINUE_PACKET
 
     async def _judged(self, message: MilterMessage) -> JudgedMail:

@@ -1,13 +1,13 @@
 """An IMAP account of a real Dovecot that a thread of this process serves, as the daemon does."""
 
 import contextlib
-import logging
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Self
 
 from dovecot import Dovecot
 from listening import Listening, listening
@@ -60,11 +60,14 @@ class Served:
     def visited(self) -> None:
         """Connect again, and wait until all folders were visited."""
         before = self.tally.visits
-        until(lambda: self.tally.connections)
+        self.reconnect()
+        until(lambda: self.tally.visits > before)
+
+    def reconnect(self) -> None:
+        """End the connection, so that the account connects again."""
         connection = self.thread._connection
         if connection is not None:
             connection.shut()
-        until(lambda: self.tally.visits > before)
 
 
 def account_of(port: int, **settings: object) -> ImapConfig:
@@ -101,7 +104,7 @@ def served(
 
 @dataclass
 class CuttingProxy:
-    """A proxy that cuts the connections of a client after a number of its commands. It listens until `close`.
+    """A proxy that cuts the connections of a client after a number of its commands. It is a context manager.
 
     `at` says after how many commands, counted over all connections, or is None. If `before`, the last command does not
     reach the server. `cut` is called at that moment.
@@ -121,7 +124,16 @@ class CuttingProxy:
     def port(self) -> int:
         return self.listener.getsockname()[1]
 
-    def close(self) -> None:
+    def cut_after(self, commands: int) -> None:
+        """Cut the connection after some commands from now."""
+        self.at = len(self.commands) + commands
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with contextlib.suppress(OSError):
+            self.listener.shutdown(socket.SHUT_RDWR)
         self.listener.close()
 
     def _accept(self) -> None:
@@ -129,27 +141,48 @@ class CuttingProxy:
             while True:
                 client = self.listener.accept()[0]
                 server = socket.create_connection(("127.0.0.1", self.target))
-                for source, sink, counts in ((client, server, True), (server, client, False)):
-                    threading.Thread(target=self._copy, args=(source, sink, counts), daemon=True).start()
+                threading.Thread(target=self._serve, args=(client, server), daemon=True).start()
 
-    def _copy(self, source: socket.socket, sink: socket.socket, counts: bool) -> None:  # noqa: FBT001
-        with contextlib.suppress(OSError):
-            while block := source.recv(1 << 16):
-                if counts:
-                    for line in block.splitlines():
-                        self.commands.append(line)
-                        if len(self.commands) == self.at:
-                            if not self.before:
-                                sink.sendall(block)
-                                time.sleep(0.002)  # sometimes the server has answered, sometimes not
-                            self.cut()
-                            raise OSError
-                sink.sendall(block)
-        for one in (source, sink):
+    def _serve(self, client: socket.socket, server: socket.socket) -> None:
+        with client, server:
+            back = threading.Thread(target=_copy, args=(server, client), daemon=True)
+            back.start()
             with contextlib.suppress(OSError):
-                one.shutdown(socket.SHUT_RDWR)
+                while (block := client.recv(1 << 16)) and self._forward(block, server):
+                    pass
+            for one in (client, server):
+                with contextlib.suppress(OSError):
+                    one.shutdown(socket.SHUT_RDWR)
+            back.join()
+
+    def _forward(self, block: bytes, server: socket.socket) -> bool:
+        """Send a block of the client to the server. Return False after a cut."""
+        lines = [line for line in block.splitlines() if line]
+        before, self.commands = len(self.commands), [*self.commands, *lines]
+        if self.at is None or not before < self.at <= len(self.commands):
+            server.sendall(block)
+            return True
+        if not self.before:
+            server.sendall(block)
+            time.sleep(0.001)  # sometimes the server has answered, sometimes not
+        self.cut()
+        return False
 
 
-def quiet() -> None:
-    """Log nothing below an error."""
-    logging.getLogger("spamlstm.daemon").setLevel(logging.ERROR)
+def _copy(source: socket.socket, sink: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        while block := source.recv(1 << 16):
+            sink.sendall(block)
+        sink.shutdown(socket.SHUT_RDWR)
+
+
+def shown_by(server: Dovecot) -> dict[str, list[int]]:
+    """Return the marks of the messages that the server shows in each folder, without those flagged as deleted."""
+    found = {}
+    with server.session() as session:
+        for name in ("INBOX", "Junk", "Archive"):
+            session.select(name, readonly=True)
+            answer = session.uid("FETCH", "1:*", "(FLAGS BODY.PEEK[HEADER])")[1]
+            parts = [one for one in answer if isinstance(one, tuple) and b"Deleted" not in one[0]]
+            found[name] = sorted(number_of(header) for _, header in parts)
+    return found

@@ -151,14 +151,14 @@ class ImapAccount:
 
     def wait(self, connection: ImapConnection, seconds: float) -> bool:
         """Wait for a change on the server or the end. Return whether the server has reported its changes."""
-        if not connection.can_idle:
-            self._sleep(min(seconds, POLL_SECONDS))
-            return False
         began = time.monotonic()
-        connection.idle(seconds, self._wake)
+        if connection.can_idle:
+            connection.idle(seconds, self._wake)
+        else:
+            connection.wait(min(seconds, POLL_SECONDS), self._wake)
         if time.monotonic() - began < _LEAST_SECONDS:
             self._sleep(_LEAST_SECONDS)
-        return True
+        return connection.can_idle
 
     def _sleep(self, seconds: float) -> None:
         poll = select.poll()
@@ -183,6 +183,7 @@ class _Work:
         is_full, is_synced, until = True, False, 0.0
         events: dict[str, int] = {}
         while not account.is_stopping:
+            was_full = is_full
             if is_full:
                 is_full = not self._visit_all()
                 until = time.monotonic() + random.uniform(*RENEW_SECONDS)
@@ -194,6 +195,7 @@ class _Work:
             self._session.tally.set("connected")
             if is_full:
                 continue
+            self._session.tally.visits += was_full
             seconds = until - time.monotonic()
             seconds = min(seconds, RETRY_SECONDS) if self._filing.is_waiting else seconds
             is_synced = account.wait(self._connection, max(0.0, seconds))
@@ -207,12 +209,12 @@ class _Work:
 
     def _visit_all(self) -> bool:
         """Visit all folders. Return False if there is more old mail to read."""
-        self._folders = self._visits.find(self._connection.folders())
+        self._filing.listed = self._connection.folders()
+        self._folders = self._visits.find(self._filing.listed)
         if not self._folders or self._main.role is not FolderRole.INBOX:
             raise AccountUnavailableError("none of the folders in the setting `folders` exists")
         is_complete = self._visit_others(*FolderRole)
         if is_complete:
-            self._session.tally.visits += 1
             with self._session.records.change():
                 self._session.records.prune(now=self._session.clock())
         return is_complete

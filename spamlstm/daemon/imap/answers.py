@@ -161,11 +161,12 @@ def copied_uids(codes: Sequence[bytes]) -> dict[int, int]:
     found: dict[int, int] = {}
     for code in codes:
         _, before, after = code.decode("ascii").split()
-        found.update(zip(_uid_set(before), _uid_set(after), strict=True))
+        found.update(zip(uid_set(before), uid_set(after), strict=True))
     return found
 
 
-def _uid_set(text: str) -> list[int]:
+def uid_set(text: str) -> list[int]:
+    """Return the UIDs of a set such as `3,7:9`. Raises ValueError if it is not valid or too large."""
     found: list[int] = []
     for part in text.split(","):
         low, _, high = part.partition(":")

@@ -23,6 +23,7 @@ from spamlstm.daemon.imap.answers import (
     flags_from_items,
     numbers_from,
     uid_from,
+    uid_set,
     whole_number,
 )
 from spamlstm.daemon.imap.login import connected, log_in
@@ -53,9 +54,10 @@ class ImapConnection:
         self._allowance = allowance
         self._selected: tuple[str, bool] | None = None
         self._numbers = FolderNumbers(0, 0)
+        self._modseq = 0  # the largest of the messages that were read last
         self.can_move = client.has_capability("MOVE")
         self.can_expunge = client.has_capability("UIDPLUS")
-        self.can_idle = client.has_capability("IDLE")
+        self.can_idle = bool(client.has_capability("IDLE"))
         self.has_modseq = client.has_capability("CONDSTORE") or client.has_capability("QRESYNC")
 
     @classmethod
@@ -188,10 +190,13 @@ class ImapConnection:
 
         A server that sends much more than it said is disconnected.
         """
-        found = {}
-        for uid, items in self._fetch(_joined(sizes), "(UID BODY.PEEK[])", expected=sum(sizes.values())).items():
-            if uid in sizes and isinstance(items.get(b"BODY[]"), bytes):
-                found[uid] = items[b"BODY[]"]
+        found, self._modseq = {}, 0
+        items = "(UID BODY.PEEK[] MODSEQ)" if self.has_modseq else "(UID BODY.PEEK[])"
+        for uid, one in self._fetch(_joined(sizes), items, expected=sum(sizes.values())).items():
+            if uid in sizes and isinstance(one.get(b"BODY[]"), bytes):
+                found[uid] = one[b"BODY[]"]
+                (modseq,) = one.get(b"MODSEQ", (0,))
+                self._modseq = max(self._modseq, whole_number(modseq, most=MOST_MODSEQ))
         return found
 
     def set_keyword(self, uids: Iterable[int], word: str, *, remove: str = "") -> None:
@@ -203,6 +208,24 @@ class ImapConnection:
         with self._command():
             self._client.add_flags(ordered, [word.encode()], silent=True)
 
+    def claim(self, uids: Iterable[int], word: str) -> set[int]:
+        """Set a keyword on messages that no other client has changed since `bodies` returned them. Return their UIDs.
+
+        Two programs that filter one account could otherwise move a message at the same time, which doubles it. Without
+        CONDSTORE, the keyword is set on all messages.
+        """
+        wanted = set(uids)
+        if not self._modseq:
+            self.set_keyword(wanted, word)
+            return wanted
+        with self._command():
+            self._imap.untagged_responses.pop("MODIFIED", None)
+            condition = f"(UNCHANGEDSINCE {self._modseq})"
+            status, data = self._imap.uid("STORE", _joined(sorted(wanted)), condition, "+FLAGS.SILENT", f"({word})")
+            self._client._checkok("STORE", status, data)  # noqa: SLF001
+            changed = self._imap.untagged_responses.pop("MODIFIED", None) or []
+            return wanted - {uid for one in changed for uid in uid_set(one.decode("ascii"))}
+
     def move(self, uids: Iterable[int], target: str) -> dict[int, int]:
         """Move messages to the folder `target`. Return their new UIDs, as far as the server says them."""
         ordered = sorted(uids)
@@ -210,6 +233,9 @@ class ImapConnection:
             self._imap.untagged_responses.pop("COPYUID", None)
             (self._client.move if self.can_move else self._client.copy)(ordered, target)
             moved = copied_uids(self._imap.untagged_responses.pop("COPYUID", None) or [])
+            # What this program did is no change by others.
+            if len(self._imap.untagged_responses.get("EXPUNGE", ())) <= len(ordered):
+                self._imap.untagged_responses.pop("EXPUNGE", None)
         if not self.can_move:
             self.remove(ordered)
         return moved
@@ -237,17 +263,22 @@ class ImapConnection:
             while self._imap._get_response() is not None:  # noqa: SLF001
                 if self._imap.tagged_commands[tag]:
                     raise CommandRefusedError("the server refused IDLE")
-        if not any(name in self._imap.untagged_responses for name in _EVENTS) and not self._has_buffered():
-            poll = select.poll()
-            poll.register(self._imap.sock, select.POLLIN)
-            poll.register(wake, select.POLLIN)
-            poll.poll(1000 * seconds)
+        if not any(name in self._imap.untagged_responses for name in _EVENTS):
+            self.wait(seconds, wake)
         with self._command():
             self._imap.send(b"DONE\r\n")
             while not self._imap.tagged_commands[tag]:
                 self._imap._get_response()  # noqa: SLF001
             status, data = self._imap.tagged_commands.pop(tag)
             self._client._checkok("IDLE", status, data)  # noqa: SLF001
+
+    def wait(self, seconds: float, wake: int) -> None:
+        """Wait until the server sends or closes, the descriptor `wake` is readable, or `seconds` are over."""
+        if not self._has_buffered():
+            poll = select.poll()
+            poll.register(self._imap.sock, select.POLLIN)
+            poll.register(wake, select.POLLIN)
+            poll.poll(1000 * seconds)
 
     def check(self) -> None:
         """Ask the server for changes of the selected folder."""

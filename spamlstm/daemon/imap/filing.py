@@ -14,7 +14,7 @@ from spamlstm.config.values import AUTO
 from spamlstm.daemon.imap.account_folders import junk_target, new_junk_names
 from spamlstm.daemon.imap.account_session import AccountSession
 from spamlstm.daemon.imap.account_state import AccountCopy, AccountFolder, BegunMove
-from spamlstm.daemon.imap.answers import CommandRefusedError, RemoteFlag
+from spamlstm.daemon.imap.answers import AccountUnavailableError, CommandRefusedError, ListedFolder, RemoteFlag
 from spamlstm.daemon.imap.folder_visits import FolderVisits, batches
 from spamlstm.daemon.imap.move_recovery import MoveRecovery
 from spamlstm.daemon.imap.records import NO_CONTENT
@@ -56,6 +56,8 @@ class Filing:
         self._recovery = MoveRecovery(session)
         self._waiting = False
         self._target_id = 0
+        self.listed: Sequence[ListedFolder] = ()
+        """The folders of the account, as the server last listed them."""
 
     @property
     def is_waiting(self) -> bool:
@@ -69,7 +71,16 @@ class Filing:
         due = [one for one in unread if self._later.is_due((folder.id, one.uid))]
         self._waiting = len(due) < len(unread)
         for batch in batches(due):
-            was_moved |= self._work_on(folder, batch)
+            try:
+                was_moved |= self._work_on(folder, batch)
+            except AccountUnavailableError as error:
+                with self._records.change():
+                    self._records.forgive(folder.id)
+                if not isinstance(error, CommandRefusedError):
+                    raise
+                # Another client has moved a message. The server must say so before the messages are tried again.
+                self._connection.check()
+                self._waiting = True
         return was_moved
 
     def _work_on(self, folder: AccountFolder, batch: list[AccountCopy]) -> bool:
@@ -175,8 +186,12 @@ class Filing:
         for verdict, word in _WORDS.items():
             marked = [one for one in verdicts if one.judgement.verdict is verdict and Action.KEYWORD in one.actions]
             if marked and has_keywords:
-                self._connection.set_keyword([one.copy.uid for one in marked], word)
-                self._session.tally.acted[Action.KEYWORD] += len(marked)
+                claimed = self._connection.claim([one.copy.uid for one in marked], word)
+                changed = {one.copy.uid for one in marked} - claimed
+                self._session.tally.acted[Action.KEYWORD] += len(claimed)
+                # Another client is at work on these messages. They are looked at again when the server says so.
+                verdicts = [one for one in verdicts if one.copy.uid not in changed]
+                self._try_again([one.copy for one in marked if one.copy.uid in changed])
         filed = [one for one in verdicts if Action.FILE in one.actions]
         left = [one for one in verdicts if Action.FILE not in one.actions]
         if filed and not self._file(folder, filed):
@@ -214,17 +229,24 @@ class Filing:
                 self._records.begin_moves(begun)
             moved = self._connection.move([one.copy.uid for one in filed], target.name)
         except CommandRefusedError as error:
-            emit(logging.WARNING, "not-filed", account=self._session.account.label, error=str(error))
-            self._try_later([one.copy for one in filed], "folder")
-            moved = {}
-        self._recovery.settle(moved)
+            self._recovery.settle()
+            self._refused([one.copy for one in filed], str(error))
+        else:
+            self._recovery.settle(moved)
         return True
+
+    def _refused(self, copies: Sequence[AccountCopy], why: str) -> None:
+        """Try messages again later that the server did not move. Those that another client moved are not among them."""
+        left = [one for one in copies if self._records.copy(one.folder, one.uid) is not None]
+        if left:
+            emit(logging.WARNING, "not-filed", account=self._session.account.label, error=why, count=len(left))
+            self._try_later(left, "folder")
 
     def _target(self) -> AccountFolder:
         """Return the junk folder as it was last visited. It is created if it does not exist."""
         target = self._records.folder(self._target_id) if self._target_id else None
         if target is None:
-            name = junk_target(self._connection.folders(), self._session.account) or self._created()
+            name = junk_target(self.listed, self._session.account) or self._created()
             target = self._recorded(name)
         if not target.validity:
             self._visits.visit(target)
@@ -242,7 +264,7 @@ class Filing:
 
     def _created(self) -> str:
         account = self._session.account
-        names = new_junk_names(self._connection.folders(), account)
+        names = new_junk_names(self.listed, account)
         for name in names:
             try:
                 self._connection.create(name, use="\\Junk" if account.junk == AUTO else "")
@@ -252,6 +274,11 @@ class Filing:
             else:
                 return name
         raise CommandRefusedError("the server creates no junk folder")
+
+    def _try_again(self, copies: Sequence[AccountCopy]) -> None:
+        with self._records.change():
+            self._records.put(copies)
+        self._waiting |= bool(copies)
 
     def _try_later(self, copies: Sequence[AccountCopy], kind: str) -> None:
         """Record that messages were not handled, for a reason that is not a crash. They are tried again later."""

@@ -34,7 +34,7 @@ _MOST_FLAGS = 1000
 # Messages that are read together.
 READ_AT_ONCE, READ_BYTES = 16, 4 << 20
 # After the server changed all UIDs, mail that came this long before the last visit may be new: clocks differ.
-_CLOCKS_DIFFER = 3600.0
+_CLOCKS_DIFFER = 300.0
 
 _KEPT = RemoteFlag.REPLIED | RemoteFlag.TOGGLED | RemoteFlag.OPENED
 

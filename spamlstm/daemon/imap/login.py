@@ -18,6 +18,8 @@ def connected(account: ImapConfig, allowance: Allowance) -> Any:
             del timeout
             opened = plain_socket((account.host, account.tcp_port), allowance)
             opened.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            # imapclient sends the end of a line by itself, which would otherwise wait for the server.
+            opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if account.tls is not TlsMode.TLS:
                 return opened
             return tls_context(allowance).wrap_socket(opened, server_hostname=account.host)
@@ -49,4 +51,6 @@ def log_in(client: Any, account: ImapConfig, secret: str) -> None:
     except imaplib.IMAP4.abort:
         raise
     except (imaplib.IMAP4.error, UnicodeError) as error:
+        if isinstance(error.__context__, imaplib.IMAP4.abort):  # the connection ended
+            raise error.__context__ from None
         raise LoginRefusedError(f"{account.host} refused the login{response_code(error)}") from None

@@ -194,6 +194,10 @@ class AccountRecords:
                 "DELETE FROM copies WHERE folder = ? AND uid = ?", ((folder, uid) for uid in uids)
             )
 
+    def forgive(self, folder: int) -> None:
+        """Record that the classification of messages ended for a reason that is not a crash."""
+        self._run("UPDATE copies SET attempts = 0 WHERE folder = ? AND content IS NULL AND attempts = 1", folder)
+
     def unread(self, folder: int) -> list[AccountCopy]:
         """Return the messages of a folder whose content is not known yet, and which are not gone."""
         found = self._read(account_copy_from, _COPIES + " AND content IS NULL ORDER BY uid", folder)

@@ -1,0 +1,130 @@
+"""An IMAP account whose daemon is killed, whose server changes all UIDs, and which other clients use too."""
+
+import contextlib
+import itertools
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from collections import Counter
+
+import pytest
+from clients import marks, moved
+from dovecot import running
+from imap_account import SPECIAL, CuttingProxy, served, shown_by
+from watching import ROOT, until
+
+from spamlstm.config import Config, LearningConfig
+
+pytestmark = [
+    pytest.mark.peers,
+    pytest.mark.skipif(shutil.which("dovecot") is None, reason="dovecot is not installed here"),
+]
+CONFIG = """
+[[imap]]
+host = "127.0.0.1"
+port = {port}
+tls = "none"
+user = "ann"
+password_command = "printf secret"
+"""
+# Commands of a connection that classifies new mail, from the first that asks for it to IDLE.
+COMMANDS = range(8, 15)
+
+
+@contextlib.contextmanager
+def daemon(folder, model):
+    """Run `spamlstm run` with the configuration in a folder."""
+    command = [sys.executable, "-m", "spamlstm", "run", "--config", folder / "config.toml", "--state", folder / "state"]
+    environment = {**os.environ, "SPAMLSTM_MODEL": str(model)}
+    with (folder / "log").open("a") as log:
+        process = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=log)
+        try:
+            yield process
+        finally:
+            process.terminate()
+            process.wait(60)
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("before", [False, True], ids=["after", "before"])
+def test_a_daemon_that_is_killed_at_any_command(before, tiny, tmp_path):
+    """After kill -9 and a restart, each spam is in junk once, all other mail in the inbox, and nothing was learned."""
+    with running(SPECIAL) as server, CuttingProxy(server.port, before=before) as proxy:
+        (tmp_path / "config.toml").write_text(CONFIG.format(port=proxy.port))
+        with daemon(tmp_path, tiny):
+            until(lambda: b"IDLE" in b"".join(proxy.commands))
+        for at, commands in enumerate(COMMANDS):
+            for number in range(3 * at, 3 * at + 3):
+                server.deliver(number)
+            with daemon(tmp_path, tiny) as process:
+                proxy.cut = lambda process=process: process.send_signal(signal.SIGKILL)
+                proxy.cut_after(commands)
+                assert process.wait(120) == -signal.SIGKILL
+        proxy.at = None
+        count = 3 * len(COMMANDS)
+        with daemon(tmp_path, tiny):
+            until(lambda: shown_by(server)["Junk"] == list(range(1, count, 3)))
+        assert Counter(shown_by(server)["INBOX"]) == Counter(number for number in range(count) if number % 3 != 1)
+        assert not (tmp_path / "state" / "labels.sqlite").exists()
+        assert server.complaints() == []
+
+
+@pytest.mark.timeout(300)
+def test_new_uids_of_the_server_change_nothing(tiny, tmp_path):
+    """After a new UIDVALIDITY, known mail is known, mail that came meanwhile is classified, and rescued mail stays."""
+    config = Config(learning=LearningConfig(learn_from_moves=False))
+    with running(SPECIAL) as server, CuttingProxy(server.port) as proxy:
+        server.deliver(10)
+        for one in (server.maildir / "new").iterdir():
+            os.utime(one, (1_700_000_000, 1_700_000_000))
+        with served(server, tmp_path / "state", tiny, port=proxy.port, config=config) as account:
+            for number in range(5):
+                server.deliver(number)
+            until(lambda: shown_by(server)["Junk"] == [1, 4])
+            with server.session() as session:
+                moved(session, "Junk", 4, "INBOX", "MOVE")
+            account.visited()
+            judged = dict(account.tally.judged)
+            for path in (server.maildir, server.maildir / ".Junk"):
+                for one in path.glob("dovecot*"):
+                    one.unlink()
+            server.deliver(7)
+            account.reconnect()
+            until(lambda: shown_by(server)["Junk"] == [1, 7])
+            account.visited()
+            assert shown_by(server)["INBOX"] == [0, 2, 3, 4, 10]
+            assert dict(account.tally.judged) == {**judged, "spam": judged["spam"] + 1}
+
+
+@pytest.mark.timeout(300)
+def test_two_filters_and_a_reader_share_an_account(tiny, tmp_path):
+    """Two daemons of one account and a client that reads and moves lose and double nothing."""
+    with running(SPECIAL) as server, contextlib.ExitStack() as stack:
+        for name in ("one", "two"):
+            stack.enter_context(served(server, tmp_path / name, tiny))
+        over = threading.Event()
+
+        def act():
+            with server.session() as session:
+                while not over.wait(0.02):
+                    session.select("INBOX")
+                    for uid, mark in marks(session).items():
+                        if mark % 6 == 3:
+                            session.uid("MOVE", str(uid), "Archive")
+                        elif mark % 3 == 0:
+                            session.uid("STORE", str(uid), "+FLAGS", r"(\Seen)")
+
+        reader = threading.Thread(target=act)
+        reader.start()
+        for number in range(45):
+            server.deliver(number)
+            over.wait(0.02)
+        until(lambda: shown_by(server)["Junk"] == list(range(1, 45, 3)))
+        over.set()
+        reader.join()
+        found = shown_by(server)
+        assert Counter(itertools.chain(*found.values())) == Counter(range(45))
+        assert found["Junk"] == list(range(1, 45, 3))

@@ -13,7 +13,7 @@ from typing import Any
 CONNECT_SECONDS = 30.0
 # For one command. A server that searches a large folder for the first time may need a minute.
 COMMAND_SECONDS = 120.0
-COMMAND_BYTES = 8 << 20
+COMMAND_BYTES = 4 << 20
 # A message of 64 MB must arrive at this speed.
 BYTES_PER_SECOND = 64 << 10
 

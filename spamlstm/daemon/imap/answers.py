@@ -156,6 +156,12 @@ def flags_from_items(items: dict[bytes, Any]) -> RemoteFlag:
     return found
 
 
+def modseq_from(items: dict[bytes, Any]) -> int:
+    """Return the modseq of a message from an answer to FETCH, or 0. Raises ValueError if it is not valid."""
+    (modseq,) = items.get(b"MODSEQ", (0,))
+    return whole_number(modseq, most=MOST_MODSEQ)
+
+
 def copied_uids(codes: Sequence[bytes]) -> dict[int, int]:
     """Return the new UIDs by the old ones, from the codes `COPYUID validity old new`. Each set has the same order."""
     found: dict[int, int] = {}

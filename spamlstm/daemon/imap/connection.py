@@ -11,7 +11,6 @@ from typing import Any, Self
 from spamlstm.config import ImapConfig, TlsMode
 from spamlstm.daemon.imap.allowance import Allowance, tls_context
 from spamlstm.daemon.imap.answers import (
-    MOST_MODSEQ,
     AccountUnavailableError,
     CommandRefusedError,
     FolderNumbers,
@@ -21,6 +20,7 @@ from spamlstm.daemon.imap.answers import (
     copied_uids,
     explained,
     flags_from_items,
+    modseq_from,
     numbers_from,
     uid_from,
     uid_set,
@@ -169,8 +169,8 @@ class ImapConnection:
         """Return the flags of messages by UID."""
         found: dict[int, RemoteFlag] = {}
         for ordered in _chunks(sorted(uids)):
-            for uid, items in self._fetch(_joined(ordered), "(UID FLAGS)").items():
-                found[uid] = flags_from_items(items)
+            with self._fetched(_joined(ordered), "(UID FLAGS)") as answer:
+                found |= {uid: flags_from_items(items) for uid, items in answer.items()}
         return found
 
     def changed_flags(self, first: int, *, since: int) -> tuple[dict[int, RemoteFlag], int]:
@@ -178,26 +178,23 @@ class ImapConnection:
 
         Also returns the largest modseq of these messages, or `since`.
         """
-        found, modseq = {}, since
-        for uid, items in self._fetch(f"{first}:*", "(UID FLAGS)", f"(CHANGEDSINCE {since})").items():
-            found[uid] = flags_from_items(items)
-            (newer,) = items.get(b"MODSEQ", (0,))
-            modseq = max(modseq, whole_number(newer, most=MOST_MODSEQ))
-        return found, modseq
+        with self._fetched(f"{first}:*", "(UID FLAGS)", f"(CHANGEDSINCE {since})") as answer:
+            found = {uid: flags_from_items(items) for uid, items in answer.items()}
+            return found, max((since, *map(modseq_from, answer.values())))
 
     def bodies(self, sizes: dict[int, int]) -> dict[int, bytes]:
         """Return whole messages by UID, without those that are gone. `sizes` has their sizes by UID.
 
         A server that sends much more than it said is disconnected.
         """
-        found, self._modseq = {}, 0
+        self._modseq = 0
+        if not sizes:
+            return {}
         items = "(UID BODY.PEEK[] MODSEQ)" if self.has_modseq else "(UID BODY.PEEK[])"
-        for uid, one in self._fetch(_joined(sizes), items, expected=sum(sizes.values())).items():
-            if uid in sizes and isinstance(one.get(b"BODY[]"), bytes):
-                found[uid] = one[b"BODY[]"]
-                (modseq,) = one.get(b"MODSEQ", (0,))
-                self._modseq = max(self._modseq, whole_number(modseq, most=MOST_MODSEQ))
-        return found
+        with self._fetched(_joined(sizes), items, expected=sum(sizes.values())) as answer:
+            read = {uid: one for uid, one in answer.items() if uid in sizes and isinstance(one.get(b"BODY[]"), bytes)}
+            self._modseq = max(map(modseq_from, read.values()), default=0)
+            return {uid: one[b"BODY[]"] for uid, one in read.items()}
 
     def set_keyword(self, uids: Iterable[int], word: str, *, remove: str = "") -> None:
         """Set the keyword `word`, and remove the keyword `remove` if it is given."""
@@ -300,13 +297,15 @@ class ImapConnection:
     def _listed(self, uids: Iterable[int], items: str) -> dict[int, ListedMessage]:
         found = {}
         for ordered in _chunks(sorted(uids)):
-            for uid, one in self._fetch(_joined(ordered), items).items():
-                with self._command():
+            with self._fetched(_joined(ordered), items) as answer:
+                for uid, one in answer.items():
                     size, date = whole_number(one[b"RFC822.SIZE"]), int(one[b"INTERNALDATE"].timestamp())
                     found[uid] = ListedMessage(uid, flags_from_items(one), size, date)
         return found
 
-    def _fetch(self, uids: str, items: str, *more: str, expected: int = 0) -> dict[int, dict[bytes, Any]]:
+    @contextlib.contextmanager
+    def _fetched(self, uids: str, items: str, *more: str, expected: int = 0) -> Iterator[dict[int, dict[bytes, Any]]]:
+        """Yield the answer to FETCH by UID. Errors of the block that reads the answer are errors of the server."""
         from imapclient.response_parser import parse_fetch_response
 
         with self._command(expected):
@@ -315,7 +314,7 @@ class ImapConnection:
             # Changes by other clients come between, with sequence numbers instead of UIDs.
             kept = [one for one in data if not (isinstance(one, bytes) and _WITHOUT_UID.match(one))]
             found = parse_fetch_response(kept if kept != [None] else [], False, True)  # noqa: FBT003
-            return {uid_from(uid): dict(one) for uid, one in found.items()}
+            yield {uid_from(uid): dict(one) for uid, one in found.items()}
 
     @contextlib.contextmanager
     def _command(self, expected: int = 0) -> Iterator[None]:

@@ -42,7 +42,7 @@ def secret_of(command: tuple[str, ...], *, setting: str, seconds: float = COMMAN
             process.kill()
     if printed is None:
         raise CredentialsError(f"{setting} did not end within {seconds:g} s")
-    if process.returncode:
+    if process.returncode and len(printed) <= MOST_SECRET:
         raise CredentialsError(f"{setting} failed with status {process.returncode}; run it by hand to see why")
     line = printed.partition(b"\n")[0].strip(b"\r")
     secret = line.decode("utf-8", "replace") if len(printed) <= MOST_SECRET else ""
@@ -64,6 +64,8 @@ def _output(process: "subprocess.Popen[bytes]", seconds: float) -> bytes | None:
             if not block:
                 break
             found += block
+    if len(found) > MOST_SECRET:
+        process.kill()
     try:
         process.wait(max(0.1, until - time.monotonic()))
     except subprocess.TimeoutExpired:

@@ -1,0 +1,299 @@
+"""Connections to hostile and broken IMAP servers, and the commands that print passwords."""
+
+import contextlib
+import socket
+import sys
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from spamlstm.config import AuthMethod, ImapConfig, TlsMode
+from spamlstm.daemon.imap import allowance
+from spamlstm.daemon.imap.account_folders import junk_target, new_junk_names, visited_folders
+from spamlstm.daemon.imap.answers import (
+    AccountUnavailableError,
+    CommandRefusedError,
+    ListedFolder,
+    LoginRefusedError,
+    RemoteFlag,
+)
+from spamlstm.daemon.imap.connection import ImapConnection
+from spamlstm.daemon.imap.credentials import CredentialsError, secret_of
+from spamlstm.maildir.folders import FolderRole
+
+CAPABILITIES = b"* CAPABILITY IMAP4rev1 UIDPLUS MOVE IDLE CONDSTORE ENABLE\r\n"
+SELECTED = b"* 3 EXISTS\r\n* OK [UIDVALIDITY 7]\r\n* OK [UIDNEXT 9]\r\n* OK [PERMANENTFLAGS (\\*)]\r\n"
+
+pytest.importorskip("imapclient")
+
+
+def well(tag: bytes, command: bytes) -> bytes:
+    """Answer as a server does that has one folder with one message."""
+    word = command.split(b" ")[0].upper()
+    answers = {b"CAPABILITY": CAPABILITIES, b"SELECT": SELECTED, b"EXAMINE": SELECTED}
+    return answers.get(word, b"") + tag + b" OK done\r\n"
+
+
+@contextlib.contextmanager
+def serving(answer: Callable[[bytes, bytes], bytes | None], *, greeting: bytes = b"* OK ready\r\n") -> Iterator[int]:
+    """Run a server whose answers to (tag, command) are given. None closes the connection."""
+
+    def serve() -> None:
+        with contextlib.suppress(OSError), listener.accept()[0] as client:
+            client.sendall(greeting)
+            with client.makefile("rb") as lines:
+                for line in lines:
+                    tag, _, command = line.strip().partition(b" ")
+                    reply = answer(tag, command) if tag else b""
+                    if reply is None:
+                        return
+                    client.sendall(reply)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield listener.getsockname()[1]
+        with contextlib.suppress(OSError):
+            listener.shutdown(socket.SHUT_RDWR)
+        thread.join(10)
+
+
+@contextlib.contextmanager
+def connected(answer, **settings) -> Iterator[ImapConnection]:
+    with serving(answer, **settings) as port:
+        connection = ImapConnection.open(account(port), "secret")
+        try:
+            yield connection
+        finally:
+            connection.close()
+
+
+def account(port: int = 143, **settings: object) -> ImapConfig:
+    return ImapConfig("127.0.0.1", "ann", port=port, tls=TlsMode.NONE, **settings)
+
+
+def fetching(reply: bytes) -> Callable[[bytes, bytes], bytes | None]:
+    """Return a server that answers to FETCH with `reply` before its last line."""
+    return lambda tag, command: (reply if b"FETCH" in command else b"") + (well(tag, command) or b"")
+
+
+def test_a_message_is_read_with_peek():
+    """Messages are asked for by BODY.PEEK, so that no server marks them as read."""
+    seen = []
+
+    def answer(tag, command):
+        seen.append(command)
+        return fetching(b"* 1 FETCH (UID 4 BODY[] {5}\r\nhello)\r\n")(tag, command)
+
+    with connected(answer) as connection:
+        connection.select("INBOX", readonly=False)
+        assert connection.bodies({4: 5}) == {4: b"hello"}
+    assert not [one for one in seen if b"BODY[" in one or b"RFC822 " in one]
+
+
+def test_changes_by_others_are_not_mistaken_for_an_answer():
+    """A FETCH without UID, which tells a change of another message, does not change the message with that number."""
+    reply = b"* 4 FETCH (FLAGS (\\Deleted))\r\n* 1 FETCH (UID 4 FLAGS (\\Seen))\r\n"
+    with connected(fetching(reply)) as connection:
+        connection.select("INBOX", readonly=False)
+        assert connection.flags([4]) == {4: RemoteFlag.SEEN}
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        b"* 1 FETCH (UID 4 BODY[] {99999999}\r\n" + b"x" * (1 << 19),
+        b"* 1 FETCH (UID 4 FLAGS ())\r\n" * 20_000,
+        b"* OK " + b"x" * (1 << 19),
+        b"* 1 FETCH (UID 99999999999999999999 BODY[] {1}\r\nx)\r\n",
+        b"* 1 FETCH (UID 4 BODY[] (((((\r\n",
+        b"garbage\r\n",
+        b"* BYE\r\n",
+        b"* 1 FETCH (UID 4 MODSEQ (x) BODY[] {1}\r\nx)\r\n",
+    ],
+    ids=["literal", "lines", "line", "uid", "parentheses", "garbage", "bye", "modseq"],
+)
+def test_a_hostile_answer_is_an_error_of_the_account(reply, monkeypatch):
+    """Whatever a server answers, the connection ends with a sentence, within its limits."""
+    monkeypatch.setattr(allowance, "COMMAND_BYTES", 1 << 18)
+    with connected(fetching(reply)) as connection:
+        connection.select("INBOX", readonly=False)
+        with pytest.raises(AccountUnavailableError):
+            connection.bodies({4: 5})
+
+
+def test_a_slow_server_is_left(monkeypatch):
+    """A server that sends a byte now and then cannot keep a command alive."""
+    monkeypatch.setattr(allowance, "COMMAND_SECONDS", 0.2)
+    stop = threading.Event()
+
+    def answer(tag, command):
+        if b"NOOP" in command:
+            stop.wait(5)
+            return b"*"
+        return well(tag, command)
+
+    with connected(answer) as connection:
+        with pytest.raises(AccountUnavailableError, match="in time"):
+            connection.check()
+        stop.set()
+
+
+def test_a_refusal_has_its_code_but_no_text():
+    """The text of a server may quote addresses, so only its code is repeated."""
+
+    def answer(tag, command):
+        if command.startswith(b"SELECT"):
+            return tag + b" NO [NOPERM] ann@example.org may not\r\n"
+        if command.startswith(b"LOGIN") and b"wrong" in command:
+            return tag + b" NO [AUTHENTICATIONFAILED] ann@example.org\r\n"
+        return well(tag, command)
+
+    with connected(answer) as connection, pytest.raises(CommandRefusedError) as caught:
+        connection.select("INBOX", readonly=False)
+    assert "NOPERM" in str(caught.value)
+    assert "ann" not in str(caught.value)
+    with serving(answer) as port, pytest.raises(LoginRefusedError, match="AUTHENTICATIONFAILED"):
+        ImapConnection.open(account(port), "wrong")
+
+
+def test_a_connection_that_ends_during_the_login_is_no_refusal():
+    """A lost connection is tried again soon, a refused password is not."""
+    answer = lambda tag, command: None if command.startswith(b"LOGIN") else well(tag, command)  # noqa: E731
+    with serving(answer) as port, pytest.raises(AccountUnavailableError) as caught:
+        ImapConnection.open(account(port), "secret")
+    assert not isinstance(caught.value, LoginRefusedError)
+
+
+@pytest.mark.parametrize("auth", [AuthMethod.XOAUTH2, AuthMethod.OAUTHBEARER])
+def test_a_token_is_sent_by_its_mechanism(auth):
+    """An access token is not sent as a password."""
+    sent = []
+
+    def serve(tag, command):
+        if command.startswith(b"AUTHENTICATE"):
+            sent.append((tag, command))
+            return b"+ \r\n"
+        if not command:  # the token, on a line of its own
+            return sent[0][0] + b" OK done\r\n"
+        return well(tag, command)
+
+    with serving(serve) as port:
+        ImapConnection.open(account(port, auth=auth, token_command=("x",)), "token").close()
+    assert sent[0][1] == b"AUTHENTICATE " + auth.upper().encode()
+
+
+def test_certificates_are_verified():
+    """The default context checks the certificate and the name of the host."""
+    context = allowance.tls_context(allowance.Allowance())
+    assert context.check_hostname
+    assert context.verify_mode.name == "CERT_REQUIRED"
+
+
+@given(st.binary(max_size=200).map(lambda raw: raw.replace(b"\0", b"")))
+@settings(max_examples=40)
+def test_arbitrary_answers_raise_no_other_error(raw):
+    """Any bytes in place of an answer end in an answer or in an error of the account."""
+    with contextlib.suppress(AccountUnavailableError):
+        replies = lambda tag, command: raw + b"\r\n" + (well(tag, command) or b"")  # noqa: E731
+        with serving(replies) as port:
+            connection = ImapConnection.open(account(port), "secret")
+            try:
+                connection.folders()
+                connection.numbers("Junk")
+                connection.select("INBOX", readonly=False)
+                connection.existing(1, 5)
+                connection.details([1, 2])
+                connection.bodies({1: 5})
+            finally:
+                connection.close()
+
+
+# --- commands that print passwords -----------------------------------------------------------------------------------
+
+
+def python(code: str) -> tuple[str, ...]:
+    return sys.executable, "-S", "-c", code
+
+
+def test_the_first_line_is_the_password():
+    """Further lines, such as those of pass, are ignored."""
+    assert secret_of(python("print('geheim ß'); print('user: ann')"), setting="password_command") == "geheim ß"
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        (("/does/not/exist",), "cannot be started (no such file"),
+        (python("print('secret'); raise SystemExit(3)"), "failed with status 3"),
+        (python(""), "printed no password"),
+        (python("print('x' * 100000)"), "printed no password"),
+        (python("import sys; sys.stdout.buffer.write(b'\\xff\\n')"), "printed no password"),
+    ],
+)
+def test_a_command_that_fails_is_a_sentence_without_the_secret(command, words):
+    """The error says what happened and never what was printed."""
+    with pytest.raises(CredentialsError) as caught:
+        secret_of(command, setting="password_command")
+    assert words in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+def test_a_command_that_waits_is_ended():
+    """A command that asks a person does not stop the account forever."""
+    with pytest.raises(CredentialsError, match="did not end"):
+        secret_of(python("import time; time.sleep(60)"), setting="password_command", seconds=0.2)
+
+
+# --- folders ---------------------------------------------------------------------------------------------------------
+
+
+def folder(name: str, *flags: str, delimiter: str = "/") -> ListedFolder:
+    return ListedFolder(name, delimiter, frozenset(flags))
+
+
+def test_roles_follow_from_special_use_and_names():
+    """What the server says comes before names; the inbox is visited last, and Trash and the like not at all."""
+    listed = [
+        folder("INBOX"),
+        folder("Werbung"),
+        folder("Quatsch", "\\junk"),
+        folder("[Gmail]", "\\noselect"),
+        folder("[Gmail]/Alle", "\\all"),
+        folder("Papierkorb"),
+        folder("Lists/announce"),
+        folder("Receipts"),
+    ]
+    roles = visited_folders(listed, account(), ignore_folders=["Receipts"])
+    assert roles == {
+        "Lists/announce": FolderRole.FILED,
+        "Werbung": FolderRole.JUNK,
+        "Quatsch": FolderRole.JUNK,
+        "INBOX": FolderRole.INBOX,
+    }
+    assert list(roles)[-1] == "INBOX"
+
+
+@pytest.mark.parametrize(
+    ("listed", "settings", "target"),
+    [
+        ([folder("INBOX"), folder("Spam"), folder("x", "\\junk")], {}, "x"),
+        ([folder("INBOX"), folder("Spam"), folder("Junk")], {}, "Junk"),
+        ([folder("INBOX"), folder("INBOX.Spam", delimiter=".")], {}, "INBOX.Spam"),
+        ([folder("INBOX"), folder("x", "\\junk"), folder("Lists/Junk")], {"junk": "Lists/Junk"}, "Lists/Junk"),
+        ([folder("INBOX"), folder("Archive")], {}, None),
+    ],
+)
+def test_spam_goes_to_the_folder_that_is_there(listed, settings, target):
+    """The configured folder, else the one of SPECIAL-USE, else one with a usual name."""
+    assert junk_target(listed, account(**settings)) == target
+
+
+def test_a_new_junk_folder_is_beside_the_others():
+    """If all folders are below INBOX, the new one is too."""
+    below = [folder("INBOX", delimiter="."), folder("INBOX.Sent", delimiter=".")]
+    assert new_junk_names(below, account())[0] == "INBOX.Junk"
+    assert new_junk_names([folder("INBOX"), folder("Sent")], account())[0] == "Junk"

@@ -48,7 +48,7 @@ def machine(root, tmp_path_factory):
     folder.mkdir()
     with booted(folder) as ours:
         files = f"/proc/{ours.process}/root{CHECKOUT}"
-        no_sources = shutil.ignore_patterns(".*", "__pycache__", "without-*", "tests")
+        no_sources = shutil.ignore_patterns(".*", "__pycache__", "without-*", "tests", "build", "dist")
         shutil.copytree(root, files, ignore=no_sources, symlinks=True)
         ours.run("chmod 700 /root; for name in ann bob; do useradd -m $name; chmod 700 /home/$name; done")
         for name in ("ann", "bob"):

@@ -20,6 +20,8 @@ from recipe import Recipe
 from tiny_bundle import HAM, SPAM
 from watching import until
 
+from spamlstm.cli.filter import filter_here
+from spamlstm.cli.filter_client import FilterOptions
 from spamlstm.daemon.server import ask
 from spamlstm.maildir.headers import untag
 
@@ -272,6 +274,13 @@ def mails() -> dict[str, bytes]:
 def gtube() -> bytes:
     """Return the message with which users check a recipe."""
     return Recipe("recipes").files["gtube.eml"].encode()
+
+
+def filtered(mail: bytes, *, model: Path, state: Path) -> bytes:
+    """Return what `spamlstm filter` writes for a message."""
+    options = FilterOptions()
+    options.model, options.state = str(model), str(state)
+    return filter_here(options, mail)[1]
 
 
 def delivered(folder: Path, count: int = 1) -> list[bytes]:

@@ -11,7 +11,7 @@ import subprocess
 import pytest
 from maildirs import by_rename, make
 from recipe import PROGRAM, Recipe
-from serving import command
+from serving import command, filtered
 from tiny_bundle import HAM, SPAM, UNSURE
 from watching import on_disk
 
@@ -86,10 +86,9 @@ def test_keys(mutt, tmp_path):
 def test_spam_attribute(mutt, tmp_path, tiny):
     """The pattern ~H selects what `spamlstm filter` tagged as spam."""
     box = tmp_path / "Maildir"
-    program = tmp_path / "spamlstm"
     for number, mail in enumerate((HAM, SPAM, UNSURE)):
-        done = subprocess.run([program, "filter"], input=mail, capture_output=True, check=True)
-        by_rename(str(box), f"{number}.host", done.stdout.replace(b"\r\n", b"\n"))
+        raw = filtered(mail.replace(b"\r\n", b"\n"), model=tiny, state=tmp_path)
+        by_rename(str(box), f"{number}.host", raw)
     mutt("<tag-pattern>~H .<enter><tag-prefix><save-message>=.Junk<enter>")
     assert [b"X-Spam-Flag: YES" in raw for raw in on_disk(box / ".Junk")] == [True]
     assert len(on_disk(box)) == 2

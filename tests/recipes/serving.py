@@ -276,10 +276,10 @@ def gtube() -> bytes:
     return Recipe("recipes").files["gtube.eml"].encode()
 
 
-def filtered(mail: bytes, *, model: Path, state: Path) -> bytes:
+def filtered(mail: bytes, *, model: Path, state: Path, bogofilter: bool = False) -> bytes:
     """Return what `spamlstm filter` writes for a message."""
     options = FilterOptions()
-    options.model, options.state = str(model), str(state)
+    options.model, options.state, options.bogofilter = str(model), str(state), bogofilter
     return filter_here(options, mail)[1]
 
 

@@ -13,6 +13,7 @@ from serving import Service, delivered, for_users, mails, same_mail, serving
 from tiny_bundle import UNSURE
 
 pytestmark = [
+    pytest.mark.timeout(240),
     pytest.mark.peers,
     pytest.mark.skipif(shutil.which("dovecot") is None, reason="dovecot is not installed here"),
 ]

@@ -11,6 +11,7 @@ from serving import accounts, delivered, for_users, free_port, mails, same_mail,
 
 EXIM = SERVERS / "exim4-daemon-heavy" / "usr" / "sbin" / "exim4"
 pytestmark = [
+    pytest.mark.timeout(240),
     pytest.mark.peers,
     pytest.mark.skipif(not EXIM.exists(), reason="Exim is not unpacked here"),
     pytest.mark.skipif(os.geteuid() != 0, reason="only root can give Exim its user"),

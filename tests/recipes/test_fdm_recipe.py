@@ -9,6 +9,7 @@ from recipe import PROGRAM, Recipe
 from serving import mails, same_mail
 
 pytestmark = [
+    pytest.mark.timeout(240),
     pytest.mark.peers,
     pytest.mark.skipif(shutil.which("fdm") is None, reason="fdm is not installed here"),
     ROOT_ONLY,

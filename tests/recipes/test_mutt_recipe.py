@@ -18,6 +18,7 @@ from watching import on_disk
 from spamlstm.learning.label_store import LabelStore
 from spamlstm.maildir.content_id import content_id
 
+pytestmark = [pytest.mark.peers, pytest.mark.timeout(240)]
 RECIPE = Recipe("recipes/mutt")
 SECONDS = 20
 """How long a mail program may show nothing."""
@@ -62,7 +63,6 @@ def labels(tmp_path):
         return [str(one.label) for one in store.last()]
 
 
-@pytest.mark.peers
 def test_keys(mutt, tmp_path):
     """S moves a message to Junk and labels it as spam, H moves it back and labels it as ham.
 
@@ -82,7 +82,6 @@ def test_keys(mutt, tmp_path):
     assert state() == ([content_id(mail)], [], ["ham"])
 
 
-@pytest.mark.peers
 def test_spam_attribute(mutt, tmp_path, tiny):
     """The pattern ~H selects what `spamlstm filter` tagged as spam."""
     box = tmp_path / "Maildir"

@@ -13,6 +13,7 @@ from watching import until
 SMTPD = SERVERS / "opensmtpd"
 ANN = "ann@localhost"
 pytestmark = [
+    pytest.mark.timeout(240),
     pytest.mark.peers,
     pytest.mark.skipif(not SMTPD.exists(), reason="OpenSMTPD is not unpacked here"),
     pytest.mark.skipif(os.geteuid() != 0, reason="only root can start OpenSMTPD"),

@@ -14,6 +14,7 @@ from serving import delivered, for_users, free_port, mails, same_mail, send, unt
 from watching import until
 
 pytestmark = [
+    pytest.mark.timeout(240),
     pytest.mark.peers,
     pytest.mark.skipif(shutil.which("postfix") is None, reason="Postfix is not installed here"),
     pytest.mark.skipif(os.geteuid() != 0, reason="only root can start Postfix"),

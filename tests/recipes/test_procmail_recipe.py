@@ -9,6 +9,7 @@ from recipe import PROGRAM, Recipe
 from serving import mails, same_mail
 
 pytestmark = [
+    pytest.mark.timeout(240),
     pytest.mark.peers,
     pytest.mark.skipif(shutil.which("procmail") is None, reason="procmail is not installed here"),
     ROOT_ONLY,

@@ -255,10 +255,10 @@ def until_listening(port: int, process: subprocess.Popen[bytes]) -> None:
     until(is_listening)
 
 
-def send(port: int, mail: bytes, *recipients: str) -> None:
+def send(port: int, mail: bytes, *recipients: str, sender: str = "sender@example.net") -> None:
     """Send a message to a mail server."""
     with smtplib.SMTP("127.0.0.1", port) as client:
-        client.sendmail("sender@example.net", recipients, mail)
+        client.sendmail(sender, recipients, mail)
 
 
 # --- mail -------------------------------------------------------------------------------------------------------------

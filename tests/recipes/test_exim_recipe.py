@@ -87,6 +87,7 @@ def test_spam_is_filed(service):
         found = {name: delivered(maildir / name, count) for name, count in (("", 1), (".Junk", 2))}
         assert [len(one) for one in found.values()] == [1, 2]
         assert all(same_mail(raw, ham) and b"X-Spam-Flag" not in raw for raw in found[""])
+        assert all(raw.count(b"X-Spam-Status: No, score=") == 1 for raw in found[""])
         assert all(same_mail(raw, spam) and b"X-Spam-Flag: YES" in raw for raw in found[".Junk"])
         done = subprocess.run([service.program, "filter"], input=spam, capture_output=True, check=True)
         scores = {re.search(rb"X-Spam-Status: Yes, (score=\S+)", raw)[1] for raw in (*found[".Junk"], done.stdout)}

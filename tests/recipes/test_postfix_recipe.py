@@ -75,7 +75,7 @@ def test_spam_is_filed(service):
         postfix(service, server.folder / "run" / "lmtp") as (port, folder),
     ):
         send(port, spam, ANN)
-        send(port, ham, ANN, "bob@example.org")
+        send(port, ham, ANN, "bob@example.org", sender="")  # as a report of delivery
         with service.stopped():
             send(port, spam, ANN)
             found = {name: delivered(server.maildir / name, 2) for name in ("", ".Junk")}
@@ -84,6 +84,7 @@ def test_spam_is_filed(service):
                 assert same_mail(delivered(server.maildir, 3)[-1], spam)
         assert [len(one) for one in found.values()] == [2, 2]
         assert all(same_mail(raw, ham) and b"X-Spam-Flag" not in raw for raw in found[""])
+        assert all(b"Return-Path: <>\n" in raw for raw in found[""])
         assert all(same_mail(raw, spam) and b"X-Spam-Flag: YES" in raw for raw in found[".Junk"])
         Path(service.program).rename(service.folder / "away")
         send(port, spam, ANN)

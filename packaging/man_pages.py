@@ -151,26 +151,28 @@ def _configuration_page(tables: list[Table]) -> Iterator[str]:
     yield from _paragraphs(
         "Without a file the defaults apply, and no Maildir is watched. `spamlstm config init` writes a file with all "
         "settings in comments, `spamlstm config check` reports all mistakes of a file, and `spamlstm config show` "
-        "prints the settings in use. An unknown setting is a mistake. Only you and root may be able to write the file "
-        "and the folders above it."
+        "prints the settings in use. Below, each setting is shown with its default, or with an example if the text "
+        "names another default. An unknown setting is a mistake. Only you and root may be able to write the file and "
+        "the folders above it."
     )
     for table in tables:
         kind = "sections" if table.header.startswith("[[") else "table"
         yield f".Ss The {table.header} {kind}"
         yield from _paragraphs(table.text)
-        yield from mdoc.items((f"Ic {one.name}", _setting(one)) for one in table.settings)
+        yield from mdoc.items(
+            (f"Ic {one.name} No = {mdoc.unbroken(one.value)}", _setting(one)) for one in table.settings
+        )
     yield from _see_also((PROGRAM, 1), (f"{PROGRAM}-config", 1), (PROGRAM, 7))
 
 
 def _setting(setting: Setting) -> Iterator[str]:
-    text = re.sub(r"[;.] [Dd]efault: [^.]*\.?$", "", setting.text)
+    text, default = setting.text, setting.default if setting.default != setting.value else ""
+    if default:
+        text = re.sub(r"(?:^|[;.] )[Dd]efault: [^.]*\.?$", "", text)
     if text:
         yield from mdoc.paragraph(_sentence(text))
-    for title, value in (("Example", setting.example), ("Default", setting.default)):
-        if value:
-            yield ".br"
-            yield f"{title}:"
-            yield from mdoc.value(value)
+    if default:
+        yield from mdoc.paragraph(f"Default: {default}.")
 
 
 def _usage(parameter: Parameter) -> str:

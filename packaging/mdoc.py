@@ -7,9 +7,6 @@ from collections.abc import Iterable, Iterator
 _WIDTH = 76
 """The maximum width of a line of text. mandoc's check recommends at most 80 bytes."""
 
-_SHORT = 50
-"""The maximum length of a value that is not divided into lines."""
-
 _SPECIAL = str.maketrans(
     {"\\": r"\e", "'": r"\(aq", "`": r"\(ga", "^": r"\(ha", "~": r"\(ti", "≤": r"\(<=", "…": r"\&..."}
 )
@@ -34,12 +31,9 @@ def _word(word: str) -> str:
     return rf"\%{escaped}" if re.search(r"[@/_.]\w", word) else escaped
 
 
-def value(text: str) -> Iterator[str]:
-    """Yield the lines of the value of a setting. A short value is not divided when it is shown."""
-    if len(text) <= _SHORT:
-        yield escape(text).replace(" ", r"\ ")
-    else:
-        yield from _prose(text)
+def unbroken(text: str) -> str:
+    """Return text as one argument of a macro, which is not divided into lines."""
+    return escape(text).replace(" ", r"\ ").replace('"', r"\(dq")
 
 
 def _hyphens(text: str) -> str:

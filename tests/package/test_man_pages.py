@@ -11,8 +11,9 @@ import pytest
 from command_line import read_command_line
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from settings_text import Setting, read_tables
 
-from spamlstm.config import Config
+from spamlstm.config import Config, ListenerConfig
 
 MONDAY, TUESDAY = dt.date(2026, 11, 30), dt.date(2026, 12, 1)
 
@@ -45,8 +46,38 @@ def test_each_setting_has_an_entry():
     tables = {one.name: one.default_factory for one in dataclasses.fields(Config)}
     sections = {name: kind for name, kind in tables.items() if dataclasses.is_dataclass(kind)}
     expected = {(name, one.name) for name, kind in sections.items() for one in dataclasses.fields(kind)}
-    assert expected - found == {("filter", "allow_remote")}  # a setting of [spamd] that [filter] has too
+    # The file shows the settings that all listeners have only where somebody needs them.
+    assert {name for _, name in expected - found} <= {one.name for one in dataclasses.fields(ListenerConfig)}
     assert {name for table, name in found if table not in sections} >= {"path", "junk", "spam", "unsure", "ham"}
+
+
+def test_settings_in_comments():
+    """A section in comments is read like any other, with what is said before, beside and below each setting."""
+    text = """# The file.
+
+# The accounts.
+# Each needs a section.
+# [[account]]
+#   host = "a.example"
+#   port = 993                  # the port
+                                # of the server
+[daemon]
+# What it is.
+# How often it looks.
+# scan_seconds = 45             # seconds
+"""
+    account, daemon = read_tables(text)
+    assert (account.header, account.text) == ("[[account]]", "The accounts. Each needs a section.")
+    assert account.settings == [
+        Setting("host", '"a.example"', "", ""),
+        Setting("port", "993", "the port of the server", ""),
+    ]
+    assert (daemon.text, daemon.settings) == (
+        "What it is. How often it looks.",
+        [Setting("scan_seconds", "45", "seconds", "45")],
+    )
+    with pytest.raises(ValueError, match="unknown form: spam"):
+        read_tables("[daemon]\nspam\n")
 
 
 def test_a_page_keeps_its_date_until_its_text_changes(tmp_path):

@@ -85,13 +85,17 @@ class FileEvidence:
     def is_other_delivery(self, earlier: "FileEvidence") -> bool:
         """Return whether this file certainly has another delivery of the message of `earlier`, and is not a copy of it.
 
-        The file has another date, and a new Received header on top or no headers of this program.
+        The file has another date, and a new Received header on top, or all Received headers but none of this program.
+        Some programs lose headers when they move a message, but not only the headers of this program.
         """
         if self.mtime_ns is None or earlier.mtime_ns is None or abs(self.mtime_ns - earlier.mtime_ns) < _SECOND:
             return False
-        if FileMark.TAGGED in earlier.marks and FileMark.TRACED in self.marks and FileMark.TAGGED not in self.marks:
-            return True
-        return FileMark.TRACED in earlier.marks and bool(self.trace) and not earlier.has(self.trace[:_HASH_BYTES])
+        if not self.trace:
+            return False
+        lost_tag = FileMark.TAGGED in earlier.marks and FileMark.TAGGED not in self.marks
+        if FileMark.TRACED not in earlier.marks:
+            return lost_tag
+        return (lost_tag and self.trace == earlier.trace) or not earlier.has(self.trace[:_HASH_BYTES])
 
     def has(self, digest: bytes) -> bool:
         """Return whether a Received header of the message has this hash."""

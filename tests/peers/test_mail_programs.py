@@ -15,6 +15,7 @@ from collections import Counter
 
 import maildirs
 import pytest
+from clients import moved
 from dovecot import running
 from watching import DELIVERIES, deliver_all, message, number_of, numbers, on_disk, until, watching
 
@@ -84,7 +85,7 @@ SubFolders Maildir++
 Channel all
 Far :far:
 Near :near:
-Patterns INBOX Junk
+Patterns {folders}
 Create Both
 Expunge Both
 SyncState *
@@ -93,19 +94,25 @@ SyncState *
 NO_TLS = "*** IMAP Warning *** Password is being sent in the clear\n"
 
 
+def synchronizer(server, box, folder, *, folders):
+    """Return a function that runs mbsync once between a server and a Maildir."""
+    config = folder / "mbsyncrc"
+    config.write_text(MBSYNC.format(port=server.port, box=box, folders=folders))
+
+    def sync():
+        command = ["mbsync", "--quiet", "--all", "--config", str(config)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stdout, done.stderr.replace(NO_TLS, "")) == (0, "", "")
+
+    return sync
+
+
 @needs("mbsync")
 @needs("dovecot")
 def test_mbsync(box, tiny, tmp_path):
     """A message that we file in the local copy is filed on the server too; neither side has one twice."""
     with running() as server:
-        config = tmp_path / "mbsyncrc"
-        config.write_text(MBSYNC.format(port=server.port, box=box))
-
-        def sync():
-            command = ["mbsync", "--quiet", "--all", "--config", str(config)]
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
-            assert (done.returncode, done.stdout, done.stderr.replace(NO_TLS, "")) == (0, "", "")
-
+        sync = synchronizer(server, box, tmp_path, folders="INBOX Junk")
         sync()
         with watching(box, model=tiny, folder=tmp_path) as daemon:
             with arriving(server.maildir, owner=(server.uid, server.gid)) as more:
@@ -117,6 +124,52 @@ def test_mbsync(box, tiny, tmp_path):
         for side in (box, server.maildir):
             assert verdicts(side) == {HAM: DELIVERIES // 3, UNSURE: DELIVERIES // 3}
             assert verdicts(side / ".Junk") == {SPAM: DELIVERIES // 3}
+        assert server.complaints() == []
+        assert daemon.failures() == []
+
+
+@needs("mbsync")
+@needs("dovecot")
+def test_moves_on_the_server_that_mbsync_brings(box, tiny, tmp_path, visits):
+    """A user moves mail with another client; mbsync brings the moves folder by folder, in any order: they are labels.
+
+    Spam that this user deletes there, and that is delivered again, gives no label, and is filed again.
+    """
+    with running(mailboxes=("Archive", "Junk", "Work")) as server:
+        sync = synchronizer(server, box, tmp_path, folders="INBOX Archive Junk Work")
+        for number in range(5):
+            server.deliver(number)
+        sync()
+        with watching(box, model=tiny, folder=tmp_path) as daemon, server.session() as session:
+            visited = visits(daemon)
+            server.deliver(7)
+            sync()
+            until(lambda: numbers(box / ".Junk") == [7])
+            assert visited() == {}
+            sync()
+            session.select("Junk")
+            session.store("1", "+FLAGS", r"(\Deleted)")
+            session.expunge()
+            sync()
+            assert visited() == {}
+            again = server.maildir / "tmp" / "again"
+            again.write_bytes(b"Received: by mx id again\r\n" + message(7))
+            os.chown(again, server.uid, server.gid)
+            again.rename(server.maildir / "new" / "again")
+            sync()
+            until(lambda: numbers(box / ".Junk") == [7])
+            assert visited() == {}
+            # What was there before the daemon is not judged, and the user sorts it on the server.
+            for acts, labels in [
+                ((("INBOX", 1, "Junk"), ("INBOX", 4, "Junk")), {1: "spam", 4: "spam"}),
+                ((("Junk", 1, "INBOX"),), {1: "ham", 4: "spam"}),
+                ((("Junk", 4, "Work"), ("INBOX", 1, "Junk")), {1: "spam", 4: "ham"}),
+                ((("Junk", 1, "Archive"),), {1: "ham", 4: "ham"}),
+            ]:
+                for source, mark, target in acts:
+                    moved(session, source, mark, target, "MOVE")
+                sync()
+                assert visited() == labels, acts
         assert server.complaints() == []
         assert daemon.failures() == []
 

@@ -128,11 +128,16 @@ def test_evidence(evidence, at_once, later):
 
 
 def test_a_tagged_message_that_is_delivered_again():
-    """A copy without our headers is no copy of the message that we tagged, unless it has its date."""
+    """A copy with all Received headers but without ours is no copy of a message that we tagged, unless by its date."""
     tagged = replace(FILE, marks=TRACED | FileMark.TAGGED)
     later = replace(FILE, inode=8, mtime_ns=9 * 10**9)
     assert label([was(JUNK, evidence=tagged)], [found(INBOX, 2, evidence=later)]) == NOTHING
     assert label([was(JUNK, evidence=tagged)], [found(INBOX, 2, evidence=FILE)]) == HAM
+    # Programs that lose headers lose others too.
+    for trace in (b"", FILE.trace[4:]):
+        assert label([was(JUNK, evidence=tagged)], [found(INBOX, 2, evidence=replace(later, trace=trace))]) == HAM
+    unread = replace(UNKNOWN_FILE, mtime_ns=FILE.mtime_ns, marks=FileMark.TAGGED)
+    assert label([was(JUNK, evidence=unread)], [found(INBOX, 2, evidence=later)]) == NOTHING
     assert label([was(JUNK, evidence=tagged)], [found(INBOX, 2, evidence=replace(later, marks=tagged.marks))]) == HAM
 
 

@@ -20,8 +20,7 @@ MAX_INNER_HEADERS, MAX_CONTENT_VALUES = 1024 * 1024, 256 * 1024
 MAX_EIGHT_BIT_LINES = 2_000
 MAX_VALUE = 4_000
 
-# The first pattern is ten times as fast; only mail with carriage returns needs the second.
-_FOLD, _FOLD_CR = re.compile(r"\n[ \t]+"), re.compile(r"\r?\n[ \t]+")
+_FOLD = re.compile(r"\n[ \t]+")
 _HEADER_NAME = re.compile(rb"[!-9;-~]+[ \t]*:")
 _CHARSET = re.compile(rb"charset\s*=\s*\"?([\w.:-]+)", re.IGNORECASE)
 # Characters that appear if the charset is wrong: private-use and control characters.
@@ -43,6 +42,8 @@ _CONTENT_NAMES = ("content-type", "content-disposition")
 Headers = tuple[tuple[str, str], ...]
 # The maximum size of a piece of headers, in bytes. A larger header is a piece of its own.
 BLOCK = 256 << 10
+# The size of the first piece that is searched for a blank line. Most header blocks are shorter.
+_FIRST_PIECE = 4 << 10
 BYTE_ORDER_MARKS = (b"\xef\xbb\xbf", b"\xe2\x80\x8b")
 """The mark that begins UTF-8 text, and the zero-width space that some programs write in its place."""
 _HEADER_START = re.compile(rb"\n[^ \t]")
@@ -86,8 +87,10 @@ class HeaderReader:
             text = self._eight_bit(block)
         found: list[tuple[str, str]] = []
         is_broken = _WHITE_LINE.search(text) is not None
-        fold = _FOLD_CR if "\r" in text else _FOLD
-        for line in fold.sub(" ", text.replace("\0", "")).split("\n"):
+        text = text.replace("\0", "")
+        if "\r" in text:
+            text = text.replace("\r\n", "\n")
+        for line in _FOLD.sub(" ", text).split("\n"):
             name, colon, value = line.partition(":")
             name = name.rstrip()
             if not colon or not name or " " in name:
@@ -212,14 +215,16 @@ def _blank_line(raw: bytes, start: int, stop: int) -> int:
     """Return the position of the first blank line between `start`, the beginning of a line, and `stop`, or -1."""
     if raw.startswith((b"\n", b"\r\n"), start):
         return start
-    # The search works in pieces. Otherwise, a body with one kind of line end would be searched completely for the other
-    # kind.
-    for at in range(start, stop, BLOCK):
-        end = min(at + BLOCK, stop)
+    # The search works in pieces, and the first ones are short. Otherwise, a body with one kind of line end would be
+    # searched completely for the other kind.
+    at, size = start, _FIRST_PIECE
+    while at < stop:
+        end = min(at + size, stop)
         unix = raw.find(b"\n\n", at, end + 1)
         dos = raw.find(b"\n\r\n", at, (end if unix < 0 else unix) + 2)
         if dos >= 0 or unix >= 0:
             return (dos if dos >= 0 else unix) + 1
+        at, size = end, min(2 * size, BLOCK)
     return -1
 
 

@@ -156,12 +156,16 @@ class MimeReader:
 
     def _delimiters(self, start: int) -> Iterator[tuple[int, int, bytes]]:
         """Yield each line that could end a part: its start, the start of the next line, and the text after `--`."""
-        size = len(self.raw)
-        for count, match in enumerate(_DASHES.finditer(self.raw, max(start - 1, 0))):
-            if count == MAX_DASHES:
-                self.defects["too many boundaries"] = None
-                return
-            yield match.start(), min(match.end() + 1, size), match[1].rstrip()
+        raw, size, count = self.raw, len(self.raw), 0
+        at = raw.find(b"\n--", max(start - 1, 0))
+        while at >= 0:
+            if match := _DASHES.match(raw, at):
+                if count == MAX_DASHES:
+                    self.defects["too many boundaries"] = None
+                    return
+                count += 1
+                yield at, min(match.end() + 1, size), match[1].rstrip()
+            at = raw.find(b"\n--", match.end() if match else at + 1)
 
     def _leaf(self, content: dict[str, str], start: int, end: int) -> None:
         start = min(start, end)

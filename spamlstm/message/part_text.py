@@ -125,7 +125,9 @@ def shown_text(texts: Sequence[ShownText]) -> str:
 
 def _says_something_else(text: str, shown: str) -> bool:
     """Return whether most words of `text` are missing in `shown`. A sample of the words is compared."""
-    words = [word for word in text[:_COMPARED_TEXT].split() if word.isalpha() and word.isascii()]
+    words = list(filter(str.isalpha, text[:_COMPARED_TEXT].split()))
+    if not text.isascii():
+        words = list(filter(str.isascii, words))
     if len(words) < _FEWEST_COMPARED:
         # Text of few words, or without spaces between words. Its letters are compared, without white space.
         text, shown = "".join(text[:_COMPARED_TEXT].split()), "".join(shown.split())

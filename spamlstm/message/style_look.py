@@ -19,6 +19,10 @@ _READ = frozenset(
     " line-height clip clip-path transform position left right top bottom margin-left text-indent color float"
     " -webkit-text-fill-color background background-color background-image".split()
 )
+# Without any of these properties, nothing is cut off or moved away.
+_UNUSUAL = frozenset(
+    "overflow overflow-x overflow-y clip clip-path transform text-indent margin-left left top right bottom".split()
+)
 _LENGTH = re.compile(r"(?:calc\()?([-+]?(?:\d++(?:\.\d*+)?|\.\d++)) ?([a-z]*+|%)\)?")
 _PIXELS = {"": 1.0, "px": 1.0, "pt": 4 / 3, "pc": 16.0, "in": 96.0, "cm": 38.0, "mm": 3.8, "%": 10.0}
 _FONT_SIZE = re.compile(r"(?:^| )([-+.\d]++(?:[a-z]++|%)?)(?:/[^ ]++)? ")
@@ -64,6 +68,12 @@ def without_css_comments(text: str) -> str:
     return first + " ".join([piece.partition("*/")[2] for piece in rest])
 
 
+def has_look(style: str) -> bool:
+    """Return whether declarations may contribute to a look."""
+    low = style.lower()
+    return "background" in low or any(item.partition(":")[0].strip() in _READ for item in low.split(";"))
+
+
 def _look(style: str, colour: str, background: str) -> Look:
     declared: dict[str, str] = {}
     important: dict[str, str] = {}
@@ -74,9 +84,10 @@ def _look(style: str, colour: str, background: str) -> Look:
         name, _, value = declaration.partition(":")
         if (name := name.strip()) not in _READ:
             continue
-        value, mark, _ = (
-            " ".join(value.split()).replace(", ", ",").replace(" ,", ",").replace(" / ", "/").partition("!")
-        )
+        value = " ".join(value.split())
+        if " " in value:
+            value = value.replace(", ", ",").replace(" ,", ",").replace(" / ", "/")
+        value, mark, _ = value.partition("!")
         if name.startswith("background"):
             painted.append(value.strip())
         else:
@@ -127,6 +138,8 @@ def _hiding(declared: dict[str, str]) -> str:
             return "size"
     elif "font" in declared and (size := _FONT_SIZE.search(declared["font"])) and _is_tiny(size[1]):
         return "size"
+    if _UNUSUAL.isdisjoint(declared):
+        return ""
     if any(get(name) in ("hidden", "clip") for name in ("overflow", "overflow-x", "overflow-y")) and any(
         _is_tiny(get(name, "")) for name in ("height", "max-height", "width", "max-width", "line-height")
     ):

@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Any
 
 from spamlstm.message.html_cost import Budget
-from spamlstm.message.style_look import Look, look_of, without_css_comments
+from spamlstm.message.style_look import Look, has_look, look_of, without_css_comments
 
 # The part of the style sheets that is read, in characters and selectors.
 _MAX_SHEET, _MAX_SELECTORS = 100_000, 1_000
@@ -32,6 +32,8 @@ _PART = re.compile(
 )
 _SIMPLE = re.compile(rf"([.#])({_NAME})|\[({_NAME})(?:([~|^$*]?)=[\"']?([^\"'\]]*+)[\"']?)?\]")
 _COMBINATOR = re.compile(r"\s*+(>)\s*+|\s++")
+# A selector of nearly all rules: parts without attributes, each somewhere inside the part before.
+_DESCENDANTS = re.compile(r"[\w.#*-]++(?:\s++[\w.#*-]++)*+", re.ASCII)
 _LAST_NAME = re.compile(rf"[.#]{_NAME}(?=[^.#]*+\Z)")
 _LINK_STATE = re.compile(r"(?<!:):(?:link|any-link)(?![\w-])")
 _FEATURE = re.compile(r"\(\s*+([\w-]++)\s*+(?::([^()]*+))?\)")
@@ -211,13 +213,17 @@ def read_sheets(texts: Iterable[str], budget: Budget) -> StyleSheet:
 
 def _rules(text: str) -> tuple[_Rule, ...]:
     rules: list[_Rule] = []
+    parts: dict[str, _Part | None] = {}
     read = 0
     for selectors, declarations in _blocks(text):
+        if not has_look(declarations):
+            read += selectors.count(",") + 1
+            continue
         for selector in selectors.split(","):
             read += 1
             if read > _MAX_SELECTORS:
                 return tuple(rules)
-            if rule := _read_rule(selector.strip(), declarations, read):
+            if rule := _read_rule(selector.strip(), declarations, read, parts):
                 rules.append(rule)
     return tuple(rules)
 
@@ -274,11 +280,14 @@ def _blocks(text: str) -> Iterator[tuple[str, str]]:
         yield open_blocks[-1][0], text[start:]
 
 
-def _read_rule(selector: str, declarations: str, order: int) -> _Rule | None:
-    """Return a rule, or None if it cannot be read and does not set a background."""
+def _read_rule(selector: str, declarations: str, order: int, known: dict[str, _Part | None]) -> _Rule | None:
+    """Return a rule, or None if it cannot be read and does not set a background.
+
+    `known` has the parts of selectors that were read before in the same style sheet.
+    """
     if ":" in selector:
         selector = _LINK_STATE.sub("", selector)
-    groups = _read_selector(selector)
+    groups = _read_descendants(selector, known) if _DESCENDANTS.fullmatch(selector) else _read_selector(selector)
     if groups is None:
         name = _LAST_NAME.search(selector)
         if name is None or "background" not in declarations.lower() or ":hover" in selector:
@@ -293,6 +302,29 @@ def _read_rule(selector: str, declarations: str, order: int) -> _Rule | None:
     return _Rule(groups, rank, declarations, "background" in declarations.lower())
 
 
+def _read_descendants(selector: str, known: dict[str, _Part | None]) -> tuple[tuple[_Part, ...], ...] | None:
+    """Return what `_read_selector` returns for a selector that has only parts with white space between them."""
+    groups: list[tuple[_Part, ...]] = []
+    for source in selector.split():
+        if source not in known:
+            match = _PART.fullmatch(source)
+            known[source] = _part(match) if match else None
+        if (part := known[source]) is None or len(groups) == _MAX_PARTS:
+            return None
+        groups.insert(0, (part,))
+    return tuple(groups) or None
+
+
+def _part(match: re.Match[str]) -> _Part:
+    """Return the part of a selector that `_PART` found."""
+    simple = _SIMPLE.findall(match[2])
+    names = sorted(f"{one[0]}{one[1]}" for one in simple if one[0])
+    if match[1] not in (None, "*") or not names:
+        names.append((match[1] or "*").lower())
+    attributes = tuple((one[2].lower(), one[3], one[4]) for one in simple if one[2])
+    return _Part(match[0], tuple(names), frozenset(names), attributes)
+
+
 def _read_selector(selector: str) -> tuple[tuple[_Part, ...], ...] | None:
     """Return the groups of parts of a selector from right to left, or None if the selector is not a simple one."""
     groups: list[list[_Part]] = [[]]
@@ -301,12 +333,7 @@ def _read_selector(selector: str) -> tuple[tuple[_Part, ...], ...] | None:
         match = _PART.match(selector, at)
         if match is None or not match[0]:
             return None
-        simple = _SIMPLE.findall(match[2])
-        names = sorted(f"{one[0]}{one[1]}" for one in simple if one[0])
-        if match[1] not in (None, "*") or not names:
-            names.append((match[1] or "*").lower())
-        attributes = tuple((one[2].lower(), one[3], one[4]) for one in simple if one[2])
-        groups[-1].insert(0, _Part(match[0], tuple(names), frozenset(names), attributes))
+        groups[-1].insert(0, _part(match))
         at = match.end()
         if at == len(selector):
             return tuple(map(tuple, reversed(groups)))

@@ -29,7 +29,6 @@ LinkOwners = Callable[[Iterable[str]], set[str]]
 _IP_HOST = re.compile(r"[\d.]+|\[.*")
 # Hosts are searched for in at most this many characters of plain text, until more than this many hosts are found.
 _MAX_TEXT, _MAX_TEXT_HOSTS = 100_000, 50
-# A pattern that begins with `://` is five times as fast as one that begins with letters in either case.
 _TEXT_URL = re.compile(r"://([^\s<>\"'/?#(),;]{1,300})([/?#][^\s<>\"']{0,300})?")
 _SCHEME = re.compile(r"https?\Z", re.IGNORECASE)
 # `re` finds a pattern that begins with letters in one case fast, so the character before is examined afterwards.
@@ -149,11 +148,13 @@ def link_targets(message: Message) -> Targets:
 
 def _urls_of_text(text: str) -> Iterator[str]:
     end = 0
-    for match in _TEXT_URL.finditer(text):
-        start = match.start()
-        if _SCHEME.search(text, max(end, start - 5), start):
+    start = text.find("://")
+    while start >= 0:
+        match = _TEXT_URL.match(text, start)
+        if match and _SCHEME.search(text, max(end, start - 5), start):
             end = match.end()
             yield f"http://{match[1].rstrip(_TEXT_END)}{match[2] or ''}"
+        start = text.find("://", match.end() if match else start + 1)
     if "www." in text:
         for match in _WWW.finditer(text):
             if not _NO_BEFORE_WWW.match(text, match.start() - 1) or not match.start():

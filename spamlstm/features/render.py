@@ -43,8 +43,9 @@ _INITIALS = {
     "x-priority": "p", "importance": "i", "x-mimeole": "o", "x-msmail-priority": "q", "in-reply-to": "n",
     "references": "z", "organization": "g", "sender": "w", "thread-index": "h", "list-unsubscribe": "l",
 }  # fmt: skip
-_BOUNDARY = re.compile(r"boundary=\"?([^\";]+)", re.IGNORECASE)
-_CHARSET = re.compile(r"charset=\"?([\w-]+)", re.IGNORECASE)
+# A pattern that begins with a sign is found faster than one that begins with a letter in either case.
+_BOUNDARY = re.compile(r"=(?<=boundary=)\"?([^\";]+)", re.IGNORECASE)
+_CHARSET = re.compile(r"=(?<=charset=)\"?([\w-]+)", re.IGNORECASE)
 _ZONE, _NO_LETTER = re.compile(r"[+-]\d{4}"), re.compile(r"[^a-z ]+")
 _HEX, _LETTERS = re.compile(r"[0-9a-f]{6,}|[0-9A-F]{6,}|\d+"), re.compile(r"[A-Z]{3,}|[a-z]{3,}|[A-Za-z]{6,}")
 _STYLE_MARKS = re.compile(f"⟦(?:{'|'.join(STYLE)}):[a-z0-9]+⟧|⟦trace⟧[^⟦]*")

@@ -11,7 +11,7 @@ from typing import Any
 
 from spamlstm.message.hidden_text import take_hidden
 from spamlstm.message.html_cost import Budget, TooComplexError, pay
-from spamlstm.message.page import INVISIBLE, MAX_LINKS, Link, Page, part_blocks, read_plain, tidy
+from spamlstm.message.page import INVISIBLE, MAX_LINKS, Link, Page, part_blocks, tidy
 from spamlstm.message.style_sheet import applies, read_sheets
 
 # The number of characters of a page that are read, in its head and in its tail. Gmail shows 102 KB.
@@ -65,6 +65,8 @@ def read_page(source: str, budget: Budget | None = None) -> Page:
         source, cut = _simplified(shown)
         return _read_tree(source.encode(), budget, size=size, cut=short or cut)
     except TooComplexError:
+        from spamlstm.message.plain_page import read_plain  # the import takes 6 ms, which nearly all pages avoid
+
         return read_plain(shown, size=size, cut=short)
     except (ValueError, RuntimeError, UnicodeError):
         return Page(visible=source, size=size, cut=short or cut)

@@ -185,8 +185,10 @@ def _session(bundle: Bundle, threads: int) -> "onnxruntime.InferenceSession":
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
-    # The arena of each thread never returns memory. Scoring is as fast without the arena.
-    options.enable_cpu_mem_arena = False
+    # The arena keeps the memory of a batch, 5 MB, for the next batch. Without the arena, the kernel would map and clear
+    # this memory for each batch, which takes a third of the time of scoring.
+    options.enable_cpu_mem_arena = True
+    # There would be a pattern for each size of a batch.
     options.enable_mem_pattern = False
     # Spinning idle threads would occupy the cores that read the next messages.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")

@@ -18,6 +18,8 @@ Bools = NDArray[np.bool_]
 # Of a left-out source with at least FEWEST ham messages, at most this share of the ham may be judged spam.
 MOST_LOST_PCT = 1.0
 FEWEST = 90
+TAIL = 0.05
+"""The share of the ham with the highest logits, to which an exponential distribution is fitted."""
 HIGHEST = 0.9999
 """The highest threshold: one that no message reaches would switch the filter off."""
 
@@ -84,12 +86,13 @@ def thresholds(left: LeftOut, calibration: Calibration, costs: Costs) -> Thresho
     """Return the thresholds with the lowest cost on the left-out mail.
 
     They are found by counting errors, not from the probabilities: logits crowd at both ends, where Platt scaling cannot
-    tell 98 % from 99.9 %. The spam threshold is then raised, to HIGHEST at most, until each source with enough ham
+    tell 98 % from 99.9 %. Lost ham is too rare to count, so its share is computed from the tail of the ham (see
+    `_cheapest_above_ham`). The spam threshold is then raised, to HIGHEST at most, until each source with enough ham
     loses at most MOST_LOST_PCT of it.
     """
     weight = _weights(left)
     lower = _cheapest(-left.logits, ~left.spam, weight, mistake=costs.false_negative, unsure=costs.unsure)
-    upper = _cheapest(left.logits, left.spam, weight, mistake=costs.false_positive, unsure=costs.unsure)
+    upper = _cheapest_above_ham(left, weight, costs)
     ham, spam = (logistic(calibration.score(logit)) for logit in (-lower, upper))
     for source in np.unique(left.source):
         members = left.source == source
@@ -114,6 +117,28 @@ def _cheapest(logits: Floats, right: Bools, weight: Floats, *, mistake: float, u
     ends = np.append(np.diff(logits[order]) != 0, True)
     best = int(np.argmin(np.where(ends, total, np.inf)))
     return float(logits[order][best]) if total[best] < 0 else math.nextafter(float(logits.max()), math.inf)
+
+
+def _cheapest_above_ham(left: LeftOut, weight: Floats, costs: Costs) -> float:
+    """Return the logit from which deciding for spam costs least, if the highest logits of ham are exponential.
+
+    The share of ham above a logit t is TAIL · exp(-(t - u) / b) (Pickands 1975, with shape 0). u is the logit that a
+    share TAIL of the ham exceeds, and b is the mean excess over u of that ham. Counting instead would let one message
+    of a small source move the threshold by 1. If no decision pays, the result is above all logits.
+    """
+    nothing = math.nextafter(float(left.logits.max()), math.inf)
+    ham, spam = (np.flatnonzero(members)[np.argsort(-left.logits[members])] for members in (~left.spam, left.spam))
+    if not len(ham) or not len(spam):
+        return _cheapest(left.logits, left.spam, weight, mistake=costs.false_positive, unsure=costs.unsure)
+    tail = ham[: np.searchsorted(np.cumsum(weight[ham]), TAIL) + 1]
+    start = float(left.logits[tail[-1]])
+    share = float(weight[tail].sum())
+    excess = float(weight[tail] @ (left.logits[tail] - start)) / share
+    candidates = left.logits[spam][left.logits[spam] > start]
+    caught = np.cumsum(weight[spam])[: len(candidates)]
+    lost = share * np.exp(-(candidates - start) / max(excess, 1e-6))
+    cost = costs.false_positive * lost - costs.unsure * caught
+    return float(candidates[np.argmin(cost)]) if len(cost) and cost.min() < 0 else nothing
 
 
 def _weights(left: LeftOut) -> Floats:

@@ -83,6 +83,21 @@ def test_counting_separates_crowded_logits():
     assert thresholds(left, line, COSTS).spam <= logistic(line.score(4.0))
 
 
+def test_one_message_of_a_small_source_moves_the_threshold_little():
+    """The share of lost ham follows from the tail of the ham, not from the highest logit of one message."""
+    rng = np.random.default_rng(2)
+    logits = np.concatenate((rng.normal(-3, 1.5, 5000), rng.normal(3, 2, 5000), rng.normal(-2, 1, 79), [0.0]))
+    spam = (np.arange(10_080) >= 5000) & (np.arange(10_080) < 10_000)
+    source = np.array(["a"] * 10_000 + ["b"] * 80)
+    found = []
+    for highest in (0.0, 5.0):
+        logits[-1] = highest
+        threshold = thresholds(LeftOut(source, spam, logits), Calibration(1.0, 0.0), COSTS).spam
+        found.append(np.log(threshold / (1 - threshold)))
+
+    assert found[0] < found[1] < found[0] + 0.5
+
+
 def test_tied_ham_stays_below_the_threshold():
     """A hundred ham messages with equal scores are not lost to a threshold at that score."""
     logits = np.concatenate((np.full(100, 3.0), np.full(100, 4.0)))

@@ -49,7 +49,7 @@ LeftOut = Annotated[list[str], typer.Option("--without", help="Source to leave o
 First = Annotated[int | None, typer.Option("--first", min=1, help="Read only the first N messages of each corpus.")]
 Epochs = Annotated[int, typer.Option(min=1, help="Number of epochs of each part of the network.")]
 PerEpoch = Annotated[int, typer.Option(min=100, help="Messages per epoch.")]
-Teachers = Annotated[int, typer.Option(min=1, help="Number of linear models whose mean teaches the LSTM.")]
+WideParts = Annotated[int, typer.Option(min=1, help="Number of linear models whose mean is the wide part.")]
 Vocabulary = Annotated[int, typer.Option(min=600, max=60_000, help="Size of the vocabulary.")]
 Synthetic = Annotated[int, typer.Option(min=0, help="Number of generated messages to add.")]
 Share = Annotated[float, typer.Option(min=0, max=0.9, help="Share of generated messages in each class.")]
@@ -64,6 +64,9 @@ Evaded = Annotated[
     float, typer.Option(min=0, max=1, help="Share of the messages of the corpora to add a disguised copy of.")
 ]
 EvadedShare = Annotated[float, typer.Option(min=0, max=0.9, help="Share of disguised copies in each class.")]
+Weights = Annotated[
+    list[str] | None, typer.Option("--weight", help="Sample the real mail of a source more often: NAME=FACTOR.")
+]
 WideRate = Annotated[float, typer.Option(min=0, help="Learning rate of the weights of tokens and pairs.")]
 Seed = Annotated[int, typer.Option(help="Random seed; same seed, same machine, same model.")]
 Device = Annotated[str, typer.Option(help="cpu, cuda, or auto.")]
@@ -91,8 +94,9 @@ def fit(
     modern_share: ModernShare = None,
     evaded: Evaded = 0.0,
     evaded_share: EvadedShare = 0.06,
+    weight: Weights = None,
     wide_rate: WideRate = 0.3,
-    teachers: Teachers = 3,
+    wide_parts: WideParts = 4,
     seed: Seed = 1,
     kept: Kept = None,
     threads: Threads = 0,
@@ -116,7 +120,8 @@ def fit(
     run_folder.check_replaceable(out, holds=MANIFEST)
     recipe = _recipe(epochs=epochs, per_epoch=per_epoch, vocabulary=vocabulary, share=synthetic_share, seed=seed)
     added, dressed = _modern(modern, modern_count, modern_share)
-    recipe = replace(recipe, dressed=dressed, disguised=evaded_share, wide_rate=wide_rate, teachers=teachers)
+    recipe = replace(recipe, dressed=dressed, disguised=evaded_share, wide_rate=wide_rate, wide_parts=wide_parts)
+    recipe = replace(recipe, weights=tuple(map(_weight, weight or ())))
     data, limits = _load(
         corpus, first=first, synthetic=synthetic, seed=seed, threads=threads, modern=added, evaded=evaded, kept=kept
     )
@@ -216,7 +221,7 @@ def compare_cells(
     threads: Threads = 0,
     device: Device = "auto",
 ) -> None:
-    """Compare five kinds of networks, taught by one linear model on the same mail.
+    """Compare five kinds of networks that correct one linear model, trained on the same mail.
 
     They are a perceptron, an RNN, a GRU, an LSTM and a BiLSTM. Table, data and plot are written to OUT.
 
@@ -323,6 +328,18 @@ def _modern(folder: Path | None, count: int | None, share: float | None) -> tupl
     if folder is None and (count is not None or share is not None):
         raise UserError("--modern-count and --modern-share need --modern FOLDER")
     return Modern(folder, count or 40_000) if folder else None, 0.3 if share is None else share
+
+
+def _weight(given: str) -> tuple[str, float]:
+    """Return the name and the factor in NAME=FACTOR. UserError if it has another form."""
+    name, _, factor = given.rpartition("=")
+    try:
+        value = float(factor)
+    except ValueError:
+        value = -1.0
+    if not name or not 0 < value < 1000:
+        raise UserError(f"--weight {given}: write NAME=FACTOR with a factor above 0, for example lists=3")
+    return name, value
 
 
 def _say(line: str) -> None:

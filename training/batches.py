@@ -39,19 +39,23 @@ class Batch:
     labels: NDArray[np.float32]
 
 
-def batches(
-    examples: Sequence[Example], order: NDArray[np.int64], *, tokens: int, rng: np.random.Generator
-) -> Iterator[Batch]:
-    """Yield the examples given by index in `order`, in batches of about `tokens` ids with padding, in random order.
+def without_facts(example: Example) -> Example:
+    """Return a message with the texts of its header sections and of its body only."""
+    header, *windows = (ids[ids >= FACTS_END] for ids in (example.header, *example.windows))
+    return Example(header, tuple(windows), example.spam)
+
+
+def batches(examples: Sequence[Example], *, tokens: int, rng: np.random.Generator) -> Iterator[Batch]:
+    """Yield the examples in batches of about `tokens` ids with padding, in random order.
 
     A message has one or two rows: its first window, and in half of the cases another.
     """
-    sampled = [_sampled(examples[index], rng) for index in order.tolist()]
+    sampled = [_sampled(example, rng) for example in examples]
     by_length = np.argsort([max(map(len, rows)) for rows in sampled], kind="stable")
     parts = split_by_tokens([sampled[i] for i in by_length], tokens)
     for part in rng.permutation(len(parts)):
         chosen = [by_length[i] for i in parts[part]]
-        yield collate([sampled[i] for i in chosen], [examples[int(order[i])].spam for i in chosen])
+        yield collate([sampled[i] for i in chosen], [examples[int(i)].spam for i in chosen])
 
 
 def split_by_tokens(messages: Sequence[Sequence[Ids]], tokens: int) -> list[list[int]]:

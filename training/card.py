@@ -58,8 +58,8 @@ def _network(network: dict[str, Any]) -> str:
     if not network["buckets"]:
         return f"{deep}."
     return (
-        f"{deep}, beside a wide part of {network['buckets']:,} weights for tokens and pairs of tokens, which taught "
-        f"it. The {network['cell'].upper()} has {100 * network['deep_vote']:.0f} % of the vote."
+        f"{deep}, which corrects the logit of a wide part. The wide part has {network['buckets']:,} weights for tokens "
+        "and pairs of tokens."
     )
 
 

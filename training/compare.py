@@ -24,8 +24,8 @@ from .network import Cell, Network, Wide
 from .progress import silent
 from .sampling import Split, evenly, split
 
-# Each adds one thing to the one before: recurrence, gates, a cell state of its own, the backward direction. The same
-# wide part teaches all of them, and has no vote.
+# Each adds one thing to the one before: recurrence, gates, a cell state of its own, the backward direction. All correct
+# the same wide part.
 CELLS: tuple[tuple[str, Cell, bool], ...] = (
     ("perceptron", "mean", True),
     ("RNN", "rnn", True),
@@ -69,7 +69,8 @@ class _Task:
     data: Dataset
     part: Split
     mail: learn.Mail
-    teacher: Wide
+    wide: Wide
+    readers: list[Wide]
     judged: list[Example]
     probes: list[list[Example]]
     job: fit.Job
@@ -104,8 +105,9 @@ def compare(
     judged = [examples[index] for index in evenly(part.held, MOST_JUDGED)]
     probes = make_probes(judged, _filler(data, part, examples), distances=_distances(limits), seed=recipe.seed)
     mail = fit.training_mail(data, part, examples, recipe)
-    teacher = learn.train_wide(recipe, mail, job.run(folder / "teacher.pt"))
-    task = _Task(data, part, mail, teacher, judged, probes, job, folder)
+    wide = learn.train_wide(recipe, mail, job.run(folder / "wide.pt"))
+    readers = learn.train_readers(recipe, mail, job.run(folder / "wide.pt"))
+    task = _Task(data, part, mail, wide, readers, judged, probes, job, folder)
     results = [_result(task, name, cell=cell, one_way=one_way) for name, cell, one_way in CELLS]
     into = run_folder.empty_folder(folder, "result")
     _write(results, _metadata(task, without), into)
@@ -117,18 +119,19 @@ def compare(
 
 
 def _result(task: _Task, name: str, *, cell: Cell, one_way: bool) -> Result:
-    shape = replace(task.job.recipe.network, cell=cell, one_way=one_way, buckets=0)
+    shape = replace(task.job.recipe.network, cell=cell, one_way=one_way)
     job = replace(task.job, recipe=replace(task.job.recipe, network=shape))
     job.say(f"{name}:")
     checkpoint = task.folder / f"{name.replace(' ', '-')}.pt"
     network = Network(shape)
-    network.deep = learn.train_deep(job.recipe, task.teacher, task.mail, job.run(checkpoint), name=name)
+    network.wide = task.wide
+    network.deep = learn.train_deep(job.recipe, task.wide, task.readers, task.mail, job.run(checkpoint), name=name)
     network.cpu().eval()
     path = _export(network, checkpoint.with_suffix(".onnx"))
     spam, logits = _judge(network, task.judged, windows=job.limits.windows)
     result = Result(
         name=name,
-        parameters=sum(tensor.numel() for tensor in network.parameters()),
+        parameters=sum(tensor.numel() for tensor in network.deep.parameters()),
         int8_bytes=path.stat().st_size,
         ms=milliseconds(path, [rows(example, job.limits.windows) for example in _sample(task.judged, TIMED)]),
         one_minus_roca_pct=one_minus_roca_pct(spam, logits),
@@ -233,12 +236,12 @@ def table(results: Sequence[Result], metadata: dict[str, Any]) -> str:
     lines = [
         "# Comparison of recurrent cells",
         "",
-        "Made by `python -m training compare-cells`. All networks have the same vocabulary, embedding, pooling and",
-        f"linear teacher, and {recipe['epochs']} epochs of {recipe['per_epoch']:,} rows.",
+        "Made by `python -m training compare-cells`. All networks correct the same wide part, and have the same",
+        f"vocabulary, embedding and pooling. They learn from {recipe['epochs']} × {recipe['per_epoch']:,} rows.",
         f"They judge {', '.join(judged['sources'])}, left out of {metadata['trained_on']:,} messages to train on:",
         f"{judged['ham']:,} ham and {judged['spam']:,} spam.",
-        "95 % intervals are in brackets. Size and time are those of the int8 network in ONNX Runtime on one thread,",
-        "for a message with all its windows; int8 leaves the cell of a GRU or RNN in float.",
+        "95 % intervals are in brackets. Parameters, size and time are those of the deep part, an int8 network in ONNX",
+        "Runtime on one thread, for a message with all its windows; int8 leaves the cell of a GRU or RNN in float.",
         "",
         "| cell | (1-ROCA)% | sm % at hm 1 % | parameters | bytes | ms per message |",
         "|---|---:|---:|---:|---:|---:|",

@@ -16,7 +16,7 @@ HEADER = ("judged by", "source", "ham", "spam", "(1-ROCA)%", "sm % at hm 0.5 %",
 
 
 def leave_out(data: Dataset, job: Job, names: Sequence[str]) -> str:
-    """Train without the sources `names`, judge them by the network and each of its parts; return a Markdown table.
+    """Train without the sources `names`, judge them by the network and by its wide part; return a Markdown table.
 
     The table is also written to `job.out`.
     """
@@ -26,7 +26,7 @@ def leave_out(data: Dataset, job: Job, names: Sequence[str]) -> str:
     folder = run_folder.open_run_folder(job.out, holds=".", identity=identity)
     trained = train(data, split(data, left=held), job, folder / "network.pt")
     rows = [HEADER, tuple("-" * 3 for _ in HEADER)]
-    for name, part in trained.network.parts().items():
+    for name, part in trained.network.judges().items():
         rows += _rows(name, judge(data, part, trained.vocabulary, np.flatnonzero(held), job))
     table = "\n".join(f"| {' | '.join(row)} |" for row in rows) + "\n"
     result = folder / "table.md"

@@ -50,7 +50,10 @@ class _Graph:
 
 
 def graph(deep: Deep) -> onnx.ModelProto:
-    """Return the graph of the deep part: int64 `ids` (B, T) padded with 0 and `lengths` (B,) → float32 `logit` (B,)."""
+    """Return the graph of the deep part: int64 `ids` (B, T) padded with 0 and `lengths` (B,) → float32 `logit` (B,).
+
+    Here `logit` is the correction of the wide part's logit. Without a wide part it is the logit itself.
+    """
     made = _Graph([], [])
     for name, value in (("zero", 0), ("one", 1), ("two", 2)):
         made.weight(name, np.array([value], np.int64))
@@ -62,22 +65,20 @@ def graph(deep: Deep) -> onnx.ModelProto:
 
 
 def exact(part: Wide) -> scoring.Wide:
-    """Return the wide part's share of the logit without PyTorch, with its exact weights."""
+    """Return the wide part without PyTorch, with its exact weights."""
     return scoring.Wide(_spec(part, scale=1.0), _array(part.table.weight)[:, 0])
 
 
 def table(part: Wide) -> tuple[NDArray[np.int8], WideSpec]:
-    """Return the weights of the wide part as int8, and the spec of its share of the logit."""
+    """Return the weights of the wide part as int8, and the spec of its logit."""
     weights = _array(part.table.weight)[:, 0]
     scale = float(np.abs(weights).max()) / 127 or 1.0
     return np.round(weights / scale).astype(np.int8), _spec(part, scale=scale)
 
 
 def _spec(part: Wide, *, scale: float) -> WideSpec:
-    """Return the spec for a table in which a weight is `scale`. The filter adds `deep_vote` · the deep part's logit."""
-    share = 1 - part.deep_vote
-    bias = share * float(part.bias.item())
-    return WideSpec(buckets=part.buckets, pair=PAIR, scale=share * scale, bias=bias, deep_vote=part.deep_vote)
+    """Return the spec for a table in which a weight is `scale`."""
+    return WideSpec(buckets=part.buckets, pair=PAIR, scale=scale, bias=float(part.bias.item()), deep_vote=1.0)
 
 
 def _deep(made: _Graph, deep: Deep) -> None:

@@ -91,6 +91,9 @@ def fit(data: Dataset, job: Job) -> bundle.WrittenBundle:
     if not is_plain(job.name) or not is_plain(job.version):
         raise UserError(f"--name and --version take letters, digits and '._+-' only, not {job.name!r}, {job.version!r}")
     check_sources(data, job.without)
+    for name, _ in job.recipe.weights:
+        if name not in data.source:
+            raise UserError(f"--weight {name}: the sources are {', '.join(map(str, np.unique(data.source)))}")
     identity = repr((job.recipe, job.limits, job.without, data.fingerprint()))
     folder = run_folder.open_run_folder(job.out, holds=MANIFEST, identity=identity)
     excluded = left_out(data, job.without)
@@ -209,9 +212,14 @@ def train_network(data: Dataset, part: Split, examples: Sequence[Example], job: 
 def training_mail(data: Dataset, part: Split, examples: Sequence[Example], recipe: Recipe) -> learn.Mail:
     """Return the training part of a split, to be sampled by the shares of `recipe`."""
     probability = probabilities(
-        data, part.train, synthetic=recipe.synthetic, dressed=recipe.dressed, disguised=recipe.disguised
+        data,
+        part.train,
+        synthetic=recipe.synthetic,
+        dressed=recipe.dressed,
+        disguised=recipe.disguised,
+        weights=dict(recipe.weights),
     )
-    return learn.Mail([examples[index] for index in part.train], probability)
+    return learn.Mail([examples[index] for index in part.train], probability, data.group[part.train])
 
 
 def vocabulary_sample(data: Dataset, train: NDArray[np.int64], seed: int) -> NDArray[np.int64]:

@@ -1,12 +1,12 @@
-"""Train a network in stages: several wide parts on the labels, whose mean then teaches the deep part.
+"""Train a network in stages: several wide parts on the labels, then the deep part, which corrects their mean.
 
-The mean of linear models is again a linear model: it has the mean weights and costs nothing more. It is the teacher and
-the wide part of the result.
+The mean of linear models is again a linear model: it has the mean weights and costs nothing more.
 """
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from torch.nn import functional
 
 from spamlstm.model.network import HIGHEST_SHARE
 
-from .batches import Batch, Example, batches, collate, rows, split_by_tokens
+from .batches import Batch, Example, batches, collate, rows, split_by_tokens, without_facts
 from .network import Deep, Judge, Network, NetworkConfig, Wide
 from .progress import silent
 from .recombination import Lessons, Recombination, lessons
@@ -35,7 +35,7 @@ class Recipe:
     network: NetworkConfig
     epochs: int = 6
     per_epoch: int = 50_000  # messages or rows in an epoch, of each stage
-    teachers: int = 3  # wide parts, of different seeds
+    wide_parts: int = 4  # of different seeds; the network has their mean
     batch_tokens: int = 16_000  # of a batch of messages
     batch_rows: int = 96  # of a batch of recombined rows
     rate: float = 3e-3  # learning rate of AdamW, for the deep part
@@ -45,16 +45,33 @@ class Recipe:
     synthetic: float = 0.3  # share of generated mail in each class
     dressed: float = 0.3  # share of dressed mail in each class, if there is any
     disguised: float = 0.06  # share of disguised copies in each class, if there are any
+    weights: tuple[tuple[str, float], ...] = ()  # of the real mail of sources; 1 for all others
+    bare: float = 0.25  # share of messages that the wide parts see without facts
+    smoothing: float = 0.03  # the targets of the wide parts are this far from 0 and 1
     seed: int = 1
     recombination: Recombination = field(default_factory=Recombination)
 
 
 @dataclass(frozen=True, slots=True)
 class Mail:
-    """The examples to train on, and the probability with which each is sampled."""
+    """The examples to train on, and the probability with which each is sampled.
+
+    `groups` numbers the groups of near-duplicates; without it, each example is a group.
+    """
 
     examples: Sequence[Example]
     probability: Floats
+    groups: NDArray[np.int64] | None = None
+
+    def halves(self) -> "list[Mail]":
+        """Return the mail with probabilities for each half of the groups; the other half has the probability 0.
+
+        With one group, both have all mail.
+        """
+        groups = np.arange(len(self.examples)) if self.groups is None else self.groups
+        _, number = np.unique(groups, return_inverse=True)
+        halves = [np.where(number % 2 == half, self.probability, 0.0) for half in range(2)]
+        return [replace(self, probability=half / half.sum() if half.any() else self.probability) for half in halves]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,16 +97,20 @@ class Run:
 def train(recipe: Recipe, mail: Mail, run: Run) -> Network:
     """Return a trained network. DataError if the loss becomes infinite or NaN."""
     if not recipe.network.buckets:
-        raise ValueError("a network is trained with a wide part, which teaches its deep part")
+        raise ValueError("a network is trained with a wide part, which its deep part corrects")
     wide = train_wide(recipe, mail, run)
+    readers = train_readers(recipe, mail, run)
     network = Network(recipe.network)
-    network.wide, network.deep = wide, train_deep(recipe, wide, mail, run)
+    network.wide, network.deep = wide, train_deep(recipe, wide, readers, mail, run)
     return network.cpu().eval()
 
 
 def train_wide(recipe: Recipe, mail: Mail, run: Run) -> Wide:
-    """Return the mean of the wide parts of `teachers` seeds, each trained on the labels."""
-    parts = [train_one_wide(recipe, place, mail, run) for place in range(1, recipe.teachers + 1)]
+    """Return the mean of several wide parts of different seeds, each trained on the labels."""
+    parts = [
+        train_one_wide(recipe, mail, run, name=f"wide part {place}", seed=place)
+        for place in range(1, recipe.wide_parts + 1)
+    ]
     mean = copy.deepcopy(parts[0])
     with torch.no_grad():
         for values in zip(mean.parameters(), *(part.parameters() for part in parts), strict=True):
@@ -97,36 +118,56 @@ def train_wide(recipe: Recipe, mail: Mail, run: Run) -> Wide:
     return mean
 
 
-def train_one_wide(recipe: Recipe, place: int, mail: Mail, run: Run) -> Wide:
-    """Return the wide part of one seed, the number `place` of `teachers`."""
+def train_readers(recipe: Recipe, mail: Mail, run: Run) -> list[Wide]:
+    """Return, for each half of the mail, a wide part that was trained on the other half.
+
+    A wide part is surer of mail that it was trained on than of other mail. The deep part must learn to correct it on
+    other mail.
+    """
+    first, second = mail.halves()
+    return [
+        train_one_wide(recipe, half, run, name=f"reader {place}", seed=place)
+        for place, half in enumerate((second, first), 1)
+    ]
+
+
+def train_one_wide(recipe: Recipe, mail: Mail, run: Run, *, name: str, seed: int) -> Wide:
+    """Return one wide part, trained on the labels."""
     part = Wide(recipe.network).to(run.device)
 
     def loss(batch: Batch) -> Tensor:
-        return _cross_entropy(part, batch, run.device)
+        return _cross_entropy(part, batch, run.device, smoothing=recipe.smoothing)
 
     _train_stage(
         recipe,
         run,
-        name=f"wide part {place}",
+        name=name,
         module=part,
         optimizers=_wide_optimizers(part, recipe),
-        batches=lambda rng: _messages(recipe, mail, rng),
+        batches=lambda rng: _messages(recipe, mail, rng, bare=recipe.bare),
         loss=loss,
-        seed=1000 * recipe.seed + place,
+        seed=1000 * recipe.seed + seed,
     )
     return part
 
 
-def train_deep(recipe: Recipe, wide: Wide, mail: Mail, run: Run, *, name: str = "deep part") -> Deep:
-    """Return a deep part that was taught the logits of `wide` on recombined rows. It sees no labels."""
+def train_deep(
+    recipe: Recipe, wide: Wide, readers: Sequence[Wide], mail: Mail, run: Run, *, name: str = "deep part"
+) -> Deep:
+    """Return a deep part that corrects the logits of `wide` on padded rows. It sees no labels.
+
+    It learns to correct the reader of each half of the mail (see `train_readers`). The target is the logit of the
+    reader on the original row.
+    """
     torch.manual_seed(recipe.seed)
     deep = Deep(recipe.network).to(run.device)
-    deep.set_evidence(wide)
 
-    def loss(batch: Lessons) -> Tensor:
+    def loss(lesson: tuple[Lessons, Wide]) -> Tensor:
+        batch, reader = lesson
+        deep.set_evidence(reader)
         with torch.no_grad():
-            target = _row_logits(wide, batch.taught, run.device)
-        return functional.smooth_l1_loss(_row_logits(deep, batch.rows, run.device), target)
+            missing = _row_logits(reader, batch.originals, run.device) - _row_logits(reader, batch.rows, run.device)
+        return functional.smooth_l1_loss(_row_logits(deep, batch.rows, run.device), missing)
 
     _train_stage(
         recipe,
@@ -134,30 +175,34 @@ def train_deep(recipe: Recipe, wide: Wide, mail: Mail, run: Run, *, name: str = 
         name=name,
         module=deep,
         optimizers=(_deep_optimizer(deep, recipe),),
-        batches=lambda rng: _lessons(recipe, mail, rng),
+        batches=lambda rng: _lessons(recipe, mail, readers, rng),
         loss=loss,
         seed=recipe.seed,
     )
+    deep.set_evidence(wide)
     return deep
 
 
 def train_further(recipe: Recipe, network: Network, mail: Mail, run: Run) -> Network:
     """Return `network`, trained further on the labels or soft targets of whole messages.
 
-    Each part has a loss of its own, so that neither relies on the other.
+    The wide part also has a loss of its own, so that it does not rely on corrections.
     """
     network = copy.deepcopy(network).to(run.device)
-    deep, wide = network.deep, network.wide
+    judges = network.judges().values()
 
     def loss(batch: Batch) -> Tensor:
-        return torch.stack([_cross_entropy(part, batch, run.device) for part in (deep, wide) if part is not None]).sum()
+        return torch.stack([_cross_entropy(judge, batch, run.device) for judge in judges]).sum()
 
     _train_stage(
         recipe,
         run,
         name="training further",
         module=network,
-        optimizers=(_deep_optimizer(deep, recipe), *(() if wide is None else _wide_optimizers(wide, recipe))),
+        optimizers=(
+            _deep_optimizer(network.deep, recipe),
+            *(() if network.wide is None else _wide_optimizers(network.wide, recipe)),
+        ),
         batches=lambda rng: _messages(recipe, mail, rng),
         loss=loss,
         seed=recipe.seed,
@@ -218,27 +263,42 @@ def _wide_optimizers(part: Wide, recipe: Recipe) -> tuple[_Optimizer, ...]:
     return (table, recipe.wide_rate), (bias, recipe.rate)
 
 
-def _messages(recipe: Recipe, mail: Mail, rng: np.random.Generator) -> Iterator[tuple[Batch, int]]:
+def _messages(
+    recipe: Recipe, mail: Mail, rng: np.random.Generator, *, bare: float = 0.0
+) -> Iterator[tuple[Batch, int]]:
+    """Yield batches of messages for one epoch. A share `bare` of the messages has no facts."""
     order = rng.choice(len(mail.examples), recipe.per_epoch, p=mail.probability)
-    for batch in batches(mail.examples, order, tokens=recipe.batch_tokens, rng=rng):
+    chosen = [mail.examples[index] for index in order.tolist()]
+    if bare:
+        chosen = [without_facts(example) if rng.random() < bare else example for example in chosen]
+    for batch in batches(chosen, tokens=recipe.batch_tokens, rng=rng):
         yield batch, len(batch.labels)
 
 
-def _lessons(recipe: Recipe, mail: Mail, rng: np.random.Generator) -> Iterator[tuple[Lessons, int]]:
-    made = lessons(
-        mail.examples,
-        mail.probability,
-        count=recipe.per_epoch,
-        size=recipe.batch_rows,
-        rng=rng,
-        how=recipe.recombination,
-    )
-    for batch in made:
-        yield batch, len(batch.rows.lengths)
+def _lessons(
+    recipe: Recipe, mail: Mail, readers: Sequence[Wide], rng: np.random.Generator
+) -> Iterator[tuple[tuple[Lessons, Wide], int]]:
+    """Yield the lessons of one epoch, from both halves of the mail in turn, each with the reader of its half."""
+    counts = (recipe.per_epoch // 2, recipe.per_epoch - recipe.per_epoch // 2)
+    made = [
+        lessons(
+            half.examples,
+            half.probability,
+            count=count,
+            size=recipe.batch_rows,
+            rng=rng,
+            how=recipe.recombination,
+        )
+        for half, count in zip(mail.halves(), counts, strict=True)
+    ]
+    for batches_of_both in zip_longest(*made):
+        for batch, reader in zip(batches_of_both, readers, strict=True):
+            if batch is not None:
+                yield (batch, reader), len(batch.rows.lengths)
 
 
-def _cross_entropy(part: nn.Module, batch: Batch, device: str) -> Tensor:
-    labels = torch.from_numpy(batch.labels).to(device)
+def _cross_entropy(part: nn.Module, batch: Batch, device: str, *, smoothing: float = 0.0) -> Tensor:
+    labels = torch.from_numpy(batch.labels).to(device) * (1 - 2 * smoothing) + smoothing
     return functional.binary_cross_entropy_with_logits(_message_logits(part, batch, device), labels)
 
 

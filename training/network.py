@@ -1,11 +1,11 @@
-"""The network: a deep and a wide part that read the same token ids. The logit is a weighted mean of their logits.
+"""The network: a deep and a wide part that read the same token ids. The logit is the sum of their outputs.
 
-The deep part is the bidirectional LSTM: embedding and evidence → recurrent layer in both directions → attention and max
-pooling → Dense(16, ReLU) → logit. The evidence of a token is its weight in the teacher, and the weight of its pair with
-the next token. With it, the deep part knows what the teacher knows of rare words, and learns how to read them in order.
-The wide part has one weight for each token and pair of neighbouring tokens. The wide part learns from the labels and
-then teaches the deep part, which also uses the order of words; together they make fewer errors than either
-(docs/decisions/0023-distillation.md; the terms are those of Cheng et al. 2016).
+The wide part has one weight for each token and pair of neighbouring tokens. It learns from the labels, and does not
+know the order of words. The deep part is the bidirectional LSTM: embedding and evidence → recurrent layer in both
+directions → attention and max pooling → Dense(16, ReLU) → correction. It learns to correct the wide part's logit where
+the order of words tells more than their sum, as in spam behind innocent text. The evidence of a token is its weight in
+the wide part, and the weight of its pair with the next token. With it, the deep part knows what the wide part knows of
+rare words (docs/decisions/0023-distillation.md; the terms are those of Cheng et al. 2016).
 
 The simpler networks of `compare-cells` are the same classes with another `cell`.
 """
@@ -30,8 +30,8 @@ class NetworkConfig:
     """The shape of a network, saved with its weights.
 
     With `cell` 'mean' there is no recurrence: a perceptron over embeddings. `buckets` is the number of weights of the
-    wide part; with 0 there is only the deep part. `evidence` is the number of the teacher's weights that the deep part
-    reads; with 0 it reads only embeddings.
+    wide part; with 0 there is only the deep part. `evidence` is the number of these weights that the deep part reads;
+    with 0 it reads only embeddings.
     """
 
     vocabulary: int
@@ -44,7 +44,6 @@ class NetworkConfig:
     dropout: float = 0.1
     buckets: int = 2**18
     evidence: int = 2**18
-    deep_vote: float = 0.5  # share of the deep part's logit; the wide part's has the rest
 
     @property
     def step(self) -> int:
@@ -75,17 +74,15 @@ class Network(nn.Module):
     def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:
         """(B, T) ids padded with 0, (B,) lengths ≥ 1 → (B,) logits. Padding does not change a bit of them."""
         deep: Tensor = self.deep(ids, lengths)
-        if self.wide is None:
-            return deep
-        return (1 - self.config.deep_vote) * self.wide(ids, lengths) + self.config.deep_vote * deep
+        return deep if self.wide is None else self.wide(ids, lengths) + deep
 
-    def parts(self) -> "dict[str, Judge]":
-        """Return the network and, if it has a wide part, its two parts, by name. Each gives logits of its own."""
-        return {"network": self} if self.wide is None else {"network": self, "wide": self.wide, "deep": self.deep}
+    def judges(self) -> "dict[str, Judge]":
+        """Return the network, and its wide part if it has one, by name. Each gives logits."""
+        return {"network": self} if self.wide is None else {"network": self, "wide": self.wide}
 
 
 class Deep(nn.Module):
-    """The recurrent part, which uses the order of tokens."""
+    """The recurrent part, which uses the order of tokens. Untrained, its output is 0."""
 
     evidence: Tensor | None
 
@@ -104,10 +101,12 @@ class Deep(nn.Module):
         self.attention = nn.Linear(config.features, 1, bias=False)
         self.dense = nn.Linear(2 * config.features, config.dense)
         self.out = nn.Linear(config.dense, 1)
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.out.bias)
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:
-        """(B, T) ids, (B,) lengths → (B,) logits."""
+        """(B, T) ids, (B,) lengths → (B,) corrections of the wide part's logits."""
         stride = self.config.stride
         ids = torch.where(_positions(ids) < lengths[:, None], ids, 0)
         ids = functional.pad(ids, (0, -ids.shape[1] % stride))
@@ -123,19 +122,19 @@ class Deep(nn.Module):
         attended = torch.einsum("bt,btf->bf", scores.softmax(-1), states)  # (B, F)
         highest = states.masked_fill(~valid[..., None], -1e9).amax(1)  # (B, F)
         pooled = self.dropout(torch.cat((attended, highest), -1))  # (B, 2F)
-        logits: Tensor = self.out(torch.relu(self.dense(pooled))).squeeze(-1)  # (B,)
-        return logits
+        corrections: Tensor = self.out(torch.relu(self.dense(pooled))).squeeze(-1)  # (B,)
+        return corrections
 
-    def set_evidence(self, teacher: "Wide") -> None:
-        """Take the weights of `teacher`, scaled to a standard deviation of 1, as the evidence of tokens and pairs.
+    def set_evidence(self, wide: "Wide") -> None:
+        """Take the weights of `wide`, scaled to a standard deviation of 1, as the evidence of tokens and pairs.
 
-        Raises ValueError if `teacher` has another number of weights.
+        Raises ValueError if `wide` has another number of weights.
         """
         if self.evidence is None:
             return
-        weights = teacher.table.weight.detach()[:, 0]
+        weights = wide.table.weight.detach()[:, 0]
         if len(weights) != len(self.evidence):
-            raise ValueError(f"the teacher has {len(weights)} weights, and the deep part reads {len(self.evidence)}")
+            raise ValueError(f"the wide part has {len(weights)} weights, and the deep part reads {len(self.evidence)}")
         used = weights[weights != 0]
         self.evidence.copy_(weights / used.std() if len(used) > 1 else weights)
 
@@ -170,7 +169,6 @@ class Wide(nn.Module):
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         self.buckets = config.buckets
-        self.deep_vote = config.deep_vote
         self.table = nn.Embedding(config.buckets, 1, padding_idx=0, sparse=True)
         nn.init.zeros_(self.table.weight)
         self.bias = nn.Parameter(torch.zeros(1))
@@ -188,7 +186,7 @@ class Wide(nn.Module):
         return torch.from_numpy(found).to(ids.device)
 
 
-Judge = Network | Wide | Deep
+Judge = Network | Wide
 """A module that takes ids and lengths and returns logits."""
 
 

@@ -1,11 +1,9 @@
-"""Recombined rows of text, on which the wide part teaches the deep part.
+"""Padded rows, on which the deep part learns to correct the wide part.
 
-The wide part gives a logit to any row, so the rows need no label and may be made of pieces of messages. On whole
-messages the deep part would recognize an archive by its habits and agree with the wide part for the wrong reason;
-on recombined rows it must find what the wide part has found, piece by piece (docs/decisions/0023-distillation.md).
-
-The wide part cannot tell telling words from innocent text behind them, because it only adds up weights. So a padded
-row gets the logit of the row before the padding was added: the order of words lets the deep part learn this.
+The wide part adds up weights, so innocent text behind telling words dilutes them. Here the deep part sees rows with a
+piece of ham added. It learns the difference between the wide part's logit of the original row and of the padded row
+(docs/decisions/0023-distillation.md). The other rows are their own originals, so that it learns where nothing is to be
+corrected. No label is needed.
 """
 
 from collections.abc import Iterator, Sequence
@@ -25,27 +23,26 @@ _BARE = (8, 120)
 class Recombination:
     """The shares of rows that are changed in each way. A row can be changed in several ways."""
 
-    joined: float = 0.4  # cut, and joined with a piece of another message
-    thinned: float = 0.33  # without a random share of its tokens
-    most_thinned: float = 0.7  # the maximum of that share
-    padded: float = 0.2  # with a piece of ham added
+    padded: float = 0.3  # with a piece of ham added
     bare: float = 0.3  # of the padded rows: only a short piece of the body, without header
+    thinned: float = 0.2  # without a random share of its tokens
+    most_thinned: float = 0.5  # the maximum of that share
 
 
 @dataclass(frozen=True, slots=True)
 class Lesson:
-    """A row for the deep part, and the row whose wide logit is the target. They differ only by padding."""
+    """A row for the deep part, and its original."""
 
     row: Ids
-    taught: Ids
+    original: Ids
 
 
 @dataclass(frozen=True, slots=True)
 class Lessons:
-    """A batch of lessons: the rows of the deep part, and those of the wide part."""
+    """A batch of lessons: the rows, and their originals."""
 
     rows: Batch
-    taught: Batch
+    originals: Batch
 
 
 def lessons(
@@ -61,39 +58,35 @@ def lessons(
 
     Each example is chosen with its probability.
     """
-    chosen = rng.choice(len(examples), (count, 2), p=probability).tolist()
-    ham = np.flatnonzero([example.spam < 0.5 for example in examples])
     longest = max(len(example.header) + max(map(len, example.windows)) for example in examples)
+    chosen = rng.choice(len(examples), count, p=probability)
+    ham = np.flatnonzero([example.spam < 0.5 for example in examples] & (probability > 0))
     made = []
-    for one, other in chosen:
-        filler = examples[int(ham[rng.integers(len(ham))])] if len(ham) else examples[other]
-        made.append(lesson(examples[one], examples[other], filler, longest=longest, rng=rng, how=how))
+    for one in chosen.tolist():
+        filler = examples[int(ham[rng.integers(len(ham))])] if len(ham) else examples[one]
+        made.append(lesson(examples[one], filler, longest=longest, rng=rng, how=how))
     order = np.argsort([len(one.row) for one in made], kind="stable")
     parts = np.array_split(order, np.arange(size, len(order), size))
     for place in rng.permutation(len(parts)):
         part = [made[index] for index in parts[place]]
-        yield Lessons(_batch([one.row for one in part]), _batch([one.taught for one in part]))
+        yield Lessons(_batch([one.row for one in part]), _batch([one.original for one in part]))
 
 
-def lesson(
-    one: Example, other: Example, filler: Example, *, longest: int, rng: np.random.Generator, how: Recombination
-) -> Lesson:
-    """Return a row of `one`, perhaps joined with a piece of `other` or padded with a piece of `filler`.
+def lesson(example: Example, filler: Example, *, longest: int, rng: np.random.Generator, how: Recombination) -> Lesson:
+    """Return a row of `example`, perhaps thinned, and perhaps padded with a piece of `filler`, and its original.
 
-    It has at most `longest` tokens.
+    A row has at most `longest` tokens.
     """
-    facts, text = _pieces(one, rng)
-    draw = rng.random()
-    if draw < how.joined:
-        facts, text = _joined(facts, text, *_pieces(other, rng), rng)
+    first = len(example.windows) == 1 or rng.random() < 0.5
+    facts, text = _pieces(example, 0 if first else int(rng.integers(len(example.windows))))
     if rng.random() < how.thinned:
         share = rng.random() * how.most_thinned
         facts, text = _thinned(facts, share, rng), _thinned(text, share, rng)
-    if draw < 1 - how.padded:
+    if rng.random() >= how.padded:
         row = _row(facts, text, longest)
         return Lesson(row, row)
     if rng.random() < how.bare:
-        start = int(np.argmax(text == _BODY))
+        start = _body(text)
         facts, text = facts[:0], text[start : start + int(rng.integers(*_BARE))]
     padding = _piece(filler.windows[int(rng.integers(len(filler.windows)))], rng)
     text = text[: max(longest - len(facts) - len(padding), 1)]
@@ -104,25 +97,15 @@ def _batch(rows: Sequence[Ids]) -> Batch:
     return collate([[row] for row in rows], [0.0] * len(rows))
 
 
-def _pieces(example: Example, rng: np.random.Generator) -> tuple[Ids, Ids]:
-    """Return the facts of a message, and its other header sections before one of its windows: often the first."""
-    windows = example.windows
-    window = windows[0 if len(windows) == 1 or rng.random() < 0.5 else int(rng.integers(len(windows)))]
+def _pieces(example: Example, window: int) -> tuple[Ids, Ids]:
+    """Return the facts of a message, and its other header sections before one of its windows."""
     end = int(np.argmax(example.header >= FACTS_END)) if len(example.header) else 0
-    return example.header[:end], np.concatenate((example.header[end:], window))
+    return example.header[:end], np.concatenate((example.header[end:], example.windows[window]))
 
 
-def _joined(facts: Ids, text: Ids, other_facts: Ids, other_text: Ids, rng: np.random.Generator) -> tuple[Ids, Ids]:
-    """Return one end of `text` with a piece of the other text; the facts of one message, of the other, or of both."""
-    cut = int(rng.integers(len(text) + 1))
-    piece = _piece(other_text, rng)
-    joined = (text[:cut], piece) if rng.random() < 0.5 else (piece, text[cut:])
-    draw = rng.random()
-    if draw < 0.25:
-        facts = other_facts
-    elif draw < 0.5:
-        facts = _thinned(np.union1d(facts, other_facts), 0.5, rng)
-    return facts, np.concatenate(joined)
+def _body(text: Ids) -> int:
+    """Return the place of the mark of the body, or 0 if it is missing."""
+    return int(np.argmax(text == _BODY)) if len(text) else 0
 
 
 def _piece(text: Ids, rng: np.random.Generator) -> Ids:
@@ -138,7 +121,7 @@ def _thinned(ids: Ids, share: float, rng: np.random.Generator) -> Ids:
 
 def _padded(text: Ids, padding: Ids, rng: np.random.Generator) -> Ids:
     """Return `text` with the padding at its end, or in some rows at the beginning of its body."""
-    start = len(text) if rng.random() < 0.7 else int(np.argmax(text == _BODY)) + 1
+    start = len(text) if rng.random() < 0.7 else _body(text) + 1
     return np.concatenate((text[:start], padding, text[start:]))
 
 

@@ -1,7 +1,7 @@
 """The split into training and validation, and how often each message is sampled: by group, time and source."""
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,22 +57,30 @@ def group_weights(group: NDArray[np.int64]) -> tuple[NDArray[np.float64], int]:
 
 
 def probabilities(
-    data: Dataset, train: NDArray[np.int64], *, synthetic: float, dressed: float = 0.0, disguised: float = 0.0
+    data: Dataset,
+    train: NDArray[np.int64],
+    *,
+    synthetic: float,
+    dressed: float = 0.0,
+    disguised: float = 0.0,
+    weights: Mapping[str, float] | None = None,
 ) -> NDArray[np.float64]:
     """Return the probability with which each message of `train` is sampled; their sum is 1.
 
     The two classes are equal, a source weighs the square root of its number of groups, and groups are nearly equal.
+    `weights` has factors of the weights of sources.
     `synthetic` is the share of generated mail in each class, `dressed` that of dressed mail, and `disguised` that of
     disguised copies of real mail, if there is any.
     Dressed mail is generated evenly by kind and application, so its messages are sampled evenly.
     """
+    factors = weights or {}
     probability = np.zeros(len(train))
     spam, source, group = data.spam[train], data.source[train], data.group[train]
     for label in (False, True):
         for name in np.unique(source[spam == label]):
             members = np.flatnonzero((spam == label) & (source == name))
             weight, groups = group_weights(group[members])
-            probability[members] = weight / weight.sum() * groups**SOURCE_POWER
+            probability[members] = weight / weight.sum() * groups**SOURCE_POWER * factors.get(str(name), 1.0)
         modern = (spam == label) & is_dressed(source)
         probability[modern] = 1.0
         generated = (spam == label) & (source == SYNTHETIC)

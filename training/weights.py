@@ -69,10 +69,8 @@ def _wide(bundle: Bundle) -> dict[str, Tensor]:
     if bundle.wide is None:
         return {}
     table = Wide.read(bundle.read(bundles.WIDE), bundle.wide, shown=bundles.WIDE).table
-    share = 1 - bundle.wide.deep_vote  # the spec has the wide part's share of the logit
-    weights = table.astype(np.float32) * np.float32(bundle.wide.scale / share)
-    bias = torch.tensor([bundle.wide.bias / share])
-    return {"wide.table.weight": torch.from_numpy(weights[:, None]), "wide.bias": bias}
+    weights = table.astype(np.float32) * np.float32(bundle.wide.scale)
+    return {"wide.table.weight": torch.from_numpy(weights[:, None]), "wide.bias": torch.tensor([bundle.wide.bias])}
 
 
 def _float(found: dict[str, NDArray], name: str) -> NDArray:

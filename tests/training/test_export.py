@@ -24,10 +24,11 @@ def _network(cell, one_way):
         VOCABULARY, embedding=12, stride=4, hidden=9, dense=7, cell=cell, one_way=one_way, buckets=0, evidence=500
     )
     network = Network(shape)
-    teacher = Wide(NetworkConfig(VOCABULARY, buckets=500))
+    wide = Wide(NetworkConfig(VOCABULARY, buckets=500))
     with torch.no_grad():
-        teacher.table.weight[1:].normal_()
-    network.deep.set_evidence(teacher)
+        wide.table.weight[1:].normal_()
+        network.deep.out.weight.normal_()  # it begins as 0
+    network.deep.set_evidence(wide)
     return network.eval()
 
 
@@ -113,12 +114,12 @@ def test_int8_is_close(exported, cell, one_way):
 
 @pytest.mark.parametrize("int8", [False, True])
 def test_the_wide_part_without_pytorch_agrees_with_it(int8):
-    """The filter computes the wide part's share of the logit as the trainer does; int8 weights change it little."""
+    """The filter computes the logit of the wide part as the trainer does; int8 weights change it little."""
     torch.manual_seed(5)
-    part = Wide(NetworkConfig(VOCABULARY, buckets=500, deep_vote=0.25))
+    part = Wide(NetworkConfig(VOCABULARY, buckets=500))
     torch.nn.init.normal_(part.table.weight[1:])
     batch = _batch()
-    exact = (1 - part.deep_vote) * _torch_logits(part, batch.ids, batch.lengths)
+    exact = _torch_logits(part, batch.ids, batch.lengths)
     judge = scoring.Wide(*reversed(export.table(part))) if int8 else export.exact(part)
 
     assert judge.logits(batch.ids, batch.lengths) == pytest.approx(exact, abs=0.05 if int8 else 1e-4)

@@ -9,7 +9,9 @@ import torch
 
 from spamlstm.errors import DataError
 from training import fit, learn
+from training.batches import FACTS_END, Example, without_facts
 from training.learn import Mail, Run
+from training.network import Network
 from training.sampling import probabilities, split
 
 pytestmark = pytest.mark.train
@@ -48,7 +50,7 @@ def test_training_learns(task, average):
         losses = [float(re.search(r"loss ([\d.]+)", line)[1]) for line in lines if line.startswith(part)]
         assert len(losses) == 3
         assert losses[1] < losses[0]
-    for judge in network.parts().values():
+    for judge in network.judges().values():
         found = learn.logits(judge, held, windows=1) > 0
         assert np.mean(found == [example.spam for example in held]) > 0.9
 
@@ -58,18 +60,73 @@ def test_the_wide_part_is_the_mean_of_several(task):
     training, probability, held, recipe = task
     mail, run = Mail(training, probability), Run(say=lambda _: None)
     mean = learn.train_wide(recipe, mail, run)
-    each = [learn.logits(learn.train_one_wide(recipe, place, mail, run), held, windows=1) for place in (1, 2)]
+    each = [
+        learn.logits(learn.train_one_wide(recipe, mail, run, name=f"wide part {seed}", seed=seed), held, windows=1)
+        for seed in (1, 2)
+    ]
 
     assert learn.logits(mean, held, windows=1) == pytest.approx(np.mean(each, axis=0), abs=1e-4)
 
 
+def test_a_reader_has_not_seen_its_half(task):
+    """The halves of the mail share no group, and the reader of a half has no weights for words of that half alone."""
+    training, probability, _, recipe = task
+    groups = np.arange(len(training)) // 3
+    mail = Mail(training, probability, groups=groups)
+    first, second = (set(groups[half.probability > 0].tolist()) for half in mail.halves())
+
+    assert not first & second
+    assert first | second == set(groups.tolist())
+    reader = learn.train_readers(replace(recipe, epochs=1, per_epoch=200), mail, Run(say=lambda _: None))[0]
+    seen = {int(word) for place in np.flatnonzero(mail.halves()[1].probability) for word in _words(training[place])}
+    unseen = sorted({int(word) for one in training for word in _words(one)} - seen)
+    assert unseen
+    assert not reader.table.weight.detach()[unseen].any()
+
+
+def _words(example):
+    return np.concatenate((example.header, *example.windows))
+
+
+def test_without_training_the_deep_part_corrects_nothing(task):
+    """A network whose deep part is new gives the logits of its wide part."""
+    _, _, held, recipe = task
+    network = Network(recipe.network)
+    torch.nn.init.normal_(network.wide.table.weight)
+
+    assert np.array_equal(learn.logits(network, held, windows=2), learn.logits(network.wide, held, windows=2))
+
+
+def test_the_deep_part_corrects_padded_messages(task):
+    """With the corrections, spam and ham with innocent text behind get a logit nearer to that without this text."""
+    training, _, held, _ = task
+    network = _train(task)
+    filler = next(one.windows[0] for one in training if one.spam < 0.5 and len(one.windows[0]) > 30)
+    padded = [replace(one, windows=(np.concatenate((one.windows[0], filler)),)) for one in held]
+    plain = learn.logits(network.wide, held, windows=1)
+
+    def distance(judge):
+        return np.abs(learn.logits(judge, padded, windows=1) - plain).mean()
+
+    assert distance(network) < 0.8 * distance(network.wide)
+
+
+def test_a_message_without_facts_keeps_its_text():
+    """Without facts, a message has the words of its header sections and of its windows, in their order."""
+    bare = without_facts(Example(np.array([1, FACTS_END - 1, FACTS_END, 900]), (np.array([2, 901, 902]),), spam=1.0))
+
+    assert bare.header.tolist() == [FACTS_END, 900]
+    assert [window.tolist() for window in bare.windows] == [[901, 902]]
+    assert bare.spam == 1.0
+
+
 def test_progress_counts_each_sampled_message(task):
-    """The progress callback gets every message of every epoch of the two wide parts and of the deep part."""
+    """The progress callback gets every message of every epoch of two wide parts, two readers and the deep part."""
     done = []
     recipe = replace(task[3], epochs=2, per_epoch=100)
     _train(task, recipe=recipe, tick=done.append)
 
-    assert sum(done) == 600
+    assert sum(done) == 1000
 
 
 def test_one_seed_gives_one_network(task):

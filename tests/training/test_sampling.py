@@ -91,6 +91,19 @@ def test_dressed_mail_has_its_own_share():
     assert probability.sum() == pytest.approx(1)
 
 
+def test_a_weight_multiplies_the_share_of_a_source():
+    """A source with weight 3 is sampled three times as often beside the same other real mail; classes stay equal."""
+    sources = np.array(["a", "b", SYNTHETIC] * 40)
+    spam = np.arange(120) % 6 < 3
+    rows = [Row(str(n), sources[n], "", n, bool(spam[n]), ("",)) for n in range(120)]
+    data = Dataset(rows, np.arange(120), spam, sources)
+    probability = probabilities(data, np.arange(120), synthetic=0.2, weights={"a": 3.0})
+
+    assert probability[sources == "a"].sum() == pytest.approx(3 * probability[sources == "b"].sum())
+    assert probability[sources == SYNTHETIC].sum() == pytest.approx(0.2)
+    assert probability[spam].sum() == pytest.approx(0.5)
+
+
 def test_lists_of_sources_are_short():
     """In lists of what a model was trained on, all applications are one source; so are newsletters, and own texts."""
     found = collapsed(np.array(["trec07p", "app:One", "app:Two", "news:Letter", "own:callback", SYNTHETIC]))

@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 import tomllib
 
 import maildirs
@@ -36,6 +37,34 @@ def test_check_shows_the_listeners(spamlstm, tmp_path):
         "  milter: 127.0.0.1:7357, spam above 15 points is quarantined, spam above 25.5 points is rejected",
         "  spamd: 127.0.0.1:783, clients can label mail",
     ]
+
+
+ACCOUNT = '[[imap]]\nhost = "imap.example.org"\nuser = "ann"\nname = "work"\npassword_command = "pass mail"\n'
+
+
+def test_check_shows_the_accounts(spamlstm, tmp_path):
+    """A correct configuration is summed up with its IMAP accounts and what happens to their mail."""
+    (tmp_path / "c.toml").write_text(ACCOUNT)
+    status, output, _ = spamlstm("config", "check", "--config", tmp_path / "c.toml")
+    assert status == 0
+    assert output.splitlines()[-2:] == [
+        "IMAP accounts:",
+        (
+            "  work: ann at imap.example.org port 993, TLS; new mail in INBOX; spam: set the junk keyword, file to the"
+            " junk folder; unsure: nothing; ham: nothing"
+        ),
+    ]
+
+
+def test_an_account_without_its_package_says_what_to_install(spamlstm, tmp_path, monkeypatch):
+    """`config check` and `run` name the command that installs imapclient."""
+    monkeypatch.setitem(sys.modules, "imapclient", None)
+    (tmp_path / "c.toml").write_text(ACCOUNT)
+    assert "pip install 'imapclient" in spamlstm("config", "check", "--config", tmp_path / "c.toml")[1]
+    status, _, error = spamlstm("run", "--config", tmp_path / "c.toml", "--state", tmp_path / "state")
+    assert status == 69
+    assert "pip install 'imapclient" in error
+    assert error.count("\n") == 1
 
 
 def test_init_then_check(spamlstm, home):

@@ -267,7 +267,7 @@ def send(port: int, mail: bytes, *recipients: str, sender: str = "sender@example
 def mails() -> dict[str, bytes]:
     """Return messages by the folder that they belong in. Their bytes are odd, and their headers partly forged."""
     forged = b"X-Spam-Flag: YES\r\nX-Spam-Status: Yes, score=99.0 required=5.0\r\n"
-    body = b"\r\nFrom here on\r\n.\r\n..dots\r\n>From there\r\n \r\n\xe9\x80\xff = =20\r\n\r\n"
+    body = b"\r\nFrom here on\r\n.\r\n..dots\r\n>From there\r\n \r\n\xe9\x80\xff = =20\r\n"
     return {"inbox": HEADERS + forged + HAM + body, "junk": HEADERS + SPAM + body}
 
 

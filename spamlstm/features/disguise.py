@@ -63,13 +63,15 @@ _NEVER_DECORATED = frozenset(
 _OVERRIDE = re.compile("\u202e([^\u202a-\u202e\u2066-\u2069\n]*)[\u202c\u2069]?")
 
 # The shape of a text has `a` for a letter, `0` for a digit that resembles a letter, `.` for a sign that may stand
-# between letters, and `/` for all else. It also has `a` for ?, which stands for a character outside ASCII, and for the
-# substitutes of marks. A shape shows in a tenth of the time of a search whether the search may find something.
+# between letters, and `/` for all else. It also has `a` for ?, which stands for a character outside ASCII, and in
+# marked text for the characters 1 to 3, which stand for marks. A shape shows in a tenth of the time of a search whether
+# the search may find something.
 _SHAPES = bytes(
-    ord("a" if chr(code) in "abcdefghijklmnopqrstuvwxyz?\1\2\3" else "." if chr(code) in " .-_*~\n" else
+    ord("a" if chr(code) in "abcdefghijklmnopqrstuvwxyz?" else "." if chr(code) in " .-_*~\n" else
         "0" if chr(code) in "013" else "/")
     for code in range(256)
 )  # fmt: skip
+_MARKED_SHAPES = _SHAPES[:1] + b"aaa" + _SHAPES[4:]
 _LETTER = r"[a-z\u00df-\u024f\u0370-\u03ff\u0400-\u052f]"
 _APART = (
     r"(?<![^\W_])(?<![^\W_][.\-_*~·•]){letter}([ \n.\-_*~·•]){letter}(?![^\W_])(?:\1{letter}(?![^\W_])){{{more},}}+"
@@ -164,13 +166,14 @@ def _base(letter: str) -> str:
     return base if base.isascii() else letter
 
 
-def join_letters(text: str) -> tuple[str, list[str]]:
+def join_letters(text: str, *, marked: bool = False) -> tuple[str, list[str]]:
     """Return text in lower case with letters that are set apart joined, and with letters in place of digits in words.
 
-    The second result has the names of the disguises: spaced, leet.
+    `marked` means that the characters 1 to 3 stand for marks. The second result has the names of the disguises: spaced,
+    leet.
     """
     odd: list[str] = []
-    shape = b".%b." % text.encode("ascii", "replace").translate(_SHAPES)
+    shape = b".%b." % text.encode("ascii", "replace").translate(_MARKED_SHAPES if marked else _SHAPES)
     if b".a.a.a.a." in shape or "·" in text or "•" in text:
         text, joined = _APART_LONG.subn(_joined, text)
         if joined:

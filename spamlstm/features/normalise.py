@@ -54,13 +54,13 @@ def normalise(text: str) -> tuple[str, set[str]]:
     if not text.isascii():
         text, odd = _visible_letters(text)
     text = text.lower()
-    is_plain = text.isascii() and "\1" not in text
+    is_plain = text.isascii() and "\1" not in text and "\2" not in text and "\3" not in text
     url, address = _ASCII_MARKS if is_plain else _MARKS
     if "://" in text:
         text = _without_links(text, url)
     if "@" in text:
         text = _without_addresses(text, address)
-    text, found = join_letters(text)
+    text, found = join_letters(text, marked=is_plain)
     odd.update(found)
     text = _without_long_words(_single_spaced(_without_runs(text)))
     if is_plain and "\1" in text:

@@ -1,7 +1,6 @@
 """The same message gets the same score in every way in: with real model, daemon and sockets.
 
-A further way is a function and a line in WAYS. The milter, which sees a message before the mail server adds its trace,
-is compared by tests/peers/test_postfix.py and benchmarks/milter.py.
+A further way is a function and a line in WAYS.
 """
 
 import json
@@ -12,11 +11,13 @@ import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import compress
 from pathlib import Path
 
 import maildirs
 import pytest
 from listening import exchange
+from mta import LOCAL_CLIENT, added, connected_mta
 
 from spamlstm.cli.filter import filter_here
 from spamlstm.cli.filter_client import FilterOptions, _ask
@@ -65,7 +66,7 @@ def site(root, tmp_path_factory):
     folder = tmp_path_factory.mktemp("site")
     maildirs.make(folder / "Maildir")
     tables = [f'[[maildir]]\npath = "{folder}/Maildir"\nspam = ["tag"]\nunsure = ["tag"]\nham = ["tag"]']
-    tables += [f'[{name}]\nlisten = "unix:{folder}/{name}.sock"' for name in ("filter", "http", "spamd")]
+    tables += [f'[{name}]\nlisten = "unix:{folder}/{name}.sock"' for name in ("filter", "http", "milter", "spamd")]
     (folder / "config.toml").write_text("\n".join(tables))
     command = [sys.executable, "-m", "spamlstm", "run", "--config", folder / "config.toml", "--state", folder / "state"]
     environment = {**os.environ, "HOME": str(folder), "XDG_DATA_HOME": str(folder / "data")}
@@ -154,10 +155,26 @@ def test_the_same_score_in_every_way_in(site, messages, expected, way):
     assert max(differences) <= LARGEST_DIFFERENCE
 
 
+def test_the_milter_gives_the_same_score(site, messages, expected):
+    """Messages of a client on this machine get the points of a message alone, if a mail server need not repair them."""
+    line = rb"[!-9;-~]+:(?:[^\r\n]|\n[ \t])*\n"
+    correct = [bool(re.match(rb"(?:%s)+\n" % line, raw)) and b"\r" not in raw for raw in messages]
+    found = []
+    with connected_mta(f"{site.folder}/milter.sock") as mta:
+        mta.negotiate()
+        mta.connect(LOCAL_CLIENT)
+        for raw in compress(messages, correct):
+            mta.content(raw.replace(b"\n", b"\r\n"))
+            status = added(mta.verdict())["X-Spam-Status"]
+            found.append(float(re.search("score=([0-9.]+) ", status)[1]))
+    assert len(found) > COUNT / 2
+    assert found == list(compress(expected, correct))
+
+
 def test_the_status_counts_every_way(root, site):
     """Each listener and the Maildir counted all messages. This test comes after the ways."""
     command = [sys.executable, "-m", "spamlstm", "status", "--json", "--state", site.folder / "state"]
     status = json.loads(subprocess.run(command, cwd=root, capture_output=True, check=True).stdout)
     counted = {name: sum(one["judged"].values()) for name, one in status["listeners"].items()}
-    assert counted == {"own": 0, "filter": COUNT, "http": COUNT, "spamd": COUNT}
+    assert counted == {"own": 0, "filter": COUNT, "http": COUNT, "milter": counted["milter"], "spamd": COUNT}
     assert sum(status["mail"]["judged"].values()) == COUNT

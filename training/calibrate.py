@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spamlstm.config import Costs, Thresholds
-from spamlstm.evaluation.metrics import threshold_at_hm
 from spamlstm.model.policy import Calibration
 from spamlstm.verdict import logistic
 
@@ -18,8 +17,10 @@ Bools = NDArray[np.bool_]
 # Of a left-out source with at least FEWEST ham messages, at most this share of the ham may be judged spam.
 MOST_LOST_PCT = 1.0
 FEWEST = 90
+COUNTED = 10
+"""With fewer lost messages, their share is computed from a fitted tail, because counting them is too uncertain."""
 TAIL = 0.05
-"""The share of the ham with the highest logits, to which an exponential distribution is fitted."""
+"""The share of the ham with the highest logits, to which an exponential distribution is fitted (see `_Tail`)."""
 HIGHEST = 0.9999
 """The highest threshold: one that no message reaches would switch the filter off."""
 
@@ -86,9 +87,8 @@ def thresholds(left: LeftOut, calibration: Calibration, costs: Costs) -> Thresho
     """Return the thresholds with the lowest cost on the left-out mail.
 
     They are found by counting errors, not from the probabilities: logits crowd at both ends, where Platt scaling cannot
-    tell 98 % from 99.9 %. Lost ham is too rare to count, so its share is computed from the tail of the ham (see
-    `_cheapest_above_ham`). The spam threshold is then raised, to HIGHEST at most, until each source with enough ham
-    loses at most MOST_LOST_PCT of it.
+    tell 98 % from 99.9 %. Lost ham is too rare to count, so its share is that of a fitted tail. The spam threshold is
+    then raised, to HIGHEST at most, until each source with enough ham loses at most MOST_LOST_PCT of it.
     """
     weight = _weights(left)
     lower = _cheapest(-left.logits, ~left.spam, weight, mistake=costs.false_negative, unsure=costs.unsure)
@@ -98,10 +98,12 @@ def thresholds(left: LeftOut, calibration: Calibration, costs: Costs) -> Thresho
         members = left.source == source
         if np.count_nonzero(members & ~left.spam) < FEWEST:
             continue
-        kept = threshold_at_hm(left.spam[members], left.logits[members], MOST_LOST_PCT)
-        if kept is not None:
-            # `kept` is the logit of a ham message that must not be lost; a message at the threshold is spam.
-            spam = max(spam, math.nextafter(logistic(calibration.score(kept)), 1.0))
+        logits = np.sort(left.logits[members & ~left.spam])[::-1]
+        most = int(len(logits) * MOST_LOST_PCT / 100)
+        counted = most >= COUNTED
+        kept = float(logits[most]) if counted else _Tail.of(logits, np.ones(len(logits))).logit(MOST_LOST_PCT / 100)
+        # A message at the threshold is spam.
+        spam = max(spam, math.nextafter(logistic(calibration.score(kept)), 1.0))
     return Thresholds(ham=min(ham, spam, HIGHEST), spam=min(spam, HIGHEST))
 
 
@@ -119,26 +121,50 @@ def _cheapest(logits: Floats, right: Bools, weight: Floats, *, mistake: float, u
     return float(logits[order][best]) if total[best] < 0 else math.nextafter(float(logits.max()), math.inf)
 
 
-def _cheapest_above_ham(left: LeftOut, weight: Floats, costs: Costs) -> float:
-    """Return the logit from which deciding for spam costs least, if the highest logits of ham are exponential.
+@dataclass(frozen=True, slots=True)
+class _Tail:
+    """An exponential distribution of the highest logits of ham (Pickands 1975, with shape 0).
 
-    The share of ham above a logit t is TAIL · exp(-(t - u) / b) (Pickands 1975, with shape 0). u is the logit that a
-    share TAIL of the ham exceeds, and b is the mean excess over u of that ham. Counting instead would let one message
-    of a small source move the threshold by 1. If no decision pays, the result is above all logits.
+    The share of the ham above a logit t >= `start` is `share` · exp(-(t - start) / `excess`). Counting instead would let
+    one message of a small source move a threshold by 1.
     """
-    nothing = math.nextafter(float(left.logits.max()), math.inf)
-    ham, spam = (np.flatnonzero(members)[np.argsort(-left.logits[members])] for members in (~left.spam, left.spam))
-    if not len(ham) or not len(spam):
+
+    start: float
+    share: float
+    excess: float
+
+    @classmethod
+    def of(cls, logits: Floats, weight: Floats) -> "_Tail":
+        """Fit the highest TAIL of the weight. The mean excess over the start is the estimate of maximum likelihood."""
+        order = np.argsort(-logits)
+        tail = order[: np.searchsorted(np.cumsum(weight[order]), TAIL * weight.sum()) + 1]
+        start, share = float(logits[tail[-1]]), float(weight[tail].sum())
+        excess = float(weight[tail] @ (logits[tail] - start)) / share
+        return cls(start, share / float(weight.sum()), max(excess, 1e-6))
+
+    def above(self, logits: Floats) -> Floats:
+        """Return the share of the ham above each of `logits`."""
+        lost: Floats = self.share * np.exp(-(logits - self.start) / self.excess)
+        return lost
+
+    def logit(self, share: float) -> float:
+        """Return the logit that a share of the ham exceeds, at most the share at the start."""
+        return self.start + self.excess * max(math.log(self.share / share), 0.0)
+
+
+def _cheapest_above_ham(left: LeftOut, weight: Floats, costs: Costs) -> float:
+    """Return the logit from which deciding for spam costs least. If no decision pays, it is above all logits."""
+    ham, spam = ~left.spam, left.spam
+    if not ham.any() or not spam.any():
         return _cheapest(left.logits, left.spam, weight, mistake=costs.false_positive, unsure=costs.unsure)
-    tail = ham[: np.searchsorted(np.cumsum(weight[ham]), TAIL) + 1]
-    start = float(left.logits[tail[-1]])
-    share = float(weight[tail].sum())
-    excess = float(weight[tail] @ (left.logits[tail] - start)) / share
-    candidates = left.logits[spam][left.logits[spam] > start]
-    caught = np.cumsum(weight[spam])[: len(candidates)]
-    lost = share * np.exp(-(candidates - start) / max(excess, 1e-6))
-    cost = costs.false_positive * lost - costs.unsure * caught
-    return float(candidates[np.argmin(cost)]) if len(cost) and cost.min() < 0 else nothing
+    tail = _Tail.of(left.logits[ham], weight[ham])
+    order = np.argsort(-left.logits[spam])
+    candidates, caught = left.logits[spam][order], np.cumsum(weight[spam][order])
+    candidates, caught = candidates[candidates > tail.start], caught[candidates > tail.start]
+    cost = costs.false_positive * tail.above(candidates) - costs.unsure * caught
+    if not len(cost) or cost.min() >= 0:
+        return math.nextafter(float(left.logits.max()), math.inf)
+    return float(candidates[np.argmin(cost)])
 
 
 def _weights(left: LeftOut) -> Floats:

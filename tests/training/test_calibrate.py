@@ -53,7 +53,7 @@ def test_one_class_gives_the_identity(spam):
 def test_no_source_loses_more_than_one_percent_of_its_ham(seed):
     """For each source with enough ham, 99 % of it stay below the spam threshold, whatever the costs."""
     rng = np.random.default_rng(seed)
-    left = join([_simulated(rng, scale=0.6, shift=bias, count=900, source=str(bias))[0] for bias in (-4.0, 0.0, 1.0)])
+    left = join([_simulated(rng, scale=0.6, shift=bias, count=2400, source=str(bias))[0] for bias in (-4.0, 0.0, 1.0)])
     calibration = calibrate(left)
     found = thresholds(left, calibration, COSTS)
 
@@ -107,9 +107,9 @@ def test_tied_ham_stays_below_the_threshold():
     assert thresholds(left, line, COSTS).spam > logistic(line.score(3.0))
 
 
-@pytest.mark.parametrize(("count", "counts"), [(40, False), (400, True)])
+@pytest.mark.parametrize(("count", "counts"), [(40, False), (1200, True)])
 def test_a_source_with_little_ham_is_ignored(count, counts):
-    """One percent of 40 messages cannot be measured, one percent of 400 can."""
+    """One percent of 40 messages cannot be measured, one percent of 1,200 can."""
     odd = np.where(np.arange(count) % 40 == 0, 3.5, -3.0)
     logits = np.concatenate((np.full(4000, -3.0), np.full(4000, 3.0), odd))
     spam = (np.arange(8000 + count) >= 4000) & (np.arange(8000 + count) < 8000)

@@ -75,7 +75,7 @@ class Filing:
                 was_moved |= self._work_on(folder, batch)
             except AccountUnavailableError as error:
                 with self._records.change():
-                    self._records.forgive(folder.id)
+                    self._records.forgive(folder.id, [one.uid for one in batch])
                 if not isinstance(error, CommandRefusedError):
                     raise
                 # Another client has moved a message. The server must say so before the messages are tried again.
@@ -88,19 +88,21 @@ class Filing:
         if given_up:
             self._set_aside(given_up)
             return False
-        with self._records.change():
-            self._records.put(replace(one, attempts=one.attempts + 1) for one in batch)
         self._connection.select(folder.name, readonly=False)
         raws = self._connection.bodies({one.uid: one.size for one in batch})
+        here = [one for one in batch if one.uid in raws]
         with self._records.change():
             self._records.drop(folder.id, [one.uid for one in batch if one.uid not in raws])
-        here = [one for one in batch if one.uid in raws]
+            self._records.put(replace(one, attempts=one.attempts + 1) for one in here)
         contents = {one.uid: content_id(raws[one.uid]) for one in here}
         placed = {one.uid: self._placement(folder, one, contents[one.uid]) for one in here}
         self._record_placed(here, contents, placed)
         new = [one for one in here if placed[one.uid] is Placement.DELIVERED]
         self._connection.select(folder.name, readonly=False)
-        self._act(folder, self._judged(new, contents, raws))
+        judged = self._judged(new, contents, raws)
+        with self._records.change():
+            self._records.forgive(folder.id, contents)
+        self._act(folder, judged)
         return Placement.MOVED in placed.values()
 
     def _set_aside(self, copies: Sequence[AccountCopy]) -> None:

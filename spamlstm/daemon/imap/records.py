@@ -194,9 +194,12 @@ class AccountRecords:
                 "DELETE FROM copies WHERE folder = ? AND uid = ?", ((folder, uid) for uid in uids)
             )
 
-    def forgive(self, folder: int) -> None:
-        """Record that the classification of messages ended for a reason that is not a crash."""
-        self._run("UPDATE copies SET attempts = 0 WHERE folder = ? AND content IS NULL AND attempts = 1", folder)
+    def forgive(self, folder: int, uids: Iterable[int]) -> None:
+        """Record that the classification of messages ended without a crash."""
+        with self._explained:
+            self._connection.executemany(
+                "UPDATE copies SET attempts = 0 WHERE folder = ? AND uid = ?", ((folder, uid) for uid in uids)
+            )
 
     def unread(self, folder: int) -> list[AccountCopy]:
         """Return the messages of a folder whose content is not known yet, and which are not gone."""

@@ -277,6 +277,16 @@ def test_roles_follow_from_special_use_and_names():
     assert list(roles)[-1] == "INBOX"
 
 
+def test_the_first_classified_folder_is_visited_last():
+    """Of several classified folders, the first of the setting is watched, whatever the order of the server."""
+    listed = [folder("Lists"), folder("Inbox"), folder("Junk"), folder("Work")]
+    for first, second in (("INBOX", "Work"), ("Work", "INBOX")):
+        roles = visited_folders(listed, account(folders=(first, second)), ignore_folders=())
+        assert list(roles)[-1].upper() == first.upper()
+        assert [name for name, role in roles.items() if role is FolderRole.JUNK] == ["Junk"]
+        assert list(roles.values()).count(FolderRole.INBOX) == 2
+
+
 @pytest.mark.parametrize(
     ("listed", "settings", "target"),
     [

@@ -26,11 +26,14 @@ def visited_folders(
 ) -> dict[str, FolderRole]:
     """Return the roles of the folders that are visited, by name, in the order of visits.
 
-    Folders for Trash, Sent and so on are not visited. At most MOST_VISITED folders are returned.
+    The last one is the first of the setting `folders`. Folders for Trash, Sent and so on are not visited. At most
+    MOST_VISITED folders are returned.
     """
     ignored = tuple(ignore_folders)
     roles = {one.name: _role(one, account, ignored) for one in listed if not one.flags & _NO_MAIL}
-    kept = sorted((one for one in roles.items() if one[1] in _ORDER), key=lambda one: -_ORDER.index(one[1]))
+    main = account.folders[0].casefold()
+    kept = [one for one in roles.items() if one[1] in _ORDER]
+    kept.sort(key=lambda one: (-_ORDER.index(one[1]), one[0].casefold() != main))
     return dict(reversed(kept[:MOST_VISITED]))
 
 

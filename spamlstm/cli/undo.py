@@ -82,16 +82,19 @@ def undo_messages(message: str | None, *, since: str | None, dry_run: bool, json
 def _contents(message: str, journal: Journal, open_maildir: Callable[[str], OpenMaildir]) -> tuple[str, ...]:
     """Return the content ids of a message, given by a content id, its file, the name of its file, or its Message-ID.
 
-    Raises NoInputError if the file cannot be read.
+    Raises NoInputError if the file cannot be read, or no message has this name or Message-ID.
     """
     if re.fullmatch(r"[0-9a-f]{32}", message):
         return (message,)
     if _MESSAGE_ID.fullmatch(message) and not os.path.lexists(message):
-        return contents_by_message_id(journal.acts(since=0.0), message, open_maildir=open_maildir)
+        found = contents_by_message_id(journal.acts(since=0.0), message, open_maildir=open_maildir)
+        if not found:
+            raise NoInputError(f"no message with the Message-ID {message} is where it was filed or tagged")
+        return found
     if "/" not in message and not os.path.lexists(message):
         found = contents_by_name(journal.acts(since=0.0), message)
         if not found:
-            raise NoInputError(f"{message} is not a file, and no message with this name was tagged or filed")
+            raise NoInputError(f"'{message}' is not a file, and no message with this name was tagged or filed")
         return found
     with reading(message), open_regular(message) as stream:
         raw = decompressed(stream.read(), most=MOST_BYTES)

@@ -180,13 +180,12 @@ class Pass:
         if status.st_dev not in self.remote and message_file.is_being_written(entry):
             return Outcome(candidate, Status.FAILED, kind=FailureKind.UNFINISHED, failure="it is still being written")
         stored = message_file.read_message(entry, most=MOST_BYTES)
-        raw, identity = stored.content, stored.identity
-        content = content_id(raw)
+        raw, identity, content = stored.content, stored.identity, content_id(stored.content)
         if self.recovery.journal.has_former:
             self.recovery.journal.renew(candidate.maildir, former_content_id(raw), content)
         evidence = FileEvidence.of(candidate.name, stored)
-        arrival = Arrival(candidate, content, status.st_ctime, status.st_mtime, raw, evidence)
-        match self.placed(entry.folder.mailbox, arrival):
+        arrived = Arrival(candidate, content, status.st_ctime, status.st_mtime, raw, evidence)
+        match self.placed(entry.folder.mailbox, arrived):
             case Placement.MOVED:
                 return Outcome(candidate, Status.KNOWN, content=content)
             case Placement.UNCLEAR:

@@ -179,12 +179,8 @@ class MailboxState:
     def put_files(self, files: Iterable[TrackedFile]) -> None:
         """Record files. Existing records of the files are replaced."""
         self._connection.executemany(
-            "INSERT OR REPLACE INTO files (folder, base, flags, content, status, since, evidence)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (
-                (one.folder, one.base, one.flags, _bytes(one.content), one.status, one.since, one.evidence.packed())
-                for one in files
-            ),
+            f"INSERT OR REPLACE INTO files (folder, {FILE_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)",  # noqa: S608  constants
+            map(_file_row, files),
         )
 
     def drop_file(self, folder: int, base: int) -> None:
@@ -237,8 +233,7 @@ class MailboxState:
         key = self._id(maildir), bytes.fromhex(content)
         self._connection.execute("DELETE FROM departures WHERE maildir = ? AND content = ?", key)
         self._connection.executemany(
-            "INSERT INTO departures (maildir, content, role, since, time, visited, evidence)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?)",
+            f"INSERT INTO departures (maildir, content, {DEPARTURE_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
             ((*key, one.role, one.since, one.time, one.was_visited, one.evidence.packed()) for one in departures),
         )
 
@@ -283,8 +278,7 @@ class MailboxState:
     def put_message(self, maildir: str, message: TrackedMessage, *, now: float) -> None:
         """Record a message. An existing record of the message is replaced."""
         statement = (
-            "INSERT OR REPLACE INTO messages (maildir, content, role, act, label, pending, updated)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?)"
+            f"INSERT OR REPLACE INTO messages (maildir, {MESSAGE_COLUMNS}, updated) VALUES (?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
         )
         values = message.role, message.act, message.label, message.pending
         self._connection.execute(statement, (self._id(maildir), bytes.fromhex(message.content), *values, now))
@@ -346,6 +340,11 @@ class MailboxState:
                 raise
             damage = f"{self._folder / NAME} is damaged ({error}); move it away to begin anew{LOSS}"
             raise DamagedStateError(damage) from error
+
+
+def _file_row(file: TrackedFile) -> tuple[Any, ...]:
+    evidence = file.evidence.packed()
+    return file.folder, file.base, file.flags, _bytes(file.content), file.status, file.since, evidence
 
 
 def _bytes(content: str | None) -> bytes | None:

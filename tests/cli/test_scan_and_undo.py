@@ -203,7 +203,8 @@ def test_undo_by_message_id(spamlstm, root, brackets, compressed):
     raw = Path(filed.path).read_bytes()
     named = b"Message-ID:\r\n <7.a/b@x.org>\r\n" + raw
     Path(filed.path).write_bytes(gzip.compress(named) if compressed else named)
-    assert spamlstm("undo", brackets.format("8.a@x.org"))[1][-1] == "nothing was done to this message"
+    status, _, err = spamlstm("undo", brackets.format("8.a@x.org"))
+    assert (status, "is where it was filed or tagged" in err) == (66, True)
     if brackets == "<{}>":
         assert spamlstm("undo", "<7.a/b@x.org>")[1][-1] == "1 undone"
         assert spamlstm("undo")[1][-1] == "1 undone"
@@ -219,7 +220,7 @@ def test_undo_by_the_name_of_the_file(spamlstm, root):
     status, _, err = spamlstm("undo", "no-such-name")
     assert (status, err) == (
         66,
-        "spamlstm: no-such-name is not a file, and no message with this name was tagged or filed\n",
+        "spamlstm: 'no-such-name' is not a file, and no message with this name was tagged or filed\n",
     )
     assert spamlstm("undo", filed.name)[1][-1] == "1 undone"
 

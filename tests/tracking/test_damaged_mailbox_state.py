@@ -13,7 +13,7 @@ from tracked_maildir import TrackedMaildir
 
 from spamlstm.tracking.state_database import NAME
 
-TABLES = {"maildirs": 5, "folders": 7, "files": 6, "messages": 7, "departures": 6, "former_contents": 1}
+TABLES = {"maildirs": 5, "folders": 7, "files": 7, "messages": 7, "departures": 7, "former_contents": 1}
 
 
 class Restarts:
@@ -54,7 +54,11 @@ def restarts(tmp_path):
     move(one)
     made.close()
     change(tmp_path / "state", "UPDATE messages SET pending = 2")
-    change(tmp_path / "state", "INSERT INTO departures SELECT 1, content, 'inbox', 0.0, 4e9, 1 FROM messages")
+    change(
+        tmp_path / "state",
+        "INSERT INTO departures SELECT 1, messages.content, 'inbox', 0.0, 4e9, 1, evidence FROM messages"
+        " JOIN files ON files.content = messages.content WHERE evidence IS NOT NULL LIMIT 1",
+    )
     change(tmp_path / "state", "INSERT INTO former_contents SELECT content FROM messages")
     return made
 

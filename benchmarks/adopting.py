@@ -241,6 +241,7 @@ def judged(assessed: Iterable[Assessed[Key]], classifier: Classifier, layer: Per
 
 def adopt(folder: Path, model: Path | None) -> None:
     """Run `spamlstm adopt`."""
+    (folder / "state").mkdir(mode=0o700, exist_ok=True)
     command = ["adopt", str(folder / "Maildir"), "--state", str(folder / "state"), "--json", *model_option(model)]
     output = io.StringIO()
     with contextlib.redirect_stdout(output):
@@ -317,6 +318,7 @@ def sample(
 def many(arguments: argparse.Namespace, folder: Path) -> None:
     """Print seconds and memory of adopting, of adopting again, and of undoing it, each as a process."""
     deliver(read_mail(*arguments.corpora, most=arguments.most), folder / "Maildir")
+    (folder / "state").mkdir(mode=0o700)
     command = [*spamlstm_command(), "adopt", str(folder / "Maildir"), "--state", str(folder / "state"), "--json"]
     command += model_option(arguments.model)
     for name, more in (("adopt", []), ("again", []), ("undo", ["--undo"])):

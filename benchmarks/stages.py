@@ -1,5 +1,6 @@
 """The processor time of each stage of classifying a message: reading, encoding and scoring, in one thread."""
 
+import gc
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +21,7 @@ def main() -> None:
     parser.add_argument("--model", type=Path, help="a bundle [default: the model in use]")
     parser.add_argument("--most", type=int, default=3_000, help="messages [default: 3000]")
     arguments = parser.parse_args()
+    gc.set_threshold(50_000)  # as in every command and reader process
     classifier = Classifier.open(arguments.model)
     raws = [one.raw for one in read_mail(arguments.archive, most=arguments.most)]
     count = len(raws)

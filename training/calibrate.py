@@ -125,8 +125,8 @@ def _cheapest(logits: Floats, right: Bools, weight: Floats, *, mistake: float, u
 class _Tail:
     """An exponential distribution of the highest logits of ham (Pickands 1975, with shape 0).
 
-    The share of the ham above a logit t >= `start` is `share` · exp(-(t - start) / `excess`). Counting instead would let
-    one message of a small source move a threshold by 1.
+    The share of the ham above a logit t >= `start` is `share` · exp(-(t - start) / `excess`). Counting would let one
+    message of a small source move a threshold by 1.
     """
 
     start: float

@@ -58,7 +58,7 @@ class FolderVisits:
         known = {one.name: one for one in self._records.folders()}
         created = self._session.clock() if known else 0.0
         missing = {name: one for name, one in known.items() if name not in roles}
-        renamed = {name: self._former(name, missing) for name in roles if name not in known and missing}
+        renamed = self._renamed([name for name in roles if name not in known], missing)
         with self._records.change():
             for name, role in roles.items():
                 former = known.get(name) or renamed.get(name)
@@ -71,6 +71,17 @@ class FolderVisits:
                 self._records.drop_folder(one.id)
         found = {one.name: one for one in self._records.folders()}
         return [found[name] for name in roles]
+
+    def _renamed(self, names: Iterable[str], missing: dict[str, AccountFolder]) -> dict[str, AccountFolder]:
+        """Return the former records of renamed folders, by the new name. A record has at most one new name.
+
+        Some servers give all folders the same UIDVALIDITY. If several new names match a record, none of them is used.
+        """
+        if not missing:
+            return {}
+        found = {name: one for name in names if (one := self._former(name, missing)) is not None}
+        counts = Counter(one.id for one in found.values())
+        return {name: one for name, one in found.items() if counts[one.id] == 1}
 
     def _former(self, name: str, missing: dict[str, AccountFolder]) -> AccountFolder | None:
         try:

@@ -5,23 +5,29 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spamlstm.config import AuthMethod, ImapConfig, TlsMode
+from spamlstm.config import AuthMethod, Config, ImapConfig, TlsMode
 from spamlstm.daemon.imap import allowance
 from spamlstm.daemon.imap.account_folders import junk_target, new_junk_names, visited_folders
+from spamlstm.daemon.imap.account_session import AccountSession, AccountTally
 from spamlstm.daemon.imap.answers import (
     AccountUnavailableError,
     CommandRefusedError,
+    FolderNumbers,
     ListedFolder,
     LoginRefusedError,
     RemoteFlag,
 )
 from spamlstm.daemon.imap.connection import ImapConnection
 from spamlstm.daemon.imap.credentials import CredentialsError, secret_of
+from spamlstm.daemon.imap.folder_visits import FolderVisits
+from spamlstm.daemon.imap.records import AccountRecords
 from spamlstm.maildir.folders import FolderRole
 
 CAPABILITIES = b"* CAPABILITY IMAP4rev1 UIDPLUS MOVE IDLE CONDSTORE ENABLE\r\n"
@@ -123,6 +129,41 @@ def test_a_hostile_answer_is_an_error_of_the_account(reply, monkeypatch):
         connection.select("INBOX", readonly=False)
         with pytest.raises(AccountUnavailableError):
             connection.bodies({4: 5})
+
+
+@pytest.mark.parametrize("size", [10**10, 10**13, 10**30])
+def test_no_memory_is_reserved_for_a_size_that_is_too_large(size):
+    """A literal that exceeds the limit ends the connection immediately, before its bytes are waited for."""
+    with connected(fetching(b"* 1 FETCH (UID 4 BODY[] {%d}\r\nx" % size)) as connection:
+        connection.select("INBOX", readonly=False)
+        with pytest.raises(AccountUnavailableError, match=r"too much|cannot be read"):
+            connection.bodies({4: 5})
+
+
+def test_responses_without_a_question_are_not_kept():
+    """A server cannot fill the memory over many commands, and one entry still says that something changed."""
+    reply = b"* STATUS x (MESSAGES 1)\r\n* 1 EXISTS\r\n* 1 FETCH (FLAGS ())\r\n" * 50
+
+    def answer(tag, command):
+        return (reply if command == b"NOOP" else b"") + (well(tag, command) or b"")
+
+    with connected(answer) as connection:
+        connection.select("INBOX", readonly=False)
+        for _ in range(5):
+            connection.check()
+        assert sum(map(len, connection._imap.untagged_responses.values())) <= 160
+        assert connection.flags([4]) == {}
+        connection.check()
+        assert set(connection.take_events()) == {"EXISTS", "FETCH"}
+
+
+@pytest.mark.parametrize("odd", [b"R&D", b"&2AA-", b"Entw\xc3\xbcrfe", b"a&", b""])
+def test_one_odd_folder_name_does_not_stop_an_account(odd):
+    """A folder is left out if its name is not valid or would name another folder; the other folders are used."""
+    reply = b'* LIST () "/" INBOX\r\n* LIST () "/" "%s"\r\n* LIST () "\xff" 2024\r\n* LIST () "/" "&AOk-"\r\n' % odd
+    answer = lambda tag, command: (reply if command.startswith(b"LIST") else b"") + (well(tag, command) or b"")  # noqa: E731
+    with connected(answer) as connection:
+        assert [one.name for one in connection.folders()] == ["INBOX", "2024", "é"]
 
 
 def test_a_slow_server_is_left(monkeypatch):
@@ -307,3 +348,18 @@ def test_a_new_junk_folder_is_beside_the_others():
     below = [folder("INBOX", delimiter="."), folder("INBOX.Sent", delimiter=".")]
     assert new_junk_names(below, account())[0] == "INBOX.Junk"
     assert new_junk_names([folder("INBOX"), folder("Sent")], account())[0] == "Junk"
+
+
+def test_two_new_folders_are_not_both_a_renamed_one(tmp_path):
+    """Of two new folders with the UIDVALIDITY of a missing folder, neither gets its records, and both are visited."""
+    records = AccountRecords.open(tmp_path / "state", "imap://x")
+    connection = SimpleNamespace(numbers=lambda name: FolderNumbers(validity=1, next_uid=5))
+    session = AccountSession(account(), Config(), connection, records, requests=None, tally=AccountTally("h"))
+    visits = FolderVisits(session)
+    visits.find([folder("INBOX"), folder("Old")])
+    with records.change():
+        for one in records.folders():
+            records.put_folder(replace(one, validity=1, next_uid=3))
+    found = visits.find([folder("INBOX"), folder("New"), folder("Other")])
+    assert {one.name: one.validity for one in found} == {"INBOX": 1, "New": 0, "Other": 0}
+    records.close()

@@ -108,7 +108,16 @@ def explained(where: str) -> Iterator[None]:
         raise AccountUnavailableError(f"{where} does not answer in time") from error
     except OSError as error:
         raise AccountUnavailableError(f"there is no connection to {where} ({reason_of(error)})") from error
-    except (ValueError, LookupError, TypeError, AttributeError, AssertionError, RecursionError, OverflowError) as error:
+    except (
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        AssertionError,
+        RecursionError,
+        OverflowError,
+        MemoryError,
+    ) as error:
         # The answers of a server that breaks the protocol can fail anywhere in the libraries that read them.
         raise AccountUnavailableError(f"{where} sent an answer that cannot be read") from error
 

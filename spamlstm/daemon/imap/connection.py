@@ -37,6 +37,8 @@ _CHUNK = 500
 _SEARCH = 50_000
 _MOST_SEARCHES = 1000
 _EVENTS = ("EXISTS", "EXPUNGE", "VANISHED", "FETCH")
+# imaplib looks for READ-ONLY before each command.
+_KEPT = (*_EVENTS, "READ-ONLY")
 _WITHOUT_UID = re.compile(rb"\d+ \((?!.*\bUID \d)", re.DOTALL)
 
 
@@ -99,17 +101,25 @@ class ImapConnection:
     # --- folders ----------------------------------------------------------------------------------------------------
 
     def folders(self) -> list[ListedFolder]:
-        """Return the folders of the account, at most MOST_LISTED."""
+        """Return the folders of the account, at most MOST_LISTED, without those whose names cannot be read."""
         with self._command():
             more = ["RETURN (SPECIAL-USE)"] if self._has("SPECIAL-USE") and self._has("LIST-EXTENDED") else []
             status, data = self._imap._simple_command("LIST", '""', '"*"', *more)  # noqa: SLF001
             self._client._checkok("LIST", status, data)  # noqa: SLF001
             _, data = self._imap._untagged_response(status, data, "LIST")  # noqa: SLF001
-            found = self._client._proc_folder_list(data[:MOST_LISTED])  # noqa: SLF001
+            self._client.folder_encode = False  # one name that cannot be decoded would make the whole list unreadable
+            try:
+                found = self._client._proc_folder_list(data[:MOST_LISTED])  # noqa: SLF001
+            finally:
+                self._client.folder_encode = True
             return [
-                ListedFolder(name, (delimiter or b"/").decode(), frozenset(flag.decode().lower() for flag in flags))
-                for flags, delimiter, name in found
-                if isinstance(name, str) and len(name) <= MOST_NAME
+                ListedFolder(
+                    name,
+                    (delimiter or b"/").decode("ascii", "replace"),
+                    frozenset(flag.decode("ascii", "replace").lower() for flag in flags),
+                )
+                for flags, delimiter, raw in found
+                if (name := _folder_name(raw)) is not None
             ]
 
     def create(self, name: str, *, use: str = "") -> None:
@@ -319,8 +329,34 @@ class ImapConnection:
     @contextlib.contextmanager
     def _command(self, expected: int = 0) -> Iterator[None]:
         self._allowance.renew(expected)
+        self._shorten_untagged()
         with explained("the server"):
             yield
+
+    def _shorten_untagged(self) -> None:
+        """Discard what the server sent without being asked, except one entry for each kind of change.
+
+        imaplib keeps such responses until they are used. Otherwise a server could fill the memory over many commands.
+        """
+        untagged = self._imap.untagged_responses
+        for name in [name for name in untagged if name not in _KEPT]:
+            del untagged[name]
+        for name, responses in untagged.items():
+            responses[:] = [b"1 ()" if name == "FETCH" else responses[0]]
+
+
+def _folder_name(raw: Any) -> str | None:
+    """Return the name of a folder in a list, or None if it is too long or cannot be written as the server wrote it."""
+    from imapclient.imap_utf7 import decode, encode
+
+    if not isinstance(raw, str | bytes):
+        return None
+    raw = raw.encode() if isinstance(raw, str) else raw  # imapclient returns a name that is a number as a text
+    try:
+        name: str = decode(raw)
+        return name if 0 < len(name) <= MOST_NAME and encode(name) == raw else None
+    except ValueError:
+        return None
 
 
 def _joined(uids: Iterable[int]) -> str:

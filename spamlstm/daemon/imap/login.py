@@ -5,7 +5,7 @@ import socket
 from typing import Any
 
 from spamlstm.config import AuthMethod, ImapConfig, TlsMode
-from spamlstm.daemon.imap.allowance import Allowance, plain_socket, tls_context
+from spamlstm.daemon.imap.allowance import Allowance, ExcessError, plain_socket, tls_context
 from spamlstm.daemon.imap.answers import LoginRefusedError, response_code
 
 
@@ -23,6 +23,11 @@ def connected(account: ImapConfig, allowance: Allowance) -> Any:
             if account.tls is not TlsMode.TLS:
                 return opened
             return tls_context(allowance).wrap_socket(opened, server_hostname=account.host)
+
+        def read(self, size: int) -> bytes:
+            if size > allowance.bytes:  # otherwise memory of this size would be reserved
+                raise ExcessError("the server sends too much")
+            return super().read(size)
 
     class LimitedClient(IMAPClient):  # type: ignore[misc]  # imapclient has no type information
         def _create_IMAP4(self) -> imaplib.IMAP4:  # noqa: N802  its name

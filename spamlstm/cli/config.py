@@ -21,7 +21,7 @@ from spamlstm.config import (
     TlsMode,
     load_config,
 )
-from spamlstm.config.addresses import parse_address
+from spamlstm.config.addresses import UNIX, parse_address
 from spamlstm.config.locations import config_files, find_config_file, user_file
 from spamlstm.config.maildirs import absolute, expand_maildirs, has_magic
 from spamlstm.config.reading import ProblemsError
@@ -77,6 +77,10 @@ def check_config(named: Path | None) -> int:
 
 def _listener(listener: ListenerConfig) -> str:
     group = f", for members of the group {listener.group}" if listener.group else ""
+    if group and not str(listener.listen).startswith(UNIX):
+        group = (
+            f", for all users of this machine, because the group {listener.group} has an effect on a Unix socket only"
+        )
     remote = "" if parse_address(listener.listen or "").is_local else ", for other machines too, without a password"
     tell = ", clients can label mail" if isinstance(listener, SpamdConfig) and listener.allow_tell else ""
     if isinstance(listener, HttpConfig) and listener.password_file:

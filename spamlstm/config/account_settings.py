@@ -17,7 +17,7 @@ from spamlstm.config.settings import (
     one_of,
     shown,
 )
-from spamlstm.config.values import Action, AuthMethod, ImapConfig, TlsMode
+from spamlstm.config.values import AUTO, Action, AuthMethod, ImapConfig, TlsMode
 
 
 def check_word(value: Any, _at: Location) -> str:
@@ -25,6 +25,14 @@ def check_word(value: Any, _at: Location) -> str:
     if not isinstance(value, str) or not value.isprintable() or not value or " " in value or len(value) > 255:
         raise UnusableError("must be a name without spaces, in quotes")
     return value
+
+
+def check_host(value: Any, at: Location) -> str:
+    """Return a name or IP address. Raises UnusableError if the value is not one, for example if it has a port."""
+    host = check_word(value, at)
+    if "/" in host or "@" in host or host.startswith("[") or host.count(":") == 1:
+        raise UnusableError('must be a name, such as "imap.example.org"; the port is a setting of its own')
+    return host
 
 
 def check_port(value: Any, _at: Location) -> int:
@@ -89,7 +97,7 @@ def check_account_ham_actions(value: Any, at: Location) -> tuple[Action, ...] | 
 
 
 ACCOUNT_READERS: dict[str, Reader] = {
-    "host": check_word,
+    "host": check_host,
     "user": check_word,
     "name": check_word,
     "port": check_port,
@@ -123,8 +131,17 @@ def check_login(account: ImapConfig, value: Any, at: Location) -> None:
     if account.tls is TlsMode.NONE and not is_loopback(account.host):
         at.below("tls").report('"none" would send the password over the network; it is only for a server on localhost')
     command = "password_command" if account.auth is AuthMethod.PLAIN else "token_command"
+    other = "token_command" if account.auth is AuthMethod.PLAIN else "password_command"
+    if command in value and other in value:
+        at.below(other).report(f'has no effect with auth = "{account.auth}"; remove it, or change auth')
+    if _is_named(account.junk, account.folders):
+        at.below("folders").report("contains the junk folder; mail in it is not classified, so remove it from folders")
     if command not in value:
         raise UnusableError(f'needs {command} for auth = "{account.auth}"')
+
+
+def _is_named(name: str, names: Iterable[str]) -> bool:
+    return name != AUTO and name in names
 
 
 def refuse_doubled(accounts: Iterable[tuple[ImapConfig, Location]]) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from spamlstm.config import settings
 from spamlstm.config.account_settings import ACCOUNT_READERS, check_account_keys, check_login, refuse_doubled
-from spamlstm.config.addresses import parse_address
+from spamlstm.config.addresses import UNIX, parse_address
 from spamlstm.config.maildirs import absolute, covers, has_magic
 from spamlstm.config.ownership import check_configuration, why_unreadable
 from spamlstm.config.settings import Location, Reader, UnusableError
@@ -200,7 +200,10 @@ def _learning(value: Any, at: Location) -> LearningConfig:
 
 
 def _filter(value: Any, at: Location) -> FilterConfig:
-    return FilterConfig(**_listener(value, at, {}))
+    config = FilterConfig(**_listener(value, at, {}))
+    if config.listen is not None and not config.listen.startswith(UNIX):
+        at.below("listen").report("must be a Unix socket, because `spamlstm filter` connects to no other address")
+    return config
 
 
 def _http(value: Any, at: Location) -> HttpConfig:
@@ -231,6 +234,8 @@ def _listener(value: Any, at: Location, readers: dict[str, Reader]) -> dict[str,
         "allow_remote": settings.check_boolean,
     }
     values = _values(value, at, {**common, **readers})
+    if any(values.values()) and "listen" not in value:
+        at.below("listen").report("is missing, and without an address the other settings of this table have no effect")
     address = parse_address(values["listen"]) if "listen" in values else None
     if address is not None and not address.is_local and not values.get("allow_remote"):
         at.below("listen").report(

@@ -39,6 +39,13 @@ def test_check_shows_the_listeners(spamlstm, tmp_path):
     ]
 
 
+def test_check_does_not_promise_a_group_on_an_ip_address(spamlstm, tmp_path):
+    """A group restricts a Unix socket only, so the summary of another listener says that everybody can connect."""
+    (tmp_path / "c.toml").write_text('[spamd]\nlisten = "127.0.0.1:783"\ngroup = "mail"\n')
+    _, output, _ = spamlstm("config", "check", "--config", tmp_path / "c.toml")
+    assert "for all users of this machine, because the group mail has an effect on a Unix socket only" in output
+
+
 ACCOUNT = '[[imap]]\nhost = "imap.example.org"\nuser = "ann"\nname = "work"\npassword_command = "pass mail"\n'
 
 

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spamlstm.config import AuthMethod, Config, ImapConfig, TlsMode
+from spamlstm.config import Action, AuthMethod, Config, ImapConfig, TlsMode
 from spamlstm.daemon.imap import allowance
-from spamlstm.daemon.imap.account_folders import junk_target, new_junk_names, visited_folders
+from spamlstm.daemon.imap.account_folders import is_junk_classified, junk_target, new_junk_names, visited_folders
 from spamlstm.daemon.imap.account_session import AccountSession, AccountTally
 from spamlstm.daemon.imap.answers import (
     AccountUnavailableError,
@@ -164,6 +164,26 @@ def test_one_odd_folder_name_does_not_stop_an_account(odd):
     answer = lambda tag, command: (reply if command.startswith(b"LIST") else b"") + (well(tag, command) or b"")  # noqa: E731
     with connected(answer) as connection:
         assert [one.name for one in connection.folders()] == ["INBOX", "2024", "é"]
+
+
+def test_a_folder_has_a_limit(monkeypatch):
+    """A server that invents UIDs without end cannot fill the memory."""
+    monkeypatch.setattr("spamlstm.daemon.imap.connection.MOST_FOUND", 100)
+    searched = []
+
+    def answer(tag, command):
+        if b"SEARCH" not in command:
+            return well(tag, command)
+        searched.append(command)
+        low = int(command.split(b":")[0].split()[-1])
+        return b"* SEARCH 1 %s\r\n" % b" ".join(b"%d" % (low + one) for one in range(60)) + tag + b" OK done\r\n"
+
+    with connected(answer) as connection:
+        connection.select("INBOX", readonly=False)
+        assert connection.existing(7, 9) == set(range(7, 67))
+        with pytest.raises(AccountUnavailableError, match="more than 100 messages"):
+            connection.existing(7, 4_000_000_000)
+    assert len(searched) == 3
 
 
 def test_a_slow_server_is_left(monkeypatch):
@@ -341,6 +361,14 @@ def test_the_first_classified_folder_is_visited_last():
 def test_spam_goes_to_the_folder_that_is_there(listed, settings, target):
     """The configured folder, else the one of SPECIAL-USE, else one with a usual name."""
     assert junk_target(listed, account(**settings)) == target
+
+
+def test_the_junk_folder_is_not_classified():
+    """An account reports a junk folder among its classified folders, because spam there would be moved in a circle."""
+    listed = [folder("INBOX"), folder("Junk", "\\junk")]
+    assert is_junk_classified(listed, account(folders=("INBOX", "Junk")))
+    assert not is_junk_classified(listed, account())
+    assert not is_junk_classified(listed, account(folders=("INBOX", "Junk"), spam=(Action.KEYWORD,)))
 
 
 def test_a_new_junk_folder_is_beside_the_others():

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from spamlstm.config import AuthMethod, Config, ImapConfig
+from spamlstm.daemon.imap.account_folders import is_junk_classified
 from spamlstm.daemon.imap.account_learning import AccountLearning
 from spamlstm.daemon.imap.account_session import AccountSession, AccountTally
 from spamlstm.daemon.imap.account_state import AccountFolder
@@ -213,6 +214,8 @@ class _Work:
         self._folders = self._visits.find(self._filing.listed)
         if not self._folders or self._main.role is not FolderRole.INBOX:
             raise AccountUnavailableError("none of the folders in the setting `folders` exists")
+        if is_junk_classified(self._filing.listed, self._session.account):
+            raise AccountUnavailableError("the setting `folders` contains the junk folder; remove it there")
         is_complete = self._visit_others(*FolderRole)
         if is_complete:
             with self._session.records.change():

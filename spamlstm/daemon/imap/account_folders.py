@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from spamlstm.config import ImapConfig
+from spamlstm.config import Action, ImapConfig
 from spamlstm.config.values import AUTO
 from spamlstm.daemon.imap.answers import ListedFolder
 from spamlstm.maildir.folders import JUNK_NAMES, FolderRole, display_levels, role_of
@@ -47,6 +47,11 @@ def junk_target(listed: Sequence[ListedFolder], account: ImapConfig) -> str | No
     special = [one.name for one in usable if _SPECIAL_JUNK in one.flags]
     ranks = {one.name: JUNK_NAMES.index(_levels(one)[-1]) for one in usable if _is_junk(one)}
     return next(iter(special + sorted(ranks, key=ranks.__getitem__)), None)
+
+
+def is_junk_classified(listed: Sequence[ListedFolder], account: ImapConfig) -> bool:
+    """Return whether spam would be moved to a folder whose mail is classified, and thus to where it already is."""
+    return Action.FILE in account.spam and junk_target(listed, account) in account.folders
 
 
 def new_junk_names(listed: Sequence[ListedFolder], account: ImapConfig) -> list[str]:

@@ -32,6 +32,8 @@ MOST_NAME = 1000
 """The largest number of characters of a folder's name."""
 MOST_LISTED = 5000
 """The largest number of folders that are read from a list."""
+MOST_FOUND = 2_000_000
+"""The largest number of messages of a folder. Their UIDs take about 150 MB of memory."""
 # The number of messages in one FETCH, and of message numbers (UIDs) in one SEARCH, whose answer is one line.
 _CHUNK = 500
 _SEARCH = 50_000
@@ -165,9 +167,12 @@ class ImapConnection:
             end = low + _SEARCH > last
             with self._command():
                 query = ["UID", f"{low}:{'*' if end else low + _SEARCH - 1}", *(["UNSEEN"] if unseen else [])]
-                found.update(uid_from(one) for one in self._client.search(query))
+                # A server may answer with more than the asked range.
+                found.update(uid for one in self._client.search(query) if (uid := uid_from(one)) >= low)
+            if len(found) > MOST_FOUND:
+                raise AccountUnavailableError(f"the server has a folder with more than {MOST_FOUND:,} messages")
             if end:
-                return {uid for uid in found if uid >= first}
+                return found
             low += _SEARCH
         raise AccountUnavailableError("the server has UIDs that are too far apart")
 

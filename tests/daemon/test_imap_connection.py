@@ -166,6 +166,14 @@ def test_one_odd_folder_name_does_not_stop_an_account(odd):
         assert [one.name for one in connection.folders()] == ["INBOX", "2024", "é"]
 
 
+def test_a_change_with_a_uid_does_not_break_a_list():
+    """Some servers send changes of other messages with UIDs while messages are listed. They are not listed messages."""
+    item = b'* 1 FETCH (UID 4 FLAGS () RFC822.SIZE 5 INTERNALDATE "28-Nov-2026 21:00:00 +0000")\r\n'
+    with connected(fetching(item + b"* 2 FETCH (UID 9 FLAGS (\\Seen) MODSEQ (3))\r\n")) as connection:
+        connection.select("INBOX", readonly=False)
+        assert [(uid, one.size) for uid, one in connection.details([4]).items()] == [(4, 5)]
+
+
 def test_a_folder_has_a_limit(monkeypatch):
     """A server that invents UIDs without end cannot fill the memory."""
     monkeypatch.setattr("spamlstm.daemon.imap.connection.MOST_FOUND", 100)

@@ -314,6 +314,8 @@ class ImapConnection:
         for ordered in _chunks(sorted(uids)):
             with self._fetched(_joined(ordered), items) as answer:
                 for uid, one in answer.items():
+                    if not one.keys() - {b"SEQ", b"UID", b"FLAGS", b"MODSEQ"}:
+                        continue  # a change of another message, which some servers send with its UID
                     size, date = whole_number(one[b"RFC822.SIZE"]), int(one[b"INTERNALDATE"].timestamp())
                     found[uid] = ListedMessage(uid, flags_from_items(one), size, date)
         return found

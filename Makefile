@@ -21,7 +21,7 @@ help: ## show this list
 # MAILDIR counts only on the command line, as some users export it for other programs.
 run: $(VENV)/light ## watch a demo Maildir, or MAILDIR=~/Maildir (a dry run, unless DRY_RUN=no)
 ifeq ($(origin MAILDIR),command line)
-	$(VENV)/bin/spamlstm run $(if $(filter no,$(DRY_RUN)),,--dry-run) "$(MAILDIR)"
+	$(VENV)/bin/spamlstm run $(if $(filter no,$(DRY_RUN)),,--dry-run) "$(patsubst ~/%,$(HOME)/%,$(MAILDIR))"
 else
 	$(VENV)/bin/python docs/demo/run.py
 endif

@@ -214,7 +214,9 @@ def ask(state: Path) -> dict[str, Any]:
             f"the daemon with the state folder {state} answers only its own user and root"
         ) from error
     except (OSError, ValueError) as error:
-        raise UnavailableError(f"no spamlstm runs with the state folder {state}; start it with spamlstm run") from error
+        raise UnavailableError(
+            f"no spamlstm runs with the state folder {state}; start it with 'spamlstm run'"
+        ) from error
 
 
 def _read_all(client: socket.socket) -> bytes:

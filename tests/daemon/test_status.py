@@ -62,7 +62,7 @@ def test_a_dead_daemons_socket_is_replaced(tmp_path, status):
 
 def test_without_a_daemon_there_is_a_sentence(tmp_path):
     """It says how to start one."""
-    with pytest.raises(UnavailableError, match="start it with spamlstm run"):
+    with pytest.raises(UnavailableError, match="start it with 'spamlstm run'"):
         ask(tmp_path / "nowhere")
 
 

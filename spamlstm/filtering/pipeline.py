@@ -37,7 +37,7 @@ import math
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -165,7 +165,9 @@ class Pipeline:
         """Classify the candidates, carry out the actions, and return the outcomes in order of occurrence."""
         return list(self.follow(candidates, stop=stop))
 
-    def follow(self, candidates: Sequence[Candidate], *, stop: Callable[[], bool] = lambda: False) -> Iterator[Outcome]:
+    def follow(
+        self, candidates: Sequence[Candidate], *, stop: Callable[[], bool] = lambda: False
+    ) -> Generator[Outcome, None, None]:
         """Process the candidates and yield each outcome when it occurs. Work is done only while the caller iterates."""
         self._recovery.settle()
         work = self._pass(config=self.config, classifier=self.classifier, remote=remote_devices(), stop=stop)

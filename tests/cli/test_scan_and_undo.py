@@ -13,6 +13,7 @@ from spamlstm.cli.translate import run
 from spamlstm.cli.undo import parse_time
 from spamlstm.daemon.state_folder import hold
 from spamlstm.errors import UserError
+from spamlstm.filtering.pipeline import Pipeline
 from spamlstm.maildir import names
 
 MAILS = {"1.h": tiny_bundle.SPAM, "2.h": tiny_bundle.UNSURE, "3.h": tiny_bundle.HAM}
@@ -147,6 +148,32 @@ def test_a_failure_is_reported(spamlstm, root):
     assert err.count("\n") == 1
     assert "1.h" in err
     assert (root / "new" / "1.h").read_bytes() == tiny_bundle.SPAM
+
+
+def test_an_interrupted_scan(spamlstm, root, monkeypatch):
+    """After Ctrl-C the next scan takes the rest. The messages in progress are put back while the journal is open."""
+    follow = Pipeline.follow
+    crashed = []
+
+    def followed(self, candidates):
+        try:
+            yield from follow(self, candidates)
+        finally:
+            crashed.append(self.journal.in_progress.has_crashed())
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Pipeline, "follow", followed)
+        patched.setattr("spamlstm.cli.scan._done", interrupted)
+        assert spamlstm("scan", root)[0] == 130
+
+    assert crashed == [False]
+    status, _, err = spamlstm("scan", root)
+    assert (status, err) == (0, "")
+
+
+def interrupted(outcome):
+    """Raise the exception of Ctrl-C."""
+    raise KeyboardInterrupt
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ class ExitStatus(IntEnum):
     SOFTWARE = 70, "a bug in spamlstm; please report it"
     IO = 74, "reading or writing failed, for example because the disk is full"
     TEMPORARY = 75, "another spamlstm is running or a message failed; try again later"
-    CONFIG = 78, "the configuration cannot be used"
+    CONFIG = 78, "the configuration or the state folder cannot be used"
     INTERRUPTED = 130, "interrupted (Ctrl-C)"
     BROKEN_PIPE = 141, "the program that reads the output has exited"
 

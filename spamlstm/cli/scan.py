@@ -56,8 +56,8 @@ def scan_maildir(
         if not dry_run:
             pipeline.recover()
         catch_up = CatchUp.ALL if config.daemon.catch_up is CatchUp.ALL else CatchUp.UNSEEN
-        # Closed before the journal is closed, even after Ctrl-C. Otherwise, the next scan finds messages in progress and
-        # takes the interrupt for a crash.
+        # Closed before the journal is closed, even after Ctrl-C. Otherwise, the next scan finds messages in progress
+        # and takes the interrupt for a crash.
         outcomes = stack.enter_context(contextlib.closing(pipeline.follow(pipeline.scan(path, catch_up=catch_up))))
         _print(
             outcomes,

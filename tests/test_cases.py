@@ -221,7 +221,7 @@ NOT_YET: frozenset[str] = frozenset(
     """.split()
 )
 # The cases with the very opposite verdict. There should be none.
-OPPOSITE: frozenset[str] = frozenset(['16/spam-i-fail-and-forged-arc'])
+OPPOSITE: frozenset[str] = frozenset(["16/spam-i-fail-and-forged-arc"])
 
 
 @pytest.fixture(scope="module")

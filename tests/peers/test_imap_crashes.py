@@ -87,16 +87,16 @@ def test_new_uids_of_the_server_change_nothing(tiny, tmp_path):
             with server.session() as session:
                 moved(session, "Junk", 4, "INBOX", "MOVE")
             account.visited()
-            judged = dict(account.tally.judged)
-            for path in (server.maildir, server.maildir / ".Junk"):
-                for one in path.glob("dovecot*"):
-                    one.unlink()
-            server.deliver(7)
-            account.reconnect()
+        # Dovecot loses its UIDs while nobody is connected, or its old sessions would write the old UIDs again.
+        for path in (server.maildir, server.maildir / ".Junk"):
+            for one in path.glob("dovecot*"):
+                one.unlink()
+        server.deliver(7)
+        with served(server, tmp_path / "state", tiny, port=proxy.port, config=config) as account:
             until(lambda: shown_by(server)["Junk"] == [1, 7])
             account.visited()
             assert shown_by(server)["INBOX"] == [0, 2, 3, 4, 10]
-            assert dict(account.tally.judged) == {**judged, "spam": judged["spam"] + 1}
+            assert dict(account.tally.judged)["spam"] == 1
 
 
 @pytest.mark.timeout(300)

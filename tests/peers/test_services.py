@@ -226,6 +226,8 @@ def test_the_mail_of_one_user(machine, installed, guide):
     deliver(machine, "/home/ann/Maildir", owner="ann:ann")
     assert filed(machine, "/home/ann/Maildir") == "ann 600"
     machine.run("systemctl --user reload spamlstm", user="ann")
+    loaded = 'until test "$(systemctl --user show -P ActiveState spamlstm)" = active; do sleep 0.1; done'
+    machine.run(f"timeout 60 sh -c '{loaded}'", user="ann")
     state = shown(machine, "ActiveState", "NRestarts", "MainPID", scope="--user", user="ann")
     assert (state["ActiveState"], state["NRestarts"]) == ("active", "0")
     network = machine.run(f"readlink /proc/{state['MainPID']}/ns/net /proc/1/ns/net").split()

@@ -51,9 +51,10 @@ def _account(tmp_path_factory, monkeypatch) -> None:
 
 @pytest.fixture(autouse=True)
 def _log_level() -> Iterator[None]:
-    """A command that a test runs with -q or -v does not set the log level of the next test."""
+    """A command that a test runs, with -q or -v or as a daemon, does not set the log level of the next test."""
     yield
-    logging.getLogger("spamlstm.daemon").setLevel(logging.NOTSET)
+    for name in ("spamlstm", "spamlstm.daemon"):
+        logging.getLogger(name).setLevel(logging.NOTSET)
 
 
 @pytest.fixture(autouse=True)

@@ -12,10 +12,16 @@ def maildir_of(config: Config, user: str) -> str | None:
     """Return the Maildir whose labels apply to mail for `user`, or None if no labels apply.
 
     With shared labels, the result is an empty string for every user. Otherwise the user's Maildir must be a Maildir of
-    the configuration. `user` may be hostile. Its parts never lead to another folder.
+    the configuration. If no such folder exists, the name in lower case is used, because a sender can write an address
+    in any case. `user` may be hostile. Its parts never lead to another folder.
     """
     if config.learning.labels is LabelScope.SHARED:
         return ""
+    given = _maildir(config, user)
+    return given if given is not None and Path(given).is_dir() else _maildir(config, user.lower())
+
+
+def _maildir(config: Config, user: str) -> str | None:
     template = config.learning.user_maildir
     local, _, domain = user.rpartition("@") if "@" in user else (user, "", "")
     parts = {"user": user, "local": local, "domain": domain}

@@ -45,7 +45,7 @@ image: deb ## build the container image, on Debian
 
 # The packages whose tools exist here: each has a target of its own, which writes into dist/.
 PACKAGES = $(and $(wildcard packaging/deb.sh),$(shell command -v dh),deb) \
-	$(and $(wildcard packaging/image.sh),$(shell command -v umoci),image)
+	$(and $(wildcard packaging/image.sh),$(shell command -v buildah),image)
 
 release: $(VENV)/release ## build all packages of the last commit into dist/, with a bill of materials and checksums
 	rm -rf dist

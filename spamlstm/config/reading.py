@@ -245,11 +245,16 @@ def _listener(value: Any, at: Location, readers: dict[str, Reader]) -> dict[str,
     return values
 
 
-def _maildirs(value: Any, at: Location) -> tuple[MaildirConfig, ...]:
+def _sections(reader: Reader, value: Any, at: Location, *, form: str) -> list[tuple[Any, Location]]:
+    """Return the usable sections of an array of tables with their locations. UnusableError if it has another form."""
     if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
-        raise UnusableError("must be written as [[maildir]] in double brackets, once for each section")
-    located = [(_read(_maildir, one, at.below(index)), at.below(index)) for index, one in enumerate(value)]
-    sections = [(section, where) for section, where in located if section is not None]
+        raise UnusableError(f"must be written as {form}")
+    located = [(_read(reader, one, at.below(index)), at.below(index)) for index, one in enumerate(value)]
+    return [(section, where) for section, where in located if section is not None]
+
+
+def _maildirs(value: Any, at: Location) -> tuple[MaildirConfig, ...]:
+    sections = _sections(_maildir, value, at, form="[[maildir]] in double brackets, once for each section")
     _refuse_unreachable(sections)
     return tuple(section for section, _ in sections)
 
@@ -270,10 +275,7 @@ def _maildir(value: Any, at: Location) -> MaildirConfig | None:
 
 
 def _accounts(value: Any, at: Location) -> tuple[ImapConfig, ...]:
-    if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
-        raise UnusableError("must be written as [[imap]] in double brackets, once for each account")
-    located = [(_read(_account, one, at.below(index)), at.below(index)) for index, one in enumerate(value)]
-    accounts = [(account, where) for account, where in located if account is not None]
+    accounts = _sections(_account, value, at, form="[[imap]] in double brackets, once for each account")
     refuse_doubled(accounts)
     return tuple(account for account, _ in accounts)
 

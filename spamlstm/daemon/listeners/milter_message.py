@@ -112,11 +112,8 @@ class MilterMessage:
 
     @property
     def user(self) -> str:
-        """Return the only recipient in lower case, or an empty text if there are several recipients.
-
-        The sender chooses the case. Otherwise `Ann@example.org` would not have the labels of `ann@example.org`.
-        """
-        return self._recipient.decode("utf-8", "replace").lower() if self._recipients == 1 else ""
+        """Return the only recipient, or an empty text if there are several recipients."""
+        return self._recipient.decode("utf-8", "replace") if self._recipients == 1 else ""
 
     def add_header(self, data: bytes) -> None:
         """Append the header of a HEADER packet. Raises BadPacketError if it has no name or follows the body."""

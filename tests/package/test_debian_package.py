@@ -7,20 +7,12 @@ import re
 import shutil
 
 import pytest
-from booted import booted, obstacle
+from booted import SPAM, booted, obstacle
 from clean_debian import unpack_debian
 
 OBSTACLE = obstacle()
 pytestmark = [pytest.mark.peers, pytest.mark.timeout(600), pytest.mark.skipif(bool(OBSTACLE), reason=OBSTACLE)]
 
-# GTUBE, which is spam by definition.
-SPAM = """Received: by mx.example.org with ESMTP id 1
-From: a@example.org
-Message-ID: <{name}@example.org>
-Subject: test
-
-XJS*C4JDBQADN1.NSBN3*2IDNEN*GTUBE-STANDARD-ANTI-UBE-TEST-EMAIL*C.34X
-"""
 CONFIG = "/etc/spamlstm/config.toml"
 MAILDIR = "/var/vmail/example.org/ann/Maildir"
 DROP_INS = "/usr/share/spamlstm"

@@ -68,15 +68,17 @@ service anvil {{
 """
 
 
-@dataclass(frozen=True)
+@dataclass
 class Dovecot:
-    """A server with the mailbox of the user `ann`."""
+    """A server with the mailbox of the user `ann`. `within` is the command that runs the server, if any."""
 
     folder: Path
     port: int
     pop_port: int
     uid: int
     gid: int
+    within: Sequence[str] = ()
+    process: subprocess.Popen[bytes] | None = None
 
     @property
     def maildir(self) -> Path:
@@ -97,6 +99,36 @@ class Dovecot:
         """Deliver a message by Dovecot's delivery agent, which runs the Sieve script."""
         agent = [str(AGENT), "-c", str(self.folder / "dovecot.conf"), "-d", user]
         subprocess.run(agent, input=message(number), check=True)
+
+    def start(self) -> None:
+        """Start the server, and wait until it answers."""
+        command = [*self.within, "dovecot", "-F", "-c", self.folder / "dovecot.conf"]
+        self.process = subprocess.Popen(command, stderr=subprocess.PIPE)
+        _wait_for(self, self.process)
+
+    def stop(self) -> None:
+        """Stop the server and all its sessions, if it runs."""
+        if self.process is None:
+            return
+        self.process.terminate()
+        try:
+            self.process.communicate(timeout=20)
+        except subprocess.TimeoutExpired:  # it waits for clients that a failed test has left
+            self.process.kill()
+            self.process.communicate()
+
+    def renumber(self, *folders: str, validity: int | None = None) -> None:
+        """Give the messages of folders new UIDs, as a server does that has lost its index. The server must not run.
+
+        `validity` is the new UIDVALIDITY; without it, the old one remains, as after a backup was restored. Dovecot
+        itself would choose the time of day, which may be that of another folder at the first start.
+        """
+        for path in (self.maildir / one for one in folders):
+            former = (path / "dovecot-uidlist").read_text().split()[1].removeprefix("V")
+            for one in path.glob("dovecot*"):
+                one.unlink()
+            (path / "dovecot-uidlist").write_text(f"3 V{validity or former} N1\n")
+            os.chown(path / "dovecot-uidlist", self.uid, self.gid)
 
     def complaints(self) -> list[str]:
         """Return the warnings and errors in the log."""
@@ -143,7 +175,7 @@ def running(
     folder = Path(tempfile.mkdtemp(prefix="dc-", dir="/tmp"))
     try:
         folder.chmod(0o755)
-        server = Dovecot(folder, _free_port(), _free_port(), *_owner())
+        server = Dovecot(folder, _free_port(), _free_port(), *_owner(), within)
         for path in (folder / "home", *(server.maildir / part for part in ("tmp", "new", "cur"))):
             path.mkdir(parents=True, mode=0o755)
         (folder / "home" / ".dovecot.sieve").write_text(sieve)
@@ -158,17 +190,11 @@ def running(
         }
         more += SIEVE.format(folder=folder) if sieve else ""
         config.write_text(CONFIG.format(**_names(), **vars(server), **settings) + more)
-        process = subprocess.Popen([*within, "dovecot", "-F", "-c", config], stderr=subprocess.PIPE)
         try:
-            _wait_for(server, process)
+            server.start()
             yield server
         finally:
-            process.terminate()
-            try:
-                process.communicate(timeout=20)
-            except subprocess.TimeoutExpired:  # it waits for clients that a failed test has left
-                process.kill()
-                process.communicate()
+            server.stop()
     finally:
         shutil.rmtree(folder)
 

@@ -98,7 +98,7 @@ def served(
             yield Served(server, loop, config, account, thread)
         finally:
             thread.stop()
-            thread.join(10)
+            assert thread.join(60), "the thread of the account has not ended"
     assert not thread.tally.failed["bug"], "see the log"
 
 

@@ -77,14 +77,16 @@ class ImapAccount:
         self._stopping = True
         os.eventfd_write(self._wake, 1)
 
-    def join(self, seconds: float) -> None:
-        """Wait until the thread has ended. After `seconds`, its connection is closed."""
+    def join(self, seconds: float) -> bool:
+        """Wait until the thread has ended. After `seconds`, its connection is closed. Return whether it has ended."""
         self._thread.join(seconds)
         if self._thread.is_alive() and self._connection is not None:
             self._connection.shut()
             self._thread.join(seconds)
-        if not self._thread.is_alive():
-            os.close(self._wake)
+        if self._thread.is_alive():
+            return False
+        os.close(self._wake)
+        return True
 
     # --- the thread -------------------------------------------------------------------------------------------------
 

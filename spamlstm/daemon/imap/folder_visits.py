@@ -20,6 +20,7 @@ from spamlstm.daemon.imap.answers import (
     ListedMessage,
     RemoteFlag,
 )
+from spamlstm.daemon.imap.recognition import recognized
 from spamlstm.daemon.imap.records import NO_CONTENT
 from spamlstm.maildir.content_id import content_id
 from spamlstm.maildir.folders import FolderRole
@@ -113,13 +114,15 @@ class FolderVisits:
 
         `is_synced` says that the server has just reported the changes of the selected folder.
         """
-        if self._connection.is_selected(folder.name) and not is_synced:
+        was_selected = self._connection.is_selected(folder.name)
+        if was_selected and not is_synced:
             self._connection.check()
         numbers = self._connection.select(folder.name, readonly=folder.role is not FolderRole.INBOX)
         counted = status or FolderNumbers(numbers.validity, numbers.next_uid)
         if not folder.validity:
             folder = self._begin(folder, numbers)
-        elif folder.validity != numbers.validity:
+        elif folder.validity != numbers.validity or (not was_selected and 0 < numbers.next_uid < folder.next_uid):
+            # UIDs that become smaller are new ones too, for example those of a backup.
             folder = self._renumbered(folder, numbers)
         known = self._records.known(folder.id)
         first = min(known, default=folder.next_uid)
@@ -191,25 +194,17 @@ class FolderVisits:
     def _renumbered(self, folder: AccountFolder, numbers: FolderNumbers) -> AccountFolder:
         """Find the messages of a folder again whose UIDs the server changed. Return the new record.
 
-        A message is recognized by its size and by the date at which the server received it. Unknown messages are new if
-        the server received them after the last visit.
+        Unknown messages are new if the server received them after the last visit.
         """
         listed = self._connection.details(self._connection.existing(1, numbers.next_uid))
-        before: dict[tuple[int, int], list[AccountCopy]] = {}
-        for one in self._records.in_folder(folder.id):
-            before.setdefault((one.size, one.date), []).append(one)
-        copies, new = [], []
-        for message in listed.values():
-            same = before.get((message.size, message.date))
-            if same:
-                copies.append(replace(same.pop(), uid=message.uid))
-            elif message.date >= folder.visited - _CLOCKS_DIFFER:
-                new.append(message)
+        recorded = self._records.in_folder(folder.id)
+        copies, unknown = recognized(self._connection, listed.values(), recorded)
+        new = [one for one in unknown if one.date >= folder.visited - _CLOCKS_DIFFER]
         copies += self._arrived(folder, new, self._session.clock())
         next_uid = max((numbers.next_uid, *(uid + 1 for uid in listed)))
         begun = replace(folder, validity=numbers.validity, next_uid=next_uid, modseq=0)
         with self._records.change():
-            self._records.drop(folder.id, [one.uid for one in self._records.in_folder(folder.id)])
+            self._records.drop(folder.id, [one.uid for one in recorded])
             self._records.put(copies)
             self._records.put_folder(begun)
         self._session.tally.settled["renumbered"] += 1

@@ -20,11 +20,18 @@ from spamlstm.config.settings import (
 from spamlstm.config.values import AUTO, Action, AuthMethod, ImapConfig, TlsMode
 
 
-def check_word(value: Any, _at: Location) -> str:
-    """Return a name of a host, user or account. Raises UnusableError if the value is not one printable word."""
-    if not isinstance(value, str) or not value.isprintable() or not value or " " in value or len(value) > 255:
-        raise UnusableError("must be a name without spaces, in quotes")
+def check_login_name(value: Any, _at: Location) -> str:
+    """Return a name to log in with, which may have spaces. Raises UnusableError if the value is not printable."""
+    if not isinstance(value, str) or not value.isprintable() or not value or len(value) > 255:
+        raise UnusableError("must be a name without control characters, in quotes")
     return value
+
+
+def check_word(value: Any, at: Location) -> str:
+    """Return a name of a host or account. Raises UnusableError if the value is not one printable word."""
+    if " " in check_login_name(value, at):
+        raise UnusableError("must be a name without spaces, in quotes")
+    return str(value)
 
 
 def check_host(value: Any, at: Location) -> str:
@@ -98,7 +105,7 @@ def check_account_ham_actions(value: Any, at: Location) -> tuple[Action, ...] | 
 
 ACCOUNT_READERS: dict[str, Reader] = {
     "host": check_host,
-    "user": check_word,
+    "user": check_login_name,
     "name": check_word,
     "port": check_port,
     "tls": check_tls,

@@ -48,6 +48,8 @@ def test_what_is_written_is_read_again():
         (f'[[imap]]\n{PLAIN}auth = "xoauth2"\ntoken_command = "x"\n', "imap[1].password_command", "has no effect"),
         (f'[[imap]]\n{PLAIN}folders = ["INBOX", "S"]\njunk = "S"\n', "imap[1].folders", "remove it from folders"),
         (f"[[imap]]\n{PLAIN}".replace(".org", ".org:993", 1), "imap[1].host", "setting of its own"),
+        (f"[[imap]]\n{PLAIN}".replace("ann@", "ann\\u0000@", 1), "imap[1].user", "without control characters"),
+        (f'[[imap]]\n{PLAIN}name = "my mail"\n', "imap[1].name", "without spaces"),
         (f"[[imap]]\n{PLAIN}".replace("imap.", "imaps://imap.", 1), "imap[1].host", "setting of its own"),
         (f'[[imap]]\n{PLAIN}auth = "cram"\n', "imap[1].auth", "must be one of"),
         (f'[[imap]]\n{PLAIN}tls = "none"\n', "imap[1].tls", "only for a server on localhost"),

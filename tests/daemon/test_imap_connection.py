@@ -255,6 +255,25 @@ def test_a_token_is_sent_by_its_mechanism(auth):
     assert sent[0][1] == b"AUTHENTICATE " + auth.upper().encode()
 
 
+@pytest.mark.parametrize(
+    ("user", "quoted"), [("ann lee", b'"ann lee"'), ('a"b\\c', b'"a\\"b\\\\c"'), ("änn", '"änn"'.encode())]
+)
+def test_login_quotes_the_name_and_the_password(user, quoted):
+    """Any printable name can log in on a server that only has LOGIN, and cannot add words to the command."""
+    sent = []
+    with serving(lambda tag, command: sent.append(command) or well(tag, command)) as port:
+        ImapConnection.open(replace(account(port), user=user), 'p "w').close()
+    assert [one for one in sent if one.startswith(b"LOGIN")] == [b'LOGIN %s "p \\"w"' % quoted]
+
+
+@pytest.mark.parametrize("code", [b"", b"* OK [UIDVALIDITY 0]\r\n"], ids=["missing", "zero"])
+def test_a_server_without_uidvalidity_is_not_used(code):
+    """A server whose UIDs mean nothing is reported; the current mail is not recorded again at each visit."""
+    answer = lambda tag, command: code + tag + b" OK done\r\n" if command[:6] == b"SELECT" else well(tag, command)  # noqa: E731
+    with connected(answer) as connection, pytest.raises(CommandRefusedError, match="no UIDVALIDITY"):
+        connection.select("INBOX", readonly=False)
+
+
 def test_certificates_are_verified():
     """The default context checks the certificate and the name of the host."""
     context = allowance.tls_context(allowance.Allowance())

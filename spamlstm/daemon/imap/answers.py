@@ -129,10 +129,17 @@ def response_code(error: Exception) -> str:
 
 
 def numbers_from(found: dict[bytes, Any]) -> FolderNumbers:
-    """Return the numbers of a folder from an answer of imapclient. Raises ValueError if one is not valid."""
+    """Return the numbers of a folder from an answer of imapclient. Raises ValueError if one is not valid.
+
+    Raises CommandRefusedError if the folder has no UIDVALIDITY or the UIDVALIDITY 0. By RFC 3501 and RFC 9051, such a
+    server has no UIDs. A server that does not keep its UIDs has another UIDVALIDITY in each session.
+    """
+    validity = whole_number(found.get(b"UIDVALIDITY", 0))
+    if not validity:
+        raise CommandRefusedError("the server cannot identify messages (it has no UIDVALIDITY), so it cannot be used")
     kept = set(found.get(b"PERMANENTFLAGS", ()))
     return FolderNumbers(
-        whole_number(found.get(b"UIDVALIDITY", 1)),
+        validity,
         whole_number(found.get(b"UIDNEXT", 0)),
         whole_number(found.get(b"MESSAGES", found.get(b"EXISTS", 0))),
         whole_number(found.get(b"UNSEEN", 0) if b"MESSAGES" in found else 0),

@@ -8,8 +8,8 @@ import socket
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Self
 
-from spamlstm.config import ImapConfig, TlsMode
-from spamlstm.daemon.imap.allowance import Allowance, tls_context
+from spamlstm.config import ImapConfig
+from spamlstm.daemon.imap.allowance import Allowance
 from spamlstm.daemon.imap.answers import (
     AccountUnavailableError,
     CommandRefusedError,
@@ -26,7 +26,7 @@ from spamlstm.daemon.imap.answers import (
     uid_set,
     whole_number,
 )
-from spamlstm.daemon.imap.login import connected, log_in
+from spamlstm.daemon.imap.login import logged_in
 
 MOST_NAME = 1000
 """The largest number of characters of a folder's name."""
@@ -54,7 +54,6 @@ class ImapConnection:
     def __init__(self, client: Any, allowance: Allowance) -> None:
         self._client = client
         self._imap = client._imap  # noqa: SLF001  imapclient has no limits and no IDLE that can be woken
-        self._imap.debug = 0
         self._allowance = allowance
         self._selected: tuple[str, bool] | None = None
         self._numbers = FolderNumbers(0, 0)
@@ -66,29 +65,14 @@ class ImapConnection:
 
     @classmethod
     def open(cls, account: ImapConfig, secret: str) -> Self:
-        """Connect, log in with the password or token `secret`, and switch on CONDSTORE.
+        """Connect and log in with the password or token `secret`.
 
         Raises AccountUnavailableError if there is no connection, LoginRefusedError if the server refuses the secret.
         """
         allowance = Allowance()
-        where = f"{account.host} port {account.tcp_port}"
-        with explained(where):
-            client = connected(account, allowance)
-        try:
-            with explained(where):
-                allowance.renew()
-                if account.tls is TlsMode.STARTTLS:
-                    client.starttls(tls_context(allowance))
-                log_in(client, account, secret)
-                allowance.renew()
-                client.capabilities()
-                if client.has_capability("CONDSTORE") and client.has_capability("ENABLE"):
-                    client.enable("CONDSTORE")
-                return cls(client, allowance)
-        except BaseException:
-            with contextlib.suppress(Exception):
-                client.shutdown()
-            raise
+        with explained(f"{account.host} port {account.tcp_port}"):
+            client = logged_in(account, secret, allowance)
+        return cls(client, allowance)
 
     def close(self) -> None:
         """Close the connection without waiting for the server."""

@@ -1,16 +1,40 @@
 """The login to an IMAP server: a connection with limits, TLS, and a password or token."""
 
+import contextlib
 import imaplib
 import socket
 from typing import Any
 
 from spamlstm.config import AuthMethod, ImapConfig, TlsMode
 from spamlstm.daemon.imap.allowance import Allowance, ExcessError, plain_socket, tls_context
-from spamlstm.daemon.imap.answers import LoginRefusedError, response_code
+from spamlstm.daemon.imap.answers import AccountUnavailableError, LoginRefusedError, response_code
 
 
-def connected(account: ImapConfig, allowance: Allowance) -> Any:
-    """Return a client of imapclient that is connected, and encrypted if `tls` says so. Raises any error of a server."""
+def logged_in(account: ImapConfig, secret: str, allowance: Allowance) -> Any:
+    """Return a client of imapclient that is logged in with the password or token `secret`.
+
+    The connection is encrypted if `tls` says so. Raises LoginRefusedError if the server refuses the secret, and any
+    other error of a connection or a server.
+    """
+    client = _connected(account, allowance)
+    try:
+        client._imap.debug = 0  # noqa: SLF001  imapclient would format all commands for a log
+        allowance.renew()
+        if account.tls is TlsMode.STARTTLS:
+            _encrypt(client, account, allowance)
+        _log_in(client, account, secret)
+        allowance.renew()
+        client.capabilities()
+        if client.has_capability("CONDSTORE") and client.has_capability("ENABLE"):
+            client.enable("CONDSTORE")
+    except BaseException:
+        with contextlib.suppress(Exception):
+            client.shutdown()
+        raise
+    return client
+
+
+def _connected(account: ImapConfig, allowance: Allowance) -> Any:
     from imapclient import IMAPClient
 
     class LimitedImap(imaplib.IMAP4):
@@ -41,8 +65,15 @@ def connected(account: ImapConfig, allowance: Allowance) -> Any:
     return client
 
 
-def log_in(client: Any, account: ImapConfig, secret: str) -> None:
-    """Log in with the password or token `secret`. Raises LoginRefusedError if the server refuses it."""
+def _encrypt(client: Any, account: ImapConfig, allowance: Allowance) -> None:
+    if not client.has_capability("STARTTLS"):
+        where = f"{account.host} port {account.tcp_port}"
+        raise AccountUnavailableError(f'{where} does not offer STARTTLS; the usual encryption is tls = "tls"')
+    client.starttls(tls_context(allowance))
+    client._imap.untagged_responses.clear()  # noqa: SLF001  they were not encrypted, and may be anybody's
+
+
+def _log_in(client: Any, account: ImapConfig, secret: str) -> None:
     try:
         match account.auth:
             case AuthMethod.XOAUTH2:

@@ -1,6 +1,6 @@
 """The same message gets the same score in every way in: with real model, daemon and sockets.
 
-A further way is a function and a line in WAYS.
+A further way is a function and a line in WAYS. IMAP needs Dovecot and is in tests/peers/test_imap_scores.py.
 """
 
 import json
@@ -18,28 +18,19 @@ import maildirs
 import pytest
 from listening import exchange
 from mta import LOCAL_CLIENT, added, connected_mta
+from own_mail import COUNT, is_unchanged_by_servers, own_mail
 
 from spamlstm.cli.filter import filter_here
 from spamlstm.cli.filter_client import FilterOptions, _ask
 from spamlstm.maildir.headers import points, untag
 from spamlstm.model.classifier import Classifier
 from spamlstm.verdict import Verdict
-from training.synthetic import generate
 
 pytestmark = [pytest.mark.model, pytest.mark.timeout(240)]
 
-CASES = Path(__file__).parents[1] / "cases"
-COUNT = 200
 PATIENCE = 200
 # Points have one decimal, so a difference of 0.01 in the scores would change the points of 20 of the 200 messages.
 LARGEST_DIFFERENCE = 0.0
-
-
-def mails() -> list[bytes]:
-    """Return 200 different messages of our own: the cases of bug reports, and generated ones."""
-    cases = [path.read_bytes() for path in sorted(CASES.glob("*/*.eml"))]
-    generated = [raw for _, raw, _ in generate(seed=15, count=COUNT)]
-    return list(dict.fromkeys(untag(raw) for raw in (*cases[::2], *generated)))[:COUNT]
 
 
 @dataclass
@@ -56,7 +47,7 @@ class Site:
 
 @pytest.fixture(scope="module")
 def messages():
-    found = mails()
+    found = own_mail()
     assert len(found) == COUNT
     return found
 
@@ -157,8 +148,7 @@ def test_the_same_score_in_every_way_in(site, messages, expected, way):
 
 def test_the_milter_gives_the_same_score(site, messages, expected):
     """Messages of a client on this machine get the points of a message alone, if a mail server need not repair them."""
-    line = rb"[!-9;-~]+:(?:[^\r\n]|\n[ \t])*\n"
-    correct = [bool(re.match(rb"(?:%s)+\n" % line, raw)) and b"\r" not in raw for raw in messages]
+    correct = [is_unchanged_by_servers(raw) for raw in messages]
     found = []
     with connected_mta(f"{site.folder}/milter.sock") as mta:
         mta.negotiate()

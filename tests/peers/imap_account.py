@@ -90,7 +90,8 @@ def served(
     account = account_of(port or server.port, **settings)
     config = replace(config or Config(), accounts=(account,))
     state.mkdir(mode=0o700, exist_ok=True)
-    with listening(state, Classifier.open(model, config=config, personal_features=True), config) as loop:
+    classifier = Classifier.open(model, config=config, personal_features=True, exact=True)
+    with listening(state, classifier, config) as loop:
         thread = ImapAccount(account, config=config, state=state, requests=loop.requests, delays=QUICK)
         thread.start()
         try:

@@ -74,14 +74,14 @@ _SHAPES = bytes(
 _MARKED_SHAPES = _SHAPES[:1] + b"aaa" + _SHAPES[4:]
 _LETTER = r"[a-z\u00df-\u024f\u0370-\u03ff\u0400-\u052f]"
 _APART = (
-    r"(?<![^\W_])(?<![^\W_][.\-_*~·•]){letter}([ \n.\-_*~·•]){letter}(?![^\W_])(?:\1{letter}(?![^\W_])){{{more},}}+"
+    r"(?<![^\W_])(?<![^\W_][.\-_*~·•]){letter}([ \n.\-_*~·•]){letter}(?![^\W_])(?>\1{letter}(?![^\W_])){{{more},}}+"
 )
 _APART_LONG = re.compile(_APART.format(letter=_LETTER, more=2))
 _APART_SHORT = re.compile(_APART.format(letter=_LETTER, more=0))
 # 1 and 3 stand for vowels behind a consonant. Other words with digits are names: sha1sum, book3s, ext3fs.
 _LEET = re.compile(
     r"(?<![\w$./:=#&%+@\\-])(?=[a-z013]{4,16}(?![\w$/:=#&%+@\\-]|\.\w))(?:fr33"
-    r"|[a-z]++(?:(?:(?<=[a-z])00?|(?<=[b-df-hj-np-tv-z])1|(?<=[b-df-hj-np-tv-z])3(?=[b-cg-hj-np-rtv-z]))(?=[a-z])[a-z]++)++"
+    r"|[a-z]++(?>(?:(?<=[a-z])00?|(?<=[b-df-hj-np-tv-z])1|(?<=[b-df-hj-np-tv-z])3(?=[b-cg-hj-np-rtv-z]))(?=[a-z])[a-z]++)++"
     r"(?!\w))"
 )
 _DIGIT = re.compile(r"[013](?=[a-z013])")

@@ -32,7 +32,7 @@ _SEPARATOR = re.compile(rb">?From [^\n]*+\n")
 _MOST_RECEIVED_BYTES = 16 << 10
 # The first Received header, with its folded lines. The server that delivered the message wrote it, so a sender cannot
 # forge it.
-_RECEIVED = re.compile(rb"^received:([^\n]*+(?:\n[ \t][^\n]*+)*+)", re.IGNORECASE | re.MULTILINE)
+_RECEIVED = re.compile(rb"^received:([^\n]*+(?>\n[ \t][^\n]*+)*+)", re.IGNORECASE | re.MULTILINE)
 # The number of seconds by which the clock of a server may be ahead of our clock.
 _TOLERANCE = 86_400.0
 

@@ -25,7 +25,7 @@ from spamlstm.message.headers import end_of_head
 # Received headers are looked for in this many bytes, and this many of them are used. Servers refuse a message with more
 # than 100 of them, because it is in a loop.
 _MOST_BYTES, _MOST_FIELDS = 64 << 10, 16
-_FIELD = re.compile(rb"^received[ \t]*+:([^\n]*+(?:\n[ \t][^\n]*+)*+)", re.IGNORECASE | re.MULTILINE)
+_FIELD = re.compile(rb"^received[ \t]*+:([^\n]*+(?>\n[ \t][^\n]*+)*+)", re.IGNORECASE | re.MULTILINE)
 _WHITE = b" \t\r\n"
 _HASH_BYTES = 4
 _PACKED = struct.Struct("<BQIq")

@@ -23,7 +23,7 @@ _ANY_NAME = "|".join(
     "".join(f"[{letter}{letter.upper()}]" if letter.isalpha() else letter for letter in name)
     for name in (*_NAMES, *_CONTENT_NAMES)
 )
-_WANTED = rf"(?=[cCdDfFmMsS])({_ANY_NAME})[ \t]*+:([^\n]*+(?:\n[ \t][^\n]*+)*+)"
+_WANTED = rf"(?=[cCdDfFmMsS])({_ANY_NAME})[ \t]*+:([^\n]*+(?>\n[ \t][^\n]*+)*+)"
 _FIRST, _NEXT = re.compile(_WANTED.encode()), re.compile(rf"\n{_WANTED}".encode())
 _FOLD = re.compile(r"\r?\n[ \t]+")
 _DATE = re.compile(

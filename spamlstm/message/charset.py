@@ -35,10 +35,9 @@ _KNOWN = frozenset(aliases) | frozenset(aliases.values())
 _REFUSED = {"idna", "punycode", "unicode_escape", "raw_unicode_escape", "undefined", "mbcs", "oem"}
 _SEPARATORS = re.compile(r"[^a-z0-9.]+")
 # An encoded word. Some programs write its question marks and spaces as they are; only `?=` ends it, or the beginning of
-# another word. The repeated group is not possessive, because Python before 3.11.5 does not match such a group
-# (gh-106052).
+# another word.
 _ENCODED_WORD = re.compile(
-    r"=\?([^?*\s]{0,40})(?:\*[^?\s]{0,20})?\?([bBqQ])\?((?:[^?=]++|\?(?!=)|=(?!\?[^=]))*)\?=(\s+(?==\?))?"
+    r"=\?([^?*\s]{0,40})(?:\*[^?\s]{0,20})?\?([bBqQ])\?((?>[^?=]++|\?(?!=)|=(?!\?[^=]))*+)\?=(\s+(?==\?))?"
 )
 _UTF_7 = re.compile(r"\+([A-Za-z0-9+/]*+)-?")
 # The most encoded characters of UTF-7 that are decoded in one text.

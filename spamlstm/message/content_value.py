@@ -9,11 +9,11 @@ from urllib.parse import unquote_to_bytes
 from spamlstm.message.charset import decode, decode_words
 
 # A value of the right form, up to its parameters. Another value is repaired.
-_RIGHT = re.compile(r"[\w!#$&^.+-]*+(?:/[\w!#$&^+-]++(?:\.[\w!#$&^+-]++)*+)?+\s*+(?:;|\Z)")
-_TYPE = re.compile(r"[\s\"']*+([\w!#$&^.+-]++)\s*+/\s*+([\w!#$&^+-]++(?:\.[\w!#$&^+-]++)*+)[\s\"',.:;]*+")
+_RIGHT = re.compile(r"[\w!#$&^.+-]*+(?>/[\w!#$&^+-]++(?>\.[\w!#$&^+-]++)*+)?+\s*+(?:;|\Z)")
+_TYPE = re.compile(r"[\s\"']*+([\w!#$&^.+-]++)\s*+/\s*+([\w!#$&^+-]++(?>\.[\w!#$&^+-]++)*+)[\s\"',.:;]*+")
 _COMMENT = re.compile(r"\([^()]*+\)")
 # The groups are a name, a quoted value, and an unquoted value. The semicolon behind a quoted value may be missing.
-_PARAMETER = re.compile(r'(?:;|(?<=")[\s,]*+)\s*+([^\s=;,"]++)\s*+=\s*+(?:("(?:[^"\\]++|\\.)*+")|([^;]*+))')
+_PARAMETER = re.compile(r'(?:;|(?<=")[\s,]*+)\s*+([^\s=;,"]++)\s*+=\s*+(?:("(?>[^"\\]++|\\.)*+")|([^;]*+))')
 _UNQUOTED_PARAMETER = re.compile(r';\s*+([^\s=;"]++)\s*+=\s*+()([^;]*+)')
 # A parameter behind an unquoted value without a semicolon between them.
 _NEXT_PARAMETER = re.compile(r"[\s,](?=[A-Za-z][\w*-]*+=)")

@@ -245,7 +245,7 @@ class HeaderNames:
         self._first = re.compile(name + rb"[ \t]*+:")
         self._next = re.compile(rb"\n" + name + rb"[ \t]*+:")
         # One or more such headers with their folded lines, and the line end before the first.
-        self._several = re.compile(rb"\n(?:" + name + rb"[ \t]*+:[^\n]*+(?:\n[ \t][^\n]*+)*+\n?+)++")
+        self._several = re.compile(rb"\n(?>" + name + rb"[ \t]*+:[^\n]*+(?>\n[ \t][^\n]*+)*+\n?+)++")
 
     def find(self, raw: bytes, start: int, end: int) -> int:
         """Return the position of the first of these headers in raw[start:end], or `end`."""

@@ -45,7 +45,7 @@ _FORMATTING_NAMES = r"<(?:b|big|code|em|font|i|nobr|s|small|strike|strong|tt|u)\
 _FORMATTING = re.compile(_FORMATTING_NAMES, re.IGNORECASE)
 # A formatting tag without syntax errors. Two such tags have the same formatting only if their text is equal.
 _PLAIN_FORMATTING = re.compile(
-    _FORMATTING_NAMES + r"(?:\s++[\w:-]++(?:\s*+=\s*+(?:\"[^\"<>]*+\"|'[^'<>]*+'|[\w#%.:;+-]++))?+)*+\s*+>",
+    _FORMATTING_NAMES + r"(?>\s++[\w:-]++(?>\s*+=\s*+(?:\"[^\"<>]*+\"|'[^'<>]*+'|[\w#%.:;+-]++))?+)*+\s*+>",
     re.IGNORECASE,
 )
 _ANY_FORMATTING = re.compile(_FORMATTING_NAMES.replace("<", "</?") + r"[^<>]*>?", re.IGNORECASE)

@@ -56,7 +56,7 @@ _ATTRIBUTE_TEXT = (
     rb"(?:\"[^\"]*+\"|'[^']*+'|[^ \t\n\f\r>\"'][^ \t\n\f\r>]*+|(?=>)))"
 )
 _ATTRIBUTE = re.compile(_ATTRIBUTE_TEXT)
-_WHOLE_TAG = re.compile(rb"</?[a-z][^ \t\n\f\r/>]*+(?:" + _ATTRIBUTE_TEXT + rb")*+[ \t\n\f\r/]*+>")
+_WHOLE_TAG = re.compile(rb"</?[a-z][^ \t\n\f\r/>]*+(?>" + _ATTRIBUTE_TEXT + rb")*+[ \t\n\f\r/]*+>")
 # The end of a tag, unless a value in single quotes is open.
 _SURE_END = re.compile(rb"=\"[^\"'<>=]*+\">")
 _SINGLE_QUOTED = re.compile(rb"=[ \t\n\f\r]*+'")

@@ -51,7 +51,7 @@ _KIND_BY_ENDING = {
 }
 _FOLD = re.compile(r"\r?\n[ \t]")
 _CALENDAR_LINE = re.compile(
-    r"(?im)^(SUMMARY|DESCRIPTION|LOCATION|COMMENT|ORGANIZER)((?:;[^:\n\"]*+(?:\"[^\"\n]*+\")?+)*+):([^\n]*+)"
+    r"(?im)^(SUMMARY|DESCRIPTION|LOCATION|COMMENT|ORGANIZER)((?>;[^:\n\"]*+(?>\"[^\"\n]*+\")?+)*+):([^\n]*+)"
 )
 _COMMON_NAME = re.compile(r";CN=\"?([^\";:]++)", re.IGNORECASE)
 _ESCAPED = re.compile(r"\\([nN,;\\])")

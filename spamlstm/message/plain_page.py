@@ -13,7 +13,7 @@ _MAX_REFERENCES = 50_000
 _MOST_SEARCHED = 4
 # No pattern searches past the next `<`, so all matches together take linear time.
 _ATTRIBUTES = (
-    r"(?:[\s/]*+[^\s/<>][^\s/<>=]*+(?:\s*+=\s*+(?:\"[^\"<]*+\"|'[^'<]*+'|[^\s<>\"'][^\s<>]*+)?+)?+)*+[\s/]*+>?"
+    r"(?>[\s/]*+[^\s/<>][^\s/<>=]*+(?>\s*+=\s*+(?>\"[^\"<]*+\"|'[^'<]*+'|[^\s<>\"'][^\s<>]*+)?+)?+)*+[\s/]*+>?"
 )
 _TAG = re.compile(rf"<(?:[/!?][^<>]*+>?|[a-z][^\s/<>]*+{_ATTRIBUTES})", re.IGNORECASE)
 _NAME = re.compile(r"<(/?)([a-z][^\s/<>]*)", re.IGNORECASE)

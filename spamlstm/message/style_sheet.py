@@ -28,12 +28,12 @@ _WIDTH = 1_000.0
 _BRACE = re.compile(r"[{}]")
 _NAME = r"-?[A-Za-z_\x80-\uffff][A-Za-z0-9_\x80-\uffff-]*+"
 _PART = re.compile(
-    rf"(\*|{_NAME})?+((?:[.#]{_NAME}|\[{_NAME}(?:[~|^$*]?=(?:\"[^\"\]\\\\\n]*+\"|'[^'\]\\\\\n]*+'|{_NAME}))?\])*+)"
+    rf"(?>(\*|{_NAME})?)((?>[.#]{_NAME}|\[{_NAME}(?:[~|^$*]?=(?:\"[^\"\]\\\\\n]*+\"|'[^'\]\\\\\n]*+'|{_NAME}))?\])*+)"
 )
 _SIMPLE = re.compile(rf"([.#])({_NAME})|\[({_NAME})(?:([~|^$*]?)=[\"']?([^\"'\]]*+)[\"']?)?\]")
 _COMBINATOR = re.compile(r"\s*+(>)\s*+|\s++")
 # A selector of nearly all rules: parts without attributes, each somewhere inside the part before.
-_DESCENDANTS = re.compile(r"[\w.#*-]++(?:\s++[\w.#*-]++)*+", re.ASCII)
+_DESCENDANTS = re.compile(r"[\w.#*-]++(?>\s++[\w.#*-]++)*+", re.ASCII)
 _LAST_NAME = re.compile(rf"[.#]{_NAME}(?=[^.#]*+\Z)")
 _LINK_STATE = re.compile(r"(?<!:):(?:link|any-link)(?![\w-])")
 _FEATURE = re.compile(r"\(\s*+([\w-]++)\s*+(?::([^()]*+))?\)")

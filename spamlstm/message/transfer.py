@@ -10,7 +10,7 @@ from spamlstm.message.charset import decode_base64
 TEXT_HEAD, TEXT_TAIL = 384 * 1024, 128 * 1024
 
 _BASE64_END = re.compile(rb"={1,2}[ \t\r]*+\n\s*+(?=\S)")
-_BASE64_LINES = re.compile(rb"(?:[A-Za-z0-9+/]{60,}+={0,2}+\s*+)++(?:[A-Za-z0-9+/]++={0,2}+\s*+)?\Z")
+_BASE64_LINES = re.compile(rb"(?>[A-Za-z0-9+/]{60,}+={0,2}+\s*+)++(?:[A-Za-z0-9+/]++={0,2}+\s*+)?\Z")
 _UU_BEGIN = re.compile(r"(?m)^begin [0-7]{3,4} (\S[^\n]{0,200})\n(?=[ -`])")
 
 

@@ -41,7 +41,7 @@ PATTERNS = (PIECE.pattern, r"⟦[a-z0-9:]+⟧| ?\w+| ?[^\w\s⟦]+")
 MOST_MARKS = 1000
 _PATTERNS_AS_JSON = tuple(json.dumps(pattern, ensure_ascii=False).encode() for pattern in PATTERNS)
 _REGEX = b'"Regex"'
-_TEXT_BEHIND = re.compile(rb'\s*:\s*("(?:[^"\\]|\\.){0,200}+"?)')
+_TEXT_BEHIND = re.compile(rb'\s*:\s*("(?>[^"\\]|\\.){0,200}+"?)')
 _MARK = re.compile(r"⟦[a-z0-9:]{1,40}⟧")
 _MODEL = {
     "dropout": None,

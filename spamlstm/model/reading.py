@@ -47,7 +47,7 @@ NO_BODY_TEXT = "no text in the body"
 _WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\u0e00-\u0e7f]|[^\W\d_]+")
 # A line of base64 without a header, with the spaces around it. It matches only at the beginning of a run of spaces or
 # letters, because long runs would otherwise take quadratic time.
-_DATA = re.compile(r"(?:(?<!\s)\s++)?+(?<![A-Za-z0-9+/=])[A-Za-z0-9+/=]{48,}+\s*+")
+_DATA = re.compile(r"(?>(?<!\s)\s++)?+(?<![A-Za-z0-9+/=])[A-Za-z0-9+/=]{48,}+\s*+")
 _CONTROLS = bytes(sorted({*range(32), 127} - {*b"\t\n\r\f\x1b"}))
 _LOOK = 4096
 

@@ -20,14 +20,14 @@ JUDGEMENT = Judgement(Verdict.SPAM, 0.99, 5.0, "score", "m 1")
 _LEFT_OUT = re.compile(
     rb"^(?:x-spam(?:d|bayes|probe)?(?:-[!-9;-~]*+)?|x-rspamd-[!-9;-~]*+|x-bogosity|x-(?:dspam|crm114)-[!-9;-~]*+"
     rb"|(?:x-)?status|x-(?:keywords|uid|imap|imapbase)|content-length|lines|x-mozilla-(?:status2?|keys)|x-label|x-tuid"
-    rb"|x-offlineimap|x-gmail-labels)[ \t]*+:[^\n]*+(?:\n[ \t][^\n]*+)*+\n?",
+    rb"|x-offlineimap|x-gmail-labels)[ \t]*+:[^\n]*+(?>\n[ \t][^\n]*+)*+\n?",
     re.IGNORECASE | re.MULTILINE,
 )
 _OURS = re.compile(
-    rb"^x-spam(?:-(?:flag|unsure|status|level|checker-version))?[ \t]*+:[^\n]*+(?:\n[ \t][^\n]*+)*+\n?",
+    rb"^x-spam(?:-(?:flag|unsure|status|level|checker-version))?[ \t]*+:[^\n]*+(?>\n[ \t][^\n]*+)*+\n?",
     re.IGNORECASE | re.MULTILINE,
 )
-_ABOVE = re.compile(rb"(?:>?From [^\n]*+\n)?(?:[ \t][^\n]*+(?:\n|\Z))*+")
+_ABOVE = re.compile(rb"(?:>?From [^\n]*+\n)?(?>[ \t][^\n]*+(?:\n|\Z))*+")
 
 
 def first_lasting(raw):

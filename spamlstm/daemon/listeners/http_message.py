@@ -22,7 +22,7 @@ MOST_CHUNK_LINE = 256
 CHUNKS_AT_ONCE = 500
 _REQUEST = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]{1,32}) (/[!-~]*|\*) HTTP/([0-9])\.([0-9])")
 _HEADER = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]++):([^\0-\x08\x0a-\x1f\x7f]*+)")
-_CHUNK = re.compile(rb"([0-9A-Fa-f]{1,8})[ \t]*+(?:;[^\0-\x08\x0a-\x1f\x7f]*+)?+")
+_CHUNK = re.compile(rb"([0-9A-Fa-f]{1,8})[ \t]*+(?>;[^\0-\x08\x0a-\x1f\x7f]*+)?+")
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 

@@ -1,5 +1,7 @@
 """The addresses of listeners: a path of a Unix socket, or a host and a port."""
 
+import itertools
+import os.path
 import re
 from dataclasses import dataclass
 
@@ -68,3 +70,26 @@ def parse_address(text: str) -> Address:
     if not re.fullmatch(r"[0-9]{1,5}", port) or not 0 < int(port) < 65536:
         raise ValueError("not a port")
     return TcpAddress(str(address), int(port))
+
+
+def doubled_addresses(listens: dict[str, str]) -> list[tuple[str, str]]:
+    """Return the names of the listeners that cannot listen, each with the name of the one that has its address.
+
+    `listens` has the address of each listener, as text.
+    """
+    parsed = [(name, parse_address(text)) for name, text in listens.items()]
+    pairs = itertools.combinations(parsed, 2)
+    return [(name, earlier) for (earlier, one), (name, other) in pairs if _excludes(one, other)]
+
+
+def _excludes(one: Address, other: Address) -> bool:
+    """Return whether two listeners on these addresses exclude each other.
+
+    A listener on all addresses of the machine takes its port on each of them, and on those of IPv4 if it is `::`.
+    """
+    if isinstance(one, UnixAddress) or isinstance(other, UnixAddress):
+        paths = [os.path.normpath(address.path) for address in (one, other) if isinstance(address, UnixAddress)]
+        return len(paths) == 2 and paths[0] == paths[1]
+    hosts = {one.host, other.host}
+    every = "::" in hosts or ("0.0.0.0" in hosts and ":" not in one.host + other.host)  # noqa: S104  compared only
+    return one.port == other.port and (len(hosts) == 1 or every)

@@ -9,7 +9,7 @@ from typing import Any
 
 from spamlstm.config import settings
 from spamlstm.config.account_settings import ACCOUNT_READERS, check_account_keys, check_login, refuse_doubled
-from spamlstm.config.addresses import UNIX, parse_address
+from spamlstm.config.addresses import UNIX, doubled_addresses, parse_address
 from spamlstm.config.maildirs import absolute, covers, has_magic
 from spamlstm.config.ownership import check_configuration, why_unreadable
 from spamlstm.config.settings import Location, Reader, UnusableError
@@ -143,7 +143,12 @@ def _config(table: dict[str, Any], at: Location) -> Config:
         values["maildirs"] = values.pop("maildir")
     if "imap" in values:
         values["accounts"] = values.pop("imap")
-    return Config(**values)
+    config = Config(**values)
+    listens = {name: one.listen or "" for name, one in config.listeners().items()}
+    listens |= {"metrics": config.metrics.listen} if config.metrics.listen else {}
+    for name, earlier in doubled_addresses(listens):
+        at.below(name).below("listen").report(f"is also the address of [{earlier}]; give each its own address")
+    return config
 
 
 def _policy(value: Any, at: Location) -> PolicyConfig:

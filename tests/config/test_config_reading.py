@@ -170,6 +170,16 @@ def test_an_empty_file_changes_nothing(tmp_path):
         ("[filter]\nlisten = '127.0.0.1:3'", "filter.listen: must be a Unix socket"),
         ("[milter]\nquarantine_above = 9\nreject_above = 9", "milter.quarantine_above: must be below reject_above"),
         ("milter.allow_tell = true", "is not a setting"),
+        ("spamd.listen = 'unix:/run/s'\nmilter.listen = 'unix:/run/x/../s'", "is also the address of [milter]"),
+        (
+            "spamd.listen = 'localhost:783'\nhttp.listen = '127.0.0.1:783'",
+            "spamd.listen: is also the address of [http]",
+        ),
+        ("http.listen = '127.0.0.1:9469'\nmetrics.listen = '127.0.0.1:9469'", "is also the address of [http]"),
+        (
+            "[http]\nlisten = '[::]:783'\nallow_remote = true\n[spamd]\nlisten = '127.0.0.1:783'",
+            "spamd.listen: is also the address of [http]",
+        ),
         ("spamd.listen = 783", "a Unix socket or an IP address with a port"),
         ("spamd.listen = '/run/spamd.sock'", "a Unix socket or an IP address with a port"),
         ("spamd.listen = 'unix:spamd.sock'", "a Unix socket or an IP address with a port"),
@@ -341,3 +351,18 @@ def test_an_address_for_other_machines_is_permitted_by_name():
     """With allow_remote = true, other addresses are accepted."""
     config, problems = read_config(b"[spamd]\nlisten = '0.0.0.0:783'\nallow_remote = true")
     assert (config.spamd.listen, problems) == ("0.0.0.0:783", [])
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("unix:/run/a", "unix:/run/b"),
+        ("unix:/run/a", "127.0.0.1:783"),
+        ("127.0.0.1:783", "127.0.0.1:784"),
+        ("127.0.0.1:783", "[::1]:783"),
+        ("127.0.0.1:783", "127.0.0.2:783"),
+    ],
+)
+def test_listeners_on_different_addresses(one, other):
+    """Listeners may share a host or a port."""
+    assert read_config(f"spamd.listen = '{one}'\nhttp.listen = '{other}'".encode())[1] == []

@@ -28,20 +28,9 @@ from spamlstm.model.classifier import Classifier
 CHECK_SPAM = b"CHECK SPAMC/1.5\r\nContent-length: %d\r\n\r\n%s" % (len(SPAM), SPAM)
 
 
-@pytest.fixture(scope="module")
-def classifier(tmp_path_factory):
-    return Classifier.open(make(tmp_path_factory.mktemp("model") / "tiny"), personal_features=True)
-
-
 @pytest.fixture
 def config(tmp_path):
     return Config(spamd=SpamdConfig(listen=f"unix:{tmp_path}/spamd.sock", allow_tell=True))
-
-
-@pytest.fixture
-def running(tmp_path, classifier, config):
-    with listening(tmp_path / "state", classifier, config) as one:
-        yield one
 
 
 @pytest.fixture

@@ -8,21 +8,15 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from listening import PATIENCE, exchange, listening
-from tiny_bundle import HAM, SPAM, UNSURE, make
+from tiny_bundle import HAM, SPAM, UNSURE
 
 from spamlstm import __version__
 from spamlstm.config import Config, HttpConfig, LabelScope, LearningConfig, MaildirConfig
 from spamlstm.daemon.listeners import connection, rspamd
 from spamlstm.errors import ConfigError
 from spamlstm.maildir.headers import headers, points
-from spamlstm.model.classifier import Classifier
 
 PASSWORD = "correct horse"
-
-
-@pytest.fixture(scope="module")
-def classifier(tmp_path_factory):
-    return Classifier.open(make(tmp_path_factory.mktemp("model") / "tiny"), personal_features=True)
 
 
 @pytest.fixture(scope="module")
@@ -36,12 +30,6 @@ def file(tmp_path_factory):
 @pytest.fixture
 def config(tmp_path, file):
     return Config(http=HttpConfig(f"unix:{tmp_path}/http.sock", password_file=str(file)))
-
-
-@pytest.fixture
-def running(tmp_path, classifier, config):
-    with listening(tmp_path / "state", classifier, config) as one:
-        yield one
 
 
 @pytest.fixture

@@ -6,10 +6,9 @@ import zlib
 import pytest
 from listening import exchange, listening
 from spamd_wire import exchanges, form
-from tiny_bundle import SPAM, make
+from tiny_bundle import SPAM
 
 from spamlstm.config import Config, SpamdConfig
-from spamlstm.model.classifier import Classifier
 
 # No daemon answered in these cases, or spamd waited for more bytes until the client gave up.
 # Labels of a class other than ham or spam are stored as ham by spamd. Here they change nothing.
@@ -18,9 +17,8 @@ DIFFERENT = {"raw-tell-class-other"}
 
 
 @pytest.fixture(scope="module")
-def address(tmp_path_factory):
+def address(tmp_path_factory, classifier):
     folder = tmp_path_factory.mktemp("spamd")
-    classifier = Classifier.open(make(folder / "tiny"), personal_features=True)
     config = Config(spamd=SpamdConfig(listen=f"unix:{folder}/spamd.sock", allow_tell=True))
     with listening(folder / "state", classifier, config):
         yield f"{folder}/spamd.sock"

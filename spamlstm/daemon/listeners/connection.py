@@ -2,12 +2,15 @@
 
 import asyncio
 import contextlib
-from collections import Counter
+import threading
+from collections import Counter, deque
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 
 from spamlstm import __version__
 from spamlstm.corpus.paths import MOST_BYTES
+from spamlstm.daemon.listeners.byte_stream import ByteStream
 from spamlstm.daemon.listeners.judging import AnyRequest, JudgedMail, JudgeRequest, Judging, LabelRequestOfClient
 from spamlstm.learning.label import Label
 from spamlstm.maildir.headers import tag
@@ -20,7 +23,6 @@ MOST_BUFFERED = 2 * MOST_BYTES
 # Requests up to this size are not counted towards MOST_BUFFERED, so that large requests do not hinder small ones.
 FREE_BYTES = 1 << 20
 STEP = 4 << 20
-_BLOCK = 1 << 16
 
 
 class ConnectionRefusedByLimitError(Exception):
@@ -66,6 +68,43 @@ class ReceivingBudget:
     left: int = MOST_BUFFERED
 
 
+class AnswerQueue:
+    """The answers to requests on their way from the daemon's loop to the thread of the listeners.
+
+    Several answers share one wake-up of the thread.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._ready: deque[tuple[Future[Any], asyncio.Future[Any]]] = deque()
+        self._lock = threading.Lock()
+
+    def expect(self, request: AnyRequest) -> "asyncio.Future[Any]":
+        """Return a future in the thread of the listeners that gets the answer to `request`."""
+        expected = self._loop.create_future()
+        request.answer.add_done_callback(lambda given: self._add(given, expected))
+        return expected
+
+    def _add(self, given: "Future[Any]", expected: "asyncio.Future[Any]") -> None:
+        with self._lock:
+            first = not self._ready
+            self._ready.append((given, expected))
+        if first:
+            with contextlib.suppress(RuntimeError):  # the thread has ended
+                self._loop.call_soon_threadsafe(self._hand_over)
+
+    def _hand_over(self) -> None:
+        with self._lock:
+            ready, self._ready = self._ready, deque()
+        for given, expected in ready:
+            if expected.done():  # the client has gone
+                continue
+            if (error := given.exception()) is not None:
+                expected.set_exception(error)
+            else:
+                expected.set_result(given.result())
+
+
 class ClientConnection:
     """The connection of one client, with the bytes received so far.
 
@@ -75,10 +114,10 @@ class ClientConnection:
 
     def __init__(
         self,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
+        stream: ByteStream,
         *,
         judging: Judging,
+        answers: AnswerQueue,
         counts: ListenerCounts,
         budget: ReceivingBudget,
     ) -> None:
@@ -90,9 +129,9 @@ class ClientConnection:
         self.time_limit = asyncio.timeout(None)
         """The time at which the connection is closed. The server enters it."""
         self._idle_seconds = IDLE_SECONDS
-        self._reader = reader
-        self._writer = writer
+        self._stream = stream
         self._judging = judging
+        self._answers = answers
         self._budget = budget
         self._reserved = 0
         self.received = bytearray()
@@ -110,14 +149,14 @@ class ClientConnection:
         Without a call of this method, the limits are IDLE_SECONDS and TOTAL_SECONDS.
         """
         self._idle_seconds = idle
-        self.time_limit.reschedule(None if total is None else asyncio.get_running_loop().time() + total)
+        if total is not None or self.time_limit.when() is not None:
+            self.time_limit.reschedule(None if total is None else asyncio.get_running_loop().time() + total)
 
     async def receive(self) -> bool:
         """Append further bytes to `received`. Return False if the client has closed its sending side."""
         if self.is_ended:
             return False
-        async with asyncio.timeout(self._idle_seconds):
-            block = await self._reader.read(_BLOCK)
+        block = await self._stream.receive(self._idle_seconds)
         if not block:
             self.is_ended = True
             return False
@@ -184,8 +223,9 @@ class ClientConnection:
 
     async def _answer(self, request: AnyRequest) -> Any:
         self.is_receiving = False
+        answer = self._answers.expect(request)
         self._judging.submit(request)
-        return await asyncio.wrap_future(request.answer)
+        return await answer
 
     async def tagged(self, raw: bytes, judged: JudgedMail, *, bogosity: bool = False) -> bytes:
         """Return the message with our headers."""
@@ -206,14 +246,12 @@ class ClientConnection:
         """Send an answer. Raises OSError if the client has gone, and TimeoutError if it does not take the bytes."""
         self.is_receiving = False
         for start in range(0, len(answer), FREE_BYTES):
-            self._writer.write(memoryview(answer)[start : start + FREE_BYTES])
-            async with asyncio.timeout(IDLE_SECONDS):
-                await self._writer.drain()
+            await self._stream.send(memoryview(answer)[start : start + FREE_BYTES], IDLE_SECONDS)
 
     def abort(self) -> None:
         """Close the connection immediately. Unsent bytes are lost."""
         self.release_room()
-        self._writer.transport.abort()
+        self._stream.abort()
 
     async def close(self, *, patience: float) -> None:
         """Send the rest of the answer and close the connection.
@@ -222,15 +260,13 @@ class ClientConnection:
         unread bytes is reset and the client could lose the answer.
         """
         self.release_room()
-        if patience and not self.is_ended and self._writer.can_write_eof():
+        if patience and not self.is_ended:
             with contextlib.suppress(TimeoutError, OSError):
                 async with asyncio.timeout(patience):
-                    self._writer.write_eof()
-                    while await self._reader.read(_BLOCK):
+                    self._stream.end_sending()
+                    while await self._stream.receive(patience):
                         pass
-        self._writer.close()
-        async with asyncio.timeout(IDLE_SECONDS):
-            await self._writer.wait_closed()
+        await self._stream.close(IDLE_SECONDS)
 
     def release_room(self) -> None:
         """Release the memory that was reserved for a request."""

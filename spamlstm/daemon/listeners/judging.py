@@ -1,9 +1,9 @@
 """The queue between other threads and the daemon's loop: listeners and accounts add requests, the loop answers.
 
 Classifier, personal layers and label stores may be used by one thread only, which is the thread of the loop. Therefore
-each request waits for the loop, which answers the waiting requests between two steps of its work on Maildirs. Requests
-that wait together are classified together. The loop replaces model and configuration when they change, and the next
-request uses them.
+each request waits for the loop, which answers the waiting requests between two steps of its work on Maildirs. Some
+requests that wait together are classified together. The loop replaces model and configuration when they change, and the
+next request uses them.
 """
 
 import itertools
@@ -30,6 +30,10 @@ if TYPE_CHECKING:
 
 # The largest number of requests that are answered in one turn of the loop.
 MOST_AT_ONCE = 64
+# The largest number of messages that are read, scored and answered together. With fewer, a message takes longer,
+# because reading and scoring displace each other from the caches of the processor. With more, all clients of a mail
+# server wait for the last message, and then the processor waits for the mail server.
+CLASSIFIED_TOGETHER = 16
 
 T = TypeVar("T")
 
@@ -112,12 +116,12 @@ class Judging:
     def submit(self, request: AnyRequest) -> None:
         """Add a request. Its `answer` is set later by the loop, or immediately to a JudgingError after `close`."""
         with self._lock:
-            closed = self._is_closed
+            closed, first = self._is_closed, not self._waiting
             if not closed:
                 self._waiting.append(request)
         if closed:
             request.answer.set_exception(JudgingError("spamlstm is stopping"))
-        else:
+        elif first:  # the loop does not sleep while requests wait
             self._wake()
 
     def work(self) -> None:
@@ -127,7 +131,9 @@ class Judging:
         wanted = (one for one in taken if one.answer.set_running_or_notify_cancel())
         for _, group in itertools.groupby(wanted, type):
             requests = list(group)
-            self._judge([one for one in requests if isinstance(one, JudgeRequest)])
+            for start in range(0, len(requests), CLASSIFIED_TOGETHER):
+                some = requests[start : start + CLASSIFIED_TOGETHER]
+                self._judge([one for one in some if isinstance(one, JudgeRequest)])
             for one in requests:
                 if isinstance(one, LabelRequestOfClient):
                     self._label(one)

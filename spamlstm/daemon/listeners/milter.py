@@ -7,6 +7,7 @@ classified, or, if the connection is lost, the MTA takes its default action.
 
 import logging
 import re
+from collections import Counter
 
 from spamlstm import __version__
 from spamlstm.config import MilterConfig
@@ -39,10 +40,10 @@ from spamlstm.maildir.headers import headers, points, unjudged
 
 # Seconds in which an SMTP client may send nothing, or the MTA may receive a message. libmilter has the same limit.
 SESSION_SECONDS = 7210.0
-# Each removed header takes Postfix a search in its file. With more of them, the message is not that of a mail program.
+# Each removed header takes Postfix a search in its file, and thousands of them take minutes. Further ones stay, below
+# ours. No mail program writes so many.
 MOST_REPLACED = 200
 REJECTED = "550 5.7.1 The message was rejected because it looks like spam"
-TOO_MANY_REPLACED = "550 5.6.0 The message has too many X-Spam headers"
 _NOT_ID = re.compile(r"[^A-Za-z0-9.-]")
 
 
@@ -151,19 +152,19 @@ class _Conversation:
     async def _verdict(self) -> bytes:
         """Return the answer to a whole message."""
         message, options = self._message, self._session.options
-        if message.replaced.total() > MOST_REPLACED:
-            self._client.counts.refused += 1
-            return reject_packet(TOO_MANY_REPLACED)
         judged = await self._judged(message)
         shown = points(judged.judgement, spam_threshold=judged.spam_threshold)
         if _is_above(shown, self._config.reject_above):
-            self._log("rejected", shown)
+            self._log("rejected", score=f"{shown:.1f}")
             return reject_packet(REJECTED)
         added = headers(judged.judgement, version=__version__, spam_threshold=judged.spam_threshold)
-        answer = changes(message.replaced.items(), added, options=options)
+        removed = _removed(message.replaced)
+        if (left := message.replaced.total() - removed.total()) > 0:
+            self._log("forged-headers-left", count=left)
+        answer = changes(removed.items(), added, options=options)
         if _is_above(shown, self._config.quarantine_above):
             can = bool(options.actions & MilterAction.QUARANTINE)
-            self._log("quarantined" if can else "no-quarantine-in-this-mail-server", shown)
+            self._log("quarantined" if can else "no-quarantine-in-this-mail-server", score=f"{shown:.1f}")
             answer += quarantine_packet(f"spam, score {shown:.1f}") if can else b""
         return answer + CONTINUE_PACKET
 
@@ -180,10 +181,18 @@ class _Conversation:
         self._client.counts.refused += 1
         return JudgedMail(unjudged(why), spam_threshold=1.0)
 
-    def _log(self, event: str, shown: float) -> None:
+    def _log(self, event: str, **values: object) -> None:
         """Log what the MTA does with a message, with its queue id, for a comparison with the log of the MTA."""
         identity = self._session.macro(b"i").decode("ascii")
-        emit(logging.INFO, event, listener="milter", id=_NOT_ID.sub("?", identity[:64]), score=f"{shown:.1f}")
+        emit(logging.INFO, event, listener="milter", id=_NOT_ID.sub("?", identity[:64]), **values)
+
+
+def _removed(replaced: Counter[bytes]) -> Counter[bytes]:
+    """Return how many headers of each name are removed, the topmost ones. Names of which there are few come first."""
+    removed: Counter[bytes] = Counter()
+    for name, count in reversed(replaced.most_common()):
+        removed[name] = min(count, MOST_REPLACED - removed.total())
+    return removed
 
 
 def _is_above(shown: float, limit: float | None) -> bool:

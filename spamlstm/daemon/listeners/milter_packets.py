@@ -138,8 +138,8 @@ def texts(data: bytes) -> list[bytes]:
 def changes(removed: Iterable[tuple[bytes, int]], added: Iterable[tuple[str, str]], *, options: MilterOptions) -> bytes:
     """Return the packets that remove headers and add headers at the top of a message.
 
-    `removed` has the names of headers and how many headers of the name there are. The last header of a name is removed
-    first, so that the others keep their numbers.
+    `removed` has the names of headers and how many of them to remove from the top. The lowest of them is removed first,
+    so that the others keep their numbers.
     """
     space = b" " if options.has_leading_space else b""
     packets = [

@@ -32,8 +32,9 @@ def main() -> None:
     timed("encode, cached words", count, lambda: classifier.encoder.encode(windows))
     chunks = [rows[start : start + CHUNK] for start in range(0, len(rows), CHUNK)]
     together = timed("score", count, lambda: [classifier.scorer.logits(chunk) for chunk in chunks])
-    alone = timed("score, each row alone", count, lambda: classifier.scorer.logits(rows, alone=True))
-    print(f"largest difference of a logit in a batch and alone: {max(abs(np.concatenate(together) - alone)):.3f}")
+    alone = timed("score, each row alone", count, lambda: [classifier.scorer.logits([row]) for row in rows])
+    gap = np.abs(np.concatenate(together) - np.concatenate(alone)).max()
+    print(f"largest difference of a logit in a batch and alone: {gap:.1e}")
     print(
         f"{count:,} messages, {len(rows) / count:.2f} windows and {sum(map(len, rows)) / count:.0f} tokens per message"
     )

@@ -105,7 +105,9 @@ def fit(
     device: Device = "auto",
     folds: Annotated[bool, typer.Option(help="Calibrate on sources that are left out of training.")] = True,
     fold: Annotated[list[str] | None, typer.Option(help="Sources A,B,C to leave out instead of the defaults.")] = None,
-    slim: Annotated[bool, typer.Option(help="Write no exact weights; fine-tuning then starts from int8.")] = False,
+    slim: Annotated[
+        bool, typer.Option(help="Write no exact weights; fine-tuning then starts from int8 tables.")
+    ] = False,
     network: Annotated[Path | None, typer.Option(help="Reuse the network of this bundle; only calibrate.")] = None,
 ) -> None:
     """Train a bundle on labelled mail and write it to OUT.
@@ -144,7 +146,7 @@ def fit(
         )
         made = fitting.fit(data, job)
     gap = made.parity["logit_gap"]["int8"]["mean"]
-    _say(f"wrote {out}; the logits in int8 differ from PyTorch's by {gap:.3f} on average")
+    _say(f"wrote {out}; the logits with int8 tables differ from PyTorch's by {gap:.3f} on average")
 
 
 @app.command(name="leave-out")

@@ -34,9 +34,9 @@ def _what(manifest: dict[str, Any]) -> list[str]:
     network, thresholds = manifest["network"], manifest["thresholds"]
     gap = manifest["parity"]["logit_gap"]
     made = (
-        f"{_network(network)} Weights are int8. The model reads text version {manifest['text_version']}. Made on "
-        f"{manifest['created'][:10]} by `python -m training fit` with torch {manifest['trained_with']['torch']} on "
-        f"{manifest['trained_with']['device']}."
+        f"{_network(network)} The tables of tokens are int8, the other weights float32. The model reads text version "
+        f"{manifest['text_version']}. Made on {manifest['created'][:10]} by `python -m training fit` with torch "
+        f"{manifest['trained_with']['torch']} on {manifest['trained_with']['device']}."
     )
     judges = (
         f"A message is ham up to a spam probability of {thresholds['ham']:.3g}, spam from {thresholds['spam']:.5g} on, "

@@ -1,4 +1,4 @@
-"""Export the network: the deep part as an ONNX graph in int8, the wide part as a table in int8.
+"""Export the network: the deep part as an ONNX graph, the wide part as an array. Tables of tokens are int8.
 
 The graph is built node by node from the weights, not traced: ONNX's LSTM takes the length of each row, so that padding
 is masked exactly and one graph serves every batch size and length (docs/decisions/0006-export.md).
@@ -224,10 +224,12 @@ def session(path: Path, *, threads: int = 0) -> onnxruntime.InferenceSession:
 
 
 def quantize(source: Path, target: Path) -> None:
-    """Write the graph at `source` with int8 weights: a quarter of the size, and faster from about 100 tokens on."""
+    """Write the graph at `source` with int8 tables (embedding and evidence), a third of the size.
+
+    The weights of the cell stay float32. An int8 cell would quantize its activations with one scale for the whole
+    batch, so the logit of a row would depend on the other rows of the batch (docs/decisions/0006-export.md).
+    """
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    quantize_dynamic(
-        source, target, op_types_to_quantize=["Gather", "LSTM"], per_channel=True, weight_type=QuantType.QInt8
-    )
+    quantize_dynamic(source, target, op_types_to_quantize=["Gather"], weight_type=QuantType.QInt8)

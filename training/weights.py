@@ -1,7 +1,7 @@
 """Load the network of a bundle into PyTorch, from where fine-tuning starts.
 
-A slim bundle has no `weights.safetensors`. Its network is then read from the int8 weights of `model.onnx` and
-`wide.npy`, so that the training starts from the scores that the filter gives.
+A slim bundle has no `weights.safetensors`. Its network is then read from `model.onnx` and `wide.npy`, whose tables are
+int8, so that the training starts from the scores that the filter gives.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 def load(bundle: Bundle) -> Network:
-    """Return the exact network, or that of the int8 weights for a slim bundle. DataError if its layout is unknown."""
+    """Return the exact network, or that with int8 tables for a slim bundle. DataError if its layout is unknown."""
     try:
         network = Network(NetworkConfig(**bundle.manifest["network"]))
         exact = bundle.read(bundles.WEIGHTS) if bundle.has(bundles.WEIGHTS) else None
@@ -59,7 +59,7 @@ def _dequantize(bundle: Bundle, config: NetworkConfig) -> dict[str, Tensor]:
     for direction, layer in enumerate(("ahead",) if config.one_way else ("ahead", "back")):
         parts = dict(zip(("bias_ih_l0", "bias_hh_l0"), np.split(found["biases"][direction], 2), strict=True))
         for part, name in (("weight_ih_l0", "input_weights"), ("weight_hh_l0", "state_weights")):
-            parts[part] = _float(found, name)[direction].T
+            parts[part] = found[name][direction]
         state |= {f"{layer}.{part}": _torch_gates(value, config.cell) for part, value in parts.items()}
     tensors = {f"deep.{name}": torch.from_numpy(np.array(value, np.float32)) for name, value in state.items()}
     return tensors | _wide(bundle)
@@ -74,11 +74,8 @@ def _wide(bundle: Bundle) -> dict[str, Tensor]:
 
 
 def _float(found: dict[str, NDArray], name: str) -> NDArray:
-    """Convert int8 weights to float. Scale and zero are scalars, or (D, outputs) for weights (D, inputs, outputs)."""
-    scale, zero = (
-        np.expand_dims(found[f"{name}_{part}"], -2) if found[f"{name}_{part}"].ndim else found[f"{name}_{part}"]
-        for part in ("scale", "zero_point")
-    )
+    """Convert an int8 table to float. It has one scale."""
+    scale, zero = found[f"{name}_scale"], found[f"{name}_zero_point"]
     return (found[f"{name}_quantized"].astype(np.float32) - zero.astype(np.float32)) * scale
 
 

@@ -39,7 +39,7 @@ def filter_here(
 
         layer = learned_layer(labels)
     model = Path(options.model) if options.model else None
-    classifier = open_classifier(model, config=config, personal_features=layer is not None, exact=True)
+    classifier = open_classifier(model, config=config, personal_features=layer is not None)
     judgement = classifier.classify(raw, layer=layer)
     threshold = classifier.policy.thresholds.spam
     tagged = tag(raw, judgement, version=__version__, spam_threshold=threshold, bogosity=options.bogofilter)

@@ -151,7 +151,7 @@ def run_daemon(
 
 def _open(path: Path | None, config: Config) -> Classifier:
     """Load and check a model. Raises UserError if it cannot be used."""
-    classifier = Classifier.open(path, config=config, personal_features=True, exact=True)
+    classifier = Classifier.open(path, config=config, personal_features=True)
     # Modules and data that are loaded on first use (30 ms) are loaded now, so that the first message is not delayed.
     classifier.classify(_WARM_UP)
     return classifier

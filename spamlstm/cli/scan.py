@@ -39,7 +39,7 @@ def scan_maildir(
         log_to_stderr(without=["failed"]),
         contextlib.ExitStack() as stack,
     ):
-        classifier = Classifier.open(model, config=config, personal_features=True, exact=True)
+        classifier = Classifier.open(model, config=config, personal_features=True)
         layer = _personal_layer(classifier, labels_dir(state, config.learning.labels, path), dry_run=dry_run)
         locks = stack.enter_context(MaildirLocks())
         if not dry_run:

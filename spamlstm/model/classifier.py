@@ -129,9 +129,7 @@ class Classifier:
         policy: Policy,
         max_false_positive_rate: float = _DEFAULT_RATE,
         personal_features: bool = False,
-        exact: bool = False,
     ) -> None:
-        self.exact = exact
         self.bundle = bundle
         self.policy = policy
         self.encoder = encoder
@@ -149,14 +147,12 @@ class Classifier:
         *,
         config: Config | None = None,
         personal_features: bool = False,
-        exact: bool = False,
         threads: int = 1,
     ) -> Self:
         """Load the bundle at `path` (default: the current model), run its self-test, and apply `config`.
 
         `personal_features` enables scoring with personal layers and learning from messages. Without
-        `personal_features`, the labels in personal layers are ignored and reading is faster. With `exact`, the score of
-        a message does not depend on the messages that are classified together with it. Raises a UserError if the
+        `personal_features`, the labels in personal layers are ignored and reading is faster. Raises a UserError if the
         model or the configuration cannot be used.
         """
         # The encoder and the network check the hashes of the files that they read.
@@ -175,7 +171,6 @@ class Classifier:
             policy=policy,
             max_false_positive_rate=config.learning.max_false_positive_rate,
             personal_features=personal_features,
-            exact=exact,
         )
 
     def classify(self, raw: bytes, *, layer: "PersonalLayer | None" = None) -> Judgement:
@@ -341,7 +336,7 @@ class Classifier:
 
     def _score(self, keys: Sequence[K], readings: Sequence[Reading], beat: Callable[[], None]) -> list[Assessed[K]]:
         rows = self.encoder.encode([window for reading in readings for window in reading.windows])
-        logits = self.scorer.logits(rows, alone=self.exact or len(readings) == 1, beat=beat).tolist()
+        logits = self.scorer.logits(rows, beat=beat).tolist()
         assessed, at = [], 0
         for key, reading in zip(keys, readings, strict=True):
             end = at + len(reading.windows)

@@ -239,10 +239,11 @@ def test_external_weights_in_a_constant_are_refused(network):
 
 @pytest.mark.parametrize("domain", ["", "com.microsoft", "custom"])
 @pytest.mark.parametrize(
-    "kind", ["Loop", "If", "Scan", "ConstantOfShape", "Expand", "Tile", "RandomNormal", "Evil\x1b"]
+    "kind",
+    ["Loop", "If", "Scan", "ConstantOfShape", "Expand", "Tile", "RandomNormal", "Evil\x1b", "DynamicQuantizeLSTM"],
 )
 def test_only_operators_that_we_write(network, kind, domain):
-    """Other operators are refused: loops may run without end, and others may use much memory."""
+    """Other operators are refused: loops may run without end, others use much memory or mix the rows of a batch."""
     node = helper.make_node(kind, ["ids"], ["more"], domain=domain)
     assert "the operator" in refusal(network(lambda model: model.graph.node.append(node)))
 

@@ -77,10 +77,11 @@ def test_onnx_agrees_with_pytorch(exported, cell, one_way):
 
 
 @each_shape
-def test_one_graph_serves_every_batch_and_length(exported, cell, one_way):
-    """A row alone, without padding, gets the same logit as among longer rows."""
+@pytest.mark.parametrize("int8", [False, True])
+def test_one_graph_serves_every_batch_and_length(exported, cell, one_way, int8):
+    """A row alone, without padding, gets the same logit as among longer rows, with int8 tables too."""
     network, batch = _network(cell, one_way), _batch()
-    path = exported(network)
+    path = exported(network, int8=int8)
     together = _run(path, batch.ids, batch.lengths)
     alone = [_run(path, ids[None, :n], np.array([n]))[0] for ids, n in zip(batch.ids, batch.lengths, strict=True)]
 
@@ -103,7 +104,7 @@ def test_padding_has_no_influence(exported, cell, one_way):
 
 @each_shape
 def test_int8_is_close(exported, cell, one_way):
-    """int8 weights change logits by a few hundredths of their range, and correlate with the exact ones."""
+    """int8 tables change logits by a few hundredths of their range, and correlate with the exact ones."""
     network, batch = _network(cell, one_way), _batch()
     found = _run(exported(network, int8=True), batch.ids, batch.lengths)
     exact = _torch_logits(network, batch.ids, batch.lengths)

@@ -111,7 +111,7 @@ def test_a_foreign_network_is_refused(task, tmp_path):
 
 
 def test_a_slim_bundle_can_be_trained_further(base, tmp_path):
-    """Its int8 weights are the exact ones up to rounding."""
+    """Its weights are the exact ones, those of int8 tables up to rounding."""
     exact = weights.load(bundles.load_bundle(base))
     (base / "weights.safetensors").rename(tmp_path / "weights")
     try:

@@ -30,8 +30,9 @@ _CONTENT = ("td", "p", "a")
 # A height or width of nothing does not hide cells, which grow with their text, or inline text, which has no height.
 _TABLE = frozenset("table tbody thead tfoot tr td th".split())
 _INLINE = frozenset("a abbr b big code em font i label small span strike strong sub sup tt u".split())
-# Kinds of hiding that an element inside can revoke.
-_INHERITED = frozenset(("visibility", "size", "clear", ""))
+# Kinds of hiding that an element inside can revoke. Layout is a font size of 0 of a paragraph, cell or link, or around
+# one. It closes the gaps between images. Only text that stands in no further paragraph, cell or link counts as hidden.
+_INHERITED = frozenset(("visibility", "size", "layout", "clear", ""))
 # Characters without a picture, which fill a preheader so that no other text is shown behind it.
 _FILLER = re.compile(
     "[\u00ad\u034f\u061c\u115f\u1160\u180e\u2007\u200b-\u200f\u2028-\u202f\u2060-\u206f\u2800\u3164\ufeff]++"
@@ -40,6 +41,8 @@ _FILLER = re.compile(
 _MAX_PREHEADER, _MAX_SHOWN = 300, 150
 # The place of a hidden element in the text. A reference to this character in a page has little effect.
 _PLACE = "\x02"
+# A shorter text in a layout is a slip in the page, such as a sign too much behind a tag.
+_MIN_LAYOUT = 20
 # A hidden text is a repetition if this share of its words is visible elsewhere.
 _REPEATED = 0.8
 
@@ -152,6 +155,8 @@ def _take(elements: list[tuple[Any, str]], surroundings: "_Surroundings") -> Hid
                 piece.decompose()
             continue
         text = tidy(_FILLER.sub("", raw.replace(_PLACE, "")))
+        if kind == "layout" and len(text) < _MIN_LAYOUT:
+            continue
         if len(text) >= MAX_HIDDEN_TEXT:
             misread += 1
             if misread == _MAX_MISREAD:
@@ -192,9 +197,8 @@ class _Surroundings:
             return None
         look, hidden = self._look(node)
         kind = look.hiding or ("display" if hidden else "")
-        if kind == "size":
-            # font-size:0 around paragraphs, cells or links is layout that closes the gaps between images.
-            return None if tag in _CONTENT or self._holds_content(node) else kind
+        if kind == "size" and (tag in _CONTENT or self._holds_content(node)):
+            return "layout"
         if kind == "box":
             return None if tag in _TABLE or (tag in _INLINE and not look.boxed) else kind
         if kind:
@@ -212,15 +216,17 @@ class _Surroundings:
         while open_nodes:
             for child in open_nodes.pop().iter(include_text=True):
                 if child.is_text_node:
-                    covered.append(child)
-                elif child.is_element_node:
+                    # Without the white space of a layout, the words of its links would run together.
+                    if kind != "layout" or not child.text().isspace():
+                        covered.append(child)
+                elif child.is_element_node and not (kind == "layout" and child.tag in _CONTENT):
                     self.sheet.budget.spend(_PER_STYLE)
                     look, _ = self._look(child)
                     if _revokes(look, kind):
                         revoked = True
                     else:
                         open_nodes.append(child)
-        return covered if revoked else [node]
+        return covered if revoked or kind == "layout" else [node]
 
     def _look(self, node: Any) -> tuple[Look, bool]:
         return _own_look(node.attributes, self.sheet.declarations(node))
@@ -271,6 +277,6 @@ def _revokes(look: Look, kind: str) -> bool:
     """Return whether an element inside a hidden element is visible nevertheless."""
     if kind == "visibility":
         return look.seen
-    if kind == "size":
+    if kind in ("size", "layout"):
         return look.sized
     return look.colour is not None or look.background is not None

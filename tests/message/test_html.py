@@ -220,6 +220,29 @@ def test_layout_at_size_zero():
     )
 
 
+@pytest.mark.parametrize(
+    "inside",
+    [
+        "<p style='font-size:0.4px'>{text}</p>",
+        "<td style='font-size:0'>{text}<b>and more</b></td>",
+        "<div style='font-size:0'>{text}<p style='font-size:14px'>shown</p></div>",
+        "<a href='http://x.example/' style='font-size:0'>{text}</a>",
+    ],
+)
+def test_text_at_size_zero(inside):
+    """Text of size 0 is hidden in a cell, a paragraph or a link too, and around them."""
+    page = read_page(f"<h1>Sale</h1><table>{inside.format(text='innocent words that nobody sees')}</table>")
+    assert "innocent words" in page.hidden
+    assert "innocent" not in page.visible
+
+
+@pytest.mark.parametrize("inside", ["<a href=x>one</a>\n<a href=x>two</a>", "&gt;<a href=x>one</a> <a href=x>two</a>"])
+def test_links_at_size_zero(inside):
+    """Links in a paragraph of size 0 are visible and stay apart, whatever signs stand between them."""
+    page = read_page(f"<h1>Sale</h1><p style='font-size:0'>{inside}</p>")
+    assert page.visible.replace(">", "").split() == ["Sale", "one", "two"]
+
+
 def test_nothing_else_visible():
     """Text hidden by its colour counts as visible if nothing else is."""
     page = read_page("<p style='color:#fff'>the whole letter</p>")

@@ -18,20 +18,21 @@ from spamlstm.model.manifest import is_plain
 
 from . import bundle, calibrate, learn, processes, run_folder, vocabulary, weights
 from .batches import Example
-from .dataset import Dataset, Limits
+from .dataset import Dataset, Limits, without_placeholders
 from .generated import is_generated
 from .learn import Recipe
 from .network import Judge, Network
 from .progress import silent
 from .sampling import Split, evenly, probabilities, split
 
-# Each fold is left out once, before the model is trained on all mail. The last fold stands for modern mail: consumer
-# ham and recent phishing, which the other corpora lack.
+# Each fold is left out once, before the model is trained on all mail. The last two stand for modern mail. They are two
+# folds, because a network trained without both has seen no modern consumer ham, unlike the network that is shipped.
 FOLDS: tuple[tuple[str, ...], ...] = (
     ("trec07p",),
     ("spamassassin", "csdmc2010"),
     ("lists",),
-    ("newsletters2019", "ham-notices", "phishing_pot@2024"),
+    ("newsletters2019", "phishing_pot@2024"),
+    ("ham-notices",),
 )
 VOCABULARY_SAMPLE = 8_000
 """The vocabulary is trained on one message of each of at most this many groups per source."""
@@ -182,6 +183,7 @@ def _half_as_long(job: Job) -> Job:
 
 def train(data: Dataset, part: Split, job: Job, checkpoint: Path) -> Trained:
     """Train a vocabulary and a network on the training part of a split, continuing from `checkpoint` if it exists."""
+    data = without_placeholders(data)
     learned = train_vocabulary(data, part, job.recipe, path=checkpoint.with_suffix(".json"))
     # On few messages BPE may find fewer tokens than asked for.
     recipe = replace(job.recipe, network=replace(job.recipe.network, vocabulary=len(learned)))

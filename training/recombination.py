@@ -23,7 +23,7 @@ _BARE = (8, 120)
 class Recombination:
     """The shares of rows that are changed in each way. A row can be changed in several ways."""
 
-    padded: float = 0.3  # with a piece of ham added
+    padded: float = 0.45  # with a piece of ham added
     bare: float = 0.3  # of the padded rows: only a short piece of the body, without header
     thinned: float = 0.2  # without a random share of its tokens
     most_thinned: float = 0.5  # the maximum of that share

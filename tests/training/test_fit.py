@@ -18,6 +18,7 @@ from spamlstm.model.network import Network
 from spamlstm.verdict import Verdict
 from training import __main__ as command
 from training import bundle, dataset, experiment, fit
+from training.sampling import split
 
 pytestmark = pytest.mark.train
 TINY = ["--vocabulary", "700", "--epochs", "2", "--per-epoch", "300", "--synthetic", "0"]
@@ -69,6 +70,21 @@ def test_fit_makes_a_bundle_that_judges(three, job):
     assert "Left out of training on purpose: c" in loaded.card()
     assert sorted(entry.name for entry in job.out.parent.iterdir()) == ["made"]
     _judges(job.out)
+
+
+def test_the_names_of_placeholder_hosts_are_not_learned(three, job):
+    """Each message of the corpus has hosts below .example, and neither vocabulary nor network sees that word."""
+    part = split(three, left=three.source != "a")
+    short = replace(job, recipe=replace(job.recipe, epochs=1, per_epoch=20, wide_parts=1))
+    trained = fit.train(three, part, short, job.out.with_suffix(".pt"))
+    with_hosts = fit.train_vocabulary(three, part, job.recipe, path=job.out.with_suffix(".hosts"))
+    assert len(with_hosts.ids(" example")) == 1 < len(trained.vocabulary.ids(" example"))
+    kept = dataset.without_placeholders(three)
+    assert all(
+        "example" in one.windows[0] and "example" not in other.windows[0]
+        for one, other in zip(three.rows, kept.rows, strict=True)
+    )
+    assert three.rows[0].windows[0].replace("example", "") == kept.rows[0].windows[0]
 
 
 def _judges(path):

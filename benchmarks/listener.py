@@ -1,8 +1,10 @@
-"""The listeners: time of an answer, slow clients, memory and hostile bytes. `MODE` is start, times, slow or fuzz.
+"""The listeners: time of an answer, slow clients, memory, hostile bytes. `MODE` is start, times, slow, memory or fuzz.
 
 start: the least processor time of `spamlstm filter` with a daemon, and of what it does not import, in milliseconds.
 times: `spamlstm filter` with and without a daemon, and `spamc -c` one at a time and 20 in parallel, in milliseconds.
-slow:  the time of others and the memory of the daemon while 200 clients send a byte a second, wrong lengths or noise.
+slow:  for each listener, the time of others and the memory of the daemon while 200 clients of this listener send a
+       byte a second, wrong lengths or noise.
+memory: the memory of the daemon with all listeners, idle and after messages of all listeners [default: 100,000].
 fuzz:  any bytes to each protocol (default: 100,000 in all); ends with an error if a request gets no proper answer.
 """
 
@@ -14,6 +16,7 @@ import re
 import resource
 import socket
 import statistics
+import struct
 import subprocess
 import sys
 import tempfile
@@ -24,6 +27,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.append(str(ROOT / "tests" / "fixtures"))
+
+from mta import ACTIONS, CLIENT, STEPS, packet  # noqa: E402
+
 # What pip's start script does.
 ENTRY = [sys.executable, "-c", "import re, sys; from spamlstm.cli import main; sys.exit(main())", "filter"]
 MAIL = b"From: ann@example.org\nTo: bob@example.net\nSubject: Minutes\n\n" + b"The minutes of Monday are below.\n" * 30
@@ -48,6 +55,7 @@ def running(folder: Path) -> Iterator[tuple[int, str, str]]:
     (folder / "config.toml").write_text(
         f'[spamd]\nlisten = "unix:{folder}/spamd"\nallow_tell = true\n'
         f'[http]\nlisten = "unix:{folder}/http"\npassword_file = "{password}"\n'
+        f'[milter]\nlisten = "unix:{folder}/milter"\n[filter]\nlisten = "unix:{folder}/own"\n'
     )
     state = folder / "state"
     command = [sys.executable, "-m", "spamlstm", "run", "--config", folder / "config.toml", "--state", state]
@@ -130,14 +138,43 @@ def times(folder: Path, count: int) -> None:
             print(f"by a socket, 20 in parallel: {10 * count / (time.perf_counter() - began):.0f} a second")
 
 
+def request_of(name: str, mail: bytes) -> bytes:
+    """Return the request with which a client of a listener asks about a message, and closes its sending side."""
+    match name:
+        case "own":
+            return b"FILTER %d headers -\n" % len(mail) + mail
+        case "http":
+            head = b"POST /checkv2 HTTP/1.1\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(mail)
+            return head + mail
+        case "milter":
+            lines, _, body = mail.partition(b"\n\n")
+            headers = [packet(b"L", line.replace(b":", b"\0", 1) + b"\0") for line in lines.split(b"\n")]
+            begin = [
+                packet(b"O", struct.pack("!III", 6, ACTIONS, STEPS)),
+                packet(b"C", CLIENT),
+                packet(b"M", b"<a@b>\0"),
+            ]
+            return b"".join((*begin, *headers, packet(b"B", body), packet(b"E"), packet(b"Q")))
+        case _:
+            return b"CHECK SPAMC/1.5\r\nContent-length: %d\r\n\r\n%s" % (len(mail), mail)
+
+
 def slow(folder: Path, count: int) -> None:
-    with running(folder) as (process, path, _), contextlib.ExitStack() as stack:
-        print("alone:", milliseconds(lambda: exchange(path, REQUEST), count))
-        before = memory(process)
+    for name in ("own", "spamd", "milter", "http"):
+        (folder / name).mkdir()
+        with running(folder / name) as (process, path, _):
+            slow_clients(name, str(Path(path).with_name(name)), process, count)
+
+
+def slow_clients(name: str, path: str, process: int, count: int) -> None:
+    good = request_of(name, MAIL)
+    large = good[:-20] if name == "milter" else request_of(name, b"").replace(b" 0", b" 60000000", 1)
+    alone, before = milliseconds(lambda: exchange(path, good), count), memory(process)
+    with contextlib.ExitStack() as stack:
         clients = [stack.enter_context(socket.socket(socket.AF_UNIX)) for _ in range(200)]
         for number, client in enumerate(clients):
             client.connect(path)
-            client.sendall((b"CHECK SPAMC/1.5\r\n", b"CHECK SPAMC/1.5\r\nContent-length: 60000000\r\n\r\n")[number % 2])
+            client.sendall((good[:30], large)[number % 2])
         taken = []
         for number in range(count):
             if number % 20 == 0:
@@ -146,9 +183,33 @@ def slow(folder: Path, count: int) -> None:
                         client.sendall(b"x")
                 exchange(path, os.urandom(5000))
             began = time.perf_counter()
-            exchange(path, REQUEST)
+            exchange(path, good)
             taken.append(1000 * (time.perf_counter() - began))
-        print(f"beside 200 slow clients: p50 {statistics.median(taken):.1f}; memory +{memory(process) - before:.1f} MB")
+        beside = f"p50 {statistics.median(taken):.1f}, least {min(taken):.1f}"
+        print(f"{name}: alone {alone}; beside 200 slow clients {beside}; memory +{memory(process) - before:.1f} MB")
+
+
+def memory_after(folder: Path, count: int) -> None:
+    """Send messages of several sizes to all listeners, four at a time."""
+    randomly = random.Random(1)
+    words = [bytes(randomly.choices(b"abcdefghijklmnopqrstuvwxyz", k=randomly.randrange(2, 9))) for _ in range(5000)]
+
+    def mail(number: int) -> bytes:
+        chance = random.Random(number)
+        lines = (b" ".join(chance.choices(words, k=9)) + b"\n" for _ in range(chance.choice((3, 10, 10, 40))))
+        return b"From: %d@example.org\nSubject: %s\n\n" % (number, chance.choice(words)) + b"".join(lines)
+
+    with running(folder) as (process, path, _), ThreadPoolExecutor(4) as pool:
+        paths = {name: str(Path(path).with_name(name)) for name in ("own", "spamd", "milter", "http")}
+        print(f"idle: {memory(process):.1f} MB")
+        step = max(1, count // 10)
+        for start in range(0, count, step):
+            pairs = [(tuple(paths)[number % 4], number) for number in range(start, min(count, start + step))]
+            answers = pool.map(lambda pair: exchange(paths[pair[0]], request_of(pair[0], mail(pair[1]))), pairs)
+            empty = sum(not answer for answer in answers)
+            print(
+                f"after {start + len(pairs)} messages: {memory(process):.1f} MB, {empty} without an answer", flush=True
+            )
 
 
 def hostile(name: str, randomly: random.Random) -> bytes:
@@ -206,12 +267,13 @@ def fuzz(folder: Path, count: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("mode", choices=["start", "times", "slow", "fuzz"])
+    parser.add_argument("mode", choices=["start", "times", "slow", "memory", "fuzz"])
     parser.add_argument("--count", type=int)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        default = {"start": 30, "times": 100, "slow": 200, "fuzz": 100_000}[given.mode]
-        {"start": start, "times": times, "slow": slow, "fuzz": fuzz}[given.mode](Path(folder), given.count or default)
+        modes = {"start": (start, 30), "times": (times, 100), "slow": (slow, 200), "memory": (memory_after, 100_000)}
+        mode, default = (modes | {"fuzz": (fuzz, 100_000)})[given.mode]
+        mode(Path(folder), given.count or default)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,215 @@
+"""The protocols of the listeners in memory: what a client sends goes to the real code, and each answer is checked."""
+
+import asyncio
+import hashlib
+import random
+import re
+import struct
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+from fuzzing.findings import require
+from imapclient import response_parser
+
+from spamlstm.config import MilterConfig
+from spamlstm.daemon.imap import answers as imap_answers
+from spamlstm.daemon.listeners.byte_stream import BLOCK, ByteStream
+from spamlstm.daemon.listeners.connection import (
+    MOST_BUFFERED,
+    AnswerQueue,
+    ClientConnection,
+    ListenerCounts,
+    ReceivingBudget,
+)
+from spamlstm.daemon.listeners.judging import AnyRequest, JudgedMail, JudgeRequest, JudgingError
+from spamlstm.daemon.listeners.milter import serve_milter
+from spamlstm.daemon.listeners.own import serve_filter
+from spamlstm.daemon.listeners.rspamd import serve_rspamd
+from spamlstm.daemon.listeners.spamd import serve_spamd
+from spamlstm.verdict import Judgement, Verdict, logit
+
+# Seconds of wall time after which a client that has sent everything must have its answer.
+PATIENCE = 10
+_HTTP = re.compile(rb"HTTP/1\.1 (\d{3}) [^\r\n]*\r\n((?:[!-9;-~]+: [^\r\n]*\r\n)*)\r\n")
+_LENGTH = re.compile(rb"(?im)^content-length: (\d+)\r$")
+
+PROTOCOLS: dict[str, Callable[[ClientConnection], Awaitable[None]]] = {
+    "own": serve_filter,
+    "spamd": partial(serve_spamd, allow_tell=True),
+    "milter": partial(serve_milter, config=MilterConfig(quarantine_above=7.0, reject_above=9.0)),
+    "http": partial(serve_rspamd, password=b"secret"),
+}
+
+
+class _Judge:
+    """Answers each request immediately, in a way that depends on the message."""
+
+    def submit(self, request: AnyRequest) -> None:
+        """Answer a request."""
+        number = hashlib.sha256(request.raw).digest()[0]
+        if number < 10:
+            request.answer.set_exception(JudgingError("the message cannot be classified because of a bug"))
+        elif isinstance(request, JudgeRequest):
+            p = (number + 1) / 258
+            verdict = Verdict.SPAM if p > 0.8 else Verdict.UNSURE if p > 0.6 else Verdict.HAM
+            request.answer.set_result(JudgedMail(Judgement(verdict, p, logit(p), "score", "fuzz 1"), 0.8))
+        else:
+            request.answer.set_result(number % 2 == 0)
+
+
+class _Transport(asyncio.Transport):
+    """The connection as asyncio's loop would show it. `sent` has the bytes that the client gets."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sent = bytearray()
+        self.is_closed = False
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Send bytes."""
+        require(not self.is_closed, "an answer follows the end of the connection")
+        self.sent += data
+
+    def get_write_buffer_size(self) -> int:
+        """Return 0, because the client takes all bytes immediately."""
+        return 0
+
+    def can_write_eof(self) -> bool:
+        """Return True, as for sockets."""
+        return True
+
+    def write_eof(self) -> None:
+        """Close the sending side."""
+
+    def pause_reading(self) -> None:
+        """Stop to read."""
+
+    def resume_reading(self) -> None:
+        """Read again."""
+
+    def close(self) -> None:
+        """Close the connection."""
+        self.is_closed = True
+
+    def abort(self) -> None:
+        """Close the connection immediately."""
+        self.is_closed = True
+
+
+class Clients:
+    """Clients of the listeners, one after the other. Each gets a new connection."""
+
+    def __init__(self) -> None:
+        self._runner = asyncio.Runner()
+        self._block = memoryview(bytearray(BLOCK))
+        self._counts = {name: ListenerCounts("memory") for name in PROTOCOLS}
+        self._budget = ReceivingBudget()
+
+    def close(self) -> None:
+        """End the loop in which the listeners run."""
+        self._runner.close()
+
+    def case(self, name: str, request: bytes, chance: random.Random) -> None:
+        """Send a request in pieces, and check the answer. Raises whatever the listener raises."""
+        answer = self._runner.run(self._exchange(name, request, chance))
+        require(self._budget.left == MOST_BUFFERED, f"{name}: memory stays reserved")
+        CHECKS[name](request, answer)
+
+    async def _exchange(self, name: str, request: bytes, chance: random.Random) -> bytes:
+        streams: list[ByteStream] = []
+        transport = _Transport()
+        ByteStream(streams.append, self._block).connection_made(transport)
+        stream = streams[0]
+        answers = AnswerQueue(asyncio.get_running_loop())
+        client = ClientConnection(
+            stream, judging=_Judge(), answers=answers, counts=self._counts[name], budget=self._budget
+        )
+        serving = asyncio.create_task(self._serve(name, client))
+        at = 0
+        while at < len(request) and not serving.done():
+            piece = request[at : at + min(BLOCK, chance.choice((1, 7, 100, 5000, BLOCK)))]
+            self._block[: len(piece)] = piece
+            stream.buffer_updated(len(piece))
+            at += len(piece)
+            if chance.random() < 0.3:
+                await asyncio.sleep(0)
+        if not serving.done():
+            stream.eof_received()
+            done, _ = await asyncio.wait({serving}, timeout=PATIENCE)
+            if not done:
+                serving.cancel()
+            require(bool(done), f"{name}: no end")
+        serving.result()
+        client.abort()
+        return bytes(transport.sent)
+
+    async def _serve(self, name: str, client: ClientConnection) -> None:
+        client.time_limit = asyncio.timeout(None)
+        async with client.time_limit:
+            await PROTOCOLS[name](client)
+        await client.close(patience=0)
+
+
+# --- answers -------------------------------------------------------------------------------------------------------
+
+
+def _check_own(_request: bytes, answer: bytes) -> None:
+    first, _, rest = answer.partition(b"\n")
+    words = first.split(b" ")
+    is_message = words[0] == b"OK" and words[1] in (b"ham", b"unsure", b"spam") and int(words[2]) == len(rest)
+    require(is_message or (words[0] == b"ERROR" and not rest), "own: the answer has another form", answer)
+
+
+def _check_spamd(request: bytes, answer: bytes) -> None:
+    if not answer:
+        require(request.startswith(b"SKIP SPAMC/"), "spamd: no answer", request)
+        return
+    require(re.match(rb"SPAMD/1\.[015] \d+ ", answer) is not None, "spamd: the answer has another form", answer)
+    head, blank, body = answer.partition(b"\r\n\r\n")
+    # In the first version of the protocol, the message follows the first line.
+    is_mail = answer.startswith(b"SPAMD/1.0 0 ")
+    if blank and not is_mail and (length := _LENGTH.search(head + b"\r\n")):
+        require(int(length[1]) == len(body), "spamd: the length of the answer is wrong", answer)
+
+
+def _check_milter(_request: bytes, answer: bytes) -> None:
+    while answer:
+        require(len(answer) >= 5, "milter: a part of a packet", answer)
+        (length,) = struct.unpack_from("!I", answer)
+        require(length < len(answer) - 3 and answer[4:5] in b"Ocmiyq", "milter: the packet has another form", answer)
+        answer = answer[4 + length :]
+
+
+def _check_http(request: bytes, answer: bytes) -> None:
+    # A client that sends nothing, or only a line end, gets no answer.
+    require(bool(answer) or request in (b"", b"\r\n"), "http: no answer", request)
+    is_head_only = b"HEAD" in request
+    while answer:
+        found = _HTTP.match(answer)
+        require(found is not None, "http: the answer has another form", answer)
+        length = _LENGTH.search(found[2])
+        size = 0 if length is None or is_head_only else int(length[1])
+        require(len(answer) >= found.end() + size, "http: the length of the answer is wrong", answer)
+        answer = answer[found.end() + size :]
+        if is_head_only and not answer.startswith(b"HTTP/"):
+            return
+
+
+CHECKS = {"own": _check_own, "spamd": _check_spamd, "milter": _check_milter, "http": _check_http}
+
+
+def imap_case(answer: bytes) -> None:
+    """Read the answer of an IMAP server as the account does. Only errors with a sentence may leave it."""
+    try:
+        with imap_answers.explained("imap.example.org"):
+            if answer.startswith(b"COPYUID"):
+                imap_answers.copied_uids([answer])
+                return
+            for items in response_parser.parse_fetch_response([answer]).values():
+                imap_answers.flags_from_items(items)
+                imap_answers.modseq_from(items)
+                imap_answers.uid_from(items.get(b"UID", 1))
+            _, numbers = response_parser.parse_response([answer])[:2]
+            imap_answers.numbers_from(dict(zip(numbers[::2], numbers[1::2], strict=False)))
+    except imap_answers.AccountUnavailableError as error:
+        require("\n" not in str(error) and len(str(error)) < 200, "imap: the sentence has text of the server", error)

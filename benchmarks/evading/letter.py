@@ -16,6 +16,7 @@ _NODE = re.compile(
 )
 _TAG = re.compile(r"<[^>]*>")
 LINK = re.compile(r"https?://[^\s\"'<>)]+")
+HREF = re.compile(r"href=([\"'])\s*(https?://[^\"']+)\1", re.IGNORECASE)
 _DROPPED = ("content-", "mime-version")
 
 
@@ -56,6 +57,13 @@ class Letter:
         if not self.html:
             return self.plain
         return " ".join(unescape(_TAG.sub(" ", _SKIPPED.sub(" ", self.html))).split())
+
+    @cached_property
+    def text(self) -> str:
+        """The message as plain text. The links of the page stand below it unless the plain text has links."""
+        text = self.plain or self.words
+        links = () if LINK.search(text) else dict.fromkeys(unescape(link[2]) for link in HREF.finditer(self.html))
+        return "\n".join((text, *links))
 
 
 Change = Callable[[Letter], Letter | bytes | None]

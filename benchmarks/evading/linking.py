@@ -4,9 +4,7 @@ import re
 from collections.abc import Callable
 from urllib.parse import quote
 
-from .letter import LINK, Change, Letter, at_end, in_head
-
-_HREF = re.compile(r"href=([\"'])\s*(https?://[^\"']+)\1", re.IGNORECASE)
+from .letter import HREF, LINK, Change, Letter, at_end, in_head
 
 
 def _each_link(change: Callable[[str], str]) -> Change:
@@ -15,19 +13,19 @@ def _each_link(change: Callable[[str], str]) -> Change:
     def apply(letter: Letter) -> Letter | None:
         if not LINK.search(letter.page):
             return None
-        page = _HREF.sub(lambda link: f'href="{change(link[2])}"', letter.page)
+        page = HREF.sub(lambda link: f'href="{change(link[2])}"', letter.page)
         return letter.with_page(page)
 
     return apply
 
 
 def _first(letter: Letter) -> str:
-    found = _HREF.search(letter.page)
+    found = HREF.search(letter.page)
     return found[2] if found else ""
 
 
 def _without_links(letter: Letter) -> str:
-    return _HREF.sub('href="#"', letter.page)
+    return HREF.sub('href="#"', letter.page)
 
 
 def _in_other_markup(markup: str) -> Change:
@@ -46,7 +44,7 @@ def base(letter: Letter) -> Letter | None:
         return None
     scheme, _, rest = target.partition("://")
     host, _, path = rest.partition("/")
-    page = _HREF.sub(f'href="{path or "x"}"', letter.page)
+    page = HREF.sub(f'href="{path or "x"}"', letter.page)
     return letter.with_page(in_head(page, f'<base href="{scheme}://{host}/">'))
 
 

@@ -40,14 +40,12 @@ def wide_margin(letter: Letter) -> Letter:
 
 def quoted_history(letter: Letter) -> Letter:
     lines = [f"> {line.strip()}." for line in minutes(200).split(".") if line.strip()]
-    return replace(
-        letter, plain=f"{letter.plain or letter.words}\n\nOn Monday, Ruth Ellis wrote:\n" + "\n".join(lines), html=""
-    )
+    return replace(letter, plain=f"{letter.text}\n\nOn Monday, Ruth Ellis wrote:\n" + "\n".join(lines), html="")
 
 
 def forwarded_below(letter: Letter) -> Letter:
     head = "---------- Forwarded message ---------\nFrom: Ruth Ellis\nSubject: Minutes of the society\n"
-    return replace(letter, plain=f"{letter.plain or letter.words}\n\n{head}\n{minutes(200)}", html="")
+    return replace(letter, plain=f"{letter.text}\n\n{head}\n{minutes(200)}", html="")
 
 
 def plain_innocent(letter: Letter) -> Letter:

@@ -34,7 +34,7 @@ def crcrlf(letter: Letter) -> bytes:
 def no_blank_line(letter: Letter) -> bytes:
     """Mail programs take the first line that is no header for the body."""
     head = header_block(letter).rstrip(b"\n")
-    return head + b"\n" + (letter.plain or letter.words).encode("utf-8", "replace") + b"\n"
+    return head + b"\n" + letter.text.encode("utf-8", "replace") + b"\n"
 
 
 def byte_order_mark(letter: Letter) -> bytes:
@@ -52,7 +52,7 @@ def _only_attached(head: bytes, kind: str) -> Change:
     """Return a transform that sends the page as an attachment, with a short text that says so."""
 
     def apply(letter: Letter) -> bytes:
-        attached = head + text_part(kind, letter.page if kind == "html" else letter.words)
+        attached = head + text_part(kind, letter.page if kind == "html" else letter.text)
         note = text_part("plain", "Please see the attachment.")
         return header_block(letter) + b"MIME-Version: 1.0\n" + multipart("mixed", [note, attached], "=_f")
 
@@ -66,7 +66,7 @@ def only_message(letter: Letter) -> bytes:
 
 
 def only_calendar(letter: Letter) -> bytes:
-    text = letter.words[:1500].replace("\\", "").replace(",", "\\,").replace("\n", "\\n")
+    text = letter.text[:1500].replace("\\", "").replace(",", "\\,").replace("\n", "\\n")
     lines = ("BEGIN:VCALENDAR", "METHOD:REQUEST", "BEGIN:VEVENT", "SUMMARY:Notice", f"DESCRIPTION:{text}", "END:VEVENT")
     event = "\n".join((*lines, "END:VCALENDAR", ""))
     head = b"MIME-Version: 1.0\nContent-Type: text/calendar; charset=utf-8; method=REQUEST\n\n"

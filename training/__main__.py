@@ -218,6 +218,14 @@ def compare_cells(
     epochs: Epochs = 3,
     per_epoch: PerEpoch = 50_000,
     vocabulary: Vocabulary = 16_000,
+    synthetic: Synthetic = 0,
+    synthetic_share: Share = 0.3,
+    modern: ModernFolder = None,
+    modern_count: ModernCount = None,
+    modern_share: ModernShare = None,
+    evaded: Evaded = 0.33,
+    evaded_share: EvadedShare = 0.06,
+    weight: Weights = None,
     seed: Seed = 1,
     kept: Kept = None,
     threads: Threads = 0,
@@ -225,15 +233,20 @@ def compare_cells(
 ) -> None:
     """Compare five kinds of networks that correct one linear model, trained on the same mail.
 
-    They are a perceptron, an RNN, a GRU, an LSTM and a BiLSTM. Table, data and plot are written to OUT.
+    They are a perceptron, an RNN, a GRU, an LSTM and a BiLSTM. They judge the mail that is left out, disguised copies
+    of it, and padded messages of it. Table, data and plot are written to OUT.
 
     Example: python -m training compare-cells --corpus corpus --without trec07p --out cells
     """
-    from . import compare, run_folder
+    from . import compare, comparison, run_folder
 
-    run_folder.check_replaceable(out, holds=compare.DATA)
-    recipe = _recipe(epochs=epochs, per_epoch=per_epoch, vocabulary=vocabulary, share=0, seed=seed)
-    data, limits = _load(corpus, first=first, synthetic=0, seed=seed, threads=threads, kept=kept)
+    run_folder.check_replaceable(out, holds=comparison.DATA)
+    recipe = _recipe(epochs=epochs, per_epoch=per_epoch, vocabulary=vocabulary, share=synthetic_share, seed=seed)
+    added, dressed = _modern(modern, modern_count, modern_share)
+    recipe = replace(recipe, dressed=dressed, disguised=evaded_share, weights=tuple(map(_weight, weight or ())))
+    data, limits = _load(
+        corpus, first=first, synthetic=synthetic, seed=seed, threads=threads, modern=added, evaded=evaded, kept=kept
+    )
     with progress.shown(console, "training", each=per_epoch) as tick:
         compare.compare(data, recipe, limits, without=without, out=out, device=_device(device), say=_say, tick=tick)
     _say(f"wrote {out}")

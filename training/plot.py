@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.axis import Axis
 
-    from .compare import Result
+    from .comparison import Result
 
 LEAST = 1e-2
 """Smaller errors are drawn here: a logarithmic axis has no zero. 0.01 % is one wrong pair in ten thousand."""
@@ -22,7 +22,7 @@ MARKERS = "osD^v*"
 
 
 def draw(results: Sequence[Result], distances: Sequence[int], path: Path) -> None:
-    """Draw two panels: error by cell with its interval, and error by distance of the deciding words from the end."""
+    """Draw two panels: errors by cell with intervals, and error by distance of the deciding words from the end."""
     picture = Picture(figsize=(10, 4), layout="constrained")
     FigureCanvasAgg(picture)
     left, right = picture.subplots(1, 2)
@@ -33,15 +33,16 @@ def draw(results: Sequence[Result], distances: Sequence[int], path: Path) -> Non
 
 def _by_cell(axes: Axes, results: Sequence[Result]) -> None:
     for row, result in enumerate(results):
-        figure = result.one_minus_roca_pct
-        if figure is not None:
-            axes.plot([_clip(figure.low), _clip(figure.high)], [row, row], color=f"C{row}", linewidth=2)
-            axes.plot(_clip(figure.value), row, marker=MARKERS[row % len(MARKERS)], color=f"C{row}")
+        for figure, style, up in ((result.left_out, "-", -0.12), (result.disguised, ":", 0.12)):
+            if figure is not None:
+                ends = [_clip(figure.low), _clip(figure.high)]
+                axes.plot(ends, [row + up] * 2, color=f"C{row}", linewidth=2, linestyle=style)
+                axes.plot(_clip(figure.value), row + up, marker=MARKERS[row % len(MARKERS)], color=f"C{row}")
     axes.set_yticks(range(len(results)), [result.name for result in results])
     axes.invert_yaxis()
     axes.set_xscale("log")
     _format(axes.xaxis)
-    axes.set_xlabel("(1-ROCA)% on mail of sources left out, 95 % interval")
+    axes.set_xlabel("(1-ROCA)% with 95 % interval: left out (line), disguised (dots)")
     axes.grid(visible=True, axis="x", which="both", alpha=0.3)
 
 

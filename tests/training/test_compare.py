@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from spamlstm.errors import UserError
-from training import compare
+from training import compare, comparison
 from training.batches import SECTION_IDS, Example
 
 
@@ -23,26 +23,35 @@ def _run(data, recipe, limits, *, without=("c",), out, say=lambda _: None):
 
 @pytest.mark.train
 def test_it_writes_table_data_and_plot(three, quick, limits, tmp_path):
-    """Every cell has a row with all figures, and only the three files are left."""
+    """The wide part alone and every cell have a row with all figures, and only the three files are left."""
     limits = replace(limits, window=270)
     _run(three, quick, limits, out=tmp_path / "cells")
     written = json.loads((tmp_path / "cells" / "comparison.json").read_text())
     table = (tmp_path / "cells" / "comparison.md").read_text()
 
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["cells"]
-    assert {entry.name for entry in (tmp_path / "cells").iterdir()} == {compare.TABLE, compare.DATA, compare.PICTURE}
+    assert {entry.name for entry in (tmp_path / "cells").iterdir()} == {
+        comparison.TABLE,
+        comparison.DATA,
+        comparison.PICTURE,
+    }
     assert (tmp_path / "cells" / "comparison.png").read_bytes().startswith(b"\x89PNG")
-    assert [cell["name"] for cell in written["cells"]] == [name for name, _, _ in compare.CELLS]
+    wide, *cells = written["cells"]
+    assert wide["name"] == compare.ALONE
+    assert [cell["name"] for cell in cells] == [name for name, _, _ in compare.CELLS]
     assert written["judged"] == {"sources": ["c"], "ham": 100, "spam": 100}
-    for cell in written["cells"]:
-        assert f"| {cell['name']} |" in table
+    for cell in cells:
         assert cell["parameters"] > 0
         assert cell["int8_bytes"] > 0
         assert cell["ms"] > 0
-        value, low, high = cell["one_minus_roca_pct"]
+    for cell in (wide, *cells):
+        assert f"| {cell['name']} |" in table
+        value, low, high = cell["left_out"]
         assert 0 <= low <= value <= high <= 100
         assert len(cell["by_distance"]) == len(compare.DISTANCES)
         assert all(cell["by_distance"])
+        assert len(cell["worse_by"]) == 2 + len(compare.DISTANCES)
+    assert cells[-1]["worse_by"][0] == [0, 0, 0]
 
 
 @pytest.mark.train
@@ -73,6 +82,39 @@ def test_sources_that_cannot_be_judged_are_errors(three, quick, limits, tmp_path
         _run(one_class, quick, limits, out=tmp_path / "cells")
 
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.train
+def test_disguised_copies_of_left_out_mail_are_judged_and_not_learned(three, quick, limits, tmp_path):
+    """Copies of the left-out mail are judged apart from it. Generated mail that is left out is not judged."""
+    source, group = three.source.astype("<U20"), three.group.copy()
+    originals, copies, made = (np.flatnonzero(three.source == "c")[start::4] for start in (0, 1, 2))
+    source[copies], group[copies], source[made] = "evaded:c", group[originals[: len(copies)]], "app:x"
+    data = replace(three, source=source, group=group)
+    _run(data, quick, limits, without=("c", "app:"), out=tmp_path / "cells")
+    written = json.loads((tmp_path / "cells" / "comparison.json").read_text())
+
+    assert written["judged"]["sources"] == ["c"]
+    assert written["judged"]["ham"] + written["judged"]["spam"] == 100
+    assert written["disguised"] == len(copies)
+    assert written["trained_on"] <= 520
+    assert all(len(cell["disguised"]) == 3 for cell in written["cells"])
+
+
+def test_the_interval_of_a_difference_knows_that_the_messages_are_the_same():
+    """Two rankings of the same messages that nearly agree differ by little, and surely."""
+    rng = np.random.default_rng(7)
+    spam = np.arange(2000) % 2 == 0
+    logits = rng.normal(spam * 2.0, 1.0)
+    worse = logits - 0.3 * spam
+    one, other = (comparison.one_minus_roca_pct(spam, scores) for scores in (worse, logits))
+    value, low, high = comparison.difference(spam, worse, logits)
+
+    assert value == pytest.approx(one.value - other.value)
+    assert 0 < low < value < high
+    assert high - low < (one.high - one.low) / 2
+    assert comparison.difference(spam, logits, logits) == (0, 0, 0)
+    assert comparison.difference(np.ones(3, bool), np.zeros(3), np.zeros(3)) is None
 
 
 def test_the_filler_is_the_same_at_every_distance():

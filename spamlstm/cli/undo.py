@@ -17,7 +17,8 @@ from spamlstm.daemon.maildir_locks import MaildirLocks
 from spamlstm.errors import ExitStatus, NoInputError, UserError, reading
 from spamlstm.files import open_regular
 from spamlstm.filtering.acts import Recovery
-from spamlstm.filtering.journal import Journal, UnreadableAct
+from spamlstm.filtering.journal import Journal
+from spamlstm.filtering.journal_rows import UnreadableAct
 from spamlstm.filtering.named_message import contents_by_message_id, contents_by_name
 from spamlstm.filtering.outcome import Counters
 from spamlstm.filtering.undo import UndoResult, UndoStatus, undo_acts

@@ -17,7 +17,8 @@ from spamlstm import __version__
 from spamlstm.config import Action, ImapConfig, MaildirConfig
 from spamlstm.errors import UserError
 from spamlstm.filtering.failures import FailureKind, emit, kind_of, sentence
-from spamlstm.filtering.journal import Act, Intent, Journal, UnreadableAct
+from spamlstm.filtering.journal import Journal
+from spamlstm.filtering.journal_rows import Act, Intent, UnreadableAct
 from spamlstm.filtering.outcome import Counters
 from spamlstm.maildir import folders, names
 from spamlstm.maildir.headers import tag

@@ -13,7 +13,8 @@ from spamlstm.filtering.acts import JournaledPlan, Plan, Recovery, perform, with
 from spamlstm.filtering.batch import BATCH
 from spamlstm.filtering.failures import kind_of, sentence
 from spamlstm.filtering.inbox import OpenMaildirs
-from spamlstm.filtering.journal import Act, Journal, UnreadableAct
+from spamlstm.filtering.journal import Journal
+from spamlstm.filtering.journal_rows import Act, UnreadableAct
 from spamlstm.maildir import folders, names
 from spamlstm.maildir.headers import untag
 from spamlstm.maildir.message_file import UnreadableMessageError, read_message, sized

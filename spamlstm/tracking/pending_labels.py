@@ -9,8 +9,9 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from spamlstm.filtering.crash_guard import CrashGuard, labelling
+from spamlstm.filtering.crash_guard import CrashGuard
 from spamlstm.filtering.failures import emit
+from spamlstm.filtering.in_progress import labelling
 from spamlstm.filtering.journal import Journal
 from spamlstm.maildir.content_id import content_id
 from spamlstm.maildir.opened import OpenMaildir

@@ -11,7 +11,8 @@ from inbox import OPENED, Inbox
 from spamlstm.errors import DataError, UserError
 from spamlstm.filtering.acts import Recovery
 from spamlstm.filtering.inbox import name_hash
-from spamlstm.filtering.journal import NAME, Act, Journal, UnreadableAct
+from spamlstm.filtering.journal import NAME, Journal
+from spamlstm.filtering.journal_rows import Act, UnreadableAct
 from spamlstm.filtering.outcome import Counters
 from spamlstm.filtering.undo import UndoStatus, undo_acts
 from spamlstm.maildir.content_id import content_id

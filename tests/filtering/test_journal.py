@@ -12,7 +12,8 @@ from spamlstm.config import Action
 from spamlstm.errors import DataError
 from spamlstm.filtering import journal as journals
 from spamlstm.filtering.inbox import DAY, name_hash
-from spamlstm.filtering.journal import NAME, Intent, Journal
+from spamlstm.filtering.journal import NAME, Journal
+from spamlstm.filtering.journal_rows import Intent
 from spamlstm.maildir.message_file import Identity
 from spamlstm.maildir.transfer import TransferResult
 from spamlstm.verdict import Verdict

@@ -30,9 +30,8 @@ _LEFT_OUT = HeaderNames(
 _SEPARATOR = re.compile(rb">?From [^\n]*+\n")
 
 _MOST_RECEIVED_BYTES = 16 << 10
-# The first Received header, with its folded lines. The server that delivered the message wrote it, so a sender cannot
-# forge it.
-_RECEIVED = re.compile(rb"^received:([^\n]*+(?>\n[ \t][^\n]*+)*+)", re.IGNORECASE | re.MULTILINE)
+RECEIVED = re.compile(rb"^received[ \t]*+:([^\n]*+(?>\n[ \t][^\n]*+)*+)", re.IGNORECASE | re.MULTILINE)
+"""The value of a Received header, with its folded lines."""
 # The number of seconds by which the clock of a server may be ahead of our clock.
 _TOLERANCE = 86_400.0
 
@@ -124,7 +123,8 @@ def arrived(raw: bytes, *, stored: float) -> float:
     date in the header that is more than a day later than `stored` is ignored.
     """
     head = raw[:_MOST_RECEIVED_BYTES]
-    match = _RECEIVED.search(head, 0, end_of_head(head))
+    # The server that delivered the message wrote its first Received header, so a sender cannot forge it.
+    match = RECEIVED.search(head, 0, end_of_head(head))
     if match is None:
         return stored
     from email.utils import parsedate_to_datetime  # 9 ms and 1 MB, which the daemon does not need

@@ -10,13 +10,13 @@
 - A message that this program tagged is not delivered again with these headers.
 """
 
-import re
 import struct
 from dataclasses import dataclass, replace
 from enum import IntFlag
 from hashlib import blake2b
 from typing import Self
 
+from spamlstm.maildir.content_id import RECEIVED
 from spamlstm.maildir.headers import is_tagged
 from spamlstm.maildir.message_file import StoredMessage
 from spamlstm.maildir.names import base_of
@@ -25,7 +25,6 @@ from spamlstm.message.headers import end_of_head
 # Received headers are looked for in this many bytes, and this many of them are used. Servers refuse a message with more
 # than 100 of them, because it is in a loop.
 _MOST_BYTES, _MOST_FIELDS = 64 << 10, 16
-_FIELD = re.compile(rb"^received[ \t]*+:([^\n]*+(?>\n[ \t][^\n]*+)*+)", re.IGNORECASE | re.MULTILINE)
 _WHITE = b" \t\r\n"
 _HASH_BYTES = 4
 _PACKED = struct.Struct("<BQIq")
@@ -134,7 +133,7 @@ def trace_of(raw: bytes) -> bytes:
     White space is ignored, because mail programs fold headers in other ways.
     """
     hashes = []
-    for match in _FIELD.finditer(raw, 0, min(len(raw), _MOST_BYTES, end_of_head(raw))):
+    for match in RECEIVED.finditer(raw, 0, min(len(raw), _MOST_BYTES, end_of_head(raw))):
         value = match[1].translate(None, _WHITE)
         hashes.append(blake2b(value, digest_size=_HASH_BYTES, person=b"received").digest())
         if len(hashes) == _MOST_FIELDS:

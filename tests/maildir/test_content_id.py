@@ -203,12 +203,13 @@ STORED = 1_700_000_000.0
     ],
 )
 def test_the_first_received_counts(received):
-    """The first Received header has the date, folded or not; later ones and those in the body do not count."""
+    """The first Received header has the date, in all its forms; later ones and those in the body do not count."""
     raw = (
         b"Return-Path: <a@b.org>\nReceived: " + received + b"\nReceived: by x; Thu, 10 Jan 2002 21:20:00 +0000\n\nhi\n"
     )
     assert arrived(raw, stored=STORED) == THEN
     assert arrived(raw.replace(b"\n", b"\r\n"), stored=STORED) == THEN
+    assert arrived(raw.replace(b"Received:", b"received \t:", 1), stored=STORED) == THEN
 
 
 @pytest.mark.parametrize(

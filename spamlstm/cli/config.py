@@ -1,5 +1,6 @@
 """`spamlstm config`: write, check and show the configuration."""
 
+import grp
 import os
 import sys
 from collections import defaultdict
@@ -24,6 +25,7 @@ from spamlstm.config import (
 from spamlstm.config.addresses import UNIX, parse_address
 from spamlstm.config.locations import config_files, find_config_file, user_file
 from spamlstm.config.maildirs import absolute, expand_maildirs, has_magic
+from spamlstm.config.passwords import read_password
 from spamlstm.config.reading import ProblemsError
 from spamlstm.config.values import AUTO
 from spamlstm.config.writing import to_toml, write_default
@@ -66,7 +68,7 @@ def check_config(named: Path | None) -> int:
     except ProblemsError as error:
         print_lines(*error.lines())
         return ExitStatus.CONFIG
-    listeners = [f"  {name}: {_listener(one)}" for name, one in config.listeners().items()]
+    listeners = [line for name, one in config.listeners().items() for line in _listener(name, one)]
     accounts = [line for one in config.accounts for line in _account(config, one)]
     watches = "Watched Maildirs:" if config.maildirs else "No Maildirs are watched, as there is no [[maildir]] section."
     print_lines(f"{path} has no problems. {watches}", *_sections(config))
@@ -75,7 +77,7 @@ def check_config(named: Path | None) -> int:
     return ExitStatus.OK
 
 
-def _listener(listener: ListenerConfig) -> str:
+def _listener(name: str, listener: ListenerConfig) -> Iterator[str]:
     group = f", for members of the group {listener.group}" if listener.group else ""
     if group and not str(listener.listen).startswith(UNIX):
         group = (
@@ -86,7 +88,22 @@ def _listener(listener: ListenerConfig) -> str:
     if isinstance(listener, HttpConfig) and listener.password_file:
         tell = ", clients with the password can label mail"
     limits = "".join(_limits(listener)) if isinstance(listener, MilterConfig) else ""
-    return f"{listener.listen}{group}{remote}{tell}{limits}"
+    yield f"  {name}: {listener.listen}{group}{remote}{tell}{limits}"
+    yield from (f"    cannot listen: {why}" for why in _obstacles(listener))
+
+
+def _obstacles(listener: ListenerConfig) -> Iterator[str]:
+    """Yield the reasons for which the daemon cannot open a listener. The folder of a socket may exist only then."""
+    if listener.group:
+        try:
+            grp.getgrnam(listener.group)
+        except KeyError:
+            yield f"there is no group {listener.group!r}; name an existing group, or create it"
+    if isinstance(listener, HttpConfig) and listener.password_file:
+        try:
+            read_password(listener.password_file)
+        except UserError as error:
+            yield str(error)
 
 
 def _limits(milter: MilterConfig) -> Iterator[str]:

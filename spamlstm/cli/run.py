@@ -54,7 +54,7 @@ def run_daemon(
         if config.accounts:
             check_imap_installed()
         if not config.maildirs and not config.listeners() and not config.accounts:
-            where = config_file or find_config_file() or ", ".join(map(str, config_files()))
+            where = config_file or find_config_file() or " or ".join(map(str, config_files()))
             raise ConfigError(
                 f"there is nothing to do: name a Maildir, or add a [[maildir]], [[imap]] or [spamd] section to {where}"
             )

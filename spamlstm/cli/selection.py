@@ -71,18 +71,25 @@ def label_folder(state: Path | None, maildir: Path | None, *, named: Path | None
     folder = personal_dir(state, _section(config, maildir)[1])
     # Without sections, the Maildirs are named on the command line of 'spamlstm run'.
     if config.maildirs and _configured(config, maildir) is None and not folder.is_dir():
-        raise UserError(f"{maildir} is not a Maildir of the configuration, so its labels would have no effect")
+        raise UserError(
+            f"{maildir} is not a Maildir of the configuration, so its labels would have no effect; name a Maildir of"
+            " the configuration, or add this Maildir as [[maildir]]"
+        )
     return folder
 
 
 def _check(maildir: Path) -> None:
     if not os.path.lexists(maildir):
-        raise NoInputError(f"{maildir} does not exist")
-    if not is_maildir(str(maildir)):
-        raise NoInputError(f"{maildir} is not a Maildir: new, cur or tmp is missing")
+        raise NoInputError(f"{maildir} does not exist; name a Maildir, which is a folder with new, cur and tmp in it")
     above = Path(os.path.abspath(maildir)).parent  # noqa: PTH100  does not follow links
     if is_maildir(str(above)):
-        raise NoInputError(f"{maildir} is a folder of the Maildir {above}; name that Maildir instead")
+        raise NoInputError(f"{maildir} is in the Maildir {above}; name that Maildir instead")
+    if not is_maildir(str(maildir)):
+        below = maildir / "Maildir"
+        example = f", such as {below}" if is_maildir(str(below)) else ""
+        raise NoInputError(
+            f"{maildir} is not a Maildir: new, cur or tmp is missing in it; name the folder that has all three{example}"
+        )
 
 
 def _section(config: Config, maildir: Path) -> tuple[MaildirConfig, str]:

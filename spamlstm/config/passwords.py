@@ -22,7 +22,10 @@ def read_password(path: str) -> bytes:
             check_private(Path(path), os.fstat(stream.fileno()))
             password = stream.read(MOST_PASSWORD + 1)
     except OSError as error:
-        raise ConfigError(f"the file {path} with the password cannot be read: {reason_of(error)}") from error
+        raise ConfigError(
+            f"the file {path} with the password cannot be read: {reason_of(error)}; name a file that only this user can"
+            " read"
+        ) from error
     password = password.strip()
     if not password or len(password) > MOST_PASSWORD or any(byte < 0x20 or byte == 0x7F for byte in password):
         raise ConfigError(f"the file {path} must contain one line with a password of at most {MOST_PASSWORD} bytes")

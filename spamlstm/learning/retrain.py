@@ -27,7 +27,7 @@ from spamlstm.learning.comparison import Comparison, Figures, Sides
 from spamlstm.learning.label import Label
 from spamlstm.learning.label_store import LabelStore
 from spamlstm.learning.snapshot import LabelledMail, Snapshot
-from spamlstm.learning.train_extra import check_installed
+from spamlstm.learning.train_extra import check_installed, find_trainer
 from spamlstm.learning.trainer import rescore_labels
 from spamlstm.learning.training_process import CORES, run_trainer
 from spamlstm.model import bundle as bundles
@@ -39,18 +39,15 @@ from spamlstm.verdict import Verdict
 
 FEWEST = 20
 """The minimum number of labels of each kind (ham, spam) for a retraining."""
-_INSTALLED, _IN_CHECKOUT = "spamlstm_training", "training"
 
 
 def trainer_command() -> tuple[str, ...]:
-    """Return the command that runs the trainer, a package in the same folder as spamlstm.
+    """Return the command that runs the trainer.
 
-    The package has another name in a checkout than in an installation. The option -P excludes the current folder from
-    the search for modules, so that a file training.py or torch.py in the current folder is not executed.
+    The option -P excludes the current folder from the search for modules, so that a file training.py or torch.py in the
+    current folder is not executed.
     """
-    beside_spamlstm = Path(__file__).resolve().parents[2]
-    module = _INSTALLED if (beside_spamlstm / _INSTALLED).is_dir() else _IN_CHECKOUT
-    return sys.executable, "-P", "-m", module, "finetune"
+    return sys.executable, "-P", "-m", find_trainer() or "training", "finetune"
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,12 +10,28 @@ from pathlib import Path
 
 from spamlstm.errors import UnavailableError
 
+TRAINERS = ("spamlstm_training", "training")
+"""The names of the trainer, a package beside spamlstm, in an installation and in a checkout."""
 REQUIREMENTS = {"onnx": "onnx>=1.17,<2", "safetensors": "safetensors>=0.5,<1", "torch": "torch>=2.6,<3"}
 """The requirement of each package, as in the `train` extra in pyproject.toml."""
 
 
+def find_trainer() -> str | None:
+    """Return the name of the trainer, or None if this installation has no trainer."""
+    beside_spamlstm = Path(__file__).resolve().parents[2]
+    return next((name for name in TRAINERS if (beside_spamlstm / name).is_dir()), None)
+
+
 def check_installed() -> None:
-    """Check that the packages needed for training are installed. Raises UnavailableError if a package is missing."""
+    """Check that the trainer and the packages that it needs are installed.
+
+    Raises UnavailableError if the trainer or a package is missing.
+    """
+    if find_trainer() is None:
+        raise UnavailableError(
+            "this installation does not have the trainer, as in a container; install spamlstm with pip, retrain there"
+            " with a copy of the state folder, and copy the new model back"
+        )
     if missing := [name for name in REQUIREMENTS if not is_installed(name)]:
         command = install_command([REQUIREMENTS[name] for name in missing], environment=Path(sys.prefix))
         raise UnavailableError(f"retraining needs {' and '.join(missing)}; to install, run: {command}")

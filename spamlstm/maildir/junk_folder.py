@@ -43,7 +43,7 @@ def junk_folder(mailbox: OpenMaildir, configured: str = "auto") -> OpenFolder:
     leads out of the Maildir, and RefusedError (an OSError) if the folder is a link.
     """
     if not mailbox.folder().exists():
-        raise NoInputError(f"{mailbox.path} is not a Maildir: it lacks new, cur or tmp")
+        raise NoInputError(f"{mailbox.path} is not a Maildir: new, cur or tmp is missing in it")
     # Switching to the owner's identity and back takes as long as ten stat calls.
     with mailbox.owner.acting():
         return mailbox.folder(_configured(mailbox, configured) if configured != "auto" else _detected(mailbox))

@@ -23,9 +23,12 @@ def home(tmp_path, monkeypatch):
 
 def test_check_shows_the_listeners(spamlstm, tmp_path):
     """A correct configuration is summed up with its listeners, their groups and what clients may do."""
+    password = tmp_path / "password"
+    password.touch(mode=0o600)
+    password.write_text("secret\n")
     (tmp_path / "c.toml").write_text(
         '[spamd]\nlisten = "127.0.0.1:783"\nallow_tell = true\n[filter]\nlisten = "unix:/run/f"\ngroup = "mail"\n'
-        '[http]\nlisten = "[::1]:11333"\npassword_file = "/etc/password"\n'
+        f'[http]\nlisten = "[::1]:11333"\npassword_file = "{password}"\n'
         '[milter]\nlisten = "127.0.0.1:7357"\nquarantine_above = 15\nreject_above = 25.5\n'
     )
     status, output, _ = spamlstm("config", "check", "--config", tmp_path / "c.toml")
@@ -36,6 +39,23 @@ def test_check_shows_the_listeners(spamlstm, tmp_path):
         "  http: [::1]:11333, clients with the password can label mail",
         "  milter: 127.0.0.1:7357, spam above 15 points is quarantined, spam above 25.5 points is rejected",
         "  spamd: 127.0.0.1:783, clients can label mail",
+    ]
+
+
+def test_check_says_why_the_daemon_cannot_open_a_listener(spamlstm, tmp_path):
+    """A group that does not exist and a password that cannot be read are shown, with what to do, before the start."""
+    (tmp_path / "c.toml").write_text(
+        '[filter]\nlisten = "unix:/run/f"\ngroup = "no-such"\n'
+        f'[http]\nlisten = "[::1]:11333"\npassword_file = "{tmp_path}/missing"\n'
+    )
+    _, output, _ = spamlstm("config", "check", "--config", tmp_path / "c.toml")
+    reasons = [line.strip() for line in output.splitlines() if line.startswith("    ")]
+    assert reasons == [
+        "cannot listen: there is no group 'no-such'; name an existing group, or create it",
+        (
+            f"cannot listen: the file {tmp_path}/missing with the password cannot be read: no such file or directory;"
+            " name a file that only this user can read"
+        ),
     ]
 
 

@@ -205,7 +205,7 @@ def test_a_folder_of_a_maildir_is_refused(spamlstm, root):
     spamlstm("scan", root)
     status, _, err = spamlstm("scan", root / ".Junk")
     assert status == 66
-    assert f"is a folder of the Maildir {root}" in err
+    assert f"is in the Maildir {root}" in err
     assert not (root / ".Junk" / ".Junk").exists()
 
 

@@ -315,10 +315,9 @@ with open(os.devnull, "rb") as lock:
         assert done.returncode == status, done.stderr
 
 
-@pytest.mark.parametrize(("beside", "module"), [([], "training"), (["spamlstm_training"], "spamlstm_training")])
-def test_the_trainer_of_an_installation(tmp_path, monkeypatch, beside, module):
+@pytest.mark.parametrize("module", ["training", "spamlstm_training"])
+def test_the_trainer_of_an_installation(tmp_path, monkeypatch, module):
     """A wheel installs the trainer beside spamlstm by another name than a checkout has."""
-    for name in beside:
-        (tmp_path / name).mkdir()
-    monkeypatch.setattr("spamlstm.learning.retrain.__file__", str(tmp_path / "spamlstm" / "learning" / "x.py"))
+    (tmp_path / module).mkdir()
+    monkeypatch.setattr("spamlstm.learning.train_extra.__file__", str(tmp_path / "spamlstm" / "learning" / "x.py"))
     assert trainer_command() == (sys.executable, "-P", "-m", module, "finetune")

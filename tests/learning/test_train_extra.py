@@ -7,7 +7,8 @@ import tomllib
 
 import pytest
 
-from spamlstm.learning.train_extra import REQUIREMENTS, install_command
+from spamlstm.errors import UnavailableError
+from spamlstm.learning.train_extra import REQUIREMENTS, check_installed, install_command
 
 
 def test_the_requirements_are_those_of_the_extra(root):
@@ -15,6 +16,13 @@ def test_the_requirements_are_those_of_the_extra(root):
     extra = tomllib.loads((root / "pyproject.toml").read_text())["project"]["optional-dependencies"]["train"]
     assert set(REQUIREMENTS.values()) <= set(extra)
     assert all(requirement.startswith(f"{name}>=") for name, requirement in REQUIREMENTS.items())
+
+
+def test_without_the_trainer_no_package_helps(tmp_path, monkeypatch):
+    """An installation without the trainer says where to retrain, and does not name packages to install."""
+    monkeypatch.setattr("spamlstm.learning.train_extra.__file__", str(tmp_path / "spamlstm" / "learning" / "x.py"))
+    with pytest.raises(UnavailableError, match="install spamlstm with pip, retrain there"):
+        check_installed()
 
 
 @pytest.mark.parametrize(

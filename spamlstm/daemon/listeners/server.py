@@ -254,13 +254,14 @@ def opened_socket(config: ListenerConfig, name: str) -> socket.socket:
             return _unix_socket(address.path, config.group)
         return _tcp_socket(address)
     except (OSError, KeyError) as error:
-        why = f"there is no group {config.group!r}" if isinstance(error, KeyError) else _why(error, address, config)
+        unknown = f"there is no group {config.group!r}; name an existing group, or create it"
+        why = unknown if isinstance(error, KeyError) else _why(error, address, config)
         raise UnavailableError(f"[{name}] cannot listen on {config.listen}: {why}") from error
 
 
 def _why(error: OSError, address: UnixAddress | TcpAddress, config: ListenerConfig) -> str:
     if isinstance(error, FileNotFoundError) and isinstance(address, UnixAddress):
-        return f"the folder {Path(address.path).parent} does not exist"
+        return f"the folder {Path(address.path).parent} does not exist; create it, or name another folder"
     if config.group and error.filename is not None and isinstance(address, UnixAddress):
         return f"this user cannot give the socket to the group {config.group}; make the user a member of the group"
     if isinstance(error, PermissionError) and isinstance(address, TcpAddress) and address.port < 1024:

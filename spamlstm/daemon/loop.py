@@ -85,7 +85,7 @@ class Daemon:
     after a call of `reload`. Without `locks`, the Maildirs are not locked, so other programs may work on them too.
     Without `listeners`, clients cannot classify mail. Without `accounts`, IMAP accounts are not served. `requests` is
     the queue of the listeners and the accounts.
-    `check_state` is called before each full scan. If `check_state` raises an error, the daemon ends.
+    `check_state` is called before each reload and each full scan. If `check_state` raises an error, the daemon ends.
 
     Only the thread that opened the pipeline's journal may call the methods, except `stop` and `reload`.
     """
@@ -171,7 +171,7 @@ class Daemon:
 
     def _turn(self) -> None:
         self.notifier.beat()
-        if self._is_full_scan_due():
+        if self._reload_wanted or self._is_full_scan_due():
             self.check_state()
         self._answer_requests()
         with self._logging_bugs():

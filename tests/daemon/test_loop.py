@@ -167,6 +167,20 @@ def test_an_error_of_the_state_check_ends_it(running, box, wait):
     wait(lambda: ended)
 
 
+def test_a_reload_makes_the_state_check(running, wait):
+    """A reload scans all Maildirs, so the state folder is checked before it, not a minute later."""
+    checks = []
+    running.daemon.check_state = lambda: checks.append(len(running.notifier.lines))
+    running.next = lambda: (running.pipeline.config, SimpleNamespace(bundle=SimpleNamespace(label="tiny")))
+    running.daemon.clock = lambda: 0.0
+    running.start()
+    wait(lambda: running.daemon.status.scans == 1)
+    before = len(checks)
+    running.daemon.reload()
+    wait(lambda: "RELOADING=1" in running.notifier.lines)
+    assert len(checks) == before + 1
+
+
 def test_idle_it_sleeps_until_the_next_full_scan(running):
     """Without events the loop waits once, until the next scan of all Maildirs is due."""
     waits = []

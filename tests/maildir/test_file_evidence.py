@@ -40,7 +40,7 @@ def test_a_trace_is_short(raw):
     assert len(trace_of(raw)) == 64
 
 
-@pytest.mark.parametrize("way", WAYS.keys() - {"a Received header added", "Received lost"})
+@pytest.mark.parametrize("way", sorted(WAYS.keys() - {"a Received header added", "Received lost"}))
 def test_a_trace_survives_what_servers_change(way):
     """Folding, other headers and line ends do not change it; a Received header in the body does not count."""
     mail = MAILS["plain"]

@@ -133,10 +133,10 @@ def test_a_message_that_is_not_there(root, junk, content):
 
 @pytest.mark.parametrize(("content", "same"), [(None, False), (FRESH, False), (FRESH, True)])
 @pytest.mark.parametrize("reader", [False, True])
-def test_a_kill_before_any_line(root, junk, content, same, reader):
+def test_a_kill_at_any_point(root, junk, content, same, reader):
     """With or without a reader before the restart: the message is there once, and `settle` tells which one it is.
 
-    Up to some line it is the old message, and from there on the new one.
+    Up to some point it is the old message, and from there on the new one.
     """
     folder = root if same else junk
     folders = (root,) if same else (root, junk)
@@ -161,7 +161,7 @@ def test_a_kill_before_any_line(root, junk, content, same, reader):
             break
     undone = results.count(UNDONE)
     assert results == [UNDONE] * undone + [DONE] * (len(results) - undone)
-    assert undone > 10
+    assert undone > 5
     assert len(results) - undone > 1
 
 

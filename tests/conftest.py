@@ -25,6 +25,36 @@ ROOT = Path(__file__).resolve().parent.parent
 # Variables of a user's session that change which files the program reads and writes.
 INHERITED = ("SPAMLSTM_", "XDG_", "STATE_DIRECTORY", "NOTIFY_SOCKET", "WATCHDOG_", "JOURNAL_STREAM")
 
+# With pytest-xdist, one process runs all tests of a file, because they share fixtures, and all tests of these folders,
+# because they share a build. The folders with the longest tests come first, so that all processes end at the same time.
+TOGETHER = ("tests/package/",)
+LONGEST_FIRST = (
+    "tests/package/",
+    "tests/peers/",
+    "tests/recipes/",
+    "tests/training/",
+    "tests/learning/",
+    "tests/filtering/",
+)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Distribute the tests by files."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class ByFile(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return next((folder for folder in TOGETHER if nodeid.startswith(folder)), super()._split_scope(nodeid))
+
+    config.option.loadscopereorder = False
+    return ByFile(config, log)
+
+
+def pytest_collection_modifyitems(config, items) -> None:
+    if hasattr(config, "workerinput"):  # in a process of pytest-xdist
+        items.sort(key=lambda item: not item.nodeid.startswith(LONGEST_FIRST))
+
 
 def _new_account(patch: pytest.MonkeyPatch, home: Path) -> None:
     """Make `home` the home folder, empty as after `useradd`, for this process and all that it starts."""

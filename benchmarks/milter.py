@@ -1,7 +1,7 @@
 """Postfix with the milter, which only root can start, and the milter alone. `MODE` is speed, kill, scores or fuzz.
 
-speed:  messages a second that Postfix takes and delivers with the milter, and without any, in turns; and the processor
-        time of a message, which depends less on what else the machine does.
+speed:  messages a second that Postfix takes and delivers with the milter, with one that reads nothing, and without any,
+        in turns; and the processor time of a message, which depends less on what else the machine does.
 kill:   the daemon is killed half-way and started again; ends with an error if a message is lost or delivered twice, or
         if the queue is not empty a minute after the last message.
 scores: the points of each message from the milter and from its file in the Maildir; ends with an error if they differ
@@ -156,31 +156,53 @@ def measured(server: Postfix, mails: list[bytes], connections: int) -> Round:
     return Round(count / taken, 1000 * postfix / count, 1000 * client / count)
 
 
+@contextlib.contextmanager
+def bare_milter(server: Postfix) -> Iterator[subprocess.Popen[str]]:
+    """Run a milter that reads nothing."""
+    command = [sys.executable, ROOT / "benchmarks" / "bare_milter.py", server.folder / "milter.sock"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        process.stdout.readline()
+        yield process
+        process.terminate()
+
+
 def speed(folder: Path, mails: list[bytes], given: argparse.Namespace) -> None:
-    shares, times, protocols = [], [], []
-    with running_postfix(FILTERED) as filtered, running_postfix("") as plain, daemon(folder, filtered) as process:
-        for server in (filtered, plain):
+    shares, times, bare_shares, bare_times = [], [], [], []
+    with (
+        running_postfix(FILTERED) as filtered,
+        running_postfix(FILTERED) as other,
+        running_postfix("") as plain,
+        daemon(folder, filtered) as process,
+        bare_milter(other) as bare,
+    ):
+        for server in (filtered, other, plain):
             measured(server, mails[:100], given.connections)  # starts the processes of Postfix
         for _ in range(given.rounds):
+            without = measured(plain, mails, given.connections)
             before = processor_seconds(process.pid), main_thread_seconds(process.pid)
-            one = measured(filtered, mails, given.connections)
+            ours = measured(filtered, mails, given.connections)
             daemon_ = 1000 * (processor_seconds(process.pid) - before[0]) / len(mails)
             classifying = 1000 * (main_thread_seconds(process.pid) - before[1]) / len(mails)
-            other = measured(plain, mails, given.connections)
-            shares.append(one.rate / other.rate)
-            ours, theirs = one.postfix + one.client, other.postfix + other.client
-            times.append(theirs / (ours + daemon_))
-            protocols.append(theirs / (ours + daemon_ - classifying))
+            before_bare = processor_seconds(bare.pid)
+            least = measured(other, mails, given.connections)
+            protocol = 1000 * (processor_seconds(bare.pid) - before_bare) / len(mails)
+            total = without.postfix + without.client
+            shares.append(ours.rate / without.rate)
+            times.append(total / (ours.postfix + ours.client + daemon_))
+            bare_shares.append(least.rate / without.rate)
+            bare_times.append(total / (least.postfix + least.client + protocol))
             print(
-                f"with the milter {one.rate:.0f} a second (Postfix {one.postfix:.1f} ms, client {one.client:.1f} ms,"
-                f" classifying {classifying:.1f} ms, protocol {daemon_ - classifying:.1f} ms), without"
-                f" {other.rate:.0f} (Postfix {other.postfix:.1f} ms, client {other.client:.1f} ms)"
+                f"with the milter {ours.rate:.0f} a second (Postfix {ours.postfix:.1f} ms, client {ours.client:.1f} ms,"
+                f" classifying {classifying:.1f} ms, protocol {daemon_ - classifying:.1f} ms);\n"
+                f"  with one that reads nothing {least.rate:.0f} (Postfix {least.postfix:.1f} ms,"
+                f" client {least.client:.1f} ms, protocol {protocol:.1f} ms);"
+                f" without {without.rate:.0f} (Postfix {without.postfix:.1f} ms, client {without.client:.1f} ms)",
+                flush=True,
             )
-    medians = [f"{100 * statistics.median(some):.0f} %" for some in (shares, times, protocols)]
-    print(
-        f"median share of the rate {medians[0]}, by processor time {medians[1]}, without classifying {medians[2]};"
-        f" load {os.getloadavg()[0]:.1f}"
-    )
+    names = ("share of the rate", "by processor time", "with one that reads nothing", "by processor time")
+    medians = [f"{100 * statistics.median(some):.0f} %" for some in (shares, times, bare_shares, bare_times)]
+    shown = ", ".join(f"{name} {median}" for name, median in zip(names, medians, strict=True))
+    print(f"median {shown}; load {os.getloadavg()[0]:.1f}")
 
 
 def scores(folder: Path, mails: list[bytes], given: argparse.Namespace) -> None:

@@ -29,7 +29,7 @@ from spamlstm.daemon.listeners.spamd import serve_spamd
 from spamlstm.verdict import Judgement, Verdict, logit
 
 # Seconds of wall time after which a client that has sent everything must have its answer.
-PATIENCE = 10
+PATIENCE = 300
 _HTTP = re.compile(rb"HTTP/1\.1 (\d{3}) [^\r\n]*\r\n((?:[!-9;-~]+: [^\r\n]*\r\n)*)\r\n")
 _LENGTH = re.compile(rb"(?im)^content-length: (\d+)\r$")
 

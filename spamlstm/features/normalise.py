@@ -33,6 +33,8 @@ _KINDS = bytes(
 ).ljust(0x100)
 _SAME_KIND = re.compile(rb"0+|-+")
 _MAX_WORD = 40
+# The characters of words become `a`, and a long word is a run of `a`.
+_WORDS, _TOO_LONG = bytes(0x20 if code == 0x20 else 0x61 for code in range(0x100)), b"a" * (_MAX_WORD + 1)
 _LONG_WORD = re.compile(r"([!-~]{24})[!-~]{17,}")
 _ASCII_SPACES = bytes.maketrans(b"\t\n\v\f\r\x1c\x1d\x1e\x1f", b" " * 9)
 _SPACES = re.compile(rb"  +")
@@ -135,19 +137,20 @@ def _single_spaced(text: str) -> str:
 
 def _without_long_words(text: str) -> str:
     """Return `text`, which has single spaces, with each long word shortened."""
+    # One byte for each character, so that positions are the same. Most texts have no long word.
+    words = text.encode("ascii", "replace").translate(_WORDS)
+    at = words.find(_TOO_LONG)
+    if at < 0:
+        return text
     out: list[str] = []
-    end = at = 0
-    last = len(text) - _MAX_WORD
-    while at < last:
-        # Most searches pass several words.
-        space = text.rfind(" ", at, at + _MAX_WORD + 1)
-        if space < 0:
-            space = text.find(" ", at)
-            space = len(text) if space < 0 else space
-            out += (text[end:at], _LONG_WORD.sub(r"\1…", text[at:space]))
-            end = space
-        at = space + 1
-    return "".join([*out, text[end:]]) if out else text
+    end = 0
+    while at >= 0:
+        space = text.find(" ", at)
+        space = len(text) if space < 0 else space
+        out += (text[end:at], _LONG_WORD.sub(r"\1…", text[at:space]))
+        end = space
+        at = words.find(_TOO_LONG, space)
+    return "".join([*out, text[end:]])
 
 
 def _shortened_run(match: re.Match[str]) -> str:

@@ -35,7 +35,7 @@ ORDINARY = (
     "ham: bug report (en)",
     "ham: school (en)",
     "ham: family (en)",
-    "ham: personal (de)",
+    "ham: personal (it)",
     "ham: newsletter (en)",
     "ham: promotion (en)",
     "ham: list (en)",

@@ -55,6 +55,17 @@ _LISTENER_ROWS = (
     ("listener_refused_total", "counter", "refused", "", "Requests that broke the protocol or a limit."),
     ("listener_errors_total", "counter", "errors", "", "Requests without an answer because of a bug."),
 )
+# The same for the numbers of an IMAP account.
+_ACCOUNT_ROWS = (
+    ("account_connected", "gauge", "is_connected", "", "Whether the account is connected and was visited."),
+    ("account_connections_total", "counter", "connections", "", "Connections to the server."),
+    ("account_visits_total", "counter", "visits", "", "Visits of all folders."),
+    ("account_judged_total", "counter", "judged", "verdict", "Messages classified."),
+    ("account_acted_total", "counter", "acted", "action", "Actions done to messages."),
+    ("account_learned_total", "counter", "learned", "label", "Labels learned because the user moved messages."),
+    ("account_failed_total", "counter", "failed", "kind", "Messages or folders that could not be processed."),
+    ("account_settled_total", "counter", "settled", "outcome", "Interrupted moves, by result."),
+)
 _HISTOGRAMS = (
     ("delivery_to_done_seconds", "mail.latency", "Time from delivery to the last action on a message."),
     ("judging_seconds", "mail.judging", "Time to classify one message."),
@@ -75,6 +86,11 @@ def to_text(snapshot: dict[str, Any]) -> str:
         lines += [f"# HELP spamlstm_{name} {words}", f"# TYPE spamlstm_{name} {kind}"]
         for listener, counts in snapshot["listeners"].items():
             lines += _samples(name, counts[key], label, also=f'listener="{_escaped(listener)}"')
+    for name, kind, key, label, words in _ACCOUNT_ROWS:
+        lines += [f"# HELP spamlstm_{name} {words}", f"# TYPE spamlstm_{name} {kind}"]
+        for account, counts in snapshot["accounts"].items():
+            numbers = {**counts, "is_connected": int(counts["state"] == "connected")}
+            lines += _samples(name, numbers[key], label, also=f'account="{_escaped(account)}"')
     for name, path, words in _HISTOGRAMS:
         lines += [f"# HELP spamlstm_{name} {words}", f"# TYPE spamlstm_{name} histogram"]
         lines += _histogram(f"spamlstm_{name}", _value(snapshot, path))

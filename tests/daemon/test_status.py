@@ -10,6 +10,7 @@ from collections import Counter
 import pytest
 
 from spamlstm.daemon import prometheus
+from spamlstm.daemon.imap.account_session import AccountTally
 from spamlstm.daemon.listeners.connection import ListenerCounts
 from spamlstm.daemon.server import answering, ask
 from spamlstm.daemon.status import Coverage, DaemonStatus
@@ -120,6 +121,20 @@ def test_prometheus_text(status):
     assert len(names) == len(set(names))
     samples = [line for line in lines if not line.startswith("#")]
     assert all(float(line.rpartition(" ")[2]) >= 0 for line in samples)
+
+
+def test_prometheus_counts_accounts(status):
+    """Each IMAP account has its messages by verdict and whether it is connected. No error is shown."""
+    tally = AccountTally("imap.example.org")
+    tally.judged["spam"] = 3
+    tally.set("failed", "imap.example.org refused the login")
+    status.accounts = lambda: {"work": tally.snapshot()}
+    text = prometheus.to_text(status.snapshot())
+    assert 'spamlstm_account_judged_total{account="work",verdict="spam"} 3' in text
+    assert 'spamlstm_account_connected{account="work"} 0' in text
+    assert "refused the login" not in text
+    tally.set("connected")
+    assert 'spamlstm_account_connected{account="work"} 1' in prometheus.to_text(status.snapshot())
 
 
 def test_prometheus_counts_listeners(status):

@@ -50,7 +50,8 @@ class Served:
             return {}
         with contextlib.closing(labels):
             by_id = {one.id: str(one.label) for one in labels.last()}
-            return {number_of(one.raw): by_id[one.id] for one in labels.examples(after=0, most_bytes=1000)}
+            found = labels.examples(after=0, most_bytes=1000)
+            return {number_of(one.raw): by_id[one.id] for one in found if one.id in by_id}  # labels are added meanwhile
 
     def places(self) -> dict[str, list[int]]:
         """Return the marks of the messages in each folder."""

@@ -6,7 +6,7 @@ Each message exists once, whatever happens: cut connections, kill -9, new UIDs, 
 import shutil
 
 import pytest
-from clients import WAYS, moved
+from clients import WAYS, marks, moved
 from dovecot import running
 from imap_account import SPECIAL, served
 from watching import numbers, until
@@ -68,3 +68,20 @@ def test_moves_of_the_user_are_learned(server, tiny, tmp_path, way):
         assert not account.tally.failed
     assert numbers(server.maildir / ".Trash") == [0]
     assert server.complaints() == []
+
+
+def test_a_client_that_does_not_expunge_is_learned_from(server, tiny, tmp_path):
+    """A message that is copied and flagged as deleted was moved, into junk or the archive, even if nobody expunges."""
+    with served(server, tmp_path / "state", tiny) as account:
+        for number in (0, 2):
+            server.deliver(number)
+        until(lambda: sum(account.tally.judged.values()) == 2)
+        with server.session() as session:
+            session.select("INBOX")
+            uids = {mark: str(uid) for uid, mark in marks(session).items()}
+            session.uid("STORE", uids[0], "+FLAGS", r"(\Seen)")
+            for mark, target in ((2, "Junk"), (0, "Archive")):
+                session.uid("COPY", uids[mark], target)
+                session.uid("STORE", uids[mark], "+FLAGS", r"(\Deleted)")
+            until(lambda: account.labels() == {2: "spam", 0: "ham"})
+        assert not account.tally.failed

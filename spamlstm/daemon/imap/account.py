@@ -19,6 +19,7 @@ from spamlstm.daemon.imap.account_state import AccountFolder
 from spamlstm.daemon.imap.answers import AccountUnavailableError, LoginRefusedError
 from spamlstm.daemon.imap.connection import ImapConnection
 from spamlstm.daemon.imap.credentials import CredentialsError, secret_of
+from spamlstm.daemon.imap.exchange import FLAGS
 from spamlstm.daemon.imap.filing import Filing
 from spamlstm.daemon.imap.folder_visits import FolderVisits
 from spamlstm.daemon.imap.move_recovery import MoveRecovery
@@ -39,6 +40,8 @@ READ_IN_TURN = 100
 # A server that reports changes without end is visited at most this often.
 _LEAST_SECONDS = 0.02
 _MOST_ROUNDS = 5
+# If a message left the inbox, all folders are looked at immediately, or only the junk folder if there are more.
+_MOST_LOOKED_AT = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,26 +186,25 @@ class _Work:
     def run(self, account: ImapAccount) -> None:
         """Visit the folders and wait for changes, until an error or the end."""
         MoveRecovery(self._session).settle()
-        is_full, is_synced, until = True, False, 0.0
-        events: dict[str, int] = {}
+        is_full, is_counted, until, rounds = True, True, 0.0, 0
+        changes: set[str] | None = None
         while not account.is_stopping:
-            was_full = is_full
             if is_full:
-                is_full = not self._visit_all()
+                is_counted = is_full = not self._visit_all()
                 until = time.monotonic() + random.uniform(*RENEW_SECONDS)
-            elif set(events) - {"EXISTS", "FETCH"}:
-                self._visit_others(FolderRole.JUNK)
-            self._visit_inbox(is_synced=is_synced)
+            changes = self._visit_inbox(changes)
             if self._session.tally.state != "connected":
                 emit(logging.INFO, "account-connected", account=self._session.account.label)
             self._session.tally.set("connected")
-            if is_full:
+            rounds += 1
+            if is_full or (changes and rounds < _MOST_ROUNDS):
                 continue
-            self._session.tally.visits += was_full
+            self._session.tally.visits += not is_counted
+            is_counted, rounds = True, 0
             seconds = until - time.monotonic()
-            seconds = min(seconds, RETRY_SECONDS) if self._filing.is_waiting else seconds
+            seconds = min(seconds, RETRY_SECONDS) if self._filing.is_waiting or changes else seconds
             is_synced = account.wait(self._connection, max(0.0, seconds))
-            events = self._connection.take_events()
+            changes = self._connection.take_events() if is_synced and not changes else None
             is_full = time.monotonic() >= until or not is_synced
 
     @property
@@ -238,16 +240,23 @@ class _Work:
                 is_complete &= self._visits.read(folder, most=READ_IN_TURN) < READ_IN_TURN
         return is_complete
 
-    def _visit_inbox(self, *, is_synced: bool) -> None:
-        """Visit the main folder until nothing is left to do, and leave it selected."""
-        for _ in range(_MOST_ROUNDS):
-            folder = self._session.records.folder(self._main.id)
-            if folder is None:
-                raise AccountUnavailableError("the records of the account have changed")
-            self._visits.visit(folder, is_synced=is_synced and self._connection.is_selected(folder.name))
-            self._filing.work(folder)
-            self._learning.work()
-            is_synced = False
-            if self._connection.is_selected(folder.name):
-                return
-        self._connection.select(self._main.name, readonly=False)
+    def _visit_inbox(self, changes: set[str] | None) -> set[str]:
+        """Visit the main folder, and leave it selected. Return the kinds of changes that were not compared yet.
+
+        `changes` are the kinds of changes that the server has reported since the last visit, or None. New mail is
+        handled before the flags of other messages are compared.
+        """
+        folder = self._session.records.folder(self._main.id)
+        if folder is None:
+            raise AccountUnavailableError("the records of the account have changed")
+        has_left = self._visits.visit(folder, changes=changes)
+        self._filing.work(folder)
+        if has_left:  # first it must be known where the messages are now
+            are_few = len(self._folders) <= _MOST_LOOKED_AT
+            self._visit_others(*(FolderRole if are_few else [FolderRole.JUNK]))
+        self._learning.work()
+        self._connection.select(folder.name, readonly=False)
+        left = self._connection.take_events()
+        if changes is not None and FLAGS not in changes:
+            left.add(FLAGS)
+        return left

@@ -1,10 +1,7 @@
-"""A connection to an IMAP server, with limits for what the server may send. Messages are never marked as read."""
+"""A connection to an IMAP server: folders and messages. Messages are never marked as read."""
 
 import contextlib
 import imaplib
-import re
-import select
-import socket
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Self
 
@@ -12,7 +9,6 @@ from spamlstm.config import ImapConfig
 from spamlstm.daemon.imap.allowance import Allowance
 from spamlstm.daemon.imap.answers import (
     AccountUnavailableError,
-    CommandRefusedError,
     FolderNumbers,
     ListedFolder,
     ListedMessage,
@@ -26,6 +22,7 @@ from spamlstm.daemon.imap.answers import (
     uid_set,
     whole_number,
 )
+from spamlstm.daemon.imap.exchange import ImapExchange
 from spamlstm.daemon.imap.login import logged_in
 
 MOST_NAME = 1000
@@ -38,23 +35,17 @@ MOST_FOUND = 2_000_000
 _CHUNK = 500
 _SEARCH = 50_000
 _MOST_SEARCHES = 1000
-_EVENTS = ("EXISTS", "EXPUNGE", "VANISHED", "FETCH")
-# imaplib looks for READ-ONLY before each command.
-_KEPT = (*_EVENTS, "READ-ONLY")
-_WITHOUT_UID = re.compile(rb"\d+ \((?!.*\bUID \d)", re.DOTALL)
 
 
-class ImapConnection:
-    """A connection that is logged in. Only one thread may use it, except `shut`.
+class ImapConnection(ImapExchange):
+    """A connection that is logged in, with the commands for folders and messages. Only one thread may use it.
 
     All methods raise AccountUnavailableError if the connection is lost or the server breaks the protocol, and
     CommandRefusedError if the server refuses the command.
     """
 
     def __init__(self, client: Any, allowance: Allowance) -> None:
-        self._client = client
-        self._imap = client._imap  # noqa: SLF001  imapclient has no limits and no IDLE that can be woken
-        self._allowance = allowance
+        super().__init__(client, allowance)
         self._selected: tuple[str, bool] | None = None
         self._numbers = FolderNumbers(0, 0)
         self._modseq = 0  # the largest of the messages that were read last
@@ -73,16 +64,6 @@ class ImapConnection:
         with explained(f"{account.host} port {account.tcp_port}"):
             client = logged_in(account, secret, allowance)
         return cls(client, allowance)
-
-    def close(self) -> None:
-        """Close the connection without waiting for the server."""
-        with contextlib.suppress(Exception):
-            self._client.shutdown()
-
-    def shut(self) -> None:
-        """End the current command of another thread with an error."""
-        with contextlib.suppress(OSError):
-            self._imap.sock.shutdown(socket.SHUT_RDWR)
 
     # --- folders ----------------------------------------------------------------------------------------------------
 
@@ -132,6 +113,7 @@ class ImapConnection:
                 self._numbers = numbers_from(self._client.select_folder(name, readonly=readonly))
                 self._selected = name, readonly
             self.take_events()
+            self._is_new = True
         return self._numbers
 
     def is_selected(self, name: str) -> bool:
@@ -245,53 +227,10 @@ class ImapConnection:
             with self._command():
                 self._client.uid_expunge(ordered)
 
-    # --- changes by others ------------------------------------------------------------------------------------------
-
-    def take_events(self) -> dict[str, int]:
-        """Return the numbers of changes that the server reported since the last call, by kind (EXISTS, EXPUNGE, …)."""
-        untagged = self._imap.untagged_responses
-        return {name: len(untagged.pop(name)) for name in _EVENTS if name in untagged}
-
-    def idle(self, seconds: float, wake: int) -> None:
-        """Wait until the selected folder changes, the descriptor `wake` is readable, or `seconds` are over."""
-        with self._command():
-            tag = self._imap._command("IDLE")  # noqa: SLF001
-            while self._imap._get_response() is not None:  # noqa: SLF001
-                if self._imap.tagged_commands[tag]:
-                    raise CommandRefusedError("the server refused IDLE")
-        if not any(name in self._imap.untagged_responses for name in _EVENTS):
-            self.wait(seconds, wake)
-        with self._command():
-            self._imap.send(b"DONE\r\n")
-            while not self._imap.tagged_commands[tag]:
-                self._imap._get_response()  # noqa: SLF001
-            status, data = self._imap.tagged_commands.pop(tag)
-            self._client._checkok("IDLE", status, data)  # noqa: SLF001
-
-    def wait(self, seconds: float, wake: int) -> None:
-        """Wait until the server sends or closes, the descriptor `wake` is readable, or `seconds` are over."""
-        if not self._has_buffered():
-            poll = select.poll()
-            poll.register(self._imap.sock, select.POLLIN)
-            poll.register(wake, select.POLLIN)
-            poll.poll(1000 * seconds)
-
     def check(self) -> None:
         """Ask the server for changes of the selected folder."""
         with self._command():
             self._client.noop()
-
-    def _has_buffered(self) -> bool:
-        """Return whether bytes of the server were received but not yet read. The socket would not report them."""
-        self._allowance.is_paused = True
-        try:
-            pending = getattr(self._imap.sock, "pending", lambda: 0)()
-            return bool(pending or self._imap.file.peek(1))
-        finally:
-            self._allowance.is_paused = False
-
-    def _has(self, capability: str) -> bool:
-        return bool(self._client.has_capability(capability))
 
     def _listed(self, uids: Iterable[int], items: str) -> dict[int, ListedMessage]:
         found = {}
@@ -303,37 +242,6 @@ class ImapConnection:
                     size, date = whole_number(one[b"RFC822.SIZE"]), int(one[b"INTERNALDATE"].timestamp())
                     found[uid] = ListedMessage(uid, flags_from_items(one), size, date)
         return found
-
-    @contextlib.contextmanager
-    def _fetched(self, uids: str, items: str, *more: str, expected: int = 0) -> Iterator[dict[int, dict[bytes, Any]]]:
-        """Yield the answer to FETCH by UID. Errors of the block that reads the answer are errors of the server."""
-        from imapclient.response_parser import parse_fetch_response
-
-        with self._command(expected):
-            status, data = self._imap.uid("FETCH", uids, items, *more)
-            self._client._checkok("FETCH", status, data)  # noqa: SLF001
-            # Changes by other clients come between, with sequence numbers instead of UIDs.
-            kept = [one for one in data if not (isinstance(one, bytes) and _WITHOUT_UID.match(one))]
-            found = parse_fetch_response(kept if kept != [None] else [], False, True)  # noqa: FBT003
-            yield {uid_from(uid): dict(one) for uid, one in found.items()}
-
-    @contextlib.contextmanager
-    def _command(self, expected: int = 0) -> Iterator[None]:
-        self._allowance.renew(expected)
-        self._shorten_untagged()
-        with explained("the server"):
-            yield
-
-    def _shorten_untagged(self) -> None:
-        """Discard what the server sent without being asked, except one entry for each kind of change.
-
-        imaplib keeps such responses until they are used. Otherwise a server could fill the memory over many commands.
-        """
-        untagged = self._imap.untagged_responses
-        for name in [name for name in untagged if name not in _KEPT]:
-            del untagged[name]
-        for name, responses in untagged.items():
-            responses[:] = [b"1 ()" if name == "FETCH" else responses[0]]
 
 
 def _folder_name(raw: Any) -> str | None:

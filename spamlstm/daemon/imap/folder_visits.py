@@ -20,6 +20,7 @@ from spamlstm.daemon.imap.answers import (
     ListedMessage,
     RemoteFlag,
 )
+from spamlstm.daemon.imap.exchange import FLAGS, LEFT, NEW, SELECTED
 from spamlstm.daemon.imap.recognition import recognized
 from spamlstm.daemon.imap.records import NO_CONTENT
 from spamlstm.maildir.content_id import content_id
@@ -109,32 +110,52 @@ class FolderVisits:
             return False
         return True
 
-    def visit(self, folder: AccountFolder, status: FolderNumbers | None = None, *, is_synced: bool = False) -> None:
-        """Record what changed in a folder. `status` are its numbers before the visit.
+    def visit(
+        self, folder: AccountFolder, status: FolderNumbers | None = None, *, changes: set[str] | None = None
+    ) -> bool:
+        """Record what changed in a folder. Return whether messages left it. `status` are its numbers before the visit.
 
-        `is_synced` says that the server has just reported the changes of the selected folder.
+        `changes` are the kinds of changes that the server has reported since the last visit, if the folder is still
+        selected. Without them, all its messages are compared.
         """
         was_selected = self._connection.is_selected(folder.name)
-        if was_selected and not is_synced:
+        kinds = changes if was_selected and changes is not None and SELECTED not in changes else {NEW, FLAGS, *LEFT}
+        if was_selected and kinds is not changes:
             self._connection.check()
         numbers = self._connection.select(folder.name, readonly=folder.role is not FolderRole.INBOX)
-        counted = status or FolderNumbers(numbers.validity, numbers.next_uid)
+        # Messages from before the first visit, which are not known, may have left too.
+        has_left = bool((changes or set()) & LEFT)
+        if kinds is not changes:
+            has_left |= bool(self._connection.take_events() & LEFT)
         if not folder.validity:
             folder = self._begin(folder, numbers)
         elif folder.validity != numbers.validity or (not was_selected and 0 < numbers.next_uid < folder.next_uid):
             # UIDs that become smaller are new ones too, for example those of a backup.
             folder = self._renumbered(folder, numbers)
-        known = self._records.known(folder.id)
-        first = min(known, default=folder.next_uid)
-        existing = self._connection.existing(first, max(numbers.next_uid, folder.next_uid))
-        new = self._connection.details(uid for uid in existing if uid >= folder.next_uid and uid not in known)
-        flags, modseq = self._flags(folder, known, first)
+        return has_left | self._compare(
+            folder, kinds, status or FolderNumbers(numbers.validity, numbers.next_uid), numbers
+        )
+
+    def _compare(self, folder: AccountFolder, kinds: set[str], counted: FolderNumbers, numbers: FolderNumbers) -> bool:
+        """Record the changes of some kinds in the selected folder. Return whether messages left it."""
+        gone: set[int] = set()
+        existing: set[int] = set()
+        if kinds & LEFT:
+            known = self._records.known(folder.id)
+            existing = self._connection.existing(
+                min(known, default=folder.next_uid), max(numbers.next_uid, folder.next_uid)
+            )
+            gone = known.keys() - existing
+        elif NEW in kinds:
+            existing = self._connection.existing(folder.next_uid, folder.next_uid)
+        unknown = [uid for uid in existing if uid >= folder.next_uid and self._records.copy(folder.id, uid) is None]
+        new = self._connection.details(unknown)
+        flags, modseq = self._flags(folder) if FLAGS in kinds else ({}, folder.modseq)
         now = self._session.clock()
         with self._records.change():
-            for uid in known.keys() - existing:
+            for uid in gone:
                 self._record_gone(folder, uid)
-            for uid in flags.keys() & known.keys() & existing:
-                self._record_flags(folder, uid, known[uid], flags[uid])
+            deleted = [uid for uid in flags.keys() - gone if self._record_flags(folder, uid, flags[uid])]
             self._records.put(self._arrived(folder, list(new.values()), now))
             self._records.put_folder(
                 replace(
@@ -146,6 +167,7 @@ class FolderVisits:
                     visited=now,
                 )
             )
+        return bool(gone or deleted)
 
     def read(self, folder: AccountFolder, *, most: int) -> int:
         """Read the messages of a folder that is not classified, at most `most`. Return the number of messages."""
@@ -226,12 +248,13 @@ class FolderVisits:
             copies.append(AccountCopy(folder.id, one.uid, one.flags, one.size, one.date, now, content, status))
         return copies
 
-    def _flags(self, folder: AccountFolder, known: Iterable[int], first: int) -> tuple[dict[int, RemoteFlag], int]:
+    def _flags(self, folder: AccountFolder) -> tuple[dict[int, RemoteFlag], int]:
         """Return the flags of messages whose flags may have changed, and the largest modseq."""
+        known = self._records.known(folder.id)
         if not known:
             return {}, folder.modseq
         if self._connection.has_modseq and folder.modseq:
-            return self._connection.changed_flags(first, since=folder.modseq)
+            return self._connection.changed_flags(min(known), since=folder.modseq)
         return self._connection.flags(sorted(known)[-_MOST_FLAGS:]), folder.modseq
 
     def _record_gone(self, folder: AccountFolder, uid: int) -> None:
@@ -241,10 +264,12 @@ class FolderVisits:
         else:
             self._records.put([replace(one, flags=one.flags | RemoteFlag.GONE)])
 
-    def _record_flags(self, folder: AccountFolder, uid: int, before: RemoteFlag, after: RemoteFlag) -> None:
+    def _record_flags(self, folder: AccountFolder, uid: int, after: RemoteFlag) -> bool:
+        """Record the flags of a message, if it is known. Return whether it was flagged as deleted."""
         one = self._records.copy(folder.id, uid)
-        if one is None:
-            return
+        if one is None or one.flags & RemoteFlag.GONE:
+            return False
+        before = one.flags
         flags = after | (before & _KEPT)
         if after & ~before & RemoteFlag.ANSWERED:
             flags |= RemoteFlag.REPLIED
@@ -254,6 +279,7 @@ class FolderVisits:
             flags ^= RemoteFlag.TOGGLED
         if flags != before:
             self._records.put([replace(one, flags=flags)])
+        return bool(after & ~before & RemoteFlag.DELETED)
 
 
 def _was_deleted(flags: RemoteFlag) -> bool:

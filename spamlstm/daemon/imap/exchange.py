@@ -1,0 +1,119 @@
+"""Commands to an IMAP server and its answers, with limits for what the server may send."""
+
+import contextlib
+import re
+import select
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+from spamlstm.daemon.imap.allowance import Allowance
+from spamlstm.daemon.imap.answers import CommandRefusedError, explained, uid_from
+
+NEW, FLAGS = "EXISTS", "FETCH"
+LEFT = frozenset(("EXPUNGE", "VANISHED"))
+"""The kinds of changes that messages arrived, changed their flags, or left the folder."""
+_EVENTS = (NEW, FLAGS, *sorted(LEFT))
+SELECTED = "SELECTED"
+"""The kind of change that a folder was selected, so that its other changes are not known."""
+# imaplib looks for READ-ONLY before each command.
+_KEPT = (*_EVENTS, "READ-ONLY")
+_WITHOUT_UID = re.compile(rb"\d+ \((?!.*\bUID \d)", re.DOTALL)
+
+
+class ImapExchange:
+    """Commands of a client of imapclient that is logged in. Only one thread may use it, except `shut`.
+
+    All methods raise AccountUnavailableError if the connection is lost or the server breaks the protocol, and
+    CommandRefusedError if the server refuses the command.
+    """
+
+    def __init__(self, client: Any, allowance: Allowance) -> None:
+        self._client = client
+        self._imap = client._imap  # noqa: SLF001  imapclient has no limits and no IDLE that can be woken
+        self._allowance = allowance
+        self._is_new = False  # whether a folder was selected since the last call of `take_events`
+
+    def close(self) -> None:
+        """Close the connection without waiting for the server."""
+        with contextlib.suppress(Exception):
+            self._client.shutdown()
+
+    def shut(self) -> None:
+        """End the current command of another thread with an error."""
+        with contextlib.suppress(OSError):
+            self._imap.sock.shutdown(socket.SHUT_RDWR)
+
+    def take_events(self) -> set[str]:
+        """Return the kinds of changes since the last call: those that the server reported, and SELECTED."""
+        untagged = self._imap.untagged_responses
+        found = {name for name in _EVENTS if untagged.pop(name, None)} | ({SELECTED} if self._is_new else set())
+        self._is_new = False
+        return found
+
+    def idle(self, seconds: float, wake: int) -> None:
+        """Wait until the selected folder changes, the descriptor `wake` is readable, or `seconds` are over."""
+        with self._command():
+            tag = self._imap._command("IDLE")  # noqa: SLF001
+            while self._imap._get_response() is not None:  # noqa: SLF001
+                if self._imap.tagged_commands[tag]:
+                    raise CommandRefusedError("the server refused IDLE")
+        if not any(name in self._imap.untagged_responses for name in _EVENTS):
+            self.wait(seconds, wake)
+        with self._command():
+            self._imap.send(b"DONE\r\n")
+            while not self._imap.tagged_commands[tag]:
+                self._imap._get_response()  # noqa: SLF001
+            status, data = self._imap.tagged_commands.pop(tag)
+            self._client._checkok("IDLE", status, data)  # noqa: SLF001
+
+    def wait(self, seconds: float, wake: int) -> None:
+        """Wait until the server sends or closes, the descriptor `wake` is readable, or `seconds` are over."""
+        if not self._has_buffered():
+            poll = select.poll()
+            poll.register(self._imap.sock, select.POLLIN)
+            poll.register(wake, select.POLLIN)
+            poll.poll(1000 * seconds)
+
+    def _has_buffered(self) -> bool:
+        """Return whether bytes of the server were received but not yet read. The socket would not report them."""
+        self._allowance.is_paused = True
+        try:
+            pending = getattr(self._imap.sock, "pending", lambda: 0)()
+            return bool(pending or self._imap.file.peek(1))
+        finally:
+            self._allowance.is_paused = False
+
+    def _has(self, capability: str) -> bool:
+        return bool(self._client.has_capability(capability))
+
+    @contextlib.contextmanager
+    def _fetched(self, uids: str, items: str, *more: str, expected: int = 0) -> Iterator[dict[int, dict[bytes, Any]]]:
+        """Yield the answer to FETCH by UID. Errors of the block that reads the answer are errors of the server."""
+        from imapclient.response_parser import parse_fetch_response
+
+        with self._command(expected):
+            status, data = self._imap.uid("FETCH", uids, items, *more)
+            self._client._checkok("FETCH", status, data)  # noqa: SLF001
+            # Changes by other clients come between, with sequence numbers instead of UIDs.
+            kept = [one for one in data if not (isinstance(one, bytes) and _WITHOUT_UID.match(one))]
+            found = parse_fetch_response(kept if kept != [None] else [], False, True)  # noqa: FBT003
+            yield {uid_from(uid): dict(one) for uid, one in found.items()}
+
+    @contextlib.contextmanager
+    def _command(self, expected: int = 0) -> Iterator[None]:
+        self._allowance.renew(expected)
+        self._shorten_untagged()
+        with explained("the server"):
+            yield
+
+    def _shorten_untagged(self) -> None:
+        """Discard what the server sent without being asked, except one entry for each kind of change.
+
+        imaplib keeps such responses until they are used. Otherwise a server could fill the memory over many commands.
+        """
+        untagged = self._imap.untagged_responses
+        for name in [name for name in untagged if name not in _KEPT]:
+            del untagged[name]
+        for name, responses in untagged.items():
+            responses[:] = [b"1 ()" if name == "FETCH" else responses[0]]

@@ -75,6 +75,8 @@ def latency(folder: Path, count: int, model: Path) -> None:
         counts = dict(account.tally.judged)
     print(f"{counts}; delivery to filed: p50 {statistics.median(since_delivery):.0f} ms")
     print(f"told by the server to filed: p50 {statistics.median(since_told):.0f} ms")
+    alone = [whole - ours for whole, ours in zip(since_delivery, since_told, strict=True)]
+    print(f"delivery to told, the server alone: p50 {statistics.median(alone):.0f} ms")
 
 
 def filed_at(server: Dovecot, count: int) -> float:

@@ -6,11 +6,13 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 PATH=/usr/sbin:/usr/bin:/sbin:/bin
+umask 022
 build=$(realpath -m "${1:-build}/image")
 dist=$(realpath -m "${2:-dist}")
 root=$build/root
 version=$(sed -n 's/^__version__ = "\(.*\)"$/\1/p' spamlstm/__init__.py)
 python=python$(python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+packages=usr/lib/spamlstm/lib/$python/site-packages
 : "${SOURCE_DATE_EPOCH:=$(git log -1 --format=%ct 2>/dev/null || date +%s)}"
 
 command -v buildah >/dev/null || { echo "make image needs buildah: apt-get install buildah" >&2; exit 69; }
@@ -24,15 +26,36 @@ for package in "$build"/debs/*.deb "$dist"/spamlstm_"$version"_*.deb; do
     dpkg-deb -x "$package" "$root"
 done
 
-# No services, and no texts but licences.
+# No services, no texts but licences, and no retraining, which needs PyTorch. Nothing uses these parts of the C library.
 (cd "$root" && rm -rf boot home media mnt srv lib/systemd usr/lib/{sysusers.d,systemd,tmpfiles.d} etc/{init.d,kernel} \
-    usr/share/{bash-completion,bug,fish,gcc,gdb,info,lintian,man,zsh} usr/lib/*/gconv usr/lib/"$python"/{distutils,pydoc_data,test,turtle.py,unittest})
+    usr/share/{bash-completion,bug,fish,gcc,gdb,info,lintian,man,zsh} usr/lib/*/gconv usr/lib/"$python"/{distutils,pydoc_data,test,turtle.py,unittest} \
+    lib/*/lib{mvec,nsl,thread_db}.so.1 "$packages"/spamlstm_training)
 find "$root/usr/share/doc" -type f -not -name copyright -delete
 find "$root/usr/share/doc" -type d -empty -delete
 cat "$root"/usr/share/ca-certificates/mozilla/*.crt >"$root/etc/ssl/certs/ca-certificates.crt"
 rm -r "$root/usr/share/ca-certificates"
 ln -s "$python" "$root/usr/bin/python3"
-PYTHONHASHSEED=0 python3 -m compileall -q --invalidation-mode unchecked-hash -s "$root" -p / "$root/usr/lib/$python"
+PYTHONPATH=$root/$packages python3 -B - "$root/$packages/spamlstm/_models/default" <<END
+import json, pathlib, sys
+from spamlstm.model.bundle import MANIFEST, WEIGHTS, seal
+folder = pathlib.Path(sys.argv[1])
+(folder / WEIGHTS).unlink()
+seal(folder, json.loads((folder / MANIFEST).read_text()))
+END
+
+# Byte code without its source, as PyInstaller installs programs. Packages that are nothing else are in the zip file that
+# Python searches first, as in CPython's own package for embedding; Python finds its folder by os.pyc.
+find "$root" -name __pycache__ -type d -prune -exec rm -r {} +
+find "$root/$packages" -name py.typed -delete
+for folder in "$packages" "usr/lib/$python"; do
+    PYTHONHASHSEED=0 python3 -m compileall -q -b --invalidation-mode unchecked-hash -s "$root" -p / "$root/$folder"
+    find "$root/$folder" -name '*.py' -delete
+done
+for entry in "$root/$packages"/*; do
+    [[ -n $(find "$entry" -type f -not -name '*.pyc') ]] || mv "$entry" "$root/usr/lib/$python"
+done
+(cd "$root/usr/lib/$python" && mv lib-dynload os.pyc .. && find . -exec touch -d "@$SOURCE_DATE_EPOCH" {} + &&
+    TZ=UTC python3 -m zipfile -c "../${python/./}.zip" ./* && rm -r ./* && mv ../lib-dynload ../os.pyc .)
 
 # The user has the number that images of mail servers use for vmail.
 echo "root:x:0:0:root:/root:/usr/sbin/nologin

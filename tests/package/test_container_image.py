@@ -52,8 +52,15 @@ until_true inside {health}
 {after}
 """
 CHECKS = """
+until_true eval 'inside spamlstm status | grep "1 watched"'
 inside spamlstm filter < "$given/message"
 inside python3 -c 'open("/file", "w")' || true
+inside spamlstm retrain || true
+inside python3 -c 'import json; json.loads("no")' || true
+inside /usr/lib/spamlstm/bin/python3 -c '
+from rich.console import Console
+from rich.markdown import Markdown
+Console().print(Markdown("~~~python\\ncode of a model card\\n~~~"))'
 """
 # Postfix and Dovecot with the files of the example, in copies of /etc and /var that are in memory.
 SERVERS = """
@@ -106,7 +113,6 @@ def image(root, debian_build):
     for layer in manifest["Layers"]:
         files.mkdir(exist_ok=True)
         subprocess.run(["tar", "-C", str(files), "--numeric-owner", "-xpf", str(unpacked / layer)], check=True)
-    assert path.stat().st_size < 130_000_000
     return json.loads((unpacked / manifest["Config"]).read_text())["config"], files
 
 
@@ -147,8 +153,19 @@ def container(image, tmp_path):
     return run
 
 
+def test_the_image_is_small(image):
+    """The unpacked files have at most 130 MB. The licences of the libraries are among them."""
+    files = [path for path in image[1].rglob("*") if path.is_file() and not path.is_symlink()]
+    assert sum(path.stat().st_size for path in files) <= 130_000_000
+    assert {"libc6", "libssl3"} <= {path.parent.name for path in files if path.name == "copyright"}
+    assert any(path.parent.parent.name.startswith("numpy-") and "LICENSE" in path.name for path in files)
+
+
 def test_the_program_runs_read_only(container, tmp_path):
-    """The image's command filters mail with a read-only root file system, and the image's health check answers."""
+    """The image's command filters mail with a read-only root file system, and the image's health check answers.
+
+    What the image lacks leads to plain text or to an explanation: the colours of code, the trainer, source code.
+    """
     maildir = tmp_path / "mail/example.org/ann/Maildir"
     for name in ("new", "cur", "tmp"):
         (maildir / name).mkdir(parents=True)
@@ -158,6 +175,9 @@ def test_the_program_runs_read_only(container, tmp_path):
     assert "Read-only file system: '/file'" in output
     assert "X-Spam-Flag: YES" in output
     assert "1 watched" in output
+    assert "does not have the trainer" in output
+    assert "code of a model card" in output
+    assert 'json/decoder.py", line ' in output
     (filed,) = (maildir / ".Junk/new").iterdir()
     assert filed.stat().st_uid == 5000
 

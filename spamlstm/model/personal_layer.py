@@ -30,7 +30,7 @@ from spamlstm.verdict import logistic
 
 # The version of the learning method and of the saved state. A saved layer of another version is discarded and learned
 # again.
-SHAPE = "8"
+SHAPE = "9"
 
 # The learning rate decreases with the number of labels, so that learning works for 200 corrections and for 10,000
 # labels. It never falls below LEAST_RATE because mail keeps changing.

@@ -44,8 +44,21 @@ def test_the_first_labels_are_no_measure():
 
 def test_equal_mail():
     """If all labelled messages have everything in common, only mail that has so, too, is like them."""
-    found = likeness([1.0] * 100)
+    found = likeness([1.0] * 200)
     assert (found.of(1.0), found.of(0.99)) == (1, 0)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_one_label_hardly_changes_the_likeness_of_other_mail(seed):
+    """After 130 labels, the label of a message unlike all before it changes no likeness of other mail by 0.1 or more.
+
+    Otherwise one label would change the verdicts on unrelated mail.
+    """
+    found, shares = likeness(0.9 + 0.08 * np.random.default_rng(seed).beta(5, 2, 130)), np.linspace(0, 1, 2001)
+    before = np.array([found.of(share) for share in shares])
+    found.add(0.2)
+    after = np.array([found.of(share) for share in shares])
+    assert np.abs(after - before).max() < 0.1
 
 
 def test_before_there_are_enough_labels():
@@ -67,7 +80,14 @@ def test_what_is_kept(shares):
 
 
 @pytest.mark.parametrize(
-    "change", [lambda raw: raw[:-1], lambda raw: raw + bytes(4), lambda raw: raw[:-4] + b"\0\0\xc0\x7f"]
+    "change",
+    [
+        lambda raw: raw[:-1],
+        lambda raw: raw + bytes(4),
+        lambda raw: raw[:-4] + b"\0\0\xc0\x7f",
+        lambda raw: raw[:8] + raw[16:24] + raw[8:16] + raw[24:],
+        lambda raw: raw[:8] + b"\0\0\0\0\0\0\xf8\x7f" + raw[16:],
+    ],
 )
 def test_damaged_states(change):
     """A state that `dump` cannot have written is refused."""

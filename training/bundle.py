@@ -14,7 +14,7 @@ import safetensors.torch
 import torch
 
 from spamlstm.errors import DataError
-from spamlstm.evaluation.metrics import one_minus_roca_pct, sm_at_hm
+from spamlstm.evaluation.metrics import calibration_error, one_minus_roca_pct, sm_at_hm
 from spamlstm.features.render import TEXT_VERSION
 from spamlstm.model import bundle as bundles
 from spamlstm.model.network import Wide
@@ -77,7 +77,7 @@ def write(
     thresholds = calibrate.thresholds(left, calibration, job.costs)
     sample = _sample(data, vocabulary, part, job)
     exported = write_network(network, sample, calibration=calibration, thresholds=thresholds, slim=job.slim, into=into)
-    metrics = {"left_out": _left_out(left), "left_out_note": how}
+    metrics = {"left_out": _left_out(left, calibration, thresholds), "left_out_note": how}
     manifest = {
         "name": job.name,
         "version": job.version,
@@ -208,8 +208,13 @@ def _parity(
 
 
 def _verdicts(logits: NDArray[np.float64], calibration: Calibration, thresholds: Thresholds) -> NDArray[np.int64]:
-    probability = 1 / (1 + np.exp(-(calibration.scale * logits + calibration.shift)))
-    return np.digitize(probability, [thresholds.ham, thresholds.spam])
+    """Return 0 for ham, 1 for unsure, and 2 for spam."""
+    return np.digitize(_probability(logits, calibration), [thresholds.ham, thresholds.spam])
+
+
+def _probability(logits: NDArray[np.float64], calibration: Calibration) -> NDArray[np.float64]:
+    probability: NDArray[np.float64] = 1 / (1 + np.exp(-(calibration.scale * logits + calibration.shift)))
+    return probability
 
 
 def _self_test(sample: list[Example], shipped: _Exported) -> dict[str, Any]:
@@ -219,9 +224,32 @@ def _self_test(sample: list[Example], shipped: _Exported) -> dict[str, Any]:
     return {"ids": ids, "logits": shipped.logits(short).tolist(), "tolerance": SELF_TEST_TOLERANCE}
 
 
-def _left_out(left: calibrate.LeftOut) -> dict[str, Any]:
-    sources = {str(name): left.source == name for name in np.unique(left.source)}
-    return {name: _figures(left.spam[members], left.logits[members]) for name, members in sources.items()}
+def _left_out(left: calibrate.LeftOut, calibration: Calibration, thresholds: Thresholds) -> dict[str, Any]:
+    """Return the figures of each source."""
+    verdicts = _verdicts(left.logits, calibration, thresholds)
+    probability = _probability(left.logits, calibration)
+    found = {}
+    for name in np.unique(left.source).tolist():
+        members = left.source == name
+        spam = left.spam[members]
+        found[name] = {
+            **_figures(spam, left.logits[members]),
+            **_shares(spam, verdicts[members]),
+            "calibration_error": None
+            if (error := calibration_error(spam, probability[members])) is None
+            else error.value,
+        }
+    return found
+
+
+def _shares(spam: NDArray[np.bool_], verdicts: NDArray[np.int64]) -> dict[str, float | None]:
+    """Return the percentages of the ham and of the spam that have the wrong verdict, or are unsure."""
+    kinds = {"ham_as_spam_pct": (~spam, 2), "ham_unsure_pct": (~spam, 1), "spam_as_ham_pct": (spam, 0)}
+    kinds["spam_unsure_pct"] = spam, 1
+    return {
+        name: 100 * float(np.mean(verdicts[members] == verdict)) if members.any() else None
+        for name, (members, verdict) in kinds.items()
+    }
 
 
 def _figures(spam: NDArray[np.bool_], logits: NDArray[np.float64]) -> dict[str, Any]:

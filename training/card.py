@@ -5,6 +5,8 @@ from typing import Any
 
 WIDTH = 118
 
+SHARES = ("ham_as_spam_pct", "ham_unsure_pct", "spam_as_ham_pct", "spam_unsure_pct", "calibration_error")
+
 TERMS = {
     "trec07p": "TREC 2007 public spam corpus; TREC's terms: research",
     "spamassassin": "SpamAssassin public corpus 2002–2003; copyright stays with the senders",
@@ -81,6 +83,21 @@ def _figures(manifest: dict[str, Any]) -> list[str]:
     for name, row in manifest["metrics"]["left_out"].items():
         roca, missed = (_number(row[key]) for key in ("one_minus_roca_pct", "sm_at_hm_1_pct"))
         lines.append(f"| {name} | {row['n_ham']:,} | {row['n_spam']:,} | {roca} | {missed} |")
+    return [*lines, "", *_verdicts(manifest["metrics"]["left_out"])]
+
+
+def _verdicts(left_out: dict[str, Any]) -> list[str]:
+    """Return the wrong and unsure verdicts for each source. Bundles of older versions have no such figures."""
+    if not all(key in row for row in left_out.values() for key in SHARES):
+        return []
+    lines = [
+        "The verdicts of these networks with the thresholds above, in % of the ham or spam. The calibration error is",
+        "the mean distance of the probability from the share of spam (0 to 1):",
+        "",
+        "| source judged | ham: spam | ham: unsure | spam: ham | spam: unsure | calibration error |",
+        "|---|---:|---:|---:|---:|---:|",
+    ]
+    lines += [f"| {name} | {' | '.join(_number(row[key]) for key in SHARES)} |" for name, row in left_out.items()]
     return [*lines, ""]
 
 

@@ -66,7 +66,9 @@ def test_fit_makes_a_bundle_that_judges(three, job):
     assert loaded.manifest["without"] == ["c"]
     assert loaded.manifest["parity"]["messages"] == 520
     assert loaded.manifest["parity"]["logit_gap"]["float32"]["max"] < 1e-4
+    assert 0 <= loaded.manifest["metrics"]["left_out"]["b"]["calibration_error"] <= 1
     assert "| a |" in loaded.card()
+    assert "calibration error" in loaded.card()
     assert "Left out of training on purpose: c" in loaded.card()
     assert sorted(entry.name for entry in job.out.parent.iterdir()) == ["made"]
     _judges(job.out)

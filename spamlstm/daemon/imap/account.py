@@ -190,6 +190,7 @@ class _Work:
         changes: set[str] | None = None
         while not account.is_stopping:
             if is_full:
+                changes = None  # a server may have forgotten to report a change
                 is_counted = is_full = not self._visit_all()
                 until = time.monotonic() + random.uniform(*RENEW_SECONDS)
             changes = self._visit_inbox(changes)

@@ -210,6 +210,18 @@ def test_the_oldest_unfinished_request_makes_room(spamd, running, monkeypatch, w
         assert running.listeners.snapshot()["spamd"]["dropped"] == 1
 
 
+def test_many_clients_at_once_leave_no_connection_behind(spamd, running, monkeypatch, wait):
+    """If more clients than permitted connect before the first is served, the oldest are disconnected."""
+    monkeypatch.setattr(server, "MOST_CONNECTIONS", 3)
+    held = threading.Event()
+    running.listeners._loop.call_soon_threadsafe(held.wait, PATIENCE)
+    with connected(spamd, 20) as clients:
+        held.set()
+        assert [client.recv(1) for client in clients[:17]] == [b""] * 17
+        wait(lambda: running.listeners.snapshot()["spamd"]["dropped"] == 17)
+        assert running.listeners.snapshot()["spamd"]["open"] == 3
+
+
 def test_a_client_that_sends_nothing_is_dropped(spamd, running, monkeypatch):
     """An idle client is disconnected."""
     monkeypatch.setattr(connection, "IDLE_SECONDS", 0.05)

@@ -161,7 +161,10 @@ class Listeners:
         )
         counts.connections += 1
         _make_room(listener)
-        listener.connections[client] = self._loop.create_task(_serve(listener, client))
+        task = self._loop.create_task(_serve(listener, client))
+        # Not at the end of `_serve`, which does not run at all if the task is cancelled before its first step.
+        task.add_done_callback(partial(_forget, listener, client))
+        listener.connections[client] = task
         counts.open = len(listener.connections)
 
 
@@ -180,10 +183,14 @@ async def _serve(listener: _Listener, client: ClientConnection) -> None:
     except Exception:  # noqa: BLE001  a bug must not stop the other connections
         counts.errors += 1
         logger.exception("bug: a client of the listener %s got no answer", listener.name)
-    finally:
-        client.abort()
-        del listener.connections[client]
-        counts.open = len(listener.connections)
+
+
+def _forget(listener: _Listener, client: ClientConnection, task: "asyncio.Task[None]") -> None:
+    """Close the connection of a client that was served or dropped."""
+    listener.counts.dropped += task.cancelled()
+    client.abort()
+    listener.connections.pop(client, None)
+    listener.counts.open = len(listener.connections)
 
 
 def _make_room(listener: _Listener) -> None:
@@ -191,7 +198,8 @@ def _make_room(listener: _Listener) -> None:
         return
     oldest = next((one for one in listener.connections if one.is_receiving), None)
     if oldest is not None:
-        listener.connections[oldest].cancel()
+        # Removed here, so that the next client does not find this client again.
+        listener.connections.pop(oldest).cancel()
 
 
 async def _end(listener: _Listener) -> None:

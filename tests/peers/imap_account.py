@@ -91,7 +91,7 @@ def served(
     account = account_of(port or server.port, **settings)
     config = replace(config or Config(), accounts=(account,))
     state.mkdir(mode=0o700, exist_ok=True)
-    classifier = Classifier.open(model, config=config, personal_features=True, exact=True)
+    classifier = Classifier.open(model, config=config, personal_features=True)
     with listening(state, classifier, config) as loop:
         thread = ImapAccount(account, config=config, state=state, requests=loop.requests, delays=QUICK)
         thread.start()

@@ -266,6 +266,27 @@ def test_a_client_that_goes_before_its_answer(tmp_path, classifier, config):
         assert exchange(f"{tmp_path}/spamd.sock", CHECK_SPAM).startswith(b"SPAMD/1.1 0 EX_OK")
 
 
+def test_the_request_of_a_dropped_client_is_not_classified(tmp_path, classifier, config, wait):
+    """If a client is disconnected while its request waits, the daemon's loop skips the request."""
+    held, asked = threading.Event(), threading.Event()
+
+    def work(requests):
+        asked.set()
+        held.wait(PATIENCE)
+        requests.work()
+
+    with listening(tmp_path / "state", classifier, config, work=work) as one:
+        with connected(f"{tmp_path}/spamd.sock", 1, CHECK_SPAM):
+            assert asked.wait(PATIENCE)
+            (request,) = one.requests._waiting
+            (task,) = one.listeners._listeners["spamd"].connections.values()
+            one.listeners._loop.call_soon_threadsafe(task.cancel)
+            wait(lambda: one.listeners.snapshot()["spamd"]["dropped"] == 1)
+        held.set()
+        assert exchange(f"{tmp_path}/spamd.sock", CHECK_SPAM).startswith(b"SPAMD/1.1 0 EX_OK")
+    assert request.answer.cancelled()
+
+
 def test_an_error_reaches_a_client_that_still_sends(tmp_path, classifier):
     """The error is not lost in a reset connection, although most of the request was not read."""
     config = Config(spamd=SpamdConfig(listen="127.0.0.1:17839"))

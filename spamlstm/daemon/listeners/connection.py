@@ -225,7 +225,10 @@ class ClientConnection:
         self.is_receiving = False
         answer = self._answers.expect(request)
         self._judging.submit(request)
-        return await answer
+        try:
+            return await answer
+        finally:
+            request.answer.cancel()  # if the client was dropped, the daemon's loop skips its request
 
     async def tagged(self, raw: bytes, judged: JudgedMail, *, bogosity: bool = False) -> bytes:
         """Return the message with our headers."""

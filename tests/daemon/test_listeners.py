@@ -9,6 +9,7 @@ import socket
 import stat
 import threading
 import zlib
+from collections import deque
 from dataclasses import replace
 
 import pytest
@@ -19,7 +20,7 @@ from tiny_bundle import HAM, SPAM, UNSURE, make
 
 from spamlstm.config import Config, LabelScope, LearningConfig, MaildirConfig, SpamdConfig
 from spamlstm.daemon.listeners import connection, server
-from spamlstm.daemon.listeners.judging import JudgeRequest, JudgingError, LabelRequestOfClient
+from spamlstm.daemon.listeners.judging import JudgeRequest, Judging, JudgingError, LabelRequestOfClient
 from spamlstm.errors import UnavailableError
 from spamlstm.learning.label import Label
 from spamlstm.maildir.headers import points, tag
@@ -448,6 +449,33 @@ def test_a_stop_answers_what_was_asked(tmp_path, classifier, config):
     one.requests.submit(late)
     with pytest.raises(JudgingError, match="is stopping"):
         late.answer.result(0)
+
+
+def test_a_request_wakes_a_loop_that_takes_the_one_before():
+    """If the loop takes the last request while another one is added, the loop is woken, and does not sleep over it."""
+
+    class Taken(deque):
+        """A queue that the loop empties just before a request is added."""
+
+        def append(self, request):
+            self.clear()
+            super().append(request)
+
+    woken = []
+    requests = Judging(classifier=None, config=None, label_stores=None, wake=lambda: woken.append(bool(requests)))
+    requests._waiting = Taken()
+    for _ in range(2):
+        requests.submit(JudgeRequest(SPAM))
+    assert woken == [True, True]
+
+
+def test_requests_that_wait_together_wake_the_loop_once():
+    """A loop that works on many requests is not woken for each of them."""
+    woken = []
+    requests = Judging(classifier=None, config=None, label_stores=None, wake=lambda: woken.append(bool(requests)))
+    for _ in range(3):
+        requests.submit(JudgeRequest(SPAM))
+    assert woken == [True]
 
 
 def test_the_counts(running, spamd, own, wait):

@@ -116,12 +116,14 @@ class Judging:
     def submit(self, request: AnyRequest) -> None:
         """Add a request. Its `answer` is set later by the loop, or immediately to a JudgingError after `close`."""
         with self._lock:
-            closed, first = self._is_closed, not self._waiting
+            closed = self._is_closed
             if not closed:
                 self._waiting.append(request)
+            # Counted after the request was added, because the loop may take the earlier requests at any time.
+            is_only = len(self._waiting) == 1
         if closed:
             request.answer.set_exception(JudgingError("spamlstm is stopping"))
-        elif first:  # the loop does not sleep while requests wait
+        elif is_only:  # the loop does not sleep while requests wait
             self._wake()
 
     def work(self) -> None:

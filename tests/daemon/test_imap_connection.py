@@ -16,18 +16,22 @@ from spamlstm.config import Action, AuthMethod, Config, ImapConfig, TlsMode
 from spamlstm.daemon.imap import allowance
 from spamlstm.daemon.imap.account_folders import is_junk_classified, junk_target, new_junk_names, visited_folders
 from spamlstm.daemon.imap.account_session import AccountSession, AccountTally
+from spamlstm.daemon.imap.account_state import AccountCopy
 from spamlstm.daemon.imap.answers import (
     AccountUnavailableError,
     CommandRefusedError,
     FolderNumbers,
     ListedFolder,
+    ListedMessage,
     LoginRefusedError,
     RemoteFlag,
 )
 from spamlstm.daemon.imap.connection import ImapConnection
 from spamlstm.daemon.imap.credentials import CredentialsError, secret_of
 from spamlstm.daemon.imap.folder_visits import FolderVisits
+from spamlstm.daemon.imap.recognition import recognized
 from spamlstm.daemon.imap.records import AccountRecords
+from spamlstm.maildir.content_id import content_id
 from spamlstm.maildir.folders import FolderRole
 
 CAPABILITIES = b"* CAPABILITY IMAP4rev1 UIDPLUS MOVE IDLE CONDSTORE ENABLE\r\n"
@@ -418,3 +422,20 @@ def test_two_new_folders_are_not_both_a_renamed_one(tmp_path):
     found = visits.find([folder("INBOX"), folder("New"), folder("Other")])
     assert {one.name: one.validity for one in found} == {"INBOX": 1, "New": 0, "Other": 0}
     records.close()
+
+
+def test_only_messages_that_may_be_known_are_read_again():
+    """If the UIDs changed, messages of the same size and date are read only until all records are recognized."""
+    mails = {uid: b"Subject: mail %d\n\nBody" % uid for uid in range(1, 6)}
+    size, read = len(mails[1]), []
+
+    def bodies(sizes):
+        read.extend(sizes)
+        return {uid: mails[uid] for uid in sizes}
+
+    listed = [ListedMessage(uid, RemoteFlag.NONE, size, date=7) for uid in mails]
+    one = AccountCopy(3, 90, RemoteFlag.NONE, size, date=7, since=0.0, content=content_id(mails[2]))
+    copies, unknown = recognized(SimpleNamespace(bodies=bodies), listed, [one])
+    assert copies == [replace(one, uid=2)]
+    assert [message.uid for message in unknown] == [1, 3, 4, 5]
+    assert read == [1, 2]

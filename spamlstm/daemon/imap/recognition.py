@@ -49,7 +49,9 @@ def _paired(
         return {messages[0].uid: records[0]}
     read = [one for one in records if one.content not in (None, NO_CONTENT)]
     pairs: dict[int, AccountCopy] = {}
-    for message in messages if read and messages[0].size <= MOST_BYTES else ():
+    for message in messages:
+        if not read or message.size > MOST_BYTES:
+            break
         for raw in connection.bodies({message.uid: message.size}).values():
             content = content_id(raw)
             same = next((one for one in read if one.content == content), None)

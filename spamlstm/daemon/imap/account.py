@@ -40,7 +40,8 @@ READ_IN_TURN = 100
 # A server that reports changes without end is visited at most this often.
 _LEAST_SECONDS = 0.02
 _MOST_ROUNDS = 5
-# If a message left the inbox, all folders are looked at immediately, or only the junk folder if there are more.
+# If a message left the inbox, all folders are looked at immediately. If there are more folders than this, only the junk
+# folder is.
 _MOST_LOOKED_AT = 50
 
 

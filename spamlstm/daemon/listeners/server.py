@@ -45,7 +45,7 @@ MOST_CONNECTIONS = 256
 # Seconds in which a client may read the answer before the connection is closed, and in which requests end at a stop.
 CLOSE_SECONDS = 0.5
 STOP_SECONDS = 5.0
-# Python's switch interval while there are listeners.
+# Python's switch interval in seconds, which is set for the whole process as soon as there are listeners.
 SWITCH_SECONDS = 0.0002
 OWN = "own"
 """The name of the listener in the state folder."""
@@ -80,8 +80,8 @@ class Listeners:
         self._loop.set_exception_handler(_log_error)
         self._answers = AnswerQueue(self._loop)
         self._block = memoryview(bytearray(BLOCK))
-        # While the daemon's loop reads mail, this thread waits so long for the interpreter after each system call. With
-        # Python's 5 ms, a mail server gets a fourth fewer messages through.
+        # While the daemon's loop reads mail, the thread of the listeners waits for the interpreter after each system
+        # call, up to the switch interval. With Python's 5 ms, a mail server gets a fourth fewer messages through.
         sys.setswitchinterval(SWITCH_SECONDS)
         self._thread = threading.Thread(target=self._loop.run_forever, name="listeners", daemon=True)
         self._thread.start()

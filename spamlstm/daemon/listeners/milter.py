@@ -190,8 +190,10 @@ class _Conversation:
 def _removed(replaced: Counter[bytes]) -> Counter[bytes]:
     """Return how many headers of each name are removed, the topmost ones. Names of which there are few come first."""
     removed: Counter[bytes] = Counter()
+    left = MOST_REPLACED
     for name, count in reversed(replaced.most_common()):
-        removed[name] = min(count, MOST_REPLACED - removed.total())
+        removed[name] = min(count, left)
+        left -= removed[name]
     return removed
 
 

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spamlstm.config import Action, AuthMethod, Config, ImapConfig, TlsMode
-from spamlstm.daemon.imap import allowance
+from spamlstm.daemon.imap import account_session, allowance
 from spamlstm.daemon.imap.account_folders import is_junk_classified, junk_target, new_junk_names, visited_folders
 from spamlstm.daemon.imap.account_session import AccountSession, AccountTally
 from spamlstm.daemon.imap.account_state import AccountCopy
@@ -31,6 +31,8 @@ from spamlstm.daemon.imap.credentials import CredentialsError, secret_of
 from spamlstm.daemon.imap.folder_visits import FolderVisits
 from spamlstm.daemon.imap.recognition import recognized
 from spamlstm.daemon.imap.records import AccountRecords
+from spamlstm.daemon.listeners.judging import Judging, LabelRequestOfClient
+from spamlstm.learning.label import Label
 from spamlstm.maildir.content_id import content_id
 from spamlstm.maildir.folders import FolderRole
 
@@ -439,3 +441,15 @@ def test_only_messages_that_may_be_known_are_read_again():
     assert copies == [replace(one, uid=2)]
     assert [message.uid for message in unknown] == [1, 3, 4, 5]
     assert read == [1, 2]
+
+
+def test_a_request_without_an_answer_is_withdrawn(monkeypatch):
+    """If the daemon's loop does not answer in time, the message is tried again later, and is not classified twice."""
+    monkeypatch.setattr(account_session, "ANSWER_SECONDS", 0.0)
+    requests = Judging(classifier=None, config=None, label_stores=None)
+    session = AccountSession(account(), Config(), None, None, requests=requests, tally=AccountTally("h"))
+    assert session.judge([b"one", b"two"]) == [None, None]
+    assert session.label(LabelRequestOfClient(b"three", label=Label.SPAM)) is None
+    assert [one.answer.cancelled() for one in requests._waiting] == [True, True, True]
+    requests.work()
+    assert not requests

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import TimeoutError as AnswerTimeoutError
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from spamlstm.config import Config, ImapConfig
 from spamlstm.daemon.imap.connection import ImapConnection
@@ -16,10 +16,13 @@ from spamlstm.daemon.listeners.judging import (
     Judging,
     JudgingError,
     LabelRequestOfClient,
+    Request,
 )
 
 # The loop may load a model or a hostile message before it answers.
 ANSWER_SECONDS = 600.0
+
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -79,16 +82,15 @@ class AccountSession:
             self.requests.submit(one)
         return [self._answer(one) for one in requests]
 
-    def _answer(self, request: JudgeRequest) -> JudgedMail | None:
-        try:
-            return request.answer.result(ANSWER_SECONDS)
-        except (JudgingError, AnswerTimeoutError):
-            return None
-
     def label(self, request: LabelRequestOfClient) -> bool | None:
         """Store a label. Return whether the stored label changed, or None if it cannot be stored now."""
         self.requests.submit(request)
+        return self._answer(request)
+
+    def _answer(self, request: Request[T]) -> T | None:
+        """Return the answer, or None if there is none now. In this case, the loop skips the request."""
         try:
             return request.answer.result(ANSWER_SECONDS)
         except (JudgingError, AnswerTimeoutError):
+            request.answer.cancel()
             return None

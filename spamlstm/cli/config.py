@@ -93,7 +93,10 @@ def _listener(name: str, listener: ListenerConfig) -> Iterator[str]:
 
 
 def _obstacles(listener: ListenerConfig) -> Iterator[str]:
-    """Yield the reasons for which the daemon cannot open a listener. The folder of a socket may exist only then."""
+    """Yield the reasons for which the daemon cannot open a listener.
+
+    The folder of a socket is not checked, because systemd may create it when the daemon starts.
+    """
     if listener.group:
         try:
             grp.getgrnam(listener.group)

@@ -37,7 +37,8 @@ POLL_SECONDS = 60.0
 RETRY_SECONDS = 10.0
 # Old messages of the junk folder that are read between two looks at the inbox.
 READ_IN_TURN = 100
-# A server that reports changes without end is visited at most this often.
+# If a server reports changes without end, the inbox is visited at most _MOST_ROUNDS times without a pause.
+# The pause has at least _LEAST_SECONDS.
 _LEAST_SECONDS = 0.02
 _MOST_ROUNDS = 5
 # If a message left the inbox, all folders are looked at immediately. If there are more folders than this, only the junk

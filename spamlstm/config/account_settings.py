@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from spamlstm.config.addresses import is_loopback
@@ -23,7 +24,7 @@ from spamlstm.config.values import AUTO, Action, AuthMethod, ImapConfig, TlsMode
 def check_login_name(value: Any, _at: Location) -> str:
     """Return a name to log in with, which may have spaces. Raises UnusableError if the value is not printable."""
     if not isinstance(value, str) or not value.isprintable() or not value or len(value) > 255:
-        raise UnusableError("must be a name without control characters, in quotes")
+        raise UnusableError("must be a name of 1 to 255 characters, without control characters, in quotes")
     return value
 
 
@@ -58,7 +59,8 @@ def check_command(value: Any, _at: Location) -> tuple[str, ...]:
         words = shlex.split(value) if isinstance(value, str) else value
     except ValueError:
         words = []
-    if not isinstance(words, list) or not words or not all(isinstance(one, str) and "\0" not in one for one in words):
+    is_list = isinstance(words, list) and all(isinstance(one, str) and "\0" not in one for one in words)
+    if not is_list or not words or not words[0].strip():
         raise UnusableError('must be a command, such as ["pass", "show", "mail"] or "secret-tool lookup user ann"')
     return tuple(words)
 
@@ -125,7 +127,7 @@ ACCOUNT_READERS: dict[str, Reader] = {
 def check_account_keys(value: Any, at: Location) -> None:
     """Check that a section has a host and a user and no password. Raises UnusableError if host or user is missing."""
     if "password" in value:
-        at.below("password").report("a password does not belong into this file; use password_command")
+        at.below("password").report("a password does not belong in this file; use password_command")
     if not {"host", "user"} <= set(value):
         raise UnusableError('needs a host and a user, such as host = "imap.example.org" and user = "ann@example.org"')
 
@@ -152,12 +154,16 @@ def _is_named(name: str, names: Iterable[str]) -> bool:
 
 
 def refuse_doubled(accounts: Iterable[tuple[ImapConfig, Location]]) -> None:
-    """Report each section that has the name of an earlier section or is for the same account."""
+    """Report each section that has the name of an earlier section or is for the same account.
+
+    Case does not matter in the name of a host.
+    """
     names: set[str] = set()
     for account, where in accounts:
-        if names & {account.label, account.key}:
+        own = {account.label, replace(account, host=account.host.lower()).key}
+        if names & own:
             where.report(
                 f"an earlier section is called {shown(account.label)} too, or is for the same account; remove one of"
                 ' them, or give each account a name = "..."'
             )
-        names |= {account.label, account.key}
+        names |= own

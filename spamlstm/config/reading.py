@@ -122,6 +122,8 @@ def _syntax(message: str, text: str) -> Problem:
     position = re.search(r" ?\(at (?:line (\d+), column \d+|end of document)\)$", message)
     line = int(position[1]) if position and position[1] else text.count("\n") + 1 if position else 1
     sentence = message[: position.start()] if position else message
+    if sentence == "Invalid value":
+        sentence += '; a text needs quotes, such as path = "~/Maildir"'
     return Problem(f"this is not valid TOML: {sentence}", line=line)
 
 
@@ -286,8 +288,8 @@ def _accounts(value: Any, at: Location) -> tuple[ImapConfig, ...]:
 
 
 def _account(value: Any, at: Location) -> ImapConfig | None:
-    check_account_keys(value, at)
     values = _values({key: one for key, one in value.items() if key != "password"}, at, ACCOUNT_READERS)
+    check_account_keys(value, at)
     if not {"host", "user"} <= values.keys():
         return None
     account = ImapConfig(**values)

@@ -148,6 +148,7 @@ def test_an_empty_file_changes_nothing(tmp_path):
         (f"[policy]\nthresholds = {{ ham = 1{'0' * 400}, spam = 1 }}", "too large"),
         ("[policy]\ncosts = { false_positive = nan, false_negative = 1, unsure = 1 }", "finite"),
         ("[policy", "not valid TOML"),
+        ("[[maildir]]\npath = ~/Maildir", "Invalid value; a text needs quotes"),
         ("[learning]\nlabels = 'user'", '"shared", "per-maildir"'),
         ("[learning]\nlearn_from_moves = 'yes'", "true or false"),
         ("[learning]\nmax_false_positive_rate = 1", "a share from 0 to 0.1"),

@@ -124,7 +124,13 @@ def _summary(results: Sequence[UndoResult], moment: float, *, dry_run: bool) -> 
         UndoStatus.FAILED: "failed",
     }
     summary = ", ".join(f"{counts[status]} {words[status]}" for status in UndoStatus if counts[status])
-    return summary or (f"nothing was done since {local_time(moment)}" if moment else "nothing was done to this message")
+    if summary:
+        return summary
+    return (
+        f"there is nothing to undo since {local_time(moment)}"
+        if moment
+        else "there is nothing to undo for this message"
+    )
 
 
 def _print(results: Sequence[UndoResult], *, dry_run: bool) -> None:

@@ -97,7 +97,7 @@ def test_undo(spamlstm, root):
     assert (status, lines[-1]) == (0, "2 undone")
     assert everything(root) == before
     assert spamlstm("scan", root)[1] == []
-    assert spamlstm("undo")[1][-1].startswith("nothing was done since ")
+    assert spamlstm("undo")[1][-1].startswith("there is nothing to undo since ")
 
 
 def test_undo_as_json(spamlstm, root):

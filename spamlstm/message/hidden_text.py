@@ -41,7 +41,7 @@ _FILLER = re.compile(
 _MAX_PREHEADER, _MAX_SHOWN = 300, 150
 # The place of a hidden element in the text. A reference to this character in a page has little effect.
 _PLACE = "\x02"
-# A shorter text in a layout is a slip in the page, such as a sign too much behind a tag.
+# A shorter text in a layout is a slip in the page, such as an extra character behind a tag.
 _MIN_LAYOUT = 20
 # A hidden text is a repetition if this share of its words is visible elsewhere.
 _REPEATED = 0.8

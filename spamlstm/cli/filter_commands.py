@@ -107,8 +107,8 @@ def filter_command(
     """Copy a message from input to output and add the verdict.
 
     The message is read from standard input and written to standard output with X-Spam headers. Its other bytes are
-    unchanged, except that earlier X-Spam headers are removed. The running daemon
-    classifies the message. If no daemon answers, or with --model or --config, this process loads the model itself.
+    unchanged, except that earlier headers of the same names are removed. The running daemon classifies the
+    message. If no daemon answers, or with --model or --config, this process loads the model itself.
 
     If the message cannot be classified, it is written unchanged with a warning, and the exit status is 0. Messages
     above 64 MiB are not classified, and X-Spam-Status says so.
@@ -198,7 +198,8 @@ def undo_command(
         str | None,
         typer.Argument(
             metavar="[MESSAGE]",
-            help="Undo only the actions on this message: its file, the name of its file, its Message-ID or its id.",
+            help="Undo only the actions on this message: its file, also by its path or name before it was filed, its "
+            "Message-ID or its id.",
         ),
     ] = None,
     *,

@@ -81,7 +81,8 @@ def undo_messages(message: str | None, *, since: str | None, dry_run: bool, json
 
 
 def _contents(message: str, journal: Journal, open_maildir: Callable[[str], OpenMaildir]) -> tuple[str, ...]:
-    """Return the content ids of a message, given by a content id, its file, the name of its file, or its Message-ID.
+    """Return the content ids of a message, given by a content id, its file, the path or name of its file before or
+    after an act, or its Message-ID.
 
     Raises NoInputError if the file cannot be read, or no message has this name or Message-ID.
     """
@@ -92,10 +93,11 @@ def _contents(message: str, journal: Journal, open_maildir: Callable[[str], Open
         if not found:
             raise NoInputError(f"no message with the Message-ID {message} is where it was filed or tagged")
         return found
-    if "/" not in message and not os.path.lexists(message):
+    if not os.path.lexists(message):
+        # A message that was tagged or filed is no longer at the path that `scan` printed.
         found = contents_by_name(journal.acts(since=0.0), message)
         if not found:
-            raise NoInputError(f"'{message}' is not a file, and no message with this name was tagged or filed")
+            raise NoInputError(f"'{message}' is not a file, and there is nothing to undo for a message with this name")
         return found
     with reading(message), open_regular(message) as stream:
         raw = decompressed(stream.read(), most=MOST_BYTES)

@@ -20,9 +20,26 @@ _HEAD_BYTES = 64 << 10
 
 
 def contents_by_name(acts: Iterable[Act | UnreadableAct], name: str) -> tuple[str, ...]:
-    """Return the content ids of the messages whose file had this name, with any flags, before or after an act."""
-    base = Name.parse(name).base
-    return tuple({act.content for act in acts if isinstance(act, Act) and base in act.intent.bases})
+    """Return the content ids of the messages whose file had this name, with any flags, before or after an act.
+
+    If the name is a path, only messages of a Maildir above it are meant.
+    """
+    folder, file = os.path.split(name)
+    base = Name.parse(file).base
+    above = os.path.realpath(folder)
+    return tuple(
+        {
+            act.content
+            for act in acts
+            if isinstance(act, Act)
+            and base in act.intent.bases
+            and (not folder or _is_below(above, os.path.realpath(act.maildir)))
+        }
+    )
+
+
+def _is_below(path: str, folder: str) -> bool:
+    return os.path.commonpath([path, folder]) == folder
 
 
 def contents_by_message_id(

@@ -247,9 +247,21 @@ def test_undo_by_the_name_of_the_file(spamlstm, root):
     status, _, err = spamlstm("undo", "no-such-name")
     assert (status, err) == (
         66,
-        "spamlstm: 'no-such-name' is not a file, and no message with this name was tagged or filed\n",
+        "spamlstm: 'no-such-name' is not a file, and there is nothing to undo for a message with this name\n",
     )
     assert spamlstm("undo", filed.name)[1][-1] == "1 undone"
+
+
+def test_undo_by_the_path_that_scan_printed(spamlstm, root):
+    """A message that was filed is named by its earlier path too, but not by one in another Maildir."""
+    scanned = [json.loads(line) for line in spamlstm("scan", "--json", root)[1]]
+    (path,) = (row["path"] for row in scanned if row["verdict"] == "spam")
+    other = root.parent / "other" / "new" / Path(path).name
+    assert not Path(path).exists()
+
+    assert spamlstm("undo", other)[0] == 66
+    assert spamlstm("undo", path)[1][-1] == "1 undone"
+    assert "there is nothing to undo for a message with this name" in spamlstm("undo", path)[2]
 
 
 def test_undo_of_a_missing_file(spamlstm, root):

@@ -12,12 +12,18 @@ def secured(folder: Path) -> bool:
     """Create the state folder if it is missing, and make it private to this user.
 
     Return True if other users could read the folder and its mode was changed. Raises ConfigError with instructions if
-    the folder is a link or belongs to another user, or if other users can write to the folder or a folder above it.
-    Such users may have put files there.
+    the folder is a file or a link or belongs to another user, or if other users can write to the folder or a folder
+    above it. Such users may have put files there.
     """
     # Check first and then create the folder, because the path may contain a link of another user.
     _check_above(folder, what=f"the state folder {folder}")
-    make_private(folder)
+    try:
+        make_private(folder)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise ConfigError(
+            f"the state folder {folder} cannot be used, because it or a folder above it is not a folder; name another "
+            "folder with --state"
+        ) from error
     status, me = os.lstat(folder), os.geteuid()
     if stat.S_ISLNK(status.st_mode):
         raise ConfigError(f"the state folder {folder} is a symbolic link; name the target of the link with --state")

@@ -71,6 +71,14 @@ def test_a_link_is_refused(state, tmp_path):
         secured(tmp_path / "link")
 
 
+@pytest.mark.parametrize("below", [".", "state"])
+def test_a_file_in_place_of_the_folder_is_refused(tmp_path, below):
+    """If the folder or its parent is a file, the error says so and names the option."""
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match="not a folder; name another folder with --state"):
+        secured(tmp_path / "file" / below)
+
+
 @only_root
 def test_a_folder_of_another_user_is_refused(state):
     """A folder of another user is refused, also for root: its owner could put links there."""

@@ -9,7 +9,6 @@ Whatever fails, the message is written unchanged, a warning is written to standa
 
 # The module `socket` takes longer to import than the daemon takes to classify a message.
 import _socket
-import gc
 import os
 
 from spamlstm.xdg import FILTER_SOCKET, state_path
@@ -154,6 +153,8 @@ def _filtered(options: FilterOptions, raw: bytes) -> tuple[str, bytes]:
         except _FailedError as error:
             if not options.quiet:
                 _say(f"the daemon did not classify the message: {error}")
+    import gc
+
     # Imports create many objects and little garbage.
     gc.set_threshold(50_000)
     from spamlstm.cli.filter import filter_here

@@ -143,9 +143,12 @@ def test_it_generates_no_code_at_run_time(task, root):
     assert task.out.exists()
 
 
+@pytest.mark.timeout(300)
 def test_the_command_from_labels_to_a_model_in_use(base, tmp_path, root):
     """`spamlstm retrain` with the real trainer adopts labels that are the opposite of what the base knows."""
     environment = {**os.environ, "XDG_DATA_HOME": str(tmp_path / "data"), "PYTHONPATH": str(root)}
+    # A second thread waits for a core that another process of the tests uses.
+    environment["OMP_NUM_THREADS"] = "1"
     classifier = Classifier.open(base, personal_features=True)
     with contextlib.closing(LabelStore.open(tmp_path / "state")) as labels:
         trainer = Trainer(labels)

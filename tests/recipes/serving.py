@@ -284,12 +284,15 @@ def filtered(mail: bytes, *, model: Path, state: Path, bogofilter: bool = False)
 
 
 def delivered(folder: Path, count: int = 1) -> list[bytes]:
-    """Wait until `count` messages are in a Maildir folder, and return all that are there, the oldest first."""
+    """Wait until exactly `count` messages are in a Maildir folder, and return them, the oldest first.
+
+    A message that is being filed is in both folders for a moment.
+    """
 
     def found() -> list[Path]:
         return [path for part in ("new", "cur") for path in (folder / part).glob("*")]
 
-    until(lambda: len(found()) >= count, seconds=30)
+    until(lambda: len(found()) == count, seconds=30)
     return [path.read_bytes() for path in sorted(found(), key=lambda path: path.stat().st_mtime_ns)]
 
 

@@ -4,6 +4,7 @@ import contextlib
 import socket
 import sys
 import threading
+import tracemalloc
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from types import SimpleNamespace
@@ -25,6 +26,7 @@ from spamlstm.daemon.imap.answers import (
     ListedMessage,
     LoginRefusedError,
     RemoteFlag,
+    flags_from_items,
 )
 from spamlstm.daemon.imap.connection import ImapConnection
 from spamlstm.daemon.imap.credentials import CredentialsError, secret_of
@@ -453,3 +455,15 @@ def test_a_request_without_an_answer_is_withdrawn(monkeypatch):
     assert [one.answer.cancelled() for one in requests._waiting] == [True, True, True]
     requests.work()
     assert not requests
+
+
+def test_numbers_in_the_place_of_flags_take_no_memory():
+    """A server that sends numbers instead of flags costs nothing; words that are flags count in any case."""
+    tracemalloc.start()
+    try:
+        found = flags_from_items({b"FLAGS": (1 << 28, b"\\SEEN", (b"\\Deleted",))})
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert found == RemoteFlag.SEEN
+    assert peak < 1 << 20

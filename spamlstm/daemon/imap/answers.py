@@ -164,7 +164,8 @@ def uid_from(value: Any) -> int:
 
 def flags_from_items(items: dict[bytes, Any]) -> RemoteFlag:
     """Return the flags of a message from an answer to FETCH."""
-    words = {bytes(one).lower() for one in items.get(b"FLAGS", ())}
+    # A hostile server may send numbers; bytes(number) would take that much memory.
+    words = {one.lower() for one in items.get(b"FLAGS", ()) if isinstance(one, bytes)}
     known = ((rb"\answered", RemoteFlag.ANSWERED), (rb"\seen", RemoteFlag.SEEN), (rb"\deleted", RemoteFlag.DELETED))
     found = RemoteFlag.NONE
     for word, flag in known:

@@ -79,22 +79,33 @@ def to_text(snapshot: dict[str, Any]) -> str:
     """
     info = f'version="{_escaped(snapshot["version"])}",model="{_escaped(snapshot["model"])}"'
     lines = ["# HELP spamlstm_info Version and model.", "# TYPE spamlstm_info gauge", f"spamlstm_info{{{info}}} 1"]
-    for name, kind, path, label, words in _ROWS:
-        lines += [f"# HELP spamlstm_{name} {words}", f"# TYPE spamlstm_{name} {kind}"]
-        lines += _samples(name, _value(snapshot, path), label)
-    for name, kind, key, label, words in _LISTENER_ROWS:
-        lines += [f"# HELP spamlstm_{name} {words}", f"# TYPE spamlstm_{name} {kind}"]
-        for listener, counts in snapshot["listeners"].items():
-            lines += _samples(name, counts[key], label, also=f'listener="{_escaped(listener)}"')
-    for name, kind, key, label, words in _ACCOUNT_ROWS:
-        lines += [f"# HELP spamlstm_{name} {words}", f"# TYPE spamlstm_{name} {kind}"]
-        for account, counts in snapshot["accounts"].items():
-            numbers = {**counts, "is_connected": int(counts["state"] == "connected")}
-            lines += _samples(name, numbers[key], label, also=f'account="{_escaped(account)}"')
+    accounts = {
+        name: {**counts, "is_connected": int(counts["state"] == "connected")}
+        for name, counts in snapshot["accounts"].items()
+    }
+    parts = (
+        (_ROWS, {"": snapshot}),
+        (_LISTENER_ROWS, _with_label("listener", snapshot["listeners"])),
+        (_ACCOUNT_ROWS, _with_label("account", accounts)),
+    )
+    for rows, sources in parts:
+        for name, kind, path, label, words in rows:
+            lines += _head(name, kind, words)
+            for also, numbers in sources.items():
+                lines += _samples(name, _value(numbers, path), label, also=also)
     for name, path, words in _HISTOGRAMS:
-        lines += [f"# HELP spamlstm_{name} {words}", f"# TYPE spamlstm_{name} histogram"]
+        lines += _head(name, "histogram", words)
         lines += _histogram(f"spamlstm_{name}", _value(snapshot, path))
     return "\n".join(lines) + "\n"
+
+
+def _with_label(label: str, numbers: dict[str, Any]) -> dict[str, Any]:
+    """Return the numbers of listeners or accounts, with their names as values of a Prometheus label."""
+    return {f'{label}="{_escaped(name)}"': one for name, one in numbers.items()}
+
+
+def _head(name: str, kind: str, words: str) -> tuple[str, str]:
+    return f"# HELP spamlstm_{name} {words}", f"# TYPE spamlstm_{name} {kind}"
 
 
 def _samples(name: str, value: Any, label: str, *, also: str = "") -> Iterator[str]:

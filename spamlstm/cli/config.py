@@ -1,6 +1,5 @@
 """`spamlstm config`: write, check and show the configuration."""
 
-import grp
 import os
 import sys
 from collections import defaultdict
@@ -25,6 +24,7 @@ from spamlstm.config import (
 from spamlstm.config.addresses import UNIX, parse_address
 from spamlstm.config.locations import config_files, find_config_file, user_file
 from spamlstm.config.maildirs import absolute, expand_maildirs, has_magic
+from spamlstm.config.ownership import group_number
 from spamlstm.config.passwords import read_password
 from spamlstm.config.reading import ProblemsError
 from spamlstm.config.values import AUTO
@@ -99,9 +99,9 @@ def _obstacles(listener: ListenerConfig) -> Iterator[str]:
     """
     if listener.group:
         try:
-            grp.getgrnam(listener.group)
-        except KeyError:
-            yield f"there is no group {listener.group!r}; name an existing group, or create it"
+            group_number(listener.group)
+        except UserError as error:
+            yield str(error)
     if isinstance(listener, HttpConfig) and listener.password_file:
         try:
             read_password(listener.password_file)

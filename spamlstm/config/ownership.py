@@ -4,7 +4,7 @@ import os
 import stat
 from pathlib import Path
 
-from spamlstm.errors import ConfigError
+from spamlstm.errors import ConfigError, UserError
 from spamlstm.files import DIRECTORY, make_private
 
 
@@ -115,6 +115,16 @@ def _refused(what: str, path: Path, permission: str) -> str:
         f"{me} may not {what} {path} (owner {_user(status.st_uid)}, mode {_mode(status)}); run as root: "
         f"chgrp {_group()} {path} && chmod {permission} {path}"
     )
+
+
+def group_number(name: str, *, advice: str = "name an existing group, or create it") -> int:
+    """Return the number of a group. Raises UserError with `advice` if there is no such group."""
+    import grp  # only needed for a group in the configuration
+
+    try:
+        return grp.getgrnam(name).gr_gid
+    except KeyError as error:
+        raise UserError(f"there is no group {name!r}; {advice}") from error
 
 
 def _group() -> str:

@@ -11,6 +11,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from spamlstm.config.ownership import group_number
 from spamlstm.config.values import Config
 from spamlstm.errors import UserError
 from spamlstm.files import CREATE, make_private
@@ -45,7 +46,7 @@ def write_default(path: Path, *, group: str | None = None) -> None:
     The members of `group` can read the file and enter the new folders. Raises UserError if the file exists, if there is
     no such group, or if this user cannot give files to the group. The existing file is not changed.
     """
-    number = None if group is None else _group_number(group)
+    number = None if group is None else group_number(group, advice="name the group of the user who runs the daemon")
     new = [folder for folder in path.parents if not folder.exists()]
     make_private(path.parent)
     try:
@@ -63,15 +64,6 @@ def write_default(path: Path, *, group: str | None = None) -> None:
     except BaseException:
         path.unlink()
         raise
-
-
-def _group_number(name: str) -> int:
-    import grp  # only needed for a service
-
-    try:
-        return grp.getgrnam(name).gr_gid
-    except KeyError as error:
-        raise UserError(f"there is no group {name!r}; name the group of the user who runs the daemon") from error
 
 
 def _open_to(group: int, *, file: int, folders: list[Path]) -> None:

@@ -6,7 +6,6 @@ The protocols run in this thread and do no long work. They send messages to the 
 
 import asyncio
 import contextlib
-import grp
 import logging
 import os
 import socket
@@ -21,6 +20,7 @@ from typing import Any
 
 from spamlstm.config import Config, ListenerConfig
 from spamlstm.config.addresses import UNIX, TcpAddress, UnixAddress, parse_address
+from spamlstm.config.ownership import group_number
 from spamlstm.config.passwords import read_password
 from spamlstm.daemon.listeners.byte_stream import BLOCK, ByteStream
 from spamlstm.daemon.listeners.connection import (
@@ -261,9 +261,8 @@ def opened_socket(config: ListenerConfig, name: str) -> socket.socket:
         if isinstance(address, UnixAddress):
             return _unix_socket(address.path, config.group)
         return _tcp_socket(address)
-    except (OSError, KeyError) as error:
-        unknown = f"there is no group {config.group!r}; name an existing group, or create it"
-        why = unknown if isinstance(error, KeyError) else _why(error, address, config)
+    except (OSError, UserError) as error:
+        why = _why(error, address, config) if isinstance(error, OSError) else str(error)
         raise UnavailableError(f"[{name}] cannot listen on {config.listen}: {why}") from error
 
 
@@ -293,7 +292,7 @@ def _unix_socket(path: str, group: str | None) -> socket.socket:
 
     A socket file that another program left is replaced. A file of another type is not.
     """
-    number = None if group is None else grp.getgrnam(group).gr_gid
+    number = None if group is None else group_number(group)
     with contextlib.suppress(FileNotFoundError):
         if stat.S_ISSOCK(os.lstat(path).st_mode) and not _is_served(path):
             Path(path).unlink()

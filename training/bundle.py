@@ -209,12 +209,7 @@ def _parity(
 
 def _verdicts(logits: NDArray[np.float64], calibration: Calibration, thresholds: Thresholds) -> NDArray[np.int64]:
     """Return 0 for ham, 1 for unsure, and 2 for spam."""
-    return np.digitize(_probability(logits, calibration), [thresholds.ham, thresholds.spam])
-
-
-def _probability(logits: NDArray[np.float64], calibration: Calibration) -> NDArray[np.float64]:
-    probability: NDArray[np.float64] = 1 / (1 + np.exp(-(calibration.scale * logits + calibration.shift)))
-    return probability
+    return np.digitize(calibrate.probabilities(logits, calibration), [thresholds.ham, thresholds.spam])
 
 
 def _self_test(sample: list[Example], shipped: _Exported) -> dict[str, Any]:
@@ -227,7 +222,7 @@ def _self_test(sample: list[Example], shipped: _Exported) -> dict[str, Any]:
 def _left_out(left: calibrate.LeftOut, calibration: Calibration, thresholds: Thresholds) -> dict[str, Any]:
     """Return the figures of each source."""
     verdicts = _verdicts(left.logits, calibration, thresholds)
-    probability = _probability(left.logits, calibration)
+    probability = calibrate.probabilities(left.logits, calibration)
     found = {}
     for name in np.unique(left.source).tolist():
         members = left.source == name

@@ -57,7 +57,7 @@ def calibrate(left: LeftOut) -> Calibration:
     target = np.where(left.spam, 1 - margin, margin)
     scale, shift = 1.0, 0.0
     for _ in range(100):
-        probability = _logistic(scale * left.logits + shift)
+        probability = probabilities(left.logits, Calibration(scale, shift))
         residual = weight * (probability - target)
         gradient = np.array([residual @ left.logits, residual.sum()])
         curvature = weight * probability * (1 - probability)
@@ -78,8 +78,9 @@ def _loss(left: LeftOut, weight: Floats, target: Floats, line: tuple[float, floa
     return float(weight @ (np.logaddexp(0, score) - target * score))
 
 
-def _logistic(score: Floats) -> Floats:
-    probability: Floats = 1 / (1 + np.exp(-np.clip(score, -50, 50)))
+def probabilities(logits: Floats, calibration: Calibration) -> Floats:
+    """Return the calibrated probability of spam for each logit."""
+    probability: Floats = 1 / (1 + np.exp(-np.clip(calibration.scale * logits + calibration.shift, -50, 50)))
     return probability
 
 

@@ -22,7 +22,7 @@ from spamlstm.evaluation.metrics import one_minus_roca_pct
 from . import comparison, export, fit, learn, run_folder
 from .batches import SECTION_IDS, Example, collate, rows
 from .comparison import DATA, Compared, Logits, Result, with_interval
-from .dataset import Dataset, Limits
+from .dataset import Dataset, Limits, without_placeholders
 from .generated import is_disguised, is_generated
 from .learn import Recipe
 from .network import Cell, Judge, Network, Wide
@@ -98,12 +98,14 @@ def compare(
         raise UserError(f"--without {', '.join(without)}: this mail is of one class only; leave out both ham and spam")
     identity = repr(("compare", recipe, limits, tuple(without), data.fingerprint()))
     folder = run_folder.open_run_folder(out, holds=DATA, identity=identity)
-    vocabulary = fit.train_vocabulary(data, part, recipe, path=folder / "vocabulary.json")
-    examples = data.encode(vocabulary, limits)
+    to_learn = without_placeholders(data)
+    vocabulary = fit.train_vocabulary(to_learn, part, recipe, path=folder / "vocabulary.json")
+    examples = to_learn.encode(vocabulary, limits)
     recipe = replace(recipe, network=replace(recipe.network, vocabulary=len(vocabulary)))
     job = fit.Job(recipe, limits, out, name="", version="", device=device, corpora=(), say=say, tick=tick)
     judged, copies = (
-        [examples[index] for index in evenly(chosen, MOST_JUDGED)] for chosen in (real, _copies(data, real))
+        [data.encode_one(index, vocabulary, limits) for index in evenly(chosen, MOST_JUDGED)]
+        for chosen in (real, _copies(data, real))
     )
     probes = make_probes(judged, _filler(data, part, examples), distances=_distances(limits), seed=recipe.seed)
     mail = fit.training_mail(data, part, examples, recipe)

@@ -21,6 +21,8 @@ COUNTED = 10
 """With fewer lost messages, their share is computed from a fitted tail, because counting them is too uncertain."""
 TAIL = 0.05
 """The share of the ham with the highest logits, to which an exponential distribution is fitted (see `_Tail`)."""
+WEAK = ("lists",)
+"""Sources whose spam is labelled by a rule and includes some ham. This spam does not count for the ham threshold."""
 HIGHEST = 0.9999
 """The highest threshold: one that no message reaches would switch the filter off."""
 
@@ -89,10 +91,11 @@ def thresholds(left: LeftOut, calibration: Calibration, costs: Costs) -> Thresho
 
     They are found by counting errors, not from the probabilities: logits crowd at both ends, where Platt scaling cannot
     tell 98 % from 99.9 %. Lost ham is too rare to count, so its share is that of a fitted tail. The spam threshold is
-    then raised, to HIGHEST at most, until each source with enough ham loses at most MOST_LOST_PCT of it.
+    then raised, to HIGHEST at most, until each source with enough ham loses at most MOST_LOST_PCT of it. For the ham
+    threshold the spam of WEAK sources does not count.
     """
     weight = _weights(left)
-    lower = _cheapest(-left.logits, ~left.spam, weight, mistake=costs.false_negative, unsure=costs.unsure)
+    lower = _cheapest_below_spam(left, costs)
     upper = _cheapest_above_ham(left, weight, costs)
     ham, spam = (logistic(calibration.score(logit)) for logit in (-lower, upper))
     for source in np.unique(left.source):
@@ -166,6 +169,15 @@ def _cheapest_above_ham(left: LeftOut, weight: Floats, costs: Costs) -> float:
     if not len(cost) or cost.min() >= 0:
         return math.nextafter(float(left.logits.max()), math.inf)
     return float(candidates[np.argmin(cost)])
+
+
+def _cheapest_below_spam(left: LeftOut, costs: Costs) -> float:
+    """Return the negated logit up to which deciding for ham costs least, below all logits if none pays."""
+    sure = ~(left.spam & np.isin(left.source, WEAK))
+    if not (left.spam & sure).any():
+        sure[:] = True
+    known = LeftOut(left.source[sure], left.spam[sure], left.logits[sure])
+    return _cheapest(-known.logits, ~known.spam, _weights(known), mistake=costs.false_negative, unsure=costs.unsure)
 
 
 def _weights(left: LeftOut) -> Floats:

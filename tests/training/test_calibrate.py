@@ -107,6 +107,23 @@ def test_tied_ham_stays_below_the_threshold():
     assert thresholds(left, line, COSTS).spam > logistic(line.score(3.0))
 
 
+def test_weakly_labelled_spam_does_not_lower_the_ham_threshold():
+    """Spam of `lists` that looks like ham does not change which logits are ham; the same spam of a sure source does."""
+    rng = np.random.default_rng(4)
+    sure, _ = _simulated(rng, scale=1.5, shift=0.0, count=4000)
+    doubtful = [
+        LeftOut(np.full(4000, source), np.repeat([False, True], 2000), rng.normal(-2, 1, 4000))
+        for source in "lists b".split()
+    ]
+    calibration = calibrate(sure)
+    alone, lists, other = (
+        thresholds(join([sure, *more]), calibration, COSTS).ham for more in ((), doubtful[:1], doubtful[1:])
+    )
+
+    assert lists == pytest.approx(alone, rel=0.2)
+    assert other < 0.5 * alone
+
+
 @pytest.mark.parametrize(("count", "counts"), [(40, False), (1200, True)])
 def test_a_source_with_little_ham_is_ignored(count, counts):
     """One percent of 40 messages cannot be measured, one percent of 1,200 can."""

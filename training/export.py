@@ -52,7 +52,7 @@ class _Graph:
 def graph(deep: Deep) -> onnx.ModelProto:
     """Return the graph of the deep part: int64 `ids` (B, T) padded with 0 and `lengths` (B,) → float32 `logit` (B,).
 
-    Here `logit` is the correction of the wide part's logit. Without a wide part it is the logit itself.
+    Here `logit` is what is added to the wide part's logit. Without a wide part it is the logit itself.
     """
     made = _Graph([], [])
     for name, value in (("zero", 0), ("one", 1), ("two", 2)):
@@ -99,7 +99,14 @@ def _deep(made: _Graph, deep: Deep) -> None:
     highest = made.node("ReduceMax", [visible], "highest", axes=[1], keepdims=0)  # (B, F)
     pooled = made.node("Concat", [attended, highest], "pooled", axis=1)
     dense = made.node("Relu", [_linear(made, pooled, deep.dense, "dense")], "dense_relu")
-    made.node("Squeeze", [_linear(made, dense, deep.out, "out"), "one"], "logit")
+    if not deep.config.buckets:
+        made.node("Squeeze", [_linear(made, dense, deep.out, "out"), "one"], "logit")
+        return
+    correction = made.node("Squeeze", [_linear(made, dense, deep.out, "out"), "one"], "correction")
+    below = made.weight("less_margin", np.array(-deep.config.margin, np.float32))
+    gain = made.weight("gain", np.array(deep.config.gain, np.float32))
+    above = made.node("Relu", [made.node("Add", [correction, below], "exceeding")], "above_margin")
+    made.node("Mul", [above, gain], "logit")
 
 
 def _strides(made: _Graph, stride: int) -> str:

@@ -3,7 +3,8 @@
 The wide part has one weight for each token and pair of neighbouring tokens. It learns from the labels, and does not
 know the order of words. The deep part is the bidirectional LSTM: embedding and evidence → recurrent layer in both
 directions → attention and max pooling → Dense(16, ReLU) → correction. It learns to correct the wide part's logit where
-the order of words tells more than their sum, as in spam behind innocent text. The evidence of a token is its weight in
+the order of words tells more than their sum, as in spam behind innocent text. A small correction is mostly an error of
+the deep part, so only what exceeds a margin is added. The evidence of a token is its weight in
 the wide part, and the weight of its pair with the next token. With it, the deep part knows what the wide part knows of
 rare words (docs/decisions/0023-distillation.md; the terms are those of Cheng et al. 2016).
 
@@ -31,7 +32,8 @@ class NetworkConfig:
 
     With `cell` 'mean' there is no recurrence: a perceptron over embeddings. `buckets` is the number of weights of the
     wide part; with 0 there is only the deep part. `evidence` is the number of these weights that the deep part reads;
-    with 0 it reads only embeddings.
+    with 0 it reads only embeddings. What exceeds `margin` in the correction is multiplied by `gain` and added to the
+    wide part's logit, so no correction is negative (docs/decisions/0023-distillation.md).
     """
 
     vocabulary: int
@@ -44,6 +46,8 @@ class NetworkConfig:
     dropout: float = 0.1
     buckets: int = 2**18
     evidence: int = 2**18
+    margin: float = 0.3
+    gain: float = 1.6
 
     @property
     def step(self) -> int:
@@ -74,7 +78,9 @@ class Network(nn.Module):
     def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:
         """(B, T) ids padded with 0, (B,) lengths ≥ 1 → (B,) logits. Padding does not change a bit of them."""
         deep: Tensor = self.deep(ids, lengths)
-        return deep if self.wide is None else self.wide(ids, lengths) + deep
+        if self.wide is None:
+            return deep
+        return self.wide(ids, lengths) + self.config.gain * torch.relu(deep - self.config.margin)
 
     def judges(self) -> "dict[str, Judge]":
         """Return the network, and its wide part if it has one, by name. Each gives logits."""
@@ -106,7 +112,7 @@ class Deep(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:
-        """(B, T) ids, (B,) lengths → (B,) corrections of the wide part's logits."""
+        """(B, T) ids, (B,) lengths → (B,) corrections of the wide part's logits, before `margin` and `gain`."""
         stride = self.config.stride
         ids = torch.where(_positions(ids) < lengths[:, None], ids, 0)
         ids = functional.pad(ids, (0, -ids.shape[1] % stride))

@@ -44,6 +44,10 @@ def _batch():
     return collate([rows(example, 1) for example in examples], [False] * len(examples))
 
 
+def _tensors(batch):
+    return torch.from_numpy(batch.ids), torch.from_numpy(batch.lengths)
+
+
 def _torch_logits(network, ids, lengths):
     with torch.no_grad():
         return network(torch.from_numpy(ids), torch.from_numpy(lengths)).numpy()
@@ -86,6 +90,24 @@ def test_one_graph_serves_every_batch_and_length(exported, cell, one_way, int8):
     alone = [_run(path, ids[None, :n], np.array([n]))[0] for ids, n in zip(batch.ids, batch.lengths, strict=True)]
 
     assert together == pytest.approx(np.array(alone), abs=1e-5)
+
+
+def test_only_what_exceeds_the_margin_is_added_to_the_wide_part(exported):
+    """The graph gives max(0, correction - margin) · gain, so the logit is PyTorch's, and small corrections are 0."""
+    torch.manual_seed(5)
+    shape = NetworkConfig(VOCABULARY, embedding=12, hidden=9, buckets=500, evidence=500, margin=0.3, gain=1.6)
+    network, batch = Network(shape).eval(), _batch()
+    with torch.no_grad():
+        network.deep.out.weight.normal_(std=4)
+        network.deep.out.bias += 0.3 - network.deep(*_tensors(batch)).median()
+    found = _run(exported(network), batch.ids, batch.lengths)
+    with torch.no_grad():
+        corrections, wide = (part(*_tensors(batch)).numpy() for part in (network.deep, network.wide))
+
+    assert found == pytest.approx(1.6 * np.maximum(corrections - 0.3, 0), abs=1e-4)
+    assert wide + found == pytest.approx(_torch_logits(network, batch.ids, batch.lengths), abs=1e-4)
+    assert (corrections <= 0.3).any()
+    assert (corrections > 0.3).any()
 
 
 @each_shape

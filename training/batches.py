@@ -45,6 +45,13 @@ def without_facts(example: Example) -> Example:
     return Example(header, tuple(windows), example.spam)
 
 
+def with_facts_of(example: Example, donor: Example) -> Example:
+    """Return a message with the facts about the header of another message, `donor`."""
+    facts = donor.header[donor.header < FACTS_END]
+    text = example.header[example.header >= FACTS_END]
+    return Example(np.concatenate((facts, text)), example.windows, example.spam)
+
+
 def batches(examples: Sequence[Example], *, tokens: int, rng: np.random.Generator) -> Iterator[Batch]:
     """Yield the examples in batches of about `tokens` ids with padding, in random order.
 

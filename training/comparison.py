@@ -113,13 +113,14 @@ def write(results: Sequence[Result], metadata: dict[str, Any], into: Path) -> No
 def table(results: Sequence[Result], metadata: dict[str, Any]) -> str:
     """Return the comparison in Markdown."""
     judged, recipe = metadata["judged"], metadata["recipe"]
+    rows = round(recipe["deep_rows"] * recipe["per_epoch"])
     best, distances = results[-1].name, [f"{distance} tokens" for distance in metadata["distances"]]
     shortest, longest = metadata["short"]
     lines = [
         "# Comparison of recurrent cells",
         "",
         "Made by `python -m training compare-cells`. All networks correct the same wide part, and have the same",
-        f"vocabulary, embedding and pooling. They learn from {recipe['epochs']} × {recipe['per_epoch']:,} rows.",
+        f"vocabulary, embedding and pooling. They learn from {recipe['epochs']} × {rows:,} rows.",
         f"They judge {', '.join(judged['sources'])}, left out of {metadata['trained_on']:,} messages to train on:",
         f"{judged['ham']:,} ham and {judged['spam']:,} spam, and {metadata['disguised']:,} disguised copies of them.",
         "95 % intervals are in brackets. Parameters, size and time are those of the deep part in ONNX Runtime on one",

@@ -18,7 +18,7 @@ from torch.nn import functional
 
 from spamlstm.model.network import HIGHEST_SHARE
 
-from .batches import Batch, Example, batches, collate, rows, split_by_tokens, without_facts
+from .batches import Batch, Example, batches, collate, rows, split_by_tokens, with_facts_of, without_facts
 from .network import Deep, Judge, Network, NetworkConfig, Wide
 from .progress import silent
 from .recombination import Lessons, Recombination, lessons
@@ -34,7 +34,8 @@ class Recipe:
 
     network: NetworkConfig
     epochs: int = 6
-    per_epoch: int = 50_000  # messages or rows in an epoch, of each stage
+    per_epoch: int = 50_000  # messages of an epoch, for each wide part and reader
+    deep_rows: float = 2.0  # rows of an epoch of the deep part for each of these messages
     wide_parts: int = 4  # of different seeds; the network has their mean
     batch_tokens: int = 16_000  # of a batch of messages
     batch_rows: int = 96  # of a batch of recombined rows
@@ -47,9 +48,15 @@ class Recipe:
     disguised: float = 0.06  # share of disguised copies in each class, if there are any
     weights: tuple[tuple[str, float], ...] = ()  # of the real mail of sources; 1 for all others
     bare: float = 0.25  # share of messages that the wide parts see without facts
+    lent: float = 0.08  # share of the spam that the wide parts see with the facts of a ham message
     smoothing: float = 0.03  # the targets of the wide parts are this far from 0 and 1
     seed: int = 1
     recombination: Recombination = field(default_factory=Recombination)
+
+    @property
+    def deep_epoch(self) -> int:
+        """The number of rows of an epoch of the deep part."""
+        return round(self.deep_rows * self.per_epoch)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +151,7 @@ def train_one_wide(recipe: Recipe, mail: Mail, run: Run, *, name: str, seed: int
         name=name,
         module=part,
         optimizers=_wide_optimizers(part, recipe),
-        batches=lambda rng: _messages(recipe, mail, rng, bare=recipe.bare),
+        batches=lambda rng: _messages(recipe, mail, rng, bare=recipe.bare, lent=recipe.lent),
         loss=loss,
         seed=1000 * recipe.seed + seed,
     )
@@ -178,6 +185,7 @@ def train_deep(
         batches=lambda rng: _lessons(recipe, mail, readers, rng),
         loss=loss,
         seed=recipe.seed,
+        per_epoch=recipe.deep_epoch,
     )
     deep.set_evidence(wide)
     return deep
@@ -234,8 +242,9 @@ def _train_stage(
     batches: Callable[[np.random.Generator], Iterator[tuple[Any, int]]],
     loss: Callable[[Any], Tensor],
     seed: int,
+    per_epoch: int | None = None,
 ) -> None:
-    """Train `module` in place by `recipe`."""
+    """Train `module` in place by `recipe`, with `per_epoch` messages or rows instead of `recipe.per_epoch`."""
     stage = Stage(
         name=name,
         module=module,
@@ -243,7 +252,7 @@ def _train_stage(
         batches=batches,
         loss=loss,
         epochs=recipe.epochs,
-        per_epoch=recipe.per_epoch,
+        per_epoch=recipe.per_epoch if per_epoch is None else per_epoch,
         average=recipe.average,
         seed=seed,
         identity=repr(recipe),
@@ -264,11 +273,23 @@ def _wide_optimizers(part: Wide, recipe: Recipe) -> tuple[_Optimizer, ...]:
 
 
 def _messages(
-    recipe: Recipe, mail: Mail, rng: np.random.Generator, *, bare: float = 0.0
+    recipe: Recipe, mail: Mail, rng: np.random.Generator, *, bare: float = 0.0, lent: float = 0.0
 ) -> Iterator[tuple[Batch, int]]:
-    """Yield batches of messages for one epoch. A share `bare` of the messages has no facts."""
+    """Yield batches of messages for one epoch.
+
+    A share `bare` of the messages has no facts. A share `lent` of the spam has the facts of a ham message of the epoch:
+    a spammer can set up a new domain so that all relations are right.
+    """
     order = rng.choice(len(mail.examples), recipe.per_epoch, p=mail.probability)
     chosen = [mail.examples[index] for index in order.tolist()]
+    ham = [example for example in chosen if example.spam < 0.5]
+    if ham and lent:
+        chosen = [
+            with_facts_of(example, ham[rng.integers(len(ham))])
+            if example.spam > 0.5 and rng.random() < lent
+            else example
+            for example in chosen
+        ]
     if bare:
         chosen = [without_facts(example) if rng.random() < bare else example for example in chosen]
     for batch in batches(chosen, tokens=recipe.batch_tokens, rng=rng):
@@ -279,7 +300,8 @@ def _lessons(
     recipe: Recipe, mail: Mail, readers: Sequence[Wide], rng: np.random.Generator
 ) -> Iterator[tuple[tuple[Lessons, Wide], int]]:
     """Yield the lessons of one epoch, from both halves of the mail in turn, each with the reader of its half."""
-    counts = (recipe.per_epoch // 2, recipe.per_epoch - recipe.per_epoch // 2)
+    count = recipe.deep_epoch
+    counts = (count // 2, count - count // 2)
     made = [
         lessons(
             half.examples,

@@ -9,7 +9,7 @@ import torch
 
 from spamlstm.errors import DataError
 from training import fit, learn
-from training.batches import FACTS_END, Example, without_facts
+from training.batches import FACTS_END, Example, with_facts_of, without_facts
 from training.learn import Mail, Run
 from training.network import Network
 from training.recombination import Recombination
@@ -127,13 +127,41 @@ def test_a_message_without_facts_keeps_its_text():
     assert bare.spam == 1.0
 
 
+def test_lent_facts_are_those_of_the_donor():
+    """A message with the facts of another message keeps its own words and label."""
+    own = Example(np.array([1, 2, FACTS_END, 900]), (np.array([FACTS_END - 1, 901]),), spam=1.0)
+    donor = Example(np.array([3, FACTS_END - 2, FACTS_END, 700]), (np.array([701]),), spam=0.0)
+    made = with_facts_of(own, donor)
+
+    assert made.header.tolist() == [3, FACTS_END - 2, FACTS_END, 900]
+    assert [window.tolist() for window in made.windows] == [[FACTS_END - 1, 901]]
+    assert made.spam == 1.0
+
+
+def test_only_spam_gets_the_facts_of_ham(task):
+    """With `lent` 1, all spam of an epoch has the facts of ham, and ham keeps its own."""
+    ham, spam = np.array([1, FACTS_END, 900]), np.array([2, FACTS_END, 901])
+    mail = Mail([Example(ham, (ham[2:],), 0.0), Example(spam, (spam[2:],), 1.0)], np.array([0.5, 0.5]))
+    recipe = replace(task[3], per_epoch=200)
+
+    def facts(lent):
+        found = {0.0: set(), 1.0: set()}
+        for batch, _ in learn._messages(recipe, mail, np.random.default_rng(1), lent=lent):
+            for row, message in zip(batch.ids, batch.message, strict=True):
+                found[float(batch.labels[message])] |= {int(each) for each in row if 0 < each < FACTS_END}
+        return found
+
+    assert facts(0.0) == {0.0: {1}, 1.0: {2}}
+    assert facts(1.0) == {0.0: {1}, 1.0: {1}}
+
+
 def test_progress_counts_each_sampled_message(task):
-    """The progress callback gets every message of every epoch of two wide parts, two readers and the deep part."""
+    """The callback gets every message of two wide parts and two readers, and twice as many rows of the deep part."""
     done = []
-    recipe = replace(task[3], epochs=2, per_epoch=100)
+    recipe = replace(task[3], epochs=2, per_epoch=100, deep_rows=2.0)
     _train(task, recipe=recipe, tick=done.append)
 
-    assert sum(done) == 1000
+    assert sum(done) == 1200
 
 
 def test_one_seed_gives_one_network(task):

@@ -34,8 +34,9 @@ from spamlstm.learning import bootstrap, survey
 from spamlstm.learning.bootstrap import AdoptedCounts, Conclusion
 from spamlstm.learning.label import Label
 from spamlstm.learning.label_store import LabelStore
+from spamlstm.learning.mailbox_mail import FolderNames, MaildirMail
 from spamlstm.learning.reference_mail import ReferenceVerdicts, judge_reference_mail
-from spamlstm.learning.survey import AdoptionEvidence, FolderNames, KnownLabels, Survey, Without
+from spamlstm.learning.survey import AdoptionEvidence, KnownLabels, Survey, Without
 from spamlstm.learning.trainer import Trainer, rescore_labels
 from spamlstm.maildir.opened import OpenMaildir
 from spamlstm.model.classifier import Classifier
@@ -104,14 +105,15 @@ def learn_mailbox(
     with reading(path):
         mailbox = OpenMaildir.open(path)
     with mailbox:
+        mail = MaildirMail(mailbox, names)
         with reading(path), progress.show_progress(error_console(), "read") as tell:
-            found = survey.survey_mailbox(mailbox, names=names, known=known, now=time.time(), progress=tell)
+            found = survey.survey_mailbox(mail, known=known, now=time.time(), progress=tell)
         bootstrap.check_evidence(found, where=str(maildir))
         with open_labels(store, dry_run=dry_run) as labels:
             trainer = Trainer(labels, tell=note)
             with progress.show_progress(error_console(), "adopted", len(found.samples)) as tell:
                 adopted = bootstrap.adopt_labels(trainer, classifier, found.samples, source=path, progress=tell)
-            correspondents = bootstrap.adopt_correspondents(trainer, mailbox, source=path)
+            correspondents = bootstrap.adopt_correspondents(trainer, mail.written(), source=path)
             with progress.show_progress(error_console(), "learned", sum(labels.counts().values())) as tell:
                 conclusion = bootstrap.learn_adopted(trainer, classifier, progress=tell)
             unlabelled = bootstrap.judge_unlabelled(found, classifier, trainer.layer)

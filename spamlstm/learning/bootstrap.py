@@ -7,20 +7,16 @@ nothing, an interrupted adoption continues where it stopped, and removing the ad
 
 import contextlib
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from spamlstm.config import Thresholds
-from spamlstm.corpus.paths import MOST_BYTES
 from spamlstm.errors import DataError, NoInputError, reason_of
-from spamlstm.learning import sent_mail
 from spamlstm.learning.label import Label, LabelRequest, Origin
+from spamlstm.learning.mailbox_mail import MailboxMessage
 from spamlstm.learning.survey import AdoptionEvidence, Sample, Survey, Without
 from spamlstm.learning.trainer import BATCH, Trainer, label_request, rescore_labels
-from spamlstm.maildir import message_file
-from spamlstm.maildir.message_file import UnreadableMessageError
 from spamlstm.maildir.names import GoneError
-from spamlstm.maildir.opened import Entry, OpenMaildir
 from spamlstm.model.classifier import Assessed, Classifier
 from spamlstm.model.limits import wilson
 from spamlstm.model.personal_layer import PersonalLayer
@@ -97,13 +93,13 @@ def check_evidence(survey: Survey, *, where: str) -> None:
             f"none of the {survey.messages:,} messages in {where} shows whether it is ham or spam; label some with"
             " 'spamlstm label'"
         )
-    raise NoInputError(f"there is no mail in {where}; name another Maildir")
+    raise NoInputError(f"there is no mail in {where}; name another mailbox")
 
 
 def adopt_labels(
     trainer: Trainer, classifier: Classifier, samples: Sequence[Sample], *, source: str, progress: Progress
 ) -> AdoptedCounts:
-    """Store the labels of `samples`, in order, and return the counts. `source` is the Maildir of the samples.
+    """Store the labels of `samples`, in order, and return the counts. `source` is the mailbox of the samples.
 
     Each batch is one transaction. After an interruption, the next call continues after the last stored batch.
     """
@@ -122,12 +118,11 @@ def adopt_labels(
     return counts
 
 
-def adopt_correspondents(trainer: Trainer, mailbox: OpenMaildir, *, source: str) -> int:
-    """Store the correspondents to whom the user wrote, from the Sent folders, and return their number.
+def adopt_correspondents(trainer: Trainer, names: Mapping[bytes, float], *, source: str) -> int:
+    """Store the correspondents to whom the user wrote, see `MailboxMail.written`, and return their number.
 
-    `source` is the Maildir. They are learned by the next `catch_up`.
+    `source` is the mailbox. They are learned by the next `catch_up`.
     """
-    names = sent_mail.written_names(sent_mail.newest(sent_mail.sent_folders(mailbox), most=sent_mail.MOST_MESSAGES))
     trainer.labels.add_written(names, source=source, origin=Origin.ADOPTED)
     return len(names)
 
@@ -144,11 +139,11 @@ def _read(
     """
     for one in samples:
         try:
-            raw = one.read()
+            raw = one.message.read()
         except GoneError:
             continue
         except OSError as error:
-            counts.failed.append((one.entry.path, reason_of(error)))
+            counts.failed.append((one.message.path, reason_of(error)))
         else:
             renew(raw, one.content)
             yield one, raw
@@ -164,7 +159,7 @@ def _pair(
     """
     sample = assessed.key
     if assessed.failure or assessed.evidence.not_mail:
-        counts.failed.append((sample.entry.path, assessed.failure or "this is not mail but data of another kind"))
+        counts.failed.append((sample.message.path, assessed.failure or "this is not mail but data of another kind"))
         return None
     # The message is read a second time, because a batch of large messages may not fit in memory.
     raw = next((raw for _, raw in _read([sample], counts)), None)
@@ -215,16 +210,16 @@ def judge_unlabelled(survey: Survey, classifier: Classifier, layer: PersonalLaye
     return counts
 
 
-def _bytes_of(entries: Iterable[Entry]) -> Iterator[tuple[None, bytes]]:
-    for entry in entries:
-        with contextlib.suppress(GoneError, UnreadableMessageError, OSError):
-            yield None, message_file.read_message(entry, most=MOST_BYTES).content
+def _bytes_of(messages: Iterable[MailboxMessage]) -> Iterator[tuple[None, bytes]]:
+    for one in messages:
+        with contextlib.suppress(GoneError, OSError):
+            yield None, one.read()
 
 
 def forget_adopted(trainer: Trainer, *, source: str) -> int:
-    """Undo the adoption of the Maildir `source`, and return the number of labels removed.
+    """Undo the adoption of the mailbox `source`, and return the number of labels removed.
 
-    Labels adopted from other Maildirs are kept.
+    Labels adopted from other mailboxes are kept.
     """
     number = trainer.labels.forget_adopted(source)
     trainer.catch_up()

@@ -13,26 +13,20 @@ nobody read, junk that was answered or flagged, and mail that this filter filed.
 have evidence of both kinds. The messages that are used are called samples.
 """
 
-import contextlib
-import errno
 import math
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from spamlstm.config.values import AUTO
-from spamlstm.corpus.paths import MOST_BYTES as MOST_MAIL_BYTES
 from spamlstm.errors import reason_of
 from spamlstm.learning.label import Label
 from spamlstm.learning.label_rows import MOST_BYTES, MOST_KEPT, MOST_LABELS
-from spamlstm.maildir import message_file
+from spamlstm.learning.mailbox_mail import MailboxMail, MailboxMessage
 from spamlstm.maildir.content_id import arrived, content_id, former_content_id
-from spamlstm.maildir.folders import FolderRole, folders, role_of
+from spamlstm.maildir.folders import FolderRole
 from spamlstm.maildir.headers import is_tagged
-from spamlstm.maildir.message_file import UnreadableMessageError
-from spamlstm.maildir.names import GoneError, Name
-from spamlstm.maildir.opened import Entry, OpenFolder, OpenMaildir
+from spamlstm.maildir.names import GoneError
 
 MONTH = 30 * 86_400.0
 UNLABELLED = 1000
@@ -72,23 +66,17 @@ class Without(StrEnum):
     DOUBLE = "a copy of another"
     GONE = "gone meanwhile"
     BEYOND = "older than what is needed"
+    LARGE = "too large"
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
     """A message with evidence. `delivered` is in seconds since 1970, and `content` is its content id."""
 
-    entry: Entry
+    message: MailboxMessage
     evidence: AdoptionEvidence
     delivered: float
     content: str
-
-    def read(self) -> bytes:
-        """Return the raw message, even if it was renamed in its folder.
-
-        Raises GoneError if the message is gone, and OSError if it cannot be read.
-        """
-        return _read(self.entry)[0]
 
 
 @dataclass(slots=True)
@@ -105,7 +93,7 @@ class Survey:
     without: Counter[Without] = field(default_factory=Counter)
     unreadable: list[tuple[str, str]] = field(default_factory=list)
     """The paths of files and folders that cannot be read, each with the reason."""
-    unlabelled: list[Entry] = field(default_factory=list)
+    unlabelled: list[MailboxMessage] = field(default_factory=list)
     """The newest inbox messages without evidence: they are unread or not old enough. There are at most UNLABELLED."""
 
     def counts(self) -> Counter[AdoptionEvidence]:
@@ -141,26 +129,17 @@ def adoption_evidence(role: FolderRole, flags: str, *, age: float) -> AdoptionEv
     return AdoptionEvidence.KEPT if age >= MONTH else None
 
 
-@dataclass(frozen=True, slots=True)
-class FolderNames:
-    """The configured name of the junk folder, and additional folders to ignore."""
-
-    junk: str = AUTO
-    ignore_folders: tuple[str, ...] = ()
-
-
 def survey_mailbox(
-    mailbox: OpenMaildir,
+    mail: MailboxMail,
     *,
-    names: FolderNames,
     known: KnownLabels,
     now: float,
     most: int = MOST,
     progress: Callable[[int], None] = lambda _: None,
 ) -> Survey:
-    """Survey all folders of a Maildir, without changing it.
+    """Survey all folders of a mailbox, without changing it.
 
-    Samples are read through `mailbox`, which must stay open as long as they are used. The survey takes the newest
+    Samples are read through `mail`, which must stay open as long as they are used. The survey takes the newest
     `most` messages with evidence, half of each kind if there are enough, within the ratios HAM_FOR_SPAM and
     SPAM_FOR_HAM. The number of labels that the user gave is subtracted from `most`.
 
@@ -169,20 +148,28 @@ def survey_mailbox(
     most = max(most - len(known.labelled), 2)
     collector = _SampleCollector(known, now)
     result = collector.survey
-    for number, (entry, role, stored) in enumerate(_newest_first(mailbox, names, result), start=1):
+    listing = mail.listing()
+    result.unreadable += listing.unreadable
+    result.messages, result.without[Without.LARGE] = len(listing.messages) + listing.large, listing.large
+    newest_first = sorted(listing.messages, key=lambda one: (one.stored, one.message.name), reverse=True)
+    for number, one in enumerate(newest_first, start=1):
         progress(number)
         # The date of a file may be the date on which the mail was fetched. The age is therefore checked later by `add`,
         # which reads the date of delivery from the message.
-        evidence = adoption_evidence(role, Name.parse(entry.name).flags, age=math.inf)
+        evidence = adoption_evidence(one.role, one.flags, age=math.inf)
         if evidence is None:
-            collector.add_without_evidence(entry, role)
-        elif result.found[evidence.label] >= most or collector.size[evidence.label] >= MOST_READ // 2:
+            collector.add_without_evidence(one.message, one.role)
+        elif _is_enough(collector, evidence.label, most) or mail.is_exhausted():
             result.without[Without.BEYOND] += 1
         else:
-            collector.add(entry, evidence, stored)
+            collector.add(one.message, evidence, one.stored)
     result.samples = _balanced(list(collector.samples.values()), most)
     result.without[Without.BEYOND] += len(collector.samples) - len(result.samples)
     return result
+
+
+def _is_enough(collector: "_SampleCollector", label: Label, most: int) -> bool:
+    return collector.survey.found[label] >= most or collector.size[label] >= MOST_READ // 2
 
 
 class _SampleCollector:
@@ -197,34 +184,34 @@ class _SampleCollector:
         self._now = now
         self._disputed: set[str] = set()
 
-    def add_without_evidence(self, entry: Entry, role: FolderRole) -> None:
+    def add_without_evidence(self, message: MailboxMessage, role: FolderRole) -> None:
         """Count a message without evidence. Add inbox messages to `survey.unlabelled`, up to UNLABELLED messages."""
         self.survey.without[Without.EVIDENCE] += 1
         if role is FolderRole.INBOX and len(self.survey.unlabelled) < UNLABELLED:
-            self.survey.unlabelled.append(entry)
+            self.survey.unlabelled.append(message)
 
-    def add(self, entry: Entry, evidence: AdoptionEvidence, stored: float) -> None:
+    def add(self, message: MailboxMessage, evidence: AdoptionEvidence, stored: float) -> None:
         """Read one message with evidence. Add it to the samples, or count it with the reason why it is not used.
 
         `stored` is the date of the file in seconds since 1970.
         """
         try:
-            raw, here = _read(entry)
+            raw = message.read()
         except GoneError:
             self.survey.without[Without.GONE] += 1
             return
         except OSError as error:
-            self.survey.unreadable.append((entry.path, reason_of(error)))
+            self.survey.unreadable.append((message.path, reason_of(error)))
             return
         delivered, content = arrived(raw, stored=stored), content_id(raw)
         if evidence is AdoptionEvidence.KEPT and self._now - delivered < MONTH:
-            self.add_without_evidence(here, FolderRole.INBOX)
+            self.add_without_evidence(message, FolderRole.INBOX)
             return
         reason = self._reason_against(content, evidence, raw)
         if reason is not None:
             self.survey.without[reason] += 1
             return
-        self.samples[content] = Sample(here, evidence, delivered, content)
+        self.samples[content] = Sample(message, evidence, delivered, content)
         self.survey.found[evidence.label] += 1
         self.size[evidence.label] += min(len(raw), MOST_KEPT)
 
@@ -248,11 +235,11 @@ class _SampleCollector:
 
 def _balanced(samples: Sequence[Sample], most: int) -> tuple[Sample, ...]:
     """Return the newest samples of each kind within the limits, in order of delivery."""
-    newest = sorted(samples, key=lambda one: (one.delivered, one.entry.name), reverse=True)
+    newest = sorted(samples, key=lambda one: (one.delivered, one.message.name), reverse=True)
     ham = [one for one in newest if one.evidence.label is Label.HAM]
     spam = [one for one in newest if one.evidence.label is Label.SPAM]
     n_ham, n_spam = balance(len(ham), len(spam), most=most)
-    return tuple(sorted(ham[:n_ham] + spam[:n_spam], key=lambda one: (one.delivered, one.entry.name)))
+    return tuple(sorted(ham[:n_ham] + spam[:n_spam], key=lambda one: (one.delivered, one.message.name)))
 
 
 def balance(ham: int, spam: int, *, most: int) -> tuple[int, int]:
@@ -264,42 +251,3 @@ def balance(ham: int, spam: int, *, most: int) -> tuple[int, int]:
     ham, spam = min(ham, HAM_FOR_SPAM * spam), min(spam, SPAM_FOR_HAM * ham)
     half = most // 2
     return min(ham, max(half, most - spam)), min(spam, max(half, most - ham))
-
-
-def _newest_first(
-    mailbox: OpenMaildir, names: FolderNames, result: Survey
-) -> Iterator[tuple[Entry, FolderRole, float]]:
-    listed: list[tuple[Entry, FolderRole, float]] = []
-    for folder in folders(mailbox):
-        role = role_of(folder.name, junk=names.junk, ignore_folders=names.ignore_folders)
-        opened = mailbox.folder(folder.name)
-        try:
-            listed += [(entry, role, stored) for entry, stored in _dated(opened)]
-        except OSError as error:
-            result.unreadable.append((opened.path, reason_of(error)))
-    result.messages = len(listed)
-    yield from sorted(listed, key=lambda found: (found[2], found[0].name), reverse=True)
-
-
-def _dated(folder: OpenFolder) -> Iterator[tuple[Entry, float]]:
-    """Yield the messages of a folder with the dates of their files.
-
-    Messages that are too large to be classified are skipped.
-    """
-    for entry in folder.messages():
-        with contextlib.suppress(FileNotFoundError):  # a mail program has just renamed the file
-            status = entry.status()
-            if status.st_size <= MOST_MAIL_BYTES:
-                yield entry, status.st_mtime
-
-
-def _read(entry: Entry) -> tuple[bytes, Entry]:
-    try:
-        try:
-            return message_file.read_message(entry, most=MOST_MAIL_BYTES).content, entry
-        except GoneError:
-            for now in entry.folder.find(Name.parse(entry.name).base):
-                return message_file.read_message(now, most=MOST_MAIL_BYTES).content, now
-            raise
-    except UnreadableMessageError as error:
-        raise OSError(errno.EFBIG, str(error), entry.path) from error

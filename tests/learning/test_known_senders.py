@@ -13,6 +13,7 @@ from spamlstm.features.sender_identity import name_key
 from spamlstm.learning import bootstrap, label_rows, sent_mail
 from spamlstm.learning.label import Label, Origin
 from spamlstm.learning.label_store import LabelStore
+from spamlstm.learning.mailbox_mail import FolderNames, MaildirMail
 from spamlstm.learning.sent_mail import recipients
 from spamlstm.learning.trainer import Trainer
 from spamlstm.maildir.content_id import content_id
@@ -180,7 +181,10 @@ def test_adoption_of_sent_mail(tmp_path, classifier, labels, monkeypatch):
     bootstrap.adopt_labels(trainer, classifier, look(root).samples, source=str(root), progress=lambda _: None)
     with OpenMaildir.open(str(root)) as mailbox:
         for _ in range(2):
-            assert bootstrap.adopt_correspondents(trainer, mailbox, source=str(root)) == 2
+            assert (
+                bootstrap.adopt_correspondents(trainer, MaildirMail(mailbox, FolderNames()).written(), source=str(root))
+                == 2
+            )
     bootstrap.learn_adopted(trainer, classifier, progress=lambda _: None)
     trainer.catch_up()
     assert trainer.layer.correspondents.written == {name_key(f"{name}.example") for name in ("one", "two")}

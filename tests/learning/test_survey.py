@@ -11,12 +11,12 @@ from tiny_bundle import mail
 
 from spamlstm.learning import survey as module
 from spamlstm.learning.label import Label
+from spamlstm.learning.mailbox_mail import FolderNames, MaildirMail
 from spamlstm.learning.survey import (
     HAM_FOR_SPAM,
     MONTH,
     SPAM_FOR_HAM,
     AdoptionEvidence,
-    FolderNames,
     KnownLabels,
     Without,
     adoption_evidence,
@@ -53,9 +53,8 @@ def root(tmp_path):
 
 def look(root, **how):
     known = KnownLabels(how.pop("filed", ()), how.pop("labelled", ()))
-    return survey_mailbox(
-        on_disk.opened(root).mailbox, names=how.pop("names", FolderNames()), known=known, now=NOW, **how
-    )
+    mail = MaildirMail(on_disk.opened(root).mailbox, how.pop("names", FolderNames()))
+    return survey_mailbox(mail, known=known, now=NOW, **how)
 
 
 @pytest.mark.parametrize(
@@ -97,7 +96,7 @@ def test_all_folders_are_surveyed(root):
         (AdoptionEvidence.KEPT, content_id(kept)),
     ]
     assert (found.messages, found.without[Without.EVIDENCE]) == (7, 4)
-    assert [one.read() for one in found.samples] == [filed, junk, kept]
+    assert [one.message.read() for one in found.samples] == [filed, junk, kept]
 
 
 def test_the_configuration_names_folders(root):
@@ -208,7 +207,7 @@ def test_a_renamed_message_is_found(root):
     path = put(root, "", mail("friend"), flags="RS")
     (_, friend) = sorted(look(root).samples, key=lambda one: one.evidence is AdoptionEvidence.ANSWERED)
     path.rename(str(path) + "X")
-    assert friend.read() == mail("friend")
+    assert friend.message.read() == mail("friend")
 
 
 def test_what_goes_or_cannot_be_read_stops_nothing(root):

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spamlstm import progress
+from spamlstm.cli.adopted_mailbox import choose_mailbox, known_labels, opened_mail
 from spamlstm.cli.judgements import COLOURS
-from spamlstm.cli.selection import choose_one, existing_state
+from spamlstm.cli.selection import existing_state
 from spamlstm.cli.terminal import (
     complain,
     console,
@@ -28,17 +29,13 @@ from spamlstm.cli.terminal import (
 )
 from spamlstm.config.locations import labels_dir
 from spamlstm.errors import ExitStatus, reading
-from spamlstm.filtering.journal import NAME as JOURNAL
-from spamlstm.filtering.journal import Journal
 from spamlstm.learning import bootstrap, survey
 from spamlstm.learning.bootstrap import AdoptedCounts, Conclusion
 from spamlstm.learning.label import Label
 from spamlstm.learning.label_store import LabelStore
-from spamlstm.learning.mailbox_mail import FolderNames, MaildirMail
 from spamlstm.learning.reference_mail import ReferenceVerdicts, judge_reference_mail
-from spamlstm.learning.survey import AdoptionEvidence, KnownLabels, Survey, Without
+from spamlstm.learning.survey import AdoptionEvidence, Survey, Without
 from spamlstm.learning.trainer import Trainer, rescore_labels
-from spamlstm.maildir.opened import OpenMaildir
 from spamlstm.model.classifier import Classifier
 from spamlstm.verdict import Verdict
 
@@ -65,14 +62,16 @@ class AdoptReport:
     """The number of correspondents to whom the user wrote."""
     max_false_positive_rate: float
     dry: bool
+    is_account: bool = False
+    """Whether the mailbox is an IMAP account."""
 
 
-def adopt_maildir(maildir: Path, *, json: bool, **options: Any) -> int:
+def adopt_mailbox(mailbox: str, *, json: bool, **options: Any) -> int:
     """Adopt labels from the mailbox, print the report and return the exit status.
 
     `options` are passed to `learn_mailbox`.
     """
-    failed, report = learn_mailbox(maildir, **options)
+    failed, report = learn_mailbox(mailbox, **options)
     for name, why in failed:
         complain(name, why)
     if json:
@@ -89,73 +88,64 @@ def adopt_maildir(maildir: Path, *, json: bool, **options: Any) -> int:
 
 
 def learn_mailbox(
-    maildir: Path, *, dry_run: bool, model: Path | None, config_file: Path | None, state: Path | None
+    mailbox: str, *, dry_run: bool, model: Path | None, config_file: Path | None, state: Path | None
 ) -> tuple[list[tuple[str, str]], AdoptReport]:
-    """Adopt labels from a mailbox.
+    """Adopt labels from a Maildir, or from an IMAP account with this name.
 
     Return the paths that cannot be read, each with the reason, and the report.
     """
-    config, path = choose_one(config_file, maildir, dry_run=dry_run)
+    chosen = choose_mailbox(config_file, mailbox, dry_run=dry_run)
+    config, source = chosen.config, chosen.source
     classifier = Classifier.open(model, config=config, personal_features=True)
-    limit = config.learning.max_false_positive_rate
     state = existing_state(state)
-    store = labels_dir(state, config.learning.labels, path)
-    names = FolderNames(config.maildirs[0].junk, config.learning.ignore_folders)
-    known = _known(state, store)
-    with reading(path):
-        mailbox = OpenMaildir.open(path)
-    with mailbox:
-        mail = MaildirMail(mailbox, names)
-        with reading(path), progress.show_progress(error_console(), "read") as tell:
+    store = labels_dir(state, config.learning.labels, source)
+    known = known_labels(state, store, chosen)
+    with opened_mail(chosen) as mail:
+        with reading(mailbox), progress.show_progress(error_console(), "read") as tell:
             found = survey.survey_mailbox(mail, known=known, now=time.time(), progress=tell)
-        bootstrap.check_evidence(found, where=str(maildir))
+        if mail.is_exhausted():
+            note(f"{mailbox}: the newest messages were read, up to the limits of size and time")
+        bootstrap.check_evidence(found, where=mailbox)
         with open_labels(store, dry_run=dry_run) as labels:
             trainer = Trainer(labels, tell=note)
             with progress.show_progress(error_console(), "adopted", len(found.samples)) as tell:
-                adopted = bootstrap.adopt_labels(trainer, classifier, found.samples, source=path, progress=tell)
-            correspondents = bootstrap.adopt_correspondents(trainer, mail.written(), source=path)
+                adopted = bootstrap.adopt_labels(trainer, classifier, found.samples, source=source, progress=tell)
+            correspondents = bootstrap.adopt_correspondents(trainer, mail.written(), source=source)
             with progress.show_progress(error_console(), "learned", sum(labels.counts().values())) as tell:
                 conclusion = bootstrap.learn_adopted(trainer, classifier, progress=tell)
             unlabelled = bootstrap.judge_unlabelled(found, classifier, trainer.layer)
             before, after = (judge_reference_mail(classifier, layer) for layer in (None, trainer.layer))
-    reference = ReferenceVerdicts(before, after)
     report = AdoptReport(
-        str(maildir), found, adopted, conclusion, unlabelled, reference, correspondents, limit, dry_run
+        mailbox,
+        found,
+        adopted,
+        conclusion,
+        unlabelled,
+        ReferenceVerdicts(before, after),
+        correspondents,
+        config.learning.max_false_positive_rate,
+        dry_run,
+        is_account=chosen.account is not None,
     )
     return [*found.unreadable, *adopted.failed], report
 
 
 def undo_adoption(
-    maildir: Path, *, dry_run: bool, json: bool, model: Path | None, config_file: Path | None, state: Path | None
+    mailbox: str, *, dry_run: bool, json: bool, model: Path | None, config_file: Path | None, state: Path | None
 ) -> int:
     """Remove the labels that were adopted from the mailbox, print their number and return the exit status."""
-    config, path = choose_one(config_file, maildir, dry_run=dry_run)
-    classifier = Classifier.open(model, config=config, personal_features=True)
-    with open_labels(labels_dir(existing_state(state), config.learning.labels, path), dry_run=dry_run) as labels:
+    chosen = choose_mailbox(config_file, mailbox, dry_run=dry_run)
+    classifier = Classifier.open(model, config=chosen.config, personal_features=True)
+    store = labels_dir(existing_state(state), chosen.config.learning.labels, chosen.source)
+    with open_labels(store, dry_run=dry_run) as labels:
         rescore_labels(labels, classifier)
-        number = bootstrap.forget_adopted(Trainer(labels, tell=note), source=path)
+        number = bootstrap.forget_adopted(Trainer(labels, tell=note), source=chosen.source)
     if json:
         print_json({"removed": number, "dry_run": dry_run})
     else:
         sentence = f"{number:,} adopted labels {'would be ' if dry_run else ''}removed"
         (print_lines if dry_run else print_summary)(sentence)
     return ExitStatus.OK
-
-
-def _known(state: Path, store: Path) -> KnownLabels:
-    """Return the content ids of the messages that the filter filed as junk and of the messages that the user labelled.
-
-    `state` is the folder of the journal, and `store` the folder of the labels.
-    """
-    filed, labelled = set(), set()
-    if (state / JOURNAL).is_file():
-        with contextlib.closing(Journal.open(state)) as journal:
-            filed = journal.filed()
-    labels = LabelStore.find(store)
-    if labels is not None:
-        with contextlib.closing(labels):
-            labelled = labels.labelled_by_user()
-    return KnownLabels(filed, labelled)
 
 
 @contextlib.contextmanager
@@ -320,11 +310,13 @@ def _sentences(report: AdoptReport) -> Iterator[str]:
     if report.dry:
         yield "This was a dry run: nothing was stored."
         return
-    yield (
-        "No mail was moved, and no filter was started. Next steps: 'spamlstm run --dry-run MAILDIR' shows what would be"
-        " done with new mail; 'spamlstm config init' writes a configuration; 'spamlstm adopt --undo MAILDIR' removes"
-        " the new labels."
+    steps = (
+        "'spamlstm run' filters the new mail of the account; 'spamlstm adopt --undo ACCOUNT'"
+        if report.is_account
+        else "'spamlstm run --dry-run MAILDIR' shows what would be done with new mail; 'spamlstm config init' writes a"
+        " configuration; 'spamlstm adopt --undo MAILDIR'"
     )
+    yield f"No mail was moved, and no filter was started. Next steps: {steps} removes the new labels."
 
 
 def _is(report: AdoptReport) -> str:

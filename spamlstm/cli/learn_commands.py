@@ -143,12 +143,25 @@ def labels_import_command(
 app.add_typer(labels_app, name="labels", rich_help_panel=LEARN)
 
 
-@learning("adopt", "spamlstm adopt --dry-run ~/Maildir", "spamlstm adopt ~/Maildir", "spamlstm adopt --undo ~/Maildir")
+@learning(
+    "adopt",
+    "spamlstm adopt --dry-run ~/Maildir",
+    "spamlstm adopt ~/Maildir",
+    "spamlstm adopt --undo ~/Maildir",
+    "spamlstm adopt imap.example.org",
+)
 def adopt_command(
-    maildir: Annotated[Path, typer.Argument(metavar="MAILDIR", help="A Maildir that has been in use for some time.")],
+    mailbox: Annotated[
+        str,
+        typer.Argument(
+            metavar="MAILBOX",
+            help="A Maildir that has been in use for some time, or the name of an [[imap]] account (its host, unless "
+            "it has a name).",
+        ),
+    ],
     *,
     dry_run: options.DryRunOption = False,
-    undo: Annotated[bool, typer.Option("--undo", help="Remove the labels that were adopted from MAILDIR.")] = False,
+    undo: Annotated[bool, typer.Option("--undo", help="Remove the labels that were adopted from MAILBOX.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     model: options.ModelOption = None,
     config: options.ConfigOption = None,
@@ -163,11 +176,13 @@ def adopt_command(
     Mail unlike the mail of the mailbox is classified as before. If there is enough ham to show which share is filed as
     spam, the scores are adjusted to max_false_positive_rate in the [learning] section of the configuration. No mail is
     changed. To continue an interrupted adoption, run the same command again.
-    """
-    from spamlstm.cli.adopt import adopt_maildir, undo_adoption
 
-    learn_or_undo = undo_adoption if undo else adopt_maildir
-    return learn_or_undo(maildir, dry_run=dry_run, json=json, model=model, config_file=config, state=state)
+    Of an IMAP account, messages up to 1 MiB are read, at most 512 MiB in one hour, the newest first. They stay unread.
+    """
+    from spamlstm.cli.adopt import adopt_mailbox, undo_adoption
+
+    learn_or_undo = undo_adoption if undo else adopt_mailbox
+    return learn_or_undo(mailbox, dry_run=dry_run, json=json, model=model, config_file=config, state=state)
 
 
 @learning("retrain", "spamlstm retrain", "spamlstm retrain --now --mail ~/Maildir")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from spamlstm.config import Config, LabelScope, MaildirConfig, load_found_config
+from spamlstm.config import Config, ImapConfig, LabelScope, MaildirConfig, load_found_config
 from spamlstm.config.locations import personal_dir, state_dir
 from spamlstm.config.maildirs import expand_maildirs
 from spamlstm.errors import NoInputError, UserError
@@ -36,6 +36,20 @@ def choose_one(named: Path | None, maildir: Path, *, dry_run: bool) -> tuple[Con
     config = load_found_config(named)
     section, path = _section(config, maildir)
     return _limited(config, (section,), dry_run=dry_run), path
+
+
+def account_named(config: Config, name: str) -> ImapConfig | None:
+    """Return the IMAP account of the configuration with this name, or None.
+
+    Raises UserError if there is a file with this name too.
+    """
+    account = next((one for one in config.accounts if one.label == name), None)
+    if account is not None and os.path.lexists(name):
+        raise UserError(
+            f"'{name}' is an IMAP account and also a file here; write ./{name} for the file, or run the command in"
+            " another folder for the account"
+        )
+    return account
 
 
 def existing_state(state: Path | None) -> Path:

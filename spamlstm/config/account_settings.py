@@ -86,6 +86,13 @@ def check_classified_folders(value: Any, at: Location) -> tuple[str, ...]:
     return found
 
 
+def check_sent(value: Any, _at: Location) -> str:
+    """Return the name of a Sent folder. Raises UnusableError if the value is not one."""
+    if not isinstance(value, str) or not value.isprintable() or not value or len(value) > 1000:
+        raise UnusableError(f'must be "{AUTO}" or the name of a folder, such as "Sent"')
+    return value
+
+
 def check_account_actions(value: Any, at: Location) -> tuple[Action, ...] | None:
     """Return the actions for mail of an IMAP account like `check_actions`.
 
@@ -116,6 +123,7 @@ ACCOUNT_READERS: dict[str, Reader] = {
     "token_command": check_command,
     "folders": check_classified_folders,
     "junk": check_junk,
+    "sent": check_sent,
     "spam": check_account_actions,
     "unsure": check_account_actions,
     "ham": check_account_ham_actions,

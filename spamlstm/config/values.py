@@ -262,6 +262,8 @@ class ImapConfig:
     folders: tuple[str, ...] = ("INBOX",)
     """The folders whose new mail is classified."""
     junk: str = AUTO
+    sent: str = AUTO
+    """The folder with the mail that the user sent."""
     spam: tuple[Action, ...] = (Action.KEYWORD, Action.FILE)
     unsure: tuple[Action, ...] = ()
     ham: tuple[Action, ...] = ()

@@ -83,7 +83,7 @@ def test_on_a_terminal_it_is_a_table(used, state, tiny):
     """On a terminal: tables and next steps, without text of the mail."""
     console = Console(width=100, record=True, file=io.StringIO())
     state.mkdir(mode=0o700)
-    _, report = command.learn_mailbox(used, dry_run=False, model=tiny, config_file=None, state=state)
+    _, report = command.learn_mailbox(str(used), dry_run=False, model=tiny, config_file=None, state=state)
     command.print_tables(report, console)
     text = console.export_text()
     for words in (

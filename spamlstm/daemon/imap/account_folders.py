@@ -5,16 +5,18 @@ from collections.abc import Iterable, Sequence
 from spamlstm.config import Action, ImapConfig
 from spamlstm.config.values import AUTO
 from spamlstm.daemon.imap.answers import ListedFolder
-from spamlstm.maildir.folders import JUNK_NAMES, FolderRole, display_levels, role_of
+from spamlstm.maildir.folders import JUNK_NAMES, FolderRole, display_levels, is_sent, role_of
 
 MOST_VISITED = 500
 """The largest number of folders of one account that are visited. Each takes a request to the server."""
 NEW_JUNK = "Junk"
-_SPECIAL_JUNK = "\\junk"
+MOST_SENT = 20
+"""The largest number of Sent folders of one account that are read."""
+_SPECIAL_JUNK, _SPECIAL_SENT = "\\junk", "\\sent"
 _SPECIAL = {
     _SPECIAL_JUNK: FolderRole.JUNK,
     "\\archive": FolderRole.FILED,
-    **dict.fromkeys(("\\trash", "\\sent", "\\drafts", "\\all", "\\flagged", "\\important"), FolderRole.IGNORED),
+    **dict.fromkeys(("\\trash", _SPECIAL_SENT, "\\drafts", "\\all", "\\flagged", "\\important"), FolderRole.IGNORED),
 }
 _NO_MAIL = {"\\noselect", "\\nonexistent"}
 # Folders are visited in this order, because new mail is classified when the other copies of a message are known.
@@ -35,6 +37,14 @@ def visited_folders(
     kept = [one for one in roles.items() if one[1] in _ORDER]
     kept.sort(key=lambda one: (-_ORDER.index(one[1]), one[0].casefold() != main))
     return dict(reversed(kept[:MOST_VISITED]))
+
+
+def sent_folders_of(listed: Iterable[ListedFolder], account: ImapConfig) -> list[str]:
+    """Return the folders with the mail that the user sent, at most MOST_SENT.
+
+    They are the folder of the setting `sent`, or those that the server marks or that have a usual name.
+    """
+    return [one.name for one in listed if not one.flags & _NO_MAIL and _is_sent(one, account)][:MOST_SENT]
 
 
 def junk_target(listed: Sequence[ListedFolder], account: ImapConfig) -> str | None:
@@ -68,11 +78,22 @@ def _role(one: ListedFolder, account: ImapConfig, ignored: tuple[str, ...]) -> F
     names = {name.upper() if name.upper() == "INBOX" else name for name in account.folders}
     if (one.name.upper() if one.name.upper() == "INBOX" else one.name) in names:
         return FolderRole.INBOX
+    if account.sent != AUTO and _is_sent(one, account):
+        return FolderRole.IGNORED
     path = "/".join(_path(one)) or "/"
     by_name = role_of(path, junk=account.junk, ignore_folders=ignored)
     is_chosen = by_name is not role_of(path, junk=AUTO)  # by the configuration
     special = [_SPECIAL[flag] for flag in sorted(one.flags) if flag in _SPECIAL]
     return special[0] if special and not is_chosen else by_name
+
+
+def _is_sent(one: ListedFolder, account: ImapConfig) -> bool:
+    if one.name in account.folders:
+        return False
+    if account.sent != AUTO:
+        return one.name == account.sent
+    special = {flag for flag in one.flags if flag in _SPECIAL}
+    return _SPECIAL_SENT in special or (not special and is_sent("/".join(_path(one)) or "/"))
 
 
 def _is_junk(one: ListedFolder) -> bool:

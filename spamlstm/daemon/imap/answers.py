@@ -85,6 +85,8 @@ class ListedMessage:
     flags: RemoteFlag
     size: int
     date: int
+    letters: str = ""
+    """All system flags, as letters of a Maildir name."""
 
 
 @contextlib.contextmanager
@@ -162,10 +164,20 @@ def uid_from(value: Any) -> int:
     return int(value)
 
 
+def letters_from_items(items: dict[bytes, Any]) -> str:
+    """Return the system flags of a message from an answer to FETCH, as letters of a Maildir name."""
+    known = {rb"\draft": "D", rb"\flagged": "F", rb"\answered": "R", rb"\seen": "S", rb"\deleted": "T"}
+    return "".join(sorted(known[word] for word in known.keys() & _words(items)))
+
+
+def _words(items: dict[bytes, Any]) -> set[bytes]:
+    # A hostile server may send numbers; bytes(number) would take that much memory.
+    return {one.lower() for one in items.get(b"FLAGS", ()) if isinstance(one, bytes)}
+
+
 def flags_from_items(items: dict[bytes, Any]) -> RemoteFlag:
     """Return the flags of a message from an answer to FETCH."""
-    # A hostile server may send numbers; bytes(number) would take that much memory.
-    words = {one.lower() for one in items.get(b"FLAGS", ()) if isinstance(one, bytes)}
+    words = _words(items)
     known = ((rb"\answered", RemoteFlag.ANSWERED), (rb"\seen", RemoteFlag.SEEN), (rb"\deleted", RemoteFlag.DELETED))
     found = RemoteFlag.NONE
     for word, flag in known:

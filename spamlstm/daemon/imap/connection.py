@@ -16,6 +16,7 @@ from spamlstm.daemon.imap.answers import (
     copied_uids,
     explained,
     flags_from_items,
+    letters_from_items,
     modseq_from,
     numbers_from,
     uid_from,
@@ -31,6 +32,8 @@ MOST_LISTED = 5000
 """The largest number of folders that are read from a list."""
 MOST_FOUND = 2_000_000
 """The largest number of messages of a folder. Their UIDs take about 150 MB of memory."""
+MOST_HEAD = 64 << 10
+"""The largest number of bytes of headers that are read without the message."""
 # The number of messages in one FETCH, and of message numbers (UIDs) in one SEARCH, whose answer is one line.
 _CHUNK = 500
 _SEARCH = 50_000
@@ -177,6 +180,15 @@ class ImapConnection(ImapExchange):
             self._modseq = max(map(modseq_from, read.values()), default=0)
             return {uid: one[b"BODY[]"] for uid, one in read.items()}
 
+    def heads(self, uids: Iterable[int]) -> dict[int, bytes]:
+        """Return the headers of messages by UID, at most MOST_HEAD bytes each, without messages that are gone."""
+        wanted, key = sorted(uids), b"BODY[HEADER]<0>"
+        if not wanted:
+            return {}
+        items = f"(UID BODY.PEEK[HEADER]<0.{MOST_HEAD}>)"
+        with self._fetched(_joined(wanted), items, expected=MOST_HEAD * len(wanted)) as answer:
+            return {uid: one[key] for uid, one in answer.items() if isinstance(one.get(key), bytes)}
+
     def set_keyword(self, uids: Iterable[int], word: str, *, remove: str = "") -> None:
         """Set the keyword `word`, and remove the keyword `remove` if it is given."""
         ordered = sorted(uids)
@@ -240,7 +252,7 @@ class ImapConnection(ImapExchange):
                     if not one.keys() - {b"SEQ", b"UID", b"FLAGS", b"MODSEQ"}:
                         continue  # a change of another message, which some servers send with its UID
                     size, date = whole_number(one[b"RFC822.SIZE"]), int(one[b"INTERNALDATE"].timestamp())
-                    found[uid] = ListedMessage(uid, flags_from_items(one), size, date)
+                    found[uid] = ListedMessage(uid, flags_from_items(one), size, date, letters_from_items(one))
         return found
 
 

@@ -5,6 +5,7 @@ import selectors
 import subprocess
 import time
 
+from spamlstm.config import AuthMethod, ImapConfig
 from spamlstm.errors import reason_of
 from spamlstm.maildir.owner import IDENTITY
 
@@ -15,6 +16,13 @@ MOST_SECRET = 16 << 10
 
 class CredentialsError(Exception):
     """An error for a command that prints no password or token. The message never contains what the command printed."""
+
+
+def secret_of_account(account: ImapConfig) -> str:
+    """Return the password or the access token of an account. Raises CredentialsError like `secret_of`."""
+    is_plain = account.auth is AuthMethod.PLAIN
+    command = account.password_command if is_plain else account.token_command
+    return secret_of(command or (), setting="password_command" if is_plain else "token_command")
 
 
 def secret_of(command: tuple[str, ...], *, setting: str, seconds: float = COMMAND_TIMEOUT) -> str:

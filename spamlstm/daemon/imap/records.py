@@ -106,6 +106,11 @@ class AccountRecords:
                 connection.execute("COMMIT")
         return cls(connection, path)
 
+    @classmethod
+    def find(cls, state: Path, account: str) -> Self | None:
+        """Open the records of an account like `open`, or return None if they do not exist."""
+        return cls.open(state, account) if cls.path_of(state, account).is_file() else None
+
     @staticmethod
     def path_of(state: Path, account: str) -> Path:
         """Return the path of the database of an account."""
@@ -244,6 +249,10 @@ class AccountRecords:
     def add_judged(self, content: str, date: int, *, now: float) -> None:
         """Record that a message was classified."""
         self._run("INSERT OR REPLACE INTO judged VALUES (?, ?, ?)", bytes.fromhex(content), date, now)
+
+    def judged(self) -> set[str]:
+        """Return the content ids of the messages that were classified."""
+        return set(self._read(account_content_from, "SELECT DISTINCT content FROM judged"))
 
     def prune(self, *, now: float) -> None:
         """Remove old records of messages that are in no folder any more."""

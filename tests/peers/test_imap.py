@@ -3,6 +3,7 @@
 Each message exists once, whatever happens: cut connections, kill -9, new UIDs, other clients.
 """
 
+import contextlib
 import shutil
 
 import pytest
@@ -10,6 +11,9 @@ from clients import WAYS, marks, moved
 from dovecot import running
 from imap_account import SPECIAL, served
 from watching import numbers, until
+
+from spamlstm.features.sender_identity import name_key
+from spamlstm.learning.label_store import LabelStore
 
 pytestmark = [
     pytest.mark.peers,
@@ -85,3 +89,40 @@ def test_a_client_that_does_not_expunge_is_learned_from(server, tiny, tmp_path):
                 session.uid("STORE", uids[mark], "+FLAGS", r"(\Deleted)")
             until(lambda: account.labels() == {2: "spam", 0: "ham"})
         assert not account.tally.failed
+
+
+@pytest.mark.parametrize("sent", ["auto", "Outgoing"])
+def test_correspondents_are_learned_from_sent_mail(server, tiny, tmp_path, sent):
+    """Whom the user writes to while the daemon knows the account is learned once, also after a reconnection.
+
+    Mail from before the first connection is left to `adopt`. Before the first label there is nothing to learn into.
+    """
+    name = "Sent" if sent == "auto" else sent
+    with server.session() as session:
+        session.create(name)
+        send(session, name, "before")
+    with served(server, tmp_path / "state", tiny, sent=sent) as account, server.session() as session:
+        server.deliver(2)
+        until(lambda: sum(account.tally.judged.values()) == 1)
+        moved(session, "INBOX", 2, "Junk", "MOVE")
+        until(lambda: account.labels() == {2: "spam"})
+        for one in ("first", "second"):
+            send(session, name, one)
+            account.visited()
+            until(lambda one=one: name_key(f"{one}.example") in written(account))
+        assert written(account) == {name_key("first.example"), name_key("second.example")}
+        assert account.labels() == {2: "spam"}
+        assert not account.tally.failed
+    assert server.complaints() == []
+
+
+def send(session, folder, name):
+    raw = b"From: ann@x.org\r\nTo: a@%s.example\r\nSubject: hello\r\n\r\nHello\r\n" % name.encode()
+    assert session.append(folder, r"(\Seen)", None, raw)[0] == "OK"
+
+
+def written(account):
+    """Return the hashes of the stored correspondents."""
+    labels = LabelStore.find(account.loop.state)
+    with contextlib.closing(labels):
+        return set(labels.written())

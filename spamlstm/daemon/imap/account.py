@@ -11,19 +11,20 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from spamlstm.config import AuthMethod, Config, ImapConfig
+from spamlstm.config import Config, ImapConfig
 from spamlstm.daemon.imap.account_folders import is_junk_classified
 from spamlstm.daemon.imap.account_learning import AccountLearning
 from spamlstm.daemon.imap.account_session import AccountSession, AccountTally
 from spamlstm.daemon.imap.account_state import AccountFolder
 from spamlstm.daemon.imap.answers import AccountUnavailableError, LoginRefusedError
 from spamlstm.daemon.imap.connection import ImapConnection
-from spamlstm.daemon.imap.credentials import CredentialsError, secret_of
+from spamlstm.daemon.imap.credentials import CredentialsError, secret_of_account
 from spamlstm.daemon.imap.exchange import FLAGS
 from spamlstm.daemon.imap.filing import Filing
 from spamlstm.daemon.imap.folder_visits import FolderVisits
 from spamlstm.daemon.imap.move_recovery import MoveRecovery
 from spamlstm.daemon.imap.records import AccountRecords
+from spamlstm.daemon.imap.sent_visits import SentVisits
 from spamlstm.daemon.listeners.judging import Judging
 from spamlstm.errors import DataError, UserError
 from spamlstm.filtering.failures import Backoff, emit, logger, sentence
@@ -44,6 +45,7 @@ _MOST_ROUNDS = 5
 # If a message left the inbox, all folders are looked at immediately. If there are more folders than this, only the junk
 # folder is.
 _MOST_LOOKED_AT = 50
+_WITH_COPIES = FolderRole.FILED, FolderRole.JUNK, FolderRole.INBOX
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,11 +138,7 @@ class ImapAccount:
 
     def _connect(self, records: AccountRecords) -> None:
         account = self._account
-        is_plain = account.auth is AuthMethod.PLAIN
-        command = account.password_command if is_plain else account.token_command
-        secret = secret_of(command or (), setting="password_command" if is_plain else "token_command")
-        connection = ImapConnection.open(account, secret)
-        del secret
+        connection = ImapConnection.open(account, secret_of_account(account))
         self._connection = connection
         self.tally.connections += 1
         try:
@@ -183,6 +181,7 @@ class _Work:
         self._visits = FolderVisits(session)
         self._filing = Filing(session, self._visits, later=later)
         self._learning = AccountLearning(session)
+        self._sent = SentVisits(session)
         self._folders: list[AccountFolder] = []
 
     def run(self, account: ImapAccount) -> None:
@@ -236,6 +235,9 @@ class _Work:
             folder = self._session.records.folder(one.id)
             if folder is None or folder.role not in roles:
                 continue
+            if folder.role is FolderRole.IGNORED:
+                self._sent.visit(folder)
+                continue
             self._visits.refresh(folder)
             if folder.role is FolderRole.INBOX:
                 self._filing.work(folder)
@@ -256,7 +258,7 @@ class _Work:
         self._filing.work(folder)
         if has_left:  # first it must be known where the messages are now
             are_few = len(self._folders) <= _MOST_LOOKED_AT
-            self._visit_others(*(FolderRole if are_few else [FolderRole.JUNK]))
+            self._visit_others(*(_WITH_COPIES if are_few else [FolderRole.JUNK]))
         self._learning.work()
         self._connection.select(folder.name, readonly=False)
         left = self._connection.take_events()

@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import TimeoutError as AnswerTimeoutError
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -17,6 +17,7 @@ from spamlstm.daemon.listeners.judging import (
     JudgingError,
     LabelRequestOfClient,
     Request,
+    WrittenRequest,
 )
 
 # The loop may load a model or a hostile message before it answers.
@@ -86,6 +87,13 @@ class AccountSession:
         """Store a label. Return whether the stored label changed, or None if it cannot be stored now."""
         self.requests.submit(request)
         return self._answer(request)
+
+    def learn_written(self, names: Mapping[bytes, float]) -> bool:
+        """Store correspondents to whom the user wrote. Return whether this was possible now."""
+        request = WrittenRequest(b"", account=self.account.key, names=names)
+        self.requests.submit(request)
+        stored: bool | None = self._answer(request)
+        return stored is True
 
     def _answer(self, request: Request[T]) -> T | None:
         """Return the answer, or None if there is none now. In this case, the loop skips the request."""

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from spamlstm.config import CatchUp
 from spamlstm.corpus.paths import MOST_BYTES
-from spamlstm.daemon.imap.account_folders import visited_folders
+from spamlstm.daemon.imap.account_folders import sent_folders_of, visited_folders
 from spamlstm.daemon.imap.account_session import AccountSession
 from spamlstm.daemon.imap.account_state import AccountCopy, AccountFolder
 from spamlstm.daemon.imap.answers import (
@@ -52,11 +52,12 @@ class FolderVisits:
     def find(self, listed: Sequence[ListedFolder]) -> list[AccountFolder]:
         """Record the folders of the account, and return those that are visited, in the order of visits.
 
-        A renamed folder is recognized by its numbers, and keeps its records.
+        The Sent folders, whose role is IGNORED, are the first. A renamed folder is recognized by its numbers, and
+        keeps its records.
         """
-        roles = visited_folders(
-            listed, self._session.account, ignore_folders=self._session.config.learning.ignore_folders
-        )
+        account, learning = self._session.account, self._session.config.learning
+        roles = dict.fromkeys(sent_folders_of(listed, account) if learning.learn_from_moves else (), FolderRole.IGNORED)
+        roles |= visited_folders(listed, account, ignore_folders=learning.ignore_folders)
         known = {one.name: one for one in self._records.folders()}
         created = self._session.clock() if known else 0.0
         missing = {name: one for name, one in known.items() if name not in roles}

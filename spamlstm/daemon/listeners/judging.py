@@ -9,7 +9,7 @@ next request uses them.
 import itertools
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, TypeVar
@@ -81,7 +81,17 @@ class LabelRequestOfClient(Request[bool]):
     """Whether the user answered the message."""
 
 
-AnyRequest = JudgeRequest | LabelRequestOfClient
+@dataclass(frozen=True, slots=True, eq=False)
+class WrittenRequest(Request[bool]):
+    """A request to store correspondents to whom the user of an account wrote. The answer is True.
+
+    `names` has the hashes of their names with the times of the messages. The message of the request is empty.
+    """
+
+    names: Mapping[bytes, float] = field(default_factory=dict)
+
+
+AnyRequest = JudgeRequest | LabelRequestOfClient | WrittenRequest
 
 
 class Judging:
@@ -139,6 +149,8 @@ class Judging:
             for one in requests:
                 if isinstance(one, LabelRequestOfClient):
                     self._label(one)
+                elif isinstance(one, WrittenRequest):
+                    self._store_written(one)
 
     def close(self) -> None:
         """Answer all waiting requests. Later requests are refused."""
@@ -207,6 +219,14 @@ class Judging:
             request.answer.set_exception(JudgingError("the labels cannot be stored now"))
         else:
             request.answer.set_result(changed)
+
+    def _store_written(self, request: WrittenRequest) -> None:
+        try:
+            self._label_stores.add_written(request.account, request.names)
+        except StoreUnavailableError:
+            request.answer.set_exception(JudgingError("the correspondents cannot be stored now"))
+        else:
+            request.answer.set_result(True)
 
 
 def _unreadable(classifier: Judge, failure: str) -> Judgement:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import assert_never
 
-from spamlstm.cli.terminal import print_lines, print_summary, thresholds_in_words
+from spamlstm.cli.terminal import counted, print_lines, print_summary, thresholds_in_words
 from spamlstm.config import (
     Action,
     Config,
@@ -44,6 +44,18 @@ _LISTED = 10
 """The maximum number of Maildirs listed for a section. Further Maildirs are only counted."""
 
 
+class _Obstacle(str):
+    """A line about a part of the configuration that the daemon cannot use."""
+
+    __slots__ = ()
+
+
+class _Missing(str):
+    """A line about a Maildir that does not exist yet. The daemon uses it as soon as it exists."""
+
+    __slots__ = ()
+
+
 def init_config(path: Path | None, *, group: str | None) -> None:
     """Write the commented default configuration to `path`, by default to the user's configuration file.
 
@@ -56,9 +68,10 @@ def init_config(path: Path | None, *, group: str | None) -> None:
 
 
 def check_config(named: Path | None) -> int:
-    """Print all problems of the configuration, or the watched Maildirs if there are none. Return the exit status.
+    """Print all problems of the configuration, or what it makes the daemon do. Return the exit status.
 
-    Raises ConfigError if there is no configuration file or it cannot be read.
+    A part that the daemon cannot use, such as a listener whose group does not exist, is a problem. A Maildir that does
+    not exist yet is not. Raises ConfigError if there is no configuration file or it cannot be read.
     """
     path = find_config_file(named)
     if path is None:
@@ -68,13 +81,25 @@ def check_config(named: Path | None) -> int:
     except ProblemsError as error:
         print_lines(*error.lines())
         return ExitStatus.CONFIG
+    sections = list(_sections(config))
     listeners = [line for name, one in config.listeners().items() for line in _listener(name, one)]
     accounts = [line for one in config.accounts for line in _account(config, one)]
+    obstacles = [line for line in (*sections, *listeners, *accounts) if isinstance(line, _Obstacle)]
+    missing = [line for line in sections if isinstance(line, _Missing)]
     watches = "Watched Maildirs:" if config.maildirs else "No Maildirs are watched, as there is no [[maildir]] section."
-    print_lines(f"{path} has no problems. {watches}", *_sections(config))
+    print_lines(f"{path} {_result(len(obstacles), len(missing))}. {watches}", *sections)
     print_lines(*(["Listeners:", *listeners] if listeners else ()))
     print_lines(*(["IMAP accounts:", *accounts] if accounts else ()))
-    return ExitStatus.OK
+    return ExitStatus.CONFIG if obstacles else ExitStatus.OK
+
+
+def _result(obstacles: int, missing: int) -> str:
+    """Return the words that sum up the numbers of obstacles and of missing Maildirs."""
+    absent = f"{counted(missing, 'Maildir')} {'does' if missing == 1 else 'do'} not exist yet"
+    if obstacles:
+        problems = f"has {counted(obstacles, 'problem')}, see 'cannot' and 'not used' below"
+        return f"{problems}; {absent}" if missing else problems
+    return f"has no problems, but {absent}" if missing else "has no problems"
 
 
 def _listener(name: str, listener: ListenerConfig) -> Iterator[str]:
@@ -89,7 +114,7 @@ def _listener(name: str, listener: ListenerConfig) -> Iterator[str]:
         tell = ", clients with the password can label mail"
     limits = "".join(_limits(listener)) if isinstance(listener, MilterConfig) else ""
     yield f"  {name}: {listener.listen}{group}{remote}{tell}{limits}"
-    yield from (f"    cannot listen: {why}" for why in _obstacles(listener))
+    yield from (_Obstacle(f"    cannot listen: {why}") for why in _obstacles(listener))
 
 
 def _obstacles(listener: ListenerConfig) -> Iterator[str]:
@@ -122,7 +147,7 @@ def _account(config: Config, account: ImapConfig) -> Iterator[str]:
     try:
         check_imap_installed()
     except UserError as error:
-        yield f"    not used: {error}"
+        yield _Obstacle(f"    not used: {error}")
 
 
 def show_config(named: Path | None) -> None:
@@ -161,12 +186,14 @@ def _sections(config: Config) -> Iterator[str]:
         found = usable[id(section)]
         count = "1 Maildir" if len(found) == 1 else f"{len(found)} Maildirs" if found else "no Maildir exists"
         yield f"  {section.path}: {count}; {_actions(config, section)}"
-        yield from (f"    {path}{_junk_folder(path, section)}" for path in found[:_LISTED])
+        lines = [_maildir(path, section) for path in found]
+        yield from lines[:_LISTED]
+        yield from (line for line in lines[_LISTED:] if isinstance(line, _Obstacle))
         if len(found) > _LISTED:
             yield f"    and {len(found) - _LISTED} more"
-        yield from (f"    not used: {why}" for why in refused[id(section)])
+        yield from (_Obstacle(f"    not used: {why}") for why in refused[id(section)])
         if not found and not refused[id(section)] and not has_magic(section.path):
-            yield f"    {_missing(Path(absolute(section.path)))}"
+            yield _Missing(f"    {_missing(Path(absolute(section.path)))}")
     if config.learning.labels is LabelScope.SHARED and sum(map(len, usable.values())) > 1:
         yield '  All labels apply to all Maildirs. For several users, set [learning] labels = "per-maildir".'
 
@@ -174,8 +201,8 @@ def _sections(config: Config) -> Iterator[str]:
 def _missing(path: Path) -> str:
     """Return why a path without wildcards is not watched, and what to do."""
     if os.path.lexists(path):
-        return f"not used: {path} is not a Maildir, as new, cur or tmp is missing; it is watched as soon as they exist"
-    return f"not used: {path} does not exist; correct the path, or create the Maildir, and it is watched"
+        return f"not watched yet: {path} is not a Maildir, as new, cur or tmp is missing; it is watched once they exist"
+    return f"not watched yet: {path} does not exist; correct the path, or create the Maildir, and it is watched"
 
 
 def _refusal(path: Path) -> str:
@@ -189,22 +216,22 @@ def _refusal(path: Path) -> str:
         return str(error)
 
 
-def _junk_folder(path: Path, section: MaildirConfig) -> str:
-    """Return the words about the folder to which the spam of a Maildir is filed. Empty if no spam is filed."""
+def _maildir(path: Path, section: MaildirConfig) -> str:
+    """Return the line about a Maildir, with the folder to which its spam is filed."""
     if Action.FILE not in (*section.spam, *section.unsure):
-        return ""
+        return f"    {path}"
     try:
         with OpenMaildir.open(str(path)) as mailbox:
             folder = junk_folder(mailbox, section.junk)
             if not folder.exists():
-                return f": junk folder {_shown(folder.name)} (will be created)"
+                return f"    {path}: junk folder {_shown(folder.name)} (will be created)"
             others = [_shown(name) for name in existing_junk_folders(mailbox) if name != folder.name]
             unused = f"; not used: {', '.join(others)}" if others else ""
-            return f": junk folder {_shown(folder.name)} (exists{unused})"
+            return f"    {path}: junk folder {_shown(folder.name)} (exists{unused})"
     except OSError as error:
-        return f": spam cannot be filed ({reason_of(error)})"
+        return _Obstacle(f"    {path}: spam cannot be filed ({reason_of(error)})")
     except UserError as error:
-        return f": spam cannot be filed ({error})"
+        return _Obstacle(f"    {path}: spam cannot be filed ({error})")
 
 
 def _shown(name: str) -> str:

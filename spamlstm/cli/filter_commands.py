@@ -261,8 +261,9 @@ def config_init_command(
 def config_check_command(config: options.ConfigOption = None) -> int:
     """Check the configuration.
 
-    If there are errors, prints each error on a line with its key, and the exit status is 78. Otherwise prints the
-    watched Maildirs.
+    If there are errors, prints each error on a line with its key. Otherwise prints the watched Maildirs, the listeners
+    and the IMAP accounts, and why one of them cannot be used. The exit status is 78 if there is an error or something
+    cannot be used. A Maildir that does not exist yet is only named.
     """
     from spamlstm.cli.config import check_config
 

@@ -48,7 +48,8 @@ def test_check_says_why_the_daemon_cannot_open_a_listener(spamlstm, tmp_path):
         '[filter]\nlisten = "unix:/run/f"\ngroup = "no-such"\n'
         f'[http]\nlisten = "[::1]:11333"\npassword_file = "{tmp_path}/missing"\n'
     )
-    _, output, _ = spamlstm("config", "check", "--config", tmp_path / "c.toml")
+    status, output, _ = spamlstm("config", "check", "--config", tmp_path / "c.toml")
+    assert (status, "has 2 problems, see 'cannot' and 'not used' below. No Maildirs" in output) == (78, True)
     reasons = [line.strip() for line in output.splitlines() if line.startswith("    ")]
     assert reasons == [
         "cannot listen: there is no group 'no-such'; name an existing group, or create it",
@@ -87,7 +88,8 @@ def test_an_account_without_its_package_says_what_to_install(spamlstm, tmp_path,
     """`config check` and `run` name the command that installs imapclient."""
     monkeypatch.setitem(sys.modules, "imapclient", None)
     (tmp_path / "c.toml").write_text(ACCOUNT)
-    assert "pip install 'imapclient" in spamlstm("config", "check", "--config", tmp_path / "c.toml")[1]
+    status, output, _ = spamlstm("config", "check", "--config", tmp_path / "c.toml")
+    assert (status, "has 1 problem, see" in output, "pip install 'imapclient" in output) == (78, True, True)
     status, _, error = spamlstm("run", "--config", tmp_path / "c.toml", "--state", tmp_path / "state")
     assert status == 69
     assert "pip install 'imapclient" in error
@@ -101,9 +103,11 @@ def test_init_then_check(spamlstm, home):
     assert out.startswith(f"{home}/xdg/spamlstm/config.toml written")
     status, out, _ = spamlstm("config", "check")
     assert status == 0
+    assert "has no problems, but 1 Maildir does not exist yet. Watched Maildirs:\n" in out
     assert "~/Maildir: no Maildir exists; spam: tag, file to the junk folder;" in out
     maildirs.make(home / "Maildir")
     _, out, _ = spamlstm("config", "check")
+    assert "has no problems. Watched Maildirs:\n" in out
     assert "~/Maildir: 1 Maildir;" in out
     assert f"\n    {home}/Maildir: junk folder .Junk (will be created)\n" in out
 
@@ -172,7 +176,7 @@ def test_check_names_the_junk_folders(spamlstm, home):
         )
     )
     status, out, _ = spamlstm("config", "check", "--config", home / "c.toml")
-    assert status == 0
+    assert (status, "has 1 problem, see" in out) == (78, True)
     assert f"{home}/a: junk folder .Spam (exists; not used: .Bulk)\n" in out
     assert f"{home}/b: junk folder .Junk (will be created)\n" in out
     assert (
@@ -181,6 +185,18 @@ def test_check_names_the_junk_folders(spamlstm, home):
     assert f"{home}/d: junk folder .&BCEEPwQwBDw- (\u0421\u043f\u0430\u043c) (exists)\n" in out
     assert f"    {home}/e\n" in out
     assert f"{home}/f: junk folder .Spam (exists)\n" in out
+
+
+def test_check_lists_all_problems_of_many_maildirs(spamlstm, home):
+    """Only ten Maildirs are listed, and behind them each further one with a problem."""
+    for number in range(12):
+        maildirs.make(home / "mail" / f"{number:02}")
+    (home / "mail" / "11" / ".Junk").symlink_to(home)
+    (home / "c.toml").write_text('[[maildir]]\npath = "~/mail/*"\n[learning]\nlabels = "per-maildir"\n')
+    status, out, _ = spamlstm("config", "check", "--config", home / "c.toml")
+    lines = out.splitlines()
+    assert (status, len(lines), "has 1 problem, see" in lines[0]) == (78, 14, True)
+    assert "/mail/11: spam cannot be filed (" in lines[12]
 
 
 def test_check_lists_ten_of_many(spamlstm, home):
@@ -231,7 +247,7 @@ def test_check_lists_refused_maildirs(spamlstm, home):
     os.chown(home / "link", 20_001, 20_001, follow_symlinks=False)
     (home / "c.toml").write_text(f'[[maildir]]\npath = "{home}/link"\n')
     status, out, _ = spamlstm("config", "check", "--config", home / "c.toml")
-    assert status == 0
+    assert (status, "has 1 problem, see" in out) == (78, True)
     assert "no Maildir exists" in out
     assert f"    not used: {home}/link (link leads along a symbolic link of another user" in out
 
@@ -278,10 +294,10 @@ def test_check_names_a_maildir_that_is_missing(spamlstm, home):
     (home / "plain").mkdir()
     (home / "c.toml").write_text("".join(f'[[maildir]]\npath = "{home}/{name}"\n' for name in ("typo", "plain", "x*")))
     status, out, _ = spamlstm("config", "check", "--config", home / "c.toml")
-    assert status == 0
-    assert [line.strip() for line in out.splitlines() if "not used" in line] == [
-        f"not used: {home}/typo does not exist; correct the path, or create the Maildir, and it is watched",
-        f"not used: {home}/plain is not a Maildir, as new, cur or tmp is missing; it is watched as soon as they exist",
+    assert (status, "has no problems, but 2 Maildirs do not exist yet." in out) == (0, True)
+    assert [line.strip() for line in out.splitlines() if "not watched" in line] == [
+        f"not watched yet: {home}/typo does not exist; correct the path, or create the Maildir, and it is watched",
+        f"not watched yet: {home}/plain is not a Maildir, as new, cur or tmp is missing; it is watched once they exist",
     ]
 
 

@@ -23,7 +23,7 @@ SECONDS = 30.0
 """Seconds to wait for the daemon before this process classifies the message itself."""
 
 _BLOCK = 1 << 20
-_OK, _UNSURE, _ERROR, _IO, _TEMPORARY, _INTERRUPTED, _BROKEN_PIPE = 0, 2, 3, 74, 75, 130, 141
+_OK, _UNSURE, _ERROR, _USAGE, _IO, _TEMPORARY, _INTERRUPTED, _BROKEN_PIPE = 0, 2, 3, 64, 74, 75, 130, 141
 _STATUS = {"ham": 0, "spam": 1, "unsure": 2}
 _BOGOFILTER_STATUS = {"spam": 0, "ham": 1, "unsure": 2}
 
@@ -99,10 +99,16 @@ def plain_options(arguments: list[str]) -> FilterOptions | None:
     return None if options.contradiction() else options
 
 
+HOW_TO_CALL = "the message is read from standard input; run: spamlstm filter < message.eml"
+
+
 def main_filter(options: FilterOptions) -> int:
     """Filter standard input and return the exit status."""
     try:
         _keep_descriptors()
+        if os.isatty(0):
+            _say(HOW_TO_CALL)
+            return _USAGE
         return _filter(options)
     except BrokenPipeError:
         return _BROKEN_PIPE
@@ -145,14 +151,22 @@ def _status(options: FilterOptions, verdict: str) -> int:
 
 def _filtered(options: FilterOptions, raw: bytes) -> tuple[str, bytes]:
     """Return the verdict and the message with our headers. Raises an error of any type if this is not possible."""
+    warnings = []
     for path in options.sockets():
         try:
             return _ask(path, options, raw)
-        except OSError:
-            pass  # no daemon answers there
+        except OSError as error:
+            # Without --socket, a daemon is used only if there is one.
+            if options.socket:
+                why = (error.strerror or str(error)).lower()
+                warnings.append(f"no daemon answers on {path} ({why}), so none is used; check --socket")
         except _FailedError as error:
-            if not options.quiet:
-                _say(f"the daemon did not classify the message: {error}")
+            warnings.append(f"the daemon did not classify the message: {error}")
+    if options.state and not os.path.isdir(options.state):  # noqa: PTH112  pathlib takes milliseconds to import
+        warnings.append(f"the state folder {options.state} does not exist, so no labels apply; check --state")
+    if not options.quiet:
+        for sentence in warnings:
+            _say(sentence)
     import gc
 
     # Imports create many objects and little garbage.
@@ -179,18 +193,20 @@ def _pass_large(options: FilterOptions, raw: bytes) -> int:
 def _ask(path: str, options: FilterOptions, raw: bytes) -> tuple[str, bytes]:
     """Return the answer of the daemon that listens on `path`.
 
-    Raises OSError if no daemon answers, and _FailedError if the daemon cannot classify the message.
+    Raises OSError if there is no daemon, and _FailedError if the daemon does not classify the message.
     """
     form = "bogosity" if options.bogofilter else "headers"
+    answer = bytearray()
     connection = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
     try:
         connection.settimeout(SECONDS)
         _connect(connection, path)
-        connection.sendall(b"FILTER %d %s %s\n" % (len(raw), form.encode(), _quoted(options.user)))
-        connection.sendall(raw)
-        answer = bytearray()
-        while block := connection.recv(_BLOCK):
-            answer += block
+        try:
+            _send(connection, b"FILTER %d %s %s\n" % (len(raw), form.encode(), _quoted(options.user)), raw)
+            while block := connection.recv(_BLOCK):
+                answer += block
+        except OSError as error:
+            raise _FailedError((error.strerror or str(error)).lower()) from error
     finally:
         connection.close()
     line, _, message = bytes(answer).partition(b"\n")
@@ -214,6 +230,14 @@ def _connect(connection: _socket.socket, path: str) -> None:
             connection.connect(f"/proc/self/fd/{folder}/{os.path.basename(path)}")  # noqa: PTH119
         finally:
             os.close(folder)
+
+
+def _send(connection: _socket.socket, line: bytes, raw: bytes) -> None:
+    try:
+        connection.sendall(line)
+        connection.sendall(raw)
+    except (BrokenPipeError, ConnectionResetError):
+        pass  # a daemon that refuses the message has answered before the end of the message
 
 
 def _quoted(user: str) -> bytes:

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from spamlstm.cli import options, terminal
+from spamlstm.cli.filter_client import HOW_TO_CALL
 from spamlstm.cli.options import FILTER, command, commands
 from spamlstm.errors import UserError
 
@@ -71,6 +72,7 @@ def classify_command(
     "spamlstm filter < message.eml > filtered.eml",
     "spamlstm filter --user ann@example.org",
     "spamlstm filter --bogofilter",
+    stray=HOW_TO_CALL,
 )
 def filter_command(
     *,
@@ -108,7 +110,8 @@ def filter_command(
 
     The message is read from standard input and written to standard output with X-Spam headers. Its other bytes are
     unchanged, except that earlier headers of the same names are removed. The running daemon classifies the
-    message. If no daemon answers, or with --model or --config, this process loads the model itself.
+    message. If no daemon answers, or with --model or --config, this process loads the model itself. If you named a
+    daemon with --socket and it does not answer, a warning says so.
 
     If the message cannot be classified, it is written unchanged with a warning, and the exit status is 0. Messages
     above 64 MiB are not classified, and X-Spam-Status says so.
@@ -233,6 +236,7 @@ def undo_command(
     "spamlstm config init",
     "spamlstm config init --path ./config.toml",
     "spamlstm config init --path /etc/spamlstm/config.toml --group vmail",
+    stray="name the file with --path: spamlstm config init --path FILE",
 )
 def config_init_command(
     path: Annotated[
@@ -257,7 +261,13 @@ def config_init_command(
     init_config(path, group=group)
 
 
-@command(config_app, "check", "spamlstm config check", "spamlstm config check --config ./config.toml")
+@command(
+    config_app,
+    "check",
+    "spamlstm config check",
+    "spamlstm config check --config ./config.toml",
+    stray="name the file with --config: spamlstm config check --config FILE",
+)
 def config_check_command(config: options.ConfigOption = None) -> int:
     """Check the configuration.
 
@@ -270,7 +280,12 @@ def config_check_command(config: options.ConfigOption = None) -> int:
     return check_config(config)
 
 
-@command(config_app, "show", "spamlstm config show")
+@command(
+    config_app,
+    "show",
+    "spamlstm config show",
+    stray="name the file with --config: spamlstm config show --config FILE",
+)
 def config_show_command(config: options.ConfigOption = None) -> None:
     """Print the effective configuration, with all defaults, as TOML."""
     from spamlstm.cli.config import show_config

@@ -11,6 +11,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup, TyperOption
 
 from spamlstm.cli import terminal
+from spamlstm.errors import UserError
 
 FILTER, LEARN, MODEL, MEASURE = "Filter mail", "Learn", "Model", "Measure"
 """The panels (titled groups of commands) of `spamlstm --help`, in their order."""
@@ -58,9 +59,16 @@ def commands(**settings: Any) -> typer.Typer:
     return typer.Typer(cls=Group, rich_markup_mode=None, **settings)
 
 
-def command(app: typer.Typer, name: str, *lines: str, panel: str | None = None) -> Callable[[_Function], _Function]:
-    """Return a decorator that adds a command to a group. `lines` are the examples and `panel` the panel in --help."""
-    return app.command(name, cls=Command, rich_help_panel=panel, epilog=examples(*lines))
+def command(
+    app: typer.Typer, name: str, *lines: str, panel: str | None = None, stray: str = ""
+) -> Callable[[_Function], _Function]:
+    """Return a decorator that adds a command to a group.
+
+    `lines` are the examples, `panel` the panel in --help, and `stray` the sentence that answers an unexpected argument.
+    """
+    kind = type(Command.__name__, (Command,), {"stray": stray})
+    settings = {"allow_extra_args": bool(stray)}
+    return app.command(name, cls=kind, rich_help_panel=panel, epilog=examples(*lines), context_settings=settings)
 
 
 def examples(*lines: str) -> str:
@@ -101,8 +109,13 @@ class _WithCommonOptions:
 class Command(_WithCommonOptions, TyperCommand):
     """A command with the common options."""
 
+    stray = ""
+    """The sentence that answers an unexpected argument, for a command that reads its input in another way."""
+
     def invoke(self, ctx: Any) -> Any:
         """Run the command. With --verbose, first report the files in use."""
+        if ctx.args:
+            raise UserError(self.stray)
         terminal.settings.check()
         if terminal.settings.verbose:
             _report_files(ctx.params)

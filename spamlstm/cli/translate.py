@@ -111,7 +111,15 @@ def _say_usage(error: "typer.BadParameter") -> None:
         error.show()
     else:
         end = " See" if message.endswith("?") else "; see"
-        _say(f"{message[:1].lower()}{message[1:].rstrip('.')}{end} '{command} --help'")
+        described = getattr(error.param, "help", None) if message.startswith("Missing argument") else None
+        if described:
+            end = f": {_as_part(described.partition('. ')[0])}; see"
+        _say(f"{_as_part(message)}{end} '{command} --help'")
+
+
+def _as_part(sentence: str) -> str:
+    """Return a sentence as a part of another sentence."""
+    return f"{sentence[:1].lower()}{sentence[1:].rstrip('.')}"
 
 
 def _database_error(error: BaseException) -> int:

@@ -169,6 +169,50 @@ def test_a_broken_daemon_is_not_needed(filtered, tmp_path, answer):
     assert "the daemon did not classify the message" in complaints
 
 
+@pytest.mark.parametrize(("option", "reason"), [("--socket", "no such file or directory"), ("--state", "no labels")])
+def test_a_name_that_does_not_exist_is_said(filtered, tmp_path, option, reason):
+    """If no daemon answers on the named socket, or the named state folder is missing, one line says so. Mail passes."""
+    status, output, complaints = filtered(SPAM, option, tmp_path / "missing")
+    assert (status, untag(output), b"X-Spam-Flag: YES" in output) == (0, SPAM, True)
+    assert complaints.count("\n") == 1
+    assert reason in complaints
+    assert f"check {option}" in complaints
+    assert filtered(SPAM, option, tmp_path / "missing", "--quiet") == (0, output, "")
+
+
+def test_a_named_socket_without_a_daemon_is_said(filtered, tmp_path):
+    """A socket file that a daemon left is no daemon. Without --socket, a daemon is used only if there is one."""
+    with socket.socket(socket.AF_UNIX) as abandoned:
+        abandoned.bind(str(tmp_path / "filter.sock"))
+    status, output, complaints = filtered(HAM, "--socket", tmp_path / "filter.sock")
+    assert (status, untag(output)) == (0, HAM)
+    assert "(connection refused), so none is used; check --socket\n" in complaints
+    assert filtered(HAM, "--state", tmp_path) == (0, output, "")
+
+
+def test_the_reason_of_a_daemon_that_refuses_early_is_said(filtered, tmp_path):
+    """A daemon that answers before it has read the message has its answer shown, although it then reads no further."""
+    path = tmp_path / "s"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+
+        def serve():
+            client, _ = listener.accept()
+            with client:
+                client.sendall(b"ERROR too much mail is being received; try again later\n")
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        status, output, complaints = filtered(SPAM + b"x" * 3_000_000, "--socket", path)
+        thread.join()
+    assert (status, output.count(b"X-Spam-Status: ")) == (0, 1)
+    assert (
+        complaints
+        == "spamlstm: the daemon did not classify the message: too much mail is being received; try again later\n"
+    )
+
+
 def test_a_full_disk_or_a_reader_that_has_gone_is_an_error(filtered, root, environment):
     """If the message cannot be written, the status says so, and the mail server tries again."""
     with Path("/dev/full").open("wb") as full:
@@ -225,6 +269,14 @@ def test_mistakes_in_the_command_line(spamlstm):
     """Mistakes are usage errors, as in all commands."""
     assert spamlstm("filter", "--exit-code", "--bogofilter")[0] == 64
     assert spamlstm("filter", "--usr", "ann")[0] == 64
+
+
+def test_on_a_terminal(on_terminal):
+    """Without a message on standard input, the command does not wait for somebody to type one."""
+    assert on_terminal("filter") == (
+        64,
+        "spamlstm: the message is read from standard input; run: spamlstm filter < message.eml\n",
+    )
 
 
 @pytest.fixture

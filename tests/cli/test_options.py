@@ -80,3 +80,32 @@ def test_an_option_without_effect_is_refused(spamlstm, tmp_path, monkeypatch, li
     status, _, err = spamlstm(*line.split())
     assert (status, err.count("\n")) == (64, 1)
     assert "bug" not in err
+
+
+@pytest.mark.parametrize(
+    ("line", "remedy"),
+    [
+        ("filter message.eml", "run: spamlstm filter < message.eml"),
+        ("config check c.toml", "spamlstm config check --config FILE"),
+        ("config show c.toml", "spamlstm config show --config FILE"),
+        ("config init c.toml", "spamlstm config init --path FILE"),
+        ("label spam", "mail files, folders, Maildirs or mboxes, or - for standard input; see 'spamlstm label --help'"),
+        ("adopt", "missing argument 'MAILDIR': a Maildir that"),
+    ],
+)
+def test_an_argument_too_many_or_too_few_says_what_to_do(spamlstm, line, remedy):
+    """A file where a command takes none, and a missing argument, are usage errors that name the right form."""
+    status, output, err = spamlstm(*line.split())
+    assert (status, output, err.count("\n")) == (64, "", 1)
+    assert remedy in err
+
+
+def test_each_required_argument_is_described():
+    """The error about a missing argument shows its description, so each one has a description."""
+
+    def arguments(command):
+        yield from (one for one in command.params if one.param_type_name == "argument" and one.required)
+        for below in getattr(command, "commands", {}).values():
+            yield from arguments(below)
+
+    assert [one.name for one in arguments(typer.main.get_command(app)) if not one.help] == []

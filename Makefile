@@ -12,7 +12,7 @@ GENERATED := --synthetic 15000 --synthetic-share 0.35 --evaded 0.33 --evaded-sha
 WEIGHTS := $(foreach source,lists phishing_pot newsletters2019 ham-notices,--weight $(source)=3)
 PIP    := $(VENV)/bin/pip install -qq --disable-pip-version-check -c constraints.txt
 
-.PHONY: help run test train deb image release clean
+.PHONY: help run test train deb image release reproduce clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -43,16 +43,15 @@ deb: ## build the Debian package, on Debian
 image: deb ## build the container image, on Debian
 	packaging/image.sh $(BUILD) $(DIST)
 
-# The packages whose tools exist here: each has a target of its own, which writes into dist/.
-PACKAGES = $(and $(wildcard packaging/deb.sh),$(shell command -v dh),deb) \
-	$(and $(wildcard packaging/image.sh),$(shell command -v buildah),image)
-
 release: $(VENV)/release ## build all packages of the last commit into dist/, with a bill of materials and checksums
 	rm -rf dist
 	$(VENV)/bin/python packaging/python_packages.py
 	$(VENV)/bin/python packaging/sbom.py
-	$(if $(strip $(PACKAGES)),$(MAKE) $(PACKAGES))
-	cd dist && sha256sum -- * > SHA256SUMS
+	$(if $(shell command -v dh),$(MAKE) image)
+	cd dist && LC_ALL=C sh -c 'sha256sum -- * > SHA256SUMS'
+
+reproduce: ## build the release of the last commit twice and compare all files
+	packaging/reproduce.sh
 
 clean: ## remove the virtual environment, caches and builds
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -7,6 +7,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 PATH=/usr/sbin:/usr/bin:/sbin:/bin
 umask 022
+export LC_ALL=C.UTF-8 TZ=UTC
 build=$(realpath -m "${1:-build}/image")
 dist=$(realpath -m "${2:-dist}")
 root=$build/root
@@ -15,9 +16,8 @@ python=python$(python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 packages=usr/lib/spamlstm/lib/$python/site-packages
 : "${SOURCE_DATE_EPOCH:=$(git log -1 --format=%ct 2>/dev/null || date +%s)}"
 
-command -v buildah >/dev/null || { echo "make image needs buildah: apt-get install buildah" >&2; exit 69; }
 rm -rf "$build"
-mkdir -p "$root" "$build/debs" "$build/context" "$dist"
+mkdir -p "$root" "$build/debs" "$dist"
 
 # What the package needs of Debian. The package itself was built by deb.sh.
 (cd "$build/debs" && apt-get download -qq "$python-minimal" "lib$python-minimal" "lib$python-stdlib" base-files \
@@ -55,7 +55,7 @@ for entry in "$root/$packages"/*; do
     [[ -n $(find "$entry" -type f -not -name '*.pyc') ]] || mv "$entry" "$root/usr/lib/$python"
 done
 (cd "$root/usr/lib/$python" && mv lib-dynload os.pyc .. && find . -exec touch -d "@$SOURCE_DATE_EPOCH" {} + &&
-    TZ=UTC python3 -m zipfile -c "../${python/./}.zip" ./* && rm -r ./* && mv ../lib-dynload ../os.pyc .)
+    python3 -m zipfile -c "../${python/./}.zip" ./* && rm -r ./* && mv ../lib-dynload ../os.pyc .)
 
 # The user has the number that images of mail servers use for vmail.
 echo "root:x:0:0:root:/root:/usr/sbin/nologin
@@ -63,15 +63,13 @@ vmail:x:5000:5000:Owner of virtual mail:/var/vmail:/usr/sbin/nologin" >"$root/et
 echo "root:x:0:
 vmail:x:5000:" >"$root/etc/group"
 mkdir -p "$root"/{etc,var/lib,run}/spamlstm "$root/var/vmail"
+chmod 700 "$root/var/lib/spamlstm"
 
 fixed=(--sort=name --mtime="@$SOURCE_DATE_EPOCH" --format=gnu --numeric-owner)
 tar -C "$root" "${fixed[@]}" --owner=0 --group=0 --exclude=./var/lib/spamlstm --exclude=./var/vmail --exclude=./run/spamlstm \
-    -cf "$build/context/root.tar" .
-tar -C "$root" "${fixed[@]}" --owner=5000 --group=5000 -rf "$build/context/root.tar" var/lib/spamlstm var/vmail run/spamlstm
+    -cf "$build/root.tar" .
+tar -C "$root" "${fixed[@]}" --owner=5000 --group=5000 -rf "$build/root.tar" var/lib/spamlstm var/vmail run/spamlstm
 
-store=(buildah --root "$build/storage" --runroot "$build/runroot" --storage-driver vfs)
-"${store[@]}" build -q --isolation chroot --format docker --timestamp "$SOURCE_DATE_EPOCH" \
-    -f packaging/container/Containerfile -t "spamlstm:$version" "$build/context"
-"${store[@]}" push -q "spamlstm:$version" "docker-archive:$build/image.tar:spamlstm:$version"
-gzip -n <"$build/image.tar" >"$dist/spamlstm-$version-image.tar.gz"
-ls -l "$build/image.tar" "$dist/spamlstm-$version-image.tar.gz"
+python3 packaging/image_archive.py "$build/root.tar" "$version" "$(dpkg --print-architecture)" "$SOURCE_DATE_EPOCH" |
+    gzip -n >"$dist/spamlstm-$version-image.tar.gz"
+ls -l "$build/root.tar" "$dist/spamlstm-$version-image.tar.gz"

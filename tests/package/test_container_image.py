@@ -1,12 +1,15 @@
-"""The container image is built by `make image`, and its program runs as podman and docker run it with --read-only."""
+"""The container image is built by `make image`, and podman runs it as the guide says."""
 
 import json
+import os
 import re
-import shlex
 import shutil
 import stat
 import subprocess
 import tarfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import pytest
 from booted import obstacle
@@ -25,36 +28,53 @@ path = "/var/vmail/*/*/Maildir"
 listen = "unix:/run/spamlstm/filter.sock"
 """
 
-# A container: own processes and no network, the root file system read-only, and volumes. `inside` runs a command in the
-# container as the user of the image, without any right of root. The health check is repeated until it succeeds.
+OWN_RUN = "mount --make-rprivate /; mount -t tmpfs tmpfs /run"
+# A machine for podman, without services and with control groups of version 2 only, as crun needs them. The container is
+# started by the command of the guide. `inside` runs a command in the container.
 CONTAINER = """
 set -eu
-root=$1 given=$2 chroot=$(command -v chroot)
-mount --make-rprivate /
-mount --bind "$root" "$root"
-mount -o remount,bind,ro "$root"
-mount -t proc proc "$root/proc"
-mount -t tmpfs -o mode=700,uid=5000,gid=5000 tmpfs "$root/var/lib/spamlstm"
-mount -t tmpfs -o mode=755,uid=5000,gid=5000 tmpfs "$root/run/spamlstm"
-mount --bind "$given/mail" "$root/var/vmail"
-mount --bind "$given/config" "$root/etc/spamlstm"
+given=$1
+cd "$given"
+{own_run}
+umount -R /sys/fs/cgroup
+mount -t cgroup2 cgroup2 /sys/fs/cgroup
+podman rm --force --ignore spamlstm
+podman volume prune --force
+podman volume create mail
+mail=$(podman volume inspect mail --format '{{{{.Mountpoint}}}}')
+cp -rT mail "$mail"
+chown -R {user} "$mail"
 inside() {{
-    env -i {environment} setpriv --no-new-privs "$chroot" --userspec={user} --groups= "$root" "$@"
+    podman exec -i spamlstm "$@"
 }}
 until_true() {{
     for _ in $(seq 600); do sleep 0.1; if "$@"; then return; fi; done
     exit 1
 }}
 {before}
-! inside {health}
-inside {program} &
-until_true inside {health}
+{run}
+until_true podman healthcheck run spamlstm
 {after}
+podman stop spamlstm
+podman logs spamlstm
+podman inspect spamlstm --format 'exit status {{{{.State.ExitCode}}}}'
+find "$mail" -type f -printf 'owner %U %P\\n'
+"""
+# Limits that need no right of the kernel's resources, and a health check without timers of systemd.
+SETTINGS = """
+[containers]
+cgroups = "disabled"
+default_ulimits = ["nofile=4096:4096", "nproc=4096:4096"]
+[engine]
+cgroup_manager = "cgroupfs"
+events_logger = "file"
 """
 CHECKS = """
 until_true eval 'inside spamlstm status | grep "1 watched"'
-inside spamlstm filter < "$given/message"
+inside spamlstm filter < message
+inside spamlstm classify - < message
 inside python3 -c 'open("/file", "w")' || true
+inside python3 -c 'print(open("/proc/self/status").read())'
 inside spamlstm retrain || true
 inside python3 -c 'import json; json.loads("no")' || true
 inside /usr/lib/spamlstm/bin/python3 -c '
@@ -69,7 +89,6 @@ for folder in etc var; do
     mkdir "/mnt/$folder" "/mnt/$folder.work"
     mount -t overlay overlay -o "lowerdir=/$folder,upperdir=/mnt/$folder,workdir=/mnt/$folder.work" "/$folder"
 done
-mount -t tmpfs tmpfs /run
 python3 - <<END # the loopback interface: SIOCSIFFLAGS with IFF_UP and IFF_RUNNING
 import fcntl, socket, struct
 fcntl.ioctl(socket.socket(), 0x8914, struct.pack("16sH14x", b"lo", 0x41))
@@ -77,13 +96,13 @@ END
 echo 127.0.0.1 dovecot >> /etc/hosts
 rm -rf /var/vmail /var/spool/postfix/{{incoming,active,deferred,maildrop}}/*
 mkdir /var/vmail
-mount --bind "$given/mail" /var/vmail
+mount --bind "$mail" /var/vmail
 cp {compose}/postfix/* /etc/postfix/
 cp {compose}/dovecot/* /etc/dovecot/
 postconf -F '*/*/chroot=n'
 dovecot
 postfix start
-sendmail -f a@example.net ann@example.org < "$given/message"
+sendmail -f a@example.net ann@example.org < message
 until_true test -d /var/vmail/example.org/ann/Maildir/new
 """
 JUNK = """
@@ -91,62 +110,96 @@ until_true sh -c "doveadm fetch -u ann@example.org hdr mailbox Junk | grep 'X-Sp
 """
 
 
-@pytest.fixture(scope="module")
-def image(root, debian_build):
-    """Unpack the image; return its configuration and the folder of its files."""
-    debian_build.package()
-    folders = [str(debian_build.folder / name) for name in ("build", "dist")]
+@dataclass(frozen=True)
+class Image:
+    """The built image: its path, its settings, its unpacked files, and the environment in which podman knows it."""
+
+    path: Path
+    config: dict[str, Any]
+    files: Path
+    podman: dict[str, str]
+
+
+def make_image(root, folder, *, umask=0o022, **environment):
+    """Run the script that makes the image from the Debian package; return the path of the image."""
     done = subprocess.run(
-        ["packaging/image.sh", *folders],
+        ["packaging/image.sh", str(folder / "build"), str(folder / "dist")],
         cwd=root,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        umask=umask,
+        env=os.environ | environment,
         check=False,
     )
     assert done.returncode == 0, done.stdout
-    (path,) = (debian_build.folder / "dist").glob("*-image.tar.gz")
-    unpacked, files = debian_build.folder / "image", debian_build.folder / "files"
+    (path,) = (folder / "dist").glob("*-image.tar.gz")
+    return path
+
+
+def commands_of_the_guide(root):
+    """Return the commands that load the image and run a container."""
+    text = (root / "docs/guide/container.md").read_text()
+    (load,) = re.findall(r"(?m)^    (zcat .*podman load)\b", text)
+    (run,) = re.findall(r"(?m)^    podman run (?:.*\\\n)*.*", text)
+    return load, run
+
+
+@pytest.fixture(scope="module")
+def image(root, debian_build):
+    """Unpack the image, and load it by the command of the guide."""
+    folder = debian_build.folder
+    debian_build.package()
+    path = make_image(root, folder)
+    unpacked, files = folder / "image", folder / "files"
     with tarfile.open(path) as archive:
         archive.extractall(unpacked, filter="data")
     (manifest,) = json.loads((unpacked / "manifest.json").read_text())
     for layer in manifest["Layers"]:
         files.mkdir(exist_ok=True)
         subprocess.run(["tar", "-C", str(files), "--numeric-owner", "-xpf", str(unpacked / layer)], check=True)
-    return json.loads((unpacked / manifest["Config"]).read_text())["config"], files
+    config = json.loads((unpacked / manifest["Config"]).read_text())["config"]
+
+    settings = {"CONTAINERS_CONF": "containers.conf", "CONTAINERS_STORAGE_CONF": "storage.conf"}
+    (folder / "containers.conf").write_text(SETTINGS)
+    places = f'graphroot = "{folder}/storage"\nrunroot = "/run/storage"\n'
+    (folder / "storage.conf").write_text(f'[storage]\ndriver = "vfs"\n{places}')
+    paths = {name: str(folder / file) for name, file in settings.items()}
+    podman = os.environ | paths | {"HOME": str(folder), "DISABLE_HC_SYSTEMD": "true"}
+    script = f"set -e; {OWN_RUN}\n{commands_of_the_guide(root)[0]}"
+    subprocess.run(["unshare", "--mount", "bash", "-c", script], cwd=folder, env=podman, check=True)
+    return Image(path, config, files, podman)
 
 
 def test_the_image_gives_no_rights(image):
     """The program is not root, and no file belongs to the program except its volumes. There is no shell."""
-    config, files = image
-    assert config["User"] == "5000:5000"
-    states = {str(path.relative_to(files)): path.lstat() for path in files.rglob("*")}
+    assert image.config["User"] == "5000:5000"
+    states = {str(path.relative_to(image.files)): path.lstat() for path in image.files.rglob("*")}
     assert {name for name, state in states.items() if state.st_uid} == {"run/spamlstm", "var/lib/spamlstm", "var/vmail"}
     assert [name for name, state in states.items() if stat.S_ISREG(state.st_mode) and state.st_mode & 0o6000] == []
-    assert not (files / "bin/sh").exists()
+    assert not (image.files / "bin/sh").exists()
 
 
 @pytest.fixture
-def container(image, tmp_path):
-    """Run shell commands before and after the start of the program in a container; return their output."""
-    config, files = image
+def container(image, root, tmp_path):
+    """Run shell commands before and after podman starts the program in a container; return their output."""
     for name in ("mail", "config"):
         (tmp_path / name).mkdir()
     (tmp_path / "message").write_text(SPAM)
 
     def run(*, before="", after):
-        subprocess.run(["chown", "-R", config["User"], str(tmp_path / "mail")], check=True)
         script = CONTAINER.format(
-            environment=shlex.join(config["Env"]),
-            user=config["User"],
-            health=shlex.join(config["Healthcheck"]["Test"][1:]),
-            program=shlex.join(config["Entrypoint"] + config["Cmd"]),
-            before=before,
-            after=after,
+            own_run=OWN_RUN, user=image.config["User"], before=before, run=commands_of_the_guide(root)[1], after=after
         )
         namespaces = ["unshare", "--mount", "--pid", "--net", "--ipc", "--mount-proc", "--fork", "--kill-child"]
-        command = [*namespaces, "bash", "-c", script, "bash", str(files), str(tmp_path)]
-        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+        done = subprocess.run(
+            [*namespaces, "bash", "-c", script, "bash", str(tmp_path)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env=image.podman,
+            check=False,
+        )
         assert done.returncode == 0, done.stdout
         return done.stdout
 
@@ -155,16 +208,17 @@ def container(image, tmp_path):
 
 def test_the_image_is_small(image):
     """The unpacked files have at most 130 MB. The licences of the libraries are among them."""
-    files = [path for path in image[1].rglob("*") if path.is_file() and not path.is_symlink()]
+    files = [path for path in image.files.rglob("*") if path.is_file() and not path.is_symlink()]
     assert sum(path.stat().st_size for path in files) <= 130_000_000
     assert {"libc6", "libssl3"} <= {path.parent.name for path in files if path.name == "copyright"}
     assert any(path.parent.parent.name.startswith("numpy-") and "LICENSE" in path.name for path in files)
 
 
 def test_the_program_runs_read_only(container, tmp_path):
-    """The image's command filters mail with a read-only root file system, and the image's health check answers.
+    """By the guide's command, podman filters mail with a read-only root file system, and stops when it is told to.
 
-    What the image lacks leads to plain text or to an explanation: the colours of code, the trainer, source code.
+    The program has no rights, its state is private, and the health check answers. What the image lacks leads to plain
+    text or to an explanation: the colours of code, the trainer, source code.
     """
     maildir = tmp_path / "mail/example.org/ann/Maildir"
     for name in ("new", "cur", "tmp"):
@@ -173,13 +227,16 @@ def test_the_program_runs_read_only(container, tmp_path):
     (tmp_path / "config/config.toml").write_text(CONFIG)
     output = container(after=CHECKS)
     assert "Read-only file system: '/file'" in output
+    assert re.findall(r"(?m)^(?:Uid|CapEff|CapBnd):\t(\w+)", output) == ["5000", "0" * 16, "0" * 16]
+    assert "state-made-private" not in output
     assert "X-Spam-Flag: YES" in output
+    assert re.search(r"(?m)^spam\t", output)
     assert "1 watched" in output
     assert "does not have the trainer" in output
     assert "code of a model card" in output
     assert 'json/decoder.py", line ' in output
-    (filed,) = (maildir / ".Junk/new").iterdir()
-    assert filed.stat().st_uid == 5000
+    assert re.search(r"stopped .*1 filed.*\nexit status 0\n", output)
+    assert re.search(r"(?m)^owner 5000 example.org/ann/Maildir/.Junk/new/", output)
 
 
 def test_the_example_with_postfix_and_dovecot(container, root, tmp_path):
@@ -189,3 +246,11 @@ def test_the_example_with_postfix_and_dovecot(container, root, tmp_path):
     assert [path for path in named if not (example / path).exists()] == []
     shutil.copy(example / "spamlstm/config.toml", tmp_path / "config")
     assert "X-Spam-Flag: YES" in container(before=SERVERS.format(compose=example), after=JUNK)
+
+
+def test_two_builds_have_the_same_bytes(image, root, debian_build, tmp_path):
+    """The image does not depend on the folder, the time zone, the language or the umask of the build."""
+    (tmp_path / "another/dist").mkdir(parents=True)
+    shutil.copy(debian_build.package(), tmp_path / "another/dist")
+    second = make_image(root, tmp_path / "another", umask=0o077, TZ="Asia/Tokyo", LC_ALL="C")
+    assert second.read_bytes() == image.path.read_bytes()

@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from spamlstm import __version__
 from spamlstm.filtering.outcome import Counters, Outcome, Status
-from spamlstm.tracking.label_stores import LearningStatus
+from spamlstm.tracking.learning_status import LearningStatus
 
 # The log names at most this number of refused Maildirs. Further refused Maildirs are only counted.
 MOST_NAMED = 20

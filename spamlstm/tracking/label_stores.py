@@ -16,11 +16,10 @@ import logging
 import os
 import sqlite3
 import time
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from spamlstm.config import LabelScope
 from spamlstm.config.locations import LABELS, labels_dir
@@ -31,6 +30,7 @@ from spamlstm.learning.label_store import LabelStore
 from spamlstm.learning.trainer import Base, Trainer, rescore_labels
 from spamlstm.maildir.headers import untag
 from spamlstm.model.personal_layer import PersonalLayer
+from spamlstm.tracking.learning_status import LearningStatus, Pause
 
 # The largest number of layers in memory. A layer takes 14 MB, and 0.1 s to load again.
 MOST_LAYERS = 24
@@ -38,54 +38,6 @@ MOST_LAYERS = 24
 
 class StoreUnavailableError(Exception):
     """An error for a label store that cannot be used now. The log says why."""
-
-
-@dataclass(frozen=True, slots=True)
-class Pause:
-    """A label store that could not be used and will be tried again later."""
-
-    maildir: str | None
-    """The Maildir whose labels are in the store, or None if all Maildirs share the store."""
-    state: str
-    """The folder of the store."""
-    why: str
-    delay: float
-    """Seconds from the last try to the next try."""
-
-
-@dataclass(slots=True)
-class LearningStatus:
-    """The status of learning, for `spamlstm status`.
-
-    Only one thread changes the status. A reader in another thread may miss the newest label.
-    """
-
-    labels: dict[str, int] = field(default_factory=dict)
-    """Number of labels in the shared store, by label. Empty if each Maildir has its own store."""
-    moved: Counter[str] = field(default_factory=Counter)
-    """Number of labels learned from moves since the start, by label."""
-    failed: int = 0
-    """Number of times that a store or a folder could not be used."""
-    paused: tuple[Pause, ...] = ()
-    last: float | None = None
-    """Time of the last added label in seconds since 1970, or None."""
-    rounds: int = 0
-    """Number of completed rounds. A round visits all Maildirs."""
-    round_seconds: float = 0.0
-    """Processor seconds of the last round."""
-
-    def snapshot(self) -> dict[str, Any]:
-        """Return all values as a JSON-serializable dict."""
-        return {
-            "labels": dict(self.labels),
-            "moved": dict(self.moved),
-            "failed": self.failed,
-            "paused": [asdict(pause) for pause in self.paused],
-            "paused_stores": len(self.paused),
-            "last": self.last,
-            "rounds": self.rounds,
-            "round_seconds": self.round_seconds,
-        }
 
 
 @dataclass(slots=True)

@@ -16,7 +16,7 @@ from spamlstm.daemon.server import answering, ask
 from spamlstm.daemon.status import Coverage, DaemonStatus
 from spamlstm.errors import UnavailableError
 from spamlstm.filtering.outcome import Candidate, Counters, Outcome, Status
-from spamlstm.tracking.label_stores import LearningStatus, Pause
+from spamlstm.tracking.learning_status import LearningStatus, Pause
 from spamlstm.verdict import Judgement, Verdict
 
 SPAM = Judgement(Verdict.SPAM, 0.99, 4.6, "score", "tiny 1")

@@ -6,7 +6,7 @@ import pytest
 
 from spamlstm.config import Config, LearningConfig
 from spamlstm.tracking import rounds as module
-from spamlstm.tracking.label_stores import LearningStatus
+from spamlstm.tracking.learning_status import LearningStatus
 from spamlstm.tracking.rounds import LONGEST_PAUSE, REST_SECONDS, LearningRounds
 
 

@@ -13,7 +13,8 @@ from tracked_maildir import TrackedMaildir
 from spamlstm.config import Action
 from spamlstm.errors import UserError
 from spamlstm.maildir import junk_folder, names
-from spamlstm.maildir.folders import below, decoded, encoded, folders, role_of
+from spamlstm.maildir.folder_walk import below, folders
+from spamlstm.maildir.folders import decoded, encoded, role_of
 from spamlstm.maildir.opened import OpenMaildir
 
 _NAMES = (

@@ -29,7 +29,7 @@ from spamlstm.errors import UserError
 from spamlstm.filtering.failures import emit, logger
 from spamlstm.filtering.outcome import Candidate, Status
 from spamlstm.filtering.pipeline import Pipeline
-from spamlstm.maildir.folders import linked_folders
+from spamlstm.maildir.folder_walk import linked_folders
 from spamlstm.maildir.names import DELIVERED, Part
 from spamlstm.maildir.opened import OpenMaildir
 from spamlstm.model.classifier import Classifier

@@ -20,7 +20,7 @@ from spamlstm.filtering.failures import FailureKind, emit, kind_of, sentence
 from spamlstm.filtering.journal import Journal
 from spamlstm.filtering.journal_rows import Act, Intent, UnreadableAct
 from spamlstm.filtering.outcome import Counters
-from spamlstm.maildir import folders, names
+from spamlstm.maildir import keywords, names
 from spamlstm.maildir.headers import tag
 from spamlstm.maildir.message_file import Identity, separator_in, sized
 from spamlstm.maildir.names import Name, Part
@@ -29,7 +29,7 @@ from spamlstm.maildir.transfer import Attempt, Transfer, TransferResult, carry_o
 from spamlstm.model.policy import Reason
 from spamlstm.verdict import Judgement, Verdict
 
-_KEYWORDS = {Verdict.SPAM: folders.SPAM_WORDS, Verdict.HAM: folders.HAM_WORDS, Verdict.UNSURE: ()}
+_KEYWORDS = {Verdict.SPAM: keywords.SPAM_WORDS, Verdict.HAM: keywords.HAM_WORDS, Verdict.UNSURE: ()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,7 @@ def plan(
                     content = tagged if tagged != raw else None
                 possible = content is not None
             case Action.KEYWORD:
-                letter = folders.keyword_letter(folder, _KEYWORDS[judgement.verdict])
+                letter = keywords.keyword_letter(folder, _KEYWORDS[judgement.verdict])
                 if letter and folder is source.folder and letter in old.keywords:
                     letter = None
                 possible = letter is not None
@@ -144,7 +144,7 @@ def _name(old: Name, source: OpenFolder, folder: OpenFolder, content: bytes | No
     name = old if content is None else sized(old, content, base=base)
     if folder is source:
         return name
-    return name.elsewhere(base=base, keywords=folders.keyword_mapping(source, folder) if name.keywords else None)
+    return name.elsewhere(base=base, keywords=keywords.keyword_mapping(source, folder) if name.keywords else None)
 
 
 class Recovery:

@@ -15,7 +15,7 @@ from spamlstm.filtering.failures import kind_of, sentence
 from spamlstm.filtering.inbox import OpenMaildirs
 from spamlstm.filtering.journal import Journal
 from spamlstm.filtering.journal_rows import Act, UnreadableAct
-from spamlstm.maildir import folders, names
+from spamlstm.maildir import keywords, names
 from spamlstm.maildir.headers import untag
 from spamlstm.maildir.message_file import UnreadableMessageError, read_message, sized
 from spamlstm.maildir.names import GoneError, Name
@@ -154,13 +154,13 @@ def _plan(act: Act, mailbox: OpenMaildir, entry: Entry) -> Plan:
     if content != raw:
         name = sized(name, content, base=base)
     if inbox is not folder:
-        name = name.elsewhere(base=base, keywords=folders.keyword_mapping(folder, inbox))
+        name = name.elsewhere(base=base, keywords=keywords.keyword_mapping(folder, inbox))
     target = inbox.entry(entry.part, str(replace(name, base=base).fitting()))
     return Plan(actions, Transfer(entry, identity, target, content if content != raw else None))
 
 
 def _without_our_keyword(name: Name, folder: OpenFolder) -> Name:
-    ours = {word.casefold() for word in (*folders.SPAM_WORDS, *folders.HAM_WORDS)}
-    for letter, word in folders.keyword_names(folder).items():
+    ours = {word.casefold() for word in (*keywords.SPAM_WORDS, *keywords.HAM_WORDS)}
+    for letter, word in keywords.keyword_names(folder).items():
         name = without_keyword(name, letter) if word.casefold() in ours else name
     return name

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Iterator
 from spamlstm.features.sender_identity import correspondent, name_key
 from spamlstm.maildir import message_file
 from spamlstm.maildir.content_id import lasting
-from spamlstm.maildir.folders import folders, is_sent
+from spamlstm.maildir.folder_walk import folders
+from spamlstm.maildir.folders import is_sent
 from spamlstm.maildir.message_file import TooLargeError
 from spamlstm.maildir.names import GoneError
 from spamlstm.maildir.opened import Entry, OpenFolder, OpenMaildir

@@ -1,32 +1,15 @@
-"""The folders of a Maildir: their listing, roles, names on disk and IMAP keywords.
+"""The names of folders: on disk, as mail programs show them, and the role of a folder, which follows from its name.
 
-The inbox is the Maildir itself. Its subdirectories new, cur and tmp are called parts.
+`folder_walk` finds the folders that exist in a Maildir.
 """
 
 import base64
 import binascii
-import itertools
-import os
 import re
-import stat
-import string
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable
 from enum import StrEnum
 from functools import lru_cache
-
-from spamlstm.database import MOST_INTEGER
-from spamlstm.maildir.names import DELIVERED, PARTS, AnyPart
-from spamlstm.maildir.opened import OpenFolder, OpenMaildir, open_plain
-
-# More folders than people have. The owner of a Maildir controls its folders, and a loop of mounts is endless.
-MOST_FOLDERS = 2000
-MOST_LEVELS = 8
-# The largest number of directory entries that are read in one directory (20 ms), and in all directories of a Maildir
-# (50 ms).
-MOST_ENTRIES = 20_000
-MOST_ENTRIES_IN_ALL = 50_000
 
 
 class FolderRole(StrEnum):
@@ -88,124 +71,6 @@ JUNK_NAMES = _names(_JUNK)
 """The names of junk folders, case-folded, in the order in which filing prefers them."""
 
 _ROLES = dict.fromkeys(_names(_IGNORED), FolderRole.IGNORED) | dict.fromkeys(JUNK_NAMES, FolderRole.JUNK)
-
-
-@dataclass(frozen=True, slots=True)
-class Folder:
-    """A folder found by a walk through the Maildir."""
-
-    name: str
-    """The path of the folder on disk below the Maildir. "" is the inbox."""
-    inode: int
-    """The inode number of the folder's cur, which does not change when the folder is renamed."""
-    new_ns: int
-    """The modification time of new in nanoseconds, which is the time of the last added or removed name."""
-    cur_ns: int
-    """The modification time of cur in nanoseconds."""
-    new_inode: int = field(default=0, compare=False)
-    """The inode number of the folder's new, or 0 if it was not read."""
-
-
-def folders(mailbox: OpenMaildir) -> Iterator[Folder]:
-    """Yield the inbox, then all folders below it. The layout may be Maildir++ or fs. Links are not followed.
-
-    Raises OSError if the inbox cannot be read.
-    """
-    # Switching to the owner's identity and back takes as long as ten stat calls.
-    with mailbox.owner.acting():
-        inbox = _status(mailbox, "")
-        if inbox is None:
-            raise FileNotFoundError(2, "it is not a Maildir", mailbox.path)
-        found = [folder for name in _walk(mailbox) if (folder := _status(mailbox, name)) is not None]
-    yield inbox
-    yield from found
-
-
-def below(mailbox: OpenMaildir) -> Iterator[OpenFolder]:
-    """Yield the inbox and all directories below it as folders, including directories that lack new, cur or tmp.
-
-    Each folder is opened when it is first used.
-    """
-    yield mailbox.folder()
-    with mailbox.owner.acting():
-        names = list(_walk(mailbox))
-    yield from map(mailbox.folder, names)
-
-
-def is_folder(mailbox: OpenMaildir, name: str) -> bool:
-    """Return whether the directory `name` below the Maildir has new, cur and tmp. A link is treated as missing."""
-    return _stat_parts(mailbox, name, PARTS) is not None
-
-
-def _stat_parts(mailbox: OpenMaildir, name: str, parts: Sequence[AnyPart]) -> list[os.stat_result] | None:
-    """Return the status of each part of the folder `name`, or None if a part is not a directory.
-
-    No descriptor is opened, so symbolic links in the path of the folder are followed. Only the owner of the Maildir can
-    create such links, and only the owner is affected.
-    """
-    above, found = f"{name}/" if name else "", []
-    try:
-        with mailbox.owner.acting():
-            for part in parts:
-                status = os.stat(above + part, dir_fd=mailbox.handle, follow_symlinks=False)
-                if not stat.S_ISDIR(status.st_mode):
-                    return None
-                found.append(status)
-    except OSError:
-        return None
-    return found
-
-
-def _walk(mailbox: OpenMaildir) -> Iterator[str]:
-    return itertools.islice(_below(mailbox, "", 0, _Budget(MOST_ENTRIES_IN_ALL)), MOST_FOLDERS)
-
-
-@dataclass(slots=True)
-class _Budget:
-    """The number of directory entries that one walk may still read.
-
-    The limit is needed because a Maildir may have a thousand directories with 10,000 entries each.
-    """
-
-    left: int
-
-
-def _below(mailbox: OpenMaildir, name: str, level: int, budget: _Budget) -> Iterator[str]:
-    try:
-        inner_names = subfolders(mailbox, name, budget)
-    except OSError:
-        return
-    for inner in inner_names:
-        path = f"{name}/{inner}" if name else inner
-        yield path
-        # Maildir++ keeps all folders side by side at the top level. The Legacy layout of mbsync has
-        # `Lists/.sub/.subsub`.
-        if (name or not inner.startswith(".")) and level < MOST_LEVELS:
-            yield from _below(mailbox, path, level + 1, budget)
-
-
-def subfolders(mailbox: OpenMaildir, name: str, budget: _Budget | None = None) -> list[str]:
-    """Return the sorted names of the directories in the directory `name`, without new, cur and tmp.
-
-    Reads at most MOST_ENTRIES entries, and at most the number left in `budget`. Raises OSError if the directory cannot
-    be read.
-    """
-    most = min(MOST_ENTRIES, budget.left) if budget else MOST_ENTRIES
-    if most <= 0:
-        return []
-    with mailbox.entered(name) as handle, mailbox.owner.acting(), os.scandir(handle) as listed:
-        entries = list(itertools.islice(listed, most))
-        if budget:
-            budget.left -= len(entries)
-        return sorted(one.name for one in entries if one.name not in PARTS and one.is_dir(follow_symlinks=False))
-
-
-def _status(mailbox: OpenMaildir, name: str) -> Folder | None:
-    found = _stat_parts(mailbox, name, DELIVERED)
-    if found is None:
-        return None
-    new, cur = found
-    return Folder(name, cur.st_ino, new.st_mtime_ns & MOST_INTEGER, cur.st_mtime_ns & MOST_INTEGER, new.st_ino)
 
 
 def role_of(name: str, *, junk: str, ignore_folders: Iterable[str] = ()) -> FolderRole:
@@ -273,25 +138,6 @@ def display_levels(name: str) -> tuple[str, ...]:
     return tuple(levels[1:] if levels[0] == "inbox" and len(levels) > 1 else levels)
 
 
-# Matches folders of both layouts. Does not match Dovecot's files or sieve scripts in a Maildir that is a home folder.
-_FOLDER_NAME = re.compile(r"\.(?!dovecot|.*\.sieve$).+|[A-Z][^.]*")
-
-
-def linked_folders(mailbox: OpenMaildir) -> list[str]:
-    """Return the symbolic links directly below the Maildir with names like folder names. `folders` skips these links.
-
-    Only the names are read, because the target of a link may be on a server that does not respond. At most MOST_ENTRIES
-    names are read. Raises OSError if the names cannot be read.
-    """
-    with mailbox.entered("") as handle, mailbox.owner.acting(), os.scandir(handle) as listed:
-        entries = itertools.islice(listed, MOST_ENTRIES)
-        return sorted(entry.name for entry in entries if entry.is_symlink() and _is_like_a_folder(entry.name))
-
-
-def _is_like_a_folder(name: str) -> bool:
-    return _FOLDER_NAME.fullmatch(name) is not None or display_levels(name)[-1] in JUNK_NAMES
-
-
 # --- names on disk: IMAP's modified UTF-7 (RFC 3501, section 5.1.3) ------------------------------------------------
 
 _NOT_ASCII = re.compile(r"[^\x20-\x7e]+")
@@ -320,53 +166,3 @@ def decoded(name: str) -> str:
             return match[0]
 
     return _ENCODED.sub(word, name) if "&" in name else name
-
-
-# --- IMAP keywords ----------------------------------------------------------------------------------------------------
-
-# The file `dovecot-keywords` of a folder lists the keywords that its lower-case flag letters stand for, one keyword a
-# line, at most 26. The file is only read here. Writing it requires Dovecot's own lock, and other programs would show an
-# added keyword as unknown.
-_MOST_KEYWORD_BYTES = 1 << 16
-
-# The keyword registered by RFC 5788 comes first, then the keyword of Thunderbird.
-SPAM_WORDS = ("$Junk", "Junk")
-HAM_WORDS = ("$NotJunk", "NonJunk")
-
-
-def keyword_names(folder: OpenFolder) -> dict[str, str]:
-    """Return the keyword of each letter in `folder`. The dict is empty if the list is missing or cannot be read."""
-    try:
-        lines = _keyword_list(folder).decode("utf-8", "replace").splitlines()
-    except OSError:
-        return {}
-    found = {}
-    for line in lines:
-        number, _, word = line.partition(" ")
-        if word and number.isascii() and number.isdecimal() and len(number) < 3 and int(number) < 26:
-            found[string.ascii_lowercase[int(number)]] = word
-    return found
-
-
-def _keyword_list(folder: OpenFolder) -> bytes:
-    with folder.mailbox.owner.acting():
-        handle = open_plain("dovecot-keywords", folder.handle(), shown=f"{folder.path}/dovecot-keywords")
-    try:
-        return os.read(handle, _MOST_KEYWORD_BYTES)
-    finally:
-        os.close(handle)
-
-
-def keyword_letter(folder: OpenFolder, wanted: Sequence[str]) -> str | None:
-    """Return the letter of the first keyword of `wanted` that `folder` has, ignoring case, or None."""
-    known = {word.casefold(): sign for sign, word in keyword_names(folder).items()}
-    return next((known[word.casefold()] for word in wanted if word.casefold() in known), None)
-
-
-def keyword_mapping(source: OpenFolder, target: OpenFolder) -> dict[str, str]:
-    """Return a dict from each keyword letter of `source` to the letter of the same keyword in `target`.
-
-    Letters whose keyword is missing in `target` are omitted.
-    """
-    there = {word: sign for sign, word in keyword_names(target).items()}
-    return {sign: there[word] for sign, word in keyword_names(source).items() if word in there}

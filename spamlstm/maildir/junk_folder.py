@@ -8,16 +8,8 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 
 from spamlstm.errors import ConfigError, NoInputError
 from spamlstm.files import CREATE
-from spamlstm.maildir.folders import (
-    JUNK_NAMES,
-    MOST_FOLDERS,
-    display_levels,
-    encoded,
-    is_folder,
-    linked_folders,
-    possible_levels,
-    subfolders,
-)
+from spamlstm.maildir.folder_walk import MOST_FOLDERS, is_folder, linked_folders, subfolders
+from spamlstm.maildir.folders import JUNK_NAMES, display_levels, encoded, possible_levels
 from spamlstm.maildir.message_file import copy_owner
 from spamlstm.maildir.names import PARTS
 from spamlstm.maildir.opened import OpenFolder, OpenMaildir, RefusedError

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple, Self
 
 from spamlstm.database import MOST_INTEGER
-from spamlstm.maildir.folders import below
+from spamlstm.maildir.folder_walk import below
 from spamlstm.maildir.names import COLON, DELIVERED, SEMICOLON, AnyPart, GoneError, Name, base_of, split_info
 from spamlstm.maildir.opened import Entry, OpenFolder, RefusedError
 from spamlstm.message.compression import decompressed, missing_package

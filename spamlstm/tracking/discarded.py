@@ -11,7 +11,7 @@ from spamlstm.corpus.paths import MOST_BYTES
 from spamlstm.maildir import message_file
 from spamlstm.maildir.content_id import content_id
 from spamlstm.maildir.file_evidence import FileEvidence
-from spamlstm.maildir.folders import Folder
+from spamlstm.maildir.folder_walk import Folder
 from spamlstm.maildir.message_file import UnreadableMessageError
 from spamlstm.maildir.names import DELIVERED, GoneError
 from spamlstm.maildir.opened import Entry, OpenMaildir

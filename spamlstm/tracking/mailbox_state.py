@@ -25,21 +25,12 @@ from spamlstm.errors import DataError
 from spamlstm.filtering.failures import emit
 from spamlstm.filtering.inbox import DAY, REMEMBERED, signed
 from spamlstm.filtering.journal import MOST_COPIES
-from spamlstm.maildir.folders import Folder, FolderRole
-from spamlstm.tracking import state
-from spamlstm.tracking.state import (
-    DEPARTURE_COLUMNS,
-    FILE_COLUMNS,
-    FOLDER_COLUMNS,
-    MESSAGE_COLUMNS,
-    Departure,
-    FlagSet,
-    JournalPosition,
-    KnownFolder,
-    TrackedFile,
-    TrackedMessage,
-)
+from spamlstm.maildir.folder_walk import Folder
+from spamlstm.maildir.folders import FolderRole
+from spamlstm.tracking import state_rows
+from spamlstm.tracking.state import Departure, FlagSet, JournalPosition, KnownFolder, TrackedFile, TrackedMessage
 from spamlstm.tracking.state_database import FORMER_NAME, LOSS, NAME, opened_database, remove_database
+from spamlstm.tracking.state_rows import DEPARTURE_COLUMNS, FILE_COLUMNS, FOLDER_COLUMNS, MESSAGE_COLUMNS
 
 _Record = TypeVar("_Record")
 
@@ -120,7 +111,7 @@ class MailboxState:
     def position(self, maildir: str) -> JournalPosition:
         """Return the position of the journal at the last complete visit of this Maildir."""
         statement = "SELECT judgement, act FROM maildirs WHERE id = ?"
-        return next(iter(self._read(state.position_from, statement, self._id(maildir))), JournalPosition())
+        return next(iter(self._read(state_rows.position_from, statement, self._id(maildir))), JournalPosition())
 
     def set_position(self, maildir: str, position: JournalPosition) -> None:
         """Record that a visit of this Maildir is complete, with the position of the journal when the visit began."""
@@ -130,7 +121,7 @@ class MailboxState:
     def folders(self, maildir: str) -> list[KnownFolder]:
         """Return the recorded folders of a Maildir, as they were when last read."""
         statement = f"SELECT {FOLDER_COLUMNS} FROM folders WHERE maildir = ?"  # noqa: S608  the columns are a constant
-        return self._read(state.folder_from, statement, self._id(maildir))
+        return self._read(state_rows.folder_from, statement, self._id(maildir))
 
     def add_folder(self, maildir: str, folder: Folder, role: FolderRole) -> KnownFolder:
         """Record a new folder whose files have not been read yet."""
@@ -163,12 +154,12 @@ class MailboxState:
         least = FlagSet.NEW if new else -(1 << 63)
         statement = "SELECT base, flags FROM files WHERE folder = ? AND flags >= ? AND NOT (flags >= 16 AND flags < 32)"
         with self._damage_named():
-            return state.flags_from(self._connection.execute(statement, (folder, least)))
+            return state_rows.flags_from(self._connection.execute(statement, (folder, least)))
 
     def file(self, known: KnownFolder, base: int) -> TrackedFile | None:
         """Return the record of a file, or None."""
         statement = f"SELECT {FOLDER_COLUMNS}, {FILE_COLUMNS} FROM folders JOIN files ON folder = id"  # noqa: S608  constants
-        found = self._read(state.copy_from, f"{statement} WHERE folder = ? AND base = ?", known.id, base)
+        found = self._read(state_rows.copy_from, f"{statement} WHERE folder = ? AND base = ?", known.id, base)
         return found[0][1] if found else None
 
     def unread(self, folder: int) -> set[int]:
@@ -180,7 +171,7 @@ class MailboxState:
         """Record files. Existing records of the files are replaced."""
         self._connection.executemany(
             f"INSERT OR REPLACE INTO files (folder, {FILE_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)",  # noqa: S608  constants
-            map(_file_row, files),
+            map(state_rows.file_row, files),
         )
 
     def drop_file(self, folder: int, base: int) -> None:
@@ -205,7 +196,7 @@ class MailboxState:
             f"SELECT {FOLDER_COLUMNS}, {FILE_COLUMNS} FROM folders"  # noqa: S608  the columns are constants
             " CROSS JOIN files ON folder = folders.id WHERE maildir = ? AND content = ? LIMIT ?"
         )
-        return self._read(state.copy_from, statement, self._id(maildir), bytes.fromhex(content), MOST_COPIES + 1)
+        return self._read(state_rows.copy_from, statement, self._id(maildir), bytes.fromhex(content), MOST_COPIES + 1)
 
     def settle_all(self, maildir: str, content: str) -> None:
         """Record that the files of a message need not be compared, because there are too many."""
@@ -220,13 +211,13 @@ class MailboxState:
             "SELECT content FROM files WHERE (status = 1 OR flags >= 16) AND content IS NOT NULL"
             " AND folder IN (SELECT id FROM folders WHERE maildir = ?)"
         )
-        found = self._read(state.content_from, statement, self._id(maildir))
+        found = self._read(state_rows.content_from, statement, self._id(maildir))
         return {content for content in found if content is not None}
 
     def departures(self, maildir: str, content: str) -> tuple[Departure, ...]:
         """Return the departures of one message: copies that left their folders for a reason that is not yet known."""
         statement = f"SELECT {DEPARTURE_COLUMNS} FROM departures WHERE maildir = ? AND content = ?"  # noqa: S608  constants
-        return tuple(self._read(state.departure_from, statement, self._id(maildir), bytes.fromhex(content)))
+        return tuple(self._read(state_rows.departure_from, statement, self._id(maildir), bytes.fromhex(content)))
 
     def put_departures(self, maildir: str, content: str, departures: Iterable[Departure]) -> None:
         """Replace the recorded departures of a message."""
@@ -273,7 +264,9 @@ class MailboxState:
     def message(self, maildir: str, content: str) -> TrackedMessage | None:
         """Return the record of a message, or None."""
         statement = f"SELECT {MESSAGE_COLUMNS} FROM messages WHERE maildir = ? AND content = ?"  # noqa: S608  the columns are a constant
-        return next(iter(self._read(state.message_from, statement, self._id(maildir), bytes.fromhex(content))), None)
+        return next(
+            iter(self._read(state_rows.message_from, statement, self._id(maildir), bytes.fromhex(content))), None
+        )
 
     def put_message(self, maildir: str, message: TrackedMessage, *, now: float) -> None:
         """Record a message. An existing record of the message is replaced."""
@@ -286,7 +279,7 @@ class MailboxState:
     def pending(self, maildir: str) -> list[TrackedMessage]:
         """Return the messages with a pending label, which has not been added to the label store yet."""
         statement = f"SELECT {MESSAGE_COLUMNS} FROM messages WHERE maildir = ? AND pending"  # noqa: S608  the columns are a constant
-        return self._read(state.message_from, statement, self._id(maildir))
+        return self._read(state_rows.message_from, statement, self._id(maildir))
 
     def clear_pending(self, maildir: str, content: str) -> None:
         """Record that the label of a message is not pending any more."""
@@ -340,12 +333,3 @@ class MailboxState:
                 raise
             damage = f"{self._folder / NAME} is damaged ({error}); move it away to begin anew{LOSS}"
             raise DamagedStateError(damage) from error
-
-
-def _file_row(file: TrackedFile) -> tuple[Any, ...]:
-    evidence = file.evidence.packed()
-    return file.folder, file.base, file.flags, _bytes(file.content), file.status, file.since, evidence
-
-
-def _bytes(content: str | None) -> bytes | None:
-    return bytes.fromhex(content) if content else None

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 
 from spamlstm.learning.sent_mail import newest, written_names
-from spamlstm.maildir.folders import Folder
+from spamlstm.maildir.folder_walk import Folder
 from spamlstm.maildir.opened import OpenMaildir
 from spamlstm.tracking.label_stores import LabelStores, StoreUnavailableError
 from spamlstm.tracking.listing import chunks

@@ -17,7 +17,8 @@ from spamlstm.config.maildirs import section_of
 from spamlstm.filtering.failures import FailureKind, emit, kind_of, logger, sentence
 from spamlstm.filtering.journal import Journal
 from spamlstm.filtering.placement import Arrival, Placement
-from spamlstm.maildir.folders import Folder, FolderRole, folders, is_sent, role_of
+from spamlstm.maildir.folder_walk import Folder, folders
+from spamlstm.maildir.folders import FolderRole, is_sent, role_of
 from spamlstm.maildir.opened import OpenMaildir, RefusedError
 from spamlstm.tracking.discarded import DiscardedMail
 from spamlstm.tracking.folder_reader import FolderReader

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from spamlstm.filtering.inbox import is_settled
-from spamlstm.maildir.folders import Folder
+from spamlstm.maildir.folder_walk import Folder
 from spamlstm.maildir.opened import OpenFolder, OpenMaildir
 from spamlstm.tracking.discarded import DiscardedMail
 from spamlstm.tracking.listing import ListedFile

@@ -17,7 +17,7 @@ from maildirs import make
 from spamlstm.config import CatchUp
 from spamlstm.filtering.inbox import is_settled, list_candidates
 from spamlstm.filtering.outcome import Candidate
-from spamlstm.maildir.folders import folders
+from spamlstm.maildir.folder_walk import folders
 from spamlstm.maildir.names import Name
 from spamlstm.maildir.opened import OpenMaildir
 

@@ -22,7 +22,7 @@ from spamlstm.features.render import BODY, TEXT_VERSION, cut_windows, render
 from spamlstm.files import replacement
 from spamlstm.message.message import parse_message
 from spamlstm.model.encoder import Vocabulary
-from spamlstm.model.near_duplicates import groups
+from spamlstm.model.text_groups import groups
 
 from .batches import Example
 from .evaded import Donors, evaded_copy

@@ -17,8 +17,8 @@ from spamlstm.learning.label import Label, Origin
 from spamlstm.learning.label_rows import MOST_KEPT
 from spamlstm.learning.label_store import LabelStore
 from spamlstm.maildir.content_id import content_id
-from spamlstm.model.near_duplicates import groups
 from spamlstm.model.reading import MessageReader
+from spamlstm.model.text_groups import groups
 
 # Only the newest labels are used. Earlier retrainings have learned the older labels.
 MOST_LABELS = 5_000

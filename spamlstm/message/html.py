@@ -11,8 +11,9 @@ from typing import Any
 
 from spamlstm.message.hidden_text import take_hidden
 from spamlstm.message.html_cost import Budget, TooComplexError, pay
+from spamlstm.message.media_query import applies
 from spamlstm.message.page import INVISIBLE, MAX_LINKS, Link, Page, part_blocks, tidy
-from spamlstm.message.style_sheet import applies, read_sheets
+from spamlstm.message.style_sheet import read_sheets
 
 # The number of characters of a page that are read, in its head and in its tail. Gmail shows 102 KB.
 _PAGE_HEAD, _PAGE_TAIL = 192 * 1024, 64 * 1024

@@ -1,7 +1,7 @@
 """The style sheets of a page: rules with simple selectors, and the declarations that they give to an element.
 
-A selector is read if it consists of names of elements, classes, ids and attributes, one inside another. Other selectors
-may set a background, but they hide nothing. Rules for paper, phones or dark screens are ignored.
+Rules with other selectors may set a background, but they hide nothing. Rules for paper, phones or dark screens are
+ignored.
 """
 
 import re
@@ -11,65 +11,43 @@ from functools import lru_cache
 from typing import Any
 
 from spamlstm.message.html_cost import Budget
+from spamlstm.message.media_query import applies
+from spamlstm.message.selector import (
+    PartGroups,
+    SelectorPart,
+    has_attribute,
+    last_class_or_id,
+    read_selector,
+    specificity,
+)
 from spamlstm.message.style_look import Look, has_look, look_of, without_css_comments
 
 # The part of the style sheets that is read, in characters and selectors.
 _MAX_SHEET, _MAX_SELECTORS = 100_000, 1_000
 # Longer style sheets are not cached, because entries are kept until the process ends.
 _MAX_CACHED = 30_000
-# The most parts of a selector, and the most elements around an element that are compared with them.
-_MAX_PARTS, _MAX_UP = 6, 60
+# The most elements around an element that are compared with the parts of a selector.
+_MAX_UP = 60
 # The steps (see html_cost) for one comparison of an element with a selector, for each element that is compared, for
 # each selector that is read, and for each comparison by lexbor.
 _PER_COMPARISON, _PER_ELEMENT, _PER_SELECTOR, _PER_SEARCH = 200, 800, 3_000, 10
-# The width of the window in which the page is shown.
-_WIDTH = 1_000.0
 
 _BRACE = re.compile(r"[{}]")
-_NAME = r"-?[A-Za-z_\x80-\uffff][A-Za-z0-9_\x80-\uffff-]*+"
-_PART = re.compile(
-    rf"(?>(\*|{_NAME})?)((?>[.#]{_NAME}|\[{_NAME}(?:[~|^$*]?=(?:\"[^\"\]\\\\\n]*+\"|'[^'\]\\\\\n]*+'|{_NAME}))?\])*+)"
-)
-_SIMPLE = re.compile(rf"([.#])({_NAME})|\[({_NAME})(?:([~|^$*]?)=[\"']?([^\"'\]]*+)[\"']?)?\]")
-_COMBINATOR = re.compile(r"\s*+(>)\s*+|\s++")
-# A selector of nearly all rules: parts without attributes, each somewhere inside the part before.
-_DESCENDANTS = re.compile(r"[\w.#*-]++(?>\s++[\w.#*-]++)*+", re.ASCII)
-_LAST_NAME = re.compile(rf"[.#]{_NAME}(?=[^.#]*+\Z)")
 _LINK_STATE = re.compile(r"(?<!:):(?:link|any-link)(?![\w-])")
-_FEATURE = re.compile(r"\(\s*+([\w-]++)\s*+(?::([^()]*+))?\)")
-_WIDTH_VALUE = re.compile(r"([\d.]{1,9})(px|em|rem|pt)?")
-_NO_TAGS = str.maketrans("", "", ".#*")
 _NESTING = ("@supports", "@layer", "@container", "@scope", "@starting-style")
 
 
 @dataclass(frozen=True, slots=True)
-class _Part:
-    """A part of a selector: what one element must have.
-
-    `source` is its text. `names` are a tag, `.class` or `#id`, or '*' for any element, the rarest first.
-    """
-
-    source: str
-    names: tuple[str, ...]
-    required: frozenset[str]
-    attributes: tuple[tuple[str, str, str], ...]
-
-
-@dataclass(frozen=True, slots=True)
 class _Rule:
-    """A selector with its declarations. `groups` holds the parts from right to left.
+    """A selector with its declarations. `paints` means that the rule sets a background."""
 
-    Each part of a group is the parent of the part before. A group is anywhere around the group before. `paints` means
-    that the rule sets a background.
-    """
-
-    groups: tuple[tuple[_Part, ...], ...]
+    groups: PartGroups
     rank: tuple[int, int, int, int]
     declarations: str
     paints: bool
 
     @property
-    def key(self) -> _Part:
+    def key(self) -> SelectorPart:
         """The part that the element itself must have."""
         return self.groups[0][0]
 
@@ -185,13 +163,13 @@ class StyleSheet:
                 return False
         return True
 
-    def _is_group(self, group: tuple[_Part, ...], node: Any) -> bool:
+    def _is_group(self, group: tuple[SelectorPart, ...], node: Any) -> bool:
         for part in group:
             if node is None:
                 return False
             element = self._element(node)
             if not part.required <= element.names or not all(
-                _has(element.attributes, *wanted) for wanted in part.attributes
+                has_attribute(element.attributes, *wanted) for wanted in part.attributes
             ):
                 return False
             node = node.parent
@@ -213,7 +191,7 @@ def read_sheets(texts: Iterable[str], budget: Budget) -> StyleSheet:
 
 def _rules(text: str) -> tuple[_Rule, ...]:
     rules: list[_Rule] = []
-    parts: dict[str, _Part | None] = {}
+    parts: dict[str, SelectorPart | None] = {}
     read = 0
     for selectors, declarations in _blocks(text):
         if not has_look(declarations):
@@ -230,29 +208,6 @@ def _rules(text: str) -> tuple[_Rule, ...]:
 
 # The newsletters of a sender have the same style sheet.
 _cached_rules = lru_cache(maxsize=16)(_rules)
-
-
-def applies(media: str) -> bool:
-    """Return whether rules for `media` apply to a wide screen. An unknown feature does not apply."""
-    return any(map(_applies, media.lower().split(",")))
-
-
-def _applies(query: str) -> bool:
-    words = _FEATURE.sub(" ", query).replace("only ", " ").split()
-    if any(word not in ("screen", "all", "and") for word in words):
-        return False
-    return all(_has_feature(match[1], (match[2] or "").strip()) for match in _FEATURE.finditer(query))
-
-
-def _has_feature(name: str, value: str) -> bool:
-    if name in ("min-width", "max-width", "min-device-width", "max-device-width"):
-        width = _WIDTH_VALUE.fullmatch(value)
-        if width is None or width[1].count(".") > 1 or width[1] == ".":
-            return False
-        pixels = float(width[1]) * (16 if width[2] in ("em", "rem") else 1)
-        return pixels <= _WIDTH if name.startswith("min") else pixels >= _WIDTH
-    # A feature that every screen has: -webkit-min-device-pixel-ratio:0, min-resolution:.001dpcm.
-    return "min-" in name and value.lstrip("0.") in ("", "1", "1dpcm", "1dpi", "dpi")
 
 
 def _blocks(text: str) -> Iterator[tuple[str, str]]:
@@ -280,88 +235,19 @@ def _blocks(text: str) -> Iterator[tuple[str, str]]:
         yield open_blocks[-1][0], text[start:]
 
 
-def _read_rule(selector: str, declarations: str, order: int, known: dict[str, _Part | None]) -> _Rule | None:
+def _read_rule(selector: str, declarations: str, order: int, known: dict[str, SelectorPart | None]) -> _Rule | None:
     """Return a rule, or None if it cannot be read and does not set a background.
 
     `known` has the parts of selectors that were read before in the same style sheet.
     """
     if ":" in selector:
         selector = _LINK_STATE.sub("", selector)
-    groups = _read_descendants(selector, known) if _DESCENDANTS.fullmatch(selector) else _read_selector(selector)
+    groups = read_selector(selector, known)
     if groups is None:
-        name = _LAST_NAME.search(selector)
-        if name is None or "background" not in declarations.lower() or ":hover" in selector:
+        if "background" not in declarations.lower() or ":hover" in selector:
             return None
-        groups, declarations = _read_selector(name[0]), "background:?"
+        groups, declarations = last_class_or_id(selector), "background:?"
         if groups is None:
             return None
-    parts = [part for group in groups for part in group]
-    names = "".join([name[0] for part in parts for name in part.names])
-    classes = names.count(".") + sum(len(part.attributes) for part in parts)
-    rank = (names.count("#"), classes, len(names.translate(_NO_TAGS)), order)
+    rank = (*specificity(groups), order)
     return _Rule(groups, rank, declarations, "background" in declarations.lower())
-
-
-def _read_descendants(selector: str, known: dict[str, _Part | None]) -> tuple[tuple[_Part, ...], ...] | None:
-    """Return what `_read_selector` returns for a selector that has only parts with white space between them."""
-    groups: list[tuple[_Part, ...]] = []
-    for source in selector.split():
-        if source not in known:
-            match = _PART.fullmatch(source)
-            known[source] = _part(match) if match else None
-        if (part := known[source]) is None or len(groups) == _MAX_PARTS:
-            return None
-        groups.insert(0, (part,))
-    return tuple(groups) or None
-
-
-def _part(match: re.Match[str]) -> _Part:
-    """Return the part of a selector that `_PART` found."""
-    simple = _SIMPLE.findall(match[2])
-    names = sorted(f"{one[0]}{one[1]}" for one in simple if one[0])
-    if match[1] not in (None, "*") or not names:
-        names.append((match[1] or "*").lower())
-    attributes = tuple((one[2].lower(), one[3], one[4]) for one in simple if one[2])
-    return _Part(match[0], tuple(names), frozenset(names), attributes)
-
-
-def _read_selector(selector: str) -> tuple[tuple[_Part, ...], ...] | None:
-    """Return the groups of parts of a selector from right to left, or None if the selector is not a simple one."""
-    groups: list[list[_Part]] = [[]]
-    at = 0
-    for _ in range(_MAX_PARTS):
-        match = _PART.match(selector, at)
-        if match is None or not match[0]:
-            return None
-        groups[-1].insert(0, _part(match))
-        at = match.end()
-        if at == len(selector):
-            return tuple(map(tuple, reversed(groups)))
-        between = _COMBINATOR.match(selector, at)
-        if between is None:
-            return None
-        if not between[1]:
-            groups.append([])
-        at = between.end()
-    return None
-
-
-def _has(attributes: dict[str, str | None], name: str, kind: str, wanted: str) -> bool:
-    """Return whether an element has an attribute, with a value that an attribute selector wants."""
-    if name not in attributes:
-        return False
-    value = attributes[name] or ""
-    if not wanted:
-        return not kind
-    match kind:
-        case "~":
-            return wanted in value.split()
-        case "|":
-            return value == wanted or value.startswith(f"{wanted}-")
-        case "^":
-            return value.startswith(wanted)
-        case "$":
-            return value.endswith(wanted)
-        case "*":
-            return wanted in value
-    return value == wanted

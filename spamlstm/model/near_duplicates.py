@@ -9,9 +9,6 @@ The second is the text alone, by the text sketches of `personal_features`. It re
 sends. Mail of one machine has almost equal headers, so a message whose text is different is not a near-duplicate.
 """
 
-import functools
-import zlib
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,8 +42,6 @@ MOST_TEXTS = 32
 _SENDER = personal_features.SKETCH
 _SIZE = _SENDER + 1
 _NOTHING = NO_PART - 1
-BANDS, ROWS = 5, 4
-MOST_WORDS = 250
 
 _Text = NDArray[np.uint16]
 _Shares = NDArray[np.float64]
@@ -186,44 +181,3 @@ class RecentLabels:
 def _scaled(shares: _Shares, least: float, most: float) -> _Shares:
     """Return 0 for shares up to `least`, 1 from `most` on, and a linear value between."""
     return np.clip((shares - least) / (most - least), 0.0, 1.0)
-
-
-def groups(texts: Iterable[str]) -> NDArray[np.int64]:
-    """Return for each text the index of the first text in its group of near-duplicates."""
-    parent: list[int] = []
-    first_with: dict[tuple[int, bytes], int] = {}
-    for index, text in enumerate(texts):
-        parent.append(index)
-        signature = _signature(text)
-        for band in range(BANDS):
-            key = (band, signature[band * ROWS : (band + 1) * ROWS].tobytes())
-            _join(parent, first_with.setdefault(key, index), index)
-    return np.array([_root(parent, index) for index in range(len(parent))])
-
-
-@functools.cache
-def _factors() -> NDArray[np.uint64]:
-    # numpy.random takes 2 MB, which the daemon does not need.
-    factors = np.random.default_rng(20_070_408).integers(1, 2**61 - 1, BANDS * ROWS, dtype=np.uint64)
-    return factors | np.uint64(1)
-
-
-def _signature(text: str) -> NDArray[np.uint64]:
-    words = text.split()[:MOST_WORDS]
-    shingles = {" ".join(words[start : start + 3]) for start in range(max(1, len(words) - 2))}
-    hashes = np.fromiter((zlib.crc32(shingle.encode()) for shingle in shingles), np.uint64, len(shingles))
-    mixed = hashes[:, None] * _factors()[None, :]
-    lowest: NDArray[np.uint64] = (mixed >> np.uint64(20)).min(0)
-    return lowest
-
-
-def _root(parent: list[int], index: int) -> int:
-    while parent[index] != index:
-        parent[index] = parent[parent[index]]
-        index = parent[index]
-    return index
-
-
-def _join(parent: list[int], one: int, other: int) -> None:
-    first, second = sorted((_root(parent, one), _root(parent, other)))
-    parent[second] = first

@@ -1,57 +1,12 @@
-"""Near-duplicates: copies of a campaign are near to each other, letters that only share a language are not."""
+"""Near-duplicates: what labelled messages say about mail that resembles them, and when they say nothing."""
 
 import random
 
-import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from invented_texts import invented_text, with_changes
 
-from spamlstm.model.near_duplicates import MOST_TEXTS, NO_MATCH, RecentLabels, groups
+from spamlstm.model.near_duplicates import MOST_TEXTS, NO_MATCH, RecentLabels
 from spamlstm.model.personal_features import PersonalFeatures, joined, runs, text_sketch
-
-WORDS = [f"{first}{second}" for first in "bcdfghjklm" for second in ("ar", "en", "ist", "oro", "ulle")]
-
-
-def _text(rng: random.Random, length: int = 120) -> str:
-    return " ".join(rng.choice(WORDS) for _ in range(length))
-
-
-def _with_changes(text: str, rng: random.Random, changes: int) -> str:
-    words = text.split()
-    for index in rng.sample(range(len(words)), changes):
-        words[index] = f"other{rng.randint(0, 99)}"
-    return " ".join(words)
-
-
-def test_copies_with_a_few_words_changed_mostly_share_a_group():
-    """Of a hundred copies with three of 120 words changed, nine in ten join the group of the first."""
-    rng = random.Random(7)
-    first = _text(rng)
-    found = groups([first, *(_with_changes(first, rng, 3) for _ in range(100))])
-
-    assert np.mean(found == 0) > 0.9
-
-
-def test_texts_that_share_words_but_no_sentences_stay_apart():
-    """Three hundred texts over fifty words are three hundred groups."""
-    rng = random.Random(8)
-
-    assert len(set(groups(_text(rng) for _ in range(300)).tolist())) == 300
-
-
-@settings(max_examples=40)
-@given(st.lists(st.text(alphabet="ab ", max_size=30), max_size=12))
-def test_groups_are_named_by_their_first_text(texts):
-    """Equal texts share a group, and a group is the index of its first text, for any texts."""
-    found = groups(texts)
-
-    assert len(found) == len(texts)
-    assert all(found[name] == name <= index for index, name in enumerate(found))
-    assert all(found[texts.index(text)] == found[index] for index, text in enumerate(texts))
-
-
-# --- labelled messages ----------------------------------------------------------------------------------------------
 
 
 def _message(words: str, number: int, *, sender: str) -> PersonalFeatures:
@@ -69,7 +24,7 @@ def _learned(*labels: tuple[str, str, bool]) -> RecentLabels:
     return recent
 
 
-TEXT = _text(random.Random(1))
+TEXT = invented_text(random.Random(1))
 
 
 @pytest.mark.parametrize("spam", [True, False])
@@ -86,8 +41,8 @@ def test_one_text_from_two_senders_is_certain_and_from_one_is_not(spam):
 def test_a_disguised_copy_is_near():
     """A copy with every tenth word replaced and numbers added is recognised."""
     rng = random.Random(2)
-    labels = [(_with_changes(TEXT, rng, 12), f"{name}@x.org", True) for name in ("ann", "bob")]
-    copy = _with_changes(TEXT, rng, 12).replace(" ", " 4711 ")
+    labels = [(with_changes(TEXT, rng, 12), f"{name}@x.org", True) for name in ("ann", "bob")]
+    copy = with_changes(TEXT, rng, 12).replace(" ", " 4711 ")
     assert _learned(*labels).nearest(_message(copy, 99, sender="eve@z.org")).text_pull > 0.8
 
 
@@ -100,8 +55,8 @@ def test_a_short_text_is_nothing_in_common(words):
 
 def test_a_shell_is_not_a_text():
     """Two messages with one long footer but different contents have too little in common."""
-    footer = _text(random.Random(3), 40)
-    one, other, new = (f"{_text(random.Random(number))} {footer}" for number in (4, 5, 6))
+    footer = invented_text(random.Random(3), 40)
+    one, other, new = (f"{invented_text(random.Random(number))} {footer}" for number in (4, 5, 6))
     recent = _learned((one, "ann@x.org", True), (other, "bob@y.org", True))
     assert recent.nearest(_message(new, 99, sender="eve@z.org")) == NO_MATCH
 
@@ -116,7 +71,7 @@ def test_equal_headers_with_another_text_are_not_near():
     """Mail of one machine has equal headers; only messages with the same text follow its label."""
 
     def notice(words: str) -> PersonalFeatures:
-        raw = f"From: root@store.example.org\nX-Path: {_text(random.Random(7), 300)}\n\n{words}".encode()
+        raw = f"From: root@store.example.org\nX-Path: {invented_text(random.Random(7), 300)}\n\n{words}".encode()
         return joined(runs(raw), text_sketch([f"⟦body⟧ {words}"], sender="root@store.example.org"))
 
     recent = RecentLabels()

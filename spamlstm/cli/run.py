@@ -17,8 +17,9 @@ from spamlstm.daemon.hints import Hints, Wakeup
 from spamlstm.daemon.imap.accounts import Accounts, check_imap_installed
 from spamlstm.daemon.listeners.judging import Judging
 from spamlstm.daemon.listeners.server import Listeners
-from spamlstm.daemon.loop import Daemon, ModelReload
+from spamlstm.daemon.loop import Daemon
 from spamlstm.daemon.maildir_locks import MaildirLocks
+from spamlstm.daemon.model_reload import ModelReload
 from spamlstm.daemon.sd_notify import Notifier
 from spamlstm.daemon.server import answering
 from spamlstm.daemon.state_folder import StateFolder, hold

@@ -3,7 +3,7 @@
 Terms:
 - A hint is a note by the watching thread that a Maildir may have new mail (`daemon.hints`).
 - A scan lists the inbox of a Maildir and returns its candidates, the messages that are not classified yet.
-- A full scan is a scan of all Maildirs; it finds mail for which there was no hint.
+- A full scan is a scan of all Maildirs; it finds mail for which there was no hint (`daemon.full_scans`).
 - A suspect is a message that was in progress when the process crashed.
 - A personal layer adapts the model to the labels of one user.
 """
@@ -15,15 +15,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from spamlstm.config import CatchUp, Config
-from spamlstm.config.maildirs import expand_maildirs
+from spamlstm.daemon.full_scans import FullScans
 from spamlstm.daemon.hints import Hints, Wakeup
 from spamlstm.daemon.imap.accounts import Accounts
 from spamlstm.daemon.listeners.judging import Judging
 from spamlstm.daemon.listeners.server import Listeners
 from spamlstm.daemon.maildir_locks import MaildirLocks
+from spamlstm.daemon.model_reload import ModelReload
 from spamlstm.daemon.prometheus import Metrics
 from spamlstm.daemon.sd_notify import Notifier
-from spamlstm.daemon.status import Coverage, DaemonStatus
+from spamlstm.daemon.status import DaemonStatus
 from spamlstm.daemon.watch import Watcher
 from spamlstm.errors import UserError
 from spamlstm.filtering.failures import emit, logger
@@ -35,45 +36,12 @@ from spamlstm.maildir.opened import OpenMaildir
 from spamlstm.model.classifier import Classifier
 from spamlstm.tracking.rounds import LearningRounds
 
-# The interval between two polls of Maildirs without a watch, and the largest share of one core for polling.
-POLL_SECONDS = 5.0
-POLL_SHARE = 0.001
 # While other Maildirs wait, the pipeline processes one Maildir for at most this time.
 TURN_SECONDS = 0.4
 # If clients of the listeners wait, the pipeline processes one Maildir for at most this time.
 TURN_BESIDE_CLIENTS = 0.02
 # A warning names at most this number of linked folders. Further folders are only counted.
 MOST_LINKS_NAMED = 5
-
-
-@dataclass
-class ModelReload:
-    """A loader of the selected model.
-
-    `stamp` returns a value that changes when the selected model changes, or None if there is no model. `open` loads the
-    selected model.
-    """
-
-    stamp: Callable[[], object]
-    open: Callable[[Config], Classifier]
-    _stamp: object = None
-
-    def load(self, config: Config) -> Classifier:
-        """Load the selected model, even if it is unchanged, and return its classifier."""
-        # The stamp is read first, so that the next call notices a change during the loading.
-        self._stamp = self.stamp()
-        return self.open(config)
-
-    def newer(self, config: Config) -> Classifier | None:
-        """Load the selected model if it has changed since the last attempt to load it. Return its classifier.
-
-        Returns None if the model is unchanged, or if it is missing, for example while it is being replaced. A model
-        that cannot be used is not tried again. Raises UserError if the changed model cannot be used.
-        """
-        stamp = self.stamp()
-        if stamp is None or stamp == self._stamp:
-            return None
-        return self.load(config)
 
 
 @dataclass
@@ -107,12 +75,18 @@ class Daemon:
     clock: Callable[[], float] = time.monotonic
     _stopping: bool = False
     _reload_wanted: bool = False
-    _next_full_scan: float = 0.0
-    _next_poll: float = 0.0
-    _full_scan_cost: float | None = None  # processor seconds of the full scan in progress; None between full scans
     _scanned: set[str] = field(default_factory=set)  # Maildirs that were scanned at least once
     _suspected: dict[str, None] = field(default_factory=dict)  # Maildirs with suspects, as an ordered set
-    _reported: Coverage | None = None
+
+    def __post_init__(self) -> None:
+        self._full_scans = FullScans(
+            watcher=self.watcher,
+            hints=self.hints,
+            status=self.status,
+            locks=self.locks,
+            notifier=self.notifier,
+            clock=lambda: self.clock(),  # noqa: PLW0108  the clock may be replaced before `run`
+        )
 
     def stop(self) -> None:
         """Make `run` return after the current message. Safe to call from a signal handler."""
@@ -171,21 +145,20 @@ class Daemon:
 
     def _turn(self) -> None:
         self.notifier.beat()
-        if self._reload_wanted or self._is_full_scan_due():
+        if self._reload_wanted or self._full_scans.is_due():
             self.check_state()
         self._answer_requests()
         with self._logging_bugs():
             if self._reload_wanted:
                 self._reload()
-            if self._is_full_scan_due():
+            if self._full_scans.is_due():
                 self._load_changed_model()
                 self._start_full_scan()
-            if self.watcher.polls and self.clock() >= self._next_poll:
-                self._poll()
+            self._full_scans.poll()
         # This is a separate block because the loop must sleep even after a bug in the block above.
         with self._logging_bugs():
             if not self._work():
-                self._end_full_scan()
+                self._full_scans.end()
                 self._load_changed_model()
                 # Learning from moves is done only when no new mail waits.
                 if (self.learning is None or not self.learning.work()) and not self.requests:
@@ -246,11 +219,9 @@ class Daemon:
             self.hints.rescan(maildir)
 
     def _scan(self, maildir: str, parts: tuple[Part, ...]) -> list[Candidate]:
-        began = time.thread_time()
-        candidates = self.pipeline.scan(maildir, parts=parts, catch_up=self._catch_up(maildir))
-        if self._full_scan_cost is not None and parts == DELIVERED:
-            self._full_scan_cost += time.thread_time() - began
-        return candidates
+        measured = self._full_scans.measured() if parts == DELIVERED else contextlib.nullcontext()
+        with measured:
+            return self.pipeline.scan(maildir, parts=parts, catch_up=self._catch_up(maildir))
 
     def _catch_up(self, maildir: str) -> CatchUp | None:
         """Return which mail is classified after the first scan of a Maildir, or None to use the configured value.
@@ -274,45 +245,16 @@ class Daemon:
             return True
         if self.requests and self.clock() - began > TURN_BESIDE_CLIENTS:
             return True
-        return self.clock() - began > TURN_SECONDS and (bool(self.hints) or self._is_full_scan_due())
-
-    def _is_full_scan_due(self) -> bool:
-        return self.clock() >= self._next_full_scan or self.hints.is_full_scan_wanted() or self.watcher.has_died()
+        return self.clock() - began > TURN_SECONDS and (bool(self.hints) or self._full_scans.is_due())
 
     def _start_full_scan(self) -> None:
-        """Find the Maildirs of the configuration, watch them, and queue every existing Maildir."""
         config = self.pipeline.config
-        self._next_full_scan = self.clock() + config.daemon.scan_seconds
-        self.status.dry_run = bool(config.maildirs) and all(map(config.is_dry, config.maildirs))
-        began = time.thread_time()
-        self.hints.take_all()
-        maildirs = [str(path) for path in expand_maildirs(config.maildirs, beat=self.notifier.beat)]
-        usable = self.locks.keep(maildirs) if self.locks is not None else maildirs
-        coverage = self.watcher.cover(usable, beat=self.notifier.beat)
-        if self.locks is not None:
-            coverage = coverage.without(self.locks.refused)
-        for maildir in self.watcher.present():
-            self.hints.rescan(maildir)
-        self._full_scan_cost = time.thread_time() - began
-        self._report(coverage)
-        self.notifier.status(self.status.line())
+        self._full_scans.start(config)
         self._metrics.write(config.metrics)
-
-    def _end_full_scan(self) -> None:
-        if self._full_scan_cost is not None:
-            self.status.scans += 1
-            self.status.scan_seconds = self._full_scan_cost
-            self._full_scan_cost = None
-
-    def _poll(self) -> None:
-        began = self.clock()
-        self.watcher.poll(beat=self.notifier.beat)
-        now = self.clock()
-        self._next_poll = now + max(POLL_SECONDS, (now - began) / POLL_SHARE)
 
     def _sleep_seconds(self) -> float:
         """Return the longest time in seconds that the loop may sleep without an event."""
-        until = min(self._next_full_scan, self._next_poll) if self.watcher.polls else self._next_full_scan
+        until = self._full_scans.next_time
         until = until if self.learning is None else min(until, self.learning.due())
         seconds = until - self.clock()
         return seconds if self.notifier.interval is None else min(seconds, self.notifier.interval)
@@ -380,23 +322,6 @@ class Daemon:
             self.learning.reconfigure(config=config, classifier=classifier)
         self.status.reloads += 1
         self.status.model = classifier.bundle.label
-
-    def _report(self, coverage: Coverage) -> None:
-        """Log the numbers of Maildirs and the reasons for polling if the coverage has changed."""
-        before, self._reported = self._reported, coverage
-        self.status.coverage = coverage
-        if coverage == before:
-            return
-        for remark in coverage.remarks:
-            if before is None or remark not in before.remarks:
-                emit(logging.WARNING, "not-watched", why=remark)
-        if coverage.watched + coverage.polled or not self.pipeline.config.maildirs:
-            emit(logging.INFO, "maildirs", **coverage.counts())
-        else:
-            refused = "all Maildirs were refused, for the reasons above"
-            missing = "create a Maildir, or correct the paths in [[maildir]]"
-            why = f"there is nothing to watch: {refused if coverage.refused else missing}"
-            emit(logging.WARNING, "maildirs", **coverage.counts(), why=why)
 
 
 def _sentence(error: Exception) -> str:

@@ -16,13 +16,40 @@ from spamlstm.errors import UserError
 from spamlstm.model.bundle import MANIFEST
 
 from . import progress
+from .options import (
+    Corpora,
+    Device,
+    Epochs,
+    Evaded,
+    EvadedShare,
+    First,
+    Kept,
+    LeftOut,
+    ModernCount,
+    ModernFolder,
+    ModernShare,
+    Out,
+    PerEpoch,
+    Seed,
+    Share,
+    Synthetic,
+    Threads,
+    Vocabulary,
+    Weights,
+    WideParts,
+    WideRate,
+    Without,
+    chosen_device,
+    chosen_modern,
+    chosen_recipe,
+    chosen_weight,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from .dataset import Dataset, Limits
     from .generated import Modern
-    from .learn import Recipe
 
 app = typer.Typer(
     help="Train a model on labelled mail, fine-tune one, or compare networks.",
@@ -38,43 +65,6 @@ EX_IOERR = 74
 BY_SIGNAL = 128
 # The base class of Typer's usage errors is not public, and its module depends on the version.
 ClickError: type[typer.BadParameter] = typer.BadParameter.__mro__[2]
-
-Corpora = Annotated[list[Path], typer.Option("--corpus", help="Archive, folder of mail, or folder of archives.")]
-Out = Annotated[Path, typer.Option("--out", help="Path of the result; an earlier result is replaced at the end.")]
-Without = Annotated[
-    list[str] | None,
-    typer.Option("--without", help="Source to leave out: NAME, NAME@YEAR, or NAME: for all that begin so."),
-]
-LeftOut = Annotated[list[str], typer.Option("--without", help="Source to leave out and judge: NAME or NAME@YEAR.")]
-First = Annotated[int | None, typer.Option("--first", min=1, help="Read only the first N messages of each corpus.")]
-Epochs = Annotated[int, typer.Option(min=1, help="Number of epochs of each part of the network.")]
-PerEpoch = Annotated[int, typer.Option(min=100, help="Messages per epoch.")]
-WideParts = Annotated[int, typer.Option(min=1, help="Number of linear models whose mean is the wide part.")]
-Vocabulary = Annotated[int, typer.Option(min=600, max=60_000, help="Size of the vocabulary.")]
-Synthetic = Annotated[int, typer.Option(min=0, help="Number of generated messages to add.")]
-Share = Annotated[float, typer.Option(min=0, max=0.9, help="Share of generated messages in each class.")]
-ModernFolder = Annotated[Path | None, typer.Option("--modern", help="Folder of texts to dress as modern mail and add.")]
-ModernCount = Annotated[
-    int | None, typer.Option(min=1, help="Number of dressed messages, with --modern [default: 40000].")
-]
-ModernShare = Annotated[
-    float | None, typer.Option(min=0, max=0.9, help="Share of dressed messages in each class [default: 0.3].")
-]
-Evaded = Annotated[
-    float, typer.Option(min=0, max=1, help="Share of the messages of the corpora to add a disguised copy of.")
-]
-EvadedShare = Annotated[float, typer.Option(min=0, max=0.9, help="Share of disguised copies in each class.")]
-Weights = Annotated[
-    list[str] | None, typer.Option("--weight", help="Sample the real mail of a source more often: NAME=FACTOR.")
-]
-WideRate = Annotated[float, typer.Option(min=0, help="Learning rate of the weights of tokens and pairs.")]
-Seed = Annotated[int, typer.Option(help="Random seed; same seed, same machine, same model.")]
-Device = Annotated[str, typer.Option(help="cpu, cuda, or auto.")]
-Kept = Annotated[
-    Path | None,
-    typer.Option("--data", help="File that keeps the rendered mail for further runs; delete it if the mail changes."),
-]
-Threads = Annotated[int, typer.Option(min=0, help="Threads, or networks trained at the same time; 0: one per core.")]
 
 
 @app.command()
@@ -120,10 +110,10 @@ def fit(
     from . import run_folder
 
     run_folder.check_replaceable(out, holds=MANIFEST)
-    recipe = _recipe(epochs=epochs, per_epoch=per_epoch, vocabulary=vocabulary, share=synthetic_share, seed=seed)
-    added, dressed = _modern(modern, modern_count, modern_share)
+    recipe = chosen_recipe(epochs=epochs, per_epoch=per_epoch, vocabulary=vocabulary, share=synthetic_share, seed=seed)
+    added, dressed = chosen_modern(modern, modern_count, modern_share)
     recipe = replace(recipe, dressed=dressed, disguised=evaded_share, wide_rate=wide_rate, wide_parts=wide_parts)
-    recipe = replace(recipe, weights=tuple(map(_weight, weight or ())))
+    recipe = replace(recipe, weights=tuple(map(chosen_weight, weight or ())))
     data, limits = _load(
         corpus, first=first, synthetic=synthetic, seed=seed, threads=threads, modern=added, evaded=evaded, kept=kept
     )
@@ -134,7 +124,7 @@ def fit(
             out=out,
             name=name,
             version=version,
-            device=_device(device),
+            device=chosen_device(device),
             corpora=tuple(str(path) for path in corpus),
             folds=(tuple(tuple(names.split(",")) for names in fold) if fold else fitting.FOLDS) if folds else (),
             network=network,
@@ -178,8 +168,8 @@ def leave_out(
     from . import experiment
     from . import fit as fitting
 
-    recipe = _recipe(epochs=epochs, per_epoch=per_epoch, vocabulary=vocabulary, share=synthetic_share, seed=seed)
-    added, dressed = _modern(modern, modern_count, modern_share)
+    recipe = chosen_recipe(epochs=epochs, per_epoch=per_epoch, vocabulary=vocabulary, share=synthetic_share, seed=seed)
+    added, dressed = chosen_modern(modern, modern_count, modern_share)
     recipe = replace(recipe, dressed=dressed, disguised=evaded_share)
     data, limits = _load(
         corpus,
@@ -199,7 +189,7 @@ def leave_out(
             out=out,
             name="experiment",
             version="0",
-            device=_device(device),
+            device=chosen_device(device),
             corpora=tuple(str(path) for path in corpus),
             say=_say,
             tick=tick,
@@ -241,14 +231,16 @@ def compare_cells(
     from . import compare, comparison, run_folder
 
     run_folder.check_replaceable(out, holds=comparison.DATA)
-    recipe = _recipe(epochs=epochs, per_epoch=per_epoch, vocabulary=vocabulary, share=synthetic_share, seed=seed)
-    added, dressed = _modern(modern, modern_count, modern_share)
-    recipe = replace(recipe, dressed=dressed, disguised=evaded_share, weights=tuple(map(_weight, weight or ())))
+    recipe = chosen_recipe(epochs=epochs, per_epoch=per_epoch, vocabulary=vocabulary, share=synthetic_share, seed=seed)
+    added, dressed = chosen_modern(modern, modern_count, modern_share)
+    recipe = replace(recipe, dressed=dressed, disguised=evaded_share, weights=tuple(map(chosen_weight, weight or ())))
     data, limits = _load(
         corpus, first=first, synthetic=synthetic, seed=seed, threads=threads, modern=added, evaded=evaded, kept=kept
     )
     with progress.shown(console, "training", each=per_epoch) as tick:
-        compare.compare(data, recipe, limits, without=without, out=out, device=_device(device), say=_say, tick=tick)
+        compare.compare(
+            data, recipe, limits, without=without, out=out, device=chosen_device(device), say=_say, tick=tick
+        )
     _say(f"wrote {out}")
 
 
@@ -293,14 +285,6 @@ def finetune(
         tuning.finetune(task)
 
 
-def _recipe(*, epochs: int, per_epoch: int, vocabulary: int, share: float, seed: int) -> Recipe:
-    from .learn import Recipe
-    from .network import NetworkConfig
-
-    shape = NetworkConfig(vocabulary=vocabulary)
-    return replace(Recipe(shape), epochs=epochs, per_epoch=per_epoch, synthetic=share, seed=seed)
-
-
 def _load(
     paths: list[Path],
     *,
@@ -336,40 +320,8 @@ def _load(
     return data, limits
 
 
-def _modern(folder: Path | None, count: int | None, share: float | None) -> tuple[Modern | None, float]:
-    """Return the dressed mail to add and its share. UserError if there is a number or a share of it, but no folder."""
-    from .generated import Modern
-
-    if folder is None and (count is not None or share is not None):
-        raise UserError("--modern-count and --modern-share need --modern FOLDER")
-    return Modern(folder, count or 40_000) if folder else None, 0.3 if share is None else share
-
-
-def _weight(given: str) -> tuple[str, float]:
-    """Return the name and the factor in NAME=FACTOR. UserError if it has another form."""
-    name, _, factor = given.rpartition("=")
-    try:
-        value = float(factor)
-    except ValueError:
-        value = -1.0
-    if not name or not 0 < value < 1000:
-        raise UserError(f"--weight {given}: write NAME=FACTOR with a factor above 0, for example lists=3")
-    return name, value
-
-
 def _say(line: str) -> None:
     progress.say(console, line)
-
-
-def _device(name: str) -> str:
-    import torch
-
-    available = ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",)
-    if name == "auto":
-        return available[-1]
-    if name not in available:
-        raise UserError(f"--device {name}: PyTorch has no such device here; use {' or '.join(available)}")
-    return name
 
 
 def main() -> None:

@@ -1,0 +1,100 @@
+"""The options that several commands of `python -m training` share, and the objects that they choose."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from spamlstm.errors import UserError
+
+if TYPE_CHECKING:
+    from .generated import Modern
+    from .learn import Recipe
+
+Corpora = Annotated[list[Path], typer.Option("--corpus", help="Archive, folder of mail, or folder of archives.")]
+Out = Annotated[Path, typer.Option("--out", help="Path of the result; an earlier result is replaced at the end.")]
+Without = Annotated[
+    list[str] | None,
+    typer.Option("--without", help="Source to leave out: NAME, NAME@YEAR, or NAME: for all that begin so."),
+]
+LeftOut = Annotated[list[str], typer.Option("--without", help="Source to leave out and judge: NAME or NAME@YEAR.")]
+First = Annotated[int | None, typer.Option("--first", min=1, help="Read only the first N messages of each corpus.")]
+Epochs = Annotated[int, typer.Option(min=1, help="Number of epochs of each part of the network.")]
+PerEpoch = Annotated[int, typer.Option(min=100, help="Messages per epoch.")]
+WideParts = Annotated[int, typer.Option(min=1, help="Number of linear models whose mean is the wide part.")]
+Vocabulary = Annotated[int, typer.Option(min=600, max=60_000, help="Size of the vocabulary.")]
+Synthetic = Annotated[int, typer.Option(min=0, help="Number of generated messages to add.")]
+Share = Annotated[float, typer.Option(min=0, max=0.9, help="Share of generated messages in each class.")]
+ModernFolder = Annotated[Path | None, typer.Option("--modern", help="Folder of texts to dress as modern mail and add.")]
+ModernCount = Annotated[
+    int | None, typer.Option(min=1, help="Number of dressed messages, with --modern [default: 40000].")
+]
+ModernShare = Annotated[
+    float | None, typer.Option(min=0, max=0.9, help="Share of dressed messages in each class [default: 0.3].")
+]
+Evaded = Annotated[
+    float, typer.Option(min=0, max=1, help="Share of the messages of the corpora to add a disguised copy of.")
+]
+EvadedShare = Annotated[float, typer.Option(min=0, max=0.9, help="Share of disguised copies in each class.")]
+Weights = Annotated[
+    list[str] | None, typer.Option("--weight", help="Sample the real mail of a source more often: NAME=FACTOR.")
+]
+WideRate = Annotated[float, typer.Option(min=0, help="Learning rate of the weights of tokens and pairs.")]
+Seed = Annotated[int, typer.Option(help="Random seed; same seed, same machine, same model.")]
+Device = Annotated[str, typer.Option(help="cpu, cuda, or auto.")]
+Kept = Annotated[
+    Path | None,
+    typer.Option("--data", help="File that keeps the rendered mail for further runs; delete it if the mail changes."),
+]
+Threads = Annotated[int, typer.Option(min=0, help="Threads, or networks trained at the same time; 0: one per core.")]
+
+
+def chosen_recipe(*, epochs: int, per_epoch: int, vocabulary: int, share: float, seed: int) -> Recipe:
+    """Return the recipe with the options that all commands have. `share` is the share of generated messages."""
+    from .learn import Recipe
+    from .network import NetworkConfig
+
+    shape = NetworkConfig(vocabulary=vocabulary)
+    return replace(Recipe(shape), epochs=epochs, per_epoch=per_epoch, synthetic=share, seed=seed)
+
+
+def chosen_modern(folder: Path | None, count: int | None, share: float | None) -> tuple[Modern | None, float]:
+    """Return the dressed mail to add, and its share.
+
+    Raises UserError if there is a number or a share of dressed messages but no folder.
+    """
+    from .generated import Modern
+
+    if folder is None and (count is not None or share is not None):
+        raise UserError("--modern-count and --modern-share need --modern FOLDER")
+    return Modern(folder, count or 40_000) if folder else None, 0.3 if share is None else share
+
+
+def chosen_weight(given: str) -> tuple[str, float]:
+    """Return the name and the factor in NAME=FACTOR. Raises UserError if `given` has another form."""
+    name, _, factor = given.rpartition("=")
+    try:
+        value = float(factor)
+    except ValueError:
+        value = -1.0
+    if not name or not 0 < value < 1000:
+        raise UserError(f"--weight {given}: write NAME=FACTOR with a factor above 0, for example lists=3")
+    return name, value
+
+
+def chosen_device(name: str) -> str:
+    """Return the device with this name; "auto" is cuda if PyTorch can use it, else cpu.
+
+    Raises UserError if PyTorch cannot use the device.
+    """
+    import torch
+
+    available = ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",)
+    if name == "auto":
+        return available[-1]
+    if name not in available:
+        raise UserError(f"--device {name}: PyTorch has no such device here; use {' or '.join(available)}")
+    return name

@@ -38,6 +38,17 @@ COMPARED = 4
 ENOUGH_SENDERS = 2
 # Only this many of the latest messages with a similar text are evidence, which limits the time for large campaigns.
 MOST_TEXTS = 32
+# The shift of a near-duplicate towards the label, in log-odds. With more labels the weights are more reliable, and a
+# single similar message is more likely to have a wrong label, so the shift falls to half after HALF_SHIFT_LABELS. The
+# shift is not reduced if the score exceeds AGREES in favour of the label, because the score then agrees with the label
+# but was not certain enough.
+SHIFT = 10.0
+HALF_SHIFT_LABELS = 200
+AGREES = 2.0
+# The largest shifts of a message whose text other senders sent, in log-odds. They also fall with the number of labels.
+# If several senders sent the text, they fall to half after HALF_TEXT_LABELS, because several labels are no mistake.
+TEXT_SHIFT_TO_HAM, TEXT_SHIFT_TO_SPAM = 8.0, 12.0
+HALF_TEXT_LABELS = 2000
 # The rows of the sender and of the number of parts, and a value that no part of a stored text has.
 _SENDER = personal_features.SKETCH
 _SIZE = _SENDER + 1
@@ -63,6 +74,27 @@ class NearMatch:
     share: float
     label: int
     text_pull: float = 0.0
+
+    def shifted(self, score: float, *, labels: int, ham: float, spam: float) -> float:
+        """Return `score` moved towards the target of the labels of similar messages, but not past the target.
+
+        `labels` is the number of all labels. `ham` is the negated target of ham, and `spam` the target of spam.
+        """
+        shift = self.pull * SHIFT * _trust(score, self.pull, labels / HALF_SHIFT_LABELS)
+        several = abs(self.text_pull)
+        trust = several * _trust(score, self.text_pull, labels / HALF_TEXT_LABELS)
+        trust += (1 - several) * _trust(score, self.text_pull, labels / HALF_SHIFT_LABELS)
+        shift += self.text_pull * trust * (TEXT_SHIFT_TO_SPAM if self.text_pull > 0 else TEXT_SHIFT_TO_HAM)
+        return max(score, min(score + shift, spam)) if shift > 0 else min(score, max(score + shift, -ham))
+
+
+def _trust(score: float, pull: float, many: float) -> float:
+    """Return the weight of the labels of similar messages, 0 to 1.
+
+    `many` is the number of all labels, divided by the number after which the weight is half.
+    """
+    agrees = (score if pull > 0 else -score) > AGREES
+    return 1.0 if agrees else 1 / (1 + many)
 
 
 NO_MATCH = NearMatch(0.0, 0.0, 0)

@@ -20,38 +20,23 @@ from numpy.typing import NDArray
 
 from spamlstm.features.sender_identity import SenderIdentity
 from spamlstm.model.correspondents import Correspondents
+from spamlstm.model.feature_weights import FeatureWeights
 from spamlstm.model.label_balance import LabelBalance
 from spamlstm.model.layer_state import check_parts
 from spamlstm.model.likeness import Likeness
 from spamlstm.model.limits import HamScores, Limits
 from spamlstm.model.near_duplicates import NearMatch, RecentLabels
-from spamlstm.model.personal_features import FEATURES, PersonalFeatures, runs_of, weighted
+from spamlstm.model.personal_features import PersonalFeatures, runs_of, weighted
 from spamlstm.verdict import logistic
 
 # The version of the learning method and of the saved state. A saved layer of another version is discarded and learned
 # again.
 SHAPE = "9"
 
-# The learning rate decreases with the number of labels, so that learning works for 200 corrections and for 10,000
-# labels. It never falls below LEAST_RATE because mail keeps changing.
-RATE = 0.015
-FULL_RATE_LABELS = 300
-LEAST_RATE = 0.0055
-# The weight of each of n features of a message, in scores and gradients, is sqrt(TYPICAL / max(n, FEWEST)). A long
-# message therefore has no more influence than a short message, and does no more harm if its label is wrong.
-TYPICAL, FEWEST = 1500, 1000
-# The initial squared gradient (AdaGrad) of every feature.
-INITIAL_SQUARED_GRADIENT = 0.2
-# Scores use averaged weights. Each label moves the averaged weights of its message by 1 / AVERAGING of their distance
-# to the fast weights, but never away from the label. Labels that agree change a score at the full rate, and a single or
-# wrong label hardly changes a score. Labels of whole folders and adopted mailboxes (history) are numerous and rarely
-# wrong, so they are averaged less and learned at a higher rate. Still, a mailbox that is learned once teaches less than
-# it shows: the effect of the weights is multiplied by GAIN_OF_HISTORY if all labels are history.
-AVERAGING = 5
-AVERAGING_OF_HISTORY = 1.5
-RATE_OF_HISTORY = 1.5
-GAIN_OF_HISTORY = 1.6
 
+# A mailbox that is learned once teaches less than it shows. If all labels are history, the effect of the weights is
+# multiplied by GAIN_OF_HISTORY.
+GAIN_OF_HISTORY = 1.6
 # The more often the base score was wrong about labelled ham, the lower the weight of base scores above 0 for mail that
 # resembles labelled mail. Errors about labelled spam lower the weight of base scores below 0. Errors of base scores
 # that were not CERTAIN count less (SHARE_OF_UNCERTAIN) for those that are. A weight starts at 1 and falls halfway to
@@ -95,17 +80,6 @@ LIKE = 0.5
 ENOUGH_WITHOUT_TEXT = 10
 KNOWN = 0.5
 
-# The shift of a near-duplicate towards the label, in log-odds. With more labels the weights are more reliable, and a
-# single similar message is more likely to have a wrong label, so the shift falls to half after HALF_SHIFT_LABELS. The
-# shift is not reduced if the score exceeds AGREES in favour of the label, because the score then agrees with the label
-# but was not certain enough.
-SHIFT = 10.0
-HALF_SHIFT_LABELS = 200
-AGREES = 2.0
-# The largest shifts of a message whose text other senders sent, in log-odds. They also fall with the number of labels.
-# If several senders sent the text, they fall to half after HALF_TEXT_LABELS, because several labels are no mistake.
-TEXT_SHIFT_TO_HAM, TEXT_SHIFT_TO_SPAM = 8.0, 12.0
-HALF_TEXT_LABELS = 2000
 
 _FINGERPRINT_BYTES = 8
 # The fingerprint of a labelled message, and whether its label is spam.
@@ -117,12 +91,7 @@ _SIZES = struct.Struct("<3Q")
 
 
 class PersonalLayer:
-    """The state learned from a user's labels in their order. An empty layer leaves the base score unchanged.
-
-    Each feature has a fast weight, an averaged weight, and a squared gradient. The squared gradient slows the learning
-    of frequent features (AdaGrad, Duchi et al. 2011), so weights of features that all mail has in common soon hardly
-    change.
-    """
+    """The state learned from a user's labels in their order. An empty layer leaves the base score unchanged."""
 
     def __init__(self) -> None:
         self.correspondents = Correspondents()
@@ -131,7 +100,7 @@ class PersonalLayer:
         self._base_errors = [0.0, 0.0, 0.0, 0.0]
         self._balance = LabelBalance()
         self._history = self._without_text = 0
-        self._fast, self._averaged, self._squared_gradients = np.zeros((3, FEATURES), np.float32)
+        self._weights = FeatureWeights()
         self._recent = RecentLabels()
         self._likeness = Likeness()
         self.ham_scores = HamScores()
@@ -163,7 +132,7 @@ class PersonalLayer:
         ham, spam = HAM_TARGET, SPAM_TARGET
         if limits is not None:
             ham, spam = max(ham, PAST - limits.ham), max(spam, PAST + limits.spam)
-        score = self._shifted(score, self.near(features), ham=ham, spam=spam)
+        score = self.near(features).shifted(score, labels=self.labels, ham=ham, spam=spam)
         if label is None:
             return score
         return max(score, spam) if label else min(score, -ham)
@@ -182,11 +151,11 @@ class PersonalLayer:
             return True
         if has_text:
             return self.likeness(features) >= LIKE
-        return self._without_text >= ENOUGH_WITHOUT_TEXT and self._share_in_labelled(weighted(features)) >= KNOWN
+        return self._without_text >= ENOUGH_WITHOUT_TEXT and self._weights.share_learned(weighted(features)) >= KNOWN
 
     def likeness(self, features: PersonalFeatures) -> float:
         """Return the likeness of a message to labelled mail, 0 to 1."""
-        return self._likeness.of(self._share_in_labelled(weighted(features))) if self.labels else 0.0
+        return self._likeness.of(self._weights.share_learned(weighted(features))) if self.labels else 0.0
 
     def near(self, features: PersonalFeatures) -> NearMatch:
         """Return the recently labelled messages that this message resembles, or NO_MATCH if there are none."""
@@ -212,12 +181,11 @@ class PersonalLayer:
         """
         sign = 1.0 if spam else -1.0
         message, features = features, weighted(features)
-        fast, averaged = self._fast[features], self._averaged[features]
         base = min(max(prior or 0.0, -MOST_PRIOR), MOST_PRIOR)
-        by_layer = sign * _dot(fast)
+        by_layer = sign * self._weights.fast_sum_of(features)
         error = logistic(-min(by_layer, by_layer + sign * self._trust(base) * base))
-        share = self._share_in_labelled(features)
-        score = self._score_by_weights(self._weight(features), prior, share)
+        share = self._weights.share_learned(features)
+        score = self._score_by_weights(self._weights.sum_of(features), prior, share)
         if history and not spam and self.labels and self._likeness.of(share) >= LIKE:
             self.ham_scores.add(score)
         # The usual targets are used, because the user's may change before the labels are learned again.
@@ -225,13 +193,7 @@ class PersonalLayer:
         self._base_errors[int(spam) + 2 * (sign * base <= -CERTAIN)] += logistic(-sign * base)
         if self.labels:
             self._likeness.add(share)
-        rate = max(RATE / math.sqrt(1 + self.labels / FULL_RATE_LABELS), LEAST_RATE)
-        step = sign * error * rate * (RATE_OF_HISTORY if history else 1) * _feature_weight(len(features))
-        squared_gradients = self._squared_gradients[features] + np.float32(error * error)
-        fast += np.float32(step) / np.sqrt(np.float32(INITIAL_SQUARED_GRADIENT) + squared_gradients)
-        self._squared_gradients[features], self._fast[features] = squared_gradients, fast
-        change = (fast - averaged) / np.float32(AVERAGING_OF_HISTORY if history else AVERAGING)
-        self._averaged[features] = averaged + (np.maximum(change, 0) if spam else np.minimum(change, 0))
+        self._weights.learn(features, error=error, spam=spam, history=history, labels=self.labels)
         self.correspondents.learn(sender, spam=spam, answered=answered)
         self._labels[_fingerprint(message)] = spam
         self._history += history
@@ -240,7 +202,7 @@ class PersonalLayer:
 
     def _limited(self, features: PersonalFeatures, prior: float | None, limits: Limits | None) -> float:
         """Return the score by weights with the limits applied, see `score`."""
-        share, weight = self._share_in_labelled(features), self._weight(features)
+        share, weight = self._weights.share_learned(features), self._weights.sum_of(features)
         score = self._score_by_weights(weight, prior, share)
         if limits is None:
             return score
@@ -254,10 +216,6 @@ class PersonalLayer:
         if base < limits.spam and weight > SURE * max(few, 0.5):
             kept = score
         return likeness * self.ham_scores.adjusted(score, limits) + (1 - likeness) * kept
-
-    def _weight(self, features: PersonalFeatures) -> float:
-        """Return the sum of the averaged weights of a message, in log-odds."""
-        return _dot(self._averaged[features])
 
     def _score_by_weights(self, weight: float, prior: float | None, share: float) -> float:
         """Return the score by the sum of weights and the base score, without near-duplicates.
@@ -275,31 +233,10 @@ class PersonalLayer:
         errors = certain + uncertain * (SHARE_OF_UNCERTAIN if abs(base) >= CERTAIN else 1)
         return LEAST_TRUST + (1 - LEAST_TRUST) / (1 + errors / HALF_TRUST)
 
-    def _shifted(self, score: float, near: NearMatch, *, ham: float, spam: float) -> float:
-        """Return `score` moved towards the target of the labels of similar messages, but not past the target.
-
-        `ham` is the negated target of ham, and `spam` the target of spam.
-        """
-        shift = near.pull * SHIFT * self._trust_in_similar(score, near.pull, HALF_SHIFT_LABELS)
-        several = abs(near.text_pull)
-        trust = several * self._trust_in_similar(score, near.text_pull, HALF_TEXT_LABELS)
-        trust += (1 - several) * self._trust_in_similar(score, near.text_pull, HALF_SHIFT_LABELS)
-        shift += near.text_pull * trust * (TEXT_SHIFT_TO_SPAM if near.text_pull > 0 else TEXT_SHIFT_TO_HAM)
-        return max(score, min(score + shift, spam)) if shift > 0 else min(score, max(score + shift, -ham))
-
-    def _trust_in_similar(self, score: float, pull: float, half_labels: int) -> float:
-        """Return the weight of the labels of similar messages, 0 to 1. It is half after `half_labels` labels."""
-        agrees = (score if pull > 0 else -score) > AGREES
-        return 1.0 if agrees else 1 / (1 + self.labels / half_labels)
-
     def _relevance(self, share: float) -> float:
         """Return the weight of the labels for a message with this share of its features in labelled mail, 0 to 1."""
         sharpness = max(SHARPNESS / (1 + self.labels / HALF_SHARPNESS), LEAST_SHARPNESS)
         return self._balance.effect * math.pow(share, sharpness)
-
-    def _share_in_labelled(self, features: PersonalFeatures) -> float:
-        """Return the share of a message's features that occur in labelled mail, 0 to 1."""
-        return int(np.count_nonzero(self._squared_gradients[features])) / max(len(features), 1)
 
     def dump(self) -> bytes:
         """Return the state of the layer as bytes for `load`."""
@@ -350,22 +287,13 @@ class PersonalLayer:
 
     def _parts(self) -> tuple[NDArray[np.generic], ...]:
         return (
-            self._fast,
-            self._averaged,
-            self._squared_gradients,
+            self._weights.fast,
+            self._weights.averaged,
+            self._weights.squared_gradients,
             self._recent.sketches,
             self._recent.texts,
             self._recent.signs,
         )
-
-
-def _dot(weights: NDArray[np.float32]) -> float:
-    """Return the score of a message, given the weights of its features."""
-    return float(weights.sum(dtype=np.float64)) * _feature_weight(len(weights))
-
-
-def _feature_weight(number: int) -> float:
-    return math.sqrt(TYPICAL / max(number, FEWEST))
 
 
 def _fingerprint(features: PersonalFeatures) -> bytes:

@@ -222,7 +222,7 @@ def broken_layers():
         layer._parts()[number][77] = np.inf
         yield layer.dump()
     layer = PersonalLayer()
-    layer._squared_gradients[5] = -1
+    layer._weights.squared_gradients[5] = -1
     yield layer.dump()
     layer = PersonalLayer()
     layer._recent.sketches[0, 0] = 1 << 31

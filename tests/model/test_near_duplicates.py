@@ -3,9 +3,11 @@
 import random
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from invented_texts import invented_text, with_changes
 
-from spamlstm.model.near_duplicates import MOST_TEXTS, NO_MATCH, RecentLabels
+from spamlstm.model.near_duplicates import HALF_TEXT_LABELS, MOST_TEXTS, NO_MATCH, NearMatch, RecentLabels
 from spamlstm.model.personal_features import PersonalFeatures, joined, runs, text_sketch
 
 
@@ -85,3 +87,26 @@ def test_many_similar_texts_are_bounded_and_the_latest_count():
     before = [(TEXT, f"a{number}@x.org", False) for number in range(MOST_TEXTS)]
     recent = _learned(*before, *((TEXT, f"b{number}@x.org", True) for number in range(MOST_TEXTS)))
     assert recent.nearest(_message(TEXT, 999, sender="eve@z.org")).text_pull == 1
+
+
+def test_many_labels_say_more_than_a_text_of_several_senders():
+    """With many labels, a text that two senders sent as spam moves a score less, unless it is likely spam anyway."""
+    near = NearMatch(0.0, 0.9, 1, text_pull=1.0)
+    assert near.shifted(-3.0, labels=2, ham=2.0, spam=5.0) == 5.0
+    assert near.shifted(-3.0, labels=20 * HALF_TEXT_LABELS, ham=2.0, spam=5.0) < -2.0
+    assert near.shifted(2.5, labels=20 * HALF_TEXT_LABELS, ham=2.0, spam=5.0) == 5.0
+
+
+@pytest.mark.parametrize(
+    "near", [NearMatch(1.0, 0.9, 1), NearMatch(-1.0, 0.9, 1), NearMatch(0.0, 0.9, 1, -1.0), NO_MATCH]
+)
+@given(score=st.floats(-30, 30), labels=st.integers(0, 10_000))
+def test_a_shift_ends_at_the_target(near, score, labels):
+    """A shift moves a score only towards the label, and not past its target. Without a match nothing moves."""
+    shifted = near.shifted(score, labels=labels, ham=2.0, spam=5.0)
+    if near.pull > 0:
+        assert score <= shifted <= max(score, 5.0)
+    elif near == NO_MATCH:
+        assert shifted == score
+    else:
+        assert min(score, -2.0) <= shifted <= score

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from spamlstm.model import personal_layer
 from spamlstm.model.limits import Limits
-from spamlstm.model.near_duplicates import NearMatch
 from spamlstm.model.personal_features import PersonalFeatures, runs
 from spamlstm.model.personal_layer import PersonalLayer
 
@@ -78,22 +77,11 @@ def test_unlike_mail_becomes_spam_only_by_large_weights():
     some = mail(rng, b"rare")
     unlike = np.union1d(some, np.arange(0, 1 << 20, 4001, dtype=np.uint32))
     assert layer.likeness(unlike) == 0
-    weight = layer._weight(unlike) - layer._balance.bias
+    weight = layer._weights.sum_of(unlike) - layer._balance.bias
     for factor in (0.4, 1.2):
-        layer._averaged *= factor * personal_layer.SURE / weight
-        weight = layer._weight(unlike) - layer._balance.bias
+        layer._weights.averaged *= factor * personal_layer.SURE / weight
+        weight = layer._weights.sum_of(unlike) - layer._balance.bias
         assert ((layer.score(unlike, 2.0, limits=limits) or 0) >= limits.spam) == (factor > 1)
-
-
-def test_many_labels_say_more_than_a_text_of_several_senders():
-    """With many labels, a text that two senders sent as spam moves a score less, unless it is likely spam anyway."""
-    near = NearMatch(0.0, 0.9, 1, text_pull=1.0)
-    layer = PersonalLayer()
-    layer._recent.count = 2
-    assert layer._shifted(-3.0, near, ham=2.0, spam=5.0) == 5.0
-    layer._recent.count = 20 * personal_layer.HALF_TEXT_LABELS
-    assert layer._shifted(-3.0, near, ham=2.0, spam=5.0) < -2.0
-    assert layer._shifted(2.5, near, ham=2.0, spam=5.0) == 5.0
 
 
 def test_one_kind_after_the_other():
@@ -159,9 +147,9 @@ def test_mail_unlike_labelled_mail_keeps_its_verdict(labels, message, odd, prior
 def test_a_label_moves_no_weight_the_wrong_way(labels, message, prior, spam):
     """A label of spam lowers neither the weight of a feature nor that of base scores above 0, and so for ham."""
     layer = learned(labels)
-    before, trust, sign = layer._averaged.copy(), layer._trust(1.0 if spam else -1.0), 1 if spam else -1
+    before, trust, sign = layer._weights.averaged.copy(), layer._trust(1.0 if spam else -1.0), 1 if spam else -1
     layer.learn(message, prior=prior, spam=spam)
-    assert np.all(sign * (layer._averaged - before) >= 0)
+    assert np.all(sign * (layer._weights.averaged - before) >= 0)
     assert layer._trust(1.0 if spam else -1.0) == trust
 
 
@@ -230,5 +218,7 @@ def test_a_long_message_teaches_no_more_than_a_short_one():
         before = layer.score(wrong, -FAIRLY)
         layer.learn(wrong, prior=-FAIRLY, spam=True)
         like = wrong[len(wrong) // 5 :]
-        moved.append(layer._score_by_weights(layer._weight(like), -FAIRLY, layer._share_in_labelled(like)) - before)
+        moved.append(
+            layer._score_by_weights(layer._weights.sum_of(like), -FAIRLY, layer._weights.share_learned(like)) - before
+        )
     assert moved[1] < 1.2 * moved[0]

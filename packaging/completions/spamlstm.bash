@@ -83,7 +83,7 @@ _spamlstm() {
             "scan") words="--dry-run --json --model --config --state -v --verbose -q --quiet --color -h --help" ;;
             "run") words="--dry-run --model --config --state -v --verbose -q --quiet --color -h --help" ;;
             "status") words="--json --state -v --verbose -q --quiet --color -h --help" ;;
-            "undo") words="--since --dry-run --json --state -v --verbose -q --quiet --color -h --help" ;;
+            "undo") words="--since --dry-run --json --config --state -v --verbose -q --quiet --color -h --help" ;;
             "config") words="-v --verbose -q --quiet --color -h --help" ;;
             "config init") words="--path --group -v --verbose -q --quiet --color -h --help" ;;
             "config check") words="--config -v --verbose -q --quiet --color -h --help" ;;

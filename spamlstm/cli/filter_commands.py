@@ -217,9 +217,12 @@ def undo_command(
     ] = None,
     dry_run: options.DryRunOption = False,
     json: options.JsonOption = False,
+    config: options.ConfigOption = None,
     state: options.StateOption = None,
 ) -> int:
-    """Move filed mail back and remove the headers that were added.
+    """Move filed mail back and remove the headers and keywords that were added.
+
+    This includes the mail on the IMAP accounts of the configuration.
 
     Messages that you moved or removed in the meantime are left unchanged. A message that was moved back is not
     classified again. To see the ids of the messages, use --json. The exit status is 75 if a message could not be
@@ -227,7 +230,7 @@ def undo_command(
     """
     from spamlstm.cli.undo import undo_messages
 
-    return undo_messages(message, since=since, dry_run=dry_run, json=json, state=state)
+    return undo_messages(message, since=since, dry_run=dry_run, json=json, config_file=config, state=state)
 
 
 @command(

@@ -1,25 +1,31 @@
 """`spamlstm undo`: move filed mail back and remove the added headers. An act is a journaled change of one message."""
 
+import itertools
 import os
 import re
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from spamlstm.cli.scan import open_journal
 from spamlstm.cli.selection import existing_state
 from spamlstm.cli.terminal import complain, is_terminal, local_time, log_to_stderr, print_json, print_rows, settings
+from spamlstm.cli.undo_accounts import has_records, undo_on_accounts
+from spamlstm.config import Action, Config, ImapConfig, load_found_config
 from spamlstm.corpus.paths import MOST_BYTES
+from spamlstm.daemon.imap.account_state import AccountAct
+from spamlstm.daemon.imap.account_undo import AccountUndoResult
 from spamlstm.daemon.maildir_locks import MaildirLocks
 from spamlstm.errors import ExitStatus, NoInputError, UserError, reading
 from spamlstm.files import open_regular
 from spamlstm.filtering.acts import Recovery
 from spamlstm.filtering.journal import Journal
 from spamlstm.filtering.journal_rows import UnreadableAct
-from spamlstm.filtering.named_message import contents_by_message_id, contents_by_name
+from spamlstm.filtering.named_message import contents_by_message_id, contents_by_name, message_id_hash
 from spamlstm.filtering.outcome import Counters
 from spamlstm.filtering.undo import UndoResult, UndoStatus, undo_acts
 from spamlstm.maildir.content_id import content_id, former_content_id
@@ -34,16 +40,49 @@ _HEADER_BYTES = 64 << 10
 """Bytes of a message that are read for its subject."""
 
 
-def undo_messages(message: str | None, *, since: str | None, dry_run: bool, json: bool, state: Path | None) -> int:
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """An undone act in the report. `source` and `target` are the folders before and after the undo."""
+
+    id: str
+    time: float
+    status: UndoStatus
+    actions: tuple[Action, ...]
+    source: str
+    target: str
+    failure: str
+    path: str = ""
+    """The file of the message in a Maildir."""
+    account: str = ""
+    """The name of the IMAP account that has the message."""
+    head: bytes = b""
+    """The beginning of the message on an IMAP account."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Named:
+    """The message that the user named: its possible content ids, and the hash of its Message-ID or b""."""
+
+    contents: tuple[str, ...]
+    message_id: bytes
+    problem: str
+    """What to say if there is nothing to undo for the message."""
+
+
+def undo_messages(
+    message: str | None, *, since: str | None, dry_run: bool, json: bool, config_file: Path | None, state: Path | None
+) -> int:
     """Undo all acts since a time, or the acts on one message, print each act, and return the exit status.
 
-    `message` names a message, see `_contents`. Raises NoInputError if its file cannot be read, and UserError if `since`
-    is not a time.
+    `message` names a message, see `_named`. Raises NoInputError if its file cannot be read, and UserError if `since` is
+    not a time.
     """
     moment = parse_time(since or "1d", now=time.time()) if since or message is None else 0.0
-    results: list[UndoResult] = []
+    rows: list[_Row] = []
     unreadable = False
     state = existing_state(state)
+    # Maildirs need no configuration.
+    config = load_found_config(config_file) if config_file or has_records(state) else Config()
     with (
         # A state folder that does not exist is not created.
         open_journal(state, dry_run=dry_run or not state.is_dir()) as journal,
@@ -56,52 +95,67 @@ def undo_messages(message: str | None, *, since: str | None, dry_run: bool, json
                 locks.lock(path)
             return locks.opened(path)
 
-        contents = None if message is None else _contents(message, journal, open_maildir)
+        named = None if message is None else _named(message, journal, open_maildir)
         recovery = Recovery(journal, counters=Counters(), clock=time.time, opened=open_maildir)
         if not dry_run:
             recovery.settle(all_open=True)
         acts = undo_acts(
-            journal, recovery, since=moment, dry=dry_run, clock=time.time, open_maildir=open_maildir, contents=contents
+            journal,
+            recovery,
+            since=moment,
+            dry=dry_run,
+            clock=time.time,
+            open_maildir=open_maildir,
+            contents=None if named is None else named.contents,
         )
-        for one in acts:
+        on_accounts = undo_on_accounts(
+            config, state, is_wanted=lambda act: act.time >= moment and _is_named(act, named), dry=dry_run
+        )
+        for one in itertools.chain(acts, (_row_of_account(*found) for found in on_accounts)):
             if isinstance(one, UnreadableAct):
                 unreadable = True
                 complain(f"act {one.id} of the journal", f"it is damaged and left unchanged ({one.why})")
                 continue
-            results.append(one)
+            row = _row(one) if isinstance(one, UndoResult) else one
+            rows.append(row)
             if json:
-                print_json({**_object(one), "dry_run": dry_run})
+                print_json({**_object(row), "dry_run": dry_run})
+    if named is not None and named.problem and not rows:
+        raise NoInputError(named.problem)
     if not json and (dry_run or not settings.quiet):
-        _print(results, dry_run=dry_run)
-        if results or not unreadable:
-            sys.stdout.write(_summary(results, moment, dry_run=dry_run) + "\n")
+        _print(rows, dry_run=dry_run)
+        if rows or not unreadable:
+            sys.stdout.write(_summary(rows, moment, dry_run=dry_run) + "\n")
     if unreadable:
         return ExitStatus.DATA
-    return ExitStatus.TEMPORARY if any(one.status is UndoStatus.FAILED for one in results) else ExitStatus.OK
+    return ExitStatus.TEMPORARY if any(one.status is UndoStatus.FAILED for one in rows) else ExitStatus.OK
 
 
-def _contents(message: str, journal: Journal, open_maildir: Callable[[str], OpenMaildir]) -> tuple[str, ...]:
-    """Return the content ids of a message, given by a content id, its file, the path or name of its file before or
+def _named(message: str, journal: Journal, open_maildir: Callable[[str], OpenMaildir]) -> _Named:
+    """Return what identifies a message, given by a content id, its file, the path or name of its file before or
     after an act, or its Message-ID.
 
-    Raises NoInputError if the file cannot be read, or no message has this name or Message-ID.
+    Raises NoInputError if the file cannot be read.
     """
     if re.fullmatch(r"[0-9a-f]{32}", message):
-        return (message,)
+        return _Named((message,), b"", "")
     if _MESSAGE_ID.fullmatch(message) and not os.path.lexists(message):
         found = contents_by_message_id(journal.acts(since=0.0), message, open_maildir=open_maildir)
-        if not found:
-            raise NoInputError(f"no message with the Message-ID {message} is where it was filed or tagged")
-        return found
+        problem = "" if found else f"no message with the Message-ID {message} is where it was filed or tagged"
+        return _Named(found, message_id_hash(message), problem)
     if not os.path.lexists(message):
         # A message that was tagged or filed is no longer at the path that `scan` printed.
         found = contents_by_name(journal.acts(since=0.0), message)
         if not found:
             raise NoInputError(f"'{message}' is not a file, and there is nothing to undo for a message with this name")
-        return found
+        return _Named(found, b"", "")
     with reading(message), open_regular(message) as stream:
         raw = decompressed(stream.read(), most=MOST_BYTES)
-    return content_id(raw), former_content_id(raw)
+    return _Named((content_id(raw), former_content_id(raw)), b"", "")
+
+
+def _is_named(act: AccountAct, named: _Named | None) -> bool:
+    return named is None or act.content in named.contents or (named.message_id or None) == act.message_id
 
 
 def parse_time(text: str, *, now: float) -> float:
@@ -118,8 +172,21 @@ def parse_time(text: str, *, now: float) -> float:
         raise UserError(f"'{text}' is not a time: write 30m, 2h, 1d, 1w, or a time like 2026-11-20T18:30") from error
 
 
-def _summary(results: Sequence[UndoResult], moment: float, *, dry_run: bool) -> str:
-    counts = Counter(one.status for one in results)
+def _row(one: UndoResult) -> _Row:
+    act = one.act
+    intent = act.intent
+    return _Row(
+        act.content, act.time, one.status, intent.actions, intent.folder, one.mailbox, one.failure, path=one.path
+    )
+
+
+def _row_of_account(account: ImapConfig, one: AccountUndoResult) -> _Row:
+    act, ends = one.act, (one.source, one.target, one.failure)
+    return _Row(act.content, act.time, one.status, act.actions, *ends, account=account.label, head=one.head)
+
+
+def _summary(rows: Sequence[_Row], moment: float, *, dry_run: bool) -> str:
+    counts = Counter(one.status for one in rows)
     words = {
         UndoStatus.UNDONE: "would be undone" if dry_run else "undone",
         UndoStatus.ELSEWHERE: "moved or removed in the meantime and left unchanged",
@@ -135,42 +202,49 @@ def _summary(results: Sequence[UndoResult], moment: float, *, dry_run: bool) -> 
     )
 
 
-def _print(results: Sequence[UndoResult], *, dry_run: bool) -> None:
+def _print(rows: Sequence[_Row], *, dry_run: bool) -> None:
     """Print the results. Subject and file are printed only on a terminal, because pipes must not receive mail text."""
-    rows = [_columns(one, dry_run=dry_run) for one in results]
+    columns = [_columns(one, dry_run=dry_run) for one in rows]
     if is_terminal(sys.stdout):
         header = ("time", "result", "subject", "file", "failure")
-        texts = ((_subject(one.path), one.path, one.failure) for one in results)
-        print_rows(header, ((*row[:2], *text) for row, text in zip(rows, texts, strict=True)))
+        texts = ((_subject(one), one.path or _place(one, one.target), one.failure) for one in rows)
+        print_rows(header, ((*row[:2], *text) for row, text in zip(columns, texts, strict=True)))
     else:
-        print_rows((), rows)
+        print_rows((), columns)
 
 
-def _columns(one: UndoResult, *, dry_run: bool) -> tuple[str, ...]:
-    act = one.act
+def _columns(one: _Row, *, dry_run: bool) -> tuple[str, ...]:
     result = "would be undone" if dry_run and one.status is UndoStatus.UNDONE else str(one.status)
-    where = one.failure or one.mailbox
-    return local_time(act.time), result, ",".join(act.intent.actions), act.intent.folder, where, act.content, one.path
+    where = one.failure or _place(one, one.target)
+    return local_time(one.time), result, ",".join(one.actions), _place(one, one.source), where, one.id, one.path
 
 
-def _subject(path: str) -> str:
-    """Return the subject of the message in a file, or an empty string if the file no longer exists."""
+def _place(one: _Row, folder: str) -> str:
+    """Return the path of a folder in a Maildir, or the account and the name of a folder."""
+    return f"{one.account}: {folder}" if one.account and folder else folder
+
+
+def _subject(one: _Row) -> str:
+    """Return the subject of the message, or an empty string if it is no longer there."""
+    if one.account:
+        return parse_message(one.head).subject
     try:
-        with open_regular(path, follow=False) as stream:
+        with open_regular(one.path, follow=False) as stream:
             return parse_message(stream.read(_HEADER_BYTES)).subject
     except OSError:
         return ""
 
 
-def _object(one: UndoResult) -> dict[str, object]:
-    intent = one.act.intent
+def _object(one: _Row) -> dict[str, object]:
+    account = {"account": one.account} if one.account else {}
     return {
-        "id": one.act.content,
-        "time": round(one.act.time, 3),
+        "id": one.id,
+        "time": round(one.time, 3),
         "status": one.status,
-        "actions": list(intent.actions),
-        "from": intent.folder,
-        "to": one.mailbox,
+        "actions": list(one.actions),
+        "from": one.source,
+        "to": one.target,
         "file": one.path,
         "failure": one.failure,
+        **account,
     }

@@ -1,5 +1,6 @@
 """The content ids of filed messages that a user names by a Message-ID or by the name of a file."""
 
+import hashlib
 import os
 from collections.abc import Callable, Iterable
 
@@ -36,6 +37,18 @@ def contents_by_name(acts: Iterable[Act | UnreadableAct], name: str) -> tuple[st
             and (not folder or _is_below(above, os.path.realpath(act.maildir)))
         }
     )
+
+
+def message_id_of(raw: bytes) -> str:
+    """Return the Message-ID of a raw message without its brackets, or an empty string."""
+    head = raw[:_HEAD_BYTES]
+    return header_values(head, 0, end_of_head(head)).get("message-id", "").strip("<> \t")
+
+
+def message_id_hash(message_id: str) -> bytes:
+    """Return the hash of a Message-ID, with or without brackets. Return b"" if the Message-ID is empty."""
+    plain = message_id.strip("<> \t").encode("utf-8", "surrogatepass")
+    return hashlib.blake2b(plain, digest_size=16).digest() if plain else b""
 
 
 def _is_below(path: str, folder: str) -> bool:
@@ -83,4 +96,4 @@ def _message_id(entry: Entry) -> str:
             raw = message_file.read_message(entry, most=MOST_BYTES).content[:_HEAD_BYTES]
     except (OSError, GoneError, UnreadableMessageError):
         return ""
-    return header_values(raw, 0, end_of_head(raw)).get("message-id", "").strip("<> \t")
+    return message_id_of(raw)

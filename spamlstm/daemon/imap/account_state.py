@@ -6,8 +6,9 @@ The functions that read rows raise CellError if a cell has a value that this pro
 from dataclasses import dataclass
 from typing import Any
 
+from spamlstm.config import Action
 from spamlstm.daemon.imap.answers import MOST_MODSEQ, MOST_UID, RemoteFlag
-from spamlstm.database import blob, real, whole, word
+from spamlstm.database import blob, moment, real, text, whole, word
 from spamlstm.learning.label import Label
 from spamlstm.maildir.folders import FolderRole
 from spamlstm.tracking.state import CopyStatus, Departure, Pending
@@ -16,8 +17,12 @@ FOLDER_ROW = "folders.id, name, role, validity, next_uid, messages, unseen, mods
 """The columns that a query must select for `account_folder_from`, in this order."""
 COPY_ROW = "folder, uid, content, flags, status, since, size, date, attempts"
 """The columns that a query must select for `account_copy_from`, in this order."""
-MOVE_ROW = "folder, uid, validity, content, size, date, target, target_validity, target_next, id"
-"""The columns that a query must select for `begun_move_from`, in this order."""
+MOVE_ROW = (
+    "id, folder, uid, validity, content, size, date, target, target_validity, target_next, word, message_id, undoes"
+)
+"""The columns of `move_row_of`, and those that a query must select for `begun_move_from`, in this order."""
+ACT_ROW = "id, folder, target, validity, uid, content, size, date, word, message_id, time"
+"""The columns that a query must select for `account_act_from`, in this order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +77,39 @@ class BegunMove:
     target_validity: int
     target_next: int
     """The UIDs of messages that are moved later are at least this number."""
+    word: str = ""
+    """The keyword that this program set, or ''."""
+    message_id: bytes = b""
+    """The hash of the Message-ID, or b""."""
+    undoes: int = 0
+    """The row number of the act that this move undoes, or 0."""
     id: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class AccountAct:
+    """What this program did with a message: a keyword that it set, and the folder to which it moved the message."""
+
+    folder: int
+    """The row number of the folder in which the message was."""
+    target: int
+    """The row number of the folder in which the act left the message, with the UID `uid` while `validity` is valid."""
+    validity: int
+    uid: int
+    content: str
+    size: int
+    date: int
+    word: str
+    message_id: bytes
+    time: float
+    """When the act was recorded, in seconds since 1970."""
+    id: int = 0
+
+    @property
+    def actions(self) -> tuple[Action, ...]:
+        """The actions that were carried out."""
+        found = [Action.KEYWORD] if self.word else []
+        return tuple(found + ([Action.FILE] if self.target != self.folder else []))
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,14 +160,55 @@ def account_copy_from(row: tuple[Any, ...]) -> AccountCopy:
 
 def begun_move_from(row: tuple[Any, ...]) -> BegunMove:
     """Build the move from a database row with the columns MOVE_ROW."""
-    folder, uid, validity, content, *rest = row
+    number, folder, uid, validity, content, size, date, target, target_validity, target_next, *ends = row
+    keyword, message_id, undoes = ends
     return BegunMove(
         whole(folder, "folder"),
         _number(uid, "uid"),
         _number(validity, "validity"),
         account_content_from((content,)),
-        *(whole(cell, "moves", least=-(1 << 62)) for cell in rest),
+        _number(size, "size"),
+        whole(date, "date", least=-(1 << 62)),
+        whole(target, "target"),
+        _number(target_validity, "target_validity"),
+        whole(target_next, "target_next", most=MOST_UID + 1),
+        text(keyword, "word", most=100),
+        blob(message_id, "message_id", most=16),
+        whole(undoes, "undoes"),
+        whole(number, "id"),
     )
+
+
+def move_row_of(one: BegunMove) -> tuple[int | str | bytes | None, ...]:
+    """Return the columns MOVE_ROW of a move whose row number is not known yet."""
+    content = bytes.fromhex(one.content)
+    begin = None, one.folder, one.uid, one.validity, content, one.size, one.date, one.target
+    return *begin, one.target_validity, one.target_next, one.word, one.message_id, one.undoes
+
+
+def account_act_from(row: tuple[Any, ...]) -> AccountAct:
+    """Build the act from a database row with the columns ACT_ROW."""
+    number, folder, target, validity, uid, content, size, date, keyword, message_id, time = row
+    return AccountAct(
+        whole(folder, "folder"),
+        whole(target, "target"),
+        _number(validity, "validity"),
+        _number(uid, "uid"),
+        account_content_from((content,)),
+        _number(size, "size"),
+        whole(date, "date", least=-(1 << 62)),
+        text(keyword, "word", most=100),
+        blob(message_id, "message_id", most=16),
+        moment(time, "time"),
+        whole(number, "id"),
+    )
+
+
+def act_row_of(one: AccountAct) -> tuple[int | float | str | bytes | None, ...]:
+    """Return the columns ACT_ROW of an act whose row number is not known yet."""
+    content = bytes.fromhex(one.content)
+    begin = None, one.folder, one.target, one.validity, one.uid, content, one.size, one.date
+    return *begin, one.word, one.message_id, one.time
 
 
 def account_content_from(row: tuple[Any, ...]) -> str:

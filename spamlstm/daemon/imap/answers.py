@@ -191,12 +191,16 @@ def modseq_from(items: dict[bytes, Any]) -> int:
     return whole_number(modseq, most=MOST_MODSEQ)
 
 
-def copied_uids(codes: Sequence[bytes]) -> dict[int, int]:
-    """Return the new UIDs by the old ones, from the codes `COPYUID validity old new`. Each set has the same order."""
+def copied_uids(codes: Sequence[bytes], *, validity: int) -> dict[int, int]:
+    """Return the new UIDs by the old ones, from the codes `COPYUID validity old new`. Each set has the same order.
+
+    Codes with another UIDVALIDITY than `validity` are left out.
+    """
     found: dict[int, int] = {}
     for code in codes:
-        _, before, after = code.decode("ascii").split()
-        found.update(zip(uid_set(before), uid_set(after), strict=True))
+        number, before, after = code.decode("ascii").split()
+        if int(number) == validity:
+            found.update(zip(uid_set(before), uid_set(after), strict=True))
     return found
 
 

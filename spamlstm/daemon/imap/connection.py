@@ -193,10 +193,14 @@ class ImapConnection(ImapExchange):
         """Set the keyword `word`, and remove the keyword `remove` if it is given."""
         ordered = sorted(uids)
         if remove:
-            with self._command():
-                self._client.remove_flags(ordered, [remove.encode()], silent=True)
+            self.remove_keyword(ordered, remove)
         with self._command():
             self._client.add_flags(ordered, [word.encode()], silent=True)
+
+    def remove_keyword(self, uids: Iterable[int], word: str) -> None:
+        """Remove a keyword from messages."""
+        with self._command():
+            self._client.remove_flags(sorted(uids), [word.encode()], silent=True)
 
     def claim(self, uids: Iterable[int], word: str) -> set[int]:
         """Set a keyword on messages that no other client has changed since `bodies` returned them. Return their UIDs.
@@ -216,13 +220,16 @@ class ImapConnection(ImapExchange):
             changed = self._imap.untagged_responses.pop("MODIFIED", None) or []
             return wanted - {uid for one in changed for uid in uid_set(one.decode("ascii"))}
 
-    def move(self, uids: Iterable[int], target: str) -> dict[int, int]:
-        """Move messages to the folder `target`. Return their new UIDs, as far as the server says them."""
+    def move(self, uids: Iterable[int], target: str, *, validity: int) -> dict[int, int]:
+        """Move messages to the folder `target`. Return their new UIDs by the old ones, as far as the server says them.
+
+        New UIDs that are not valid under the UIDVALIDITY `validity` are left out.
+        """
         ordered = sorted(uids)
         with self._command():
             self._imap.untagged_responses.pop("COPYUID", None)
             (self._client.move if self.can_move else self._client.copy)(ordered, target)
-            moved = copied_uids(self._imap.untagged_responses.pop("COPYUID", None) or [])
+            moved = copied_uids(self._imap.untagged_responses.pop("COPYUID", None) or [], validity=validity)
             # What this program did is no change by others.
             if len(self._imap.untagged_responses.get("EXPUNGE", ())) <= len(ordered):
                 self._imap.untagged_responses.pop("EXPUNGE", None)

@@ -13,13 +13,14 @@ from spamlstm.config import Action
 from spamlstm.config.values import AUTO
 from spamlstm.daemon.imap.account_folders import junk_target, new_junk_names
 from spamlstm.daemon.imap.account_session import AccountSession
-from spamlstm.daemon.imap.account_state import AccountCopy, AccountFolder, BegunMove
+from spamlstm.daemon.imap.account_state import AccountAct, AccountCopy, AccountFolder, BegunMove
 from spamlstm.daemon.imap.answers import AccountUnavailableError, CommandRefusedError, ListedFolder, RemoteFlag
 from spamlstm.daemon.imap.folder_visits import FolderVisits, batches
 from spamlstm.daemon.imap.move_recovery import MoveRecovery
 from spamlstm.daemon.imap.records import NO_CONTENT
 from spamlstm.filtering.acts import wanted_actions
 from spamlstm.filtering.failures import Backoff, emit
+from spamlstm.filtering.named_message import message_id_hash, message_id_of
 from spamlstm.filtering.placement import WAIT_SECONDS, Placement
 from spamlstm.maildir.content_id import content_id
 from spamlstm.maildir.folders import FolderRole
@@ -41,6 +42,10 @@ class AccountVerdict:
     content: str
     judgement: Judgement
     actions: tuple[Action, ...]
+    message_id: bytes
+    """The hash of the Message-ID, or b""."""
+    word: str = ""
+    """The keyword that was set, or ''."""
 
 
 class Filing:
@@ -162,7 +167,8 @@ class Filing:
                 self._try_later([one], "unclassified")
                 continue
             judgement = answer.judgement
-            verdict = AccountVerdict(one, contents[one.uid], judgement, wanted_actions(account, judgement))
+            actions, message_id = wanted_actions(account, judgement), message_id_hash(message_id_of(raws[one.uid]))
+            verdict = AccountVerdict(one, contents[one.uid], judgement, actions, message_id)
             is_dry = self._session.config.is_dry(account)
             emit(
                 logging.INFO,
@@ -192,7 +198,11 @@ class Filing:
                 changed = {one.copy.uid for one in marked} - claimed
                 self._session.tally.acted[Action.KEYWORD] += len(claimed)
                 # Another client is at work on these messages. They are looked at again when the server says so.
-                verdicts = [one for one in verdicts if one.copy.uid not in changed]
+                verdicts = [
+                    replace(one, word=word) if one.copy.uid in claimed else one
+                    for one in verdicts
+                    if one.copy.uid not in changed
+                ]
                 self._try_again([one.copy for one in marked if one.copy.uid in changed])
         filed = [one for one in verdicts if Action.FILE in one.actions]
         left = [one for one in verdicts if Action.FILE not in one.actions]
@@ -204,6 +214,8 @@ class Filing:
                 settled = replace(one.copy, content=one.content, status=CopyStatus.SETTLED, attempts=0)
                 self._records.put([settled])
                 self._records.add_judged(one.content, one.copy.date, now=now)
+                if one.word:
+                    self._records.add_act(_keyword_act(folder, one, now))
 
     def _file(self, folder: AccountFolder, filed: Sequence[AccountVerdict]) -> bool:
         """Move messages to the junk folder. Return False if the server has no way to move single messages."""
@@ -223,18 +235,20 @@ class Filing:
                     target=target.id,
                     target_validity=target.validity,
                     target_next=target.next_uid,
+                    word=one.word,
+                    message_id=one.message_id,
                 )
                 for one in filed
             ]
             self._connection.select(folder.name, readonly=False)
             with self._records.change(durable=True):
-                self._records.begin_moves(begun)
-            moved = self._connection.move([one.copy.uid for one in filed], target.name)
+                begun = self._records.begin_moves(begun)
+            moved = self._connection.move([one.uid for one in begun], target.name, validity=target.validity)
         except CommandRefusedError as error:
             self._recovery.settle()
             self._refused([one.copy for one in filed], str(error))
         else:
-            self._recovery.settle(moved)
+            self._recovery.settle({one.id: moved[one.uid] for one in begun if one.uid in moved})
         return True
 
     def _refused(self, copies: Sequence[AccountCopy], why: str) -> None:
@@ -290,3 +304,18 @@ class Filing:
             self._later.failed((one.folder, one.uid))
         with self._records.change():
             self._records.put(copies)
+
+
+def _keyword_act(folder: AccountFolder, one: AccountVerdict, now: float) -> AccountAct:
+    return AccountAct(
+        folder=folder.id,
+        target=folder.id,
+        validity=folder.validity,
+        uid=one.copy.uid,
+        content=one.content,
+        size=one.copy.size,
+        date=one.copy.date,
+        word=one.word,
+        message_id=one.message_id,
+        time=now,
+    )

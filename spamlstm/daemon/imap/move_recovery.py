@@ -1,13 +1,17 @@
-"""The results of moves to the junk folder: said by the server, or found out after the program or the connection ended.
+"""The results of moves: said by the server, or found out after the program or the connection ended.
 
-| the message is in its folder | it is in the junk folder | what happened | what is done |
+The target is the junk folder, or, if the move undoes an earlier one, the former folder of the message.
+
+| the message is in its folder | it is in the target | what happened | what is done |
 |---|---|---|---|
 | no | yes | it was moved | the result is recorded |
-| yes | no | it was not moved | it is classified again |
+| yes | no | it was not moved | it is classified again, unless the move undoes another |
 | yes | yes | it was copied, and not yet removed | it is removed from its folder |
 | no | no | its user moved or deleted it | nothing |
 
-In the junk folder, only messages count that came after the move was begun and that no other move explains.
+In the target, only messages count that came after the move was begun and that no other move explains. In both folders a
+message is recognized by its size, its date and its content. A UID is not enough: a server that restored a backup may
+have given it to another message.
 """
 
 import logging
@@ -16,11 +20,13 @@ from collections.abc import Mapping, Sequence
 
 from spamlstm.config import Action
 from spamlstm.daemon.imap.account_session import AccountSession
-from spamlstm.daemon.imap.account_state import AccountCopy, AccountFolder, BegunMove
+from spamlstm.daemon.imap.account_state import AccountAct, AccountCopy, AccountFolder, BegunMove
 from spamlstm.daemon.imap.answers import CommandRefusedError, ListedMessage, RemoteFlag
 from spamlstm.filtering.failures import emit
 from spamlstm.maildir.content_id import content_id
 from spamlstm.tracking.state import CopyStatus
+
+_LASTING = RemoteFlag.ANSWERED | RemoteFlag.SEEN
 
 
 class MoveRecovery:
@@ -34,15 +40,15 @@ class MoveRecovery:
     def settle(self, moved: Mapping[int, int] | None = None) -> None:
         """Record the results of all begun moves.
 
-        `moved` has the new UIDs of the messages that were moved just now, as far as the server said them. A move whose
-        folder cannot be selected is tried again at the next call.
+        `moved` has the new UIDs of the messages that were moved just now, by the row numbers of the moves, as far as
+        the server said them. A move whose folder cannot be selected is tried again at the next call.
         """
         moves = self._records.moves()
         said = moved or {}
-        self._record([(one, said[one.uid]) for one in moves if one.uid in said], [])
+        self._record([(one, said[one.id], one.target_validity) for one in moves if one.id in said], [])
         groups: dict[tuple[int, int], list[BegunMove]] = defaultdict(list)
         for one in moves:
-            if one.uid not in said:
+            if one.id not in said:
                 groups[one.folder, one.target].append(one)
         for (source, target), group in groups.items():
             folders = self._records.folder(source), self._records.folder(target)
@@ -55,20 +61,20 @@ class MoveRecovery:
                 emit(logging.WARNING, "unsettled", account=self._session.account.label, error=str(error))
 
     def _settle_between(self, source: AccountFolder, target: AccountFolder, moves: Sequence[BegunMove]) -> None:
-        there = self._in_target(target, moves)
+        there, validity = self._in_target(target, moves)
         here = self._in_source(source, moves)
-        done: list[tuple[BegunMove, int]] = []
+        done: list[tuple[BegunMove, int, int]] = []
         copied: list[int] = []
         # First the messages that are no longer in their folder, because these certainly were moved.
         for one in sorted(moves, key=lambda one: one.id in here):
             found = there.get(one.content)
             if found:
-                done.append((one, found.pop(0)))
+                done.append((one, found.pop(0), validity))
                 copied += [here[one.id]] if one.id in here else []
         if copied:
             self._connection.select(source.name, readonly=False)
             self._connection.remove(copied)
-        finished = {one.id for one, _ in done}
+        finished = {one.id for one, *_ in done}
         gone = [one for one in moves if one.id not in finished and one.id not in here]
         undone = [one for one in moves if one.id not in finished and one.id in here]
         self._session.tally.settled.update({"done": len(done), "gone": len(gone), "undone": len(undone)})
@@ -76,29 +82,30 @@ class MoveRecovery:
         with self._records.change():
             self._records.end_moves([one.id for one in undone])
 
-    def _in_target(self, target: AccountFolder, moves: Sequence[BegunMove]) -> dict[str, list[int]]:
-        """Return the UIDs of new messages in the junk folder by content id."""
+    def _in_target(self, target: AccountFolder, moves: Sequence[BegunMove]) -> tuple[dict[str, list[int]], int]:
+        """Return the UIDs of new messages in the target by content id, and its UIDVALIDITY."""
         numbers = self._connection.select(target.name, readonly=True)
         self._connection.check()
         same = all(one.target_validity == numbers.validity for one in moves)
         first = min(one.target_next for one in moves) if same else 1
         known = self._records.known(target.id).keys() if target.validity == numbers.validity else set()
         uids = self._connection.existing(max(1, first), numbers.next_uid) - known
-        return self._contents(self._connection.details(uids), moves)
+        return self._contents(self._connection.details(uids), moves), numbers.validity
 
     def _in_source(self, source: AccountFolder, moves: Sequence[BegunMove]) -> dict[int, int]:
         """Return the UIDs of the messages that are still in their folder, by the numbers of their moves."""
         numbers = self._connection.select(source.name, readonly=False)
         self._connection.check()
         same = [one for one in moves if one.validity == numbers.validity]
-        low, high = min((one.uid for one in same), default=0), max((one.uid for one in same), default=0)
-        present = self._connection.existing(low, high) if same else set()
-        found = {one.id: one.uid for one in same if one.uid in present}
-        other = [one for one in moves if one.validity != numbers.validity]
-        if other:
+        listed = self._connection.details({one.uid for one in same})
+        uids = self._contents(listed, same)
+        found = {one.id: one.uid for one in same if one.uid in uids.get(one.content, ())}
+        # Another message with its UID shows that the server has changed the UIDs.
+        renumbered = [one for one in moves if one.id not in found and (one not in same or one.uid in listed)]
+        if renumbered:
             listed = self._connection.details(self._connection.existing(1, numbers.next_uid))
-            uids = self._contents(listed, other)
-            found |= {one.id: uids[one.content].pop(0) for one in other if uids.get(one.content)}
+            uids = self._contents(listed, renumbered)
+            found |= {one.id: uids[one.content].pop(0) for one in renumbered if uids.get(one.content)}
         return found
 
     def _contents(self, listed: Mapping[int, ListedMessage], moves: Sequence[BegunMove]) -> dict[str, list[int]]:
@@ -111,21 +118,43 @@ class MoveRecovery:
                     found[content_id(raw)].append(uid)
         return found
 
-    def _record(self, done: Sequence[tuple[BegunMove, int]], gone: Sequence[BegunMove]) -> None:
+    def _record(self, done: Sequence[tuple[BegunMove, int, int]], gone: Sequence[BegunMove]) -> None:
+        """Record moves that were carried out, each with the new UID and UIDVALIDITY, and messages that are gone."""
         if not done and not gone:
             return
         now = self._session.clock()
         with self._records.change():
-            for one, uid in done:
+            for one, uid, validity in done:
+                before = self._records.copy(one.folder, one.uid)
                 self._records.drop(one.folder, [one.uid])
-                moved = AccountCopy(
-                    one.target, uid, RemoteFlag.NONE, one.size, one.date, now, one.content, CopyStatus.SETTLED
-                )
+                # An answer from before the move is not a new answer.
+                flags = before.flags & _LASTING if before else RemoteFlag.NONE
+                moved = AccountCopy(one.target, uid, flags, one.size, one.date, now, one.content, CopyStatus.SETTLED)
                 self._records.put([moved])
                 self._records.add_judged(one.content, one.date, now=now)
+                if one.undoes:
+                    self._records.drop_act(one.undoes)
+                else:
+                    self._records.add_act(_act(one, uid, validity, now))
             for one in gone:
                 self._records.drop(one.folder, [one.uid])
-            self._records.end_moves([one.id for one in (*(one for one, _ in done), *gone)])
-        self._session.tally.acted[Action.FILE] += len(done)
-        for one, uid in done:
-            emit(logging.INFO, "done", account=self._session.account.label, uid=uid, id=one.content, actions="file")
+            self._records.end_moves([one.id for one in (*(one for one, *_ in done), *gone)])
+        for one, uid, _ in done:
+            self._session.tally.acted[Action.FILE] += not one.undoes
+            what = "undone" if one.undoes else "done"
+            emit(logging.INFO, what, account=self._session.account.label, uid=uid, id=one.content, actions="file")
+
+
+def _act(one: BegunMove, uid: int, validity: int, now: float) -> AccountAct:
+    return AccountAct(
+        folder=one.folder,
+        target=one.target,
+        validity=validity,
+        uid=uid,
+        content=one.content,
+        size=one.size,
+        date=one.date,
+        word=one.word,
+        message_id=one.message_id,
+        time=now,
+    )

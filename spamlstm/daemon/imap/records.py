@@ -8,28 +8,35 @@ import contextlib
 import hashlib
 import sqlite3
 from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from spamlstm import database
 from spamlstm.daemon.imap.account_state import (
+    ACT_ROW,
     COPY_ROW,
     FOLDER_ROW,
     MOVE_ROW,
+    AccountAct,
     AccountCopy,
     AccountFolder,
     BegunMove,
     UnstoredLabel,
+    account_act_from,
     account_content_from,
     account_copy_from,
     account_departure_from,
     account_folder_from,
+    act_row_of,
     begun_move_from,
     known_flags_from,
+    move_row_of,
     unstored_label_from,
 )
+from spamlstm.daemon.imap.account_tables import ACCOUNT_TABLES
 from spamlstm.daemon.imap.answers import RemoteFlag
-from spamlstm.database import Explained, Layout
+from spamlstm.database import Explained
 from spamlstm.maildir.folders import FolderRole
 from spamlstm.maildir.owner import IDENTITY
 from spamlstm.tracking.state import Departure
@@ -43,34 +50,6 @@ MOST_COPIES = 100
 _REMEMBERED = 90 * 86_400.0
 
 _Record = TypeVar("_Record")
-
-_LAYOUT = Layout(
-    version=1,
-    schema="""
-CREATE TABLE folders (id INTEGER PRIMARY KEY, name BLOB NOT NULL UNIQUE, role TEXT NOT NULL, validity INTEGER NOT NULL,
-    next_uid INTEGER NOT NULL, messages INTEGER NOT NULL, unseen INTEGER NOT NULL, modseq INTEGER NOT NULL,
-    visited REAL NOT NULL);
-CREATE TABLE copies (folder INTEGER NOT NULL, uid INTEGER NOT NULL, content BLOB, flags INTEGER NOT NULL,
-    status INTEGER NOT NULL, since REAL NOT NULL, size INTEGER NOT NULL, date INTEGER NOT NULL,
-    attempts INTEGER NOT NULL, PRIMARY KEY (folder, uid)) WITHOUT ROWID;
-CREATE INDEX copies_content ON copies (content) WHERE content IS NOT NULL;
-CREATE INDEX copies_size ON copies (size);
-CREATE INDEX copies_unread ON copies (folder) WHERE content IS NULL;
-CREATE INDEX copies_unsettled ON copies (folder) WHERE status = 1 OR flags >= 8;
-CREATE TABLE departures (content BLOB NOT NULL, role TEXT NOT NULL, since REAL NOT NULL, time REAL NOT NULL);
-CREATE INDEX departures_content ON departures (content);
-CREATE TABLE labels (content BLOB PRIMARY KEY, label TEXT NOT NULL, pending INTEGER NOT NULL,
-    attempts INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE judged (content BLOB NOT NULL, date INTEGER NOT NULL, time REAL NOT NULL, PRIMARY KEY (content, date))
-    WITHOUT ROWID;
-CREATE TABLE moves (id INTEGER PRIMARY KEY, folder INTEGER NOT NULL, uid INTEGER NOT NULL, validity INTEGER NOT NULL,
-    content BLOB NOT NULL, size INTEGER NOT NULL, date INTEGER NOT NULL, target INTEGER NOT NULL,
-    target_validity INTEGER NOT NULL, target_next INTEGER NOT NULL);
-""",
-    pragmas=(),
-    loss="; the mail that is now in the account is then not classified",
-)
-
 
 _FOLDERS = f"SELECT {FOLDER_ROW} FROM folders"  # noqa: S608  constants
 _COPIES = f"SELECT {COPY_ROW} FROM copies WHERE folder = ?"  # noqa: S608
@@ -88,7 +67,7 @@ class AccountRecords:
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
         self._connection = connection
         self._path = path
-        self._explained = Explained(str(path), _LAYOUT.loss)
+        self._explained = Explained(str(path), ACCOUNT_TABLES.loss)
 
     @classmethod
     def open(cls, state: Path, account: str) -> Self:
@@ -99,7 +78,7 @@ class AccountRecords:
         path = cls.path_of(state, account)
         # While the process acts as the owner of a Maildir, it could not open its own files.
         with IDENTITY:
-            connection = database.open_in(path.parent, path.name, _LAYOUT)
+            connection = database.open_in(path.parent, path.name, ACCOUNT_TABLES)
             with contextlib.suppress(sqlite3.Error):  # opens the files of the write-ahead log
                 connection.execute("SELECT 1 FROM folders LIMIT 1").fetchall()
                 connection.execute("BEGIN IMMEDIATE")
@@ -165,8 +144,9 @@ class AccountRecords:
         )
 
     def drop_folder(self, number: int) -> None:
-        """Remove a folder and its messages."""
+        """Remove a folder, its messages, and the acts on messages that were or are in it."""
         self._run("DELETE FROM copies WHERE folder = ?", number)
+        self._run("DELETE FROM acts WHERE folder = ? OR target = ?", number, number)
         self._run("DELETE FROM folders WHERE id = ?", number)
 
     # --- messages ---------------------------------------------------------------------------------------------------
@@ -255,8 +235,9 @@ class AccountRecords:
         return set(self._read(account_content_from, "SELECT DISTINCT content FROM judged"))
 
     def prune(self, *, now: float) -> None:
-        """Remove old records of messages that are in no folder any more."""
+        """Remove old acts, and old records of messages that are in no folder any more."""
         self._run("DELETE FROM departures WHERE abs(? - time) > 86400", now)
+        self._run("DELETE FROM acts WHERE time < ?", now - _REMEMBERED)
         self._run(
             "DELETE FROM judged WHERE time < ?"
             " AND content NOT IN (SELECT content FROM copies WHERE content IS NOT NULL)",
@@ -284,17 +265,35 @@ class AccountRecords:
         """Return the moves whose result is not recorded."""
         return self._read(begun_move_from, _MOVES)
 
-    def begin_moves(self, moves: Iterable[BegunMove]) -> None:
-        """Record moves. The transaction must be durable."""
-        for one in moves:
-            values = one.validity, bytes.fromhex(one.content), one.size, one.date, one.target
-            ends = one.target_validity, one.target_next
-            self._run("INSERT INTO moves VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?)", one.folder, one.uid, *values, *ends)
+    def begin_moves(self, moves: Iterable[BegunMove]) -> list[BegunMove]:
+        """Record moves, and return them with their row numbers. The transaction must be durable."""
+        marks = ", ".join("?" * 13)
+        statement = f"INSERT INTO moves ({MOVE_ROW}) VALUES ({marks})"  # noqa: S608  constants
+        with self._explained:
+            return [
+                replace(one, id=self._connection.execute(statement, move_row_of(one)).lastrowid or 0) for one in moves
+            ]
 
     def end_moves(self, numbers: Collection[int]) -> None:
         """Remove moves whose result is recorded."""
         for number in numbers:
             self._run("DELETE FROM moves WHERE id = ?", number)
+
+    # --- acts -------------------------------------------------------------------------------------------------------
+
+    def acts(self, *, since: float = 0.0) -> list[AccountAct]:
+        """Return the acts since a time that were not undone, the latest first."""
+        statement = f"SELECT {ACT_ROW} FROM acts WHERE time >= ? ORDER BY time DESC, id DESC"  # noqa: S608  constants
+        return self._read(account_act_from, statement, since)
+
+    def add_act(self, one: AccountAct) -> None:
+        """Record an act."""
+        marks = ", ".join("?" * 11)
+        self._run(f"INSERT INTO acts ({ACT_ROW}) VALUES ({marks})", *act_row_of(one))  # noqa: S608  constants
+
+    def drop_act(self, number: int) -> None:
+        """Record that an act was undone."""
+        self._run("DELETE FROM acts WHERE id = ?", number)
 
     def _read(self, from_row: Callable[[tuple[Any, ...]], _Record], statement: str, *values: Any) -> list[_Record]:
         with self._explained:

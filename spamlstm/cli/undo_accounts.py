@@ -1,0 +1,60 @@
+"""`spamlstm undo` on IMAP accounts: the accounts of the configuration on which there is something to undo."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from spamlstm.config import Config, ImapConfig
+from spamlstm.daemon.imap.account_session import AccountSession, AccountTally
+from spamlstm.daemon.imap.account_state import AccountAct
+from spamlstm.daemon.imap.account_undo import AccountUndo, AccountUndoResult
+from spamlstm.daemon.imap.accounts import check_imap_installed
+from spamlstm.daemon.imap.answers import AccountUnavailableError
+from spamlstm.daemon.imap.connection import ImapConnection
+from spamlstm.daemon.imap.credentials import CredentialsError, secret_of_account
+from spamlstm.daemon.imap.move_recovery import MoveRecovery
+from spamlstm.daemon.imap.records import FOLDER, AccountRecords
+from spamlstm.filtering.undo import UndoStatus
+
+
+def has_records(state: Path) -> bool:
+    """Return whether a daemon with this state folder has served IMAP accounts."""
+    return (state / FOLDER).is_dir()
+
+
+def undo_on_accounts(
+    config: Config, state: Path, *, is_wanted: Callable[[AccountAct], bool], dry: bool
+) -> Iterator[tuple[ImapConfig, AccountUndoResult]]:
+    """Undo the wanted acts on all accounts, or in a dry run only report them. No daemon may run with `state`.
+
+    An account is only connected if there is something to undo, or a move whose result is not known.
+    """
+    for account in config.accounts:
+        records = AccountRecords.find(state, account.key)
+        if records is None:
+            continue
+        with contextlib.closing(records):
+            if any(map(is_wanted, records.acts())) or (records.moves() and not dry):
+                for one in _undone(account, config, records, is_wanted=is_wanted, dry=dry):
+                    yield account, one
+
+
+def _undone(
+    account: ImapConfig, config: Config, records: AccountRecords, *, is_wanted: Callable[[AccountAct], bool], dry: bool
+) -> Iterator[AccountUndoResult]:
+    """Undo the wanted acts on one account. If the server cannot be used any more, the remaining acts fail."""
+    left = {one.id: one for one in records.acts() if is_wanted(one)}
+    try:
+        check_imap_installed()
+        connection = ImapConnection.open(account, secret_of_account(account))
+        with contextlib.closing(connection):
+            tally = AccountTally(account.host)
+            session = AccountSession(account, config, connection, records, requests=None, tally=tally)
+            if not dry:
+                MoveRecovery(session).settle()
+                left = {one.id: one for one in records.acts() if is_wanted(one)}
+            for one in AccountUndo(session, dry=dry).undo(list(left.values())):
+                del left[one.act.id]
+                yield one
+    except (AccountUnavailableError, CredentialsError) as error:
+        yield from (AccountUndoResult(one, UndoStatus.FAILED, failure=str(error)) for one in left.values())

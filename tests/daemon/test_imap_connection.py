@@ -30,6 +30,7 @@ from spamlstm.daemon.imap.answers import (
 )
 from spamlstm.daemon.imap.connection import ImapConnection
 from spamlstm.daemon.imap.credentials import CredentialsError, secret_of
+from spamlstm.daemon.imap.exchange import FLAGS
 from spamlstm.daemon.imap.folder_visits import FolderVisits
 from spamlstm.daemon.imap.recognition import recognized
 from spamlstm.daemon.imap.records import AccountRecords
@@ -114,6 +115,74 @@ def test_changes_by_others_are_not_mistaken_for_an_answer():
     with connected(fetching(reply)) as connection:
         connection.select("INBOX", readonly=False)
         assert connection.flags([4]) == {4: RemoteFlag.SEEN}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [b"* 3 FETCH (FLAGS (\\Seen))\r\n", b"* 3 FETCH (UID 8 FLAGS (\\Seen) MODSEQ (90))\r\n"],
+    ids=["number", "uid"],
+)
+@pytest.mark.parametrize("word", [b"FETCH", b"STORE", b"MOVE", b"EXPUNGE"])
+def test_changes_by_others_during_a_command_are_events(word, change):
+    """A change that the server tells during any command of ours is an event, even if it told one before too."""
+
+    def answer(tag, command):
+        reply = b"* 1 FETCH (UID 4 BODY[] {5}\r\nhello MODSEQ (5))\r\n" if b"BODY" in command else b""
+        return reply + (change if word in command else b"") + (well(tag, command) or b"")
+
+    with connected(answer) as connection:
+        for _ in range(2):
+            connection.select("INBOX", readonly=False)
+            connection.take_events()
+            assert connection.bodies({4: 5}) == {4: b"hello"}
+            connection.claim([4], "$Junk")
+            connection.move([4], "Junk", validity=7)
+            connection.remove([4])
+            assert FLAGS in connection.take_events()
+        assert FLAGS not in connection.take_events()
+
+
+def test_new_uids_of_another_numbering_are_not_believed():
+    """The UIDs that a server says after a move count only under the UIDVALIDITY that is recorded for the folder."""
+    code = b"* OK [COPYUID 7 4:5 8:9] moved\r\n"
+    answer = lambda tag, command: (code if b"MOVE" in command else b"") + (well(tag, command) or b"")  # noqa: E731
+    with connected(answer) as connection:
+        connection.select("INBOX", readonly=False)
+        assert connection.move([4, 5], "Junk", validity=7) == {4: 8, 5: 9}
+        assert connection.move([4, 5], "Junk", validity=6) == {}
+
+
+def test_changes_of_ours_are_no_events():
+    """The new modseq that a server tells after our own change causes no work."""
+
+    def answer(tag, command):
+        reply = b"* 1 FETCH (UID 4 MODSEQ (6))\r\n" if b"STORE" in command else b""
+        reply = b"* 1 FETCH (UID 4 BODY[] {5}\r\nhello MODSEQ (5))\r\n" if b"BODY" in command else reply
+        return reply + (well(tag, command) or b"")
+
+    with connected(answer) as connection:
+        connection.select("INBOX", readonly=False)
+        connection.bodies({4: 5})
+        connection.take_events()
+        assert connection.claim([4], "$Junk") == {4}
+        connection.remove([4])
+        assert connection.take_events() == set()
+
+
+def test_a_message_that_changes_while_it_is_read_is_not_claimed():
+    """The condition of a claim is the modseq at which the message was read, not that of a later change."""
+    seen = []
+
+    def answer(tag, command):
+        seen.append(command)
+        reply = b"* 1 FETCH (UID 4 BODY[] {5}\r\nhello MODSEQ (5))\r\n* 1 FETCH (UID 4 FLAGS ($Junk) MODSEQ (9))\r\n"
+        return (reply if b"BODY" in command else b"") + (well(tag, command) or b"")
+
+    with connected(answer) as connection:
+        connection.select("INBOX", readonly=False)
+        assert connection.bodies({4: 5}) == {4: b"hello"}
+        connection.claim([4], "$Junk")
+    assert b"(UNCHANGEDSINCE 5)" in b" ".join(seen)
 
 
 @pytest.mark.parametrize(

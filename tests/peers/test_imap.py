@@ -9,7 +9,7 @@ import shutil
 import pytest
 from clients import WAYS, marks, moved
 from dovecot import running
-from imap_account import SPECIAL, served
+from imap_account import SPECIAL, CuttingProxy, served
 from watching import numbers, until
 
 from spamlstm.features.sender_identity import name_key
@@ -89,6 +89,49 @@ def test_a_client_that_does_not_expunge_is_learned_from(server, tiny, tmp_path):
                 session.uid("STORE", uids[mark], "+FLAGS", r"(\Deleted)")
             until(lambda: account.labels() == {2: "spam", 0: "ham"})
         assert not account.tally.failed
+
+
+@pytest.mark.timeout(200)
+def test_a_change_while_the_daemon_reads_is_learned(server, tiny, tmp_path):
+    """An answer of the user that the server reports while the daemon reads another message is learned before it waits.
+
+    Otherwise it would be learned minutes later, when the server says that it is still there or IDLE is renewed.
+    """
+    with (
+        HookedProxy(server.port) as proxy,
+        server.session() as session,
+        served(server, tmp_path / "state", tiny, port=proxy.port) as account,
+    ):
+        for number in (0, 3):
+            server.deliver(number)
+        until(lambda: sum(account.tally.judged.values()) == 2)
+        account.visited()
+        session.select("INBOX")
+        uids = {mark: str(uid) for uid, mark in marks(session).items()}
+        proxy.hook = lambda: session.uid("STORE", uids[3], "+FLAGS", r"(\Answered)")
+        session.uid("STORE", uids[0], "+FLAGS", r"(\Answered)")
+        until(lambda: account.labels() == {0: "ham", 3: "ham"})
+        after = proxy.commands[proxy.seen :]
+        reads = [at for at, one in enumerate(after) if b"BODY.PEEK[]" in one]
+        idles = [at for at, one in enumerate(after) if one.endswith(b"IDLE")]
+        assert reads[1] < min(idles, default=len(after))
+        assert not account.tally.failed
+
+
+class HookedProxy(CuttingProxy):
+    """A proxy that calls `hook` once, before a command that reads messages reaches the server.
+
+    `seen` then is the number of the commands before it.
+    """
+
+    hook = None
+    seen = 0
+
+    def _forward(self, block, server):
+        if b"BODY.PEEK[]" in block and self.hook:
+            hook, self.hook, self.seen = self.hook, None, len(self.commands)
+            hook()
+        return super()._forward(block, server)
 
 
 @pytest.mark.parametrize("sent", ["auto", "Outgoing"])

@@ -16,7 +16,9 @@ from dovecot import running
 from imap_account import SPECIAL, CuttingProxy, served, shown_by
 from watching import ROOT, number_of, until
 
-from spamlstm.config import Config, LearningConfig
+from spamlstm.config import CatchUp, Config, DaemonConfig, LearningConfig
+from spamlstm.daemon.imap.account_state import BegunMove
+from spamlstm.daemon.imap.records import AccountRecords
 
 pytestmark = [
     pytest.mark.peers,
@@ -103,6 +105,58 @@ def test_new_uids_of_the_server_change_nothing(validity, tiny, tmp_path):
             account.visited()
             assert shown_by(server)["INBOX"] == [0, 2, 3, 4, 10]
             assert dict(account.tally.judged)["spam"] == 1
+
+
+@pytest.mark.timeout(300)
+def test_a_uid_alone_names_no_message(tiny, tmp_path):
+    """After an interrupted copy, the original is removed, and not another message that has its UID by now.
+
+    A server that restored a backup under the same UIDVALIDITY gives UIDs again. The other message has the same size and
+    came in the same second.
+    """
+    with running(SPECIAL) as server:
+        for number in (0, 1, 4):
+            server.deliver(number)
+        for one in (server.maildir / "new").iterdir():
+            os.utime(one, (1_700_000_000, 1_700_000_000))
+        config = Config(daemon=DaemonConfig(catch_up=CatchUp.ALL, dry_run=True))
+        with served(server, tmp_path / "state", tiny, config=config) as account:
+            until(lambda: sum(account.tally.judged.values()) == 3)
+            key = account.account.key
+        with server.session() as session, contextlib.closing(AccountRecords.open(tmp_path / "state", key)) as records:
+            session.select("INBOX")
+            uids = {mark: uid for uid, mark in marks(session).items()}
+            session.uid("COPY", str(uids[1]), "Junk")  # a daemon without MOVE is killed here
+            session.uid("STORE", str(uids[0]), "+FLAGS", r"(\Deleted)")
+            session.expunge()
+            inbox, junk = ({one.name: one for one in records.folders()}[name] for name in ("INBOX", "Junk"))
+            copy = records.copy(inbox.id, uids[1])
+            with records.change(durable=True):
+                records.begin_moves([begun(copy, inbox, junk)])
+        server.stop()
+        server.renumber("")
+        server.start()
+        with server.session() as session:
+            session.select("INBOX")
+            assert {mark: uid for uid, mark in marks(session).items()} == {1: uids[0], 4: uids[1]}
+        with served(server, tmp_path / "state", tiny, config=config) as account:
+            account.visited()
+            assert shown_by(server) == {"INBOX": [4], "Junk": [1], "Archive": []}
+            assert account.labels() == {}
+
+
+def begun(copy, source, target):
+    return BegunMove(
+        folder=source.id,
+        uid=copy.uid,
+        validity=source.validity,
+        content=copy.content,
+        size=copy.size,
+        date=copy.date,
+        target=target.id,
+        target_validity=target.validity,
+        target_next=target.next_uid,
+    )
 
 
 @pytest.mark.timeout(300)

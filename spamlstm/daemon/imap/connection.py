@@ -153,7 +153,7 @@ class ImapConnection(ImapExchange):
         """Return the flags of messages by UID."""
         found: dict[int, RemoteFlag] = {}
         for ordered in _chunks(sorted(uids)):
-            with self._fetched(_joined(ordered), "(UID FLAGS)") as answer:
+            with self._fetched(_joined(ordered), "(UID FLAGS)", key=b"FLAGS") as answer:
                 found |= {uid: flags_from_items(items) for uid, items in answer.items()}
         return found
 
@@ -162,7 +162,7 @@ class ImapConnection(ImapExchange):
 
         Also returns the largest modseq of these messages, or `since`.
         """
-        with self._fetched(f"{first}:*", "(UID FLAGS)", f"(CHANGEDSINCE {since})") as answer:
+        with self._fetched(f"{first}:*", "(UID FLAGS)", f"(CHANGEDSINCE {since})", key=b"FLAGS") as answer:
             found = {uid: flags_from_items(items) for uid, items in answer.items()}
             return found, max((since, *map(modseq_from, answer.values())))
 
@@ -175,7 +175,7 @@ class ImapConnection(ImapExchange):
         if not sizes:
             return {}
         items = "(UID BODY.PEEK[] MODSEQ)" if self.has_modseq else "(UID BODY.PEEK[])"
-        with self._fetched(_joined(sizes), items, expected=sum(sizes.values())) as answer:
+        with self._fetched(_joined(sizes), items, key=b"BODY[]", expected=sum(sizes.values())) as answer:
             read = {uid: one for uid, one in answer.items() if uid in sizes and isinstance(one.get(b"BODY[]"), bytes)}
             self._modseq = max(map(modseq_from, read.values()), default=0)
             return {uid: one[b"BODY[]"] for uid, one in read.items()}
@@ -186,7 +186,7 @@ class ImapConnection(ImapExchange):
         if not wanted:
             return {}
         items = f"(UID BODY.PEEK[HEADER]<0.{MOST_HEAD}>)"
-        with self._fetched(_joined(wanted), items, expected=MOST_HEAD * len(wanted)) as answer:
+        with self._fetched(_joined(wanted), items, key=key, expected=MOST_HEAD * len(wanted)) as answer:
             return {uid: one[key] for uid, one in answer.items() if isinstance(one.get(key), bytes)}
 
     def set_keyword(self, uids: Iterable[int], word: str, *, remove: str = "") -> None:
@@ -195,12 +195,13 @@ class ImapConnection(ImapExchange):
         if remove:
             self.remove_keyword(ordered, remove)
         with self._command():
-            self._client.add_flags(ordered, [word.encode()], silent=True)
+            self._change("STORE", _joined(ordered), "+FLAGS.SILENT", f"({word})", ours=ordered)
 
     def remove_keyword(self, uids: Iterable[int], word: str) -> None:
         """Remove a keyword from messages."""
         with self._command():
-            self._client.remove_flags(sorted(uids), [word.encode()], silent=True)
+            ordered = sorted(uids)
+            self._change("STORE", _joined(ordered), "-FLAGS.SILENT", f"({word})", ours=ordered)
 
     def claim(self, uids: Iterable[int], word: str) -> set[int]:
         """Set a keyword on messages that no other client has changed since `bodies` returned them. Return their UIDs.
@@ -215,8 +216,7 @@ class ImapConnection(ImapExchange):
         with self._command():
             self._imap.untagged_responses.pop("MODIFIED", None)
             condition = f"(UNCHANGEDSINCE {self._modseq})"
-            status, data = self._imap.uid("STORE", _joined(sorted(wanted)), condition, "+FLAGS.SILENT", f"({word})")
-            self._client._checkok("STORE", status, data)  # noqa: SLF001
+            self._change("STORE", _joined(sorted(wanted)), condition, "+FLAGS.SILENT", f"({word})", ours=wanted)
             changed = self._imap.untagged_responses.pop("MODIFIED", None) or []
             return wanted - {uid for one in changed for uid in uid_set(one.decode("ascii"))}
 
@@ -228,7 +228,8 @@ class ImapConnection(ImapExchange):
         ordered = sorted(uids)
         with self._command():
             self._imap.untagged_responses.pop("COPYUID", None)
-            (self._client.move if self.can_move else self._client.copy)(ordered, target)
+            quoted = self._client._normalise_folder(target)  # noqa: SLF001
+            self._change("MOVE" if self.can_move else "COPY", _joined(ordered), quoted)
             moved = copied_uids(self._imap.untagged_responses.pop("COPYUID", None) or [], validity=validity)
             # What this program did is no change by others.
             if len(self._imap.untagged_responses.get("EXPUNGE", ())) <= len(ordered):
@@ -241,10 +242,10 @@ class ImapConnection(ImapExchange):
         """Remove messages, and no others, from the selected folder. Without UIDPLUS, they are flagged as deleted."""
         ordered = sorted(uids)
         with self._command():
-            self._client.delete_messages(ordered, silent=True)
+            self._change("STORE", _joined(ordered), "+FLAGS.SILENT", r"(\Deleted)", ours=ordered)
         if self.can_expunge:
             with self._command():
-                self._client.uid_expunge(ordered)
+                self._change("EXPUNGE", _joined(ordered))
 
     def check(self) -> None:
         """Ask the server for changes of the selected folder."""
@@ -254,10 +255,8 @@ class ImapConnection(ImapExchange):
     def _listed(self, uids: Iterable[int], items: str) -> dict[int, ListedMessage]:
         found = {}
         for ordered in _chunks(sorted(uids)):
-            with self._fetched(_joined(ordered), items) as answer:
+            with self._fetched(_joined(ordered), items, key=b"RFC822.SIZE") as answer:
                 for uid, one in answer.items():
-                    if not one.keys() - {b"SEQ", b"UID", b"FLAGS", b"MODSEQ"}:
-                        continue  # a change of another message, which some servers send with its UID
                     size, date = whole_number(one[b"RFC822.SIZE"]), int(one[b"INTERNALDATE"].timestamp())
                     found[uid] = ListedMessage(uid, flags_from_items(one), size, date, letters_from_items(one))
         return found

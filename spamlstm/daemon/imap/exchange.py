@@ -1,10 +1,9 @@
 """Commands to an IMAP server and its answers, with limits for what the server may send."""
 
 import contextlib
-import re
 import select
 import socket
-from collections.abc import Iterator
+from collections.abc import Container, Iterator, Sequence
 from typing import Any
 
 from spamlstm.daemon.imap.allowance import Allowance
@@ -18,7 +17,8 @@ SELECTED = "SELECTED"
 """The kind of change that a folder was selected, so that its other changes are not known."""
 # imaplib looks for READ-ONLY before each command.
 _KEPT = (*_EVENTS, "READ-ONLY")
-_WITHOUT_UID = re.compile(rb"\d+ \((?!.*\bUID \d)", re.DOTALL)
+_MARKER = b"1 ()"
+"""What is kept of responses about changes of flags."""
 
 
 class ImapExchange:
@@ -88,17 +88,40 @@ class ImapExchange:
         return bool(self._client.has_capability(capability))
 
     @contextlib.contextmanager
-    def _fetched(self, uids: str, items: str, *more: str, expected: int = 0) -> Iterator[dict[int, dict[bytes, Any]]]:
-        """Yield the answer to FETCH by UID. Errors of the block that reads the answer are errors of the server."""
-        from imapclient.response_parser import parse_fetch_response
+    def _fetched(
+        self, uids: str, items: str, *more: str, key: bytes, expected: int = 0
+    ) -> Iterator[dict[int, dict[bytes, Any]]]:
+        """Yield the answer to FETCH by UID. Errors of the block that reads the answer are errors of the server.
 
+        Each response of the answer has the item `key`. Responses without it tell changes by other clients, which become
+        events. If `key` is FLAGS, the answer itself is what an event would ask for.
+        """
         with self._command(expected):
+            if key == b"FLAGS":
+                self._imap.untagged_responses.pop(FLAGS, None)
             status, data = self._imap.uid("FETCH", uids, items, *more)
             self._client._checkok("FETCH", status, data)  # noqa: SLF001
-            # Changes by other clients come between, with sequence numbers instead of UIDs.
-            kept = [one for one in data if not (isinstance(one, bytes) and _WITHOUT_UID.match(one))]
-            found = parse_fetch_response(kept if kept != [None] else [], False, True)  # noqa: FBT003
-            yield {uid_from(uid): dict(one) for uid, one in found.items()}
+            found: dict[int, dict[bytes, Any]] = {}
+            for response in _parsed(data):
+                if b"UID" in response and key in response:
+                    found.setdefault(uid_from(response[b"UID"]), {}).update(response)
+                else:
+                    self._keep_change()
+            yield found
+
+    def _change(self, command: str, *arguments: str, ours: Container[int] = ()) -> None:
+        """Send a command that changes messages. Responses about changes by other clients become events.
+
+        The server may tell that the messages with the UIDs `ours` have a new modseq.
+        """
+        data = self._client._command_and_check(command, *arguments, uid=True)  # noqa: SLF001
+        for response in _parsed(data):
+            if b"FLAGS" in response or response.get(b"UID") not in ours:
+                self._keep_change()
+
+    def _keep_change(self) -> None:
+        """Let `take_events` return FLAGS. imaplib takes all responses about messages for the answer to a command."""
+        self._imap.untagged_responses[FLAGS] = [_MARKER]
 
     @contextlib.contextmanager
     def _command(self, expected: int = 0) -> Iterator[None]:
@@ -116,4 +139,18 @@ class ImapExchange:
         for name in [name for name in untagged if name not in _KEPT]:
             del untagged[name]
         for name, responses in untagged.items():
-            responses[:] = [b"1 ()" if name == "FETCH" else responses[0]]
+            responses[:] = [_MARKER if name == FLAGS else responses[0]]
+
+
+def _parsed(data: Sequence[Any]) -> Iterator[dict[bytes, Any]]:
+    """Yield the items of each response about a message. A response ends with a part that is not a literal."""
+    from imapclient.response_parser import parse_fetch_response
+
+    parts: list[Any] = []
+    for one in data:
+        parts.append(one)
+        if isinstance(one, bytes):
+            yield from parse_fetch_response(parts, False, False).values()  # noqa: FBT003
+            parts = []
+    if parts and parts != [None]:
+        raise ValueError("a response without an end")

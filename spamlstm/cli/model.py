@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spamlstm import progress
-from spamlstm.cli.selection import existing_state
+from spamlstm.cli.selection import account_named, existing_state
 from spamlstm.cli.terminal import (
     complain,
     console,
@@ -204,7 +204,9 @@ def retrain_model(
 
 
 def _maildir_of_labels(config: Config, maildir: Path | None, *, for_all: bool) -> Path | None:
-    """Return the Maildir whose labels a retraining uses, or None if all Maildirs share their labels.
+    """Return the Maildir whose labels a retraining uses.
+
+    Return None if all Maildirs share their labels, or if `maildir` is the name of an IMAP account.
 
     Raises UserError if other Maildirs would use the model without `for_all`, or if `for_all` has no effect.
     """
@@ -212,15 +214,17 @@ def _maildir_of_labels(config: Config, maildir: Path | None, *, for_all: bool) -
         if for_all:
             raise UserError("--for-all has no effect, because all Maildirs share their labels; leave it out")
         return None
-    others = [path for path in expand_maildirs(config.maildirs) if not path.samefile(maildir)]
+    account = account_named(config, str(maildir))
+    others = [str(path) for path in expand_maildirs(config.maildirs) if account or not path.samefile(maildir)]
+    others += [one.label for one in config.accounts if one is not account]
     if others and not for_all:
         raise UserError(
-            f"the model is used for all Maildirs, so the labels of {maildir} would influence {len(others)} other"
-            " Maildirs; add --for-all to train the model with them nevertheless"
+            f"the model is used for all mail, so the labels of {maildir} would influence {len(others)} other Maildirs"
+            " and accounts; add --for-all to train the model with them nevertheless"
         )
     if for_all and not others:
-        raise UserError(f"--for-all has no effect, because {maildir} is the only Maildir; leave it out")
-    return maildir
+        raise UserError(f"--for-all has no effect, because {maildir} is the only Maildir or account; leave it out")
+    return maildir if account is None else None
 
 
 def _print_report(report: "RetrainReport", *, json: bool) -> None:

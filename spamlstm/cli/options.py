@@ -41,7 +41,7 @@ MaildirOption = Annotated[
     typer.Option(
         "--maildir",
         metavar="DIR",
-        help='Use the labels of this Maildir (only with labels = "per-maildir" in the configuration)',
+        help='Use the labels of this Maildir or IMAP account (only with labels = "per-maildir" in the configuration)',
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, one object per line.")]

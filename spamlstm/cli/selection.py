@@ -66,13 +66,14 @@ def existing_state(state: Path | None) -> Path:
 def label_folder(state: Path | None, maildir: Path | None, *, named: Path | None) -> Path:
     """Return the folder with the labels.
 
-    The folder is the state folder, or a folder for `maildir` if each Maildir has its own labels. Raises UserError if
-    `maildir` is required but not given, or if it has no effect. Raises NoInputError if `maildir` is not a Maildir, or
-    if the state folder was named and does not exist.
+    The folder is the state folder, or a folder for `maildir` if each Maildir has its own labels. `maildir` may also be
+    the name of an IMAP account. Raises UserError if `maildir` is required but not given, or if it has no effect. Raises
+    NoInputError if `maildir` is not a Maildir, or if the state folder was named and does not exist.
     """
     state = existing_state(state)
     config = load_found_config(named)
-    if maildir is not None:
+    account = None if maildir is None else account_named(config, str(maildir))
+    if maildir is not None and account is None:
         _check(maildir)
     if config.learning.labels is LabelScope.SHARED:
         if maildir is not None:
@@ -82,6 +83,8 @@ def label_folder(state: Path | None, maildir: Path | None, *, named: Path | None
         return state
     if maildir is None:
         raise UserError('each Maildir has its own labels ([learning] labels = "per-maildir"); add --maildir DIR')
+    if account is not None:
+        return personal_dir(state, account.key)
     folder = personal_dir(state, _section(config, maildir)[1])
     # Without sections, the Maildirs are named on the command line of 'spamlstm run'.
     if config.maildirs and _configured(config, maildir) is None and not folder.is_dir():

@@ -292,6 +292,18 @@ def test_a_maildir_outside_the_configuration(spamlstm, message, tmp_path):
     assert (status, "is not a Maildir of the configuration" in err) == (64, True)
 
 
+def test_labels_of_an_account_are_named_by_the_account(spamlstm, message, tmp_path):
+    """With labels of each mailbox, those of an IMAP account are listed, changed and purged by its name."""
+    config = tmp_path / "config.toml"
+    account = '[[imap]]\nhost = "imap.example.org"\nuser = "ann"\npassword_command = "true"\n'
+    config.write_text(f'[learning]\nlabels = "per-maildir"\n{account}')
+    of_account = ("--maildir", "imap.example.org", "--config", config)
+    assert spamlstm("label", "spam", message, *of_account)[0] == 0
+    assert spamlstm("labels", *of_account)[1].startswith("0 ham, 1 spam")
+    assert spamlstm("labels", "--maildir", "imap.example.com", "--config", config)[0] == 66
+    assert spamlstm("labels", "purge", "--yes", *of_account)[1] == "1 label removed\n"
+
+
 def test_input_that_is_not_mail_gets_no_label(spamlstm, tmp_path):
     """Nothing and a picture are not mail (65), and a FIFO and a device are not read (66); none is labelled."""
     os.mkfifo(tmp_path / "fifo")

@@ -74,7 +74,7 @@ def test_the_labels_of_one_do_not_change_the_model_of_others_unasked(state, tmp_
     config.write_text(f'[learning]\nlabels = "per-maildir"\n{sections}')
     where = ["retrain", "--now", "--maildir", str(boxes[0]), "--state", str(state), "--config", str(config)]
     assert run(where) == 64
-    assert "would influence 2 other Maildirs; add --for-all" in capsys.readouterr().err
+    assert "would influence 2 other Maildirs and accounts; add --for-all" in capsys.readouterr().err
     assert run([*where, "--for-all"]) == 0
     assert "nothing was labelled yet" in capsys.readouterr().out
 

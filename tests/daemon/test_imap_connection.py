@@ -2,6 +2,7 @@
 
 import contextlib
 import socket
+import sqlite3
 import sys
 import threading
 import tracemalloc
@@ -15,9 +16,16 @@ from hypothesis import strategies as st
 
 from spamlstm.config import Action, AuthMethod, Config, ImapConfig, TlsMode
 from spamlstm.daemon.imap import account_session, allowance
-from spamlstm.daemon.imap.account_folders import is_junk_classified, junk_target, new_junk_names, visited_folders
+from spamlstm.daemon.imap.account_folders import (
+    is_junk_classified,
+    junk_target,
+    new_junk_names,
+    sent_folders_of,
+    visited_folders,
+)
 from spamlstm.daemon.imap.account_session import AccountSession, AccountTally
-from spamlstm.daemon.imap.account_state import AccountCopy
+from spamlstm.daemon.imap.account_state import AccountCopy, BegunMove
+from spamlstm.daemon.imap.account_tables import ACCOUNT_TABLES
 from spamlstm.daemon.imap.answers import (
     AccountUnavailableError,
     CommandRefusedError,
@@ -467,6 +475,24 @@ def test_spam_goes_to_the_folder_that_is_there(listed, settings, target):
     assert junk_target(listed, account(**settings)) == target
 
 
+@pytest.mark.parametrize(
+    ("settings", "sent"),
+    [
+        ({}, ["x", "Gesendet"]),
+        ({"sent": "Out"}, ["Out"]),
+        ({"sent": "INBOX"}, []),
+        ({"folders": ("INBOX", "Gesendet")}, ["x"]),
+    ],
+)
+def test_sent_folders(settings, sent):
+    """Sent folders are those that the server marks or that have a usual name, or the configured one, never a folder
+    whose mail is classified; no label follows from mail in them.
+    """
+    listed = [folder("INBOX"), folder("x", "\\sent"), folder("Gesendet"), folder("Out"), folder("Sent", "\\trash")]
+    assert sent_folders_of(listed, account(**settings)) == sent
+    assert not set(visited_folders(listed, account(**settings), ignore_folders=())) & set(sent)
+
+
 def test_the_junk_folder_is_not_classified():
     """An account reports a junk folder among its classified folders, because spam there would be moved in a circle."""
     listed = [folder("INBOX"), folder("Junk", "\\junk")]
@@ -495,6 +521,23 @@ def test_two_new_folders_are_not_both_a_renamed_one(tmp_path):
     found = visits.find([folder("INBOX"), folder("New"), folder("Other")])
     assert {one.name: one.validity for one in found} == {"INBOX": 1, "New": 0, "Other": 0}
     records.close()
+
+
+def test_records_of_the_former_version_are_kept(tmp_path):
+    """A database of the version without acts is upgraded: a begun move is still there, and undoes nothing."""
+    (tmp_path / "state").mkdir(mode=0o700)
+    path = AccountRecords.path_of(tmp_path / "state", "imap://x")
+    path.parent.mkdir(mode=0o700)
+    with contextlib.closing(sqlite3.connect(path)) as former:
+        former.executescript(ACCOUNT_TABLES.schema.removesuffix(ACCOUNT_TABLES.upgrades[1]))
+        former.execute("INSERT INTO moves VALUES (5, 1, 2, 3, x'00112233445566778899aabbccddeeff', 9, 8, 7, 6, 4)")
+        former.execute("PRAGMA user_version = 1")
+        former.commit()
+    path.chmod(0o600)
+    with contextlib.closing(AccountRecords.open(tmp_path / "state", "imap://x")) as records:
+        content = "00112233445566778899aabbccddeeff"
+        assert records.moves() == [BegunMove(1, 2, 3, content, 9, 8, 7, 6, 4, id=5)]
+        assert records.acts() == []
 
 
 def test_only_messages_that_may_be_known_are_read_again():

@@ -4,6 +4,7 @@ Messages are read in groups and kept in a temporary file, because `adopt` reads 
 """
 
 import errno
+import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -21,6 +22,7 @@ from spamlstm.daemon.imap.answers import (
 )
 from spamlstm.daemon.imap.connection import ImapConnection
 from spamlstm.daemon.imap.written_names import names_written
+from spamlstm.errors import OutputError, reason_of
 from spamlstm.learning import sent_mail
 from spamlstm.learning.mailbox_mail import ListedMail, MailListing
 from spamlstm.learning.survey import adoption_evidence
@@ -197,7 +199,11 @@ class AccountMail:
         for one in batch:
             raw = raws.get(one.uid)
             self._kept[one.folder, one.uid] = None if raw is None else (self._spool.tell(), len(raw))
-            self._spool.write(raw or b"")
+            try:
+                self._spool.write(raw or b"")
+                self._spool.flush()
+            except OSError as error:
+                raise OutputError(f"the mail cannot be kept in {tempfile.gettempdir()}: {reason_of(error)}") from error
 
     def _next_of_group(self, message: AccountMessage) -> Iterator[AccountMessage]:
         group, at = self._places[message]
@@ -237,6 +243,8 @@ class AccountMail:
         Raises CommandRefusedError if the server refuses a command of the action.
         """
         while True:
+            if self._clock() > self._until + MOST_SECONDS:
+                raise AccountUnavailableError("the server takes too long")
             try:
                 if self._connection is None:
                     self._connection = self._connect()

@@ -1,9 +1,13 @@
-"""The listeners: time of an answer, slow clients, memory, hostile bytes. `MODE` is start, times, slow, memory or fuzz.
+"""The listeners: time of an answer, slow clients, memory, hostile bytes.
+
+`MODE` is start, times, slow, crowd, memory or fuzz.
 
 start: the least processor time of `spamlstm filter` with a daemon, and of what it does not import, in milliseconds.
 times: `spamlstm filter` with and without a daemon, and `spamc -c` one at a time and 20 in parallel, in milliseconds.
 slow:  for each listener, the time of others and the memory of the daemon while 200 clients of this listener send a
        byte a second, wrong lengths or noise.
+crowd: for each listener, the largest memory of the daemon, and the time of another client, while 1,000 clients send a
+       whole request of 5 MB or 1 MB at once and read no answer.
 memory: the memory of the daemon with all listeners, idle and after messages of all listeners [default: 100,000].
 fuzz:  any bytes to each protocol (default: 100,000 in all); ends with an error if a request gets no proper answer.
 """
@@ -14,12 +18,14 @@ import os
 import random
 import re
 import resource
+import selectors
 import socket
 import statistics
 import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import zlib
 from collections.abc import Callable, Iterator
@@ -43,6 +49,7 @@ HEADERS += [b"Remove: local", b"Set: local, remote", b"frob", b"A: b", b": :", b
 PATHS = [b"/checkv2"] * 8 + [b"/symbols", b"/learnspam", b"/learnham", b"/ping", b"/stat", b"/x", b"/checkv2?a=b"]
 HTTP_HEADERS = [b"Password: secret", b"Password: x", b"User: ann", b"Rcpt: a@b, c@d", b"Deliver-To: <../x>", b"frob"]
 HTTP_HEADERS += [b"File: /etc/passwd", b"Compression: zstd", b"Expect: 100-continue", b"Connection: close", b"A:\0"]
+CROWD_SECONDS = 60.0
 REQUEST = b"CHECK SPAMC/1.5\r\nContent-length: %d\r\n\r\n%s" % (len(MAIL), MAIL)
 
 
@@ -93,8 +100,8 @@ def milliseconds(call: Callable[[], object], count: int) -> str:
     return f"p50 {statistics.median(taken):.1f}, least {min(taken):.1f}"
 
 
-def memory(process: int) -> float:
-    return int(re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{process}/status").read_text())[1]) / 1024
+def memory(process: int, kind: str = "VmRSS") -> float:
+    return int(re.search(rf"{kind}:\s+(\d+)", Path(f"/proc/{process}/status").read_text())[1]) / 1024
 
 
 def least_processor_time(command: list[str], count: int) -> str:
@@ -189,6 +196,61 @@ def slow_clients(name: str, path: str, process: int, count: int) -> None:
         print(f"{name}: alone {alone}; beside 200 slow clients {beside}; memory +{memory(process) - before:.1f} MB")
 
 
+def crowd(folder: Path, count: int) -> None:
+    resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
+    for name in ("own", "spamd", "milter", "http"):
+        for size in (5_000_000, 1_000_000):
+            (folder / f"{name}{size}").mkdir()
+            with running(folder / f"{name}{size}") as (process, path, _):
+                crowd_of_clients(name, str(Path(path).with_name(name)), process, clients=count, size=size)
+
+
+def crowd_of_clients(name: str, path: str, process: int, *, clients: int, size: int) -> None:
+    mail = MAIL + (b"x" * 77 + b"\n") * (size // 78)
+    request = memoryview(request_of(name, mail))
+    if name == "milter":  # the body in packets of 64 KB, as from an MTA
+        begin, _, _ = request_of(name, MAIL).partition(packet(b"B", MAIL.partition(b"\n\n")[2]))
+        body = (packet(b"B", mail[at : at + 65535]) for at in range(0, len(mail), 65535))
+        request = memoryview(b"".join((begin, *body, packet(b"E"))))
+    good = request_of(name, MAIL)
+    exchange(path, good)
+    before, stop, taken = memory(process), threading.Event(), []
+
+    def ask() -> None:
+        while not stop.wait(0.2):
+            start = time.perf_counter()
+            with contextlib.suppress(OSError):  # the queue of the kernel is full
+                if exchange(path, good):
+                    taken.append(time.perf_counter() - start)
+
+    began = time.monotonic()
+    with contextlib.ExitStack() as stack, selectors.DefaultSelector() as selector, ThreadPoolExecutor(1) as pool:
+        for _ in range(clients):
+            client = stack.enter_context(socket.socket(socket.AF_UNIX))
+            client.settimeout(0)
+            with contextlib.suppress(BlockingIOError):  # the queue of the kernel is full, so the client goes
+                client.connect(path)
+                selector.register(client, selectors.EVENT_WRITE, [0])
+        connected, sent = len(selector.get_map()), 0
+        pool.submit(ask)
+        while selector.get_map() and time.monotonic() < began + CROWD_SECONDS:
+            for key, _ in selector.select(0.1):
+                try:
+                    key.data[0] += key.fileobj.send(request[key.data[0] : key.data[0] + (1 << 18)])
+                except OSError:
+                    selector.unregister(key.fileobj)
+                else:
+                    if key.data[0] == len(request):
+                        sent += 1
+                        selector.unregister(key.fileobj)
+        seconds = time.monotonic() - began
+        stop.set()
+    waits = f"p50 {statistics.median(taken):.2f} s, most {max(taken):.2f} s" if taken else "none"
+    print(f"{name}, {size / 1e6:.0f} MB: {connected} connected, {sent} sent all in {seconds:.0f} s;", end=" ")
+    peak = memory(process, "VmHWM")
+    print(f"memory {before:.0f} MB, at most {peak:.0f} MB; {len(taken)} others: {waits}", flush=True)
+
+
 def memory_after(folder: Path, count: int) -> None:
     """Send messages of several sizes to all listeners, four at a time."""
     randomly = random.Random(1)
@@ -267,12 +329,12 @@ def fuzz(folder: Path, count: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("mode", choices=["start", "times", "slow", "memory", "fuzz"])
+    parser.add_argument("mode", choices=["start", "times", "slow", "crowd", "memory", "fuzz"])
     parser.add_argument("--count", type=int)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        modes = {"start": (start, 30), "times": (times, 100), "slow": (slow, 200), "memory": (memory_after, 100_000)}
-        mode, default = (modes | {"fuzz": (fuzz, 100_000)})[given.mode]
+        modes = {"start": (start, 30), "times": (times, 100), "slow": (slow, 200), "crowd": (crowd, 1000)}
+        mode, default = (modes | {"memory": (memory_after, 100_000), "fuzz": (fuzz, 100_000)})[given.mode]
         mode(Path(folder), given.count or default)
 
 

@@ -1,6 +1,7 @@
 """The listeners: bounds, slow and hostile clients, users, labels, reloads, and the same score for all ways in."""
 
 import contextlib
+import errno
 import grp
 import logging
 import os
@@ -10,6 +11,7 @@ import stat
 import threading
 import zlib
 from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -19,7 +21,7 @@ from listening import PATIENCE, exchange, listening
 from tiny_bundle import HAM, SPAM, UNSURE, make
 
 from spamlstm.config import Config, LabelScope, LearningConfig, MaildirConfig, SpamdConfig
-from spamlstm.daemon.listeners import connection, server
+from spamlstm.daemon.listeners import connection, listener, receiving_budget
 from spamlstm.daemon.listeners.judging import JudgeRequest, Judging, JudgingError, LabelRequestOfClient
 from spamlstm.errors import UnavailableError
 from spamlstm.learning.label import Label
@@ -82,7 +84,7 @@ def test_a_compressed_bomb_is_refused(spamd, running):
     request = b"CHECK SPAMC/1.5\r\nCompress: zlib\r\nContent-length: %d\r\n\r\n%s" % (len(data), data)
     assert exchange(spamd, request).startswith(b"SPAMD/1.0 69 Service Unavailable: zlib: the message is above")
     assert exchange(spamd, CHECK_SPAM).startswith(b"SPAMD/1.1 0 EX_OK")
-    assert running.listeners._budget.left == connection.MOST_BUFFERED
+    assert running.listeners._budget.left == receiving_budget.MOST_BUFFERED
 
 
 @pytest.mark.parametrize(
@@ -201,9 +203,16 @@ def test_slow_clients_harm_nobody(spamd, running):
         assert running.listeners.snapshot()["spamd"]["open"] >= 200
 
 
-def test_the_oldest_unfinished_request_makes_room(spamd, running, monkeypatch, wait):
+@pytest.fixture
+def crowded(monkeypatch):
+    """At most three connections, and every client that does not wait for the daemon is slow."""
+    monkeypatch.setattr(listener, "MOST_CONNECTIONS", 3)
+    monkeypatch.setattr(connection, "SLOW_SECONDS", 0.0)
+
+
+@pytest.mark.usefixtures("crowded")
+def test_the_oldest_unfinished_request_makes_room(spamd, running, wait):
     """Beyond the largest number of connections, the oldest client that has not sent a whole request is dropped."""
-    monkeypatch.setattr(server, "MOST_CONNECTIONS", 3)
     with connected(spamd, 3) as clients:
         wait(lambda: running.listeners.snapshot()["spamd"]["open"] == 3)
         assert exchange(spamd, CHECK_SPAM).startswith(b"SPAMD/1.1 0 EX_OK")
@@ -211,9 +220,9 @@ def test_the_oldest_unfinished_request_makes_room(spamd, running, monkeypatch, w
         assert running.listeners.snapshot()["spamd"]["dropped"] == 1
 
 
-def test_many_clients_at_once_leave_no_connection_behind(spamd, running, monkeypatch, wait):
-    """If more clients than permitted connect before the first is served, the oldest are disconnected."""
-    monkeypatch.setattr(server, "MOST_CONNECTIONS", 3)
+@pytest.mark.usefixtures("crowded")
+def test_many_clients_at_once_leave_no_connection_behind(spamd, running, wait):
+    """If more slow clients than permitted connect before the first is served, the oldest are disconnected."""
     held = threading.Event()
     running.listeners._loop.call_soon_threadsafe(held.wait, PATIENCE)
     with connected(spamd, 20) as clients:
@@ -237,19 +246,122 @@ def test_a_client_that_takes_no_answer_is_dropped(spamd, running, monkeypatch, w
     mail = SPAM + b"x" * (8 << 20)
     with connected(spamd, 1, b"PROCESS SPAMC/1.5\r\nContent-length: %d\r\n\r\n%s" % (len(mail), mail)):
         wait(lambda: running.listeners.snapshot()["spamd"]["dropped"] == 1)
-    assert running.listeners._budget.left == connection.MOST_BUFFERED
+    assert running.listeners._budget.left == receiving_budget.MOST_BUFFERED
 
 
-def test_large_requests_share_the_memory(spamd, running, monkeypatch):
-    """If unfinished requests fill the memory for them, a further large request is refused, and small ones are not."""
-    running.listeners._budget.left = connection.STEP
-    first = b"CHECK SPAMC/1.5\r\nContent-length: 60000000\r\n\r\n" + b"x" * (2 << 20)
-    with connected(spamd, 1, first) as (client,):
-        assert exchange(spamd, first) == (
-            b"SPAMD/1.0 76 Bad header line: (too much mail is being received; try again later)\r\n"
-        )
+def large_request(size):
+    return b"PROCESS SPAMC/1.5\r\nContent-length: %d\r\n\r\n%s" % (size, SPAM.ljust(size, b"x"))
+
+
+def test_large_requests_wait_for_memory(spamd, running):
+    """If requests fill the memory for them, a further large request waits until it is free. Small ones do not wait."""
+    running.listeners._budget.left = 3 << 20
+    first = large_request(3 << 20)
+    with connected(spamd, 1, first[:-1]) as (client,), ThreadPoolExecutor() as pool:
+        second = pool.submit(exchange, spamd, large_request(2 << 20))
         assert exchange(spamd, CHECK_SPAM).startswith(b"SPAMD/1.1 0 EX_OK")
-        client.close()
+        assert not second.done()
+        client.sendall(first[-1:])
+        assert client.recv(9) == b"SPAMD/1.1"
+        while client.recv(1 << 16):
+            pass
+        assert second.result(PATIENCE).startswith(b"SPAMD/1.1 0 EX_OK")
+    assert running.listeners._budget.left == 3 << 20
+
+
+@pytest.mark.parametrize("reads", [False, True])
+def test_a_slow_client_does_not_keep_the_memory(spamd, running, monkeypatch, reads, wait):
+    """A client that does not send its large request, or does not take its answer, is dropped if others wait."""
+    monkeypatch.setattr(connection, "SLOW_SECONDS", 0.2)
+    running.listeners._budget.left = 3 << 20
+    request = large_request(3 << 20)
+    with connected(spamd, 1, request[:-1] if reads else request):
+        if not reads:
+            wait(lambda: running.listeners.snapshot()["spamd"]["judged"] == {"spam": 1})
+        assert exchange(spamd, request).startswith(b"SPAMD/1.1 0 EX_OK")
+        assert running.listeners.snapshot()["spamd"]["dropped"] == 1
+    assert running.listeners._budget.left == 3 << 20
+
+
+def test_a_large_request_of_unknown_length_is_refused(spamd, running):
+    """If requests fill the memory, a client whose request has no length could wait for ever, so it is told to go."""
+    running.listeners._budget.left = 0
+    request = b"CHECK SPAMC/1.2\r\n\r\n" + b"x" * (2 << 20)
+    assert exchange(spamd, request) == (
+        b"SPAMD/1.0 76 Bad header line: (too much mail is being received; try again later)\r\n"
+    )
+
+
+def test_few_large_requests_wait_for_memory(spamd, running, monkeypatch, wait):
+    """If many clients wait for memory already, a further large request is refused, and small ones get answers."""
+    monkeypatch.setattr(receiving_budget, "MOST_WAITING", 1)
+    running.listeners._budget.left = 0
+    with connected(spamd, 1, large_request(2 << 20)[:99]):
+        wait(lambda: running.listeners._budget._waiting == 1)
+        assert b"too much mail is being received" in exchange(spamd, large_request(2 << 20))
+        assert exchange(spamd, CHECK_SPAM).startswith(b"SPAMD/1.1 0 EX_OK")
+
+
+def test_connections_are_bounded_if_all_clients_wait_for_the_daemon(tmp_path, classifier, config, monkeypatch, wait):
+    """Beyond the largest number of connections, clients wait in the kernel. None is dropped, and all get answers."""
+    monkeypatch.setattr(listener, "MOST_CONNECTIONS", 3)
+    held = threading.Event()
+
+    def work(requests):
+        held.wait(PATIENCE)
+        requests.work()
+
+    with listening(tmp_path / "state", classifier, config, work=work) as one:
+        with connected(f"{tmp_path}/spamd.sock", 3, CHECK_SPAM) as first:
+            clients = one.listeners._listeners["spamd"].connections
+            wait(lambda: [each.is_waiting for each in list(clients)] == [True] * 3)
+            with connected(f"{tmp_path}/spamd.sock", 2, CHECK_SPAM) as further:
+                # A later event of the thread of the listeners shows that it does not accept the further clients.
+                assert exchange(str(one.state / "filter.sock"), b"\n").startswith(b"ERROR")
+                assert one.listeners.snapshot()["spamd"]["open"] == 3
+                held.set()
+                for client in (*first, *further):
+                    assert client.recv(9) == b"SPAMD/1.1"
+        assert one.listeners.snapshot()["spamd"]["dropped"] == 0
+
+
+@pytest.mark.usefixtures("crowded")
+def test_a_client_that_takes_no_answer_makes_room(spamd, running, monkeypatch, wait):
+    """Beyond the largest number of connections, the oldest client that does not take its answer is dropped."""
+    monkeypatch.setattr(connection, "SLOW_SECONDS", 1000.0)
+    with connected(spamd, 3, large_request(4 << 20)) as clients:
+        wait(lambda: running.listeners.snapshot()["spamd"]["judged"] == {"spam": 3})
+        monkeypatch.setattr(connection, "SLOW_SECONDS", 0.0)
+        assert exchange(spamd, CHECK_SPAM).startswith(b"SPAMD/1.1 0 EX_OK")
+        assert running.listeners.snapshot()["spamd"]["dropped"] == 1
+        answer = b""
+        with contextlib.suppress(ConnectionResetError):
+            while block := clients[0].recv(1 << 20):
+                answer += block
+        assert len(answer) < 4 << 20
+
+
+def test_clients_are_served_after_too_many_open_files(spamd, running, monkeypatch):
+    """If a client cannot be accepted, the listener tries again soon."""
+    monkeypatch.setattr(listener, "_RETRY_SECONDS", 0.01)
+    one = running.listeners._listeners["spamd"]
+    real, failures = one._socket, [OSError(errno.EMFILE, "Too many open files")] * 2
+
+    class Failing:
+        def fileno(self):
+            return real.fileno()
+
+        def accept(self):
+            if failures:
+                raise failures.pop()
+            return real.accept()
+
+    one._socket = Failing()
+    try:
+        assert exchange(spamd, CHECK_SPAM).startswith(b"SPAMD/1.1 0 EX_OK")
+    finally:
+        one._socket = real
+    assert failures == []
 
 
 def test_a_client_that_goes_before_its_answer(tmp_path, classifier, config):

@@ -15,7 +15,7 @@ from mta import CLIENT, STEPS, added, connected_mta, packet
 from tiny_bundle import HAM, SPAM, UNSURE
 
 from spamlstm.config import Config, LabelScope, LearningConfig, MaildirConfig, MilterConfig
-from spamlstm.daemon.listeners import connection, milter
+from spamlstm.daemon.listeners import connection, milter, receiving_budget
 from spamlstm.daemon.listeners.milter_message import MilterMessage, MilterSession
 from spamlstm.daemon.listeners.milter_packets import MilterOptions
 from spamlstm.learning.label import Label, Origin
@@ -317,7 +317,7 @@ def test_a_message_that_is_too_large_passes(mta, running, monkeypatch):
     assert len([one for one in answers if one[0] == b"m"]) == 3
     assert added(answers)["X-Spam-Status"] == "No, score=0.0 required=5.0 tests=SPAMLSTM_TOO_LARGE"
     assert answers[-1] == GO_ON
-    assert running.listeners._budget.left == connection.MOST_BUFFERED
+    assert running.listeners._budget.left == receiving_budget.MOST_BUFFERED
     assert status_of(mta, SPAM).startswith("Yes")
 
 
@@ -335,7 +335,7 @@ def test_memory_is_free_again_after_each_message(mta, running):
     mta.content(HAM + b"x" * (3 << 20))
     mta.send(b"A")
     assert status_of(mta, SPAM).startswith("Yes")
-    assert running.listeners._budget.left == connection.MOST_BUFFERED
+    assert running.listeners._budget.left == receiving_budget.MOST_BUFFERED
 
 
 def test_more_forged_headers_than_an_mta_can_remove(mta, caplog):

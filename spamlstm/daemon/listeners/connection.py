@@ -9,20 +9,21 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from spamlstm import __version__
-from spamlstm.corpus.paths import MOST_BYTES
 from spamlstm.daemon.listeners.byte_stream import ByteStream
 from spamlstm.daemon.listeners.judging import AnyRequest, JudgedMail, JudgeRequest, Judging, LabelRequestOfClient
+from spamlstm.daemon.listeners.receiving_budget import FREE_BYTES, STEP, ReceivingBudget
 from spamlstm.learning.label import Label
 from spamlstm.maildir.headers import tag
 
 # Seconds in which the client must send or take further bytes, and seconds for a whole connection.
 IDLE_SECONDS = 30.0
 TOTAL_SECONDS = 300.0
-# The largest number of bytes of all unfinished requests together. Each of them may be as large as MOST_BYTES.
-MOST_BUFFERED = 2 * MOST_BYTES
-# Requests up to this size are not counted towards MOST_BUFFERED, so that large requests do not hinder small ones.
-FREE_BYTES = 1 << 20
-STEP = 4 << 20
+# A client that takes longer to send its request, or to take its answer, is slow. It has a second more for each STEP of
+# memory. It is dropped if others wait for a connection or for memory.
+SLOW_SECONDS = 2.0
+# The headers of a larger message are written by another thread.
+_QUICK_BYTES = 1 << 20
+_BUSY = "too much mail is being received; try again later"
 
 
 class ConnectionRefusedByLimitError(Exception):
@@ -59,13 +60,6 @@ class ListenerCounts:
             "dropped": self.dropped,
             "errors": self.errors,
         }
-
-
-@dataclass(slots=True)
-class ReceivingBudget:
-    """The number of bytes of large unfinished requests that may still be kept in memory."""
-
-    left: int = MOST_BUFFERED
 
 
 class AnswerQueue:
@@ -124,6 +118,8 @@ class ClientConnection:
         self.counts = counts
         self.is_receiving = True
         """Whether the client has not yet sent a whole request."""
+        self.is_waiting = False
+        """Whether the client waits for the daemon: for memory, or for an answer."""
         self.is_last = False
         """Whether the connection must be closed after the current request, because the listener ends."""
         self.time_limit = asyncio.timeout(None)
@@ -134,6 +130,8 @@ class ClientConnection:
         self._answers = answers
         self._budget = budget
         self._reserved = 0
+        self._since = asyncio.get_running_loop().time()
+        """The time of the connection, of the previous request, of the latest memory, or when the answer was ready."""
         self.received = bytearray()
         self.is_ended = False
         """Whether the client has closed its sending side."""
@@ -142,6 +140,7 @@ class ClientConnection:
         """Expect a further request on this connection."""
         self.release_room()
         self.is_receiving = True
+        self._since = asyncio.get_running_loop().time()
 
     def limit(self, *, idle: float, total: float | None) -> None:
         """Set the seconds in which the client must send further bytes, and those until the connection is closed.
@@ -167,14 +166,41 @@ class ClientConnection:
     def make_room(self, size: int) -> None:
         """Reserve memory for a request of `size` bytes, until `release_room` is called or the connection is closed.
 
-        Raises ConnectionRefusedByLimitError if the unfinished requests of all clients have too many bytes.
+        Raises ConnectionRefusedByLimitError if the requests of all clients have too many bytes. A client whose request
+        has a known size waits instead (see `wait_for_room`). Others cannot, as they could wait for each other.
         """
-        if size <= FREE_BYTES + self._reserved:
-            return
-        if self._budget.left < STEP:
-            raise ConnectionRefusedByLimitError("too much mail is being received; try again later")
-        self._budget.left -= STEP
-        self._reserved += STEP
+        missing = self._missing(size)
+        if missing and not self._budget.take(self, missing):
+            raise ConnectionRefusedByLimitError(_BUSY)
+        self._keep(missing)
+
+    async def wait_for_room(self, size: int) -> None:
+        """Reserve memory for a whole request of `size` bytes as soon as there is enough. Must be called before reading.
+
+        Otherwise as `make_room`. Raises ConnectionRefusedByLimitError if too many clients wait.
+        """
+        missing = self._missing(size)
+        if missing:
+            self.is_waiting = True
+            is_given = await self._budget.wait(self, missing)
+            self.is_waiting = False
+            if not is_given:
+                raise ConnectionRefusedByLimitError(_BUSY)
+        self._keep(missing)
+
+    def _missing(self, size: int) -> int:
+        """Return the number of bytes, in whole steps, to reserve for a request of `size` bytes."""
+        return max(0, -(-(size - FREE_BYTES - self._reserved) // STEP)) * STEP
+
+    def _keep(self, size: int) -> None:
+        if size:
+            self._reserved += size
+            self._since = asyncio.get_running_loop().time()
+
+    def is_slow(self) -> bool:
+        """Return whether the client takes long to send its request or to take its answer."""
+        seconds = asyncio.get_running_loop().time() - self._since
+        return not self.is_waiting and seconds > SLOW_SECONDS + self._reserved // STEP
 
     async def line(self, most: int) -> bytes | None:
         """Remove and return the first line with its line end, or the rest if the client has closed its sending side.
@@ -222,7 +248,7 @@ class ClientConnection:
         return changed
 
     async def _answer(self, request: AnyRequest) -> Any:
-        self.is_receiving = False
+        self.is_receiving, self.is_waiting = False, True
         answer = self._answers.expect(request)
         self._judging.submit(request)
         try:
@@ -243,13 +269,19 @@ class ClientConnection:
             )
 
         # In a large message, the removal of crafted headers takes seconds. Other clients must not wait for it.
-        return result() if len(raw) <= FREE_BYTES else await asyncio.to_thread(result)
+        return result() if len(raw) <= _QUICK_BYTES else await asyncio.to_thread(result)
 
     async def send(self, answer: bytes) -> None:
         """Send an answer. Raises OSError if the client has gone, and TimeoutError if it does not take the bytes."""
-        self.is_receiving = False
+        self.is_receiving = self.is_waiting = False
+        self._since = asyncio.get_running_loop().time()
         for start in range(0, len(answer), FREE_BYTES):
             await self._stream.send(memoryview(answer)[start : start + FREE_BYTES], IDLE_SECONDS)
+
+    def drop(self) -> None:
+        """Close the connection of a slow client immediately."""
+        self.counts.dropped += 1
+        self.abort()
 
     def abort(self) -> None:
         """Close the connection immediately. Unsent bytes are lost."""
@@ -273,5 +305,6 @@ class ClientConnection:
 
     def release_room(self) -> None:
         """Release the memory that was reserved for a request."""
-        self._budget.left += self._reserved
-        self._reserved = 0
+        if self._reserved:
+            self._budget.give_back(self, self._reserved)
+            self._reserved = 0

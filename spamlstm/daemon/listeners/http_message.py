@@ -142,6 +142,7 @@ async def read_body(client: ClientConnection, request: HttpRequest) -> bytes:
 
 
 async def _counted(client: ClientConnection, length: int) -> bytes:
+    await client.wait_for_room(length)
     while len(client.received) < length:
         if not await client.receive():
             raise HttpError(HTTPStatus.BAD_REQUEST, "the body is incomplete")

@@ -43,6 +43,7 @@ async def _answer(client: ClientConnection) -> bytes:
         raise _BadRequestError
     if int(length) > MOST_BYTES:
         raise ConnectionRefusedByLimitError("the message is too large")
+    await client.wait_for_room(int(length))
     while len(client.received) < int(length):
         if not await client.receive():
             raise _BadRequestError

@@ -12,8 +12,7 @@ import socket
 import stat
 import sys
 import threading
-from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,46 +21,23 @@ from spamlstm.config import Config, ListenerConfig
 from spamlstm.config.addresses import UNIX, TcpAddress, UnixAddress, parse_address
 from spamlstm.config.ownership import group_number
 from spamlstm.config.passwords import read_password
-from spamlstm.daemon.listeners.byte_stream import BLOCK, ByteStream
-from spamlstm.daemon.listeners.connection import (
-    TOTAL_SECONDS,
-    AnswerQueue,
-    ClientConnection,
-    ListenerCounts,
-    ReceivingBudget,
-)
+from spamlstm.daemon.listeners.byte_stream import BLOCK
+from spamlstm.daemon.listeners.connection import AnswerQueue, ListenerCounts
 from spamlstm.daemon.listeners.judging import Judging
+from spamlstm.daemon.listeners.listener import STOP_SECONDS, Listener, Protocol
 from spamlstm.daemon.listeners.milter import serve_milter
 from spamlstm.daemon.listeners.own import serve_filter
+from spamlstm.daemon.listeners.receiving_budget import ReceivingBudget
 from spamlstm.daemon.listeners.rspamd import serve_rspamd
 from spamlstm.daemon.listeners.spamd import serve_spamd
 from spamlstm.errors import UnavailableError, UserError, reason_of
 from spamlstm.filtering.failures import emit, logger
 from spamlstm.xdg import FILTER_SOCKET
 
-# The largest number of open connections of one listener. A further connection replaces the oldest whose client has not
-# yet sent its whole request.
-MOST_CONNECTIONS = 256
-# Seconds in which a client may read the answer before the connection is closed, and in which requests end at a stop.
-CLOSE_SECONDS = 0.5
-STOP_SECONDS = 5.0
 # Python's switch interval in seconds, which is set for the whole process as soon as there are listeners.
 SWITCH_SECONDS = 0.0002
 OWN = "own"
 """The name of the listener in the state folder."""
-
-Protocol = Callable[[ClientConnection], Awaitable[None]]
-
-
-@dataclass(slots=True)
-class _Listener:
-    """One listening socket and its connections, from the oldest to the newest."""
-
-    name: str
-    protocol: Protocol
-    counts: ListenerCounts
-    server: asyncio.Server
-    connections: "dict[ClientConnection, asyncio.Task[None]]"
 
 
 class Listeners:
@@ -74,7 +50,7 @@ class Listeners:
         self._judging = judging
         self._state = state
         self._budget = ReceivingBudget()
-        self._listeners: dict[str, _Listener] = {}
+        self._listeners: dict[str, Listener] = {}
         self._configured: dict[str, ListenerConfig] = {}
         self._loop = asyncio.new_event_loop()
         self._loop.set_exception_handler(_log_error)
@@ -133,87 +109,26 @@ class Listeners:
 
     def _add(self, name: str, protocol: Protocol, opened: socket.socket, address: str) -> None:
         async def add() -> None:
-            connections: dict[ClientConnection, asyncio.Task[None]] = {}
-            counts = ListenerCounts(address)
-            stream = partial(ByteStream, partial(self._begin, name), self._block)
-            server = await self._loop.create_server(stream, sock=opened, backlog=MOST_CONNECTIONS)
-            self._listeners[name] = _Listener(name, protocol, counts, server, connections)
+            self._listeners[name] = Listener(
+                name,
+                opened,
+                protocol,
+                counts=ListenerCounts(address),
+                judging=self._judging,
+                answers=self._answers,
+                budget=self._budget,
+                block=self._block,
+            )
 
         asyncio.run_coroutine_threadsafe(add(), self._loop).result()
         emit(logging.INFO, "listening", listener=name, address=address)
 
     def _end(self, name: str) -> None:
         listener = self._listeners.pop(name)
-        asyncio.run_coroutine_threadsafe(_end(listener), self._loop).result()
+        asyncio.run_coroutine_threadsafe(listener.end(), self._loop).result()
         if listener.counts.address.startswith(UNIX):
             with contextlib.suppress(OSError):
                 Path(listener.counts.address.removeprefix(UNIX)).unlink()
-
-    def _begin(self, name: str, stream: ByteStream) -> None:
-        """Begin to serve a client that has connected."""
-        listener = self._listeners.get(name)
-        if listener is None:  # the listener is being closed
-            stream.abort()
-            return
-        counts = listener.counts
-        client = ClientConnection(
-            stream, judging=self._judging, answers=self._answers, counts=counts, budget=self._budget
-        )
-        counts.connections += 1
-        _make_room(listener)
-        task = self._loop.create_task(_serve(listener, client))
-        # Not at the end of `_serve`, which does not run at all if the task is cancelled before its first step.
-        task.add_done_callback(partial(_forget, listener, client))
-        listener.connections[client] = task
-        counts.open = len(listener.connections)
-
-
-async def _serve(listener: _Listener, client: ClientConnection) -> None:
-    counts = listener.counts
-    refused = counts.refused
-    try:
-        client.time_limit = asyncio.timeout(TOTAL_SECONDS)
-        async with client.time_limit:
-            await listener.protocol(client)
-        await client.close(patience=CLOSE_SECONDS if counts.refused > refused else 0)
-    except (TimeoutError, asyncio.CancelledError):
-        counts.dropped += 1
-    except OSError:
-        pass  # the client has gone
-    except Exception:  # noqa: BLE001  a bug must not stop the other connections
-        counts.errors += 1
-        logger.exception("bug: a client of the listener %s got no answer", listener.name)
-
-
-def _forget(listener: _Listener, client: ClientConnection, task: "asyncio.Task[None]") -> None:
-    """Close the connection of a client that was served or dropped."""
-    listener.counts.dropped += task.cancelled()
-    client.abort()
-    listener.connections.pop(client, None)
-    listener.counts.open = len(listener.connections)
-
-
-def _make_room(listener: _Listener) -> None:
-    if len(listener.connections) < MOST_CONNECTIONS:
-        return
-    oldest = next((one for one in listener.connections if one.is_receiving), None)
-    if oldest is not None:
-        # Removed here, so that the next client does not find this client again.
-        listener.connections.pop(oldest).cancel()
-
-
-async def _end(listener: _Listener) -> None:
-    """Stop listening, wait for the answers to whole requests, and close the connections."""
-    listener.server.close()
-    for client, task in listener.connections.items():
-        client.is_last = True
-        if client.is_receiving:
-            task.cancel()
-    if listener.connections:
-        _, late = await asyncio.wait(listener.connections.values(), timeout=STOP_SECONDS)
-        for task in late:
-            task.cancel()
-    await asyncio.sleep(0)  # the transports end in the next turn of the asyncio loop
 
 
 def _protocol(config: Config, name: str) -> Protocol:

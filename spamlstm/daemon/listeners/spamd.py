@@ -11,8 +11,9 @@ import zlib
 from dataclasses import dataclass
 
 from spamlstm.corpus.paths import MOST_BYTES
-from spamlstm.daemon.listeners.connection import STEP, ClientConnection, ConnectionRefusedByLimitError
+from spamlstm.daemon.listeners.connection import ClientConnection, ConnectionRefusedByLimitError
 from spamlstm.daemon.listeners.judging import JudgedMail, JudgingError
+from spamlstm.daemon.listeners.receiving_budget import STEP
 from spamlstm.daemon.listeners.report import report_text
 from spamlstm.learning.label import Label
 from spamlstm.maildir.headers import REQUIRED, points, symbol
@@ -152,6 +153,7 @@ async def _counted(client: ClientConnection, length: int) -> bytes:
 
     As spamd reads whole lines, bytes after the message are an error only in the last line of the message.
     """
+    await client.wait_for_room(length)
     while len(client.received) < length:
         if not await client.receive():
             raise _length_error(length, len(client.received))

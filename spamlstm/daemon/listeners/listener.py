@@ -1,0 +1,160 @@
+"""One listener: a listening socket, and the connections that it has accepted, of which there are at most 256."""
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+from spamlstm.daemon.listeners.byte_stream import ByteStream
+from spamlstm.daemon.listeners.connection import (
+    TOTAL_SECONDS,
+    AnswerQueue,
+    ClientConnection,
+    ListenerCounts,
+)
+from spamlstm.daemon.listeners.judging import Judging
+from spamlstm.daemon.listeners.receiving_budget import ReceivingBudget
+from spamlstm.filtering.failures import logger
+
+# The largest number of open connections of one listener. A further connection replaces the oldest whose client is slow.
+# Until there is one, further clients wait in the queue of the kernel.
+MOST_CONNECTIONS = 256
+# The length of the queue of the kernel. The system may have a lower limit (net.core.somaxconn).
+_MOST_QUEUED = 1024
+# Seconds in which a client may read the answer before the connection is closed, and in which requests end at a stop.
+CLOSE_SECONDS = 0.5
+STOP_SECONDS = 5.0
+# Seconds until the listener looks again whether a client is slow, or whether an error, such as too many open files, is
+# over.
+_RETRY_SECONDS = 0.5
+# The largest number of clients that are accepted before other work of the thread goes on.
+_ACCEPTED_TOGETHER = 32
+
+Protocol = Callable[[ClientConnection], Awaitable[None]]
+
+
+class Listener:
+    """A listening socket and its connections, from the oldest to the newest.
+
+    Must be created in the thread of the listeners, and only this thread may call the methods. `protocol` serves one
+    client and may be replaced. `block` is the memory for reading (see `ByteStream`).
+    """
+
+    def __init__(
+        self,
+        name: str,
+        opened: socket.socket,
+        protocol: Protocol,
+        *,
+        counts: ListenerCounts,
+        judging: Judging,
+        answers: AnswerQueue,
+        budget: ReceivingBudget,
+        block: memoryview,
+    ) -> None:
+        self.name = name
+        self.protocol = protocol
+        self.counts = counts
+        self.connections: dict[ClientConnection, asyncio.Task[None]] = {}
+        self._loop = asyncio.get_running_loop()
+        self._socket = opened
+        self._connect = partial(ClientConnection, judging=judging, answers=answers, counts=counts, budget=budget)
+        self._block = block
+        self._opening: set[asyncio.Task[None]] = set()
+        """Accepted clients whose connections have not begun."""
+        self._is_closed = False
+        self._timer: asyncio.Handle = self._loop.call_soon(self._resume)
+        opened.setblocking(False)  # noqa: FBT003  the socket's method has no keyword
+        opened.listen(_MOST_QUEUED)
+
+    def _resume(self) -> None:
+        if not self._is_closed:
+            self._loop.add_reader(self._socket, self._accept)
+
+    def _pause(self, seconds: float) -> None:
+        """Accept no client for these seconds, or until a connection ends."""
+        self._loop.remove_reader(self._socket)
+        self._timer.cancel()
+        self._timer = self._loop.call_later(seconds, self._resume)
+
+    def _accept(self) -> None:
+        for _ in range(_ACCEPTED_TOGETHER):
+            is_full = len(self.connections) + len(self._opening) >= MOST_CONNECTIONS
+            slow = next((one for one in self.connections if one.is_slow()), None) if is_full else None
+            if is_full and slow is None:
+                self._pause(_RETRY_SECONDS)
+                return
+            try:
+                client, _ = self._socket.accept()
+            except (BlockingIOError, ConnectionAbortedError):
+                return
+            except OSError as error:
+                logger.error("the listener %s cannot accept a client: %s", self.name, error.strerror)
+                self._pause(_RETRY_SECONDS)
+                return
+            if slow is not None:
+                # Removed here, so that the next client does not find this client again.
+                self.connections.pop(slow).cancel()
+            client.setblocking(False)  # noqa: FBT003  the socket's method has no keyword
+            task = self._loop.create_task(self._open(client))
+            self._opening.add(task)
+            task.add_done_callback(self._opening.discard)
+
+    async def _open(self, client: socket.socket) -> None:
+        try:
+            await self._loop.connect_accepted_socket(partial(ByteStream, self._begin, self._block), client)
+        except OSError:
+            client.close()  # the client has gone
+
+    def _begin(self, stream: ByteStream) -> None:
+        """Begin to serve a client that has connected."""
+        if self._is_closed:
+            stream.abort()
+            return
+        client = self._connect(stream)
+        self.counts.connections += 1
+        task = self._loop.create_task(self._serve(client))
+        # Not at the end of `_serve`, which does not run at all if the task is cancelled before its first step.
+        task.add_done_callback(partial(self._forget, client))
+        self.connections[client] = task
+        self.counts.open = len(self.connections)
+        self._resume()
+
+    async def _serve(self, client: ClientConnection) -> None:
+        counts = self.counts
+        refused = counts.refused
+        try:
+            client.time_limit = asyncio.timeout(TOTAL_SECONDS)
+            async with client.time_limit:
+                await self.protocol(client)
+            await client.close(patience=CLOSE_SECONDS if counts.refused > refused else 0)
+        except (TimeoutError, asyncio.CancelledError):
+            counts.dropped += 1
+        except OSError:
+            pass  # the client has gone
+        except Exception:  # noqa: BLE001  a bug must not stop the other connections
+            counts.errors += 1
+            logger.exception("bug: a client of the listener %s got no answer", self.name)
+
+    def _forget(self, client: ClientConnection, task: "asyncio.Task[None]") -> None:
+        """Close the connection of a client that was served or dropped."""
+        self.counts.dropped += task.cancelled()
+        client.abort()
+        self.connections.pop(client, None)
+        self.counts.open = len(self.connections)
+        self._resume()
+
+    async def end(self) -> None:
+        """Stop listening, wait for the answers to whole requests, and close the connections."""
+        self._is_closed = True
+        self._loop.remove_reader(self._socket)
+        self._socket.close()
+        for client, task in self.connections.items():
+            client.is_last = True
+            if client.is_receiving:
+                task.cancel()
+        if self.connections:
+            _, late = await asyncio.wait(self.connections.values(), timeout=STOP_SECONDS)
+            for task in late:
+                task.cancel()
+        await asyncio.sleep(0)  # the transports end in the next turn of the asyncio loop

@@ -88,14 +88,14 @@ class Judge(Protocol):
         self,
         mails: Iterable[tuple[K, bytes | None]],
         *,
-        layer_of: "Callable[[K], PersonalLayer | None]",
+        layer_of: "Callable[[K], PersonalLayer | None] | None",
         readers: int | None = None,
         beat: Callable[[], None] = lambda: None,
     ) -> Iterator[Judged[K]]:
         """Classify raw messages lazily and yield the results in the order of `mails`.
 
         An item without a raw message is passed through in order. `layer_of` returns the personal layer of an item's
-        Maildir. `beat` is called at least once for each message.
+        Maildir. If it is None, only the model is used. `beat` is called at least once for each message.
         """
         ...
 

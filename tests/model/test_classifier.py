@@ -190,6 +190,22 @@ def test_one_bad_reading_does_not_stop_the_next(tiny):
     assert (judged.verdict, judged.reason, judged.defects) == (Verdict.UNSURE, Reason.UNREADABLE, (failed.failure,))
 
 
+def test_a_message_without_labels_takes_no_features_and_has_the_same_judgement(tiny):
+    """Features for personal layers are computed only if a layer may use them. The judgement is equal in every bit."""
+    personal = Classifier.open(tiny, personal_features=True)
+    mails = [(number, raw) for number, raw in enumerate((SPAM, HAM, UNSURE, b"", mail("x")))]
+    without, with_them = (
+        [one.judgement for one in personal.judge_many(mails, **how)] for how in ({}, {"layer_of": _none})
+    )
+    assert without == with_them
+    assert all(one.personal_features is None for one in personal.assess_many(mails, personal_features=False))
+    assert all(one.personal_features is not None for one in personal.assess_many(mails) if not one.failure)
+
+
+def _none(_key):
+    return None
+
+
 def test_a_reader_travels():
     """A reader and its readings can be sent between processes."""
     reading = MessageReader(400, 4, style=True).read(SPAM)

@@ -161,18 +161,19 @@ class Judging:
 
     def _judge(self, requests: list[JudgeRequest]) -> None:
         try:
-            self._judge_together(requests, self._layer)
+            self._judge_together(requests, [self._layer(one) for one in requests])
         except Exception as error:  # noqa: BLE001  a bug with one message must not affect the other messages
             logger.exception("bug: requests are classified one by one")
             for one in requests:
                 if not one.answer.done():
                     self._judge_alone(one, error)
 
-    def _judge_together(
-        self, requests: list[JudgeRequest], layer_of: "Callable[[JudgeRequest], PersonalLayer | None]"
-    ) -> None:
+    def _judge_together(self, requests: list[JudgeRequest], layers: "list[PersonalLayer | None]") -> None:
+        """Classify and answer requests, each with its personal layer."""
         classifier = self._classifier()
         mails = ((one, one.raw) for one in requests)
+        has_layers = any(layer is not None for layer in layers)
+        layer_of = dict(zip(requests, layers, strict=True)).get if has_layers else None
         for judged in classifier.judge_many(mails, layer_of=layer_of, readers=0, beat=self._beat):
             judgement = judged.judgement or _unreadable(classifier, judged.failure)
             judged.key.answer.set_result(JudgedMail(judgement, judged.spam_threshold))
@@ -183,7 +184,7 @@ class Judging:
         if maildir is not None:
             self._label_stores.suspend(maildir, error)
         try:
-            self._judge_together([request], lambda _: None)
+            self._judge_together([request], [None])
         except Exception:  # noqa: BLE001  the error is logged
             logger.exception("bug: a request cannot be answered")
             request.answer.set_exception(JudgingError("the message cannot be classified because of a bug"))

@@ -17,7 +17,7 @@ from tiny_bundle import HAM, SPAM, UNSURE
 from spamlstm.config import Config, LabelScope, LearningConfig, MaildirConfig, MilterConfig
 from spamlstm.daemon.listeners import connection, milter, receiving_budget
 from spamlstm.daemon.listeners.milter_message import MilterMessage, MilterSession
-from spamlstm.daemon.listeners.milter_packets import MilterOptions
+from spamlstm.daemon.listeners.milter_packets import BadPacketError, MilterOptions, take_packet
 from spamlstm.learning.label import Label, Origin
 from spamlstm.maildir.headers import headers
 
@@ -128,6 +128,40 @@ def message(*, steps=STEPS):
     one = MilterMessage(session)
     one.begin(b"<ann@example.org>\0")
     return one
+
+
+@given(cuts=st.lists(st.integers(0, 60), max_size=6), after=st.binary(max_size=9))
+def test_packets_are_taken_one_by_one_however_they_arrive(cuts, after):
+    """Packets are the same wherever the bytes are cut. The bytes of an unfinished packet stay until it is complete."""
+    sent = [(b"C", CLIENT), (b"D", b"Li\0004ABC\0"), (b"N", b""), (b"B", b"a\r\n")]
+    stream = b"".join(packet(letter, data) for letter, data in sent) + packet(b"B", after)[:-1]
+    taken, received = [], bytearray()
+    edges = [0, *sorted(cuts), len(stream)]
+    for start, end in itertools.pairwise(edges):
+        received += stream[start:end]
+        while one := take_packet(received):
+            taken.append((one[0].value, one[1]))
+    assert taken == sent
+    assert packet(b"B", after).startswith(received)
+
+
+@pytest.mark.parametrize("begin", [bytes(4), b"\0\x10\0\1", b"\xff\xff\xff\xff", b"\0\0\0\1x"])
+def test_a_packet_that_cannot_be_one_is_refused_from_its_first_bytes(begin):
+    """An empty packet, one above 1 MiB and one with an unknown letter end the connection without waiting for more."""
+    with pytest.raises(BadPacketError):
+        take_packet(bytearray(begin))
+
+
+def test_repeated_macros_are_those_of_the_message():
+    """Postfix repeats the queue id before each header. The id of the next message replaces it, even an equal packet."""
+    session = MilterSession(MilterOptions(6, 0x31, STEPS))
+    for identity in (b"4ABC", b"4ABC", b"4ABD"):
+        session.define(b"Li\0%s\0" % identity)
+        assert session.macro(b"i") == identity
+    session.forget_message()
+    assert session.macro(b"i") == b""
+    session.define(b"Li\x004ABD\0")
+    assert session.macro(b"i") == b"4ABD"
 
 
 @given(cuts=st.lists(st.integers(0, 40), max_size=5), body=st.text("\r\n.a", max_size=40).map(str.encode))

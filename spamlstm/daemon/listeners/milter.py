@@ -21,10 +21,7 @@ from spamlstm.daemon.listeners.connection import (
 from spamlstm.daemon.listeners.judging import JudgedMail, JudgingError
 from spamlstm.daemon.listeners.milter_message import MilterMessage, MilterSession
 from spamlstm.daemon.listeners.milter_packets import (
-    COMMANDS,
     CONTINUE_PACKET,
-    LENGTH,
-    MOST_PACKET,
     BadPacketError,
     MilterAction,
     MilterCommand,
@@ -34,6 +31,7 @@ from spamlstm.daemon.listeners.milter_packets import (
     options_packet,
     quarantine_packet,
     reject_packet,
+    take_packet,
 )
 from spamlstm.filtering.failures import emit
 from spamlstm.maildir.headers import headers, points, unjudged
@@ -61,20 +59,10 @@ async def serve_milter(client: ClientConnection, *, config: MilterConfig) -> Non
 
 async def _packet(client: ClientConnection) -> tuple[MilterCommand, bytes] | None:
     """Return the next packet, or None if the MTA has closed the connection."""
-    received, size = client.received, LENGTH.size
-    while len(received) < size:
+    while (packet := take_packet(client.received)) is None:
         if not await client.receive():
             return None
-    (length,) = LENGTH.unpack_from(received)
-    if length > MOST_PACKET:
-        raise BadPacketError
-    while len(received) < size + length:
-        if not await client.receive():
-            return None
-    packet = client.take(size + length)
-    if (command := COMMANDS.get(packet[size : size + 1])) is None:
-        raise BadPacketError
-    return command, packet[size + 1 :]
+    return packet
 
 
 class _Conversation:
@@ -90,8 +78,10 @@ class _Conversation:
         """Answer packets. Raises BadPacketError for a packet that breaks the protocol."""
         answered = self._session.options.answered
         while not self._client.is_last:
-            self._client.is_receiving = True
-            packet = await _packet(self._client)
+            packet = take_packet(self._client.received)
+            if packet is None:
+                self._client.is_receiving = True
+                packet = await _packet(self._client)
             if packet is None or packet[0] is MilterCommand.QUIT:
                 return
             command, data = packet

@@ -37,9 +37,13 @@ class MilterSession:
 
     helo: bytes = b""
     _macros: dict[bytes, dict[bytes, bytes]] = field(default_factory=dict)
+    _latest: bytes = b""
 
     def define(self, data: bytes) -> None:
         """Set the macros of a MACROS packet. They replace the macros of an earlier packet for the same command."""
+        if data == self._latest:  # Postfix sends the same macros before each header
+            return
+        self._latest = data
         command, names = data[:1], texts(data[1:])
         pairs = zip(names[::2], names[1::2], strict=False)
         known = {name: _NOT_PRINTED.sub(b"?", value[:_MOST_VALUE]) for name, value in pairs if name in _MACROS}
@@ -53,6 +57,7 @@ class MilterSession:
 
     def forget_message(self) -> None:
         """Remove the macros of the previous message."""
+        self._latest = b""
         for command in _OF_MESSAGE:
             self._macros.pop(command.value, None)
 
@@ -123,7 +128,7 @@ class MilterMessage:
         if is_replaced(name):
             self.replaced[name.lower()] += 1
         space = b"" if self.session.options.has_leading_space else b" "
-        self._append(b"%s:%s%s\n" % (name, space, value.replace(b"\r\n", b"\n")))
+        self._append(name + b":" + space + value.replace(b"\r\n", b"\n") + b"\n")
 
     def add_body(self, data: bytes) -> None:
         """Append a piece of the body, with the line ends of a Maildir."""

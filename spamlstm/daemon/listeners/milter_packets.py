@@ -42,6 +42,8 @@ class MilterCommand(Enum):
     UNKNOWN = b"U"
     """A command of the SMTP client that the MTA does not know."""
 
+    __hash__ = object.__hash__  # that of Enum is a function in Python, and each packet is looked up
+
 
 class MilterAction(IntFlag):
     """The changes for which a filter asks at the beginning."""
@@ -71,6 +73,7 @@ class MilterStep(IntFlag):
 
 
 _WANTED_STEPS = sum(MilterStep)
+_LEADING_SPACE = MilterStep.LEADING_SPACE.value  # an operation of IntFlag is slow
 _SILENT = {
     MilterCommand.BODY: MilterStep.SILENT_BODY,
     MilterCommand.CONNECT: MilterStep.SILENT_CONNECT,
@@ -84,7 +87,7 @@ _SILENT = {
 }
 
 
-COMMANDS = {one.value: one for one in MilterCommand}
+_COMMANDS = {one.value[0]: one for one in MilterCommand}
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,12 +101,32 @@ class MilterOptions:
     @property
     def has_leading_space(self) -> bool:
         """Return whether the values of headers begin behind the colon."""
-        return bool(self.steps & MilterStep.LEADING_SPACE.value)  # an operation of IntFlag is slow
+        return bool(self.steps & _LEADING_SPACE)
 
     @property
     def answered(self) -> frozenset[MilterCommand]:
         """Return the packets for which the MTA waits for an answer, besides OPTIONS and END_OF_BODY."""
         return frozenset(command for command, step in _SILENT.items() if not self.steps & step)
+
+
+def take_packet(received: bytearray) -> tuple[MilterCommand, bytes] | None:
+    """Remove the first packet from the received bytes and return it, or return None if it is not complete.
+
+    Raises BadPacketError if the packet is empty, too long or has an unknown letter.
+    """
+    if len(received) < LENGTH.size:
+        return None
+    (length,) = LENGTH.unpack_from(received)
+    if not 0 < length <= MOST_PACKET:
+        raise BadPacketError
+    end = LENGTH.size + length
+    if len(received) < end:
+        return None
+    if (command := _COMMANDS.get(received[LENGTH.size])) is None:
+        raise BadPacketError
+    data = bytes(received[LENGTH.size + 1 : end])
+    del received[:end]
+    return command, data
 
 
 def agree(command: MilterCommand, data: bytes) -> MilterOptions:

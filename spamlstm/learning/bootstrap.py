@@ -123,7 +123,7 @@ def adopt_correspondents(trainer: Trainer, names: Mapping[bytes, float], *, sour
 
     `source` is the mailbox. They are learned by the next `catch_up`.
     """
-    trainer.labels.add_written(names, source=source, origin=Origin.ADOPTED)
+    trainer.labels.written_names.add(names, source=source, origin=Origin.ADOPTED)
     return len(names)
 
 

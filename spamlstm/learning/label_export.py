@@ -132,7 +132,7 @@ def _check(labels: LabelStore, connection: sqlite3.Connection) -> None:
         pass
     for (source,) in connection.execute("SELECT source FROM labels"):
         blob(source, "source", most=_MOST_SOURCE)
-    labels.written()
+    labels.written_names.all()
 
 
 # --- reading ----------------------------------------------------------------------------------------------------------

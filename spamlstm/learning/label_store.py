@@ -19,24 +19,23 @@ import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Self
 
 from spamlstm import database
 from spamlstm.config.locations import LABELS
-from spamlstm.database import MOST_ROWS, whole
 from spamlstm.learning import label_rows
-from spamlstm.learning.label import Example, Label, LabelRequest, Origin, SavedLayer, StoredLabel, interleave
-from spamlstm.learning.label_rows import EXAMPLE, LAYOUT, MOST_KEPT, MOST_SUBJECT, MOST_WRITTEN, STORED_LABEL, surplus
+from spamlstm.learning.label import Example, Label, LabelRequest, Origin, StoredLabel, interleave
+from spamlstm.learning.label_database import LabelDatabase, number_from
+from spamlstm.learning.label_rows import EXAMPLE, LAYOUT, MOST_KEPT, MOST_SUBJECT, STORED_LABEL, surplus
+from spamlstm.learning.saved_layers import SavedLayers
+from spamlstm.learning.written_names import WrittenNames
 from spamlstm.maildir.content_id import former_content_id
-from spamlstm.model.personal_layer import SHAPE
-
-T = TypeVar("T")
 
 
 class LabelStore:
     """The labels of one state folder. Use an instance in one thread only. Several processes may have the store open.
 
-    A change is durable when its method returns.
+    A change is durable when its method returns. `saved_layers` and `written_names` use the same database.
 
     All methods raise DataError if the store is damaged, and TemporaryError if it cannot be read or written now.
     """
@@ -45,10 +44,12 @@ class LabelStore:
         self, connection: sqlite3.Connection, *, clock: Callable[[], float] = time.time, shown: str = "memory"
     ) -> None:
         """Use an open database. `shown` is the name of the database in error messages."""
+        self._database = LabelDatabase(connection, shown)
         self._connection = connection
         self._clock = clock
         self.shown = shown
-        self._explained = database.Explained(shown, LAYOUT.loss)
+        self.saved_layers = SavedLayers(self._database)
+        self.written_names = WrittenNames(self._database)
 
     @classmethod
     def open(cls, state: Path, *, clock: Callable[[], float] = time.time) -> Self:
@@ -74,7 +75,7 @@ class LabelStore:
 
     def backup(self, target: sqlite3.Connection) -> None:
         """Copy the store into the database `target`."""
-        with self._explained:
+        with self._database.explained:
             self._connection.backup(target)
 
     def close(self) -> None:
@@ -93,12 +94,12 @@ class LabelStore:
         The result is False if the message already has this label, or if an adopted label would replace a label that the
         user gave. The labels share a transaction because a transaction takes as long as storing a hundred rows.
         """
-        with self._change():
+        with self._database.change():
             return [self._add(mail, label) for mail, label in pairs]
 
     def forget(self, content: str) -> bool:
         """Remove the label of the message with the content id `content`. Return whether the message had a label."""
-        with self._change():
+        with self._database.change():
             return self._remove(content)
 
     def renew(self, raw: bytes, content: str) -> None:
@@ -106,12 +107,12 @@ class LabelStore:
 
         Must be called with the whole message before `content` is used to find or replace its label.
         """
-        if not self._first(_number, "SELECT 1 FROM former_contents LIMIT 1"):
+        if not self._database.first(number_from, "SELECT 1 FROM former_contents LIMIT 1"):
             return
         former = bytes.fromhex(former_content_id(raw))
-        if not self._first(_number, "SELECT 1 FROM former_contents WHERE content = ?", former):
+        if not self._database.first(number_from, "SELECT 1 FROM former_contents WHERE content = ?", former):
             return
-        with self._change():
+        with self._database.change():
             self._connection.execute("DELETE FROM former_contents WHERE content = ?", (former,))
             if self.origin(content) is None:
                 key = bytes.fromhex(content), former
@@ -124,12 +125,12 @@ class LabelStore:
 
         Return the number of labels removed.
         """
-        with self._change():
+        with self._database.change():
             number = self._connection.execute("DELETE FROM labels").rowcount
             self._connection.execute("DELETE FROM written")
             self._connection.execute("DELETE FROM former_contents")
-            self._invalidate(first=0)
-        with self._explained:
+            self._database.invalidate(first=0)
+        with self._database.explained:
             self._connection.execute("VACUUM")
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         return number
@@ -139,15 +140,15 @@ class LabelStore:
 
         Correspondents that exceed their bound are removed too.
         """
-        with self._change():
-            self._prune_written()
+        with self._database.change():
+            self.written_names.prune()
             rows = self._connection.execute(
                 "SELECT id, length(mail) + length(tokens), time, origin = 'adopted' FROM labels ORDER BY id DESC"
             )
             removed = surplus([label_rows.sized_row(row) for row in rows])
             self._connection.executemany("DELETE FROM labels WHERE id = ?", ((number,) for number in removed))
             if removed:
-                self._invalidate(first=0)
+                self._database.invalidate(first=0)
         return len(removed)
 
     def interleave_bulk(self) -> None:
@@ -156,55 +157,38 @@ class LabelStore:
         Users label one folder after the other, and later labels have more influence on what is learned. Ham that was
         learned completely before any spam would have too little weight.
         """
-        with self._change():
-            rows = list(self._decoded(label_rows.ordered_row, "SELECT id, label, origin FROM labels ORDER BY id"))
+        with self._database.change():
+            statement = "SELECT id, label, origin FROM labels ORDER BY id"
+            rows = list(self._database.decoded(label_rows.ordered_row, statement))
             pairs = zip(interleave(rows), rows, strict=True)
             moved = [row[0] for row, _ in itertools.dropwhile(lambda pair: pair[0] == pair[1], pairs)]
             if moved:
                 # The ids give the order. All moved rows get unused ids, because two rows may never have the same id.
                 numbers = zip(itertools.count(max(moved) + 1), moved, strict=False)
                 self._connection.executemany("UPDATE labels SET id = ? WHERE id = ?", numbers)
-                self._invalidate(first=min(moved))
+                self._database.invalidate(first=min(moved))
 
     def forget_adopted(self, source: str) -> int:
         """Remove the labels and correspondents adopted from the Maildir `source`. Return the number of labels."""
-        with self._change():
+        with self._database.change():
             removed = self._connection.execute(
                 "DELETE FROM labels WHERE origin = ? AND source = ? RETURNING id", (Origin.ADOPTED, os.fsencode(source))
             ).fetchall()
             if removed:
-                self._invalidate(first=min(number for (number,) in removed))
-            self._connection.execute(
-                "DELETE FROM written WHERE origin = ? AND source = ?", (Origin.ADOPTED, os.fsencode(source))
-            )
-            self._connection.execute("UPDATE epoch SET written = written + 1")
+                self._database.invalidate(first=min(number for (number,) in removed))
+            self.written_names.remove_adopted(source)
         return len(removed)
-
-    def add_written(self, names: Mapping[bytes, float], *, source: str, origin: Origin) -> None:
-        """Store correspondents to whom the user wrote: the hashes of their names with the times of the messages.
-
-        `source` is the Maildir of the sent mail. The oldest are removed if there are more than MOST_WRITTEN.
-        """
-        rows = [(name, os.fsencode(source), origin, time) for name, time in names.items()]
-        with self._change():
-            self._connection.executemany(
-                "INSERT INTO written (name, source, origin, time) VALUES (?, ?, ?, ?)"
-                " ON CONFLICT DO UPDATE SET time = max(time, excluded.time)",
-                rows,
-            )
-            self._prune_written()
-            self._connection.execute("UPDATE epoch SET written = written + 1")
 
     # --- queries ----------------------------------------------------------------------------------------------------
 
     def adopted(self) -> int:
         """Return the number of adopted labels, from all Maildirs."""
-        return self._first(_number, "SELECT count(*) FROM labels WHERE origin = ?", Origin.ADOPTED) or 0
+        return self._database.first(number_from, "SELECT count(*) FROM labels WHERE origin = ?", Origin.ADOPTED) or 0
 
     def labelled_by_user(self) -> set[str]:
         """Return the content ids of the messages that the user labelled. Adopted labels are left out."""
         return set(
-            self._decoded(
+            self._database.decoded(
                 lambda row: label_rows.stored_content_id(row[0]),
                 "SELECT content FROM labels WHERE origin != ?",
                 Origin.ADOPTED,
@@ -218,40 +202,26 @@ class LabelStore:
 
     def origin(self, content: str) -> tuple[Label, Origin] | None:
         """Return the label of a message and its origin. Return None if the message has no label."""
-        return self._first(
+        return self._database.first(
             label_rows.origin, "SELECT label, origin FROM labels WHERE content = ?", bytes.fromhex(content)
         )
 
-    def written(self) -> frozenset[bytes]:
-        """Return the hashes of the names of the correspondents to whom the user wrote."""
-        return frozenset(self._decoded(label_rows.written_name, "SELECT name FROM written"))
-
-    @property
-    def written_version(self) -> tuple[int, int]:
-        """Return a value that changes whenever correspondents are added or removed."""
-        return self._first(label_rows.written_version, "SELECT number, written FROM epoch") or (0, 0)
-
-    def last_written(self, source: str) -> float:
-        """Return the time of the latest known message to a correspondent in the sent mail of a Maildir, or 0."""
-        statement = "SELECT coalesce(max(time), 0) FROM written WHERE source = ?"
-        return self._first(label_rows.written_time, statement, os.fsencode(source)) or 0.0
-
     def counts(self) -> dict[Label, int]:
         """Return the number of messages with each label."""
-        rows = dict(self._decoded(label_rows.label_count, "SELECT label, count(*) FROM labels GROUP BY label"))
+        rows = dict(self._database.decoded(label_rows.label_count, "SELECT label, count(*) FROM labels GROUP BY label"))
         return {label: rows.get(label, 0) for label in Label}
 
     def last(self, most: int = -1) -> Iterator[StoredLabel]:
         """Yield at most `most` labels, the latest first. All labels are yielded by default."""
         latest = f"SELECT {STORED_LABEL} FROM labels ORDER BY id DESC LIMIT ?"  # noqa: S608  constant columns
-        return self._decoded(label_rows.stored_label, latest, most)
+        return self._database.decoded(label_rows.stored_label, latest, most)
 
     def kept(self, most: int = -1) -> Iterator[tuple[StoredLabel, bytes]]:
         """Yield the latest labels in order, at most `most`, each with the first MOST_KEPT bytes of its mail.
 
         All labels are yielded by default.
         """
-        return self._decoded(
+        return self._database.decoded(
             label_rows.kept,
             f"SELECT {STORED_LABEL}, mail FROM labels"  # noqa: S608  constant columns
             " WHERE id IN (SELECT id FROM labels ORDER BY id DESC LIMIT ?) ORDER BY id",
@@ -262,7 +232,7 @@ class LabelStore:
 
     def examples(self, *, after: int, most_bytes: int) -> Iterator[Example]:
         """Yield the rows with ids above `after` in order, each with at most `most_bytes` bytes of its mail."""
-        return self._decoded(
+        return self._database.decoded(
             functools.partial(label_rows.example, most_bytes=most_bytes),
             f"SELECT {EXAMPLE} FROM labels WHERE id > ? ORDER BY id",  # noqa: S608  constant columns
             after,
@@ -271,68 +241,30 @@ class LabelStore:
     @property
     def epoch(self) -> int:
         """Return a number that changes whenever rows that may have been learned are removed or changed."""
-        return self._first(_number, "SELECT coalesce((SELECT number FROM epoch), '')") or 0
-
-    def learned(self) -> SavedLayer | None:
-        """Return the latest saved layer. Return None if no layer of the current version is saved.
-
-        Raises DataError if the saved layer is damaged.
-        """
-        return self._first(
-            label_rows.saved_layer,
-            "SELECT last, state, checksum FROM learned WHERE shape = ? ORDER BY last DESC LIMIT 1",
-            SHAPE,
-        )
-
-    def drop_learned(self) -> None:
-        """Delete the saved layers. They can be learned again from the labels."""
-        with self._change():
-            self._connection.execute("DELETE FROM learned")
-
-    def learned_until(self) -> int:
-        """Return the id of the last row that the latest saved layer learned. Return 0 without a saved layer."""
-        return self._first(_number, "SELECT coalesce(max(last), 0) FROM learned WHERE shape = ?", SHAPE) or 0
-
-    def keep(self, learned: SavedLayer, *, epoch: int, most: int) -> None:
-        """Save a layer, and delete all but the `most` latest saved layers.
-
-        `epoch` is the epoch of the store when the layer was learned. If the epoch has changed, nothing is saved or
-        deleted, because the layer may have learned rows that were removed.
-        """
-        with self._change():
-            if self.epoch != epoch:
-                return
-            self._connection.execute("DELETE FROM learned WHERE shape != ? OR last = ?", (SHAPE, learned.last))
-            self._connection.execute(
-                "INSERT INTO learned (last, shape, state, checksum) VALUES (?, ?, ?, ?)",
-                (learned.last, SHAPE, learned.state, label_rows.checksum(learned)),
-            )
-            self._connection.execute(
-                "DELETE FROM learned WHERE last NOT IN (SELECT last FROM learned ORDER BY last DESC LIMIT ?)", (most,)
-            )
+        return self._database.epoch
 
     def priors_from(self, model: str) -> bool:
         """Return whether all stored base scores were computed by `model`, the identifier of a model."""
-        return self._first(_number, "SELECT 1 FROM labels WHERE model != ? LIMIT 1", model) is None
+        return self._database.first(number_from, "SELECT 1 FROM labels WHERE model != ? LIMIT 1", model) is None
 
     def rescore(self, bases: Mapping[int, tuple[float | None, bytes]], *, model: str) -> None:
         """Replace the base scores and tokens of several rows in one transaction.
 
         `bases` has the new base score and tokens by row id. `model` is the identifier of the model that computed them.
         """
-        with self._change():
+        with self._database.change():
             self._connection.executemany(
                 "UPDATE labels SET prior = ?, tokens = ?, model = ? WHERE id = ?",
                 [(prior, tokens, model, number) for number, (prior, tokens) in bases.items()],
             )
-            self._invalidate(first=0)
+            self._database.invalidate(first=0)
 
     # --- export and import (see `label_export`) -----------------------------------------------------------------------
 
     @contextlib.contextmanager
     def snapshot(self) -> Iterator[sqlite3.Connection]:
         """Yield the database in a read transaction. All queries in the `with` block see the same state of the store."""
-        with self._explained:
+        with self._database.explained:
             self._connection.execute("BEGIN")
             try:
                 yield self._connection
@@ -342,31 +274,11 @@ class LabelStore:
     @contextlib.contextmanager
     def rewriting(self) -> Iterator[sqlite3.Connection]:
         """Yield the database in a durable transaction that may change any rows. Saved layers are then deleted."""
-        with self._change():
+        with self._database.change():
             before = self._connection.total_changes
             yield self._connection
             if self._connection.total_changes != before:
-                self._invalidate(first=0)
-
-    # --- inside -----------------------------------------------------------------------------------------------------
-
-    @contextlib.contextmanager
-    def _change(self) -> Iterator[None]:
-        """Run the body of the `with` statement in a durable transaction."""
-        with self._explained, database.transaction(self._connection, durable=True):
-            yield
-
-    def _decoded(self, decode: Callable[[tuple[Any, ...]], T], statement: str, *values: object) -> Iterator[T]:
-        """Yield the decoded rows that a statement returns."""
-        with self._explained:
-            for row in self._connection.execute(statement, values):
-                yield decode(row)
-
-    def _first(self, decode: Callable[[tuple[Any, ...]], T], statement: str, *values: object) -> T | None:
-        """Return the decoded first row that a statement returns. Return None if there are no rows."""
-        with self._explained:
-            row = self._connection.execute(statement, values).fetchone()
-            return None if row is None else decode(row)
+                self._database.invalidate(first=0)
 
     def _add(self, mail: LabelRequest, label: Label) -> bool:
         if (known := self.origin(mail.content)) is not None:
@@ -402,33 +314,11 @@ class LabelStore:
         )
         return True
 
-    def _prune_written(self) -> None:
-        removed = self._connection.execute(
-            "DELETE FROM written WHERE (name, source, origin) IN"
-            " (SELECT name, source, origin FROM written ORDER BY time DESC, name LIMIT -1 OFFSET ?)",
-            (MOST_WRITTEN,),
-        ).rowcount
-        if removed:
-            self._connection.execute("UPDATE epoch SET written = written + 1")
-
     def _remove(self, content: str) -> bool:
         row = self._connection.execute(
             "DELETE FROM labels WHERE content = ? RETURNING id", (bytes.fromhex(content),)
         ).fetchone()
         if row is None:
             return False
-        self._invalidate(first=row[0])
+        self._database.invalidate(first=row[0])
         return True
-
-    def _invalidate(self, *, first: int) -> None:
-        """Delete the saved layers that learned the row with the id `first` or later rows, and start a new epoch.
-
-        Must be called whenever rows that may have been learned are removed or changed.
-        """
-        self._connection.execute("DELETE FROM learned WHERE last >= ?", (first,))
-        self._connection.execute("UPDATE epoch SET number = number + 1")
-
-
-def _number(row: tuple[Any, ...]) -> int:
-    """Decode a row with one column, which is a whole number."""
-    return whole(row[0], "number", least=-MOST_ROWS)

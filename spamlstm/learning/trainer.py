@@ -134,13 +134,13 @@ class Trainer:
         """Bring the layer up to date with the store, including rows that another process changed."""
         epoch = self.labels.epoch
         # If another process has learned many rows, loading the layer that it saved is faster.
-        if epoch != self._epoch or self.labels.learned_until() - self._last >= KEEP_EVERY:
+        if epoch != self._epoch or self.labels.saved_layers.last_row() - self._last >= KEEP_EVERY:
             self._reload(epoch)
         else:
             self._learn_new()
-        version = self.labels.written_version
+        version = self.labels.written_names.version
         if version != self._written:
-            self.layer.correspondents.written = self.labels.written()
+            self.layer.correspondents.written = self.labels.written_names.all()
             self._written = version
 
     def _reload(self, epoch: int) -> None:
@@ -175,16 +175,16 @@ class Trainer:
     @property
     def is_worth_keeping(self) -> bool:
         """Return whether at least KEEP_EVERY rows were learned since the layer was last saved."""
-        return self._last - self.labels.learned_until() >= KEEP_EVERY
+        return self._last - self.labels.saved_layers.last_row() >= KEEP_EVERY
 
     def keep(self, *, always: bool = False) -> None:
         """Save the layer (13 MB) if `is_worth_keeping`, so that the next start has less to learn.
 
         If `always`, save the layer even if it learned only one row after the last saved layer.
         """
-        if self.is_worth_keeping or (always and self._last > self.labels.learned_until()):
+        if self.is_worth_keeping or (always and self._last > self.labels.saved_layers.last_row()):
             saved = SavedLayer(self._last, self.layer.dump())
-            self.labels.keep(saved, epoch=self._epoch, most=KEPT)
+            self.labels.saved_layers.keep(saved, epoch=self._epoch, most=KEPT)
 
     def _learn(self, example: Example, features: PersonalFeatures) -> None:
         self.layer.learn(
@@ -200,13 +200,13 @@ class Trainer:
     def _load_saved(self) -> None:
         """Load the latest saved layer. The layer is empty if none is saved or if the saved layer is damaged."""
         try:
-            if (saved := self.labels.learned()) is not None:
+            if (saved := self.labels.saved_layers.latest()) is not None:
                 self.layer.load(saved.state)
                 self._last = saved.last
                 return
         except (DataError, ValueError):
             with contextlib.suppress(TemporaryError):
-                self.labels.drop_learned()
+                self.labels.saved_layers.drop()
             self._tell(f"{self.labels.shown}: the saved personal layer is damaged and is learned again from the labels")
         self._clear()
 

@@ -193,7 +193,7 @@ class LabelStores:
         """
         with self._pausing(maildir):
             trainer = self._trainer(self._folder(maildir))
-            return trainer.labels.last_written(maildir) if trainer else 0.0
+            return trainer.labels.written_names.latest_time(maildir) if trainer else 0.0
 
     def add_written(self, maildir: str, names: Mapping[bytes, float]) -> None:
         """Store correspondents to whom the user of a Maildir wrote, unless there is no label store yet.
@@ -203,7 +203,7 @@ class LabelStores:
         """
         with self._pausing(maildir):
             if trainer := self._trainer(self._folder(maildir)):
-                trainer.labels.add_written(names, source=maildir, origin=Origin.MOVED)
+                trainer.labels.written_names.add(names, source=maildir, origin=Origin.MOVED)
                 trainer.catch_up()
 
     def tally(self) -> None:

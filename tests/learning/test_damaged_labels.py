@@ -44,7 +44,8 @@ def fill(state, *, keep):
     with contextlib.closing(LabelStore.open(state)) as labels:
         for number, origin in enumerate((*Origin, Origin.COMMAND)):
             labels.add(mail(number, origin), Label.SPAM if number % 2 else Label.HAM)
-        labels.add_written({b"a" * KEY_BYTES: 5.0, b"b" * KEY_BYTES: 6.0}, source="/mail/ann", origin=Origin.ADOPTED)
+        names = {b"a" * KEY_BYTES: 5.0, b"b" * KEY_BYTES: 6.0}
+        labels.written_names.add(names, source="/mail/ann", origin=Origin.ADOPTED)
         if keep:
             trainer = Trainer(labels)
             trainer.catch_up()
@@ -72,7 +73,7 @@ def catch_up(labels):
 
 QUESTIONS = {
     "catch up": catch_up,
-    "keep": lambda labels: labels.keep(SavedLayer(9, b"state"), epoch=labels.epoch, most=1),
+    "keep": lambda labels: labels.saved_layers.keep(SavedLayer(9, b"state"), epoch=labels.epoch, most=1),
     "relearn": lambda labels: list(Trainer(labels).relearn()),
     "say": lambda labels: labels.add(mail(5), Label.SPAM),
     "say the other": lambda labels: labels.add(mail(0), Label.SPAM),
@@ -86,7 +87,7 @@ QUESTIONS = {
     "forget": lambda labels: labels.forget(content_id(MAILS[1])),
     "forget adopted": lambda labels: labels.forget_adopted("/mail/ann"),
     "backup": lambda labels: labels.backup(sqlite3.connect(":memory:")),
-    "add written": lambda labels: labels.add_written({b"c" * KEY_BYTES: 7.0}, source="/", origin=Origin.MOVED),
+    "add written": lambda labels: labels.written_names.add({b"c" * KEY_BYTES: 7.0}, source="/", origin=Origin.MOVED),
     "purge": lambda labels: labels.purge(),
 }
 
@@ -187,7 +188,7 @@ def test_a_damaged_state_is_learned_again(tmp_path, kind):
     """It is dropped, reported once, and learned again from the labels."""
     expected = PersonalLayer()
     with contextlib.closing(LabelStore.open(fill(tmp_path, keep=True).parent)) as labels:
-        good = labels.learned()
+        good = labels.saved_layers.latest()
         bad = damaged(good.state, kind)
         assert bad != good.state
         labels._connection.execute("UPDATE learned SET state = ?", (bad,))
@@ -198,14 +199,14 @@ def test_a_damaged_state_is_learned_again(tmp_path, kind):
             assert trainer.layer.dump() == good.state != expected.dump()
         assert len(notes) == 1
         assert "learned again" in notes[0]
-        assert labels.learned() is None
+        assert labels.saved_layers.latest() is None
 
 
 @pytest.mark.parametrize(("column", "value"), [("last", 3), ("checksum", 0)])
 def test_a_state_of_other_rows_is_not_used(tmp_path, column, value):
     """The checksum covers the last row of a state, so that no label is left out or learned twice."""
     with contextlib.closing(LabelStore.open(fill(tmp_path, keep=True).parent)) as labels:
-        good = labels.learned()
+        good = labels.saved_layers.latest()
         labels._connection.execute(f"UPDATE learned SET {column} = ?", (value,))  # noqa: S608  ours
         trainer = Trainer(labels)
         trainer.catch_up()
@@ -259,7 +260,7 @@ def test_a_state_with_a_right_checksum_and_wrong_numbers(tmp_path):
             with pytest.raises(ValueError):
                 trainer.layer.load(state)
             assert trainer.layer.dump() == good, number
-        labels.keep(SavedLayer(5, state), epoch=labels.epoch, most=1)
+        labels.saved_layers.keep(SavedLayer(5, state), epoch=labels.epoch, most=1)
         again = Trainer(labels)
         again.catch_up()
         assert again.layer.dump() == good

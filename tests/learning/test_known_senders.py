@@ -118,14 +118,14 @@ def test_correspondents_of_the_store(labels):
     """Names are added once, bounded by the latest, removed with their adoption or all at once, and learned at once."""
     trainer = Trainer(labels)
     names = {name_key(f"{number}.example"): float(number) for number in range(1, 9)}
-    labels.add_written(names, source="/mail/ann", origin=Origin.ADOPTED)
-    labels.add_written(
+    labels.written_names.add(names, source="/mail/ann", origin=Origin.ADOPTED)
+    labels.written_names.add(
         {name_key("8.example"): 20.0, name_key("new.example"): 9.0}, source="/mail/ann", origin=Origin.MOVED
     )
     trainer.catch_up()
     assert trainer.layer.correspondents.written == names.keys() | {name_key("new.example")}
-    assert labels.last_written("/mail/ann") == 20.0
-    assert labels.last_written("/mail/bob") == 0.0
+    assert labels.written_names.latest_time("/mail/ann") == 20.0
+    assert labels.written_names.latest_time("/mail/bob") == 0.0
     assert labels.forget_adopted("/mail/ann") == 0
     trainer.catch_up()
     assert trainer.layer.correspondents.written == {name_key("8.example"), name_key("new.example")}
@@ -139,8 +139,8 @@ def test_correspondents_are_bounded(labels, monkeypatch):
     monkeypatch.setattr("spamlstm.learning.label_store.MOST_WRITTEN", 3)
     for start in (0, 4):
         names = {name_key(f"{number}.example"): float(number) for number in range(start, start + 4)}
-        labels.add_written(names, source="/", origin=Origin.MOVED)
-    assert labels.written() == {name_key(f"{number}.example") for number in (5, 6, 7)}
+        labels.written_names.add(names, source="/", origin=Origin.MOVED)
+    assert labels.written_names.all() == {name_key(f"{number}.example") for number in (5, 6, 7)}
 
 
 # --- sent mail --------------------------------------------------------------------------------------------------------
@@ -192,7 +192,7 @@ def test_adoption_of_sent_mail(tmp_path, classifier, labels, monkeypatch):
     known = trainer.layer.correspondents.evidence(classifier.assess(one).sender)
     assert known[:4] == (0, 0, 0, True)
     bootstrap.forget_adopted(trainer, source=str(root))
-    assert trainer.layer.correspondents.written == labels.written() == frozenset()
+    assert trainer.layer.correspondents.written == labels.written_names.all() == frozenset()
     assert trainer.layer.dump() == PersonalLayer().dump()
 
 

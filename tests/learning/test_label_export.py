@@ -78,7 +78,7 @@ def filled(tmp_path):
             labels.forget(label_request(letter(number, spam=False), None, "m", Origin.COMMAND).content)
         labels.interleave_bulk()
         for number in range(30):
-            labels.add_written({bytes([number]) * 8: 100.0 - number}, source="/mail/ann", origin=Origin.ADOPTED)
+            labels.written_names.add({bytes([number]) * 8: 100.0 - number}, source="/mail/ann", origin=Origin.ADOPTED)
     return tmp_path / "filled"
 
 
@@ -380,10 +380,10 @@ def test_correspondents_of_both_are_kept(tmp_path):
     for name, numbers in (("ours", range(5)), ("theirs", range(3, 9))):
         with opened(tmp_path / name) as labels:
             for number in numbers:
-                labels.add_written({bytes([number]) * 8: 1.0}, source="", origin=Origin.MOVED)
+                labels.written_names.add({bytes([number]) * 8: 1.0}, source="", origin=Origin.MOVED)
     imported(tmp_path / "ours", exported(tmp_path / "theirs"))
     with opened(tmp_path / "ours") as labels:
-        assert labels.written() == {bytes([number]) * 8 for number in range(9)}
+        assert labels.written_names.all() == {bytes([number]) * 8 for number in range(9)}
 
 
 def test_a_damaged_store_is_not_exported(filled):

@@ -180,11 +180,11 @@ def test_a_store_of_version_3_goes_on(tmp_path):
             + "PRAGMA user_version = 3;"
         )
     with contextlib.closing(LabelStore.open(tmp_path)) as labels:
-        assert labels.learned() is None
+        assert labels.saved_layers.latest() is None
         again = Trainer(labels)
         again.catch_up()
         again.keep(always=True)
-        assert labels.learned().state == again.layer.dump() == trainer.layer.dump()
+        assert labels.saved_layers.latest().state == again.layer.dump() == trainer.layer.dump()
 
 
 # Packed features without a text sketch, as far as version 6 stored them.
@@ -232,12 +232,12 @@ def test_a_store_of_version_4_is_upgraded_without_loss(tmp_path):
             trainer.add_label(raw, SPAM, prior=0.5, model="m", tokens=TOKENS, origin=origin)
         trainer.keep(always=True)
         kept = [(replace(label, model=""), raw) for label, raw in labels.kept()]
-        before = kept, list(labels.examples(after=0, most_bytes=9999)), labels.learned()
+        before = kept, list(labels.examples(after=0, most_bytes=9999)), labels.saved_layers.latest()
     with contextlib.closing(sqlite3.connect(tmp_path / LABELS)) as old:
         old.executescript(SIXTH + FOURTH)
     for _ in range(2):  # the upgrade, and the upgraded store
         with contextlib.closing(LabelStore.open(tmp_path)) as labels:
-            after = list(labels.kept()), list(labels.examples(after=0, most_bytes=9999)), labels.learned()
+            after = list(labels.kept()), list(labels.examples(after=0, most_bytes=9999)), labels.saved_layers.latest()
             assert after == before
     with contextlib.closing(LabelStore.open(tmp_path)) as labels:
         assert add(labels, b"Subject: new\n\n", HAM)
@@ -260,7 +260,7 @@ def test_a_store_of_version_5_knows_its_senders(tmp_path):
             trainer.catch_up()
             assert trainer.layer.dump() == expected
             assert trainer.layer.correspondents.evidence(sender).ham == 3
-            assert labels.written() == frozenset()
+            assert labels.written_names.all() == frozenset()
 
 
 @pytest.mark.parametrize("own", [Origin.COMMAND, Origin.MOVED])
@@ -451,9 +451,9 @@ def test_a_kept_layer_of_another_shape_is_not_used(tmp_path, monkeypatch):
     trainer = Trainer(LabelStore.open(tmp_path))
     trainer.add_label(MAILS[0], SPAM, prior=0.0, model="m")
     trainer.keep(always=True)
-    assert trainer.labels.learned() is not None
+    assert trainer.labels.saved_layers.latest() is not None
     monkeypatch.setattr(module, "SHAPE", "another")
-    assert trainer.labels.learned() is None
+    assert trainer.labels.saved_layers.latest() is None
     trainer.labels.close()
 
 

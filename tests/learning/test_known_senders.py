@@ -136,7 +136,7 @@ def test_correspondents_of_the_store(labels):
 
 def test_correspondents_are_bounded(labels, monkeypatch):
     """The correspondents of the oldest messages are removed."""
-    monkeypatch.setattr("spamlstm.learning.label_store.MOST_WRITTEN", 3)
+    monkeypatch.setattr("spamlstm.learning.written_names.MOST_WRITTEN", 3)
     for start in (0, 4):
         names = {name_key(f"{number}.example"): float(number) for number in range(start, start + 4)}
         labels.written_names.add(names, source="/", origin=Origin.MOVED)

@@ -3,12 +3,15 @@
 import random
 
 import pytest
+from few_labels import random_letter
 from hypothesis import given
 from hypothesis import strategies as st
 from invented_texts import invented_text, with_changes
 
+from spamlstm.model import near_duplicates
 from spamlstm.model.near_duplicates import HALF_TEXT_LABELS, MOST_TEXTS, NO_MATCH, NearMatch, RecentLabels
 from spamlstm.model.personal_features import PersonalFeatures, joined, runs, text_sketch
+from spamlstm.model.personal_layer import HAM_TARGET, SPAM_TARGET, PersonalLayer
 
 
 def _message(words: str, number: int, *, sender: str) -> PersonalFeatures:
@@ -110,3 +113,54 @@ def test_a_shift_ends_at_the_target(near, score, labels):
         assert shifted == score
     else:
         assert min(score, -2.0) <= shifted <= score
+
+
+# --- in a personal layer --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("spam", [True, False])
+def test_a_near_duplicate_follows_at_once(spam):
+    """After one label, near-duplicates are judged so although the base was wrong; other mail keeps its score."""
+    layer, prior = PersonalLayer(), -3.0 if spam else 3.0
+    for number in range(1, 6):
+        layer.learn(runs(random_letter(number)), prior=prior, spam=number == 3 if spam else number != 3)
+    like, unlike = runs(random_letter(3, changed=60)), runs(random_letter(9))
+    near = layer.near(like)
+    assert (near.label, near.pull) == (3, 1 if spam else -1)
+    assert near.share == pytest.approx(0.96, abs=0.06)
+    score = layer.score(like, prior)
+    assert score >= SPAM_TARGET if spam else score <= -HAM_TARGET
+    assert layer.near(unlike) == NO_MATCH
+    assert layer.score(unlike, prior) == pytest.approx(prior, abs=0.01)
+
+
+def test_after_thousands_of_labels_too_where_the_score_only_was_not_sure_enough():
+    """With many labels, one label of an unsure campaign still moves its copies, but not against the base score."""
+    layer = PersonalLayer()
+    for number in range(1000):
+        layer.learn(runs(random_letter(number)), prior=-3.0 if number % 2 else 3.0, spam=number % 2 == 0)
+    layer.learn(runs(random_letter(2000)), prior=3.0, spam=True)
+    assert layer.score(runs(random_letter(2000, changed=60)), 3.0) >= SPAM_TARGET
+    assert layer.score(runs(random_letter(2000, changed=60)), -3.0) < SPAM_TARGET - 1
+
+
+def test_labels_that_contradict_each_other_cancel():
+    """Near-duplicates with as many ham as spam labels do not move another one."""
+    layer = PersonalLayer()
+    for at in range(4):
+        layer.learn(runs(random_letter(3, changed=at)), prior=0.0, spam=at % 2 == 0)
+    assert layer.near(runs(random_letter(3, changed=5))).pull == 0
+
+
+def test_the_oldest_sketches_are_replaced_and_the_rest_survives_a_dump(monkeypatch):
+    """Memory is bounded, survives a dump exactly, and numbers labels from the first one learned."""
+    monkeypatch.setattr(near_duplicates, "MEMORY", 4)
+    layer, again = PersonalLayer(), PersonalLayer()
+    for number in range(1, 8):
+        layer.learn(runs(random_letter(number)), prior=0.0, spam=True)
+    again.load(layer.dump())
+    assert again.dump() == layer.dump()
+    known = [again.near(runs(random_letter(number, changed=5))).label for number in range(1, 8)]
+    assert known == [0, 0, 0, 4, 5, 6, 7]
+    again.load(b"")
+    assert again.dump() == PersonalLayer().dump()

@@ -5,6 +5,7 @@ from base64 import encodebytes
 
 import numpy as np
 import pytest
+from few_labels import MAILS
 from hypothesis import given
 from hypothesis import strategies as st
 from tiny_bundle import mail
@@ -106,3 +107,9 @@ def test_texts_of_one_script_are_not_similar(letters):
     one, other = ("".join(random.choice(list(letters), 600)) for _ in range(2))
     sketches = (parts_of(text_sketch([f"⟦body⟧{text}"], sender=""))[:-1].tolist() for text in (one, other))
     assert equal(*sketches) < 0.05
+
+
+def test_bytes_of_mail_do_not_depend_on_what_filters_add():
+    """Headers that filters, including this one, add after delivery are not features."""
+    tagged = b"From x Sun Apr  8 13:09:29 2007\r\nX-Spam-Status: Yes, score=9\r\n" + MAILS[0].replace(b"\n", b"\r\n")
+    assert (runs(tagged) == runs(MAILS[0])).all()

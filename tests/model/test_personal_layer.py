@@ -4,6 +4,7 @@ import random
 
 import numpy as np
 import pytest
+from few_labels import MAILS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -222,3 +223,19 @@ def test_a_long_message_teaches_no_more_than_a_short_one():
             layer._score_by_weights(layer._weights.sum_of(like), -FAIRLY, layer._weights.share_learned(like)) - before
         )
     assert moved[1] < 1.2 * moved[0]
+
+
+def test_after_one_label_the_message_is_judged_so():
+    """One label decides on its message, whatever the base score, and for mail of any length."""
+    for raw in (*MAILS, b"", b"a", b"\n\n", np.random.default_rng(0).bytes(9000)):
+        found = runs(raw)
+        for spam, prior in ((True, -30.0), (False, 30.0), (True, None)):
+            layer = PersonalLayer()
+            layer.learn(found, prior=prior, spam=spam)
+            score = layer.score(found, prior)
+            assert (score >= personal_layer.SPAM_TARGET) if spam else (score <= -personal_layer.HAM_TARGET)
+
+
+def test_an_empty_layer_leaves_the_base_score():
+    """Without labels, the score is the base score."""
+    assert PersonalLayer().score(runs(MAILS[0]), 12.5) == 12.5

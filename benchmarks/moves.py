@@ -117,11 +117,7 @@ def copies(folder: Path, _arguments: argparse.Namespace) -> None:
 
     def played(name: str, play: Callable[[TrackedMaildir], bool]) -> bool:
         """Return the result of `play` with an empty Maildir that has an archive and a junk folder."""
-        one = TrackedMaildir(make(folder / name / "Maildir"), folder / name / "state")
-        one.archive = one.folder(".Archive")
-        one.folder(".Junk")
-        one.watch()
-        one.look()
+        one = TrackedMaildir(make(folder / name / "Maildir"), folder / name / "state").visited()
         try:
             return play(one)
         finally:

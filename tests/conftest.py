@@ -100,6 +100,14 @@ def root() -> Path:
     return ROOT
 
 
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory) -> Path:
+    """Return a tiny model, made once. A test that changes it must copy it."""
+    from tiny_bundle import make  # which loads onnx
+
+    return make(tmp_path_factory.mktemp("models") / "tiny")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _interruptible() -> None:
     """Processes that tests start react to Ctrl-C, even where the shell started pytest with SIGINT ignored."""

@@ -7,14 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from tiny_bundle import make
 
 from spamlstm.cli import translate
-
-
-@pytest.fixture(scope="session")
-def tiny(tmp_path_factory) -> Path:
-    return make(tmp_path_factory.mktemp("models") / "tiny")
 
 
 @pytest.fixture

@@ -10,8 +10,7 @@ import pytest
 from compressed import ALL, gz
 from inbox import raw
 
-from spamlstm.filtering.acts import Recovery
-from spamlstm.filtering.undo import UndoStatus, undo_acts
+from spamlstm.filtering.undo import UndoStatus
 
 SPAM = raw("spam", 900)
 UNSURE = raw("unsure", 901)
@@ -31,14 +30,7 @@ def test_filed_and_back(inbox, compress):
     ((_, read), (_, unread)) = one.names(one.junk)
     assert read.endswith(name[1:])
     assert unread.endswith(f",S={len(SPAM)}")
-    undone = undo_acts(
-        one.journal,
-        Recovery(one.journal, counters=one.counters, clock=one.clock),
-        since=0.0,
-        dry=False,
-        clock=one.clock,
-    )
-    assert [result.status for result in undone] == [UndoStatus.UNDONE] * 2
+    assert [result.status for result in one.undo()] == [UndoStatus.UNDONE] * 2
     assert one.contents() == sorted([stored, compress(raw("spam", 902))])
     assert one.run() == []
 
@@ -71,13 +63,7 @@ def test_compressed_after_it_was_tagged(inbox):
     path = Path(one.junk, part, name)
     stored = gz(path.read_bytes())
     path.write_bytes(stored)
-    (undone,) = undo_acts(
-        one.journal,
-        Recovery(one.journal, counters=one.counters, clock=one.clock),
-        since=0.0,
-        dry=False,
-        clock=one.clock,
-    )
+    (undone,) = one.undo()
     assert undone.status == UndoStatus.UNDONE
     assert one.contents() == [stored]
 

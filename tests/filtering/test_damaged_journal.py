@@ -9,12 +9,10 @@ from damage import cells_of, column_counts
 from inbox import OPENED, Inbox
 
 from spamlstm.errors import DataError, UserError
-from spamlstm.filtering.acts import Recovery
 from spamlstm.filtering.inbox import name_hash
 from spamlstm.filtering.journal import NAME, Journal
 from spamlstm.filtering.journal_rows import Act, UnreadableAct
-from spamlstm.filtering.outcome import Counters
-from spamlstm.filtering.undo import UndoStatus, undo_acts
+from spamlstm.filtering.undo import UndoStatus
 from spamlstm.maildir.content_id import content_id
 
 TABLES = {"maildirs": 4, "inbox_index": 4, "judgements": 11, "acts": 12, "in_progress": 10, "former": 1}
@@ -47,8 +45,7 @@ def restarted(one, state):
 
 
 def undone(one, *, dry=True):
-    recovery = Recovery(one.journal, counters=Counters(), clock=one.clock)
-    return list(undo_acts(one.journal, recovery, since=0, dry=dry, clock=one.clock))
+    return one.undo(dry=dry)
 
 
 def test_all_columns_are_tried(used, tmp_path):

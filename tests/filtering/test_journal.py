@@ -13,7 +13,7 @@ from spamlstm.errors import DataError
 from spamlstm.filtering import journal as journals
 from spamlstm.filtering.inbox import DAY, name_hash
 from spamlstm.filtering.journal import NAME, Journal
-from spamlstm.filtering.journal_rows import Intent
+from spamlstm.filtering.journal_rows import Intent, LastAct
 from spamlstm.maildir.message_file import Identity
 from spamlstm.maildir.transfer import TransferResult
 from spamlstm.verdict import Verdict
@@ -80,6 +80,24 @@ def test_taken_back(journal):
         end(journal, back, outcome)
         assert [one.id for one in journal.acts(since=0)] == left
     assert journal.knows("/m", CONTENT)
+
+
+def test_the_last_act_of_a_message(journal):
+    """The last act is open or done. An act that failed is not the last act, and undoing is an act that tags nothing."""
+    assert journal.last_act("/m", CONTENT) is None
+    failed = journaled(journal)
+    assert journal.last_act("/m", CONTENT) == LastAct(failed, "/m/.Junk", flagged=True)
+    end(journal, failed, TransferResult.UNDONE)
+    assert journal.last_act("/m", CONTENT) is None
+    done = journaled(journal)
+    end(journal, done, TransferResult.DONE)
+    assert journal.last_act("/m", CONTENT) == LastAct(done, "/m/.Junk", flagged=True)
+    with journal.transaction(durable=True):
+        back = journal.add_intent(journal.acts(since=0)[0].judgement, intent(), now=11.0, undoes=done)
+    assert journal.last_act("/m", CONTENT) == LastAct(back, "/m/.Junk", flagged=False)
+    end(journal, back, TransferResult.DONE)
+    assert journal.last_act("/m", CONTENT) == LastAct(back, "/m/.Junk", flagged=False)
+    assert journal.last_act("/m", "f" * 32) is None
 
 
 def test_inodes_of_64_bits(journal):

@@ -12,7 +12,7 @@ from maildirs import size_in
 from spamlstm.config import Action
 from spamlstm.errors import TemporaryError
 from spamlstm.filtering.acts import Recovery
-from spamlstm.filtering.undo import UndoStatus, undo_acts
+from spamlstm.filtering.undo import UndoStatus
 from spamlstm.maildir.names import Name
 from spamlstm.maildir.opened import OpenMaildir
 
@@ -20,8 +20,7 @@ TAG, FILE, KEYWORD = Action.TAG, Action.FILE, Action.KEYWORD
 
 
 def take_back(one, *, since=0.0, dry=False):
-    recovery = Recovery(one.journal, counters=one.counters, clock=one.clock)
-    return [undone.status for undone in undo_acts(one.journal, recovery, since=since, dry=dry, clock=one.clock)]
+    return [undone.status for undone in one.undo(since=since, dry=dry)]
 
 
 def path_of(one, folder):
@@ -99,9 +98,8 @@ def test_one_message(inbox, dry):
     for _ in range(2):
         one.deliver()
     first, _ = one.run()
-    recovery = Recovery(one.journal, counters=one.counters, clock=one.clock)
 
-    (result,) = undo_acts(one.journal, recovery, since=0, dry=dry, clock=one.clock, contents=[first.content])
+    (result,) = one.undo(dry=dry, contents=[first.content])
 
     assert (result.status, result.act.content) == (UndoStatus.UNDONE, first.content)
     assert (len(one.names()), len(one.names(one.junk))) == ((0, 2) if dry else (1, 1))
@@ -146,8 +144,7 @@ def test_a_maildir_that_is_refused(inbox):
             raise TemporaryError("another spamlstm is at work there")
         return OpenMaildir.open(path)
 
-    recovery = Recovery(one.journal, counters=one.counters, clock=one.clock)
-    undone = list(undo_acts(one.journal, recovery, since=0.0, dry=False, clock=one.clock, open_maildir=open_maildir))
+    undone = one.undo(open_maildir=open_maildir)
 
     assert [each.status for each in undone] == [UndoStatus.FAILED, UndoStatus.UNDONE]
     assert undone[0].failure == "another spamlstm is at work there"

@@ -14,11 +14,6 @@ from spamlstm.model import registry
 from spamlstm.model.classifier import Classifier
 
 
-@pytest.fixture(scope="session")
-def tiny(tmp_path_factory) -> Path:
-    return make(tmp_path_factory.mktemp("models") / "tiny")
-
-
 @pytest.fixture
 def unsure(tmp_path, monkeypatch) -> Path:
     """A shipped model that is certain of nothing; the user's own models are in a folder of the test."""

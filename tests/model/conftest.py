@@ -4,14 +4,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-from tiny_bundle import make
 
 from spamlstm.model.classifier import Classifier
-
-
-@pytest.fixture(scope="session")
-def tiny(tmp_path_factory) -> Path:
-    return make(tmp_path_factory.mktemp("models") / "tiny")
 
 
 @pytest.fixture

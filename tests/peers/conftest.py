@@ -2,20 +2,13 @@
 
 import contextlib
 import signal
-from pathlib import Path
 
 import pytest
 from dovecot import running
-from tiny_bundle import make
 from watching import number_of, until, watching
 
 from spamlstm.daemon.server import ask
 from spamlstm.learning.label_store import LabelStore
-
-
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory) -> Path:
-    return make(tmp_path_factory.mktemp("models") / "tiny")
 
 
 @pytest.fixture

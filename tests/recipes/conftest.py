@@ -2,12 +2,6 @@
 
 import pytest
 from serving import serving
-from tiny_bundle import make
-
-
-@pytest.fixture(scope="session")
-def tiny(tmp_path_factory):
-    return make(tmp_path_factory.mktemp("models") / "tiny")
 
 
 @pytest.fixture(scope="session")

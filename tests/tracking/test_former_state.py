@@ -14,9 +14,7 @@ from inbox import raw
 from maildirs import make
 from tracked_maildir import TrackedMaildir
 
-from spamlstm.filtering.acts import Recovery
 from spamlstm.filtering.outcome import Status
-from spamlstm.filtering.undo import undo_acts
 from spamlstm.learning.label import Label
 from spamlstm.learning.label_store import LabelStore
 from spamlstm.maildir.content_id import content_id, former_content_id
@@ -28,11 +26,7 @@ LARGE = raw("ham", 6) + b"a line of a large message\n" * 4000
 @pytest.fixture
 def former(tmp_path):
     """A Maildir and the state of the last release: spam that was filed, labels by moves, and mail in the inbox."""
-    one = TrackedMaildir(make(tmp_path / "Maildir"), tmp_path / "state")
-    one.archive = one.folder(".Archive")
-    one.folder(".Junk")
-    one.watch()
-    one.look()
+    one = TrackedMaildir(make(tmp_path / "Maildir"), tmp_path / "state").visited()
     for content in (SPAM, MISSED, WRONG, HAM, FILED, LARGE):
         one.deliver(content=content)
     one.run()
@@ -100,9 +94,7 @@ def test_moves_after_the_upgrade(former, way, visited):
 def test_undo_after_the_upgrade(former):
     """Acts of the last release can be undone, all or those on one message."""
     one = start(former)
-    recovery = Recovery(one.journal, counters=one.counters, clock=one.clock)
-    ids = [content_id(SPAM), former_content_id(SPAM)]
-    results = list(undo_acts(one.journal, recovery, since=0, dry=False, clock=one.clock, contents=ids))
+    results = one.undo(contents=[content_id(SPAM), former_content_id(SPAM)])
     assert [result.status for result in results] == ["undone"]
     one.look()
     assert content_id(SPAM) not in one.labels()

@@ -16,9 +16,7 @@ from tracked_maildir import TrackedMaildir
 
 from spamlstm.config import LabelScope
 from spamlstm.config.locations import personal_dir
-from spamlstm.filtering.acts import Recovery
 from spamlstm.filtering.outcome import Status
-from spamlstm.filtering.undo import undo_acts
 from spamlstm.learning.label_store import LabelStore
 from spamlstm.maildir import names, opened
 from spamlstm.maildir.content_id import content_id
@@ -110,8 +108,7 @@ def test_our_own_moves_say_nothing(maildir):
         maildir.deliver("spam")
     maildir.run()
     maildir.look()
-    recovery = Recovery(maildir.journal, counters=maildir.counters, clock=maildir.clock)
-    list(undo_acts(maildir.journal, recovery, since=0, dry=False, clock=maildir.clock))
+    maildir.undo()
     maildir.look()
     assert len(maildir.names(maildir.root)) == 3
     assert maildir.labels() == {}

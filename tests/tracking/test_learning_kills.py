@@ -23,11 +23,7 @@ def prepared(path):
 
     One copy of each was there before, and each got another since.
     """
-    maildir = TrackedMaildir(make(path / "Maildir"), path / "state")
-    for name in (".Archive", ".Junk"):
-        maildir.folder(name)
-    maildir.watch()
-    maildir.look()
+    maildir = TrackedMaildir(make(path / "Maildir"), path / "state").visited()
     maildir.deliver("ham")
     maildir.deliver("spam")
     maildir.run()

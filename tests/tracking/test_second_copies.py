@@ -21,11 +21,7 @@ from spamlstm.maildir.content_id import content_id
 @pytest.fixture
 def maildir(tmp_path):
     """An empty Maildir with an archive and a junk folder, already scanned and visited once."""
-    one = TrackedMaildir(make(tmp_path / "Maildir"), tmp_path / "state")
-    one.archive = one.folder(".Archive")
-    one.folder(".Junk")
-    one.watch()
-    one.look()
+    one = TrackedMaildir(make(tmp_path / "Maildir"), tmp_path / "state").visited()
     yield one
     one.label_stores.close()
     one.mailbox_state.close()

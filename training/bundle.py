@@ -185,7 +185,10 @@ def _parity(
     calibration: Calibration,
     thresholds: Thresholds,
 ) -> dict[str, Any]:
-    """Return how far the exported networks differ from PyTorch's; DataError if by more than the bounds above."""
+    """Return the differences between the logits of the exported networks and of PyTorch's network.
+
+    Raises DataError if a difference exceeds the bounds above.
+    """
     torch_logits = learn.logits(network, sample, windows=1)
     gaps, flips = {}, 0
     for name, exported in (("float32", exact), ("int8", shipped)):

@@ -101,7 +101,7 @@ def _headers(rng: Random, original: _Original, draft: Draft) -> list[str]:
 
 
 def _aligned_lines(rng: Random, draft: Draft) -> list[str]:
-    """Return what the server of a throw-away domain sends, and what the receiving server finds out about it."""
+    """Return header lines for a throw-away domain: those of its server, and the results of the receiving server."""
     domain, host = draft.aligned, f"mx.{draft.recipient_domain}"
     results = f"spf=pass smtp.mailfrom={domain}; dkim=pass header.d={domain}; dmarc=pass header.from={domain}"
     lines = [f"Return-Path: <{rng.choice(('bounce', 'info', 'mail'))}@{domain}>"]

@@ -1,4 +1,4 @@
-"""The leave-out experiment behind decisions: train without some sources, then judge them."""
+"""The leave-out experiment: train without some sources, then classify their mail."""
 
 from collections.abc import Iterable, Sequence
 
@@ -16,7 +16,9 @@ HEADER = ("judged by", "source", "ham", "spam", "(1-ROCA)%", "sm % at hm 0.5 %",
 
 
 def leave_out(data: Dataset, job: Job, names: Sequence[str]) -> str:
-    """Train without the sources `names`, judge them by the network and by its wide part; return a Markdown table.
+    """Train without the sources `names`, classify their mail, and return a Markdown table of the errors.
+
+    The mail is classified by the network and by its wide part alone.
 
     The table is also written to `job.out`.
     """

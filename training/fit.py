@@ -61,7 +61,7 @@ class Job:
     tick: Callable[[int], None] = silent
 
     def run(self, checkpoint: Path) -> learn.Run:
-        """Return how the training of one network runs."""
+        """Return the device, the checkpoints and the reports for the training of one network."""
         return learn.Run(checkpoint, self.device, self.say, self.tick)
 
 

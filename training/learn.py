@@ -83,10 +83,11 @@ class Mail:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """How a training runs.
+    """The device, the checkpoints and the reports of one training.
 
-    The checkpoints of the stages are files whose names begin with the stem of `checkpoint`; without it there are none.
-    `say` gets a line per epoch, after its checkpoint is written; `tick` gets the number of further messages done.
+    The checkpoints of the stages are files whose names begin with the stem of `checkpoint`. Without `checkpoint`, none
+    are written. `say` is called with a line for each epoch, after its checkpoint is written. `tick` is called with the
+    number of further messages done.
     """
 
     checkpoint: Path | None = None

@@ -19,7 +19,7 @@ from .progress import silent
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """What is trained, and how.
+    """One stage of a training: a module, its data and its optimizers.
 
     `optimizers` are pairs of an optimizer and its highest learning rate. `batches` yields the batches of one epoch,
     each with its number of messages. The result is the moving average of the weights with the decay `average`. A

@@ -37,7 +37,7 @@ class DomainList:
         return "" in self._paths.get(domain, ())
 
     def starts(self, host: str) -> tuple[str, ...]:
-        """Return how the paths begin of those pages of `host` that are in the list. All paths begin with ''."""
+        """Return the beginnings of the paths that the list has for `host`. The beginning '' stands for all paths."""
         return self._cached(host[-260:])
 
     def _starts(self, host: str) -> tuple[str, ...]:

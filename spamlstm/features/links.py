@@ -42,7 +42,7 @@ _MAX_REDIRECTS = 3
 
 @dataclass
 class Targets:
-    """Where the links of a message lead.
+    """The targets of the links of a message.
 
     `hosts` are the distinct hosts in order, behind known redirectors. `open_hosts` are those where anyone can publish
     the linked page. `urls` are the distinct URLs. `kinds` are values of the fact `link`. `lying` means that the text of
@@ -134,7 +134,7 @@ def _known_owner(owners: set[str]) -> str:
 
 
 def link_targets(message: Message) -> Targets:
-    """Return where the links lead. Plain text is searched only if the links of the page have no host."""
+    """Return the targets of a message's links. Plain text is searched only if the links of the page have no host."""
     targets = Targets()
     for link in message.page.links:
         targets.add(link.url, link.text)

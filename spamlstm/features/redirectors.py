@@ -14,7 +14,7 @@ _AFTER_SCHEME = re.compile(r"(?:https?|ftp)(?::|%3a).*", re.IGNORECASE | re.DOTA
 
 
 class _Rule(NamedTuple):
-    """A kind of link of a redirector, as the head of data/redirectors.txt describes."""
+    """One line of data/redirectors.txt: a form of links of a redirector. The head of that file explains the fields."""
 
     start: str
     kind: str
@@ -47,13 +47,13 @@ def _rules_of(host: str) -> tuple[_Rule, ...]:
 
 
 def path_of(url: str) -> str:
-    """Return what follows the host in `url`, without the first slash."""
+    """Return the path and the query of `url`, without the first slash."""
     match = _PATH.match(without_breaks(url.strip()))
     return match[1] if match else ""
 
 
 def redirect(host: str, url: str) -> Redirect | None:
-    """Return where a link leads that a browser follows to `host`, or None if the link does not say so."""
+    """Return the target of the link `url` if `host` is a redirector. None if the link does not name its target."""
     if not (rules := _rules_of(host)):
         return None
     path = path_of(url)

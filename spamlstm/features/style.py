@@ -97,7 +97,7 @@ def style(message: Message, route: Route) -> list[Fact]:
 
 
 def _delivery(message: Message, route: Route) -> Iterator[Fact]:
-    """Yield the facts of the delivery, from the hop where the message entered the receiving organisation, and Date."""
+    """Yield the facts of the delivery, from the Date header and the hop into the receiving organisation."""
     helo, reverse, hop = "none", "none", route.entry
     match = _FROM_HOP.match(hop)
     # A host that calls itself by a name of the organisation is its own relay or a forger, so its facts say nothing.
@@ -199,7 +199,10 @@ def _content(message: Message) -> Iterator[Fact]:
 
 
 def _hidden(hidden: str, text: int) -> str:
-    """Return how much text is hidden, compared with `text` visible characters. Pieces break words apart."""
+    """Return the size of the hidden text compared with `text`, the number of visible characters.
+
+    'pieces' are many short hidden texts, which break visible words apart.
+    """
     pieces = hidden.count("\n") + 1
     if pieces >= _MIN_PIECES and len(hidden) < pieces * _MAX_PIECE:
         return "pieces"

@@ -151,7 +151,7 @@ class Journal:
         return int(judgement), int(act)
 
     def changes(self, maildir: str, content: str, *, judgement: int = 0, act: int = 0) -> JournalChanges:
-        """Return what this program did with a message after the judgement and the act with these numbers.
+        """Return the changes of a message that the journal has after the judgement and the act with these numbers.
 
         Only the last MOST_COPIES judgements are used.
         A judgement is omitted if it has an act that is omitted.

@@ -41,7 +41,7 @@ class JournaledMove:
 
 @dataclass(frozen=True, slots=True)
 class JournalChanges:
-    """What this program did with one message since some position of the journal, in order."""
+    """The judgements and the acts on one message since some position of the journal, in order."""
 
     judgements: tuple[JournaledJudgement, ...] = ()
     acts: tuple[JournaledMove, ...] = ()

@@ -29,7 +29,7 @@ _MOST_LISTINGS = 8
 
 
 class Placement(Enum):
-    """How a message came to the inbox."""
+    """The way in which a message came to the inbox."""
 
     DELIVERED = "delivered"
     """The message is to be classified."""

@@ -46,7 +46,7 @@ class AdoptedCounts:
 
 @dataclass(frozen=True, slots=True)
 class Conclusion:
-    """What labelled mail shows about the verdicts on mail like it."""
+    """The figures on labelled mail from which the verdicts on similar mail follow."""
 
     spam_threshold: float
     """The lowest probability, before the scores are adjusted, at which mail like labelled mail is filed as spam."""

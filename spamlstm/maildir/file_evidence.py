@@ -102,7 +102,7 @@ class FileEvidence:
         return any(self.trace[start : start + _HASH_BYTES] == digest for start in starts)
 
     def filed(self, *, date: int, is_tagged: bool) -> Self:
-        """Return what is known after this program moved the file, or wrote it anew with headers and the same `date`."""
+        """Return the evidence after this program moved the file, or wrote the file anew with headers and its `date`."""
         marks = self.marks | FileMark.TAGGED if is_tagged else self.marks & ~FileMark.TAGGED
         return replace(self, inode=0, generation=0, mtime_ns=date * _SECOND, marks=marks)
 

@@ -54,7 +54,7 @@ class Part:
 
 @dataclass(slots=True)
 class _Limits:
-    """What may still be read of a message and of the messages in its attachments."""
+    """The numbers of parts, characters and messages that may still be read, in a message and its attachments."""
 
     entities: int = 0
     alternatives: int = 0

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class PartKind(Enum):
-    """How the text of a part is read."""
+    """The form in which the text of a part is read."""
 
     PLAIN = "plain"
     ENRICHED = "enriched"
@@ -65,7 +65,7 @@ _FEWEST_COMPARED, _MOST_COMPARED, _COMPARED_TEXT = 5, 80, 8_000
 
 
 def part_kind(content: dict[str, str], name: str, *, attached: bool) -> PartKind:
-    """Return how a part is read, given its content headers and the name of its file."""
+    """Return the form in which a part is read, given its content headers and the name of its file."""
     mime_type = content["type"]
     kind = _KINDS.get(mime_type)
     if kind is None and name and (attached or not mime_type.startswith("text/")):
@@ -77,7 +77,7 @@ def part_kind(content: dict[str, str], name: str, *, attached: bool) -> PartKind
 
 
 def calendar_text(source: str) -> str:
-    """Return what mail programs show of an invitation: title, description, place and organiser."""
+    """Return the text of an invitation that mail programs show: title, description, place and organiser."""
     lines = []
     for match in _CALENDAR_LINE.finditer(_FOLD.sub("", source)):
         value = _ESCAPED.sub(lambda escape: "\n" if escape[1] in "nN" else escape[1], match[3].strip())

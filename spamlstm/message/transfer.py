@@ -49,7 +49,7 @@ def _uu_line(line: str) -> bytes:
     line = line.rstrip("\r")
     if not line or not line.isascii():
         return b""
-    # Some programs write more characters than the length in front of the line needs.
+    # The first character of a line gives its length. Some programs write more characters than this length.
     length = (ord(line[0]) - 32 & 63) * 4 // 3 + 4
     try:
         return binascii.a2b_uu(line[: length // 4 * 4 + 1])

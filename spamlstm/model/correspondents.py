@@ -35,7 +35,7 @@ _LEAST_SHIFT = 0.01
 
 
 class KnownSender(NamedTuple):
-    """What one sender sent before, and the resulting shift of the score in log-odds.
+    """The earlier mail of one sender, and the resulting shift of the score in log-odds.
 
     `ham` and `spam` are numbers of labels, and `answered` is the number of ham messages that the user answered.
     `written` is true if the user wrote to the sender. A shift above 0 is towards spam.
@@ -86,7 +86,7 @@ class Correspondents:
             del self._entries[next(iter(self._entries))]
 
     def evidence(self, sender: SenderIdentity | None) -> KnownSender | None:
-        """Return what the sender of a message sent before.
+        """Return the earlier mail of the sender of a message.
 
         Return None if the sender is not known or does not change the score.
         """

@@ -24,7 +24,7 @@ class Limits(NamedTuple):
     """The thresholds in log-odds: ham up to the score `ham`, spam from the score `spam`.
 
     `max_false_positive_rate` is the share of ham that may be filed as spam. It is None if the user chose thresholds or
-    costs, which then hold as they are.
+    costs, because these thresholds are not adjusted.
     """
 
     ham: float

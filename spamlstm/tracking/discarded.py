@@ -1,7 +1,8 @@
-"""The files that lately came to folders that are ignored, such as Trash: their messages were not moved elsewhere.
+"""The files that lately came to ignored folders, such as Trash.
 
-If a user throws a message away of which another program made a copy shortly before, the copy looks like a move. So if a
-label would follow from a move, these folders are searched for the file that left. Only then are they read.
+Suppose that another program copies a message and the user then deletes the message. The copy looks like a move, from
+which a label would follow. Therefore the ignored folders are searched for the deleted file before such a label is
+given. The folders are not read otherwise.
 """
 
 from collections.abc import Sequence
@@ -34,9 +35,9 @@ class DiscardedMail:
     _by_date: dict[int, list[tuple[int, Entry]]] | None = field(default=None, init=False)
 
     def has(self, evidence: FileEvidence, content: str) -> bool:
-        """Return whether the file with this evidence, or a copy of it with its date, is in one of the folders.
+        """Return whether one of the folders has the file with this evidence, or a copy of the file with the same date.
 
-        `content` is the content id of its message.
+        `content` is the content id of the message in the file.
         """
         if evidence.mtime_ns is None:
             return False
@@ -48,7 +49,7 @@ class DiscardedMail:
         return any(_content(entry) == content for _, entry in same_date[:_MOST_READ])
 
     def _found(self) -> dict[int, list[tuple[int, Entry]]]:
-        """Return inode and entry of each file, by its date."""
+        """Return the inode and the entry of each file, by the date of the file in seconds."""
         found: dict[int, list[tuple[int, Entry]]] = {}
         since = self.now - self.age - _SKEW
         left = _MOST_FILES

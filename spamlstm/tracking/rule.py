@@ -48,7 +48,7 @@ class KnownCopy:
 
 @dataclass(frozen=True, slots=True)
 class FoundCopy:
-    """A copy that is there now. `role` is the role of its folder."""
+    """A copy that exists now. `role` is the role of its folder."""
 
     key: CopyKey
     role: FolderRole
@@ -60,7 +60,7 @@ class FoundCopy:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """What is known of the copies of one message before a comparison."""
+    """The known copies and departures of one message before a comparison."""
 
     copies: tuple[KnownCopy, ...] = ()
     departures: tuple[Departure, ...] = ()

@@ -27,7 +27,7 @@ class FlagSet(IntFlag):
 
 
 class CopyStatus(IntEnum):
-    """What the last comparison of the files of a message found about a file, see `tracking.rule`."""
+    """The result of the last comparison of the files of a message for one file, see `tracking.rule`."""
 
     SETTLED = 0
     ARRIVED = 1

@@ -1,4 +1,4 @@
-"""What one visit of a Maildir has found so far, before the files of each changed message are compared."""
+"""The findings of one visit of a Maildir, before the files of each changed message are compared."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -33,7 +33,7 @@ class FolderVisit:
 
 @dataclass(slots=True)
 class VisitWork:
-    """What one visit of a Maildir has found so far."""
+    """The findings of one visit of a Maildir so far."""
 
     arrived: list[tuple[FolderVisit, Sequence[ListedFile]]] = field(default_factory=list)
     """For each folder, the new files that are to be read."""

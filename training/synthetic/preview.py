@@ -57,7 +57,7 @@ def _first(found: Iterator[Sample], count: int, what: str) -> Iterator[Sample]:
 
 
 def _maker(dresser: Dresser, kind: str) -> Callable[[Random, str], Dressed]:
-    """Return what makes messages of a kind, a source, or any."""
+    """Return a function that makes messages of `kind`: a kind, a source, or any kind if it is empty."""
     name = kind.partition("/")[2]
     if not kind:
         return lambda rng, label: draw_dressed(rng, dresser, label)

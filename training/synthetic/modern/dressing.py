@@ -60,7 +60,7 @@ class Dressed:
 
 @dataclass(frozen=True)
 class _Plan:
-    """What one message is made from."""
+    """The parts from which one message is made."""
 
     label: str
     text: Text

@@ -37,7 +37,7 @@ def as_report(rng: Random, draft: Draft) -> None:
 
 
 def other_plain(draft: Draft, text: str) -> None:
-    """Let the plain text, which few programs show, say something else than the page."""
+    """Replace the plain text, which few programs show beside a page, by another text."""
     page = draft.page
     if page.html:
         page.plain = text

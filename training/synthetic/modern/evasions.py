@@ -22,7 +22,7 @@ SEVERAL = 0.3
 def evade(rng: Random, draft: Draft) -> str:
     """Disguise a message in one or several ways and return their names."""
     names = rng.sample(sorted(EVASIONS), rng.choice((2, 2, 3)) if chance(rng, SEVERAL) else 1)
-    # The text is complete before its letters change, and the letters before the text is moved into an attachment.
+    # Evasions that move the text into an attachment come last, because they move the text that the others changed.
     for name in sorted(names, key=lambda name: name in ENCLOSING):
         EVASIONS[name](rng, draft)
     return ", ".join(names)

@@ -85,6 +85,17 @@ def test_replace(root, junk, part):
     assert os.listdir(os.path.join(junk, "tmp")) == []
 
 
+def test_a_fresh_file_is_no_program(root, junk):
+    """The bits that make a file a program, or run it with the rights of its owner, are not copied to the fresh file."""
+    source = deliver(root)
+    os.chmod(source, 0o6755)  # noqa: PTH101, S103
+
+    assert carry_out(junk, source, FRESH).result is DONE
+
+    (entry,) = on_disk.messages(junk)
+    assert stat.S_IMODE(os.stat(entry.path).st_mode) == 0o644
+
+
 def test_a_batch(root, junk):
     """Each message of a batch has its own result: one fails, one is gone, and the others are done."""
     paths = [deliver(root, f"{number}.host") for number in range(6)]
@@ -305,6 +316,18 @@ def test_a_user_who_moves_it_at_the_last_moment(root, junk, tmp_path, how):
 
     assert everything(root, junk, archive) == [OLD]
     assert settle(source, junk, base=base, expected=known) is GONE
+
+
+def test_one_listing_does_not_prove_that_a_message_is_gone(root, junk):
+    """A message that moves from cur to new while both are listed is found by a second listing, and is not doubled."""
+    source = deliver(root, "1.host:2,S", part="cur")
+    known, base = identity(source), names.unique()
+    deliver(junk, base, content=FRESH)
+
+    with Interruption(1, lambda: os.rename(source, os.path.join(root, "new", "1.host")), calls=("scandir",)):
+        assert settle(source, junk, base=base, expected=known) is UNDONE
+
+    assert everything(root, junk) == [OLD]
 
 
 @BOTH

@@ -60,6 +60,27 @@ def test_more_probable_spam_is_never_judged_milder(one, other):
     assert low <= high
 
 
+@pytest.mark.parametrize("probability", [0.01, 0.5, 0.99])
+def test_little_text_is_never_ham(probability):
+    """A few words beside content that cannot be read are unsure instead of ham. They may still be spam."""
+    usual, found = (policy().decide(probability, Evidence(little_text=little)) for little in (False, True))
+    assert found == ((Verdict.UNSURE, Reason.NO_TEXT) if usual[0] is Verdict.HAM else usual)
+
+
+@pytest.mark.parametrize(
+    ("entries", "expected"),
+    [
+        ({"allow": ["@x.org"], "deny": ["@x.org"]}, (Verdict.HAM, Reason.ALLOW)),
+        ({"deny": ["@x.org"]}, (Verdict.SPAM, Reason.DENY)),
+        ({}, (Verdict.SPAM, Reason.GTUBE)),
+    ],
+)
+def test_lists_and_the_test_message_come_before_a_missing_text(entries, expected):
+    """The allow list decides before the deny list, the deny list before GTUBE, and GTUBE before all that is unsure."""
+    evidence = Evidence(("friend@x.org",), gtube=True, not_mail=True, no_text=True, little_text=True, unknown_text=True)
+    assert policy(**entries).decide(0.01, evidence) == expected
+
+
 @given(costs, st.floats(0, 1))
 def test_thresholds_give_the_cheapest_verdict(cost, probability):
     """No other verdict has a lower expected cost."""

@@ -37,7 +37,7 @@ def as_report(rng: Random, draft: Draft) -> None:
 
 
 def other_plain(draft: Draft, text: str) -> None:
-    """Replace the plain text, which few programs show beside a page, by another text."""
+    """Replace the plain text beside a page, which few programs show. Without a page, put `text` above."""
     page = draft.page
     if page.html:
         page.plain = text

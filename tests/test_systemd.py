@@ -64,7 +64,7 @@ def test_the_sandbox_is_tight(root, tmp_path, name):
 @systemd
 @pytest.mark.parametrize("scope", ["--user", "--system"])
 def test_the_timer_is_valid(unit, root, tmp_path, scope):
-    """It works with both services, which have the same name once installed."""
+    """The timer works with both services, which have the same name once installed."""
     copied = unit("spamlstm-retrain.timer")
     service = unit("spamlstm-retrain-user.service" if scope == "--user" else "spamlstm-retrain.service")
     service.rename(tmp_path / "spamlstm-retrain.service")

@@ -33,7 +33,7 @@ def start(*arguments, tiny, **options):
 
 
 def test_lines(spamlstm, folder):
-    """Not on a terminal: one line per message, separated by tabs."""
+    """In a pipe, each message is one line with fields separated by tabs."""
     status, out, err = spamlstm("classify", folder)
     lines = [line.split("\t") for line in out.splitlines()]
     assert (status, err) == (0, "")
@@ -56,7 +56,7 @@ def test_a_large_folder(spamlstm, tmp_path):
 
 
 def test_json(spamlstm, folder):
-    """One object per line, with the promised keys."""
+    """With --json, each line is one object with the documented keys."""
     status, out, _ = spamlstm("classify", "--json", folder)
     rows = [json.loads(line) for line in out.splitlines()]
     assert status == 0

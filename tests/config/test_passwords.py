@@ -56,7 +56,7 @@ def test_others_may_not_read_it(file, mode, usable):
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
 def test_a_file_of_another_user(file):
-    """Its owner could choose the password."""
+    """A password file of another user is refused, because its owner could choose the password."""
     file.write_text("secret")
     os.chown(file, 65534, 65534)
     with pytest.raises(ConfigError, match="belongs to nobody; run: chown root"):

@@ -3,7 +3,6 @@
 import io
 import logging
 import os
-import sys
 
 import pytest
 
@@ -24,12 +23,12 @@ def test_the_journal_gets_priorities():
 
 
 def test_people_get_the_time():
-    """And the level, from warning on."""
+    """A line for people begins with the time and, from warning on, the level."""
     assert Line(journal=False).format(record("late by %d s", 3, level=logging.WARNING))[8:] == " warning: late by 3 s"
 
 
 def test_one_event_is_one_line_without_control_characters():
-    """File names may hold anything."""
+    """Line ends and control characters in a file name are escaped."""
     assert Line(journal=True).format(record("name=%s", "a\nb\x1b[2J\udcff")) == "<6>name=a\\nb\\x1b[2J\\udcff"
 
 
@@ -56,7 +55,7 @@ def test_the_journal_is_recognized_by_device_and_inode(tmp_path):
 
 @pytest.mark.parametrize("name", ["spamlstm", "spamlstm.filtering.pipeline"])
 def test_all_of_our_log_goes_to_the_stream(name):
-    """Of each logger of this program."""
+    """The lines of every logger of this program go to the stream."""
     stream = io.StringIO()
     handler = set_up(stream, environment={})
     try:
@@ -65,4 +64,3 @@ def test_all_of_our_log_goes_to_the_stream(name):
         logging.getLogger("spamlstm").removeHandler(handler)
         logging.getLogger("spamlstm").propagate = True
     assert stream.getvalue().endswith(" ready\n")
-    assert sys.stderr is not stream

@@ -81,7 +81,7 @@ def received(line):
 
 
 def test_a_slow_client_keeps_nobody_waiting(running):
-    """Others are answered while one sends a byte at a time."""
+    """While one client sends a byte at a time, the other clients are answered."""
     slow = running.client(b"G")
     for byte in b"ET /metrics":
         assert running.scrape().endswith(b"\r\n\r\nx 1\n")

@@ -32,7 +32,7 @@ def test_written_files_are_the_same(state):
 
 @pytest.mark.parametrize("name", FILES)
 def test_a_removed_or_replaced_file(state, name):
-    """Also if the new file has the same name and content."""
+    """A missing file is noticed, and so is another file with the same name and content."""
     folder = StateFolder(state)
     (state / name).rename(state / "away")
     with pytest.raises(TemporaryError, match=f"{name} was removed or replaced"):

@@ -62,7 +62,7 @@ def test_a_dead_daemons_socket_is_replaced(tmp_path, status):
 
 
 def test_without_a_daemon_there_is_a_sentence(tmp_path):
-    """It says how to start one."""
+    """Without a daemon, the sentence says how to start one."""
     with pytest.raises(UnavailableError, match="start it with 'spamlstm run'"):
         ask(tmp_path / "nowhere")
 
@@ -88,7 +88,7 @@ def test_clients_that_do_not_read_delay_nobody(tmp_path, status):
 
 
 def test_paused_label_stores_are_counted(status):
-    """Their number is a metric; their owners are shown to the owner of the daemon only."""
+    """The number of paused stores is a metric. The owners of the stores are shown only to the owner of the daemon."""
     pause = Pause("/mail/ann", "/state/maildirs/1", "it is damaged", 10.0)
     status.learning = LearningStatus(paused=(pause,)).snapshot
     assert status.snapshot()["learning"]["paused"] == [
@@ -158,7 +158,7 @@ def test_prometheus_counts_listeners(status):
 
 
 def test_the_textfile_is_replaced_at_once(tmp_path):
-    """It is a new file with mode 644, and nothing else is left in the folder."""
+    """The text file is replaced by a new file with mode 644, and no other file is left in the folder."""
     path = tmp_path / "x.prom"
     prometheus.write_textfile(path, "old\n")
     before = path.stat().st_ino
@@ -181,7 +181,7 @@ def test_the_textfile_follows_no_link(tmp_path):
 
 
 def test_the_temporary_name_cannot_be_guessed(tmp_path, monkeypatch):
-    """It is another one each time; if it exists already nothing is written, and what exists stays."""
+    """The temporary name is different each time. If a file has that name, nothing is written and the file stays."""
     path = tmp_path / "x.prom"
     names = []
     rename = os.rename

@@ -141,7 +141,7 @@ def test_a_folder_moved_away_and_back(box, watcher, wakeup, hints):
 
 
 def test_a_maildir_that_is_not_covered_any_more(box, tmp_path, watcher, wakeup, hints):
-    """Its deliveries give no hint."""
+    """Deliveries to a Maildir that is not covered any more give no hint."""
     second = make(tmp_path / "second")
     cover(watcher, box, second)
     assert cover(watcher, second).watched == 1
@@ -185,7 +185,7 @@ def test_an_overflow_asks_for_a_full_scan(box, watcher, wakeup, hints):
     ],
 )
 def test_maildirs_without_a_watch_are_polled(error, words, tmp_path, hints):
-    """One remark for all of them gives the kernel's limit, and deliveries are found all the same."""
+    """One remark gives the limit of the kernel, and polling finds the deliveries."""
     boxes = [make(tmp_path / name) for name in "abc"]
     with Watcher(hints, open_inotify=lambda: LimitedInotify(_open_inotify(), most=1, error=error)) as watcher:
         coverage = watcher.cover(boxes)
@@ -293,7 +293,7 @@ def test_moves_into_and_out_of_the_junk_folder(watcher, hints, wakeup, box):
 
 
 def test_a_junk_folder_that_is_made_anew(watcher, hints, wakeup, box):
-    """Its removal gives a hint, and it can be watched again; a second watch of the same folder is not added."""
+    """The removal of a junk folder gives a hint. The new folder can be watched, and is watched only once."""
     cover(watcher, box)
     cur = junk(watcher, box)
     numbers = dict(watcher._junk_maildirs)
@@ -321,7 +321,7 @@ def test_moves_out_of_new(watcher, hints, wakeup, box):
 
 
 def test_a_junk_folder_that_is_renamed(watcher, hints, wakeup, box):
-    """It keeps its watch under the new name, without a warning of watchdog, and can be made anew beside it."""
+    """A renamed junk folder stays watched, without a warning of watchdog. A new folder of the old name can be, too."""
     cover(watcher, box)
     cur = junk(watcher, box)
     renamed = Path(box, ".Spam")
@@ -350,7 +350,7 @@ def test_deliveries_come_first_where_watches_are_few(watcher, box, tmp_path):
 
 
 def test_the_junk_folder_of_a_maildir_that_is_not_covered_any_more(watcher, box, tmp_path):
-    """Its watch ends too."""
+    """If a Maildir is not covered any more, the watch of its junk folder ends too."""
     cover(watcher, box)
     junk(watcher, box)
     cover(watcher, make(tmp_path / "other"))
@@ -376,7 +376,7 @@ def test_a_link_to_a_folder_that_is_watched_for_another(box, tmp_path, watcher, 
 
 
 def test_a_link_to_a_junk_folder_that_is_watched_for_another(watcher, hints, wakeup, box, tmp_path):
-    """The same holds for junk folders."""
+    """A junk folder is not watched through a link of another Maildir."""
     second = make(tmp_path / "second")
     (tmp_path / "second" / ".Junk").symlink_to(f"{box}/.Junk")
     cover(watcher, box, second)

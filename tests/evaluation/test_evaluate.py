@@ -74,7 +74,7 @@ def test_hm_and_sm_leave_unsure_apart(mixed: Evaluation) -> None:
 
 
 def test_mail_without_a_score_ranks_as_even_odds(mixed: Evaluation) -> None:
-    """It is ranked at 0, and is in no calibration bin."""
+    """A message without a score is ranked at 0, and is in no calibration bin."""
     assert mixed.outcomes.score.tolist() == [-3, 4, 3, -2, 2, 0, 0]
     right = [1, 1, 1, 1, 1] + [0] * 5  # each spam against the ham at -3, then against the ham at 4
     assert mixed.all.figures["one_minus_roca_pct"].value == pytest.approx(100 - 100 * sum(right) / 10)

@@ -1,3 +1,5 @@
+"""Brands are found in names and texts, and each brand owns its domains."""
+
 import pytest
 from hostile_text import limit
 from hypothesis import given

@@ -1,3 +1,5 @@
+"""The organisation of a host, and lists of domains."""
+
 import re
 
 import pytest

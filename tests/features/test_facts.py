@@ -1,3 +1,5 @@
+"""Every fact has its value on mail made for it, and no value that the tables lack."""
+
 from email.utils import mktime_tz, parsedate_tz
 
 import pytest

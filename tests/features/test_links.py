@@ -1,3 +1,5 @@
+"""The hosts to which links lead, as browsers follow them, and the facts about links."""
+
 import base64
 from urllib.parse import quote
 

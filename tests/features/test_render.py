@@ -1,3 +1,5 @@
+"""The text of a message: facts, then sections, with the body in windows."""
+
 import re
 
 from hypothesis import given

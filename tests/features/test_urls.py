@@ -1,3 +1,5 @@
+"""URLs are read as browsers read them, whatever they contain."""
+
 import pytest
 from hostile_text import limit
 from hypothesis import given

@@ -197,7 +197,7 @@ def test_no_innocent_message_is_set_aside(batches, kills):
 
 
 def test_it_is_said_once(inbox, caplog):
-    """It is in the log, the counters and the outcomes, with a sentence; later scans open no file."""
+    """A message set aside is reported once: in the log, the counters and the outcomes. Later scans open no file."""
     path = inbox.deliver("kill")
     with caplog.at_level(logging.DEBUG, "spamlstm"):
         (outcome,), crashes = serve(inbox)
@@ -337,7 +337,7 @@ def test_a_dry_run_knows_what_is_set_aside(inbox):
 
 
 def test_a_journal_that_cannot_be_written(inbox, monkeypatch):
-    """Then mail is judged without the guard, and messages that cannot be recorded fail as before."""
+    """Without a journal, mail is judged without the guard, and messages that cannot be recorded fail."""
     inbox.deliver("ham")
     inbox.journal._connection.execute("PRAGMA query_only = 1")
     assert [one.kind for one in inbox.run()] == ["journal"]

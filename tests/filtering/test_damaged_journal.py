@@ -49,6 +49,7 @@ def undone(one, *, dry=True):
 
 
 def test_all_columns_are_tried(used, tmp_path):
+    """The damage is tried in every column of every table of the journal."""
     assert column_counts(tmp_path / "state" / NAME) == TABLES
 
 

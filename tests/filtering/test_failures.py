@@ -64,7 +64,7 @@ def test_a_full_disk(disk, tmp_path):
 
 @root_only
 def test_no_room_for_the_junk_folder(disk, tmp_path):
-    """The same if the folder cannot be made, as there are no inodes."""
+    """If there are no inodes for the junk folder, the message stays, and is filed when there are."""
     subprocess.run(["mount", "-o", "remount,nr_inodes=12", disk], check=True)
     one = Inbox(make(disk / "Maildir"), tmp_path / "state").watch()
     one.deliver()
@@ -104,6 +104,7 @@ def test_no_room_for_the_journal(disk, tmp_path):
 
 @root_only
 def test_a_disk_that_is_read_only(disk, tmp_path):
+    """On a disk that is read-only the message stays as it was, and is filed once the disk can be written."""
     one = Inbox(make(disk / "Maildir"), tmp_path / "state").watch()
     path = one.deliver()
     before = Path(path).read_bytes()
@@ -180,6 +181,7 @@ def test_a_folder_that_may_not_be_written(shared, part, spam):
 
 
 def test_a_message_that_may_not_be_read(shared):
+    """A message without read permission is counted as a failure, and the next message is judged."""
     with as_nobody():
         one = Inbox(make(shared / "Maildir"), shared / "state").watch()
         os.chmod(one.deliver(), 0)

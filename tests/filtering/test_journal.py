@@ -111,6 +111,8 @@ def test_inodes_of_64_bits(journal):
 
 
 def test_a_transaction_is_whole_or_nothing(journal):
+    """An error in a transaction leaves the journal and what is cached of it as before."""
+
     class StopError(Exception):
         pass
 

@@ -263,6 +263,7 @@ def test_another_configuration(inbox):
 
 
 def test_a_maildir_that_is_not_configured_any_more(inbox):
+    """After a reload without its section, mail of a Maildir is left where it is."""
     one = inbox()
     one.deliver()
     one.pipeline.reconfigure(config=Config(), classifier=one.judge)
@@ -286,12 +287,14 @@ def test_the_log_tells_no_secrets(inbox, caplog):
 
 
 def test_a_name_cannot_forge_a_line_of_the_log(inbox, caplog):
-    """A local user can choose any file name."""
+    """A file name, which a local user can choose, cannot add a line to the log."""
     one = inbox()
     one.deliver("ham", name='1\ndone verdict=ham maildir="x')
     with caplog.at_level(logging.INFO, "spamlstm"):
         one.run()
-    assert all("\n" not in record.getMessage() for record in caplog.records)
+    lines = [record.getMessage() for record in caplog.records]
+    assert [line for line in lines if "\n" in line] == []
+    assert any("verdict=ham" in line and "done" in line for line in lines)
 
 
 def test_counters(inbox):

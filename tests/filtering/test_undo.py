@@ -108,6 +108,7 @@ def test_one_message(inbox, dry):
 
 
 def test_more_than_a_batch(inbox):
+    """More messages than one batch has are all undone."""
     one = inbox()
     for _ in range(150):
         one.deliver()

@@ -185,7 +185,7 @@ def damaged(state, kind):
 
 @pytest.mark.parametrize("kind", ["empty", "cut", "long", "bit", "page", "swapped"])
 def test_a_damaged_state_is_learned_again(tmp_path, kind):
-    """It is dropped, reported once, and learned again from the labels."""
+    """A damaged saved layer is dropped, reported once, and learned again from the labels."""
     expected = PersonalLayer()
     with contextlib.closing(LabelStore.open(fill(tmp_path, keep=True).parent)) as labels:
         good = labels.saved_layers.latest()

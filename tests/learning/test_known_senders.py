@@ -66,7 +66,7 @@ def test_mail_of_a_known_sender_is_ham(classifier, layer):
 
 @pytest.mark.parametrize("headers", [b"", RECEIVED, FORGED])
 def test_an_unproven_sender_is_not_known(classifier, layer, headers):
-    """The same From without the proof changes nothing."""
+    """A From header of a known sender changes nothing without the proof."""
     judged = classifier.classify(headers + UNSURE, layer=layer)
     assert judged.verdict is Verdict.UNSURE
     assert all(cause.kind is not CauseKind.SENDER for cause in explain(classifier, headers + UNSURE, layer=layer))

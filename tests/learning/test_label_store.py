@@ -100,7 +100,7 @@ def test_no_more_of_a_message_is_kept_than_needed(labels):
 
 
 def test_a_foreign_or_damaged_file_is_refused(tmp_path):
-    """It is refused with one sentence, and not overwritten."""
+    """A file that is not a label store is refused with one sentence, and is not overwritten."""
     path = tmp_path / LABELS
     path.write_bytes(b"this is no database, however long it may be" * 100)
     with pytest.raises(DataError, match="damaged"):

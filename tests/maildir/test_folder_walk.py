@@ -31,7 +31,7 @@ def test_all_folders_are_found(tmp_path, names):
 
 
 def test_links_are_not_followed(tmp_path):
-    """A link in place of a folder or of a part of it is no folder."""
+    """A link is not a folder, and a folder with a link in place of new or cur is not one either."""
     make(tmp_path / "other")
     make(tmp_path / "Maildir")
     (tmp_path / "Maildir" / ".Linked").symlink_to(tmp_path / "other")
@@ -51,7 +51,7 @@ def test_the_walk_ends(tmp_path):
 
 
 def test_what_is_no_maildir(tmp_path):
-    """A directory that is no Maildir is an error, and no empty Maildir."""
+    """A directory that is not a Maildir is an error, and does not count as an empty Maildir."""
     with pytest.raises(OSError, match="not a Maildir"):
         list(folders(on_disk.opened(tmp_path).mailbox))
 
@@ -85,7 +85,7 @@ def test_names_are_counted_in_all_directories(tmp_path, monkeypatch):
     "look", [lambda mailbox: list(folders(mailbox)), lambda mailbox: list(below(mailbox)), junk_folder]
 )
 def test_root_changes_its_identity_once_for_all_folders(tmp_path, monkeypatch, look):
-    """Not once for each: a change takes as long as ten calls of stat, and a Maildir may have 20,000 folders."""
+    """Root takes the identity of the owner once and not for each folder, because a Maildir may have 20,000 folders."""
     for one in (tmp_path, *tmp_path.parents[:2]):
         one.chmod(0o755)
     for number in range(100):

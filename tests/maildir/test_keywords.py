@@ -22,13 +22,13 @@ def test_keyword_names(inbox_and_junk):
 
 
 def test_a_folder_without_a_list_of_keywords(tmp_path):
-    """It has no keywords, which is no error."""
+    """A folder without a list has no keywords. This is not an error."""
     assert keyword_names(on_disk.opened(tmp_path)) == {}
 
 
 @pytest.mark.parametrize("text", [b"", b"x y", b"26 z", b"-1 z", b"0", b"\xb2 z", b"0" * 99 + b" z"])
 def test_invalid_lines_in_a_list_of_keywords(tmp_path, text):
-    """Any other line is ignored and no error."""
+    """A line of another form is ignored."""
     (tmp_path / "dovecot-keywords").write_bytes(text)
     assert keyword_names(on_disk.opened(tmp_path)) == {}
 

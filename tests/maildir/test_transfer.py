@@ -55,7 +55,7 @@ def after_publishing(act):
 
 @pytest.mark.parametrize("part", ["new", "cur"])
 def test_rename(root, junk, part):
-    """The same file under another name: bytes, date and mode are as before."""
+    """A renamed message is the same file: bytes, date and mode are as before."""
     source = deliver(root, "1.host,S=17")
     before = os.stat(source)
 
@@ -125,7 +125,7 @@ def test_nothing_is_overwritten(root, junk, content):
 
 @BOTH
 def test_a_folder_that_is_not_there(root, content):
-    """That is an error; a message that is not there is GONE."""
+    """A missing target folder is an error. A missing message gives the result GONE."""
     attempt = carry_out(os.path.join(root, "nowhere"), deliver(root), content)
     assert (attempt.result, type(attempt.error), everything(root)) == (UNDONE, FileNotFoundError, [OLD])
 

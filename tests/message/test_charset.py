@@ -1,3 +1,5 @@
+"""Bytes become the characters that a mail program shows, whatever charset they claim."""
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st

@@ -1,3 +1,5 @@
+"""A page yields what a person sees, and the text, links and forms that it hides."""
+
 import resource
 
 import pytest

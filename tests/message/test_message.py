@@ -1,3 +1,5 @@
+"""Any bytes are a message: the parser never raises, and reads what mail programs show."""
+
 from email import message_from_bytes
 from email.message import EmailMessage
 

@@ -95,7 +95,7 @@ def test_a_truncated_file(copy):
 
 
 def test_a_garbled_file(copy):
-    """One changed byte is found."""
+    """One changed byte in a file of a bundle is found."""
     whole = bytearray((copy / "model.onnx").read_bytes())
     whole[len(whole) // 2] ^= 1
     (copy / "model.onnx").write_bytes(whole)

@@ -227,7 +227,7 @@ def test_weights_in_another_file_are_refused(network, copy, tmp_path, monkeypatc
 
 
 def test_external_weights_in_a_constant_are_refused(network):
-    """The same for a tensor that is an attribute of a node."""
+    """Weights in another file are refused for a tensor that is an attribute of a node, too."""
 
     def hide(model):
         tensor = helper.make_tensor("t", TensorProto.FLOAT, [1], [1.0])

@@ -245,7 +245,7 @@ def test_a_store_that_is_damaged_while_it_is_open(label_stores, tmp_path, clock)
 
 
 def test_an_unexpected_error_is_one_store_s_own(label_stores, tmp_path, monkeypatch, caplog):
-    """It is logged as a bug without text of a message, and the other stores are used."""
+    """An unexpected error is logged as a bug without text of a message, and the other stores are used."""
     one = label_stores(LabelScope.PER_MAILDIR)
     for maildir in ("/mail/ann", "/mail/bob"):
         add(one, maildir, 1)

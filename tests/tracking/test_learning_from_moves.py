@@ -190,7 +190,7 @@ def test_filed_by_hand_is_ham_once_it_is_read(maildir):
 
 
 def test_answered_unread_is_ham(maildir):
-    """Also mail that was filed before it was judged or seen in the inbox."""
+    """Unread mail that was answered is ham, also if it was filed before it was judged or seen in the inbox."""
     maildir = maildir()
     content = raw("spam", 89)
     maildir.put(content, maildir.root, part="new")
@@ -257,7 +257,7 @@ def test_unread_mail_and_mail_that_is_only_read(maildir):
 
 
 def test_mail_from_before_the_first_visit(maildir):
-    """It gets no label at the first visit; when it is moved later, it does."""
+    """Mail from before the first visit gets no label at that visit. When it is moved later, it gets one."""
     maildir = maildir(visited=False)
     old, kept, junked = raw("ham", 901), raw("ham", 902), raw("spam", 903)
     maildir.put(old, maildir.root, flags="RS")

@@ -56,7 +56,7 @@ def shown(state):
 
 
 def test_a_former_file_is_taken_over(former):
-    """Its rows, also those in the log, are in the renamed file; a second start changes nothing."""
+    """The rows of the former file, also those in its log, are in the renamed file. A second start changes nothing."""
     for _ in range(2):
         assert shown(former) == (".Junk", 42, FolderRole.JUNK, {11: FlagSet.SEEN}, [MESSAGE])
         assert [path.name for path in former.iterdir()] == [NAME]

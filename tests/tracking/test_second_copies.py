@@ -45,7 +45,7 @@ def test_a_message_that_was_changed_on_its_way(maildir, mail, way):
 @pytest.mark.parametrize("spam", [("file",), ("tag", "file")])
 @pytest.mark.parametrize("how", ["copied", "fetched"])
 def test_a_second_copy_of_spam_is_judged_as_usual(maildir, spam, how):
-    """It is filed. A copy waits half a minute, because its user may be copying it out of junk; a delivery does not."""
+    """A second copy is filed. A copy waits half a minute, because its user may be moving it out of junk."""
     maildir.section["spam"] = spam
     maildir.again()
     maildir.deliver("spam")

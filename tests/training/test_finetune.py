@@ -111,7 +111,7 @@ def test_a_foreign_network_is_refused(task, tmp_path):
 
 
 def test_a_slim_bundle_can_be_trained_further(base, tmp_path):
-    """Its weights are the exact ones, those of int8 tables up to rounding."""
+    """The weights of a slim bundle are the exact weights; those of int8 tables are equal up to rounding."""
     exact = weights.load(bundles.load_bundle(base))
     (base / "weights.safetensors").rename(tmp_path / "weights")
     try:
@@ -133,7 +133,7 @@ os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
 
 
 def test_it_generates_no_code_at_run_time(task, root):
-    """It runs under what MemoryDenyWriteExecute= of the unit forbids (Linux 6.3 and later)."""
+    """Fine-tuning runs under the limits of MemoryDenyWriteExecute= in the unit (Linux 6.3 and later)."""
     command = [sys.executable, "-c", FORBIDDEN, "-m", "training", "finetune", "--from", str(task.parent)]
     command += ["--mail", str(task.mail), "--out", str(task.out), "--version", "2", "--threads", "1"]
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)

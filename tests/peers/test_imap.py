@@ -168,4 +168,4 @@ def written(account):
     """Return the hashes of the stored correspondents."""
     labels = LabelStore.find(account.loop.state)
     with contextlib.closing(labels):
-        return set(labels.written())
+        return set(labels.written_names.all())

@@ -4,6 +4,7 @@ import contextlib
 import socket
 import sqlite3
 import sys
+import tempfile
 import threading
 import tracemalloc
 from collections.abc import Callable, Iterator
@@ -23,6 +24,7 @@ from spamlstm.daemon.imap.account_folders import (
     sent_folders_of,
     visited_folders,
 )
+from spamlstm.daemon.imap.account_mail import AccountMail
 from spamlstm.daemon.imap.account_session import AccountSession, AccountTally
 from spamlstm.daemon.imap.account_state import AccountCopy, BegunMove
 from spamlstm.daemon.imap.account_tables import ACCOUNT_TABLES
@@ -43,9 +45,11 @@ from spamlstm.daemon.imap.folder_visits import FolderVisits
 from spamlstm.daemon.imap.recognition import recognized
 from spamlstm.daemon.imap.records import AccountRecords
 from spamlstm.daemon.listeners.judging import Judging, LabelRequestOfClient
+from spamlstm.features.sender_identity import name_key
 from spamlstm.learning.label import Label
 from spamlstm.maildir.content_id import content_id
 from spamlstm.maildir.folders import FolderRole
+from spamlstm.maildir.names import GoneError
 
 CAPABILITIES = b"* CAPABILITY IMAP4rev1 UIDPLUS MOVE IDLE CONDSTORE ENABLE\r\n"
 SELECTED = b"* 3 EXISTS\r\n* OK [UIDVALIDITY 7]\r\n* OK [UIDNEXT 9]\r\n* OK [PERMANENTFLAGS (\\*)]\r\n"
@@ -383,6 +387,74 @@ def test_arbitrary_answers_raise_no_other_error(raw):
                 connection.bodies({1: 5})
             finally:
                 connection.close()
+
+
+LISTED = b'* LIST () "/" INBOX\r\n* LIST (\\Sent) "/" Sent\r\n* LIST (\\Junk) "/" Junk\r\n'
+DETAILS = b'* 1 FETCH (UID 4 FLAGS (\\Seen \\Answered) RFC822.SIZE 5 INTERNALDATE "28-Sep-2026 21:00:00 +0000")\r\n'
+
+
+def full(tag, command):
+    """Answer as a server does whose folders have one message each."""
+    found = {b"LIST": LISTED, b"STATUS": b"", b"UID SEARCH": b"* SEARCH 4\r\n"}
+    reply = next((reply for word, reply in found.items() if command.startswith(word)), b"")
+    if command.startswith(b"UID FETCH"):
+        head = b"* 1 FETCH (UID 4 BODY[HEADER]<0> {13}\r\nTo: a@x.org\r\n)\r\n"
+        reply = DETAILS if b"SIZE" in command else head if b"HEADER" in command else b""
+        reply = reply or b"* 1 FETCH (UID 4 BODY[] {5}\r\nhello)\r\n"
+    return reply + (well(tag, command) or b"")
+
+
+def read_all(port):
+    """Read all mail of an account as `adopt` does, by one connection."""
+    connections = []
+
+    def connect():
+        if connections:
+            raise AccountUnavailableError("the server is gone")
+        connections.append(ImapConnection.open(account(port), "secret"))
+        return connections[0]
+
+    with tempfile.TemporaryFile() as spool:
+        mail = AccountMail(
+            account(port),
+            ignore_folders=(),
+            connect=connect,
+            spool=spool,
+            pause=lambda _: None,
+        )
+        try:
+            listing = mail.listing()
+            raws = []
+            for one in listing.messages:
+                with contextlib.suppress(GoneError, OSError):
+                    raws.append(one.message.read())
+            return listing, raws, mail.written()
+        finally:
+            mail.close()
+
+
+def test_mail_is_read_as_adopt_reads_it():
+    """The messages of the inbox and of junk are read with their flags and dates, and the recipients of sent mail."""
+    with serving(full) as port:
+        listing, raws, written = read_all(port)
+    assert [(one.role, one.flags) for one in listing.messages] == [(FolderRole.INBOX, "RS"), (FolderRole.JUNK, "RS")]
+    assert raws == [b"hello", b"hello"]
+    assert list(written) == [name_key("x.org")]
+
+
+@given(st.binary(max_size=200).map(lambda raw: raw.replace(b"\0", b"")), st.integers(0, 12))
+@settings(max_examples=40, deadline=None)
+def test_arbitrary_answers_end_an_adoption_with_a_sentence(raw, number):
+    """Any bytes before the answer to any command are ignored or end in an error of the account, without a loop."""
+    seen = []
+
+    def answer(tag, command):
+        seen.append(command)
+        return (raw + b"\r\n" if len(seen) == number else b"") + (full(tag, command) or b"")
+
+    with serving(answer) as port, contextlib.suppress(AccountUnavailableError):
+        read_all(port)
+    assert len(seen) < 60
 
 
 # --- commands that print passwords -----------------------------------------------------------------------------------

@@ -39,8 +39,9 @@ MOST_READ_BYTES = 512 << 20
 MOST_SECONDS = 3600.0
 # Messages that are read together.
 READ_TOGETHER, BYTES_TOGETHER = 50, 4 << 20
-# After so many lost connections, the command fails. Some providers end a connection after some megabytes.
-MOST_CONNECTIONS = 10
+# After so many lost connections, or so many one after another without a result, the command fails. Some providers end a
+# connection after some megabytes.
+MOST_LOST, MOST_FAILED = 100, 3
 
 T = TypeVar("T")
 _Group = tuple[str, object]
@@ -98,7 +99,8 @@ class AccountMail:
         self._clock = clock
         self._pause = pause
         self._connection: ImapConnection | None = None
-        self._lost = 0
+        self._lost = self._failed = 0
+        self._has_worked = False
         self._until = clock() + MOST_SECONDS
         self._kept: dict[tuple[str, int], tuple[int, int] | None] = {}
         """Offset and length of each message in the spool, or None if it is gone, by folder and UID."""
@@ -238,7 +240,7 @@ class AccountMail:
         return connection.select(folder, readonly=True).validity == self._validities[folder]
 
     def _with_connection(self, action: Callable[[ImapConnection], T]) -> T:
-        """Return the result of an action. After a lost connection, it is begun again, at most MOST_CONNECTIONS times.
+        """Return the result of an action. After a lost connection, the action is begun again.
 
         Raises CommandRefusedError if the server refuses a command of the action.
         """
@@ -248,12 +250,16 @@ class AccountMail:
             try:
                 if self._connection is None:
                     self._connection = self._connect()
-                return action(self._connection)
+                result = action(self._connection)
             except (CommandRefusedError, LoginRefusedError):
                 raise
             except AccountUnavailableError:
                 self.close()
                 self._lost += 1
-                if self._lost >= MOST_CONNECTIONS or self._clock() > self._until:
+                self._failed += 1
+                if not self._has_worked or self._failed >= MOST_FAILED or self._lost >= MOST_LOST:
                     raise
-                self._pause(float(self._lost))
+                self._pause(float(self._failed))
+            else:
+                self._has_worked, self._failed = True, 0
+                return result

@@ -78,15 +78,16 @@ def keywords(server):
 
 
 @pytest.mark.timeout(300)
-def test_filed_mail_returns(folder, tiny):
+@pytest.mark.parametrize("capabilities", ["", "imap_capability = IMAP4rev1 UIDPLUS\n"], ids=["modern", "old"])
+def test_filed_mail_returns(capabilities, folder, tiny):
     """A dry run changes nothing; undo moves mail back unread and without keyword; the daemon then leaves it alone.
 
     No label follows, and what the user moved in the meantime is left where it is.
     """
-    with running(SPECIAL) as server:
+    with running(SPECIAL + capabilities) as server:
         filed(server, folder, tiny, 9)
         with server.session() as session:
-            moved(session, "Junk", 7, "Archive", "MOVE")
+            moved(session, "Junk", 7, "Archive", "COPY")
         before = shown_by(server)
         status, rows, err = undo(folder, server.port, "--dry-run")
         assert (status, err) == (0, "")

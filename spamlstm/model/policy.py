@@ -38,7 +38,10 @@ class Reason(StrEnum):
     """
 
     UNKNOWN_TEXT = "unknown-text"
-    """Most of the text is in a script or language that did not occur in training. The verdict is unsure."""
+    """Most of the text is in a script or language that did not occur in training. The verdict is unsure.
+
+    If the text is unknown because its letters are decorated, the verdict is unsure instead of ham.
+    """
 
     SCORE = "score"
     """No earlier reason applies. The verdict follows from the probability and the thresholds."""
@@ -75,6 +78,8 @@ class Evidence(NamedTuple):
     little_text: bool = False
     """There are a few words beside content that cannot be read, so that good headers do not make the message ham."""
     unknown_text: bool = False
+    decorated: bool = False
+    """The letters have marks as in no language, so an unknown text is not an unknown language."""
 
 
 NO_EVIDENCE = Evidence()
@@ -192,7 +197,7 @@ class Policy:
             (evidence.gtube, Verdict.SPAM, Reason.GTUBE),
             (evidence.not_mail, Verdict.UNSURE, Reason.NOT_MAIL),
             (evidence.no_text, Verdict.UNSURE, Reason.NO_TEXT),
-            (evidence.unknown_text, Verdict.UNSURE, Reason.UNKNOWN_TEXT),
+            (evidence.unknown_text and not evidence.decorated, Verdict.UNSURE, Reason.UNKNOWN_TEXT),
         )
         for applies, verdict, reason in cases:
             if applies:
@@ -202,4 +207,6 @@ class Policy:
         verdict = self.thresholds.verdict(probability)
         if evidence.little_text and verdict is Verdict.HAM:
             return Verdict.UNSURE, Reason.NO_TEXT
+        if evidence.unknown_text and verdict is Verdict.HAM:
+            return Verdict.UNSURE, Reason.UNKNOWN_TEXT
         return verdict, Reason.SCORE

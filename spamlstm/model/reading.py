@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
 from spamlstm.corpus.paths import MOST_BYTES
 from spamlstm.errors import reason_of
+from spamlstm.features.disguise import is_decorated
 from spamlstm.features.normalise import normalise
 from spamlstm.features.render import cut_windows, render
 from spamlstm.features.route import Route
@@ -200,6 +201,7 @@ def evidence_of(message: Message) -> Evidence:
         gtube=GTUBE in message.text or GTUBE in message.subject or GTUBE in message.plain,
         no_text=words == 0 or (words < FEWEST_WORDS and _is_almost_empty(message)) or _is_data(message),
         little_text=words < FEWEST_BODY_WORDS and _has_unread_content(message),
+        decorated=is_decorated(message.text[:_LOOK]),
     )
 
 

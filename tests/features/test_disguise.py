@@ -6,7 +6,9 @@ import pytest
 from hostile_text import limit
 from hypothesis import given
 from hypothesis import strategies as st
+from letters_of_languages import SENTENCES
 
+from spamlstm.features.disguise import is_decorated
 from spamlstm.features.normalise import normalise
 
 PLAIN = "pay the money to my wallet within two days and i will not send the video to your contacts"
@@ -123,3 +125,28 @@ def test_hostile(text):
     """Disguises take linear time: 100,000 characters of each kind take less than half a second."""
     with limit(0.5):
         normalise(text * (100_000 // len(text)))
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+@pytest.mark.parametrize("language", SENTENCES)
+def test_no_language_is_decorated(language, form):
+    """Letters with the marks of a language, and text in a wrong charset, are not in disguise."""
+    assert not is_decorated(unicodedata.normalize(form, SENTENCES[language]) * 20)
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+@pytest.mark.parametrize("mark", ["\u0323", "\u0331", "\u0335", "\u0489", "\u20dd", "\u0301\u0323"])
+def test_decorated_letters(mark, form):
+    """Marks on most letters, or on most consonants, are decoration. A few are not."""
+    every = "".join(letter + mark * letter.isalpha() for letter in PLAIN)
+    consonants = "".join(letter + mark * (letter in "bcdfghjklmnpqrstvwxz") for letter in PLAIN)
+    assert is_decorated(unicodedata.normalize(form, every))
+    assert is_decorated(unicodedata.normalize(form, consonants))
+    assert not is_decorated(unicodedata.normalize(form, every[:30]))
+    assert not is_decorated(unicodedata.normalize(form, every + PLAIN * 9))
+
+
+@given(st.text())
+def test_any_text_may_be_decorated_or_not(text):
+    """Any characters have an answer."""
+    assert is_decorated(text) in (True, False)

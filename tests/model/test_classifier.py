@@ -4,11 +4,13 @@ import pickle
 import random
 import signal
 import tracemalloc
+import unicodedata
 from base64 import encodebytes
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from letters_of_languages import LATIN, SENTENCES
 from tiny_bundle import HAM, SPAM, UNSURE, mail
 
 from spamlstm.config import Config, PolicyConfig
@@ -40,6 +42,33 @@ def test_kinds_of_mail(classifier, raw, verdict, reason):
     """Each kind of mail gets its verdict and its reason."""
     judged = classifier.classify(raw)
     assert (judged.verdict, judged.reason, judged.model) == (verdict, reason, "tiny-1")
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+@pytest.mark.parametrize("language", SENTENCES)
+def test_an_unknown_language_is_unsure_whatever_its_score(classifier, language, form):
+    """Legitimate mail in letters that the model does not know is neither filed nor passed as ham by its other words."""
+    text = unicodedata.normalize(form, SENTENCES[language] + "\n") * 9
+    for subject, side in (("buy cheap pills", 1), ("a meeting at noon", -1)):
+        raw = mail(text, subject=subject)
+        assessed, judged = classifier.assess(raw), classifier.classify(raw)
+        assert side * judged.score > 5
+        assert assessed.evidence.unknown_text is (language not in LATIN)
+        assert (judged.reason is Reason.UNKNOWN_TEXT) is assessed.evidence.unknown_text
+        assert (judged.verdict is Verdict.UNSURE) is assessed.evidence.unknown_text
+
+
+@pytest.mark.parametrize("marks", ["\u0323", "\u0331", "\u0323\u0301", "\u0489", "\u034f\u0335"])
+@pytest.mark.parametrize("which", [1, 2, 3])
+def test_spam_in_decorated_letters_is_spam(classifier, marks, which):
+    """Marks behind each letter, or behind each second or third, do not keep spam out of the junk folder."""
+    words = "zum grob flink quer jagd vex wolk pfad tisch kranz " * 9
+    text = "".join(letter + marks * (at % which == 0 and letter.isalpha()) for at, letter in enumerate(words))
+    assert classifier.classify(mail(text, subject="buy cheap pills")).verdict is Verdict.SPAM
+    # Such text is never ham.
+    raw = mail(text, subject="a meeting at noon")
+    is_unsure = classifier.classify(raw).verdict is Verdict.UNSURE
+    assert is_unsure is classifier.assess(raw).evidence.unknown_text
 
 
 def test_score_and_probability(classifier):

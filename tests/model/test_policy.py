@@ -25,6 +25,7 @@ evidences = st.builds(
     no_text=st.booleans(),
     little_text=st.booleans(),
     unknown_text=st.booleans(),
+    decorated=st.booleans(),
 )
 
 
@@ -47,7 +48,8 @@ def test_text_that_cannot_be_judged_is_never_ham_or_spam_by_score(probability, e
     verdict, reason = policy().decide(probability, evidence)
     if reason is Reason.SCORE:
         assert probability is not None
-        assert not any((evidence.no_text, evidence.unknown_text, evidence.not_mail))
+        assert not any((evidence.no_text, evidence.not_mail))
+        assert not evidence.unknown_text or (evidence.decorated and verdict is not Verdict.HAM)
     elif reason is not Reason.GTUBE:
         assert verdict is Verdict.UNSURE
 

@@ -72,18 +72,21 @@ class MilterStep(IntFlag):
     """The space between the colon and the value of a header is a part of the value."""
 
 
-_WANTED_STEPS = sum(MilterStep)
-_LEADING_SPACE = MilterStep.LEADING_SPACE.value  # an operation of IntFlag is slow
+# These are of type int because the operations of IntFlag are slow.
+_NEEDED_ACTIONS = (MilterAction.ADD_HEADERS | MilterAction.CHANGE_HEADERS).value
+_WANTED_ACTIONS = _NEEDED_ACTIONS | MilterAction.QUARANTINE.value
+_WANTED_STEPS = sum(step.value for step in MilterStep)
+_LEADING_SPACE = MilterStep.LEADING_SPACE.value
 _SILENT = {
-    MilterCommand.BODY: MilterStep.SILENT_BODY,
-    MilterCommand.CONNECT: MilterStep.SILENT_CONNECT,
-    MilterCommand.DATA: MilterStep.SILENT_DATA,
-    MilterCommand.END_OF_HEADERS: MilterStep.SILENT_END_OF_HEADERS,
-    MilterCommand.HEADER: MilterStep.SILENT_HEADER,
-    MilterCommand.HELO: MilterStep.SILENT_HELO,
-    MilterCommand.MAIL: MilterStep.SILENT_MAIL,
-    MilterCommand.RCPT: MilterStep.SILENT_RCPT,
-    MilterCommand.UNKNOWN: MilterStep.SILENT_UNKNOWN,
+    MilterCommand.BODY: MilterStep.SILENT_BODY.value,
+    MilterCommand.CONNECT: MilterStep.SILENT_CONNECT.value,
+    MilterCommand.DATA: MilterStep.SILENT_DATA.value,
+    MilterCommand.END_OF_HEADERS: MilterStep.SILENT_END_OF_HEADERS.value,
+    MilterCommand.HEADER: MilterStep.SILENT_HEADER.value,
+    MilterCommand.HELO: MilterStep.SILENT_HELO.value,
+    MilterCommand.MAIL: MilterStep.SILENT_MAIL.value,
+    MilterCommand.RCPT: MilterStep.SILENT_RCPT.value,
+    MilterCommand.UNKNOWN: MilterStep.SILENT_UNKNOWN.value,
 }
 
 
@@ -138,10 +141,9 @@ def agree(command: MilterCommand, data: bytes) -> MilterOptions:
     if command is not MilterCommand.OPTIONS or len(data) < _OPTIONS.size:
         raise BadPacketError
     version, actions, steps = _OPTIONS.unpack_from(data)
-    needed = MilterAction.ADD_HEADERS | MilterAction.CHANGE_HEADERS
-    if version < VERSIONS[0] or actions & needed != needed:
+    if version < VERSIONS[0] or actions & _NEEDED_ACTIONS != _NEEDED_ACTIONS:
         raise BadPacketError
-    return MilterOptions(min(version, VERSIONS[1]), actions & (needed | MilterAction.QUARANTINE), steps & _WANTED_STEPS)
+    return MilterOptions(min(version, VERSIONS[1]), actions & _WANTED_ACTIONS, steps & _WANTED_STEPS)
 
 
 def options_packet(options: MilterOptions) -> bytes:

@@ -72,6 +72,15 @@ def test_the_timer_is_valid(unit, root, tmp_path, scope):
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@systemd
+def test_the_socket_is_valid(unit, root, tmp_path):
+    """The socket is valid together with the service for which it is opened."""
+    unit("spamlstm.service")
+    copied = shutil.copy(root / "systemd/spamlstm.socket", tmp_path)
+    done = analyze("--system", "verify", "--man=no", copied, tmp_path=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 @pytest.mark.parametrize("name", UNITS)
 def test_the_unit_runs_a_command_that_exists(root, name):
     """The program has each option in ExecStart."""

@@ -20,6 +20,7 @@ from spamlstm.daemon.listeners.server import Listeners
 from spamlstm.daemon.loop import Daemon
 from spamlstm.daemon.maildir_locks import MaildirLocks
 from spamlstm.daemon.model_reload import ModelReload
+from spamlstm.daemon.passed_sockets import passed_sockets
 from spamlstm.daemon.sd_notify import Notifier
 from spamlstm.daemon.server import answering
 from spamlstm.daemon.state_folder import StateFolder, hold
@@ -117,7 +118,7 @@ def run_daemon(
             wake=wakeup.wake,
             beat=notifier.beat,
         )
-        listeners = Listeners(requests, state=state)
+        listeners = Listeners(requests, state=state, passed=passed_sockets(os.environ))
         stack.callback(listeners.close)
         listeners.start(config)
         accounts = Accounts(requests, state=state)

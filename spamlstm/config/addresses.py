@@ -29,6 +29,10 @@ class TcpAddress:
     host: str
     port: int
 
+    def __str__(self) -> str:
+        """Return the address as in the configuration: `127.0.0.1:783` or `[::1]:783`."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
     @property
     def is_local(self) -> bool:
         """Return whether only programs of this machine can connect."""

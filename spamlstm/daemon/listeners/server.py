@@ -12,13 +12,13 @@ import socket
 import stat
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from spamlstm.config import Config, ListenerConfig
-from spamlstm.config.addresses import UNIX, TcpAddress, UnixAddress, parse_address
+from spamlstm.config.addresses import UNIX, Address, TcpAddress, UnixAddress, parse_address
 from spamlstm.config.ownership import group_number
 from spamlstm.config.passwords import read_password
 from spamlstm.daemon.listeners.byte_stream import BLOCK
@@ -43,12 +43,14 @@ OWN = "own"
 class Listeners:
     """The listeners of a daemon. Only one thread may call the methods, except `snapshot`.
 
-    A socket in the state folder `state` is always served. The others are configured.
+    A socket in the state folder `state` is always served. The others are configured. A listener uses the socket of
+    `passed` that has its address, if any, and otherwise opens a socket.
     """
 
-    def __init__(self, judging: Judging, *, state: Path) -> None:
+    def __init__(self, judging: Judging, *, state: Path, passed: Mapping[Address, socket.socket] | None = None) -> None:
         self._judging = judging
         self._state = state
+        self._passed = passed or {}
         self._budget = ReceivingBudget()
         self._listeners: dict[str, Listener] = {}
         self._configured: dict[str, ListenerConfig] = {}
@@ -84,10 +86,12 @@ class Listeners:
                 if name in self._configured:
                     self._listeners[name].protocol = protocol
                 else:
-                    self._add(name, protocol, opened_socket(one, name), str(one.listen))
+                    self._add(name, protocol, self._opened(one, name), str(one.listen))
                     self._configured[name] = one
             except UserError as error:
                 failures.append(error)
+        for address in self._passed.keys() - {parse_address(one.listen or "") for one in wanted.values()}:
+            emit(logging.WARNING, "socket-unused", address=str(address), why="no listener has this address")
         if failures:
             raise failures[0]
 
@@ -106,6 +110,10 @@ class Listeners:
         self._thread.join(STOP_SECONDS)
         if not self._thread.is_alive():
             self._loop.close()
+
+    def _opened(self, one: ListenerConfig, name: str) -> socket.socket:
+        passed = self._passed.get(parse_address(one.listen or ""))
+        return opened_socket(one, name) if passed is None else passed.dup()
 
     def _add(self, name: str, protocol: Protocol, opened: socket.socket, address: str) -> None:
         async def add() -> None:
@@ -187,7 +195,7 @@ def _why(error: OSError, address: UnixAddress | TcpAddress, config: ListenerConf
     if config.group and error.filename is not None and isinstance(address, UnixAddress):
         return f"this user cannot give the socket to the group {config.group}; make the user a member of the group"
     if isinstance(error, PermissionError) and isinstance(address, TcpAddress) and address.port < 1024:
-        return "this user may not use ports below 1024; use a higher port or a Unix socket"
+        return "this user may not use ports below 1024; use a higher port, a Unix socket or spamlstm.socket of systemd"
     return reason_of(error)
 
 

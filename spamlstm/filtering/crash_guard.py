@@ -28,7 +28,7 @@ from dataclasses import dataclass
 from spamlstm import __version__
 from spamlstm.filtering.failures import FailureKind, emit, kind_of, sentence
 from spamlstm.filtering.in_progress import Item
-from spamlstm.filtering.inbox import name_hash
+from spamlstm.filtering.inbox_index import name_hash
 from spamlstm.filtering.journal import Journal
 from spamlstm.filtering.outcome import Candidate, Outcome, Status
 from spamlstm.model.classifier import CHUNK, CHUNK_BYTES

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from spamlstm.database import MOST_INTEGER
-from spamlstm.filtering.inbox import REMEMBERED, InboxIndex, name_hash, signed
+from spamlstm.filtering.inbox_index import REMEMBERED, InboxIndex, name_hash, signed
 
 # `crashes` is NULL for a file that has not been in progress at a crash.
 IN_PROGRESS_SCHEMA = """

@@ -1,188 +1,23 @@
-"""The index of messages in each inbox that need no further processing, and the scan for the other messages.
-
-The index stores names as 64-bit hashes with 24 bytes per row, because an inbox of 100,000 messages has 100,000 rows.
-The probability that a new name has the hash of another name in its inbox is then 1 in 10^14.
-"""
+"""The scan of an inbox for messages that are not in the index of the journal."""
 
 # Every scan of perhaps 10,000 Maildirs uses these calls, and os is faster than pathlib:
 # ruff: noqa: PTH116
 
-import hashlib
 import os
-import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
 from spamlstm.config import CatchUp
-from spamlstm.files import Closable
+from spamlstm.filtering.inbox_index import DAY
+from spamlstm.filtering.journal import Journal
 from spamlstm.filtering.outcome import Candidate
 from spamlstm.maildir.names import DELIVERED, Name, Part, base_of
 from spamlstm.maildir.opened import OpenMaildir
 
-if TYPE_CHECKING:
-    from spamlstm.filtering.journal import Journal
-
 # The mtime of a folder has a limited resolution (4 ms on ext4, 2 s on some others), and a second change within one step
 # is invisible. So the mtime is trusted only if it was older than this when the folder was read.
 _SETTLED_NS = 2_000_000_000
-
-
-DAY = 86_400.0
-# In seconds. For this time after a file was indexed, a file with the same name but another inode is classified. Later,
-# the name is sufficient for a file to count as indexed.
-REMEMBERED = 90 * DAY
-# Up to this number of names are looked up one by one. For more names, the whole index of the inbox is read.
-_FEW = 500
-
-INBOX_SCHEMA = """
-CREATE TABLE IF NOT EXISTS maildirs (id INTEGER PRIMARY KEY, path BLOB NOT NULL UNIQUE, watched_since REAL NOT NULL,
-    pruned REAL NOT NULL);
-CREATE TABLE IF NOT EXISTS inbox_index (maildir INTEGER NOT NULL, name INTEGER NOT NULL, inode INTEGER NOT NULL,
-    time INTEGER NOT NULL, PRIMARY KEY (maildir, name)) WITHOUT ROWID;
-"""
-
-
-class InboxIndex:
-    """The journal's index of files in each inbox that do not need to be processed again.
-
-    These files were classified, or existed before their Maildir was watched.
-
-    Methods that change the index are called within a transaction of the journal.
-    """
-
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
-        # Caches, because every scan of perhaps 10,000 Maildirs uses these values.
-        self._numbers: dict[str, int] = {}
-        self._pruned: dict[str, float] = {}
-
-    def rolled_back(self) -> None:
-        """Clear the caches, which may hold values of a transaction that was rolled back."""
-        self._numbers.clear()
-        self._pruned.clear()
-
-    def number(self, maildir: str) -> int | None:
-        """Return the row number of a watched Maildir in the journal, or None if the Maildir is not watched."""
-        if maildir not in self._numbers:
-            found = self._connection.execute("SELECT id FROM maildirs WHERE path = ?", (os.fsencode(maildir),))
-            row = found.fetchone()
-            if row is None:
-                return None
-            self._numbers[maildir] = row[0]
-        return self._numbers[maildir]
-
-    def since(self, maildir: str, *, now: float) -> float:
-        """Return the time since which a Maildir is watched, in seconds since 1970.
-
-        A damaged time, or a future time from a wrong clock, is replaced by `now`. Otherwise all mail that comes to cur
-        would be ignored until the future time.
-        """
-        number = self._watched(maildir)
-        since = self._cell(number, "watched_since")
-        if isinstance(since, float) and since <= now + DAY:
-            return since
-        self._connection.execute("UPDATE maildirs SET watched_since = ? WHERE id = ?", (now, number))
-        return now
-
-    def begin(self, maildir: str, bases: Iterable[str], *, since: float, now: float) -> None:
-        """Start to watch a Maildir. Messages with the base names `bases` are not classified.
-
-        A message in cur that was delivered before `since` was put there by its user, and is not classified either.
-        """
-        self._connection.execute(
-            "INSERT INTO maildirs (path, watched_since, pruned) VALUES (?, ?, ?)", (os.fsencode(maildir), since, now)
-        )
-        # Inodes are not stored, because a restored backup has other inodes and its old mail must not be taken for new
-        # mail.
-        self.add(maildir, ((base, 0) for base in bases), now=now)
-
-    def add(self, maildir: str, names: Iterable[tuple[str, int]], *, now: float) -> None:
-        """Add base names to the index, each with the inode of its file, or 0."""
-        number = self._watched(maildir)
-        rows = ((number, name_hash(base), signed(inode), int(now)) for base, inode in names)
-        self._connection.executemany("INSERT OR REPLACE INTO inbox_index VALUES (?, ?, ?, ?)", rows)
-
-    def missing(self, maildir: str, names: Mapping[str, int], *, now: float) -> set[str]:
-        """Return the base names of `names` that are not in the index. `names` maps each base name to an inode, or 0.
-
-        A name that was indexed with another inode, within the time REMEMBERED, is returned too. The name then belongs
-        to another message, because procmail reuses names.
-        """
-        hashes = {name_hash(base): base for base in names}
-        known = self._known(self._watched(maildir), list(hashes))
-        oldest = now - REMEMBERED
-        return {base for key, base in hashes.items() if key not in known or _differs(names[base], known[key], oldest)}
-
-    def needs_pruning(self, maildir: str, *, now: float) -> bool:
-        """Return whether the last call of `prune` is a day or more ago.
-
-        Also returns True if the time of this call is a day or more in the future, because the clock was then wrong.
-        """
-        if maildir not in self._pruned:
-            pruned = self._cell(self._watched(maildir), "pruned")
-            self._pruned[maildir] = pruned if isinstance(pruned, float) else 0.0
-        return abs(now - self._pruned[maildir]) >= DAY
-
-    def prune(self, maildir: str, bases: set[str], *, now: float) -> None:
-        """Delete names that were indexed more than a day ago and are not in `bases`.
-
-        `bases` are the base names of all files that are now in the inbox.
-        """
-        number = self._watched(maildir)
-        here = set(map(name_hash, bases))
-        found = self._connection.execute(
-            "SELECT name FROM inbox_index WHERE maildir = ? AND time < ?", (number, now - DAY)
-        )
-        gone = [(number, name) for (name,) in found if name not in here]
-        self._connection.executemany("DELETE FROM inbox_index WHERE maildir = ? AND name = ?", gone)
-        self._connection.execute("UPDATE maildirs SET pruned = ? WHERE id = ?", (now, number))
-        self._pruned[maildir] = now
-
-    def _watched(self, maildir: str) -> int:
-        number = self.number(maildir)
-        if number is None:
-            raise KeyError(maildir)
-        return number
-
-    def _cell(self, number: int, column: str) -> Any:
-        """Return a cell of a watched Maildir.
-
-        Raises DatabaseError if SQLite's index lists a row that is missing from the table.
-        """
-        row = self._connection.execute(f"SELECT {column} FROM maildirs WHERE id = ?", (number,)).fetchone()  # noqa: S608  ours
-        if row is None:
-            raise sqlite3.DatabaseError("the table of Maildirs and its index differ")
-        return row[0]
-
-    def _known(self, number: int, hashes: list[int]) -> dict[int, tuple[Any, Any]]:
-        if len(hashes) > _FEW:
-            rows = self._connection.execute("SELECT name, inode, time FROM inbox_index WHERE maildir = ?", (number,))
-        else:
-            marks = ",".join("?" * len(hashes))
-            rows = self._connection.execute(
-                f"SELECT name, inode, time FROM inbox_index WHERE maildir = ? AND name IN ({marks})",  # noqa: S608  marks only
-                (number, *hashes),
-            )
-        return {name: (inode, time) for name, inode, time in rows}
-
-
-def _differs(inode: int, known: tuple[Any, Any], oldest: float) -> bool:
-    before, time = known
-    if not (isinstance(before, int) and isinstance(time, int)):
-        return False  # in a damaged row, only the name is compared
-    return bool(inode and before) and signed(inode) != before and time > oldest
-
-
-def name_hash(base: str) -> int:
-    """Return a 64-bit hash of a base name, as a signed integer for SQLite."""
-    return int.from_bytes(hashlib.blake2b(os.fsencode(base), digest_size=8).digest(), "big", signed=True)
-
-
-def signed(inode: int) -> int:
-    """Return an inode as a signed integer for SQLite, because some file systems use all 64 bits."""
-    return inode - (1 << 64) if inode >= 1 << 63 else inode
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,32 +31,13 @@ class _Look:
     pending: tuple[Candidate, ...]
 
 
-class OpenMaildirs(Closable):
-    """The Maildirs that are open for one visit. Each Maildir is opened at its first use. Used only in one thread."""
-
-    def __init__(self, open_maildir: Callable[[str], OpenMaildir] = OpenMaildir.open) -> None:
-        self._open = open_maildir
-        self._maildirs: dict[str, OpenMaildir] = {}
-
-    def opened(self, maildir: str) -> OpenMaildir:
-        """Return the Maildir at a path, opened if necessary. Raises OSError if the Maildir cannot be opened."""
-        if maildir not in self._maildirs:
-            self._maildirs[maildir] = self._open(maildir)
-        return self._maildirs[maildir]
-
-    def close(self) -> None:
-        """End the visit and close all Maildirs. `opened` opens them again."""
-        while self._maildirs:
-            self._maildirs.popitem()[1].close()
-
-
 class Scanner:
     """The scanner of inboxes. Uses little memory for each Maildir, and none for classified messages.
 
     `opened` returns the Maildir at a path, opened for the current visit.
     """
 
-    def __init__(self, journal: "Journal", *, clock: Callable[[], float], opened: Callable[[str], OpenMaildir]) -> None:
+    def __init__(self, journal: Journal, *, clock: Callable[[], float], opened: Callable[[str], OpenMaildir]) -> None:
         self._journal = journal
         self._clock = clock
         self._opened = opened

@@ -17,7 +17,7 @@ from spamlstm import database
 from spamlstm.config import Action
 from spamlstm.database import CellError, Layout
 from spamlstm.filtering.in_progress import IN_PROGRESS_SCHEMA, InProgress
-from spamlstm.filtering.inbox import DAY, INBOX_SCHEMA, REMEMBERED, InboxIndex
+from spamlstm.filtering.inbox_index import DAY, INBOX_SCHEMA, REMEMBERED, InboxIndex
 from spamlstm.filtering.journal_changes import JournalChanges, read_path
 from spamlstm.filtering.journal_rows import Act, Intent, LastAct, UnreadableAct, read_act, read_actions
 from spamlstm.maildir.transfer import TransferResult

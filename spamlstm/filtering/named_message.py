@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable
 
 from spamlstm.corpus.paths import MOST_BYTES
 from spamlstm.errors import UserError
-from spamlstm.filtering.inbox import OpenMaildirs
 from spamlstm.filtering.journal_rows import Act, UnreadableAct
+from spamlstm.filtering.open_maildirs import OpenMaildirs
 from spamlstm.maildir import message_file
 from spamlstm.maildir.message_file import UnreadableMessageError
 from spamlstm.maildir.names import GoneError, Name, base_of

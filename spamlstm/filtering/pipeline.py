@@ -46,8 +46,10 @@ from spamlstm.filtering.acts import Recovery
 from spamlstm.filtering.batch import Judge, Pass
 from spamlstm.filtering.crash_guard import CrashGuard, GuardedCandidate
 from spamlstm.filtering.failures import Backoff, FailureKind, emit, kind_of, sentence
-from spamlstm.filtering.inbox import DAY, OpenMaildirs, Scanner
+from spamlstm.filtering.inbox import Scanner
+from spamlstm.filtering.inbox_index import DAY
 from spamlstm.filtering.journal import Journal
+from spamlstm.filtering.open_maildirs import OpenMaildirs
 from spamlstm.filtering.outcome import Candidate, Counters, Outcome, Status, log_outcomes
 from spamlstm.filtering.placement import Arrival, Placement, Placements
 from spamlstm.maildir.message_file import remote_devices

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from enum import Enum
 
-from spamlstm.filtering.inbox import DAY, is_settled, name_hash
+from spamlstm.filtering.inbox import is_settled
+from spamlstm.filtering.inbox_index import DAY, name_hash
 from spamlstm.filtering.journal import Journal
 from spamlstm.filtering.outcome import Candidate
 from spamlstm.maildir.file_evidence import UNKNOWN_FILE, FileEvidence

@@ -12,9 +12,9 @@ from spamlstm.errors import UserError
 from spamlstm.filtering.acts import JournaledPlan, Plan, Recovery, perform, without_keyword
 from spamlstm.filtering.batch import BATCH
 from spamlstm.filtering.failures import kind_of, sentence
-from spamlstm.filtering.inbox import OpenMaildirs
 from spamlstm.filtering.journal import Journal
 from spamlstm.filtering.journal_rows import Act, UnreadableAct
+from spamlstm.filtering.open_maildirs import OpenMaildirs
 from spamlstm.maildir import keywords, names
 from spamlstm.maildir.headers import untag
 from spamlstm.maildir.message_file import UnreadableMessageError, read_message, sized

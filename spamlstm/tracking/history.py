@@ -7,7 +7,7 @@ that its acts are never taken for moves of the user.
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 
-from spamlstm.filtering.inbox import name_hash
+from spamlstm.filtering.inbox_index import name_hash
 from spamlstm.filtering.journal import Journal
 from spamlstm.filtering.placement import Arrival, KnownPlace, Placement, Placements, journaled_places
 from spamlstm.maildir.file_evidence import UNKNOWN_FILE, FileEvidence

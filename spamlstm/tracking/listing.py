@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from spamlstm.corpus.paths import MOST_BYTES
-from spamlstm.filtering.inbox import name_hash
+from spamlstm.filtering.inbox_index import name_hash
 from spamlstm.maildir import message_file
 from spamlstm.maildir.message_file import StoredMessage, UnreadableMessageError
 from spamlstm.maildir.names import DELIVERED, GoneError, Part, base_of, letters_of

@@ -23,7 +23,7 @@ from spamlstm import database
 from spamlstm.database import CellError, is_damage
 from spamlstm.errors import DataError
 from spamlstm.filtering.failures import emit
-from spamlstm.filtering.inbox import DAY, REMEMBERED, signed
+from spamlstm.filtering.inbox_index import DAY, REMEMBERED, signed
 from spamlstm.filtering.journal import MOST_COPIES
 from spamlstm.maildir.folder_walk import Folder
 from spamlstm.maildir.folders import FolderRole

@@ -66,7 +66,7 @@ class TrackedFile:
 
     folder: int
     base: int
-    """The hash of the base name, see `filtering.inbox.name_hash`."""
+    """The hash of the base name, see `filtering.inbox_index.name_hash`."""
     flags: FlagSet
     content: str | None
     status: CopyStatus = CopyStatus.SETTLED

@@ -128,7 +128,7 @@ def _integer(cell: Any, column: str) -> int:
 
 
 def _unsigned(inode: int) -> int:
-    """Return the inode number for a signed integer from the database. The inverse of `filtering.inbox.signed`."""
+    """Return the inode number for a signed integer from the database. The inverse of `filtering.inbox_index.signed`."""
     return inode + (1 << 64) if inode < 0 else inode
 
 

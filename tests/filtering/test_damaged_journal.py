@@ -9,7 +9,7 @@ from damage import cells_of, column_counts
 from inbox import OPENED, Inbox
 
 from spamlstm.errors import DataError, UserError
-from spamlstm.filtering.inbox import name_hash
+from spamlstm.filtering.inbox_index import name_hash
 from spamlstm.filtering.journal import NAME, Journal
 from spamlstm.filtering.journal_rows import Act, UnreadableAct
 from spamlstm.filtering.undo import UndoStatus

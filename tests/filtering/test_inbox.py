@@ -335,30 +335,6 @@ def test_a_program_that_moves_by_a_link(inbox):
     assert [outcome.status for outcome in one.run()] == ["done"]
 
 
-@given(
-    st.lists(
-        st.text(st.characters(exclude_characters="/\0:,", exclude_categories=["Cs"]), min_size=1, max_size=8),
-        unique=True,
-        max_size=8,
-    )
-)
-def test_missing_is_the_difference(names):
-    """Whatever names there are: those that were added are in the index, all others are missing."""
-    import sqlite3
-
-    from spamlstm.filtering.inbox import INBOX_SCHEMA, InboxIndex
-
-    connection = sqlite3.connect(":memory:")
-    connection.executescript(INBOX_SCHEMA)
-    index = InboxIndex(connection)
-    index.begin("/m", names[::2], since=0.0, now=1.0)
-    index.add("/m", [(name, 5) for name in names[1::4]], now=1.0)
-
-    missing = index.missing("/m", dict.fromkeys(names, 5), now=2.0)
-    connection.close()
-    assert missing == set(names) - set(names[::2]) - set(names[1::4])
-
-
 def test_listed_is_in_order(inbox):
     """Mail is judged in the order of its names, mostly that of its delivery."""
     one = inbox()

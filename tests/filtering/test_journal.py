@@ -11,7 +11,7 @@ from inbox import judgement
 from spamlstm.config import Action
 from spamlstm.errors import DataError
 from spamlstm.filtering import journal as journals
-from spamlstm.filtering.inbox import DAY, name_hash
+from spamlstm.filtering.inbox_index import DAY, name_hash
 from spamlstm.filtering.journal import NAME, Journal
 from spamlstm.filtering.journal_rows import Intent, LastAct
 from spamlstm.maildir.message_file import Identity

@@ -11,7 +11,7 @@ from tiny_bundle import SPAM, UNSURE, make
 from spamlstm.config import Config, PolicyConfig
 from spamlstm.features.sender_identity import name_key
 from spamlstm.learning import bootstrap, label_rows, sent_mail
-from spamlstm.learning.label import Label, Origin
+from spamlstm.learning.label import Label
 from spamlstm.learning.label_store import LabelStore
 from spamlstm.learning.mailbox_mail import FolderNames, MaildirMail
 from spamlstm.learning.sent_mail import recipients
@@ -112,35 +112,6 @@ def test_undo_is_exact(tmp_path, labels):
         assert trainer.layer.dump() == straight.layer.dump()
         trainer.add_label(mail[0], Label.SPAM, prior=0.0, model="m")
         assert trainer.layer.correspondents.evidence(sender) is None  # they disagree
-
-
-def test_correspondents_of_the_store(labels):
-    """Names are added once, bounded by the latest, removed with their adoption or all at once, and learned at once."""
-    trainer = Trainer(labels)
-    names = {name_key(f"{number}.example"): float(number) for number in range(1, 9)}
-    labels.written_names.add(names, source="/mail/ann", origin=Origin.ADOPTED)
-    labels.written_names.add(
-        {name_key("8.example"): 20.0, name_key("new.example"): 9.0}, source="/mail/ann", origin=Origin.MOVED
-    )
-    trainer.catch_up()
-    assert trainer.layer.correspondents.written == names.keys() | {name_key("new.example")}
-    assert labels.written_names.latest_time("/mail/ann") == 20.0
-    assert labels.written_names.latest_time("/mail/bob") == 0.0
-    assert labels.forget_adopted("/mail/ann") == 0
-    trainer.catch_up()
-    assert trainer.layer.correspondents.written == {name_key("8.example"), name_key("new.example")}
-    labels.purge()
-    trainer.catch_up()
-    assert trainer.layer.correspondents.written == frozenset()
-
-
-def test_correspondents_are_bounded(labels, monkeypatch):
-    """The correspondents of the oldest messages are removed."""
-    monkeypatch.setattr("spamlstm.learning.written_names.MOST_WRITTEN", 3)
-    for start in (0, 4):
-        names = {name_key(f"{number}.example"): float(number) for number in range(start, start + 4)}
-        labels.written_names.add(names, source="/", origin=Origin.MOVED)
-    assert labels.written_names.all() == {name_key(f"{number}.example") for number in (5, 6, 7)}
 
 
 # --- sent mail --------------------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from interruption import CrashError, Interruption, crash
 from mailbox_machine import CALLS, FOLDERS, Mailbox
 from tracked_maildir import TrackedMaildir
 
-from spamlstm.filtering.inbox import name_hash
+from spamlstm.filtering.inbox_index import name_hash
 from spamlstm.filtering.outcome import Status
 from spamlstm.maildir import names
 from spamlstm.maildir.content_id import content_id

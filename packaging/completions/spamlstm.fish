@@ -123,7 +123,7 @@ complete -c spamlstm -n '__spamlstm_at "" 0' -a filter -d 'Copy a message from i
 complete -c spamlstm -n '__spamlstm_at "" 0' -a scan -d 'Filter the new mail of one Maildir once, then exit'
 complete -c spamlstm -n '__spamlstm_at "" 0' -a run -d 'Watch Maildirs and filter new mail when it arrives'
 complete -c spamlstm -n '__spamlstm_at "" 0' -a status -d 'Show the status and the statistics of the running daemon'
-complete -c spamlstm -n '__spamlstm_at "" 0' -a undo -d 'Move filed mail back and remove the headers and keywords that were added'
+complete -c spamlstm -n '__spamlstm_at "" 0' -a undo -d 'Move filed mail back and remove the headers that were added'
 complete -c spamlstm -n '__spamlstm_at "" 0' -a config -d 'Write, check or show the configuration'
 complete -c spamlstm -n '__spamlstm_at "" 0' -a label -d 'Label messages as spam or ham, with immediate effect'
 complete -c spamlstm -n '__spamlstm_at "" 0' -a forget -d 'Remove the labels of messages'

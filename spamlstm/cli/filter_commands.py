@@ -220,9 +220,9 @@ def undo_command(
     config: options.ConfigOption = None,
     state: options.StateOption = None,
 ) -> int:
-    """Move filed mail back and remove the headers and keywords that were added.
+    """Move filed mail back and remove the headers that were added.
 
-    This includes the mail on the IMAP accounts of the configuration.
+    Keywords that were set are removed too. This includes the mail on the IMAP accounts of the configuration.
 
     Messages that you moved or removed in the meantime are left unchanged. A message that was moved back is not
     classified again. To see the ids of the messages, use --json. The exit status is 75 if a message could not be

@@ -16,6 +16,7 @@ headers, so that a text is recognised when another sender sends it. The personal
 docs/decisions/0010-personal-layer.md has the measured benefit of each kind.
 """
 
+import re
 import zlib
 from collections.abc import Sequence
 
@@ -33,6 +34,9 @@ PersonalFeatures = NDArray[np.uint32]
 READ_BYTES = 16 << 10
 RUN_TEXT_BYTES = 3000
 RUN = 4
+# The date at the end of a Received header. With it, the likeness of two short messages would depend on the times at
+# which they arrived.
+_ARRIVAL = re.compile(rb";\s{1,4}+(?:[A-Z][a-z]{2}, {1,2})?\d{1,2} [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d [+-]\d{4}[^\n]*+")
 _RUN_BITS, _TOKEN_BITS = 20, 16
 # Runs are numbered from 0 to RUNS - 1, tokens and bigrams from RUNS.
 RUNS = 1 << _RUN_BITS
@@ -62,8 +66,12 @@ _NONE: PersonalFeatures = np.empty(0, np.uint32)
 
 
 def runs(raw: bytes) -> PersonalFeatures:
-    """Return the runs of a message. A tagged, moved or copied file of the message has identical runs."""
-    text = b"".join(lasting(raw[:READ_BYTES]))[:RUN_TEXT_BYTES]
+    """Return the runs of a message. A tagged, moved or copied file of the message has identical runs.
+
+    The time at which a server received the message does not change them.
+    """
+    head, body = lasting(raw[:READ_BYTES])
+    text = (_ARRIVAL.sub(b"", head) + body)[:RUN_TEXT_BYTES]
     if len(text) < RUN:
         return _NONE
     hashes = np.ndarray((len(text) - RUN + 1,), "<u4", text, strides=(1,)) * _SPREAD

@@ -31,7 +31,7 @@ from spamlstm.verdict import logistic
 
 # The version of the learning method and of the saved state. A saved layer of another version is discarded and learned
 # again.
-SHAPE = "9"
+SHAPE = "10"
 
 
 # A mailbox that is learned once teaches less than it shows. If all labels are history, the effect of the weights is

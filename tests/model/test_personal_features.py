@@ -1,5 +1,8 @@
 """Personal features are the same for a message and its copies, and the same in memory and in the store."""
 
+import os
+import subprocess
+import sys
 from array import array
 from base64 import encodebytes
 
@@ -51,6 +54,53 @@ def test_a_tagged_copy_has_the_same(tiny):
     plain, tagged = base.assess(raw), base.assess(b"X-Spam-Status: Yes, score=9\r\n" + raw.replace(b"\n", b"\r\n"))
     assert len(plain.tokens) > 20
     assert (plain.personal_features == tagged.personal_features).all()
+
+
+DATES = ("Sun, 29 Nov 2026 02:03:04 +0000 (UTC)", "9 Jan 2027 23:59:58 +0100", "Mon,  4 Jan 2027 00:00:00 -0330 (NST)")
+
+
+def test_the_time_of_arrival_has_no_effect(tiny):
+    """The same message has the same features whenever a server received it, and other messages have others."""
+    base = Classifier.open(tiny, personal_features=True)
+    head = "Received: from mail.example.com ([192.0.2.7])\n\tby mx.example.net (Postfix) with ESMTP id 4A;{}{}\n"
+    found = [
+        base.assess(head.format(space, date).encode() + mail("a meeting", subject="garden")).personal_features
+        for date in DATES
+        for space in (" ", "\n\t")
+    ]
+    assert all((one == found[0]).all() for one in found)
+    other = base.assess(head.replace("4A", "4B").format(" ", DATES[0]).encode() + mail("a meeting", subject="garden"))
+    assert not np.array_equal(other.personal_features, found[0])
+
+
+SAME = """
+import sys, hashlib, threading
+from pathlib import Path
+from unlike_letters import letter
+from spamlstm.model.classifier import Classifier
+from spamlstm.model.personal_layer import PersonalLayer
+base, layer = Classifier.open(Path(sys.argv[1]), personal_features=True, threads=int(sys.argv[2])), PersonalLayer()
+for number in range(30):
+    one = base.assess(letter(number, spam=number % 3 == 0))
+    layer.learn(one.personal_features, prior=one.prior, spam=number % 3 == 0, sender=one.sender)
+scores = [layer.score(one.personal_features, one.prior) for one in (base.assess(letter(7, spam=s)) for s in (0, 1))]
+print(hashlib.sha256(layer.dump()).hexdigest(), scores)
+"""
+
+
+def test_the_same_labels_give_the_same_layer(tiny, root):
+    """What is learned is equal to the bit, whatever the hash seed, the threads and the time zone of the process."""
+    path = os.pathsep.join(map(str, (root, root / "tests" / "fixtures")))
+    outputs = {
+        subprocess.run(
+            [sys.executable, "-c", SAME, str(tiny), threads],
+            env={**os.environ, "PYTHONPATH": path, "PYTHONHASHSEED": seed, "TZ": zone},
+            capture_output=True,
+            check=True,
+        ).stdout
+        for seed, threads, zone in (("1", "1", "UTC"), ("2", "2", "Asia/Kathmandu"))
+    }
+    assert len(outputs) == 1
 
 
 def test_what_a_message_is_about_counts_however_it_was_encoded(tiny):

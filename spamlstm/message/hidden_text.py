@@ -21,7 +21,7 @@ _MAX_UP = 40
 # With more backgrounds than this, the background of each coloured element is searched for.
 _MAX_BACKGROUNDS = 20
 # Elements with a look of their own.
-_STYLED = "[style], [hidden], [color], [bgcolor]"
+_STYLED = "[style], [hidden], [color], [bgcolor], details"
 # The steps (see html_cost) for one element with a style, for the text of one element, and for one character of the
 # text.
 _PER_STYLE, _PER_TEXT, _PER_CHARACTER = 800, 200, 4
@@ -90,7 +90,11 @@ def take_hidden(tree: Any, sheet: StyleSheet, *, elements: int) -> HiddenText:
     backgrounds = {_WHITE, *(look.background for _, look, _ in styled if look.background)}
     backgrounds.update([look.background for _, look in of_sheet if look.background])
     pale = _Pale(backgrounds)
-    suspects = {node.mem_id: node for node, look, hidden in styled if hidden or look.hiding or look.colour in pale}
+    suspects = {
+        node.mem_id: node
+        for node, look, hidden in styled
+        if hidden or look.hiding or look.colour in pale or _is_closed(node)
+    }
     if chosen := [selector for selector, look in of_sheet if look.hiding or look.colour in pale]:
         by_sheet = sheet.select(tree, chosen, elements=elements)
         sheet.budget.spend(len(by_sheet) * _PER_STYLE)
@@ -116,6 +120,19 @@ def _own_look(attributes: dict[str, str | None], style: str = "") -> tuple[Look,
     own = attributes.get("style") or ""
     look = look_of(f"{style};{own}" if style else own, attributes.get("color") or "", attributes.get("bgcolor") or "")
     return look, "hidden" in attributes
+
+
+def _is_closed(node: Any) -> bool:
+    """Return whether an element is a closed `details` without a visible summary, which nobody opens."""
+    if node.tag != "details" or "open" in node.attributes:
+        return False
+    summary = next((child for child in node.iter() if child.tag == "summary"), None)
+    if summary is None:  # mail programs show a word of their own
+        return False
+    look, hidden = _own_look(summary.attributes)
+    # A search in the whole summary would take quadratic time for nested ones.
+    is_empty = all(child.is_text_node and not child.text().strip() for child in summary.iter(include_text=True))
+    return hidden or bool(look.hiding) or is_empty
 
 
 class _Pale:
@@ -196,7 +213,7 @@ class _Surroundings:
         if tag in ("body", "html"):
             return None
         look, hidden = self._look(node)
-        kind = look.hiding or ("display" if hidden else "")
+        kind = look.hiding or ("display" if hidden or _is_closed(node) else "")
         if kind == "size" and (tag in _CONTENT or self._holds_content(node)):
             return "layout"
         if kind == "box":

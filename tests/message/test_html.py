@@ -208,6 +208,25 @@ def test_any_style_sheet(pieces):
     assert {*page.visible.split(), *page.hidden.split()} == {"one", "two", "three"}
 
 
+@pytest.mark.parametrize(
+    ("source", "hidden"),
+    [
+        ("<details><summary></summary>{}</details>", True),
+        ("<details><summary> \n</summary><p>{}</p></details>", True),
+        ("<details><summary style='display:none'>more</summary>{}</details>", True),
+        ("<details open><summary></summary>{}</details>", False),
+        ("<details><summary>more</summary>{}</details>", False),
+        ("<details><summary><img src='x.png'></summary>{}</details>", False),
+        ("<details>{}</details>", False),
+    ],
+)
+def test_closed_details(source, hidden):
+    """Text that only a click on an invisible summary would show is hidden."""
+    page = read_page(f"<p>visible text of the letter</p>{source.format('padding of innocent words')}")
+    assert ("padding of innocent words" in page.visible) is not hidden
+    assert ("padding of innocent words" in page.hidden) is hidden
+
+
 def test_nested_hidden():
     """Hidden text inside a hidden element counts once, and the text after it is visible."""
     page = read_page("x<div style='display:none'>a<p style='display:none'>b</p></div>c")

@@ -125,11 +125,11 @@ def test_listeners_work_in_the_sandbox(installed):
 
 
 def test_an_upgrade_restarts_it_and_keeps_the_configuration(installed):
-    """The running daemon is replaced, and a changed configuration is neither replaced nor asked about."""
+    """The daemon is replaced, its port stays open, and a changed configuration is neither replaced nor asked about."""
     before = installed.run(f"systemctl show spamlstm -p MainPID; cat {CONFIG}")
     installed.run("dpkg -i /spamlstm.deb < /dev/null")
     after = installed.run(f"systemctl show spamlstm -p MainPID; cat {CONFIG}")
-    assert state(installed) == "active"
+    assert [state(installed), state(installed, unit="spamlstm.socket")] == ["active", "active"]
     assert after.partition("\n")[0] != before.partition("\n")[0]
     assert after.partition("\n")[2] == before.partition("\n")[2]
 

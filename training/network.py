@@ -46,8 +46,8 @@ class NetworkConfig:
     dropout: float = 0.1
     buckets: int = 2**18
     evidence: int = 2**18
-    margin: float = 0.5
-    gain: float = 2.0
+    margin: float = 0.2
+    gain: float = 1.6
 
     @property
     def step(self) -> int:

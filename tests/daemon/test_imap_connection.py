@@ -164,6 +164,36 @@ def test_new_uids_of_another_numbering_are_not_believed():
         assert connection.move([4, 5], "Junk", validity=6) == {}
 
 
+@pytest.mark.parametrize(
+    "codes",
+    [
+        b"* OK [COPYUID 7 %b 9] moved\r\n" % b",".join([b"1:900"] * 5000),
+        b"".join(b"* OK [COPYUID 7 %d:%d 1:900] moved\r\n" % (n, n + 899) for n in range(1, 4_500_000, 900)),
+        b"* OK [MODIFIED %b] changed\r\n" % b",".join([b"1:900"] * 5000),
+        b"* OK [MODIFIED 1:900] changed\r\n" * 5000,
+    ],
+    ids=["moved-ranges", "moved-codes", "changed-ranges", "changed-codes"],
+)
+def test_short_codes_for_many_uids_take_no_memory(codes):
+    """A server that names millions of UIDs by ranges of a few bytes does not fill the memory."""
+
+    def answer(tag, command):
+        is_change = b"MOVE" in command or b"STORE" in command
+        reply = b"* 1 FETCH (UID 4 BODY[] {5}\r\nhello MODSEQ (5))\r\n" if b"BODY" in command else b""
+        return reply + (codes if is_change else b"") + (well(tag, command) or b"")
+
+    with connected(answer) as connection:
+        connection.select("INBOX", readonly=False)
+        connection.bodies({4: 5})
+        tracemalloc.start()
+        try:
+            with pytest.raises(AccountUnavailableError):
+                connection.move([4], "Junk", validity=7) if b"COPYUID" in codes else connection.claim([4], "$Junk")
+            assert tracemalloc.get_traced_memory()[1] < 20 << 20
+        finally:
+            tracemalloc.stop()
+
+
 def test_changes_of_ours_are_no_events():
     """The new modseq that a server tells after our own change causes no work."""
 

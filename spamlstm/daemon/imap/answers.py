@@ -17,8 +17,8 @@ from spamlstm.errors import reason_of
 
 MOST_UID = (1 << 32) - 1
 MOST_MODSEQ = (1 << 63) - 1
-# The largest number of UIDs in one range of an answer.
-_MOST_RANGE = 1000
+# The largest number of UIDs in the code of an answer. Ranges take few bytes for many UIDs.
+_MOST_UIDS = 1000
 _CODE = re.compile(r"\[([A-Z][A-Z0-9-]{2,40})[\] ]")
 
 
@@ -194,13 +194,15 @@ def modseq_from(items: dict[bytes, Any]) -> int:
 def copied_uids(codes: Sequence[bytes], *, validity: int) -> dict[int, int]:
     """Return the new UIDs by the old ones, from the codes `COPYUID validity old new`. Each set has the same order.
 
-    Codes with another UIDVALIDITY than `validity` are left out.
+    Codes with another UIDVALIDITY than `validity` are left out. Raises ValueError if they are not valid or too large.
     """
     found: dict[int, int] = {}
     for code in codes:
         number, before, after = code.decode("ascii").split()
         if int(number) == validity:
             found.update(zip(uid_set(before), uid_set(after), strict=True))
+        if len(found) > _MOST_UIDS:
+            raise ValueError("too many UIDs")
     return found
 
 
@@ -210,7 +212,7 @@ def uid_set(text: str) -> list[int]:
     for part in text.split(","):
         low, _, high = part.partition(":")
         ends = sorted((uid_from(int(low)), uid_from(int(high or low))))
-        if ends[1] - ends[0] > _MOST_RANGE:
+        if len(found) + ends[1] - ends[0] >= _MOST_UIDS:
             raise ValueError("too many UIDs")
         found += range(ends[0], ends[1] + 1)
     return found

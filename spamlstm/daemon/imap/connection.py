@@ -218,7 +218,7 @@ class ImapConnection(ImapExchange):
             condition = f"(UNCHANGEDSINCE {self._modseq})"
             self._change("STORE", _joined(sorted(wanted)), condition, "+FLAGS.SILENT", f"({word})", ours=wanted)
             changed = self._imap.untagged_responses.pop("MODIFIED", None) or []
-            return wanted - {uid for one in changed for uid in uid_set(one.decode("ascii"))}
+            return wanted.difference(uid_set(b",".join(changed).decode("ascii")) if changed else ())
 
     def move(self, uids: Iterable[int], target: str, *, validity: int) -> dict[int, int]:
         """Move messages to the folder `target`. Return their new UIDs by the old ones, as far as the server says them.

@@ -90,7 +90,7 @@ def test_an_option_without_effect_is_refused(spamlstm, tmp_path, monkeypatch, li
         ("config show c.toml", "spamlstm config show --config FILE"),
         ("config init c.toml", "spamlstm config init --path FILE"),
         ("label spam", "mail files, folders, Maildirs or mboxes, or - for standard input; see 'spamlstm label --help'"),
-        ("adopt", "missing argument 'MAILDIR': a Maildir that"),
+        ("adopt", "missing argument 'MAILBOX': a Maildir that"),
     ],
 )
 def test_an_argument_too_many_or_too_few_says_what_to_do(spamlstm, line, remedy):

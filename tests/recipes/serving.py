@@ -162,7 +162,7 @@ def serving(model: Path, config: str = CONFIG) -> Iterator[Service]:
         for name in ("bin", "run", "user", "vmail"):
             (folder / name).mkdir()
         service.give(folder / "user", folder / "vmail")
-        asking = f"""[ "$1" = filter ] && set -- "$@" --socket '{folder}/run/filter.sock'"""
+        asking = f"""[ "$1" = filter ] && set -- "$@" --quiet --socket '{folder}/run/filter.sock'"""
         command(Path(service.program), model=service.model, state=folder / "user", more=asking)
         for place, here in (("/run/spamlstm", "run"), ("/var/vmail", "vmail"), ("/home/", "home/")):
             config = config.replace(place, f"{folder}/{here}")

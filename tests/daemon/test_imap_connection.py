@@ -472,6 +472,17 @@ def test_mail_is_read_as_adopt_reads_it():
     assert list(written) == [name_key("x.org")]
 
 
+def test_a_refused_sent_folder_does_not_end_an_adoption():
+    """If the server refuses the headers of sent mail, the labels of the other folders are adopted all the same."""
+
+    def answer(tag, command):
+        return tag + b" NO some messages cannot be fetched\r\n" if b"HEADER" in command else full(tag, command)
+
+    with serving(answer) as port:
+        listing, raws, written = read_all(port)
+    assert (len(listing.messages), raws, written) == (2, [b"hello", b"hello"], {})
+
+
 @given(st.binary(max_size=200).map(lambda raw: raw.replace(b"\0", b"")), st.integers(0, 12))
 @settings(max_examples=40, deadline=None)
 def test_arbitrary_answers_end_an_adoption_with_a_sentence(raw, number):

@@ -3,6 +3,7 @@
 Messages are read in groups and kept in a temporary file, because `adopt` reads each message up to three times.
 """
 
+import contextlib
 import errno
 import tempfile
 import time
@@ -140,7 +141,10 @@ class AccountMail:
         return found
 
     def written(self) -> dict[bytes, float]:
-        """Return the hashes of the names to whom the user wrote, from the newest messages of the Sent folders."""
+        """Return the hashes of the names to whom the user wrote, from the newest messages of the Sent folders.
+
+        A folder that the server refuses is skipped.
+        """
         sent: list[tuple[int, int, str]] = []
         for name in sent_folders_of(self._listed(), self._account):
             try:
@@ -159,7 +163,8 @@ class AccountMail:
                     for key, at in names_written(connection, wanted).items():
                         names[key] = max(at, names.get(key, 0.0))
 
-            self._with_connection(read)
+            with contextlib.suppress(CommandRefusedError):
+                self._with_connection(read)
         return names
 
     def read(self, message: AccountMessage) -> bytes:

@@ -6,7 +6,7 @@ import re
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -79,6 +79,7 @@ def undo_messages(
     """
     moment = parse_time(since or "1d", now=time.time()) if since or message is None else 0.0
     rows: list[_Row] = []
+    problems: list[UserError] = []
     unreadable = False
     state = existing_state(state)
     # Maildirs need no configuration.
@@ -111,7 +112,7 @@ def undo_messages(
         on_accounts = undo_on_accounts(
             config, state, is_wanted=lambda act: act.time >= moment and _is_named(act, named), dry=dry_run
         )
-        for one in itertools.chain(acts, (_row_of_account(*found) for found in on_accounts)):
+        for one in itertools.chain(acts, _rows_of_accounts(on_accounts, problems)):
             if isinstance(one, UnreadableAct):
                 unreadable = True
                 complain(f"act {one.id} of the journal", f"it is damaged and left unchanged ({one.why})")
@@ -120,12 +121,14 @@ def undo_messages(
             rows.append(row)
             if json:
                 print_json({**_object(row), "dry_run": dry_run})
-    if named is not None and named.problem and not rows:
+    if named is not None and named.problem and not rows and not problems:
         raise NoInputError(named.problem)
     if not json and (dry_run or not settings.quiet):
         _print(rows, dry_run=dry_run)
-        if rows or not unreadable:
+        if rows or not (unreadable or problems):
             sys.stdout.write(_summary(rows, moment, dry_run=dry_run) + "\n")
+    if problems:
+        raise problems[0]
     if unreadable:
         return ExitStatus.DATA
     return ExitStatus.TEMPORARY if any(one.status is UndoStatus.FAILED for one in rows) else ExitStatus.OK
@@ -183,6 +186,16 @@ def _row(one: UndoResult) -> _Row:
 def _row_of_account(account: ImapConfig, one: AccountUndoResult) -> _Row:
     act, ends = one.act, (one.source, one.target, one.failure)
     return _Row(act.content, act.time, one.status, act.actions, *ends, account=account.label, head=one.head)
+
+
+def _rows_of_accounts(
+    found: Iterator[tuple[ImapConfig, AccountUndoResult]], problems: list[UserError]
+) -> Iterator[_Row]:
+    """Yield the rows of accounts. An error is added to `problems`, because what was undone must be reported first."""
+    try:
+        yield from (_row_of_account(*one) for one in found)
+    except UserError as error:
+        problems.append(error)
 
 
 def _summary(rows: Sequence[_Row], moment: float, *, dry_run: bool) -> str:

@@ -11,6 +11,8 @@ import tiny_bundle
 
 from spamlstm.cli.translate import run
 from spamlstm.cli.undo import parse_time
+from spamlstm.config import load_found_config
+from spamlstm.daemon.imap.records import AccountRecords
 from spamlstm.daemon.state_folder import hold
 from spamlstm.errors import UserError
 from spamlstm.filtering.pipeline import Pipeline
@@ -98,6 +100,24 @@ def test_undo(spamlstm, root):
     assert everything(root) == before
     assert spamlstm("scan", root)[1] == []
     assert spamlstm("undo")[1][-1].startswith("there is nothing to undo since ")
+
+
+def test_undo_with_damaged_records_of_an_account(spamlstm, root, tmp_path):
+    """What was undone in Maildirs is reported although the records of an IMAP account cannot be read."""
+    before = everything(root)
+    spamlstm("scan", root)
+    config = tmp_path / "config.toml"
+    config.write_text('[[imap]]\nhost = "127.0.0.1"\nuser = "ann"\npassword_command = "printf secret"\n')
+    records = AccountRecords.path_of(tmp_path / "state" / "spamlstm", load_found_config(config).accounts[0].key)
+    records.parent.mkdir(mode=0o700)
+    records.write_bytes(b"damaged" * 1000)
+
+    status, lines, complaint = spamlstm("undo", "--config", config)
+
+    assert everything(root) == before
+    assert (status, lines[-1]) == (65, "2 undone")
+    assert str(records) in complaint
+    assert spamlstm("undo", "--config", config)[:2] == (65, [])
 
 
 def test_undo_as_json(spamlstm, root):

@@ -43,9 +43,10 @@ def choose_mailbox(named: Path | None, mailbox: str, *, dry_run: bool) -> Chosen
     account = account_named(config, mailbox)
     if account is not None:
         return ChosenMailbox(mailbox, config, account.key, account)
-    if config.accounts and not os.path.lexists(mailbox):
+    if not os.path.lexists(mailbox) and (config.accounts or "/" not in mailbox):
         names = ", ".join(one.label for one in config.accounts)
-        raise NoInputError(f"'{mailbox}' is neither a Maildir nor an IMAP account; the accounts are: {names}")
+        known = f"the accounts are: {names}" if names else "the configuration has no [[imap]] account"
+        raise NoInputError(f"'{mailbox}' is neither a Maildir nor an IMAP account; {known}")
     limited, path = choose_one(named, Path(mailbox), dry_run=dry_run)
     return ChosenMailbox(mailbox, limited, path)
 

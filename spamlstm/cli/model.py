@@ -135,7 +135,7 @@ def _facts(bundle: Bundle) -> str:
         "model": bundle.label,
         "folder": plain(str(bundle.path)),
         "created": _short(bundle.manifest.get("created", "unknown"), 40),
-        "verdicts": f"ham up to {thresholds.ham:.4g}, spam from {thresholds.spam:.4g}, unsure between",
+        "verdicts": f"ham up to {thresholds.ham:.4g}, spam from {thresholds.spam:.6g}, unsure between",
     }
     with contextlib.suppress(ConfigError):  # the model can be shown even if the configuration cannot be used
         policy = Policy.of(load_found_config(None).policy, thresholds=thresholds)

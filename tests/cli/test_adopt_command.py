@@ -201,6 +201,13 @@ def test_not_a_maildir(spamlstm, tmp_path):
         assert words in err
 
 
+def test_the_name_of_an_account_that_is_not_configured(spamlstm):
+    """A name without a slash may be meant as an account: the error says that the configuration has none."""
+    status, _, err = spamlstm("adopt", "imap.example.org")
+    assert status == 66
+    assert "the configuration has no [[imap]] account" in err
+
+
 def test_unreadable_mail_is_reported(spamlstm, used):
     """Mail that cannot be read is reported, all other mail is learned, and the status is 66."""
     (used / "cur" / "99.host:2,RS").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(range(32)) * 50)

@@ -44,6 +44,7 @@ from spamlstm.daemon.imap.exchange import FLAGS
 from spamlstm.daemon.imap.folder_visits import FolderVisits
 from spamlstm.daemon.imap.recognition import recognized
 from spamlstm.daemon.imap.records import AccountRecords
+from spamlstm.daemon.imap.written_names import names_written
 from spamlstm.daemon.listeners.judging import Judging, LabelRequestOfClient
 from spamlstm.features.sender_identity import name_key
 from spamlstm.learning.label import Label
@@ -481,6 +482,21 @@ def test_a_refused_sent_folder_does_not_end_an_adoption():
     with serving(answer) as port:
         listing, raws, written = read_all(port)
     assert (len(listing.messages), raws, written) == (2, [b"hello", b"hello"], {})
+
+
+def test_one_damaged_sent_message_hides_no_others():
+    """If the server refuses the headers of one sent message, the recipients of the others are learned."""
+
+    def answer(tag, command):
+        if b"HEADER" in command and b"5" in command.split(b" ")[2].split(b","):
+            return tag + b" NO some messages cannot be fetched\r\n"
+        return full(tag, command) or b""
+
+    with connected(answer) as connection:
+        connection.select("Sent", readonly=True)
+        assert names_written(connection, {4: 1.0, 5: 2.0}) == {name_key("x.org"): 1.0}
+        with pytest.raises(CommandRefusedError):
+            names_written(connection, {5: 2.0})
 
 
 @given(st.binary(max_size=200).map(lambda raw: raw.replace(b"\0", b"")), st.integers(0, 12))

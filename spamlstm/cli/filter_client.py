@@ -206,7 +206,9 @@ def _ask(path: str, options: FilterOptions, raw: bytes) -> tuple[str, bytes]:
             while block := connection.recv(_BLOCK):
                 answer += block
         except OSError as error:
-            raise _FailedError((error.strerror or str(error)).lower()) from error
+            # A daemon that refuses a message early has answered before the connection is reset.
+            if not (answer and isinstance(error, ConnectionResetError)):
+                raise _FailedError((error.strerror or str(error)).lower()) from error
     finally:
         connection.close()
     line, _, message = bytes(answer).partition(b"\n")

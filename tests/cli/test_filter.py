@@ -1,5 +1,6 @@
 """`spamlstm filter`, as a process, with and without a daemon."""
 
+import contextlib
 import os
 import re
 import signal
@@ -145,25 +146,35 @@ def test_mail_passes_unchanged_if_it_cannot_be_classified(filtered, state, tmp_p
     assert filtered(SPAM, "--quiet", *arguments) == (0, SPAM, "")
 
 
-@pytest.mark.parametrize("answer", [b"", b"ERROR no\n", b"OK spam 5\nab", b"OK eggs 2\nab", b"noise", b"\xff" * 9])
-def test_a_broken_daemon_is_not_needed(filtered, tmp_path, answer):
-    """If the answer is an error, incomplete or noise, the command classifies the message itself."""
-    path = tmp_path / "s"
+@contextlib.contextmanager
+def daemon_that(serve, path):
+    """Listen on a socket and call `serve` with the first client, in a thread that ends with the block."""
+
+    def accept():
+        client, _ = listener.accept()
+        with client:
+            serve(client)
+
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(path))
         listener.listen()
-
-        def serve():
-            client, _ = listener.accept()
-            with client:
-                while client.recv(1 << 16).find(SPAM[-20:]) < 0:
-                    pass
-                client.sendall(answer)
-
-        thread = threading.Thread(target=serve)
+        thread = threading.Thread(target=accept)
         thread.start()
-        status, output, complaints = filtered(SPAM, "--socket", path)
+        yield path
         thread.join()
+
+
+@pytest.mark.parametrize("answer", [b"", b"ERROR no\n", b"OK spam 5\nab", b"OK eggs 2\nab", b"noise", b"\xff" * 9])
+def test_a_broken_daemon_is_not_needed(filtered, tmp_path, answer):
+    """If the answer is an error, incomplete or noise, the command classifies the message itself."""
+
+    def serve(client):
+        while client.recv(1 << 16).find(SPAM[-20:]) < 0:
+            pass
+        client.sendall(answer)
+
+    with daemon_that(serve, tmp_path / "s") as path:
+        status, output, complaints = filtered(SPAM, "--socket", path)
     assert (status, untag(output)) == (0, SPAM)
     assert b"X-Spam-Flag: YES" in output
     assert "the daemon did not classify the message" in complaints
@@ -192,20 +203,12 @@ def test_a_named_socket_without_a_daemon_is_said(filtered, tmp_path):
 
 def test_the_reason_of_a_daemon_that_refuses_early_is_said(filtered, tmp_path):
     """A daemon that answers before it has read the message has its answer shown, although it then reads no further."""
-    path = tmp_path / "s"
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(str(path))
-        listener.listen()
 
-        def serve():
-            client, _ = listener.accept()
-            with client:
-                client.sendall(b"ERROR too much mail is being received; try again later\n")
+    def serve(client):
+        client.sendall(b"ERROR too much mail is being received; try again later\n")
 
-        thread = threading.Thread(target=serve)
-        thread.start()
+    with daemon_that(serve, tmp_path / "s") as path:
         status, output, complaints = filtered(SPAM + b"x" * 3_000_000, "--socket", path)
-        thread.join()
     assert (status, output.count(b"X-Spam-Status: ")) == (0, 1)
     assert (
         complaints

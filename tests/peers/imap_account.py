@@ -25,6 +25,22 @@ namespace inbox {
   }
 }
 """
+
+
+def account_toml(port, *, name=""):
+    """Return the configuration file of a daemon or a command that uses the account."""
+    named = f'name = "{name}"' if name else ""
+    return f"""
+[[imap]]
+{named}
+host = "127.0.0.1"
+port = {port}
+tls = "none"
+user = "ann"
+password_command = "printf secret"
+"""
+
+
 # Reconnects at once, so that a test need not wait.
 QUICK = Delays(first=0.02, refused=0.02, longest=0.1)
 

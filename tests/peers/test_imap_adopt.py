@@ -6,7 +6,7 @@ import time
 
 import pytest
 from dovecot import running
-from imap_account import SPECIAL, CuttingProxy, served
+from imap_account import SPECIAL, CuttingProxy, account_toml, served
 from tiny_bundle import mail
 from watching import until
 
@@ -17,15 +17,6 @@ pytestmark = [
     pytest.mark.peers,
     pytest.mark.skipif(shutil.which("dovecot") is None, reason="dovecot is not installed here"),
 ]
-CONFIG = """
-[[imap]]
-name = "{name}"
-host = "127.0.0.1"
-port = {port}
-tls = "none"
-user = "ann"
-password_command = "printf secret"
-"""
 OLD = time.time() - 40 * 86_400
 
 
@@ -74,7 +65,7 @@ def command(tiny, tmp_path, capfd, monkeypatch):
     (tmp_path / "state").mkdir(mode=0o700)
 
     def run(port, *arguments, name="mine"):
-        (tmp_path / "config.toml").write_text(CONFIG.format(port=port, name=name))
+        (tmp_path / "config.toml").write_text(account_toml(port, name=name))
         capfd.readouterr()
         options = ["--config", tmp_path / "config.toml", "--state", tmp_path / "state"]
         status = translate.run([str(one) for one in (*arguments, *options)])

@@ -13,7 +13,7 @@ from collections import Counter
 import pytest
 from clients import marks, moved
 from dovecot import running
-from imap_account import SPECIAL, CuttingProxy, served, shown_by
+from imap_account import SPECIAL, CuttingProxy, account_toml, served, shown_by
 from watching import ROOT, number_of, until
 
 from spamlstm.config import CatchUp, Config, DaemonConfig, LearningConfig
@@ -24,14 +24,6 @@ pytestmark = [
     pytest.mark.peers,
     pytest.mark.skipif(shutil.which("dovecot") is None, reason="dovecot is not installed here"),
 ]
-CONFIG = """
-[[imap]]
-host = "127.0.0.1"
-port = {port}
-tls = "none"
-user = "ann"
-password_command = "printf secret"
-"""
 # Commands of a connection that classifies new mail, from the first that asks for it to IDLE.
 COMMANDS = range(8, 15)
 
@@ -55,7 +47,7 @@ def daemon(folder, model):
 def test_a_daemon_that_is_killed_at_any_command(before, tiny, tmp_path):
     """After kill -9 and a restart, each spam is in junk once, all other mail in the inbox, and nothing was learned."""
     with running(SPECIAL) as server, CuttingProxy(server.port, before=before) as proxy:
-        (tmp_path / "config.toml").write_text(CONFIG.format(port=proxy.port))
+        (tmp_path / "config.toml").write_text(account_toml(proxy.port))
         with daemon(tmp_path, tiny):
             until(lambda: b"IDLE" in b"".join(proxy.commands))
         for at, commands in enumerate(COMMANDS):

@@ -11,7 +11,7 @@ from collections import Counter
 import pytest
 from clients import moved
 from dovecot import running
-from imap_account import SPECIAL, CuttingProxy, served, shown_by
+from imap_account import SPECIAL, CuttingProxy, account_toml, served, shown_by
 from watching import ROOT, message, until
 
 from spamlstm.maildir.content_id import content_id
@@ -20,14 +20,6 @@ pytestmark = [
     pytest.mark.peers,
     pytest.mark.skipif(shutil.which("dovecot") is None, reason="dovecot is not installed here"),
 ]
-CONFIG = """
-[[imap]]
-host = "127.0.0.1"
-port = {port}
-tls = "none"
-user = "ann"
-password_command = "printf secret"
-"""
 # Commands of a connection that undoes one act, after the login.
 COMMANDS = range(4, 13)
 
@@ -43,7 +35,7 @@ def undo(folder, port, *arguments, kill=None):
 
     `kill` is called with the process.
     """
-    (folder / "config.toml").write_text(CONFIG.format(port=port))
+    (folder / "config.toml").write_text(account_toml(port))
     command = [sys.executable, "-m", "spamlstm", "undo", "--json", "--config", folder / "config.toml"]
     command += ["--state", folder / "state", *arguments]
     with subprocess.Popen(

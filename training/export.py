@@ -99,10 +99,12 @@ def _deep(made: _Graph, deep: Deep) -> None:
     highest = made.node("ReduceMax", [visible], "highest", axes=[1], keepdims=0)  # (B, F)
     pooled = made.node("Concat", [attended, highest], "pooled", axis=1)
     dense = made.node("Relu", [_linear(made, pooled, deep.dense, "dense")], "dense_relu")
-    if not deep.config.buckets:
-        made.node("Squeeze", [_linear(made, dense, deep.out, "out"), "one"], "logit")
+    has_wide = bool(deep.config.buckets)
+    correction = made.node(
+        "Squeeze", [_linear(made, dense, deep.out, "out"), "one"], "correction" if has_wide else "logit"
+    )
+    if not has_wide:
         return
-    correction = made.node("Squeeze", [_linear(made, dense, deep.out, "out"), "one"], "correction")
     below = made.weight("less_margin", np.array(-deep.config.margin, np.float32))
     gain = made.weight("gain", np.array(deep.config.gain, np.float32))
     above = made.node("Relu", [made.node("Add", [correction, below], "exceeding")], "above_margin")

@@ -166,7 +166,8 @@ def strip_decoration(text: str) -> tuple[str, bool]:
 def is_decorated(text: str) -> bool:
     """Return whether more letters of a text have rare marks than in any language."""
     # Most texts have few marks, and no further search is needed.
-    if len(_RARE_MARKED.findall(foreign(text))) + len(_MARK.findall(foreign(text))) < _LEAST_MARKED:
+    others = foreign(text)
+    if len(_RARE_MARKED.findall(others)) + len(_MARK.findall(others)) < _LEAST_MARKED:
         return False
     text = unicodedata.normalize("NFC", text)
     marked, letters = _RARE_MARKED.findall(text), sum(map(str.isalpha, text))

@@ -78,7 +78,9 @@ def table(part: Wide) -> tuple[NDArray[np.int8], WideSpec]:
 
 def _spec(part: Wide, *, scale: float) -> WideSpec:
     """Return the spec for a table in which a weight is `scale`."""
-    return WideSpec(buckets=part.buckets, pair=PAIR, scale=scale, bias=float(part.bias.item()), deep_vote=1.0)
+    return WideSpec(
+        buckets=part.buckets, pair=PAIR, scale=scale, bias=float(part.bias.item()), deep_vote=1.0, facts=part.facts
+    )
 
 
 def _deep(made: _Graph, deep: Deep) -> None:

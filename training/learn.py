@@ -47,8 +47,8 @@ class Recipe:
     dressed: float = 0.3  # share of dressed mail in each class, if there is any
     disguised: float = 0.06  # share of disguised copies in each class, if there are any
     weights: tuple[tuple[str, float], ...] = ()  # of the real mail of sources; 1 for all others
-    bare: float = 0.25  # share of messages that the wide parts see without facts
-    lent: float = 0.08  # share of the spam that the wide parts see with the facts of a ham message
+    bare: float = 0.35  # share of messages that the wide parts see without facts
+    lent: float = 0.1  # share of the spam that the wide parts see with the facts of a ham message
     smoothing: float = 0.03  # the targets of the wide parts are this far from 0 and 1
     seed: int = 1
     recombination: Recombination = field(default_factory=Recombination)

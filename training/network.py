@@ -1,12 +1,13 @@
 """The network: a deep and a wide part that read the same token ids. The logit is the sum of their outputs.
 
-The wide part has one weight for each token and pair of neighbouring tokens. It learns from the labels, and does not
-know the order of words. The deep part is the bidirectional LSTM: embedding and evidence → recurrent layer in both
-directions → attention and max pooling → Dense(16, ReLU) → correction. It learns to correct the wide part's logit where
-the order of words tells more than their sum, as in spam behind innocent text. A small correction is mostly an error of
-the deep part, so only what exceeds a margin is added. The evidence of a token is its weight in
-the wide part, and the weight of its pair with the next token. With it, the deep part knows what the wide part knows of
-rare words (docs/decisions/0023-distillation.md; the terms are those of Cheng et al. 2016).
+The wide part has one weight for each token and pair of neighbouring tokens. It adds them up for the facts and, apart,
+for the text of a message, so a long text does not dilute the facts. It learns from the labels, and does not know the
+order of words. The deep part is the bidirectional LSTM: embedding and evidence → recurrent layer in both directions →
+attention and max pooling → Dense(16, ReLU) → correction. It learns to correct the wide part's logit where the order of
+words tells more than their sum, as in spam behind innocent text. A small correction is mostly an error of the deep
+part, so only what exceeds a margin is added. The evidence of a token is its weight in the wide part, and the weight of
+its pair with the next token. With it, the deep part knows what the wide part knows of rare words
+(docs/decisions/0023-distillation.md; the terms are those of Cheng et al. 2016).
 
 The simpler networks of `compare-cells` are the same classes with another `cell`.
 """
@@ -18,7 +19,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from spamlstm.model.network import wide_features
+from spamlstm.model.network import apart, wide_features
+
+from .batches import FACTS_END
 
 Cell = Literal["lstm", "gru", "rnn", "mean"]
 
@@ -33,7 +36,8 @@ class NetworkConfig:
     With `cell` 'mean' there is no recurrence: a perceptron over embeddings. `buckets` is the number of weights of the
     wide part; with 0 there is only the deep part. `evidence` is the number of these weights that the deep part reads;
     with 0 it reads only embeddings. What exceeds `margin` in the correction is multiplied by `gain` and added to the
-    wide part's logit, so no correction is negative (docs/decisions/0023-distillation.md).
+    wide part's logit, so no correction is negative (docs/decisions/0023-distillation.md). Ids below `facts` are facts,
+    which the wide part adds up apart from the text; with 0 it does not.
     """
 
     vocabulary: int
@@ -48,6 +52,7 @@ class NetworkConfig:
     evidence: int = 2**18
     margin: float = 0.2
     gain: float = 1.6
+    facts: int = FACTS_END
 
     @property
     def step(self) -> int:
@@ -174,21 +179,28 @@ class Wide(nn.Module):
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
-        self.buckets = config.buckets
+        self.buckets, self.facts = config.buckets, config.facts
         self.table = nn.Embedding(config.buckets, 1, padding_idx=0, sparse=True)
         nn.init.zeros_(self.table.weight)
         self.bias = nn.Parameter(torch.zeros(1))
 
     def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:
-        """(B, T) ids, (B,) lengths → (B,) logits: the sum of the weights divided by the square root of their number."""
-        found = self.features(ids, lengths)  # (B, 2T - 1)
+        """(B, T) ids, (B,) lengths → (B,) logits, computed from the weights as `spamlstm.model.network.Wide` does."""
+        found = self.features(ids, lengths)
         count = (found > 0).sum(1).clamp(min=1)
-        logits: Tensor = self.table(found).squeeze(-1).sum(1) / count.sqrt() + self.bias
+        sums = self.table(found).squeeze(-1).sum(1) / count.sqrt()
+        logits: Tensor = (sums.reshape(2, -1).sum(0) if self.facts else sums) + self.bias
         return logits
 
     def features(self, ids: Tensor, lengths: Tensor) -> Tensor:
-        """(B, T) ids, (B,) lengths → (B, 2T - 1) indices into the table, as the filter computes them."""
-        found = wide_features(ids.cpu().numpy(), lengths.cpu().numpy(), buckets=self.buckets, pair=PAIR)
+        """(B, T) ids, (B,) lengths → (2B, F) indices into the table, for the facts of the rows and then for their text.
+
+        Without `facts`, (B, F) indices for whole rows.
+        """
+        rows = ids.cpu().numpy(), lengths.cpu().numpy()
+        if self.facts:
+            rows = apart(*rows, facts=self.facts)
+        found = wide_features(*rows, buckets=self.buckets, pair=PAIR)
         return torch.from_numpy(found).to(ids.device)
 
 

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 def load(bundle: Bundle) -> Network:
     """Return the exact network, or that with int8 tables for a slim bundle. DataError if its layout is unknown."""
     try:
-        # Older networks add the whole correction.
-        network = Network(NetworkConfig(**({"margin": 0.0, "gain": 1.0} | bundle.manifest["network"])))
+        # Older networks add the whole correction, and add up facts together with the text.
+        network = Network(NetworkConfig(**({"margin": 0.0, "gain": 1.0, "facts": 0} | bundle.manifest["network"])))
         exact = bundle.read(bundles.WEIGHTS) if bundle.has(bundles.WEIGHTS) else None
         state = _dequantize(bundle, network.config) if exact is None else safetensors.torch.load(exact)
         network.load_state_dict(state)

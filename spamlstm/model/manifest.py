@@ -80,7 +80,8 @@ class WideSpec:
     """The parameters of the wide part of a network, a linear model over the tokens and bigrams of a window.
 
     `buckets` is the size of the weight table. `pair` are the hash factors for the two ids of a bigram. A weight is
-    `scale` times its table entry. `deep_vote` is the weight of the logit of the deep network.
+    `scale` times its table entry. `deep_vote` is the weight of the logit of the deep network. Ids below `facts` are
+    facts, which are added up apart from the text; with 0, as in older models, they are not.
     """
 
     buckets: int
@@ -88,6 +89,7 @@ class WideSpec:
     scale: float
     bias: float
     deep_vote: float
+    facts: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +222,7 @@ class Manifest:
             buckets=self.integer(table, "buckets", "wide.", least=2, most=MOST_BUCKETS),
             pair=(pair[0], pair[1]),
             **self.numbers("wide", "scale", "bias", "deep_vote"),
+            facts=self.integer({"facts": 0} | table, "facts", "wide.", most=SIZES["vocab_size"][1]),
         )
 
     def table(self, key: str) -> dict[str, Any]:

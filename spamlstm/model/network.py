@@ -58,6 +58,22 @@ def wide_features(ids: "np.ndarray", lengths: "np.ndarray", *, buckets: int, pai
     return indices
 
 
+def apart(ids: "np.ndarray", lengths: "np.ndarray", *, facts: int) -> "tuple[np.ndarray, np.ndarray]":
+    """Return the facts of B rows, then the text of each: ids (2B, T') padded with 0, and lengths (2B,) that may be 0.
+
+    Ids below `facts` are facts. The arguments are ids (B, T) and lengths (B,).
+    """
+    import numpy as np
+
+    row = np.arange(ids.shape[1]) < lengths[:, None]
+    is_fact = row & (ids < facts)
+    chosen = np.concatenate((is_fact, row & ~is_fact))
+    found = np.count_nonzero(chosen, axis=1)
+    rows = np.zeros((len(chosen), max(int(found.max()), 1)), ids.dtype)
+    rows[np.arange(rows.shape[1]) < found[:, None]] = np.concatenate((ids[is_fact], ids[row & ~is_fact]))
+    return rows, found
+
+
 class Wide:
     """The wide part of a network: a linear model over the tokens and bigrams of a window."""
 
@@ -86,14 +102,18 @@ class Wide:
     def logits(self, ids: "np.ndarray", lengths: "np.ndarray") -> "np.ndarray":
         """Return the logits (B,) for ids (B, T) and lengths (B,).
 
-        A logit is the sum of the weights divided by the square root of their number, times `scale`, plus `bias`.
+        The weights of the facts are added up and divided by the square root of their number, and so are those of the
+        text. A logit is the sum of both, times `scale`, plus `bias`. So a long text does not dilute the facts.
         """
         import numpy as np
 
+        if self.spec.facts:
+            ids, lengths = apart(ids, lengths, facts=self.spec.facts)
         indices = wide_features(ids, lengths, buckets=self.spec.buckets, pair=self.spec.pair)
         count = np.maximum(np.count_nonzero(indices, axis=1), 1)
         total = self.table.take(indices).sum(1, dtype=np.int32 if self.table.dtype == np.int8 else np.float64)
-        logits: np.ndarray = self.spec.scale * total / np.sqrt(count) + self.spec.bias
+        sums = self.spec.scale * total / np.sqrt(count)
+        logits: np.ndarray = (sums.reshape(2, -1).sum(0) if self.spec.facts else sums) + self.spec.bias
         return logits
 
 

@@ -17,7 +17,7 @@ from spamlstm.errors import DataError
 from spamlstm.model import bundle
 from spamlstm.model.encoder import Encoder
 from spamlstm.model.manifest import WideSpec
-from spamlstm.model.network import Network, Wide, buckets, message_logit, wide_features
+from spamlstm.model.network import Network, Wide, apart, buckets, message_logit, wide_features
 
 
 @given(st.lists(st.integers(1, 300), max_size=60), st.integers(1, 1000))
@@ -150,6 +150,29 @@ def test_the_logit_is_the_sum_by_the_root_of_the_count(rows):
     wide = Wide(WideSpec(BUCKETS, PAIR, scale=0.25, bias=-1.0, deep_vote=0.5), table)
     wanted = [0.25 * sum(int(table[p]) for p in expected(row)) / len(expected(row)) ** 0.5 - 1 for row in rows]
     np.testing.assert_allclose(wide.logits(*padded(rows)), wanted, rtol=1e-6)
+
+
+@given(ROWS, st.integers(1, 42))
+def test_facts_and_text_are_taken_apart(rows, facts):
+    """The facts and the text of each row are in the order of the row, and nothing else is."""
+    ids, lengths = apart(*padded(rows), facts=facts)
+    found = [line[:length].tolist() for line, length in zip(ids, lengths, strict=True)]
+    assert found[: len(rows)] == [[one for one in row if one < facts] for row in rows]
+    assert found[len(rows) :] == [[one for one in row if one >= facts] for row in rows]
+
+
+@given(ROWS, st.integers(1, 42))
+def test_a_long_text_does_not_dilute_the_facts(rows, facts):
+    """The logit of a row is that of its facts plus that of its text, each as if it were alone."""
+    table = (np.arange(BUCKETS) * 37 % 255 - 127).astype(np.int8)
+    table[0] = 0
+    spec = WideSpec(BUCKETS, PAIR, scale=0.25, bias=-1.0, deep_vote=0.5, facts=facts)
+
+    def wanted(row):
+        parts = [expected(part) for part in ([i for i in row if i < facts], [i for i in row if i >= facts])]
+        return sum(0.25 * sum(int(table[p]) for p in part) / len(part) ** 0.5 for part in parts if part) - 1
+
+    np.testing.assert_allclose(Wide(spec, table).logits(*padded(rows)), list(map(wanted, rows)), rtol=1e-6, atol=1e-9)
 
 
 @pytest.mark.parametrize("table", [np.zeros(3, np.int8), np.zeros(BUCKETS), np.zeros((BUCKETS, 1), np.int8)])

@@ -95,7 +95,9 @@ def test_one_graph_serves_every_batch_and_length(exported, cell, one_way, int8):
 def test_only_what_exceeds_the_margin_is_added_to_the_wide_part(exported):
     """The graph gives max(0, correction - margin) · gain, so the logit is PyTorch's, and small corrections are 0."""
     torch.manual_seed(5)
-    shape = NetworkConfig(VOCABULARY, embedding=12, hidden=9, buckets=500, evidence=500, margin=0.3, gain=1.6)
+    shape = NetworkConfig(
+        VOCABULARY, embedding=12, hidden=9, buckets=500, evidence=500, margin=0.3, gain=1.6, facts=100
+    )
     network, batch = Network(shape).eval(), _batch()
     with torch.no_grad():
         network.deep.out.weight.normal_(std=4)
@@ -135,11 +137,12 @@ def test_int8_is_close(exported, cell, one_way):
     assert np.corrcoef(found, exact)[0, 1] > 0.99
 
 
+@pytest.mark.parametrize("facts", [0, 100])
 @pytest.mark.parametrize("int8", [False, True])
-def test_the_wide_part_without_pytorch_agrees_with_it(int8):
+def test_the_wide_part_without_pytorch_agrees_with_it(int8, facts):
     """The filter computes the logit of the wide part as the trainer does; int8 weights change it little."""
     torch.manual_seed(5)
-    part = Wide(NetworkConfig(VOCABULARY, buckets=500))
+    part = Wide(NetworkConfig(VOCABULARY, buckets=500, facts=facts))
     torch.nn.init.normal_(part.table.weight[1:])
     batch = _batch()
     exact = _torch_logits(part, batch.ids, batch.lengths)

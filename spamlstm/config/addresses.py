@@ -24,7 +24,7 @@ class UnixAddress:
 
 @dataclass(frozen=True, slots=True)
 class TcpAddress:
-    """An IP address and a port."""
+    """An IP address and a port. `tcp_address` gives equal addresses the same form."""
 
     host: str
     port: int
@@ -41,12 +41,22 @@ class TcpAddress:
         return ip_address(self.host).is_loopback
 
 
+def tcp_address(host: str, port: int) -> TcpAddress:
+    """Return an address with its host in the shortest form. An IPv4 address that is written as IPv6 becomes IPv4.
+
+    Thus `::ffff:127.0.0.1` (RFC 4291, section 2.5.5.2) is 127.0.0.1. Raises ValueError if `host` is not an IP address.
+    """
+    from ipaddress import IPv6Address, ip_address  # takes 5 ms, and most configurations have no listener
+
+    address = ip_address(host)
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return TcpAddress(str(address if mapped is None else mapped), port)
+
+
 def is_loopback(host: str) -> bool:
     """Return whether the name or IP address of a host means this machine."""
-    from ipaddress import ip_address
-
     try:
-        return host == "localhost" or ip_address(host).is_loopback
+        return host == "localhost" or tcp_address(host, 0).is_local
     except ValueError:
         return False
 
@@ -64,16 +74,14 @@ def parse_address(text: str) -> Address:
         if not path.startswith("/") or "\0" in path or path.endswith("/") or len(path.encode()) > MOST_PATH:
             raise ValueError("not the path of a socket")
         return UnixAddress(path)
-    from ipaddress import ip_address  # takes 5 ms, and most configurations have no listener
-
     host, _, port = text.rpartition(":")
     host = "127.0.0.1" if host == "localhost" else host
-    address = ip_address(host[1:-1] if host.startswith("[") and host.endswith("]") else host)
-    if (address.version == 6) != host.startswith("["):
+    unbracketed = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    if (":" in unbracketed) != host.startswith("["):
         raise ValueError("an IPv6 address must be in brackets, other addresses not")
     if not re.fullmatch(r"[0-9]{1,5}", port) or not 0 < int(port) < 65536:
         raise ValueError("not a port")
-    return TcpAddress(str(address), int(port))
+    return tcp_address(unbracketed, int(port))
 
 
 def doubled_addresses(listens: dict[str, str]) -> list[tuple[str, str]]:

@@ -4,7 +4,7 @@ import os
 import socket
 from collections.abc import Mapping
 
-from spamlstm.config.addresses import Address, TcpAddress
+from spamlstm.config.addresses import Address, tcp_address
 from spamlstm.errors import UnavailableError
 
 # The descriptor of the first socket. The others follow it.
@@ -34,5 +34,5 @@ def passed_sockets(environment: Mapping[str, str]) -> dict[Address, socket.socke
             )
         opened.set_inheritable(False)
         host, port = opened.getsockname()[:2]
-        sockets[TcpAddress(host, port)] = opened
+        sockets[tcp_address(host, port)] = opened
     return sockets

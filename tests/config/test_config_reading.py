@@ -188,6 +188,7 @@ def test_an_empty_file_changes_nothing(tmp_path):
         (f"spamd.listen = 'unix:/{200 * 'x'}'", "a Unix socket or an IP address with a port"),
         ("spamd.listen = 'mail.example.org:783'", "a Unix socket or an IP address with a port"),
         ("spamd.listen = '::1:783'", "a Unix socket or an IP address with a port"),
+        ("spamd.listen = '[::ffff:0.0.0.0]:783'", "spamd.listen: is an address that other machines can reach"),
         ("spamd.listen = '0.0.0.0:783'", "spamd.listen: is an address that other machines can reach"),
         ("spamd.listen = '[::]:783'", "or permit it with allow_remote = true"),
         ("filter.listen = '192.0.2.1:783'\nfilter.allow_remote = false", "that other machines can reach"),
@@ -341,7 +342,10 @@ def test_a_configuration_that_is_a_pipe(tmp_path):
     assert reading.load_file(Path("/dev/null")) == values.Config()
 
 
-@pytest.mark.parametrize("listen", ["127.0.0.1:783", "localhost:783", "[::1]:783", "unix:/run/spamlstm/spamd.sock"])
+@pytest.mark.parametrize(
+    "listen",
+    ["127.0.0.1:783", "localhost:783", "[::1]:783", "[::ffff:127.0.0.1]:783", "unix:/run/spamlstm/spamd.sock"],
+)
 def test_addresses_on_this_machine_need_no_permission(listen):
     """A loopback address or a Unix socket is accepted."""
     config, problems = read_config(f"spamd.listen = '{listen}'".encode())

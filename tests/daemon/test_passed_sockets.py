@@ -52,6 +52,17 @@ def test_the_sockets_have_their_addresses(opened):
         assert done.stdout.split("\n")[:2] == [f"{opened[1]} [::1]:{other.getsockname()[1]}", "False False"]
 
 
+def test_an_ipv4_address_in_the_form_of_ipv6_is_the_ipv4_address():
+    """A socket of systemd on ::ffff:127.0.0.1 belongs to the listener on 127.0.0.1, however either was written."""
+    with socket.socket(socket.AF_INET6) as mapped:
+        mapped.bind(("::ffff:127.0.0.1", 0))
+        mapped.listen()
+        port = mapped.getsockname()[1]
+        assert take(mapped).stdout.split("\n")[0] == f"127.0.0.1:{port}"
+    wanted = parse_address(f"127.0.0.1:{port}")
+    assert parse_address(f"[::ffff:127.0.0.1]:{port}") == parse_address(f"[::FFFF:7f00:1]:{port}") == wanted
+
+
 def test_only_listening_tcp_sockets_are_accepted(opened, tmp_path):
     """A connection, a Unix socket or a file in the place of a socket is an error that names the unit."""
     with (

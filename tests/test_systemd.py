@@ -54,6 +54,16 @@ def test_no_unit_names_documentation_that_does_not_exist(root):
         assert "Documentation=http" not in path.read_text()
 
 
+@pytest.mark.parametrize("page", ["http", "milter", "spamd"])
+def test_the_page_of_a_listener_names_both_ways_to_an_ip_address(root, page):
+    """The unit has no network. The page links the socket that systemd opens and the drop-in that allows a network."""
+    text = (root / "docs" / "guide" / f"{page}.md").read_text()
+    assert 'listen = "127.0.0.1:' in text
+    for name in ("spamlstm.socket", "spamlstm-network.conf"):
+        assert f"[{name}](../../systemd/{name})" in text
+        assert (root / "systemd" / name).is_file()
+
+
 @systemd
 @pytest.mark.parametrize("name", UNITS)
 def test_the_sandbox_is_tight(root, tmp_path, name):

@@ -1,6 +1,5 @@
 """`spamlstm config`: write, check and show the configuration."""
 
-import os
 import sys
 from collections import defaultdict
 from collections.abc import Iterator
@@ -33,7 +32,7 @@ from spamlstm.daemon.imap.accounts import check_imap_installed
 from spamlstm.errors import ConfigError, ExitStatus, UserError, reason_of
 from spamlstm.maildir.folders import decoded
 from spamlstm.maildir.junk_folder import existing_junk_folders, junk_folder
-from spamlstm.maildir.names import is_maildir
+from spamlstm.maildir.names import absence, is_maildir
 from spamlstm.maildir.opened import OpenMaildir
 from spamlstm.model.bundle import load_bundle
 from spamlstm.model.policy import Policy
@@ -193,16 +192,9 @@ def _sections(config: Config) -> Iterator[str]:
             yield f"    and {len(found) - _LISTED} more"
         yield from (_Obstacle(f"    not used: {why}") for why in refused[id(section)])
         if not found and not refused[id(section)] and not has_magic(section.path):
-            yield _Missing(f"    {_missing(Path(absolute(section.path)))}")
+            yield _Missing(f"    not watched yet: {absence(absolute(section.path))}")
     if config.learning.labels is LabelScope.SHARED and sum(map(len, usable.values())) > 1:
         yield '  All labels apply to all Maildirs. For several users, set [learning] labels = "per-maildir".'
-
-
-def _missing(path: Path) -> str:
-    """Return why a path without wildcards is not watched, and what to do."""
-    if os.path.lexists(path):
-        return f"not watched yet: {path} is not a Maildir, as new, cur or tmp is missing; it is watched once they exist"
-    return f"not watched yet: {path} does not exist; correct the path, or create the Maildir, and it is watched"
 
 
 def _refusal(path: Path) -> str:

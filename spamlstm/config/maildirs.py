@@ -3,7 +3,7 @@
 import fnmatch
 import glob
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from spamlstm.config.values import MaildirConfig
@@ -83,6 +83,18 @@ def expand_maildirs(
                 names[identity] = name
                 found[Path(name)] = section
     return found
+
+
+def unmatched(
+    maildirs: Iterable[MaildirConfig], found: Mapping[Path, MaildirConfig], *, find: Glob = glob.iglob
+) -> list[str]:
+    """Return the paths of the sections that match no existing folder, with ~ resolved and perhaps with wildcards.
+
+    `found` is the result of `expand_maildirs`, where a folder belongs to one section although others may match it.
+    """
+    used = set(map(id, found.values()))
+    paths = [absolute(section.path) for section in maildirs if id(section) not in used]
+    return [path for path in paths if not any(map(folder_identity, find(path)))]
 
 
 def _rank(name: str, identity: tuple[int, int]) -> int:

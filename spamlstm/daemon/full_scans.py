@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from spamlstm.config import Config
-from spamlstm.config.maildirs import expand_maildirs
+from spamlstm.config.maildirs import expand_maildirs, has_magic, unmatched
 from spamlstm.daemon.hints import Hints
 from spamlstm.daemon.maildir_locks import MaildirLocks
 from spamlstm.daemon.sd_notify import Notifier
@@ -57,12 +57,17 @@ class FullScans:
         self.status.dry_run = bool(config.maildirs) and all(map(config.is_dry, config.maildirs))
         began = time.thread_time()
         self.hints.take_all()
-        maildirs = [str(path) for path in expand_maildirs(config.maildirs, beat=self.notifier.beat)]
+        found = expand_maildirs(config.maildirs, beat=self.notifier.beat)
+        maildirs = list(map(str, found))
         usable = self.locks.keep(maildirs) if self.locks is not None else maildirs
         coverage = self.watcher.cover(usable, beat=self.notifier.beat)
+        present = self.watcher.present()
+        unfound = unmatched(config.maildirs, found)
+        absent = [one for one in unfound if not has_magic(one)] + sorted(set(usable) - set(present))
+        coverage = coverage.lacking(absent, filter(has_magic, unfound))
         if self.locks is not None:
             coverage = coverage.without(self.locks.refused)
-        for maildir in self.watcher.present():
+        for maildir in present:
             self.hints.rescan(maildir)
         self._cost = time.thread_time() - began
         self._report(coverage, config)
@@ -104,7 +109,5 @@ class FullScans:
         if coverage.watched + coverage.polled or not config.maildirs:
             emit(logging.INFO, "maildirs", **coverage.counts())
         else:
-            refused = "all Maildirs were refused, for the reasons above"
-            missing = "create a Maildir, or correct the paths in [[maildir]]"
-            why = f"there is nothing to watch: {refused if coverage.refused else missing}"
+            why = "there is nothing to watch, for the reasons above"
             emit(logging.WARNING, "maildirs", **coverage.counts(), why=why)

@@ -1,19 +1,21 @@
 """The status of a running daemon, for `spamlstm status` and Prometheus, and the number of watched Maildirs."""
 
 import errno
+import itertools
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
 from spamlstm import __version__
 from spamlstm.filtering.outcome import Counters, Outcome, Status
+from spamlstm.maildir.names import absence
 from spamlstm.tracking.learning_status import LearningStatus
 
-# The log names at most this number of refused Maildirs. Further refused Maildirs are only counted.
+# Log and status name at most this number of refused or missing Maildirs. Further ones are only counted.
 MOST_NAMED = 20
 LIMITS = Path("/proc/sys/fs/inotify")
 
@@ -22,7 +24,7 @@ LIMITS = Path("/proc/sys/fs/inotify")
 class Coverage:
     """Numbers of Maildirs that are watched by inotify, polled, missing or refused (not usable).
 
-    `remarks` are sentences for the administrator, one for each reason why Maildirs are polled or refused.
+    `remarks` are sentences for the administrator, one for each reason why Maildirs are polled, missing or refused.
     """
 
     watched: int = 0
@@ -38,6 +40,17 @@ class Coverage:
         """
         reasons = [str(error) for _, error in zip(range(MOST_NAMED), refused.values(), strict=False)]
         return replace(self, refused=len(refused), remarks=(*self.remarks, *reasons))
+
+    def lacking(self, folders: Collection[str], patterns: Iterable[str]) -> Self:
+        """Return a copy of the coverage with the number of missing Maildirs, and with sentences about the first ones.
+
+        `folders` are the paths that are not Maildirs. `patterns` are the paths with wildcards that match no folder.
+        """
+        reasons = list(map(absence, itertools.islice(folders, MOST_NAMED)))
+        if len(folders) > MOST_NAMED:
+            reasons.append(f"{len(folders) - MOST_NAMED} further Maildirs are missing")
+        reasons += [f"no folder matches {one}; correct the path, or create a Maildir" for one in patterns]
+        return replace(self, missing=len(folders), remarks=(*self.remarks, *reasons))
 
     def counts(self) -> dict[str, int]:
         """Return the numbers by name. The number of refused Maildirs is left out if it is 0."""

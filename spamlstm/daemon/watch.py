@@ -6,7 +6,7 @@ docs/decisions/0009-watching.md.
 """
 
 # Up to 10,000 folders are checked often, and os is much faster than pathlib:
-# ruff: noqa: PTH116, PTH118
+# ruff: noqa: PTH112, PTH116, PTH118
 
 import errno
 import os
@@ -88,7 +88,7 @@ class Watcher(Closable):
     overflows: int = 0
     restarts: int = 0
     _inotify: _Inotify | None = None
-    _folders: dict[str, _NewFolder | None] = field(default_factory=dict)  # by Maildir; None if the folder is missing
+    _folders: dict[str, _NewFolder | None] = field(default_factory=dict)  # by Maildir; None if it is not a Maildir
     _maildirs: dict[int, str] = field(default_factory=dict)  # Maildir by the watch of its `new`
     _junks: dict[str, tuple[int, int]] = field(default_factory=dict)  # inode and watch by path of `cur` or `new`
     _junk_maildirs: dict[int, str] = field(default_factory=dict)  # Maildir by the watch of its junk folder
@@ -335,8 +335,11 @@ class Watcher(Closable):
 
 
 def _new_folder(maildir: str) -> _NewFolder | None:
+    """Return the `new` folder of a Maildir, or None if the folder is not a Maildir."""
     try:
         status = os.stat(os.path.join(maildir, "new"))
     except (OSError, ValueError):
+        return None
+    if not all(os.path.isdir(os.path.join(maildir, part)) for part in ("cur", "tmp")):
         return None
     return _NewFolder((status.st_dev, status.st_ino), status.st_mtime_ns)

@@ -1,7 +1,7 @@
 """File names of messages in a Maildir: parsed, changed for another folder, and made unique."""
 
 # os functions keep names unchanged:
-# ruff: noqa: PTH112, PTH118
+# ruff: noqa: PTH112, PTH114, PTH116, PTH118
 
 import itertools
 import os
@@ -10,6 +10,8 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal, Self
+
+from spamlstm.errors import reason_of
 
 Part = Literal["new", "cur"]
 AnyPart = Literal["new", "cur", "tmp"]
@@ -189,3 +191,19 @@ def is_maildir(path: str) -> bool:
     Used only for messages to users. All other code uses an OpenMaildir.
     """
     return all(os.path.isdir(os.path.join(path, part)) for part in PARTS)
+
+
+def absence(path: str) -> str:
+    """Return a sentence about a path that is not a Maildir: why it is not, and what to do."""
+    for part in ("", *PARTS):
+        try:
+            os.stat(os.path.join(path, part))
+        except (FileNotFoundError, NotADirectoryError):
+            if part:
+                break
+            if os.path.islink(path):
+                return f"{path} is a symbolic link that leads to nothing; correct the link, or create its target"
+            return f"{path} does not exist; correct the path, or create the Maildir, and it is watched"
+        except OSError as error:
+            return f"{path} cannot be read ({reason_of(error)}); give the user of the daemon access to it"
+    return f"{path} is not a Maildir, as new, cur or tmp is missing; it is watched once they exist"

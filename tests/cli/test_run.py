@@ -249,6 +249,32 @@ def test_a_maildir_that_another_process_has_locked(daemon, spamlstm, maildir):
         os.close(handle)
 
 
+def test_status_names_maildirs_that_are_missing(daemon, spamlstm, maildir, tmp_path):
+    """Each Maildir of the configuration that does not exist, or is not a Maildir, is counted and named with what to do.
+
+    The log says the same, once.
+    """
+    home, plain, partial = tmp_path, tmp_path / "plain", tmp_path / "partial"
+    plain.mkdir()
+    (partial / "new").mkdir(parents=True)
+    (home / "link").symlink_to(home / "nothing")
+    names = (maildir.name, "typo", "plain", "partial", "link", "x*/Maildir")
+    (home / "c.toml").write_text("".join(f'[[maildir]]\npath = "{home}/{name}"\n' for name in names))
+    _, log_until = daemon("--config", home / "c.toml")
+    log = log_until(" ready ")
+    status, out, _ = spamlstm("status")
+    assert (status, "1 watched, 0 polled, 4 missing" in out) == (0, True)
+    remarks = [
+        f"{home}/typo does not exist; correct the path, or create the Maildir, and it is watched",
+        f"{home}/link is a symbolic link that leads to nothing; correct the link, or create its target",
+        f"{partial} is not a Maildir, as new, cur or tmp is missing; it is watched once they exist",
+        f"{plain} is not a Maildir, as new, cur or tmp is missing; it is watched once they exist",
+        f"no folder matches {home}/x*/Maildir; correct the path, or create a Maildir",
+    ]
+    assert [line.strip() for line in out.splitlines() if line.strip() in remarks] == remarks
+    assert [log.count(remark) for remark in remarks] == [1] * len(remarks)
+
+
 def test_one_daemon_for_each_state_folder(daemon, spamlstm, maildir):
     """A second daemon on a state folder names the process of the first, and ends."""
     process, log_until = daemon(maildir)

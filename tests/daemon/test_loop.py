@@ -414,13 +414,15 @@ def warnings(caplog):
 
 
 def test_nothing_to_watch_is_a_warning(running, box, wait, caplog):
-    """If no Maildir of the configuration exists, one line says so."""
+    """If no Maildir of the configuration exists, one line says so, below the lines that say why."""
     running.pipeline.config = Config(maildirs=(MaildirConfig(f"{box}/none/*"),))
     with caplog.at_level(logging.INFO, "spamlstm"):
         running.start()
         wait(lambda: running.daemon.status.scans == 1)
-    (line,) = warnings(caplog)
-    assert line.startswith('maildirs watched=0 polled=0 missing=0 why="there is nothing to watch: ')
+    assert warnings(caplog) == [
+        f'not-watched why="no folder matches {box}/none/*; correct the path, or create a Maildir"',
+        'maildirs watched=0 polled=0 missing=0 why="there is nothing to watch, for the reasons above"',
+    ]
 
 
 def test_linked_folders_are_named_at_the_start(running, tmp_path, box, wait, caplog):

@@ -17,7 +17,7 @@ from spamlstm.daemon.hints import NEW, Hints, Wakeup
 from spamlstm.daemon.status import inotify_limit
 from spamlstm.daemon.watch import Watcher, _open_inotify
 from spamlstm.maildir.message_file import remote_devices
-from spamlstm.maildir.names import DELIVERED
+from spamlstm.maildir.names import DELIVERED, PARTS
 
 
 @pytest.fixture
@@ -256,12 +256,15 @@ def test_remote_devices(tmp_path):
     assert remote_devices(tmp_path / "none") == frozenset()
 
 
-def test_a_folder_without_new_is_missing(tmp_path, watcher, hints):
+@pytest.mark.parametrize("last", PARTS)
+def test_a_folder_without_new_cur_or_tmp_is_missing(tmp_path, watcher, hints, last):
     """A folder that is no Maildir yet is no error, and is watched once it is one."""
     (tmp_path / "box").mkdir()
     box = str(tmp_path / "box")
+    for part in (one for one in PARTS if one != last):
+        (tmp_path / "box" / part).mkdir()
     assert watcher.cover([box]).missing == 1
-    (tmp_path / "box" / "new").mkdir()
+    (tmp_path / "box" / last).mkdir()
     watcher.poll()
     assert (hints.take(), watcher.polls) == ((box, DELIVERED), False)
 

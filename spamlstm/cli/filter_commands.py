@@ -257,7 +257,8 @@ def config_init_command(
 ) -> None:
     """Write a commented configuration file with the defaults.
 
-    The command fails if the file already exists.
+    The command fails if the file already exists. ~/.config/spamlstm and /etc/spamlstm are created if they are missing,
+    and other folders must exist.
     """
     from spamlstm.cli.config import init_config
 

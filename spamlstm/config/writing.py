@@ -11,6 +11,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from spamlstm.config.locations import config_files
 from spamlstm.config.ownership import group_number
 from spamlstm.config.values import Config
 from spamlstm.errors import UserError
@@ -41,14 +42,19 @@ def default_text() -> str:
 
 
 def write_default(path: Path, *, group: str | None = None) -> None:
-    """Write `default_text` to a new file of mode 0600 and create missing folders. After a failure the file is removed.
+    """Write `default_text` to a new file of mode 0600. After a failure the file is removed.
 
-    The members of `group` can read the file and enter the new folders. Raises UserError if the file exists, if there is
-    no such group, or if this user cannot give files to the group. The existing file is not changed.
+    A missing folder is created if it is the folder of a default file. The members of `group` can read the file, and
+    enter the new folders. An existing file is not changed. Raises UserError if the file exists, if another folder is
+    missing, if there is no such group, or if this user cannot give files to the group.
     """
     number = None if group is None else group_number(group, advice="name the group of the user who runs the daemon")
     new = [folder for folder in path.parents if not folder.exists()]
-    make_private(path.parent)
+    if path.absolute().parent in [file.parent for file in config_files()]:
+        make_private(path.parent)
+    elif not path.parent.is_dir():
+        what = "is not a folder" if path.parent.exists() else "does not exist"
+        raise UserError(f"{path.parent} {what}, so {path} is not written; create the folder, or correct --path")
     try:
         file = os.open(path, CREATE, 0o600)
     except FileExistsError as error:

@@ -133,6 +133,28 @@ def test_init_overwrites_nothing(spamlstm, home):
     assert "already exists" in err
 
 
+@pytest.mark.parametrize("folder", ["typo", "typo/deeper", "file"])
+def test_init_creates_no_other_folder(spamlstm, home, folder):
+    """A path in a folder that does not exist is an error of usage that says what to do, and nothing is created."""
+    (home / "file").touch()
+    before = sorted(home.rglob("*"))
+    status, out, err = spamlstm("config", "init", "--path", home / folder / "c.toml")
+    what = "is not a folder" if folder == "file" else "does not exist"
+    assert (status, out) == (64, "")
+    assert err == (
+        f"spamlstm: {home}/{folder} {what}, so {home}/{folder}/c.toml is not written; create the folder, or correct"
+        " --path\n"
+    )
+    assert sorted(home.rglob("*")) == before
+
+
+def test_init_creates_the_folders_of_the_default_files(spamlstm, home):
+    """The folders of the user and of the machine, which the guide does not create before, are created if missing."""
+    for path in (home / "xdg" / "spamlstm" / "config.toml", home / "etc" / "config.toml"):
+        assert spamlstm("config", "init", "--path", path)[0] == 0
+        assert path.parent.stat().st_mode & 0o777 == 0o700
+
+
 def test_check_reports_every_problem(spamlstm, home):
     """Each problem is a line with file and key, and the exit status is 78."""
     (home / "c.toml").write_text("[policy]\nalow = []\n[daemon]\ndry_run = 3\n[milter]\nport = 1\n")

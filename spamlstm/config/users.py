@@ -1,11 +1,13 @@
 """The Maildir of a user whom a client of a listener or of `spamlstm filter` names."""
 
+import os
 from pathlib import Path
 
 from spamlstm.config.maildirs import absolute, section_of
 from spamlstm.config.values import Config, LabelScope
 
 MOST_NAME = 255
+"""The largest number of bytes of a user's name, which is the limit of Linux file systems for the name of a folder."""
 
 
 def maildir_of(config: Config, user: str) -> str | None:
@@ -13,12 +15,12 @@ def maildir_of(config: Config, user: str) -> str | None:
 
     With shared labels, the result is an empty string for every user. Otherwise the user's Maildir must be a Maildir of
     the configuration. If no such folder exists, the name in lower case is used, because a sender can write an address
-    in any case. `user` may be hostile. Its parts never lead to another folder.
+    in any case. `user` may be hostile. Its parts never lead to another folder, and no name raises an error.
     """
     if config.learning.labels is LabelScope.SHARED:
         return ""
     given = _maildir(config, user)
-    return given if given is not None and Path(given).is_dir() else _maildir(config, user.lower())
+    return given if given is not None and os.path.isdir(given) else _maildir(config, user.lower())  # noqa: PTH112
 
 
 def _maildir(config: Config, user: str) -> str | None:
@@ -37,4 +39,5 @@ def _maildir(config: Config, user: str) -> str | None:
 def _is_name(part: str) -> bool:
     """Return whether `part` can be the name of a folder. Placeholders in names are refused."""
     usable = part.isprintable() and not set(part) & set("/{} ~")
-    return bool(part) and len(part) <= MOST_NAME and usable and not part.startswith(".")
+    size = len(part.encode("utf-8", "surrogatepass"))
+    return 0 < size <= MOST_NAME and usable and not part.startswith(".")

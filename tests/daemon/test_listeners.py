@@ -148,7 +148,7 @@ def test_labels_belong_to_their_user(tmp_path, classifier):
             )
 
         assert tell(b"ann") == b"SPAMD/1.1 0 EX_OK\r\nDidSet: local\r\n\r\n\r\n"
-        for user in (b"eve", b"../vmail/ann", b"", b"ann/../bob", b"{user}", b"~ann", b"."):
+        for user in (b"eve", b"../vmail/ann", b"", b"ann/../bob", b"{user}", b"~ann", b".", "é".encode() * 200):
             assert tell(user) == (
                 b"SPAMD/1.0 69 Service Unavailable: no Maildir of the configuration belongs to this user\r\n"
             )
@@ -426,6 +426,25 @@ def test_a_bug_affects_one_request(tmp_path, config, classifier, monkeypatch, ca
         assert requests[2].answer.result(PATIENCE).judgement.verdict == "ham"
         with pytest.raises(JudgingError, match="because of a bug"):
             requests[1].answer.result(PATIENCE)
+
+
+def test_a_bug_with_a_label_affects_one_request(tmp_path, config, classifier, monkeypatch, caplog):
+    """If a label raises an unexpected error, its client gets an error and need not wait, and others their answers."""
+    with listening(tmp_path / "state", classifier, config) as one, caplog.at_level(logging.ERROR):
+        add_label = one.stores.add_label
+
+        def failing(maildir, raw, label, **arguments):
+            if b"deadly" in raw:
+                raise AssertionError
+            return add_label(maildir, raw, label, **arguments)
+
+        monkeypatch.setattr(one.stores, "add_label", failing)
+        requests = [LabelRequestOfClient(mail, label=Label.SPAM) for mail in (b"deadly", SPAM)]
+        for request in requests:
+            one.requests.submit(request)
+        assert requests[1].answer.result(PATIENCE)
+        with pytest.raises(JudgingError, match="because of a bug"):
+            requests[0].answer.result(PATIENCE)
 
 
 @pytest.fixture(scope="module")

@@ -6,10 +6,11 @@ requests that wait together are classified together. The loop replaces model and
 next request uses them.
 """
 
+import contextlib
 import itertools
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, TypeVar
@@ -147,10 +148,11 @@ class Judging:
                 some = requests[start : start + CLASSIFIED_TOGETHER]
                 self._judge([one for one in some if isinstance(one, JudgeRequest)])
             for one in requests:
-                if isinstance(one, LabelRequestOfClient):
-                    self._label(one)
-                elif isinstance(one, WrittenRequest):
-                    self._store_written(one)
+                with _answering(one):
+                    if isinstance(one, LabelRequestOfClient):
+                        self._label(one)
+                    elif isinstance(one, WrittenRequest):
+                        self._store_written(one)
 
     def close(self) -> None:
         """Answer all waiting requests. Later requests are refused."""
@@ -180,14 +182,11 @@ class Judging:
 
     def _judge_alone(self, request: JudgeRequest, error: Exception) -> None:
         """Classify one message without a personal layer, which may have caused `error`."""
-        maildir = self._owner(request)
-        if maildir is not None:
-            self._label_stores.suspend(maildir, error)
-        try:
+        with _answering(request):
+            maildir = self._owner(request)
+            if maildir is not None:
+                self._label_stores.suspend(maildir, error)
             self._judge_together([request], [None])
-        except Exception:  # noqa: BLE001  the error is logged
-            logger.exception("bug: a request cannot be answered")
-            request.answer.set_exception(JudgingError("the message cannot be classified because of a bug"))
 
     def _layer(self, request: JudgeRequest) -> "PersonalLayer | None":
         maildir = self._owner(request)
@@ -228,6 +227,17 @@ class Judging:
             request.answer.set_exception(JudgingError("the correspondents cannot be stored now"))
         else:
             request.answer.set_result(True)
+
+
+@contextlib.contextmanager
+def _answering(request: AnyRequest) -> Iterator[None]:
+    """Answer a request with a JudgingError if the `with` block has a bug, so that its client does not wait."""
+    try:
+        yield
+    except Exception:  # noqa: BLE001  the error is logged
+        logger.exception("bug: a request cannot be answered")
+        if not request.answer.done():
+            request.answer.set_exception(JudgingError("the request cannot be answered because of a bug"))
 
 
 def _unreadable(classifier: Judge, failure: str) -> Judgement:

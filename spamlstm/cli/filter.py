@@ -7,6 +7,7 @@ from spamlstm import __version__
 from spamlstm.cli.filter_client import FilterOptions
 from spamlstm.config import Config, LabelScope, load_found_config
 from spamlstm.config.locations import LABELS, labels_dir, state_dir
+from spamlstm.config.users import maildir_of, user_problem
 from spamlstm.maildir.headers import tag
 from spamlstm.model.classifier import Classifier
 
@@ -17,16 +18,14 @@ def _labels(options: FilterOptions, config: Config) -> Path | None:
     scope = config.learning.labels
     if scope is LabelScope.SHARED:
         return state
-    from spamlstm.config.users import maildir_of
-
     maildir = maildir_of(config, options.user)
     return None if maildir is None else labels_dir(state, scope, maildir)
 
 
 def filter_here(
     options: FilterOptions, raw: bytes, *, open_classifier: Callable[..., Classifier] = Classifier.open
-) -> tuple[str, bytes]:
-    """Return the verdict and the message with our headers.
+) -> tuple[str, bytes, str]:
+    """Return the verdict, the message with our headers, and the `UserProblem` of --user or an empty string.
 
     Tests pass `open_classifier` to load the model once for many messages. Raises UserError if the configuration, the
     model or the labels cannot be used.
@@ -43,4 +42,4 @@ def filter_here(
     judgement = classifier.classify(raw, layer=layer)
     threshold = classifier.policy.thresholds.spam
     tagged = tag(raw, judgement, version=__version__, spam_threshold=threshold, bogosity=options.bogofilter)
-    return str(judgement.verdict), tagged
+    return str(judgement.verdict), tagged, user_problem(config, options.user) or ""

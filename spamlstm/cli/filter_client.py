@@ -25,6 +25,12 @@ SECONDS = 30.0
 _BLOCK = 1 << 20
 _OK, _UNSURE, _ERROR, _USAGE, _IO, _TEMPORARY, _INTERRUPTED, _BROKEN_PIPE = 0, 2, 3, 64, 74, 75, 130, 141
 _STATUS = {"ham": 0, "spam": 1, "unsure": 2}
+# By the words of `config.users.UserProblem`.
+_USER_PROBLEMS = {
+    "shared": 'all users share the labels, so --user has no effect; leave it out, or set labels = "per-maildir"',
+    "unmapped": "[learning] user_maildir is not set, so --user has no effect and no labels apply; set it",
+    "unknown": "no Maildir of the configuration belongs to the user, so no labels apply; check --user and user_maildir",
+}
 _BOGOFILTER_STATUS = {"spam": 0, "ham": 1, "unsure": 2}
 
 
@@ -135,8 +141,7 @@ def _filter(options: FilterOptions) -> int:
         if options.tempfail:
             _say(f"{why}; try again later")
             return _TEMPORARY
-        if not options.quiet:
-            _say(f"{why}; the message was not classified")
+        _warn(options, f"{why}; the message was not classified")
         _write(raw)
         return _ERROR if options.bogofilter else _UNSURE if options.exit_code else _OK
     _write(filtered)
@@ -151,6 +156,14 @@ def _status(options: FilterOptions, verdict: str) -> int:
 
 def _filtered(options: FilterOptions, raw: bytes) -> tuple[str, bytes]:
     """Return the verdict and the message with our headers. Raises an error of any type if this is not possible."""
+    verdict, filtered, problem = _by_daemon(options, raw) or _by_this_process(options, raw)
+    if problem:
+        _warn(options, _USER_PROBLEMS.get(problem, f"--user has no effect ({problem})"))
+    return verdict, filtered
+
+
+def _by_daemon(options: FilterOptions, raw: bytes) -> tuple[str, bytes, str] | None:
+    """Return the answer of a daemon, or None with a warning if a daemon should have answered."""
     warnings = []
     for path in options.sockets():
         try:
@@ -162,11 +175,15 @@ def _filtered(options: FilterOptions, raw: bytes) -> tuple[str, bytes]:
                 warnings.append(f"no daemon answers on {path} ({why}), so none is used; check --socket")
         except _FailedError as error:
             warnings.append(f"the daemon did not classify the message: {error}")
+    for sentence in warnings:
+        _warn(options, sentence)
+    return None
+
+
+def _by_this_process(options: FilterOptions, raw: bytes) -> tuple[str, bytes, str]:
+    """Return what `filter_here` returns."""
     if options.state and not os.path.isdir(options.state):  # noqa: PTH112  pathlib takes milliseconds to import
-        warnings.append(f"the state folder {options.state} does not exist, so no labels apply; check --state")
-    if not options.quiet:
-        for sentence in warnings:
-            _say(sentence)
+        _warn(options, f"the state folder {options.state} does not exist, so no labels apply; check --state")
     import gc
 
     # Imports create many objects and little garbage.
@@ -190,8 +207,8 @@ def _pass_large(options: FilterOptions, raw: bytes) -> int:
 # --- the daemon ----------------------------------------------------------------------------------------------------
 
 
-def _ask(path: str, options: FilterOptions, raw: bytes) -> tuple[str, bytes]:
-    """Return the answer of the daemon that listens on `path`.
+def _ask(path: str, options: FilterOptions, raw: bytes) -> tuple[str, bytes, str]:
+    """Return the answer of the daemon that listens on `path`: the same as `filter_here`.
 
     Raises OSError if there is no daemon, and _FailedError if the daemon does not classify the message.
     """
@@ -215,9 +232,9 @@ def _ask(path: str, options: FilterOptions, raw: bytes) -> tuple[str, bytes]:
     words = line.decode("utf-8", "replace").split(" ")
     if words[0] == "ERROR":
         raise _FailedError(line[6:].decode("utf-8", "replace"))
-    if len(words) != 3 or words[0] != "OK" or words[1] not in _STATUS or words[2] != str(len(message)):
+    if len(words) not in (3, 4) or words[0] != "OK" or words[1] not in _STATUS or words[2] != str(len(message)):
         raise _FailedError("its answer is incomplete")
-    return words[1], message
+    return words[1], message, "".join(words[3:])
 
 
 def _connect(connection: _socket.socket, path: str) -> None:
@@ -281,6 +298,11 @@ def _write(message: bytes) -> None:
     view = memoryview(message)
     while view:
         view = view[os.write(1, view) :]
+
+
+def _warn(options: FilterOptions, sentence: str) -> None:
+    if not options.quiet:
+        _say(sentence)
 
 
 def _say(sentence: str) -> None:

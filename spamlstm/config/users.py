@@ -1,6 +1,7 @@
 """The Maildir of a user whom a client of a listener or of `spamlstm filter` names."""
 
 import os
+from enum import StrEnum
 from pathlib import Path
 
 from spamlstm.config.maildirs import absolute, section_of
@@ -21,6 +22,29 @@ def maildir_of(config: Config, user: str) -> str | None:
         return ""
     given = _maildir(config, user)
     return given if given is not None and os.path.isdir(given) else _maildir(config, user.lower())  # noqa: PTH112
+
+
+class UserProblem(StrEnum):
+    """Why naming a user changes nothing."""
+
+    SHARED = "shared"
+    """The labels are shared by all users."""
+    UNMAPPED = "unmapped"
+    """`[learning] user_maildir` is not set, so no labels apply."""
+    UNKNOWN = "unknown"
+    """No Maildir of the configuration belongs to the user, so no labels apply."""
+
+
+def user_problem(config: Config, user: str) -> UserProblem | None:
+    """Return why naming `user` has no effect, or None if it has an effect or no user is named."""
+    if not user:
+        return None
+    if config.learning.labels is LabelScope.SHARED:
+        return UserProblem.SHARED
+    if config.learning.user_maildir is None:
+        return UserProblem.UNMAPPED
+    maildir = maildir_of(config, user)
+    return None if maildir is not None and os.path.isdir(maildir) else UserProblem.UNKNOWN  # noqa: PTH112
 
 
 def _maildir(config: Config, user: str) -> str | None:

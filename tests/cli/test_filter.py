@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from tiny_bundle import HAM, SPAM, UNSURE
 from spamlstm.cli import filter_client
 from spamlstm.cli.filter_client import FLAGS, VALUES, plain_options
 from spamlstm.config import Config, LabelScope, LearningConfig, MaildirConfig
+from spamlstm.config.users import UserProblem
 from spamlstm.corpus import paths
 from spamlstm.daemon.listeners.judging import LabelRequestOfClient
 from spamlstm.learning.label import Label
@@ -314,6 +316,45 @@ def test_a_user_has_the_labels_of_their_maildir(filtered, two_users):
     by_daemon = outputs()
     assert [b"X-Spam-Flag" in one for one in by_daemon] == [True, False, False]
     assert outputs("--config", config, "--state", running.state) == by_daemon
+
+
+NAMED = ("--user", "ann")
+
+
+def test_a_user_without_effect_is_said(filtered, daemon):
+    """If all users share the labels, one line says that --user has no effect. Message and status are as without it."""
+    plain = filtered(SPAM)
+    assert filtered(SPAM, *NAMED)[:2] == plain[:2]
+    assert filtered(SPAM, *NAMED)[2] == (
+        'spamlstm: all users share the labels, so --user has no effect; leave it out, or set labels = "per-maildir"\n'
+    )
+    assert filtered(SPAM, *NAMED, "--quiet") == (plain[0], plain[1], "")
+    assert filtered(SPAM, *NAMED, "--exit-code")[0] == 1
+
+
+def test_a_user_without_labels_is_said(filtered, two_users):
+    """A user who has no Maildir is said in one line, with a daemon and without; a user who has one is not."""
+    running, config = two_users
+    alone = ("--config", config, "--state", running.state)
+    for who in ((), alone):
+        assert "belongs to the user" in filtered(HAM, "--user", "eve@example.org", *who)[2]
+        assert filtered(HAM, "--user", "Ann@example.org", *who)[2] == ""
+        assert filtered(HAM, *who)[2] == ""
+
+
+def test_users_without_a_setting_are_said(filtered, two_users, caplog):
+    """Without user_maildir, no user has labels. Each --user is answered with a line, and the daemon logs it once."""
+    running, config = two_users
+    running.config = replace(running.config, learning=LearningConfig(labels=LabelScope.PER_MAILDIR))
+    config.write_text('[learning]\nlabels = "per-maildir"\n')
+    for who in ((), (), ("--config", config)):
+        assert "user_maildir is not set, so --user has no effect" in filtered(HAM, *NAMED, *who)[2]
+    assert caplog.text.count("users-unused") == 1
+
+
+def test_every_problem_with_a_user_has_a_sentence():
+    """The client knows the words that the daemon may send, and shows a word of a newer daemon as it is."""
+    assert set(filter_client._USER_PROBLEMS) == set(map(str, UserProblem))
 
 
 def test_ctrl_c(root, environment):

@@ -8,6 +8,7 @@ next request uses them.
 
 import contextlib
 import itertools
+import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
@@ -16,9 +17,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from spamlstm.config import Config, LabelScope
-from spamlstm.config.users import maildir_of
+from spamlstm.config.users import UserProblem, maildir_of, user_problem
 from spamlstm.filtering.batch import Judge
-from spamlstm.filtering.failures import logger
+from spamlstm.filtering.failures import emit, logger
 from spamlstm.learning.label import Label, Origin
 from spamlstm.maildir.content_id import content_id
 from spamlstm.maildir.names import is_maildir
@@ -49,6 +50,8 @@ class JudgedMail:
 
     judgement: Judgement
     spam_threshold: float
+    user_problem: UserProblem | None = None
+    """Why the user whom the client named has no effect, if so."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -119,6 +122,7 @@ class Judging:
         self._waiting: deque[AnyRequest] = deque()
         self._lock = threading.Lock()
         self._is_closed = False
+        self._has_warned = False
 
     def __bool__(self) -> bool:
         """Return whether requests wait."""
@@ -178,7 +182,19 @@ class Judging:
         layer_of = dict(zip(requests, layers, strict=True)).get if has_layers else None
         for judged in classifier.judge_many(mails, layer_of=layer_of, readers=0, beat=self._beat):
             judgement = judged.judgement or _unreadable(classifier, judged.failure)
-            judged.key.answer.set_result(JudgedMail(judgement, judged.spam_threshold))
+            problem = user_problem(self._config(), judged.key.user)
+            self._warn_once(problem)
+            judged.key.answer.set_result(JudgedMail(judgement, judged.spam_threshold, problem))
+
+    def _warn_once(self, problem: UserProblem | None) -> None:
+        """Log that clients name users but no setting gives users labels. Other problems may be intended.
+
+        With shared labels, most programs name a user too. An alias or a sender has no Maildir.
+        """
+        if problem is UserProblem.UNMAPPED and not self._has_warned:
+            self._has_warned = True
+            why = "clients name users, but [learning] user_maildir is not set, so no labels apply to their mail"
+            emit(logging.WARNING, "users-unused", why=why)
 
     def _judge_alone(self, request: JudgeRequest, error: Exception) -> None:
         """Classify one message without a personal layer, which may have caused `error`."""

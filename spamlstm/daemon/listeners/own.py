@@ -3,9 +3,11 @@
 The client sends one line and the message, and the listener answers with one line and the message:
 
     FILTER LENGTH FORM USER          OK VERDICT LENGTH
+                                     OK VERDICT LENGTH PROBLEM
                                      ERROR SENTENCE
 
-FORM is `headers` or `bogosity`. USER is percent-encoded, or `-` for no user. Nothing follows the message.
+FORM is `headers` or `bogosity`. USER is percent-encoded, or `-` for no user. PROBLEM is a `UserProblem`: the word for
+why USER had no effect. Nothing follows the message.
 """
 
 from urllib.parse import unquote
@@ -53,4 +55,5 @@ async def _answer(client: ClientConnection) -> bytes:
     name = "" if user == b"-" else unquote(user.decode("ascii", "replace"), errors="replace")
     judged = await client.judged(raw, name)
     tagged = await client.tagged(raw, judged, bogosity=form == b"bogosity")
-    return f"OK {judged.judgement.verdict} {len(tagged)}\n".encode("ascii") + tagged
+    problem = f" {judged.user_problem}" if judged.user_problem else ""
+    return f"OK {judged.judgement.verdict} {len(tagged)}{problem}\n".encode("ascii") + tagged

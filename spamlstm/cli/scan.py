@@ -58,7 +58,8 @@ def scan_maildir(
         catch_up = CatchUp.ALL if config.daemon.catch_up is CatchUp.ALL else CatchUp.UNSEEN
         # Closed before the journal is closed, even after Ctrl-C. Otherwise, the next scan finds messages in progress
         # and takes the interrupt for a crash.
-        outcomes = stack.enter_context(contextlib.closing(pipeline.follow(pipeline.scan(path, catch_up=catch_up))))
+        found = pipeline.scan(path, catch_up=catch_up, with_dry_run=True)
+        outcomes = stack.enter_context(contextlib.closing(pipeline.follow(found)))
         _print(
             outcomes,
             json=json,

@@ -279,15 +279,15 @@ class Pass:
         return journaled
 
     def _record_one(self, outcome: Outcome, step: Plan | None, now: float) -> JournaledPlan | None:
-        journal = self.recovery.journal
-        candidate, judgement = outcome.candidate, outcome.judgement
+        journal, candidate, judgement = self.recovery.journal, outcome.candidate, outcome.judgement
         act = None
         if outcome.status is Status.FAILED or judgement is None:
             is_done = outcome.status in (Status.KNOWN, Status.OLD)
         else:
             is_done = step is None
+            complete = is_done and outcome.status is not Status.DRY  # a scan does what a dry run reported
             number = journal.add_judgement(
-                candidate.maildir, outcome.content, base=candidate.base, judgement=judgement, complete=is_done, now=now
+                candidate.maildir, outcome.content, base=candidate.base, judgement=judgement, complete=complete, now=now
             )
             if step is not None:
                 act = JournaledPlan(journal.add_intent(number, step.intent, now=now), candidate.maildir, step)

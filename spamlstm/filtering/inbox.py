@@ -44,16 +44,21 @@ class Scanner:
         # Keyed by the path of new or cur.
         self._looks: dict[str, _Look] = {}
 
-    def scan(self, maildir: str, *, parts: Sequence[Part], catch_up: CatchUp) -> list[Candidate]:
+    def scan(
+        self, maildir: str, *, parts: Sequence[Part], catch_up: CatchUp, with_dry_run: bool = False
+    ) -> list[Candidate]:
         """Return the messages to classify in `parts` of the inbox.
 
         new is read before cur, so that a message that a mail program moves to cur meanwhile is found, and is returned
         only once. A name that changes within cur while cur is read may be missed. The change updates the mtime of cur,
         so the next scan reads cur again. The first scan of a Maildir starts the watch. `catch_up` then selects the
-        existing mail that is classified. Raises OSError if new or cur cannot be read.
+        existing mail that is classified. If `with_dry_run`, mail counts as unclassified if a dry run only reported the
+        actions. Raises OSError if new or cur cannot be read.
         """
         if self._journal.index.number(maildir) is None:
             self._begin(maildir, catch_up)
+        elif with_dry_run:
+            self._forget_dry_run(maildir)
         ordered = tuple(part for part in DELIVERED if part in parts)
         found = [candidate for part in ordered for candidate in self._unjudged(maildir, part)]
         self._prune(maildir, ordered)
@@ -100,6 +105,16 @@ class Scanner:
         since = now if catch_up is CatchUp.NEW else 0.0
         with self._journal.transaction(durable=True):
             self._journal.index.begin(maildir, bases, since=since, now=now)
+
+    def _forget_dry_run(self, maildir: str) -> None:
+        bases = self._journal.bases_of_dry_run(maildir)
+        if not bases:
+            return
+        files = {key: name for part in DELIVERED for key, (name, _) in _files(self._opened(maildir), part).items()}
+        with self._journal.transaction(durable=False):
+            self._journal.index.remove(maildir, [key for key, name in files.items() if base_of(name) in bases])
+        for part in DELIVERED:
+            self._looks.pop(f"{maildir}/{part}", None)
 
     def _prune(self, maildir: str, parts: tuple[Part, ...]) -> None:
         if len(parts) == 2 and self._journal.index.needs_pruning(maildir, now=self._clock()):

@@ -17,6 +17,8 @@ REMEMBERED = 90 * DAY
 # Up to this number of names are looked up one by one. For more names, the whole index of the inbox is read.
 _FEW = 500
 
+_REMOVE = "DELETE FROM inbox_index WHERE maildir = ? AND name = ?"
+
 INBOX_SCHEMA = """
 CREATE TABLE IF NOT EXISTS maildirs (id INTEGER PRIMARY KEY, path BLOB NOT NULL UNIQUE, watched_since REAL NOT NULL,
     pruned REAL NOT NULL);
@@ -85,6 +87,11 @@ class InboxIndex:
         rows = ((number, name_hash(base), signed(inode), int(now)) for base, inode in names)
         self._connection.executemany("INSERT OR REPLACE INTO inbox_index VALUES (?, ?, ?, ?)", rows)
 
+    def remove(self, maildir: str, names: Iterable[str]) -> None:
+        """Remove base names from the index, so that their files are classified."""
+        number = self._watched(maildir)
+        self._connection.executemany(_REMOVE, ((number, name_hash(base)) for base in names))
+
     def missing(self, maildir: str, names: Mapping[str, int], *, now: float) -> set[str]:
         """Return the base names of `names` that are not in the index. `names` maps each base name to an inode, or 0.
 
@@ -117,7 +124,7 @@ class InboxIndex:
             "SELECT name FROM inbox_index WHERE maildir = ? AND time < ?", (number, now - DAY)
         )
         gone = [(number, name) for (name,) in found if name not in here]
-        self._connection.executemany("DELETE FROM inbox_index WHERE maildir = ? AND name = ?", gone)
+        self._connection.executemany(_REMOVE, gone)
         self._connection.execute("UPDATE maildirs SET pruned = ? WHERE id = ?", (now, number))
         self._pruned[maildir] = now
 

@@ -142,6 +142,17 @@ class Journal:
         )
         return found.fetchone() is not None
 
+    def bases_of_dry_run(self, maildir: str) -> set[str]:
+        """Return the base names of the messages whose last judgement was in a dry run, which reported actions only."""
+        found = self._connection.execute(
+            "SELECT base FROM judgements AS one WHERE maildir = ? AND NOT complete"
+            " AND NOT EXISTS (SELECT 1 FROM acts WHERE judgement = one.id)"
+            " AND NOT EXISTS (SELECT 1 FROM judgements AS later WHERE later.maildir = one.maildir"
+            " AND later.content = one.content AND later.base = one.base AND later.id > one.id)",
+            (self.index.number(maildir),),
+        )
+        return {os.fsdecode(base) for (base,) in found if isinstance(base, bytes)}
+
     def position(self) -> tuple[int, int]:
         """Return the numbers of the last judgement and of the last act, or 0."""
         found = self._connection.execute(
@@ -178,7 +189,7 @@ class Journal:
     ) -> int:
         """Record a judgement and return its number.
 
-        `complete` is true if no act follows. Otherwise `end` completes the judgement.
+        `complete` is true if nothing is to be done. Otherwise `end` completes the judgement, except after a dry run.
         """
         message = self.index.number(maildir), bytes.fromhex(content), os.fsencode(base)
         result = judgement.verdict, judgement.probability, judgement.score, judgement.reason, judgement.model

@@ -132,17 +132,19 @@ class Pipeline:
         *,
         parts: Sequence[Part] = DELIVERED,
         catch_up: CatchUp | None = None,
+        with_dry_run: bool = False,
     ) -> list[Candidate]:
         """Return the messages in the inbox of `maildir` to classify. Returns [] if the Maildir cannot be read.
 
         `catch_up` selects the existing mail to classify at the first scan of a Maildir. Its default is in the
-        configuration.
+        configuration. If `with_dry_run`, messages whose actions a dry run only reported are returned again.
         """
         path = os.fspath(maildir)
         self._maildirs.close()
         wanted = DELIVERED if path in self._doubtful else parts
         try:
-            found = self._scanner.scan(path, parts=wanted, catch_up=catch_up or self.config.daemon.catch_up)
+            catch_up = catch_up or self.config.daemon.catch_up
+            found = self._scanner.scan(path, parts=wanted, catch_up=catch_up, with_dry_run=with_dry_run)
         except (OSError, sqlite3.Error) as error:
             self.counters.failed[kind_of(error)] += 1
             emit(logging.WARNING, "scan-failed", maildir=path, kind=kind_of(error), error=sentence(error))

@@ -111,6 +111,23 @@ def test_from_start_to_stop(daemon, spamlstm, maildir):
     assert (status, err.count("\n")) == (69, 1)
 
 
+def test_a_scan_after_a_dry_run(daemon, spamlstm, maildir):
+    """`scan` does what `run --dry-run` reported, once; `scan --dry-run` shows it and leaves no trace."""
+    process, log_until = daemon("--dry-run", maildir)
+    log_until(" ready ")
+    deliver(maildir, "1.spam", SPAM)
+    assert " dry maildir=" in log_until("base=1.spam")
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(PATIENCE) == 0
+    for _ in range(2):
+        status, out, _ = spamlstm("scan", "--dry-run", maildir)
+        assert (status, out.count("\n"), "would tag, file to .Junk" in out) == (0, 1, True)
+    assert [path.name for path in (maildir / "new").iterdir()] == ["1.spam"]
+    assert "\ttag, file to .Junk" in spamlstm("scan", maildir)[1]
+    assert list((maildir / "new").iterdir()) == []
+    assert spamlstm("scan", maildir) == (0, "", "")
+
+
 def test_mail_between_two_runs(daemon, maildir):
     """The second run judges what was delivered in between, and no message is judged twice."""
     process, log_until = daemon(maildir)

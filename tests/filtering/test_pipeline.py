@@ -18,6 +18,7 @@ from maildirs import size_in
 from spamlstm import __version__
 from spamlstm.config import Action, Config, MaildirConfig
 from spamlstm.filtering.outcome import Status
+from spamlstm.filtering.undo import UndoStatus
 from spamlstm.maildir.headers import tag
 from spamlstm.maildir.names import Name
 from spamlstm.verdict import Verdict
@@ -122,6 +123,34 @@ def test_a_dry_run_only_says(inbox):
     assert not Path(one.junk).exists()
     assert one.run() == []
     assert one.counters.acted == {}
+
+
+def test_a_scan_does_what_a_dry_run_reported(inbox):
+    """If it is asked to, a scan returns mail that a dry run only reported, read or not, and returns it once.
+
+    Ham, mail that was judged without a dry run, and mail that its user moved away are not returned.
+    """
+    one = inbox(dry_run=True).watch()
+    for body in ("spam", "spam seen", "spam moved", "ham"):
+        one.deliver(body)
+    outcomes = one.run()
+    assert [outcome.status for outcome in outcomes] == [*[Status.DRY] * 3, Status.LEFT]
+    Path(one.root, "new", "2.host").rename(Path(one.root, "cur", "2.host:2,S"))
+    Path(one.root, "new", "3.host").unlink()
+    assert [outcome.candidate.base for outcome in one.run(with_dry_run=True)] == ["1.host", "2.host"]
+
+    one.daemon["dry_run"] = False
+    one.again()
+    assert one.run() == []
+    outcomes = one.run(with_dry_run=True)
+    assert [(outcome.candidate.base, outcome.status) for outcome in outcomes] == [
+        ("1.host", Status.DONE),
+        ("2.host", Status.DONE),
+    ]
+    assert [name.partition(":")[0] for _, name in one.names()] == ["4.host"]
+    assert one.run(with_dry_run=True) == []
+    assert [result.status for result in one.undo()] == [UndoStatus.UNDONE] * 2
+    assert one.run(with_dry_run=True) == []
 
 
 @pytest.mark.parametrize("how", ["rename", "copy"])

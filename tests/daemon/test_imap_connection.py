@@ -1,6 +1,7 @@
 """Connections to hostile and broken IMAP servers, and the commands that print passwords."""
 
 import contextlib
+import itertools
 import socket
 import sqlite3
 import sys
@@ -66,19 +67,25 @@ def well(tag: bytes, command: bytes) -> bytes:
 
 
 @contextlib.contextmanager
-def serving(answer: Callable[[bytes, bytes], bytes | None], *, greeting: bytes = b"* OK ready\r\n") -> Iterator[int]:
-    """Run a server whose answers to (tag, command) are given. None closes the connection."""
+def serving(
+    answer: Callable[[bytes, bytes], bytes | Iterator[bytes] | None],
+    *,
+    greeting: bytes | Iterator[bytes] = b"* OK ready\r\n",
+) -> Iterator[int]:
+    """Run a server whose answers to (tag, command) are given, whole or in pieces. None closes the connection."""
 
     def serve() -> None:
         with contextlib.suppress(OSError), listener.accept()[0] as client:
-            client.sendall(greeting)
+            for piece in [greeting] if isinstance(greeting, bytes) else greeting:
+                client.sendall(piece)
             with client.makefile("rb") as lines:
                 for line in lines:
                     tag, _, command = line.strip().partition(b" ")
                     reply = answer(tag, command) if tag else b""
                     if reply is None:
                         return
-                    client.sendall(reply)
+                    for piece in [reply] if isinstance(reply, bytes) else reply:
+                        client.sendall(piece)
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=serve, daemon=True)
@@ -314,21 +321,65 @@ def test_a_folder_has_a_limit(monkeypatch):
     assert len(searched) == 3
 
 
-def test_a_slow_server_is_left(monkeypatch):
-    """A server that sends a byte now and then cannot keep a command alive."""
-    monkeypatch.setattr(allowance, "COMMAND_SECONDS", 0.2)
+SLOW = {
+    "greeting": (b"", b"* OK ready and waiting ", lambda connection: None),
+    "capabilities": (b"CAPABILITY", b"* CAPABILITY IMAP4rev1 AND SO ON ", lambda connection: None),
+    "login": (b"LOGIN", b"* OK patience\r\n", lambda connection: None),
+    "list": (b"LIST", b'* LIST () "/" "again"\r\n', lambda connection: connection.folders()),
+    "select": (b"SELECT", b"* OK patience\r\n", lambda connection: None),
+    "search": (b"UID SEARCH", b"* SEARCH 1 2 3\r\n", lambda connection: connection.existing(1, 9)),
+    "message": (
+        b"UID FETCH",
+        b"* 1 FETCH (UID 4 BODY[] {900}\r\nhello",
+        lambda connection: connection.bodies({4: 900}),
+    ),
+    "idle": (b"IDLE", b"* OK patience\r\n", lambda connection: connection.idle(0.0, 0)),
+    "check": (b"NOOP", b"* 3 EXISTS\r\n", lambda connection: connection.check()),
+}
+
+
+@pytest.mark.parametrize("name", SLOW)
+def test_a_server_that_drips_is_left(monkeypatch, name):
+    """A server that sends a byte now and then, whatever it sends, cannot keep a command alive: its time is limited."""
+    monkeypatch.setattr(allowance, "COMMAND_SECONDS", 0.3)
+    monkeypatch.setattr(allowance, "CONNECT_SECONDS", 0.3)
+    where, words, use = SLOW[name]
     stop = threading.Event()
 
-    def answer(tag, command):
-        if b"NOOP" in command:
-            stop.wait(5)
-            return b"*"
-        return well(tag, command)
+    def drip():
+        for number in itertools.cycle(words):
+            yield bytes([number])
+            if stop.wait(0.01):
+                return
 
-    with connected(answer) as connection:
+    def answer(tag, command):
+        return drip() if where and command.startswith(where) else well(tag, command)
+
+    def work(port):
+        with contextlib.closing(ImapConnection.open(account(port), "secret")) as connection:
+            connection.select("INBOX", readonly=False)
+            use(connection)
+
+    with serving(answer, greeting=b"* OK ready\r\n" if where else drip()) as port:
         with pytest.raises(AccountUnavailableError, match="in time"):
-            connection.check()
+            work(port)
         stop.set()
+
+
+def test_every_way_to_read_is_limited():
+    """However a library reads from the socket, bytes and time are counted: imaplib of newer Pythons calls `recv`."""
+    for read in (lambda ours: ours.recv(9), lambda ours: ours.recv_into(bytearray(9))):
+        limits = allowance.Allowance(bytes=12)
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            ours = allowance.plain_socket(listener.getsockname(), limits)
+            with ours, listener.accept()[0] as theirs:
+                theirs.sendall(b"ninebytes" * 2)
+                read(ours)
+                with pytest.raises(allowance.ExcessError):
+                    read(ours)
+                limits.until = 0.0
+                with pytest.raises(TimeoutError):
+                    read(ours)
 
 
 def test_a_refusal_has_its_code_but_no_text():

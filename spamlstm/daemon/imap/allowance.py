@@ -56,11 +56,18 @@ def plain_socket(address: tuple[str, int], allowance: Allowance) -> socket.socke
     """Return a connected socket with an allowance. Raises OSError if there is no connection."""
 
     class LimitedSocket(socket.socket):
+        # imaplib reads by `recv_into` up to Python 3.13, and by `recv` from Python 3.14 on.
         def recv_into(self, *arguments: Any) -> int:
             self.settimeout(allowance.seconds())
             count = super().recv_into(*arguments)
             allowance.spend(count)
             return count
+
+        def recv(self, *arguments: Any) -> bytes:
+            self.settimeout(allowance.seconds())
+            block = super().recv(*arguments)
+            allowance.spend(len(block))
+            return block
 
     allowance.until = time.monotonic() + CONNECT_SECONDS
     opened = socket.create_connection(address, timeout=CONNECT_SECONDS)
@@ -78,6 +85,12 @@ def tls_context(allowance: Allowance) -> ssl.SSLContext:
             count = super().recv_into(*arguments)
             allowance.spend(count)
             return count
+
+        def recv(self, *arguments: Any) -> bytes:
+            self.settimeout(allowance.seconds())
+            block = super().recv(*arguments)
+            allowance.spend(len(block))
+            return block
 
     context = ssl.create_default_context()
     context.sslsocket_class = LimitedTlsSocket

@@ -49,7 +49,7 @@ def _undone(
         connection = ImapConnection.open(account, secret_of_account(account))
         with contextlib.closing(connection):
             tally = AccountTally(account.host)
-            session = AccountSession(account, config, connection, records, requests=None, tally=tally)
+            session = AccountSession(account, config, connection, records, tally)
             if not dry:
                 MoveRecovery(session).settle()
                 left = {one.id: one for one in records.acts() if is_wanted(one)}

@@ -26,7 +26,7 @@ from spamlstm.daemon.imap.account_folders import (
     visited_folders,
 )
 from spamlstm.daemon.imap.account_mail import AccountMail
-from spamlstm.daemon.imap.account_session import AccountSession, AccountTally
+from spamlstm.daemon.imap.account_session import AccountSession, AccountTally, DaemonSession
 from spamlstm.daemon.imap.account_state import AccountCopy, BegunMove
 from spamlstm.daemon.imap.account_tables import ACCOUNT_TABLES
 from spamlstm.daemon.imap.answers import (
@@ -692,7 +692,7 @@ def test_two_new_folders_are_not_both_a_renamed_one(tmp_path):
     """Of two new folders with the UIDVALIDITY of a missing folder, neither gets its records, and both are visited."""
     records = AccountRecords.open(tmp_path / "state", "imap://x")
     connection = SimpleNamespace(numbers=lambda name: FolderNumbers(validity=1, next_uid=5))
-    session = AccountSession(account(), Config(), connection, records, requests=None, tally=AccountTally("h"))
+    session = AccountSession(account(), Config(), connection, records, AccountTally("h"))
     visits = FolderVisits(session)
     visits.find([folder("INBOX"), folder("Old")])
     with records.change():
@@ -741,7 +741,7 @@ def test_a_request_without_an_answer_is_withdrawn(monkeypatch):
     """If the daemon's loop does not answer in time, the message is tried again later, and is not classified twice."""
     monkeypatch.setattr(account_session, "ANSWER_SECONDS", 0.0)
     requests = Judging(classifier=None, config=None, label_stores=None)
-    session = AccountSession(account(), Config(), None, None, requests=requests, tally=AccountTally("h"))
+    session = DaemonSession(account(), Config(), None, None, AccountTally("h"), requests=requests)
     assert session.judge([b"one", b"two"]) == [None, None]
     assert session.label(LabelRequestOfClient(b"three", label=Label.SPAM)) is None
     assert [one.answer.cancelled() for one in requests._waiting] == [True, True, True]

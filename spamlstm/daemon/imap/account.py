@@ -14,7 +14,7 @@ from pathlib import Path
 from spamlstm.config import Config, ImapConfig
 from spamlstm.daemon.imap.account_folders import is_junk_classified
 from spamlstm.daemon.imap.account_learning import AccountLearning
-from spamlstm.daemon.imap.account_session import AccountSession, AccountTally
+from spamlstm.daemon.imap.account_session import AccountTally, DaemonSession
 from spamlstm.daemon.imap.account_state import AccountFolder
 from spamlstm.daemon.imap.answers import AccountUnavailableError, LoginRefusedError
 from spamlstm.daemon.imap.connection import ImapConnection
@@ -142,9 +142,7 @@ class ImapAccount:
         self._connection = connection
         self.tally.connections += 1
         try:
-            session = AccountSession(
-                account, self._config, connection, records, requests=self._requests, tally=self.tally
-            )
+            session = DaemonSession(account, self._config, connection, records, self.tally, requests=self._requests)
             _Work(session, self._later).run(self)
         finally:
             self._connection = None
@@ -175,7 +173,7 @@ class ImapAccount:
 class _Work:
     """The work during one connection."""
 
-    def __init__(self, session: AccountSession, later: Backoff[tuple[int, int]]) -> None:
+    def __init__(self, session: DaemonSession, later: Backoff[tuple[int, int]]) -> None:
         self._session = session
         self._connection = session.connection
         self._visits = FolderVisits(session)

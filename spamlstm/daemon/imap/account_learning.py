@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from spamlstm.config import Action
-from spamlstm.daemon.imap.account_session import AccountSession
+from spamlstm.daemon.imap.account_session import DaemonSession
 from spamlstm.daemon.imap.account_state import AccountCopy, AccountFolder, UnstoredLabel
 from spamlstm.daemon.imap.answers import CommandRefusedError, RemoteFlag
 from spamlstm.daemon.imap.filing import HAM_KEYWORD, MOST_ATTEMPTS, SPAM_KEYWORD
@@ -24,7 +24,7 @@ _COMPARED = RemoteFlag.REPLIED | RemoteFlag.TOGGLED | RemoteFlag.OPENED
 class AccountLearning:
     """The comparison of the copies of each changed message, and the labels that follow."""
 
-    def __init__(self, session: AccountSession) -> None:
+    def __init__(self, session: DaemonSession) -> None:
         self._session = session
         self._connection = session.connection
         self._records = session.records

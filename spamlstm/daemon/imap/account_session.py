@@ -11,7 +11,6 @@ from spamlstm.config import Config, ImapConfig
 from spamlstm.daemon.imap.connection import ImapConnection
 from spamlstm.daemon.imap.records import AccountRecords
 from spamlstm.daemon.listeners.judging import (
-    AnyRequest,
     JudgedMail,
     JudgeRequest,
     Judging,
@@ -67,41 +66,40 @@ class AccountTally:
 
 @dataclass(slots=True)
 class AccountSession:
-    """One connection of one account, with its records and the queue of the loop that has the model.
-
-    Without `requests`, no method may be called.
-    """
+    """One connection of one account, with the account's records."""
 
     account: ImapConfig
     config: Config
     connection: ImapConnection
     records: AccountRecords
-    requests: Judging | None
     tally: AccountTally
     clock: Callable[[], float] = time.time
+
+
+@dataclass(slots=True)
+class DaemonSession(AccountSession):
+    """A session in the daemon, with the queue of the loop, which has the model and the labels."""
+
+    requests: Judging = field(kw_only=True)
 
     def judge(self, raws: list[bytes]) -> list[JudgedMail | None]:
         """Classify messages. The result is None for a message that cannot be classified now."""
         requests = [JudgeRequest(raw, account=self.account.key) for raw in raws]
         for one in requests:
-            self._submit(one)
+            self.requests.submit(one)
         return [self._answer(one) for one in requests]
 
     def label(self, request: LabelRequestOfClient) -> bool | None:
         """Store a label. Return whether the stored label changed, or None if it cannot be stored now."""
-        self._submit(request)
+        self.requests.submit(request)
         return self._answer(request)
 
     def learn_written(self, names: Mapping[bytes, float]) -> bool:
         """Store correspondents to whom the user wrote. Return whether this was possible now."""
         request = WrittenRequest(b"", account=self.account.key, names=names)
-        self._submit(request)
+        self.requests.submit(request)
         stored: bool | None = self._answer(request)
         return stored is True
-
-    def _submit(self, request: AnyRequest) -> None:
-        assert self.requests is not None  # noqa: S101  the daemon has them
-        self.requests.submit(request)
 
     def _answer(self, request: Request[T]) -> T | None:
         """Return the answer, or None if there is none now. In this case, the loop skips the request."""

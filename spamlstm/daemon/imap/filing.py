@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from spamlstm.config import Action
 from spamlstm.config.values import AUTO
 from spamlstm.daemon.imap.account_folders import junk_target, new_junk_names
-from spamlstm.daemon.imap.account_session import AccountSession
+from spamlstm.daemon.imap.account_session import DaemonSession
 from spamlstm.daemon.imap.account_state import AccountAct, AccountCopy, AccountFolder, BegunMove
 from spamlstm.daemon.imap.answers import AccountUnavailableError, CommandRefusedError, ListedFolder, RemoteFlag
 from spamlstm.daemon.imap.folder_visits import FolderVisits, batches
@@ -51,7 +51,7 @@ class AccountVerdict:
 class Filing:
     """The classification of new mail of one account, and the moves to the junk folder."""
 
-    def __init__(self, session: AccountSession, visits: FolderVisits, *, later: Backoff[tuple[int, int]]) -> None:
+    def __init__(self, session: DaemonSession, visits: FolderVisits, *, later: Backoff[tuple[int, int]]) -> None:
         """Prepare the work during one connection. `later` has the messages that are tried again later."""
         self._session = session
         self._connection = session.connection

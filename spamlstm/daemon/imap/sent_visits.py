@@ -6,7 +6,7 @@ read, which `adopt` does, and no labels are inferred from sent mail.
 
 from dataclasses import replace
 
-from spamlstm.daemon.imap.account_session import AccountSession
+from spamlstm.daemon.imap.account_session import DaemonSession
 from spamlstm.daemon.imap.account_state import AccountFolder
 from spamlstm.daemon.imap.answers import CommandRefusedError, FolderNumbers
 from spamlstm.daemon.imap.written_names import names_written
@@ -19,7 +19,7 @@ _CLOCKS_DIFFER = 300.0
 class SentVisits:
     """A visitor of the Sent folders of one account."""
 
-    def __init__(self, session: AccountSession) -> None:
+    def __init__(self, session: DaemonSession) -> None:
         self._session = session
         self._connection = session.connection
         self._records = session.records

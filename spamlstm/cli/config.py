@@ -1,8 +1,10 @@
 """`spamlstm config`: write, check and show the configuration."""
 
 import sys
-from collections import defaultdict
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 from typing import assert_never
 
@@ -43,16 +45,22 @@ _LISTED = 10
 """The maximum number of Maildirs listed for a section. Further Maildirs are only counted."""
 
 
-class _Obstacle(str):
-    """A line about a part of the configuration that the daemon cannot use."""
+class _Kind(Enum):
+    """What a line of the report means for the result of the check."""
 
-    __slots__ = ()
+    FACT = "fact"
+    OBSTACLE = "obstacle"
+    """The line is about a part of the configuration that the daemon cannot use."""
+    MISSING = "missing"
+    """The line is about a Maildir that does not exist yet. The daemon uses it as soon as it exists."""
 
 
-class _Missing(str):
-    """A line about a Maildir that does not exist yet. The daemon uses it as soon as it exists."""
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """A line of the report of `check_config`."""
 
-    __slots__ = ()
+    text: str
+    kind: _Kind = _Kind.FACT
 
 
 def init_config(path: Path | None, *, group: str | None) -> None:
@@ -83,13 +91,18 @@ def check_config(named: Path | None) -> int:
     sections = list(_sections(config))
     listeners = [line for name, one in config.listeners().items() for line in _listener(name, one)]
     accounts = [line for one in config.accounts for line in _account(config, one)]
-    obstacles = [line for line in (*sections, *listeners, *accounts) if isinstance(line, _Obstacle)]
-    missing = [line for line in sections if isinstance(line, _Missing)]
+    kinds = Counter(line.kind for line in (*sections, *listeners, *accounts))
     watches = "Watched Maildirs:" if config.maildirs else "No Maildirs are watched, as there is no [[maildir]] section."
-    print_lines(f"{path} {_result(len(obstacles), len(missing))}. {watches}", *sections)
-    print_lines(*(["Listeners:", *listeners] if listeners else ()))
-    print_lines(*(["IMAP accounts:", *accounts] if accounts else ()))
-    return ExitStatus.CONFIG if obstacles else ExitStatus.OK
+    _print_part(f"{path} {_result(kinds[_Kind.OBSTACLE], kinds[_Kind.MISSING])}. {watches}", sections)
+    if listeners:
+        _print_part("Listeners:", listeners)
+    if accounts:
+        _print_part("IMAP accounts:", accounts)
+    return ExitStatus.CONFIG if kinds[_Kind.OBSTACLE] else ExitStatus.OK
+
+
+def _print_part(heading: str, lines: Iterable[_Line]) -> None:
+    print_lines(heading, *(line.text for line in lines))
 
 
 def _result(obstacles: int, missing: int) -> str:
@@ -101,7 +114,7 @@ def _result(obstacles: int, missing: int) -> str:
     return f"has no problems, but {absent}" if missing else "has no problems"
 
 
-def _listener(name: str, listener: ListenerConfig) -> Iterator[str]:
+def _listener(name: str, listener: ListenerConfig) -> Iterator[_Line]:
     group = f", for members of the group {listener.group}" if listener.group else ""
     if group and not str(listener.listen).startswith(UNIX):
         group = (
@@ -112,8 +125,8 @@ def _listener(name: str, listener: ListenerConfig) -> Iterator[str]:
     if isinstance(listener, HttpConfig) and listener.password_file:
         tell = ", clients with the password can label mail"
     limits = "".join(_limits(listener)) if isinstance(listener, MilterConfig) else ""
-    yield f"  {name}: {listener.listen}{group}{remote}{tell}{limits}"
-    yield from (_Obstacle(f"    cannot listen: {why}") for why in _obstacles(listener))
+    yield _Line(f"  {name}: {listener.listen}{group}{remote}{tell}{limits}")
+    yield from (_Line(f"    cannot listen: {why}", _Kind.OBSTACLE) for why in _obstacles(listener))
 
 
 def _obstacles(listener: ListenerConfig) -> Iterator[str]:
@@ -140,13 +153,13 @@ def _limits(milter: MilterConfig) -> Iterator[str]:
         yield f", spam above {milter.reject_above:g} points is rejected"
 
 
-def _account(config: Config, account: ImapConfig) -> Iterator[str]:
+def _account(config: Config, account: ImapConfig) -> Iterator[_Line]:
     where = f"{account.user} at {account.host} port {account.tcp_port}, {_ENCRYPTION[account.tls]}"
-    yield f"  {account.label}: {where}; new mail in {', '.join(account.folders)}; {_actions(config, account)}"
+    yield _Line(f"  {account.label}: {where}; new mail in {', '.join(account.folders)}; {_actions(config, account)}")
     try:
         check_imap_installed()
     except UserError as error:
-        yield _Obstacle(f"    not used: {error}")
+        yield _Line(f"    not used: {error}", _Kind.OBSTACLE)
 
 
 def show_config(named: Path | None) -> None:
@@ -172,7 +185,7 @@ def _nothing_found() -> str:
     return f"there is no configuration file (searched: {', '.join(map(str, config_files()))})"
 
 
-def _sections(config: Config) -> Iterator[str]:
+def _sections(config: Config) -> Iterator[_Line]:
     usable: dict[int, list[Path]] = defaultdict(list)
     refused: dict[int, list[str]] = defaultdict(list)
     for path, section in expand_maildirs(config.maildirs).items():
@@ -184,17 +197,17 @@ def _sections(config: Config) -> Iterator[str]:
     for section in config.maildirs:
         found = usable[id(section)]
         count = "1 Maildir" if len(found) == 1 else f"{len(found)} Maildirs" if found else "no Maildir exists"
-        yield f"  {section.path}: {count}; {_actions(config, section)}"
+        yield _Line(f"  {section.path}: {count}; {_actions(config, section)}")
         lines = [_maildir(path, section) for path in found]
         yield from lines[:_LISTED]
-        yield from (line for line in lines[_LISTED:] if isinstance(line, _Obstacle))
+        yield from (line for line in lines[_LISTED:] if line.kind is _Kind.OBSTACLE)
         if len(found) > _LISTED:
-            yield f"    and {len(found) - _LISTED} more"
-        yield from (_Obstacle(f"    not used: {why}") for why in refused[id(section)])
+            yield _Line(f"    and {len(found) - _LISTED} more")
+        yield from (_Line(f"    not used: {why}", _Kind.OBSTACLE) for why in refused[id(section)])
         if not found and not refused[id(section)] and not has_magic(section.path):
-            yield _Missing(f"    not watched yet: {absence(absolute(section.path))}")
+            yield _Line(f"    not watched yet: {absence(absolute(section.path))}", _Kind.MISSING)
     if config.learning.labels is LabelScope.SHARED and sum(map(len, usable.values())) > 1:
-        yield '  All labels apply to all Maildirs. For several users, set [learning] labels = "per-maildir".'
+        yield _Line('  All labels apply to all Maildirs. For several users, set [learning] labels = "per-maildir".')
 
 
 def _refusal(path: Path) -> str:
@@ -208,22 +221,23 @@ def _refusal(path: Path) -> str:
         return str(error)
 
 
-def _maildir(path: Path, section: MaildirConfig) -> str:
+def _maildir(path: Path, section: MaildirConfig) -> _Line:
     """Return the line about a Maildir, with the folder to which its spam is filed."""
     if Action.FILE not in (*section.spam, *section.unsure):
-        return f"    {path}"
+        return _Line(f"    {path}")
     try:
         with OpenMaildir.open(str(path)) as mailbox:
             folder = junk_folder(mailbox, section.junk)
             if not folder.exists():
-                return f"    {path}: junk folder {_shown(folder.name)} (will be created)"
+                return _Line(f"    {path}: junk folder {_shown(folder.name)} (will be created)")
             others = [_shown(name) for name in existing_junk_folders(mailbox) if name != folder.name]
             unused = f"; not used: {', '.join(others)}" if others else ""
-            return f"    {path}: junk folder {_shown(folder.name)} (exists{unused})"
+            return _Line(f"    {path}: junk folder {_shown(folder.name)} (exists{unused})")
     except OSError as error:
-        return _Obstacle(f"    {path}: spam cannot be filed ({reason_of(error)})")
+        why = reason_of(error)
     except UserError as error:
-        return _Obstacle(f"    {path}: spam cannot be filed ({error})")
+        why = str(error)
+    return _Line(f"    {path}: spam cannot be filed ({why})", _Kind.OBSTACLE)
 
 
 def _shown(name: str) -> str:

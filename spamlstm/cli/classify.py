@@ -18,7 +18,8 @@ from spamlstm.config import Config, LabelScope, load_found_config
 from spamlstm.config.locations import LABELS, state_dir
 from spamlstm.corpus.paths import STDIN, FileMessage, GivenMessage
 from spamlstm.errors import ExitStatus, NoInputError, UserError
-from spamlstm.model.classifier import HELP_AFTER, Classifier
+from spamlstm.model.classifier import Classifier
+from spamlstm.model.mail_chunks import HELP_AFTER
 from spamlstm.model.policy import Reason
 from spamlstm.verdict import Verdict
 

@@ -31,7 +31,7 @@ from spamlstm.filtering.in_progress import Item
 from spamlstm.filtering.inbox_index import name_hash
 from spamlstm.filtering.journal import Journal
 from spamlstm.filtering.outcome import Candidate, Outcome, Status
-from spamlstm.model.classifier import CHUNK, CHUNK_BYTES
+from spamlstm.model.mail_chunks import CHUNK, CHUNK_BYTES
 
 # A single crash may have another cause, such as a kill -9 by an administrator or a program that used up all memory.
 MOST_CRASHES = 2

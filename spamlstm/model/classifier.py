@@ -6,11 +6,10 @@ assess a message is to read it and compute its prior. To judge a message is to a
 to the assessment.
 """
 
-import itertools
+import contextlib
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Self, TypeVar
 
@@ -20,25 +19,18 @@ from spamlstm.model import bundle as bundles
 from spamlstm.model.bundle import Bundle
 from spamlstm.model.encoder import Encoder, Ids
 from spamlstm.model.limits import Limits
+from spamlstm.model.mail_chunks import read_chunks
 from spamlstm.model.network import Network, message_logit
 from spamlstm.model.policy import NO_EVIDENCE, Evidence, Policy, Reason
-from spamlstm.model.reading import MessageReader, Reading, Source, read_chunk
+from spamlstm.model.reading import MessageReader, Reading, Source
 from spamlstm.model.registry import find_bundle
 from spamlstm.verdict import Judgement, Verdict, logistic
 
 if TYPE_CHECKING:
     from spamlstm.model.personal_features import PersonalFeatures
     from spamlstm.model.personal_layer import PersonalLayer
-    from spamlstm.model.workers import ReaderPool, Task
+    from spamlstm.model.workers import ReaderPool
 
-# The maximum number of messages in a chunk. It is large enough to group windows of similar length in batches, and small
-# enough to show progress and to limit memory.
-CHUNK = 64
-# The maximum size of the raw mail in a chunk, in bytes. A larger message is a chunk of its own. The mail of other users
-# waits until a chunk is completely read, and reading a hostile message of 1 MB can take half a second.
-CHUNK_BYTES = 1 << 20
-# Reader processes take 0.1 s to start, so they do not speed up runs of at most this many messages.
-HELP_AFTER = 128
 _DEFAULT_RATE = LearningConfig().max_false_positive_rate
 
 K = TypeVar("K")
@@ -88,23 +80,6 @@ class Assessed(NamedTuple, Generic[K]):
         from spamlstm.model.personal_features import packed_tokens
 
         return packed_tokens(self.personal_features)
-
-
-@dataclass(slots=True)
-class _Slot(Generic[K]):
-    """A chunk of mail with its keys. `size` is the total size of the messages passed as bytes."""
-
-    keys: list[K] = field(default_factory=list)
-    sources: list[bytes | Source] = field(default_factory=list)
-    size: int = 0
-    without: list[tuple[int, K]] = field(default_factory=list)
-    """The keys without mail, in order, each with its index among all keys."""
-
-    def in_order(self, assessed: "list[Assessed[K]]") -> "list[Assessed[K]]":
-        """Insert results for the keys without mail into `assessed` at their original positions. Return `assessed`."""
-        for at, key in self.without:
-            assessed.insert(at, Assessed(key, None, NO_EVIDENCE, None, (), "there is no mail to classify"))
-        return assessed
 
 
 class Classifier:
@@ -265,61 +240,15 @@ class Classifier:
 
         Without `personal_features`, the assessments have none. The other parameters are those of `judge_many`.
         """
-        chunks = _chunks(mails)
         reader = self.reader if personal_features else replace(self.reader, runs=False)
-        if not (readers is None or isinstance(readers, int)):
-            yield from self._side_by_side(chunks, reader, readers, beat)
-            return
-        yield from self._in_turn(chunks if readers == 0 else _first(chunks, HELP_AFTER), reader, beat)
-        if (next_slot := next(chunks, None)) is not None:
-            from spamlstm.model.workers import ReaderPool, further_cores  # takes 5 ms, not needed for small runs
-
-            with ReaderPool(further_cores() if readers is None else readers) as pool:
-                yield from self._side_by_side(itertools.chain([next_slot], chunks), reader, pool, beat)
+        with contextlib.closing(read_chunks(reader, mails, readers=readers, beat=beat)) as parts:
+            for chunk, readings in parts:
+                yield from chunk.in_order(self._assess_all(chunk.keys, readings, beat), _without_mail)
+                del chunk, readings  # otherwise they stay in memory during the next read
 
     def score(self, logits: Sequence[float]) -> float | None:
         """Return the calibrated score of a message from the logits of its windows, or None if there are no windows."""
         return self.bundle.calibration.score(message_logit(logits)) if logits else None
-
-    def _in_turn(
-        self, chunks: Iterator[_Slot[K]], reader: MessageReader, beat: Callable[[], None]
-    ) -> Iterator[Assessed[K]]:
-        while (slot := next(chunks, None)) is not None:
-            readings = read_chunk(reader, slot.sources, beat=beat)
-            assessed = slot.in_order(self._assess_all(slot.keys, readings, beat))
-            del slot  # otherwise its mail stays in memory during the next read
-            yield from assessed
-            del assessed
-
-    def _side_by_side(
-        self, chunks: Iterator[_Slot[K]], reader: MessageReader, pool: "ReaderPool", beat: Callable[[], None]
-    ) -> Iterator[Assessed[K]]:
-        """Yield the assessments of all chunks in order. Chunks are read by reader processes and by this process.
-
-        This process first fills the queues of the readers. It then scores the oldest chunk if a reader has read it, and
-        otherwise reads a new chunk itself. All cores are therefore busy, whether reading or scoring takes longer.
-        """
-        from spamlstm.model.workers import MOST_BYTES
-
-        line: deque[tuple[_Slot[K], Task]] = deque()
-        more, size = True, 0
-        while line or more:
-            may_read = more and len(line) < pool.most_tasks and size < MOST_BYTES
-            if may_read and (pool.has_room() or not line or not line[0][1].is_done()):
-                if slot := next(chunks, None):
-                    # Sending a large message to another process takes as long as reading the message, and uses more
-                    # memory.
-                    here = slot.size > CHUNK_BYTES
-                    line.append((slot, pool.give(reader, slot.sources, here=here, beat=beat)))
-                    size += slot.size
-                more = slot is not None
-            else:
-                slot, task = line.popleft()
-                size -= slot.size
-                assessed = slot.in_order(self._assess_all(slot.keys, task.readings(), beat))
-                del slot, task  # as in _in_turn
-                yield from assessed
-                del assessed
 
     def _assess_all(
         self, keys: Sequence[K], readings: Sequence[Reading], beat: Callable[[], None] = lambda: None
@@ -370,38 +299,13 @@ def _has_labels_for(assessed: Assessed[Any], layer: "PersonalLayer | None") -> b
     return layer.knows(features, has_text=not assessed.evidence.no_text)
 
 
+def _without_mail(key: K) -> Assessed[K]:
+    return Assessed(key, None, NO_EVIDENCE, None, (), "there is no mail to classify")
+
+
 def _failed(key: K, reading: Reading, why: str) -> Assessed[K]:
     return Assessed(key, None, reading.evidence, None, reading.defects, why)
 
 
 def _probability(score: float | None) -> float | None:
     return None if score is None else logistic(score)
-
-
-def _first(chunks: Iterator[_Slot[K]], messages: int) -> Iterator[_Slot[K]]:
-    """Yield the chunks of the first `messages` messages. The remaining chunks stay in `chunks`."""
-    given = 0
-    while given < messages and (slot := next(chunks, None)) is not None:
-        given += len(slot.keys)
-        yield slot
-
-
-def _chunks(mails: Iterable[tuple[K, bytes | Source | None]]) -> Iterator[_Slot[K]]:
-    slot: _Slot[K] = _Slot()
-    for key, source in mails:
-        size = len(source) if isinstance(source, bytes) else 0
-        if slot.keys and slot.size + size > CHUNK_BYTES:
-            yield slot
-            slot = _Slot()
-        if source is None:
-            slot.without.append((len(slot.keys) + len(slot.without), key))
-        else:
-            slot.keys.append(key)
-            slot.sources.append(source)
-        slot.size += size
-        del key, source
-        if len(slot.keys) + len(slot.without) == CHUNK or slot.size > CHUNK_BYTES:
-            yield slot
-            slot = _Slot()
-    if slot.keys or slot.without:
-        yield slot
